@@ -1,0 +1,43 @@
+import { mkdir } from 'node:fs/promises'
+import S3rver from '@20minutes/s3rver'
+import type { S3Server, S3ServerOptions } from './s3-server.ts'
+
+const BUCKET = 'files'
+
+/** Starts the embedded S3 server in this process. It checks signatures, yet lets requests without any pass. */
+export async function startS3rver(options: S3ServerOptions): Promise<S3Server> {
+  await mkdir(options.directory, { recursive: true })
+  const server = new S3rver({
+    address: '127.0.0.1',
+    port: options.port,
+    directory: options.directory,
+    silent: true,
+    vhostBuckets: false,
+    configureBuckets: [{ name: BUCKET, configs: [corsConfiguration(options.corsOrigins)] }],
+  })
+  const { port } = await server.run()
+  return {
+    name: 's3rver',
+    endpoint: `http://127.0.0.1:${port}`,
+    region: 'us-east-1',
+    bucket: BUCKET,
+    accessKeyId: 'S3RVER',
+    secretAccessKey: 'S3RVER',
+    close: () => server.close(),
+  }
+}
+
+const corsConfiguration = (origins: readonly string[]): string => `
+<CORSConfiguration>
+  <CORSRule>
+    ${origins.map((origin) => `<AllowedOrigin>${origin}</AllowedOrigin>`).join('')}
+    <AllowedMethod>GET</AllowedMethod>
+    <AllowedMethod>HEAD</AllowedMethod>
+    <AllowedMethod>PUT</AllowedMethod>
+    <AllowedMethod>POST</AllowedMethod>
+    <AllowedMethod>DELETE</AllowedMethod>
+    <AllowedHeader>*</AllowedHeader>
+    <ExposeHeader>ETag</ExposeHeader>
+    <MaxAgeSeconds>3000</MaxAgeSeconds>
+  </CORSRule>
+</CORSConfiguration>`

@@ -1,0 +1,21 @@
+import type { ApiKey } from '../config/schema.ts'
+import type { Verdict } from './verdict.ts'
+
+const API_KEY = /^ep_([a-z0-9-]{1,32})_[A-Za-z0-9_-]{43}$/
+
+/** Whether `token` is meant as an API key: `ep_<id>_<secret>`. */
+export const looksLikeApiKey = (token: string): boolean => token.startsWith('ep_')
+
+/** The principal of an API key. Only digests are compared, in constant time. */
+export async function verifyApiKey(token: string, apiKeys: readonly ApiKey[]): Promise<Verdict> {
+  const id = API_KEY.exec(token)?.[1]
+  if (id === undefined) return { ok: false, reason: 'api key malformed' }
+  const apiKey = apiKeys.find((candidate) => candidate.id === id)
+  if (apiKey === undefined) return { ok: false, reason: 'api key unknown' }
+
+  const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(token))
+  const known = Uint8Array.from(apiKey.sha256.match(/../g) ?? [], (hex) => Number.parseInt(hex, 16))
+  if (!crypto.subtle.timingSafeEqual(digest, known)) return { ok: false, reason: 'api key wrong' }
+  const { scopes, prefix } = apiKey
+  return { ok: true, principal: { id: `key:${id}`, scopes, prefix, expiresAt: Infinity } }
+}

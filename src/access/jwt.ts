@@ -1,0 +1,88 @@
+import { errors, importJWK, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose'
+import { type JwtSettings, SCOPES, type Scope } from '../config/schema.ts'
+import { ApiError } from '../errors/api-error.ts'
+import { keyPrefixFault, utf8Length } from '../keys/object-key.ts'
+import { JwksUnavailableError, remoteJwks } from './jwks.ts'
+import type { Verdict } from './verdict.ts'
+
+const LEEWAY_SECONDS = 30
+const MAX_SUBJECT_BYTES = 200
+
+const keySources = new WeakMap<JwtSettings, JWTVerifyGetKey>()
+
+/**
+ * The principal of a JWT (RFC 7519) from the configured issuer. Throws `auth_unavailable` where the issuer's keys can't
+ * be had and the key of this token isn't known.
+ */
+export async function verifyJwt(token: string, settings: JwtSettings, now: Date): Promise<Verdict> {
+  let claims: JWTPayload
+  try {
+    const verified = await jwtVerify(token, keySource(settings), {
+      issuer: settings.issuer,
+      audience: settings.audience,
+      algorithms: settings.algorithms,
+      clockTolerance: LEEWAY_SECONDS,
+      currentDate: now,
+      requiredClaims: ['sub', 'exp'],
+    })
+    claims = verified.payload
+  } catch (error) {
+    if (error instanceof JwksUnavailableError || error instanceof errors.JWKSInvalid)
+      throw new ApiError('auth_unavailable', 'Tokens cannot be checked right now; try again.', {
+        cause: error,
+      })
+    if (error instanceof errors.JOSEError) return { ok: false, reason: `jwt ${error.code}` }
+    throw error
+  }
+
+  const { sub = '', exp = 0 } = claims
+  if (sub === '' || utf8Length(sub) > MAX_SUBJECT_BYTES)
+    return { ok: false, reason: 'jwt subject unusable' }
+  const prefix = fillPrefix(settings.prefix, claims)
+  if (prefix === null) return { ok: false, reason: 'jwt claim does not fit the prefix' }
+  const scopes = settings.scopes ?? scopesIn(claimAt(claims, settings.scopesClaim ?? 'scope'))
+  return { ok: true, principal: { id: `jwt:${sub}`, scopes, prefix, expiresAt: exp * 1000 } }
+}
+
+function keySource(settings: JwtSettings): JWTVerifyGetKey {
+  const known = keySources.get(settings)
+  if (known !== undefined) return known
+  const { jwksUrl, publicJwk } = settings
+  const source: JWTVerifyGetKey =
+    jwksUrl === undefined
+      ? async ({ alg }) => importJWK({ ...publicJwk, kty: publicJwk?.kty ?? '' }, alg)
+      : remoteJwks(jwksUrl)
+  keySources.set(settings, source)
+  return source
+}
+
+/** `template` with each `{claim}` replaced, or null where a claim is missing or would leave its own segment. */
+function fillPrefix(template: string, claims: JWTPayload): string | null {
+  let sound = true
+  const prefix = template.replace(/\{([^{}/]+)\}/g, (_, name: string) => {
+    const value = claimAt(claims, name)
+    if (typeof value === 'string' && value !== '' && !/[/\\%]/.test(value)) return value
+    sound = false
+    return ''
+  })
+  return sound && keyPrefixFault(prefix) === null ? prefix : null
+}
+
+/** Scopes in a claim: a list, or text with spaces between (RFC 8693, §4.2). Unknown ones are dropped. */
+function scopesIn(claim: unknown): Scope[] {
+  const names: unknown[] =
+    typeof claim === 'string' ? claim.split(' ') : Array.isArray(claim) ? claim : []
+  return SCOPES.filter((scope) => names.includes(scope))
+}
+
+/** The claim called `name`, or the one at the end of a dotted path through claims that are objects. */
+function claimAt(claims: object, name: string): unknown {
+  const own = ownMember(claims, name)
+  if (own !== undefined) return own
+  return name.split('.').reduce<unknown>(ownMember, claims)
+}
+
+function ownMember(value: unknown, name: string): unknown {
+  if (typeof value !== 'object' || value === null || !Object.hasOwn(value, name)) return undefined
+  return Reflect.get(value, name)
+}

@@ -1,0 +1,181 @@
+import type * as z from 'zod/mini'
+import type { Issue } from '../errors/api-error.ts'
+import {
+  type ApiKey,
+  type BucketTable,
+  credentialsSchema,
+  environmentSchema,
+  type JwtSettings,
+  MAX_SIGNATURE_SECONDS,
+  MAX_UPLOAD_SECONDS,
+} from './schema.ts'
+
+/** An access key pair. `expiresAt` is in milliseconds since 1970, infinite for a pair that does not end. */
+export interface Credentials {
+  readonly accessKeyId: string
+  readonly secretAccessKey: string
+  readonly sessionToken: string | null
+  readonly expiresAt: number
+}
+
+/** One table of `BUCKETS`, with its credentials and every default in place. */
+export interface Bucket {
+  readonly alias: string
+  /** Scheme, host and port of every request to this bucket; with addressing "virtual" the bucket's own host. */
+  readonly origin: string
+  /** Path in front of every key: starts and ends with `/`. */
+  readonly basePath: string
+  readonly region: string
+  readonly credentials: Credentials
+  readonly uploadCredentials: Credentials
+  /** Largest upload in bytes; null where the bucket alone decides. */
+  readonly maxBytes: number | null
+  /** `type/subtype` or `type/*`, lower case; null where every type is welcome. */
+  readonly allowedTypes: readonly string[] | null
+  /** Longest life of a URL in seconds, by use. */
+  readonly maxExpiresIn: Readonly<Record<'upload' | 'view' | 'stream' | 'email', number>>
+}
+
+export interface SigningSecret {
+  readonly kid: string
+  readonly secret: string
+}
+
+/** All settings of the Worker, checked, complete and frozen. */
+export interface Config {
+  /** At least one; the first is the default. */
+  readonly buckets: readonly [Bucket, ...Bucket[]]
+  /** The first signs, all verify. */
+  readonly signingSecrets: readonly [SigningSecret, ...SigningSecret[]]
+  readonly apiKeys: readonly ApiKey[]
+  /** Null where no JWT is accepted. */
+  readonly jwt: JwtSettings | null
+  readonly corsOrigins: readonly string[]
+  /** Whether a request for localhost needs no credentials. */
+  readonly openOnLocalhost: boolean
+}
+
+export type LoadedConfig =
+  | { readonly ok: true; readonly config: Config }
+  | { readonly ok: false; readonly issues: readonly Issue[] }
+
+const loaded = new WeakMap<object, LoadedConfig>()
+
+/** The configuration in `env`, parsed once an isolate. Issues name paths, never values. */
+export function loadConfig(env: object): LoadedConfig {
+  const known = loaded.get(env)
+  if (known !== undefined) return known
+  const result = parse(env)
+  loaded.set(env, result)
+  return result
+}
+
+function parse(env: object): LoadedConfig {
+  // An empty variable is one that an environment file lists without a value.
+  const variables = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''))
+  const parsed = environmentSchema.safeParse(variables)
+  if (!parsed.success) return { ok: false, issues: toIssues(parsed.error.issues) }
+
+  const { BUCKETS, SIGNING_SECRETS, API_KEYS, JWT, CORS_ORIGINS, OPEN_ACCESS } = parsed.data
+  const issues: Issue[] = []
+  const credentialsNamed = (name: string): Credentials | null => {
+    const read = readCredentials(variables, name)
+    if (read.ok) return read.credentials
+    issues.push(...read.issues)
+    return null
+  }
+  const buckets = Object.entries(BUCKETS).flatMap(([alias, table]) => {
+    const credentials = credentialsNamed(table.credentials)
+    const uploadCredentials =
+      table.uploadCredentials === undefined
+        ? credentials
+        : credentialsNamed(table.uploadCredentials)
+    if (credentials === null || uploadCredentials === null) return []
+    return [toBucket(alias, table, credentials, uploadCredentials)]
+  })
+  const [bucket, ...otherBuckets] = buckets
+  const [secret, ...otherSecrets] = SIGNING_SECRETS.split(',').map(toSigningSecret)
+  if (bucket === undefined || secret === undefined || issues.length > 0)
+    return { ok: false, issues }
+
+  return {
+    ok: true,
+    config: deepFreeze({
+      buckets: [bucket, ...otherBuckets],
+      signingSecrets: [secret, ...otherSecrets],
+      apiKeys: API_KEYS,
+      jwt: JWT ?? null,
+      corsOrigins: CORS_ORIGINS,
+      openOnLocalhost: OPEN_ACCESS === 'localhost',
+    }),
+  }
+}
+
+function readCredentials(
+  variables: Readonly<Record<string, unknown>>,
+  name: string,
+):
+  | { readonly ok: true; readonly credentials: Credentials }
+  | { readonly ok: false; readonly issues: readonly Issue[] } {
+  const parsed = credentialsSchema.safeParse({
+    ACCESS_KEY_ID: variables[`${name}_ACCESS_KEY_ID`],
+    SECRET_ACCESS_KEY: variables[`${name}_SECRET_ACCESS_KEY`],
+    SESSION_TOKEN: variables[`${name}_SESSION_TOKEN`],
+    CREDENTIAL_EXPIRATION: variables[`${name}_CREDENTIAL_EXPIRATION`],
+  })
+  if (!parsed.success) return { ok: false, issues: toIssues(parsed.error.issues, `${name}_`) }
+  const { ACCESS_KEY_ID, SECRET_ACCESS_KEY, SESSION_TOKEN, CREDENTIAL_EXPIRATION } = parsed.data
+  return {
+    ok: true,
+    credentials: {
+      accessKeyId: ACCESS_KEY_ID,
+      secretAccessKey: SECRET_ACCESS_KEY,
+      sessionToken: SESSION_TOKEN ?? null,
+      expiresAt: CREDENTIAL_EXPIRATION === undefined ? Infinity : Date.parse(CREDENTIAL_EXPIRATION),
+    },
+  }
+}
+
+function toBucket(
+  alias: string,
+  table: BucketTable,
+  credentials: Credentials,
+  uploadCredentials: Credentials,
+): Bucket {
+  const { protocol, host, pathname } = new URL(table.endpoint)
+  const endpointPath = pathname.endsWith('/') ? pathname : `${pathname}/`
+  const inHost = table.addressing === 'virtual'
+  return {
+    alias,
+    origin: inHost ? `${protocol}//${table.bucket}.${host}` : `${protocol}//${host}`,
+    basePath: inHost ? endpointPath : `${endpointPath}${table.bucket}/`,
+    region: table.region,
+    credentials,
+    uploadCredentials,
+    maxBytes: table.maxBytes ?? null,
+    allowedTypes: table.allowedTypes?.map((type) => type.toLowerCase()) ?? null,
+    maxExpiresIn: {
+      upload: table.maxExpiresIn?.upload ?? MAX_UPLOAD_SECONDS,
+      view: table.maxExpiresIn?.view ?? MAX_SIGNATURE_SECONDS,
+      stream: table.maxExpiresIn?.stream ?? MAX_SIGNATURE_SECONDS,
+      email: table.maxExpiresIn?.email ?? MAX_SIGNATURE_SECONDS,
+    },
+  }
+}
+
+function toSigningSecret(entry: string): SigningSecret {
+  const text = entry.trim()
+  const colon = text.indexOf(':')
+  return { kid: text.slice(0, colon), secret: text.slice(colon + 1) }
+}
+
+const toIssues = (issues: readonly z.core.$ZodIssue[], prefix = ''): Issue[] =>
+  issues.map(({ path, message }) => ({ path: prefix + path.map(String).join('.'), message }))
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null) {
+    Object.values(value).forEach(deepFreeze)
+    Object.freeze(value)
+  }
+  return value
+}

@@ -1,0 +1,55 @@
+/** Every error code that a client can meet, with its HTTP status. The table is closed: docs/api.md lists it. */
+export const STATUS_BY_CODE = {
+  invalid_request: 400,
+  malformed_json: 400,
+  malformed_url: 400,
+  invalid_key: 400,
+  key_not_indexable: 400,
+  invalid_cursor: 400,
+  invalid_expiry: 400,
+  invalid_mimetype: 400,
+  mimetype_not_allowed: 400,
+  type_mismatch: 400,
+  size_required: 400,
+  unauthenticated: 401,
+  forbidden: 403,
+  not_found: 404,
+  object_not_found: 404,
+  unknown_bucket: 404,
+  body_too_large: 413,
+  file_too_large: 413,
+  unsupported_media_type: 415,
+  rate_limited: 429,
+  internal: 500,
+  storage_error: 502,
+  misconfigured: 503,
+  credentials_expired: 503,
+  index_unavailable: 503,
+  auth_unavailable: 503,
+} as const
+
+export type ErrorCode = keyof typeof STATUS_BY_CODE
+
+/** One fault of an input: `path` is dotted from the root of the body, the query or the configuration. */
+export interface Issue {
+  readonly path: string
+  readonly message: string
+}
+
+export interface ApiErrorOptions {
+  readonly issues?: readonly Issue[]
+  readonly cause?: unknown
+}
+
+/** Ends a request with `code` and a message that the client may read. `cause` goes to the log alone. */
+export class ApiError extends Error {
+  override readonly name = 'ApiError'
+  readonly code: ErrorCode
+  readonly issues: readonly Issue[]
+
+  constructor(code: ErrorCode, message: string, { issues = [], cause }: ApiErrorOptions = {}) {
+    super(message, { cause })
+    this.code = code
+    this.issues = issues
+  }
+}

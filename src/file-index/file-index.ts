@@ -1,0 +1,95 @@
+import { ApiError } from '../errors/api-error.ts'
+import { type ObjectKey, objectKeyFault, parseObjectKey, utf8Length } from '../keys/object-key.ts'
+import { type FileRecord, fromMetadata, toMetadata } from './file-record.ts'
+
+/** Workers KV's limit for a key, in bytes. */
+const MAX_KV_KEY_BYTES = 512
+
+export interface ListInput {
+  /** Alias of the bucket. */
+  readonly bucket: string
+  /** Start of the object keys. */
+  readonly prefix: string
+  /** 1 to 1000. */
+  readonly limit: number
+  /** Workers KV's own cursor. */
+  readonly cursor?: string
+}
+
+export interface ListedPage {
+  readonly records: FileRecord[]
+  /** Where the next page starts; undefined behind the last one. A page may be short, or empty, and not the last. */
+  readonly cursor: string | undefined
+  /** Entries of this page that are no readable record. */
+  readonly unreadable: number
+}
+
+/** The index of files in Workers KV, laid out as docs/kv-schema.md says. */
+export interface FileIndex {
+  /** The record of one file, or null. Up to 60 seconds behind a change that another location made. */
+  get(bucket: string, key: ObjectKey): Promise<FileRecord | null>
+  /** Stores `record` and returns it as stored. Throws `key_not_indexable` and `index_unavailable`. */
+  put(record: FileRecord): Promise<FileRecord>
+  remove(bucket: string, key: ObjectKey): Promise<void>
+  /** One page in the order of the keys, which is newest first for keys that this Worker made. */
+  list(input: ListInput): Promise<ListedPage>
+}
+
+export function createFileIndex(kv: KVNamespace): FileIndex {
+  return {
+    async get(bucket, key) {
+      const name = kvKey(bucket, key)
+      if (utf8Length(name) > MAX_KV_KEY_BYTES) return null
+      const { metadata } = await attempt(kv.getWithMetadata(name))
+      return fromMetadata(bucket, key, metadata)
+    },
+
+    async put(record) {
+      const name = kvKey(record.bucket, record.key)
+      if (utf8Length(name) > MAX_KV_KEY_BYTES)
+        throw new ApiError(
+          'key_not_indexable',
+          `The index takes keys of at most ${MAX_KV_KEY_BYTES - kvKey(record.bucket, '').length} bytes in this bucket.`,
+        )
+      const metadata = toMetadata(record)
+      await attempt(kv.put(name, '', { metadata }))
+      return { ...record, ...metadata }
+    },
+
+    async remove(bucket, key) {
+      const name = kvKey(bucket, key)
+      if (utf8Length(name) <= MAX_KV_KEY_BYTES) await attempt(kv.delete(name))
+    },
+
+    async list({ bucket, prefix, limit, cursor }) {
+      const start = kvKey(bucket, prefix)
+      if (utf8Length(start) > MAX_KV_KEY_BYTES)
+        return { records: [], cursor: undefined, unreadable: 0 }
+      const page = await attempt(
+        kv.list({ prefix: start, limit, ...(cursor === undefined ? {} : { cursor }) }),
+      )
+      const records = page.keys.flatMap(({ name, metadata }) => {
+        const key = name.slice(kvKey(bucket, '').length)
+        const record =
+          objectKeyFault(key) === null ? fromMetadata(bucket, parseObjectKey(key), metadata) : null
+        return record === null ? [] : [record]
+      })
+      return {
+        records,
+        cursor: page.list_complete ? undefined : page.cursor,
+        unreadable: page.keys.length - records.length,
+      }
+    },
+  }
+}
+
+const kvKey = (bucket: string, key: string): string => `file:${bucket}:${key}`
+
+/** Workers KV's own faults (its rate limit above all) as an error that says to try again. */
+async function attempt<T>(operation: Promise<T>): Promise<T> {
+  try {
+    return await operation
+  } catch (cause) {
+    throw new ApiError('index_unavailable', 'The index did not answer; try again.', { cause })
+  }
+}

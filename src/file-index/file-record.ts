@@ -1,0 +1,42 @@
+import * as z from 'zod/mini'
+import { cutToBytes } from '../keys/file-name.ts'
+import { type ObjectKey, utf8Length } from '../keys/object-key.ts'
+
+/** Workers KV's limit for the metadata of one key, in bytes of JSON. */
+const MAX_METADATA_BYTES = 1024
+
+/** What the index keeps of a file in KV metadata: docs/kv-schema.md. */
+const metadataSchema = z.object({
+  name: z.string(),
+  size: z.int().check(z.minimum(0)),
+  mimetype: z.string(),
+  etag: z.string(),
+  owner: z.nullable(z.string()),
+  createdAt: z.iso.datetime(),
+})
+
+type Metadata = z.infer<typeof metadataSchema>
+
+/** A file as the API shows it. `size` in bytes, `createdAt` ISO 8601 in UTC, `etag` in its quotes. */
+export interface FileRecord extends Metadata {
+  readonly key: ObjectKey
+  /** Alias of the bucket. */
+  readonly bucket: string
+}
+
+/** The metadata to store for `record`; its name is cut until all fits into KV's limit. */
+export function toMetadata({ name, size, mimetype, etag, owner, createdAt }: FileRecord): Metadata {
+  const metadata = { name, size, mimetype, etag, owner, createdAt }
+  let excess = utf8Length(JSON.stringify(metadata)) - MAX_METADATA_BYTES
+  while (excess > 0 && metadata.name !== '') {
+    metadata.name = cutToBytes(metadata.name, Math.max(0, utf8Length(metadata.name) - excess))
+    excess = utf8Length(JSON.stringify(metadata)) - MAX_METADATA_BYTES
+  }
+  return metadata
+}
+
+/** The record that `metadata` from KV describes, or null if it is none. */
+export function fromMetadata(bucket: string, key: ObjectKey, metadata: unknown): FileRecord | null {
+  const parsed = metadataSchema.safeParse(metadata)
+  return parsed.success ? { key, bucket, ...parsed.data } : null
+}

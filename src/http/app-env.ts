@@ -1,0 +1,16 @@
+import type { Principal } from '../access/principal.ts'
+import type { Config } from '../config/load.ts'
+
+/** What the Worker's Hono apps carry from middleware to handler. */
+export interface AppEnv {
+  Bindings: Env
+  Variables: {
+    requestId: string
+    config: Config
+    principal: Principal
+    /** Alias of the bucket that a handler works on: for the log. */
+    bucket: string
+    /** What ended the request early: for the log. */
+    fault: unknown
+  }
+}

@@ -1,0 +1,59 @@
+import type { Context, MiddlewareHandler } from 'hono'
+import { looksLikeApiKey, verifyApiKey } from '../access/api-key.ts'
+import { verifyJwt } from '../access/jwt.ts'
+import type { Principal } from '../access/principal.ts'
+import { looksLikeToken, verifyToken } from '../access/token.ts'
+import type { Verdict } from '../access/verdict.ts'
+import { SCOPES } from '../config/schema.ts'
+import { ApiError } from '../errors/api-error.ts'
+import type { AppEnv } from './app-env.ts'
+import { countRequest } from './rate-limit.ts'
+
+const LOCAL_HOSTS = ['localhost', '127.0.0.1', '[::1]']
+
+const LOCAL_PRINCIPAL: Principal = {
+  id: 'localhost',
+  scopes: SCOPES,
+  prefix: '',
+  expiresAt: Infinity,
+}
+
+/**
+ * Finds out who asks, for `c.var.principal`: from the token in the path, the Authorization header, or the header that
+ * the JWT settings name. The request counts against that principal, or against the client's
+ * address where there is none. Throws `unauthenticated` (the exact reason in its cause), `auth_unavailable` and
+ * `rate_limited`.
+ */
+export const authenticate: MiddlewareHandler<AppEnv> = async function authenticate(c, next) {
+  const verdict = await judge(c)
+  const address = c.req.header('CF-Connecting-IP') ?? 'unknown'
+  await countRequest(c, verdict.ok ? `principal ${verdict.principal.id}` : `address ${address}`)
+  if (!verdict.ok)
+    throw new ApiError('unauthenticated', 'Valid credentials are needed.', {
+      cause: verdict.reason,
+    })
+  c.set('principal', verdict.principal)
+  await next()
+}
+
+async function judge(c: Context<AppEnv>): Promise<Verdict> {
+  const { config } = c.var
+  const now = new Date()
+  const pathToken = c.req.param('token')
+  if (pathToken !== undefined) return verifyToken(pathToken, config, now)
+
+  const authorization = c.req.header('Authorization')
+  const bearer = /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1]
+  if (bearer !== undefined && looksLikeApiKey(bearer)) return verifyApiKey(bearer, config.apiKeys)
+  if (bearer !== undefined && looksLikeToken(bearer)) return verifyToken(bearer, config, now)
+  if (config.jwt !== null) {
+    const inAuthorization = config.jwt.header.toLowerCase() === 'authorization'
+    const jwt = inAuthorization ? bearer : c.req.header(config.jwt.header)
+    if (jwt !== undefined) return verifyJwt(jwt, config.jwt, now)
+  }
+  if (authorization !== undefined) return { ok: false, reason: 'authorization not understood' }
+
+  if (config.openOnLocalhost && LOCAL_HOSTS.includes(new URL(c.req.url).hostname))
+    return { ok: true, principal: LOCAL_PRINCIPAL }
+  return { ok: false, reason: 'no credentials' }
+}

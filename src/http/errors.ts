@@ -1,0 +1,21 @@
+import type { Context } from 'hono'
+import { ApiError, STATUS_BY_CODE } from '../errors/api-error.ts'
+import type { AppEnv } from './app-env.ts'
+
+/** Turns what a handler threw into the one error shape. What isn't an ApiError becomes `internal` and tells nothing. */
+export function onError(thrown: Error, c: Context<AppEnv>): Response {
+  c.set('fault', thrown)
+  const error =
+    thrown instanceof ApiError ? thrown : new ApiError('internal', 'Something went wrong here.')
+  if (error.code === 'unauthenticated') c.header('WWW-Authenticate', 'Bearer')
+  if (error.code === 'rate_limited') c.header('Retry-After', '60')
+  const { code, message, issues } = error
+  return c.json(
+    { message, code, requestId: c.var.requestId, ...(issues.length === 0 ? {} : { issues }) },
+    STATUS_BY_CODE[code],
+  )
+}
+
+/** The answer where no route matches. */
+export const onNotFound = (c: Context<AppEnv>): Response =>
+  onError(new ApiError('not_found', 'There is no such route.'), c)

@@ -1,0 +1,45 @@
+import type { MiddlewareHandler } from 'hono'
+import { routePath } from 'hono/route'
+import { ApiError } from '../errors/api-error.ts'
+import type { AppEnv } from './app-env.ts'
+
+/**
+ * Writes one JSON line a request to the console. It holds the route's pattern in place of the path, and no query, header
+ * or body, so that no key, signature or token can reach it.
+ */
+export const requestLog: MiddlewareHandler<AppEnv> = async function requestLog(c, next) {
+  const start = Date.now()
+  await next()
+  const { requestId, principal, bucket, fault }: Partial<AppEnv['Variables']> = c.var
+  console.log(
+    JSON.stringify({
+      requestId,
+      method: c.req.method,
+      route: routePath(c, -1),
+      status: c.res.status,
+      milliseconds: Date.now() - start,
+      principal: principal?.id,
+      bucket,
+      ...describeFault(fault),
+    }),
+  )
+}
+
+function describeFault(fault: unknown): { readonly code?: string; readonly reason?: string } {
+  if (fault === undefined) return {}
+  if (!(fault instanceof ApiError)) {
+    const stack = fault instanceof Error ? fault.stack : undefined
+    return { code: 'internal', reason: withoutUrls(stack ?? String(fault)) }
+  }
+  const { code, cause } = fault
+  return cause === undefined ? { code } : { code, reason: describe(cause) }
+}
+
+/** Name and message of an error and of what caused it; URLs are left out, as a query may hold a signature. */
+function describe(thrown: unknown): string {
+  if (!(thrown instanceof Error)) return withoutUrls(String(thrown))
+  const own = withoutUrls(`${thrown.name}: ${thrown.message}`)
+  return thrown.cause === undefined ? own : `${own}; ${describe(thrown.cause)}`
+}
+
+const withoutUrls = (text: string): string => text.replace(/\bhttps?:\/\/\S+/g, '(URL)')

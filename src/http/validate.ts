@@ -1,0 +1,91 @@
+import type { Context, MiddlewareHandler } from 'hono'
+import type * as z from 'zod/mini'
+import { ApiError, type Issue } from '../errors/api-error.ts'
+import { type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
+import type { AppEnv } from './app-env.ts'
+import { readJson } from './json-body.ts'
+
+const MAX_BODY_BYTES = 64 * 1024
+
+type Validated<
+  Target extends 'json' | 'query',
+  Schema extends z.ZodMiniType<object>,
+> = MiddlewareHandler<
+  AppEnv,
+  string,
+  {
+    in: { [Name in Target]: z.input<Schema> }
+    out: { [Name in Target]: z.output<Schema> }
+  }
+>
+
+/**
+ * Checks the JSON body against `schema`, for `c.req.valid('json')`. Throws `invalid_request` with issues, and what
+ * `readJson` throws.
+ */
+export function validateJson<Schema extends z.ZodMiniType<object>>(
+  schema: Schema,
+  maxBytes = MAX_BODY_BYTES,
+): Validated<'json', Schema> {
+  return async function validateJson(c, next) {
+    c.req.addValidatedData('json', check(schema, await readJson(c.req.raw, maxBytes)))
+    await next()
+  }
+}
+
+/**
+ * Checks the query against `schema`, for `c.req.valid('query')`. Throws `invalid_request` with issues, for a name that
+ * stands there twice too.
+ */
+export function validateQuery<Schema extends z.ZodMiniType<object>>(
+  schema: Schema,
+): Validated<'query', Schema> {
+  return async function validateQuery(c, next) {
+    const { searchParams } = new URL(c.req.url)
+    const repeated = [...searchParams.keys()].filter(
+      (name, index, names) => names.indexOf(name) < index,
+    )
+    if (repeated.length > 0)
+      throw invalidRequest(repeated.map((path) => ({ path, message: 'must stand there once' })))
+    c.req.addValidatedData('query', check(schema, Object.fromEntries(searchParams)))
+    await next()
+  }
+}
+
+/**
+ * The object key in the path, in front of `suffix`: a key may hold slashes, so the pattern of such a route takes the
+ * suffix into the parameter. Throws `invalid_key`.
+ */
+export function keyParam(c: Context<AppEnv>, suffix = ''): ObjectKey {
+  const value = c.req.param('key') ?? ''
+  return parseObjectKey(value.slice(0, value.length - suffix.length))
+}
+
+/**
+ * Refuses a URL whose percent-encoding is malformed: a lenient decoder would hand on something that the caller did not
+ * mean. Throws `malformed_url`.
+ */
+export const checkUrl: MiddlewareHandler<AppEnv> = async function checkUrl(c, next) {
+  const { pathname, search } = new URL(c.req.url)
+  try {
+    decodeURIComponent(pathname + search)
+  } catch {
+    throw new ApiError('malformed_url', 'The URL is not percent-encoded UTF-8.')
+  }
+  await next()
+}
+
+function check<Schema extends z.ZodMiniType<object>>(schema: Schema, value: unknown): object {
+  const parsed = schema.safeParse(value)
+  if (!parsed.success)
+    throw invalidRequest(
+      parsed.error.issues.map(({ path, message }) => ({
+        path: path.map(String).join('.'),
+        message,
+      })),
+    )
+  return parsed.data
+}
+
+const invalidRequest = (issues: readonly Issue[]): ApiError =>
+  new ApiError('invalid_request', 'The request is not valid.', { issues })

@@ -1,0 +1,27 @@
+import { utf8Length } from './object-key.ts'
+
+/** `stem` and `extension` (lower case, with its dot, or empty) of the last segment of a path or key. */
+export interface FileName {
+  readonly stem: string
+  readonly extension: string
+}
+
+/** Splits a file name or object key. A leading dot starts no extension: `.env` is a stem. */
+export function splitFileName(path: string): FileName {
+  const base = path.slice(path.lastIndexOf('/') + 1)
+  const dot = base.lastIndexOf('.')
+  if (dot <= 0) return { stem: base, extension: '' }
+  return { stem: base.slice(0, dot), extension: base.slice(dot).toLowerCase() }
+}
+
+/** The start of `text` that fits in `maxBytes` of UTF-8, cut between characters. */
+export function cutToBytes(text: string, maxBytes: number): string {
+  let bytes = 0
+  let end = 0
+  for (const character of text) {
+    bytes += utf8Length(character)
+    if (bytes > maxBytes) break
+    end += character.length
+  }
+  return text.slice(0, end)
+}

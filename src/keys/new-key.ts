@@ -1,0 +1,59 @@
+import { cutToBytes, splitFileName } from './file-name.ts'
+import { type ObjectKey, parseObjectKey } from './object-key.ts'
+
+const MAX_SLUG_BYTES = 80
+const MAX_EXTENSION_BYTES = 16
+const MAX_TIME = 2 ** 45 - 1
+const TIME_DIGITS = 9
+const RANDOM_DIGITS = 11
+/** Crockford's base 32: in ASCII order, without the letters that look like digits. */
+const DIGITS = '0123456789abcdefghjkmnpqrstvwxyz'
+
+export interface NewKeyInput {
+  /** The name on the user's disk; a path before it is dropped. */
+  readonly fileName: string
+  /** The principal's prefix: empty or ending with `/`. */
+  readonly prefix: string
+  /** Folder under `uploads/`, without slashes at its ends. */
+  readonly directory?: string | undefined
+  readonly now: Date
+}
+
+/**
+ * A key that no other upload has: `<prefix>uploads/[directory/]<id>-<slug><.ext>`. Plain key order is newest first
+ * within one directory. Throws `invalid_key` where the directory breaks the rules of a key.
+ */
+export function newObjectKey({ fileName, prefix, directory, now }: NewKeyInput): ObjectKey {
+  const folder = directory === undefined ? '' : `${directory}/`
+  const { stem, extension } = splitFileName(fileName.replaceAll('\\', '/').trim())
+  return parseObjectKey(
+    `${prefix}uploads/${folder}${newId(now)}-${slug(stem)}${safeExtension(extension)}`,
+  )
+}
+
+/** 20 characters: 45 bits of inverted milliseconds, then 55 random bits. */
+function newId(now: Date): string {
+  let time = MAX_TIME - now.getTime()
+  let id = ''
+  for (let i = 0; i < TIME_DIGITS; i++) {
+    id = DIGITS.charAt(time % 32) + id
+    time = Math.floor(time / 32)
+  }
+  for (const byte of crypto.getRandomValues(new Uint8Array(RANDOM_DIGITS)))
+    id += DIGITS.charAt(byte % 32)
+  return id
+}
+
+function slug(stem: string): string {
+  const kept = stem
+    .normalize('NFKC')
+    .toLowerCase()
+    .replace(/\s+/g, '-')
+    .replace(/[^\p{L}\p{M}\p{N}._-]/gu, '')
+  return cutToBytes(kept, MAX_SLUG_BYTES) || 'file'
+}
+
+function safeExtension(extension: string): string {
+  const kept = extension.normalize('NFKC').replace(/[^\p{L}\p{M}\p{N}]/gu, '')
+  return kept === '' ? '' : `.${cutToBytes(kept, MAX_EXTENSION_BYTES)}`
+}

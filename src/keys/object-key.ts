@@ -1,0 +1,50 @@
+import { ApiError } from '../errors/api-error.ts'
+
+declare const objectKey: unique symbol
+
+/** A parsed object key: one that names the same object before and after a URL parser has seen it. */
+export type ObjectKey = string & { readonly [objectKey]: true }
+
+/** S3's own limit for a key, in bytes of UTF-8. */
+export const MAX_OBJECT_KEY_BYTES = 1024
+
+const encoder = new TextEncoder()
+const CONTROL_CHARACTERS = /\p{Cc}/u
+
+/** Bytes of `text` in UTF-8. */
+export const utf8Length = (text: string): number => encoder.encode(text).length
+
+/**
+ * Why `value` can't be an object key, or null if it can.
+ *
+ * The rules: 1 to 1024 bytes of well-formed UTF-8, no control character, no `.` or `..` segment. A URL parser folds
+ * such segments, so a URL signed for `a/../b` would open `b`.
+ */
+export function objectKeyFault(value: string): string | null {
+  if (value === '') return 'An object key must not be empty.'
+  if (!value.isWellFormed()) return 'An object key must be well-formed Unicode.'
+  if (CONTROL_CHARACTERS.test(value)) return 'An object key must not contain control characters.'
+  if (value.length > MAX_OBJECT_KEY_BYTES || utf8Length(value) > MAX_OBJECT_KEY_BYTES)
+    return `An object key must not be longer than ${MAX_OBJECT_KEY_BYTES} bytes.`
+  if (value.split('/').some((segment) => segment === '.' || segment === '..'))
+    return 'An object key must not contain a "." or ".." segment.'
+  return null
+}
+
+const isObjectKey = (value: string): value is ObjectKey => objectKeyFault(value) === null
+
+/** The key in `value`, which must be decoded already. Throws `invalid_key`. */
+export function parseObjectKey(value: string): ObjectKey {
+  if (isObjectKey(value)) return value
+  throw new ApiError('invalid_key', objectKeyFault(value) ?? 'This is not an object key.')
+}
+
+/**
+ * Why `value` can't bound what a principal may touch, or null if it can. A boundary is empty (everything) or ends with
+ * `/`, so that `team-a/` never covers `team-ab/`.
+ */
+export function keyPrefixFault(value: string): string | null {
+  if (value === '') return null
+  if (!value.endsWith('/')) return 'A prefix must be empty or end with "/".'
+  return objectKeyFault(value)?.replace('An object key', 'A prefix') ?? null
+}

@@ -1,0 +1,134 @@
+import { Hono } from 'hono'
+import * as z from 'zod/mini'
+import { openCursor, sealCursor } from '../access/cursor.ts'
+import { requireKey, requirePrefix, requireScope } from '../access/principal.ts'
+import { createDownloadUrl } from '../delivery/download-url.ts'
+import { createFileIndex } from '../file-index/file-index.ts'
+import type { AppEnv } from '../http/app-env.ts'
+import { chooseBucket } from '../http/choose-bucket.ts'
+import { keyParam, validateJson, validateQuery } from '../http/validate.ts'
+import { parseObjectKey } from '../keys/object-key.ts'
+import { deleteObject } from '../storage/object.ts'
+import { findFile, recordUpload } from '../uploads/record.ts'
+import { createUploadUrl } from '../uploads/single.ts'
+
+const bucket = z.optional(z.string())
+const expiresIn = z.optional(z.int())
+/** A whole number in a query. */
+const digits = z.pipe(
+  z.string().check(z.regex(/^\d{1,9}$/, 'must be a whole number')),
+  z.transform(Number),
+)
+const flag = z.pipe(
+  z._default(z.enum(['true', 'false']), 'false'),
+  z.transform((value) => value === 'true'),
+)
+const fileName = z.string().check(z.minLength(1), z.maxLength(1024))
+/** A header's value that arrives as it was sent: printable ASCII without leading, trailing or double spaces. */
+const headerValue = z
+  .string()
+  .check(z.maxLength(255), z.regex(/^[\x21-\x7e]+(?: [\x21-\x7e]+)*$/, 'must be printable ASCII'))
+
+const uploadSchema = z.strictObject({
+  fileName,
+  mimetype: z.string(),
+  size: z.optional(z.int().check(z.minimum(0))),
+  sha256: z.optional(
+    z.string().check(z.regex(/^[A-Za-z0-9+/]{43}=$/, 'must be 32 bytes in base64')),
+  ),
+  metadata: z.optional(
+    z.record(
+      z.string().check(z.regex(/^[a-z0-9-]{1,64}$/, 'must be a name of a-z, 0-9 and "-"')),
+      z.string().check(z.maxLength(2048)),
+    ),
+  ),
+  cacheControl: z.optional(headerValue),
+  directory: z.optional(
+    z.string().check(z.regex(/^[^/]+(?:\/[^/]+)*$/, 'must be segments with "/" between')),
+  ),
+  overwrite: z.optional(z.boolean()),
+  expiresIn,
+  bucket,
+})
+
+const urlSchema = z.strictObject({
+  use: z._default(z.enum(['view', 'stream', 'email']), 'view'),
+  expiresIn: z.optional(digits),
+  download: z.optional(z.string().check(z.minLength(1), z.maxLength(1024))),
+  inline: flag,
+  stable: flag,
+  bucket,
+})
+
+const recordSchema = z.strictObject({ key: z.string(), name: fileName, bucket })
+
+const listSchema = z.strictObject({
+  prefix: z.optional(z.string()),
+  limit: z._default(z.pipe(digits, z.int().check(z.minimum(1), z.maximum(1000))), 100),
+  cursor: z.optional(z.string()),
+  bucket,
+})
+
+const bucketSchema = z.strictObject({ bucket })
+
+/** Upload and download URLs, and the index of what was uploaded. */
+export const fileRoutes = new Hono<AppEnv>()
+  .post('/files/upload-url', validateJson(uploadSchema), async (c) => {
+    const { bucket: alias, ...request } = c.req.valid('json')
+    const { principal } = c.var
+    requireScope(principal, 'files:upload')
+    const bucket = chooseBucket(c, alias)
+    const upload = await createUploadUrl(bucket, request, principal.prefix, new Date())
+    return c.json({ ...upload, bucket: bucket.alias })
+  })
+  .get('/files/:key{.+/url}', validateQuery(urlSchema), async (c) => {
+    const { bucket: alias, ...request } = c.req.valid('query')
+    const key = keyParam(c, '/url')
+    requireKey(c.var.principal, 'files:read', key)
+    const bucket = chooseBucket(c, alias)
+    const download = await createDownloadUrl(bucket, key, request, new Date())
+    return c.json({ ...download, key, bucket: bucket.alias })
+  })
+  .post('/files', validateJson(recordSchema), async (c) => {
+    const { bucket: alias, name, ...request } = c.req.valid('json')
+    const { principal } = c.var
+    const key = parseObjectKey(request.key)
+    requireKey(principal, 'files:upload', key)
+    const bucket = chooseBucket(c, alias)
+    const index = createFileIndex(c.env.FILE_INDEX)
+    const upload = { key, name, owner: principal.id }
+    return c.json(await recordUpload(bucket, index, upload, new Date()), 201)
+  })
+  .get('/files', validateQuery(listSchema), async (c) => {
+    const { bucket: alias, limit, cursor, ...request } = c.req.valid('query')
+    const { principal, config } = c.var
+    const prefix = request.prefix ?? principal.prefix
+    requireScope(principal, 'files:list')
+    requirePrefix(principal, prefix)
+    const bucket = chooseBucket(c, alias)
+    const list = { bucket: bucket.alias, prefix }
+    const page = await createFileIndex(c.env.FILE_INDEX).list({
+      ...list,
+      limit,
+      ...(cursor === undefined ? {} : { cursor: await openCursor(config, list, cursor) }),
+    })
+    if (page.unreadable > 0) c.set('fault', `${page.unreadable} index entries are unreadable`)
+    return c.json({
+      files: page.records,
+      ...(page.cursor === undefined ? {} : { cursor: await sealCursor(config, list, page.cursor) }),
+    })
+  })
+  .get('/files/:key{.+}', validateQuery(bucketSchema), async (c) => {
+    const key = keyParam(c)
+    requireKey(c.var.principal, 'files:read', key)
+    const bucket = chooseBucket(c, c.req.valid('query').bucket)
+    return c.json(await findFile(bucket, createFileIndex(c.env.FILE_INDEX), key, new Date()))
+  })
+  .delete('/files/:key{.+}', validateQuery(bucketSchema), async (c) => {
+    const key = keyParam(c)
+    requireKey(c.var.principal, 'files:delete', key)
+    const bucket = chooseBucket(c, c.req.valid('query').bucket)
+    await deleteObject(bucket, key, new Date())
+    await createFileIndex(c.env.FILE_INDEX).remove(bucket.alias, key)
+    return c.body(null, 204)
+  })

@@ -1,0 +1,25 @@
+import { Hono } from 'hono'
+import * as z from 'zod/mini'
+import { requireScope } from '../access/principal.ts'
+import { mintToken } from '../access/token.ts'
+import { SCOPES } from '../config/schema.ts'
+import type { AppEnv } from '../http/app-env.ts'
+import { validateJson } from '../http/validate.ts'
+
+const tokenSchema = z.strictObject({
+  scopes: z.array(z.enum(SCOPES)).check(z.minLength(1)),
+  prefix: z.optional(z.string()),
+  expiresIn: z.optional(z.int()),
+})
+
+/** Short-lived tokens for less than the caller may do. */
+export const tokenRoutes = new Hono<AppEnv>().post(
+  '/tokens',
+  validateJson(tokenSchema),
+  async (c) => {
+    const { principal, config } = c.var
+    requireScope(principal, 'tokens:create')
+    const { token, expiresAt } = await mintToken(principal, c.req.valid('json'), config, new Date())
+    return c.json({ token, expiresAt: expiresAt.toISOString() })
+  },
+)

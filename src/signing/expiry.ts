@@ -1,0 +1,72 @@
+import type { Bucket, Credentials } from '../config/load.ts'
+import { MAX_SIGNATURE_SECONDS } from '../config/schema.ts'
+import { ApiError } from '../errors/api-error.ts'
+
+/** What a URL is for; each use has its own default life. */
+export type Use = keyof Bucket['maxExpiresIn']
+
+const DEFAULT_SECONDS: Readonly<Record<Use, number>> = {
+  upload: 5 * 60,
+  view: 15 * 60,
+  stream: 2 * 60 * 60,
+  email: 48 * 60 * 60,
+}
+
+export interface ValidityInput {
+  readonly use: Use
+  /** Seconds that the caller asks for; undefined takes the default of the use. */
+  readonly expiresIn: number | undefined
+  /** Whether every caller within one window gets the same dates. */
+  readonly stable?: boolean
+  readonly bucket: Bucket
+  readonly credentials: Credentials
+  readonly now: Date
+}
+
+/** When a presigned URL is dated and how long it lives. */
+export interface Validity {
+  /** The instant for `X-Amz-Date`, in whole seconds. */
+  readonly signedAt: Date
+  /** The seconds for `X-Amz-Expires`, counted from `signedAt`. */
+  readonly signedSeconds: number
+  /** Whole seconds that the URL lives from now on. */
+  readonly expiresInSeconds: number
+  readonly expiresAt: Date
+}
+
+/**
+ * The life of a URL. `stable` dates it back to the start of a window that is as long as the life asked for, and signs
+ * for twice that life, so that it stays valid for at least `expiresIn`; the longest life is then half as long.
+ *
+ * A default shrinks to what the bucket and temporary credentials allow. Throws `invalid_expiry` where a requested life
+ * doesn't fit, and `credentials_expired`.
+ */
+export function resolveValidity(input: ValidityInput): Validity {
+  const { use, expiresIn, stable = false, bucket, credentials, now } = input
+  const nowSeconds = Math.floor(now.getTime() / 1000)
+  const credentialSeconds = Math.floor(credentials.expiresAt / 1000) - nowSeconds
+  if (credentialSeconds < 1)
+    throw new ApiError(
+      'credentials_expired',
+      'The temporary credentials of this bucket have expired.',
+    )
+
+  const maxSigned = Math.min(MAX_SIGNATURE_SECONDS, bucket.maxExpiresIn[use], credentialSeconds)
+  const max = stable ? Math.floor(maxSigned / 2) : maxSigned
+  const life = expiresIn ?? Math.min(DEFAULT_SECONDS[use], max)
+  if (life < 1 || life > max)
+    throw new ApiError(
+      'invalid_expiry',
+      `expiresIn must be from 1 to ${max} seconds for ${stable ? 'a stable URL of ' : ''}this use.`,
+    )
+
+  const signedSecond = stable ? nowSeconds - (nowSeconds % life) : nowSeconds
+  const signedSeconds = stable ? 2 * life : life
+  const expiresSecond = signedSecond + signedSeconds
+  return {
+    signedAt: new Date(signedSecond * 1000),
+    signedSeconds,
+    expiresInSeconds: expiresSecond - nowSeconds,
+    expiresAt: new Date(expiresSecond * 1000),
+  }
+}

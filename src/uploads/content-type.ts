@@ -1,0 +1,36 @@
+import type { Bucket } from '../config/load.ts'
+import { ApiError } from '../errors/api-error.ts'
+import { splitFileName } from '../keys/file-name.ts'
+import type { ObjectKey } from '../keys/object-key.ts'
+import { keyRunsScript, typeRunsScript } from '../keys/script-types.ts'
+
+/** RFC 9110, §8.3.1, but for commas: a browser takes what follows one for another type. At most one space a gap. */
+const MEDIA_TYPE =
+  /^([\w!#$&^.+-]{1,127}\/[\w!#$&^.+-]{1,127})(?: ?; ?[\w!#$&^.+-]+=(?:[\w!#$&^.+-]+|"[\w!#$&^.+ -]*"))*$/
+
+const MAX_MEDIA_TYPE_LENGTH = 255
+
+/**
+ * Throws unless `mimetype` may be stored under `key`: `invalid_mimetype`, `mimetype_not_allowed`, or `type_mismatch` for
+ * a type that can run script under an extension that can't. So the extension alone tells what must be an attachment.
+ */
+export function requireContentType(
+  mimetype: string,
+  key: ObjectKey,
+  { allowedTypes }: Bucket,
+): void {
+  const essence = MEDIA_TYPE.exec(mimetype)?.[1]?.toLowerCase()
+  if (essence === undefined || mimetype.length > MAX_MEDIA_TYPE_LENGTH)
+    throw new ApiError('invalid_mimetype', 'mimetype must be type/subtype, such as image/jpeg.')
+  if (allowedTypes !== null && !allowedTypes.some((allowed) => covers(allowed, essence)))
+    throw new ApiError('mimetype_not_allowed', `This bucket takes ${allowedTypes.join(', ')} only.`)
+  if (typeRunsScript(essence) && !keyRunsScript(key))
+    throw new ApiError(
+      'type_mismatch',
+      `${essence} can run script, which the extension "${splitFileName(key).extension}" hides. Name the file by its type, or send another type.`,
+    )
+}
+
+/** Whether `essence` is the type `allowed`, or falls under its `type/*`. */
+const covers = (allowed: string, essence: string): boolean =>
+  allowed.endsWith('/*') ? essence.startsWith(allowed.slice(0, -1)) : essence === allowed

@@ -1,0 +1,50 @@
+import { ApiError } from '../errors/api-error.ts'
+
+/** What a caller may fix about an object before it is uploaded; each becomes a signed header. */
+export interface UploadConditions {
+  readonly mimetype: string
+  /** SHA-256 of the file in base64, checked by the bucket. */
+  readonly sha256?: string | undefined
+  readonly metadata?: Readonly<Record<string, string>> | undefined
+  readonly cacheControl?: string | undefined
+  /** False refuses to replace an object. */
+  readonly overwrite?: boolean | undefined
+}
+
+/** S3's limit for names and values of user-defined metadata together, in bytes. */
+const MAX_METADATA_BYTES = 2048
+
+/** The headers that the client must send, by S3 PutObject's names. Throws `invalid_request` for too much metadata. */
+export function uploadHeaders(conditions: UploadConditions): Record<string, string> {
+  const { mimetype, sha256, metadata = {}, cacheControl, overwrite } = conditions
+  return {
+    'Content-Type': mimetype,
+    ...(cacheControl === undefined ? {} : { 'Cache-Control': cacheControl }),
+    ...(overwrite === false ? { 'If-None-Match': '*' } : {}),
+    ...(sha256 === undefined ? {} : { 'x-amz-checksum-sha256': sha256 }),
+    ...metadataHeaders(metadata),
+  }
+}
+
+function metadataHeaders(metadata: Readonly<Record<string, string>>): Record<string, string> {
+  const entries = Object.entries(metadata).map(
+    ([name, value]) => [name, encodedWord(value)] as const,
+  )
+  const bytes = entries.reduce((sum, [name, value]) => sum + name.length + value.length, 0)
+  if (bytes > MAX_METADATA_BYTES)
+    throw new ApiError('invalid_request', 'The metadata is too large.', {
+      issues: [
+        { path: 'metadata', message: `must not be longer than ${MAX_METADATA_BYTES} bytes` },
+      ],
+    })
+  return Object.fromEntries(entries.map(([name, value]) => [`x-amz-meta-${name}`, value]))
+}
+
+/**
+ * `value` as a header carries it unchanged: what isn't printable ASCII with single spaces inside becomes an encoded word
+ * of RFC 2047, as S3 itself writes such values.
+ */
+function encodedWord(value: string): string {
+  if (/^(?:[\x21-\x7e]+(?: [\x21-\x7e]+)*)?$/.test(value)) return value
+  return `=?UTF-8?B?${new TextEncoder().encode(value).toBase64()}?=`
+}

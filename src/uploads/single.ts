@@ -1,0 +1,82 @@
+import type { Bucket } from '../config/load.ts'
+import { ApiError } from '../errors/api-error.ts'
+import { newObjectKey } from '../keys/new-key.ts'
+import type { ObjectKey } from '../keys/object-key.ts'
+import { resolveValidity } from '../signing/expiry.ts'
+import { presign } from '../signing/presign.ts'
+import { requireContentType } from './content-type.ts'
+import { type UploadConditions, uploadHeaders } from './signed-headers.ts'
+
+/** S3's limit for one PutObject: 5 GiB. */
+const MAX_PUT_BYTES = 5 * 1024 ** 3
+
+export interface UploadRequest extends UploadConditions {
+  readonly fileName: string
+  /** Bytes; signed as Content-Length where given. */
+  readonly size?: number | undefined
+  readonly directory?: string | undefined
+  /** Seconds; undefined takes the default. */
+  readonly expiresIn?: number | undefined
+}
+
+export interface UploadUrl {
+  readonly uploadUrl: string
+  readonly key: ObjectKey
+  readonly method: 'PUT'
+  /** What the client must send, without what a browser sets by itself. */
+  readonly headers: Readonly<Record<string, string>>
+  /** Whole seconds from now. */
+  readonly expiresIn: number
+  /** ISO 8601 in UTC. */
+  readonly expiresAt: string
+}
+
+/**
+ * A presigned PUT for a new key under `prefix` (empty, or ending with `/`). Throws ApiError for a file that this bucket
+ * doesn't take.
+ */
+export async function createUploadUrl(
+  bucket: Bucket,
+  request: UploadRequest,
+  prefix: string,
+  now: Date,
+): Promise<UploadUrl> {
+  const { fileName, directory, size, expiresIn } = request
+  const credentials = bucket.uploadCredentials
+  const key = newObjectKey({ fileName, prefix, directory, now })
+  requireContentType(request.mimetype, key, bucket)
+  requireSize(size, bucket)
+
+  const validity = resolveValidity({ use: 'upload', expiresIn, bucket, credentials, now })
+  const headers = uploadHeaders(request)
+  const uploadUrl = await presign({
+    bucket,
+    credentials,
+    method: 'PUT',
+    key,
+    headers: size === undefined ? headers : { ...headers, 'Content-Length': String(size) },
+    signedAt: validity.signedAt,
+    signedSeconds: validity.signedSeconds,
+  })
+  return {
+    uploadUrl,
+    key,
+    method: 'PUT',
+    headers,
+    expiresIn: validity.expiresInSeconds,
+    expiresAt: validity.expiresAt.toISOString(),
+  }
+}
+
+function requireSize(size: number | undefined, { maxBytes }: Bucket): void {
+  if (size === undefined) {
+    if (maxBytes !== null)
+      throw new ApiError(
+        'size_required',
+        'This bucket limits the size of a file: send size, in bytes.',
+      )
+    return
+  }
+  const max = Math.min(maxBytes ?? MAX_PUT_BYTES, MAX_PUT_BYTES)
+  if (size > max) throw new ApiError('file_too_large', `A file may have at most ${max} bytes here.`)
+}

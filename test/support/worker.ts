@@ -1,0 +1,54 @@
+import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test'
+import { env } from 'cloudflare:workers'
+import { inject } from 'vitest'
+import { app } from '../../src/app.ts'
+import './provided-context.ts'
+
+/** A Worker with its own variables, in front of the real local KV and the s3rver that the tests share. */
+export interface TestWorker {
+  /** `path` is relative to the Worker's origin; a whole URL is taken as it is. */
+  fetch(path: string, init?: RequestInit): Promise<Response>
+  /** POSTs `body` as JSON. */
+  post(path: string, body: unknown, init?: RequestInit): Promise<Response>
+}
+
+/** Variables of a Worker that is open on localhost, with one bucket "files" in s3rver. */
+export const baseVariables = () => ({
+  BUCKETS: { files: s3rverBucket() } as Record<string, Record<string, unknown>>,
+  S3_ACCESS_KEY_ID: 'S3RVER',
+  S3_SECRET_ACCESS_KEY: 'S3RVER',
+  SIGNING_SECRETS: 'k1:0123456789abcdef0123456789abcdef',
+  OPEN_ACCESS: 'localhost',
+})
+
+/** The table of a bucket that exists in the shared s3rver. */
+export const s3rverBucket = (): Record<string, unknown> => ({
+  endpoint: inject('s3Endpoint'),
+  region: 'us-east-1',
+  bucket: 'files',
+  addressing: 'path',
+  credentials: 'S3',
+})
+
+/** A Worker whose variables are the base ones changed by `variables`; undefined takes one away. */
+export function testWorker(
+  variables: Readonly<Record<string, unknown>> = {},
+  origin = 'http://localhost:8787',
+): TestWorker {
+  const { BUCKETS: _, ...bindings } = env
+  const workerEnv = Object.assign(bindings, baseVariables(), variables)
+  return {
+    async fetch(path, init) {
+      const context = createExecutionContext()
+      const request = new Request(new URL(path, origin), init)
+      const response = await app.fetch(request, workerEnv as unknown as Env, context)
+      await waitOnExecutionContext(context)
+      return response
+    },
+    post(path, body, init = {}) {
+      const headers = new Headers(init.headers)
+      headers.set('Content-Type', 'application/json')
+      return this.fetch(path, { ...init, method: 'POST', headers, body: JSON.stringify(body) })
+    },
+  }
+}
