@@ -117,7 +117,8 @@ const apiKeySchema = z.strictObject({
   prefix: keyPrefix,
 })
 
-const apiKeysSchema = z
+/** `API_KEYS`: digests of the keys, never the keys. */
+export const apiKeysSchema = z
   .array(apiKeySchema)
   .check(
     sound((keys) =>

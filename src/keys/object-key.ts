@@ -39,6 +39,9 @@ export function parseObjectKey(value: string): ObjectKey {
   throw new ApiError('invalid_key', objectKeyFault(value) ?? 'This is not an object key.')
 }
 
+/** `value` as the start of keys to list: empty, or itself fit to be a key. Throws `invalid_key`. */
+export const parseKeyStart = (value: string): string => (value === '' ? '' : parseObjectKey(value))
+
 /**
  * Why `value` can't bound what a principal may touch, or null if it can. A boundary is empty (everything) or ends with
  * `/`, so that `team-a/` never covers `team-ab/`.

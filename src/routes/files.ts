@@ -7,7 +7,7 @@ import { createFileIndex } from '../file-index/file-index.ts'
 import type { AppEnv } from '../http/app-env.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
 import { keyParam, validateJson, validateQuery } from '../http/validate.ts'
-import { parseObjectKey } from '../keys/object-key.ts'
+import { parseKeyStart, parseObjectKey } from '../keys/object-key.ts'
 import { deleteObject } from '../storage/object.ts'
 import { findFile, recordUpload } from '../uploads/record.ts'
 import { createUploadUrl } from '../uploads/single.ts'
@@ -102,7 +102,7 @@ export const fileRoutes = new Hono<AppEnv>()
   .get('/files', validateQuery(listSchema), async (c) => {
     const { bucket: alias, limit, cursor, ...request } = c.req.valid('query')
     const { principal, config } = c.var
-    const prefix = request.prefix ?? principal.prefix
+    const prefix = parseKeyStart(request.prefix ?? principal.prefix)
     requireScope(principal, 'files:list')
     requirePrefix(principal, prefix)
     const bucket = chooseBucket(c, alias)

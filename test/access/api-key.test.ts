@@ -1,0 +1,37 @@
+import { expect, it } from 'vitest'
+import { looksLikeApiKey, verifyApiKey } from '../../src/access/api-key.ts'
+import type { ApiKey } from '../../src/config/schema.ts'
+import { testApiKey } from '../support/credentials.ts'
+
+const configured = ({ entry }: Awaited<ReturnType<typeof testApiKey>>): ApiKey => ({
+  ...entry,
+  scopes: [...entry.scopes],
+})
+
+it('gives the scopes and the prefix of the entry', async () => {
+  const one = await testApiKey('one', ['files:read'], 'team-a/')
+  const two = await testApiKey('two', ['files:list'])
+  expect(await verifyApiKey(one.token, [configured(two), configured(one)])).toEqual({
+    ok: true,
+    principal: { id: 'key:one', scopes: ['files:read'], prefix: 'team-a/', expiresAt: Infinity },
+  })
+})
+
+it('says in the verdict alone what was wrong', async () => {
+  const key = await testApiKey('one', ['files:read'])
+  const other = await testApiKey('one', ['files:read'])
+  const reasons = [
+    ['ep_one_short', 'api key malformed'],
+    [`${key.token}x`, 'api key malformed'],
+    [key.token.replace('ep_one_', 'ep_two_'), 'api key unknown'],
+    [other.token, 'api key wrong'],
+  ] as const
+  for (const [token, reason] of reasons)
+    expect(await verifyApiKey(token, [configured(key)])).toEqual({ ok: false, reason })
+})
+
+it('is told from a token and a JWT by its start', () => {
+  expect(looksLikeApiKey('ep_one_x')).toBe(true)
+  expect(looksLikeApiKey('ept_one_x')).toBe(false)
+  expect(looksLikeApiKey('eyJhbGciOiJIUzI1NiJ9.e30.x')).toBe(false)
+})

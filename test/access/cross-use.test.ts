@@ -1,0 +1,96 @@
+import { beforeAll, expect, inject, it } from 'vitest'
+import { purposeKey } from '../../src/access/purpose-key.ts'
+import { SCOPES } from '../../src/config/schema.ts'
+import { bearer, type TestApiKey, testApiKey } from '../support/credentials.ts'
+import { AUDIENCE, ISSUER, testIssuer } from '../support/issuer.ts'
+import { baseVariables, type TestWorker, testWorker } from '../support/worker.ts'
+
+let worker: TestWorker
+let apiKey: TestApiKey
+/** Each kind of credential that this Worker gives out or takes, by its name. */
+let made: Readonly<Record<'api key' | 'jwt' | 'token' | 'cursor', string>>
+
+beforeAll(async () => {
+  const issuer = await testIssuer()
+  apiKey = await testApiKey('ci', SCOPES)
+  worker = testWorker({
+    OPEN_ACCESS: undefined,
+    API_KEYS: [apiKey.entry],
+    JWT: {
+      issuer: ISSUER,
+      audience: AUDIENCE,
+      algorithms: ['ES256'],
+      publicJwk: issuer.publicJwk,
+      prefix: '',
+      scopes: SCOPES,
+    },
+  })
+  for (const name of ['a', 'b']) {
+    await fetch(`${inject('s3Endpoint')}/files/cross/${name}.txt`, { method: 'PUT', body: name })
+    await worker.post('/files', { key: `cross/${name}.txt`, name }, bearer(apiKey.token))
+  }
+  const minted: { token: string } = await (
+    await worker.post('/tokens', { scopes: SCOPES }, bearer(apiKey.token))
+  ).json()
+  const page: { cursor: string } = await (
+    await worker.fetch('/files?prefix=cross/&limit=1', bearer(apiKey.token))
+  ).json()
+  made = {
+    'api key': apiKey.token,
+    jwt: await issuer.sign(),
+    token: minted.token,
+    cursor: page.cursor,
+  }
+})
+
+const asBearer = (value: string) => worker.fetch('/files/a.txt/url', bearer(value))
+const inPath = (value: string) => worker.fetch(`/u/${encodeURIComponent(value)}/files/a.txt/url`)
+const asCursor = (value: string) =>
+  worker.fetch(`/files?prefix=cross/&cursor=${encodeURIComponent(value)}`, bearer(apiKey.token))
+
+it('takes each for what it is', async () => {
+  expect((await asBearer(made['api key'])).status).toBe(200)
+  expect((await asBearer(made.jwt)).status).toBe(200)
+  expect((await asBearer(made.token)).status).toBe(200)
+  expect((await inPath(made.token)).status).toBe(200)
+  expect((await asCursor(made.cursor)).status).toBe(200)
+})
+
+it('refuses each for everything else', async () => {
+  for (const kind of ['api key', 'jwt', 'cursor'] as const)
+    expect((await inPath(made[kind])).status, `${kind} in the path`).toBe(401)
+  for (const value of [made.cursor, `ept_${made.cursor}`, `ept_${made.jwt}`, `ep_${made.cursor}`])
+    expect((await asBearer(value)).status, value).toBe(401)
+  for (const value of [made['api key'], made.jwt, made.token, made.token.slice('ept_'.length)])
+    expect((await asCursor(value)).status, value).toBe(400)
+  expect((await asBearer(made.token.slice('ept_'.length))).status, 'token as JWT').toBe(401)
+})
+
+it('refuses a cursor of another prefix or bucket', async () => {
+  const cursor = encodeURIComponent(made.cursor)
+  for (const query of [`cursor=${cursor}`, `prefix=cross&cursor=${cursor}`]) {
+    const response = await worker.fetch(`/files?${query}`, bearer(apiKey.token))
+    expect(await response.json(), query).toMatchObject({ code: 'invalid_cursor' })
+  }
+  const { BUCKETS } = baseVariables()
+  const other = testWorker({ BUCKETS: { other: BUCKETS.files } })
+  const response = await other.fetch(`/files?prefix=cross/&cursor=${cursor}`)
+  expect(await response.json()).toMatchObject({ code: 'invalid_cursor' })
+})
+
+it('derives another key for each purpose and each secret', async () => {
+  const data = new TextEncoder().encode('x')
+  const secrets = [
+    { kid: 'a', secret: 'a'.repeat(32) },
+    { kid: 'b', secret: 'b'.repeat(32) },
+  ]
+  const signatures = await Promise.all(
+    secrets.flatMap((secret) =>
+      (['token', 'cursor'] as const).map(async (purpose) => {
+        const mac = await crypto.subtle.sign('HMAC', await purposeKey(secret, purpose), data)
+        return new Uint8Array(mac).toHex()
+      }),
+    ),
+  )
+  expect(new Set(signatures).size).toBe(4)
+})

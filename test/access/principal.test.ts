@@ -1,0 +1,73 @@
+import fc from 'fast-check'
+import { expect, inject, it } from 'vitest'
+import { type Principal, requireKey, requirePrefix } from '../../src/access/principal.ts'
+import { SCOPES } from '../../src/config/schema.ts'
+import { keyPrefixFault, parseObjectKey } from '../../src/keys/object-key.ts'
+import { bearer, testApiKey } from '../support/credentials.ts'
+import { testWorker } from '../support/worker.ts'
+
+const principal = (prefix: string): Principal => ({
+  id: 'x',
+  scopes: SCOPES,
+  prefix,
+  expiresAt: Infinity,
+})
+
+it('covers what starts with its prefix, and nothing else', () => {
+  const key = parseObjectKey('team-a/x')
+  expect(() => requireKey(principal(''), 'files:read', key)).not.toThrow()
+  expect(() => requireKey(principal('team-a/'), 'files:read', key)).not.toThrow()
+  expect(() => requireKey(principal('team-b/'), 'files:read', key)).toThrow('outside')
+  expect(() => requirePrefix(principal('team-a/'), 'team-a')).toThrow('outside')
+  expect(() => requirePrefix(principal('team-a/'), '')).toThrow('outside')
+})
+
+it('never signs a path outside of the prefix, whatever the URL', async () => {
+  const fragment = fc.constantFrom(
+    'team-a',
+    '/',
+    '.',
+    '..',
+    '%2e',
+    '%2E%2e',
+    '%2f',
+    '%5C',
+    '\\',
+    '%25',
+    '2f',
+    'b',
+    'é',
+    '?',
+    '#',
+    ';',
+    '+',
+    ' ',
+  )
+  const prefixes = fc
+    .constantFrom('team-a/', 'é/', '../', 'a b/', '%2e/', 'team-a/b/')
+    .filter((prefix) => keyPrefixFault(prefix) === null)
+  const base = new URL(inject('s3Endpoint'))
+  await fc.assert(
+    fc.asyncProperty(
+      prefixes,
+      fc.array(fragment, { maxLength: 8 }),
+      fc.boolean(),
+      async (prefix, fragments, under) => {
+        const apiKey = await testApiKey('p', SCOPES, prefix)
+        const worker = testWorker({ OPEN_ACCESS: undefined, API_KEYS: [apiKey.entry] })
+        const start = under ? encodeURIComponent(prefix) : ''
+        const response = await worker.fetch(
+          `/files/${start}${fragments.join('')}/url`,
+          bearer(apiKey.token),
+        )
+        const body: { url?: string; key?: string } = await response.json()
+        if (response.status !== 200 || body.url === undefined) return
+        const { pathname, host } = new URL(body.url)
+        expect(host).toBe(base.host)
+        expect(decodeURIComponent(pathname)).toBe(`/files/${body.key}`)
+        expect(decodeURIComponent(pathname).startsWith(`/files/${prefix}`)).toBe(true)
+      },
+    ),
+    { numRuns: 1000 },
+  )
+})

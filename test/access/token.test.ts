@@ -1,0 +1,104 @@
+import { beforeAll, expect, it } from 'vitest'
+import type { Principal } from '../../src/access/principal.ts'
+import { mintToken, verifyToken } from '../../src/access/token.ts'
+import { type Config, loadConfig } from '../../src/config/load.ts'
+import { baseVariables } from '../support/worker.ts'
+
+const NOW = new Date('2026-11-24T12:00:00.500Z')
+const after = (seconds: number) => new Date(NOW.getTime() + seconds * 1000)
+
+const caller: Principal = {
+  id: 'key:ci',
+  scopes: ['files:read', 'files:upload', 'tokens:create'],
+  prefix: 'team-a/',
+  expiresAt: Infinity,
+}
+
+const configOf = (SIGNING_SECRETS: string): Config => {
+  const loaded = loadConfig({ ...baseVariables(), SIGNING_SECRETS })
+  if (!loaded.ok) throw new Error('The test configuration is broken.')
+  return loaded.config
+}
+
+const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+const OLD = `old:${'o'.repeat(32)}`
+const NEW = `new:${'n'.repeat(32)}`
+let config: Config
+
+beforeAll(() => {
+  config = configOf(OLD)
+})
+
+it('carries the caller, the scopes and the prefix', async () => {
+  const { token, expiresAt } = await mintToken(
+    caller,
+    { scopes: ['files:read'], prefix: 'team-a/x/', expiresIn: 60 },
+    config,
+    NOW,
+  )
+  expect(expiresAt).toEqual(new Date('2026-11-24T12:01:00Z'))
+  expect(await verifyToken(token, config, NOW)).toEqual({
+    ok: true,
+    principal: {
+      id: 'key:ci',
+      scopes: ['files:read'],
+      prefix: 'team-a/x/',
+      expiresAt: expiresAt.getTime(),
+    },
+  })
+})
+
+it('lives for ten minutes under the prefix of the caller unless told', async () => {
+  const { token } = await mintToken(caller, { scopes: ['files:read'] }, config, NOW)
+  expect(await verifyToken(token, config, after(599))).toMatchObject({
+    ok: true,
+    principal: { prefix: 'team-a/' },
+  })
+  expect(await verifyToken(token, config, after(600))).toMatchObject({ ok: false })
+})
+
+it.each([
+  ['a scope that the caller lacks', { scopes: ['files:delete'] }, 'forbidden'],
+  ['a wider prefix', { scopes: ['files:read'], prefix: '' }, 'forbidden'],
+  ['a foreign prefix', { scopes: ['files:read'], prefix: 'team-ab/' }, 'forbidden'],
+  ['a prefix without a slash', { scopes: ['files:read'], prefix: 'team-a/x' }, 'invalid_key'],
+  ['a prefix with dot segments', { scopes: ['files:read'], prefix: 'team-a/../' }, 'invalid_key'],
+  ['no life', { scopes: ['files:read'], expiresIn: 0 }, 'invalid_expiry'],
+  ['more than an hour', { scopes: ['files:read'], expiresIn: 3601 }, 'invalid_expiry'],
+] as const)('refuses %s', async (_, request, code) => {
+  await expect(mintToken(caller, request, config, NOW)).rejects.toMatchObject({ code })
+})
+
+it('never outlives the credentials of the caller', async () => {
+  const short = { ...caller, expiresAt: after(90).getTime() }
+  const { expiresAt } = await mintToken(short, { scopes: ['files:read'] }, config, NOW)
+  expect(expiresAt.getTime()).toBeLessThanOrEqual(short.expiresAt)
+  await expect(
+    mintToken(short, { scopes: ['files:read'], expiresIn: 91 }, config, NOW),
+  ).rejects.toMatchObject({ code: 'invalid_expiry' })
+})
+
+it('verifies over a rotation of the secrets, until the old one is dropped', async () => {
+  const { token } = await mintToken(caller, { scopes: ['files:read'] }, config, NOW)
+  expect(await verifyToken(token, configOf(`${NEW},${OLD}`), NOW)).toMatchObject({ ok: true })
+  expect(await verifyToken(token, configOf(NEW), NOW)).toMatchObject({ ok: false })
+  const { token: newer } = await mintToken(
+    caller,
+    { scopes: ['files:read'] },
+    configOf(`${NEW},${OLD}`),
+    NOW,
+  )
+  expect(await verifyToken(newer, configOf(NEW), NOW)).toMatchObject({ ok: true })
+})
+
+it('refuses a token with any character changed', async () => {
+  const { token } = await mintToken(caller, { scopes: ['files:read'] }, config, NOW)
+  for (let at = 'ept_'.length; at < token.length; at++) {
+    // The highest bit of each digit, since the lowest two of the last one belong to no byte.
+    const other = BASE64URL.charAt(BASE64URL.indexOf(token.charAt(at)) ^ 32) || 'A'
+    const changed = token.slice(0, at) + other + token.slice(at + 1)
+    expect(await verifyToken(changed, config, NOW), `at ${at}`).toMatchObject({ ok: false })
+  }
+})
+  }
+})

@@ -1,0 +1,280 @@
+import { SignJWT, UnsecuredJWT } from 'jose'
+import { beforeAll, describe, expect, inject, it } from 'vitest'
+import { app } from '../../src/app.ts'
+import { SCOPES, type Scope } from '../../src/config/schema.ts'
+import { bearer, type TestApiKey, testApiKey } from '../support/credentials.ts'
+import { AUDIENCE, ISSUER, type TestIssuer, testIssuer } from '../support/issuer.ts'
+import { type TestWorker, testWorker } from '../support/worker.ts'
+
+interface ProtectedRoute {
+  /** Method and pattern as the app registers them. */
+  readonly route: string
+  readonly scope: Scope
+  /** A request for `key`, or for what the route has in place of one. */
+  readonly request: (key: string) => readonly [path: string, body?: unknown]
+  /** False where the server chooses the key. */
+  readonly takesKey: boolean
+  /** Status for a key that nobody has uploaded, by a caller who may ask. */
+  readonly allowed: number
+}
+
+const encoded = encodeURIComponent
+
+/** Every route that needs credentials. A route of the app that isn't here fails the first test. */
+const ROUTES: readonly ProtectedRoute[] = [
+  {
+    route: 'POST /files/upload-url',
+    scope: 'files:upload',
+    request: () => ['/files/upload-url', { fileName: 'a.txt', mimetype: 'text/plain' }],
+    takesKey: false,
+    allowed: 200,
+  },
+  {
+    route: 'GET /files/:key{.+/url}',
+    scope: 'files:read',
+    request: (key) => [`/files/${encoded(key)}/url`],
+    takesKey: true,
+    allowed: 200,
+  },
+  {
+    route: 'POST /files',
+    scope: 'files:upload',
+    request: (key) => ['/files', { key, name: 'a.txt' }],
+    takesKey: true,
+    allowed: 404,
+  },
+  {
+    route: 'GET /files',
+    scope: 'files:list',
+    request: (key) => [`/files?prefix=${encoded(key)}`],
+    takesKey: true,
+    allowed: 200,
+  },
+  {
+    route: 'GET /files/:key{.+}',
+    scope: 'files:read',
+    request: (key) => [`/files/${encoded(key)}`],
+    takesKey: true,
+    allowed: 404,
+  },
+  {
+    route: 'DELETE /files/:key{.+}',
+    scope: 'files:delete',
+    request: (key) => [`/files/${encoded(key)}`],
+    takesKey: true,
+    allowed: 204,
+  },
+  {
+    route: 'POST /tokens',
+    scope: 'tokens:create',
+    request: (key) => ['/tokens', { scopes: ['tokens:create'], prefix: `${key}/` }],
+    takesKey: true,
+    allowed: 200,
+  },
+]
+
+/** Routes that answer anyone. */
+const OPEN_ROUTES = ['GET /healthz']
+
+let issuer: TestIssuer
+let stranger: TestIssuer
+let full: TestApiKey
+let teamA: TestApiKey
+let scopeless: Readonly<Record<Scope, TestApiKey>>
+let worker: TestWorker
+
+const call = (
+  { route, request }: ProtectedRoute,
+  key: string,
+  init: RequestInit = {},
+  prefix = '',
+): Promise<Response> => {
+  const [path, body] = request(key)
+  const [method = ''] = route.split(' ')
+  if (body === undefined) return worker.fetch(prefix + path, { ...init, method })
+  return worker.post(prefix + path, body, init)
+}
+
+const codeOf = async (response: Response): Promise<unknown> => {
+  const body: { code?: unknown } = await response.json()
+  return body.code
+}
+
+beforeAll(async () => {
+  issuer = await testIssuer()
+  stranger = await testIssuer('kid-2')
+  full = await testApiKey('full', SCOPES)
+  teamA = await testApiKey('team-a', SCOPES, 'team-a/')
+  const withoutEach = await Promise.all(
+    SCOPES.map(async (scope, index) => {
+      const others = SCOPES.filter((other) => other !== scope)
+      return [scope, await testApiKey(`without-${index}`, others)] as const
+    }),
+  )
+  scopeless = Object.fromEntries(withoutEach) as Record<Scope, TestApiKey>
+
+  const jwksUrl = `${inject('s3Endpoint')}/files/jwks-authorization.json`
+  await fetch(jwksUrl, { method: 'PUT', body: JSON.stringify({ keys: [issuer.publicJwk] }) })
+  worker = testWorker(
+    {
+      OPEN_ACCESS: undefined,
+      API_KEYS: [full, teamA, ...withoutEach.map(([, key]) => key)].map(({ entry }) => entry),
+      JWT: {
+        issuer: ISSUER,
+        audience: AUDIENCE,
+        algorithms: ['ES256'],
+        jwksUrl,
+        prefix: 'users/{sub}/',
+        scopes: SCOPES,
+      },
+    },
+    'https://presigner.example',
+  )
+})
+
+it('knows every route of the app', () => {
+  const registered = app.routes
+    .filter(({ method }) => method !== 'ALL')
+    .map(({ method, path }) => `${method} ${path}`)
+  const known = ROUTES.map(({ route }) => route)
+  const inPath = known.map((route) => route.replace(' /', ' /u/:token/'))
+  expect(new Set(registered)).toEqual(new Set([...known, ...inPath, ...OPEN_ROUTES]))
+})
+
+it('answers /healthz to anyone', async () => {
+  expect((await worker.fetch('/healthz')).status).toBe(200)
+})
+
+describe.each(ROUTES)('$route', (route) => {
+  const now = () => Math.floor(Date.now() / 1000)
+
+  it.each<readonly [string, () => RequestInit | Promise<RequestInit>]>([
+    ['no credentials', () => ({})],
+    ['an empty Authorization', () => ({ headers: { Authorization: '' } })],
+    ['a scheme without a token', () => ({ headers: { Authorization: 'Bearer' } })],
+    ['garbage', () => ({ headers: { Authorization: 'Bearer %00 ..' } })],
+    ['the key without a scheme', () => ({ headers: { Authorization: full.token } })],
+    ['the scheme Basic', () => ({ headers: { Authorization: `Basic ${full.token}` } })],
+    ['an unknown key id', () => bearer(full.token.replace('ep_full_', 'ep_nobody_'))],
+    ['the secret of another key', () => bearer(teamA.token.replace('team-a', 'full'))],
+    ['a key that is too short', () => bearer(full.token.slice(0, -1))],
+    ['a key that is too long', () => bearer(`${full.token}A`)],
+    ['a key without a secret', () => bearer('ep_full_')],
+    ['an expired JWT', async () => bearer(await issuer.sign({ exp: now() - 31 }))],
+    ['a JWT without exp', async () => bearer(await issuer.sign({}, {}, ['exp']))],
+    ['a JWT from the future', async () => bearer(await issuer.sign({ nbf: now() + 31 }))],
+    ['a JWT without sub', async () => bearer(await issuer.sign({}, {}, ['sub']))],
+    [
+      'a JWT of another issuer',
+      async () => bearer(await issuer.sign({ iss: 'https://evil.example/' })),
+    ],
+    ['a JWT for another audience', async () => bearer(await issuer.sign({ aud: 'other' }))],
+    [
+      'a JWT with a wrong signature',
+      async () => bearer(await stranger.sign({}, { kid: issuer.kid })),
+    ],
+    ['a JWT of an unknown kid', async () => bearer(await stranger.sign())],
+    ['a JWT cut short', async () => bearer((await issuer.sign()).slice(0, -1))],
+    [
+      'an unsigned JWT',
+      () =>
+        bearer(
+          new UnsecuredJWT({ iss: ISSUER, aud: AUDIENCE, sub: 'alice', exp: now() + 60 }).encode(),
+        ),
+    ],
+    [
+      'an HS256 JWT under the public key',
+      async () =>
+        bearer(
+          await new SignJWT({ iss: ISSUER, aud: AUDIENCE, sub: 'alice', exp: now() + 60 })
+            .setProtectedHeader({ alg: 'HS256', kid: issuer.kid })
+            .sign(new TextEncoder().encode(JSON.stringify(issuer.publicJwk))),
+        ),
+    ],
+    ['a token that nobody minted', () => bearer('ept_eyJhbGciOiJIUzI1NiJ9.e30.AAAA')],
+    ['a JWT claim that leaves the prefix', async () => bearer(await issuer.sign({ sub: '..' }))],
+    ['a JWT claim with a slash', async () => bearer(await issuer.sign({ sub: 'alice/../bob' }))],
+  ])('refuses %s', async (_, init) => {
+    const response = await call(route, 'users/alice/a.txt', await init())
+    expect(response.status).toBe(401)
+    expect(response.headers.get('WWW-Authenticate')).toBe('Bearer')
+    expect(await codeOf(response)).toBe('unauthenticated')
+  })
+
+  it.each([
+    ['garbage', 'garbage'],
+    ['an API key', 'KEY'],
+  ])('refuses %s as the token in the path', async (_, token) => {
+    const path = `/u/${encoded(token === 'KEY' ? full.token : token)}`
+    expect((await call(route, 'a.txt', {}, path)).status).toBe(401)
+  })
+
+  it('takes an API key with its scope', async () => {
+    const response = await call(route, 'nobody/uploaded.txt', bearer(full.token))
+    expect(response.status).toBe(route.allowed)
+  })
+
+  it('takes a JWT within its prefix', async () => {
+    const response = await call(route, 'users/alice/a.txt', bearer(await issuer.sign()))
+    expect(response.status).toBe(route.allowed)
+  })
+
+  it('refuses a principal without its scope', async () => {
+    const response = await call(route, 'a.txt', bearer(scopeless[route.scope].token))
+    expect(response.status).toBe(403)
+    expect(await codeOf(response)).toBe('forbidden')
+  })
+
+  if (route.takesKey) {
+    it.each([
+      ['a foreign prefix', 'team-b/a.txt'],
+      ['a prefix that only starts with the same letters', 'team-ab/a.txt'],
+      ['a shorter prefix', 'team-'],
+      ['the prefix in other letters', 'Team-A/a.txt'],
+      ['a slash in front', '/team-a/a.txt'],
+      ['a backslash for a slash', 'team-a\\a.txt'],
+      ['an encoded slash that was encoded twice', 'team-a%2Fa.txt'],
+    ])('refuses %s', async (_, key) => {
+      const response = await call(route, key, bearer(teamA.token))
+      expect(response.status).toBe(403)
+      expect(await codeOf(response)).toBe('forbidden')
+    })
+
+    it.each(['team-a/../team-b/a.txt', 'team-a/./a.txt', '../a.txt', 'team-a/..'])(
+      'refuses the dot segments of %s',
+      async (key) => {
+        const response = await call(route, key, bearer(teamA.token))
+        expect(await codeOf(response)).toBe('invalid_key')
+      },
+    )
+
+    it('takes a key within the prefix, its slashes encoded', async () => {
+      const response = await call(route, 'team-a/nobody/uploaded.txt', bearer(teamA.token))
+      expect(response.status).toBe(route.allowed)
+    })
+  }
+})
+
+it('puts new keys under the prefix of the principal', async () => {
+  const upload = { fileName: 'a.txt', mimetype: 'text/plain', directory: 'x' }
+  const byKey = await worker.post('/files/upload-url', upload, bearer(teamA.token))
+  expect(await byKey.json()).toMatchObject({ key: expect.stringMatching(/^team-a\/uploads\/x\//) })
+  const byJwt = await worker.post('/files/upload-url', upload, bearer(await issuer.sign()))
+  expect(await byJwt.json()).toMatchObject({
+    key: expect.stringMatching(/^users\/alice\/uploads\/x\//),
+  })
+})
+
+it('opens nothing on a host that is not localhost', async () => {
+  for (const host of [
+    'presigner.example',
+    'localhost.example',
+    '127.0.0.1.example',
+    'localhost.',
+  ]) {
+    const response = await testWorker({}, `https://${host}`).fetch('/files')
+    expect(response.status, host).toBe(401)
+  }
+  expect((await testWorker({ OPEN_ACCESS: '' }).fetch('/files')).status).toBe(401)
+  expect((await testWorker().fetch('/files')).status).toBe(200)
+})

@@ -1,0 +1,28 @@
+import type { Scope } from '../../src/config/schema.ts'
+
+/** An API key as a client holds it and as the configuration knows it. */
+export interface TestApiKey {
+  readonly token: string
+  readonly entry: {
+    readonly id: string
+    readonly sha256: string
+    readonly scopes: readonly Scope[]
+    readonly prefix: string
+  }
+}
+
+export async function testApiKey(
+  id: string,
+  scopes: readonly Scope[],
+  prefix = '',
+): Promise<TestApiKey> {
+  const secret = crypto.getRandomValues(new Uint8Array(32)).toBase64({ alphabet: 'base64url' })
+  const token = `ep_${id}_${secret.replaceAll('=', '')}`
+  const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(token))
+  return { token, entry: { id, sha256: new Uint8Array(digest).toHex(), scopes, prefix } }
+}
+
+/** `init` for a request under a Bearer token. */
+export const bearer = (token: string): RequestInit => ({
+  headers: { Authorization: `Bearer ${token}` },
+})

@@ -1,0 +1,42 @@
+import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose'
+
+export const ISSUER = 'https://issuer.example/'
+export const AUDIENCE = 'edge-presigner'
+
+/** A JWT issuer of the tests' own, with one ES256 key. */
+export interface TestIssuer {
+  readonly kid: string
+  readonly publicJwk: Record<string, unknown>
+  readonly privateKey: CryptoKey
+  /** A token that is good for an hour unless `claims` or `header` say otherwise; `without` names claims to leave out. */
+  sign(
+    claims?: JWTPayload,
+    header?: Record<string, string>,
+    without?: readonly string[],
+  ): Promise<string>
+}
+
+export async function testIssuer(kid = 'kid-1'): Promise<TestIssuer> {
+  const { publicKey, privateKey } = await generateKeyPair('ES256', { extractable: true })
+  const publicJwk = { ...(await exportJWK(publicKey)), kid, alg: 'ES256' }
+  return {
+    kid,
+    publicJwk,
+    privateKey,
+    sign(claims = {}, header = {}, without = []) {
+      const now = Math.floor(Date.now() / 1000)
+      const all = {
+        iss: ISSUER,
+        aud: AUDIENCE,
+        sub: 'alice',
+        iat: now,
+        exp: now + 3600,
+        ...claims,
+      }
+      const kept = Object.entries(all).filter(([name]) => !without.includes(name))
+      return new SignJWT(Object.fromEntries(kept))
+        .setProtectedHeader({ alg: 'ES256', kid, ...header })
+        .sign(privateKey)
+    },
+  }
+}
