@@ -1,5 +1,5 @@
-import type { MiddlewareHandler } from 'hono'
-import { routePath } from 'hono/route'
+import type { Context, MiddlewareHandler } from 'hono'
+import { matchedRoutes } from 'hono/route'
 import { ApiError } from '../errors/api-error.ts'
 import type { AppEnv } from './app-env.ts'
 
@@ -15,7 +15,7 @@ export const requestLog: MiddlewareHandler<AppEnv> = async function requestLog(c
     JSON.stringify({
       requestId,
       method: c.req.method,
-      route: routePath(c, -1),
+      route: routeName(c),
       status: c.res.status,
       milliseconds: Date.now() - start,
       principal: principal?.id,
@@ -24,6 +24,12 @@ export const requestLog: MiddlewareHandler<AppEnv> = async function requestLog(c
     }),
   )
 }
+
+/** The route as the documentation writes it: `/files/:key/url` for the pattern `/files/:key{[^]+/url}`. */
+const routeName = (c: Context<AppEnv>): string | undefined =>
+  matchedRoutes(c)
+    .find(({ method }) => method !== 'ALL')
+    ?.path.replace(/\{\[\^\]\+([^}]*)\}/, '$1')
 
 function describeFault(fault: unknown): { readonly code?: string; readonly reason?: string } {
   if (fault === undefined) return {}

@@ -81,7 +81,7 @@ export const fileRoutes = new Hono<AppEnv>()
     const upload = await createUploadUrl(bucket, request, principal.prefix, new Date())
     return c.json({ ...upload, bucket: bucket.alias })
   })
-  .get('/files/:key{.+/url}', validateQuery(urlSchema), async (c) => {
+  .get('/files/:key{[^]+/url}', validateQuery(urlSchema), async (c) => {
     const { bucket: alias, ...request } = c.req.valid('query')
     const key = keyParam(c, '/url')
     requireKey(c.var.principal, 'files:read', key)
@@ -118,13 +118,13 @@ export const fileRoutes = new Hono<AppEnv>()
       ...(page.cursor === undefined ? {} : { cursor: await sealCursor(config, list, page.cursor) }),
     })
   })
-  .get('/files/:key{.+}', validateQuery(bucketSchema), async (c) => {
+  .get('/files/:key{[^]+}', validateQuery(bucketSchema), async (c) => {
     const key = keyParam(c)
     requireKey(c.var.principal, 'files:read', key)
     const bucket = chooseBucket(c, c.req.valid('query').bucket)
     return c.json(await findFile(bucket, createFileIndex(c.env.FILE_INDEX), key, new Date()))
   })
-  .delete('/files/:key{.+}', validateQuery(bucketSchema), async (c) => {
+  .delete('/files/:key{[^]+}', validateQuery(bucketSchema), async (c) => {
     const key = keyParam(c)
     requireKey(c.var.principal, 'files:delete', key)
     const bucket = chooseBucket(c, c.req.valid('query').bucket)

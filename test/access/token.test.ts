@@ -100,5 +100,3 @@ it('refuses a token with any character changed', async () => {
     expect(await verifyToken(changed, config, NOW), `at ${at}`).toMatchObject({ ok: false })
   }
 })
-  }
-})

@@ -30,7 +30,7 @@ const ROUTES: readonly ProtectedRoute[] = [
     allowed: 200,
   },
   {
-    route: 'GET /files/:key{.+/url}',
+    route: 'GET /files/:key{[^]+/url}',
     scope: 'files:read',
     request: (key) => [`/files/${encoded(key)}/url`],
     takesKey: true,
@@ -51,14 +51,14 @@ const ROUTES: readonly ProtectedRoute[] = [
     allowed: 200,
   },
   {
-    route: 'GET /files/:key{.+}',
+    route: 'GET /files/:key{[^]+}',
     scope: 'files:read',
     request: (key) => [`/files/${encoded(key)}`],
     takesKey: true,
     allowed: 404,
   },
   {
-    route: 'DELETE /files/:key{.+}',
+    route: 'DELETE /files/:key{[^]+}',
     scope: 'files:delete',
     request: (key) => [`/files/${encoded(key)}`],
     takesKey: true,

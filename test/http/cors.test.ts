@@ -1,0 +1,58 @@
+import { expect, it } from 'vitest'
+import { testWorker } from '../support/worker.ts'
+
+const APP = 'https://app.example'
+const worker = testWorker({ CORS_ORIGINS: [APP, 'http://localhost:5173'], OPEN_ACCESS: undefined })
+const from = (Origin: string, method = 'GET') =>
+  worker.fetch('/files', {
+    method,
+    headers: {
+      Origin,
+      'Access-Control-Request-Method': 'POST',
+      'Access-Control-Request-Headers': 'authorization',
+    },
+  })
+
+it('answers a preflight of a configured origin without credentials', async () => {
+  const { status, headers } = await from(APP, 'OPTIONS')
+  expect(status).toBe(204)
+  expect(headers.get('Access-Control-Allow-Origin')).toBe(APP)
+  expect(headers.get('Access-Control-Allow-Methods')).toBe('GET,HEAD,POST,DELETE')
+  expect(headers.get('Access-Control-Allow-Headers')).toBe('Authorization,Content-Type')
+  expect(headers.get('Vary')).toContain('Origin')
+})
+
+it('lets a configured origin read every answer, errors too', async () => {
+  const { status, headers } = await from(APP)
+  expect(status).toBe(401)
+  expect(headers.get('Access-Control-Allow-Origin')).toBe(APP)
+  expect(headers.get('Access-Control-Expose-Headers')).toBe('ETag,Location,X-Request-Id')
+  expect(headers.get('Vary')).toContain('Origin')
+})
+
+it('gives a foreign origin nothing', async () => {
+  for (const origin of [
+    'https://app.example.evil',
+    'https://evil.example',
+    'http://app.example',
+    'https://app.example:8443',
+    'null',
+    'https://APP.example',
+    '*',
+  ])
+    for (const method of ['GET', 'OPTIONS']) {
+      const { headers } = await from(origin, method)
+      const names = [...headers.keys()].filter((name) => name.startsWith('access-control-'))
+      expect(names, `${method} ${origin}`).toEqual([])
+      expect(headers.get('Vary'), `${method} ${origin}`).toContain('Origin')
+    }
+})
+
+it('allows no credentials of the browser', async () => {
+  expect((await from(APP, 'OPTIONS')).headers.has('Access-Control-Allow-Credentials')).toBe(false)
+})
+
+it('allows nobody where no origin is configured', async () => {
+  const response = await testWorker().fetch('/files', { headers: { Origin: APP } })
+  expect(response.headers.has('Access-Control-Allow-Origin')).toBe(false)
+})

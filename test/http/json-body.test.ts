@@ -1,0 +1,68 @@
+import { expect, it } from 'vitest'
+import { readJson } from '../../src/http/json-body.ts'
+
+const request = (body: BodyInit, type = 'application/json', headers: Record<string, string> = {}) =>
+  new Request('https://presigner.example/', {
+    method: 'POST',
+    headers: { 'Content-Type': type, ...headers },
+    body,
+  })
+
+/** A body that hands out chunks until `total` bytes are gone, and counts what was taken. */
+function countedBody(total: number, chunk: number) {
+  const taken = { bytes: 0, cancelled: false }
+  const stream = new ReadableStream<Uint8Array>({
+    pull(controller) {
+      if (taken.bytes >= total) return controller.close()
+      taken.bytes += chunk
+      controller.enqueue(new Uint8Array(chunk).fill(0x20))
+    },
+    cancel() {
+      taken.cancelled = true
+    },
+  })
+  return { stream, taken }
+}
+
+it('reads JSON of every kind, in chunks or whole', async () => {
+  expect(await readJson(request('{"a": [1, "é😀"]}'), 100)).toEqual({ a: [1, 'é😀'] })
+  expect(await readJson(request('\ufeff1', 'Application/JSON; charset=utf-8'), 100)).toBe(1)
+})
+
+it('counts bytes, not characters', async () => {
+  expect(await readJson(request('"éé"'), 6)).toBe('éé')
+  await expect(readJson(request('"éé"'), 5)).rejects.toMatchObject({ code: 'body_too_large' })
+})
+
+it('stops reading behind the limit and believes no Content-Length', async () => {
+  const { stream, taken } = countedBody(10_000_000, 1000)
+  const lying = request(stream, 'application/json', { 'Content-Length': '2' })
+  await expect(readJson(lying, 65_536)).rejects.toMatchObject({ code: 'body_too_large' })
+  expect(taken.bytes).toBeLessThan(80_000)
+  expect(taken.cancelled).toBe(true)
+})
+
+it.each(['', '{', '{"a":1,}', "{'a':1}", 'undefined', '[1', '{"a":1} x'])(
+  'refuses %j as malformed',
+  async (body) => {
+    await expect(readJson(request(body), 100)).rejects.toMatchObject({ code: 'malformed_json' })
+  },
+)
+
+it('refuses bytes that are not UTF-8', async () => {
+  const body = new Uint8Array([0x22, 0xff, 0x22])
+  await expect(readJson(request(body), 100)).rejects.toMatchObject({ code: 'malformed_json' })
+})
+
+it('refuses a body without its media type', async () => {
+  for (const type of [
+    'text/plain',
+    'application/x-www-form-urlencoded',
+    'application/jsonp',
+    'text/json',
+    '',
+  ])
+    await expect(readJson(request('{}', type), 100), type).rejects.toMatchObject({
+      code: 'unsupported_media_type',
+    })
+})

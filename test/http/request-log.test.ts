@@ -1,0 +1,141 @@
+import { afterEach, expect, inject, it, vi } from 'vitest'
+import { SCOPES } from '../../src/config/schema.ts'
+import { bearer, testApiKey } from '../support/credentials.ts'
+import { AUDIENCE, ISSUER, testIssuer } from '../support/issuer.ts'
+import { baseVariables, testWorker } from '../support/worker.ts'
+
+afterEach(() => vi.restoreAllMocks())
+
+/** Everything that the console is given from now on, as text. */
+function captureLog(): string[] {
+  const lines: string[] = []
+  for (const level of ['log', 'info', 'warn', 'error', 'debug'] as const)
+    vi.spyOn(console, level).mockImplementation((...values: unknown[]) => {
+      lines.push(values.map(String).join(' '))
+    })
+  return lines
+}
+
+it('writes one JSON line a request', async () => {
+  const lines = captureLog()
+  const worker = testWorker()
+  await worker.fetch('/files/a%20b.txt/url?use=email', { headers: { 'X-Request-Id': 'r-1' } })
+  await worker.fetch('/files/..%2Fb/url')
+  await worker.fetch('/nowhere/at/all?x=1')
+  expect(lines.map((line) => JSON.parse(line))).toEqual([
+    {
+      requestId: 'r-1',
+      method: 'GET',
+      route: '/files/:key/url',
+      status: 200,
+      milliseconds: expect.any(Number),
+      principal: 'localhost',
+      bucket: 'files',
+    },
+    expect.objectContaining({ route: '/files/:key/url', status: 400, code: 'invalid_key' }),
+    {
+      requestId: expect.any(String),
+      method: 'GET',
+      status: 404,
+      milliseconds: expect.any(Number),
+      principal: 'localhost',
+      code: 'not_found',
+    },
+  ])
+})
+
+it('takes no request id that could break a line', async () => {
+  const lines = captureLog()
+  const response = await testWorker().fetch('/healthz', { headers: { 'X-Request-Id': 'a b"{' } })
+  expect(response.headers.get('X-Request-Id')).toMatch(/^[0-9a-f-]{36}$/)
+  expect(lines).toHaveLength(1)
+})
+
+it('tells why credentials were refused, which the answer does not', async () => {
+  const lines = captureLog()
+  const response = await testWorker({ OPEN_ACCESS: undefined }).fetch('/files', bearer('ep_x_y'))
+  expect(await response.text()).not.toContain('malformed')
+  expect(JSON.parse(lines[0] ?? '')).toMatchObject({ status: 401, reason: 'api key malformed' })
+})
+
+it('tells what went wrong inside, which the answer does not', async () => {
+  const lines = captureLog()
+  const broken = { list: () => Promise.reject(new Error('boom https://x.example/?secret=1')) }
+  const response = await testWorker({ FILE_INDEX: broken }).fetch('/files')
+  expect(await response.text()).not.toContain('boom')
+  expect(JSON.parse(lines[0] ?? '')).toMatchObject({
+    code: 'index_unavailable',
+    reason: 'Error: boom (URL)',
+  })
+})
+
+it('holds no key material, signature, token, query or body, whatever is asked', async () => {
+  const issuer = await testIssuer()
+  const apiKey = await testApiKey('ci', SCOPES)
+  const variables = {
+    OPEN_ACCESS: undefined,
+    API_KEYS: [apiKey.entry],
+    S3_SESSION_TOKEN: 'canary-session-token',
+    JWT: {
+      issuer: ISSUER,
+      audience: AUDIENCE,
+      algorithms: ['ES256'],
+      publicJwk: issuer.publicJwk,
+      prefix: '',
+      scopes: SCOPES,
+    },
+  }
+  const { SIGNING_SECRETS } = baseVariables()
+  const jwt = await issuer.sign()
+  const secrets = [
+    SIGNING_SECRETS.slice(3),
+    'S3RVER',
+    'canary',
+    apiKey.token.slice('ep_ci_'.length),
+    apiKey.entry.sha256,
+    jwt,
+    jwt.split('.')[2] ?? '',
+  ]
+  const lines = captureLog()
+  const worker = testWorker(variables)
+  const unreachable = testWorker({
+    ...variables,
+    BUCKETS: { files: { ...baseVariables().BUCKETS.files, endpoint: 'http://127.0.0.1:9' } },
+  })
+
+  const remember = async (response: Response) => {
+    const text = await response.text()
+    secrets.push(
+      ...(text.match(/(?<=X-Amz-(?:Signature|Credential|Security-Token)=)[^&"]+/g) ?? []),
+    )
+    secrets.push(...(text.match(/(?<="(?:token|cursor)":")[^"]+/g) ?? []))
+    return text
+  }
+  const body = (fileName: string) => ({ fileName, mimetype: 'text/plain' })
+  await fetch(`${inject('s3Endpoint')}/files/log/a.txt`, { method: 'PUT', body: 'a' })
+  for (const client of [worker, unreachable])
+    for (const token of [apiKey.token, jwt, `${apiKey.token}canary`, 'canary.canary.canary']) {
+      const as = bearer(token)
+      await remember(await client.post('/files/upload-url', body('canary.txt'), as))
+      await remember(await client.post('/files/upload-url', { canary: 1 }, as))
+      await remember(await client.post('/tokens', { scopes: ['files:read'] }, as))
+      await remember(await client.post('/files', { key: 'log/a.txt', name: 'canary' }, as))
+      await remember(await client.fetch('/files/canary.txt/url?download=canary&stable=true', as))
+      await remember(await client.fetch('/files/canary%zz/url?canary=canary', as))
+      await remember(await client.fetch('/files?limit=1&prefix=log/&cursor=canary', as))
+      await remember(await client.fetch('/files/log%2Fa.txt?canary=1', as))
+      await remember(await client.fetch('/canary?canary=1', as))
+    }
+  const token: { token: string } = await (
+    await worker.post('/tokens', { scopes: SCOPES }, bearer(apiKey.token))
+  ).json()
+  secrets.push(token.token)
+  await worker.fetch(`/u/${token.token}/files/a.txt/url`)
+  await worker.fetch(`/u/${token.token}canary/files/a.txt/url`)
+  await worker.fetch(`/u/${token.token}/nowhere`)
+
+  expect(secrets.length).toBeGreaterThan(20)
+  expect(lines.length).toBeGreaterThan(70)
+  const log = lines.join('\n')
+  for (const secret of secrets) expect(log, secret).not.toContain(secret)
+})

@@ -1,0 +1,38 @@
+import { describe, expect, it } from 'vitest'
+import { app } from '../../src/app.ts'
+import { testWorker } from '../support/worker.ts'
+
+const routes = app.routes
+  .filter(({ method }) => method !== 'ALL')
+  .map(({ method, path }) => ({
+    method,
+    path: path.replace(/:key\{[^}]*url\}/, 'a.txt/url').replace(/:key\{[^}]*\}/, 'a.txt'),
+  }))
+
+const expectPrivate = ({ headers }: Response, label: string) => {
+  expect(headers.get('Cache-Control'), label).toBe('no-store')
+  expect(headers.get('Referrer-Policy'), label).toBe('no-referrer')
+  expect(headers.get('X-Content-Type-Options'), label).toBe('nosniff')
+  expect(headers.get('X-Request-Id'), label).not.toBeNull()
+}
+
+describe.each([
+  ['open', {}],
+  ['closed', { OPEN_ACCESS: undefined }],
+  ['misconfigured', { BUCKETS: undefined }],
+])('a Worker that is %s', (_, variables) => {
+  const worker = testWorker(variables)
+
+  it.each(routes)('marks its answers to $method $path as private', async ({ method, path }) => {
+    const body = method === 'POST' ? '{}' : null
+    const headers = { 'Content-Type': 'application/json' }
+    expectPrivate(await worker.fetch(path, { method, headers, body }), 'plain')
+    expectPrivate(await worker.fetch(path, { method: 'POST', body: '{' }), 'malformed')
+    expectPrivate(await worker.fetch(path, { method: 'OPTIONS' }), 'preflight')
+    expectPrivate(await worker.fetch(`${path}/%zz`), 'malformed URL')
+  })
+
+  it('marks its answer where there is no route as private', async () => {
+    expectPrivate(await worker.fetch('/nowhere'), 'nowhere')
+  })
+})

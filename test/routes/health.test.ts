@@ -1,0 +1,42 @@
+import { expect, it } from 'vitest'
+import { s3rverBucket, testWorker } from '../support/worker.ts'
+
+it('is well', async () => {
+  const response = await testWorker({ OPEN_ACCESS: undefined }).fetch('/healthz')
+  expect(response.status).toBe(200)
+  expect(await response.json()).toEqual({ status: 'ok' })
+})
+
+it('names what is misconfigured and never its value, while every other route refuses', async () => {
+  const canary = 'canary-value'
+  const worker = testWorker({
+    BUCKETS: { files: { ...s3rverBucket(), adressing: canary, region: `${canary} !` } },
+    SIGNING_SECRETS: canary,
+  })
+  const health = await worker.fetch('/healthz')
+  const text = await health.text()
+  expect(health.status).toBe(503)
+  expect(text).not.toContain(canary)
+  expect(JSON.parse(text)).toMatchObject({ code: 'misconfigured' })
+  const paths = JSON.parse(text).issues.map(({ path }: { path: string }) => path)
+  expect(paths).toEqual(expect.arrayContaining(['BUCKETS.files.region', 'SIGNING_SECRETS']))
+  for (const path of ['/files', '/files/a/url', '/nowhere', '/u/x/files']) {
+    const response = await worker.fetch(path)
+    expect(response.status, path).toBe(503)
+    expect(await response.json(), path).toMatchObject({ code: 'misconfigured' })
+  }
+})
+
+it('names a secret that is missing', async () => {
+  const response = await testWorker({ S3_SECRET_ACCESS_KEY: undefined }).fetch('/healthz')
+  expect(await response.json()).toMatchObject({
+    issues: [{ path: 'S3_SECRET_ACCESS_KEY', message: expect.any(String) }],
+  })
+})
+
+it('refuses everyone where no way in is configured', async () => {
+  const worker = testWorker({ OPEN_ACCESS: undefined })
+  expect((await worker.fetch('/healthz')).status).toBe(200)
+  for (const path of ['/files', '/files/a/url', '/files/a', '/nowhere'])
+    expect((await worker.fetch(path)).status, path).toBe(401)
+})
