@@ -11,6 +11,8 @@ export interface AppEnv {
     /** Alias of the bucket that a handler works on: for the log. */
     bucket: string
     /** What ended the request early: for the log. */
-    fault: unknown
+    fault: Error
+    /** What did not end the request, and someone should see to: for the log. */
+    warning: string
   }
 }

@@ -1,6 +1,6 @@
 import type { Context, MiddlewareHandler } from 'hono'
 import { matchedRoutes } from 'hono/route'
-import { ApiError } from '../errors/api-error.ts'
+import { ApiError, type ErrorCode } from '../errors/api-error.ts'
 import type { AppEnv } from './app-env.ts'
 
 /**
@@ -10,7 +10,7 @@ import type { AppEnv } from './app-env.ts'
 export const requestLog: MiddlewareHandler<AppEnv> = async function requestLog(c, next) {
   const start = Date.now()
   await next()
-  const { requestId, principal, bucket, fault }: Partial<AppEnv['Variables']> = c.var
+  const { requestId, principal, bucket, warning, fault }: Partial<AppEnv['Variables']> = c.var
   console.log(
     JSON.stringify({
       requestId,
@@ -20,6 +20,7 @@ export const requestLog: MiddlewareHandler<AppEnv> = async function requestLog(c
       milliseconds: Date.now() - start,
       principal: principal?.id,
       bucket,
+      warning,
       ...describeFault(fault),
     }),
   )
@@ -31,12 +32,13 @@ const routeName = (c: Context<AppEnv>): string | undefined =>
     .find(({ method }) => method !== 'ALL')
     ?.path.replace(/\{\[\^\]\+([^}]*)\}/, '$1')
 
-function describeFault(fault: unknown): { readonly code?: string; readonly reason?: string } {
+function describeFault(fault: Error | undefined): {
+  readonly code?: ErrorCode
+  readonly reason?: string
+} {
   if (fault === undefined) return {}
-  if (!(fault instanceof ApiError)) {
-    const stack = fault instanceof Error ? fault.stack : undefined
-    return { code: 'internal', reason: withoutUrls(stack ?? String(fault)) }
-  }
+  if (!(fault instanceof ApiError))
+    return { code: 'internal', reason: withoutUrls(fault.stack ?? String(fault)) }
   const { code, cause } = fault
   return cause === undefined ? { code } : { code, reason: describe(cause) }
 }

@@ -50,10 +50,15 @@ function slug(stem: string): string {
     .toLowerCase()
     .replace(/\s+/g, '-')
     .replace(/[^\p{L}\p{M}\p{N}._-]/gu, '')
-  return cutToBytes(kept, MAX_SLUG_BYTES) || 'file'
+  const name = cutToBytes(kept, MAX_SLUG_BYTES)
+  return /[\p{L}\p{N}]/u.test(name) ? name : 'file'
 }
 
 function safeExtension(extension: string): string {
-  const kept = extension.normalize('NFKC').replace(/[^\p{L}\p{M}\p{N}]/gu, '')
+  // NFKC makes capitals of letters that have no lower case themselves, such as U+1D407.
+  const kept = extension
+    .normalize('NFKC')
+    .toLowerCase()
+    .replace(/[^\p{L}\p{M}\p{N}]/gu, '')
   return kept === '' ? '' : `.${cutToBytes(kept, MAX_EXTENSION_BYTES)}`
 }

@@ -112,7 +112,7 @@ export const fileRoutes = new Hono<AppEnv>()
       limit,
       ...(cursor === undefined ? {} : { cursor: await openCursor(config, list, cursor) }),
     })
-    if (page.unreadable > 0) c.set('fault', `${page.unreadable} index entries are unreadable`)
+    if (page.unreadable > 0) c.set('warning', `${page.unreadable} index entries are unreadable`)
     return c.json({
       files: page.records,
       ...(page.cursor === undefined ? {} : { cursor: await sealCursor(config, list, page.cursor) }),
