@@ -1,14 +1,20 @@
 import { cloudflareTest } from '@cloudflare/vitest-plugin'
 import { defineConfig } from 'vitest/config'
+import { testBindings, testPorts } from './test/setup/test-bindings.ts'
+
+const ports = await testPorts()
 
 export default defineConfig({
   test: {
+    // The Worker's own log, a line a request, says nothing that a failing test doesn't.
+    onConsoleLog: (text) => !text.startsWith('{"requestId"'),
     projects: [
       {
         plugins: [
           cloudflareTest({
             wrangler: { configPath: './wrangler.toml' },
             miniflare: {
+              bindings: testBindings(ports),
               ratelimits: {
                 TIGHT_RATE_LIMITER: { namespace_id: 'tight', simple: { limit: 3, period: 60 } },
               },
@@ -17,10 +23,10 @@ export default defineConfig({
         ],
         test: {
           name: 'worker',
-          silent: 'passed-only',
           include: ['test/**/*.test.ts'],
           exclude: ['test/e2e/**', 'test/docs/**'],
-          globalSetup: ['test/setup/start-s3.ts'],
+          globalSetup: ['test/setup/start-servers.ts'],
+          provide: { testPorts: ports, s3Endpoint: `http://127.0.0.1:${ports.s3}` },
         },
       },
       {

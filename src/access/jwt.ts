@@ -36,7 +36,7 @@ export async function verifyJwt(token: string, settings: JwtSettings, now: Date)
   }
 
   const { sub = '', exp = 0 } = claims
-  if (sub === '' || utf8Length(sub) > MAX_SUBJECT_BYTES)
+  if (sub === '' || utf8Length(sub) > MAX_SUBJECT_BYTES || /\p{C}/u.test(sub))
     return { ok: false, reason: 'jwt subject unusable' }
   const prefix = fillPrefix(settings.prefix, claims)
   if (prefix === null) return { ok: false, reason: 'jwt claim does not fit the prefix' }

@@ -64,6 +64,7 @@ export async function verifyToken(
   { signingSecrets }: Config,
   now: Date,
 ): Promise<Verdict> {
+  if (!looksLikeToken(token)) return { ok: false, reason: 'token malformed' }
   const sealed = await unseal(signingSecrets, 'token', token.slice(TOKEN_PREFIX.length), now)
   const claims = claimsSchema.safeParse(sealed)
   if (!claims.success) return { ok: false, reason: 'token invalid or expired' }

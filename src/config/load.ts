@@ -6,6 +6,7 @@ import {
   credentialsSchema,
   environmentSchema,
   type JwtSettings,
+  MAX_LINK_SECONDS,
   MAX_SIGNATURE_SECONDS,
   MAX_UPLOAD_SECONDS,
 } from './schema.ts'
@@ -33,7 +34,11 @@ export interface Bucket {
   /** `type/subtype` or `type/*`, lower case; null where every type is welcome. */
   readonly allowedTypes: readonly string[] | null
   /** Longest life of a URL in seconds, by use. */
-  readonly maxExpiresIn: Readonly<Record<'upload' | 'view' | 'stream' | 'email', number>>
+  readonly maxExpiresIn: Readonly<Record<'upload' | 'view' | 'stream' | 'email' | 'link', number>>
+  /** Seconds that an edge copy of an object may live. */
+  readonly edgeTtlSeconds: number
+  /** Value of the header of that name on what links deliver. */
+  readonly crossOriginResourcePolicy: 'cross-origin' | 'same-site' | 'same-origin'
 }
 
 export interface SigningSecret {
@@ -51,6 +56,8 @@ export interface Config {
   /** Null where no JWT is accepted. */
   readonly jwt: JwtSettings | null
   readonly corsOrigins: readonly string[]
+  /** Origin of the links that this Worker makes; null takes that of the request. */
+  readonly linkOrigin: string | null
   /** Whether a request for localhost needs no credentials. */
   readonly openOnLocalhost: boolean
 }
@@ -76,21 +83,23 @@ function parse(env: object): LoadedConfig {
   const parsed = environmentSchema.safeParse(variables)
   if (!parsed.success) return { ok: false, issues: toIssues(parsed.error.issues) }
 
-  const { BUCKETS, SIGNING_SECRETS, API_KEYS, JWT, CORS_ORIGINS, OPEN_ACCESS } = parsed.data
+  const { BUCKETS, SIGNING_SECRETS, API_KEYS, JWT, CORS_ORIGINS, LINK_ORIGIN, OPEN_ACCESS } =
+    parsed.data
+  const names = Object.values(BUCKETS).flatMap(({ credentials, uploadCredentials }) => [
+    credentials,
+    uploadCredentials ?? credentials,
+  ])
   const issues: Issue[] = []
-  const credentialsNamed = (name: string): Credentials | null => {
+  const pairs = new Map<string, Credentials>()
+  for (const name of new Set(names)) {
     const read = readCredentials(variables, name)
-    if (read.ok) return read.credentials
-    issues.push(...read.issues)
-    return null
+    if (read.ok) pairs.set(name, read.credentials)
+    else issues.push(...read.issues)
   }
   const buckets = Object.entries(BUCKETS).flatMap(([alias, table]) => {
-    const credentials = credentialsNamed(table.credentials)
-    const uploadCredentials =
-      table.uploadCredentials === undefined
-        ? credentials
-        : credentialsNamed(table.uploadCredentials)
-    if (credentials === null || uploadCredentials === null) return []
+    const credentials = pairs.get(table.credentials)
+    const uploadCredentials = pairs.get(table.uploadCredentials ?? table.credentials)
+    if (credentials === undefined || uploadCredentials === undefined) return []
     return [toBucket(alias, table, credentials, uploadCredentials)]
   })
   const [bucket, ...otherBuckets] = buckets
@@ -106,6 +115,7 @@ function parse(env: object): LoadedConfig {
       apiKeys: API_KEYS,
       jwt: JWT ?? null,
       corsOrigins: CORS_ORIGINS,
+      linkOrigin: LINK_ORIGIN ?? null,
       openOnLocalhost: OPEN_ACCESS === 'localhost',
     }),
   }
@@ -159,7 +169,10 @@ function toBucket(
       view: table.maxExpiresIn?.view ?? MAX_SIGNATURE_SECONDS,
       stream: table.maxExpiresIn?.stream ?? MAX_SIGNATURE_SECONDS,
       email: table.maxExpiresIn?.email ?? MAX_SIGNATURE_SECONDS,
+      link: table.maxExpiresIn?.link ?? MAX_LINK_SECONDS,
     },
+    edgeTtlSeconds: table.edgeTtl,
+    crossOriginResourcePolicy: table.crossOriginResourcePolicy,
   }
 }
 

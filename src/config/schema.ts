@@ -20,6 +20,8 @@ export type Scope = (typeof SCOPES)[number]
 export const MAX_SIGNATURE_SECONDS = 604_800
 /** The longest life of an upload URL. */
 export const MAX_UPLOAD_SECONDS = 3600
+/** The longest life of a link: a year. */
+export const MAX_LINK_SECONDS = 31_536_000
 
 /** Refuses what `fault` finds wrong, in the words that it returns. */
 const sound = <T>(fault: (value: T) => string | null) =>
@@ -58,6 +60,24 @@ function endpointFault(value: string): string | null {
   return null
 }
 
+interface Address {
+  readonly addressing: 'path' | 'virtual'
+  readonly endpoint: string
+  readonly bucket: string
+}
+
+function addressingFault({ addressing, endpoint, bucket }: Address): string | null {
+  if (addressing === 'path') return null
+  if (!/^[a-z0-9-]+$/.test(bucket))
+    return 'addressing "virtual" needs a bucket name of a-z, 0-9 and "-": use "path"'
+  if (!URL.canParse(endpoint)) return null
+  const { protocol, host } = new URL(endpoint)
+  // No URL has a host such as "files.127.0.0.1".
+  return URL.canParse(`${protocol}//${bucket}.${host}`)
+    ? null
+    : 'addressing "virtual" can\'t put this bucket in front of this host: use "path"'
+}
+
 const bucketSchema = z
   .strictObject({
     endpoint: z.string().check(sound(endpointFault)),
@@ -88,20 +108,28 @@ const bucketSchema = z
         view: seconds(MAX_SIGNATURE_SECONDS),
         stream: seconds(MAX_SIGNATURE_SECONDS),
         email: seconds(MAX_SIGNATURE_SECONDS),
+        link: seconds(MAX_LINK_SECONDS),
       }),
     ),
-  })
-  .check(
-    sound((bucket) =>
-      bucket.addressing === 'virtual' && !/^[a-z0-9-]+$/.test(bucket.bucket)
-        ? 'addressing "virtual" needs a bucket name of a-z, 0-9 and "-": use "path"'
-        : null,
+    edgeTtl: z._default(z.int().check(z.minimum(0), z.maximum(MAX_LINK_SECONDS)), 86_400),
+    crossOriginResourcePolicy: z._default(
+      z.enum(['cross-origin', 'same-site', 'same-origin']),
+      'cross-origin',
     ),
-  )
+  })
+  .check(sound(addressingFault))
 
 const bucketsSchema = z
   .record(
-    z.string().check(z.regex(/^[a-z0-9][a-z0-9-]{0,31}$/, 'must be an alias of a-z, 0-9 and "-"')),
+    // Objects put names that are numbers first, whatever the order of the tables.
+    z
+      .string()
+      .check(
+        z.regex(
+          /^(?!\d+$)[a-z0-9][a-z0-9-]{0,31}$/,
+          'must be an alias of a-z, 0-9 and "-", and no number',
+        ),
+      ),
     bucketSchema,
   )
   .check(
@@ -138,7 +166,7 @@ const signingSecretsSchema = z.string().check(
 )
 
 function originFault(value: string): string | null {
-  if (URL.canParse(value) && new URL(value).origin === value) return null
+  if (URL.canParse(value) && new URL(value).origin === value && !value.includes('*')) return null
   return 'must be an exact origin, such as https://app.example.com'
 }
 
@@ -200,13 +228,19 @@ const jwtSchema = z
     ),
   )
 
-/** The Worker's variables and secrets, but for the bindings and the access keys of the buckets. */
+const binding = (message: string) =>
+  z.custom<object>((value) => typeof value === 'object' && value !== null, message)
+
+/** The Worker's variables, secrets and bindings, but for the access keys of the buckets. */
 export const environmentSchema = z.object({
+  FILE_INDEX: binding('must be bound to a KV namespace'),
+  RATE_LIMITER: binding('must be bound to a rate limit'),
   BUCKETS: tableOrJson(bucketsSchema),
   SIGNING_SECRETS: signingSecretsSchema,
   API_KEYS: z._default(tableOrJson(apiKeysSchema), []),
   CORS_ORIGINS: z._default(tableOrJson(z.array(z.string().check(sound(originFault)))), []),
   JWT: z.optional(tableOrJson(jwtSchema)),
+  LINK_ORIGIN: z.optional(z.string().check(sound(originFault))),
   OPEN_ACCESS: z.optional(z.enum(['localhost'])),
 })
 

@@ -1,4 +1,5 @@
 import { cutToBytes } from '../keys/file-name.ts'
+import { uriEncode } from '../keys/uri-encode.ts'
 
 const MAX_NAME_BYTES = 255
 const CONTROL_OR_BIDI = /[\p{Cc}\p{Bidi_Control}]/gu
@@ -19,12 +20,5 @@ export function attachment(name: string | null): string {
   if (clean === '') return 'attachment'
   const ascii = clean.replace(/[^\x20-\x7e]/gu, '_').replaceAll('%', '_')
   const plain = `attachment; filename="${ascii}"`
-  return ascii === clean ? plain : `${plain}; filename*=UTF-8''${extendedValue(clean)}`
+  return ascii === clean ? plain : `${plain}; filename*=UTF-8''${uriEncode(clean)}`
 }
-
-/** `value-chars` of RFC 8187, §3.2.1. */
-const extendedValue = (text: string): string =>
-  encodeURIComponent(text).replace(
-    /['()*]/g,
-    (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,
-  )

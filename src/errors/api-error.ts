@@ -13,9 +13,11 @@ export const STATUS_BY_CODE = {
   size_required: 400,
   unauthenticated: 401,
   forbidden: 403,
+  link_invalid: 403,
   not_found: 404,
   object_not_found: 404,
   unknown_bucket: 404,
+  link_expired: 410,
   body_too_large: 413,
   file_too_large: 413,
   unsupported_media_type: 415,
@@ -25,10 +27,14 @@ export const STATUS_BY_CODE = {
   misconfigured: 503,
   credentials_expired: 503,
   index_unavailable: 503,
+  purge_failed: 503,
   auth_unavailable: 503,
 } as const
 
 export type ErrorCode = keyof typeof STATUS_BY_CODE
+
+export const isErrorCode = (value: unknown): value is ErrorCode =>
+  typeof value === 'string' && Object.hasOwn(STATUS_BY_CODE, value)
 
 /** One fault of an input: `path` is dotted from the root of the body, the query or the configuration. */
 export interface Issue {

@@ -10,6 +10,8 @@ export interface AppEnv {
     principal: Principal
     /** Alias of the bucket that a handler works on: for the log. */
     bucket: string
+    /** Whether the edge had a copy, as `Cache-Status` says it: for the log. */
+    cacheStatus: string
     /** What ended the request early: for the log. */
     fault: Error
     /** What did not end the request, and someone should see to: for the log. */

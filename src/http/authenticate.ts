@@ -7,7 +7,7 @@ import type { Verdict } from '../access/verdict.ts'
 import { SCOPES } from '../config/schema.ts'
 import { ApiError } from '../errors/api-error.ts'
 import type { AppEnv } from './app-env.ts'
-import { countRequest } from './rate-limit.ts'
+import { clientNetwork, countRequest } from './rate-limit.ts'
 
 const LOCAL_HOSTS = ['localhost', '127.0.0.1', '[::1]']
 
@@ -21,13 +21,13 @@ const LOCAL_PRINCIPAL: Principal = {
 /**
  * Finds out who asks, for `c.var.principal`: from the token in the path, the Authorization header, or the header that
  * the JWT settings name. The request counts against that principal, or against the client's
- * address where there is none. Throws `unauthenticated` (the exact reason in its cause), `auth_unavailable` and
+ * network where there is none. Throws `unauthenticated` (the exact reason in its cause), `auth_unavailable` and
  * `rate_limited`.
  */
 export const authenticate: MiddlewareHandler<AppEnv> = async function authenticate(c, next) {
   const verdict = await judge(c)
-  const address = c.req.header('CF-Connecting-IP') ?? 'unknown'
-  await countRequest(c, verdict.ok ? `principal ${verdict.principal.id}` : `address ${address}`)
+  const network = clientNetwork(c.req.header('CF-Connecting-IP') ?? 'unknown')
+  await countRequest(c, verdict.ok ? `principal ${verdict.principal.id}` : `network ${network}`)
   if (!verdict.ok)
     throw new ApiError('unauthenticated', 'Valid credentials are needed.', {
       cause: verdict.reason,

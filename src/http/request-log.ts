@@ -10,18 +10,19 @@ import type { AppEnv } from './app-env.ts'
 export const requestLog: MiddlewareHandler<AppEnv> = async function requestLog(c, next) {
   const start = Date.now()
   await next()
-  const { requestId, principal, bucket, warning, fault }: Partial<AppEnv['Variables']> = c.var
+  const vars: Partial<AppEnv['Variables']> = c.var
   console.log(
     JSON.stringify({
-      requestId,
+      requestId: vars.requestId,
       method: c.req.method,
       route: routeName(c),
       status: c.res.status,
       milliseconds: Date.now() - start,
-      principal: principal?.id,
-      bucket,
-      warning,
-      ...describeFault(fault),
+      principal: vars.principal?.id,
+      bucket: vars.bucket,
+      cache: vars.cacheStatus,
+      warning: vars.warning,
+      ...describeFault(vars.fault),
     }),
   )
 }

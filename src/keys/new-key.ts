@@ -31,6 +31,13 @@ export function newObjectKey({ fileName, prefix, directory, now }: NewKeyInput):
   )
 }
 
+const NEW_KEY = new RegExp(
+  `(?:^|/)uploads/(?:.+/)?[${DIGITS}]{${TIME_DIGITS + RANDOM_DIGITS}}-[^/]+$`,
+)
+
+/** Whether `key` looks like one that `newObjectKey` made: its object is written once and never changes. */
+export const isNewObjectKey = (key: ObjectKey): boolean => NEW_KEY.test(key)
+
 /** 20 characters: 45 bits of inverted milliseconds, then 55 random bits. */
 function newId(now: Date): string {
   let time = MAX_TIME - now.getTime()

@@ -1,13 +1,14 @@
-import { Hono } from 'hono'
 import * as z from 'zod/mini'
 import { openCursor, sealCursor } from '../access/cursor.ts'
 import { requireKey, requirePrefix, requireScope } from '../access/principal.ts'
 import { createDownloadUrl } from '../delivery/download-url.ts'
 import { createFileIndex } from '../file-index/file-index.ts'
-import type { AppEnv } from '../http/app-env.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
+import { newApp } from '../http/new-app.ts'
+import { purgeCopy } from '../http/objects-entrypoint.ts'
 import { keyParam, validateJson, validateQuery } from '../http/validate.ts'
 import { parseKeyStart, parseObjectKey } from '../keys/object-key.ts'
+import { uriEncode } from '../keys/uri-encode.ts'
 import { deleteObject } from '../storage/object.ts'
 import { findFile, recordUpload } from '../uploads/record.ts'
 import { createUploadUrl } from '../uploads/single.ts'
@@ -72,7 +73,7 @@ const listSchema = z.strictObject({
 const bucketSchema = z.strictObject({ bucket })
 
 /** Upload and download URLs, and the index of what was uploaded. */
-export const fileRoutes = new Hono<AppEnv>()
+export const fileRoutes = newApp()
   .post('/files/upload-url', validateJson(uploadSchema), async (c) => {
     const { bucket: alias, ...request } = c.req.valid('json')
     const { principal } = c.var
@@ -97,7 +98,9 @@ export const fileRoutes = new Hono<AppEnv>()
     const bucket = chooseBucket(c, alias)
     const index = createFileIndex(c.env.FILE_INDEX)
     const upload = { key, name, owner: principal.id }
-    return c.json(await recordUpload(bucket, index, upload, new Date()), 201)
+    const record = await recordUpload(bucket, index, upload, new Date())
+    c.header('Location', `/files/${uriEncode(key)}?bucket=${bucket.alias}`)
+    return c.json(record, 201)
   })
   .get('/files', validateQuery(listSchema), async (c) => {
     const { bucket: alias, limit, cursor, ...request } = c.req.valid('query')
@@ -129,6 +132,7 @@ export const fileRoutes = new Hono<AppEnv>()
     requireKey(c.var.principal, 'files:delete', key)
     const bucket = chooseBucket(c, c.req.valid('query').bucket)
     await deleteObject(bucket, key, new Date())
+    await purgeCopy(bucket, key)
     await createFileIndex(c.env.FILE_INDEX).remove(bucket.alias, key)
     return c.body(null, 204)
   })

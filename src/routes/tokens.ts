@@ -1,9 +1,8 @@
-import { Hono } from 'hono'
 import * as z from 'zod/mini'
 import { requireScope } from '../access/principal.ts'
 import { mintToken } from '../access/token.ts'
 import { SCOPES } from '../config/schema.ts'
-import type { AppEnv } from '../http/app-env.ts'
+import { newApp } from '../http/new-app.ts'
 import { validateJson } from '../http/validate.ts'
 
 const tokenSchema = z.strictObject({
@@ -13,13 +12,9 @@ const tokenSchema = z.strictObject({
 })
 
 /** Short-lived tokens for less than the caller may do. */
-export const tokenRoutes = new Hono<AppEnv>().post(
-  '/tokens',
-  validateJson(tokenSchema),
-  async (c) => {
-    const { principal, config } = c.var
-    requireScope(principal, 'tokens:create')
-    const { token, expiresAt } = await mintToken(principal, c.req.valid('json'), config, new Date())
-    return c.json({ token, expiresAt: expiresAt.toISOString() })
-  },
-)
+export const tokenRoutes = newApp().post('/tokens', validateJson(tokenSchema), async (c) => {
+  const { principal, config } = c.var
+  requireScope(principal, 'tokens:create')
+  const { token, expiresAt } = await mintToken(principal, c.req.valid('json'), config, new Date())
+  return c.json({ token, expiresAt: expiresAt.toISOString() })
+})

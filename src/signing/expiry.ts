@@ -2,8 +2,8 @@ import type { Bucket, Credentials } from '../config/load.ts'
 import { MAX_SIGNATURE_SECONDS } from '../config/schema.ts'
 import { ApiError } from '../errors/api-error.ts'
 
-/** What a URL is for; each use has its own default life. */
-export type Use = keyof Bucket['maxExpiresIn']
+/** What a presigned URL is for; each use has its own default life. */
+export type Use = Exclude<keyof Bucket['maxExpiresIn'], 'link'>
 
 const DEFAULT_SECONDS: Readonly<Record<Use, number>> = {
   upload: 5 * 60,
@@ -45,11 +45,7 @@ export function resolveValidity(input: ValidityInput): Validity {
   const { use, expiresIn, stable = false, bucket, credentials, now } = input
   const nowSeconds = Math.floor(now.getTime() / 1000)
   const credentialSeconds = Math.floor(credentials.expiresAt / 1000) - nowSeconds
-  if (credentialSeconds < 1)
-    throw new ApiError(
-      'credentials_expired',
-      'The temporary credentials of this bucket have expired.',
-    )
+  if (credentialSeconds < 1) throw credentialsExpired()
 
   const maxSigned = Math.min(MAX_SIGNATURE_SECONDS, bucket.maxExpiresIn[use], credentialSeconds)
   const max = stable ? Math.floor(maxSigned / 2) : maxSigned
@@ -70,3 +66,7 @@ export function resolveValidity(input: ValidityInput): Validity {
     expiresAt: new Date(expiresSecond * 1000),
   }
 }
+
+/** The error for temporary credentials that are past their end. */
+export const credentialsExpired = (): ApiError =>
+  new ApiError('credentials_expired', 'The temporary credentials of this bucket have expired.')

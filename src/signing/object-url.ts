@@ -1,12 +1,6 @@
 import type { Bucket } from '../config/load.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
-
-/** `text` percent-encoded by RFC 3986, all but the unreserved characters: SigV4's `UriEncode`. */
-const uriEncode = (text: string): string =>
-  encodeURIComponent(text).replace(
-    /[!'()*]/g,
-    (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,
-  )
+import { uriEncode } from '../keys/uri-encode.ts'
 
 /** Path of an object's URL: SigV4's `UriEncode` of the key, in which slashes stay. */
 export const objectPath = ({ basePath }: Bucket, key: ObjectKey): string =>

@@ -6,7 +6,7 @@ import { keyRunsScript, typeRunsScript } from '../keys/script-types.ts'
 
 /** RFC 9110, §8.3.1, but for commas: a browser takes what follows one for another type. At most one space a gap. */
 const MEDIA_TYPE =
-  /^([\w!#$&^.+-]{1,127}\/[\w!#$&^.+-]{1,127})(?: ?; ?[\w!#$&^.+-]+=(?:[\w!#$&^.+-]+|"[\w!#$&^.+ -]*"))*$/
+  /^([\w!#$&^.+-]{1,127}\/[\w!#$&^.+-]{1,127})(?: ?; ?[\w!#$&^.+-]+=(?:[\w!#$&^.+-]+|"(?:[\w!#$&^.+-]| (?! ))*"))*$/
 
 const MAX_MEDIA_TYPE_LENGTH = 255
 

@@ -41,10 +41,10 @@ function metadataHeaders(metadata: Readonly<Record<string, string>>): Record<str
 }
 
 /**
- * `value` as a header carries it unchanged: what isn't printable ASCII with single spaces inside becomes an encoded word
- * of RFC 2047, as S3 itself writes such values.
+ * `value` as a header carries it unchanged: what isn't printable ASCII with single spaces inside, or would be read as an
+ * encoded word of RFC 2047, becomes one, as S3 itself writes such values.
  */
 function encodedWord(value: string): string {
-  if (/^(?:[\x21-\x7e]+(?: [\x21-\x7e]+)*)?$/.test(value)) return value
+  if (/^(?!=\?)(?:[\x21-\x7e]+(?: [\x21-\x7e]+)*)?$/.test(value)) return value
   return `=?UTF-8?B?${new TextEncoder().encode(value).toBase64()}?=`
 }

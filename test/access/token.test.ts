@@ -100,3 +100,8 @@ it('refuses a token with any character changed', async () => {
     expect(await verifyToken(changed, config, NOW), `at ${at}`).toMatchObject({ ok: false })
   }
 })
+
+it('is nothing without its own start', async () => {
+  const { token } = await mintToken(caller, { scopes: ['files:read'] }, config, NOW)
+  expect(await verifyToken(token.replace('ept_', 'zzz_'), config, NOW)).toMatchObject({ ok: false })
+})

@@ -9,7 +9,7 @@ const from = (Origin: string, method = 'GET') =>
     headers: {
       Origin,
       'Access-Control-Request-Method': 'POST',
-      'Access-Control-Request-Headers': 'authorization',
+      'Access-Control-Request-Headers': 'authorization, cf-access-jwt-assertion',
     },
   })
 
@@ -18,7 +18,7 @@ it('answers a preflight of a configured origin without credentials', async () =>
   expect(status).toBe(204)
   expect(headers.get('Access-Control-Allow-Origin')).toBe(APP)
   expect(headers.get('Access-Control-Allow-Methods')).toBe('GET,HEAD,POST,DELETE')
-  expect(headers.get('Access-Control-Allow-Headers')).toBe('Authorization,Content-Type')
+  expect(headers.get('Access-Control-Allow-Headers')).toBe('authorization,cf-access-jwt-assertion')
   expect(headers.get('Vary')).toContain('Origin')
 })
 

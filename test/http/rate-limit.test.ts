@@ -1,6 +1,7 @@
 import { env } from 'cloudflare:workers'
 import { beforeAll, beforeEach, expect, it } from 'vitest'
 import { SCOPES } from '../../src/config/schema.ts'
+import { clientNetwork } from '../../src/http/rate-limit.ts'
 import { bearer, type TestApiKey, testApiKey } from '../support/credentials.ts'
 import { type TestWorker, testWorker } from '../support/worker.ts'
 
@@ -52,13 +53,28 @@ it('counts a token as its maker', async () => {
   expect(await statuses(3, () => ofThree.fetch('/files', bearer(token)))).toEqual([200, 200, 429])
 })
 
-it('counts those without valid credentials by their address', async () => {
+it('counts those without valid credentials by their network', async () => {
   const from = (address: string) =>
     worker.fetch('/files', { headers: { 'CF-Connecting-IP': address } })
   expect(await statuses(4, () => from('192.0.2.1'))).toEqual([401, 401, 401, 429])
   expect((await from('192.0.2.2')).status).toBe(401)
+  expect(await statuses(4, () => from(`2001:db8:0:7::${crypto.randomUUID().slice(0, 4)}`))).toEqual(
+    [401, 401, 401, 429],
+  )
 })
 
 it('never refuses the health check', async () => {
   expect(await statuses(5, () => worker.fetch('/healthz'))).toEqual([200, 200, 200, 200, 200])
+})
+
+it.each([
+  ['192.0.2.1', '192.0.2.1'],
+  ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2'],
+  ['2001:db8::6', '2001:db8:0:0'],
+  ['2001:db8:1:2:3::', '2001:db8:1:2'],
+  ['::1', '0:0:0:0'],
+  ['::ffff:192.0.2.1', '0:0:0:0'],
+  ['unknown', 'unknown'],
+])('counts %s as %s', (address, network) => {
+  expect(clientNetwork(address)).toBe(network)
 })

@@ -19,12 +19,12 @@ function captureLog(): string[] {
 it('writes one JSON line a request', async () => {
   const lines = captureLog()
   const worker = testWorker()
-  await worker.fetch('/files/a%20b.txt/url?use=email', { headers: { 'X-Request-Id': 'r-1' } })
+  await worker.fetch('/files/a%20b.txt/url?use=email')
   await worker.fetch('/files/..%2Fb/url')
   await worker.fetch('/nowhere/at/all?x=1')
   expect(lines.map((line) => JSON.parse(line))).toEqual([
     {
-      requestId: 'r-1',
+      requestId: expect.stringMatching(/^[0-9a-f-]{36}$/),
       method: 'GET',
       route: '/files/:key/url',
       status: 200,
@@ -44,11 +44,11 @@ it('writes one JSON line a request', async () => {
   ])
 })
 
-it('takes no request id that could break a line', async () => {
+it('takes no request id from outside', async () => {
   const lines = captureLog()
-  const response = await testWorker().fetch('/healthz', { headers: { 'X-Request-Id': 'a b"{' } })
+  const response = await testWorker().fetch('/healthz', { headers: { 'X-Request-Id': 'canary' } })
   expect(response.headers.get('X-Request-Id')).toMatch(/^[0-9a-f-]{36}$/)
-  expect(lines).toHaveLength(1)
+  expect(lines.join('')).not.toContain('canary')
 })
 
 it('tells why credentials were refused, which the answer does not', async () => {

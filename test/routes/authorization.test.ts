@@ -65,6 +65,20 @@ const ROUTES: readonly ProtectedRoute[] = [
     allowed: 204,
   },
   {
+    route: 'POST /files/:key{[^]+/link}',
+    scope: 'links:create',
+    request: (key) => [`/files/${encoded(key)}/link`, {}],
+    takesKey: true,
+    allowed: 200,
+  },
+  {
+    route: 'POST /links',
+    scope: 'links:create',
+    request: () => ['/links', { keys: ['a.txt'] }],
+    takesKey: false,
+    allowed: 200,
+  },
+  {
     route: 'POST /tokens',
     scope: 'tokens:create',
     request: (key) => ['/tokens', { scopes: ['tokens:create'], prefix: `${key}/` }],
@@ -73,8 +87,8 @@ const ROUTES: readonly ProtectedRoute[] = [
   },
 ]
 
-/** Routes that answer anyone. */
-const OPEN_ROUTES = ['GET /healthz']
+/** Routes that answer anyone: the link itself is a credential, tested in test/routes/links.test.ts. */
+const OPEN_ROUTES = ['GET /healthz', 'GET /i/:bucket/:key{[^]+}']
 
 let issuer: TestIssuer
 let stranger: TestIssuer

@@ -34,6 +34,16 @@ it('names a secret that is missing', async () => {
   })
 })
 
+it('names a binding that is missing', async () => {
+  const worker = testWorker({ FILE_INDEX: undefined, RATE_LIMITER: undefined })
+  expect(await (await worker.fetch('/healthz')).json()).toMatchObject({
+    issues: [
+      { path: 'FILE_INDEX', message: 'must be bound to a KV namespace' },
+      { path: 'RATE_LIMITER', message: 'must be bound to a rate limit' },
+    ],
+  })
+})
+
 it('refuses everyone where no way in is configured', async () => {
   const worker = testWorker({ OPEN_ACCESS: undefined })
   expect((await worker.fetch('/healthz')).status).toBe(200)

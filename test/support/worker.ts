@@ -12,8 +12,10 @@ export interface TestWorker {
   post(path: string, body: unknown, init?: RequestInit): Promise<Response>
 }
 
-/** Variables of a Worker that is open on localhost, with one bucket "files" in s3rver. */
+/** Variables of the Worker under test: open on localhost, with the bucket "files" in s3rver. */
 export const baseVariables = () => ({
+  FILE_INDEX: env.FILE_INDEX,
+  RATE_LIMITER: env.RATE_LIMITER,
   BUCKETS: { files: s3rverBucket() } as Record<string, Record<string, unknown>>,
   S3_ACCESS_KEY_ID: 'S3RVER',
   S3_SECRET_ACCESS_KEY: 'S3RVER',
@@ -30,13 +32,12 @@ export const s3rverBucket = (): Record<string, unknown> => ({
   credentials: 'S3',
 })
 
-/** A Worker whose variables are the base ones changed by `variables`; undefined takes one away. */
+/** A Worker whose variables are those of vitest.config.ts changed by `variables`; undefined takes one away. */
 export function testWorker(
   variables: Readonly<Record<string, unknown>> = {},
   origin = 'http://localhost:8787',
 ): TestWorker {
-  const { BUCKETS: _, ...bindings } = env
-  const workerEnv = Object.assign(bindings, baseVariables(), variables)
+  const workerEnv = { ...env, ...variables }
   return {
     async fetch(path, init) {
       const context = createExecutionContext()

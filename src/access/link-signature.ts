@@ -1,0 +1,89 @@
+import type { Config, SigningSecret } from '../config/load.ts'
+import { type ObjectKey, objectKeyFault, parseObjectKey } from '../keys/object-key.ts'
+import { uriEncode } from '../keys/uri-encode.ts'
+import { purposeKey } from './purpose-key.ts'
+
+/** All that a link allows. */
+export interface LinkPolicy {
+  /** Alias of the bucket. */
+  readonly bucket: string
+  readonly key: ObjectKey
+  /** Seconds since 1970; from this second on the link is dead. */
+  readonly expires: number
+  /** Bytes through this Worker, or a redirect to the bucket. */
+  readonly delivery: 'stream' | 'redirect'
+  /** Name to save the object under; null shows it in place. */
+  readonly download: string | null
+}
+
+/** What a check of a link finds. `reason` is for the log alone. */
+export type LinkVerdict =
+  | { readonly ok: true; readonly policy: LinkPolicy }
+  | { readonly ok: false; readonly expired: boolean; readonly reason: string }
+
+const encoder = new TextEncoder()
+
+/** What the signature of a link covers: every member of the policy, one a line, none of which can hold a line break. */
+export const canonicalString = ({ bucket, key, expires, delivery, download }: LinkPolicy): string =>
+  ['edge-presigner link v1', bucket, expires, delivery, uriEncode(download ?? ''), key].join('\n')
+
+/** Path and query of a link for `policy`: HMAC-SHA-256 by the first secret. The same policy gives the same text. */
+export async function signLink(policy: LinkPolicy, { signingSecrets }: Config): Promise<string> {
+  const [secret] = signingSecrets
+  const key = await purposeKey(secret, 'link')
+  const signature = await crypto.subtle.sign('HMAC', key, encoder.encode(canonicalString(policy)))
+  return spell(policy, secret, new Uint8Array(signature))
+}
+
+/**
+ * The policy of a link. Its one spelling is the one that `signLink` gives: another encoding, order or parameter is no
+ * link, whatever its signature.
+ */
+export async function verifyLink(
+  { pathname, search, searchParams }: URL,
+  bucket: string,
+  key: string,
+  { signingSecrets }: Config,
+  now: Date,
+): Promise<LinkVerdict> {
+  const invalid = (reason: string): LinkVerdict => ({ ok: false, expired: false, reason })
+  const secret = signingSecrets.find(({ kid }) => kid === searchParams.get('kid'))
+  if (secret === undefined) return invalid('link kid unknown')
+  const expires = searchParams.get('exp') ?? ''
+  if (objectKeyFault(key) !== null || !/^\d{1,12}$/.test(expires)) return invalid('link malformed')
+
+  const policy: LinkPolicy = {
+    bucket,
+    key: parseObjectKey(key),
+    expires: Number(expires),
+    delivery: searchParams.has('mode') ? 'redirect' : 'stream',
+    download: searchParams.get('dl'),
+  }
+  const signature = decodeSignature(searchParams.get('sig') ?? '')
+  if (signature === null || spell(policy, secret, signature) !== pathname + search)
+    return invalid('link spelled otherwise')
+  const hmacKey = await purposeKey(secret, 'link')
+  const data = encoder.encode(canonicalString(policy))
+  if (!(await crypto.subtle.verify('HMAC', hmacKey, signature, data)))
+    return invalid('link signature wrong')
+  if (now.getTime() >= policy.expires * 1000)
+    return { ok: false, expired: true, reason: 'link expired' }
+  return { ok: true, policy }
+}
+
+function spell(policy: LinkPolicy, { kid }: SigningSecret, signature: Uint8Array): string {
+  const { bucket, key, expires, delivery, download } = policy
+  const query = [
+    `exp=${expires}`,
+    ...(delivery === 'redirect' ? ['mode=redirect'] : []),
+    ...(download === null ? [] : [`dl=${uriEncode(download)}`]),
+    `kid=${kid}`,
+    `sig=${signature.toBase64({ alphabet: 'base64url', omitPadding: true })}`,
+  ]
+  return `/i/${bucket}/${uriEncode(key)}?${query.join('&')}`
+}
+
+function decodeSignature(text: string): Uint8Array | null {
+  if (!/^[\w-]{43}$/.test(text)) return null
+  return Uint8Array.fromBase64(text, { alphabet: 'base64url' })
+}

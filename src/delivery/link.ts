@@ -1,0 +1,39 @@
+import { type LinkPolicy, signLink } from '../access/link-signature.ts'
+import type { Bucket, Config } from '../config/load.ts'
+import { ApiError } from '../errors/api-error.ts'
+import type { ObjectKey } from '../keys/object-key.ts'
+
+const DEFAULT_SECONDS = 24 * 60 * 60
+
+export interface LinkRequest {
+  /** Seconds that the link must live at least; undefined is a day. */
+  readonly expiresIn?: number | undefined
+  readonly delivery: LinkPolicy['delivery']
+  /** Name to save the object under; null shows it in place. */
+  readonly download: string | null
+}
+
+/**
+ * When a link ends, in seconds since 1970: on the edge of a window that is as long as the life asked for, so that asking
+ * again within the window gives the same link. It lives for one to two such lives. Throws `invalid_expiry`.
+ */
+export function linkExpiry(bucket: Bucket, expiresIn: number | undefined, now: Date): number {
+  const max = Math.floor(bucket.maxExpiresIn.link / 2)
+  const life = expiresIn ?? Math.min(DEFAULT_SECONDS, max)
+  if (life < 1 || life > max)
+    throw new ApiError('invalid_expiry', `expiresIn must be from 1 to ${max} seconds for a link.`)
+  return (Math.floor(now.getTime() / 1000 / life) + 2) * life
+}
+
+/** An absolute link to the object under `key`. Whether the object exists is not looked at. */
+export async function createLink(
+  config: Config,
+  origin: string,
+  bucket: Bucket,
+  key: ObjectKey,
+  { delivery, download }: Omit<LinkRequest, 'expiresIn'>,
+  expires: number,
+): Promise<string> {
+  const policy = { bucket: bucket.alias, key, expires, delivery, download }
+  return (config.linkOrigin ?? origin) + (await signLink(policy, config))
+}

@@ -1,0 +1,81 @@
+import type { LinkPolicy } from '../access/link-signature.ts'
+import type { Bucket } from '../config/load.ts'
+import { isNewObjectKey } from '../keys/new-key.ts'
+import { keyRunsScript, typeRunsScript } from '../keys/script-types.ts'
+import { attachment } from './content-disposition.ts'
+import { preconditionStatus } from './preconditions.ts'
+
+const VALIDATORS = ['etag', 'last-modified']
+
+/** The headers of the `Objects` answer that a client may see. */
+const SHOWN_HEADERS = [
+  ...VALIDATORS,
+  'accept-ranges',
+  'content-encoding',
+  'content-language',
+  'content-length',
+  'content-range',
+  'content-type',
+]
+
+/** The answer of a link, made of the answer of `Objects` and of what the link and the bucket allow. */
+export function toClientResponse(
+  object: Response,
+  request: Headers,
+  policy: LinkPolicy,
+  bucket: Bucket,
+  now: Date,
+): Response {
+  const status = preconditionStatus(request, object.headers) ?? object.status
+  const isWhole = status === 200 || status === 206
+  const headers = new Headers({
+    'Cache-Control': isWhole || status === 304 ? browserLife(policy, bucket, now) : 'no-store',
+    'Cache-Status': cacheStatus(object.headers.get('cf-cache-status')),
+    'Cross-Origin-Resource-Policy': bucket.crossOriginResourcePolicy,
+  })
+  const shown = isWhole ? SHOWN_HEADERS : status === 416 ? ['content-range'] : VALIDATORS
+  for (const name of shown) {
+    const value = object.headers.get(name)
+    if (value !== null) headers.set(name, value)
+  }
+  if (!isWhole) {
+    void object.body?.cancel()
+    return new Response(null, { status, headers })
+  }
+  contain(headers, policy)
+  return new Response(object.body, { status, headers })
+}
+
+/** Makes a document that could run script an attachment in a sandbox; a name to save under makes one of anything. */
+function contain(headers: Headers, { key, download }: LinkPolicy): void {
+  const contentType = headers.get('content-type') ?? 'application/octet-stream'
+  headers.set('Content-Type', contentType)
+  const essence = contentType.split(';')[0]?.trim().toLowerCase() ?? ''
+  const runsScript = typeRunsScript(essence) || keyRunsScript(key)
+  if (runsScript) headers.set('Content-Security-Policy', "default-src 'none'; sandbox")
+  if (runsScript || download !== null) headers.set('Content-Disposition', attachment(download))
+}
+
+/** Never longer than the link; an object that may change is looked at again when its edge copy ends. */
+function browserLife({ key, expires }: LinkPolicy, bucket: Bucket, now: Date): string {
+  const left = Math.max(0, expires - Math.ceil(now.getTime() / 1000))
+  if (isNewObjectKey(key)) return `private, max-age=${left}, immutable`
+  return `private, max-age=${Math.min(left, bucket.edgeTtlSeconds)}`
+}
+
+/** `Cache-Status` (RFC 9211) for what Cloudflare says of its cache. */
+function cacheStatus(cloudflare: string | null): string {
+  switch (cloudflare) {
+    case 'HIT':
+    case 'STALE':
+    case 'UPDATING':
+      return 'edge-presigner; hit'
+    case 'MISS':
+      return 'edge-presigner; fwd=uri-miss; stored'
+    case 'EXPIRED':
+    case 'REVALIDATED':
+      return 'edge-presigner; fwd=stale; stored'
+    default:
+      return 'edge-presigner; fwd=bypass'
+  }
+}

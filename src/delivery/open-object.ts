@@ -1,0 +1,112 @@
+import type { Bucket } from '../config/load.ts'
+import { ApiError } from '../errors/api-error.ts'
+import type { ObjectKey } from '../keys/object-key.ts'
+import { fetchObject, unexpectedAnswer } from '../storage/s3.ts'
+import { parseContentRange } from './byte-range.ts'
+
+/** An edge cache keeps nothing larger (Workers Caching and the Cache API alike). */
+const MAX_COPY_BYTES = 512 * 1024 ** 2
+/** For a part of an object up to this size the whole is fetched, so that the next part comes from the copy. */
+const MAX_FILL_BYTES = 16 * 1024 ** 2
+
+/** What a representation carries from the bucket; everything else the bucket says stays here. */
+const KEPT_HEADERS = [
+  'content-type',
+  'content-encoding',
+  'content-language',
+  'etag',
+  'last-modified',
+]
+
+/**
+ * S3 GetObject as an edge cache takes it: status 200 with the whole object, whose Cache-Control is the life of the
+ * copy. Two answers are for this request alone (`no-store`): 206 for `range` of a large object, and 416. A HEAD is a
+ * whole object without its body. Throws `object_not_found` and `storage_error`.
+ */
+export async function openObject(
+  bucket: Bucket,
+  key: ObjectKey,
+  method: 'GET' | 'HEAD',
+  range: string | null,
+  now: Date,
+): Promise<Response> {
+  if (range !== null && method === 'GET') {
+    const part = await fetchObject(bucket, 'GET', key, now, { Range: range })
+    const answer = await answerPart(bucket, key, part)
+    if (answer !== null) return answer
+  }
+  return wholeObject(bucket, key, await fetchObject(bucket, method, key, now))
+}
+
+/** The answer to a range, or null where the whole object should be fetched in its place. */
+async function answerPart(
+  bucket: Bucket,
+  key: ObjectKey,
+  part: Response,
+): Promise<Response | null> {
+  if (part.status === 416) {
+    await part.body?.cancel()
+    const headers = new Headers({ 'Cache-Control': 'no-store' })
+    const contentRange = part.headers.get('content-range')
+    if (contentRange !== null) headers.set('Content-Range', contentRange)
+    return new Response(null, { status: 416, headers })
+  }
+  if (part.status !== 206) return wholeObject(bucket, key, part)
+
+  const range = parseContentRange(part.headers.get('content-range'))
+  if (range === null) throw unexpectedAnswer('GetObject', part)
+  const { first, last, size } = range
+  if (last - first + 1 === size) return copyOf(bucket, key, part, size)
+  if (size <= MAX_FILL_BYTES) {
+    await part.body?.cancel()
+    return null
+  }
+  const headers = keptHeaders(part)
+  headers.set('Content-Range', `bytes ${first}-${last}/${size}`)
+  headers.set('Content-Length', String(last - first + 1))
+  headers.set('Cache-Control', 'no-store')
+  return new Response(part.body, { status: 206, headers })
+}
+
+async function wholeObject(bucket: Bucket, key: ObjectKey, answer: Response): Promise<Response> {
+  if (answer.status === 200) {
+    const length = answer.headers.get('content-length')
+    return copyOf(bucket, key, answer, length === null ? null : Number(length))
+  }
+  await answer.body?.cancel()
+  if (answer.status === 404)
+    throw new ApiError('object_not_found', 'There is no object under this key.')
+  throw unexpectedAnswer('GetObject', answer)
+}
+
+async function copyOf(
+  bucket: Bucket,
+  key: ObjectKey,
+  answer: Response,
+  size: number | null,
+): Promise<Response> {
+  const headers = keptHeaders(answer)
+  const { edgeTtlSeconds } = bucket
+  // Of an encoded or endless body nobody knows how long it is, so nobody could tell that it was cut short.
+  const kept = size !== null && size <= MAX_COPY_BYTES && !headers.has('content-encoding')
+  if (size !== null && !headers.has('content-encoding')) headers.set('Content-Length', String(size))
+  if (kept && edgeTtlSeconds > 0) {
+    headers.set('Cache-Control', `public, max-age=${edgeTtlSeconds}, must-revalidate`)
+    headers.set('Cache-Tag', await cacheTag(bucket.alias, key))
+  } else headers.set('Cache-Control', 'no-store')
+  return new Response(answer.body, { status: 200, headers })
+}
+
+function keptHeaders({ headers }: Response): Headers {
+  const kept = KEPT_HEADERS.flatMap((name): [string, string][] => {
+    const value = headers.get(name)
+    return value === null ? [] : [[name, value]]
+  })
+  return new Headers([...kept, ['Accept-Ranges', 'bytes']])
+}
+
+/** Tag under which the copy of an object is purged: a digest, since tags know no case and no spaces. */
+export async function cacheTag(bucket: string, key: ObjectKey): Promise<string> {
+  const name = new TextEncoder().encode(`${bucket}/${key}`)
+  return new Uint8Array(await crypto.subtle.digest('SHA-256', name)).toHex()
+}

@@ -1,0 +1,39 @@
+/** Entity tag without the mark of a weak one: the weak comparison of RFC 9110, §8.8.3.2. */
+const opaqueTag = (etag: string): string => etag.trim().replace(/^W\//, '')
+
+const listed = (header: string, etag: string | null): boolean =>
+  etag !== null && header.split(',').some((item) => opaqueTag(item) === opaqueTag(etag))
+
+/**
+ * What a request's conditions make of a representation with these validators (RFC 9110, §13.2.2): the status to answer
+ * with in its place, or null to go on. The `Last-Modified` of an object has whole seconds, as HTTP dates have.
+ */
+export function preconditionStatus(request: Headers, representation: Headers): 304 | 412 | null {
+  const etag = representation.get('etag')
+  const modified = Date.parse(representation.get('last-modified') ?? '')
+
+  const ifMatch = request.get('if-match')
+  const ifUnmodifiedSince = Date.parse(request.get('if-unmodified-since') ?? '')
+  if (ifMatch !== null) {
+    if (ifMatch.trim() !== '*' && (etag?.startsWith('W/') || !listed(ifMatch, etag))) return 412
+  } else if (modified > ifUnmodifiedSince) return 412
+
+  const ifNoneMatch = request.get('if-none-match')
+  const ifModifiedSince = Date.parse(request.get('if-modified-since') ?? '')
+  if (ifNoneMatch !== null)
+    return ifNoneMatch.trim() === '*' || listed(ifNoneMatch, etag) ? 304 : null
+  return modified <= ifModifiedSince ? 304 : null
+}
+
+/** Whether `If-Range` lets a range be served of this representation (RFC 9110, §13.1.5): by strong validators alone. */
+export function rangeIsCurrent(ifRange: string | null, representation: Headers): boolean {
+  if (ifRange === null) return true
+  if (ifRange.startsWith('"')) return ifRange === representation.get('etag')
+  return ifRange === representation.get('last-modified')
+}
+
+/** Whether a request has any condition or `If-Range`. */
+export const isConditional = (request: Headers): boolean =>
+  ['if-match', 'if-none-match', 'if-modified-since', 'if-unmodified-since', 'if-range'].some(
+    (name) => request.has(name),
+  )

@@ -1,0 +1,47 @@
+import * as z from 'zod/mini'
+import type { LinkPolicy } from '../access/link-signature.ts'
+import type { Bucket } from '../config/load.ts'
+import { ApiError, type ErrorCode, isErrorCode } from '../errors/api-error.ts'
+import { singleRange } from './byte-range.ts'
+import { toClientResponse } from './object-response.ts'
+import { objectRequest } from './objects.ts'
+import { isConditional, rangeIsCurrent } from './preconditions.ts'
+
+const failureSchema = z.object({ code: z.custom<ErrorCode>(isErrorCode), message: z.string() })
+
+/**
+ * The object of a checked link, for the method, range and conditions of `request`. `askObjects` is the `fetch` of the
+ * `Objects` entrypoint; it never sees the request itself. Throws ApiError with what `Objects` says.
+ */
+export async function serveLink(
+  request: Request,
+  policy: LinkPolicy,
+  bucket: Bucket,
+  askObjects: (request: Request) => Promise<Response>,
+  now: Date,
+): Promise<Response> {
+  const method = request.method === 'HEAD' ? 'HEAD' : 'GET'
+  const ask = async (range: string | null): Promise<Response> => {
+    const answer = await askObjects(objectRequest(method, bucket, policy.key, range))
+    if (answer.ok || answer.status === 416) return answer
+    const failure = failureSchema.safeParse(await answer.json())
+    if (failure.success) throw new ApiError(failure.data.code, failure.data.message)
+    throw new Error(`Objects answered with status ${answer.status}.`)
+  }
+
+  const range = method === 'GET' ? singleRange(request.headers.get('range')) : null
+  const part = await ask(range)
+  if (range === null || rangeHolds(part, request.headers))
+    return toClientResponse(part, request.headers, policy, bucket, now)
+  await part.body?.cancel()
+  return toClientResponse(await ask(null), request.headers, policy, bucket, now)
+}
+
+/**
+ * Whether the answer to a range may stand. If not, the whole representation is taken, against which every condition can
+ * be judged: a server may always ignore `Range` (RFC 9110, §14.2).
+ */
+function rangeHolds(part: Response, request: Headers): boolean {
+  if (part.status === 416) return !isConditional(request)
+  return part.status !== 206 || rangeIsCurrent(request.get('if-range'), part.headers)
+}

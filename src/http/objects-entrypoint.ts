@@ -1,0 +1,16 @@
+import { exports } from 'cloudflare:workers'
+import type { Bucket } from '../config/load.ts'
+import { ApiError } from '../errors/api-error.ts'
+import type { ObjectKey } from '../keys/object-key.ts'
+
+/** The `Objects` entrypoint of this Worker, through the edge cache that stands in front of it. */
+export const askObjects = (request: Request): Promise<Response> => exports.Objects.fetch(request)
+
+/** Drops the edge copy of an object. Throws `purge_failed`; the copy then lives for the bucket's `edgeTtl` at most. */
+export async function purgeCopy({ alias }: Bucket, key: ObjectKey): Promise<void> {
+  try {
+    await exports.Objects.purge(alias, key)
+  } catch (cause) {
+    throw new ApiError('purge_failed', 'The edge copy could not be dropped; try again.', { cause })
+  }
+}

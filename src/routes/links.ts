@@ -1,0 +1,120 @@
+import * as z from 'zod/mini'
+import { type LinkPolicy, verifyLink } from '../access/link-signature.ts'
+import { requireKey, requireScope } from '../access/principal.ts'
+import { createDownloadUrl } from '../delivery/download-url.ts'
+import { createLink, linkExpiry } from '../delivery/link.ts'
+import { serveLink } from '../delivery/serve-link.ts'
+import { ApiError } from '../errors/api-error.ts'
+import { chooseBucket } from '../http/choose-bucket.ts'
+import { configure } from '../http/configure.ts'
+import { newApp } from '../http/new-app.ts'
+import { askObjects } from '../http/objects-entrypoint.ts'
+import { keyParam, validateJson, validateQuery } from '../http/validate.ts'
+import { parseObjectKey } from '../keys/object-key.ts'
+
+/** Seconds for which a redirect's target lives at least; the target lives for twice that at most. */
+const REDIRECT_SECONDS = 300
+/** The body of a request for many keys. */
+const MAX_KEYS_BODY_BYTES = 2 * 1024 ** 2
+
+const expiresIn = z.optional(z.int())
+const delivery = z._default(z.enum(['stream', 'redirect']), 'stream')
+const bucket = z.optional(z.string())
+
+const linkSchema = z.strictObject({
+  expiresIn,
+  download: z.optional(z.string().check(z.minLength(1), z.maxLength(255))),
+  delivery,
+})
+
+const linksSchema = z.strictObject({
+  keys: z.array(z.string()).check(z.minLength(1), z.maxLength(1000)),
+  expiresIn,
+  delivery,
+  bucket,
+})
+
+/** Links that go into an `<img>` or an email, made for those who may. */
+export const linkRoutes = newApp()
+  .post(
+    '/files/:key{[^]+/link}',
+    validateQuery(z.strictObject({ bucket })),
+    validateJson(linkSchema),
+    async (c) => {
+      const { principal, config } = c.var
+      const { expiresIn, delivery, download = null } = c.req.valid('json')
+      const key = keyParam(c, '/link')
+      requireKey(principal, 'links:create', key)
+      const bucket = chooseBucket(c, c.req.valid('query').bucket)
+      const expires = linkExpiry(bucket, expiresIn, new Date())
+      const { origin } = new URL(c.req.url)
+      const link = await createLink(config, origin, bucket, key, { delivery, download }, expires)
+      return c.json({ link, expiresAt: new Date(expires * 1000).toISOString() })
+    },
+  )
+  .post('/links', validateJson(linksSchema, MAX_KEYS_BODY_BYTES), async (c) => {
+    const { principal, config } = c.var
+    const { keys, expiresIn, delivery, bucket: alias } = c.req.valid('json')
+    requireScope(principal, 'links:create')
+    const bucket = chooseBucket(c, alias)
+    const expires = linkExpiry(bucket, expiresIn, new Date())
+    const { origin } = new URL(c.req.url)
+    const linkTo = async (text: string) => {
+      const key = parseObjectKey(text)
+      requireKey(principal, 'links:create', key)
+      return createLink(config, origin, bucket, key, { delivery, download: null }, expires)
+    }
+    const links = await Promise.all(
+      keys.map((key) =>
+        linkTo(key).then(
+          (link) => ({ key, link }),
+          (error: unknown) => ({ key, error: describeError(error) }),
+        ),
+      ),
+    )
+    return c.json({ links, expiresAt: new Date(expires * 1000).toISOString() })
+  })
+
+/** What a link leads to. The link itself is the credential. */
+export const deliveryRoutes = newApp()
+  .use('/i/*', configure)
+  .get('/i/:bucket/:key{[^]+}', async (c) => {
+    const { config } = c.var
+    const now = new Date()
+    const { bucket: alias, key } = c.req.param()
+    const verdict = await verifyLink(new URL(c.req.url), alias, key, config, now)
+    if (!verdict.ok)
+      throw new ApiError(
+        verdict.expired ? 'link_expired' : 'link_invalid',
+        verdict.expired ? 'This link has expired.' : 'This is not a link of ours.',
+        { cause: verdict.reason },
+      )
+    const { policy } = verdict
+    const bucket = chooseBucket(c, policy.bucket)
+    if (policy.delivery === 'redirect') {
+      const request = {
+        use: 'view',
+        stable: true,
+        expiresIn: Math.min(REDIRECT_SECONDS, Math.floor(bucket.maxExpiresIn.view / 2)),
+        download: policy.download ?? undefined,
+      } as const
+      const target = await createDownloadUrl(bucket, policy.key, request, now)
+      c.header('Cache-Control', `private, max-age=${redirectLife(policy, target.expiresIn, now)}`)
+      return c.redirect(target.url, 302)
+    }
+    const response = await serveLink(c.req.raw, policy, bucket, askObjects, now)
+    c.set('cacheStatus', response.headers.get('Cache-Status') ?? '')
+    return response
+  })
+  .all('/i/*', () => {
+    throw new ApiError('link_invalid', 'This is not a link of ours.')
+  })
+
+/** Seconds that a browser may keep a redirect: half the life of its target, and never longer than the link. */
+const redirectLife = ({ expires }: LinkPolicy, targetSeconds: number, now: Date): number =>
+  Math.min(Math.floor(targetSeconds / 2), Math.max(0, expires - Math.ceil(now.getTime() / 1000)))
+
+function describeError(error: unknown): { code: string; message: string } {
+  if (!(error instanceof ApiError)) throw error
+  return { code: error.code, message: error.message }
+}

@@ -1,0 +1,95 @@
+import { createServer, type Server, type ServerResponse } from 'node:http'
+import { setTimeout as wait } from 'node:timers/promises'
+
+const ETAG = '"0123456789abcdef0123456789abcdef"'
+
+const headers = (length: number) => ({
+  'Content-Type': 'image/png',
+  'Content-Length': String(length),
+  'Last-Modified': 'Tue, 24 Nov 2026 12:00:00 GMT',
+  ETag: ETAG,
+})
+
+/** What the server does, by the first segment of the object key. */
+const FAULTS: Readonly<Record<string, (response: ServerResponse, hit: number) => Promise<void>>> = {
+  /** An error of that status. */
+  async 403(response) {
+    response.writeHead(403).end('<Error><Code>AccessDenied</Code></Error>')
+  },
+  async 404(response) {
+    response.writeHead(404).end('<Error><Code>NoSuchKey</Code></Error>')
+  },
+  async 500(response) {
+    response.writeHead(500).end('<Error><Code>InternalError</Code></Error>')
+  },
+  /** An error the first time, the object from then on. */
+  async 'once-500'(response, hit) {
+    if (hit === 1) response.writeHead(500).end()
+    else response.writeHead(200, headers(4)).end('good')
+  },
+  async 'once-cut'(response, hit) {
+    if (hit === 1) await cut(response)
+    else response.writeHead(200, headers(1000)).end('x'.repeat(1000))
+  },
+  /** Half a body, then the end of the connection. */
+  cut,
+  /** More bytes than Content-Length says: what is past the length belongs to nobody. */
+  async long(response) {
+    response.writeHead(200, headers(4))
+    response.socket?.end('good and more')
+  },
+  /** No Content-Length at all. */
+  async chunked(response) {
+    response.writeHead(200, { 'Content-Type': 'image/png', ETag: ETAG })
+    response.write('good')
+    response.end()
+  },
+  /** A body that comes in parts, with time between. */
+  async slow(response) {
+    response.writeHead(200, headers(4))
+    for (const byte of 'good') {
+      response.write(byte)
+      await wait(50)
+    }
+    response.end()
+  },
+  /** Headers of all kinds that must not pass. */
+  async loud(response) {
+    response
+      .writeHead(200, {
+        ...headers(4),
+        'Set-Cookie': 'a=b',
+        Server: 'faulty',
+        'x-amz-request-id': '1',
+        'x-amz-meta-secret': 'canary',
+        'Cache-Control': 'public, max-age=999999',
+        'Content-Security-Policy': 'none',
+        'Access-Control-Allow-Origin': '*',
+      })
+      .end('good')
+  },
+}
+
+async function cut(response: ServerResponse): Promise<void> {
+  response.writeHead(200, headers(1000))
+  response.write('x'.repeat(500))
+  await wait(20)
+  response.destroy()
+}
+
+/** A bucket that breaks each answer as the first segment of the key says; `GET /.count?path=PATH` counts. */
+export function faultyServer(): Server {
+  const counts = new Map<string, number>()
+  return createServer((request, response) => {
+    const { pathname, searchParams } = new URL(request.url ?? '/', 'http://faulty')
+    if (pathname === '/.count') {
+      response.end(String(counts.get(searchParams.get('path') ?? '') ?? 0))
+      return
+    }
+    const hit = (counts.get(pathname) ?? 0) + 1
+    counts.set(pathname, hit)
+    const fault = FAULTS[pathname.split('/')[2] ?? '']
+    if (fault === undefined) response.writeHead(400).end()
+    else void fault(response, hit)
+  })
+}
