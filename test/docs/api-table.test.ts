@@ -1,0 +1,78 @@
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { describe, expect, it, vi } from 'vitest'
+import * as z from 'zod/mini'
+import { STATUS_BY_CODE } from '../../src/errors/api-error.ts'
+import { headings, ROOT, readPage } from './support/markdown.ts'
+
+// Node has no such module; the routes are only listed here, not called.
+vi.mock('cloudflare:workers', () => ({ env: {}, exports: {}, WorkerEntrypoint: class {} }))
+
+const API = readPage('docs/api.md')
+
+const appSchema = z.object({
+  app: z.object({ routes: z.array(z.object({ method: z.string(), path: z.string() })) }),
+})
+
+/** The handlers of the app, written as the documentation writes them: `GET /files/:key/url`. */
+async function registeredRoutes(): Promise<string[]> {
+  // By a computed name, as the types of Workers that the app uses are not those of this program.
+  const module: unknown = await import(pathToFileURL(join(ROOT, 'src', 'app.ts')).href)
+  const { app } = appSchema.parse(module)
+  const handlers = app.routes.filter(({ method }) => method !== 'ALL')
+  return unique(
+    handlers.map(({ method, path }) => `${method} ${path.replace(/\{[^}]*\+([^}]*)\}/, '$1')}`),
+  )
+}
+
+const unique = (values: readonly string[]): string[] => [...new Set(values)].toSorted()
+
+const inTokenPath = (route: string): boolean => route.includes(' /u/:token/')
+
+describe('the table of errors', () => {
+  const [, table = ''] = API.split('<!-- test: errors -->')
+  const rows = [...table.matchAll(/^\| `(\w+)` \| (\d{3}) \| (.+) \|$/gm)]
+
+  it('lists every code with its status, and no other', () => {
+    const documented = Object.fromEntries(rows.map(([, code, status]) => [code, Number(status)]))
+    expect(documented).toEqual(STATUS_BY_CODE)
+  })
+
+  it('lists each code once', () => {
+    expect(rows).toHaveLength(Object.keys(STATUS_BY_CODE).length)
+  })
+})
+
+describe('the routes', () => {
+  const documented = unique(headings(API).filter((heading) => /^[A-Z]+ \//.test(heading)))
+
+  it('are each described under a heading, and no other is', async () => {
+    const routes = await registeredRoutes()
+    expect(documented).toEqual(routes.filter((route) => !inTokenPath(route)))
+  })
+
+  it('are all in the first table', () => {
+    const linked = [...API.matchAll(/^\| \[`([A-Z]+ \/[^`]*)`\]/gm)].map(([, route = '']) => route)
+    expect(unique(linked)).toEqual(documented)
+  })
+
+  it('exist under /u/:token too, where they need a scope', async () => {
+    const routes = await registeredRoutes()
+    const open = [...API.matchAll(/^\| \[`([A-Z]+ \/[^`]*)`\]\S* \| none \|/gm)].map(
+      ([, route]) => route,
+    )
+    expect(open).toContain('GET /healthz')
+    const expected = documented
+      .filter((route) => !open.includes(route))
+      .map((route) => route.replace(' /', ' /u/:token/'))
+    expect(routes.filter(inTokenPath)).toEqual(unique(expected))
+  })
+})
+
+it('names no code in its text that does not exist', () => {
+  const named = [...API.matchAll(/^Errors: ([\s\S]*?)\n\n/gm)].flatMap(([, list = '']) =>
+    [...list.matchAll(/`([a-z]+_[a-z_]+)`/g)].map(([, code = '']) => code),
+  )
+  expect(named.length).toBeGreaterThan(10)
+  expect(unique(named).filter((code) => !(code in STATUS_BY_CODE))).toEqual([])
+})

@@ -1,0 +1,50 @@
+import { existsSync } from 'node:fs'
+import { dirname, join, normalize } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { fragment, headings, pagePaths, prose, ROOT, readPage } from './support/markdown.ts'
+
+/** Targets of the links in a page that lead to this repository. */
+const relativeLinks = (path: string): string[] =>
+  [...prose(readPage(path)).matchAll(/\]\(([^)\s]+)\)/g)]
+    .map(([, target = '']) => target)
+    .filter((target) => !/^[a-z]+:/.test(target))
+
+/** What is wrong with a link, or null. */
+function linkFault(page: string, target: string): string | null {
+  const [file = '', id] = target.split('#')
+  const path = file === '' ? page : normalize(join(dirname(page), file))
+  if (!existsSync(join(ROOT, path))) return `${target}: no such file`
+  if (id === undefined || headings(readPage(path)).map(fragment).includes(id)) return null
+  return `${target}: no such heading`
+}
+
+describe.each(pagePaths())('%s', (page) => {
+  it('has links that lead somewhere', () => {
+    const faults = relativeLinks(page).map((target) => linkFault(page, target))
+    expect(faults.filter((fault) => fault !== null)).toEqual([])
+  })
+})
+
+it('docs/security.md names tests that exist, one for each threat at least', () => {
+  const threats = readPage('docs/security.md')
+    .split('## Threats')[1]
+    ?.split('\n## ')[0]
+    ?.split('\n')
+    .filter((line) => line.startsWith('| '))
+    .slice(1)
+  const tests = threats?.map((row) => [...row.matchAll(/`(test\/[^`]+)`/g)].map(([, path]) => path))
+  expect(tests?.length).toBeGreaterThan(10)
+  expect(tests?.filter((paths) => paths.length === 0)).toEqual([])
+  const missing = tests
+    ?.flat()
+    .filter((path) => path === undefined || !existsSync(join(ROOT, path)))
+  expect([...new Set(missing)]).toEqual([])
+})
+
+it('every decision is numbered in a row', () => {
+  const numbers = pagePaths()
+    .filter((path) => path.startsWith('docs/decisions/'))
+    .map((path) => Number(path.slice('docs/decisions/'.length).split('-')[0]))
+    .toSorted((a, b) => a - b)
+  expect(numbers).toEqual(numbers.map((_, index) => index + 1))
+})

@@ -1,0 +1,57 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join, relative } from 'node:path'
+
+export const ROOT = join(import.meta.dirname, '..', '..', '..')
+
+/** A fenced block of code. `mark` is the name in a comment `<!-- test: NAME -->` on the line before it, or empty. */
+export interface CodeBlock {
+  readonly language: string
+  readonly mark: string
+  readonly code: string
+}
+
+/** The text of a page; `path` is relative to the repository. */
+export const readPage = (path: string): string => readFileSync(join(ROOT, path), 'utf8')
+
+/** Paths of all pages: those at the root, and everything under docs/. */
+export function pagePaths(): string[] {
+  const atRoot = readdirSync(ROOT).filter((name) => name.endsWith('.md'))
+  const underDocs = readdirSync(join(ROOT, 'docs'), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && entry.name.endsWith('.md'))
+    .map((entry) => relative(ROOT, join(entry.parentPath, entry.name)))
+  return [...atRoot, ...underDocs]
+}
+
+/** All fenced blocks, without the indentation of a list that they stand in. */
+export function codeBlocks(text: string): CodeBlock[] {
+  const pattern = /(?:<!-- test: ([\w-]+) -->\n)?^( *)```(\w+)\n([\s\S]*?)^ *```$/gm
+  return [...text.matchAll(pattern)].map(
+    ([, mark = '', indent = '', language = '', code = '']) => ({
+      language,
+      mark,
+      code: code.replaceAll(new RegExp(`^${indent}`, 'gm'), ''),
+    }),
+  )
+}
+
+/** The block under `<!-- test: mark -->` of a page. Throws unless there is exactly one. */
+export function markedBlock(path: string, mark: string): string {
+  const [block, ...others] = codeBlocks(readPage(path)).filter((block) => block.mark === mark)
+  if (block === undefined || others.length > 0)
+    throw new Error(`${path} should have one block marked "${mark}".`)
+  return block.code
+}
+
+/** `text` without its fenced blocks. */
+export const prose = (text: string): string => text.replaceAll(/^ *```[\s\S]*?^ *```$/gm, '')
+
+/** Texts of the headings, in order. */
+export const headings = (text: string): string[] =>
+  [...prose(text).matchAll(/^#{1,6} (.+)$/gm)].map(([, heading = '']) => heading)
+
+/** The fragment under which GitHub finds a heading. */
+export const fragment = (heading: string): string =>
+  heading
+    .toLowerCase()
+    .replaceAll(/[^\p{L}\p{M}\p{N}_ -]/gu, '')
+    .replaceAll(' ', '-')

@@ -1,0 +1,53 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createTestHarness } from 'wrangler'
+import { startS3rver } from '../../../dev/s3rver.ts'
+import { ROOT } from './markdown.ts'
+
+const DOCUMENTED_ORIGIN = 'http://localhost:8787'
+
+/** What `npm run dev` starts, on ports of its own. */
+export interface Presigner {
+  /** Of the Worker: `http://127.0.0.1:PORT`. */
+  readonly origin: string
+  /** An example of the documentation, with the origin of this Worker. */
+  here(example: string): string
+  close(): Promise<void>
+}
+
+/** Starts s3rver and the built Worker, open to localhost. */
+export async function startPresigner(): Promise<Presigner> {
+  const directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
+  const s3 = await startS3rver({ port: 0, directory, corsOrigins: ['http://localhost:8787'] })
+  const { endpoint, region, bucket, accessKeyId, secretAccessKey } = s3
+  const worker = createTestHarness({
+    workers: [
+      {
+        configPath: join(ROOT, 'wrangler.toml'),
+        vars: {
+          BUCKETS: { files: { endpoint, region, bucket, addressing: 'path', credentials: 'S3' } },
+          OPEN_ACCESS: 'localhost',
+        },
+        secrets: {
+          S3_ACCESS_KEY_ID: accessKeyId,
+          S3_SECRET_ACCESS_KEY: secretAccessKey,
+          SIGNING_SECRETS: 'k1:0123456789abcdef0123456789abcdef',
+        },
+      },
+    ],
+  })
+  const close = async () => {
+    await worker.close()
+    await s3.close()
+    await rm(directory, { recursive: true })
+  }
+  try {
+    const { url } = await worker.listen()
+    const here = (example: string) => example.replaceAll(DOCUMENTED_ORIGIN, url.origin)
+    return { origin: url.origin, here, close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
