@@ -25,7 +25,14 @@ const encoder = new TextEncoder()
 
 /** What the signature of a link covers: every member of the policy, one a line, none of which can hold a line break. */
 export const canonicalString = ({ bucket, key, expires, delivery, download }: LinkPolicy): string =>
-  ['edge-presigner link v1', bucket, expires, delivery, uriEncode(download ?? ''), key].join('\n')
+  [
+    'edge-presigner link v1',
+    bucket,
+    expires,
+    delivery,
+    download === null ? 'inline' : `attachment ${uriEncode(download)}`,
+    key,
+  ].join('\n')
 
 /** Path and query of a link for `policy`: HMAC-SHA-256 by the first secret. The same policy gives the same text. */
 export async function signLink(policy: LinkPolicy, { signingSecrets }: Config): Promise<string> {

@@ -1,8 +1,16 @@
 import { coversAll } from './byte-range.ts'
 
+/** Header of a mark: which copy of an object is complete. */
+const COPY_ID = 'X-Copy-Id'
+
 /** The copy of `url`, or `range` of it; undefined where there is none. */
-export const matchCopy = (url: string, range: string | null): Promise<Response | undefined> =>
-  caches.default.match(new Request(url, { headers: range === null ? {} : { Range: range } }))
+export async function matchCopy(url: string, range: string | null): Promise<Response | undefined> {
+  const mark = await caches.default.match(url)
+  const id = mark?.headers.get(COPY_ID)
+  if (typeof id !== 'string') return undefined
+  const headers: HeadersInit = range === null ? {} : { Range: range }
+  return caches.default.match(new Request(copyUrl(url, id), { headers }))
+}
 
 /** Forgets the copy of `url`. */
 export async function dropCopy(url: string): Promise<void> {
@@ -10,11 +18,11 @@ export async function dropCopy(url: string): Promise<void> {
 }
 
 /**
- * Serves the whole of an object, or `range` of it, while the Cache API keeps a copy: what Workers Caching does by itself
- * where it runs. Undefined where the copy could not be made and `range` can't be cut from it.
+ * Serves the whole of an object while the Cache API keeps a copy, which is what Workers Caching does by itself where it
+ * runs. For a `range` that is not everything the copy is made first, and the range cut from it; undefined where that
+ * failed.
  *
- * Nothing is buffered: the slower of the two readers sets the pace. A body that ends too early fails both, and no copy
- * stays. A client that goes away does not end the copy.
+ * Nothing is buffered: the slower of the two readers sets the pace. A client that goes away does not end the copy.
  */
 export async function serveAndKeep(
   url: string,
@@ -24,40 +32,47 @@ export async function serveAndKeep(
 ): Promise<Response | undefined> {
   if (whole.body === null) return whole
   const size = Number(whole.headers.get('content-length'))
+  const copy = new FixedLengthStream(size)
+  const copied = new Response(copy.readable, whole)
   if (range !== null && !coversAll(range, size)) {
-    const kept = await keep(url, new Response(exactly(whole.body, size), whole))
+    const kept = await keep(url, copied, pump(whole.body, copy.writable))
     return kept ? matchCopy(url, range) : undefined
   }
-
   const client = new FixedLengthStream(size)
-  const copy = new FixedLengthStream(size)
-  waitUntil(keep(url, new Response(copy.readable, whole)))
-  waitUntil(pump(whole.body, client.writable, copy.writable))
-  if (range === null) return new Response(client.readable, whole)
-  const headers = new Headers(whole.headers)
-  headers.set('Content-Range', `bytes 0-${size - 1}/${size}`)
-  return new Response(client.readable, { status: 206, headers })
+  waitUntil(keep(url, copied, pump(whole.body, copy.writable, client.writable)))
+  return new Response(client.readable, whole)
 }
 
-/** Whether the copy was kept whole. The local Cache API keeps a body that was cut short, so that goes again. */
-async function keep(url: string, response: Response): Promise<boolean> {
-  try {
-    await caches.default.put(url, response)
-    return true
-  } catch {
-    await dropCopy(url)
-    return false
+/**
+ * Whether the copy was kept. It only counts once a mark names it: the Cache API may keep a body that was cut short, and
+ * say nothing of it.
+ */
+async function keep(url: string, copy: Response, pumped: Promise<boolean>): Promise<boolean> {
+  const id = crypto.randomUUID()
+  const headers = {
+    'Cache-Control': copy.headers.get('cache-control') ?? 'no-store',
+    [COPY_ID]: id,
   }
+  const put = caches.default.put(copyUrl(url, id), copy).then(
+    () => true,
+    () => false,
+  )
+  const [isPut, isWhole] = await Promise.all([put, pumped])
+  if (isPut && isWhole) await caches.default.put(url, new Response(null, { headers }))
+  else await caches.default.delete(copyUrl(url, id))
+  return isPut && isWhole
 }
 
-const exactly = (body: ReadableStream, size: number): ReadableStream =>
-  body.pipeThrough(new FixedLengthStream(size))
+const copyUrl = (url: string, id: string): string => `${url}?copy=${id}`
 
-/** Copies `source` to both sinks at the pace of the slower. A sink that fails is left behind; a source that fails fails both. */
+/**
+ * Copies `source` to the sinks at the pace of the slowest, and says whether all of it came. A sink that fails is left
+ * behind; a source that fails fails the sinks.
+ */
 async function pump(
   source: ReadableStream<Uint8Array>,
   ...sinks: readonly WritableStream<Uint8Array>[]
-): Promise<void> {
+): Promise<boolean> {
   let open = sinks.map((sink) => sink.getWriter())
   const toAll = async (act: (writer: WritableStreamDefaultWriter) => Promise<void>) => {
     const done = await Promise.all(
@@ -73,10 +88,13 @@ async function pump(
   try {
     for await (const chunk of source) {
       await toAll((writer) => writer.write(chunk))
-      if (open.length === 0) break
+      if (open.length === 0) return false
     }
+    const before = open.length
     await toAll((writer) => writer.close())
+    return open.length === before
   } catch (error) {
     await toAll((writer) => writer.abort(error))
+    return false
   }
 }

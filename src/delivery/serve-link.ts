@@ -2,7 +2,7 @@ import * as z from 'zod/mini'
 import type { LinkPolicy } from '../access/link-signature.ts'
 import type { Bucket } from '../config/load.ts'
 import { ApiError, type ErrorCode, isErrorCode } from '../errors/api-error.ts'
-import { singleRange } from './byte-range.ts'
+import { coversAll, singleRange } from './byte-range.ts'
 import { toClientResponse } from './object-response.ts'
 import { objectRequest } from './objects.ts'
 import { isConditional, rangeIsCurrent } from './preconditions.ts'
@@ -23,7 +23,7 @@ export async function serveLink(
   const method = request.method === 'HEAD' ? 'HEAD' : 'GET'
   const ask = async (range: string | null): Promise<Response> => {
     const answer = await askObjects(objectRequest(method, bucket, policy.key, range))
-    if (answer.ok || answer.status === 416) return answer
+    if (answer.ok || answer.status === 416) return range === null ? answer : asPart(answer, range)
     const failure = failureSchema.safeParse(await answer.json())
     if (failure.success) throw new ApiError(failure.data.code, failure.data.message)
     throw new Error(`Objects answered with status ${answer.status}.`)
@@ -35,6 +35,15 @@ export async function serveLink(
     return toClientResponse(part, request.headers, policy, bucket, now)
   await part.body?.cancel()
   return toClientResponse(await ask(null), request.headers, policy, bucket, now)
+}
+
+/** A whole representation as the part that `range` asks for, where that is all of it; any other answer as it is. */
+function asPart(answer: Response, range: string): Response {
+  const size = Number(answer.headers.get('content-length') ?? 0)
+  if (answer.status !== 200 || size === 0 || !coversAll(range, size)) return answer
+  const headers = new Headers(answer.headers)
+  headers.set('Content-Range', `bytes 0-${size - 1}/${size}`)
+  return new Response(answer.body, { status: 206, headers })
 }
 
 /**

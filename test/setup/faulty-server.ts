@@ -35,7 +35,7 @@ const FAULTS: Readonly<Record<string, (response: ServerResponse, hit: number) =>
   cut,
   /** More bytes than Content-Length says: what is past the length belongs to nobody. */
   async long(response) {
-    response.writeHead(200, headers(4))
+    response.writeHead(200, headers(4)).flushHeaders()
     response.socket?.end('good and more')
   },
   /** No Content-Length at all. */

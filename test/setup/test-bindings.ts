@@ -18,7 +18,12 @@ const bucketAt = (port: number) => ({
 
 /** Variables and secrets of the Worker under test, and of its `Objects` entrypoint. */
 export const testBindings = ({ s3, counting, faulty }: TestPorts) => ({
-  BUCKETS: { files: bucketAt(s3), counted: bucketAt(counting), faulty: bucketAt(faulty) },
+  BUCKETS: {
+    files: bucketAt(s3),
+    counted: bucketAt(counting),
+    uncached: { ...bucketAt(s3), edgeTtl: 0 },
+    faulty: bucketAt(faulty),
+  },
   S3_ACCESS_KEY_ID: 'S3RVER',
   S3_SECRET_ACCESS_KEY: 'S3RVER',
   SIGNING_SECRETS: 'k1:0123456789abcdef0123456789abcdef',

@@ -1,0 +1,87 @@
+import fc from 'fast-check'
+import { beforeAll, expect, it } from 'vitest'
+import {
+  canonicalString,
+  type LinkPolicy,
+  signLink,
+  verifyLink,
+} from '../../src/access/link-signature.ts'
+import { type Config, loadConfig } from '../../src/config/load.ts'
+import { objectKeyFault, parseObjectKey } from '../../src/keys/object-key.ts'
+import { baseVariables } from '../support/worker.ts'
+
+const NOW = new Date('2026-11-24T12:00:00Z')
+let config: Config
+
+beforeAll(() => {
+  const loaded = loadConfig(baseVariables())
+  if (!loaded.ok) throw new Error('The test configuration is broken.')
+  config = loaded.config
+})
+
+/** Parts that policies are put together from, so that two of them often nearly agree. */
+const text = fc
+  .array(
+    fc.constantFrom('a', 'b', '/', ' ', '%', '%0A', '&', '=', '?', '#', 'é', '😀', '1', 'inline'),
+    {
+      minLength: 1,
+      maxLength: 4,
+    },
+  )
+  .map((parts) => parts.join(''))
+
+const policies: fc.Arbitrary<LinkPolicy> = fc.record({
+  bucket: fc.constantFrom('files', 'files1', 'a', '1'),
+  key: text.filter((key) => objectKeyFault(key) === null).map(parseObjectKey),
+  expires: fc.constantFrom(1, 11, 1_900_000_000, 1_900_000_001),
+  delivery: fc.constantFrom('stream', 'redirect'),
+  download: fc.option(text, { nil: null }),
+})
+
+it('has one canonical string for each policy', () => {
+  const seen = new Map<string, string>()
+  fc.assert(
+    fc.property(policies, (policy) => {
+      const canonical = canonicalString(policy)
+      const known = seen.get(canonical)
+      seen.set(canonical, JSON.stringify(policy))
+      expect(known ?? JSON.stringify(policy)).toBe(JSON.stringify(policy))
+    }),
+    { numRuns: 5000 },
+  )
+  expect(seen.size).toBeGreaterThan(1000)
+})
+
+it('verifies the links that it signs, and gives back their policy', async () => {
+  let alive = 0
+  await fc.assert(
+    fc.asyncProperty(policies, async (policy) => {
+      const url = new URL(`https://links.example${await signLink(policy, config)}`)
+      const verdict = await verifyLink(url, policy.bucket, policy.key, config, NOW)
+      if (verdict.ok) alive += 1
+      expect(verdict).toEqual(
+        policy.expires * 1000 > NOW.getTime()
+          ? { ok: true, policy }
+          : { ok: false, expired: true, reason: 'link expired' },
+      )
+    }),
+    { numRuns: 1000 },
+  )
+  expect(alive).toBeGreaterThan(200)
+})
+
+it('never takes the signature of one policy for another', async () => {
+  await fc.assert(
+    fc.asyncProperty(policies, policies, async (one, other) => {
+      fc.pre(JSON.stringify(one) !== JSON.stringify(other))
+      const signature = (await signLink(one, config)).split('sig=')[1]
+      const forged = (await signLink(other, config)).replace(/sig=.*/, `sig=${signature}`)
+      const url = new URL(`https://links.example${forged}`)
+      expect(await verifyLink(url, other.bucket, other.key, config, NOW)).toMatchObject({
+        ok: false,
+        expired: false,
+      })
+    }),
+    { numRuns: 1000 },
+  )
+})

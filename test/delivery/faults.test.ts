@@ -1,0 +1,101 @@
+import { expect, it } from 'vitest'
+import { linkTo, open, putObject, requestsFor, textOf } from '../support/links.ts'
+
+const faulty = async (fault: string) => {
+  const key = `${fault}/${crypto.randomUUID()}.png`
+  return { key, link: (await linkTo(key, {}, 'faulty')).link }
+}
+
+const settled = () => new Promise((resolve) => setTimeout(resolve, 100))
+
+it.each([
+  ['403', 502, 'storage_error'],
+  ['404', 404, 'object_not_found'],
+  ['500', 502, 'storage_error'],
+])('keeps nothing of a bucket that answers %s', async (fault, status, code) => {
+  const { key, link } = await faulty(fault)
+  for (const asked of [1, 2]) {
+    const response = await open(link)
+    expect(response.status).toBe(status)
+    expect(await response.json()).toMatchObject({ code })
+    expect(response.headers.get('Cache-Control')).toBe('no-store')
+    expect(await requestsFor(key, 'faulty')).toBe(asked)
+  }
+})
+
+it('serves the object as soon as the bucket has recovered', async () => {
+  const { link } = await faulty('once-500')
+  expect((await open(link)).status).toBe(502)
+  expect(await textOf(await open(link))).toBe('good')
+  const hit = await open(link)
+  expect(await textOf(hit)).toBe('good')
+  expect(hit.headers.get('Cache-Status')).toBe('edge-presigner; hit')
+})
+
+it.each(['cut', 'once-cut'])('never keeps a body that was cut short (%s)', async (fault) => {
+  const { key, link } = await faulty(fault)
+  await expect(textOf(await open(link))).rejects.toThrow()
+  await settled()
+  const again = await open(link)
+  if (fault === 'cut') await expect(textOf(again)).rejects.toThrow()
+  else expect(await textOf(again)).toBe('x'.repeat(1000))
+  expect(again.headers.get('Cache-Status')).toBe('edge-presigner; fwd=uri-miss; stored')
+  expect(await requestsFor(key, 'faulty')).toBe(2)
+})
+
+it('never keeps a part of a body that was cut short', async () => {
+  const { key, link } = await faulty('cut')
+  for (let i = 0; i < 2; i++) {
+    const response = await open(link, { Range: 'bytes=5-9' })
+    expect(response.status).toBe(502)
+    await response.text()
+  }
+  expect(await requestsFor(key, 'faulty')).toBe(2)
+})
+
+it('takes no more of a body than its Content-Length', async () => {
+  const { link } = await faulty('long')
+  expect(await textOf(await open(link))).toBe('good')
+  await settled()
+  expect(await textOf(await open(link))).toBe('good')
+})
+
+it('passes a body without a length on, and keeps nothing of it', async () => {
+  const { key, link } = await faulty('chunked')
+  for (const asked of [1, 2]) {
+    const response = await open(link)
+    expect(await textOf(response)).toBe('good')
+    expect(response.headers.get('Cache-Status')).toBe('edge-presigner; fwd=bypass')
+    expect(await requestsFor(key, 'faulty')).toBe(asked)
+  }
+})
+
+it('waits for a slow bucket, and keeps what came whole', async () => {
+  const { key, link } = await faulty('slow')
+  expect(await textOf(await open(link))).toBe('good')
+  await settled()
+  expect(await textOf(await open(link))).toBe('good')
+  expect(await requestsFor(key, 'faulty')).toBe(1)
+})
+
+it('keeps a whole copy, or none, when the client goes away', async () => {
+  const body = new Uint8Array(4 * 1024 ** 2).fill(65)
+  const key = await putObject('left.bin', body)
+  const { link } = await linkTo(key)
+  const reader = (await open(link)).body?.getReader()
+  const first = await reader?.read()
+  expect(first?.value?.byteLength).toBeGreaterThan(0)
+  await reader?.cancel()
+  await settled()
+  const again = await (await open(link)).arrayBuffer()
+  expect(again.byteLength).toBe(body.byteLength)
+  expect(await requestsFor(key)).toBeLessThanOrEqual(2)
+})
+
+it('serves many at once the same whole object', async () => {
+  const key = await putObject('busy.bin', 'x'.repeat(100_000))
+  const { link } = await linkTo(key)
+  const bodies = await Promise.all(Array.from({ length: 20 }, async () => textOf(await open(link))))
+  expect(new Set(bodies.map((body) => body.length))).toEqual(new Set([100_000]))
+  expect(await requestsFor(key)).toBeLessThanOrEqual(20)
+})

@@ -1,0 +1,47 @@
+import { inject } from 'vitest'
+import { type TestWorker, testWorker } from './worker.ts'
+
+const worker: TestWorker = testWorker()
+let serial = 0
+
+/** Puts an object straight into the bucket of s3rver and returns its key, which no other test has. */
+export async function putObject(name: string, body: BodyInit, type = 'image/png'): Promise<string> {
+  serial += 1
+  const key = `links/${serial}-${crypto.randomUUID()}/${name}`
+  const path = key.split('/').map(encodeURIComponent).join('/')
+  const headers = { 'Content-Type': type }
+  await fetch(`${inject('s3Endpoint')}/files/${path}`, { method: 'PUT', body, headers })
+  return key
+}
+
+/** A link and when it ends. */
+export interface Link {
+  readonly link: string
+  readonly expiresAt: string
+}
+
+/** Asks for a link to `key` in the bucket with the alias `bucket`: "counted" unless told. */
+export async function linkTo(key: string, body: object = {}, bucket = 'counted'): Promise<Link> {
+  const path = `/files/${encodeURIComponent(key)}/link?bucket=${bucket}`
+  const response = await worker.post(path, body)
+  if (response.status !== 200) throw new Error(`No link: ${await response.text()}`)
+  return response.json()
+}
+
+/** Follows a link. */
+export const open = (link: string, headers: HeadersInit = {}, method = 'GET'): Promise<Response> =>
+  worker.fetch(link, { method, headers })
+
+/** The body of a response as text, whatever its type. */
+export const textOf = async (response: Response): Promise<string> =>
+  new TextDecoder().decode(await response.arrayBuffer())
+
+/** How many requests for `key` have reached the bucket behind that server. */
+export async function requestsFor(
+  key: string,
+  server: 'counting' | 'faulty' = 'counting',
+): Promise<number> {
+  const path = encodeURIComponent(`/files/${key.split('/').map(encodeURIComponent).join('/')}`)
+  const counter = `http://127.0.0.1:${inject('testPorts')[server]}/.count?path=${path}`
+  return Number(await (await fetch(counter)).text())
+}
