@@ -2,7 +2,7 @@ import type { Bucket } from '../config/load.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { keyRunsScript } from '../keys/script-types.ts'
 import { resolveValidity, type Use } from '../signing/expiry.ts'
-import { presign } from '../signing/presign.ts'
+import { stampFor } from '../signing/stamp.ts'
 import { attachment } from './content-disposition.ts'
 
 export interface DownloadRequest {
@@ -17,35 +17,44 @@ export interface DownloadRequest {
   readonly stable?: boolean | undefined
 }
 
-export interface DownloadUrl {
-  readonly url: string
+/** Signs the download URLs of one bucket that one request asks for. */
+export interface DownloadSigner {
+  urlOf(key: ObjectKey): Promise<string>
   /** Whole seconds from now. */
   readonly expiresIn: number
   /** ISO 8601 in UTC. */
   readonly expiresAt: string
 }
 
-/** A presigned GET. Whether the object exists is not looked at. Throws `invalid_expiry` and `credentials_expired`. */
-export async function createDownloadUrl(
+/**
+ * A signer of presigned GETs. Whether the objects exist is not looked at. Throws `invalid_expiry` and
+ * `credentials_expired`.
+ */
+export function downloadSigner(
   bucket: Bucket,
-  key: ObjectKey,
   { use, expiresIn, download, inline = false, stable = false }: DownloadRequest,
   now: Date,
-): Promise<DownloadUrl> {
+): DownloadSigner {
   const { credentials } = bucket
   const validity = resolveValidity({ use, expiresIn, stable, bucket, credentials, now })
-  const attached = download !== undefined || (!inline && keyRunsScript(key))
-  const url = await presign({
-    bucket,
-    credentials,
-    method: 'GET',
-    key,
-    query: attached ? { 'response-content-disposition': attachment(download ?? null) } : {},
-    signedAt: validity.signedAt,
-    signedSeconds: validity.signedSeconds,
-  })
+  const { signedAt, signedSeconds } = validity
+  const disposition = attachment(download ?? null)
   return {
-    url,
+    async urlOf(key) {
+      const attached = download !== undefined || (!inline && keyRunsScript(key))
+      const query: Record<string, string> = attached
+        ? { 'response-content-disposition': disposition }
+        : {}
+      const template = {
+        bucket,
+        credentials,
+        query,
+        signedAt,
+        signedSeconds,
+        method: 'GET',
+      } as const
+      return (await stampFor(template))(key)
+    },
     expiresIn: validity.expiresInSeconds,
     expiresAt: validity.expiresAt.toISOString(),
   }

@@ -1,9 +1,11 @@
 import * as z from 'zod/mini'
 import { openCursor, sealCursor } from '../access/cursor.ts'
 import { requireKey, requirePrefix, requireScope } from '../access/principal.ts'
-import { createDownloadUrl } from '../delivery/download-url.ts'
+import { type DownloadSigner, downloadSigner } from '../delivery/download-url.ts'
 import { createFileIndex } from '../file-index/file-index.ts'
+import type { FileRecord } from '../file-index/file-record.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
+import { forEachKey, keyList, MAX_KEYS_BODY_BYTES } from '../http/key-list.ts'
 import { newApp } from '../http/new-app.ts'
 import { purgeCopy } from '../http/objects-entrypoint.ts'
 import { keyParam, validateJson, validateQuery } from '../http/validate.ts'
@@ -52,12 +54,21 @@ const uploadSchema = z.strictObject({
   bucket,
 })
 
+const use = z.enum(['view', 'stream', 'email'])
+
 const urlSchema = z.strictObject({
-  use: z._default(z.enum(['view', 'stream', 'email']), 'view'),
+  use: z._default(use, 'view'),
   expiresIn: z.optional(digits),
   download: z.optional(z.string().check(z.minLength(1), z.maxLength(1024))),
   inline: flag,
   stable: flag,
+  bucket,
+})
+
+const urlsSchema = z.strictObject({
+  keys: keyList,
+  use: z._default(use, 'view'),
+  expiresIn,
   bucket,
 })
 
@@ -67,6 +78,7 @@ const listSchema = z.strictObject({
   prefix: z.optional(z.string()),
   limit: z._default(z.pipe(digits, z.int().check(z.minimum(1), z.maximum(1000))), 100),
   cursor: z.optional(z.string()),
+  urls: z.optional(use),
   bucket,
 })
 
@@ -87,8 +99,20 @@ export const fileRoutes = newApp()
     const key = keyParam(c, '/url')
     requireKey(c.var.principal, 'files:read', key)
     const bucket = chooseBucket(c, alias)
-    const download = await createDownloadUrl(bucket, key, request, new Date())
-    return c.json({ ...download, key, bucket: bucket.alias })
+    const { urlOf, expiresIn, expiresAt } = downloadSigner(bucket, request, new Date())
+    return c.json({ url: await urlOf(key), key, bucket: bucket.alias, expiresIn, expiresAt })
+  })
+  .post('/files/urls', validateJson(urlsSchema, MAX_KEYS_BODY_BYTES), async (c) => {
+    const { keys, bucket: alias, ...request } = c.req.valid('json')
+    const { principal } = c.var
+    requireScope(principal, 'files:read')
+    const bucket = chooseBucket(c, alias)
+    const { urlOf, expiresIn, expiresAt } = downloadSigner(bucket, request, new Date())
+    const urls = await forEachKey(keys, async (key) => {
+      requireKey(principal, 'files:read', key)
+      return { key, url: await urlOf(key) }
+    })
+    return c.json({ urls, expiresIn, expiresAt })
   })
   .post('/files', validateJson(recordSchema), async (c) => {
     const { bucket: alias, name, ...request } = c.req.valid('json')
@@ -103,11 +127,12 @@ export const fileRoutes = newApp()
     return c.json(record, 201)
   })
   .get('/files', validateQuery(listSchema), async (c) => {
-    const { bucket: alias, limit, cursor, ...request } = c.req.valid('query')
+    const { bucket: alias, limit, cursor, urls, ...request } = c.req.valid('query')
     const { principal, config } = c.var
     const prefix = parseKeyStart(request.prefix ?? principal.prefix)
     requireScope(principal, 'files:list')
     requirePrefix(principal, prefix)
+    if (urls !== undefined) requireScope(principal, 'files:read')
     const bucket = chooseBucket(c, alias)
     const list = { bucket: bucket.alias, prefix }
     const page = await createFileIndex(c.env.FILE_INDEX).list({
@@ -116,8 +141,9 @@ export const fileRoutes = newApp()
       ...(cursor === undefined ? {} : { cursor: await openCursor(config, list, cursor) }),
     })
     if (page.unreadable > 0) c.set('warning', `${page.unreadable} index entries are unreadable`)
+    const signer = urls && downloadSigner(bucket, { use: urls }, new Date())
     return c.json({
-      files: page.records,
+      files: signer ? await withUrls(page.records, signer) : page.records,
       ...(page.cursor === undefined ? {} : { cursor: await sealCursor(config, list, page.cursor) }),
     })
   })
@@ -136,3 +162,6 @@ export const fileRoutes = newApp()
     await createFileIndex(c.env.FILE_INDEX).remove(bucket.alias, key)
     return c.body(null, 204)
   })
+
+const withUrls = (records: readonly FileRecord[], { urlOf }: DownloadSigner) =>
+  Promise.all(records.map(async (record) => ({ ...record, url: await urlOf(record.key) })))

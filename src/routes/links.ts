@@ -1,21 +1,19 @@
 import * as z from 'zod/mini'
 import { type LinkPolicy, verifyLink } from '../access/link-signature.ts'
 import { requireKey, requireScope } from '../access/principal.ts'
-import { createDownloadUrl } from '../delivery/download-url.ts'
+import { downloadSigner } from '../delivery/download-url.ts'
 import { createLink, linkExpiry } from '../delivery/link.ts'
 import { serveLink } from '../delivery/serve-link.ts'
 import { ApiError } from '../errors/api-error.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
 import { configure } from '../http/configure.ts'
+import { forEachKey, keyList, MAX_KEYS_BODY_BYTES } from '../http/key-list.ts'
 import { newApp } from '../http/new-app.ts'
 import { askObjects } from '../http/objects-entrypoint.ts'
 import { keyParam, validateJson, validateQuery } from '../http/validate.ts'
-import { parseObjectKey } from '../keys/object-key.ts'
 
 /** Seconds for which a redirect's target lives at least; the target lives for twice that at most. */
 const REDIRECT_SECONDS = 300
-/** The body of a request for many keys. */
-const MAX_KEYS_BODY_BYTES = 2 * 1024 ** 2
 
 const expiresIn = z.optional(z.int())
 const delivery = z._default(z.enum(['stream', 'redirect']), 'stream')
@@ -28,7 +26,7 @@ const linkSchema = z.strictObject({
 })
 
 const linksSchema = z.strictObject({
-  keys: z.array(z.string()).check(z.minLength(1), z.maxLength(1000)),
+  keys: keyList,
   expiresIn,
   delivery,
   bucket,
@@ -59,19 +57,11 @@ export const linkRoutes = newApp()
     const bucket = chooseBucket(c, alias)
     const expires = linkExpiry(bucket, expiresIn, new Date())
     const { origin } = new URL(c.req.url)
-    const linkTo = async (text: string) => {
-      const key = parseObjectKey(text)
+    const links = await forEachKey(keys, async (key) => {
       requireKey(principal, 'links:create', key)
-      return createLink(config, origin, bucket, key, { delivery, download: null }, expires)
-    }
-    const links = await Promise.all(
-      keys.map((key) =>
-        linkTo(key).then(
-          (link) => ({ key, link }),
-          (error: unknown) => ({ key, error: describeError(error) }),
-        ),
-      ),
-    )
+      const policy = { delivery, download: null }
+      return { key, link: await createLink(config, origin, bucket, key, policy, expires) }
+    })
     return c.json({ links, expiresAt: new Date(expires * 1000).toISOString() })
   })
 
@@ -98,9 +88,9 @@ export const deliveryRoutes = newApp()
         expiresIn: Math.min(REDIRECT_SECONDS, Math.floor(bucket.maxExpiresIn.view / 2)),
         download: policy.download ?? undefined,
       } as const
-      const target = await createDownloadUrl(bucket, policy.key, request, now)
-      c.header('Cache-Control', `private, max-age=${redirectLife(policy, target.expiresIn, now)}`)
-      return c.redirect(target.url, 302)
+      const { urlOf, expiresIn } = downloadSigner(bucket, request, now)
+      c.header('Cache-Control', `private, max-age=${redirectLife(policy, expiresIn, now)}`)
+      return c.redirect(await urlOf(policy.key), 302)
     }
     const response = await serveLink(c.req.raw, policy, bucket, askObjects, now)
     c.set('cacheStatus', response.headers.get('Cache-Status') ?? '')
@@ -113,8 +103,3 @@ export const deliveryRoutes = newApp()
 /** Seconds that a browser may keep a redirect: half the life of its target, and never longer than the link. */
 const redirectLife = ({ expires }: LinkPolicy, targetSeconds: number, now: Date): number =>
   Math.min(Math.floor(targetSeconds / 2), Math.max(0, expires - Math.ceil(now.getTime() / 1000)))
-
-function describeError(error: unknown): { code: string; message: string } {
-  if (!(error instanceof ApiError)) throw error
-  return { code: error.code, message: error.message }
-}

@@ -19,11 +19,21 @@ export interface PresignInput {
   readonly signedSeconds: number
 }
 
+/** What can be said of a URL before its key is known. */
+export type PresignTemplate = Omit<PresignInput, 'key'>
+
 /**
  * A URL that carries its SigV4 signature in the query (Signature Version 4, "Authenticating Requests: Using Query
  * Parameters"). Throws RangeError for a life that SigV4 doesn't know.
  */
 export async function presign(input: PresignInput): Promise<string> {
+  const { url } = await presignSigner(input).sign()
+  assertNamesObject(url, input.bucket, input.key)
+  return spaced(url.href)
+}
+
+/** aws4fetch's signer of that URL, which has signed nothing yet. */
+export function presignSigner(input: PresignInput): AwsV4Signer {
   const { bucket, credentials, key, signedSeconds } = input
   if (
     !Number.isInteger(signedSeconds) ||
@@ -37,7 +47,7 @@ export async function presign(input: PresignInput): Promise<string> {
   url.searchParams.set('X-Amz-Expires', String(signedSeconds))
 
   const { accessKeyId, secretAccessKey, sessionToken } = credentials
-  const signer = new AwsV4Signer({
+  return new AwsV4Signer({
     method: input.method,
     url: url.href,
     headers: input.headers ?? {},
@@ -51,11 +61,13 @@ export async function presign(input: PresignInput): Promise<string> {
     signQuery: true,
     allHeaders: true,
   })
-  const signed = await signer.sign()
-  assertNamesObject(signed.url, bucket, key)
-  // URLSearchParams writes a space as "+", which S3 servers read in two ways; the signature is over "%20".
-  return signed.url.href.replaceAll('+', '%20')
 }
+
+/**
+ * `text` with a space as "%20" where URLSearchParams wrote "+", which S3 servers read in two ways; the signature is over
+ * "%20". A plus sign is "%2B" already.
+ */
+export const spaced = (text: string): string => text.replaceAll('+', '%20')
 
 /** `date` as ISO 8601's basic format in UTC, which SigV4 calls `X-Amz-Date`. */
 export const amzDate = (date: Date): string => date.toISOString().replace(/[:-]|\.\d{3}/g, '')

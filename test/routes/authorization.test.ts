@@ -72,6 +72,13 @@ const ROUTES: readonly ProtectedRoute[] = [
     allowed: 200,
   },
   {
+    route: 'POST /files/urls',
+    scope: 'files:read',
+    request: () => ['/files/urls', { keys: ['a.txt'] }],
+    takesKey: false,
+    allowed: 200,
+  },
+  {
     route: 'POST /links',
     scope: 'links:create',
     request: () => ['/links', { keys: ['a.txt'] }],
