@@ -5,7 +5,8 @@ import { createHash, randomBytes } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'
 import { text } from 'node:stream/consumers'
 import { parseArgs } from 'node:util'
-import { type ApiKey, apiKeysSchema, SCOPES } from '../src/config/schema.ts'
+import { type ApiKey, apiKeysSchema } from '../src/config/access-schema.ts'
+import { SCOPES } from '../src/config/scopes.ts'
 
 const USAGE = `npm run keys -- create --id ID --scopes SCOPE[,SCOPE] [--prefix PREFIX/] [--file FILE]
 npm run keys -- list [--file FILE]

@@ -1,4 +1,4 @@
-import type { ApiKey } from '../config/schema.ts'
+import type { ApiKey } from '../config/access-schema.ts'
 import type { Verdict } from './verdict.ts'
 
 const API_KEY = /^ep_([a-z0-9-]{1,32})_[A-Za-z0-9_-]{43}$/

@@ -1,5 +1,6 @@
 import { errors, importJWK, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose'
-import { type JwtSettings, SCOPES, type Scope } from '../config/schema.ts'
+import type { JwtSettings } from '../config/access-schema.ts'
+import { SCOPES, type Scope } from '../config/scopes.ts'
 import { ApiError } from '../errors/api-error.ts'
 import { keyPrefixFault, utf8Length } from '../keys/object-key.ts'
 import { JwksUnavailableError, remoteJwks } from './jwks.ts'

@@ -1,4 +1,4 @@
-import type { Scope } from '../config/schema.ts'
+import type { Scope } from '../config/scopes.ts'
 import { ApiError } from '../errors/api-error.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 

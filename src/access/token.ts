@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
 import type { Config } from '../config/load.ts'
-import { SCOPES, type Scope } from '../config/schema.ts'
+import { SCOPES, type Scope } from '../config/scopes.ts'
 import { ApiError } from '../errors/api-error.ts'
 import { keyPrefixFault } from '../keys/object-key.ts'
 import { type Principal, requirePrefix, requireScope } from './principal.ts'

@@ -1,15 +1,9 @@
 import type * as z from 'zod/mini'
 import type { Issue } from '../errors/api-error.ts'
-import {
-  type ApiKey,
-  type BucketTable,
-  credentialsSchema,
-  environmentSchema,
-  type JwtSettings,
-  MAX_LINK_SECONDS,
-  MAX_SIGNATURE_SECONDS,
-  MAX_UPLOAD_SECONDS,
-} from './schema.ts'
+import type { ApiKey, JwtSettings } from './access-schema.ts'
+import { type BucketTable, credentialsSchema } from './bucket-schema.ts'
+import { MAX_LINK_SECONDS, MAX_SIGNATURE_SECONDS, MAX_UPLOAD_SECONDS } from './limits.ts'
+import { environmentSchema } from './schema.ts'
 
 /** An access key pair. `expiresAt` is in milliseconds since 1970, infinite for a pair that does not end. */
 export interface Credentials {

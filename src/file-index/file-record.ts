@@ -29,7 +29,9 @@ export function toMetadata({ name, size, mimetype, etag, owner, createdAt }: Fil
   const metadata = { name, size, mimetype, etag, owner, createdAt }
   let excess = utf8Length(JSON.stringify(metadata)) - MAX_METADATA_BYTES
   while (excess > 0 && metadata.name !== '') {
-    metadata.name = cutToBytes(metadata.name, Math.max(0, utf8Length(metadata.name) - excess))
+    // JSON may write six bytes for one: cut by what is certain to be too much, and look again.
+    const certain = Math.ceil(excess / 6)
+    metadata.name = cutToBytes(metadata.name, Math.max(0, utf8Length(metadata.name) - certain))
     excess = utf8Length(JSON.stringify(metadata)) - MAX_METADATA_BYTES
   }
   return metadata

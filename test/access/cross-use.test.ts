@@ -1,6 +1,6 @@
 import { beforeAll, expect, inject, it } from 'vitest'
 import { purposeKey } from '../../src/access/purpose-key.ts'
-import { SCOPES } from '../../src/config/schema.ts'
+import { SCOPES } from '../../src/config/scopes.ts'
 import { bearer, type TestApiKey, testApiKey } from '../support/credentials.ts'
 import { AUDIENCE, ISSUER, testIssuer } from '../support/issuer.ts'
 import { baseVariables, type TestWorker, testWorker } from '../support/worker.ts'

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, inject, it, vi } from 'vitest'
 import { verifyJwt } from '../../src/access/jwt.ts'
-import type { JwtSettings } from '../../src/config/schema.ts'
+import type { JwtSettings } from '../../src/config/access-schema.ts'
 import { AUDIENCE, ISSUER, type TestIssuer, testIssuer } from '../support/issuer.ts'
 
 const START = new Date('2026-11-24T12:00:00Z')

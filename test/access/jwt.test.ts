@@ -1,7 +1,7 @@
 import { generateKeyPair, SignJWT } from 'jose'
 import { beforeAll, expect, it } from 'vitest'
 import { verifyJwt } from '../../src/access/jwt.ts'
-import type { JwtSettings } from '../../src/config/schema.ts'
+import type { JwtSettings } from '../../src/config/access-schema.ts'
 import { AUDIENCE, ISSUER, type TestIssuer, testIssuer } from '../support/issuer.ts'
 
 let issuer: TestIssuer

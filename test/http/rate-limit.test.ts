@@ -1,6 +1,6 @@
 import { env } from 'cloudflare:workers'
 import { beforeAll, beforeEach, expect, it } from 'vitest'
-import { SCOPES } from '../../src/config/schema.ts'
+import { SCOPES } from '../../src/config/scopes.ts'
 import { clientNetwork } from '../../src/http/rate-limit.ts'
 import { bearer, type TestApiKey, testApiKey } from '../support/credentials.ts'
 import { type TestWorker, testWorker } from '../support/worker.ts'

@@ -1,5 +1,5 @@
 import { afterEach, expect, inject, it, vi } from 'vitest'
-import { SCOPES } from '../../src/config/schema.ts'
+import { SCOPES } from '../../src/config/scopes.ts'
 import { bearer, testApiKey } from '../support/credentials.ts'
 import { AUDIENCE, ISSUER, testIssuer } from '../support/issuer.ts'
 import { baseVariables, testWorker } from '../support/worker.ts'

@@ -1,17 +1,138 @@
-import { expect, it } from 'vitest'
-import { objectKeyFault } from '../../src/keys/object-key.ts'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { ApiError } from '../../src/errors/api-error.ts'
+import {
+  keyPrefixFault,
+  objectKeyFault,
+  parseKeyStart,
+  parseObjectKey,
+  utf8Length,
+} from '../../src/keys/object-key.ts'
+import { hostileText } from '../support/hostile.ts'
 
-it('takes every key that S3 takes and no URL parser folds', () => {
-  for (const key of [
-    'a',
-    'a/b',
-    '/a',
-    'a//b',
-    'a/',
-    '...',
-    '.a/..b',
-    'a\\..\\b',
-    "+%?#&'()*!~ é漢😀",
-  ])
-    expect(objectKeyFault(key), key).toBeNull()
+const hex = (code: number): string => code.toString(16).padStart(4, '0')
+
+describe('an object key', () => {
+  it('may be everything that S3 takes and no URL parser folds', () => {
+    for (const key of [
+      'a',
+      'a/b',
+      '/a',
+      'a//b',
+      'a/',
+      '/',
+      ' ',
+      '...',
+      '.../a',
+      '.a/..b',
+      'a./b..',
+      'a\\..\\b',
+      '..\\',
+      '%2e%2e/%2f',
+      "+%?#&'()*!~ é漢😀",
+      '\u202e\u200b\ufeff\u2028',
+      '\ufffd\ufffe\uffff',
+    ])
+      expect(objectKeyFault(key), key).toBeNull()
+  })
+
+  it('is not empty', () => {
+    expect(objectKeyFault('')).toMatch('must not be empty')
+  })
+
+  it.each([
+    ['one byte', 'a'],
+    ['two bytes', 'é'],
+    ['four bytes', '😀'],
+  ])('has at most 1024 bytes, of characters with %s too', (_, character) => {
+    const longest = character.repeat(1024 / utf8Length(character))
+    expect(objectKeyFault(longest)).toBeNull()
+    expect(objectKeyFault(`${longest}a`)).toMatch('longer than 1024 bytes')
+    expect(objectKeyFault(longest + character)).toMatch('longer than 1024 bytes')
+  })
+
+  it('counts bytes, not characters: 341 of three bytes and one of two are one too many', () => {
+    expect(objectKeyFault(`${'漢'.repeat(341)}a`)).toBeNull()
+    expect(objectKeyFault(`${'漢'.repeat(341)}é`)).toMatch('longer than 1024 bytes')
+  })
+
+  it('holds no control character: C0, DEL or C1', () => {
+    const codes = [...Array(0x20).keys(), ...Array.from({ length: 0x21 }, (_, i) => 0x7f + i)]
+    for (const code of codes)
+      for (const key of [
+        `${String.fromCharCode(code)}a`,
+        `a${String.fromCharCode(code)}b`,
+        `a/${String.fromCharCode(code)}`,
+      ])
+        expect(objectKeyFault(key), hex(code)).toMatch('control characters')
+    for (const code of [0x20, 0x7e, 0xa0])
+      expect(objectKeyFault(`a${String.fromCharCode(code)}b`), hex(code)).toBeNull()
+  })
+
+  it('holds no lone surrogate', () => {
+    for (const key of ['\ud83d', '\ude00', 'a\ud83db', '\ude00\ud83d', '😀\ud83d'])
+      expect(objectKeyFault(key)).toMatch('well-formed')
+    expect(objectKeyFault('\ud83d\ude00')).toBeNull()
+  })
+
+  it.each(['.', '..'])('has no "%s" segment, wherever it stands', (dots) => {
+    for (const key of [
+      dots,
+      `${dots}/a`,
+      `a/${dots}`,
+      `a/${dots}/b`,
+      `/${dots}`,
+      `${dots}/`,
+      `//${dots}//`,
+    ])
+      expect(objectKeyFault(key), key).toMatch('"." or ".." segment')
+  })
+})
+
+describe('parseObjectKey', () => {
+  it('returns the value as it is', () => {
+    fc.assert(
+      fc.property(hostileText, (text) => {
+        fc.pre(objectKeyFault(text) === null)
+        expect(parseObjectKey(text)).toBe(text)
+      }),
+    )
+  })
+
+  it('throws invalid_key that says why', () => {
+    for (const value of ['', '..', 'a\u0000', '\ud800', 'a'.repeat(1025)]) {
+      const error = new ApiError('invalid_key', objectKeyFault(value) ?? '')
+      expect(() => parseObjectKey(value)).toThrow(error)
+    }
+  })
+})
+
+describe('parseKeyStart', () => {
+  it('takes the empty start, and else what a key may be', () => {
+    expect(parseKeyStart('')).toBe('')
+    expect(parseKeyStart('team-a/up')).toBe('team-a/up')
+    for (const value of ['../', 'a\u0000', '\ud800', 'a'.repeat(1025)])
+      expect(() => parseKeyStart(value)).toThrow(expect.objectContaining({ code: 'invalid_key' }))
+  })
+})
+
+describe('a prefix that bounds a principal', () => {
+  it('is empty or ends with a slash', () => {
+    for (const prefix of ['', 'team-a/', 'a/b/', 'é/', '/'])
+      expect(keyPrefixFault(prefix), prefix).toBeNull()
+    for (const prefix of ['team-a', 'a/b', ' '])
+      expect(keyPrefixFault(prefix), prefix).toBe('A prefix must be empty or end with "/".')
+  })
+
+  it.each([
+    ['../', '".." segment'],
+    ['a/./', '"." or'],
+    ['a/../b/', '".." segment'],
+    ['a\n/', 'control characters'],
+    ['\ud800/', 'well-formed'],
+    [`${'a'.repeat(1024)}/`, 'longer than 1024'],
+  ])('follows the rules of a key: not %j', (prefix, reason) => {
+    expect(keyPrefixFault(prefix)).toMatch(/^A prefix must not|^A prefix must be/)
+    expect(keyPrefixFault(prefix)).toMatch(reason)
+  })
 })

@@ -1,7 +1,7 @@
 import { SignJWT, UnsecuredJWT } from 'jose'
 import { beforeAll, describe, expect, inject, it } from 'vitest'
 import { app } from '../../src/app.ts'
-import { SCOPES, type Scope } from '../../src/config/schema.ts'
+import { SCOPES, type Scope } from '../../src/config/scopes.ts'
 import { bearer, type TestApiKey, testApiKey } from '../support/credentials.ts'
 import { AUDIENCE, ISSUER, type TestIssuer, testIssuer } from '../support/issuer.ts'
 import { type TestWorker, testWorker } from '../support/worker.ts'

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, inject, it, vi } from 'vitest'
-import { SCOPES } from '../../src/config/schema.ts'
+import { SCOPES } from '../../src/config/scopes.ts'
 import { bearer, testApiKey } from '../support/credentials.ts'
 import { type Link, linkTo, open, putObject as put, requestsFor, textOf } from '../support/links.ts'
 import { testWorker } from '../support/worker.ts'

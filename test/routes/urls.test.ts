@@ -1,6 +1,6 @@
 import { env } from 'cloudflare:workers'
 import { afterEach, describe, expect, inject, it, vi } from 'vitest'
-import { SCOPES } from '../../src/config/schema.ts'
+import { SCOPES } from '../../src/config/scopes.ts'
 import { bearer, testApiKey } from '../support/credentials.ts'
 import { textOf } from '../support/links.ts'
 import { testWorker } from '../support/worker.ts'

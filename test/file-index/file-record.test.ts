@@ -1,0 +1,84 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { fromMetadata, toMetadata } from '../../src/file-index/file-record.ts'
+import { utf8Length } from '../../src/keys/object-key.ts'
+import { hostileText } from '../support/hostile.ts'
+import { testRecord } from './records.ts'
+
+const { key, bucket, ...METADATA } = testRecord('a.jpg')
+
+const bytes = (value: unknown): number => utf8Length(JSON.stringify(value))
+
+describe('toMetadata', () => {
+  it('keeps all but the key and the bucket, which stand in the KV key', () => {
+    expect(toMetadata(testRecord('a.jpg'))).toEqual(METADATA)
+    expect(toMetadata(testRecord('a.jpg', { owner: null })).owner).toBeNull()
+  })
+
+  it('cuts the name until all has at most 1024 bytes', () => {
+    const room = 1024 - bytes({ ...METADATA, name: '' })
+    for (const [name, kept] of [
+      ['a'.repeat(room), room],
+      ['a'.repeat(room + 1), room],
+      ['a'.repeat(5000), room],
+      ['漢'.repeat(1000), Math.floor(room / 3)],
+    ] as const) {
+      const metadata = toMetadata(testRecord('a.jpg', { name }))
+      expect(metadata.name).toBe(name.slice(0, kept))
+      expect({ ...metadata, name }).toEqual({ ...METADATA, name })
+      expect(bytes(metadata)).toBeLessThanOrEqual(1024)
+    }
+  })
+
+  it('cuts between characters, whatever JSON makes of them', () => {
+    const long = fc.array(
+      fc.oneof(hostileText, fc.constantFrom('"', '\\', '\u0001', '\ud800', '😀')),
+      {
+        minLength: 200,
+        maxLength: 600,
+      },
+    )
+    fc.assert(
+      fc.property(long, (pieces) => {
+        const name = pieces.join('')
+        const metadata = toMetadata(testRecord('a.jpg', { name }))
+        expect(name.startsWith(metadata.name)).toBe(true)
+        expect(bytes(metadata)).toBeLessThanOrEqual(1024)
+        expect(bytes(metadata)).toBeGreaterThan(1024 - 13)
+        const kept = Array.from(metadata.name).length
+        expect(Array.from(name).slice(0, kept).join('')).toBe(metadata.name)
+      }),
+      { numRuns: 50 },
+    )
+  })
+})
+
+describe('fromMetadata', () => {
+  it('reads what toMetadata wrote', () => {
+    const record = testRecord('a.jpg', { name: '漢字 "x" 😀' })
+    const stored: unknown = JSON.parse(JSON.stringify(toMetadata(record)))
+    expect(fromMetadata('files', record.key, stored)).toEqual(record)
+  })
+
+  it('reads a record that a later version gave more fields, without them', () => {
+    expect(fromMetadata('files', key, { ...METADATA, later: 1 })).toEqual(testRecord('a.jpg'))
+  })
+
+  it.each([
+    ['nothing', null],
+    ['no metadata', undefined],
+    ['a text', 'x'],
+    ['a list', []],
+    ['an empty table', {}],
+    ['no name', { ...METADATA, name: undefined }],
+    ['a negative size', { ...METADATA, size: -1 }],
+    ['half a byte', { ...METADATA, size: 0.5 }],
+    ['a size in words', { ...METADATA, size: '1' }],
+    ['no ETag', { ...METADATA, etag: null }],
+    ['an unknown owner', { ...METADATA, owner: 1 }],
+    ['a date in words', { ...METADATA, createdAt: 'yesterday' }],
+    ['a date in another zone', { ...METADATA, createdAt: '2026-11-24T12:00:00+01:00' }],
+  ])('finds no record in %s', (_, metadata) => {
+    expect(fromMetadata('files', key, metadata)).toBeNull()
+  })
+})

@@ -1,0 +1,15 @@
+import type { FileRecord } from '../../src/file-index/file-record.ts'
+import { parseObjectKey } from '../../src/keys/object-key.ts'
+
+/** A record in bucket "files", changed by `changes`. */
+export const testRecord = (key: string, changes: Partial<FileRecord> = {}): FileRecord => ({
+  key: parseObjectKey(key),
+  bucket: 'files',
+  name: 'My photo.jpg',
+  size: 123_456,
+  mimetype: 'image/jpeg',
+  etag: '"d41d8cd98f00b204e9800998ecf8427e"',
+  owner: 'key:admin',
+  createdAt: '2026-11-24T12:00:00.000Z',
+  ...changes,
+})

@@ -1,0 +1,132 @@
+import { describe, expect, it } from 'vitest'
+import { newObjectKey } from '../../src/keys/new-key.ts'
+import { utf8Length } from '../../src/keys/object-key.ts'
+
+const NOW = new Date('2026-11-24T12:00:00Z')
+const ID = '[0-9a-hjkmnp-tv-z]{20}'
+
+const keyFor = (fileName: string): string => newObjectKey({ fileName, prefix: '', now: NOW })
+
+/** What stands behind `uploads/<id>-`. */
+const nameFor = (fileName: string): string => keyFor(fileName).slice('uploads/'.length + 21)
+
+describe('a new key', () => {
+  it('is uploads/<id>-<slug><.ext>', () => {
+    expect(keyFor('My Photo.JPG')).toMatch(new RegExp(`^uploads/${ID}-my-photo\\.jpg$`))
+  })
+
+  it('starts with the prefix of the principal, and has the directory behind uploads/', () => {
+    const key = newObjectKey({
+      fileName: 'a.txt',
+      prefix: 'team-a/',
+      directory: 'in/box',
+      now: NOW,
+    })
+    expect(key).toMatch(new RegExp(`^team-a/uploads/in/box/${ID}-a\\.txt$`))
+  })
+
+  it.each(['..', '.', 'a/../b', '../..', 'a\u0000', '\ud800', 'a'.repeat(1000)])(
+    'refuses the directory %j',
+    (directory) => {
+      expect(() => newObjectKey({ fileName: 'a.txt', prefix: '', directory, now: NOW })).toThrow(
+        expect.objectContaining({ code: 'invalid_key' }),
+      )
+    },
+  )
+
+  it('is never the same twice, for one name at one instant', () => {
+    const keys = Array.from({ length: 10_000 }, () => keyFor('a.txt'))
+    expect(new Set(keys).size).toBe(10_000)
+  })
+
+  it('draws every random digit from all 32', () => {
+    const seen = Array.from({ length: 11 }, () => new Set<string>())
+    for (let i = 0; i < 2000; i++) {
+      const random = keyFor('a.txt').slice('uploads/'.length + 9, 'uploads/'.length + 20)
+      for (const [position, digit] of [...random].entries()) seen[position]?.add(digit)
+    }
+    expect(seen.map((digits) => digits.size)).toEqual(Array(11).fill(32))
+  })
+})
+
+describe('the name in a new key', () => {
+  it.each([
+    ['My Photo.JPG', 'my-photo.jpg'],
+    ['  a \t b\u00a0c.txt ', 'a-b-c.txt'],
+    ['archive.tar.gz', 'archive.tar.gz'],
+    ['.env', '.env'],
+    ['no-extension', 'no-extension'],
+    ['Under_score-1.2.txt', 'under_score-1.2.txt'],
+    ["it's (1) + 100%!.txt", 'its-1--100.txt'],
+  ])('of %j is %j', (fileName, name) => {
+    expect(nameFor(fileName)).toBe(name)
+  })
+
+  it.each([
+    ['漢字 テスト.png', '漢字-テスト.png'],
+    ['Größe ÄÖ.PDF', 'größe-äö.pdf'],
+    ['فایل.txt', 'فایل.txt'],
+    ['हिन्दी.txt', 'हिन्दी.txt'],
+    ['😀.png', 'file.png'],
+  ])('keeps letters, marks and digits of any script: %j is %j', (fileName, name) => {
+    expect(nameFor(fileName)).toBe(name)
+  })
+
+  it.each([
+    ['cafe\u0301.txt', 'café.txt'],
+    ['ﬁle①.txt', 'file1.txt'],
+    ['ＡＢＣ．ＴＸＴ', 'abc.txt'],
+    ['a.\u{1d407}\u{1d413}\u{1d40c}\u{1d40b}', 'a.html'],
+    ['K\u212a.\u{1d409}\u{1d40f}\u{1d406}', 'kk.jpg'],
+  ])('is normalised (NFKC) and lower-cased: %j is %j', (fileName, name) => {
+    expect(nameFor(fileName)).toBe(name)
+  })
+
+  it.each([
+    'C:\\Users\\me\\a.txt',
+    '/home/me/a.txt',
+    '../../a.txt',
+    '..\\..\\a.txt',
+    'a.html/../a.txt',
+    'mixed/and\\a.txt',
+  ])('has no path: %j', (fileName) => {
+    expect(nameFor(fileName)).toBe('a.txt')
+  })
+
+  it('never gets a slash from normalisation', () => {
+    expect(nameFor('a\uff0f..\uff0fb\u2215c.txt')).toBe('a..bc.txt')
+  })
+
+  it.each([
+    '',
+    ' ',
+    '/',
+    'dir/',
+    '\\',
+    '???',
+    '😀',
+    '\u0000',
+    '\ud800',
+    "'()*",
+    '...',
+    '-',
+    '__',
+    '. .',
+  ])('is "file" where no letter or digit of %j is left', (fileName) => {
+    expect(nameFor(fileName)).toBe('file')
+  })
+
+  it('is cut at 80 bytes, between characters, in front of the extension', () => {
+    expect(nameFor(`${'a'.repeat(81)}.txt`)).toBe(`${'a'.repeat(80)}.txt`)
+    expect(nameFor(`a${'漢'.repeat(40)}.txt`)).toBe(`a${'漢'.repeat(26)}.txt`)
+    expect(utf8Length(nameFor('漢'.repeat(1000)))).toBe(78)
+  })
+
+  it('has an extension of at most 16 bytes of letters and digits', () => {
+    expect(nameFor('a.j p"g')).toBe('a.jpg')
+    expect(nameFor('a.\u202e')).toBe('a')
+    expect(nameFor('a.')).toBe('a')
+    expect(nameFor(`a.${'x'.repeat(40)}`)).toBe(`a.${'x'.repeat(16)}`)
+    expect(nameFor(`a.${'漢'.repeat(6)}`)).toBe(`a.${'漢'.repeat(5)}`)
+  })
+})

@@ -1,0 +1,59 @@
+import { expect, it } from 'vitest'
+import { keyRunsScript, typeRunsScript } from '../../src/keys/script-types.ts'
+
+it.each([
+  'a.html',
+  'a.htm',
+  'a.SVG',
+  'a.svgz',
+  'a.xml',
+  'a.xhtml',
+  'a.xht',
+  'a.mhtml',
+  'a.xsl',
+  'a.rss',
+  'a.js',
+  'a.mjs',
+  'dir.png/a.b.html',
+  '\u202elmth.svg',
+])('takes the key %s for one that may run script', (key) => {
+  expect(keyRunsScript(key)).toBe(true)
+})
+
+it.each(['a.png', 'a.txt', 'a.pdf', 'a.json', 'a', 'html', 'a.html/b', 'a.htmlx', 'a.svg.png', ''])(
+  'takes the key %j for a harmless one',
+  (key) => {
+    expect(keyRunsScript(key)).toBe(false)
+  },
+)
+
+it.each([
+  'text/html',
+  'application/xhtml+xml',
+  'image/svg+xml',
+  'text/xml',
+  'application/xml',
+  'application/rss+xml',
+  'model/x3d+xml',
+  'multipart/related',
+  'multipart/x-mixed-replace',
+  'message/rfc822',
+  'text/javascript',
+  'application/ecmascript',
+])('takes %s for a type that runs script', (essence) => {
+  expect(typeRunsScript(essence)).toBe(true)
+})
+
+it.each([
+  'image/png',
+  'text/plain',
+  'application/pdf',
+  'application/json',
+  'application/octet-stream',
+  'application/vnd.openxmlformats-officedocument.wordprocessingml.document',
+  'text/xml2',
+  'image/svg',
+  'video/mp4',
+])('takes %s for a harmless type', (essence) => {
+  expect(typeRunsScript(essence)).toBe(false)
+})

@@ -1,0 +1,141 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import type { Bucket } from '../../src/config/load.ts'
+import { resolveValidity, type Use, type ValidityInput } from '../../src/signing/expiry.ts'
+import { EXAMPLE_CREDENTIALS, testBucket } from '../support/test-bucket.ts'
+
+const NOW = new Date('2026-11-24T12:00:00Z')
+const MAX_STABLE = 302_400
+
+const stable = (changes: Partial<ValidityInput> = {}) =>
+  resolveValidity({
+    use: 'view',
+    expiresIn: undefined,
+    stable: true,
+    bucket: testBucket(),
+    credentials: EXAMPLE_CREDENTIALS,
+    now: NOW,
+    ...changes,
+  })
+
+const limited = (max: number): Bucket => {
+  const { maxExpiresIn } = testBucket()
+  return testBucket({ maxExpiresIn: { ...maxExpiresIn, view: max, stream: max, email: max } })
+}
+
+const use = fc.constantFrom<Use[]>('view', 'stream', 'email')
+const instant = fc.date({
+  min: new Date('2020-01-01'),
+  max: new Date('2080-01-01'),
+  noInvalidDate: true,
+})
+const life = fc.integer({ min: 1, max: MAX_STABLE })
+
+describe('a stable URL', () => {
+  it('has the same dates for every instant of a window, and others in the next one', () => {
+    fc.assert(
+      fc.property(
+        use,
+        life,
+        instant,
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        (use, expiresIn, now, part) => {
+          const first = stable({ use, expiresIn, now })
+          const windowStart = first.signedAt.getTime()
+          const windowEnd = windowStart + expiresIn * 1000
+          const other = new Date(windowStart + Math.floor(part * (expiresIn * 1000 - 1)))
+          for (const now of [other, new Date(windowStart), new Date(windowEnd - 1)]) {
+            const { signedAt, signedSeconds, expiresAt } = stable({ use, expiresIn, now })
+            expect([signedAt, signedSeconds, expiresAt]).toEqual([
+              first.signedAt,
+              first.signedSeconds,
+              first.expiresAt,
+            ])
+          }
+          for (const now of [new Date(windowStart - 1), new Date(windowEnd)])
+            expect(stable({ use, expiresIn, now }).signedAt).not.toEqual(first.signedAt)
+        },
+      ),
+      { numRuns: 300 },
+    )
+  })
+
+  it('is valid for at least as long as asked for, at every instant', () => {
+    fc.assert(
+      fc.property(use, life, instant, (use, expiresIn, now) => {
+        const { signedAt, signedSeconds, expiresInSeconds, expiresAt } = stable({
+          use,
+          expiresIn,
+          now,
+        })
+        expect(signedAt.getTime()).toBeLessThanOrEqual(now.getTime())
+        expect(signedAt.getTime() + signedSeconds * 1000).toBe(expiresAt.getTime())
+        expect(expiresAt.getTime() - now.getTime()).toBeGreaterThanOrEqual(expiresIn * 1000)
+        expect(expiresInSeconds).toBeGreaterThanOrEqual(expiresIn)
+        expect(expiresInSeconds).toBe(
+          (expiresAt.getTime() - Math.floor(now.getTime() / 1000) * 1000) / 1000,
+        )
+      }),
+    )
+  })
+
+  it('is never signed past a maximum: of SigV4, the bucket or temporary credentials', () => {
+    const limit = fc.integer({ min: 2, max: 604_800 })
+    fc.assert(
+      fc.property(
+        use,
+        fc.option(life, { nil: undefined }),
+        instant,
+        limit,
+        fc.option(limit, { nil: null }),
+        (use, expiresIn, now, max, credentialSeconds) => {
+          const expiresAt =
+            credentialSeconds === null
+              ? Number.POSITIVE_INFINITY
+              : now.getTime() + credentialSeconds * 1000
+          const maxSigned = Math.min(max, credentialSeconds ?? max)
+          const sign = () =>
+            stable({
+              use,
+              expiresIn,
+              now,
+              bucket: limited(max),
+              credentials: { ...EXAMPLE_CREDENTIALS, expiresAt },
+            })
+          if (expiresIn !== undefined && expiresIn > maxSigned / 2) {
+            expect(sign).toThrow(expect.objectContaining({ code: 'invalid_expiry' }))
+            return
+          }
+          const signed = sign()
+          expect(signed.signedSeconds).toBeGreaterThan(0)
+          expect(signed.signedSeconds).toBeLessThanOrEqual(maxSigned)
+          expect(signed.expiresAt.getTime()).toBeLessThanOrEqual(expiresAt)
+        },
+      ),
+    )
+  })
+
+  it('may live for half of the maximum, and no second longer', () => {
+    expect(stable({ expiresIn: MAX_STABLE }).signedSeconds).toBe(604_800)
+    expect(() => stable({ expiresIn: MAX_STABLE + 1 })).toThrow(
+      expect.objectContaining({
+        code: 'invalid_expiry',
+        message: expect.stringContaining(`from 1 to ${MAX_STABLE} seconds for a stable URL`),
+      }),
+    )
+    for (const expiresIn of [0, -1])
+      expect(() => stable({ expiresIn })).toThrow(
+        expect.objectContaining({ code: 'invalid_expiry' }),
+      )
+  })
+
+  it('takes the default of its use for the window, shrunk to half of what the bucket allows', () => {
+    expect(stable()).toEqual({
+      signedAt: NOW,
+      signedSeconds: 1800,
+      expiresInSeconds: 1800,
+      expiresAt: new Date('2026-11-24T12:30:00Z'),
+    })
+    expect(stable({ bucket: limited(101) }).signedSeconds).toBe(100)
+  })
+})

@@ -1,0 +1,179 @@
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { parseObjectKey } from '../../src/keys/object-key.ts'
+import { deleteObject, headObject } from '../../src/storage/object.ts'
+import { EXAMPLE_CREDENTIALS, testBucket } from '../support/test-bucket.ts'
+
+const NOW = new Date('2026-11-24T12:00:00Z')
+const KEY = parseObjectKey('a b/é.png')
+const HEADERS = {
+  'Content-Length': '5',
+  'Content-Type': 'image/png',
+  ETag: '"abc"',
+  'Last-Modified': 'Tue, 24 Nov 2026 11:00:00 GMT',
+}
+
+/** A server that answers every request in one way, as no real one can be made to. */
+function answering(status: number, headers: Record<string, string> = {}) {
+  const fake = vi.fn<typeof fetch>(async () => new Response(null, { status, headers }))
+  vi.stubGlobal('fetch', fake)
+  return fake
+}
+
+const without = (name: keyof typeof HEADERS): Record<string, string> => {
+  const { [name]: _, ...others } = HEADERS
+  return others
+}
+
+const head = () => headObject(testBucket(), KEY, NOW)
+const remove = () => deleteObject(testBucket(), KEY, NOW)
+
+afterEach(() => vi.unstubAllGlobals())
+
+describe('headObject', () => {
+  it('sends one signed HEAD, past every cache, and follows nowhere', async () => {
+    const fake = answering(200, HEADERS)
+    await head()
+    expect(fake).toHaveBeenCalledTimes(1)
+    const [url, init] = fake.mock.calls[0] ?? []
+    expect(String(url)).toBe('https://examplebucket.s3.amazonaws.com/a%20b/%C3%A9.png')
+    expect(init).toMatchObject({
+      method: 'HEAD',
+      cache: 'no-store',
+      redirect: 'manual',
+      signal: expect.any(AbortSignal),
+    })
+    const headers = new Headers(init?.headers)
+    expect(headers.get('Authorization')).toMatch(
+      /^AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE\/20261124\/us-east-1\/s3\/aws4_request, SignedHeaders=host;x-amz-content-sha256;x-amz-date, Signature=[0-9a-f]{64}$/,
+    )
+    expect(headers.get('X-Amz-Date')).toBe('20261124T120000Z')
+    expect(headers.get('X-Amz-Security-Token')).toBeNull()
+  })
+
+  it('sends the session token of temporary credentials', async () => {
+    const fake = answering(200, HEADERS)
+    const credentials = { ...EXAMPLE_CREDENTIALS, sessionToken: 'token' }
+    await headObject(testBucket({ credentials }), KEY, NOW)
+    const headers = new Headers(fake.mock.calls[0]?.[1]?.headers)
+    expect(headers.get('X-Amz-Security-Token')).toBe('token')
+    expect(headers.get('Authorization')).toContain('x-amz-security-token')
+  })
+
+  it('reads size, type, ETag and date', async () => {
+    answering(200, HEADERS)
+    expect(await head()).toEqual({
+      size: 5,
+      mimetype: 'image/png',
+      etag: '"abc"',
+      lastModified: new Date('2026-11-24T11:00:00Z'),
+    })
+  })
+
+  it('takes an object without a type for bytes', async () => {
+    answering(200, without('Content-Type'))
+    expect(await head()).toMatchObject({ mimetype: 'application/octet-stream' })
+  })
+
+  it.each([301, 302, 307, 400, 403, 405, 429, 500, 502, 503, 504, 204, 206])(
+    'throws storage_error for the status %i, without asking again',
+    async (status) => {
+      const fake = answering(status, { ...HEADERS, Location: 'https://other.example/' })
+      await expect(head()).rejects.toMatchObject({
+        code: 'storage_error',
+        message: expect.stringContaining(`HeadObject with status ${status}`),
+      })
+      expect(fake).toHaveBeenCalledTimes(1)
+    },
+  )
+
+  it.each([
+    ['no ETag', without('ETag')],
+    ['an empty ETag', { ...HEADERS, ETag: '' }],
+    ['an endless ETag', { ...HEADERS, ETag: `"${'a'.repeat(128)}"` }],
+    ['no length', without('Content-Length')],
+    ['a length in words', { ...HEADERS, 'Content-Length': 'five' }],
+    ['a negative length', { ...HEADERS, 'Content-Length': '-5' }],
+    ['a length that no number holds', { ...HEADERS, 'Content-Length': '9'.repeat(16) }],
+    ['no date', without('Last-Modified')],
+    ['a date in words', { ...HEADERS, 'Last-Modified': 'yesterday' }],
+    ['an endless type', { ...HEADERS, 'Content-Type': `image/${'a'.repeat(255)}` }],
+  ])('throws storage_error for an answer with %s', async (_, headers) => {
+    answering(200, headers)
+    await expect(head()).rejects.toMatchObject({
+      code: 'storage_error',
+      message: expect.stringContaining('without the usual headers'),
+    })
+  })
+
+  it('asks once where the connection breaks', async () => {
+    const fault = new TypeError('Network connection lost.')
+    const fake = vi.fn<typeof fetch>(() => Promise.reject(fault))
+    vi.stubGlobal('fetch', fake)
+    await expect(head()).rejects.toMatchObject({ code: 'storage_error', cause: fault })
+    expect(fake).toHaveBeenCalledTimes(1)
+  })
+})
+
+describe('a bucket that does not answer', () => {
+  afterEach(() => vi.useRealTimers())
+
+  it.each([
+    ['HEAD', head],
+    ['DELETE', remove],
+  ])('is given up after ten seconds, on a %s', async (_, send) => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    const abortedAfter: (boolean | undefined)[] = []
+    const fake = vi.fn<typeof fetch>((_url, init) => {
+      for (const milliseconds of [9_999, 1]) {
+        vi.advanceTimersByTime(milliseconds)
+        abortedAfter.push(init?.signal?.aborted)
+      }
+      return Promise.reject(init?.signal?.reason)
+    })
+    vi.stubGlobal('fetch', fake)
+    await expect(send()).rejects.toMatchObject({
+      code: 'storage_error',
+      message: 'The bucket did not answer.',
+    })
+    expect(abortedAfter).toEqual([false, true])
+    expect(fake).toHaveBeenCalledTimes(1)
+    expect(vi.getTimerCount()).toBe(0)
+  })
+
+  it('leaves no timer behind once it has answered', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    answering(200, HEADERS)
+    await head()
+    expect(vi.getTimerCount()).toBe(0)
+  })
+})
+
+describe('deleteObject', () => {
+  it('sends one signed DELETE, past every cache, and follows nowhere', async () => {
+    const fake = answering(204)
+    await remove()
+    expect(fake).toHaveBeenCalledTimes(1)
+    expect(fake.mock.calls[0]?.[1]).toMatchObject({
+      method: 'DELETE',
+      cache: 'no-store',
+      redirect: 'manual',
+    })
+  })
+
+  it.each([200, 204, 404])('succeeds for the status %i', async (status) => {
+    answering(status)
+    await expect(remove()).resolves.toBeUndefined()
+  })
+
+  it.each([301, 307, 403, 409, 429, 500, 503])(
+    'throws storage_error for the status %i, without asking again',
+    async (status) => {
+      const fake = answering(status, { Location: 'https://other.example/' })
+      await expect(remove()).rejects.toMatchObject({
+        code: 'storage_error',
+        message: expect.stringContaining(`DeleteObject with status ${status}`),
+      })
+      expect(fake).toHaveBeenCalledTimes(1)
+    },
+  )
+})

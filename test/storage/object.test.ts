@@ -1,0 +1,116 @@
+import { beforeAll, describe, expect, inject, it } from 'vitest'
+import type { Bucket } from '../../src/config/load.ts'
+import { parseObjectKey } from '../../src/keys/object-key.ts'
+import { presign } from '../../src/signing/presign.ts'
+import { deleteObject, headObject } from '../../src/storage/object.ts'
+import '../support/provided-context.ts'
+import { EXAMPLE_CREDENTIALS, testBucket } from '../support/test-bucket.ts'
+
+const credentials = { ...EXAMPLE_CREDENTIALS, accessKeyId: 'S3RVER', secretAccessKey: 'S3RVER' }
+const bucket = testBucket({
+  origin: inject('s3Endpoint'),
+  basePath: '/files/',
+  credentials,
+  uploadCredentials: credentials,
+})
+const key = (name: string) => parseObjectKey(`storage-object-test/${name}`)
+
+async function upload(name: string, body: string, contentType: string): Promise<void> {
+  const headers = { 'Content-Type': contentType }
+  const signed = { bucket, credentials, key: key(name), headers, signedAt: new Date() }
+  const url = await presign({ ...signed, method: 'PUT', signedSeconds: 60 })
+  const response = await fetch(url, { method: 'PUT', headers, body })
+  expect(response.status).toBe(200)
+}
+
+const head = (name: string, changes: Partial<Bucket> = {}) =>
+  headObject({ ...bucket, ...changes }, key(name), new Date())
+
+describe('headObject', () => {
+  beforeAll(() => upload('photo.png', 'eight by', 'image/png'))
+
+  it('says what the bucket holds', async () => {
+    const before = Date.now()
+    await upload('hello.txt', 'hello', 'text/plain; charset=utf-8')
+    const found = await head('hello.txt')
+    expect(found).toEqual({
+      size: 5,
+      mimetype: 'text/plain; charset=utf-8',
+      etag: '"5d41402abc4b2a76b9719d911017c592"',
+      lastModified: expect.any(Date),
+    })
+    expect(Math.abs((found?.lastModified.getTime() ?? 0) - before)).toBeLessThan(60_000)
+  })
+
+  it('says so of an empty object too', async () => {
+    await upload('empty.bin', '', 'application/octet-stream')
+    expect(await head('empty.bin')).toMatchObject({ size: 0 })
+  })
+
+  it.each(["a b+c%25&'()*!~.png", '漢字😀.png', 'double//slash', 'q?x=1#y'])(
+    'finds the object under the key %j',
+    async (name) => {
+      await upload(name, name, 'image/png')
+      expect(await head(name)).toMatchObject({ size: new TextEncoder().encode(name).length })
+      expect(await head(`${name}x`)).toBeNull()
+    },
+  )
+
+  it('finds nothing under a key without an object', async () => {
+    expect(await head('missing')).toBeNull()
+  })
+
+  it.each([
+    ['secret', { secretAccessKey: 'wrong' }],
+    ['access key', { accessKeyId: 'UNKNOWN' }],
+  ])('throws storage_error where the %s is wrong', async (_, wrong) => {
+    const refused = head('photo.png', { credentials: { ...credentials, ...wrong } })
+    await expect(refused).rejects.toMatchObject({
+      code: 'storage_error',
+      message: expect.stringContaining('403'),
+    })
+  })
+
+  it('throws storage_error where nothing listens', async () => {
+    await expect(head('photo.png', { origin: 'http://127.0.0.1:1' })).rejects.toMatchObject({
+      code: 'storage_error',
+      message: 'The bucket did not answer.',
+      cause: expect.any(Error),
+    })
+  })
+})
+
+describe('deleteObject', () => {
+  const remove = (name: string, changes: Partial<Bucket> = {}) =>
+    deleteObject({ ...bucket, ...changes }, key(name), new Date())
+
+  it('deletes an object, and succeeds again where it is gone', async () => {
+    await upload('old.txt', 'old', 'text/plain')
+    for (let i = 0; i < 2; i++) {
+      await expect(remove('old.txt')).resolves.toBeUndefined()
+      expect(await head('old.txt')).toBeNull()
+    }
+  })
+
+  it('deletes no other object', async () => {
+    await upload('a.txt', 'a', 'text/plain')
+    await upload('a.txt.bak', 'b', 'text/plain')
+    await remove('a.txt')
+    expect(await head('a.txt.bak')).toMatchObject({ size: 1 })
+  })
+
+  it('throws storage_error where the credentials are wrong, and deletes nothing', async () => {
+    await upload('kept.txt', 'kept', 'text/plain')
+    const wrong = { ...credentials, secretAccessKey: 'wrong' }
+    await expect(remove('kept.txt', { credentials: wrong })).rejects.toMatchObject({
+      code: 'storage_error',
+    })
+    expect(await head('kept.txt')).toMatchObject({ size: 4 })
+  })
+
+  it('throws storage_error where nothing listens', async () => {
+    await expect(remove('a.txt', { origin: 'http://127.0.0.1:1' })).rejects.toMatchObject({
+      code: 'storage_error',
+    })
+  })
+})

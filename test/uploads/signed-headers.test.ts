@@ -1,0 +1,100 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { uploadHeaders } from '../../src/uploads/signed-headers.ts'
+import { hostileText } from '../support/hostile.ts'
+
+const metadataHeader = (value: string): string | undefined =>
+  uploadHeaders({ mimetype: 'image/png', metadata: { note: value } })['x-amz-meta-note']
+
+describe('the headers of an upload', () => {
+  it('are Content-Type alone where nothing else is asked for', () => {
+    expect(uploadHeaders({ mimetype: 'image/png' })).toEqual({ 'Content-Type': 'image/png' })
+    expect(uploadHeaders({ mimetype: 'image/png', overwrite: true, metadata: {} })).toEqual({
+      'Content-Type': 'image/png',
+    })
+  })
+
+  it('carry all that the caller asks for, by the names of S3', () => {
+    const sha256 = '47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='
+    expect(
+      uploadHeaders({
+        mimetype: 'text/plain; charset=utf-8',
+        sha256,
+        cacheControl: 'private, max-age=60',
+        overwrite: false,
+        metadata: { author: 'me', 'photo-id': '42' },
+      }),
+    ).toEqual({
+      'Content-Type': 'text/plain; charset=utf-8',
+      'Cache-Control': 'private, max-age=60',
+      'If-None-Match': '*',
+      'x-amz-checksum-sha256': sha256,
+      'x-amz-meta-author': 'me',
+      'x-amz-meta-photo-id': '42',
+    })
+  })
+})
+
+describe('a value of the metadata', () => {
+  it.each(['plain', 'with single spaces', '!"#$%&\'()*+,-./:;<=>?@[\\]^_`{|}~', '', 'a'])(
+    'stays as it is where a header carries it: %j',
+    (value) => {
+      expect(metadataHeader(value)).toBe(value)
+    },
+  )
+
+  it.each([
+    ['é', '=?UTF-8?B?w6k=?='],
+    ['漢字 😀', '=?UTF-8?B?5ryi5a2XIPCfmIA=?='],
+    [' leading', '=?UTF-8?B?IGxlYWRpbmc=?='],
+    ['trailing ', '=?UTF-8?B?dHJhaWxpbmcg?='],
+    ['two  spaces', '=?UTF-8?B?dHdvICBzcGFjZXM=?='],
+    ['a\r\nx-amz-acl: public-read', '=?UTF-8?B?YQ0KeC1hbXotYWNsOiBwdWJsaWMtcmVhZA==?='],
+    ['a\tb', '=?UTF-8?B?YQli?='],
+    ['a\u0000', '=?UTF-8?B?YQA=?='],
+    ['\u007f', '=?UTF-8?B?fw==?='],
+    ['=?UTF-8?B?w6k=?=', '=?UTF-8?B?PT9VVEYtOD9CP3c2az0/PQ==?='],
+  ])(
+    'is an encoded word of RFC 2047 where it could not pass, or would be read as one: %j',
+    (value, header) => {
+      expect(metadataHeader(value)).toBe(header)
+    },
+  )
+
+  it('arrives as it was, read by RFC 2047, and is one that a header carries', () => {
+    fc.assert(
+      fc.property(fc.oneof(hostileText, fc.string({ unit: 'binary-ascii' })), (value) => {
+        const header = metadataHeader(value) ?? 'absent'
+        expect(header).toMatch(/^(?:[!-~]+(?: [!-~]+)*)?$/)
+        expect(new Headers({ a: header }).get('a')).toBe(header)
+        const [, word] = /^=\?UTF-8\?B\?([^?]*)\?=$/.exec(header) ?? []
+        const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+        const read = word === undefined ? header : decoder.decode(Uint8Array.fromBase64(word))
+        expect(read).toBe(value)
+      }),
+      { numRuns: 500 },
+    )
+  })
+})
+
+describe('the metadata together', () => {
+  const upload = (metadata: Record<string, string>) => () =>
+    uploadHeaders({ mimetype: 'image/png', metadata })
+  const tooLarge = expect.objectContaining({
+    code: 'invalid_request',
+    issues: [{ path: 'metadata', message: 'must not be longer than 2048 bytes' }],
+  })
+
+  it('has at most 2048 bytes in names and values', () => {
+    expect(upload({ note: 'a'.repeat(2044) })).not.toThrow()
+    expect(upload({ note: 'a'.repeat(2045) })).toThrow(tooLarge)
+    expect(upload({ a: 'a'.repeat(1023), b: 'b'.repeat(1023) })).not.toThrow()
+    expect(upload({ a: 'a'.repeat(1023), bb: 'b'.repeat(1023) })).toThrow(tooLarge)
+  })
+
+  it('counts a value as it is sent', () => {
+    // 12 characters around base64 of 1524 bytes, which has 2032.
+    expect(upload({ note: 'é'.repeat(762) })).not.toThrow()
+    expect(upload({ note: 'é'.repeat(763) })).toThrow(tooLarge)
+  })
+})
