@@ -1,13 +1,21 @@
+/** An access key of an S3 server and its secret. */
+export interface AccessKey {
+  readonly accessKeyId: string
+  readonly secretAccessKey: string
+}
+
 /** A running S3-compatible server with one empty private bucket, or one with what `directory` held already. */
-export interface S3Server {
+export interface S3Server extends AccessKey {
   /** For people: `s3rver` or `Ceph RGW`. */
   readonly name: string
   /** `http://127.0.0.1:PORT` */
   readonly endpoint: string
+  /** The same for virtual-host addressing, `http://s3.localhost:PORT`: it's up to a client to find 127.0.0.1. */
+  readonly virtualEndpoint: string
   readonly region: string
   readonly bucket: string
-  readonly accessKeyId: string
-  readonly secretAccessKey: string
+  /** A second pair: it may only write where the server knows such a thing, and is the same pair where it doesn't. */
+  readonly writer: AccessKey
   close(): Promise<void>
 }
 
@@ -16,6 +24,8 @@ export interface S3ServerOptions {
   readonly port: number
   /** Where the objects are kept. */
   readonly directory: string
-  /** Origins of pages that may talk to the bucket. */
-  readonly corsOrigins: readonly string[]
+  /** Origins of pages that may talk to the bucket: at least one. */
+  readonly corsOrigins: readonly [string, ...string[]]
+  /** Buckets beside the one that is always there. */
+  readonly otherBuckets?: readonly string[]
 }

@@ -4,7 +4,10 @@ import type { S3Server, S3ServerOptions } from './s3-server.ts'
 
 const BUCKET = 'files'
 
-/** Starts the embedded S3 server in this process. It checks signatures, yet lets requests without any pass. */
+/**
+ * Starts the embedded S3 server in this process. It checks signatures, yet lets requests without any pass,
+ * refuses right ones with `'` or `*` in a query value, and doesn't know a bucket by its host.
+ */
 export async function startS3rver(options: S3ServerOptions): Promise<S3Server> {
   await mkdir(options.directory, { recursive: true })
   const server = new S3rver({
@@ -13,17 +16,26 @@ export async function startS3rver(options: S3ServerOptions): Promise<S3Server> {
     directory: options.directory,
     silent: true,
     vhostBuckets: false,
-    configureBuckets: [{ name: BUCKET, configs: [corsConfiguration(options.corsOrigins)] }],
+    configureBuckets: [BUCKET, ...(options.otherBuckets ?? [])].map((name) => ({
+      name,
+      configs: [corsConfiguration(options.corsOrigins)],
+    })),
   })
   const { port } = await server.run()
+  const accessKey = { accessKeyId: 'S3RVER', secretAccessKey: 'S3RVER' }
   return {
     name: 's3rver',
     endpoint: `http://127.0.0.1:${port}`,
+    virtualEndpoint: `http://s3.localhost:${port}`,
     region: 'us-east-1',
     bucket: BUCKET,
-    accessKeyId: 'S3RVER',
-    secretAccessKey: 'S3RVER',
-    close: () => server.close(),
+    ...accessKey,
+    writer: accessKey,
+    async close() {
+      const closed = server.close()
+      server.httpServer.closeAllConnections()
+      await closed
+    },
   }
 }
 

@@ -1,0 +1,174 @@
+import { execFile } from 'node:child_process'
+import { access, constants, mkdir, writeFile } from 'node:fs/promises'
+import { delimiter, join, resolve } from 'node:path'
+import { promisify } from 'node:util'
+import {
+  type CORSRule,
+  CreateBucketCommand,
+  PutBucketCorsCommand,
+  PutBucketPolicyCommand,
+  S3Client,
+} from '@aws-sdk/client-s3'
+import { type Child, startChild } from './child.ts'
+import { freePort } from './ports.ts'
+import type { AccessKey, S3Server, S3ServerOptions } from './s3-server.ts'
+import { answers, waitUntil } from './wait-until.ts'
+
+const BUCKET = 'files'
+const REGION = 'us-east-1'
+const OWNER_ID = 'owner'
+const WRITER_ID = 'writer'
+/** Known to all, and good for nothing but a server that listens on 127.0.0.1. */
+const OWNER: AccessKey = { accessKeyId: 'CEPHDEV', secretAccessKey: 'CEPHDEVSECRET' }
+const WRITER: AccessKey = { accessKeyId: 'CEPHWRITER', secretAccessKey: 'CEPHWRITERSECRET' }
+const START_SECONDS = 30
+/** What radosgw-admin exits with where a user exists already: EEXIST. */
+const EXISTS = 17
+
+const run = promisify(execFile)
+
+/** Whether Ceph RGW can be started on this machine. */
+export async function cephInstalled(): Promise<boolean> {
+  return (await inPath('radosgw')) && (await inPath('radosgw-admin'))
+}
+
+/** Starts Ceph RGW without a cluster, on its SQLite store in `directory`. It refuses whatever S3 refuses. */
+export async function startCeph(options: S3ServerOptions): Promise<S3Server> {
+  if (!(await cephInstalled()))
+    throw new Error('Ceph RGW is not installed. On Debian: apt-get install radosgw')
+
+  const port = options.port === 0 ? await freePort() : options.port
+  const directory = resolve(options.directory)
+  const configFile = join(directory, 'ceph.conf')
+  await mkdir(join(directory, 'run'), { recursive: true })
+  await writeFile(configFile, configuration(directory, port))
+  const common = ['-c', configFile, '-n', 'client.rgw.a', '--no-mon-config']
+  await createUsers(common)
+
+  const gateway = await startChild('radosgw', [...common, '-f'], { stdio: 'ignore' })
+  const server: S3Server = {
+    name: 'Ceph RGW',
+    endpoint: `http://127.0.0.1:${port}`,
+    virtualEndpoint: `http://s3.localhost:${port}`,
+    region: REGION,
+    bucket: BUCKET,
+    ...OWNER,
+    writer: WRITER,
+    close: () => gateway.close(),
+  }
+  try {
+    await started(gateway, server, join(directory, 'rgw.log'))
+    await createBuckets(server, options)
+  } catch (error) {
+    await gateway.close()
+    throw error
+  }
+  return server
+}
+
+const configuration = (directory: string, port: number): string => `[global]
+log_file = ${directory}/rgw.log
+run_dir = ${directory}/run
+[client.rgw.a]
+rgw_backend_store = dbstore
+rgw_config_store = dbstore
+dbstore_config_uri = file:${directory}/config.db
+dbstore_db_dir = ${directory}
+dbstore_db_name_prefix = db
+rgw_data = ${directory}
+rgw_dns_name = s3.localhost
+rgw_frontends = beast endpoint=127.0.0.1:${port}
+`
+
+/** The owner of the buckets, and the writer, who may do nothing before `createBuckets` says so. */
+async function createUsers(common: readonly string[]): Promise<void> {
+  for (const [uid, { accessKeyId, secretAccessKey }] of [
+    [OWNER_ID, OWNER],
+    [WRITER_ID, WRITER],
+  ] as const)
+    await admin(common, [
+      ...['user', 'create', `--uid=${uid}`, `--display-name=${uid}`],
+      ...[`--access-key=${accessKeyId}`, `--secret-key=${secretAccessKey}`],
+    ])
+}
+
+/** Runs radosgw-admin; what it should create may exist already. */
+async function admin(common: readonly string[], args: readonly string[]): Promise<void> {
+  try {
+    const call = run('radosgw-admin', [...common, ...args], { timeout: START_SECONDS * 1000 })
+    call.child.stdin?.end()
+    await call
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === EXISTS)) throw error
+  }
+}
+
+async function started(gateway: Child, { endpoint }: S3Server, logFile: string): Promise<void> {
+  const ended = gateway.exited.then((code) => {
+    throw new Error(`radosgw ended with code ${code} while it started: see ${logFile}`)
+  })
+  ended.catch(() => undefined) // it ends one day, when nobody waits any more
+  await Promise.race([waitUntil('radosgw answers', () => answers(endpoint), START_SECONDS), ended])
+}
+
+async function createBuckets(
+  server: S3Server,
+  { corsOrigins, otherBuckets = [] }: S3ServerOptions,
+): Promise<void> {
+  const { endpoint, region, accessKeyId, secretAccessKey } = server
+  const client = new S3Client({
+    endpoint,
+    region,
+    credentials: { accessKeyId, secretAccessKey },
+    forcePathStyle: true,
+  })
+  try {
+    for (const Bucket of [BUCKET, ...otherBuckets]) {
+      await client.send(new CreateBucketCommand({ Bucket })) // again is fine for its owner
+      await client.send(new PutBucketPolicyCommand({ Bucket, Policy: policy(Bucket) }))
+      const CORSConfiguration = { CORSRules: [corsRule(corsOrigins)] }
+      await client.send(new PutBucketCorsCommand({ Bucket, CORSConfiguration }))
+    }
+  } finally {
+    client.destroy()
+  }
+}
+
+const corsRule = (origins: readonly string[]): CORSRule => ({
+  AllowedOrigins: [...origins],
+  AllowedMethods: ['GET', 'HEAD', 'PUT', 'POST', 'DELETE'],
+  AllowedHeaders: ['*'],
+  ExposeHeaders: ['ETag'],
+  MaxAgeSeconds: 3000,
+})
+
+/** The writer may put objects. They are its own then, so the owner of the bucket needs a word here too. */
+const policy = (bucket: string): string =>
+  JSON.stringify({
+    Version: '2012-10-17',
+    Statement: [
+      {
+        Effect: 'Allow',
+        Principal: { AWS: [`arn:aws:iam:::user/${WRITER_ID}`] },
+        Action: ['s3:PutObject', 's3:AbortMultipartUpload', 's3:ListMultipartUploadParts'],
+        Resource: [`arn:aws:s3:::${bucket}/*`],
+      },
+      {
+        Effect: 'Allow',
+        Principal: { AWS: [`arn:aws:iam:::user/${OWNER_ID}`] },
+        Action: ['s3:*'],
+        Resource: [`arn:aws:s3:::${bucket}`, `arn:aws:s3:::${bucket}/*`],
+      },
+    ],
+  })
+
+async function inPath(program: string): Promise<boolean> {
+  for (const directory of (process.env.PATH ?? '').split(delimiter)) {
+    const found = await access(join(directory, program), constants.X_OK).then(
+      () => true,
+      () => false,
+    )
+    if (found) return true
+  }
+  return false
+}

@@ -1,0 +1,40 @@
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+
+/** A port of the loopback interface was asked for that another program listens on. */
+export class PortInUseError extends Error {
+  override readonly name = 'PortInUseError'
+}
+
+/** Throws PortInUseError unless `port` is free on both loopback addresses; `option` is the flag that chooses another. */
+export async function requireFreePort(port: number, option: string): Promise<void> {
+  for (const host of ['127.0.0.1', '::1'])
+    if (!(await isFree(port, host)))
+      throw new PortInUseError(
+        `Port ${port} is in use: end the program that listens there, or choose another port with ${option} N.`,
+      )
+}
+
+/** A port that nothing listens on at this moment. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  await once(server, 'close')
+  if (address === null || typeof address === 'string') throw new Error('No TCP port was given.')
+  return address.port
+}
+
+/** Whether a server could listen there. An address that the machine lacks (no IPv6) counts as free. */
+async function isFree(port: number, host: string): Promise<boolean> {
+  const server = createServer().listen(port, host)
+  try {
+    await once(server, 'listening')
+  } catch (error) {
+    return !(error instanceof Error && 'code' in error && error.code === 'EADDRINUSE')
+  }
+  server.close()
+  await once(server, 'close')
+  return true
+}

@@ -1,0 +1,27 @@
+import { setTimeout as delay } from 'node:timers/promises'
+
+const PAUSE_MILLISECONDS = 100
+
+/** Asks `condition` until it is true. Throws with `what` in the message when that takes longer than `seconds`. */
+export async function waitUntil(
+  what: string,
+  condition: () => Promise<boolean>,
+  seconds: number,
+): Promise<void> {
+  const deadline = Date.now() + seconds * 1000
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error(`${what}: not within ${seconds} seconds.`)
+    await delay(PAUSE_MILLISECONDS)
+  }
+}
+
+/** Whether `url` answers at all, or with `status` where given. */
+export async function answers(url: string, status?: number): Promise<boolean> {
+  try {
+    const response = await fetch(url, { signal: AbortSignal.timeout(5000) })
+    await response.body?.cancel()
+    return status === undefined || response.status === status
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,116 @@
+import { once } from 'node:events'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Browser, chromium } from 'playwright-core'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import * as z from 'zod/mini'
+import { startCeph } from '../../dev/ceph.ts'
+import { freePort } from '../../dev/ports.ts'
+import { startS3rver } from '../../dev/s3rver.ts'
+import { startBuiltWorker } from './built-worker.ts'
+import { smallPng } from './small-png.ts'
+import { CHROMIUM, CHROMIUM_PATH, describeWith, RADOSGW } from './system-package.ts'
+
+const WIDTH = 3
+const HEIGHT = 2
+
+/** What the page found out: `etag` as the bucket's answer showed it to the page, the size as the <img> has it. */
+const outcomeSchema = z.object({
+  record: z.object({ name: z.string(), mimetype: z.string(), etag: z.string() }),
+  etag: z.string(),
+  width: z.int(),
+  height: z.int(),
+})
+
+/** The flow of the README in a page of another origin than the Worker and the bucket. */
+const page = (worker: string): string => `<!doctype html>
+<meta charset="utf-8">
+<input type="file"><img alt=""><output></output>
+<script type="module">
+  const presigner = ${JSON.stringify(worker)}
+  const post = async (path, body) => {
+    const headers = { 'Content-Type': 'application/json' }
+    const response = await fetch(presigner + path, { method: 'POST', headers, body: JSON.stringify(body) })
+    if (!response.ok) throw new Error(path + ' answered ' + (await response.text()))
+    return response.json()
+  }
+
+  const upload = async (file) => {
+    const { uploadUrl, key } = await post('/files/upload-url', { fileName: file.name, mimetype: file.type })
+    const put = await fetch(uploadUrl, { method: 'PUT', headers: { 'Content-Type': file.type }, body: file })
+    if (!put.ok) throw new Error('The bucket answered ' + put.status)
+    const record = await post('/files', { key, name: file.name })
+    const response = await fetch(presigner + '/files/' + encodeURIComponent(key) + '/url')
+    const { url } = await response.json()
+
+    const image = document.querySelector('img')
+    image.src = url
+    await image.decode()
+    return { record, etag: put.headers.get('ETag'), width: image.naturalWidth, height: image.naturalHeight }
+  }
+
+  document.querySelector('input').addEventListener('change', async ({ target }) => {
+    const outcome = await upload(target.files[0]).catch((error) => ({ error: String(error) }))
+    document.querySelector('output').textContent = JSON.stringify(outcome)
+  })
+</script>
+`
+
+function browserRules(start: typeof startS3rver): void {
+  const stack = new AsyncDisposableStack()
+  let directory = ''
+  let pageUrl = ''
+  let browser: Browser
+
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
+    stack.defer(() => rm(directory, { recursive: true }))
+    const sitePort = await freePort()
+    pageUrl = `http://localhost:${sitePort}`
+    const s3 = await start({ port: 0, directory: join(directory, 's3'), corsOrigins: [pageUrl] })
+    stack.defer(() => s3.close())
+    const { endpoint, region, bucket } = s3
+    const worker = await startBuiltWorker({
+      buckets: { files: { endpoint, region, bucket, addressing: 'path', credentials: 'S3' } },
+      accessKeys: { S3: s3 },
+      variables: { OPEN_ACCESS: 'localhost', CORS_ORIGINS: JSON.stringify([pageUrl]) },
+    })
+    stack.defer(() => worker.close())
+    const html = page(worker.origin)
+    const site = createServer((_, response) => {
+      response.setHeader('Content-Type', 'text/html').end(html)
+    }).listen(sitePort, 'localhost')
+    stack.defer(() => site[Symbol.asyncDispose]())
+    await once(site, 'listening')
+    browser = await chromium.launch({
+      executablePath: CHROMIUM_PATH,
+      timeout: 30_000,
+      args: [
+        ...['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run'],
+        ...['--disable-background-networking', '--disable-component-update', '--disable-sync'],
+      ],
+    })
+    stack.defer(() => browser.close())
+  })
+
+  afterAll(() => stack.disposeAsync())
+
+  it('uploads an image from a page with nothing but fetch, and shows it', async () => {
+    const file = join(directory, 'Grüne Wiese.png')
+    await writeFile(file, smallPng(WIDTH, HEIGHT))
+    const tab = await browser.newPage()
+    await tab.goto(pageUrl, { timeout: 20_000 })
+    await tab.setInputFiles('input', file)
+    const output = await tab.locator('output:not(:empty)').textContent({ timeout: 20_000 })
+    const outcome = outcomeSchema.parse(JSON.parse(output ?? ''))
+    expect(outcome).toMatchObject({ width: WIDTH, height: HEIGHT })
+    expect(outcome.etag).toMatch(/^"[0-9a-f]{32}"$/)
+    const { etag } = outcome
+    expect(outcome.record).toEqual({ name: 'Grüne Wiese.png', mimetype: 'image/png', etag })
+  })
+}
+
+describeWith([CHROMIUM], 'a page in Chromium with s3rver', () => browserRules(startS3rver))
+describeWith([CHROMIUM, RADOSGW], 'a page in Chromium with Ceph RGW', () => browserRules(startCeph))

@@ -1,0 +1,57 @@
+import { join } from 'node:path'
+import { createTestHarness } from 'wrangler'
+import type { AccessKey } from '../../dev/s3-server.ts'
+
+const ROOT = join(import.meta.dirname, '../..')
+
+/** The bundled Worker, running in workerd behind a real port. */
+export interface BuiltWorker {
+  /** `http://localhost:PORT` */
+  readonly origin: string
+  close(): Promise<void>
+}
+
+/** A table of `BUCKETS`. */
+export interface BucketTable {
+  readonly endpoint: string
+  readonly region: string
+  readonly bucket: string
+  readonly addressing: 'path' | 'virtual'
+  readonly credentials: string
+  readonly uploadCredentials?: string
+}
+
+export interface BuiltWorkerOptions {
+  readonly buckets: Readonly<Record<string, BucketTable>>
+  /** Access keys by the name that a bucket's `credentials` uses. */
+  readonly accessKeys: Readonly<Record<string, AccessKey>>
+  /** Other variables, such as API_KEYS. A developer's own .dev.vars counts for none of these. */
+  readonly variables: Readonly<Partial<Record<'API_KEYS' | 'CORS_ORIGINS' | 'OPEN_ACCESS', string>>>
+}
+
+/** Builds the Worker as a deployment does and starts it with an empty index. */
+export async function startBuiltWorker(options: BuiltWorkerOptions): Promise<BuiltWorker> {
+  const accessKeys = Object.entries(options.accessKeys).flatMap(([name, accessKey]) => [
+    [`${name}_ACCESS_KEY_ID`, accessKey.accessKeyId],
+    [`${name}_SECRET_ACCESS_KEY`, accessKey.secretAccessKey],
+  ])
+  const harness = createTestHarness({
+    root: ROOT,
+    workers: [
+      {
+        configPath: 'wrangler.toml',
+        secrets: {
+          BUCKETS: JSON.stringify(options.buckets),
+          SIGNING_SECRETS: `test:${'0123456789abcdef'.repeat(2)}`,
+          API_KEYS: '',
+          CORS_ORIGINS: '',
+          OPEN_ACCESS: '',
+          ...Object.fromEntries(accessKeys),
+          ...options.variables,
+        },
+      },
+    ],
+  })
+  const { url } = await harness.listen()
+  return { origin: `http://localhost:${url.port}`, close: () => harness.close() }
+}

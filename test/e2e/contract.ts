@@ -1,0 +1,30 @@
+import { afterAll, beforeAll, describe } from 'vitest'
+import type { S3Server, S3ServerOptions } from '../../dev/s3-server.ts'
+import { bucketRules } from './contract/buckets.ts'
+import { type Capabilities, type Context, startContext } from './contract/context.ts'
+import { flowRules } from './contract/flow.ts'
+import { keyRules } from './contract/keys.ts'
+import { tamperingRules } from './contract/tampering.ts'
+import { uploadRules } from './contract/uploads.ts'
+
+/** Declares what must hold between the built Worker and any S3 server, here the one that `start` starts. */
+export function declareContract(
+  start: (options: S3ServerOptions) => Promise<S3Server>,
+  capabilities: Capabilities,
+): void {
+  let started: Context | undefined
+  const context = (): Context => {
+    if (started === undefined) throw new Error('The server is not running.')
+    return started
+  }
+  beforeAll(async () => {
+    started = await startContext(start)
+  })
+  afterAll(() => started?.close())
+
+  describe('the flow of a file', () => flowRules(context, capabilities))
+  describe('conditions of an upload', () => uploadRules(context))
+  describe('keys with every kind of character', () => keyRules(context, capabilities))
+  describe('buckets and credentials', () => bucketRules(context, capabilities))
+  describe('tampering with a URL', () => tamperingRules(context, capabilities))
+}

@@ -1,0 +1,116 @@
+import { request as httpRequest } from 'node:http'
+import { text } from 'node:stream/consumers'
+import { GetObjectCommand } from '@aws-sdk/client-s3'
+import { expect, it } from 'vitest'
+import { type Capabilities, type Context, sdkClient } from './context.ts'
+import { uploadText } from './upload-text.ts'
+
+/** Several buckets, two ways to address them, and a second access key for uploads. */
+export function bucketRules(
+  context: () => Context,
+  { limitsWriter, virtualHosts }: Capabilities,
+): void {
+  it('keeps the buckets apart', async () => {
+    const { api, head } = context()
+    const { key, bucket } = await uploadText(context(), { bucket: 'archive', text: 'cold' })
+    expect(bucket).toBe('archive')
+    const record = await api.confirm({ key, name: 'cold.txt', bucket: 'archive' })
+    expect(record.bucket).toBe('archive')
+    expect(await head(key, 'cold-store')).not.toBeNull()
+    expect(await head(key)).toBeNull()
+    expect(await api.list({ prefix: key })).toEqual([])
+    expect(await api.list({ prefix: key, bucket: 'archive' })).toEqual([record])
+    expect(await (await fetch((await api.url(key, { bucket: 'archive' })).url)).text()).toBe('cold')
+  })
+
+  it('uploads under the access key for uploads, and reads under the other', async () => {
+    const { api, server } = context()
+    const { key, uploadUrl } = await uploadText(context(), { bucket: 'inbox', text: 'in' })
+    expect(accessKeyIn(uploadUrl)).toBe(server.writer.accessKeyId)
+    expect((await api.confirm({ key, name: 'in.txt', bucket: 'inbox' })).size).toBe(2)
+    const { url } = await api.url(key, { bucket: 'inbox' })
+    expect(accessKeyIn(url)).toBe(server.accessKeyId)
+    expect(await (await fetch(url)).text()).toBe('in')
+  })
+
+  it(
+    limitsWriter
+      ? 'reads nothing with the access key for uploads, not by x-amz-copy-source either'
+      : 'can only hope that the access key for uploads reads nothing: this server has one for all',
+    async () => {
+      const { api, server, head } = context()
+      const { key } = await uploadText(context(), { text: 'secret' })
+      const writer = sdkClient(server, server.writer)
+      const get = writer.send(new GetObjectCommand({ Bucket: server.bucket, Key: key }))
+      if (!limitsWriter) {
+        await (await get).Body?.transformToString()
+        return
+      }
+      await expect(get).rejects.toMatchObject({ $metadata: { httpStatusCode: 403 } })
+      const bait = await api.uploadUrl({
+        fileName: 'a.txt',
+        mimetype: 'text/plain',
+        bucket: 'inbox',
+      })
+      const headers = { ...bait.headers, 'x-amz-copy-source': `/${server.bucket}/${key}` }
+      expect((await fetch(bait.uploadUrl, { method: 'PUT', headers })).status).toBe(403)
+      expect(await head(bait.key)).toBeNull()
+    },
+  )
+
+  it("signs for the bucket's own host", async () => {
+    const { api, server } = context()
+    const request = { fileName: 'v w.txt', mimetype: 'text/plain', bucket: 'virtual' }
+    const { uploadUrl, key } = await api.uploadUrl(request)
+    const { hostname, pathname } = new URL(uploadUrl)
+    expect([hostname, pathname]).toEqual([`${server.bucket}.s3.localhost`, `/${key}`])
+  })
+
+  it(
+    virtualHosts
+      ? "uploads to and reads from the bucket's own host"
+      : "knows that this server doesn't answer for the bucket's own host",
+    async () => {
+      const { api, head } = context()
+      const bucket = 'virtual'
+      const upload = await api.uploadUrl({ fileName: 'v w.txt', mimetype: 'text/plain', bucket })
+      const put = await sendToLoopback('PUT', upload.uploadUrl, upload.headers, 'v')
+      expect(put[0]).toBe(virtualHosts ? 200 : 404)
+      if (!virtualHosts) return
+      expect((await head(upload.key))?.ContentLength).toBe(1)
+      const { url } = await api.url(upload.key, { bucket, download: 'v w.txt' })
+      expect(await sendToLoopback('GET', url)).toEqual([200, 'v'])
+      expect((await sendToLoopback('GET', url.replace('v-w', 'v-x')))[0]).toBe(403)
+    },
+  )
+}
+
+const accessKeyIn = (url: string): string | undefined =>
+  new URL(url).searchParams.get('X-Amz-Credential')?.split('/')[0]
+
+/** Sends a request for any host to this machine, as name servers would have it. Resolves with status and body. */
+const sendToLoopback = (
+  method: string,
+  url: string,
+  headers: Readonly<Record<string, string>> = {},
+  body = '',
+): Promise<readonly [number | undefined, string]> =>
+  new Promise((resolve, reject) => {
+    const { host, port, pathname, search } = new URL(url)
+    const request = httpRequest(
+      {
+        host: '127.0.0.1',
+        port,
+        method,
+        path: pathname + search,
+        headers: { ...headers, Host: host, 'Content-Length': String(Buffer.byteLength(body)) },
+        timeout: 10_000,
+      },
+      (response) => {
+        text(response).then((content) => resolve([response.statusCode, content]), reject)
+      },
+    )
+    request.once('error', reject)
+    request.once('timeout', () => request.destroy(new Error('No answer in ten seconds.')))
+    request.end(body)
+  })

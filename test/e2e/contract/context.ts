@@ -1,0 +1,106 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import {
+  HeadObjectCommand,
+  type HeadObjectCommandOutput,
+  NotFound,
+  S3Client,
+} from '@aws-sdk/client-s3'
+import type { AccessKey, S3Server, S3ServerOptions } from '../../../dev/s3-server.ts'
+import { type ApiClient, createApiClient } from '../api-client.ts'
+import { type BucketTable, startBuiltWorker } from '../built-worker.ts'
+
+/** Name of the second bucket, which the Worker knows as "archive". */
+const ARCHIVE = 'cold-store'
+
+/** What a server does that others leave out. The rules say so in their names; none is skipped. */
+export interface Capabilities {
+  /** Private buckets: a request without a signature is refused. */
+  readonly refusesUnsigned: boolean
+  /** The second access key may write and no more. */
+  readonly limitsWriter: boolean
+  /** A bucket answers under its own host, too. */
+  readonly virtualHosts: boolean
+  /** `'` and `*` in a query value are signed as SigV4 says, percent-encoded. */
+  readonly encodesQuotes: boolean
+  /** `a//b` and `a/b` are two objects. */
+  readonly keepsEmptySegments: boolean
+}
+
+/** A server, the built Worker in front of it, and the AWS SDK as an independent client of the same server. */
+export interface Context {
+  readonly server: S3Server
+  readonly api: ApiClient
+  readonly s3: S3Client
+  /** What the bucket itself says of an object; null where there is none. */
+  head(key: string, bucket?: string): Promise<HeadObjectCommandOutput | null>
+  close(): Promise<void>
+}
+
+/** Starts `start`'s server on an empty folder and a Worker for it with the buckets files, archive, inbox and virtual. */
+export async function startContext(
+  start: (options: S3ServerOptions) => Promise<S3Server>,
+): Promise<Context> {
+  await using stack = new AsyncDisposableStack()
+  const directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
+  stack.defer(() => rm(directory, { recursive: true }))
+  const corsOrigins = ['http://localhost:8787'] as const
+  const server = await start({ port: 0, directory, corsOrigins, otherBuckets: [ARCHIVE] })
+  stack.defer(() => server.close())
+  const s3 = sdkClient(server, server)
+  stack.defer(() => s3.destroy())
+
+  const { endpoint, region, bucket } = server
+  const files: BucketTable = { endpoint, region, bucket, addressing: 'path', credentials: 'S3' }
+  const apiKey = `ep_test_${randomBytes(32).toString('base64url')}`
+  const worker = await startBuiltWorker({
+    buckets: {
+      files,
+      archive: { ...files, bucket: ARCHIVE },
+      inbox: { ...files, uploadCredentials: 'S3_WRITE' },
+      virtual: { ...files, endpoint: server.virtualEndpoint, addressing: 'virtual' },
+    },
+    accessKeys: { S3: server, S3_WRITE: server.writer },
+    variables: { API_KEYS: JSON.stringify([apiKeyEntry(apiKey)]) },
+  })
+  stack.defer(() => worker.close())
+
+  const all = stack.move()
+  return {
+    server,
+    api: createApiClient(worker.origin, apiKey),
+    s3,
+    async head(key, name = bucket) {
+      try {
+        return await s3.send(new HeadObjectCommand({ Bucket: name, Key: key }))
+      } catch (error) {
+        if (error instanceof NotFound) return null
+        throw error
+      }
+    },
+    close: () => all.disposeAsync(),
+  }
+}
+
+/** The AWS SDK's client for `server`. */
+export const sdkClient = (
+  { endpoint, region }: S3Server,
+  { accessKeyId, secretAccessKey }: AccessKey,
+): S3Client =>
+  new S3Client({
+    endpoint,
+    region,
+    credentials: { accessKeyId, secretAccessKey },
+    forcePathStyle: true,
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+  })
+
+const apiKeyEntry = (apiKey: string) => ({
+  id: 'test',
+  sha256: createHash('sha256').update(apiKey).digest('hex'),
+  scopes: ['files:upload', 'files:read', 'files:list', 'files:delete'],
+  prefix: '',
+})

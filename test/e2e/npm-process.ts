@@ -1,0 +1,93 @@
+import { execFile, spawn } from 'node:child_process'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { waitUntil } from '../../dev/wait-until.ts'
+
+const ROOT = join(import.meta.dirname, '../..')
+const SECONDS = 40
+
+const run = promisify(execFile)
+
+/** An `npm` command as a terminal runs it: a process group of its own, which gets the signals of Ctrl-C. */
+export interface NpmProcess extends AsyncDisposable {
+  /** Standard output and standard error so far. */
+  output(): string
+  /** Waits for a match in the output. Throws where the command ends before, or after 40 seconds. */
+  printed(pattern: RegExp): Promise<void>
+  signal(name: 'SIGINT' | 'SIGTERM'): void
+  /** Waits for the end. Throws after 40 seconds. */
+  exitCode(): Promise<number | null>
+  /** Processes that the command started and that lead a group of their own. */
+  children(): Promise<readonly number[]>
+  /** Processes that live on in the command's group. */
+  groupMembers(): Promise<readonly number[]>
+}
+
+/** Starts npm with `args` in the project's folder. Leaving an `await using` scope ends whatever still runs. */
+export function startNpm(...args: readonly string[]): NpmProcess {
+  const child = spawn('npm', args, { cwd: ROOT, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
+  const { pid } = child
+  if (pid === undefined) throw new Error('npm did not start.')
+  let output = ''
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (chunk: string) => {
+      output += chunk
+    })
+  const running = () => child.exitCode === null && child.signalCode === null
+  const ended = (seconds: number) => waitUntil('npm ends', async () => !running(), seconds)
+
+  return {
+    output: () => output,
+    printed: (pattern) =>
+      waitUntil(
+        `npm prints ${pattern}`,
+        async () => {
+          if (pattern.test(output)) return true
+          if (running()) return false
+          throw new Error(`npm ended with code ${child.exitCode}: ${output}`)
+        },
+        SECONDS,
+      ),
+    signal: (name) => process.kill(-pid, name),
+    async exitCode() {
+      await ended(SECONDS)
+      return child.exitCode
+    },
+    async children() {
+      const all = await processes()
+      return all
+        .filter(({ parent, group, id }) => {
+          const byUs = all.some((other) => other.id === parent && other.group === pid)
+          return byUs && group === id
+        })
+        .map(({ id }) => id)
+    },
+    async groupMembers() {
+      return (await processes()).filter(({ group }) => group === pid).map(({ id }) => id)
+    },
+    async [Symbol.asyncDispose]() {
+      if (!running()) return
+      process.kill(-pid, 'SIGTERM')
+      await ended(20).catch(() => process.kill(-pid, 'SIGKILL'))
+    },
+  }
+}
+
+interface Process {
+  readonly id: number
+  readonly parent: number
+  readonly group: number
+}
+
+/** All processes of this machine, but for zombies. */
+async function processes(): Promise<readonly Process[]> {
+  const { stdout } = await run('ps', ['-A', '-o', 'pid=,ppid=,pgid=,stat='], { timeout: 10_000 })
+  return stdout
+    .trim()
+    .split('\n')
+    .flatMap((line) => {
+      const [id = '', parent = '', group = '', state = ''] = line.trim().split(/\s+/)
+      if (state.startsWith('Z')) return []
+      return [{ id: Number(id), parent: Number(parent), group: Number(group) }]
+    })
+}

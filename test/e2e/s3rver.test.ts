@@ -1,0 +1,12 @@
+import { describe } from 'vitest'
+import { startS3rver } from '../../dev/s3rver.ts'
+import { declareContract } from './contract.ts'
+
+describe('the built Worker with s3rver', () =>
+  declareContract(startS3rver, {
+    refusesUnsigned: false,
+    limitsWriter: false,
+    virtualHosts: false,
+    encodesQuotes: false,
+    keepsEmptySegments: false,
+  }))

@@ -1,0 +1,55 @@
+import { existsSync } from 'node:fs'
+import { describe, it } from 'vitest'
+import { cephInstalled } from '../../dev/ceph.ts'
+
+/** A system package that some tests need and npm can't bring. */
+export interface SystemPackage {
+  readonly name: string
+  readonly installed: boolean
+  /** The command that installs it. */
+  readonly install: string
+}
+
+/** Debian's Chromium. */
+export const CHROMIUM_PATH = '/usr/bin/chromium'
+
+/** A real browser. */
+export const CHROMIUM: SystemPackage = {
+  name: 'chromium',
+  installed: existsSync(CHROMIUM_PATH),
+  install: 'apt-get install chromium',
+}
+
+/** A strict S3 server. */
+export const RADOSGW: SystemPackage = {
+  name: 'radosgw',
+  installed: await cephInstalled(),
+  install: 'apt-get install radosgw',
+}
+
+/**
+ * Declares tests that need `packages`. Where one is missing they are skipped, and a loud line says so; under `CI=true`
+ * that is a failure instead.
+ */
+export function describeWith(
+  packages: readonly SystemPackage[],
+  title: string,
+  declare: () => void,
+): void {
+  const missing = packages.filter(({ installed }) => !installed)
+  if (missing.length === 0) {
+    describe(title, declare)
+    return
+  }
+  const remedy = missing.map(({ name, install }) => `${name} is missing: ${install}`).join('; ')
+  if (process.env.CI === 'true') {
+    describe(title, () => {
+      it('has its system packages', () => {
+        throw new Error(`Under CI=true nothing may be left out, but ${remedy}`)
+      })
+    })
+    return
+  }
+  console.warn(`\n!!!!!!!! LEFT OUT: ${title}. ${remedy}\n`)
+  describe.skip(title, declare)
+}
