@@ -1,3 +1,14 @@
+declare module '@20minutes/s3rver/lib/signature/v4.js' {
+  interface CanonicalRequest {
+    readonly querystring: string
+  }
+
+  const v4: {
+    getStringToSign(request: CanonicalRequest, signature: unknown): string
+  }
+  export default v4
+}
+
 declare module '@20minutes/s3rver' {
   import type { Server } from 'node:http'
 

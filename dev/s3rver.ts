@@ -1,8 +1,20 @@
 import { mkdir } from 'node:fs/promises'
 import S3rver from '@20minutes/s3rver'
+import v4 from '@20minutes/s3rver/lib/signature/v4.js'
 import type { S3Server, S3ServerOptions } from './s3-server.ts'
 
 const BUCKET = 'files'
+
+// s3rver leaves ! ' ( ) * of a query as they are, where SigV4 says UriEncode; without this it would refuse the URL of a
+// download whose name is not ASCII.
+const { getStringToSign } = v4
+v4.getStringToSign = (request, signature) => {
+  const querystring = request.querystring.replace(
+    /[!'()*]/g,
+    (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,
+  )
+  return getStringToSign({ ...request, querystring }, signature)
+}
 
 /**
  * Starts the embedded S3 server in this process. It checks signatures, yet lets requests without any pass,

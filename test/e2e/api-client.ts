@@ -46,6 +46,8 @@ export interface Refusal {
   readonly code: string
 }
 
+const linkSchema = z.object({ link: z.url(), expiresAt: z.iso.datetime() })
+
 type Query = Readonly<Record<string, string>>
 
 /** The Worker's API, spoken with nothing but fetch. Each method throws for an answer that isn't the documented success. */
@@ -55,7 +57,9 @@ export interface ApiClient {
   url(key: string, query?: Query): Promise<Download>
   record(key: string, query?: Query): Promise<FileRecord>
   list(query?: Query): Promise<readonly FileRecord[]>
-  remove(key: string): Promise<void>
+  remove(key: string, query?: Query): Promise<void>
+  /** Answer of `POST /files/:key/link`: the link alone. */
+  link(key: string, request?: Readonly<Record<string, unknown>>, query?: Query): Promise<string>
   /** What the Worker says to a request that it must refuse. */
   refusal(method: string, path: string, body?: unknown): Promise<Refusal>
 }
@@ -82,8 +86,12 @@ export function createApiClient(origin: string, apiKey: string): ApiClient {
       recordSchema.parse(await json(send('GET', filePath(key) + search(query)), 200)),
     list: async (query) =>
       listSchema.parse(await json(send('GET', `/files${search(query)}`), 200)).files,
-    async remove(key) {
-      const { status } = await send('DELETE', filePath(key))
+    link: async (key, request = {}, query) => {
+      const path = `${filePath(key)}/link${search(query)}`
+      return linkSchema.parse(await json(send('POST', path, request), 200)).link
+    },
+    async remove(key, query) {
+      const { status } = await send('DELETE', filePath(key) + search(query))
       if (status !== 204) throw new Error(`DELETE answered ${status}`)
     },
     async refusal(method, path, body) {

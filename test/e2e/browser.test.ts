@@ -3,15 +3,16 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Browser, chromium } from 'playwright-core'
+import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import * as z from 'zod/mini'
 import { startCeph } from '../../dev/ceph.ts'
 import { freePort } from '../../dev/ports.ts'
 import { startS3rver } from '../../dev/s3rver.ts'
 import { startBuiltWorker } from './built-worker.ts'
+import { startChromium } from './chromium.ts'
 import { smallPng } from './small-png.ts'
-import { CHROMIUM, CHROMIUM_PATH, describeWith, RADOSGW } from './system-package.ts'
+import { CHROMIUM, describeWith, RADOSGW } from './system-package.ts'
 
 const WIDTH = 3
 const HEIGHT = 2
@@ -84,14 +85,7 @@ function browserRules(start: typeof startS3rver): void {
     }).listen(sitePort, 'localhost')
     stack.defer(() => site[Symbol.asyncDispose]())
     await once(site, 'listening')
-    browser = await chromium.launch({
-      executablePath: CHROMIUM_PATH,
-      timeout: 30_000,
-      args: [
-        ...['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run'],
-        ...['--disable-background-networking', '--disable-component-update', '--disable-sync'],
-      ],
-    })
+    browser = await startChromium()
     stack.defer(() => browser.close())
   })
 

@@ -26,7 +26,9 @@ export interface BuiltWorkerOptions {
   /** Access keys by the name that a bucket's `credentials` uses. */
   readonly accessKeys: Readonly<Record<string, AccessKey>>
   /** Other variables, such as API_KEYS. A developer's own .dev.vars counts for none of these. */
-  readonly variables: Readonly<Partial<Record<'API_KEYS' | 'CORS_ORIGINS' | 'OPEN_ACCESS', string>>>
+  readonly variables: Readonly<
+    Partial<Record<'API_KEYS' | 'CORS_ORIGINS' | 'LINK_ORIGIN' | 'OPEN_ACCESS', string>>
+  >
 }
 
 /** Builds the Worker as a deployment does and starts it with an empty index. */

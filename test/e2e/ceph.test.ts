@@ -7,7 +7,6 @@ describeWith([RADOSGW], 'the built Worker with Ceph RGW', () =>
     refusesUnsigned: true,
     limitsWriter: true,
     virtualHosts: true,
-    encodesQuotes: true,
     keepsEmptySegments: true,
   }),
 )

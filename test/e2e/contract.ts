@@ -4,6 +4,7 @@ import { bucketRules } from './contract/buckets.ts'
 import { type Capabilities, type Context, startContext } from './contract/context.ts'
 import { flowRules } from './contract/flow.ts'
 import { keyRules } from './contract/keys.ts'
+import { linkRules } from './contract/links.ts'
 import { tamperingRules } from './contract/tampering.ts'
 import { uploadRules } from './contract/uploads.ts'
 
@@ -22,7 +23,8 @@ export function declareContract(
   })
   afterAll(() => started?.close())
 
-  describe('the flow of a file', () => flowRules(context, capabilities))
+  describe('the flow of a file', () => flowRules(context))
+  describe('links', () => linkRules(context))
   describe('conditions of an upload', () => uploadRules(context))
   describe('keys with every kind of character', () => keyRules(context, capabilities))
   describe('buckets and credentials', () => bucketRules(context, capabilities))

@@ -7,6 +7,5 @@ describe('the built Worker with s3rver', () =>
     refusesUnsigned: false,
     limitsWriter: false,
     virtualHosts: false,
-    encodesQuotes: false,
     keepsEmptySegments: false,
   }))

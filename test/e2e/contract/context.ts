@@ -1,5 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
+import type { Server } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
@@ -8,7 +10,9 @@ import {
   NotFound,
   S3Client,
 } from '@aws-sdk/client-s3'
+import { freePort } from '../../../dev/ports.ts'
 import type { AccessKey, S3Server, S3ServerOptions } from '../../../dev/s3-server.ts'
+import { countingProxy } from '../../setup/counting-proxy.ts'
 import { type ApiClient, createApiClient } from '../api-client.ts'
 import { type BucketTable, startBuiltWorker } from '../built-worker.ts'
 
@@ -23,8 +27,6 @@ export interface Capabilities {
   readonly limitsWriter: boolean
   /** A bucket answers under its own host, too. */
   readonly virtualHosts: boolean
-  /** `'` and `*` in a query value are signed as SigV4 says, percent-encoded. */
-  readonly encodesQuotes: boolean
   /** `a//b` and `a/b` are two objects. */
   readonly keepsEmptySegments: boolean
 }
@@ -34,12 +36,14 @@ export interface Context {
   readonly server: S3Server
   readonly api: ApiClient
   readonly s3: S3Client
+  /** How many requests for an object the server has had through the Worker's bucket "counted". */
+  requestsFor(key: string): Promise<number>
   /** What the bucket itself says of an object; null where there is none. */
   head(key: string, bucket?: string): Promise<HeadObjectCommandOutput | null>
   close(): Promise<void>
 }
 
-/** Starts `start`'s server on an empty folder and a Worker for it with the buckets files, archive, inbox and virtual. */
+/** Starts `start`'s server on an empty folder and a Worker for it with the buckets files, archive, inbox, counted and virtual. */
 export async function startContext(
   start: (options: S3ServerOptions) => Promise<S3Server>,
 ): Promise<Context> {
@@ -53,6 +57,8 @@ export async function startContext(
   stack.defer(() => s3.destroy())
 
   const { endpoint, region, bucket } = server
+  const { counter, countedEndpoint } = await startCounter(endpoint)
+  stack.defer(() => counter[Symbol.asyncDispose]())
   const files: BucketTable = { endpoint, region, bucket, addressing: 'path', credentials: 'S3' }
   const apiKey = `ep_test_${randomBytes(32).toString('base64url')}`
   const worker = await startBuiltWorker({
@@ -60,6 +66,7 @@ export async function startContext(
       files,
       archive: { ...files, bucket: ARCHIVE },
       inbox: { ...files, uploadCredentials: 'S3_WRITE' },
+      counted: { ...files, endpoint: countedEndpoint },
       virtual: { ...files, endpoint: server.virtualEndpoint, addressing: 'virtual' },
     },
     accessKeys: { S3: server, S3_WRITE: server.writer },
@@ -72,6 +79,11 @@ export async function startContext(
     server,
     api: createApiClient(worker.origin, apiKey),
     s3,
+    async requestsFor(key) {
+      const path = `/${bucket}/${key.split('/').map(encodeURIComponent).join('/')}`
+      const query = new URLSearchParams({ path })
+      return Number(await (await fetch(`${countedEndpoint}/.count?${query}`)).text())
+    },
     async head(key, name = bucket) {
       try {
         return await s3.send(new HeadObjectCommand({ Bucket: name, Key: key }))
@@ -82,6 +94,16 @@ export async function startContext(
     },
     close: () => all.disposeAsync(),
   }
+}
+
+/** A proxy in front of the server that counts what passes. */
+async function startCounter(
+  endpoint: string,
+): Promise<{ counter: Server; countedEndpoint: string }> {
+  const port = await freePort()
+  const counter = countingProxy(Number(new URL(endpoint).port)).listen(port, '127.0.0.1')
+  await once(counter, 'listening')
+  return { counter, countedEndpoint: `http://127.0.0.1:${port}` }
 }
 
 /** The AWS SDK's client for `server`. */
@@ -101,6 +123,6 @@ export const sdkClient = (
 const apiKeyEntry = (apiKey: string) => ({
   id: 'test',
   sha256: createHash('sha256').update(apiKey).digest('hex'),
-  scopes: ['files:upload', 'files:read', 'files:list', 'files:delete'],
+  scopes: ['files:upload', 'files:read', 'files:list', 'files:delete', 'links:create'],
   prefix: '',
 })

@@ -1,0 +1,82 @@
+import { expect, it } from 'vitest'
+import type { Context } from './context.ts'
+import { uploadText } from './upload-text.ts'
+
+const counted = { bucket: 'counted' }
+
+/** What a link shows, what it costs the bucket, and what ends it. */
+export function linkRules(context: () => Context): void {
+  it('costs the bucket one request for a thousand, through links of all ages', async () => {
+    const { api, requestsFor } = context()
+    const { key } = await uploadText(context(), { fileName: 'a.txt', text: 'pixels' })
+    const links = new Set<string>()
+    for (let life = 60; life < 80; life++) {
+      const link = await api.link(key, { expiresIn: life }, counted)
+      links.add(link)
+      for (let i = 0; i < 50; i++) {
+        const response = await fetch(link)
+        expect(response.status).toBe(200)
+        expect(await response.text()).toBe('pixels')
+      }
+    }
+    expect(links.size).toBeGreaterThan(10) // some lives end on the same second
+    expect(await requestsFor(key)).toBe(1)
+  })
+
+  it('tells all of an object, and cuts parts of it from its copy', async () => {
+    const { api, head, requestsFor } = context()
+    const { key } = await uploadText(context(), { fileName: 'a.txt', text: '0123456789' })
+    const link = await api.link(key, {}, counted)
+    const whole = await fetch(link)
+    expect(await whole.text()).toBe('0123456789')
+    expect(whole.headers.get('ETag')).toBe((await head(key))?.ETag)
+    const part = await fetch(link, { headers: { Range: 'bytes=2-4' } })
+    expect(part.status).toBe(206)
+    expect(part.headers.get('Content-Range')).toBe('bytes 2-4/10')
+    expect(await part.text()).toBe('234')
+    const etag = whole.headers.get('ETag') ?? ''
+    expect((await fetch(link, { headers: { 'If-None-Match': etag } })).status).toBe(304)
+    const headed = await fetch(link, { method: 'HEAD' })
+    expect(headed.headers.get('Content-Length')).toBe('10')
+    expect(await requestsFor(key)).toBe(1)
+  })
+
+  it('dies with the file', async () => {
+    const { api } = context()
+    const { key } = await uploadText(context(), { fileName: 'a.txt', text: 'pixels' })
+    const link = await api.link(key, {}, counted)
+    expect(await (await fetch(link)).text()).toBe('pixels')
+    await api.remove(key, counted)
+    expect((await fetch(link)).status).toBe(404)
+  })
+
+  it('leads to the bucket itself where a redirect was asked for', async () => {
+    const { api } = context()
+    const { key } = await uploadText(context(), { fileName: 'a.txt', text: 'pixels' })
+    const link = await api.link(key, { delivery: 'redirect', download: 'Grüße.txt' })
+    const response = await fetch(link)
+    expect(response.redirected).toBe(true)
+    expect(await response.text()).toBe('pixels')
+    expect(response.headers.get('Content-Disposition')).toContain("UTF-8''Gr%C3%BC%C3%9Fe.txt")
+  })
+
+  it('does not ask the bucket for a link that is wrong', async () => {
+    const { api, requestsFor } = context()
+    const { key } = await uploadText(context(), { fileName: 'a.txt' })
+    const link = await api.link(key, {}, counted)
+    const other = link.endsWith('A') ? 'B' : 'A'
+    for (const wrong of [
+      `${link.slice(0, -1)}${other}`,
+      `${link}&x=1`,
+      link.replace('exp=', 'exp=1'),
+    ])
+      expect((await fetch(wrong)).status).toBe(403)
+    expect(await requestsFor(key)).toBe(0)
+  })
+
+  it('says 404 for an object that is not there', async () => {
+    const response = await fetch(await context().api.link('nobody/has-this.txt'))
+    expect(response.status).toBe(404)
+    expect(await response.json()).toMatchObject({ code: 'object_not_found' })
+  })
+}
