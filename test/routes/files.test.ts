@@ -1,6 +1,7 @@
 import { reset } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
-import { afterEach, describe, expect, inject, it } from 'vitest'
+import { afterEach, describe, expect, inject, it, vi } from 'vitest'
+import { Objects } from '../../src/delivery/objects.ts'
 import type { FileRecord } from '../../src/file-index/file-record.ts'
 import { s3rverBucket, testWorker } from '../support/worker.ts'
 
@@ -46,6 +47,7 @@ it('uploads, records, shows, lists and deletes a file', async () => {
     owner: 'localhost',
     createdAt: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.000Z$/),
   })
+  expect(recorded.headers.get('Location')).toBe(`/files/${encodeURIComponent(key)}?bucket=files`)
 
   const path = `/files/${encodeURIComponent(key)}`
   const { url }: { url: string } = await (await worker.fetch(`${path}/url`)).json()
@@ -96,6 +98,22 @@ it('answers an upload with all that a client must know', async () => {
   expect(new URL(String(answer.uploadUrl)).searchParams.get('X-Amz-SignedHeaders')).toBe(
     'cache-control;content-length;content-type;host;if-none-match;x-amz-checksum-sha256;x-amz-meta-author',
   )
+})
+
+it('keeps the record, and says so, where the edge copy could not be dropped', async () => {
+  const { key } = await upload('a.txt', 'a')
+  await worker.post('/files', { key, name: 'a.txt' })
+  const path = `/files/${encodeURIComponent(key)}`
+  const purge = vi
+    .spyOn(Objects.prototype, 'purge')
+    .mockRejectedValueOnce(new Error('rate limited'))
+  const refused = await worker.fetch(path, { method: 'DELETE' })
+  expect(purge).toHaveBeenCalledWith('files', key)
+  expect(await refused.json()).toMatchObject({ code: 'purge_failed' })
+  expect(await stored()).toBe(1)
+  purge.mockRestore()
+  expect((await worker.fetch(path, { method: 'DELETE' })).status).toBe(204)
+  expect(await stored()).toBe(0)
 })
 
 describe('POST /files', () => {
