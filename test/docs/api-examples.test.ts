@@ -1,17 +1,26 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
 import { codeBlocks, readPage } from './support/markdown.ts'
 import { type Presigner, startPresigner } from './support/presigner.ts'
 import { runShell, withoutCurl } from './support/shell.ts'
 
-/** The sections of routes: title, the command, and the first answer that is shown. */
+const CONTENT = 'not really a picture'
+/** Headers that the connection has, and no handler. */
+const OF_CONNECTION = ['connection', 'date', 'keep-alive', 'transfer-encoding']
+
+/** The sections of routes: title, the command, and the first answer that is shown: a body, or headers. */
 const SECTIONS = readPage('docs/api.md')
   .split(/^## /m)
   .filter((section) => /^[A-Z]+ \//.test(section))
   .map((section) => {
     const blocks = codeBlocks(section)
     const first = (language: string) => blocks.find((block) => block.language === language)?.code
-    return { title: section.split('\n', 1).join(), command: first('sh'), answer: first('json') }
+    return {
+      title: section.split('\n', 1).join(),
+      command: first('sh'),
+      answer: first('json'),
+      headers: first('http'),
+    }
   })
 
 const uploadSchema = z.object({
@@ -20,43 +29,77 @@ const uploadSchema = z.object({
   headers: z.record(z.string(), z.string()),
 })
 
+const linkSchema = z.object({ link: z.string() })
+
 let presigner: Presigner
-let key: string
+let upload: z.infer<typeof uploadSchema>
+let link: string
 beforeAll(async () => {
   presigner = await startPresigner()
-  key = await uploadedKey()
+  upload = uploadSchema.parse(
+    await post('/files/upload-url', { fileName: 'My Photo.JPG', mimetype: 'image/jpeg' }),
+  )
+  const answer = await post(`/files/${encodeURIComponent(upload.key)}/link`, {})
+  link = linkSchema.parse(answer).link
 })
 afterAll(() => presigner.close())
 
-/** Key of an object for `$KEY` in the examples. */
-async function uploadedKey(): Promise<string> {
-  const response = await fetch(`${presigner.origin}/files/upload-url`, {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/json' },
-    body: JSON.stringify({ fileName: 'My Photo.JPG', mimetype: 'image/jpeg' }),
-  })
-  const { uploadUrl, key, headers } = uploadSchema.parse(await response.json())
-  await fetch(uploadUrl, { method: 'PUT', headers, body: 'not really a picture' })
-  return key
+/** One of the examples deletes the object. */
+beforeEach(async () => {
+  await fetch(upload.uploadUrl, { method: 'PUT', headers: upload.headers, body: CONTENT })
+})
+
+async function post(path: string, body: object): Promise<unknown> {
+  const headers = { 'Content-Type': 'application/json' }
+  const init = { method: 'POST', headers, body: JSON.stringify(body) }
+  return (await fetch(presigner.origin + path, init)).json()
 }
 
-/** `value` with its leaves dropped: which members there are, down to the first of each list. */
+/** `value` with its leaves dropped: which members there are. */
 function shape(value: unknown): unknown {
-  if (Array.isArray(value)) return value.slice(0, 1).map(shape)
+  if (Array.isArray(value)) return value.map(shape)
   if (typeof value !== 'object' || value === null) return true
   return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, shape(member)]))
+}
+
+/** Every URL in `value` that leads to an object. */
+function urlsIn(value: unknown): string[] {
+  if (typeof value !== 'object' || value === null) return []
+  return Object.entries(value).flatMap(([name, member]) =>
+    ['url', 'link'].includes(name) ? [z.string().parse(member)] : urlsIn(member),
+  )
+}
+
+/** Status and names of the headers in an answer as curl prints it. */
+function head(text: string): { status: string | undefined; names: string[] } {
+  const [statusLine, ...lines] = text.trim().split(/\r?\n/)
+  const names = lines.map((line) => line.split(':', 1).join().toLowerCase())
+  return {
+    status: statusLine?.split(' ')[1],
+    names: names.filter((name) => !OF_CONNECTION.includes(name)).toSorted(),
+  }
 }
 
 describe('the example in docs/api.md for', async () => {
   const leftOut = await withoutCurl()
 
   it.skipIf(leftOut).each(SECTIONS)(
-    '$title gives the members that it shows',
-    async ({ command, answer }) => {
+    '$title gives what it shows, and its URLs lead to the object',
+    async ({ command, answer, headers }) => {
       if (command === undefined) throw new Error('This section has no example.')
-      const printed = await runShell(presigner.here(command), { KEY: key })
-      if (answer === undefined) expect(printed).toBe('')
-      else expect(shape(JSON.parse(printed))).toEqual(shape(JSON.parse(answer)))
+      const printed = await runShell(presigner.here(command), { KEY: upload.key, LINK: link })
+      if (headers !== undefined) return expect(head(printed)).toEqual(head(headers))
+      if (answer === undefined) return expect(printed).toBe('')
+      const got: unknown = JSON.parse(printed)
+      const shown: unknown = JSON.parse(answer)
+      expect(shape(got)).toEqual(shape(shown))
+      expect(urlsIn(got)).toHaveLength(urlsIn(shown).length)
+      for (const url of urlsIn(got)) expect(await (await fetch(url)).text()).toBe(CONTENT)
     },
   )
+
+  it('has examples with URLs, so that following them proves something', () => {
+    const shown = SECTIONS.flatMap(({ answer }) => (answer ? urlsIn(JSON.parse(answer)) : []))
+    expect(shown.length).toBeGreaterThan(4)
+  })
 })

@@ -1,11 +1,15 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseEnv } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { unstable_readConfig } from 'wrangler'
+import * as z from 'zod/mini'
+import { jwtSchema } from '../../src/config/access-schema.ts'
+import { bucketsSchema } from '../../src/config/bucket-schema.ts'
 import { type LoadedConfig, loadConfig } from '../../src/config/load.ts'
-import { codeBlocks, markedBlock, pagePaths, readPage } from './support/markdown.ts'
+import { environmentSchema } from '../../src/config/schema.ts'
+import { codeBlocks, markedBlock, pagePaths, ROOT, readPage } from './support/markdown.ts'
 
 const PAGE = 'docs/configuration.md'
 const SECRETS = {
@@ -14,6 +18,8 @@ const SECRETS = {
   ...accessKey('S3_WRITE'),
   ...accessKey('WASABI'),
 }
+/** What no block of text can give. */
+const BINDINGS = { FILE_INDEX: {}, RATE_LIMITER: {} }
 /** For blocks that show other settings than the buckets. */
 const BUCKETS = {
   files: { endpoint: 'http://s3', region: 'auto', bucket: 'files', credentials: 'S3' },
@@ -36,7 +42,8 @@ function readToml(toml: string): ReturnType<typeof unstable_readConfig> {
   return unstable_readConfig({ config: file }, { hideWarnings: true })
 }
 
-const load = (variables: object): LoadedConfig => loadConfig({ BUCKETS, ...variables, ...SECRETS })
+const load = (variables: object): LoadedConfig =>
+  loadConfig({ ...BINDINGS, BUCKETS, ...variables, ...SECRETS })
 
 /** The line of a block that tells it from others. */
 const subject = (code: string): string =>
@@ -83,6 +90,58 @@ it('gives API keys that the Worker takes', () => {
     .map(({ code }) => code)
     .filter((code) => code.includes('sha256'))
   expect(load({ API_KEYS })).toMatchObject({ ok: true, config: { apiKeys: [{ id: 'ci' }] } })
+})
+
+describe('the table of', () => {
+  /** Names in the first column of the tables under a heading, up to the next heading. */
+  const documented = (heading: string): string[] => {
+    const [, section = ''] = `\n${readPage(PAGE)}`.split(`\n${heading}\n`)
+    const rows = section
+      .split(/\n#/, 1)
+      .join()
+      .matchAll(/^\| (.*?) \|/gm)
+    return [...rows].flatMap(([, cell = '']) =>
+      [...cell.matchAll(/`([^`]+)`/g)].map(([, n = '']) => n),
+    )
+  }
+  const members = (schema: z.ZodMiniType): string[] => {
+    const { properties, additionalProperties } = z.toJSONSchema(schema, { io: 'input' })
+    const inner = typeof additionalProperties === 'object' ? additionalProperties.properties : {}
+    return Object.keys(properties ?? inner ?? {})
+  }
+
+  it('buckets has every member, and no other', () => {
+    expect(documented('## BUCKETS').toSorted()).toEqual(members(bucketsSchema).toSorted())
+  })
+
+  it('JWT has every member, and no other', () => {
+    expect(documented('## JWT').toSorted()).toEqual(members(jwtSchema).toSorted())
+  })
+
+  it('variables has every one, and no other but the access keys', () => {
+    const names = documented('# Configuration').filter((name) => !name.startsWith('<NAME>_'))
+    expect(names.toSorted()).toEqual(Object.keys(environmentSchema.shape).toSorted())
+  })
+})
+
+it('package.json describes each secret that the deploy button asks for', () => {
+  const { cloudflare } = z
+    .object({ cloudflare: z.object({ bindings: z.record(z.string(), z.unknown()) }) })
+    .parse(JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')))
+  const secrets = Object.keys(parseEnv(readFileSync(join(ROOT, '.dev.vars.example'), 'utf8')))
+  expect(secrets.length).toBeGreaterThan(3)
+  expect(Object.keys(cloudflare.bindings)).toEqual(expect.arrayContaining(secrets))
+})
+
+describe('wrangler.toml', () => {
+  const block = (start: string) =>
+    blocks('toml')
+      .find(({ code }) => code.startsWith(start))
+      ?.code.trim()
+
+  it.each(['[cache]', '[observability.logs]'])('has the block %s as the page shows it', (start) => {
+    expect(readFileSync(join(ROOT, 'wrangler.toml'), 'utf8')).toContain(block(start))
+  })
 })
 
 describe.each(pagePaths())('%s', (path) => {

@@ -1,5 +1,7 @@
 import { runInNewContext } from 'node:vm'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import * as z from 'zod/mini'
+import { SCOPES } from '../../src/config/scopes.ts'
 import { markedBlock } from './support/markdown.ts'
 import { type Presigner, startPresigner } from './support/presigner.ts'
 import { runShell, withoutCurl } from './support/shell.ts'
@@ -11,6 +13,23 @@ beforeAll(async () => {
 afterAll(() => presigner.close())
 
 const readme = (mark: string): string => presigner.here(markedBlock('README.md', mark))
+
+/** Uploads and records a file, and gives its key. */
+async function uploadedFile(): Promise<string> {
+  const post = (path: string, body: object) =>
+    fetch(presigner.origin + path, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify(body),
+    })
+  const request = { fileName: 'a.png', mimetype: 'image/png' }
+  const upload: unknown = await (await post('/files/upload-url', request)).json()
+  const { uploadUrl, key } = z.object({ uploadUrl: z.string(), key: z.string() }).parse(upload)
+  const headers = { 'Content-Type': 'image/png' }
+  await fetch(uploadUrl, { method: 'PUT', headers, body: 'pixels, or so' })
+  await post('/files', { key, name: 'a.png' })
+  return key
+}
 
 const listed = async (): Promise<unknown> => (await fetch(`${presigner.origin}/files`)).json()
 
@@ -50,5 +69,48 @@ describe('the flow in a browser', () => {
     expect(shown.headers.get('content-type')).toBe('image/png')
     expect(await shown.text()).toBe('not really a picture')
     expect(await listed()).toMatchObject({ files: [{ name: 'My Photo.PNG', size: 20 }] })
+  })
+})
+
+describe('the example of links', async () => {
+  it.skipIf(await withoutCurl())('prints an <img> whose source is kept at the edge', async () => {
+    await uploadedFile()
+    const [img = '', ...head] = (await runShell(readme('links'))).split(/\r?\n/)
+    expect(head[0]).toBe('HTTP/1.1 200 OK')
+    expect(head).toContain('Cache-Status: edge-presigner; fwd=uri-miss; stored')
+    const [, src = ''] = /^<img src="([^"]+)">$/.exec(img) ?? []
+    await expect.poll(async () => (await fetch(src)).headers.get('Cache-Status')).toContain('hit')
+    expect(await (await fetch(src)).text()).toBe('pixels, or so')
+  })
+})
+
+describe('the check of a deployment in docs/security.md', async () => {
+  it.skipIf(await withoutCurl())('sees what its comments say, here too', async () => {
+    const key = await uploadedFile()
+    const minted = await fetch(`${presigner.origin}/tokens`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify({ scopes: SCOPES }),
+    })
+    const { token } = z.object({ token: z.string() }).parse(await minted.json())
+    const script = markedBlock('docs/security.md', 'check')
+      .replace('https://edge-presigner.YOUR-SUBDOMAIN.workers.dev', presigner.origin)
+      .replace('uploads/…', key)
+    const printed = await runShell(script, { KEY: token })
+    const answers = printed.split(/^HTTP\/1\.1 /m).slice(1)
+    const seen = answers.map((answer) => ({
+      status: answer.slice(0, 3),
+      cache: /edge-presigner; (.*?)\r?$/m.exec(answer)?.[1],
+      length: /Content-Length: (\d+)/i.exec(answer)?.[1],
+    }))
+    const whole = { status: '200', cache: 'hit', length: '13' }
+    expect(seen).toMatchObject([
+      { ...whole, cache: 'fwd=uri-miss; stored' },
+      whole,
+      { ...whole, status: '206', length: '10' },
+      { status: '416' },
+      whole,
+      { status: '404' },
+    ])
   })
 })
