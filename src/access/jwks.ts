@@ -1,11 +1,14 @@
-import { createRemoteJWKSet, customFetch, type JWTVerifyGetKey } from 'jose'
+import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose'
+import * as z from 'zod/mini'
 
 const FETCH_TIMEOUT_MILLISECONDS = 3000
+const MAX_AGE_MILLISECONDS = 600_000
 /** How long an unknown `kid` waits, after a fetch, before it may cause another. */
 const COOLDOWN_MILLISECONDS = 30_000
 /** How long after a failed fetch no other is tried. */
 const PAUSE_AFTER_FAILURE_MILLISECONDS = 10_000
-const MAX_AGE_MILLISECONDS = 600_000
+
+const keySetSchema = z.object({ keys: z.array(z.looseObject({ kty: z.string() })) })
 
 /** The key set could not be fetched, so nothing can be said about a key that isn't known yet. */
 export class JwksUnavailableError extends Error {
@@ -18,37 +21,45 @@ export class JwksUnavailableError extends Error {
  * a fetch has just failed.
  */
 export function remoteJwks(url: string): JWTVerifyGetKey {
-  let fetchedAt = 0
+  let known: { readonly find: JWTVerifyGetKey; readonly fetchedAt: number } | undefined
   let failedAt = Number.NEGATIVE_INFINITY
 
-  const fetchKeySet = async (href: string, init: RequestInit): Promise<Response> => {
+  const refresh = async (): Promise<JWTVerifyGetKey> => {
     if (Date.now() - failedAt < PAUSE_AFTER_FAILURE_MILLISECONDS)
       throw new JwksUnavailableError('The key set could not be fetched a moment ago.')
     try {
-      const response = await fetch(href, init)
-      if (response.status !== 200)
-        throw new Error(`The key set answered with status ${response.status}.`)
-      const body: unknown = await response.json()
-      fetchedAt = Date.now()
-      return Response.json(body)
+      const find = createLocalJWKSet(await fetchKeySet(url))
+      known = { find, fetchedAt: Date.now() }
+      return find
     } catch (cause) {
       failedAt = Date.now()
       throw new JwksUnavailableError('The key set could not be fetched.', { cause })
     }
   }
 
-  const keys = createRemoteJWKSet(new URL(url), {
-    timeoutDuration: FETCH_TIMEOUT_MILLISECONDS,
-    cooldownDuration: COOLDOWN_MILLISECONDS,
-    cacheMaxAge: Infinity,
-    [customFetch]: fetchKeySet,
-  })
-
   return async (header, token) => {
-    const stale = Date.now() - fetchedAt > MAX_AGE_MILLISECONDS
-    if (stale && keys.jwks() !== undefined) {
-      await keys.reload().catch(() => undefined) // known keys outlive an outage
+    if (known === undefined) return (await refresh())(header, token)
+    const { find, fetchedAt } = known
+    const age = Date.now() - fetchedAt
+    // Known keys outlive an outage.
+    const current = age > MAX_AGE_MILLISECONDS ? await refresh().catch(() => find) : find
+    try {
+      return await current(header, token)
+    } catch (error) {
+      const mayBeNew = error instanceof errors.JWKSNoMatchingKey && age > COOLDOWN_MILLISECONDS
+      if (!mayBeNew || current !== find) throw error
+      return (await refresh())(header, token)
     }
-    return keys(header, token)
   }
+}
+
+async function fetchKeySet(url: string): Promise<JSONWebKeySet> {
+  const response = await fetch(url, {
+    headers: { Accept: 'application/json' },
+    redirect: 'manual',
+    signal: AbortSignal.timeout(FETCH_TIMEOUT_MILLISECONDS),
+  })
+  if (response.status !== 200)
+    throw new Error(`The key set answered with status ${response.status}.`)
+  return keySetSchema.parse(await response.json())
 }

@@ -28,7 +28,7 @@ export async function verifyJwt(token: string, settings: JwtSettings, now: Date)
     })
     claims = verified.payload
   } catch (error) {
-    if (error instanceof JwksUnavailableError || error instanceof errors.JWKSInvalid)
+    if (error instanceof JwksUnavailableError)
       throw new ApiError('auth_unavailable', 'Tokens cannot be checked right now; try again.', {
         cause: error,
       })

@@ -2,7 +2,8 @@ import * as z from 'zod/mini'
 import { sound } from './checks.ts'
 import { MAX_LINK_SECONDS, MAX_SIGNATURE_SECONDS, MAX_UPLOAD_SECONDS } from './limits.ts'
 
-const seconds = (max: number) => z.optional(z.int().check(z.minimum(1), z.maximum(max)))
+/** At least two seconds: a stable URL, and a link, live for half of it. */
+const seconds = (max: number) => z.optional(z.int().check(z.minimum(2), z.maximum(max)))
 
 function endpointFault(value: string): string | null {
   if (!URL.canParse(value)) return 'must be a URL'

@@ -1,3 +1,4 @@
+import { ApiError } from '../errors/api-error.ts'
 import { coversAll } from './byte-range.ts'
 
 /** Header of a mark: which copy of an object is complete. */
@@ -19,8 +20,8 @@ export async function dropCopy(url: string): Promise<void> {
 
 /**
  * Serves the whole of an object while the Cache API keeps a copy, which is what Workers Caching does by itself where it
- * runs. For a `range` that is not everything the copy is made first, and the range cut from it; undefined where that
- * failed.
+ * runs. For a `range` that is not everything the copy is made first, and the range cut from it; undefined where the Cache
+ * API keeps nothing, as on workers.dev. Throws `storage_error` where the bucket breaks off.
  *
  * Nothing is buffered: the slower of the two readers sets the pace. A client that goes away does not end the copy.
  */
@@ -35,8 +36,11 @@ export async function serveAndKeep(
   const copy = new FixedLengthStream(size)
   const copied = new Response(copy.readable, whole)
   if (range !== null && !coversAll(range, size)) {
-    const kept = await keep(url, copied, pump(whole.body, copy.writable))
-    return kept ? matchCopy(url, range) : undefined
+    const pumped = pump(whole.body, copy.writable)
+    const kept = await keep(url, copied, pumped)
+    if (kept) return matchCopy(url, range)
+    if (await pumped) return undefined
+    throw new ApiError('storage_error', 'The bucket broke off its answer.')
   }
   const client = new FixedLengthStream(size)
   waitUntil(keep(url, copied, pump(whole.body, copy.writable, client.writable)))

@@ -30,7 +30,7 @@ export function toClientResponse(
   const isWhole = status === 200 || status === 206
   const headers = new Headers({
     'Cache-Control': isWhole || status === 304 ? browserLife(policy, bucket, now) : 'no-store',
-    'Cache-Status': cacheStatus(object.headers.get('cf-cache-status')),
+    'Cache-Status': cacheStatus(object.headers),
     'Cross-Origin-Resource-Policy': bucket.crossOriginResourcePolicy,
   })
   const shown = isWhole ? SHOWN_HEADERS : status === 416 ? ['content-range'] : VALIDATORS
@@ -63,9 +63,10 @@ function browserLife({ key, expires }: LinkPolicy, bucket: Bucket, now: Date): s
   return `private, max-age=${Math.min(left, bucket.edgeTtlSeconds)}`
 }
 
-/** `Cache-Status` (RFC 9211) for what Cloudflare says of its cache. */
-function cacheStatus(cloudflare: string | null): string {
-  switch (cloudflare) {
+/** `Cache-Status` (RFC 9211) for what Cloudflare says of its cache, and for what may not be kept at all. */
+function cacheStatus(object: Headers): string {
+  if (object.get('cache-control') === 'no-store') return 'edge-presigner; fwd=bypass'
+  switch (object.get('cf-cache-status')) {
     case 'HIT':
     case 'STALE':
     case 'UPDATING':

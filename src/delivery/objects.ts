@@ -39,7 +39,8 @@ export class Objects extends WorkerEntrypoint<Env> {
     const method = request.method === 'HEAD' ? 'HEAD' : 'GET'
     try {
       const { bucket, key } = this.#locate(new URL(request.url))
-      const open = () => openObject(bucket, key, method, range, new Date())
+      const open = (fillBytes?: number) =>
+        openObject(bucket, key, method, range, new Date(), fillBytes)
       if (this.ctx.cache !== undefined) return await open()
       return await this.#throughCacheApi(request, range, open)
     } catch (error) {
@@ -58,7 +59,7 @@ export class Objects extends WorkerEntrypoint<Env> {
   async #throughCacheApi(
     { url, method }: Request,
     range: string | null,
-    open: () => Promise<Response>,
+    open: (fillBytes?: number) => Promise<Response>,
   ): Promise<Response> {
     const copy = await matchCopy(url, range)
     if (copy !== undefined) return method === 'HEAD' ? new Response(null, copy) : copy
@@ -67,9 +68,7 @@ export class Objects extends WorkerEntrypoint<Env> {
     if (!keepable) return withStatus(opened, 'BYPASS')
     const waitUntil = (work: Promise<unknown>) => this.ctx.waitUntil(work)
     const served = await serveAndKeep(url, opened, range, waitUntil)
-    if (served === undefined)
-      throw new ApiError('storage_error', 'The bucket broke off its answer.')
-    return withStatus(served, 'MISS')
+    return served === undefined ? withStatus(await open(0), 'BYPASS') : withStatus(served, 'MISS')
   }
 
   #locate({ pathname }: URL): { bucket: Bucket; key: ObjectKey } {

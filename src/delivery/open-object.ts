@@ -6,7 +6,7 @@ import { parseContentRange } from './byte-range.ts'
 
 /** An edge cache keeps nothing larger (Workers Caching and the Cache API alike). */
 const MAX_COPY_BYTES = 512 * 1024 ** 2
-/** For a part of an object up to this size the whole is fetched, so that the next part comes from the copy. */
+/** Up to this size the next part comes from the copy. */
 const MAX_FILL_BYTES = 16 * 1024 ** 2
 
 /** What a representation carries from the bucket; everything else the bucket says stays here. */
@@ -21,7 +21,7 @@ const KEPT_HEADERS = [
 /**
  * S3 GetObject as an edge cache takes it: status 200 with the whole object, whose Cache-Control is the life of the
  * copy. Two answers are for this request alone (`no-store`): 206 for `range` of a large object, and 416. A HEAD is a
- * whole object without its body. Throws `object_not_found` and `storage_error`.
+ * whole object without its body. For a part of an object of up to `fillBytes` the whole is fetched. Throws `object_not_found` and `storage_error`.
  */
 export async function openObject(
   bucket: Bucket,
@@ -29,10 +29,11 @@ export async function openObject(
   method: 'GET' | 'HEAD',
   range: string | null,
   now: Date,
+  fillBytes = MAX_FILL_BYTES,
 ): Promise<Response> {
   if (range !== null && method === 'GET') {
     const part = await fetchObject(bucket, 'GET', key, now, { Range: range })
-    const answer = await answerPart(bucket, key, part)
+    const answer = await answerPart(bucket, key, part, fillBytes)
     if (answer !== null) return answer
   }
   return wholeObject(bucket, key, await fetchObject(bucket, method, key, now))
@@ -43,6 +44,7 @@ async function answerPart(
   bucket: Bucket,
   key: ObjectKey,
   part: Response,
+  fillBytes: number,
 ): Promise<Response | null> {
   if (part.status === 416) {
     await part.body?.cancel()
@@ -57,7 +59,7 @@ async function answerPart(
   if (range === null) throw unexpectedAnswer('GetObject', part)
   const { first, last, size } = range
   if (last - first + 1 === size) return copyOf(bucket, key, part, size)
-  if (size <= MAX_FILL_BYTES) {
+  if (size <= fillBytes) {
     await part.body?.cancel()
     return null
   }

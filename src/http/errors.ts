@@ -8,8 +8,8 @@ export function onError(thrown: Error, c: Context<AppEnv>): Response {
   const error =
     thrown instanceof ApiError ? thrown : new ApiError('internal', 'Something went wrong here.')
   if (error.code === 'unauthenticated') c.header('WWW-Authenticate', 'Bearer')
-  if (error.code === 'rate_limited') c.header('Retry-After', '60')
   const { code, message, issues } = error
+  if (code === 'rate_limited' || code === 'purge_failed') c.header('Retry-After', '60')
   return c.json(
     { message, code, requestId: c.var.requestId, ...(issues.length === 0 ? {} : { issues }) },
     STATUS_BY_CODE[code],

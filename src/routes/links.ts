@@ -11,6 +11,7 @@ import { forEachKey, keyList, MAX_KEYS_BODY_BYTES } from '../http/key-list.ts'
 import { newApp } from '../http/new-app.ts'
 import { askObjects } from '../http/objects-entrypoint.ts'
 import { keyParam, validateJson, validateQuery } from '../http/validate.ts'
+import { longestLife } from '../signing/expiry.ts'
 
 /** Seconds for which a redirect's target lives at least; the target lives for twice that at most. */
 const REDIRECT_SECONDS = 300
@@ -21,7 +22,13 @@ const bucket = z.optional(z.string())
 
 const linkSchema = z.strictObject({
   expiresIn,
-  download: z.optional(z.string().check(z.minLength(1), z.maxLength(255))),
+  download: z.optional(
+    z.string().check(
+      z.minLength(1),
+      z.maxLength(255),
+      z.refine((name) => name.isWellFormed(), 'must be well-formed Unicode'),
+    ),
+  ),
   delivery,
 })
 
@@ -82,13 +89,17 @@ export const deliveryRoutes = newApp()
     const { policy } = verdict
     const bucket = chooseBucket(c, policy.bucket)
     if (policy.delivery === 'redirect') {
-      const request = {
-        use: 'view',
-        stable: true,
-        expiresIn: Math.min(REDIRECT_SECONDS, Math.floor(bucket.maxExpiresIn.view / 2)),
-        download: policy.download ?? undefined,
-      } as const
-      const { urlOf, expiresIn } = downloadSigner(bucket, request, now)
+      const target = { use: 'view', stable: true } as const
+      const longest = longestLife({ ...target, bucket, credentials: bucket.credentials, now })
+      const { urlOf, expiresIn } = downloadSigner(
+        bucket,
+        {
+          ...target,
+          expiresIn: Math.min(REDIRECT_SECONDS, longest),
+          download: policy.download ?? undefined,
+        },
+        now,
+      )
       c.header('Cache-Control', `private, max-age=${redirectLife(policy, expiresIn, now)}`)
       return c.redirect(await urlOf(policy.key), 302)
     }

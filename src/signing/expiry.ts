@@ -42,13 +42,9 @@ export interface Validity {
  * doesn't fit, and `credentials_expired`.
  */
 export function resolveValidity(input: ValidityInput): Validity {
-  const { use, expiresIn, stable = false, bucket, credentials, now } = input
-  const nowSeconds = Math.floor(now.getTime() / 1000)
-  const credentialSeconds = Math.floor(credentials.expiresAt / 1000) - nowSeconds
-  if (credentialSeconds < 1) throw credentialsExpired()
-
-  const maxSigned = Math.min(MAX_SIGNATURE_SECONDS, bucket.maxExpiresIn[use], credentialSeconds)
-  const max = stable ? Math.floor(maxSigned / 2) : maxSigned
+  const { use, expiresIn, stable = false } = input
+  const nowSeconds = Math.floor(input.now.getTime() / 1000)
+  const max = longestLife(input)
   const life = expiresIn ?? Math.min(DEFAULT_SECONDS[use], max)
   if (life < 1 || life > max)
     throw new ApiError(
@@ -65,6 +61,16 @@ export function resolveValidity(input: ValidityInput): Validity {
     expiresInSeconds: expiresSecond - nowSeconds,
     expiresAt: new Date(expiresSecond * 1000),
   }
+}
+
+/** The longest life in seconds that `resolveValidity` grants. Throws `credentials_expired`. */
+export function longestLife(input: Omit<ValidityInput, 'expiresIn'>): number {
+  const { use, stable = false, bucket, credentials, now } = input
+  const credentialSeconds =
+    Math.floor(credentials.expiresAt / 1000) - Math.floor(now.getTime() / 1000)
+  if (credentialSeconds < 1) throw credentialsExpired()
+  const signed = Math.min(MAX_SIGNATURE_SECONDS, bucket.maxExpiresIn[use], credentialSeconds)
+  return stable ? Math.floor(signed / 2) : signed
 }
 
 /** The error for temporary credentials that are past their end. */

@@ -8,7 +8,7 @@ import { baseVariables, type TestWorker, testWorker } from '../support/worker.ts
 let worker: TestWorker
 let apiKey: TestApiKey
 /** Each kind of credential that this Worker gives out or takes, by its name. */
-let made: Readonly<Record<'api key' | 'jwt' | 'token' | 'cursor', string>>
+let made: Readonly<Record<'api key' | 'jwt' | 'token' | 'cursor' | 'link', string>>
 
 beforeAll(async () => {
   const issuer = await testIssuer()
@@ -35,18 +35,30 @@ beforeAll(async () => {
   const page: { cursor: string } = await (
     await worker.fetch('/files?prefix=cross/&limit=1', bearer(apiKey.token))
   ).json()
+  const { link }: { link: string } = await (
+    await worker.post('/files/cross%2Fa.txt/link', {}, bearer(apiKey.token))
+  ).json()
   made = {
     'api key': apiKey.token,
     jwt: await issuer.sign(),
     token: minted.token,
     cursor: page.cursor,
+    link: new URL(link).searchParams.get('sig') ?? '',
   }
 })
 
 const asBearer = (value: string) => worker.fetch('/files/a.txt/url', bearer(value))
 const inPath = (value: string) => worker.fetch(`/u/${encodeURIComponent(value)}/files/a.txt/url`)
+const asLink = async (value: string) => {
+  const made = await worker.post('/files/cross%2Fa.txt/link', {}, bearer(apiKey.token))
+  const { link }: { link: string } = await made.json()
+  return worker.fetch(link.replace(/sig=.*/, `sig=${encodeURIComponent(value)}`))
+}
 const asCursor = (value: string) =>
   worker.fetch(`/files?prefix=cross/&cursor=${encodeURIComponent(value)}`, bearer(apiKey.token))
+
+/** The signature of a JWS: of the size of a link's own. */
+const lastPart = (jws: string) => jws.split('.').at(-1) ?? ''
 
 it('takes each for what it is', async () => {
   expect((await asBearer(made['api key'])).status).toBe(200)
@@ -54,16 +66,40 @@ it('takes each for what it is', async () => {
   expect((await asBearer(made.token)).status).toBe(200)
   expect((await inPath(made.token)).status).toBe(200)
   expect((await asCursor(made.cursor)).status).toBe(200)
+  expect((await asLink(made.link)).status).toBe(200)
 })
 
 it('refuses each for everything else', async () => {
-  for (const kind of ['api key', 'jwt', 'cursor'] as const)
+  for (const kind of ['api key', 'jwt', 'cursor', 'link'] as const)
     expect((await inPath(made[kind])).status, `${kind} in the path`).toBe(401)
-  for (const value of [made.cursor, `ept_${made.cursor}`, `ept_${made.jwt}`, `ep_${made.cursor}`])
+  for (const value of [
+    made.cursor,
+    `ept_${made.cursor}`,
+    `ept_${made.jwt}`,
+    `ep_${made.cursor}`,
+    made.link,
+    `ept_${made.link}`,
+  ])
     expect((await asBearer(value)).status, value).toBe(401)
-  for (const value of [made['api key'], made.jwt, made.token, made.token.slice('ept_'.length)])
+  for (const value of [
+    made['api key'],
+    made.jwt,
+    made.token,
+    made.token.slice('ept_'.length),
+    made.link,
+  ])
     expect((await asCursor(value)).status, value).toBe(400)
   expect((await asBearer(made.token.slice('ept_'.length))).status, 'token as JWT').toBe(401)
+  for (const value of [
+    made['api key'],
+    made.jwt,
+    made.token,
+    made.cursor,
+    lastPart(made.token),
+    lastPart(made.cursor),
+    lastPart(made.jwt),
+  ])
+    expect((await asLink(value)).status, value).toBe(403)
 })
 
 it('refuses a cursor of another prefix or bucket', async () => {
@@ -86,11 +122,11 @@ it('derives another key for each purpose and each secret', async () => {
   ]
   const signatures = await Promise.all(
     secrets.flatMap((secret) =>
-      (['token', 'cursor'] as const).map(async (purpose) => {
+      (['token', 'cursor', 'link'] as const).map(async (purpose) => {
         const mac = await crypto.subtle.sign('HMAC', await purposeKey(secret, purpose), data)
         return new Uint8Array(mac).toHex()
       }),
     ),
   )
-  expect(new Set(signatures).size).toBe(4)
+  expect(new Set(signatures).size).toBe(6)
 })

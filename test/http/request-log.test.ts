@@ -2,6 +2,7 @@ import { afterEach, expect, inject, it, vi } from 'vitest'
 import { SCOPES } from '../../src/config/scopes.ts'
 import { bearer, testApiKey } from '../support/credentials.ts'
 import { AUDIENCE, ISSUER, testIssuer } from '../support/issuer.ts'
+import { linkTo, open, putObject, textOf } from '../support/links.ts'
 import { baseVariables, testWorker } from '../support/worker.ts'
 
 afterEach(() => vi.restoreAllMocks())
@@ -40,6 +41,25 @@ it('writes one JSON line a request', async () => {
       milliseconds: expect.any(Number),
       principal: 'localhost',
       code: 'not_found',
+    },
+  ])
+})
+
+it('says of a link whether the edge had a copy', async () => {
+  const key = await putObject('log.png', 'x')
+  const { link } = await linkTo(key)
+  const lines = captureLog()
+  await textOf(await open(link))
+  await textOf(await open(link))
+  await open(link.replace('exp=', 'exp=1'))
+  expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+    { route: '/i/:bucket/:key', bucket: 'counted', cache: 'edge-presigner; fwd=uri-miss; stored' },
+    { route: '/i/:bucket/:key', bucket: 'counted', cache: 'edge-presigner; hit' },
+    {
+      route: '/i/:bucket/:key',
+      status: 403,
+      code: 'link_invalid',
+      reason: 'link signature wrong',
     },
   ])
 })
@@ -133,6 +153,15 @@ it('holds no key material, signature, token, query or body, whatever is asked', 
   await worker.fetch(`/u/${token.token}/files/a.txt/url`)
   await worker.fetch(`/u/${token.token}canary/files/a.txt/url`)
   await worker.fetch(`/u/${token.token}/nowhere`)
+  const made = await worker.post(
+    '/files/log%2Fa.txt/link',
+    { download: 'canary' },
+    bearer(apiKey.token),
+  )
+  const { link }: { link: string } = await made.json()
+  secrets.push(new URL(link).searchParams.get('sig') ?? '')
+  await worker.fetch(link)
+  await worker.fetch(`${link}canary`)
 
   expect(secrets.length).toBeGreaterThan(20)
   expect(lines.length).toBeGreaterThan(70)

@@ -110,6 +110,7 @@ it('keeps the record, and says so, where the edge copy could not be dropped', as
   const refused = await worker.fetch(path, { method: 'DELETE' })
   expect(purge).toHaveBeenCalledWith('files', key)
   expect(await refused.json()).toMatchObject({ code: 'purge_failed' })
+  expect(refused.headers.get('Retry-After')).toBe('60')
   expect(await stored()).toBe(1)
   purge.mockRestore()
   expect((await worker.fetch(path, { method: 'DELETE' })).status).toBe(204)

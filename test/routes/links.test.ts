@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, inject, it, vi } from 'vitest'
 import { SCOPES } from '../../src/config/scopes.ts'
 import { bearer, testApiKey } from '../support/credentials.ts'
 import { type Link, linkTo, open, putObject as put, requestsFor, textOf } from '../support/links.ts'
-import { testWorker } from '../support/worker.ts'
+import { s3rverBucket, testWorker } from '../support/worker.ts'
 
 const ORIGIN = 'http://localhost:8787'
 const worker = testWorker()
@@ -58,6 +58,13 @@ describe('a link', () => {
   it.each([0, -1, 15_768_001])('refuses to live for %d seconds', async (expiresIn) => {
     const response = await worker.post('/files/a/link', { expiresIn })
     expect(await response.json()).toMatchObject({ code: 'invalid_expiry' })
+  })
+
+  it('refuses a name to save under that is not well-formed', async () => {
+    for (const download of ['', '\ud800', 'x'.repeat(256)]) {
+      const response = await worker.post('/files/a/link', { download })
+      expect(await response.json()).toMatchObject({ code: 'invalid_request' })
+    }
   })
 
   it('carries the configured origin', async () => {
@@ -328,5 +335,20 @@ describe('a redirect', () => {
     const { link } = await linkTo('a.png', { delivery: 'redirect', expiresIn: 60 }, 'files')
     vi.setSystemTime(new Date('2026-11-24T12:01:57Z'))
     expect((await worker.fetch(link)).headers.get('Cache-Control')).toBe('private, max-age=3')
+  })
+
+  it('shrinks its target to what the bucket and temporary credentials allow', async () => {
+    vi.setSystemTime(new Date('2026-11-24T12:00:00Z'))
+    const { link } = await linkTo('a.png', { delivery: 'redirect' }, 'files')
+    const secondsOf = async (variables: object) => {
+      const response = await testWorker({ ...variables }).fetch(link)
+      expect(response.status).toBe(302)
+      return new URL(response.headers.get('Location') ?? '').searchParams.get('X-Amz-Expires')
+    }
+    expect(await secondsOf({})).toBe('600')
+    expect(
+      await secondsOf({ BUCKETS: { files: { ...s3rverBucket(), maxExpiresIn: { view: 2 } } } }),
+    ).toBe('2')
+    expect(await secondsOf({ S3_CREDENTIAL_EXPIRATION: '2026-11-24T12:01:00Z' })).toBe('60')
   })
 })
