@@ -2,7 +2,7 @@ import { beforeAll, expect, inject, it } from 'vitest'
 import { purposeKey } from '../../src/access/purpose-key.ts'
 import { SCOPES } from '../../src/config/scopes.ts'
 import { bearer, type TestApiKey, testApiKey } from '../support/credentials.ts'
-import { AUDIENCE, ISSUER, testIssuer } from '../support/issuer.ts'
+import { jwtVariable, testIssuer } from '../support/issuer.ts'
 import { baseVariables, type TestWorker, testWorker } from '../support/worker.ts'
 
 let worker: TestWorker
@@ -16,14 +16,7 @@ beforeAll(async () => {
   worker = testWorker({
     OPEN_ACCESS: undefined,
     API_KEYS: [apiKey.entry],
-    JWT: {
-      issuer: ISSUER,
-      audience: AUDIENCE,
-      algorithms: ['ES256'],
-      publicJwk: issuer.publicJwk,
-      prefix: '',
-      scopes: SCOPES,
-    },
+    JWT: jwtVariable(issuer),
   })
   for (const name of ['a', 'b']) {
     await fetch(`${inject('s3Endpoint')}/files/cross/${name}.txt`, { method: 'PUT', body: name })

@@ -1,7 +1,7 @@
 import { afterEach, expect, inject, it, vi } from 'vitest'
 import { SCOPES } from '../../src/config/scopes.ts'
 import { bearer, testApiKey } from '../support/credentials.ts'
-import { AUDIENCE, ISSUER, testIssuer } from '../support/issuer.ts'
+import { jwtVariable, testIssuer } from '../support/issuer.ts'
 import { linkTo, open, putObject, textOf } from '../support/links.ts'
 import { baseVariables, testWorker } from '../support/worker.ts'
 
@@ -96,14 +96,7 @@ it('holds no key material, signature, token, query or body, whatever is asked', 
     OPEN_ACCESS: undefined,
     API_KEYS: [apiKey.entry],
     S3_SESSION_TOKEN: 'canary-session-token',
-    JWT: {
-      issuer: ISSUER,
-      audience: AUDIENCE,
-      algorithms: ['ES256'],
-      publicJwk: issuer.publicJwk,
-      prefix: '',
-      scopes: SCOPES,
-    },
+    JWT: jwtVariable(issuer),
   }
   const { SIGNING_SECRETS } = baseVariables()
   const jwt = await issuer.sign()

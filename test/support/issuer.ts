@@ -1,4 +1,5 @@
 import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose'
+import { SCOPES } from '../../src/config/scopes.ts'
 
 export const ISSUER = 'https://issuer.example/'
 export const AUDIENCE = 'edge-presigner'
@@ -40,3 +41,13 @@ export async function testIssuer(kid = 'kid-1'): Promise<TestIssuer> {
     },
   }
 }
+
+/** The variable `JWT` of a Worker that trusts `issuer` with every scope and every key. */
+export const jwtVariable = ({ publicJwk }: TestIssuer) => ({
+  issuer: ISSUER,
+  audience: AUDIENCE,
+  algorithms: ['ES256'],
+  publicJwk,
+  prefix: '',
+  scopes: SCOPES,
+})
