@@ -1,8 +1,8 @@
 import * as z from 'zod/mini'
-import { type LinkPolicy, verifyLink } from '../access/link-signature.ts'
+import { verifyLink } from '../access/link-signature.ts'
 import { requireKey, requireScope } from '../access/principal.ts'
-import { downloadSigner } from '../delivery/download-url.ts'
 import { createLink, linkExpiry } from '../delivery/link.ts'
+import { redirectTarget } from '../delivery/redirect.ts'
 import { serveLink } from '../delivery/serve-link.ts'
 import { ApiError } from '../errors/api-error.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
@@ -11,10 +11,6 @@ import { forEachKey, keyList, MAX_KEYS_BODY_BYTES } from '../http/key-list.ts'
 import { newApp } from '../http/new-app.ts'
 import { askObjects } from '../http/objects-entrypoint.ts'
 import { keyParam, validateJson, validateQuery } from '../http/validate.ts'
-import { longestLife } from '../signing/expiry.ts'
-
-/** Seconds for which a redirect's target lives at least; the target lives for twice that at most. */
-const REDIRECT_SECONDS = 300
 
 const expiresIn = z.optional(z.int())
 const delivery = z._default(z.enum(['stream', 'redirect']), 'stream')
@@ -89,19 +85,9 @@ export const deliveryRoutes = newApp()
     const { policy } = verdict
     const bucket = chooseBucket(c, policy.bucket)
     if (policy.delivery === 'redirect') {
-      const target = { use: 'view', stable: true } as const
-      const longest = longestLife({ ...target, bucket, credentials: bucket.credentials, now })
-      const { urlOf, expiresIn } = downloadSigner(
-        bucket,
-        {
-          ...target,
-          expiresIn: Math.min(REDIRECT_SECONDS, longest),
-          download: policy.download ?? undefined,
-        },
-        now,
-      )
-      c.header('Cache-Control', `private, max-age=${redirectLife(policy, expiresIn, now)}`)
-      return c.redirect(await urlOf(policy.key), 302)
+      const { url, maxAgeSeconds } = await redirectTarget(policy, bucket, now)
+      c.header('Cache-Control', `private, max-age=${maxAgeSeconds}`)
+      return c.redirect(url, 302)
     }
     const response = await serveLink(c.req.raw, policy, bucket, askObjects, now)
     c.set('cacheStatus', response.headers.get('Cache-Status') ?? '')
@@ -110,7 +96,3 @@ export const deliveryRoutes = newApp()
   .all('/i/*', () => {
     throw new ApiError('link_invalid', 'This is not a link of ours.')
   })
-
-/** Seconds that a browser may keep a redirect: half the life of its target, and never longer than the link. */
-const redirectLife = ({ expires }: LinkPolicy, targetSeconds: number, now: Date): number =>
-  Math.min(Math.floor(targetSeconds / 2), Math.max(0, expires - Math.ceil(now.getTime() / 1000)))

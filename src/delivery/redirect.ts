@@ -1,0 +1,31 @@
+import type { LinkPolicy } from '../access/link-signature.ts'
+import type { Bucket } from '../config/load.ts'
+import { longestLife } from '../signing/expiry.ts'
+import { downloadSigner } from './download-url.ts'
+
+/** Seconds for which the target lives at least; it lives for twice that at most. */
+const TARGET_SECONDS = 300
+
+export interface RedirectTarget {
+  /** A presigned GET, the same for everyone within a window. */
+  readonly url: string
+  /** Seconds for which a browser may keep the redirect: half the life of its target, and never longer than the link. */
+  readonly maxAgeSeconds: number
+}
+
+/** Where a link with delivery "redirect" leads. Throws `credentials_expired`. */
+export async function redirectTarget(
+  { key, download, expires }: LinkPolicy,
+  bucket: Bucket,
+  now: Date,
+): Promise<RedirectTarget> {
+  const kind = { use: 'view', stable: true } as const
+  const longest = longestLife({ ...kind, bucket, credentials: bucket.credentials, now })
+  const { urlOf, expiresIn } = downloadSigner(
+    bucket,
+    { ...kind, expiresIn: Math.min(TARGET_SECONDS, longest), download: download ?? undefined },
+    now,
+  )
+  const leftOfLink = Math.max(0, expires - Math.ceil(now.getTime() / 1000))
+  return { url: await urlOf(key), maxAgeSeconds: Math.min(Math.floor(expiresIn / 2), leftOfLink) }
+}
