@@ -1,6 +1,7 @@
 import type { ApiKey } from '../config/access-schema.ts'
 import type { Verdict } from './verdict.ts'
 
+const encoder = new TextEncoder()
 const API_KEY = /^ep_([a-z0-9-]{1,32})_[A-Za-z0-9_-]{43}$/
 
 /** Whether `token` is meant as an API key: `ep_<id>_<secret>`. */
@@ -13,9 +14,9 @@ export async function verifyApiKey(token: string, apiKeys: readonly ApiKey[]): P
   const apiKey = apiKeys.find((candidate) => candidate.id === id)
   if (apiKey === undefined) return { ok: false, reason: 'api key unknown' }
 
-  const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(token))
-  const known = Uint8Array.from(apiKey.sha256.match(/../g) ?? [], (hex) => Number.parseInt(hex, 16))
-  if (!crypto.subtle.timingSafeEqual(digest, known)) return { ok: false, reason: 'api key wrong' }
+  const digest = await crypto.subtle.digest('SHA-256', encoder.encode(token))
+  if (!crypto.subtle.timingSafeEqual(digest, Uint8Array.fromHex(apiKey.sha256)))
+    return { ok: false, reason: 'api key wrong' }
   const { scopes, prefix } = apiKey
   return { ok: true, principal: { id: `key:${id}`, scopes, prefix, expiresAt: Infinity } }
 }

@@ -2,7 +2,7 @@ import type { Bucket } from '../config/load.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { keyRunsScript } from '../keys/script-types.ts'
 import { resolveValidity, type Use } from '../signing/expiry.ts'
-import { stampFor } from '../signing/stamp.ts'
+import { type Stamp, stampFor } from '../signing/stamp.ts'
 import { attachment } from './content-disposition.ts'
 
 export interface DownloadRequest {
@@ -38,22 +38,18 @@ export function downloadSigner(
   const { credentials } = bucket
   const validity = resolveValidity({ use, expiresIn, stable, bucket, credentials, now })
   const { signedAt, signedSeconds } = validity
-  const disposition = attachment(download ?? null)
+  const template = { bucket, credentials, method: 'GET', signedAt, signedSeconds } as const
+  let shown: Promise<Stamp> | undefined
+  let saved: Promise<Stamp> | undefined
   return {
     async urlOf(key) {
-      const attached = download !== undefined || (!inline && keyRunsScript(key))
-      const query: Record<string, string> = attached
-        ? { 'response-content-disposition': disposition }
-        : {}
-      const template = {
-        bucket,
-        credentials,
-        query,
-        signedAt,
-        signedSeconds,
-        method: 'GET',
-      } as const
-      return (await stampFor(template))(key)
+      if (download === undefined && (inline || !keyRunsScript(key))) {
+        shown ??= stampFor(template)
+        return (await shown)(key)
+      }
+      const query = { 'response-content-disposition': attachment(download ?? null) }
+      saved ??= stampFor({ ...template, query })
+      return (await saved)(key)
     },
     expiresIn: validity.expiresInSeconds,
     expiresAt: validity.expiresAt.toISOString(),

@@ -1,9 +1,10 @@
-import type { Context, MiddlewareHandler } from 'hono'
+import type { Context } from 'hono'
 import { looksLikeApiKey, verifyApiKey } from '../access/api-key.ts'
 import { verifyJwt } from '../access/jwt.ts'
 import type { Principal } from '../access/principal.ts'
 import { looksLikeToken, verifyToken } from '../access/token.ts'
 import type { Verdict } from '../access/verdict.ts'
+import type { Config } from '../config/load.ts'
 import { SCOPES } from '../config/scopes.ts'
 import { ApiError } from '../errors/api-error.ts'
 import type { AppEnv } from './app-env.ts'
@@ -19,25 +20,25 @@ const LOCAL_PRINCIPAL: Principal = {
 }
 
 /**
- * Finds out who asks, for `c.var.principal`: from the token in the path, the Authorization header, or the header that
+ * Finds out who asks: from the token in the path, the Authorization header, or the header that
  * the JWT settings name. The request counts against that principal, or against the client's
  * network where there is none. Throws `unauthenticated` (the exact reason in its cause), `auth_unavailable` and
  * `rate_limited`.
  */
-export const authenticate: MiddlewareHandler<AppEnv> = async function authenticate(c, next) {
-  const verdict = await judge(c)
-  const network = clientNetwork(c.req.header('CF-Connecting-IP') ?? 'unknown')
-  await countRequest(c, verdict.ok ? `principal ${verdict.principal.id}` : `network ${network}`)
-  if (!verdict.ok)
+export async function authenticate(c: Context<AppEnv>, config: Config): Promise<Principal> {
+  const verdict = await judge(c, config)
+  if (!verdict.ok) {
+    const network = clientNetwork(c.req.header('CF-Connecting-IP') ?? 'unknown')
+    await countRequest(c, `network ${network}`)
     throw new ApiError('unauthenticated', 'Valid credentials are needed.', {
       cause: verdict.reason,
     })
-  c.set('principal', verdict.principal)
-  await next()
+  }
+  await countRequest(c, `principal ${verdict.principal.id}`)
+  return verdict.principal
 }
 
-async function judge(c: Context<AppEnv>): Promise<Verdict> {
-  const { config } = c.var
+async function judge(c: Context<AppEnv>, config: Config): Promise<Verdict> {
   const now = new Date()
   const pathToken = c.req.param('token')
   if (pathToken !== undefined) return verifyToken(pathToken, config, now)

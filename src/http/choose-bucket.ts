@@ -5,7 +5,7 @@ import type { AppEnv } from './app-env.ts'
 
 /** The bucket that the request names, or the default one; the log learns of it. Throws `unknown_bucket`. */
 export function chooseBucket(c: Context<AppEnv>, alias: string | undefined): Bucket {
-  const bucket = findBucket(c.var.config, alias)
+  const bucket = findBucket(c.get('config'), alias)
   c.set('bucket', bucket.alias)
   return bucket
 }

@@ -11,12 +11,13 @@ const allow = honoCors({
   maxAge: 7200,
 })
 
-/** CORS for the configured origins, and nothing for others. Preflights end here, before anyone is asked who they are. */
-export const cors: MiddlewareHandler<AppEnv> = async function cors(c, next) {
-  const loaded = loadConfig(c.env)
+/**
+ * CORS for the configured origins, and nothing for others (`Vary: Origin` comes with the headers of every answer).
+ * Preflights end here, before anyone is asked who they are.
+ */
+export const cors: MiddlewareHandler<AppEnv> = function cors(c, next) {
   const origin = c.req.header('Origin')
-  if (loaded.ok && origin !== undefined && loaded.config.corsOrigins.includes(origin))
-    return allow(c, next)
-  await next()
-  c.header('Vary', 'Origin', { append: true })
+  if (origin === undefined) return next()
+  const loaded = loadConfig(c.env)
+  return loaded.ok && loaded.config.corsOrigins.includes(origin) ? allow(c, next) : next()
 }

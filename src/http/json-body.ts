@@ -16,20 +16,14 @@ export async function readJson(request: Request, maxBytes: number): Promise<unkn
   }
 }
 
-async function readBytes({ body }: Request, maxBytes: number): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = []
-  let length = 0
-  for await (const chunk of body ?? []) {
-    length += chunk.byteLength
-    if (length > maxBytes)
-      throw new ApiError('body_too_large', `The body may have at most ${maxBytes} bytes.`)
-    chunks.push(chunk)
-  }
-  const bytes = new Uint8Array(length)
-  let offset = 0
-  for (const chunk of chunks) {
-    bytes.set(chunk, offset)
-    offset += chunk.byteLength
-  }
-  return bytes
+/** What arrives is counted; Content-Length only says how much room to make. */
+async function readBytes({ body, headers }: Request, maxBytes: number): Promise<Uint8Array> {
+  if (body === null) return new Uint8Array()
+  const stated = Number(headers.get('content-length') ?? maxBytes)
+  const room = Math.min(stated >= 0 ? stated : maxBytes, maxBytes) + 1
+  const reader = body.getReader({ mode: 'byob' })
+  const { value } = await reader.readAtLeast(room, new Uint8Array(room))
+  if (value === undefined || value.byteLength < room) return value ?? new Uint8Array()
+  await reader.cancel()
+  throw new ApiError('body_too_large', `The body may have at most ${maxBytes} bytes.`)
 }

@@ -1,15 +1,13 @@
-import type { Context, MiddlewareHandler } from 'hono'
+import type { Context } from 'hono'
 import { matchedRoutes } from 'hono/route'
 import { ApiError, type ErrorCode } from '../errors/api-error.ts'
 import type { AppEnv } from './app-env.ts'
 
 /**
- * Writes one JSON line a request to the console. It holds the route's pattern in place of the path, and no query, header
+ * Writes the one JSON line of a request to the console. It holds the route's pattern in place of the path, and no query, header
  * or body, so that no key, signature or token can reach it.
  */
-export const requestLog: MiddlewareHandler<AppEnv> = async function requestLog(c, next) {
-  const start = Date.now()
-  await next()
+export function logRequest(c: Context<AppEnv>, milliseconds: number): void {
   const vars: Partial<AppEnv['Variables']> = c.var
   console.log(
     JSON.stringify({
@@ -17,7 +15,7 @@ export const requestLog: MiddlewareHandler<AppEnv> = async function requestLog(c
       method: c.req.method,
       route: routeName(c),
       status: c.res.status,
-      milliseconds: Date.now() - start,
+      milliseconds,
       principal: vars.principal?.id,
       bucket: vars.bucket,
       cache: vars.cacheStatus,

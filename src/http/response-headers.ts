@@ -1,13 +1,11 @@
-import type { MiddlewareHandler } from 'hono'
-import type { AppEnv } from './app-env.ts'
-
 /**
- * The headers of every answer, errors and preflights included: nobody keeps it (unless it says so itself), sniffs it or
- * passes its URL on.
+ * Sets the headers of every answer, errors and preflights included: nobody keeps it (unless it says so itself), sniffs it
+ * or passes its URL on, and what it is for one origin (CORS) it isn't for another. On the answer itself, since Hono's `c.header` copies a response that is there already.
  */
-export const responseHeaders: MiddlewareHandler<AppEnv> = async function responseHeaders(c, next) {
-  await next()
-  if (!c.res.headers.has('Cache-Control')) c.header('Cache-Control', 'no-store')
-  c.header('Referrer-Policy', 'no-referrer')
-  c.header('X-Content-Type-Options', 'nosniff')
+export function setResponseHeaders(headers: Headers, requestId: string): void {
+  if (!headers.has('Cache-Control')) headers.set('Cache-Control', 'no-store')
+  if (!headers.has('Vary')) headers.set('Vary', 'Origin')
+  headers.set('Referrer-Policy', 'no-referrer')
+  headers.set('X-Content-Type-Options', 'nosniff')
+  headers.set('X-Request-Id', requestId)
 }

@@ -40,8 +40,15 @@ export function validateJson<Schema extends z.ZodMiniType<object>>(
 export function validateQuery<Schema extends z.ZodMiniType<object>>(
   schema: Schema,
 ): Validated<'query', Schema> {
+  let ofNoQuery: object | undefined
   return async function validateQuery(c, next) {
-    const { searchParams } = new URL(c.req.url)
+    const start = c.req.url.indexOf('?')
+    if (start === -1) {
+      ofNoQuery ??= Object.freeze(check(schema, {}))
+      c.req.addValidatedData('query', ofNoQuery)
+      return next()
+    }
+    const searchParams = new URLSearchParams(c.req.url.slice(start))
     const repeated = [...searchParams.keys()].filter(
       (name, index, names) => names.indexOf(name) < index,
     )
@@ -65,14 +72,12 @@ export function keyParam(c: Context<AppEnv>, suffix = ''): ObjectKey {
  * Refuses a URL whose percent-encoding is malformed: a lenient decoder would hand on something that the caller did not
  * mean. Throws `malformed_url`.
  */
-export const checkUrl: MiddlewareHandler<AppEnv> = async function checkUrl(c, next) {
-  const { pathname, search } = new URL(c.req.url)
+export function checkUrl(url: string): void {
   try {
-    decodeURIComponent(pathname + search)
+    decodeURIComponent(url)
   } catch {
     throw new ApiError('malformed_url', 'The URL is not percent-encoded UTF-8.')
   }
-  await next()
 }
 
 function check<Schema extends z.ZodMiniType<object>>(schema: Schema, value: unknown): object {

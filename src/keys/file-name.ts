@@ -16,6 +16,7 @@ export function splitFileName(path: string): FileName {
 
 /** The start of `text` that fits in `maxBytes` of UTF-8, cut between characters. */
 export function cutToBytes(text: string, maxBytes: number): string {
+  if (utf8Length(text) <= maxBytes) return text
   let bytes = 0
   let end = 0
   for (const character of text) {

@@ -42,7 +42,8 @@ export const linkRoutes = newApp()
     validateQuery(z.strictObject({ bucket })),
     validateJson(linkSchema),
     async (c) => {
-      const { principal, config } = c.var
+      const principal = c.get('principal')
+      const config = c.get('config')
       const { expiresIn, delivery, download = null } = c.req.valid('json')
       const key = keyParam(c, '/link')
       requireKey(principal, 'links:create', key)
@@ -54,7 +55,8 @@ export const linkRoutes = newApp()
     },
   )
   .post('/links', validateJson(linksSchema, MAX_KEYS_BODY_BYTES), async (c) => {
-    const { principal, config } = c.var
+    const principal = c.get('principal')
+    const config = c.get('config')
     const { keys, expiresIn, delivery, bucket: alias } = c.req.valid('json')
     requireScope(principal, 'links:create')
     const bucket = chooseBucket(c, alias)
@@ -70,9 +72,8 @@ export const linkRoutes = newApp()
 
 /** What a link leads to. The link itself is the credential. */
 export const deliveryRoutes = newApp()
-  .use('/i/*', configure)
   .get('/i/:bucket/:key{[^]+}', async (c) => {
-    const { config } = c.var
+    const config = configure(c)
     const now = new Date()
     const { bucket: alias, key } = c.req.param()
     const verdict = await verifyLink(new URL(c.req.url), alias, key, config, now)
@@ -93,6 +94,7 @@ export const deliveryRoutes = newApp()
     c.set('cacheStatus', response.headers.get('Cache-Status') ?? '')
     return response
   })
-  .all('/i/*', () => {
+  .all('/i/*', (c) => {
+    configure(c)
     throw new ApiError('link_invalid', 'This is not a link of ours.')
   })

@@ -13,7 +13,8 @@ const tokenSchema = z.strictObject({
 
 /** Short-lived tokens for less than the caller may do. */
 export const tokenRoutes = newApp().post('/tokens', validateJson(tokenSchema), async (c) => {
-  const { principal, config } = c.var
+  const principal = c.get('principal')
+  const config = c.get('config')
   requireScope(principal, 'tokens:create')
   const { token, expiresAt } = await mintToken(principal, c.req.valid('json'), config, new Date())
   return c.json({ token, expiresAt: expiresAt.toISOString() })

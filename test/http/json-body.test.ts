@@ -11,7 +11,8 @@ const request = (body: BodyInit, type = 'application/json', headers: Record<stri
 /** A body that hands out chunks until `total` bytes are gone, and counts what was taken. */
 function countedBody(total: number, chunk: number) {
   const taken = { bytes: 0, cancelled: false }
-  const stream = new ReadableStream<Uint8Array>({
+  const stream = new ReadableStream({
+    type: 'bytes',
     pull(controller) {
       if (taken.bytes >= total) return controller.close()
       taken.bytes += chunk

@@ -1,6 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
-import { assertNamesObject, objectPath, objectUrl } from '../../src/signing/object-url.ts'
+import {
+  assertNamesKey,
+  assertNamesObject,
+  objectPath,
+  objectUrl,
+} from '../../src/signing/object-url.ts'
 import { testBucket } from '../support/test-bucket.ts'
 
 const bucket = testBucket({ origin: 'https://s3.example.com', basePath: '/store/files/' })
@@ -46,4 +51,21 @@ describe('assertNamesObject', () => {
   ])('throws for %s', (_, url) => {
     expect(() => assertNamesObject(new URL(url), bucket, key)).toThrow('does not name the object')
   })
+})
+
+it.each([
+  '/a/../b.txt',
+  '/./b.txt',
+  '/%2e%2E/b.txt',
+  '/a b.txt',
+  '/a\\b.txt',
+  '/a?b',
+  '/a#b',
+  '/é',
+  '/%zz',
+  '',
+])('refuses the path %j, which a URL parser would change or which names another key', (path) => {
+  const key = parseObjectKey('b.txt')
+  expect(() => assertNamesKey(path, testBucket(), key)).toThrow()
+  expect(() => assertNamesKey('/b.txt', testBucket(), key)).not.toThrow()
 })
