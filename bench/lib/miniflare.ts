@@ -1,0 +1,62 @@
+import { convertV4MiniflareOptions, Miniflare, type V4WorkerOptions } from 'miniflare'
+import { compatibilityDate } from './build.ts'
+import { childrenNamed } from './process.ts'
+import type { RunningServer } from './workerd.ts'
+
+export interface MiniflareWorker {
+  readonly name: string
+  readonly script: string
+  readonly bindings?: Readonly<Record<string, unknown>>
+  /** Id of the KV namespace by the name of its binding. */
+  readonly kvNamespaces?: Readonly<Record<string, string>>
+}
+
+export interface RunningMiniflare {
+  /** The server of each Worker: one process for all of them. */
+  readonly servers: Readonly<Record<string, RunningServer>>
+  close(): Promise<void>
+}
+
+/**
+ * Runs Workers under Miniflare, with its local KV, cache and rate limit. Each listens on a socket of its own, without
+ * Miniflare's proxy in front.
+ */
+export async function startMiniflare(
+  workers: readonly MiniflareWorker[],
+): Promise<RunningMiniflare> {
+  const date = await compatibilityDate()
+  const before = new Set(childrenNamed('workerd'))
+  const miniflare = new Miniflare(
+    convertV4MiniflareOptions({
+      cf: false,
+      telemetry: { enabled: false },
+      handleStructuredLogs: () => undefined,
+      workers: workers.map((worker) => options(worker, date)),
+    }),
+  )
+  await miniflare.ready
+  const pid = childrenNamed('workerd').find((one) => !before.has(one))
+  if (pid === undefined) throw new Error('Miniflare started no workerd.')
+  const servers = await Promise.all(
+    workers.map(async ({ name }) => {
+      const { port } = await miniflare.unsafeGetDirectURL(name)
+      return [name, { port: Number(port), pid, close: async () => undefined }] as const
+    }),
+  )
+  return { servers: Object.fromEntries(servers), close: () => miniflare.dispose() }
+}
+
+const options = (
+  { name, script, bindings, kvNamespaces }: MiniflareWorker,
+  date: string,
+): V4WorkerOptions =>
+  ({
+    name,
+    script,
+    modules: true,
+    compatibilityDate: date,
+    bindings: { ...bindings },
+    kvNamespaces: { ...kvNamespaces },
+    ratelimits: { RATE_LIMITER: { namespace_id: '8787', simple: { limit: 1e9, period: 60 } } },
+    unsafeDirectSockets: [{ host: '127.0.0.1', port: 0 }],
+  }) as V4WorkerOptions

@@ -1,0 +1,96 @@
+import { createHash } from 'node:crypto'
+import { type Bundle, bundle, compatibilityDate } from './build.ts'
+import { type Binding, type RunningServer, startWorkerd } from './workerd.ts'
+
+/** The one API key that all servers of the bench take. */
+export const API_KEY = `ep_bench_${'0123456789abcdef'.repeat(3).slice(0, 43)}`
+export const API_KEY_SHA256 = createHash('sha256').update(API_KEY).digest('hex')
+/** AWS's own example credentials. */
+export const ACCESS_KEY_ID = 'AKIAIOSFODNN7EXAMPLE'
+export const SECRET_ACCESS_KEY = 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY'
+
+const BUCKET = {
+  endpoint: 'https://s3.us-east-1.amazonaws.com',
+  region: 'us-east-1',
+  bucket: 'my-bucket',
+  addressing: 'virtual',
+  credentials: 'S3',
+}
+
+/** Variables and secrets of our Worker. */
+export const variables = (
+  bucket: object = BUCKET,
+  [accessKeyId, secretAccessKey] = [ACCESS_KEY_ID, SECRET_ACCESS_KEY],
+) => ({
+  BUCKETS: { files: bucket },
+  S3_ACCESS_KEY_ID: accessKeyId,
+  S3_SECRET_ACCESS_KEY: secretAccessKey,
+  SIGNING_SECRETS: `k1:${'0123456789abcdef'.repeat(2)}`,
+  API_KEYS: [
+    {
+      id: 'bench',
+      sha256: API_KEY_SHA256,
+      scopes: ['files:upload', 'files:read', 'files:list', 'links:create'],
+      prefix: '',
+    },
+  ],
+})
+
+/**
+ * workerd alone has no rate limit, which Cloudflare's own servers count in memory; this counts in memory too, and lets
+ * everyone pass. To be given as `extensions`, and bound with RATE_LIMITER_BINDING.
+ */
+export const RATE_LIMITER = {
+  'bench:rate-limiter': `
+const counts = new Map()
+export default () => ({
+  async limit({ key }) {
+    const count = (counts.get(key) ?? 0) + 1
+    counts.set(key, count)
+    return { success: count > 0 }
+  },
+})`,
+}
+
+export const RATE_LIMITER_BINDING = { raw: 'wrapped = (moduleName = "bench:rate-limiter")' }
+
+export interface Presigner {
+  readonly bundle: Bundle
+  /** Starts another process of it. `kvPort`: where a server answers in the place of Workers KV. */
+  start(kvPort?: number): Promise<RunningServer>
+}
+
+/** Our Worker as it is deployed, for bare workerd. */
+export async function buildPresigner(): Promise<Presigner> {
+  const built = await bundle()
+  const date = await compatibilityDate()
+  const bindings = Object.fromEntries(
+    Object.entries(variables()).map(([name, value]): [string, Binding] => [
+      name,
+      typeof value === 'string' ? { text: value } : { json: value },
+    ]),
+  )
+  return {
+    bundle: built,
+    start: (kvPort = 9) =>
+      startWorkerd({
+        script: built.script,
+        compatibilityDate: date,
+        bindings: {
+          ...bindings,
+          FILE_INDEX: { raw: 'kvNamespace = "kv"' },
+          RATE_LIMITER: RATE_LIMITER_BINDING,
+        },
+        services: [`(name = "kv", external = (address = "127.0.0.1:${kvPort}", http = ()))`],
+        extensions: RATE_LIMITER,
+      }),
+  }
+}
+
+/** An object key such as the Worker makes: 51 characters. */
+export const keyOf = (i: number): string =>
+  `uploads/7h2kz0m4w${String(i).padStart(11, '0')}-my-photo-${String(i % 1000).padStart(3, '0')}.jpg`
+
+/** `count` of these keys. */
+export const keys = (count: number, from = 0): string[] =>
+  Array.from({ length: count }, (_, i) => keyOf(from + i))

@@ -1,0 +1,59 @@
+import type { LoadGenerator } from './load.ts'
+import type { Presigner } from './presigner.ts'
+import type { Spread } from './rounds.ts'
+
+/** One line of a table: what was measured, and its numbers by the name of their column. */
+export interface Row {
+  readonly name: string
+  readonly values: Readonly<Record<string, Spread | number>>
+}
+
+/** Heading and unit of a column, by the name that rows use. */
+export type Columns = Readonly<Record<string, string>>
+
+/** What issue and design promise, and what came out. */
+export interface Target {
+  readonly text: string
+  readonly measured: Spread | number
+  readonly met: boolean
+}
+
+/** Bars of one length scale, drawn from the medians; whiskers from the least to the greatest. */
+export interface Chart {
+  readonly title: string
+  readonly unit: string
+  readonly bars: readonly { readonly label: string; readonly value: Spread | number }[]
+}
+
+/** One subject of the bench: a table, a chart, and the targets that it decides. */
+export interface Section {
+  readonly id: string
+  readonly columns: Columns
+  readonly rows: readonly Row[]
+  readonly targets: readonly Target[]
+  readonly chart: Chart
+}
+
+/** What every section works with. */
+export interface Tools {
+  readonly presigner: Presigner
+  readonly generator: LoadGenerator
+  readonly rounds: number
+}
+
+const middle = (value: Spread | number): number =>
+  typeof value === 'number' ? value : value.median
+
+/** A target that asks for at least `bound`; a median decides. */
+export const atLeast = (text: string, measured: Spread | number, bound: number): Target => ({
+  text: `${text}: at least ${bound}`,
+  measured,
+  met: middle(measured) >= bound,
+})
+
+/** A target that asks for at most `bound`; a median decides. */
+export const atMost = (text: string, measured: Spread | number, bound: number): Target => ({
+  text: `${text}: at most ${bound}`,
+  measured,
+  met: middle(measured) <= bound,
+})

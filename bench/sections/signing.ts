@@ -1,0 +1,82 @@
+import { bundle, compatibilityDate } from '../lib/build.ts'
+import { interleave, ratio, spread } from '../lib/rounds.ts'
+import { atLeast, type Section, type Tools } from '../lib/section.ts'
+import { type RunningServer, startWorkerd } from '../lib/workerd.ts'
+
+/** Presigned GETs of one isolate, one after another, in each way; counts that take about as long as each other. */
+const WAYS = {
+  stamp: { name: '`stampFor`: many URLs, one template', count: 4000 },
+  presign: { name: '`presign`: one URL, checked', count: 1500 },
+  aws4fetch: { name: '`aws4fetch` with its key cache', count: 1500 },
+  'aws-sdk': { name: '`@aws-sdk/s3-request-presigner`', count: 250 },
+} as const
+
+type Way = keyof typeof WAYS
+
+/** How long a signature takes, beside the libraries that others use. */
+export async function measureSigning({ rounds }: Tools): Promise<Section> {
+  const { script } = await bundle('bench/peers/signers.ts')
+  const server = await startWorkerd({ script, compatibilityDate: await compatibilityDate() })
+  const subject = (way: Way) => () => microsecondsEach(server, way)
+  for (const way of Object.keys(WAYS) as Way[]) await microsecondsEach(server, way) // warm
+  const measured = await interleave(
+    {
+      stamp: subject('stamp'),
+      presign: subject('presign'),
+      aws4fetch: subject('aws4fetch'),
+      'aws-sdk': subject('aws-sdk'),
+    },
+    rounds,
+  )
+  await server.close()
+
+  const overAws4fetch = ratio(measured.aws4fetch, measured.stamp)
+  const overSdk = ratio(measured['aws-sdk'], measured.stamp)
+  return {
+    id: 'signing',
+    columns: {
+      microseconds: 'µs a URL',
+      urlsPerSecond: 'URLs/s',
+      stampIsFaster: '`stampFor` is faster, times',
+    },
+    rows: (Object.keys(WAYS) as Way[]).map((way) => ({
+      name: WAYS[way].name,
+      values: {
+        microseconds: spread(measured[way]),
+        urlsPerSecond: spread(measured[way].map((each) => 1e6 / each)),
+        stampIsFaster: ratio(measured[way], measured.stamp),
+      },
+    })),
+    targets: [
+      atLeast('Stamped URLs a second, over `aws4fetch`', overAws4fetch, 4),
+      atLeast('Stamped URLs a second, over the AWS SDK', overSdk, 20),
+    ],
+    chart: {
+      title: 'Time to presign one URL, in one isolate',
+      unit: 'µs',
+      bars: (Object.keys(WAYS) as Way[]).map((way) => ({
+        label: way,
+        value: spread(measured[way]),
+      })),
+    },
+  }
+}
+
+/**
+ * Clocks stand still in workerd while it computes, so the time is taken here: of a request that signs, less that of one
+ * that does not.
+ */
+async function microsecondsEach({ port }: RunningServer, way: Way): Promise<number> {
+  const { count } = WAYS[way]
+  const empty = await milliseconds(`http://127.0.0.1:${port}/${way}?count=0`)
+  const full = await milliseconds(`http://127.0.0.1:${port}/${way}?count=${count}`)
+  return ((full - empty) * 1000) / count
+}
+
+async function milliseconds(url: string): Promise<number> {
+  const start = performance.now()
+  const response = await fetch(url)
+  await response.text()
+  if (!response.ok) throw new Error(`${url} answered with status ${response.status}.`)
+  return performance.now() - start
+}
