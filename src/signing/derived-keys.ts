@@ -1,4 +1,4 @@
-import type { Credentials } from '../config/load.ts'
+import type { AwsV4Signer } from 'aws4fetch'
 
 const MAX_DERIVED_KEYS = 64
 
@@ -16,14 +16,19 @@ class BoundedMap extends Map<string, ArrayBuffer> {
 /** SigV4 signing keys of this isolate, by secret, day, region and service: aws4fetch reads and fills it. */
 export const derivedKeys: Map<string, ArrayBuffer> = new BoundedMap()
 
-/** The signing key that aws4fetch has left there for S3 on the day of `datetime`. Throws Error if it has not. */
-export function derivedKey(
-  { secretAccessKey }: Credentials,
-  datetime: string,
-  region: string,
-): ArrayBuffer {
-  const key = derivedKeys.get([secretAccessKey, datetime.slice(0, 8), region, 's3'].join())
-  if (key === undefined)
+const imported = new WeakMap<ArrayBuffer, Promise<CryptoKey>>()
+
+/** The signing key of `signer`, imported once. aws4fetch derives it. */
+export async function signingKey(signer: AwsV4Signer): Promise<CryptoKey> {
+  const { secretAccessKey, datetime, region, service } = signer
+  const name = [secretAccessKey, datetime.slice(0, 8), region, service].join()
+  if (!derivedKeys.has(name)) await signer.signature()
+  const derived = derivedKeys.get(name)
+  if (derived === undefined)
     throw new Error('aws4fetch keeps its signing keys elsewhere than expected.')
+  const algorithm = { name: 'HMAC', hash: 'SHA-256' }
+  const key =
+    imported.get(derived) ?? crypto.subtle.importKey('raw', derived, algorithm, false, ['sign'])
+  imported.set(derived, key)
   return key
 }

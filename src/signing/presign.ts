@@ -2,8 +2,8 @@ import { AwsV4Signer } from 'aws4fetch'
 import { MAX_SIGNATURE_SECONDS } from '../config/limits.ts'
 import type { Bucket, Credentials } from '../config/load.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
-import { derivedKeys } from './derived-keys.ts'
-import { assertNamesObject, objectUrl } from './object-url.ts'
+import { derivedKeys, signingKey } from './derived-keys.ts'
+import { assertNamesObject, objectPath } from './object-url.ts'
 
 export interface PresignInput {
   readonly bucket: Bucket
@@ -19,6 +19,8 @@ export interface PresignInput {
   readonly signedSeconds: number
 }
 
+const encoder = new TextEncoder()
+
 /** What can be said of a URL before its key is known. */
 export type PresignTemplate = Omit<PresignInput, 'key'>
 
@@ -27,9 +29,10 @@ export type PresignTemplate = Omit<PresignInput, 'key'>
  * Parameters"). Throws RangeError for a life that SigV4 doesn't know.
  */
 export async function presign(input: PresignInput): Promise<string> {
-  const { url } = await presignSigner(input).sign()
-  assertNamesObject(url, input.bucket, input.key)
-  return spaced(url.href)
+  const signer = presignSigner(input)
+  assertNamesObject(signer.url, input.bucket, input.key)
+  const signature = await signHex(await signingKey(signer), await signer.stringToSign())
+  return `${spaced(signer.url.href)}&X-Amz-Signature=${signature}`
 }
 
 /** aws4fetch's signer of that URL, which has signed nothing yet. */
@@ -42,14 +45,11 @@ export function presignSigner(input: PresignInput): AwsV4Signer {
   )
     throw new RangeError(`X-Amz-Expires must be from 1 to ${MAX_SIGNATURE_SECONDS}.`)
 
-  const url = objectUrl(bucket, key)
-  for (const [name, value] of Object.entries(input.query ?? {})) url.searchParams.set(name, value)
-  url.searchParams.set('X-Amz-Expires', String(signedSeconds))
-
+  const query = new URLSearchParams({ ...input.query, 'X-Amz-Expires': String(signedSeconds) })
   const { accessKeyId, secretAccessKey, sessionToken } = credentials
   return new AwsV4Signer({
     method: input.method,
-    url: url.href,
+    url: `${bucket.origin}${objectPath(bucket, key)}?${query}`,
     headers: input.headers ?? {},
     accessKeyId,
     secretAccessKey,
@@ -62,6 +62,13 @@ export function presignSigner(input: PresignInput): AwsV4Signer {
     allHeaders: true,
   })
 }
+
+/** HMAC-SHA-256 of a string to sign, in hexadecimal: SigV4, "Calculate the signature". */
+export async function signHex(key: CryptoKey, stringToSign: string): Promise<string> {
+  return hex(await crypto.subtle.sign('HMAC', key, encoder.encode(stringToSign)))
+}
+
+export const hex = (bytes: ArrayBuffer): string => new Uint8Array(bytes).toHex()
 
 /**
  * `text` with a space as "%20" where URLSearchParams wrote "+", which S3 servers read in two ways; the signature is over

@@ -1,8 +1,8 @@
 import type { Bucket } from '../config/load.ts'
 import { type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
-import { derivedKey } from './derived-keys.ts'
+import { signingKey } from './derived-keys.ts'
 import { assertNamesKey, objectPath } from './object-url.ts'
-import { type PresignTemplate, presignSigner, spaced } from './presign.ts'
+import { hex, type PresignTemplate, presignSigner, signHex, spaced } from './presign.ts'
 
 /** Signs the URL of one object. */
 export type Stamp = (key: ObjectKey) => Promise<string>
@@ -40,7 +40,7 @@ export function stampFor(template: PresignTemplate): Promise<Stamp> {
 async function createStamp(template: PresignTemplate): Promise<Stamp> {
   const { bucket } = template
   const signer = presignSigner({ ...template, key: PROBE })
-  const signature = await signer.signature() // leaves the signing key in the cache
+  const signature = await signer.signature()
   const canonical = await signer.canonicalString()
   const path = `\n${objectPath(bucket, PROBE)}\n`
   const at = canonical.indexOf(path)
@@ -49,25 +49,16 @@ async function createStamp(template: PresignTemplate): Promise<Stamp> {
   const stringToSign = await signer.stringToSign()
   const scope = stringToSign.slice(0, stringToSign.lastIndexOf('\n') + 1)
   const query = `${spaced(signer.url.search)}&X-Amz-Signature=`
-  const signingKey = await crypto.subtle.importKey(
-    'raw',
-    derivedKey(template.credentials, signer.datetime, bucket.region),
-    { name: 'HMAC', hash: 'SHA-256' },
-    false,
-    ['sign'],
-  )
+  const keyOfDay = await signingKey(signer)
 
   const sign = async (key: ObjectKey): Promise<string> => {
     const keyPath = objectPath(bucket, key)
     assertNamesKey(keyPath, bucket, key)
     const request = encoder.encode(head + keyPath + tail)
     const digest = hex(await crypto.subtle.digest('SHA-256', request))
-    const mac = await crypto.subtle.sign('HMAC', signingKey, encoder.encode(scope + digest))
-    return bucket.origin + keyPath + query + hex(mac)
+    return bucket.origin + keyPath + query + (await signHex(keyOfDay, scope + digest))
   }
   if (at === -1 || !(await sign(PROBE)).endsWith(signature))
     throw new Error('aws4fetch builds its canonical request in another way than expected.')
   return sign
 }
-
-const hex = (bytes: ArrayBuffer): string => new Uint8Array(bytes).toHex()
