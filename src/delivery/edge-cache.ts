@@ -1,6 +1,9 @@
 import { ApiError } from '../errors/api-error.ts'
 import { coversAll } from './byte-range.ts'
 
+const WAIT_MILLISECONDS = 20
+const MAX_WAITS = 50
+
 /** Header of a mark: which copy of an object is complete. */
 const COPY_ID = 'X-Copy-Id'
 
@@ -11,6 +14,28 @@ export async function matchCopy(url: string, range: string | null): Promise<Resp
   if (typeof id !== 'string') return undefined
   const headers: HeadersInit = range === null ? {} : { Range: range }
   return caches.default.match(new Request(copyUrl(url, id), { headers }))
+}
+
+/** URLs whose copy this isolate is fetching from the bucket. */
+const filling = new Set<string>()
+
+/**
+ * The copy of `url` once another request has fetched it, waited for a second at most; undefined at once where nobody is
+ * fetching it. So a crowd at a new object costs the bucket one request, as it does behind Workers Caching.
+ */
+export async function awaitCopy(url: string, range: string | null): Promise<Response | undefined> {
+  for (let waits = 0; waits < MAX_WAITS && filling.has(url); waits++) {
+    await new Promise((resolve) => setTimeout(resolve, WAIT_MILLISECONDS))
+    const copy = await matchCopy(url, range)
+    if (copy !== undefined) return copy
+  }
+  return undefined
+}
+
+/** Tells others that `url` is being fetched, until the returned function is called. */
+export function announceFill(url: string): () => void {
+  filling.add(url)
+  return () => filling.delete(url)
 }
 
 /** Forgets the copy of `url`. */

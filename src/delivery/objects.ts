@@ -4,7 +4,7 @@ import { type Bucket, loadConfig } from '../config/load.ts'
 import { ApiError, STATUS_BY_CODE } from '../errors/api-error.ts'
 import { type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
 import { uriEncode } from '../keys/uri-encode.ts'
-import { dropCopy, matchCopy, serveAndKeep } from './edge-cache.ts'
+import { announceFill, awaitCopy, dropCopy, matchCopy, serveAndKeep } from './edge-cache.ts'
 import { cacheTag, openObject } from './open-object.ts'
 
 /** The header that repeats `Range`, which Workers Caching takes away before it asks. */
@@ -61,14 +61,20 @@ export class Objects extends WorkerEntrypoint<Env> {
     range: string | null,
     open: (fillBytes?: number) => Promise<Response>,
   ): Promise<Response> {
-    const copy = await matchCopy(url, range)
+    const copy = (await matchCopy(url, range)) ?? (await awaitCopy(url, range))
     if (copy !== undefined) return method === 'HEAD' ? new Response(null, copy) : copy
-    const opened = await open()
-    const keepable = opened.headers.get('Cache-Control') !== 'no-store' && method === 'GET'
-    if (!keepable) return withStatus(opened, 'BYPASS')
-    const waitUntil = (work: Promise<unknown>) => this.ctx.waitUntil(work)
-    const served = await serveAndKeep(url, opened, range, waitUntil)
-    return served === undefined ? withStatus(await open(0), 'BYPASS') : withStatus(served, 'MISS')
+    if (method === 'HEAD') return withStatus(await open(), 'BYPASS')
+
+    const filled = announceFill(url)
+    const works: Promise<unknown>[] = []
+    try {
+      const opened = await open()
+      if (opened.headers.get('Cache-Control') === 'no-store') return withStatus(opened, 'BYPASS')
+      const served = await serveAndKeep(url, opened, range, (work) => works.push(work))
+      return served === undefined ? withStatus(await open(0), 'BYPASS') : withStatus(served, 'MISS')
+    } finally {
+      this.ctx.waitUntil(Promise.allSettled(works).then(filled))
+    }
   }
 
   #locate({ pathname }: URL): { bucket: Bucket; key: ObjectKey } {
