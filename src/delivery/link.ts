@@ -5,14 +5,6 @@ import type { ObjectKey } from '../keys/object-key.ts'
 
 const DEFAULT_SECONDS = 24 * 60 * 60
 
-export interface LinkRequest {
-  /** Seconds that the link must live at least; undefined is a day. */
-  readonly expiresIn?: number | undefined
-  readonly delivery: LinkPolicy['delivery']
-  /** Name to save the object under; null shows it in place. */
-  readonly download: string | null
-}
-
 /**
  * When a link ends, in seconds since 1970: on the edge of a window that is as long as the life asked for, so that asking
  * again within the window gives the same link. It lives for one to two such lives. Throws `invalid_expiry`.
@@ -31,7 +23,7 @@ export async function createLink(
   origin: string,
   bucket: Bucket,
   key: ObjectKey,
-  { delivery, download }: Omit<LinkRequest, 'expiresIn'>,
+  { delivery, download }: Pick<LinkPolicy, 'delivery' | 'download'>,
   expires: number,
 ): Promise<string> {
   const policy = { bucket: bucket.alias, key, expires, delivery, download }

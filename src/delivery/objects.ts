@@ -1,6 +1,6 @@
 import { WorkerEntrypoint } from 'cloudflare:workers'
 import { findBucket } from '../config/find-bucket.ts'
-import { type Bucket, loadConfig } from '../config/load.ts'
+import { type Bucket, type Config, loadConfig } from '../config/load.ts'
 import { ApiError, STATUS_BY_CODE } from '../errors/api-error.ts'
 import { type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
 import { uriEncode } from '../keys/uri-encode.ts'
@@ -48,10 +48,14 @@ export class Objects extends WorkerEntrypoint<Env> {
     }
   }
 
-  /** Drops the edge copy of an object, in every location where Workers Caching runs. Throws Error where that failed. */
+  /**
+   * Drops the edge copy of an object, in every location where Workers Caching runs. Purges are few there, so none is spent
+   * on a bucket with `edgeTtl` 0. Throws Error where it failed.
+   */
   async purge(alias: string, objectKey: string): Promise<void> {
     const key = parseObjectKey(objectKey)
     if (this.ctx.cache === undefined) return dropCopy(copyUrl(alias, key))
+    if (findBucket(this.#config(), alias).edgeTtlSeconds === 0) return
     const { success } = await this.ctx.cache.purge({ tags: [await cacheTag(alias, key)] })
     if (!success) throw new Error('The edge cache refused the purge.')
   }
@@ -78,10 +82,14 @@ export class Objects extends WorkerEntrypoint<Env> {
   }
 
   #locate({ pathname }: URL): { bucket: Bucket; key: ObjectKey } {
+    const [, alias = '', key = ''] = pathname.split('/').map(decodeURIComponent)
+    return { bucket: findBucket(this.#config(), alias), key: parseObjectKey(key) }
+  }
+
+  #config(): Config {
     const loaded = loadConfig(this.env)
     if (!loaded.ok) throw new ApiError('misconfigured', 'The Worker is misconfigured.')
-    const [, alias = '', key = ''] = pathname.split('/').map(decodeURIComponent)
-    return { bucket: findBucket(loaded.config, alias), key: parseObjectKey(key) }
+    return loaded.config
   }
 }
 

@@ -126,6 +126,12 @@ describe('Objects behind Workers Caching', () => {
     expect(purged).toEqual([{ tags: [tag] }])
   })
 
+  it('spends no purge on a bucket of which the edge keeps nothing', async () => {
+    const { objects, purged } = inProduction()
+    await objects.purge('uncached', 'a.png')
+    expect(purged).toEqual([])
+  })
+
   it('says so when the purge is refused', async () => {
     await expect(inProduction(false).objects.purge('files', 'a.png')).rejects.toThrow('refused')
   })
