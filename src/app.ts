@@ -3,17 +3,25 @@ import { cors } from './http/cors.ts'
 import { onError, onNotFound } from './http/errors.ts'
 import { frame } from './http/frame.ts'
 import { newApp } from './http/new-app.ts'
+import { uppyDialect } from './http/uppy-dialect.ts'
 import { fileRoutes } from './routes/files.ts'
 import { healthRoutes } from './routes/health.ts'
 import { deliveryRoutes, linkRoutes } from './routes/links.ts'
+import { multipartRoutes } from './routes/multipart.ts'
 import { tokenRoutes } from './routes/tokens.ts'
+import { companionRoutes } from './routes/uppy.ts'
+import { signRoutes } from './routes/uppy-sign.ts'
 
 /** Everything that needs credentials. */
 const api = newApp()
+  .use('/s3/*', uppyDialect)
   .use(admit)
   .route('/', fileRoutes)
   .route('/', linkRoutes)
+  .route('/', multipartRoutes)
   .route('/', tokenRoutes)
+  .route('/', companionRoutes)
+  .route('/', signRoutes)
 
 /** The whole Worker. `/u/:token/…` is the same API for clients that can't send headers. */
 export const app = newApp()

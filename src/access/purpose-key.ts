@@ -1,7 +1,7 @@
 import type { SigningSecret } from '../config/load.ts'
 
 /** What a signature of ours is for. A signature for one purpose never verifies for another. */
-export type Purpose = 'token' | 'cursor' | 'link'
+export type Purpose = 'token' | 'cursor' | 'link' | 'upload'
 
 const encoder = new TextEncoder()
 const derived = new WeakMap<SigningSecret, Map<Purpose, Promise<CryptoKey>>>()

@@ -52,6 +52,7 @@ const bucketSchema = z
     credentials: credentialsName,
     uploadCredentials: z.optional(credentialsName),
     maxBytes: z.optional(z.int().check(z.minimum(1))),
+    postUploads: z.optional(z.boolean()),
     allowedTypes: z.optional(
       z
         .array(

@@ -20,11 +20,15 @@ export interface Bucket {
   readonly origin: string
   /** Path in front of every key: starts and ends with `/`. */
   readonly basePath: string
+  /** The server's own name of it. */
+  readonly name: string
   readonly region: string
   readonly credentials: Credentials
   readonly uploadCredentials: Credentials
   /** Largest upload in bytes; null where the bucket alone decides. */
   readonly maxBytes: number | null
+  /** Whether the server takes POST policies, for uploads by HTML forms. */
+  readonly postUploads: boolean
   /** `type/subtype` or `type/*`, lower case; null where every type is welcome. */
   readonly allowedTypes: readonly string[] | null
   /** Longest life of a URL in seconds, by use. */
@@ -59,6 +63,9 @@ export interface Config {
 export type LoadedConfig =
   | { readonly ok: true; readonly config: Config }
   | { readonly ok: false; readonly issues: readonly Issue[] }
+
+/** Hosts of Cloudflare R2 and Backblaze B2, which know no POST policies. */
+const WITHOUT_POST_UPLOADS = /\.(?:r2\.cloudflarestorage|backblazeb2)\.com(?::\d+)?$/i
 
 const loaded = new WeakMap<object, LoadedConfig>()
 
@@ -153,10 +160,12 @@ function toBucket(
     alias,
     origin: inHost ? `${protocol}//${table.bucket}.${host}` : `${protocol}//${host}`,
     basePath: inHost ? endpointPath : `${endpointPath}${table.bucket}/`,
+    name: table.bucket,
     region: table.region,
     credentials,
     uploadCredentials,
     maxBytes: table.maxBytes ?? null,
+    postUploads: table.postUploads ?? !WITHOUT_POST_UPLOADS.test(host),
     allowedTypes: table.allowedTypes?.map((type) => type.toLowerCase()) ?? null,
     maxExpiresIn: {
       upload: table.maxExpiresIn?.upload ?? MAX_UPLOAD_SECONDS,

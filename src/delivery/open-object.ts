@@ -32,11 +32,11 @@ export async function openObject(
   fillBytes = MAX_FILL_BYTES,
 ): Promise<Response> {
   if (range !== null && method === 'GET') {
-    const part = await fetchObject(bucket, 'GET', key, now, { Range: range })
+    const part = await fetchObject({ bucket, method: 'GET', key, headers: { Range: range } }, now)
     const answer = await answerPart(bucket, key, part, fillBytes)
     if (answer !== null) return answer
   }
-  return wholeObject(bucket, key, await fetchObject(bucket, method, key, now))
+  return wholeObject(bucket, key, await fetchObject({ bucket, method, key }, now))
 }
 
 /** The answer to a range, or null where the whole object should be fetched in its place. */

@@ -12,6 +12,8 @@ export interface AppEnv {
     bucket: string
     /** Whether the edge had a copy, as `Cache-Status` says it: for the log. */
     cacheStatus: string
+    /** Whose shape errors have; undefined is our own. */
+    dialect: 'uppy' | undefined
     /** What ended the request early: for the log. */
     fault: Error
     /** What did not end the request, and someone should see to: for the log. */

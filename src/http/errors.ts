@@ -11,7 +11,13 @@ export function onError(thrown: Error, c: Context<AppEnv>): Response {
   const { code, message, issues } = error
   if (code === 'rate_limited' || code === 'purge_failed') c.header('Retry-After', '60')
   return c.json(
-    { message, code, requestId: c.get('requestId'), ...(issues.length === 0 ? {} : { issues }) },
+    {
+      ...(c.get('dialect') === 'uppy' ? { error: message } : {}),
+      message,
+      code,
+      requestId: c.get('requestId'),
+      ...(issues.length === 0 ? {} : { issues }),
+    },
     STATUS_BY_CODE[code],
   )
 }

@@ -5,50 +5,38 @@ import { type DownloadSigner, downloadSigner } from '../delivery/download-url.ts
 import { createFileIndex } from '../file-index/file-index.ts'
 import type { FileRecord } from '../file-index/file-record.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
+import { created } from '../http/created.ts'
 import { forEachKey, keyList, MAX_KEYS_BODY_BYTES } from '../http/key-list.ts'
 import { newApp } from '../http/new-app.ts'
 import { purgeCopy } from '../http/objects-entrypoint.ts'
+import {
+  bucket,
+  cacheControl,
+  digits,
+  directory,
+  expiresIn,
+  fileName,
+  metadata,
+  sha256,
+} from '../http/request-fields.ts'
 import { keyParam, validateJson, validateQuery } from '../http/validate.ts'
 import { parseKeyStart, parseObjectKey } from '../keys/object-key.ts'
-import { uriEncode } from '../keys/uri-encode.ts'
 import { deleteObject } from '../storage/object.ts'
 import { findFile, recordUpload } from '../uploads/record.ts'
 import { createUploadUrl } from '../uploads/single.ts'
 
-const bucket = z.optional(z.string())
-const expiresIn = z.optional(z.int())
-/** A whole number in a query. */
-const digits = z.pipe(
-  z.string().check(z.regex(/^\d{1,9}$/, 'must be a whole number')),
-  z.transform(Number),
-)
 const flag = z.pipe(
   z._default(z.enum(['true', 'false']), 'false'),
   z.transform((value) => value === 'true'),
 )
-const fileName = z.string().check(z.minLength(1), z.maxLength(1024))
-/** A header's value that arrives as it was sent: printable ASCII without leading, trailing or double spaces. */
-const headerValue = z
-  .string()
-  .check(z.maxLength(255), z.regex(/^[\x21-\x7e]+(?: [\x21-\x7e]+)*$/, 'must be printable ASCII'))
-
 const uploadSchema = z.strictObject({
   fileName,
   mimetype: z.string(),
   size: z.optional(z.int().check(z.minimum(0))),
-  sha256: z.optional(
-    z.string().check(z.regex(/^[A-Za-z0-9+/]{43}=$/, 'must be 32 bytes in base64')),
-  ),
-  metadata: z.optional(
-    z.record(
-      z.string().check(z.regex(/^[a-z0-9-]{1,64}$/, 'must be a name of a-z, 0-9 and "-"')),
-      z.string().check(z.maxLength(2048)),
-    ),
-  ),
-  cacheControl: z.optional(headerValue),
-  directory: z.optional(
-    z.string().check(z.regex(/^[^/]+(?:\/[^/]+)*$/, 'must be segments with "/" between')),
-  ),
+  sha256,
+  metadata,
+  cacheControl,
+  directory,
   overwrite: z.optional(z.boolean()),
   expiresIn,
   bucket,
@@ -123,8 +111,7 @@ export const fileRoutes = newApp()
     const index = createFileIndex(c.env.FILE_INDEX)
     const upload = { key, name, owner: principal.id }
     const record = await recordUpload(bucket, index, upload, new Date())
-    c.header('Location', `/files/${uriEncode(key)}?bucket=${bucket.alias}`)
-    return c.json(record, 201)
+    return created(c, record)
   })
   .get('/files', validateQuery(listSchema), async (c) => {
     const { bucket: alias, limit, cursor, urls, ...request } = c.req.valid('query')

@@ -10,11 +10,10 @@ import { configure } from '../http/configure.ts'
 import { forEachKey, keyList, MAX_KEYS_BODY_BYTES } from '../http/key-list.ts'
 import { newApp } from '../http/new-app.ts'
 import { askObjects } from '../http/objects-entrypoint.ts'
+import { bucket, expiresIn } from '../http/request-fields.ts'
 import { keyParam, validateJson, validateQuery } from '../http/validate.ts'
 
-const expiresIn = z.optional(z.int())
 const delivery = z._default(z.enum(['stream', 'redirect']), 'stream')
-const bucket = z.optional(z.string())
 
 const linkSchema = z.strictObject({
   expiresIn,

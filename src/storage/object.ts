@@ -23,7 +23,7 @@ export async function headObject(
   key: ObjectKey,
   now: Date,
 ): Promise<ObjectHead | null> {
-  const response = await fetchObject(bucket, 'HEAD', key, now)
+  const response = await fetchObject({ bucket, method: 'HEAD', key }, now)
   if (response.status === 404) return null
   if (response.status !== 200) throw unexpectedAnswer('HeadObject', response)
   const head = headSchema.safeParse({
@@ -40,7 +40,7 @@ export async function headObject(
 
 /** S3 DeleteObject; also succeeds where there is no such object. Throws `storage_error`. */
 export async function deleteObject(bucket: Bucket, key: ObjectKey, now: Date): Promise<void> {
-  const response = await fetchObject(bucket, 'DELETE', key, now)
+  const response = await fetchObject({ bucket, method: 'DELETE', key }, now)
   await response.body?.cancel()
   if (!response.ok && response.status !== 404) throw unexpectedAnswer('DeleteObject', response)
 }

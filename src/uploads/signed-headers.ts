@@ -1,4 +1,5 @@
 import { ApiError } from '../errors/api-error.ts'
+import { utf8Length } from '../keys/object-key.ts'
 
 /** What a caller may fix about an object before it is uploaded; each becomes a signed header. */
 export interface UploadConditions {
@@ -27,17 +28,31 @@ export function uploadHeaders(conditions: UploadConditions): Record<string, stri
 }
 
 function metadataHeaders(metadata: Readonly<Record<string, string>>): Record<string, string> {
-  const entries = Object.entries(metadata).map(
-    ([name, value]) => [name, encodedWord(value)] as const,
+  const encoded = Object.fromEntries(
+    Object.entries(metadata).map(([name, value]) => [name, encodedWord(value)]),
   )
-  const bytes = entries.reduce((sum, [name, value]) => sum + name.length + value.length, 0)
+  requireMetadataSize(encoded)
+  return metadataFields(encoded)
+}
+
+/** `metadata` by the names under which S3 takes it, in headers and in forms. */
+export const metadataFields = (
+  metadata: Readonly<Record<string, string>>,
+): Record<string, string> =>
+  Object.fromEntries(Object.entries(metadata).map(([name, value]) => [`x-amz-meta-${name}`, value]))
+
+/** Throws `invalid_request` for more than S3 takes. */
+export function requireMetadataSize(metadata: Readonly<Record<string, string>>): void {
+  const bytes = Object.entries(metadata).reduce(
+    (sum, [name, value]) => sum + name.length + utf8Length(value),
+    0,
+  )
   if (bytes > MAX_METADATA_BYTES)
     throw new ApiError('invalid_request', 'The metadata is too large.', {
       issues: [
         { path: 'metadata', message: `must not be longer than ${MAX_METADATA_BYTES} bytes` },
       ],
     })
-  return Object.fromEntries(entries.map(([name, value]) => [`x-amz-meta-${name}`, value]))
 }
 
 /**

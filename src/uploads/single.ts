@@ -1,14 +1,11 @@
 import type { Bucket } from '../config/load.ts'
-import { ApiError } from '../errors/api-error.ts'
 import { newObjectKey } from '../keys/new-key.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { resolveValidity } from '../signing/expiry.ts'
 import { presign } from '../signing/presign.ts'
 import { requireContentType } from './content-type.ts'
 import { type UploadConditions, uploadHeaders } from './signed-headers.ts'
-
-/** S3's limit for one PutObject: 5 GiB. */
-const MAX_PUT_BYTES = 5 * 1024 ** 3
+import { MAX_PUT_BYTES, requireSize } from './size-limit.ts'
 
 export interface UploadRequest extends UploadConditions {
   readonly fileName: string
@@ -45,7 +42,7 @@ export async function createUploadUrl(
   const credentials = bucket.uploadCredentials
   const key = newObjectKey({ fileName, prefix, directory, now })
   requireContentType(request.mimetype, key, bucket)
-  requireSize(size, bucket)
+  requireSize(size, bucket, MAX_PUT_BYTES)
 
   const validity = resolveValidity({ use: 'upload', expiresIn, bucket, credentials, now })
   const headers = uploadHeaders(request)
@@ -66,17 +63,4 @@ export async function createUploadUrl(
     expiresIn: validity.expiresInSeconds,
     expiresAt: validity.expiresAt.toISOString(),
   }
-}
-
-function requireSize(size: number | undefined, { maxBytes }: Bucket): void {
-  if (size === undefined) {
-    if (maxBytes !== null)
-      throw new ApiError(
-        'size_required',
-        'This bucket limits the size of a file: send size, in bytes.',
-      )
-    return
-  }
-  const max = Math.min(maxBytes ?? MAX_PUT_BYTES, MAX_PUT_BYTES)
-  if (size > max) throw new ApiError('file_too_large', `A file may have at most ${max} bytes here.`)
 }

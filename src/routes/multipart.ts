@@ -1,0 +1,96 @@
+import * as z from 'zod/mini'
+import { requireScope } from '../access/principal.ts'
+import { createFileIndex } from '../file-index/file-index.ts'
+import { chooseBucket } from '../http/choose-bucket.ts'
+import { created } from '../http/created.ts'
+import { newApp } from '../http/new-app.ts'
+import { openUpload } from '../http/open-upload.ts'
+import {
+  bucket,
+  cacheControl,
+  directory,
+  expiresIn,
+  fileName,
+  metadata,
+  partNumber,
+} from '../http/request-fields.ts'
+import { validateJson, validateQuery } from '../http/validate.ts'
+import { finishMultipart } from '../uploads/finish-multipart.ts'
+import { dropMultipart, signParts, startMultipart, uploadedParts } from '../uploads/multipart.ts'
+import { planParts } from '../uploads/part-plan.ts'
+
+/** Limit of a body that lists up to 10 000 parts. */
+const MAX_PARTS_BODY_BYTES = 2 * 1024 ** 2
+
+const startSchema = z.strictObject({
+  fileName,
+  mimetype: z.string(),
+  size: z.int().check(z.minimum(1)),
+  metadata,
+  cacheControl,
+  directory,
+  bucket,
+})
+
+const urlsSchema = z.strictObject({
+  key: z.string(),
+  partNumbers: z.array(partNumber).check(z.minLength(1), z.maxLength(100)),
+  expiresIn,
+  bucket,
+})
+
+const uploadSchema = z.strictObject({ key: z.string(), bucket })
+
+const completeSchema = z.strictObject({
+  key: z.string(),
+  name: z.optional(fileName),
+  parts: z
+    .array(z.strictObject({ partNumber, etag: z.string().check(z.minLength(1), z.maxLength(255)) }))
+    .check(z.minLength(1), z.maxLength(10_000)),
+  bucket,
+})
+
+/** Uploads in parts: S3's multipart upload, its id bound to bucket, key and principal. */
+export const multipartRoutes = newApp()
+  .post('/multipart', validateJson(startSchema), async (c) => {
+    const { bucket: alias, ...request } = c.req.valid('json')
+    const principal = c.get('principal')
+    requireScope(principal, 'files:upload')
+    const bucket = chooseBucket(c, alias)
+    const upload = await startMultipart(c.get('config'), bucket, principal, request, new Date())
+    const { key, uploadId, expiresAt } = upload
+    const plan = planParts(request.size)
+    return c.json({ key, bucket: bucket.alias, uploadId, ...plan, expiresAt })
+  })
+  .post('/multipart/:uploadId/urls', validateJson(urlsSchema), async (c) => {
+    const { key, partNumbers, expiresIn, bucket: alias } = c.req.valid('json')
+    const now = new Date()
+    const { bucket, upload } = await openUpload(c, alias, key, now)
+    return c.json(await signParts(bucket, upload, partNumbers, expiresIn, now))
+  })
+  .get('/multipart/:uploadId', validateQuery(uploadSchema), async (c) => {
+    const { key, bucket: alias } = c.req.valid('query')
+    const now = new Date()
+    const { bucket, upload } = await openUpload(c, alias, key, now)
+    const listed = await uploadedParts(bucket, upload, now)
+    const parts = listed.map(({ partNumber, size, etag }) => ({ partNumber, size, etag }))
+    return c.json({ parts })
+  })
+  .post(
+    '/multipart/:uploadId/complete',
+    validateJson(completeSchema, MAX_PARTS_BODY_BYTES),
+    async (c) => {
+      const { key, name, parts, bucket: alias } = c.req.valid('json')
+      const now = new Date()
+      const { bucket, upload } = await openUpload(c, alias, key, now)
+      const index = createFileIndex(c.env.FILE_INDEX)
+      return created(c, await finishMultipart(bucket, index, upload, parts, name, now))
+    },
+  )
+  .delete('/multipart/:uploadId', validateQuery(uploadSchema), async (c) => {
+    const { key, bucket: alias } = c.req.valid('query')
+    const now = new Date()
+    const { bucket, upload } = await openUpload(c, alias, key, now)
+    await dropMultipart(bucket, upload, now)
+    return c.body(null, 204)
+  })

@@ -1,0 +1,168 @@
+import type { XmlElement } from '@rgrove/parse-xml'
+import * as z from 'zod/mini'
+import type { Bucket } from '../config/load.ts'
+import { ApiError, type ErrorCode } from '../errors/api-error.ts'
+import type { ObjectKey } from '../keys/object-key.ts'
+import { fetchObject, type ObjectRequest } from './s3.ts'
+import { childrenOf, escapeXml, readXml, textOf } from './xml.ts'
+
+/** An unfinished upload in a bucket. */
+export interface MultipartUpload {
+  readonly bucket: Bucket
+  readonly key: ObjectKey
+  /** S3's own `UploadId`. */
+  readonly s3UploadId: string
+}
+
+/** What completes an upload, for each part. `etag` with or without its quotes. */
+export interface Part {
+  readonly partNumber: number
+  readonly etag: string
+}
+
+/** A part as the bucket lists it: `size` in bytes, `etag` in its quotes, `lastModified` as the bucket writes it. */
+export interface ListedPart extends Part {
+  readonly size: number
+  readonly lastModified: string
+}
+
+/** Assembling many parts takes a bucket minutes, at times before its answer begins. */
+const COMPLETE_TIMEOUT_SECONDS = 120
+
+const digits = z.pipe(z.string().check(z.regex(/^\d{1,15}$/)), z.transform(Number))
+
+const partSchema = z.object({
+  partNumber: digits,
+  size: digits,
+  etag: z.pipe(
+    z.string().check(z.minLength(1), z.maxLength(255)),
+    z.transform((etag) => `"${unquoted(etag)}"`),
+  ),
+  lastModified: z._default(z.string(), ''),
+})
+
+/** An ETag without its quotes, as S3 compares them in CompleteMultipartUpload. */
+export function unquoted(etag: string): string {
+  return etag.replaceAll('"', '')
+}
+
+/** S3 CreateMultipartUpload; resolves with its `UploadId`. `headers` are those of the object. Throws `storage_error` and `not_supported`. */
+export async function createMultipartUpload(
+  bucket: Bucket,
+  key: ObjectKey,
+  headers: Readonly<Record<string, string>>,
+  now: Date,
+): Promise<string> {
+  const request = { bucket, key, method: 'POST', query: { uploads: '' }, headers } as const
+  const answer = await call('CreateMultipartUpload', request, now)
+  const s3UploadId = answer === null ? null : textOf(answer, 'UploadId')
+  if (s3UploadId) return s3UploadId
+  throw new ApiError('storage_error', 'The bucket answered CreateMultipartUpload without an id.')
+}
+
+/**
+ * S3 ListParts, all of its pages, in the order of the part numbers. Throws `upload_not_found`, `not_supported` and
+ * `storage_error`.
+ */
+export async function listParts(upload: MultipartUpload, now: Date): Promise<ListedPart[]> {
+  const parts: ListedPart[] = []
+  for (let marker = 0; ; ) {
+    const query = { 'max-parts': '1000', 'part-number-marker': String(marker) }
+    const page = await call('ListParts', ofUpload('GET', upload, query), now)
+    for (const part of page === null ? [] : childrenOf(page, 'Part')) parts.push(readPart(part))
+    if (page === null || textOf(page, 'IsTruncated') !== 'true') return parts
+    const next = Number(textOf(page, 'NextPartNumberMarker'))
+    if (!(next > marker))
+      throw new ApiError('storage_error', 'The bucket answered ListParts with a page without end.')
+    marker = next
+  }
+}
+
+function readPart(element: XmlElement): ListedPart {
+  const part = partSchema.safeParse({
+    partNumber: textOf(element, 'PartNumber'),
+    size: textOf(element, 'Size'),
+    etag: textOf(element, 'ETag'),
+    lastModified: textOf(element, 'LastModified') ?? undefined,
+  })
+  if (part.success) return part.data
+  throw new ApiError('storage_error', 'The bucket answered ListParts with a part that is none.', {
+    cause: part.error,
+  })
+}
+
+/**
+ * S3 CompleteMultipartUpload, whose answer may be an error under status 200. Throws `upload_not_found`, `invalid_part`,
+ * `not_supported` and `storage_error`.
+ */
+export async function completeMultipartUpload(
+  upload: MultipartUpload,
+  parts: readonly Part[],
+  now: Date,
+): Promise<void> {
+  const list = parts.map(
+    ({ partNumber, etag }) =>
+      `<Part><PartNumber>${partNumber}</PartNumber><ETag>&quot;${escapeXml(unquoted(etag))}&quot;</ETag></Part>`,
+  )
+  const body = `<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">${list.join('')}</CompleteMultipartUpload>`
+  const request = {
+    ...ofUpload('POST', upload),
+    headers: { 'Content-Type': 'application/xml' },
+    body,
+    timeoutSeconds: COMPLETE_TIMEOUT_SECONDS,
+  }
+  await call('CompleteMultipartUpload', request, now)
+}
+
+/** S3 AbortMultipartUpload; also succeeds where there is no such upload. Throws `not_supported` and `storage_error`. */
+export async function abortMultipartUpload(upload: MultipartUpload, now: Date): Promise<void> {
+  try {
+    await call('AbortMultipartUpload', ofUpload('DELETE', upload), now)
+  } catch (error) {
+    if (!(error instanceof ApiError && error.code === 'upload_not_found')) throw error
+  }
+}
+
+const ofUpload = (
+  method: 'GET' | 'POST' | 'DELETE',
+  { bucket, key, s3UploadId }: MultipartUpload,
+  query: Readonly<Record<string, string>> = {},
+): ObjectRequest => ({ bucket, key, method, query: { ...query, uploadId: s3UploadId } })
+
+/** The root of what the bucket answers to `operation`, with the credentials for uploads; null where the answer is empty. */
+async function call(
+  operation: string,
+  request: ObjectRequest,
+  now: Date,
+): Promise<XmlElement | null> {
+  const credentials = request.bucket.uploadCredentials
+  const response = await fetchObject({ ...request, credentials }, now)
+  const text = await response.text()
+  const root = readXml(text)
+  if (response.ok && text === '') return null
+  if (response.ok && root !== null && root.name !== 'Error') return root
+
+  const s3Code = root === null ? null : textOf(root, 'Code')
+  const code = errorCode(response.status, s3Code)
+  throw new ApiError(code, refusal(operation, response.status, s3Code, code))
+}
+
+function errorCode(status: number, s3Code: string | null): ErrorCode {
+  if (s3Code === 'NoSuchUpload') return 'upload_not_found'
+  if (s3Code === 'InvalidPart' || s3Code === 'InvalidPartOrder' || s3Code === 'EntityTooSmall')
+    return 'invalid_part'
+  if (s3Code === 'NotImplemented' || status === 405 || status === 501) return 'not_supported'
+  return 'storage_error'
+}
+
+function refusal(
+  operation: string,
+  status: number,
+  s3Code: string | null,
+  code: ErrorCode,
+): string {
+  if (code === 'not_supported') return `The server of this bucket lacks ${operation}.`
+  if (code === 'upload_not_found')
+    return 'The bucket has no such upload: it was ended, or never begun.'
+  return `The bucket answered ${operation} with ${s3Code?.slice(0, 64) ?? `status ${status}`}.`
+}

@@ -1,0 +1,114 @@
+import type { UploadClaims } from '../access/upload-id.ts'
+import type { Bucket } from '../config/load.ts'
+import { ApiError, type Issue } from '../errors/api-error.ts'
+import type { FileIndex } from '../file-index/file-index.ts'
+import type { FileRecord } from '../file-index/file-record.ts'
+import type { ObjectKey } from '../keys/object-key.ts'
+import {
+  completeMultipartUpload,
+  type ListedPart,
+  listParts,
+  type MultipartUpload,
+  type Part,
+  unquoted,
+} from '../storage/multipart.ts'
+import { deleteObject, headObject } from '../storage/object.ts'
+import { MAX_PARTS } from './part-plan.ts'
+import { recordUpload } from './record.ts'
+import { MAX_OBJECT_BYTES, requireBytes } from './size-limit.ts'
+
+/**
+ * Completes an upload and records the file, under `name` or the name that it was begun with. Parts and sizes are held
+ * against the bucket's own list first, where the bucket has one. An upload that is complete already is recorded all
+ * the same, so repeating this is safe. Throws `invalid_part`, `size_mismatch`, `file_too_large`, `upload_not_found`, `storage_error`,
+ * and what `recordUpload` throws.
+ */
+export async function finishMultipart(
+  bucket: Bucket,
+  index: FileIndex,
+  upload: UploadClaims,
+  parts: readonly Part[],
+  name: string | undefined,
+  now: Date,
+): Promise<FileRecord> {
+  const { key, owner, s3UploadId } = upload
+  try {
+    await assemble({ bucket, key, s3UploadId }, upload, parts, now)
+  } catch (error) {
+    // The key was made for this upload alone: an object under it means that the upload is complete.
+    if (!(error instanceof ApiError && (await objectExists(bucket, key, now)))) throw error
+  }
+  return recordUpload(bucket, index, { key, name: name ?? upload.name, owner }, now)
+}
+
+async function assemble(
+  upload: MultipartUpload,
+  { size, partSize }: UploadClaims,
+  parts: readonly Part[],
+  now: Date,
+): Promise<void> {
+  const { bucket, key } = upload
+  requireOrder(parts)
+  if (size !== null && partSize !== null && parts.length !== Math.ceil(size / partSize))
+    throw new ApiError('invalid_part', `This file has ${Math.ceil(size / partSize)} parts.`)
+  const listed = await listWhereSupported(upload, now)
+  if (listed !== null) {
+    const bytes = sumOfParts(parts, listed)
+    requireBytes(bytes, bucket, MAX_OBJECT_BYTES)
+    if (size !== null && bytes !== size)
+      throw new ApiError('size_mismatch', `The parts have ${bytes} bytes, the file has ${size}.`)
+  }
+  await completeMultipartUpload(upload, parts, now)
+  // Where neither the client nor the bucket could tell the size before, it is known only now.
+  if (listed === null && size === null && bucket.maxBytes !== null) {
+    const head = await headObject(bucket, key, now)
+    if (head === null || head.size <= bucket.maxBytes) return
+    await deleteObject(bucket, key, now)
+    requireBytes(head.size, bucket, MAX_OBJECT_BYTES)
+  }
+}
+
+/** S3 wants the parts in ascending order, each once. */
+function requireOrder(parts: readonly Part[]): void {
+  const issues = parts.flatMap(({ partNumber }, index): Issue[] => {
+    const previous = parts[index - 1]?.partNumber ?? 0
+    if (partNumber > previous && partNumber <= MAX_PARTS) return []
+    const message = 'must be higher than the one before, and at most 10000'
+    return [{ path: `parts.${index}.partNumber`, message }]
+  })
+  if (issues.length > 0)
+    throw new ApiError('invalid_part', 'The parts must stand in ascending order, each once.', {
+      issues,
+    })
+}
+
+/** Bytes of `parts` by the bucket's list. Throws `invalid_part`, naming each that the bucket doesn't have so. */
+function sumOfParts(parts: readonly Part[], listed: readonly ListedPart[]): number {
+  const byNumber = new Map(listed.map((part) => [part.partNumber, part]))
+  const issues: Issue[] = []
+  let bytes = 0
+  for (const [index, { partNumber, etag }] of parts.entries()) {
+    const known = byNumber.get(partNumber)
+    if (known?.etag === `"${unquoted(etag)}"`) bytes += known.size
+    else if (known === undefined)
+      issues.push({ path: `parts.${index}.partNumber`, message: 'was not uploaded' })
+    else issues.push({ path: `parts.${index}.etag`, message: 'is not that of the uploaded part' })
+  }
+  if (issues.length === 0) return bytes
+  throw new ApiError('invalid_part', 'The bucket has not all of these parts.', { issues })
+}
+
+async function listWhereSupported(
+  upload: MultipartUpload,
+  now: Date,
+): Promise<ListedPart[] | null> {
+  try {
+    return await listParts(upload, now)
+  } catch (error) {
+    if (error instanceof ApiError && error.code === 'not_supported') return null
+    throw error
+  }
+}
+
+const objectExists = async (bucket: Bucket, key: ObjectKey, now: Date): Promise<boolean> =>
+  (await headObject(bucket, key, now).catch(() => null)) !== null

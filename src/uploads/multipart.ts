@@ -1,0 +1,120 @@
+import { sealUploadId, UPLOAD_ID_SECONDS, type UploadClaims } from '../access/upload-id.ts'
+import type { Bucket, Config } from '../config/load.ts'
+import { cutToBytes } from '../keys/file-name.ts'
+import { newObjectKey } from '../keys/new-key.ts'
+import type { ObjectKey } from '../keys/object-key.ts'
+import { resolveValidity } from '../signing/expiry.ts'
+import { presign } from '../signing/presign.ts'
+import {
+  abortMultipartUpload,
+  createMultipartUpload,
+  type ListedPart,
+  listParts,
+} from '../storage/multipart.ts'
+import { requireContentType } from './content-type.ts'
+import { partBytes, planParts } from './part-plan.ts'
+import { type UploadConditions, uploadHeaders } from './signed-headers.ts'
+import { MAX_OBJECT_BYTES, requireBytes } from './size-limit.ts'
+
+const MAX_NAME_BYTES = 255
+
+export interface MultipartRequest
+  extends Pick<UploadConditions, 'mimetype' | 'metadata' | 'cacheControl'> {
+  readonly fileName: string
+  /** Bytes; null where the client doesn't say, and cuts the parts itself. */
+  readonly size: number | null
+  readonly directory?: string | undefined
+}
+
+/** Who uploads: `prefix` is empty or ends with `/`. */
+export interface Uploader {
+  readonly id: string
+  readonly prefix: string
+}
+
+export interface StartedUpload {
+  readonly key: ObjectKey
+  /** Sealed: bound to bucket, key and principal. */
+  readonly uploadId: string
+  /** Until when the upload id is good, ISO 8601 in UTC. */
+  readonly expiresAt: string
+}
+
+export interface PartUrls {
+  readonly urls: readonly { readonly partNumber: number; readonly url: string }[]
+  /** Whole seconds from now. */
+  readonly expiresIn: number
+  /** ISO 8601 in UTC. */
+  readonly expiresAt: string
+}
+
+/** S3 CreateMultipartUpload for a new key. Throws ApiError for a file that this bucket doesn't take. */
+export async function startMultipart(
+  config: Config,
+  bucket: Bucket,
+  { id: owner, prefix }: Uploader,
+  { fileName, size, directory, ...conditions }: MultipartRequest,
+  now: Date,
+): Promise<StartedUpload> {
+  const key = newObjectKey({ fileName, prefix, directory, now })
+  requireContentType(conditions.mimetype, key, bucket)
+  requireBytes(size ?? 0, bucket, MAX_OBJECT_BYTES)
+  const s3UploadId = await createMultipartUpload(bucket, key, uploadHeaders(conditions), now)
+  const name = cutToBytes(fileName, MAX_NAME_BYTES)
+  const partSize = size === null ? null : planParts(size).partSize
+  const claims = { bucket: bucket.alias, key, owner, s3UploadId, name, size, partSize }
+  return {
+    key,
+    uploadId: await sealUploadId(config, claims, now),
+    expiresAt: new Date(now.getTime() + UPLOAD_ID_SECONDS * 1000).toISOString(),
+  }
+}
+
+/**
+ * S3 UploadPart, presigned for each part in the order asked. Where the size of the file is known, so is that of the part, and it is signed as
+ * Content-Length. Throws `invalid_part` for a part that the file doesn't have, `invalid_expiry` and `credentials_expired`.
+ */
+export async function signParts(
+  bucket: Bucket,
+  {
+    key,
+    s3UploadId,
+    size,
+    partSize,
+  }: Pick<UploadClaims, 'key' | 's3UploadId' | 'size' | 'partSize'>,
+  partNumbers: readonly number[],
+  expiresIn: number | undefined,
+  now: Date,
+): Promise<PartUrls> {
+  const credentials = bucket.uploadCredentials
+  const validity = resolveValidity({ use: 'upload', expiresIn, bucket, credentials, now })
+  const { signedAt, signedSeconds } = validity
+  const urls = partNumbers.map(async (partNumber) => {
+    const query = { partNumber: String(partNumber), uploadId: s3UploadId }
+    const headers =
+      size === null || partSize === null
+        ? {}
+        : { 'Content-Length': String(partBytes(size, partSize, partNumber)) }
+    const part = { bucket, credentials, method: 'PUT', key, query, headers } as const
+    return { partNumber, url: await presign({ ...part, signedAt, signedSeconds }) }
+  })
+  return {
+    urls: await Promise.all(urls),
+    expiresIn: validity.expiresInSeconds,
+    expiresAt: validity.expiresAt.toISOString(),
+  }
+}
+
+/** The parts that the bucket has. Throws `upload_not_found`, `not_supported` and `storage_error`. */
+export const uploadedParts = (
+  bucket: Bucket,
+  { key, s3UploadId }: UploadClaims,
+  now: Date,
+): Promise<ListedPart[]> => listParts({ bucket, key, s3UploadId }, now)
+
+/** Drops an upload and its parts; also succeeds where it is complete or dropped already. Throws `not_supported` and `storage_error`. */
+export const dropMultipart = (
+  bucket: Bucket,
+  { key, s3UploadId }: UploadClaims,
+  now: Date,
+): Promise<void> => abortMultipartUpload({ bucket, key, s3UploadId }, now)
