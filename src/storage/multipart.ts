@@ -143,12 +143,13 @@ async function call(
   if (response.ok && root !== null && root.name !== 'Error') return root
 
   const s3Code = root === null ? null : textOf(root, 'Code')
-  const code = errorCode(response.status, s3Code)
+  const code = errorCode(response.status, s3Code, request.query?.uploadId !== undefined)
   throw new ApiError(code, refusal(operation, response.status, s3Code, code))
 }
 
-function errorCode(status: number, s3Code: string | null): ErrorCode {
-  if (s3Code === 'NoSuchUpload') return 'upload_not_found'
+function errorCode(status: number, s3Code: string | null, namesUpload: boolean): ErrorCode {
+  // Ceph RGW says NoSuchKey, or nothing, of an upload that it doesn't know.
+  if (namesUpload && status === 404 && s3Code !== 'NoSuchBucket') return 'upload_not_found'
   if (s3Code === 'InvalidPart' || s3Code === 'InvalidPartOrder' || s3Code === 'EntityTooSmall')
     return 'invalid_part'
   if (s3Code === 'NotImplemented' || status === 405 || status === 501) return 'not_supported'

@@ -46,6 +46,28 @@ export interface Refusal {
   readonly code: string
 }
 
+const startedSchema = z.object({
+  key: z.string(),
+  bucket: z.string(),
+  uploadId: z.string(),
+  partSize: z.int(),
+  partCount: z.int(),
+  expiresAt: z.iso.datetime(),
+})
+
+const partUrlsSchema = z.object({
+  urls: z.array(z.object({ partNumber: z.int(), url: z.url() })),
+  expiresIn: z.int(),
+  expiresAt: z.iso.datetime(),
+})
+
+const partsSchema = z.object({
+  parts: z.array(z.object({ partNumber: z.int(), size: z.int(), etag: z.string() })),
+})
+
+/** Answer of `POST /multipart`. */
+export type Started = z.infer<typeof startedSchema>
+
 const linkSchema = z.object({ link: z.url(), expiresAt: z.iso.datetime() })
 
 type Query = Readonly<Record<string, string>>
@@ -60,6 +82,14 @@ export interface ApiClient {
   remove(key: string, query?: Query): Promise<void>
   /** Answer of `POST /files/:key/link`: the link alone. */
   link(key: string, request?: Readonly<Record<string, unknown>>, query?: Query): Promise<string>
+  startMultipart(request: Readonly<Record<string, unknown>>): Promise<Started>
+  partUrls(
+    uploadId: string,
+    request: Readonly<Record<string, unknown>>,
+  ): Promise<z.infer<typeof partUrlsSchema>['urls']>
+  parts(uploadId: string, key: string): Promise<z.infer<typeof partsSchema>['parts']>
+  complete(uploadId: string, request: Readonly<Record<string, unknown>>): Promise<FileRecord>
+  abort(uploadId: string, key: string): Promise<void>
   /** What the Worker says to a request that it must refuse. */
   refusal(method: string, path: string, body?: unknown): Promise<Refusal>
 }
@@ -90,10 +120,22 @@ export function createApiClient(origin: string, apiKey: string): ApiClient {
       const path = `${filePath(key)}/link${search(query)}`
       return linkSchema.parse(await json(send('POST', path, request), 200)).link
     },
-    async remove(key, query) {
-      const { status } = await send('DELETE', filePath(key) + search(query))
-      if (status !== 204) throw new Error(`DELETE answered ${status}`)
+    startMultipart: async (request) =>
+      startedSchema.parse(await json(send('POST', '/multipart', request), 200)),
+    partUrls: async (uploadId, request) => {
+      const path = `/multipart/${uploadId}/urls`
+      return partUrlsSchema.parse(await json(send('POST', path, request), 200)).urls
     },
+    parts: async (uploadId, key) => {
+      const path = `/multipart/${uploadId}${search({ key })}`
+      return partsSchema.parse(await json(send('GET', path), 200)).parts
+    },
+    complete: async (uploadId, request) => {
+      const path = `/multipart/${uploadId}/complete`
+      return recordSchema.parse(await json(send('POST', path, request), 201))
+    },
+    abort: (uploadId, key) => gone(send('DELETE', `/multipart/${uploadId}${search({ key })}`)),
+    remove: (key, query) => gone(send('DELETE', filePath(key) + search(query))),
     async refusal(method, path, body) {
       const response = await send(method, path, body)
       return { status: response.status, code: errorSchema.parse(await response.json()).code }
@@ -105,6 +147,11 @@ export function createApiClient(origin: string, apiKey: string): ApiClient {
 export const filePath = (key: string): string => `/files/${encodeURIComponent(key)}`
 
 const search = (query: Query = {}): string => `?${new URLSearchParams(query)}`
+
+async function gone(answer: Promise<Response>): Promise<void> {
+  const { status } = await answer
+  if (status !== 204) throw new Error(`DELETE answered ${status}`)
+}
 
 async function json(answer: Promise<Response>, status: number): Promise<unknown> {
   const response = await answer

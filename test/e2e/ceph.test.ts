@@ -8,5 +8,7 @@ describeWith([RADOSGW], 'the built Worker with Ceph RGW', () =>
     limitsWriter: true,
     virtualHosts: true,
     keepsEmptySegments: true,
+    listsParts: true,
+    readsParts: false,
   }),
 )

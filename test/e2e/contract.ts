@@ -5,6 +5,7 @@ import { type Capabilities, type Context, startContext } from './contract/contex
 import { flowRules } from './contract/flow.ts'
 import { keyRules } from './contract/keys.ts'
 import { linkRules } from './contract/links.ts'
+import { multipartRules } from './contract/multipart.ts'
 import { tamperingRules } from './contract/tampering.ts'
 import { uploadRules } from './contract/uploads.ts'
 
@@ -26,6 +27,7 @@ export function declareContract(
   describe('the flow of a file', () => flowRules(context))
   describe('links', () => linkRules(context))
   describe('conditions of an upload', () => uploadRules(context))
+  describe('uploads in parts', () => multipartRules(context, capabilities))
   describe('keys with every kind of character', () => keyRules(context, capabilities))
   describe('buckets and credentials', () => bucketRules(context, capabilities))
   describe('tampering with a URL', () => tamperingRules(context, capabilities))

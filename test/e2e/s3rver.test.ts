@@ -8,4 +8,6 @@ describe('the built Worker with s3rver', () =>
     limitsWriter: false,
     virtualHosts: false,
     keepsEmptySegments: false,
+    listsParts: false,
+    readsParts: true,
   }))

@@ -29,6 +29,10 @@ export interface Capabilities {
   readonly virtualHosts: boolean
   /** `a//b` and `a/b` are two objects. */
   readonly keepsEmptySegments: boolean
+  /** S3 ListParts and AbortMultipartUpload. */
+  readonly listsParts: boolean
+  /** An object that came in parts reads as it was sent. Ceph RGW on SQLite gives the bytes of its last part all over. */
+  readonly readsParts: boolean
 }
 
 /** A server, the built Worker in front of it, and the AWS SDK as an independent client of the same server. */

@@ -1,0 +1,193 @@
+import { AbortMultipartUploadCommand, ListPartsCommand } from '@aws-sdk/client-s3'
+import { expect, it } from 'vitest'
+import type { Started } from '../api-client.ts'
+import type { Capabilities, Context } from './context.ts'
+
+const MIB = 1024 ** 2
+
+/** `size` bytes that differ from part to part. */
+const bytes = (size: number): Uint8Array<ArrayBuffer> =>
+  Uint8Array.from({ length: size }, (_, index) => (index * 7 + Math.floor(index / MIB)) % 251)
+
+/** A file in parts: from its upload id to its record, and what goes wrong on the way. */
+export function multipartRules(context: () => Context, capabilities: Capabilities): void {
+  const start = (size: number, more: Readonly<Record<string, unknown>> = {}): Promise<Started> =>
+    context().api.startMultipart({ fileName: 'Film.MP4', mimetype: 'video/mp4', size, ...more })
+
+  /** PUTs the parts of `numbers`, and says what the bucket calls them. */
+  const send = async (started: Started, body: Uint8Array<ArrayBuffer>, numbers: number[]) => {
+    const { key, uploadId, partSize, bucket } = started
+    const urls = await context().api.partUrls(uploadId, { key, bucket, partNumbers: numbers })
+    const parts: { partNumber: number; etag: string }[] = []
+    for (const { partNumber, url } of urls) {
+      const part = body.slice((partNumber - 1) * partSize, partNumber * partSize)
+      const put = await fetch(url, { method: 'PUT', body: part })
+      if (put.status !== 200) throw new Error(`PUT answered ${put.status}: ${await put.text()}`)
+      parts.push({ partNumber, etag: put.headers.get('ETag') ?? '' })
+    }
+    return parts
+  }
+
+  const whole = capabilities.readsParts ? ', and serves it whole' : ''
+  it(`uploads in parts and records the file${whole}`, async () => {
+    const { api } = context()
+    const body = bytes(17 * MIB + 5)
+    const started = await start(body.length)
+    expect(started).toMatchObject({ partSize: 8 * MIB, partCount: 3, bucket: 'files' })
+    expect(started.key).toMatch(/^uploads\/.{20}-film\.mp4$/)
+
+    const parts = await send(started, body, [3, 1, 2])
+    const inOrder = parts.toSorted((a, b) => a.partNumber - b.partNumber)
+    const record = await api.complete(started.uploadId, { key: started.key, parts: inOrder })
+    expect(record).toMatchObject({
+      key: started.key,
+      name: 'Film.MP4',
+      size: body.length,
+      mimetype: 'video/mp4',
+      owner: 'key:test',
+    })
+    expect(await api.record(started.key)).toEqual(record)
+    if (!capabilities.readsParts) return
+    const got = await fetch((await api.url(started.key)).url)
+    expect(Buffer.compare(await got.bytes(), body)).toBe(0)
+  })
+
+  it('completes twice to the same record', async () => {
+    const { api } = context()
+    const body = bytes(100)
+    const started = await start(body.length, { fileName: 'small.mp4' })
+    const parts = await send(started, body, [1])
+    const unquoted = parts.map((part) => ({ ...part, etag: part.etag.replaceAll('"', '') }))
+    const request = { key: started.key, name: 'Shown name', parts: unquoted }
+    const record = await api.complete(started.uploadId, request)
+    expect(record).toMatchObject({ name: 'Shown name', size: 100 })
+    expect(await api.complete(started.uploadId, request)).toEqual(record)
+  })
+
+  it('takes a part of exactly its own size', async () => {
+    const started = await start(8 * MIB + 10)
+    const { key, uploadId } = started
+    const [first, last] = await context().api.partUrls(uploadId, { key, partNumbers: [1, 2] })
+    for (const body of [bytes(9), bytes(11)])
+      expect((await fetch(last?.url ?? '', { method: 'PUT', body })).status).toBe(403)
+    expect((await fetch(last?.url ?? '', { method: 'PUT', body: bytes(10) })).status).toBe(200)
+    expect((await fetch(first?.url ?? '', { method: 'PUT', body: bytes(10) })).status).toBe(403)
+    const refusal = await context().api.refusal('POST', `/multipart/${uploadId}/urls`, {
+      key,
+      partNumbers: [3],
+    })
+    expect(refusal).toEqual({ status: 400, code: 'invalid_part' })
+  })
+
+  it('stores metadata and Cache-Control', async () => {
+    const { api, head } = context()
+    const started = await start(4, { metadata: { place: 'Łódź' }, cacheControl: 'max-age=60' })
+    const parts = await send(started, bytes(4), [1])
+    await api.complete(started.uploadId, { key: started.key, parts })
+    expect(await head(started.key)).toMatchObject({
+      CacheControl: 'max-age=60',
+      ContentType: 'video/mp4',
+      Metadata: { place: `=?UTF-8?B?${Buffer.from('Łódź').toString('base64')}?=` },
+    })
+  })
+
+  it('uploads in parts with credentials that can only write', async () => {
+    const { api } = context()
+    const started = await start(4, { bucket: 'inbox' })
+    const parts = await send(started, bytes(4), [1])
+    const request = { key: started.key, parts, bucket: 'inbox' }
+    expect(await api.complete(started.uploadId, request)).toMatchObject({ size: 4 })
+  })
+
+  const path = ({ uploadId, key }: Started, suffix = '') =>
+    `/multipart/${uploadId}${suffix}?key=${encodeURIComponent(key)}`
+
+  if (!capabilities.listsParts) {
+    it('says which operation the server lacks', async () => {
+      const started = await start(4)
+      for (const method of ['GET', 'DELETE'])
+        expect(await context().api.refusal(method, path(started))).toEqual({
+          status: 501,
+          code: 'not_supported',
+        })
+    })
+    return
+  }
+
+  it('lists what the bucket has', async () => {
+    const { api } = context()
+    const body = bytes(16 * MIB + 1)
+    const started = await start(body.length)
+    expect(await api.parts(started.uploadId, started.key)).toEqual([])
+    const sent = await send(started, body, [1, 3])
+    expect(await api.parts(started.uploadId, started.key)).toEqual([
+      { ...sent[0], size: 8 * MIB },
+      { ...sent[1], size: 1 },
+    ])
+  })
+
+  it('refuses to complete without a part, or with a wrong ETag, and loses nothing', async () => {
+    const { api } = context()
+    const body = bytes(8 * MIB + 3)
+    const started = await start(body.length)
+    const { key, uploadId } = started
+    const parts = await send(started, body, [1, 2])
+    const invalid = { status: 400, code: 'invalid_part' }
+    const wrong = '0'.repeat(32)
+    for (const list of [
+      parts.slice(0, 1),
+      parts.toReversed(),
+      [...parts.slice(0, 1), ...parts.slice(0, 1)],
+      parts.map((part) => ({ ...part, etag: wrong })),
+      [...parts.slice(0, 1), { partNumber: 9, etag: wrong }],
+    ]) {
+      const request = { key, parts: list }
+      expect(await api.refusal('POST', `/multipart/${uploadId}/complete`, request)).toEqual(invalid)
+    }
+    expect(await api.parts(uploadId, key)).toHaveLength(2)
+    expect(await api.complete(uploadId, { key, parts })).toMatchObject({ size: body.length })
+  })
+
+  it('aborts, as often as it is asked to, and completes no more', async () => {
+    const { api, s3, server, head } = context()
+    const started = await start(4)
+    const parts = await send(started, bytes(4), [1])
+    const { key, uploadId } = started
+    await api.abort(uploadId, key)
+    await api.abort(uploadId, key)
+    const gone = { status: 404, code: 'upload_not_found' }
+    expect(await api.refusal('GET', path(started))).toEqual(gone)
+    const request = { key, parts }
+    expect(await api.refusal('POST', `/multipart/${uploadId}/complete`, request)).toEqual(gone)
+    expect(await head(key)).toBeNull()
+    const UploadId = s3UploadId(uploadId)
+    const listed = s3.send(new ListPartsCommand({ Bucket: server.bucket, Key: key, UploadId }))
+    await expect(listed).rejects.toMatchObject({ $metadata: { httpStatusCode: 404 } })
+  })
+
+  it('keeps a finished file when its upload is aborted afterwards', async () => {
+    const { api, head } = context()
+    const started = await start(4)
+    const parts = await send(started, bytes(4), [1])
+    await api.complete(started.uploadId, { key: started.key, parts })
+    await api.abort(started.uploadId, started.key)
+    expect((await head(started.key))?.ContentLength).toBe(4)
+  })
+
+  it('says so where the bucket has dropped the upload by itself', async () => {
+    const { api, s3, server } = context()
+    const { key, uploadId, ...started } = await start(4)
+    const UploadId = s3UploadId(uploadId)
+    await s3.send(new AbortMultipartUploadCommand({ Bucket: server.bucket, Key: key, UploadId }))
+    const refusal = await api.refusal('GET', path({ key, uploadId, ...started }))
+    expect(refusal).toEqual({ status: 404, code: 'upload_not_found' })
+  })
+}
+
+/** S3's own id, which the sealed one shows to its holder. */
+const s3UploadId = (uploadId: string): string => {
+  const claims: unknown = JSON.parse(
+    Buffer.from(uploadId.split('.')[1] ?? '', 'base64url').toString(),
+  )
+  return String(Object(claims).s3UploadId)
+}
