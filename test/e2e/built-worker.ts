@@ -19,6 +19,7 @@ export interface BucketTable {
   readonly addressing: 'path' | 'virtual'
   readonly credentials: string
   readonly uploadCredentials?: string
+  readonly maxExpiresIn?: { readonly upload: number }
 }
 
 export interface BuiltWorkerOptions {

@@ -1,0 +1,36 @@
+/** What a test asks of the page, before an upload. */
+export interface UppySettings {
+  /** Companion's URL; or null for `signRequest`. */
+  readonly endpoint: string | null
+  /** The Worker and a token for it, for `signRequest`. */
+  readonly presigner: { readonly baseUrl: string; readonly token: string }
+  /** Sent with each request to Companion, where the version can. */
+  readonly headers: Readonly<Record<string, string>>
+  readonly multipart: boolean
+  /** Keeps files and uploads over a reload of the page. */
+  readonly golden: boolean
+}
+
+/** What the page knows of its one file. */
+export interface UppyState {
+  readonly bytesUploaded: number
+  readonly partsUploaded: number
+  readonly success: { readonly key: string; readonly uploadURL: string } | null
+  readonly error: string | null
+  /** Files that are there, of any state. */
+  readonly files: number
+}
+
+/** `globalThis.page` of both pages: the same for each version of Uppy. */
+export interface UppyPage {
+  /** Makes a new Uppy. */
+  start(settings: UppySettings): void
+  /** Adds a file of `size` bytes, made by `patternBytes`, and uploads it. */
+  upload(name: string, type: string, size: number): void
+  pause(): void
+  resume(): void
+  cancel(): void
+  /** Says yes to the restored upload. */
+  confirmRestored(): void
+  state(): UppyState
+}
