@@ -27,10 +27,11 @@ export function validateJson<Schema extends z.ZodMiniType<object>>(
   schema: Schema,
   maxBytes = MAX_BODY_BYTES,
 ): Validated<'json', Schema> {
-  return async function validateJson(c, next) {
+  const validate: Validated<'json', Schema> = async function validateJson(c, next) {
     c.req.addValidatedData('json', check(schema, await readJson(c.req.raw, maxBytes)))
     await next()
   }
+  return Object.assign(validate, { body: schema }) // for docs/openapi.json
 }
 
 /**
@@ -41,7 +42,7 @@ export function validateQuery<Schema extends z.ZodMiniType<object>>(
   schema: Schema,
 ): Validated<'query', Schema> {
   let ofNoQuery: object | undefined
-  return async function validateQuery(c, next) {
+  const validate: Validated<'query', Schema> = async function validateQuery(c, next) {
     const start = c.req.url.indexOf('?')
     if (start === -1) {
       ofNoQuery ??= Object.freeze(check(schema, {}))
@@ -57,6 +58,7 @@ export function validateQuery<Schema extends z.ZodMiniType<object>>(
     c.req.addValidatedData('query', check(schema, Object.fromEntries(searchParams)))
     await next()
   }
+  return Object.assign(validate, { query: schema }) // for docs/openapi.json
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { XmlElement } from '@rgrove/parse-xml'
 import * as z from 'zod/mini'
 import type { Bucket } from '../config/load.ts'
-import { ApiError, type ErrorCode } from '../errors/api-error.ts'
+import { ApiError } from '../errors/api-error.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { fetchObject, type ObjectRequest } from './s3.ts'
 import { childrenOf, escapeXml, readXml, textOf } from './xml.ts'
@@ -28,6 +28,10 @@ export interface ListedPart extends Part {
 
 /** Assembling many parts takes a bucket minutes, at times before its answer begins. */
 const COMPLETE_TIMEOUT_SECONDS = 120
+
+/** What an upload can do without: credentials that may only put objects may lack it. */
+const DISPENSABLE = ['ListParts', 'AbortMultipartUpload']
+const BAD_PARTS = ['InvalidPart', 'InvalidPartOrder', 'EntityTooSmall']
 
 const digits = z.pipe(z.string().check(z.regex(/^\d{1,15}$/)), z.transform(Number))
 
@@ -143,27 +147,24 @@ async function call(
   if (response.ok && root !== null && root.name !== 'Error') return root
 
   const s3Code = root === null ? null : textOf(root, 'Code')
-  const code = errorCode(response.status, s3Code, request.query?.uploadId !== undefined)
-  throw new ApiError(code, refusal(operation, response.status, s3Code, code))
+  throw refusal(operation, response.status, s3Code, request.query?.uploadId !== undefined)
 }
 
-function errorCode(status: number, s3Code: string | null, namesUpload: boolean): ErrorCode {
-  // Ceph RGW says NoSuchKey, or nothing, of an upload that it doesn't know.
-  if (namesUpload && status === 404 && s3Code !== 'NoSuchBucket') return 'upload_not_found'
-  if (s3Code === 'InvalidPart' || s3Code === 'InvalidPartOrder' || s3Code === 'EntityTooSmall')
-    return 'invalid_part'
-  if (s3Code === 'NotImplemented' || status === 405 || status === 501) return 'not_supported'
-  return 'storage_error'
-}
-
+/** The error for what the bucket answered to `operation`. */
 function refusal(
   operation: string,
   status: number,
   s3Code: string | null,
-  code: ErrorCode,
-): string {
-  if (code === 'not_supported') return `The server of this bucket lacks ${operation}.`
-  if (code === 'upload_not_found')
-    return 'The bucket has no such upload: it was ended, or never begun.'
-  return `The bucket answered ${operation} with ${s3Code?.slice(0, 64) ?? `status ${status}`}.`
+  namesUpload: boolean,
+): ApiError {
+  // Ceph RGW says NoSuchKey, or nothing, of an upload that it doesn't know.
+  if (namesUpload && status === 404 && s3Code !== 'NoSuchBucket')
+    return new ApiError('upload_not_found', 'The bucket has no such upload: it has ended.')
+  if (s3Code === 'NotImplemented' || status === 405 || status === 501)
+    return new ApiError('not_supported', `The server of this bucket lacks ${operation}.`)
+  if (s3Code === 'AccessDenied' && DISPENSABLE.includes(operation))
+    return new ApiError('not_supported', `The bucket's credentials for uploads lack ${operation}.`)
+  const code = BAD_PARTS.includes(s3Code ?? '') ? 'invalid_part' : 'storage_error'
+  const what = s3Code?.slice(0, 64) ?? `status ${status}`
+  return new ApiError(code, `The bucket answered ${operation} with ${what}.`)
 }

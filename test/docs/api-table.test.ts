@@ -9,6 +9,7 @@ import { headings, ROOT, readPage } from './support/markdown.ts'
 vi.mock('cloudflare:workers', () => ({ env: {}, exports: {}, WorkerEntrypoint: class {} }))
 
 const API = readPage('docs/api.md')
+const UPPY = readPage('docs/uppy.md')
 
 const appSchema = z.object({
   app: z.object({ routes: z.array(z.object({ method: z.string(), path: z.string() })) }),
@@ -44,15 +45,17 @@ describe('the table of errors', () => {
 })
 
 describe('the routes', () => {
-  const documented = unique(headings(API).filter((heading) => /^[A-Z]+ \//.test(heading)))
+  const documented = unique(
+    [API, UPPY].flatMap(headings).filter((heading) => /^[A-Z]+ \//.test(heading)),
+  )
 
   it('are each described under a heading, and no other is', async () => {
     const routes = await registeredRoutes()
     expect(documented).toEqual(routes.filter((route) => !inTokenPath(route)))
   })
 
-  it('are all in the first table', () => {
-    const linked = [...API.matchAll(/^\| \[`([A-Z]+ \/[^`]*)`\]/gm)].map(([, route = '']) => route)
+  it('are all in the first table of their page', () => {
+    const linked = [...(API + UPPY).matchAll(/^\| \[`([A-Z]+ \/[^`]*)`\]/gm)].map(([, route = '']) => route)
     expect(unique(linked)).toEqual(documented)
   })
 
