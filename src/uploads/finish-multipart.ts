@@ -38,6 +38,7 @@ export async function finishMultipart(
     // The key was made for this upload alone: an object under it means that the upload is complete.
     if (!(error instanceof ApiError && (await objectExists(bucket, key, now)))) throw error
   }
+  if (upload.size === null) await limitSize(bucket, key, now)
   return recordUpload(bucket, index, { key, name: name ?? upload.name, owner }, now)
 }
 
@@ -59,13 +60,15 @@ async function assemble(
       throw new ApiError('size_mismatch', `The parts have ${bytes} bytes, the file has ${size}.`)
   }
   await completeMultipartUpload(upload, parts, now)
-  // Where neither the client nor the bucket could tell the size before, it is known only now.
-  if (listed === null && size === null && bucket.maxBytes !== null) {
-    const head = await headObject(bucket, key, now)
-    if (head === null || head.size <= bucket.maxBytes) return
-    await deleteObject(bucket, key, now)
-    requireBytes(head.size, bucket, MAX_OBJECT_BYTES)
-  }
+}
+
+/** Deletes what has become too large: where the client doesn't say the size, and the bucket has no list, it is known only now. */
+async function limitSize(bucket: Bucket, key: ObjectKey, now: Date): Promise<void> {
+  if (bucket.maxBytes === null) return
+  const head = await headObject(bucket, key, now)
+  if (head === null || head.size <= bucket.maxBytes) return
+  await deleteObject(bucket, key, now)
+  requireBytes(head.size, bucket, MAX_OBJECT_BYTES)
 }
 
 /** S3 wants the parts in ascending order, each once. */
