@@ -48,7 +48,7 @@ async function assemble(
   parts: readonly Part[],
   now: Date,
 ): Promise<void> {
-  const { bucket, key } = upload
+  const { bucket } = upload
   requireOrder(parts)
   if (size !== null && partSize !== null && parts.length !== Math.ceil(size / partSize))
     throw new ApiError('invalid_part', `This file has ${Math.ceil(size / partSize)} parts.`)
