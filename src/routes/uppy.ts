@@ -5,6 +5,7 @@ import { chooseBucket } from '../http/choose-bucket.ts'
 import { readJson } from '../http/json-body.ts'
 import { newApp } from '../http/new-app.ts'
 import { openUpload } from '../http/open-upload.ts'
+import { partNumber } from '../http/request-fields.ts'
 import { badRequest, partNumbers, queryKey, s3Metadata } from '../http/uppy-dialect.ts'
 import { objectUrl } from '../signing/object-url.ts'
 import { finishMultipart } from '../uploads/finish-multipart.ts'
@@ -15,17 +16,19 @@ const DEFAULT_TYPE = 'application/octet-stream'
 const MAX_BODY_BYTES = 1024 ** 2
 const MAX_BATCH = 100
 
-const startSchema = z.object({
+/** Body of `POST /s3/multipart`. */
+export const startSchema = z.object({
   filename: z.string().check(z.minLength(1), z.maxLength(1024)),
   type: z.optional(z.nullable(z.string())),
   metadata: z.optional(z.nullable(z.record(z.string(), z.unknown()))),
 })
 
-const completeSchema = z.object({
+/** Body of `POST /s3/multipart/:uploadId/complete`. */
+export const completeSchema = z.object({
   parts: z
     .array(
       z.object({
-        PartNumber: z.int(),
+        PartNumber: partNumber,
         ETag: z.string().check(z.minLength(1), z.maxLength(255)),
       }),
     )

@@ -55,7 +55,9 @@ describe('the routes', () => {
   })
 
   it('are all in the first table of their page', () => {
-    const linked = [...(API + UPPY).matchAll(/^\| \[`([A-Z]+ \/[^`]*)`\]/gm)].map(([, route = '']) => route)
+    const linked = [...(API + UPPY).matchAll(/^\| \[`([A-Z]+ \/[^`]*)`\]/gm)].map(
+      ([, route = '']) => route,
+    )
     expect(unique(linked)).toEqual(documented)
   })
 

@@ -1,0 +1,212 @@
+import * as z from 'zod/mini'
+import { STATUS_BY_CODE } from '../../src/errors/api-error.ts'
+
+/** What the Worker answers, under the names that docs/openapi.json gives it. */
+export const answers = z.registry<{ id: string }>()
+
+const text = (description: string) => z.string().check(z.describe(description))
+const url = (description: string) => z.url().check(z.describe(description))
+const bytes = (description: string) => z.int().check(z.minimum(0), z.describe(description))
+const count = (description: string) => z.int().check(z.minimum(1), z.describe(description))
+const instant = (description: string) => z.iso.datetime().check(z.describe(description))
+
+const objectKey = () => text('The object key.')
+const alias = () => text('Alias of the bucket.')
+const seconds = () => count('Whole seconds from now for which it works.')
+const end = () => instant('When it stops to work, ISO 8601 in UTC.')
+const etag = () => text('As the bucket says, in its quotes.')
+const headers = (description: string) =>
+  z.record(z.string(), z.string()).check(z.describe(description))
+
+const record = {
+  key: objectKey(),
+  bucket: alias(),
+  name: text('To show to people.'),
+  size: bytes('Bytes.'),
+  mimetype: text('As the bucket says.'),
+  etag: etag(),
+  owner: z
+    .nullable(z.string())
+    .check(z.describe('Id of the principal that recorded it; null where the index has no record.')),
+  createdAt: instant("The object's Last-Modified, ISO 8601 in UTC."),
+}
+
+/** Why a key of a list was refused. The others were not. */
+const refusedKey = z.object({
+  key: z.string(),
+  error: z.object({ code: z.enum(['invalid_key', 'forbidden']), message: z.string() }),
+})
+
+export const fileRecord = z.object(record)
+
+export const filePage = z.object({
+  files: z.array(
+    z.object({
+      ...record,
+      url: z.optional(url('A presigned GET, where the query has `urls`.')),
+    }),
+  ),
+  cursor: z.optional(text('For the next page. It is there while more may follow.')),
+})
+
+export const uploadUrl = z.object({
+  uploadUrl: url('Where to PUT the file.'),
+  key: objectKey(),
+  bucket: alias(),
+  method: z.literal('PUT'),
+  headers: headers('What the client must send, exactly so: all of it is signed.'),
+  expiresIn: seconds(),
+  expiresAt: end(),
+})
+
+export const fileUrl = z.object({
+  url: url('A presigned GET.'),
+  key: objectKey(),
+  bucket: alias(),
+  expiresIn: seconds(),
+  expiresAt: end(),
+})
+
+export const fileUrls = z.object({
+  urls: z
+    .array(z.union([z.object({ key: z.string(), url: z.url() }), refusedKey]))
+    .check(z.describe('One for each key, in the order asked.')),
+  expiresIn: seconds(),
+  expiresAt: end(),
+})
+
+export const link = z.object({
+  link: url('For `<img src>`, email and the like.'),
+  expiresAt: end(),
+})
+
+export const links = z.object({
+  links: z
+    .array(z.union([z.object({ key: z.string(), link: z.url() }), refusedKey]))
+    .check(z.describe('One for each key, in the order asked.')),
+  expiresAt: end(),
+})
+
+export const token = z.object({
+  token: z.string().check(z.startsWith('ept_'), z.describe('Send it as a Bearer token.')),
+  expiresAt: end(),
+})
+
+export const startedUpload = z.object({
+  key: objectKey(),
+  bucket: alias(),
+  uploadId: text('Bound to key, bucket and principal; up to some kilobytes long.'),
+  partSize: count('Bytes of each part but the last.'),
+  partCount: z.int().check(z.minimum(1), z.maximum(10_000)),
+  expiresAt: instant('Until when `uploadId` is good: 7 days.'),
+})
+
+export const partUrls = z.object({
+  urls: z
+    .array(z.object({ partNumber: z.int(), url: url('Where to PUT the part.') }))
+    .check(z.describe('In the order asked.')),
+  expiresIn: seconds(),
+  expiresAt: end(),
+})
+
+export const partList = z.object({
+  parts: z
+    .array(z.object({ partNumber: z.int(), size: bytes('Bytes.'), etag: etag() }))
+    .check(z.describe('By ascending number.')),
+})
+
+export const health = z.object({ status: z.literal('ok') })
+
+const fault = {
+  message: text('For people.'),
+  code: z
+    .enum(Object.keys(STATUS_BY_CODE))
+    .check(z.describe('For programs. It stays the same over versions.')),
+  requestId: z.uuid().check(z.describe('As in the header `X-Request-Id`, and in the log.')),
+  issues: z.optional(
+    z
+      .array(
+        z.object({
+          path: text('Dotted from the root of the body or query; empty for the root itself.'),
+          message: z.string(),
+        }),
+      )
+      .check(z.describe('There where single members are at fault.')),
+  ),
+}
+
+export const error = z.object(fault)
+
+export const uppyError = z.object({ error: text('The same as `message`.'), ...fault })
+
+export const uppyForm = z.object({
+  method: z.literal('POST'),
+  url: url('Where to POST the form.'),
+  fields: headers('What goes before the file in the form, in this order.'),
+  expires: seconds(),
+})
+
+export const uppyStartedUpload = z.object({
+  key: objectKey(),
+  uploadId: text('Bound to key, bucket and principal.'),
+  bucket: text("The bucket's own name."),
+})
+
+export const uppyPartList = z.array(
+  z.object({
+    PartNumber: z.int(),
+    Size: bytes('Bytes.'),
+    ETag: etag(),
+    LastModified: text('As the bucket writes it.'),
+  }),
+)
+
+export const uppyPartUrl = z.object({ url: url('Where to PUT the part.'), expires: seconds() })
+
+export const uppyPartUrls = z.object({
+  presignedUrls: z
+    .record(z.string().check(z.regex(/^\d+$/)), z.url())
+    .check(z.describe('Where to PUT each part, by its number.')),
+})
+
+export const uppyLocation = z.object({
+  location: url('Of the object, without a signature.'),
+  key: objectKey(),
+  bucket: text("The bucket's own name."),
+})
+
+export const nothing = z.strictObject({})
+
+export const signedRequest = z.object({
+  url: url('Where to send the request.'),
+  key: text('Made by the server where an upload begins.'),
+  headers: z.optional(headers('What the client must send, exactly so, where an upload begins.')),
+})
+
+const named = {
+  Error: error,
+  FilePage: filePage,
+  FileRecord: fileRecord,
+  FileUrl: fileUrl,
+  FileUrls: fileUrls,
+  Health: health,
+  Link: link,
+  Links: links,
+  PartList: partList,
+  PartUrls: partUrls,
+  RefusedKey: refusedKey,
+  SignedRequest: signedRequest,
+  StartedUpload: startedUpload,
+  Token: token,
+  UploadUrl: uploadUrl,
+  UppyError: uppyError,
+  UppyForm: uppyForm,
+  UppyLocation: uppyLocation,
+  UppyNothing: nothing,
+  UppyPartList: uppyPartList,
+  UppyPartUrl: uppyPartUrl,
+  UppyPartUrls: uppyPartUrls,
+  UppyStartedUpload: uppyStartedUpload,
+}
+
+for (const [id, schema] of Object.entries(named)) answers.add(schema, { id })

@@ -1,0 +1,74 @@
+import * as z from 'zod/mini'
+
+/** A schema of JSON Schema 2020-12, as OpenAPI 3.1 takes it. */
+export type JsonSchema = z.core.JSONSchema.BaseSchema
+
+/** An object's members by name, and which of them must be there. `isClosed` where others are refused. */
+export interface ObjectSchema {
+  readonly members: Readonly<Record<string, JsonSchema>>
+  readonly required: readonly string[]
+  readonly isClosed: boolean
+}
+
+/** What a client may send as JSON. */
+export const bodySchema = (schema: z.ZodMiniType<object>): ObjectSchema =>
+  toObject(z.toJSONSchema(schema, { io: 'input', override: tidy }))
+
+/**
+ * What a client may send as a query. There everything is text; a whole number and a truth value are shown as what they
+ * stand for, since OpenAPI says how such a value is written.
+ */
+export function querySchema(schema: z.ZodMiniType<object>): ObjectSchema {
+  const sent = bodySchema(schema)
+  const meant = z.toJSONSchema(schema, { io: 'output', override: tidy, unrepresentable: 'any' })
+  const members = Object.entries(sent.members).map(([name, text]) => {
+    const member = meant.properties?.[name]
+    if (typeof member === 'object' && member.type === 'integer') return [name, member]
+    return [name, asValue(text)]
+  })
+  return { ...sent, members: Object.fromEntries(members) }
+}
+
+function asValue(text: JsonSchema): JsonSchema {
+  if (text.pattern?.startsWith('^\\d{')) return { type: 'integer', minimum: 0 }
+  if (text.enum?.join() === 'true,false')
+    return { type: 'boolean', default: text.default === 'true' }
+  return text
+}
+
+/** The schemas of answers by their names in `registry`; where one holds another, it refers to it. */
+export function answerSchemas(
+  registry: z.core.$ZodRegistry<{ id: string }>,
+): Record<string, JsonSchema> {
+  const { schemas } = z.toJSONSchema(registry, { io: 'input', override: tidy, uri: schemaRef })
+  return Object.fromEntries(
+    Object.entries(schemas).map(([name, { $schema, $id, ...schema }]) => [name, schema]),
+  )
+}
+
+/** Where a schema of this name stands in the document. */
+export const schemaRef = (name: string): string => `#/components/schemas/${name}`
+
+function toObject({
+  properties = {},
+  required = [],
+  additionalProperties,
+}: JsonSchema): ObjectSchema {
+  const members = Object.entries(properties).map(([name, member]) => {
+    if (typeof member !== 'object') throw new Error(`The member ${name} has no schema.`)
+    return [name, member]
+  })
+  const isClosed = additionalProperties === false
+  return { members: Object.fromEntries(members), required, isClosed }
+}
+
+/** Drops what tells a reader nothing: the limits of safe integers, and patterns that only spell out a format. */
+function tidy({ jsonSchema }: { jsonSchema: JsonSchema }): void {
+  if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum
+  if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum
+  if (jsonSchema.format === 'date-time' || jsonSchema.format === 'uuid') delete jsonSchema.pattern
+  if (jsonSchema.format === 'starts_with') delete jsonSchema.format // zod's own
+  const { propertyNames } = jsonSchema
+  if (typeof propertyNames === 'object' && propertyNames.pattern === undefined)
+    delete jsonSchema.propertyNames
+}

@@ -1,0 +1,81 @@
+import {
+  MAX_LINK_SECONDS,
+  MAX_SIGNATURE_SECONDS,
+  MAX_UPLOAD_SECONDS,
+} from '../../src/config/limits.ts'
+import { MAX_OBJECT_KEY_BYTES } from '../../src/keys/object-key.ts'
+import type { Member, Members } from './operation.ts'
+
+/** Members of bodies and queries that say the same everywhere. */
+export const COMMON_MEMBERS: Members = {
+  bucket: { description: 'Alias of a bucket from the configuration; the first one unless given.' },
+  cacheControl: {
+    description: 'What the bucket is to answer as `Cache-Control`: printable ASCII.',
+    minLength: 1,
+    examples: ['public, max-age=31536000, immutable'],
+  },
+  delivery: {
+    description:
+      '`stream`: the bytes through the Worker and its edge cache; `redirect`: a redirect to the bucket.',
+  },
+  directory: {
+    description: 'Folder of the key below `uploads/`: segments with `/` between.',
+    examples: ['2026/november'],
+  },
+  fileName: {
+    description: 'Name of the file; a path before it is dropped.',
+    examples: ['My Photo.JPG'],
+  },
+  key: { description: 'The object key.', minLength: 1, maxLength: MAX_OBJECT_KEY_BYTES },
+  keys: { description: 'Object keys.' },
+  metadata: {
+    description:
+      "S3's user-defined metadata: names of `a-z`, `0-9` and `-`; together at most 2048 bytes as sent.",
+  },
+  mimetype: {
+    description: '`type/subtype`, with parameters if any.',
+    minLength: 3,
+    maxLength: 255,
+    examples: ['image/jpeg'],
+  },
+  name: { description: 'The name to show to people.', examples: ['My Photo.JPG'] },
+  sha256: { description: 'SHA-256 of the file in base64, for the bucket to check.' },
+  use: { description: 'What the URL is for; it decides how long it works.' },
+}
+
+/** `expiresIn` of an upload URL. */
+export const UPLOAD_SECONDS: Member = {
+  description: 'Seconds that the URL works; 300 unless given. The bucket may have a lower bound.',
+  minimum: 1,
+  maximum: MAX_UPLOAD_SECONDS,
+}
+
+/** `expiresIn` of a URL to show an object. */
+export const DOWNLOAD_SECONDS: Member = {
+  description:
+    'Seconds that the URL works; unless given, 900 for `view`, 7200 for `stream`, 172800 for `email`. The bucket may have a lower bound.',
+  minimum: 1,
+  maximum: MAX_SIGNATURE_SECONDS,
+}
+
+/** `expiresIn` of a link. */
+export const LINK_SECONDS: Member = {
+  description:
+    'Seconds; a link lives for one to two times as long. 86400 (a day) unless given. The bucket may have a lower bound.',
+  minimum: 1,
+  maximum: MAX_LINK_SECONDS / 2,
+}
+
+/** Parameters in a path. */
+export const PATH_PARAMETERS: Members = {
+  bucket: { description: 'Alias of the bucket.', type: 'string' },
+  key: {
+    description:
+      'The object key, percent-encoded as one segment: `encodeURIComponent(key)` in JavaScript.',
+    type: 'string',
+    minLength: 1,
+    maxLength: MAX_OBJECT_KEY_BYTES,
+  },
+  partNumber: { description: 'Number of the part.', type: 'integer', minimum: 1, maximum: 10_000 },
+  uploadId: { description: 'As the answer to the start of the upload gave it.', type: 'string' },
+}

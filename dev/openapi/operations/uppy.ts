@@ -1,0 +1,198 @@
+import * as z from 'zod/mini'
+import type { ErrorCode } from '../../../src/errors/api-error.ts'
+import { fileName, partNumber } from '../../../src/http/request-fields.ts'
+import { completeSchema, startSchema } from '../../../src/routes/uppy.ts'
+import { MAX_PUT_BYTES } from '../../../src/uploads/size-limit.ts'
+import {
+  nothing,
+  signedRequest,
+  uppyForm,
+  uppyLocation,
+  uppyPartList,
+  uppyPartUrl,
+  uppyPartUrls,
+  uppyStartedUpload,
+} from '../answers.ts'
+import { UPLOAD_SECONDS } from '../members.ts'
+import type { Members, Operations } from '../operation.ts'
+
+// src/routes/uppy.ts reads these queries by hand, as Companion does: they are said again here.
+
+const formQuery = z.object({
+  filename: fileName,
+  type: z.optional(z.string()),
+  metadata: z.optional(z.record(z.string(), z.string())),
+})
+
+const keyQuery = z.object({ key: z.string() })
+
+const batchQuery = z.object({
+  key: z.string(),
+  partNumbers: z.array(partNumber).check(z.minLength(1), z.maxLength(100)),
+})
+
+/** Of what begins an upload. */
+const START: readonly ErrorCode[] = [
+  'invalid_mimetype',
+  'mimetype_not_allowed',
+  'type_mismatch',
+  'invalid_key',
+  'not_supported',
+  'credentials_expired',
+]
+
+/** Of every step of an upload that was begun. */
+const STEP: readonly ErrorCode[] = ['invalid_key', 'invalid_upload_id', 'credentials_expired']
+
+/** Of every step that the bucket takes part in. */
+const AT_BUCKET: readonly ErrorCode[] = [...STEP, 'not_supported', 'storage_error']
+
+const FILE_MEMBERS: Members = {
+  filename: { description: 'Name of the file.', examples: ['My Photo.JPG'] },
+  type: { description: '`type/subtype`.', maxLength: 255, examples: ['image/jpeg'] },
+  metadata: {
+    description:
+      'Names of 1 to 64 of `a-z`, `0-9`, `-` and `_`; a value that is no text is stored as JSON.',
+  },
+}
+
+const UPLOAD_MEMBERS: Members = {
+  key: { description: 'The object key, as the answer to the start gave it.' },
+}
+
+export const uppyOperations: Operations = {
+  'GET /s3/params': {
+    id: 'getUppyForm',
+    tag: 'uppy',
+    summary: 'Sign a form for a new key',
+    description:
+      "S3's POST policy, which R2 and B2 lack (`not_supported`). The page records the file by `POST /files`.",
+    scopes: ['files:upload'],
+    query: formQuery,
+    members: FILE_MEMBERS,
+    answers: { 200: { description: 'The form.', body: uppyForm } },
+    errors: START,
+  },
+  'POST /s3/multipart': {
+    id: 'startUppyMultipart',
+    tag: 'uppy',
+    summary: 'Start an upload in parts',
+    scopes: ['files:upload'],
+    body: startSchema,
+    members: FILE_MEMBERS,
+    answers: { 200: { description: 'The upload.', body: uppyStartedUpload } },
+    errors: [...START, 'storage_error'],
+  },
+  'GET /s3/multipart/:uploadId': {
+    id: 'listUppyParts',
+    tag: 'uppy',
+    summary: 'List the parts that the bucket has',
+    scopes: ['files:upload'],
+    query: keyQuery,
+    members: UPLOAD_MEMBERS,
+    answers: { 200: { description: 'All parts.', body: uppyPartList } },
+    errors: [...AT_BUCKET, 'upload_not_found'],
+  },
+  'GET /s3/multipart/:uploadId/batch': {
+    id: 'signUppyParts',
+    tag: 'uppy',
+    summary: 'Sign PUTs for parts',
+    scopes: ['files:upload'],
+    query: batchQuery,
+    members: { ...UPLOAD_MEMBERS, partNumbers: { description: 'Which parts.' } },
+    answers: { 200: { description: 'A URL for each part.', body: uppyPartUrls } },
+    errors: [...STEP, 'invalid_part'],
+  },
+  'GET /s3/multipart/:uploadId/:partNumber': {
+    id: 'signUppyPart',
+    tag: 'uppy',
+    summary: 'Sign a PUT for a part',
+    scopes: ['files:upload'],
+    query: keyQuery,
+    members: UPLOAD_MEMBERS,
+    answers: { 200: { description: 'A URL for the part.', body: uppyPartUrl } },
+    errors: [...STEP, 'invalid_part'],
+  },
+  'POST /s3/multipart/:uploadId/complete': {
+    id: 'completeUppyMultipart',
+    tag: 'uppy',
+    summary: 'Complete an upload in parts',
+    description: 'Makes one object of the parts, and records the file. Safe to repeat.',
+    scopes: ['files:upload'],
+    query: keyQuery,
+    body: completeSchema,
+    members: {
+      ...UPLOAD_MEMBERS,
+      parts: { description: 'All parts, by ascending number; an ETag with or without its quotes.' },
+    },
+    answers: { 200: { description: 'The object.', body: uppyLocation } },
+    errors: [
+      ...AT_BUCKET,
+      'upload_not_found',
+      'invalid_part',
+      'size_mismatch',
+      'file_too_large',
+      'object_not_found',
+      'key_not_indexable',
+      'index_unavailable',
+    ],
+  },
+  'DELETE /s3/multipart/:uploadId': {
+    id: 'abortUppyMultipart',
+    tag: 'uppy',
+    summary: 'Drop an upload and its parts',
+    scopes: ['files:upload'],
+    query: keyQuery,
+    members: UPLOAD_MEMBERS,
+    answers: { 200: { description: 'Dropped, or nothing was there.', body: nothing } },
+    errors: AT_BUCKET,
+  },
+  'GET /s3/sts': {
+    id: 'getUppyCredentials',
+    tag: 'uppy',
+    summary: 'Always refused: there are no temporary credentials',
+    scopes: [],
+    answers: {},
+    errors: ['invalid_request'],
+  },
+  'POST /s3/sign': {
+    id: 'signUppyRequest',
+    tag: 'uppy',
+    summary: 'Sign one S3 request',
+    description: [
+      'For `signRequest` of `@uppy/aws-s3` 6, which speaks S3 itself. Without `uploadId`, `PUT` (PutObject) and `POST` (CreateMultipartUpload) begin an upload, whose key is made by the server. With it, `PUT` is UploadPart, `GET` ListParts, `POST` CompleteMultipartUpload and `DELETE` AbortMultipartUpload. Nothing else is signed.',
+      'Members that Uppy does not know come from the client of this project. Others are ignored.',
+    ].join('\n\n'),
+    scopes: ['files:upload'],
+    members: {
+      method: { description: 'Method of the S3 request.' },
+      key: {
+        description:
+          'With `uploadId`, the object key as an earlier answer gave it; without, the name of the file.',
+      },
+      uploadId: { description: "S3's own `UploadId`." },
+      partNumber: { description: 'Required for UploadPart.' },
+      contentType: { description: 'Signed as `Content-Type` where an upload begins.' },
+      expiresIn: UPLOAD_SECONDS,
+      fileName: { description: 'Name of the file, in place of `key`.' },
+      size: {
+        description:
+          'Bytes, signed as `Content-Length` of PutObject. Required there where the bucket has `maxBytes`.',
+        maximum: MAX_PUT_BYTES,
+      },
+      sha256: { description: 'SHA-256 of the file in base64, for PutObject.' },
+    },
+    answers: { 200: { description: 'The signed request.', body: signedRequest } },
+    errors: [
+      'invalid_mimetype',
+      'mimetype_not_allowed',
+      'type_mismatch',
+      'size_required',
+      'file_too_large',
+      'invalid_key',
+      'invalid_expiry',
+      'credentials_expired',
+      'unknown_bucket',
+    ],
+  },
+}

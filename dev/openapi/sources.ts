@@ -1,0 +1,56 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import * as z from 'zod/mini'
+import type { WhenByCode } from './error-responses.ts'
+
+const ROOT = join(import.meta.dirname, '..', '..')
+
+const isSchema = z.custom<z.ZodMiniType<object>>((value) => value instanceof z.core.$ZodType)
+
+const appSchema = z.object({
+  app: z.object({
+    routes: z.array(
+      z.object({
+        method: z.string(),
+        path: z.string(),
+        handler: z.pipe(
+          z.transform((handler) => ({ ...Object(handler) })),
+          z.object({ body: z.optional(isSchema), query: z.optional(isSchema) }),
+        ),
+      }),
+    ),
+  }),
+})
+
+/** A handler of the app, or one of the checks in front of it: `handler` has the schema of such a check. */
+export type RegisteredRoute = z.infer<typeof appSchema>['app']['routes'][number]
+
+/** What the document is made of, beside what dev/openapi/ says itself. */
+export interface Sources {
+  readonly routes: readonly RegisteredRoute[]
+  /** Of package.json. */
+  readonly version: string
+  readonly when: WhenByCode
+}
+
+/** Reads the routes of the app, which needs a module `cloudflare:workers`, and the texts around them. */
+export async function readSources(): Promise<Sources> {
+  // By a computed name, as the types of Workers that the app uses are not those of this program.
+  const module: unknown = await import(pathToFileURL(join(ROOT, 'src', 'app.ts')).href)
+  const manifest: unknown = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'))
+  const page = await readFile(join(ROOT, 'docs', 'api.md'), 'utf8')
+  return {
+    routes: appSchema.parse(module).app.routes,
+    version: z.object({ version: z.string() }).parse(manifest).version,
+    when: whenByCode(page),
+  }
+}
+
+/** The table of errors. That it has a row for each code is the business of test/docs/api-table.test.ts. */
+function whenByCode(page: string): WhenByCode {
+  const [, table = ''] = page.split('<!-- test: errors -->')
+  const rows = table.matchAll(/^\| `(\w+)` \| \d{3} \| (.+) \|$/gm)
+  const withoutLinks = (text: string) => text.replaceAll(/\[([^\]]*)\]\([^)]*\)/g, '$1')
+  return new Map([...rows].map(([, code = '', when = '']) => [code, withoutLinks(when)]))
+}

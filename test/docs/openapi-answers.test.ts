@@ -1,0 +1,245 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import * as z from 'zod/mini'
+import { checkAnswer, createDocumentClient, type DocumentClient } from './support/openapi-client.ts'
+import { type Located, operationsOf, readDocument } from './support/openapi-document.ts'
+import { type Presigner, startPresigner } from './support/presigner.ts'
+
+const DOCUMENT = readDocument()
+const OPERATIONS = operationsOf(DOCUMENT)
+const CONTENT = 'not really a picture'
+
+/** Operations that the S3 server of these tests lacks, and one that nobody has. */
+const NEVER_SUCCEED = [
+  'listParts',
+  'abortMultipart',
+  'listUppyParts',
+  'abortUppyMultipart',
+  'getUppyCredentials',
+]
+
+let presigner: Presigner
+let client: DocumentClient
+beforeAll(async () => {
+  presigner = await startPresigner()
+  client = createDocumentClient(DOCUMENT, presigner.origin)
+})
+afterAll(() => presigner.close())
+
+const read =
+  <Schema extends z.ZodMiniType>(schema: Schema) =>
+  async (answer: Promise<unknown>): Promise<z.output<Schema>> =>
+    schema.parse(await answer)
+
+const readUpload = read(
+  z.object({ uploadUrl: z.string(), key: z.string(), headers: z.record(z.string(), z.string()) }),
+)
+const readStarted = read(z.object({ uploadId: z.string(), key: z.string() }))
+const readUrl = read(z.object({ url: z.string() }))
+const readPartUrls = read(z.object({ urls: z.array(z.object({ url: z.string() })) }))
+const readLink = read(z.object({ link: z.string() }))
+const readToken = read(z.object({ token: z.string() }))
+const readSigned = read(
+  z.object({ url: z.string(), key: z.string(), headers: z.record(z.string(), z.string()) }),
+)
+
+/** PUTs `body` to a signed URL, and gives its ETag. */
+async function put(url: string, headers: Record<string, string> = {}): Promise<string> {
+  const response = await fetch(url, { method: 'PUT', headers, body: CONTENT })
+  expect(response.status).toBe(200)
+  return response.headers.get('ETag') ?? ''
+}
+
+/** Uploads and records a file, and gives its key. */
+async function uploadedFile(): Promise<string> {
+  const body = { fileName: 'a.png', mimetype: 'image/png' }
+  const { uploadUrl, key, headers } = await readUpload(
+    client.call('createUploadUrl', 200, { body }),
+  )
+  await put(uploadUrl, headers)
+  await client.call('recordFile', 201, { body: { key, name: 'A picture' } })
+  return key
+}
+
+function operation(id: string): Located {
+  const located = OPERATIONS.find((one) => one.operation.operationId === id)
+  if (located === undefined) throw new Error(`There is no operation ${id}.`)
+  return located
+}
+
+describe('a client that knows docs/openapi.json alone', () => {
+  it('uploads, records, lists, shows and deletes a file', async () => {
+    const { uploadUrl, key, headers } = await readUpload(
+      client.call('createUploadUrl', 200, {
+        body: {
+          fileName: 'My Photo.JPG',
+          mimetype: 'image/jpeg',
+          size: CONTENT.length,
+          metadata: { camera: 'old' },
+          cacheControl: 'no-cache',
+          directory: '2026/november',
+          overwrite: false,
+          expiresIn: 60,
+          bucket: 'files',
+        },
+      }),
+    )
+    await put(uploadUrl, headers)
+    await client.call('getFile', 200, { parameters: { key } })
+    await client.call('recordFile', 201, { body: { key, name: 'My Photo.JPG' } })
+    await client.call('getFile', 200, { parameters: { key, bucket: 'files' } })
+    await client.call('listFiles', 200, { parameters: { prefix: 'uploads/', limit: 1000 } })
+    await client.call('listFiles', 200, { parameters: { urls: 'stream' } })
+    const shown = { use: 'email', expiresIn: 60, download: 'a.jpg', inline: true, stable: true }
+    const { url } = await readUrl(
+      client.call('getFileUrl', 200, { parameters: { key, ...shown, bucket: 'files' } }),
+    )
+    expect(await (await fetch(url)).text()).toBe(CONTENT)
+    const keys = [key, '../secret']
+    await client.call('getFileUrls', 200, { body: { keys, use: 'view', expiresIn: 60 } })
+    await client.call('deleteFile', 204, { parameters: { key } })
+    await client.call('getFile', 404, { parameters: { key } })
+  })
+
+  it('follows the pages of the list', async () => {
+    await Promise.all([uploadedFile(), uploadedFile()])
+    const page = await client.call('listFiles', 200, { parameters: { limit: 1 } })
+    const { cursor } = z.object({ cursor: z.string() }).parse(page)
+    await client.call('listFiles', 200, { parameters: { limit: 1, cursor } })
+    await client.call('listFiles', 400, { parameters: { prefix: 'other/', cursor } })
+  })
+
+  it('makes links, and gets what they lead to', async () => {
+    const key = await uploadedFile()
+    const parameters = { key, bucket: 'files' }
+    const ask = async (body: object) =>
+      (await readLink(client.call('createLink', 200, { parameters, body }))).link
+    await client.call('createLinks', 200, { body: { keys: [key, '../secret'], expiresIn: 60 } })
+    const streamed = await ask({ expiresIn: 60, download: 'a.png' })
+    const redirected = await ask({ delivery: 'redirect' })
+    const get = async (link: string, status: number, headers: Record<string, string> = {}) => {
+      const response = await fetch(link, { headers, redirect: 'manual' })
+      expect(response.status).toBe(status)
+      checkAnswer(DOCUMENT, operation('openLink'), response, await response.text())
+      return response
+    }
+    const etag = (await get(streamed, 200)).headers.get('ETag') ?? ''
+    await get(streamed, 206, { Range: 'bytes=0-2' })
+    await get(streamed, 304, { 'If-None-Match': etag })
+    await get(streamed, 412, { 'If-Match': '"another"' })
+    await get(streamed, 416, { Range: 'bytes=1000-' })
+    await get(redirected, 302)
+    await get(`${streamed}0`, 403)
+
+    const { pathname, searchParams } = new URL(streamed)
+    const [, , bucket] = pathname.split('/')
+    const exp = Number(searchParams.get('exp'))
+    const ofLink = { bucket, key, ...Object.fromEntries(searchParams), exp }
+    await client.call('openLink', 200, { parameters: ofLink })
+  })
+
+  it('makes a token, and sends it in the path', async () => {
+    const body = { scopes: ['files:list'], prefix: 'team-a/', expiresIn: 60 }
+    const { token } = await readToken(client.call('createToken', 200, { body }))
+    const [, tokenPath] = DOCUMENT.servers
+    const base = tokenPath?.url.replace('{token}', token) ?? ''
+    await client.call('listFiles', 200, { base })
+    await client.call('createUploadUrl', 403, {
+      base,
+      body: { fileName: 'a', mimetype: 'text/plain' },
+    })
+  })
+
+  it('uploads in parts', async () => {
+    const file = { fileName: 'Film.mp4', mimetype: 'video/mp4', size: CONTENT.length }
+    const { key, uploadId } = await readStarted(client.call('startMultipart', 200, { body: file }))
+    const parameters = { uploadId }
+    const { urls } = await readPartUrls(
+      client.call('signParts', 200, {
+        parameters,
+        body: { key, partNumbers: [1], expiresIn: 60, bucket: 'files' },
+      }),
+    )
+    const etag = await put(urls[0]?.url ?? '')
+    const body = { key, name: 'Film', parts: [{ partNumber: 1, etag }] }
+    await client.call('signParts', 400, { parameters, body: { key, partNumbers: [2] } })
+    await client.call('listParts', 501, { parameters: { uploadId, key } })
+    await client.call('listParts', 400, { parameters: { uploadId, key: 'uploads/another' } })
+    await client.call('completeMultipart', 201, { parameters, body })
+    await client.call('abortMultipart', 501, { parameters: { uploadId, key } })
+  })
+
+  it('speaks for Uppy in Companion mode', async () => {
+    const file = { filename: 'Film.mp4', type: 'video/mp4', metadata: { name: 'Film' } }
+    await client.call('getUppyForm', 200, { parameters: file })
+    await client.call('getUppyCredentials', 400)
+    const { key, uploadId } = await readStarted(
+      client.call('startUppyMultipart', 200, { body: { ...file, metadata: { rating: 5 } } }),
+    )
+    const parameters = { uploadId, key }
+    await client.call('signUppyParts', 200, { parameters: { ...parameters, partNumbers: [1, 2] } })
+    const { url } = await readUrl(
+      client.call('signUppyPart', 200, { parameters: { ...parameters, partNumber: 1 } }),
+    )
+    const parts = [{ PartNumber: 1, ETag: await put(url) }]
+    await client.call('listUppyParts', 501, { parameters })
+    await client.call('completeUppyMultipart', 200, { parameters, body: { parts } })
+    await client.call('abortUppyMultipart', 501, { parameters })
+  })
+
+  it('speaks for Uppy in signRequest mode', async () => {
+    const { url, key, headers } = await readSigned(
+      client.call('signUppyRequest', 200, {
+        body: { method: 'PUT', key: 'a.txt', contentType: 'text/plain', size: CONTENT.length },
+      }),
+    )
+    await put(url, headers)
+    const part = { key, uploadId: 'of-the-bucket', partNumber: 1, expiresIn: 60 }
+    await client.call('signUppyRequest', 200, { body: { method: 'POST', key: 'film.mp4' } })
+    await client.call('signUppyRequest', 200, { body: { method: 'PUT', ...part } })
+    await client.call('signUppyRequest', 200, { body: { method: 'GET', ...part } })
+    await client.call('signUppyRequest', 400, { body: { method: 'DELETE', key } })
+  })
+
+  it('asks whether the Worker is healthy', async () => {
+    await client.call('getHealth', 200)
+  })
+
+  it('has called every operation with success by now', () => {
+    const ids = OPERATIONS.map(({ operation }) => operation.operationId)
+    expect([...client.succeeded, ...NEVER_SUCCEED].toSorted()).toEqual(ids.toSorted())
+  })
+})
+
+describe('every operation that needs credentials', () => {
+  const guarded = OPERATIONS.filter(({ operation }) => operation.security.length > 0)
+  const send = async (located: Located, init: RequestInit): Promise<number> => {
+    const { method, path } = located
+    const response = await fetch(presigner.origin + path.replaceAll(/[{}]/g, ''), {
+      method,
+      ...init,
+    })
+    checkAnswer(DOCUMENT, located, response, await response.text())
+    return response.status
+  }
+
+  it.each(guarded)('describes its 401: $operation.operationId', async (located) => {
+    const headers = { Authorization: 'Bearer ept_nonsense' }
+    expect(await send(located, { headers })).toBe(401)
+  })
+
+  it.each(guarded.filter(({ operation }) => operation.requestBody))(
+    'describes its refusals of a body: $operation.operationId',
+    async (located) => {
+      const search = located.path.startsWith('/s3/multipart/') ? '?key=a' : ''
+      const path = located.path + search
+      const json = { 'Content-Type': 'application/json' }
+      const refusals = [
+        await send({ ...located, path }, { body: '{}' }),
+        await send({ ...located, path }, { headers: json, body: '{' }),
+        await send({ ...located, path }, { headers: json, body: '[]' }),
+        await send({ ...located, path }, { headers: json, body: ' '.repeat(2 * 1024 ** 2 + 1) }),
+      ]
+      expect(refusals).toEqual([415, 400, 400, 413])
+    },
+  )
+})

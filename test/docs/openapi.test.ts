@@ -1,0 +1,189 @@
+import { execFile } from 'node:child_process'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { describe, expect, it, vi } from 'vitest'
+import * as z from 'zod/mini'
+import { openApiDocument } from '../../dev/openapi/document.ts'
+import { type RegisteredRoute, readSources } from '../../dev/openapi/sources.ts'
+import { codeBlocks, ROOT, readPage } from './support/markdown.ts'
+import { answerFault } from './support/openapi-client.ts'
+import {
+  type Located,
+  operationsOf,
+  readDocument,
+  referencesIn,
+  responseOf,
+} from './support/openapi-document.ts'
+
+// Node has no such module; the routes are only listed here, not called.
+vi.mock('cloudflare:workers', () => ({ env: {}, exports: {}, WorkerEntrypoint: class {} }))
+
+const DOCUMENT = readDocument()
+const OPERATIONS = operationsOf(DOCUMENT)
+const SOURCES = await readSources()
+const PAGES = [readPage('docs/api.md'), readPage('docs/uppy.md')]
+
+/** As the pages write it: `GET /files/:key/url`. */
+const routeOf = ({ method, path }: Located): string =>
+  `${method} ${path.replaceAll(/\{(\w+)\}/g, ':$1')}`
+
+const unique = (values: readonly string[]): string[] => [...new Set(values)].toSorted()
+
+/** Error codes of an operation. */
+function codesOf({ operation }: Located): string[] {
+  const responses = Object.keys(operation.responses).map((status) =>
+    responseOf(DOCUMENT, operation, Number(status)),
+  )
+  const schemas = responses.flatMap((response) =>
+    Object.values(response?.content ?? {}).flatMap(({ schema }) => schema?.allOf ?? []),
+  )
+  return schemas.flatMap(({ properties }) => properties?.code?.enum ?? [])
+}
+
+describe('docs/openapi.json', () => {
+  it('is what "npm run openapi" writes', async () => {
+    const args = [join(ROOT, 'dev', 'openapi.ts'), '--check']
+    await expect(promisify(execFile)(process.execPath, args)).resolves.toMatchObject({ stderr: '' })
+  })
+
+  it('has every route of the app, and no other, on the servers that it names', () => {
+    const described = OPERATIONS.flatMap((located) =>
+      (located.operation.servers ?? DOCUMENT.servers).map(({ url }) => {
+        const base = url === '/' ? '' : url
+        return routeOf({ ...located, path: base + located.path })
+      }),
+    )
+    const registered = SOURCES.routes
+      .filter(({ method }) => method !== 'ALL')
+      .map(({ method, path }) => `${method} ${path.replace(/\{[^}]*\+([^}]*)\}/, '$1')}`)
+    expect(described.toSorted()).toEqual(unique(registered))
+  })
+
+  it('gives each operation an id of its own', () => {
+    const ids = OPERATIONS.map(({ operation }) => operation.operationId)
+    expect(ids.toSorted()).toEqual(unique(ids))
+  })
+
+  it('declares each parameter once, and those of the path as they stand there', () => {
+    for (const { path, operation } of OPERATIONS) {
+      const { parameters = [] } = operation
+      const names = parameters.map((parameter) => `${parameter.in} ${parameter.name}`)
+      expect(names.toSorted()).toEqual(unique(names))
+      const inPath = parameters.filter((parameter) => parameter.in === 'path')
+      expect(inPath.every(({ required }) => required)).toBe(true)
+      expect(inPath.map(({ name }) => `{${name}}`)).toEqual(path.match(/\{\w+\}/g) ?? [])
+    }
+  })
+
+  it('refers to nothing that is not there, and has nothing that nobody refers to', () => {
+    const { schemas, responses } = DOCUMENT.components
+    const present = [
+      ...Object.keys(schemas).map((name) => `#/components/schemas/${name}`),
+      ...Object.keys(responses).map((name) => `#/components/responses/${name}`),
+    ]
+    expect(unique(referencesIn(DOCUMENT))).toEqual(present.toSorted())
+  })
+
+  it('names tags and security schemes that it has', () => {
+    const tags = OPERATIONS.flatMap(({ operation }) => operation.tags)
+    expect(unique(tags)).toEqual(DOCUMENT.tags.map(({ name }) => name).toSorted())
+    const schemes = OPERATIONS.flatMap(({ operation }) => operation.security.flatMap(Object.keys))
+    expect(unique(schemes)).toEqual(Object.keys(DOCUMENT.components.securitySchemes))
+  })
+
+  it('has variables for what stands in braces in a server', () => {
+    for (const { url, variables = {} } of DOCUMENT.servers)
+      expect(Object.keys(variables).map((name) => `{${name}}`)).toEqual(url.match(/\{\w+\}/g) ?? [])
+  })
+})
+
+describe('what is said to people as well', () => {
+  it('are the scopes', () => {
+    const rows = PAGES.flatMap((page) => [
+      ...page.matchAll(/^\| \[`([A-Z]+ \/[^`]*)`\]\S* \| (?:`([\w:]+)`|(none|any))/gm),
+    ])
+    const documented = rows.map(([, route, scope, word]) => [
+      route,
+      word === 'none' ? [] : [{ bearer: scope === undefined ? [] : [scope] }],
+    ])
+    const described = OPERATIONS.map((located) => [routeOf(located), located.operation.security])
+    expect(Object.fromEntries(described)).toEqual(Object.fromEntries(documented))
+  })
+
+  it('are the errors: each that a page lists for a route', () => {
+    const sections = PAGES.flatMap((page) => page.split(/^#+ (?=[A-Z]+ \/)/m).slice(1))
+    const listed = sections.flatMap((section) => {
+      const [, list] = /^Errors: ([\s\S]*?)\n\n/m.exec(section) ?? []
+      const located = OPERATIONS.find((one) => routeOf(one) === section.split('\n', 1).join())
+      return list === undefined || located === undefined ? [] : [{ list, codes: codesOf(located) }]
+    })
+    expect(listed.length).toBeGreaterThan(10)
+    const codesIn = (list: string) => [
+      ...new Set([...list.matchAll(/`([a-z]+_[a-z_]+)`/g)].map(([, code = '']) => code)),
+    ]
+    // What every route can answer stands in no list.
+    const listedAnywhere = new Set(listed.flatMap(({ list }) => codesIn(list)))
+    for (const { list, codes } of listed) {
+      const names = codesIn(list)
+      expect(codes.filter((code) => listedAnywhere.has(code)).toSorted()).toEqual(names.toSorted())
+    }
+  })
+})
+
+describe('an example in docs/api.md', () => {
+  const examples = (PAGES[0] ?? '')
+    .split(/^## /m)
+    .filter((section) => /^[A-Z]+ \//.test(section))
+    .flatMap((section) =>
+      codeBlocks(section)
+        .filter(({ language }) => language === 'json')
+        .map(({ code }): [string, unknown] => [section.split('\n', 1).join(), JSON.parse(code)]),
+    )
+
+  it.each(examples)('is as described: %s', (route, example) => {
+    const located = OPERATIONS.find((one) => routeOf(one) === route)
+    if (located === undefined) throw new Error('There is no such operation.')
+    const isError = typeof example === 'object' && example !== null && 'code' in example
+    const answers = Object.keys(located.operation.responses)
+      .filter((status) => (isError ? status >= '400' : status < '400'))
+      .map((status) => responseOf(DOCUMENT, located.operation, Number(status)))
+      .flatMap((response) => response?.content?.['application/json']?.schema ?? [])
+    expect(answers.map((schema) => answerFault(DOCUMENT, schema, example))).toContain(null)
+  })
+
+  it('is there for most operations, so that this test proves something', () => {
+    expect(examples.length).toBeGreaterThan(13)
+  })
+})
+
+describe('the generator', () => {
+  const change = (edit: (routes: RegisteredRoute[]) => RegisteredRoute[]) => () =>
+    openApiDocument({ ...SOURCES, routes: edit([...SOURCES.routes]) })
+
+  it('refuses a route that nobody has described', () => {
+    const added = { method: 'GET', path: '/files/:key{[^]+/versions}', handler: {} }
+    expect(change((routes) => [...routes, added])).toThrow(/GET \/files\/:key\/versions/)
+  })
+
+  it('refuses a description of a route that is gone', () => {
+    const gone = change((routes) => routes.filter(({ path }) => path !== '/tokens'))
+    expect(gone).toThrow('POST /tokens')
+  })
+
+  it('refuses a route without its twin under /u/:token', () => {
+    const gone = change((routes) => routes.filter(({ path }) => path !== '/u/:token/tokens'))
+    expect(gone).toThrow('POST /u/:token/tokens')
+  })
+
+  it.each(['body', 'query'])('refuses a member of the %s that nobody has described', (part) => {
+    const schema = z.strictObject({ novelty: z.string() })
+    const changed = change((routes) =>
+      routes.map((route) =>
+        route.handler.body || route.handler.query
+          ? { ...route, handler: { [part]: schema } }
+          : route,
+      ),
+    )
+    expect(changed).toThrow(/"novelty"/)
+  })
+})

@@ -1,0 +1,165 @@
+import { fromJSONSchema } from 'zod'
+import * as z from 'zod/mini'
+import {
+  type Located,
+  type OpenApiDocument,
+  operationsOf,
+  type ParameterObject,
+  responseOf,
+  type SchemaObject,
+} from './openapi-document.ts'
+
+/** Input of an operation. `parameters` by name, those in the path, the query and the header alike. */
+export interface CallInput {
+  readonly parameters?: Readonly<Record<string, unknown>>
+  readonly body?: unknown
+  /** Base of the API below the origin: a server of the document, `/` unless given. */
+  readonly base?: string
+}
+
+/** A client of the Worker that knows nothing but the document. */
+export interface DocumentClient {
+  /** Calls an operation. Throws where input or answer are not as the document says; resolves with the JSON of the answer. */
+  call(operationId: string, status: number, input?: CallInput): Promise<unknown>
+  /** Ids of the operations that were called with success. */
+  readonly succeeded: ReadonlySet<string>
+}
+
+export function createDocumentClient(document: OpenApiDocument, origin: string): DocumentClient {
+  const operations = new Map(
+    operationsOf(document).map((located) => [located.operation.operationId, located]),
+  )
+  const succeeded = new Set<string>()
+  return {
+    succeeded,
+    async call(operationId, status, { parameters = {}, body, base = '' } = {}) {
+      const located = operations.get(operationId)
+      if (located === undefined) throw new Error(`There is no operation ${operationId}.`)
+      const { operation, method } = located
+      if (operation.requestBody !== undefined) {
+        const schema = operation.requestBody.content?.['application/json']?.schema
+        toZod(document, schema).parse(body)
+      }
+      const response = await fetch(origin + base + target(document, located, parameters), {
+        method,
+        headers: {
+          ...headerParameters(located, parameters),
+          ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
+        },
+        body: body === undefined ? null : JSON.stringify(body),
+        redirect: 'manual',
+      })
+      const answer = await response.text()
+      if (response.status !== status)
+        throw new Error(`${operationId} answered ${response.status}: ${answer}`)
+      if (status < 400) succeeded.add(operationId)
+      return checkAnswer(document, located, response, answer)
+    },
+  }
+}
+
+/** Holds an answer against the document; gives its JSON. */
+export function checkAnswer(
+  document: OpenApiDocument,
+  { operation }: Located,
+  { status, headers }: Response,
+  text: string,
+): unknown {
+  const response = responseOf(document, operation, status)
+  if (response === undefined) throw new Error(`${operation.operationId}: no response ${status}`)
+  for (const name of Object.keys(response.headers ?? {}))
+    if (!headers.has(name) && !MAY_LACK.includes(name))
+      throw new Error(`${operation.operationId}: ${status} without ${name}`)
+  const [type, media] = Object.entries(response.content ?? {})[0] ?? []
+  if (type === undefined && text !== '') throw new Error(`${operation.operationId}: a body`)
+  if (media?.schema === undefined) return undefined
+  const answer: unknown = JSON.parse(text)
+  const fault = answerFault(document, media.schema, answer)
+  if (fault !== null) throw new Error(`${operation.operationId} ${status}: ${fault}`)
+  return answer
+}
+
+/** Why `answer` is none that `schema` describes, all of its members included, or null. */
+export function answerFault(
+  document: OpenApiDocument,
+  schema: SchemaObject,
+  answer: unknown,
+): string | null {
+  for (const part of schema.allOf ?? [closed(schema)]) {
+    const { error } = toZod(document, part).safeParse(answer)
+    if (error) return z.prettifyError(error)
+  }
+  return null
+}
+
+/** Headers that come with some of the answers only. */
+const MAY_LACK = ['Retry-After', 'ETag', 'Last-Modified']
+
+/** A checker for `schema`, made of the document's JSON alone. */
+function toZod(document: OpenApiDocument, schema: SchemaObject = {}): z.ZodMiniType {
+  const $defs = Object.fromEntries(
+    Object.entries(document.components.schemas).map(([name, shared]) => [name, closed(shared)]),
+  )
+  const json = JSON.stringify({ ...schema, $defs })
+  return fromJSONSchema(JSON.parse(json.replaceAll('#/components/schemas/', '#/$defs/')))
+}
+
+/** `schema` as one that takes no members which it doesn't name: what the Worker answers must all be described. */
+function closed(schema: SchemaObject): SchemaObject {
+  const { properties, items, anyOf, ...rest } = schema
+  return {
+    ...rest,
+    ...(items && { items: closed(items) }),
+    ...(anyOf && { anyOf: anyOf.map(closed) }),
+    ...(properties && {
+      properties: Object.fromEntries(
+        Object.entries(properties).map(([name, member]) => [name, closed(member)]),
+      ),
+      additionalProperties: false,
+    }),
+  }
+}
+
+/** Path and query of a request, as the parameters say that their values are written. */
+function target(
+  document: OpenApiDocument,
+  { path, operation }: Located,
+  values: Readonly<Record<string, unknown>>,
+): string {
+  const declared = operation.parameters ?? []
+  const search = new URLSearchParams()
+  let filled = path
+  for (const [name, value] of Object.entries(values)) {
+    const parameter = declared.find((candidate) => candidate.name === name)
+    if (parameter === undefined) throw new Error(`${operation.operationId} has no ${name}.`)
+    toZod(document, parameter.schema).parse(value)
+    if (parameter.in === 'path')
+      filled = filled.replace(`{${name}}`, encodeURIComponent(String(value)))
+    if (parameter.in === 'query')
+      for (const [written, text] of queryPairs(parameter, value)) search.set(written, text)
+  }
+  const missing = declared.filter(({ required, name }) => required && !(name in values))
+  if (missing.length > 0)
+    throw new Error(`${operation.operationId} needs ${missing.map(({ name }) => name).join(', ')}.`)
+  return search.size > 0 ? `${filled}?${search}` : filled
+}
+
+function queryPairs({ name, style, explode }: ParameterObject, value: unknown): [string, string][] {
+  if (style === 'deepObject')
+    return Object.entries(z.record(z.string(), z.string()).parse(value)).map(([member, text]) => [
+      `${name}[${member}]`,
+      text,
+    ])
+  if (Array.isArray(value) && explode !== false) throw new Error(`${name}: not written here.`)
+  return [[name, String(value)]]
+}
+
+const headerParameters = (
+  { operation }: Located,
+  values: Readonly<Record<string, unknown>>,
+): Record<string, string> =>
+  Object.fromEntries(
+    (operation.parameters ?? [])
+      .filter((parameter) => parameter.in === 'header' && parameter.name in values)
+      .map(({ name }) => [name, String(values[name])]),
+  )
