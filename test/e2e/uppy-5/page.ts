@@ -14,7 +14,9 @@ function start({ endpoint, headers, multipart, golden }: UppySettings): void {
   success = null
   if (golden) uppy.use(GoldenRetriever)
   if (endpoint === null) throw new Error('Uppy 5 has no signRequest.')
-  uppy.use(AwsS3, { shouldUseMultipart: () => multipart, endpoint, headers })
+  // Ceph RGW on SQLite loses parts that arrive together.
+  const limit = 1
+  uppy.use(AwsS3, { shouldUseMultipart: () => multipart, endpoint, headers, limit })
   uppy.on('s3-multipart:part-uploaded', () => {
     partsUploaded += 1
   })

@@ -1,0 +1,91 @@
+import { type Check, isListOf, isObject, isOptional, isString } from './check.ts'
+import { type ApiErrorCode, isApiErrorCode } from './error-code.ts'
+import { type Issue, PresignerError } from './presigner-error.ts'
+
+/** The longest that an answer may take: the Worker itself gives a bucket ten seconds for each request. */
+const TIMEOUT_MILLISECONDS = 60_000
+
+export interface ApiOptions {
+  /** Where the Worker answers: `https://files.example.com`. Empty for the origin of the page. */
+  readonly baseUrl: string
+  /** A token or JWT, or what gives one; it is asked before each request, so that it may get a new one. */
+  readonly token?: string | (() => string | Promise<string>) | undefined
+}
+
+/** A request's query, where undefined is left out, its JSON body, and what ends it early. */
+export interface ApiRequest {
+  readonly query?: object | undefined
+  readonly body?: object | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * Sends one request to the Worker and resolves with its answer, which `check` must take. Throws PresignerError, or the reason
+ * of `signal`. Nothing is retried.
+ */
+export type Api = <T>(
+  check: Check<T>,
+  method: 'GET' | 'POST' | 'DELETE',
+  path: string,
+  request?: ApiRequest,
+) => Promise<T>
+
+const isErrorBody = isObject<{
+  code: ApiErrorCode
+  message: string
+  requestId?: string | undefined
+  issues?: Issue[] | undefined
+}>({
+  code: isApiErrorCode,
+  message: isString,
+  requestId: isOptional(isString),
+  issues: isOptional(isListOf(isObject<Issue>({ path: isString, message: isString }))),
+})
+
+/** The API of the Worker at `baseUrl`. */
+export function createApi({ baseUrl, token }: ApiOptions): Api {
+  return async function api(check, method, path, { query = {}, body, signal } = {}) {
+    const url = baseUrl.replace(/\/+$/, '') + path
+    const credential = typeof token === 'function' ? await token() : token
+    const timeout = AbortSignal.timeout(TIMEOUT_MILLISECONDS)
+    let response: Response
+    let text: string
+    try {
+      response = await fetch(url + searchOf(query), {
+        method,
+        headers: {
+          ...(credential && { Authorization: `Bearer ${credential}` }),
+          ...(body && { 'Content-Type': 'application/json' }),
+        },
+        body: body ? JSON.stringify(body) : null,
+        signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
+      })
+      text = await response.text()
+    } catch (cause) {
+      signal?.throwIfAborted()
+      throw new PresignerError('network', `No answer to ${method} ${url}`, { cause })
+    }
+    const { ok, status, headers } = response
+    const answer = parse(text)
+    if (ok && check(answer)) return answer
+    if (!ok && isErrorBody(answer))
+      throw new PresignerError(answer.code, answer.message, { ...answer, status })
+    const requestId = headers.get('X-Request-Id') ?? undefined
+    throw new PresignerError('bad_answer', `${status} to ${method} ${url}`, { status, requestId })
+  }
+}
+
+function searchOf(query: object): string {
+  const search = new URLSearchParams()
+  for (const [name, value] of Object.entries<unknown>({ ...query }))
+    if (value !== undefined) search.set(name, String(value))
+  return search.size > 0 ? `?${search}` : ''
+}
+
+function parse(json: string): unknown {
+  try {
+    return JSON.parse(json)
+  } catch {
+    return undefined // no body, or none of ours: the checks decide
+  }
+}

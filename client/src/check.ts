@@ -1,0 +1,40 @@
+/** Tells whether a value from outside is a `T`. */
+export type Check<T> = (value: unknown) => value is T
+
+export const isString: Check<string> = (value) => typeof value === 'string'
+
+export const isNumber: Check<number> = (value) => typeof value === 'number'
+
+/** An object with texts as members. */
+export const isStringMap: Check<Record<string, string>> = (
+  value,
+): value is Record<string, string> =>
+  typeof value === 'object' && value !== null && Object.values(value).every(isString)
+
+/** A list of what `check` takes. */
+export const isListOf =
+  <T>(check: Check<T>): Check<T[]> =>
+  (value): value is T[] =>
+    Array.isArray(value) && value.every(check)
+
+/** What `check` takes, or nothing. */
+export const isOptional =
+  <T>(check: Check<T>): Check<T | undefined> =>
+  (value): value is T | undefined =>
+    value === undefined || check(value)
+
+/** What any of two checks takes. */
+export const isEither =
+  <A, B>(first: Check<A>, second: Check<B>): Check<A | B> =>
+  (value): value is A | B =>
+    first(value) || second(value)
+
+/** An object with these members, and maybe others. */
+export const isObject =
+  <T extends object>(members: { readonly [Name in keyof T]-?: Check<T[Name]> }): Check<T> =>
+  (value): value is T =>
+    typeof value === 'object' &&
+    value !== null &&
+    Object.entries<Check<unknown>>(members).every(([name, check]) =>
+      check(Reflect.get(value, name)),
+    )

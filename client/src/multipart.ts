@@ -1,0 +1,153 @@
+import {
+  type FileRecord,
+  isFileRecord,
+  isNothing,
+  isPartList,
+  isStartedUpload,
+  type StartedUpload,
+} from './answers.ts'
+import type { ErrorCode } from './error-code.ts'
+import type { Job } from './job.ts'
+import { partTargets } from './part-targets.ts'
+import { PresignerError } from './presigner-error.ts'
+import type { CompleteRequest, RecordRequest, UploadQuery } from './requests.ts'
+import type { ResumeSlot } from './resume-slot.ts'
+import { withRetries } from './retry.ts'
+import { send } from './send.ts'
+
+const PARALLEL_PARTS = 4
+/** How often parts are sent again that the bucket has taken, and then does not have. */
+const MAX_REPAIRS = 3
+
+/** After these, an upload that was begun is of no more use. */
+const USELESS: readonly ErrorCode[] = [
+  'upload_not_found',
+  'invalid_upload_id',
+  'not_supported',
+  'invalid_part',
+  'size_mismatch',
+]
+
+/** ETags by part number. */
+type Etags = Map<number, string>
+
+/**
+ * Uploads the file in parts and records it. `slot` keeps what a later call needs to send only the parts that the bucket lacks;
+ * where `signal` ends the upload, slot and bucket forget it.
+ */
+export async function uploadParts(job: Job, slot: ResumeSlot): Promise<FileRecord> {
+  const { api, request, signal } = job
+  let upload = slot.load()
+  try {
+    let etags = upload && (await findParts(job, upload))
+    let record = upload && !etags ? await recordIfComplete(job, upload) : undefined
+    if (!record) {
+      if (!upload || !etags) {
+        // The signal doesn't end this request: what nobody has heard of can't be aborted.
+        const begin = () => api(isStartedUpload, 'POST', '/multipart', { body: request })
+        upload = await withRetries(signal, begin)
+        etags = new Map()
+        signal.throwIfAborted()
+        slot.save(upload)
+      }
+      record = await sendAll(job, upload, etags)
+    }
+    slot.clear()
+    return record
+  } catch (error) {
+    if (signal.aborted || hasCode(error, USELESS)) slot.clear()
+    if (signal.aborted && upload) abort(job, upload)
+    throw error
+  }
+}
+
+/** The parts that the bucket has, as far as they are whole; undefined where it doesn't say. */
+async function findParts(
+  { api, file, request, report, signal }: Job,
+  { uploadId, key, partSize }: StartedUpload,
+): Promise<Etags | undefined> {
+  const query: UploadQuery = { key, bucket: request.bucket }
+  const list = () => api(isPartList, 'GET', `/multipart/${uploadId}`, { query, signal })
+  try {
+    const etags: Etags = new Map()
+    const { parts } = await withRetries(signal, list)
+    for (const { partNumber, size, etag } of parts) {
+      if (size !== Math.min(partSize, file.size - (partNumber - 1) * partSize)) continue
+      etags.set(partNumber, etag)
+      report(partNumber, size)
+    }
+    return etags
+  } catch (error) {
+    if (hasCode(error, USELESS)) return undefined
+    throw error
+  }
+}
+
+/** The record of what the bucket knows as an upload no more: perhaps the page was gone before it heard that it is complete. */
+async function recordIfComplete(
+  { api, file, request, report }: Job,
+  { key }: StartedUpload,
+): Promise<FileRecord | undefined> {
+  const body: RecordRequest = { key, name: request.fileName, bucket: request.bucket }
+  try {
+    const record = await api(isFileRecord, 'POST', '/files', { body })
+    report(1, file.size)
+    return record
+  } catch {
+    return undefined
+  }
+}
+
+/** Sends the parts that are missing in `etags`, and makes them one object. */
+async function sendAll(job: Job, upload: StartedUpload, etags: Etags): Promise<FileRecord> {
+  const { api, request, signal } = job
+  for (let repairs = 0; ; repairs++) {
+    await sendParts(job, upload, etags)
+    const parts = [...etags]
+      .sort(([one], [other]) => one - other)
+      .map(([partNumber, etag]) => ({ partNumber, etag }))
+    const body: CompleteRequest = { key: upload.key, parts, bucket: request.bucket }
+    const path = `/multipart/${upload.uploadId}/complete`
+    try {
+      return await withRetries(signal, () => api(isFileRecord, 'POST', path, { body, signal }))
+    } catch (error) {
+      const found =
+        repairs < MAX_REPAIRS && hasCode(error, ['invalid_part'])
+          ? await findParts(job, upload)
+          : undefined
+      if (!found) throw error
+      etags = found
+    }
+  }
+}
+
+/** Adds to `etags` the parts that are missing there, several at once. */
+async function sendParts(job: Job, upload: StartedUpload, etags: Etags): Promise<void> {
+  const { file, report, signal } = job
+  const { partSize } = upload
+  const missing: number[] = []
+  for (let n = 1; (n - 1) * partSize < file.size; n++) if (!etags.has(n)) missing.push(n)
+  const targetsOf = partTargets(job, upload, missing)
+  const queue = missing.values()
+  const work = async () => {
+    for (const n of queue) {
+      const part = file.slice((n - 1) * partSize, n * partSize)
+      const etag = await send(part, targetsOf(n), (sentBytes) => report(n, sentBytes), signal)
+      if (!etag)
+        throw new PresignerError('etag_hidden', 'The CORS rules of the bucket must expose ETag')
+      etags.set(n, etag)
+      report(n, part.size)
+    }
+  }
+  await Promise.all(Array.from({ length: PARALLEL_PARTS }, work))
+}
+
+/** Drops the parts in the bucket, where it can do that. Nobody waits for it. */
+function abort({ api, request }: Job, { uploadId, key }: StartedUpload): void {
+  const query: UploadQuery = { key, bucket: request.bucket }
+  const drop = () => api(isNothing, 'DELETE', `/multipart/${uploadId}`, { query })
+  withRetries(new AbortController().signal, drop).catch(() => undefined)
+}
+
+const hasCode = (error: unknown, codes: readonly ErrorCode[]): boolean =>
+  error instanceof PresignerError && codes.includes(error.code)

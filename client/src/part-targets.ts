@@ -1,0 +1,46 @@
+import { isPartUrls, type StartedUpload } from './answers.ts'
+import type { Job } from './job.ts'
+import { PresignerError } from './presigner-error.ts'
+import type { PartUrlsRequest } from './requests.ts'
+import type { Targets } from './send.ts'
+
+/** Parts whose URLs are signed together: few enough that they are used before they expire. */
+const BATCH = 20
+
+/**
+ * Presigned PUTs for each part. They are signed when one is needed, for it and for those of `missing` that come next; one request
+ * at a time, for all who wait.
+ */
+export function partTargets(
+  { api, request: { bucket }, signal }: Job,
+  { uploadId, key }: StartedUpload,
+  missing: readonly number[],
+): (partNumber: number) => Targets {
+  const urls = new Map<number, { readonly url: string; readonly until: number }>()
+  let signing: Promise<void> | undefined
+
+  async function sign(partNumber: number): Promise<void> {
+    const from = missing.indexOf(partNumber)
+    const partNumbers = missing.slice(from, from + BATCH)
+    const body: PartUrlsRequest = { key, partNumbers, bucket }
+    const answer = await api(isPartUrls, 'POST', `/multipart/${uploadId}/urls`, { body, signal })
+    const until = Date.now() + answer.expiresIn * 1000
+    for (const { partNumber, url } of answer.urls) urls.set(partNumber, { url, until })
+    if (!urls.has(partNumber))
+      throw new PresignerError('bad_answer', `No URL for part ${partNumber}`)
+  }
+
+  return (partNumber) => ({
+    async get() {
+      for (;;) {
+        const known = urls.get(partNumber)
+        if (known && known.until > Date.now()) return { url: known.url, headers: {} }
+        signing ??= sign(partNumber).finally(() => {
+          signing = undefined
+        })
+        await signing
+      }
+    },
+    drop: () => urls.delete(partNumber),
+  })
+}

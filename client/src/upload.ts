@@ -1,0 +1,67 @@
+import type { FileRecord } from './answers.ts'
+import type { Api } from './api.ts'
+import { uploadParts } from './multipart.ts'
+import { PresignerError } from './presigner-error.ts'
+import { type Progress, trackProgress } from './progress.ts'
+import type { FileConditions, StartRequest } from './requests.ts'
+import { withResumeSlot } from './resume-slot.ts'
+import { uploadSingle } from './single.ts'
+
+/** From this size on a file goes in parts, unless `multipart` says otherwise. */
+const MULTIPART_BYTES = 32 * 1024 ** 2
+
+export interface UploadOptions extends FileConditions {
+  /** Hears of bytes that are sent; they only grow, and end with all. */
+  readonly onProgress?: ((progress: Progress) => void) | undefined
+  /** Cancels the upload for good: it can't be resumed. */
+  readonly signal?: AbortSignal | undefined
+  /** Whether the file goes in parts: from 32 MiB on, unless given. An empty file never does. */
+  readonly multipart?: boolean | undefined
+  /** Lets the bucket check the SHA-256 of the file, which is then sent in one request. Reads it into memory. */
+  readonly sha256?: boolean | undefined
+  /** Name of the file, for people; that of a File unless given. */
+  readonly fileName?: string | undefined
+}
+
+/** Uploads `file` to the bucket and records it. `origin` tells Workers apart in what is kept for a later resume. */
+export async function upload(
+  api: Api,
+  origin: string,
+  bucket: string | undefined,
+  file: File | Blob,
+  options: UploadOptions,
+): Promise<FileRecord> {
+  const { onProgress, multipart, sha256 = false, directory, metadata, cacheControl } = options
+  if (multipart && sha256)
+    throw new PresignerError('invalid_options', 'sha256 and multipart exclude each other')
+  options.signal?.throwIfAborted()
+
+  const isFile = file instanceof File
+  const request: StartRequest = {
+    fileName: options.fileName ?? (isFile ? file.name : 'file'),
+    mimetype: file.type || 'application/octet-stream',
+    size: file.size,
+    directory,
+    metadata,
+    cacheControl,
+    bucket,
+  }
+  const over = new AbortController()
+  const signal = AbortSignal.any([over.signal, ...(options.signal ? [options.signal] : [])])
+  const report = trackProgress(file.size, onProgress)
+  const job = { api, file, request, report, signal }
+  const inParts = file.size > 0 && (multipart ?? (file.size >= MULTIPART_BYTES && !sha256))
+  // Of a Blob nobody knows whether it is the same that it was.
+  const identity = isFile ? [origin, file.lastModified, request] : null
+  try {
+    return await new Promise<FileRecord>((resolve, reject) => {
+      signal.addEventListener('abort', () => reject(signal.reason))
+      const done = inParts
+        ? withResumeSlot(identity, (slot) => uploadParts(job, slot))
+        : uploadSingle(job, sha256)
+      done.then(resolve, reject)
+    })
+  } finally {
+    over.abort() // what is left of it, when one of several parts has failed
+  }
+}

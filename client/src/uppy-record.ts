@@ -1,0 +1,88 @@
+import type { FileRecord } from './answers.ts'
+import type { Client } from './client.ts'
+import { withRetries } from './retry.ts'
+import { nameOf, type UppyFile } from './uppy-file.ts'
+
+/** What an uploader says of a file that is uploaded. */
+interface Response {
+  readonly body?: Readonly<Record<string, unknown>>
+}
+
+interface UploadedFile extends UppyFile {
+  readonly error?: string | null
+  readonly response?: Response
+}
+
+type Listener = (file: UploadedFile | undefined, response: Response) => void
+
+type Processor = (fileIds: string[]) => Promise<void>
+
+/** What is used of Uppy here. */
+export interface RecordingUppy {
+  on(event: 'upload-success', listener: Listener): unknown
+  off(event: 'upload-success', listener: Listener): unknown
+  emit(
+    event: 'upload-error',
+    file: UploadedFile | undefined,
+    error: Error,
+    response: Response | undefined,
+  ): void
+  getFile(fileId: string): UploadedFile | undefined
+  addPostProcessor(processor: Processor): void
+  removePostProcessor(processor: Processor): unknown
+}
+
+export interface RecordOptions {
+  /** Hears of each file that was recorded. */
+  readonly onRecord?: ((record: FileRecord, file: UppyFile) => void) | undefined
+}
+
+/**
+ * Records each file as soon as it is uploaded, and lets Uppy's `complete` wait for that. A file that can't be recorded counts as
+ * failed; a retry then records it and uploads nothing again. Returns what ends this.
+ */
+export function recordUploads(
+  uppy: RecordingUppy,
+  client: Pick<Client, 'record'>,
+  { onRecord }: RecordOptions = {},
+): () => void {
+  const records = new Map<string, Promise<FileRecord>>()
+
+  /** The record of `file`, which is made if it is not there. */
+  function record(file: UppyFile, { body }: Response = {}): Promise<FileRecord> | undefined {
+    const key = body?.key
+    if (typeof key !== 'string') return undefined
+    let made = records.get(key)
+    if (!made) {
+      made = withRetries(new AbortController().signal, () => client.record(key, nameOf(file)))
+      records.set(key, made)
+      made.then(
+        (record) => onRecord?.(record, file),
+        () => records.delete(key),
+      )
+    }
+    return made
+  }
+
+  const listener: Listener = (file, response) => {
+    if (file) record(file, response)
+  }
+  const processor: Processor = async (fileIds) => {
+    for (const id of fileIds) {
+      const file = uppy.getFile(id)
+      if (!file || file.error) continue
+      try {
+        await record(file, file.response)
+      } catch (error) {
+        const fault = error instanceof Error ? error : new Error(String(error))
+        uppy.emit('upload-error', file, fault, file.response) // without it Uppy forgets the key
+      }
+    }
+  }
+  uppy.on('upload-success', listener)
+  uppy.addPostProcessor(processor)
+  return () => {
+    uppy.off('upload-success', listener)
+    uppy.removePostProcessor(processor)
+  }
+}

@@ -1,0 +1,26 @@
+import AwsS3, { type AwsBody } from '@uppy/aws-s3'
+import Uppy, { type Meta } from '@uppy/core'
+import { createClient } from '../src/index.ts'
+import { recordUploads, restartLostUploads, uppyOptions } from '../src/uppy.ts'
+
+/** Compiles as long as the structural types of `edge-presigner-client/uppy` fit Uppy's own. */
+export function fitsUppy(): void {
+  const client = createClient({ baseUrl: '', token: async () => 'token' })
+  const uppy = new Uppy().use(AwsS3, uppyOptions(client))
+  recordUploads(uppy, client, { onRecord: (record, file) => [record.key, file.id] })
+  restartLostUploads(uppy)
+
+  interface Fields extends Meta {
+    caption: string
+  }
+  const typed = new Uppy<Fields, AwsBody>().use(AwsS3, {
+    ...uppyOptions(client, {
+      sha256: true,
+      directory: (file) => String(file.meta.album),
+      metadata: ['caption'],
+    }),
+    shouldUseMultipart: true,
+  })
+  recordUploads(typed, client)()
+  restartLostUploads(typed)()
+}

@@ -1,0 +1,108 @@
+import type { hc, InferRequestType, InferResponseType } from 'hono/client'
+import type {
+  FilePage,
+  FileRecord,
+  FileUrl,
+  Link,
+  Links,
+  ListedFile,
+  PartList,
+  PartUrls,
+  StartedUpload,
+  UploadUrl,
+} from '../../client/src/answers.ts'
+import type { ApiErrorCode } from '../../client/src/error-code.ts'
+import type { Issue } from '../../client/src/presigner-error.ts'
+import type {
+  CompleteRequest,
+  LinkOptions,
+  LinksOptions,
+  ListOptions,
+  PartUrlsRequest,
+  RecordRequest,
+  StartRequest,
+  UploadQuery,
+  UploadUrlRequest,
+  UrlOptions,
+} from '../../client/src/requests.ts'
+import type { App } from '../../src/app.ts'
+import type { Issue as ApiIssue, ErrorCode } from '../../src/errors/api-error.ts'
+import type { ObjectKey } from '../../src/keys/object-key.ts'
+
+// Compiled and never run: where a type of the client and that of the Worker drift apart, a line below is an error.
+
+type Api = ReturnType<typeof hc<App>>
+type Files = Api['files']
+type File = Files[':key{[^]+}']
+/** Hono cuts a path at its slashes, also those inside of a pattern. */
+type FilePart = Files[':key{[^]+']
+type Upload = Api['multipart'][':uploadId']
+
+/** As JSON carries it: without the Worker's brands, and without what TypeScript alone knows. */
+type Plain<T> = T extends ObjectKey
+  ? string
+  : T extends readonly (infer Item)[]
+    ? Plain<Item>[]
+    : T extends object
+      ? { -readonly [Name in keyof T]: Plain<T[Name]> }
+      : T
+
+/** `never` unless the two have the same members, optional or not, of the same types. */
+type Same<One, Other> =
+  (<T>() => T extends Plain<One> ? 1 : 2) extends <T>() => T extends Plain<Other> ? 1 : 2
+    ? true
+    : never
+/** `never` unless a `Whole` is a `Part`, of which each member is known. */
+type Covers<Whole, Part> = [Plain<Whole>, keyof Part] extends [Part, keyof Whole] ? true : never
+
+type Answer<Route, Status extends 200 | 201> = InferResponseType<Route, Status>
+type Body<Route> = InferRequestType<Route> extends { json: infer Json } ? Json : never
+type Query<Route> = InferRequestType<Route> extends { query: infer Fields } ? Fields : never
+/** As the client writes `Options` into a query. */
+type Written<Options> = {
+  [Name in keyof Options]: Options[Name] extends number | undefined
+    ? string | Extract<Options[Name], undefined>
+    : Options[Name] extends boolean | undefined
+      ? 'true' | 'false' | Extract<Options[Name], undefined>
+      : Options[Name]
+}
+interface InBucket {
+  bucket?: string | undefined
+}
+
+export const errors: [Same<ErrorCode, ApiErrorCode>, Same<ApiIssue, Issue>] = [true, true]
+
+export const answers: [
+  Same<Answer<Files['$post'], 201>, FileRecord>,
+  Same<Answer<File['$get'], 200>, FileRecord>,
+  Same<Answer<Upload['complete']['$post'], 201>, FileRecord>,
+  Covers<Answer<Files['$get'], 200>, FilePage>,
+  Same<Answer<Files['$get'], 200>['files'][number], FileRecord>,
+  Same<Exclude<keyof ListedFile, keyof FileRecord>, 'url'>,
+  Same<Answer<FilePart['url}']['$get'], 200>, FileUrl>,
+  Same<Answer<FilePart['link}']['$post'], 200>, Link>,
+  Same<Answer<Api['links']['$post'], 200>, Links>,
+  Covers<Answer<Files['upload-url']['$post'], 200>, UploadUrl>,
+  Covers<Answer<Api['multipart']['$post'], 200>, StartedUpload>,
+  Covers<Answer<Upload['urls']['$post'], 200>, PartUrls>,
+  Same<Answer<Upload['$get'], 200>, PartList>,
+] = [true, true, true, true, true, true, true, true, true, true, true, true, true]
+
+export const bodies: [
+  Same<Body<Files['$post']>, RecordRequest>,
+  Same<Body<Files['upload-url']['$post']>, UploadUrlRequest>,
+  Same<Body<FilePart['link}']['$post']>, LinkOptions>,
+  Same<Body<Api['links']['$post']>, LinksOptions & InBucket & { keys: string[] }>,
+  Same<Body<Api['multipart']['$post']>, StartRequest>,
+  Same<Body<Upload['urls']['$post']>, PartUrlsRequest>,
+  Same<Body<Upload['complete']['$post']>, CompleteRequest>,
+] = [true, true, true, true, true, true, true]
+
+export const queries: [
+  Same<Query<Files['$get']>, Written<ListOptions & InBucket>>,
+  Same<Query<FilePart['url}']['$get']>, Written<UrlOptions & InBucket>>,
+  Same<Query<FilePart['link}']['$post']>, InBucket>,
+  Same<Query<File['$delete']>, InBucket>,
+  Same<Query<Upload['$get']>, UploadQuery>,
+  Same<Query<Upload['$delete']>, UploadQuery>,
+] = [true, true, true, true, true, true]

@@ -1,0 +1,121 @@
+import { once } from 'node:events'
+import {
+  createServer,
+  type IncomingHttpHeaders,
+  type IncomingMessage,
+  request,
+  type ServerResponse,
+} from 'node:http'
+import { freePort } from '../../../dev/ports.ts'
+
+/** A request of the page to the bucket. */
+export interface BucketRequest {
+  readonly method: string
+  readonly key: string
+  /** These two are empty where it is not about one part. */
+  readonly partNumber: number
+  readonly s3UploadId: string
+  readonly headers: IncomingHttpHeaders
+  /** That of the answer, once there is one. */
+  status?: number
+}
+
+/** What goes wrong: the connection ends, the body is lost though the answer is well, or the answer is an error of that status. */
+export type Fault = 'cut' | 'lost' | number | null
+
+/** A server in front of the bucket, so that tests see what it is asked for and decide what goes wrong. */
+export interface BucketProxy {
+  readonly endpoint: string
+  /** What came from the page, without preflights. */
+  readonly requests: BucketRequest[]
+  /** Decides over each request, and may hold it up. */
+  fault: (request: BucketRequest) => Fault | Promise<Fault>
+  /** Forgets both. */
+  reset(): void
+  close(): Promise<void>
+}
+
+/**
+ * Passes requests on to `endpoint` as they are: the Host header too, so that signatures hold. Parts go one after the other where
+ * that is asked for: Ceph RGW 18 on its SQLite store loses parts of those that come at the same time.
+ */
+export async function startBucketProxy(
+  endpoint: string,
+  { partsInTurn }: { readonly partsInTurn: boolean },
+): Promise<BucketProxy> {
+  let turn = Promise.resolve()
+  const port = await freePort()
+  const targetPort = Number(new URL(endpoint).port)
+  const server = createServer(async (incoming, outgoing) => {
+    if (incoming.method === 'OPTIONS' || incoming.headers.origin === undefined) {
+      pass(incoming, outgoing, targetPort)
+      return
+    }
+    const known = toBucketRequest(incoming)
+    proxy.requests.push(known)
+    outgoing.once('finish', () => {
+      known.status = outgoing.statusCode
+    })
+    const fault = await proxy.fault(known)
+    if (incoming.destroyed) return
+    if (fault === 'cut') incoming.socket.destroy()
+    else if (fault !== null) answer(incoming, outgoing, fault)
+    else {
+      const inTurn = partsInTurn && known.partNumber > 0
+      if (inTurn) {
+        const previous = turn
+        turn = new Promise((resolve) => outgoing.once('close', () => resolve()))
+        await previous
+      }
+      pass(incoming, outgoing, targetPort)
+    }
+  }).listen(port, '127.0.0.1')
+  const proxy: BucketProxy = {
+    endpoint: `http://127.0.0.1:${port}`,
+    requests: [],
+    fault: () => null,
+    reset() {
+      proxy.requests.length = 0
+      proxy.fault = () => null
+    },
+    async close() {
+      server.closeAllConnections()
+      await server[Symbol.asyncDispose]()
+    },
+  }
+  await once(server, 'listening')
+  return proxy
+}
+
+function toBucketRequest({ method = '', url = '/', headers }: IncomingMessage): BucketRequest {
+  const { pathname, searchParams } = new URL(url, 'http://proxy')
+  return {
+    method,
+    key: decodeURIComponent(pathname.split('/').slice(2).join('/')),
+    partNumber: Number(searchParams.get('partNumber') ?? Number.NaN),
+    s3UploadId: searchParams.get('uploadId') ?? '',
+    headers,
+  }
+}
+
+/** A browser reads the answer when it has said all. */
+function answer(incoming: IncomingMessage, outgoing: ServerResponse, fault: number | 'lost'): void {
+  const cors = { 'Access-Control-Allow-Origin': '*', 'Access-Control-Expose-Headers': 'ETag' }
+  incoming.resume().once('end', () => {
+    if (fault === 'lost') outgoing.writeHead(200, { ...cors, ETag: '"0123"' }).end()
+    else outgoing.writeHead(fault, cors).end('<Error><Code>MadeUp</Code></Error>')
+  })
+}
+
+function pass(incoming: IncomingMessage, outgoing: ServerResponse, port: number): void {
+  const { method, url, headers } = incoming
+  const passed = request({ host: '127.0.0.1', port, path: url, method, headers }, (response) => {
+    outgoing.writeHead(response.statusCode ?? 502, response.rawHeaders)
+    response.pipe(outgoing)
+    // The server may stop reading when it refuses; a browser reads the answer when it has said all.
+    incoming.unpipe(passed).resume()
+  })
+  passed.on('error', () => outgoing.destroy())
+  incoming.on('error', () => passed.destroy())
+  incoming.pipe(passed)
+}

@@ -1,0 +1,124 @@
+import { createHash } from 'node:crypto'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import type { ClientPage } from '../../../client/test/page-api.ts'
+import { patternBytes } from '../pattern-bytes.ts'
+import { type ClientTab, openClientTab, PART_BYTES } from './client-tab.ts'
+import type { ClientContext } from './context.ts'
+
+declare const page: ClientPage
+
+/** Files in one request, the other methods, and errors. */
+export function callRules(context: () => ClientContext): void {
+  let tab: ClientTab
+
+  beforeEach(async () => {
+    tab = await openClientTab(context())
+  })
+  afterEach(() => tab.close())
+
+  it('uploads a small file in one request, with its SHA-256 and metadata', async () => {
+    const options = { sha256: true, metadata: { album: 'Übersee' }, directory: '2026/november' }
+    await tab.begin(1000, { ...options, fileName: 'Neuer Name.mp4' })
+    const record = await tab.end()
+    const key = expect.stringMatching(/^team\/uploads\/2026\/november\/.{20}-neuer-name\.mp4$/)
+    expect(record).toMatchObject({ key, name: 'Neuer Name.mp4', size: 1000, bucket: 'files' })
+    const [put] = context().proxy.requests
+    const digest = createHash('sha256').update(patternBytes(1000)).digest('base64')
+    expect(put?.headers).toMatchObject({
+      'x-amz-checksum-sha256': digest,
+      'content-type': 'video/mp4',
+      'content-length': '1000',
+    })
+    const { metadata } = await context().head(record.key)
+    expect(metadata.album).toBe('=?UTF-8?B?w5xiZXJzZWU=?=')
+    await tab.expectGrowth(1000)
+    expect(await tab.page.evaluate(() => page.tokenCalls())).toBe(2)
+  })
+
+  it('sends SHA-256 of what would go in parts otherwise', async () => {
+    await tab.begin(5 * PART_BYTES, { sha256: true })
+    await tab.end()
+    expect(context().proxy.requests.map(({ headers }) => headers['content-length'])).toEqual([
+      String(5 * PART_BYTES),
+    ])
+  })
+
+  it('uploads an empty file', async () => {
+    await tab.begin(0, { multipart: true })
+    expect(await tab.end()).toMatchObject({ size: 0 })
+    expect(await tab.progress()).toEqual([0])
+  })
+
+  it('uploads a Blob', async () => {
+    const { value } = await tab.page.evaluate(() => page.uploadBlob('text'))
+    expect(value).toMatchObject({ name: 'file', mimetype: 'text/plain', size: 4 })
+  })
+
+  it('uploads in parts without localStorage', async () => {
+    await tab.page.evaluate(() => page.forbidStorage())
+    await tab.begin(PART_BYTES + 1, { multipart: true })
+    expect(await tab.end()).toMatchObject({ size: PART_BYTES + 1 })
+  })
+
+  it('keeps two uploads of the same file apart', async () => {
+    const options = { multipart: true, directory: 'twice' }
+    await tab.begin(PART_BYTES + 1, options)
+    await tab.begin(PART_BYTES + 1, options)
+    await tab.end()
+    const prefix = 'team/uploads/twice/'
+    await expect
+      .poll(() => tab.call('list', { prefix }), { timeout: 10_000 })
+      .toMatchObject({ files: [{ size: PART_BYTES + 1 }, { size: PART_BYTES + 1 }] })
+    expect(tab.partNumbers()).toEqual([1, 1, 2, 2])
+  })
+
+  it('lists, signs, links, records and removes', async () => {
+    await tab.begin(10, { directory: 'calls' })
+    const record = await tab.end()
+    const { key } = record
+    const prefix = 'team/uploads/calls/'
+    expect(await tab.call('list', { prefix, limit: 1, urls: 'view' })).toEqual({
+      files: [{ ...record, url: expect.stringContaining('X-Amz-Signature=') }],
+    })
+    expect(await tab.call('record', key, 'Another name')).toEqual(record)
+    const signed = await tab.call('url', key, { download: 'a b.mp4', stable: true, expiresIn: 60 })
+    expect(signed).toMatchObject({ key, url: expect.stringContaining('a%20b.mp4') })
+    expect(await tab.call('link', key)).toEqual({
+      link: expect.stringContaining('/i/files/'),
+      expiresAt: expect.any(String),
+    })
+    expect(await tab.call('links', [key, 'other/key'], { expiresIn: 60 })).toMatchObject({
+      links: [
+        { key, link: expect.any(String) },
+        { key: 'other/key', error: { code: 'forbidden' } },
+      ],
+    })
+    expect(await tab.call('request', 'GET', '/healthz')).toEqual({ status: 'ok' })
+    expect(await tab.call('remove', key)).toBeUndefined()
+    expect(await tab.call('list', { prefix })).toEqual({ files: [] })
+  })
+
+  it('throws what the API says', async () => {
+    const requestId = expect.stringMatching(/^[0-9a-f-]{36}$/)
+    const type = 'PresignerError'
+    expect(await tab.call('list', { limit: 0 })).toMatchObject({
+      ...{ type, code: 'invalid_request', status: 400, requestId },
+      issues: [{ path: 'limit', message: expect.any(String) }],
+    })
+    await tab.connect({ token: 'ep_nobody_x' })
+    const unauthenticated = { type, code: 'unauthenticated', status: 401, requestId, issues: [] }
+    expect(await tab.call('list')).toMatchObject(unauthenticated)
+    await tab.begin(10)
+    expect(await tab.fault()).toMatchObject(unauthenticated)
+  })
+
+  it('throws what is no answer of the API', async () => {
+    const type = 'PresignerError'
+    await tab.connect({ baseUrl: context().page })
+    expect(await tab.call('list')).toMatchObject({ type, code: 'bad_answer', status: 200 })
+    await tab.connect({ baseUrl: 'http://localhost:1' })
+    expect(await tab.call('list')).toMatchObject({ type, code: 'network', status: 0 })
+    await tab.begin(10, { sha256: true, multipart: true })
+    expect(await tab.fault()).toMatchObject({ type, code: 'invalid_options' })
+  })
+}

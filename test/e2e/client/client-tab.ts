@@ -1,0 +1,124 @@
+import type { Page } from 'playwright-core'
+import { expect } from 'vitest'
+import type { FileRecord } from '../../../client/src/answers.ts'
+import type {
+  ClientPage,
+  PageClient,
+  PageFault,
+  PageFile,
+  PageUpload,
+} from '../../../client/test/page-api.ts'
+import { patternBytes } from '../pattern-bytes.ts'
+import { etagOf } from '../uppy/context.ts'
+import type { BucketRequest } from './bucket-proxy.ts'
+import type { ClientContext } from './context.ts'
+
+declare const page: ClientPage
+
+/** What the Worker cuts the files of these tests into. */
+export const PART_BYTES = 8 * 1024 ** 2
+
+/** One tab with the client, connected to the Worker. */
+export interface ClientTab {
+  readonly page: Page
+  /** Makes another client. */
+  connect(options?: Partial<PageClient>): Promise<void>
+  /** Starts the upload of a file of `size` bytes. */
+  begin(size: number, options?: PageUpload): Promise<void>
+  /** The record that it ends with. */
+  end(): Promise<FileRecord>
+  /** The fault that it ends with. */
+  fault(): Promise<PageFault>
+  progress(): Promise<readonly number[]>
+  /** What another method of the client gives, or fails with. */
+  call(...args: Parameters<ClientPage['call']>): Promise<unknown>
+  /** Sees that progress did nothing but grow, until all was sent. */
+  expectGrowth(size: number): Promise<void>
+  /** Requests to the bucket that sent a part. */
+  parts(): readonly BucketRequest[]
+  /** Numbers of the parts that were sent, in order. */
+  partNumbers(): readonly number[]
+  /** Waits until the bucket has taken that many. */
+  partsTaken(count: number): Promise<void>
+  /** Loads the page again, as a user does, and connects. */
+  reload(): Promise<void>
+  close(): Promise<void>
+}
+
+/** Opens one. What the page throws by itself is a fault of the test when it closes. */
+export async function openClientTab(context: ClientContext): Promise<ClientTab> {
+  const browserContext = await context.browser.newContext()
+  const tab = await browserContext.newPage()
+  const errors: string[] = []
+  tab.on('pageerror', ({ message }) => errors.push(message))
+  const connect = (options: Partial<PageClient> = {}) =>
+    tab.evaluate((given) => page.connect(given), {
+      baseUrl: context.worker,
+      token: context.apiKey,
+      ...options,
+    })
+  const parts = () =>
+    context.proxy.requests.filter(({ method, partNumber }) => method === 'PUT' && partNumber > 0)
+  const progress = () => tab.evaluate(() => page.progress())
+
+  context.proxy.reset()
+  await tab.goto(context.page)
+  await connect()
+  return {
+    page: tab,
+    connect,
+    begin: (size, options = {}) =>
+      tab.evaluate(([file, given]) => page.begin(file, given), [fileOf(size), options] as const),
+    async end() {
+      const { value, fault } = await tab.evaluate(() => page.end())
+      expect(fault).toBeNull()
+      if (value === null) throw new Error('There is no record.')
+      return value
+    },
+    async fault() {
+      const { fault } = await tab.evaluate(() => page.end())
+      if (fault === null) throw new Error('It did not fail.')
+      return fault
+    },
+    progress,
+    async call(...args) {
+      const { value, fault } = await tab.evaluate((given) => page.call(...given), args)
+      return fault ?? value
+    },
+    async expectGrowth(size) {
+      const sent = await progress()
+      expect(sent.at(-1)).toBe(size)
+      expect(sent).toEqual([...new Set(sent)].toSorted((one, other) => one - other))
+    },
+    parts,
+    partNumbers: () =>
+      parts()
+        .map(({ partNumber }) => partNumber)
+        .toSorted(ascending),
+    partsTaken: (count) =>
+      expect
+        .poll(() => parts().filter(({ status }) => status === 200).length, { timeout: 20_000 })
+        .toBe(count),
+    async reload() {
+      await tab.reload()
+      await connect()
+    },
+    async close() {
+      await browserContext.close()
+      expect(errors).toEqual([])
+    },
+  }
+}
+
+const ascending = (one: number, other: number): number => one - other
+
+const fileOf = (size: number): PageFile => ({
+  name: 'Grüße.bin',
+  type: 'video/mp4',
+  size,
+  lastModified: 1_700_000_000_000,
+})
+
+/** The ETag of an object that was uploaded in parts; s3rver has it of the bytes as such. */
+export const partedEtag = (size: number, server: 'Ceph RGW' | 's3rver'): string =>
+  etagOf(patternBytes(size), server === 's3rver' ? null : PART_BYTES)

@@ -1,0 +1,141 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { HeadObjectCommand, ListPartsCommand, type S3Client } from '@aws-sdk/client-s3'
+import type { Browser } from 'playwright-core'
+import { build } from 'vite'
+import { freePort } from '../../../dev/ports.ts'
+import type { S3Server, S3ServerOptions } from '../../../dev/s3-server.ts'
+import { type BucketTable, startBuiltWorker } from '../built-worker.ts'
+import { startChromium } from '../chromium.ts'
+import { sdkClient } from '../contract/context.ts'
+import { type BucketProxy, startBucketProxy } from './bucket-proxy.ts'
+
+const CLIENT = join(import.meta.dirname, '../../../client')
+
+/** An S3 server behind a proxy, the built Worker in front of it, and the built client on a page of another origin in Chromium. */
+export interface ClientContext {
+  readonly browser: Browser
+  readonly page: string
+  /** Buckets: files, and hasty, whose upload URLs end after two seconds. */
+  readonly worker: string
+  readonly apiKey: string
+  readonly proxy: BucketProxy
+  /** The AWS SDK, for the bucket of this name. */
+  readonly s3: S3Client
+  readonly bucket: string
+  /** What the bucket says of an object; the ETag without its quotes. */
+  head(key: string): Promise<{ size: number; etag: string; metadata: Record<string, string> }>
+  /** Whether the bucket has an unfinished upload. */
+  hasUpload(key: string, s3UploadId: string): Promise<boolean>
+  close(): Promise<void>
+}
+
+/** Starts all of it on free ports. */
+export async function startClientContext(
+  start: (options: S3ServerOptions) => Promise<S3Server>,
+): Promise<ClientContext> {
+  await using stack = new AsyncDisposableStack()
+  const directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
+  stack.defer(() => rm(directory, { recursive: true }))
+  const page = `http://localhost:${await freePort()}`
+  const server = await start({ port: 0, directory: join(directory, 's3'), corsOrigins: [page] })
+  stack.defer(() => server.close())
+  const proxy = await startBucketProxy(server.endpoint, {
+    partsInTurn: server.name === 'Ceph RGW',
+  })
+  stack.defer(() => proxy.close())
+
+  const { region, bucket } = server
+  const files: BucketTable = {
+    ...{ endpoint: proxy.endpoint, region, bucket, addressing: 'path', credentials: 'S3' },
+    uploadCredentials: 'S3_WRITE',
+  }
+  const apiKey = `ep_page_${randomBytes(32).toString('base64url')}`
+  const worker = await startBuiltWorker({
+    buckets: { files, hasty: { ...files, maxExpiresIn: { upload: 2 } } },
+    accessKeys: { S3: server, S3_WRITE: server.writer },
+    variables: {
+      API_KEYS: JSON.stringify([apiKeyEntry(apiKey)]),
+      CORS_ORIGINS: JSON.stringify([page]),
+    },
+  })
+  stack.defer(() => worker.close())
+
+  const scripts = await bundlePages(directory)
+  const site = createServer((request, response) => {
+    const path = request.url ?? '/'
+    const script = scripts[path]
+    if (script !== undefined) {
+      response.setHeader('Content-Type', 'text/javascript').end(script)
+      return
+    }
+    if (path === '/uppy-strict')
+      response.setHeader('Content-Security-Policy', "connect-src 'self' http:")
+    const src = path.startsWith('/uppy') ? '/uppy-page.js' : '/page.js'
+    response
+      .setHeader('Content-Type', 'text/html; charset=utf-8')
+      .end(`<!doctype html><title>Client</title><script src="${src}"></script>`)
+  }).listen(Number(new URL(page).port), 'localhost')
+  stack.defer(() => site[Symbol.asyncDispose]())
+  await once(site, 'listening')
+  const browser = await startChromium()
+  stack.defer(() => browser.close())
+
+  const s3 = sdkClient(server, server)
+  stack.defer(() => s3.destroy())
+  const all = stack.move()
+  return {
+    ...{ browser, page, worker: worker.origin, apiKey, proxy, s3, bucket },
+    async head(key) {
+      const head = await s3.send(new HeadObjectCommand({ Bucket: bucket, Key: key }))
+      const { ContentLength: size = -1, ETag = '', Metadata: metadata = {} } = head
+      return { size, etag: ETag.replaceAll('"', ''), metadata }
+    },
+    async hasUpload(key, s3UploadId) {
+      const command = new ListPartsCommand({ Bucket: bucket, Key: key, UploadId: s3UploadId })
+      try {
+        await s3.send(command)
+        return true
+      } catch (error) {
+        if (Object(error).$metadata?.httpStatusCode === 404) return false // RGW: NoSuchKey
+        throw error
+      }
+    },
+    close: () => all.disposeAsync(),
+  }
+}
+
+/** The scripts of the pages by their path, with the package as it is published. */
+async function bundlePages(directory: string): Promise<Readonly<Record<string, string>>> {
+  const dist = join(directory, 'dist')
+  await build({ root: CLIENT, logLevel: 'warn', build: { outDir: dist, emptyOutDir: true } })
+  const outDir = join(directory, 'pages')
+  const bundle = async (name: string) => {
+    await build({
+      configFile: false,
+      logLevel: 'warn',
+      define: { 'process.env.NODE_ENV': '"production"' },
+      resolve: { alias: [{ find: /^\.\.\/src\/(index|uppy)\.ts$/, replacement: `${dist}/$1.js` }] },
+      build: {
+        outDir,
+        emptyOutDir: false,
+        minify: false,
+        lib: { entry: join(CLIENT, `test/${name}.ts`), formats: ['iife'], name: 'testPage' },
+        rolldownOptions: { output: { entryFileNames: `${name}.js` } },
+      },
+    })
+    return readFile(join(outDir, `${name}.js`), 'utf8')
+  }
+  return { '/page.js': await bundle('page'), '/uppy-page.js': await bundle('uppy-page') }
+}
+
+const apiKeyEntry = (apiKey: string) => ({
+  id: 'page',
+  sha256: createHash('sha256').update(apiKey).digest('hex'),
+  scopes: ['files:upload', 'files:read', 'files:list', 'files:delete', 'links:create'],
+  prefix: 'team/',
+})

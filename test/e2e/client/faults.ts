@@ -1,0 +1,136 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import { type ClientTab, openClientTab, PART_BYTES, partedEtag } from './client-tab.ts'
+import type { ClientContext } from './context.ts'
+
+/** Six parts. */
+const SIZE = 5 * PART_BYTES + 1000
+
+/** What can go wrong on the way of a part. */
+export function faultRules(context: () => ClientContext): void {
+  let tab: ClientTab
+
+  beforeEach(async () => {
+    tab = await openClientTab(context())
+  })
+  afterEach(() => tab.close())
+
+  const expectWhole = async (): Promise<void> => {
+    const { key } = await tab.end()
+    expect(await context().head(key)).toMatchObject({
+      size: SIZE,
+      etag: partedEtag(SIZE, 'Ceph RGW'),
+    })
+    await tab.expectGrowth(SIZE)
+  }
+
+  it('waits for the network to come back, and goes on', async () => {
+    let cut = () => {}
+    const lost = new Promise<'cut'>((resolve) => {
+      cut = () => resolve('cut')
+    })
+    context().proxy.fault = ({ partNumber }) => (partNumber > 3 ? lost : null)
+    await tab.begin(SIZE, { multipart: true })
+    await tab.partsTaken(3)
+    await tab.page.context().setOffline(true)
+    cut()
+    await delay(1000)
+    context().proxy.reset()
+    await delay(1000)
+    expect(tab.parts()).toEqual([]) // nothing is tried while there is no network
+    await tab.page.context().setOffline(false)
+    await expectWhole()
+    expect(tab.partNumbers()).toEqual([4, 5, 6])
+  })
+
+  it('tries again while the bucket refuses or drops requests', async () => {
+    const begun = Date.now()
+    let turn = 0
+    context().proxy.fault = ({ partNumber }) =>
+      partNumber > 2 && Date.now() < begun + 2500
+        ? (([503, 'cut', 429] as const)[turn++ % 3] ?? null)
+        : null
+    await tab.begin(SIZE, { multipart: true })
+    await expectWhole()
+    expect(turn).toBeGreaterThan(5)
+  })
+
+  it('asks for a new URL when that of a part has expired', async () => {
+    await tab.connect({ bucket: 'hasty' })
+    let held = false
+    context().proxy.fault = async ({ partNumber }) => {
+      if (partNumber !== 2 || held) return null
+      held = true
+      await delay(3000)
+      return null
+    }
+    await tab.begin(SIZE, { multipart: true })
+    await expectWhole()
+    const statuses = tab
+      .parts()
+      .flatMap(({ partNumber, status }) => (partNumber === 2 ? [status] : []))
+    expect(statuses).toEqual([403, 200])
+  })
+
+  it('fails when the bucket refuses the new URL too, and goes on from there when asked again', async () => {
+    context().proxy.fault = ({ partNumber }) => (partNumber === 3 ? 403 : null)
+    await tab.begin(SIZE, { multipart: true })
+    expect(await tab.fault()).toMatchObject({
+      type: 'PresignerError',
+      code: 'bucket_refused',
+      status: 403,
+      message: 'The bucket: 403 MadeUp',
+    })
+    const refused = tab.parts().filter(({ partNumber }) => partNumber === 3)
+    expect(refused).toHaveLength(2)
+    const taken = tab
+      .parts()
+      .flatMap(({ partNumber, status }) => (status === 200 ? [partNumber] : []))
+
+    context().proxy.reset()
+    await tab.begin(SIZE, { multipart: true })
+    await expectWhole()
+    expect(tab.partNumbers()).toContain(3)
+    expect(tab.partNumbers().filter((partNumber) => taken.includes(partNumber))).toEqual([])
+  })
+
+  it('sends a part again that the bucket took and then does not have', async () => {
+    let lost = false
+    context().proxy.fault = ({ partNumber }) => {
+      if (partNumber !== 2 || lost) return null
+      lost = true
+      return 'lost'
+    }
+    await tab.begin(SIZE, { multipart: true })
+    await expectWhole()
+    expect(tab.partNumbers()).toEqual([1, 2, 2, 3, 4, 5, 6])
+  })
+
+  it('says so when CORS rules hide the ETag of a part', async () => {
+    await tab.page.route(
+      (url) => url.searchParams.has('partNumber'),
+      (route) => route.fulfill({ status: 200, headers: { 'Access-Control-Allow-Origin': '*' } }),
+    )
+    await tab.begin(SIZE, { multipart: true })
+    expect(await tab.fault()).toMatchObject({ type: 'PresignerError', code: 'etag_hidden' })
+  })
+
+  it('asks for a new URL when that of a whole file has expired', async () => {
+    await tab.connect({ bucket: 'hasty' })
+    let held = false
+    context().proxy.fault = async ({ method }) => {
+      if (method === 'PUT' && !held) {
+        held = true
+        await delay(3000)
+      }
+      return null
+    }
+    await tab.begin(1000)
+    const { key } = await tab.end()
+    const puts = context().proxy.requests.map((request) => [request.status, request.key === key])
+    expect(puts).toEqual([
+      [403, false],
+      [200, true],
+    ])
+  })
+}

@@ -1,0 +1,137 @@
+import { AbortMultipartUploadCommand } from '@aws-sdk/client-s3'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import type { ClientPage } from '../../../client/test/page-api.ts'
+import { type ClientTab, openClientTab, PART_BYTES, partedEtag } from './client-tab.ts'
+import type { ClientContext } from './context.ts'
+
+declare const page: ClientPage
+
+const LARGE_BYTES = 200 * 1000 ** 2
+/** Six parts. */
+const SIX_PARTS = 5 * PART_BYTES + 1000
+
+/** Uploads in parts: whole, cancelled, and begun again. s3rver has neither ListParts nor AbortMultipartUpload. */
+export function largeFileRules(context: () => ClientContext, server: 'Ceph RGW' | 's3rver'): void {
+  const lists = server === 'Ceph RGW'
+  let tab: ClientTab
+
+  beforeEach(async () => {
+    tab = await openClientTab(context())
+  })
+  afterEach(() => tab.close())
+
+  /** Begins an upload whose first three parts arrive and whose others don't. */
+  const beginHalf = async (): Promise<void> => {
+    context().proxy.fault = ({ partNumber }) =>
+      partNumber > 3 ? new Promise(() => undefined) : null
+    await tab.begin(SIX_PARTS, { multipart: true })
+    await tab.partsTaken(3)
+  }
+
+  it('uploads 200 MB in parts, with progress that only grows', async () => {
+    await tab.begin(LARGE_BYTES)
+    const record = await tab.end()
+    expect(record).toMatchObject({ name: 'Grüße.bin', mimetype: 'video/mp4', size: LARGE_BYTES })
+    const etag = partedEtag(LARGE_BYTES, server)
+    expect(await context().head(record.key)).toMatchObject({ size: LARGE_BYTES, etag })
+    await tab.expectGrowth(LARGE_BYTES)
+    expect((await tab.progress()).length).toBeGreaterThanOrEqual(24)
+    expect(tab.partNumbers()).toEqual(Array.from({ length: 24 }, (_, index) => index + 1))
+    expect(await tab.page.evaluate(() => page.tokenCalls())).toBe(4) // begin, sign twice, complete
+    expect(await tab.page.evaluate(() => page.stored())).toEqual([])
+  })
+
+  it('ends at once when it is aborted, and leaves no parts where the server can drop them', async () => {
+    await beginHalf()
+    const [{ key, s3UploadId } = { key: '', s3UploadId: '' }] = tab.parts()
+    const dropped = tab.page.waitForResponse((response) => response.request().method() === 'DELETE')
+    expect(await tab.page.evaluate(() => page.abort())).toBeLessThan(200)
+    expect(await tab.fault()).toMatchObject({ name: 'AbortError', type: 'DOMException' })
+    expect((await dropped).status()).toBe(lists ? 204 : 501)
+    if (lists) expect(await context().hasUpload(key, s3UploadId)).toBe(false)
+    expect(await tab.page.evaluate(() => page.stored())).toEqual([])
+
+    context().proxy.reset()
+    await tab.begin(SIX_PARTS, { multipart: true })
+    expect((await tab.end()).key).not.toBe(key)
+    expect(tab.partNumbers()).toEqual([1, 2, 3, 4, 5, 6])
+  })
+
+  it(
+    lists
+      ? 'goes on after a reload, and sends only what is missing'
+      : 'starts again after a reload, as this server does not say what it has',
+    async () => {
+      await beginHalf()
+      const [first] = tab.parts()
+      await tab.reload()
+      context().proxy.reset()
+      await tab.begin(SIX_PARTS, { multipart: true })
+      const { key } = await tab.end()
+      expect(tab.partNumbers()).toEqual(lists ? [4, 5, 6] : [1, 2, 3, 4, 5, 6])
+      expect(key === first?.key).toBe(lists)
+      const etag = partedEtag(SIX_PARTS, server)
+      expect(await context().head(key)).toMatchObject({ size: SIX_PARTS, etag })
+      await tab.expectGrowth(SIX_PARTS)
+      if (lists) expect((await tab.progress())[2]).toBe(3 * PART_BYTES)
+    },
+  )
+
+  it('knows after a reload that it was complete, though the answer never came', async () => {
+    await tab.page.route('**/complete', async (route) => {
+      await route.fetch()
+    })
+    const complete = tab.page.waitForRequest('**/complete')
+    await tab.begin(SIX_PARTS, { multipart: true })
+    await complete
+    const key = tab.parts()[0]?.key ?? ''
+    await expect
+      .poll(() =>
+        context()
+          .head(key)
+          .catch(() => null),
+      )
+      .not.toBeNull()
+    await tab.page.unrouteAll()
+    await tab.reload()
+    context().proxy.reset()
+    await tab.begin(SIX_PARTS, { multipart: true })
+    expect(await tab.end()).toMatchObject({ key, size: SIX_PARTS })
+    expect(tab.parts()).toEqual([])
+    await tab.expectGrowth(SIX_PARTS)
+  })
+
+  it('aborts an upload that was not yet begun', async () => {
+    let release = () => {}
+    const released = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    await tab.page.route('**/multipart', async (route) => {
+      await released
+      await route.continue()
+    })
+    const begun = tab.page.waitForRequest('**/multipart')
+    await tab.begin(SIX_PARTS, { multipart: true })
+    await begun
+    expect(await tab.page.evaluate(() => page.abort())).toBeLessThan(200)
+    const dropped = tab.page.waitForResponse((response) => response.request().method() === 'DELETE')
+    release()
+    expect((await dropped).status()).toBe(lists ? 204 : 501)
+    expect(tab.parts()).toEqual([])
+  })
+
+  if (!lists) return
+
+  it('starts again after a reload when the bucket has dropped what it had', async () => {
+    await beginHalf()
+    const [{ key: Key, s3UploadId: UploadId } = { key: '', s3UploadId: '' }] = tab.parts()
+    await context().s3.send(
+      new AbortMultipartUploadCommand({ Bucket: context().bucket, Key, UploadId }),
+    )
+    await tab.reload()
+    context().proxy.reset()
+    await tab.begin(SIX_PARTS, { multipart: true })
+    expect((await tab.end()).key).not.toBe(Key)
+    expect(tab.partNumbers()).toEqual([1, 2, 3, 4, 5, 6])
+  })
+}
