@@ -22,6 +22,8 @@ const WRITER_ID = 'writer'
 const OWNER: AccessKey = { accessKeyId: 'CEPHDEV', secretAccessKey: 'CEPHDEVSECRET' }
 const WRITER: AccessKey = { accessKeyId: 'CEPHWRITER', secretAccessKey: 'CEPHWRITERSECRET' }
 const START_SECONDS = 30
+const ADMIN_SECONDS = 8
+const ADMIN_TRIES = 4
 /** What radosgw-admin exits with where a user exists already: EEXIST. */
 const EXISTS = 17
 
@@ -92,14 +94,20 @@ async function createUsers(common: readonly string[]): Promise<void> {
     ])
 }
 
-/** Runs radosgw-admin; what it should create may exist already. */
+/** Runs radosgw-admin, which hangs once in a while; what it should create may exist already. */
 async function admin(common: readonly string[], args: readonly string[]): Promise<void> {
-  try {
-    const call = run('radosgw-admin', [...common, ...args], { timeout: START_SECONDS * 1000 })
-    call.child.stdin?.end()
-    await call
-  } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === EXISTS)) throw error
+  for (let tries = 1; ; tries++) {
+    try {
+      const timeout = ADMIN_SECONDS * 1000
+      const call = run('radosgw-admin', [...common, ...args], { timeout, killSignal: 'SIGKILL' })
+      call.child.stdin?.end()
+      await call
+      return
+    } catch (error) {
+      if (error instanceof Error && 'code' in error && error.code === EXISTS) return
+      const hung = error instanceof Error && 'killed' in error && error.killed === true
+      if (!hung || tries === ADMIN_TRIES) throw error
+    }
   }
 }
 

@@ -1,11 +1,10 @@
-import * as z from 'zod/mini'
 import { requireScope } from '../access/principal.ts'
 import { createFileIndex } from '../file-index/file-index.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
+import { completeBody, startBody } from '../http/companion-bodies.ts'
 import { readJson } from '../http/json-body.ts'
 import { newApp } from '../http/new-app.ts'
 import { openUpload } from '../http/open-upload.ts'
-import { partNumber } from '../http/request-fields.ts'
 import { badRequest, partNumbers, queryKey, s3Metadata } from '../http/uppy-dialect.ts'
 import { objectUrl } from '../signing/object-url.ts'
 import { finishMultipart } from '../uploads/finish-multipart.ts'
@@ -15,25 +14,6 @@ import { createPostForm } from '../uploads/post-form.ts'
 const DEFAULT_TYPE = 'application/octet-stream'
 const MAX_BODY_BYTES = 1024 ** 2
 const MAX_BATCH = 100
-
-/** Body of `POST /s3/multipart`. */
-export const startSchema = z.object({
-  filename: z.string().check(z.minLength(1), z.maxLength(1024)),
-  type: z.optional(z.nullable(z.string())),
-  metadata: z.optional(z.nullable(z.record(z.string(), z.unknown()))),
-})
-
-/** Body of `POST /s3/multipart/:uploadId/complete`. */
-export const completeSchema = z.object({
-  parts: z
-    .array(
-      z.object({
-        PartNumber: partNumber,
-        ETag: z.string().check(z.minLength(1), z.maxLength(255)),
-      }),
-    )
-    .check(z.minLength(1), z.maxLength(10_000)),
-})
 
 /** The S3 half of Uppy's Companion, as `@uppy/aws-s3` 2 to 6 asks for it, on the default bucket. */
 export const companionRoutes = newApp()
@@ -61,7 +41,7 @@ export const companionRoutes = newApp()
   .post('/s3/multipart', async (c) => {
     const principal = c.get('principal')
     requireScope(principal, 'files:upload')
-    const body = startSchema.safeParse(await readJson(c.req.raw, MAX_BODY_BYTES))
+    const body = startBody.safeParse(await readJson(c.req.raw, MAX_BODY_BYTES))
     if (!body.success) throw badRequest(startFault(body.error.issues[0]?.path[0]))
     const { filename, type, metadata } = body.data
     const request = {
@@ -112,7 +92,7 @@ export const companionRoutes = newApp()
   .post('/s3/multipart/:uploadId/complete', async (c) => {
     const now = new Date()
     const key = queryKey(c)
-    const body = completeSchema.safeParse(await readJson(c.req.raw, MAX_BODY_BYTES))
+    const body = completeBody.safeParse(await readJson(c.req.raw, MAX_BODY_BYTES))
     if (!body.success)
       throw badRequest('s3: `parts` must be an array of {ETag, PartNumber} objects.')
     const parts = body.data.parts.map(({ PartNumber, ETag }) => ({

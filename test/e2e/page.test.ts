@@ -1,64 +1,358 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Browser } from 'playwright-core'
+import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { freePort } from '../../dev/ports.ts'
-import { startChromium } from './chromium.ts'
-import { type NpmProcess, startNpm } from './npm-process.ts'
+import {
+  choose,
+  type DemoPage,
+  dropOn,
+  limitUploads,
+  seriousFindings,
+  startDemoPage,
+  type TestFile,
+  tile,
+} from './demo-page.ts'
 import { smallPng } from './small-png.ts'
-import { CHROMIUM, describeWith } from './system-package.ts'
+import { CHROMIUM, describeWith, RADOSGW } from './system-package.ts'
+
+const MIB = 1024 ** 2
+const FILM = { name: 'film.bin', size: 24 * MIB, parts: ['1', '2', '3'] }
+
+const picture = (name: string, grey: number): TestFile => ({
+  name,
+  mimeType: 'image/png',
+  buffer: smallPng(320, 200, grey),
+})
+
+const names = (page: Page): Promise<string[]> => page.locator('.file-name').allTextContents()
+
+const notice = (page: Page) => page.locator('#notice')
+
+/** Sends the first part of a large file, and lets the rest crawl. */
+async function sendOnePart(page: Page, directory: string): Promise<void> {
+  const film = join(directory, FILM.name)
+  await writeFile(film, Buffer.alloc(FILM.size, FILM.name))
+  await limitUploads(page, 12 * MIB)
+  const sent = page.waitForResponse((response) => response.url().includes('partNumber=1'))
+  await choose(page, film)
+  await sent
+  await limitUploads(page, MIB)
+}
+
+/** What a large file does on its way; the rules differ where the bucket's server lacks operations. */
+function partRules(demo: () => DemoPage, lacksOperations: boolean): void {
+  /** A browser complains by itself of every 405, and of headers that the bucket hides. */
+  const isExpected = (fault: string) =>
+    lacksOperations && (fault.includes('405') || fault.includes('x-amz-error-code'))
+
+  it('pauses a large file, and resumes it where it was', async () => {
+    await using tab = await demo().open()
+    const { page } = tab
+    const sent: string[] = []
+    page.on('requestfinished', (request) => {
+      const part = new URL(request.url()).searchParams.get('partNumber')
+      if (request.method() === 'PUT' && part !== null) sent.push(part)
+    })
+    await sendOnePart(page, demo().directory)
+    await page.getByRole('button', { name: 'Pause', exact: true }).click()
+    await page.getByText('Upload paused').waitFor()
+    expect(sent).toEqual(['1'])
+    expect(await seriousFindings(page)).toEqual([])
+    await limitUploads(page, 0)
+    await page.getByRole('button', { name: 'Resume', exact: true }).click()
+    await tile(page, FILM.name).waitFor()
+    expect(sent).toEqual(FILM.parts)
+    const { files } = await demo().list()
+    expect(files[0]).toMatchObject({ name: FILM.name, size: FILM.size })
+    expect(tab.faults.filter((fault) => !isExpected(fault))).toEqual([])
+  })
+
+  it('cancels a large file', async () => {
+    await using tab = await demo().open()
+    const { page } = tab
+    const aborts: number[] = []
+    page.on('response', (response) => {
+      if (response.request().method() === 'DELETE') aborts.push(response.status())
+    })
+    const before = await names(page)
+    await sendOnePart(page, demo().directory)
+    await page.getByRole('button', { name: 'Cancel', exact: true }).last().click()
+    await page.getByText('Drop files here').first().waitFor()
+    await expect.poll(() => aborts).toEqual([lacksOperations ? 405 : 204])
+    expect(await names(page)).toEqual(before)
+    expect(tab.faults.filter((fault) => !isExpected(fault))).toEqual([])
+  })
+}
 
 describeWith([CHROMIUM], 'the page of npm run dev in Chromium', () => {
   const stack = new AsyncDisposableStack()
-  let directory: string
-  let origin: string
-  let dev: NpmProcess
-  let browser: Browser
+  let demo: DemoPage
 
   beforeAll(async () => {
-    directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
-    stack.defer(() => rm(directory, { recursive: true }))
-    const ports = [await freePort(), await freePort()]
-    origin = `http://localhost:${ports[0]}`
-    const flags = ['--port', `${ports[0]}`, '--s3-port', `${ports[1]}`, '--data', directory]
-    dev = stack.use(startNpm('run', 'dev', '--', ...flags))
-    await dev.printed(/Ctrl-C ends/)
-    browser = await startChromium()
-    stack.defer(() => browser.close())
+    demo = stack.use(await startDemoPage())
   })
 
   afterAll(() => stack.disposeAsync())
 
-  it('uploads a picture and shows it again', async () => {
-    const picture = join(directory, 'Grüne Wiese.png')
-    await writeFile(picture, smallPng(320, 200, 0xa0))
-    const tab = await browser.newPage({ viewport: { width: 800, height: 640 } })
-    const faults: string[] = []
-    tab.on('pageerror', ({ message }) => faults.push(message))
-    tab.on('console', (message) => {
-      if (message.type() === 'error') faults.push(message.text())
-    })
-    await tab.goto(origin)
-    await tab.getByLabel('File').setInputFiles(picture)
-    await tab.getByText('Uploaded Grüne Wiese.png.').waitFor({ timeout: 15_000 })
-    const image = tab.getByRole('img', { name: 'Grüne Wiese.png' })
-    await expect.poll(() => image.evaluate((shown) => Reflect.get(shown, 'naturalWidth'))).toBe(320)
-    expect(await tab.getByRole('link').textContent()).toMatch(/^uploads\/.{20}-grüne-wiese\.png$/)
-    await tab.screenshot({ path: join(directory, 'page.png') })
-    expect(faults).toEqual([])
-    await tab.close()
+  it('says that nothing is here yet', async () => {
+    await using tab = await demo.open({ colorScheme: 'light' })
+    const { page } = tab
+    await page.getByRole('heading', { name: 'Nothing here yet' }).waitFor()
+    expect(await seriousFindings(page)).toEqual([])
+    await page.emulateMedia({ colorScheme: 'dark' })
+    expect(await seriousFindings(page)).toEqual([])
+    expect(tab.faults).toEqual([])
   })
 
-  it('says what the Worker says to a key that is wrong', async () => {
-    const tab = await browser.newPage()
-    await tab.goto(origin)
-    await tab.getByLabel('Token or API key').fill('ep_nobody_x')
-    const text = { name: 'a.txt', mimeType: 'text/plain', buffer: Buffer.from('a') }
-    await tab.getByLabel('File').setInputFiles(text)
-    await tab
-      .getByText('unauthenticated: Valid credentials are needed.')
-      .waitFor({ timeout: 15_000 })
-    await tab.close()
+  it('takes three pictures, shows them again after a reload, and deletes one', async () => {
+    await using tab = await demo.open()
+    const { page } = tab
+    const pictures = ['Grüne Wiese.png', 'b.png', 'c & d.png'].map((name, index) =>
+      picture(name, 80 * index),
+    )
+    await dropOn(page, '#uploader .uppy-Dashboard', pictures)
+    for (const { name } of pictures) await tile(page, name).waitFor()
+    await notice(page).getByText('3 files uploaded.').waitFor()
+    const shown = await names(page)
+
+    await page.reload()
+    await tile(page, 'Grüne Wiese.png').waitFor()
+    expect(await names(page)).toEqual(shown)
+    const widths = () =>
+      page
+        .locator('.preview img')
+        .evaluateAll((images) => images.map((image) => Reflect.get(image, 'naturalWidth')))
+    await expect.poll(widths).toEqual([320, 320, 320])
+
+    const [first = '', second = '', third = ''] = shown
+    const dialog = page.getByRole('dialog', { name: 'Delete this file?' })
+    const ask = async () => {
+      await page.getByRole('button', { name: `Actions for ${second}` }).press('Enter')
+      await page.getByRole('button', { name: 'Delete…' }).click()
+      await dialog.getByText(second).waitFor()
+    }
+    await ask()
+    await page.keyboard.press('Escape')
+    expect(await names(page)).toEqual(shown)
+
+    await ask()
+    await dialog.getByRole('button', { name: 'Delete' }).click()
+    await notice(page).getByText(`${second} is deleted.`).waitFor()
+    expect(await names(page)).toEqual([first, third])
+    expect(await page.evaluate('document.activeElement.innerText')).toBe(third)
+
+    await page.reload()
+    await tile(page, third).waitFor()
+    expect(await names(page)).toEqual([first, third])
+    expect(tab.faults).toEqual([])
   })
+
+  it('links to the API description', async () => {
+    await using tab = await demo.open()
+    const path = await tab.page.getByRole('link', { name: 'OpenAPI' }).getAttribute('href')
+    const served = await fetch(demo.origin + path)
+    const described = await readFile(join(import.meta.dirname, '../../docs/openapi.json'), 'utf8')
+    expect(await served.text()).toBe(described)
+  })
+
+  it('takes a file that is dropped anywhere', async () => {
+    await using tab = await demo.open()
+    await dropOn(tab.page, 'h1', [picture('anywhere.png', 10)])
+    await tile(tab.page, 'anywhere.png').waitFor()
+    expect(tab.faults).toEqual([])
+  })
+
+  it('copies a link, and downloads a file under its name', async () => {
+    await using tab = await demo.open({ permissions: ['clipboard-read', 'clipboard-write'] })
+    const { page } = tab
+    const [name = ''] = await names(page)
+    const actions = page.getByRole('button', { name: `Actions for ${name}` })
+    await actions.click()
+    await page.getByRole('button', { name: 'a week' }).click()
+    await notice(page).getByText(`Link to ${name} copied. It works until`).waitFor()
+    const link = new URL(String(await page.evaluate('navigator.clipboard.readText()')))
+    const days = (Number(link.searchParams.get('exp')) - Date.now() / 1000) / 86_400
+    expect(days).toBeGreaterThan(7)
+    expect(days).toBeLessThanOrEqual(14)
+    expect((await fetch(link)).headers.get('content-type')).toBe('image/png')
+
+    await actions.click()
+    const downloading = page.waitForEvent('download')
+    await page.getByRole('button', { name: 'Download' }).click()
+    const download = await downloading
+    expect(download.suggestedFilename()).toBe(name)
+    expect(await readFile(await download.path())).toEqual(picture(name, 10).buffer)
+    expect(tab.faults).toEqual([])
+  })
+
+  it('shows the link where the clipboard is refused', async () => {
+    await using tab = await demo.open({ permissions: [] })
+    const { page } = tab
+    await page.evaluate('navigator.clipboard.write = () => Promise.reject(new Error("refused"))')
+    await page.locator('.file-more').first().click()
+    await page.getByRole('button', { name: 'an hour' }).click()
+    const dialog = page.getByRole('dialog', { name: 'Copy this link' })
+    expect(await dialog.getByRole('textbox').inputValue()).toMatch(/^http.*\/i\/files\//)
+    await dialog.getByRole('button', { name: 'Done' }).click()
+    expect(await dialog.isVisible()).toBe(false)
+    expect(tab.faults).toEqual([])
+  })
+
+  it.each(['light', 'dark'] as const)('has nothing serious against it in %s', async (scheme) => {
+    await using tab = await demo.open({ colorScheme: scheme })
+    const { page } = tab
+    expect(await seriousFindings(page)).toEqual([])
+    await page.locator('.file-more').first().click()
+    await page.getByRole('button', { name: 'Delete…' }).waitFor()
+    expect(await seriousFindings(page)).toEqual([])
+    await page.getByRole('button', { name: 'Delete…' }).click()
+    await page.getByRole('heading', { name: 'Delete this file?' }).waitFor()
+    expect(await seriousFindings(page)).toEqual([])
+  })
+
+  it('opens and leaves the menu of a file by the keyboard', async () => {
+    await using tab = await demo.open()
+    const { page } = tab
+    const focused = () =>
+      page.evaluate('document.activeElement.ariaLabel ?? document.activeElement.innerText')
+    const [name = ''] = await names(page)
+    await page.getByRole('link', { name }).focus()
+    await page.keyboard.press('Tab')
+    expect(await focused()).toBe(`Actions for ${name}`)
+    await page.keyboard.press('Enter')
+    expect(await focused()).toBe('an hour')
+    await page.keyboard.press('Tab')
+    expect(await focused()).toBe('a day')
+    await page.keyboard.press('Escape')
+    expect(await page.locator('#file-menu').isVisible()).toBe(false)
+    expect(await focused()).toBe(`Actions for ${name}`)
+  })
+
+  it('fits on a phone', async () => {
+    await using tab = await demo.open({ viewport: { width: 390, height: 844 } })
+    const { page } = tab
+    const width = () => page.evaluate('document.documentElement.scrollWidth')
+    expect(await width()).toBe(390)
+    await page.getByRole('button', { name: 'Token' }).click()
+    expect(await width()).toBe(390)
+    await page.locator('.file-more').first().click()
+    const menu = await page.locator('#file-menu').boundingBox()
+    expect(menu?.x).toBeGreaterThan(0)
+    expect((menu?.x ?? 0) + (menu?.width ?? 0)).toBeLessThan(390)
+    expect(tab.faults).toEqual([])
+  })
+
+  it('says what the Worker says to a wrong token, keeps it out of the address, and forgets it', async () => {
+    await using tab = await demo.open()
+    const { page } = tab
+    const field = page.getByRole('textbox', { name: 'Token or API key' })
+    await page.getByRole('button', { name: 'Token' }).click()
+    await field.fill('ep_nobody_x')
+    await field.press('Enter')
+    const alert = page.locator('#access').getByRole('alert')
+    await alert.getByText('Valid credentials are needed.').waitFor()
+    expect(await alert.textContent()).toMatch(/unauthenticated · [\da-f-]{36}$/)
+    await page.getByRole('heading', { name: 'These files are private' }).waitFor()
+    expect(await seriousFindings(page)).toEqual([])
+
+    await page.reload()
+    await alert.getByText('Valid credentials are needed.').waitFor()
+    expect(page.url()).toBe(`${demo.origin}/`)
+    await field.fill('')
+    await field.press('Enter')
+    await page.locator('.file').first().waitFor()
+    expect(await field.isVisible()).toBe(false)
+    expect(tab.faults.filter((fault) => !fault.includes('401'))).toEqual([])
+  })
+
+  it('says why a file was not taken, and tries again', async () => {
+    await using tab = await demo.open()
+    const { page } = tab
+    const message = 'The file is too large.'
+    await page.route('**/s3/sign', (route) =>
+      route.fulfill({ status: 413, json: { message, code: 'file_too_large', requestId: 'r-2' } }),
+    )
+    await choose(page, picture('large.png', 200))
+    await notice(page).getByText(message).waitFor()
+    await notice(page).getByText('file_too_large · r-2').waitFor()
+    expect(await seriousFindings(page)).toEqual([])
+    await page.unroute('**/s3/sign')
+    await page.getByRole('button', { name: 'Retry upload' }).last().click()
+    await tile(page, 'large.png').waitFor()
+  })
+
+  it('says why the files could not be listed, and tries again', async () => {
+    await using tab = await demo.open()
+    const { page } = tab
+    const message = 'Workers KV did not answer.'
+    await page.route('**/files?*', (route) =>
+      route.fulfill({
+        status: 503,
+        json: { message, code: 'index_unavailable', requestId: 'r-1' },
+      }),
+    )
+    await page.reload()
+    const alert = page.locator('#files-fault').getByRole('alert')
+    await alert.getByText('index_unavailable · r-1').waitFor()
+    await alert.getByText(message).waitFor()
+    expect(await seriousFindings(page)).toEqual([])
+    await page.unroute('**/files?*')
+    await page.getByRole('button', { name: 'Try again' }).click()
+    await page.locator('.file').first().waitFor()
+    expect(await alert.isVisible()).toBe(false)
+  })
+
+  it('keeps the theme that was chosen', async () => {
+    await using tab = await demo.open({ colorScheme: 'light' })
+    const { page } = tab
+    const background = () => page.evaluate('getComputedStyle(document.body).backgroundColor')
+    const toggle = page.getByRole('button', { name: 'Dark theme', pressed: false })
+    const light = await background()
+    await toggle.click()
+    const dark = await background()
+    expect(dark).not.toBe(light)
+    await page.reload()
+    await page.getByRole('button', { name: 'Dark theme', pressed: true }).waitFor()
+    expect(await background()).toBe(dark)
+    expect(await page.locator('.uppy-Dashboard').getAttribute('data-uppy-theme')).toBe('dark')
+    expect(tab.faults).toEqual([])
+  })
+
+  partRules(() => demo, true)
+
+  it('lists page after page on the way down', async () => {
+    await Promise.all(Array.from({ length: 60 }, (_, index) => demo.put(`${index}.txt`)))
+    await demo.put('last.txt')
+    await using tab = await demo.open({ viewport: { width: 600, height: 500 } })
+    const { page } = tab
+    expect(await page.locator('.file').count()).toBe(48)
+    await page.locator('.file').last().scrollIntoViewIfNeeded()
+    await tile(page, '0.txt').waitFor()
+    await page.getByText(/^\d+ files, and no more\.$/).waitFor()
+    const shown = await names(page)
+    expect(new Set(shown).size).toBe(shown.length)
+    expect(shown[0]).toBe('last.txt')
+    expect(tab.faults).toEqual([])
+  })
+})
+
+describeWith([CHROMIUM, RADOSGW], 'the page of npm run dev -- --ceph in Chromium', () => {
+  const stack = new AsyncDisposableStack()
+  let demo: DemoPage
+
+  beforeAll(async () => {
+    demo = stack.use(await startDemoPage('--ceph'))
+  })
+
+  afterAll(() => stack.disposeAsync())
+
+  it('takes a picture and shows it', async () => {
+    await using tab = await demo.open()
+    const file = picture('Grüne Wiese.png', 100)
+    await choose(tab.page, file)
+    await tile(tab.page, file.name).locator('img').waitFor()
+    expect(tab.faults).toEqual([])
+  })
+
+  partRules(() => demo, false)
 })

@@ -1,7 +1,7 @@
 import * as z from 'zod/mini'
 import type { ErrorCode } from '../../../src/errors/api-error.ts'
+import { completeBody, startBody } from '../../../src/http/companion-bodies.ts'
 import { fileName, partNumber } from '../../../src/http/request-fields.ts'
-import { completeSchema, startSchema } from '../../../src/routes/uppy.ts'
 import { MAX_PUT_BYTES } from '../../../src/uploads/size-limit.ts'
 import {
   nothing,
@@ -78,7 +78,7 @@ export const uppyOperations: Operations = {
     tag: 'uppy',
     summary: 'Start an upload in parts',
     scopes: ['files:upload'],
-    body: startSchema,
+    body: startBody,
     members: FILE_MEMBERS,
     answers: { 200: { description: 'The upload.', body: uppyStartedUpload } },
     errors: [...START, 'storage_error'],
@@ -120,7 +120,7 @@ export const uppyOperations: Operations = {
     description: 'Makes one object of the parts, and records the file. Safe to repeat.',
     scopes: ['files:upload'],
     query: keyQuery,
-    body: completeSchema,
+    body: completeBody,
     members: {
       ...UPLOAD_MEMBERS,
       parts: { description: 'All parts, by ascending number; an ETag with or without its quotes.' },

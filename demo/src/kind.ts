@@ -1,0 +1,18 @@
+/** What a tile shows of a file; the names are those of the icons. */
+export type Kind = 'image' | 'video' | 'audio' | 'text' | 'archive' | 'file'
+
+const ARCHIVE = /(zip|tar|gzip|compressed|7z|rar)$/
+const TEXT = /(pdf|json|xml|document|msword|presentation|sheet|excel|rtf)$/
+
+export function kindOf(mimetype: string): Kind {
+  const [type = ''] = mimetype.toLowerCase().split(';')
+  if (type.startsWith('image/')) return 'image'
+  if (type.startsWith('video/')) return 'video'
+  if (type.startsWith('audio/')) return 'audio'
+  if (type.startsWith('text/') || TEXT.test(type)) return 'text'
+  return ARCHIVE.test(type) ? 'archive' : 'file'
+}
+
+/** `PDF` of `report.pdf`; empty where there is no short extension. */
+export const extensionOf = (name: string): string =>
+  /\.([\p{L}\p{N}]{1,5})$/u.exec(name)?.[1]?.toUpperCase() ?? ''

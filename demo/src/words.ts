@@ -1,0 +1,39 @@
+const number = new Intl.NumberFormat('en', { maximumFractionDigits: 1 })
+const relative = new Intl.RelativeTimeFormat('en', { numeric: 'auto', style: 'narrow' })
+const date = new Intl.DateTimeFormat('en', { dateStyle: 'medium' })
+const dateAndTime = new Intl.DateTimeFormat('en', { dateStyle: 'medium', timeStyle: 'short' })
+
+const SIZES = [
+  [1024 ** 4, 'TB'],
+  [1024 ** 3, 'GB'],
+  [1024 ** 2, 'MB'],
+  [1024, 'KB'],
+] as const
+
+const AGES = [
+  [86_400, 'day'],
+  [3600, 'hour'],
+  [60, 'minute'],
+] as const
+
+/** `1.2 MB`, a KB being 1024 bytes, as Uppy counts. */
+export function sizeInWords(bytes: number): string {
+  for (const [unit, name] of SIZES)
+    if (bytes >= unit) return `${number.format(bytes / unit)} ${name}`
+  return bytes === 1 ? '1 byte' : `${bytes} bytes`
+}
+
+/** `5m ago`, and the date where that is a month and more. */
+export function ageInWords(then: Date, now: Date): string {
+  const seconds = Math.max(0, (now.getTime() - then.getTime()) / 1000)
+  if (seconds >= 30 * 86_400) return date.format(then)
+  for (const [unit, name] of AGES)
+    if (seconds >= unit) return relative.format(-Math.floor(seconds / unit), name)
+  return 'just now'
+}
+
+/** `Nov 25, 2026, 2:30 PM`, in the time zone of the browser. */
+export const momentInWords = (then: Date): string => dateAndTime.format(then)
+
+/** `3 files`. */
+export const filesInWords = (count: number): string => (count === 1 ? '1 file' : `${count} files`)

@@ -1,0 +1,108 @@
+import { createHash } from 'node:crypto'
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { dirname, join, relative } from 'node:path'
+
+const ROOT = join(import.meta.dirname, '..')
+const DEMO = join(ROOT, 'demo')
+const PUBLIC = join(ROOT, 'public')
+/** What the page is made of: a change in any of these makes public/ stale. */
+const SOURCES = [
+  'demo',
+  'client/src',
+  'docs/openapi.json',
+  'dev/build-page.ts',
+  'package-lock.json',
+]
+/** The file in public/ with the digest of the sources; demo/public/.assetsignore keeps it from being served. */
+const STAMP = '.build'
+
+type Files = Map<string, string | Uint8Array>
+
+/** Bundles demo/ into public/, which the Worker serves at `/`, unless it is there already. Resolves with whether it had to. */
+export async function buildPage(): Promise<boolean> {
+  const digest = await digestOfSources()
+  const [stamp] = await read(join(PUBLIC, STAMP))
+  if (stamp?.toString() === digest) return false
+  const files = await bundle()
+  const old = (await filesUnder(PUBLIC)).filter((path) => !files.has(relative(PUBLIC, path)))
+  // File by file and the stamp last: public/ is never empty, and another build at the same time writes the same.
+  await write([...files, [STAMP, digest]])
+  for (const path of old) if (path !== join(PUBLIC, STAMP)) await rm(path, { force: true })
+  return true
+}
+
+/** The built page: contents by path below public/. */
+async function bundle(): Promise<Files> {
+  const { build } = await import('vite') // a second, which a page that is built already need not wait for
+  const built = await build({
+    root: DEMO,
+    configFile: false,
+    logLevel: 'warn',
+    build: { write: false, target: 'es2023', modulePreload: { polyfill: false } },
+  })
+  const files: Files = new Map()
+  for (const result of [built].flat())
+    if ('output' in result)
+      for (const file of result.output)
+        files.set(file.fileName, file.type === 'chunk' ? file.code : file.source)
+  const publicFolder = join(DEMO, 'public')
+  for (const path of await filesUnder(publicFolder))
+    files.set(relative(publicFolder, path), await readFile(path))
+  for (const openApi of await read(join(ROOT, 'docs/openapi.json')))
+    files.set('openapi.json', openApi)
+  return files
+}
+
+async function digestOfSources(): Promise<string> {
+  const hash = createHash('sha256')
+  for (const source of SOURCES)
+    for (const path of await filesUnder(join(ROOT, source)))
+      for (const content of await read(path))
+        hash.update(`${relative(ROOT, path)} ${content.length}\n`).update(content)
+  return hash.digest('hex')
+}
+
+/** The files under `path` in a fixed order, itself where it is one, none where it is not there. */
+async function filesUnder(path: string): Promise<readonly string[]> {
+  try {
+    const entries = await readdir(path, { recursive: true, withFileTypes: true })
+    return entries
+      .filter((entry) => entry.isFile())
+      .map(({ parentPath, name }) => join(parentPath, name))
+      .sort()
+  } catch (error) {
+    if (hasCode(error, 'ENOTDIR')) return [path]
+    if (hasCode(error, 'ENOENT')) return []
+    throw error
+  }
+}
+
+/** The content of a file, or nothing where it is not there. */
+async function read(path: string): Promise<readonly Buffer[]> {
+  try {
+    return [await readFile(path)]
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return []
+    throw error
+  }
+}
+
+/** Writes files of public/, each at once for whoever reads it meanwhile. */
+async function write(files: Iterable<readonly [string, string | Uint8Array]>): Promise<void> {
+  await mkdir(join(ROOT, '.wrangler'), { recursive: true })
+  const drafts = await mkdtemp(join(ROOT, '.wrangler', 'page-'))
+  for (const [name, content] of files) {
+    const path = join(PUBLIC, name)
+    const draft = join(drafts, 'draft')
+    await writeFile(draft, content)
+    await mkdir(dirname(path), { recursive: true })
+    await rename(draft, path)
+  }
+  await rm(drafts, { recursive: true })
+}
+
+const hasCode = (error: unknown, code: string): boolean =>
+  error instanceof Error && 'code' in error && error.code === code
+
+if (import.meta.main)
+  console.log((await buildPage()) ? 'Built the page.' : 'The page is up to date.')

@@ -1,0 +1,157 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { BrowserContextOptions, Page } from 'playwright-core'
+import * as z from 'zod/mini'
+import { freePort } from '../../dev/ports.ts'
+import { startChromium } from './chromium.ts'
+import { startNpm } from './npm-process.ts'
+
+const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js')
+
+/** The page of `npm run dev`, and a browser to look at it. */
+export interface DemoPage extends AsyncDisposable {
+  readonly origin: string
+  /** For files of the test. */
+  readonly directory: string
+  /** Opens the page anew, without anything that an earlier tab has stored. */
+  open(options?: BrowserContextOptions): Promise<DemoTab>
+  /** Uploads and records a text without the page. */
+  put(fileName: string): Promise<void>
+  /** The first page of the index. */
+  list(): Promise<z.infer<typeof listSchema>>
+}
+
+const uploadSchema = z.object({ uploadUrl: z.url(), key: z.string() })
+const listSchema = z.object({ files: z.array(z.object({ name: z.string(), size: z.int() })) })
+
+export interface DemoTab extends AsyncDisposable {
+  readonly page: Page
+  /** What the console and the Content-Security-Policy complained about, and what was thrown and not caught. */
+  readonly faults: readonly string[]
+}
+
+/** A file that a user has. */
+export interface TestFile {
+  readonly name: string
+  readonly mimeType: string
+  readonly buffer: Buffer
+}
+
+/** Starts `npm run dev` with an empty bucket, on free ports, with `flags`. */
+export async function startDemoPage(...flags: readonly string[]): Promise<DemoPage> {
+  await using stack = new AsyncDisposableStack()
+  const directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
+  stack.defer(() => rm(directory, { recursive: true }))
+  const [port, s3Port] = [await freePort(), await freePort()]
+  const ports = ['--port', `${port}`, '--s3-port', `${s3Port}`]
+  const dev = stack.use(startNpm('run', 'dev', '--', ...ports, '--data', directory, ...flags))
+  const browser = await startChromium()
+  stack.defer(() => browser.close())
+  await dev.printed(/Ctrl-C ends/)
+  const origin = `http://localhost:${port}`
+  const running = stack.move()
+  const send = async (path: string, init?: RequestInit): Promise<unknown> => {
+    const response = await fetch(origin + path, init)
+    if (!response.ok) throw new Error(`${path} answered ${await response.text()}`)
+    return response.json()
+  }
+  const post = (path: string, body: unknown) => {
+    const headers = { 'Content-Type': 'application/json' }
+    return send(path, { method: 'POST', headers, body: JSON.stringify(body) })
+  }
+  return {
+    origin,
+    directory,
+    list: async () => listSchema.parse(await send('/files')),
+    async put(fileName) {
+      const mimetype = 'text/plain'
+      const { uploadUrl, key } = uploadSchema.parse(
+        await post('/files/upload-url', { fileName, mimetype }),
+      )
+      const headers = { 'Content-Type': mimetype }
+      const { ok } = await fetch(uploadUrl, { method: 'PUT', headers, body: fileName })
+      if (!ok) throw new Error(`The bucket refused ${fileName}`)
+      await post('/files', { key, name: fileName })
+    },
+    async open(options) {
+      // Without transitions nothing is looked at halfway.
+      const context = await browser.newContext({ reducedMotion: 'reduce', ...options })
+      const page = await context.newPage()
+      const faults: string[] = []
+      page.on('pageerror', ({ message }) => faults.push(message))
+      page.on('console', (message) => {
+        if (message.type() === 'error') faults.push(message.text())
+      })
+      await page.goto(origin)
+      await page.locator('#files[aria-busy=false]').waitFor({ state: 'attached' })
+      return { page, faults, [Symbol.asyncDispose]: () => context.close() }
+    },
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  }
+}
+
+/** Gives a file to Uppy's Dashboard, as its "browse files" does; a large one by its path. */
+export const choose = (page: Page, file: TestFile | string): Promise<void> =>
+  page.locator('#uploader input[type=file]').first().setInputFiles(file)
+
+/** Drops files on the element that `selector` names. */
+export async function dropOn(page: Page, selector: string, files: readonly TestFile[]) {
+  const sent = files.map(({ name, mimeType, buffer }) => [
+    name,
+    mimeType,
+    buffer.toString('base64'),
+  ])
+  const dataTransfer = await page.evaluateHandle(`(() => {
+    const transfer = new DataTransfer()
+    for (const [name, type, base64] of ${JSON.stringify(sent)}) {
+      const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0))
+      transfer.items.add(new File([bytes], name, { type }))
+    }
+    return transfer
+  })()`)
+  for (const type of ['dragover', 'drop'])
+    await page.dispatchEvent(selector, type, { dataTransfer })
+}
+
+/** The tile of a file. */
+export const tile = (page: Page, name: string) =>
+  page
+    .getByRole('listitem')
+    .filter({ has: page.getByRole('button', { name: `Actions for ${name}` }) })
+
+/** Lets at most so many bytes a second out of the page; 0 is no limit. */
+export async function limitUploads(page: Page, bytesPerSecond: number): Promise<void> {
+  const session = await page.context().newCDPSession(page)
+  await session.send('Network.enable')
+  await session.send('Network.emulateNetworkConditions', {
+    offline: false,
+    latency: 0,
+    downloadThroughput: -1,
+    uploadThroughput: bytesPerSecond === 0 ? -1 : bytesPerSecond,
+  })
+}
+
+const axeSchema = z.object({
+  violations: z.array(
+    z.object({
+      id: z.string(),
+      impact: z.nullish(z.string()),
+      nodes: z.array(
+        z.object({ target: z.array(z.unknown()), failureSummary: z.optional(z.string()) }),
+      ),
+    }),
+  ),
+})
+
+/** What axe-core finds serious or critical on the page as it is now. */
+export async function seriousFindings(page: Page): Promise<readonly string[]> {
+  await page.evaluate(await readFile(AXE, 'utf8'))
+  const { violations } = axeSchema.parse(await page.evaluate('axe.run()'))
+  return violations
+    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+    .flatMap(({ id, nodes }) =>
+      nodes.map(({ target, failureSummary }) => `${id}: ${target.join(' ')}: ${failureSummary}`),
+    )
+}
