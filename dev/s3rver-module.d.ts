@@ -1,3 +1,20 @@
+declare module '@20minutes/s3rver/lib/models/error.js' {
+  export default class S3Error extends Error {
+    constructor(code: string, message: string)
+  }
+}
+
+declare module '@20minutes/s3rver/lib/stores/filesystem.js' {
+  export default class FilesystemStore {
+    getResourcePath(bucket: string, key: undefined, resource: string): string
+    putObjectMultipart(
+      bucket: string,
+      uploadId: string,
+      parts: readonly { readonly number: number }[],
+    ): Promise<unknown>
+  }
+}
+
 declare module '@20minutes/s3rver/lib/signature/v4.js' {
   interface CanonicalRequest {
     readonly querystring: string

@@ -1,6 +1,9 @@
-import { mkdir } from 'node:fs/promises'
+import { access, mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import S3rver from '@20minutes/s3rver'
+import S3Error from '@20minutes/s3rver/lib/models/error.js'
 import v4 from '@20minutes/s3rver/lib/signature/v4.js'
+import FilesystemStore from '@20minutes/s3rver/lib/stores/filesystem.js'
 import type { S3Server, S3ServerOptions } from './s3-server.ts'
 
 const BUCKET = 'files'
@@ -14,6 +17,17 @@ v4.getStringToSign = (request, signature) => {
     (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,
   )
   return getStringToSign({ ...request, querystring }, signature)
+}
+
+// s3rver would end this process at a part that was never sent.
+const { putObjectMultipart } = FilesystemStore.prototype
+FilesystemStore.prototype.putObjectMultipart = async function (bucket, uploadId, parts) {
+  const folder = join(this.getResourcePath(bucket, undefined, 'uploads'), uploadId)
+  for (const { number } of parts)
+    await access(join(folder, String(number))).catch(() => {
+      throw new S3Error('InvalidPart', 'One or more of the specified parts could not be found.')
+    })
+  return putObjectMultipart.call(this, bucket, uploadId, parts)
 }
 
 /**

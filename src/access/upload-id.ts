@@ -5,7 +5,7 @@ import type { ObjectKey } from '../keys/object-key.ts'
 import { seal, unseal } from './seal.ts'
 
 /** Seconds that an upload id is good for: seven days, after which R2 drops an unfinished upload by itself. */
-export const UPLOAD_ID_SECONDS = 604_800
+const UPLOAD_ID_SECONDS = 604_800
 
 const claimsSchema = z.object({
   bucket: z.string(),
@@ -38,14 +38,15 @@ export interface UploadClaims extends UploadScope {
   readonly partSize: number | null
 }
 
-/** An upload id as clients get it: bound to bucket, key and principal. */
-export function sealUploadId(
+/** An upload id as clients get it, bound to bucket, key and principal, and when it ends. */
+export async function sealUploadId(
   { signingSecrets }: Config,
   claims: UploadClaims,
   now: Date,
-): Promise<string> {
+): Promise<{ readonly uploadId: string; readonly expiresAt: Date }> {
   const exp = Math.floor(now.getTime() / 1000) + UPLOAD_ID_SECONDS
-  return seal(signingSecrets, 'upload', { ...claims, exp })
+  const uploadId = await seal(signingSecrets, 'upload', { ...claims, exp })
+  return { uploadId, expiresAt: new Date(exp * 1000) }
 }
 
 /**

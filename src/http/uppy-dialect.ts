@@ -20,11 +20,10 @@ export function queryKey(c: Context<AppEnv>): string {
   )
 }
 
-/** Part numbers as they stand in a URL. Throws `invalid_request`. */
-export function partNumbers(texts: readonly string[]): number[] {
+/** Part numbers as they stand in a URL; `subject` is Companion's word for them. Throws `invalid_request`. */
+export function partNumbers(texts: readonly string[], subject: 'number' | 'numbers'): number[] {
   const numbers = texts.map((text) => (/^\d{1,5}$/.test(text) ? Number(text) : 0))
   if (numbers.every((number) => number >= 1 && number <= 10_000)) return numbers
-  const subject = texts.length === 1 ? 'number' : 'numbers'
   throw badRequest(`s3: the part ${subject} must be a number between 1 and 10000.`)
 }
 

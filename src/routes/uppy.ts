@@ -7,6 +7,7 @@ import { newApp } from '../http/new-app.ts'
 import { openUpload } from '../http/open-upload.ts'
 import { badRequest, partNumbers, queryKey, s3Metadata } from '../http/uppy-dialect.ts'
 import { objectUrl } from '../signing/object-url.ts'
+import { companionLife } from '../uploads/companion-life.ts'
 import { finishMultipart } from '../uploads/finish-multipart.ts'
 import { dropMultipart, signParts, startMultipart, uploadedParts } from '../uploads/multipart.ts'
 import { createPostForm } from '../uploads/post-form.ts'
@@ -75,19 +76,21 @@ export const companionRoutes = newApp()
       throw badRequest(
         's3: the part numbers must be passed as a comma separated query parameter. For example: "?partNumbers=4,6,7,21"',
       )
-    const numbers = partNumbers(texts)
+    const numbers = partNumbers(texts, 'numbers')
     const { bucket, upload } = await openUpload(c, undefined, key, now)
-    const { urls } = await signParts(bucket, upload, numbers, undefined, now)
+    const expiresIn = companionLife(bucket, now)
+    const { urls } = await signParts(bucket, upload, numbers, expiresIn, now)
     return c.json({
       presignedUrls: Object.fromEntries(urls.map(({ partNumber, url }) => [partNumber, url])),
     })
   })
   .get('/s3/multipart/:uploadId/:partNumber', async (c) => {
     const now = new Date()
-    const numbers = partNumbers([c.req.param('partNumber')])
+    const numbers = partNumbers([c.req.param('partNumber')], 'number')
     const { bucket, upload } = await openUpload(c, undefined, queryKey(c), now)
-    const { urls, expiresIn } = await signParts(bucket, upload, numbers, undefined, now)
-    return c.json({ url: urls[0]?.url, expires: expiresIn })
+    const expires = companionLife(bucket, now)
+    const { urls } = await signParts(bucket, upload, numbers, expires, now)
+    return c.json({ url: urls[0]?.url, expires })
   })
   .post('/s3/multipart/:uploadId/complete', async (c) => {
     const now = new Date()

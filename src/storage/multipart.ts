@@ -26,12 +26,25 @@ export interface ListedPart extends Part {
   readonly lastModified: string
 }
 
+/** The root of each operation's answer; null where it has no body. */
+const RESULTS = {
+  CreateMultipartUpload: 'InitiateMultipartUploadResult',
+  ListParts: 'ListPartsResult',
+  CompleteMultipartUpload: 'CompleteMultipartUploadResult',
+  AbortMultipartUpload: null,
+} as const
+
+type Operation = keyof typeof RESULTS
+
 /** Assembling many parts takes a bucket minutes, at times before its answer begins. */
 const COMPLETE_TIMEOUT_SECONDS = 120
 
 /** What an upload can do without: credentials that may only put objects may lack it. */
-const DISPENSABLE = ['ListParts', 'AbortMultipartUpload']
+const DISPENSABLE: readonly Operation[] = ['ListParts', 'AbortMultipartUpload']
 const BAD_PARTS = ['InvalidPart', 'InvalidPartOrder', 'EntityTooSmall']
+
+/** S3's highest part number: no page begins behind it. */
+const MAX_PART_NUMBER = 10_000
 
 const digits = z.pipe(z.string().check(z.regex(/^\d{1,15}$/)), z.transform(Number))
 
@@ -76,7 +89,7 @@ export async function listParts(upload: MultipartUpload, now: Date): Promise<Lis
     for (const part of page === null ? [] : childrenOf(page, 'Part')) parts.push(readPart(part))
     if (page === null || textOf(page, 'IsTruncated') !== 'true') return parts
     const next = Number(textOf(page, 'NextPartNumberMarker'))
-    if (!(next > marker))
+    if (!(next > marker && next < MAX_PART_NUMBER))
       throw new ApiError('storage_error', 'The bucket answered ListParts with a page without end.')
     marker = next
   }
@@ -133,32 +146,41 @@ const ofUpload = (
   query: Readonly<Record<string, string>> = {},
 ): ObjectRequest => ({ bucket, key, method, query: { ...query, uploadId: s3UploadId } })
 
-/** The root of what the bucket answers to `operation`, with the credentials for uploads; null where the answer is empty. */
+/** The root of what the bucket answers to `operation`, with the credentials for uploads. */
 async function call(
-  operation: string,
+  operation: Operation,
   request: ObjectRequest,
   now: Date,
 ): Promise<XmlElement | null> {
   const credentials = request.bucket.uploadCredentials
   const response = await fetchObject({ ...request, credentials }, now)
-  const text = await response.text()
+  const text = await bodyOf(response)
   const root = readXml(text)
-  if (response.ok && text === '') return null
-  if (response.ok && root !== null && root.name !== 'Error') return root
+  const result = RESULTS[operation]
+  if (response.ok && (result === null ? text === '' : root?.name === result)) return root
 
   const s3Code = root === null ? null : textOf(root, 'Code')
   throw refusal(operation, response.status, s3Code, request.query?.uploadId !== undefined)
 }
 
+/** The whole body: an answer may break off after its status. */
+async function bodyOf(response: Response): Promise<string> {
+  try {
+    return await response.text()
+  } catch (cause) {
+    throw new ApiError('storage_error', 'The answer of the bucket broke off.', { cause })
+  }
+}
+
 /** The error for what the bucket answered to `operation`. */
 function refusal(
-  operation: string,
+  operation: Operation,
   status: number,
   s3Code: string | null,
   namesUpload: boolean,
 ): ApiError {
   // Ceph RGW says NoSuchKey, or nothing, of an upload that it doesn't know.
-  if (namesUpload && status === 404 && s3Code !== 'NoSuchBucket')
+  if (s3Code === 'NoSuchUpload' || (namesUpload && status === 404 && s3Code !== 'NoSuchBucket'))
     return new ApiError('upload_not_found', 'The bucket has no such upload: it has ended.')
   if (s3Code === 'NotImplemented' || status === 405 || status === 501)
     return new ApiError('not_supported', `The server of this bucket lacks ${operation}.`)

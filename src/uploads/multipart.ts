@@ -1,4 +1,4 @@
-import { sealUploadId, UPLOAD_ID_SECONDS, type UploadClaims } from '../access/upload-id.ts'
+import { sealUploadId, type UploadClaims } from '../access/upload-id.ts'
 import type { Bucket, Config } from '../config/load.ts'
 import { cutToBytes } from '../keys/file-name.ts'
 import { newObjectKey } from '../keys/new-key.ts'
@@ -63,11 +63,8 @@ export async function startMultipart(
   const name = cutToBytes(fileName, MAX_NAME_BYTES)
   const partSize = size === null ? null : planParts(size).partSize
   const claims = { bucket: bucket.alias, key, owner, s3UploadId, name, size, partSize }
-  return {
-    key,
-    uploadId: await sealUploadId(config, claims, now),
-    expiresAt: new Date(now.getTime() + UPLOAD_ID_SECONDS * 1000).toISOString(),
-  }
+  const { uploadId, expiresAt } = await sealUploadId(config, claims, now)
+  return { key, uploadId, expiresAt: expiresAt.toISOString() }
 }
 
 /**

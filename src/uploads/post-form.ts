@@ -3,6 +3,7 @@ import { ApiError } from '../errors/api-error.ts'
 import { newObjectKey } from '../keys/new-key.ts'
 import { resolveValidity } from '../signing/expiry.ts'
 import { signPostPolicy } from '../signing/post-policy.ts'
+import { companionLife } from './companion-life.ts'
 import { requireContentType } from './content-type.ts'
 import { metadataFields, requireMetadataSize } from './signed-headers.ts'
 import { largestFile, MAX_PUT_BYTES } from './size-limit.ts'
@@ -45,8 +46,8 @@ export async function createPostForm(
   const key = newObjectKey({ fileName, prefix, now })
   requireContentType(mimetype ?? DEFAULT_TYPE, key, bucket)
   requireMetadataSize(metadata)
-  const life = { use: 'upload', expiresIn: undefined } as const
-  const validity = resolveValidity({ ...life, bucket, credentials, now })
+  const expiresIn = companionLife(bucket, now)
+  const validity = resolveValidity({ use: 'upload', expiresIn, bucket, credentials, now })
   const fields = await signPostPolicy({
     bucket,
     credentials,

@@ -5,10 +5,12 @@ import { bearer, type TestApiKey, testApiKey } from '../support/credentials.ts'
 import { jwtVariable, testIssuer } from '../support/issuer.ts'
 import { baseVariables, type TestWorker, testWorker } from '../support/worker.ts'
 
+const UPLOAD = { fileName: 'a.txt', mimetype: 'text/plain', size: 1 }
 let worker: TestWorker
 let apiKey: TestApiKey
 /** Each kind of credential that this Worker gives out or takes, by its name. */
-let made: Readonly<Record<'api key' | 'jwt' | 'token' | 'cursor' | 'link', string>>
+let made: Readonly<Record<'api key' | 'jwt' | 'token' | 'cursor' | 'link' | 'upload', string>>
+let uploadKey: string
 
 beforeAll(async () => {
   const issuer = await testIssuer()
@@ -31,12 +33,17 @@ beforeAll(async () => {
   const { link }: { link: string } = await (
     await worker.post('/files/cross%2Fa.txt/link', {}, bearer(apiKey.token))
   ).json()
+  const upload: { key: string; uploadId: string } = await (
+    await worker.post('/multipart', UPLOAD, bearer(apiKey.token))
+  ).json()
+  uploadKey = upload.key
   made = {
     'api key': apiKey.token,
     jwt: await issuer.sign(),
     token: minted.token,
     cursor: page.cursor,
     link: new URL(link).searchParams.get('sig') ?? '',
+    upload: upload.uploadId,
   }
 })
 
@@ -49,6 +56,10 @@ const asLink = async (value: string) => {
 }
 const asCursor = (value: string) =>
   worker.fetch(`/files?prefix=cross/&cursor=${encodeURIComponent(value)}`, bearer(apiKey.token))
+const asUpload = (value: string) => {
+  const path = `/multipart/${encodeURIComponent(value)}/urls`
+  return worker.post(path, { key: uploadKey, partNumbers: [1] }, bearer(apiKey.token))
+}
 
 /** The signature of a JWS: of the size of a link's own. */
 const lastPart = (jws: string) => jws.split('.').at(-1) ?? ''
@@ -60,11 +71,13 @@ it('takes each for what it is', async () => {
   expect((await inPath(made.token)).status).toBe(200)
   expect((await asCursor(made.cursor)).status).toBe(200)
   expect((await asLink(made.link)).status).toBe(200)
+  expect((await asUpload(made.upload)).status).toBe(200)
 })
 
 it('refuses each for everything else', async () => {
-  for (const kind of ['api key', 'jwt', 'cursor', 'link'] as const)
+  for (const kind of ['api key', 'jwt', 'cursor', 'link', 'upload'] as const)
     expect((await inPath(made[kind])).status, `${kind} in the path`).toBe(401)
+  expect((await inPath(`ept_${made.upload}`)).status).toBe(401)
   for (const value of [
     made.cursor,
     `ept_${made.cursor}`,
@@ -72,6 +85,9 @@ it('refuses each for everything else', async () => {
     `ep_${made.cursor}`,
     made.link,
     `ept_${made.link}`,
+    made.upload,
+    `ept_${made.upload}`,
+    `ep_${made.upload}`,
   ])
     expect((await asBearer(value)).status, value).toBe(401)
   for (const value of [
@@ -80,6 +96,7 @@ it('refuses each for everything else', async () => {
     made.token,
     made.token.slice('ept_'.length),
     made.link,
+    made.upload,
   ])
     expect((await asCursor(value)).status, value).toBe(400)
   expect((await asBearer(made.token.slice('ept_'.length))).status, 'token as JWT').toBe(401)
@@ -88,11 +105,22 @@ it('refuses each for everything else', async () => {
     made.jwt,
     made.token,
     made.cursor,
+    made.upload,
     lastPart(made.token),
     lastPart(made.cursor),
     lastPart(made.jwt),
+    lastPart(made.upload),
   ])
     expect((await asLink(value)).status, value).toBe(403)
+  for (const value of [
+    made['api key'],
+    made.jwt,
+    made.token,
+    made.token.slice('ept_'.length),
+    made.cursor,
+    made.link,
+  ])
+    expect(await (await asUpload(value)).json(), value).toMatchObject({ code: 'invalid_upload_id' })
 })
 
 it('refuses a cursor of another prefix or bucket', async () => {
@@ -115,11 +143,11 @@ it('derives another key for each purpose and each secret', async () => {
   ]
   const signatures = await Promise.all(
     secrets.flatMap((secret) =>
-      (['token', 'cursor', 'link'] as const).map(async (purpose) => {
+      (['token', 'cursor', 'link', 'upload'] as const).map(async (purpose) => {
         const mac = await crypto.subtle.sign('HMAC', await purposeKey(secret, purpose), data)
         return new Uint8Array(mac).toHex()
       }),
     ),
   )
-  expect(new Set(signatures).size).toBe(6)
+  expect(new Set(signatures).size).toBe(8)
 })

@@ -136,6 +136,8 @@ describe('loadConfig', () => {
           alias: 'files',
           origin: 'https://s3.us-east-1.amazonaws.com',
           basePath: '/my-bucket/',
+          name: 'my-bucket',
+          postUploads: true,
           region: 'us-east-1',
           credentials,
           uploadCredentials: credentials,

@@ -56,3 +56,31 @@ it('allows nobody where no origin is configured', async () => {
   const response = await testWorker().fetch('/files', { headers: { Origin: APP } })
   expect(response.headers.has('Access-Control-Allow-Origin')).toBe(false)
 })
+
+it.each([
+  ['GET', '/s3/params?filename=a'],
+  ['POST', '/s3/multipart'],
+  ['POST', '/s3/multipart/x/complete?key=a'],
+  ['DELETE', '/s3/multipart/x?key=a'],
+  ['POST', '/u/ept_x/s3/sign'],
+  ['POST', '/multipart'],
+  ['DELETE', '/multipart/x?key=a'],
+])(
+  'answers the preflight of %s %s, with what the clients of Companion send',
+  async (method, path) => {
+    const asked = 'authorization,content-type,uppy-auth-token,uppy-versions'
+    const headers = {
+      Origin: APP,
+      'Access-Control-Request-Method': method,
+      'Access-Control-Request-Headers': asked,
+    }
+    const preflight = await worker.fetch(path, { method: 'OPTIONS', headers })
+    expect(preflight.status).toBe(204)
+    expect(preflight.headers.get('Access-Control-Allow-Origin')).toBe(APP)
+    expect(preflight.headers.get('Access-Control-Allow-Methods')?.split(',')).toContain(method)
+    expect(preflight.headers.get('Access-Control-Allow-Headers')).toBe(asked)
+    const answer = await worker.fetch(path, { method, headers: { Origin: APP } })
+    expect(answer.status).toBe(401)
+    expect(answer.headers.get('Access-Control-Allow-Origin')).toBe(APP)
+  },
+)

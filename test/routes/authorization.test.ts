@@ -4,95 +4,8 @@ import { app } from '../../src/app.ts'
 import { SCOPES, type Scope } from '../../src/config/scopes.ts'
 import { bearer, type TestApiKey, testApiKey } from '../support/credentials.ts'
 import { AUDIENCE, ISSUER, type TestIssuer, testIssuer } from '../support/issuer.ts'
+import { codeOf, type ProtectedRoute, ROUTES } from '../support/protected-routes.ts'
 import { type TestWorker, testWorker } from '../support/worker.ts'
-
-interface ProtectedRoute {
-  /** Method and pattern as the app registers them. */
-  readonly route: string
-  readonly scope: Scope
-  /** A request for `key`, or for what the route has in place of one. */
-  readonly request: (key: string) => readonly [path: string, body?: unknown]
-  /** False where the server chooses the key. */
-  readonly takesKey: boolean
-  /** Status for a key that nobody has uploaded, by a caller who may ask. */
-  readonly allowed: number
-}
-
-const encoded = encodeURIComponent
-
-/** Every route that needs credentials. A route of the app that isn't here fails the first test. */
-const ROUTES: readonly ProtectedRoute[] = [
-  {
-    route: 'POST /files/upload-url',
-    scope: 'files:upload',
-    request: () => ['/files/upload-url', { fileName: 'a.txt', mimetype: 'text/plain' }],
-    takesKey: false,
-    allowed: 200,
-  },
-  {
-    route: 'GET /files/:key{[^]+/url}',
-    scope: 'files:read',
-    request: (key) => [`/files/${encoded(key)}/url`],
-    takesKey: true,
-    allowed: 200,
-  },
-  {
-    route: 'POST /files',
-    scope: 'files:upload',
-    request: (key) => ['/files', { key, name: 'a.txt' }],
-    takesKey: true,
-    allowed: 404,
-  },
-  {
-    route: 'GET /files',
-    scope: 'files:list',
-    request: (key) => [`/files?prefix=${encoded(key)}`],
-    takesKey: true,
-    allowed: 200,
-  },
-  {
-    route: 'GET /files/:key{[^]+}',
-    scope: 'files:read',
-    request: (key) => [`/files/${encoded(key)}`],
-    takesKey: true,
-    allowed: 404,
-  },
-  {
-    route: 'DELETE /files/:key{[^]+}',
-    scope: 'files:delete',
-    request: (key) => [`/files/${encoded(key)}`],
-    takesKey: true,
-    allowed: 204,
-  },
-  {
-    route: 'POST /files/:key{[^]+/link}',
-    scope: 'links:create',
-    request: (key) => [`/files/${encoded(key)}/link`, {}],
-    takesKey: true,
-    allowed: 200,
-  },
-  {
-    route: 'POST /files/urls',
-    scope: 'files:read',
-    request: () => ['/files/urls', { keys: ['a.txt'] }],
-    takesKey: false,
-    allowed: 200,
-  },
-  {
-    route: 'POST /links',
-    scope: 'links:create',
-    request: () => ['/links', { keys: ['a.txt'] }],
-    takesKey: false,
-    allowed: 200,
-  },
-  {
-    route: 'POST /tokens',
-    scope: 'tokens:create',
-    request: (key) => ['/tokens', { scopes: ['tokens:create'], prefix: `${key}/` }],
-    takesKey: true,
-    allowed: 200,
-  },
-]
 
 /** Routes that answer anyone: the link itself is a credential, tested in test/routes/links.test.ts. */
 const OPEN_ROUTES = ['GET /healthz', 'GET /i/:bucket/:key{[^]+}']
@@ -102,6 +15,7 @@ let stranger: TestIssuer
 let full: TestApiKey
 let teamA: TestApiKey
 let scopeless: Readonly<Record<Scope, TestApiKey>>
+let minted: string
 let worker: TestWorker
 
 const call = (
@@ -116,9 +30,9 @@ const call = (
   return worker.post(prefix + path, body, init)
 }
 
-const codeOf = async (response: Response): Promise<unknown> => {
-  const body: { code?: unknown } = await response.json()
-  return body.code
+async function expectAllowed(route: ProtectedRoute, response: Response): Promise<void> {
+  expect(response.status).toBe(route.allowed)
+  if (route.allowedCode !== undefined) expect(await codeOf(route, response)).toBe(route.allowedCode)
 }
 
 beforeAll(async () => {
@@ -151,6 +65,8 @@ beforeAll(async () => {
     },
     'https://presigner.example',
   )
+  const tokens = await worker.post('/tokens', { scopes: SCOPES }, bearer(full.token))
+  minted = (await tokens.json<{ token: string }>()).token
 })
 
 it('knows every route of the app', () => {
@@ -219,32 +135,44 @@ describe.each(ROUTES)('$route', (route) => {
     const response = await call(route, 'users/alice/a.txt', await init())
     expect(response.status).toBe(401)
     expect(response.headers.get('WWW-Authenticate')).toBe('Bearer')
-    expect(await codeOf(response)).toBe('unauthenticated')
+    expect(await codeOf(route, response)).toBe('unauthenticated')
   })
 
   it.each([
     ['garbage', 'garbage'],
     ['an API key', 'KEY'],
   ])('refuses %s as the token in the path', async (_, token) => {
-    const path = `/u/${encoded(token === 'KEY' ? full.token : token)}`
-    expect((await call(route, 'a.txt', {}, path)).status).toBe(401)
+    const path = `/u/${encodeURIComponent(token === 'KEY' ? full.token : token)}`
+    const response = await call(route, 'a.txt', {}, path)
+    expect(response.status).toBe(401)
+    expect(await codeOf(route, response)).toBe('unauthenticated')
   })
 
   it('takes an API key with its scope', async () => {
-    const response = await call(route, 'nobody/uploaded.txt', bearer(full.token))
-    expect(response.status).toBe(route.allowed)
+    await expectAllowed(route, await call(route, 'nobody/uploaded.txt', bearer(full.token)))
   })
 
   it('takes a JWT within its prefix', async () => {
-    const response = await call(route, 'users/alice/a.txt', bearer(await issuer.sign()))
-    expect(response.status).toBe(route.allowed)
+    const jwt = bearer(await issuer.sign())
+    await expectAllowed(route, await call(route, 'users/alice/a.txt', jwt))
   })
 
-  it('refuses a principal without its scope', async () => {
-    const response = await call(route, 'a.txt', bearer(scopeless[route.scope].token))
-    expect(response.status).toBe(403)
-    expect(await codeOf(response)).toBe('forbidden')
+  it('takes a token in the path', async () => {
+    await expectAllowed(route, await call(route, 'nobody/uploaded.txt', {}, `/u/${minted}`))
   })
+
+  const { scope } = route
+  if (scope === null)
+    it('takes a principal with any scope', async () => {
+      for (const { token } of Object.values(scopeless))
+        await expectAllowed(route, await call(route, 'a.txt', bearer(token)))
+    })
+  else
+    it('refuses a principal without its scope', async () => {
+      const response = await call(route, 'a.txt', bearer(scopeless[scope].token))
+      expect(response.status).toBe(403)
+      expect(await codeOf(route, response)).toBe('forbidden')
+    })
 
   if (route.takesKey) {
     it.each([
@@ -258,20 +186,20 @@ describe.each(ROUTES)('$route', (route) => {
     ])('refuses %s', async (_, key) => {
       const response = await call(route, key, bearer(teamA.token))
       expect(response.status).toBe(403)
-      expect(await codeOf(response)).toBe('forbidden')
+      expect(await codeOf(route, response)).toBe('forbidden')
     })
 
     it.each(['team-a/../team-b/a.txt', 'team-a/./a.txt', '../a.txt', 'team-a/..'])(
       'refuses the dot segments of %s',
       async (key) => {
         const response = await call(route, key, bearer(teamA.token))
-        expect(await codeOf(response)).toBe('invalid_key')
+        expect(await codeOf(route, response)).toBe('invalid_key')
       },
     )
 
     it('takes a key within the prefix, its slashes encoded', async () => {
-      const response = await call(route, 'team-a/nobody/uploaded.txt', bearer(teamA.token))
-      expect(response.status).toBe(route.allowed)
+      const within = 'team-a/nobody/uploaded.txt'
+      await expectAllowed(route, await call(route, within, bearer(teamA.token)))
     })
   }
 })

@@ -53,6 +53,13 @@ const FAULTS: Readonly<Record<string, (response: ServerResponse, hit: number) =>
     }
     response.end()
   },
+  /** White space while it works, and then how it went: S3's CompleteMultipartUpload. */
+  async 'late-result'(response) {
+    await afterWhiteSpace(response, '<CompleteMultipartUploadResult/>')
+  },
+  async 'late-error'(response) {
+    await afterWhiteSpace(response, '<Error><Code>InternalError</Code></Error>')
+  },
   /** Headers of all kinds that must not pass. */
   async loud(response) {
     response
@@ -75,6 +82,16 @@ async function cut(response: ServerResponse): Promise<void> {
   response.write('x'.repeat(500))
   await wait(20)
   response.destroy()
+}
+
+async function afterWhiteSpace(response: ServerResponse, document: string): Promise<void> {
+  response.writeHead(200, { 'Content-Type': 'application/xml' })
+  response.write('<?xml version="1.0" encoding="UTF-8"?>\n')
+  for (let i = 0; i < 3; i++) {
+    response.write(' \n')
+    await wait(20)
+  }
+  response.end(document)
 }
 
 /** A bucket that breaks each answer as the first segment of the key says; `GET /.count?path=PATH` counts. */

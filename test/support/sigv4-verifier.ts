@@ -133,7 +133,7 @@ interface UrlParts {
 }
 
 /** Null for what a server would refuse to read, or might read in two ways: a fragment, or a `+` in the query. */
-function takeApart(text: string): UrlParts | null {
+export function takeApart(text: string): UrlParts | null {
   const [, scheme, authority, rawPath, rawQuery] =
     /^(https?):\/\/([^/?#@\\]+)(\/[^?#\\\s]*)\?([^#+\\\s]+)$/.exec(text) ?? []
   if (!scheme || !authority || !rawPath || !rawQuery) return null
@@ -172,14 +172,14 @@ function decode(raw: string): string | null {
 }
 
 /** AWS's `UriEncode`: every byte but the unreserved ones, and those in `plain`, as `%XX`. */
-const encode = (text: string, plain = ''): string =>
+export const encode = (text: string, plain = ''): string =>
   Array.from(new TextEncoder().encode(text), (byte) => {
     const character = String.fromCharCode(byte)
     if (UNRESERVED.test(character) || plain.includes(character)) return character
     return `%${byte.toString(16).toUpperCase().padStart(2, '0')}`
   }).join('')
 
-const canonicalQuery = (query: UrlParts['query']): string =>
+export const canonicalQuery = (query: UrlParts['query']): string =>
   query
     .filter(([name]) => name !== 'X-Amz-Signature')
     .map(([name, value]) => [encode(name), encode(value)] as const)

@@ -1,0 +1,157 @@
+import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import { SCOPES } from '../../src/config/scopes.ts'
+import { bearer, type TestApiKey, testApiKey } from '../support/credentials.ts'
+import { partUrls, putPart, startUpload } from '../support/parts.ts'
+import { s3rverBucket, type TestWorker, testWorker } from '../support/worker.ts'
+
+interface Upload {
+  readonly key: string
+  readonly uploadId: string
+}
+
+interface Route {
+  readonly route: string
+  /** Path with its query, and the body of a POST. */
+  readonly request: (upload: Upload, bucket: string) => readonly [path: string, body?: unknown]
+  /** Status for the owner, at a server that neither lists nor aborts. */
+  readonly allowed: number
+}
+
+const encoded = encodeURIComponent
+const ours = ({ uploadId }: Upload, rest = '') => `/multipart/${encoded(uploadId)}${rest}`
+const uppy = ({ key, uploadId }: Upload, step = '') =>
+  `/s3/multipart/${encoded(uploadId)}${step}?key=${encoded(key)}`
+const queryOf = ({ key }: Upload, bucket: string) => `?key=${encoded(key)}&bucket=${bucket}`
+
+/** Every route that takes an upload id. */
+const OURS: readonly Route[] = [
+  {
+    route: 'POST urls',
+    request: (upload, bucket) => [
+      ours(upload, '/urls'),
+      { key: upload.key, partNumbers: [1], bucket },
+    ],
+    allowed: 200,
+  },
+  {
+    route: 'GET parts',
+    request: (upload, bucket) => [ours(upload, queryOf(upload, bucket))],
+    allowed: 501,
+  },
+  {
+    route: 'POST complete',
+    request: (upload, bucket) => [
+      ours(upload, '/complete'),
+      { key: upload.key, parts: [{ partNumber: 1, etag: 'e' }], bucket },
+    ],
+    allowed: 201,
+  },
+  {
+    route: 'DELETE upload',
+    request: (upload, bucket) => [ours(upload, queryOf(upload, bucket))],
+    allowed: 501,
+  },
+]
+
+/** Those of Uppy know the default bucket alone. */
+const UPPY: readonly Route[] = [
+  { route: 'GET list of Uppy', request: (upload) => [uppy(upload)], allowed: 501 },
+  {
+    route: 'GET batch of Uppy',
+    request: (upload) => [`${uppy(upload, '/batch')}&partNumbers=1`],
+    allowed: 200,
+  },
+  { route: 'GET part of Uppy', request: (upload) => [uppy(upload, '/1')], allowed: 200 },
+  {
+    route: 'POST complete of Uppy',
+    request: (upload) => [uppy(upload, '/complete'), { parts: [{ PartNumber: 1, ETag: 'e' }] }],
+    allowed: 200,
+  },
+  { route: 'DELETE upload of Uppy', request: (upload) => [uppy(upload)], allowed: 501 },
+]
+
+let worker: TestWorker
+let alice: TestApiKey
+let bob: TestApiKey
+let upload: Upload
+let other: Upload
+
+function ask(
+  { route, request }: Route,
+  of: Upload,
+  init: RequestInit,
+  { bucket = 'files', base = '' } = {},
+): Promise<Response> {
+  const [path, body] = request(of, bucket)
+  const [method = ''] = route.split(' ')
+  if (body === undefined) return worker.fetch(base + path, { ...init, method })
+  return worker.post(base + path, body, init)
+}
+
+const refusal = async (response: Response) => {
+  const { code }: { code?: unknown } = await response.json()
+  return `${response.status} ${code}`
+}
+const REFUSED = '400 invalid_upload_id'
+
+beforeAll(async () => {
+  alice = await testApiKey('alice', SCOPES)
+  bob = await testApiKey('bob', SCOPES)
+  worker = testWorker({
+    OPEN_ACCESS: undefined,
+    API_KEYS: [alice.entry, bob.entry],
+    BUCKETS: { files: s3rverBucket(), other: s3rverBucket() },
+  })
+  const started = await startUpload(worker, {}, bearer(alice.token))
+  // s3rver dies of a complete that names a part which isn't there.
+  const [url = ''] = await partUrls(worker, started, [1], bearer(alice.token))
+  await putPart(url, 'hello')
+  upload = started
+  other = await startUpload(worker, {}, bearer(alice.token))
+})
+
+afterEach(() => vi.useRealTimers())
+
+describe.each([...OURS, ...UPPY])('$route', (route) => {
+  it.each<readonly [string, () => Upload]>([
+    ['the id of another upload', () => ({ ...upload, uploadId: other.uploadId })],
+    ['the key of another upload', () => ({ ...upload, key: other.key })],
+    ['a key that only starts the same', () => ({ ...upload, key: `${upload.key}x` })],
+    ['a made-up id', () => ({ ...upload, uploadId: 'x' })],
+    ['an encoded dot for an id', () => ({ ...upload, uploadId: '%2E' })],
+    ['an id with a character more', () => ({ ...upload, uploadId: `${upload.uploadId}A` })],
+    ['an id with a slash behind it', () => ({ ...upload, uploadId: `${upload.uploadId}/` })],
+  ])('refuses %s', async (_, make) => {
+    expect(await refusal(await ask(route, make(), bearer(alice.token)))).toBe(REFUSED)
+  })
+
+  it('refuses another principal, whatever else they may do', async () => {
+    expect(await refusal(await ask(route, upload, bearer(bob.token)))).toBe(REFUSED)
+  })
+
+  it('refuses an id that has ended', async () => {
+    vi.useFakeTimers({ now: Date.now() + 604_801_000, toFake: ['Date'] })
+    expect(await refusal(await ask(route, upload, bearer(alice.token)))).toBe(REFUSED)
+  })
+
+  it('lets the owner in, by any of their credentials', async () => {
+    const minted = await worker.post('/tokens', { scopes: ['files:upload'] }, bearer(alice.token))
+    const { token }: { token: string } = await minted.json()
+    for (const response of [
+      await ask(route, upload, bearer(alice.token)),
+      await ask(route, upload, bearer(token)),
+      await ask(route, upload, {}, { base: `/u/${token}` }),
+    ])
+      expect(response.status).toBe(route.allowed)
+  })
+})
+
+it.each(OURS)('$route refuses the id in another bucket', async (route) => {
+  const response = await ask(route, upload, bearer(alice.token), { bucket: 'other' })
+  expect(await refusal(response)).toBe(REFUSED)
+})
+
+it.each(UPPY)('$route refuses the id of another bucket than the default one', async (route) => {
+  const elsewhere = await startUpload(worker, { bucket: 'other' }, bearer(alice.token))
+  expect(await refusal(await ask(route, elsewhere, bearer(alice.token)))).toBe(REFUSED)
+})

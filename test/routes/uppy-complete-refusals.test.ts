@@ -1,0 +1,104 @@
+import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { scriptedBucket } from '../support/scripted-bucket.ts'
+import { startCompanion, uppyRefusal } from '../support/uppy.ts'
+import { testWorker } from '../support/worker.ts'
+
+const worker = testWorker()
+let key: string
+let uploadId: string
+
+beforeAll(async () => {
+  ;({ key, uploadId } = await startCompanion(worker))
+})
+
+const inUpload = (rest: string, init?: RequestInit) =>
+  worker.fetch(`/s3/multipart/${uploadId}${rest}`, init)
+
+const NO_KEY =
+  '400 s3: the object key must be passed as a query parameter. For example: "?key=abc.jpg"'
+const NO_PARTS = '400 s3: `parts` must be an array of {ETag, PartNumber} objects.'
+
+describe('POST complete', () => {
+  // Nothing of this reaches the bucket: s3rver dies of a complete that names a part which isn't there.
+  beforeEach(() => void scriptedBucket({}))
+  afterEach(() => vi.unstubAllGlobals())
+
+  const complete = (body: unknown, query = `?key=${encodeURIComponent(key)}`) =>
+    worker.post(`/s3/multipart/${uploadId}/complete${query}`, body)
+  const part = (PartNumber: unknown, ETag: unknown = 'e') => ({ PartNumber, ETag })
+
+  it.each<readonly [unknown]>([
+    [{}],
+    [null],
+    [[part(1)]],
+    [{ parts: [] }],
+    [{ parts: {} }],
+    [{ parts: 'x' }],
+    [{ parts: [1] }],
+    [{ parts: [null] }],
+    [{ parts: [{ PartNumber: 1 }] }],
+    [{ parts: [{ ETag: 'e' }] }],
+    [{ parts: [part(0)] }],
+    [{ parts: [part(-1)] }],
+    [{ parts: [part(10_001)] }],
+    [{ parts: [part('1')] }],
+    [{ parts: [part(1.5)] }],
+    [{ parts: [part(1, 7)] }],
+    [{ parts: [part(1, '')] }],
+    [{ parts: [part(1, 'e'.repeat(256))] }],
+    [{ parts: [{ partNumber: 1, etag: 'e' }] }],
+  ])('%j is refused', async (body) => {
+    expect(await uppyRefusal(await complete(body))).toBe(NO_PARTS)
+  })
+
+  it.each([
+    ['one twice', [part(1), part(1)]],
+    ['the second first', [part(2), part(1)]],
+  ])('refuses parts in disorder: %s', async (_, parts) => {
+    expect(await uppyRefusal(await complete({ parts }))).toBe(
+      '400 The parts must stand in ascending order, each once.',
+    )
+  })
+
+  it('takes 10000 parts, of a mebibyte together', async () => {
+    const parts = Array.from({ length: 10_001 }, (_, i) => part(Math.min(i + 1, 10_000)))
+    expect(await uppyRefusal(await complete({ parts }))).toBe(NO_PARTS)
+    const disordered = [...parts.slice(0, 9_999), part(1)]
+    expect(await uppyRefusal(await complete({ parts: disordered }))).toMatch(/^400 The parts must/)
+    expect(await uppyRefusal(await complete({ parts, x: 'x'.repeat(1024 ** 2) }))).toMatch(/^413 /)
+  })
+
+  it('has a key', async () => {
+    expect(await uppyRefusal(await complete({ parts: [part(1)] }, ''))).toBe(NO_KEY)
+  })
+})
+
+it.each([
+  ['GET', 'ListParts'],
+  ['DELETE', 'AbortMultipartUpload'],
+])('%s of an upload has a key, and says what the server lacks: %s', async (method, operation) => {
+  expect(await uppyRefusal(await inUpload('', { method }))).toBe(NO_KEY)
+  expect(await uppyRefusal(await inUpload(`?key=${encodeURIComponent(key)}`, { method }))).toBe(
+    `501 The server of this bucket lacks ${operation}.`,
+  )
+})
+
+it('has no temporary credentials to give', async () => {
+  expect(await uppyRefusal(await worker.fetch('/s3/sts'))).toBe(
+    '400 This Companion server does not support STS credentials',
+  )
+})
+
+it.each([
+  ['GET', '/s3'],
+  ['GET', '/s3/nope'],
+  ['PUT', '/s3/multipart'],
+  ['POST', '/s3/params'],
+])('%s %s does not exist', async (method, path) => {
+  expect((await worker.fetch(path, { method })).status).toBe(404)
+})
+
+it('says so in the words of Uppy where there is no such route, or no such URL', async () => {
+  expect(await uppyRefusal(await worker.fetch('/s3/nope'))).toBe('404 There is no such route.')
+  expect(await uppyRefusal(await worker.fetch('/s3/multipart/x?key=%zz'))).toMatch(/^400 /)
+})

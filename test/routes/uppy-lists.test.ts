@@ -1,0 +1,69 @@
+import { reset } from 'cloudflare:test'
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import {
+  answer,
+  completed,
+  found,
+  listed,
+  partXml,
+  s3Error,
+  scriptedBucket,
+  started,
+} from '../support/scripted-bucket.ts'
+import { type CompanionUpload, companionPath, startCompanion } from '../support/uppy.ts'
+import { s3rverBucket, testWorker } from '../support/worker.ts'
+
+const worker = testWorker()
+
+const start = (body?: object) => startCompanion(worker, body)
+
+afterEach(async () => {
+  vi.unstubAllGlobals()
+  await reset()
+})
+
+describe('an upload at a bucket that has all operations', () => {
+  it('is listed as S3 lists it, all pages joined', async () => {
+    const etag = '&quot;0123456789abcdef0123456789abcdef&quot;'
+    scriptedBucket({
+      CreateMultipartUpload: started('id'),
+      ListParts: [listed([partXml(1, 5_242_880, etag)], 1), listed([partXml(2, 7, 'e2')])],
+    })
+    const response = await worker.fetch(companionPath(await start()))
+    expect(response.status).toBe(200)
+    const LastModified = '2026-11-24T12:00:00.000Z'
+    expect(await response.json()).toEqual([
+      { PartNumber: 1, Size: 5_242_880, ETag: '"0123456789abcdef0123456789abcdef"', LastModified },
+      { PartNumber: 2, Size: 7, ETag: '"e2"', LastModified },
+    ])
+  })
+
+  it('is aborted with an empty object, also when repeated', async () => {
+    scriptedBucket({
+      CreateMultipartUpload: started('id'),
+      AbortMultipartUpload: [answer(204), s3Error(404, 'NoSuchUpload')],
+    })
+    const upload = await start()
+    for (let i = 0; i < 2; i++) {
+      const response = await worker.fetch(companionPath(upload), { method: 'DELETE' })
+      expect(response.status).toBe(200)
+      expect(await response.json()).toEqual({})
+    }
+  })
+
+  it('is held to the limit of the bucket, once the parts are listed', async () => {
+    const limited = testWorker({ BUCKETS: { files: { ...s3rverBucket(), maxBytes: 9 } } })
+    const script = { CreateMultipartUpload: started('id'), CompleteMultipartUpload: completed }
+    for (const [bytes, status] of [
+      [9, 200],
+      [10, 413],
+    ] as const) {
+      const head = bytes > 9 ? answer(404) : found(bytes)
+      scriptedBucket({ ...script, ListParts: listed([partXml(1, bytes, 'e')]), HeadObject: head })
+      const begun = await limited.post('/s3/multipart', { filename: 'a.txt' })
+      const upload: CompanionUpload = await begun.json()
+      const body = { parts: [{ PartNumber: 1, ETag: 'e' }] }
+      expect((await limited.post(companionPath(upload, '/complete'), body)).status).toBe(status)
+    }
+  })
+})

@@ -1,0 +1,118 @@
+import { beforeAll, describe, expect, it } from 'vitest'
+import { startCompanion, uppyRefusal } from '../support/uppy.ts'
+import { s3rverBucket, testWorker } from '../support/worker.ts'
+
+const worker = testWorker()
+let key: string
+let uploadId: string
+
+beforeAll(async () => {
+  ;({ key, uploadId } = await startCompanion(worker))
+})
+
+const code = async (response: Response) => (await response.json<{ code: string }>()).code
+const inUpload = (rest: string, init?: RequestInit) =>
+  worker.fetch(`/s3/multipart/${uploadId}${rest}`, init)
+
+const NO_FIELD = '400 s3: the "filename" field is required and must be a non-empty string'
+const NO_TYPE = '400 s3: content type must be a string'
+const NO_KEY =
+  '400 s3: the object key must be passed as a query parameter. For example: "?key=abc.jpg"'
+const NO_PART_NUMBER = '400 s3: the part number must be a number between 1 and 10000.'
+const NO_PART_NUMBERS = '400 s3: the part numbers must be a number between 1 and 10000.'
+const NO_LIST =
+  '400 s3: the part numbers must be passed as a comma separated query parameter. For example: "?partNumbers=4,6,7,21"'
+
+describe('POST /s3/multipart', () => {
+  it.each<readonly [unknown, string]>([
+    [{}, NO_FIELD],
+    [{ filename: '' }, NO_FIELD],
+    [{ filename: 7 }, NO_FIELD],
+    [{ filename: null }, NO_FIELD],
+    [{ filename: ['a'] }, NO_FIELD],
+    [{ filename: 'a'.repeat(1025) }, NO_FIELD],
+    [{ type: 7 }, NO_FIELD],
+    [null, NO_FIELD],
+    [[], NO_FIELD],
+    ['a.txt', NO_FIELD],
+    [{ filename: 'a', type: 7 }, NO_TYPE],
+    [{ filename: 'a', type: {} }, NO_TYPE],
+    [{ filename: 'a', metadata: 'x' }, '400 s3: metadata must be an object'],
+    [{ filename: 'a', metadata: ['x'] }, '400 s3: metadata must be an object'],
+  ])('%j is refused', async (body, expected) => {
+    expect(await uppyRefusal(await worker.post('/s3/multipart', body))).toBe(expected)
+  })
+
+  it.each(['a b', 'é', '', 'a\r\nb', 'x'.repeat(65)])(
+    'refuses %j for the name of metadata',
+    async (name) => {
+      const body = { filename: 'a', metadata: { [name]: 'x' } }
+      expect(await uppyRefusal(await worker.post('/s3/multipart', body))).toMatch(
+        /^400 s3: metadata names must be .* "allowedMetaFields"\.$/,
+      )
+    },
+  )
+
+  it('refuses more metadata than S3 takes, and a type that is none or not allowed', async () => {
+    const images = testWorker({
+      BUCKETS: { files: { ...s3rverBucket(), allowedTypes: ['image/*'] } },
+    })
+    const ask = async (body: object, of = worker) =>
+      code(await of.post('/s3/multipart', { filename: 'a.png', ...body }))
+    expect(await ask({ metadata: { a: 'x'.repeat(2048) } })).toBe('invalid_request')
+    expect(await ask({ type: 'png' })).toBe('invalid_mimetype')
+    expect(await ask({ type: 'text/html' })).toBe('type_mismatch')
+    expect(await ask({ type: 'text/plain' }, images)).toBe('mimetype_not_allowed')
+    expect(await ask({}, images)).toBe('mimetype_not_allowed')
+  })
+
+  it('reads JSON of a mebibyte, and no more', async () => {
+    const send = (body: string, type = 'application/json') =>
+      worker.fetch('/s3/multipart', { method: 'POST', body, headers: { 'Content-Type': type } })
+    const body = '{"filename":"a.txt"}'
+    expect((await send(body.padEnd(1024 ** 2))).status).toBe(200)
+    expect(await uppyRefusal(await send(body.padEnd(1024 ** 2 + 1)))).toMatch(/^413 /)
+    expect(await uppyRefusal(await send('{"filename":'))).toMatch(/^400 /)
+    expect(await uppyRefusal(await send(body, 'text/plain'))).toMatch(/^415 /)
+  })
+})
+
+describe('a part', () => {
+  it.each(['0', '10001', '-1', '1.5', '1e3', '0x1', 'x', '%201', '1,2', '99999999999', 'complete'])(
+    'of number %s is refused',
+    async (number) => {
+      const response = await inUpload(`/${number}?key=${encodeURIComponent(key)}`)
+      expect(await uppyRefusal(response)).toBe(NO_PART_NUMBER)
+    },
+  )
+
+  it('has a key', async () => {
+    for (const query of ['', '?', '?key', '?key=', '?Key=a'])
+      expect(await uppyRefusal(await inUpload(`/1${query}`)), query).toBe(NO_KEY)
+  })
+})
+
+describe('a batch', () => {
+  const batch = (query: string) => inUpload(`/batch?key=${encodeURIComponent(key)}${query}`)
+
+  it.each([
+    ['', NO_LIST],
+    ['&partNumber=1', NO_LIST],
+    [`&partNumbers=${Array(101).fill(1)}`, NO_LIST],
+    ['&partNumbers=', NO_PART_NUMBERS],
+    ['&partNumbers=0', NO_PART_NUMBERS],
+    ['&partNumbers=1,0', NO_PART_NUMBERS],
+    ['&partNumbers=1,10001', NO_PART_NUMBERS],
+    ['&partNumbers=1,x', NO_PART_NUMBERS],
+    ['&partNumbers=1,', NO_PART_NUMBERS],
+    ['&partNumbers=1;2', NO_PART_NUMBERS],
+  ])('with %s is refused', async (query, expected) => {
+    expect(await uppyRefusal(await batch(query))).toBe(expected)
+  })
+
+  it('has a key, and a hundred parts at most', async () => {
+    expect(await uppyRefusal(await inUpload('/batch?partNumbers=1'))).toBe(NO_KEY)
+    const hundred = Array.from({ length: 100 }, (_, i) => i + 1)
+    expect((await batch(`&partNumbers=${hundred}`)).status).toBe(200)
+  })
+})

@@ -1,0 +1,170 @@
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { parseObjectKey } from '../../src/keys/object-key.ts'
+import {
+  abortMultipartUpload,
+  completeMultipartUpload,
+  createMultipartUpload,
+  listParts,
+} from '../../src/storage/multipart.ts'
+import {
+  answer,
+  type Operation,
+  operations,
+  s3Error,
+  scriptedBucket,
+} from '../support/scripted-bucket.ts'
+import { testBucket } from '../support/test-bucket.ts'
+
+const NOW = new Date('2026-11-24T12:00:00Z')
+const bucket = testBucket()
+const key = parseObjectKey('uploads/a.mp4')
+const upload = { bucket, key, s3UploadId: 'id' }
+
+/** Each operation, and how it is asked for. */
+const CALLS = {
+  CreateMultipartUpload: () => createMultipartUpload(bucket, key, {}, NOW),
+  ListParts: () => listParts(upload, NOW),
+  CompleteMultipartUpload: () =>
+    completeMultipartUpload(upload, [{ partNumber: 1, etag: 'e' }], NOW),
+  AbortMultipartUpload: () => abortMultipartUpload(upload, NOW),
+} satisfies Partial<Record<Operation, () => Promise<unknown>>>
+const ALL = Object.keys(CALLS) as (keyof typeof CALLS)[]
+
+/** What `operation` throws where the bucket gives `fault`, after one request. */
+async function thrown(operation: keyof typeof CALLS, fault: ReturnType<typeof answer>) {
+  const sent = scriptedBucket({ [operation]: fault })
+  const error: unknown = await CALLS[operation]().then(
+    (value) => ({ returned: value }),
+    (reason: unknown) => reason,
+  )
+  expect(operations(sent)).toEqual([operation])
+  return error
+}
+
+afterEach(() => vi.unstubAllGlobals())
+
+describe.each(ALL)('%s', (operation) => {
+  it.each([
+    ['NotImplemented', s3Error(501, 'NotImplemented')],
+    ['NotImplemented under 400', s3Error(400, 'NotImplemented')],
+    ['NotImplemented under 200', s3Error(200, 'NotImplemented')],
+    ['405', answer(405)],
+    ['405 with an error of its own', s3Error(405, 'MethodNotAllowed')],
+    ['501', answer(501, 'Not Implemented')],
+  ])('is not supported where the server says %s', async (_, fault) => {
+    expect(await thrown(operation, fault)).toMatchObject({
+      code: 'not_supported',
+      message: `The server of this bucket lacks ${operation}.`,
+    })
+  })
+
+  it.each([
+    ['SignatureDoesNotMatch', s3Error(403, 'SignatureDoesNotMatch'), 'with SignatureDoesNotMatch'],
+    ['InternalError', s3Error(500, 'InternalError'), 'with InternalError'],
+    ['InternalError under 200', s3Error(200, 'InternalError'), 'with InternalError'],
+    ['SlowDown', s3Error(503, 'SlowDown'), 'with SlowDown'],
+    ['NoSuchBucket', s3Error(404, 'NoSuchBucket'), 'with NoSuchBucket'],
+    ['403 without a body', answer(403), 'with status 403'],
+    ['an error without a code', answer(400, '<Error/>'), 'with status 400'],
+    ['an Error under 200 without a code', answer(200, '<Error/>'), 'with status 200'],
+    ['a redirect', answer(307, '', { Location: 'https://other.example/' }), 'with status 307'],
+    ['no XML', answer(200, 'OK'), 'with status 200'],
+    ['XML that is cut short', answer(200, '<Result><UploadId>'), 'with status 200'],
+    ['white space alone', answer(200, ' \n '), 'with status 200'],
+    ['a bomb', answer(200, '<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'), 'with status 200'],
+    ['another result', answer(200, '<CopyObjectResult/>'), 'with status 200'],
+    ['a page of HTML', answer(502, '<html><body>Bad gateway</body></html>'), 'with status 502'],
+    ['a code without end', s3Error(500, 'x'.repeat(1000)), `with ${'x'.repeat(64)}.`],
+  ])('throws storage_error for %s, without asking again', async (_, fault, text) => {
+    expect(await thrown(operation, fault)).toMatchObject({
+      code: 'storage_error',
+      message: expect.stringContaining(`The bucket answered ${operation} ${text}`),
+    })
+  })
+
+  it('throws storage_error where the connection breaks, before or within the answer', async () => {
+    const lost = new TypeError('Network connection lost.')
+    const cut = () =>
+      new Response(new ReadableStream({ pull: (controller) => controller.error(lost) }))
+    for (const fault of [() => Promise.reject(lost), cut])
+      expect(await thrown(operation, fault)).toMatchObject({ code: 'storage_error', cause: lost })
+  })
+})
+
+describe('credentials for uploads that may not do all', () => {
+  it.each(['ListParts', 'AbortMultipartUpload'] as const)(
+    'can do without %s',
+    async (operation) => {
+      expect(await thrown(operation, s3Error(403, 'AccessDenied'))).toMatchObject({
+        code: 'not_supported',
+        message: `The bucket's credentials for uploads lack ${operation}.`,
+      })
+    },
+  )
+
+  it.each(['CreateMultipartUpload', 'CompleteMultipartUpload'] as const)(
+    'cannot do without %s',
+    async (operation) => {
+      expect(await thrown(operation, s3Error(403, 'AccessDenied'))).toMatchObject({
+        code: 'storage_error',
+        message: `The bucket answered ${operation} with AccessDenied.`,
+      })
+    },
+  )
+})
+
+describe('an upload that the bucket does not know', () => {
+  const unknown = [
+    ['NoSuchUpload', s3Error(404, 'NoSuchUpload')],
+    ['NoSuchUpload under 200', s3Error(200, 'NoSuchUpload')],
+    ['NoSuchKey, as Ceph RGW does', s3Error(404, 'NoSuchKey')],
+    ['404 and no more', answer(404)],
+  ] as const
+
+  it.each(unknown)('is not found where it says %s', async (_, fault) => {
+    for (const operation of ['ListParts', 'CompleteMultipartUpload'] as const)
+      expect(await thrown(operation, fault), operation).toMatchObject({ code: 'upload_not_found' })
+  })
+
+  it.each(unknown)('is aborted already where it says %s', async (_, fault) => {
+    scriptedBucket({ AbortMultipartUpload: fault })
+    await expect(CALLS.AbortMultipartUpload()).resolves.toBeUndefined()
+  })
+
+  it('is none where one is begun', async () => {
+    for (const fault of [answer(404), s3Error(404, 'NoSuchKey')])
+      expect(await thrown('CreateMultipartUpload', fault)).toMatchObject({ code: 'storage_error' })
+  })
+})
+
+describe('parts that the bucket does not take', () => {
+  it.each(['InvalidPart', 'InvalidPartOrder', 'EntityTooSmall'])(
+    'are refused by the code %s, whatever the status',
+    async (code) => {
+      for (const status of [200, 400])
+        expect(await thrown('CompleteMultipartUpload', s3Error(status, code))).toMatchObject({
+          code: 'invalid_part',
+          message: `The bucket answered CompleteMultipartUpload with ${code}.`,
+        })
+    },
+  )
+})
+
+it('waits two minutes for CompleteMultipartUpload, and ten seconds for the others', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  const seconds: Record<string, number> = {}
+  vi.stubGlobal('fetch', async (_url: string, init: RequestInit) => {
+    let waited = 0
+    for (; !init.signal?.aborted && waited < 200; waited++) vi.advanceTimersByTime(1000)
+    seconds[Object.keys(seconds).length] = waited
+    throw init.signal?.reason
+  })
+  for (const operation of ALL)
+    await expect(CALLS[operation](), operation).rejects.toMatchObject({
+      code: 'storage_error',
+      message: 'The bucket did not answer.',
+    })
+  expect(Object.values(seconds)).toEqual([10, 10, 120, 10])
+  expect(vi.getTimerCount()).toBe(0)
+  vi.useRealTimers()
+})

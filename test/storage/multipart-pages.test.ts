@@ -1,0 +1,133 @@
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { parseObjectKey } from '../../src/keys/object-key.ts'
+import { listParts } from '../../src/storage/multipart.ts'
+import {
+  answer,
+  listed,
+  partXml,
+  type Sent,
+  s3Error,
+  scriptedBucket,
+} from '../support/scripted-bucket.ts'
+import { testBucket } from '../support/test-bucket.ts'
+
+const upload = { bucket: testBucket(), key: parseObjectKey('uploads/a.mp4'), s3UploadId: 'id' }
+const list = () => listParts(upload, new Date('2026-11-24T12:00:00Z'))
+
+/** Where each page was asked to start. */
+const markers = (sent: readonly Sent[]) =>
+  sent.map(({ url }) => new URL(url).searchParams.get('part-number-marker'))
+
+/** The page behind part number `marker`, of parts that are `size` bytes each. */
+const page = (marker: number, count: number, size = 5) =>
+  Array.from({ length: count }, (_, i) =>
+    partXml(marker + i + 1, size, `&quot;e${marker + i + 1}&quot;`),
+  )
+
+afterEach(() => vi.unstubAllGlobals())
+
+describe('a listed part', () => {
+  it.each([
+    ['quotes that are escaped', '&quot;abc&quot;'],
+    ['quotes as they are', '"abc"'],
+    ['quotes by number', '&#34;abc&#34;'],
+    ['no quotes', 'abc'],
+    ['CDATA', '<![CDATA["abc"]]>'],
+  ])('has its ETag in quotes where the bucket writes %s', async (_, etag) => {
+    scriptedBucket({ ListParts: listed([partXml(1, 5, etag)]) })
+    expect(await list()).toEqual([
+      { partNumber: 1, size: 5, etag: '"abc"', lastModified: '2026-11-24T12:00:00.000Z' },
+    ])
+  })
+
+  it('may lack its date, and be empty', async () => {
+    const part = '<Part><PartNumber>1</PartNumber><ETag>e</ETag><Size>0</Size></Part>'
+    scriptedBucket({ ListParts: listed([part]) })
+    expect(await list()).toEqual([{ partNumber: 1, size: 0, etag: '"e"', lastModified: '' }])
+  })
+
+  it.each([
+    ['no number', partXml('', 5, 'e')],
+    ['a number in words', partXml('one', 5, 'e')],
+    ['a negative number', partXml('-1', 5, 'e')],
+    ['no size', partXml(1, '', 'e')],
+    ['half a byte', partXml(1, '0.5', 'e')],
+    ['more bytes than a number holds', partXml(1, '9'.repeat(16), 'e')],
+    ['an empty ETag', partXml(1, 5, '')],
+    ['an ETag without end', partXml(1, 5, 'e'.repeat(256))],
+    ['nothing at all', '<Part/>'],
+  ])('is refused with %s', async (_, part) => {
+    scriptedBucket({ ListParts: listed([partXml(1, 5, 'e'), part]) })
+    await expect(list()).rejects.toMatchObject({
+      code: 'storage_error',
+      message: 'The bucket answered ListParts with a part that is none.',
+    })
+  })
+})
+
+describe('the pages of ListParts', () => {
+  it('are joined in their order, each asked for from where the last one ended', async () => {
+    const sent = scriptedBucket({
+      ListParts: [
+        listed(page(0, 1000), 1000),
+        listed(page(1000, 1000), 2000),
+        listed(page(2000, 3)),
+      ],
+    })
+    const parts = await list()
+    expect(parts.map(({ partNumber }) => partNumber)).toEqual(
+      Array.from({ length: 2003 }, (_, i) => i + 1),
+    )
+    expect(markers(sent)).toEqual(['0', '1000', '2000'])
+  })
+
+  it('may be short, or empty, and not the last', async () => {
+    const sent = scriptedBucket({
+      ListParts: [listed(page(0, 2), 2), listed([], 9), listed(page(9, 1))],
+    })
+    expect((await list()).map(({ partNumber }) => partNumber)).toEqual([1, 2, 10])
+    expect(markers(sent)).toEqual(['0', '2', '9'])
+  })
+
+  it.each([
+    [
+      'without a marker',
+      answer(200, '<ListPartsResult><IsTruncated>true</IsTruncated></ListPartsResult>'),
+    ],
+    ['with a marker in words', listed([], 'next')],
+    ['that leads to itself', listed([], 0)],
+    ['that leads back', listed([], -1)],
+  ])('are refused where one is cut off %s', async (_, fault) => {
+    const sent = scriptedBucket({ ListParts: fault })
+    await expect(list()).rejects.toMatchObject({
+      code: 'storage_error',
+      message: 'The bucket answered ListParts with a page without end.',
+    })
+    expect(sent).toHaveLength(1)
+  })
+
+  it('are refused where the second leads back to the first', async () => {
+    const sent = scriptedBucket({ ListParts: [listed(page(0, 5), 5), listed(page(0, 5), 5)] })
+    await expect(list()).rejects.toMatchObject({ code: 'storage_error' })
+    expect(sent).toHaveLength(2)
+  })
+
+  it('end at part number 10000, whatever the bucket says', async () => {
+    let next = 0
+    const sent = scriptedBucket({
+      ListParts: (one) => {
+        next += 1000
+        if (next > 50_000) return listed([])(one)
+        return listed(page(next - 1000, 1), next)(one)
+      },
+    })
+    const code = await list().catch((error: { code?: unknown }) => error.code)
+    expect(sent.length).toBeLessThanOrEqual(10)
+    expect(code).toBe('storage_error')
+  })
+
+  it('are none where one of them fails', async () => {
+    scriptedBucket({ ListParts: [listed(page(0, 5), 5), s3Error(500, 'InternalError')] })
+    await expect(list()).rejects.toMatchObject({ code: 'storage_error' })
+  })
+})

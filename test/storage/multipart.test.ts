@@ -1,0 +1,152 @@
+import { describe, expect, inject, it } from 'vitest'
+import { type ObjectKey, parseObjectKey } from '../../src/keys/object-key.ts'
+import { presign } from '../../src/signing/presign.ts'
+import {
+  abortMultipartUpload,
+  completeMultipartUpload,
+  createMultipartUpload,
+  listParts,
+  type Part,
+} from '../../src/storage/multipart.ts'
+import { headObject } from '../../src/storage/object.ts'
+import '../support/provided-context.ts'
+import { EXAMPLE_CREDENTIALS, testBucket } from '../support/test-bucket.ts'
+
+const credentials = { ...EXAMPLE_CREDENTIALS, accessKeyId: 'S3RVER', secretAccessKey: 'S3RVER' }
+const address = { origin: inject('s3Endpoint'), basePath: '/files/', credentials }
+const bucket = testBucket({ ...address, uploadCredentials: credentials })
+const key = (name: string) => parseObjectKey(`storage-multipart-test/${name}`)
+
+const create = (objectKey: ObjectKey, headers: Record<string, string> = {}) =>
+  createMultipartUpload(bucket, objectKey, headers, new Date())
+
+/** S3 UploadPart, presigned; resolves with the part as the server knows it. */
+async function putPart(
+  objectKey: ObjectKey,
+  uploadId: string,
+  partNumber: number,
+  body: string,
+): Promise<Part> {
+  const query = { partNumber: String(partNumber), uploadId }
+  const part = { bucket, credentials, key: objectKey, query, signedAt: new Date() }
+  const url = await presign({ ...part, method: 'PUT', signedSeconds: 60 })
+  const response = await fetch(url, { method: 'PUT', body })
+  expect(response.status).toBe(200)
+  return { partNumber, etag: response.headers.get('ETag') ?? '' }
+}
+
+/** The object under `objectKey`, as anyone may read it in s3rver. */
+const read = (objectKey: ObjectKey) =>
+  fetch(address.origin + address.basePath + objectKey.split('/').map(encodeURIComponent).join('/'))
+
+describe('an upload in parts', () => {
+  it.each(['a.mp4', "a b+c%25&'()*!~.png", '漢字😀/é.png', 'q?x=1#y'])(
+    'becomes the object under the key %j',
+    async (name) => {
+      const objectKey = key(name)
+      const uploadId = await create(objectKey, {
+        'Content-Type': 'video/mp4',
+        'x-amz-meta-note': '=?UTF-8?B?w6k=?=',
+      })
+      const second = await putPart(objectKey, uploadId, 2, 'world')
+      const first = await putPart(objectKey, uploadId, 1, 'hello ')
+      expect(await headObject(bucket, objectKey, new Date())).toBeNull()
+
+      const upload = { bucket, key: objectKey, s3UploadId: uploadId }
+      const parts = [first, { ...second, etag: second.etag.replaceAll('"', '') }]
+      await completeMultipartUpload(upload, parts, new Date())
+      const object = await read(objectKey)
+      expect(await object.text()).toBe('hello world')
+      expect(object.headers.get('Content-Type')).toBe('video/mp4')
+      expect(object.headers.get('x-amz-meta-note')).toBe('=?UTF-8?B?w6k=?=')
+      expect(await headObject(bucket, objectKey, new Date())).toMatchObject({ size: 11 })
+    },
+  )
+
+  it('keeps the part that came last under a number', async () => {
+    const objectKey = key('twice.txt')
+    const s3UploadId = await create(objectKey, { 'Content-Type': 'text/plain' })
+    await putPart(objectKey, s3UploadId, 1, 'first try')
+    const part = await putPart(objectKey, s3UploadId, 1, 'second try')
+    await completeMultipartUpload({ bucket, key: objectKey, s3UploadId }, [part], new Date())
+    expect(await (await read(objectKey)).text()).toBe('second try')
+  })
+
+  it('has an id of its own each time', async () => {
+    const ids = [await create(key('same.bin')), await create(key('same.bin'))]
+    expect(new Set(ids).size).toBe(2)
+  })
+
+  it('fails to complete a second time', async () => {
+    const objectKey = key('once.bin')
+    const s3UploadId = await create(objectKey)
+    const parts = [await putPart(objectKey, s3UploadId, 1, 'x')]
+    const complete = () =>
+      completeMultipartUpload({ bucket, key: objectKey, s3UploadId }, parts, new Date())
+    await complete()
+    await expect(complete()).rejects.toMatchObject({ code: 'storage_error' })
+  })
+})
+
+describe('a server without an operation', () => {
+  it.each([
+    ['ListParts', listParts],
+    ['AbortMultipartUpload', abortMultipartUpload],
+  ] as const)('lacks %s, by its name', async (operation, call) => {
+    const objectKey = key('kept.bin')
+    const s3UploadId = await create(objectKey)
+    await expect(call({ bucket, key: objectKey, s3UploadId }, new Date())).rejects.toMatchObject({
+      code: 'not_supported',
+      message: `The server of this bucket lacks ${operation}.`,
+    })
+  })
+})
+
+describe('what goes wrong', () => {
+  const wrong = { ...credentials, secretAccessKey: 'wrong' }
+
+  it('is storage_error for a wrong secret, which no other credentials make good', async () => {
+    const refused = createMultipartUpload(
+      testBucket({ ...address, uploadCredentials: wrong }),
+      key('a'),
+      {},
+      new Date(),
+    )
+    await expect(refused).rejects.toMatchObject({
+      code: 'storage_error',
+      message: 'The bucket answered CreateMultipartUpload with SignatureDoesNotMatch.',
+    })
+  })
+
+  it('is nothing where only the credentials for reading are wrong', async () => {
+    const readers = testBucket({ ...address, credentials: wrong, uploadCredentials: credentials })
+    expect(await createMultipartUpload(readers, key('a'), {}, new Date())).toMatch(/./)
+  })
+
+  it('is storage_error where nothing listens', async () => {
+    const nowhere = testBucket({ origin: 'http://127.0.0.1:1', basePath: '/files/' })
+    await expect(createMultipartUpload(nowhere, key('a'), {}, new Date())).rejects.toMatchObject({
+      code: 'storage_error',
+      message: 'The bucket did not answer.',
+    })
+  })
+
+  it.each([
+    ['breaks off', 'cut'],
+    ['ends in an error, long after its status of 200', 'late-error'],
+  ])('is storage_error where an answer %s', async (_, fault) => {
+    await expect(completeAtFaulty(fault)).rejects.toMatchObject({ code: 'storage_error' })
+  })
+
+  it('is nothing where an answer takes its time', async () => {
+    await expect(completeAtFaulty('late-result')).resolves.toBeUndefined()
+  })
+})
+
+/** CompleteMultipartUpload at the server that breaks its answers. */
+function completeAtFaulty(fault: string): Promise<void> {
+  const origin = `http://127.0.0.1:${inject('testPorts').faulty}`
+  const faulty = testBucket({ origin, basePath: '/files/' })
+  const upload = { bucket: faulty, key: parseObjectKey(`${fault}/a.mp4`), s3UploadId: 'id' }
+  return completeMultipartUpload(upload, [{ partNumber: 1, etag: 'e' }], new Date())
+}

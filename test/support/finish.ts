@@ -1,0 +1,41 @@
+import { env } from 'cloudflare:workers'
+import type { UploadClaims } from '../../src/access/upload-id.ts'
+import type { Bucket } from '../../src/config/load.ts'
+import { createFileIndex } from '../../src/file-index/file-index.ts'
+import type { FileRecord } from '../../src/file-index/file-record.ts'
+import { parseObjectKey } from '../../src/keys/object-key.ts'
+import type { Part } from '../../src/storage/multipart.ts'
+import { finishMultipart } from '../../src/uploads/finish-multipart.ts'
+import { testBucket } from './test-bucket.ts'
+
+/** An upload of ten bytes in parts of six: the first has the ETag "e1", the second "e2". */
+export const UPLOAD: UploadClaims = {
+  bucket: 'files',
+  key: parseObjectKey('uploads/a.mp4'),
+  owner: 'key:ci',
+  s3UploadId: 'id',
+  name: 'My Film.mp4',
+  size: 10,
+  partSize: 6,
+}
+
+/** The same where the client said no size. */
+export const SIZELESS: UploadClaims = { ...UPLOAD, size: null, partSize: null }
+
+export const part = (partNumber: number, etag = `"e${partNumber}"`): Part => ({ partNumber, etag })
+
+export const BOTH = [part(1), part(2)]
+
+const index = createFileIndex(env.FILE_INDEX)
+
+/** Completes `upload` with `parts`, in a bucket changed by `changes`. */
+export const finish = (
+  upload: UploadClaims,
+  parts: readonly Part[] = BOTH,
+  changes: Partial<Bucket> = {},
+  name?: string,
+): Promise<FileRecord> =>
+  finishMultipart(testBucket(changes), index, upload, parts, name, new Date())
+
+/** What the index has of the file. */
+export const recorded = (): Promise<FileRecord | null> => index.get('files', UPLOAD.key)

@@ -1,0 +1,199 @@
+import { expect } from 'vitest'
+import type { Scope } from '../../src/config/scopes.ts'
+import type { ErrorCode } from '../../src/errors/api-error.ts'
+
+/** A route that needs credentials, and how to ask it. */
+export interface ProtectedRoute {
+  /** Method and pattern as the app registers them. */
+  readonly route: string
+  /** Null where any principal may ask. */
+  readonly scope: Scope | null
+  /** A request for `key`, or for what the route has in place of one. */
+  readonly request: (key: string) => readonly [path: string, body?: unknown]
+  /** False where the server chooses the key. */
+  readonly takesKey: boolean
+  /** Status for a key that nobody has uploaded, by a caller who may ask. */
+  readonly allowed: number
+  /** The error code that comes with that status. */
+  readonly allowedCode?: ErrorCode
+}
+
+const encoded = encodeURIComponent
+/** No upload id: scope and prefix must be looked at all the same, and first. */
+const ID = 'eyJhbGciOiJIUzI1NiJ9.e30.AAAA'
+const BY_UPLOAD_ID = {
+  scope: 'files:upload',
+  takesKey: true,
+  allowed: 400,
+  allowedCode: 'invalid_upload_id',
+} as const
+
+/** Every route that needs credentials. A route of the app that isn't here fails the first test. */
+export const ROUTES: readonly ProtectedRoute[] = [
+  {
+    route: 'POST /files/upload-url',
+    scope: 'files:upload',
+    request: () => ['/files/upload-url', { fileName: 'a.txt', mimetype: 'text/plain' }],
+    takesKey: false,
+    allowed: 200,
+  },
+  {
+    route: 'GET /files/:key{[^]+/url}',
+    scope: 'files:read',
+    request: (key) => [`/files/${encoded(key)}/url`],
+    takesKey: true,
+    allowed: 200,
+  },
+  {
+    route: 'POST /files',
+    scope: 'files:upload',
+    request: (key) => ['/files', { key, name: 'a.txt' }],
+    takesKey: true,
+    allowed: 404,
+  },
+  {
+    route: 'GET /files',
+    scope: 'files:list',
+    request: (key) => [`/files?prefix=${encoded(key)}`],
+    takesKey: true,
+    allowed: 200,
+  },
+  {
+    route: 'GET /files/:key{[^]+}',
+    scope: 'files:read',
+    request: (key) => [`/files/${encoded(key)}`],
+    takesKey: true,
+    allowed: 404,
+  },
+  {
+    route: 'DELETE /files/:key{[^]+}',
+    scope: 'files:delete',
+    request: (key) => [`/files/${encoded(key)}`],
+    takesKey: true,
+    allowed: 204,
+  },
+  {
+    route: 'POST /files/:key{[^]+/link}',
+    scope: 'links:create',
+    request: (key) => [`/files/${encoded(key)}/link`, {}],
+    takesKey: true,
+    allowed: 200,
+  },
+  {
+    route: 'POST /files/urls',
+    scope: 'files:read',
+    request: () => ['/files/urls', { keys: ['a.txt'] }],
+    takesKey: false,
+    allowed: 200,
+  },
+  {
+    route: 'POST /links',
+    scope: 'links:create',
+    request: () => ['/links', { keys: ['a.txt'] }],
+    takesKey: false,
+    allowed: 200,
+  },
+  {
+    route: 'POST /tokens',
+    scope: 'tokens:create',
+    request: (key) => ['/tokens', { scopes: ['tokens:create'], prefix: `${key}/` }],
+    takesKey: true,
+    allowed: 200,
+  },
+  {
+    route: 'POST /multipart',
+    scope: 'files:upload',
+    request: () => ['/multipart', { fileName: 'a.txt', mimetype: 'text/plain', size: 1 }],
+    takesKey: false,
+    allowed: 200,
+  },
+  {
+    route: 'POST /multipart/:uploadId/urls',
+    request: (key) => [`/multipart/${ID}/urls`, { key, partNumbers: [1] }],
+    ...BY_UPLOAD_ID,
+  },
+  {
+    route: 'GET /multipart/:uploadId',
+    request: (key) => [`/multipart/${ID}?key=${encoded(key)}`],
+    ...BY_UPLOAD_ID,
+  },
+  {
+    route: 'POST /multipart/:uploadId/complete',
+    request: (key) => [`/multipart/${ID}/complete`, { key, parts: [{ partNumber: 1, etag: 'e' }] }],
+    ...BY_UPLOAD_ID,
+  },
+  {
+    route: 'DELETE /multipart/:uploadId',
+    request: (key) => [`/multipart/${ID}?key=${encoded(key)}`],
+    ...BY_UPLOAD_ID,
+  },
+  {
+    route: 'GET /s3/params',
+    scope: 'files:upload',
+    request: () => ['/s3/params?filename=a.txt'],
+    takesKey: false,
+    allowed: 200,
+  },
+  {
+    route: 'POST /s3/multipart',
+    scope: 'files:upload',
+    request: () => ['/s3/multipart', { filename: 'a.txt' }],
+    takesKey: false,
+    allowed: 200,
+  },
+  {
+    route: 'GET /s3/multipart/:uploadId',
+    request: (key) => [`/s3/multipart/${ID}?key=${encoded(key)}`],
+    ...BY_UPLOAD_ID,
+  },
+  {
+    route: 'GET /s3/multipart/:uploadId/batch',
+    request: (key) => [`/s3/multipart/${ID}/batch?key=${encoded(key)}&partNumbers=1,2`],
+    ...BY_UPLOAD_ID,
+  },
+  {
+    route: 'GET /s3/multipart/:uploadId/:partNumber',
+    request: (key) => [`/s3/multipart/${ID}/1?key=${encoded(key)}`],
+    ...BY_UPLOAD_ID,
+  },
+  {
+    route: 'POST /s3/multipart/:uploadId/complete',
+    request: (key) => [
+      `/s3/multipart/${ID}/complete?key=${encoded(key)}`,
+      { parts: [{ PartNumber: 1, ETag: 'e' }] },
+    ],
+    ...BY_UPLOAD_ID,
+  },
+  {
+    route: 'DELETE /s3/multipart/:uploadId',
+    request: (key) => [`/s3/multipart/${ID}?key=${encoded(key)}`],
+    ...BY_UPLOAD_ID,
+  },
+  {
+    route: 'POST /s3/sign',
+    scope: 'files:upload',
+    // Only keys that were made here are signed for.
+    request: (key) => [
+      '/s3/sign',
+      { method: 'GET', key: `${key}/uploads/${'0'.repeat(20)}-a.txt`, uploadId: 'id' },
+    ],
+    takesKey: true,
+    allowed: 200,
+  },
+  {
+    route: 'GET /s3/sts',
+    scope: null,
+    request: () => ['/s3/sts'],
+    takesKey: false,
+    allowed: 400,
+    allowedCode: 'invalid_request',
+  },
+]
+
+/** The code of the error that `route` answered, after a look at its shape: Uppy's routes have `error` too. */
+export async function codeOf({ route }: ProtectedRoute, response: Response): Promise<unknown> {
+  const { error, message, code }: Record<string, unknown> = await response.json()
+  expect(message).toMatch(/./)
+  expect(error).toBe(route.includes(' /s3/') ? message : undefined)
+  return code
+}

@@ -1,0 +1,101 @@
+import { vi } from 'vitest'
+
+/** The S3 operations that this Worker asks for, told apart by method and query. */
+export type Operation =
+  | 'CreateMultipartUpload'
+  | 'ListParts'
+  | 'CompleteMultipartUpload'
+  | 'AbortMultipartUpload'
+  | 'HeadObject'
+  | 'DeleteObject'
+
+/** A request as it was sent. */
+export interface Sent {
+  readonly operation: Operation
+  readonly method: string
+  readonly url: string
+  readonly headers: Headers
+  readonly body: string
+}
+
+type Answer = (sent: Sent) => Response | Promise<Response>
+
+const OPERATIONS: Readonly<Record<string, Operation>> = {
+  'POST uploads': 'CreateMultipartUpload',
+  'GET uploadId': 'ListParts',
+  'POST uploadId': 'CompleteMultipartUpload',
+  'DELETE uploadId': 'AbortMultipartUpload',
+  'HEAD ': 'HeadObject',
+  'DELETE ': 'DeleteObject',
+}
+
+/**
+ * Answers each operation as `script` says: with one answer each time, or with a list of them, one after the other and
+ * the last for good. What the script leaves out breaks the connection. For what s3rver can't be made to show. Returns
+ * what was sent; `vi.unstubAllGlobals()` ends it.
+ */
+export function scriptedBucket(script: Partial<Record<Operation, Answer | Answer[]>>): Sent[] {
+  const sent: Sent[] = []
+  vi.stubGlobal('fetch', async (input: RequestInfo, init?: RequestInit) => {
+    const request = new Request(input, init)
+    const url = input instanceof Request ? input.url : input
+    const { searchParams } = new URL(url)
+    const kind = ['uploads', 'uploadId'].find((name) => searchParams.has(name)) ?? ''
+    const operation = OPERATIONS[`${request.method} ${kind}`]
+    if (operation === undefined) throw new Error(`${request.method} ${kind} is not scripted.`)
+    const earlier = sent.filter((other) => other.operation === operation).length
+    const { method, headers } = request
+    const one = { operation, method, url, headers, body: await request.text() }
+    sent.push(one)
+    const answers = [script[operation] ?? []].flat()
+    const answer = answers[Math.min(earlier, answers.length - 1)]
+    if (answer === undefined) throw new TypeError('Network connection lost.')
+    return answer(one)
+  })
+  return sent
+}
+
+/** The operations of `sent`, in order. */
+export const operations = (sent: readonly Sent[]): Operation[] =>
+  sent.map(({ operation }) => operation)
+
+/** A status with a body, as it is. */
+export const answer =
+  (status: number, body: string | null = null, headers: Record<string, string> = {}): Answer =>
+  () =>
+    new Response(body, { status, headers })
+
+/** S3's error document, under any status. */
+export const s3Error = (status: number, code: string): Answer =>
+  answer(status, `<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>${code}</Code></Error>`)
+
+export const started = (uploadId: string): Answer =>
+  answer(
+    200,
+    `<InitiateMultipartUploadResult><UploadId>${uploadId}</UploadId></InitiateMultipartUploadResult>`,
+  )
+
+/** One part as ListParts writes it; `etag` as it stands in the XML. */
+export const partXml = (partNumber: number | string, size: number | string, etag: string): string =>
+  `<Part><PartNumber>${partNumber}</PartNumber><LastModified>2026-11-24T12:00:00.000Z</LastModified><ETag>${etag}</ETag><Size>${size}</Size></Part>`
+
+/** One page of ListParts; `next` is the marker of the page behind it. */
+export const listed = (parts: readonly string[], next?: number | string): Answer =>
+  answer(
+    200,
+    `<?xml version="1.0" encoding="UTF-8"?>\n<ListPartsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><MaxParts>1000</MaxParts>${parts.join('')}<IsTruncated>${next !== undefined}</IsTruncated>${next === undefined ? '' : `<NextPartNumberMarker>${next}</NextPartNumberMarker>`}</ListPartsResult>`,
+  )
+
+export const completed: Answer = answer(
+  200,
+  '<CompleteMultipartUploadResult><ETag>&quot;abc-2&quot;</ETag></CompleteMultipartUploadResult>',
+)
+
+/** HeadObject of an object of `size` bytes. */
+export const found = (size: number): Answer =>
+  answer(200, null, {
+    'Content-Length': String(size),
+    'Content-Type': 'video/mp4',
+    ETag: '"abc-2"',
+    'Last-Modified': 'Tue, 24 Nov 2026 12:00:00 GMT',
+  })

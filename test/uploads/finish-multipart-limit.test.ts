@@ -1,0 +1,114 @@
+import { reset } from 'cloudflare:test'
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { BOTH, finish, recorded, SIZELESS, UPLOAD } from '../support/finish.ts'
+import {
+  answer,
+  completed,
+  found,
+  listed,
+  operations,
+  partXml,
+  s3Error,
+  scriptedBucket,
+} from '../support/scripted-bucket.ts'
+
+const tooLarge = { code: 'file_too_large', message: 'A file may have at most 9 bytes here.' }
+const LIST = listed([partXml(1, 6, 'e1'), partXml(2, 4, 'e2')])
+const MISSING = answer(404)
+const NO_LIST = s3Error(405, 'MethodNotAllowed')
+
+afterEach(async () => {
+  vi.unstubAllGlobals()
+  await reset()
+})
+
+describe('a bucket that limits the size of a file, and lists parts,', () => {
+  it('takes what is within the limit', async () => {
+    scriptedBucket({ ListParts: LIST, CompleteMultipartUpload: completed, HeadObject: found(10) })
+    expect(await finish(SIZELESS, BOTH, { maxBytes: 10 })).toMatchObject({ size: 10 })
+  })
+
+  it('refuses a byte more, before it is assembled', async () => {
+    const sent = scriptedBucket({ ListParts: LIST, HeadObject: MISSING })
+    await expect(finish(SIZELESS, BOTH, { maxBytes: 9 })).rejects.toMatchObject(tooLarge)
+    expect(operations(sent)).toEqual(['ListParts', 'HeadObject'])
+    expect(await recorded()).toBeNull()
+  })
+
+  it('counts the parts of all pages', async () => {
+    scriptedBucket({
+      ListParts: [listed([partXml(1, 6, 'e1')], 1), listed([partXml(2, 4, 'e2')])],
+      HeadObject: MISSING,
+    })
+    await expect(finish(SIZELESS, BOTH, { maxBytes: 9 })).rejects.toMatchObject(tooLarge)
+  })
+})
+
+it('refuses more than S3 takes for one object, whatever the bucket', async () => {
+  const parts = [partXml(1, 5 * 1024 ** 4, 'e1'), partXml(2, 1, 'e2')]
+  scriptedBucket({ ListParts: listed(parts), HeadObject: MISSING })
+  await expect(finish(SIZELESS)).rejects.toMatchObject({ code: 'file_too_large' })
+})
+
+describe('a bucket that limits the size of a file, and lists no parts,', () => {
+  const script = { ListParts: NO_LIST, CompleteMultipartUpload: completed }
+
+  it('keeps an object within the limit', async () => {
+    const sent = scriptedBucket({ ...script, HeadObject: found(9) })
+    expect(await finish(SIZELESS, BOTH, { maxBytes: 9 })).toMatchObject({ size: 9 })
+    expect(operations(sent)).not.toContain('DeleteObject')
+  })
+
+  it('deletes an object that turns out larger, and records nothing', async () => {
+    const sent = scriptedBucket({
+      ...script,
+      HeadObject: [found(10), MISSING],
+      DeleteObject: answer(204),
+    })
+    await expect(finish(SIZELESS, BOTH, { maxBytes: 9 })).rejects.toMatchObject(tooLarge)
+    expect(operations(sent).slice(0, 4)).toEqual([
+      'ListParts',
+      'CompleteMultipartUpload',
+      'HeadObject',
+      'DeleteObject',
+    ])
+    expect(await recorded()).toBeNull()
+  })
+
+  it('records no object that is too large, even where it cannot be deleted', async () => {
+    scriptedBucket({
+      ...script,
+      HeadObject: found(10),
+      DeleteObject: s3Error(503, 'SlowDown'),
+    })
+    await expect(finish(SIZELESS, BOTH, { maxBytes: 9 })).rejects.toBeDefined()
+    expect(await recorded()).toBeNull()
+  })
+
+  it('records no object that is too large, even where the upload is completed twice', async () => {
+    scriptedBucket({
+      ...script,
+      CompleteMultipartUpload: s3Error(404, 'NoSuchUpload'),
+      HeadObject: found(10),
+      DeleteObject: answer(204),
+    })
+    await expect(finish(SIZELESS, BOTH, { maxBytes: 9 })).rejects.toBeDefined()
+    expect(await recorded()).toBeNull()
+  })
+
+  it('records no object that is too large, even where its size was not told at first', async () => {
+    scriptedBucket({
+      ...script,
+      HeadObject: [answer(503), found(10)],
+      DeleteObject: answer(204),
+    })
+    await expect(finish(SIZELESS, BOTH, { maxBytes: 9 })).rejects.toBeDefined()
+    expect(await recorded()).toBeNull()
+  })
+
+  it('trusts the size that was said and signed', async () => {
+    const sent = scriptedBucket({ ...script, HeadObject: found(10) })
+    await finish(UPLOAD, BOTH, { maxBytes: 10 })
+    expect(operations(sent)).toEqual(['ListParts', 'CompleteMultipartUpload', 'HeadObject'])
+  })
+})

@@ -1,0 +1,130 @@
+import { reset } from 'cloudflare:test'
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { BOTH, finish, part, recorded, SIZELESS, UPLOAD } from '../support/finish.ts'
+import {
+  answer,
+  completed,
+  found,
+  listed,
+  operations,
+  partXml,
+  s3Error,
+  scriptedBucket,
+} from '../support/scripted-bucket.ts'
+
+const LIST = listed([partXml(1, 6, 'e1'), partXml(2, 4, 'e2')])
+const MISSING = answer(404)
+const NO_LIST = s3Error(405, 'MethodNotAllowed')
+const NO_UPLOAD = s3Error(404, 'NoSuchUpload')
+
+afterEach(async () => {
+  vi.unstubAllGlobals()
+  await reset()
+})
+
+describe('an upload that is completed twice', () => {
+  it.each([
+    ['lists parts', { ListParts: [LIST, NO_UPLOAD] }],
+    ['lists no parts', { ListParts: NO_LIST }],
+  ])('is the same record where the bucket %s', async (_, lists) => {
+    scriptedBucket({
+      ...lists,
+      CompleteMultipartUpload: [completed, NO_UPLOAD],
+      HeadObject: found(10),
+    })
+    const first = await finish(UPLOAD)
+    expect(await finish(UPLOAD, BOTH, {}, 'another name')).toEqual(first)
+    expect(await recorded()).toEqual(first)
+  })
+
+  it('is the same record where the second asks for other parts', async () => {
+    scriptedBucket({
+      ListParts: [LIST, NO_UPLOAD],
+      CompleteMultipartUpload: completed,
+      HeadObject: found(10),
+    })
+    const first = await finish(SIZELESS)
+    for (const parts of [[part(1)], [part(1, 'x')], [part(2), part(1)]])
+      expect(await finish(SIZELESS, parts)).toEqual(first)
+  })
+})
+
+describe('a complete that fails although the object exists', () => {
+  it.each([
+    ['an error under 200', s3Error(200, 'InternalError')],
+    ['an error', s3Error(500, 'InternalError')],
+    ['no such upload', NO_UPLOAD],
+    ['a broken connection', () => Promise.reject(new TypeError('Network connection lost.'))],
+    [
+      'an answer that breaks off',
+      () =>
+        new Response(
+          new ReadableStream({
+            pull: (controller) => controller.error(new TypeError('Network connection lost.')),
+          }),
+        ),
+    ],
+  ])('is recorded all the same, after %s', async (_, fault) => {
+    const sent = scriptedBucket({
+      ListParts: LIST,
+      CompleteMultipartUpload: fault,
+      HeadObject: found(10),
+    })
+    expect(await finish(UPLOAD)).toMatchObject({ size: 10, name: 'My Film.mp4' })
+    expect(operations(sent)).toEqual([
+      'ListParts',
+      'CompleteMultipartUpload',
+      'HeadObject',
+      'HeadObject',
+    ])
+    expect(await recorded()).not.toBeNull()
+  })
+})
+
+describe('a complete that fails, and there is no object,', () => {
+  it.each([
+    ['an error under 200', s3Error(200, 'InternalError'), 'storage_error'],
+    ['an error', s3Error(500, 'InternalError'), 'storage_error'],
+    ['a part too small', s3Error(400, 'EntityTooSmall'), 'invalid_part'],
+    ['a missing part', s3Error(400, 'InvalidPart'), 'invalid_part'],
+    ['no such upload', NO_UPLOAD, 'upload_not_found'],
+    ['no such operation', s3Error(501, 'NotImplemented'), 'not_supported'],
+  ])('says why: %s', async (_, fault, code) => {
+    scriptedBucket({ ListParts: NO_LIST, CompleteMultipartUpload: fault, HeadObject: MISSING })
+    await expect(finish(UPLOAD)).rejects.toMatchObject({ code })
+    expect(await recorded()).toBeNull()
+  })
+
+  it('says why it failed where the bucket does not tell of the object either', async () => {
+    scriptedBucket({
+      ListParts: NO_LIST,
+      CompleteMultipartUpload: s3Error(400, 'InvalidPart'),
+      HeadObject: answer(403),
+    })
+    await expect(finish(UPLOAD)).rejects.toMatchObject({ code: 'invalid_part' })
+  })
+})
+
+it('is not found after an abort', async () => {
+  for (const upload of [UPLOAD, SIZELESS]) {
+    scriptedBucket({ ListParts: NO_UPLOAD, HeadObject: MISSING })
+    await expect(finish(upload)).rejects.toMatchObject({ code: 'upload_not_found' })
+  }
+  expect(await recorded()).toBeNull()
+})
+
+it('records nothing where the bucket says yes, and has no object', async () => {
+  scriptedBucket({ ListParts: LIST, CompleteMultipartUpload: completed, HeadObject: MISSING })
+  await expect(finish(UPLOAD)).rejects.toMatchObject({ code: 'object_not_found' })
+  expect(await recorded()).toBeNull()
+})
+
+it('holds parts against no list where the bucket has none', async () => {
+  const sent = scriptedBucket({
+    ListParts: NO_LIST,
+    CompleteMultipartUpload: completed,
+    HeadObject: found(10),
+  })
+  expect(await finish(UPLOAD, [part(1, 'x'), part(9, 'y')])).toMatchObject({ size: 10 })
+  expect(operations(sent)).toEqual(['ListParts', 'CompleteMultipartUpload', 'HeadObject'])
+})

@@ -1,0 +1,159 @@
+import { reset } from 'cloudflare:test'
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { BOTH, finish, part, recorded, SIZELESS, UPLOAD } from '../support/finish.ts'
+import {
+  answer,
+  completed,
+  found,
+  listed,
+  operations,
+  partXml,
+  s3Error,
+  scriptedBucket,
+} from '../support/scripted-bucket.ts'
+
+const LIST = listed([partXml(1, 6, '&quot;e1&quot;'), partXml(2, 4, '&quot;e2&quot;')])
+const MISSING = answer(404)
+
+/** A bucket that lists both parts and takes them. */
+const good = { ListParts: LIST, CompleteMultipartUpload: completed, HeadObject: found(10) }
+/** The same, where nothing has been completed. */
+const unfinished = { ...good, HeadObject: MISSING }
+
+/** The parts that were sent to be assembled. */
+const assembled = (body = '') => [...body.matchAll(/<PartNumber>(\d+)/g)].map(([, n]) => Number(n))
+
+afterEach(async () => {
+  vi.unstubAllGlobals()
+  await reset()
+})
+
+describe('an upload that is complete', () => {
+  it('is recorded as the bucket has it, under the name that it was begun with', async () => {
+    const sent = scriptedBucket(good)
+    const record = await finish(UPLOAD)
+    expect(record).toEqual({
+      key: UPLOAD.key,
+      bucket: 'files',
+      name: 'My Film.mp4',
+      size: 10,
+      mimetype: 'video/mp4',
+      etag: '"abc-2"',
+      owner: 'key:ci',
+      createdAt: '2026-11-24T12:00:00.000Z',
+    })
+    expect(await recorded()).toEqual(record)
+    expect(operations(sent)).toEqual(['ListParts', 'CompleteMultipartUpload', 'HeadObject'])
+    expect(assembled(sent[1]?.body)).toEqual([1, 2])
+  })
+
+  it('is recorded under another name where one is given', async () => {
+    scriptedBucket(good)
+    expect(await finish(UPLOAD, BOTH, {}, 'other.mp4')).toMatchObject({ name: 'other.mp4' })
+  })
+
+  it('has ETags with quotes or without, on either side', async () => {
+    for (const etag of ['"e1"', 'e1', '""e1""'])
+      for (const written of ['&quot;e1&quot;', 'e1']) {
+        scriptedBucket({ ...good, ListParts: listed([partXml(1, 10, written)]) })
+        await expect(finish(SIZELESS, [part(1, etag)]), etag + written).resolves.toBeDefined()
+      }
+  })
+
+  it('may leave out parts that were uploaded, where nobody said a size', async () => {
+    const sent = scriptedBucket(good)
+    await finish(SIZELESS, [part(2)])
+    expect(assembled(sent[1]?.body)).toEqual([2])
+  })
+})
+
+describe('parts in disorder are refused before the bucket is asked to assemble:', () => {
+  it.each([
+    ['one twice', [part(1), part(1)], [1]],
+    ['the second first', [part(2), part(1)], [1]],
+    ['one number in all places', [part(5), part(5), part(5)], [1, 2]],
+    ['number 0', [part(0), part(1)], [0]],
+    ['a negative number', [part(-1), part(2)], [0]],
+    ['number 10001', [part(1), part(10_001)], [1]],
+  ])('%s', async (_, parts, at) => {
+    const sent = scriptedBucket(unfinished)
+    await expect(finish(SIZELESS, parts)).rejects.toMatchObject({
+      code: 'invalid_part',
+      message: 'The parts must stand in ascending order, each once.',
+      issues: at.map((index) => ({
+        path: `parts.${index}.partNumber`,
+        message: 'must be higher than the one before, and at most 10000',
+      })),
+    })
+    expect(operations(sent)).toEqual(['HeadObject'])
+    expect(await recorded()).toBeNull()
+  })
+
+  it('the highest number there is stands well', async () => {
+    scriptedBucket({ ...good, ListParts: listed([partXml(10_000, 10, 'e10000')]) })
+    await expect(finish(SIZELESS, [part(10_000)])).resolves.toMatchObject({ size: 10 })
+  })
+})
+
+describe('parts that are not those of the bucket are refused, each by its place:', () => {
+  const wrongEtag = (index: number) => ({
+    path: `parts.${index}.etag`,
+    message: 'is not that of the uploaded part',
+  })
+  const missing = (index: number) => ({
+    path: `parts.${index}.partNumber`,
+    message: 'was not uploaded',
+  })
+
+  it.each([
+    ['a wrong ETag', [part(1), part(2, '"e1"')], [wrongEtag(1)]],
+    ['an ETag in capitals', [part(1, '"E1"'), part(2)], [wrongEtag(0)]],
+    ['two wrong ETags', [part(1, 'x'), part(2, 'y')], [wrongEtag(0), wrongEtag(1)]],
+    ['a part that was not uploaded', [part(1), part(3)], [missing(1)]],
+    ['both', [part(2, 'x'), part(7)], [wrongEtag(0), missing(1)]],
+  ])('%s', async (_, parts, issues) => {
+    const sent = scriptedBucket(unfinished)
+    for (const upload of [UPLOAD, SIZELESS])
+      await expect(finish(upload, parts)).rejects.toMatchObject({
+        code: 'invalid_part',
+        message: 'The bucket has not all of these parts.',
+        issues,
+      })
+    expect(operations(sent)).not.toContain('CompleteMultipartUpload')
+    expect(await recorded()).toBeNull()
+  })
+})
+
+describe('a file of a known size', () => {
+  it.each([
+    ['one part of two', [part(1)]],
+    ['three parts of two', [part(1), part(2), part(3)]],
+  ])('is refused with %s', async (_, parts) => {
+    const sent = scriptedBucket(unfinished)
+    await expect(finish(UPLOAD, parts)).rejects.toMatchObject({
+      code: 'invalid_part',
+      message: 'This file has 2 parts.',
+    })
+    expect(operations(sent)).toEqual(['HeadObject'])
+  })
+
+  it.each([
+    [9, 5],
+    [11, 3],
+  ])('is refused where its parts have %i bytes', async (bytes, first) => {
+    const parts = [partXml(1, first, 'e1'), partXml(2, bytes - first, 'e2')]
+    const sent = scriptedBucket({ ...unfinished, ListParts: listed(parts) })
+    await expect(finish(UPLOAD)).rejects.toMatchObject({
+      code: 'size_mismatch',
+      message: `The parts have ${bytes} bytes, the file has 10.`,
+    })
+    expect(operations(sent)).toEqual(['ListParts', 'HeadObject'])
+    expect(await recorded()).toBeNull()
+  })
+})
+
+it('asks no more where the list fails for another reason than being unknown', async () => {
+  const sent = scriptedBucket({ ...unfinished, ListParts: s3Error(500, 'InternalError') })
+  await expect(finish(UPLOAD)).rejects.toMatchObject({ code: 'storage_error' })
+  expect(operations(sent)).toEqual(['ListParts', 'HeadObject'])
+})

@@ -1,0 +1,124 @@
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { openUploadId } from '../../src/access/upload-id.ts'
+import { type Config, loadConfig } from '../../src/config/load.ts'
+import { parseObjectKey } from '../../src/keys/object-key.ts'
+import { type MultipartRequest, signParts, startMultipart } from '../../src/uploads/multipart.ts'
+import { scriptedBucket, started } from '../support/scripted-bucket.ts'
+import { verifyPresigned } from '../support/sigv4-verifier.ts'
+import { EXAMPLE_CREDENTIALS, testBucket } from '../support/test-bucket.ts'
+import { baseVariables } from '../support/worker.ts'
+
+const MIB = 1024 ** 2
+const NOW = new Date('2026-11-24T12:00:00.900Z')
+const WRITER = { ...EXAMPLE_CREDENTIALS, accessKeyId: 'AKIAWRITER', secretAccessKey: 'w' }
+const bucket = testBucket({ uploadCredentials: WRITER })
+const ALICE = { id: 'key:alice', prefix: 'team-a/' }
+const FILE: MultipartRequest = { fileName: 'a.mp4', mimetype: 'video/mp4', size: 20 * MIB }
+
+const config = (): Config => {
+  const loaded = loadConfig(baseVariables())
+  if (!loaded.ok) throw new Error('The test configuration is broken.')
+  return loaded.config
+}
+
+/** What the upload id of a new upload carries. */
+async function claimsOf(changes: Partial<MultipartRequest>) {
+  scriptedBucket({ CreateMultipartUpload: started('id') })
+  const { key, uploadId } = await startMultipart(
+    config(),
+    bucket,
+    ALICE,
+    { ...FILE, ...changes },
+    NOW,
+  )
+  return openUploadId(config(), { bucket: 'files', key, owner: ALICE.id }, uploadId, NOW)
+}
+
+afterEach(() => vi.unstubAllGlobals())
+
+describe('an upload that is begun', () => {
+  it('is bound to bucket, key and principal, and knows its file', async () => {
+    expect(await claimsOf({})).toMatchObject({
+      bucket: 'files',
+      key: expect.stringMatching(/^team-a\/uploads\//),
+      owner: 'key:alice',
+      s3UploadId: 'id',
+      name: 'a.mp4',
+      size: 20 * MIB,
+      partSize: 8 * MIB,
+    })
+  })
+
+  it('knows no size of part where nobody said the size of the file', async () => {
+    expect(await claimsOf({ size: null })).toMatchObject({ size: null, partSize: null })
+  })
+
+  it('keeps 255 bytes of a name, cut between characters', async () => {
+    expect((await claimsOf({ fileName: 'a'.repeat(1024) })).name).toBe('a'.repeat(255))
+    expect((await claimsOf({ fileName: '漢'.repeat(1024) })).name).toBe('漢'.repeat(85))
+    expect((await claimsOf({ fileName: '😀'.repeat(500) })).name).toBe('😀'.repeat(63))
+  })
+
+  it('is begun at the bucket under the same key, with all that the object is to have', async () => {
+    const sent = scriptedBucket({ CreateMultipartUpload: started('id') })
+    const { key } = await startMultipart(
+      config(),
+      bucket,
+      ALICE,
+      { ...FILE, metadata: { a: 'é' }, cacheControl: 'no-store', directory: 'x' },
+      NOW,
+    )
+    expect(key).toMatch(/^team-a\/uploads\/x\/[0-9a-z]{20}-a\.mp4$/)
+    const [one] = sent
+    expect(one?.url).toBe(`${bucket.origin}/${key}?uploads=`)
+    expect(one?.headers.get('Content-Type')).toBe('video/mp4')
+    expect(one?.headers.get('Cache-Control')).toBe('no-store')
+    expect(one?.headers.get('x-amz-meta-a')).toBe('=?UTF-8?B?w6k=?=')
+  })
+})
+
+describe('the URL of a part', () => {
+  const key = parseObjectKey('uploads/é a.mp4')
+  const upload = { key, s3UploadId: '2~x +/=&', size: 20 * MIB, partSize: 8 * MIB }
+  const server = { ...WRITER, region: bucket.region, now: NOW }
+
+  it('is signed with the credentials for uploads, and with its length where that is known', async () => {
+    const { urls } = await signParts(bucket, upload, [1, 3], undefined, NOW)
+    for (const [index, length] of [8 * MIB, 4 * MIB].entries()) {
+      const { partNumber = 0, url = '' } = urls[index] ?? {}
+      const sent = { method: 'PUT', url, headers: { 'Content-Length': String(length) } }
+      expect(verifyPresigned(sent, server)).toMatchObject({
+        ok: true,
+        path: `/${key}`,
+        query: { partNumber: String(partNumber), uploadId: '2~x +/=&' },
+      })
+    }
+  })
+
+  it('is signed without a length where nobody said the size', async () => {
+    const sizeless = { ...upload, size: null, partSize: null }
+    const { urls } = await signParts(bucket, sizeless, [10_000], undefined, NOW)
+    const sent = { method: 'PUT', url: urls[0]?.url ?? '' }
+    expect(verifyPresigned(sent, server)).toMatchObject({ ok: true })
+  })
+
+  it('lives as long as it is asked to, and as the credentials do', async () => {
+    expect(await signParts(bucket, upload, [1], 60, NOW)).toMatchObject({
+      expiresIn: 60,
+      expiresAt: '2026-11-24T12:01:00.000Z',
+    })
+    const ending = { ...WRITER, expiresAt: NOW.getTime() + 30_000 }
+    const short = testBucket({ uploadCredentials: ending })
+    expect(await signParts(short, upload, [1], undefined, NOW)).toMatchObject({ expiresIn: 30 })
+    await expect(signParts(short, upload, [1], 60, NOW)).rejects.toMatchObject({
+      code: 'invalid_expiry',
+    })
+  })
+
+  it('is refused for a part that the file does not have, with all others', async () => {
+    await expect(signParts(bucket, upload, [1, 4], undefined, NOW)).rejects.toMatchObject({
+      code: 'invalid_part',
+      message: 'This file has 3 parts.',
+    })
+  })
+})

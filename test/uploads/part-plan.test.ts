@@ -1,0 +1,91 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { MAX_PARTS, partBytes, planParts } from '../../src/uploads/part-plan.ts'
+
+const MIB = 1024 ** 2
+const TIB = 1024 ** 4
+/** S3's limit for a part that isn't the last: "Amazon S3 multipart upload limits". */
+const S3_MIN_PART = 5 * MIB
+const S3_MAX_PART = 5 * 1024 ** 3
+
+/** Any size that S3 takes, the small ones and the limits as likely as the rest. */
+const size = fc.oneof(
+  fc.integer({ min: 1, max: 5 * TIB }),
+  fc.integer({ min: 1, max: 100 * MIB }),
+  fc
+    .tuple(
+      fc.integer({ min: 1, max: 700 }),
+      fc.integer({ min: 9_990, max: 10_001 }),
+      fc.integer({ min: -1, max: 1 }),
+    )
+    .map(([mib, count, extra]) => Math.min(mib * MIB * count + extra, 5 * TIB)),
+)
+
+describe('the parts of a file', () => {
+  it.each([
+    [1, 8 * MIB, 1],
+    [8 * MIB - 1, 8 * MIB, 1],
+    [8 * MIB, 8 * MIB, 1],
+    [8 * MIB + 1, 8 * MIB, 2],
+    [80_000 * MIB, 8 * MIB, 10_000],
+    [80_000 * MIB + 1, 9 * MIB, 8889],
+    [5 * TIB, 525 * MIB, 9987],
+  ])('of %i bytes have %i bytes and are %i', (bytes, partSize, partCount) => {
+    expect(planParts(bytes)).toEqual({ partSize, partCount })
+  })
+
+  it('are at most 10000, each as large as S3 wants it', () => {
+    expect(MAX_PARTS).toBe(10_000)
+    fc.assert(
+      fc.property(size, (bytes) => {
+        const { partSize, partCount } = planParts(bytes)
+        expect(partCount).toBeGreaterThanOrEqual(1)
+        expect(partCount).toBeLessThanOrEqual(10_000)
+        expect(partSize).toBeGreaterThanOrEqual(S3_MIN_PART)
+        expect(partSize).toBeLessThanOrEqual(S3_MAX_PART)
+        expect(partSize % MIB).toBe(0)
+      }),
+      { numRuns: 1000 },
+    )
+  })
+
+  it('are equal but the last, which is not empty, and together the file', () => {
+    fc.assert(
+      fc.property(size, (bytes) => {
+        const { partSize, partCount } = planParts(bytes)
+        const parts = Array.from({ length: partCount }, (_, i) => partBytes(bytes, partSize, i + 1))
+        expect(new Set(parts.slice(0, -1)).size).toBeLessThanOrEqual(1)
+        if (partCount > 1) expect(parts[0]).toBe(partSize)
+        expect(parts.at(-1)).toBeGreaterThan(0)
+        expect(parts.at(-1)).toBeLessThanOrEqual(partSize)
+        expect(parts.reduce((sum, part) => sum + part, 0)).toBe(bytes)
+      }),
+      { numRuns: 50 },
+    )
+  })
+
+  it('are as few as they can be for their size', () => {
+    fc.assert(
+      fc.property(size, (bytes) => {
+        const { partSize, partCount } = planParts(bytes)
+        expect((partCount - 1) * partSize).toBeLessThan(bytes)
+        // No larger than needed either: a MiB less would be below the least, or too many parts.
+        if (partSize > 8 * MIB) expect((partSize - MIB) * MAX_PARTS).toBeLessThan(bytes)
+      }),
+    )
+  })
+})
+
+describe('a part that the file does not have', () => {
+  it.each([
+    [1, 8 * MIB, 2, 1],
+    [16 * MIB, 8 * MIB, 3, 2],
+    [16 * MIB + 1, 8 * MIB, 4, 3],
+    [5 * TIB, 525 * MIB, 10_000, 9987],
+  ])('of %i bytes in parts of %i, number %i, is refused', (bytes, partSize, partNumber, count) => {
+    expect(() => partBytes(bytes, partSize, partNumber)).toThrow(
+      expect.objectContaining({ code: 'invalid_part', message: `This file has ${count} parts.` }),
+    )
+    expect(partBytes(bytes, partSize, count)).toBeGreaterThan(0)
+  })
+})
