@@ -3,54 +3,13 @@ import Uppy from '@uppy/core'
 import GoldenRetriever from '@uppy/golden-retriever'
 import { createClient } from '../../../client/src/index.ts'
 import { recordUploads, uppyOptions } from '../../../client/src/uppy.ts'
-import { patternBytes } from '../pattern-bytes.ts'
-import type { UppyPage, UppySettings, UppyState } from '../uppy/page-api.ts'
+import { drive } from '../uppy/drive.ts'
 
-let uppy = new Uppy()
-let partsUploaded = 0
-let success: UppyState['success'] = null
-
-function start({ endpoint, presigner, multipart, golden }: UppySettings): void {
-  uppy = new Uppy()
-  partsUploaded = 0
-  success = null
+drive(({ endpoint, presigner, multipart: shouldUseMultipart, golden }) => {
+  const uppy = new Uppy()
   if (golden) uppy.use(GoldenRetriever)
-  const shouldUseMultipart = multipart
-  if (endpoint === null) {
-    const client = createClient(presigner)
-    uppy.use(AwsS3, { shouldUseMultipart, ...uppyOptions(client) })
-    recordUploads(uppy, client)
-  } else uppy.use(AwsS3, { shouldUseMultipart, companionEndpoint: endpoint })
-  uppy.on('s3-multipart:part-uploaded', () => {
-    partsUploaded += 1
-  })
-  uppy.on('upload-success', (_, { body, uploadURL = '' }) => {
-    success = { key: String(body?.key), uploadURL }
-  })
-}
-
-function upload(name: string, type: string, size: number): void {
-  uppy.addFile({ name, type, data: new File([patternBytes(size)], name, { type }) })
-  uppy.upload().catch(() => undefined)
-}
-
-const page: UppyPage = {
-  start,
-  upload,
-  pause: () => uppy.pauseAll(),
-  resume: () => uppy.resumeAll(),
-  cancel: () => uppy.cancelAll(),
-  confirmRestored: () => uppy.emit('restore-confirmed'),
-  state() {
-    const [file] = uppy.getFiles()
-    return {
-      bytesUploaded: Number(file?.progress.bytesUploaded ?? 0),
-      partsUploaded,
-      success,
-      error: file?.error ?? null,
-      files: uppy.getFiles().length,
-    }
-  },
-}
-
-Object.assign(globalThis, { page })
+  if (endpoint !== null) return uppy.use(AwsS3, { shouldUseMultipart, companionEndpoint: endpoint })
+  const client = createClient(presigner)
+  recordUploads(uppy, client)
+  return uppy.use(AwsS3, { shouldUseMultipart, ...uppyOptions(client) })
+})
