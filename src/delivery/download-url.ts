@@ -39,17 +39,17 @@ export function downloadSigner(
   const validity = resolveValidity({ use, expiresIn, stable, bucket, credentials, now })
   const { signedAt, signedSeconds } = validity
   const template = { bucket, credentials, method: 'GET', signedAt, signedSeconds } as const
-  let shown: Promise<Stamp> | undefined
-  let saved: Promise<Stamp> | undefined
+  let shown: Stamp | undefined
+  let saved: Stamp | undefined
   return {
-    async urlOf(key) {
+    urlOf(key) {
       if (download === undefined && (inline || !keyRunsScript(key))) {
         shown ??= stampFor(template)
-        return (await shown)(key)
+        return shown(key)
       }
       const query = { 'response-content-disposition': attachment(download ?? null) }
       saved ??= stampFor({ ...template, query })
-      return (await saved)(key)
+      return saved(key)
     },
     expiresIn: validity.expiresInSeconds,
     expiresAt: validity.expiresAt.toISOString(),

@@ -20,6 +20,7 @@ export interface PresignInput {
 }
 
 const encoder = new TextEncoder()
+const scratch = new Uint8Array(4096)
 
 /** What can be said of a URL before its key is known. */
 export type PresignTemplate = Omit<PresignInput, 'key'>
@@ -65,7 +66,16 @@ export function presignSigner(input: PresignInput): AwsV4Signer {
 
 /** HMAC-SHA-256 of a string to sign, in hexadecimal: SigV4, "Calculate the signature". */
 export async function signHex(key: CryptoKey, stringToSign: string): Promise<string> {
-  return hex(await crypto.subtle.sign('HMAC', key, encoder.encode(stringToSign)))
+  return hex(await crypto.subtle.sign('HMAC', key, utf8(stringToSign)))
+}
+
+/**
+ * `text` in UTF-8 for a call of WebCrypto, which copies what it is given before it returns: the next text takes the same
+ * place, as memory of its own costs more than a digest.
+ */
+export function utf8(text: string): Uint8Array {
+  const { read, written } = encoder.encodeInto(text, scratch)
+  return read === text.length ? scratch.subarray(0, written) : encoder.encode(text)
 }
 
 export const hex = (bytes: ArrayBuffer): string => new Uint8Array(bytes).toHex()

@@ -2,63 +2,114 @@ import type { Bucket } from '../config/load.ts'
 import { type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
 import { signingKey } from './derived-keys.ts'
 import { assertNamesKey, objectPath } from './object-url.ts'
-import { hex, type PresignTemplate, presignSigner, signHex, spaced } from './presign.ts'
+import { amzDate, hex, type PresignTemplate, presignSigner, spaced, utf8 } from './presign.ts'
 
-/** Signs the URL of one object. */
+/** Signs the URL of one object. Throws RangeError for a life that SigV4 doesn't know. */
 export type Stamp = (key: ObjectKey) => Promise<string>
 
-const MAX_STAMPS = 64
-const PROBE = parseObjectKey('probe')
-const encoder = new TextEncoder()
-const stamps = new WeakMap<Bucket, Map<string, Promise<Stamp>>>()
+/** A URL, its canonical request and its string to sign, all but the key and what follows from it. */
+interface Form {
+  readonly beforePath: string
+  readonly afterPath: string
+  /** Query of the URL, up to the signature. */
+  readonly query: string
+  /** The string to sign, up to the digest of the canonical request. */
+  readonly scope: string
+  readonly signingKey: CryptoKey
+}
 
-/**
- * Signs many URLs that differ in the key alone, byte for byte as `presign` does, each for one digest and one HMAC.
- * Stamps are kept: within a second the next caller gets the same one.
- */
-export function stampFor(template: PresignTemplate): Promise<Stamp> {
-  const { bucket, credentials, method, query, headers, signedAt, signedSeconds } = template
-  const kept = stamps.get(bucket) ?? new Map<string, Promise<Stamp>>()
-  stamps.set(bucket, kept)
+/** Forms that differ in the time of their day and in the values of their headers. */
+type Blank = (datetime: string, headers: Readonly<Record<string, string>>) => Form
+
+const MAX_BLANKS = 64
+const PROBE = parseObjectKey('probe')
+const blanks = new WeakMap<Bucket, Map<string, Blank>>()
+
+/** Signs URLs that differ in the key alone, byte for byte as `presign` does, each for one digest and one HMAC. */
+export const stampFor = (template: PresignTemplate): Stamp =>
+  stampOf(template.bucket, fillBlank(template))
+
+function stampOf(bucket: Bucket, form: Form | Promise<Form>): Stamp {
+  return async function stamp(key) {
+    const { beforePath, afterPath, query, scope, signingKey } = await form
+    const path = objectPath(bucket, key)
+    assertNamesKey(path, bucket, key)
+    const digest = await crypto.subtle.digest('SHA-256', utf8(beforePath + path + afterPath))
+    const signature = await crypto.subtle.sign('HMAC', signingKey, utf8(scope + hex(digest)))
+    return bucket.origin + path + query + hex(signature)
+  }
+}
+
+async function fillBlank(template: PresignTemplate): Promise<Form> {
+  const datetime = amzDate(template.signedAt)
+  const blank = await blankFor(template, datetime)
+  return blank(datetime, template.headers ?? {})
+}
+
+/** The blank for `template`, which is kept for all others of its day that differ in the values of headers alone. */
+async function blankFor(template: PresignTemplate, datetime: string): Promise<Blank> {
+  const { bucket, credentials, method, query, headers = {}, signedSeconds } = template
+  const kept = blanks.get(bucket) ?? new Map<string, Blank>()
+  blanks.set(bucket, kept)
   const name = JSON.stringify([
     credentials.accessKeyId,
     method,
     query,
-    headers,
-    signedAt.getTime(),
+    Object.keys(headers),
+    datetime.slice(0, 8),
     signedSeconds,
   ])
   const known = kept.get(name)
   if (known !== undefined) return known
-  if (kept.size >= MAX_STAMPS) kept.clear()
-  const stamp = createStamp(template)
-  kept.set(name, stamp)
-  return stamp
+  const blank = await createBlank(template)
+  if (kept.size >= MAX_BLANKS) kept.clear()
+  kept.set(name, blank)
+  return blank
 }
 
-/** aws4fetch signs a probe key; of its canonical request (SigV4, "Create a canonical request") the path line is replaced. */
-async function createStamp(template: PresignTemplate): Promise<Stamp> {
-  const { bucket } = template
+/**
+ * aws4fetch signs a probe. In its canonical request (SigV4, "Create a canonical request") the path line, the date in
+ * the query and the header lines can then be replaced.
+ */
+async function createBlank(template: PresignTemplate): Promise<Blank> {
+  const { bucket, headers = {} } = template
   const signer = presignSigner({ ...template, key: PROBE })
   const signature = await signer.signature()
   const canonical = await signer.canonicalString()
-  const path = `\n${objectPath(bucket, PROBE)}\n`
-  const at = canonical.indexOf(path)
-  const head = canonical.slice(0, at + 1)
-  const tail = canonical.slice(at + path.length - 1)
-  const stringToSign = await signer.stringToSign()
-  const scope = stringToSign.slice(0, stringToSign.lastIndexOf('\n') + 1)
-  const query = `${spaced(signer.url.search)}&X-Amz-Signature=`
-  const keyOfDay = await signingKey(signer)
+  const [method, afterPath] = cut(canonical, `\n${objectPath(bucket, PROBE)}\n`)
+  const [canonicalQuery, end] = cut(afterPath, `\n${signer.canonicalHeaders}\n`)
+  const [queryStart, queryEnd] = cut(canonicalQuery, amzDateParameter(signer.datetime))
+  const [urlStart, urlEnd] = cut(spaced(signer.url.search), amzDateParameter(signer.datetime))
+  const signedHeaders: string[] = signer.signedHeaders.split(';')
+  const key = await signingKey(signer)
 
-  const sign = async (key: ObjectKey): Promise<string> => {
-    const keyPath = objectPath(bucket, key)
-    assertNamesKey(keyPath, bucket, key)
-    const request = encoder.encode(head + keyPath + tail)
-    const digest = hex(await crypto.subtle.digest('SHA-256', request))
-    return bucket.origin + keyPath + query + (await signHex(keyOfDay, scope + digest))
+  const blank: Blank = (datetime, headers) => {
+    const date = amzDateParameter(datetime)
+    const values = new Map([['host', signer.url.host]])
+    for (const [name, value] of Object.entries(headers))
+      values.set(name.toLowerCase(), value.trim().replace(/\s+/g, ' '))
+    const lines = signedHeaders.map((name) => `${name}:${values.get(name)}\n`).join('')
+    return {
+      beforePath: `${method}\n`,
+      afterPath: `\n${queryStart}${date}${queryEnd}\n${lines}${end}`,
+      query: `${urlStart}${date}${urlEnd}&X-Amz-Signature=`,
+      scope: `AWS4-HMAC-SHA256\n${datetime}\n${signer.credentialString}\n`,
+      signingKey: key,
+    }
   }
-  if (at === -1 || !(await sign(PROBE)).endsWith(signature))
-    throw new Error('aws4fetch builds its canonical request in another way than expected.')
-  return sign
+  const url = await stampOf(bucket, blank(signer.datetime, headers))(PROBE)
+  if (!url.endsWith(signature)) throw otherThanExpected()
+  return blank
 }
+
+const amzDateParameter = (datetime: string): string => `X-Amz-Date=${datetime}`
+
+/** What stands before and after `part` in `text`. */
+function cut(text: string, part: string): readonly [string, string] {
+  const at = text.indexOf(part)
+  if (at === -1) throw otherThanExpected()
+  return [text.slice(0, at), text.slice(at + part.length)]
+}
+
+const otherThanExpected = (): Error =>
+  new Error('aws4fetch builds its canonical request in another way than expected.')

@@ -2,7 +2,7 @@ import type { Bucket } from '../config/load.ts'
 import { newObjectKey } from '../keys/new-key.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { resolveValidity } from '../signing/expiry.ts'
-import { presign } from '../signing/presign.ts'
+import { stampFor } from '../signing/stamp.ts'
 import { requireContentType } from './content-type.ts'
 import { type UploadConditions, uploadHeaders } from './signed-headers.ts'
 import { MAX_PUT_BYTES, requireSize } from './size-limit.ts'
@@ -46,17 +46,16 @@ export async function createUploadUrl(
 
   const validity = resolveValidity({ use: 'upload', expiresIn, bucket, credentials, now })
   const headers = uploadHeaders(request)
-  const uploadUrl = await presign({
+  const stamp = stampFor({
     bucket,
     credentials,
     method: 'PUT',
-    key,
     headers: size === undefined ? headers : { ...headers, 'Content-Length': String(size) },
     signedAt: validity.signedAt,
     signedSeconds: validity.signedSeconds,
   })
   return {
-    uploadUrl,
+    uploadUrl: await stamp(key),
     key,
     method: 'PUT',
     headers,

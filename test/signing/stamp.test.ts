@@ -1,9 +1,9 @@
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { objectKeyFault, parseObjectKey } from '../../src/keys/object-key.ts'
-import { presign } from '../../src/signing/presign.ts'
+import { type PresignTemplate, presign } from '../../src/signing/presign.ts'
 import { stampFor } from '../../src/signing/stamp.ts'
-import { maybeKey } from '../support/hostile.ts'
+import { headerValue, maybeKey } from '../support/hostile.ts'
 import { signedInput } from '../support/presign-input.ts'
 import { verifyPresigned } from '../support/sigv4-verifier.ts'
 import { EXAMPLE_CREDENTIALS, testBucket } from '../support/test-bucket.ts'
@@ -11,14 +11,23 @@ import { EXAMPLE_CREDENTIALS, testBucket } from '../support/test-bucket.ts'
 const keys = maybeKey.filter((text) => objectKeyFault(text) === null).map(parseObjectKey)
 const A = parseObjectKey('a.txt')
 
-const template = (changes: object = {}) => ({
+const template = (changes: Partial<PresignTemplate> = {}): PresignTemplate => ({
   bucket: testBucket(),
   credentials: EXAMPLE_CREDENTIALS,
-  method: 'GET' as const,
+  method: 'GET',
   signedAt: new Date('2026-11-24T12:00:00Z'),
   signedSeconds: 900,
   ...changes,
 })
+
+/** How many digests the next URL costs: one, unless the stamp is cut for it. */
+async function digestsOf(input: PresignTemplate): Promise<number> {
+  const digest = vi.spyOn(crypto.subtle, 'digest')
+  await stampFor(input)(A)
+  const { length } = digest.mock.calls
+  digest.mockRestore()
+  return length
+}
 
 describe('a stamp', () => {
   it('signs byte for byte as presign does, under hostile input', async () => {
@@ -27,7 +36,7 @@ describe('a stamp', () => {
         signedInput,
         fc.array(keys, { minLength: 1, maxLength: 3 }),
         async (input, some) => {
-          const stamp = await stampFor(input)
+          const stamp = stampFor(input)
           for (const key of some) expect(await stamp(key)).toBe(await presign({ ...input, key }))
         },
       ),
@@ -38,7 +47,7 @@ describe('a stamp', () => {
   it('is judged by the independent verifier as well', async () => {
     await fc.assert(
       fc.asyncProperty(signedInput, keys, async (input, key) => {
-        const url = await (await stampFor(input))(key)
+        const url = await stampFor(input)(key)
         const server = { ...input.credentials, region: input.bucket.region, now: input.signedAt }
         expect(verifyPresigned({ ...input, url }, server)).toMatchObject({
           ok: true,
@@ -55,7 +64,7 @@ describe('a stamp', () => {
   ])('follows the day over %s', async (_, instants) => {
     for (const instant of [...instants, ...instants]) {
       const input = template({ signedAt: new Date(instant) })
-      expect(await (await stampFor(input))(A)).toBe(await presign({ ...input, key: A }))
+      expect(await stampFor(input)(A)).toBe(await presign({ ...input, key: A }))
     }
   })
 
@@ -65,7 +74,7 @@ describe('a stamp', () => {
     for (const name of ['one', 'two', 'one']) {
       const credentials = { ...EXAMPLE_CREDENTIALS, accessKeyId: name, secretAccessKey: name }
       const input = template({ bucket, credentials })
-      const url = await (await stampFor(input))(A)
+      const url = await stampFor(input)(A)
       expect(url).toBe(await presign({ ...input, key: A }))
       urls.push(url)
     }
@@ -73,33 +82,77 @@ describe('a stamp', () => {
     expect(urls[0]).not.toBe(urls[1])
   })
 
-  it('is kept for the same input, and made anew for another', async () => {
+  it('is cut once a day, whatever the time and the values of headers, and anew for the rest', async () => {
     const bucket = testBucket()
-    const stamp = await stampFor(template({ bucket }))
-    expect(await stampFor(template({ bucket }))).toBe(stamp)
+    const headers = { 'Content-Type': 'image/png' }
+    const input = template({ bucket, headers })
+    expect(await digestsOf(input)).toBeGreaterThan(1)
+    for (const same of [
+      {},
+      { signedAt: new Date('2026-11-24T00:00:00Z') },
+      { headers: { 'Content-Type': 'image/jpeg' } },
+    ])
+      expect(await digestsOf({ ...input, ...same })).toBe(1)
     for (const other of [
+      { signedAt: new Date('2026-11-25T00:00:00Z') },
       { signedSeconds: 901 },
-      { signedAt: new Date('2026-11-24T12:00:01Z') },
       { query: { a: 'b' } },
-      { headers: { a: 'b' } },
-      { method: 'HEAD' },
+      { headers: { ...headers, a: 'b' } },
+      { method: 'HEAD' as const },
       { bucket: testBucket() },
     ])
-      expect(await stampFor(template({ bucket, ...other }))).not.toBe(stamp)
+      expect(await digestsOf({ ...input, ...other }), JSON.stringify(other)).toBeGreaterThan(1)
   })
 
   it('is forgotten when many others have come', async () => {
     const bucket = testBucket()
-    const stamp = await stampFor(template({ bucket }))
+    const input = template({ bucket })
+    const url = await stampFor(input)(A)
     for (let seconds = 1; seconds <= 100; seconds++)
-      await stampFor(template({ bucket, signedSeconds: seconds }))
-    const again = await stampFor(template({ bucket }))
-    expect(again).not.toBe(stamp)
-    expect(await again(A)).toBe(await stamp(A))
+      await stampFor(template({ bucket, signedSeconds: seconds }))(A)
+    expect(await digestsOf(input)).toBeGreaterThan(1)
+    expect(await stampFor(input)(A)).toBe(url)
+  })
+
+  it('signs the time and the values of headers that it is given, not those that it was cut with', async () => {
+    const bucket = testBucket()
+    await fc.assert(
+      fc.asyncProperty(
+        fc.date({ min: new Date('2026-11-24'), max: new Date('2026-11-25') }),
+        headerValue,
+        fc.nat(),
+        keys,
+        async (signedAt, type, size, key) => {
+          const headers = { 'Content-Type': type, 'Content-Length': String(size) }
+          const input = template({ bucket, method: 'PUT', signedAt, headers })
+          expect(await stampFor(input)(key)).toBe(await presign({ ...input, key }))
+        },
+      ),
+    )
+  })
+
+  it('is not led astray by a query that holds the time or the path of its probe', async () => {
+    for (const text of [
+      '20261124T120000Z',
+      'X-Amz-Date=20261124T120000Z',
+      '/probe',
+      '\n/probe\n',
+    ]) {
+      const query = { 'response-content-disposition': text, versionId: text }
+      const input = template({ query })
+      expect(await stampFor(input)(A)).toBe(await presign({ ...input, key: A }))
+    }
+  })
+
+  it('signs what is longer than any before it', async () => {
+    const key = parseObjectKey('漢'.repeat(341))
+    const input = template({ query: { 'response-content-disposition': 'x'.repeat(5000) } })
+    expect(await stampFor(input)(key)).toBe(await presign({ ...input, key }))
+    expect(await stampFor(input)(A)).toBe(await presign({ ...input, key: A }))
   })
 
   it('refuses a life that SigV4 does not know', async () => {
     for (const signedSeconds of [0, -1, 1.5, 604_801, Number.NaN])
-      await expect(stampFor(template({ signedSeconds }))).rejects.toThrow(RangeError)
+      await expect(stampFor(template({ signedSeconds }))(A)).rejects.toThrow(RangeError)
   })
 })
