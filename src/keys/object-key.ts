@@ -15,6 +15,13 @@ const CONTROL_CHARACTERS = /\p{Cc}/u
 export const utf8Length = (text: string): number => encoder.encode(text).length
 
 /**
+ * Whether `text` has more than `bytes` of UTF-8. Encodes it only where its length leaves that open: a UTF-16 code unit
+ * comes to 1 to 3 bytes.
+ */
+const isLongerThan = (text: string, bytes: number): boolean =>
+  text.length > bytes || (3 * text.length > bytes && utf8Length(text) > bytes)
+
+/**
  * Why `value` can't be an object key, or null if it can.
  *
  * The rules: 1 to 1024 bytes of well-formed UTF-8, no control character, no `.` or `..` segment. A URL parser folds
@@ -24,7 +31,7 @@ export function objectKeyFault(value: string): string | null {
   if (value === '') return 'An object key must not be empty.'
   if (!value.isWellFormed()) return 'An object key must be well-formed Unicode.'
   if (CONTROL_CHARACTERS.test(value)) return 'An object key must not contain control characters.'
-  if (value.length > MAX_OBJECT_KEY_BYTES || utf8Length(value) > MAX_OBJECT_KEY_BYTES)
+  if (isLongerThan(value, MAX_OBJECT_KEY_BYTES))
     return `An object key must not be longer than ${MAX_OBJECT_KEY_BYTES} bytes.`
   if (value.split('/').some((segment) => segment === '.' || segment === '..'))
     return 'An object key must not contain a "." or ".." segment.'
