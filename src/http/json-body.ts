@@ -1,5 +1,7 @@
 import { ApiError } from '../errors/api-error.ts'
 
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false })
+
 /**
  * The JSON in the body of `request`, at most `maxBytes` of UTF-8, counted while they are read. Throws
  * `unsupported_media_type`, `body_too_large` and `malformed_json`.
@@ -10,7 +12,7 @@ export async function readJson(request: Request, maxBytes: number): Promise<unkn
     throw new ApiError('unsupported_media_type', 'Send JSON with Content-Type: application/json.')
   const bytes = await readBytes(request, maxBytes)
   try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: false }).decode(bytes))
+    return JSON.parse(decoder.decode(bytes))
   } catch {
     throw new ApiError('malformed_json', 'The body is not JSON.')
   }

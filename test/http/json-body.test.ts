@@ -50,9 +50,15 @@ it.each(['', '{', '{"a":1,}', "{'a':1}", 'undefined', '[1', '{"a":1} x'])(
   },
 )
 
-it('refuses bytes that are not UTF-8', async () => {
-  const body = new Uint8Array([0x22, 0xff, 0x22])
-  await expect(readJson(request(body), 100)).rejects.toMatchObject({ code: 'malformed_json' })
+it('refuses bytes that are not UTF-8, and reads the next body as if nothing had been', async () => {
+  for (const bytes of [
+    [0x22, 0xff, 0x22],
+    [0x22, 0xc3],
+  ]) {
+    const body = new Uint8Array(bytes)
+    await expect(readJson(request(body), 100)).rejects.toMatchObject({ code: 'malformed_json' })
+    expect(await readJson(request('\ufeff"é"'), 100)).toBe('é')
+  }
 })
 
 it('refuses a body without its media type', async () => {
