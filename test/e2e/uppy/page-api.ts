@@ -4,6 +4,8 @@ export interface UppySettings {
   readonly endpoint: string | null
   /** The Worker and a token for it, for `signRequest`. */
   readonly presigner: { readonly baseUrl: string; readonly token: string }
+  /** Whether our client's helpers make `signRequest`, or four lines by hand. */
+  readonly helpers: boolean
   /** Sent with each request to Companion, where the version can. */
   readonly headers: Readonly<Record<string, string>>
   readonly multipart: boolean
