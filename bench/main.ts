@@ -1,6 +1,7 @@
 /**
- * `npm run bench`: measures the Worker, and rewrites bench/results.json, docs/performance.md and its charts. Options:
- * `--rounds N` (7 unless told); `--only SECTION`, which prints that section's table and writes nothing.
+ * `npm run bench`: measures the Worker, and rewrites bench/results.json, docs/performance.md and
+ * its charts. Options: `--rounds N` (7 unless told); `--only SECTION`, which prints that section's
+ * table and writes nothing.
  */
 import { existsSync } from 'node:fs'
 import { parseArgs } from 'node:util'

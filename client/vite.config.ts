@@ -8,7 +8,8 @@ export default defineConfig({
       formats: ['es'],
     },
     rolldownOptions: {
-      // `uppy.js` takes what it shares with `index.js` from there, rather than both from a third file.
+      // `uppy.js` takes what it shares with `index.js` from there, rather than both from a third
+      // file.
       preserveEntrySignatures: 'allow-extension',
       output: { entryFileNames: '[name].js', chunkFileNames: '[name].js', minify: true },
     },

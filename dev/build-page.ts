@@ -13,19 +13,26 @@ const SOURCES = [
   'dev/build-page.ts',
   'package-lock.json',
 ]
-/** The file in public/ with the digest of the sources; demo/public/.assetsignore keeps it from being served. */
+/**
+ * The file in public/ with the digest of the sources; demo/public/.assetsignore keeps it from being
+ * served.
+ */
 const STAMP = '.build'
 
 type Files = Map<string, string | Uint8Array>
 
-/** Bundles demo/ into public/, which the Worker serves at `/`, unless it is there already. Resolves with whether it had to. */
+/**
+ * Bundles demo/ into public/, which the Worker serves at `/`, unless it is there already. Resolves
+ * with whether it had to.
+ */
 export async function buildPage(): Promise<boolean> {
   const digest = await digestOfSources()
   const [stamp] = await read(join(PUBLIC, STAMP))
   if (stamp?.toString() === digest) return false
   const files = await bundle()
   const old = (await filesUnder(PUBLIC)).filter((path) => !files.has(relative(PUBLIC, path)))
-  // File by file and the stamp last: public/ is never empty, and another build at the same time writes the same.
+  // File by file and the stamp last: public/ is never empty, and another build at the same time
+  // writes the same.
   await write([...files, [STAMP, digest]])
   for (const path of old) if (path !== join(PUBLIC, STAMP)) await rm(path, { force: true })
   return true

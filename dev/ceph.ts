@@ -34,7 +34,10 @@ export async function cephInstalled(): Promise<boolean> {
   return (await inPath('radosgw')) && (await inPath('radosgw-admin'))
 }
 
-/** Starts Ceph RGW without a cluster, on its SQLite store in `directory`. It refuses whatever S3 refuses. */
+/**
+ * Starts Ceph RGW without a cluster, on its SQLite store in `directory`. It refuses whatever S3
+ * refuses.
+ */
 export async function startCeph(options: S3ServerOptions): Promise<S3Server> {
   if (!(await cephInstalled()))
     throw new Error('Ceph RGW is not installed. On Debian: apt-get install radosgw')
@@ -150,7 +153,10 @@ const corsRule = (origins: readonly string[]): CORSRule => ({
   MaxAgeSeconds: 3000,
 })
 
-/** The writer may put objects. They are its own then, so the owner of the bucket needs a word here too. */
+/**
+ * The writer may put objects. They are its own then, so the owner of the bucket needs a word here
+ * too.
+ */
 const policy = (bucket: string): string =>
   JSON.stringify({
     Version: '2012-10-17',

@@ -3,7 +3,10 @@ import { setTimeout as delay } from 'node:timers/promises'
 
 const GRACE_MILLISECONDS = 8000
 
-/** A program that this process started, in a process group of its own: a Ctrl-C in the terminal doesn't reach it. */
+/**
+ * A program that this process started, in a process group of its own: a Ctrl-C in the terminal
+ * doesn't reach it.
+ */
 export interface Child {
   readonly pid: number
   /** Its exit code, 1 where a signal ended it. */
@@ -49,7 +52,10 @@ export async function startChild(
   }
 }
 
-/** Sends `name` to a process, or a group where `pid` is negative; one that has ended already is fine. */
+/**
+ * Sends `name` to a process, or a group where `pid` is negative; one that has ended already is
+ * fine.
+ */
 function signal(pid: number, name: NodeJS.Signals): void {
   try {
     process.kill(pid, name)

@@ -8,7 +8,10 @@ const reportSchema = z.object({
   numPendingTests: z.int(),
 })
 
-/** Prints what Vitest's JSON report (its path is the argument) counted: `N passed, N failed, N skipped`. */
+/**
+ * Prints what Vitest's JSON report (its path is the argument) counted: `N passed, N failed, N
+ * skipped`.
+ */
 const text = await readFile(process.argv[2] ?? '', 'utf8')
 const report = reportSchema.parse(JSON.parse(text))
 const { success, numPassedTests, numFailedTests, numPendingTests } = report

@@ -1,5 +1,6 @@
 /**
- * `npm run keys`: makes and checks API keys. The file holds digests only; a key itself is printed once and kept nowhere.
+ * `npm run keys`: makes and checks API keys. The file holds digests only; a key itself is printed
+ * once and kept nowhere.
  */
 import { createHash, randomBytes } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'

@@ -10,7 +10,10 @@ import { writeWorkerEnv } from './worker-env.ts'
 
 const START_SECONDS = 60
 
-/** Runs an S3 server and the Worker until `stopped`, or until the Worker ends; resolves with the exit code. */
+/**
+ * Runs an S3 server and the Worker until `stopped`, or until the Worker ends; resolves with the
+ * exit code.
+ */
 async function dev(options: DevOptions, stopped: Promise<0>): Promise<number> {
   const { ceph, port, s3Port } = options
   await requireFreePort(port, '--port')

@@ -1,6 +1,7 @@
 /**
- * `npm run openapi`: writes docs/openapi.json, the API for programs, from the routes and schemas of src/ and the texts in
- * dev/openapi/. With `--check` it writes nothing, and fails where the file is stale.
+ * `npm run openapi`: writes docs/openapi.json, the API for programs, from the routes and schemas of
+ * src/ and the texts in dev/openapi/. With `--check` it writes nothing, and fails where the file is
+ * stale.
  */
 import { execFileSync } from 'node:child_process'
 import { readFile, writeFile } from 'node:fs/promises'

@@ -6,7 +6,10 @@ export class PortInUseError extends Error {
   override readonly name = 'PortInUseError'
 }
 
-/** Throws PortInUseError unless `port` is free on both loopback addresses; `option` is the flag that chooses another. */
+/**
+ * Throws PortInUseError unless `port` is free on both loopback addresses; `option` is the flag that
+ * chooses another.
+ */
 export async function requireFreePort(port: number, option: string): Promise<void> {
   for (const host of ['127.0.0.1', '::1'])
     if (!(await isFree(port, host)))
@@ -26,7 +29,9 @@ export async function freePort(): Promise<number> {
   return address.port
 }
 
-/** Whether a server could listen there. An address that the machine lacks (no IPv6) counts as free. */
+/**
+ * Whether a server could listen there. An address that the machine lacks (no IPv6) counts as free.
+ */
 async function isFree(port: number, host: string): Promise<boolean> {
   const server = createServer().listen(port, host)
   try {

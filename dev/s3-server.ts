@@ -4,17 +4,26 @@ export interface AccessKey {
   readonly secretAccessKey: string
 }
 
-/** A running S3-compatible server with one empty private bucket, or one with what `directory` held already. */
+/**
+ * A running S3-compatible server with one empty private bucket, or one with what `directory` held
+ * already.
+ */
 export interface S3Server extends AccessKey {
   /** For people: `s3rver` or `Ceph RGW`. */
   readonly name: string
   /** `http://127.0.0.1:PORT` */
   readonly endpoint: string
-  /** The same for virtual-host addressing, `http://s3.localhost:PORT`: it's up to a client to find 127.0.0.1. */
+  /**
+   * The same for virtual-host addressing, `http://s3.localhost:PORT`: it's up to a client to find
+   * 127.0.0.1.
+   */
   readonly virtualEndpoint: string
   readonly region: string
   readonly bucket: string
-  /** A second pair: it may only write where the server knows such a thing, and is the same pair where it doesn't. */
+  /**
+   * A second pair: it may only write where the server knows such a thing, and is the same pair
+   * where it doesn't.
+   */
   readonly writer: AccessKey
   close(): Promise<void>
 }

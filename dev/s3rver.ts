@@ -8,8 +8,8 @@ import type { S3Server, S3ServerOptions } from './s3-server.ts'
 
 const BUCKET = 'files'
 
-// s3rver leaves ! ' ( ) * of a query as they are, where SigV4 says UriEncode; without this it would refuse the URL of a
-// download whose name is not ASCII.
+// s3rver leaves ! ' ( ) * of a query as they are, where SigV4 says UriEncode; without this it would
+// refuse the URL of a download whose name is not ASCII.
 const { getStringToSign } = v4
 v4.getStringToSign = (request, signature) => {
   const querystring = request.querystring.replace(
@@ -31,8 +31,9 @@ FilesystemStore.prototype.putObjectMultipart = async function (bucket, uploadId,
 }
 
 /**
- * Starts the embedded S3 server in this process. It checks signatures, yet lets requests without any pass,
- * refuses right ones with `'` or `*` in a query value, and doesn't know a bucket by its host.
+ * Starts the embedded S3 server in this process. It checks signatures, yet lets requests without
+ * any pass, refuses right ones with `'` or `*` in a query value, and doesn't know a bucket by its
+ * host.
  */
 export async function startS3rver(options: S3ServerOptions): Promise<S3Server> {
   await mkdir(options.directory, { recursive: true })

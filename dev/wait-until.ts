@@ -2,7 +2,10 @@ import { setTimeout as delay } from 'node:timers/promises'
 
 const PAUSE_MILLISECONDS = 100
 
-/** Asks `condition` until it is true. Throws with `what` in the message when that takes longer than `seconds`. */
+/**
+ * Asks `condition` until it is true. Throws with `what` in the message when that takes longer than
+ * `seconds`.
+ */
 export async function waitUntil(
   what: string,
   condition: () => Promise<boolean>,

@@ -1,6 +1,6 @@
 /**
- * Commands for a POSIX shell with curl and sed that take one file through every step, to be pasted one after another
- * into one terminal. `origin` is the Worker's.
+ * Commands for a POSIX shell with curl and sed that take one file through every step, to be pasted
+ * one after another into one terminal. `origin` is the Worker's.
  */
 export const walkThrough = (origin: string): string => `# 1. Make a file
 file=$(mktemp) && echo "Hello from the edge" > "$file"
@@ -30,6 +30,9 @@ curl -sS ${origin}/files && echo
 curl -sS -X DELETE -o /dev/null -w '%{http_code}\\n' "${origin}/files/$key" && rm "$file"
 `
 
-/** A command that sets a variable to the text under its name in `$answer`, which must hold no escapes. */
+/**
+ * A command that sets a variable to the text under its name in `$answer`, which must hold no
+ * escapes.
+ */
 const take = (name: string): string =>
   `${name}=$(echo "$answer" | sed 's/.*"${name}":"\\([^"]*\\)".*/\\1/')`

@@ -6,8 +6,8 @@ import type { S3Server } from './s3-server.ts'
 const SIGNING_SECRETS = /^SIGNING_SECRETS='(dev:[\w-]{43})'$/m
 
 /**
- * Writes the Worker's variables for `wrangler dev --env-file`, readable by this user alone. The signing secret is made
- * once and kept, so that tokens and cursors outlive a restart.
+ * Writes the Worker's variables for `wrangler dev --env-file`, readable by this user alone. The
+ * signing secret is made once and kept, so that tokens and cursors outlive a restart.
  */
 export async function writeWorkerEnv(file: string, s3: S3Server): Promise<void> {
   const bucket = {

@@ -12,7 +12,10 @@ export interface WorkerOptions {
   readonly stateDirectory: string
 }
 
-/** Starts `wrangler dev`, which rebuilds the Worker on each change of the source; its output goes to this terminal. */
+/**
+ * Starts `wrangler dev`, which rebuilds the Worker on each change of the source; its output goes to
+ * this terminal.
+ */
 export const startWorker = ({ port, envFile, stateDirectory }: WorkerOptions): Promise<Child> =>
   startChild(
     process.execPath,

@@ -23,7 +23,10 @@ export const wrangler = (args: readonly string[]): Promise<string> =>
     env: { ...process.env, WRANGLER_SEND_METRICS: 'false', WRANGLER_HIDE_BANNER: 'true' },
   })
 
-/** Builds our Worker, minified by wrangler.toml, or the one in `file` (from the project's folder) in the same way. */
+/**
+ * Builds our Worker, minified by wrangler.toml, or the one in `file` (from the project's folder) in
+ * the same way.
+ */
 export async function bundle(file?: string): Promise<Bundle> {
   const directory = await mkdtemp(join(tmpdir(), 'edge-presigner-bench-'))
   const other = file === undefined ? [] : [file, '--config', 'bench/peers/wrangler.toml']

@@ -1,6 +1,7 @@
 /**
- * A process of its own that loads an HTTP server on the loopback interface, told by messages what to do. It speaks
- * HTTP/1.1 over bare sockets, one request at a time on each, so that it costs less than the cheapest server.
+ * A process of its own that loads an HTTP server on the loopback interface, told by messages what
+ * to do. It speaks HTTP/1.1 over bare sockets, one request at a time on each, so that it costs less
+ * than the cheapest server.
  */
 import { connect } from 'node:net'
 import type { LoadOrder, LoadReport } from './load.ts'
@@ -45,7 +46,10 @@ interface Progress {
   readonly limit: number
 }
 
-/** Sends the requests over one connection, each after the answer to the one before, until time or number is up. */
+/**
+ * Sends the requests over one connection, each after the answer to the one before, until time or
+ * number is up.
+ */
 function keepAsking(port: number, requests: readonly Buffer[], progress: Progress): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   const socket = connect({ port, host: '127.0.0.1', noDelay: true })

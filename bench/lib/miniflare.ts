@@ -18,8 +18,8 @@ export interface RunningMiniflare {
 }
 
 /**
- * Runs Workers under Miniflare, with its local KV, cache and rate limit. Each listens on a socket of its own, without
- * Miniflare's proxy in front.
+ * Runs Workers under Miniflare, with its local KV, cache and rate limit. Each listens on a socket
+ * of its own, without Miniflare's proxy in front.
  */
 export async function startMiniflare(
   workers: readonly MiniflareWorker[],

@@ -37,8 +37,9 @@ export const variables = (
 })
 
 /**
- * workerd alone has no rate limit, which Cloudflare's own servers count in memory; this counts in memory too, and lets
- * everyone pass. To be given as `extensions`, and bound with RATE_LIMITER_BINDING.
+ * workerd alone has no rate limit, which Cloudflare's own servers count in memory; this counts in
+ * memory too, and lets everyone pass. To be given as `extensions`, and bound with
+ * RATE_LIMITER_BINDING.
  */
 export const RATE_LIMITER = {
   'bench:rate-limiter': `

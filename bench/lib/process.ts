@@ -2,7 +2,10 @@ import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 
-/** Milliseconds of one tick in /proc/PID/stat: Linux's USER_HZ is 100 on every architecture that Node runs on. */
+/**
+ * Milliseconds of one tick in /proc/PID/stat: Linux's USER_HZ is 100 on every architecture that
+ * Node runs on.
+ */
 const TICK_MILLISECONDS = 10
 
 /** Starts `command`; it ends with this process at the latest. */
@@ -25,7 +28,10 @@ export async function stop(child: ChildProcess): Promise<void> {
   await once(child, 'exit')
 }
 
-/** Runs `command` to its end and returns what it wrote to stdout and stderr. Throws that text where it failed. */
+/**
+ * Runs `command` to its end and returns what it wrote to stdout and stderr. Throws that text where
+ * it failed.
+ */
 export async function run(
   command: string,
   args: readonly string[],
@@ -48,7 +54,10 @@ export function pidOf({ pid }: ChildProcess): number {
   return pid
 }
 
-/** Milliseconds of CPU, user and system, that all threads of a process have used (proc(5), `/proc/PID/stat`). */
+/**
+ * Milliseconds of CPU, user and system, that all threads of a process have used (proc(5),
+ * `/proc/PID/stat`).
+ */
 export function cpuMilliseconds(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
   const [utime = 0, stime = 0] = stat

@@ -18,7 +18,10 @@ export interface Results {
   readonly sections: readonly Section[]
 }
 
-/** Writes bench/results.json, the tables of docs/performance.md between their markers, and the charts. */
+/**
+ * Writes bench/results.json, the tables of docs/performance.md between their markers, and the
+ * charts.
+ */
 export async function writeReport(results: Results): Promise<void> {
   await writeFile(RESULTS, `${JSON.stringify(results, roundNumbers, 2)}\n`)
   await mkdir(CHARTS, { recursive: true })

@@ -17,8 +17,9 @@ export function spread(values: readonly number[]): Spread {
 }
 
 /**
- * Measures each of `subjects` once a round, in turn, starting with another one each round: what the machine does beside
- * meets all of them alike. Returns the measurements of each, in the order of the rounds.
+ * Measures each of `subjects` once a round, in turn, starting with another one each round: what the
+ * machine does beside meets all of them alike. Returns the measurements of each, in the order of
+ * the rounds.
  */
 export async function interleave<Name extends string, T>(
   subjects: Readonly<Record<Name, () => Promise<T>>>,

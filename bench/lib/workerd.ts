@@ -16,7 +16,10 @@ const { default: workerdPath, version } = fromWrangler('workerd') as {
 
 export const WORKERD_VERSION = version
 
-/** A binding in the words of workerd.capnp: `{ text: '…' }`, `{ json: … }`, or one that stands as Cap'n Proto text. */
+/**
+ * A binding in the words of workerd.capnp: `{ text: '…' }`, `{ json: … }`, or one that stands as
+ * Cap'n Proto text.
+ */
 export type Binding =
   | { readonly text: string }
   | { readonly json: unknown }
@@ -97,7 +100,9 @@ function bindingText(binding: Binding): string {
 export const quote = (text: string): string =>
   `"${text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')}"`
 
-/** Waits for workerd's message on its control pipe, `{"event":"listen","socket":"main","port":N}`. */
+/**
+ * Waits for workerd's message on its control pipe, `{"event":"listen","socket":"main","port":N}`.
+ */
 async function listeningPort({ stdio: [, , , control] }: ChildProcess): Promise<number> {
   if (!(control instanceof Readable)) throw new Error('workerd has no control pipe.')
   for await (const line of createInterface(control)) {

@@ -4,8 +4,9 @@ interface Env {
 }
 
 /**
- * What `GET /files/:key/url` can't do without, and nothing else: no router, no checks, no URL. An API key's digest, the
- * rate limit, a digest and an HMAC as of a stamped URL, an answer of the same size with the same headers, a log line.
+ * What `GET /files/:key/url` can't do without, and nothing else: no router, no checks, no URL. An
+ * API key's digest, the rate limit, a digest and an HMAC as of a stamped URL, an answer of the same
+ * size with the same headers, a log line.
  */
 export default {
   async fetch(request, env) {

@@ -3,7 +3,10 @@ import { GetObjectCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
 import express, { type RequestHandler } from 'express'
 
-/** The app that people start from: Express and the AWS SDK's presigner, with an API key in front, checked as a digest. */
+/**
+ * The app that people start from: Express and the AWS SDK's presigner, with an API key in front,
+ * checked as a digest.
+ */
 const { ACCESS_KEY_ID = '', SECRET_ACCESS_KEY = '', API_KEY_SHA256 = '' } = process.env
 const BUCKET = 'my-bucket'
 const known = Buffer.from(API_KEY_SHA256, 'hex')

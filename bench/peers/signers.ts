@@ -7,8 +7,8 @@ import { presign } from '../../src/signing/presign.ts'
 import { stampFor } from '../../src/signing/stamp.ts'
 
 /**
- * Presigns `?count=` GETs in the way that the path names, one after another, and answers with the last URL. All ways
- * stand in one isolate.
+ * Presigns `?count=` GETs in the way that the path names, one after another, and answers with the
+ * last URL. All ways stand in one isolate.
  */
 export default {
   async fetch(request) {

@@ -24,8 +24,8 @@ const bucketSchema = z.object({
 })
 
 /**
- * A link's edge copy beside the bucket itself, and memory while a large object streams through. In Miniflare, as bare
- * workerd has no cache.
+ * A link's edge copy beside the bucket itself, and memory while a large object streams through. In
+ * Miniflare, as bare workerd has no cache.
  */
 export async function measureDelivery({ presigner, generator, rounds }: Tools): Promise<Section> {
   const directory = await mkdtemp(join(tmpdir(), 'edge-presigner-bench-'))
@@ -151,7 +151,10 @@ interface Stream {
   readonly mebibytes: number
 }
 
-/** Reads a large object through its link as fast as it comes, and looks at the memory of the process meanwhile. */
+/**
+ * Reads a large object through its link as fast as it comes, and looks at the memory of the process
+ * meanwhile.
+ */
 async function streamLarge({ port, pid }: RunningServer, link: string): Promise<Stream> {
   const before = residentMebibytes(pid)
   let peak = before

@@ -19,7 +19,10 @@ const PAGES = {
 
 type Page = keyof typeof PAGES
 
-/** Time of one page of `GET /files` as the index grows: in Miniflare, whose KV is SQLite on this machine. */
+/**
+ * Time of one page of `GET /files` as the index grows: in Miniflare, whose KV is SQLite on this
+ * machine.
+ */
 export async function measureIndexPages({ presigner, generator, rounds }: Tools): Promise<Section> {
   const seed = await bundle('bench/peers/seed.ts')
   const miniflare = await startMiniflare(

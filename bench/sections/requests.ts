@@ -21,7 +21,10 @@ const NAMES = {
 
 type Name = keyof typeof NAMES
 
-/** Requests a second over loopback HTTP, keep-alive, a fixed number of connections; each server in its own process. */
+/**
+ * Requests a second over loopback HTTP, keep-alive, a fixed number of connections; each server in
+ * its own process.
+ */
 export async function measureRequests(tools: Tools): Promise<Section> {
   const presigner = await tools.presigner.start()
   const hello = await startPeerWorker('hello')

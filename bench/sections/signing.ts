@@ -3,7 +3,10 @@ import { interleave, ratio, spread } from '../lib/rounds.ts'
 import { atLeast, type Section, type Tools } from '../lib/section.ts'
 import { type RunningServer, startWorkerd } from '../lib/workerd.ts'
 
-/** Presigned GETs of one isolate, one after another, in each way; counts that take about as long as each other. */
+/**
+ * Presigned GETs of one isolate, one after another, in each way; counts that take about as long as
+ * each other.
+ */
 const WAYS = {
   stamp: { name: '`stampFor`: many URLs, one template', count: 4000 },
   presign: { name: '`presign`: one URL, checked', count: 1500 },
@@ -63,8 +66,8 @@ export async function measureSigning({ rounds }: Tools): Promise<Section> {
 }
 
 /**
- * Clocks stand still in workerd while it computes, so the time is taken here: of a request that signs, less that of one
- * that does not.
+ * Clocks stand still in workerd while it computes, so the time is taken here: of a request that
+ * signs, less that of one that does not.
  */
 async function microsecondsEach({ port }: RunningServer, way: Way): Promise<number> {
   const { count } = WAYS[way]

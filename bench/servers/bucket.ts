@@ -1,4 +1,7 @@
-/** The S3 server of `npm run dev` with an image and some videos, in a process of its own; sends its parent where it listens. */
+/**
+ * The S3 server of `npm run dev` with an image and some videos, in a process of its own; sends its
+ * parent where it listens.
+ */
 import { AwsClient } from 'aws4fetch'
 import { startS3rver } from '../../dev/s3rver.ts'
 

@@ -2,13 +2,19 @@ import { type Check, isListOf, isObject, isOptional, isString } from './check.ts
 import { type ApiErrorCode, isApiErrorCode } from './error-code.ts'
 import { type Issue, PresignerError } from './presigner-error.ts'
 
-/** The longest that an answer may take: the Worker itself gives a bucket ten seconds for each request. */
+/**
+ * The longest that an answer may take: the Worker itself gives a bucket ten seconds for each
+ * request.
+ */
 const TIMEOUT_MILLISECONDS = 60_000
 
 export interface ApiOptions {
   /** Where the Worker answers: `https://files.example.com`. Empty for the origin of the page. */
   readonly baseUrl: string
-  /** A token or JWT, or what gives one; it is asked before each request, so that it may get a new one. */
+  /**
+   * A token or JWT, or what gives one; it is asked before each request, so that it may get a new
+   * one.
+   */
   readonly token?: string | (() => string | Promise<string>) | undefined
 }
 
@@ -20,8 +26,8 @@ export interface ApiRequest {
 }
 
 /**
- * Sends one request to the Worker and resolves with its answer, which `check` must take. Throws PresignerError, or the reason
- * of `signal`. Nothing is retried.
+ * Sends one request to the Worker and resolves with its answer, which `check` must take. Throws
+ * PresignerError, or the reason of `signal`. Nothing is retried.
  */
 export type Api = <T>(
   check: Check<T>,

@@ -27,12 +27,16 @@ export interface ClientOptions extends ApiOptions {
   readonly bucket?: string | undefined
 }
 
-/** A Worker's API, for one of its buckets. Its methods throw PresignerError, and `upload` the reason of its `signal`, too. */
+/**
+ * A Worker's API, for one of its buckets. Its methods throw PresignerError, and `upload` the reason
+ * of its `signal`, too.
+ */
 export interface Client {
   readonly bucket: string | undefined
   /**
-   * Uploads a file and records it. Faults that may pass are waited out. What fails all the same, or ends with the page, goes on
-   * where it was when the same File is uploaded again within a week, if it goes in parts.
+   * Uploads a file and records it. Faults that may pass are waited out. What fails all the same, or
+   * ends with the page, goes on where it was when the same File is uploaded again within a week, if
+   * it goes in parts.
    */
   upload(file: File | Blob, options?: UploadOptions): Promise<FileRecord>
   /** One page of the index. */

@@ -39,8 +39,9 @@ export const API_ERROR_CODES = [
 export type ApiErrorCode = (typeof API_ERROR_CODES)[number]
 
 /**
- * What goes wrong on this side of the API: `network` (no answer), `bad_answer` (not one of the API's), `bucket_refused` (an
- * error of the bucket to a PUT), `etag_hidden` (the bucket's CORS rules do not expose ETag), `invalid_options`.
+ * What goes wrong on this side of the API: `network` (no answer), `bad_answer` (not one of the
+ * API's), `bucket_refused` (an error of the bucket to a PUT), `etag_hidden` (the bucket's CORS
+ * rules do not expose ETag), `invalid_options`.
  */
 export type ClientErrorCode =
   | 'network'

@@ -32,8 +32,8 @@ const USELESS: readonly ErrorCode[] = [
 type Etags = Map<number, string>
 
 /**
- * Uploads the file in parts and records it. `slot` keeps what a later call needs to send only the parts that the bucket lacks;
- * where `signal` ends the upload, slot and bucket forget it.
+ * Uploads the file in parts and records it. `slot` keeps what a later call needs to send only the
+ * parts that the bucket lacks; where `signal` ends the upload, slot and bucket forget it.
  */
 export async function uploadParts(job: Job, slot: ResumeSlot): Promise<FileRecord> {
   const { api, request, signal } = job
@@ -83,7 +83,10 @@ async function findParts(
   }
 }
 
-/** The record of what the bucket knows as an upload no more: perhaps the page was gone before it heard that it is complete. */
+/**
+ * The record of what the bucket knows as an upload no more: perhaps the page was gone before it
+ * heard that it is complete.
+ */
 async function recordIfComplete(
   { api, file, request, report }: Job,
   { key }: StartedUpload,

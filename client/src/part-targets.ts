@@ -8,8 +8,8 @@ import type { Targets } from './send.ts'
 const BATCH = 20
 
 /**
- * Presigned PUTs for each part. They are signed when one is needed, for it and for those of `missing` that come next; one request
- * at a time, for all who wait.
+ * Presigned PUTs for each part. They are signed when one is needed, for it and for those of
+ * `missing` that come next; one request at a time, for all who wait.
  */
 export function partTargets(
   { api, request: { bucket }, signal }: Job,

@@ -13,7 +13,10 @@ export interface PresignerErrorOptions {
   readonly cause?: unknown
 }
 
-/** Why a call failed. `status` is that of the Worker's answer, or of the bucket's for `bucket_refused`; 0 without an answer. */
+/**
+ * Why a call failed. `status` is that of the Worker's answer, or of the bucket's for
+ * `bucket_refused`; 0 without an answer.
+ */
 export class PresignerError extends Error {
   override readonly name = 'PresignerError'
   readonly code: ErrorCode

@@ -7,7 +7,10 @@ export interface Progress {
 /** Tells how much of part `part` is sent: what was told of it before no longer counts. */
 export type ReportPart = (part: number, sentBytes: number) => void
 
-/** Sums up the parts. `onProgress` hears of it when the sum is higher than ever, so it never falls when a part is sent again. */
+/**
+ * Sums up the parts. `onProgress` hears of it when the sum is higher than ever, so it never falls
+ * when a part is sent again.
+ */
 export function trackProgress(
   total: number,
   onProgress: ((progress: Progress) => void) | undefined,

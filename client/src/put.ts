@@ -10,8 +10,9 @@ export interface Target {
 }
 
 /**
- * Sends `body` to the bucket, by XMLHttpRequest, for only that tells the progress of an upload. Resolves with the ETag, empty
- * where CORS rules hide it. Throws PresignerError: `bucket_refused`, `network`.
+ * Sends `body` to the bucket, by XMLHttpRequest, for only that tells the progress of an upload.
+ * Resolves with the ETag, empty where CORS rules hide it. Throws PresignerError: `bucket_refused`,
+ * `network`.
  */
 export const put = (
   { url, headers }: Target,

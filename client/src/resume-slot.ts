@@ -5,14 +5,20 @@ const PREFIX = 'edge-presigner:'
 /** Names of the slots that a running upload of this page works with. */
 const busy = new Set<string>()
 
-/** A place in localStorage for one upload. Without such storage nothing is kept, and no upload resumes. */
+/**
+ * A place in localStorage for one upload. Without such storage nothing is kept, and no upload
+ * resumes.
+ */
 export interface ResumeSlot {
   load(): StartedUpload | undefined
   save(upload: StartedUpload): void
   clear(): void
 }
 
-/** Calls `act` with the slot of what `identity`, any JSON, describes; with one that keeps nothing for null, or while that slot is busy. */
+/**
+ * Calls `act` with the slot of what `identity`, any JSON, describes; with one that keeps nothing
+ * for null, or while that slot is busy.
+ */
 export async function withResumeSlot<T>(
   identity: unknown,
   act: (slot: ResumeSlot) => Promise<T>,

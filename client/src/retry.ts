@@ -8,8 +8,9 @@ const LONGEST_PAUSE_MILLISECONDS = 15_000
 const LASTING: readonly ErrorCode[] = ['misconfigured', 'credentials_expired', 'not_supported']
 
 /**
- * Runs `act` again after faults that may pass: no network, 408, 429, 5xx. It waits longer each time, with jitter, about a minute in
- * all, and without a limit while the browser is offline. Throws the last fault, or the reason of `signal`.
+ * Runs `act` again after faults that may pass: no network, 408, 429, 5xx. It waits longer each
+ * time, with jitter, about a minute in all, and without a limit while the browser is offline.
+ * Throws the last fault, or the reason of `signal`.
  */
 export async function withRetries<T>(signal: AbortSignal, act: () => Promise<T>): Promise<T> {
   for (let retry = 0; ; retry++) {

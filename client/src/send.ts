@@ -10,7 +10,10 @@ export interface Targets {
   drop(): void
 }
 
-/** Sends `body`, with retries. Where the bucket refuses a URL, as expired ones are, it gets another one, once an attempt. */
+/**
+ * Sends `body`, with retries. Where the bucket refuses a URL, as expired ones are, it gets another
+ * one, once an attempt.
+ */
 export const send = (
   body: Blob,
   targets: Targets,

@@ -17,13 +17,19 @@ export interface UploadOptions extends FileConditions {
   readonly signal?: AbortSignal | undefined
   /** Whether the file goes in parts: from 32 MiB on, unless given. An empty file never does. */
   readonly multipart?: boolean | undefined
-  /** Lets the bucket check the SHA-256 of the file, which is then sent in one request. Reads it into memory. */
+  /**
+   * Lets the bucket check the SHA-256 of the file, which is then sent in one request. Reads it into
+   * memory.
+   */
   readonly sha256?: boolean | undefined
   /** Name of the file, for people; that of a File unless given. */
   readonly fileName?: string | undefined
 }
 
-/** Uploads `file` to the bucket and records it. `origin` tells Workers apart in what is kept for a later resume. */
+/**
+ * Uploads `file` to the bucket and records it. `origin` tells Workers apart in what is kept for a
+ * later resume.
+ */
 export async function upload(
   api: Api,
   origin: string,

@@ -11,8 +11,8 @@ export interface UppyOptions {
   /** Folder of the keys below the prefix. */
   readonly directory?: string | ((file: UppyFile) => string | undefined) | undefined
   /**
-   * Which fields of `file.meta` the bucket keeps: all but Uppy's own (`true`, unless given), those with these names, or none.
-   * Only texts under a name of a-z, 0-9 and `-` are taken.
+   * Which fields of `file.meta` the bucket keeps: all but Uppy's own (`true`, unless given), those
+   * with these names, or none. Only texts under a name of a-z, 0-9 and `-` are taken.
    */
   readonly metadata?: boolean | readonly string[] | undefined
   /** What the bucket answers as Cache-Control. */
@@ -55,8 +55,9 @@ const OWN_FIELDS: readonly string[] = ['name', 'type']
 const NO_PARTS = 'data:application/xml,%3CListPartsResult/%3E'
 
 /**
- * Options for `uppy.use(AwsS3, { ...uppyOptions(client) })`. Uppy doesn't tell `signRequest` which file it is about, so the key
- * that it proposes is the file's id; the Worker makes the real one. Name, type, size, metadata and, if asked for, SHA-256 are signed.
+ * Options for `uppy.use(AwsS3, { ...uppyOptions(client) })`. Uppy doesn't tell `signRequest` which
+ * file it is about, so the key that it proposes is the file's id; the Worker makes the real one.
+ * Name, type, size, metadata and, if asked for, SHA-256 are signed.
  */
 export function uppyOptions(
   client: Pick<Client, 'bucket' | 'request'>,
@@ -113,8 +114,9 @@ function metadataOf({ meta }: UppyFile, fields: boolean | readonly string[]): ob
 }
 
 /**
- * Whether the bucket doesn't say which parts it has (its server has no ListParts, or the signer's key may not), and the page's
- * Content-Security-Policy lets Uppy read `NO_PARTS`: it then goes on with what it knows itself, or sends all parts again.
+ * Whether the bucket doesn't say which parts it has (its server has no ListParts, or the signer's
+ * key may not), and the page's Content-Security-Policy lets Uppy read `NO_PARTS`: it then goes on
+ * with what it knows itself, or sends all parts again.
  */
 async function hidesParts(url: string): Promise<boolean> {
   try {

@@ -38,8 +38,9 @@ export interface RecordOptions {
 }
 
 /**
- * Records each file as soon as it is uploaded, and lets Uppy's `complete` wait for that. A file that can't be recorded counts as
- * failed; a retry then records it and uploads nothing again. Returns what ends this.
+ * Records each file as soon as it is uploaded, and lets Uppy's `complete` wait for that. A file
+ * that can't be recorded counts as failed; a retry then records it and uploads nothing again.
+ * Returns what ends this.
  */
 export function recordUploads(
   uppy: RecordingUppy,

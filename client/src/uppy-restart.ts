@@ -19,8 +19,9 @@ export interface RestartingUppy {
 const LOST: readonly unknown[] = [404, 405, 501]
 
 /**
- * Uploads a file from its beginning, once, when the bucket has lost the upload in parts that Uppy would resume: after an abort from
- * elsewhere, or a week later. Without this, each retry fails as the first one did. Returns what ends this.
+ * Uploads a file from its beginning, once, when the bucket has lost the upload in parts that Uppy
+ * would resume: after an abort from elsewhere, or a week later. Without this, each retry fails as
+ * the first one did. Returns what ends this.
  */
 export function restartLostUploads(uppy: RestartingUppy): () => void {
   const restarted = new Set<string>()

@@ -16,7 +16,9 @@ export interface FilePages {
   readonly isAtEnd: boolean
 }
 
-/** Reads the index that `client` may see. Two requests a page: the records, then a link for each. */
+/**
+ * Reads the index that `client` may see. Two requests a page: the records, then a link for each.
+ */
 export function createFilePages(client: Client): FilePages {
   let cursor: string | undefined
   let isAtEnd = false

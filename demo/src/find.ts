@@ -1,4 +1,6 @@
-/** The first element in `root` that `selector` names. Throws where index.html has none of this type. */
+/**
+ * The first element in `root` that `selector` names. Throws where index.html has none of this type.
+ */
 export function find<T extends Element>(root: ParentNode, selector: string, type: new () => T): T {
   const found = root.querySelector(selector)
   if (found instanceof type) return found

@@ -1,4 +1,7 @@
-/** Lets files be dropped anywhere on the page, where a browser would open them and leave it. Uppy handles its own drops. */
+/**
+ * Lets files be dropped anywhere on the page, where a browser would open them and leave it. Uppy
+ * handles its own drops.
+ */
 export function acceptDrops(onFiles: (files: Iterable<File>) => void): void {
   const isOfFiles = ({ dataTransfer }: DragEvent) => dataTransfer?.types.includes('Files') === true
   document.addEventListener('dragover', (event) => {

@@ -3,7 +3,10 @@ import { keptText } from './storage.ts'
 
 export type Theme = 'light' | 'dark'
 
-/** Connects the toggle: the system's theme until the user chooses. `onTheme` hears of each change; the first theme is returned. */
+/**
+ * Connects the toggle: the system's theme until the user chooses. `onTheme` hears of each change;
+ * the first theme is returned.
+ */
 export function createTheme(onTheme: (theme: Theme) => void): Theme {
   const button = find(document, '#theme-button', HTMLButtonElement)
   const symbol = find(button, 'use', SVGUseElement)

@@ -23,7 +23,10 @@ const OPERATIONS: Operations = {
 
 const TOKEN_PATH = '/u/:token'
 
-/** The OpenAPI 3.1 document of the app. Throws for a route that no operation describes, and the other way round. */
+/**
+ * The OpenAPI 3.1 document of the app. Throws for a route that no operation describes, and the
+ * other way round.
+ */
 export function openApiDocument({ routes, version, when }: Sources): object {
   const checks = checksByRoute(routes)
   requireSame([...checks.keys()], [...Object.keys(OPERATIONS), ...inTokenPath(OPERATIONS)])
@@ -73,7 +76,10 @@ function checksByRoute(routes: readonly RegisteredRoute[]): Map<string, Partial<
   return checks
 }
 
-/** The routes that must exist under /u/:token too: those that need credentials. The document says so once, in its servers. */
+/**
+ * The routes that must exist under /u/:token too: those that need credentials. The document says so
+ * once, in its servers.
+ */
 const inTokenPath = (operations: Operations): string[] =>
   Object.entries(operations)
     .filter(([, { scopes }]) => scopes !== undefined)

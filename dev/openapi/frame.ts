@@ -34,8 +34,8 @@ export const documentFrame = (version: string) => ({
 })
 
 /**
- * OpenAPI has no security scheme for a credential in the path. But it has servers with variables, and that is what
- * `/u/:token` is: all routes that need credentials, under another base.
+ * OpenAPI has no security scheme for a credential in the path. But it has servers with variables,
+ * and that is what `/u/:token` is: all routes that need credentials, under another base.
  */
 const TOKEN_PATH = {
   url: '/u/{token}',

@@ -3,7 +3,10 @@ import * as z from 'zod/mini'
 /** A schema of JSON Schema 2020-12, as OpenAPI 3.1 takes it. */
 export type JsonSchema = z.core.JSONSchema.BaseSchema
 
-/** An object's members by name, and which of them must be there. `isClosed` where others are refused. */
+/**
+ * An object's members by name, and which of them must be there. `isClosed` where others are
+ * refused.
+ */
 export interface ObjectSchema {
   readonly members: Readonly<Record<string, JsonSchema>>
   readonly required: readonly string[]
@@ -15,8 +18,8 @@ export const bodySchema = (schema: z.ZodMiniType<object>): ObjectSchema =>
   toObject(z.toJSONSchema(schema, { io: 'input', override: tidy }))
 
 /**
- * What a client may send as a query. There everything is text; a whole number and a truth value are shown as what they
- * stand for, since OpenAPI says how such a value is written.
+ * What a client may send as a query. There everything is text; a whole number and a truth value are
+ * shown as what they stand for, since OpenAPI says how such a value is written.
  */
 export function querySchema(schema: z.ZodMiniType<object>): ObjectSchema {
   const sent = bodySchema(schema)
@@ -36,7 +39,9 @@ function asValue(text: JsonSchema): JsonSchema {
   return text
 }
 
-/** The schemas of answers by their names in `registry`; where one holds another, it refers to it. */
+/**
+ * The schemas of answers by their names in `registry`; where one holds another, it refers to it.
+ */
 export function answerSchemas(
   registry: z.core.$ZodRegistry<{ id: string }>,
 ): Record<string, JsonSchema> {
@@ -62,7 +67,10 @@ function toObject({
   return { members: Object.fromEntries(members), required, isClosed }
 }
 
-/** Drops what tells a reader nothing: the limits of safe integers, and patterns that only spell out a format. */
+/**
+ * Drops what tells a reader nothing: the limits of safe integers, and patterns that only spell out
+ * a format.
+ */
 function tidy({ jsonSchema }: { jsonSchema: JsonSchema }): void {
   if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum
   if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum

@@ -5,7 +5,9 @@ import type { JsonSchema } from './json-schema.ts'
 
 export type Tag = 'files' | 'links' | 'multipart' | 'tokens' | 'uppy' | 'health'
 
-/** What the schema of a member doesn't say: its description, and bounds that are checked after it. */
+/**
+ * What the schema of a member doesn't say: its description, and bounds that are checked after it.
+ */
 export interface Member extends JsonSchema {
   readonly description: string
 }

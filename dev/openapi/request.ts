@@ -20,7 +20,10 @@ interface Parameter {
   readonly schema: JsonSchema
 }
 
-/** `parameters` and `requestBody` of an operation. Throws for a member without a description, and the other way round. */
+/**
+ * `parameters` and `requestBody` of an operation. Throws for a member without a description, and
+ * the other way round.
+ */
 export function describeRequest(
   path: string,
   operation: Operation,
@@ -86,7 +89,9 @@ const queryParameters = ({ members, required }: DescribedObject): Parameter[] =>
     schema,
   }))
 
-/** How a value that is more than one text stands in a query: `metadata[name]=…`, `partNumbers=1,2`. */
+/**
+ * How a value that is more than one text stands in a query: `metadata[name]=…`, `partNumbers=1,2`.
+ */
 function serialization({ type }: JsonSchema): Pick<Parameter, 'style' | 'explode'> {
   if (type === 'object') return { style: 'deepObject', explode: true }
   if (type === 'array') return { style: 'form', explode: false }

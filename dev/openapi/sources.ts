@@ -23,7 +23,10 @@ const appSchema = z.object({
   }),
 })
 
-/** A handler of the app, or one of the checks in front of it: `handler` has the schema of such a check. */
+/**
+ * A handler of the app, or one of the checks in front of it: `handler` has the schema of such a
+ * check.
+ */
 export type RegisteredRoute = z.infer<typeof appSchema>['app']['routes'][number]
 
 /** What the document is made of, beside what dev/openapi/ says itself. */
@@ -34,7 +37,10 @@ export interface Sources {
   readonly when: WhenByCode
 }
 
-/** Reads the routes of the app, which needs a module `cloudflare:workers`, and the texts around them. */
+/**
+ * Reads the routes of the app, which needs a module `cloudflare:workers`, and the texts around
+ * them.
+ */
 export async function readSources(): Promise<Sources> {
   // By a computed name, as the types of Workers that the app uses are not those of this program.
   const module: unknown = await import(pathToFileURL(join(ROOT, 'src', 'app.ts')).href)
@@ -47,7 +53,10 @@ export async function readSources(): Promise<Sources> {
   }
 }
 
-/** The table of errors. That it has a row for each code is the business of test/docs/api-table.test.ts. */
+/**
+ * The table of errors. That it has a row for each code is the business of
+ * test/docs/api-table.test.ts.
+ */
 function whenByCode(page: string): WhenByCode {
   const [, table = ''] = page.split('<!-- test: errors -->')
   const rows = table.matchAll(/^\| `(\w+)` \| \d{3} \| (.+) \|$/gm)

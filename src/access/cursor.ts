@@ -16,7 +16,10 @@ export const sealCursor = (
   kvCursor: string,
 ): Promise<string> => seal(signingSecrets, 'cursor', { bucket, prefix, kvCursor })
 
-/** The cursor of Workers KV in `cursor`. Throws `invalid_cursor` where it came from another list or from elsewhere. */
+/**
+ * The cursor of Workers KV in `cursor`. Throws `invalid_cursor` where it came from another list or
+ * from elsewhere.
+ */
 export async function openCursor(
   { signingSecrets }: Config,
   { bucket, prefix }: CursorScope,

@@ -16,9 +16,9 @@ export class JwksUnavailableError extends Error {
 }
 
 /**
- * Keys of the JWKS at `url` (RFC 7517), fetched when first needed, every ten minutes and for an unknown `kid`. In an
- * outage the known keys go on working; for another the returned function throws JwksUnavailableError, at once when
- * a fetch has just failed.
+ * Keys of the JWKS at `url` (RFC 7517), fetched when first needed, every ten minutes and for an
+ * unknown `kid`. In an outage the known keys go on working; for another the returned function
+ * throws JwksUnavailableError, at once when a fetch has just failed.
  */
 export function remoteJwks(url: string): JWTVerifyGetKey {
   let known: { readonly find: JWTVerifyGetKey; readonly fetchedAt: number } | undefined

@@ -12,8 +12,8 @@ const MAX_SUBJECT_BYTES = 200
 const keySources = new WeakMap<JwtSettings, JWTVerifyGetKey>()
 
 /**
- * The principal of a JWT (RFC 7519) from the configured issuer. Throws `auth_unavailable` where the issuer's keys can't
- * be had and the key of this token isn't known.
+ * The principal of a JWT (RFC 7519) from the configured issuer. Throws `auth_unavailable` where the
+ * issuer's keys can't be had and the key of this token isn't known.
  */
 export async function verifyJwt(token: string, settings: JwtSettings, now: Date): Promise<Verdict> {
   let claims: JWTPayload
@@ -57,7 +57,10 @@ function keySource(settings: JwtSettings): JWTVerifyGetKey {
   return source
 }
 
-/** `template` with each `{claim}` replaced, or null where a claim is missing or would leave its own segment. */
+/**
+ * `template` with each `{claim}` replaced, or null where a claim is missing or would leave its own
+ * segment.
+ */
 function fillPrefix(template: string, claims: JWTPayload): string | null {
   let sound = true
   const prefix = template.replace(/\{([^{}/]+)\}/g, (_, name: string) => {
@@ -69,14 +72,19 @@ function fillPrefix(template: string, claims: JWTPayload): string | null {
   return sound && keyPrefixFault(prefix) === null ? prefix : null
 }
 
-/** Scopes in a claim: a list, or text with spaces between (RFC 8693, §4.2). Unknown ones are dropped. */
+/**
+ * Scopes in a claim: a list, or text with spaces between (RFC 8693, §4.2). Unknown ones are
+ * dropped.
+ */
 function scopesIn(claim: unknown): Scope[] {
   const names: unknown[] =
     typeof claim === 'string' ? claim.split(' ') : Array.isArray(claim) ? claim : []
   return SCOPES.filter((scope) => names.includes(scope))
 }
 
-/** The claim called `name`, or the one at the end of a dotted path through claims that are objects. */
+/**
+ * The claim called `name`, or the one at the end of a dotted path through claims that are objects.
+ */
 function claimAt(claims: object, name: string): unknown {
   const own = ownMember(claims, name)
   if (own !== undefined) return own

@@ -23,7 +23,10 @@ export type LinkVerdict =
 
 const encoder = new TextEncoder()
 
-/** What the signature of a link covers: every member of the policy, one a line, none of which can hold a line break. */
+/**
+ * What the signature of a link covers: every member of the policy, one a line, none of which can
+ * hold a line break.
+ */
 export const canonicalString = ({ bucket, key, expires, delivery, download }: LinkPolicy): string =>
   [
     'edge-presigner link v1',
@@ -34,7 +37,10 @@ export const canonicalString = ({ bucket, key, expires, delivery, download }: Li
     key,
   ].join('\n')
 
-/** Path and query of a link for `policy`: HMAC-SHA-256 by the first secret. The same policy gives the same text. */
+/**
+ * Path and query of a link for `policy`: HMAC-SHA-256 by the first secret. The same policy gives
+ * the same text.
+ */
 export async function signLink(policy: LinkPolicy, { signingSecrets }: Config): Promise<string> {
   const [secret] = signingSecrets
   const key = await purposeKey(secret, 'link')
@@ -43,8 +49,8 @@ export async function signLink(policy: LinkPolicy, { signingSecrets }: Config): 
 }
 
 /**
- * The policy of a link. Its one spelling is the one that `signLink` gives: another encoding, order or parameter is no
- * link, whatever its signature.
+ * The policy of a link. Its one spelling is the one that `signLink` gives: another encoding, order
+ * or parameter is no link, whatever its signature.
  */
 export async function verifyLink(
   { pathname, search, searchParams }: URL,

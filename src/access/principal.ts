@@ -24,7 +24,10 @@ export function requireKey(principal: Principal, scope: Scope, key: ObjectKey): 
   requirePrefix(principal, key)
 }
 
-/** Throws `forbidden` unless everything that starts with `prefix` lies under the principal's own prefix. */
+/**
+ * Throws `forbidden` unless everything that starts with `prefix` lies under the principal's own
+ * prefix.
+ */
 export function requirePrefix(principal: Principal, prefix: string): void {
   if (!prefix.startsWith(principal.prefix))
     throw new ApiError('forbidden', 'This lies outside of the prefix that you may use.')

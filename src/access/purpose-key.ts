@@ -6,7 +6,9 @@ export type Purpose = 'token' | 'cursor' | 'link' | 'upload'
 const encoder = new TextEncoder()
 const derived = new WeakMap<SigningSecret, Map<Purpose, Promise<CryptoKey>>>()
 
-/** The HMAC-SHA-256 key of one purpose, derived from `secret` by HKDF (RFC 5869) once an isolate. */
+/**
+ * The HMAC-SHA-256 key of one purpose, derived from `secret` by HKDF (RFC 5869) once an isolate.
+ */
 export function purposeKey(secret: SigningSecret, purpose: Purpose): Promise<CryptoKey> {
   const ofSecret = derived.get(secret) ?? new Map<Purpose, Promise<CryptoKey>>()
   derived.set(secret, ofSecret)

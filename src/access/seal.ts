@@ -5,8 +5,8 @@ import { type Purpose, purposeKey } from './purpose-key.ts'
 type SigningSecrets = readonly [SigningSecret, ...SigningSecret[]]
 
 /**
- * `claims` as a JWS (RFC 7515, compact, HS256) under the first secret's key for `purpose`: the holder can read it, but
- * not change it, nor use it for another purpose.
+ * `claims` as a JWS (RFC 7515, compact, HS256) under the first secret's key for `purpose`: the
+ * holder can read it, but not change it, nor use it for another purpose.
  */
 export async function seal(
   secrets: SigningSecrets,
@@ -19,7 +19,10 @@ export async function seal(
     .sign(await purposeKey(secret, purpose))
 }
 
-/** The claims of `sealed`, or null where it was not sealed for `purpose`, was changed, or is past its `exp`. */
+/**
+ * The claims of `sealed`, or null where it was not sealed for `purpose`, was changed, or is past
+ * its `exp`.
+ */
 export async function unseal(
   secrets: SigningSecrets,
   purpose: Purpose,

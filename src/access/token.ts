@@ -30,8 +30,9 @@ export interface TokenRequest {
 export const looksLikeToken = (token: string): boolean => token.startsWith(TOKEN_PREFIX)
 
 /**
- * A short-lived token for part of what the caller may do. Throws `forbidden` where it would be wider in scope or
- * prefix, and `invalid_expiry` where it would outlive the caller's own credentials; the default life shrinks to theirs.
+ * A short-lived token for part of what the caller may do. Throws `forbidden` where it would be
+ * wider in scope or prefix, and `invalid_expiry` where it would outlive the caller's own
+ * credentials; the default life shrinks to theirs.
  */
 export async function mintToken(
   caller: Principal,

@@ -4,7 +4,10 @@ import { ApiError } from '../errors/api-error.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { seal, unseal } from './seal.ts'
 
-/** Seconds that an upload id is good for: seven days, after which R2 drops an unfinished upload by itself. */
+/**
+ * Seconds that an upload id is good for: seven days, after which R2 drops an unfinished upload by
+ * itself.
+ */
 const UPLOAD_ID_SECONDS = 604_800
 
 const claimsSchema = z.object({
@@ -50,8 +53,9 @@ export async function sealUploadId(
 }
 
 /**
- * What `uploadId` carries. Throws `invalid_upload_id` where it is of another bucket, key or principal, has ended, or is
- * none of ours: one error for all, as a caller may know nothing of the uploads of others.
+ * What `uploadId` carries. Throws `invalid_upload_id` where it is of another bucket, key or
+ * principal, has ended, or is none of ours: one error for all, as a caller may know nothing of the
+ * uploads of others.
  */
 export async function openUploadId(
   { signingSecrets }: Config,

@@ -34,7 +34,9 @@ function addressingFault({ addressing, endpoint, bucket }: Address): string | nu
     : 'addressing "virtual" can\'t put this bucket in front of this host: use "path"'
 }
 
-/** A name, never the access key id itself, which an issue about a missing secret would then show. */
+/**
+ * A name, never the access key id itself, which an issue about a missing secret would then show.
+ */
 const credentialsName = z
   .string()
   .check(

@@ -5,7 +5,10 @@ import { type BucketTable, credentialsSchema } from './bucket-schema.ts'
 import { MAX_LINK_SECONDS, MAX_SIGNATURE_SECONDS, MAX_UPLOAD_SECONDS } from './limits.ts'
 import { environmentSchema } from './schema.ts'
 
-/** An access key pair. `expiresAt` is in milliseconds since 1970, infinite for a pair that does not end. */
+/**
+ * An access key pair. `expiresAt` is in milliseconds since 1970, infinite for a pair that does not
+ * end.
+ */
 export interface Credentials {
   readonly accessKeyId: string
   readonly secretAccessKey: string
@@ -16,7 +19,10 @@ export interface Credentials {
 /** One table of `BUCKETS`, with its credentials and every default in place. */
 export interface Bucket {
   readonly alias: string
-  /** Scheme, host and port of every request to this bucket; with addressing "virtual" the bucket's own host. */
+  /**
+   * Scheme, host and port of every request to this bucket; with addressing "virtual" the bucket's
+   * own host.
+   */
   readonly origin: string
   /** Path in front of every key: starts and ends with `/`. */
   readonly basePath: string

@@ -7,8 +7,8 @@ export interface ByteRange {
 }
 
 /**
- * The header if it asks for one range of bytes that a representation could have, else null: several ranges, another
- * unit and nonsense are answered with the whole, as RFC 9110, §14.2 allows.
+ * The header if it asks for one range of bytes that a representation could have, else null: several
+ * ranges, another unit and nonsense are answered with the whole, as RFC 9110, §14.2 allows.
  */
 export function singleRange(header: string | null): string | null {
   if (header === null) return null

@@ -5,8 +5,9 @@ const MAX_NAME_BYTES = 255
 const CONTROL_OR_BIDI = /[\p{Cc}\p{Bidi_Control}]/gu
 
 /**
- * `Content-Disposition: attachment` by RFC 6266: an ASCII `filename` for old clients and, where the name holds more,
- * the UTF-8 `filename*` of RFC 8187. Control characters, quotes, slashes and bidi controls are dropped.
+ * `Content-Disposition: attachment` by RFC 6266: an ASCII `filename` for old clients and, where the
+ * name holds more, the UTF-8 `filename*` of RFC 8187. Control characters, quotes, slashes and bidi
+ * controls are dropped.
  */
 export function attachment(name: string | null): string {
   const clean = cutToBytes(

@@ -27,8 +27,8 @@ export interface DownloadSigner {
 }
 
 /**
- * A signer of presigned GETs. Whether the objects exist is not looked at. Throws `invalid_expiry` and
- * `credentials_expired`.
+ * A signer of presigned GETs. Whether the objects exist is not looked at. Throws `invalid_expiry`
+ * and `credentials_expired`.
  */
 export function downloadSigner(
   bucket: Bucket,

@@ -20,8 +20,9 @@ export async function matchCopy(url: string, range: string | null): Promise<Resp
 const filling = new Set<string>()
 
 /**
- * The copy of `url` once another request has fetched it, waited for a second at most; undefined at once where nobody is
- * fetching it. So a crowd at a new object costs the bucket one request, as it does behind Workers Caching.
+ * The copy of `url` once another request has fetched it, waited for a second at most; undefined at
+ * once where nobody is fetching it. So a crowd at a new object costs the bucket one request, as it
+ * does behind Workers Caching.
  */
 export async function awaitCopy(url: string, range: string | null): Promise<Response | undefined> {
   for (let waits = 0; waits < MAX_WAITS && filling.has(url); waits++) {
@@ -44,11 +45,13 @@ export async function dropCopy(url: string): Promise<void> {
 }
 
 /**
- * Serves the whole of an object while the Cache API keeps a copy, which is what Workers Caching does by itself where it
- * runs. For a `range` that is not everything the copy is made first, and the range cut from it; undefined where the Cache
- * API keeps nothing, as on workers.dev. Throws `storage_error` where the bucket breaks off.
+ * Serves the whole of an object while the Cache API keeps a copy, which is what Workers Caching
+ * does by itself where it runs. For a `range` that is not everything the copy is made first, and
+ * the range cut from it; undefined where the Cache API keeps nothing, as on workers.dev. Throws
+ * `storage_error` where the bucket breaks off.
  *
- * Nothing is buffered: the slower of the two readers sets the pace. A client that goes away does not end the copy.
+ * Nothing is buffered: the slower of the two readers sets the pace. A client that goes away does
+ * not end the copy.
  */
 export async function serveAndKeep(
   url: string,
@@ -73,8 +76,8 @@ export async function serveAndKeep(
 }
 
 /**
- * Whether the copy was kept. It only counts once a mark names it: the Cache API may keep a body that was cut short, and
- * say nothing of it.
+ * Whether the copy was kept. It only counts once a mark names it: the Cache API may keep a body
+ * that was cut short, and say nothing of it.
  */
 async function keep(url: string, copy: Response, pumped: Promise<boolean>): Promise<boolean> {
   const id = crypto.randomUUID()
@@ -95,8 +98,8 @@ async function keep(url: string, copy: Response, pumped: Promise<boolean>): Prom
 const copyUrl = (url: string, id: string): string => `${url}?copy=${id}`
 
 /**
- * Copies `source` to the sinks at the pace of the slowest, and says whether all of it came. A sink that fails is left
- * behind; a source that fails fails the sinks.
+ * Copies `source` to the sinks at the pace of the slowest, and says whether all of it came. A sink
+ * that fails is left behind; a source that fails fails the sinks.
  */
 async function pump(
   source: ReadableStream<Uint8Array>,

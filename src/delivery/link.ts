@@ -6,8 +6,9 @@ import type { ObjectKey } from '../keys/object-key.ts'
 const DEFAULT_SECONDS = 24 * 60 * 60
 
 /**
- * When a link ends, in seconds since 1970: on the edge of a window that is as long as the life asked for, so that asking
- * again within the window gives the same link. It lives for one to two such lives. Throws `invalid_expiry`.
+ * When a link ends, in seconds since 1970: on the edge of a window that is as long as the life
+ * asked for, so that asking again within the window gives the same link. It lives for one to two
+ * such lives. Throws `invalid_expiry`.
  */
 export function linkExpiry(bucket: Bucket, expiresIn: number | undefined, now: Date): number {
   const max = Math.floor(bucket.maxExpiresIn.link / 2)

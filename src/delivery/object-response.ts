@@ -18,7 +18,9 @@ const SHOWN_HEADERS = [
   'content-type',
 ]
 
-/** The answer of a link, made of the answer of `Objects` and of what the link and the bucket allow. */
+/**
+ * The answer of a link, made of the answer of `Objects` and of what the link and the bucket allow.
+ */
 export function toClientResponse(
   object: Response,
   request: Headers,
@@ -46,7 +48,10 @@ export function toClientResponse(
   return new Response(object.body, { status, headers })
 }
 
-/** Makes a document that could run script an attachment in a sandbox; a name to save under makes one of anything. */
+/**
+ * Makes a document that could run script an attachment in a sandbox; a name to save under makes one
+ * of anything.
+ */
 function contain(headers: Headers, { key, download }: LinkPolicy): void {
   const contentType = headers.get('content-type') ?? 'application/octet-stream'
   headers.set('Content-Type', contentType)
@@ -56,14 +61,19 @@ function contain(headers: Headers, { key, download }: LinkPolicy): void {
   if (runsScript || download !== null) headers.set('Content-Disposition', attachment(download))
 }
 
-/** Never longer than the link; an object that may change is looked at again when its edge copy ends. */
+/**
+ * Never longer than the link; an object that may change is looked at again when its edge copy ends.
+ */
 function browserLife({ key, expires }: LinkPolicy, bucket: Bucket, now: Date): string {
   const left = Math.max(0, expires - Math.ceil(now.getTime() / 1000))
   if (isNewObjectKey(key)) return `private, max-age=${left}, immutable`
   return `private, max-age=${Math.min(left, bucket.edgeTtlSeconds)}`
 }
 
-/** `Cache-Status` (RFC 9211) for what Cloudflare says of its cache, and for what may not be kept at all. */
+/**
+ * `Cache-Status` (RFC 9211) for what Cloudflare says of its cache, and for what may not be kept at
+ * all.
+ */
 function cacheStatus(object: Headers): string {
   if (object.get('cache-control') === 'no-store') return 'edge-presigner; fwd=bypass'
   switch (object.get('cf-cache-status')) {

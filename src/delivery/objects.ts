@@ -11,8 +11,8 @@ import { cacheTag, openObject } from './open-object.ts'
 const WANTED_RANGE = 'X-Wanted-Range'
 
 /**
- * A request to `Objects` for an object, or one range of it. It holds nothing of the client's own request: what the edge
- * keeps is the same for everyone.
+ * A request to `Objects` for an object, or one range of it. It holds nothing of the client's own
+ * request: what the edge keeps is the same for everyone.
  */
 export function objectRequest(
   method: 'GET' | 'HEAD',
@@ -29,9 +29,10 @@ const copyUrl = (bucket: string, key: ObjectKey): string =>
   `https://objects.invalid/${bucket}/${uriEncode(key)}`
 
 /**
- * The objects behind the links, without any check of who asks: the routes check a link before they call this. In
- * production Workers Caching stands in front and runs this on a miss alone (wrangler.toml); where it is absent, under
- * `wrangler dev` and in tests, the Cache API takes its place.
+ * The objects behind the links, without any check of who asks: the routes check a link before they
+ * call this. In production Workers Caching stands in front and runs this on a miss alone
+ * (wrangler.toml); where it is absent, under `wrangler dev` and in tests, the Cache API takes its
+ * place.
  */
 export class Objects extends WorkerEntrypoint<Env> {
   override async fetch(request: Request): Promise<Response> {
@@ -49,8 +50,8 @@ export class Objects extends WorkerEntrypoint<Env> {
   }
 
   /**
-   * Drops the edge copy of an object, in every location where Workers Caching runs. Purges are few there, so none is spent
-   * on a bucket with `edgeTtl` 0. Throws Error where it failed.
+   * Drops the edge copy of an object, in every location where Workers Caching runs. Purges are few
+   * there, so none is spent on a bucket with `edgeTtl` 0. Throws Error where it failed.
    */
   async purge(alias: string, objectKey: string): Promise<void> {
     const key = parseObjectKey(objectKey)
@@ -100,7 +101,10 @@ function withStatus(response: Response, status: 'MISS' | 'BYPASS'): Response {
   return marked
 }
 
-/** An error as it crosses to the caller: never kept, since a cache keeps even a 404 that doesn't forbid it. */
+/**
+ * An error as it crosses to the caller: never kept, since a cache keeps even a 404 that doesn't
+ * forbid it.
+ */
 function failure(error: unknown): Response {
   if (!(error instanceof ApiError)) throw error
   const { code, message } = error

@@ -19,9 +19,10 @@ const KEPT_HEADERS = [
 ]
 
 /**
- * S3 GetObject as an edge cache takes it: status 200 with the whole object, whose Cache-Control is the life of the
- * copy. Two answers are for this request alone (`no-store`): 206 for `range` of a large object, and 416. A HEAD is a
- * whole object without its body. For a part of an object of up to `fillBytes` the whole is fetched. Throws `object_not_found` and `storage_error`.
+ * S3 GetObject as an edge cache takes it: status 200 with the whole object, whose Cache-Control is
+ * the life of the copy. Two answers are for this request alone (`no-store`): 206 for `range` of a
+ * large object, and 416. A HEAD is a whole object without its body. For a part of an object of up
+ * to `fillBytes` the whole is fetched. Throws `object_not_found` and `storage_error`.
  */
 export async function openObject(
   bucket: Bucket,
@@ -89,7 +90,8 @@ async function copyOf(
 ): Promise<Response> {
   const headers = keptHeaders(answer)
   const { edgeTtlSeconds } = bucket
-  // Of an encoded or endless body nobody knows how long it is, so nobody could tell that it was cut short.
+  // Of an encoded or endless body nobody knows how long it is, so nobody could tell that it was cut
+  // short.
   const kept = size !== null && size <= MAX_COPY_BYTES && !headers.has('content-encoding')
   if (size !== null && !headers.has('content-encoding')) headers.set('Content-Length', String(size))
   if (kept && edgeTtlSeconds > 0) {
@@ -107,7 +109,9 @@ function keptHeaders({ headers }: Response): Headers {
   return new Headers([...kept, ['Accept-Ranges', 'bytes']])
 }
 
-/** Tag under which the copy of an object is purged: a digest, since tags know no case and no spaces. */
+/**
+ * Tag under which the copy of an object is purged: a digest, since tags know no case and no spaces.
+ */
 export async function cacheTag(bucket: string, key: ObjectKey): Promise<string> {
   const name = new TextEncoder().encode(`${bucket}/${key}`)
   return new Uint8Array(await crypto.subtle.digest('SHA-256', name)).toHex()

@@ -5,8 +5,9 @@ const listed = (header: string, etag: string | null): boolean =>
   etag !== null && header.split(',').some((item) => opaqueTag(item) === opaqueTag(etag))
 
 /**
- * What a request's conditions make of a representation with these validators (RFC 9110, §13.2.2): the status to answer
- * with in its place, or null to go on. The `Last-Modified` of an object has whole seconds, as HTTP dates have.
+ * What a request's conditions make of a representation with these validators (RFC 9110, §13.2.2):
+ * the status to answer with in its place, or null to go on. The `Last-Modified` of an object has
+ * whole seconds, as HTTP dates have.
  */
 export function preconditionStatus(request: Headers, representation: Headers): 304 | 412 | null {
   const etag = representation.get('etag')
@@ -25,7 +26,10 @@ export function preconditionStatus(request: Headers, representation: Headers): 3
   return modified <= ifModifiedSince ? 304 : null
 }
 
-/** Whether `If-Range` lets a range be served of this representation (RFC 9110, §13.1.5): by strong validators alone. */
+/**
+ * Whether `If-Range` lets a range be served of this representation (RFC 9110, §13.1.5): by strong
+ * validators alone.
+ */
 export function rangeIsCurrent(ifRange: string | null, representation: Headers): boolean {
   if (ifRange === null) return true
   if (ifRange.startsWith('"')) return ifRange === representation.get('etag')

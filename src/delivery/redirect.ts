@@ -9,7 +9,10 @@ const TARGET_SECONDS = 300
 export interface RedirectTarget {
   /** A presigned GET, the same for everyone within a window. */
   readonly url: string
-  /** Seconds for which a browser may keep the redirect: half the life of its target, and never longer than the link. */
+  /**
+   * Seconds for which a browser may keep the redirect: half the life of its target, and never
+   * longer than the link.
+   */
   readonly maxAgeSeconds: number
 }
 

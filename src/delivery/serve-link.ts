@@ -10,8 +10,9 @@ import { isConditional, rangeIsCurrent } from './preconditions.ts'
 const failureSchema = z.object({ code: z.custom<ErrorCode>(isErrorCode), message: z.string() })
 
 /**
- * The object of a checked link, for the method, range and conditions of `request`. `askObjects` is the `fetch` of the
- * `Objects` entrypoint; it never sees the request itself. Throws ApiError with what `Objects` says.
+ * The object of a checked link, for the method, range and conditions of `request`. `askObjects` is
+ * the `fetch` of the `Objects` entrypoint; it never sees the request itself. Throws ApiError with
+ * what `Objects` says.
  */
 export async function serveLink(
   request: Request,
@@ -37,7 +38,10 @@ export async function serveLink(
   return toClientResponse(await ask(null), request.headers, policy, bucket, now)
 }
 
-/** A whole representation as the part that `range` asks for, where that is all of it; any other answer as it is. */
+/**
+ * A whole representation as the part that `range` asks for, where that is all of it; any other
+ * answer as it is.
+ */
 function asPart(answer: Response, range: string): Response {
   const size = Number(answer.headers.get('content-length') ?? 0)
   if (answer.status !== 200 || size === 0 || !coversAll(range, size)) return answer
@@ -47,8 +51,8 @@ function asPart(answer: Response, range: string): Response {
 }
 
 /**
- * Whether the answer to a range may stand. If not, the whole representation is taken, against which every condition can
- * be judged: a server may always ignore `Range` (RFC 9110, §14.2).
+ * Whether the answer to a range may stand. If not, the whole representation is taken, against which
+ * every condition can be judged: a server may always ignore `Range` (RFC 9110, §14.2).
  */
 function rangeHolds(part: Response, request: Headers): boolean {
   if (part.status === 416) return !isConditional(request)

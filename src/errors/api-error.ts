@@ -1,4 +1,7 @@
-/** Every error code that a client can meet, with its HTTP status. The table is closed: docs/api.md lists it. */
+/**
+ * Every error code that a client can meet, with its HTTP status. The table is closed: docs/api.md
+ * lists it.
+ */
 export const STATUS_BY_CODE = {
   invalid_request: 400,
   malformed_json: 400,
@@ -41,7 +44,10 @@ export type ErrorCode = keyof typeof STATUS_BY_CODE
 export const isErrorCode = (value: unknown): value is ErrorCode =>
   typeof value === 'string' && Object.hasOwn(STATUS_BY_CODE, value)
 
-/** One fault of an input: `path` is dotted from the root of the body, the query or the configuration. */
+/**
+ * One fault of an input: `path` is dotted from the root of the body, the query or the
+ * configuration.
+ */
 export interface Issue {
   readonly path: string
   readonly message: string
@@ -52,7 +58,9 @@ export interface ApiErrorOptions {
   readonly cause?: unknown
 }
 
-/** Ends a request with `code` and a message that the client may read. `cause` goes to the log alone. */
+/**
+ * Ends a request with `code` and a message that the client may read. `cause` goes to the log alone.
+ */
 export class ApiError extends Error {
   override readonly name = 'ApiError'
   readonly code: ErrorCode

@@ -18,7 +18,10 @@ export interface ListInput {
 
 export interface ListedPage {
   readonly records: FileRecord[]
-  /** Where the next page starts; undefined behind the last one. A page may be short, or empty, and not the last. */
+  /**
+   * Where the next page starts; undefined behind the last one. A page may be short, or empty, and
+   * not the last.
+   */
   readonly cursor: string | undefined
   /** Entries of this page that are no readable record. */
   readonly unreadable: number
@@ -26,9 +29,13 @@ export interface ListedPage {
 
 /** The index of files in Workers KV, laid out as docs/kv-schema.md says. */
 export interface FileIndex {
-  /** The record of one file, or null. Up to 60 seconds behind a change that another location made. */
+  /**
+   * The record of one file, or null. Up to 60 seconds behind a change that another location made.
+   */
   get(bucket: string, key: ObjectKey): Promise<FileRecord | null>
-  /** Stores `record` and returns it as stored. Throws `key_not_indexable` and `index_unavailable`. */
+  /**
+   * Stores `record` and returns it as stored. Throws `key_not_indexable` and `index_unavailable`.
+   */
   put(record: FileRecord): Promise<FileRecord>
   remove(bucket: string, key: ObjectKey): Promise<void>
   /** One page in the order of the keys, which is newest first for keys that this Worker made. */

@@ -17,7 +17,9 @@ const metadataSchema = z.object({
 
 type Metadata = z.infer<typeof metadataSchema>
 
-/** A file as the API shows it. `size` in bytes, `createdAt` ISO 8601 in UTC, `etag` in its quotes. */
+/**
+ * A file as the API shows it. `size` in bytes, `createdAt` ISO 8601 in UTC, `etag` in its quotes.
+ */
 export interface FileRecord extends Metadata {
   readonly key: ObjectKey
   /** Alias of the bucket. */

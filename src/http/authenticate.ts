@@ -20,10 +20,10 @@ const LOCAL_PRINCIPAL: Principal = {
 }
 
 /**
- * Finds out who asks: from the token in the path, the Authorization header, or the header that
- * the JWT settings name. The request counts against that principal, or against the client's
- * network where there is none. Throws `unauthenticated` (the exact reason in its cause), `auth_unavailable` and
- * `rate_limited`.
+ * Finds out who asks: from the token in the path, the Authorization header, or the header that the
+ * JWT settings name. The request counts against that principal, or against the client's network
+ * where there is none. Throws `unauthenticated` (the exact reason in its cause), `auth_unavailable`
+ * and `rate_limited`.
  */
 export async function authenticate(c: Context<AppEnv>, config: Config): Promise<Principal> {
   const verdict = await judge(c, config)

@@ -3,7 +3,9 @@ import { type Config, loadConfig } from '../config/load.ts'
 import { ApiError } from '../errors/api-error.ts'
 import type { AppEnv } from './app-env.ts'
 
-/** The configuration, also for `c.var.config`. Throws `misconfigured`, which `/healthz` explains. */
+/**
+ * The configuration, also for `c.var.config`. Throws `misconfigured`, which `/healthz` explains.
+ */
 export function configure(c: Context<AppEnv>): Config {
   const loaded = loadConfig(c.env)
   if (!loaded.ok)

@@ -3,7 +3,10 @@ import { cors as honoCors } from 'hono/cors'
 import { loadConfig } from '../config/load.ts'
 import type { AppEnv } from './app-env.ts'
 
-/** Headers of a request are not limited: an origin that is let in may send credentials in any that is configured. */
+/**
+ * Headers of a request are not limited: an origin that is let in may send credentials in any that
+ * is configured.
+ */
 const allow = honoCors({
   origin: (origin) => origin,
   allowMethods: ['GET', 'HEAD', 'POST', 'DELETE'],
@@ -12,8 +15,8 @@ const allow = honoCors({
 })
 
 /**
- * CORS for the configured origins, and nothing for others (`Vary: Origin` comes with the headers of every answer).
- * Preflights end here, before anyone is asked who they are.
+ * CORS for the configured origins, and nothing for others (`Vary: Origin` comes with the headers of
+ * every answer). Preflights end here, before anyone is asked who they are.
  */
 export const cors: MiddlewareHandler<AppEnv> = function cors(c, next) {
   const origin = c.req.header('Origin')

@@ -2,7 +2,10 @@ import type { Context } from 'hono'
 import { ApiError, STATUS_BY_CODE } from '../errors/api-error.ts'
 import type { AppEnv } from './app-env.ts'
 
-/** Turns what a handler threw into the one error shape. What isn't an ApiError becomes `internal` and tells nothing. */
+/**
+ * Turns what a handler threw into the one error shape. What isn't an ApiError becomes `internal`
+ * and tells nothing.
+ */
 export function onError(thrown: Error, c: Context<AppEnv>): Response {
   c.set('fault', thrown)
   const error =

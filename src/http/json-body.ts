@@ -3,8 +3,8 @@ import { ApiError } from '../errors/api-error.ts'
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: false })
 
 /**
- * The JSON in the body of `request`, at most `maxBytes` of UTF-8, counted while they are read. Throws
- * `unsupported_media_type`, `body_too_large` and `malformed_json`.
+ * The JSON in the body of `request`, at most `maxBytes` of UTF-8, counted while they are read.
+ * Throws `unsupported_media_type`, `body_too_large` and `malformed_json`.
  */
 export async function readJson(request: Request, maxBytes: number): Promise<unknown> {
   const mediaType = request.headers.get('content-type')?.split(';')[0]?.trim().toLowerCase()

@@ -14,7 +14,10 @@ export interface RefusedKey {
   readonly error: { readonly code: string; readonly message: string }
 }
 
-/** What `act` makes of each key, in the order asked; an ApiError stands in the place of the key that it is about. */
+/**
+ * What `act` makes of each key, in the order asked; an ApiError stands in the place of the key that
+ * it is about.
+ */
 export const forEachKey = <T>(
   keys: readonly string[],
   act: (key: ObjectKey) => Promise<T>,

@@ -3,8 +3,8 @@ import { TrieRouter } from 'hono/router/trie-router'
 import type { AppEnv } from './app-env.ts'
 
 /**
- * An empty Hono app on the one router that takes a key with slashes in the middle of a route. It matches the path as it
- * is written; only parameters are decoded, once.
+ * An empty Hono app on the one router that takes a key with slashes in the middle of a route. It
+ * matches the path as it is written; only parameters are decoded, once.
  */
 export const newApp = () =>
   new HonoBase<AppEnv>({ router: new TrieRouter(), getPath: ({ url }) => rawPath(url) })

@@ -6,7 +6,10 @@ import type { ObjectKey } from '../keys/object-key.ts'
 /** The `Objects` entrypoint of this Worker, through the edge cache that stands in front of it. */
 export const askObjects = (request: Request): Promise<Response> => exports.Objects.fetch(request)
 
-/** Drops the edge copy of an object. Throws `purge_failed`; the copy then lives for the bucket's `edgeTtl` at most. */
+/**
+ * Drops the edge copy of an object. Throws `purge_failed`; the copy then lives for the bucket's
+ * `edgeTtl` at most.
+ */
 export async function purgeCopy({ alias }: Bucket, key: ObjectKey): Promise<void> {
   try {
     await exports.Objects.purge(alias, key)

@@ -7,8 +7,9 @@ import type { AppEnv } from './app-env.ts'
 import { chooseBucket } from './choose-bucket.ts'
 
 /**
- * The upload whose id stands in the path, if the caller may write `key` and the id belongs to them, the key and the
- * bucket. Throws `invalid_key`, `forbidden`, `unknown_bucket` and `invalid_upload_id`.
+ * The upload whose id stands in the path, if the caller may write `key` and the id belongs to them,
+ * the key and the bucket. Throws `invalid_key`, `forbidden`, `unknown_bucket` and
+ * `invalid_upload_id`.
  */
 export async function openUpload(
   c: Context<AppEnv>,

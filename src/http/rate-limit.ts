@@ -3,7 +3,8 @@ import { ApiError } from '../errors/api-error.ts'
 import type { AppEnv } from './app-env.ts'
 
 /**
- * The network of a client's address: an IPv6 address is one of many that its owner has, and counts as its /64.
+ * The network of a client's address: an IPv6 address is one of many that its owner has, and counts
+ * as its /64.
  */
 export function clientNetwork(address: string): string {
   if (!address.includes(':')) return address
@@ -14,8 +15,8 @@ export function clientNetwork(address: string): string {
 }
 
 /**
- * Counts the request against `subject` in the Worker's rate limit, which holds for each Cloudflare location by itself.
- * Throws `rate_limited`.
+ * Counts the request against `subject` in the Worker's rate limit, which holds for each Cloudflare
+ * location by itself. Throws `rate_limited`.
  */
 export async function countRequest(c: Context<AppEnv>, subject: string): Promise<void> {
   const { success } = await c.env.RATE_LIMITER.limit({ key: subject })

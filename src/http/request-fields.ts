@@ -12,7 +12,10 @@ export const digits = z.pipe(
   z.transform(Number),
 )
 export const fileName = z.string().check(z.minLength(1), z.maxLength(1024))
-/** A header's value that arrives as it was sent: printable ASCII without leading, trailing or double spaces. */
+/**
+ * A header's value that arrives as it was sent: printable ASCII without leading, trailing or double
+ * spaces.
+ */
 export const cacheControl = z.optional(
   z
     .string()

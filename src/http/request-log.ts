@@ -4,8 +4,8 @@ import { ApiError, type ErrorCode } from '../errors/api-error.ts'
 import type { AppEnv } from './app-env.ts'
 
 /**
- * Writes the one JSON line of a request to the console. It holds the route's pattern in place of the path, and no query, header
- * or body, so that no key, signature or token can reach it.
+ * Writes the one JSON line of a request to the console. It holds the route's pattern in place of
+ * the path, and no query, header or body, so that no key, signature or token can reach it.
  */
 export function logRequest(c: Context<AppEnv>, milliseconds: number): void {
   const vars: Partial<AppEnv['Variables']> = c.var
@@ -25,7 +25,10 @@ export function logRequest(c: Context<AppEnv>, milliseconds: number): void {
   )
 }
 
-/** The route as the documentation writes it: `/files/:key/url` for the pattern `/files/:key{[^]+/url}`. */
+/**
+ * The route as the documentation writes it: `/files/:key/url` for the pattern
+ * `/files/:key{[^]+/url}`.
+ */
 const routeName = (c: Context<AppEnv>): string | undefined =>
   matchedRoutes(c)
     .find(({ method }) => method !== 'ALL')
@@ -42,7 +45,10 @@ function describeFault(fault: Error | undefined): {
   return cause === undefined ? { code } : { code, reason: describe(cause) }
 }
 
-/** Name and message of an error and of what caused it; URLs are left out, as a query may hold a signature. */
+/**
+ * Name and message of an error and of what caused it; URLs are left out, as a query may hold a
+ * signature.
+ */
 function describe(thrown: unknown): string {
   if (!(thrown instanceof Error)) return withoutUrls(String(thrown))
   const own = withoutUrls(`${thrown.name}: ${thrown.message}`)

@@ -2,7 +2,10 @@ import type { Context, MiddlewareHandler } from 'hono'
 import { ApiError } from '../errors/api-error.ts'
 import type { AppEnv } from './app-env.ts'
 
-/** Before everything else under `/s3`: errors carry their message as `error` too, where Uppy and Companion look for it. */
+/**
+ * Before everything else under `/s3`: errors carry their message as `error` too, where Uppy and
+ * Companion look for it.
+ */
 export const uppyDialect: MiddlewareHandler<AppEnv> = function uppyDialect(c, next) {
   c.set('dialect', 'uppy')
   return next()
@@ -20,7 +23,10 @@ export function queryKey(c: Context<AppEnv>): string {
   )
 }
 
-/** Part numbers as they stand in a URL; `subject` is Companion's word for them. Throws `invalid_request`. */
+/**
+ * Part numbers as they stand in a URL; `subject` is Companion's word for them. Throws
+ * `invalid_request`.
+ */
 export function partNumbers(texts: readonly string[], subject: 'number' | 'numbers'): number[] {
   const numbers = texts.map((text) => (/^\d{1,5}$/.test(text) ? Number(text) : 0))
   if (numbers.every((number) => number >= 1 && number <= 10_000)) return numbers
@@ -28,8 +34,8 @@ export function partNumbers(texts: readonly string[], subject: 'number' | 'numbe
 }
 
 /**
- * Uppy's metadata as S3 takes it: names in lower case, every value a string. A file has no value for some, which are left
- * out. Throws `invalid_request` for a name that can't stand in a header.
+ * Uppy's metadata as S3 takes it: names in lower case, every value a string. A file has no value
+ * for some, which are left out. Throws `invalid_request` for a name that can't stand in a header.
  */
 export function s3Metadata(metadata: Readonly<Record<string, unknown>>): Record<string, string> {
   return Object.fromEntries(

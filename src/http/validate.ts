@@ -20,8 +20,8 @@ type Validated<
 >
 
 /**
- * Checks the JSON body against `schema`, for `c.req.valid('json')`. Throws `invalid_request` with issues, and what
- * `readJson` throws.
+ * Checks the JSON body against `schema`, for `c.req.valid('json')`. Throws `invalid_request` with
+ * issues, and what `readJson` throws.
  */
 export function validateJson<Schema extends z.ZodMiniType<object>>(
   schema: Schema,
@@ -35,8 +35,8 @@ export function validateJson<Schema extends z.ZodMiniType<object>>(
 }
 
 /**
- * Checks the query against `schema`, for `c.req.valid('query')`. Throws `invalid_request` with issues, for a name that
- * stands there twice too.
+ * Checks the query against `schema`, for `c.req.valid('query')`. Throws `invalid_request` with
+ * issues, for a name that stands there twice too.
  */
 export function validateQuery<Schema extends z.ZodMiniType<object>>(
   schema: Schema,
@@ -62,8 +62,8 @@ export function validateQuery<Schema extends z.ZodMiniType<object>>(
 }
 
 /**
- * The object key in the path, in front of `suffix`: a key may hold slashes, so the pattern of such a route takes the
- * suffix into the parameter. Throws `invalid_key`.
+ * The object key in the path, in front of `suffix`: a key may hold slashes, so the pattern of such
+ * a route takes the suffix into the parameter. Throws `invalid_key`.
  */
 export function keyParam(c: Context<AppEnv>, suffix = ''): ObjectKey {
   const value = c.req.param('key') ?? ''
@@ -71,8 +71,8 @@ export function keyParam(c: Context<AppEnv>, suffix = ''): ObjectKey {
 }
 
 /**
- * Refuses a URL whose percent-encoding is malformed: a lenient decoder would hand on something that the caller did not
- * mean. Throws `malformed_url`.
+ * Refuses a URL whose percent-encoding is malformed: a lenient decoder would hand on something that
+ * the caller did not mean. Throws `malformed_url`.
  */
 export function checkUrl(url: string): void {
   try {

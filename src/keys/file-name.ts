@@ -1,6 +1,8 @@
 import { utf8Length } from './object-key.ts'
 
-/** `stem` and `extension` (lower case, with its dot, or empty) of the last segment of a path or key. */
+/**
+ * `stem` and `extension` (lower case, with its dot, or empty) of the last segment of a path or key.
+ */
 export interface FileName {
   readonly stem: string
   readonly extension: string

@@ -20,8 +20,9 @@ export interface NewKeyInput {
 }
 
 /**
- * A key that no other upload has: `<prefix>uploads/[directory/]<id>-<slug><.ext>`. Plain key order is newest first
- * within one directory. Throws `invalid_key` where the directory breaks the rules of a key.
+ * A key that no other upload has: `<prefix>uploads/[directory/]<id>-<slug><.ext>`. Plain key order
+ * is newest first within one directory. Throws `invalid_key` where the directory breaks the rules
+ * of a key.
  */
 export function newObjectKey({ fileName, prefix, directory, now }: NewKeyInput): ObjectKey {
   const folder = directory === undefined ? '' : `${directory}/`
@@ -35,7 +36,10 @@ const NEW_KEY = new RegExp(
   `(?:^|/)uploads/(?:.+/)?[${DIGITS}]{${TIME_DIGITS + RANDOM_DIGITS}}-[^/]+$`,
 )
 
-/** Whether `key` looks like one that `newObjectKey` made: its object is written once and never changes. */
+/**
+ * Whether `key` looks like one that `newObjectKey` made: its object is written once and never
+ * changes.
+ */
 export const isNewObjectKey = (key: ObjectKey): boolean => NEW_KEY.test(key)
 
 /** 20 characters: 45 bits of inverted milliseconds, then 55 random bits. */

@@ -2,7 +2,9 @@ import { ApiError } from '../errors/api-error.ts'
 
 declare const objectKey: unique symbol
 
-/** A parsed object key: one that names the same object before and after a URL parser has seen it. */
+/**
+ * A parsed object key: one that names the same object before and after a URL parser has seen it.
+ */
 export type ObjectKey = string & { readonly [objectKey]: true }
 
 /** S3's own limit for a key, in bytes of UTF-8. */
@@ -15,8 +17,8 @@ const CONTROL_CHARACTERS = /\p{Cc}/u
 export const utf8Length = (text: string): number => encoder.encode(text).length
 
 /**
- * Whether `text` has more than `bytes` of UTF-8. Encodes it only where its length leaves that open: a UTF-16 code unit
- * comes to 1 to 3 bytes.
+ * Whether `text` has more than `bytes` of UTF-8. Encodes it only where its length leaves that open:
+ * a UTF-16 code unit comes to 1 to 3 bytes.
  */
 const isLongerThan = (text: string, bytes: number): boolean =>
   text.length > bytes || (3 * text.length > bytes && utf8Length(text) > bytes)
@@ -24,8 +26,8 @@ const isLongerThan = (text: string, bytes: number): boolean =>
 /**
  * Why `value` can't be an object key, or null if it can.
  *
- * The rules: 1 to 1024 bytes of well-formed UTF-8, no control character, no `.` or `..` segment. A URL parser folds
- * such segments, so a URL signed for `a/../b` would open `b`.
+ * The rules: 1 to 1024 bytes of well-formed UTF-8, no control character, no `.` or `..` segment. A
+ * URL parser folds such segments, so a URL signed for `a/../b` would open `b`.
  */
 export function objectKeyFault(value: string): string | null {
   if (value === '') return 'An object key must not be empty.'
@@ -50,8 +52,8 @@ export function parseObjectKey(value: string): ObjectKey {
 export const parseKeyStart = (value: string): string => (value === '' ? '' : parseObjectKey(value))
 
 /**
- * Why `value` can't bound what a principal may touch, or null if it can. A boundary is empty (everything) or ends with
- * `/`, so that `team-a/` never covers `team-ab/`.
+ * Why `value` can't bound what a principal may touch, or null if it can. A boundary is empty
+ * (everything) or ends with `/`, so that `team-a/` never covers `team-ab/`.
  */
 export function keyPrefixFault(value: string): string | null {
   if (value === '') return null

@@ -23,13 +23,15 @@ const SCRIPT_TYPES = new Set([
   'application/x-ecmascript',
 ])
 
-/** Whether an object under `key` may run script when a browser opens it, told from its extension. */
+/**
+ * Whether an object under `key` may run script when a browser opens it, told from its extension.
+ */
 export const keyRunsScript = (key: string): boolean =>
   SCRIPT_EXTENSIONS.has(splitFileName(key).extension)
 
 /**
- * Whether a browser may run script in a document of the type `essence` (lower case, without parameters): HTML, all
- * XML types (MIME Sniffing, §4.6 "XML MIME type") and JavaScript itself.
+ * Whether a browser may run script in a document of the type `essence` (lower case, without
+ * parameters): HTML, all XML types (MIME Sniffing, §4.6 "XML MIME type") and JavaScript itself.
  */
 export const typeRunsScript = (essence: string): boolean =>
   SCRIPT_TYPES.has(essence) || essence.endsWith('/xml') || essence.endsWith('+xml')

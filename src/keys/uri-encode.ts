@@ -1,4 +1,7 @@
-/** `text` percent-encoded by RFC 3986, all but the unreserved characters: SigV4's `UriEncode` with encoded slashes. */
+/**
+ * `text` percent-encoded by RFC 3986, all but the unreserved characters: SigV4's `UriEncode` with
+ * encoded slashes.
+ */
 export const uriEncode = (text: string): string =>
   encodeURIComponent(text).replace(
     /[!'()*]/g,

@@ -20,7 +20,9 @@ import { parseObjectKey } from '../keys/object-key.ts'
 import { presignCreate, presignOperation, type UploadOperation } from '../uploads/s3-operation.ts'
 import { createUploadUrl } from '../uploads/single.ts'
 
-/** The request of Uppy's `signRequest`, and what our client adds to it. Later versions may add more. */
+/**
+ * The request of Uppy's `signRequest`, and what our client adds to it. Later versions may add more.
+ */
 const signSchema = z.object({
   method: z.enum(['PUT', 'POST', 'GET', 'DELETE']),
   key: fileName,
@@ -39,7 +41,10 @@ const signSchema = z.object({
 
 type SignRequest = z.infer<typeof signSchema>
 
-/** `signRequest` of `@uppy/aws-s3` 6: the client speaks S3 itself, and asks for one signature at a time. */
+/**
+ * `signRequest` of `@uppy/aws-s3` 6: the client speaks S3 itself, and asks for one signature at a
+ * time.
+ */
 export const signRoutes = newApp().post('/s3/sign', validateJson(signSchema), async (c) => {
   const request = c.req.valid('json')
   const { method, key, uploadId, contentType: mimetype, expiresIn } = request

@@ -13,7 +13,10 @@ class BoundedMap extends Map<string, ArrayBuffer> {
   }
 }
 
-/** SigV4 signing keys of this isolate, by secret, day, region and service: aws4fetch reads and fills it. */
+/**
+ * SigV4 signing keys of this isolate, by secret, day, region and service: aws4fetch reads and fills
+ * it.
+ */
 export const derivedKeys: Map<string, ArrayBuffer> = new BoundedMap()
 
 const imported = new WeakMap<ArrayBuffer, Promise<CryptoKey>>()

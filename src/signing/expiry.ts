@@ -35,11 +35,12 @@ export interface Validity {
 }
 
 /**
- * The life of a URL. `stable` dates it back to the start of a window that is as long as the life asked for, and signs
- * for twice that life, so that it stays valid for at least `expiresIn`; the longest life is then half as long.
+ * The life of a URL. `stable` dates it back to the start of a window that is as long as the life
+ * asked for, and signs for twice that life, so that it stays valid for at least `expiresIn`; the
+ * longest life is then half as long.
  *
- * A default shrinks to what the bucket and temporary credentials allow. Throws `invalid_expiry` where a requested life
- * doesn't fit, and `credentials_expired`.
+ * A default shrinks to what the bucket and temporary credentials allow. Throws `invalid_expiry`
+ * where a requested life doesn't fit, and `credentials_expired`.
  */
 export function resolveValidity(input: ValidityInput): Validity {
   const { use, expiresIn, stable = false } = input

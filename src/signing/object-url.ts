@@ -11,15 +11,18 @@ export const objectUrl = (bucket: Bucket, key: ObjectKey): URL =>
   new URL(bucket.origin + objectPath(bucket, key))
 
 /**
- * Throws if `url` names anything but the object under `key` in `bucket`. The last guard before a signature leaves: the
- * key rules and the encoding should have made this impossible.
+ * Throws if `url` names anything but the object under `key` in `bucket`. The last guard before a
+ * signature leaves: the key rules and the encoding should have made this impossible.
  */
 export function assertNamesObject(url: URL, bucket: Bucket, key: ObjectKey): void {
   if (url.origin !== bucket.origin) throw notTheObject()
   assertNamesKey(url.pathname, bucket, key)
 }
 
-/** A path that a URL parser leaves as it is: unreserved characters, percent-encoded bytes and slashes. */
+/**
+ * A path that a URL parser leaves as it is: unreserved characters, percent-encoded bytes and
+ * slashes.
+ */
 const PLAIN_PATH = /^[\w.~/%-]+$/
 const DOT_SEGMENT = /\/(?:\.|%2E){1,2}(?:\/|$)/i
 

@@ -17,8 +17,9 @@ export interface PostPolicyInput {
 }
 
 /**
- * All fields of a form that uploads one file by POST, but for the file, which goes last. Every field is a condition of
- * the policy, so none can be changed or added (S3, "Creating an HTML form using AWS Signature Version 4").
+ * All fields of a form that uploads one file by POST, but for the file, which goes last. Every
+ * field is a condition of the policy, so none can be changed or added (S3, "Creating an HTML form
+ * using AWS Signature Version 4").
  */
 export async function signPostPolicy(input: PostPolicyInput): Promise<Record<string, string>> {
   const { bucket, credentials, key, maxBytes, signedAt, signedSeconds } = input

@@ -26,8 +26,8 @@ const scratch = new Uint8Array(4096)
 export type PresignTemplate = Omit<PresignInput, 'key'>
 
 /**
- * A URL that carries its SigV4 signature in the query (Signature Version 4, "Authenticating Requests: Using Query
- * Parameters"). Throws RangeError for a life that SigV4 doesn't know.
+ * A URL that carries its SigV4 signature in the query (Signature Version 4, "Authenticating
+ * Requests: Using Query Parameters"). Throws RangeError for a life that SigV4 doesn't know.
  */
 export async function presign(input: PresignInput): Promise<string> {
   const signer = presignSigner(input)
@@ -70,8 +70,8 @@ export async function signHex(key: CryptoKey, stringToSign: string): Promise<str
 }
 
 /**
- * `text` in UTF-8 for a call of WebCrypto, which copies what it is given before it returns: the next text takes the same
- * place, as memory of its own costs more than a digest.
+ * `text` in UTF-8 for a call of WebCrypto, which copies what it is given before it returns: the
+ * next text takes the same place, as memory of its own costs more than a digest.
  */
 export function utf8(text: string): Uint8Array {
   const { read, written } = encoder.encodeInto(text, scratch)
@@ -81,8 +81,8 @@ export function utf8(text: string): Uint8Array {
 export const hex = (bytes: ArrayBuffer): string => new Uint8Array(bytes).toHex()
 
 /**
- * `text` with a space as "%20" where URLSearchParams wrote "+", which S3 servers read in two ways; the signature is over
- * "%20". A plus sign is "%2B" already.
+ * `text` with a space as "%20" where URLSearchParams wrote "+", which S3 servers read in two ways;
+ * the signature is over "%20". A plus sign is "%2B" already.
  */
 export const spaced = (text: string): string => text.replaceAll('+', '%20')
 

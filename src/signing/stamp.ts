@@ -7,7 +7,9 @@ import { amzDate, hex, type PresignTemplate, presignSigner, spaced, utf8 } from 
 /** Signs the URL of one object. Throws RangeError for a life that SigV4 doesn't know. */
 export type Stamp = (key: ObjectKey) => Promise<string>
 
-/** A URL, its canonical request and its string to sign, all but the key and what follows from it. */
+/**
+ * A URL, its canonical request and its string to sign, all but the key and what follows from it.
+ */
 interface Form {
   readonly beforePath: string
   readonly afterPath: string
@@ -25,7 +27,10 @@ const MAX_BLANKS = 64
 const PROBE = parseObjectKey('probe')
 const blanks = new WeakMap<Bucket, Map<string, Blank>>()
 
-/** Signs URLs that differ in the key alone, byte for byte as `presign` does, each for one digest and one HMAC. */
+/**
+ * Signs URLs that differ in the key alone, byte for byte as `presign` does, each for one digest and
+ * one HMAC.
+ */
 export const stampFor = (template: PresignTemplate): Stamp =>
   stampOf(template.bucket, fillBlank(template))
 
@@ -46,7 +51,10 @@ async function fillBlank(template: PresignTemplate): Promise<Form> {
   return blank(datetime, template.headers ?? {})
 }
 
-/** The blank for `template`, which is kept for all others of its day that differ in the values of headers alone. */
+/**
+ * The blank for `template`, which is kept for all others of its day that differ in the values of
+ * headers alone.
+ */
 async function blankFor(template: PresignTemplate, datetime: string): Promise<Blank> {
   const { bucket, credentials, method, query, headers = {}, signedSeconds } = template
   const kept = blanks.get(bucket) ?? new Map<string, Blank>()
@@ -68,8 +76,8 @@ async function blankFor(template: PresignTemplate, datetime: string): Promise<Bl
 }
 
 /**
- * aws4fetch signs a probe. In its canonical request (SigV4, "Create a canonical request") the path line, the date in
- * the query and the header lines can then be replaced.
+ * aws4fetch signs a probe. In its canonical request (SigV4, "Create a canonical request") the path
+ * line, the date in the query and the header lines can then be replaced.
  */
 async function createBlank(template: PresignTemplate): Promise<Blank> {
   const { bucket, headers = {} } = template

@@ -20,7 +20,10 @@ export interface Part {
   readonly etag: string
 }
 
-/** A part as the bucket lists it: `size` in bytes, `etag` in its quotes, `lastModified` as the bucket writes it. */
+/**
+ * A part as the bucket lists it: `size` in bytes, `etag` in its quotes, `lastModified` as the
+ * bucket writes it.
+ */
 export interface ListedPart extends Part {
   readonly size: number
   readonly lastModified: string
@@ -63,7 +66,10 @@ export function unquoted(etag: string): string {
   return etag.replaceAll('"', '')
 }
 
-/** S3 CreateMultipartUpload; resolves with its `UploadId`. `headers` are those of the object. Throws `storage_error` and `not_supported`. */
+/**
+ * S3 CreateMultipartUpload; resolves with its `UploadId`. `headers` are those of the object. Throws
+ * `storage_error` and `not_supported`.
+ */
 export async function createMultipartUpload(
   bucket: Bucket,
   key: ObjectKey,
@@ -78,8 +84,8 @@ export async function createMultipartUpload(
 }
 
 /**
- * S3 ListParts, all of its pages, in the order of the part numbers. Throws `upload_not_found`, `not_supported` and
- * `storage_error`.
+ * S3 ListParts, all of its pages, in the order of the part numbers. Throws `upload_not_found`,
+ * `not_supported` and `storage_error`.
  */
 export async function listParts(upload: MultipartUpload, now: Date): Promise<ListedPart[]> {
   const parts: ListedPart[] = []
@@ -109,8 +115,8 @@ function readPart(element: XmlElement): ListedPart {
 }
 
 /**
- * S3 CompleteMultipartUpload, whose answer may be an error under status 200. Throws `upload_not_found`, `invalid_part`,
- * `not_supported` and `storage_error`.
+ * S3 CompleteMultipartUpload, whose answer may be an error under status 200. Throws
+ * `upload_not_found`, `invalid_part`, `not_supported` and `storage_error`.
  */
 export async function completeMultipartUpload(
   upload: MultipartUpload,
@@ -131,7 +137,10 @@ export async function completeMultipartUpload(
   await call('CompleteMultipartUpload', request, now)
 }
 
-/** S3 AbortMultipartUpload; also succeeds where there is no such upload. Throws `not_supported` and `storage_error`. */
+/**
+ * S3 AbortMultipartUpload; also succeeds where there is no such upload. Throws `not_supported` and
+ * `storage_error`.
+ */
 export async function abortMultipartUpload(upload: MultipartUpload, now: Date): Promise<void> {
   try {
     await call('AbortMultipartUpload', ofUpload('DELETE', upload), now)

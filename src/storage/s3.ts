@@ -22,8 +22,8 @@ export interface ObjectRequest {
 }
 
 /**
- * One signed request to a bucket, sent once and never cached. Resolves with whatever the bucket answers; throws
- * `storage_error` where no answer begins in time, and `credentials_expired`.
+ * One signed request to a bucket, sent once and never cached. Resolves with whatever the bucket
+ * answers; throws `storage_error` where no answer begins in time, and `credentials_expired`.
  */
 export async function fetchObject(request: ObjectRequest, now: Date): Promise<Response> {
   const { bucket, method, key, body, timeoutSeconds = 10 } = request
@@ -33,7 +33,8 @@ export async function fetchObject(request: ObjectRequest, now: Date): Promise<Re
   const abort = new AbortController()
   const timer = setTimeout(() => abort.abort(), timeoutSeconds * 1000)
   try {
-    // Without no-store, Cloudflare may send a GET in place of a HEAD, which the signature doesn't cover.
+    // Without no-store, Cloudflare may send a GET in place of a HEAD, which the signature doesn't
+    // cover.
     return await fetch(spaced(signed.url.href), {
       method,
       headers: signed.headers,

@@ -4,15 +4,19 @@ import { splitFileName } from '../keys/file-name.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { keyRunsScript, typeRunsScript } from '../keys/script-types.ts'
 
-/** RFC 9110, §8.3.1, but for commas: a browser takes what follows one for another type. At most one space a gap. */
+/**
+ * RFC 9110, §8.3.1, but for commas: a browser takes what follows one for another type. At most one
+ * space a gap.
+ */
 const MEDIA_TYPE =
   /^([\w!#$&^.+-]{1,127}\/[\w!#$&^.+-]{1,127})(?: ?; ?[\w!#$&^.+-]+=(?:[\w!#$&^.+-]+|"(?:[\w!#$&^.+-]| (?! ))*"))*$/
 
 const MAX_MEDIA_TYPE_LENGTH = 255
 
 /**
- * Throws unless `mimetype` may be stored under `key`: `invalid_mimetype`, `mimetype_not_allowed`, or `type_mismatch` for
- * a type that can run script under an extension that can't. So the extension alone tells what must be an attachment.
+ * Throws unless `mimetype` may be stored under `key`: `invalid_mimetype`, `mimetype_not_allowed`,
+ * or `type_mismatch` for a type that can run script under an extension that can't. So the extension
+ * alone tells what must be an attachment.
  */
 export function requireContentType(
   mimetype: string,

@@ -18,10 +18,11 @@ import { recordUpload } from './record.ts'
 import { MAX_OBJECT_BYTES, requireBytes } from './size-limit.ts'
 
 /**
- * Completes an upload and records the file, under `name` or the name that it was begun with. Parts and sizes are held
- * against the bucket's own list first, where the bucket has one. An upload that is complete already is recorded all
- * the same, so repeating this is safe. Throws `invalid_part`, `size_mismatch`, `file_too_large`, `upload_not_found`, `storage_error`,
- * and what `recordUpload` throws.
+ * Completes an upload and records the file, under `name` or the name that it was begun with. Parts
+ * and sizes are held against the bucket's own list first, where the bucket has one. An upload that
+ * is complete already is recorded all the same, so repeating this is safe. Throws `invalid_part`,
+ * `size_mismatch`, `file_too_large`, `upload_not_found`, `storage_error`, and what `recordUpload`
+ * throws.
  */
 export async function finishMultipart(
   bucket: Bucket,
@@ -62,7 +63,10 @@ async function assemble(
   await completeMultipartUpload(upload, parts, now)
 }
 
-/** Deletes what has become too large: where the client doesn't say the size, and the bucket has no list, it is known only now. */
+/**
+ * Deletes what has become too large: where the client doesn't say the size, and the bucket has no
+ * list, it is known only now.
+ */
 async function limitSize(bucket: Bucket, key: ObjectKey, now: Date): Promise<void> {
   if (bucket.maxBytes === null) return
   const head = await headObject(bucket, key, now)
@@ -85,7 +89,10 @@ function requireOrder(parts: readonly Part[]): void {
     })
 }
 
-/** Bytes of `parts` by the bucket's list. Throws `invalid_part`, naming each that the bucket doesn't have so. */
+/**
+ * Bytes of `parts` by the bucket's list. Throws `invalid_part`, naming each that the bucket doesn't
+ * have so.
+ */
 function sumOfParts(parts: readonly Part[], listed: readonly ListedPart[]): number {
   const byNumber = new Map(listed.map((part) => [part.partNumber, part]))
   const issues: Issue[] = []

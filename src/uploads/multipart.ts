@@ -48,7 +48,9 @@ export interface PartUrls {
   readonly expiresAt: string
 }
 
-/** S3 CreateMultipartUpload for a new key. Throws ApiError for a file that this bucket doesn't take. */
+/**
+ * S3 CreateMultipartUpload for a new key. Throws ApiError for a file that this bucket doesn't take.
+ */
 export async function startMultipart(
   config: Config,
   bucket: Bucket,
@@ -68,21 +70,18 @@ export async function startMultipart(
 }
 
 /**
- * S3 UploadPart, presigned for each part in the order asked. Where the size of the file is known, so is that of the part, and it is signed as
- * Content-Length. Throws `invalid_part` for a part that the file doesn't have, `invalid_expiry` and `credentials_expired`.
+ * S3 UploadPart, presigned for each part in the order asked. Where the size of the file is known,
+ * so is that of the part, and it is signed as Content-Length. Throws `invalid_part` for a part that
+ * the file doesn't have, `invalid_expiry` and `credentials_expired`.
  */
 export async function signParts(
   bucket: Bucket,
-  {
-    key,
-    s3UploadId,
-    size,
-    partSize,
-  }: Pick<UploadClaims, 'key' | 's3UploadId' | 'size' | 'partSize'>,
+  upload: Pick<UploadClaims, 'key' | 's3UploadId' | 'size' | 'partSize'>,
   partNumbers: readonly number[],
   expiresIn: number | undefined,
   now: Date,
 ): Promise<PartUrls> {
+  const { key, s3UploadId, size, partSize } = upload
   const credentials = bucket.uploadCredentials
   const validity = resolveValidity({ use: 'upload', expiresIn, bucket, credentials, now })
   const { signedAt, signedSeconds } = validity
@@ -102,14 +101,19 @@ export async function signParts(
   }
 }
 
-/** The parts that the bucket has. Throws `upload_not_found`, `not_supported` and `storage_error`. */
+/**
+ * The parts that the bucket has. Throws `upload_not_found`, `not_supported` and `storage_error`.
+ */
 export const uploadedParts = (
   bucket: Bucket,
   { key, s3UploadId }: UploadClaims,
   now: Date,
 ): Promise<ListedPart[]> => listParts({ bucket, key, s3UploadId }, now)
 
-/** Drops an upload and its parts; also succeeds where it is complete or dropped already. Throws `not_supported` and `storage_error`. */
+/**
+ * Drops an upload and its parts; also succeeds where it is complete or dropped already. Throws
+ * `not_supported` and `storage_error`.
+ */
 export const dropMultipart = (
   bucket: Bucket,
   { key, s3UploadId }: UploadClaims,

@@ -3,7 +3,9 @@ import { ApiError } from '../errors/api-error.ts'
 const MIB = 1024 ** 2
 /** S3's limit for the parts of one upload. */
 export const MAX_PARTS = 10_000
-/** S3 takes 5 MiB; with a little more a file needs fewer requests, and a retry still costs little. */
+/**
+ * S3 takes 5 MiB; with a little more a file needs fewer requests, and a retry still costs little.
+ */
 const MIN_PART_BYTES = 8 * MIB
 
 /** How a file is cut: `partCount` parts of `partSize` bytes, the last of what is left. */
@@ -12,7 +14,10 @@ export interface PartPlan {
   readonly partCount: number
 }
 
-/** The plan for a file of `size` bytes, at least 1. All parts are equal but the last, as R2 wants them. */
+/**
+ * The plan for a file of `size` bytes, at least 1. All parts are equal but the last, as R2 wants
+ * them.
+ */
 export function planParts(size: number): PartPlan {
   const partSize = Math.max(MIN_PART_BYTES, Math.ceil(size / MAX_PARTS / MIB) * MIB)
   return { partSize, partCount: Math.ceil(size / partSize) }

@@ -28,8 +28,9 @@ export interface PostForm {
 }
 
 /**
- * S3 PostObject for a new key under `prefix`: the form that uploads a file of at most the bucket's `maxBytes`. Throws
- * `not_supported` for a server without POST policies, and ApiError for a file that this bucket doesn't take.
+ * S3 PostObject for a new key under `prefix`: the form that uploads a file of at most the bucket's
+ * `maxBytes`. Throws `not_supported` for a server without POST policies, and ApiError for a file
+ * that this bucket doesn't take.
  */
 export async function createPostForm(
   bucket: Bucket,

@@ -15,8 +15,9 @@ export interface RecordRequest {
 }
 
 /**
- * Records an uploaded object as the bucket knows it. The record of the same object (by its ETag) stays as it is, so
- * repeating this changes nothing. Throws `object_not_found`, `storage_error`, `key_not_indexable`, `index_unavailable`.
+ * Records an uploaded object as the bucket knows it. The record of the same object (by its ETag)
+ * stays as it is, so repeating this changes nothing. Throws `object_not_found`, `storage_error`,
+ * `key_not_indexable`, `index_unavailable`.
  */
 export async function recordUpload(
   bucket: Bucket,
@@ -33,8 +34,8 @@ export async function recordUpload(
 }
 
 /**
- * The record of a file; where the index has none, what the bucket says of the object. Throws `object_not_found` and
- * `storage_error`.
+ * The record of a file; where the index has none, what the bucket says of the object. Throws
+ * `object_not_found` and `storage_error`.
  */
 export async function findFile(
   bucket: Bucket,
@@ -55,7 +56,9 @@ async function requireObject(bucket: Bucket, key: ObjectKey, now: Date): Promise
   return head
 }
 
-/** `createdAt` is the object's own date, so that recording it twice makes one and the same record. */
+/**
+ * `createdAt` is the object's own date, so that recording it twice makes one and the same record.
+ */
 const toRecord = (
   { alias }: Bucket,
   key: ObjectKey,

@@ -24,8 +24,8 @@ const METHODS = {
 } as const
 
 /**
- * S3 CreateMultipartUpload for a new key under `prefix`, presigned: the client must send `headers`. Throws ApiError for a file that
- * this bucket doesn't take.
+ * S3 CreateMultipartUpload for a new key under `prefix`, presigned: the client must send `headers`.
+ * Throws ApiError for a file that this bucket doesn't take.
  */
 export async function presignCreate(
   bucket: Bucket,
@@ -42,7 +42,10 @@ export async function presignCreate(
   return { url: await presignUpload(bucket, request, expiresIn, now), key, headers }
 }
 
-/** One step of an upload that was begun so, presigned. Throws `size_required`, `invalid_expiry` and `credentials_expired`. */
+/**
+ * One step of an upload that was begun so, presigned. Throws `size_required`, `invalid_expiry` and
+ * `credentials_expired`.
+ */
 export function presignOperation(
   bucket: Bucket,
   key: ObjectKey,

@@ -15,7 +15,10 @@ export interface UploadConditions {
 /** S3's limit for names and values of user-defined metadata together, in bytes. */
 const MAX_METADATA_BYTES = 2048
 
-/** The headers that the client must send, by S3 PutObject's names. Throws `invalid_request` for too much metadata. */
+/**
+ * The headers that the client must send, by S3 PutObject's names. Throws `invalid_request` for too
+ * much metadata.
+ */
 export function uploadHeaders(conditions: UploadConditions): Record<string, string> {
   const { mimetype, sha256, metadata = {}, cacheControl, overwrite } = conditions
   return {
@@ -56,8 +59,8 @@ export function requireMetadataSize(metadata: Readonly<Record<string, string>>):
 }
 
 /**
- * `value` as a header carries it unchanged: what isn't printable ASCII with single spaces inside, or would be read as an
- * encoded word of RFC 2047, becomes one, as S3 itself writes such values.
+ * `value` as a header carries it unchanged: what isn't printable ASCII with single spaces inside,
+ * or would be read as an encoded word of RFC 2047, becomes one, as S3 itself writes such values.
  */
 function encodedWord(value: string): string {
   if (/^(?!=\?)(?:[\x21-\x7e]+(?: [\x21-\x7e]+)*)?$/.test(value)) return value

@@ -29,8 +29,8 @@ export interface UploadUrl {
 }
 
 /**
- * A presigned PUT for a new key under `prefix` (empty, or ending with `/`). Throws ApiError for a file that this bucket
- * doesn't take.
+ * A presigned PUT for a new key under `prefix` (empty, or ending with `/`). Throws ApiError for a
+ * file that this bucket doesn't take.
  */
 export async function createUploadUrl(
   bucket: Bucket,

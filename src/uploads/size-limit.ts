@@ -17,7 +17,10 @@ export function requireBytes(bytes: number, bucket: Bucket, s3Max: number): void
     throw new ApiError('file_too_large', `A file may have at most ${max} bytes here.`)
 }
 
-/** Throws `size_required` where the bucket has a limit and the client doesn't say the size, and `file_too_large`. */
+/**
+ * Throws `size_required` where the bucket has a limit and the client doesn't say the size, and
+ * `file_too_large`.
+ */
 export function requireSize(size: number | undefined, bucket: Bucket, s3Max: number): void {
   if (size === undefined && bucket.maxBytes !== null)
     throw new ApiError(

@@ -140,7 +140,8 @@ describe('what is no upload id is refused:', () => {
   })
 
   it('one of which a single character was changed', async () => {
-    // The last character of a part may hold bits that decoding drops; flipping the highest of its six never does.
+    // The last character of a part may hold bits that decoding drops; flipping the highest of its
+    // six never does.
     const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
     for (const [index, character] of [...uploadId].entries()) {
       if (character === '.') continue

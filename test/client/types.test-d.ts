@@ -29,7 +29,8 @@ import type { App } from '../../src/app.ts'
 import type { Issue as ApiIssue, ErrorCode } from '../../src/errors/api-error.ts'
 import type { ObjectKey } from '../../src/keys/object-key.ts'
 
-// Compiled and never run: where a type of the client and that of the Worker drift apart, a line below is an error.
+// Compiled and never run: where a type of the client and that of the Worker drift apart, a line
+// below is an error.
 
 type Api = ReturnType<typeof hc<App>>
 type Files = Api['files']

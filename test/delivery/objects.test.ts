@@ -10,8 +10,8 @@ import { putObject, requestsFor, textOf } from '../support/links.ts'
 import { testBucket } from '../support/test-bucket.ts'
 
 /**
- * `Objects` as it runs where Workers Caching stands in front of it. The platform's cache can't be had here: `ctx.cache`
- * is a stand-in that notes what is purged, and each `fetch` is a miss.
+ * `Objects` as it runs where Workers Caching stands in front of it. The platform's cache can't be
+ * had here: `ctx.cache` is a stand-in that notes what is purged, and each `fetch` is a miss.
  */
 function inProduction(success = true) {
   const purged: unknown[] = []

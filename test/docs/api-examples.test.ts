@@ -8,7 +8,10 @@ const CONTENT = 'not really a picture'
 /** Headers that the connection has, and no handler. */
 const OF_CONNECTION = ['connection', 'date', 'keep-alive', 'transfer-encoding']
 
-/** The sections of routes: title, the command, and the first answer that is shown: a body, or headers. */
+/**
+ * The sections of routes: title, the command, and the first answer that is shown: a body, or
+ * headers.
+ */
 const SECTIONS = readPage('docs/api.md')
   .split(/^## /m)
   .filter((section) => /^[A-Z]+ \//.test(section))

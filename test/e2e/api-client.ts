@@ -16,7 +16,10 @@ export interface Refusal {
 
 type Query = Readonly<Record<string, string>>
 
-/** The Worker's API, spoken with nothing but fetch. Each method throws for an answer that isn't the documented success. */
+/**
+ * The Worker's API, spoken with nothing but fetch. Each method throws for an answer that isn't the
+ * documented success.
+ */
 export interface ApiClient {
   uploadUrl(request: Readonly<Record<string, unknown>>): Promise<Upload>
   confirm(request: Readonly<Record<string, unknown>>): Promise<FileRecord>

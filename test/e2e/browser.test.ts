@@ -17,7 +17,10 @@ import { CHROMIUM, describeWith, RADOSGW } from './system-package.ts'
 const WIDTH = 3
 const HEIGHT = 2
 
-/** What the page found out: `etag` as the bucket's answer showed it to the page, the size as the <img> has it. */
+/**
+ * What the page found out: `etag` as the bucket's answer showed it to the page, the size as the
+ * <img> has it.
+ */
 const outcomeSchema = z.object({
   record: z.object({ name: z.string(), mimetype: z.string(), etag: z.string() }),
   etag: z.string(),

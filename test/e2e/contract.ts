@@ -9,7 +9,10 @@ import { multipartRules } from './contract/multipart.ts'
 import { tamperingRules } from './contract/tampering.ts'
 import { uploadRules } from './contract/uploads.ts'
 
-/** Declares what must hold between the built Worker and any S3 server, here the one that `start` starts. */
+/**
+ * Declares what must hold between the built Worker and any S3 server, here the one that `start`
+ * starts.
+ */
 export function declareContract(
   start: (options: S3ServerOptions) => Promise<S3Server>,
   capabilities: Capabilities,

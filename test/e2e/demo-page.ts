@@ -28,7 +28,10 @@ const listSchema = z.object({ files: z.array(z.object({ name: z.string(), size: 
 
 export interface DemoTab extends AsyncDisposable {
   readonly page: Page
-  /** What the console and the Content-Security-Policy complained about, and what was thrown and not caught. */
+  /**
+   * What the console and the Content-Security-Policy complained about, and what was thrown and not
+   * caught.
+   */
   readonly faults: readonly string[]
 }
 

@@ -8,7 +8,10 @@ const SECONDS = 40
 
 const run = promisify(execFile)
 
-/** An `npm` command as a terminal runs it: a process group of its own, which gets the signals of Ctrl-C. */
+/**
+ * An `npm` command as a terminal runs it: a process group of its own, which gets the signals of
+ * Ctrl-C.
+ */
 export interface NpmProcess extends AsyncDisposable {
   /** Standard output and standard error so far. */
   output(): string
@@ -23,7 +26,10 @@ export interface NpmProcess extends AsyncDisposable {
   groupMembers(): Promise<readonly number[]>
 }
 
-/** Starts npm with `args` in the project's folder. Leaving an `await using` scope ends whatever still runs. */
+/**
+ * Starts npm with `args` in the project's folder. Leaving an `await using` scope ends whatever
+ * still runs.
+ */
 export function startNpm(...args: readonly string[]): NpmProcess {
   const child = spawn('npm', args, { cwd: ROOT, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
   const { pid } = child

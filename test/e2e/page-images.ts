@@ -1,6 +1,7 @@
 /**
- * `node test/e2e/page-images.ts DIRECTORY`: pictures of the page with files in it, in light and dark, on a desk and on a
- * phone. Those at 1280 pixels are docs/images/page-light.png and docs/images/page-dark.png.
+ * `node test/e2e/page-images.ts DIRECTORY`: pictures of the page with files in it, in light and
+ * dark, on a desk and on a phone. Those at 1280 pixels are docs/images/page-light.png and
+ * docs/images/page-dark.png.
  */
 import { join } from 'node:path'
 import { dropOn, startDemoPage, type TestFile, tile } from './demo-page.ts'

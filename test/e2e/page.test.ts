@@ -39,7 +39,9 @@ async function sendOnePart(page: Page, directory: string): Promise<void> {
   await limitUploads(page, MIB)
 }
 
-/** What a large file does on its way; the rules differ where the bucket's server lacks operations. */
+/**
+ * What a large file does on its way; the rules differ where the bucket's server lacks operations.
+ */
 function partRules(demo: () => DemoPage, lacksOperations: boolean): void {
   /** A browser complains by itself of every 405, and of headers that the bucket hides. */
   const isExpected = (fault: string) =>

@@ -2,7 +2,9 @@ import { colourPng } from './small-png.ts'
 
 type Colour = readonly [red: number, green: number, blue: number]
 
-/** A picture as a function of where: x from 0 to the ratio of the sides, y from 0 at the top to 1. */
+/**
+ * A picture as a function of where: x from 0 to the ratio of the sides, y from 0 at the top to 1.
+ */
 type Painting = (x: number, y: number) => Colour
 
 const HEIGHT = 360
@@ -196,7 +198,10 @@ const PAINTINGS: readonly (readonly [name: string, painting: Painting])[] = [
   ],
 ]
 
-/** Twelve pictures of 480 by 360 that look nothing like each other: names and PNGs, made in a second. */
+/**
+ * Twelve pictures of 480 by 360 that look nothing like each other: names and PNGs, made in a
+ * second.
+ */
 export const paintedPngs = (): readonly (readonly [name: string, png: Buffer])[] =>
   PAINTINGS.map(([name, painting]) => [name, paint(painting)])
 

@@ -28,8 +28,8 @@ export const RADOSGW: SystemPackage = {
 }
 
 /**
- * Declares tests that need `packages`. Where one is missing they are skipped, and a loud line says so; under `CI=true`
- * that is a failure instead.
+ * Declares tests that need `packages`. Where one is missing they are skipped, and a loud line says
+ * so; under `CI=true` that is a failure instead.
  */
 export function describeWith(
   packages: readonly SystemPackage[],

@@ -7,7 +7,9 @@ import { AUDIENCE, ISSUER, type TestIssuer, testIssuer } from '../support/issuer
 import { codeOf, type ProtectedRoute, ROUTES } from '../support/protected-routes.ts'
 import { type TestWorker, testWorker } from '../support/worker.ts'
 
-/** Routes that answer anyone: the link itself is a credential, tested in test/routes/links.test.ts. */
+/**
+ * Routes that answer anyone: the link itself is a credential, tested in test/routes/links.test.ts.
+ */
 const OPEN_ROUTES = ['GET /healthz', 'GET /i/:bucket/:key{[^]+}']
 
 let issuer: TestIssuer

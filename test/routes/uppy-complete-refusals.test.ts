@@ -19,7 +19,8 @@ const NO_KEY =
 const NO_PARTS = '400 s3: `parts` must be an array of {ETag, PartNumber} objects.'
 
 describe('POST complete', () => {
-  // Nothing of this reaches the bucket: s3rver dies of a complete that names a part which isn't there.
+  // Nothing of this reaches the bucket: s3rver dies of a complete that names a part which isn't
+  // there.
   beforeEach(() => void scriptedBucket({}))
   afterEach(() => vi.unstubAllGlobals())
 

@@ -94,7 +94,10 @@ async function afterWhiteSpace(response: ServerResponse, document: string): Prom
   response.end(document)
 }
 
-/** A bucket that breaks each answer as the first segment of the key says; `GET /.count?path=PATH` counts. */
+/**
+ * A bucket that breaks each answer as the first segment of the key says; `GET /.count?path=PATH`
+ * counts.
+ */
 export function faultyServer(): Server {
   const counts = new Map<string, number>()
   return createServer((request, response) => {

@@ -9,7 +9,10 @@ import '../support/provided-context.ts'
 import { countingProxy } from './counting-proxy.ts'
 import { faultyServer } from './faulty-server.ts'
 
-/** Vitest's global setup of the Worker tests: the servers that stand for buckets, on the ports that were chosen. */
+/**
+ * Vitest's global setup of the Worker tests: the servers that stand for buckets, on the ports that
+ * were chosen.
+ */
 export default async function startServers(project: TestProject): Promise<() => Promise<void>> {
   const ports = project.getProvidedContext().testPorts
   const directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))

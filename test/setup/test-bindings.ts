@@ -1,7 +1,9 @@
 import { freePort } from '../../dev/ports.ts'
 import type { TestPorts } from '../support/provided-context.ts'
 
-/** Free ports: taken before the tests start, since the bindings of the Worker under test name them. */
+/**
+ * Free ports: taken before the tests start, since the bindings of the Worker under test name them.
+ */
 export const testPorts = async (): Promise<TestPorts> => ({
   s3: await freePort(),
   counting: await freePort(),

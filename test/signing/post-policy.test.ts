@@ -27,7 +27,10 @@ function policyOf(fields: Record<string, string>): { expiration: string; conditi
   return JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes))
 }
 
-/** AWS's "Authenticating Requests in Browser-Based Uploads Using POST", shared with no code of `src/`. */
+/**
+ * AWS's "Authenticating Requests in Browser-Based Uploads Using POST", shared with no code of
+ * `src/`.
+ */
 function signatureOf(policy: string, day: string, region: string, secret: string): string {
   const key = [day, region, 's3', 'aws4_request'].reduce<string | Uint8Array>(
     (parent, part) => createHmac('sha256', parent).update(part).digest(),
@@ -37,7 +40,10 @@ function signatureOf(policy: string, day: string, region: string, secret: string
 }
 
 describe('the example of AWS', () => {
-  /** "Example: Browser-Based Upload using HTTP POST (Using AWS Signature Version 4)", whose lines end with CR LF. */
+  /**
+   * "Example: Browser-Based Upload using HTTP POST (Using AWS Signature Version 4)", whose lines
+   * end with CR LF.
+   */
   const policy = `{ "expiration": "2015-12-30T12:00:00.000Z",
   "conditions": [
     {"bucket": "sigv4examplebucket"},

@@ -69,7 +69,10 @@ const client = ({ addressing, region, sessionToken }: Side) =>
     responseChecksumValidation: 'WHEN_REQUIRED',
   })
 
-/** What the SDK adds and can't be told to leave out: signed by both sides, the input is the same again. */
+/**
+ * What the SDK adds and can't be told to leave out: signed by both sides, the input is the same
+ * again.
+ */
 const sdkQuery = (operation?: string) => ({
   'X-Amz-Content-Sha256': 'UNSIGNED-PAYLOAD',
   ...(operation === undefined ? {} : { 'x-id': operation }),

@@ -17,7 +17,10 @@ const input = (changes: Partial<PresignInput> = {}): PresignInput => ({
   ...changes,
 })
 
-/** AWS, "Authenticating Requests: Using Query Parameters (AWS Signature Version 4)", its worked example. */
+/**
+ * AWS, "Authenticating Requests: Using Query Parameters (AWS Signature Version 4)", its worked
+ * example.
+ */
 describe("AWS's published example", () => {
   it('gets the published signature', async () => {
     const { searchParams } = new URL(await presign(input()))

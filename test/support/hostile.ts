@@ -1,6 +1,9 @@
 import fc from 'fast-check'
 
-/** Pieces that URL parsers, percent-decoders, header parsers or file systems treat in a way of their own. */
+/**
+ * Pieces that URL parsers, percent-decoders, header parsers or file systems treat in a way of their
+ * own.
+ */
 const TRAPS = [
   '.',
   '..',
@@ -78,7 +81,9 @@ const piece = fc.oneof(
   { weight: 1, arbitrary: fc.string({ unit: 'binary', minLength: 1, maxLength: 8 }) },
 )
 
-/** Well-formed text out of all of Unicode, rich in traps; control characters are rare, yet there. */
+/**
+ * Well-formed text out of all of Unicode, rich in traps; control characters are rare, yet there.
+ */
 export const hostileText = fc
   .array(piece, { minLength: 1, maxLength: 12 })
   .map((pieces) => pieces.join(''))

@@ -9,7 +9,10 @@ export interface TestIssuer {
   readonly kid: string
   readonly publicJwk: Record<string, unknown>
   readonly privateKey: CryptoKey
-  /** A token that is good for an hour unless `claims` or `header` say otherwise; `without` names claims to leave out. */
+  /**
+   * A token that is good for an hour unless `claims` or `header` say otherwise; `without` names
+   * claims to leave out.
+   */
   sign(
     claims?: JWTPayload,
     header?: Record<string, string>,

@@ -4,7 +4,9 @@ import { type TestWorker, testWorker } from './worker.ts'
 const worker: TestWorker = testWorker()
 let serial = 0
 
-/** Puts an object straight into the bucket of s3rver and returns its key, which no other test has. */
+/**
+ * Puts an object straight into the bucket of s3rver and returns its key, which no other test has.
+ */
 export async function putObject(name: string, body: BodyInit, type = 'image/png'): Promise<string> {
   serial += 1
   const key = `links/${serial}-${crypto.randomUUID()}/${name}`

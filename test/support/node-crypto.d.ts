@@ -1,4 +1,7 @@
-/** What the verifier needs of Node's crypto; the Worker's own types leave Node out, and src/ must not see it. */
+/**
+ * What the verifier needs of Node's crypto; the Worker's own types leave Node out, and src/ must
+ * not see it.
+ */
 declare module 'node:crypto' {
   interface Digest {
     update(data: string): Digest

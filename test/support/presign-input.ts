@@ -39,7 +39,10 @@ const headers = fc.dictionary(
   headerValue,
 )
 
-/** Everything about a presigned URL but its key: hostile queries, headers and tokens, any instant, any bucket. */
+/**
+ * Everything about a presigned URL but its key: hostile queries, headers and tokens, any instant,
+ * any bucket.
+ */
 export const signedInput = fc
   .record({
     bucket,

@@ -190,7 +190,10 @@ export const ROUTES: readonly ProtectedRoute[] = [
   },
 ]
 
-/** The code of the error that `route` answered, after a look at its shape: Uppy's routes have `error` too. */
+/**
+ * The code of the error that `route` answered, after a look at its shape: Uppy's routes have
+ * `error` too.
+ */
 export async function codeOf({ route }: ProtectedRoute, response: Response): Promise<unknown> {
   const { error, message, code }: Record<string, unknown> = await response.json()
   expect(message).toMatch(/./)

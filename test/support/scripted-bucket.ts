@@ -30,9 +30,9 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
 }
 
 /**
- * Answers each operation as `script` says: with one answer each time, or with a list of them, one after the other and
- * the last for good. What the script leaves out breaks the connection. For what s3rver can't be made to show. Returns
- * what was sent; `vi.unstubAllGlobals()` ends it.
+ * Answers each operation as `script` says: with one answer each time, or with a list of them, one
+ * after the other and the last for good. What the script leaves out breaks the connection. For what
+ * s3rver can't be made to show. Returns what was sent; `vi.unstubAllGlobals()` ends it.
  */
 export function scriptedBucket(script: Partial<Record<Operation, Answer | Answer[]>>): Sent[] {
   const sent: Sent[] = []

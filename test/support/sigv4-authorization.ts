@@ -14,8 +14,9 @@ const AUTHORIZATION =
   /^AWS4-HMAC-SHA256 Credential=([^,]+), SignedHeaders=([a-z0-9;-]+), Signature=([0-9a-f]{64})$/
 
 /**
- * What is wrong with a signed request, or null: written from AWS's "Authenticating Requests: Using the Authorization
- * Header (AWS Signature Version 4)" alone. A body must be signed by its digest; only an empty one may go without.
+ * What is wrong with a signed request, or null: written from AWS's "Authenticating Requests: Using
+ * the Authorization Header (AWS Signature Version 4)" alone. A body must be signed by its digest;
+ * only an empty one may go without.
  */
 export function authorizationFault(request: AuthorizedRequest, server: Server): string | null {
   const { method, headers, body } = request

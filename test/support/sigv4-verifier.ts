@@ -52,8 +52,9 @@ const UNRESERVED = /^[A-Za-z0-9._~-]$/
 const MAX_SKEW_SECONDS = 15 * 60
 
 /**
- * Verifies a presigned URL as a server does, written from AWS's "Authenticating Requests: Using Query Parameters
- * (AWS Signature Version 4)" alone: it shares no code with `src/`, aws4fetch or a URL parser.
+ * Verifies a presigned URL as a server does, written from AWS's "Authenticating Requests: Using
+ * Query Parameters (AWS Signature Version 4)" alone: it shares no code with `src/`, aws4fetch or a
+ * URL parser.
  */
 export function verifyPresigned(request: SentRequest, server: Server): Verification {
   const url = takeApart(request.url)
@@ -132,7 +133,10 @@ interface UrlParts {
   readonly query: readonly (readonly [name: string, value: string])[]
 }
 
-/** Null for what a server would refuse to read, or might read in two ways: a fragment, or a `+` in the query. */
+/**
+ * Null for what a server would refuse to read, or might read in two ways: a fragment, or a `+` in
+ * the query.
+ */
 export function takeApart(text: string): UrlParts | null {
   const [, scheme, authority, rawPath, rawQuery] =
     /^(https?):\/\/([^/?#@\\]+)(\/[^?#\\\s]*)\?([^#+\\\s]+)$/.exec(text) ?? []

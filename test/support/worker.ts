@@ -4,7 +4,10 @@ import { inject } from 'vitest'
 import { app } from '../../src/app.ts'
 import './provided-context.ts'
 
-/** A Worker with its own variables, in front of the real local KV and the s3rver that the tests share. */
+/**
+ * A Worker with its own variables, in front of the real local KV and the s3rver that the tests
+ * share.
+ */
 export interface TestWorker {
   /** `path` is relative to the Worker's origin; a whole URL is taken as it is. */
   fetch(path: string, init?: RequestInit): Promise<Response>
@@ -32,7 +35,10 @@ export const s3rverBucket = (): Record<string, unknown> => ({
   credentials: 'S3',
 })
 
-/** A Worker whose variables are those of vitest.config.ts changed by `variables`; undefined takes one away. */
+/**
+ * A Worker whose variables are those of vitest.config.ts changed by `variables`; undefined takes
+ * one away.
+ */
 export function testWorker(
   variables: Readonly<Record<string, unknown>> = {},
   origin = 'http://localhost:8787',

@@ -3,7 +3,10 @@ import { join, relative } from 'node:path'
 
 export const ROOT = join(import.meta.dirname, '..', '..', '..')
 
-/** A fenced block of code. `mark` is the name in a comment `<!-- test: NAME -->` on the line before it, or empty. */
+/**
+ * A fenced block of code. `mark` is the name in a comment `<!-- test: NAME -->` on the line before
+ * it, or empty.
+ */
 export interface CodeBlock {
   readonly language: string
   readonly mark: string

@@ -9,7 +9,9 @@ import {
   type SchemaObject,
 } from './openapi-document.ts'
 
-/** Input of an operation. `parameters` by name, those in the path, the query and the header alike. */
+/**
+ * Input of an operation. `parameters` by name, those in the path, the query and the header alike.
+ */
 export interface CallInput {
   readonly parameters?: Readonly<Record<string, unknown>>
   readonly body?: unknown
@@ -19,7 +21,10 @@ export interface CallInput {
 
 /** A client of the Worker that knows nothing but the document. */
 export interface DocumentClient {
-  /** Calls an operation. Throws where input or answer are not as the document says; resolves with the JSON of the answer. */
+  /**
+   * Calls an operation. Throws where input or answer are not as the document says; resolves with
+   * the JSON of the answer.
+   */
   call(operationId: string, status: number, input?: CallInput): Promise<unknown>
   /** Ids of the operations that were called with success. */
   readonly succeeded: ReadonlySet<string>
@@ -104,7 +109,10 @@ function toZod(document: OpenApiDocument, schema: SchemaObject = {}): z.ZodMiniT
   return fromJSONSchema(JSON.parse(json.replaceAll('#/components/schemas/', '#/$defs/')))
 }
 
-/** `schema` as one that takes no members which it doesn't name: what the Worker answers must all be described. */
+/**
+ * `schema` as one that takes no members which it doesn't name: what the Worker answers must all be
+ * described.
+ */
 function closed(schema: SchemaObject): SchemaObject {
   const { properties, items, anyOf, ...rest } = schema
   return {

@@ -1,7 +1,10 @@
 import * as z from 'zod/mini'
 import { readPage } from './markdown.ts'
 
-/** The objects of OpenAPI 3.1.0 and the keywords of JSON Schema 2020-12, as far as docs/openapi.json uses them: any other member is a mistake. */
+/**
+ * The objects of OpenAPI 3.1.0 and the keywords of JSON Schema 2020-12, as far as docs/openapi.json
+ * uses them: any other member is a mistake.
+ */
 
 const text = z.string().check(z.minLength(1))
 const optionalText = z.optional(text)

@@ -6,7 +6,10 @@ import { promisify } from 'node:util'
 
 const run = promisify(execFile)
 
-/** What `script` prints in a POSIX shell that stops at the first fault, in an empty folder. Rejects where it fails. */
+/**
+ * What `script` prints in a POSIX shell that stops at the first fault, in an empty folder. Rejects
+ * where it fails.
+ */
 export async function runShell(script: string, env: NodeJS.ProcessEnv = {}): Promise<string> {
   const cwd = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
   try {
@@ -17,7 +20,10 @@ export async function runShell(script: string, env: NodeJS.ProcessEnv = {}): Pro
   }
 }
 
-/** Whether to leave out tests that need curl: where it isn't installed, but never under CI. Says so aloud. */
+/**
+ * Whether to leave out tests that need curl: where it isn't installed, but never under CI. Says so
+ * aloud.
+ */
 export async function withoutCurl(): Promise<boolean> {
   if (process.env.CI === 'true') return false
   try {

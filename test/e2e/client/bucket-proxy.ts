@@ -20,10 +20,16 @@ export interface BucketRequest {
   status?: number
 }
 
-/** What goes wrong: the connection ends, the body is lost though the answer is well, or the answer is an error of that status. */
+/**
+ * What goes wrong: the connection ends, the body is lost though the answer is well, or the answer
+ * is an error of that status.
+ */
 export type Fault = 'cut' | 'lost' | number | null
 
-/** A server in front of the bucket, so that tests see what it is asked for and decide what goes wrong. */
+/**
+ * A server in front of the bucket, so that tests see what it is asked for and decide what goes
+ * wrong.
+ */
 export interface BucketProxy {
   readonly endpoint: string
   /** What came from the page, without preflights. */
@@ -36,8 +42,9 @@ export interface BucketProxy {
 }
 
 /**
- * Passes requests on to `endpoint` as they are: the Host header too, so that signatures hold. Parts go one after the other where
- * that is asked for: Ceph RGW 18 on its SQLite store loses parts of those that come at the same time.
+ * Passes requests on to `endpoint` as they are: the Host header too, so that signatures hold. Parts
+ * go one after the other where that is asked for: Ceph RGW 18 on its SQLite store loses parts of
+ * those that come at the same time.
  */
 export async function startBucketProxy(
   endpoint: string,

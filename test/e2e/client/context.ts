@@ -16,7 +16,10 @@ import { type BucketProxy, startBucketProxy } from './bucket-proxy.ts'
 
 const CLIENT = join(import.meta.dirname, '../../../client')
 
-/** An S3 server behind a proxy, the built Worker in front of it, and the built client on a page of another origin in Chromium. */
+/**
+ * An S3 server behind a proxy, the built Worker in front of it, and the built client on a page of
+ * another origin in Chromium.
+ */
 export interface ClientContext {
   readonly browser: Browser
   readonly page: string

@@ -10,7 +10,10 @@ const LARGE_BYTES = 200 * 1000 ** 2
 /** Six parts. */
 const SIX_PARTS = 5 * PART_BYTES + 1000
 
-/** Uploads in parts: whole, cancelled, and begun again. s3rver has neither ListParts nor AbortMultipartUpload. */
+/**
+ * Uploads in parts: whole, cancelled, and begun again. s3rver has neither ListParts nor
+ * AbortMultipartUpload.
+ */
 export function largeFileRules(context: () => ClientContext, server: 'Ceph RGW' | 's3rver'): void {
   const lists = server === 'Ceph RGW'
   let tab: ClientTab

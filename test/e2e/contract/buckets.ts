@@ -88,7 +88,10 @@ export function bucketRules(
 const accessKeyIn = (url: string): string | undefined =>
   new URL(url).searchParams.get('X-Amz-Credential')?.split('/')[0]
 
-/** Sends a request for any host to this machine, as name servers would have it. Resolves with status and body. */
+/**
+ * Sends a request for any host to this machine, as name servers would have it. Resolves with status
+ * and body.
+ */
 const sendToLoopback = (
   method: string,
   url: string,

@@ -31,11 +31,17 @@ export interface Capabilities {
   readonly keepsEmptySegments: boolean
   /** S3 ListParts and AbortMultipartUpload. */
   readonly listsParts: boolean
-  /** An object that came in parts reads as it was sent. Ceph RGW on SQLite gives the bytes of its last part all over. */
+  /**
+   * An object that came in parts reads as it was sent. Ceph RGW on SQLite gives the bytes of its
+   * last part all over.
+   */
   readonly readsParts: boolean
 }
 
-/** A server, the built Worker in front of it, and the AWS SDK as an independent client of the same server. */
+/**
+ * A server, the built Worker in front of it, and the AWS SDK as an independent client of the same
+ * server.
+ */
 export interface Context {
   readonly server: S3Server
   readonly api: ApiClient
@@ -47,7 +53,10 @@ export interface Context {
   close(): Promise<void>
 }
 
-/** Starts `start`'s server on an empty folder and a Worker for it with the buckets files, archive, inbox, counted and virtual. */
+/**
+ * Starts `start`'s server on an empty folder and a Worker for it with the buckets files, archive,
+ * inbox, counted and virtual.
+ */
 export async function startContext(
   start: (options: S3ServerOptions) => Promise<S3Server>,
 ): Promise<Context> {

@@ -23,7 +23,10 @@ const KEYS = [
   '🦊/👩‍👩‍👧.txt',
 ]
 
-/** Every key that the rules accept names the same object for the Worker, the server and an independent client. */
+/**
+ * Every key that the rules accept names the same object for the Worker, the server and an
+ * independent client.
+ */
 export function keyRules(context: () => Context, { keepsEmptySegments }: Capabilities): void {
   it.each(KEYS)('finds, signs, lists and deletes %j', async (key) => {
     const { api, s3, server, head } = context()

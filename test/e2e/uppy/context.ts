@@ -15,7 +15,9 @@ import { serveUppyPage } from './serve-page.ts'
 /** A bucket whose upload URLs end after two seconds. */
 export const SHORT_LIVED_SECONDS = 2
 
-/** Ceph RGW, the built Worker in front of it, and the pages of both versions of Uppy in Chromium. */
+/**
+ * Ceph RGW, the built Worker in front of it, and the pages of both versions of Uppy in Chromium.
+ */
 export interface UppyContext {
   readonly browser: Browser
   /** The Worker, open to localhost. */
