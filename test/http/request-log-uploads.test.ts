@@ -1,20 +1,11 @@
 import { afterEach, expect, it, vi } from 'vitest'
 import { SCOPES } from '../../src/config/scopes.ts'
+import { captureLog } from '../support/capture-log.ts'
 import { bearer, testApiKey } from '../support/credentials.ts'
 import { putPart } from '../support/parts.ts'
 import { baseVariables, testWorker } from '../support/worker.ts'
 
 afterEach(() => vi.restoreAllMocks())
-
-/** Everything that the console is given from now on, as text. */
-function captureLog(): string[] {
-  const lines: string[] = []
-  for (const level of ['log', 'info', 'warn', 'error', 'debug'] as const)
-    vi.spyOn(console, level).mockImplementation((...values: unknown[]) => {
-      lines.push(values.map(String).join(' '))
-    })
-  return lines
-}
 
 it('names the route of an upload, and nothing that the client sent', async () => {
   const lines = captureLog()

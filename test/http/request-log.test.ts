@@ -1,21 +1,12 @@
 import { afterEach, expect, inject, it, vi } from 'vitest'
 import { SCOPES } from '../../src/config/scopes.ts'
+import { captureLog } from '../support/capture-log.ts'
 import { bearer, testApiKey } from '../support/credentials.ts'
 import { jwtVariable, testIssuer } from '../support/issuer.ts'
 import { linkTo, open, putObject, textOf } from '../support/links.ts'
 import { baseVariables, testWorker } from '../support/worker.ts'
 
 afterEach(() => vi.restoreAllMocks())
-
-/** Everything that the console is given from now on, as text. */
-function captureLog(): string[] {
-  const lines: string[] = []
-  for (const level of ['log', 'info', 'warn', 'error', 'debug'] as const)
-    vi.spyOn(console, level).mockImplementation((...values: unknown[]) => {
-      lines.push(values.map(String).join(' '))
-    })
-  return lines
-}
 
 it('writes one JSON line a request', async () => {
   const lines = captureLog()
