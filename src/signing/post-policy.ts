@@ -1,4 +1,5 @@
 import type { Bucket, Credentials } from '../config/load.ts'
+import { ApiError } from '../errors/api-error.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { signingKey } from './derived-keys.ts'
 import { amzDate, presignSigner, signHex } from './presign.ts'
@@ -19,10 +20,13 @@ export interface PostPolicyInput {
 /**
  * All fields of a form that uploads one file by POST, but for the file, which goes last. Every
  * field is a condition of the policy, so none can be changed or added (S3, "Creating an HTML form
- * using AWS Signature Version 4").
+ * using AWS Signature Version 4"). Throws `invalid_key` for a key in which S3 would put a name of the
+ * client's choice.
  */
 export async function signPostPolicy(input: PostPolicyInput): Promise<Record<string, string>> {
   const { bucket, credentials, key, maxBytes, signedAt, signedSeconds } = input
+  if (/\$\{filename\}/.test(key))
+    throw new ApiError('invalid_key', 'A form would put the name of the file into this key.')
   const signer = presignSigner({
     bucket,
     credentials,

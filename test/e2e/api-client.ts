@@ -37,6 +37,8 @@ export interface ApiClient {
   parts(uploadId: string, key: string): Promise<z.infer<typeof answers.partList>['parts']>
   complete(uploadId: string, request: Readonly<Record<string, unknown>>): Promise<FileRecord>
   abort(uploadId: string, key: string): Promise<void>
+  /** Answer of `GET /s3/params`: a form for one file. */
+  form(fileName: string, mimetype?: string): Promise<z.infer<typeof answers.uppyForm>>
   /** What the Worker says to a request that it must refuse. */
   refusal(method: string, path: string, body?: unknown): Promise<Refusal>
 }
@@ -83,6 +85,10 @@ export function createApiClient(origin: string, apiKey: string): ApiClient {
     },
     abort: (uploadId, key) => gone(send('DELETE', `/multipart/${uploadId}${search({ key })}`)),
     remove: (key, query) => gone(send('DELETE', filePath(key) + search(query))),
+    form: async (filename, type) => {
+      const query = { filename, ...(type === undefined ? {} : { type }) }
+      return answers.uppyForm.parse(await json(send('GET', `/s3/params${search(query)}`), 200))
+    },
     async refusal(method, path, body) {
       const response = await send(method, path, body)
       return { status: response.status, code: answers.error.parse(await response.json()).code }

@@ -8,6 +8,7 @@ describeWith([RADOSGW], 'the built Worker with Ceph RGW', () =>
     limitsWriter: true,
     virtualHosts: true,
     keepsEmptySegments: true,
+    checksForms: true,
     listsParts: true,
     readsParts: false,
   }),

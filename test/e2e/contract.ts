@@ -3,6 +3,7 @@ import type { S3Server, S3ServerOptions } from '../../dev/s3-server.ts'
 import { bucketRules } from './contract/buckets.ts'
 import { type Capabilities, type Context, startContext } from './contract/context.ts'
 import { flowRules } from './contract/flow.ts'
+import { formRules } from './contract/forms.ts'
 import { keyRules } from './contract/keys.ts'
 import { linkRules } from './contract/links.ts'
 import { multipartRules } from './contract/multipart.ts'
@@ -30,6 +31,7 @@ export function declareContract(
   describe('the flow of a file', () => flowRules(context))
   describe('links', () => linkRules(context))
   describe('conditions of an upload', () => uploadRules(context))
+  describe('uploads by a form', () => formRules(context, capabilities))
   describe('uploads in parts', () => multipartRules(context, capabilities))
   describe('keys with every kind of character', () => keyRules(context, capabilities))
   describe('buckets and credentials', () => bucketRules(context, capabilities))

@@ -8,6 +8,7 @@ describe('the built Worker with s3rver', () =>
     limitsWriter: false,
     virtualHosts: false,
     keepsEmptySegments: false,
+    checksForms: false,
     listsParts: false,
     readsParts: true,
   }))

@@ -170,3 +170,8 @@ describe('the policy of a form', () => {
     await expect(signPostPolicy(input({ signedSeconds }))).rejects.toThrow(RangeError)
   })
 })
+
+it('refuses a key in which S3 would put the name of the file', async () => {
+  const key = parseObjectKey('users/@{filename}/uploads/0-a.jpg'.replace('@', '$'))
+  await expect(signPostPolicy(input({ key }))).rejects.toMatchObject({ code: 'invalid_key' })
+})

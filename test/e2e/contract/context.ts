@@ -29,6 +29,8 @@ export interface Capabilities {
   readonly virtualHosts: boolean
   /** `a//b` and `a/b` are two objects. */
   readonly keepsEmptySegments: boolean
+  /** Holds a form to its policy. */
+  readonly checksForms: boolean
   /** S3 ListParts and AbortMultipartUpload. */
   readonly listsParts: boolean
   /**

@@ -1,0 +1,45 @@
+import { expect, it } from 'vitest'
+import type { Capabilities, Context } from './context.ts'
+
+type Fields = Readonly<Record<string, string>>
+
+/** S3 PostObject, as Uppy sends it in Companion mode. */
+export function formRules(context: () => Context, { checksForms }: Capabilities): void {
+  const post = async (url: string, fields: Fields, file = new Blob(['text'])): Promise<number> => {
+    const form = new FormData()
+    for (const [name, value] of Object.entries(fields)) form.set(name, value)
+    form.set('file', file, 'evil.html')
+    return (await fetch(url, { method: 'POST', body: form })).status
+  }
+
+  it('stores the file under the key and type of the form, whatever the file says', async () => {
+    const { api, head } = context()
+    const { url, fields } = await api.form('Grüße.JPG', 'image/jpeg')
+    const html = new Blob(['<b>text</b>'], { type: 'text/html' })
+    expect(await post(url, fields, html)).toBe(201)
+    expect(await head(fields.key ?? '')).toMatchObject({ ContentType: 'image/jpeg' })
+  })
+
+  it('takes no type from the file where the form has none', async () => {
+    const { api, head } = context()
+    const { url, fields } = await api.form('a.jpg')
+    expect(await post(url, fields, new Blob(['text'], { type: 'text/html' }))).toBe(201)
+    expect((await head(fields.key ?? ''))?.ContentType).toBe('binary/octet-stream')
+  })
+
+  if (!checksForms) return
+  it.each<readonly [string, Fields]>([
+    ['another type', { 'content-type': 'text/html' }],
+    ['a type in another spelling', { 'Content-Type': 'text/html' }],
+    ['another key', { key: 'uploads/another.jpg' }],
+    ['metadata', { 'x-amz-meta-a': 'b' }],
+    ['public access', { acl: 'public-read' }],
+    ['a redirect', { success_action_redirect: 'https://evil.example' }],
+    ['another signature', { 'X-Amz-Signature': '0'.repeat(64) }],
+  ])('is refused with %s', async (_, change) => {
+    const { api, head } = context()
+    const { url, fields } = await api.form('a.jpg', 'image/jpeg')
+    expect(await post(url, { ...fields, ...change })).toBe(403)
+    expect(await head(fields.key ?? '')).toBeNull()
+  })
+}
