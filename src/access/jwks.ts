@@ -58,7 +58,10 @@ export function remoteJwks(
   url: string,
   { issuer, algorithms }: Pick<JwtSettings, 'issuer' | 'algorithms'>,
 ): KeySource {
-  let known: KnownKeys | undefined
+  let known: KnownKeys = {
+    find: createLocalJWKSet({ keys: [] }),
+    fetchedAt: Number.NEGATIVE_INFINITY,
+  }
   let failedAt = Number.NEGATIVE_INFINITY
   let finished = 0
   let counting: Turn | undefined
@@ -115,24 +118,19 @@ export function remoteJwks(
       throw new JwksUnavailableError('The key set could not be fetched.')
   }
 
-  const age = () => Date.now() - (known?.fetchedAt ?? Number.NEGATIVE_INFINITY)
-
-  const find = async (header: JWTHeaderParameters): Promise<CryptoKey> => {
-    if (known === undefined) throw new JwksUnavailableError('The key set was never fetched.')
-    return known.find(header)
-  }
+  const age = () => Date.now() - known.fetchedAt
 
   return async (header, hooks) => {
     if (age() > MAX_AGE_IN_OUTAGE_MILLISECONDS) await refresh(hooks)
     // Known keys outlive an outage, and the rate limit of a network.
     else if (age() > MAX_AGE_MILLISECONDS) await refresh(hooks).catch(() => {})
     try {
-      return await find(header)
+      return await known.find(header)
     } catch (error) {
       const mayBeNew = error instanceof errors.JWKSNoMatchingKey && age() > COOLDOWN_MILLISECONDS
       if (!mayBeNew) throw error
       await refresh(hooks)
-      return find(header)
+      return known.find(header)
     }
   }
 }
@@ -151,10 +149,10 @@ async function fetchKeySet(url: string, algorithms: readonly string[]): Promise<
   })
   if (response.status !== 200) {
     await response.body?.cancel()
-    throw new KeySetError(`status ${response.status}`)
+    throw new JwksUnavailableError(`status ${response.status}`)
   }
   const parsed = keySetSchema.safeParse(await response.json())
-  if (!parsed.success) throw new KeySetError('no list of keys')
+  if (!parsed.success) throw new JwksUnavailableError('no list of keys')
   const members = await Promise.all(
     parsed.data.keys.map(async (value) => {
       const member = memberSchema.safeParse(value)
@@ -167,12 +165,9 @@ async function fetchKeySet(url: string, algorithms: readonly string[]): Promise<
   return members.flat()
 }
 
-/** What is wrong with the answer of an issuer, in words that hold nothing of it. */
-class KeySetError extends Error {}
-
 /** Writes a JSON line for a fetch that failed. The URL of the set may hold a secret: it stays out. */
 function logFailure(issuer: string, cause: unknown): void {
-  const error = cause instanceof Error ? cause : new Error()
-  const reason = error instanceof KeySetError ? error.message : error.name
+  const { name, message } = cause instanceof Error ? cause : new Error()
+  const reason = cause instanceof JwksUnavailableError ? message : name
   console.log(JSON.stringify({ warning: 'key set not read', issuer, reason }))
 }
