@@ -1,10 +1,13 @@
+import { createExecutionContext } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { afterEach, beforeEach, expect, inject, it, vi } from 'vitest'
+import { app } from '../../src/app.ts'
 import { bearer } from '../support/credentials.ts'
 import { jwtVariable, type TestIssuer, testIssuer } from '../support/issuer.ts'
 import { type TestWorker, testWorker } from '../support/worker.ts'
 
 let issuer: TestIssuer
+let variables: Record<string, unknown>
 let worker: TestWorker
 let count = 0
 
@@ -17,11 +20,12 @@ beforeEach(async () => {
   const jwksUrl = `${inject('s3Endpoint')}/files/limited-${count}.json`
   await fetch(jwksUrl, { method: 'PUT', body: JSON.stringify({ keys: [issuer.publicJwk] }) })
   const { publicJwk: _, ...jwt } = jwtVariable(issuer)
-  worker = testWorker({
+  variables = {
     OPEN_ACCESS: undefined,
     JWT: { ...jwt, jwksUrl },
     RATE_LIMITER: Reflect.get(env, 'TIGHT_RATE_LIMITER'),
-  })
+  }
+  worker = testWorker(variables)
 })
 
 afterEach(() => vi.restoreAllMocks())
@@ -55,4 +59,18 @@ it('fetches no key set for a network that is over its limit', async () => {
   expect(fetched).not.toHaveBeenCalled()
   expect(await ask(token, '198.51.100.4')).toBe(200)
   expect(await ask(token, '198.51.100.3')).toBe(200)
+})
+
+it('keeps the fetch of a key set alive when its client goes away', async () => {
+  const context = createExecutionContext()
+  const kept = vi.spyOn(context, 'waitUntil')
+  const workerEnv = { ...env, ...variables } as unknown as Env
+  const ask = async () => {
+    const headers = bearer(await issuer.sign({ sub: `kept-${count}` }))
+    return app.fetch(new Request('http://localhost:8787/files', headers), workerEnv, context)
+  }
+  expect((await ask()).status).toBe(200)
+  expect(kept).toHaveBeenCalledTimes(1)
+  expect((await ask()).status).toBe(200)
+  expect(kept).toHaveBeenCalledTimes(1)
 })
