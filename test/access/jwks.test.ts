@@ -190,6 +190,20 @@ describe('one request fetches for all', () => {
     expect(fetched).toHaveBeenCalledTimes(1)
   })
 
+  it('and waits for no second count of another request', async () => {
+    await publish(first)
+    const settings = freshSettings()
+    const slow = hooksThat(async () => {
+      await new Promise((resolve) => setTimeout(resolve, 50))
+      await overTheLimit()
+    })
+    const refused = verify(first, settings, slow)
+    void verify(first, settings, hooksThat(() => new Promise(() => {})))
+    const waiting = verify(first, settings)
+    await expect(refused).rejects.toMatchObject({ code: 'rate_limited' })
+    expect(await waiting).toMatchObject({ ok: true })
+  })
+
   it('and goes on when its client goes away', async () => {
     await publish(first)
     const kept: Promise<unknown>[] = []
