@@ -198,7 +198,11 @@ describe('one request fetches for all', () => {
       await overTheLimit()
     })
     const refused = verify(first, settings, slow)
-    void verify(first, settings, hooksThat(() => new Promise(() => {})))
+    void verify(
+      first,
+      settings,
+      hooksThat(() => new Promise(() => {})),
+    )
     const waiting = verify(first, settings)
     await expect(refused).rejects.toMatchObject({ code: 'rate_limited' })
     expect(await waiting).toMatchObject({ ok: true })
