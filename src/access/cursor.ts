@@ -25,7 +25,7 @@ export async function openCursor(
   { bucket, prefix }: CursorScope,
   cursor: string,
 ): Promise<string> {
-  const claims = await unseal(signingSecrets, 'cursor', cursor, new Date())
+  const claims = (await unseal(signingSecrets, 'cursor', cursor, new Date()))?.claims
   const kvCursor = claims?.kvCursor
   if (claims?.bucket !== bucket || claims.prefix !== prefix || typeof kvCursor !== 'string')
     throw new ApiError('invalid_cursor', 'This cursor belongs to another list, or to none.')

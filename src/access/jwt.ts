@@ -1,24 +1,31 @@
-import { errors, importJWK, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose'
+import { errors, type JWTPayload, jwtVerify } from 'jose'
 import type { JwtSettings } from '../config/access-schema.ts'
+import { importPublicKey } from '../config/public-key.ts'
 import { SCOPES, type Scope } from '../config/scopes.ts'
 import { ApiError } from '../errors/api-error.ts'
 import { keyPrefixFault, utf8Length } from '../keys/object-key.ts'
-import { JwksUnavailableError, remoteJwks } from './jwks.ts'
+import { JwksUnavailableError, type KeySource, type KeySourceHooks, remoteJwks } from './jwks.ts'
 import type { Verdict } from './verdict.ts'
 
 const LEEWAY_SECONDS = 30
 const MAX_SUBJECT_BYTES = 200
 
-const keySources = new WeakMap<JwtSettings, JWTVerifyGetKey>()
+const keySources = new WeakMap<JwtSettings, KeySource>()
 
 /**
  * The principal of a JWT (RFC 7519) from the configured issuer. Throws `auth_unavailable` where the
- * issuer's keys can't be had and the key of this token isn't known.
+ * issuer's keys can't be had and the key of this token isn't known, and whatever
+ * `hooks.beforeFetch` throws.
  */
-export async function verifyJwt(token: string, settings: JwtSettings, now: Date): Promise<Verdict> {
+export async function verifyJwt(
+  token: string,
+  settings: JwtSettings,
+  now: Date,
+  hooks: KeySourceHooks,
+): Promise<Verdict> {
   let claims: JWTPayload
   try {
-    const verified = await jwtVerify(token, keySource(settings), {
+    const verified = await jwtVerify(token, (header) => keySource(settings)(header, hooks), {
       issuer: settings.issuer,
       audience: settings.audience,
       algorithms: settings.algorithms,
@@ -36,8 +43,13 @@ export async function verifyJwt(token: string, settings: JwtSettings, now: Date)
     throw error
   }
 
-  const { sub = '', exp = 0 } = claims
-  if (sub === '' || utf8Length(sub) > MAX_SUBJECT_BYTES || /\p{C}/u.test(sub))
+  const { sub, exp = 0 } = claims
+  if (
+    typeof sub !== 'string' ||
+    sub === '' ||
+    utf8Length(sub) > MAX_SUBJECT_BYTES ||
+    /\p{C}/u.test(sub)
+  )
     return { ok: false, reason: 'jwt subject unusable' }
   const prefix = fillPrefix(settings.prefix, claims)
   if (prefix === null) return { ok: false, reason: 'jwt claim does not fit the prefix' }
@@ -45,14 +57,18 @@ export async function verifyJwt(token: string, settings: JwtSettings, now: Date)
   return { ok: true, principal: { id: `jwt:${sub}`, scopes, prefix, expiresAt: exp * 1000 } }
 }
 
-function keySource(settings: JwtSettings): JWTVerifyGetKey {
+function keySource(settings: JwtSettings): KeySource {
   const known = keySources.get(settings)
   if (known !== undefined) return known
   const { jwksUrl, publicJwk } = settings
-  const source: JWTVerifyGetKey =
+  const source: KeySource =
     jwksUrl === undefined
-      ? async ({ alg }) => importJWK({ ...publicJwk, kty: publicJwk?.kty ?? '' }, alg)
-      : remoteJwks(jwksUrl)
+      ? async ({ alg }) => {
+          const key = publicJwk && alg ? await importPublicKey(publicJwk, alg) : null
+          if (key === null) throw new errors.JWKSNoMatchingKey()
+          return key
+        }
+      : remoteJwks(jwksUrl, settings)
   keySources.set(settings, source)
   return source
 }

@@ -3,24 +3,35 @@ import type { SigningSecret } from '../config/load.ts'
 /** What a signature of ours is for. A signature for one purpose never verifies for another. */
 export type Purpose = 'token' | 'cursor' | 'link' | 'upload'
 
+/** The purpose of the one key that encrypts. */
+const ENCRYPTION = 'upload-encryption'
+
 const encoder = new TextEncoder()
-const derived = new WeakMap<SigningSecret, Map<Purpose, Promise<CryptoKey>>>()
+const derived = new WeakMap<SigningSecret, Map<string, Promise<CryptoKey>>>()
 
 /**
  * The HMAC-SHA-256 key of one purpose, derived from `secret` by HKDF (RFC 5869) once an isolate.
  */
-export function purposeKey(secret: SigningSecret, purpose: Purpose): Promise<CryptoKey> {
-  const ofSecret = derived.get(secret) ?? new Map<Purpose, Promise<CryptoKey>>()
+export const purposeKey = (secret: SigningSecret, purpose: Purpose): Promise<CryptoKey> =>
+  keyFor(secret, purpose)
+
+/** The AES-GCM key for what an upload id holds and its holder must not read. */
+export const encryptionKey = (secret: SigningSecret): Promise<CryptoKey> =>
+  keyFor(secret, ENCRYPTION)
+
+function keyFor(secret: SigningSecret, purpose: string): Promise<CryptoKey> {
+  const ofSecret = derived.get(secret) ?? new Map<string, Promise<CryptoKey>>()
   derived.set(secret, ofSecret)
   const key = ofSecret.get(purpose) ?? deriveKey(secret, purpose)
   ofSecret.set(purpose, key)
   return key
 }
 
-async function deriveKey({ secret }: SigningSecret, purpose: Purpose): Promise<CryptoKey> {
+async function deriveKey({ secret }: SigningSecret, purpose: string): Promise<CryptoKey> {
   const material = await crypto.subtle.importKey('raw', encoder.encode(secret), 'HKDF', false, [
     'deriveKey',
   ])
+  const encrypts = purpose === ENCRYPTION
   return crypto.subtle.deriveKey(
     {
       name: 'HKDF',
@@ -29,8 +40,8 @@ async function deriveKey({ secret }: SigningSecret, purpose: Purpose): Promise<C
       info: encoder.encode(`edge-presigner/v1/${purpose}`),
     },
     material,
-    { name: 'HMAC', hash: 'SHA-256', length: 256 },
+    encrypts ? { name: 'AES-GCM', length: 256 } : { name: 'HMAC', hash: 'SHA-256', length: 256 },
     false,
-    ['sign', 'verify'],
+    encrypts ? ['encrypt', 'decrypt'] : ['sign', 'verify'],
   )
 }

@@ -19,27 +19,34 @@ export async function seal(
     .sign(await purposeKey(secret, purpose))
 }
 
+/** What a seal held, and the secret that it was made with. */
+export interface Unsealed {
+  readonly claims: JWTPayload
+  readonly secret: SigningSecret
+}
+
 /**
- * The claims of `sealed`, or null where it was not sealed for `purpose`, was changed, or is past
- * its `exp`.
+ * What `sealed` holds, or null where it was not sealed for `purpose`, was changed, or is past its
+ * `exp`.
  */
 export async function unseal(
   secrets: SigningSecrets,
   purpose: Purpose,
   sealed: string,
   now: Date,
-): Promise<JWTPayload | null> {
+): Promise<Unsealed | null> {
+  let secret: SigningSecret | undefined
   try {
     const { payload } = await jwtVerify(
       sealed,
       ({ kid }) => {
-        const secret = secrets.find((candidate) => candidate.kid === kid)
+        secret = secrets.find((candidate) => candidate.kid === kid)
         if (secret === undefined) throw new errors.JWKSNoMatchingKey()
         return purposeKey(secret, purpose)
       },
       { algorithms: ['HS256'], currentDate: now },
     )
-    return payload
+    return secret === undefined ? null : { claims: payload, secret }
   } catch (error) {
     if (error instanceof errors.JOSEError) return null
     throw error

@@ -67,7 +67,7 @@ export async function verifyToken(
 ): Promise<Verdict> {
   if (!looksLikeToken(token)) return { ok: false, reason: 'token malformed' }
   const sealed = await unseal(signingSecrets, 'token', token.slice(TOKEN_PREFIX.length), now)
-  const claims = claimsSchema.safeParse(sealed)
+  const claims = claimsSchema.safeParse(sealed?.claims)
   if (!claims.success) return { ok: false, reason: 'token invalid or expired' }
   const { sub, scopes, prefix, exp } = claims.data
   return { ok: true, principal: { id: sub, scopes, prefix, expiresAt: exp * 1000 } }

@@ -1,7 +1,8 @@
 import * as z from 'zod/mini'
-import type { Config } from '../config/load.ts'
+import type { Config, SigningSecret } from '../config/load.ts'
 import { ApiError } from '../errors/api-error.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
+import { encryptionKey } from './purpose-key.ts'
 import { seal, unseal } from './seal.ts'
 
 /**
@@ -10,11 +11,19 @@ import { seal, unseal } from './seal.ts'
  */
 const UPLOAD_ID_SECONDS = 604_800
 
+/** Bytes of an initialization vector for AES-GCM. */
+const IV_BYTES = 12
+const BASE64URL = { alphabet: 'base64url', omitPadding: true } as const
+
+const encoder = new TextEncoder()
+
 const claimsSchema = z.object({
   bucket: z.string(),
   key: z.string(),
   owner: z.string(),
-  s3UploadId: z.string().check(z.minLength(1)),
+  /** S3's own id, encrypted. Ids that were made before had it in the clear, as `s3UploadId`. */
+  s3: z.optional(z.string()),
+  s3UploadId: z.optional(z.string().check(z.minLength(1))),
   name: z.string(),
   size: z.nullable(z.int()),
   partSize: z.nullable(z.int()),
@@ -41,14 +50,19 @@ export interface UploadClaims extends UploadScope {
   readonly partSize: number | null
 }
 
-/** An upload id as clients get it, bound to bucket, key and principal, and when it ends. */
+/**
+ * An upload id as clients get it, bound to bucket, key and principal, and when it ends. Its holder
+ * can read everything except S3's own id: whoever knows that can sign parts where S3's ids are
+ * taken as they are.
+ */
 export async function sealUploadId(
   { signingSecrets }: Config,
-  claims: UploadClaims,
+  { s3UploadId, ...claims }: UploadClaims,
   now: Date,
 ): Promise<{ readonly uploadId: string; readonly expiresAt: Date }> {
   const exp = Math.floor(now.getTime() / 1000) + UPLOAD_ID_SECONDS
-  const uploadId = await seal(signingSecrets, 'upload', { ...claims, exp })
+  const s3 = await encrypt(signingSecrets[0], claims, s3UploadId)
+  const uploadId = await seal(signingSecrets, 'upload', { ...claims, s3, exp })
   return { uploadId, expiresAt: new Date(exp * 1000) }
 }
 
@@ -63,13 +77,42 @@ export async function openUploadId(
   uploadId: string,
   now: Date,
 ): Promise<UploadClaims> {
-  const parsed = claimsSchema.safeParse(await unseal(signingSecrets, 'upload', uploadId, now))
+  const unsealed = await unseal(signingSecrets, 'upload', uploadId, now)
+  const parsed = claimsSchema.safeParse(unsealed?.claims)
   if (
+    unsealed === null ||
     !parsed.success ||
+    (parsed.data.s3 ?? parsed.data.s3UploadId) === undefined ||
     parsed.data.bucket !== scope.bucket ||
     parsed.data.key !== scope.key ||
     parsed.data.owner !== scope.owner
   )
     throw new ApiError('invalid_upload_id', 'This upload id is of another upload, or has ended.')
-  return { ...parsed.data, key: scope.key }
+  const { s3 = '', ...claims } = parsed.data
+  const { secret } = unsealed
+  const s3UploadId = claims.s3UploadId ?? (await decrypt(secret, scope, s3))
+  return { ...claims, key: scope.key, s3UploadId }
 }
+
+/** AES-GCM under a random vector, which stands before the result. The scope must be the same. */
+async function encrypt(secret: SigningSecret, scope: UploadScope, text: string): Promise<string> {
+  const iv = crypto.getRandomValues(new Uint8Array(IV_BYTES))
+  const key = await encryptionKey(secret)
+  const sealed = await crypto.subtle.encrypt(aesGcm(iv, scope), key, encoder.encode(text))
+  return new Uint8Array([...iv, ...new Uint8Array(sealed)]).toBase64(BASE64URL)
+}
+
+async function decrypt(secret: SigningSecret, scope: UploadScope, text: string): Promise<string> {
+  const bytes = Uint8Array.fromBase64(text, BASE64URL)
+  const algorithm = aesGcm(bytes.subarray(0, IV_BYTES), scope)
+  const key = await encryptionKey(secret)
+  return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(
+    await crypto.subtle.decrypt(algorithm, key, bytes.subarray(IV_BYTES)),
+  )
+}
+
+const aesGcm = (iv: Uint8Array, { bucket, key, owner }: UploadScope) => ({
+  name: 'AES-GCM',
+  iv,
+  additionalData: encoder.encode(JSON.stringify([bucket, key, owner])),
+})

@@ -1,6 +1,7 @@
 import * as z from 'zod/mini'
 import { keyPrefixFault } from '../keys/object-key.ts'
 import { sound } from './checks.ts'
+import { fitsAlgorithm } from './public-key.ts'
 import { SCOPES } from './scopes.ts'
 
 const keyPrefix = z.string().check(sound(keyPrefixFault))
@@ -93,6 +94,11 @@ export const jwtSchema = z
     sound((jwt) =>
       (jwt.scopes === undefined) === (jwt.scopesClaim === undefined)
         ? 'needs either scopes or scopesClaim'
+        : null,
+    ),
+    sound(({ publicJwk, algorithms }) =>
+      publicJwk !== undefined && !algorithms.some((name) => fitsAlgorithm(publicJwk, name))
+        ? 'needs a publicJwk whose kty, crv and alg fit one of its algorithms'
         : null,
     ),
   )

@@ -3,6 +3,7 @@ import type { Issue } from '../errors/api-error.ts'
 import type { ApiKey, JwtSettings } from './access-schema.ts'
 import { type BucketTable, credentialsSchema } from './bucket-schema.ts'
 import { MAX_LINK_SECONDS, MAX_SIGNATURE_SECONDS, MAX_UPLOAD_SECONDS } from './limits.ts'
+import { importPublicKey } from './public-key.ts'
 import { environmentSchema } from './schema.ts'
 
 /**
@@ -82,6 +83,19 @@ export function loadConfig(env: object): LoadedConfig {
   const result = parse(env)
   loaded.set(env, result)
   return result
+}
+
+/**
+ * The configuration in `env` as `loadConfig` gives it, with `publicJwk` imported: only that shows
+ * whether it is a key.
+ */
+export async function checkConfig(env: object): Promise<LoadedConfig> {
+  const result = loadConfig(env)
+  const { publicJwk, algorithms = [] } = (result.ok && result.config.jwt) || {}
+  if (publicJwk === undefined) return result
+  for (const name of algorithms) if (await importPublicKey(publicJwk, name)) return result
+  const message = 'must be a valid public key; RSA keys need at least 2048 bits'
+  return { ok: false, issues: [{ path: 'JWT.publicJwk', message }] }
 }
 
 function parse(env: object): LoadedConfig {

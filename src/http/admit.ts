@@ -10,6 +10,6 @@ import { checkUrl } from './validate.ts'
  */
 export const admit: MiddlewareHandler<AppEnv> = async function admit(c, next) {
   checkUrl(c.req.url)
-  c.set('principal', await authenticate(c, configure(c)))
+  c.set('principal', await authenticate(c, await configure(c)))
   await next()
 }

@@ -22,14 +22,21 @@ const LOCAL_PRINCIPAL: Principal = {
 /**
  * Finds out who asks: from the token in the path, the Authorization header, or the header that the
  * JWT settings name. The request counts against that principal, or against the client's network
- * where there is none. Throws `unauthenticated` (the exact reason in its cause), `auth_unavailable`
+ * where there is none; one that makes the Worker fetch a key set counts against its network first.
+ * Throws `unauthenticated` (the exact reason in its cause), `auth_unavailable`
  * and `rate_limited`.
  */
 export async function authenticate(c: Context<AppEnv>, config: Config): Promise<Principal> {
-  const verdict = await judge(c, config)
-  if (!verdict.ok) {
+  let counted: Promise<void> | undefined
+  /** Counts this request against its network, once however often it is called. */
+  const countNetwork = (): Promise<void> => {
     const network = clientNetwork(c.req.header('CF-Connecting-IP') ?? 'unknown')
-    await countRequest(c, `network ${network}`)
+    counted ??= countRequest(c, `network ${network}`)
+    return counted
+  }
+  const verdict = await judge(c, config, countNetwork)
+  if (!verdict.ok) {
+    await countNetwork()
     throw new ApiError('unauthenticated', 'Valid credentials are needed.', {
       cause: verdict.reason,
     })
@@ -38,7 +45,11 @@ export async function authenticate(c: Context<AppEnv>, config: Config): Promise<
   return verdict.principal
 }
 
-async function judge(c: Context<AppEnv>, config: Config): Promise<Verdict> {
+async function judge(
+  c: Context<AppEnv>,
+  config: Config,
+  beforeFetch: () => Promise<void>,
+): Promise<Verdict> {
   const now = new Date()
   const pathToken = c.req.param('token')
   if (pathToken !== undefined) return verifyToken(pathToken, config, now)
@@ -50,7 +61,11 @@ async function judge(c: Context<AppEnv>, config: Config): Promise<Verdict> {
   if (config.jwt !== null) {
     const inAuthorization = config.jwt.header.toLowerCase() === 'authorization'
     const jwt = inAuthorization ? bearer : c.req.header(config.jwt.header)
-    if (jwt !== undefined) return verifyJwt(jwt, config.jwt, now)
+    if (jwt !== undefined)
+      return verifyJwt(jwt, config.jwt, now, {
+        beforeFetch,
+        waitUntil: (work) => c.executionCtx.waitUntil(work),
+      })
   }
   if (authorization !== undefined) return { ok: false, reason: 'authorization not understood' }
 

@@ -1,13 +1,13 @@
 import type { Context } from 'hono'
-import { type Config, loadConfig } from '../config/load.ts'
+import { type Config, checkConfig } from '../config/load.ts'
 import { ApiError } from '../errors/api-error.ts'
 import type { AppEnv } from './app-env.ts'
 
 /**
  * The configuration, also for `c.var.config`. Throws `misconfigured`, which `/healthz` explains.
  */
-export function configure(c: Context<AppEnv>): Config {
-  const loaded = loadConfig(c.env)
+export async function configure(c: Context<AppEnv>): Promise<Config> {
+  const loaded = await checkConfig(c.env)
   if (!loaded.ok)
     throw new ApiError('misconfigured', 'The Worker is misconfigured: /healthz names the settings.')
   c.set('config', loaded.config)

@@ -1,10 +1,10 @@
-import { loadConfig } from '../config/load.ts'
+import { checkConfig } from '../config/load.ts'
 import { ApiError } from '../errors/api-error.ts'
 import { newApp } from '../http/new-app.ts'
 
 /** `GET /healthz`: open to all, names what is misconfigured by its path, never by its value. */
-export const healthRoutes = newApp().get('/healthz', (c) => {
-  const loaded = loadConfig(c.env)
+export const healthRoutes = newApp().get('/healthz', async (c) => {
+  const loaded = await checkConfig(c.env)
   if (!loaded.ok)
     throw new ApiError('misconfigured', 'The Worker is misconfigured.', { issues: loaded.issues })
   return c.json({ status: 'ok' as const })

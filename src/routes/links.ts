@@ -72,7 +72,7 @@ export const linkRoutes = newApp()
 /** What a link leads to. The link itself is the credential. */
 export const deliveryRoutes = newApp()
   .get('/i/:bucket/:key{[^]+}', async (c) => {
-    const config = configure(c)
+    const config = await configure(c)
     const now = new Date()
     const { bucket: alias, key } = c.req.param()
     const verdict = await verifyLink(new URL(c.req.url), alias, key, config, now)
@@ -93,7 +93,7 @@ export const deliveryRoutes = newApp()
     c.set('cacheStatus', response.headers.get('Cache-Status') ?? '')
     return response
   })
-  .all('/i/*', (c) => {
-    configure(c)
+  .all('/i/*', async (c) => {
+    await configure(c)
     throw new ApiError('link_invalid', 'This is not a link of ours.')
   })

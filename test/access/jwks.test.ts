@@ -1,13 +1,16 @@
-import { afterEach, beforeEach, expect, inject, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, inject, it, vi } from 'vitest'
 import { verifyJwt } from '../../src/access/jwt.ts'
 import type { JwtSettings } from '../../src/config/access-schema.ts'
-import { AUDIENCE, ISSUER, type TestIssuer, testIssuer } from '../support/issuer.ts'
+import { ApiError } from '../../src/errors/api-error.ts'
+import { captureLog } from '../support/capture-log.ts'
+import { AUDIENCE, ISSUER, NO_HOOKS, type TestIssuer, testIssuer } from '../support/issuer.ts'
 
 const START = new Date('2026-11-24T12:00:00Z')
 let url: string
 let first: TestIssuer
 let second: TestIssuer
 let count = 0
+let log: string[]
 
 /** The key set lies in s3rver, which hands it out to anyone: a real server with a real 404. */
 const publish = (...issuers: readonly TestIssuer[]) =>
@@ -28,8 +31,14 @@ const freshSettings = (): JwtSettings => ({
   header: 'Authorization',
 })
 
-const verify = async (issuer: TestIssuer, settings: JwtSettings) =>
-  verifyJwt(await issuer.sign(), settings, new Date())
+const verify = async (issuer: TestIssuer, settings: JwtSettings, hooks = NO_HOOKS) =>
+  verifyJwt(await issuer.sign(), settings, new Date(), hooks)
+
+/** What the network's limit does with a request that would fetch. */
+const hooksThat = (beforeFetch: () => Promise<void>) => ({ ...NO_HOOKS, beforeFetch })
+const overTheLimit = async () => {
+  throw new ApiError('rate_limited', 'Too many requests.')
+}
 
 beforeEach(async () => {
   count += 1
@@ -37,6 +46,7 @@ beforeEach(async () => {
   first = await testIssuer('first')
   second = await testIssuer('second')
   vi.useFakeTimers({ now: START, toFake: ['Date'] })
+  log = captureLog()
 })
 
 afterEach(() => {
@@ -125,3 +135,174 @@ it('gives up on an issuer that does not answer', async () => {
   )
   await expect(verify(first, freshSettings())).rejects.toMatchObject({ code: 'auth_unavailable' })
 }, 5000)
+
+describe('one request fetches for all', () => {
+  const crowd = (issuer: TestIssuer, settings: JwtSettings, hooks = NO_HOOKS) =>
+    Promise.all(Array.from({ length: 40 }, () => verify(issuer, settings, hooks)))
+
+  it('when no key is known yet', async () => {
+    await publish(first)
+    const fetched = vi.spyOn(globalThis, 'fetch')
+    const verdicts = await crowd(first, freshSettings())
+    expect(verdicts.every(({ ok }) => ok)).toBe(true)
+    expect(fetched).toHaveBeenCalledTimes(1)
+  })
+
+  it('when all bring a kid that is not known', async () => {
+    await publish(first)
+    const settings = freshSettings()
+    await verify(first, settings)
+    wait(31)
+    const fetched = vi.spyOn(globalThis, 'fetch')
+    const verdicts = await crowd(second, settings)
+    expect(verdicts.some(({ ok }) => ok)).toBe(false)
+    expect(fetched).toHaveBeenCalledTimes(1)
+  })
+
+  it('when the key set can not be read', async () => {
+    const fetched = vi.spyOn(globalThis, 'fetch')
+    await expect(crowd(first, freshSettings())).rejects.toMatchObject({ code: 'auth_unavailable' })
+    expect(fetched).toHaveBeenCalledTimes(1)
+  })
+
+  it('and it alone is counted, before it fetches', async () => {
+    await publish(first)
+    const settings = freshSettings()
+    const fetched = vi.spyOn(globalThis, 'fetch')
+    const fetchesBefore: number[] = []
+    const hooks = hooksThat(async () => {
+      fetchesBefore.push(fetched.mock.calls.length)
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    })
+    await crowd(first, settings, hooks)
+    await crowd(first, settings, hooks)
+    expect(fetchesBefore).toEqual([0])
+  })
+
+  it('unless it is over its limit: then it alone is refused, and another fetches', async () => {
+    await publish(first)
+    const settings = freshSettings()
+    const fetched = vi.spyOn(globalThis, 'fetch')
+    const refused = verify(first, settings, hooksThat(overTheLimit))
+    const others = crowd(first, settings)
+    await expect(refused).rejects.toMatchObject({ code: 'rate_limited' })
+    expect((await others).every(({ ok }) => ok)).toBe(true)
+    expect(fetched).toHaveBeenCalledTimes(1)
+  })
+
+  it('and waits for no second count of another request', async () => {
+    await publish(first)
+    const settings = freshSettings()
+    const slow = hooksThat(async () => {
+      await new Promise((resolve) => setTimeout(resolve, 50))
+      await overTheLimit()
+    })
+    const refused = verify(first, settings, slow)
+    void verify(
+      first,
+      settings,
+      hooksThat(() => new Promise(() => {})),
+    )
+    const waiting = verify(first, settings)
+    await expect(refused).rejects.toMatchObject({ code: 'rate_limited' })
+    expect(await waiting).toMatchObject({ ok: true })
+  })
+
+  it('and goes on when its client goes away', async () => {
+    await publish(first)
+    const kept: Promise<unknown>[] = []
+    const hooks = { ...NO_HOOKS, waitUntil: (work: Promise<unknown>) => void kept.push(work) }
+    await verify(first, freshSettings(), hooks)
+    expect(kept).toHaveLength(1)
+  })
+
+  it('and loses its turn when it was cancelled all the same', async () => {
+    await publish(first)
+    const settings = freshSettings()
+    // A cancelled request never gets its answer, and runs no line after that.
+    const fetched = vi.spyOn(globalThis, 'fetch').mockReturnValueOnce(new Promise(() => {}))
+    void verify(first, settings)
+    while (fetched.mock.calls.length === 0) await new Promise((resolve) => setTimeout(resolve, 5))
+    const waiting = verify(first, settings)
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    expect(fetched).toHaveBeenCalledTimes(1)
+    wait(4)
+    expect(await waiting).toMatchObject({ ok: true })
+    expect(fetched).toHaveBeenCalledTimes(2)
+  })
+})
+
+it('refuses a request over its limit before it fetches, and lets known keys in', async () => {
+  await publish(first)
+  const settings = freshSettings()
+  const limited = hooksThat(overTheLimit)
+  const fetched = vi.spyOn(globalThis, 'fetch')
+  await expect(verify(first, settings, limited)).rejects.toMatchObject({ code: 'rate_limited' })
+  expect(fetched).not.toHaveBeenCalled()
+  await verify(first, settings)
+  wait(601)
+  expect(await verify(first, settings, limited)).toMatchObject({ ok: true })
+  await expect(verify(second, settings, limited)).rejects.toMatchObject({ code: 'rate_limited' })
+  expect(fetched).toHaveBeenCalledTimes(1)
+})
+
+it('skips the members of a key set that can not be used', async () => {
+  const { publicJwk } = first
+  const members: readonly unknown[] = [
+    null,
+    7,
+    'key',
+    [],
+    {},
+    { ...publicJwk, kty: undefined },
+    { ...publicJwk, kty: 7 },
+    { ...publicJwk, kty: 'AKP' },
+    { ...publicJwk, kty: 'oct', k: 'AAAA' },
+    { ...publicJwk, crv: 'secp256k1' },
+    { ...publicJwk, crv: 'P-384' },
+    { ...publicJwk, x: undefined },
+    { ...publicJwk, x: '***' },
+    { ...publicJwk, y: publicJwk.x },
+    { ...publicJwk, alg: 'ES384' },
+    { kty: 'RSA', kid: first.kid, n: 'AAAA', e: 'AQAB' },
+  ]
+  for (const member of members) {
+    const keys = [member, publicJwk]
+    await fetch(url, { method: 'PUT', body: JSON.stringify({ keys }) })
+    expect(await verify(first, freshSettings()), JSON.stringify(member)).toMatchObject({ ok: true })
+  }
+})
+
+it('trusts known keys for an hour while the key set can not be read, and no longer', async () => {
+  await publish(first)
+  const settings = freshSettings()
+  await verify(first, settings)
+  await takeDown()
+  wait(3599)
+  expect(await verify(first, settings)).toMatchObject({ ok: true })
+  wait(2)
+  await expect(verify(first, settings)).rejects.toMatchObject({ code: 'auth_unavailable' })
+  await publish(second)
+  wait(11)
+  expect(await verify(first, settings)).toMatchObject({ ok: false })
+})
+
+it('writes a line to the log for each fetch that failed, without the URL', async () => {
+  const secretUrl = `${url}?canary=1`
+  const settings = { ...freshSettings(), jwksUrl: secretUrl }
+  await expect(verify(first, settings)).rejects.toMatchObject({ code: 'auth_unavailable' })
+  await expect(verify(first, settings)).rejects.toMatchObject({ code: 'auth_unavailable' })
+  wait(11)
+  await fetch(url, { method: 'PUT', body: '{"keys": "canary"}' })
+  await expect(verify(first, settings)).rejects.toMatchObject({ code: 'auth_unavailable' })
+  wait(11)
+  await fetch(url, { method: 'PUT', body: 'canary' })
+  await expect(verify(first, settings)).rejects.toMatchObject({ code: 'auth_unavailable' })
+  expect(log.map((line) => JSON.parse(line))).toEqual(
+    ['status 404', 'no list of keys', 'SyntaxError'].map((reason) => ({
+      warning: 'key set not read',
+      issuer: ISSUER,
+      reason,
+    })),
+  )
+})

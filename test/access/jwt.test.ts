@@ -1,8 +1,14 @@
-import { generateKeyPair, SignJWT } from 'jose'
-import { beforeAll, expect, it } from 'vitest'
-import { verifyJwt } from '../../src/access/jwt.ts'
+import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { verifyJwt as verifyWithHooks } from '../../src/access/jwt.ts'
 import type { JwtSettings } from '../../src/config/access-schema.ts'
-import { AUDIENCE, ISSUER, type TestIssuer, testIssuer } from '../support/issuer.ts'
+import { AUDIENCE, ISSUER, NO_HOOKS, type TestIssuer, testIssuer } from '../support/issuer.ts'
+
+/** 32 bytes that are no coordinate of a point on P-256 together with themselves. */
+const ONES = new Uint8Array(32).fill(1).toBase64({ alphabet: 'base64url', omitPadding: true })
+
+const verifyJwt = (token: string, jwt: JwtSettings, now: Date) =>
+  verifyWithHooks(token, jwt, now, NO_HOOKS)
 
 let issuer: TestIssuer
 let settings: JwtSettings
@@ -133,6 +139,66 @@ it('refuses a subject that no record could hold', async () => {
   ).toEqual({
     ok: false,
     reason: 'jwt subject unusable',
+  })
+})
+
+it.each([7, 0, true, null, ['alice'], { id: 'alice' }])(
+  'refuses a subject that is not a string: %j',
+  async (sub) => {
+    const claims = { sub } as unknown as JWTPayload
+    expect(
+      await verifyJwt(await issuer.sign(claims), withClaims({ prefix: '' }), new Date()),
+    ).toMatchObject({ ok: false })
+  },
+)
+
+describe('a key that can not be used refuses the token, and is no error of the Worker:', () => {
+  const algorithms: JwtSettings['algorithms'] = ['ES256', 'ES384', 'RS256']
+  const unusable = { ok: false, reason: 'jwt ERR_JWKS_NO_MATCHING_KEY' }
+
+  it('an ES384 token for a P-256 key', async () => {
+    const { privateKey } = await generateKeyPair('ES384')
+    const token = await new SignJWT({ iss: ISSUER, aud: AUDIENCE, sub: 'a', exp: 2 ** 32 })
+      .setProtectedHeader({ alg: 'ES384', kid: issuer.kid })
+      .sign(privateKey)
+    const publicJwk = { ...issuer.publicJwk, kty: 'EC' as const, alg: undefined }
+    for (const key of [publicJwk, { ...publicJwk, alg: 'ES256' }])
+      expect(
+        await verifyJwt(token, withClaims({ algorithms, publicJwk: key }), new Date()),
+      ).toEqual(unusable)
+  })
+
+  it.each<readonly [string, NonNullable<JwtSettings['publicJwk']>]>([
+    ['a point that is not on its curve', { kty: 'EC', crv: 'P-256', x: ONES, y: ONES }],
+    ['a point of the wrong length', { kty: 'EC', crv: 'P-256', x: 'AQ', y: 'AQ' }],
+    ['a point that is not base64url', { kty: 'EC', crv: 'P-256', x: '*', y: '*' }],
+    ['no point', { kty: 'EC', crv: 'P-256' }],
+    ['another curve', { kty: 'EC', crv: 'P-384', x: ONES, y: ONES }],
+  ])('%s', async (_, publicJwk) => {
+    expect(await verifyJwt(await issuer.sign(), withClaims({ publicJwk }), new Date())).toEqual(
+      unusable,
+    )
+  })
+
+  it('an RSA key of 1024 bits', async () => {
+    const { privateKey } = await generateKeyPair('RS256')
+    const token = await new SignJWT({ iss: ISSUER, aud: AUDIENCE, sub: 'a', exp: 2 ** 32 })
+      .setProtectedHeader({ alg: 'RS256', kid: 'short' })
+      .sign(privateKey)
+    const { publicKey } = (await crypto.subtle.generateKey(
+      {
+        name: 'RSASSA-PKCS1-v1_5',
+        hash: 'SHA-256',
+        modulusLength: 1024,
+        publicExponent: new Uint8Array([1, 0, 1]),
+      },
+      true,
+      ['sign', 'verify'],
+    )) as CryptoKeyPair
+    const publicJwk = { ...(await exportJWK(publicKey)), kty: 'RSA' as const }
+    expect(await verifyJwt(token, withClaims({ algorithms, publicJwk }), new Date())).toEqual(
+      unusable,
+    )
   })
 })
 

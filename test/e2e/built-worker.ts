@@ -28,7 +28,7 @@ export interface BuiltWorkerOptions {
   readonly accessKeys: Readonly<Record<string, AccessKey>>
   /** Other variables, such as API_KEYS. A developer's own .dev.vars counts for none of these. */
   readonly variables: Readonly<
-    Partial<Record<'API_KEYS' | 'CORS_ORIGINS' | 'LINK_ORIGIN' | 'OPEN_ACCESS', string>>
+    Partial<Record<'API_KEYS' | 'CORS_ORIGINS' | 'JWT' | 'LINK_ORIGIN' | 'OPEN_ACCESS', string>>
   >
 }
 

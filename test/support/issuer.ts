@@ -1,8 +1,12 @@
-import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose'
+import { type CryptoKey, exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose'
+import type { KeySourceHooks } from '../../src/access/jwks.ts'
 import { SCOPES } from '../../src/config/scopes.ts'
 
 export const ISSUER = 'https://issuer.example/'
 export const AUDIENCE = 'edge-presigner'
+
+/** For a caller that counts nothing, and that nobody cancels. */
+export const NO_HOOKS: KeySourceHooks = { beforeFetch: async () => {}, waitUntil: () => {} }
 
 /** A JWT issuer of the tests' own, with one ES256 key. */
 export interface TestIssuer {

@@ -1,0 +1,133 @@
+import { beforeAll, describe, expect, it } from 'vitest'
+import { openCursor, sealCursor } from '../../src/access/cursor.ts'
+import { type LinkPolicy, signLink, verifyLink } from '../../src/access/link-signature.ts'
+import { mintToken, verifyToken } from '../../src/access/token.ts'
+import { openUploadId, sealUploadId, type UploadClaims } from '../../src/access/upload-id.ts'
+import { type Config, loadConfig } from '../../src/config/load.ts'
+import { parseObjectKey } from '../../src/keys/object-key.ts'
+import { baseVariables } from '../support/worker.ts'
+
+/*
+ * What clients hold outlives a deploy. These values were made with `node:crypto`, from the secret
+ * below and docs/decisions 7, 11, 16 and 26. Where one of these tests fails, every such value that
+ * is out there has died: give the new form a new version, and go on reading the old one.
+ */
+
+const NOW = new Date('2026-11-24T12:00:00Z')
+const KEY = parseObjectKey('team-a/uploads/é b.png')
+let config: Config
+
+beforeAll(() => {
+  const SIGNING_SECRETS = 'k1:0123456789abcdef0123456789abcdef'
+  const loaded = loadConfig({ ...baseVariables(), SIGNING_SECRETS })
+  if (!loaded.ok) throw new Error('The test configuration is broken.')
+  config = loaded.config
+})
+
+const SHOWN =
+  '/i/files/team-a%2Fuploads%2F%C3%A9%20b.png?exp=1795522500&kid=k1&' +
+  'sig=26p_R-BdBz0ZldD6UoeyNzXwRj88VTK54n5OEJImKeg'
+const SAVED =
+  '/i/files/team-a%2Fuploads%2F%C3%A9%20b.png?exp=1795522500&mode=redirect&dl=R%C3%A9sum%C3%A9%20%281%29.png&kid=k1&' +
+  'sig=KetM5HyBqzOp7DFSrQ_-jFIe-s2Zkg4AbnjxfuWCIlE'
+
+describe('a link from before', () => {
+  const shown: LinkPolicy = {
+    bucket: 'files',
+    key: KEY,
+    expires: 1_795_522_500,
+    delivery: 'stream',
+    download: null,
+  }
+  const saved: LinkPolicy = { ...shown, delivery: 'redirect', download: 'Résumé (1).png' }
+
+  it.each([
+    ['that shows a file', SHOWN, shown],
+    ['that saves a file', SAVED, saved],
+  ])('%s is still made the same, and still valid', async (_, link, policy) => {
+    expect(await signLink(policy, config)).toBe(link)
+    const url = new URL(`https://links.example${link}`)
+    expect(await verifyLink(url, 'files', KEY, config, NOW)).toEqual({ ok: true, policy })
+  })
+})
+
+const TOKEN = [
+  'ept_eyJhbGciOiJIUzI1NiIsImtpZCI6ImsxIn0',
+  'eyJzdWIiOiJrZXk6Y2kiLCJzY29wZXMiOlsiZmlsZXM6cmVhZCIsImZpbGVzOmxpc3QiXSwicHJlZml4IjoidGVhbS1hLyIsImV4cCI6MTc5NTUyMjIwMH0',
+  'hL3UH-VNzhgWXMFrvMMYkZRQZkfAzOnycdC2oRkZZGE',
+].join('.')
+
+it('a token from before is still made the same, and still valid', async () => {
+  const principal = {
+    id: 'key:ci',
+    scopes: ['files:read', 'files:list'],
+    prefix: 'team-a/',
+  } as const
+  const caller = { ...principal, expiresAt: Infinity }
+  const { token } = await mintToken(caller, { scopes: principal.scopes }, config, NOW)
+  expect(token).toBe(TOKEN)
+  expect(await verifyToken(TOKEN, config, NOW)).toEqual({
+    ok: true,
+    principal: { ...principal, expiresAt: NOW.getTime() + 600_000 },
+  })
+})
+
+const CURSOR = [
+  'eyJhbGciOiJIUzI1NiIsImtpZCI6ImsxIn0',
+  'eyJidWNrZXQiOiJmaWxlcyIsInByZWZpeCI6InRlYW0tYS8iLCJrdkN1cnNvciI6IkFBQUEta3YtY3Vyc29yIn0',
+  '09FPzIDOJWg34pbQvekCdYdT0W7UFMkUSiaB6ml-XTc',
+].join('.')
+
+it('a cursor from before is still made the same, and still valid', async () => {
+  const scope = { bucket: 'files', prefix: 'team-a/' }
+  expect(await sealCursor(config, scope, 'AAAA-kv-cursor')).toBe(CURSOR)
+  expect(await openCursor(config, scope, CURSOR)).toBe('AAAA-kv-cursor')
+})
+
+/** With S3's own id in the clear, as ids were until that was encrypted. */
+const PLAIN_UPLOAD_ID = [
+  'eyJhbGciOiJIUzI1NiIsImtpZCI6ImsxIn0',
+  'eyJidWNrZXQiOiJmaWxlcyIsImtleSI6InRlYW0tYS91cGxvYWRzL2EubXA0Iiwib3duZXIiOiJrZXk6Y2kiLCJzM1VwbG9hZElkIjoiMn54Ky89Jjw-IiwibmFtZSI6ImEubXA0Iiwic2l6ZSI6MjAwMDAwMDAsInBhcnRTaXplIjo4Mzg4NjA4LCJleHAiOjE3OTYxMjY0MDB9',
+  'O1qxZy_8WF-Dpcz0aWp2e1_dgNVOJdLM1oIfqWg7l0U',
+].join('.')
+
+const UPLOAD_ID = [
+  'eyJhbGciOiJIUzI1NiIsImtpZCI6ImsxIn0',
+  'eyJidWNrZXQiOiJmaWxlcyIsImtleSI6InRlYW0tYS91cGxvYWRzL2EubXA0Iiwib3duZXIiOiJrZXk6Y2kiLCJuYW1lIjoiYS5tcDQiLCJzaXplIjoyMDAwMDAwMCwicGFydFNpemUiOjgzODg2MDgsInMzIjoiQUFFQ0F3UUZCZ2NJQ1FvTGUyOWpFVE1VMVFJNkVKWHZ1Tk53cWk3bFRrd3RWU2RjZ1EiLCJleHAiOjE3OTYxMjY0MDB9',
+  '4KFMi7MVZyU2Uux_RLwvwfl8REtWojdMvlX_TqTgX0U',
+].join('.')
+
+describe('an upload id from before', () => {
+  const claims: UploadClaims = {
+    bucket: 'files',
+    key: parseObjectKey('team-a/uploads/a.mp4'),
+    owner: 'key:ci',
+    s3UploadId: '2~x+/=&<>',
+    name: 'a.mp4',
+    size: 20_000_000,
+    partSize: 8_388_608,
+  }
+  const lastMoment = new Date(NOW.getTime() + 604_799_999)
+
+  it.each([
+    ['with S3’s own id in the clear', PLAIN_UPLOAD_ID],
+    ['with S3’s own id encrypted', UPLOAD_ID],
+  ])('%s is still valid until it expires', async (_, uploadId) => {
+    for (const now of [NOW, lastMoment])
+      expect(await openUploadId(config, claims, uploadId, now)).toEqual(claims)
+    const late = openUploadId(config, claims, uploadId, new Date(NOW.getTime() + 604_800_000))
+    await expect(late).rejects.toMatchObject({ code: 'invalid_upload_id' })
+  })
+
+  it('has the members that a new one has', async () => {
+    const { uploadId } = await sealUploadId(config, claims, NOW)
+    const members = (id: string) => {
+      const payload = Uint8Array.fromBase64(id.split('.')[1] ?? '', { alphabet: 'base64url' })
+      const parsed: object = JSON.parse(new TextDecoder().decode(payload))
+      return { ...parsed, s3: 'random' }
+    }
+    expect(members(uploadId)).toEqual(members(UPLOAD_ID))
+    expect(uploadId.split('.')[0]).toBe(UPLOAD_ID.split('.')[0])
+    expect(uploadId).toHaveLength(UPLOAD_ID.length)
+  })
+})

@@ -1,0 +1,53 @@
+import { expect, it } from 'vitest'
+import { SCOPES } from '../../src/config/scopes.ts'
+import { bearer, testApiKey } from '../support/credentials.ts'
+import { partUrls, startUpload } from '../support/parts.ts'
+import { testWorker } from '../support/worker.ts'
+
+/** Every string in `value`, and what it is in base64url, down to the last one. */
+function stringsIn(value: unknown): string[] {
+  if (typeof value === 'string') return [value, ...decoded(value)]
+  if (typeof value !== 'object' || value === null) return []
+  return Object.values(value).flatMap(stringsIn)
+}
+
+function decoded(text: string): string[] {
+  if (!/^[\w-]{2,}$/.test(text)) return []
+  try {
+    const bytes = Uint8Array.fromBase64(text, { alphabet: 'base64url' })
+    const plain = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+    try {
+      return stringsIn(JSON.parse(plain))
+    } catch {
+      return [plain]
+    }
+  } catch {
+    return []
+  }
+}
+
+it('signs no part of an upload for what another principal can read from its sealed id', async () => {
+  const alice = await testApiKey('alice', SCOPES)
+  const bob = await testApiKey('bob', SCOPES)
+  const worker = testWorker({ OPEN_ACCESS: undefined, API_KEYS: [alice.entry, bob.entry] })
+  const upload = await startUpload(worker, {}, bearer(alice.token))
+  const [url = ''] = await partUrls(worker, upload, [1], bearer(alice.token))
+  const s3UploadId = new URL(url).searchParams.get('uploadId') ?? ''
+
+  /** The id of the upload whose first part Bob can write, through Uppy's `signRequest`. */
+  const partOf = async (uploadId: string): Promise<string | null> => {
+    const request = { method: 'PUT', key: upload.key, partNumber: 1, uploadId }
+    const response = await worker.post('/s3/sign', request, bearer(bob.token))
+    if (response.status !== 200) return null
+    const signed: { url: string } = await response.json()
+    return new URL(signed.url).searchParams.get('uploadId')
+  }
+  expect(await partOf(s3UploadId)).toBe(s3UploadId)
+
+  const readable = [upload.uploadId, ...upload.uploadId.split('.').flatMap(stringsIn)]
+  expect(readable).toEqual(expect.arrayContaining([upload.key, 'key:alice']))
+  for (const text of readable) {
+    expect(text).not.toContain(s3UploadId)
+    expect(await partOf(text)).not.toBe(s3UploadId)
+  }
+})
