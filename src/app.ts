@@ -35,6 +35,3 @@ export const app = newApp()
   .route('/', deliveryRoutes)
   .route('/u/:token', api)
   .route('/', api)
-
-/** For Hono's typed client, `hc<App>()`. */
-export type App = typeof app
