@@ -2,6 +2,7 @@ import { reset } from 'cloudflare:test'
 import { env, exports } from 'cloudflare:workers'
 import { afterEach, describe, expect, inject, it, vi } from 'vitest'
 import type { FileRecord } from '../../src/file-index/file-record.ts'
+import { textOf } from '../support/links.ts'
 import { s3rverBucket, testWorker } from '../support/worker.ts'
 
 afterEach(reset)
@@ -51,7 +52,7 @@ it('uploads, records, shows, lists and deletes a file', async () => {
   const path = `/files/${encodeURIComponent(key)}`
   const { url }: { url: string } = await (await worker.fetch(`${path}/url`)).json()
   const shown = await fetch(url)
-  expect(await shown.text()).toBe('pixels')
+  expect(await textOf(shown)).toBe('pixels')
   expect(shown.headers.get('Content-Type')).toBe('image/jpeg')
   expect(await (await worker.fetch('/files')).json()).toEqual({ files: [record] })
   expect(await (await worker.fetch(path)).json()).toEqual(record)
