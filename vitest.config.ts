@@ -25,6 +25,9 @@ export default defineConfig({
           name: 'worker',
           include: ['test/**/*.test.ts'],
           exclude: ['test/e2e/**', 'test/docs/**'],
+          // Far above what a test takes on a loaded machine: it ends a test that hangs.
+          testTimeout: 30_000,
+          hookTimeout: 30_000,
           globalSetup: ['test/setup/start-servers.ts'],
           provide: { testPorts: ports, s3Endpoint: `http://127.0.0.1:${ports.s3}` },
         },

@@ -12,7 +12,10 @@ import { tokenRoutes } from './routes/tokens.ts'
 import { companionRoutes } from './routes/uppy.ts'
 import { signRoutes } from './routes/uppy-sign.ts'
 
-/** Everything that needs credentials. */
+/**
+ * Everything that needs credentials. A request ends here, also where no route matches: behind
+ * `/u/:token` stands the same API once more, which would ask for credentials again.
+ */
 const api = newApp()
   .use('/s3/*', uppyDialect)
   .use(admit)
@@ -22,16 +25,13 @@ const api = newApp()
   .route('/', tokenRoutes)
   .route('/', companionRoutes)
   .route('/', signRoutes)
+  .all('*', onNotFound)
 
 /** The whole Worker. `/u/:token/…` is the same API for clients that can't send headers. */
 export const app = newApp()
   .use(frame, cors)
   .onError(onError)
-  .notFound(onNotFound)
   .route('/', healthRoutes)
   .route('/', deliveryRoutes)
   .route('/u/:token', api)
   .route('/', api)
-
-/** For Hono's typed client, `hc<App>()`. */
-export type App = typeof app

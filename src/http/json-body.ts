@@ -21,8 +21,8 @@ export async function readJson(request: Request, maxBytes: number): Promise<unkn
 /** What arrives is counted; Content-Length only says how much room to make. */
 async function readBytes({ body, headers }: Request, maxBytes: number): Promise<Uint8Array> {
   if (body === null) return new Uint8Array()
-  const stated = Number(headers.get('content-length') ?? maxBytes)
-  const room = Math.min(stated >= 0 ? stated : maxBytes, maxBytes) + 1
+  const stated = headers.get('content-length') ?? ''
+  const room = Math.min(/^\d+$/.test(stated) ? Number(stated) : maxBytes, maxBytes) + 1
   const reader = body.getReader({ mode: 'byob' })
   const { value } = await reader.readAtLeast(room, new Uint8Array(room))
   if (value === undefined || value.byteLength < room) return value ?? new Uint8Array()

@@ -9,8 +9,14 @@ import type { AppEnv } from './app-env.ts'
 export const newApp = () =>
   new HonoBase<AppEnv>({ router: new TrieRouter(), getPath: ({ url }) => rawPath(url) })
 
+/**
+ * TrieRouter keeps patterns and literal segments under the same names: it would find the handlers
+ * of `*` twice for a segment `*`, and those of `:token` once more, without the parameter, for a
+ * segment `:token`. So such segments are percent-encoded; a parameter comes out as it was sent.
+ */
 function rawPath(url: string): string {
   const start = url.indexOf('/', url.indexOf('://') + 3)
   const end = url.indexOf('?', start)
-  return end === -1 ? url.slice(start) : url.slice(start, end)
+  const path = end === -1 ? url.slice(start) : url.slice(start, end)
+  return path.replaceAll('/*', '/%2A').replaceAll('/:', '/%3A')
 }

@@ -2,6 +2,8 @@ import type { Context } from 'hono'
 import { ApiError } from '../errors/api-error.ts'
 import type { AppEnv } from './app-env.ts'
 
+const LIMITER_TIMEOUT_MILLISECONDS = 1000
+
 /**
  * The network of a client's address: an IPv6 address is one of many that its owner has, and counts
  * as its /64.
@@ -16,9 +18,26 @@ export function clientNetwork(address: string): string {
 
 /**
  * Counts the request against `subject` in the Worker's rate limit, which holds for each Cloudflare
- * location by itself. Throws `rate_limited`.
+ * location by itself. Throws `rate_limited`. A limiter that fails, or gives no answer within a
+ * second, lets the request through with a warning in the log.
  */
 export async function countRequest(c: Context<AppEnv>, subject: string): Promise<void> {
-  const { success } = await c.env.RATE_LIMITER.limit({ key: subject })
-  if (!success) throw new ApiError('rate_limited', 'Too many requests; try again in a minute.')
+  const answer = await askLimiter(c.env.RATE_LIMITER, subject)
+  if (typeof answer === 'string') c.set('warning', `rate limit not applied: ${answer}`)
+  else if (!answer) throw new ApiError('rate_limited', 'Too many requests; try again in a minute.')
+}
+
+/** Whether the request may pass, or why that is unknown. */
+async function askLimiter(limiter: RateLimit, key: string): Promise<boolean | string> {
+  let timer: number | null = null
+  const late = new Promise<string>((resolve) => {
+    timer = setTimeout(resolve, LIMITER_TIMEOUT_MILLISECONDS, 'no answer')
+  })
+  try {
+    return await Promise.race([limiter.limit({ key }).then(({ success }) => success), late])
+  } catch (thrown) {
+    return String(thrown)
+  } finally {
+    clearTimeout(timer)
+  }
 }

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { expect, inject, it } from 'vitest'
 import { type Principal, requireKey, requirePrefix } from '../../src/access/principal.ts'
 import { SCOPES } from '../../src/config/scopes.ts'
-import { keyPrefixFault, parseObjectKey } from '../../src/keys/object-key.ts'
+import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { bearer, testApiKey } from '../support/credentials.ts'
 import { testWorker } from '../support/worker.ts'
 
@@ -22,7 +22,7 @@ it('covers what starts with its prefix, and nothing else', () => {
   expect(() => requirePrefix(principal('team-a/'), '')).toThrow('outside')
 })
 
-it('never signs a path outside of the prefix, whatever the URL', async () => {
+it('never signs a path outside the prefix, whatever the URL', async () => {
   const fragment = fc.constantFrom(
     'team-a',
     '/',
@@ -43,23 +43,23 @@ it('never signs a path outside of the prefix, whatever the URL', async () => {
     '+',
     ' ',
   )
-  const prefixes = fc
-    .constantFrom('team-a/', 'é/', '../', 'a b/', '%2e/', 'team-a/b/')
-    .filter((prefix) => keyPrefixFault(prefix) === null)
+  const prefixes = ['team-a/', 'é/', 'a b/', '%2e/', 'team-a/b/']
+  const keys = await Promise.all(
+    prefixes.map((prefix, index) => testApiKey(`p${index}`, SCOPES, prefix)),
+  )
+  const worker = testWorker({ OPEN_ACCESS: undefined, API_KEYS: keys.map(({ entry }) => entry) })
   const base = new URL(inject('s3Endpoint'))
   let signed = 0
   await fc.assert(
     fc.asyncProperty(
-      prefixes,
+      fc.constantFrom(...keys),
       fc.array(fragment, { maxLength: 8 }),
       fc.boolean(),
-      async (prefix, fragments, under) => {
-        const apiKey = await testApiKey('p', SCOPES, prefix)
-        const worker = testWorker({ OPEN_ACCESS: undefined, API_KEYS: [apiKey.entry] })
+      async ({ token, entry: { prefix } }, fragments, under) => {
         const start = under ? encodeURIComponent(prefix) : ''
         const response = await worker.fetch(
           `/files/${start}${fragments.join('')}/url`,
-          bearer(apiKey.token),
+          bearer(token),
         )
         const body: { url?: string; key?: string } = await response.json()
         if (response.status !== 200 || body.url === undefined) return

@@ -25,14 +25,14 @@ import type {
   UploadUrlRequest,
   UrlOptions,
 } from '../../client/src/requests.ts'
-import type { App } from '../../src/app.ts'
+import type { app } from '../../src/app.ts'
 import type { Issue as ApiIssue, ErrorCode } from '../../src/errors/api-error.ts'
 import type { ObjectKey } from '../../src/keys/object-key.ts'
 
 // Compiled and never run: where a type of the client and that of the Worker drift apart, a line
 // below is an error.
 
-type Api = ReturnType<typeof hc<App>>
+type Api = ReturnType<typeof hc<typeof app>>
 type Files = Api['files']
 type File = Files[':key{[^]+}']
 /** Hono cuts a path at its slashes, also those inside of a pattern. */

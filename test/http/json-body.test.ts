@@ -43,6 +43,14 @@ it('stops reading behind the limit and believes no Content-Length', async () => 
   expect(taken.cancelled).toBe(true)
 })
 
+it.each(['-1', '-5', '-1e9', '0.5', 'abc', 'NaN', '', '1e9', 'Infinity'])(
+  'reads a whole body whose Content-Length says %j',
+  async (length) => {
+    const stated = request('{"a":1}', 'application/json', { 'Content-Length': length })
+    expect(await readJson(stated, 100)).toEqual({ a: 1 })
+  },
+)
+
 it.each(['', '{', '{"a":1,}', "{'a':1}", 'undefined', '[1', '{"a":1} x'])(
   'refuses %j as malformed',
   async (body) => {

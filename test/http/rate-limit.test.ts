@@ -1,7 +1,8 @@
 import { env } from 'cloudflare:workers'
-import { beforeAll, beforeEach, expect, it } from 'vitest'
+import { afterEach, beforeAll, beforeEach, expect, it, vi } from 'vitest'
 import { SCOPES } from '../../src/config/scopes.ts'
 import { clientNetwork } from '../../src/http/rate-limit.ts'
+import { captureLog } from '../support/capture-log.ts'
 import { bearer, type TestApiKey, testApiKey } from '../support/credentials.ts'
 import { type TestWorker, testWorker } from '../support/worker.ts'
 
@@ -9,21 +10,37 @@ let one: TestApiKey
 let two: TestApiKey
 let worker: TestWorker
 
+/** A rate limit of three requests for each key, without the minute of the real one. */
+function threeForEachKey() {
+  const counts = new Map<string, number>()
+  return {
+    async limit({ key }: RateLimitOptions): Promise<RateLimitOutcome> {
+      const count = (counts.get(key) ?? 0) + 1
+      counts.set(key, count)
+      return { success: count <= 3 }
+    },
+  }
+}
+
+const limitedBy = (limiter: unknown) =>
+  testWorker({
+    OPEN_ACCESS: undefined,
+    API_KEYS: [one.entry, two.entry],
+    RATE_LIMITER: limiter,
+  })
+
 beforeAll(async () => {
   one = await testApiKey('one', SCOPES)
   two = await testApiKey('two', SCOPES)
-  worker = testWorker({
-    OPEN_ACCESS: undefined,
-    API_KEYS: [one.entry, two.entry],
-    // The real local rate limit, three requests a minute: vitest.config.ts.
-    RATE_LIMITER: Reflect.get(env, 'TIGHT_RATE_LIMITER'),
-  })
 })
 
-/** The local limit counts by the minute of the clock: a test must not straddle two. */
-beforeEach(async () => {
-  const leftInMinute = 60_000 - (Date.now() % 60_000)
-  if (leftInMinute < 2000) await new Promise((resolve) => setTimeout(resolve, leftInMinute))
+beforeEach(() => {
+  worker = limitedBy(threeForEachKey())
+})
+
+afterEach(() => {
+  vi.useRealTimers()
+  vi.restoreAllMocks()
 })
 
 const statuses = async (count: number, request: () => Promise<Response>) => {
@@ -41,16 +58,18 @@ it('refuses a principal that asks too often, and nobody else', async () => {
   expect(await response.json()).toMatchObject({ code: 'rate_limited' })
 })
 
+it('refuses what the real binding refuses', async () => {
+  // Three requests a minute: vitest.config.ts. Seven in two minutes of the clock are too many.
+  const real = limitedBy(Reflect.get(env, 'TIGHT_RATE_LIMITER'))
+  const seen = await statuses(7, () => real.fetch('/files', bearer(one.token)))
+  expect(seen.slice(0, 3)).toEqual([200, 200, 200])
+  expect(seen).toContain(429)
+})
+
 it('counts a token as its maker', async () => {
-  const three = await testApiKey('three', SCOPES)
-  const ofThree = testWorker({
-    OPEN_ACCESS: undefined,
-    API_KEYS: [three.entry],
-    RATE_LIMITER: Reflect.get(env, 'TIGHT_RATE_LIMITER'),
-  })
-  const minted = await ofThree.post('/tokens', { scopes: ['files:list'] }, bearer(three.token))
+  const minted = await worker.post('/tokens', { scopes: ['files:list'] }, bearer(one.token))
   const { token }: { token: string } = await minted.json()
-  expect(await statuses(3, () => ofThree.fetch('/files', bearer(token)))).toEqual([200, 200, 429])
+  expect(await statuses(3, () => worker.fetch('/files', bearer(token)))).toEqual([200, 200, 429])
 })
 
 it('counts those without valid credentials by their network', async () => {
@@ -65,6 +84,70 @@ it('counts those without valid credentials by their network', async () => {
 
 it('never refuses the health check', async () => {
   expect(await statuses(5, () => worker.fetch('/healthz'))).toEqual([200, 200, 200, 200, 200])
+})
+
+it.each<readonly [string, () => unknown, string]>([
+  [
+    'that rejects',
+    () => Promise.reject(new Error('limiter down')),
+    'rate limit not applied: Error: limiter down',
+  ],
+  [
+    'that throws',
+    () => {
+      throw new TypeError('no such method')
+    },
+    'rate limit not applied: TypeError: no such method',
+  ],
+  [
+    'that answers nonsense',
+    () => Promise.resolve(null),
+    expect.stringMatching(/^rate limit not applied: TypeError: /),
+  ],
+])(
+  'lets requests through a rate limit %s, with a warning in the log',
+  async (_, limit, warning) => {
+    const lines = captureLog()
+    const broken = limitedBy({ limit })
+    expect((await broken.fetch('/files', bearer(one.token))).status).toBe(200)
+    expect((await broken.fetch('/files')).status).toBe(401)
+    expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+      { status: 200, principal: 'key:one', warning },
+      { status: 401, warning },
+    ])
+  },
+)
+
+it('waits one second for a rate limit that never answers', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  const lines = captureLog()
+  let asked = () => {}
+  const limiterAsked = new Promise<void>((resolve) => {
+    asked = resolve
+  })
+  const hanging = limitedBy({
+    limit() {
+      asked()
+      return new Promise(() => {})
+    },
+  })
+  const response = hanging.fetch('/files', bearer(one.token))
+  await limiterAsked
+  await vi.advanceTimersByTimeAsync(999)
+  expect(vi.getTimerCount()).toBe(1)
+  await vi.advanceTimersByTimeAsync(1)
+  expect((await response).status).toBe(200)
+  expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+    { warning: 'rate limit not applied: no answer' },
+  ])
+})
+
+it('leaves no timer behind, whatever the rate limit answers', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  captureLog()
+  expect(await statuses(4, () => worker.fetch('/files', bearer(one.token)))).toContain(429)
+  await limitedBy({ limit: () => Promise.reject(new Error()) }).fetch('/files', bearer(one.token))
+  expect(vi.getTimerCount()).toBe(0)
 })
 
 it.each([

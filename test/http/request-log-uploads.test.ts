@@ -3,6 +3,7 @@ import { SCOPES } from '../../src/config/scopes.ts'
 import { captureLog } from '../support/capture-log.ts'
 import { bearer, testApiKey } from '../support/credentials.ts'
 import { putPart } from '../support/parts.ts'
+import { stubUnreachable, UNREACHABLE } from '../support/unreachable.ts'
 import { baseVariables, testWorker } from '../support/worker.ts'
 
 afterEach(() => vi.restoreAllMocks())
@@ -54,9 +55,10 @@ it('holds no key, id, ETag, policy or signature of an upload, whatever is asked'
     size: 5,
     metadata: { canary: 'canary' },
   }
+  stubUnreachable()
   const unreachable = testWorker({
     ...variables,
-    BUCKETS: { files: { ...baseVariables().BUCKETS.files, endpoint: 'http://127.0.0.1:9' } },
+    BUCKETS: { files: { ...baseVariables().BUCKETS.files, endpoint: UNREACHABLE } },
   })
   for (const base of ['', `/u/${token}`]) {
     const init = base === '' ? as : {}

@@ -4,6 +4,7 @@ import { captureLog } from '../support/capture-log.ts'
 import { bearer, testApiKey } from '../support/credentials.ts'
 import { jwtVariable, testIssuer } from '../support/issuer.ts'
 import { linkTo, open, putObject, textOf } from '../support/links.ts'
+import { stubUnreachable, UNREACHABLE } from '../support/unreachable.ts'
 import { baseVariables, testWorker } from '../support/worker.ts'
 
 afterEach(() => vi.restoreAllMocks())
@@ -102,9 +103,10 @@ it('holds no key material, signature, token, query or body, whatever is asked', 
   ]
   const lines = captureLog()
   const worker = testWorker(variables)
+  stubUnreachable()
   const unreachable = testWorker({
     ...variables,
-    BUCKETS: { files: { ...baseVariables().BUCKETS.files, endpoint: 'http://127.0.0.1:9' } },
+    BUCKETS: { files: { ...baseVariables().BUCKETS.files, endpoint: UNREACHABLE } },
   })
 
   const remember = async (response: Response) => {

@@ -1,5 +1,5 @@
 import { env } from 'cloudflare:workers'
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { s3rverBucket, testWorker } from '../support/worker.ts'
 
 const worker = testWorker({
@@ -7,6 +7,10 @@ const worker = testWorker({
     files: s3rverBucket(),
     images: { ...s3rverBucket(), maxBytes: 1000, allowedTypes: ['image/*', 'application/pdf'] },
   },
+})
+
+afterEach(() => {
+  vi.useRealTimers()
 })
 
 const refusal = async (response: Response) => {
@@ -258,11 +262,17 @@ describe('a download', () => {
   })
 
   it('gives every caller the same stable URL', async () => {
-    const ask = async () =>
-      (await worker.fetch('/files/a.txt/url?stable=true&expiresIn=86400')).json<{ url: string }>()
-    const { url } = await ask()
-    await new Promise((resolve) => setTimeout(resolve, 1100))
-    expect((await ask()).url).toBe(url)
+    const ask = async (now: string) => {
+      vi.setSystemTime(now)
+      const response = await worker.fetch('/files/a.txt/url?stable=true&expiresIn=86400')
+      return (await response.json<{ url: string }>()).url
+    }
+    vi.useFakeTimers({ toFake: ['Date'] })
+    const url = await ask('2026-11-25T00:00:00Z')
+    expect(url).toContain('X-Amz-Signature=')
+    expect(await ask('2026-11-25T00:00:01Z')).toBe(url)
+    expect(await ask('2026-11-25T23:59:59Z')).toBe(url)
+    expect(await ask('2026-11-26T00:00:00Z')).not.toBe(url)
   })
 
   it.each([

@@ -1,4 +1,4 @@
-import { describe, expect, inject, it } from 'vitest'
+import { afterEach, describe, expect, inject, it, vi } from 'vitest'
 import { type ObjectKey, parseObjectKey } from '../../src/keys/object-key.ts'
 import { presign } from '../../src/signing/presign.ts'
 import {
@@ -9,8 +9,14 @@ import {
   type Part,
 } from '../../src/storage/multipart.ts'
 import { headObject } from '../../src/storage/object.ts'
+import { textOf } from '../support/links.ts'
 import '../support/provided-context.ts'
 import { EXAMPLE_CREDENTIALS, testBucket } from '../support/test-bucket.ts'
+import { stubUnreachable, UNREACHABLE } from '../support/unreachable.ts'
+
+afterEach(() => {
+  vi.restoreAllMocks()
+})
 
 const credentials = { ...EXAMPLE_CREDENTIALS, accessKeyId: 'S3RVER', secretAccessKey: 'S3RVER' }
 const address = { origin: inject('s3Endpoint'), basePath: '/files/', credentials }
@@ -56,7 +62,7 @@ describe('an upload in parts', () => {
       const parts = [first, { ...second, etag: second.etag.replaceAll('"', '') }]
       await completeMultipartUpload(upload, parts, new Date())
       const object = await read(objectKey)
-      expect(await object.text()).toBe('hello world')
+      expect(await textOf(object)).toBe('hello world')
       expect(object.headers.get('Content-Type')).toBe('video/mp4')
       expect(object.headers.get('x-amz-meta-note')).toBe('=?UTF-8?B?w6k=?=')
       expect(await headObject(bucket, objectKey, new Date())).toMatchObject({ size: 11 })
@@ -69,7 +75,7 @@ describe('an upload in parts', () => {
     await putPart(objectKey, s3UploadId, 1, 'first try')
     const part = await putPart(objectKey, s3UploadId, 1, 'second try')
     await completeMultipartUpload({ bucket, key: objectKey, s3UploadId }, [part], new Date())
-    expect(await (await read(objectKey)).text()).toBe('second try')
+    expect(await textOf(await read(objectKey))).toBe('second try')
   })
 
   it('has an id of its own each time', async () => {
@@ -124,7 +130,8 @@ describe('what goes wrong', () => {
   })
 
   it('is storage_error where nothing listens', async () => {
-    const nowhere = testBucket({ origin: 'http://127.0.0.1:1', basePath: '/files/' })
+    stubUnreachable()
+    const nowhere = testBucket({ origin: UNREACHABLE, basePath: '/files/' })
     await expect(createMultipartUpload(nowhere, key('a'), {}, new Date())).rejects.toMatchObject({
       code: 'storage_error',
       message: 'The bucket did not answer.',

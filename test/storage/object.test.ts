@@ -1,10 +1,15 @@
-import { beforeAll, describe, expect, inject, it } from 'vitest'
+import { afterEach, beforeAll, describe, expect, inject, it, vi } from 'vitest'
 import type { Bucket } from '../../src/config/load.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { presign } from '../../src/signing/presign.ts'
 import { deleteObject, headObject } from '../../src/storage/object.ts'
 import '../support/provided-context.ts'
 import { EXAMPLE_CREDENTIALS, testBucket } from '../support/test-bucket.ts'
+import { stubUnreachable, UNREACHABLE } from '../support/unreachable.ts'
+
+afterEach(() => {
+  vi.restoreAllMocks()
+})
 
 const credentials = { ...EXAMPLE_CREDENTIALS, accessKeyId: 'S3RVER', secretAccessKey: 'S3RVER' }
 const bucket = testBucket({
@@ -72,7 +77,8 @@ describe('headObject', () => {
   })
 
   it('throws storage_error where nothing listens', async () => {
-    await expect(head('photo.png', { origin: 'http://127.0.0.1:1' })).rejects.toMatchObject({
+    stubUnreachable()
+    await expect(head('photo.png', { origin: UNREACHABLE })).rejects.toMatchObject({
       code: 'storage_error',
       message: 'The bucket did not answer.',
       cause: expect.any(Error),
@@ -109,7 +115,8 @@ describe('deleteObject', () => {
   })
 
   it('throws storage_error where nothing listens', async () => {
-    await expect(remove('a.txt', { origin: 'http://127.0.0.1:1' })).rejects.toMatchObject({
+    stubUnreachable()
+    await expect(remove('a.txt', { origin: UNREACHABLE })).rejects.toMatchObject({
       code: 'storage_error',
     })
   })

@@ -36,6 +36,12 @@ export const s3rverBucket = (): Record<string, unknown> => ({
 })
 
 /**
+ * A rate limit without a limit: the real one counts by the minute of the clock, and takes longer
+ * than the rest of most requests. test/http/rate-limit.test.ts asks it.
+ */
+const unlimited = { limit: async () => ({ success: true }) }
+
+/**
  * A Worker whose variables are those of vitest.config.ts changed by `variables`; undefined takes
  * one away.
  */
@@ -43,7 +49,7 @@ export function testWorker(
   variables: Readonly<Record<string, unknown>> = {},
   origin = 'http://localhost:8787',
 ): TestWorker {
-  const workerEnv = { ...env, ...variables }
+  const workerEnv = { ...env, RATE_LIMITER: unlimited, ...variables }
   return {
     async fetch(path, init) {
       const context = createExecutionContext()

@@ -1,0 +1,119 @@
+import fc from 'fast-check'
+import { afterEach, beforeAll, expect, it, vi } from 'vitest'
+import { app } from '../../src/app.ts'
+import { SCOPES } from '../../src/config/scopes.ts'
+import { captureLog } from '../support/capture-log.ts'
+import { bearer, type TestApiKey, testApiKey } from '../support/credentials.ts'
+import { type TestWorker, testWorker } from '../support/worker.ts'
+
+const counted: string[] = []
+let apiKey: TestApiKey
+let worker: TestWorker
+let token: string
+
+beforeAll(async () => {
+  apiKey = await testApiKey('ci', SCOPES)
+  worker = testWorker({
+    OPEN_ACCESS: undefined,
+    API_KEYS: [apiKey.entry],
+    RATE_LIMITER: {
+      async limit({ key }: RateLimitOptions) {
+        counted.push(key)
+        return { success: true }
+      },
+    },
+  })
+  const minted = await worker.post('/tokens', { scopes: ['files:read'] }, bearer(apiKey.token))
+  token = (await minted.json<{ token: string }>()).token
+})
+
+afterEach(() => vi.restoreAllMocks())
+
+/** Asks for `path`; returns status and code, what was counted, and how many lines were logged. */
+async function ask(path: string, init?: RequestInit) {
+  counted.length = 0
+  const lines = captureLog()
+  const response = await worker.fetch(path, init)
+  const { code, requestId } = await response.json<{ code?: string; requestId?: string }>()
+  const logged = lines.map((line) => JSON.parse(line).requestId)
+  return { status: response.status, code, requestId, counted: [...counted], logged }
+}
+
+it.each<readonly [string, () => Parameters<typeof ask>]>([
+  ['a token in the path', () => [`/u/${token}/nope`]],
+  ['a token in the path and nothing behind it', () => [`/u/${token}`]],
+  ['a token in the path, for an Uppy route', () => [`/u/${token}/s3/nope`]],
+  ['an API key', () => ['/nope', bearer(apiKey.token)]],
+  ['an API key, in another method', () => ['/files', { ...bearer(apiKey.token), method: 'PUT' }]],
+])('answers an unknown route with 404 under %s', async (_, request) => {
+  expect(await ask(...request())).toMatchObject({
+    status: 404,
+    code: 'not_found',
+    counted: ['principal key:ci'],
+  })
+})
+
+it.each<readonly [string, () => Parameters<typeof ask>]>([
+  ['a wrong token in the path', () => [`/u/${token}x/nope`]],
+  ['a wrong token in the path beside a valid API key', () => ['/u/x/nope', bearer(apiKey.token)]],
+  ['a wrong API key', () => ['/nope', bearer(`${apiKey.token}x`)]],
+  ['no credentials', () => ['/nope']],
+])('answers an unknown route with 401 under %s', async (_, request) => {
+  expect(await ask(...request())).toMatchObject({
+    status: 401,
+    code: 'unauthenticated',
+    counted: ['network unknown'],
+  })
+})
+
+it.each([
+  '/*',
+  '/u/*',
+  '/u/*/*',
+  '/u/:token',
+  '/u/:token/files',
+  '/u/:token/*',
+  '/files/*',
+  '/files/:key',
+  '/files/*/url',
+  '/multipart/:uploadId',
+  '/multipart/*',
+  '/s3/*',
+  '/s3/multipart/:uploadId/:partNumber',
+  '/:key',
+  '/:token',
+])('logs and counts a request for the path %s once', async (path) => {
+  for (const init of [bearer(apiKey.token), {}]) {
+    const { counted, logged, requestId } = await ask(path, init)
+    expect(counted).toHaveLength(1)
+    expect(logged).toEqual([requestId ?? expect.any(String)])
+  }
+})
+
+it('matches no handler twice, whatever the path', () => {
+  const segment = fc.constantFrom(
+    ...['*', ':token', ':key', ':key{[^]+}', ':uploadId', '**', '*a', ':', 'u', 'i', 'files', 's3'],
+    ...['multipart', 'url', 'link', 'healthz', '', 'x', '%2A', '%3Akey', '@1', '__proto__'],
+  )
+  const path = fc.array(segment, { maxLength: 6 }).map((segments) => `/${segments.join('/')}`)
+  fc.assert(
+    fc.property(path, fc.constantFrom('GET', 'POST', 'DELETE'), (path, method) => {
+      const request = new Request(`https://presigner.example${path}`, { method })
+      const [matched] = app.router.match(method, app.getPath(request))
+      const registrations = matched.map(([registration]) => registration)
+      expect(new Set(registrations).size).toBe(registrations.length)
+    }),
+    { numRuns: 2000 },
+  )
+})
+
+it.each([
+  ['*', '*'],
+  ['%2A', '*'],
+  [':key', ':key'],
+  ['a/*/:key/**', 'a/*/:key/**'],
+  ['%252A', '%2A'],
+])('takes the segments of %s for the key %s', async (path, key) => {
+  const response = await worker.fetch(`/files/${path}/url`, bearer(apiKey.token))
+  expect(await response.json()).toMatchObject({ key })
+})
