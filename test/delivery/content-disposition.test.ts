@@ -94,6 +94,7 @@ describe('attachment', () => {
 
   it('takes no long rest behind a dot for an extension', () => {
     expect(names(attachment(`a.${'b'.repeat(300)}`)).plain).toBe(`a.${'b'.repeat(253)}`)
+    expect(names(attachment(`${'a'.repeat(255)}.${'b'.repeat(32)}`)).plain).toBe('a'.repeat(255))
   })
 
   it('replaces a lone surrogate', () => {
