@@ -1,7 +1,10 @@
-import { cutToBytes } from '../keys/file-name.ts'
+import { cutToBytes, splitFileName } from '../keys/file-name.ts'
+import { utf8Length } from '../keys/object-key.ts'
 import { uriEncode } from '../keys/uri-encode.ts'
 
 const MAX_NAME_BYTES = 255
+/** What follows the last dot of a name and is longer than this is no extension. */
+const MAX_EXTENSION_BYTES = 32
 const CONTROL_OR_BIDI = /[\p{Cc}\p{Bidi_Control}]/gu
 
 /**
@@ -10,16 +13,25 @@ const CONTROL_OR_BIDI = /[\p{Cc}\p{Bidi_Control}]/gu
  * controls are dropped.
  */
 export function attachment(name: string | null): string {
-  const clean = cutToBytes(
+  const clean = cutName(
     (name ?? '')
       .toWellFormed()
       .replace(CONTROL_OR_BIDI, '')
       .replace(/["\\/]/g, '')
       .trim(),
-    MAX_NAME_BYTES,
   )
   if (clean === '') return 'attachment'
-  const ascii = clean.replace(/[^\x20-\x7e]/gu, '_').replaceAll('%', '_')
+  // Some clients decode `%41`, and `=?UTF-8?B?…?=` (RFC 2047), in the plain form.
+  const ascii = clean.replace(/[^\x20-\x7e]|%|=\?/gu, '_')
   const plain = `attachment; filename="${ascii}"`
   return ascii === clean ? plain : `${plain}; filename*=UTF-8''${uriEncode(clean)}`
+}
+
+/** The start of a name that fits in 255 bytes, with its extension. */
+function cutName(name: string): string {
+  const { stem } = splitFileName(name)
+  const extension = name.slice(stem.length)
+  const extensionBytes = utf8Length(extension)
+  if (extensionBytes > MAX_EXTENSION_BYTES) return cutToBytes(name, MAX_NAME_BYTES)
+  return cutToBytes(stem, MAX_NAME_BYTES - extensionBytes) + extension
 }

@@ -1,8 +1,9 @@
 import type { LinkPolicy } from '../access/link-signature.ts'
 import type { Bucket } from '../config/load.ts'
 import { isNewObjectKey } from '../keys/new-key.ts'
-import { keyRunsScript, typeRunsScript } from '../keys/script-types.ts'
+import { keyRunsScript } from '../keys/script-types.ts'
 import { attachment } from './content-disposition.ts'
+import { parseMediaType } from './media-type.ts'
 import { preconditionStatus } from './preconditions.ts'
 
 const VALIDATORS = ['etag', 'last-modified']
@@ -49,16 +50,16 @@ export function toClientResponse(
 }
 
 /**
- * Makes a document that could run script an attachment in a sandbox; a name to save under makes one
- * of anything.
+ * Lets a browser show inert types alone. Everything else, and what isn't one media type, becomes an
+ * attachment in a sandbox. A key whose extension can run script, and a name to save under, make an
+ * attachment of anything.
  */
 function contain(headers: Headers, { key, download }: LinkPolicy): void {
-  const contentType = headers.get('content-type') ?? 'application/octet-stream'
-  headers.set('Content-Type', contentType)
-  const essence = contentType.split(';')[0]?.trim().toLowerCase() ?? ''
-  const runsScript = typeRunsScript(essence) || keyRunsScript(key)
-  if (runsScript) headers.set('Content-Security-Policy', "default-src 'none'; sandbox")
-  if (runsScript || download !== null) headers.set('Content-Disposition', attachment(download))
+  const type = parseMediaType(headers.get('content-type') ?? '')
+  const isShown = type?.isInert === true && !keyRunsScript(key)
+  headers.set('Content-Type', type?.contentType ?? 'application/octet-stream')
+  if (!isShown) headers.set('Content-Security-Policy', "sandbox; default-src 'none'")
+  if (!isShown || download !== null) headers.set('Content-Disposition', attachment(download))
 }
 
 /**

@@ -1,8 +1,18 @@
 /** Entity tag without the mark of a weak one: the weak comparison of RFC 9110, §8.8.3.2. */
-const opaqueTag = (etag: string): string => etag.trim().replace(/^W\//, '')
+const opaqueTag = (etag: string): string => etag.replace(/^W\//, '')
 
-const listed = (header: string, etag: string | null): boolean =>
-  etag !== null && header.split(',').some((item) => opaqueTag(item) === opaqueTag(etag))
+/** The entity tags of `If-Match` or `If-None-Match`. */
+const tagsIn = (header: string): string[] => header.split(',').map((tag) => tag.trim())
+
+/** Whether `If-Match` names this representation, by the strong comparison. */
+const matchesStrongly = (header: string, etag: string | null): boolean =>
+  header.trim() === '*' ||
+  (etag !== null && !etag.startsWith('W/') && tagsIn(header).includes(etag))
+
+/** Whether `If-None-Match` names this representation, by the weak comparison. */
+const matchesWeakly = (header: string, etag: string | null): boolean =>
+  header.trim() === '*' ||
+  (etag !== null && tagsIn(header).map(opaqueTag).includes(opaqueTag(etag)))
 
 /**
  * What a request's conditions make of a representation with these validators (RFC 9110, §13.2.2):
@@ -16,13 +26,12 @@ export function preconditionStatus(request: Headers, representation: Headers): 3
   const ifMatch = request.get('if-match')
   const ifUnmodifiedSince = Date.parse(request.get('if-unmodified-since') ?? '')
   if (ifMatch !== null) {
-    if (ifMatch.trim() !== '*' && (etag?.startsWith('W/') || !listed(ifMatch, etag))) return 412
+    if (!matchesStrongly(ifMatch, etag)) return 412
   } else if (modified > ifUnmodifiedSince) return 412
 
   const ifNoneMatch = request.get('if-none-match')
   const ifModifiedSince = Date.parse(request.get('if-modified-since') ?? '')
-  if (ifNoneMatch !== null)
-    return ifNoneMatch.trim() === '*' || listed(ifNoneMatch, etag) ? 304 : null
+  if (ifNoneMatch !== null) return matchesWeakly(ifNoneMatch, etag) ? 304 : null
   return modified <= ifModifiedSince ? 304 : null
 }
 

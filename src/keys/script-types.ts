@@ -8,19 +8,21 @@ const SCRIPT_EXTENSIONS = new Set(
     .map((extension) => `.${extension}`),
 )
 
-/** Types that run script though their name doesn't end in `xml`. */
+/** The 16 JavaScript MIME types of MIME Sniffing, §4.6. */
+const JAVASCRIPT_TYPE =
+  /^(?:(?:text|application)\/(?:x-)?(?:java|ecma)script|text\/(?:javascript1\.[0-5]|jscript|livescript))$/
+
+/**
+ * Other types that run script though their name doesn't end in `xml`. Of the unknown ones browsers
+ * guess from the bytes what they are (§7.1, and Firefox for the last), so that HTML becomes a page.
+ */
 const SCRIPT_TYPES = new Set([
   'text/html',
   'text/xsl',
-  'multipart/related',
-  'multipart/x-mixed-replace',
   'message/rfc822',
-  'text/javascript',
-  'text/ecmascript',
-  'application/javascript',
-  'application/ecmascript',
-  'application/x-javascript',
-  'application/x-ecmascript',
+  'unknown/unknown',
+  'application/unknown',
+  'application/x-unknown-content-type',
 ])
 
 /**
@@ -31,7 +33,10 @@ export const keyRunsScript = (key: string): boolean =>
 
 /**
  * Whether a browser may run script in a document of the type `essence` (lower case, without
- * parameters): HTML, all XML types (MIME Sniffing, §4.6 "XML MIME type") and JavaScript itself.
+ * parameters): HTML, all XML types (MIME Sniffing, §4.6 "XML MIME type"), JavaScript itself, what is
+ * joined of other documents, and what browsers guess.
  */
 export const typeRunsScript = (essence: string): boolean =>
-  SCRIPT_TYPES.has(essence) || essence.endsWith('/xml') || essence.endsWith('+xml')
+  SCRIPT_TYPES.has(essence) ||
+  JAVASCRIPT_TYPE.test(essence) ||
+  /^multipart\/|[/+]xml$/.test(essence)

@@ -48,6 +48,14 @@ describe('attachment', () => {
   })
 
   it.each([
+    ['=?UTF-8?B?ZXZpbC5leGU=?=', '_UTF-8?B?ZXZpbC5leGU_='],
+    ['a =?utf-8?q?=2Eexe?= b.txt', 'a _utf-8?q?=2Eexe?= b.txt'],
+    ['=?=?x', '__x'],
+  ])('gives %j, which some clients decode as RFC 2047 says, in both forms', (name, plain) => {
+    expect(names(attachment(name))).toEqual({ plain, extended: name })
+  })
+
+  it.each([
     ['a"b.txt', 'ab.txt'],
     ['a\\"b.txt', 'ab.txt'],
     ['../../etc/passwd', '....etcpasswd'],
@@ -71,6 +79,22 @@ describe('attachment', () => {
     expect(names(attachment('a'.repeat(300))).plain).toBe('a'.repeat(255))
     expect(names(attachment(`a${'漢'.repeat(100)}`)).extended).toBe(`a${'漢'.repeat(84)}`)
     expect(names(attachment('😀'.repeat(100))).extended).toBe('😀'.repeat(63))
+  })
+
+  it.each([
+    [`${'a'.repeat(300)}.PDF`, `${'a'.repeat(251)}.PDF`],
+    [`${'a'.repeat(300)}.tar.gz`, `${'a'.repeat(252)}.gz`],
+    [`${'漢'.repeat(100)}.docx`, `${'漢'.repeat(83)}.docx`],
+    [`${'a'.repeat(300)}.${'b'.repeat(31)}`, `${'a'.repeat(223)}.${'b'.repeat(31)}`],
+    [`${'a'.repeat(251)}.PDF`, `${'a'.repeat(251)}.PDF`],
+  ])('keeps the extension of a name that it cuts: %j', (name, cut) => {
+    const { plain, extended } = names(attachment(name))
+    expect(extended ?? plain).toBe(cut)
+  })
+
+  it('takes no long rest behind a dot for an extension', () => {
+    expect(names(attachment(`a.${'b'.repeat(300)}`)).plain).toBe(`a.${'b'.repeat(253)}`)
+    expect(names(attachment(`${'a'.repeat(255)}.${'b'.repeat(32)}`)).plain).toBe('a'.repeat(255))
   })
 
   it('replaces a lone surrogate', () => {

@@ -1,5 +1,9 @@
 import { expect, it } from 'vitest'
-import { preconditionStatus, rangeIsCurrent } from '../../src/delivery/preconditions.ts'
+import {
+  isConditional,
+  preconditionStatus,
+  rangeIsCurrent,
+} from '../../src/delivery/preconditions.ts'
 
 const MODIFIED = 'Tue, 24 Nov 2026 12:00:00 GMT'
 const BEFORE = 'Tue, 24 Nov 2026 11:59:59 GMT'
@@ -29,6 +33,30 @@ it.each<readonly [Record<string, string>, number | null]>([
 ])('answers %j with %s', (headers, status) => {
   expect(preconditionStatus(new Headers(headers), object)).toBe(status)
 })
+
+it('lets no weak tag pass If-Match, on either side', () => {
+  const weak = new Headers({ ETag: 'W/"a"', 'Last-Modified': MODIFIED })
+  const status = (ifMatch: string, representation: Headers) =>
+    preconditionStatus(new Headers({ 'If-Match': ifMatch }), representation)
+  expect(status('W/"a"', weak)).toBe(412)
+  expect(status('"a"', weak)).toBe(412)
+  expect(status('W/"a"', object)).toBe(412)
+  expect(status('"b", "a"', object)).toBeNull()
+  expect(status('*', weak)).toBeNull()
+})
+
+it('matches a weak tag of the object for If-None-Match', () => {
+  const weak = new Headers({ ETag: 'W/"a"' })
+  expect(preconditionStatus(new Headers({ 'If-None-Match': '"a"' }), weak)).toBe(304)
+})
+
+it.each(['If-Match', 'If-None-Match', 'If-Modified-Since', 'If-Unmodified-Since', 'If-Range'])(
+  'takes a request with %s for a conditional one',
+  (name) => {
+    expect(isConditional(new Headers({ [name]: '"a"' }))).toBe(true)
+    expect(isConditional(new Headers({ [`X-${name}`]: '"a"', Range: 'bytes=0-1' }))).toBe(false)
+  },
+)
 
 it('never matches an object without validators', () => {
   const bare = new Headers()

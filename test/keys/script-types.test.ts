@@ -36,13 +36,40 @@ it.each([
   'application/rss+xml',
   'model/x3d+xml',
   'multipart/related',
+  'multipart/mixed',
   'multipart/x-mixed-replace',
   'message/rfc822',
-  'text/javascript',
-  'application/ecmascript',
 ])('takes %s for a type that runs script', (essence) => {
   expect(typeRunsScript(essence)).toBe(true)
 })
+
+it.each([
+  'application/ecmascript',
+  'application/javascript',
+  'application/x-ecmascript',
+  'application/x-javascript',
+  'text/ecmascript',
+  'text/javascript',
+  'text/javascript1.0',
+  'text/javascript1.1',
+  'text/javascript1.2',
+  'text/javascript1.3',
+  'text/javascript1.4',
+  'text/javascript1.5',
+  'text/jscript',
+  'text/livescript',
+  'text/x-ecmascript',
+  'text/x-javascript',
+])('knows %s as one of the JavaScript types of the MIME Sniffing standard', (essence) => {
+  expect(typeRunsScript(essence)).toBe(true)
+})
+
+it.each(['unknown/unknown', 'application/unknown', 'application/x-unknown-content-type'])(
+  'takes %s, of which a browser may make a page, for a type that runs script',
+  (essence) => {
+    expect(typeRunsScript(essence)).toBe(true)
+  },
+)
 
 it.each([
   'image/png',
@@ -52,6 +79,9 @@ it.each([
   'application/octet-stream',
   'application/vnd.openxmlformats-officedocument.wordprocessingml.document',
   'text/xml2',
+  'text/javascript1.6',
+  'text/javascript1x0',
+  'x-multipart/related',
   'image/svg',
   'video/mp4',
 ])('takes %s for a harmless type', (essence) => {

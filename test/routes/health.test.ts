@@ -20,7 +20,7 @@ it('names what is misconfigured and never its value, while every other route ref
   expect(JSON.parse(text)).toMatchObject({ code: 'misconfigured' })
   const paths = JSON.parse(text).issues.map(({ path }: { path: string }) => path)
   expect(paths).toEqual(expect.arrayContaining(['BUCKETS.files.region', 'SIGNING_SECRETS']))
-  for (const path of ['/files', '/files/a/url', '/nowhere', '/u/x/files']) {
+  for (const path of ['/files', '/files/a/url', '/nowhere', '/u/x/files', '/i/a/b', '/i/a']) {
     const response = await worker.fetch(path)
     expect(response.status, path).toBe(503)
     expect(await response.json(), path).toMatchObject({ code: 'misconfigured' })

@@ -60,6 +60,15 @@ describe('a link', () => {
     expect(await response.json()).toMatchObject({ code: 'invalid_expiry' })
   })
 
+  it('lives by default for no longer than the bucket allows', async () => {
+    vi.setSystemTime(new Date('2026-11-24T12:00:00Z'))
+    const files = { ...s3rverBucket(), maxExpiresIn: { link: 3600 } }
+    const response = await testWorker({ BUCKETS: { files } }).post('/files/a/link', {})
+    expect(response.status).toBe(200)
+    const { expiresAt }: Link = await response.json()
+    expect(expiresAt).toBe('2026-11-24T13:00:00.000Z')
+  })
+
   it('refuses a name to save under that is not well-formed', async () => {
     for (const download of ['', '\ud800', 'x'.repeat(256)]) {
       const response = await worker.post('/files/a/link', { download })
@@ -257,18 +266,31 @@ describe('what the browser is told', () => {
     ['a.svg', 'image/svg+xml', 'attachment'],
     ['a.png', 'image/svg+xml; charset=utf-8', 'attachment'],
     ['a.svg', 'image/png', 'attachment'],
+    ['a.png', 'image/png, text/html', 'attachment'],
+    ['a.json', 'application/json', 'attachment'],
+    ['a.bin', 'application/octet-stream', 'attachment'],
     ['a.png', 'image/png', null],
+    ['a.txt', 'Text/Plain; charset=utf-8', null],
     ['a.pdf', 'application/pdf', null],
   ])('shows %s of type %s as %s', async (name, type, disposition) => {
     const { link } = await linkTo(await put(name, 'x', type))
     const { headers } = await open(link)
     expect(headers.get('Content-Disposition')).toBe(disposition)
     expect(headers.get('Content-Security-Policy')).toBe(
-      disposition === null ? null : "default-src 'none'; sandbox",
+      disposition === null ? null : "sandbox; default-src 'none'",
     )
     expect(headers.get('X-Content-Type-Options')).toBe('nosniff')
     expect(headers.get('Referrer-Policy')).toBe('no-referrer')
     expect(headers.get('Cross-Origin-Resource-Policy')).toBe('cross-origin')
+  })
+
+  it.each([
+    ['text/html, image/png', 'application/octet-stream'],
+    ['image/svg+xml; charset=utf-8', 'image/svg+xml; charset=utf-8'],
+    ['Image/PNG', 'image/png'],
+  ])('is told %s as the type %s', async (stored, sent) => {
+    const { link } = await linkTo(await put('a.png', 'x', stored))
+    expect((await open(link)).headers.get('Content-Type')).toBe(sent)
   })
 
   it('saves under the name that the link carries', async () => {
@@ -276,6 +298,16 @@ describe('what the browser is told', () => {
     expect((await open(link)).headers.get('Content-Disposition')).toBe(
       'attachment; filename="Zo_ 1.png"; filename*=UTF-8\'\'Zo%C3%AB%201.png',
     )
+  })
+
+  it('is told who may embed the object, as the bucket is set', async () => {
+    const { link } = await linkTo(await put('a.png', 'x'), {}, 'files')
+    for (const crossOriginResourcePolicy of ['same-origin', 'same-site', 'cross-origin']) {
+      const files = { ...s3rverBucket(), crossOriginResourcePolicy }
+      const response = await testWorker({ BUCKETS: { files } }).fetch(link)
+      expect(response.status).toBe(200)
+      expect(response.headers.get('Cross-Origin-Resource-Policy')).toBe(crossOriginResourcePolicy)
+    }
   })
 
   it('passes nothing of the bucket but what describes the object', async () => {

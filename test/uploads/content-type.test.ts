@@ -119,6 +119,11 @@ describe('a type that can run script', () => {
     ['application/anything+xml', 'a.jpg'],
     ['multipart/x-mixed-replace', 'a.jpg'],
     ['text/javascript', 'a.txt'],
+    ['Text/JScript', 'a.png'],
+    ['text/javascript1.5; charset=utf-8', 'a.png'],
+    ['unknown/unknown', 'a.png'],
+    ['application/unknown', 'no-extension'],
+    ['application/x-unknown-content-type; a=b', 'a.pdf'],
   ])('is refused under an extension that hides it: %s as %s', (mimetype, key) => {
     expect(check(mimetype, key)).toThrow(withCode('type_mismatch'))
   })

@@ -1,0 +1,40 @@
+import { expect, it } from 'vitest'
+import { serveLink } from '../../src/delivery/serve-link.ts'
+import { parseObjectKey } from '../../src/keys/object-key.ts'
+import { testBucket } from '../support/test-bucket.ts'
+
+/** `Cache-Status` of a link whose object comes from `Objects` with these headers. */
+async function cacheStatus(headers: Record<string, string>): Promise<string | null> {
+  const policy = {
+    bucket: 'files',
+    key: parseObjectKey('a.png'),
+    expires: 2_000_000_000,
+    delivery: 'stream',
+    download: null,
+  } as const
+  const answer = new Response('x', { headers: { 'Cache-Control': 'public', ...headers } })
+  const request = new Request('https://links.example/')
+  const now = new Date('2026-11-24T12:00:00Z')
+  const response = await serveLink(request, policy, testBucket(), async () => answer, now)
+  return response.headers.get('Cache-Status')
+}
+
+it.each([
+  ['HIT', 'edge-presigner; hit'],
+  ['STALE', 'edge-presigner; hit'],
+  ['UPDATING', 'edge-presigner; hit'],
+  ['MISS', 'edge-presigner; fwd=uri-miss; stored'],
+  ['EXPIRED', 'edge-presigner; fwd=stale; stored'],
+  ['REVALIDATED', 'edge-presigner; fwd=stale; stored'],
+  ['BYPASS', 'edge-presigner; fwd=bypass'],
+  ['DYNAMIC', 'edge-presigner; fwd=bypass'],
+])("tells Cloudflare's %s as %s", async (status, told) => {
+  expect(await cacheStatus({ 'CF-Cache-Status': status })).toBe(told)
+})
+
+it('tells of nothing kept where the answer may not be kept, whatever Cloudflare says', async () => {
+  expect(await cacheStatus({ 'CF-Cache-Status': 'MISS', 'Cache-Control': 'no-store' })).toBe(
+    'edge-presigner; fwd=bypass',
+  )
+  expect(await cacheStatus({})).toBe('edge-presigner; fwd=bypass')
+})
