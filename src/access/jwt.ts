@@ -2,7 +2,7 @@ import { errors, importJWK, type JWTPayload, type JWTVerifyGetKey, jwtVerify } f
 import type { JwtSettings } from '../config/access-schema.ts'
 import { SCOPES, type Scope } from '../config/scopes.ts'
 import { ApiError } from '../errors/api-error.ts'
-import { keyPrefixFault, utf8Length } from '../keys/object-key.ts'
+import { isNfc, keyPrefixFault, utf8Length } from '../keys/object-key.ts'
 import { JwksUnavailableError, remoteJwks } from './jwks.ts'
 import type { Verdict } from './verdict.ts'
 
@@ -37,7 +37,7 @@ export async function verifyJwt(token: string, settings: JwtSettings, now: Date)
   }
 
   const { sub = '', exp = 0 } = claims
-  if (sub === '' || utf8Length(sub) > MAX_SUBJECT_BYTES || /\p{C}/u.test(sub))
+  if (sub === '' || utf8Length(sub) > MAX_SUBJECT_BYTES || /\p{C}/u.test(sub) || !isNfc(sub))
     return { ok: false, reason: 'jwt subject unusable' }
   const prefix = fillPrefix(settings.prefix, claims)
   if (prefix === null) return { ok: false, reason: 'jwt claim does not fit the prefix' }
