@@ -3,7 +3,7 @@ import type { JwtSettings } from '../config/access-schema.ts'
 import { importPublicKey } from '../config/public-key.ts'
 import { SCOPES, type Scope } from '../config/scopes.ts'
 import { ApiError } from '../errors/api-error.ts'
-import { keyPrefixFault, utf8Length } from '../keys/object-key.ts'
+import { isNfc, keyPrefixFault, utf8Length } from '../keys/object-key.ts'
 import { JwksUnavailableError, type KeySource, type KeySourceHooks, remoteJwks } from './jwks.ts'
 import type { Verdict } from './verdict.ts'
 
@@ -48,7 +48,8 @@ export async function verifyJwt(
     typeof sub !== 'string' ||
     sub === '' ||
     utf8Length(sub) > MAX_SUBJECT_BYTES ||
-    /\p{C}/u.test(sub)
+    /\p{C}/u.test(sub) ||
+    !isNfc(sub)
   )
     return { ok: false, reason: 'jwt subject unusable' }
   const prefix = fillPrefix(settings.prefix, claims)

@@ -36,6 +36,8 @@ export interface Bucket {
   readonly maxBytes: number | null
   /** Whether the server takes POST policies, for uploads by HTML forms. */
   readonly postUploads: boolean
+  /** Whether the server stores a key in Unicode NFC, so that its other spellings are one object. */
+  readonly normalizesKeys: boolean
   /** `type/subtype` or `type/*`, lower case; null where every type is welcome. */
   readonly allowedTypes: readonly string[] | null
   /** Longest life of a URL in seconds, by use. */
@@ -73,6 +75,9 @@ export type LoadedConfig =
 
 /** Hosts of Cloudflare R2 and Backblaze B2, which know no POST policies. */
 const WITHOUT_POST_UPLOADS = /\.(?:r2\.cloudflarestorage|backblazeb2)\.com(?::\d+)?$/i
+
+/** Hosts of Cloudflare R2, which stores keys in Unicode NFC. */
+const NORMALIZES_KEYS = /\.r2\.cloudflarestorage\.com\.?(?::\d+)?$/i
 
 const loaded = new WeakMap<object, LoadedConfig>()
 
@@ -186,6 +191,7 @@ function toBucket(
     uploadCredentials,
     maxBytes: table.maxBytes ?? null,
     postUploads: table.postUploads ?? !WITHOUT_POST_UPLOADS.test(host),
+    normalizesKeys: table.normalizesKeys ?? NORMALIZES_KEYS.test(host),
     allowedTypes: table.allowedTypes?.map((type) => type.toLowerCase()) ?? null,
     maxExpiresIn: {
       upload: table.maxExpiresIn?.upload ?? MAX_UPLOAD_SECONDS,

@@ -9,6 +9,8 @@ export interface DownloadRequest {
   readonly use: Exclude<Use, 'upload'>
   /** Seconds; undefined takes the default of the use. */
   readonly expiresIn?: number | undefined
+  /** In place of that default. */
+  readonly defaultSeconds?: number
   /** Serve as an attachment under this name. */
   readonly download?: string | undefined
   /** Show in the browser even what may run script there. */
@@ -32,11 +34,11 @@ export interface DownloadSigner {
  */
 export function downloadSigner(
   bucket: Bucket,
-  { use, expiresIn, download, inline = false, stable = false }: DownloadRequest,
+  { expiresIn, download, inline = false, ...request }: DownloadRequest,
   now: Date,
 ): DownloadSigner {
   const { credentials } = bucket
-  const validity = resolveValidity({ use, expiresIn, stable, bucket, credentials, now })
+  const validity = resolveValidity({ ...request, expiresIn, bucket, credentials, now })
   const { signedAt, signedSeconds } = validity
   const template = { bucket, credentials, method: 'GET', signedAt, signedSeconds } as const
   let shown: Stamp | undefined

@@ -1,6 +1,5 @@
 import type { LinkPolicy } from '../access/link-signature.ts'
 import type { Bucket } from '../config/load.ts'
-import { longestLife } from '../signing/expiry.ts'
 import { downloadSigner } from './download-url.ts'
 
 /** Seconds for which the target lives at least; it lives for twice that at most. */
@@ -22,11 +21,14 @@ export async function redirectTarget(
   bucket: Bucket,
   now: Date,
 ): Promise<RedirectTarget> {
-  const kind = { use: 'view', stable: true } as const
-  const longest = longestLife({ ...kind, bucket, credentials: bucket.credentials, now })
   const { urlOf, expiresIn } = downloadSigner(
     bucket,
-    { ...kind, expiresIn: Math.min(TARGET_SECONDS, longest), download: download ?? undefined },
+    {
+      use: 'view',
+      stable: true,
+      defaultSeconds: TARGET_SECONDS,
+      download: download ?? undefined,
+    },
     now,
   )
   const leftOfLink = Math.max(0, expires - Math.ceil(now.getTime() / 1000))

@@ -4,6 +4,8 @@ import { type FileRecord, fromMetadata, toMetadata } from './file-record.ts'
 
 /** Workers KV's limit for a key, in bytes. */
 const MAX_KV_KEY_BYTES = 512
+/** How long one operation of Workers KV may take. */
+const TIMEOUT_SECONDS = 10
 
 export interface ListInput {
   /** Alias of the bucket. */
@@ -47,7 +49,7 @@ export function createFileIndex(kv: KVNamespace): FileIndex {
     async get(bucket, key) {
       const name = kvKey(bucket, key)
       if (utf8Length(name) > MAX_KV_KEY_BYTES) return null
-      const { metadata } = await attempt(kv.getWithMetadata(name))
+      const { metadata } = await attempt(() => kv.getWithMetadata(name))
       return fromMetadata(bucket, key, metadata)
     },
 
@@ -59,20 +61,21 @@ export function createFileIndex(kv: KVNamespace): FileIndex {
           `The index takes keys of at most ${MAX_KV_KEY_BYTES - kvKey(record.bucket, '').length} bytes in this bucket.`,
         )
       const metadata = toMetadata(record)
-      await attempt(kv.put(name, '', { metadata }))
+      await attempt(() => writeTwice(() => kv.put(name, '', { metadata })))
       return { ...record, ...metadata }
     },
 
     async remove(bucket, key) {
       const name = kvKey(bucket, key)
-      if (utf8Length(name) <= MAX_KV_KEY_BYTES) await attempt(kv.delete(name))
+      if (utf8Length(name) <= MAX_KV_KEY_BYTES)
+        await attempt(() => writeTwice(() => kv.delete(name)))
     },
 
     async list({ bucket, prefix, limit, cursor }) {
       const start = kvKey(bucket, prefix)
       if (utf8Length(start) > MAX_KV_KEY_BYTES)
         return { records: [], cursor: undefined, unreadable: 0 }
-      const page = await attempt(
+      const page = await attempt(() =>
         kv.list({ prefix: start, limit, ...(cursor === undefined ? {} : { cursor }) }),
       )
       const records = page.keys.flatMap(({ name, metadata }) => {
@@ -92,11 +95,35 @@ export function createFileIndex(kv: KVNamespace): FileIndex {
 
 const kvKey = (bucket: string, key: string): string => `file:${bucket}:${key}`
 
-/** Workers KV's own faults (its rate limit above all) as an error that says to try again. */
-async function attempt<T>(operation: Promise<T>): Promise<T> {
+/**
+ * What Workers KV answers. Its own errors (its limits above all), and no answer in time, become an
+ * error that says to try again. An operation that took too long may still take effect.
+ */
+async function attempt<T>(operation: () => Promise<T>): Promise<T> {
+  let timer: number | null = null
+  const timeout = new Promise<never>((_, reject) => {
+    const late = new Error(`Workers KV did not answer within ${TIMEOUT_SECONDS} seconds.`)
+    timer = setTimeout(() => reject(late), TIMEOUT_SECONDS * 1000)
+  })
   try {
-    return await operation
+    return await Promise.race([operation(), timeout])
   } catch (cause) {
     throw new ApiError('index_unavailable', 'The index did not answer; try again.', { cause })
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/**
+ * `write`, and once more after a second where another request has just written the same key: Workers
+ * KV refuses the second write of a key within a second.
+ */
+async function writeTwice(write: () => Promise<void>): Promise<void> {
+  try {
+    await write()
+  } catch (error) {
+    if (!/\b429\b/.test(String(error))) throw error
+    await new Promise((resolve) => setTimeout(resolve, 1100))
+    await write()
   }
 }

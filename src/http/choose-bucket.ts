@@ -1,14 +1,21 @@
 import type { Context } from 'hono'
 import { findBucket } from '../config/find-bucket.ts'
+import { requireSpelling } from '../config/key-spelling.ts'
 import type { Bucket } from '../config/load.ts'
 import type { AppEnv } from './app-env.ts'
 
 /**
- * The bucket that the request names, or the default one; the log learns of it. Throws
- * `unknown_bucket`.
+ * The bucket that the request names, or the default one; the log learns of it. `key` is the key, or
+ * the start of keys, that the request names; null where it names none, or a list. Throws
+ * `unknown_bucket`, and `invalid_key` for a key that this bucket doesn't take.
  */
-export function chooseBucket(c: Context<AppEnv>, alias: string | undefined): Bucket {
+export function chooseBucket(
+  c: Context<AppEnv>,
+  alias: string | undefined,
+  key: string | null,
+): Bucket {
   const bucket = findBucket(c.get('config'), alias)
   c.set('bucket', bucket.alias)
+  if (key !== null) requireSpelling(bucket, key)
   return bucket
 }

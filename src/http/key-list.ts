@@ -1,4 +1,6 @@
 import * as z from 'zod/mini'
+import { requireSpelling } from '../config/key-spelling.ts'
+import type { Bucket } from '../config/load.ts'
 import { ApiError } from '../errors/api-error.ts'
 import { type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
 
@@ -19,12 +21,14 @@ export interface RefusedKey {
  * it is about.
  */
 export const forEachKey = <T>(
+  bucket: Bucket,
   keys: readonly string[],
   act: (key: ObjectKey) => Promise<T>,
 ): Promise<(T | RefusedKey)[]> =>
   Promise.all(
     keys.map(async (key) => {
       try {
+        requireSpelling(bucket, key)
         return await act(parseObjectKey(key))
       } catch (error) {
         if (!(error instanceof ApiError)) throw error

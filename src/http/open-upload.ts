@@ -20,7 +20,7 @@ export async function openUpload(
   const principal = c.get('principal')
   const scope = { key: parseObjectKey(key), owner: principal.id }
   requireKey(principal, 'files:upload', scope.key)
-  const bucket = chooseBucket(c, alias)
+  const bucket = chooseBucket(c, alias, scope.key)
   const uploadId = c.req.param('uploadId') ?? ''
   const config = c.get('config')
   return {

@@ -21,11 +21,11 @@ export interface NewKeyInput {
 
 /**
  * A key that no other upload has: `<prefix>uploads/[directory/]<id>-<slug><.ext>`. Plain key order
- * is newest first within one directory. Throws `invalid_key` where the directory breaks the rules
- * of a key.
+ * is newest first within one directory. The key is in Unicode NFC, as the prefix is. Throws
+ * `invalid_key` where the directory breaks the rules of a key.
  */
 export function newObjectKey({ fileName, prefix, directory, now }: NewKeyInput): ObjectKey {
-  const folder = directory === undefined ? '' : `${directory}/`
+  const folder = directory === undefined ? '' : `${directory.normalize()}/`
   const { stem, extension } = splitFileName(fileName.replaceAll('\\', '/').trim())
   return parseObjectKey(
     `${prefix}uploads/${folder}${newId(now)}-${slug(stem)}${safeExtension(extension)}`,
@@ -61,6 +61,7 @@ function slug(stem: string): string {
     .toLowerCase()
     .replace(/\s+/g, '-')
     .replace(/[^\p{L}\p{M}\p{N}._-]/gu, '')
+    .normalize() // A letter may now stand next to a mark that it composes with.
   const name = cutToBytes(kept, MAX_SLUG_BYTES)
   return /[\p{L}\p{N}]/u.test(name) ? name : 'file'
 }
@@ -71,5 +72,6 @@ function safeExtension(extension: string): string {
     .normalize('NFKC')
     .toLowerCase()
     .replace(/[^\p{L}\p{M}\p{N}]/gu, '')
+    .normalize()
   return kept === '' ? '' : `.${cutToBytes(kept, MAX_EXTENSION_BYTES)}`
 }

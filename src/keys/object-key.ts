@@ -17,6 +17,11 @@ const CONTROL_CHARACTERS = /\p{Cc}/u
 export const utf8Length = (text: string): number => encoder.encode(text).length
 
 /**
+ * Whether `text` is in Unicode Normalization Form C. So is every part of it, as UAX #15 says.
+ */
+export const isNfc = (text: string): boolean => text === text.normalize()
+
+/**
  * Whether `text` has more than `bytes` of UTF-8. Encodes it only where its length leaves that open:
  * a UTF-16 code unit comes to 1 to 3 bytes.
  */
@@ -53,10 +58,12 @@ export const parseKeyStart = (value: string): string => (value === '' ? '' : par
 
 /**
  * Why `value` can't bound what a principal may touch, or null if it can. A boundary is empty
- * (everything) or ends with `/`, so that `team-a/` never covers `team-ab/`.
+ * (everything) or ends with `/`, so that `team-a/` never covers `team-ab/`. It is in Unicode NFC: in
+ * a bucket that normalizes keys, its other spellings would bound the same objects.
  */
 export function keyPrefixFault(value: string): string | null {
   if (value === '') return null
   if (!value.endsWith('/')) return 'A prefix must be empty or end with "/".'
+  if (!isNfc(value)) return 'A prefix must be in Unicode NFC.'
   return objectKeyFault(value)?.replace('An object key', 'A prefix') ?? null
 }

@@ -1,6 +1,7 @@
 import * as z from 'zod/mini'
 import { verifyLink } from '../access/link-signature.ts'
 import { requireKey, requireScope } from '../access/principal.ts'
+import { storedKey } from '../config/key-spelling.ts'
 import { createLink, linkExpiry } from '../delivery/link.ts'
 import { redirectTarget } from '../delivery/redirect.ts'
 import { serveLink } from '../delivery/serve-link.ts'
@@ -46,7 +47,7 @@ export const linkRoutes = newApp()
       const { expiresIn, delivery, download = null } = c.req.valid('json')
       const key = keyParam(c, '/link')
       requireKey(principal, 'links:create', key)
-      const bucket = chooseBucket(c, c.req.valid('query').bucket)
+      const bucket = chooseBucket(c, c.req.valid('query').bucket, key)
       const expires = linkExpiry(bucket, expiresIn, new Date())
       const { origin } = new URL(c.req.url)
       const link = await createLink(config, origin, bucket, key, { delivery, download }, expires)
@@ -58,10 +59,10 @@ export const linkRoutes = newApp()
     const config = c.get('config')
     const { keys, expiresIn, delivery, bucket: alias } = c.req.valid('json')
     requireScope(principal, 'links:create')
-    const bucket = chooseBucket(c, alias)
+    const bucket = chooseBucket(c, alias, null)
     const expires = linkExpiry(bucket, expiresIn, new Date())
     const { origin } = new URL(c.req.url)
-    const links = await forEachKey(keys, async (key) => {
+    const links = await forEachKey(bucket, keys, async (key) => {
       requireKey(principal, 'links:create', key)
       const policy = { delivery, download: null }
       return { key, link: await createLink(config, origin, bucket, key, policy, expires) }
@@ -82,8 +83,8 @@ export const deliveryRoutes = newApp()
         verdict.expired ? 'This link has expired.' : 'This is not a link of ours.',
         { cause: verdict.reason },
       )
-    const { policy } = verdict
-    const bucket = chooseBucket(c, policy.bucket)
+    const bucket = chooseBucket(c, verdict.policy.bucket, null)
+    const policy = { ...verdict.policy, key: storedKey(bucket, verdict.policy.key) }
     if (policy.delivery === 'redirect') {
       const { url, maxAgeSeconds } = await redirectTarget(policy, bucket, now)
       c.header('Cache-Control', `private, max-age=${maxAgeSeconds}`)

@@ -56,7 +56,7 @@ export const multipartRoutes = newApp()
     const { bucket: alias, ...request } = c.req.valid('json')
     const principal = c.get('principal')
     requireScope(principal, 'files:upload')
-    const bucket = chooseBucket(c, alias)
+    const bucket = chooseBucket(c, alias, null)
     const upload = await startMultipart(c.get('config'), bucket, principal, request, new Date())
     const { key, uploadId, expiresAt } = upload
     const plan = planParts(request.size)

@@ -51,7 +51,7 @@ export const signRoutes = newApp().post('/s3/sign', validateJson(signSchema), as
   const principal = c.get('principal')
   const now = new Date()
   requireScope(principal, 'files:upload')
-  const bucket = chooseBucket(c, request.bucket)
+  const bucket = chooseBucket(c, request.bucket, uploadId === undefined ? null : key)
   if (uploadId === undefined) {
     const { fileName = key, metadata, cacheControl, directory, size, sha256 } = request
     const file = { fileName, mimetype, metadata, cacheControl, directory }

@@ -35,7 +35,7 @@ export const companionRoutes = newApp()
       ),
     )
     const request = { fileName: filename, mimetype: type || undefined, metadata }
-    const bucket = chooseBucket(c, undefined)
+    const bucket = chooseBucket(c, undefined, null)
     const form = await createPostForm(bucket, request, principal.prefix, new Date())
     return c.json({ method: 'POST', url: form.url, fields: form.fields, expires: form.expiresIn })
   })
@@ -51,7 +51,7 @@ export const companionRoutes = newApp()
       metadata: s3Metadata(metadata ?? {}),
       size: null,
     }
-    const bucket = chooseBucket(c, undefined)
+    const bucket = chooseBucket(c, undefined, null)
     const started = await startMultipart(c.get('config'), bucket, principal, request, new Date())
     return c.json({ key: started.key, uploadId: started.uploadId, bucket: bucket.name })
   })

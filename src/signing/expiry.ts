@@ -16,8 +16,10 @@ export interface ValidityInput {
   readonly use: Use
   /** Seconds that the caller asks for; undefined takes the default of the use. */
   readonly expiresIn: number | undefined
+  /** In place of that default. */
+  readonly defaultSeconds?: number | undefined
   /** Whether every caller within one window gets the same dates. */
-  readonly stable?: boolean
+  readonly stable?: boolean | undefined
   readonly bucket: Bucket
   readonly credentials: Credentials
   readonly now: Date
@@ -37,28 +39,28 @@ export interface Validity {
 /**
  * The life of a URL. `stable` dates it back to the start of a window that is as long as the life
  * asked for, and signs for twice that life, so that it stays valid for at least `expiresIn`; the
- * longest life is then half as long.
+ * longest life is then half as long. Temporary credentials cut the end of such a URL, and leave its
+ * window as it is: the URL would be another one each second.
  *
  * A default shrinks to what the bucket and temporary credentials allow. Throws `invalid_expiry`
  * where a requested life doesn't fit, and `credentials_expired`.
  */
 export function resolveValidity(input: ValidityInput): Validity {
-  const { use, expiresIn, stable = false } = input
+  const { use, expiresIn, stable = false, defaultSeconds = DEFAULT_SECONDS[use] } = input
   const nowSeconds = Math.floor(input.now.getTime() / 1000)
   const max = longestLife(input)
-  const life = expiresIn ?? Math.min(DEFAULT_SECONDS[use], max)
-  if (life < 1 || life > max)
+  const life = expiresIn ?? Math.min(defaultSeconds, stable ? longestWindow(input) : max)
+  if (life < 1 || (expiresIn ?? 0) > max)
     throw new ApiError(
       'invalid_expiry',
       `expiresIn must be from 1 to ${max} seconds for ${stable ? 'a stable URL of ' : ''}this use.`,
     )
 
   const signedSecond = stable ? nowSeconds - (nowSeconds % life) : nowSeconds
-  const signedSeconds = stable ? 2 * life : life
-  const expiresSecond = signedSecond + signedSeconds
+  const expiresSecond = Math.min(signedSecond + (stable ? 2 : 1) * life, lastSecond(input))
   return {
     signedAt: new Date(signedSecond * 1000),
-    signedSeconds,
+    signedSeconds: expiresSecond - signedSecond,
     expiresInSeconds: expiresSecond - nowSeconds,
     expiresAt: new Date(expiresSecond * 1000),
   }
@@ -66,13 +68,20 @@ export function resolveValidity(input: ValidityInput): Validity {
 
 /** The longest life in seconds that `resolveValidity` grants. Throws `credentials_expired`. */
 export function longestLife(input: Omit<ValidityInput, 'expiresIn'>): number {
-  const { use, stable = false, bucket, credentials, now } = input
-  const credentialSeconds =
-    Math.floor(credentials.expiresAt / 1000) - Math.floor(now.getTime() / 1000)
+  const credentialSeconds = lastSecond(input) - Math.floor(input.now.getTime() / 1000)
   if (credentialSeconds < 1) throw credentialsExpired()
-  const signed = Math.min(MAX_SIGNATURE_SECONDS, bucket.maxExpiresIn[use], credentialSeconds)
+  return Math.min(longestWindow(input), credentialSeconds)
+}
+
+/** The same for credentials that do not end. */
+function longestWindow({ use, stable, bucket }: Omit<ValidityInput, 'expiresIn'>): number {
+  const signed = Math.min(MAX_SIGNATURE_SECONDS, bucket.maxExpiresIn[use])
   return stable ? Math.floor(signed / 2) : signed
 }
+
+/** When the credentials end, in seconds since 1970. */
+const lastSecond = ({ credentials }: Pick<ValidityInput, 'credentials'>): number =>
+  Math.floor(credentials.expiresAt / 1000)
 
 /** The error for temporary credentials that are past their end. */
 export const credentialsExpired = (): ApiError =>

@@ -14,9 +14,13 @@ export interface RecordRequest {
   readonly owner: string
 }
 
+/** Longer than Workers KV shows a record that another location has deleted. */
+const MAX_LAG_SECONDS = 600
+
 /**
- * Records an uploaded object as the bucket knows it. The record of the same object (by its ETag)
- * stays as it is, so repeating this changes nothing. Throws `object_not_found`, `storage_error`,
+ * Records an uploaded object as the bucket knows it. The record of the same upload (by its ETag and
+ * date) keeps its name and owner, so repeating this changes nothing. An object that is not there, or
+ * goes while it is recorded, has no record afterwards. Throws `object_not_found`, `storage_error`,
  * `key_not_indexable`, `index_unavailable`.
  */
 export async function recordUpload(
@@ -26,11 +30,21 @@ export async function recordUpload(
   now: Date,
 ): Promise<FileRecord> {
   const [head, known] = await Promise.all([
-    requireObject(bucket, key, now),
+    headObject(bucket, key, now),
     index.get(bucket.alias, key),
   ])
-  if (known?.etag === head.etag) return known
-  return index.put(toRecord(bucket, key, name, owner, head))
+  if (head === null) {
+    if (known !== null) await index.remove(bucket.alias, key)
+    throw objectNotFound()
+  }
+  const record = toRecord(bucket, key, name, owner, head)
+  const isKnown = known?.etag === record.etag && known.createdAt === record.createdAt
+  // The record of a young object may be one that was deleted meanwhile, with the upload before.
+  if (isKnown && now.getTime() - head.lastModified.getTime() > MAX_LAG_SECONDS * 1000) return known
+  const stored = await index.put(isKnown ? known : record)
+  if ((await headObject(bucket, key, now)) !== null) return stored
+  await index.remove(bucket.alias, key)
+  throw objectNotFound()
 }
 
 /**
@@ -45,16 +59,14 @@ export async function findFile(
 ): Promise<FileRecord> {
   const known = await index.get(bucket.alias, key)
   if (known !== null) return known
-  const head = await requireObject(bucket, key, now)
+  const head = await headObject(bucket, key, now)
+  if (head === null) throw objectNotFound()
   const { stem, extension } = splitFileName(key)
   return toRecord(bucket, key, stem + extension, null, head)
 }
 
-async function requireObject(bucket: Bucket, key: ObjectKey, now: Date): Promise<ObjectHead> {
-  const head = await headObject(bucket, key, now)
-  if (head === null) throw new ApiError('object_not_found', 'There is no object under this key.')
-  return head
-}
+const objectNotFound = (): ApiError =>
+  new ApiError('object_not_found', 'There is no object under this key.')
 
 /**
  * `createdAt` is the object's own date, so that recording it twice makes one and the same record.

@@ -108,6 +108,7 @@ it.each<readonly [string, Record<string, unknown>]>([
   ['percent-encoded', { tenant: '%2e%2e' }],
   ['one with a control character', { tenant: 'a\u0000b' }],
   ['a lone surrogate', { tenant: '\ud800' }],
+  ['not NFC', { tenant: 'e\u0301' }],
   ['inherited', { tenant: undefined }],
 ])('refuses a claim for the prefix that is %s', async (_, claims) => {
   const prefixed = withClaims({ prefix: 'tenants/{tenant}/' })
@@ -140,6 +141,14 @@ it('refuses a subject that no record could hold', async () => {
     ok: false,
     reason: 'jwt subject unusable',
   })
+})
+
+it('refuses a subject that is not NFC, whatever the prefix', async () => {
+  const open = withClaims({ prefix: '' })
+  const verdict = (sub: string) =>
+    issuer.sign({ sub }).then((jwt) => verifyJwt(jwt, open, new Date()))
+  expect(await verdict('e\u0301')).toEqual({ ok: false, reason: 'jwt subject unusable' })
+  expect(await verdict('\u00e9')).toMatchObject({ ok: true, principal: { id: 'jwt:\u00e9' } })
 })
 
 it.each([7, 0, true, null, ['alice'], { id: 'alice' }])(

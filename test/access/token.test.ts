@@ -62,6 +62,11 @@ it.each([
   ['a wider prefix', { scopes: ['files:read'], prefix: '' }, 'forbidden'],
   ['a foreign prefix', { scopes: ['files:read'], prefix: 'team-ab/' }, 'forbidden'],
   ['a prefix without a slash', { scopes: ['files:read'], prefix: 'team-a/x' }, 'invalid_key'],
+  [
+    'a prefix that is not NFC',
+    { scopes: ['files:read'], prefix: 'team-a/e\u0301/' },
+    'invalid_key',
+  ],
   ['a prefix with dot segments', { scopes: ['files:read'], prefix: 'team-a/../' }, 'invalid_key'],
   ['no life', { scopes: ['files:read'], expiresIn: 0 }, 'invalid_expiry'],
   ['more than an hour', { scopes: ['files:read'], expiresIn: 3601 }, 'invalid_expiry'],

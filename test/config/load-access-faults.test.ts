@@ -61,6 +61,7 @@ describe('API_KEYS', () => {
     ['prefix', 'canary'],
     ['prefix', '../canary/'],
     ['prefix', 'canary\n/'],
+    ['prefix', 'canary/e\u0301/'],
     ['prefix', undefined],
   ])('have a sound %s, not %j', (name, value) => {
     expect(paths(withKey({ [name]: value }))).toEqual([`API_KEYS.1.${name}`])
@@ -153,6 +154,7 @@ describe('JWT', () => {
     ['prefix', 'users/{a/b}/'],
     ['prefix', '../{sub}/'],
     ['prefix', 'canary\u0000/'],
+    ['prefix', 'canary/e\u0301/{sub}/'],
     ['header', 'canary header'],
     ['header', ''],
     ['scopesClaim', ''],

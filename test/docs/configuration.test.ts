@@ -142,6 +142,11 @@ describe('wrangler.toml', () => {
   it.each(['[cache]', '[observability.logs]'])('has the block %s as the page shows it', (start) => {
     expect(readFileSync(join(ROOT, 'wrangler.toml'), 'utf8')).toContain(block(start))
   })
+
+  it('gives no old version a URL, where removed keys would still work', () => {
+    const config = unstable_readConfig({ config: join(ROOT, 'wrangler.toml') })
+    expect(config).toMatchObject({ preview_urls: false, workers_dev: true })
+  })
 })
 
 describe.each(pagePaths())('%s', (path) => {

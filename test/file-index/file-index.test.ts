@@ -1,6 +1,6 @@
 import { reset } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createFileIndex } from '../../src/file-index/file-index.ts'
 import { parseObjectKey, utf8Length } from '../../src/keys/object-key.ts'
 import { testRecord } from './records.ts'
@@ -158,7 +158,7 @@ describe('entries that are no record', () => {
 /** Local KV does not fail: its faults are played. */
 describe('a fault of KV', () => {
   it('is index_unavailable, with its cause, whatever was asked for', async () => {
-    const fault = new Error('KV PUT failed: 429 Too Many Requests')
+    const fault = new Error('KV PUT failed: 500 Internal Server Error')
     const fail = () => Promise.reject(fault)
     const broken = createFileIndex({
       ...env.FILE_INDEX,
@@ -175,5 +175,91 @@ describe('a fault of KV', () => {
       broken.list(all),
     ])
       await expect(operation).rejects.toMatchObject({ code: 'index_unavailable', cause: fault })
+  })
+})
+
+describe('an operation of KV that hangs', () => {
+  afterEach(() => {
+    vi.useRealTimers()
+  })
+
+  it('is index_unavailable after ten seconds, whatever was asked for', async () => {
+    vi.useFakeTimers()
+    const hang = () => new Promise<never>(() => {})
+    const hanging = createFileIndex({
+      ...env.FILE_INDEX,
+      getWithMetadata: hang,
+      put: hang,
+      delete: hang,
+      list: hang,
+    })
+    const record = testRecord('a')
+    for (const operate of [
+      () => hanging.get('files', record.key),
+      () => hanging.put(record),
+      () => hanging.remove('files', record.key),
+      () => hanging.list(all),
+    ]) {
+      let ended = false
+      const operation = operate().finally(() => {
+        ended = true
+      })
+      const refused = expect(operation).rejects.toMatchObject({
+        code: 'index_unavailable',
+        cause: expect.objectContaining({ message: expect.stringContaining('10 seconds') }),
+      })
+      await vi.advanceTimersByTimeAsync(9999)
+      expect(ended).toBe(false)
+      await vi.advanceTimersByTimeAsync(1)
+      await refused
+    }
+  })
+
+  it('leaves no timer behind when KV answers', async () => {
+    vi.useFakeTimers()
+    const record = testRecord('a')
+    await index.put(record)
+    await index.list(all)
+    await index.remove('files', record.key)
+    expect(vi.getTimerCount()).toBe(0)
+  })
+})
+
+describe('a second write of one key within a second', () => {
+  const tooMany = new Error('KV PUT failed: 429 Too Many Requests')
+  const record = testRecord('a')
+
+  beforeEach(() => {
+    vi.useFakeTimers()
+  })
+  afterEach(() => {
+    vi.useRealTimers()
+  })
+
+  it('is repeated once after the second is over', async () => {
+    const written: string[] = []
+    const refuseFirst = async (name: string) => {
+      written.push(name)
+      if (written.length % 2 === 1) throw tooMany
+    }
+    const busy = createFileIndex({ ...env.FILE_INDEX, put: refuseFirst, delete: refuseFirst })
+    for (const write of [() => busy.put(record), () => busy.remove('files', record.key)]) {
+      written.length = 0
+      const operation = write()
+      await vi.advanceTimersByTimeAsync(1000)
+      expect(written).toEqual(['file:files:a'])
+      await vi.advanceTimersByTimeAsync(500)
+      await operation
+      expect(written).toEqual(['file:files:a', 'file:files:a'])
+    }
+  })
+
+  it('is index_unavailable where KV refuses it again', async () => {
+    const put = vi.fn(() => Promise.reject(tooMany))
+    const busy = createFileIndex({ ...env.FILE_INDEX, put })
+    const refused = expect(busy.put(record)).rejects.toMatchObject({ code: 'index_unavailable' })
+    await vi.advanceTimersByTimeAsync(1500)
+    await refused
+    expect(put).toHaveBeenCalledTimes(2)
   })
 })

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { newObjectKey } from '../../src/keys/new-key.ts'
-import { objectKeyFault, utf8Length } from '../../src/keys/object-key.ts'
+import { isNfc, objectKeyFault, utf8Length } from '../../src/keys/object-key.ts'
 import { hostileText, maybeKey } from '../support/hostile.ts'
 
 const instant = fc.date({
@@ -46,4 +46,60 @@ it('sorts before a key that is one millisecond older', () => {
       expect(newer < older).toBe(true)
     }),
   )
+})
+
+/** Letters, marks that compose or reorder, and what a slug drops between them. */
+const composing = fc
+  .array(
+    fc.oneof(
+      fc.constantFrom(
+        ...[
+          'e',
+          'E',
+          'I',
+          '\u0130',
+          '\u0131',
+          'o',
+          '\u0915',
+          '\u1100',
+          '\u1161',
+          '\u11a8',
+          '\uac00',
+        ],
+        ...['\u0301', '\u0307', '\u0316', '\u0323', '\u0338', '\u0345', '\u093c', '\u3099'],
+        ...['\u200d', '!', '=', '<', '\ufe0f', ' ', '.', '\u212b', '\u0958', '\ufb2c', '\u{1d15e}'],
+      ),
+      fc.string({ unit: 'binary', minLength: 1, maxLength: 4 }),
+    ),
+    { minLength: 1, maxLength: 60 },
+  )
+  .map((pieces) => pieces.join(''))
+
+it('is in Unicode NFC, whatever the file and the directory are called', () => {
+  const directory = composing.map((text) => text.replace(/[\p{C}/.]/gu, '')).filter(Boolean)
+  fc.assert(
+    fc.property(
+      fc.oneof(composing, hostileText),
+      composing,
+      fc.option(directory, { nil: undefined }),
+      instant,
+      (stem, extension, directory, now) => {
+        for (const fileName of [stem, `${stem}.${extension}`, `${'x'.repeat(79)}${stem}`]) {
+          const key = newObjectKey({ fileName, prefix: 'users/\u00e9/', directory, now })
+          expect(isNfc(key)).toBe(true)
+        }
+      },
+    ),
+    { numRuns: 3000 },
+  )
+})
+
+it.each([
+  ['a dropped character between a letter and its mark', 'e\u200d\u0301.e\u200d\u0301', 'é.é'],
+  ['a mark that lower case puts in another order', '\u0130\u0316', 'i\u0316\u0307'],
+  ['jamo that compose to a syllable', '\u1100!\u1161', '가'],
+])('is in Unicode NFC after %s', (_, fileName, end) => {
+  const key = newObjectKey({ fileName, prefix: '', directory: 'e\u0301', now: new Date() })
+  expect(key).toMatch(/^uploads\/é\//u)
+  expect(key.endsWith(`-${end}`)).toBe(true)
 })

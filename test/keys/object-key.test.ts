@@ -126,6 +126,8 @@ describe('a prefix that bounds a principal', () => {
 
   it.each([
     ['../', '".." segment'],
+    ['users/e\u0301/', 'NFC'],
+    ['users/\u212b/', 'NFC'],
     ['a/./', '"." or'],
     ['a/../b/', '".." segment'],
     ['a\n/', 'control characters'],

@@ -93,7 +93,6 @@ describe('a stable URL', () => {
             credentialSeconds === null
               ? Number.POSITIVE_INFINITY
               : now.getTime() + credentialSeconds * 1000
-          const maxSigned = Math.min(max, credentialSeconds ?? max)
           const sign = () =>
             stable({
               use,
@@ -102,13 +101,13 @@ describe('a stable URL', () => {
               bucket: limited(max),
               credentials: { ...EXAMPLE_CREDENTIALS, expiresAt },
             })
-          if (expiresIn !== undefined && expiresIn > maxSigned / 2) {
+          if (expiresIn !== undefined && expiresIn > Math.min(max / 2, credentialSeconds ?? max)) {
             expect(sign).toThrow(expect.objectContaining({ code: 'invalid_expiry' }))
             return
           }
           const signed = sign()
           expect(signed.signedSeconds).toBeGreaterThan(0)
-          expect(signed.signedSeconds).toBeLessThanOrEqual(maxSigned)
+          expect(signed.signedSeconds).toBeLessThanOrEqual(max)
           expect(signed.expiresAt.getTime()).toBeLessThanOrEqual(expiresAt)
         },
       ),
@@ -137,5 +136,43 @@ describe('a stable URL', () => {
       expiresAt: new Date('2026-11-24T12:30:00Z'),
     })
     expect(stable({ bucket: limited(101) }).signedSeconds).toBe(100)
+  })
+
+  it('stays one URL a window until temporary credentials end, and ends with them', () => {
+    const end = NOW.getTime() + 30 * 60_000
+    const credentials = { ...EXAMPLE_CREDENTIALS, expiresAt: end + 999 }
+    for (const [request, windows] of [
+      [{}, 2],
+      [{ expiresIn: 60 }, 30],
+      [{ defaultSeconds: 300 }, 6],
+      [{ use: 'email' }, 1],
+      [{ bucket: limited(1200) }, 3],
+    ] as const) {
+      const dates = new Set<string>()
+      for (let now = NOW.getTime(); now < end; now += 1000) {
+        const left = (end - now) / 1000
+        if ('expiresIn' in request && left < request.expiresIn) break
+        const url = stable({ ...request, credentials, now: new Date(now) })
+        const { signedAt, signedSeconds, expiresAt, expiresInSeconds } = url
+        dates.add(`${signedAt.getTime()} ${signedSeconds}`)
+        expect(expiresAt.getTime()).toBeLessThanOrEqual(end)
+        expect(expiresAt.getTime()).toBe(signedAt.getTime() + signedSeconds * 1000)
+        expect(expiresInSeconds).toBeGreaterThanOrEqual(
+          'expiresIn' in request ? request.expiresIn : 1,
+        )
+      }
+      expect(dates.size, JSON.stringify(request)).toBe(windows)
+    }
+  })
+
+  it('may live as long as temporary credentials still do, and no second longer', () => {
+    const credentials = { ...EXAMPLE_CREDENTIALS, expiresAt: NOW.getTime() + 500_000 }
+    expect(stable({ credentials, expiresIn: 500 }).expiresInSeconds).toBe(500)
+    expect(() => stable({ credentials, expiresIn: 501 })).toThrow(
+      expect.objectContaining({
+        code: 'invalid_expiry',
+        message: expect.stringContaining('from 1 to 500 seconds for a stable URL'),
+      }),
+    )
   })
 })

@@ -1,6 +1,7 @@
+import { AwsV4Signer } from 'aws4fetch'
 import fc from 'fast-check'
-import { describe, expect, it, vi } from 'vitest'
-import { objectKeyFault, parseObjectKey } from '../../src/keys/object-key.ts'
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { type ObjectKey, objectKeyFault, parseObjectKey } from '../../src/keys/object-key.ts'
 import { type PresignTemplate, presign } from '../../src/signing/presign.ts'
 import { stampFor } from '../../src/signing/stamp.ts'
 import { headerValue, maybeKey } from '../support/hostile.ts'
@@ -158,5 +159,29 @@ describe('a stamp', () => {
   it('refuses a life that SigV4 does not know', async () => {
     for (const signedSeconds of [0, -1, 1.5, 604_801, Number.NaN])
       await expect(stampFor(template({ signedSeconds }))(A)).rejects.toThrow(RangeError)
+  })
+
+  it('signs no key that a URL parser would fold into another, though the key came past the rules', async () => {
+    const stamp = stampFor(template({ bucket: testBucket({ basePath: '/files/' }) }))
+    for (const key of ['..', '../b', 'a/../b', './a', 'a/.'])
+      await expect(stamp(key as ObjectKey), key).rejects.toThrow('does not name the object')
+  })
+})
+
+describe('a stamp of an aws4fetch that signs in another way than expected', () => {
+  afterEach(() => {
+    vi.restoreAllMocks()
+  })
+
+  it('is refused before it signs any URL: the probe has another signature', async () => {
+    const { signature } = AwsV4Signer.prototype
+    vi.spyOn(AwsV4Signer.prototype, 'signature').mockImplementation(async function (
+      this: AwsV4Signer,
+    ) {
+      return (await signature.call(this)).replace(/.$/, (digit) => (digit === '0' ? '1' : '0'))
+    })
+    await expect(stampFor(template({ bucket: testBucket() }))(A)).rejects.toThrow(
+      'in another way than expected',
+    )
   })
 })

@@ -109,6 +109,11 @@ describe('a bucket that limits the size of a file, and lists no parts,', () => {
   it('trusts the size that was said and signed', async () => {
     const sent = scriptedBucket({ ...script, HeadObject: found(10) })
     await finish(UPLOAD, BOTH, { maxBytes: 10 })
-    expect(operations(sent)).toEqual(['ListParts', 'CompleteMultipartUpload', 'HeadObject'])
+    expect(operations(sent)).toEqual([
+      'ListParts',
+      'CompleteMultipartUpload',
+      'HeadObject',
+      'HeadObject',
+    ])
   })
 })

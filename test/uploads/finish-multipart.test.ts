@@ -43,7 +43,12 @@ describe('an upload that is complete', () => {
       createdAt: '2026-11-24T12:00:00.000Z',
     })
     expect(await recorded()).toEqual(record)
-    expect(operations(sent)).toEqual(['ListParts', 'CompleteMultipartUpload', 'HeadObject'])
+    expect(operations(sent)).toEqual([
+      'ListParts',
+      'CompleteMultipartUpload',
+      'HeadObject',
+      'HeadObject',
+    ])
     expect(assembled(sent[1]?.body)).toEqual([1, 2])
   })
 

@@ -1,0 +1,120 @@
+import { reset } from 'cloudflare:test'
+import { env } from 'cloudflare:workers'
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { createFileIndex, type FileIndex } from '../../src/file-index/file-index.ts'
+import { parseObjectKey } from '../../src/keys/object-key.ts'
+import { recordUpload } from '../../src/uploads/record.ts'
+import { answer, operations, scriptedBucket } from '../support/scripted-bucket.ts'
+import { testBucket } from '../support/test-bucket.ts'
+
+const KEY = parseObjectKey('uploads/a.txt')
+const UPLOADED = new Date('2026-11-24T12:00:00Z')
+const index = createFileIndex(env.FILE_INDEX)
+const record = (name = 'a.txt', owner = 'key:ci', now = UPLOADED, through: FileIndex = index) =>
+  recordUpload(testBucket(), through, { key: KEY, name, owner }, now)
+
+/** HeadObject of an object with `etag`, uploaded at `at`. */
+const object = (etag = '"e1"', at = UPLOADED) =>
+  answer(200, null, {
+    'Content-Length': '5',
+    'Content-Type': 'text/plain',
+    ETag: etag,
+    'Last-Modified': at.toUTCString(),
+  })
+const MISSING = answer(404)
+const minutesLater = (minutes: number) => new Date(UPLOADED.getTime() + minutes * 60_000)
+
+/** Whether the index lists the file. */
+const isListed = async (): Promise<boolean> =>
+  (await index.list({ bucket: 'files', prefix: '', limit: 10 })).records.length > 0
+
+/** An index that shows what it had when it was made, as Workers KV may for a minute. */
+async function staleIndex(): Promise<FileIndex> {
+  const seen = await index.get('files', KEY)
+  return { ...index, get: async () => seen }
+}
+
+afterEach(async () => {
+  vi.unstubAllGlobals()
+  await reset()
+})
+
+describe('recording the same upload again', () => {
+  it.each([0, 9, 11, 60 * 24])(
+    'changes nothing, not even name or owner, %i minutes later',
+    async (minutes) => {
+      scriptedBucket({ HeadObject: object() })
+      const first = await record()
+      expect(await record('b.txt', 'key:other', minutesLater(minutes))).toEqual(first)
+      expect(await index.get('files', KEY)).toEqual(first)
+    },
+  )
+
+  it('writes nothing once KV must show what was written', async () => {
+    scriptedBucket({ HeadObject: object() })
+    await record()
+    const put = vi.fn(index.put)
+    await record('a.txt', 'key:ci', minutesLater(9), { ...index, put })
+    expect(put).toHaveBeenCalledOnce()
+    await record('a.txt', 'key:ci', minutesLater(11), { ...index, put })
+    expect(put).toHaveBeenCalledOnce()
+  })
+
+  it.each([
+    ['other bytes', '"e2"', 0],
+    ['the same bytes', '"e1"', 1],
+  ])('is a new record where the object was replaced by %s', async (_, etag, seconds) => {
+    scriptedBucket({ HeadObject: object() })
+    await record()
+    const at = new Date(UPLOADED.getTime() + seconds * 1000)
+    scriptedBucket({ HeadObject: object(etag, at) })
+    const second = await record('b.txt', 'key:other', minutesLater(60))
+    expect(second).toMatchObject({ etag, name: 'b.txt', owner: 'key:other' })
+    expect(second.createdAt).toBe(at.toISOString())
+    expect(await index.get('files', KEY)).toEqual(second)
+  })
+})
+
+describe('a file that was deleted and uploaded again, while KV still shows its old record,', () => {
+  it.each([
+    ['a second later', 1],
+    ['within the same second', 0],
+    ['minutes later', 300],
+  ])('has a record when it was uploaded %s', async (_, seconds) => {
+    scriptedBucket({ HeadObject: object() })
+    await record()
+    const stale = await staleIndex()
+    await index.remove('files', KEY)
+    const at = new Date(UPLOADED.getTime() + seconds * 1000)
+    scriptedBucket({ HeadObject: object('"e1"', at) })
+    const second = await record('a.txt', 'key:ci', at, stale)
+    expect(second.createdAt).toBe(at.toISOString())
+    expect(await isListed()).toBe(true)
+  })
+})
+
+describe('an object that is deleted', () => {
+  it('while it is recorded has no record afterwards', async () => {
+    const sent = scriptedBucket({ HeadObject: [object(), MISSING] })
+    await expect(record()).rejects.toMatchObject({ code: 'object_not_found' })
+    expect(operations(sent)).toEqual(['HeadObject', 'HeadObject'])
+    expect(await index.get('files', KEY)).toBeNull()
+    expect(await isListed()).toBe(false)
+  })
+
+  it('by other means loses its record when it is recorded again', async () => {
+    scriptedBucket({ HeadObject: [object(), object(), MISSING] })
+    await record()
+    await expect(record()).rejects.toMatchObject({ code: 'object_not_found' })
+    expect(await isListed()).toBe(false)
+  })
+
+  it('costs no write of KV where it had no record', async () => {
+    scriptedBucket({ HeadObject: MISSING })
+    const remove = vi.fn(index.remove)
+    await expect(record('a.txt', 'key:ci', UPLOADED, { ...index, remove })).rejects.toMatchObject({
+      code: 'object_not_found',
+    })
+    expect(remove).not.toHaveBeenCalled()
+  })
+})

@@ -1,0 +1,23 @@
+import { expect, it } from 'vitest'
+import { createUploadUrl } from '../../src/uploads/single.ts'
+import { EXAMPLE_CREDENTIALS, testBucket } from '../support/test-bucket.ts'
+
+const NOW = new Date('2026-11-24T12:00:00Z')
+const FILE = { fileName: 'a.txt', mimetype: 'text/plain' }
+
+it('is signed with the credentials for uploads, never with those that read', async () => {
+  const uploadCredentials = { ...EXAMPLE_CREDENTIALS, accessKeyId: 'WRITE' }
+  const { uploadUrl } = await createUploadUrl(testBucket({ uploadCredentials }), FILE, '', NOW)
+  const { searchParams } = new URL(uploadUrl)
+  expect(searchParams.get('X-Amz-Credential')).toMatch(/^WRITE\//)
+  expect(uploadUrl).not.toContain(EXAMPLE_CREDENTIALS.accessKeyId)
+})
+
+it('ends with the credentials for uploads, not with those that read', async () => {
+  const endsAt = (seconds: number) => ({
+    ...EXAMPLE_CREDENTIALS,
+    expiresAt: NOW.getTime() + seconds * 1000,
+  })
+  const bucket = testBucket({ credentials: endsAt(10), uploadCredentials: endsAt(100) })
+  expect(await createUploadUrl(bucket, FILE, '', NOW)).toMatchObject({ expiresIn: 100 })
+})
