@@ -1,17 +1,24 @@
-import { createServer, type Server, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { setTimeout as wait } from 'node:timers/promises'
 
 const ETAG = '"0123456789abcdef0123456789abcdef"'
 
-const headers = (length: number) => ({
+const headers = (length?: number) => ({
   'Content-Type': 'image/png',
-  'Content-Length': String(length),
+  ...(length === undefined ? {} : { 'Content-Length': String(length) }),
   'Last-Modified': 'Tue, 24 Nov 2026 12:00:00 GMT',
   ETag: ETAG,
 })
 
+/** Paths of objects that were deleted, of those that will be, and of bodies that are being sent. */
+const deleted = new Set<string>()
+const deletions = new Map<string, PromiseWithResolvers<void>>()
+const waiting = new Set<string>()
+
 /** What the server does, by the first segment of the object key. */
-const FAULTS: Readonly<Record<string, (response: ServerResponse, hit: number) => Promise<void>>> = {
+const FAULTS: Readonly<
+  Record<string, (response: ServerResponse, hit: number, request: IncomingMessage) => Promise<void>>
+> = {
   /** An error of that status. */
   async 403(response) {
     response.writeHead(403).end('<Error><Code>AccessDenied</Code></Error>')
@@ -40,7 +47,7 @@ const FAULTS: Readonly<Record<string, (response: ServerResponse, hit: number) =>
   },
   /** No Content-Length at all. */
   async chunked(response) {
-    response.writeHead(200, { 'Content-Type': 'image/png', ETag: ETAG })
+    response.writeHead(200, headers())
     response.write('good')
     response.end()
   },
@@ -52,6 +59,46 @@ const FAULTS: Readonly<Record<string, (response: ServerResponse, hit: number) =>
       await wait(50)
     }
     response.end()
+  },
+  /** Half a body, and the rest once the object has been deleted. */
+  async 'deleted-midway'(response, _, { method, url = '' }) {
+    const deletion = deletions.get(url) ?? Promise.withResolvers<void>()
+    deletions.set(url, deletion)
+    if (method === 'DELETE') {
+      deletion.resolve()
+      deleted.add(url)
+      response.writeHead(204).end()
+    } else if (deleted.has(url)) response.writeHead(404).end()
+    else if (method === 'HEAD') response.writeHead(200, headers(4)).end()
+    else {
+      response.writeHead(200, headers(4)).write('go')
+      await deletion.promise
+      response.end('od')
+    }
+  },
+  /** A body that begins and never ends; `GET /.open?path=PATH` tells who still waits for it. */
+  async stalled(response, _, { url = '' }) {
+    response.writeHead(200, headers(1000)).write('x'.repeat(500))
+    waiting.add(url)
+    response.on('close', () => waiting.delete(url))
+  },
+  /** An object without end, in small pieces. */
+  async endless(response, _, { url = '' }) {
+    response.writeHead(200, headers(10_000_000)).write('x')
+    waiting.add(url)
+    response.on('close', () => waiting.delete(url))
+    while (waiting.has(url)) {
+      response.write('x')
+      await wait(10)
+    }
+  },
+  /** The answer is lost: the object is gone all the same. */
+  async 'delete-lost'(response, _, { method, url = '' }) {
+    if (method === 'DELETE') {
+      deleted.add(url)
+      response.destroy()
+    } else if (deleted.has(url)) response.writeHead(404).end()
+    else response.writeHead(200, headers(4)).end('good')
   },
   /** White space while it works, and then how it went: S3's CompleteMultipartUpload. */
   async 'late-result'(response) {
@@ -106,10 +153,14 @@ export function faultyServer(): Server {
       response.end(String(counts.get(searchParams.get('path') ?? '') ?? 0))
       return
     }
+    if (pathname === '/.open') {
+      response.end(String(waiting.has(searchParams.get('path') ?? '')))
+      return
+    }
     const hit = (counts.get(pathname) ?? 0) + 1
     counts.set(pathname, hit)
     const fault = FAULTS[pathname.split('/')[2] ?? '']
     if (fault === undefined) response.writeHead(400).end()
-    else void fault(response, hit)
+    else void fault(response, hit, request)
   })
 }
