@@ -4,8 +4,8 @@ import { within, withinCacheTime } from './within.ts'
 /** Seconds within which the bucket must send the next bytes of an object. */
 const IDLE_SECONDS = 30
 const CHUNK_BYTES = 64 * 1024
-/** How many chunks a copy may lag behind without slowing the client. */
-const MAX_LAG = 16
+/** How far a copy may lag behind without slowing the client. */
+const MAX_LAG_BYTES = 1024 ** 2
 
 type Writer = WritableStreamDefaultWriter<Uint8Array>
 
@@ -25,7 +25,7 @@ export async function pump(source: ReadableStream<Uint8Array>, sinks: Sinks): Pr
   const reader = source.getReader({ mode: 'byob' })
   let client = sinks.client?.getWriter()
   let copy = sinks.copy?.getWriter()
-  const lag: Promise<void>[] = []
+  let lagBytes = 0
 
   const toClient = async (act: (writer: Writer) => Promise<void>) => {
     try {
@@ -50,10 +50,13 @@ export async function pump(source: ReadableStream<Uint8Array>, sinks: Sinks): Pr
       const { done, value } = await within(IDLE_SECONDS * 1000, read)
       if (done) break
       await toCopy(async (writer) => {
-        const written = writer.write(value)
+        const { byteLength } = value
+        lagBytes += byteLength
+        const written = writer.write(value).then(() => {
+          lagBytes -= byteLength
+        })
         ignore(written)
-        lag.push(written)
-        if (lag.length > MAX_LAG) await withinCacheTime(Promise.resolve(lag.shift()))
+        if (lagBytes > MAX_LAG_BYTES) await withinCacheTime(written)
       })
       await toClient((writer) => writer.write(value))
       if (client === undefined && copy === undefined) {

@@ -126,7 +126,7 @@ it('keeps no copy of an object that was deleted while it was on its way, 40 time
     statuses.push((await open(link)).status)
   }
   expect(statuses).toEqual(Array(40).fill(404))
-})
+}, 60_000)
 
 it('drops the copy where the answer to a delete was lost', async () => {
   const key = `delete-lost/${crypto.randomUUID()}.png`
