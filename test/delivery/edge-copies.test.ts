@@ -43,6 +43,7 @@ function configured(BUCKETS: object, changes: object = {}) {
       }),
     purge: (key: ObjectKey, alias = loaded.config.buckets[0].alias) =>
       run((objects) => objects.purge(alias, key)),
+    run,
     buckets: loaded.config.buckets,
   }
 }
@@ -137,4 +138,19 @@ it('drops the copy where the answer to a delete was lost', async () => {
   expect(lost.status).toBe(502)
   expect(await lost.json()).toMatchObject({ code: 'storage_error' })
   expect((await open(link)).status).toBe(404)
+})
+
+it('ends the request to the bucket when the client goes away and no copy is made', async () => {
+  const { buckets, run } = configured({ images: { ...faulty(), edgeTtl: 0 } })
+  const key = parseObjectKey(`endless/${crypto.randomUUID()}`)
+  const path = encodeURIComponent(`/files/${key}`)
+  const state = async () => (await fetch(`${faulty().endpoint}/.open?path=${path}`)).text()
+  await run(async (objects) => {
+    const answer = await objects.fetch(await objectRequest('GET', buckets[0], key, null))
+    const reader = answer.body?.getReader()
+    await reader?.read()
+    expect(await state()).toBe('true')
+    await reader?.cancel()
+    await vi.waitFor(async () => expect(await state()).toBe('false'))
+  })
 })

@@ -76,13 +76,7 @@ const FAULTS: Readonly<
       response.end('od')
     }
   },
-  /** A body that begins and never ends; `GET /.open?path=PATH` tells who still waits for it. */
-  async stalled(response, _, { url = '' }) {
-    response.writeHead(200, headers(1000)).write('x'.repeat(500))
-    waiting.add(url)
-    response.on('close', () => waiting.delete(url))
-  },
-  /** An object without end, in small pieces. */
+  /** An object almost without end, in small pieces; `GET /.open?path=PATH` tells whether it is sent. */
   async endless(response, _, { url = '' }) {
     response.writeHead(200, headers(10_000_000)).write('x')
     waiting.add(url)
