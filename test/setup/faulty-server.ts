@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer, type Server, type ServerResponse } from 'node:http'
 import { setTimeout as wait } from 'node:timers/promises'
 
 const ETAG = '"0123456789abcdef0123456789abcdef"'
@@ -10,15 +10,8 @@ const headers = (length?: number) => ({
   ETag: ETAG,
 })
 
-/** Paths of objects that were deleted, of those that will be, and of bodies that are being sent. */
-const deleted = new Set<string>()
-const deletions = new Map<string, PromiseWithResolvers<void>>()
-const waiting = new Set<string>()
-
 /** What the server does, by the first segment of the object key. */
-const FAULTS: Readonly<
-  Record<string, (response: ServerResponse, hit: number, request: IncomingMessage) => Promise<void>>
-> = {
+const FAULTS: Readonly<Record<string, (response: ServerResponse, hit: number) => Promise<void>>> = {
   /** An error of that status. */
   async 403(response) {
     response.writeHead(403).end('<Error><Code>AccessDenied</Code></Error>')
@@ -61,7 +54,8 @@ const FAULTS: Readonly<
     response.end()
   },
   /** Half a body, and the rest once the object has been deleted. */
-  async 'deleted-midway'(response, _, { method, url = '' }) {
+  async 'deleted-midway'(response) {
+    const { method, url = '' } = response.req
     const deletion = deletions.get(url) ?? Promise.withResolvers<void>()
     deletions.set(url, deletion)
     if (method === 'DELETE') {
@@ -77,7 +71,8 @@ const FAULTS: Readonly<
     }
   },
   /** An object almost without end, in small pieces; `GET /.open?path=PATH` tells whether it is sent. */
-  async endless(response, _, { url = '' }) {
+  async endless(response) {
+    const { url = '' } = response.req
     response.writeHead(200, headers(10_000_000)).write('x')
     waiting.add(url)
     response.on('close', () => waiting.delete(url))
@@ -87,7 +82,8 @@ const FAULTS: Readonly<
     }
   },
   /** The answer is lost: the object is gone all the same. */
-  async 'delete-lost'(response, _, { method, url = '' }) {
+  async 'delete-lost'(response) {
+    const { method, url = '' } = response.req
     if (method === 'DELETE') {
       deleted.add(url)
       response.destroy()
@@ -117,6 +113,11 @@ const FAULTS: Readonly<
       .end('good')
   },
 }
+
+/** Paths of objects that were deleted, of those that will be, and of bodies that are being sent. */
+const deleted = new Set<string>()
+const deletions = new Map<string, PromiseWithResolvers<void>>()
+const waiting = new Set<string>()
 
 async function cut(response: ServerResponse): Promise<void> {
   response.writeHead(200, headers(1000))
@@ -155,6 +156,6 @@ export function faultyServer(): Server {
     counts.set(pathname, hit)
     const fault = FAULTS[pathname.split('/')[2] ?? '']
     if (fault === undefined) response.writeHead(400).end()
-    else void fault(response, hit, request)
+    else void fault(response, hit)
   })
 }
