@@ -1,5 +1,5 @@
 import { afterEach, expect, it, vi } from 'vitest'
-import { findCopy } from '../../src/delivery/edge-cache.ts'
+import { dropCopy, findCopy } from '../../src/delivery/edge-cache.ts'
 import { captureLog } from '../support/capture-log.ts'
 import { linkTo, open, putObject, requestsFor, textOf } from '../support/links.ts'
 import { testWorker } from '../support/worker.ts'
@@ -104,4 +104,34 @@ it('drops the copy even where the cache fails to note the purge, and reports tha
   const refused = await testWorker().fetch(path, { method: 'DELETE' })
   expect(await refused.json()).toMatchObject({ code: 'purge_failed' })
   expect((await open(link)).status).toBe(404)
+})
+
+/** Whether a put is that of a mark, which makes a copy count. */
+const isMark = (url: unknown) => !String(url).includes('?')
+
+it('writes no mark of a copy once a purge has come', async () => {
+  const put = vi.spyOn(caches.default, 'put')
+  const deleted = vi.spyOn(caches.default, 'delete')
+  const key = `deleted-midway/${crypto.randomUUID()}.png`
+  const response = await open((await linkTo(key, {}, 'faulty')).link)
+  const path = `/files/${encodeURIComponent(key)}?bucket=faulty`
+  await testWorker().fetch(path, { method: 'DELETE' })
+  await textOf(response)
+  const copy = put.mock.calls.map(([url]) => String(url)).find((url) => url.includes('?copy='))
+  await vi.waitFor(() => expect(deleted).toHaveBeenCalledWith(copy))
+  expect(put.mock.calls.filter(([url]) => isMark(url))).toEqual([])
+})
+
+it('takes a mark back that was written while a purge came', async () => {
+  const { key, link } = await newLink()
+  const put = caches.default.put.bind(caches.default)
+  vi.spyOn(caches.default, 'put').mockImplementation(async (url, response) => {
+    if (isMark(url)) await dropCopy(String(url))
+    await put(url, response)
+  })
+  const deleted = vi.spyOn(caches.default, 'delete')
+  await textOf(await open(link))
+  await vi.waitFor(() => expect(deleted.mock.calls.length).toBeGreaterThanOrEqual(3))
+  await textOf(await open(link))
+  expect(await requestsFor(key)).toBe(2)
 })
