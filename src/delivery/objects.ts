@@ -4,8 +4,10 @@ import { type Bucket, type Config, loadConfig } from '../config/load.ts'
 import { ApiError, STATUS_BY_CODE } from '../errors/api-error.ts'
 import { type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
 import { uriEncode } from '../keys/uri-encode.ts'
-import { announceFill, awaitCopy, dropCopy, matchCopy, serveAndKeep } from './edge-cache.ts'
-import { cacheTag, openObject } from './open-object.ts'
+import { headObject } from '../storage/object.ts'
+import { beginFill, dropCopy, findCopy, serveAndKeep, type Wanted } from './edge-cache.ts'
+import { cacheTag, copiesOf, homeOf, openObject } from './open-object.ts'
+import { pipeOf, pump } from './pump.ts'
 
 /** The header that repeats `Range`, which Workers Caching takes away before it asks. */
 const WANTED_RANGE = 'X-Wanted-Range'
@@ -14,19 +16,21 @@ const WANTED_RANGE = 'X-Wanted-Range'
  * A request to `Objects` for an object, or one range of it. It holds nothing of the client's own
  * request: what the edge keeps is the same for everyone.
  */
-export function objectRequest(
+export async function objectRequest(
   method: 'GET' | 'HEAD',
   bucket: Bucket,
   key: ObjectKey,
   range: string | null,
-): Request {
+): Promise<Request> {
   const headers: HeadersInit = range === null ? {} : { Range: range, [WANTED_RANGE]: range }
-  return new Request(copyUrl(bucket.alias, key), { method, headers })
+  // Workers Caching keys by the query too: a copy lives for one `edgeTtl`.
+  const url = `${await copyUrl(bucket, key)}?edgeTtl=${bucket.edgeTtlSeconds}`
+  return new Request(url, { method, headers })
 }
 
-/** URL of a copy: its path is the key of the edge cache. */
-const copyUrl = (bucket: string, key: ObjectKey): string =>
-  `https://objects.invalid/${bucket}/${uriEncode(key)}`
+/** Name of an object's copy. */
+const copyUrl = async (bucket: Bucket, key: ObjectKey): Promise<string> =>
+  `https://objects.invalid/${await copiesOf(bucket)}/${uriEncode(key)}`
 
 /**
  * The objects behind the links, without any check of who asks: the routes check a link before they
@@ -39,52 +43,89 @@ export class Objects extends WorkerEntrypoint<Env> {
     const range = request.headers.get(WANTED_RANGE)
     const method = request.method === 'HEAD' ? 'HEAD' : 'GET'
     try {
-      const { bucket, key } = this.#locate(new URL(request.url))
+      const { bucket, key, url } = await this.#locate(new URL(request.url))
       const open = (fillBytes?: number) =>
         openObject(bucket, key, method, range, new Date(), fillBytes)
-      if (this.ctx.cache !== undefined) return await open()
-      return await this.#throughCacheApi(request, range, open)
+      if (this.ctx.cache !== undefined) return this.#forCache(await open(), bucket, key)
+      const { edgeTtlSeconds: maxAgeSeconds } = bucket
+      if (maxAgeSeconds === 0) return relay(await open())[0]
+      return await this.#throughCacheApi({ url, range, maxAgeSeconds }, method, open)
     } catch (error) {
       return failure(error)
     }
   }
 
   /**
-   * Drops the edge copy of an object, in every location where Workers Caching runs. Purges are few
-   * there, so none is spent on a bucket with `edgeTtl` 0. Throws Error where it failed.
+   * Drops the edge copies of an object, whatever alias they came by: in every location where Workers
+   * Caching runs. Throws Error where it failed.
    */
   async purge(alias: string, objectKey: string): Promise<void> {
     const key = parseObjectKey(objectKey)
-    if (this.ctx.cache === undefined) return dropCopy(copyUrl(alias, key))
-    if (findBucket(this.#config(), alias).edgeTtlSeconds === 0) return
-    const { success } = await this.ctx.cache.purge({ tags: [await cacheTag(alias, key)] })
-    if (!success) throw new Error('The edge cache refused the purge.')
+    const config = this.#config()
+    const bucket = findBucket(config, alias)
+    if (this.ctx.cache !== undefined) return this.#purgeTag(bucket, key)
+    const same = config.buckets.filter((other) => homeOf(other) === homeOf(bucket))
+    const urls = new Set(await Promise.all(same.map((other) => copyUrl(other, key))))
+    await Promise.all([...urls].map(dropCopy))
+  }
+
+  async #purgeTag(bucket: Bucket, key: ObjectKey): Promise<void> {
+    const purged = await this.ctx.cache?.purge({ tags: [await cacheTag(bucket, key)] })
+    if (purged?.success !== true) throw new Error('The edge cache refused the purge.')
   }
 
   async #throughCacheApi(
-    { url, method }: Request,
-    range: string | null,
+    wanted: Wanted,
+    method: 'GET' | 'HEAD',
     open: (fillBytes?: number) => Promise<Response>,
   ): Promise<Response> {
-    const copy = (await matchCopy(url, range)) ?? (await awaitCopy(url, range))
-    if (copy !== undefined) return method === 'HEAD' ? new Response(null, copy) : copy
-    if (method === 'HEAD') return withStatus(await open(), 'BYPASS')
+    const bypass = async (fillBytes?: number) =>
+      withStatus(relay(await open(fillBytes))[0], 'BYPASS')
+    const copy = await findCopy(wanted)
+    if (copy === undefined) return bypass(0)
+    if (copy !== null) return method === 'HEAD' ? new Response(null, copy) : copy
+    if (method === 'HEAD') return bypass()
 
-    const filled = announceFill(url)
+    const fill = await beginFill(wanted.url)
     const works: Promise<unknown>[] = []
     try {
       const opened = await open()
-      if (opened.headers.get('Cache-Control') === 'no-store') return withStatus(opened, 'BYPASS')
-      const served = await serveAndKeep(url, opened, range, (work) => works.push(work))
-      return served === undefined ? withStatus(await open(0), 'BYPASS') : withStatus(served, 'MISS')
+      if (opened.headers.get('Cache-Control') === 'no-store')
+        return withStatus(relay(opened)[0], 'BYPASS')
+      const served = await serveAndKeep(wanted, fill, opened, (work) => works.push(work))
+      return served === null ? await bypass(0) : withStatus(served, 'MISS')
     } finally {
-      this.ctx.waitUntil(Promise.allSettled(works).then(filled))
+      this.ctx.waitUntil(Promise.allSettled(works).then(fill.end))
     }
   }
 
-  #locate({ pathname }: URL): { bucket: Bucket; key: ObjectKey } {
-    const [, alias = '', key = ''] = pathname.split('/').map(decodeURIComponent)
-    return { bucket: findBucket(this.#config(), alias), key: parseObjectKey(key) }
+  /** What Workers Caching gets. */
+  #forCache(opened: Response, bucket: Bucket, key: ObjectKey): Response {
+    const [response, done] = relay(opened)
+    const kept = opened.body !== null && opened.headers.get('Cache-Control') !== 'no-store'
+    if (kept) this.ctx.waitUntil(done.then(() => this.#dropIfDeleted(bucket, key)))
+    return response
+  }
+
+  /**
+   * Purges a copy whose object was deleted while it was on its way: the purge of that delete may have
+   * come before there was anything to drop.
+   */
+  async #dropIfDeleted(bucket: Bucket, key: ObjectKey): Promise<void> {
+    if ((await headObject(bucket, key, new Date())) === null) await this.#purgeTag(bucket, key)
+  }
+
+  /**
+   * What a request is for, and the name of its copy. Throws `unknown_bucket` where no bucket is
+   * configured as the caller's is.
+   */
+  async #locate({ origin, pathname, searchParams }: URL) {
+    const [, copies, key = ''] = pathname.split('/').map(decodeURIComponent)
+    const edgeTtl = searchParams.get('edgeTtl')
+    for (const bucket of this.#config().buckets)
+      if ((await copiesOf(bucket)) === copies && String(bucket.edgeTtlSeconds) === edgeTtl)
+        return { bucket, key: parseObjectKey(key), url: origin + pathname }
+    throw new ApiError('unknown_bucket', 'No bucket is configured like this.')
   }
 
   #config(): Config {
@@ -92,6 +133,17 @@ export class Objects extends WorkerEntrypoint<Env> {
     if (!loaded.ok) throw new ApiError('misconfigured', 'The Worker is misconfigured.')
     return loaded.config
   }
+}
+
+/**
+ * `opened` with a body that ends in an error where the bucket stalls, and a promise that resolves
+ * once all of it is through. The client's end ends the request to the bucket.
+ */
+function relay(opened: Response): [Response, Promise<unknown>] {
+  if (opened.body === null) return [opened, Promise.resolve()]
+  const { readable, writable } = pipeOf(opened.headers.get('content-length'))
+  const done = pump(opened.body, { client: writable }).catch(() => undefined)
+  return [new Response(readable, opened), done]
 }
 
 /** Says of `response` what Workers Caching would say of its own. */

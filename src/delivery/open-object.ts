@@ -55,9 +55,13 @@ async function answerPart(
     return new Response(null, { status: 416, headers })
   }
   if (part.status !== 206) return wholeObject(bucket, key, part)
+  await assertObject(part)
 
   const range = parseContentRange(part.headers.get('content-range'))
-  if (range === null) throw unexpectedAnswer('GetObject', part)
+  if (range === null) {
+    await part.body?.cancel()
+    throw unexpectedAnswer('GetObject', part)
+  }
   const { first, last, size } = range
   if (last - first + 1 === size) return copyOf(bucket, key, part, size)
   if (size <= fillBytes) {
@@ -73,6 +77,7 @@ async function answerPart(
 
 async function wholeObject(bucket: Bucket, key: ObjectKey, answer: Response): Promise<Response> {
   if (answer.status === 200) {
+    await assertObject(answer)
     const length = answer.headers.get('content-length')
     return copyOf(bucket, key, answer, length === null ? null : Number(length))
   }
@@ -80,6 +85,14 @@ async function wholeObject(bucket: Bucket, key: ObjectKey, answer: Response): Pr
   if (answer.status === 404)
     throw new ApiError('object_not_found', 'There is no object under this key.')
   throw unexpectedAnswer('GetObject', answer)
+}
+
+/** Throws if an answer lacks what S3 says of each object: a page of a proxy, or an error document. */
+async function assertObject({ headers, body }: Response): Promise<void> {
+  const dated = !Number.isNaN(Date.parse(headers.get('last-modified') ?? ''))
+  if (dated && /^(W\/)?".+"$/.test(headers.get('etag') ?? '')) return
+  await body?.cancel()
+  throw new ApiError('storage_error', 'The bucket answered GetObject without the usual headers.')
 }
 
 async function copyOf(
@@ -96,7 +109,7 @@ async function copyOf(
   if (size !== null && !headers.has('content-encoding')) headers.set('Content-Length', String(size))
   if (kept && edgeTtlSeconds > 0) {
     headers.set('Cache-Control', `public, max-age=${edgeTtlSeconds}, must-revalidate`)
-    headers.set('Cache-Tag', await cacheTag(bucket.alias, key))
+    headers.set('Cache-Tag', await cacheTag(bucket, key))
   } else headers.set('Cache-Control', 'no-store')
   return new Response(answer.body, { status: 200, headers })
 }
@@ -110,9 +123,23 @@ function keptHeaders({ headers }: Response): Headers {
 }
 
 /**
- * Tag under which the copy of an object is purged: a digest, since tags know no case and no spaces.
+ * Tag under which every copy of an object is purged: a digest, since tags know no case and no
+ * spaces.
  */
-export async function cacheTag(bucket: string, key: ObjectKey): Promise<string> {
-  const name = new TextEncoder().encode(`${bucket}/${key}`)
-  return new Uint8Array(await crypto.subtle.digest('SHA-256', name)).toHex()
+export const cacheTag = (bucket: Bucket, key: ObjectKey): Promise<string> =>
+  digest([homeOf(bucket), key])
+
+/** Name of a bucket's copies. Aliases share them where they read the same bucket by the same key. */
+export const copiesOf = (bucket: Bucket): Promise<string> =>
+  digest([homeOf(bucket), bucket.credentials.accessKeyId])
+
+/** The bucket's URL with addressing "path": the same for every alias and addressing. */
+export function homeOf({ origin, basePath, name }: Bucket): string {
+  if (basePath.endsWith(`/${name}/`)) return origin + basePath
+  return `${origin.replace(`//${name}.`, '//')}${basePath}${name}/`
+}
+
+async function digest(parts: readonly unknown[]): Promise<string> {
+  const text = new TextEncoder().encode(JSON.stringify(parts))
+  return new Uint8Array(await crypto.subtle.digest('SHA-256', text)).toHex()
 }

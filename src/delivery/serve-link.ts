@@ -23,7 +23,7 @@ export async function serveLink(
 ): Promise<Response> {
   const method = request.method === 'HEAD' ? 'HEAD' : 'GET'
   const ask = async (range: string | null): Promise<Response> => {
-    const answer = await askObjects(objectRequest(method, bucket, policy.key, range))
+    const answer = await askObjects(await objectRequest(method, bucket, policy.key, range))
     if (answer.ok || answer.status === 416) return range === null ? answer : asPart(answer, range)
     const failure = failureSchema.safeParse(await answer.json())
     if (failure.success) throw new ApiError(failure.data.code, failure.data.message)

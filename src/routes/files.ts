@@ -2,6 +2,7 @@ import * as z from 'zod/mini'
 import { openCursor, sealCursor } from '../access/cursor.ts'
 import { requireKey, requirePrefix, requireScope } from '../access/principal.ts'
 import { type DownloadSigner, downloadSigner } from '../delivery/download-url.ts'
+import { ApiError } from '../errors/api-error.ts'
 import { createFileIndex } from '../file-index/file-index.ts'
 import type { FileRecord } from '../file-index/file-record.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
@@ -145,7 +146,14 @@ export const fileRoutes = newApp()
     const key = keyParam(c)
     requireKey(c.get('principal'), 'files:delete', key)
     const bucket = chooseBucket(c, c.req.valid('query').bucket, key)
-    await deleteObject(bucket, key, new Date())
+    try {
+      await deleteObject(bucket, key, new Date())
+    } catch (error) {
+      // The object may be gone all the same: its edge copy must not outlive it.
+      if (error instanceof ApiError && error.code === 'storage_error')
+        await purgeCopy(bucket, key).catch(() => undefined)
+      throw error
+    }
     await purgeCopy(bucket, key)
     await createFileIndex(c.env.FILE_INDEX).remove(bucket.alias, key)
     return c.body(null, 204)

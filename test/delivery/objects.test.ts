@@ -2,10 +2,13 @@ import { createExecutionContext } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
 import type { LinkPolicy } from '../../src/access/link-signature.ts'
+import { findBucket } from '../../src/config/find-bucket.ts'
+import { loadConfig } from '../../src/config/load.ts'
 import { Objects, objectRequest } from '../../src/delivery/objects.ts'
 import { cacheTag } from '../../src/delivery/open-object.ts'
 import { serveLink } from '../../src/delivery/serve-link.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
+import { deleteObject } from '../../src/storage/object.ts'
 import { putObject, requestsFor, textOf } from '../support/links.ts'
 import { testBucket } from '../support/test-bucket.ts'
 
@@ -21,17 +24,24 @@ function inProduction(success = true) {
       return { success, errors: [] }
     },
   }
-  const ctx = Object.assign(Object.create(createExecutionContext()), { cache })
-  return { objects: new Objects(ctx, env), purged }
+  const works: Promise<unknown>[] = []
+  const waitUntil = (work: Promise<unknown>) => works.push(work)
+  const ctx = Object.assign(Object.create(createExecutionContext()), { cache, waitUntil })
+  return { objects: new Objects(ctx, env), purged, done: () => Promise.all(works) }
 }
 
-const counted = testBucket({ alias: 'counted' })
-const ask = (
+const bucketOf = (alias: string) => {
+  const loaded = loadConfig(env)
+  if (!loaded.ok) throw new Error('The test configuration is malformed.')
+  return findBucket(loaded.config, alias)
+}
+const counted = bucketOf('counted')
+const ask = async (
   objects: Objects,
   key: string,
   method: 'GET' | 'HEAD' = 'GET',
   range: string | null = null,
-) => objects.fetch(objectRequest(method, counted, parseObjectKey(key), range))
+) => objects.fetch(await objectRequest(method, counted, parseObjectKey(key), range))
 
 describe('the request to Objects', () => {
   it('is the path alone, whatever the client sends', async () => {
@@ -63,7 +73,9 @@ describe('the request to Objects', () => {
     }
     await serveLink(client, policy, testBucket(), objects, new Date())
     expect(seen).toHaveLength(1)
-    expect(seen[0]?.url).toBe('https://objects.invalid/files/a%20b%2F%C3%A9%3F.png')
+    expect(seen[0]?.url).toMatch(
+      /^https:\/\/objects\.invalid\/[0-9a-f]{64}\/a%20b%2F%C3%A9%3F\.png\?edgeTtl=86400$/,
+    )
     expect(Object.fromEntries(seen[0]?.headers ?? [])).toEqual({
       range: 'bytes=0-1',
       'x-wanted-range': 'bytes=0-1',
@@ -81,7 +93,7 @@ describe('Objects behind Workers Caching', () => {
     expect(Object.fromEntries(answer.headers)).toEqual({
       'accept-ranges': 'bytes',
       'cache-control': 'public, max-age=86400, must-revalidate',
-      'cache-tag': await cacheTag('counted', parseObjectKey(key)),
+      'cache-tag': await cacheTag(counted, parseObjectKey(key)),
       'content-length': '6',
       'content-type': 'image/png',
       etag: expect.any(String),
@@ -91,10 +103,12 @@ describe('Objects behind Workers Caching', () => {
 
   it('keeps nothing by itself', async () => {
     const key = await putObject('a.png', 'pixels')
-    const { objects } = inProduction()
+    const { objects, done } = inProduction()
     for (const asked of [1, 2]) {
       await textOf(await ask(objects, key))
-      expect(await requestsFor(key)).toBe(asked)
+      await done()
+      // A GET, and a HEAD behind it.
+      expect(await requestsFor(key)).toBe(2 * asked)
     }
   })
 
@@ -121,14 +135,32 @@ describe('Objects behind Workers Caching', () => {
   it('purges by the tag that it gave, in this entrypoint', async () => {
     const { objects, purged } = inProduction()
     await objects.purge('files', 'a b/é.png')
-    const tag = await cacheTag('files', parseObjectKey('a b/é.png'))
+    const tag = await cacheTag(bucketOf('files'), parseObjectKey('a b/é.png'))
     expect(tag).toMatch(/^[0-9a-f]{64}$/)
     expect(purged).toEqual([{ tags: [tag] }])
   })
 
-  it('spends no purge on a bucket of which the edge keeps nothing', async () => {
+  it('purges for a bucket of which the edge keeps nothing, so that its older copies go', async () => {
     const { objects, purged } = inProduction()
     await objects.purge('uncached', 'a.png')
+    expect(purged).toEqual([{ tags: [await cacheTag(bucketOf('files'), parseObjectKey('a.png'))] }])
+  })
+
+  it('purges a copy whose object was deleted while it was on its way', async () => {
+    const faulty = bucketOf('faulty')
+    const key = parseObjectKey(`deleted-midway/${crypto.randomUUID()}`)
+    const { objects, purged, done } = inProduction()
+    const answer = await objects.fetch(await objectRequest('GET', faulty, key, null))
+    await deleteObject(faulty, key, new Date())
+    expect(await textOf(answer)).toBe('good')
+    await done()
+    expect(purged).toEqual([{ tags: [await cacheTag(faulty, key)] }])
+  })
+
+  it('purges nothing by itself while the object is there', async () => {
+    const { objects, purged, done } = inProduction()
+    expect(await textOf(await ask(objects, await putObject('a.png', 'pixels')))).toBe('pixels')
+    await done()
     expect(purged).toEqual([])
   })
 
@@ -145,8 +177,20 @@ describe('Objects behind Workers Caching', () => {
       ['other', 'a'],
     ] as const
     const tags = await Promise.all(
-      names.map(([bucket, key]) => cacheTag(bucket, parseObjectKey(key))),
+      names.map(([name, key]) =>
+        cacheTag(testBucket({ name, basePath: `/${name}/` }), parseObjectKey(key)),
+      ),
     )
     expect(new Set(tags).size).toBe(names.length)
+  })
+
+  it('gives one object one tag, by whatever alias and addressing', async () => {
+    const key = parseObjectKey('a')
+    const inPath = { origin: 'https://s3.example', basePath: '/store/b/', name: 'b' }
+    const inHost = { origin: 'https://b.s3.example', basePath: '/store/', name: 'b' }
+    const tag = await cacheTag(testBucket({ ...inPath, alias: 'one' }), key)
+    expect(await cacheTag(testBucket({ ...inHost, alias: 'two' }), key)).toBe(tag)
+    const elsewhere = testBucket({ ...inPath, origin: 'https://s3.other.example' })
+    expect(await cacheTag(elsewhere, key)).not.toBe(tag)
   })
 })

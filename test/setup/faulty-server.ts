@@ -3,9 +3,9 @@ import { setTimeout as wait } from 'node:timers/promises'
 
 const ETAG = '"0123456789abcdef0123456789abcdef"'
 
-const headers = (length: number) => ({
+const headers = (length?: number) => ({
   'Content-Type': 'image/png',
-  'Content-Length': String(length),
+  ...(length === undefined ? {} : { 'Content-Length': String(length) }),
   'Last-Modified': 'Tue, 24 Nov 2026 12:00:00 GMT',
   ETag: ETAG,
 })
@@ -40,7 +40,7 @@ const FAULTS: Readonly<Record<string, (response: ServerResponse, hit: number) =>
   },
   /** No Content-Length at all. */
   async chunked(response) {
-    response.writeHead(200, { 'Content-Type': 'image/png', ETag: ETAG })
+    response.writeHead(200, headers())
     response.write('good')
     response.end()
   },
@@ -52,6 +52,43 @@ const FAULTS: Readonly<Record<string, (response: ServerResponse, hit: number) =>
       await wait(50)
     }
     response.end()
+  },
+  /** Half a body, and the rest once the object has been deleted. */
+  async 'deleted-midway'(response) {
+    const { method, url = '' } = response.req
+    const deletion = deletions.get(url) ?? Promise.withResolvers<void>()
+    deletions.set(url, deletion)
+    if (method === 'DELETE') {
+      deletion.resolve()
+      deleted.add(url)
+      response.writeHead(204).end()
+    } else if (deleted.has(url)) response.writeHead(404).end()
+    else if (method === 'HEAD') response.writeHead(200, headers(4)).end()
+    else {
+      response.writeHead(200, headers(4)).write('go')
+      await deletion.promise
+      response.end('od')
+    }
+  },
+  /** An object almost without end, in small pieces; `GET /.open?path=PATH` tells whether it is sent. */
+  async endless(response) {
+    const { url = '' } = response.req
+    response.writeHead(200, headers(10_000_000)).write('x')
+    waiting.add(url)
+    response.on('close', () => waiting.delete(url))
+    while (waiting.has(url)) {
+      response.write('x')
+      await wait(10)
+    }
+  },
+  /** The answer is lost: the object is gone all the same. */
+  async 'delete-lost'(response) {
+    const { method, url = '' } = response.req
+    if (method === 'DELETE') {
+      deleted.add(url)
+      response.destroy()
+    } else if (deleted.has(url)) response.writeHead(404).end()
+    else response.writeHead(200, headers(4)).end('good')
   },
   /** White space while it works, and then how it went: S3's CompleteMultipartUpload. */
   async 'late-result'(response) {
@@ -76,6 +113,11 @@ const FAULTS: Readonly<Record<string, (response: ServerResponse, hit: number) =>
       .end('good')
   },
 }
+
+/** Paths of objects that were deleted, of those that will be, and of bodies that are being sent. */
+const deleted = new Set<string>()
+const deletions = new Map<string, PromiseWithResolvers<void>>()
+const waiting = new Set<string>()
 
 async function cut(response: ServerResponse): Promise<void> {
   response.writeHead(200, headers(1000))
@@ -104,6 +146,10 @@ export function faultyServer(): Server {
     const { pathname, searchParams } = new URL(request.url ?? '/', 'http://faulty')
     if (pathname === '/.count') {
       response.end(String(counts.get(searchParams.get('path') ?? '') ?? 0))
+      return
+    }
+    if (pathname === '/.open') {
+      response.end(String(waiting.has(searchParams.get('path') ?? '')))
       return
     }
     const hit = (counts.get(pathname) ?? 0) + 1

@@ -1,0 +1,84 @@
+import { afterEach, expect, it, vi } from 'vitest'
+import { openObject } from '../../src/delivery/open-object.ts'
+import { parseObjectKey } from '../../src/keys/object-key.ts'
+import { testBucket } from '../support/test-bucket.ts'
+
+afterEach(() => {
+  vi.unstubAllGlobals()
+})
+
+const OBJECT = { ETag: '"abc"', 'Last-Modified': 'Tue, 24 Nov 2026 12:00:00 GMT' }
+const key = parseObjectKey('a.png')
+
+type Answer = readonly [status: number, headers: Record<string, string>]
+
+/** A bucket that gives one answer after the other; `cancelled` counts the bodies that it was left with. */
+function answering(...answers: readonly Answer[]) {
+  const bucket = { cancelled: 0, asked: 0 }
+  vi.stubGlobal('fetch', async (_: unknown, init: RequestInit) => {
+    const [status, headers] = answers[Math.min(bucket.asked, answers.length - 1)] ?? [500, {}]
+    bucket.asked += 1
+    if (init.method === 'HEAD') return new Response(null, { status, headers })
+    const cancel = () => {
+      bucket.cancelled += 1
+    }
+    return new Response(new ReadableStream({ type: 'bytes', cancel }), { status, headers })
+  })
+  return bucket
+}
+
+const ask = (range: string | null = null, method: 'GET' | 'HEAD' = 'GET') =>
+  openObject(testBucket(), key, method, range, new Date())
+
+const { ETag, ...withoutETag } = OBJECT
+const { 'Last-Modified': _, ...withoutDate } = OBJECT
+
+it.each([
+  ['an ETag', withoutETag],
+  ['an ETag in quotes', { ...OBJECT, ETag: 'abc' }],
+  ['a Last-Modified', withoutDate],
+  ['a Last-Modified that is a date', { ...OBJECT, 'Last-Modified': 'today' }],
+])('takes an answer without %s for no object, whole, part or HEAD', async (_, headers) => {
+  const length = { 'Content-Length': '4', 'Content-Type': 'text/html' }
+  const whole = answering([200, { ...length, ...headers }])
+  await expect(ask()).rejects.toMatchObject({ code: 'storage_error' })
+  expect(whole.cancelled).toBe(1)
+  const head = answering([200, { ...length, ...headers }])
+  await expect(ask(null, 'HEAD')).rejects.toMatchObject({ code: 'storage_error' })
+  expect(head.asked).toBe(1)
+  const range = { ...length, 'Content-Range': 'bytes 0-3/9999999999', ...headers }
+  const part = answering([206, range])
+  await expect(ask('bytes=0-3')).rejects.toMatchObject({ code: 'storage_error' })
+  expect(part.cancelled).toBe(1)
+})
+
+it.each([
+  [512 * 1024 ** 2, 'public, max-age=86400, must-revalidate'],
+  [512 * 1024 ** 2 + 1, 'no-store'],
+])('keeps an object of %d bytes: %s', async (size, cacheControl) => {
+  answering([200, { ...OBJECT, 'Content-Length': String(size) }])
+  const answer = await ask()
+  expect(answer.headers.get('Cache-Control')).toBe(cacheControl)
+  await answer.body?.cancel()
+})
+
+const PART = { ...OBJECT, 'Content-Range': 'bytes 0-3/10', 'Content-Length': '4' }
+
+it.each<[name: string, range: string | null, answers: Answer[]]>([
+  ['a 416', 'bytes=99-', [[416, {}]]],
+  ['a 404', null, [[404, {}]]],
+  ['a 500', null, [[500, {}]]],
+  ['a 206 without a Content-Range', 'bytes=0-3', [[206, OBJECT]]],
+  [
+    'a part whose whole is fetched',
+    'bytes=0-3',
+    [
+      [206, PART],
+      [200, OBJECT],
+    ],
+  ],
+])('ends the connection of %s', async (_, range, answers) => {
+  const bucket = answering(...answers)
+  await ask(range).catch(() => undefined)
+  expect(bucket.cancelled).toBe(1)
+})
