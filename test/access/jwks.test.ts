@@ -1,21 +1,23 @@
-import { afterEach, beforeEach, expect, inject, it, vi } from 'vitest'
+import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { verifyJwt } from '../../src/access/jwt.ts'
 import type { JwtSettings } from '../../src/config/access-schema.ts'
+import { bucketFetch, bucketUrl } from '../support/bucket.ts'
 import { AUDIENCE, ISSUER, type TestIssuer, testIssuer } from '../support/issuer.ts'
 
 const START = new Date('2026-11-24T12:00:00Z')
+let path: string
 let url: string
 let first: TestIssuer
 let second: TestIssuer
 let count = 0
 
-/** The key set lies in s3rver, which hands it out to anyone: a real server with a real 404. */
+/** The key set lies in s3rver, under a presigned URL: a real server with a real 404. */
 const publish = (...issuers: readonly TestIssuer[]) =>
-  fetch(url, {
+  bucketFetch(path, {
     method: 'PUT',
     body: JSON.stringify({ keys: issuers.map(({ publicJwk }) => publicJwk) }),
   })
-const takeDown = () => fetch(url, { method: 'DELETE' })
+const takeDown = () => bucketFetch(path, { method: 'DELETE' })
 
 /** Settings of a Worker that has just started: nothing is cached for them. */
 const freshSettings = (): JwtSettings => ({
@@ -33,7 +35,8 @@ const verify = async (issuer: TestIssuer, settings: JwtSettings) =>
 
 beforeEach(async () => {
   count += 1
-  url = `${inject('s3Endpoint')}/files/jwks-${count}.json`
+  path = `jwks-${count}.json`
+  url = await bucketUrl(path)
   first = await testIssuer('first')
   second = await testIssuer('second')
   vi.useFakeTimers({ now: START, toFake: ['Date'] })
@@ -108,7 +111,7 @@ it('says 503 where the key set was never there, and asks once in ten seconds', a
 
 it('says 503 for a key set that is none', async () => {
   for (const body of ['', 'null', '{}', '{"keys": 7}', '<html>']) {
-    await fetch(url, { method: 'PUT', body })
+    await bucketFetch(path, { method: 'PUT', body })
     await expect(verify(first, freshSettings()), body).rejects.toMatchObject({
       code: 'auth_unavailable',
     })
