@@ -26,8 +26,8 @@ export interface Front {
 }
 
 /**
- * Starts an HTTP proxy in front of `wrangler dev`, which believes a client's `MF-*` headers and
- * doesn't show the Worker the real Host. The proxy drops those headers, refuses a Host that isn't
+ * Starts an HTTP proxy in front of `wrangler dev`, which believes a client's `MF-*` headers, the
+ * URL of the request among them. The proxy drops those headers, refuses a Host that isn't
  * this machine, and gives the API key to requests that bring no credential, unless they come from a
  * page of a foreign origin. Everything else passes as it is.
  */
