@@ -41,7 +41,6 @@ export const s3rverGuard =
  * is ambiguous.
  */
 function isSigned({ query, req: { headers } }: Parameters<Middleware>[0]): boolean {
-  if ('Signature' in query) return false
   const { authorization } = headers
   if (authorization !== undefined)
     return authorization.startsWith('AWS4-HMAC-SHA256 ') && !('X-Amz-Algorithm' in query)
