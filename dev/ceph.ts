@@ -7,6 +7,7 @@ import {
   CreateBucketCommand,
   PutBucketCorsCommand,
   PutBucketPolicyCommand,
+  PutPublicAccessBlockCommand,
   S3Client,
 } from '@aws-sdk/client-s3'
 import { type Child, startChild } from './child.ts'
@@ -137,12 +138,25 @@ async function createBuckets(
     for (const Bucket of [BUCKET, ...otherBuckets]) {
       await client.send(new CreateBucketCommand({ Bucket })) // again is fine for its owner
       await client.send(new PutBucketPolicyCommand({ Bucket, Policy: policy(Bucket) }))
+      const PublicAccessBlockConfiguration = PUBLIC_ACCESS_BLOCK
+      await client.send(new PutPublicAccessBlockCommand({ Bucket, PublicAccessBlockConfiguration }))
       const CORSConfiguration = { CORSRules: [corsRule(corsOrigins)] }
       await client.send(new PutBucketCorsCommand({ Bucket, CORSConfiguration }))
     }
   } finally {
     client.destroy()
   }
+}
+
+/**
+ * Otherwise the holder of an upload URL may add `x-amz-acl: public-read`, which is not signed. With
+ * BlockPublicAcls RGW 18 refuses every PUT, also one that sends no ACL.
+ */
+const PUBLIC_ACCESS_BLOCK = {
+  BlockPublicAcls: false,
+  IgnorePublicAcls: true,
+  BlockPublicPolicy: true,
+  RestrictPublicBuckets: true,
 }
 
 const corsRule = (origins: readonly string[]): CORSRule => ({

@@ -1,7 +1,9 @@
+import { randomBytes } from 'node:crypto'
 import { join, resolve } from 'node:path'
 import { startCeph } from './ceph.ts'
+import { startFront } from './front.ts'
 import { type DevOptions, readOptions, USAGE } from './options.ts'
-import { requireFreePort } from './ports.ts'
+import { freePort, requireFreePort } from './ports.ts'
 import { startS3rver } from './s3rver.ts'
 import { answers, waitUntil } from './wait-until.ts'
 import { walkThrough } from './walk-through.ts'
@@ -25,13 +27,22 @@ async function dev(options: DevOptions, stopped: Promise<0>): Promise<number> {
     port: s3Port,
     directory: join(data, ceph ? 'ceph' : 's3'),
     corsOrigins: [origin, `http://127.0.0.1:${port}`],
+    secretAccessKey: randomSecret(),
   })
   try {
     const envFile = join(data, 'worker.env')
-    await writeWorkerEnv(envFile, s3)
+    const apiKey = `ep_localhost_${randomSecret()}`
+    await writeWorkerEnv(envFile, s3, apiKey)
     // Each S3 server has its own index: a record without an object would only puzzle.
     const stateDirectory = join(data, ceph ? 'ceph-worker' : 's3-worker')
-    const worker = await startWorker({ port, envFile, stateDirectory })
+    const workerPort = await freePort()
+    const front = await startFront({ port, workerPort, apiKey })
+    const publicHost = `localhost:${port}`
+    const start = { port: workerPort, publicHost, envFile, stateDirectory }
+    const worker = await startWorker(start).catch(async (error: unknown) => {
+      await front.close()
+      throw error
+    })
     try {
       const ended = Promise.race([stopped, worker.exited])
       const health = () => answers(`${origin}/healthz`, 200)
@@ -41,12 +52,16 @@ async function dev(options: DevOptions, stopped: Promise<0>): Promise<number> {
       console.log(welcome(origin, `${s3.name} at ${s3.endpoint}`))
       return await ended
     } finally {
+      await front.close()
       await worker.close()
     }
   } finally {
     await s3.close()
   }
 }
+
+/** 256 bits, for one run. */
+const randomSecret = (): string => randomBytes(32).toString('base64url')
 
 const welcome = (origin: string, storage: string): string => `
 Ready: ${origin}

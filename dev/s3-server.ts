@@ -37,4 +37,6 @@ export interface S3ServerOptions {
   readonly corsOrigins: readonly [string, ...string[]]
   /** Buckets beside the one that is always there. */
   readonly otherBuckets?: readonly string[]
+  /** The secret of s3rver's access key, which is known to all unless given. */
+  readonly secretAccessKey?: string
 }

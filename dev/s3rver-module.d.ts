@@ -4,12 +4,58 @@ declare module '@20minutes/s3rver/lib/models/error.js' {
   }
 }
 
+declare module '@20minutes/s3rver/lib/models/account.js' {
+  export default class AWSAccount {
+    /** By the id of an access key. */
+    static readonly registry: ReadonlyMap<string, AWSAccount>
+    static readonly DUMMY_ACCOUNT: AWSAccount
+    /** Secrets by the id of their access key. */
+    readonly accessKeys: ReadonlyMap<string, string>
+    createKeyPair(accessKeyId: string, secretAccessKey: string): void
+  }
+}
+
+declare module '@20minutes/s3rver/lib/models/object.js' {
+  export default class S3Object {
+    constructor(
+      bucket: string,
+      key: string,
+      content: Buffer,
+      metadata: Readonly<Record<string, string>>,
+    )
+  }
+}
+
+declare module '@20minutes/s3rver/lib/controllers/object.js' {
+  import type { Context } from '@20minutes/s3rver'
+
+  const controller: { postObject(ctx: Context): Promise<void> }
+  export default controller
+}
+
 declare module '@20minutes/s3rver/lib/stores/filesystem.js' {
+  import type S3Object from '@20minutes/s3rver/lib/models/object.js'
+
   export default class FilesystemStore {
-    getResourcePath(bucket: string, key: undefined, resource: string): string
+    readonly rootDirectory: string
+    getBucketPath(bucket: string): string
+    getResourcePath(bucket: string, key: string | undefined, resource: string): string
+    putObject(object: S3Object): Promise<{ readonly md5: string }>
+    initiateUpload(
+      bucket: string,
+      key: string,
+      uploadId: string,
+      metadata: unknown,
+    ): Promise<unknown>
+    putPart(
+      bucket: string,
+      uploadId: unknown,
+      partNumber: unknown,
+      content: unknown,
+    ): Promise<unknown>
     putObjectMultipart(
       bucket: string,
-      uploadId: string,
+      uploadId: unknown,
       parts: readonly { readonly number: number }[],
     ): Promise<unknown>
   }
@@ -22,12 +68,14 @@ declare module '@20minutes/s3rver/lib/signature/v4.js' {
 
   const v4: {
     getStringToSign(request: CanonicalRequest, signature: unknown): string
+    getSigningKey(secretAccessKey: string, date: string, region: string, service: string): Buffer
   }
   export default v4
 }
 
 declare module '@20minutes/s3rver' {
-  import type { Server } from 'node:http'
+  import type { IncomingMessage, Server } from 'node:http'
+  import type FilesystemStore from '@20minutes/s3rver/lib/stores/filesystem.js'
 
   interface Options {
     address: string
@@ -38,8 +86,27 @@ declare module '@20minutes/s3rver' {
     configureBuckets: { name: string; configs: string[] }[]
   }
 
+  /** Koa's, as far as it is used here. */
+  interface Context {
+    readonly req: IncomingMessage
+    readonly method: string
+    readonly host: string
+    readonly path: string
+    readonly query: Readonly<Record<string, string | string[] | undefined>>
+    readonly params: { readonly bucket: string }
+    readonly state: { service?: 's3' }
+    readonly store: FilesystemStore
+    status: number
+    body: unknown
+    etag: string
+    set(header: string, value: string): void
+  }
+
+  type Middleware = (ctx: Context, next: () => Promise<void>) => Promise<void>
+
   export default class S3rver {
     readonly httpServer: Server
+    readonly middleware: Middleware[]
     constructor(options: Options)
     run(): Promise<{ port: number }>
     close(): Promise<void>

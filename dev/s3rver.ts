@@ -1,10 +1,12 @@
-import { access, mkdir } from 'node:fs/promises'
-import { join } from 'node:path'
+import { mkdir } from 'node:fs/promises'
 import S3rver from '@20minutes/s3rver'
-import S3Error from '@20minutes/s3rver/lib/models/error.js'
+import objectController from '@20minutes/s3rver/lib/controllers/object.js'
+import AWSAccount from '@20minutes/s3rver/lib/models/account.js'
 import v4 from '@20minutes/s3rver/lib/signature/v4.js'
-import FilesystemStore from '@20minutes/s3rver/lib/stores/filesystem.js'
 import type { S3Server, S3ServerOptions } from './s3-server.ts'
+import { checkedPostObject } from './s3rver-form.ts'
+import { s3rverGuard } from './s3rver-guard.ts'
+import { confineStore } from './s3rver-paths.ts'
 
 const BUCKET = 'files'
 
@@ -19,21 +21,12 @@ v4.getStringToSign = (request, signature) => {
   return getStringToSign({ ...request, querystring }, signature)
 }
 
-// s3rver would end this process at a part that was never sent.
-const { putObjectMultipart } = FilesystemStore.prototype
-FilesystemStore.prototype.putObjectMultipart = async function (bucket, uploadId, parts) {
-  const folder = join(this.getResourcePath(bucket, undefined, 'uploads'), uploadId)
-  for (const { number } of parts)
-    await access(join(folder, String(number))).catch(() => {
-      throw new S3Error('InvalidPart', 'One or more of the specified parts could not be found.')
-    })
-  return putObjectMultipart.call(this, bucket, uploadId, parts)
-}
+confineStore()
+objectController.postObject = checkedPostObject
 
 /**
- * Starts the embedded S3 server in this process. It checks signatures, yet lets requests without
- * any pass, refuses right ones with `'` or `*` in a query value, and doesn't know a bucket by its
- * host.
+ * Starts the embedded S3 server in this process, behind a guard. It doesn't know a bucket by its
+ * host. All servers of a process have the secret of the last one.
  */
 export async function startS3rver(options: S3ServerOptions): Promise<S3Server> {
   await mkdir(options.directory, { recursive: true })
@@ -48,8 +41,12 @@ export async function startS3rver(options: S3ServerOptions): Promise<S3Server> {
       configs: [corsConfiguration(options.corsOrigins)],
     })),
   })
+  server.middleware.unshift(s3rverGuard(options.corsOrigins))
+  const accessKeyId = 'S3RVER'
+  const secretAccessKey = options.secretAccessKey ?? accessKeyId
+  AWSAccount.DUMMY_ACCOUNT.createKeyPair(accessKeyId, secretAccessKey)
   const { port } = await server.run()
-  const accessKey = { accessKeyId: 'S3RVER', secretAccessKey: 'S3RVER' }
+  const accessKey = { accessKeyId, secretAccessKey }
   return {
     name: 's3rver',
     endpoint: `http://127.0.0.1:${port}`,

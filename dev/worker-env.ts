@@ -1,15 +1,18 @@
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import type { ApiKey } from '../src/config/access-schema.ts'
+import { SCOPES } from '../src/config/scopes.ts'
 import type { S3Server } from './s3-server.ts'
 
 const SIGNING_SECRETS = /^SIGNING_SECRETS='(dev:[\w-]{43})'$/m
 
 /**
  * Writes the Worker's variables for `wrangler dev --env-file`, readable by this user alone. The
- * signing secret is made once and kept, so that tokens and cursors outlive a restart.
+ * signing secret is made once and kept, so that tokens and cursors outlive a restart. `apiKey` may
+ * do everything.
  */
-export async function writeWorkerEnv(file: string, s3: S3Server): Promise<void> {
+export async function writeWorkerEnv(file: string, s3: S3Server, apiKey: string): Promise<void> {
   const bucket = {
     endpoint: s3.endpoint,
     region: s3.region,
@@ -25,7 +28,8 @@ export async function writeWorkerEnv(file: string, s3: S3Server): Promise<void> 
     S3_WRITE_ACCESS_KEY_ID: s3.writer.accessKeyId,
     S3_WRITE_SECRET_ACCESS_KEY: s3.writer.secretAccessKey,
     SIGNING_SECRETS: (await keptSecrets(file)) ?? `dev:${randomBytes(32).toString('base64url')}`,
-    OPEN_ACCESS: 'localhost',
+    OPEN_ACCESS: '', // whatever wrangler.toml says
+    API_KEYS: JSON.stringify([localKey(apiKey)]),
   }
   const lines = Object.entries(variables).map(([name, value]) => `${name}='${value}'\n`)
   const text = ['# Written by "npm run dev" at each start.\n', ...lines].join('')
@@ -33,6 +37,13 @@ export async function writeWorkerEnv(file: string, s3: S3Server): Promise<void> 
   await writeFile(file, text, { mode: 0o600 })
   await chmod(file, 0o600) // the mode above counts for a new file only
 }
+
+const localKey = (apiKey: string): ApiKey => ({
+  id: 'localhost',
+  sha256: createHash('sha256').update(apiKey).digest('hex'),
+  scopes: [...SCOPES],
+  prefix: '',
+})
 
 /** The signing secrets in the file of an earlier run. */
 async function keptSecrets(file: string): Promise<string | undefined> {

@@ -5,7 +5,10 @@ const ROOT = join(import.meta.dirname, '..')
 const WRANGLER = join(ROOT, 'node_modules', 'wrangler', 'bin', 'wrangler.js')
 
 export interface WorkerOptions {
+  /** Where it listens on 127.0.0.1. */
   readonly port: number
+  /** The host of every request, as the Worker sees it. */
+  readonly publicHost: string
   /** Absolute path of its variables. */
   readonly envFile: string
   /** Absolute path of the folder for its KV. */
@@ -16,12 +19,18 @@ export interface WorkerOptions {
  * Starts `wrangler dev`, which rebuilds the Worker on each change of the source; its output goes to
  * this terminal.
  */
-export const startWorker = ({ port, envFile, stateDirectory }: WorkerOptions): Promise<Child> =>
+export const startWorker = ({
+  port,
+  publicHost,
+  envFile,
+  stateDirectory,
+}: WorkerOptions): Promise<Child> =>
   startChild(
     process.execPath,
     [
       ...[WRANGLER, 'dev', '--local'],
-      ...['--ip', 'localhost', '--port', String(port), '--inspector-port', '0'],
+      ...['--ip', '127.0.0.1', '--port', String(port), '--inspector-port', '0'],
+      ...['--local-upstream', publicHost, '--upstream-protocol', 'http'],
       ...['--env-file', envFile, '--persist-to', stateDirectory],
       '--show-interactive-dev-session=false', // its hotkeys would take Ctrl-C
     ],

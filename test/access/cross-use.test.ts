@@ -1,6 +1,7 @@
-import { beforeAll, expect, inject, it } from 'vitest'
+import { beforeAll, expect, it } from 'vitest'
 import { purposeKey } from '../../src/access/purpose-key.ts'
 import { SCOPES } from '../../src/config/scopes.ts'
+import { bucketFetch } from '../support/bucket.ts'
 import { bearer, type TestApiKey, testApiKey } from '../support/credentials.ts'
 import { jwtVariable, testIssuer } from '../support/issuer.ts'
 import { baseVariables, type TestWorker, testWorker } from '../support/worker.ts'
@@ -21,7 +22,7 @@ beforeAll(async () => {
     JWT: jwtVariable(issuer),
   })
   for (const name of ['a', 'b']) {
-    await fetch(`${inject('s3Endpoint')}/files/cross/${name}.txt`, { method: 'PUT', body: name })
+    await bucketFetch(`cross/${name}.txt`, { method: 'PUT', body: name })
     await worker.post('/files', { key: `cross/${name}.txt`, name }, bearer(apiKey.token))
   }
   const minted: { token: string } = await (

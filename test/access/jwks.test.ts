@@ -1,24 +1,26 @@
-import { afterEach, beforeEach, describe, expect, inject, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { verifyJwt } from '../../src/access/jwt.ts'
 import type { JwtSettings } from '../../src/config/access-schema.ts'
 import { ApiError } from '../../src/errors/api-error.ts'
+import { bucketFetch, bucketUrl } from '../support/bucket.ts'
 import { captureLog } from '../support/capture-log.ts'
 import { AUDIENCE, ISSUER, NO_HOOKS, type TestIssuer, testIssuer } from '../support/issuer.ts'
 
 const START = new Date('2026-11-24T12:00:00Z')
+let path: string
 let url: string
 let first: TestIssuer
 let second: TestIssuer
 let count = 0
 let log: string[]
 
-/** The key set lies in s3rver, which hands it out to anyone: a real server with a real 404. */
+/** The key set lies in s3rver, under a presigned URL: a real server with a real 404. */
 const publish = (...issuers: readonly TestIssuer[]) =>
-  fetch(url, {
+  bucketFetch(path, {
     method: 'PUT',
     body: JSON.stringify({ keys: issuers.map(({ publicJwk }) => publicJwk) }),
   })
-const takeDown = () => fetch(url, { method: 'DELETE' })
+const takeDown = () => bucketFetch(path, { method: 'DELETE' })
 
 /** Settings of a Worker that has just started: nothing is cached for them. */
 const freshSettings = (): JwtSettings => ({
@@ -42,7 +44,8 @@ const overTheLimit = async () => {
 
 beforeEach(async () => {
   count += 1
-  url = `${inject('s3Endpoint')}/files/jwks-${count}.json`
+  path = `jwks-${count}.json`
+  url = await bucketUrl(path)
   first = await testIssuer('first')
   second = await testIssuer('second')
   vi.useFakeTimers({ now: START, toFake: ['Date'] })
@@ -118,7 +121,7 @@ it('says 503 where the key set was never there, and asks once in ten seconds', a
 
 it('says 503 for a key set that is none', async () => {
   for (const body of ['', 'null', '{}', '{"keys": 7}', '<html>']) {
-    await fetch(url, { method: 'PUT', body })
+    await bucketFetch(path, { method: 'PUT', body })
     await expect(verify(first, freshSettings()), body).rejects.toMatchObject({
       code: 'auth_unavailable',
     })
@@ -268,7 +271,7 @@ it('skips the members of a key set that can not be used', async () => {
   ]
   for (const member of members) {
     const keys = [member, publicJwk]
-    await fetch(url, { method: 'PUT', body: JSON.stringify({ keys }) })
+    await bucketFetch(path, { method: 'PUT', body: JSON.stringify({ keys }) })
     expect(await verify(first, freshSettings()), JSON.stringify(member)).toMatchObject({ ok: true })
   }
 })
@@ -293,10 +296,10 @@ it('writes a line to the log for each fetch that failed, without the URL', async
   await expect(verify(first, settings)).rejects.toMatchObject({ code: 'auth_unavailable' })
   await expect(verify(first, settings)).rejects.toMatchObject({ code: 'auth_unavailable' })
   wait(11)
-  await fetch(url, { method: 'PUT', body: '{"keys": "canary"}' })
+  await bucketFetch(path, { method: 'PUT', body: '{"keys": "canary"}' })
   await expect(verify(first, settings)).rejects.toMatchObject({ code: 'auth_unavailable' })
   wait(11)
-  await fetch(url, { method: 'PUT', body: 'canary' })
+  await bucketFetch(path, { method: 'PUT', body: 'canary' })
   await expect(verify(first, settings)).rejects.toMatchObject({ code: 'auth_unavailable' })
   expect(log.map((line) => JSON.parse(line))).toEqual(
     ['status 404', 'no list of keys', 'SyntaxError'].map((reason) => ({

@@ -4,11 +4,11 @@ import { declareContract } from './contract.ts'
 
 describe('the built Worker with s3rver', () =>
   declareContract(startS3rver, {
-    refusesUnsigned: false,
+    refusesUnsigned: true,
     limitsWriter: false,
     virtualHosts: false,
     keepsEmptySegments: false,
-    checksForms: false,
+    checksForms: true,
     listsParts: false,
     readsParts: true,
   }))

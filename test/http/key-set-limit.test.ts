@@ -1,7 +1,8 @@
 import { createExecutionContext } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
-import { afterEach, beforeEach, expect, inject, it, vi } from 'vitest'
+import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { app } from '../../src/app.ts'
+import { bucketFetch, bucketUrl } from '../support/bucket.ts'
 import { bearer } from '../support/credentials.ts'
 import { jwtVariable, type TestIssuer, testIssuer } from '../support/issuer.ts'
 import { type TestWorker, testWorker } from '../support/worker.ts'
@@ -17,8 +18,9 @@ beforeEach(async () => {
   if (leftInMinute < 3000) await new Promise((resolve) => setTimeout(resolve, leftInMinute))
   count += 1
   issuer = await testIssuer()
-  const jwksUrl = `${inject('s3Endpoint')}/files/limited-${count}.json`
-  await fetch(jwksUrl, { method: 'PUT', body: JSON.stringify({ keys: [issuer.publicJwk] }) })
+  const path = `limited-${count}.json`
+  await bucketFetch(path, { method: 'PUT', body: JSON.stringify({ keys: [issuer.publicJwk] }) })
+  const jwksUrl = await bucketUrl(path)
   const { publicJwk: _, ...jwt } = jwtVariable(issuer)
   variables = {
     OPEN_ACCESS: undefined,

@@ -1,5 +1,6 @@
-import { afterEach, expect, inject, it, vi } from 'vitest'
+import { afterEach, expect, it, vi } from 'vitest'
 import { SCOPES } from '../../src/config/scopes.ts'
+import { bucketFetch } from '../support/bucket.ts'
 import { captureLog } from '../support/capture-log.ts'
 import { bearer, testApiKey } from '../support/credentials.ts'
 import { jwtVariable, testIssuer } from '../support/issuer.ts'
@@ -118,7 +119,7 @@ it('holds no key material, signature, token, query or body, whatever is asked', 
     return text
   }
   const body = (fileName: string) => ({ fileName, mimetype: 'text/plain' })
-  await fetch(`${inject('s3Endpoint')}/files/log/a.txt`, { method: 'PUT', body: 'a' })
+  await bucketFetch('log/a.txt', { method: 'PUT', body: 'a' })
   for (const client of [worker, unreachable])
     for (const token of [apiKey.token, jwt, `${apiKey.token}canary`, 'canary.canary.canary']) {
       const as = bearer(token)

@@ -1,7 +1,8 @@
 import { SignJWT, UnsecuredJWT } from 'jose'
-import { beforeAll, describe, expect, inject, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
 import { app } from '../../src/app.ts'
 import { SCOPES, type Scope } from '../../src/config/scopes.ts'
+import { bucketFetch, bucketUrl } from '../support/bucket.ts'
 import { bearer, type TestApiKey, testApiKey } from '../support/credentials.ts'
 import { AUDIENCE, ISSUER, type TestIssuer, testIssuer } from '../support/issuer.ts'
 import { codeOf, type ProtectedRoute, ROUTES } from '../support/protected-routes.ts'
@@ -70,8 +71,11 @@ beforeAll(async () => {
   )
   scopeless = Object.fromEntries(withoutEach) as Record<Scope, TestApiKey>
 
-  const jwksUrl = `${inject('s3Endpoint')}/files/jwks-authorization.json`
-  await fetch(jwksUrl, { method: 'PUT', body: JSON.stringify({ keys: [issuer.publicJwk] }) })
+  const jwksUrl = await bucketUrl('jwks-authorization.json')
+  await bucketFetch('jwks-authorization.json', {
+    method: 'PUT',
+    body: JSON.stringify({ keys: [issuer.publicJwk] }),
+  })
   worker = testWorker(
     {
       OPEN_ACCESS: undefined,

@@ -1,7 +1,8 @@
 import { reset } from 'cloudflare:test'
 import { env, exports } from 'cloudflare:workers'
-import { afterEach, describe, expect, inject, it, vi } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { FileRecord } from '../../src/file-index/file-record.ts'
+import { bucketFetch } from '../support/bucket.ts'
 import { textOf } from '../support/links.ts'
 import { s3rverBucket, testWorker } from '../support/worker.ts'
 
@@ -136,11 +137,14 @@ describe('POST /files', () => {
 
   it('records what is really there, and records it anew when the object has changed', async () => {
     const key = 'plain/changed.bin'
-    const object = `${inject('s3Endpoint')}/files/${key}`
-    await fetch(object, { method: 'PUT', body: 'one', headers: { 'Content-Type': 'image/png' } })
+    await bucketFetch(key, { method: 'PUT', body: 'one', headers: { 'Content-Type': 'image/png' } })
     const one = await (await worker.post('/files', { key, name: 'n' })).json()
     expect(one).toMatchObject({ size: 3, mimetype: 'image/png' })
-    await fetch(object, { method: 'PUT', body: 'other', headers: { 'Content-Type': 'text/csv' } })
+    await bucketFetch(key, {
+      method: 'PUT',
+      body: 'other',
+      headers: { 'Content-Type': 'text/csv' },
+    })
     const other = await (await worker.post('/files', { key, name: 'n' })).json()
     expect(other).toMatchObject({ size: 5, mimetype: 'text/csv' })
     expect(await (await worker.fetch(`/files/${key}`)).json()).toEqual(other)
@@ -148,11 +152,10 @@ describe('POST /files', () => {
 
   it('refuses a key that the index cannot hold, and leaves the object', async () => {
     const key = ['long', 'k'.repeat(200), 'k'.repeat(200), 'k'.repeat(200)].join('/')
-    const object = `${inject('s3Endpoint')}/files/${key}`
-    await fetch(object, { method: 'PUT', body: 'x' })
+    await bucketFetch(key, { method: 'PUT', body: 'x' })
     const response = await worker.post('/files', { key, name: 'n' })
     expect(await response.json()).toMatchObject({ code: 'key_not_indexable' })
-    expect(await (await fetch(object)).text()).toBe('x')
+    expect(await (await bucketFetch(key)).text()).toBe('x')
     expect((await worker.fetch(`/files/${encodeURIComponent(key)}/url`)).status).toBe(200)
     expect(await stored()).toBe(0)
   })
@@ -160,7 +163,7 @@ describe('POST /files', () => {
 
 describe('GET /files/:key', () => {
   it('falls back to the bucket for an object that was never recorded', async () => {
-    await fetch(`${inject('s3Endpoint')}/files/old/photo.png`, { method: 'PUT', body: 'abc' })
+    await bucketFetch('old/photo.png', { method: 'PUT', body: 'abc' })
     expect(await (await worker.fetch('/files/old/photo.png')).json()).toMatchObject({
       key: 'old/photo.png',
       name: 'photo.png',

@@ -1,5 +1,6 @@
-import { afterEach, beforeEach, describe, expect, inject, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { SCOPES } from '../../src/config/scopes.ts'
+import { bucketFetch } from '../support/bucket.ts'
 import { bearer, testApiKey } from '../support/credentials.ts'
 import { type Link, linkTo, open, putObject as put, requestsFor, textOf } from '../support/links.ts'
 import { s3rverBucket, testWorker } from '../support/worker.ts'
@@ -248,7 +249,7 @@ describe('what the browser is told', () => {
     const { key } = await (
       await worker.post('/files/upload-url', { fileName: 'a.png', mimetype: 'image/png' })
     ).json<{ key: string }>()
-    await fetch(`${inject('s3Endpoint')}/files/${key}`, { method: 'PUT', body: 'x' })
+    await bucketFetch(key, { method: 'PUT', body: 'x' })
     const ours = await linkTo(key, { expiresIn: 864_000 })
     const left = (Date.parse(ours.expiresAt) - Date.now()) / 1000
     expect((await open(ours.link)).headers.get('Cache-Control')).toBe(

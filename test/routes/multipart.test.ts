@@ -1,6 +1,7 @@
 import { reset } from 'cloudflare:test'
-import { afterEach, describe, expect, inject, it, vi } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { FileRecord } from '../../src/file-index/file-record.ts'
+import { bucketFetch } from '../support/bucket.ts'
 import { partUrls, putPart, type StartedUpload, startUpload } from '../support/parts.ts'
 import { verifyPresigned } from '../support/sigv4-verifier.ts'
 import { testWorker } from '../support/worker.ts'
@@ -13,8 +14,8 @@ const S3RVER = { accessKeyId: 'S3RVER', secretAccessKey: 'S3RVER', region: 'us-e
 const complete = ({ key, uploadId }: StartedUpload, body: object) =>
   worker.post(`/multipart/${uploadId}/complete`, { key, ...body })
 
-/** The object under `key`, as anyone may read it in s3rver. */
-const read = (key: string) => fetch(`${inject('s3Endpoint')}/files/${key}`)
+/** The object under `key`, as s3rver has it. */
+const read = (key: string) => bucketFetch(key)
 
 afterEach(async () => {
   vi.useRealTimers()

@@ -1,6 +1,7 @@
 import { reset } from 'cloudflare:test'
 import { afterEach, describe, expect, inject, it, vi } from 'vitest'
 import { SCOPES } from '../../src/config/scopes.ts'
+import { bucketFetch } from '../support/bucket.ts'
 import { bearer, testApiKey } from '../support/credentials.ts'
 import { putPart } from '../support/parts.ts'
 import { scriptedBucket, started } from '../support/scripted-bucket.ts'
@@ -13,7 +14,7 @@ const worker = testWorker({ BUCKETS: { default: s3rverBucket() } })
 const start = (body?: object) => startCompanion(worker, body)
 const urlOf = async (upload: CompanionUpload, partNumber: number): Promise<string> =>
   (await (await worker.fetch(companionPath(upload, `/${partNumber}`))).json<{ url: string }>()).url
-const read = (key: string) => fetch(`${inject('s3Endpoint')}/files/${key}`)
+const read = (key: string) => bucketFetch(key)
 
 afterEach(async () => {
   vi.unstubAllGlobals()

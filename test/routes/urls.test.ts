@@ -1,6 +1,7 @@
 import { env } from 'cloudflare:workers'
-import { afterEach, describe, expect, inject, it, vi } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { SCOPES } from '../../src/config/scopes.ts'
+import { bucketFetch } from '../support/bucket.ts'
 import { bearer, testApiKey } from '../support/credentials.ts'
 import { textOf } from '../support/links.ts'
 import { testWorker } from '../support/worker.ts'
@@ -35,8 +36,7 @@ describe('POST /files/urls', () => {
 
   it('opens the very objects', async () => {
     const keys = keyList(3)
-    for (const key of keys)
-      await fetch(`${inject('s3Endpoint')}/files/${key}`, { method: 'PUT', body: key })
+    for (const key of keys) await bucketFetch(key, { method: 'PUT', body: key })
     const { urls }: SignedPage = await (await worker.post('/files/urls', { keys })).json()
     for (const { key, url } of urls) expect(await textOf(await fetch(url))).toBe(key)
   })

@@ -1,4 +1,5 @@
 import { inject } from 'vitest'
+import { bucketFetch } from './bucket.ts'
 import { type TestWorker, testWorker } from './worker.ts'
 
 const worker: TestWorker = testWorker()
@@ -12,7 +13,7 @@ export async function putObject(name: string, body: BodyInit, type = 'image/png'
   const key = `links/${serial}-${crypto.randomUUID()}/${name}`
   const path = key.split('/').map(encodeURIComponent).join('/')
   const headers = { 'Content-Type': type }
-  await fetch(`${inject('s3Endpoint')}/files/${path}`, { method: 'PUT', body, headers })
+  await bucketFetch(path, { method: 'PUT', body, headers })
   return key
 }
 

@@ -98,6 +98,19 @@ export function tamperingRules(context: () => Context, { refusesUnsigned }: Capa
     },
   )
 
+  it.each(['public-read', 'public-read-write'])(
+    'keeps an object private whose upload came with an unsigned x-amz-acl: %s',
+    async (acl) => {
+      const { uploadUrl, headers, key } = await signedUpload()
+      const sent = { ...headers, 'x-amz-acl': acl }
+      const put = await fetch(uploadUrl, { method: 'PUT', headers: sent, body: 'text' })
+      expect([200, 403]).toContain(put.status)
+      const { origin, pathname } = new URL(uploadUrl)
+      expect((await fetch(origin + pathname)).ok).toBe(false)
+      if (put.status === 403) expect(await context().head(key)).toBeNull()
+    },
+  )
+
   async function expectNothingBehind(
     { key }: Upload,
     { url, headers, body }: Put,
