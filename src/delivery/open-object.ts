@@ -1,7 +1,7 @@
 import type { Bucket } from '../config/load.ts'
 import { ApiError } from '../errors/api-error.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
-import { fetchObject, unexpectedAnswer } from '../storage/s3.ts'
+import { fetchObject, readS3Code, unexpectedAnswer } from '../storage/s3.ts'
 import { parseContentRange } from './byte-range.ts'
 
 /** An edge cache keeps nothing larger (Workers Caching and the Cache API alike). */
@@ -76,10 +76,10 @@ async function wholeObject(bucket: Bucket, key: ObjectKey, answer: Response): Pr
     const length = answer.headers.get('content-length')
     return copyOf(bucket, key, answer, length === null ? null : Number(length))
   }
-  await answer.body?.cancel()
-  if (answer.status === 404)
+  const s3Code = await readS3Code(answer)
+  if (answer.status === 404 && s3Code !== 'NoSuchBucket')
     throw new ApiError('object_not_found', 'There is no object under this key.')
-  throw unexpectedAnswer('GetObject', answer)
+  throw unexpectedAnswer('GetObject', answer, s3Code)
 }
 
 async function copyOf(
