@@ -34,6 +34,7 @@ export const API_ERROR_CODES = [
   'index_unavailable',
   'purge_failed',
   'auth_unavailable',
+  'storage_busy',
 ] as const
 
 export type ApiErrorCode = (typeof API_ERROR_CODES)[number]

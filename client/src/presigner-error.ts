@@ -10,6 +10,7 @@ export interface PresignerErrorOptions {
   readonly status?: number | undefined
   readonly requestId?: string | undefined
   readonly issues?: readonly Issue[] | undefined
+  readonly retryAfter?: number | undefined
   readonly cause?: unknown
 }
 
@@ -24,16 +25,19 @@ export class PresignerError extends Error {
   /** The Worker's id of the request, as its log has it. */
   readonly requestId: string | undefined
   readonly issues: readonly Issue[]
+  /** Seconds until another try is worth it, as the Worker says; 0 where it doesn't. */
+  readonly retryAfter: number
 
   constructor(
     code: ErrorCode,
     message: string,
-    { status = 0, requestId, issues = [], cause }: PresignerErrorOptions = {},
+    { status = 0, requestId, issues = [], retryAfter = 0, cause }: PresignerErrorOptions = {},
   ) {
     super(message, { cause })
     this.code = code
     this.status = status
     this.requestId = requestId
     this.issues = issues
+    this.retryAfter = retryAfter
   }
 }

@@ -9,26 +9,29 @@ const LASTING: readonly ErrorCode[] = ['misconfigured', 'credentials_expired', '
 
 /**
  * Runs `act` again after faults that may pass: no network, 408, 429, 5xx. It waits longer each
- * time, with jitter, about a minute in all, and without a limit while the browser is offline.
- * Throws the last fault, or the reason of `signal`.
+ * time, with jitter, about a minute in all, and without a limit while the browser is offline. Where
+ * the Worker says how long to wait, it waits that long too. Throws the last fault, or the reason of
+ * `signal`.
  */
 export async function withRetries<T>(signal: AbortSignal, act: () => Promise<T>): Promise<T> {
   for (let retry = 0; ; retry++) {
+    let retryAfter: number
     try {
       signal.throwIfAborted()
       return await act()
     } catch (error) {
       signal.throwIfAborted()
       if (retry === MAX_RETRIES || !mayPass(error)) throw error
+      retryAfter = error.retryAfter * 1000
     }
     const pause = Math.min(FIRST_PAUSE_MILLISECONDS * 2 ** retry, LONGEST_PAUSE_MILLISECONDS)
-    await until(signal, (done) => setTimeout(done, pause * (0.5 + Math.random() / 2)))
+    await until(signal, (done) => setTimeout(done, retryAfter + pause * (0.5 + Math.random() / 2)))
     if (!navigator.onLine)
       await until(signal, (done) => addEventListener('online', done, { once: true }))
   }
 }
 
-const mayPass = (error: unknown): boolean =>
+const mayPass = (error: unknown): error is PresignerError =>
   error instanceof PresignerError &&
   !LASTING.includes(error.code) &&
   (error.code === 'network' ||

@@ -31,7 +31,8 @@ const WITH_BODY: readonly ErrorCode[] = [
 const HEADERS: Readonly<Partial<Record<ErrorCode, Readonly<Record<string, string>>>>> = {
   unauthenticated: { 'WWW-Authenticate': '`Bearer`.' },
   rate_limited: { 'Retry-After': 'Seconds.' },
-  purge_failed: { 'Retry-After': 'Seconds, with `purge_failed`.' },
+  purge_failed: { 'Retry-After': 'Seconds, with `purge_failed` and `storage_busy`.' },
+  storage_busy: { 'Retry-After': 'Seconds, with `purge_failed` and `storage_busy`.' },
 }
 
 /** Every code that `operation` can end with. */

@@ -39,7 +39,10 @@ export async function verifyJwt(
       throw new ApiError('auth_unavailable', 'Tokens cannot be checked right now; try again.', {
         cause: error,
       })
-    if (error instanceof errors.JOSEError) return { ok: false, reason: `jwt ${error.code}` }
+    if (error instanceof errors.JOSEError) {
+      const claim = 'claim' in error ? ` ${error.claim}` : ''
+      return { ok: false, reason: `jwt ${error.code}${claim}` }
+    }
     throw error
   }
 

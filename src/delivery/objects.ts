@@ -2,6 +2,7 @@ import { WorkerEntrypoint } from 'cloudflare:workers'
 import { findBucket } from '../config/find-bucket.ts'
 import { type Bucket, type Config, loadConfig } from '../config/load.ts'
 import { ApiError, STATUS_BY_CODE } from '../errors/api-error.ts'
+import { describe } from '../errors/describe.ts'
 import { type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
 import { uriEncode } from '../keys/uri-encode.ts'
 import { headObject } from '../storage/object.ts'
@@ -154,14 +155,15 @@ function withStatus(response: Response, status: 'MISS' | 'BYPASS'): Response {
 }
 
 /**
- * An error as it crosses to the caller: never kept, since a cache keeps even a 404 that doesn't
- * forbid it.
+ * An error as it crosses to the caller, with the reason for the log: never kept, since a cache keeps
+ * even a 404 that doesn't forbid it.
  */
 function failure(error: unknown): Response {
   if (!(error instanceof ApiError)) throw error
-  const { code, message } = error
+  const { code, message, cause, retryAfterSeconds } = error
+  const reason = cause === undefined ? undefined : describe(cause)
   return Response.json(
-    { code, message },
+    { code, message, reason, retryAfterSeconds },
     { status: STATUS_BY_CODE[code], headers: { 'Cache-Control': 'no-store' } },
   )
 }

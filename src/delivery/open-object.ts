@@ -1,7 +1,8 @@
 import type { Bucket } from '../config/load.ts'
 import { ApiError } from '../errors/api-error.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
-import { fetchObject, unexpectedAnswer } from '../storage/s3.ts'
+import { fetchObject, readS3Code, unexpectedAnswer } from '../storage/s3.ts'
+import { StorageFailure } from '../storage/storage-failure.ts'
 import { parseContentRange } from './byte-range.ts'
 
 /** An edge cache keeps nothing larger (Workers Caching and the Cache API alike). */
@@ -81,18 +82,20 @@ async function wholeObject(bucket: Bucket, key: ObjectKey, answer: Response): Pr
     const length = answer.headers.get('content-length')
     return copyOf(bucket, key, answer, length === null ? null : Number(length))
   }
-  await answer.body?.cancel()
-  if (answer.status === 404)
+  const s3Code = await readS3Code(answer)
+  if (answer.status === 404 && s3Code !== 'NoSuchBucket')
     throw new ApiError('object_not_found', 'There is no object under this key.')
-  throw unexpectedAnswer('GetObject', answer)
+  throw unexpectedAnswer('GetObject', answer, s3Code)
 }
 
 /** Throws if an answer lacks what S3 says of each object: a page of a proxy, or an error document. */
-async function assertObject({ headers, body }: Response): Promise<void> {
+async function assertObject({ headers, body, status }: Response): Promise<void> {
   const dated = !Number.isNaN(Date.parse(headers.get('last-modified') ?? ''))
   if (dated && /^(W\/)?".+"$/.test(headers.get('etag') ?? '')) return
   await body?.cancel()
-  throw new ApiError('storage_error', 'The bucket answered GetObject without the usual headers.')
+  throw new ApiError('storage_error', 'The bucket answered GetObject without the usual headers.', {
+    cause: new StorageFailure('GetObject', status, null),
+  })
 }
 
 async function copyOf(

@@ -7,7 +7,12 @@ import { toClientResponse } from './object-response.ts'
 import { objectRequest } from './objects.ts'
 import { isConditional, rangeIsCurrent } from './preconditions.ts'
 
-const failureSchema = z.object({ code: z.custom<ErrorCode>(isErrorCode), message: z.string() })
+const failureSchema = z.object({
+  code: z.custom<ErrorCode>(isErrorCode),
+  message: z.string(),
+  reason: z.optional(z.string()),
+  retryAfterSeconds: z.optional(z.number()),
+})
 
 /**
  * The object of a checked link, for the method, range and conditions of `request`. `askObjects` is
@@ -26,7 +31,10 @@ export async function serveLink(
     const answer = await askObjects(await objectRequest(method, bucket, policy.key, range))
     if (answer.ok || answer.status === 416) return range === null ? answer : asPart(answer, range)
     const failure = failureSchema.safeParse(await answer.json())
-    if (failure.success) throw new ApiError(failure.data.code, failure.data.message)
+    if (failure.success) {
+      const { code, message, reason: cause, retryAfterSeconds } = failure.data
+      throw new ApiError(code, message, { cause, retryAfterSeconds })
+    }
     throw new Error(`Objects answered with status ${answer.status}.`)
   }
 

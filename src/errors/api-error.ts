@@ -37,6 +37,7 @@ export const STATUS_BY_CODE = {
   index_unavailable: 503,
   purge_failed: 503,
   auth_unavailable: 503,
+  storage_busy: 503,
 } as const
 
 export type ErrorCode = keyof typeof STATUS_BY_CODE
@@ -56,6 +57,8 @@ export interface Issue {
 export interface ApiErrorOptions {
   readonly issues?: readonly Issue[]
   readonly cause?: unknown
+  /** When it is worth trying again; the client is told. */
+  readonly retryAfterSeconds?: number | undefined
 }
 
 /**
@@ -65,10 +68,16 @@ export class ApiError extends Error {
   override readonly name = 'ApiError'
   readonly code: ErrorCode
   readonly issues: readonly Issue[]
+  readonly retryAfterSeconds: number | undefined
 
-  constructor(code: ErrorCode, message: string, { issues = [], cause }: ApiErrorOptions = {}) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    { issues = [], cause, retryAfterSeconds }: ApiErrorOptions = {},
+  ) {
     super(message, { cause })
     this.code = code
     this.issues = issues
+    this.retryAfterSeconds = retryAfterSeconds
   }
 }

@@ -10,7 +10,7 @@ import type { AppEnv } from './app-env.ts'
 const allow = honoCors({
   origin: (origin) => origin,
   allowMethods: ['GET', 'HEAD', 'POST', 'DELETE'],
-  exposeHeaders: ['ETag', 'Location', 'X-Request-Id'],
+  exposeHeaders: ['ETag', 'Location', 'Retry-After', 'X-Request-Id'],
   maxAge: 7200,
 })
 

@@ -12,7 +12,9 @@ export function onError(thrown: Error, c: Context<AppEnv>): Response {
     thrown instanceof ApiError ? thrown : new ApiError('internal', 'Something went wrong here.')
   if (error.code === 'unauthenticated') c.header('WWW-Authenticate', 'Bearer')
   const { code, message, issues } = error
-  if (code === 'rate_limited' || code === 'purge_failed') c.header('Retry-After', '60')
+  const retryAfter =
+    code === 'rate_limited' || code === 'purge_failed' ? 60 : error.retryAfterSeconds
+  if (retryAfter !== undefined) c.header('Retry-After', String(retryAfter))
   return c.json(
     {
       ...(c.get('dialect') === 'uppy' ? { error: message } : {}),

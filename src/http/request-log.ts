@@ -1,6 +1,7 @@
 import type { Context } from 'hono'
 import { matchedRoutes } from 'hono/route'
-import { ApiError, type ErrorCode } from '../errors/api-error.ts'
+import { ApiError, type ErrorCode, STATUS_BY_CODE } from '../errors/api-error.ts'
+import { describe, withoutUrls } from '../errors/describe.ts'
 import type { AppEnv } from './app-env.ts'
 
 /**
@@ -34,25 +35,19 @@ const routeName = (c: Context<AppEnv>): string | undefined =>
     .find(({ method }) => method !== 'ALL')
     ?.path.replace(/\{\[\^\]\+([^}]*)\}/, '$1')
 
+/** Why a request failed. The message of an error that is the client's may hold what it sent. */
 function describeFault(fault: Error | undefined): {
   readonly code?: ErrorCode
+  readonly message?: string
   readonly reason?: string
 } {
   if (fault === undefined) return {}
   if (!(fault instanceof ApiError))
     return { code: 'internal', reason: withoutUrls(fault.stack ?? String(fault)) }
-  const { code, cause } = fault
-  return cause === undefined ? { code } : { code, reason: describe(cause) }
+  const { code, message, cause } = fault
+  return {
+    code,
+    ...(STATUS_BY_CODE[code] >= 500 ? { message } : {}),
+    ...(cause === undefined ? {} : { reason: describe(cause) }),
+  }
 }
-
-/**
- * Name and message of an error and of what caused it; URLs are left out, as a query may hold a
- * signature.
- */
-function describe(thrown: unknown): string {
-  if (!(thrown instanceof Error)) return withoutUrls(String(thrown))
-  const own = withoutUrls(`${thrown.name}: ${thrown.message}`)
-  return thrown.cause === undefined ? own : `${own}; ${describe(thrown.cause)}`
-}
-
-const withoutUrls = (text: string): string => text.replace(/\bhttps?:\/\/\S+/g, '(URL)')

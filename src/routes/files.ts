@@ -2,7 +2,6 @@ import * as z from 'zod/mini'
 import { openCursor, sealCursor } from '../access/cursor.ts'
 import { requireKey, requirePrefix, requireScope } from '../access/principal.ts'
 import { type DownloadSigner, downloadSigner } from '../delivery/download-url.ts'
-import { ApiError } from '../errors/api-error.ts'
 import { createFileIndex } from '../file-index/file-index.ts'
 import type { FileRecord } from '../file-index/file-record.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
@@ -23,6 +22,7 @@ import {
 import { keyParam, validateJson, validateQuery } from '../http/validate.ts'
 import { parseKeyStart, parseObjectKey } from '../keys/object-key.ts'
 import { deleteObject } from '../storage/object.ts'
+import { mayHaveHappened } from '../storage/storage-failure.ts'
 import { findFile, recordUpload } from '../uploads/record.ts'
 import { createUploadUrl } from '../uploads/single.ts'
 
@@ -150,8 +150,7 @@ export const fileRoutes = newApp()
       await deleteObject(bucket, key, new Date())
     } catch (error) {
       // The object may be gone all the same: its edge copy must not outlive it.
-      if (error instanceof ApiError && error.code === 'storage_error')
-        await purgeCopy(bucket, key).catch(() => undefined)
+      if (mayHaveHappened(error)) await purgeCopy(bucket, key).catch(() => undefined)
       throw error
     }
     await purgeCopy(bucket, key)

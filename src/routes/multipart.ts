@@ -84,7 +84,9 @@ export const multipartRoutes = newApp()
       const now = new Date()
       const { bucket, upload } = await openUpload(c, alias, key, now)
       const index = createFileIndex(c.env.FILE_INDEX)
-      return created(c, await finishMultipart(bucket, index, upload, parts, name, now))
+      const finished = await finishMultipart(bucket, index, upload, parts, name, now)
+      if (finished.warning !== undefined) c.set('warning', finished.warning)
+      return created(c, finished.record)
     },
   )
   .delete('/multipart/:uploadId', validateQuery(uploadSchema), async (c) => {

@@ -3,7 +3,16 @@ import * as z from 'zod/mini'
 import type { Bucket } from '../config/load.ts'
 import { ApiError } from '../errors/api-error.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
-import { fetchObject, type ObjectRequest } from './s3.ts'
+import {
+  ask,
+  type BucketAnswer,
+  type ObjectRequest,
+  s3CodeIn,
+  TIMEOUT_SECONDS,
+  unexpectedAnswer,
+  withDeadline,
+} from './s3.ts'
+import { StorageFailure } from './storage-failure.ts'
 import { childrenOf, escapeXml, readXml, textOf } from './xml.ts'
 
 /** An unfinished upload in a bucket. */
@@ -46,8 +55,8 @@ const COMPLETE_TIMEOUT_SECONDS = 120
 const DISPENSABLE: readonly Operation[] = ['ListParts', 'AbortMultipartUpload']
 const BAD_PARTS = ['InvalidPart', 'InvalidPartOrder', 'EntityTooSmall']
 
-/** S3's highest part number: no page begins behind it. */
-const MAX_PART_NUMBER = 10_000
+/** Pages of ListParts: S3 has at most 10,000 parts, and 1,000 on a page. */
+const MAX_PAGES = 10
 
 const digits = z.pipe(z.string().check(z.regex(/^\d{1,15}$/)), z.transform(Number))
 
@@ -68,7 +77,7 @@ export function unquoted(etag: string): string {
 
 /**
  * S3 CreateMultipartUpload; resolves with its `UploadId`. `headers` are those of the object. Throws
- * `storage_error` and `not_supported`.
+ * `storage_error`, `storage_busy` and `not_supported`.
  */
 export async function createMultipartUpload(
   bucket: Bucket,
@@ -77,29 +86,31 @@ export async function createMultipartUpload(
   now: Date,
 ): Promise<string> {
   const request = { bucket, key, method: 'POST', query: { uploads: '' }, headers } as const
-  const answer = await call('CreateMultipartUpload', request, now)
+  const answer = await callOnce('CreateMultipartUpload', request, now)
   const s3UploadId = answer === null ? null : textOf(answer, 'UploadId')
   if (s3UploadId) return s3UploadId
-  throw new ApiError('storage_error', 'The bucket answered CreateMultipartUpload without an id.')
+  throw unreadable('CreateMultipartUpload', 'without an id')
 }
 
 /**
- * S3 ListParts, all of its pages, in the order of the part numbers. Throws `upload_not_found`,
- * `not_supported` and `storage_error`.
+ * S3 ListParts, all of its pages within one deadline, in the order of the part numbers. Throws
+ * `upload_not_found`, `not_supported`, `storage_error` and `storage_busy`.
  */
-export async function listParts(upload: MultipartUpload, now: Date): Promise<ListedPart[]> {
-  const parts: ListedPart[] = []
-  for (let marker = 0; ; ) {
-    const query = { 'max-parts': '1000', 'part-number-marker': String(marker) }
-    const page = await call('ListParts', ofUpload('GET', upload, query), now)
-    for (const part of page === null ? [] : childrenOf(page, 'Part')) parts.push(readPart(part))
-    if (page === null || textOf(page, 'IsTruncated') !== 'true') return parts
-    const next = Number(textOf(page, 'NextPartNumberMarker'))
-    if (!(next > marker && next < MAX_PART_NUMBER))
-      throw new ApiError('storage_error', 'The bucket answered ListParts with a page without end.')
-    marker = next
-  }
-}
+export const listParts = (upload: MultipartUpload, now: Date): Promise<ListedPart[]> =>
+  withDeadline(TIMEOUT_SECONDS, async (signal) => {
+    const parts: ListedPart[] = []
+    let marker = 0
+    for (let pages = 0; pages < MAX_PAGES; pages++) {
+      const query = { 'max-parts': '1000', 'part-number-marker': String(marker) }
+      const page = await call('ListParts', ofUpload('GET', upload, query), now, signal)
+      for (const part of page === null ? [] : childrenOf(page, 'Part')) parts.push(readPart(part))
+      if (page === null || textOf(page, 'IsTruncated') !== 'true') return parts
+      const next = Number(textOf(page, 'NextPartNumberMarker'))
+      if (!(next > marker)) break
+      marker = next
+    }
+    throw unreadable('ListParts', 'with a page without end')
+  })
 
 function readPart(element: XmlElement): ListedPart {
   const part = partSchema.safeParse({
@@ -109,14 +120,12 @@ function readPart(element: XmlElement): ListedPart {
     lastModified: textOf(element, 'LastModified') ?? undefined,
   })
   if (part.success) return part.data
-  throw new ApiError('storage_error', 'The bucket answered ListParts with a part that is none.', {
-    cause: part.error,
-  })
+  throw unreadable('ListParts', 'with a part that is none', part.error)
 }
 
 /**
  * S3 CompleteMultipartUpload, whose answer may be an error under status 200. Throws
- * `upload_not_found`, `invalid_part`, `not_supported` and `storage_error`.
+ * `upload_not_found`, `invalid_part`, `not_supported`, `storage_error` and `storage_busy`.
  */
 export async function completeMultipartUpload(
   upload: MultipartUpload,
@@ -132,18 +141,17 @@ export async function completeMultipartUpload(
     ...ofUpload('POST', upload),
     headers: { 'Content-Type': 'application/xml' },
     body,
-    timeoutSeconds: COMPLETE_TIMEOUT_SECONDS,
   }
-  await call('CompleteMultipartUpload', request, now)
+  await callOnce('CompleteMultipartUpload', request, now, COMPLETE_TIMEOUT_SECONDS)
 }
 
 /**
- * S3 AbortMultipartUpload; also succeeds where there is no such upload. Throws `not_supported` and
- * `storage_error`.
+ * S3 AbortMultipartUpload; also succeeds where there is no such upload. Throws `not_supported`,
+ * `storage_error` and `storage_busy`.
  */
 export async function abortMultipartUpload(upload: MultipartUpload, now: Date): Promise<void> {
   try {
-    await call('AbortMultipartUpload', ofUpload('DELETE', upload), now)
+    await callOnce('AbortMultipartUpload', ofUpload('DELETE', upload), now)
   } catch (error) {
     if (!(error instanceof ApiError && error.code === 'upload_not_found')) throw error
   }
@@ -155,47 +163,55 @@ const ofUpload = (
   query: Readonly<Record<string, string>> = {},
 ): ObjectRequest => ({ bucket, key, method, query: { ...query, uploadId: s3UploadId } })
 
+const callOnce = (
+  operation: Operation,
+  request: ObjectRequest,
+  now: Date,
+  timeoutSeconds = TIMEOUT_SECONDS,
+): Promise<XmlElement | null> =>
+  withDeadline(timeoutSeconds, (signal) => call(operation, request, now, signal))
+
 /** The root of what the bucket answers to `operation`, with the credentials for uploads. */
 async function call(
   operation: Operation,
   request: ObjectRequest,
   now: Date,
+  signal: AbortSignal,
 ): Promise<XmlElement | null> {
   const credentials = request.bucket.uploadCredentials
-  const response = await fetchObject({ ...request, credentials }, now)
-  const text = await bodyOf(response)
+  const answer = await ask({ ...request, operation, credentials }, now, signal)
+  const { status, text } = answer
   const root = readXml(text)
   const result = RESULTS[operation]
-  if (response.ok && (result === null ? text === '' : root?.name === result)) return root
-
-  const s3Code = root === null ? null : textOf(root, 'Code')
-  throw refusal(operation, response.status, s3Code, request.query?.uploadId !== undefined)
-}
-
-/** The whole body: an answer may break off after its status. */
-async function bodyOf(response: Response): Promise<string> {
-  try {
-    return await response.text()
-  } catch (cause) {
-    throw new ApiError('storage_error', 'The answer of the bucket broke off.', { cause })
-  }
+  const isOk = status >= 200 && status < 300
+  if (isOk && (result === null ? text === '' : root?.name === result)) return root
+  throw refusal(operation, answer, request.query?.uploadId !== undefined)
 }
 
 /** The error for what the bucket answered to `operation`. */
-function refusal(
-  operation: Operation,
-  status: number,
-  s3Code: string | null,
-  namesUpload: boolean,
-): ApiError {
+function refusal(operation: Operation, answer: BucketAnswer, namesUpload: boolean): ApiError {
+  const { status, text } = answer
+  const s3Code = s3CodeIn(text)
+  const cause = new StorageFailure(operation, status, s3Code)
   // Ceph RGW says NoSuchKey, or nothing, of an upload that it doesn't know.
   if (s3Code === 'NoSuchUpload' || (namesUpload && status === 404 && s3Code !== 'NoSuchBucket'))
-    return new ApiError('upload_not_found', 'The bucket has no such upload: it has ended.')
+    return new ApiError('upload_not_found', 'The bucket has no such upload: it has ended.', {
+      cause,
+    })
   if (s3Code === 'NotImplemented' || status === 405 || status === 501)
-    return new ApiError('not_supported', `The server of this bucket lacks ${operation}.`)
+    return new ApiError('not_supported', `The server of this bucket lacks ${operation}.`, { cause })
   if (s3Code === 'AccessDenied' && DISPENSABLE.includes(operation))
-    return new ApiError('not_supported', `The bucket's credentials for uploads lack ${operation}.`)
+    return new ApiError(
+      'not_supported',
+      `The bucket's credentials for uploads lack ${operation}.`,
+      { cause },
+    )
   const code = BAD_PARTS.includes(s3Code ?? '') ? 'invalid_part' : 'storage_error'
-  const what = s3Code?.slice(0, 64) ?? `status ${status}`
-  return new ApiError(code, `The bucket answered ${operation} with ${what}.`)
+  return unexpectedAnswer(operation, answer, s3Code, code)
 }
+
+/** The error for an answer of status 200 that doesn't hold what it should. */
+const unreadable = (operation: Operation, how: string, cause?: unknown): ApiError =>
+  new ApiError('storage_error', `The bucket answered ${operation} ${how}.`, {
+    cause: new StorageFailure(operation, 200, null, cause),
+  })

@@ -2,7 +2,8 @@ import * as z from 'zod/mini'
 import type { Bucket } from '../config/load.ts'
 import { ApiError } from '../errors/api-error.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
-import { fetchObject, unexpectedAnswer } from './s3.ts'
+import { ask, s3CodeIn, TIMEOUT_SECONDS, unexpectedAnswer, withDeadline } from './s3.ts'
+import { StorageFailure } from './storage-failure.ts'
 
 const headSchema = z.object({
   size: z.pipe(z.string().check(z.regex(/^\d{1,15}$/)), z.transform(Number)),
@@ -17,13 +18,16 @@ const headSchema = z.object({
 /** What the bucket says of an object. `size` in bytes; `etag` in its quotes, as S3 sends it. */
 export type ObjectHead = z.infer<typeof headSchema>
 
-/** S3 HeadObject; null where there is no such object. Throws `storage_error`. */
+/**
+ * S3 HeadObject; null where there is no such object. (Without a body S3 can't say that it is the
+ * bucket that is missing.) Throws `storage_error` and `storage_busy`.
+ */
 export async function headObject(
   bucket: Bucket,
   key: ObjectKey,
   now: Date,
 ): Promise<ObjectHead | null> {
-  const response = await fetchObject({ bucket, method: 'HEAD', key }, now)
+  const response = await askObject('HEAD', bucket, key, now)
   if (response.status === 404) return null
   if (response.status !== 200) throw unexpectedAnswer('HeadObject', response)
   const head = headSchema.safeParse({
@@ -34,13 +38,24 @@ export async function headObject(
   })
   if (head.success) return head.data
   throw new ApiError('storage_error', 'The bucket answered HeadObject without the usual headers.', {
-    cause: head.error,
+    cause: new StorageFailure('HeadObject', response.status, null, head.error),
   })
 }
 
-/** S3 DeleteObject; also succeeds where there is no such object. Throws `storage_error`. */
+/**
+ * S3 DeleteObject; also succeeds where there is no such object. Only 204 counts, or 200 with
+ * nothing in it: a proxy's page says nothing of the object. Throws `storage_error` and
+ * `storage_busy`; `mayHaveHappened` tells whether the object may be gone all the same.
+ */
 export async function deleteObject(bucket: Bucket, key: ObjectKey, now: Date): Promise<void> {
-  const response = await fetchObject({ bucket, method: 'DELETE', key }, now)
-  await response.body?.cancel()
-  if (!response.ok && response.status !== 404) throw unexpectedAnswer('DeleteObject', response)
+  const answer = await askObject('DELETE', bucket, key, now)
+  const { status, text } = answer
+  if (status === 204 || (status === 200 && text === '')) return
+  const s3Code = s3CodeIn(text)
+  // Google Cloud Storage says so of an object that is gone.
+  if (status === 404 && s3Code === 'NoSuchKey') return
+  throw unexpectedAnswer('DeleteObject', answer, s3Code)
 }
+
+const askObject = (method: 'HEAD' | 'DELETE', bucket: Bucket, key: ObjectKey, now: Date) =>
+  withDeadline(TIMEOUT_SECONDS, (signal) => ask({ bucket, method, key }, now, signal))

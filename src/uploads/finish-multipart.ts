@@ -1,6 +1,7 @@
 import type { UploadClaims } from '../access/upload-id.ts'
 import type { Bucket } from '../config/load.ts'
 import { ApiError, type Issue } from '../errors/api-error.ts'
+import { describe } from '../errors/describe.ts'
 import type { FileIndex } from '../file-index/file-index.ts'
 import type { FileRecord } from '../file-index/file-record.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
@@ -17,12 +18,18 @@ import { MAX_PARTS } from './part-plan.ts'
 import { recordUpload } from './record.ts'
 import { MAX_OBJECT_BYTES, requireBytes } from './size-limit.ts'
 
+/** A file that is complete, and what someone should see to: for the log. */
+export interface Finished {
+  readonly record: FileRecord
+  readonly warning: string | undefined
+}
+
 /**
  * Completes an upload and records the file, under `name` or the name that it was begun with. Parts
  * and sizes are held against the bucket's own list first, where the bucket has one. An upload that
  * is complete already is recorded all the same, so repeating this is safe. Throws `invalid_part`,
- * `size_mismatch`, `file_too_large`, `upload_not_found`, `storage_error`, and what `recordUpload`
- * throws.
+ * `size_mismatch`, `file_too_large`, `upload_not_found`, `storage_error`, `storage_busy`, and what
+ * `recordUpload` throws.
  */
 export async function finishMultipart(
   bucket: Bucket,
@@ -31,24 +38,29 @@ export async function finishMultipart(
   parts: readonly Part[],
   name: string | undefined,
   now: Date,
-): Promise<FileRecord> {
+): Promise<Finished> {
   const { key, owner, s3UploadId } = upload
+  let warning: string | undefined
   try {
-    await assemble({ bucket, key, s3UploadId }, upload, parts, now)
+    const isChecked = await assemble({ bucket, key, s3UploadId }, upload, parts, now)
+    if (!isChecked) warning = 'parts and their size not checked: the bucket lacks ListParts'
   } catch (error) {
     // The key was made for this upload alone: an object under it means that the upload is complete.
     if (!(error instanceof ApiError && (await objectExists(bucket, key, now)))) throw error
+    warning = `complete failed although the object exists: ${describe(error)}`
   }
   if (upload.size === null) await limitSize(bucket, key, now)
-  return recordUpload(bucket, index, { key, name: name ?? upload.name, owner }, now)
+  const request = { key, name: name ?? upload.name, owner }
+  return { record: await recordUpload(bucket, index, request, now), warning }
 }
 
+/** Completes the upload; whether its parts were held against the bucket's list. */
 async function assemble(
   upload: MultipartUpload,
   { size, partSize }: UploadClaims,
   parts: readonly Part[],
   now: Date,
-): Promise<void> {
+): Promise<boolean> {
   const { bucket } = upload
   requireOrder(parts)
   if (size !== null && partSize !== null && parts.length !== Math.ceil(size / partSize))
@@ -61,6 +73,7 @@ async function assemble(
       throw new ApiError('size_mismatch', `The parts have ${bytes} bytes, the file has ${size}.`)
   }
   await completeMultipartUpload(upload, parts, now)
+  return listed !== null
 }
 
 /**

@@ -134,6 +134,16 @@ it('refuses another algorithm, though the key would do', async () => {
   })
 })
 
+it.each([
+  ['aud', { aud: 'canary' }, [], 'jwt ERR_JWT_CLAIM_VALIDATION_FAILED aud'],
+  ['iss', { iss: 'canary' }, [], 'jwt ERR_JWT_CLAIM_VALIDATION_FAILED iss'],
+  ['exp', { exp: 1 }, [], 'jwt ERR_JWT_EXPIRED exp'],
+  ['sub', {}, ['sub'], 'jwt ERR_JWT_CLAIM_VALIDATION_FAILED sub'],
+])('names the claim %s that is refused, and not its value', async (_, claims, without, reason) => {
+  const token = await issuer.sign(claims, {}, without)
+  expect(await verifyJwt(token, settings, new Date())).toEqual({ ok: false, reason })
+})
+
 it('refuses a subject that no record could hold', async () => {
   expect(
     await verifyJwt(await issuer.sign({ sub: 'é'.repeat(101) }), settings, new Date()),

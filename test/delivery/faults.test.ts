@@ -12,6 +12,8 @@ it.each([
   ['403', 502, 'storage_error'],
   ['404', 404, 'object_not_found'],
   ['500', 502, 'storage_error'],
+  ['no-bucket', 502, 'storage_error'],
+  ['busy', 503, 'storage_busy'],
 ])('keeps nothing of a bucket that answers %s', async (fault, status, code) => {
   const { key, link } = await faulty(fault)
   for (const asked of [1, 2]) {
@@ -20,6 +22,16 @@ it.each([
     expect(await response.json()).toMatchObject({ code })
     expect(response.headers.get('Cache-Control')).toBe('no-store')
     expect(await requestsFor(key, 'faulty')).toBe(asked)
+  }
+})
+
+it('passes on how long a busy bucket wants to be left alone, on a part too', async () => {
+  for (const headers of [{}, { Range: 'bytes=5-9' }]) {
+    const { link } = await faulty('busy')
+    const response = await open(link, headers)
+    expect(response.status).toBe(503)
+    expect(response.headers.get('Retry-After')).toBe('7')
+    expect(response.headers.get('Cache-Control')).toBe('no-store')
   }
 })
 

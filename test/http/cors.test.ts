@@ -26,7 +26,9 @@ it('lets a configured origin read every answer, errors too', async () => {
   const { status, headers } = await from(APP)
   expect(status).toBe(401)
   expect(headers.get('Access-Control-Allow-Origin')).toBe(APP)
-  expect(headers.get('Access-Control-Expose-Headers')).toBe('ETag,Location,X-Request-Id')
+  expect(headers.get('Access-Control-Expose-Headers')).toBe(
+    'ETag,Location,Retry-After,X-Request-Id',
+  )
   expect(headers.get('Vary')).toContain('Origin')
 })
 

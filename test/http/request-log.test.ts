@@ -5,6 +5,7 @@ import { captureLog } from '../support/capture-log.ts'
 import { bearer, testApiKey } from '../support/credentials.ts'
 import { jwtVariable, testIssuer } from '../support/issuer.ts'
 import { linkTo, open, putObject, textOf } from '../support/links.ts'
+import { putPart } from '../support/parts.ts'
 import { stubUnreachable, UNREACHABLE } from '../support/unreachable.ts'
 import { baseVariables, testWorker } from '../support/worker.ts'
 
@@ -80,6 +81,76 @@ it('tells what went wrong inside, which the answer does not', async () => {
     code: 'index_unavailable',
     reason: 'Error: boom (URL)',
   })
+})
+
+it('tells what the bucket said to a link, which the answer does not', async () => {
+  const lines = captureLog()
+  for (const [fault, code, reason] of [
+    ['403', 'storage_error', 'StorageFailure: GetObject 403 AccessDenied'],
+    ['no-bucket', 'storage_error', 'StorageFailure: GetObject 404 NoSuchBucket'],
+    ['busy', 'storage_busy', 'StorageFailure: GetObject 503 SlowDown'],
+  ] as const) {
+    const { link } = await linkTo(`${fault}/${crypto.randomUUID()}.png`, {}, 'faulty')
+    const text = await (await open(link)).text()
+    expect(text).not.toContain('StorageFailure')
+    const line: unknown = JSON.parse(lines.at(-1) ?? '')
+    expect(line).toMatchObject({ code, reason, message: JSON.parse(text).message })
+    expect(lines.at(-1)).not.toContain('canary')
+  }
+})
+
+it('tells of each request to the bucket which operation failed, and how', async () => {
+  const lines = captureLog()
+  const denied = '<Error><Code>AccessDenied</Code><Message>canary</Message></Error>'
+  vi.stubGlobal('fetch', async (_: string, { method }: RequestInit) => {
+    if (method === 'POST') throw new TypeError('no route to https://x.example/a?X-Amz-Signature=1')
+    return new Response(method === 'HEAD' ? null : denied, { status: 403 })
+  })
+  const worker = testWorker()
+  await worker.post('/files', { key: 'canary.txt', name: 'canary' })
+  await worker.fetch('/files/canary.txt', { method: 'DELETE' })
+  await worker.post('/multipart', { fileName: 'canary.txt', mimetype: 'text/plain', size: 5 })
+  vi.unstubAllGlobals()
+  expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+    {
+      status: 502,
+      code: 'storage_error',
+      message: 'The bucket answered HeadObject with status 403.',
+      reason: 'StorageFailure: HeadObject 403',
+    },
+    {
+      message: 'The bucket answered DeleteObject with AccessDenied.',
+      reason: 'StorageFailure: DeleteObject 403 AccessDenied',
+    },
+    {
+      message: 'The bucket did not answer.',
+      reason: 'StorageFailure: CreateMultipartUpload no answer; TypeError: no route to (URL)',
+    },
+  ])
+  expect(lines.join()).not.toContain('canary')
+})
+
+it('warns of a complete whose parts could not be checked, and of one that failed', async () => {
+  const lines = captureLog()
+  const worker = testWorker()
+  const file = { fileName: 'a.txt', mimetype: 'text/plain', size: 5 }
+  const started = await worker.post('/multipart', file)
+  const { key, uploadId }: { key: string; uploadId: string } = await started.json()
+  const signed = await worker.post(`/multipart/${uploadId}/urls`, { key, partNumbers: [1] })
+  const { urls }: { urls: { url: string }[] } = await signed.json()
+  const etag = await putPart(urls[0]?.url ?? '', 'hello')
+  const body = { key, parts: [{ partNumber: 1, etag }] }
+  for (let i = 0; i < 2; i++) {
+    const response = await worker.post(`/multipart/${uploadId}/complete`, body)
+    expect(response.status).toBe(201)
+  }
+  const s3 = { parts: [{ PartNumber: 1, ETag: etag }] }
+  await worker.post(`/s3/multipart/${uploadId}/complete?key=${encodeURIComponent(key)}`, s3)
+  expect(lines.slice(2).map((line) => JSON.parse(line).warning)).toEqual([
+    'parts and their size not checked: the bucket lacks ListParts',
+    expect.stringMatching(/^complete failed although the object exists: /),
+    expect.stringMatching(/^complete failed although the object exists: /),
+  ])
 })
 
 it('holds no key material, signature, token, query or body, whatever is asked', async () => {

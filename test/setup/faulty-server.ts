@@ -22,6 +22,14 @@ const FAULTS: Readonly<Record<string, (response: ServerResponse, hit: number) =>
   async 500(response) {
     response.writeHead(500).end('<Error><Code>InternalError</Code></Error>')
   },
+  /** A busy bucket, and one that is gone. */
+  async busy(response) {
+    const error = '<Error><Code>SlowDown</Code><Message>canary</Message></Error>'
+    response.writeHead(503, { 'Retry-After': '7' }).end(error)
+  },
+  async 'no-bucket'(response) {
+    response.writeHead(404).end('<Error><Code>NoSuchBucket</Code></Error>')
+  },
   /** An error the first time, the object from then on. */
   async 'once-500'(response, hit) {
     if (hit === 1) response.writeHead(500).end()

@@ -62,7 +62,6 @@ describe.each(ALL)('%s', (operation) => {
     ['SignatureDoesNotMatch', s3Error(403, 'SignatureDoesNotMatch'), 'with SignatureDoesNotMatch'],
     ['InternalError', s3Error(500, 'InternalError'), 'with InternalError'],
     ['InternalError under 200', s3Error(200, 'InternalError'), 'with InternalError'],
-    ['SlowDown', s3Error(503, 'SlowDown'), 'with SlowDown'],
     ['NoSuchBucket', s3Error(404, 'NoSuchBucket'), 'with NoSuchBucket'],
     ['403 without a body', answer(403), 'with status 403'],
     ['an error without a code', answer(400, '<Error/>'), 'with status 400'],
@@ -74,7 +73,8 @@ describe.each(ALL)('%s', (operation) => {
     ['a bomb', answer(200, '<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'), 'with status 200'],
     ['another result', answer(200, '<CopyObjectResult/>'), 'with status 200'],
     ['a page of HTML', answer(502, '<html><body>Bad gateway</body></html>'), 'with status 502'],
-    ['a code without end', s3Error(500, 'x'.repeat(1000)), `with ${'x'.repeat(64)}.`],
+    ['a code without end', s3Error(500, 'x'.repeat(1000)), 'with status 500'],
+    ['a code in words', s3Error(500, 'your key AKIA'), 'with status 500'],
   ])('throws storage_error for %s, without asking again', async (_, fault, text) => {
     expect(await thrown(operation, fault)).toMatchObject({
       code: 'storage_error',
@@ -87,7 +87,66 @@ describe.each(ALL)('%s', (operation) => {
     const cut = () =>
       new Response(new ReadableStream({ pull: (controller) => controller.error(lost) }))
     for (const fault of [() => Promise.reject(lost), cut])
-      expect(await thrown(operation, fault)).toMatchObject({ code: 'storage_error', cause: lost })
+      expect(await thrown(operation, fault)).toMatchObject({
+        code: 'storage_error',
+        cause: { message: expect.stringContaining(operation), cause: lost },
+      })
+  })
+
+  it.each([
+    ['503 SlowDown', s3Error(503, 'SlowDown'), '503 SlowDown'],
+    ['SlowDown under 200', s3Error(200, 'SlowDown'), '200 SlowDown'],
+    ['503 ServiceUnavailable', s3Error(503, 'ServiceUnavailable'), '503 ServiceUnavailable'],
+    ['429', answer(429), '429'],
+    ['503 of a proxy', answer(503, '<html></html>'), '503'],
+  ])('throws storage_busy for %s, without asking again', async (_, fault, reason) => {
+    expect(await thrown(operation, fault)).toMatchObject({
+      code: 'storage_busy',
+      retryAfterSeconds: 5,
+      cause: { message: `${operation} ${reason}` },
+    })
+  })
+
+  it('tells the operation, the status and the code of a failure in its cause', async () => {
+    for (const [status, code] of [
+      [403, 'InvalidAccessKeyId'],
+      [404, 'NoSuchBucket'],
+      [501, 'NotImplemented'],
+      [403, 'AccessDenied'],
+    ] as const)
+      expect(await thrown(operation, s3Error(status, code))).toMatchObject({
+        cause: { name: 'StorageFailure', message: `${operation} ${status} ${code}` },
+      })
+  })
+
+  it('gives up an answer that stalls after its status, when its time is over', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    const cancel = vi.fn()
+    const outcome = thrown(operation, () => new Response(new ReadableStream({ cancel })))
+    const seconds = operation === 'CompleteMultipartUpload' ? 120 : 10
+    await vi.advanceTimersByTimeAsync(seconds * 1000 - 1)
+    expect(cancel).not.toHaveBeenCalled()
+    await vi.advanceTimersByTimeAsync(1)
+    expect(await outcome).toMatchObject({
+      code: 'storage_error',
+      message: 'The answer of the bucket broke off.',
+      cause: { message: `${operation} 200` },
+    })
+    expect(cancel).toHaveBeenCalled()
+    vi.useRealTimers()
+  })
+
+  it('gives up an answer that has no end', async () => {
+    const endless = () =>
+      new Response(
+        new ReadableStream({
+          pull: (controller) => controller.enqueue(new Uint8Array(1024 ** 2).fill(32)),
+        }),
+      )
+    expect(await thrown(operation, endless)).toMatchObject({
+      code: 'storage_error',
+      cause: { cause: { message: 'The answer is too large.' } },
+    })
   })
 })
 

@@ -112,18 +112,46 @@ describe('the pages of ListParts', () => {
     expect(sent).toHaveLength(2)
   })
 
-  it('end at part number 10000, whatever the bucket says', async () => {
+  it('are ten at most, whatever the bucket says', async () => {
     let next = 0
     const sent = scriptedBucket({
       ListParts: (one) => {
-        next += 1000
-        if (next > 50_000) return listed([])(one)
-        return listed(page(next - 1000, 1), next)(one)
+        next += 1
+        return listed([], next)(one)
       },
     })
-    const code = await list().catch((error: { code?: unknown }) => error.code)
-    expect(sent.length).toBeLessThanOrEqual(10)
-    expect(code).toBe('storage_error')
+    await expect(list()).rejects.toMatchObject({
+      code: 'storage_error',
+      message: 'The bucket answered ListParts with a page without end.',
+    })
+    expect(sent).toHaveLength(10)
+  })
+
+  it('hold all 10,000 parts in ten', async () => {
+    const sent = scriptedBucket({
+      ListParts: Array.from({ length: 10 }, (_, i) =>
+        listed(page(i * 1000, 1000), i === 9 ? undefined : (i + 1) * 1000),
+      ),
+    })
+    expect(await list()).toHaveLength(10_000)
+    expect(sent).toHaveLength(10)
+  })
+
+  it('share one deadline of ten seconds', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    const signals: (AbortSignal | null | undefined)[] = []
+    vi.stubGlobal('fetch', async (_url: string, init: RequestInit) => {
+      signals.push(init.signal)
+      vi.advanceTimersByTime(4000)
+      init.signal?.throwIfAborted()
+      return new Response(
+        `<ListPartsResult><IsTruncated>true</IsTruncated><NextPartNumberMarker>${signals.length}</NextPartNumberMarker></ListPartsResult>`,
+      )
+    })
+    await expect(list()).rejects.toMatchObject({ code: 'storage_error' })
+    expect(signals).toHaveLength(3)
+    expect(vi.getTimerCount()).toBe(0)
+    vi.useRealTimers()
   })
 
   it('are none where one of them fails', async () => {

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { parseObjectKey } from '../../src/keys/object-key.ts'
+import { type ObjectKey, parseObjectKey } from '../../src/keys/object-key.ts'
 import { deleteObject, headObject } from '../../src/storage/object.ts'
+import { mayHaveHappened } from '../../src/storage/storage-failure.ts'
 import { EXAMPLE_CREDENTIALS, testBucket } from '../support/test-bucket.ts'
 
 const NOW = new Date('2026-11-24T12:00:00Z')
@@ -74,7 +75,7 @@ describe('headObject', () => {
     expect(await head()).toMatchObject({ mimetype: 'application/octet-stream' })
   })
 
-  it.each([301, 302, 307, 400, 403, 405, 429, 500, 502, 503, 504, 204, 206])(
+  it.each([301, 302, 307, 400, 403, 405, 500, 502, 504, 204, 206])(
     'throws storage_error for the status %i, without asking again',
     async (status) => {
       const fake = answering(status, { ...HEADERS, Location: 'https://other.example/' })
@@ -109,7 +110,10 @@ describe('headObject', () => {
     const fault = new TypeError('Network connection lost.')
     const fake = vi.fn<typeof fetch>(() => Promise.reject(fault))
     vi.stubGlobal('fetch', fake)
-    await expect(head()).rejects.toMatchObject({ code: 'storage_error', cause: fault })
+    await expect(head()).rejects.toMatchObject({
+      code: 'storage_error',
+      cause: { message: 'HeadObject no answer', cause: fault },
+    })
     expect(fake).toHaveBeenCalledTimes(1)
   })
 })
@@ -160,12 +164,42 @@ describe('deleteObject', () => {
     })
   })
 
-  it.each([200, 204, 404])('succeeds for the status %i', async (status) => {
-    answering(status)
+  /** A server that answers every request with this status and body. */
+  const saying = (status: number, body: string | null) => {
+    const fake = vi.fn<typeof fetch>(async () => new Response(body, { status }))
+    vi.stubGlobal('fetch', fake)
+    return fake
+  }
+  const failed = () => remove().then(() => null, Object)
+
+  it.each([
+    [204, null],
+    [200, null],
+    [404, '<Error><Code>NoSuchKey</Code></Error>'],
+  ])('believes the status %i with the body %j', async (status, body) => {
+    saying(status, body)
     await expect(remove()).resolves.toBeUndefined()
   })
 
-  it.each([301, 307, 403, 409, 429, 500, 503])(
+  it.each([
+    [200, '<Error><Code>InternalError</Code></Error>', 'with InternalError'],
+    [200, '<html>Sign in</html>', 'with status 200'],
+    [200, ' ', 'with status 200'],
+    [202, null, 'with status 202'],
+    [206, null, 'with status 206'],
+    [404, '<Error><Code>NoSuchBucket</Code></Error>', 'with NoSuchBucket'],
+    [404, '<html>Not found</html>', 'with status 404'],
+    [404, null, 'with status 404'],
+  ])('does not believe the status %i with the body %j', async (status, body, how) => {
+    const fake = saying(status, body)
+    expect(await failed()).toMatchObject({
+      code: 'storage_error',
+      message: `The bucket answered DeleteObject ${how}.`,
+    })
+    expect(fake).toHaveBeenCalledTimes(1)
+  })
+
+  it.each([301, 307, 403, 409, 500])(
     'throws storage_error for the status %i, without asking again',
     async (status) => {
       const fake = answering(status, { Location: 'https://other.example/' })
@@ -176,4 +210,72 @@ describe('deleteObject', () => {
       expect(fake).toHaveBeenCalledTimes(1)
     },
   )
+
+  it('tells a refusal from an outcome that nobody knows', async () => {
+    for (const status of [301, 307, 400, 403, 404, 405, 409, 429]) {
+      saying(status, '')
+      expect(mayHaveHappened(await failed()), String(status)).toBe(false)
+    }
+    for (const status of [200, 202, 500, 502, 503, 504]) {
+      saying(status, '<html></html>')
+      expect(mayHaveHappened(await failed()), String(status)).toBe(true)
+    }
+    vi.stubGlobal('fetch', () => Promise.reject(new TypeError('Network connection lost.')))
+    expect(mayHaveHappened(await failed())).toBe(true)
+    expect(mayHaveHappened(new Error('of ours'))).toBe(false)
+  })
+
+  it('gives up an answer whose body stalls, after ten seconds', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    const cancel = vi.fn()
+    vi.stubGlobal('fetch', async () => new Response(new ReadableStream({ cancel })))
+    const outcome = failed()
+    await vi.advanceTimersByTimeAsync(9_999)
+    expect(cancel).not.toHaveBeenCalled()
+    await vi.advanceTimersByTimeAsync(1)
+    const error = await outcome
+    expect(error).toMatchObject({ code: 'storage_error', cause: { message: 'DeleteObject 200' } })
+    expect(mayHaveHappened(error)).toBe(true)
+    expect(cancel).toHaveBeenCalled()
+    vi.useRealTimers()
+  })
 })
+
+describe('a busy bucket', () => {
+  it.each([
+    [503, '7', 7],
+    [429, '7', 7],
+    [503, undefined, 5],
+    [503, '0', 1],
+    [503, '86400', 3600],
+    [503, '-1', 5],
+    [503, '1.5', 5],
+    [503, 'Wed, 25 Nov 2026 12:00:00 GMT', 5],
+    [503, 'soon', 5],
+    [503, '9'.repeat(400), 5],
+  ])(
+    'is storage_busy for %i, and its Retry-After %j means %i seconds',
+    async (status, value, seconds) => {
+      for (const send of [head, remove]) {
+        const fake = answering(status, value === undefined ? {} : { 'Retry-After': value })
+        await expect(send()).rejects.toMatchObject({
+          code: 'storage_busy',
+          message: 'The bucket is busy; try again later.',
+          retryAfterSeconds: seconds,
+        })
+        expect(fake).toHaveBeenCalledTimes(1)
+      }
+    },
+  )
+})
+
+it.each(['../other/secret.txt', 'a/./b.txt', 'a/../../other/b.txt'])(
+  'sends nothing for the key %j, were it to get this far',
+  async (key) => {
+    const fake = answering(200, HEADERS)
+    const bucket = testBucket({ origin: 'https://s3.example.com', basePath: '/files/' })
+    for (const send of [headObject, deleteObject])
+      await expect(send(bucket, key as ObjectKey, NOW)).rejects.toThrow('does not name the object')
+    expect(fake).not.toHaveBeenCalled()
+  },
+)

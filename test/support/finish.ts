@@ -5,7 +5,7 @@ import { createFileIndex } from '../../src/file-index/file-index.ts'
 import type { FileRecord } from '../../src/file-index/file-record.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import type { Part } from '../../src/storage/multipart.ts'
-import { finishMultipart } from '../../src/uploads/finish-multipart.ts'
+import { type Finished, finishMultipart } from '../../src/uploads/finish-multipart.ts'
 import { testBucket } from './test-bucket.ts'
 
 /** An upload of ten bytes in parts of six: the first has the ETag "e1", the second "e2". */
@@ -29,13 +29,16 @@ export const BOTH = [part(1), part(2)]
 const index = createFileIndex(env.FILE_INDEX)
 
 /** Completes `upload` with `parts`, in a bucket changed by `changes`. */
-export const finish = (
+export const finish = async (...args: Parameters<typeof finishAll>): Promise<FileRecord> =>
+  (await finishAll(...args)).record
+
+/** The same, with what goes to the log. */
+export const finishAll = (
   upload: UploadClaims,
   parts: readonly Part[] = BOTH,
   changes: Partial<Bucket> = {},
   name?: string,
-): Promise<FileRecord> =>
-  finishMultipart(testBucket(changes), index, upload, parts, name, new Date())
+): Promise<Finished> => finishMultipart(testBucket(changes), index, upload, parts, name, new Date())
 
 /** What the index has of the file. */
 export const recorded = (): Promise<FileRecord | null> => index.get('files', UPLOAD.key)

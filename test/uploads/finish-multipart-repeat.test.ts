@@ -1,6 +1,6 @@
 import { reset } from 'cloudflare:test'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { BOTH, finish, part, recorded, SIZELESS, UPLOAD } from '../support/finish.ts'
+import { BOTH, finish, finishAll, part, recorded, SIZELESS, UPLOAD } from '../support/finish.ts'
 import {
   answer,
   completed,
@@ -128,4 +128,37 @@ it('holds parts against no list where the bucket has none', async () => {
   })
   expect(await finish(UPLOAD, [part(1, 'x'), part(9, 'y')])).toMatchObject({ size: 10 })
   expect(operations(sent).slice(0, 2)).toEqual(['ListParts', 'CompleteMultipartUpload'])
+})
+
+describe('what someone should see to goes to the log:', () => {
+  const good = { ListParts: LIST, CompleteMultipartUpload: completed, HeadObject: found(10) }
+
+  it('nothing where all went well', async () => {
+    scriptedBucket(good)
+    expect(await finishAll(UPLOAD)).toMatchObject({ warning: undefined })
+  })
+
+  it('a complete that failed although the object exists, and why', async () => {
+    scriptedBucket({ ...good, CompleteMultipartUpload: s3Error(500, 'InternalError') })
+    expect(await finishAll(UPLOAD)).toMatchObject({
+      record: { size: 10 },
+      warning:
+        'complete failed although the object exists: ApiError: The bucket answered CompleteMultipartUpload with InternalError.; StorageFailure: CompleteMultipartUpload 500 InternalError',
+    })
+  })
+
+  it('parts that could not be checked for lack of ListParts', async () => {
+    scriptedBucket({ ...good, ListParts: NO_LIST })
+    expect(await finishAll(UPLOAD)).toMatchObject({
+      record: { size: 10 },
+      warning: 'parts and their size not checked: the bucket lacks ListParts',
+    })
+  })
+})
+
+it('takes no bug for a success, though the object exists', async () => {
+  scriptedBucket({ ListParts: LIST, CompleteMultipartUpload: completed, HeadObject: found(10) })
+  const broken = { partNumber: 1, etag: undefined as unknown as string }
+  await expect(finish(SIZELESS, [broken])).rejects.toBeInstanceOf(TypeError)
+  expect(await recorded()).toBeNull()
 })

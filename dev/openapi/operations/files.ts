@@ -5,7 +5,12 @@ import { DOWNLOAD_SECONDS, UPLOAD_SECONDS } from '../members.ts'
 import type { Operations } from '../operation.ts'
 
 /** Of what looks at the object in the bucket, or changes it. */
-const STORAGE: readonly ErrorCode[] = ['storage_error', 'credentials_expired', 'unknown_bucket']
+const STORAGE: readonly ErrorCode[] = [
+  'storage_error',
+  'storage_busy',
+  'credentials_expired',
+  'unknown_bucket',
+]
 
 export const fileOperations: Operations = {
   'POST /files/upload-url': {

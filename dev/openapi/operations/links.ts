@@ -93,6 +93,7 @@ export const linkOperations: Operations = {
       'link_expired',
       'object_not_found',
       'storage_error',
+      'storage_busy',
       'unknown_bucket',
       'credentials_expired',
     ],

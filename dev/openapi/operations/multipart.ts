@@ -13,7 +13,7 @@ const STEP: readonly ErrorCode[] = [
 ]
 
 /** Of every step that the bucket takes part in. */
-const AT_BUCKET: readonly ErrorCode[] = [...STEP, 'not_supported', 'storage_error']
+const AT_BUCKET: readonly ErrorCode[] = [...STEP, 'not_supported', 'storage_error', 'storage_busy']
 
 const UPLOAD_MEMBERS = {
   key: { description: 'The object key, as the answer to the start gave it.' },
@@ -41,6 +41,7 @@ export const multipartOperations: Operations = {
       'invalid_key',
       'not_supported',
       'storage_error',
+      'storage_busy',
       'credentials_expired',
       'unknown_bucket',
     ],

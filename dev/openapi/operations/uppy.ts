@@ -45,7 +45,7 @@ const START: readonly ErrorCode[] = [
 const STEP: readonly ErrorCode[] = ['invalid_key', 'invalid_upload_id', 'credentials_expired']
 
 /** Of every step that the bucket takes part in. */
-const AT_BUCKET: readonly ErrorCode[] = [...STEP, 'not_supported', 'storage_error']
+const AT_BUCKET: readonly ErrorCode[] = [...STEP, 'not_supported', 'storage_error', 'storage_busy']
 
 const FILE_MEMBERS: Members = {
   filename: { description: 'Name of the file.', examples: ['My Photo.JPG'] },
@@ -81,7 +81,7 @@ export const uppyOperations: Operations = {
     body: startBody,
     members: FILE_MEMBERS,
     answers: { 200: { description: 'The upload.', body: uppyStartedUpload } },
-    errors: [...START, 'storage_error'],
+    errors: [...START, 'storage_error', 'storage_busy'],
   },
   'GET /s3/multipart/:uploadId': {
     id: 'listUppyParts',

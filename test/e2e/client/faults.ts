@@ -55,6 +55,27 @@ export function faultRules(context: () => ClientContext): void {
     expect(turn).toBeGreaterThan(5)
   })
 
+  it('waits as long as the Worker says when the bucket is busy', async () => {
+    const times: number[] = []
+    await tab.page.route('**/multipart', (route) => {
+      times.push(Date.now())
+      if (times.length > 1) return route.continue()
+      return route.fulfill({
+        status: 503,
+        headers: {
+          'Access-Control-Allow-Origin': '*',
+          'Access-Control-Expose-Headers': 'Retry-After',
+          'Retry-After': '3',
+        },
+        json: { code: 'storage_busy', message: 'The bucket is busy.' },
+      })
+    })
+    await tab.begin(SIZE, { multipart: true })
+    await expectWhole()
+    const [first = 0, second = 0] = times
+    expect(second - first).toBeGreaterThanOrEqual(3000)
+  })
+
   it('asks for a new URL when that of a part has expired', async () => {
     await tab.connect({ bucket: 'hasty' })
     let held = false
