@@ -1,14 +1,9 @@
 import * as z from 'zod/mini'
+import { MAX_UPLOAD_AGE_SECONDS } from '../config/limits.ts'
 import type { Config } from '../config/load.ts'
 import { ApiError } from '../errors/api-error.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { seal, unseal } from './seal.ts'
-
-/**
- * Seconds that an upload id is good for: seven days, after which R2 drops an unfinished upload by
- * itself.
- */
-const UPLOAD_ID_SECONDS = 604_800
 
 const claimsSchema = z.object({
   bucket: z.string(),
@@ -47,7 +42,7 @@ export async function sealUploadId(
   claims: UploadClaims,
   now: Date,
 ): Promise<{ readonly uploadId: string; readonly expiresAt: Date }> {
-  const exp = Math.floor(now.getTime() / 1000) + UPLOAD_ID_SECONDS
+  const exp = Math.floor(now.getTime() / 1000) + MAX_UPLOAD_AGE_SECONDS
   const uploadId = await seal(signingSecrets, 'upload', { ...claims, exp })
   return { uploadId, expiresAt: new Date(exp * 1000) }
 }

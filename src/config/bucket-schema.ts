@@ -55,6 +55,7 @@ const bucketSchema = z
     uploadCredentials: z.optional(credentialsName),
     maxBytes: z.optional(z.int().check(z.minimum(1))),
     postUploads: z.optional(z.boolean()),
+    conditionalComplete: z.optional(z.boolean()),
     allowedTypes: z.optional(
       z
         .array(

@@ -35,6 +35,8 @@ export interface Bucket {
   readonly maxBytes: number | null
   /** Whether the server takes POST policies, for uploads by HTML forms. */
   readonly postUploads: boolean
+  /** Whether the server honours If-None-Match where it completes an upload in parts. */
+  readonly conditionalComplete: boolean
   /** `type/subtype` or `type/*`, lower case; null where every type is welcome. */
   readonly allowedTypes: readonly string[] | null
   /** Longest life of a URL in seconds, by use. */
@@ -72,6 +74,9 @@ export type LoadedConfig =
 
 /** Hosts of Cloudflare R2 and Backblaze B2, which know no POST policies. */
 const WITHOUT_POST_UPLOADS = /\.(?:r2\.cloudflarestorage|backblazeb2)\.com(?::\d+)?$/i
+
+/** Hosts of AWS S3, which honours If-None-Match in CompleteMultipartUpload. */
+const WITH_CONDITIONAL_COMPLETE = /\.amazonaws\.com(?:\.cn)?(?::\d+)?$/i
 
 const loaded = new WeakMap<object, LoadedConfig>()
 
@@ -172,6 +177,7 @@ function toBucket(
     uploadCredentials,
     maxBytes: table.maxBytes ?? null,
     postUploads: table.postUploads ?? !WITHOUT_POST_UPLOADS.test(host),
+    conditionalComplete: table.conditionalComplete ?? WITH_CONDITIONAL_COMPLETE.test(host),
     allowedTypes: table.allowedTypes?.map((type) => type.toLowerCase()) ?? null,
     maxExpiresIn: {
       upload: table.maxExpiresIn?.upload ?? MAX_UPLOAD_SECONDS,

@@ -1,6 +1,7 @@
 import type { LinkPolicy } from '../access/link-signature.ts'
+import { MAX_REPLACEABLE_SECONDS } from '../config/limits.ts'
 import type { Bucket } from '../config/load.ts'
-import { isNewObjectKey } from '../keys/new-key.ts'
+import { keyCreatedAt } from '../keys/new-key.ts'
 import { keyRunsScript, typeRunsScript } from '../keys/script-types.ts'
 import { attachment } from './content-disposition.ts'
 import { preconditionStatus } from './preconditions.ts'
@@ -63,10 +64,12 @@ function contain(headers: Headers, { key, download }: LinkPolicy): void {
 
 /**
  * Never longer than the link; an object that may change is looked at again when its edge copy ends.
+ * One with a key that was made here can't change once every URL that could replace it has expired.
  */
 function browserLife({ key, expires }: LinkPolicy, bucket: Bucket, now: Date): string {
   const left = Math.max(0, expires - Math.ceil(now.getTime() / 1000))
-  if (isNewObjectKey(key)) return `private, max-age=${left}, immutable`
+  if (now.getTime() > keyCreatedAt(key) + MAX_REPLACEABLE_SECONDS * 1000)
+    return `private, max-age=${left}, immutable`
   return `private, max-age=${Math.min(left, bucket.edgeTtlSeconds)}`
 }
 
