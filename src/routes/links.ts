@@ -8,6 +8,7 @@ import { ApiError } from '../errors/api-error.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
 import { configure } from '../http/configure.ts'
 import { forEachKey, keyList, MAX_KEYS_BODY_BYTES } from '../http/key-list.ts'
+import { asksLinkHost } from '../http/link-host.ts'
 import { newApp } from '../http/new-app.ts'
 import { askObjects } from '../http/objects-entrypoint.ts'
 import { bucket, expiresIn } from '../http/request-fields.ts'
@@ -84,6 +85,11 @@ export const deliveryRoutes = newApp()
       )
     const { policy } = verdict
     const bucket = chooseBucket(c, policy.bucket)
+    if (config.linkOrigin !== null && !asksLinkHost(config, c.req.url)) {
+      const { pathname, search } = new URL(c.req.url)
+      c.header('Cross-Origin-Resource-Policy', bucket.crossOriginResourcePolicy)
+      return c.redirect(config.linkOrigin + pathname + search, 308)
+    }
     if (policy.delivery === 'redirect') {
       const { url, maxAgeSeconds } = await redirectTarget(policy, bucket, now)
       c.header('Cache-Control', `private, max-age=${maxAgeSeconds}`)
