@@ -3,6 +3,7 @@ import { MAX_REPLACEABLE_SECONDS } from '../config/limits.ts'
 import type { Bucket } from '../config/load.ts'
 import { keyCreatedAt } from '../keys/new-key.ts'
 import { keyRunsScript, typeRunsScript } from '../keys/script-types.ts'
+import { contentCodings } from './content-coding.ts'
 import { attachment } from './content-disposition.ts'
 import { preconditionStatus } from './preconditions.ts'
 
@@ -12,7 +13,6 @@ const VALIDATORS = ['etag', 'last-modified']
 const SHOWN_HEADERS = [
   ...VALIDATORS,
   'accept-ranges',
-  'content-encoding',
   'content-language',
   'content-length',
   'content-range',
@@ -41,12 +41,15 @@ export function toClientResponse(
     const value = object.headers.get(name)
     if (value !== null) headers.set(name, value)
   }
+  const codings = contentCodings(object.headers.get('content-encoding'))
+  if (codings.length > 0) headers.set('Vary', 'Accept-Encoding, Origin')
   if (!isWhole) {
     void object.body?.cancel()
     return new Response(null, { status, headers })
   }
+  if (codings.length > 0) headers.set('Content-Encoding', codings.join(', '))
   contain(headers, policy)
-  return new Response(object.body, { status, headers })
+  return new Response(object.body, { status, headers, encodeBody: 'manual' })
 }
 
 /**

@@ -33,6 +33,9 @@ export async function fetchObject(request: ObjectRequest, now: Date): Promise<Re
   const abort = new AbortController()
   const timer = setTimeout(() => abort.abort(), timeoutSeconds * 1000)
   try {
+    // An object comes as it is stored: nobody encodes it on the way, and nobody decodes it here.
+    const isObject = request.query === undefined
+    if (isObject) signed.headers.set('Accept-Encoding', 'identity')
     // Without no-store, Cloudflare may send a GET in place of a HEAD, which the signature doesn't
     // cover.
     return await fetch(spaced(signed.url.href), {
@@ -40,6 +43,7 @@ export async function fetchObject(request: ObjectRequest, now: Date): Promise<Re
       headers: signed.headers,
       cache: 'no-store',
       redirect: 'manual',
+      encodeResponseBody: isObject ? 'manual' : 'automatic',
       signal: abort.signal,
       ...(body === undefined ? {} : { body }),
     })
