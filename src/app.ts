@@ -2,6 +2,7 @@ import { admit } from './http/admit.ts'
 import { cors } from './http/cors.ts'
 import { onError, onNotFound } from './http/errors.ts'
 import { frame } from './http/frame.ts'
+import { linkHost } from './http/link-host.ts'
 import { newApp } from './http/new-app.ts'
 import { uppyDialect } from './http/uppy-dialect.ts'
 import { fileRoutes } from './routes/files.ts'
@@ -29,7 +30,7 @@ const api = newApp()
 
 /** The whole Worker. `/u/:token/…` is the same API for clients that can't send headers. */
 export const app = newApp()
-  .use(frame, cors)
+  .use(frame, linkHost, cors)
   .onError(onError)
   .route('/', healthRoutes)
   .route('/', deliveryRoutes)

@@ -1,6 +1,11 @@
 import { app } from './app.ts'
+import { pageFile } from './http/page.ts'
 
 // biome-ignore lint/performance/noBarrelFile: an entrypoint is what the main module exports
 export { Objects } from './delivery/objects.ts'
 
-export default { fetch: app.fetch } satisfies ExportedHandler<Env>
+export default {
+  async fetch(request, env, context) {
+    return (await pageFile(request, env)) ?? app.fetch(request, env, context)
+  },
+} satisfies ExportedHandler<Env>

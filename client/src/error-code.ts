@@ -21,6 +21,7 @@ export const API_ERROR_CODES = [
   'object_not_found',
   'upload_not_found',
   'unknown_bucket',
+  'encoding_not_acceptable',
   'link_expired',
   'body_too_large',
   'file_too_large',

@@ -1,15 +1,10 @@
 import * as z from 'zod/mini'
+import { MAX_UPLOAD_AGE_SECONDS } from '../config/limits.ts'
 import type { Config, SigningSecret } from '../config/load.ts'
 import { ApiError } from '../errors/api-error.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { encryptionKey } from './purpose-key.ts'
 import { seal, unseal } from './seal.ts'
-
-/**
- * Seconds that an upload id is good for: seven days, after which R2 drops an unfinished upload by
- * itself.
- */
-const UPLOAD_ID_SECONDS = 604_800
 
 /** Bytes of an initialization vector for AES-GCM. */
 const IV_BYTES = 12
@@ -60,7 +55,7 @@ export async function sealUploadId(
   { s3UploadId, ...claims }: UploadClaims,
   now: Date,
 ): Promise<{ readonly uploadId: string; readonly expiresAt: Date }> {
-  const exp = Math.floor(now.getTime() / 1000) + UPLOAD_ID_SECONDS
+  const exp = Math.floor(now.getTime() / 1000) + MAX_UPLOAD_AGE_SECONDS
   const s3 = await encrypt(signingSecrets[0], claims, s3UploadId)
   const uploadId = await seal(signingSecrets, 'upload', { ...claims, s3, exp })
   return { uploadId, expiresAt: new Date(exp * 1000) }

@@ -56,6 +56,7 @@ const bucketSchema = z
     maxBytes: z.optional(z.int().check(z.minimum(1))),
     postUploads: z.optional(z.boolean()),
     normalizesKeys: z.optional(z.boolean()),
+    conditionalComplete: z.optional(z.boolean()),
     allowedTypes: z.optional(
       z
         .array(

@@ -38,6 +38,8 @@ export interface Bucket {
   readonly postUploads: boolean
   /** Whether the server stores a key in Unicode NFC, so that its other spellings are one object. */
   readonly normalizesKeys: boolean
+  /** Whether the server honours If-None-Match where it completes an upload in parts. */
+  readonly conditionalComplete: boolean
   /** `type/subtype` or `type/*`, lower case; null where every type is welcome. */
   readonly allowedTypes: readonly string[] | null
   /** Longest life of a URL in seconds, by use. */
@@ -78,6 +80,8 @@ const WITHOUT_POST_UPLOADS = /\.(?:r2\.cloudflarestorage|backblazeb2)\.com(?::\d
 
 /** Hosts of Cloudflare R2, which stores keys in Unicode NFC. */
 const NORMALIZES_KEYS = /\.r2\.cloudflarestorage\.com\.?(?::\d+)?$/i
+/** Hosts of AWS S3, which honours If-None-Match in CompleteMultipartUpload. */
+const WITH_CONDITIONAL_COMPLETE = /\.amazonaws\.com(?:\.cn)?(?::\d+)?$/i
 
 const loaded = new WeakMap<object, LoadedConfig>()
 
@@ -192,6 +196,7 @@ function toBucket(
     maxBytes: table.maxBytes ?? null,
     postUploads: table.postUploads ?? !WITHOUT_POST_UPLOADS.test(host),
     normalizesKeys: table.normalizesKeys ?? NORMALIZES_KEYS.test(host),
+    conditionalComplete: table.conditionalComplete ?? WITH_CONDITIONAL_COMPLETE.test(host),
     allowedTypes: table.allowedTypes?.map((type) => type.toLowerCase()) ?? null,
     maxExpiresIn: {
       upload: table.maxExpiresIn?.upload ?? MAX_UPLOAD_SECONDS,

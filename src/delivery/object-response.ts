@@ -1,7 +1,9 @@
 import type { LinkPolicy } from '../access/link-signature.ts'
+import { MAX_REPLACEABLE_SECONDS } from '../config/limits.ts'
 import type { Bucket } from '../config/load.ts'
-import { isNewObjectKey } from '../keys/new-key.ts'
+import { keyCreatedAt } from '../keys/new-key.ts'
 import { keyRunsScript } from '../keys/script-types.ts'
+import { contentCodings } from './content-coding.ts'
 import { attachment } from './content-disposition.ts'
 import { parseMediaType } from './media-type.ts'
 import { preconditionStatus } from './preconditions.ts'
@@ -12,7 +14,6 @@ const VALIDATORS = ['etag', 'last-modified']
 const SHOWN_HEADERS = [
   ...VALIDATORS,
   'accept-ranges',
-  'content-encoding',
   'content-language',
   'content-length',
   'content-range',
@@ -41,12 +42,15 @@ export function toClientResponse(
     const value = object.headers.get(name)
     if (value !== null) headers.set(name, value)
   }
+  const codings = contentCodings(object.headers.get('content-encoding'))
+  if (codings.length > 0) headers.set('Vary', 'Accept-Encoding, Origin')
   if (!isWhole) {
     void object.body?.cancel()
     return new Response(null, { status, headers })
   }
+  if (codings.length > 0) headers.set('Content-Encoding', codings.join(', '))
   contain(headers, policy)
-  return new Response(object.body, { status, headers })
+  return new Response(object.body, { status, headers, encodeBody: 'manual' })
 }
 
 /**
@@ -64,10 +68,12 @@ function contain(headers: Headers, { key, download }: LinkPolicy): void {
 
 /**
  * Never longer than the link; an object that may change is looked at again when its edge copy ends.
+ * One with a key that was made here can't change once every URL that could replace it has expired.
  */
 function browserLife({ key, expires }: LinkPolicy, bucket: Bucket, now: Date): string {
   const left = Math.max(0, expires - Math.ceil(now.getTime() / 1000))
-  if (isNewObjectKey(key)) return `private, max-age=${left}, immutable`
+  if (now.getTime() > keyCreatedAt(key) + MAX_REPLACEABLE_SECONDS * 1000)
+    return `private, max-age=${left}, immutable`
   return `private, max-age=${Math.min(left, bucket.edgeTtlSeconds)}`
 }
 

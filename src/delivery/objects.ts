@@ -13,6 +13,9 @@ import { pipeOf, pump } from './pump.ts'
 /** The header that repeats `Range`, which Workers Caching takes away before it asks. */
 const WANTED_RANGE = 'X-Wanted-Range'
 
+/** The header that repeats the code of an error, for the answer to a HEAD. */
+export const ERROR_CODE = 'X-Error-Code'
+
 /**
  * A request to `Objects` for an object, or one range of it. It holds nothing of the client's own
  * request: what the edge keeps is the same for everyone.
@@ -164,6 +167,6 @@ function failure(error: unknown): Response {
   const reason = cause === undefined ? undefined : describe(cause)
   return Response.json(
     { code, message, reason, retryAfterSeconds },
-    { status: STATUS_BY_CODE[code], headers: { 'Cache-Control': 'no-store' } },
+    { status: STATUS_BY_CODE[code], headers: { 'Cache-Control': 'no-store', [ERROR_CODE]: code } },
   )
 }

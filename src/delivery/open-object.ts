@@ -73,7 +73,7 @@ async function answerPart(
   headers.set('Content-Range', `bytes ${first}-${last}/${size}`)
   headers.set('Content-Length', String(last - first + 1))
   headers.set('Cache-Control', 'no-store')
-  return new Response(part.body, { status: 206, headers })
+  return new Response(part.body, { status: 206, headers, encodeBody: 'manual' })
 }
 
 async function wholeObject(bucket: Bucket, key: ObjectKey, answer: Response): Promise<Response> {
@@ -106,15 +106,15 @@ async function copyOf(
 ): Promise<Response> {
   const headers = keptHeaders(answer)
   const { edgeTtlSeconds } = bucket
-  // Of an encoded or endless body nobody knows how long it is, so nobody could tell that it was cut
-  // short.
+  // Of a body without a length nobody could tell that it was cut short. An encoded one is not kept,
+  // as a cache may decode it.
   const kept = size !== null && size <= MAX_COPY_BYTES && !headers.has('content-encoding')
-  if (size !== null && !headers.has('content-encoding')) headers.set('Content-Length', String(size))
+  if (size !== null) headers.set('Content-Length', String(size))
   if (kept && edgeTtlSeconds > 0) {
     headers.set('Cache-Control', `public, max-age=${edgeTtlSeconds}, must-revalidate`)
     headers.set('Cache-Tag', await cacheTag(bucket, key))
   } else headers.set('Cache-Control', 'no-store')
-  return new Response(answer.body, { status: 200, headers })
+  return new Response(answer.body, { status: 200, headers, encodeBody: 'manual' })
 }
 
 function keptHeaders({ headers }: Response): Headers {

@@ -3,8 +3,9 @@ import type { LinkPolicy } from '../access/link-signature.ts'
 import type { Bucket } from '../config/load.ts'
 import { ApiError, type ErrorCode, isErrorCode } from '../errors/api-error.ts'
 import { coversAll, singleRange } from './byte-range.ts'
+import { requireCodings } from './content-coding.ts'
 import { toClientResponse } from './object-response.ts'
-import { objectRequest } from './objects.ts'
+import { ERROR_CODE, objectRequest } from './objects.ts'
 import { isConditional, rangeIsCurrent } from './preconditions.ts'
 
 const failureSchema = z.object({
@@ -30,7 +31,9 @@ export async function serveLink(
   const ask = async (range: string | null): Promise<Response> => {
     const answer = await askObjects(await objectRequest(method, bucket, policy.key, range))
     if (answer.ok || answer.status === 416) return range === null ? answer : asPart(answer, range)
-    const failure = failureSchema.safeParse(await answer.json())
+    // The answer to a HEAD has no body, and neither has what the client gets of it.
+    const inHeader = { code: answer.headers.get(ERROR_CODE), message: '' }
+    const failure = failureSchema.safeParse(method === 'HEAD' ? inHeader : await answer.json())
     if (failure.success) {
       const { code, message, reason: cause, retryAfterSeconds } = failure.data
       throw new ApiError(code, message, { cause, retryAfterSeconds })
@@ -39,11 +42,18 @@ export async function serveLink(
   }
 
   const range = method === 'GET' ? singleRange(request.headers.get('range')) : null
-  const part = await ask(range)
-  if (range === null || rangeHolds(part, request.headers))
-    return toClientResponse(part, request.headers, policy, bucket, now)
-  await part.body?.cancel()
-  return toClientResponse(await ask(null), request.headers, policy, bucket, now)
+  let answer = await ask(range)
+  if (range !== null && !rangeHolds(answer, request.headers)) {
+    await answer.body?.cancel()
+    answer = await ask(null)
+  }
+  try {
+    requireCodings(answer, request)
+  } catch (error) {
+    await answer.body?.cancel()
+    throw error
+  }
+  return toClientResponse(answer, request.headers, policy, bucket, now)
 }
 
 /**

@@ -3,8 +3,12 @@ import type { Bucket } from '../config/load.ts'
 import { ApiError } from '../errors/api-error.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 
-/** The `Objects` entrypoint of this Worker, through the edge cache that stands in front of it. */
-export const askObjects = (request: Request): Promise<Response> => exports.Objects.fetch(request)
+/**
+ * The `Objects` entrypoint of this Worker, through the edge cache that stands in front of it. Bodies
+ * come as they are stored, encoded or not.
+ */
+export const askObjects = (request: Request): Promise<Response> =>
+  exports.Objects.fetch(request, { encodeResponseBody: 'manual' })
 
 /**
  * Drops the edge copy of an object. Throws `purge_failed`; the copy then lives for the bucket's

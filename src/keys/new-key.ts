@@ -33,13 +33,19 @@ export function newObjectKey({ fileName, prefix, directory, now }: NewKeyInput):
 }
 
 const NEW_KEY = new RegExp(
-  `(?:^|/)uploads/(?:.+/)?[${DIGITS}]{${TIME_DIGITS + RANDOM_DIGITS}}-[^/]+$`,
+  `(?:^|/)uploads/(?:.+/)?([${DIGITS}]{${TIME_DIGITS}})[${DIGITS}]{${RANDOM_DIGITS}}-[^/]+$`,
 )
 
 /**
- * Whether `key` looks like one that `newObjectKey` made: its object is written once and never
- * changes.
+ * When `newObjectKey` made `key`, in milliseconds since 1970; NaN for a key of another form.
  */
+export function keyCreatedAt(key: ObjectKey): number {
+  const [, time] = NEW_KEY.exec(key) ?? []
+  if (time === undefined) return Number.NaN
+  return MAX_TIME - [...time].reduce((value, digit) => value * 32 + DIGITS.indexOf(digit), 0)
+}
+
+/** Whether `key` looks like one that `newObjectKey` made. */
 export const isNewObjectKey = (key: ObjectKey): boolean => NEW_KEY.test(key)
 
 /** 20 characters: 45 bits of inverted milliseconds, then 55 random bits. */

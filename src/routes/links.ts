@@ -9,6 +9,7 @@ import { ApiError } from '../errors/api-error.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
 import { configure } from '../http/configure.ts'
 import { forEachKey, keyList, MAX_KEYS_BODY_BYTES } from '../http/key-list.ts'
+import { asksLinkHost } from '../http/link-host.ts'
 import { newApp } from '../http/new-app.ts'
 import { askObjects } from '../http/objects-entrypoint.ts'
 import { bucket, expiresIn } from '../http/request-fields.ts'
@@ -84,6 +85,11 @@ export const deliveryRoutes = newApp()
         { cause: verdict.reason },
       )
     const bucket = chooseBucket(c, verdict.policy.bucket, null)
+    if (config.linkOrigin !== null && !asksLinkHost(config, c.req.url)) {
+      const { pathname, search } = new URL(c.req.url)
+      c.header('Cross-Origin-Resource-Policy', bucket.crossOriginResourcePolicy)
+      return c.redirect(config.linkOrigin + pathname + search, 308)
+    }
     const policy = { ...verdict.policy, key: storedKey(bucket, verdict.policy.key) }
     if (policy.delivery === 'redirect') {
       const { url, maxAgeSeconds } = await redirectTarget(policy, bucket, now)

@@ -68,7 +68,7 @@ export const signRoutes = newApp().post('/s3/sign', validateJson(signSchema), as
   if (!isNewObjectKey(objectKey))
     throw new ApiError('forbidden', 'Uploads in parts have keys that were made here.')
   const operation = uploadOperation(request, uploadId)
-  return c.json({ url: await presignOperation(bucket, objectKey, operation, expiresIn, now), key })
+  return c.json(await presignOperation(bucket, objectKey, operation, expiresIn, now))
 })
 
 function uploadOperation({ method, partNumber }: SignRequest, s3UploadId: string): UploadOperation {

@@ -124,6 +124,15 @@ function readPart(element: XmlElement): ListedPart {
 }
 
 /**
+ * What S3 CompleteMultipartUpload needs to refuse a key that has an object already, where the
+ * server knows how.
+ */
+export const completeHeaders = ({
+  conditionalComplete,
+}: Bucket): Readonly<Record<string, string>> =>
+  conditionalComplete ? { 'If-None-Match': '*' } : {}
+
+/**
  * S3 CompleteMultipartUpload, whose answer may be an error under status 200. Throws
  * `upload_not_found`, `invalid_part`, `not_supported`, `storage_error` and `storage_busy`.
  */
@@ -139,7 +148,7 @@ export async function completeMultipartUpload(
   const body = `<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">${list.join('')}</CompleteMultipartUpload>`
   const request = {
     ...ofUpload('POST', upload),
-    headers: { 'Content-Type': 'application/xml' },
+    headers: { 'Content-Type': 'application/xml', ...completeHeaders(upload.bucket) },
     body,
   }
   await callOnce('CompleteMultipartUpload', request, now, COMPLETE_TIMEOUT_SECONDS)

@@ -90,6 +90,9 @@ async function send(request: ObjectRequest, now: Date, signal: AbortSignal): Pro
   const signed = await signRequest(request, now)
   assertNamesObject(signed.url, bucket, key)
   try {
+    // An object comes as it is stored: nobody encodes it on the way, and nobody decodes it here.
+    const isObject = request.query === undefined
+    if (isObject) signed.headers.set('Accept-Encoding', 'identity')
     // Without no-store, Cloudflare may send a GET in place of a HEAD, which the signature doesn't
     // cover.
     return await fetch(spaced(signed.url.href), {
@@ -97,6 +100,7 @@ async function send(request: ObjectRequest, now: Date, signal: AbortSignal): Pro
       headers: signed.headers,
       cache: 'no-store',
       redirect: 'manual',
+      encodeResponseBody: isObject ? 'manual' : 'automatic',
       signal,
       ...(body === undefined ? {} : { body }),
     })

@@ -1,9 +1,11 @@
+import { MAX_UPLOAD_AGE_SECONDS } from '../config/limits.ts'
 import type { Bucket } from '../config/load.ts'
 import { ApiError } from '../errors/api-error.ts'
-import { newObjectKey } from '../keys/new-key.ts'
+import { keyCreatedAt, newObjectKey } from '../keys/new-key.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { resolveValidity } from '../signing/expiry.ts'
 import { type PresignInput, presign } from '../signing/presign.ts'
+import { completeHeaders } from '../storage/multipart.ts'
 import { requireContentType } from './content-type.ts'
 import type { MultipartRequest } from './multipart.ts'
 import { uploadHeaders } from './signed-headers.ts'
@@ -43,21 +45,32 @@ export async function presignCreate(
 }
 
 /**
- * One step of an upload that was begun so, presigned. Throws `size_required`, `invalid_expiry` and
- * `credentials_expired`.
+ * One step of an upload that was begun so, presigned: the client must send `headers`, if there are
+ * any. Throws `upload_not_found` for parts of an upload that is too old, `size_required`,
+ * `invalid_expiry` and `credentials_expired`.
  */
-export function presignOperation(
+export async function presignOperation(
   bucket: Bucket,
   key: ObjectKey,
   operation: UploadOperation,
   expiresIn: number | undefined,
   now: Date,
-): Promise<string> {
+): Promise<{ url: string; key: ObjectKey; headers?: Readonly<Record<string, string>> }> {
   const { name, s3UploadId } = operation
-  if (name === 'UploadPart' || name === 'CompleteMultipartUpload') refuseWhereLimited(bucket)
+  if (name === 'UploadPart' || name === 'CompleteMultipartUpload') {
+    refuseWhereLimited(bucket)
+    refuseWhereOld(key, now)
+  }
   const part = name === 'UploadPart' ? { partNumber: String(operation.partNumber) } : {}
   const query = { ...part, uploadId: s3UploadId }
-  return presignUpload(bucket, { method: METHODS[name], key, query }, expiresIn, now)
+  const headers = name === 'CompleteMultipartUpload' ? completeHeaders(bucket) : {}
+  const url = await presignUpload(
+    bucket,
+    { method: METHODS[name], key, query, headers },
+    expiresIn,
+    now,
+  )
+  return { url, key, ...(Object.keys(headers).length === 0 ? {} : { headers }) }
 }
 
 async function presignUpload(
@@ -78,5 +91,14 @@ function refuseWhereLimited({ maxBytes }: Bucket): void {
   throw new ApiError(
     'size_required',
     'This bucket limits the size of a file. Upload its parts through /multipart, or with "companionEndpoint" in Uppy.',
+  )
+}
+
+/** A bucket may take parts for longer, but browsers then believe that the object can't change. */
+function refuseWhereOld(key: ObjectKey, now: Date): void {
+  if (now.getTime() <= keyCreatedAt(key) + MAX_UPLOAD_AGE_SECONDS * 1000) return
+  throw new ApiError(
+    'upload_not_found',
+    'This upload began more than seven days ago. Start it again.',
   )
 }

@@ -60,6 +60,25 @@ describe('postUploads', () => {
   })
 })
 
+describe('conditionalComplete', () => {
+  it.each([
+    ['https://s3.eu-central-1.amazonaws.com', true],
+    ['https://S3.dualstack.us-east-1.AmazonAWS.com:443', true],
+    ['https://s3.cn-north-1.amazonaws.com.cn', true],
+    [R2, false],
+    [B2, false],
+    ['http://127.0.0.1:9000', false],
+    ['https://notamazonaws.com', false],
+    ['https://s3.amazonaws.com.example', false],
+  ])('at %s is %s, unless it is set', (endpoint, conditionalComplete) => {
+    expect(bucketOf({ endpoint, addressing: 'path' })).toMatchObject({ conditionalComplete })
+    const other = !conditionalComplete
+    expect(bucketOf({ endpoint, addressing: 'path', conditionalComplete: other })).toMatchObject({
+      conditionalComplete: other,
+    })
+  })
+})
+
 describe('the name of a bucket', () => {
   it.each([
     ['path', 'My.Bucket_1'],

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { newObjectKey } from '../../src/keys/new-key.ts'
-import { utf8Length } from '../../src/keys/object-key.ts'
+import { keyCreatedAt, newObjectKey } from '../../src/keys/new-key.ts'
+import { parseObjectKey, utf8Length } from '../../src/keys/object-key.ts'
 
 const NOW = new Date('2026-11-24T12:00:00Z')
 const ID = '[0-9a-hjkmnp-tv-z]{20}'
@@ -46,6 +46,18 @@ describe('a new key', () => {
       for (const [position, digit] of [...random].entries()) seen[position]?.add(digit)
     }
     expect(seen.map((digits) => digits.size)).toEqual(Array(11).fill(32))
+  })
+})
+
+describe('the time in a new key', () => {
+  it.each([0, 1, 31, 32, NOW.getTime(), 2 ** 45 - 1])('can be read back: %d', (time) => {
+    const input = { fileName: '0123-4.txt', prefix: 'a/uploads/', directory: 'b/uploads' }
+    expect(keyCreatedAt(newObjectKey({ ...input, now: new Date(time) }))).toBe(time)
+  })
+
+  it('is in no other key', () => {
+    for (const key of ['a', 'uploads/a.txt', `uploads/${'0'.repeat(19)}-a`, `${'0'.repeat(20)}-a`])
+      expect(keyCreatedAt(parseObjectKey(key)), key).toBeNaN()
   })
 })
 

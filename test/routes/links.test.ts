@@ -244,17 +244,27 @@ describe('the edge copy', () => {
 })
 
 describe('what the browser is told', () => {
-  it('lets it keep a key of ours for the life of the link, and any other for that of the copy', async () => {
-    vi.setSystemTime(new Date('2026-11-24T12:00:00Z'))
+  it('is immutable only once no URL that could replace the object can be valid', async () => {
+    const madeAt = Date.parse('2026-11-24T12:00:00Z')
+    vi.setSystemTime(madeAt)
     const { key } = await (
       await worker.post('/files/upload-url', { fileName: 'a.png', mimetype: 'image/png' })
     ).json<{ key: string }>()
     await bucketFetch(key, { method: 'PUT', body: 'x' })
-    const ours = await linkTo(key, { expiresIn: 864_000 })
-    const left = (Date.parse(ours.expiresAt) - Date.now()) / 1000
-    expect((await open(ours.link)).headers.get('Cache-Control')).toBe(
-      `private, max-age=${left}, immutable`,
-    )
+    const { link, expiresAt } = await linkTo(key, { expiresIn: 2_592_000 })
+    const cacheControl = async () => (await open(link)).headers.get('Cache-Control')
+    expect(await cacheControl()).toBe('private, max-age=86400')
+    // Seven days for an upload in parts, an hour for its last signature, a day to send a body.
+    const settled = madeAt + (604_800 + 3600 + 86_400) * 1000
+    vi.setSystemTime(settled)
+    expect(await cacheControl()).toBe('private, max-age=86400')
+    vi.setSystemTime(settled + 1000)
+    const left = (Date.parse(expiresAt) - settled) / 1000 - 1
+    expect(await cacheControl()).toBe(`private, max-age=${left}, immutable`)
+  })
+
+  it('is the lifetime of the edge copy for any other key, and never more than the link has left', async () => {
+    vi.setSystemTime(new Date('2026-11-24T12:00:00Z'))
     const other = await linkTo(await put('a.png', 'x'), { expiresIn: 864_000 })
     expect((await open(other.link)).headers.get('Cache-Control')).toBe('private, max-age=86400')
     const short = await linkTo(await put('a.png', 'x'), { expiresIn: 60 })

@@ -1,5 +1,6 @@
 import { createServer, type Server, type ServerResponse } from 'node:http'
 import { setTimeout as wait } from 'node:timers/promises'
+import { gzipSync } from 'node:zlib'
 
 const ETAG = '"0123456789abcdef0123456789abcdef"'
 
@@ -10,8 +11,13 @@ const headers = (length?: number) => ({
   ETag: ETAG,
 })
 
+/** 50 MB of one byte: about 50 KB. */
+const bomb = gzipSync(Buffer.alloc(50_000_000, 'A'), { level: 9 })
+
 /** What the server does, by the first segment of the object key. */
-const FAULTS: Readonly<Record<string, (response: ServerResponse, hit: number) => Promise<void>>> = {
+const FAULTS: Readonly<
+  Record<string, (response: ServerResponse, hit: number, detail: string) => Promise<void>>
+> = {
   /** An error of that status. */
   async 403(response) {
     response.writeHead(403).end('<Error><Code>AccessDenied</Code></Error>')
@@ -51,6 +57,10 @@ const FAULTS: Readonly<Record<string, (response: ServerResponse, hit: number) =>
     response.writeHead(200, headers())
     response.write('good')
     response.end()
+  },
+  /** The same bytes under the coding that the rest of the segment names. */
+  async encoded(response, _, coding) {
+    response.writeHead(200, { ...headers(bomb.length), 'Content-Encoding': coding }).end(bomb)
   },
   /** A body that comes in parts, with time between. */
   async slow(response) {
@@ -162,8 +172,9 @@ export function faultyServer(): Server {
     }
     const hit = (counts.get(pathname) ?? 0) + 1
     counts.set(pathname, hit)
-    const fault = FAULTS[pathname.split('/')[2] ?? '']
+    const [name = '', detail = ''] = decodeURIComponent(pathname.split('/')[2] ?? '').split(':')
+    const fault = FAULTS[name]
     if (fault === undefined) response.writeHead(400).end()
-    else void fault(response, hit)
+    else void fault(response, hit, detail)
   })
 }

@@ -143,3 +143,16 @@ it('sends nothing once the credentials for uploads have ended, those for reading
   await expect(ended).rejects.toMatchObject({ code: 'credentials_expired' })
   expect(sent).toEqual([])
 })
+
+it('completes without replacing an object, where the server knows how', async () => {
+  const parts = [{ partNumber: 1, etag: 'a' }]
+  for (const [conditionalComplete, condition] of [
+    [true, '*'],
+    [false, null],
+  ] as const) {
+    const sent = answering()
+    const changed = { ...upload, bucket: { ...bucket, conditionalComplete } }
+    await completeMultipartUpload(changed, parts, NOW)
+    expect(only(sent).headers.get('If-None-Match')).toBe(condition)
+  }
+})

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { parseObjectKey } from '../../src/keys/object-key.ts'
+import { newObjectKey } from '../../src/keys/new-key.ts'
 import { presignCreate, presignOperation } from '../../src/uploads/s3-operation.ts'
 import { verifyPresigned } from '../support/sigv4-verifier.ts'
 import { EXAMPLE_CREDENTIALS, testBucket } from '../support/test-bucket.ts'
@@ -8,7 +8,7 @@ const NOW = new Date('2026-11-24T12:00:00Z')
 const WRITER = { ...EXAMPLE_CREDENTIALS, accessKeyId: 'AKIAWRITER', sessionToken: 'a/b+c=' }
 const bucket = testBucket({ uploadCredentials: WRITER })
 const server = { ...WRITER, region: bucket.region, now: NOW }
-const key = parseObjectKey('uploads/a.mp4')
+const key = newObjectKey({ fileName: 'a.mp4', prefix: '', now: NOW })
 
 describe('what a client that speaks S3 itself may send', () => {
   it('is CreateMultipartUpload for a new key, with the headers that are signed', async () => {
@@ -32,12 +32,40 @@ describe('what a client that speaks S3 itself may send', () => {
     ['POST', { name: 'CompleteMultipartUpload', s3UploadId: 'id' }, {}],
     ['DELETE', { name: 'AbortMultipartUpload', s3UploadId: 'id' }, {}],
   ] as const)('is a %s of one upload: %o', async (method, operation, query) => {
-    const url = await presignOperation(bucket, key, operation, 60, NOW)
+    const { url, ...others } = await presignOperation(bucket, key, operation, 60, NOW)
+    expect(others).toEqual({ key })
     const verification = verifyPresigned({ method, url }, server)
-    expect(verification).toMatchObject({ ok: true, path: '/uploads/a.mp4' })
+    expect(verification).toMatchObject({ ok: true, path: `/${key}` })
     expect(verification.ok && verification.query).toEqual({ ...query, uploadId: 'id' })
     const later = { ...server, now: new Date(NOW.getTime() + 61_000) }
     expect(verifyPresigned({ method, url }, later)).toEqual({ ok: false, reason: 'expired' })
+  })
+
+  it('is a complete that replaces nothing, where the server knows how', async () => {
+    const aws = { ...bucket, conditionalComplete: true }
+    const complete = { name: 'CompleteMultipartUpload', s3UploadId: 'id' } as const
+    const { url, headers } = await presignOperation(aws, key, complete, 60, NOW)
+    expect(headers).toEqual({ 'If-None-Match': '*' })
+    expect(verifyPresigned({ method: 'POST', url, headers: { ...headers } }, server).ok).toBe(true)
+    expect(verifyPresigned({ method: 'POST', url }, server).ok).toBe(false)
+    const part = { name: 'UploadPart', s3UploadId: 'id', partNumber: 1 } as const
+    expect(await presignOperation(aws, key, part, 60, NOW)).not.toHaveProperty('headers')
+  })
+
+  it('is no part and no complete of an upload that began more than seven days ago', async () => {
+    const week = NOW.getTime() + 604_800_000
+    for (const operation of [
+      { name: 'UploadPart', s3UploadId: 'id', partNumber: 1 },
+      { name: 'CompleteMultipartUpload', s3UploadId: 'id' },
+    ] as const) {
+      const at = (now: number) => presignOperation(bucket, key, operation, 60, new Date(now))
+      expect(await at(week)).toMatchObject({ key })
+      await expect(at(week + 1), operation.name).rejects.toMatchObject({ code: 'upload_not_found' })
+    }
+    for (const name of ['ListParts', 'AbortMultipartUpload'] as const)
+      expect(
+        await presignOperation(bucket, key, { name, s3UploadId: 'id' }, 60, new Date(week + 1)),
+      ).toMatchObject({ key })
   })
 
   it('is nothing once the credentials for uploads have ended', async () => {

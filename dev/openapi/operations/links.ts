@@ -81,6 +81,10 @@ export const linkOperations: Operations = {
         description: 'To the bucket, for a link that redirects.',
         headers: { Location: 'A presigned GET, good for five to ten minutes.' },
       },
+      308: {
+        description: 'A link on another host than that of LINK_ORIGIN.',
+        headers: { Location: 'The same link on LINK_ORIGIN.' },
+      },
       304: { description: "The client's copy is current.", headers: VALIDATORS },
       412: { description: '`If-Match` or `If-Unmodified-Since` fails.', headers: VALIDATORS },
       416: {
@@ -90,6 +94,7 @@ export const linkOperations: Operations = {
     },
     errors: [
       'link_invalid',
+      'encoding_not_acceptable',
       'link_expired',
       'object_not_found',
       'storage_error',

@@ -191,6 +191,7 @@ export const uppyOperations: Operations = {
       'file_too_large',
       'invalid_key',
       'invalid_expiry',
+      'upload_not_found',
       'credentials_expired',
       'unknown_bucket',
     ],

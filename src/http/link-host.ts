@@ -1,0 +1,23 @@
+import type { MiddlewareHandler } from 'hono'
+import { type Config, loadConfig } from '../config/load.ts'
+import { ApiError } from '../errors/api-error.ts'
+import type { AppEnv } from './app-env.ts'
+
+/** Whether `url` has the host, and the port, that links have to themselves. */
+export const asksLinkHost = ({ linkOrigin }: Config, url: string): boolean =>
+  linkOrigin !== null && new URL(url).host === new URL(linkOrigin).host
+
+/**
+ * Answers nothing but links and `/healthz` on the host of `LINK_ORIGIN`: an uploaded document must
+ * not share its origin with the API or the page. Throws `not_found`.
+ */
+export const linkHost: MiddlewareHandler<AppEnv> = function linkHost(c, next) {
+  const loaded = loadConfig(c.env)
+  if (
+    loaded.ok &&
+    asksLinkHost(loaded.config, c.req.url) &&
+    !/^\/(?:i\/|healthz$)/.test(c.req.path)
+  )
+    throw new ApiError('not_found', 'There is no such route.')
+  return next()
+}

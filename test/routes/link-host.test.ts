@@ -1,0 +1,107 @@
+import { describe, expect, it } from 'vitest'
+import { type Link, putObject, textOf } from '../support/links.ts'
+import { baseVariables, testWorker } from '../support/worker.ts'
+
+const API = 'http://localhost:8787'
+const PAGE = 'https://app.example.com'
+
+/** A link, and one Worker asked by two hosts: that of the API and that of the links. */
+async function twoHosts(linkOrigin = 'https://img.example:8443') {
+  const variables = { ...baseVariables(), LINK_ORIGIN: linkOrigin, CORS_ORIGINS: [PAGE] }
+  const api = testWorker(variables, API)
+  const links = testWorker(variables, linkOrigin)
+  const key = await putObject('cat.png', 'pixels')
+  const path = `/files/${encodeURIComponent(key)}/link`
+  const linkOf = async (body: object) => (await (await api.post(path, body)).json<Link>()).link
+  return { api, links, key, linkOf, linkOrigin }
+}
+
+const paths = [
+  ['GET', '/'],
+  ['GET', '/index.html'],
+  ['GET', '/files'],
+  ['POST', '/files/upload-url'],
+  ['DELETE', '/files/a.png'],
+  ['POST', '/s3/sign'],
+  ['GET', '/u/token/files'],
+  ['GET', '/i'],
+  ['GET', '/I/files/a.png'],
+  ['GET', '/healthz/x'],
+  ['OPTIONS', '/files'],
+] as const
+
+describe('the host of LINK_ORIGIN', () => {
+  it.each(paths)('answers 404 to %s %s', async (method, path) => {
+    const { links } = await twoHosts()
+    const response = await links.fetch(path, { method, headers: { Origin: PAGE } })
+    expect(response.status).toBe(404)
+    expect(await response.json()).toEqual({
+      code: 'not_found',
+      message: expect.any(String),
+      requestId: response.headers.get('X-Request-Id'),
+    })
+    expect(response.headers.get('Access-Control-Allow-Origin')).toBeNull()
+  })
+
+  it.each(['https://img.example', 'http://127.0.0.1:8787', 'https://img.example:8443'])(
+    'serves links and /healthz at %s',
+    async (origin) => {
+      const { links, linkOf } = await twoHosts(origin)
+      const link = await linkOf({})
+      expect(new URL(link).origin).toBe(origin)
+      expect(await textOf(await links.fetch(link))).toBe('pixels')
+      expect((await links.fetch('/healthz')).status).toBe(200)
+      expect((await links.fetch('/i/files/a.png')).status).toBe(403)
+    },
+  )
+
+  it('lets the pages of CORS_ORIGINS read what links deliver', async () => {
+    const { links, linkOf } = await twoHosts()
+    const link = await linkOf({})
+    for (const method of ['GET', 'OPTIONS']) {
+      const { headers } = await links.fetch(link, { method, headers: { Origin: PAGE } })
+      expect(headers.get('Access-Control-Allow-Origin'), method).toBe(PAGE)
+      expect(headers.get('Vary'), method).toContain('Origin')
+    }
+  })
+})
+
+describe('every other host', () => {
+  it.each(['stream', 'redirect'])(
+    'answers a valid link (%s) with 308 to the same link, and with no bytes',
+    async (delivery) => {
+      const { api, linkOf, linkOrigin } = await twoHosts()
+      const link = await linkOf({ delivery, download: 'Zoë & co.png' })
+      for (const method of ['GET', 'HEAD']) {
+        const old = link.replace(linkOrigin, API)
+        const response = await api.fetch(old, { method, redirect: 'manual' })
+        expect(response.status).toBe(308)
+        expect(response.headers.get('Location')).toBe(link)
+        expect(response.headers.get('Cross-Origin-Resource-Policy')).toBe('cross-origin')
+        expect(response.headers.get('Cache-Control')).toBe('no-store')
+        expect(await textOf(response)).toBe('')
+      }
+    },
+  )
+
+  it('is another one with another port', async () => {
+    const { api, linkOf, linkOrigin } = await twoHosts()
+    const other = (await linkOf({})).replace(linkOrigin, 'https://img.example')
+    expect((await api.fetch(other, { redirect: 'manual' })).status).toBe(308)
+  })
+
+  it('refuses a link that is not valid, as without LINK_ORIGIN', async () => {
+    const { api, linkOf, linkOrigin } = await twoHosts()
+    const forged = (await linkOf({})).replace(linkOrigin, API).replace(/sig=.{8}/, 'sig=AAAAAAAA')
+    const response = await api.fetch(forged, { redirect: 'manual' })
+    expect(response.status).toBe(403)
+    expect(await response.json()).toMatchObject({ code: 'link_invalid' })
+  })
+
+  it('answers the API', async () => {
+    const { api } = await twoHosts()
+    expect((await api.fetch('/files')).status).toBe(200)
+    const preflight = { Origin: PAGE, 'Access-Control-Request-Method': 'POST' }
+    expect((await api.fetch('/files', { method: 'OPTIONS', headers: preflight })).status).toBe(204)
+  })
+})
