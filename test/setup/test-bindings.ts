@@ -22,6 +22,7 @@ const bucketAt = (port: number) => ({
 export const testBindings = ({ s3, counting, faulty }: TestPorts) => ({
   BUCKETS: {
     files: bucketAt(s3),
+    photos: bucketAt(s3),
     counted: bucketAt(counting),
     uncached: { ...bucketAt(s3), edgeTtl: 0 },
     faulty: bucketAt(faulty),
