@@ -4,6 +4,7 @@ import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { testBucket } from '../support/test-bucket.ts'
 
 afterEach(() => {
+  vi.useRealTimers()
   vi.unstubAllGlobals()
 })
 
@@ -78,7 +79,10 @@ it.each<[name: string, range: string | null, answers: Answer[]]>([
     ],
   ],
 ])('ends the connection of %s', async (_, range, answers) => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
   const bucket = answering(...answers)
-  await ask(range).catch(() => undefined)
+  const answer = ask(range).catch(() => undefined)
+  await vi.advanceTimersByTimeAsync(10_000)
+  await answer
   expect(bucket.cancelled).toBe(1)
 })
