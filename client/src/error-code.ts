@@ -9,6 +9,7 @@ export const API_ERROR_CODES = [
   'invalid_expiry',
   'invalid_mimetype',
   'mimetype_not_allowed',
+  'encoding_not_acceptable',
   'type_mismatch',
   'size_required',
   'invalid_upload_id',
@@ -21,7 +22,6 @@ export const API_ERROR_CODES = [
   'object_not_found',
   'upload_not_found',
   'unknown_bucket',
-  'encoding_not_acceptable',
   'link_expired',
   'body_too_large',
   'file_too_large',
@@ -30,12 +30,12 @@ export const API_ERROR_CODES = [
   'internal',
   'not_supported',
   'storage_error',
+  'storage_busy',
   'misconfigured',
   'credentials_expired',
   'index_unavailable',
   'purge_failed',
   'auth_unavailable',
-  'storage_busy',
 ] as const
 
 export type ApiErrorCode = (typeof API_ERROR_CODES)[number]
