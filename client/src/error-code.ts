@@ -30,12 +30,12 @@ export const API_ERROR_CODES = [
   'internal',
   'not_supported',
   'storage_error',
+  'storage_busy',
   'misconfigured',
   'credentials_expired',
   'index_unavailable',
   'purge_failed',
   'auth_unavailable',
-  'storage_busy',
 ] as const
 
 export type ApiErrorCode = (typeof API_ERROR_CODES)[number]
