@@ -3,11 +3,11 @@ import { type ApiErrorCode, isApiErrorCode } from './error-code.ts'
 import { type Issue, PresignerError } from './presigner-error.ts'
 
 /**
- * The longest that an answer may take: the Worker gives a bucket ten seconds for each request, and
- * two minutes to assemble parts.
+ * The longest that an answer may take: the Worker gives a bucket and Workers KV ten seconds for each
+ * request, and two minutes to assemble parts.
  */
 const TIMEOUT_MILLISECONDS = 60_000
-const COMPLETE_TIMEOUT_MILLISECONDS = 180_000
+const COMPLETE_TIMEOUT_MILLISECONDS = 200_000
 
 export interface ApiOptions {
   /** Where the Worker answers: `https://files.example.com`. Empty for the origin of the page. */
@@ -77,10 +77,12 @@ export function createApi({ baseUrl, token }: ApiOptions): Api {
     const { ok, status, headers } = response
     const answer = parse(text)
     if (ok && check(answer)) return answer
-    if (!ok && isErrorBody(answer)) {
-      const retryAfter = Number(headers.get('Retry-After')) || 0
-      throw new PresignerError(answer.code, answer.message, { ...answer, status, retryAfter })
-    }
+    if (!ok && isErrorBody(answer))
+      throw new PresignerError(answer.code, answer.message, {
+        ...answer,
+        status,
+        retryAfter: Number(headers.get('Retry-After')) || 0,
+      })
     const requestId = headers.get('X-Request-Id') ?? undefined
     throw new PresignerError('bad_answer', `${status} to ${method} ${url}`, { status, requestId })
   }

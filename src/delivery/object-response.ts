@@ -68,12 +68,13 @@ function contain(headers: Headers, { key, download }: LinkPolicy): void {
 
 /**
  * Never longer than the link; an object that may change is looked at again when its edge copy ends.
- * One with a key that was made here can't change once every URL that could replace it has expired.
+ * One with a key that was made here can't change once every URL that could replace it has expired,
+ * and the edge copy of what it replaced has ended.
  */
 function browserLife({ key, expires }: LinkPolicy, bucket: Bucket, now: Date): string {
   const left = Math.max(0, expires - Math.ceil(now.getTime() / 1000))
-  if (now.getTime() > keyCreatedAt(key) + MAX_REPLACEABLE_SECONDS * 1000)
-    return `private, max-age=${left}, immutable`
+  const settledAt = keyCreatedAt(key) + (MAX_REPLACEABLE_SECONDS + bucket.edgeTtlSeconds) * 1000
+  if (now.getTime() > settledAt) return `private, max-age=${left}, immutable`
   return `private, max-age=${Math.min(left, bucket.edgeTtlSeconds)}`
 }
 

@@ -9,12 +9,16 @@ import { headObject } from '../storage/object.ts'
 import { beginFill, dropCopy, findCopy, serveAndKeep, type Wanted } from './edge-cache.ts'
 import { cacheTag, copiesOf, homeOf, openObject } from './open-object.ts'
 import { pipeOf, pump } from './pump.ts'
+import { within } from './within.ts'
+
+/** How long a purge of Workers Caching may take. */
+const PURGE_MILLISECONDS = 10_000
 
 /** The header that repeats `Range`, which Workers Caching takes away before it asks. */
 const WANTED_RANGE = 'X-Wanted-Range'
 
-/** The header that repeats the code of an error, for the answer to a HEAD. */
-export const ERROR_CODE = 'X-Error-Code'
+/** The header that holds an error as JSON, percent-encoded: the answer to a HEAD has no body. */
+export const FAILURE = 'X-Failure'
 
 /**
  * A request to `Objects` for an object, or one range of it. It holds nothing of the client's own
@@ -74,7 +78,11 @@ export class Objects extends WorkerEntrypoint<Env> {
   }
 
   async #purgeTag(bucket: Bucket, key: ObjectKey): Promise<void> {
-    const purged = await this.ctx.cache?.purge({ tags: [await cacheTag(bucket, key)] })
+    const tags = [await cacheTag(bucket, key)]
+    const purged = await within(
+      PURGE_MILLISECONDS,
+      Promise.resolve(this.ctx.cache?.purge({ tags })),
+    )
     if (purged?.success !== true) throw new Error('The edge cache refused the purge.')
   }
 
@@ -165,8 +173,9 @@ function failure(error: unknown): Response {
   if (!(error instanceof ApiError)) throw error
   const { code, message, cause, retryAfterSeconds } = error
   const reason = cause === undefined ? undefined : describe(cause)
-  return Response.json(
-    { code, message, reason, retryAfterSeconds },
-    { status: STATUS_BY_CODE[code], headers: { 'Cache-Control': 'no-store', [ERROR_CODE]: code } },
-  )
+  const json = JSON.stringify({ code, message, reason, retryAfterSeconds })
+  return new Response(null, {
+    status: STATUS_BY_CODE[code],
+    headers: { 'Cache-Control': 'no-store', [FAILURE]: encodeURIComponent(json) },
+  })
 }

@@ -38,7 +38,8 @@ export async function openObject(
     const answer = await answerPart(bucket, key, part, fillBytes)
     if (answer !== null) return answer
   }
-  return wholeObject(bucket, key, await fetchObject({ bucket, method, key }, now))
+  const operation = method === 'HEAD' ? 'HeadObject' : 'GetObject'
+  return wholeObject(bucket, key, await fetchObject({ bucket, method, key }, now), operation)
 }
 
 /** The answer to a range, or null where the whole object should be fetched in its place. */
@@ -76,26 +77,36 @@ async function answerPart(
   return new Response(part.body, { status: 206, headers, encodeBody: 'manual' })
 }
 
-async function wholeObject(bucket: Bucket, key: ObjectKey, answer: Response): Promise<Response> {
+async function wholeObject(
+  bucket: Bucket,
+  key: ObjectKey,
+  answer: Response,
+  operation = 'GetObject',
+): Promise<Response> {
   if (answer.status === 200) {
-    await assertObject(answer)
+    await assertObject(answer, operation)
     const length = answer.headers.get('content-length')
     return copyOf(bucket, key, answer, length === null ? null : Number(length))
   }
   const s3Code = await readS3Code(answer)
   if (answer.status === 404 && s3Code !== 'NoSuchBucket')
     throw new ApiError('object_not_found', 'There is no object under this key.')
-  throw unexpectedAnswer('GetObject', answer, s3Code)
+  throw unexpectedAnswer(operation, answer, s3Code)
 }
 
 /** Throws if an answer lacks what S3 says of each object: a page of a proxy, or an error document. */
-async function assertObject({ headers, body, status }: Response): Promise<void> {
+async function assertObject(
+  { headers, body, status }: Response,
+  operation = 'GetObject',
+): Promise<void> {
   const dated = !Number.isNaN(Date.parse(headers.get('last-modified') ?? ''))
   if (dated && /^(W\/)?".+"$/.test(headers.get('etag') ?? '')) return
   await body?.cancel()
-  throw new ApiError('storage_error', 'The bucket answered GetObject without the usual headers.', {
-    cause: new StorageFailure('GetObject', status, null),
-  })
+  throw new ApiError(
+    'storage_error',
+    `The bucket answered ${operation} without the usual headers.`,
+    { cause: new StorageFailure(operation, status, null) },
+  )
 }
 
 async function copyOf(

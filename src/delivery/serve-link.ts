@@ -5,7 +5,7 @@ import { ApiError, type ErrorCode, isErrorCode } from '../errors/api-error.ts'
 import { coversAll, singleRange } from './byte-range.ts'
 import { requireCodings } from './content-coding.ts'
 import { toClientResponse } from './object-response.ts'
-import { ERROR_CODE, objectRequest } from './objects.ts'
+import { FAILURE, objectRequest } from './objects.ts'
 import { isConditional, rangeIsCurrent } from './preconditions.ts'
 
 const failureSchema = z.object({
@@ -31,14 +31,7 @@ export async function serveLink(
   const ask = async (range: string | null): Promise<Response> => {
     const answer = await askObjects(await objectRequest(method, bucket, policy.key, range))
     if (answer.ok || answer.status === 416) return range === null ? answer : asPart(answer, range)
-    // The answer to a HEAD has no body, and neither has what the client gets of it.
-    const inHeader = { code: answer.headers.get(ERROR_CODE), message: '' }
-    const failure = failureSchema.safeParse(method === 'HEAD' ? inHeader : await answer.json())
-    if (failure.success) {
-      const { code, message, reason: cause, retryAfterSeconds } = failure.data
-      throw new ApiError(code, message, { cause, retryAfterSeconds })
-    }
-    throw new Error(`Objects answered with status ${answer.status}.`)
+    throw failureOf(answer)
   }
 
   const range = method === 'GET' ? singleRange(request.headers.get('range')) : null
@@ -54,6 +47,15 @@ export async function serveLink(
     throw error
   }
   return toClientResponse(answer, request.headers, policy, bucket, now)
+}
+
+/** The error that `Objects` answers with. */
+function failureOf({ headers, status }: Response): Error {
+  const json = decodeURIComponent(headers.get(FAILURE) ?? 'null')
+  const failure = failureSchema.safeParse(JSON.parse(json))
+  if (!failure.success) return new Error(`Objects answered with status ${status}.`)
+  const { code, message, reason: cause, retryAfterSeconds } = failure.data
+  return new ApiError(code, message, { cause, retryAfterSeconds })
 }
 
 /**

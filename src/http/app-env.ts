@@ -16,7 +16,9 @@ export interface AppEnv {
     dialect: 'uppy' | undefined
     /** What ended the request early: for the log. */
     fault: Error
-    /** What did not end the request, and someone should see to: for the log. */
+    /**
+     * What did not end the request, and someone should see to: for the log. `addWarning` writes it.
+     */
     warning: string
   }
 }

@@ -1,6 +1,7 @@
 import type { Context } from 'hono'
 import { ApiError } from '../errors/api-error.ts'
 import type { AppEnv } from './app-env.ts'
+import { addWarning } from './request-log.ts'
 
 const LIMITER_TIMEOUT_MILLISECONDS = 1000
 
@@ -23,8 +24,9 @@ export function clientNetwork(address: string): string {
  */
 export async function countRequest(c: Context<AppEnv>, subject: string): Promise<void> {
   const answer = await askLimiter(c.env.RATE_LIMITER, subject)
-  if (typeof answer === 'string') c.set('warning', `rate limit not applied: ${answer}`)
-  else if (!answer) throw new ApiError('rate_limited', 'Too many requests; try again in a minute.')
+  if (answer === true) return
+  if (answer !== false) addWarning(c, `rate limit not applied: ${answer}`)
+  else throw new ApiError('rate_limited', 'Too many requests; try again in a minute.')
 }
 
 /** Whether the request may pass, or why that is unknown. */

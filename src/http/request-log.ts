@@ -26,6 +26,12 @@ export function logRequest(c: Context<AppEnv>, milliseconds: number): void {
   )
 }
 
+/** Adds to the warnings in the log line of the request. */
+export function addWarning(c: Context<AppEnv>, text: string): void {
+  const vars: Partial<AppEnv['Variables']> = c.var
+  c.set('warning', vars.warning === undefined ? text : `${vars.warning}; ${text}`)
+}
+
 /**
  * The route as the documentation writes it: `/files/:key/url` for the pattern
  * `/files/:key{[^]+/url}`.

@@ -2,6 +2,7 @@ import * as z from 'zod/mini'
 import { openCursor, sealCursor } from '../access/cursor.ts'
 import { requireKey, requirePrefix, requireScope } from '../access/principal.ts'
 import { type DownloadSigner, downloadSigner } from '../delivery/download-url.ts'
+import { describe } from '../errors/describe.ts'
 import { createFileIndex } from '../file-index/file-index.ts'
 import type { FileRecord } from '../file-index/file-record.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
@@ -19,6 +20,7 @@ import {
   metadata,
   sha256,
 } from '../http/request-fields.ts'
+import { addWarning } from '../http/request-log.ts'
 import { keyParam, validateJson, validateQuery } from '../http/validate.ts'
 import { parseKeyStart, parseObjectKey } from '../keys/object-key.ts'
 import { deleteObject } from '../storage/object.ts'
@@ -129,7 +131,7 @@ export const fileRoutes = newApp()
       limit,
       ...(cursor === undefined ? {} : { cursor: await openCursor(config, list, cursor) }),
     })
-    if (page.unreadable > 0) c.set('warning', `${page.unreadable} index entries are unreadable`)
+    if (page.unreadable > 0) addWarning(c, `${page.unreadable} index entries are unreadable`)
     const signer = urls && downloadSigner(bucket, { use: urls }, new Date())
     return c.json({
       files: signer ? await withUrls(page.records, signer) : page.records,
@@ -150,7 +152,8 @@ export const fileRoutes = newApp()
       await deleteObject(bucket, key, new Date())
     } catch (error) {
       // The object may be gone all the same: its edge copy must not outlive it.
-      if (mayHaveHappened(error)) await purgeCopy(bucket, key).catch(() => undefined)
+      if (mayHaveHappened(error))
+        await purgeCopy(bucket, key).catch((fault) => addWarning(c, describe(fault)))
       throw error
     }
     await purgeCopy(bucket, key)

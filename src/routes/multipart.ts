@@ -14,6 +14,7 @@ import {
   metadata,
   partNumber,
 } from '../http/request-fields.ts'
+import { addWarning } from '../http/request-log.ts'
 import { validateJson, validateQuery } from '../http/validate.ts'
 import { finishMultipart } from '../uploads/finish-multipart.ts'
 import { dropMultipart, signParts, startMultipart, uploadedParts } from '../uploads/multipart.ts'
@@ -85,7 +86,7 @@ export const multipartRoutes = newApp()
       const { bucket, upload } = await openUpload(c, alias, key, now)
       const index = createFileIndex(c.env.FILE_INDEX)
       const finished = await finishMultipart(bucket, index, upload, parts, name, now)
-      if (finished.warning !== undefined) c.set('warning', finished.warning)
+      if (finished.warning !== undefined) addWarning(c, finished.warning)
       return created(c, finished.record)
     },
   )

@@ -5,6 +5,7 @@ import { completeBody, startBody } from '../http/companion-bodies.ts'
 import { readJson } from '../http/json-body.ts'
 import { newApp } from '../http/new-app.ts'
 import { openUpload } from '../http/open-upload.ts'
+import { addWarning } from '../http/request-log.ts'
 import { badRequest, partNumbers, queryKey, s3Metadata } from '../http/uppy-dialect.ts'
 import { objectUrl } from '../signing/object-url.ts'
 import { companionLife } from '../uploads/companion-life.ts'
@@ -105,7 +106,7 @@ export const companionRoutes = newApp()
     const { bucket, upload } = await openUpload(c, undefined, key, now)
     const index = createFileIndex(c.env.FILE_INDEX)
     const { warning } = await finishMultipart(bucket, index, upload, parts, undefined, now)
-    if (warning !== undefined) c.set('warning', warning)
+    if (warning !== undefined) addWarning(c, warning)
     return c.json({ location: objectUrl(bucket, upload.key).href, key, bucket: bucket.name })
   })
   .delete('/s3/multipart/:uploadId', async (c) => {

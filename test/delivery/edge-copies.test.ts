@@ -1,9 +1,10 @@
 import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test'
-import { env } from 'cloudflare:workers'
+import { env, exports } from 'cloudflare:workers'
 import { afterEach, beforeEach, expect, inject, it, vi } from 'vitest'
 import { loadConfig } from '../../src/config/load.ts'
-import { Objects, objectRequest } from '../../src/delivery/objects.ts'
+import { FAILURE, Objects, objectRequest } from '../../src/delivery/objects.ts'
 import { type ObjectKey, parseObjectKey } from '../../src/keys/object-key.ts'
+import { captureLog } from '../support/capture-log.ts'
 import { linkTo, open, putObject, requestsFor, textOf } from '../support/links.ts'
 import { s3rverBucket, testWorker } from '../support/worker.ts'
 
@@ -13,6 +14,7 @@ beforeEach(() => {
 
 afterEach(() => {
   vi.useRealTimers()
+  vi.restoreAllMocks()
 })
 
 const counting = () => ({
@@ -39,7 +41,7 @@ function configured(BUCKETS: object, changes: object = {}) {
     read: (key: ObjectKey, bucket = loaded.config.buckets[0]) =>
       run(async (objects) => {
         const answer = await objects.fetch(await objectRequest('GET', bucket, key, null))
-        return textOf(answer)
+        return answer.headers.get(FAILURE) ?? textOf(answer)
       }),
     purge: (key: ObjectKey, alias = loaded.config.buckets[0].alias) =>
       run((objects) => objects.purge(alias, key)),
@@ -141,6 +143,18 @@ it('drops the copy where the answer to a delete was lost', async () => {
   expect(lost.status).toBe(502)
   expect(await lost.json()).toMatchObject({ code: 'storage_error' })
   expect((await open(link)).status).toBe(404)
+})
+
+it('says that the answer to a delete was lost, and warns, where its purge fails too', async () => {
+  const lines = captureLog()
+  vi.spyOn(exports.Objects, 'purge').mockRejectedValueOnce(new Error('no purge'))
+  const path = `/files/${encodeURIComponent(`delete-lost/${crypto.randomUUID()}`)}?bucket=faulty`
+  const lost = await testWorker().fetch(path, { method: 'DELETE' })
+  expect(lost.status).toBe(502)
+  expect(JSON.parse(lines.at(-1) ?? '')).toMatchObject({
+    code: 'storage_error',
+    warning: expect.stringMatching(/edge copy could not be dropped.*no purge/),
+  })
 })
 
 it('ends the request to the bucket when the client goes away and no copy is made', async () => {

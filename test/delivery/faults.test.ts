@@ -25,10 +25,14 @@ it.each([
   }
 })
 
-it('passes on how long a busy bucket wants to be left alone, on a part too', async () => {
-  for (const headers of [{}, { Range: 'bytes=5-9' }]) {
+it('passes on how long a busy bucket wants to be left alone, on a part and to HEAD too', async () => {
+  for (const [method, headers] of [
+    ['GET', {}],
+    ['GET', { Range: 'bytes=5-9' }],
+    ['HEAD', {}],
+  ] as const) {
     const { link } = await faulty('busy')
-    const response = await open(link, headers)
+    const response = await open(link, headers, method)
     expect(response.status).toBe(503)
     expect(response.headers.get('Retry-After')).toBe('7')
     expect(response.headers.get('Cache-Control')).toBe('no-store')

@@ -1,10 +1,10 @@
 import { createExecutionContext } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import type { LinkPolicy } from '../../src/access/link-signature.ts'
 import { findBucket } from '../../src/config/find-bucket.ts'
 import { loadConfig } from '../../src/config/load.ts'
-import { Objects, objectRequest } from '../../src/delivery/objects.ts'
+import { FAILURE, Objects, objectRequest } from '../../src/delivery/objects.ts'
 import { cacheTag } from '../../src/delivery/open-object.ts'
 import { serveLink } from '../../src/delivery/serve-link.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
@@ -16,12 +16,12 @@ import { testBucket } from '../support/test-bucket.ts'
  * `Objects` as it runs where Workers Caching stands in front of it. The platform's cache can't be
  * had here: `ctx.cache` is a stand-in that notes what is purged, and each `fetch` is a miss.
  */
-function inProduction(success = true) {
+function inProduction(answer: Promise<boolean> = Promise.resolve(true)) {
   const purged: unknown[] = []
   const cache = {
     purge: async (options: unknown) => {
       purged.push(options)
-      return { success, errors: [] }
+      return { success: await answer, errors: [] }
     },
   }
   const works: Promise<unknown>[] = []
@@ -117,7 +117,7 @@ describe('Objects behind Workers Caching', () => {
     const answer = await ask(objects, 'nobody/has-this.png')
     expect(answer.status).toBe(404)
     expect(answer.headers.get('Cache-Control')).toBe('no-store')
-    expect(await answer.json()).toMatchObject({ code: 'object_not_found' })
+    expect(answer.headers.get(FAILURE)).toContain('object_not_found')
   })
 
   it('answers a part of a small object with the whole, and a part of a large one with that part', async () => {
@@ -165,7 +165,21 @@ describe('Objects behind Workers Caching', () => {
   })
 
   it('says so when the purge is refused', async () => {
-    await expect(inProduction(false).objects.purge('files', 'a.png')).rejects.toThrow('refused')
+    const { objects } = inProduction(Promise.resolve(false))
+    await expect(objects.purge('files', 'a.png')).rejects.toThrow('refused')
+  })
+
+  it('waits ten seconds for a purge', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    try {
+      const { objects, purged } = inProduction(new Promise(() => {}))
+      const refused = expect(objects.purge('files', 'a.png')).rejects.toThrow('too long')
+      await vi.waitUntil(() => purged.length > 0)
+      await vi.advanceTimersByTimeAsync(10_000)
+      await refused
+    } finally {
+      vi.useRealTimers()
+    }
   })
 
   it('gives each object a tag of its own, whatever the case of its letters', async () => {

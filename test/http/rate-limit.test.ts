@@ -104,6 +104,7 @@ it.each<readonly [string, () => unknown, string]>([
     () => Promise.resolve(null),
     expect.stringMatching(/^rate limit not applied: TypeError: /),
   ],
+  ['that does not say', () => Promise.resolve({}), 'rate limit not applied: undefined'],
 ])(
   'lets requests through a rate limit %s, with a warning in the log',
   async (_, limit, warning) => {

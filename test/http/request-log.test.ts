@@ -1,3 +1,4 @@
+import { env } from 'cloudflare:workers'
 import { afterEach, expect, it, vi } from 'vitest'
 import { SCOPES } from '../../src/config/scopes.ts'
 import { bucketFetch } from '../support/bucket.ts'
@@ -99,6 +100,20 @@ it('tells what the bucket said to a link, which the answer does not', async () =
   }
 })
 
+it('tells of a HEAD of a link what the bucket said, which the answer does not', async () => {
+  const lines = captureLog()
+  for (const [fault, status, reason] of [
+    ['403', 502, 'StorageFailure: HeadObject 403'],
+    ['busy', 503, 'StorageFailure: HeadObject 503'],
+  ] as const) {
+    const { link } = await linkTo(`${fault}/${crypto.randomUUID()}.png`, {}, 'faulty')
+    const { headers } = await open(link, {}, 'HEAD')
+    expect(JSON.stringify([...headers])).not.toContain('StorageFailure')
+    const message = expect.stringMatching(/^The bucket /)
+    expect(JSON.parse(lines.at(-1) ?? '')).toMatchObject({ status, reason, message })
+  }
+})
+
 it('tells of each request to the bucket which operation failed, and how', async () => {
   const lines = captureLog()
   const denied = '<Error><Code>AccessDenied</Code><Message>canary</Message></Error>'
@@ -151,6 +166,17 @@ it('warns of a complete whose parts could not be checked, and of one that failed
     expect.stringMatching(/^complete failed although the object exists: /),
     expect.stringMatching(/^complete failed although the object exists: /),
   ])
+})
+
+it('holds every warning of a request', async () => {
+  const lines = captureLog()
+  const limit = () => Promise.reject(new Error('limiter down'))
+  await env.FILE_INDEX.put('file:files:warned/a', '', { metadata: { none: 'of ours' } })
+  await testWorker({ RATE_LIMITER: { limit } }).fetch('/files?prefix=warned/')
+  expect(JSON.parse(lines[0] ?? '')).toMatchObject({
+    status: 200,
+    warning: 'rate limit not applied: Error: limiter down; 1 index entries are unreadable',
+  })
 })
 
 it('holds no key material, signature, token, query or body, whatever is asked', async () => {
