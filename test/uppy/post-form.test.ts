@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Bucket } from '../../src/config/load.ts'
-import { createPostForm, type PostFormRequest } from '../../src/uploads/post-form.ts'
+import { createPostForm, type PostFormRequest } from '../../src/uppy/post-form.ts'
 import { EXAMPLE_CREDENTIALS, testBucket } from '../support/test-bucket.ts'
 
 const NOW = new Date('2026-11-24T12:00:00.900Z')

@@ -1,6 +1,6 @@
 import type { Context, MiddlewareHandler } from 'hono'
 import { ApiError } from '../errors/api-error.ts'
-import type { AppEnv } from './app-env.ts'
+import type { AppEnv } from '../http/app-env.ts'
 
 /**
  * Before everything else under `/s3`: errors carry their message as `error` too, where Uppy and

@@ -13,12 +13,12 @@ import {
   partNumber,
   sha256,
 } from '../http/request-fields.ts'
-import { badRequest } from '../http/uppy-dialect.ts'
 import { validateJson } from '../http/validate.ts'
 import { isNewObjectKey } from '../keys/new-key.ts'
 import { parseObjectKey } from '../keys/object-key.ts'
-import { presignCreate, presignOperation, type UploadOperation } from '../uploads/s3-operation.ts'
 import { createUploadUrl } from '../uploads/single.ts'
+import { badRequest } from './dialect.ts'
+import { presignCreate, presignOperation, type UploadOperation } from './s3-operation.ts'
 
 /**
  * The request of Uppy's `signRequest`, and what our client adds to it. Later versions may add more.

@@ -6,9 +6,9 @@ import type { ObjectKey } from '../keys/object-key.ts'
 import { resolveValidity } from '../signing/expiry.ts'
 import { type PresignInput, presign } from '../signing/presign.ts'
 import { completeHeaders } from '../storage/multipart.ts'
-import { requireContentType } from './content-type.ts'
-import type { MultipartRequest } from './multipart.ts'
-import { uploadHeaders } from './signed-headers.ts'
+import { requireContentType } from '../uploads/content-type.ts'
+import type { MultipartRequest } from '../uploads/multipart.ts'
+import { uploadHeaders } from '../uploads/signed-headers.ts'
 
 /** One request of a client that speaks S3's multipart operations itself. */
 export type UploadOperation =

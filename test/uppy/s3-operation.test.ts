@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { newObjectKey } from '../../src/keys/new-key.ts'
-import { presignCreate, presignOperation } from '../../src/uploads/s3-operation.ts'
+import { presignCreate, presignOperation } from '../../src/uppy/s3-operation.ts'
 import { verifyPresigned } from '../support/sigv4-verifier.ts'
 import { EXAMPLE_CREDENTIALS, testBucket } from '../support/test-bucket.ts'
 
