@@ -1,8 +1,9 @@
 import * as z from 'zod/mini'
+import { fitsAlgorithm } from '../access/public-key.ts'
+import { SCOPES } from '../access/scopes.ts'
+import type { ApiKey, JwtSettings } from '../access/settings.ts'
 import { keyPrefixFault } from '../keys/object-key.ts'
 import { sound } from './checks.ts'
-import { fitsAlgorithm } from './public-key.ts'
-import { SCOPES } from './scopes.ts'
 
 const keyPrefix = z.string().check(sound(keyPrefixFault))
 const scopes = z.array(z.enum(SCOPES)).check(z.minLength(1))
@@ -12,7 +13,7 @@ const apiKeySchema = z.strictObject({
   sha256: z.string().check(z.regex(/^[0-9a-f]{64}$/, 'must be 64 hexadecimal digits')),
   scopes,
   prefix: keyPrefix,
-})
+}) satisfies z.ZodMiniType<ApiKey>
 
 /** `API_KEYS`: digests of the keys, never the keys. */
 export const apiKeysSchema = z
@@ -101,7 +102,4 @@ export const jwtSchema = z
         ? 'needs a publicJwk whose kty, crv and alg fit one of its algorithms'
         : null,
     ),
-  )
-
-export type ApiKey = z.infer<typeof apiKeySchema>
-export type JwtSettings = z.infer<typeof jwtSchema>
+  ) satisfies z.ZodMiniType<JwtSettings>

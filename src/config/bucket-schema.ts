@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
+import { MAX_LINK_SECONDS, MAX_SIGNATURE_SECONDS, MAX_UPLOAD_SECONDS } from '../bucket/limits.ts'
 import { sound } from './checks.ts'
-import { MAX_LINK_SECONDS, MAX_SIGNATURE_SECONDS, MAX_UPLOAD_SECONDS } from './limits.ts'
 
 /** At least two seconds: a stable URL, and a link, live for half of it. */
 const seconds = (max: number) => z.optional(z.int().check(z.minimum(2), z.maximum(max)))

@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
 import type { LinkPolicy } from '../access/link-signature.ts'
-import type { Bucket } from '../config/load.ts'
+import type { Bucket } from '../bucket/bucket.ts'
 import { ApiError, type ErrorCode, isErrorCode } from '../errors/api-error.ts'
 import { coversAll, singleRange } from './byte-range.ts'
 import { requireCodings } from './content-coding.ts'

@@ -1,5 +1,6 @@
 import type { Context } from 'hono'
-import { type Config, checkConfig } from '../config/load.ts'
+import type { Config } from '../bucket/settings.ts'
+import { checkConfig } from '../config/load.ts'
 import { ApiError } from '../errors/api-error.ts'
 import type { AppEnv } from './app-env.ts'
 

@@ -1,5 +1,6 @@
 import type { MiddlewareHandler } from 'hono'
-import { type Config, loadConfig } from '../config/load.ts'
+import type { Config } from '../bucket/settings.ts'
+import { loadConfig } from '../config/load.ts'
 import { ApiError } from '../errors/api-error.ts'
 import type { AppEnv } from './app-env.ts'
 

@@ -1,7 +1,7 @@
 import * as z from 'zod/mini'
 import { verifyLink } from '../access/link-signature.ts'
 import { requireKey, requireScope } from '../access/principal.ts'
-import { storedKey } from '../config/key-spelling.ts'
+import { storedKey } from '../bucket/key-spelling.ts'
 import { createLink, linkExpiry } from '../delivery/link.ts'
 import { redirectTarget } from '../delivery/redirect.ts'
 import { serveLink } from '../delivery/serve-link.ts'

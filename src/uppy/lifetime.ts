@@ -1,4 +1,4 @@
-import type { Bucket } from '../config/load.ts'
+import type { Bucket } from '../bucket/bucket.ts'
 import { longestLife } from '../signing/expiry.ts'
 
 /** What Companion allows an upload: Uppy 5 takes it for the time that one request may last. */

@@ -1,5 +1,5 @@
-import { MAX_UPLOAD_AGE_SECONDS } from '../config/limits.ts'
-import type { Bucket } from '../config/load.ts'
+import type { Bucket } from '../bucket/bucket.ts'
+import { MAX_UPLOAD_AGE_SECONDS } from '../bucket/limits.ts'
 import { ApiError } from '../errors/api-error.ts'
 import { keyCreatedAt, newObjectKey } from '../keys/new-key.ts'
 import type { ObjectKey } from '../keys/object-key.ts'

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
+import { SCOPES } from '../../src/access/scopes.ts'
 import { checkConfig } from '../../src/config/load.ts'
-import { SCOPES } from '../../src/config/scopes.ts'
 import { bearer, testApiKey } from '../support/credentials.ts'
 import { jwtVariable, testIssuer } from '../support/issuer.ts'
 import { testWorker } from '../support/worker.ts'

@@ -1,5 +1,5 @@
 import { describe, expect, inject, it } from 'vitest'
-import { SCOPES } from '../../src/config/scopes.ts'
+import { SCOPES } from '../../src/access/scopes.ts'
 import { bearer, testApiKey } from '../support/credentials.ts'
 import { uppyRefusal } from '../support/uppy.ts'
 import { s3rverBucket, testWorker } from '../support/worker.ts'

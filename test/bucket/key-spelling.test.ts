@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { requireSpelling, storedKey } from '../../src/config/key-spelling.ts'
+import { requireSpelling, storedKey } from '../../src/bucket/key-spelling.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
+import { fullVariables } from '../config/variables.ts'
 import { testBucket } from '../support/test-bucket.ts'
-import { fullVariables } from './variables.ts'
 
 /** The configuration with the table "files" changed by `changes`. */
 function load(changes: Record<string, unknown>) {

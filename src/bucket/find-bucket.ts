@@ -1,5 +1,6 @@
 import { ApiError } from '../errors/api-error.ts'
-import type { Bucket, Config } from './load.ts'
+import type { Bucket } from './bucket.ts'
+import type { Config } from './settings.ts'
 
 /** The bucket of `alias`, or the default one without an alias. Throws `unknown_bucket`. */
 export function findBucket({ buckets }: Config, alias: string | undefined): Bucket {

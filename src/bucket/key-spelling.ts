@@ -1,6 +1,6 @@
 import { ApiError } from '../errors/api-error.ts'
 import { isNfc, type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
-import type { Bucket } from './load.ts'
+import type { Bucket } from './bucket.ts'
 
 /**
  * Refuses a second spelling of a key, in a bucket that stores keys in Unicode NFC. `key` is a key or
