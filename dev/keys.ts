@@ -8,7 +8,7 @@ import { text } from 'node:stream/consumers'
 import { parseArgs } from 'node:util'
 import { SCOPES } from '../src/access/scopes.ts'
 import type { ApiKey } from '../src/access/settings.ts'
-import { apiKeysSchema } from '../src/config/access-schema.ts'
+import { apiKeysSchema } from '../src/cloudflare/settings/access-schema.ts'
 
 const USAGE = `npm run keys -- create --id ID --scopes SCOPE[,SCOPE] [--prefix PREFIX/] [--file FILE]
 npm run keys -- list [--file FILE]

@@ -1,4 +1,4 @@
-// biome-ignore lint/style/noRestrictedImports: points up until access/ takes its own part of the settings in place of all of Config
+// biome-ignore lint/style/noRestrictedImports: points up until access/ takes its part of the settings, and not all of Config
 import type { ApiKey, JwtSettings } from '../access/settings.ts'
 import type { Bucket } from './bucket.ts'
 

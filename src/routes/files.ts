@@ -1,14 +1,16 @@
 import * as z from 'zod/mini'
 import { openCursor, sealCursor } from '../access/cursor.ts'
 import { requireKey, requirePrefix, requireScope } from '../access/principal.ts'
+// biome-ignore lint/style/noRestrictedImports: points up until the file index comes in with the options
+import { createFileIndex } from '../cloudflare/kv-file-index.ts'
+// biome-ignore lint/style/noRestrictedImports: points up until the source of bytes comes in with the options
+import { purgeCopy } from '../cloudflare/objects.ts'
 import { type DownloadSigner, downloadSigner } from '../delivery/download-url.ts'
-import { createFileIndex } from '../file-index/file-index.ts'
 import type { FileRecord } from '../file-index/file-record.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
 import { created } from '../http/created.ts'
 import { forEachKey, keyList, MAX_KEYS_BODY_BYTES } from '../http/key-list.ts'
 import { newApp } from '../http/new-app.ts'
-import { purgeCopy } from '../http/objects-entrypoint.ts'
 import {
   bucket,
   cacheControl,

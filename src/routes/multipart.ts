@@ -1,6 +1,7 @@
 import * as z from 'zod/mini'
 import { requireScope } from '../access/principal.ts'
-import { createFileIndex } from '../file-index/file-index.ts'
+// biome-ignore lint/style/noRestrictedImports: points up until the file index comes in with the options
+import { createFileIndex } from '../cloudflare/kv-file-index.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
 import { created } from '../http/created.ts'
 import { newApp } from '../http/new-app.ts'

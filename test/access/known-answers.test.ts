@@ -4,7 +4,7 @@ import { type LinkPolicy, signLink, verifyLink } from '../../src/access/link-sig
 import { mintToken, verifyToken } from '../../src/access/token.ts'
 import { openUploadId, sealUploadId, type UploadClaims } from '../../src/access/upload-id.ts'
 import type { Config } from '../../src/bucket/settings.ts'
-import { loadConfig } from '../../src/config/load.ts'
+import { loadConfig } from '../../src/cloudflare/settings/load.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { baseVariables } from '../support/worker.ts'
 

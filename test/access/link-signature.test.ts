@@ -7,7 +7,7 @@ import {
   verifyLink,
 } from '../../src/access/link-signature.ts'
 import type { Config } from '../../src/bucket/settings.ts'
-import { loadConfig } from '../../src/config/load.ts'
+import { loadConfig } from '../../src/cloudflare/settings/load.ts'
 import { objectKeyFault, parseObjectKey } from '../../src/keys/object-key.ts'
 import { baseVariables } from '../support/worker.ts'
 

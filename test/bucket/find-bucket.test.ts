@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { findBucket } from '../../src/bucket/find-bucket.ts'
-import { loadConfig } from '../../src/config/load.ts'
-import { fullVariables } from '../config/variables.ts'
+import { loadConfig } from '../../src/cloudflare/settings/load.ts'
+import { fullVariables } from '../cloudflare/settings/variables.ts'
 
 const loaded = loadConfig(fullVariables())
 if (!loaded.ok) throw new Error('The full configuration must load.')

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { requireSpelling, storedKey } from '../../src/bucket/key-spelling.ts'
-import { loadConfig } from '../../src/config/load.ts'
+import { loadConfig } from '../../src/cloudflare/settings/load.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
-import { fullVariables } from '../config/variables.ts'
+import { fullVariables } from '../cloudflare/settings/variables.ts'
 import { testBucket } from '../support/test-bucket.ts'
 
 /** The configuration with the table "files" changed by `changes`. */

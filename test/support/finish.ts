@@ -1,7 +1,7 @@
 import { env } from 'cloudflare:workers'
 import type { UploadClaims } from '../../src/access/upload-id.ts'
 import type { Bucket } from '../../src/bucket/bucket.ts'
-import { createFileIndex } from '../../src/file-index/file-index.ts'
+import { createFileIndex } from '../../src/cloudflare/kv-file-index.ts'
 import type { FileRecord } from '../../src/file-index/file-record.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import type { Part } from '../../src/storage/multipart.ts'

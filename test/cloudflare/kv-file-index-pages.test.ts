@@ -1,9 +1,10 @@
 import { env } from 'cloudflare:workers'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { createFileIndex, type ListInput } from '../../src/file-index/file-index.ts'
+import { createFileIndex } from '../../src/cloudflare/kv-file-index.ts'
+import type { ListInput } from '../../src/file-index/file-index.ts'
 import type { FileRecord } from '../../src/file-index/file-record.ts'
 import { newObjectKey } from '../../src/keys/new-key.ts'
-import { testRecord } from './records.ts'
+import { testRecord } from '../file-index/records.ts'
 
 const COUNT = 1234
 const START = Date.UTC(2026, 10, 24)

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { loadConfig } from '../../src/config/load.ts'
+import { loadConfig } from '../../../src/cloudflare/settings/load.ts'
 import { CANARY, fullVariables } from './variables.ts'
 
 /** Every text of the configuration, as a path to it. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { loadConfig } from '../../src/config/load.ts'
-import type { Issue } from '../../src/errors/api-error.ts'
+import { loadConfig } from '../../../src/cloudflare/settings/load.ts'
+import type { Issue } from '../../../src/errors/api-error.ts'
 import { CANARY, fullVariables } from './variables.ts'
 
 function issuesOf(changes: Record<string, unknown>): readonly Issue[] {

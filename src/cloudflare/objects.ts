@@ -1,16 +1,16 @@
-import { WorkerEntrypoint } from 'cloudflare:workers'
+import { exports, WorkerEntrypoint } from 'cloudflare:workers'
 import type { Bucket } from '../bucket/bucket.ts'
 import { findBucket } from '../bucket/find-bucket.ts'
 import type { Config } from '../bucket/settings.ts'
-import { loadConfig } from '../config/load.ts'
+import { cacheTag, copiesOf, homeOf, openObject } from '../delivery/open-object.ts'
+import { pipeOf, pump } from '../delivery/pump.ts'
 import { ApiError, STATUS_BY_CODE } from '../errors/api-error.ts'
 import { describe } from '../errors/describe.ts'
 import { type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
 import { uriEncode } from '../keys/uri-encode.ts'
 import { headObject } from '../storage/object.ts'
 import { beginFill, dropCopy, findCopy, serveAndKeep, type Wanted } from './edge-cache.ts'
-import { cacheTag, copiesOf, homeOf, openObject } from './open-object.ts'
-import { pipeOf, pump } from './pump.ts'
+import { loadConfig } from './settings/load.ts'
 
 /** The header that repeats `Range`, which Workers Caching takes away before it asks. */
 const WANTED_RANGE = 'X-Wanted-Range'
@@ -37,6 +37,25 @@ export async function objectRequest(
 /** Name of an object's copy. */
 const copyUrl = async (bucket: Bucket, key: ObjectKey): Promise<string> =>
   `https://objects.invalid/${await copiesOf(bucket)}/${uriEncode(key)}`
+
+/**
+ * The `Objects` entrypoint of this Worker, through the edge cache that stands in front of it. Bodies
+ * come as they are stored, encoded or not.
+ */
+export const askObjects = (request: Request): Promise<Response> =>
+  exports.Objects.fetch(request, { encodeResponseBody: 'manual' })
+
+/**
+ * Drops the edge copy of an object. Throws `purge_failed`; the copy then lives for the bucket's
+ * `edgeTtl` at most.
+ */
+export async function purgeCopy({ alias }: Bucket, key: ObjectKey): Promise<void> {
+  try {
+    await exports.Objects.purge(alias, key)
+  } catch (cause) {
+    throw new ApiError('purge_failed', 'The edge copy could not be dropped; try again.', { cause })
+  }
+}
 
 /**
  * The objects behind the links, without any check of who asks: the routes check a link before they

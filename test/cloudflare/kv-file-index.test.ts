@@ -1,9 +1,9 @@
 import { reset } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { createFileIndex } from '../../src/file-index/file-index.ts'
+import { createFileIndex } from '../../src/cloudflare/kv-file-index.ts'
 import { parseObjectKey, utf8Length } from '../../src/keys/object-key.ts'
-import { testRecord } from './records.ts'
+import { testRecord } from '../file-index/records.ts'
 
 const index = createFileIndex(env.FILE_INDEX)
 const all = { bucket: 'files', prefix: '', limit: 1000 }

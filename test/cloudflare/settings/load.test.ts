@@ -1,7 +1,7 @@
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
-import type { Config } from '../../src/bucket/settings.ts'
-import { loadConfig } from '../../src/config/load.ts'
+import type { Config } from '../../../src/bucket/settings.ts'
+import { loadConfig } from '../../../src/cloudflare/settings/load.ts'
 import { CANARY, fullVariables, leastVariables } from './variables.ts'
 
 function load(variables: object): Config {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { loadConfig } from '../../src/config/load.ts'
+import { loadConfig } from '../../../src/cloudflare/settings/load.ts'
 import { fullVariables } from './variables.ts'
 
 /** The bucket "files" of the full configuration, its table changed by `changes`. */

@@ -1,6 +1,6 @@
-import { coversAll } from './byte-range.ts'
-import { pipeOf, pump } from './pump.ts'
-import { withinCacheTime } from './within.ts'
+import { coversAll } from '../delivery/byte-range.ts'
+import { pipeOf, pump } from '../delivery/pump.ts'
+import { withinCacheTime } from '../delivery/within.ts'
 
 const WAIT_MILLISECONDS = 20
 const MAX_WAITS = 50

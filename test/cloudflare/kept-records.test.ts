@@ -1,7 +1,7 @@
 import { reset } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { afterEach, expect, it } from 'vitest'
-import { createFileIndex } from '../../src/file-index/file-index.ts'
+import { createFileIndex } from '../../src/cloudflare/kv-file-index.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 
 /*

@@ -1,5 +1,5 @@
 import { afterEach, expect, it, vi } from 'vitest'
-import { dropCopy, findCopy } from '../../src/delivery/edge-cache.ts'
+import { dropCopy, findCopy } from '../../src/cloudflare/edge-cache.ts'
 import { captureLog } from '../support/capture-log.ts'
 import { linkTo, open, putObject, requestsFor, textOf } from '../support/links.ts'
 import { testWorker } from '../support/worker.ts'

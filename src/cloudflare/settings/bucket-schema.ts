@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import { MAX_LINK_SECONDS, MAX_SIGNATURE_SECONDS, MAX_UPLOAD_SECONDS } from '../bucket/limits.ts'
+import { MAX_LINK_SECONDS, MAX_SIGNATURE_SECONDS, MAX_UPLOAD_SECONDS } from '../../bucket/limits.ts'
 import { sound } from './checks.ts'
 
 /** At least two seconds: a stable URL, and a link, live for half of it. */

@@ -1,8 +1,8 @@
 import * as z from 'zod/mini'
-import { fitsAlgorithm } from '../access/public-key.ts'
-import { SCOPES } from '../access/scopes.ts'
-import type { ApiKey, JwtSettings } from '../access/settings.ts'
-import { keyPrefixFault } from '../keys/object-key.ts'
+import { fitsAlgorithm } from '../../access/public-key.ts'
+import { SCOPES } from '../../access/scopes.ts'
+import type { ApiKey, JwtSettings } from '../../access/settings.ts'
+import { keyPrefixFault } from '../../keys/object-key.ts'
 import { sound } from './checks.ts'
 
 const keyPrefix = z.string().check(sound(keyPrefixFault))
