@@ -1,6 +1,6 @@
 import { admit } from './http/admit.ts'
+import { onError, onNotFound } from './http/answers.ts'
 import { cors } from './http/cors.ts'
-import { onError, onNotFound } from './http/errors.ts'
 import { frame } from './http/frame.ts'
 import { linkHost } from './http/link-host.ts'
 import { newApp } from './http/new-app.ts'

@@ -7,10 +7,8 @@ import { createFileIndex } from '../cloudflare/kv-file-index.ts'
 import { purgeCopy } from '../cloudflare/objects.ts'
 import { type DownloadSigner, downloadSigner } from '../delivery/download-url.ts'
 import type { FileRecord } from '../file-index/file-record.ts'
+import { created } from '../http/answers.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
-import { created } from '../http/created.ts'
-import { forEachKey, keyList, MAX_KEYS_BODY_BYTES } from '../http/key-list.ts'
-import { newApp } from '../http/new-app.ts'
 import {
   bucket,
   cacheControl,
@@ -18,9 +16,13 @@ import {
   directory,
   expiresIn,
   fileName,
+  forEachKey,
+  keyList,
+  MAX_KEYS_BODY_BYTES,
   metadata,
   sha256,
-} from '../http/request-fields.ts'
+} from '../http/fields.ts'
+import { newApp } from '../http/new-app.ts'
 import { keyParam, validateJson, validateQuery } from '../http/validate.ts'
 import { parseKeyStart, parseObjectKey } from '../keys/object-key.ts'
 import { deleteObject } from '../storage/object.ts'

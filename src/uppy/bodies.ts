@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import { fileName, partNumber } from '../http/request-fields.ts'
+import { fileName, partNumber } from '../http/fields.ts'
 
 /** Body of `POST /s3/multipart`. */
 export const startBody = z.object({

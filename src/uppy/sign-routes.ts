@@ -2,7 +2,6 @@ import * as z from 'zod/mini'
 import { requireKey, requireScope } from '../access/principal.ts'
 import { ApiError } from '../errors/api-error.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
-import { newApp } from '../http/new-app.ts'
 import {
   bucket,
   cacheControl,
@@ -12,7 +11,8 @@ import {
   metadata,
   partNumber,
   sha256,
-} from '../http/request-fields.ts'
+} from '../http/fields.ts'
+import { newApp } from '../http/new-app.ts'
 import { validateJson } from '../http/validate.ts'
 import { isNewObjectKey } from '../keys/new-key.ts'
 import { parseObjectKey } from '../keys/object-key.ts'
