@@ -6,8 +6,9 @@ import { createHash, randomBytes } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'
 import { text } from 'node:stream/consumers'
 import { parseArgs } from 'node:util'
-import { type ApiKey, apiKeysSchema } from '../src/config/access-schema.ts'
-import { SCOPES } from '../src/config/scopes.ts'
+import { SCOPES } from '../src/access/scopes.ts'
+import type { ApiKey } from '../src/access/settings.ts'
+import { apiKeysSchema } from '../src/cloudflare/settings/access-schema.ts'
 
 const USAGE = `npm run keys -- create --id ID --scopes SCOPE[,SCOPE] [--prefix PREFIX/] [--file FILE]
 npm run keys -- list [--file FILE]

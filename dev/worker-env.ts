@@ -1,8 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import type { ApiKey } from '../src/config/access-schema.ts'
-import { SCOPES } from '../src/config/scopes.ts'
+import { SCOPES } from '../src/access/scopes.ts'
+import type { ApiKey } from '../src/access/settings.ts'
 import type { S3Server } from './s3-server.ts'
 
 const SIGNING_SECRETS = /^SIGNING_SECRETS='(dev:[\w-]{43})'$/m

@@ -1,17 +1,17 @@
 import { admit } from './http/admit.ts'
+import { onError, onNotFound } from './http/answers.ts'
 import { cors } from './http/cors.ts'
-import { onError, onNotFound } from './http/errors.ts'
 import { frame } from './http/frame.ts'
 import { linkHost } from './http/link-host.ts'
 import { newApp } from './http/new-app.ts'
-import { uppyDialect } from './http/uppy-dialect.ts'
 import { fileRoutes } from './routes/files.ts'
 import { healthRoutes } from './routes/health.ts'
 import { deliveryRoutes, linkRoutes } from './routes/links.ts'
 import { multipartRoutes } from './routes/multipart.ts'
 import { tokenRoutes } from './routes/tokens.ts'
-import { companionRoutes } from './routes/uppy.ts'
-import { signRoutes } from './routes/uppy-sign.ts'
+import { companionRoutes } from './uppy/companion-routes.ts'
+import { uppyDialect } from './uppy/dialect.ts'
+import { signRoutes } from './uppy/sign-routes.ts'
 
 /**
  * Everything that needs credentials. A request ends here, also where no route matches: behind

@@ -2,7 +2,7 @@ import { app } from './app.ts'
 import { pageFile } from './http/page.ts'
 
 // biome-ignore lint/performance/noBarrelFile: an entrypoint is what the main module exports
-export { Objects } from './delivery/objects.ts'
+export { Objects } from './cloudflare/objects.ts'
 
 export default {
   async fetch(request, env, context) {

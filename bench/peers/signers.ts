@@ -1,7 +1,7 @@
 import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3'
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
 import { AwsV4Signer } from 'aws4fetch'
-import type { Bucket } from '../../src/config/load.ts'
+import type { Bucket } from '../../src/bucket/bucket.ts'
 import { type ObjectKey, parseObjectKey } from '../../src/keys/object-key.ts'
 import { presign } from '../../src/signing/presign.ts'
 import { stampFor } from '../../src/signing/stamp.ts'

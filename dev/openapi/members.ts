@@ -2,7 +2,7 @@ import {
   MAX_LINK_SECONDS,
   MAX_SIGNATURE_SECONDS,
   MAX_UPLOAD_SECONDS,
-} from '../../src/config/limits.ts'
+} from '../../src/bucket/limits.ts'
 import { MAX_OBJECT_KEY_BYTES } from '../../src/keys/object-key.ts'
 import type { Member, Members } from './operation.ts'
 

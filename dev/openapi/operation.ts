@@ -1,5 +1,5 @@
 import type * as z from 'zod/mini'
-import type { Scope } from '../../src/config/scopes.ts'
+import type { Scope } from '../../src/access/scopes.ts'
 import type { ErrorCode } from '../../src/errors/api-error.ts'
 import type { JsonSchema } from './json-schema.ts'
 

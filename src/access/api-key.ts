@@ -1,4 +1,4 @@
-import type { ApiKey } from '../config/access-schema.ts'
+import type { ApiKey } from './settings.ts'
 import type { Verdict } from './verdict.ts'
 
 const encoder = new TextEncoder()

@@ -1,4 +1,4 @@
-import type { Config } from '../config/load.ts'
+import type { Config } from '../bucket/settings.ts'
 import { ApiError } from '../errors/api-error.ts'
 import { seal, unseal } from './seal.ts'
 

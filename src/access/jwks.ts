@@ -1,7 +1,7 @@
 import { type CryptoKey, createLocalJWKSet, errors, type JWK, type JWTHeaderParameters } from 'jose'
 import * as z from 'zod/mini'
-import type { JwtSettings } from '../config/access-schema.ts'
-import { importPublicKey } from '../config/public-key.ts'
+import { importPublicKey } from './public-key.ts'
+import type { JwtSettings } from './settings.ts'
 
 const FETCH_TIMEOUT_MILLISECONDS = 3000
 const MAX_AGE_MILLISECONDS = 600_000

@@ -1,10 +1,10 @@
 import { errors, type JWTPayload, jwtVerify } from 'jose'
-import type { JwtSettings } from '../config/access-schema.ts'
-import { importPublicKey } from '../config/public-key.ts'
-import { SCOPES, type Scope } from '../config/scopes.ts'
 import { ApiError } from '../errors/api-error.ts'
 import { isNfc, keyPrefixFault, utf8Length } from '../keys/object-key.ts'
 import { JwksUnavailableError, type KeySource, type KeySourceHooks, remoteJwks } from './jwks.ts'
+import { importPublicKey } from './public-key.ts'
+import { SCOPES, type Scope } from './scopes.ts'
+import type { JwtSettings } from './settings.ts'
 import type { Verdict } from './verdict.ts'
 
 const LEEWAY_SECONDS = 30

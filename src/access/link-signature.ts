@@ -1,4 +1,4 @@
-import type { Config, SigningSecret } from '../config/load.ts'
+import type { Config, SigningSecret } from '../bucket/settings.ts'
 import { type ObjectKey, objectKeyFault, parseObjectKey } from '../keys/object-key.ts'
 import { uriEncode } from '../keys/uri-encode.ts'
 import { purposeKey } from './purpose-key.ts'

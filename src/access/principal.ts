@@ -1,6 +1,6 @@
-import type { Scope } from '../config/scopes.ts'
 import { ApiError } from '../errors/api-error.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
+import type { Scope } from './scopes.ts'
 
 /** Who asks, and how far they may go. */
 export interface Principal {

@@ -1,5 +1,5 @@
 import { errors, type JWTPayload, jwtVerify, SignJWT } from 'jose'
-import type { SigningSecret } from '../config/load.ts'
+import type { SigningSecret } from '../bucket/settings.ts'
 import { type Purpose, purposeKey } from './purpose-key.ts'
 
 type SigningSecrets = readonly [SigningSecret, ...SigningSecret[]]

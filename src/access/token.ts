@@ -1,9 +1,9 @@
 import * as z from 'zod/mini'
-import type { Config } from '../config/load.ts'
-import { SCOPES, type Scope } from '../config/scopes.ts'
+import type { Config } from '../bucket/settings.ts'
 import { ApiError } from '../errors/api-error.ts'
 import { keyPrefixFault } from '../keys/object-key.ts'
 import { type Principal, requirePrefix, requireScope } from './principal.ts'
+import { SCOPES, type Scope } from './scopes.ts'
 import { seal, unseal } from './seal.ts'
 import type { Verdict } from './verdict.ts'
 

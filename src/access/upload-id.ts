@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
-import { MAX_UPLOAD_AGE_SECONDS } from '../config/limits.ts'
-import type { Config, SigningSecret } from '../config/load.ts'
+import { MAX_UPLOAD_AGE_SECONDS } from '../bucket/limits.ts'
+import type { Config, SigningSecret } from '../bucket/settings.ts'
 import { ApiError } from '../errors/api-error.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { encryptionKey } from './purpose-key.ts'

@@ -1,4 +1,4 @@
-import type { Bucket } from '../config/load.ts'
+import type { Bucket } from '../bucket/bucket.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { keyRunsScript } from '../keys/script-types.ts'
 import { resolveValidity, type Use } from '../signing/expiry.ts'

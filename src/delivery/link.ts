@@ -1,5 +1,6 @@
 import { type LinkPolicy, signLink } from '../access/link-signature.ts'
-import type { Bucket, Config } from '../config/load.ts'
+import type { Bucket } from '../bucket/bucket.ts'
+import type { Config } from '../bucket/settings.ts'
 import { ApiError } from '../errors/api-error.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 

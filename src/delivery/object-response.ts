@@ -1,6 +1,6 @@
 import type { LinkPolicy } from '../access/link-signature.ts'
-import { MAX_REPLACEABLE_SECONDS } from '../config/limits.ts'
-import type { Bucket } from '../config/load.ts'
+import type { Bucket } from '../bucket/bucket.ts'
+import { MAX_REPLACEABLE_SECONDS } from '../bucket/limits.ts'
 import { keyCreatedAt } from '../keys/new-key.ts'
 import { keyRunsScript } from '../keys/script-types.ts'
 import { contentCodings } from './content-coding.ts'

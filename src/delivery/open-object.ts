@@ -1,4 +1,4 @@
-import type { Bucket } from '../config/load.ts'
+import type { Bucket } from '../bucket/bucket.ts'
 import { ApiError } from '../errors/api-error.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { fetchObject, readS3Code, unexpectedAnswer } from '../storage/s3.ts'

@@ -1,5 +1,5 @@
 import type { LinkPolicy } from '../access/link-signature.ts'
-import type { Bucket } from '../config/load.ts'
+import type { Bucket } from '../bucket/bucket.ts'
 import { downloadSigner } from './download-url.ts'
 
 /** Seconds for which the target lives at least; it lives for twice that at most. */

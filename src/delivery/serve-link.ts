@@ -1,11 +1,12 @@
 import * as z from 'zod/mini'
 import type { LinkPolicy } from '../access/link-signature.ts'
-import type { Bucket } from '../config/load.ts'
+import type { Bucket } from '../bucket/bucket.ts'
+// biome-ignore lint/style/noRestrictedImports: points up until the source of bytes comes in with the options
+import { FAILURE, objectRequest } from '../cloudflare/objects.ts'
 import { ApiError, type ErrorCode, isErrorCode } from '../errors/api-error.ts'
 import { coversAll, singleRange } from './byte-range.ts'
 import { requireCodings } from './content-coding.ts'
 import { toClientResponse } from './object-response.ts'
-import { FAILURE, objectRequest } from './objects.ts'
 import { isConditional, rangeIsCurrent } from './preconditions.ts'
 
 const failureSchema = z.object({

@@ -1,11 +1,5 @@
-import { ApiError } from '../errors/api-error.ts'
-import { type ObjectKey, objectKeyFault, parseObjectKey, utf8Length } from '../keys/object-key.ts'
-import { type FileRecord, fromMetadata, toMetadata } from './file-record.ts'
-
-/** Workers KV's limit for a key, in bytes. */
-const MAX_KV_KEY_BYTES = 512
-/** How long one operation of Workers KV may take. */
-const TIMEOUT_SECONDS = 10
+import type { ObjectKey } from '../keys/object-key.ts'
+import type { FileRecord } from './file-record.ts'
 
 export interface ListInput {
   /** Alias of the bucket. */
@@ -29,7 +23,7 @@ export interface ListedPage {
   readonly unreadable: number
 }
 
-/** The index of files in Workers KV, laid out as docs/kv-schema.md says. */
+/** The index of files. */
 export interface FileIndex {
   /**
    * The record of one file, or null. Up to 60 seconds behind a change that another location made.
@@ -42,88 +36,4 @@ export interface FileIndex {
   remove(bucket: string, key: ObjectKey): Promise<void>
   /** One page in the order of the keys, which is newest first for keys that this Worker made. */
   list(input: ListInput): Promise<ListedPage>
-}
-
-export function createFileIndex(kv: KVNamespace): FileIndex {
-  return {
-    async get(bucket, key) {
-      const name = kvKey(bucket, key)
-      if (utf8Length(name) > MAX_KV_KEY_BYTES) return null
-      const { metadata } = await attempt(() => kv.getWithMetadata(name))
-      return fromMetadata(bucket, key, metadata)
-    },
-
-    async put(record) {
-      const name = kvKey(record.bucket, record.key)
-      if (utf8Length(name) > MAX_KV_KEY_BYTES)
-        throw new ApiError(
-          'key_not_indexable',
-          `The index takes keys of at most ${MAX_KV_KEY_BYTES - kvKey(record.bucket, '').length} bytes in this bucket.`,
-        )
-      const metadata = toMetadata(record)
-      await attempt(() => writeTwice(() => kv.put(name, '', { metadata })))
-      return { ...record, ...metadata }
-    },
-
-    async remove(bucket, key) {
-      const name = kvKey(bucket, key)
-      if (utf8Length(name) <= MAX_KV_KEY_BYTES)
-        await attempt(() => writeTwice(() => kv.delete(name)))
-    },
-
-    async list({ bucket, prefix, limit, cursor }) {
-      const start = kvKey(bucket, prefix)
-      if (utf8Length(start) > MAX_KV_KEY_BYTES)
-        return { records: [], cursor: undefined, unreadable: 0 }
-      const page = await attempt(() =>
-        kv.list({ prefix: start, limit, ...(cursor === undefined ? {} : { cursor }) }),
-      )
-      const records = page.keys.flatMap(({ name, metadata }) => {
-        const key = name.slice(kvKey(bucket, '').length)
-        const record =
-          objectKeyFault(key) === null ? fromMetadata(bucket, parseObjectKey(key), metadata) : null
-        return record === null ? [] : [record]
-      })
-      return {
-        records,
-        cursor: page.list_complete ? undefined : page.cursor,
-        unreadable: page.keys.length - records.length,
-      }
-    },
-  }
-}
-
-const kvKey = (bucket: string, key: string): string => `file:${bucket}:${key}`
-
-/**
- * What Workers KV answers. Its own errors (its limits above all), and no answer in time, become an
- * error that says to try again. An operation that took too long may still take effect.
- */
-async function attempt<T>(operation: () => Promise<T>): Promise<T> {
-  let timer: number | null = null
-  const timeout = new Promise<never>((_, reject) => {
-    const late = new Error(`Workers KV did not answer within ${TIMEOUT_SECONDS} seconds.`)
-    timer = setTimeout(() => reject(late), TIMEOUT_SECONDS * 1000)
-  })
-  try {
-    return await Promise.race([operation(), timeout])
-  } catch (cause) {
-    throw new ApiError('index_unavailable', 'The index did not answer; try again.', { cause })
-  } finally {
-    clearTimeout(timer)
-  }
-}
-
-/**
- * `write`, and once more after a second where another request has just written the same key: Workers
- * KV refuses the second write of a key within a second.
- */
-async function writeTwice(write: () => Promise<void>): Promise<void> {
-  try {
-    await write()
-  } catch (error) {
-    if (!/\b429\b/.test(String(error))) throw error
-    await new Promise((resolve) => setTimeout(resolve, 1100))
-    await write()
-  }
 }

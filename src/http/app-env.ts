@@ -1,5 +1,5 @@
 import type { Principal } from '../access/principal.ts'
-import type { Config } from '../config/load.ts'
+import type { Config } from '../bucket/settings.ts'
 
 /** What the Worker's Hono apps carry from middleware to handler. */
 export interface AppEnv {

@@ -1,7 +1,7 @@
 import type { Context } from 'hono'
-import { findBucket } from '../config/find-bucket.ts'
-import { requireSpelling } from '../config/key-spelling.ts'
-import type { Bucket } from '../config/load.ts'
+import type { Bucket } from '../bucket/bucket.ts'
+import { findBucket } from '../bucket/find-bucket.ts'
+import { requireSpelling } from '../bucket/key-spelling.ts'
 import type { AppEnv } from './app-env.ts'
 
 /**

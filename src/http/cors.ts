@@ -1,6 +1,7 @@
 import type { MiddlewareHandler } from 'hono'
 import { cors as honoCors } from 'hono/cors'
-import { loadConfig } from '../config/load.ts'
+// biome-ignore lint/style/noRestrictedImports: points up until the settings come in with the options
+import { loadConfig } from '../cloudflare/settings/load.ts'
 import type { AppEnv } from './app-env.ts'
 
 /**

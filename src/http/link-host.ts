@@ -1,5 +1,7 @@
 import type { MiddlewareHandler } from 'hono'
-import { type Config, loadConfig } from '../config/load.ts'
+import type { Config } from '../bucket/settings.ts'
+// biome-ignore lint/style/noRestrictedImports: points up until the settings come in with the options
+import { loadConfig } from '../cloudflare/settings/load.ts'
 import { ApiError } from '../errors/api-error.ts'
 import type { AppEnv } from './app-env.ts'
 

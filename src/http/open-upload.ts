@@ -1,7 +1,7 @@
 import type { Context } from 'hono'
 import { requireKey } from '../access/principal.ts'
 import { openUploadId, type UploadClaims } from '../access/upload-id.ts'
-import type { Bucket } from '../config/load.ts'
+import type { Bucket } from '../bucket/bucket.ts'
 import { parseObjectKey } from '../keys/object-key.ts'
 import type { AppEnv } from './app-env.ts'
 import { chooseBucket } from './choose-bucket.ts'

@@ -1,4 +1,5 @@
-import { loadConfig } from '../config/load.ts'
+// biome-ignore lint/style/noRestrictedImports: points up until the settings come in with the options
+import { loadConfig } from '../cloudflare/settings/load.ts'
 import { asksLinkHost } from './link-host.ts'
 
 /** The files of public/; a test compares them with what is built. */

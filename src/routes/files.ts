@@ -1,15 +1,15 @@
 import * as z from 'zod/mini'
 import { openCursor, sealCursor } from '../access/cursor.ts'
 import { requireKey, requirePrefix, requireScope } from '../access/principal.ts'
+// biome-ignore lint/style/noRestrictedImports: points up until the file index comes in with the options
+import { createFileIndex } from '../cloudflare/kv-file-index.ts'
+// biome-ignore lint/style/noRestrictedImports: points up until the source of bytes comes in with the options
+import { purgeCopy } from '../cloudflare/objects.ts'
 import { type DownloadSigner, downloadSigner } from '../delivery/download-url.ts'
 import { describe } from '../errors/describe.ts'
-import { createFileIndex } from '../file-index/file-index.ts'
 import type { FileRecord } from '../file-index/file-record.ts'
+import { created } from '../http/answers.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
-import { created } from '../http/created.ts'
-import { forEachKey, keyList, MAX_KEYS_BODY_BYTES } from '../http/key-list.ts'
-import { newApp } from '../http/new-app.ts'
-import { purgeCopy } from '../http/objects-entrypoint.ts'
 import {
   bucket,
   cacheControl,
@@ -17,9 +17,13 @@ import {
   directory,
   expiresIn,
   fileName,
+  forEachKey,
+  keyList,
+  MAX_KEYS_BODY_BYTES,
   metadata,
   sha256,
-} from '../http/request-fields.ts'
+} from '../http/fields.ts'
+import { newApp } from '../http/new-app.ts'
 import { addWarning } from '../http/request-log.ts'
 import { keyParam, validateJson, validateQuery } from '../http/validate.ts'
 import { parseKeyStart, parseObjectKey } from '../keys/object-key.ts'

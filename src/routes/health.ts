@@ -1,4 +1,5 @@
-import { checkConfig } from '../config/load.ts'
+// biome-ignore lint/style/noRestrictedImports: points up until the settings come in with the options
+import { checkConfig } from '../cloudflare/settings/load.ts'
 import { ApiError } from '../errors/api-error.ts'
 import { newApp } from '../http/new-app.ts'
 

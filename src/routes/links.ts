@@ -1,18 +1,18 @@
 import * as z from 'zod/mini'
 import { verifyLink } from '../access/link-signature.ts'
 import { requireKey, requireScope } from '../access/principal.ts'
-import { storedKey } from '../config/key-spelling.ts'
+import { storedKey } from '../bucket/key-spelling.ts'
+// biome-ignore lint/style/noRestrictedImports: points up until the source of bytes comes in with the options
+import { askObjects } from '../cloudflare/objects.ts'
 import { createLink, linkExpiry } from '../delivery/link.ts'
 import { redirectTarget } from '../delivery/redirect.ts'
 import { serveLink } from '../delivery/serve-link.ts'
 import { ApiError } from '../errors/api-error.ts'
+import { configure } from '../http/admit.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
-import { configure } from '../http/configure.ts'
-import { forEachKey, keyList, MAX_KEYS_BODY_BYTES } from '../http/key-list.ts'
+import { bucket, expiresIn, forEachKey, keyList, MAX_KEYS_BODY_BYTES } from '../http/fields.ts'
 import { asksLinkHost } from '../http/link-host.ts'
 import { newApp } from '../http/new-app.ts'
-import { askObjects } from '../http/objects-entrypoint.ts'
-import { bucket, expiresIn } from '../http/request-fields.ts'
 import { keyParam, validateJson, validateQuery } from '../http/validate.ts'
 
 const delivery = z._default(z.enum(['stream', 'redirect']), 'stream')

@@ -1,10 +1,9 @@
 import * as z from 'zod/mini'
 import { requireScope } from '../access/principal.ts'
-import { createFileIndex } from '../file-index/file-index.ts'
+// biome-ignore lint/style/noRestrictedImports: points up until the file index comes in with the options
+import { createFileIndex } from '../cloudflare/kv-file-index.ts'
+import { created } from '../http/answers.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
-import { created } from '../http/created.ts'
-import { newApp } from '../http/new-app.ts'
-import { openUpload } from '../http/open-upload.ts'
 import {
   bucket,
   cacheControl,
@@ -13,7 +12,9 @@ import {
   fileName,
   metadata,
   partNumber,
-} from '../http/request-fields.ts'
+} from '../http/fields.ts'
+import { newApp } from '../http/new-app.ts'
+import { openUpload } from '../http/open-upload.ts'
 import { addWarning } from '../http/request-log.ts'
 import { validateJson, validateQuery } from '../http/validate.ts'
 import { finishMultipart } from '../uploads/finish-multipart.ts'

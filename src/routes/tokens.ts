@@ -1,7 +1,7 @@
 import * as z from 'zod/mini'
 import { requireScope } from '../access/principal.ts'
+import { SCOPES } from '../access/scopes.ts'
 import { mintToken } from '../access/token.ts'
-import { SCOPES } from '../config/scopes.ts'
 import { newApp } from '../http/new-app.ts'
 import { validateJson } from '../http/validate.ts'
 

@@ -1,5 +1,5 @@
-import { MAX_SIGNATURE_SECONDS } from '../config/limits.ts'
-import type { Bucket, Credentials } from '../config/load.ts'
+import type { Bucket, Credentials } from '../bucket/bucket.ts'
+import { MAX_SIGNATURE_SECONDS } from '../bucket/limits.ts'
 import { ApiError } from '../errors/api-error.ts'
 
 /** What a presigned URL is for; each use has its own default life. */

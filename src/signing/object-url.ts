@@ -1,4 +1,4 @@
-import type { Bucket } from '../config/load.ts'
+import type { Bucket } from '../bucket/bucket.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { uriEncode } from '../keys/uri-encode.ts'
 

@@ -1,4 +1,4 @@
-import type { Bucket, Credentials } from '../config/load.ts'
+import type { Bucket, Credentials } from '../bucket/bucket.ts'
 import { ApiError } from '../errors/api-error.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { signingKey } from './derived-keys.ts'

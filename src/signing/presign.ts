@@ -1,6 +1,6 @@
 import { AwsV4Signer } from 'aws4fetch'
-import { MAX_SIGNATURE_SECONDS } from '../config/limits.ts'
-import type { Bucket, Credentials } from '../config/load.ts'
+import type { Bucket, Credentials } from '../bucket/bucket.ts'
+import { MAX_SIGNATURE_SECONDS } from '../bucket/limits.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { derivedKeys, signingKey } from './derived-keys.ts'
 import { assertNamesObject, objectPath } from './object-url.ts'

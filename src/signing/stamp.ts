@@ -1,4 +1,4 @@
-import type { Bucket } from '../config/load.ts'
+import type { Bucket } from '../bucket/bucket.ts'
 import { type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
 import { signingKey } from './derived-keys.ts'
 import { assertNamesKey, objectPath } from './object-url.ts'

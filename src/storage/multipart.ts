@@ -1,6 +1,6 @@
 import type { XmlElement } from '@rgrove/parse-xml'
 import * as z from 'zod/mini'
-import type { Bucket } from '../config/load.ts'
+import type { Bucket } from '../bucket/bucket.ts'
 import { ApiError } from '../errors/api-error.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import {

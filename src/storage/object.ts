@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import type { Bucket } from '../config/load.ts'
+import type { Bucket } from '../bucket/bucket.ts'
 import { ApiError } from '../errors/api-error.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { ask, s3CodeIn, TIMEOUT_SECONDS, unexpectedAnswer, withDeadline } from './s3.ts'

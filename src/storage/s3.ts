@@ -1,5 +1,5 @@
 import { AwsV4Signer } from 'aws4fetch'
-import type { Bucket, Credentials } from '../config/load.ts'
+import type { Bucket, Credentials } from '../bucket/bucket.ts'
 import { ApiError, type ErrorCode } from '../errors/api-error.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { derivedKeys } from '../signing/derived-keys.ts'

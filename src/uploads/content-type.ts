@@ -1,4 +1,4 @@
-import type { Bucket } from '../config/load.ts'
+import type { Bucket } from '../bucket/bucket.ts'
 import { ApiError } from '../errors/api-error.ts'
 import { splitFileName } from '../keys/file-name.ts'
 import type { ObjectKey } from '../keys/object-key.ts'

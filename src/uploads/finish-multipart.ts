@@ -1,5 +1,5 @@
 import type { UploadClaims } from '../access/upload-id.ts'
-import type { Bucket } from '../config/load.ts'
+import type { Bucket } from '../bucket/bucket.ts'
 import { ApiError, type Issue } from '../errors/api-error.ts'
 import { describe } from '../errors/describe.ts'
 import type { FileIndex } from '../file-index/file-index.ts'

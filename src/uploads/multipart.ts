@@ -1,5 +1,6 @@
 import { sealUploadId, type UploadClaims } from '../access/upload-id.ts'
-import type { Bucket, Config } from '../config/load.ts'
+import type { Bucket } from '../bucket/bucket.ts'
+import type { Config } from '../bucket/settings.ts'
 import { cutToBytes } from '../keys/file-name.ts'
 import { newObjectKey } from '../keys/new-key.ts'
 import type { ObjectKey } from '../keys/object-key.ts'

@@ -1,4 +1,4 @@
-import type { Bucket } from '../config/load.ts'
+import type { Bucket } from '../bucket/bucket.ts'
 import { ApiError } from '../errors/api-error.ts'
 
 /** S3's limit for one PutObject: 5 GiB. */

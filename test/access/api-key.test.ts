@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { looksLikeApiKey, verifyApiKey } from '../../src/access/api-key.ts'
-import type { ApiKey } from '../../src/config/access-schema.ts'
+import type { ApiKey } from '../../src/access/settings.ts'
 import { testApiKey } from '../support/credentials.ts'
 
 const configured = ({ entry }: Awaited<ReturnType<typeof testApiKey>>): ApiKey => ({

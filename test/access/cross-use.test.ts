@@ -1,6 +1,6 @@
 import { beforeAll, expect, it } from 'vitest'
 import { purposeKey } from '../../src/access/purpose-key.ts'
-import { SCOPES } from '../../src/config/scopes.ts'
+import { SCOPES } from '../../src/access/scopes.ts'
 import { bucketFetch } from '../support/bucket.ts'
 import { bearer, type TestApiKey, testApiKey } from '../support/credentials.ts'
 import { jwtVariable, testIssuer } from '../support/issuer.ts'

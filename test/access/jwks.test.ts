@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { verifyJwt } from '../../src/access/jwt.ts'
-import type { JwtSettings } from '../../src/config/access-schema.ts'
+import type { JwtSettings } from '../../src/access/settings.ts'
 import { ApiError } from '../../src/errors/api-error.ts'
 import { bucketFetch, bucketUrl } from '../support/bucket.ts'
 import { captureLog } from '../support/capture-log.ts'

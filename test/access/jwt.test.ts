@@ -1,7 +1,7 @@
 import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { verifyJwt as verifyWithHooks } from '../../src/access/jwt.ts'
-import type { JwtSettings } from '../../src/config/access-schema.ts'
+import type { JwtSettings } from '../../src/access/settings.ts'
 import { AUDIENCE, ISSUER, NO_HOOKS, type TestIssuer, testIssuer } from '../support/issuer.ts'
 
 /** 32 bytes that are no coordinate of a point on P-256 together with themselves. */

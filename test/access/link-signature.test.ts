@@ -6,7 +6,8 @@ import {
   signLink,
   verifyLink,
 } from '../../src/access/link-signature.ts'
-import { type Config, loadConfig } from '../../src/config/load.ts'
+import type { Config } from '../../src/bucket/settings.ts'
+import { loadConfig } from '../../src/cloudflare/settings/load.ts'
 import { objectKeyFault, parseObjectKey } from '../../src/keys/object-key.ts'
 import { baseVariables } from '../support/worker.ts'
 

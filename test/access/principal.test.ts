@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, inject, it } from 'vitest'
 import { type Principal, requireKey, requirePrefix } from '../../src/access/principal.ts'
-import { SCOPES } from '../../src/config/scopes.ts'
+import { SCOPES } from '../../src/access/scopes.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { bearer, testApiKey } from '../support/credentials.ts'
 import { testWorker } from '../support/worker.ts'

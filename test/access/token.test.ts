@@ -1,7 +1,8 @@
 import { beforeAll, expect, it } from 'vitest'
 import type { Principal } from '../../src/access/principal.ts'
 import { mintToken, verifyToken } from '../../src/access/token.ts'
-import { type Config, loadConfig } from '../../src/config/load.ts'
+import type { Config } from '../../src/bucket/settings.ts'
+import { loadConfig } from '../../src/cloudflare/settings/load.ts'
 import { baseVariables } from '../support/worker.ts'
 
 const NOW = new Date('2026-11-24T12:00:00.500Z')

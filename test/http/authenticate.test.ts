@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { beforeAll, expect, it } from 'vitest'
-import { SCOPES } from '../../src/config/scopes.ts'
+import { SCOPES } from '../../src/access/scopes.ts'
 import { type TestApiKey, testApiKey } from '../support/credentials.ts'
 import { jwtVariable, testIssuer } from '../support/issuer.ts'
 import { type TestWorker, testWorker } from '../support/worker.ts'

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { readJson } from '../../src/http/json-body.ts'
+import { readJson } from '../../src/http/validate.ts'
 
 const request = (body: BodyInit, type = 'application/json', headers: Record<string, string> = {}) =>
   new Request('https://presigner.example/', {

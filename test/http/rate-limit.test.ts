@@ -1,6 +1,6 @@
 import { env } from 'cloudflare:workers'
 import { afterEach, beforeAll, beforeEach, expect, it, vi } from 'vitest'
-import { SCOPES } from '../../src/config/scopes.ts'
+import { SCOPES } from '../../src/access/scopes.ts'
 import { clientNetwork } from '../../src/http/rate-limit.ts'
 import { captureLog } from '../support/capture-log.ts'
 import { bearer, type TestApiKey, testApiKey } from '../support/credentials.ts'

@@ -1,5 +1,5 @@
 import { afterEach, expect, it, vi } from 'vitest'
-import { SCOPES } from '../../src/config/scopes.ts'
+import { SCOPES } from '../../src/access/scopes.ts'
 import { captureLog } from '../support/capture-log.ts'
 import { bearer, testApiKey } from '../support/credentials.ts'
 import { putPart } from '../support/parts.ts'

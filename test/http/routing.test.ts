@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { afterEach, beforeAll, expect, it, vi } from 'vitest'
+import { SCOPES } from '../../src/access/scopes.ts'
 import { app } from '../../src/app.ts'
-import { SCOPES } from '../../src/config/scopes.ts'
 import { captureLog } from '../support/capture-log.ts'
 import { bearer, type TestApiKey, testApiKey } from '../support/credentials.ts'
 import { type TestWorker, testWorker } from '../support/worker.ts'

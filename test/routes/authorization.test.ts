@@ -1,7 +1,7 @@
 import { SignJWT, UnsecuredJWT } from 'jose'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { SCOPES, type Scope } from '../../src/access/scopes.ts'
 import { app } from '../../src/app.ts'
-import { SCOPES, type Scope } from '../../src/config/scopes.ts'
 import { bucketFetch, bucketUrl } from '../support/bucket.ts'
 import { bearer, type TestApiKey, testApiKey } from '../support/credentials.ts'
 import { AUDIENCE, ISSUER, type TestIssuer, testIssuer } from '../support/issuer.ts'

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { SCOPES } from '../../src/config/scopes.ts'
+import { SCOPES } from '../../src/access/scopes.ts'
 import { bearer, testApiKey } from '../support/credentials.ts'
 import { partUrls, startUpload } from '../support/parts.ts'
 import { testWorker } from '../support/worker.ts'

@@ -1,5 +1,5 @@
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
-import { SCOPES } from '../../src/config/scopes.ts'
+import { SCOPES } from '../../src/access/scopes.ts'
 import { bearer, type TestApiKey, testApiKey } from '../support/credentials.ts'
 import { partUrls, putPart, startUpload } from '../support/parts.ts'
 import { s3rverBucket, type TestWorker, testWorker } from '../support/worker.ts'

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { Bucket } from '../../src/config/load.ts'
+import type { Bucket } from '../../src/bucket/bucket.ts'
 import { resolveValidity, type Use, type ValidityInput } from '../../src/signing/expiry.ts'
 import { EXAMPLE_CREDENTIALS, testBucket } from '../support/test-bucket.ts'
 

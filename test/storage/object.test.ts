@@ -1,5 +1,5 @@
 import { afterEach, beforeAll, describe, expect, inject, it, vi } from 'vitest'
-import type { Bucket } from '../../src/config/load.ts'
+import type { Bucket } from '../../src/bucket/bucket.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { presign } from '../../src/signing/presign.ts'
 import { deleteObject, headObject } from '../../src/storage/object.ts'

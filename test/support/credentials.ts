@@ -1,4 +1,4 @@
-import type { Scope } from '../../src/config/scopes.ts'
+import type { Scope } from '../../src/access/scopes.ts'
 
 /** An API key as a client holds it and as the configuration knows it. */
 export interface TestApiKey {

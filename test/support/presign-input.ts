@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import type { Bucket } from '../../src/config/load.ts'
+import type { Bucket } from '../../src/bucket/bucket.ts'
 import type { PresignInput } from '../../src/signing/presign.ts'
 import { headerValue, hostileText } from './hostile.ts'
 import { EXAMPLE_CREDENTIALS, testBucket } from './test-bucket.ts'

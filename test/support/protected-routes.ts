@@ -1,5 +1,5 @@
 import { expect } from 'vitest'
-import type { Scope } from '../../src/config/scopes.ts'
+import type { Scope } from '../../src/access/scopes.ts'
 import type { ErrorCode } from '../../src/errors/api-error.ts'
 
 /** A route that needs credentials, and how to ask it. */

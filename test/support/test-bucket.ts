@@ -1,4 +1,4 @@
-import type { Bucket, Credentials } from '../../src/config/load.ts'
+import type { Bucket, Credentials } from '../../src/bucket/bucket.ts'
 
 /** The example credentials of AWS's documentation. */
 export const EXAMPLE_CREDENTIALS: Credentials = {

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { openUploadId } from '../../src/access/upload-id.ts'
-import { type Config, loadConfig } from '../../src/config/load.ts'
+import type { Config } from '../../src/bucket/settings.ts'
+import { loadConfig } from '../../src/cloudflare/settings/load.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { type MultipartRequest, signParts, startMultipart } from '../../src/uploads/multipart.ts'
 import { scriptedBucket, started } from '../support/scripted-bucket.ts'

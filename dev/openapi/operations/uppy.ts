@@ -1,8 +1,8 @@
 import * as z from 'zod/mini'
 import type { ErrorCode } from '../../../src/errors/api-error.ts'
-import { completeBody, startBody } from '../../../src/http/companion-bodies.ts'
-import { fileName, partNumber } from '../../../src/http/request-fields.ts'
+import { fileName, partNumber } from '../../../src/http/fields.ts'
 import { MAX_PUT_BYTES } from '../../../src/uploads/size-limit.ts'
+import { completeBody, startBody } from '../../../src/uppy/bodies.ts'
 import {
   nothing,
   signedRequest,
@@ -16,7 +16,7 @@ import {
 import { UPLOAD_SECONDS } from '../members.ts'
 import type { Members, Operations } from '../operation.ts'
 
-// src/routes/uppy.ts reads these queries by hand, as Companion does: they are said again here.
+// src/uppy/companion-routes.ts reads these queries by hand, as Companion does: they are said again here.
 
 const formQuery = z.object({
   filename: fileName,

@@ -1,0 +1,30 @@
+import type { Scope } from './scopes.ts'
+
+/** One entry of `API_KEYS`: the digest of a key, and what the key allows. */
+export interface ApiKey {
+  readonly id: string
+  /** 64 hexadecimal digits. */
+  readonly sha256: string
+  readonly scopes: readonly Scope[]
+  /** Empty (everything), or ends with `/`. */
+  readonly prefix: string
+}
+
+/** `JWT`: whose tokens are taken, and what they allow. */
+export interface JwtSettings {
+  readonly issuer: string
+  readonly audience: string | string[]
+  readonly algorithms: string[]
+  /** Where the issuer's keys are; this or `publicJwk`. */
+  readonly jwksUrl?: string | undefined
+  readonly publicJwk?:
+    | { readonly kty: 'RSA' | 'EC' | 'OKP'; readonly [member: string]: unknown }
+    | undefined
+  /** Prefix of the principal, in which `{claim}` stands for a claim of the token. */
+  readonly prefix: string
+  /** What every token allows; this or `scopesClaim`. */
+  readonly scopes?: readonly Scope[] | undefined
+  readonly scopesClaim?: string | undefined
+  /** Name of the header that holds the token. */
+  readonly header: string
+}

@@ -1,0 +1,42 @@
+import type { Context } from 'hono'
+import { ApiError, STATUS_BY_CODE } from '../errors/api-error.ts'
+import { uriEncode } from '../keys/uri-encode.ts'
+import type { AppEnv } from './app-env.ts'
+
+/** 201 with the record of a file, and where it is found. */
+export function created<FileRecord extends { readonly key: string; readonly bucket: string }>(
+  c: Context<AppEnv>,
+  record: FileRecord,
+) {
+  c.header('Location', `/files/${uriEncode(record.key)}?bucket=${record.bucket}`)
+  return c.json(record, 201)
+}
+
+/**
+ * Turns what a handler threw into the one error shape. What isn't an ApiError becomes `internal`
+ * and tells nothing.
+ */
+export function onError(thrown: Error, c: Context<AppEnv>): Response {
+  c.set('fault', thrown)
+  const error =
+    thrown instanceof ApiError ? thrown : new ApiError('internal', 'Something went wrong here.')
+  if (error.code === 'unauthenticated') c.header('WWW-Authenticate', 'Bearer')
+  const { code, message, issues } = error
+  const retryAfter =
+    code === 'rate_limited' || code === 'purge_failed' ? 60 : error.retryAfterSeconds
+  if (retryAfter !== undefined) c.header('Retry-After', String(retryAfter))
+  return c.json(
+    {
+      ...(c.get('dialect') === 'uppy' ? { error: message } : {}),
+      message,
+      code,
+      requestId: c.get('requestId'),
+      ...(issues.length === 0 ? {} : { issues }),
+    },
+    STATUS_BY_CODE[code],
+  )
+}
+
+/** The answer where no route matches. */
+export const onNotFound = (c: Context<AppEnv>): Response =>
+  onError(new ApiError('not_found', 'There is no such route.'), c)

@@ -1,0 +1,78 @@
+import * as z from 'zod/mini'
+import type { Bucket } from '../bucket/bucket.ts'
+import { requireSpelling } from '../bucket/key-spelling.ts'
+import { ApiError } from '../errors/api-error.ts'
+import { type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
+
+/** Members of bodies and queries that several routes have in common. */
+
+/** Alias of a bucket. */
+export const bucket = z.optional(z.string())
+/** Seconds. */
+export const expiresIn = z.optional(z.int())
+/** A whole number in a query. */
+export const digits = z.pipe(
+  z.string().check(z.regex(/^\d{1,9}$/, 'must be a whole number')),
+  z.transform(Number),
+)
+export const fileName = z.string().check(z.minLength(1), z.maxLength(1024))
+/**
+ * A header's value that arrives as it was sent: printable ASCII without leading, trailing or double
+ * spaces.
+ */
+export const cacheControl = z.optional(
+  z
+    .string()
+    .check(
+      z.maxLength(255),
+      z.regex(/^[\x21-\x7e]+(?: [\x21-\x7e]+)*$/, 'must be printable ASCII'),
+    ),
+)
+/** SHA-256 of a file. */
+export const sha256 = z.optional(
+  z.string().check(z.regex(/^[A-Za-z0-9+/]{43}=$/, 'must be 32 bytes in base64')),
+)
+/** S3's user-defined metadata. */
+export const metadata = z.optional(
+  z.record(
+    z.string().check(z.regex(/^[a-z0-9-]{1,64}$/, 'must be a name of a-z, 0-9 and "-"')),
+    z.string().check(z.maxLength(2048)),
+  ),
+)
+export const directory = z.optional(
+  z.string().check(z.regex(/^[^/]+(?:\/[^/]+)*$/, 'must be segments with "/" between')),
+)
+export const partNumber = z.int().check(z.minimum(1), z.maximum(10_000))
+
+/** Limit of a body that holds a list of keys. */
+export const MAX_KEYS_BODY_BYTES = 2 * 1024 ** 2
+
+/** 1 to 1000 object keys, not parsed yet. */
+export const keyList = z.array(z.string()).check(z.minLength(1), z.maxLength(1000))
+
+/** What a client learns of a key that was refused, while the others were not. */
+export interface RefusedKey {
+  readonly key: string
+  readonly error: { readonly code: string; readonly message: string }
+}
+
+/**
+ * What `act` makes of each key, in the order asked; an ApiError stands in the place of the key that
+ * it is about.
+ */
+export const forEachKey = <T>(
+  bucket: Bucket,
+  keys: readonly string[],
+  act: (key: ObjectKey) => Promise<T>,
+): Promise<(T | RefusedKey)[]> =>
+  Promise.all(
+    keys.map(async (key) => {
+      try {
+        requireSpelling(bucket, key)
+        return await act(parseObjectKey(key))
+      } catch (error) {
+        if (!(error instanceof ApiError)) throw error
+        return { key, error: { code: error.code, message: error.message } }
+      }
+    }),
+  )

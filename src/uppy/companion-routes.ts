@@ -1,0 +1,127 @@
+import { requireScope } from '../access/principal.ts'
+// biome-ignore lint/style/noRestrictedImports: points up until the file index comes in with the options
+import { createFileIndex } from '../cloudflare/kv-file-index.ts'
+import { chooseBucket } from '../http/choose-bucket.ts'
+import { newApp } from '../http/new-app.ts'
+import { openUpload } from '../http/open-upload.ts'
+import { addWarning } from '../http/request-log.ts'
+import { readJson } from '../http/validate.ts'
+import { objectUrl } from '../signing/object-url.ts'
+import { finishMultipart } from '../uploads/finish-multipart.ts'
+import { dropMultipart, signParts, startMultipart, uploadedParts } from '../uploads/multipart.ts'
+import { completeBody, startBody } from './bodies.ts'
+import { badRequest, partNumbers, queryKey, s3Metadata } from './dialect.ts'
+import { companionLife } from './lifetime.ts'
+import { createPostForm } from './post-form.ts'
+
+const DEFAULT_TYPE = 'application/octet-stream'
+const MAX_BODY_BYTES = 1024 ** 2
+const MAX_BATCH = 100
+
+/** The S3 half of Uppy's Companion, as `@uppy/aws-s3` 2 to 6 asks for it, on the default bucket. */
+export const companionRoutes = newApp()
+  .get('/s3/params', async (c) => {
+    const principal = c.get('principal')
+    requireScope(principal, 'files:upload')
+    const { filename, type, ...query } = c.req.query()
+    if (!filename || filename.length > 1024)
+      throw badRequest(
+        's3: the "filename" query parameter is required and must be a non-empty string',
+      )
+    const metadata = s3Metadata(
+      Object.fromEntries(
+        Object.entries(query).flatMap(([name, value]) => {
+          const inner = /^metadata\[(.*)\]$/s.exec(name)?.[1]
+          return inner === undefined ? [] : [[inner, value]]
+        }),
+      ),
+    )
+    const request = { fileName: filename, mimetype: type || undefined, metadata }
+    const bucket = chooseBucket(c, undefined, null)
+    const form = await createPostForm(bucket, request, principal.prefix, new Date())
+    return c.json({ method: 'POST', url: form.url, fields: form.fields, expires: form.expiresIn })
+  })
+  .post('/s3/multipart', async (c) => {
+    const principal = c.get('principal')
+    requireScope(principal, 'files:upload')
+    const body = startBody.safeParse(await readJson(c.req.raw, MAX_BODY_BYTES))
+    if (!body.success) throw badRequest(startFault(body.error.issues[0]?.path[0]))
+    const { filename, type, metadata } = body.data
+    const request = {
+      fileName: filename,
+      mimetype: type || DEFAULT_TYPE,
+      metadata: s3Metadata(metadata ?? {}),
+      size: null,
+    }
+    const bucket = chooseBucket(c, undefined, null)
+    const started = await startMultipart(c.get('config'), bucket, principal, request, new Date())
+    return c.json({ key: started.key, uploadId: started.uploadId, bucket: bucket.name })
+  })
+  .get('/s3/multipart/:uploadId', async (c) => {
+    const now = new Date()
+    const { bucket, upload } = await openUpload(c, undefined, queryKey(c), now)
+    const parts = await uploadedParts(bucket, upload, now)
+    return c.json(
+      parts.map(({ partNumber, size, etag, lastModified }) => ({
+        PartNumber: partNumber,
+        Size: size,
+        ETag: etag,
+        LastModified: lastModified,
+      })),
+    )
+  })
+  .get('/s3/multipart/:uploadId/batch', async (c) => {
+    const now = new Date()
+    const key = queryKey(c)
+    const texts = c.req.query('partNumbers')?.split(',') ?? []
+    if (texts.length === 0 || texts.length > MAX_BATCH)
+      throw badRequest(
+        's3: the part numbers must be passed as a comma separated query parameter. For example: "?partNumbers=4,6,7,21"',
+      )
+    const numbers = partNumbers(texts, 'numbers')
+    const { bucket, upload } = await openUpload(c, undefined, key, now)
+    const expiresIn = companionLife(bucket, now)
+    const { urls } = await signParts(bucket, upload, numbers, expiresIn, now)
+    return c.json({
+      presignedUrls: Object.fromEntries(urls.map(({ partNumber, url }) => [partNumber, url])),
+    })
+  })
+  .get('/s3/multipart/:uploadId/:partNumber', async (c) => {
+    const now = new Date()
+    const numbers = partNumbers([c.req.param('partNumber')], 'number')
+    const { bucket, upload } = await openUpload(c, undefined, queryKey(c), now)
+    const expires = companionLife(bucket, now)
+    const { urls } = await signParts(bucket, upload, numbers, expires, now)
+    return c.json({ url: urls[0]?.url, expires })
+  })
+  .post('/s3/multipart/:uploadId/complete', async (c) => {
+    const now = new Date()
+    const key = queryKey(c)
+    const body = completeBody.safeParse(await readJson(c.req.raw, MAX_BODY_BYTES))
+    if (!body.success)
+      throw badRequest('s3: `parts` must be an array of {ETag, PartNumber} objects.')
+    const parts = body.data.parts.map(({ PartNumber, ETag }) => ({
+      partNumber: PartNumber,
+      etag: ETag,
+    }))
+    const { bucket, upload } = await openUpload(c, undefined, key, now)
+    const index = createFileIndex(c.env.FILE_INDEX)
+    const { warning } = await finishMultipart(bucket, index, upload, parts, undefined, now)
+    if (warning !== undefined) addWarning(c, warning)
+    return c.json({ location: objectUrl(bucket, upload.key).href, key, bucket: bucket.name })
+  })
+  .delete('/s3/multipart/:uploadId', async (c) => {
+    const now = new Date()
+    const { bucket, upload } = await openUpload(c, undefined, queryKey(c), now)
+    await dropMultipart(bucket, upload, now)
+    return c.json({})
+  })
+  .get('/s3/sts', () => {
+    throw badRequest('This Companion server does not support STS credentials')
+  })
+
+const startFault = (member: PropertyKey | undefined): string => {
+  if (member === 'type') return 's3: content type must be a string'
+  if (member === 'metadata') return 's3: metadata must be an object'
+  return 's3: the "filename" field is required and must be a non-empty string'
+}

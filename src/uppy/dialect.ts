@@ -1,0 +1,51 @@
+import type { Context, MiddlewareHandler } from 'hono'
+import { ApiError } from '../errors/api-error.ts'
+import type { AppEnv } from '../http/app-env.ts'
+
+/**
+ * Before everything else under `/s3`: errors carry their message as `error` too, where Uppy and
+ * Companion look for it.
+ */
+export const uppyDialect: MiddlewareHandler<AppEnv> = function uppyDialect(c, next) {
+  c.set('dialect', 'uppy')
+  return next()
+}
+
+/** What Companion answers to a malformed request. */
+export const badRequest = (message: string): ApiError => new ApiError('invalid_request', message)
+
+/** The object key in the query. Throws `invalid_request`. */
+export function queryKey(c: Context<AppEnv>): string {
+  const key = c.req.query('key')
+  if (key) return key
+  throw badRequest(
+    's3: the object key must be passed as a query parameter. For example: "?key=abc.jpg"',
+  )
+}
+
+/**
+ * Part numbers as they stand in a URL; `subject` is Companion's word for them. Throws
+ * `invalid_request`.
+ */
+export function partNumbers(texts: readonly string[], subject: 'number' | 'numbers'): number[] {
+  const numbers = texts.map((text) => (/^\d{1,5}$/.test(text) ? Number(text) : 0))
+  if (numbers.every((number) => number >= 1 && number <= 10_000)) return numbers
+  throw badRequest(`s3: the part ${subject} must be a number between 1 and 10000.`)
+}
+
+/**
+ * Uppy's metadata as S3 takes it: names in lower case, every value a string. A file has no value
+ * for some, which are left out. Throws `invalid_request` for a name that can't stand in a header.
+ */
+export function s3Metadata(metadata: Readonly<Record<string, unknown>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(metadata).flatMap(([name, value]) => {
+      if (value === null || value === undefined) return []
+      if (!/^[\w-]{1,64}$/.test(name))
+        throw badRequest(
+          `s3: metadata names must be 1 to 64 of a-z, 0-9, "-" and "_". Leave others out with "allowedMetaFields".`,
+        )
+      return [[name.toLowerCase(), typeof value === 'string' ? value : JSON.stringify(value)]]
+    }),
+  )
+}

@@ -1,0 +1,14 @@
+import type { Bucket } from '../bucket/bucket.ts'
+import { longestLife } from '../signing/expiry.ts'
+
+/** What Companion allows an upload: Uppy 5 takes it for the time that one request may last. */
+const COMPANION_SECONDS = 800
+
+/**
+ * Seconds that a signature for Uppy lives: as long as Companion's, if the bucket allows it. Throws
+ * `credentials_expired`.
+ */
+export function companionLife(bucket: Bucket, now: Date): number {
+  const credentials = bucket.uploadCredentials
+  return Math.min(COMPANION_SECONDS, longestLife({ use: 'upload', bucket, credentials, now }))
+}

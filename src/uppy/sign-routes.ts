@@ -1,0 +1,80 @@
+import * as z from 'zod/mini'
+import { requireKey, requireScope } from '../access/principal.ts'
+import { ApiError } from '../errors/api-error.ts'
+import { chooseBucket } from '../http/choose-bucket.ts'
+import {
+  bucket,
+  cacheControl,
+  directory,
+  expiresIn,
+  fileName,
+  metadata,
+  partNumber,
+  sha256,
+} from '../http/fields.ts'
+import { newApp } from '../http/new-app.ts'
+import { validateJson } from '../http/validate.ts'
+import { isNewObjectKey } from '../keys/new-key.ts'
+import { parseObjectKey } from '../keys/object-key.ts'
+import { createUploadUrl } from '../uploads/single.ts'
+import { badRequest } from './dialect.ts'
+import { presignCreate, presignOperation, type UploadOperation } from './s3-operation.ts'
+
+/**
+ * The request of Uppy's `signRequest`, and what our client adds to it. Later versions may add more.
+ */
+const signSchema = z.object({
+  method: z.enum(['PUT', 'POST', 'GET', 'DELETE']),
+  key: fileName,
+  uploadId: z.optional(z.string().check(z.minLength(1), z.maxLength(2048))),
+  partNumber: z.optional(partNumber),
+  contentType: z._default(z.string(), 'application/octet-stream'),
+  expiresIn,
+  fileName: z.optional(fileName),
+  size: z.optional(z.int().check(z.minimum(0))),
+  sha256,
+  metadata,
+  cacheControl,
+  directory,
+  bucket,
+})
+
+type SignRequest = z.infer<typeof signSchema>
+
+/**
+ * `signRequest` of `@uppy/aws-s3` 6: the client speaks S3 itself, and asks for one signature at a
+ * time.
+ */
+export const signRoutes = newApp().post('/s3/sign', validateJson(signSchema), async (c) => {
+  const request = c.req.valid('json')
+  const { method, key, uploadId, contentType: mimetype, expiresIn } = request
+  const principal = c.get('principal')
+  const now = new Date()
+  requireScope(principal, 'files:upload')
+  const bucket = chooseBucket(c, request.bucket, uploadId === undefined ? null : key)
+  if (uploadId === undefined) {
+    const { fileName = key, metadata, cacheControl, directory, size, sha256 } = request
+    const file = { fileName, mimetype, metadata, cacheControl, directory }
+    if (method === 'POST')
+      return c.json(await presignCreate(bucket, file, principal.prefix, expiresIn, now))
+    if (method !== 'PUT')
+      throw badRequest('Only uploads are signed here. A file is deleted by DELETE /files/:key.')
+    const upload = { ...file, size, sha256, expiresIn }
+    const signed = await createUploadUrl(bucket, upload, principal.prefix, now)
+    return c.json({ url: signed.uploadUrl, key: signed.key, headers: signed.headers })
+  }
+  const objectKey = parseObjectKey(key)
+  requireKey(principal, 'files:upload', objectKey)
+  if (!isNewObjectKey(objectKey))
+    throw new ApiError('forbidden', 'Uploads in parts have keys that were made here.')
+  const operation = uploadOperation(request, uploadId)
+  return c.json(await presignOperation(bucket, objectKey, operation, expiresIn, now))
+})
+
+function uploadOperation({ method, partNumber }: SignRequest, s3UploadId: string): UploadOperation {
+  if (method === 'GET') return { name: 'ListParts', s3UploadId }
+  if (method === 'POST') return { name: 'CompleteMultipartUpload', s3UploadId }
+  if (method === 'DELETE') return { name: 'AbortMultipartUpload', s3UploadId }
+  if (partNumber === undefined) throw badRequest('A part needs its partNumber.')
+  return { name: 'UploadPart', s3UploadId, partNumber }
+}

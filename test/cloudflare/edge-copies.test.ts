@@ -1,0 +1,173 @@
+import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test'
+import { env, exports } from 'cloudflare:workers'
+import { afterEach, beforeEach, expect, inject, it, vi } from 'vitest'
+import { FAILURE, Objects, objectRequest } from '../../src/cloudflare/objects.ts'
+import { loadConfig } from '../../src/cloudflare/settings/load.ts'
+import { type ObjectKey, parseObjectKey } from '../../src/keys/object-key.ts'
+import { captureLog } from '../support/capture-log.ts'
+import { linkTo, open, putObject, requestsFor, textOf } from '../support/links.ts'
+import { s3rverBucket, testWorker } from '../support/worker.ts'
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['Date'] })
+})
+
+afterEach(() => {
+  vi.useRealTimers()
+  vi.restoreAllMocks()
+})
+
+const counting = () => ({
+  ...s3rverBucket(),
+  endpoint: `http://127.0.0.1:${inject('testPorts').counting}`,
+})
+const faulty = () => ({
+  ...s3rverBucket(),
+  endpoint: `http://127.0.0.1:${inject('testPorts').faulty}`,
+})
+
+/** `Objects` and the first of `BUCKETS`, before the Cache API. */
+function configured(BUCKETS: object, changes: object = {}) {
+  const variables = { ...env, ...changes, BUCKETS }
+  const loaded = loadConfig(variables)
+  if (!loaded.ok) throw new Error(JSON.stringify(loaded.issues))
+  const run = async <T>(work: (objects: Objects) => Promise<T>): Promise<T> => {
+    const context = createExecutionContext()
+    const result = await work(new Objects(context, variables as unknown as Env))
+    await waitOnExecutionContext(context)
+    return result
+  }
+  return {
+    read: (key: ObjectKey, bucket = loaded.config.buckets[0]) =>
+      run(async (objects) => {
+        const answer = await objects.fetch(await objectRequest('GET', bucket, key, null))
+        return answer.headers.get(FAILURE) ?? textOf(answer)
+      }),
+    purge: (key: ObjectKey, alias = loaded.config.buckets[0].alias) =>
+      run((objects) => objects.purge(alias, key)),
+    run,
+    buckets: loaded.config.buckets,
+  }
+}
+
+it('shows nothing of the bucket that an alias named before', async () => {
+  const key = parseObjectKey(await putObject('loud.png', 'old bucket'))
+  const before = configured({ images: counting() })
+  const after = configured({ images: faulty() })
+  expect(await before.read(key)).toBe('old bucket')
+  expect(await before.read(key)).toBe('old bucket')
+  expect(await requestsFor(key)).toBe(1)
+  expect(await after.read(key)).not.toContain('old bucket')
+  const renamed = configured({ images: { ...counting(), bucket: 'another' } })
+  expect(await renamed.read(key)).not.toContain('old bucket')
+})
+
+it('reads no copy where edgeTtl is 0, and drops those that were made before', async () => {
+  const key = parseObjectKey(await putObject('a.png', 'pixels'))
+  const before = configured({ images: counting() })
+  const after = configured({ images: { ...counting(), edgeTtl: 0 } })
+  await before.read(key)
+  await before.read(key)
+  expect(await requestsFor(key)).toBe(1)
+  const match = vi.spyOn(caches.default, 'match')
+  expect(await after.read(key)).toBe('pixels')
+  expect(match).not.toHaveBeenCalled()
+  match.mockRestore()
+  expect(await requestsFor(key)).toBe(2)
+  await after.purge(key)
+  await before.read(key)
+  expect(await requestsFor(key)).toBe(3)
+})
+
+it('shares the copies of a bucket between its aliases, each with its own edgeTtl', async () => {
+  const { buckets, read, purge } = configured({
+    day: counting(),
+    other: counting(),
+    minute: { ...counting(), edgeTtl: 60 },
+  })
+  const [day, other, minute] = buckets
+  const key = parseObjectKey(await putObject('a.png', 'pixels'))
+  for (const bucket of [day, other, minute]) await read(key, bucket)
+  expect(await requestsFor(key)).toBe(1)
+  vi.setSystemTime(Date.now() + 60_000)
+  await read(key, day)
+  expect(await requestsFor(key)).toBe(1)
+  await read(key, minute)
+  expect(await requestsFor(key)).toBe(2)
+  await purge(key, 'other')
+  await read(key, day)
+  expect(await requestsFor(key)).toBe(3)
+})
+
+it('shares no copy between aliases that read by different access keys, and drops all of them', async () => {
+  const { buckets, read, purge } = configured(
+    { all: counting(), some: { ...counting(), credentials: 'OTHER' } },
+    { OTHER_ACCESS_KEY_ID: 'unknown', OTHER_SECRET_ACCESS_KEY: 'x' },
+  )
+  const [all, some] = buckets
+  const key = parseObjectKey(await putObject('a.png', 'pixels'))
+  expect(await read(key, all)).toBe('pixels')
+  expect(await read(key, some)).toContain('storage_error')
+  await purge(key, 'some')
+  await read(key, all)
+  expect(await requestsFor(key)).toBe(3)
+})
+
+it('refuses a request for a bucket that is configured otherwise', async () => {
+  const { read } = configured({ images: counting() })
+  const [foreign] = configured({ images: faulty() }).buckets
+  expect(await read(parseObjectKey('a'), foreign)).toContain('unknown_bucket')
+})
+
+it('keeps no copy of an object that was deleted while it was on its way, 40 times of 40', async () => {
+  const worker = testWorker()
+  const statuses: number[] = []
+  for (let i = 0; i < 40; i++) {
+    const key = `deleted-midway/${crypto.randomUUID()}.png`
+    const { link } = await linkTo(key, {}, 'faulty')
+    const response = await open(link, i % 2 === 0 ? {} : { Range: 'bytes=0-' })
+    const path = `/files/${encodeURIComponent(key)}?bucket=faulty`
+    expect((await worker.fetch(path, { method: 'DELETE' })).status).toBe(204)
+    expect(await textOf(response)).toBe('good')
+    statuses.push((await open(link)).status)
+  }
+  expect(statuses).toEqual(Array(40).fill(404))
+}, 60_000)
+
+it('drops the copy where the answer to a delete was lost', async () => {
+  const key = `delete-lost/${crypto.randomUUID()}.png`
+  const { link } = await linkTo(key, {}, 'faulty')
+  for (const _ of [1, 2]) expect(await textOf(await open(link))).toBe('good')
+  const path = `/files/${encodeURIComponent(key)}?bucket=faulty`
+  const lost = await testWorker().fetch(path, { method: 'DELETE' })
+  expect(lost.status).toBe(502)
+  expect(await lost.json()).toMatchObject({ code: 'storage_error' })
+  expect((await open(link)).status).toBe(404)
+})
+
+it('says that the answer to a delete was lost, and warns, where its purge fails too', async () => {
+  const lines = captureLog()
+  vi.spyOn(exports.Objects, 'purge').mockRejectedValueOnce(new Error('no purge'))
+  const path = `/files/${encodeURIComponent(`delete-lost/${crypto.randomUUID()}`)}?bucket=faulty`
+  const lost = await testWorker().fetch(path, { method: 'DELETE' })
+  expect(lost.status).toBe(502)
+  expect(JSON.parse(lines.at(-1) ?? '')).toMatchObject({
+    code: 'storage_error',
+    warning: expect.stringMatching(/edge copy could not be dropped.*no purge/),
+  })
+})
+
+it('ends the request to the bucket when the client goes away and no copy is made', async () => {
+  const { buckets, run } = configured({ images: { ...faulty(), edgeTtl: 0 } })
+  const key = parseObjectKey(`endless/${crypto.randomUUID()}`)
+  const path = encodeURIComponent(`/files/${key}`)
+  const state = async () => (await fetch(`${faulty().endpoint}/.open?path=${path}`)).text()
+  await run(async (objects) => {
+    const answer = await objects.fetch(await objectRequest('GET', buckets[0], key, null))
+    const reader = answer.body?.getReader()
+    await reader?.read()
+    expect(await state()).toBe('true')
+    await reader?.cancel()
+    await vi.waitFor(async () => expect(await state()).toBe('false'))
+  })
+})

@@ -1,0 +1,99 @@
+import { env } from 'cloudflare:workers'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { createFileIndex } from '../../src/cloudflare/kv-file-index.ts'
+import type { ListInput } from '../../src/file-index/file-index.ts'
+import type { FileRecord } from '../../src/file-index/file-record.ts'
+import { newObjectKey } from '../../src/keys/new-key.ts'
+import { testRecord } from '../file-index/records.ts'
+
+const COUNT = 1234
+const START = Date.UTC(2026, 10, 24)
+const index = createFileIndex(env.FILE_INDEX)
+
+/** One upload a second, oldest first; every tenth one under another prefix. */
+const records = Array.from({ length: COUNT }, (_, i) => {
+  const now = new Date(START + i * 1000)
+  const prefix = i % 10 === 0 ? 'team-b/' : 'team-a/'
+  const key = newObjectKey({ fileName: `Photo ${i}.jpg`, prefix, now })
+  return testRecord(key, { name: `Photo ${i}.jpg`, size: i, createdAt: now.toISOString() })
+})
+
+const newestFirst = (prefix: string): FileRecord[] =>
+  records.filter(({ key }) => key.startsWith(prefix)).reverse()
+
+beforeAll(async () => {
+  for (let i = 0; i < COUNT; i += 100)
+    await Promise.all(records.slice(i, i + 100).map((record) => index.put(record)))
+  await index.put(testRecord('team-a/uploads/x', { bucket: 'archive' }))
+}, 60_000)
+
+/** All pages, in order. */
+async function pages(input: Omit<ListInput, 'cursor'>): Promise<FileRecord[][]> {
+  const result: FileRecord[][] = []
+  let cursor: string | undefined
+  do {
+    const page = await index.list({ ...input, ...(cursor === undefined ? {} : { cursor }) })
+    expect(page.unreadable).toBe(0)
+    result.push(page.records)
+    cursor = page.cursor
+  } while (cursor !== undefined)
+  return result
+}
+
+describe('a list of more than a thousand files', () => {
+  it.each([
+    [1000, [1000, 110]],
+    [500, [500, 500, 110]],
+    [555, [555, 555]],
+  ])('comes in pages of %i, newest first, without loss or repeat', async (limit, lengths) => {
+    const listed = await pages({ bucket: 'files', prefix: 'team-a/', limit })
+    expect(listed.flat()).toEqual(newestFirst('team-a/'))
+    // A last page may be empty.
+    expect(listed.map((page) => page.length).filter((length) => length > 0)).toEqual(lengths)
+  })
+
+  it('comes whole without a prefix: one prefix after the other, newest first in each', async () => {
+    const listed = await pages({ bucket: 'files', prefix: '', limit: 1000 })
+    expect(listed.map((page) => page.length)).toEqual([1000, 234])
+    expect(listed.flat()).toEqual([...newestFirst('team-a/'), ...newestFirst('team-b/')])
+  })
+
+  it('has only what starts with the prefix, letter by letter', async () => {
+    const [newest] = newestFirst('team-b/')
+    if (newest === undefined) throw new Error('There are records under team-b/.')
+    const list = (prefix: string) => pages({ bucket: 'files', prefix, limit: 1000 })
+    expect((await list('team-b/')).flat()).toEqual(newestFirst('team-b/'))
+    expect((await list('team-')).flat()).toHaveLength(COUNT)
+    expect((await list(newest.key)).flat()).toEqual([newest])
+    for (const prefix of ['team-c', 'Team-a/', 'eam-a/', `${newest.key}x`])
+      expect((await list(prefix)).flat(), prefix).toEqual([])
+  })
+
+  it('has no file of another bucket', async () => {
+    const listed = await pages({ bucket: 'archive', prefix: '', limit: 1000 })
+    expect(listed.flat().map(({ key }) => key)).toEqual(['team-a/uploads/x'])
+  })
+
+  it('loses nothing when a file is removed and one is added between two pages', async () => {
+    const input = { bucket: 'files', prefix: 'team-b/', limit: 50 }
+    const first = await index.list(input)
+    const [seen] = first.records
+    if (seen === undefined || first.cursor === undefined) throw new Error('There are more pages.')
+    const key = newObjectKey({
+      fileName: 'new.jpg',
+      prefix: 'team-b/',
+      now: new Date(START * 1.01),
+    })
+    await index.put(testRecord(key))
+    await index.remove('files', seen.key)
+
+    const rest: FileRecord[] = []
+    let cursor: string | undefined = first.cursor
+    while (cursor !== undefined) {
+      const page: Awaited<ReturnType<typeof index.list>> = await index.list({ ...input, cursor })
+      rest.push(...page.records)
+      cursor = page.cursor
+    }
+    expect([...first.records, ...rest]).toEqual(newestFirst('team-b/'))
+  })
+})

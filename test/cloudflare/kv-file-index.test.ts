@@ -1,0 +1,265 @@
+import { reset } from 'cloudflare:test'
+import { env } from 'cloudflare:workers'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { createFileIndex } from '../../src/cloudflare/kv-file-index.ts'
+import { parseObjectKey, utf8Length } from '../../src/keys/object-key.ts'
+import { testRecord } from '../file-index/records.ts'
+
+const index = createFileIndex(env.FILE_INDEX)
+const all = { bucket: 'files', prefix: '', limit: 1000 }
+
+afterEach(reset)
+
+describe('the index', () => {
+  it('gives back the record that was put', async () => {
+    const record = testRecord('uploads/a.jpg')
+    expect(await index.put(record)).toEqual(record)
+    expect(await index.get('files', record.key)).toEqual(record)
+    expect(await index.list(all)).toEqual({ records: [record], cursor: undefined, unreadable: 0 })
+  })
+
+  it('knows nothing of other keys and other buckets', async () => {
+    await index.put(testRecord('a'))
+    for (const [bucket, key] of [
+      ['files', 'b'],
+      ['files', 'a/'],
+      ['archive', 'a'],
+    ] as const)
+      expect(await index.get(bucket, parseObjectKey(key))).toBeNull()
+    expect((await index.list({ ...all, bucket: 'archive' })).records).toEqual([])
+  })
+
+  it('keeps equal keys of several buckets apart', async () => {
+    const [one, two] = [testRecord('a'), testRecord('a', { bucket: 'archive', size: 2 })]
+    await index.put(one)
+    await index.put(two)
+    expect(await index.get('files', one.key)).toEqual(one)
+    expect(await index.get('archive', two.key)).toEqual(two)
+    await index.remove('files', one.key)
+    expect(await index.get('archive', two.key)).toEqual(two)
+  })
+
+  it('replaces a record', async () => {
+    await index.put(testRecord('a'))
+    const record = testRecord('a', { size: 2, owner: null })
+    await index.put(record)
+    expect((await index.list(all)).records).toEqual([record])
+  })
+
+  it('forgets a removed record, and removing it again does no harm', async () => {
+    const record = testRecord('a')
+    await index.put(record)
+    for (let i = 0; i < 2; i++) {
+      await index.remove('files', record.key)
+      expect(await index.get('files', record.key)).toBeNull()
+    }
+    expect((await index.list(all)).records).toEqual([])
+  })
+
+  it.each([
+    'a b/+%?#&\'()*!~=".txt',
+    '%2e%2e/%2F',
+    '..\\x',
+    '/leading//double/',
+    'files:a:b',
+    '漢字/😀e\u0301\u202e',
+    ' ',
+  ])('takes the key %j as it is', async (key) => {
+    const record = testRecord(key)
+    await index.put(record)
+    expect(await index.get('files', record.key)).toEqual(record)
+    expect((await index.list(all)).records).toEqual([record])
+    await index.remove('files', record.key)
+    expect(await index.get('files', record.key)).toBeNull()
+  })
+
+  it('stores as much of a long name as KV has room for, and says what it stored', async () => {
+    for (const name of ['a'.repeat(3000), '漢'.repeat(1000)]) {
+      const stored = await index.put(testRecord('a', { name }))
+      expect(name.startsWith(stored.name)).toBe(true)
+      expect(stored.name.isWellFormed()).toBe(true)
+      expect(await index.get('files', stored.key)).toEqual(stored)
+      const { metadata } = await env.FILE_INDEX.getWithMetadata('file:files:a')
+      const bytes = utf8Length(JSON.stringify(metadata))
+      expect(bytes).toBeLessThanOrEqual(1024)
+      expect(bytes).toBeGreaterThan(1024 - 6)
+    }
+  })
+})
+
+describe('a key at the limit of KV', () => {
+  const room = 512 - 'file:files:'.length
+  const longest = 'a'.repeat(room)
+
+  it('is indexed up to 512 bytes with its bucket', async () => {
+    for (const key of [longest, `${'漢'.repeat(Math.floor(room / 3))}`]) {
+      const record = testRecord(key)
+      await index.put(record)
+      expect(await index.get('files', record.key)).toEqual(record)
+      await index.remove('files', record.key)
+      expect(await index.get('files', record.key)).toBeNull()
+    }
+  })
+
+  it('is refused above that, counted in bytes, with an error that says how long it may be', async () => {
+    for (const key of [`${longest}a`, '漢'.repeat(room / 2), 'a'.repeat(1024)])
+      await expect(index.put(testRecord(key))).rejects.toMatchObject({
+        code: 'key_not_indexable',
+        message: expect.stringContaining(`at most ${room} bytes`),
+      })
+    expect((await index.list(all)).records).toEqual([])
+  })
+
+  it('can be asked for, removed and listed above that: there is nothing', async () => {
+    const tooLong = parseObjectKey(`${longest}a`)
+    expect(await index.get('files', tooLong)).toBeNull()
+    await expect(index.remove('files', tooLong)).resolves.toBeUndefined()
+    expect(await index.list({ ...all, prefix: tooLong })).toEqual({
+      records: [],
+      cursor: undefined,
+      unreadable: 0,
+    })
+  })
+})
+
+describe('entries that are no record', () => {
+  it('are counted, and cost no other record', async () => {
+    const [first, last] = [testRecord('a'), testRecord('z')]
+    await index.put(first)
+    await index.put(last)
+    await env.FILE_INDEX.put('file:files:b', '')
+    await env.FILE_INDEX.put('file:files:c', '', { metadata: { name: 'c' } })
+    await env.FILE_INDEX.put('file:files:d', '', { metadata: 'text' })
+    const { key, bucket, ...metadata } = first
+    await env.FILE_INDEX.put('file:files:e/../x', '', { metadata })
+    await env.FILE_INDEX.put('file:files:', '', { metadata })
+    await env.FILE_INDEX.put('other:files:f', '', { metadata })
+
+    expect(await index.list(all)).toEqual({
+      records: [first, last],
+      cursor: undefined,
+      unreadable: 5,
+    })
+    expect(await index.get(bucket, parseObjectKey('c'))).toBeNull()
+    expect(await index.get(bucket, key)).toEqual(first)
+  })
+
+  it('fill a page of their own without ending the list', async () => {
+    await env.FILE_INDEX.put('file:files:a', '')
+    const record = testRecord('b')
+    await index.put(record)
+    const page = await index.list({ ...all, limit: 1 })
+    expect(page).toEqual({ records: [], cursor: expect.any(String), unreadable: 1 })
+    const next = await index.list({ ...all, limit: 1, ...(page.cursor && { cursor: page.cursor }) })
+    expect(next.records).toEqual([record])
+  })
+})
+
+/** Local KV does not fail: its faults are played. */
+describe('a fault of KV', () => {
+  it('is index_unavailable, with its cause, whatever was asked for', async () => {
+    const fault = new Error('KV PUT failed: 500 Internal Server Error')
+    const fail = () => Promise.reject(fault)
+    const broken = createFileIndex({
+      ...env.FILE_INDEX,
+      getWithMetadata: fail,
+      put: fail,
+      delete: fail,
+      list: fail,
+    })
+    const record = testRecord('a')
+    for (const operation of [
+      broken.get('files', record.key),
+      broken.put(record),
+      broken.remove('files', record.key),
+      broken.list(all),
+    ])
+      await expect(operation).rejects.toMatchObject({ code: 'index_unavailable', cause: fault })
+  })
+})
+
+describe('an operation of KV that hangs', () => {
+  afterEach(() => {
+    vi.useRealTimers()
+  })
+
+  it('is index_unavailable after ten seconds, whatever was asked for', async () => {
+    vi.useFakeTimers()
+    const hang = () => new Promise<never>(() => {})
+    const hanging = createFileIndex({
+      ...env.FILE_INDEX,
+      getWithMetadata: hang,
+      put: hang,
+      delete: hang,
+      list: hang,
+    })
+    const record = testRecord('a')
+    for (const operate of [
+      () => hanging.get('files', record.key),
+      () => hanging.put(record),
+      () => hanging.remove('files', record.key),
+      () => hanging.list(all),
+    ]) {
+      let ended = false
+      const operation = operate().finally(() => {
+        ended = true
+      })
+      const refused = expect(operation).rejects.toMatchObject({
+        code: 'index_unavailable',
+        cause: expect.objectContaining({ message: expect.stringContaining('10 seconds') }),
+      })
+      await vi.advanceTimersByTimeAsync(9999)
+      expect(ended).toBe(false)
+      await vi.advanceTimersByTimeAsync(1)
+      await refused
+    }
+  })
+
+  it('leaves no timer behind when KV answers', async () => {
+    vi.useFakeTimers()
+    const record = testRecord('a')
+    await index.put(record)
+    await index.list(all)
+    await index.remove('files', record.key)
+    expect(vi.getTimerCount()).toBe(0)
+  })
+})
+
+describe('a second write of one key within a second', () => {
+  const tooMany = new Error('KV PUT failed: 429 Too Many Requests')
+  const record = testRecord('a')
+
+  beforeEach(() => {
+    vi.useFakeTimers()
+  })
+  afterEach(() => {
+    vi.useRealTimers()
+  })
+
+  it('is repeated once after the second is over', async () => {
+    const written: string[] = []
+    const refuseFirst = async (name: string) => {
+      written.push(name)
+      if (written.length % 2 === 1) throw tooMany
+    }
+    const busy = createFileIndex({ ...env.FILE_INDEX, put: refuseFirst, delete: refuseFirst })
+    for (const write of [() => busy.put(record), () => busy.remove('files', record.key)]) {
+      written.length = 0
+      const operation = write()
+      await vi.advanceTimersByTimeAsync(1000)
+      expect(written).toEqual(['file:files:a'])
+      await vi.advanceTimersByTimeAsync(500)
+      await operation
+      expect(written).toEqual(['file:files:a', 'file:files:a'])
+    }
+  })
+
+  it('is index_unavailable where KV refuses it again', async () => {
+    const put = vi.fn(() => Promise.reject(tooMany))
+    const busy = createFileIndex({ ...env.FILE_INDEX, put })
+    const refused = expect(busy.put(record)).rejects.toMatchObject({ code: 'index_unavailable' })
+    await vi.advanceTimersByTimeAsync(1500)
+    await refused
+    expect(put).toHaveBeenCalledTimes(2)
+  })
+})

@@ -1,0 +1,210 @@
+import { createExecutionContext } from 'cloudflare:test'
+import { env } from 'cloudflare:workers'
+import { describe, expect, it, vi } from 'vitest'
+import type { LinkPolicy } from '../../src/access/link-signature.ts'
+import { findBucket } from '../../src/bucket/find-bucket.ts'
+import { FAILURE, Objects, objectRequest } from '../../src/cloudflare/objects.ts'
+import { loadConfig } from '../../src/cloudflare/settings/load.ts'
+import { cacheTag } from '../../src/delivery/open-object.ts'
+import { serveLink } from '../../src/delivery/serve-link.ts'
+import { parseObjectKey } from '../../src/keys/object-key.ts'
+import { deleteObject } from '../../src/storage/object.ts'
+import { putObject, requestsFor, textOf } from '../support/links.ts'
+import { testBucket } from '../support/test-bucket.ts'
+
+/**
+ * `Objects` as it runs where Workers Caching stands in front of it. The platform's cache can't be
+ * had here: `ctx.cache` is a stand-in that notes what is purged, and each `fetch` is a miss.
+ */
+function inProduction(answer: Promise<boolean> = Promise.resolve(true)) {
+  const purged: unknown[] = []
+  const cache = {
+    purge: async (options: unknown) => {
+      purged.push(options)
+      return { success: await answer, errors: [] }
+    },
+  }
+  const works: Promise<unknown>[] = []
+  const waitUntil = (work: Promise<unknown>) => works.push(work)
+  const ctx = Object.assign(Object.create(createExecutionContext()), { cache, waitUntil })
+  return { objects: new Objects(ctx, env), purged, done: () => Promise.all(works) }
+}
+
+const bucketOf = (alias: string) => {
+  const loaded = loadConfig(env)
+  if (!loaded.ok) throw new Error('The test configuration is malformed.')
+  return findBucket(loaded.config, alias)
+}
+const counted = bucketOf('counted')
+const ask = async (
+  objects: Objects,
+  key: string,
+  method: 'GET' | 'HEAD' = 'GET',
+  range: string | null = null,
+) => objects.fetch(await objectRequest(method, counted, parseObjectKey(key), range))
+
+describe('the request to Objects', () => {
+  it('is the path alone, whatever the client sends', async () => {
+    const seen: Request[] = []
+    const policy: LinkPolicy = {
+      bucket: 'files',
+      key: parseObjectKey('a b/é?.png'),
+      expires: 2_000_000_000,
+      delivery: 'stream',
+      download: 'x.png',
+    }
+    const client = new Request('https://links.example/i/files/x?exp=1&sig=y', {
+      headers: {
+        Cookie: 'a=b',
+        Authorization: 'Bearer x',
+        Range: 'bytes=0-1',
+        'If-None-Match': '"e"',
+        'Accept-Encoding': 'br',
+        'X-Forwarded-Host': 'evil.example',
+        'CF-Connecting-IP': '192.0.2.1',
+      },
+    })
+    const objects = async (request: Request) => {
+      seen.push(request)
+      return new Response('ab', {
+        status: 206,
+        headers: { 'Content-Range': 'bytes 0-1/9', ETag: '"f"' },
+      })
+    }
+    await serveLink(client, policy, testBucket(), objects, new Date())
+    expect(seen).toHaveLength(1)
+    expect(seen[0]?.url).toMatch(
+      /^https:\/\/objects\.invalid\/[0-9a-f]{64}\/a%20b%2F%C3%A9%3F\.png\?edgeTtl=86400$/,
+    )
+    expect(Object.fromEntries(seen[0]?.headers ?? [])).toEqual({
+      range: 'bytes=0-1',
+      'x-wanted-range': 'bytes=0-1',
+    })
+  })
+})
+
+describe('Objects behind Workers Caching', () => {
+  it('answers a miss with the whole object, how long to keep it, and its tag', async () => {
+    const key = await putObject('a.png', 'pixels')
+    const { objects } = inProduction()
+    const answer = await ask(objects, key)
+    expect(answer.status).toBe(200)
+    expect(await textOf(answer)).toBe('pixels')
+    expect(Object.fromEntries(answer.headers)).toEqual({
+      'accept-ranges': 'bytes',
+      'cache-control': 'public, max-age=86400, must-revalidate',
+      'cache-tag': await cacheTag(counted, parseObjectKey(key)),
+      'content-length': '6',
+      'content-type': 'image/png',
+      etag: expect.any(String),
+      'last-modified': expect.any(String),
+    })
+  })
+
+  it('keeps nothing by itself', async () => {
+    const key = await putObject('a.png', 'pixels')
+    const { objects, done } = inProduction()
+    for (const asked of [1, 2]) {
+      await textOf(await ask(objects, key))
+      await done()
+      // A GET, and a HEAD behind it.
+      expect(await requestsFor(key)).toBe(2 * asked)
+    }
+  })
+
+  it('forbids that an error is kept', async () => {
+    const { objects } = inProduction()
+    const answer = await ask(objects, 'nobody/has-this.png')
+    expect(answer.status).toBe(404)
+    expect(answer.headers.get('Cache-Control')).toBe('no-store')
+    expect(answer.headers.get(FAILURE)).toContain('object_not_found')
+  })
+
+  it('answers a part of a small object with the whole, and a part of a large one with that part', async () => {
+    const { objects } = inProduction()
+    const small = await ask(objects, await putObject('small.bin', '0123456789'), 'GET', 'bytes=2-4')
+    expect(small.status).toBe(200)
+    expect(await textOf(small)).toBe('0123456789')
+    const large = await putObject('large.bin', new Uint8Array(17 * 1024 ** 2))
+    const part = await ask(objects, large, 'GET', 'bytes=2-4')
+    expect(part.status).toBe(206)
+    expect(part.headers.get('Cache-Control')).toBe('no-store')
+    expect((await part.arrayBuffer()).byteLength).toBe(3)
+  })
+
+  it('purges by the tag that it gave, in this entrypoint', async () => {
+    const { objects, purged } = inProduction()
+    await objects.purge('files', 'a b/é.png')
+    const tag = await cacheTag(bucketOf('files'), parseObjectKey('a b/é.png'))
+    expect(tag).toMatch(/^[0-9a-f]{64}$/)
+    expect(purged).toEqual([{ tags: [tag] }])
+  })
+
+  it('purges for a bucket of which the edge keeps nothing, so that its older copies go', async () => {
+    const { objects, purged } = inProduction()
+    await objects.purge('uncached', 'a.png')
+    expect(purged).toEqual([{ tags: [await cacheTag(bucketOf('files'), parseObjectKey('a.png'))] }])
+  })
+
+  it('purges a copy whose object was deleted while it was on its way', async () => {
+    const faulty = bucketOf('faulty')
+    const key = parseObjectKey(`deleted-midway/${crypto.randomUUID()}`)
+    const { objects, purged, done } = inProduction()
+    const answer = await objects.fetch(await objectRequest('GET', faulty, key, null))
+    await deleteObject(faulty, key, new Date())
+    expect(await textOf(answer)).toBe('good')
+    await done()
+    expect(purged).toEqual([{ tags: [await cacheTag(faulty, key)] }])
+  })
+
+  it('purges nothing by itself while the object is there', async () => {
+    const { objects, purged, done } = inProduction()
+    expect(await textOf(await ask(objects, await putObject('a.png', 'pixels')))).toBe('pixels')
+    await done()
+    expect(purged).toEqual([])
+  })
+
+  it('says so when the purge is refused', async () => {
+    const { objects } = inProduction(Promise.resolve(false))
+    await expect(objects.purge('files', 'a.png')).rejects.toThrow('refused')
+  })
+
+  it('waits ten seconds for a purge', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    try {
+      const { objects, purged } = inProduction(new Promise(() => {}))
+      const refused = expect(objects.purge('files', 'a.png')).rejects.toThrow('too long')
+      await vi.waitUntil(() => purged.length > 0)
+      await vi.advanceTimersByTimeAsync(10_000)
+      await refused
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+
+  it('gives each object a tag of its own, whatever the case of its letters', async () => {
+    const names = [
+      ['files', 'a'],
+      ['files', 'A'],
+      ['file', 's/a'],
+      ['files', 'a/'],
+      ['other', 'a'],
+    ] as const
+    const tags = await Promise.all(
+      names.map(([name, key]) =>
+        cacheTag(testBucket({ name, basePath: `/${name}/` }), parseObjectKey(key)),
+      ),
+    )
+    expect(new Set(tags).size).toBe(names.length)
+  })
+
+  it('gives one object one tag, by whatever alias and addressing', async () => {
+    const key = parseObjectKey('a')
+    const inPath = { origin: 'https://s3.example', basePath: '/store/b/', name: 'b' }
+    const inHost = { origin: 'https://b.s3.example', basePath: '/store/', name: 'b' }
+    const tag = await cacheTag(testBucket({ ...inPath, alias: 'one' }), key)
+    expect(await cacheTag(testBucket({ ...inHost, alias: 'two' }), key)).toBe(tag)
+    const elsewhere = testBucket({ ...inPath, origin: 'https://s3.other.example' })
+    expect(await cacheTag(elsewhere, key)).not.toBe(tag)
+  })
+})

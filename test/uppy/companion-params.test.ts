@@ -1,0 +1,155 @@
+import { describe, expect, inject, it } from 'vitest'
+import { SCOPES } from '../../src/access/scopes.ts'
+import { bearer, testApiKey } from '../support/credentials.ts'
+import { uppyRefusal } from '../support/uppy.ts'
+import { s3rverBucket, testWorker } from '../support/worker.ts'
+
+interface Params {
+  readonly method: string
+  readonly url: string
+  readonly fields: Record<string, string>
+  readonly expires: number
+}
+
+const worker = testWorker()
+const limited = (changes: object) =>
+  testWorker({ BUCKETS: { files: { ...s3rverBucket(), ...changes } } })
+
+/** Asks as Uppy does: brackets are percent-encoded by URLSearchParams. */
+const ask = (query: Record<string, string>, of = worker) =>
+  of.fetch(`/s3/params?${new URLSearchParams(query)}`)
+const params = async (query: Record<string, string>, of = worker): Promise<Params> =>
+  (await ask(query, of)).json()
+
+const policyOf = ({ fields }: Params): { conditions: unknown[] } =>
+  JSON.parse(new TextDecoder().decode(Uint8Array.fromBase64(fields.Policy ?? '')))
+
+describe('GET /s3/params', () => {
+  it('answers with a form, as Companion does', async () => {
+    const query = { filename: 'My Cat.JPG', type: 'image/jpeg', 'metadata[name]': 'My Cat.JPG' }
+    expect(await params(query)).toEqual({
+      method: 'POST',
+      url: `${inject('s3Endpoint')}/files/`,
+      fields: {
+        success_action_status: '201',
+        'content-type': 'image/jpeg',
+        'x-amz-meta-name': 'My Cat.JPG',
+        bucket: 'files',
+        'X-Amz-Algorithm': 'AWS4-HMAC-SHA256',
+        'X-Amz-Credential': expect.stringMatching(/^S3RVER\/\d{8}\/us-east-1\/s3\/aws4_request$/),
+        'X-Amz-Date': expect.stringMatching(/^\d{8}T\d{6}Z$/),
+        key: expect.stringMatching(/^uploads\/[0-9a-z]{20}-my-cat\.jpg$/),
+        Policy: expect.any(String),
+        'X-Amz-Signature': expect.stringMatching(/^[0-9a-f]{64}$/),
+      },
+      expires: 800,
+    })
+  })
+
+  it('lets a browser upload the file, which the page then records', async () => {
+    const query = { filename: 'a.txt', type: 'text/plain', 'metadata[name]': 'Zoë.txt' }
+    const { url, fields } = await params(query)
+    const form = new FormData()
+    for (const [name, value] of Object.entries(fields)) form.append(name, value)
+    form.append('file', new Blob(['hello']), 'a.txt')
+    const response = await fetch(url, { method: 'POST', body: form })
+    expect(response.status).toBe(201)
+    const recorded = await worker.post('/files', { key: fields.key, name: 'Zoë.txt' })
+    expect(await recorded.json()).toMatchObject({ size: 5, mimetype: 'text/plain' })
+  })
+
+  it('reads plain brackets too, and ignores what it does not know', async () => {
+    const response = await worker.fetch('/s3/params?filename=a&metadata[a]=1&uppy=x&metadata=x')
+    const { fields }: Params = await response.json()
+    expect(Object.keys(fields).filter((name) => name.startsWith('x-amz-meta-'))).toEqual([
+      'x-amz-meta-a',
+    ])
+  })
+
+  it('takes metadata as it is, its names in lower case', async () => {
+    const value = 'Zoë & "Co" <漢字> 50%+1 [x]'
+    const { fields } = await params({
+      filename: 'a',
+      'metadata[Some_Name]': value,
+      'metadata[e]': '',
+    })
+    expect(fields).toMatchObject({ 'x-amz-meta-some_name': value, 'x-amz-meta-e': '' })
+  })
+
+  it('has no type in the form where the client has none', async () => {
+    for (const query of [{ filename: 'a' }, { filename: 'a', type: '' }])
+      expect((await params(query)).fields).not.toHaveProperty('content-type')
+  })
+
+  it('makes the key under the prefix of the principal', async () => {
+    const apiKey = await testApiKey('ci', SCOPES, 'team-a/')
+    const protectedWorker = testWorker({ OPEN_ACCESS: undefined, API_KEYS: [apiKey.entry] })
+    const minted = await protectedWorker.post(
+      '/tokens',
+      { scopes: ['files:upload'] },
+      bearer(apiKey.token),
+    )
+    const { token }: { token: string } = await minted.json()
+    const response = await protectedWorker.fetch(`/u/${token}/s3/params?filename=../../b.txt`)
+    const { fields }: Params = await response.json()
+    expect(fields.key).toMatch(/^team-a\/uploads\/[0-9a-z]{20}-b\.txt$/)
+  })
+
+  it('holds the file to the limit of the bucket', async () => {
+    const small = await params({ filename: 'a' }, limited({ maxBytes: 1000 }))
+    expect(policyOf(small).conditions).toContainEqual(['content-length-range', 0, 1000])
+    const large = await params({ filename: 'a' })
+    expect(policyOf(large).conditions).toContainEqual(['content-length-range', 0, 5_368_709_120])
+  })
+})
+
+describe('GET /s3/params is refused', () => {
+  const NO_NAME =
+    '400 s3: the "filename" query parameter is required and must be a non-empty string'
+
+  it.each(['', 'filename=', 'Filename=a', `filename=${'a'.repeat(1025)}`, 'type=image%2Fpng'])(
+    'with the query %j',
+    async (query) => {
+      expect(await uppyRefusal(await worker.fetch(`/s3/params?${query}`))).toBe(NO_NAME)
+    },
+  )
+
+  it.each([
+    ['type', 'image', 'invalid_mimetype'],
+    ['type', 'image/png, text/html', 'invalid_mimetype'],
+    ['type', 'text/html', 'type_mismatch'],
+    ['metadata[a b]', 'x', 'invalid_request'],
+    ['metadata[]', 'x', 'invalid_request'],
+    ['metadata[é]', 'x', 'invalid_request'],
+    ['metadata[a]', 'x'.repeat(2048), 'invalid_request'],
+  ])('for %s', async (name, value, code) => {
+    const response = await ask({ filename: 'a.png', [name]: value })
+    expect(await response.json()).toMatchObject({ code })
+  })
+
+  it('for a type that the bucket does not take, or none at all', async () => {
+    const images = limited({ allowedTypes: ['image/*'] })
+    for (const type of ['text/plain', '']) {
+      const response = await ask({ filename: 'a', type }, images)
+      expect(await response.json(), type).toMatchObject({ code: 'mimetype_not_allowed' })
+    }
+    expect((await ask({ filename: 'a', type: 'image/png' }, images)).status).toBe(200)
+  })
+
+  it('by a bucket without POST policies, naming the two settings that work', async () => {
+    expect(await uppyRefusal(await ask({ filename: 'a' }, limited({ postUploads: false })))).toBe(
+      '501 The server of this bucket lacks PostObject. Two settings of Uppy work: "shouldUseMultipart: true", and "signRequest" in place of the endpoint.',
+    )
+  })
+
+  it('for R2 and B2, which have none', async () => {
+    for (const endpoint of [
+      'https://0123456789abcdef0123456789abcdef.r2.cloudflarestorage.com',
+      'https://s3.us-west-004.backblazeb2.com',
+    ]) {
+      const response = await ask({ filename: 'a' }, limited({ endpoint }))
+      expect(response.status, endpoint).toBe(501)
+      expect(await response.json()).toMatchObject({ code: 'not_supported' })
+    }
+  })
+})

@@ -1,0 +1,108 @@
+import { describe, expect, it } from 'vitest'
+import type { Bucket } from '../../src/bucket/bucket.ts'
+import { createPostForm, type PostFormRequest } from '../../src/uppy/post-form.ts'
+import { EXAMPLE_CREDENTIALS, testBucket } from '../support/test-bucket.ts'
+
+const NOW = new Date('2026-11-24T12:00:00.900Z')
+const FILE: PostFormRequest = { fileName: 'My Cat.JPG', mimetype: 'image/jpeg', metadata: {} }
+
+const form = (file: Partial<PostFormRequest> = {}, changes: Partial<Bucket> = {}, prefix = '') =>
+  createPostForm(testBucket(changes), { ...FILE, ...file }, prefix, NOW)
+
+const policyOf = (fields: Readonly<Record<string, string>>) =>
+  JSON.parse(new TextDecoder().decode(Uint8Array.fromBase64(fields.Policy ?? '')))
+
+describe('a form', () => {
+  it('goes to the bucket itself, in either addressing', async () => {
+    expect((await form()).url).toBe('https://examplebucket.s3.amazonaws.com/')
+    const path = { origin: 'http://127.0.0.1:9000', basePath: '/store/files/' }
+    expect((await form({}, path)).url).toBe('http://127.0.0.1:9000/store/files/')
+  })
+
+  it('has a new key under the prefix', async () => {
+    const { fields } = await form({}, {}, 'team-a/')
+    expect(fields.key).toMatch(/^team-a\/uploads\/[0-9a-z]{20}-my-cat\.jpg$/)
+    expect((await form()).fields.key).not.toBe((await form()).fields.key)
+  })
+
+  it('answers 201, and holds type and metadata as they are', async () => {
+    const { fields } = await form({ metadata: { name: 'Zoë  x', empty: '' } })
+    expect(fields).toMatchObject({
+      success_action_status: '201',
+      'content-type': 'image/jpeg',
+      'x-amz-meta-name': 'Zoë  x',
+      'x-amz-meta-empty': '',
+    })
+  })
+
+  it('has no type where the client has none', async () => {
+    expect((await form({ mimetype: undefined })).fields).not.toHaveProperty('content-type')
+  })
+
+  it('lives as long as a form of Companion, or as the bucket and its credentials allow', async () => {
+    const { fields, expiresIn } = await form()
+    expect(expiresIn).toBe(800)
+    expect(policyOf(fields).expiration).toBe('2026-11-24T12:13:20Z')
+    expect(fields['X-Amz-Date']).toBe('20261124T120000Z')
+    const { maxExpiresIn } = testBucket()
+    expect((await form({}, { maxExpiresIn: { ...maxExpiresIn, upload: 60 } })).expiresIn).toBe(60)
+    const ending = { ...EXAMPLE_CREDENTIALS, expiresAt: NOW.getTime() + 10_000 }
+    expect((await form({}, { uploadCredentials: ending })).expiresIn).toBe(10)
+  })
+
+  it('is signed with the credentials for uploads', async () => {
+    const uploadCredentials = { ...EXAMPLE_CREDENTIALS, accessKeyId: 'AKIAWRITER' }
+    const { fields } = await form({}, { uploadCredentials })
+    expect(fields['X-Amz-Credential']).toMatch(/^AKIAWRITER\//)
+  })
+
+  it.each([
+    [null, 5 * 1024 ** 3],
+    [1000, 1000],
+    [6 * 1024 ** 3, 5 * 1024 ** 3],
+  ])('takes a file up to the limit %s of the bucket, and of S3', async (maxBytes, limit) => {
+    const { fields } = await form({}, { maxBytes })
+    expect(policyOf(fields).conditions).toContainEqual(['content-length-range', 0, limit])
+  })
+})
+
+describe('a form is refused', () => {
+  const images = { allowedTypes: ['image/*'] }
+
+  it.each([
+    ['for a type that is none', { mimetype: 'image' }, {}, 'invalid_mimetype'],
+    ['for two types', { mimetype: 'image/png, text/html' }, {}, 'invalid_mimetype'],
+    ['for a type not allowed', { mimetype: 'text/plain' }, images, 'mimetype_not_allowed'],
+    [
+      'for no type where types are limited',
+      { mimetype: undefined },
+      images,
+      'mimetype_not_allowed',
+    ],
+    ['for script under another extension', { mimetype: 'text/html' }, {}, 'type_mismatch'],
+    ['for too much metadata', { metadata: { a: 'x'.repeat(2048) } }, {}, 'invalid_request'],
+    [
+      'where its credentials have ended',
+      {},
+      { uploadCredentials: { ...EXAMPLE_CREDENTIALS, expiresAt: 0 } },
+      'credentials_expired',
+    ],
+    ['where the server takes none', {}, { postUploads: false }, 'not_supported'],
+  ] as const)('%s', async (_, file, changes, code) => {
+    await expect(form(file, changes)).rejects.toMatchObject({ code })
+  })
+
+  it('counts metadata in bytes, names and values together', async () => {
+    await expect(form({ metadata: { a: 'x'.repeat(2047) } })).resolves.toBeDefined()
+    await expect(form({ metadata: { a: 'é'.repeat(1024) } })).rejects.toMatchObject({
+      code: 'invalid_request',
+      issues: [{ path: 'metadata', message: 'must not be longer than 2048 bytes' }],
+    })
+  })
+
+  it('naming the two settings of Uppy that work, where the server takes none', async () => {
+    await expect(form({}, { postUploads: false })).rejects.toMatchObject({
+      message: expect.stringMatching(/PostObject.*"shouldUseMultipart: true".*"signRequest"/),
+    })
+  })
+})
