@@ -25,22 +25,6 @@ describe.each(pagePaths())('%s', (page) => {
   })
 })
 
-it('docs/security.md names tests that exist, one for each threat at least', () => {
-  const threats = readPage('docs/security.md')
-    .split('## Threats')[1]
-    ?.split('\n## ')[0]
-    ?.split('\n')
-    .filter((line) => line.startsWith('| '))
-    .slice(1)
-  const tests = threats?.map((row) => [...row.matchAll(/`(test\/[^`]+)`/g)].map(([, path]) => path))
-  expect(tests?.length).toBeGreaterThan(10)
-  expect(tests?.filter((paths) => paths.length === 0)).toEqual([])
-  const missing = tests
-    ?.flat()
-    .filter((path) => path === undefined || !existsSync(join(ROOT, path)))
-  expect([...new Set(missing)]).toEqual([])
-})
-
 it('every decision is numbered in a row', () => {
   const numbers = pagePaths()
     .filter((path) => path.startsWith('docs/decisions/'))
