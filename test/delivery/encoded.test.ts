@@ -1,3 +1,4 @@
+import { exports } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
 import type { LinkPolicy } from '../../src/access/link-signature.ts'
 import { requireCodings } from '../../src/delivery/content-coding.ts'
@@ -105,6 +106,21 @@ describe('an encoded object', () => {
     expect(part.status).toBe(200)
     expect(new Uint8Array(await part.arrayBuffer())).toEqual(new Uint8Array(body))
     expect((await open(link, { Range: 'bytes=0-' })).status).toBe(406)
+  })
+
+  it('is never made on the way from the bucket', async () => {
+    const { link } = await linkTo(`negotiated/${crypto.randomUUID()}.png`, {}, 'faulty')
+    const response = await open(link)
+    expect(response.status).toBe(200)
+    expect(await textOf(response)).toBe('good')
+  })
+
+  it('is not encoded once more on its way out of the Worker', async () => {
+    const { body, link } = await gzippedDigits()
+    const init = { headers: { 'Accept-Encoding': 'gzip' }, encodeResponseBody: 'manual' } as const
+    const response = await exports.default.fetch(link, init)
+    expect(response.status).toBe(200)
+    expect(new Uint8Array(await response.arrayBuffer())).toEqual(new Uint8Array(body))
   })
 
   it.each(['aws-chunked', 'identity', ' , AWS-Chunked'])(

@@ -62,6 +62,12 @@ const FAULTS: Readonly<
   async encoded(response, _, coding) {
     response.writeHead(200, { ...headers(bomb.length), 'Content-Encoding': coding }).end(bomb)
   },
+  /** Encoded on the way, as a proxy in front of a bucket may do, unless that is refused. */
+  async negotiated(response) {
+    if (response.req.headers['accept-encoding'] === 'identity')
+      response.writeHead(200, headers(4)).end('good')
+    else response.writeHead(200, { ...headers(), 'Content-Encoding': 'gzip' }).end(gzipSync('good'))
+  },
   /** A body that comes in parts, with time between. */
   async slow(response) {
     response.writeHead(200, headers(4))
