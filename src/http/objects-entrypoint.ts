@@ -1,6 +1,7 @@
 import { exports } from 'cloudflare:workers'
 import type { Bucket } from '../config/load.ts'
 import { ApiError } from '../errors/api-error.ts'
+import { describe } from '../errors/describe.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 
 /**
@@ -15,9 +16,7 @@ export const askObjects = (request: Request): Promise<Response> =>
  * `edgeTtl` at most.
  */
 export async function purgeCopy({ alias }: Bucket, key: ObjectKey): Promise<void> {
-  try {
-    await exports.Objects.purge(alias, key)
-  } catch (cause) {
+  const cause = await exports.Objects.purge(alias, key).catch(describe)
+  if (cause !== null)
     throw new ApiError('purge_failed', 'The edge copy could not be dropped; try again.', { cause })
-  }
 }
