@@ -203,3 +203,17 @@ it('delivers a large object byte for byte, to a slow reader too', async () => {
   expect(received.length).toBe(bytes.length)
   expect(received.findIndex((byte, i) => byte !== bytes[i])).toBe(-1)
 })
+
+it('gives a copy that lags the bytes that the client had, not later ones', async () => {
+  const { body, send, end } = bodyOf()
+  const [client, copy] = [sinkOf(), sinkOf(false)]
+  const pumped = pump(body, { client: client.stream, copy: copy.stream })
+  for (const text of ['a', 'b', 'c']) {
+    send(text)
+    await settled()
+  }
+  copy.open()
+  end()
+  expect(await pumped).toBe(true)
+  expect([client.state.text, copy.state.text]).toEqual(['abc', 'abc'])
+})
