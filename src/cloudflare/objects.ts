@@ -54,11 +54,9 @@ export const askObjects = (request: Request): Promise<Response> =>
  * `edgeTtl` at most.
  */
 export async function purgeCopy({ alias }: Bucket, key: ObjectKey): Promise<void> {
-  try {
-    await exports.Objects.purge(alias, key)
-  } catch (cause) {
+  const cause = await exports.Objects.purge(alias, key).catch(describe)
+  if (cause !== null)
     throw new ApiError('purge_failed', 'The edge copy could not be dropped; try again.', { cause })
-  }
 }
 
 /**
@@ -86,10 +84,19 @@ export class Objects extends WorkerEntrypoint<Env> {
 
   /**
    * Drops the edge copies of an object, whatever alias they came by: in every location where Workers
-   * Caching runs. Throws Error where it failed.
+   * Caching runs. Resolves with null, or with why it failed: what an entrypoint throws, the
+   * runtime logs as uncaught.
    */
-  async purge(alias: string, objectKey: string): Promise<void> {
-    const key = parseObjectKey(objectKey)
+  async purge(alias: string, objectKey: string): Promise<string | null> {
+    try {
+      await this.#purge(alias, parseObjectKey(objectKey))
+      return null
+    } catch (error) {
+      return describe(error)
+    }
+  }
+
+  async #purge(alias: string, key: ObjectKey): Promise<void> {
     const config = this.#config()
     const bucket = findBucket(config, alias)
     if (this.ctx.cache !== undefined) return this.#purgeTag(bucket, key)

@@ -1,7 +1,14 @@
 import type { Bucket } from '../bucket/bucket.ts'
 import { ApiError } from '../errors/api-error.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
-import { fetchObject, readS3Code, unexpectedAnswer } from '../storage/s3.ts'
+import { requireBucket } from '../storage/object.ts'
+import {
+  fetchObject,
+  readS3Code,
+  TIMEOUT_SECONDS,
+  unexpectedAnswer,
+  withDeadline,
+} from '../storage/s3.ts'
 import { StorageFailure } from '../storage/storage-failure.ts'
 import { parseContentRange } from './byte-range.ts'
 
@@ -38,8 +45,10 @@ export async function openObject(
     const answer = await answerPart(bucket, key, part, fillBytes)
     if (answer !== null) return answer
   }
-  const operation = method === 'HEAD' ? 'HeadObject' : 'GetObject'
-  return wholeObject(bucket, key, await fetchObject({ bucket, method, key }, now), operation)
+  const answer = await fetchObject({ bucket, method, key }, now)
+  if (method === 'HEAD' && answer.status === 404)
+    await withDeadline(TIMEOUT_SECONDS, (signal) => requireBucket(bucket, key, now, signal))
+  return wholeObject(bucket, key, answer, method === 'HEAD' ? 'HeadObject' : 'GetObject')
 }
 
 /** The answer to a range, or null where the whole object should be fetched in its place. */

@@ -3,7 +3,10 @@ import { within, withinCacheTime } from './within.ts'
 
 /** Seconds within which the bucket must send the next bytes of an object. */
 const IDLE_SECONDS = 30
-const CHUNK_BYTES = 64 * 1024
+/** The same for a large read, of which nobody sees how far it has come. */
+const LARGE_IDLE_SECONDS = 120
+const MIN_LARGE_BYTES = 16 * 1024
+const CHUNK_BYTES = 256 * 1024
 /** How far a copy may lag behind without slowing the client. */
 const MAX_LAG_BYTES = 1024 ** 2
 
@@ -26,6 +29,8 @@ export async function pump(source: ReadableStream<Uint8Array>, sinks: Sinks): Pr
   let client = sinks.client?.getWriter()
   let copy = sinks.copy?.getWriter()
   let lagBytes = 0
+  let atLeast = 1
+  let view = new Uint8Array(CHUNK_BYTES)
 
   const toClient = async (act: (writer: Writer) => Promise<void>) => {
     try {
@@ -46,9 +51,12 @@ export async function pump(source: ReadableStream<Uint8Array>, sinks: Sinks): Pr
   try {
     for (;;) {
       // Timed only while the bucket is waited for: a client may be as slow as it likes.
-      const read = reader.read(new Uint8Array(CHUNK_BYTES))
-      const { done, value } = await within(IDLE_SECONDS * 1000, read)
+      const asked = Date.now()
+      const seconds = atLeast === 1 ? IDLE_SECONDS : LARGE_IDLE_SECONDS
+      const read = reader.readAtLeast(atLeast, view)
+      const { done, value } = await within(seconds * 1000, read)
       if (done) break
+      atLeast = nextBytes(value.byteLength, Date.now() - asked)
       await toCopy(async (writer) => {
         const { byteLength } = value
         lagBytes += byteLength
@@ -63,6 +71,8 @@ export async function pump(source: ReadableStream<Uint8Array>, sinks: Sinks): Pr
         ignore(reader.cancel())
         return false
       }
+      // The client has these bytes by now; a copy may lag.
+      view = sinks.copy === undefined ? new Uint8Array(value.buffer) : new Uint8Array(CHUNK_BYTES)
     }
   } catch (cause) {
     for (const end of [reader.cancel(cause), client?.abort(cause), copy?.abort(cause)]) ignore(end)
@@ -73,6 +83,15 @@ export async function pump(source: ReadableStream<Uint8Array>, sinks: Sinks): Pr
     toCopy((writer) => withinCacheTime(writer.close())),
   ])
   return copy !== undefined
+}
+
+/**
+ * How many bytes to wait for after a read of `bytes`: what should come in a tenth of a second, and
+ * no more than twice as many. Each read costs CPU, however little it brings.
+ */
+function nextBytes(bytes: number, milliseconds: number): number {
+  const next = Math.ceil(bytes * Math.min(2, 100 / milliseconds))
+  return next < MIN_LARGE_BYTES ? 1 : Math.min(next, CHUNK_BYTES)
 }
 
 /** Leaves a rejection of `work` unreported. */

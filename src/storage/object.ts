@@ -19,15 +19,19 @@ const headSchema = z.object({
 export type ObjectHead = z.infer<typeof headSchema>
 
 /**
- * S3 HeadObject; null where there is no such object. (Without a body S3 can't say that it is the
- * bucket that is missing.) Throws `storage_error` and `storage_busy`.
+ * S3 HeadObject; null where there is no such object. Throws `storage_error`, also for a missing
+ * bucket, and `storage_busy`.
  */
 export async function headObject(
   bucket: Bucket,
   key: ObjectKey,
   now: Date,
 ): Promise<ObjectHead | null> {
-  const response = await askObject('HEAD', bucket, key, now)
+  const response = await withDeadline(TIMEOUT_SECONDS, async (signal) => {
+    const answer = await ask({ bucket, method: 'HEAD', key }, now, signal)
+    if (answer.status === 404) await requireBucket(bucket, key, now, signal)
+    return answer
+  })
   if (response.status === 404) return null
   if (response.status !== 200) throw unexpectedAnswer('HeadObject', response)
   const head = headSchema.safeParse({
@@ -43,12 +47,31 @@ export async function headObject(
 }
 
 /**
+ * Throws `storage_error` where a HEAD found nothing because the bucket is missing. Its answer has no
+ * body that could say so: a GET of one byte has. Whatever else comes of that, the HEAD stands.
+ */
+export async function requireBucket(
+  bucket: Bucket,
+  key: ObjectKey,
+  now: Date,
+  signal: AbortSignal,
+): Promise<void> {
+  const oneByte = { bucket, method: 'GET', key, headers: { Range: 'bytes=0-0' } } as const
+  const answer = await ask(oneByte, now, signal).catch(() => null)
+  if (answer?.status !== 404) return
+  const s3Code = s3CodeIn(answer.text)
+  if (s3Code === 'NoSuchBucket') throw unexpectedAnswer('HeadObject', answer, s3Code)
+}
+
+/**
  * S3 DeleteObject; also succeeds where there is no such object. Only 204 counts, or 200 with
  * nothing in it: a proxy's page says nothing of the object. Throws `storage_error` and
  * `storage_busy`; `mayHaveHappened` tells whether the object may be gone all the same.
  */
 export async function deleteObject(bucket: Bucket, key: ObjectKey, now: Date): Promise<void> {
-  const answer = await askObject('DELETE', bucket, key, now)
+  const answer = await withDeadline(TIMEOUT_SECONDS, (signal) =>
+    ask({ bucket, method: 'DELETE', key }, now, signal),
+  )
   const { status, text } = answer
   if (status === 204 || (status === 200 && text === '')) return
   const s3Code = s3CodeIn(text)
@@ -56,6 +79,3 @@ export async function deleteObject(bucket: Bucket, key: ObjectKey, now: Date): P
   if (status === 404 && s3Code === 'NoSuchKey') return
   throw unexpectedAnswer('DeleteObject', answer, s3Code)
 }
-
-const askObject = (method: 'HEAD' | 'DELETE', bucket: Bucket, key: ObjectKey, now: Date) =>
-  withDeadline(TIMEOUT_SECONDS, (signal) => ask({ bucket, method, key }, now, signal))

@@ -134,7 +134,7 @@ describe('Objects behind Workers Caching', () => {
 
   it('purges by the tag that it gave, in this entrypoint', async () => {
     const { objects, purged } = inProduction()
-    await objects.purge('files', 'a b/é.png')
+    expect(await objects.purge('files', 'a b/é.png')).toBeNull()
     const tag = await cacheTag(bucketOf('files'), parseObjectKey('a b/é.png'))
     expect(tag).toMatch(/^[0-9a-f]{64}$/)
     expect(purged).toEqual([{ tags: [tag] }])
@@ -166,17 +166,17 @@ describe('Objects behind Workers Caching', () => {
 
   it('says so when the purge is refused', async () => {
     const { objects } = inProduction(Promise.resolve(false))
-    await expect(objects.purge('files', 'a.png')).rejects.toThrow('refused')
+    expect(await objects.purge('files', 'a.png')).toBe('Error: The edge cache refused the purge.')
   })
 
   it('waits ten seconds for a purge', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     try {
       const { objects, purged } = inProduction(new Promise(() => {}))
-      const refused = expect(objects.purge('files', 'a.png')).rejects.toThrow('too long')
+      const refused = objects.purge('files', 'a.png')
       await vi.waitUntil(() => purged.length > 0)
       await vi.advanceTimersByTimeAsync(10_000)
-      await refused
+      expect(await refused).toContain('too long')
     } finally {
       vi.useRealTimers()
     }

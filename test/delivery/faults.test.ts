@@ -25,6 +25,14 @@ it.each([
   }
 })
 
+it.each([
+  ['404', 404],
+  ['no-bucket', 502],
+])('answers a HEAD as a GET where the bucket answers %s', async (fault, status) => {
+  const { link } = await faulty(fault)
+  expect((await open(link, {}, 'HEAD')).status).toBe(status)
+})
+
 it('passes on how long a busy bucket wants to be left alone, on a part and to HEAD too', async () => {
   for (const [method, headers] of [
     ['GET', {}],

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { pump } from '../../src/delivery/pump.ts'
+import { linkTo, open, putObject } from '../support/links.ts'
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
@@ -135,19 +136,84 @@ it('does not slow the client by a copy that hangs, and gives that up after two s
   const { body, send, end } = bodyOf()
   const [client, copy] = [sinkOf(), sinkOf(false)]
   const pumped = pump(body, { client: client.stream, copy: copy.stream })
-  const chunk = 'x'.repeat(64 * 1024)
+  const chunk = 'x'.repeat(256 * 1024)
   const taken = () => client.state.text.length / chunk.length
-  for (let i = 0; i < 17; i++) {
+  for (let i = 0; i < 5; i++) {
     send(chunk)
     await settled()
   }
-  expect(taken()).toBe(16)
+  expect(taken()).toBe(4)
   await vi.advanceTimersByTimeAsync(2000)
-  expect(taken()).toBe(17)
+  expect(taken()).toBe(5)
   send(chunk)
   await settled()
-  expect(taken()).toBe(18)
+  expect(taken()).toBe(6)
   end()
   expect(await pumped).toBe(false)
   expect(client.state.closed).toBe(true)
+})
+
+it('waits for much at a time while the bucket is fast, two minutes at most', async () => {
+  const { body, send } = bodyOf()
+  const client = sinkOf()
+  const pumped = pump(body, { client: client.stream })
+  const failure = expect(pumped).rejects.toMatchObject({ code: 'storage_error' })
+  send('x'.repeat(64 * 1024))
+  await settled()
+  for (let i = 0; i < 3; i++) {
+    await vi.advanceTimersByTimeAsync(35_000)
+    send('y')
+    await settled()
+  }
+  expect(client.state.text.length).toBe(64 * 1024)
+  await vi.advanceTimersByTimeAsync(14_999)
+  expect(client.state.aborted).toBe(false)
+  await vi.advanceTimersByTimeAsync(1)
+  await failure
+})
+
+it('passes on at once what a slow bucket sends', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] })
+  const { body, send, end } = bodyOf()
+  const client = sinkOf()
+  const pumped = pump(body, { client: client.stream })
+  for (let i = 1; i <= 3; i++) {
+    await vi.advanceTimersByTimeAsync(2000)
+    send('x'.repeat(64 * 1024))
+    await settled()
+    await vi.advanceTimersByTimeAsync(29_000)
+    send('y')
+    await settled()
+    expect(client.state.text.length).toBe(i * (64 * 1024 + 1))
+  }
+  end()
+  await pumped
+})
+
+it('delivers a large object byte for byte, to a slow reader too', async () => {
+  vi.useRealTimers()
+  const bytes = new Uint8Array(3_000_000).map((_, i) => (i * 2_654_435_761) >>> 24)
+  const link = await linkTo(await putObject('large.bin', bytes), {}, 'uncached')
+  const { body } = await open(link.link)
+  const received: number[] = []
+  for await (const chunk of body ?? []) {
+    if (received.length % 3 === 0) await new Promise((resolve) => setTimeout(resolve, 1))
+    received.push(...chunk)
+  }
+  expect(received.length).toBe(bytes.length)
+  expect(received.findIndex((byte, i) => byte !== bytes[i])).toBe(-1)
+})
+
+it('gives a copy that lags the bytes that the client had, not later ones', async () => {
+  const { body, send, end } = bodyOf()
+  const [client, copy] = [sinkOf(), sinkOf(false)]
+  const pumped = pump(body, { client: client.stream, copy: copy.stream })
+  for (const text of ['a', 'b', 'c']) {
+    send(text)
+    await settled()
+  }
+  copy.open()
+  end()
+  expect(await pumped).toBe(true)
+  expect([client.state.text, copy.state.text]).toEqual(['abc', 'abc'])
 })

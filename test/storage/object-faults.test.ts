@@ -118,6 +118,53 @@ describe('headObject', () => {
   })
 })
 
+describe('headObject of nothing', () => {
+  /** A server that answers HEAD with 404, and GET as `get` does. */
+  const lacking = (get: () => Response | Promise<Response>) => {
+    const fake = vi.fn<typeof fetch>(async (_, init) =>
+      init?.method === 'HEAD' ? new Response(null, { status: 404 }) : get(),
+    )
+    vi.stubGlobal('fetch', fake)
+    return fake
+  }
+
+  it('throws storage_error where a GET of one byte says that the bucket is missing', async () => {
+    const fake = lacking(
+      () => new Response('<Error><Code>NoSuchBucket</Code></Error>', { status: 404 }),
+    )
+    await expect(head()).rejects.toMatchObject({
+      code: 'storage_error',
+      cause: { message: 'HeadObject 404 NoSuchBucket', status: 404 },
+    })
+    expect(fake).toHaveBeenCalledTimes(2)
+    const sent = fake.mock.calls[1]?.[1]
+    expect(sent?.method).toBe('GET')
+    expect(new Headers(sent?.headers).get('Range')).toBe('bytes=0-0')
+  })
+
+  it.each([
+    ['no object', () => new Response('<Error><Code>NoSuchKey</Code></Error>', { status: 404 })],
+    ['an object that has just come', () => new Response('x', { status: 206 })],
+    ['a refusal', () => new Response('<Error><Code>SlowDown</Code></Error>', { status: 503 })],
+    ['no answer', () => Promise.reject(new TypeError('Network connection lost.'))],
+  ])('finds nothing where that GET gets %s', async (_, get) => {
+    lacking(get)
+    expect(await head()).toBeNull()
+  })
+
+  it('takes ten seconds at most, with that GET', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    const cancel = vi.fn()
+    lacking(() => new Response(new ReadableStream({ cancel }), { status: 404 }))
+    const found = head()
+    await vi.advanceTimersByTimeAsync(9_999)
+    expect(cancel).not.toHaveBeenCalled()
+    await vi.advanceTimersByTimeAsync(1)
+    expect(await found).toBeNull()
+    vi.useRealTimers()
+  })
+})
+
 describe('a bucket that does not answer', () => {
   afterEach(() => vi.useRealTimers())
 

@@ -65,6 +65,14 @@ describe('headObject', () => {
     expect(await head('missing')).toBeNull()
   })
 
+  it('throws storage_error where the bucket is missing', async () => {
+    const missing = head('photo.png', { basePath: '/no-such-bucket/' })
+    await expect(missing).rejects.toMatchObject({
+      code: 'storage_error',
+      message: 'The bucket answered HeadObject with NoSuchBucket.',
+    })
+  })
+
   it.each([
     ['secret', { secretAccessKey: 'wrong' }],
     ['access key', { accessKeyId: 'UNKNOWN' }],

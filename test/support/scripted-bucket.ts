@@ -7,6 +7,7 @@ export type Operation =
   | 'CompleteMultipartUpload'
   | 'AbortMultipartUpload'
   | 'HeadObject'
+  | 'GetObject'
   | 'DeleteObject'
 
 /** A request as it was sent. */
@@ -26,6 +27,7 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
   'POST uploadId': 'CompleteMultipartUpload',
   'DELETE uploadId': 'AbortMultipartUpload',
   'HEAD ': 'HeadObject',
+  'GET ': 'GetObject',
   'DELETE ': 'DeleteObject',
 }
 

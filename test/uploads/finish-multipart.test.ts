@@ -90,7 +90,7 @@ describe('parts in disorder are refused before the bucket is asked to assemble:'
         message: 'must be higher than the one before, and at most 10000',
       })),
     })
-    expect(operations(sent)).toEqual(['HeadObject'])
+    expect(operations(sent)).toEqual(['HeadObject', 'GetObject'])
     expect(await recorded()).toBeNull()
   })
 
@@ -139,7 +139,7 @@ describe('a file of a known size', () => {
       code: 'invalid_part',
       message: 'This file has 2 parts.',
     })
-    expect(operations(sent)).toEqual(['HeadObject'])
+    expect(operations(sent)).toEqual(['HeadObject', 'GetObject'])
   })
 
   it.each([
@@ -152,7 +152,7 @@ describe('a file of a known size', () => {
       code: 'size_mismatch',
       message: `The parts have ${bytes} bytes, the file has 10.`,
     })
-    expect(operations(sent)).toEqual(['ListParts', 'HeadObject'])
+    expect(operations(sent)).toEqual(['ListParts', 'HeadObject', 'GetObject'])
     expect(await recorded()).toBeNull()
   })
 })
@@ -160,5 +160,5 @@ describe('a file of a known size', () => {
 it('asks no more where the list fails for another reason than being unknown', async () => {
   const sent = scriptedBucket({ ...unfinished, ListParts: s3Error(500, 'InternalError') })
   await expect(finish(UPLOAD)).rejects.toMatchObject({ code: 'storage_error' })
-  expect(operations(sent)).toEqual(['ListParts', 'HeadObject'])
+  expect(operations(sent)).toEqual(['ListParts', 'HeadObject', 'GetObject'])
 })

@@ -98,7 +98,7 @@ describe('an object that is deleted', () => {
   it('while it is recorded has no record afterwards', async () => {
     const sent = scriptedBucket({ HeadObject: [object(), MISSING] })
     await expect(record()).rejects.toMatchObject({ code: 'object_not_found' })
-    expect(operations(sent)).toEqual(['HeadObject', 'HeadObject'])
+    expect(operations(sent)).toEqual(['HeadObject', 'HeadObject', 'GetObject'])
     expect(await index.get('files', KEY)).toBeNull()
     expect(await isListed()).toBe(false)
   })
