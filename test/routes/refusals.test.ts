@@ -300,3 +300,19 @@ describe('a route', () => {
     expect(await refusal(await worker.fetch(path, { method }))).toBe('404 not_found')
   })
 })
+
+describe('a body with an unknown member', () => {
+  it.each([
+    ['/files/upload-url', { fileName: 'a.txt', mimetype: 'text/plain' }],
+    ['/files', { key: 'a.txt', name: 'a.txt' }],
+    ['/files/urls', { keys: ['a.txt'] }],
+    ['/files/a.txt/link', {}],
+    ['/links', { keys: ['a.txt'] }],
+    ['/multipart', { fileName: 'a.txt', mimetype: 'text/plain' }],
+    ['/tokens', { scopes: ['files:read'] }],
+  ])('is refused by POST %s', async (path, body) => {
+    expect(await refusal(await worker.post(path, { ...body, expiresln: 60 }))).toBe(
+      '400 invalid_request',
+    )
+  })
+})

@@ -21,3 +21,12 @@ it('ends with the credentials for uploads, not with those that read', async () =
   const bucket = testBucket({ credentials: endsAt(10), uploadCredentials: endsAt(100) })
   expect(await createUploadUrl(bucket, FILE, '', NOW)).toMatchObject({ expiresIn: 100 })
 })
+
+it('signs the type and, where it is given, the size', async () => {
+  const signed = async (file: object) => {
+    const { uploadUrl } = await createUploadUrl(testBucket(), { ...FILE, ...file }, '', NOW)
+    return new URL(uploadUrl).searchParams.get('X-Amz-SignedHeaders')
+  }
+  expect(await signed({})).toBe('content-type;host')
+  expect(await signed({ size: 5 })).toBe('content-length;content-type;host')
+})
