@@ -222,6 +222,19 @@ describe('every operation that needs credentials', () => {
     return response.status
   }
 
+  /**
+   * Sends a byte more than the route takes: of a body that is much larger the Worker cuts the
+   * connection, and a client may see that before the answer.
+   */
+  const oversized = async (located: Located): Promise<number> => {
+    const headers = { 'Content-Type': 'application/json' }
+    for (const limit of [64 * 1024, 1024 ** 2]) {
+      const status = await send(located, { headers, body: ' '.repeat(limit + 1) })
+      if (status === 413) return status
+    }
+    return send(located, { headers, body: ' '.repeat(2 * 1024 ** 2 + 1) })
+  }
+
   it.each(guarded)('describes its 401: $operation.operationId', async (located) => {
     const headers = { Authorization: 'Bearer ept_nonsense' }
     expect(await send(located, { headers })).toBe(401)
@@ -237,7 +250,7 @@ describe('every operation that needs credentials', () => {
         await send({ ...located, path }, { body: '{}' }),
         await send({ ...located, path }, { headers: json, body: '{' }),
         await send({ ...located, path }, { headers: json, body: '[]' }),
-        await send({ ...located, path }, { headers: json, body: ' '.repeat(2 * 1024 ** 2 + 1) }),
+        await oversized({ ...located, path }),
       ]
       expect(refusals).toEqual([415, 400, 400, 413])
     },
