@@ -95,6 +95,20 @@ it('leaves no half copy, and no mark of one, of a body that was cut short', asyn
   await vi.waitFor(() => expect(deleted).toHaveBeenCalledWith(urls[0]))
 })
 
+it('marks no copy of which the cache took a part and said nothing', async () => {
+  const put = vi.spyOn(caches.default, 'put').mockImplementation(async (_, { body }) => {
+    const reader = body?.getReader()
+    await reader?.read()
+    await reader?.cancel()
+  })
+  const deleted = vi.spyOn(caches.default, 'delete')
+  const { link } = await newLink()
+  expect(await textOf(await open(link))).toBe('x'.repeat(BYTES))
+  const urls = put.mock.calls.map(([url]) => String(url))
+  await vi.waitFor(() => expect(deleted).toHaveBeenCalledWith(urls[0]))
+  expect(put.mock.calls.filter(([url]) => isMark(url))).toEqual([])
+})
+
 it('drops the copy even where the cache fails to note the purge, and reports that', async () => {
   const { key, link } = await newLink()
   for (let i = 0; i < 2; i++) await textOf(await open(link))
