@@ -56,6 +56,7 @@ export function uppyHelperRules(context: () => ClientContext, server: 'Ceph RGW'
       partNumber === 3 ? new Promise(() => undefined) : null
     await upload(SIZE, {}, {}, path)
     await expect.poll(async () => (await outcome()).partsUploaded, { timeout: 20_000 }).toBe(2)
+    await expect.poll(() => partNumbers().at(-1), { timeout: 20_000 }).toBe(3)
     await tab.evaluate(() => page.pause())
     lastPart = parts().at(-1) ?? lastPart
     context().proxy.reset()
