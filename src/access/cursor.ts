@@ -1,6 +1,6 @@
-import type { Config } from '../bucket/settings.ts'
 import { ApiError } from '../errors/api-error.ts'
 import { seal, unseal } from './seal.ts'
+import type { SigningSettings } from './settings.ts'
 
 /** The list that a cursor belongs to. */
 export interface CursorScope {
@@ -11,7 +11,7 @@ export interface CursorScope {
 
 /** A cursor of Workers KV as clients get it: bound to the list that it came from. */
 export const sealCursor = (
-  { signingSecrets }: Config,
+  { signingSecrets }: SigningSettings,
   { bucket, prefix }: CursorScope,
   kvCursor: string,
 ): Promise<string> => seal(signingSecrets, 'cursor', { bucket, prefix, kvCursor })
@@ -21,7 +21,7 @@ export const sealCursor = (
  * from elsewhere.
  */
 export async function openCursor(
-  { signingSecrets }: Config,
+  { signingSecrets }: SigningSettings,
   { bucket, prefix }: CursorScope,
   cursor: string,
 ): Promise<string> {

@@ -1,7 +1,7 @@
-import type { Config, SigningSecret } from '../bucket/settings.ts'
 import { type ObjectKey, objectKeyFault, parseObjectKey } from '../keys/object-key.ts'
 import { uriEncode } from '../keys/uri-encode.ts'
 import { purposeKey } from './purpose-key.ts'
+import type { SigningSecret, SigningSettings } from './settings.ts'
 
 /** All that a link allows. */
 export interface LinkPolicy {
@@ -41,7 +41,10 @@ export const canonicalString = ({ bucket, key, expires, delivery, download }: Li
  * Path and query of a link for `policy`: HMAC-SHA-256 by the first secret. The same policy gives
  * the same text.
  */
-export async function signLink(policy: LinkPolicy, { signingSecrets }: Config): Promise<string> {
+export async function signLink(
+  policy: LinkPolicy,
+  { signingSecrets }: SigningSettings,
+): Promise<string> {
   const [secret] = signingSecrets
   const key = await purposeKey(secret, 'link')
   const signature = await crypto.subtle.sign('HMAC', key, encoder.encode(canonicalString(policy)))
@@ -56,7 +59,7 @@ export async function verifyLink(
   { pathname, search, searchParams }: URL,
   bucket: string,
   key: string,
-  { signingSecrets }: Config,
+  { signingSecrets }: SigningSettings,
   now: Date,
 ): Promise<LinkVerdict> {
   const invalid = (reason: string): LinkVerdict => ({ ok: false, expired: false, reason })

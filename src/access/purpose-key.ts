@@ -1,4 +1,4 @@
-import type { SigningSecret } from '../bucket/settings.ts'
+import type { SigningSecret } from './settings.ts'
 
 /** What a signature of ours is for. A signature for one purpose never verifies for another. */
 export type Purpose = 'token' | 'cursor' | 'link' | 'upload'

@@ -1,6 +1,6 @@
 import { errors, type JWTPayload, jwtVerify, SignJWT } from 'jose'
-import type { SigningSecret } from '../bucket/settings.ts'
 import { type Purpose, purposeKey } from './purpose-key.ts'
+import type { SigningSecret } from './settings.ts'
 
 type SigningSecrets = readonly [SigningSecret, ...SigningSecret[]]
 

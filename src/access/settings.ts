@@ -28,3 +28,14 @@ export interface JwtSettings {
   /** Name of the header that holds the token. */
   readonly header: string
 }
+
+export interface SigningSecret {
+  readonly kid: string
+  readonly secret: string
+}
+
+/** What links, tokens, cursors and upload ids are signed with. */
+export interface SigningSettings {
+  /** The first signs, all verify. */
+  readonly signingSecrets: readonly [SigningSecret, ...SigningSecret[]]
+}

@@ -1,10 +1,10 @@
 import * as z from 'zod/mini'
-import type { Config } from '../bucket/settings.ts'
 import { ApiError } from '../errors/api-error.ts'
 import { keyPrefixFault } from '../keys/object-key.ts'
 import { type Principal, requirePrefix, requireScope } from './principal.ts'
 import { SCOPES, type Scope } from './scopes.ts'
 import { seal, unseal } from './seal.ts'
+import type { SigningSettings } from './settings.ts'
 import type { Verdict } from './verdict.ts'
 
 const TOKEN_PREFIX = 'ept_'
@@ -37,7 +37,7 @@ export const looksLikeToken = (token: string): boolean => token.startsWith(TOKEN
 export async function mintToken(
   caller: Principal,
   { scopes, prefix = caller.prefix, expiresIn }: TokenRequest,
-  { signingSecrets }: Config,
+  { signingSecrets }: SigningSettings,
   now: Date,
 ): Promise<{ readonly token: string; readonly expiresAt: Date }> {
   const fault = keyPrefixFault(prefix)
@@ -62,7 +62,7 @@ export async function mintToken(
 /** The principal of a token that `mintToken` made. */
 export async function verifyToken(
   token: string,
-  { signingSecrets }: Config,
+  { signingSecrets }: SigningSettings,
   now: Date,
 ): Promise<Verdict> {
   if (!looksLikeToken(token)) return { ok: false, reason: 'token malformed' }

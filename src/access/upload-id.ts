@@ -1,10 +1,10 @@
 import * as z from 'zod/mini'
 import { MAX_UPLOAD_AGE_SECONDS } from '../bucket/limits.ts'
-import type { Config, SigningSecret } from '../bucket/settings.ts'
 import { ApiError } from '../errors/api-error.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { encryptionKey } from './purpose-key.ts'
 import { seal, unseal } from './seal.ts'
+import type { SigningSecret, SigningSettings } from './settings.ts'
 
 /** Bytes of an initialization vector for AES-GCM. */
 const IV_BYTES = 12
@@ -51,7 +51,7 @@ export interface UploadClaims extends UploadScope {
  * taken as they are.
  */
 export async function sealUploadId(
-  { signingSecrets }: Config,
+  { signingSecrets }: SigningSettings,
   { s3UploadId, ...claims }: UploadClaims,
   now: Date,
 ): Promise<{ readonly uploadId: string; readonly expiresAt: Date }> {
@@ -67,7 +67,7 @@ export async function sealUploadId(
  * uploads of others.
  */
 export async function openUploadId(
-  { signingSecrets }: Config,
+  { signingSecrets }: SigningSettings,
   scope: UploadScope,
   uploadId: string,
   now: Date,

@@ -1,7 +1,6 @@
 import { exports, WorkerEntrypoint } from 'cloudflare:workers'
 import type { Bucket } from '../bucket/bucket.ts'
 import { findBucket } from '../bucket/find-bucket.ts'
-import type { Config } from '../bucket/settings.ts'
 import { cacheTag, copiesOf, homeOf, openObject } from '../delivery/open-object.ts'
 import { pipeOf, pump } from '../delivery/pump.ts'
 import { within } from '../delivery/within.ts'
@@ -9,6 +8,7 @@ import { ApiError, STATUS_BY_CODE } from '../errors/api-error.ts'
 import { describe } from '../errors/describe.ts'
 import { type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
 import { uriEncode } from '../keys/uri-encode.ts'
+import type { Settings } from '../settings/settings.ts'
 import { headObject } from '../storage/object.ts'
 import { beginFill, dropCopy, findCopy, serveAndKeep, type Wanted } from './edge-cache.ts'
 import { loadConfig } from './settings/load.ts'
@@ -168,7 +168,7 @@ export class Objects extends WorkerEntrypoint<Env> {
     throw new ApiError('unknown_bucket', 'No bucket is configured like this.')
   }
 
-  #config(): Config {
+  #config(): Settings {
     const loaded = loadConfig(this.env)
     if (!loaded.ok) throw new ApiError('misconfigured', 'The Worker is misconfigured.')
     return loaded.config

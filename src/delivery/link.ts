@@ -1,8 +1,8 @@
 import { type LinkPolicy, signLink } from '../access/link-signature.ts'
 import type { Bucket } from '../bucket/bucket.ts'
-import type { Config } from '../bucket/settings.ts'
 import { ApiError } from '../errors/api-error.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
+import type { Settings } from '../settings/settings.ts'
 
 const DEFAULT_SECONDS = 24 * 60 * 60
 
@@ -21,7 +21,7 @@ export function linkExpiry(bucket: Bucket, expiresIn: number | undefined, now: D
 
 /** An absolute link to the object under `key`. Whether the object exists is not looked at. */
 export async function createLink(
-  config: Config,
+  config: Settings,
   origin: string,
   bucket: Bucket,
   key: ObjectKey,

@@ -5,10 +5,10 @@ import type { Principal } from '../access/principal.ts'
 import { SCOPES } from '../access/scopes.ts'
 import { looksLikeToken, verifyToken } from '../access/token.ts'
 import type { Verdict } from '../access/verdict.ts'
-import type { Config } from '../bucket/settings.ts'
 // biome-ignore lint/style/noRestrictedImports: points up until the settings come in with the options
 import { checkConfig } from '../cloudflare/settings/load.ts'
 import { ApiError } from '../errors/api-error.ts'
+import type { Settings } from '../settings/settings.ts'
 import type { AppEnv } from './app-env.ts'
 import { clientNetwork, countRequest } from './rate-limit.ts'
 import { checkUrl } from './validate.ts'
@@ -35,7 +35,7 @@ export const admit: MiddlewareHandler<AppEnv> = async function admit(c, next) {
 /**
  * The configuration, also for `c.var.config`. Throws `misconfigured`, which `/healthz` explains.
  */
-export async function configure(c: Context<AppEnv>): Promise<Config> {
+export async function configure(c: Context<AppEnv>): Promise<Settings> {
   const loaded = await checkConfig(c.env)
   if (!loaded.ok)
     throw new ApiError('misconfigured', 'The Worker is misconfigured: /healthz names the settings.')
@@ -50,7 +50,7 @@ export async function configure(c: Context<AppEnv>): Promise<Config> {
  * Throws `unauthenticated` (the exact reason in its cause), `auth_unavailable`
  * and `rate_limited`.
  */
-export async function authenticate(c: Context<AppEnv>, config: Config): Promise<Principal> {
+export async function authenticate(c: Context<AppEnv>, config: Settings): Promise<Principal> {
   let counted: Promise<void> | undefined
   /** Counts this request against its network, once however often it is called. */
   const countNetwork = (): Promise<void> => {
@@ -71,7 +71,7 @@ export async function authenticate(c: Context<AppEnv>, config: Config): Promise<
 
 async function judge(
   c: Context<AppEnv>,
-  config: Config,
+  config: Settings,
   beforeFetch: () => Promise<void>,
 ): Promise<Verdict> {
   const now = new Date()

@@ -1,12 +1,12 @@
 import type { Principal } from '../access/principal.ts'
-import type { Config } from '../bucket/settings.ts'
+import type { Settings } from '../settings/settings.ts'
 
 /** What the Worker's Hono apps carry from middleware to handler. */
 export interface AppEnv {
   Bindings: Env
   Variables: {
     requestId: string
-    config: Config
+    config: Settings
     principal: Principal
     /** Alias of the bucket that a handler works on: for the log. */
     bucket: string

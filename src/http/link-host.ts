@@ -1,12 +1,12 @@
 import type { MiddlewareHandler } from 'hono'
-import type { Config } from '../bucket/settings.ts'
 // biome-ignore lint/style/noRestrictedImports: points up until the settings come in with the options
 import { loadConfig } from '../cloudflare/settings/load.ts'
 import { ApiError } from '../errors/api-error.ts'
+import type { Settings } from '../settings/settings.ts'
 import type { AppEnv } from './app-env.ts'
 
 /** Whether `url` has the host, and the port, that links have to themselves. */
-export const asksLinkHost = ({ linkOrigin }: Config, url: string): boolean =>
+export const asksLinkHost = ({ linkOrigin }: Settings, url: string): boolean =>
   linkOrigin !== null && new URL(url).host === new URL(linkOrigin).host
 
 /**

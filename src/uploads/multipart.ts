@@ -1,6 +1,6 @@
+import type { SigningSettings } from '../access/settings.ts'
 import { sealUploadId, type UploadClaims } from '../access/upload-id.ts'
 import type { Bucket } from '../bucket/bucket.ts'
-import type { Config } from '../bucket/settings.ts'
 import { cutToBytes } from '../keys/file-name.ts'
 import { newObjectKey } from '../keys/new-key.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
@@ -53,7 +53,7 @@ export interface PartUrls {
  * S3 CreateMultipartUpload for a new key. Throws ApiError for a file that this bucket doesn't take.
  */
 export async function startMultipart(
-  config: Config,
+  settings: SigningSettings,
   bucket: Bucket,
   { id: owner, prefix }: Uploader,
   { fileName, size, directory, ...conditions }: MultipartRequest,
@@ -66,7 +66,7 @@ export async function startMultipart(
   const name = cutToBytes(fileName, MAX_NAME_BYTES)
   const partSize = size === null ? null : planParts(size).partSize
   const claims = { bucket: bucket.alias, key, owner, s3UploadId, name, size, partSize }
-  const { uploadId, expiresAt } = await sealUploadId(config, claims, now)
+  const { uploadId, expiresAt } = await sealUploadId(settings, claims, now)
   return { key, uploadId, expiresAt: expiresAt.toISOString() }
 }
 

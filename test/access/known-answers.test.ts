@@ -3,9 +3,9 @@ import { openCursor, sealCursor } from '../../src/access/cursor.ts'
 import { type LinkPolicy, signLink, verifyLink } from '../../src/access/link-signature.ts'
 import { mintToken, verifyToken } from '../../src/access/token.ts'
 import { openUploadId, sealUploadId, type UploadClaims } from '../../src/access/upload-id.ts'
-import type { Config } from '../../src/bucket/settings.ts'
 import { loadConfig } from '../../src/cloudflare/settings/load.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
+import type { Settings } from '../../src/settings/settings.ts'
 import { baseVariables } from '../support/worker.ts'
 
 /*
@@ -16,7 +16,7 @@ import { baseVariables } from '../support/worker.ts'
 
 const NOW = new Date('2026-11-24T12:00:00Z')
 const KEY = parseObjectKey('team-a/uploads/é b.png')
-let config: Config
+let config: Settings
 
 beforeAll(() => {
   const SIGNING_SECRETS = 'k1:0123456789abcdef0123456789abcdef'

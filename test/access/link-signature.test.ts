@@ -6,13 +6,13 @@ import {
   signLink,
   verifyLink,
 } from '../../src/access/link-signature.ts'
-import type { Config } from '../../src/bucket/settings.ts'
 import { loadConfig } from '../../src/cloudflare/settings/load.ts'
 import { objectKeyFault, parseObjectKey } from '../../src/keys/object-key.ts'
+import type { Settings } from '../../src/settings/settings.ts'
 import { baseVariables } from '../support/worker.ts'
 
 const NOW = new Date('2026-11-24T12:00:00Z')
-let config: Config
+let config: Settings
 
 beforeAll(() => {
   const loaded = loadConfig(baseVariables())

@@ -1,8 +1,8 @@
 import { beforeAll, expect, it } from 'vitest'
 import type { Principal } from '../../src/access/principal.ts'
 import { mintToken, verifyToken } from '../../src/access/token.ts'
-import type { Config } from '../../src/bucket/settings.ts'
 import { loadConfig } from '../../src/cloudflare/settings/load.ts'
+import type { Settings } from '../../src/settings/settings.ts'
 import { baseVariables } from '../support/worker.ts'
 
 const NOW = new Date('2026-11-24T12:00:00.500Z')
@@ -15,7 +15,7 @@ const caller: Principal = {
   expiresAt: Infinity,
 }
 
-const configOf = (SIGNING_SECRETS: string): Config => {
+const configOf = (SIGNING_SECRETS: string): Settings => {
   const loaded = loadConfig({ ...baseVariables(), SIGNING_SECRETS })
   if (!loaded.ok) throw new Error('The test configuration is broken.')
   return loaded.config
@@ -24,7 +24,7 @@ const configOf = (SIGNING_SECRETS: string): Config => {
 const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
 const OLD = `old:${'o'.repeat(32)}`
 const NEW = `new:${'n'.repeat(32)}`
-let config: Config
+let config: Settings
 
 beforeAll(() => {
   config = configOf(OLD)

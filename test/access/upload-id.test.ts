@@ -3,9 +3,9 @@ import { UnsecuredJWT } from 'jose'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { seal } from '../../src/access/seal.ts'
 import { openUploadId, sealUploadId, type UploadClaims } from '../../src/access/upload-id.ts'
-import type { Config } from '../../src/bucket/settings.ts'
 import { loadConfig } from '../../src/cloudflare/settings/load.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
+import type { Settings } from '../../src/settings/settings.ts'
 import { hostileText } from '../support/hostile.ts'
 import { baseVariables } from '../support/worker.ts'
 
@@ -23,7 +23,7 @@ const CLAIMS: UploadClaims = {
   partSize: 8_388_608,
 }
 
-const configOf = (SIGNING_SECRETS: string): Config => {
+const configOf = (SIGNING_SECRETS: string): Settings => {
   const loaded = loadConfig({ ...baseVariables(), SIGNING_SECRETS })
   if (!loaded.ok) throw new Error('The test configuration is broken.')
   return loaded.config

@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { openUploadId } from '../../src/access/upload-id.ts'
-import type { Config } from '../../src/bucket/settings.ts'
 import { loadConfig } from '../../src/cloudflare/settings/load.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
+import type { Settings } from '../../src/settings/settings.ts'
 import { type MultipartRequest, signParts, startMultipart } from '../../src/uploads/multipart.ts'
 import { scriptedBucket, started } from '../support/scripted-bucket.ts'
 import { verifyPresigned } from '../support/sigv4-verifier.ts'
@@ -16,7 +16,7 @@ const bucket = testBucket({ uploadCredentials: WRITER })
 const ALICE = { id: 'key:alice', prefix: 'team-a/' }
 const FILE: MultipartRequest = { fileName: 'a.mp4', mimetype: 'video/mp4', size: 20 * MIB }
 
-const config = (): Config => {
+const config = (): Settings => {
   const loaded = loadConfig(baseVariables())
   if (!loaded.ok) throw new Error('The test configuration is broken.')
   return loaded.config

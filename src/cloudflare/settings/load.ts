@@ -1,14 +1,15 @@
 import type * as z from 'zod/mini'
 import { importPublicKey } from '../../access/public-key.ts'
+import type { SigningSecret } from '../../access/settings.ts'
 import type { Bucket, Credentials } from '../../bucket/bucket.ts'
 import { MAX_LINK_SECONDS, MAX_SIGNATURE_SECONDS, MAX_UPLOAD_SECONDS } from '../../bucket/limits.ts'
-import type { Config, SigningSecret } from '../../bucket/settings.ts'
 import type { Issue } from '../../errors/api-error.ts'
+import type { Settings } from '../../settings/settings.ts'
 import { type BucketTable, credentialsSchema } from './bucket-schema.ts'
 import { environmentSchema } from './schema.ts'
 
 export type LoadedConfig =
-  | { readonly ok: true; readonly config: Config }
+  | { readonly ok: true; readonly config: Settings }
   | { readonly ok: false; readonly issues: readonly Issue[] }
 
 /** Hosts of Cloudflare R2 and Backblaze B2, which know no POST policies. */

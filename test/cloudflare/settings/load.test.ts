@@ -1,10 +1,10 @@
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
-import type { Config } from '../../../src/bucket/settings.ts'
 import { loadConfig } from '../../../src/cloudflare/settings/load.ts'
+import type { Settings } from '../../../src/settings/settings.ts'
 import { CANARY, fullVariables, leastVariables } from './variables.ts'
 
-function load(variables: object): Config {
+function load(variables: object): Settings {
   const loaded = loadConfig(variables)
   if (loaded.ok) return loaded.config
   throw new Error(JSON.stringify(loaded.issues))
@@ -36,7 +36,7 @@ const DEFAULT_LIMITS = {
   link: 31_536_000,
 }
 
-const FULL: Config = {
+const FULL: Settings = {
   buckets: [
     {
       alias: 'files',
