@@ -1,8 +1,8 @@
 import { type LinkPolicy, signLink } from '../access/link-signature.ts'
+import type { SigningSettings } from '../access/settings.ts'
 import type { Bucket } from '../bucket/bucket.ts'
 import { ApiError } from '../errors/api-error.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
-import type { Settings } from '../settings/settings.ts'
 
 const DEFAULT_SECONDS = 24 * 60 * 60
 
@@ -19,15 +19,18 @@ export function linkExpiry(bucket: Bucket, expiresIn: number | undefined, now: D
   return (Math.floor(now.getTime() / 1000 / life) + 2) * life
 }
 
-/** An absolute link to the object under `key`. Whether the object exists is not looked at. */
+/**
+ * An absolute link to the object under `key`; `base` is what stands in front of `/i/…`. Does not check
+ * whether the object exists.
+ */
 export async function createLink(
-  config: Settings,
-  origin: string,
+  settings: SigningSettings,
+  base: string,
   bucket: Bucket,
   key: ObjectKey,
   { delivery, download }: Pick<LinkPolicy, 'delivery' | 'download'>,
   expires: number,
 ): Promise<string> {
   const policy = { bucket: bucket.alias, key, expires, delivery, download }
-  return (config.linkOrigin ?? origin) + (await signLink(policy, config))
+  return base + (await signLink(policy, settings))
 }

@@ -4,6 +4,11 @@ import { requireSpelling } from '../bucket/key-spelling.ts'
 import { ApiError } from '../errors/api-error.ts'
 import { type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
 
+/** Folder under `uploads/`: segments with "/" between. */
+export const DIRECTORY = /^[^/]+(?:\/[^/]+)*$/
+/** Name of one member of S3's user-defined metadata. */
+export const METADATA_NAME = /^[a-z0-9-]{1,64}$/
+
 /** Members of bodies and queries that several routes have in common. */
 
 /** Alias of a bucket. */
@@ -35,12 +40,12 @@ export const sha256 = z.optional(
 /** S3's user-defined metadata. */
 export const metadata = z.optional(
   z.record(
-    z.string().check(z.regex(/^[a-z0-9-]{1,64}$/, 'must be a name of a-z, 0-9 and "-"')),
+    z.string().check(z.regex(METADATA_NAME, 'must be a name of a-z, 0-9 and "-"')),
     z.string().check(z.maxLength(2048)),
   ),
 )
 export const directory = z.optional(
-  z.string().check(z.regex(/^[^/]+(?:\/[^/]+)*$/, 'must be segments with "/" between')),
+  z.string().check(z.regex(DIRECTORY, 'must be segments with "/" between')),
 )
 export const partNumber = z.int().check(z.minimum(1), z.maximum(10_000))
 
