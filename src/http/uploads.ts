@@ -5,9 +5,9 @@ import type { Bucket } from '../bucket/bucket.ts'
 import { ApiError } from '../errors/api-error.ts'
 import type { FileRecord } from '../file-index/file-record.ts'
 import { parseObjectKey } from '../keys/object-key.ts'
+import { DIRECTORY, METADATA_NAME } from '../uploads/upload-fields.ts'
 import type { AppContext } from './app-env.ts'
 import { chooseBucket } from './choose-bucket.ts'
-import { DIRECTORY, METADATA_NAME } from './fields.ts'
 
 /** A file that someone wants to upload. */
 export interface NewFile {

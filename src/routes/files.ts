@@ -1,7 +1,12 @@
 import * as z from 'zod/mini'
 import { openCursor, sealCursor } from '../access/cursor.ts'
 import { requireKey, requirePrefix, requireScope } from '../access/principal.ts'
-import { type DownloadSigner, downloadSigner } from '../delivery/download-url.ts'
+import {
+  type DownloadSigner,
+  downloadSigner,
+  downloadUrl,
+  MAX_DOWNLOAD_NAME_LENGTH,
+} from '../delivery/download-url.ts'
 import { describe } from '../errors/describe.ts'
 import type { FileRecord } from '../file-index/file-record.ts'
 import { created } from '../http/answers.ts'
@@ -51,7 +56,7 @@ const use = z.enum(['view', 'stream', 'email'])
 const urlSchema = z.strictObject({
   use: z._default(use, 'view'),
   expiresIn: z.optional(digits),
-  download: z.optional(z.string().check(z.minLength(1), z.maxLength(1024))),
+  download: z.optional(z.string().check(z.minLength(1), z.maxLength(MAX_DOWNLOAD_NAME_LENGTH))),
   inline: flag,
   stable: flag,
   bucket,
@@ -85,15 +90,14 @@ export const fileRoutes = newApp()
     const bucket = chooseBucket(c, alias, null)
     const file = await askApp(c, bucket, request)
     const upload = await createUploadUrl(bucket, file, principal.prefix, new Date())
-    return c.json({ ...upload, bucket: bucket.alias })
+    return c.json(upload)
   })
   .get('/files/:key{[^]+/url}', validateQuery(urlSchema), async (c) => {
     const { bucket: alias, ...request } = c.req.valid('query')
     const key = keyParam(c, '/url')
     requireKey(c.get('principal'), 'files:read', key)
     const bucket = chooseBucket(c, alias, key)
-    const { urlOf, expiresIn, expiresAt } = downloadSigner(bucket, request, new Date())
-    return c.json({ url: await urlOf(key), key, bucket: bucket.alias, expiresIn, expiresAt })
+    return c.json(await downloadUrl(bucket, key, request, new Date()))
   })
   .post('/files/urls', validateJson(urlsSchema, MAX_KEYS_BODY_BYTES), async (c) => {
     const { keys, bucket: alias, ...request } = c.req.valid('json')

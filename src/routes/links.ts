@@ -2,7 +2,7 @@ import * as z from 'zod/mini'
 import { verifyLink } from '../access/link-signature.ts'
 import { requireKey, requireScope } from '../access/principal.ts'
 import { storedKey } from '../bucket/key-spelling.ts'
-import { createLink, linkExpiry } from '../delivery/link.ts'
+import { createLink, linkExpiry, linkTo, MAX_LINK_NAME_LENGTH } from '../delivery/link.ts'
 import { redirectTarget } from '../delivery/redirect.ts'
 import { serveLink } from '../delivery/serve-link.ts'
 import { ApiError } from '../errors/api-error.ts'
@@ -21,7 +21,7 @@ const linkSchema = z.strictObject({
   download: z.optional(
     z.string().check(
       z.minLength(1),
-      z.maxLength(255),
+      z.maxLength(MAX_LINK_NAME_LENGTH),
       z.refine((name) => name.isWellFormed(), 'must be well-formed Unicode'),
     ),
   ),
@@ -48,16 +48,8 @@ export const linkRoutes = newApp()
       const key = keyParam(c, '/link')
       requireKey(principal, 'links:create', key)
       const bucket = chooseBucket(c, c.req.valid('query').bucket, key)
-      const expires = linkExpiry(bucket, expiresIn, new Date())
-      const link = await createLink(
-        settings,
-        linkBase(c),
-        bucket,
-        key,
-        { delivery, download },
-        expires,
-      )
-      return c.json({ link, expiresAt: new Date(expires * 1000).toISOString() })
+      const request = { expiresIn, delivery, download }
+      return c.json(await linkTo(settings, linkBase(c), bucket, key, request, new Date()))
     },
   )
   .post('/links', validateJson(linksSchema, MAX_KEYS_BODY_BYTES), async (c) => {
