@@ -89,9 +89,9 @@ export const fileRoutes = newApp()
     const upload = await createUploadUrl(bucket, request, principal.prefix, new Date())
     return c.json({ ...upload, bucket: bucket.alias })
   })
-  .get('/files/:key{[^]+/url}', validateQuery(urlSchema), async (c) => {
+  .get('/files/:key/url', validateQuery(urlSchema), async (c) => {
     const { bucket: alias, ...request } = c.req.valid('query')
-    const key = keyParam(c, '/url')
+    const key = keyParam(c)
     requireKey(c.get('principal'), 'files:read', key)
     const bucket = chooseBucket(c, alias, key)
     const { urlOf, expiresIn, expiresAt } = downloadSigner(bucket, request, new Date())
@@ -142,13 +142,13 @@ export const fileRoutes = newApp()
       ...(page.cursor === undefined ? {} : { cursor: await sealCursor(config, list, page.cursor) }),
     })
   })
-  .get('/files/:key{[^]+}', validateQuery(bucketSchema), async (c) => {
+  .get('/files/:key', validateQuery(bucketSchema), async (c) => {
     const key = keyParam(c)
     requireKey(c.get('principal'), 'files:read', key)
     const bucket = chooseBucket(c, c.req.valid('query').bucket, key)
     return c.json(await findFile(bucket, createFileIndex(c.env.FILE_INDEX), key, new Date()))
   })
-  .delete('/files/:key{[^]+}', validateQuery(bucketSchema), async (c) => {
+  .delete('/files/:key', validateQuery(bucketSchema), async (c) => {
     const key = keyParam(c)
     requireKey(c.get('principal'), 'files:delete', key)
     const bucket = chooseBucket(c, c.req.valid('query').bucket, key)
