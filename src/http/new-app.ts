@@ -7,12 +7,16 @@ import type { AppEnv } from './app-env.ts'
  * the path as the client wrote it; only parameters are decoded, once.
  */
 export const newApp = () =>
-  new HonoBase<AppEnv>({ router: new KeyRouter(), getPath: ({ url }) => rawPath(url) })
+  new HonoBase<AppEnv>({
+    router: new KeyRouter(),
+    getPath: ({ url }, options) => rawPath(url, options?.env?.host.mountPath ?? ''),
+  })
 
-function rawPath(url: string): string {
-  const start = url.indexOf('/', url.indexOf('://') + 3)
+function rawPath(url: string, mountPath: string): string {
+  const start = url.indexOf('/', url.indexOf('://') + 3) + mountPath.length
   const end = url.indexOf('?', start)
-  return end === -1 ? url.slice(start) : url.slice(start, end)
+  const path = end === -1 ? url.slice(start) : url.slice(start, end)
+  return path === '' ? '/' : path
 }
 
 type Params = Record<string, number>
