@@ -44,12 +44,16 @@ export interface AppEnv {
     cacheStatus: string
     /** Adds to the body of an error what the clients of a protocol look for. */
     errorMembers: ((message: string) => object) | undefined
+    /** What CORS adds to the answer. */
+    corsHeaders: Readonly<Record<string, string>> | undefined
+    /** The answer that has all its headers. */
+    complete: Response | undefined
     /** What ended the request early: for the log. */
-    fault: Error
+    fault: unknown
     /**
      * What did not end the request, and someone should see to: for the log. `addWarning` writes it.
      */
-    warning: string
+    warning: string | undefined
   }
 }
 

@@ -9,7 +9,7 @@ import {
 } from '../delivery/download-url.ts'
 import { describe } from '../errors/describe.ts'
 import type { FileRecord } from '../file-index/file-record.ts'
-import { created } from '../http/answers.ts'
+import { created, json } from '../http/answers.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
 import {
   bucket,
@@ -90,14 +90,14 @@ export const fileRoutes = newApp()
     const bucket = chooseBucket(c, alias, null)
     const file = await askApp(c, bucket, request)
     const upload = await createUploadUrl(bucket, file, principal.prefix, new Date())
-    return c.json(upload)
+    return json(c, upload)
   })
   .get('/files/:key/url', validateQuery(urlSchema), async (c) => {
     const { bucket: alias, ...request } = c.req.valid('query')
     const key = keyParam(c)
     requireKey(c.get('principal'), 'files:read', key)
     const bucket = chooseBucket(c, alias, key)
-    return c.json(await downloadUrl(bucket, key, request, new Date()))
+    return json(c, await downloadUrl(bucket, key, request, new Date()))
   })
   .post('/files/urls', validateJson(urlsSchema, MAX_KEYS_BODY_BYTES), async (c) => {
     const { keys, bucket: alias, ...request } = c.req.valid('json')
@@ -109,7 +109,7 @@ export const fileRoutes = newApp()
       requireKey(principal, 'files:read', key)
       return { key, url: await urlOf(key) }
     })
-    return c.json({ urls, expiresIn, expiresAt })
+    return json(c, { urls, expiresIn, expiresAt })
   })
   .post('/files', validateJson(recordSchema), async (c) => {
     const { bucket: alias, name, ...request } = c.req.valid('json')
@@ -139,7 +139,7 @@ export const fileRoutes = newApp()
     })
     if (page.unreadable > 0) addWarning(c, `${page.unreadable} index entries are unreadable`)
     const signer = urls && downloadSigner(bucket, { use: urls }, new Date())
-    return c.json({
+    return json(c, {
       files: signer ? await withUrls(page.records, signer) : page.records,
       ...(page.cursor === undefined
         ? {}
@@ -150,7 +150,7 @@ export const fileRoutes = newApp()
     const key = keyParam(c)
     requireKey(c.get('principal'), 'files:read', key)
     const bucket = chooseBucket(c, c.req.valid('query').bucket, key)
-    return c.json(await findFile(bucket, c.env.instance.fileIndex, key, new Date()))
+    return json(c, await findFile(bucket, c.env.instance.fileIndex, key, new Date()))
   })
   .delete('/files/:key', validateQuery(bucketSchema), async (c) => {
     const key = keyParam(c)

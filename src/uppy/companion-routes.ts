@@ -1,4 +1,5 @@
 import { requireScope } from '../access/principal.ts'
+import { json } from '../http/answers.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
 import { newApp } from '../http/new-app.ts'
 import { addWarning } from '../http/request-log.ts'
@@ -37,7 +38,7 @@ export const companionRoutes = newApp()
     const request = { fileName: filename, mimetype: type || undefined, metadata }
     const bucket = chooseBucket(c, undefined, null)
     const form = await createPostForm(bucket, request, principal.prefix, new Date())
-    return c.json({ method: 'POST', url: form.url, fields: form.fields, expires: form.expiresIn })
+    return json(c, { method: 'POST', url: form.url, fields: form.fields, expires: form.expiresIn })
   })
   .post('/s3/multipart', async (c) => {
     const principal = c.get('principal')
@@ -53,13 +54,14 @@ export const companionRoutes = newApp()
     }
     const bucket = chooseBucket(c, undefined, null)
     const started = await startMultipart(c.get('settings'), bucket, principal, request, new Date())
-    return c.json({ key: started.key, uploadId: started.uploadId, bucket: bucket.name })
+    return json(c, { key: started.key, uploadId: started.uploadId, bucket: bucket.name })
   })
   .get('/s3/multipart/:uploadId', async (c) => {
     const now = new Date()
     const { bucket, upload } = await openUpload(c, undefined, queryKey(c), now)
     const parts = await uploadedParts(bucket, upload, now)
-    return c.json(
+    return json(
+      c,
       parts.map(({ partNumber, size, etag, lastModified }) => ({
         PartNumber: partNumber,
         Size: size,
@@ -80,7 +82,7 @@ export const companionRoutes = newApp()
     const { bucket, upload } = await openUpload(c, undefined, key, now)
     const expiresIn = companionLife(bucket, now)
     const { urls } = await signParts(bucket, upload, numbers, expiresIn, now)
-    return c.json({
+    return json(c, {
       presignedUrls: Object.fromEntries(urls.map(({ partNumber, url }) => [partNumber, url])),
     })
   })
@@ -90,7 +92,7 @@ export const companionRoutes = newApp()
     const { bucket, upload } = await openUpload(c, undefined, queryKey(c), now)
     const expires = companionLife(bucket, now)
     const { urls } = await signParts(bucket, upload, numbers, expires, now)
-    return c.json({ url: urls[0]?.url, expires })
+    return json(c, { url: urls[0]?.url, expires })
   })
   .post('/s3/multipart/:uploadId/complete', async (c) => {
     const now = new Date()
@@ -107,13 +109,13 @@ export const companionRoutes = newApp()
     const finished = await finishMultipart(bucket, fileIndex, upload, parts, undefined, now)
     if (finished.warning !== undefined) addWarning(c, finished.warning)
     await tellRecorded(c, finished)
-    return c.json({ location: objectUrl(bucket, upload.key).href, key, bucket: bucket.name })
+    return json(c, { location: objectUrl(bucket, upload.key).href, key, bucket: bucket.name })
   })
   .delete('/s3/multipart/:uploadId', async (c) => {
     const now = new Date()
     const { bucket, upload } = await openUpload(c, undefined, queryKey(c), now)
     await dropMultipart(bucket, upload, now)
-    return c.json({})
+    return json(c, {})
   })
   .get('/s3/sts', () => {
     throw badRequest('This Companion server does not support STS credentials')

@@ -1,6 +1,7 @@
 import * as z from 'zod/mini'
 import { requireKey, requireScope } from '../access/principal.ts'
 import { ApiError } from '../errors/api-error.ts'
+import { json } from '../http/answers.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
 import {
   bucket,
@@ -56,19 +57,19 @@ export const signRoutes = newApp().post('/s3/sign', validateJson(signSchema), as
     const { fileName = key, metadata, cacheControl, directory, size, sha256 } = request
     const file = { fileName, mimetype, metadata, cacheControl, directory }
     if (method === 'POST')
-      return c.json(await presignCreate(bucket, file, principal.prefix, expiresIn, now))
+      return json(c, await presignCreate(bucket, file, principal.prefix, expiresIn, now))
     if (method !== 'PUT')
       throw badRequest('Only uploads are signed here. A file is deleted by DELETE /files/:key.')
     const upload = { ...file, size, sha256, expiresIn }
     const signed = await createUploadUrl(bucket, upload, principal.prefix, now)
-    return c.json({ url: signed.uploadUrl, key: signed.key, headers: signed.headers })
+    return json(c, { url: signed.uploadUrl, key: signed.key, headers: signed.headers })
   }
   const objectKey = parseObjectKey(key)
   requireKey(principal, 'files:upload', objectKey)
   if (!isNewObjectKey(objectKey))
     throw new ApiError('forbidden', 'Uploads in parts have keys that were made here.')
   const operation = uploadOperation(request, uploadId)
-  return c.json(await presignOperation(bucket, objectKey, operation, expiresIn, now))
+  return json(c, await presignOperation(bucket, objectKey, operation, expiresIn, now))
 })
 
 function uploadOperation({ method, partNumber }: SignRequest, s3UploadId: string): UploadOperation {
