@@ -6,7 +6,7 @@ import type { LoadedSettings } from '../settings/define.ts'
 import type { Settings } from '../settings/settings.ts'
 import type { RateLimiter } from './rate-limit.ts'
 import type { LogLine } from './request-log.ts'
-import type { FileEvent, NewFile, UploadChanges } from './uploads.ts'
+import type { FileEvent, NewFile } from './uploads.ts'
 
 /** One presigner, as it works in one environment. */
 export interface Instance {
@@ -27,7 +27,8 @@ export interface Host {
   readonly sharesOrigin: boolean
   /** Null where the built-in credentials apply. */
   readonly authenticate: (() => Promise<Principal | null>) | null
-  readonly beforeUpload: ((file: NewFile, principal: Principal) => Promise<UploadChanges>) | null
+  /** Gives `UploadChanges`, unchecked. */
+  readonly beforeUpload: ((file: NewFile, principal: Principal) => Promise<unknown>) | null
   readonly onEvent: ((event: FileEvent) => Promise<void>) | null
 }
 

@@ -166,9 +166,13 @@ export const fileRoutes = newApp()
         await source.purge(bucket, key).catch((fault) => addWarning(c, describe(fault)))
       throw error
     }
-    await source.purge(bucket, key)
-    await fileIndex.remove(bucket.alias, key)
-    await tellDeleted(c, { bucket: bucket.alias, key })
+    try {
+      await source.purge(bucket, key)
+      await fileIndex.remove(bucket.alias, key)
+    } finally {
+      // The object is gone, whatever else fails; a repeat says so again.
+      await tellDeleted(c, { bucket: bucket.alias, key })
+    }
     return c.body(null, 204)
   })
 

@@ -105,6 +105,7 @@ export const deliveryRoutes = newApp()
       bucket,
       c.env.instance.objects(c.executionCtx),
       now,
+      c.env.host.sharesOrigin,
     )
     c.set('cacheStatus', response.headers.get('Cache-Status') ?? '')
     return response

@@ -3,7 +3,7 @@ import { json } from '../http/answers.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
 import { newApp } from '../http/new-app.ts'
 import { addWarning } from '../http/request-log.ts'
-import { openUpload, tellRecorded } from '../http/uploads.ts'
+import { askApp, openUpload, tellRecorded } from '../http/uploads.ts'
 import { readJson } from '../http/validate.ts'
 import { objectUrl } from '../signing/object-url.ts'
 import { finishMultipart } from '../uploads/finish-multipart.ts'
@@ -35,8 +35,9 @@ export const companionRoutes = newApp()
         }),
       ),
     )
-    const request = { fileName: filename, mimetype: type || undefined, metadata }
     const bucket = chooseBucket(c, undefined, null)
+    const named = { fileName: filename, mimetype: type || DEFAULT_TYPE, metadata }
+    const request = { ...(await askApp(c, bucket, named)), mimetype: type || undefined }
     const form = await createPostForm(bucket, request, principal.prefix, new Date())
     return json(c, { method: 'POST', url: form.url, fields: form.fields, expires: form.expiresIn })
   })
@@ -46,13 +47,13 @@ export const companionRoutes = newApp()
     const body = startBody.safeParse(await readJson(c.req.raw, MAX_BODY_BYTES))
     if (!body.success) throw badRequest(startFault(body.error.issues[0]?.path[0]))
     const { filename, type, metadata } = body.data
-    const request = {
+    const bucket = chooseBucket(c, undefined, null)
+    const named = {
       fileName: filename,
       mimetype: type || DEFAULT_TYPE,
       metadata: s3Metadata(metadata ?? {}),
-      size: null,
     }
-    const bucket = chooseBucket(c, undefined, null)
+    const request = { ...(await askApp(c, bucket, named)), size: null }
     const started = await startMultipart(c.get('settings'), bucket, principal, request, new Date())
     return json(c, { key: started.key, uploadId: started.uploadId, bucket: bucket.name })
   })

@@ -16,6 +16,7 @@ export interface PostFormRequest {
   readonly mimetype: string | undefined
   /** Names as HTTP takes them in a header. */
   readonly metadata: Readonly<Record<string, string>>
+  readonly directory?: string | undefined
 }
 
 export interface PostForm {
@@ -34,7 +35,7 @@ export interface PostForm {
  */
 export async function createPostForm(
   bucket: Bucket,
-  { fileName, mimetype, metadata }: PostFormRequest,
+  { fileName, mimetype, metadata, directory }: PostFormRequest,
   prefix: string,
   now: Date,
 ): Promise<PostForm> {
@@ -44,7 +45,7 @@ export async function createPostForm(
       'The server of this bucket lacks PostObject. Two settings of Uppy work: "shouldUseMultipart: true", and "signRequest" in place of the endpoint.',
     )
   const credentials = bucket.uploadCredentials
-  const key = newObjectKey({ fileName, prefix, now })
+  const key = newObjectKey({ fileName, prefix, directory, now })
   requireContentType(mimetype ?? DEFAULT_TYPE, key, bucket)
   requireMetadataSize(metadata)
   const expiresIn = companionLife(bucket, now)

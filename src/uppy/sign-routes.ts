@@ -14,6 +14,7 @@ import {
   sha256,
 } from '../http/fields.ts'
 import { newApp } from '../http/new-app.ts'
+import { askApp } from '../http/uploads.ts'
 import { validateJson } from '../http/validate.ts'
 import { isNewObjectKey } from '../keys/new-key.ts'
 import { parseObjectKey } from '../keys/object-key.ts'
@@ -55,12 +56,13 @@ export const signRoutes = newApp().post('/s3/sign', validateJson(signSchema), as
   const bucket = chooseBucket(c, request.bucket, uploadId === undefined ? null : key)
   if (uploadId === undefined) {
     const { fileName = key, metadata, cacheControl, directory, size, sha256 } = request
-    const file = { fileName, mimetype, metadata, cacheControl, directory }
+    if (method !== 'POST' && method !== 'PUT')
+      throw badRequest('Only uploads are signed here. A file is deleted by DELETE /files/:key.')
+    const asked = { fileName, mimetype, metadata, cacheControl, directory, size }
+    const file = await askApp(c, bucket, asked)
     if (method === 'POST')
       return json(c, await presignCreate(bucket, file, principal.prefix, expiresIn, now))
-    if (method !== 'PUT')
-      throw badRequest('Only uploads are signed here. A file is deleted by DELETE /files/:key.')
-    const upload = { ...file, size, sha256, expiresIn }
+    const upload = { ...file, sha256, expiresIn }
     const signed = await createUploadUrl(bucket, upload, principal.prefix, now)
     return json(c, { url: signed.uploadUrl, key: signed.key, headers: signed.headers })
   }
