@@ -175,8 +175,6 @@ describe('HEAD of a link', () => {
       purge: async () => null,
     })
     const served = serveLink(request, policy, testBucket(), objects, new Date(), false)
-    await expect(served).rejects.toThrow(
-      'Objects answered with status 500.',
-    )
+    await expect(served).rejects.toThrow('Objects answered with status 500.')
   })
 })
