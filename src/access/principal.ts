@@ -46,7 +46,7 @@ export function principalOfApp({ id, scopes, prefix, expiresAt }: AppPrincipal):
     throw new TypeError('authenticate returned unknown scopes.')
   const end = expiresAt === undefined ? Infinity : expiresAt.getTime()
   if (Number.isNaN(end)) throw new TypeError('authenticate returned an invalid expiresAt.')
-  return { id: `app:${id}`, scopes, prefix, expiresAt: end }
+  return { id: `app:${id}`, scopes: [...scopes], prefix, expiresAt: end }
 }
 
 /** Throws `forbidden` unless the principal has `scope`. */
