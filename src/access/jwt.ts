@@ -1,6 +1,7 @@
 import { errors, type JWTPayload, jwtVerify } from 'jose'
 import { ApiError } from '../errors/api-error.ts'
-import { isNfc, keyPrefixFault, utf8Length } from '../keys/object-key.ts'
+import { utf8Length } from '../keys/encodings.ts'
+import { isNfc, keyPrefixFault } from '../keys/object-key.ts'
 import { JwksUnavailableError, type KeySource, type KeySourceHooks, remoteJwks } from './jwks.ts'
 import { importPublicKey } from './public-key.ts'
 import { SCOPES, type Scope } from './scopes.ts'

@@ -1,3 +1,4 @@
+import { utf8 } from '../keys/encodings.ts'
 import type { SigningSecret } from './settings.ts'
 
 /** What a signature of ours is for. A signature for one purpose never verifies for another. */
@@ -6,7 +7,6 @@ export type Purpose = 'token' | 'cursor' | 'link' | 'upload'
 /** The purpose of the one key that encrypts. */
 const ENCRYPTION = 'upload-encryption'
 
-const encoder = new TextEncoder()
 const derived = new WeakMap<SigningSecret, Map<string, Promise<CryptoKey>>>()
 
 /**
@@ -28,16 +28,14 @@ function keyFor(secret: SigningSecret, purpose: string): Promise<CryptoKey> {
 }
 
 async function deriveKey({ secret }: SigningSecret, purpose: string): Promise<CryptoKey> {
-  const material = await crypto.subtle.importKey('raw', encoder.encode(secret), 'HKDF', false, [
-    'deriveKey',
-  ])
+  const material = await crypto.subtle.importKey('raw', utf8(secret), 'HKDF', false, ['deriveKey'])
   const encrypts = purpose === ENCRYPTION
   return crypto.subtle.deriveKey(
     {
       name: 'HKDF',
       hash: 'SHA-256',
       salt: new Uint8Array(),
-      info: encoder.encode(`edge-presigner/v1/${purpose}`),
+      info: utf8(`edge-presigner/v1/${purpose}`),
     },
     material,
     encrypts ? { name: 'AES-GCM', length: 256 } : { name: 'HMAC', hash: 'SHA-256', length: 256 },

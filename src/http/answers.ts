@@ -1,6 +1,6 @@
 import type { Context } from 'hono'
 import { ApiError, STATUS_BY_CODE } from '../errors/api-error.ts'
-import { uriEncode } from '../keys/uri-encode.ts'
+import { uriEncode } from '../keys/encodings.ts'
 import type { AppEnv } from './app-env.ts'
 
 /** 201 with the record of a file, and where it is found. */

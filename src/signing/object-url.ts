@@ -1,6 +1,6 @@
 import type { Bucket } from '../bucket/bucket.ts'
+import { uriEncode } from '../keys/encodings.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
-import { uriEncode } from '../keys/uri-encode.ts'
 
 /** Path of an object's URL: SigV4's `UriEncode` of the key, in which slashes stay. */
 export const objectPath = ({ basePath }: Bucket, key: ObjectKey): string =>

@@ -1,5 +1,6 @@
 import type { Bucket, Credentials } from '../bucket/bucket.ts'
 import { ApiError } from '../errors/api-error.ts'
+import { base64, utf8 } from '../keys/encodings.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { signingKey } from './derived-keys.ts'
 import { amzDate, presignSigner, signHex } from './presign.ts'
@@ -46,20 +47,17 @@ export async function signPostPolicy(input: PostPolicyInput): Promise<Record<str
     key,
   }
   const expires = new Date(signedAt.getTime() + signedSeconds * 1000)
-  const policy = new TextEncoder()
-    .encode(
-      JSON.stringify({
-        expiration: expires.toISOString().replace(/\.\d{3}/, ''),
-        conditions: [
-          ['content-length-range', 0, maxBytes],
-          ...Object.entries(fields).map(([name, value]) => ({ [name]: value })),
-        ],
-      }),
-    )
-    .toBase64()
+  const policy = JSON.stringify({
+    expiration: expires.toISOString().replace(/\.\d{3}/, ''),
+    conditions: [
+      ['content-length-range', 0, maxBytes],
+      ...Object.entries(fields).map(([name, value]) => ({ [name]: value })),
+    ],
+  })
+  const encoded = base64(utf8(policy))
   return {
     ...fields,
-    Policy: policy,
-    'X-Amz-Signature': await signHex(await signingKey(signer), policy),
+    Policy: encoded,
+    'X-Amz-Signature': await signHex(await signingKey(signer), encoded),
   }
 }

@@ -1,6 +1,7 @@
 import { AwsV4Signer } from 'aws4fetch'
 import type { Bucket, Credentials } from '../bucket/bucket.ts'
 import { MAX_SIGNATURE_SECONDS } from '../bucket/limits.ts'
+import { hex } from '../keys/encodings.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { derivedKeys, signingKey } from './derived-keys.ts'
 import { assertNamesObject, objectPath } from './object-url.ts'
@@ -77,8 +78,6 @@ export function utf8(text: string): Uint8Array {
   const { read, written } = encoder.encodeInto(text, scratch)
   return read === text.length ? scratch.subarray(0, written) : encoder.encode(text)
 }
-
-export const hex = (bytes: ArrayBuffer): string => new Uint8Array(bytes).toHex()
 
 /**
  * `text` with a space as "%20" where URLSearchParams wrote "+", which S3 servers read in two ways;

@@ -1,8 +1,9 @@
 import type { Bucket } from '../bucket/bucket.ts'
+import { hex } from '../keys/encodings.ts'
 import { type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
 import { signingKey } from './derived-keys.ts'
 import { assertNamesKey, objectPath } from './object-url.ts'
-import { amzDate, hex, type PresignTemplate, presignSigner, spaced, utf8 } from './presign.ts'
+import { amzDate, type PresignTemplate, presignSigner, spaced, utf8 } from './presign.ts'
 
 /** Signs the URL of one object. Throws RangeError for a life that SigV4 doesn't know. */
 export type Stamp = (key: ObjectKey) => Promise<string>

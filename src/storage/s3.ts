@@ -1,11 +1,12 @@
 import { AwsV4Signer } from 'aws4fetch'
 import type { Bucket, Credentials } from '../bucket/bucket.ts'
 import { ApiError, type ErrorCode } from '../errors/api-error.ts'
+import { hex, utf8 } from '../keys/encodings.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { derivedKeys } from '../signing/derived-keys.ts'
 import { credentialsExpired } from '../signing/expiry.ts'
 import { assertNamesObject, objectUrl } from '../signing/object-url.ts'
-import { amzDate, hex, spaced } from '../signing/presign.ts'
+import { amzDate, spaced } from '../signing/presign.ts'
 import { StorageFailure } from './storage-failure.ts'
 import { readXml, textOf } from './xml.ts'
 
@@ -166,7 +167,7 @@ async function signRequest(request: ObjectRequest, now: Date): Promise<AwsReques
 type AwsRequest = Awaited<ReturnType<AwsV4Signer['sign']>>
 
 const sha256 = async (text: string): Promise<string> =>
-  hex(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text)))
+  hex(await crypto.subtle.digest('SHA-256', utf8(text)))
 
 /** The error where the answer to `operation` is missing, or breaks off after `status`. */
 const noAnswer = (

@@ -1,5 +1,5 @@
 import { ApiError } from '../errors/api-error.ts'
-import { utf8Length } from '../keys/object-key.ts'
+import { base64, utf8, utf8Length } from '../keys/encodings.ts'
 
 /** What a caller may fix about an object before it is uploaded; each becomes a signed header. */
 export interface UploadConditions {
@@ -64,5 +64,5 @@ export function requireMetadataSize(metadata: Readonly<Record<string, string>>):
  */
 function encodedWord(value: string): string {
   if (/^(?!=\?)(?:[\x21-\x7e]+(?: [\x21-\x7e]+)*)?$/.test(value)) return value
-  return `=?UTF-8?B?${new TextEncoder().encode(value).toBase64()}?=`
+  return `=?UTF-8?B?${base64(utf8(value))}?=`
 }

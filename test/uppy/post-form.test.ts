@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Bucket } from '../../src/bucket/bucket.ts'
 import { createPostForm, type PostFormRequest } from '../../src/uppy/post-form.ts'
+import { fromBase64 } from '../support/base64.ts'
 import { EXAMPLE_CREDENTIALS, testBucket } from '../support/test-bucket.ts'
 
 const NOW = new Date('2026-11-24T12:00:00.900Z')
@@ -10,7 +11,7 @@ const form = (file: Partial<PostFormRequest> = {}, changes: Partial<Bucket> = {}
   createPostForm(testBucket(changes), { ...FILE, ...file }, prefix, NOW)
 
 const policyOf = (fields: Readonly<Record<string, string>>) =>
-  JSON.parse(new TextDecoder().decode(Uint8Array.fromBase64(fields.Policy ?? '')))
+  JSON.parse(new TextDecoder().decode(fromBase64(fields.Policy ?? '')))
 
 describe('a form', () => {
   it('goes to the bucket itself, in either addressing', async () => {
