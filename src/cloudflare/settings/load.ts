@@ -150,7 +150,7 @@ function toBucket(
 function toSigningSecret(entry: string): SigningSecret {
   const text = entry.trim()
   const colon = text.indexOf(':')
-  return { kid: text.slice(0, colon), secret: text.slice(colon + 1) }
+  return { kid: text.slice(0, colon), secret: text.slice(colon + 1), name: '' }
 }
 
 const toIssues = (issues: readonly z.core.$ZodIssue[], prefix = ''): Issue[] =>

@@ -74,8 +74,8 @@ const FULL: Settings = {
     },
   ],
   signingSecrets: [
-    { kid: 'k2', secret: `${CANARY}-0123456789abcdef0123456789ab` },
-    { kid: 'k1', secret: `${CANARY}:0123456789abcdef0123456789cd` },
+    { kid: 'k2', secret: `${CANARY}-0123456789abcdef0123456789ab`, name: '' },
+    { kid: 'k1', secret: `${CANARY}:0123456789abcdef0123456789cd`, name: '' },
   ],
   apiKeys: [
     { id: 'admin', sha256: 'a'.repeat(64), scopes: ['files:upload', 'files:list'], prefix: '' },
@@ -155,7 +155,7 @@ describe('loadConfig', () => {
           crossOriginResourcePolicy: 'cross-origin',
         },
       ],
-      signingSecrets: [{ kid: 'k1', secret: 's'.repeat(32) }],
+      signingSecrets: [{ kid: 'k1', secret: 's'.repeat(32), name: '' }],
       apiKeys: [],
       jwt: null,
       corsOrigins: [],
