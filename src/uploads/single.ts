@@ -2,7 +2,7 @@ import type { Bucket } from '../bucket/bucket.ts'
 import { newObjectKey } from '../keys/new-key.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { resolveValidity } from '../signing/expiry.ts'
-import { stampFor } from '../signing/stamp.ts'
+import { presignMany } from '../signing/presign-many.ts'
 import { requireContentType } from './content-type.ts'
 import { type UploadConditions, uploadHeaders } from './signed-headers.ts'
 import { MAX_PUT_BYTES, requireSize } from './size-limit.ts'
@@ -46,7 +46,7 @@ export async function createUploadUrl(
 
   const validity = resolveValidity({ use: 'upload', expiresIn, bucket, credentials, now })
   const headers = uploadHeaders(request)
-  const stamp = stampFor({
+  const presignKey = presignMany({
     bucket,
     credentials,
     method: 'PUT',
@@ -55,7 +55,7 @@ export async function createUploadUrl(
     signedSeconds: validity.signedSeconds,
   })
   return {
-    uploadUrl: await stamp(key),
+    uploadUrl: await presignKey(key),
     key,
     method: 'PUT',
     headers,
