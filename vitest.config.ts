@@ -11,7 +11,7 @@ const PORTABLE = [
   'test/bucket/find-bucket.test.ts',
   'test/delivery/{byte-range,content-disposition,download-url,media-type,preconditions,redirect}.test.ts',
   'test/storage/{multipart-answers,multipart-faults,multipart-pages,multipart-requests,object-faults,xml}.test.ts',
-  'test/uploads/{content-type,part-plan,signed-headers,single}.test.ts',
+  'test/uploads/{content-type,new-upload,part-plan,signed-headers,single}.test.ts',
 ]
 
 export default defineConfig({

@@ -93,6 +93,14 @@ describe('a form is refused', () => {
     await expect(form(file, changes)).rejects.toMatchObject({ code })
   })
 
+  it('for its type first, then for its metadata, then for its lifetime', async () => {
+    const expired = { uploadCredentials: { ...EXAMPLE_CREDENTIALS, expiresAt: 0 } }
+    const metadata = { a: 'x'.repeat(2048) }
+    const typeless = form({ mimetype: 'image', metadata }, expired)
+    await expect(typeless).rejects.toMatchObject({ code: 'invalid_mimetype' })
+    await expect(form({ metadata }, expired)).rejects.toMatchObject({ code: 'invalid_request' })
+  })
+
   it('counts metadata in bytes, names and values together', async () => {
     await expect(form({ metadata: { a: 'x'.repeat(2047) } })).resolves.toBeDefined()
     await expect(form({ metadata: { a: 'é'.repeat(1024) } })).rejects.toMatchObject({
