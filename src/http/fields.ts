@@ -1,6 +1,7 @@
 import * as z from 'zod/mini'
 import type { Bucket } from '../bucket/bucket.ts'
 import { requireSpelling } from '../bucket/key-spelling.ts'
+import { MAX_KEYS, MAX_METADATA_BYTES, MAX_PARTS } from '../bucket/limits.ts'
 import { ApiError } from '../errors/api-error.ts'
 import { type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
 
@@ -36,19 +37,19 @@ export const sha256 = z.optional(
 export const metadata = z.optional(
   z.record(
     z.string().check(z.regex(/^[a-z0-9-]{1,64}$/, 'must be a name of a-z, 0-9 and "-"')),
-    z.string().check(z.maxLength(2048)),
+    z.string().check(z.maxLength(MAX_METADATA_BYTES)),
   ),
 )
 export const directory = z.optional(
   z.string().check(z.regex(/^[^/]+(?:\/[^/]+)*$/, 'must be segments with "/" between')),
 )
-export const partNumber = z.int().check(z.minimum(1), z.maximum(10_000))
+export const partNumber = z.int().check(z.minimum(1), z.maximum(MAX_PARTS))
 
 /** Limit of a body that holds a list of keys. */
 export const MAX_KEYS_BODY_BYTES = 2 * 1024 ** 2
 
 /** 1 to 1000 object keys, not parsed yet. */
-export const keyList = z.array(z.string()).check(z.minLength(1), z.maxLength(1000))
+export const keyList = z.array(z.string()).check(z.minLength(1), z.maxLength(MAX_KEYS))
 
 /** What a client learns of a key that was refused, while the others were not. */
 export interface RefusedKey {

@@ -1,5 +1,6 @@
 import * as z from 'zod/mini'
 import { requireScope } from '../access/principal.ts'
+import { MAX_PARTS } from '../bucket/limits.ts'
 // biome-ignore lint/style/noRestrictedImports: points up until the file index comes in with the options
 import { createFileIndex } from '../cloudflare/kv-file-index.ts'
 import { created } from '../http/answers.ts'
@@ -48,7 +49,7 @@ const completeSchema = z.strictObject({
   name: z.optional(fileName),
   parts: z
     .array(z.strictObject({ partNumber, etag: z.string().check(z.minLength(1), z.maxLength(255)) }))
-    .check(z.minLength(1), z.maxLength(10_000)),
+    .check(z.minLength(1), z.maxLength(MAX_PARTS)),
   bucket,
 })
 

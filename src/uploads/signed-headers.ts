@@ -1,3 +1,4 @@
+import { MAX_METADATA_BYTES } from '../bucket/limits.ts'
 import { ApiError } from '../errors/api-error.ts'
 import { base64, utf8, utf8Length } from '../keys/encodings.ts'
 
@@ -11,9 +12,6 @@ export interface UploadConditions {
   /** False refuses to replace an object. */
   readonly overwrite?: boolean | undefined
 }
-
-/** S3's limit for names and values of user-defined metadata together, in bytes. */
-const MAX_METADATA_BYTES = 2048
 
 /**
  * The headers that the client must send, by S3 PutObject's names. Throws `invalid_request` for too
