@@ -10,6 +10,8 @@ const PORTABLE = [
   'test/access/!(cross-use|jwks|principal).test.ts',
   'test/bucket/find-bucket.test.ts',
   'test/delivery/{byte-range,content-disposition,download-url,media-type,preconditions,redirect}.test.ts',
+  'test/settings/define.test.ts',
+  'test/signer/signer.test.ts',
   'test/storage/{multipart-answers,multipart-faults,multipart-pages,multipart-requests,object-faults,xml}.test.ts',
   'test/uploads/{content-type,new-upload,part-plan,signed-headers,single}.test.ts',
 ]

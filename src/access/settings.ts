@@ -30,13 +30,13 @@ export interface JwtSettings {
 }
 
 export interface SigningSecret {
-  readonly kid: string
-  readonly secret: string
   /**
    * Name of the instance, 1 to 32 of a-z, 0-9 and "-": instances that share a secret refuse each
    * other's signatures. Empty for the deployable Worker.
    */
   readonly name: string
+  readonly kid: string
+  readonly secret: string
 }
 
 /** What links, tokens, cursors and upload ids are signed with. */

@@ -17,6 +17,8 @@ export interface UploadRequest extends UploadConditions {
 export interface UploadUrl {
   readonly uploadUrl: string
   readonly key: ObjectKey
+  /** Alias of the bucket. */
+  readonly bucket: string
   readonly method: 'PUT'
   /** What the client must send, without what a browser sets by itself. */
   readonly headers: Readonly<Record<string, string>>
@@ -48,6 +50,7 @@ export async function createUploadUrl(
   return {
     uploadUrl: await presignKey(key),
     key,
+    bucket: bucket.alias,
     method: 'PUT',
     headers,
     expiresIn,

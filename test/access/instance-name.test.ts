@@ -8,6 +8,7 @@ import { mintToken, verifyToken } from '../../src/access/token.ts'
 import { openUploadId, sealUploadId, type UploadClaims } from '../../src/access/upload-id.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { fromBase64, toHex } from '../support/base64.ts'
+import { linkTarget } from '../support/link-target.ts'
 import { signingSettings } from '../support/signing-settings.ts'
 
 const NOW = new Date('2026-11-24T12:00:00Z')
@@ -34,8 +35,8 @@ describe.each(STRANGERS)(
         delivery: 'stream',
         download: null,
       }
-      const url = new URL(`https://links.example${await signLink(policy, named(other))}`)
-      const verdict = (name: string) => verifyLink(url, 'files', KEY, named(name), NOW)
+      const target = linkTarget(await signLink(policy, named(other)))
+      const verdict = (name: string) => verifyLink(target, 'files', KEY, named(name), NOW)
       expect(await verdict(other)).toMatchObject({ ok: true })
       expect(await verdict(own)).toEqual({
         ok: false,
