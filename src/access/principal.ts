@@ -1,5 +1,6 @@
 import { ApiError } from '../errors/api-error.ts'
-import { isNfc, keyPrefixFault, type ObjectKey, utf8Length } from '../keys/object-key.ts'
+import { utf8Length } from '../keys/encodings.ts'
+import { isNfc, keyPrefixFault, type ObjectKey } from '../keys/object-key.ts'
 import { SCOPES, type Scope } from './scopes.ts'
 
 /** Who asks, and how far they may go. */

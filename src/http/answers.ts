@@ -2,7 +2,7 @@ import type { TypedResponse } from 'hono'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import type { JSONParsed } from 'hono/utils/types'
 import { ApiError, STATUS_BY_CODE } from '../errors/api-error.ts'
-import { uriEncode } from '../keys/uri-encode.ts'
+import { uriEncode } from '../keys/encodings.ts'
 import type { AppContext } from './app-env.ts'
 
 type Headers = Readonly<Record<string, string>>

@@ -1,6 +1,7 @@
 import * as z from 'zod/mini'
 import { openCursor, sealCursor } from '../access/cursor.ts'
 import { requireKey, requirePrefix, requireScope } from '../access/principal.ts'
+import { MAX_KEYS } from '../bucket/limits.ts'
 import {
   type DownloadSigner,
   downloadSigner,
@@ -73,7 +74,7 @@ const recordSchema = z.strictObject({ key: z.string(), name: fileName, bucket })
 
 const listSchema = z.strictObject({
   prefix: z.optional(z.string()),
-  limit: z._default(z.pipe(digits, z.int().check(z.minimum(1), z.maximum(1000))), 100),
+  limit: z._default(z.pipe(digits, z.int().check(z.minimum(1), z.maximum(MAX_KEYS))), 100),
   cursor: z.optional(z.string()),
   urls: z.optional(use),
   bucket,

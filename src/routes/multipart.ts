@@ -1,5 +1,6 @@
 import * as z from 'zod/mini'
 import { requireScope } from '../access/principal.ts'
+import { MAX_PARTS } from '../bucket/limits.ts'
 import { created, json } from '../http/answers.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
 import {
@@ -46,7 +47,7 @@ const completeSchema = z.strictObject({
   name: z.optional(fileName),
   parts: z
     .array(z.strictObject({ partNumber, etag: z.string().check(z.minLength(1), z.maxLength(255)) }))
-    .check(z.minLength(1), z.maxLength(10_000)),
+    .check(z.minLength(1), z.maxLength(MAX_PARTS)),
   bucket,
 })
 

@@ -124,7 +124,7 @@ export function keepFor<E>(
     const loaded = kept(env)
     if (loaded.ok) return loaded.settings
     const { issues } = loaded
-    const list = issues.map(({ path, message }) => `${path} ${message}`).join('; ')
+    const list = issues.map(({ path, message }) => `${path} ${message}`.trim()).join('; ')
     throw new ApiError('misconfigured', `The settings are not valid: ${list}.`, { issues })
   }
 }
