@@ -94,10 +94,12 @@ export function createPresigner<E extends Env = Env>(
   const isAlone = !(authenticate || beforeUpload || onEvent)
   return {
     app,
-    async fetch(request, env, context) {
-      if (!isAlone) return app.fetch(request, env, context)
-      return routes.fetch(request, { instance: instanceFor(env), host: NO_HOST }, context)
-    },
+    fetch: (request, env, context) =>
+      Promise.resolve(
+        isAlone
+          ? routes.fetch(request, { instance: instanceFor(env), host: NO_HOST }, context)
+          : app.fetch(request, env, context),
+      ),
   }
 }
 
