@@ -14,11 +14,11 @@ export const newApp = () =>
     getPath: ({ url }, options) => rawPath(url, options?.env?.host.mountPath ?? ''),
   })
 
+/** The path behind `mountPath`, as the client wrote it. */
 function rawPath(url: string, mountPath: string): string {
   const start = url.indexOf('/', url.indexOf('://') + 3) + mountPath.length
   const end = url.indexOf('?', start)
-  const path = end === -1 ? url.slice(start) : url.slice(start, end)
-  return path === '' ? '/' : path
+  return (end === -1 ? url.slice(start) : url.slice(start, end)) || '/'
 }
 
 /** A handler as Hono registers it. */
