@@ -28,6 +28,9 @@ export default defineConfig({
           // Far above what a test takes on a loaded machine: it ends a test that hangs.
           testTimeout: 30_000,
           hookTimeout: 30_000,
+          // One workerd for all files; the setup file cleans up after each.
+          isolate: false,
+          setupFiles: ['test/setup/clean-state.ts'],
           globalSetup: ['test/setup/start-servers.ts'],
           provide: { testPorts: ports, s3Endpoint: `http://127.0.0.1:${ports.s3}` },
         },

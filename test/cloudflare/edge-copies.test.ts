@@ -1,11 +1,12 @@
 import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test'
-import { env, exports } from 'cloudflare:workers'
+import { env } from 'cloudflare:workers'
 import { afterEach, beforeEach, expect, inject, it, vi } from 'vitest'
 import { FAILURE, Objects, objectRequest } from '../../src/cloudflare/objects.ts'
 import { loadConfig } from '../../src/cloudflare/settings/load.ts'
 import { type ObjectKey, parseObjectKey } from '../../src/keys/object-key.ts'
 import { captureLog } from '../support/capture-log.ts'
 import { linkTo, open, putObject, requestsFor, textOf } from '../support/links.ts'
+import { failNextPurge } from '../support/purge.ts'
 import { s3rverBucket, testWorker } from '../support/worker.ts'
 
 beforeEach(() => {
@@ -147,7 +148,7 @@ it('drops the copy where the answer to a delete was lost', async () => {
 
 it('says that the answer to a delete was lost, and warns, where its purge fails too', async () => {
   const lines = captureLog()
-  vi.spyOn(exports.Objects, 'purge').mockRejectedValueOnce(new Error('no purge'))
+  failNextPurge(new Error('no purge'))
   const path = `/files/${encodeURIComponent(`delete-lost/${crypto.randomUUID()}`)}?bucket=faulty`
   const lost = await testWorker().fetch(path, { method: 'DELETE' })
   expect(lost.status).toBe(502)
