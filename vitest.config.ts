@@ -6,8 +6,9 @@ const ports = await testPorts()
 
 export default defineConfig({
   test: {
-    // The Worker's own log, a line a request, says nothing that a failing test doesn't.
-    onConsoleLog: (text) => !text.startsWith('{"requestId"'),
+    // The Worker's own log, a line a request, and wrangler's greeting say nothing that a failing
+    // test doesn't.
+    onConsoleLog: (text) => !text.startsWith('{"requestId"') && !text.startsWith('[wrangler:info]'),
     projects: [
       {
         plugins: [
@@ -28,8 +29,10 @@ export default defineConfig({
           // Far above what a test takes on a loaded machine: it ends a test that hangs.
           testTimeout: 30_000,
           hookTimeout: 30_000,
-          // One workerd for all files; the setup file cleans up after each.
+          // One workerd for all files, one after another; the setup file cleans up after each.
           isolate: false,
+          maxWorkers: 1,
+          sequence: { groupOrder: 1 },
           setupFiles: ['test/setup/clean-state.ts'],
           globalSetup: ['test/setup/start-servers.ts'],
           provide: { testPorts: ports, s3Endpoint: `http://127.0.0.1:${ports.s3}` },
@@ -42,7 +45,9 @@ export default defineConfig({
           testTimeout: 60_000,
           hookTimeout: 60_000,
           expect: { poll: { timeout: 30_000 } },
-          fileParallelism: false,
+          // These tests wait for servers and browsers most of the time.
+          maxWorkers: 2,
+          sequence: { groupOrder: 2 },
         },
       },
     ],
