@@ -33,7 +33,7 @@ export default defineConfig({
           isolate: false,
           maxWorkers: 1,
           sequence: { groupOrder: 1 },
-          setupFiles: ['test/setup/clean-state.ts'],
+          setupFiles: ['test/support/clean-state.ts'],
           globalSetup: ['test/setup/start-servers.ts'],
           provide: { testPorts: ports, s3Endpoint: `http://127.0.0.1:${ports.s3}` },
         },

@@ -169,6 +169,6 @@ it('ends the request to the bucket when the client goes away and no copy is made
     await reader?.read()
     expect(await state()).toBe('true')
     await reader?.cancel()
-    await vi.waitFor(async () => expect(await state()).toBe('false'))
+    await vi.waitFor(async () => expect(await state()).toBe('false'), 20_000)
   })
 })
