@@ -8,7 +8,7 @@ export default defineConfig({
   test: {
     // The Worker's own log, a line a request, and wrangler's greeting say nothing that a failing
     // test doesn't.
-    onConsoleLog: (text) => !text.startsWith('{"requestId"') && !text.startsWith('[wrangler:info]'),
+    onConsoleLog: (text) => !/^(?:\{"(?:requestId|warning)"|\[wrangler:info\])/.test(text),
     projects: [
       {
         plugins: [
