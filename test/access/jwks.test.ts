@@ -111,7 +111,7 @@ it('goes on with known keys through an outage, and says 503 for others', async (
   expect(await verify(second, settings)).toMatchObject({ ok: true })
 })
 
-it('says 503 where the key set was never there, and asks once in ten seconds', async () => {
+it('answers 503 for a missing key set, and asks once in ten seconds', async () => {
   const settings = freshSettings()
   const fetched = vi.spyOn(globalThis, 'fetch')
   for (let i = 0; i < 5; i++)
@@ -119,7 +119,7 @@ it('says 503 where the key set was never there, and asks once in ten seconds', a
   expect(fetched).toHaveBeenCalledTimes(1)
 })
 
-it('says 503 for a key set that is none', async () => {
+it('answers 503 for a malformed key set', async () => {
   for (const body of ['', 'null', '{}', '{"keys": 7}', '<html>']) {
     await bucketFetch(path, { method: 'PUT', body })
     await expect(verify(first, freshSettings()), body).rejects.toMatchObject({

@@ -59,7 +59,7 @@ describe('docs/openapi.json', () => {
     expect(described.toSorted()).toEqual(unique(registered))
   })
 
-  it('gives each operation an id of its own', () => {
+  it('gives each operation its own id', () => {
     const ids = OPERATIONS.map(({ operation }) => operation.operationId)
     expect(ids.toSorted()).toEqual(unique(ids))
   })

@@ -105,7 +105,7 @@ it('answers an upload with all that a client must know', async () => {
   )
 })
 
-it('keeps the record, and says so, where the edge copy could not be dropped', async () => {
+it('keeps the record and reports it if the edge copy could not be dropped', async () => {
   const { key } = await upload('a.txt', 'a')
   await worker.post('/files', { key, name: 'a.txt' })
   const path = `/files/${encodeURIComponent(key)}`
@@ -137,7 +137,7 @@ describe('POST /files', () => {
     expect(await (await worker.post('/files', { key, name: 'first' })).json()).toEqual(first)
   })
 
-  it('records what is really there, and records it anew when the object has changed', async () => {
+  it('records what the bucket has, and again when the object has changed', async () => {
     const key = 'plain/changed.bin'
     await bucketFetch(key, { method: 'PUT', body: 'one', headers: { 'Content-Type': 'image/png' } })
     const one = await (await worker.post('/files', { key, name: 'n' })).json()
@@ -211,7 +211,7 @@ describe('GET /files', () => {
     expect(pages).toBe(3)
   })
 
-  it('gives a hundred unless told, and a thousand at most', async () => {
+  it('lists a hundred by default, and at most a thousand', async () => {
     await fill(1001)
     expect((await list('')).files).toHaveLength(100)
     expect((await list('limit=1000')).files).toHaveLength(1000)

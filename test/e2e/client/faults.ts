@@ -25,7 +25,7 @@ export function faultRules(context: () => ClientContext): void {
     await tab.expectGrowth(SIZE)
   }
 
-  it('waits for the network to come back, and goes on', async () => {
+  it('waits for the network, and goes on', async () => {
     let cut = () => {}
     const lost = new Promise<'cut'>((resolve) => {
       cut = () => resolve('cut')
@@ -89,7 +89,7 @@ export function faultRules(context: () => ClientContext): void {
     expect(statuses).toEqual([403, 200])
   })
 
-  it('fails when the bucket refuses the new URL too, and goes on from there when asked again', async () => {
+  it('fails if the bucket refuses the new URL too, and resumes in the next upload', async () => {
     context().proxy.fault = ({ partNumber }) => (partNumber === 3 ? 403 : null)
     await tab.begin(SIZE, { multipart: true })
     expect(await tab.fault()).toMatchObject({
@@ -123,7 +123,7 @@ export function faultRules(context: () => ClientContext): void {
     expect(tab.partNumbers()).toEqual([1, 2, 2, 3, 4, 5, 6])
   })
 
-  it('says so when CORS rules hide the ETag of a part', async () => {
+  it('reports CORS rules that hide the ETag of a part', async () => {
     await tab.page.route(
       (url) => url.searchParams.has('partNumber'),
       (route) => route.fulfill({ status: 200, headers: { 'Access-Control-Allow-Origin': '*' } }),

@@ -41,7 +41,7 @@ export function linkRules(context: () => Context): void {
     expect(await requestsFor(key)).toBe(1)
   })
 
-  it('dies with the file', async () => {
+  it('ends with the file', async () => {
     const { api } = context()
     const { key } = await uploadText(context(), { fileName: 'a.txt', text: 'pixels' })
     const link = await api.link(key, {}, counted)
