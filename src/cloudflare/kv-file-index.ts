@@ -1,7 +1,8 @@
 import { ApiError } from '../errors/api-error.ts'
 import type { FileIndex } from '../file-index/file-index.ts'
 import { fromMetadata, toMetadata } from '../file-index/file-record.ts'
-import { objectKeyFault, parseObjectKey, utf8Length } from '../keys/object-key.ts'
+import { utf8Length } from '../keys/encodings.ts'
+import { objectKeyFault, parseObjectKey } from '../keys/object-key.ts'
 
 /** Workers KV's limit for a key, in bytes. */
 const MAX_KV_KEY_BYTES = 512
@@ -9,7 +10,7 @@ const MAX_KV_KEY_BYTES = 512
 const TIMEOUT_SECONDS = 10
 
 /** The index of files in Workers KV, laid out as docs/kv-schema.md says. */
-export function createFileIndex(kv: KVNamespace): FileIndex {
+export function kvFileIndex(kv: KVNamespace): FileIndex {
   return {
     async get(bucket, key) {
       const name = kvKey(bucket, key)

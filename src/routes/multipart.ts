@@ -1,8 +1,7 @@
 import * as z from 'zod/mini'
 import { requireScope } from '../access/principal.ts'
-// biome-ignore lint/style/noRestrictedImports: points up until the file index comes in with the options
-import { createFileIndex } from '../cloudflare/kv-file-index.ts'
-import { created } from '../http/answers.ts'
+import { MAX_PARTS } from '../bucket/limits.ts'
+import { created, json } from '../http/answers.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
 import {
   bucket,
@@ -14,8 +13,8 @@ import {
   partNumber,
 } from '../http/fields.ts'
 import { newApp } from '../http/new-app.ts'
-import { openUpload } from '../http/open-upload.ts'
 import { addWarning } from '../http/request-log.ts'
+import { askApp, openUpload, tellRecorded } from '../http/uploads.ts'
 import { validateJson, validateQuery } from '../http/validate.ts'
 import { finishMultipart } from '../uploads/finish-multipart.ts'
 import { dropMultipart, signParts, startMultipart, uploadedParts } from '../uploads/multipart.ts'
@@ -48,7 +47,7 @@ const completeSchema = z.strictObject({
   name: z.optional(fileName),
   parts: z
     .array(z.strictObject({ partNumber, etag: z.string().check(z.minLength(1), z.maxLength(255)) }))
-    .check(z.minLength(1), z.maxLength(10_000)),
+    .check(z.minLength(1), z.maxLength(MAX_PARTS)),
   bucket,
 })
 
@@ -59,16 +58,17 @@ export const multipartRoutes = newApp()
     const principal = c.get('principal')
     requireScope(principal, 'files:upload')
     const bucket = chooseBucket(c, alias, null)
-    const upload = await startMultipart(c.get('config'), bucket, principal, request, new Date())
+    const file = await askApp(c, bucket, request)
+    const upload = await startMultipart(c.get('settings'), bucket, principal, file, new Date())
     const { key, uploadId, expiresAt } = upload
     const plan = planParts(request.size)
-    return c.json({ key, bucket: bucket.alias, uploadId, ...plan, expiresAt })
+    return json(c, { key, bucket: bucket.alias, uploadId, ...plan, expiresAt })
   })
   .post('/multipart/:uploadId/urls', validateJson(urlsSchema), async (c) => {
     const { key, partNumbers, expiresIn, bucket: alias } = c.req.valid('json')
     const now = new Date()
     const { bucket, upload } = await openUpload(c, alias, key, now)
-    return c.json(await signParts(bucket, upload, partNumbers, expiresIn, now))
+    return json(c, await signParts(bucket, upload, partNumbers, expiresIn, now))
   })
   .get('/multipart/:uploadId', validateQuery(uploadSchema), async (c) => {
     const { key, bucket: alias } = c.req.valid('query')
@@ -76,7 +76,7 @@ export const multipartRoutes = newApp()
     const { bucket, upload } = await openUpload(c, alias, key, now)
     const listed = await uploadedParts(bucket, upload, now)
     const parts = listed.map(({ partNumber, size, etag }) => ({ partNumber, size, etag }))
-    return c.json({ parts })
+    return json(c, { parts })
   })
   .post(
     '/multipart/:uploadId/complete',
@@ -85,9 +85,10 @@ export const multipartRoutes = newApp()
       const { key, name, parts, bucket: alias } = c.req.valid('json')
       const now = new Date()
       const { bucket, upload } = await openUpload(c, alias, key, now)
-      const index = createFileIndex(c.env.FILE_INDEX)
-      const finished = await finishMultipart(bucket, index, upload, parts, name, now)
+      const { fileIndex } = c.env.instance
+      const finished = await finishMultipart(bucket, fileIndex, upload, parts, name, now)
       if (finished.warning !== undefined) addWarning(c, finished.warning)
+      await tellRecorded(c, finished)
       return created(c, finished.record)
     },
   )

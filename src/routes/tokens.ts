@@ -2,6 +2,7 @@ import * as z from 'zod/mini'
 import { requireScope } from '../access/principal.ts'
 import { SCOPES } from '../access/scopes.ts'
 import { mintToken } from '../access/token.ts'
+import { json } from '../http/answers.ts'
 import { newApp } from '../http/new-app.ts'
 import { validateJson } from '../http/validate.ts'
 
@@ -14,8 +15,8 @@ const tokenSchema = z.strictObject({
 /** Short-lived tokens for less than the caller may do. */
 export const tokenRoutes = newApp().post('/tokens', validateJson(tokenSchema), async (c) => {
   const principal = c.get('principal')
-  const config = c.get('config')
+  const settings = c.get('settings')
   requireScope(principal, 'tokens:create')
-  const { token, expiresAt } = await mintToken(principal, c.req.valid('json'), config, new Date())
-  return c.json({ token, expiresAt: expiresAt.toISOString() })
+  const { token, expiresAt } = await mintToken(principal, c.req.valid('json'), settings, new Date())
+  return json(c, { token, expiresAt: expiresAt.toISOString() })
 })

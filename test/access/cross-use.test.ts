@@ -1,6 +1,7 @@
 import { beforeAll, expect, it } from 'vitest'
 import { purposeKey } from '../../src/access/purpose-key.ts'
 import { SCOPES } from '../../src/access/scopes.ts'
+import { toHex } from '../support/base64.ts'
 import { bucketFetch } from '../support/bucket.ts'
 import { bearer, type TestApiKey, testApiKey } from '../support/credentials.ts'
 import { jwtVariable, testIssuer } from '../support/issuer.ts'
@@ -141,14 +142,14 @@ it('refuses a cursor of another prefix or bucket', async () => {
 it('derives another key for each purpose and each secret', async () => {
   const data = new TextEncoder().encode('x')
   const secrets = [
-    { kid: 'a', secret: 'a'.repeat(32) },
-    { kid: 'b', secret: 'b'.repeat(32) },
+    { name: '', kid: 'a', secret: 'a'.repeat(32) },
+    { name: '', kid: 'b', secret: 'b'.repeat(32) },
   ]
   const signatures = await Promise.all(
     secrets.flatMap((secret) =>
       (['token', 'cursor', 'link', 'upload'] as const).map(async (purpose) => {
         const mac = await crypto.subtle.sign('HMAC', await purposeKey(secret, purpose), data)
-        return new Uint8Array(mac).toHex()
+        return toHex(mac)
       }),
     ),
   )

@@ -1,11 +1,10 @@
 import { expect, it } from 'vitest'
 import { findBucket } from '../../src/bucket/find-bucket.ts'
-import { loadConfig } from '../../src/cloudflare/settings/load.ts'
-import { fullVariables } from '../cloudflare/settings/variables.ts'
+import { testBucket } from '../support/test-bucket.ts'
 
-const loaded = loadConfig(fullVariables())
-if (!loaded.ok) throw new Error('The full configuration must load.')
-const { config } = loaded
+const config = {
+  buckets: [testBucket(), testBucket({ alias: 'archive', name: 'my-bucket' })],
+} as const
 
 it('finds a bucket by its alias', () => {
   expect(findBucket(config, 'archive')).toBe(config.buckets[1])

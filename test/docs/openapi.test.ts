@@ -49,14 +49,24 @@ describe('docs/openapi.json', () => {
   it('has every route of the app, and no other, on the servers that it names', () => {
     const described = OPERATIONS.flatMap((located) =>
       (located.operation.servers ?? DOCUMENT.servers).map(({ url }) => {
-        const base = url === '/' ? '' : url
+        const base = url === '.' ? '' : `/${url}`
         return routeOf({ ...located, path: base + located.path })
       }),
     )
     const registered = SOURCES.routes
       .filter(({ method }) => method !== 'ALL')
-      .map(({ method, path }) => `${method} ${path.replace(/\{[^}]*\+([^}]*)\}/, '$1')}`)
+      .map(({ method, path }) => `${method} ${path}`)
     expect(described.toSorted()).toEqual(unique(registered))
+  })
+
+  it('is right below the mount path that it is served from', () => {
+    const urls = DOCUMENT.servers.map(({ url }) => {
+      const base = new URL(url.replace('{token}', 'ept_1'), 'https://app.example/t/a/openapi.json')
+      return `${base.href.replace(/\/$/, '')}/files`
+    })
+    expect(urls).toEqual(['https://app.example/t/a/files', 'https://app.example/t/a/u/ept_1/files'])
+    const own = OPERATIONS.flatMap(({ operation }) => operation.servers ?? [])
+    expect(unique(own.map(({ url }) => url))).toEqual(['.'])
   })
 
   it('gives each operation its own id', () => {
@@ -161,7 +171,7 @@ describe('the generator', () => {
     openApiDocument({ ...SOURCES, routes: edit([...SOURCES.routes]) })
 
   it('refuses a route that nobody has described', () => {
-    const added = { method: 'GET', path: '/files/:key{[^]+/versions}', handler: {} }
+    const added = { method: 'GET', path: '/files/:key/versions', handler: {} }
     expect(change((routes) => [...routes, added])).toThrow(/GET \/files\/:key\/versions/)
   })
 

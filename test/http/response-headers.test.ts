@@ -7,10 +7,7 @@ const routes = [
   ...new Set(
     app.routes
       .filter(({ method }) => method !== 'ALL')
-      .map(({ method, path }) => {
-        const withKey = path.replace(/:key\{[^}]*url\}/, 'a.txt/url')
-        return `${method} ${withKey.replace(/:key\{[^}]*\}/, 'a.txt')}`
-      }),
+      .map(({ method, path }) => `${method} ${path.replace(':key', 'a.txt')}`),
   ),
 ]
 

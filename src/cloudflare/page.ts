@@ -1,0 +1,35 @@
+import { loadedBy } from '../settings/define.ts'
+import { asksLinkHost } from '../settings/settings.ts'
+import { environmentSettings } from './environment.ts'
+
+/** The files of public/; a test compares them with what is built. */
+const PAGE_FILE =
+  /^https?:\/\/[^/?]+\/(?:(?:index\.html|theme\.js|icon\.svg|openapi\.json|assets\/[^?]+)?(?:\?|$))/
+
+/** A policy can name paths on such an origin; it knows no IP addresses. */
+const NAMED_ORIGIN = /^https?:\/\/(?:[\w-]+\.)*[a-z][\w-]*(?::\d+)?$/
+
+/**
+ * A file of the page at `/`, or undefined for everything else: other paths, and the host that links
+ * have to themselves.
+ *
+ * `'self'` in the page's policy would let it load a script that someone uploaded and that a link
+ * delivers from this origin. So the policy names the paths of the page's own scripts and styles.
+ */
+export async function pageFile(request: Request, env: Env): Promise<Response | undefined> {
+  const { url } = request
+  if (!PAGE_FILE.test(url) || env.ASSETS === undefined) return undefined
+  const loaded = loadedBy(environmentSettings, env)
+  if (loaded.ok && asksLinkHost(loaded.settings, url)) return undefined
+  const file = await env.ASSETS.fetch(request)
+  if (file.status === 404) return undefined
+  const policy = file.headers.get('Content-Security-Policy')
+  const { origin } = new URL(url)
+  if (policy === null || !NAMED_ORIGIN.test(origin)) return file
+  const named = new Response(file.body, file)
+  named.headers.set(
+    'Content-Security-Policy',
+    policy.replace(/(script|style)-src 'self'/g, `$1-src ${origin}/assets/ ${origin}/theme.js`),
+  )
+  return named
+}

@@ -1,0 +1,211 @@
+import { describe, expect, it } from 'vitest'
+import { loadEnvironment } from '../../src/cloudflare/environment.ts'
+import type { Issue } from '../../src/errors/api-error.ts'
+import { CANARY, fullVariables } from './variables.ts'
+
+function issuesOf(changes: Record<string, unknown>): readonly Issue[] {
+  const loaded = loadEnvironment({ ...fullVariables(), ...changes })
+  if (loaded.ok) throw new Error('This configuration must not load.')
+  expect(JSON.stringify(loaded.issues).toLowerCase()).not.toContain(CANARY)
+  return loaded.issues
+}
+
+const paths = (changes: Record<string, unknown>): string[] =>
+  issuesOf(changes).map(({ path }) => path)
+
+const loads = (changes: Record<string, unknown>): boolean =>
+  loadEnvironment({ ...fullVariables(), ...changes }).ok
+
+const SECRET = 'canary-0123456789abcdef012345678'
+
+describe('SIGNING_SECRETS', () => {
+  it.each([
+    ['absent', undefined],
+    ['empty', ''],
+    ['a secret without a kid', SECRET],
+    ['an empty kid', `:${SECRET}`],
+    ['a kid of other characters', `k_1:${SECRET}`],
+    ['a long kid', `${'k'.repeat(17)}:${SECRET}`],
+    ['a secret of 31 characters', `k1:${SECRET.slice(1)}`],
+    ['a short one behind a good one', `k1:${SECRET},k2:canary`],
+    ['an empty entry', `k1:${SECRET},`],
+    ['one kid twice', `k1:${SECRET}, k1:${SECRET}x`],
+    ['no text', { k1: SECRET }],
+  ])('are not %s', (_, value) => {
+    expect(paths({ SIGNING_SECRETS: value })).toEqual(['SIGNING_SECRETS'])
+  })
+
+  it('have at least 32 characters', () => {
+    expect(SECRET).toHaveLength(32)
+    expect(loads({ SIGNING_SECRETS: `k1:${SECRET}` })).toBe(true)
+  })
+})
+
+describe('API_KEYS', () => {
+  const withKey = (changes: Record<string, unknown>) => {
+    const [first, second] = fullVariables().API_KEYS
+    return { API_KEYS: [first, { ...second, ...changes }] }
+  }
+
+  it.each([
+    ['id', 'Canary'],
+    ['id', ''],
+    ['id', 'c'.repeat(33)],
+    ['sha256', 'canary'],
+    ['sha256', 'A'.repeat(64)],
+    ['sha256', 'a'.repeat(63)],
+    ['sha256', undefined],
+    ['scopes', []],
+    ['scopes', 'files:read'],
+    ['scopes', undefined],
+    ['prefix', 'canary'],
+    ['prefix', '../canary/'],
+    ['prefix', 'canary\n/'],
+    ['prefix', 'canary/e\u0301/'],
+    ['prefix', undefined],
+  ])('have a sound %s, not %j', (name, value) => {
+    expect(paths(withKey({ [name]: value }))).toEqual([`API_KEYS.1.${name}`])
+  })
+
+  it('have known scopes', () => {
+    expect(paths(withKey({ scopes: ['files:read', 'canary:*'] }))).toEqual(['API_KEYS.1.scopes.1'])
+  })
+
+  it('have no other member, such as the key itself', () => {
+    expect(paths(withKey({ key: 'ep_canary' }))).toEqual(['API_KEYS.1'])
+  })
+
+  it('do not repeat an id', () => {
+    expect(paths(withKey({ id: 'admin' }))).toEqual(['API_KEYS'])
+  })
+
+  it('must be a list, as a table or as JSON', () => {
+    for (const value of [
+      'canary',
+      '[{"id": "canary"',
+      '{"canary": 1}',
+      { canary: 1 },
+      'ep_admin_canary',
+    ])
+      expect(paths({ API_KEYS: value })).toEqual(['API_KEYS'])
+  })
+})
+
+const NO_ORIGINS = [
+  '*',
+  'null',
+  'canary.example.com',
+  'https://canary.example.com/',
+  'https://example.com/canary',
+  'https://*.canary.com',
+  'https://Canary.example.com',
+  'https://example.com:443',
+  'https://user:canary@example.com',
+]
+
+describe('CORS_ORIGINS', () => {
+  it.each([...NO_ORIGINS, ''])('are exact origins, not %j', (origin) => {
+    expect(paths({ CORS_ORIGINS: ['https://a.example', origin] })).toEqual(['CORS_ORIGINS.1'])
+  })
+
+  it('must be a list', () => {
+    expect(paths({ CORS_ORIGINS: 'https://canary.example' })).toEqual(['CORS_ORIGINS'])
+  })
+})
+
+describe('LINK_ORIGIN', () => {
+  it.each(NO_ORIGINS)('is one exact origin, not %j', (origin) => {
+    expect(paths({ LINK_ORIGIN: origin })).toEqual(['LINK_ORIGIN'])
+  })
+})
+
+describe('JWT', () => {
+  const withJwt = (changes: Record<string, unknown>) => ({
+    JWT: { ...fullVariables().JWT, ...changes },
+  })
+  const publicJwk = { kty: 'EC', crv: 'P-256', x: 'canary', y: 'canary' }
+
+  it.each(['HS256', 'HS384', 'HS512', 'none', 'None', 'canary', ''])(
+    'is never signed with the algorithm %j',
+    (algorithm) => {
+      expect(paths(withJwt({ algorithms: ['ES256', algorithm] }))).toEqual(['JWT.algorithms.1'])
+    },
+  )
+
+  it.each([
+    ['issuer', ''],
+    ['issuer', undefined],
+    ['audience', ''],
+    ['audience', []],
+    ['audience', undefined],
+    ['algorithms', []],
+    ['algorithms', undefined],
+    ['jwksUrl', 'canary'],
+    ['jwksUrl', 'http://canary.example.com/jwks'],
+    ['jwksUrl', 'ftp://canary.example.com/jwks'],
+    ['prefix', undefined],
+    ['prefix', 'canary'],
+    ['prefix', '{sub}'],
+    ['prefix', 'users/{sub'],
+    ['prefix', 'users/{sub/'],
+    ['prefix', 'users/sub}/'],
+    ['prefix', 'users/{}/'],
+    ['prefix', 'users/{{sub}}/'],
+    ['prefix', 'users/{a/b}/'],
+    ['prefix', '../{sub}/'],
+    ['prefix', 'canary\u0000/'],
+    ['prefix', 'canary/e\u0301/{sub}/'],
+    ['header', 'canary header'],
+    ['header', ''],
+    ['scopesClaim', ''],
+  ])('has a sound %s, not %j', (name, value) => {
+    const changes =
+      name === 'scopesClaim' ? { scopes: undefined, [name]: value } : { [name]: value }
+    expect(paths(withJwt(changes))).toContain(`JWT.${name}`)
+  })
+
+  it('has a public key in exactly one way', () => {
+    expect(paths(withJwt({ publicJwk }))).toEqual(['JWT'])
+    expect(paths(withJwt({ jwksUrl: undefined }))).toEqual(['JWT'])
+    expect(loads(withJwt({ publicJwk, jwksUrl: undefined }))).toBe(true)
+  })
+
+  it('takes no shared secret for a public key', () => {
+    const changes = { jwksUrl: undefined, publicJwk: { kty: 'oct', k: 'canary' } }
+    expect(paths(withJwt(changes))).toEqual(['JWT.publicJwk.kty'])
+  })
+
+  it('takes no private key for a public one', () => {
+    const changes = { jwksUrl: undefined, publicJwk: { ...publicJwk, d: 'canary' } }
+    expect(paths(withJwt(changes))).toEqual(['JWT.publicJwk'])
+  })
+
+  it('has scopes in exactly one way', () => {
+    expect(paths(withJwt({ scopesClaim: 'scope' }))).toEqual(['JWT'])
+    expect(paths(withJwt({ scopes: undefined }))).toEqual(['JWT'])
+    expect(loads(withJwt({ scopes: undefined, scopesClaim: 'scope' }))).toBe(true)
+  })
+
+  it('has known scopes and no other member', () => {
+    expect(paths(withJwt({ scopes: ['canary'] }))).toEqual(['JWT.scopes.0'])
+    expect(paths(withJwt({ secret: 'canary' }))).toEqual(['JWT'])
+  })
+
+  it.each(['', 'users/', 'users/{sub}/', '{org}/{sub}/', 'a-{sub}/b/'])(
+    'takes the prefix %j',
+    (prefix) => {
+      expect(loads(withJwt({ prefix }))).toBe(true)
+    },
+  )
+
+  it('may fetch its keys from this machine without TLS', () => {
+    for (const jwksUrl of ['http://localhost:1/jwks', 'http://127.0.0.1:1/jwks'])
+      expect(loads(withJwt({ jwksUrl }))).toBe(true)
+  })
+})
+
+describe('OPEN_ACCESS', () => {
+  it.each(['true', 'Localhost', '*', 'canary', 'localhost '])('is not %j', (value) => {
+    expect(paths({ OPEN_ACCESS: value })).toEqual(['OPEN_ACCESS'])
+  })
+})

@@ -1,0 +1,191 @@
+import { describe, expect, it } from 'vitest'
+import { loadEnvironment } from '../../src/cloudflare/environment.ts'
+import type { Issue } from '../../src/errors/api-error.ts'
+import { CANARY, fullVariables, leastVariables } from './variables.ts'
+
+/** Issues of a configuration that must not load. */
+function issuesOf(variables: object): readonly Issue[] {
+  const loaded = loadEnvironment(variables)
+  if (loaded.ok) throw new Error('This configuration must not load.')
+  expect(JSON.stringify(loaded.issues).toLowerCase()).not.toContain(CANARY)
+  return loaded.issues
+}
+
+const paths = (variables: object): string[] => issuesOf(variables).map(({ path }) => path)
+
+/** The full configuration with changes to its table "files". */
+function withBucket(changes: Record<string, unknown>) {
+  const variables = fullVariables()
+  Object.assign(variables.BUCKETS.files ?? {}, changes)
+  return variables
+}
+
+const withVariables = (changes: Record<string, unknown>) => ({ ...fullVariables(), ...changes })
+
+describe('a table of BUCKETS', () => {
+  it.each([
+    ['endpoint', 'canary'],
+    ['endpoint', 'ftp://canary.example.com'],
+    ['endpoint', 'https://user:canary@example.com'],
+    ['endpoint', 'https://canary@example.com'],
+    ['endpoint', 'https://example.com/?canary=1'],
+    ['endpoint', 'https://example.com?'],
+    ['endpoint', 'https://example.com/#canary'],
+    ['endpoint', 'https://example.com/canary path'],
+    ['endpoint', 'https://example.com/can%61ry'],
+    ['endpoint', 42],
+    ['region', 'Canary East'],
+    ['region', ''],
+    ['bucket', 'canary/other'],
+    ['bucket', '..'],
+    ['bucket', '.canary'],
+    ['bucket', 'c'],
+    ['addressing', 'Canary'],
+    ['credentials', 'canary'],
+    ['credentials', '__proto__'],
+    ['credentials', 'AKIAIOSFODNN7EXAMPLE'],
+    ['uploadCredentials', 'ASIAIOSFODNN7EXAMPLE'],
+    ['uploadCredentials', 'canary'],
+    ['maxBytes', '100'],
+    ['maxBytes', 0],
+    ['maxBytes', 1.5],
+    ['allowedTypes', []],
+    ['allowedTypes', 'canary/*'],
+    ['maxExpiresIn', 60],
+    ['edgeTtl', -1],
+    ['edgeTtl', 31_536_001],
+    ['edgeTtl', 'canary'],
+    ['crossOriginResourcePolicy', 'canary'],
+  ])('has a sound %s, not %j', (name, value) => {
+    const changes = { addressing: 'path', [name]: value }
+    expect(paths(withBucket(changes))).toEqual([`BUCKETS.files.${name}`])
+  })
+
+  it('lists types as type/subtype or type/*', () => {
+    for (const type of ['canary', '*/*', 'canary/', '/canary', 'image/can*', 'a/b;canary=1'])
+      expect(paths(withBucket({ allowedTypes: ['image/png', type] })), type).toEqual([
+        'BUCKETS.files.allowedTypes.1',
+      ])
+  })
+
+  it.each([
+    ['upload', 3601],
+    ['view', 604_801],
+    ['stream', 0],
+    ['email', -1],
+    ['link', 31_536_001],
+    ['view', 1.5],
+    ['view', 'canary'],
+  ])('limits "%s" within bounds, not to %j', (use, seconds) => {
+    expect(paths(withBucket({ maxExpiresIn: { [use]: seconds } }))).toEqual([
+      `BUCKETS.files.maxExpiresIn.${use}`,
+    ])
+  })
+
+  it.each(['endpoint', 'region', 'bucket', 'credentials'])('does not go without %s', (name) => {
+    expect(paths(withBucket({ [name]: undefined }))).toEqual([`BUCKETS.files.${name}`])
+  })
+
+  it('has no other member, such as a misspelt one', () => {
+    for (const [path, changes] of [
+      ['BUCKETS.files', { maxbytes: 'canary' }],
+      ['BUCKETS.files', { secretAccessKey: 'canary' }],
+      ['BUCKETS.files.maxExpiresIn', { maxExpiresIn: { views: 'canary' } }],
+    ] as const) {
+      const [name = ''] = Object.keys('maxExpiresIn' in changes ? changes.maxExpiresIn : changes)
+      const issues = issuesOf(withBucket(changes))
+      expect(issues).toEqual([{ path, message: expect.stringContaining(`"${name}"`) }])
+    }
+  })
+
+  it('has a name that fits into a host where it is addressed so', () => {
+    for (const bucket of ['my.canary', 'MyCanary', 'my_canary'])
+      expect(issuesOf(withBucket({ bucket }))).toEqual([
+        { path: 'BUCKETS.files', message: expect.stringContaining('use "path"') },
+      ])
+  })
+
+  it('makes a host that exists where it is addressed so', () => {
+    for (const changes of [
+      { endpoint: 'http://127.0.0.1:9000' },
+      { endpoint: 'http://[::1]:9000' },
+    ])
+      expect(issuesOf(withBucket(changes)), JSON.stringify(changes)).toEqual([
+        { path: 'BUCKETS.files', message: expect.stringContaining('use "path"') },
+      ])
+  })
+})
+
+describe('BUCKETS', () => {
+  it.each([
+    'Constructor',
+    'my_files',
+    '-files',
+    'a.b',
+    '',
+    'a'.repeat(33),
+    'files ',
+    'é',
+    '7',
+    '42',
+  ])('does not take the alias %j', (alias) => {
+    const table = fullVariables().BUCKETS.files
+    expect(paths(withVariables({ BUCKETS: { [alias]: table } }))).toEqual([`BUCKETS.${alias}`])
+  })
+
+  it.each([
+    ['nothing', undefined],
+    ['an empty text', ''],
+    ['an empty table', {}],
+    ['an empty table as JSON', '{}'],
+    ['malformed JSON', '{"canary": '],
+    ['another JSON value', '"canary"'],
+    ['a list', []],
+    ['null', 'null'],
+  ])('is not %s', (_, BUCKETS) => {
+    expect(paths(withVariables({ BUCKETS }))).toEqual(['BUCKETS'])
+  })
+
+  it('reports every error of every table at once', () => {
+    const variables = withBucket({ region: 'Canary', maxBytes: 0 })
+    Object.assign(variables.BUCKETS.archive ?? {}, { bucket: '/canary' })
+    expect(paths(variables).sort()).toEqual([
+      'BUCKETS.archive.bucket',
+      'BUCKETS.files.maxBytes',
+      'BUCKETS.files.region',
+    ])
+  })
+})
+
+describe('the bindings', () => {
+  it.each(['FILE_INDEX', 'RATE_LIMITER'])('need %s, which is no text', (name) => {
+    for (const value of [undefined, null, '', 'canary'])
+      expect(paths(withVariables({ [name]: value }))).toEqual([name])
+  })
+})
+
+describe('the credentials of a bucket', () => {
+  it.each([
+    'S3_ACCESS_KEY_ID',
+    'S3_SECRET_ACCESS_KEY',
+    'S3_WRITE_ACCESS_KEY_ID',
+    'S3_WRITE_SECRET_ACCESS_KEY',
+    'CEPH_ACCESS_KEY_ID',
+    'CEPH_SECRET_ACCESS_KEY',
+  ])('need %s', (name) => {
+    for (const value of [undefined, '', { canary: 1 }])
+      expect(paths(withVariables({ [name]: value }))).toEqual([name])
+  })
+
+  it('end at an instant in ISO 8601', () => {
+    for (const text of ['canary', '2026-11-24', '1795521600', '2026-13-01T00:00:00Z'])
+      expect(paths(withVariables({ S3_CREDENTIAL_EXPIRATION: text }))).toEqual([
+        'S3_CREDENTIAL_EXPIRATION',
+      ])
+  })
+
+  it('are named one by one where all are missing', () => {
+    const { S3_ACCESS_KEY_ID: _, S3_SECRET_ACCESS_KEY: __, ...variables } = leastVariables()
+    expect(paths(variables)).toEqual(['S3_ACCESS_KEY_ID', 'S3_SECRET_ACCESS_KEY'])
+  })
+})

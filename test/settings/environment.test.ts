@@ -1,0 +1,221 @@
+import { env } from 'cloudflare:workers'
+import { describe, expect, it } from 'vitest'
+import { environmentSettings, loadEnvironment } from '../../src/cloudflare/environment.ts'
+import type { Settings } from '../../src/settings/settings.ts'
+import { CANARY, fullVariables, leastVariables } from './variables.ts'
+
+function load(variables: object): Settings {
+  const loaded = loadEnvironment(variables)
+  if (loaded.ok) return loaded.settings
+  throw new Error(JSON.stringify(loaded.issues))
+}
+
+const S3 = {
+  accessKeyId: `${CANARY}-s3-id`,
+  secretAccessKey: `${CANARY}-s3-secret`,
+  sessionToken: `${CANARY}-s3-token`,
+  expiresAt: Date.UTC(2026, 10, 24, 12),
+}
+const WRITE = {
+  accessKeyId: `${CANARY}-write-id`,
+  secretAccessKey: `${CANARY}-write-secret`,
+  sessionToken: null,
+  expiresAt: Number.POSITIVE_INFINITY,
+}
+const CEPH = {
+  ...WRITE,
+  accessKeyId: `${CANARY}-ceph-id`,
+  secretAccessKey: `${CANARY}-ceph-secret`,
+}
+
+const DEFAULT_LIMITS = {
+  upload: 3600,
+  view: 604_800,
+  stream: 604_800,
+  email: 604_800,
+  link: 31_536_000,
+}
+
+const FULL: Settings = {
+  buckets: [
+    {
+      alias: 'files',
+      origin: 'https://my-bucket.s3.eu-central-1.amazonaws.com',
+      basePath: '/',
+      name: 'my-bucket',
+      postUploads: true,
+      normalizesKeys: false,
+      conditionalComplete: true,
+      region: 'eu-central-1',
+      credentials: S3,
+      uploadCredentials: WRITE,
+      maxBytes: 104_857_600,
+      allowedTypes: ['image/*', 'application/pdf'],
+      maxExpiresIn: { upload: 600, view: 3600, stream: 7200, email: 86_400, link: 2_592_000 },
+      edgeTtlSeconds: 3600,
+      crossOriginResourcePolicy: 'same-site',
+    },
+    {
+      alias: 'archive',
+      origin: 'http://ceph.internal:7480',
+      basePath: '/store/My.Bucket_1/',
+      name: 'My.Bucket_1',
+      postUploads: true,
+      normalizesKeys: false,
+      conditionalComplete: false,
+      region: 'auto',
+      credentials: CEPH,
+      uploadCredentials: CEPH,
+      maxBytes: null,
+      allowedTypes: null,
+      maxExpiresIn: DEFAULT_LIMITS,
+      edgeTtlSeconds: 86_400,
+      crossOriginResourcePolicy: 'cross-origin',
+    },
+  ],
+  signingSecrets: [
+    { name: '', kid: 'k2', secret: `${CANARY}-0123456789abcdef0123456789ab` },
+    { name: '', kid: 'k1', secret: `${CANARY}:0123456789abcdef0123456789cd` },
+  ],
+  apiKeys: [
+    { id: 'admin', sha256: 'a'.repeat(64), scopes: ['files:upload', 'files:list'], prefix: '' },
+    { id: 'team-a', sha256: '0'.repeat(64), scopes: ['files:read'], prefix: 'team-a/' },
+  ],
+  jwt: {
+    issuer: 'https://issuer.example.com/',
+    audience: ['presigner'],
+    algorithms: ['ES256', 'EdDSA'],
+    jwksUrl: 'https://issuer.example.com/jwks.json',
+    prefix: 'users/{sub}/',
+    scopes: ['files:upload', 'files:read'],
+    header: 'Cf-Access-Jwt-Assertion',
+  },
+  corsOrigins: ['https://app.example.com', 'http://localhost:8787'],
+  linkBase: 'https://files.example.com',
+  linkHostOnly: true,
+  openOnLocalhost: true,
+}
+
+/** Paths of all that could still be changed. */
+function unfrozen(value: unknown, path = 'config'): string[] {
+  if (typeof value !== 'object' || value === null) return []
+  return [
+    ...(Object.isFrozen(value) ? [] : [path]),
+    ...Object.entries(value).flatMap(([name, member]) => unfrozen(member, `${path}.${name}`)),
+  ]
+}
+
+describe('the environment', () => {
+  it('takes every setting as tables', () => {
+    expect(load(fullVariables())).toEqual(FULL)
+  })
+
+  it('takes every table as JSON text too', () => {
+    const { BUCKETS, API_KEYS, CORS_ORIGINS, JWT, ...others } = fullVariables()
+    const tables = { BUCKETS, API_KEYS, CORS_ORIGINS, JWT }
+    const texts = Object.entries(tables).map(([name, table]) => [name, JSON.stringify(table)])
+    expect(load({ ...others, ...Object.fromEntries(texts) })).toEqual(FULL)
+  })
+
+  it('freezes the result, all the way down', () => {
+    expect(unfrozen(load(fullVariables()))).toEqual([])
+    expect(unfrozen(load(leastVariables()))).toEqual([])
+  })
+
+  it('leaves the variables as they are', () => {
+    const variables = fullVariables()
+    load(variables)
+    expect(variables).toEqual(fullVariables())
+    expect(unfrozen(variables)).toContain('config.BUCKETS.files')
+  })
+
+  it('fills in every default', () => {
+    const credentials = {
+      accessKeyId: 'id',
+      secretAccessKey: 'secret',
+      sessionToken: null,
+      expiresAt: Number.POSITIVE_INFINITY,
+    }
+    expect(load(leastVariables())).toEqual({
+      buckets: [
+        {
+          alias: 'files',
+          origin: 'https://s3.us-east-1.amazonaws.com',
+          basePath: '/my-bucket/',
+          name: 'my-bucket',
+          postUploads: true,
+          normalizesKeys: false,
+          conditionalComplete: true,
+          region: 'us-east-1',
+          credentials,
+          uploadCredentials: credentials,
+          maxBytes: null,
+          allowedTypes: null,
+          maxExpiresIn: DEFAULT_LIMITS,
+          edgeTtlSeconds: 86_400,
+          crossOriginResourcePolicy: 'cross-origin',
+        },
+      ],
+      signingSecrets: [{ name: '', kid: 'k1', secret: 's'.repeat(32) }],
+      apiKeys: [],
+      jwt: null,
+      corsOrigins: [],
+      linkBase: null,
+      linkHostOnly: false,
+      openOnLocalhost: false,
+    })
+  })
+
+  it('fills in the limits that a table leaves out', () => {
+    const variables = fullVariables()
+    Object.assign(variables.BUCKETS.files ?? {}, { maxExpiresIn: { view: 60 } })
+    expect(load(variables).buckets[0].maxExpiresIn).toEqual({ ...DEFAULT_LIMITS, view: 60 })
+  })
+
+  it('takes an empty variable for one that is not there', () => {
+    const empty = Object.fromEntries(
+      ['API_KEYS', 'CORS_ORIGINS', 'JWT', 'LINK_ORIGIN', 'OPEN_ACCESS', 'S3_SESSION_TOKEN'].map(
+        (name) => [name, ''],
+      ),
+    )
+    const variables = { ...leastVariables(), ...empty, S3_CREDENTIAL_EXPIRATION: '' }
+    expect(load(variables)).toEqual(load(leastVariables()))
+  })
+
+  it('is not disturbed by other bindings of the Worker', () => {
+    expect(load({ ...leastVariables(), ASSETS: env.FILE_INDEX, OTHER: 'x' })).toEqual(
+      load(leastVariables()),
+    )
+  })
+
+  it('reads one environment once, and each other one for itself', () => {
+    const variables = leastVariables()
+    const first = environmentSettings(variables)
+    delete variables.BUCKETS
+    expect(environmentSettings(variables)).toBe(first)
+    expect(() => environmentSettings({ ...variables })).toThrow('BUCKETS is missing')
+    expect(environmentSettings(leastVariables())).not.toBe(first)
+  })
+
+  it('keeps the order of the buckets, of which the first is the default', () => {
+    const { files } = fullVariables().BUCKETS
+    const BUCKETS = { zeta: files, 'a-1': files, files, '2a': files }
+    const aliases = load({ ...fullVariables(), BUCKETS }).buckets.map(({ alias }) => alias)
+    expect(aliases).toEqual(['zeta', 'a-1', 'files', '2a'])
+  })
+})
+
+describe('the URL of a bucket', () => {
+  it.each([
+    ['path', 'https://s3.example.com', 'https://s3.example.com', '/my-bucket/'],
+    ['path', 'https://S3.Example.com:443/', 'https://s3.example.com', '/my-bucket/'],
+    ['path', 'http://127.0.0.1:9000/a/b', 'http://127.0.0.1:9000', '/a/b/my-bucket/'],
+    ['path', 'http://[::1]:9000/a/b/', 'http://[::1]:9000', '/a/b/my-bucket/'],
+    ['virtual', 'https://s3.example.com', 'https://my-bucket.s3.example.com', '/'],
+    ['virtual', 'http://localhost:9000/a', 'http://my-bucket.localhost:9000', '/a/'],
+  ])('with addressing "%s" at %s starts with %s%s', (addressing, endpoint, origin, basePath) => {
+    const variables = fullVariables()
+    Object.assign(variables.BUCKETS.files ?? {}, { addressing, endpoint })
+    expect(load(variables).buckets[0]).toMatchObject({ origin, basePath })
+  })
+})
