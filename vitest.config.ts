@@ -41,11 +41,11 @@ export default defineConfig({
           // Far above what a test takes on a loaded machine: it ends a test that hangs.
           testTimeout: 30_000,
           hookTimeout: 30_000,
-          // One workerd for all files, one after another; the setup file cleans up after each.
+          // One workerd for all files, one after another; the setup files clean up after each.
           isolate: false,
           maxWorkers: 1,
           sequence: { groupOrder: 1 },
-          setupFiles: ['test/support/clean-state.ts'],
+          setupFiles: ['test/support/clean-globals.ts', 'test/support/clean-storage.ts'],
           globalSetup: ['test/setup/start-servers.ts'],
           provide: { testPorts: ports, s3Endpoint: `http://127.0.0.1:${ports.s3}` },
         },
@@ -55,6 +55,8 @@ export default defineConfig({
           name: 'signer',
           include: PORTABLE,
           testTimeout: 30_000,
+          isolate: false,
+          setupFiles: ['test/support/clean-globals.ts'],
         },
       },
       {
