@@ -6,7 +6,9 @@ import { promisify } from 'node:util'
 import { build } from 'vite'
 import * as z from 'zod/mini'
 
-const ownPackages = z.object({ devDependencies: z.record(z.string(), z.string()) })
+const lockFile = z.object({
+  packages: z.record(z.string(), z.object({ version: z.optional(z.string()) })),
+})
 const installedPackage = z.object({ version: z.string() })
 
 /**
@@ -41,16 +43,17 @@ export async function serveUppyPage(version: 5 | 6, outDir: string): Promise<Ser
 }
 
 /**
- * Installs what `package.json` in `root` names. Without it the page would silently get the Uppy 6
- * of the parent folders.
+ * Installs the packages of `root` unless all that its lock file names are there. Without them the
+ * page would silently get the Uppy 6 of the parent folders.
  */
 async function installOwnPackages(root: string): Promise<void> {
-  const { devDependencies } = ownPackages.parse(await readJson(join(root, 'package.json')))
-  const isInstalled = async ([name, version]: readonly [string, string]): Promise<boolean> => {
-    const manifest = await readJson(join(root, 'node_modules', name, 'package.json'))
+  const { packages } = lockFile.parse(await readJson(join(root, 'package-lock.json')))
+  const isInstalled = async ([path, { version }]: [string, { version?: string | undefined }]) => {
+    if (version === undefined) return true // `root` itself
+    const manifest = await readJson(join(root, path, 'package.json'))
     return installedPackage.safeParse(manifest).data?.version === version
   }
-  const installed = await Promise.all(Object.entries(devDependencies).map(isInstalled))
+  const installed = await Promise.all(Object.entries(packages).map(isInstalled))
   if (!installed.includes(false)) return
   try {
     await promisify(execFile)('npm', ['ci', '--no-audit', '--no-fund'], { cwd: root })
