@@ -59,7 +59,7 @@ const allowed = (room: string): string[] =>
   rooms.filter((other) => other !== room && !refused.get(room)?.includes(`**/${other}/**`))
 
 const boxed = (name: string): string[] =>
-  new RegExp(`subgraph ${name} .*\\n([^]*?)\\n {2}end`).exec(picture)?.[1]?.trim().split(/\s+/) ??
+  new RegExp(`subgraph ${name} .*\\n([\s\S]*?)\\n {2}end`).exec(picture)?.[1]?.trim().split(/\s+/) ??
   []
 
 describe('the picture of the rooms', () => {

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createTestHarness } from 'wrangler'
 import * as z from 'zod/mini'
 import { startS3rver } from '../../dev/s3rver.ts'
+import { defineSettings, type SettingsInput } from '../../src/settings/define.ts'
 import { codeBlocks, markedBlock, readPage } from './support/markdown.ts'
 import { ENTRIES, type Snippets, writeSnippets } from './support/snippets.ts'
 
@@ -126,6 +127,38 @@ describe('the code in docs/library.md', () => {
     const wrong = writeSnippets({ 'a.ts': block('settings').replace('region:', 'regoin:') })
     expect(await wrong.typeErrors()).toContain('regoin')
     wrong.remove()
+  })
+})
+
+describe('the table of', () => {
+  /** Names in the first column of the table under a heading. */
+  const documented = (heading: string): string[] => {
+    const [, section = ''] = readPage(PAGE).split(`\n${heading}\n`)
+    const rows = section
+      .split(/\n#/, 1)
+      .join()
+      .matchAll(/^\| `(\w+)(?:\(.*?\))?` \| /gm)
+    return [...rows].map(([, name = '']) => name)
+  }
+
+  it('settings has every member, and no other', () => {
+    const wrong: unknown = { other: 1 }
+    const settings = defineSettings(() => wrong as SettingsInput)
+    expect(() => settings({})).toThrow('it takes')
+    try {
+      settings({})
+    } catch (error) {
+      const [, names = ''] = /it takes ([\w, ]+)/.exec(String(error)) ?? []
+      expect(documented('## Settings')).toEqual(names.split(', '))
+    }
+  })
+
+  it('options has every member, and no other', () => {
+    const [, members = ''] =
+      /interface PresignerOptions[^{]*\{\n([\s\S]*?)\n\}/.exec(readPage('src/index.ts')) ?? []
+    const names = [...members.matchAll(/^ {2}(\w+)\?: /gm)].map(([, name = '']) => name)
+    expect(names.length).toBeGreaterThan(5)
+    expect(documented('## Options').toSorted()).toEqual(names.toSorted())
   })
 })
 
