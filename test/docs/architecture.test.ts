@@ -113,7 +113,9 @@ describe('the picture of the rooms', () => {
 
 describe('a file that docs/architecture.md names', () => {
   const text = readPage(PAGE)
-  const inTable = [...text.matchAll(/^\| .*\? \| `(.+)` \|$/gm)].map(([, path = '']) => path)
+  const inTable = [...text.matchAll(/^\| .*\? \| (`.+`) \|$/gm)].flatMap(([, cell = '']) =>
+    [...cell.matchAll(/`(.+?)`/g)].map(([, path = '']) => path),
+  )
   const inCharts = [...text.matchAll(/(?<![\w/.])(?!src\/)([a-z][\w-]*\/[\w-]+\.ts)/g)].map(
     ([, path = '']) => `src/${path}`,
   )
