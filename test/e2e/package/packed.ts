@@ -33,8 +33,11 @@ export async function pack(
   return join(directory, output.trim().split('\n').at(-1) ?? '')
 }
 
-/** Installs `packages` beside what package.json in `folder` names, without development packages. */
-export const install = (folder: string, ...packages: string[]): Promise<string> =>
+/**
+ * Installs what package.json in `folder` names, without its development packages, and `packages`
+ * beside that.
+ */
+export const install = (folder: string, ...packages: readonly string[]): Promise<string> =>
   exec(
     folder,
     ...(['npm', 'install', '--prefer-offline', '--no-audit', '--no-fund'] as const),
