@@ -182,7 +182,10 @@ describe.each(['current', 'oldest'] as const)('the mounted app, with the %s Hono
     ['bundler', 'esnext'],
     ['node16', 'node16'],
   ])('compiles, resolved as %s', async (how, module) => {
-    await projectBin(folder(), 'tsc', '-p', '.', '--moduleResolution', how, '--module', module)
+    // Types of Hono 4.8.0 itself don't compile with those of Workers.
+    const options = version === 'oldest' ? ['--skipLibCheck'] : []
+    const resolution = ['--moduleResolution', how, '--module', module]
+    await projectBin(folder(), 'tsc', '-p', '.', ...resolution, ...options)
   })
 
   it('is bundled by wrangler', async () => {
@@ -200,9 +203,11 @@ describe.each(['current', 'oldest'] as const)('the mounted app, with the %s Hono
     await fetch(uploadUrl, { method: 'PUT', headers, body: 'pixels' })
     const recorded = await alice.fetch('POST', '/media/files', { key, name: 'a.png' })
     expect(recorded.status).toBe(201)
-    expect(recorded.headers.get('Location')).toBe(`/media/files/${key}?bucket=files`)
+    expect(recorded.headers.get('Location')).toBe(
+      `/media/files/${encodeURIComponent(key)}?bucket=files`,
+    )
     const listed = await alice.fetch('GET', '/media/files')
-    expect(await listed.json()).toMatchObject({ files: [{ key, owner: 'alice', size: 6 }] })
+    expect(await listed.json()).toMatchObject({ files: [{ key, owner: 'app:alice', size: 6 }] })
 
     const linked = await alice.fetch('POST', `/media/files/${encodeURIComponent(key)}/link`, {})
     const { link } = linkAnswer.parse(await linked.json())
@@ -240,24 +245,20 @@ describeWith([CHROMIUM], 'the page of the mounted app', () => {
     await expect.poll(width).toBeGreaterThan(0)
     expect(await page.textContent('[role=alert]')).toBe('')
 
-    const client = (credentials: string) =>
-      page.evaluate(async (given) => {
-        const url = '/presigner.js'
-        const { createClient } = await import(url)
-        const client = createClient({ baseUrl: '/media', ...JSON.parse(given) })
-        try {
-          const file = new File(['0123456789'], 'b.bin', { type: 'application/octet-stream' })
-          return await client.upload(file, { multipart: true })
-        } catch (error) {
-          return { code: Reflect.get(Object(error), 'code') }
-        }
-      }, credentials)
-    expect(await client('{"credentials":"include","headers":{"X-App":"1"}}')).toMatchObject({
+    // In a string, as Vite would rewrite an import of ours.
+    const client = (options: object) =>
+      page.evaluate(`(async () => {
+        const { createClient } = await import('/presigner.js')
+        const client = createClient({ baseUrl: '/media', ...${JSON.stringify(options)} })
+        const file = new File(['0123456789'], 'b.bin', { type: 'application/octet-stream' })
+        return client.upload(file, { multipart: true }).catch(({ code }) => ({ code }))
+      })()`)
+    expect(await client({ credentials: 'include', headers: { 'X-App': '1' } })).toMatchObject({
       name: 'b.bin',
       size: 10,
-      owner: 'alice',
+      owner: 'app:alice',
     })
-    expect(await client('{"credentials":"omit"}')).toEqual({ code: 'unauthenticated' })
+    expect(await client({ credentials: 'omit' })).toEqual({ code: 'unauthenticated' })
   })
 })
 

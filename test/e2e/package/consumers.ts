@@ -1,7 +1,7 @@
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { install, pack, ROOT } from './packed.ts'
+import { exec, install, pack, ROOT } from './packed.ts'
 
 /** What the types of the apps need, in the folder above them: node_modules/ there is found too. */
 const TYPES = ['@types/node', '@types/express', '@cloudflare/workers-types']
@@ -34,6 +34,7 @@ export async function createConsumers(): Promise<Consumers> {
   await install(directory, ...(await exactTypes()))
   await install(at('fresh'), library)
   await install(at('mounted-app'), library, client)
+  await exec(at('mounted-app'), 'npm', 'run', 'build')
   await install(at('mounted-app-oldest'), library, client, 'hono@4.8.0')
   await install(at('node-server'), library)
   const all = stack.move()
