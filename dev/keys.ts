@@ -8,7 +8,8 @@ import { text } from 'node:stream/consumers'
 import { parseArgs } from 'node:util'
 import { SCOPES } from '../src/access/scopes.ts'
 import type { ApiKey } from '../src/access/settings.ts'
-import { apiKeysSchema } from '../src/cloudflare/settings/access-schema.ts'
+import { apiKeysRule } from '../src/settings/define.ts'
+import { check as checkRule } from '../src/settings/rules.ts'
 
 const USAGE = `npm run keys -- create --id ID --scopes SCOPE[,SCOPE] [--prefix PREFIX/] [--file FILE]
 npm run keys -- list [--file FILE]
@@ -96,10 +97,10 @@ async function readKeys(file: string): Promise<ApiKey[]> {
 const sha256Hex = (value: string): string => createHash('sha256').update(value).digest('hex')
 
 function parseKeys(value: unknown): ApiKey[] {
-  const parsed = apiKeysSchema.safeParse(value)
-  if (parsed.success) return parsed.data
-  const faults = parsed.error.issues.map(({ path, message }) =>
-    [...path.slice(1), message].join(': '),
+  const checked = checkRule(apiKeysRule, value)
+  if (checked.ok) return checked.value
+  const faults = checked.issues.map(({ path, message }) =>
+    [...path.split('.').slice(1), message].join(': '),
   )
   throw new UsageError(faults.join('\n'))
 }

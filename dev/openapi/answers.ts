@@ -115,7 +115,10 @@ export const partList = z.object({
     .check(z.describe('By ascending number.')),
 })
 
-export const health = z.object({ status: z.literal('ok') })
+export const health = z.object({
+  status: z.literal('ok'),
+  edgeCache: z.boolean().check(z.describe('Whether links are served through the edge cache.')),
+})
 
 const fault = {
   message: text('For people.'),

@@ -1,14 +1,14 @@
 import { errors, type JWTPayload, jwtVerify } from 'jose'
 import { ApiError } from '../errors/api-error.ts'
-import { isNfc, keyPrefixFault, utf8Length } from '../keys/object-key.ts'
+import { keyPrefixFault } from '../keys/object-key.ts'
 import { JwksUnavailableError, type KeySource, type KeySourceHooks, remoteJwks } from './jwks.ts'
+import { isPrincipalId } from './principal.ts'
 import { importPublicKey } from './public-key.ts'
 import { SCOPES, type Scope } from './scopes.ts'
 import type { JwtSettings } from './settings.ts'
 import type { Verdict } from './verdict.ts'
 
 const LEEWAY_SECONDS = 30
-const MAX_SUBJECT_BYTES = 200
 
 const keySources = new WeakMap<JwtSettings, KeySource>()
 
@@ -47,14 +47,7 @@ export async function verifyJwt(
   }
 
   const { sub, exp = 0 } = claims
-  if (
-    typeof sub !== 'string' ||
-    sub === '' ||
-    utf8Length(sub) > MAX_SUBJECT_BYTES ||
-    /\p{C}/u.test(sub) ||
-    !isNfc(sub)
-  )
-    return { ok: false, reason: 'jwt subject unusable' }
+  if (!isPrincipalId(sub)) return { ok: false, reason: 'jwt subject unusable' }
   const prefix = fillPrefix(settings.prefix, claims)
   if (prefix === null) return { ok: false, reason: 'jwt claim does not fit the prefix' }
   const scopes = settings.scopes ?? scopesIn(claimAt(claims, settings.scopesClaim ?? 'scope'))

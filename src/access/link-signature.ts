@@ -51,12 +51,17 @@ export async function signLink(
   return spell(policy, secret, new Uint8Array(signature))
 }
 
+/** What a client asks for: the path behind the place where the presigner is mounted, and the query. */
+export interface LinkTarget extends Pick<URL, 'search' | 'searchParams'> {
+  readonly path: string
+}
+
 /**
  * The policy of a link. Its one spelling is the one that `signLink` gives: another encoding, order
  * or parameter is no link, whatever its signature.
  */
 export async function verifyLink(
-  { pathname, search, searchParams }: URL,
+  { path, search, searchParams }: LinkTarget,
   bucket: string,
   key: string,
   { signingSecrets }: SigningSettings,
@@ -76,7 +81,7 @@ export async function verifyLink(
     download: searchParams.get('dl'),
   }
   const signature = decodeSignature(searchParams.get('sig') ?? '')
-  if (signature === null || spell(policy, secret, signature) !== pathname + search)
+  if (signature === null || spell(policy, secret, signature) !== path + search)
     return invalid('link spelled otherwise')
   const hmacKey = await purposeKey(secret, 'link')
   const data = encoder.encode(canonicalString(policy))

@@ -1,6 +1,6 @@
 import { ApiError } from '../errors/api-error.ts'
-import type { ObjectKey } from '../keys/object-key.ts'
-import type { Scope } from './scopes.ts'
+import { isNfc, keyPrefixFault, type ObjectKey, utf8Length } from '../keys/object-key.ts'
+import { SCOPES, type Scope } from './scopes.ts'
 
 /** Who asks, and how far they may go. */
 export interface Principal {
@@ -11,6 +11,42 @@ export interface Principal {
   readonly prefix: string
   /** When the credentials end, in milliseconds since 1970; infinite for an API key. */
   readonly expiresAt: number
+}
+
+/** Who asks, as an app says it of its own user. */
+export interface AppPrincipal {
+  /** The app's id of the user: 1 to 200 bytes without control characters. */
+  readonly id: string
+  readonly scopes: readonly Scope[]
+  /** Start of the keys that they may use: empty (everything), or ends with `/`. */
+  readonly prefix: string
+  /** When the session ends; tokens that it mints end by then. */
+  readonly expiresAt?: Date | undefined
+}
+
+const MAX_ID_BYTES = 200
+
+/** Whether `id` may stand in records and logs: short text in one spelling. */
+export const isPrincipalId = (id: unknown): id is string =>
+  typeof id === 'string' &&
+  id !== '' &&
+  utf8Length(id) <= MAX_ID_BYTES &&
+  !/\p{C}/u.test(id) &&
+  isNfc(id)
+
+/**
+ * The principal that an app names, under an id that none of the other credentials give. Throws
+ * TypeError for a principal that could reach what its app can't mean, such as a prefix without `/`.
+ */
+export function principalOfApp({ id, scopes, prefix, expiresAt }: AppPrincipal): Principal {
+  const fault = typeof prefix === 'string' ? keyPrefixFault(prefix) : 'A prefix must be text.'
+  if (!isPrincipalId(id)) throw new TypeError('authenticate returned an id that is not short text.')
+  if (fault !== null) throw new TypeError(`authenticate returned a bad prefix. ${fault}`)
+  if (!Array.isArray(scopes) || !scopes.every((scope) => SCOPES.includes(scope)))
+    throw new TypeError('authenticate returned unknown scopes.')
+  const end = expiresAt === undefined ? Infinity : expiresAt.getTime()
+  if (Number.isNaN(end)) throw new TypeError('authenticate returned an invalid expiresAt.')
+  return { id: `app:${id}`, scopes, prefix, expiresAt: end }
 }
 
 /** Throws `forbidden` unless the principal has `scope`. */

@@ -1,23 +1,7 @@
 import { type CryptoKey, importJWK, type JWK } from 'jose'
+import { fitsAlgorithm } from './jwk-algorithm.ts'
 
 const MIN_RSA_BITS = 2048
-
-/** The curve that an algorithm needs (RFC 7518, section 3.1; RFC 8037). The others need RSA. */
-const CURVES: Readonly<Record<string, string>> = {
-  ES256: 'P-256',
-  ES384: 'P-384',
-  ES512: 'P-521',
-  EdDSA: 'Ed25519',
-  Ed25519: 'Ed25519',
-}
-
-/** Whether `jwk` is a key for `algorithm`, judged by its `kty`, `crv` and `alg`. */
-export function fitsAlgorithm({ kty, crv, alg = '' }: JWK, algorithm: string): boolean {
-  if (alg !== '' && alg !== algorithm) return false
-  const curve = CURVES[algorithm]
-  if (curve === undefined) return kty === 'RSA'
-  return crv === curve && kty === (curve === 'Ed25519' ? 'OKP' : 'EC')
-}
 
 const imported = new WeakMap<JWK, Map<string, CryptoKey>>()
 

@@ -30,6 +30,8 @@ export interface JwtSettings {
 }
 
 export interface SigningSecret {
+  /** Name of the instance that it signs for: another instance takes nothing of it. */
+  readonly name: string
   readonly kid: string
   readonly secret: string
 }

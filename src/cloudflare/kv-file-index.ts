@@ -9,7 +9,7 @@ const MAX_KV_KEY_BYTES = 512
 const TIMEOUT_SECONDS = 10
 
 /** The index of files in Workers KV, laid out as docs/kv-schema.md says. */
-export function createFileIndex(kv: KVNamespace): FileIndex {
+export function kvFileIndex(kv: KVNamespace): FileIndex {
   return {
     async get(bucket, key) {
       const name = kvKey(bucket, key)

@@ -19,6 +19,32 @@ export interface DownloadRequest {
   readonly stable?: boolean | undefined
 }
 
+/** Longest name to save a file under, in UTF-16 code units. */
+export const MAX_DOWNLOAD_NAME_LENGTH = 1024
+
+/** A presigned GET as clients get it. */
+export interface DownloadUrl {
+  readonly url: string
+  readonly key: ObjectKey
+  /** Alias of the bucket. */
+  readonly bucket: string
+  /** Whole seconds from now. */
+  readonly expiresIn: number
+  /** ISO 8601 in UTC. */
+  readonly expiresAt: string
+}
+
+/** A presigned GET of one object. Throws what `downloadSigner` throws. */
+export async function downloadUrl(
+  bucket: Bucket,
+  key: ObjectKey,
+  request: DownloadRequest,
+  now: Date,
+): Promise<DownloadUrl> {
+  const { urlOf, expiresIn, expiresAt } = downloadSigner(bucket, request, now)
+  return { url: await urlOf(key), key, bucket: bucket.alias, expiresIn, expiresAt }
+}
+
 /** Signs the download URLs of one bucket that one request asks for. */
 export interface DownloadSigner {
   urlOf(key: ObjectKey): Promise<string>
@@ -29,7 +55,7 @@ export interface DownloadSigner {
 }
 
 /**
- * A signer of presigned GETs. Whether the objects exist is not looked at. Throws `invalid_expiry`
+ * A signer of presigned GETs. Does not check whether the objects exist. Throws `invalid_expiry`
  * and `credentials_expired`.
  */
 export function downloadSigner(

@@ -1,8 +1,8 @@
 import { type LinkPolicy, signLink } from '../access/link-signature.ts'
+import type { SigningSettings } from '../access/settings.ts'
 import type { Bucket } from '../bucket/bucket.ts'
 import { ApiError } from '../errors/api-error.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
-import type { Settings } from '../settings/settings.ts'
 
 const DEFAULT_SECONDS = 24 * 60 * 60
 
@@ -19,15 +19,47 @@ export function linkExpiry(bucket: Bucket, expiresIn: number | undefined, now: D
   return (Math.floor(now.getTime() / 1000 / life) + 2) * life
 }
 
-/** An absolute link to the object under `key`. Whether the object exists is not looked at. */
+/** A link as clients get it. */
+export interface Link {
+  readonly link: string
+  /** ISO 8601 in UTC. */
+  readonly expiresAt: string
+}
+
+/** Longest name to save a file under, in UTF-16 code units. */
+export const MAX_LINK_NAME_LENGTH = 255
+
+export interface LinkRequest extends Pick<LinkPolicy, 'delivery' | 'download'> {
+  /** Seconds; undefined is a day. */
+  readonly expiresIn?: number | undefined
+}
+
+/** One link, and when it ends. Throws `invalid_expiry`. */
+export async function linkTo(
+  settings: SigningSettings,
+  base: string,
+  bucket: Bucket,
+  key: ObjectKey,
+  { expiresIn, ...policy }: LinkRequest,
+  now: Date,
+): Promise<Link> {
+  const expires = linkExpiry(bucket, expiresIn, now)
+  const link = await createLink(settings, base, bucket, key, policy, expires)
+  return { link, expiresAt: new Date(expires * 1000).toISOString() }
+}
+
+/**
+ * An absolute link to the object under `key`; `base` is what stands in front of `/i/…`. Does not check
+ * whether the object exists.
+ */
 export async function createLink(
-  config: Settings,
-  origin: string,
+  settings: SigningSettings,
+  base: string,
   bucket: Bucket,
   key: ObjectKey,
   { delivery, download }: Pick<LinkPolicy, 'delivery' | 'download'>,
   expires: number,
 ): Promise<string> {
   const policy = { bucket: bucket.alias, key, expires, delivery, download }
-  return (config.linkOrigin ?? origin) + (await signLink(policy, config))
+  return base + (await signLink(policy, settings))
 }

@@ -25,7 +25,7 @@ export interface Sinks {
  * fails the sinks.
  */
 export async function pump(source: ReadableStream<Uint8Array>, sinks: Sinks): Promise<boolean> {
-  const reader = source.getReader({ mode: 'byob' })
+  const reader = readerOf(source)
   let client = sinks.client?.getWriter()
   let copy = sinks.copy?.getWriter()
   let lagBytes = 0
@@ -53,8 +53,7 @@ export async function pump(source: ReadableStream<Uint8Array>, sinks: Sinks): Pr
       // Timed only while the bucket is waited for: a client may be as slow as it likes.
       const asked = Date.now()
       const seconds = atLeast === 1 ? IDLE_SECONDS : LARGE_IDLE_SECONDS
-      const read = reader.readAtLeast(atLeast, view)
-      const { done, value } = await within(seconds * 1000, read)
+      const { done, value } = await within(seconds * 1000, reader.read(atLeast, view))
       if (done) break
       atLeast = nextBytes(value.byteLength, Date.now() - asked)
       await toCopy(async (writer) => {
@@ -72,7 +71,9 @@ export async function pump(source: ReadableStream<Uint8Array>, sinks: Sinks): Pr
         return false
       }
       // The client has these bytes by now; a copy may lag.
-      view = sinks.copy === undefined ? new Uint8Array(value.buffer) : new Uint8Array(CHUNK_BYTES)
+      const { buffer } = value
+      const isFree = sinks.copy === undefined && buffer instanceof ArrayBuffer
+      view = isFree ? new Uint8Array(buffer) : new Uint8Array(CHUNK_BYTES)
     }
   } catch (cause) {
     for (const end of [reader.cancel(cause), client?.abort(cause), copy?.abort(cause)]) ignore(end)
@@ -83,6 +84,26 @@ export async function pump(source: ReadableStream<Uint8Array>, sinks: Sinks): Pr
     toCopy((writer) => withinCacheTime(writer.close())),
   ])
   return copy !== undefined
+}
+
+interface Reader {
+  /** Reads at least that many bytes into the view, where the runtime can; else what comes next. */
+  read(atLeast: number, view: Uint8Array): Promise<ReadableStreamReadResult<Uint8Array>>
+  cancel(reason?: unknown): Promise<void>
+}
+
+function readerOf(source: ReadableStream<Uint8Array>): Reader {
+  if (
+    typeof ReadableStreamBYOBReader !== 'undefined' &&
+    'readAtLeast' in ReadableStreamBYOBReader.prototype
+  ) {
+    const reader = source.getReader({ mode: 'byob' })
+    return {
+      read: (atLeast, view) => reader.readAtLeast(atLeast, view),
+      cancel: (reason) => reader.cancel(reason),
+    }
+  }
+  return source.getReader()
 }
 
 /**
@@ -99,6 +120,22 @@ const ignore = (work: Promise<void> | undefined): void => {
   work?.catch(() => undefined)
 }
 
-/** A writable and a readable side, of `length` bytes where that is known. */
-export const pipeOf = (length: string | null): IdentityTransformStream =>
-  length === null ? new IdentityTransformStream() : new FixedLengthStream(Number(length))
+/**
+ * A writable and a readable side, of `length` bytes where that is known, which only Workers can say of
+ * a stream.
+ */
+export function pipeOf(length: string | null): TransformStream<Uint8Array, Uint8Array> {
+  if (typeof IdentityTransformStream === 'undefined') return new TransformStream()
+  return length === null ? new IdentityTransformStream() : new FixedLengthStream(Number(length))
+}
+
+/**
+ * `opened` with a body that ends in an error where the bucket stalls, and a promise that resolves
+ * once all of it is through. The client's end ends the request to the bucket.
+ */
+export function relay(opened: Response): [Response, Promise<unknown>] {
+  if (opened.body === null) return [opened, Promise.resolve()]
+  const { readable, writable } = pipeOf(opened.headers.get('content-length'))
+  const done = pump(opened.body, { client: writable }).catch(() => undefined)
+  return [new Response(readable, opened), done]
+}

@@ -1,38 +1,26 @@
-import * as z from 'zod/mini'
 import type { LinkPolicy } from '../access/link-signature.ts'
 import type { Bucket } from '../bucket/bucket.ts'
-// biome-ignore lint/style/noRestrictedImports: points up until the source of bytes comes in with the options
-import { FAILURE, objectRequest } from '../cloudflare/objects.ts'
-import { ApiError, type ErrorCode, isErrorCode } from '../errors/api-error.ts'
 import { coversAll, singleRange } from './byte-range.ts'
 import { requireCodings } from './content-coding.ts'
 import { toClientResponse } from './object-response.ts'
+import type { ObjectSource } from './object-source.ts'
 import { isConditional, rangeIsCurrent } from './preconditions.ts'
 
-const failureSchema = z.object({
-  code: z.custom<ErrorCode>(isErrorCode),
-  message: z.string(),
-  reason: z.optional(z.string()),
-  retryAfterSeconds: z.optional(z.number()),
-})
-
 /**
- * The object of a checked link, for the method, range and conditions of `request`. `askObjects` is
- * the `fetch` of the `Objects` entrypoint; it never sees the request itself. Throws ApiError with
- * what `Objects` says.
+ * The object of a checked link, for the method, range and conditions of `request`. `objects` never
+ * sees the request itself. Throws what `objects.open` throws.
  */
 export async function serveLink(
   request: Request,
   policy: LinkPolicy,
   bucket: Bucket,
-  askObjects: (request: Request) => Promise<Response>,
+  objects: ObjectSource,
   now: Date,
 ): Promise<Response> {
   const method = request.method === 'HEAD' ? 'HEAD' : 'GET'
   const ask = async (range: string | null): Promise<Response> => {
-    const answer = await askObjects(await objectRequest(method, bucket, policy.key, range))
-    if (answer.ok || answer.status === 416) return range === null ? answer : asPart(answer, range)
-    throw failureOf(answer)
+    const answer = await objects.open(method, bucket, policy.key, range)
+    return range === null ? answer : asPart(answer, range)
   }
 
   const range = method === 'GET' ? singleRange(request.headers.get('range')) : null
@@ -48,15 +36,6 @@ export async function serveLink(
     throw error
   }
   return toClientResponse(answer, request.headers, policy, bucket, now)
-}
-
-/** The error that `Objects` answers with. */
-function failureOf({ headers, status }: Response): Error {
-  const json = decodeURIComponent(headers.get(FAILURE) ?? 'null')
-  const failure = failureSchema.safeParse(JSON.parse(json))
-  if (!failure.success) return new Error(`Objects answered with status ${status}.`)
-  const { code, message, reason: cause, retryAfterSeconds } = failure.data
-  return new ApiError(code, message, { cause, retryAfterSeconds })
 }
 
 /**

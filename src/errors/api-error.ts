@@ -62,11 +62,25 @@ export interface ApiErrorOptions {
   readonly retryAfterSeconds?: number | undefined
 }
 
+/** An error that a caller can tell by its `code`. */
+export interface PresignerError extends Error {
+  readonly code: ErrorCode
+  /** What is wrong with the input, member by member. */
+  readonly issues: readonly Issue[]
+}
+
+/** Whether `error` is one of this package, whichever copy of it threw. */
+export const isPresignerError = (error: unknown): error is PresignerError =>
+  error instanceof Error &&
+  error.name === 'PresignerError' &&
+  'code' in error &&
+  isErrorCode(error.code)
+
 /**
  * Ends a request with `code` and a message that the client may read. `cause` goes to the log alone.
  */
-export class ApiError extends Error {
-  override readonly name = 'ApiError'
+export class ApiError extends Error implements PresignerError {
+  override readonly name = 'PresignerError'
   readonly code: ErrorCode
   readonly issues: readonly Issue[]
   readonly retryAfterSeconds: number | undefined

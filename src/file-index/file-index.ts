@@ -1,3 +1,4 @@
+import { ApiError } from '../errors/api-error.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import type { FileRecord } from './file-record.ts'
 
@@ -36,4 +37,14 @@ export interface FileIndex {
   remove(bucket: string, key: ObjectKey): Promise<void>
   /** One page in the order of the keys, which is newest first for keys that this Worker made. */
   list(input: ListInput): Promise<ListedPage>
+}
+
+/** The index of a presigner that keeps none: nothing is found, and nothing can be listed. */
+export const noFileIndex: FileIndex = {
+  get: async () => null,
+  put: async (record) => record,
+  remove: async () => {},
+  async list() {
+    throw new ApiError('not_supported', 'This presigner keeps no index of files.')
+  },
 }

@@ -1,15 +1,15 @@
-import type { Context, MiddlewareHandler } from 'hono'
+import type { MiddlewareHandler } from 'hono'
 import { looksLikeApiKey, verifyApiKey } from '../access/api-key.ts'
 import { verifyJwt } from '../access/jwt.ts'
 import type { Principal } from '../access/principal.ts'
+import { importPublicKey } from '../access/public-key.ts'
 import { SCOPES } from '../access/scopes.ts'
 import { looksLikeToken, verifyToken } from '../access/token.ts'
 import type { Verdict } from '../access/verdict.ts'
-// biome-ignore lint/style/noRestrictedImports: points up until the settings come in with the options
-import { checkConfig } from '../cloudflare/settings/load.ts'
 import { ApiError } from '../errors/api-error.ts'
+import type { LoadedSettings } from '../settings/define.ts'
 import type { Settings } from '../settings/settings.ts'
-import type { AppEnv } from './app-env.ts'
+import type { AppContext, AppEnv } from './app-env.ts'
 import { clientNetwork, countRequest } from './rate-limit.ts'
 import { checkUrl } from './validate.ts'
 
@@ -23,8 +23,8 @@ const LOCAL_PRINCIPAL: Principal = {
 }
 
 /**
- * Before everything that needs credentials: a URL that means one thing, a sound configuration, and
- * who asks.
+ * Before everything that needs credentials: a URL that means one thing, valid settings, and who
+ * asks.
  */
 export const admit: MiddlewareHandler<AppEnv> = async function admit(c, next) {
   checkUrl(c.req.url)
@@ -32,25 +32,33 @@ export const admit: MiddlewareHandler<AppEnv> = async function admit(c, next) {
   await next()
 }
 
-/**
- * The configuration, also for `c.var.config`. Throws `misconfigured`, which `/healthz` explains.
- */
-export async function configure(c: Context<AppEnv>): Promise<Settings> {
-  const loaded = await checkConfig(c.env)
+/** The settings, also for `c.var.settings`. Throws `misconfigured`, which `/healthz` explains. */
+export async function configure(c: AppContext): Promise<Settings> {
+  const loaded = await withKeys(c.env.instance.settings)
   if (!loaded.ok)
     throw new ApiError('misconfigured', 'The Worker is misconfigured: /healthz names the settings.')
-  c.set('config', loaded.config)
-  return loaded.config
+  c.set('settings', loaded.settings)
+  return loaded.settings
+}
+
+/** The settings, with `publicJwk` imported: only that shows whether it is a key. */
+export async function withKeys(loaded: LoadedSettings): Promise<LoadedSettings> {
+  const { publicJwk, algorithms = [] } = (loaded.ok && loaded.settings.jwt) || {}
+  if (publicJwk === undefined) return loaded
+  for (const name of algorithms) if (await importPublicKey(publicJwk, name)) return loaded
+  const message = 'must be a valid public key; RSA keys need at least 2048 bits'
+  return { ok: false, issues: [{ path: 'JWT.publicJwk', message }] }
 }
 
 /**
  * Finds out who asks: from the token in the path, the Authorization header, or the header that the
- * JWT settings name. The request counts against that principal, or against the client's network
- * where there is none; one that makes the Worker fetch a key set counts against its network first.
- * Throws `unauthenticated` (the exact reason in its cause), `auth_unavailable`
- * and `rate_limited`.
+ * JWT settings name; where the presigner is mounted in an app, from a token or from that app. The
+ * request counts against that principal, or against the client's network where there is none; one
+ * that makes the Worker fetch a key set counts against its network first. Throws `unauthenticated`
+ * (the exact reason in its cause), `forbidden` for a request that another origin's page made with the
+ * app's cookies, `auth_unavailable` and `rate_limited`.
  */
-export async function authenticate(c: Context<AppEnv>, config: Settings): Promise<Principal> {
+export async function authenticate(c: AppContext, settings: Settings): Promise<Principal> {
   let counted: Promise<void> | undefined
   /** Counts this request against its network, once however often it is called. */
   const countNetwork = (): Promise<void> => {
@@ -58,7 +66,7 @@ export async function authenticate(c: Context<AppEnv>, config: Settings): Promis
     counted ??= countRequest(c, `network ${network}`)
     return counted
   }
-  const verdict = await judge(c, config, countNetwork)
+  const verdict = await judge(c, settings, countNetwork)
   if (!verdict.ok) {
     await countNetwork()
     throw new ApiError('unauthenticated', 'Valid credentials are needed.', {
@@ -70,30 +78,55 @@ export async function authenticate(c: Context<AppEnv>, config: Settings): Promis
 }
 
 async function judge(
-  c: Context<AppEnv>,
-  config: Settings,
+  c: AppContext,
+  settings: Settings,
   beforeFetch: () => Promise<void>,
 ): Promise<Verdict> {
   const now = new Date()
   const pathToken = c.req.param('token')
-  if (pathToken !== undefined) return verifyToken(pathToken, config, now)
+  if (pathToken !== undefined) return verifyToken(pathToken, settings, now)
 
   const authorization = c.req.header('Authorization')
   const bearer = /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1]
-  if (bearer !== undefined && looksLikeApiKey(bearer)) return verifyApiKey(bearer, config.apiKeys)
-  if (bearer !== undefined && looksLikeToken(bearer)) return verifyToken(bearer, config, now)
-  if (config.jwt !== null) {
-    const inAuthorization = config.jwt.header.toLowerCase() === 'authorization'
-    const jwt = inAuthorization ? bearer : c.req.header(config.jwt.header)
+  if (bearer !== undefined && looksLikeToken(bearer)) return verifyToken(bearer, settings, now)
+  const { authenticate } = c.env.host
+  if (authenticate !== null) return judgeByApp(c, settings, authenticate)
+
+  if (bearer !== undefined && looksLikeApiKey(bearer)) return verifyApiKey(bearer, settings.apiKeys)
+  if (settings.jwt !== null) {
+    const inAuthorization = settings.jwt.header.toLowerCase() === 'authorization'
+    const jwt = inAuthorization ? bearer : c.req.header(settings.jwt.header)
     if (jwt !== undefined)
-      return verifyJwt(jwt, config.jwt, now, {
+      return verifyJwt(jwt, settings.jwt, now, {
         beforeFetch,
         waitUntil: (work) => c.executionCtx.waitUntil(work),
       })
   }
   if (authorization !== undefined) return { ok: false, reason: 'authorization not understood' }
 
-  if (config.openOnLocalhost && LOCAL_HOSTS.includes(new URL(c.req.url).hostname))
+  if (settings.openOnLocalhost && LOCAL_HOSTS.includes(new URL(c.req.url).hostname))
     return { ok: true, principal: LOCAL_PRINCIPAL }
   return { ok: false, reason: 'no credentials' }
+}
+
+/**
+ * The principal that the app names. Its credential may be a cookie, which a browser adds to whatever
+ * another site's page sends: so nothing changes for a page of an origin that isn't this one or a
+ * configured one.
+ */
+async function judgeByApp(
+  c: AppContext,
+  { corsOrigins }: Settings,
+  authenticate: () => Promise<Principal | null>,
+): Promise<Verdict> {
+  if (c.req.method !== 'GET' && c.req.method !== 'HEAD') {
+    const origin = c.req.header('Origin')
+    const site = c.req.header('Sec-Fetch-Site')
+    const isOwn = origin === new URL(c.req.url).origin || site === 'same-origin'
+    const isKnown = isOwn || (origin !== undefined && corsOrigins.includes(origin))
+    if (!isKnown && (origin !== undefined || site !== undefined))
+      throw new ApiError('forbidden', 'A page of another origin may not do this.')
+  }
+  const principal = await authenticate()
+  return principal === null ? { ok: false, reason: 'unknown to the app' } : { ok: true, principal }
 }

@@ -8,7 +8,10 @@ export function created<FileRecord extends { readonly key: string; readonly buck
   c: Context<AppEnv>,
   record: FileRecord,
 ) {
-  c.header('Location', `/files/${uriEncode(record.key)}?bucket=${record.bucket}`)
+  c.header(
+    'Location',
+    `${c.env.host.mountPath}/files/${uriEncode(record.key)}?bucket=${record.bucket}`,
+  )
   return c.json(record, 201)
 }
 
@@ -27,7 +30,7 @@ export function onError(thrown: Error, c: Context<AppEnv>): Response {
   if (retryAfter !== undefined) c.header('Retry-After', String(retryAfter))
   return c.json(
     {
-      ...(c.get('dialect') === 'uppy' ? { error: message } : {}),
+      ...c.get('errorMembers')?.(message),
       message,
       code,
       requestId: c.get('requestId'),

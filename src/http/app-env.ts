@@ -1,19 +1,49 @@
+import type { Context, ExecutionContext } from 'hono'
 import type { Principal } from '../access/principal.ts'
+import type { ObjectSource } from '../delivery/object-source.ts'
+import type { FileIndex } from '../file-index/file-index.ts'
+import type { LoadedSettings } from '../settings/define.ts'
 import type { Settings } from '../settings/settings.ts'
+import type { RateLimiter } from './rate-limit.ts'
+import type { LogLine } from './request-log.ts'
+import type { FileEvent, NewFile, UploadChanges } from './uploads.ts'
 
-/** What the Worker's Hono apps carry from middleware to handler. */
+/** One presigner, as it works in one environment. */
+export interface Instance {
+  readonly settings: LoadedSettings
+  readonly fileIndex: FileIndex
+  /** Null where nobody counts requests. */
+  readonly rateLimiter: RateLimiter | null
+  readonly log: (line: LogLine) => void
+  /** Where the bytes of objects come from, for a request with this execution context. */
+  readonly objects: (context: ExecutionContext) => ObjectSource
+}
+
+/** What the app that a presigner is mounted in adds to a request. */
+export interface Host {
+  /** Path in front of the presigner's own, as it is written in the URL: empty or `/media`. */
+  readonly mountPath: string
+  /** Whether the bytes of links share their origin with an app. */
+  readonly sharesOrigin: boolean
+  /** Null where the built-in credentials apply. */
+  readonly authenticate: (() => Promise<Principal | null>) | null
+  readonly beforeUpload: ((file: NewFile, principal: Principal) => Promise<UploadChanges>) | null
+  readonly onEvent: ((event: FileEvent) => Promise<void>) | null
+}
+
+/** What the Hono apps carry from middleware to handler. */
 export interface AppEnv {
-  Bindings: Env
+  Bindings: { readonly instance: Instance; readonly host: Host }
   Variables: {
     requestId: string
-    config: Settings
+    settings: Settings
     principal: Principal
     /** Alias of the bucket that a handler works on: for the log. */
     bucket: string
     /** Whether the edge had a copy, as `Cache-Status` says it: for the log. */
     cacheStatus: string
-    /** Whose shape errors have; undefined is our own. */
-    dialect: 'uppy' | undefined
+    /** Adds to the body of an error what the clients of a protocol look for. */
+    errorMembers: ((message: string) => object) | undefined
     /** What ended the request early: for the log. */
     fault: Error
     /**
@@ -22,3 +52,5 @@ export interface AppEnv {
     warning: string
   }
 }
+
+export type AppContext = Context<AppEnv>

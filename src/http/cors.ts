@@ -1,7 +1,5 @@
 import type { MiddlewareHandler } from 'hono'
 import { cors as honoCors } from 'hono/cors'
-// biome-ignore lint/style/noRestrictedImports: points up until the settings come in with the options
-import { loadConfig } from '../cloudflare/settings/load.ts'
 import type { AppEnv } from './app-env.ts'
 
 /**
@@ -22,6 +20,6 @@ const allow = honoCors({
 export const cors: MiddlewareHandler<AppEnv> = function cors(c, next) {
   const origin = c.req.header('Origin')
   if (origin === undefined) return next()
-  const loaded = loadConfig(c.env)
-  return loaded.ok && loaded.config.corsOrigins.includes(origin) ? allow(c, next) : next()
+  const loaded = c.env.instance.settings
+  return loaded.ok && loaded.settings.corsOrigins.includes(origin) ? allow(c, next) : next()
 }

@@ -3,6 +3,15 @@ import type { Bucket } from '../bucket/bucket.ts'
 import { requireSpelling } from '../bucket/key-spelling.ts'
 import { ApiError } from '../errors/api-error.ts'
 import { type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
+import {
+  DIRECTORY,
+  HEADER_VALUE,
+  MAX_CACHE_CONTROL_LENGTH,
+  MAX_FILE_NAME_LENGTH,
+  MAX_METADATA_VALUE_LENGTH,
+  METADATA_NAME,
+  SHA256,
+} from '../uploads/upload-fields.ts'
 
 /** Members of bodies and queries that several routes have in common. */
 
@@ -15,32 +24,22 @@ export const digits = z.pipe(
   z.string().check(z.regex(/^\d{1,9}$/, 'must be a whole number')),
   z.transform(Number),
 )
-export const fileName = z.string().check(z.minLength(1), z.maxLength(1024))
-/**
- * A header's value that arrives as it was sent: printable ASCII without leading, trailing or double
- * spaces.
- */
+export const fileName = z.string().check(z.minLength(1), z.maxLength(MAX_FILE_NAME_LENGTH))
 export const cacheControl = z.optional(
   z
     .string()
-    .check(
-      z.maxLength(255),
-      z.regex(/^[\x21-\x7e]+(?: [\x21-\x7e]+)*$/, 'must be printable ASCII'),
-    ),
+    .check(z.maxLength(MAX_CACHE_CONTROL_LENGTH), z.regex(HEADER_VALUE, 'must be printable ASCII')),
 )
-/** SHA-256 of a file. */
-export const sha256 = z.optional(
-  z.string().check(z.regex(/^[A-Za-z0-9+/]{43}=$/, 'must be 32 bytes in base64')),
-)
+export const sha256 = z.optional(z.string().check(z.regex(SHA256, 'must be 32 bytes in base64')))
 /** S3's user-defined metadata. */
 export const metadata = z.optional(
   z.record(
-    z.string().check(z.regex(/^[a-z0-9-]{1,64}$/, 'must be a name of a-z, 0-9 and "-"')),
-    z.string().check(z.maxLength(2048)),
+    z.string().check(z.regex(METADATA_NAME, 'must be a name of a-z, 0-9 and "-"')),
+    z.string().check(z.maxLength(MAX_METADATA_VALUE_LENGTH)),
   ),
 )
 export const directory = z.optional(
-  z.string().check(z.regex(/^[^/]+(?:\/[^/]+)*$/, 'must be segments with "/" between')),
+  z.string().check(z.regex(DIRECTORY, 'must be segments with "/" between')),
 )
 export const partNumber = z.int().check(z.minimum(1), z.maximum(10_000))
 

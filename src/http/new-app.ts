@@ -7,16 +7,19 @@ import type { AppEnv } from './app-env.ts'
  * matches the path as it is written; only parameters are decoded, once.
  */
 export const newApp = () =>
-  new HonoBase<AppEnv>({ router: new TrieRouter(), getPath: ({ url }) => rawPath(url) })
+  new HonoBase<AppEnv>({
+    router: new TrieRouter(),
+    getPath: ({ url }, options) => rawPath(url, options?.env?.host.mountPath ?? ''),
+  })
 
 /**
  * TrieRouter keeps patterns and literal segments under the same names: it would find the handlers
  * of `*` twice for a segment `*`, and those of `:token` once more, without the parameter, for a
  * segment `:token`. So such segments are percent-encoded; a parameter comes out as it was sent.
  */
-function rawPath(url: string): string {
-  const start = url.indexOf('/', url.indexOf('://') + 3)
+function rawPath(url: string, mountPath: string): string {
+  const start = url.indexOf('/', url.indexOf('://') + 3) + mountPath.length
   const end = url.indexOf('?', start)
   const path = end === -1 ? url.slice(start) : url.slice(start, end)
-  return path.replaceAll('/*', '/%2A').replaceAll('/:', '/%3A')
+  return path === '' ? '/' : path.replaceAll('/*', '/%2A').replaceAll('/:', '/%3A')
 }

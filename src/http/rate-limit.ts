@@ -1,9 +1,13 @@
-import type { Context } from 'hono'
 import { ApiError } from '../errors/api-error.ts'
-import type { AppEnv } from './app-env.ts'
+import type { AppContext } from './app-env.ts'
 import { addWarning } from './request-log.ts'
 
 const LIMITER_TIMEOUT_MILLISECONDS = 1000
+
+/** A limit for the requests of one key, such as Cloudflare's rate limiting binding. */
+export interface RateLimiter {
+  limit(request: { key: string }): Promise<{ readonly success: boolean }>
+}
 
 /**
  * The network of a client's address: an IPv6 address is one of many that its owner has, and counts
@@ -18,20 +22,22 @@ export function clientNetwork(address: string): string {
 }
 
 /**
- * Counts the request against `subject` in the Worker's rate limit, which holds for each Cloudflare
- * location by itself. Throws `rate_limited`. A limiter that fails, or gives no answer within a
+ * Counts the request against `subject` in the rate limit, if there is one: Cloudflare's holds for
+ * each location by itself. Throws `rate_limited`. A limiter that fails, or gives no answer within a
  * second, lets the request through with a warning in the log.
  */
-export async function countRequest(c: Context<AppEnv>, subject: string): Promise<void> {
-  const answer = await askLimiter(c.env.RATE_LIMITER, subject)
+export async function countRequest(c: AppContext, subject: string): Promise<void> {
+  const { rateLimiter } = c.env.instance
+  if (rateLimiter === null) return
+  const answer = await askLimiter(rateLimiter, subject)
   if (answer === true) return
   if (answer !== false) addWarning(c, `rate limit not applied: ${answer}`)
   else throw new ApiError('rate_limited', 'Too many requests; try again in a minute.')
 }
 
 /** Whether the request may pass, or why that is unknown. */
-async function askLimiter(limiter: RateLimit, key: string): Promise<boolean | string> {
-  let timer: number | null = null
+async function askLimiter(limiter: RateLimiter, key: string): Promise<boolean | string> {
+  let timer: ReturnType<typeof setTimeout> | null = null
   const late = new Promise<string>((resolve) => {
     timer = setTimeout(resolve, LIMITER_TIMEOUT_MILLISECONDS, 'no answer')
   })

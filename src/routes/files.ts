@@ -1,11 +1,12 @@
 import * as z from 'zod/mini'
 import { openCursor, sealCursor } from '../access/cursor.ts'
 import { requireKey, requirePrefix, requireScope } from '../access/principal.ts'
-// biome-ignore lint/style/noRestrictedImports: points up until the file index comes in with the options
-import { createFileIndex } from '../cloudflare/kv-file-index.ts'
-// biome-ignore lint/style/noRestrictedImports: points up until the source of bytes comes in with the options
-import { purgeCopy } from '../cloudflare/objects.ts'
-import { type DownloadSigner, downloadSigner } from '../delivery/download-url.ts'
+import {
+  type DownloadSigner,
+  downloadSigner,
+  downloadUrl,
+  MAX_DOWNLOAD_NAME_LENGTH,
+} from '../delivery/download-url.ts'
 import { describe } from '../errors/describe.ts'
 import type { FileRecord } from '../file-index/file-record.ts'
 import { created } from '../http/answers.ts'
@@ -25,6 +26,7 @@ import {
 } from '../http/fields.ts'
 import { newApp } from '../http/new-app.ts'
 import { addWarning } from '../http/request-log.ts'
+import { askApp, tellDeleted, tellRecorded } from '../http/uploads.ts'
 import { keyParam, validateJson, validateQuery } from '../http/validate.ts'
 import { parseKeyStart, parseObjectKey } from '../keys/object-key.ts'
 import { deleteObject } from '../storage/object.ts'
@@ -54,7 +56,7 @@ const use = z.enum(['view', 'stream', 'email'])
 const urlSchema = z.strictObject({
   use: z._default(use, 'view'),
   expiresIn: z.optional(digits),
-  download: z.optional(z.string().check(z.minLength(1), z.maxLength(1024))),
+  download: z.optional(z.string().check(z.minLength(1), z.maxLength(MAX_DOWNLOAD_NAME_LENGTH))),
   inline: flag,
   stable: flag,
   bucket,
@@ -86,16 +88,16 @@ export const fileRoutes = newApp()
     const principal = c.get('principal')
     requireScope(principal, 'files:upload')
     const bucket = chooseBucket(c, alias, null)
-    const upload = await createUploadUrl(bucket, request, principal.prefix, new Date())
-    return c.json({ ...upload, bucket: bucket.alias })
+    const file = await askApp(c, bucket, request)
+    const upload = await createUploadUrl(bucket, file, principal.prefix, new Date())
+    return c.json(upload)
   })
   .get('/files/:key{[^]+/url}', validateQuery(urlSchema), async (c) => {
     const { bucket: alias, ...request } = c.req.valid('query')
     const key = keyParam(c, '/url')
     requireKey(c.get('principal'), 'files:read', key)
     const bucket = chooseBucket(c, alias, key)
-    const { urlOf, expiresIn, expiresAt } = downloadSigner(bucket, request, new Date())
-    return c.json({ url: await urlOf(key), key, bucket: bucket.alias, expiresIn, expiresAt })
+    return c.json(await downloadUrl(bucket, key, request, new Date()))
   })
   .post('/files/urls', validateJson(urlsSchema, MAX_KEYS_BODY_BYTES), async (c) => {
     const { keys, bucket: alias, ...request } = c.req.valid('json')
@@ -115,53 +117,58 @@ export const fileRoutes = newApp()
     const key = parseObjectKey(request.key)
     requireKey(principal, 'files:upload', key)
     const bucket = chooseBucket(c, alias, key)
-    const index = createFileIndex(c.env.FILE_INDEX)
     const upload = { key, name, owner: principal.id }
-    const record = await recordUpload(bucket, index, upload, new Date())
-    return created(c, record)
+    const recorded = await recordUpload(bucket, c.env.instance.fileIndex, upload, new Date())
+    await tellRecorded(c, recorded)
+    return created(c, recorded.record)
   })
   .get('/files', validateQuery(listSchema), async (c) => {
     const { bucket: alias, limit, cursor, urls, ...request } = c.req.valid('query')
     const principal = c.get('principal')
-    const config = c.get('config')
+    const settings = c.get('settings')
     const prefix = parseKeyStart(request.prefix ?? principal.prefix)
     requireScope(principal, 'files:list')
     requirePrefix(principal, prefix)
     if (urls !== undefined) requireScope(principal, 'files:read')
     const bucket = chooseBucket(c, alias, prefix)
     const list = { bucket: bucket.alias, prefix }
-    const page = await createFileIndex(c.env.FILE_INDEX).list({
+    const page = await c.env.instance.fileIndex.list({
       ...list,
       limit,
-      ...(cursor === undefined ? {} : { cursor: await openCursor(config, list, cursor) }),
+      ...(cursor === undefined ? {} : { cursor: await openCursor(settings, list, cursor) }),
     })
     if (page.unreadable > 0) addWarning(c, `${page.unreadable} index entries are unreadable`)
     const signer = urls && downloadSigner(bucket, { use: urls }, new Date())
     return c.json({
       files: signer ? await withUrls(page.records, signer) : page.records,
-      ...(page.cursor === undefined ? {} : { cursor: await sealCursor(config, list, page.cursor) }),
+      ...(page.cursor === undefined
+        ? {}
+        : { cursor: await sealCursor(settings, list, page.cursor) }),
     })
   })
   .get('/files/:key{[^]+}', validateQuery(bucketSchema), async (c) => {
     const key = keyParam(c)
     requireKey(c.get('principal'), 'files:read', key)
     const bucket = chooseBucket(c, c.req.valid('query').bucket, key)
-    return c.json(await findFile(bucket, createFileIndex(c.env.FILE_INDEX), key, new Date()))
+    return c.json(await findFile(bucket, c.env.instance.fileIndex, key, new Date()))
   })
   .delete('/files/:key{[^]+}', validateQuery(bucketSchema), async (c) => {
     const key = keyParam(c)
     requireKey(c.get('principal'), 'files:delete', key)
     const bucket = chooseBucket(c, c.req.valid('query').bucket, key)
+    const { fileIndex, objects } = c.env.instance
+    const source = objects(c.executionCtx)
     try {
       await deleteObject(bucket, key, new Date())
     } catch (error) {
       // The object may be gone all the same: its edge copy must not outlive it.
       if (mayHaveHappened(error))
-        await purgeCopy(bucket, key).catch((fault) => addWarning(c, describe(fault)))
+        await source.purge(bucket, key).catch((fault) => addWarning(c, describe(fault)))
       throw error
     }
-    await purgeCopy(bucket, key)
-    await createFileIndex(c.env.FILE_INDEX).remove(bucket.alias, key)
+    await source.purge(bucket, key)
+    await fileIndex.remove(bucket.alias, key)
+    await tellDeleted(c, { bucket: bucket.alias, key })
     return c.body(null, 204)
   })
 

@@ -1,12 +1,15 @@
-// biome-ignore lint/style/noRestrictedImports: points up until the settings come in with the options
-import { checkConfig } from '../cloudflare/settings/load.ts'
 import { ApiError } from '../errors/api-error.ts'
+import { withKeys } from '../http/admit.ts'
 import { newApp } from '../http/new-app.ts'
 
-/** `GET /healthz`: open to all, names what is misconfigured by its path, never by its value. */
+/**
+ * `GET /healthz`: open to all, names what is misconfigured by its path, never by its value, and says
+ * whether links come from an edge cache or from the bucket each time.
+ */
 export const healthRoutes = newApp().get('/healthz', async (c) => {
-  const loaded = await checkConfig(c.env)
+  const loaded = await withKeys(c.env.instance.settings)
   if (!loaded.ok)
     throw new ApiError('misconfigured', 'The Worker is misconfigured.', { issues: loaded.issues })
-  return c.json({ status: 'ok' as const })
+  const { keepsCopies } = c.env.instance.objects(c.executionCtx)
+  return c.json({ status: 'ok' as const, edgeCache: keepsCopies })
 })

@@ -2,18 +2,17 @@ import * as z from 'zod/mini'
 import { verifyLink } from '../access/link-signature.ts'
 import { requireKey, requireScope } from '../access/principal.ts'
 import { storedKey } from '../bucket/key-spelling.ts'
-// biome-ignore lint/style/noRestrictedImports: points up until the source of bytes comes in with the options
-import { askObjects } from '../cloudflare/objects.ts'
-import { createLink, linkExpiry } from '../delivery/link.ts'
+import { createLink, linkExpiry, linkTo, MAX_LINK_NAME_LENGTH } from '../delivery/link.ts'
 import { redirectTarget } from '../delivery/redirect.ts'
 import { serveLink } from '../delivery/serve-link.ts'
 import { ApiError } from '../errors/api-error.ts'
 import { configure } from '../http/admit.ts'
+import type { AppContext } from '../http/app-env.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
 import { bucket, expiresIn, forEachKey, keyList, MAX_KEYS_BODY_BYTES } from '../http/fields.ts'
-import { asksLinkHost } from '../http/link-host.ts'
 import { newApp } from '../http/new-app.ts'
 import { keyParam, validateJson, validateQuery } from '../http/validate.ts'
+import { asksLinkHost } from '../settings/settings.ts'
 
 const delivery = z._default(z.enum(['stream', 'redirect']), 'stream')
 
@@ -22,7 +21,7 @@ const linkSchema = z.strictObject({
   download: z.optional(
     z.string().check(
       z.minLength(1),
-      z.maxLength(255),
+      z.maxLength(MAX_LINK_NAME_LENGTH),
       z.refine((name) => name.isWellFormed(), 'must be well-formed Unicode'),
     ),
   ),
@@ -44,40 +43,44 @@ export const linkRoutes = newApp()
     validateJson(linkSchema),
     async (c) => {
       const principal = c.get('principal')
-      const config = c.get('config')
+      const settings = c.get('settings')
       const { expiresIn, delivery, download = null } = c.req.valid('json')
       const key = keyParam(c, '/link')
       requireKey(principal, 'links:create', key)
       const bucket = chooseBucket(c, c.req.valid('query').bucket, key)
-      const expires = linkExpiry(bucket, expiresIn, new Date())
-      const { origin } = new URL(c.req.url)
-      const link = await createLink(config, origin, bucket, key, { delivery, download }, expires)
-      return c.json({ link, expiresAt: new Date(expires * 1000).toISOString() })
+      const request = { expiresIn, delivery, download }
+      return c.json(await linkTo(settings, linkBase(c), bucket, key, request, new Date()))
     },
   )
   .post('/links', validateJson(linksSchema, MAX_KEYS_BODY_BYTES), async (c) => {
     const principal = c.get('principal')
-    const config = c.get('config')
+    const settings = c.get('settings')
     const { keys, expiresIn, delivery, bucket: alias } = c.req.valid('json')
     requireScope(principal, 'links:create')
     const bucket = chooseBucket(c, alias, null)
     const expires = linkExpiry(bucket, expiresIn, new Date())
-    const { origin } = new URL(c.req.url)
+    const base = linkBase(c)
     const links = await forEachKey(bucket, keys, async (key) => {
       requireKey(principal, 'links:create', key)
       const policy = { delivery, download: null }
-      return { key, link: await createLink(config, origin, bucket, key, policy, expires) }
+      return { key, link: await createLink(settings, base, bucket, key, policy, expires) }
     })
     return c.json({ links, expiresAt: new Date(expires * 1000).toISOString() })
   })
 
+/** What stands in front of `/i/…` in the links that this request makes. */
+const linkBase = (c: AppContext): string =>
+  c.get('settings').linkBase ?? new URL(c.req.url).origin + c.env.host.mountPath
+
 /** What a link leads to. The link itself is the credential. */
 export const deliveryRoutes = newApp()
   .get('/i/:bucket/:key{[^]+}', async (c) => {
-    const config = await configure(c)
+    const settings = await configure(c)
     const now = new Date()
     const { bucket: alias, key } = c.req.param()
-    const verdict = await verifyLink(new URL(c.req.url), alias, key, config, now)
+    const { pathname, search, searchParams } = new URL(c.req.url)
+    const path = pathname.slice(c.env.host.mountPath.length)
+    const verdict = await verifyLink({ path, search, searchParams }, alias, key, settings, now)
     if (!verdict.ok)
       throw new ApiError(
         verdict.expired ? 'link_expired' : 'link_invalid',
@@ -85,10 +88,9 @@ export const deliveryRoutes = newApp()
         { cause: verdict.reason },
       )
     const bucket = chooseBucket(c, verdict.policy.bucket, null)
-    if (config.linkOrigin !== null && !asksLinkHost(config, c.req.url)) {
-      const { pathname, search } = new URL(c.req.url)
+    if (settings.linkHostOnly && !asksLinkHost(settings, c.req.url)) {
       c.header('Cross-Origin-Resource-Policy', bucket.crossOriginResourcePolicy)
-      return c.redirect(config.linkOrigin + pathname + search, 308)
+      return c.redirect(settings.linkBase + path + search, 308)
     }
     const policy = { ...verdict.policy, key: storedKey(bucket, verdict.policy.key) }
     if (policy.delivery === 'redirect') {
@@ -96,7 +98,13 @@ export const deliveryRoutes = newApp()
       c.header('Cache-Control', `private, max-age=${maxAgeSeconds}`)
       return c.redirect(url, 302)
     }
-    const response = await serveLink(c.req.raw, policy, bucket, askObjects, now)
+    const response = await serveLink(
+      c.req.raw,
+      policy,
+      bucket,
+      c.env.instance.objects(c.executionCtx),
+      now,
+    )
     c.set('cacheStatus', response.headers.get('Cache-Status') ?? '')
     return response
   })

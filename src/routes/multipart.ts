@@ -1,7 +1,5 @@
 import * as z from 'zod/mini'
 import { requireScope } from '../access/principal.ts'
-// biome-ignore lint/style/noRestrictedImports: points up until the file index comes in with the options
-import { createFileIndex } from '../cloudflare/kv-file-index.ts'
 import { created } from '../http/answers.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
 import {
@@ -14,8 +12,8 @@ import {
   partNumber,
 } from '../http/fields.ts'
 import { newApp } from '../http/new-app.ts'
-import { openUpload } from '../http/open-upload.ts'
 import { addWarning } from '../http/request-log.ts'
+import { askApp, openUpload, tellRecorded } from '../http/uploads.ts'
 import { validateJson, validateQuery } from '../http/validate.ts'
 import { finishMultipart } from '../uploads/finish-multipart.ts'
 import { dropMultipart, signParts, startMultipart, uploadedParts } from '../uploads/multipart.ts'
@@ -59,7 +57,8 @@ export const multipartRoutes = newApp()
     const principal = c.get('principal')
     requireScope(principal, 'files:upload')
     const bucket = chooseBucket(c, alias, null)
-    const upload = await startMultipart(c.get('config'), bucket, principal, request, new Date())
+    const file = await askApp(c, bucket, request)
+    const upload = await startMultipart(c.get('settings'), bucket, principal, file, new Date())
     const { key, uploadId, expiresAt } = upload
     const plan = planParts(request.size)
     return c.json({ key, bucket: bucket.alias, uploadId, ...plan, expiresAt })
@@ -85,9 +84,10 @@ export const multipartRoutes = newApp()
       const { key, name, parts, bucket: alias } = c.req.valid('json')
       const now = new Date()
       const { bucket, upload } = await openUpload(c, alias, key, now)
-      const index = createFileIndex(c.env.FILE_INDEX)
-      const finished = await finishMultipart(bucket, index, upload, parts, name, now)
+      const { fileIndex } = c.env.instance
+      const finished = await finishMultipart(bucket, fileIndex, upload, parts, name, now)
       if (finished.warning !== undefined) addWarning(c, finished.warning)
+      await tellRecorded(c, finished)
       return created(c, finished.record)
     },
   )

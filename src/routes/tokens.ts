@@ -14,8 +14,8 @@ const tokenSchema = z.strictObject({
 /** Short-lived tokens for less than the caller may do. */
 export const tokenRoutes = newApp().post('/tokens', validateJson(tokenSchema), async (c) => {
   const principal = c.get('principal')
-  const config = c.get('config')
+  const settings = c.get('settings')
   requireScope(principal, 'tokens:create')
-  const { token, expiresAt } = await mintToken(principal, c.req.valid('json'), config, new Date())
+  const { token, expiresAt } = await mintToken(principal, c.req.valid('json'), settings, new Date())
   return c.json({ token, expiresAt: expiresAt.toISOString() })
 })

@@ -8,9 +8,16 @@ export interface Settings extends SigningSettings {
   readonly apiKeys: readonly ApiKey[]
   /** Null where no JWT is accepted. */
   readonly jwt: JwtSettings | null
+  /** Origins whose pages may use the API. */
   readonly corsOrigins: readonly string[]
-  /** Origin of the links that this Worker makes; null takes that of the request. */
-  readonly linkOrigin: string | null
+  /** What stands in front of `/i/…` in a link; null takes where the instance is mounted. */
+  readonly linkBase: string | null
+  /** Whether the host of `linkBase` is for links alone: the instance answers nothing else there. */
+  readonly linkHostOnly: boolean
   /** Whether a request for localhost needs no credentials. */
   readonly openOnLocalhost: boolean
 }
+
+/** Whether `url` has the host, and the port, that links have to themselves. */
+export const asksLinkHost = ({ linkBase, linkHostOnly }: Settings, url: string): boolean =>
+  linkHostOnly && linkBase !== null && new URL(url).host === new URL(linkBase).host

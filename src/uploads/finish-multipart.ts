@@ -3,7 +3,6 @@ import type { Bucket } from '../bucket/bucket.ts'
 import { ApiError, type Issue } from '../errors/api-error.ts'
 import { describe } from '../errors/describe.ts'
 import type { FileIndex } from '../file-index/file-index.ts'
-import type { FileRecord } from '../file-index/file-record.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import {
   completeMultipartUpload,
@@ -15,12 +14,11 @@ import {
 } from '../storage/multipart.ts'
 import { deleteObject, headObject } from '../storage/object.ts'
 import { MAX_PARTS } from './part-plan.ts'
-import { recordUpload } from './record.ts'
+import { type Recorded, recordUpload } from './record.ts'
 import { MAX_OBJECT_BYTES, requireBytes } from './size-limit.ts'
 
 /** A file that is complete, and what someone should see to: for the log. */
-export interface Finished {
-  readonly record: FileRecord
+export interface Finished extends Recorded {
   readonly warning: string | undefined
 }
 
@@ -51,7 +49,7 @@ export async function finishMultipart(
   }
   if (upload.size === null) await limitSize(bucket, key, now)
   const request = { key, name: name ?? upload.name, owner }
-  return { record: await recordUpload(bucket, index, request, now), warning }
+  return { ...(await recordUpload(bucket, index, request, now)), warning }
 }
 
 /** Completes the upload; whether its parts were held against the bucket's list. */

@@ -14,6 +14,12 @@ export interface RecordRequest {
   readonly owner: string
 }
 
+export interface Recorded {
+  readonly record: FileRecord
+  /** Whether there was a record of another upload under this key. */
+  readonly replaces: boolean
+}
+
 /** Longer than Workers KV shows a record that another location has deleted. */
 const MAX_LAG_SECONDS = 600
 
@@ -28,7 +34,7 @@ export async function recordUpload(
   index: FileIndex,
   { key, name, owner }: RecordRequest,
   now: Date,
-): Promise<FileRecord> {
+): Promise<Recorded> {
   const [head, known] = await Promise.all([
     headObject(bucket, key, now),
     index.get(bucket.alias, key),
@@ -40,9 +46,11 @@ export async function recordUpload(
   const record = toRecord(bucket, key, name, owner, head)
   const isKnown = known?.etag === record.etag && known.createdAt === record.createdAt
   // The record of a young object may be one that was deleted meanwhile, with the upload before.
-  if (isKnown && now.getTime() - head.lastModified.getTime() > MAX_LAG_SECONDS * 1000) return known
+  if (isKnown && now.getTime() - head.lastModified.getTime() > MAX_LAG_SECONDS * 1000)
+    return { record: known, replaces: false }
   const stored = await index.put(isKnown ? known : record)
-  if ((await headObject(bucket, key, now)) !== null) return stored
+  if ((await headObject(bucket, key, now)) !== null)
+    return { record: stored, replaces: known !== null && !isKnown }
   await index.remove(bucket.alias, key)
   throw objectNotFound()
 }

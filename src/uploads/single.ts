@@ -19,6 +19,8 @@ export interface UploadRequest extends UploadConditions {
 export interface UploadUrl {
   readonly uploadUrl: string
   readonly key: ObjectKey
+  /** Alias of the bucket. */
+  readonly bucket: string
   readonly method: 'PUT'
   /** What the client must send, without what a browser sets by itself. */
   readonly headers: Readonly<Record<string, string>>
@@ -57,6 +59,7 @@ export async function createUploadUrl(
   return {
     uploadUrl: await stamp(key),
     key,
+    bucket: bucket.alias,
     method: 'PUT',
     headers,
     expiresIn: validity.expiresInSeconds,

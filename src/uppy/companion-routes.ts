@@ -1,10 +1,8 @@
 import { requireScope } from '../access/principal.ts'
-// biome-ignore lint/style/noRestrictedImports: points up until the file index comes in with the options
-import { createFileIndex } from '../cloudflare/kv-file-index.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
 import { newApp } from '../http/new-app.ts'
-import { openUpload } from '../http/open-upload.ts'
 import { addWarning } from '../http/request-log.ts'
+import { openUpload, tellRecorded } from '../http/uploads.ts'
 import { readJson } from '../http/validate.ts'
 import { objectUrl } from '../signing/object-url.ts'
 import { finishMultipart } from '../uploads/finish-multipart.ts'
@@ -54,7 +52,7 @@ export const companionRoutes = newApp()
       size: null,
     }
     const bucket = chooseBucket(c, undefined, null)
-    const started = await startMultipart(c.get('config'), bucket, principal, request, new Date())
+    const started = await startMultipart(c.get('settings'), bucket, principal, request, new Date())
     return c.json({ key: started.key, uploadId: started.uploadId, bucket: bucket.name })
   })
   .get('/s3/multipart/:uploadId', async (c) => {
@@ -105,9 +103,10 @@ export const companionRoutes = newApp()
       etag: ETag,
     }))
     const { bucket, upload } = await openUpload(c, undefined, key, now)
-    const index = createFileIndex(c.env.FILE_INDEX)
-    const { warning } = await finishMultipart(bucket, index, upload, parts, undefined, now)
-    if (warning !== undefined) addWarning(c, warning)
+    const { fileIndex } = c.env.instance
+    const finished = await finishMultipart(bucket, fileIndex, upload, parts, undefined, now)
+    if (finished.warning !== undefined) addWarning(c, finished.warning)
+    await tellRecorded(c, finished)
     return c.json({ location: objectUrl(bucket, upload.key).href, key, bucket: bucket.name })
   })
   .delete('/s3/multipart/:uploadId', async (c) => {

@@ -7,7 +7,7 @@ import type { AppEnv } from '../http/app-env.ts'
  * Companion look for it.
  */
 export const uppyDialect: MiddlewareHandler<AppEnv> = function uppyDialect(c, next) {
-  c.set('dialect', 'uppy')
+  c.set('errorMembers', (message) => ({ error: message }))
   return next()
 }
 

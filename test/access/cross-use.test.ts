@@ -139,8 +139,8 @@ it('refuses a cursor of another prefix or bucket', async () => {
 it('derives another key for each purpose and each secret', async () => {
   const data = new TextEncoder().encode('x')
   const secrets = [
-    { kid: 'a', secret: 'a'.repeat(32) },
-    { kid: 'b', secret: 'b'.repeat(32) },
+    { name: '', kid: 'a', secret: 'a'.repeat(32) },
+    { name: '', kid: 'b', secret: 'b'.repeat(32) },
   ]
   const signatures = await Promise.all(
     secrets.flatMap((secret) =>

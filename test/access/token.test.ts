@@ -1,7 +1,7 @@
 import { beforeAll, expect, it } from 'vitest'
 import type { Principal } from '../../src/access/principal.ts'
 import { mintToken, verifyToken } from '../../src/access/token.ts'
-import { loadConfig } from '../../src/cloudflare/settings/load.ts'
+import { loadEnvironment } from '../../src/cloudflare/environment.ts'
 import type { Settings } from '../../src/settings/settings.ts'
 import { baseVariables } from '../support/worker.ts'
 
@@ -16,9 +16,9 @@ const caller: Principal = {
 }
 
 const configOf = (SIGNING_SECRETS: string): Settings => {
-  const loaded = loadConfig({ ...baseVariables(), SIGNING_SECRETS })
+  const loaded = loadEnvironment({ ...baseVariables(), SIGNING_SECRETS })
   if (!loaded.ok) throw new Error('The test configuration is broken.')
-  return loaded.config
+  return loaded.settings
 }
 
 const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'

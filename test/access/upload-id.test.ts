@@ -3,7 +3,7 @@ import { UnsecuredJWT } from 'jose'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { seal } from '../../src/access/seal.ts'
 import { openUploadId, sealUploadId, type UploadClaims } from '../../src/access/upload-id.ts'
-import { loadConfig } from '../../src/cloudflare/settings/load.ts'
+import { loadEnvironment } from '../../src/cloudflare/environment.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import type { Settings } from '../../src/settings/settings.ts'
 import { hostileText } from '../support/hostile.ts'
@@ -24,9 +24,9 @@ const CLAIMS: UploadClaims = {
 }
 
 const configOf = (SIGNING_SECRETS: string): Settings => {
-  const loaded = loadConfig({ ...baseVariables(), SIGNING_SECRETS })
+  const loaded = loadEnvironment({ ...baseVariables(), SIGNING_SECRETS })
   if (!loaded.ok) throw new Error('The test configuration is broken.')
-  return loaded.config
+  return loaded.settings
 }
 
 const OLD = `old:${'o'.repeat(32)}`

@@ -1,11 +1,11 @@
 import { expect, it } from 'vitest'
 import { findBucket } from '../../src/bucket/find-bucket.ts'
-import { loadConfig } from '../../src/cloudflare/settings/load.ts'
+import { loadEnvironment } from '../../src/cloudflare/environment.ts'
 import { fullVariables } from '../cloudflare/settings/variables.ts'
 
-const loaded = loadConfig(fullVariables())
+const loaded = loadEnvironment(fullVariables())
 if (!loaded.ok) throw new Error('The full configuration must load.')
-const { config } = loaded
+const { settings: config } = loaded
 
 it('finds a bucket by its alias', () => {
   expect(findBucket(config, 'archive')).toBe(config.buckets[1])

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { requireSpelling, storedKey } from '../../src/bucket/key-spelling.ts'
-import { loadConfig } from '../../src/cloudflare/settings/load.ts'
+import { loadEnvironment } from '../../src/cloudflare/environment.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { fullVariables } from '../cloudflare/settings/variables.ts'
 import { testBucket } from '../support/test-bucket.ts'
@@ -9,13 +9,13 @@ import { testBucket } from '../support/test-bucket.ts'
 function load(changes: Record<string, unknown>) {
   const variables = fullVariables()
   variables.BUCKETS.files = { ...variables.BUCKETS.files, ...changes }
-  return loadConfig(variables)
+  return loadEnvironment(variables)
 }
 
 function normalizesKeys(changes: Record<string, unknown>): boolean {
   const loaded = load(changes)
   if (!loaded.ok) throw new Error(JSON.stringify(loaded.issues))
-  return loaded.config.buckets[0].normalizesKeys
+  return loaded.settings.buckets[0].normalizesKeys
 }
 
 const R2 = 'https://0123456789abcdef0123456789abcdef.r2.cloudflarestorage.com'

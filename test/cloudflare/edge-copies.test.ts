@@ -1,9 +1,11 @@
 import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test'
 import { env, exports } from 'cloudflare:workers'
 import { afterEach, beforeEach, expect, inject, it, vi } from 'vitest'
-import { FAILURE, Objects, objectRequest } from '../../src/cloudflare/objects.ts'
-import { loadConfig } from '../../src/cloudflare/settings/load.ts'
+import { objectRequest } from '../../src/cloudflare/edge-objects.ts'
+import { loadEnvironment } from '../../src/cloudflare/environment.ts'
+import { FAILURE } from '../../src/cloudflare/objects-protocol.ts'
 import { type ObjectKey, parseObjectKey } from '../../src/keys/object-key.ts'
+import { Objects } from '../../src/worker.ts'
 import { captureLog } from '../support/capture-log.ts'
 import { linkTo, open, putObject, requestsFor, textOf } from '../support/links.ts'
 import { s3rverBucket, testWorker } from '../support/worker.ts'
@@ -29,7 +31,7 @@ const faulty = () => ({
 /** `Objects` and the first of `BUCKETS`, before the Cache API. */
 function configured(BUCKETS: object, changes: object = {}) {
   const variables = { ...env, ...changes, BUCKETS }
-  const loaded = loadConfig(variables)
+  const loaded = loadEnvironment(variables)
   if (!loaded.ok) throw new Error(JSON.stringify(loaded.issues))
   const run = async <T>(work: (objects: Objects) => Promise<T>): Promise<T> => {
     const context = createExecutionContext()
@@ -38,15 +40,15 @@ function configured(BUCKETS: object, changes: object = {}) {
     return result
   }
   return {
-    read: (key: ObjectKey, bucket = loaded.config.buckets[0]) =>
+    read: (key: ObjectKey, bucket = loaded.settings.buckets[0]) =>
       run(async (objects) => {
         const answer = await objects.fetch(await objectRequest('GET', bucket, key, null))
         return answer.headers.get(FAILURE) ?? textOf(answer)
       }),
-    purge: (key: ObjectKey, alias = loaded.config.buckets[0].alias) =>
+    purge: (key: ObjectKey, alias = loaded.settings.buckets[0].alias) =>
       run((objects) => objects.purge(alias, key)),
     run,
-    buckets: loaded.config.buckets,
+    buckets: loaded.settings.buckets,
   }
 }
 

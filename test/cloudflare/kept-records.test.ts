@@ -1,7 +1,7 @@
 import { reset } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { afterEach, expect, it } from 'vitest'
-import { createFileIndex } from '../../src/cloudflare/kv-file-index.ts'
+import { kvFileIndex } from '../../src/cloudflare/kv-file-index.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 
 /*
@@ -19,7 +19,7 @@ const METADATA = {
   createdAt: '2026-11-24T12:00:00.000Z',
 }
 const RECORD = { bucket: 'files', key: parseObjectKey('team-a/uploads/é b.jpg'), ...METADATA }
-const index = createFileIndex(env.FILE_INDEX)
+const index = kvFileIndex(env.FILE_INDEX)
 
 afterEach(reset)
 

@@ -1,6 +1,6 @@
 import { env } from 'cloudflare:workers'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { createFileIndex } from '../../src/cloudflare/kv-file-index.ts'
+import { kvFileIndex } from '../../src/cloudflare/kv-file-index.ts'
 import type { ListInput } from '../../src/file-index/file-index.ts'
 import type { FileRecord } from '../../src/file-index/file-record.ts'
 import { newObjectKey } from '../../src/keys/new-key.ts'
@@ -8,7 +8,7 @@ import { testRecord } from '../file-index/records.ts'
 
 const COUNT = 1234
 const START = Date.UTC(2026, 10, 24)
-const index = createFileIndex(env.FILE_INDEX)
+const index = kvFileIndex(env.FILE_INDEX)
 
 /** One upload a second, oldest first; every tenth one under another prefix. */
 const records = Array.from({ length: COUNT }, (_, i) => {

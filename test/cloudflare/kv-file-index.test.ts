@@ -1,11 +1,11 @@
 import { reset } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { createFileIndex } from '../../src/cloudflare/kv-file-index.ts'
+import { kvFileIndex } from '../../src/cloudflare/kv-file-index.ts'
 import { parseObjectKey, utf8Length } from '../../src/keys/object-key.ts'
 import { testRecord } from '../file-index/records.ts'
 
-const index = createFileIndex(env.FILE_INDEX)
+const index = kvFileIndex(env.FILE_INDEX)
 const all = { bucket: 'files', prefix: '', limit: 1000 }
 
 afterEach(reset)
@@ -160,7 +160,7 @@ describe('a fault of KV', () => {
   it('is index_unavailable, with its cause, whatever was asked for', async () => {
     const fault = new Error('KV PUT failed: 500 Internal Server Error')
     const fail = () => Promise.reject(fault)
-    const broken = createFileIndex({
+    const broken = kvFileIndex({
       ...env.FILE_INDEX,
       getWithMetadata: fail,
       put: fail,
@@ -186,7 +186,7 @@ describe('an operation of KV that hangs', () => {
   it('is index_unavailable after ten seconds, whatever was asked for', async () => {
     vi.useFakeTimers()
     const hang = () => new Promise<never>(() => {})
-    const hanging = createFileIndex({
+    const hanging = kvFileIndex({
       ...env.FILE_INDEX,
       getWithMetadata: hang,
       put: hang,
@@ -242,7 +242,7 @@ describe('a second write of one key within a second', () => {
       written.push(name)
       if (written.length % 2 === 1) throw tooMany
     }
-    const busy = createFileIndex({ ...env.FILE_INDEX, put: refuseFirst, delete: refuseFirst })
+    const busy = kvFileIndex({ ...env.FILE_INDEX, put: refuseFirst, delete: refuseFirst })
     for (const write of [() => busy.put(record), () => busy.remove('files', record.key)]) {
       written.length = 0
       const operation = write()
@@ -256,7 +256,7 @@ describe('a second write of one key within a second', () => {
 
   it('is index_unavailable where KV refuses it again', async () => {
     const put = vi.fn(() => Promise.reject(tooMany))
-    const busy = createFileIndex({ ...env.FILE_INDEX, put })
+    const busy = kvFileIndex({ ...env.FILE_INDEX, put })
     const refused = expect(busy.put(record)).rejects.toMatchObject({ code: 'index_unavailable' })
     await vi.advanceTimersByTimeAsync(1500)
     await refused

@@ -3,12 +3,14 @@ import { env } from 'cloudflare:workers'
 import { describe, expect, it, vi } from 'vitest'
 import type { LinkPolicy } from '../../src/access/link-signature.ts'
 import { findBucket } from '../../src/bucket/find-bucket.ts'
-import { FAILURE, Objects, objectRequest } from '../../src/cloudflare/objects.ts'
-import { loadConfig } from '../../src/cloudflare/settings/load.ts'
+import { edgeObjects, objectRequest } from '../../src/cloudflare/edge-objects.ts'
+import { loadEnvironment } from '../../src/cloudflare/environment.ts'
+import { FAILURE } from '../../src/cloudflare/objects-protocol.ts'
 import { cacheTag } from '../../src/delivery/open-object.ts'
 import { serveLink } from '../../src/delivery/serve-link.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { deleteObject } from '../../src/storage/object.ts'
+import { Objects } from '../../src/worker.ts'
 import { putObject, requestsFor, textOf } from '../support/links.ts'
 import { testBucket } from '../support/test-bucket.ts'
 
@@ -31,9 +33,9 @@ function inProduction(answer: Promise<boolean> = Promise.resolve(true)) {
 }
 
 const bucketOf = (alias: string) => {
-  const loaded = loadConfig(env)
+  const loaded = loadEnvironment(env)
   if (!loaded.ok) throw new Error('The test configuration is malformed.')
-  return findBucket(loaded.config, alias)
+  return findBucket(loaded.settings, alias)
 }
 const counted = bucketOf('counted')
 const ask = async (
@@ -71,7 +73,8 @@ describe('the request to Objects', () => {
         headers: { 'Content-Range': 'bytes 0-1/9', ETag: '"f"' },
       })
     }
-    await serveLink(client, policy, testBucket(), objects, new Date())
+    const source = edgeObjects({ fetch: objects, purge: async () => null })
+    await serveLink(client, policy, testBucket(), source, new Date())
     expect(seen).toHaveLength(1)
     expect(seen[0]?.url).toMatch(
       /^https:\/\/objects\.invalid\/[0-9a-f]{64}\/a%20b%2F%C3%A9%3F\.png\?edgeTtl=86400$/,

@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest'
+import { directObjects } from '../../src/delivery/object-source.ts'
 import { serveLink } from '../../src/delivery/serve-link.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { testBucket } from '../support/test-bucket.ts'
@@ -15,7 +16,8 @@ async function cacheStatus(headers: Record<string, string>): Promise<string | nu
   const answer = new Response('x', { headers: { 'Cache-Control': 'public', ...headers } })
   const request = new Request('https://links.example/')
   const now = new Date('2026-11-24T12:00:00Z')
-  const response = await serveLink(request, policy, testBucket(), async () => answer, now)
+  const objects = { ...directObjects, open: async () => answer }
+  const response = await serveLink(request, policy, testBucket(), objects, now)
   return response.headers.get('Cache-Status')
 }
 

@@ -1,6 +1,7 @@
 import { exports } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
 import type { LinkPolicy } from '../../src/access/link-signature.ts'
+import { edgeObjects } from '../../src/cloudflare/edge-objects.ts'
 import { requireCodings } from '../../src/delivery/content-coding.ts'
 import { serveLink } from '../../src/delivery/serve-link.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
@@ -169,7 +170,10 @@ describe('HEAD of a link', () => {
       download: null,
     }
     const request = new Request('https://img.example/', { method: 'HEAD' })
-    const objects = async () => new Response(null, { status: 500 })
+    const objects = edgeObjects({
+      fetch: async () => new Response(null, { status: 500 }),
+      purge: async () => null,
+    })
     await expect(serveLink(request, policy, testBucket(), objects, new Date())).rejects.toThrow(
       'Objects answered with status 500.',
     )

@@ -1,7 +1,7 @@
 import { createExecutionContext } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
-import { app } from '../../src/app.ts'
+import { presigner } from '../../src/worker.ts'
 import { bucketFetch, bucketUrl } from '../support/bucket.ts'
 import { bearer } from '../support/credentials.ts'
 import { jwtVariable, type TestIssuer, testIssuer } from '../support/issuer.ts'
@@ -69,7 +69,7 @@ it('keeps the fetch of a key set alive when its client goes away', async () => {
   const workerEnv = { ...env, ...variables } as unknown as Env
   const ask = async () => {
     const headers = bearer(await issuer.sign({ sub: `kept-${count}` }))
-    return app.fetch(new Request('http://localhost:8787/files', headers), workerEnv, context)
+    return presigner.fetch(new Request('http://localhost:8787/files', headers), workerEnv, context)
   }
   expect((await ask()).status).toBe(200)
   expect(kept).toHaveBeenCalledTimes(1)

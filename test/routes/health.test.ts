@@ -4,7 +4,7 @@ import { s3rverBucket, testWorker } from '../support/worker.ts'
 it('is well', async () => {
   const response = await testWorker({ OPEN_ACCESS: undefined }).fetch('/healthz')
   expect(response.status).toBe(200)
-  expect(await response.json()).toEqual({ status: 'ok' })
+  expect(await response.json()).toEqual({ status: 'ok', edgeCache: true })
 })
 
 it('names what is misconfigured and never its value, while every other route refuses', async () => {

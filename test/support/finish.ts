@@ -1,7 +1,7 @@
 import { env } from 'cloudflare:workers'
 import type { UploadClaims } from '../../src/access/upload-id.ts'
 import type { Bucket } from '../../src/bucket/bucket.ts'
-import { createFileIndex } from '../../src/cloudflare/kv-file-index.ts'
+import { kvFileIndex } from '../../src/cloudflare/kv-file-index.ts'
 import type { FileRecord } from '../../src/file-index/file-record.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import type { Part } from '../../src/storage/multipart.ts'
@@ -26,7 +26,7 @@ export const part = (partNumber: number, etag = `"e${partNumber}"`): Part => ({ 
 
 export const BOTH = [part(1), part(2)]
 
-const index = createFileIndex(env.FILE_INDEX)
+const index = kvFileIndex(env.FILE_INDEX)
 
 /** Completes `upload` with `parts`, in a bucket changed by `changes`. */
 export const finish = async (...args: Parameters<typeof finishAll>): Promise<FileRecord> =>

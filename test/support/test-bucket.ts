@@ -8,7 +8,7 @@ export const EXAMPLE_CREDENTIALS: Credentials = {
   expiresAt: Number.POSITIVE_INFINITY,
 }
 
-/** A bucket as `loadConfig` would make it, changed by `changes`. */
+/** A bucket as `loadEnvironment` would make it, changed by `changes`. */
 export const testBucket = (changes: Partial<Bucket> = {}): Bucket => ({
   alias: 'files',
   origin: 'https://examplebucket.s3.amazonaws.com',

@@ -1,7 +1,7 @@
 import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { inject } from 'vitest'
-import { app } from '../../src/app.ts'
+import { presigner } from '../../src/worker.ts'
 import './provided-context.ts'
 
 /**
@@ -54,7 +54,7 @@ export function testWorker(
     async fetch(path, init) {
       const context = createExecutionContext()
       const request = new Request(new URL(path, origin), init)
-      const response = await app.fetch(request, workerEnv as unknown as Env, context)
+      const response = await presigner.fetch(request, workerEnv as unknown as Env, context)
       await waitOnExecutionContext(context)
       return response
     },

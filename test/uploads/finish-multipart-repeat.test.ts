@@ -143,7 +143,7 @@ describe('what someone should see to goes to the log:', () => {
     expect(await finishAll(UPLOAD)).toMatchObject({
       record: { size: 10 },
       warning:
-        'complete failed although the object exists: ApiError: The bucket answered CompleteMultipartUpload with InternalError.; StorageFailure: CompleteMultipartUpload 500 InternalError',
+        'complete failed although the object exists: PresignerError: The bucket answered CompleteMultipartUpload with InternalError.; StorageFailure: CompleteMultipartUpload 500 InternalError',
     })
   })
 

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { openUploadId } from '../../src/access/upload-id.ts'
-import { loadConfig } from '../../src/cloudflare/settings/load.ts'
+import { loadEnvironment } from '../../src/cloudflare/environment.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import type { Settings } from '../../src/settings/settings.ts'
 import { type MultipartRequest, signParts, startMultipart } from '../../src/uploads/multipart.ts'
@@ -17,9 +17,9 @@ const ALICE = { id: 'key:alice', prefix: 'team-a/' }
 const FILE: MultipartRequest = { fileName: 'a.mp4', mimetype: 'video/mp4', size: 20 * MIB }
 
 const config = (): Settings => {
-  const loaded = loadConfig(baseVariables())
+  const loaded = loadEnvironment(baseVariables())
   if (!loaded.ok) throw new Error('The test configuration is broken.')
-  return loaded.config
+  return loaded.settings
 }
 
 /** What the upload id of a new upload carries. */

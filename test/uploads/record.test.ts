@@ -1,7 +1,7 @@
 import { reset } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { createFileIndex } from '../../src/cloudflare/kv-file-index.ts'
+import { kvFileIndex } from '../../src/cloudflare/kv-file-index.ts'
 import type { FileIndex } from '../../src/file-index/file-index.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { recordUpload } from '../../src/uploads/record.ts'
@@ -10,9 +10,10 @@ import { testBucket } from '../support/test-bucket.ts'
 
 const KEY = parseObjectKey('uploads/a.txt')
 const UPLOADED = new Date('2026-11-24T12:00:00Z')
-const index = createFileIndex(env.FILE_INDEX)
-const record = (name = 'a.txt', owner = 'key:ci', now = UPLOADED, through: FileIndex = index) =>
+const index = kvFileIndex(env.FILE_INDEX)
+const recorded = (name = 'a.txt', owner = 'key:ci', now = UPLOADED, through: FileIndex = index) =>
   recordUpload(testBucket(), through, { key: KEY, name, owner }, now)
+const record = async (...given: Parameters<typeof recorded>) => (await recorded(...given)).record
 
 /** HeadObject of an object with `etag`, uploaded at `at`. */
 const object = (etag = '"e1"', at = UPLOADED) =>

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { loadConfig } from '../../../src/cloudflare/settings/load.ts'
+import { loadEnvironment } from '../../../src/cloudflare/environment.ts'
 import type { Issue } from '../../../src/errors/api-error.ts'
 import { CANARY, fullVariables } from './variables.ts'
 
 function issuesOf(changes: Record<string, unknown>): readonly Issue[] {
-  const loaded = loadConfig({ ...fullVariables(), ...changes })
+  const loaded = loadEnvironment({ ...fullVariables(), ...changes })
   if (loaded.ok) throw new Error('This configuration must not load.')
   expect(JSON.stringify(loaded.issues).toLowerCase()).not.toContain(CANARY)
   return loaded.issues
@@ -14,7 +14,7 @@ const paths = (changes: Record<string, unknown>): string[] =>
   issuesOf(changes).map(({ path }) => path)
 
 const loads = (changes: Record<string, unknown>): boolean =>
-  loadConfig({ ...fullVariables(), ...changes }).ok
+  loadEnvironment({ ...fullVariables(), ...changes }).ok
 
 const SECRET = 'canary-0123456789abcdef012345678'
 

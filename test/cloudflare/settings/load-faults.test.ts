@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest'
-import { loadConfig } from '../../../src/cloudflare/settings/load.ts'
+import { loadEnvironment } from '../../../src/cloudflare/environment.ts'
 import type { Issue } from '../../../src/errors/api-error.ts'
 import { CANARY, fullVariables, leastVariables } from './variables.ts'
 
 /** Issues of a configuration that must not load. */
 function issuesOf(variables: object): readonly Issue[] {
-  const loaded = loadConfig(variables)
+  const loaded = loadEnvironment(variables)
   if (loaded.ok) throw new Error('This configuration must not load.')
   expect(JSON.stringify(loaded.issues).toLowerCase()).not.toContain(CANARY)
   return loaded.issues

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { loadConfig } from '../../../src/cloudflare/settings/load.ts'
+import { loadEnvironment } from '../../../src/cloudflare/environment.ts'
 import { CANARY, fullVariables } from './variables.ts'
 
 /** Every text of the configuration, as a path to it. */
@@ -20,7 +20,7 @@ function replaced(value: unknown, [name, ...rest]: string[], text: string): unkn
 describe('an issue', () => {
   it.each(texts(fullVariables()))('names the path and never the value: %s %s %s %s', (...path) => {
     const broken = replaced(fullVariables(), path, 'Canary \u0000 "{canary"')
-    const loaded = loadConfig(Object(broken))
+    const loaded = loadEnvironment(Object(broken))
     if (loaded.ok) {
       // Free text: what a store or an issuer of tokens accepts is for them to say.
       expect(path.join('.')).toMatch(

@@ -1,12 +1,12 @@
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
-import { loadConfig } from '../../../src/cloudflare/settings/load.ts'
+import { environmentSettings, loadEnvironment } from '../../../src/cloudflare/environment.ts'
 import type { Settings } from '../../../src/settings/settings.ts'
 import { CANARY, fullVariables, leastVariables } from './variables.ts'
 
 function load(variables: object): Settings {
-  const loaded = loadConfig(variables)
-  if (loaded.ok) return loaded.config
+  const loaded = loadEnvironment(variables)
+  if (loaded.ok) return loaded.settings
   throw new Error(JSON.stringify(loaded.issues))
 }
 
@@ -74,8 +74,8 @@ const FULL: Settings = {
     },
   ],
   signingSecrets: [
-    { kid: 'k2', secret: `${CANARY}-0123456789abcdef0123456789ab` },
-    { kid: 'k1', secret: `${CANARY}:0123456789abcdef0123456789cd` },
+    { name: '', kid: 'k2', secret: `${CANARY}-0123456789abcdef0123456789ab` },
+    { name: '', kid: 'k1', secret: `${CANARY}:0123456789abcdef0123456789cd` },
   ],
   apiKeys: [
     { id: 'admin', sha256: 'a'.repeat(64), scopes: ['files:upload', 'files:list'], prefix: '' },
@@ -91,7 +91,8 @@ const FULL: Settings = {
     header: 'Cf-Access-Jwt-Assertion',
   },
   corsOrigins: ['https://app.example.com', 'http://localhost:8787'],
-  linkOrigin: 'https://files.example.com',
+  linkBase: 'https://files.example.com',
+  linkHostOnly: true,
   openOnLocalhost: true,
 }
 
@@ -104,7 +105,7 @@ function unfrozen(value: unknown, path = 'config'): string[] {
   ]
 }
 
-describe('loadConfig', () => {
+describe('the environment', () => {
   it('takes every setting as tables', () => {
     expect(load(fullVariables())).toEqual(FULL)
   })
@@ -155,11 +156,12 @@ describe('loadConfig', () => {
           crossOriginResourcePolicy: 'cross-origin',
         },
       ],
-      signingSecrets: [{ kid: 'k1', secret: 's'.repeat(32) }],
+      signingSecrets: [{ name: '', kid: 'k1', secret: 's'.repeat(32) }],
       apiKeys: [],
       jwt: null,
       corsOrigins: [],
-      linkOrigin: null,
+      linkBase: null,
+      linkHostOnly: false,
       openOnLocalhost: false,
     })
   })
@@ -188,11 +190,11 @@ describe('loadConfig', () => {
 
   it('reads one environment once, and each other one for itself', () => {
     const variables = leastVariables()
-    const first = loadConfig(variables)
+    const first = environmentSettings(variables)
     delete variables.BUCKETS
-    expect(loadConfig(variables)).toBe(first)
-    expect(loadConfig({ ...variables }).ok).toBe(false)
-    expect(loadConfig(leastVariables())).not.toBe(first)
+    expect(environmentSettings(variables)).toBe(first)
+    expect(() => environmentSettings({ ...variables })).toThrow('BUCKETS is missing')
+    expect(environmentSettings(leastVariables())).not.toBe(first)
   })
 
   it('keeps the order of the buckets, of which the first is the default', () => {

@@ -1,18 +1,18 @@
 import { describe, expect, it } from 'vitest'
-import { loadConfig } from '../../../src/cloudflare/settings/load.ts'
+import { loadEnvironment } from '../../../src/cloudflare/environment.ts'
 import { fullVariables } from './variables.ts'
 
 /** The bucket "files" of the full configuration, its table changed by `changes`. */
 function load(changes: Record<string, unknown>) {
   const variables = fullVariables()
   variables.BUCKETS.files = { ...variables.BUCKETS.files, ...changes }
-  return loadConfig(variables)
+  return loadEnvironment(variables)
 }
 
 function bucketOf(changes: Record<string, unknown>) {
   const loaded = load(changes)
   if (!loaded.ok) throw new Error(JSON.stringify(loaded.issues))
-  return loaded.config.buckets[0]
+  return loaded.settings.buckets[0]
 }
 
 const R2 = 'https://0123456789abcdef0123456789abcdef.r2.cloudflarestorage.com'

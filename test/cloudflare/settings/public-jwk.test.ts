@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { SCOPES } from '../../../src/access/scopes.ts'
-import { checkConfig } from '../../../src/cloudflare/settings/load.ts'
+import { loadEnvironment } from '../../../src/cloudflare/environment.ts'
+import { withKeys } from '../../../src/http/admit.ts'
 import { bearer, testApiKey } from '../../support/credentials.ts'
 import { jwtVariable, testIssuer } from '../../support/issuer.ts'
 import { testWorker } from '../../support/worker.ts'
@@ -18,7 +19,7 @@ const withKey = (publicJwk: object, algorithms: readonly string[]) => ({
 })
 
 const paths = async (variables: object) => {
-  const checked = await checkConfig(variables)
+  const checked = await withKeys(loadEnvironment(variables))
   if (checked.ok) return []
   expect(JSON.stringify(checked.issues)).not.toContain('canary')
   return checked.issues.map(({ path }) => path)

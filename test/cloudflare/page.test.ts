@@ -1,6 +1,6 @@
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
-import { pageFile } from '../../src/http/page.ts'
+import { pageFile } from '../../src/cloudflare/page.ts'
 import { baseVariables } from '../support/worker.ts'
 
 const POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'"

@@ -1,6 +1,6 @@
-// biome-ignore lint/style/noRestrictedImports: points up until the settings come in with the options
-import { loadConfig } from '../cloudflare/settings/load.ts'
-import { asksLinkHost } from './link-host.ts'
+import { loadedBy } from '../settings/define.ts'
+import { asksLinkHost } from '../settings/settings.ts'
+import { environmentSettings } from './environment.ts'
 
 /** The files of public/; a test compares them with what is built. */
 const PAGE_FILE =
@@ -19,8 +19,8 @@ const NAMED_ORIGIN = /^https?:\/\/(?:[\w-]+\.)*[a-z][\w-]*(?::\d+)?$/
 export async function pageFile(request: Request, env: Env): Promise<Response | undefined> {
   const { url } = request
   if (!PAGE_FILE.test(url) || env.ASSETS === undefined) return undefined
-  const loaded = loadConfig(env)
-  if (loaded.ok && asksLinkHost(loaded.config, url)) return undefined
+  const loaded = loadedBy(environmentSettings, env)
+  if (loaded.ok && asksLinkHost(loaded.settings, url)) return undefined
   const file = await env.ASSETS.fetch(request)
   if (file.status === 404) return undefined
   const policy = file.headers.get('Content-Security-Policy')

@@ -1,0 +1,23 @@
+/** The members of a JSON Web Key that say what it is for (RFC 7517, section 4). */
+export interface KeyKind {
+  readonly kty?: unknown
+  readonly crv?: unknown
+  readonly alg?: unknown
+}
+
+/** The curve that an algorithm needs (RFC 7518, section 3.1; RFC 8037). The others need RSA. */
+const CURVES: Readonly<Record<string, string>> = {
+  ES256: 'P-256',
+  ES384: 'P-384',
+  ES512: 'P-521',
+  EdDSA: 'Ed25519',
+  Ed25519: 'Ed25519',
+}
+
+/** Whether `jwk` is a key for `algorithm`, judged by its `kty`, `crv` and `alg`. */
+export function fitsAlgorithm({ kty, crv, alg = '' }: KeyKind, algorithm: string): boolean {
+  if (alg !== '' && alg !== algorithm) return false
+  const curve = CURVES[algorithm]
+  if (curve === undefined) return kty === 'RSA'
+  return crv === curve && kty === (curve === 'Ed25519' ? 'OKP' : 'EC')
+}

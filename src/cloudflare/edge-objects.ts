@@ -1,0 +1,77 @@
+import * as z from 'zod/mini'
+import type { Bucket } from '../bucket/bucket.ts'
+import type { ObjectSource } from '../delivery/object-source.ts'
+import { ApiError, type ErrorCode, isErrorCode } from '../errors/api-error.ts'
+import { describe } from '../errors/describe.ts'
+import type { ObjectKey } from '../keys/object-key.ts'
+import { copyUrl, FAILURE, WANTED_RANGE } from './objects-protocol.ts'
+
+const failureSchema = z.object({
+  code: z.custom<ErrorCode>(isErrorCode),
+  message: z.string(),
+  reason: z.optional(z.string()),
+  retryAfterSeconds: z.optional(z.number()),
+})
+
+/** What the Worker calls of its own `Objects` entrypoint. */
+export interface ObjectsStub {
+  fetch(request: Request, init?: object): Promise<Response>
+  purge(alias: string, key: string): Promise<string | null>
+}
+
+/** The entrypoint of that name among the exports of the Worker that runs; null where there is none. */
+export function stubIn(context: object, name: string): ObjectsStub | null {
+  const exports: unknown = Reflect.get(context, 'exports')
+  const stub: unknown =
+    typeof exports === 'object' && exports !== null ? Reflect.get(exports, name) : null
+  return isStub(stub) ? stub : null
+}
+
+const isStub = (value: unknown): value is ObjectsStub =>
+  (typeof value === 'object' || typeof value === 'function') && value !== null && 'fetch' in value
+
+/**
+ * Objects through the `Objects` entrypoint, in front of which stands the edge cache. Bodies come as
+ * they are stored, encoded or not.
+ */
+export const edgeObjects = (stub: ObjectsStub): ObjectSource => ({
+  keepsCopies: true,
+  async open(method, bucket, key, range) {
+    const request = await objectRequest(method, bucket, key, range)
+    const answer = await stub.fetch(request, { encodeResponseBody: 'manual' })
+    if (answer.ok || answer.status === 416) return answer
+    throw failureOf(answer)
+  },
+  async purge({ alias }, key) {
+    const cause = await stub.purge(alias, key).catch(describe)
+    if (cause !== null)
+      throw new ApiError('purge_failed', 'The edge copy could not be dropped; try again.', {
+        cause,
+      })
+  },
+})
+
+/**
+ * A request to `Objects` for an object, or one range of it. It holds nothing of the client's own
+ * request: what the edge keeps is the same for everyone.
+ */
+export async function objectRequest(
+  method: 'GET' | 'HEAD',
+  bucket: Bucket,
+  key: ObjectKey,
+  range: string | null,
+): Promise<Request> {
+  const headers: HeadersInit = range === null ? {} : { Range: range, [WANTED_RANGE]: range }
+  // Workers Caching keys by the query too: a copy lives for one `edgeTtl`.
+  const url = `${await copyUrl(bucket, key)}?edgeTtl=${bucket.edgeTtlSeconds}`
+  return new Request(url, { method, headers })
+}
+
+/** The error that `Objects` answers with. */
+function failureOf({ headers, status }: Response): Error {
+  const json = decodeURIComponent(headers.get(FAILURE) ?? 'null')
+  const failure = failureSchema.safeParse(JSON.parse(json))
+  if (!failure.success) return new Error(`Objects answered with status ${status}.`)
+  const { code, message, reason: cause, retryAfterSeconds } = failure.data
+  return new ApiError(code, message, { cause, retryAfterSeconds })
+}

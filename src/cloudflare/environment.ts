@@ -1,0 +1,130 @@
+import type { Credentials } from '../bucket/bucket.ts'
+import {
+  apiKeysRule,
+  bucketsRule,
+  jwtRule,
+  keepFor,
+  type LoadedSettings,
+  loadWith,
+  originRule,
+  signingSecretsRule,
+} from '../settings/define.ts'
+import {
+  BROKEN,
+  breaks,
+  into,
+  list,
+  matching,
+  notEmpty,
+  oneOf,
+  optional,
+  type Rule,
+  table,
+  text,
+} from '../settings/rules.ts'
+import type { Settings } from '../settings/settings.ts'
+
+/** The settings in the Worker's variables, secrets and bindings: docs/configuration.md. */
+export const environmentSettings = keepFor(loadEnvironment)
+
+/** The same with its issues as a result. Issues name paths, never values. */
+export function loadEnvironment(env: object): LoadedSettings {
+  // An empty variable is one that an environment file lists without a value.
+  const variables = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''))
+  return loadWith(environmentRule(variables), variables)
+}
+
+/** Every variable, secret and binding, apart from the access keys of the buckets. */
+export const environmentRules = (variables: Readonly<Record<string, unknown>>) => ({
+  FILE_INDEX: binding('must be bound to a KV namespace'),
+  RATE_LIMITER: binding('must be bound to a rate limit'),
+  BUCKETS: tableOrJson(bucketsRule(credentialsNamed(variables))),
+  SIGNING_SECRETS: signingSecretsRule,
+  API_KEYS: optional(tableOrJson(apiKeysRule), []),
+  CORS_ORIGINS: optional(tableOrJson(list(originRule)), []),
+  JWT: optional(tableOrJson(jwtRule), null),
+  LINK_ORIGIN: optional(originRule, null),
+  OPEN_ACCESS: optional(oneOf('localhost'), null),
+})
+
+const environmentRule = (variables: Readonly<Record<string, unknown>>): Rule<Settings> =>
+  into(
+    table(environmentRules(variables), 'open'),
+    (given): Settings => ({
+      buckets: given.BUCKETS,
+      signingSecrets: given.SIGNING_SECRETS,
+      apiKeys: given.API_KEYS,
+      jwt: given.JWT,
+      corsOrigins: given.CORS_ORIGINS,
+      linkBase: given.LINK_ORIGIN,
+      linkHostOnly: given.LINK_ORIGIN !== null,
+      openOnLocalhost: given.OPEN_ACCESS !== null,
+    }),
+  )
+
+const binding =
+  (message: string): Rule<object> =>
+  (value, place) =>
+    typeof value === 'object' && value !== null ? value : breaks(place, message)
+
+/** A variable that wrangler.toml gives as a table and an environment file as JSON text. */
+const tableOrJson =
+  <T>(rule: Rule<T>): Rule<T> =>
+  (value, place) => {
+    if (typeof value !== 'string') return rule(value, place)
+    let parsed: unknown
+    try {
+      parsed = JSON.parse(value)
+    } catch {
+      return breaks(place, 'must be a table or JSON')
+    }
+    return rule(parsed, place)
+  }
+
+/**
+ * A name, never the access key id itself, which an issue about a missing secret would then show.
+ */
+const credentialsName = matching(
+  /^(?!(?:AKIA|ASIA)[A-Z0-9]{12,})[A-Z][A-Z0-9_]{0,63}$/,
+  'must be a name in capitals',
+)
+
+/**
+ * The access keys behind a name: `S3` reads `S3_ACCESS_KEY_ID` and so on. Each name is read once,
+ * so that what is missing is reported once.
+ */
+function credentialsNamed(variables: Readonly<Record<string, unknown>>): Rule<Credentials> {
+  const known = new Map<string, Credentials | typeof BROKEN>()
+  return (value, place) => {
+    const name = credentialsName(value, place)
+    if (name === BROKEN) return BROKEN
+    const credentials = known.get(name) ?? accessKeys(name)(variables, { ...place, path: '' })
+    known.set(name, credentials)
+    return credentials
+  }
+}
+
+const accessKeys = (name: string): Rule<Credentials> =>
+  into(
+    table(
+      {
+        [`${name}_ACCESS_KEY_ID`]: notEmpty,
+        [`${name}_SECRET_ACCESS_KEY`]: notEmpty,
+        [`${name}_SESSION_TOKEN`]: optional(notEmpty, null),
+        [`${name}_CREDENTIAL_EXPIRATION`]: optional(instant, null),
+      },
+      'open',
+    ),
+    (given) => ({
+      accessKeyId: given[`${name}_ACCESS_KEY_ID`] ?? '',
+      secretAccessKey: given[`${name}_SECRET_ACCESS_KEY`] ?? '',
+      sessionToken: given[`${name}_SESSION_TOKEN`] ?? null,
+      expiresAt: Date.parse(given[`${name}_CREDENTIAL_EXPIRATION`] ?? '') || Infinity,
+    }),
+  )
+
+const INSTANT = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:\d{2})$/
+
+const instant = text((value) =>
+  INSTANT.test(value) && !Number.isNaN(Date.parse(value)) ? null : 'must be a time in ISO 8601',
+)

@@ -1,0 +1,112 @@
+import type { Principal } from '../access/principal.ts'
+import { requireKey } from '../access/principal.ts'
+import { openUploadId, type UploadClaims } from '../access/upload-id.ts'
+import type { Bucket } from '../bucket/bucket.ts'
+import { ApiError } from '../errors/api-error.ts'
+import type { FileRecord } from '../file-index/file-record.ts'
+import { parseObjectKey } from '../keys/object-key.ts'
+import { DIRECTORY, METADATA_NAME } from '../uploads/upload-fields.ts'
+import type { AppContext } from './app-env.ts'
+import { chooseBucket } from './choose-bucket.ts'
+
+/** A file that someone wants to upload. */
+export interface NewFile {
+  /** Alias of the bucket. */
+  readonly bucket: string
+  readonly fileName: string
+  readonly mimetype: string
+  /** Bytes; undefined where the client doesn't say. */
+  readonly size?: number | undefined
+  readonly directory?: string | undefined
+  readonly metadata?: Readonly<Record<string, string>> | undefined
+}
+
+/** What the app changes about an upload, before anything is signed; members replace the client's. */
+export interface UploadChanges {
+  /** Folder under `uploads/`: segments with `/` between. */
+  readonly directory?: string | undefined
+  /** S3's user-defined metadata; names of a-z, 0-9 and "-". */
+  readonly metadata?: Readonly<Record<string, string>> | undefined
+  /** Refuses the upload: the client gets `forbidden` with this message. */
+  readonly refuse?: string | undefined
+}
+
+/** What has happened to a file. It may come twice: `key` and `etag` tell one upload from another. */
+export type FileEvent =
+  | {
+      readonly type: 'recorded' | 'replaced'
+      readonly file: FileRecord
+      /** Id of the principal. */
+      readonly principal: string
+    }
+  | {
+      readonly type: 'deleted'
+      readonly file: { readonly bucket: string; readonly key: string }
+      readonly principal: string
+    }
+
+/**
+ * `file` as the app wants it to be uploaded, where the presigner is mounted in one. Throws
+ * `forbidden` where the app refuses it.
+ */
+export async function askApp<File extends Omit<NewFile, 'bucket'>>(
+  c: AppContext,
+  { alias }: Bucket,
+  file: File,
+): Promise<File> {
+  const { beforeUpload } = c.env.host
+  if (beforeUpload === null) return file
+  const { fileName, mimetype, size, directory, metadata } = file
+  const asked = { bucket: alias, fileName, mimetype, size, directory, metadata }
+  const changes = await beforeUpload(asked, c.get('principal'))
+  if (changes.refuse !== undefined) throw new ApiError('forbidden', changes.refuse)
+  const names = Object.keys(changes.metadata ?? {})
+  if (!DIRECTORY.test(changes.directory ?? 'none') || !names.every((n) => METADATA_NAME.test(n)))
+    throw new Error('beforeUpload returned a directory or metadata that no client may send.')
+  return {
+    ...file,
+    ...(changes.directory === undefined ? {} : { directory: changes.directory }),
+    ...(changes.metadata === undefined ? {} : { metadata: changes.metadata }),
+  }
+}
+
+/** Tells the app that a file was recorded, and waits until it knows. */
+export const tellRecorded = async (
+  c: AppContext,
+  { record: file, replaces }: { readonly record: FileRecord; readonly replaces: boolean },
+): Promise<void> =>
+  tell(c, (principal) => ({ type: replaces ? 'replaced' : 'recorded', file, principal }))
+
+/** Tells the app that a file was deleted, and waits until it knows. */
+export const tellDeleted = (
+  c: AppContext,
+  file: { readonly bucket: string; readonly key: string },
+): Promise<void> => tell(c, (principal) => ({ type: 'deleted', file, principal }))
+
+async function tell(c: AppContext, event: (principal: string) => FileEvent): Promise<void> {
+  const { onEvent } = c.env.host
+  if (onEvent !== null) await onEvent(event(c.get('principal').id))
+}
+
+/**
+ * The upload whose id stands in the path, if the caller may write `key` and the id belongs to them,
+ * the key and the bucket. Throws `invalid_key`, `forbidden`, `unknown_bucket` and
+ * `invalid_upload_id`.
+ */
+export async function openUpload(
+  c: AppContext,
+  alias: string | undefined,
+  key: string,
+  now: Date,
+): Promise<{ readonly bucket: Bucket; readonly upload: UploadClaims }> {
+  const principal: Principal = c.get('principal')
+  const scope = { key: parseObjectKey(key), owner: principal.id }
+  requireKey(principal, 'files:upload', scope.key)
+  const bucket = chooseBucket(c, alias, scope.key)
+  const uploadId = c.req.param('uploadId') ?? ''
+  const settings = c.get('settings')
+  return {
+    bucket,
+    upload: await openUploadId(settings, { ...scope, bucket: bucket.alias }, uploadId, now),
+  }
+}

@@ -1,0 +1,156 @@
+import type { Issue } from '../errors/api-error.ts'
+
+/** Where a value stands, and the list for what is wrong with it. */
+export interface Place {
+  /** Dotted from the root. */
+  readonly path: string
+  readonly issues: Issue[]
+}
+
+/** What a rule returns for a value that breaks it, once the issue is in the list. */
+export const BROKEN: unique symbol = Symbol('broken')
+
+/** Checks one value and returns it, or what follows from it. */
+export type Rule<T> = (value: unknown, place: Place) => T | typeof BROKEN
+
+/** What is wrong with a value, in words that follow its name; null where nothing is. */
+export type Fault<T> = (value: T) => string | null
+
+/** Adds an issue. It names the path, and never the value, which may be a secret. */
+export function breaks({ path, issues }: Place, message: string): typeof BROKEN {
+  issues.push({ path, message })
+  return BROKEN
+}
+
+/** What `rule` makes of `value`, or the issues. */
+export function check<T>(
+  rule: Rule<T>,
+  value: unknown,
+): { readonly ok: true; readonly value: T } | { readonly ok: false; readonly issues: Issue[] } {
+  const issues: Issue[] = []
+  const result = rule(value, { path: '', issues })
+  return result === BROKEN || issues.length > 0
+    ? { ok: false, issues }
+    : { ok: true, value: result }
+}
+
+/** A further rule for what `rule` has let through. */
+export const also =
+  <T>(rule: Rule<T>, fault: Fault<T>): Rule<T> =>
+  (value, place) => {
+    const result = rule(value, place)
+    const message = result === BROKEN ? null : fault(result)
+    return message === null ? result : breaks(place, message)
+  }
+
+/** What `convert` makes of what `rule` has let through. */
+export const into =
+  <T, Result>(rule: Rule<T>, convert: (value: T) => Result): Rule<Result> =>
+  (value, place) => {
+    const result = rule(value, place)
+    return result === BROKEN ? BROKEN : convert(result)
+  }
+
+/** Takes undefined for `fallback`. */
+export const optional =
+  <T, Fallback>(rule: Rule<T>, fallback: Fallback): Rule<T | Fallback> =>
+  (value, place) =>
+    value === undefined ? fallback : rule(value, place)
+
+export const text = (fault: Fault<string>): Rule<string> =>
+  also(
+    (value, place) => (typeof value === 'string' ? value : breaks(place, missing(value, 'a text'))),
+    fault,
+  )
+
+export const matching = (pattern: RegExp, message: string): Rule<string> =>
+  text((value) => (pattern.test(value) ? null : message))
+
+export const notEmpty: Rule<string> = text((value) => (value === '' ? 'must not be empty' : null))
+
+export const oneOf =
+  <const T extends string>(...values: readonly T[]): Rule<T> =>
+  (value, place) =>
+    values.find((candidate) => candidate === value) ??
+    breaks(place, `must be one of ${values.join(', ')}`)
+
+export const flag: Rule<boolean> = (value, place) =>
+  typeof value === 'boolean' ? value : breaks(place, 'must be true or false')
+
+export const whole =
+  (min: number, max: number): Rule<number> =>
+  (value, place) =>
+    typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max
+      ? value
+      : breaks(place, `must be a whole number from ${min} to ${max}`)
+
+export const list =
+  <T>(rule: Rule<T>, min = 0): Rule<T[]> =>
+  (value, place) => {
+    if (!Array.isArray(value)) return breaks(place, missing(value, 'a list'))
+    if (value.length < min) return breaks(place, 'must not be empty')
+    const results = value.map((item: unknown, i) => rule(item, inside(place, String(i))))
+    return allOf(results) ? results : BROKEN
+  }
+
+/** Entries by name, in their order. */
+export const entries =
+  <T>(name: Fault<string>, rule: (name: string) => Rule<T>): Rule<T[]> =>
+  (value, place) => {
+    if (!isTable(value)) return breaks(place, missing(value, 'a table'))
+    const results = Object.entries(value).map(([key, member]) => {
+      const at = inside(place, key)
+      const message = name(key)
+      return message === null ? rule(key)(member, at) : breaks(at, message)
+    })
+    return allOf(results) ? results : BROKEN
+  }
+
+type Members = Readonly<Record<string, Rule<unknown>>>
+type ResultOf<R> = R extends Rule<infer T> ? T : never
+type TableOf<M extends Members> = { -readonly [Name in keyof M]: ResultOf<M[Name]> }
+
+/**
+ * A table of these members. Others are refused, as a name that is misspelt would otherwise leave a
+ * limit out; `open` leaves them out of the result instead.
+ */
+export const table =
+  <M extends Members>(members: M, open: 'open' | null = null): Rule<TableOf<M>> =>
+  (value, place) => {
+    if (!isTable(value)) return breaks(place, missing(value, 'a table'))
+    let isBroken = false
+    for (const name of Object.keys(value))
+      if (open === null && !Object.hasOwn(members, name)) {
+        breaks(place, `does not know "${name}"; it takes ${Object.keys(members).join(', ')}`)
+        isBroken = true
+      }
+    const result: Record<string, unknown> = {}
+    for (const [name, rule] of Object.entries(members)) {
+      const member = rule(Object.hasOwn(value, name) ? value[name] : undefined, inside(place, name))
+      if (member === BROKEN) isBroken = true
+      else if (member !== undefined) result[name] = member
+    }
+    return isBroken ? BROKEN : (result as TableOf<M>)
+  }
+
+/** Freezes `value` and everything in it. */
+export function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null) {
+    Object.values(value).forEach(deepFreeze)
+    Object.freeze(value)
+  }
+  return value
+}
+
+const isTable = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+const inside = ({ path, issues }: Place, name: string): Place => ({
+  path: path === '' ? name : `${path}.${name}`,
+  issues,
+})
+
+const missing = (value: unknown, kind: string): string =>
+  value === undefined ? 'is missing' : `must be ${kind}`
+
+const allOf = <T>(results: (T | typeof BROKEN)[]): results is T[] => !results.includes(BROKEN)

@@ -1,0 +1,201 @@
+import type { LinkPolicy } from './access/link-signature.ts'
+import { findBucket } from './bucket/find-bucket.ts'
+import { requireSpelling } from './bucket/key-spelling.ts'
+import {
+  type DownloadRequest,
+  type DownloadUrl,
+  downloadUrl,
+  MAX_DOWNLOAD_NAME_LENGTH,
+} from './delivery/download-url.ts'
+import { type Link, linkTo, MAX_LINK_NAME_LENGTH } from './delivery/link.ts'
+import { ApiError } from './errors/api-error.ts'
+import { keyPrefixFault, parseObjectKey } from './keys/object-key.ts'
+import {
+  check,
+  entries,
+  flag,
+  into,
+  matching,
+  oneOf,
+  optional,
+  type Rule,
+  table,
+  text,
+  whole,
+} from './settings/rules.ts'
+import type { Settings } from './settings/settings.ts'
+import { createUploadUrl, type UploadRequest, type UploadUrl } from './uploads/single.ts'
+import {
+  DIRECTORY,
+  HEADER_VALUE,
+  MAX_CACHE_CONTROL_LENGTH,
+  MAX_FILE_NAME_LENGTH,
+  MAX_METADATA_VALUE_LENGTH,
+  METADATA_NAME,
+  SHA256,
+} from './uploads/upload-fields.ts'
+
+// biome-ignore-start lint/performance/noBarrelFile: an entry of the package
+export {
+  type ErrorCode,
+  type Issue,
+  isPresignerError,
+  type PresignerError,
+} from './errors/api-error.ts'
+export {
+  type BucketInput,
+  type CredentialsInput,
+  defineSettings,
+  type SettingsFor,
+  type SettingsInput,
+} from './settings/define.ts'
+export type { Settings } from './settings/settings.ts'
+export type { DownloadUrl, Link, UploadUrl }
+
+// biome-ignore-end lint/performance/noBarrelFile: an entry of the package
+
+/** Which bucket: its alias, or undefined for the first. */
+interface InBucket {
+  readonly bucket?: string | undefined
+}
+
+export interface UploadOptions extends UploadRequest, InBucket {
+  /** Start of the new key: empty (the default), or ends with `/`. */
+  readonly prefix?: string | undefined
+}
+
+export interface DownloadOptions
+  extends Partial<Omit<DownloadRequest, 'defaultSeconds'>>,
+    InBucket {}
+
+export interface LinkOptions extends InBucket {
+  /** Seconds; a link lives for one to two such lifetimes. The default is a day. */
+  readonly expiresIn?: number | undefined
+  /** Name to save the file under; without it, the file is shown in place. */
+  readonly download?: string | undefined
+  /** Bytes through the presigner, which is the default, or a redirect to the bucket. */
+  readonly delivery?: LinkPolicy['delivery'] | undefined
+}
+
+export interface SignerOptions {
+  /** The clock; the default is the system's. */
+  readonly now?: () => Date
+}
+
+/**
+ * Makes the URLs and links that a presigner with the same settings makes, without a request to
+ * anyone. It asks nobody who you are: your code decides who gets one. Keys are those of the bucket,
+ * with their prefix. Methods reject with a `PresignerError`, whose codes docs/api.md lists.
+ */
+export interface Signer {
+  /** A presigned PUT for a new key, as `POST /files/upload-url` answers. */
+  uploadUrl(options: UploadOptions): Promise<UploadUrl>
+  /** A presigned GET, as `GET /files/:key/url` answers. Does not check whether the object exists. */
+  downloadUrl(key: string, options?: DownloadOptions): Promise<DownloadUrl>
+  /** A link for `<img>` or an email, as `POST /files/:key/link` answers. Needs `linkBase`. */
+  link(key: string, options?: LinkOptions): Promise<Link>
+}
+
+/** A signer for `settings`: `createSigner(settingsFor(process.env))`. */
+export function createSigner(
+  settings: Settings,
+  { now = () => new Date() }: SignerOptions = {},
+): Signer {
+  const locate = (alias: string | undefined, key: string) => {
+    const bucket = findBucket(settings, alias)
+    requireSpelling(bucket, key)
+    return { bucket, key: parseObjectKey(key) }
+  }
+  return {
+    async uploadUrl(options) {
+      const { prefix, bucket, ...request } = requireValid(uploadRule, options)
+      return createUploadUrl(findBucket(settings, bucket), request, prefix, now())
+    },
+    async downloadUrl(key, options = {}) {
+      const { bucket: alias, ...request } = requireValid(downloadRule, options)
+      const { bucket, key: objectKey } = locate(alias, key)
+      return downloadUrl(bucket, objectKey, request, now())
+    },
+    async link(key, options = {}) {
+      const { bucket: alias, ...request } = requireValid(linkRule, options)
+      const { bucket, key: objectKey } = locate(alias, key)
+      if (settings.linkBase === null)
+        throw new ApiError('misconfigured', 'Set linkBase: a signer has no address of its own.')
+      return linkTo(settings, settings.linkBase, bucket, objectKey, request, now())
+    },
+  }
+}
+
+function requireValid<T>(rule: Rule<T>, options: unknown): T {
+  const checked = check(rule, options)
+  if (checked.ok) return checked.value
+  throw new ApiError('invalid_request', 'The request is not valid.', { issues: checked.issues })
+}
+
+const name = (max: number): Rule<string> =>
+  text((value) =>
+    value.length >= 1 && value.length <= max && value.isWellFormed()
+      ? null
+      : `must have 1 to ${max} characters of well-formed Unicode`,
+  )
+const anyText = text(() => null)
+const bucket = optional(anyText, undefined)
+const expiresIn = optional(whole(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER), undefined)
+
+const uploadRule = table({
+  fileName: text((value) =>
+    value.length >= 1 && value.length <= MAX_FILE_NAME_LENGTH
+      ? null
+      : `must have 1 to ${MAX_FILE_NAME_LENGTH} characters`,
+  ),
+  mimetype: anyText,
+  size: optional(whole(0, Number.MAX_SAFE_INTEGER), undefined),
+  sha256: optional(matching(SHA256, 'must be 32 bytes in base64'), undefined),
+  metadata: optional(
+    into(
+      entries(
+        (key) => (METADATA_NAME.test(key) ? null : 'must be a name of a-z, 0-9 and "-"'),
+        (key) =>
+          into(
+            text((value) =>
+              value.length <= MAX_METADATA_VALUE_LENGTH
+                ? null
+                : `must have at most ${MAX_METADATA_VALUE_LENGTH} characters`,
+            ),
+            (value) => [key, value] as const,
+          ),
+      ),
+      Object.fromEntries<string>,
+    ),
+    undefined,
+  ),
+  cacheControl: optional(
+    text((value) =>
+      HEADER_VALUE.test(value) && value.length <= MAX_CACHE_CONTROL_LENGTH
+        ? null
+        : `must be up to ${MAX_CACHE_CONTROL_LENGTH} characters of printable ASCII`,
+    ),
+    undefined,
+  ),
+  directory: optional(matching(DIRECTORY, 'must be segments with "/" between'), undefined),
+  overwrite: optional(flag, undefined),
+  expiresIn,
+  bucket,
+  prefix: optional(text(keyPrefixFault), ''),
+})
+
+const downloadRule = table({
+  use: optional(oneOf('view', 'stream', 'email'), 'view' as const),
+  expiresIn,
+  download: optional(name(MAX_DOWNLOAD_NAME_LENGTH), undefined),
+  inline: optional(flag, undefined),
+  stable: optional(flag, undefined),
+  bucket,
+})
+
+const linkRule = table({
+  expiresIn,
+  download: optional(name(MAX_LINK_NAME_LENGTH), null),
+  delivery: optional(oneOf('stream', 'redirect'), 'stream' as const),
+  bucket,
+})

@@ -1,0 +1,19 @@
+/** What a client may say of a file, field by field: the routes and the signer hold it to the same. */
+
+/** Longest file name, in UTF-16 code units. */
+export const MAX_FILE_NAME_LENGTH = 1024
+/** Folder under `uploads/`: segments with "/" between. */
+export const DIRECTORY = /^[^/]+(?:\/[^/]+)*$/
+/** Name of one member of S3's user-defined metadata. */
+export const METADATA_NAME = /^[a-z0-9-]{1,64}$/
+/** Longest value of such a member, in UTF-16 code units. */
+export const MAX_METADATA_VALUE_LENGTH = 2048
+/**
+ * A header's value that arrives as it was sent: printable ASCII without leading, trailing or double
+ * spaces.
+ */
+export const HEADER_VALUE = /^[\x21-\x7e]+(?: [\x21-\x7e]+)*$/
+/** Longest `Cache-Control`. */
+export const MAX_CACHE_CONTROL_LENGTH = 255
+/** SHA-256 of a file in base64. */
+export const SHA256 = /^[A-Za-z0-9+/]{43}=$/

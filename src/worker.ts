@@ -1,0 +1,20 @@
+import { environmentSettings } from './cloudflare/environment.ts'
+import { kvFileIndex } from './cloudflare/kv-file-index.ts'
+import { objectsEntrypoint } from './cloudflare/objects.ts'
+import { pageFile } from './cloudflare/page.ts'
+import { createPresigner } from './index.ts'
+
+/** The presigner with the settings of the environment. */
+export const presigner = createPresigner<{ Bindings: Env }>(environmentSettings, {
+  fileIndex: (env) => kvFileIndex(env.FILE_INDEX),
+  rateLimiter: (env) => env.RATE_LIMITER,
+})
+
+/** The bytes behind links, which Workers Caching stands in front of. */
+export class Objects extends objectsEntrypoint<Env>(environmentSettings) {}
+
+export default {
+  async fetch(request, env, context) {
+    return (await pageFile(request, env)) ?? presigner.fetch(request, env, context)
+  },
+} satisfies ExportedHandler<Env>
