@@ -3,16 +3,12 @@ import { ApiError, STATUS_BY_CODE } from '../errors/api-error.ts'
 import { uriEncode } from '../keys/uri-encode.ts'
 import type { AppEnv } from './app-env.ts'
 
-/** 201 with the record of a file, and where it is found. */
-export function created<FileRecord extends { readonly key: string; readonly bucket: string }>(
+/** Says in an answer with status 201 where the record of a file is found. */
+export function setLocation(
   c: Context<AppEnv>,
-  record: FileRecord,
-) {
-  c.header(
-    'Location',
-    `${c.env.host.mountPath}/files/${uriEncode(record.key)}?bucket=${record.bucket}`,
-  )
-  return c.json(record, 201)
+  { key, bucket }: { readonly key: string; readonly bucket: string },
+): void {
+  c.header('Location', `${c.env.host.mountPath}/files/${uriEncode(key)}?bucket=${bucket}`)
 }
 
 /**

@@ -9,7 +9,7 @@ import {
 } from '../delivery/download-url.ts'
 import { describe } from '../errors/describe.ts'
 import type { FileRecord } from '../file-index/file-record.ts'
-import { created } from '../http/answers.ts'
+import { setLocation } from '../http/answers.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
 import {
   bucket,
@@ -120,7 +120,8 @@ export const fileRoutes = newApp()
     const upload = { key, name, owner: principal.id }
     const recorded = await recordUpload(bucket, c.env.instance.fileIndex, upload, new Date())
     await tellRecorded(c, recorded)
-    return created(c, recorded.record)
+    setLocation(c, recorded.record)
+    return c.json(recorded.record, 201)
   })
   .get('/files', validateQuery(listSchema), async (c) => {
     const { bucket: alias, limit, cursor, urls, ...request } = c.req.valid('query')

@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
 import { requireScope } from '../access/principal.ts'
-import { created } from '../http/answers.ts'
+import { setLocation } from '../http/answers.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
 import {
   bucket,
@@ -88,7 +88,8 @@ export const multipartRoutes = newApp()
       const finished = await finishMultipart(bucket, fileIndex, upload, parts, name, now)
       if (finished.warning !== undefined) addWarning(c, finished.warning)
       await tellRecorded(c, finished)
-      return created(c, finished.record)
+      setLocation(c, finished.record)
+      return c.json(finished.record, 201)
     },
   )
   .delete('/multipart/:uploadId', validateQuery(uploadSchema), async (c) => {
