@@ -2,6 +2,7 @@ import { createSigner, defineSettings, isPresignerError } from 'edge-presigner/s
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express'
 
 const settings = defineSettings((env: NodeJS.ProcessEnv) => ({
+  name: 'media', // that of the app that answers the links
   buckets: {
     files: {
       endpoint: env.S3_ENDPOINT ?? '',
@@ -17,7 +18,7 @@ const settings = defineSettings((env: NodeJS.ProcessEnv) => ({
   linkBase: env.LINK_BASE,
 }))
 
-/** Signs for whoever is logged in. No request goes to the bucket or to the Worker. */
+/** Signs for whoever is logged in, without a request to anyone. */
 export function createApp(env: NodeJS.ProcessEnv): Express {
   const signer = createSigner(settings(env))
   const app = express()
@@ -35,7 +36,7 @@ export function createApp(env: NodeJS.ProcessEnv): Express {
     response.set('Cache-Control', 'no-store').redirect(url)
   })
 
-  // A link for an email: it works for a day at least, and the Worker answers it.
+  // A link for an email: it works for a day at least. The app that has the presigner answers it.
   app.post('/links/*key', mayRead, async (_, response) => {
     response.status(201).json(await signer.link(response.locals.key, { expiresIn: 86_400 }))
   })

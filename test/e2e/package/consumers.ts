@@ -23,20 +23,24 @@ export async function createConsumers(): Promise<Consumers> {
   stack.defer(() => rm(directory, { recursive: true }))
   const at = (name: string) => join(directory, name)
 
-  const library = await pack('edge-presigner', directory)
-  const client = await pack('edge-presigner-client', directory)
-  for (const copy of ['mounted-app', 'mounted-app-oldest'])
-    await copyExample('mounted-app', at(copy))
-  await copyExample('node-server', at('node-server'))
   await mkdir(at('fresh'))
   await writeFile(at('fresh/package.json'), JSON.stringify({ private: true, type: 'module' }))
-
-  await install(directory, ...(await exactTypes()))
-  await install(at('fresh'), library)
-  await install(at('mounted-app'), library, client)
+  await copyExample('mounted-app', at('mounted-app'))
+  await copyExample('mounted-app', at('mounted-app-oldest'))
+  await copyExample('node-server', at('node-server'))
+  const [library, client, types] = await Promise.all([
+    pack('edge-presigner', directory),
+    pack('edge-presigner-client', directory),
+    exactTypes(),
+  ])
+  await Promise.all([
+    install(directory, ...types),
+    install(at('fresh'), library),
+    install(at('mounted-app'), library, client),
+    install(at('mounted-app-oldest'), library, client, 'hono@4.8.0'),
+    install(at('node-server'), library),
+  ])
   await exec(at('mounted-app'), 'npm', 'run', 'build')
-  await install(at('mounted-app-oldest'), library, client, 'hono@4.8.0')
-  await install(at('node-server'), library)
   const all = stack.move()
   return {
     fresh: at('fresh'),

@@ -56,15 +56,15 @@ export interface Session {
   fetch(method: string, path: string, body?: object): Promise<Response>
 }
 
-/** Logs `user` in. */
-export async function logIn(app: MountedApp, user: string): Promise<Session> {
+/** Logs `user` in to the app. */
+export async function logIn(origin: string, user: string): Promise<Session> {
   let cookie = ''
   const session: Session = {
     fetch: (method, path, body) =>
-      fetch(app.origin + path, {
+      fetch(origin + path, {
         method,
         headers: {
-          Origin: app.origin,
+          Origin: origin,
           ...(cookie && { Cookie: cookie }),
           ...(body && { 'Content-Type': 'application/json' }),
         },
