@@ -9,25 +9,25 @@ import {
   SECRET_ACCESS_KEY,
 } from './presigner.ts'
 import { pidOf, stop } from './process.ts'
-import { type RunningServer, startWorkerd } from './workerd.ts'
+import type { RunningServer, WorkerdOptions } from './workerd.ts'
 
 /** What every peer is told, each by the means of its platform. */
 const SETTINGS = { ACCESS_KEY_ID, SECRET_ACCESS_KEY, API_KEY_SHA256 }
 
-/** Starts a Worker of bench/peers/ in workerd. */
-export async function startPeerWorker(
+/** A Worker of bench/peers/, for workerd. */
+export async function buildPeer(
   name: 'hello' | 'bare' | 'hono' | 'better-upload',
-): Promise<RunningServer> {
+): Promise<WorkerdOptions> {
   const { script } = await bundle(`bench/peers/${name}.ts`)
   const bindings = Object.fromEntries(
     Object.entries(SETTINGS).map(([variable, text]) => [variable, { text }]),
   )
-  return startWorkerd({
+  return {
     script,
     compatibilityDate: await compatibilityDate(),
     bindings: { ...bindings, RATE_LIMITER: RATE_LIMITER_BINDING },
     extensions: RATE_LIMITER,
-  })
+  }
 }
 
 /** Starts a program that sends `{port}` to its parent once it listens. */

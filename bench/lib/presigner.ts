@@ -1,6 +1,13 @@
 import { createHash } from 'node:crypto'
+import type { TracedServer } from './allocation.ts'
 import { type Bundle, bundle, compatibilityDate } from './build.ts'
-import { type Binding, type RunningServer, startWorkerd } from './workerd.ts'
+import {
+  type Binding,
+  type RunningServer,
+  startTracedWorkerd,
+  startWorkerd,
+  type WorkerdOptions,
+} from './workerd.ts'
 
 /** The one API key that all servers of the bench take. */
 export const API_KEY = `ep_bench_${'0123456789abcdef'.repeat(3).slice(0, 43)}`
@@ -59,6 +66,8 @@ export interface Presigner {
   readonly bundle: Bundle
   /** Starts another process of it. `kvPort`: where a server answers in the place of Workers KV. */
   start(kvPort?: number): Promise<RunningServer>
+  /** The same, and counts what V8 allocates. */
+  startTraced(): Promise<TracedServer>
 }
 
 /** Our Worker as it is deployed, for bare workerd. */
@@ -71,20 +80,21 @@ export async function buildPresigner(): Promise<Presigner> {
       typeof value === 'string' ? { text: value } : { json: value },
     ]),
   )
+  const options = (kvPort: number): WorkerdOptions => ({
+    script: built.script,
+    compatibilityDate: date,
+    bindings: {
+      ...bindings,
+      FILE_INDEX: { raw: 'kvNamespace = "kv"' },
+      RATE_LIMITER: RATE_LIMITER_BINDING,
+    },
+    services: [`(name = "kv", external = (address = "127.0.0.1:${kvPort}", http = ()))`],
+    extensions: RATE_LIMITER,
+  })
   return {
     bundle: built,
-    start: (kvPort = 9) =>
-      startWorkerd({
-        script: built.script,
-        compatibilityDate: date,
-        bindings: {
-          ...bindings,
-          FILE_INDEX: { raw: 'kvNamespace = "kv"' },
-          RATE_LIMITER: RATE_LIMITER_BINDING,
-        },
-        services: [`(name = "kv", external = (address = "127.0.0.1:${kvPort}", http = ()))`],
-        extensions: RATE_LIMITER,
-      }),
+    start: (kvPort = 9) => startWorkerd(options(kvPort)),
+    startTraced: () => startTracedWorkerd(options(9)),
   }
 }
 

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { Readable } from 'node:stream'
+import { countAllocation, TRACE_FLAGS, type TracedServer } from './allocation.ts'
 import { pidOf, start, stop } from './process.ts'
 
 // workerd comes with wrangler: the very runtime that `npm run dev` and the tests use.
@@ -45,25 +46,48 @@ export interface RunningServer {
 
 /** Runs one Worker under `workerd serve`, nothing in front of it. Its log goes nowhere. */
 export async function startWorkerd(options: WorkerdOptions): Promise<RunningServer> {
+  const { server } = await serve(options, [], workerdPath, [])
+  return server
+}
+
+/** The same, and counts what V8 allocates. */
+export async function startTracedWorkerd(options: WorkerdOptions): Promise<TracedServer> {
+  // In a pipe V8's lines would wait for a full buffer: stdbuf writes each at once.
+  const { server, child } = await serve(options, TRACE_FLAGS, 'stdbuf', ['-oL', workerdPath])
+  if (child.stdout === null) throw new Error('workerd has no stdout.')
+  return { ...server, allocatedMegabytes: countAllocation(child.stdout) }
+}
+
+async function serve(
+  options: WorkerdOptions,
+  v8Flags: readonly string[],
+  command: string,
+  args: readonly string[],
+) {
   const directory = await mkdtemp(join(tmpdir(), 'edge-presigner-bench-'))
   const file = join(directory, 'config.capnp')
   await writeFile(join(directory, 'worker.js'), options.script)
-  await writeFile(file, configText(options))
-  const child = start(workerdPath, ['serve', '--control-fd=3', file], {
-    stdio: ['ignore', 'ignore', process.env.BENCH_VERBOSE ? 'inherit' : 'ignore', 'pipe'],
+  await writeFile(file, configText(options, v8Flags))
+  const child = start(command, [...args, 'serve', '--control-fd=3', file], {
+    stdio: [
+      'ignore',
+      v8Flags.length > 0 ? 'pipe' : 'ignore',
+      process.env.BENCH_VERBOSE ? 'inherit' : 'ignore',
+      'pipe',
+    ],
   })
-  const port = await listeningPort(child)
-  return {
-    port,
+  const server: RunningServer = {
+    port: await listeningPort(child),
     pid: pidOf(child),
     async close() {
       await stop(child)
       await rm(directory, { recursive: true })
     },
   }
+  return { server, child }
 }
 
-function configText(options: WorkerdOptions): string {
+function configText(options: WorkerdOptions, v8Flags: readonly string[]): string {
   const { compatibilityDate, bindings = {}, services = [], extensions = {} } = options
   const bindingList = Object.entries(bindings).map(
     ([name, binding]) => `(name = ${quote(name)}, ${bindingText(binding)})`,
@@ -86,6 +110,7 @@ const config :Workerd.Config = (
   ],
   sockets = [(name = "main", address = "127.0.0.1:0", http = (), service = "main")],
   extensions = [${extensionList.join(', ')}],
+  v8Flags = [${v8Flags.map(quote).join(', ')}],
 );
 `
 }

@@ -1,9 +1,10 @@
+import { allocatedKilobytes, type TracedServer } from '../lib/allocation.ts'
 import { httpRequest, type LoadOrder, type Measured } from '../lib/load.ts'
-import { startNodeServer, startPeerWorker } from '../lib/peers.ts'
+import { buildPeer, startNodeServer } from '../lib/peers.ts'
 import { API_KEY, keyOf } from '../lib/presigner.ts'
 import { interleave, ratio, spread } from '../lib/rounds.ts'
-import { atLeast, type Section, type Tools } from '../lib/section.ts'
-import type { RunningServer } from '../lib/workerd.ts'
+import { atLeast, atMost, type Section, type Tools } from '../lib/section.ts'
+import { type RunningServer, startTracedWorkerd, startWorkerd } from '../lib/workerd.ts'
 
 const CONNECTIONS = 16
 const SECONDS = 1.5
@@ -26,58 +27,90 @@ type Name = keyof typeof NAMES
  * its own process.
  */
 export async function measureRequests(tools: Tools): Promise<Section> {
+  const peers = {
+    hello: await buildPeer('hello'),
+    bare: await buildPeer('bare'),
+    hono: await buildPeer('hono'),
+    betterUpload: await buildPeer('better-upload'),
+  }
   const presigner = await tools.presigner.start()
-  const hello = await startPeerWorker('hello')
-  const bare = await startPeerWorker('bare')
-  const hono = await startPeerWorker('hono')
-  const betterUpload = await startPeerWorker('better-upload')
+  const hello = await startWorkerd(peers.hello)
+  const bare = await startWorkerd(peers.bare)
+  const hono = await startWorkerd(peers.hono)
+  const betterUpload = await startWorkerd(peers.betterUpload)
   const express = await startNodeServer('peers/express.ts')
 
-  const load = (server: RunningServer, requests: string[]) => () =>
+  const load = (server: RunningServer, name: Name) => () =>
     tools.generator.load(server, {
-      requests,
+      requests: REQUESTS[name],
       connections: CONNECTIONS,
       seconds: SECONDS,
     } satisfies Omit<LoadOrder, 'port'>)
   const subjects: Record<Name, () => Promise<Measured>> = {
-    hello: load(hello, [httpRequest('/', '')]),
-    bare: load(bare, [httpRequest('/', API_KEY)]),
-    hono: load(hono, thousand(getUrl)),
-    get: load(presigner, thousand(getUrl)),
-    expressGet: load(express, thousand(getUrl)),
-    post: load(presigner, thousand(uploadUrl)),
-    betterUpload: load(betterUpload, thousand(betterUploadUrl)),
-    expressPost: load(express, thousand(uploadUrl)),
+    hello: load(hello, 'hello'),
+    bare: load(bare, 'bare'),
+    hono: load(hono, 'hono'),
+    get: load(presigner, 'get'),
+    expressGet: load(express, 'expressGet'),
+    post: load(presigner, 'post'),
+    betterUpload: load(betterUpload, 'betterUpload'),
+    expressPost: load(express, 'expressPost'),
   }
   for (const warm of Object.values(subjects)) await warm()
   const measured = await interleave(subjects, tools.rounds)
   for (const server of [presigner, hello, bare, hono, betterUpload, express]) await server.close()
 
+  const allocated: Partial<Record<Name, number>> = {}
+  const traced: Partial<Record<Name, () => Promise<TracedServer>>> = {
+    hello: () => startTracedWorkerd(peers.hello),
+    bare: () => startTracedWorkerd(peers.bare),
+    hono: () => startTracedWorkerd(peers.hono),
+    get: tools.presigner.startTraced,
+    post: tools.presigner.startTraced,
+    betterUpload: () => startTracedWorkerd(peers.betterUpload),
+  }
+  for (const [name, start] of Object.entries(traced) as [Name, () => Promise<TracedServer>][]) {
+    const server = await start()
+    allocated[name] = await allocatedKilobytes(tools.generator, server, REQUESTS[name])
+    await server.close()
+  }
+
   const perSecond = (name: Name) => measured[name].map(({ requestsPerSecond }) => requestsPerSecond)
+  const p99 = (name: Name) => measured[name].map(({ p99Milliseconds }) => p99Milliseconds)
   const over = (a: Name, b: Name) => ratio(perSecond(a), perSecond(b))
   return {
     id: 'requests',
     columns: {
       requestsPerSecond: 'requests/s',
-      ofHello: 'of hello',
+      ofBare: 'of the bare work',
       cpuMicroseconds: 'CPU of the process, µs a request',
       p50Milliseconds: 'p50, ms',
       p99Milliseconds: 'p99, ms',
+      p99OfBare: 'p99, of the bare work',
+      allocatedKilobytes: 'KB allocated a request',
     },
     rows: (Object.keys(NAMES) as Name[]).map((name) => ({
       name: NAMES[name],
       values: {
         requestsPerSecond: spread(perSecond(name)),
-        ofHello: over(name, 'hello'),
+        ofBare: over(name, 'bare'),
         cpuMicroseconds: spread(measured[name].map((one) => one.cpuMilliseconds * 1000)),
         p50Milliseconds: spread(measured[name].map((one) => one.p50Milliseconds)),
-        p99Milliseconds: spread(measured[name].map((one) => one.p99Milliseconds)),
+        p99Milliseconds: spread(p99(name)),
+        p99OfBare: ratio(p99(name), p99('bare')),
+        ...(allocated[name] === undefined ? {} : { allocatedKilobytes: allocated[name] }),
       },
     })),
     targets: [
-      atLeast('`GET /files/:key/url`, requests a second, of hello', over('get', 'hello'), 0.55),
-      atLeast('`GET /files/:key/url`, of Express', over('get', 'expressGet'), 3),
-      atLeast('`POST /files/upload-url`, of better-upload', over('post', 'betterUpload'), 1.3),
+      atLeast(
+        '`GET /files/:key/url`, requests a second, of the bare work',
+        over('get', 'bare'),
+        0.75,
+      ),
+      atLeast('`GET /files/:key/url`, of Express', over('get', 'expressGet'), 2.5),
+      atMost('`GET /files/:key/url`, KB allocated', allocated.get ?? Number.NaN, 8),
+      atLeast('`POST /files/upload-url`, of better-upload', over('post', 'betterUpload'), 1.25),
+      atMost('`POST /files/upload-url`, KB allocated', allocated.post ?? Number.NaN, 12),
       atLeast('`POST /files/upload-url`, of Express', over('post', 'expressPost'), 2),
     ],
     chart: {
@@ -115,3 +148,14 @@ const betterUploadUrl = (i: number): string =>
     route: 'files',
     files: [{ name: `My Photo ${i}.JPG`, type: 'image/jpeg', size: 48_213 }],
   })
+
+const REQUESTS: Readonly<Record<Name, readonly string[]>> = {
+  hello: [httpRequest('/', '')],
+  bare: [httpRequest('/', API_KEY)],
+  hono: thousand(getUrl),
+  get: thousand(getUrl),
+  expressGet: thousand(getUrl),
+  post: thousand(uploadUrl),
+  betterUpload: thousand(betterUploadUrl),
+  expressPost: thousand(uploadUrl),
+}

@@ -70,7 +70,7 @@ function checksByRoute(routes: readonly RegisteredRoute[]): Map<string, Partial<
   const handlers = routes.filter(({ method }) => method !== 'ALL')
   const checks = new Map<string, Partial<Checks>>()
   for (const { method, path, handler } of handlers) {
-    const route = `${method} ${path.replace(/\{[^}]*\+([^}]*)\}/, '$1')}`
+    const route = `${method} ${path}`
     checks.set(route, { ...checks.get(route), ...handler })
   }
   return checks

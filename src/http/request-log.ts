@@ -46,14 +46,9 @@ export function addWarning(c: Context<AppEnv>, text: string): void {
   c.set('warning', vars.warning === undefined ? text : `${vars.warning}; ${text}`)
 }
 
-/**
- * The route as the documentation writes it: `/files/:key/url` for the pattern
- * `/files/:key{[^]+/url}`.
- */
+/** Returns the route as the documentation writes it; undefined where none matched. */
 const routeName = (c: Context<AppEnv>): string | undefined =>
-  matchedRoutes(c)
-    .find(({ method }) => method !== 'ALL')
-    ?.path.replace(/\{\[\^\]\+([^}]*)\}/, '$1')
+  matchedRoutes(c).find(({ method }) => method !== 'ALL')?.path
 
 /** Why a request failed. The message of an error that is the client's may hold what it sent. */
 function describeFault(fault: Error | undefined): {

@@ -62,14 +62,8 @@ export function validateQuery<Schema extends z.ZodMiniType<object>>(
   return Object.assign(validate, { query: schema }) // for docs/openapi.json
 }
 
-/**
- * The object key in the path, in front of `suffix`: a key may hold slashes, so the pattern of such
- * a route takes the suffix into the parameter. Throws `invalid_key`.
- */
-export function keyParam(c: Context<AppEnv>, suffix = ''): ObjectKey {
-  const value = c.req.param('key') ?? ''
-  return parseObjectKey(value.slice(0, value.length - suffix.length))
-}
+/** Returns the object key in the path. Throws `invalid_key`. */
+export const keyParam = (c: Context<AppEnv>): ObjectKey => parseObjectKey(c.req.param('key') ?? '')
 
 /**
  * Refuses a URL whose percent-encoding is malformed: a lenient decoder would hand on something that

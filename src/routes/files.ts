@@ -92,9 +92,9 @@ export const fileRoutes = newApp()
     const upload = await createUploadUrl(bucket, file, principal.prefix, new Date())
     return c.json(upload)
   })
-  .get('/files/:key{[^]+/url}', validateQuery(urlSchema), async (c) => {
+  .get('/files/:key/url', validateQuery(urlSchema), async (c) => {
     const { bucket: alias, ...request } = c.req.valid('query')
-    const key = keyParam(c, '/url')
+    const key = keyParam(c)
     requireKey(c.get('principal'), 'files:read', key)
     const bucket = chooseBucket(c, alias, key)
     return c.json(await downloadUrl(bucket, key, request, new Date()))
@@ -147,13 +147,13 @@ export const fileRoutes = newApp()
         : { cursor: await sealCursor(settings, list, page.cursor) }),
     })
   })
-  .get('/files/:key{[^]+}', validateQuery(bucketSchema), async (c) => {
+  .get('/files/:key', validateQuery(bucketSchema), async (c) => {
     const key = keyParam(c)
     requireKey(c.get('principal'), 'files:read', key)
     const bucket = chooseBucket(c, c.req.valid('query').bucket, key)
     return c.json(await findFile(bucket, c.env.instance.fileIndex, key, new Date()))
   })
-  .delete('/files/:key{[^]+}', validateQuery(bucketSchema), async (c) => {
+  .delete('/files/:key', validateQuery(bucketSchema), async (c) => {
     const key = keyParam(c)
     requireKey(c.get('principal'), 'files:delete', key)
     const bucket = chooseBucket(c, c.req.valid('query').bucket, key)

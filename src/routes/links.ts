@@ -38,14 +38,14 @@ const linksSchema = z.strictObject({
 /** Links that go into an `<img>` or an email, made for those who may. */
 export const linkRoutes = newApp()
   .post(
-    '/files/:key{[^]+/link}',
+    '/files/:key/link',
     validateQuery(z.strictObject({ bucket })),
     validateJson(linkSchema),
     async (c) => {
       const principal = c.get('principal')
       const settings = c.get('settings')
       const { expiresIn, delivery, download = null } = c.req.valid('json')
-      const key = keyParam(c, '/link')
+      const key = keyParam(c)
       requireKey(principal, 'links:create', key)
       const bucket = chooseBucket(c, c.req.valid('query').bucket, key)
       const request = { expiresIn, delivery, download }
@@ -74,7 +74,7 @@ const linkBase = (c: AppContext): string =>
 
 /** What a link leads to. The link itself is the credential. */
 export const deliveryRoutes = newApp()
-  .get('/i/:bucket/:key{[^]+}', async (c) => {
+  .get('/i/:bucket/:key', async (c) => {
     const settings = await configure(c)
     const now = new Date()
     const { bucket: alias, key } = c.req.param()

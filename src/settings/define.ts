@@ -112,7 +112,7 @@ export function keepFor<E>(
     kept.set(owner, loaded)
     if (loaded.ok) return loaded.settings
     const { issues } = loaded
-    const list = issues.map(({ path, message }) => `${path} ${message}`).join('; ')
+    const list = issues.map(({ path, message }) => `${path} ${message}`.trim()).join('; ')
     throw new ApiError('misconfigured', `The settings are not valid: ${list}.`, { issues })
   }
 }

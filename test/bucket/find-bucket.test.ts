@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { findBucket } from '../../src/bucket/find-bucket.ts'
 import { loadEnvironment } from '../../src/cloudflare/environment.ts'
-import { fullVariables } from '../cloudflare/settings/variables.ts'
+import { fullVariables } from '../settings/variables.ts'
 
 const loaded = loadEnvironment(fullVariables())
 if (!loaded.ok) throw new Error('The full configuration must load.')

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { requireSpelling, storedKey } from '../../src/bucket/key-spelling.ts'
 import { loadEnvironment } from '../../src/cloudflare/environment.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
-import { fullVariables } from '../cloudflare/settings/variables.ts'
+import { fullVariables } from '../settings/variables.ts'
 import { testBucket } from '../support/test-bucket.ts'
 
 /** The configuration with the table "files" changed by `changes`. */

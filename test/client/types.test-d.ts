@@ -34,9 +34,7 @@ import type { ObjectKey } from '../../src/keys/object-key.ts'
 
 type Api = ReturnType<typeof hc<typeof app>>
 type Files = Api['files']
-type File = Files[':key{[^]+}']
-/** Hono cuts a path at its slashes, also those inside of a pattern. */
-type FilePart = Files[':key{[^]+']
+type File = Files[':key']
 type Upload = Api['multipart'][':uploadId']
 
 /** As JSON carries it: without the Worker's brands, and without what TypeScript alone knows. */
@@ -80,8 +78,8 @@ export const answers: [
   Covers<Answer<Files['$get'], 200>, FilePage>,
   Same<Answer<Files['$get'], 200>['files'][number], FileRecord>,
   Same<Exclude<keyof ListedFile, keyof FileRecord>, 'url'>,
-  Same<Answer<FilePart['url}']['$get'], 200>, FileUrl>,
-  Same<Answer<FilePart['link}']['$post'], 200>, Link>,
+  Same<Answer<File['url']['$get'], 200>, FileUrl>,
+  Same<Answer<File['link']['$post'], 200>, Link>,
   Same<Answer<Api['links']['$post'], 200>, Links>,
   Covers<Answer<Files['upload-url']['$post'], 200>, UploadUrl>,
   Covers<Answer<Api['multipart']['$post'], 200>, StartedUpload>,
@@ -92,7 +90,7 @@ export const answers: [
 export const bodies: [
   Same<Body<Files['$post']>, RecordRequest>,
   Same<Body<Files['upload-url']['$post']>, UploadUrlRequest>,
-  Same<Body<FilePart['link}']['$post']>, LinkOptions>,
+  Same<Body<File['link']['$post']>, LinkOptions>,
   Same<Body<Api['links']['$post']>, LinksOptions & InBucket & { keys: string[] }>,
   Same<Body<Api['multipart']['$post']>, StartRequest>,
   Same<Body<Upload['urls']['$post']>, PartUrlsRequest>,
@@ -101,8 +99,8 @@ export const bodies: [
 
 export const queries: [
   Same<Query<Files['$get']>, Written<ListOptions & InBucket>>,
-  Same<Query<FilePart['url}']['$get']>, Written<UrlOptions & InBucket>>,
-  Same<Query<FilePart['link}']['$post']>, InBucket>,
+  Same<Query<File['url']['$get']>, Written<UrlOptions & InBucket>>,
+  Same<Query<File['link']['$post']>, InBucket>,
   Same<Query<File['$delete']>, InBucket>,
   Same<Query<Upload['$get']>, UploadQuery>,
   Same<Query<Upload['$delete']>, UploadQuery>,

@@ -21,9 +21,7 @@ async function registeredRoutes(): Promise<string[]> {
   const module: unknown = await import(pathToFileURL(join(ROOT, 'src', 'app.ts')).href)
   const { app } = appSchema.parse(module)
   const handlers = app.routes.filter(({ method }) => method !== 'ALL')
-  return unique(
-    handlers.map(({ method, path }) => `${method} ${path.replace(/\{[^}]*\+([^}]*)\}/, '$1')}`),
-  )
+  return unique(handlers.map(({ method, path }) => `${method} ${path}`))
 }
 
 const unique = (values: readonly string[]): string[] => [...new Set(values)].toSorted()

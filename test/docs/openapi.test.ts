@@ -55,7 +55,7 @@ describe('docs/openapi.json', () => {
     )
     const registered = SOURCES.routes
       .filter(({ method }) => method !== 'ALL')
-      .map(({ method, path }) => `${method} ${path.replace(/\{[^}]*\+([^}]*)\}/, '$1')}`)
+      .map(({ method, path }) => `${method} ${path}`)
     expect(described.toSorted()).toEqual(unique(registered))
   })
 
@@ -161,7 +161,7 @@ describe('the generator', () => {
     openApiDocument({ ...SOURCES, routes: edit([...SOURCES.routes]) })
 
   it('refuses a route that nobody has described', () => {
-    const added = { method: 'GET', path: '/files/:key{[^]+/versions}', handler: {} }
+    const added = { method: 'GET', path: '/files/:key/versions', handler: {} }
     expect(change((routes) => [...routes, added])).toThrow(/GET \/files\/:key\/versions/)
   })
 

@@ -38,7 +38,7 @@ export const ROUTES: readonly ProtectedRoute[] = [
     allowed: 200,
   },
   {
-    route: 'GET /files/:key{[^]+/url}',
+    route: 'GET /files/:key/url',
     scope: 'files:read',
     request: (key) => [`/files/${encoded(key)}/url`],
     takesKey: true,
@@ -59,21 +59,21 @@ export const ROUTES: readonly ProtectedRoute[] = [
     allowed: 200,
   },
   {
-    route: 'GET /files/:key{[^]+}',
+    route: 'GET /files/:key',
     scope: 'files:read',
     request: (key) => [`/files/${encoded(key)}`],
     takesKey: true,
     allowed: 404,
   },
   {
-    route: 'DELETE /files/:key{[^]+}',
+    route: 'DELETE /files/:key',
     scope: 'files:delete',
     request: (key) => [`/files/${encoded(key)}`],
     takesKey: true,
     allowed: 204,
   },
   {
-    route: 'POST /files/:key{[^]+/link}',
+    route: 'POST /files/:key/link',
     scope: 'links:create',
     request: (key) => [`/files/${encoded(key)}/link`, {}],
     takesKey: true,

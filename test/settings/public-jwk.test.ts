@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { SCOPES } from '../../../src/access/scopes.ts'
-import { loadEnvironment } from '../../../src/cloudflare/environment.ts'
-import { withKeys } from '../../../src/http/admit.ts'
-import { bearer, testApiKey } from '../../support/credentials.ts'
-import { jwtVariable, testIssuer } from '../../support/issuer.ts'
-import { testWorker } from '../../support/worker.ts'
+import { SCOPES } from '../../src/access/scopes.ts'
+import { loadEnvironment } from '../../src/cloudflare/environment.ts'
+import { withKeys } from '../../src/http/admit.ts'
+import { bearer, testApiKey } from '../support/credentials.ts'
+import { jwtVariable, testIssuer } from '../support/issuer.ts'
+import { testWorker } from '../support/worker.ts'
 import { fullVariables } from './variables.ts'
 
 const BYTES_32 = new Uint8Array(32).fill(1).toBase64({ alphabet: 'base64url', omitPadding: true })

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { loadEnvironment } from '../../../src/cloudflare/environment.ts'
+import { loadEnvironment } from '../../src/cloudflare/environment.ts'
 import { CANARY, fullVariables } from './variables.ts'
 
 /** Every text of the configuration, as a path to it. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { loadEnvironment } from '../../../src/cloudflare/environment.ts'
+import { loadEnvironment } from '../../src/cloudflare/environment.ts'
 import { fullVariables } from './variables.ts'
 
 /** The bucket "files" of the full configuration, its table changed by `changes`. */

@@ -1,7 +1,7 @@
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
-import { environmentSettings, loadEnvironment } from '../../../src/cloudflare/environment.ts'
-import type { Settings } from '../../../src/settings/settings.ts'
+import { environmentSettings, loadEnvironment } from '../../src/cloudflare/environment.ts'
+import type { Settings } from '../../src/settings/settings.ts'
 import { CANARY, fullVariables, leastVariables } from './variables.ts'
 
 function load(variables: object): Settings {

@@ -1,0 +1,69 @@
+import { execFile } from 'node:child_process'
+import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { ROOT } from '../docs/support/markdown.ts'
+
+const run = promisify(execFile)
+
+/** The project without `src/uppy/`, and without the import and the use of it. */
+let directory: string
+
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), 'edge-presigner-'))
+  for (const name of ['src', 'package.json', 'tsconfig.json', 'wrangler.toml', 'bindings.d.ts'])
+    cpSync(join(ROOT, name), join(directory, name), { recursive: true })
+  symlinkSync(join(ROOT, 'node_modules'), join(directory, 'node_modules'))
+  rmSync(join(directory, 'src', 'uppy'), { recursive: true })
+  const app = join(directory, 'src', 'app.ts')
+  const lines = readFileSync(app, 'utf8').split('\n')
+  const kept = lines.filter((line) => !/uppy/i.test(line))
+  expect(lines.length - kept.length).toBe(2)
+  writeFileSync(app, kept.join('\n'))
+})
+
+afterAll(() => rmSync(directory, { recursive: true }))
+
+it('type-checks without src/uppy and the line that mounts it', async () => {
+  const tsc = join(ROOT, 'node_modules', '.bin', 'tsc')
+  await run(tsc, ['-p', '.', '--noUnusedLocals'], { cwd: directory })
+})
+
+it('works without src/uppy and the line that mounts it, apart from the routes of Uppy', async () => {
+  const { createPresigner } = await import(join(directory, 'src', 'index.ts'))
+  const { defineSettings } = await import(join(directory, 'src', 'settings', 'define.ts'))
+  const settings = defineSettings(() => ({
+    buckets: {
+      files: {
+        endpoint: 'http://127.0.0.1:1',
+        region: 'us-east-1',
+        bucket: 'files',
+        credentials: { accessKeyId: 'id', secretAccessKey: 'secret' },
+      },
+    },
+    signingSecrets: `k1:${'s'.repeat(32)}`,
+  }))
+  const { app } = createPresigner(settings, {
+    authenticate: () => ({ id: '1', scopes: ['files:upload', 'files:read'], prefix: '' }),
+    log: () => undefined,
+  })
+  const ask = (method: string, path: string, body?: object): Promise<Response> =>
+    app.request(path, {
+      method,
+      headers: { 'Content-Type': 'application/json' },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    })
+  const png = { fileName: 'a.png', mimetype: 'image/png' }
+  expect((await ask('POST', '/files/upload-url', png)).status).toBe(200)
+  expect((await ask('GET', '/files/a.png/url')).status).toBe(200)
+  expect((await ask('GET', '/s3/params?filename=a.png')).status).toBe(404)
+})
+
+it('names Uppy nowhere else in src', async () => {
+  const { stdout } = await run('grep', ['-rilE', 'uppy|companion', join(directory, 'src')]).catch(
+    (error: { stdout: string }) => error,
+  )
+  expect(stdout).toBe('')
+})

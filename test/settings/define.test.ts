@@ -1,0 +1,178 @@
+import { describe, expect, it, vi } from 'vitest'
+import type { Issue } from '../../src/errors/api-error.ts'
+import { isPresignerError } from '../../src/errors/api-error.ts'
+import { defineSettings, loadedBy, type SettingsInput } from '../../src/settings/define.ts'
+
+const CANARY = 'canary'
+
+/** The least that settings need. */
+const least = (): SettingsInput => ({
+  buckets: {
+    files: {
+      endpoint: 'https://s3.eu-central-1.amazonaws.com',
+      region: 'eu-central-1',
+      bucket: 'my-bucket',
+      credentials: { accessKeyId: `${CANARY}-id`, secretAccessKey: `${CANARY}-secret` },
+    },
+  },
+  signingSecrets: `k1:${CANARY}-0123456789abcdef0123456789ab`,
+})
+
+const load = (changes: object) => defineSettings(() => ({ ...least(), ...changes }))({})
+
+function issuesOf(changes: object): readonly Issue[] {
+  const loaded = loadedBy(
+    defineSettings(() => ({ ...least(), ...changes })),
+    {},
+  )
+  if (loaded.ok) throw new Error('These settings must not load.')
+  expect(JSON.stringify(loaded.issues).toLowerCase()).not.toContain(CANARY)
+  return loaded.issues
+}
+
+const paths = (changes: object): string[] => issuesOf(changes).map(({ path }) => path)
+
+const withFiles = (changes: object) => ({
+  buckets: { files: { ...least().buckets.files, ...changes } },
+})
+
+describe('settings in code', () => {
+  it('have defaults for everything but buckets and secrets', () => {
+    expect(load({})).toMatchObject({
+      buckets: [{ alias: 'files', origin: 'https://s3.eu-central-1.amazonaws.com' }],
+      signingSecrets: [{ name: '', kid: 'k1' }],
+      apiKeys: [],
+      jwt: null,
+      corsOrigins: [],
+      linkBase: null,
+      linkHostOnly: false,
+      openOnLocalhost: false,
+    })
+  })
+
+  it('give every signing secret the name of the instance', () => {
+    const secret = '0123456789abcdef0123456789abcdef'
+    const { signingSecrets } = load({ name: 'media', signingSecrets: `k2:${secret}, k1:${secret}` })
+    expect(signingSecrets).toEqual([
+      { name: 'media', kid: 'k2', secret },
+      { name: 'media', kid: 'k1', secret },
+    ])
+  })
+
+  it.each(['Media', 'a/b', 'a b', 'a'.repeat(33), 'é'])('refuse the name %j', (name) => {
+    expect(paths({ name })).toEqual(['name'])
+  })
+
+  it.each([
+    'https://app.example.com',
+    'https://app.example.com/media',
+    'http://localhost:8787/t/a%20b',
+  ])('take the link base %j', (linkBase) => {
+    expect(load({ linkBase }).linkBase).toBe(linkBase)
+  })
+
+  it.each([
+    'https://app.example.com/',
+    'https://app.example.com/media/',
+    'https://app.example.com/media?x=1',
+    'https://app.example.com/a/../media',
+    'https://user@app.example.com/media',
+    'https://app.example.com//media',
+    'ftp://app.example.com/media',
+    '/media',
+  ])('refuse the link base %j', (linkBase) => {
+    expect(paths({ linkBase })).toEqual(['linkBase'])
+  })
+
+  it('need a link base for a host that is for links alone', () => {
+    expect(issuesOf({ linkHostOnly: true })).toEqual([
+      { path: '', message: 'linkHostOnly needs a linkBase' },
+    ])
+  })
+
+  it('know when temporary credentials end', () => {
+    const credentials = {
+      accessKeyId: 'id',
+      secretAccessKey: 'secret',
+      sessionToken: 'token',
+      expiresAt: new Date('2026-11-25T12:00:00Z'),
+    }
+    expect(load(withFiles({ credentials })).buckets[0].credentials).toEqual({
+      ...credentials,
+      expiresAt: Date.UTC(2026, 10, 25, 12),
+    })
+  })
+
+  it.each([
+    ['credentials', { accessKeyId: '', secretAccessKey: 'canary' }, 'credentials.accessKeyId'],
+    ['credentials', { accessKeyId: 'canary' }, 'credentials.secretAccessKey'],
+    ['credentials', undefined, 'credentials'],
+    ['credentials', 'CANARY', 'credentials'],
+    [
+      'credentials',
+      { accessKeyId: 'a', secretAccessKey: 'b', expiresAt: new Date('x') },
+      'credentials.expiresAt',
+    ],
+    ['uploadCredentials', {}, 'uploadCredentials.accessKeyId'],
+    ['endpoint', 'canary', 'endpoint'],
+    ['edgeTtl', '1', 'edgeTtl'],
+  ])('refuse a bucket whose %s is %j', (member, value, path) => {
+    expect(paths(withFiles({ [member]: value }))).toContain(`buckets.files.${path}`)
+  })
+
+  it('name all issues at once, and members that do not exist', () => {
+    expect(
+      paths({
+        ...withFiles({ region: 'Canary !', maxbytes: 1 }),
+        signingSecrets: 'canary',
+        jwks: 1,
+      }),
+    ).toEqual(['', 'buckets.files', 'buckets.files.region', 'signingSecrets'])
+  })
+
+  it('throw an error with a code and the issues', () => {
+    try {
+      load({ signingSecrets: 'canary' })
+      expect.unreachable()
+    } catch (error) {
+      expect(isPresignerError(error)).toBe(true)
+      expect(error).toMatchObject({
+        code: 'misconfigured',
+        issues: [{ path: 'signingSecrets' }],
+        message: expect.stringContaining('signingSecrets must be kid:secret'),
+      })
+    }
+  })
+})
+
+describe('a settings function', () => {
+  it('runs once for each environment', () => {
+    const read = vi.fn((env: { secret: string }) => ({ ...least(), signingSecrets: env.secret }))
+    // A spy takes any number of arguments, which would say that it takes none.
+    const settingsFor = defineSettings((env: { secret: string }) => read(env))
+    const [one, other] = ['1', '2'].map((digit) => ({ secret: `k1:${digit.repeat(32)}` }))
+    if (one === undefined || other === undefined) throw new Error('There are two.')
+    expect(settingsFor(one)).toBe(settingsFor(one))
+    expect(settingsFor(other).signingSecrets[0].secret).toBe('2'.repeat(32))
+    expect(read).toHaveBeenCalledTimes(2)
+  })
+
+  it('runs once where it takes no environment, whatever the host passes', () => {
+    const read = vi.fn(least)
+    const settingsFor = defineSettings(() => read())
+    expect(settingsFor({})).toBe(settingsFor({}))
+    expect(settingsFor(undefined)).toBe(settingsFor(null))
+    expect(read).toHaveBeenCalledOnce()
+  })
+
+  it('that throws leaves the presigner misconfigured, and its message out', () => {
+    const settingsFor = defineSettings((env: { a: { b: string } }) => ({
+      ...least(),
+      signingSecrets: env.a.b,
+    }))
+    expect(loadedBy(settingsFor, Object({}))).toEqual({
+      ok: false,
+      issues: [{ path: 'settings', message: 'could not be read: TypeError' }],
+    })
+  })
+})

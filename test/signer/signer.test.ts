@@ -1,0 +1,163 @@
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { verifyLink } from '../../src/access/link-signature.ts'
+import { defineSettings, type SettingsInput } from '../../src/settings/define.ts'
+import { createSigner } from '../../src/signer.ts'
+import { fixedClock } from '../../src/testing.ts'
+import { linkTarget } from '../support/link-target.ts'
+import { verifyPresigned } from '../support/sigv4-verifier.ts'
+
+const NOW = '2026-11-25T12:00:00.000Z'
+const READ = { accessKeyId: 'READ', secretAccessKey: 'read-secret' }
+const WRITE = { accessKeyId: 'WRITE', secretAccessKey: 'write-secret' }
+
+const input = (): SettingsInput => ({
+  name: 'media',
+  buckets: {
+    files: {
+      endpoint: 'https://s3.eu-central-1.amazonaws.com',
+      region: 'eu-central-1',
+      bucket: 'my-bucket',
+      credentials: READ,
+      uploadCredentials: WRITE,
+      maxBytes: 1000,
+    },
+    archive: {
+      endpoint: 'https://account.r2.cloudflarestorage.com',
+      region: 'auto',
+      bucket: 'archive',
+      credentials: READ,
+    },
+  },
+  signingSecrets: 'k1:0123456789abcdef0123456789abcdef',
+  linkBase: 'https://app.example.com/media',
+})
+
+const signerOf = (changes: Partial<SettingsInput> = {}) => {
+  const settings = defineSettings(() => ({ ...input(), ...changes }))({})
+  return { settings, signer: createSigner(settings, { now: fixedClock(NOW) }) }
+}
+const { signer } = signerOf()
+const server = { region: 'eu-central-1', now: new Date(NOW) }
+
+afterEach(() => {
+  vi.unstubAllGlobals()
+})
+
+describe('a signer', () => {
+  it('asks nobody', async () => {
+    const fetched = vi.fn()
+    vi.stubGlobal('fetch', fetched)
+    await signer.uploadUrl({ fileName: 'a.png', mimetype: 'image/png', size: 3 })
+    await signer.downloadUrl('a.png')
+    await signer.link('a.png')
+    expect(fetched).not.toHaveBeenCalled()
+  })
+
+  it('presigns a download as a server verifies it', async () => {
+    const key = 'users/42/é +%/a b.png'
+    const made = await signer.downloadUrl(key, { use: 'email', download: 'Bericht.png' })
+    expect(made).toMatchObject({
+      key,
+      bucket: 'files',
+      expiresIn: 172_800,
+      expiresAt: '2026-11-27T12:00:00.000Z',
+    })
+    expect(verifyPresigned({ method: 'GET', url: made.url }, { ...READ, ...server })).toMatchObject(
+      {
+        ok: true,
+        path: `/my-bucket/${key}`,
+        query: { 'response-content-disposition': expect.stringContaining('Bericht.png') },
+      },
+    )
+  })
+
+  it('presigns an upload under a prefix, with what the client must send', async () => {
+    const made = await signer.uploadUrl({
+      fileName: 'Mein Bild.PNG',
+      mimetype: 'image/png',
+      size: 3,
+      prefix: 'users/42/',
+      directory: 'avatars',
+      metadata: { album: 'x' },
+      cacheControl: 'max-age=60',
+      expiresIn: 60,
+    })
+    expect(made.key).toMatch(/^users\/42\/uploads\/avatars\/.{20}-mein-bild\.png$/)
+    expect(made).toMatchObject({ bucket: 'files', method: 'PUT', expiresIn: 60 })
+    const headers = { ...made.headers, 'Content-Length': '3' }
+    const request = { method: 'PUT', url: made.uploadUrl, headers }
+    expect(verifyPresigned(request, { ...WRITE, ...server })).toMatchObject({
+      ok: true,
+      path: `/my-bucket/${made.key}`,
+    })
+    const other = { ...request, headers: { ...headers, 'Content-Length': '4' } }
+    expect(verifyPresigned(other, { ...WRITE, ...server }).ok).toBe(false)
+  })
+
+  it('makes a link that only the instance of its name takes', async () => {
+    const { link, expiresAt } = await signer.link('a/b.png', { expiresIn: 3600, bucket: 'archive' })
+    expect(link).toMatch(/^https:\/\/app\.example\.com\/media\/i\/archive\/a%2Fb\.png\?exp=/)
+    expect(Date.parse(expiresAt) - Date.parse(NOW)).toBeLessThanOrEqual(7_200_000)
+    const target = linkTarget(link.replace('/media', ''))
+    const verify = (name: string) =>
+      verifyLink(target, 'archive', 'a/b.png', signerOf({ name }).settings, new Date(NOW))
+    expect(await verify('media')).toMatchObject({ ok: true, policy: { key: 'a/b.png' } })
+    expect(await verify('other')).toMatchObject({ ok: false })
+  })
+
+  it('needs a link base for links alone', async () => {
+    const { signer } = signerOf({ linkBase: undefined })
+    await expect(signer.link('a.png')).rejects.toMatchObject({ code: 'misconfigured' })
+    await expect(signer.downloadUrl('a.png')).resolves.toMatchObject({ bucket: 'files' })
+  })
+})
+
+describe('a signer refuses', () => {
+  const png = { fileName: 'a.png', mimetype: 'image/png', size: 3 }
+
+  it.each<readonly [string, object, string]>([
+    ['a size above the limit', { ...png, size: 1001 }, 'file_too_large'],
+    ['no size where the bucket has a limit', { ...png, size: undefined }, 'size_required'],
+    ['an empty name', { ...png, fileName: '' }, 'invalid_request'],
+    ['a size of half a byte', { ...png, size: 0.5 }, 'invalid_request'],
+    ['a type that is none', { ...png, mimetype: 'png' }, 'invalid_mimetype'],
+    ['script under the name of a picture', { ...png, mimetype: 'text/html' }, 'type_mismatch'],
+    ['a directory above the prefix', { ...png, directory: '../other' }, 'invalid_key'],
+    ['an absolute directory', { ...png, directory: '/other' }, 'invalid_request'],
+    ['a prefix without its slash', { ...png, prefix: 'users/4' }, 'invalid_request'],
+    ['a prefix that climbs', { ...png, prefix: '../' }, 'invalid_request'],
+    [
+      'a header in a header',
+      { ...png, cacheControl: 'a\r\nx-amz-acl: public-read' },
+      'invalid_request',
+    ],
+    ['a name of metadata with a colon', { ...png, metadata: { 'a:b': 'x' } }, 'invalid_request'],
+    ['metadata that is no text', { ...png, metadata: { a: 1 } }, 'invalid_request'],
+    ['another bucket', { ...png, bucket: 'none' }, 'unknown_bucket'],
+    ['a lifetime of an hour and a second', { ...png, expiresIn: 3601 }, 'invalid_expiry'],
+    ['a member that it does not know', { ...png, acl: 'public-read' }, 'invalid_request'],
+  ])('%s', async (_, options, code) => {
+    await expect(signer.uploadUrl(Object(options))).rejects.toMatchObject({ code })
+  })
+
+  it.each<readonly [string, string, object, string]>([
+    ['a key that a URL parser changes', 'a/../b', {}, 'invalid_key'],
+    ['an empty key', '', {}, 'invalid_key'],
+    [
+      'another spelling where the bucket knows one',
+      'e\u0301.png',
+      { bucket: 'archive' },
+      'invalid_key',
+    ],
+    ['a use that it does not know', 'a', { use: 'other' }, 'invalid_request'],
+    ['eight days', 'a', { expiresIn: 691_200 }, 'invalid_expiry'],
+    ['half of a surrogate pair in a name', 'a', { download: '\ud800' }, 'invalid_request'],
+    ['another bucket', 'a', { bucket: 'none' }, 'unknown_bucket'],
+  ])('%s', async (_, key, options, code) => {
+    await expect(signer.downloadUrl(key, Object(options))).rejects.toMatchObject({ code })
+    if (!('use' in options))
+      await expect(
+        signer.link(key, 'expiresIn' in options ? { expiresIn: 31_536_001 } : Object(options)),
+      ).rejects.toMatchObject({ code })
+  })
+})
