@@ -91,7 +91,7 @@ describe('the package', () => {
       expect(scripts).not.toHaveProperty(script)
   })
 
-  it('has modules, their types, and source maps that hold the sources', async () => {
+  it('has modules, the types of its entries, and source maps that hold the sources', async () => {
     expect((await readdir(installed())).toSorted()).toEqual([
       'LICENSE',
       'README.md',
@@ -104,6 +104,11 @@ describe('the package', () => {
       .filter((file) => file.isFile())
       .map((file) => relative(installed('dist'), join(file.parentPath, file.name)))
     expect(paths.filter((path) => !/\.(?:js|js\.map|d\.ts)$/.test(path))).toEqual([])
+    const types = paths.filter((path) => path.endsWith('.d.ts'))
+    expect(types).toContain('signer.d.ts')
+    expect(types).not.toContain('routes/files.d.ts') // which no entry shows
+    for (const path of types)
+      expect(await readFile(installed('dist', path), 'utf8')).not.toMatch(/["']\.[^"']*\.ts["']/)
     const modules = paths.filter((path) => path.endsWith('.js'))
     expect(modules.length).toBeGreaterThan(50)
     for (const path of modules) {
