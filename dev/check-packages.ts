@@ -20,15 +20,7 @@ async function checkPackages(): Promise<void> {
     for (const name of await readdir(directory)) {
       const tarball = join(directory, name)
       await tool('publint', '--strict', tarball)
-      await tool(
-        'attw',
-        '--profile',
-        'esm-only',
-        '--exclude-entrypoints',
-        './openapi.json',
-        '--',
-        tarball,
-      )
+      await tool('attw', '--profile', 'esm-only', tarball)
     }
   } finally {
     await rm(directory, { recursive: true })
