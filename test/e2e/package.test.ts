@@ -245,8 +245,8 @@ describeWith([CHROMIUM], 'the page of the mounted app', () => {
       mimeType: 'image/png',
       buffer: smallPng(8, 8),
     })
-    const width = () => page.$eval('#gallery img', (image) => Reflect.get(image, 'naturalWidth'))
-    await page.waitForSelector('#gallery img')
+    const width = () => page.$eval('section img', (image) => Reflect.get(image, 'naturalWidth'))
+    await page.waitForSelector('section img')
     await expect.poll(width).toBeGreaterThan(0)
     expect(await page.textContent('[role=alert]')).toBe('')
 

@@ -15,44 +15,51 @@ async function session(method, body) {
   return answer.user
 }
 
+/** Shows the photos of `user`, or the login where that is null. */
 async function show(user) {
-  find('#login').hidden = user !== null
+  find('form').hidden = user !== null
   find('main').hidden = user === null
-  find('#gallery').replaceChildren()
+  find('section').replaceChildren()
   if (user === null) return
   const { files } = await media.list({ limit: 50 })
   if (files.length === 0) return
   const { links } = await media.links(files.map(({ key }) => key))
-  for (const [index, { link }] of links.entries()) {
-    const image = new Image()
-    image.alt = files[index].name
-    image.src = link
-    find('#gallery').append(image)
-  }
+  const images = links.map(({ link }, index) =>
+    Object.assign(new Image(), { src: link, alt: files[index].name }),
+  )
+  find('section').replaceChildren(...images)
 }
 
 async function upload(files) {
-  for (const file of files)
-    await media.upload(file, {
-      onProgress: ({ loaded, total }) => {
-        find('progress').value = loaded / total
-      },
-    })
+  const progress = find('progress')
+  progress.hidden = false
+  try {
+    for (const file of files)
+      await media.upload(file, {
+        onProgress: ({ loaded, total }) => {
+          progress.value = loaded / total
+        },
+      })
+  } finally {
+    progress.hidden = true
+  }
   await show(await session('GET'))
 }
 
-/** Lets people know when something fails. */
-const tell = (action) => (event) => {
+/** Does `action`, and tells what fails. */
+const tell = (action) => async (event) => {
   event?.preventDefault()
   find('[role=alert]').textContent = ''
-  action(event).catch((error) => {
+  try {
+    await action(event)
+  } catch (error) {
     find('[role=alert]').textContent = error.message
-  })
+  }
 }
 
-find('#login').onsubmit = tell(async ({ target }) =>
+find('form').onsubmit = tell(async ({ target }) =>
   show(await session('POST', Object.fromEntries(new FormData(target)))),
 )
-find('#logout').onclick = tell(async () => show(await session('DELETE')))
+find('header button').onclick = tell(async () => show(await session('DELETE')))
 find('[type=file]').onchange = tell(({ target }) => upload(target.files))
-tell(async () => show(await session('GET')))()
+await tell(async () => show(await session('GET')))()
