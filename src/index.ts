@@ -67,7 +67,7 @@ export interface Presigner<E extends Env = Env> {
   /** One route with everything behind it: `host.route('/media', presigner.app)`. */
   readonly app: HonoBase<E>
   /** Answers a request as a server of its own, at the root of an origin. */
-  fetch(request: Request, env: E['Bindings'], context: ExecutionContext): Promise<Response>
+  fetch(request: Request, env: E['Bindings'], context?: ExecutionContext): Promise<Response>
 }
 
 /**
@@ -94,7 +94,7 @@ export function createPresigner<E extends Env = Env>(
   const isAlone = !(authenticate || beforeUpload || onEvent)
   return {
     app,
-    async fetch(request, env, context) {
+    async fetch(request, env, context = NO_CONTEXT) {
       if (!isAlone) return app.fetch(request, env, context)
       return routes.fetch(request, { instance: instanceFor(env), host: NO_HOST }, context)
     },

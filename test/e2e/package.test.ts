@@ -119,18 +119,36 @@ describe('the package', () => {
     }
   })
 
-  it('runs in Node without anything of Cloudflare', async () => {
+  it('runs in Node without anything of Cloudflare, and exports these names alone', async () => {
     const script = `
-      import { createPresigner } from 'edge-presigner'
-      import { createSigner } from 'edge-presigner/signer'
-      import { memoryFileIndex } from 'edge-presigner/testing'
+      import * as presigner from 'edge-presigner'
+      import * as signer from 'edge-presigner/signer'
+      import * as testing from 'edge-presigner/testing'
       import document from 'edge-presigner/openapi.json' with { type: 'json' }
-      console.log(
-        [createPresigner, createSigner, memoryFileIndex].every((it) => typeof it === 'function'),
-        document.openapi,
-      )`
+      const { createPresigner, defineSettings } = presigner
+      const bucket = { endpoint: 'https://s3.example.com', region: 'auto', bucket: 'files' }
+      const credentials = { accessKeyId: 'id', secretAccessKey: 'secret' }
+      const settings = defineSettings(() => ({
+        buckets: { files: { ...bucket, credentials } },
+        signingSecrets: 'k1:0123456789abcdef0123456789abcdef',
+      }))
+      const request = new Request('https://files.example.com/healthz')
+      const response = await createPresigner(settings, { log() {} }).fetch(request)
+      console.log(JSON.stringify({
+        names: [presigner, signer, testing].map(Object.keys),
+        openapi: document.openapi,
+        health: response.status,
+      }))`
     const printed = await exec(consumers.fresh, 'node', '--input-type=module', '-e', script)
-    expect(printed).toMatch(/^true 3\.1\.\d\n$/)
+    expect(JSON.parse(printed)).toEqual({
+      names: [
+        ['createPresigner', 'defineSettings', 'isPresignerError'],
+        ['createSigner', 'defineSettings', 'isPresignerError'],
+        ['fixedClock', 'memoryFileIndex'],
+      ],
+      openapi: expect.stringMatching(/^3\.1\./),
+      health: 200,
+    })
   })
 
   it.each([
