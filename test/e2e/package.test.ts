@@ -310,13 +310,16 @@ describe('the Node server', async () => {
     const shown = await fetch(link)
     expect(await shown.text()).toBe('hello\n')
 
-    const ask = (path: string, token: string) =>
-      fetch(server.origin + path, { headers: { Authorization: `Bearer ${token}` } })
+    const ask = (path: string, token: string, method = 'GET') =>
+      fetch(server.origin + path, { method, headers: { Authorization: `Bearer ${token}` } })
     expect((await ask('/files/users/ada/a.txt', 'a-guess')).status).toBe(401)
     expect((await ask('/files/users/bob/a.txt', 'a-long-random-token')).status).toBe(403)
     const hidden = await ask('/files/users/ada/..%2Fbob%2Fa.txt', 'a-long-random-token')
     expect(hidden.status).toBe(400)
     expect(await hidden.json()).toMatchObject({ code: 'invalid_key' })
+    const empty = await ask('/uploads', 'a-long-random-token', 'POST')
+    expect(empty.status).toBe(400)
+    expect(await empty.json()).toMatchObject({ code: 'invalid_request' })
   })
 })
 

@@ -25,7 +25,8 @@ export function createApp(env: NodeJS.ProcessEnv): Express {
   app.use(express.json(), whoIsIt(env))
 
   // Where the browser sends the file, and with which headers.
-  app.post('/uploads', async ({ body: { fileName, mimetype, size } }, response) => {
+  app.post('/uploads', async ({ body }, response) => {
+    const { fileName, mimetype, size } = body ?? {}
     const prefix = folderOf(response.locals.user)
     response.status(201).json(await signer.uploadUrl({ fileName, mimetype, size, prefix }))
   })
