@@ -241,7 +241,13 @@ describe.each(['current', 'oldest'] as const)('the mounted app, with the %s Hono
     const bob = await logIn(origin, 'bob')
     const stolen = await bob.fetch('GET', `/media/files/${encodeURIComponent(key)}/url`)
     expect(stolen.status).toBe(403)
-    const nobody = await fetch(`${origin}/media/files`)
+    const guessed = await fetch(`${origin}/session`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify({ user: 'alice', password: 'guess' }),
+    })
+    expect(guessed.status).toBe(401)
+    const nobody = await fetch(`${origin}/media/files`, { headers: { Cookie: 'session=alice' } })
     expect(nobody.status).toBe(401)
     expect(await nobody.json()).toMatchObject({ code: 'unauthenticated' })
   })
