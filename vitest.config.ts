@@ -4,6 +4,18 @@ import { testBindings, testPorts } from './test/setup/test-bindings.ts'
 
 const ports = await testPorts()
 
+/** Tests of what must run on every runtime: they import nothing of Workers. */
+const PORTABLE = [
+  'test/{keys,signing}/*.test.ts',
+  'test/access/!(cross-use|jwks|principal).test.ts',
+  'test/bucket/find-bucket.test.ts',
+  'test/delivery/{byte-range,content-disposition,download-url,media-type,preconditions,redirect}.test.ts',
+  'test/settings/define.test.ts',
+  'test/signer/signer.test.ts',
+  'test/storage/{multipart-answers,multipart-faults,multipart-pages,multipart-requests,object-faults,xml}.test.ts',
+  'test/uploads/{content-type,new-upload,part-plan,signed-headers,single}.test.ts',
+]
+
 export default defineConfig({
   test: {
     // The Worker's own log, a line a request, says nothing that a failing test doesn't.
@@ -30,6 +42,13 @@ export default defineConfig({
           hookTimeout: 30_000,
           globalSetup: ['test/setup/start-servers.ts'],
           provide: { testPorts: ports, s3Endpoint: `http://127.0.0.1:${ports.s3}` },
+        },
+      },
+      {
+        test: {
+          name: 'signer',
+          include: PORTABLE,
+          testTimeout: 30_000,
         },
       },
       {

@@ -1,7 +1,6 @@
 import { admit } from './http/admit.ts'
-import { onError, onNotFound } from './http/answers.ts'
+import { onNotFound } from './http/answers.ts'
 import { cors } from './http/cors.ts'
-import { frame } from './http/frame.ts'
 import { linkHost } from './http/link-host.ts'
 import { newApp } from './http/new-app.ts'
 import { fileRoutes } from './routes/files.ts'
@@ -26,8 +25,7 @@ const api = newApp()
 
 /** All routes of a presigner. `/u/:token/…` is the same API for clients that can't send headers. */
 export const app = newApp()
-  .use(frame, linkHost, cors)
-  .onError(onError)
+  .use(linkHost, cors)
   .route('/', healthRoutes)
   .route('/', deliveryRoutes)
   .route('/u/:token', api)

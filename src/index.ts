@@ -6,12 +6,14 @@ import { type AppPrincipal, type Principal, principalOfApp } from './access/prin
 import { app as routes } from './app.ts'
 import { edgeObjects, stubIn } from './cloudflare/edge-objects.ts'
 import { directObjects } from './delivery/object-source.ts'
+import { ApiError, type Issue, isPresignerError } from './errors/api-error.ts'
+import { describe } from './errors/describe.ts'
 import { type FileIndex, noFileIndex } from './file-index/file-index.ts'
 import type { Host, Instance } from './http/app-env.ts'
 import type { RateLimiter } from './http/rate-limit.ts'
 import type { LogLine } from './http/request-log.ts'
 import type { FileEvent, NewFile, UploadChanges } from './http/uploads.ts'
-import { loadedBy, type SettingsFor } from './settings/define.ts'
+import { keepEach, loadedBy, nameOf, type SettingsFor } from './settings/define.ts'
 
 // biome-ignore-start lint/performance/noBarrelFile: the entry of the package
 export type { AppPrincipal, Principal } from './access/principal.ts'
@@ -32,9 +34,15 @@ export { defineSettings, type SettingsFor, type SettingsInput } from './settings
 
 /** What a presigner needs besides its settings. Everything is optional. */
 export interface PresignerOptions<E extends Env = Env> {
-  /** Where records of files are kept; without it, nothing is listed. */
+  /**
+   * Where records of files are kept; without it, nothing is listed. Called once for each environment,
+   * or once altogether if it takes none: `() => index`.
+   */
   fileIndex?: (env: E['Bindings']) => FileIndex
-  /** Counts requests by principal, and by network where there is none; without it, nobody does. */
+  /**
+   * Counts requests by principal, and by network where there is none; without it, nobody does. Called
+   * as `fileIndex` is.
+   */
   rateLimiter?: (env: E['Bindings']) => RateLimiter
   /**
    * Says who asks, by the app's own login; a falsy result is 401. Tokens that this presigner minted
@@ -49,10 +57,13 @@ export interface PresignerOptions<E extends Env = Env> {
   ) => undefined | UploadChanges | Promise<undefined | UploadChanges>
   /** Learns what has happened to a file. The client's answer waits for it, and fails if it throws. */
   onEvent?: (event: FileEvent, context: EventContext<E>) => void | Promise<void>
-  /** Takes the line of each request; without it, the console gets it as JSON. */
+  /** Takes the line of each request; without it, the console gets it as JSON. May fail unheard. */
   log?: (line: LogLine) => void
-  /** Name under which the Worker exports the entrypoint with the edge cache. */
-  objectsEntrypoint?: string
+  /**
+   * Name under which the Worker exports the entrypoint with the edge cache: `Objects` unless given.
+   * Null reads from the bucket each time, as where there is no such export.
+   */
+  objectsEntrypoint?: string | null
 }
 
 type Falsy<T> = T | null | undefined | false | '' | 0
@@ -72,19 +83,14 @@ export interface Presigner<E extends Env = Env> {
 
 /**
  * A presigner for the buckets in `settings`: mount its `app` in yours. It has its own router,
- * variables, errors and headers, and leaves those of the host alone.
+ * variables, errors and headers, and leaves those of the host alone. Whatever your functions throw
+ * ends in an answer of the presigner, and never in your own `onError`.
  */
 export function createPresigner<E extends Env = Env>(
   settings: SettingsFor<E['Bindings']>,
   options: PresignerOptions<E> = {},
 ): Presigner<E> {
-  const instances = new WeakMap<object, Instance>()
-  const instanceFor = (env: E['Bindings']): Instance => {
-    const owner = env ?? options
-    const instance = instances.get(owner) ?? createInstance(settings, options, env)
-    instances.set(owner, instance)
-    return instance
-  }
+  const instanceFor = instancesOf(settings, options)
   const app = new HonoBase<E>({ router: new LinearRouter() })
   app.all('*', (c) => {
     const instance = instanceFor(c.env)
@@ -101,22 +107,71 @@ export function createPresigner<E extends Env = Env>(
   }
 }
 
+/** The instance for each environment; one whose settings are not valid is made again each time. */
+function instancesOf<E extends Env>(
+  settings: SettingsFor<E['Bindings']>,
+  { fileIndex, rateLimiter, ...options }: PresignerOptions<E>,
+): (env: E['Bindings']) => Instance {
+  const made = {
+    ...options,
+    ...(fileIndex && { fileIndex: keepEach(fileIndex) }),
+    ...(rateLimiter && { rateLimiter: keepEach(rateLimiter) }),
+  }
+  const instances = new WeakMap<object, Instance>()
+  return (env) => {
+    const owner = typeof env === 'object' && env !== null ? env : options
+    const instance = instances.get(owner) ?? createInstance(settings, made, env)
+    if (instance.settings.ok) instances.set(owner, instance)
+    return instance
+  }
+}
+
 function createInstance<E extends Env>(
   settings: SettingsFor<E['Bindings']>,
   { fileIndex, rateLimiter, log, objectsEntrypoint = 'Objects' }: PresignerOptions<E>,
   env: E['Bindings'],
 ): Instance {
   const loaded = loadedBy(settings, env)
-  return {
-    settings: loaded,
+  const issues: Issue[] = []
+  const make = <T>(
+    path: string,
+    create: ((env: E['Bindings']) => T) | undefined,
+    without: T,
+  ): T => {
     // A binding that the settings call missing is not asked for.
-    fileIndex: loaded.ok && fileIndex ? fileIndex(env) : noFileIndex,
-    rateLimiter: loaded.ok && rateLimiter ? rateLimiter(env) : null,
-    log: log ?? ((line) => console.log(JSON.stringify(line))),
+    if (!loaded.ok || create === undefined) return without
+    try {
+      return create(env)
+    } catch (error) {
+      issues.push({ path, message: `could not be created: ${nameOf(error)}` })
+      return without
+    }
+  }
+  const made = {
+    fileIndex: make('fileIndex', fileIndex, noFileIndex),
+    rateLimiter: make<RateLimiter | null>('rateLimiter', rateLimiter, null),
+  }
+  return {
+    ...made,
+    settings: issues.length === 0 ? loaded : { ok: false, issues },
+    log: log === undefined ? (line) => console.log(JSON.stringify(line)) : harmless(log),
     objects(context) {
-      const stub = stubIn(context, objectsEntrypoint)
+      const stub = objectsEntrypoint === null ? null : stubIn(context, objectsEntrypoint)
       return stub === null ? directObjects : edgeObjects(stub)
     },
+  }
+}
+
+/** `log`, whose failure, at once or later, is for the console alone. */
+function harmless(log: (line: LogLine) => unknown): (line: LogLine) => void {
+  const report = (error: unknown) => console.error(`The presigner's log failed: ${describe(error)}`)
+  return (line) => {
+    try {
+      const done = log(line)
+      if (done instanceof Promise) done.catch(report)
+    } catch (error) {
+      report(error)
+    }
   }
 }
 
@@ -140,37 +195,62 @@ function hostOf<E extends Env>(
       authenticate === undefined
         ? null
         : async () => {
-            const principal = await authenticate(c)
+            const principal = await call(() => authenticate(c))
             return principal ? principalOfApp(principal) : null
           },
     beforeUpload:
       beforeUpload === undefined
         ? null
-        : async (file, principal) => (await beforeUpload(file, principal, c)) ?? {},
+        : (file, principal) => call(() => beforeUpload(file, principal, c)),
     onEvent:
       onEvent === undefined
         ? null
-        : async (event) => {
+        : (event) => {
+            const { env } = c
             const context = contextOf(c)
-            await onEvent(event, {
-              env: c.env,
-              waitUntil: (work) => context.waitUntil(work),
-            })
+            const waitUntil = (work: Promise<unknown>) => context.waitUntil(work)
+            return call(() => onEvent(event, { env, waitUntil }))
           },
   }
 }
 
-/** The segments of the URL, as they are written, that the host's route takes. */
-function mountPathOf(c: Context): string {
-  const segments =
-    routePath(c)
-      .replace(/\/?\*$/, '')
-      .split('/').length - 1
-  return (/^[^:]+:\/\/[^/?]+((?:\/[^/?]*)*)/.exec(c.req.raw.url)?.[1] ?? '')
-    .split('/')
-    .slice(0, segments + 1)
-    .join('/')
+/**
+ * What a function of the app returns. What it throws ends the request: an error of this package, of
+ * whichever copy, by its code; Hono's HTTPException 401 and 403 as `unauthenticated` and `forbidden`;
+ * anything else as `internal`, with the reason in the log alone.
+ */
+async function call<T>(act: () => T | Promise<T>): Promise<T> {
+  try {
+    return await act()
+  } catch (thrown) {
+    if (thrown instanceof ApiError) throw thrown
+    if (isPresignerError(thrown)) {
+      const { code, message, issues, cause } = thrown
+      throw new ApiError(code, message, { issues, cause })
+    }
+    const status =
+      thrown instanceof Error && 'getResponse' in thrown && Reflect.get(thrown, 'status')
+    if (status === 401)
+      throw new ApiError('unauthenticated', 'Valid credentials are needed.', { cause: thrown })
+    if (status === 403) throw new ApiError('forbidden', 'The app refuses this.', { cause: thrown })
+    throw thrown
+  }
 }
+
+/**
+ * The segments of the URL, as they are written, that the host's route takes. They are counted from
+ * the end of the path: a host whose `getPath` puts something in front, such as its name, has more of
+ * them than the URL.
+ */
+function mountPathOf(c: Context): string {
+  const path = /^[^:]+:\/\/[^/?#]+([^?#]*)/.exec(c.req.raw.url)?.[1] ?? ''
+  const behind = segmentsOf(c.req.path).length - segmentsOf(routePath(c).replace(/\*$/, '')).length
+  const segments = segmentsOf(path)
+  return segments.slice(0, segments.length - behind).join('/')
+}
+
+/** The segments of a path, the empty one in front included; slashes at its end make none. */
+const segmentsOf = (path: string): string[] => path.replace(/\/+$/, '').split('/')
 
 /** Where there is no execution context, as on Node, work that is waited for just goes on. */
 function contextOf(c: Context): ExecutionContext {

@@ -31,7 +31,7 @@ export async function bundle(file?: string): Promise<Bundle> {
   const directory = await mkdtemp(join(tmpdir(), 'edge-presigner-bench-'))
   const other = file === undefined ? [] : [file, '--config', 'bench/peers/wrangler.toml']
   await wrangler(['deploy', ...other, '--dry-run', '--outdir', directory])
-  const name = file === undefined ? 'index.js' : file.replace(/^.*\/|\.ts$/g, '').concat('.js')
+  const name = file === undefined ? 'worker.js' : file.replace(/^.*\/|\.ts$/g, '').concat('.js')
   const bytes = await readFile(join(directory, name))
   await rm(directory, { recursive: true })
   return {

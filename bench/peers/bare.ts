@@ -5,7 +5,7 @@ interface Env {
 
 /**
  * What `GET /files/:key/url` can't do without, and nothing else: no router, no checks, no URL. An
- * API key's digest, the rate limit, a digest and an HMAC as of a stamped URL, an answer of the same
+ * API key's digest, the rate limit, a digest and an HMAC as of a presigned URL, an answer of the same
  * size with the same headers, a log line.
  */
 export default {

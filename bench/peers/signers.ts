@@ -4,7 +4,7 @@ import { AwsV4Signer } from 'aws4fetch'
 import type { Bucket } from '../../src/bucket/bucket.ts'
 import { type ObjectKey, parseObjectKey } from '../../src/keys/object-key.ts'
 import { presign } from '../../src/signing/presign.ts'
-import { stampFor } from '../../src/signing/stamp.ts'
+import { presignMany } from '../../src/signing/presign-many.ts'
 
 /**
  * Presigns `?count=` GETs in the way that the path names, one after another, and answers with the
@@ -62,7 +62,7 @@ const template = (signedAt: Date) =>
 type Sign = (key: ObjectKey) => Promise<string>
 
 const ways: Readonly<Record<string, (now: Date) => Sign | Promise<Sign>>> = {
-  stamp: (now) => stampFor(template(now)),
+  presignMany: (now) => presignMany(template(now)),
   presign: (now) => (key) => presign({ ...template(now), key }),
   aws4fetch: (now) => async (key) => {
     const { url } = await new AwsV4Signer({

@@ -1,6 +1,6 @@
 import { answers } from './answers.ts'
 import { errorCodes, errorResponses, headerFields } from './error-responses.ts'
-import { documentFrame, securitySchemes } from './frame.ts'
+import { documentFrame, HERE, securitySchemes } from './frame.ts'
 import { answerSchemas, schemaRef } from './json-schema.ts'
 import type { Answer, Operation, Operations } from './operation.ts'
 import { fileOperations } from './operations/files.ts'
@@ -100,7 +100,7 @@ function requireSame(actual: readonly string[], described: readonly string[]): v
 /** Only what needs credentials exists under /u/:token. */
 const access = ({ scopes }: Operation): object =>
   scopes === undefined
-    ? { servers: [{ url: '/' }], security: [] }
+    ? { servers: [{ url: HERE }], security: [] }
     : { security: [{ bearer: scopes }] }
 
 const successes = ({ answers }: Operation): Record<string, object> =>

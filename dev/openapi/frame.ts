@@ -29,16 +29,22 @@ export const documentFrame = (version: string) => ({
     license: { name: 'MIT', identifier: 'MIT' },
   },
   externalDocs: { description: 'The same for people', url: `${REPOSITORY}/blob/main/docs/api.md` },
-  servers: [{ url: '/', description: 'With credentials in a header.' }, TOKEN_PATH],
+  servers: [{ url: HERE, description: 'With credentials in a header.' }, TOKEN_PATH],
   tags: Object.entries(TAGS).map(([name, description]) => ({ name, description })),
 })
+
+/**
+ * Next to where the document is served, also below a mount path: a relative URL of a server is
+ * relative to the document (OpenAPI 3.1, "Server Object").
+ */
+export const HERE = '.'
 
 /**
  * OpenAPI has no security scheme for a credential in the path. But it has servers with variables,
  * and that is what `/u/:token` is: all routes that need credentials, under another base.
  */
 const TOKEN_PATH = {
-  url: '/u/{token}',
+  url: 'u/{token}',
   description:
     'With a token in the path, for clients that cannot send headers. It goes before every header.',
   variables: {

@@ -1,5 +1,6 @@
 import { ApiError } from '../errors/api-error.ts'
-import { isNfc, keyPrefixFault, type ObjectKey, utf8Length } from '../keys/object-key.ts'
+import { utf8Length } from '../keys/encodings.ts'
+import { isNfc, keyPrefixFault, type ObjectKey } from '../keys/object-key.ts'
 import { SCOPES, type Scope } from './scopes.ts'
 
 /** Who asks, and how far they may go. */
@@ -46,7 +47,7 @@ export function principalOfApp({ id, scopes, prefix, expiresAt }: AppPrincipal):
     throw new TypeError('authenticate returned unknown scopes.')
   const end = expiresAt === undefined ? Infinity : expiresAt.getTime()
   if (Number.isNaN(end)) throw new TypeError('authenticate returned an invalid expiresAt.')
-  return { id: `app:${id}`, scopes, prefix, expiresAt: end }
+  return { id: `app:${id}`, scopes: [...scopes], prefix, expiresAt: end }
 }
 
 /** Throws `forbidden` unless the principal has `scope`. */

@@ -1,3 +1,4 @@
+import { utf8 } from '../keys/encodings.ts'
 import type { SigningSecret } from './settings.ts'
 
 /** What a signature of ours is for. A signature for one purpose never verifies for another. */
@@ -6,11 +7,11 @@ export type Purpose = 'token' | 'cursor' | 'link' | 'upload'
 /** The purpose of the one key that encrypts. */
 const ENCRYPTION = 'upload-encryption'
 
-const encoder = new TextEncoder()
 const derived = new WeakMap<SigningSecret, Map<string, Promise<CryptoKey>>>()
 
 /**
- * The HMAC-SHA-256 key of one purpose, derived from `secret` by HKDF (RFC 5869) once an isolate.
+ * The HMAC-SHA-256 key of one purpose and one instance, derived from `secret` by HKDF (RFC 5869)
+ * once an isolate.
  */
 export const purposeKey = (secret: SigningSecret, purpose: Purpose): Promise<CryptoKey> =>
   keyFor(secret, purpose)
@@ -27,17 +28,23 @@ function keyFor(secret: SigningSecret, purpose: string): Promise<CryptoKey> {
   return key
 }
 
-async function deriveKey({ secret }: SigningSecret, purpose: string): Promise<CryptoKey> {
-  const material = await crypto.subtle.importKey('raw', encoder.encode(secret), 'HKDF', false, [
-    'deriveKey',
-  ])
+/**
+ * HKDF's `info`: without a name, what it was before instances had names. Neither a purpose nor a
+ * name has a slash, so no two of them come to the same text.
+ */
+const infoOf = ({ name }: SigningSecret, purpose: string): string =>
+  `edge-presigner/v1/${purpose}${name === '' ? '' : `/${name}`}`
+
+async function deriveKey(signingSecret: SigningSecret, purpose: string): Promise<CryptoKey> {
+  const { secret } = signingSecret
+  const material = await crypto.subtle.importKey('raw', utf8(secret), 'HKDF', false, ['deriveKey'])
   const encrypts = purpose === ENCRYPTION
   return crypto.subtle.deriveKey(
     {
       name: 'HKDF',
       hash: 'SHA-256',
       salt: new Uint8Array(),
-      info: encoder.encode(`edge-presigner/v1/${purpose}`),
+      info: utf8(infoOf(signingSecret, purpose)),
     },
     material,
     encrypts ? { name: 'AES-GCM', length: 256 } : { name: 'HMAC', hash: 'SHA-256', length: 256 },

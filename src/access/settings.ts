@@ -3,7 +3,7 @@ import type { Scope } from './scopes.ts'
 /** One entry of `API_KEYS`: the digest of a key, and what the key allows. */
 export interface ApiKey {
   readonly id: string
-  /** 64 hexadecimal digits. */
+  /** 64 hexadecimal digits, in lower case. */
   readonly sha256: string
   readonly scopes: readonly Scope[]
   /** Empty (everything), or ends with `/`. */
@@ -30,7 +30,10 @@ export interface JwtSettings {
 }
 
 export interface SigningSecret {
-  /** Name of the instance that it signs for: another instance takes nothing of it. */
+  /**
+   * Name of the instance, 1 to 32 of a-z, 0-9 and "-": instances that share a secret refuse each
+   * other's signatures. Empty for the deployable Worker.
+   */
   readonly name: string
   readonly kid: string
   readonly secret: string

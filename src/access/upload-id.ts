@@ -1,6 +1,7 @@
 import * as z from 'zod/mini'
 import { MAX_UPLOAD_AGE_SECONDS } from '../bucket/limits.ts'
 import { ApiError } from '../errors/api-error.ts'
+import { base64url, fromBase64url, utf8 } from '../keys/encodings.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { encryptionKey } from './purpose-key.ts'
 import { seal, unseal } from './seal.ts'
@@ -8,9 +9,6 @@ import type { SigningSecret, SigningSettings } from './settings.ts'
 
 /** Bytes of an initialization vector for AES-GCM. */
 const IV_BYTES = 12
-const BASE64URL = { alphabet: 'base64url', omitPadding: true } as const
-
-const encoder = new TextEncoder()
 
 const claimsSchema = z.object({
   bucket: z.string(),
@@ -93,12 +91,12 @@ export async function openUploadId(
 async function encrypt(secret: SigningSecret, scope: UploadScope, text: string): Promise<string> {
   const iv = crypto.getRandomValues(new Uint8Array(IV_BYTES))
   const key = await encryptionKey(secret)
-  const sealed = await crypto.subtle.encrypt(aesGcm(iv, scope), key, encoder.encode(text))
-  return new Uint8Array([...iv, ...new Uint8Array(sealed)]).toBase64(BASE64URL)
+  const sealed = await crypto.subtle.encrypt(aesGcm(iv, scope), key, utf8(text))
+  return base64url(new Uint8Array([...iv, ...new Uint8Array(sealed)]))
 }
 
 async function decrypt(secret: SigningSecret, scope: UploadScope, text: string): Promise<string> {
-  const bytes = Uint8Array.fromBase64(text, BASE64URL)
+  const bytes = fromBase64url(text)
   const algorithm = aesGcm(bytes.subarray(0, IV_BYTES), scope)
   const key = await encryptionKey(secret)
   return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(
@@ -109,5 +107,5 @@ async function decrypt(secret: SigningSecret, scope: UploadScope, text: string):
 const aesGcm = (iv: Uint8Array, { bucket, key, owner }: UploadScope) => ({
   name: 'AES-GCM',
   iv,
-  additionalData: encoder.encode(JSON.stringify([bucket, key, owner])),
+  additionalData: utf8(JSON.stringify([bucket, key, owner])),
 })

@@ -1,3 +1,13 @@
+/** S3's limit for one PutObject: 5 GiB. */
+export const MAX_PUT_BYTES = 5 * 1024 ** 3
+/** S3's limit for one object: 5 TiB. */
+export const MAX_OBJECT_BYTES = 5 * 1024 ** 4
+/** S3's limit for the parts of one upload. */
+export const MAX_PARTS = 10_000
+/** S3's limit for names and values of user-defined metadata together, in bytes. */
+export const MAX_METADATA_BYTES = 2048
+/** How many keys one request names at most, and how many files one page of a list has. */
+export const MAX_KEYS = 1000
 /** SigV4 refuses a presigned URL that lives longer: seven days. */
 export const MAX_SIGNATURE_SECONDS = 604_800
 /** The longest life of an upload URL. */

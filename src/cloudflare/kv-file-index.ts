@@ -1,7 +1,8 @@
 import { ApiError } from '../errors/api-error.ts'
 import type { FileIndex } from '../file-index/file-index.ts'
 import { fromMetadata, toMetadata } from '../file-index/file-record.ts'
-import { objectKeyFault, parseObjectKey, utf8Length } from '../keys/object-key.ts'
+import { utf8Length } from '../keys/encodings.ts'
+import { objectKeyFault, parseObjectKey } from '../keys/object-key.ts'
 
 /** Workers KV's limit for a key, in bytes. */
 const MAX_KV_KEY_BYTES = 512

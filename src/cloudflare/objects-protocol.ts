@@ -1,7 +1,7 @@
 import type { Bucket } from '../bucket/bucket.ts'
 import { copiesOf } from '../delivery/open-object.ts'
+import { uriEncode } from '../keys/encodings.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
-import { uriEncode } from '../keys/uri-encode.ts'
 
 /** The header that repeats `Range`, which Workers Caching takes away before it asks. */
 export const WANTED_RANGE = 'X-Wanted-Range'

@@ -1,6 +1,5 @@
+import { uriEncode, utf8Length } from '../keys/encodings.ts'
 import { cutToBytes, splitFileName } from '../keys/file-name.ts'
-import { utf8Length } from '../keys/object-key.ts'
-import { uriEncode } from '../keys/uri-encode.ts'
 
 const MAX_NAME_BYTES = 255
 /** What follows the last dot of a name and is longer than this is no extension. */

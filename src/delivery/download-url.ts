@@ -2,7 +2,7 @@ import type { Bucket } from '../bucket/bucket.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { keyRunsScript } from '../keys/script-types.ts'
 import { resolveValidity, type Use } from '../signing/expiry.ts'
-import { type Stamp, stampFor } from '../signing/stamp.ts'
+import { type PresignKey, presignMany } from '../signing/presign-many.ts'
 import { attachment } from './content-disposition.ts'
 
 export interface DownloadRequest {
@@ -67,16 +67,16 @@ export function downloadSigner(
   const validity = resolveValidity({ ...request, expiresIn, bucket, credentials, now })
   const { signedAt, signedSeconds } = validity
   const template = { bucket, credentials, method: 'GET', signedAt, signedSeconds } as const
-  let shown: Stamp | undefined
-  let saved: Stamp | undefined
+  let shown: PresignKey | undefined
+  let saved: PresignKey | undefined
   return {
     urlOf(key) {
       if (download === undefined && (inline || !keyRunsScript(key))) {
-        shown ??= stampFor(template)
+        shown ??= presignMany(template)
         return shown(key)
       }
       const query = { 'response-content-disposition': attachment(download ?? null) }
-      saved ??= stampFor({ ...template, query })
+      saved ??= presignMany({ ...template, query })
       return saved(key)
     },
     expiresIn: validity.expiresInSeconds,

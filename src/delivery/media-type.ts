@@ -22,8 +22,10 @@ const INERT_TYPES = new Set(
 export interface MediaType {
   /** The `Content-Type` to send. */
   readonly contentType: string
-  /** Whether a browser may show it in the origin that serves it. */
+  /** Whether a browser may show it in the origin that serves it, where nothing else is. */
   readonly isInert: boolean
+  /** Whether it is an inert image, sound or video: nothing that a page could be mistaken for. */
+  readonly isMedia: boolean
 }
 
 /**
@@ -37,5 +39,7 @@ export function parseMediaType(value: string): MediaType | null {
   if (type === undefined) return null
   const essence = type.toLowerCase()
   const kept = parameters.replace(EACH_PARAMETER, (text) => (text.includes(',') ? '' : text))
-  return { contentType: essence + kept, isInert: INERT_TYPES.has(essence) }
+  const isInert = INERT_TYPES.has(essence)
+  const isMedia = isInert && /^(?:image|audio|video)\//.test(essence)
+  return { contentType: essence + kept, isInert, isMedia }
 }

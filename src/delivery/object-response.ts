@@ -21,7 +21,8 @@ const SHOWN_HEADERS = [
 ]
 
 /**
- * The answer of a link, made of the answer of `Objects` and of what the link and the bucket allow.
+ * The answer of a link, made of the answer of `Objects` and of what the link, the bucket and the origin
+ * allow: `sharesOrigin` where an app has the same origin.
  */
 export function toClientResponse(
   object: Response,
@@ -29,6 +30,7 @@ export function toClientResponse(
   policy: LinkPolicy,
   bucket: Bucket,
   now: Date,
+  sharesOrigin: boolean,
 ): Response {
   const status = preconditionStatus(request, object.headers) ?? object.status
   const isWhole = status === 200 || status === 206
@@ -49,18 +51,20 @@ export function toClientResponse(
     return new Response(null, { status, headers })
   }
   if (codings.length > 0) headers.set('Content-Encoding', codings.join(', '))
-  contain(headers, policy)
+  contain(headers, policy, sharesOrigin)
   return new Response(object.body, { status, headers, encodeBody: 'manual' })
 }
 
 /**
- * Lets a browser show inert types alone. Everything else, and what isn't one media type, becomes an
- * attachment in a sandbox. A key whose extension can run script, and a name to save under, make an
- * attachment of anything.
+ * Lets a browser show inert types alone, and of these, next to an app, only images, sound and video: a
+ * text or a PDF would appear under the app's name. Everything else, and what isn't one media type,
+ * becomes an attachment in a sandbox. A key whose extension can run script, and a name to save under,
+ * make an attachment of anything.
  */
-function contain(headers: Headers, { key, download }: LinkPolicy): void {
+function contain(headers: Headers, { key, download }: LinkPolicy, sharesOrigin: boolean): void {
   const type = parseMediaType(headers.get('content-type') ?? '')
-  const isShown = type?.isInert === true && !keyRunsScript(key)
+  const isHarmless = (sharesOrigin ? type?.isMedia : type?.isInert) === true
+  const isShown = isHarmless && !keyRunsScript(key)
   headers.set('Content-Type', type?.contentType ?? 'application/octet-stream')
   if (!isShown) headers.set('Content-Security-Policy', "sandbox; default-src 'none'")
   if (!isShown || download !== null) headers.set('Content-Disposition', attachment(download))

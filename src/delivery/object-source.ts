@@ -1,5 +1,7 @@
 import type { Bucket } from '../bucket/bucket.ts'
+import { ApiError } from '../errors/api-error.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
+import { contentCodings } from './content-coding.ts'
 import { openObject } from './open-object.ts'
 import { relay } from './pump.ts'
 
@@ -24,11 +26,28 @@ export interface ObjectSource {
   purge(bucket: Bucket, key: ObjectKey): Promise<void>
 }
 
-/** The buckets themselves, each time that someone asks. */
+/**
+ * Whether `fetch` hands on bytes as they are stored. That of Node, Deno and Bun decodes what says that
+ * it is encoded.
+ */
+const FETCH_KEEPS_CODINGS = typeof IdentityTransformStream !== 'undefined'
+
+/**
+ * The buckets themselves, each time that someone asks. Throws `not_supported` for an object that is
+ * stored encoded, where `fetch` would decode it, however large that makes it.
+ */
 export const directObjects: ObjectSource = {
   keepsCopies: false,
   async open(method, bucket, key, range) {
-    return relay(await openObject(bucket, key, method, range, new Date(), 0))[0]
+    const opened = await openObject(bucket, key, method, range, new Date(), 0)
+    if (!FETCH_KEEPS_CODINGS && contentCodings(opened.headers.get('content-encoding')).length > 0) {
+      await opened.body?.cancel()
+      throw new ApiError(
+        'not_supported',
+        'This object is stored encoded, which links can\'t deliver here. Use a download URL, or a link with delivery "redirect".',
+      )
+    }
+    return relay(opened)[0]
   },
   async purge() {},
 }

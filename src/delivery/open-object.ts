@@ -1,5 +1,6 @@
 import type { Bucket } from '../bucket/bucket.ts'
 import { ApiError } from '../errors/api-error.ts'
+import { hex, utf8 } from '../keys/encodings.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { requireBucket } from '../storage/object.ts'
 import {
@@ -162,7 +163,5 @@ export function homeOf({ origin, basePath, name }: Bucket): string {
   return `${origin.replace(`//${name}.`, '//')}${basePath}${name}/`
 }
 
-async function digest(parts: readonly unknown[]): Promise<string> {
-  const text = new TextEncoder().encode(JSON.stringify(parts))
-  return new Uint8Array(await crypto.subtle.digest('SHA-256', text)).toHex()
-}
+const digest = async (parts: readonly unknown[]): Promise<string> =>
+  hex(await crypto.subtle.digest('SHA-256', utf8(JSON.stringify(parts))))

@@ -8,7 +8,8 @@ import { isConditional, rangeIsCurrent } from './preconditions.ts'
 
 /**
  * The object of a checked link, for the method, range and conditions of `request`. `objects` never
- * sees the request itself. Throws what `objects.open` throws.
+ * sees the request itself. `sharesOrigin` where an app has the same origin. Throws what
+ * `objects.open` throws.
  */
 export async function serveLink(
   request: Request,
@@ -16,6 +17,7 @@ export async function serveLink(
   bucket: Bucket,
   objects: ObjectSource,
   now: Date,
+  sharesOrigin: boolean,
 ): Promise<Response> {
   const method = request.method === 'HEAD' ? 'HEAD' : 'GET'
   const ask = async (range: string | null): Promise<Response> => {
@@ -35,7 +37,7 @@ export async function serveLink(
     await answer.body?.cancel()
     throw error
   }
-  return toClientResponse(answer, request.headers, policy, bucket, now)
+  return toClientResponse(answer, request.headers, policy, bucket, now, sharesOrigin)
 }
 
 /**

@@ -1,6 +1,7 @@
 import * as z from 'zod/mini'
+import { utf8Length } from '../keys/encodings.ts'
 import { cutToBytes } from '../keys/file-name.ts'
-import { type ObjectKey, utf8Length } from '../keys/object-key.ts'
+import type { ObjectKey } from '../keys/object-key.ts'
 
 /** Workers KV's limit for the metadata of one key, in bytes of JSON. */
 const MAX_METADATA_BYTES = 1024

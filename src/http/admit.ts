@@ -7,6 +7,7 @@ import { SCOPES } from '../access/scopes.ts'
 import { looksLikeToken, verifyToken } from '../access/token.ts'
 import type { Verdict } from '../access/verdict.ts'
 import { ApiError } from '../errors/api-error.ts'
+import { describe } from '../errors/describe.ts'
 import type { LoadedSettings } from '../settings/define.ts'
 import type { Settings } from '../settings/settings.ts'
 import type { AppContext, AppEnv } from './app-env.ts'
@@ -83,15 +84,13 @@ async function judge(
   beforeFetch: () => Promise<void>,
 ): Promise<Verdict> {
   const now = new Date()
-  const pathToken = c.req.param('token')
-  if (pathToken !== undefined) return verifyToken(pathToken, settings, now)
+  const token = tokenOf(c)
+  if (token !== undefined) return verifyToken(token, settings, now)
+  const { authenticate } = c.env.host
+  if (authenticate !== null) return judgeByApp(c, settings, authenticate, now)
 
   const authorization = c.req.header('Authorization')
-  const bearer = /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1]
-  if (bearer !== undefined && looksLikeToken(bearer)) return verifyToken(bearer, settings, now)
-  const { authenticate } = c.env.host
-  if (authenticate !== null) return judgeByApp(c, settings, authenticate)
-
+  const bearer = bearerOf(authorization)
   if (bearer !== undefined && looksLikeApiKey(bearer)) return verifyApiKey(bearer, settings.apiKeys)
   if (settings.jwt !== null) {
     const inAuthorization = settings.jwt.header.toLowerCase() === 'authorization'
@@ -109,24 +108,47 @@ async function judge(
   return { ok: false, reason: 'no credentials' }
 }
 
-/**
- * The principal that the app names. Its credential may be a cookie, which a browser adds to whatever
- * another site's page sends: so nothing changes for a page of an origin that isn't this one or a
- * configured one.
- */
+const bearerOf = (authorization: string | undefined): string | undefined =>
+  /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1]
+
+/** What stands in the place of a token: in the path, which takes precedence, or in the header. */
+function tokenOf(c: AppContext): string | undefined {
+  const inPath = c.req.param('token')
+  if (inPath !== undefined) return inPath
+  const bearer = bearerOf(c.req.header('Authorization'))
+  return bearer !== undefined && looksLikeToken(bearer) ? bearer : undefined
+}
+
+/** The principal that the app names, if a page may ask in its name. */
 async function judgeByApp(
   c: AppContext,
-  { corsOrigins }: Settings,
+  settings: Settings,
   authenticate: () => Promise<Principal | null>,
+  now: Date,
 ): Promise<Verdict> {
-  if (c.req.method !== 'GET' && c.req.method !== 'HEAD') {
-    const origin = c.req.header('Origin')
-    const site = c.req.header('Sec-Fetch-Site')
-    const isOwn = origin === new URL(c.req.url).origin || site === 'same-origin'
-    const isKnown = isOwn || (origin !== undefined && corsOrigins.includes(origin))
-    if (!isKnown && (origin !== undefined || site !== undefined))
-      throw new ApiError('forbidden', 'A page of another origin may not do this.')
+  if (c.req.method !== 'GET' && c.req.method !== 'HEAD') refuseForeignPage(c, settings)
+  try {
+    const principal = await authenticate()
+    if (principal === null) return { ok: false, reason: 'unknown to the app' }
+    if (principal.expiresAt <= now.getTime()) return { ok: false, reason: 'session expired' }
+    return { ok: true, principal }
+  } catch (error) {
+    if (!(error instanceof ApiError && error.code === 'unauthenticated')) throw error
+    return { ok: false, reason: describe(error.cause ?? error) }
   }
-  const principal = await authenticate()
-  return principal === null ? { ok: false, reason: 'unknown to the app' } : { ok: true, principal }
+}
+
+/**
+ * Throws `forbidden` for a request from a page of another origin, unless `corsOrigins` has it, where
+ * the app says who asks: its credential may be a cookie, which a browser adds to whatever another
+ * site's page sends. A token is no such credential. Clients that are no browsers say no origin.
+ */
+export function refuseForeignPage(c: AppContext, { corsOrigins }: Settings): void {
+  if (c.env.host.authenticate === null || tokenOf(c) !== undefined) return
+  const origin = c.req.header('Origin')
+  const site = c.req.header('Sec-Fetch-Site')
+  if (origin === undefined && site === undefined) return
+  if (site === 'same-origin' || origin === new URL(c.req.url).origin) return
+  if (origin === undefined || !corsOrigins.includes(origin))
+    throw new ApiError('forbidden', 'A page of another origin may not do this.')
 }

@@ -1,30 +1,75 @@
-import type { Context } from 'hono'
+import type { TypedResponse } from 'hono'
+import type { ContentfulStatusCode } from 'hono/utils/http-status'
+import type { JSONParsed } from 'hono/utils/types'
 import { ApiError, STATUS_BY_CODE } from '../errors/api-error.ts'
-import { uriEncode } from '../keys/uri-encode.ts'
-import type { AppEnv } from './app-env.ts'
+import { uriEncode } from '../keys/encodings.ts'
+import type { AppContext } from './app-env.ts'
 
-/** Says in an answer with status 201 where the record of a file is found. */
-export function setLocation(
-  c: Context<AppEnv>,
-  { key, bucket }: { readonly key: string; readonly bucket: string },
-): void {
-  c.header('Location', `${c.env.host.mountPath}/files/${uriEncode(key)}?bucket=${bucket}`)
+type Headers = Readonly<Record<string, string>>
+
+/** Answers with `body` as JSON and all headers at once, as each header set later costs as much. */
+export function json<Body, Status extends ContentfulStatusCode = 200>(
+  c: AppContext,
+  body: Body,
+  status?: Status,
+  headers?: Headers,
+): Response & TypedResponse<JSONParsed<Body>, Status, 'json'> {
+  const response = new Response(JSON.stringify(body), {
+    status: status ?? 200,
+    headers: {
+      'Content-Type': 'application/json',
+      'Cache-Control': 'no-store',
+      'Referrer-Policy': 'no-referrer',
+      Vary: 'Origin',
+      'X-Content-Type-Options': 'nosniff',
+      'X-Request-Id': c.get('requestId'),
+      ...c.get('corsHeaders'),
+      ...headers,
+    },
+  })
+  c.set('complete', response)
+  return response as typeof response & TypedResponse<JSONParsed<Body>, Status, 'json'>
 }
+
+/**
+ * Adds to an answer that `json` did not make what every answer carries: nobody keeps it (unless it
+ * says so itself), sniffs it or passes its URL on, and what it is for one origin (CORS) it isn't for
+ * another.
+ */
+export function complete(c: AppContext, response: Response): Response {
+  if (c.get('complete') === response) return response
+  const { headers } = response
+  if (!headers.has('Cache-Control')) headers.set('Cache-Control', 'no-store')
+  if (!headers.has('Vary')) headers.set('Vary', 'Origin')
+  headers.set('Referrer-Policy', 'no-referrer')
+  headers.set('X-Content-Type-Options', 'nosniff')
+  headers.set('X-Request-Id', c.get('requestId'))
+  for (const [name, value] of Object.entries(c.get('corsHeaders') ?? {})) headers.set(name, value)
+  return response
+}
+
+/** 201 with the record of a file, and where it is found. */
+export const created = <FileRecord extends { readonly key: string; readonly bucket: string }>(
+  c: AppContext,
+  record: FileRecord,
+): Response & TypedResponse<JSONParsed<FileRecord>, 201, 'json'> =>
+  json(c, record, 201, {
+    Location: `${c.env.host.mountPath}/files/${uriEncode(record.key)}?bucket=${record.bucket}`,
+  })
 
 /**
  * Turns what a handler threw into the one error shape. What isn't an ApiError becomes `internal`
  * and tells nothing.
  */
-export function onError(thrown: Error, c: Context<AppEnv>): Response {
+export function onError(thrown: unknown, c: AppContext): Response {
   c.set('fault', thrown)
   const error =
     thrown instanceof ApiError ? thrown : new ApiError('internal', 'Something went wrong here.')
-  if (error.code === 'unauthenticated') c.header('WWW-Authenticate', 'Bearer')
   const { code, message, issues } = error
   const retryAfter =
     code === 'rate_limited' || code === 'purge_failed' ? 60 : error.retryAfterSeconds
-  if (retryAfter !== undefined) c.header('Retry-After', String(retryAfter))
-  return c.json(
+  return json(
+    c,
     {
       ...c.get('errorMembers')?.(message),
       message,
@@ -33,9 +78,13 @@ export function onError(thrown: Error, c: Context<AppEnv>): Response {
       ...(issues.length === 0 ? {} : { issues }),
     },
     STATUS_BY_CODE[code],
+    {
+      ...(code === 'unauthenticated' ? { 'WWW-Authenticate': 'Bearer' } : {}),
+      ...(retryAfter === undefined ? {} : { 'Retry-After': String(retryAfter) }),
+    },
   )
 }
 
 /** The answer where no route matches. */
-export const onNotFound = (c: Context<AppEnv>): Response =>
+export const onNotFound = (c: AppContext): Response =>
   onError(new ApiError('not_found', 'There is no such route.'), c)

@@ -6,7 +6,7 @@ import type { LoadedSettings } from '../settings/define.ts'
 import type { Settings } from '../settings/settings.ts'
 import type { RateLimiter } from './rate-limit.ts'
 import type { LogLine } from './request-log.ts'
-import type { FileEvent, NewFile, UploadChanges } from './uploads.ts'
+import type { FileEvent, NewFile } from './uploads.ts'
 
 /** One presigner, as it works in one environment. */
 export interface Instance {
@@ -27,7 +27,8 @@ export interface Host {
   readonly sharesOrigin: boolean
   /** Null where the built-in credentials apply. */
   readonly authenticate: (() => Promise<Principal | null>) | null
-  readonly beforeUpload: ((file: NewFile, principal: Principal) => Promise<UploadChanges>) | null
+  /** Gives `UploadChanges`, unchecked. */
+  readonly beforeUpload: ((file: NewFile, principal: Principal) => Promise<unknown>) | null
   readonly onEvent: ((event: FileEvent) => Promise<void>) | null
 }
 
@@ -44,12 +45,16 @@ export interface AppEnv {
     cacheStatus: string
     /** Adds to the body of an error what the clients of a protocol look for. */
     errorMembers: ((message: string) => object) | undefined
+    /** What CORS adds to the answer. */
+    corsHeaders: Readonly<Record<string, string>> | undefined
+    /** The answer that has all its headers. */
+    complete: Response | undefined
     /** What ended the request early: for the log. */
-    fault: Error
+    fault: unknown
     /**
      * What did not end the request, and someone should see to: for the log. `addWarning` writes it.
      */
-    warning: string
+    warning: string | undefined
   }
 }
 

@@ -1,6 +1,7 @@
 import * as z from 'zod/mini'
 import type { Bucket } from '../bucket/bucket.ts'
 import { requireSpelling } from '../bucket/key-spelling.ts'
+import { MAX_KEYS, MAX_PARTS } from '../bucket/limits.ts'
 import { ApiError } from '../errors/api-error.ts'
 import { type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
 import {
@@ -41,13 +42,13 @@ export const metadata = z.optional(
 export const directory = z.optional(
   z.string().check(z.regex(DIRECTORY, 'must be segments with "/" between')),
 )
-export const partNumber = z.int().check(z.minimum(1), z.maximum(10_000))
+export const partNumber = z.int().check(z.minimum(1), z.maximum(MAX_PARTS))
 
 /** Limit of a body that holds a list of keys. */
 export const MAX_KEYS_BODY_BYTES = 2 * 1024 ** 2
 
 /** 1 to 1000 object keys, not parsed yet. */
-export const keyList = z.array(z.string()).check(z.minLength(1), z.maxLength(1000))
+export const keyList = z.array(z.string()).check(z.minLength(1), z.maxLength(MAX_KEYS))
 
 /** What a client learns of a key that was refused, while the others were not. */
 export interface RefusedKey {

@@ -1,6 +1,8 @@
 import { HonoBase } from 'hono/hono-base'
 import type { Router } from 'hono/router'
+import type { H, RouterRoute } from 'hono/types'
 import type { AppEnv } from './app-env.ts'
+import { frame } from './frame.ts'
 
 /**
  * Creates an empty Hono app whose parameter `:key` may hold slashes, as object keys do. It matches
@@ -19,20 +21,15 @@ function rawPath(url: string, mountPath: string): string {
   return (end === -1 ? url.slice(start) : url.slice(start, end)) || '/'
 }
 
-type Params = Record<string, number>
+/** A handler as Hono registers it. */
+type Registered = [H, RouterRoute]
 
-interface Registered<Handler> {
-  readonly method: string
-  readonly path: string
-  readonly handler: Handler
-}
-
-/** A path and all handlers that a request for it meets, in the order of their registration. */
-interface Route<Handler> {
+interface Route {
   /** What every path of this route starts with. */
   readonly prefix: string
   readonly pattern: RegExp
-  readonly handlers: [Handler, Params][]
+  /** The one handler, and where the parameters are in what `pattern` finds. */
+  readonly handlers: [[Registered, Record<string, number>]]
 }
 
 /**
@@ -40,17 +37,17 @@ interface Route<Handler> {
  * RegExpRouter takes neither a parameter with slashes in the middle of a path nor a literal next to
  * a parameter; its TrieRouter takes both, for 1.4 KB a request.
  */
-class KeyRouter<Handler> implements Router<Handler> {
+class KeyRouter implements Router<Registered> {
   readonly name = 'KeyRouter'
-  readonly #registered: Registered<Handler>[] = []
-  #routes: ReadonlyMap<string, readonly Route<Handler>[]> | undefined
+  readonly #registered: Registered[] = []
+  #routes: ReadonlyMap<string, readonly Route[]> | undefined
 
-  add(method: string, path: string, handler: Handler): void {
-    this.#registered.push({ method, path: path === '*' ? '/*' : path, handler })
+  add(_method: string, _path: string, registered: Registered): void {
+    this.#registered.push(registered)
     this.#routes = undefined
   }
 
-  match(method: string, path: string): [[Handler, Params][], string[]] {
+  match(method: string, path: string): [Route['handlers'] | [], string[]] {
     this.#routes ??= this.#build()
     const routes = this.#routes.get(method) ?? this.#routes.get('ALL') ?? []
     for (const { prefix, pattern, handlers } of routes) {
@@ -60,15 +57,15 @@ class KeyRouter<Handler> implements Router<Handler> {
     return [[], []]
   }
 
-  #build(): ReadonlyMap<string, readonly Route<Handler>[]> {
-    const methods = new Set(['ALL', ...this.#registered.map(({ method }) => method)])
+  #build(): ReadonlyMap<string, readonly Route[]> {
+    const methods = new Set(['ALL', ...this.#registered.map(([, { method }]) => method)])
     return new Map([...methods].map((method) => [method, this.#routesOf(method)]))
   }
 
   /** The routes of `method`: those without a wildcard first, which takes what they leave. */
-  #routesOf(method: string): Route<Handler>[] {
-    const registered = this.#registered.filter((one) => [method, 'ALL'].includes(one.method))
-    const paths = [...new Set(registered.map(({ path }) => path))]
+  #routesOf(method: string): Route[] {
+    const registered = this.#registered.filter(([, one]) => [method, 'ALL'].includes(one.method))
+    const paths = [...new Set(registered.map(([, { path }]) => path))]
     const wildcards = paths.filter((path) => path.endsWith('/*'))
     return [
       ...paths.filter((path) => !path.endsWith('/*')),
@@ -77,10 +74,14 @@ class KeyRouter<Handler> implements Router<Handler> {
       const [prefix = ''] = path.split(/:|\/\*$/, 1)
       const names = path.match(/(?<=\/:)\w+/g) ?? []
       const params = Object.fromEntries(names.map((name, i) => [name, i + 1]))
-      const handlers = registered
-        .filter((one) => one.path === path || covers(one.path, path))
-        .map(({ handler }): [Handler, Params] => [handler, params])
-      return { prefix, pattern: patternOf(path), handlers }
+      const met = registered.filter(([, one]) => one.path === path || covers(one.path, path))
+      const own = met.find(([, one]) => one.method !== 'ALL')?.[1]
+      const handler = frame(
+        met.map(([one]) => one),
+        own?.path,
+      )
+      const route = own ?? { basePath: '/', path, method: 'ALL', handler }
+      return { prefix, pattern: patternOf(path), handlers: [[[handler, route], params]] }
     })
   }
 }

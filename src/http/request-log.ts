@@ -1,8 +1,7 @@
-import type { Context } from 'hono'
-import { matchedRoutes } from 'hono/route'
+import type { Principal } from '../access/principal.ts'
 import { ApiError, type ErrorCode, STATUS_BY_CODE } from '../errors/api-error.ts'
 import { describe, withoutUrls } from '../errors/describe.ts'
-import type { AppEnv } from './app-env.ts'
+import type { AppContext } from './app-env.ts'
 
 /** What the log says of one request. Members that don't apply are missing. */
 export interface LogLine {
@@ -24,41 +23,46 @@ export interface LogLine {
  * Hands the one line of a request to the log. It holds the route's pattern in place of
  * the path, and no query, header or body, so that no key, signature or token can reach it.
  */
-export function logRequest(c: Context<AppEnv>, milliseconds: number): void {
-  const vars: Partial<AppEnv['Variables']> = c.var
+export function logRequest(
+  c: AppContext,
+  route: string | undefined,
+  status: number,
+  milliseconds: number,
+): void {
+  // One `c.get` each: `c.var` copies all variables into an object.
+  const principal: Principal | undefined = c.get('principal')
   c.env.instance.log({
-    requestId: vars.requestId,
+    requestId: c.get('requestId'),
     method: c.req.method,
-    route: routeName(c),
-    status: c.res.status,
+    route,
+    status,
     milliseconds,
-    principal: vars.principal?.id,
-    bucket: vars.bucket,
-    cache: vars.cacheStatus,
-    warning: vars.warning,
-    ...describeFault(vars.fault),
+    principal: principal?.id,
+    bucket: c.get('bucket'),
+    cache: c.get('cacheStatus'),
+    warning: c.get('warning'),
+    ...describeFault(c.get('fault')),
   })
 }
 
 /** Adds to the warnings in the log line of the request. */
-export function addWarning(c: Context<AppEnv>, text: string): void {
-  const vars: Partial<AppEnv['Variables']> = c.var
-  c.set('warning', vars.warning === undefined ? text : `${vars.warning}; ${text}`)
+export function addWarning(c: AppContext, text: string): void {
+  const warning = c.get('warning')
+  c.set('warning', warning === undefined ? text : `${warning}; ${text}`)
 }
 
-/** Returns the route as the documentation writes it; undefined where none matched. */
-const routeName = (c: Context<AppEnv>): string | undefined =>
-  matchedRoutes(c).find(({ method }) => method !== 'ALL')?.path
-
 /** Why a request failed. The message of an error that is the client's may hold what it sent. */
-function describeFault(fault: Error | undefined): {
+function describeFault(fault: unknown): {
   readonly code?: ErrorCode
   readonly message?: string
   readonly reason?: string
 } {
   if (fault === undefined) return {}
   if (!(fault instanceof ApiError))
-    return { code: 'internal', reason: withoutUrls(fault.stack ?? String(fault)) }
+    return {
+      code: 'internal',
+      reason: withoutUrls((fault instanceof Error && fault.stack) || String(fault)),
+    }
   const { code, message, cause } = fault
   return {
     code,

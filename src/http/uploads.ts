@@ -1,11 +1,13 @@
+import * as z from 'zod/mini'
 import type { Principal } from '../access/principal.ts'
 import { requireKey } from '../access/principal.ts'
 import { openUploadId, type UploadClaims } from '../access/upload-id.ts'
 import type { Bucket } from '../bucket/bucket.ts'
 import { ApiError } from '../errors/api-error.ts'
 import type { FileRecord } from '../file-index/file-record.ts'
-import { parseObjectKey } from '../keys/object-key.ts'
-import { DIRECTORY, METADATA_NAME } from '../uploads/upload-fields.ts'
+import { keyPrefixFault, parseObjectKey } from '../keys/object-key.ts'
+import { DIRECTORY, MAX_METADATA_VALUE_LENGTH, METADATA_NAME } from '../uploads/upload-fields.ts'
+import { refuseForeignPage } from './admit.ts'
 import type { AppContext } from './app-env.ts'
 import { chooseBucket } from './choose-bucket.ts'
 
@@ -47,7 +49,8 @@ export type FileEvent =
 
 /**
  * `file` as the app wants it to be uploaded, where the presigner is mounted in one. Throws
- * `forbidden` where the app refuses it.
+ * `forbidden` where the app refuses it, or where a page of another origin asks: also in a GET, as
+ * Uppy's, since the app may count what it is asked.
  */
 export async function askApp<File extends Omit<NewFile, 'bucket'>>(
   c: AppContext,
@@ -56,19 +59,34 @@ export async function askApp<File extends Omit<NewFile, 'bucket'>>(
 ): Promise<File> {
   const { beforeUpload } = c.env.host
   if (beforeUpload === null) return file
+  refuseForeignPage(c, c.get('settings'))
   const { fileName, mimetype, size, directory, metadata } = file
   const asked = { bucket: alias, fileName, mimetype, size, directory, metadata }
-  const changes = await beforeUpload(asked, c.get('principal'))
-  if (changes.refuse !== undefined) throw new ApiError('forbidden', changes.refuse)
-  const names = Object.keys(changes.metadata ?? {})
-  if (!DIRECTORY.test(changes.directory ?? 'none') || !names.every((n) => METADATA_NAME.test(n)))
-    throw new Error('beforeUpload returned a directory or metadata that no client may send.')
-  return {
-    ...file,
-    ...(changes.directory === undefined ? {} : { directory: changes.directory }),
-    ...(changes.metadata === undefined ? {} : { metadata: changes.metadata }),
+  const parsed = changesSchema.safeParse((await beforeUpload(asked, c.get('principal'))) ?? {})
+  if (!parsed.success) {
+    const faults = parsed.error.issues.map(({ path, message }) => `${path.join('.')} ${message}`)
+    throw new TypeError(`beforeUpload returned what no upload can have: ${faults.join('; ')}`)
   }
+  const { refuse, ...changes } = parsed.data
+  if (refuse !== undefined) throw new ApiError('forbidden', refuse)
+  return { ...file, ...changes }
 }
+
+const changesSchema = z.strictObject({
+  directory: z.optional(
+    z.string().check(
+      z.regex(DIRECTORY),
+      z.refine((name) => keyPrefixFault(`${name.normalize()}/`) === null),
+    ),
+  ),
+  metadata: z.optional(
+    z.record(
+      z.string().check(z.regex(METADATA_NAME)),
+      z.string().check(z.maxLength(MAX_METADATA_VALUE_LENGTH)),
+    ),
+  ),
+  refuse: z.optional(z.string().check(z.minLength(1))),
+})
 
 /** Tells the app that a file was recorded, and waits until it knows. */
 export const tellRecorded = async (

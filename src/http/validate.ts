@@ -109,13 +109,35 @@ export async function readJson(request: Request, maxBytes: number): Promise<unkn
 }
 
 /** What arrives is counted; Content-Length only says how much room to make. */
-async function readBytes({ body, headers }: Request, maxBytes: number): Promise<Uint8Array> {
+async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array> {
+  const { body, headers, bodyUsed } = request
+  if (bodyUsed) throw new Error('The app has read the body before the presigner could.')
   if (body === null) return new Uint8Array()
   const stated = headers.get('content-length') ?? ''
   const room = Math.min(/^\d+$/.test(stated) ? Number(stated) : maxBytes, maxBytes) + 1
-  const reader = body.getReader({ mode: 'byob' })
-  const { value } = await reader.readAtLeast(room, new Uint8Array(room))
-  if (value === undefined || value.byteLength < room) return value ?? new Uint8Array()
-  await reader.cancel()
+  const bytes = await readUpTo(room, body)
+  if (bytes.byteLength < room) return bytes
   throw new ApiError('body_too_large', `The body may have at most ${maxBytes} bytes.`)
+}
+
+/** The first `room` bytes, or all there are; the rest is cancelled. */
+async function readUpTo(room: number, body: ReadableStream<Uint8Array>): Promise<Uint8Array> {
+  const bytes = new Uint8Array(room)
+  if (typeof IdentityTransformStream !== 'undefined') {
+    const reader = body.getReader({ mode: 'byob' })
+    const { value } = await reader.readAtLeast(room, bytes)
+    if (value?.byteLength === room) await reader.cancel()
+    return value ?? new Uint8Array()
+  }
+  const reader = body.getReader()
+  let length = 0
+  while (length < room) {
+    const { done, value } = await reader.read()
+    if (done) return bytes.subarray(0, length)
+    const taken = value.subarray(0, room - length)
+    bytes.set(taken, length)
+    length += taken.byteLength
+  }
+  await reader.cancel()
+  return bytes
 }

@@ -1,4 +1,4 @@
-import { utf8Length } from './object-key.ts'
+import { utf8Length } from './encodings.ts'
 
 /**
  * `stem` and `extension` (lower case, with its dot, or empty) of the last segment of a path or key.

@@ -1,4 +1,5 @@
 import { ApiError } from '../errors/api-error.ts'
+import { utf8Length } from './encodings.ts'
 
 declare const objectKey: unique symbol
 
@@ -10,11 +11,7 @@ export type ObjectKey = string & { readonly [objectKey]: true }
 /** S3's own limit for a key, in bytes of UTF-8. */
 export const MAX_OBJECT_KEY_BYTES = 1024
 
-const encoder = new TextEncoder()
 const CONTROL_CHARACTERS = /\p{Cc}/u
-
-/** Bytes of `text` in UTF-8. */
-export const utf8Length = (text: string): number => encoder.encode(text).length
 
 /**
  * Whether `text` is in Unicode Normalization Form C. So is every part of it, as UAX #15 says.

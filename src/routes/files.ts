@@ -1,6 +1,7 @@
 import * as z from 'zod/mini'
 import { openCursor, sealCursor } from '../access/cursor.ts'
 import { requireKey, requirePrefix, requireScope } from '../access/principal.ts'
+import { MAX_KEYS } from '../bucket/limits.ts'
 import {
   type DownloadSigner,
   downloadSigner,
@@ -9,7 +10,7 @@ import {
 } from '../delivery/download-url.ts'
 import { describe } from '../errors/describe.ts'
 import type { FileRecord } from '../file-index/file-record.ts'
-import { setLocation } from '../http/answers.ts'
+import { created, json } from '../http/answers.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
 import {
   bucket,
@@ -73,7 +74,7 @@ const recordSchema = z.strictObject({ key: z.string(), name: fileName, bucket })
 
 const listSchema = z.strictObject({
   prefix: z.optional(z.string()),
-  limit: z._default(z.pipe(digits, z.int().check(z.minimum(1), z.maximum(1000))), 100),
+  limit: z._default(z.pipe(digits, z.int().check(z.minimum(1), z.maximum(MAX_KEYS))), 100),
   cursor: z.optional(z.string()),
   urls: z.optional(use),
   bucket,
@@ -90,14 +91,14 @@ export const fileRoutes = newApp()
     const bucket = chooseBucket(c, alias, null)
     const file = await askApp(c, bucket, request)
     const upload = await createUploadUrl(bucket, file, principal.prefix, new Date())
-    return c.json(upload)
+    return json(c, upload)
   })
   .get('/files/:key/url', validateQuery(urlSchema), async (c) => {
     const { bucket: alias, ...request } = c.req.valid('query')
     const key = keyParam(c)
     requireKey(c.get('principal'), 'files:read', key)
     const bucket = chooseBucket(c, alias, key)
-    return c.json(await downloadUrl(bucket, key, request, new Date()))
+    return json(c, await downloadUrl(bucket, key, request, new Date()))
   })
   .post('/files/urls', validateJson(urlsSchema, MAX_KEYS_BODY_BYTES), async (c) => {
     const { keys, bucket: alias, ...request } = c.req.valid('json')
@@ -109,7 +110,7 @@ export const fileRoutes = newApp()
       requireKey(principal, 'files:read', key)
       return { key, url: await urlOf(key) }
     })
-    return c.json({ urls, expiresIn, expiresAt })
+    return json(c, { urls, expiresIn, expiresAt })
   })
   .post('/files', validateJson(recordSchema), async (c) => {
     const { bucket: alias, name, ...request } = c.req.valid('json')
@@ -120,8 +121,7 @@ export const fileRoutes = newApp()
     const upload = { key, name, owner: principal.id }
     const recorded = await recordUpload(bucket, c.env.instance.fileIndex, upload, new Date())
     await tellRecorded(c, recorded)
-    setLocation(c, recorded.record)
-    return c.json(recorded.record, 201)
+    return created(c, recorded.record)
   })
   .get('/files', validateQuery(listSchema), async (c) => {
     const { bucket: alias, limit, cursor, urls, ...request } = c.req.valid('query')
@@ -140,7 +140,7 @@ export const fileRoutes = newApp()
     })
     if (page.unreadable > 0) addWarning(c, `${page.unreadable} index entries are unreadable`)
     const signer = urls && downloadSigner(bucket, { use: urls }, new Date())
-    return c.json({
+    return json(c, {
       files: signer ? await withUrls(page.records, signer) : page.records,
       ...(page.cursor === undefined
         ? {}
@@ -151,7 +151,7 @@ export const fileRoutes = newApp()
     const key = keyParam(c)
     requireKey(c.get('principal'), 'files:read', key)
     const bucket = chooseBucket(c, c.req.valid('query').bucket, key)
-    return c.json(await findFile(bucket, c.env.instance.fileIndex, key, new Date()))
+    return json(c, await findFile(bucket, c.env.instance.fileIndex, key, new Date()))
   })
   .delete('/files/:key', validateQuery(bucketSchema), async (c) => {
     const key = keyParam(c)
@@ -167,9 +167,13 @@ export const fileRoutes = newApp()
         await source.purge(bucket, key).catch((fault) => addWarning(c, describe(fault)))
       throw error
     }
-    await source.purge(bucket, key)
-    await fileIndex.remove(bucket.alias, key)
-    await tellDeleted(c, { bucket: bucket.alias, key })
+    try {
+      await source.purge(bucket, key)
+      await fileIndex.remove(bucket.alias, key)
+    } finally {
+      // The object is gone, whatever else fails; a repeat says so again.
+      await tellDeleted(c, { bucket: bucket.alias, key })
+    }
     return c.body(null, 204)
   })
 

@@ -1,5 +1,6 @@
 import { ApiError } from '../errors/api-error.ts'
 import { withKeys } from '../http/admit.ts'
+import { json } from '../http/answers.ts'
 import { newApp } from '../http/new-app.ts'
 
 /**
@@ -11,5 +12,5 @@ export const healthRoutes = newApp().get('/healthz', async (c) => {
   if (!loaded.ok)
     throw new ApiError('misconfigured', 'The Worker is misconfigured.', { issues: loaded.issues })
   const { keepsCopies } = c.env.instance.objects(c.executionCtx)
-  return c.json({ status: 'ok' as const, edgeCache: keepsCopies })
+  return json(c, { status: 'ok' as const, edgeCache: keepsCopies })
 })

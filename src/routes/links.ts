@@ -7,6 +7,7 @@ import { redirectTarget } from '../delivery/redirect.ts'
 import { serveLink } from '../delivery/serve-link.ts'
 import { ApiError } from '../errors/api-error.ts'
 import { configure } from '../http/admit.ts'
+import { json } from '../http/answers.ts'
 import type { AppContext } from '../http/app-env.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
 import { bucket, expiresIn, forEachKey, keyList, MAX_KEYS_BODY_BYTES } from '../http/fields.ts'
@@ -49,7 +50,7 @@ export const linkRoutes = newApp()
       requireKey(principal, 'links:create', key)
       const bucket = chooseBucket(c, c.req.valid('query').bucket, key)
       const request = { expiresIn, delivery, download }
-      return c.json(await linkTo(settings, linkBase(c), bucket, key, request, new Date()))
+      return json(c, await linkTo(settings, linkBase(c), bucket, key, request, new Date()))
     },
   )
   .post('/links', validateJson(linksSchema, MAX_KEYS_BODY_BYTES), async (c) => {
@@ -65,7 +66,7 @@ export const linkRoutes = newApp()
       const policy = { delivery, download: null }
       return { key, link: await createLink(settings, base, bucket, key, policy, expires) }
     })
-    return c.json({ links, expiresAt: new Date(expires * 1000).toISOString() })
+    return json(c, { links, expiresAt: new Date(expires * 1000).toISOString() })
   })
 
 /** What stands in front of `/i/…` in the links that this request makes. */
@@ -104,6 +105,7 @@ export const deliveryRoutes = newApp()
       bucket,
       c.env.instance.objects(c.executionCtx),
       now,
+      c.env.host.sharesOrigin,
     )
     c.set('cacheStatus', response.headers.get('Cache-Status') ?? '')
     return response

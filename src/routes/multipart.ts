@@ -1,6 +1,7 @@
 import * as z from 'zod/mini'
 import { requireScope } from '../access/principal.ts'
-import { setLocation } from '../http/answers.ts'
+import { MAX_PARTS } from '../bucket/limits.ts'
+import { created, json } from '../http/answers.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
 import {
   bucket,
@@ -46,7 +47,7 @@ const completeSchema = z.strictObject({
   name: z.optional(fileName),
   parts: z
     .array(z.strictObject({ partNumber, etag: z.string().check(z.minLength(1), z.maxLength(255)) }))
-    .check(z.minLength(1), z.maxLength(10_000)),
+    .check(z.minLength(1), z.maxLength(MAX_PARTS)),
   bucket,
 })
 
@@ -61,13 +62,13 @@ export const multipartRoutes = newApp()
     const upload = await startMultipart(c.get('settings'), bucket, principal, file, new Date())
     const { key, uploadId, expiresAt } = upload
     const plan = planParts(request.size)
-    return c.json({ key, bucket: bucket.alias, uploadId, ...plan, expiresAt })
+    return json(c, { key, bucket: bucket.alias, uploadId, ...plan, expiresAt })
   })
   .post('/multipart/:uploadId/urls', validateJson(urlsSchema), async (c) => {
     const { key, partNumbers, expiresIn, bucket: alias } = c.req.valid('json')
     const now = new Date()
     const { bucket, upload } = await openUpload(c, alias, key, now)
-    return c.json(await signParts(bucket, upload, partNumbers, expiresIn, now))
+    return json(c, await signParts(bucket, upload, partNumbers, expiresIn, now))
   })
   .get('/multipart/:uploadId', validateQuery(uploadSchema), async (c) => {
     const { key, bucket: alias } = c.req.valid('query')
@@ -75,7 +76,7 @@ export const multipartRoutes = newApp()
     const { bucket, upload } = await openUpload(c, alias, key, now)
     const listed = await uploadedParts(bucket, upload, now)
     const parts = listed.map(({ partNumber, size, etag }) => ({ partNumber, size, etag }))
-    return c.json({ parts })
+    return json(c, { parts })
   })
   .post(
     '/multipart/:uploadId/complete',
@@ -88,8 +89,7 @@ export const multipartRoutes = newApp()
       const finished = await finishMultipart(bucket, fileIndex, upload, parts, name, now)
       if (finished.warning !== undefined) addWarning(c, finished.warning)
       await tellRecorded(c, finished)
-      setLocation(c, finished.record)
-      return c.json(finished.record, 201)
+      return created(c, finished.record)
     },
   )
   .delete('/multipart/:uploadId', validateQuery(uploadSchema), async (c) => {

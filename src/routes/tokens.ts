@@ -2,6 +2,7 @@ import * as z from 'zod/mini'
 import { requireScope } from '../access/principal.ts'
 import { SCOPES } from '../access/scopes.ts'
 import { mintToken } from '../access/token.ts'
+import { json } from '../http/answers.ts'
 import { newApp } from '../http/new-app.ts'
 import { validateJson } from '../http/validate.ts'
 
@@ -17,5 +18,5 @@ export const tokenRoutes = newApp().post('/tokens', validateJson(tokenSchema), a
   const settings = c.get('settings')
   requireScope(principal, 'tokens:create')
   const { token, expiresAt } = await mintToken(principal, c.req.valid('json'), settings, new Date())
-  return c.json({ token, expiresAt: expiresAt.toISOString() })
+  return json(c, { token, expiresAt: expiresAt.toISOString() })
 })

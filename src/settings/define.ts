@@ -99,17 +99,29 @@ export function loadWith(rule: Rule<Settings>, input: unknown): LoadedSettings {
   return checked.ok ? { ok: true, settings: deepFreeze(checked.value) } : checked
 }
 
+/**
+ * Keeps what `make` returns: for each environment, or for all of them if `make` takes none. Nothing
+ * is kept where it throws.
+ */
+export function keepEach<E, T>(make: (env: E) => T, takesNone = make.length === 0): (env: E) => T {
+  const kept = new WeakMap<object, { readonly value: T }>()
+  const everyone = {}
+  return (env) => {
+    const owner = !takesNone && typeof env === 'object' && env !== null ? env : everyone
+    const known = kept.get(owner) ?? { value: make(env) }
+    kept.set(owner, known)
+    return known.value
+  }
+}
+
 /** Runs `load` once, or once for each environment, and throws the issues that it finds. */
 export function keepFor<E>(
   load: (env: E) => LoadedSettings,
   times: 'each' | 'once' = 'each',
 ): SettingsFor<E> {
-  const kept = new WeakMap<object, LoadedSettings>()
-  const everyone = {}
+  const kept = keepEach(load, times === 'once')
   return (env) => {
-    const owner = times === 'each' && typeof env === 'object' && env !== null ? env : everyone
-    const loaded = kept.get(owner) ?? load(env)
-    kept.set(owner, loaded)
+    const loaded = kept(env)
     if (loaded.ok) return loaded.settings
     const { issues } = loaded
     const list = issues.map(({ path, message }) => `${path} ${message}`.trim()).join('; ')
@@ -124,11 +136,16 @@ export function loadedBy<E>(settingsFor: SettingsFor<E>, env: E): LoadedSettings
   } catch (error) {
     if (error instanceof ApiError && error.code === 'misconfigured')
       return { ok: false, issues: error.issues }
-    // Its message may hold a secret.
-    const name = error instanceof Error ? error.name : typeof error
-    return { ok: false, issues: [{ path: 'settings', message: `could not be read: ${name}` }] }
+    return {
+      ok: false,
+      issues: [{ path: 'settings', message: `could not be read: ${nameOf(error)}` }],
+    }
   }
 }
+
+/** The name of an error, whose message may hold a secret. */
+export const nameOf = (thrown: unknown): string =>
+  thrown instanceof Error ? thrown.name : typeof thrown
 
 const keyPrefix = text(keyPrefixFault)
 const scopes = list(oneOf(...SCOPES), 1)

@@ -1,22 +1,24 @@
 import type { Bucket } from '../bucket/bucket.ts'
+import { uriEncode } from '../keys/encodings.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
-import { uriEncode } from '../keys/uri-encode.ts'
 
-/** Path of an object's URL: SigV4's `UriEncode` of the key, in which slashes stay. */
-export const objectPath = ({ basePath }: Bucket, key: ObjectKey): string =>
-  basePath + uriEncode(key).replaceAll('%2F', '/')
+const UNRESERVED = /^[\w.~/-]+$/
 
-/** URL of the object under `key`, without a query. */
-export const objectUrl = (bucket: Bucket, key: ObjectKey): URL =>
-  new URL(bucket.origin + objectPath(bucket, key))
+/** Returns `key` as it appears in a path: SigV4's `UriEncode`, in which slashes stay. */
+export const encodeKey = (key: ObjectKey): string =>
+  UNRESERVED.test(key) ? key : uriEncode(key).replaceAll('%2F', '/')
+
+/** Returns the URL of the object under `key`, without a query. */
+export const objectUrl = ({ origin, basePath }: Bucket, key: ObjectKey): URL =>
+  new URL(origin + basePath + encodeKey(key))
 
 /**
  * Throws if `url` names anything but the object under `key` in `bucket`. The last guard before a
  * signature leaves: the key rules and the encoding should have made this impossible.
  */
-export function assertNamesObject(url: URL, bucket: Bucket, key: ObjectKey): void {
-  if (url.origin !== bucket.origin) throw notTheObject()
-  assertNamesKey(url.pathname, bucket, key)
+export function assertNamesObject(url: URL, { origin, basePath }: Bucket, key: ObjectKey): void {
+  if (url.origin !== origin || !url.pathname.startsWith(basePath)) throw notTheObject()
+  assertNamesKey(url.pathname.slice(basePath.length), key)
 }
 
 /**
@@ -24,12 +26,13 @@ export function assertNamesObject(url: URL, bucket: Bucket, key: ObjectKey): voi
  * slashes.
  */
 const PLAIN_PATH = /^[\w.~/%-]+$/
-const DOT_SEGMENT = /\/(?:\.|%2E){1,2}(?:\/|$)/i
+const DOT_SEGMENT = /(?:^|\/)(?:\.|%2E){1,2}(?:\/|$)/i
 
-/** The same for a path that goes behind the bucket's origin, without the price of parsing a URL. */
-export function assertNamesKey(path: string, bucket: Bucket, key: ObjectKey): void {
+/** Does the same for the end of a path, behind the bucket's, without parsing a URL. */
+export function assertNamesKey(path: string, key: ObjectKey): void {
   const isPlain = PLAIN_PATH.test(path) && !DOT_SEGMENT.test(path)
-  if (!isPlain || decodeURIComponent(path) !== bucket.basePath + key) throw notTheObject()
+  const decoded = isPlain && path.includes('%') ? decodeURIComponent(path) : path
+  if (!isPlain || decoded !== key) throw notTheObject()
 }
 
 const notTheObject = (): Error =>

@@ -1,8 +1,8 @@
 import type { Bucket, Credentials } from '../bucket/bucket.ts'
 import { ApiError } from '../errors/api-error.ts'
+import { base64, utf8 } from '../keys/encodings.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
-import { signingKey } from './derived-keys.ts'
-import { amzDate, presignSigner, signHex } from './presign.ts'
+import { amzDate, assertSignedSeconds, awsSigner, calculateSignature } from './signature.ts'
 
 export interface PostPolicyInput {
   readonly bucket: Bucket
@@ -13,28 +13,23 @@ export interface PostPolicyInput {
   /** Largest file in bytes. */
   readonly maxBytes: number
   readonly signedAt: Date
-  /** Seconds until the policy ends. */
+  /** Seconds until the policy expires: 1 to 604800. */
   readonly signedSeconds: number
 }
 
 /**
- * All fields of a form that uploads one file by POST, but for the file, which goes last. Every
- * field is a condition of the policy, so none can be changed or added (S3, "Creating an HTML form
- * using AWS Signature Version 4"). Throws `invalid_key` for a key in which S3 would put a name of the
- * client's choice.
+ * Returns all fields of a form that uploads one file by POST, except the file, which goes last
+ * (SigV4, "Authenticating Requests in Browser-Based Uploads Using POST"). Every field is a condition
+ * of the policy, so none can be changed or added. Throws `invalid_key` for a key in which S3 would
+ * put a name of the client's choice, and RangeError for a lifetime that SigV4 doesn't know.
  */
 export async function signPostPolicy(input: PostPolicyInput): Promise<Record<string, string>> {
   const { bucket, credentials, key, maxBytes, signedAt, signedSeconds } = input
   if (/\$\{filename\}/.test(key))
     throw new ApiError('invalid_key', 'A form would put the name of the file into this key.')
-  const signer = presignSigner({
-    bucket,
-    credentials,
-    key,
-    method: 'POST',
-    signedAt,
-    signedSeconds,
-  })
+  assertSignedSeconds(signedSeconds)
+  const url = bucket.origin + bucket.basePath
+  const signer = awsSigner({ bucket, credentials, method: 'POST', url, signedAt })
   const { accessKeyId, sessionToken } = credentials
   const fields: Record<string, string> = {
     ...input.fields,
@@ -46,20 +41,17 @@ export async function signPostPolicy(input: PostPolicyInput): Promise<Record<str
     key,
   }
   const expires = new Date(signedAt.getTime() + signedSeconds * 1000)
-  const policy = new TextEncoder()
-    .encode(
-      JSON.stringify({
-        expiration: expires.toISOString().replace(/\.\d{3}/, ''),
-        conditions: [
-          ['content-length-range', 0, maxBytes],
-          ...Object.entries(fields).map(([name, value]) => ({ [name]: value })),
-        ],
-      }),
-    )
-    .toBase64()
+  const policy = {
+    expiration: expires.toISOString().replace(/\.\d{3}/, ''),
+    conditions: [
+      ['content-length-range', 0, maxBytes],
+      ...Object.entries(fields).map(([name, value]) => ({ [name]: value })),
+    ],
+  }
+  const stringToSign = base64(utf8(JSON.stringify(policy)))
   return {
     ...fields,
-    Policy: policy,
-    'X-Amz-Signature': await signHex(await signingKey(signer), policy),
+    Policy: stringToSign,
+    'X-Amz-Signature': await calculateSignature(signer, stringToSign),
   }
 }

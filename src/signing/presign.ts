@@ -1,9 +1,8 @@
-import { AwsV4Signer } from 'aws4fetch'
+import type { AwsV4Signer } from 'aws4fetch'
 import type { Bucket, Credentials } from '../bucket/bucket.ts'
-import { MAX_SIGNATURE_SECONDS } from '../bucket/limits.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
-import { derivedKeys, signingKey } from './derived-keys.ts'
-import { assertNamesObject, objectPath } from './object-url.ts'
+import { assertNamesObject, encodeKey } from './object-url.ts'
+import { assertSignedSeconds, awsSigner, calculateSignature, spaced } from './signature.ts'
 
 export interface PresignInput {
   readonly bucket: Bucket
@@ -19,72 +18,22 @@ export interface PresignInput {
   readonly signedSeconds: number
 }
 
-const encoder = new TextEncoder()
-const scratch = new Uint8Array(4096)
-
-/** What can be said of a URL before its key is known. */
-export type PresignTemplate = Omit<PresignInput, 'key'>
-
 /**
- * A URL that carries its SigV4 signature in the query (Signature Version 4, "Authenticating
- * Requests: Using Query Parameters"). Throws RangeError for a life that SigV4 doesn't know.
+ * Returns a URL that carries its signature in the query (SigV4, "Authenticating Requests: Using
+ * Query Parameters"). Throws RangeError for a lifetime that SigV4 doesn't know.
  */
 export async function presign(input: PresignInput): Promise<string> {
-  const signer = presignSigner(input)
+  const signer = querySigner(input)
   assertNamesObject(signer.url, input.bucket, input.key)
-  const signature = await signHex(await signingKey(signer), await signer.stringToSign())
+  const signature = await calculateSignature(signer, await signer.stringToSign())
   return `${spaced(signer.url.href)}&X-Amz-Signature=${signature}`
 }
 
-/** aws4fetch's signer of that URL, which has signed nothing yet. */
-export function presignSigner(input: PresignInput): AwsV4Signer {
-  const { bucket, credentials, key, signedSeconds } = input
-  if (
-    !Number.isInteger(signedSeconds) ||
-    signedSeconds < 1 ||
-    signedSeconds > MAX_SIGNATURE_SECONDS
-  )
-    throw new RangeError(`X-Amz-Expires must be from 1 to ${MAX_SIGNATURE_SECONDS}.`)
-
-  const query = new URLSearchParams({ ...input.query, 'X-Amz-Expires': String(signedSeconds) })
-  const { accessKeyId, secretAccessKey, sessionToken } = credentials
-  return new AwsV4Signer({
-    method: input.method,
-    url: `${bucket.origin}${objectPath(bucket, key)}?${query}`,
-    headers: input.headers ?? {},
-    accessKeyId,
-    secretAccessKey,
-    ...(sessionToken === null ? {} : { sessionToken }),
-    service: 's3',
-    region: bucket.region,
-    datetime: amzDate(input.signedAt),
-    cache: derivedKeys,
-    signQuery: true,
-    allHeaders: true,
-  })
+/** Returns aws4fetch's signer of that URL, which has signed nothing yet. */
+export function querySigner(input: PresignInput): AwsV4Signer {
+  const { bucket, key, query, signedSeconds, ...request } = input
+  assertSignedSeconds(signedSeconds)
+  const search = new URLSearchParams({ ...query, 'X-Amz-Expires': String(signedSeconds) })
+  const url = `${bucket.origin}${bucket.basePath}${encodeKey(key)}?${search}`
+  return awsSigner({ ...request, bucket, url, inQuery: true })
 }
-
-/** HMAC-SHA-256 of a string to sign, in hexadecimal: SigV4, "Calculate the signature". */
-export async function signHex(key: CryptoKey, stringToSign: string): Promise<string> {
-  return hex(await crypto.subtle.sign('HMAC', key, utf8(stringToSign)))
-}
-
-/**
- * `text` in UTF-8 for a call of WebCrypto, which copies what it is given before it returns: the
- * next text takes the same place, as memory of its own costs more than a digest.
- */
-export function utf8(text: string): Uint8Array {
-  const { read, written } = encoder.encodeInto(text, scratch)
-  return read === text.length ? scratch.subarray(0, written) : encoder.encode(text)
-}
-
-export const hex = (bytes: ArrayBuffer): string => new Uint8Array(bytes).toHex()
-
-/**
- * `text` with a space as "%20" where URLSearchParams wrote "+", which S3 servers read in two ways;
- * the signature is over "%20". A plus sign is "%2B" already.
- */
-export const spaced = (text: string): string => text.replaceAll('+', '%20')
-
-/** `date` as ISO 8601's basic format in UTC, which SigV4 calls `X-Amz-Date`. */
-export const amzDate = (date: Date): string => date.toISOString().replace(/[:-]|\.\d{3}/g, '')

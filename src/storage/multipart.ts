@@ -1,6 +1,7 @@
 import type { XmlElement } from '@rgrove/parse-xml'
 import * as z from 'zod/mini'
 import type { Bucket } from '../bucket/bucket.ts'
+import { MAX_PARTS } from '../bucket/limits.ts'
 import { ApiError } from '../errors/api-error.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import {
@@ -55,8 +56,9 @@ const COMPLETE_TIMEOUT_SECONDS = 120
 const DISPENSABLE: readonly Operation[] = ['ListParts', 'AbortMultipartUpload']
 const BAD_PARTS = ['InvalidPart', 'InvalidPartOrder', 'EntityTooSmall']
 
-/** Pages of ListParts: S3 has at most 10,000 parts, and 1,000 on a page. */
-const MAX_PAGES = 10
+/** Parts on a page of ListParts, S3's own limit. */
+const PAGE = 1000
+const MAX_PAGES = MAX_PARTS / PAGE
 
 const digits = z.pipe(z.string().check(z.regex(/^\d{1,15}$/)), z.transform(Number))
 
@@ -101,7 +103,7 @@ export const listParts = (upload: MultipartUpload, now: Date): Promise<ListedPar
     const parts: ListedPart[] = []
     let marker = 0
     for (let pages = 0; pages < MAX_PAGES; pages++) {
-      const query = { 'max-parts': '1000', 'part-number-marker': String(marker) }
+      const query = { 'max-parts': String(PAGE), 'part-number-marker': String(marker) }
       const page = await call('ListParts', ofUpload('GET', upload, query), now, signal)
       for (const part of page === null ? [] : childrenOf(page, 'Part')) parts.push(readPart(part))
       if (page === null || textOf(page, 'IsTruncated') !== 'true') return parts

@@ -1,11 +1,8 @@
-import { AwsV4Signer } from 'aws4fetch'
 import type { Bucket, Credentials } from '../bucket/bucket.ts'
 import { ApiError, type ErrorCode } from '../errors/api-error.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
-import { derivedKeys } from '../signing/derived-keys.ts'
+import { authorize } from '../signing/authorization-header.ts'
 import { credentialsExpired } from '../signing/expiry.ts'
-import { assertNamesObject, objectUrl } from '../signing/object-url.ts'
-import { amzDate, hex, spaced } from '../signing/presign.ts'
 import { StorageFailure } from './storage-failure.ts'
 import { readXml, textOf } from './xml.ts'
 
@@ -86,18 +83,18 @@ export async function withDeadline<T>(
 }
 
 async function send(request: ObjectRequest, now: Date, signal: AbortSignal): Promise<Response> {
-  const { bucket, method, key, body } = request
-  const signed = await signRequest(request, now)
-  assertNamesObject(signed.url, bucket, key)
+  const { bucket, credentials = bucket.credentials, method, body } = request
+  if (credentials.expiresAt <= now.getTime()) throw credentialsExpired()
+  const { url, headers } = await authorize({ ...request, credentials, signedAt: now })
   try {
     // An object comes as it is stored: nobody encodes it on the way, and nobody decodes it here.
     const isObject = request.query === undefined
-    if (isObject) signed.headers.set('Accept-Encoding', 'identity')
+    if (isObject) headers.set('Accept-Encoding', 'identity')
     // Without no-store, Cloudflare may send a GET in place of a HEAD, which the signature doesn't
     // cover.
-    return await fetch(spaced(signed.url.href), {
+    return await fetch(url, {
       method,
-      headers: signed.headers,
+      headers,
       cache: 'no-store',
       redirect: 'manual',
       encodeResponseBody: isObject ? 'manual' : 'automatic',
@@ -140,33 +137,6 @@ async function readText(
 
 const operationOf = ({ operation, method }: ObjectRequest): string =>
   operation ?? OBJECT_OPERATIONS[method]
-
-/** SigV4, "Transferring Payload in a Single Chunk"; a body is signed by its digest. */
-async function signRequest(request: ObjectRequest, now: Date): Promise<AwsRequest> {
-  const { bucket, credentials = bucket.credentials, method, key, query, headers, body } = request
-  const { accessKeyId, secretAccessKey, sessionToken, expiresAt } = credentials
-  if (expiresAt <= now.getTime()) throw credentialsExpired()
-  const url = objectUrl(bucket, key)
-  url.search = new URLSearchParams(query).toString()
-  const digest = body === undefined ? {} : { 'X-Amz-Content-Sha256': await sha256(body) }
-  return new AwsV4Signer({
-    method,
-    url: url.href,
-    headers: { ...headers, ...digest },
-    accessKeyId,
-    secretAccessKey,
-    ...(sessionToken === null ? {} : { sessionToken }),
-    service: 's3',
-    region: bucket.region,
-    datetime: amzDate(now),
-    cache: derivedKeys,
-  }).sign()
-}
-
-type AwsRequest = Awaited<ReturnType<AwsV4Signer['sign']>>
-
-const sha256 = async (text: string): Promise<string> =>
-  hex(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text)))
 
 /** The error where the answer to `operation` is missing, or breaks off after `status`. */
 const noAnswer = (

@@ -1,5 +1,6 @@
 import type { UploadClaims } from '../access/upload-id.ts'
 import type { Bucket } from '../bucket/bucket.ts'
+import { MAX_OBJECT_BYTES, MAX_PARTS } from '../bucket/limits.ts'
 import { ApiError, type Issue } from '../errors/api-error.ts'
 import { describe } from '../errors/describe.ts'
 import type { FileIndex } from '../file-index/file-index.ts'
@@ -13,9 +14,8 @@ import {
   unquoted,
 } from '../storage/multipart.ts'
 import { deleteObject, headObject } from '../storage/object.ts'
-import { MAX_PARTS } from './part-plan.ts'
 import { type Recorded, recordUpload } from './record.ts'
-import { MAX_OBJECT_BYTES, requireBytes } from './size-limit.ts'
+import { requireBytes } from './size-limit.ts'
 
 /** A file that is complete, and what someone should see to: for the log. */
 export interface Finished extends Recorded {
@@ -91,7 +91,7 @@ function requireOrder(parts: readonly Part[]): void {
   const issues = parts.flatMap(({ partNumber }, index): Issue[] => {
     const previous = parts[index - 1]?.partNumber ?? 0
     if (partNumber > previous && partNumber <= MAX_PARTS) return []
-    const message = 'must be higher than the one before, and at most 10000'
+    const message = `must be higher than the one before, and at most ${MAX_PARTS}`
     return [{ path: `parts.${index}.partNumber`, message }]
   })
   if (issues.length > 0)

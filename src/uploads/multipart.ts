@@ -1,10 +1,9 @@
 import type { SigningSettings } from '../access/settings.ts'
 import { sealUploadId, type UploadClaims } from '../access/upload-id.ts'
 import type { Bucket } from '../bucket/bucket.ts'
+import { MAX_OBJECT_BYTES } from '../bucket/limits.ts'
 import { cutToBytes } from '../keys/file-name.ts'
-import { newObjectKey } from '../keys/new-key.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
-import { resolveValidity } from '../signing/expiry.ts'
 import { presign } from '../signing/presign.ts'
 import {
   abortMultipartUpload,
@@ -12,10 +11,9 @@ import {
   type ListedPart,
   listParts,
 } from '../storage/multipart.ts'
-import { requireContentType } from './content-type.ts'
+import { newUpload, uploadSignature } from './new-upload.ts'
 import { partBytes, planParts } from './part-plan.ts'
 import { type UploadConditions, uploadHeaders } from './signed-headers.ts'
-import { MAX_OBJECT_BYTES, requireBytes } from './size-limit.ts'
 
 const MAX_NAME_BYTES = 255
 
@@ -56,14 +54,13 @@ export async function startMultipart(
   settings: SigningSettings,
   bucket: Bucket,
   { id: owner, prefix }: Uploader,
-  { fileName, size, directory, ...conditions }: MultipartRequest,
+  request: MultipartRequest,
   now: Date,
 ): Promise<StartedUpload> {
-  const key = newObjectKey({ fileName, prefix, directory, now })
-  requireContentType(conditions.mimetype, key, bucket)
-  requireBytes(size ?? 0, bucket, MAX_OBJECT_BYTES)
-  const s3UploadId = await createMultipartUpload(bucket, key, uploadHeaders(conditions), now)
-  const name = cutToBytes(fileName, MAX_NAME_BYTES)
+  const { size } = request
+  const key = newUpload(bucket, request, prefix, MAX_OBJECT_BYTES, now)
+  const s3UploadId = await createMultipartUpload(bucket, key, uploadHeaders(request), now)
+  const name = cutToBytes(request.fileName, MAX_NAME_BYTES)
   const partSize = size === null ? null : planParts(size).partSize
   const claims = { bucket: bucket.alias, key, owner, s3UploadId, name, size, partSize }
   const { uploadId, expiresAt } = await sealUploadId(settings, claims, now)
@@ -79,27 +76,21 @@ export async function signParts(
   bucket: Bucket,
   upload: Pick<UploadClaims, 'key' | 's3UploadId' | 'size' | 'partSize'>,
   partNumbers: readonly number[],
-  expiresIn: number | undefined,
+  seconds: number | undefined,
   now: Date,
 ): Promise<PartUrls> {
   const { key, s3UploadId, size, partSize } = upload
-  const credentials = bucket.uploadCredentials
-  const validity = resolveValidity({ use: 'upload', expiresIn, bucket, credentials, now })
-  const { signedAt, signedSeconds } = validity
+  const { signing, expiresIn, expiresAt } = uploadSignature(bucket, seconds, now)
   const urls = partNumbers.map(async (partNumber) => {
     const query = { partNumber: String(partNumber), uploadId: s3UploadId }
     const headers =
       size === null || partSize === null
         ? {}
         : { 'Content-Length': String(partBytes(size, partSize, partNumber)) }
-    const part = { bucket, credentials, method: 'PUT', key, query, headers } as const
-    return { partNumber, url: await presign({ ...part, signedAt, signedSeconds }) }
+    const url = await presign({ ...signing, method: 'PUT', key, query, headers })
+    return { partNumber, url }
   })
-  return {
-    urls: await Promise.all(urls),
-    expiresIn: validity.expiresInSeconds,
-    expiresAt: validity.expiresAt.toISOString(),
-  }
+  return { urls: await Promise.all(urls), expiresIn, expiresAt }
 }
 
 /**

@@ -1,8 +1,7 @@
+import { MAX_PARTS } from '../bucket/limits.ts'
 import { ApiError } from '../errors/api-error.ts'
 
 const MIB = 1024 ** 2
-/** S3's limit for the parts of one upload. */
-export const MAX_PARTS = 10_000
 /**
  * S3 takes 5 MiB; with a little more a file needs fewer requests, and a retry still costs little.
  */

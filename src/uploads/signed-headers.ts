@@ -1,5 +1,6 @@
+import { MAX_METADATA_BYTES } from '../bucket/limits.ts'
 import { ApiError } from '../errors/api-error.ts'
-import { utf8Length } from '../keys/object-key.ts'
+import { base64, utf8, utf8Length } from '../keys/encodings.ts'
 
 /** What a caller may fix about an object before it is uploaded; each becomes a signed header. */
 export interface UploadConditions {
@@ -11,9 +12,6 @@ export interface UploadConditions {
   /** False refuses to replace an object. */
   readonly overwrite?: boolean | undefined
 }
-
-/** S3's limit for names and values of user-defined metadata together, in bytes. */
-const MAX_METADATA_BYTES = 2048
 
 /**
  * The headers that the client must send, by S3 PutObject's names. Throws `invalid_request` for too
@@ -64,5 +62,5 @@ export function requireMetadataSize(metadata: Readonly<Record<string, string>>):
  */
 function encodedWord(value: string): string {
   if (/^(?!=\?)(?:[\x21-\x7e]+(?: [\x21-\x7e]+)*)?$/.test(value)) return value
-  return `=?UTF-8?B?${new TextEncoder().encode(value).toBase64()}?=`
+  return `=?UTF-8?B?${base64(utf8(value))}?=`
 }

@@ -1,11 +1,9 @@
 import type { Bucket } from '../bucket/bucket.ts'
-import { newObjectKey } from '../keys/new-key.ts'
+import { MAX_PUT_BYTES } from '../bucket/limits.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
-import { resolveValidity } from '../signing/expiry.ts'
-import { stampFor } from '../signing/stamp.ts'
-import { requireContentType } from './content-type.ts'
+import { presignMany } from '../signing/presign-many.ts'
+import { newUpload, uploadSignature } from './new-upload.ts'
 import { type UploadConditions, uploadHeaders } from './signed-headers.ts'
-import { MAX_PUT_BYTES, requireSize } from './size-limit.ts'
 
 export interface UploadRequest extends UploadConditions {
   readonly fileName: string
@@ -40,29 +38,22 @@ export async function createUploadUrl(
   prefix: string,
   now: Date,
 ): Promise<UploadUrl> {
-  const { fileName, directory, size, expiresIn } = request
-  const credentials = bucket.uploadCredentials
-  const key = newObjectKey({ fileName, prefix, directory, now })
-  requireContentType(request.mimetype, key, bucket)
-  requireSize(size, bucket, MAX_PUT_BYTES)
-
-  const validity = resolveValidity({ use: 'upload', expiresIn, bucket, credentials, now })
+  const { size } = request
+  const key = newUpload(bucket, { ...request, size }, prefix, MAX_PUT_BYTES, now)
+  const { signing, expiresIn, expiresAt } = uploadSignature(bucket, request.expiresIn, now)
   const headers = uploadHeaders(request)
-  const stamp = stampFor({
-    bucket,
-    credentials,
+  const presignKey = presignMany({
+    ...signing,
     method: 'PUT',
     headers: size === undefined ? headers : { ...headers, 'Content-Length': String(size) },
-    signedAt: validity.signedAt,
-    signedSeconds: validity.signedSeconds,
   })
   return {
-    uploadUrl: await stamp(key),
+    uploadUrl: await presignKey(key),
     key,
     bucket: bucket.alias,
     method: 'PUT',
     headers,
-    expiresIn: validity.expiresInSeconds,
-    expiresAt: validity.expiresAt.toISOString(),
+    expiresIn,
+    expiresAt,
   }
 }

@@ -1,3 +1,5 @@
+import { MAX_METADATA_BYTES } from '../bucket/limits.ts'
+
 /** What a client may say of a file, field by field: the routes and the signer hold it to the same. */
 
 /** Longest file name, in UTF-16 code units. */
@@ -7,7 +9,7 @@ export const DIRECTORY = /^[^/]+(?:\/[^/]+)*$/
 /** Name of one member of S3's user-defined metadata. */
 export const METADATA_NAME = /^[a-z0-9-]{1,64}$/
 /** Longest value of such a member, in UTF-16 code units. */
-export const MAX_METADATA_VALUE_LENGTH = 2048
+export const MAX_METADATA_VALUE_LENGTH = MAX_METADATA_BYTES
 /**
  * A header's value that arrives as it was sent: printable ASCII without leading, trailing or double
  * spaces.

@@ -1,4 +1,5 @@
 import * as z from 'zod/mini'
+import { MAX_PARTS } from '../bucket/limits.ts'
 import { fileName, partNumber } from '../http/fields.ts'
 
 /** Body of `POST /s3/multipart`. */
@@ -17,5 +18,5 @@ export const completeBody = z.object({
         ETag: z.string().check(z.minLength(1), z.maxLength(255)),
       }),
     )
-    .check(z.minLength(1), z.maxLength(10_000)),
+    .check(z.minLength(1), z.maxLength(MAX_PARTS)),
 })

@@ -1,8 +1,9 @@
 import { requireScope } from '../access/principal.ts'
+import { json } from '../http/answers.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
 import { newApp } from '../http/new-app.ts'
 import { addWarning } from '../http/request-log.ts'
-import { openUpload, tellRecorded } from '../http/uploads.ts'
+import { askApp, openUpload, tellRecorded } from '../http/uploads.ts'
 import { readJson } from '../http/validate.ts'
 import { objectUrl } from '../signing/object-url.ts'
 import { finishMultipart } from '../uploads/finish-multipart.ts'
@@ -34,10 +35,11 @@ export const companionRoutes = newApp()
         }),
       ),
     )
-    const request = { fileName: filename, mimetype: type || undefined, metadata }
     const bucket = chooseBucket(c, undefined, null)
+    const named = { fileName: filename, mimetype: type || DEFAULT_TYPE, metadata }
+    const request = { ...(await askApp(c, bucket, named)), mimetype: type || undefined }
     const form = await createPostForm(bucket, request, principal.prefix, new Date())
-    return c.json({ method: 'POST', url: form.url, fields: form.fields, expires: form.expiresIn })
+    return json(c, { method: 'POST', url: form.url, fields: form.fields, expires: form.expiresIn })
   })
   .post('/s3/multipart', async (c) => {
     const principal = c.get('principal')
@@ -45,21 +47,22 @@ export const companionRoutes = newApp()
     const body = startBody.safeParse(await readJson(c.req.raw, MAX_BODY_BYTES))
     if (!body.success) throw badRequest(startFault(body.error.issues[0]?.path[0]))
     const { filename, type, metadata } = body.data
-    const request = {
+    const bucket = chooseBucket(c, undefined, null)
+    const named = {
       fileName: filename,
       mimetype: type || DEFAULT_TYPE,
       metadata: s3Metadata(metadata ?? {}),
-      size: null,
     }
-    const bucket = chooseBucket(c, undefined, null)
+    const request = { ...(await askApp(c, bucket, named)), size: null }
     const started = await startMultipart(c.get('settings'), bucket, principal, request, new Date())
-    return c.json({ key: started.key, uploadId: started.uploadId, bucket: bucket.name })
+    return json(c, { key: started.key, uploadId: started.uploadId, bucket: bucket.name })
   })
   .get('/s3/multipart/:uploadId', async (c) => {
     const now = new Date()
     const { bucket, upload } = await openUpload(c, undefined, queryKey(c), now)
     const parts = await uploadedParts(bucket, upload, now)
-    return c.json(
+    return json(
+      c,
       parts.map(({ partNumber, size, etag, lastModified }) => ({
         PartNumber: partNumber,
         Size: size,
@@ -80,7 +83,7 @@ export const companionRoutes = newApp()
     const { bucket, upload } = await openUpload(c, undefined, key, now)
     const expiresIn = companionLife(bucket, now)
     const { urls } = await signParts(bucket, upload, numbers, expiresIn, now)
-    return c.json({
+    return json(c, {
       presignedUrls: Object.fromEntries(urls.map(({ partNumber, url }) => [partNumber, url])),
     })
   })
@@ -90,7 +93,7 @@ export const companionRoutes = newApp()
     const { bucket, upload } = await openUpload(c, undefined, queryKey(c), now)
     const expires = companionLife(bucket, now)
     const { urls } = await signParts(bucket, upload, numbers, expires, now)
-    return c.json({ url: urls[0]?.url, expires })
+    return json(c, { url: urls[0]?.url, expires })
   })
   .post('/s3/multipart/:uploadId/complete', async (c) => {
     const now = new Date()
@@ -107,13 +110,13 @@ export const companionRoutes = newApp()
     const finished = await finishMultipart(bucket, fileIndex, upload, parts, undefined, now)
     if (finished.warning !== undefined) addWarning(c, finished.warning)
     await tellRecorded(c, finished)
-    return c.json({ location: objectUrl(bucket, upload.key).href, key, bucket: bucket.name })
+    return json(c, { location: objectUrl(bucket, upload.key).href, key, bucket: bucket.name })
   })
   .delete('/s3/multipart/:uploadId', async (c) => {
     const now = new Date()
     const { bucket, upload } = await openUpload(c, undefined, queryKey(c), now)
     await dropMultipart(bucket, upload, now)
-    return c.json({})
+    return json(c, {})
   })
   .get('/s3/sts', () => {
     throw badRequest('This Companion server does not support STS credentials')

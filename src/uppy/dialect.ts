@@ -1,4 +1,5 @@
 import type { Context, MiddlewareHandler } from 'hono'
+import { MAX_PARTS } from '../bucket/limits.ts'
 import { ApiError } from '../errors/api-error.ts'
 import type { AppEnv } from '../http/app-env.ts'
 
@@ -29,8 +30,8 @@ export function queryKey(c: Context<AppEnv>): string {
  */
 export function partNumbers(texts: readonly string[], subject: 'number' | 'numbers'): number[] {
   const numbers = texts.map((text) => (/^\d{1,5}$/.test(text) ? Number(text) : 0))
-  if (numbers.every((number) => number >= 1 && number <= 10_000)) return numbers
-  throw badRequest(`s3: the part ${subject} must be a number between 1 and 10000.`)
+  if (numbers.every((number) => number >= 1 && number <= MAX_PARTS)) return numbers
+  throw badRequest(`s3: the part ${subject} must be a number between 1 and ${MAX_PARTS}.`)
 }
 
 /**

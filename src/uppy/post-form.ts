@@ -1,11 +1,10 @@
 import type { Bucket } from '../bucket/bucket.ts'
+import { MAX_PUT_BYTES } from '../bucket/limits.ts'
 import { ApiError } from '../errors/api-error.ts'
-import { newObjectKey } from '../keys/new-key.ts'
-import { resolveValidity } from '../signing/expiry.ts'
 import { signPostPolicy } from '../signing/post-policy.ts'
-import { requireContentType } from '../uploads/content-type.ts'
+import { newUpload, uploadSignature } from '../uploads/new-upload.ts'
 import { metadataFields, requireMetadataSize } from '../uploads/signed-headers.ts'
-import { largestFile, MAX_PUT_BYTES } from '../uploads/size-limit.ts'
+import { largestFile } from '../uploads/size-limit.ts'
 import { companionLife } from './lifetime.ts'
 
 /** The type that S3 gives an object whose form names none. */
@@ -16,6 +15,7 @@ export interface PostFormRequest {
   readonly mimetype: string | undefined
   /** Names as HTTP takes them in a header. */
   readonly metadata: Readonly<Record<string, string>>
+  readonly directory?: string | undefined
 }
 
 export interface PostForm {
@@ -34,7 +34,7 @@ export interface PostForm {
  */
 export async function createPostForm(
   bucket: Bucket,
-  { fileName, mimetype, metadata }: PostFormRequest,
+  { fileName, mimetype, metadata, directory }: PostFormRequest,
   prefix: string,
   now: Date,
 ): Promise<PostForm> {
@@ -43,15 +43,12 @@ export async function createPostForm(
       'not_supported',
       'The server of this bucket lacks PostObject. Two settings of Uppy work: "shouldUseMultipart: true", and "signRequest" in place of the endpoint.',
     )
-  const credentials = bucket.uploadCredentials
-  const key = newObjectKey({ fileName, prefix, now })
-  requireContentType(mimetype ?? DEFAULT_TYPE, key, bucket)
+  const file = { fileName, mimetype: mimetype ?? DEFAULT_TYPE, size: null, directory }
+  const key = newUpload(bucket, file, prefix, MAX_PUT_BYTES, now)
   requireMetadataSize(metadata)
-  const expiresIn = companionLife(bucket, now)
-  const validity = resolveValidity({ use: 'upload', expiresIn, bucket, credentials, now })
+  const { signing, expiresIn } = uploadSignature(bucket, companionLife(bucket, now), now)
   const fields = await signPostPolicy({
-    bucket,
-    credentials,
+    ...signing,
     key,
     fields: {
       success_action_status: '201',
@@ -59,9 +56,6 @@ export async function createPostForm(
       ...metadataFields(metadata),
     },
     maxBytes: largestFile(bucket, MAX_PUT_BYTES),
-    signedAt: validity.signedAt,
-    signedSeconds: validity.signedSeconds,
   })
-  const url = bucket.origin + bucket.basePath
-  return { url, fields, expiresIn: validity.expiresInSeconds }
+  return { url: bucket.origin + bucket.basePath, fields, expiresIn }
 }

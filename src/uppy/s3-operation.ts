@@ -1,13 +1,12 @@
 import type { Bucket } from '../bucket/bucket.ts'
-import { MAX_UPLOAD_AGE_SECONDS } from '../bucket/limits.ts'
+import { MAX_OBJECT_BYTES, MAX_UPLOAD_AGE_SECONDS } from '../bucket/limits.ts'
 import { ApiError } from '../errors/api-error.ts'
-import { keyCreatedAt, newObjectKey } from '../keys/new-key.ts'
+import { keyCreatedAt } from '../keys/new-key.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
-import { resolveValidity } from '../signing/expiry.ts'
 import { type PresignInput, presign } from '../signing/presign.ts'
 import { completeHeaders } from '../storage/multipart.ts'
-import { requireContentType } from '../uploads/content-type.ts'
 import type { MultipartRequest } from '../uploads/multipart.ts'
+import { newUpload, uploadSignature } from '../uploads/new-upload.ts'
 import { uploadHeaders } from '../uploads/signed-headers.ts'
 
 /** One request of a client that speaks S3's multipart operations itself. */
@@ -31,15 +30,14 @@ const METHODS = {
  */
 export async function presignCreate(
   bucket: Bucket,
-  { fileName, directory, ...conditions }: Omit<MultipartRequest, 'size'>,
+  file: Omit<MultipartRequest, 'size'>,
   prefix: string,
   expiresIn: number | undefined,
   now: Date,
 ): Promise<{ url: string; key: ObjectKey; headers: Readonly<Record<string, string>> }> {
   refuseWhereLimited(bucket)
-  const key = newObjectKey({ fileName, prefix, directory, now })
-  requireContentType(conditions.mimetype, key, bucket)
-  const headers = uploadHeaders(conditions)
+  const key = newUpload(bucket, { ...file, size: null }, prefix, MAX_OBJECT_BYTES, now)
+  const headers = uploadHeaders(file)
   const request = { method: 'POST', key, query: { uploads: '' }, headers } as const
   return { url: await presignUpload(bucket, request, expiresIn, now), key, headers }
 }
@@ -79,10 +77,7 @@ async function presignUpload(
   expiresIn: number | undefined,
   now: Date,
 ): Promise<string> {
-  const credentials = bucket.uploadCredentials
-  const validity = resolveValidity({ use: 'upload', expiresIn, bucket, credentials, now })
-  const { signedAt, signedSeconds } = validity
-  return presign({ ...request, bucket, credentials, signedAt, signedSeconds })
+  return presign({ ...request, ...uploadSignature(bucket, expiresIn, now).signing })
 }
 
 /** The bucket completes such an upload without asking us, so nothing would hold it to a size. */

@@ -1,6 +1,7 @@
 import * as z from 'zod/mini'
 import { requireKey, requireScope } from '../access/principal.ts'
 import { ApiError } from '../errors/api-error.ts'
+import { json } from '../http/answers.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
 import {
   bucket,
@@ -13,6 +14,7 @@ import {
   sha256,
 } from '../http/fields.ts'
 import { newApp } from '../http/new-app.ts'
+import { askApp } from '../http/uploads.ts'
 import { validateJson } from '../http/validate.ts'
 import { isNewObjectKey } from '../keys/new-key.ts'
 import { parseObjectKey } from '../keys/object-key.ts'
@@ -54,21 +56,22 @@ export const signRoutes = newApp().post('/s3/sign', validateJson(signSchema), as
   const bucket = chooseBucket(c, request.bucket, uploadId === undefined ? null : key)
   if (uploadId === undefined) {
     const { fileName = key, metadata, cacheControl, directory, size, sha256 } = request
-    const file = { fileName, mimetype, metadata, cacheControl, directory }
-    if (method === 'POST')
-      return c.json(await presignCreate(bucket, file, principal.prefix, expiresIn, now))
-    if (method !== 'PUT')
+    if (method !== 'POST' && method !== 'PUT')
       throw badRequest('Only uploads are signed here. A file is deleted by DELETE /files/:key.')
-    const upload = { ...file, size, sha256, expiresIn }
+    const asked = { fileName, mimetype, metadata, cacheControl, directory, size }
+    const file = await askApp(c, bucket, asked)
+    if (method === 'POST')
+      return json(c, await presignCreate(bucket, file, principal.prefix, expiresIn, now))
+    const upload = { ...file, sha256, expiresIn }
     const signed = await createUploadUrl(bucket, upload, principal.prefix, now)
-    return c.json({ url: signed.uploadUrl, key: signed.key, headers: signed.headers })
+    return json(c, { url: signed.uploadUrl, key: signed.key, headers: signed.headers })
   }
   const objectKey = parseObjectKey(key)
   requireKey(principal, 'files:upload', objectKey)
   if (!isNewObjectKey(objectKey))
     throw new ApiError('forbidden', 'Uploads in parts have keys that were made here.')
   const operation = uploadOperation(request, uploadId)
-  return c.json(await presignOperation(bucket, objectKey, operation, expiresIn, now))
+  return json(c, await presignOperation(bucket, objectKey, operation, expiresIn, now))
 })
 
 function uploadOperation({ method, partNumber }: SignRequest, s3UploadId: string): UploadOperation {

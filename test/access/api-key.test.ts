@@ -30,6 +30,21 @@ it('says in the verdict alone what was wrong', async () => {
     expect(await verifyApiKey(token, [configured(key)])).toEqual({ ok: false, reason })
 })
 
+it('refuses a digest that differs in any one byte, or in length', async () => {
+  const key = await testApiKey('one', ['files:read'])
+  const { sha256 } = key.entry
+  const wrong = Array.from({ length: 64 }, (_, i) => {
+    const digit = (Number.parseInt(sha256.charAt(i), 16) ^ 1).toString(16)
+    return sha256.slice(0, i) + digit + sha256.slice(i + 1)
+  })
+  const lengths = ['', sha256.slice(0, -1), sha256.slice(1), `${sha256}0`, sha256 + sha256]
+  for (const other of [...wrong, ...lengths])
+    expect(await verifyApiKey(key.token, [{ ...configured(key), sha256: other }]), other).toEqual({
+      ok: false,
+      reason: 'api key wrong',
+    })
+})
+
 it('is told from a token and a JWT by its start', () => {
   expect(looksLikeApiKey('ep_one_x')).toBe(true)
   expect(looksLikeApiKey('ept_one_x')).toBe(false)

@@ -1,6 +1,7 @@
 import { beforeAll, expect, it } from 'vitest'
 import { purposeKey } from '../../src/access/purpose-key.ts'
 import { SCOPES } from '../../src/access/scopes.ts'
+import { toHex } from '../support/base64.ts'
 import { bucketFetch } from '../support/bucket.ts'
 import { bearer, type TestApiKey, testApiKey } from '../support/credentials.ts'
 import { jwtVariable, testIssuer } from '../support/issuer.ts'
@@ -146,7 +147,7 @@ it('derives another key for each purpose and each secret', async () => {
     secrets.flatMap((secret) =>
       (['token', 'cursor', 'link', 'upload'] as const).map(async (purpose) => {
         const mac = await crypto.subtle.sign('HMAC', await purposeKey(secret, purpose), data)
-        return new Uint8Array(mac).toHex()
+        return toHex(mac)
       }),
     ),
   )

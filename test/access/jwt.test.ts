@@ -2,10 +2,11 @@ import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { verifyJwt as verifyWithHooks } from '../../src/access/jwt.ts'
 import type { JwtSettings } from '../../src/access/settings.ts'
+import { toBase64url } from '../support/base64.ts'
 import { AUDIENCE, ISSUER, NO_HOOKS, type TestIssuer, testIssuer } from '../support/issuer.ts'
 
 /** 32 bytes that are no coordinate of a point on P-256 together with themselves. */
-const ONES = new Uint8Array(32).fill(1).toBase64({ alphabet: 'base64url', omitPadding: true })
+const ONES = toBase64url(new Uint8Array(32).fill(1))
 
 const verifyJwt = (token: string, jwt: JwtSettings, now: Date) =>
   verifyWithHooks(token, jwt, now, NO_HOOKS)

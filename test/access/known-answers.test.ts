@@ -1,13 +1,12 @@
-import { beforeAll, describe, expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { openCursor, sealCursor } from '../../src/access/cursor.ts'
 import { type LinkPolicy, signLink, verifyLink } from '../../src/access/link-signature.ts'
 import { mintToken, verifyToken } from '../../src/access/token.ts'
 import { openUploadId, sealUploadId, type UploadClaims } from '../../src/access/upload-id.ts'
-import { loadEnvironment } from '../../src/cloudflare/environment.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
-import type { Settings } from '../../src/settings/settings.ts'
+import { fromBase64 } from '../support/base64.ts'
 import { linkTarget } from '../support/link-target.ts'
-import { baseVariables } from '../support/worker.ts'
+import { signingSettings } from '../support/signing-settings.ts'
 
 /*
  * What clients hold outlives a deploy. These values were made with `node:crypto`, from the secret
@@ -17,14 +16,7 @@ import { baseVariables } from '../support/worker.ts'
 
 const NOW = new Date('2026-11-24T12:00:00Z')
 const KEY = parseObjectKey('team-a/uploads/é b.png')
-let config: Settings
-
-beforeAll(() => {
-  const SIGNING_SECRETS = 'k1:0123456789abcdef0123456789abcdef'
-  const loaded = loadEnvironment({ ...baseVariables(), SIGNING_SECRETS })
-  if (!loaded.ok) throw new Error('The test configuration is broken.')
-  config = loaded.settings
-})
+const config = signingSettings()
 
 const SHOWN =
   '/i/files/team-a%2Fuploads%2F%C3%A9%20b.png?exp=1795522500&kid=k1&' +
@@ -126,7 +118,7 @@ describe('an upload id from before', () => {
   it('has the members that a new one has', async () => {
     const { uploadId } = await sealUploadId(config, claims, NOW)
     const members = (id: string) => {
-      const payload = Uint8Array.fromBase64(id.split('.')[1] ?? '', { alphabet: 'base64url' })
+      const payload = fromBase64(id.split('.')[1] ?? '')
       const parsed: object = JSON.parse(new TextDecoder().decode(payload))
       return { ...parsed, s3: 'random' }
     }

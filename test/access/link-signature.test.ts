@@ -1,25 +1,17 @@
 import fc from 'fast-check'
-import { beforeAll, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import {
   canonicalString,
   type LinkPolicy,
   signLink,
   verifyLink,
 } from '../../src/access/link-signature.ts'
-import { loadEnvironment } from '../../src/cloudflare/environment.ts'
 import { objectKeyFault, parseObjectKey } from '../../src/keys/object-key.ts'
-import type { Settings } from '../../src/settings/settings.ts'
 import { linkTarget } from '../support/link-target.ts'
-import { baseVariables } from '../support/worker.ts'
+import { signingSettings } from '../support/signing-settings.ts'
 
 const NOW = new Date('2026-11-24T12:00:00Z')
-let config: Settings
-
-beforeAll(() => {
-  const loaded = loadEnvironment(baseVariables())
-  if (!loaded.ok) throw new Error('The test configuration is broken.')
-  config = loaded.settings
-})
+const config = signingSettings()
 
 /** Parts that policies are put together from, so that two of them often nearly agree. */
 const text = fc

@@ -1,9 +1,7 @@
-import { beforeAll, expect, it } from 'vitest'
+import { expect, it } from 'vitest'
 import type { Principal } from '../../src/access/principal.ts'
 import { mintToken, verifyToken } from '../../src/access/token.ts'
-import { loadEnvironment } from '../../src/cloudflare/environment.ts'
-import type { Settings } from '../../src/settings/settings.ts'
-import { baseVariables } from '../support/worker.ts'
+import { signingSettings } from '../support/signing-settings.ts'
 
 const NOW = new Date('2026-11-24T12:00:00.500Z')
 const after = (seconds: number) => new Date(NOW.getTime() + seconds * 1000)
@@ -15,20 +13,10 @@ const caller: Principal = {
   expiresAt: Infinity,
 }
 
-const configOf = (SIGNING_SECRETS: string): Settings => {
-  const loaded = loadEnvironment({ ...baseVariables(), SIGNING_SECRETS })
-  if (!loaded.ok) throw new Error('The test configuration is broken.')
-  return loaded.settings
-}
-
 const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
 const OLD = `old:${'o'.repeat(32)}`
 const NEW = `new:${'n'.repeat(32)}`
-let config: Settings
-
-beforeAll(() => {
-  config = configOf(OLD)
-})
+const config = signingSettings(OLD)
 
 it('carries the caller, the scopes and the prefix', async () => {
   const { token, expiresAt } = await mintToken(
@@ -86,15 +74,17 @@ it('never outlives the credentials of the caller', async () => {
 
 it('verifies over a rotation of the secrets, until the old one is dropped', async () => {
   const { token } = await mintToken(caller, { scopes: ['files:read'] }, config, NOW)
-  expect(await verifyToken(token, configOf(`${NEW},${OLD}`), NOW)).toMatchObject({ ok: true })
-  expect(await verifyToken(token, configOf(NEW), NOW)).toMatchObject({ ok: false })
+  expect(await verifyToken(token, signingSettings(`${NEW},${OLD}`), NOW)).toMatchObject({
+    ok: true,
+  })
+  expect(await verifyToken(token, signingSettings(NEW), NOW)).toMatchObject({ ok: false })
   const { token: newer } = await mintToken(
     caller,
     { scopes: ['files:read'] },
-    configOf(`${NEW},${OLD}`),
+    signingSettings(`${NEW},${OLD}`),
     NOW,
   )
-  expect(await verifyToken(newer, configOf(NEW), NOW)).toMatchObject({ ok: true })
+  expect(await verifyToken(newer, signingSettings(NEW), NOW)).toMatchObject({ ok: true })
 })
 
 it('refuses a token with any character changed', async () => {

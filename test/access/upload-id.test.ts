@@ -3,11 +3,9 @@ import { UnsecuredJWT } from 'jose'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { seal } from '../../src/access/seal.ts'
 import { openUploadId, sealUploadId, type UploadClaims } from '../../src/access/upload-id.ts'
-import { loadEnvironment } from '../../src/cloudflare/environment.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
-import type { Settings } from '../../src/settings/settings.ts'
 import { hostileText } from '../support/hostile.ts'
-import { baseVariables } from '../support/worker.ts'
+import { signingSettings } from '../support/signing-settings.ts'
 
 const NOW = new Date('2026-11-24T12:00:00Z')
 const secondsLater = (seconds: number) => new Date(NOW.getTime() + seconds * 1000)
@@ -23,15 +21,9 @@ const CLAIMS: UploadClaims = {
   partSize: 8_388_608,
 }
 
-const configOf = (SIGNING_SECRETS: string): Settings => {
-  const loaded = loadEnvironment({ ...baseVariables(), SIGNING_SECRETS })
-  if (!loaded.ok) throw new Error('The test configuration is broken.')
-  return loaded.settings
-}
-
 const OLD = `old:${'o'.repeat(32)}`
 const NEW = `new:${'n'.repeat(32)}`
-const config = configOf(OLD)
+const config = signingSettings(OLD)
 let uploadId: string
 
 beforeAll(async () => {
@@ -88,16 +80,18 @@ describe('the life of an upload id', () => {
 
 describe('a rotated secret', () => {
   it('opens what it sealed for as long as it is configured', async () => {
-    const both = configOf(`${NEW},${OLD}`)
+    const both = signingSettings(`${NEW},${OLD}`)
     expect(await openUploadId(both, CLAIMS, uploadId, NOW)).toMatchObject(CLAIMS)
     const { uploadId: anew } = await sealUploadId(both, CLAIMS, NOW)
-    expect(await openUploadId(configOf(NEW), CLAIMS, anew, NOW)).toMatchObject(CLAIMS)
+    expect(await openUploadId(signingSettings(NEW), CLAIMS, anew, NOW)).toMatchObject(CLAIMS)
     await expect(openUploadId(config, CLAIMS, anew, NOW)).rejects.toMatchObject(refused)
-    await expect(openUploadId(configOf(NEW), CLAIMS, uploadId, NOW)).rejects.toMatchObject(refused)
+    await expect(openUploadId(signingSettings(NEW), CLAIMS, uploadId, NOW)).rejects.toMatchObject(
+      refused,
+    )
   })
 
   it('of the same name and other letters opens nothing', async () => {
-    const foreign = configOf(`old:${'p'.repeat(32)}`)
+    const foreign = signingSettings(`old:${'p'.repeat(32)}`)
     await expect(openUploadId(foreign, CLAIMS, uploadId, NOW)).rejects.toMatchObject(refused)
   })
 })

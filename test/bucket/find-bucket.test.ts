@@ -1,11 +1,10 @@
 import { expect, it } from 'vitest'
 import { findBucket } from '../../src/bucket/find-bucket.ts'
-import { loadEnvironment } from '../../src/cloudflare/environment.ts'
-import { fullVariables } from '../settings/variables.ts'
+import { testBucket } from '../support/test-bucket.ts'
 
-const loaded = loadEnvironment(fullVariables())
-if (!loaded.ok) throw new Error('The full configuration must load.')
-const { settings: config } = loaded
+const config = {
+  buckets: [testBucket(), testBucket({ alias: 'archive', name: 'my-bucket' })],
+} as const
 
 it('finds a bucket by its alias', () => {
   expect(findBucket(config, 'archive')).toBe(config.buckets[1])

@@ -2,7 +2,8 @@ import { reset } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { kvFileIndex } from '../../src/cloudflare/kv-file-index.ts'
-import { parseObjectKey, utf8Length } from '../../src/keys/object-key.ts'
+import { utf8Length } from '../../src/keys/encodings.ts'
+import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { testRecord } from '../file-index/records.ts'
 
 const index = kvFileIndex(env.FILE_INDEX)

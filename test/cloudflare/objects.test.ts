@@ -74,7 +74,7 @@ describe('the request to Objects', () => {
       })
     }
     const source = edgeObjects({ fetch: objects, purge: async () => null })
-    await serveLink(client, policy, testBucket(), source, new Date())
+    await serveLink(client, policy, testBucket(), source, new Date(), false)
     expect(seen).toHaveLength(1)
     expect(seen[0]?.url).toMatch(
       /^https:\/\/objects\.invalid\/[0-9a-f]{64}\/a%20b%2F%C3%A9%3F\.png\?edgeTtl=86400$/,

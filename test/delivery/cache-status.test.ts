@@ -17,7 +17,7 @@ async function cacheStatus(headers: Record<string, string>): Promise<string | nu
   const request = new Request('https://links.example/')
   const now = new Date('2026-11-24T12:00:00Z')
   const objects = { ...directObjects, open: async () => answer }
-  const response = await serveLink(request, policy, testBucket(), objects, now)
+  const response = await serveLink(request, policy, testBucket(), objects, now, false)
   return response.headers.get('Cache-Status')
 }
 

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { attachment } from '../../src/delivery/content-disposition.ts'
-import { utf8Length } from '../../src/keys/object-key.ts'
+import { utf8Length } from '../../src/keys/encodings.ts'
 import { hostileText } from '../support/hostile.ts'
 
 /** `filename` and decoded `filename*` of a header value, read by RFC 6266 and RFC 8187. */

@@ -174,8 +174,7 @@ describe('HEAD of a link', () => {
       fetch: async () => new Response(null, { status: 500 }),
       purge: async () => null,
     })
-    await expect(serveLink(request, policy, testBucket(), objects, new Date())).rejects.toThrow(
-      'Objects answered with status 500.',
-    )
+    const served = serveLink(request, policy, testBucket(), objects, new Date(), false)
+    await expect(served).rejects.toThrow('Objects answered with status 500.')
   })
 })

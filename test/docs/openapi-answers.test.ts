@@ -141,7 +141,7 @@ describe('a client that knows docs/openapi.json alone', () => {
     const body = { scopes: ['files:list'], prefix: 'team-a/', expiresIn: 60 }
     const { token } = await readToken(client.call('createToken', 200, { body }))
     const [, tokenPath] = DOCUMENT.servers
-    const base = tokenPath?.url.replace('{token}', token) ?? ''
+    const base = `/${tokenPath?.url.replace('{token}', token)}`
     await client.call('listFiles', 200, { base })
     await client.call('createUploadUrl', 403, {
       base,

@@ -49,7 +49,7 @@ describe('docs/openapi.json', () => {
   it('has every route of the app, and no other, on the servers that it names', () => {
     const described = OPERATIONS.flatMap((located) =>
       (located.operation.servers ?? DOCUMENT.servers).map(({ url }) => {
-        const base = url === '/' ? '' : url
+        const base = url === '.' ? '' : `/${url}`
         return routeOf({ ...located, path: base + located.path })
       }),
     )
@@ -57,6 +57,16 @@ describe('docs/openapi.json', () => {
       .filter(({ method }) => method !== 'ALL')
       .map(({ method, path }) => `${method} ${path}`)
     expect(described.toSorted()).toEqual(unique(registered))
+  })
+
+  it('is right below the mount path that it is served from', () => {
+    const urls = DOCUMENT.servers.map(({ url }) => {
+      const base = new URL(url.replace('{token}', 'ept_1'), 'https://app.example/t/a/openapi.json')
+      return `${base.href.replace(/\/$/, '')}/files`
+    })
+    expect(urls).toEqual(['https://app.example/t/a/files', 'https://app.example/t/a/u/ept_1/files'])
+    const own = OPERATIONS.flatMap(({ operation }) => operation.servers ?? [])
+    expect(unique(own.map(({ url }) => url))).toEqual(['.'])
   })
 
   it('gives each operation an id of its own', () => {

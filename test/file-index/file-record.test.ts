@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { fromMetadata, toMetadata } from '../../src/file-index/file-record.ts'
-import { utf8Length } from '../../src/keys/object-key.ts'
+import { utf8Length } from '../../src/keys/encodings.ts'
 import { hostileText } from '../support/hostile.ts'
 import { testRecord } from './records.ts'
 

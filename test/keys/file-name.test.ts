@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { utf8Length } from '../../src/keys/encodings.ts'
 import { cutToBytes, splitFileName } from '../../src/keys/file-name.ts'
-import { utf8Length } from '../../src/keys/object-key.ts'
 import { hostileText } from '../support/hostile.ts'
 
 describe('splitFileName', () => {

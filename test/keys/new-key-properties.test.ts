@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
+import { utf8Length } from '../../src/keys/encodings.ts'
 import { newObjectKey } from '../../src/keys/new-key.ts'
-import { isNfc, objectKeyFault, utf8Length } from '../../src/keys/object-key.ts'
+import { isNfc, objectKeyFault } from '../../src/keys/object-key.ts'
 import { hostileText, maybeKey } from '../support/hostile.ts'
 
 const instant = fc.date({

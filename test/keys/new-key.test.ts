@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
+import { utf8Length } from '../../src/keys/encodings.ts'
 import { keyCreatedAt, newObjectKey } from '../../src/keys/new-key.ts'
-import { parseObjectKey, utf8Length } from '../../src/keys/object-key.ts'
+import { parseObjectKey } from '../../src/keys/object-key.ts'
 
 const NOW = new Date('2026-11-24T12:00:00Z')
 const ID = '[0-9a-hjkmnp-tv-z]{20}'

@@ -1,12 +1,12 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { ApiError } from '../../src/errors/api-error.ts'
+import { utf8Length } from '../../src/keys/encodings.ts'
 import {
   keyPrefixFault,
   objectKeyFault,
   parseKeyStart,
   parseObjectKey,
-  utf8Length,
 } from '../../src/keys/object-key.ts'
 import { hostileText } from '../support/hostile.ts'
 

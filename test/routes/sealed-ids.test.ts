@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest'
 import { SCOPES } from '../../src/access/scopes.ts'
+import { fromBase64 } from '../support/base64.ts'
 import { bearer, testApiKey } from '../support/credentials.ts'
 import { partUrls, startUpload } from '../support/parts.ts'
 import { testWorker } from '../support/worker.ts'
@@ -14,7 +15,7 @@ function stringsIn(value: unknown): string[] {
 function decoded(text: string): string[] {
   if (!/^[\w-]{2,}$/.test(text)) return []
   try {
-    const bytes = Uint8Array.fromBase64(text, { alphabet: 'base64url' })
+    const bytes = fromBase64(text)
     const plain = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
     try {
       return stringsIn(JSON.parse(plain))

@@ -2,15 +2,14 @@ import { describe, expect, it } from 'vitest'
 import { SCOPES } from '../../src/access/scopes.ts'
 import { loadEnvironment } from '../../src/cloudflare/environment.ts'
 import { withKeys } from '../../src/http/admit.ts'
+import { toBase64url } from '../support/base64.ts'
 import { bearer, testApiKey } from '../support/credentials.ts'
 import { jwtVariable, testIssuer } from '../support/issuer.ts'
 import { testWorker } from '../support/worker.ts'
 import { fullVariables } from './variables.ts'
 
-const BYTES_32 = new Uint8Array(32).fill(1).toBase64({ alphabet: 'base64url', omitPadding: true })
-const BYTES_128 = new Uint8Array(128)
-  .fill(255)
-  .toBase64({ alphabet: 'base64url', omitPadding: true })
+const BYTES_32 = toBase64url(new Uint8Array(32).fill(1))
+const BYTES_128 = toBase64url(new Uint8Array(128).fill(255))
 const CANARY_POINT = { kty: 'EC', crv: 'P-256', x: 'canary', y: 'canary' }
 
 const withKey = (publicJwk: object, algorithms: readonly string[]) => ({

@@ -11,7 +11,7 @@ import { getSignedUrl, S3RequestPresigner } from '@aws-sdk/s3-request-presigner'
 import { describe, expect, it } from 'vitest'
 import { attachment } from '../../src/delivery/content-disposition.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
-import { objectPath } from '../../src/signing/object-url.ts'
+import { encodeKey } from '../../src/signing/object-url.ts'
 import { presign } from '../../src/signing/presign.ts'
 import { EXAMPLE_CREDENTIALS, testBucket } from '../support/test-bucket.ts'
 
@@ -177,7 +177,7 @@ describe.each(SIDES)('the AWS SDK for $addressing addressing in $region', (side)
           protocol,
           hostname,
           port: Number(port),
-          path: objectPath(input.bucket, input.key),
+          path: input.bucket.basePath + encodeKey(input.key),
           query: { 'response-content-type': 'a b' },
           headers: { ...headers },
         },

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
-import { amzDate, type PresignInput, presign } from '../../src/signing/presign.ts'
+import { type PresignInput, presign } from '../../src/signing/presign.ts'
+import { amzDate } from '../../src/signing/signature.ts'
 import { verifyPresigned } from '../support/sigv4-verifier.ts'
 import { EXAMPLE_CREDENTIALS, testBucket } from '../support/test-bucket.ts'
 

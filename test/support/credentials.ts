@@ -1,4 +1,5 @@
 import type { Scope } from '../../src/access/scopes.ts'
+import { toBase64url, toHex } from './base64.ts'
 
 /** An API key as a client holds it and as the configuration knows it. */
 export interface TestApiKey {
@@ -16,10 +17,10 @@ export async function testApiKey(
   scopes: readonly Scope[],
   prefix = '',
 ): Promise<TestApiKey> {
-  const secret = crypto.getRandomValues(new Uint8Array(32)).toBase64({ alphabet: 'base64url' })
-  const token = `ep_${id}_${secret.replaceAll('=', '')}`
+  const secret = toBase64url(crypto.getRandomValues(new Uint8Array(32)))
+  const token = `ep_${id}_${secret}`
   const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(token))
-  return { token, entry: { id, sha256: new Uint8Array(digest).toHex(), scopes, prefix } }
+  return { token, entry: { id, sha256: toHex(digest), scopes, prefix } }
 }
 
 /** `init` for a request under a Bearer token. */

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { MAX_PARTS, partBytes, planParts } from '../../src/uploads/part-plan.ts'
+import { MAX_PARTS } from '../../src/bucket/limits.ts'
+import { partBytes, planParts } from '../../src/uploads/part-plan.ts'
 
 const MIB = 1024 ** 2
 const TIB = 1024 ** 4

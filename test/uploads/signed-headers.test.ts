@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { uploadHeaders } from '../../src/uploads/signed-headers.ts'
+import { fromBase64 } from '../support/base64.ts'
 import { hostileText } from '../support/hostile.ts'
 
 const metadataHeader = (value: string): string | undefined =>
@@ -69,7 +70,7 @@ describe('a value of the metadata', () => {
         expect(new Headers({ a: header }).get('a')).toBe(header)
         const [, word] = /^=\?UTF-8\?B\?([^?]*)\?=$/.exec(header) ?? []
         const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
-        const read = word === undefined ? header : decoder.decode(Uint8Array.fromBase64(word))
+        const read = word === undefined ? header : decoder.decode(fromBase64(word))
         expect(read).toBe(value)
       }),
       { numRuns: 500 },

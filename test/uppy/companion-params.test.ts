@@ -1,5 +1,6 @@
 import { describe, expect, inject, it } from 'vitest'
 import { SCOPES } from '../../src/access/scopes.ts'
+import { fromBase64 } from '../support/base64.ts'
 import { bearer, testApiKey } from '../support/credentials.ts'
 import { uppyRefusal } from '../support/uppy.ts'
 import { s3rverBucket, testWorker } from '../support/worker.ts'
@@ -22,7 +23,7 @@ const params = async (query: Record<string, string>, of = worker): Promise<Param
   (await ask(query, of)).json()
 
 const policyOf = ({ fields }: Params): { conditions: unknown[] } =>
-  JSON.parse(new TextDecoder().decode(Uint8Array.fromBase64(fields.Policy ?? '')))
+  JSON.parse(new TextDecoder().decode(fromBase64(fields.Policy ?? '')))
 
 describe('GET /s3/params', () => {
   it('answers with a form, as Companion does', async () => {

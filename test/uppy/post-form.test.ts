@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Bucket } from '../../src/bucket/bucket.ts'
 import { createPostForm, type PostFormRequest } from '../../src/uppy/post-form.ts'
+import { fromBase64 } from '../support/base64.ts'
 import { EXAMPLE_CREDENTIALS, testBucket } from '../support/test-bucket.ts'
 
 const NOW = new Date('2026-11-24T12:00:00.900Z')
@@ -10,7 +11,7 @@ const form = (file: Partial<PostFormRequest> = {}, changes: Partial<Bucket> = {}
   createPostForm(testBucket(changes), { ...FILE, ...file }, prefix, NOW)
 
 const policyOf = (fields: Readonly<Record<string, string>>) =>
-  JSON.parse(new TextDecoder().decode(Uint8Array.fromBase64(fields.Policy ?? '')))
+  JSON.parse(new TextDecoder().decode(fromBase64(fields.Policy ?? '')))
 
 describe('a form', () => {
   it('goes to the bucket itself, in either addressing', async () => {
@@ -90,6 +91,14 @@ describe('a form is refused', () => {
     ['where the server takes none', {}, { postUploads: false }, 'not_supported'],
   ] as const)('%s', async (_, file, changes, code) => {
     await expect(form(file, changes)).rejects.toMatchObject({ code })
+  })
+
+  it('for its type first, then for its metadata, then for its lifetime', async () => {
+    const expired = { uploadCredentials: { ...EXAMPLE_CREDENTIALS, expiresAt: 0 } }
+    const metadata = { a: 'x'.repeat(2048) }
+    const typeless = form({ mimetype: 'image', metadata }, expired)
+    await expect(typeless).rejects.toMatchObject({ code: 'invalid_mimetype' })
+    await expect(form({ metadata }, expired)).rejects.toMatchObject({ code: 'invalid_request' })
   })
 
   it('counts metadata in bytes, names and values together', async () => {

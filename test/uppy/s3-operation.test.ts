@@ -10,6 +10,30 @@ const bucket = testBucket({ uploadCredentials: WRITER })
 const server = { ...WRITER, region: bucket.region, now: NOW }
 const key = newObjectKey({ fileName: 'a.mp4', prefix: '', now: NOW })
 
+/** What can be wrong with a new upload, in the order in which the client learns it. */
+const FAULTS = [
+  ['size_required', { maxBytes: 1 }, {}, undefined],
+  ['invalid_key', {}, { directory: 'a/..' }, undefined],
+  ['invalid_mimetype', {}, { mimetype: 'nonsense' }, undefined],
+  ['invalid_request', {}, { metadata: { a: 'x'.repeat(2048) } }, undefined],
+  ['invalid_expiry', {}, {}, 3601],
+] as const
+
+it.each(FAULTS)('refuses a new upload with %s, alone and before the later ones', async (code) => {
+  const later = FAULTS.slice(FAULTS.findIndex(([name]) => name === code))
+  for (const faults of [later.slice(0, 1), later]) {
+    const changes = Object.assign({}, ...faults.map(([, limits]) => limits))
+    const file = Object.assign(
+      { fileName: 'a.mp4', mimetype: 'video/mp4' },
+      ...faults.map(([, , members]) => members),
+    )
+    const seconds = faults.at(-1)?.[3]
+    await expect(
+      presignCreate({ ...bucket, ...changes }, file, '', seconds, NOW),
+    ).rejects.toMatchObject({ code })
+  }
+})
+
 describe('what a client that speaks S3 itself may send', () => {
   it('is CreateMultipartUpload for a new key, with the headers that are signed', async () => {
     const file = { fileName: 'a.mp4', mimetype: 'video/mp4', metadata: { a: 'é' }, directory: 'x' }

@@ -1,5 +1,5 @@
+import { MAX_PUT_BYTES } from '../../../src/bucket/limits.ts'
 import type { ErrorCode } from '../../../src/errors/api-error.ts'
-import { MAX_PUT_BYTES } from '../../../src/uploads/size-limit.ts'
 import { filePage, fileRecord, fileUrl, fileUrls, uploadUrl } from '../answers.ts'
 import { DOWNLOAD_SECONDS, UPLOAD_SECONDS } from '../members.ts'
 import type { Operations } from '../operation.ts'

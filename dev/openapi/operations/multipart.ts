@@ -1,5 +1,5 @@
+import { MAX_OBJECT_BYTES } from '../../../src/bucket/limits.ts'
 import type { ErrorCode } from '../../../src/errors/api-error.ts'
-import { MAX_OBJECT_BYTES } from '../../../src/uploads/size-limit.ts'
 import { fileRecord, partList, partUrls, startedUpload } from '../answers.ts'
 import { UPLOAD_SECONDS } from '../members.ts'
 import type { Operations } from '../operation.ts'

@@ -1,7 +1,7 @@
 import * as z from 'zod/mini'
+import { MAX_PUT_BYTES } from '../../../src/bucket/limits.ts'
 import type { ErrorCode } from '../../../src/errors/api-error.ts'
 import { fileName, partNumber } from '../../../src/http/fields.ts'
-import { MAX_PUT_BYTES } from '../../../src/uploads/size-limit.ts'
 import { completeBody, startBody } from '../../../src/uppy/bodies.ts'
 import {
   nothing,

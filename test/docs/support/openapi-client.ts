@@ -15,7 +15,7 @@ import {
 export interface CallInput {
   readonly parameters?: Readonly<Record<string, unknown>>
   readonly body?: unknown
-  /** Base of the API below the origin: a server of the document, `/` unless given. */
+  /** Base of the API below the origin: a server of the document, the first unless given. */
   readonly base?: string
 }
 

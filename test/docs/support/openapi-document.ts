@@ -74,7 +74,7 @@ const parameterObject = z.strictObject({
 })
 
 const serverObject = z.strictObject({
-  url: z.string().check(z.startsWith('/')),
+  url: z.string().check(z.regex(/^[^/]/, 'must be relative to the document')),
   description: optionalText,
   variables: z.optional(z.record(text, z.strictObject({ default: text, description: text }))),
 })

@@ -2,8 +2,8 @@ import { AwsV4Signer } from 'aws4fetch'
 import fc from 'fast-check'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { type ObjectKey, objectKeyFault, parseObjectKey } from '../../src/keys/object-key.ts'
-import { type PresignTemplate, presign } from '../../src/signing/presign.ts'
-import { stampFor } from '../../src/signing/stamp.ts'
+import { presign } from '../../src/signing/presign.ts'
+import { type PresignTemplate, presignMany } from '../../src/signing/presign-many.ts'
 import { headerValue, maybeKey } from '../support/hostile.ts'
 import { signedInput } from '../support/presign-input.ts'
 import { verifyPresigned } from '../support/sigv4-verifier.ts'
@@ -21,24 +21,25 @@ const template = (changes: Partial<PresignTemplate> = {}): PresignTemplate => ({
   ...changes,
 })
 
-/** How many digests the next URL costs: one, unless the stamp is cut for it. */
+/** How many digests the next URL costs: one, unless a template is made for it. */
 async function digestsOf(input: PresignTemplate): Promise<number> {
   const digest = vi.spyOn(crypto.subtle, 'digest')
-  await stampFor(input)(A)
+  await presignMany(input)(A)
   const { length } = digest.mock.calls
   digest.mockRestore()
   return length
 }
 
-describe('a stamp', () => {
+describe('presignMany', () => {
   it('signs byte for byte as presign does, under hostile input', async () => {
     await fc.assert(
       fc.asyncProperty(
         signedInput,
         fc.array(keys, { minLength: 1, maxLength: 3 }),
         async (input, some) => {
-          const stamp = stampFor(input)
-          for (const key of some) expect(await stamp(key)).toBe(await presign({ ...input, key }))
+          const presignKey = presignMany(input)
+          for (const key of some)
+            expect(await presignKey(key)).toBe(await presign({ ...input, key }))
         },
       ),
       { numRuns: 1000 },
@@ -48,7 +49,7 @@ describe('a stamp', () => {
   it('is judged by the independent verifier as well', async () => {
     await fc.assert(
       fc.asyncProperty(signedInput, keys, async (input, key) => {
-        const url = await stampFor(input)(key)
+        const url = await presignMany(input)(key)
         const server = { ...input.credentials, region: input.bucket.region, now: input.signedAt }
         expect(verifyPresigned({ ...input, url }, server)).toMatchObject({
           ok: true,
@@ -65,7 +66,15 @@ describe('a stamp', () => {
   ])('follows the day over %s', async (_, instants) => {
     for (const instant of [...instants, ...instants]) {
       const input = template({ signedAt: new Date(instant) })
-      expect(await stampFor(input)(A)).toBe(await presign({ ...input, key: A }))
+      expect(await presignMany(input)(A)).toBe(await presign({ ...input, key: A }))
+    }
+  })
+
+  it('follows a session token that changes while the access key stays', async () => {
+    const bucket = testBucket()
+    for (const sessionToken of ['one', 'two', null]) {
+      const input = template({ bucket, credentials: { ...EXAMPLE_CREDENTIALS, sessionToken } })
+      expect(await presignMany(input)(A)).toBe(await presign({ ...input, key: A }))
     }
   })
 
@@ -75,7 +84,7 @@ describe('a stamp', () => {
     for (const name of ['one', 'two', 'one']) {
       const credentials = { ...EXAMPLE_CREDENTIALS, accessKeyId: name, secretAccessKey: name }
       const input = template({ bucket, credentials })
-      const url = await stampFor(input)(A)
+      const url = await presignMany(input)(A)
       expect(url).toBe(await presign({ ...input, key: A }))
       urls.push(url)
     }
@@ -83,7 +92,7 @@ describe('a stamp', () => {
     expect(urls[0]).not.toBe(urls[1])
   })
 
-  it('is cut once a day, whatever the time and the values of headers, and anew for the rest', async () => {
+  it('makes one template a day, whatever the time and the values of headers, and another for the rest', async () => {
     const bucket = testBucket()
     const headers = { 'Content-Type': 'image/png' }
     const input = template({ bucket, headers })
@@ -100,22 +109,23 @@ describe('a stamp', () => {
       { query: { a: 'b' } },
       { headers: { ...headers, a: 'b' } },
       { method: 'HEAD' as const },
+      { credentials: { ...EXAMPLE_CREDENTIALS, secretAccessKey: 'other' } },
       { bucket: testBucket() },
     ])
       expect(await digestsOf({ ...input, ...other }), JSON.stringify(other)).toBeGreaterThan(1)
   })
 
-  it('is forgotten when many others have come', async () => {
+  it('forgets a template when many others have come', async () => {
     const bucket = testBucket()
     const input = template({ bucket })
-    const url = await stampFor(input)(A)
+    const url = await presignMany(input)(A)
     for (let seconds = 1; seconds <= 100; seconds++)
-      await stampFor(template({ bucket, signedSeconds: seconds }))(A)
+      await presignMany(template({ bucket, signedSeconds: seconds }))(A)
     expect(await digestsOf(input)).toBeGreaterThan(1)
-    expect(await stampFor(input)(A)).toBe(url)
+    expect(await presignMany(input)(A)).toBe(url)
   })
 
-  it('signs the time and the values of headers that it is given, not those that it was cut with', async () => {
+  it('signs the time and the values of headers that it is given, not those of the template', async () => {
     const bucket = testBucket()
     await fc.assert(
       fc.asyncProperty(
@@ -130,57 +140,68 @@ describe('a stamp', () => {
         async (signedAt, type, size, key) => {
           const headers = { 'Content-Type': type, 'Content-Length': String(size) }
           const input = template({ bucket, method: 'PUT', signedAt, headers })
-          expect(await stampFor(input)(key)).toBe(await presign({ ...input, key }))
+          expect(await presignMany(input)(key)).toBe(await presign({ ...input, key }))
         },
       ),
     )
   })
 
-  it('is not led astray by a query that holds the time or the path of its probe', async () => {
+  it('is not led astray by a query that holds the time or the path of the sample', async () => {
     for (const text of [
       '20261124T120000Z',
       'X-Amz-Date=20261124T120000Z',
-      '/probe',
-      '\n/probe\n',
+      '/sample',
+      '\n/sample\n',
     ]) {
       const query = { 'response-content-disposition': text, versionId: text }
       const input = template({ query })
-      expect(await stampFor(input)(A)).toBe(await presign({ ...input, key: A }))
+      expect(await presignMany(input)(A)).toBe(await presign({ ...input, key: A }))
     }
   })
 
   it('signs what is longer than any before it', async () => {
     const key = parseObjectKey('漢'.repeat(341))
     const input = template({ query: { 'response-content-disposition': 'x'.repeat(5000) } })
-    expect(await stampFor(input)(key)).toBe(await presign({ ...input, key }))
-    expect(await stampFor(input)(A)).toBe(await presign({ ...input, key: A }))
+    expect(await presignMany(input)(key)).toBe(await presign({ ...input, key }))
+    expect(await presignMany(input)(A)).toBe(await presign({ ...input, key: A }))
+  })
+
+  it('signs keys at once as it signs them one after another', async () => {
+    const some = Array.from({ length: 300 }, (_, i) => parseObjectKey(`${i}/${'x'.repeat(i)} é`))
+    const inputs = [template(), template({ method: 'PUT', headers: { 'Content-Type': 'a/b' } })]
+    const atOnce = await Promise.all(
+      some.flatMap((key) => inputs.map((input) => presignMany(input)(key))),
+    )
+    const alone = []
+    for (const key of some) for (const input of inputs) alone.push(await presign({ ...input, key }))
+    expect(atOnce).toEqual(alone)
   })
 
   it('refuses a life that SigV4 does not know', async () => {
     for (const signedSeconds of [0, -1, 1.5, 604_801, Number.NaN])
-      await expect(stampFor(template({ signedSeconds }))(A)).rejects.toThrow(RangeError)
+      await expect(presignMany(template({ signedSeconds }))(A)).rejects.toThrow(RangeError)
   })
 
   it('signs no key that a URL parser would fold into another, though the key came past the rules', async () => {
-    const stamp = stampFor(template({ bucket: testBucket({ basePath: '/files/' }) }))
+    const presignKey = presignMany(template({ bucket: testBucket({ basePath: '/files/' }) }))
     for (const key of ['..', '../b', 'a/../b', './a', 'a/.'])
-      await expect(stamp(key as ObjectKey), key).rejects.toThrow('does not name the object')
+      await expect(presignKey(key as ObjectKey), key).rejects.toThrow('does not name the object')
   })
 })
 
-describe('a stamp of an aws4fetch that signs in another way than expected', () => {
+describe('an aws4fetch that signs in another way than expected', () => {
   afterEach(() => {
     vi.restoreAllMocks()
   })
 
-  it('is refused before it signs any URL: the probe has another signature', async () => {
+  it('is refused before any URL is signed: the sample has another signature', async () => {
     const { signature } = AwsV4Signer.prototype
     vi.spyOn(AwsV4Signer.prototype, 'signature').mockImplementation(async function (
       this: AwsV4Signer,
     ) {
       return (await signature.call(this)).replace(/.$/, (digit) => (digit === '0' ? '1' : '0'))
     })
-    await expect(stampFor(template({ bucket: testBucket() }))(A)).rejects.toThrow(
+    await expect(presignMany(template({ bucket: testBucket() }))(A)).rejects.toThrow(
       'in another way than expected',
     )
   })

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
-import { derivedKeys } from '../../src/signing/derived-keys.ts'
 import { presign } from '../../src/signing/presign.ts'
+import { signingKeys } from '../../src/signing/signature.ts'
 import { EXAMPLE_CREDENTIALS, testBucket } from '../support/test-bucket.ts'
 
 const presignOn = (day: number): Promise<string> =>
@@ -15,20 +15,20 @@ const presignOn = (day: number): Promise<string> =>
   })
 
 it('derives one key a day, and signs with the kept one the same', async () => {
-  derivedKeys.clear()
+  signingKeys.clear()
   const first = await presignOn(1)
-  expect(derivedKeys.size).toBe(1)
+  expect(signingKeys.size).toBe(1)
   expect(await presignOn(1)).toBe(first)
-  expect(derivedKeys.size).toBe(1)
+  expect(signingKeys.size).toBe(1)
   await presignOn(2)
-  expect(derivedKeys.size).toBe(2)
+  expect(signingKeys.size).toBe(2)
 })
 
 it('never holds more than 64 keys, however many days and regions are signed for', async () => {
-  derivedKeys.clear()
+  signingKeys.clear()
   for (let day = 1; day <= 200; day++) {
     await presignOn(day)
-    expect(derivedKeys.size).toBeLessThanOrEqual(64)
+    expect(signingKeys.size).toBeLessThanOrEqual(64)
   }
-  expect(derivedKeys.size).toBeGreaterThan(0)
+  expect(signingKeys.size).toBeGreaterThan(0)
 })

@@ -1,0 +1,72 @@
+/*
+ * Text and bytes in each other's spelling. Node 22 has neither `toHex` nor `toBase64` nor `fromBase64`, so these
+ * do without.
+ */
+
+const encoder = new TextEncoder()
+const HEX_DIGITS = Uint8Array.from('0123456789abcdef', (digit) => digit.charCodeAt(0))
+
+/** Bytes of `text` in UTF-8. */
+export const utf8 = (text: string): Uint8Array => encoder.encode(text)
+
+/** How many bytes `text` has in UTF-8. */
+export const utf8Length = (text: string): number => encoder.encode(text).length
+
+/**
+ * Returns `text` percent-encoded by RFC 3986, everything except the unreserved characters: SigV4's
+ * `UriEncode` with encoded slashes.
+ */
+export const uriEncode = (text: string): string =>
+  encodeURIComponent(text).replace(
+    /[!'()*]/g,
+    (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,
+  )
+
+/** The digits of the last digest: memory that each call would otherwise allocate again. */
+const codes: number[] = []
+
+/** Returns a digest or signature in hexadecimal, in lower case. */
+export function hex(digest: ArrayBuffer): string {
+  const bytes = new Uint8Array(digest)
+  codes.length = 2 * bytes.length
+  writeHex(bytes, codes, 0)
+  return String.fromCharCode(...codes)
+}
+
+/** Writes `bytes` in hexadecimal, as ASCII, into `target` from `at` on. */
+export function writeHex(bytes: Uint8Array, target: number[] | Uint8Array, at: number): void {
+  let end = at
+  for (const byte of bytes) {
+    target[end++] = HEX_DIGITS[byte >> 4] ?? 0
+    target[end++] = HEX_DIGITS[byte & 15] ?? 0
+  }
+}
+
+/** As many arguments as every engine takes in one call. */
+const CHUNK = 8192
+
+/** Returns `bytes` in base64 with its padding (RFC 4648, section 4). */
+export function base64(bytes: Uint8Array): string {
+  let binary = ''
+  for (let start = 0; start < bytes.length; start += CHUNK)
+    binary += String.fromCharCode(...bytes.subarray(start, start + CHUNK))
+  return btoa(binary)
+}
+
+/** Returns `bytes` in base64url without padding (RFC 4648, section 5). */
+export const base64url = (bytes: Uint8Array): string =>
+  base64(bytes).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')
+
+/**
+ * Returns the bytes that `text` spells in base64url. Takes only the spelling that `base64url` gives
+ * them, and throws SyntaxError for padding, white space, other alphabets, and unused bits that are
+ * set.
+ */
+export function fromBase64url(text: string): Uint8Array {
+  if (/^[A-Za-z0-9_-]*$/.test(text) && text.length % 4 !== 1) {
+    const binary = atob(text.replaceAll('-', '+').replaceAll('_', '/'))
+    const bytes = Uint8Array.from(binary, (character) => character.charCodeAt(0))
+    if (base64url(bytes) === text) return bytes
+  }
+  throw new SyntaxError('This is not base64url.')
+}

@@ -1,0 +1,47 @@
+import type { Bucket, Credentials } from '../bucket/bucket.ts'
+import { hex, utf8 } from '../keys/encodings.ts'
+import type { ObjectKey } from '../keys/object-key.ts'
+import { assertNamesObject, objectUrl } from './object-url.ts'
+import { awsSigner, spaced } from './signature.ts'
+
+export interface AuthorizedInput {
+  readonly bucket: Bucket
+  readonly credentials: Credentials
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'DELETE'
+  readonly key: ObjectKey
+  /** Query of the S3 operation, such as `uploadId`. */
+  readonly query?: Readonly<Record<string, string>>
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string
+  readonly signedAt: Date
+}
+
+/**
+ * Returns the URL of a request to a bucket, and its headers with the signature among them (SigV4,
+ * "Authenticating Requests: Using the Authorization Header"). A body is signed by its digest
+ * ("Transferring Payload in a Single Chunk").
+ */
+export async function authorize({
+  bucket,
+  key,
+  query,
+  headers,
+  body,
+  ...request
+}: AuthorizedInput): Promise<{ readonly url: string; readonly headers: Headers }> {
+  const url = objectUrl(bucket, key)
+  url.search = new URLSearchParams(query).toString()
+  const digest = body === undefined ? {} : { 'X-Amz-Content-Sha256': await sha256(body) }
+  const signer = awsSigner({
+    ...request,
+    bucket,
+    url: url.href,
+    headers: { ...headers, ...digest },
+  })
+  assertNamesObject(signer.url, bucket, key)
+  const signed = await signer.sign()
+  return { url: spaced(signed.url.href), headers: signed.headers }
+}
+
+const sha256 = async (text: string): Promise<string> =>
+  hex(await crypto.subtle.digest('SHA-256', utf8(text)))

@@ -1,0 +1,102 @@
+import { AwsV4Signer } from 'aws4fetch'
+import type { Bucket, Credentials } from '../bucket/bucket.ts'
+import { MAX_SIGNATURE_SECONDS } from '../bucket/limits.ts'
+import { hex, utf8 } from '../keys/encodings.ts'
+
+const MAX_SIGNING_KEYS = 64
+
+/** Keeps the newest keys: a day or a rotation of credentials leaves old ones behind. */
+class BoundedMap extends Map<string, ArrayBuffer> {
+  override set(name: string, key: ArrayBuffer): this {
+    for (const oldest of this.keys()) {
+      if (this.size < MAX_SIGNING_KEYS) break
+      this.delete(oldest)
+    }
+    return super.set(name, key)
+  }
+}
+
+/**
+ * SigV4 signing keys of this isolate, by secret, day, region and service: aws4fetch reads and fills
+ * it.
+ */
+export const signingKeys: Map<string, ArrayBuffer> = new BoundedMap()
+
+const imported = new WeakMap<ArrayBuffer, Promise<CryptoKey>>()
+
+/** What aws4fetch signs, whichever way the signature travels. */
+export interface RequestToSign {
+  readonly bucket: Bucket
+  readonly credentials: Credentials
+  readonly method: string
+  readonly url: string
+  readonly headers?: Readonly<Record<string, string>>
+  readonly signedAt: Date
+  /** Whether the signature travels in the query, and every header is signed. */
+  readonly inQuery?: boolean
+}
+
+/** Returns aws4fetch's signer of a request to S3, which has signed nothing yet. */
+export function awsSigner(request: RequestToSign): AwsV4Signer {
+  const { bucket, credentials, method, url, headers = {}, signedAt, inQuery = false } = request
+  const { accessKeyId, secretAccessKey, sessionToken } = credentials
+  return new AwsV4Signer({
+    method,
+    url,
+    headers,
+    accessKeyId,
+    secretAccessKey,
+    ...(sessionToken === null ? {} : { sessionToken }),
+    service: 's3',
+    region: bucket.region,
+    datetime: amzDate(signedAt),
+    cache: signingKeys,
+    signQuery: inQuery,
+    allHeaders: inQuery,
+  })
+}
+
+/** Returns the signing key of `signer`, imported once. aws4fetch derives it (SigV4, "Signing Key"). */
+export async function signingKey(signer: AwsV4Signer): Promise<CryptoKey> {
+  const { secretAccessKey, datetime, region, service } = signer
+  const name = [secretAccessKey, datetime.slice(0, 8), region, service].join()
+  if (!signingKeys.has(name)) await signer.signature()
+  const derived = signingKeys.get(name)
+  if (derived === undefined)
+    throw new Error('aws4fetch keeps its signing keys elsewhere than expected.')
+  const algorithm = { name: 'HMAC', hash: 'SHA-256' }
+  const key =
+    imported.get(derived) ?? crypto.subtle.importKey('raw', derived, algorithm, false, ['sign'])
+  imported.set(derived, key)
+  return key
+}
+
+/**
+ * Returns the signature of `stringToSign` by the signing key of `signer`, in hexadecimal (SigV4,
+ * "Signature").
+ */
+export async function calculateSignature(
+  signer: AwsV4Signer,
+  stringToSign: string,
+): Promise<string> {
+  return hex(await crypto.subtle.sign('HMAC', await signingKey(signer), utf8(stringToSign)))
+}
+
+/** Returns `date` as SigV4 writes it in `X-Amz-Date`: ISO 8601's basic format in UTC. */
+export function amzDate(date: Date): string {
+  const iso = date.toISOString()
+  const day = iso.slice(0, 4) + iso.slice(5, 7) + iso.slice(8, 10)
+  return `${day}T${iso.slice(11, 13)}${iso.slice(14, 16)}${iso.slice(17, 19)}Z`
+}
+
+/**
+ * Returns `text` with a space as "%20" where URLSearchParams wrote "+", which S3 servers read in two
+ * ways; the signature is over "%20". A plus sign is "%2B" already.
+ */
+export const spaced = (text: string): string => text.replaceAll('+', '%20')
+
+/** Throws RangeError for a lifetime that SigV4 doesn't know. */
+export function assertSignedSeconds(seconds: number): void {
+  if (!Number.isInteger(seconds) || seconds < 1 || seconds > MAX_SIGNATURE_SECONDS)
+    throw new RangeError(`X-Amz-Expires must be from 1 to ${MAX_SIGNATURE_SECONDS}.`)
+}

@@ -1,0 +1,72 @@
+import type { Bucket, Credentials } from '../bucket/bucket.ts'
+import { newObjectKey } from '../keys/new-key.ts'
+import type { ObjectKey } from '../keys/object-key.ts'
+import { resolveValidity } from '../signing/expiry.ts'
+import { requireContentType } from './content-type.ts'
+import { requireBytes, requireStatedSize } from './size-limit.ts'
+
+/** A file that a client is about to upload. */
+export interface NewFile {
+  /** The name on the user's disk. */
+  readonly fileName: string
+  readonly mimetype: string
+  /** Folder under `uploads/`, without slashes at its ends. */
+  readonly directory?: string | undefined
+  /**
+   * Bytes. Undefined where the client doesn't say, which a bucket with a limit refuses; null where
+   * the size is checked in another way.
+   */
+  readonly size: number | null | undefined
+}
+
+/**
+ * Returns a new key for `file` under `prefix` (empty, or ending with `/`), in a request that takes
+ * at most `s3Max` bytes. Throws, in this order, `invalid_key`, `invalid_mimetype`,
+ * `mimetype_not_allowed`, `type_mismatch`, `size_required` and `file_too_large`.
+ */
+export function newUpload(
+  bucket: Bucket,
+  { fileName, mimetype, directory, size }: NewFile,
+  prefix: string,
+  s3Max: number,
+  now: Date,
+): ObjectKey {
+  const key = newObjectKey({ fileName, prefix, directory, now })
+  requireContentType(mimetype, key, bucket)
+  if (size === undefined) requireStatedSize(bucket)
+  else if (size !== null) requireBytes(size, bucket, s3Max)
+  return key
+}
+
+/** What every signature for an upload needs, and when it expires. */
+export interface UploadSignature {
+  readonly signing: {
+    readonly bucket: Bucket
+    readonly credentials: Credentials
+    readonly signedAt: Date
+    readonly signedSeconds: number
+  }
+  /** Whole seconds from now. */
+  readonly expiresIn: number
+  /** ISO 8601 in UTC. */
+  readonly expiresAt: string
+}
+
+/**
+ * Chooses the lifetime of a signature by the credentials for uploads: `expiresIn` in seconds, or the
+ * default where it is undefined. Throws `invalid_expiry` and `credentials_expired`.
+ */
+export function uploadSignature(
+  bucket: Bucket,
+  expiresIn: number | undefined,
+  now: Date,
+): UploadSignature {
+  const credentials = bucket.uploadCredentials
+  const validity = resolveValidity({ use: 'upload', expiresIn, bucket, credentials, now })
+  const { signedAt, signedSeconds, expiresInSeconds, expiresAt } = validity
+  return {
+    signing: { bucket, credentials, signedAt, signedSeconds },
+    expiresIn: expiresInSeconds,
+    expiresAt: expiresAt.toISOString(),
+  }
+}

@@ -1,0 +1,118 @@
+import type { JWTPayload } from 'jose'
+import { describe, expect, it } from 'vitest'
+import { openCursor, sealCursor } from '../../src/access/cursor.ts'
+import { type LinkPolicy, signLink, verifyLink } from '../../src/access/link-signature.ts'
+import { encryptionKey, type Purpose, purposeKey } from '../../src/access/purpose-key.ts'
+import { seal } from '../../src/access/seal.ts'
+import { mintToken, verifyToken } from '../../src/access/token.ts'
+import { openUploadId, sealUploadId, type UploadClaims } from '../../src/access/upload-id.ts'
+import { parseObjectKey } from '../../src/keys/object-key.ts'
+import { fromBase64, toHex } from '../support/base64.ts'
+import { linkTarget } from '../support/link-target.ts'
+import { signingSettings } from '../support/signing-settings.ts'
+
+const NOW = new Date('2026-11-24T12:00:00Z')
+const SECRET = 'k1:0123456789abcdef0123456789abcdef'
+const KEY = parseObjectKey('a.txt')
+const named = (name: string) => signingSettings(SECRET, name)
+
+/** Equal secrets, another name: one that is empty, and two that differ in one character. */
+const STRANGERS = [
+  ['', 'media'],
+  ['media', ''],
+  ['media', 'medib'],
+  ['media', 'media-'],
+] as const
+
+describe.each(STRANGERS)(
+  'of two instances with equal secrets, %j refuses from %j',
+  (own, other) => {
+    it('a link', async () => {
+      const policy: LinkPolicy = {
+        bucket: 'files',
+        key: KEY,
+        expires: 1_795_522_500,
+        delivery: 'stream',
+        download: null,
+      }
+      const target = linkTarget(await signLink(policy, named(other)))
+      const verdict = (name: string) => verifyLink(target, 'files', KEY, named(name), NOW)
+      expect(await verdict(other)).toMatchObject({ ok: true })
+      expect(await verdict(own)).toEqual({
+        ok: false,
+        expired: false,
+        reason: 'link signature wrong',
+      })
+    })
+
+    it('a token', async () => {
+      const caller = { id: 'key:ci', scopes: [], prefix: '', expiresAt: Infinity }
+      const { token } = await mintToken(caller, { scopes: [] }, named(other), NOW)
+      expect(await verifyToken(token, named(other), NOW)).toMatchObject({ ok: true })
+      expect(await verifyToken(token, named(own), NOW)).toMatchObject({ ok: false })
+    })
+
+    it('a cursor', async () => {
+      const list = { bucket: 'files', prefix: '' }
+      const cursor = await sealCursor(named(other), list, 'AAAA')
+      expect(await openCursor(named(other), list, cursor)).toBe('AAAA')
+      await expect(openCursor(named(own), list, cursor)).rejects.toMatchObject({
+        code: 'invalid_cursor',
+      })
+    })
+
+    it('an upload id, and S3’s own id in one that it signed itself', async () => {
+      const claims: UploadClaims = {
+        bucket: 'files',
+        key: KEY,
+        owner: 'key:ci',
+        s3UploadId: 's3-id',
+        name: 'a.txt',
+        size: null,
+        partSize: null,
+      }
+      const { uploadId } = await sealUploadId(named(other), claims, NOW)
+      expect(await openUploadId(named(other), claims, uploadId, NOW)).toEqual(claims)
+      await expect(openUploadId(named(own), claims, uploadId, NOW)).rejects.toMatchObject({
+        code: 'invalid_upload_id',
+      })
+
+      const payload = fromBase64(uploadId.split('.')[1] ?? '')
+      const sealed: JWTPayload = JSON.parse(new TextDecoder().decode(payload))
+      const resealed = await seal(named(own).signingSecrets, 'upload', sealed)
+      await expect(openUploadId(named(own), claims, resealed, NOW)).rejects.toThrow()
+    })
+  },
+)
+
+it('derives another key for each purpose and each name', async () => {
+  const purposes = ['token', 'cursor', 'link', 'upload'] as const satisfies Purpose[]
+  const names = ['', 'a', 'b', 'token', 'link', 'upload']
+  const macs = names.flatMap((name) =>
+    purposes.map(async (purpose) => {
+      const key = await purposeKey(named(name).signingSecrets[0], purpose)
+      return toHex(await crypto.subtle.sign('HMAC', key, new Uint8Array(1)))
+    }),
+  )
+  expect(new Set(await Promise.all(macs)).size).toBe(24)
+  const texts = names.map(async (name) => {
+    const key = await encryptionKey(named(name).signingSecrets[0])
+    const algorithm = { name: 'AES-GCM', iv: new Uint8Array(12) }
+    return toHex(await crypto.subtle.encrypt(algorithm, key, new Uint8Array(1)))
+  })
+  expect(new Set(await Promise.all(texts)).size).toBe(names.length)
+})
+
+/** Made with `node:crypto`: HKDF-SHA-256 without salt, info `edge-presigner/v1/link/media`. */
+it('makes the link of a named instance the same as ever', async () => {
+  const policy: LinkPolicy = {
+    bucket: 'files',
+    key: parseObjectKey('team-a/uploads/é b.png'),
+    expires: 1_795_522_500,
+    delivery: 'stream',
+    download: null,
+  }
+  expect(new URL(await signLink(policy, named('media')), 'https://a').searchParams.get('sig')).toBe(
+    'SMhdiPKD6P7TWIABVCOrLxYEBUfiCCc69c6UikPoX7o',
+  )
+})

@@ -1,0 +1,240 @@
+import { HTTPException } from 'hono/http-exception'
+import { describe, expect, it, vi } from 'vitest'
+import { SCOPES } from '../../src/access/scopes.ts'
+import { ApiError } from '../../src/errors/api-error.ts'
+import type { AppPrincipal } from '../../src/index.ts'
+import { bearer, testApiKey } from '../support/credentials.ts'
+import { ISSUER, jwtVariable, testIssuer } from '../support/issuer.ts'
+import { ANN, jsonOf, mount, upload } from '../support/mount.ts'
+
+/** Status and code of an answer, and the reason that is in the log alone. */
+async function outcome(app: ReturnType<typeof mount>, path: string, init?: RequestInit) {
+  const response = await app.fetch(path, init)
+  const { code, message } = await jsonOf<{ code?: string; message?: string }>(response)
+  const { reason } = app.lines.at(-1) ?? {}
+  return { result: `${response.status} ${code ?? ''}`.trim(), message, reason }
+}
+
+describe('authenticate', () => {
+  it('lets in whom it names, with the scopes and the prefix that it gives, and no more', async () => {
+    const app = mount({
+      authenticate: async () => ({ id: 'ann', scopes: ['files:read'], prefix: 'users/ann/' }),
+    })
+    expect(await outcome(app, '/media/files/users%2Fann%2Fa/url')).toMatchObject({ result: '200' })
+    expect(await outcome(app, '/media/files/users%2Fbob%2Fa/url')).toMatchObject({
+      result: '403 forbidden',
+    })
+    expect(await outcome(app, '/media/files')).toMatchObject({ result: '403 forbidden' })
+    expect(app.lines.map(({ principal }) => principal)).toEqual(['app:ann', 'app:ann', 'app:ann'])
+  })
+
+  it.each([null, undefined, false, '', 0] as const)('refuses everyone with %j', async (nobody) => {
+    const app = mount({ authenticate: async () => nobody })
+    expect(await outcome(app, '/media/files')).toMatchObject({
+      result: '401 unauthenticated',
+      reason: 'unknown to the app',
+    })
+  })
+
+  it('refuses a session that has ended', async () => {
+    const ended = { ...ANN, expiresAt: new Date(Date.now() - 1) }
+    const app = mount({ authenticate: () => ended })
+    expect(await outcome(app, '/media/files')).toMatchObject({
+      result: '401 unauthenticated',
+      reason: 'session expired',
+    })
+  })
+
+  it('counts whom it refuses by their network, and others by their id', async () => {
+    const counted: string[] = []
+    const limiter = {
+      async limit({ key }: { key: string }) {
+        counted.push(key)
+        return { success: true }
+      },
+    }
+    const rateLimiter = () => limiter
+    await mount({ rateLimiter }).fetch('/media/files')
+    await mount({ rateLimiter, authenticate: () => null }).fetch('/media/files')
+    await mount({ rateLimiter, authenticate: refuse(401) }).fetch('/media/files')
+    expect(counted).toEqual(['principal app:ann', 'network unknown', 'network unknown'])
+  })
+})
+
+/** Throws what a login of Hono throws. */
+const refuse = (status: 401 | 403 | 418) => (): never => {
+  throw new HTTPException(status, { message: 'canary' })
+}
+
+/** An error as another copy of this package would throw it. */
+function foreignError(): Error {
+  const error = new Error('Try again.')
+  return Object.assign(error, { name: 'PresignerError', code: 'auth_unavailable', issues: [] })
+}
+
+describe('what authenticate throws', () => {
+  it.each([
+    ['HTTPException 401', refuse(401), '401 unauthenticated', /Error: canary/],
+    ['HTTPException 403', refuse(403), '403 forbidden', /Error: canary/],
+    ['another HTTPException', refuse(418), '500 internal', /canary/],
+    [
+      'an error of this package',
+      () => {
+        throw new ApiError('storage_busy', 'Try again.', { cause: 'why' })
+      },
+      '503 storage_busy',
+      /^why$/,
+    ],
+    [
+      'an error of another copy of this package',
+      () => {
+        throw foreignError()
+      },
+      '503 auth_unavailable',
+      undefined,
+    ],
+    [
+      'unauthenticated',
+      () => {
+        throw new ApiError('unauthenticated', 'no', { cause: 'cookie stolen' })
+      },
+      '401 unauthenticated',
+      /cookie stolen/,
+    ],
+  ] as const)('is %s by its meaning', async (_, authenticate, result, reason) => {
+    const app = mount({ authenticate })
+    const answer = await outcome(app, '/media/files')
+    expect(answer.result).toBe(result)
+    expect(answer.message).not.toContain('canary')
+    if (reason === undefined) expect(answer.reason).toBeUndefined()
+    else expect(answer.reason).toMatch(reason)
+  })
+})
+
+describe('a principal', () => {
+  const broken: readonly (readonly [string, unknown])[] = [
+    ['a prefix without a slash', { ...ANN, prefix: 'users/ann' }],
+    ['a prefix that folds', { ...ANN, prefix: '../' }],
+    ['no prefix', { id: 'ann', scopes: [] }],
+    ['a prefix that is no text', { ...ANN, prefix: null }],
+    ['an unknown scope', { ...ANN, scopes: ['files:read', 'admin'] }],
+    ['scopes as text', { ...ANN, scopes: 'files:read' }],
+    ['no id', { scopes: [], prefix: '' }],
+    ['an empty id', { ...ANN, id: '' }],
+    ['a number as id', { ...ANN, id: 7 }],
+    ['an id with a line break', { ...ANN, id: 'ann\nbob' }],
+    ['an id in two spellings', { ...ANN, id: 'e\u0301' }],
+    ['an id of 201 bytes', { ...ANN, id: 'x'.repeat(201) }],
+    ['an invalid expiresAt', { ...ANN, expiresAt: new Date('never') }],
+    ['an expiresAt that is no Date', { ...ANN, expiresAt: 2e12 }],
+    ['just true', true],
+    ['a name', 'ann'],
+  ]
+
+  it.each(broken)(
+    'with %s is an error of the app: 500, and nobody gets in',
+    async (_, principal) => {
+      const app = mount({ authenticate: () => principal as AppPrincipal })
+      expect(await outcome(app, '/media/files/a/url')).toMatchObject({ result: '500 internal' })
+      expect(app.lines[0]?.principal).toBeUndefined()
+    },
+  )
+
+  it('can change nothing afterwards: what it returned is read once', async () => {
+    const scopes: AppPrincipal['scopes'][number][] = ['files:read']
+    const app = mount({
+      authenticate: () => ({ id: 'ann', scopes, prefix: '' }),
+      rateLimiter: () => ({
+        async limit() {
+          scopes.push('files:delete')
+          return { success: true }
+        },
+      }),
+    })
+    const response = await app.fetch('/media/files/a', { method: 'DELETE' })
+    expect(response.status).toBe(403)
+  })
+
+  it('has the longest id everywhere: in a token, an upload and a record', async () => {
+    const app = mount({ authenticate: () => ({ ...ANN, id: 'x'.repeat(200) }) })
+    const { token } = await jsonOf<{ token: string }>(
+      await app.post('/media/tokens', { scopes: ['files:upload', 'files:read'] }),
+    )
+    const base = `/media/u/${token}`
+    const key = await upload(app, base)
+    const recorded = await app.post(`${base}/files`, { key, name: 'a.png' })
+    expect(await jsonOf(recorded)).toMatchObject({ owner: `app:${'x'.repeat(200)}` })
+    const file = { fileName: 'a.txt', mimetype: 'text/plain', size: 5 }
+    const started = await jsonOf(await app.post(`${base}/multipart`, file))
+    const parts = { key: started.key, partNumbers: [1] }
+    const urls = await app.post(`/media/multipart/${started.uploadId}/urls`, parts)
+    expect(urls.status).toBe(200)
+  })
+
+  it('of an app is never one of an API key or a JWT, whatever its id', async () => {
+    const app = mount({ authenticate: () => ({ ...ANN, id: 'key:ci' }) })
+    await app.fetch('/media/files/a/url')
+    expect(app.lines[0]?.principal).toBe('app:key:ci')
+  })
+
+  it('bounds the tokens that it mints, in scope, prefix and time', async () => {
+    const expiresAt = new Date(Date.now() + 60_000)
+    const principal = {
+      id: 'ann',
+      scopes: ['tokens:create', 'files:read'],
+      prefix: 'users/ann/',
+      expiresAt,
+    } as const
+    const app = mount({ authenticate: () => principal })
+    const mint = async (body: object) => (await app.post('/media/tokens', body)).status
+    expect(await mint({ scopes: ['files:read'], expiresIn: 30 })).toBe(200)
+    expect(await mint({ scopes: ['files:read'], expiresIn: 61 })).toBe(400)
+    expect(await mint({ scopes: ['files:delete'] })).toBe(403)
+    expect(await mint({ scopes: ['files:read'], prefix: 'users/' })).toBe(403)
+  })
+})
+
+describe('beside authenticate', () => {
+  it('tokens of this presigner stay valid, in the path and in a header, and ask nobody else', async () => {
+    const authenticate = vi.fn(() => ANN)
+    const app = mount({ authenticate })
+    const { token } = await jsonOf<{ token: string }>(
+      await app.post('/media/tokens', { scopes: ['files:read'] }),
+    )
+    authenticate.mockClear()
+    expect((await app.fetch(`/media/u/${token}/files/a/url`)).status).toBe(200)
+    expect((await app.fetch('/media/files/a/url', bearer(token))).status).toBe(200)
+    expect((await app.fetch('/media/files', bearer(token))).status).toBe(403)
+    expect((await app.fetch(`/media/u/${token}x/files/a/url`)).status).toBe(401)
+    expect((await app.fetch('/media/files/a/url', bearer(`${token}x`))).status).toBe(401)
+    expect(authenticate).not.toHaveBeenCalled()
+  })
+
+  it('API keys and JWTs do not apply', async () => {
+    const [apiKey, issuer] = [await testApiKey('ci', SCOPES), await testIssuer()]
+    const settings = {
+      apiKeys: [apiKey.entry],
+      jwt: { ...jwtVariable(issuer), algorithms: ['ES256'] as const },
+    }
+    const credentials = [apiKey.token, await issuer.sign({ iss: ISSUER })]
+    for (const credential of credentials) {
+      const app = mount({ settings: settings as never, authenticate: () => null })
+      expect((await app.fetch('/media/files', bearer(credential))).status).toBe(401)
+    }
+  })
+})
+
+describe('without authenticate', () => {
+  it('API keys and JWTs apply, and nobody else gets in', async () => {
+    const [apiKey, issuer] = [await testApiKey('ci', SCOPES), await testIssuer()]
+    const settings = {
+      apiKeys: [apiKey.entry],
+      jwt: { ...jwtVariable(issuer), algorithms: ['ES256'] as const },
+    }
+    const app = mount({ settings: settings as never, authenticate: undefined as never })
+    expect((await app.fetch('/media/files', bearer(apiKey.token))).status).toBe(200)
+    expect((await app.fetch('/media/files', bearer(await issuer.sign()))).status).toBe(200)
+    expect((await app.fetch('/media/files')).status).toBe(401)
+    expect((await app.fetch('http://localhost:8787/media/files')).status).toBe(401)
+  })
+})

@@ -1,0 +1,453 @@
+import { Hono } from 'hono'
+import { cors } from 'hono/cors'
+import { requestId } from 'hono/request-id'
+import { RegExpRouter } from 'hono/router/reg-exp-router'
+import { Hono as TinyHono } from 'hono/tiny'
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import type { FileIndex } from '../../src/index.ts'
+import { ANN, clientOf, jsonOf, mount, ORIGIN, type TestHost, upload } from '../support/mount.ts'
+
+afterEach(() => vi.restoreAllMocks())
+
+const HOSTS: readonly (readonly [string, () => TestHost])[] = [
+  ['new Hono()', () => new Hono()],
+  ['RegExpRouter', () => new Hono({ router: new RegExpRouter() })],
+  ['hono/tiny', () => new TinyHono()],
+]
+
+/** Where a presigner is mounted, and what stands there in a URL. */
+const MOUNTS = [
+  ['/', ''],
+  ['/a/b', '/a/b'],
+  ['/t/:tenant', '/t/ann'],
+  ['/t/:tenant', '/t/a%20b'],
+  ['/t/:tenant', '/t/a%2Fb'],
+  ['/t/:tenant', '/t/a%252Fb'],
+  ['/t/:tenant', '/t/%C3%A9%E6%BC%A2'],
+  ['/t/:tenant', '/t/*'],
+  ['/t/:tenant/media', '/t/:x/media'],
+] as const
+
+/** Every mount in the first host, and the hardest of them in the others. */
+const CASES = HOSTS.flatMap(([name, host], index) =>
+  MOUNTS.filter(([, base]) => index === 0 || base === '/t/a%20b').map(([path, base]) => ({
+    name,
+    host,
+    path,
+    base,
+  })),
+)
+
+describe('a host', () => {
+  it.each(CASES)('of $name has everything below $path at "$base"', async (one) => {
+    const { path, base } = one
+    const app = mount({ host: one.host(), path })
+
+    const key = await upload(app, base)
+    const recorded = await app.post(`${base}/files`, { key, name: 'Cat.png' })
+    expect(recorded.status).toBe(201)
+    const location = recorded.headers.get('Location') ?? ''
+    expect(location).toBe(`${base}/files/${encodeURIComponent(key)}?bucket=files`)
+    expect(await jsonOf(await app.fetch(location))).toMatchObject({ key, name: 'Cat.png' })
+    expect(await jsonOf(await app.fetch(`${base}/files?prefix=${key}`))).toMatchObject({
+      files: [{ key, owner: 'app:ann' }],
+    })
+
+    const { link } = await jsonOf<{ link: string }>(await app.post(`${base}/files/${key}/link`, {}))
+    expect(link).toMatch(`${ORIGIN}${base}/i/files/${encodeURIComponent(key)}?`)
+    const seen = await app.fetch(link)
+    expect(seen.headers.get('Content-Type')).toBe('image/png')
+    expect(await seen.text()).toBe('pixels')
+    const { links } = await jsonOf<{ links: { link: string }[] }>(
+      await app.post(`${base}/links`, { keys: [key] }),
+    )
+    expect(links[0]?.link).toBe(link)
+
+    const request = { scopes: ['files:read', 'files:upload'] }
+    const { token } = await jsonOf<{ token: string }>(await app.post(`${base}/tokens`, request))
+    expect(await jsonOf(await app.fetch(`${base}/u/${token}/files/${key}`))).toMatchObject({ key })
+    const uppy = await app.fetch(`${base}/u/${token}/s3/params?filename=a.png&type=image/png`)
+    expect(await jsonOf(uppy)).toMatchObject({ method: 'POST' })
+
+    expect((await app.fetch(location, { method: 'DELETE' })).status).toBe(204)
+    expect((await app.fetch(link)).status).toBe(404)
+    expect(await jsonOf(await app.fetch(`${base}/healthz`))).toMatchObject({ status: 'ok' })
+  })
+
+  it.each(HOSTS)('of %s gets one route', (_, create) => {
+    const host = create()
+    mount({ host })
+    expect(Reflect.get(host, 'routes')).toEqual([
+      expect.objectContaining({ method: 'ALL', path: '/media/*' }),
+    ])
+  })
+
+  it('keeps the router that it had', async () => {
+    const host = new Hono()
+    const app = mount({ host })
+    host.get('/users/:id/photos/:photo', (c) => c.text(c.req.param('photo')))
+    expect(await (await app.fetch('/users/1/photos/2')).text()).toBe('2')
+    expect((await app.fetch('/media/healthz')).status).toBe(200)
+    expect(host.router.name).toBe('SmartRouter + RegExpRouter')
+  })
+
+  it('may put its name in front of the path, or a base path, or nest apps', async () => {
+    const byName = new Hono({
+      getPath: ({ url }) => url.replace(/^https?:\/\/([^?]+).*$/, '/$1'),
+    })
+    const routed = mount({ host: byName, path: '/app.example/media' })
+    expect(await linkIn(routed, '/media')).toMatch(`${ORIGIN}/media/i/files/`)
+
+    const nested = new Hono()
+    const inner = new Hono().onError((_, c) => c.text('inner', 500))
+    const client = mount({ host: inner })
+    nested.route('/api/:version', inner)
+    const app = { ...client, ...clientOf(nested) }
+    expect(await linkIn(app, '/api/v1/media')).toMatch(`${ORIGIN}/api/v1/media/i/files/`)
+
+    const based = new Hono().basePath('/base')
+    const below = mount({ host: based })
+    expect(await linkIn(below, '/base/media')).toMatch(`${ORIGIN}/base/media/i/files/`)
+  })
+
+  it('may ignore a slash at the end of a path', async () => {
+    const app = mount({ host: new Hono({ strict: false }) })
+    expect((await app.fetch('/media/files/a/url/')).status).toBe(404)
+    expect((await app.fetch('/media/files/a/url')).status).toBe(200)
+    expect(await jsonOf(await app.fetch('/media/files/a//'))).toMatchObject({
+      code: 'object_not_found',
+    })
+  })
+
+  it('keeps its variables, its error and not-found handlers, and its middleware', async () => {
+    const host = new Hono<{ Variables: { requestId: string; principal: string } }>()
+    const after: unknown[] = []
+    host.use(requestId({ generator: () => 'host-id' }))
+    host.use(async (c, next) => {
+      c.set('principal', 'of the host')
+      await next()
+      after.push(c.var.requestId, c.var.principal, c.res.status, c.error)
+      c.res.headers.set('X-After', 'yes')
+    })
+    const onError = vi.fn(() => new Response('host error', { status: 500 }))
+    const notFound = vi.fn(() => new Response('host not found', { status: 404 }))
+    host.onError(onError)
+    host.notFound(notFound)
+    const app = mount({ host })
+    host.get('/own', () => {
+      throw new Error('own')
+    })
+
+    const ours = await app.fetch('/media/nope')
+    expect(ours.headers.get('X-After')).toBe('yes')
+    expect(await jsonOf(ours)).toMatchObject({ code: 'not_found' })
+    expect(after).toEqual(['host-id', 'of the host', 404, undefined])
+    expect(onError).not.toHaveBeenCalled()
+    expect(notFound).not.toHaveBeenCalled()
+    expect(await (await app.fetch('/own')).text()).toBe('host error')
+    expect(await (await app.fetch('/nope')).text()).toBe('host not found')
+    expect(await (await app.fetch('/mediax/healthz')).text()).toBe('host not found')
+  })
+
+  it('sees the tenant in authenticate, and not the parameters of the presigner', async () => {
+    const seen: unknown[] = []
+    const app = mount({
+      path: '/t/:tenant',
+      authenticate: (c) => {
+        seen.push(c.req.param())
+        return ANN
+      },
+    })
+    await app.fetch('/t/a%20b/files/x/url')
+    expect(seen).toEqual([{ tenant: 'a b' }])
+  })
+})
+
+/** A link to an object that needs not be there. */
+const linkIn = async (app: Parameters<typeof upload>[0], base: string) =>
+  (await jsonOf(await app.post(`${base}/files/a.png/link`, {}))).link
+
+describe('a key below a mount path', () => {
+  it.each([
+    ['a/b/c.png', 'a/b/c.png'],
+    ['a%2Fb.png', 'a/b.png'],
+    ['*', '*'],
+    ['%2A', '*'],
+    [':x', ':x'],
+    [':key/url', ':key/url'],
+    ['a%252Fb', 'a%2Fb'],
+    ['%E6%BC%A2%20%C3%A9', '漢 é'],
+    ['media/files/a', 'media/files/a'],
+    ['a//b', 'a//b'],
+    ['//a/', '//a/'],
+  ])('is the same as at the root: %s', async (written, key) => {
+    for (const base of ['/media', '/t/a%20b']) {
+      const app = mount({ path: base === '/media' ? base : '/t/:tenant' })
+      expect(await jsonOf(await app.fetch(`${base}/files/${written}/url`))).toMatchObject({ key })
+    }
+  })
+
+  it.each(['..%2Fa', 'a%2F..%2F..', 'a%00'])('is refused: %s', async (key) => {
+    const app = mount()
+    const response = await app.fetch(`/media/files/${key}/url`)
+    expect(response.status).toBe(400)
+    expect(await jsonOf(response)).toMatchObject({ code: 'invalid_key' })
+  })
+})
+
+/** Headers that every answer of a presigner has. */
+const OURS = {
+  'cache-control': 'no-store',
+  'content-type': 'application/json',
+  'referrer-policy': 'no-referrer',
+  vary: 'Origin',
+  'x-content-type-options': 'nosniff',
+  'x-request-id': expect.stringMatching(/^[0-9a-f-]{36}$/),
+}
+
+/** Asks for something, and holds the answer against our shape; gives status and code. */
+async function refusal(response: Response | Promise<Response>) {
+  const { status, headers } = await response
+  const body = await jsonOf(await response)
+  expect(Object.fromEntries(headers)).toMatchObject(OURS)
+  expect(body).toEqual({
+    code: expect.any(String),
+    message: expect.any(String),
+    requestId: headers.get('X-Request-Id'),
+    ...('issues' in body ? { issues: expect.any(Array) } : {}),
+  })
+  return `${status} ${body.code}`
+}
+
+/** A host that tells whether an error has reached it. */
+function watchedHost() {
+  const onError = vi.fn(() => new Response('host error', { status: 500 }))
+  return { host: new Hono().onError(onError), onError }
+}
+
+const fail = (): never => {
+  throw new Error('canary secret=hunter2')
+}
+const failLater = async (): Promise<never> => fail()
+const failOddly = (): never => {
+  throw 'no Error at all'
+}
+
+describe('an answer', () => {
+  it('is JSON in one shape, with our headers, when nothing is found, nobody is known, or it breaks', async () => {
+    const app = mount()
+    expect(await refusal(app.fetch('/media/nope'))).toBe('404 not_found')
+    const closed = mount({ authenticate: () => null })
+    const unknown = await closed.fetch('/media/files')
+    expect(unknown.headers.get('WWW-Authenticate')).toBe('Bearer')
+    expect(await refusal(unknown)).toBe('401 unauthenticated')
+    const broken = mount({ authenticate: fail })
+    expect(await refusal(broken.fetch('/media/files'))).toBe('500 internal')
+  })
+
+  it('to HEAD has no body', async () => {
+    const app = mount()
+    const response = await app.fetch('/media/healthz', { method: 'HEAD' })
+    expect(response.status).toBe(200)
+    expect(await response.text()).toBe('')
+  })
+})
+
+describe('what a function of the host throws', () => {
+  const newFile = { fileName: 'a.txt', mimetype: 'text/plain' }
+
+  it.each([
+    ['at once', fail],
+    ['later', failLater],
+    ['that is no Error', failOddly],
+  ])('%s ends in our 500, and its reason is in the log alone', async (_, thrower) => {
+    const asks: readonly (readonly [
+      object,
+      (app: ReturnType<typeof mount>) => Promise<Response>,
+    ])[] = [
+      [{ authenticate: thrower }, (app) => app.fetch('/media/files')],
+      [{ beforeUpload: thrower }, (app) => app.post('/media/files/upload-url', newFile)],
+      [{ onEvent: thrower }, (app) => app.fetch('/media/files/none', { method: 'DELETE' })],
+    ]
+    for (const [options, ask] of asks) {
+      const { host, onError } = watchedHost()
+      const app = mount({ ...options, host })
+      const response = await ask(app)
+      expect(await response.clone().text()).not.toMatch(/canary|no Error/)
+      expect(await refusal(response)).toBe('500 internal')
+      expect(onError).not.toHaveBeenCalled()
+      expect(app.lines).toEqual([
+        expect.objectContaining({
+          status: 500,
+          code: 'internal',
+          reason: expect.stringMatching(/canary|no Error/),
+        }),
+      ])
+    }
+  })
+
+  it.each(['settings', 'fileIndex', 'rateLimiter'] as const)(
+    'in %s is named by /healthz, without its message, and asked again',
+    async (name) => {
+      for (const thrower of [fail, failOddly]) {
+        const { host, onError } = watchedHost()
+        const called = vi.fn(thrower)
+        const options = name === 'settings' ? {} : { [name]: called }
+        const settings =
+          name === 'settings'
+            ? {
+                get buckets() {
+                  return called()
+                },
+              }
+            : {}
+        const app = mount({ ...options, settings, host })
+        const health = await app.fetch('/media/healthz')
+        expect(await health.clone().text()).not.toMatch(/canary|no Error/)
+        expect(await jsonOf(health.clone())).toMatchObject({ issues: [{ path: name }] })
+        expect(await refusal(health)).toBe('503 misconfigured')
+        expect(await refusal(app.fetch('/media/files'))).toBe('503 misconfigured')
+        expect(called.mock.calls.length).toBeGreaterThan(1)
+        expect(onError).not.toHaveBeenCalled()
+      }
+    },
+  )
+
+  it('in a file index ends in our 500', async () => {
+    const { host, onError } = watchedHost()
+    const broken: FileIndex = { get: failLater, put: fail, remove: failOddly, list: failOddly }
+    const app = mount({ host, fileIndex: () => broken })
+    expect(await refusal(app.fetch('/media/files'))).toBe('500 internal')
+    expect(await refusal(app.fetch('/media/files/a.txt'))).toBe('500 internal')
+    expect(onError).not.toHaveBeenCalled()
+  })
+
+  it.each([
+    ['at once', fail],
+    ['later', failLater],
+    ['that is no Error', failOddly],
+  ])('in its log %s changes no answer', async (_, log) => {
+    const errors = vi.spyOn(console, 'error').mockImplementation(() => {})
+    const { host, onError } = watchedHost()
+    const app = mount({ host, log })
+    expect((await app.fetch('/media/healthz')).status).toBe(200)
+    expect(await refusal(app.fetch('/media/nope'))).toBe('404 not_found')
+    expect(onError).not.toHaveBeenCalled()
+    expect(errors).toHaveBeenCalledTimes(2)
+    expect(errors).toHaveBeenCalledWith(expect.stringContaining("The presigner's log failed: "))
+  })
+})
+
+describe('the log', () => {
+  it('goes to the function of the host, one line a request, with the pattern of the route', async () => {
+    const written = vi.spyOn(console, 'log').mockImplementation(() => {})
+    const app = mount({ path: '/t/:tenant' })
+    await app.fetch('/t/secret-tenant/files/secret-key/url')
+    expect(app.lines).toEqual([
+      {
+        requestId: expect.any(String),
+        method: 'GET',
+        route: '/files/:key/url',
+        status: 200,
+        milliseconds: expect.any(Number),
+        principal: 'app:ann',
+        bucket: 'files',
+        cache: undefined,
+        warning: undefined,
+      },
+    ])
+    expect(written).not.toHaveBeenCalled()
+  })
+})
+
+describe('CORS', () => {
+  const PAGE = 'https://page.example'
+  const asked = { headers: { Origin: PAGE } }
+  const corsHeaders = ({ headers }: Response) =>
+    [...headers.keys()].filter((name) => name.startsWith('access-control-'))
+
+  it('is left to the host', async () => {
+    const without = mount()
+    expect(corsHeaders(await without.fetch('/media/files', asked))).toEqual([])
+    expect(
+      corsHeaders(await without.fetch('/media/files', { method: 'OPTIONS', ...asked })),
+    ).toEqual([])
+    const host = new Hono().use(cors({ origin: PAGE }))
+    const app = mount({ host })
+    const read = await app.fetch('/media/files', asked)
+    expect(read.status).toBe(200)
+    expect(read.headers.get('Access-Control-Allow-Origin')).toBe(PAGE)
+    const preflight = await app.fetch('/media/files', {
+      method: 'OPTIONS',
+      headers: { Origin: PAGE, 'Access-Control-Request-Method': 'POST' },
+    })
+    expect(preflight.status).toBe(204)
+    expect(app.lines).toHaveLength(1)
+  })
+
+  it('is ours with corsOrigins, also next to that of the host', async () => {
+    for (const host of [new Hono(), new Hono().use(cors({ origin: PAGE }))]) {
+      const app = mount({ host, settings: { corsOrigins: [PAGE] } })
+      const read = await app.fetch('/media/files', asked)
+      expect(read.headers.get('Access-Control-Allow-Origin')).toBe(PAGE)
+      expect(read.headers.get('Vary')).toContain('Origin')
+      const written = await app.post('/media/links', { keys: ['a'] }, asked)
+      expect(written.status).toBe(200)
+      expect(written.headers.get('Access-Control-Allow-Origin')).toBe(PAGE)
+    }
+  })
+})
+
+describe('a request', () => {
+  it('whose body the host has read is our 500, and the log says why', async () => {
+    const host = new Hono().use(async (c, next) => {
+      await c.req.text()
+      await next()
+    })
+    const app = mount({ host })
+    expect(await refusal(app.post('/media/links', { keys: ['a'] }))).toBe('500 internal')
+    expect(app.lines[0]?.reason).toContain('The app has read the body before the presigner could.')
+  })
+
+  it('needs neither an environment nor an execution context', async () => {
+    const host = new Hono()
+    const app = mount({ host })
+    const ask = (path: string, init?: RequestInit) => host.request(path, init)
+    expect((await ask('/media/healthz')).status).toBe(200)
+    expect(await jsonOf(await ask('/media/healthz'))).toEqual({ status: 'ok', edgeCache: false })
+    const key = await upload(app, '/media')
+    const { link } = await jsonOf<{ link: string }>(
+      await ask(`/media/files/${key}/link`, {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/json' },
+        body: '{}',
+      }),
+    )
+    expect(await (await ask(link)).text()).toBe('pixels')
+    expect((await ask(`/media/files/${key}`, { method: 'DELETE' })).status).toBe(204)
+  })
+})
+
+describe('a link host of its own', () => {
+  const FILES = 'https://files.example'
+  const settings = { linkBase: `${FILES}/media`, linkHostOnly: true }
+
+  it('answers links and /healthz below the mount path, and nothing else', async () => {
+    const app = mount({ settings })
+    const key = await upload(app, '/media')
+    const { link } = await jsonOf<{ link: string }>(await app.post(`/media/files/${key}/link`, {}))
+    expect(link).toMatch(`${FILES}/media/i/files/`)
+    expect(await (await app.fetch(link)).text()).toBe('pixels')
+    expect((await app.fetch(`${FILES}/media/healthz`)).status).toBe(200)
+    expect(await refusal(app.fetch(`${FILES}/media/files`))).toBe('404 not_found')
+  })
+
+  it('is where links lead from every other host', async () => {
+    const app = mount({ settings, path: '/t/:tenant' })
+    const { link } = await jsonOf<{ link: string }>(await app.post('/t/a%20b/files/a.png/link', {}))
+    const there = link.replace(`${FILES}/media`, `${ORIGIN}/t/a%20b`)
+    const response = await app.fetch(there, { redirect: 'manual' })
+    expect(response.status).toBe(308)
+    expect(response.headers.get('Location')).toBe(link)
+  })
+})

@@ -1,0 +1,197 @@
+import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test'
+import { Hono } from 'hono'
+import { beforeAll, describe, expect, it } from 'vitest'
+import {
+  createPresigner,
+  defineSettings,
+  type FileIndex,
+  type PresignerOptions,
+} from '../../src/index.ts'
+import { memoryFileIndex } from '../../src/testing.ts'
+import { bearer } from '../support/credentials.ts'
+import { ANN, clientOf, jsonOf, type Mounted, settingsInput, upload } from '../support/mount.ts'
+
+const presigner = (name: string, index: FileIndex, options: PresignerOptions = {}) =>
+  createPresigner(
+    defineSettings(() => settingsInput({ name })),
+    { fileIndex: () => index, authenticate: () => ANN, log: () => {}, ...options },
+  )
+
+/** Two apps with one host, one bucket, one index and one secret. */
+function twoInstances(one: string, other: string): Omit<Mounted, 'lines'> {
+  const host = new Hono()
+  const index = memoryFileIndex()
+  host.route('/one', presigner(one, index).app)
+  host.route('/other', presigner(other, index).app)
+  return clientOf(host)
+}
+
+describe.each([
+  ['media', 'avatars'],
+  ['', 'media'],
+])('instances with equal secrets and the names "%s" and "%s"', (one, other) => {
+  const app = twoInstances(one, other)
+  let keys: string[]
+
+  /** Statuses of the same request at the instance that made what it holds, and at the other. */
+  const both = async (ask: (base: string) => Promise<Response>) => [
+    (await ask('/one')).status,
+    (await ask('/other')).status,
+  ]
+
+  beforeAll(async () => {
+    keys = [await upload(app, '/one'), await upload(app, '/one')]
+    for (const key of keys) await app.post('/one/files', { key, name: 'a.png' })
+  })
+
+  it("refuse each other's links", async () => {
+    const { link } = await jsonOf<{ link: string }>(
+      await app.post(`/one/files/${keys[0]}/link`, {}),
+    )
+    expect(await both((base) => app.fetch(link.replace('/one/', `${base}/`)))).toEqual([200, 403])
+  })
+
+  it("refuse each other's tokens", async () => {
+    const { token } = await jsonOf<{ token: string }>(
+      await app.post('/one/tokens', { scopes: ['files:list'] }),
+    )
+    expect(await both((base) => app.fetch(`${base}/u/${token}/files`))).toEqual([200, 401])
+    expect(await both((base) => app.fetch(`${base}/files`, bearer(token)))).toEqual([200, 401])
+  })
+
+  it("refuse each other's cursors", async () => {
+    const { cursor } = await jsonOf(await app.fetch('/one/files?limit=1'))
+    expect(await both((base) => app.fetch(`${base}/files?limit=1&cursor=${cursor}`))).toEqual([
+      200, 400,
+    ])
+  })
+
+  it("refuse each other's upload ids", async () => {
+    const file = { fileName: 'a.txt', mimetype: 'text/plain', size: 5 }
+    const { key, uploadId } = await jsonOf(await app.post('/one/multipart', file))
+    const body = { key, partNumbers: [1] }
+    expect(await both((base) => app.post(`${base}/multipart/${uploadId}/urls`, body))).toEqual([
+      200, 400,
+    ])
+  })
+})
+
+it('refuse nothing of each other with one name: it is one instance at two places', async () => {
+  const app = twoInstances('media', 'media')
+  const key = await upload(app, '/one')
+  const { link } = await jsonOf<{ link: string }>(await app.post(`/one/files/${key}/link`, {}))
+  expect((await app.fetch(link.replace('/one/', '/other/'))).status).toBe(200)
+})
+
+describe('two instances', () => {
+  it('read through an entrypoint each, or through none', async () => {
+    const entrypoint = (name: string) => ({
+      fetch: async () =>
+        new Response(`from ${name}`, { headers: { ETag: '"e"', 'Content-Type': 'image/png' } }),
+      purge: async () => null,
+    })
+    const host = new Hono()
+    const index = memoryFileIndex()
+    host.route('/one', presigner('one', index, { objectsEntrypoint: 'One' }).app)
+    host.route('/other', presigner('other', index, { objectsEntrypoint: 'Other' }).app)
+    host.route('/third', presigner('third', index, { objectsEntrypoint: 'Third' }).app)
+    const app = clientOf({
+      fetch(request, env, context) {
+        const exports = { One: entrypoint('One'), Other: entrypoint('Other') }
+        return host.fetch(request, env, Object.assign(context ?? {}, { exports }) as never)
+      },
+    })
+    const key = await upload(app, '/one', 'from the bucket')
+    const bodies: Record<string, unknown> = {}
+    for (const base of ['/one', '/other', '/third']) {
+      const { link } = await jsonOf<{ link: string }>(
+        await app.post(`${base}/files/${key}/link`, {}),
+      )
+      const { edgeCache } = await jsonOf(await app.fetch(`${base}/healthz`))
+      bodies[base] = [await (await app.fetch(link)).text(), edgeCache]
+    }
+    expect(bodies).toEqual({
+      '/one': ['from One', true],
+      '/other': ['from Other', true],
+      '/third': ['from the bucket', false],
+    })
+  })
+
+  it('keep an index each where they are given one', async () => {
+    const host = new Hono()
+    host.route('/one', presigner('one', memoryFileIndex()).app)
+    host.route('/other', presigner('other', memoryFileIndex()).app)
+    const app = clientOf(host)
+    const key = await upload(app, '/one')
+    await app.post('/one/files', { key, name: 'a.png' })
+    expect(await jsonOf(await app.fetch('/one/files'))).toMatchObject({ files: [{ key }] })
+    expect(await jsonOf(await app.fetch('/other/files'))).toEqual({ files: [] })
+  })
+})
+
+describe('one instance', () => {
+  interface Bindings {
+    readonly tenant: string
+  }
+
+  it('has settings and an index for each environment, made once', async () => {
+    const made: string[] = []
+    const { app } = createPresigner<{ Bindings: Bindings }>(
+      defineSettings((env: Bindings) => {
+        made.push(`settings of ${env.tenant}`)
+        return settingsInput({ name: env.tenant })
+      }),
+      {
+        fileIndex: (env) => {
+          made.push(`index of ${env.tenant}`)
+          return memoryFileIndex()
+        },
+        authenticate: (c) => ({ ...ANN, id: c.env.tenant }),
+        log: () => {},
+      },
+    )
+    const host = new Hono<{ Bindings: Bindings }>().route('/media', app)
+    const [a, b] = [{ tenant: 'a' }, { tenant: 'b' }]
+    const clients = [a, a, b].map((env) => clientOf(host, env))
+    for (const client of clients) expect((await client.fetch('/media/files')).status).toBe(200)
+    expect(made).toEqual(['settings of a', 'index of a', 'settings of b', 'index of b'])
+  })
+
+  it('has one index for all requests where it takes no environment, as on Node', async () => {
+    let made = 0
+    const { app } = createPresigner(
+      defineSettings(() => settingsInput()),
+      {
+        fileIndex: () => {
+          made += 1
+          return memoryFileIndex()
+        },
+        authenticate: () => ANN,
+        log: () => {},
+      },
+    )
+    const host = new Hono().route('/media', app)
+    for (const _ of [1, 2, 3]) {
+      const context = createExecutionContext()
+      const request = new Request('https://app.example/media/files')
+      expect((await host.fetch(request, { incoming: {} }, context)).status).toBe(200)
+      await waitOnExecutionContext(context)
+    }
+    expect(made).toBe(1)
+  })
+
+  it('reads settings that were not valid again, once they are', async () => {
+    let isReady = false
+    const { app } = createPresigner(
+      defineSettings(() => {
+        if (!isReady) throw new Error('not yet')
+        return settingsInput()
+      }),
+      { log: () => {} },
+    )
+    const client = clientOf(new Hono().route('/media', app))
+    expect((await client.fetch('/media/healthz')).status).toBe(503)
+    isReady = true
+    expect((await client.fetch('/media/healthz')).status).toBe(200)
+  })
+})

@@ -1,0 +1,296 @@
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { memoryFileIndex } from '../../src/file-index/memory-file-index.ts'
+import type { FileEvent, NewFile, UploadChanges } from '../../src/index.ts'
+import { ANN, jsonOf, type Mounted, mount, upload } from '../support/mount.ts'
+import {
+  answer,
+  completed,
+  found,
+  listed,
+  partXml,
+  scriptedBucket,
+  started,
+} from '../support/scripted-bucket.ts'
+
+afterEach(() => vi.unstubAllGlobals())
+
+/** The key that an answer has, wherever it stands. */
+async function keyOf(response: Response): Promise<string> {
+  const body = await jsonOf<{ key?: string; fields?: { key?: string } }>(response)
+  return body.key ?? body.fields?.key ?? JSON.stringify(body)
+}
+
+const file = { fileName: 'cat.png', mimetype: 'image/png' }
+
+/** Every request that begins an upload, as a client without wishes sends it. */
+const STARTS: Readonly<Record<string, (app: Mounted) => Promise<Response>>> = {
+  'POST /files/upload-url': (app) => app.post('/media/files/upload-url', file),
+  'POST /multipart': (app) => app.post('/media/multipart', { ...file, size: 5 }),
+  'GET /s3/params': (app) => app.fetch('/media/s3/params?filename=cat.png&type=image/png'),
+  'POST /s3/multipart': (app) =>
+    app.post('/media/s3/multipart', { filename: 'cat.png', type: 'image/png' }),
+  'POST /s3/sign (create)': (app) =>
+    app.post('/media/s3/sign', { method: 'POST', key: 'cat.png', contentType: 'image/png' }),
+  'POST /s3/sign (put)': (app) =>
+    app.post('/media/s3/sign', { method: 'PUT', key: 'cat.png', contentType: 'image/png' }),
+}
+
+describe.each(Object.entries(STARTS))('beforeUpload, for %s,', (name, start) => {
+  const isSized = name === 'POST /multipart'
+
+  it('learns of the file and of who uploads it', async () => {
+    const beforeUpload = vi.fn((_: NewFile, __: unknown, c: { req: { path: string } }) => {
+      expect(c.req.path).toMatch('/media/')
+      return undefined
+    })
+    const app = mount({ beforeUpload })
+    expect(await keyOf(await start(app))).toMatch(/^uploads\/[^/]+-cat\.png$/)
+    const [asked, principal] = beforeUpload.mock.lastCall ?? []
+    const { metadata, ...known } = asked ?? {}
+    expect(metadata ?? {}).toEqual({})
+    expect(known).toEqual({
+      ...file,
+      bucket: 'files',
+      size: isSized ? 5 : undefined,
+      directory: undefined,
+    })
+    expect(principal).toMatchObject({ id: 'app:ann', prefix: '' })
+    expect(beforeUpload).toHaveBeenCalledTimes(1)
+  })
+
+  it('moves it to a directory, and adds metadata that is signed', async () => {
+    const sent = name.includes('/multipart')
+      ? scriptedBucket({ CreateMultipartUpload: started('i') })
+      : []
+    const app = mount({
+      authenticate: () => ({ ...ANN, prefix: 'ann/' }),
+      beforeUpload: async () => ({ directory: 'avatars/2026', metadata: { owner: 'Änn' } }),
+    })
+    const response = await start(app)
+    const text = await response.clone().text()
+    expect(await keyOf(response)).toMatch(/^ann\/uploads\/avatars\/2026\/[^/]+-cat\.png$/)
+    const signed = sent[0]?.headers.get('x-amz-meta-owner') ?? text
+    expect(signed).toMatch(
+      name === 'GET /s3/params' ? /"x-amz-meta-owner":"Änn"/ : /=\?UTF-8\?B\?w4Rubg==\?=/,
+    )
+  })
+
+  it('refuses it with a message, before anything is signed or asked of the bucket', async () => {
+    const sent = scriptedBucket({})
+    const app = mount({ beforeUpload: () => ({ refuse: 'Your quota is used up.' }) })
+    const response = await start(app)
+    expect(response.status).toBe(403)
+    expect(await jsonOf(response)).toMatchObject({
+      code: 'forbidden',
+      message: 'Your quota is used up.',
+      ...(name.includes('/s3/') ? { error: 'Your quota is used up.' } : {}),
+    })
+    expect(sent).toEqual([])
+  })
+
+  it('is not asked about who may not upload', async () => {
+    const beforeUpload = vi.fn(() => undefined)
+    const app = mount({ beforeUpload, authenticate: () => ({ ...ANN, scopes: ['files:read'] }) })
+    expect((await start(app)).status).toBe(403)
+    expect(beforeUpload).not.toHaveBeenCalled()
+  })
+})
+
+describe('beforeUpload', () => {
+  it.each<readonly [string, unknown]>([
+    ['false', false],
+    ['a message', 'no'],
+    ['an unknown member', { reject: 'no' }],
+    ['an empty refusal', { refuse: '' }],
+    ['a refusal without words', { refuse: true }],
+    ['a directory with a slash at its end', { directory: 'a/' }],
+    ['a directory that folds', { directory: '../ann' }],
+    ['a directory that folds inside', { directory: 'a/../../b' }],
+    ['an empty directory', { directory: '' }],
+    ['a directory that is no text', { directory: 7 }],
+    ['a directory with a line break', { directory: 'a\nb' }],
+    ['metadata under a name that no header can have', { metadata: { 'A b': 'c' } }],
+    ['metadata that is no text', { metadata: { a: 7 } }],
+    ['metadata that is too long', { metadata: { a: 'x'.repeat(2049) } }],
+  ])('that returns %s is an error of the app: 500, and nothing is signed', async (_, changes) => {
+    const app = mount({ beforeUpload: () => changes as UploadChanges })
+    const response = await app.post('/media/files/upload-url', file)
+    expect(response.status).toBe(500)
+    expect(await jsonOf(response)).toMatchObject({ code: 'internal' })
+    expect(app.lines[0]?.reason).toContain('beforeUpload returned what no upload can have')
+  })
+
+  it.each([undefined, null, {}])('that returns %j changes nothing', async (changes) => {
+    const app = mount({ beforeUpload: () => changes as undefined })
+    const response = await app.post('/media/files/upload-url', { ...file, directory: 'mine' })
+    expect(await keyOf(response)).toMatch(/^uploads\/mine\/[^/]+-cat\.png$/)
+  })
+
+  it('is not asked about the parts of an upload that it has allowed', async () => {
+    const beforeUpload = vi.fn(() => undefined)
+    const app = mount({ beforeUpload })
+    const begun = await jsonOf(await app.post('/media/multipart', { ...file, size: 5 }))
+    const parts = { key: begun.key, partNumbers: [1] }
+    expect((await app.post(`/media/multipart/${begun.uploadId}/urls`, parts)).status).toBe(200)
+    expect(beforeUpload).toHaveBeenCalledTimes(1)
+  })
+})
+
+/** An app that keeps its events, and fails at them as often as `failures` says. */
+function listening(failures = 0, options: Parameters<typeof mount>[0] = {}) {
+  const events: FileEvent[] = []
+  let left = failures
+  const app = mount({
+    onEvent: async (event) => {
+      await Promise.resolve()
+      events.push(event)
+      left -= 1
+      if (left >= 0) throw new Error('the database is down')
+    },
+    ...options,
+  })
+  return { app, events }
+}
+
+describe('onEvent', () => {
+  it('learns of a file that is recorded and deleted, before the client does', async () => {
+    const { app, events } = listening()
+    const key = await upload(app, '/media')
+    const record = await jsonOf(await app.post('/media/files', { key, name: 'Cat.png' }))
+    expect(events).toEqual([{ type: 'recorded', file: record, principal: 'app:ann' }])
+
+    expect((await app.fetch(`/media/files/${key}`, { method: 'DELETE' })).status).toBe(204)
+    expect(events.at(-1)).toEqual({
+      type: 'deleted',
+      file: { bucket: 'files', key },
+      principal: 'app:ann',
+    })
+    expect(events).toHaveLength(2)
+  })
+
+  it('says "replaced" where the index had another upload under the key', async () => {
+    let tag = '"one"'
+    const head = (size: number) => (sent: Parameters<ReturnType<typeof found>>[0]) => {
+      const response = found(size)(sent) as Response
+      const headers = new Headers(response.headers)
+      headers.set('ETag', tag)
+      return new Response(null, { headers })
+    }
+    scriptedBucket({ HeadObject: head(5) })
+    const { app, events } = listening()
+    const body = { key: 'a.mp4', name: 'a.mp4' }
+    await app.post('/media/files', body)
+    await app.post('/media/files', body)
+    tag = '"two"'
+    await app.post('/media/files', body)
+    expect(events.map(({ type }) => type)).toEqual(['recorded', 'recorded', 'replaced'])
+    expect(events.map(({ file }) => 'etag' in file && file.etag)).toEqual([
+      '"one"',
+      '"one"',
+      '"two"',
+    ])
+  })
+
+  it.each([
+    ['POST /multipart/:uploadId/complete', '/media/multipart'],
+    ['POST /s3/multipart/:uploadId/complete', '/media/s3/multipart'],
+  ])('learns of an upload in parts from %s, and again when it had failed', async (_, base) => {
+    scriptedBucket({
+      CreateMultipartUpload: started('i'),
+      ListParts: listed([partXml(1, 5, '"e1"')]),
+      CompleteMultipartUpload: [completed, answer(404, '<Error><Code>NoSuchUpload</Code></Error>')],
+      HeadObject: found(5),
+    })
+    const { app, events } = listening(1)
+    const isUppy = base.includes('/s3/')
+    const begun = await jsonOf<{ key: string; uploadId: string }>(
+      await app.post(
+        base,
+        isUppy
+          ? { filename: 'a.mp4', type: 'video/mp4' }
+          : { fileName: 'a.mp4', mimetype: 'video/mp4', size: 5 },
+      ),
+    )
+    const complete = () => {
+      const path = `${base}/${begun.uploadId}/complete`
+      return isUppy
+        ? app.post(`${path}?key=${encodeURIComponent(begun.key)}`, {
+            parts: [{ PartNumber: 1, ETag: 'e1' }],
+          })
+        : app.post(path, { key: begun.key, parts: [{ partNumber: 1, etag: 'e1' }] })
+    }
+    const failed = await complete()
+    expect(failed.status).toBe(500)
+    expect(await jsonOf(failed)).toMatchObject({ code: 'internal' })
+    expect((await complete()).ok).toBe(true)
+    const event = {
+      type: 'recorded',
+      principal: 'app:ann',
+      file: expect.objectContaining({ key: begun.key, name: 'a.mp4', size: 5 }),
+    }
+    expect(events).toEqual([event, event])
+  })
+
+  it('that throws fails the answer with 500, and a repeat sends the event again', async () => {
+    const { app, events } = listening(1)
+    const key = await upload(app, '/media')
+    const record = () => app.post('/media/files', { key, name: 'Cat.png' })
+    expect((await record()).status).toBe(500)
+    expect(app.lines.at(-1)?.reason).toContain('the database is down')
+    expect((await record()).status).toBe(201)
+    expect(events[1]).toEqual(events[0])
+
+    const gone = listening(1)
+    const remove = () => gone.app.fetch(`/media/files/${key}`, { method: 'DELETE' })
+    expect((await remove()).status).toBe(500)
+    expect((await remove()).status).toBe(204)
+    expect(gone.events).toHaveLength(2)
+    expect(gone.events[1]).toEqual(gone.events[0])
+  })
+
+  it('learns of a deleted object also where the index then fails, and the client of the failure', async () => {
+    const index = memoryFileIndex()
+    let isDown = true
+    const flaky = {
+      ...index,
+      remove: async () => {
+        if (isDown) throw new Error('index down')
+      },
+    }
+    const { app, events } = listening(0, { fileIndex: () => flaky })
+    const remove = () => app.fetch('/media/files/a.png', { method: 'DELETE' })
+    expect((await remove()).status).toBe(500)
+    expect(events.map(({ type }) => type)).toEqual(['deleted'])
+    isDown = false
+    expect((await remove()).status).toBe(204)
+    expect(events.map(({ type }) => type)).toEqual(['deleted', 'deleted'])
+  })
+
+  it('does not learn of what did not happen', async () => {
+    const { app, events } = listening()
+    expect((await app.post('/media/files', { key: 'none', name: 'a' })).status).toBe(404)
+    scriptedBucket({ DeleteObject: answer(403, '<Error><Code>AccessDenied</Code></Error>') })
+    expect((await app.fetch('/media/files/a.png', { method: 'DELETE' })).status).toBe(502)
+    expect(events).toEqual([])
+  })
+
+  it('has the environment of the request, and keeps work alive', async () => {
+    const done: unknown[] = []
+    const app = mount({
+      onEvent: (_, { env, waitUntil }) => {
+        waitUntil(Promise.resolve().then(() => done.push(env)))
+      },
+    })
+    await app.fetch('/media/files/a.png', { method: 'DELETE' })
+    expect(done).toEqual([{}])
+  })
+
+  it('learns the id of who did it, also by a token', async () => {
+    const { app, events } = listening()
+    const { token } = await jsonOf<{ token: string }>(
+      await app.post('/media/tokens', { scopes: ['files:delete'] }),
+    )
+    await app.fetch(`/media/u/${token}/files/a.png`, { method: 'DELETE' })
+    expect(events[0]?.principal).toBe('app:ann')
+  })
+})
