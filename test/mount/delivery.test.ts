@@ -2,17 +2,10 @@ import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test'
 import { Hono } from 'hono'
 import { secureHeaders } from 'hono/secure-headers'
 import { afterEach, describe, expect, inject, it, vi } from 'vitest'
+import { ANN, jsonOf, ORIGIN, settingsInput } from '../support/app.ts'
 import { bucketFetch } from '../support/bucket.ts'
 import { requestsFor, textOf } from '../support/links.ts'
-import {
-  ANN,
-  clientOf,
-  jsonOf,
-  type Mounted,
-  mount,
-  ORIGIN,
-  settingsInput,
-} from '../support/mount.ts'
+import { clientOf, type Mounted, mount } from '../support/mount.ts'
 import { testWorker } from '../support/worker.ts'
 
 afterEach(() => vi.unstubAllGlobals())

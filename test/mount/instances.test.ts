@@ -8,8 +8,9 @@ import {
   type PresignerOptions,
 } from '../../src/index.ts'
 import { memoryFileIndex } from '../../src/testing.ts'
+import { ANN, jsonOf, settingsInput, upload } from '../support/app.ts'
 import { bearer } from '../support/credentials.ts'
-import { ANN, clientOf, jsonOf, type Mounted, settingsInput, upload } from '../support/mount.ts'
+import { clientOf, type Mounted } from '../support/mount.ts'
 
 const presigner = (name: string, index: FileIndex, options: PresignerOptions = {}) =>
   createPresigner(
