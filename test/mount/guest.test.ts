@@ -5,7 +5,8 @@ import { RegExpRouter } from 'hono/router/reg-exp-router'
 import { Hono as TinyHono } from 'hono/tiny'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { FileIndex } from '../../src/index.ts'
-import { ANN, jsonOf, ORIGIN, upload } from '../support/app.ts'
+import { ANN } from '../support/ann.ts'
+import { jsonOf, ORIGIN, upload } from '../support/app.ts'
 import { clientOf, mount, type TestHost } from '../support/mount.ts'
 
 afterEach(() => vi.restoreAllMocks())

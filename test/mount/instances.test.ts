@@ -8,7 +8,8 @@ import {
   type PresignerOptions,
 } from '../../src/index.ts'
 import { memoryFileIndex } from '../../src/testing.ts'
-import { ANN, jsonOf, settingsInput, upload } from '../support/app.ts'
+import { ANN } from '../support/ann.ts'
+import { jsonOf, settingsInput, upload } from '../support/app.ts'
 import { bearer } from '../support/credentials.ts'
 import { clientOf, type Mounted } from '../support/mount.ts'
 

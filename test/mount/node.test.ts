@@ -2,7 +2,8 @@ import { Hono } from 'hono'
 import { afterEach, describe, expect, inject, it, vi } from 'vitest'
 import { createPresigner, defineSettings, type FileEvent, type LogLine } from '../../src/index.ts'
 import { memoryFileIndex } from '../../src/testing.ts'
-import { ANN, jsonOf, ORIGIN, settingsInput, upload } from '../support/app.ts'
+import { ANN } from '../support/ann.ts'
+import { jsonOf, ORIGIN, settingsInput, upload } from '../support/app.ts'
 
 afterEach(() => {
   vi.useRealTimers()

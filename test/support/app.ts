@@ -19,20 +19,6 @@ export const settingsInput = (changes: Partial<SettingsInput> = {}): SettingsInp
   ...changes,
 })
 
-/** A principal that may do everything to every key. */
-export const ANN = {
-  id: 'ann',
-  scopes: [
-    'files:upload',
-    'files:read',
-    'files:list',
-    'files:delete',
-    'links:create',
-    'tokens:create',
-  ],
-  prefix: '',
-} as const
-
 /** The JSON of an answer, whatever it holds. */
 export const jsonOf = async <T = Record<string, unknown>>(response: Response): Promise<T> =>
   response.json<T>()

@@ -9,7 +9,8 @@ import {
   type PresignerOptions,
   type SettingsInput,
 } from '../../src/index.ts'
-import { ANN, ORIGIN, settingsInput } from './app.ts'
+import { ANN } from './ann.ts'
+import { ORIGIN, settingsInput } from './app.ts'
 
 /** A host as far as these tests go: Hono's own types differ between its builds. */
 export interface TestHost {
