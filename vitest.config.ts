@@ -19,8 +19,9 @@ const PORTABLE = [
 
 export default defineConfig({
   test: {
-    // The Worker's own log, a line a request, says nothing that a failing test doesn't.
-    onConsoleLog: (text) => !text.startsWith('{"requestId"'),
+    // The Worker's own log, a line a request, and wrangler's greeting say nothing that a failing
+    // test doesn't.
+    onConsoleLog: (text) => !/^(?:\{"(?:requestId|warning)"|\[wrangler:info\])/.test(text),
     projects: [
       {
         plugins: [
@@ -41,6 +42,11 @@ export default defineConfig({
           // Far above what a test takes on a loaded machine: it ends a test that hangs.
           testTimeout: 30_000,
           hookTimeout: 30_000,
+          // One workerd for all files, one after another; the setup files clean up after each.
+          isolate: false,
+          maxWorkers: 1,
+          sequence: { groupOrder: 1 },
+          setupFiles: ['test/support/clean-globals.ts', 'test/support/clean-storage.ts'],
           globalSetup: ['test/setup/start-servers.ts'],
           provide: { testPorts: ports, s3Endpoint: `http://127.0.0.1:${ports.s3}` },
         },
@@ -50,6 +56,8 @@ export default defineConfig({
           name: 'signer',
           include: [...PORTABLE, 'test/mount/node.test.ts'],
           testTimeout: 30_000,
+          isolate: false,
+          setupFiles: ['test/support/clean-globals.ts'],
           globalSetup: ['test/setup/start-servers.ts'],
           provide: { testPorts: portsOnNode, s3Endpoint: `http://127.0.0.1:${portsOnNode.s3}` },
         },
@@ -61,7 +69,9 @@ export default defineConfig({
           testTimeout: 60_000,
           hookTimeout: 60_000,
           expect: { poll: { timeout: 30_000 } },
-          fileParallelism: false,
+          // These tests wait for servers and browsers most of the time.
+          maxWorkers: 2,
+          sequence: { groupOrder: 2 },
         },
       },
     ],

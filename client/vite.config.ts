@@ -3,6 +3,7 @@ import { defineConfig } from 'vite'
 export default defineConfig({
   build: {
     target: 'es2022',
+    sourcemap: true,
     lib: {
       entry: { index: 'src/index.ts', uppy: 'src/uppy.ts' },
       formats: ['es'],

@@ -10,13 +10,27 @@ const TIMEOUT_MILLISECONDS = 60_000
 const COMPLETE_TIMEOUT_MILLISECONDS = 200_000
 
 export interface ApiOptions {
-  /** Where the Worker answers: `https://files.example.com`. Empty for the origin of the page. */
+  /**
+   * Where the API is, with its path if it has one: `https://files.example.com`, or
+   * `https://app.example.com/media`. Empty for the origin of the page.
+   */
   readonly baseUrl: string
   /**
    * A token or JWT, or what gives one; it is asked before each request, so that it may get a new
    * one.
    */
   readonly token?: string | (() => string | Promise<string>) | undefined
+  /**
+   * Whether requests to the API send cookies, as `fetch` takes it: `include` for a session on
+   * another origin. A browser sends those of the page's own origin unless given. The bucket never
+   * gets any.
+   */
+  readonly credentials?: RequestCredentials | undefined
+  /**
+   * More headers of requests to the API, or what gives them; it is asked before each request. What
+   * the client sets itself takes precedence. The bucket never gets any.
+   */
+  readonly headers?: HeadersInit | (() => HeadersInit | Promise<HeadersInit>) | undefined
 }
 
 /** A request's query, where undefined is left out, its JSON body, and what ends it early. */
@@ -49,11 +63,19 @@ const isErrorBody = isObject<{
   issues: isOptional(isListOf(isObject<Issue>({ path: isString, message: isString }))),
 })
 
-/** The API of the Worker at `baseUrl`. */
-export function createApi({ baseUrl, token }: ApiOptions): Api {
+/** The API at `baseUrl`. */
+export function createApi({
+  baseUrl,
+  token,
+  credentials = 'same-origin',
+  headers: more,
+}: ApiOptions): Api {
   return async function api(check, method, path, { query = {}, body, signal } = {}) {
     const url = baseUrl.replace(/\/+$/, '') + path
     const credential = typeof token === 'function' ? await token() : token
+    const sent = new Headers(typeof more === 'function' ? await more() : more)
+    if (credential) sent.set('Authorization', `Bearer ${credential}`)
+    if (body) sent.set('Content-Type', 'application/json')
     const timeout = AbortSignal.timeout(
       path.endsWith('/complete') ? COMPLETE_TIMEOUT_MILLISECONDS : TIMEOUT_MILLISECONDS,
     )
@@ -62,10 +84,8 @@ export function createApi({ baseUrl, token }: ApiOptions): Api {
     try {
       response = await fetch(url + searchOf(query), {
         method,
-        headers: {
-          ...(credential && { Authorization: `Bearer ${credential}` }),
-          ...(body && { 'Content-Type': 'application/json' }),
-        },
+        headers: sent,
+        credentials,
         body: body ? JSON.stringify(body) : null,
         signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
       })

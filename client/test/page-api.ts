@@ -6,6 +6,10 @@ export interface PageClient {
   readonly bucket?: string
   /** Given to `createClient` by an async function, whose calls are counted. */
   readonly token?: string
+  readonly credentials?: 'include' | 'omit'
+  readonly headers?: Record<string, string>
+  /** Gives `createClient` an async function for the headers, which adds the number of its call. */
+  readonly headersByFunction?: boolean
 }
 
 /** A file that the page makes: the same bytes each time. */
@@ -49,7 +53,7 @@ export interface ClientPage {
   /** Starts an upload, and returns before it ends. */
   begin(file: PageFile, options?: PageUpload): void
   /** Aborts it. Resolves with milliseconds until it ended. */
-  abort(): Promise<number>
+  abort(): Promise<void>
   /** The end of it. */
   end(): Promise<Outcome<FileRecord>>
   /** Bytes sent as `onProgress` was told, of each call. */

@@ -9,10 +9,12 @@ let controller = new AbortController()
 let upload: Promise<Outcome<FileRecord>> | undefined
 
 const page: ClientPage = {
-  connect({ token, ...options }) {
+  connect({ token, headers, headersByFunction, ...options }) {
     tokenCalls = 0
+    let turn = 0
     client = createClient({
       ...options,
+      headers: headersByFunction ? async () => ({ ...headers, 'X-Turn': String(++turn) }) : headers,
       token:
         token &&
         (async () => {
@@ -32,10 +34,8 @@ const page: ClientPage = {
     upload = settle(client.upload(file, { ...options, onProgress, signal }))
   },
   async abort() {
-    const start = performance.now()
     controller.abort()
     await upload
-    return performance.now() - start
   },
   end: () => upload ?? Promise.reject(new Error('There is no upload.')),
   progress: () => sent,

@@ -52,7 +52,7 @@ export function complete(c: AppContext, response: Response): Response {
 export const created = <FileRecord extends { readonly key: string; readonly bucket: string }>(
   c: AppContext,
   record: FileRecord,
-) =>
+): Response & TypedResponse<JSONParsed<FileRecord>, 201, 'json'> =>
   json(c, record, 201, {
     Location: `${c.env.host.mountPath}/files/${uriEncode(record.key)}?bucket=${record.bucket}`,
   })

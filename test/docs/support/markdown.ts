@@ -16,13 +16,16 @@ export interface CodeBlock {
 /** The text of a page; `path` is relative to the repository. */
 export const readPage = (path: string): string => readFileSync(join(ROOT, path), 'utf8')
 
-/** Paths of all pages: those at the root, and everything under docs/. */
+/** Paths of all pages: those at the root, and everything under docs/ and examples/. */
 export function pagePaths(): string[] {
   const atRoot = readdirSync(ROOT).filter((name) => name.endsWith('.md'))
-  const underDocs = readdirSync(join(ROOT, 'docs'), { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && entry.name.endsWith('.md'))
-    .map((entry) => relative(ROOT, join(entry.parentPath, entry.name)))
-  return [...atRoot, ...underDocs]
+  const below = ['docs', 'examples'].flatMap((folder) =>
+    readdirSync(join(ROOT, folder), { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile() && entry.name.endsWith('.md'))
+      .map((entry) => relative(ROOT, join(entry.parentPath, entry.name)))
+      .filter((path) => !path.includes('node_modules/')),
+  )
+  return [...atRoot, ...below]
 }
 
 /** All fenced blocks, without the indentation of a list that they stand in. */

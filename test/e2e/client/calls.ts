@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto'
-import { afterEach, beforeEach, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { ClientPage } from '../../../client/test/page-api.ts'
 import { patternBytes } from '../pattern-bytes.ts'
 import { type ClientTab, openClientTab, PART_BYTES } from './client-tab.ts'
 import type { ClientContext } from './context.ts'
+import { CSRF, type HostApp, startHostApp } from './host-app.ts'
 
 declare const page: ClientPage
 
@@ -120,5 +121,68 @@ export function callRules(context: () => ClientContext): void {
     expect(await tab.call('list')).toMatchObject({ type, code: 'network', status: 0 })
     await tab.begin(10, { sha256: true, multipart: true })
     expect(await tab.fault()).toMatchObject({ type, code: 'invalid_options' })
+  })
+
+  describe('at the mount path of an app with a session of its own', () => {
+    let host: HostApp
+
+    beforeAll(async () => {
+      const { worker, apiKey, page } = context()
+      host = await startHostApp(worker, apiKey, page)
+    })
+    afterAll(() => host.close())
+    beforeEach(async () => {
+      host.reset()
+      await tab.page.context().addCookies([{ name: 'session', value: 'alice', url: host.baseUrl }])
+    })
+
+    const connect = (options: Parameters<ClientTab['connect']>[0]): Promise<void> =>
+      tab.connect({ baseUrl: host.baseUrl, token: '', ...options })
+
+    it('uploads with the cookie and the headers of the app, which the bucket never gets', async () => {
+      await connect({ credentials: 'include', headers: CSRF })
+      await tab.begin(PART_BYTES + 1, { multipart: true, directory: 'session' })
+      const { key } = await tab.end()
+      expect(key).toMatch(/^team\/uploads\/session\//)
+      expect(host.passed).toHaveLength(3) // begin, sign, complete
+      const { requests } = context().proxy
+      expect(requests.filter(({ method }) => method === 'PUT')).toHaveLength(2)
+      for (const { headers } of requests) {
+        expect(headers).not.toHaveProperty('cookie')
+        expect(headers).not.toHaveProperty('x-csrf')
+      }
+    })
+
+    it('asks for the headers before each request', async () => {
+      await connect({ credentials: 'include', headers: CSRF, headersByFunction: true })
+      expect(await tab.call('list', { prefix: 'team/none/' })).toEqual({ files: [] })
+      expect(await tab.call('list', { prefix: 'team/none/' })).toEqual({ files: [] })
+      expect(host.passed.map((headers) => headers['x-turn'])).toEqual(['1', '2'])
+    })
+
+    it('takes a base URL that ends in slashes', async () => {
+      await connect({ baseUrl: `${host.baseUrl}//`, credentials: 'include', headers: CSRF })
+      expect(await tab.call('list', { prefix: 'team/none/' })).toEqual({ files: [] })
+    })
+
+    it('sets its own headers, whatever the app gives', async () => {
+      const headers = { ...CSRF, authorization: 'Basic x', 'content-type': 'text/plain' }
+      await connect({ credentials: 'include', headers, token: 'of-the-client' })
+      await tab.begin(10)
+      await tab.end()
+      expect(host.passed).toHaveLength(2)
+      for (const passed of host.passed)
+        expect(passed).toMatchObject({
+          authorization: 'Bearer of-the-client',
+          'content-type': 'application/json',
+        })
+    })
+
+    it('sends no cookie to another origin unless told to', async () => {
+      await connect({ headers: CSRF })
+      expect(await tab.call('list')).toMatchObject({ code: 'unauthenticated', status: 401 })
+      await connect({ credentials: 'include' })
+      expect(await tab.call('list')).toMatchObject({ code: 'unauthenticated', status: 401 })
+    })
   })
 }

@@ -1,17 +1,12 @@
-import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { build } from 'vite'
-import * as z from 'zod/mini'
-
-const ownPackages = z.object({ devDependencies: z.record(z.string(), z.string()) })
-const installedPackage = z.object({ version: z.string() })
+import { installOwnPackages } from '../../../dev/own-packages.ts'
 
 /**
  * Serves the page of one version of Uppy, bundled from its real packages. Those of Uppy 5 are
- * installed first if they are missing.
+ * installed first if they are missing: else it would silently get the Uppy 6 of the parent folders.
  */
 export async function serveUppyPage(version: 5 | 6, outDir: string): Promise<Server> {
   const root = join(import.meta.dirname, `../uppy-${version}`)
@@ -38,31 +33,4 @@ export async function serveUppyPage(version: 5 | 6, outDir: string): Promise<Ser
         .setHeader('Content-Type', 'text/html; charset=utf-8')
         .end('<!doctype html><title>Uppy</title><script src="/page.js"></script>')
   })
-}
-
-/**
- * Installs what `package.json` in `root` names. Without it the page would silently get the Uppy 6
- * of the parent folders.
- */
-async function installOwnPackages(root: string): Promise<void> {
-  const { devDependencies } = ownPackages.parse(await readJson(join(root, 'package.json')))
-  const isInstalled = async ([name, version]: readonly [string, string]): Promise<boolean> => {
-    const manifest = await readJson(join(root, 'node_modules', name, 'package.json'))
-    return installedPackage.safeParse(manifest).data?.version === version
-  }
-  const installed = await Promise.all(Object.entries(devDependencies).map(isInstalled))
-  if (!installed.includes(false)) return
-  try {
-    await promisify(execFile)('npm', ['ci', '--no-audit', '--no-fund'], { cwd: root })
-  } catch (cause) {
-    throw new Error('The packages of Uppy 5 are missing. Run: npm --prefix test/e2e/uppy-5 ci', {
-      cause,
-    })
-  }
-}
-
-/** The JSON in a file; null if there is no such file. */
-const readJson = async (path: string): Promise<unknown> => {
-  const text = await readFile(path, 'utf8').catch(() => 'null')
-  return JSON.parse(text)
 }

@@ -1,0 +1,50 @@
+import { execFileSync } from 'node:child_process'
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import manifest from '../package.json' with { type: 'json' }
+
+const ROOT = join(import.meta.dirname, '..')
+const DIST = join(ROOT, 'dist')
+
+/** The path in an import of another module of ours, with what stands before it. */
+const RELATIVE_IMPORT = /(\bfrom |\bimport |\bimport\()(["'])(\.{1,2}\/[^"']+)\2/g
+
+/**
+ * Builds dist/, which npm packs: the modules one by one, so that a bundler leaves out what is not
+ * used, with source maps, and the types that the entries show.
+ */
+async function buildPackage(): Promise<void> {
+  await rm(DIST, { recursive: true, force: true })
+  execFileSync('tsc', ['-p', 'tsconfig.build.json'], { cwd: ROOT, stdio: 'inherit' })
+  const kept = new Set<string>()
+  for (const entry of Object.values(manifest.exports)) {
+    if (typeof entry === 'string') continue
+    await keep(join(ROOT, entry.default), kept)
+    await keep(join(ROOT, entry.types), kept)
+  }
+  for (const file of await readdir(DIST, { recursive: true, withFileTypes: true })) {
+    const path = join(file.parentPath, file.name)
+    if (file.isFile() && !kept.has(path.replace(/\.map$/, ''))) await rm(path)
+  }
+}
+
+/**
+ * Adds the module at `path` to `kept`, and those that it imports. In types the compiler leaves the
+ * extension `.ts`: it becomes `.js`, as in the modules.
+ */
+async function keep(path: string, kept: Set<string>): Promise<void> {
+  if (kept.has(path)) return
+  kept.add(path)
+  const text = await readFile(path, 'utf8')
+  const isTypes = path.endsWith('.d.ts')
+  const rewritten = isTypes
+    ? text.replace(RELATIVE_IMPORT, (found) => found.replace(/\.ts(?=["'])/, '.js'))
+    : text
+  if (rewritten !== text) await writeFile(path, rewritten)
+  for (const [, , , specifier = ''] of rewritten.matchAll(RELATIVE_IMPORT)) {
+    const imported = join(dirname(path), specifier)
+    await keep(isTypes ? imported.replace(/\.js$/, '.d.ts') : imported, kept)
+  }
+}
+
+await buildPackage()

@@ -1,0 +1,37 @@
+import { execFile } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
+import { join, relative } from 'node:path'
+import { promisify } from 'node:util'
+import * as z from 'zod/mini'
+
+const ROOT = join(import.meta.dirname, '..')
+
+const ownPackages = z.object({ devDependencies: z.record(z.string(), z.string()) })
+const installedPackage = z.object({ version: z.string() })
+
+/**
+ * Installs the packages of a folder that has a lock file of its own, unless they are there. Throws
+ * with the command that does it where it fails.
+ */
+export async function installOwnPackages(folder: string): Promise<void> {
+  const { devDependencies } = ownPackages.parse(await readJson(join(folder, 'package.json')))
+  const isInstalled = async ([name, version]: readonly [string, string]): Promise<boolean> => {
+    const manifest = await readJson(join(folder, 'node_modules', name, 'package.json'))
+    return installedPackage.safeParse(manifest).data?.version === version
+  }
+  const installed = await Promise.all(Object.entries(devDependencies).map(isInstalled))
+  if (!installed.includes(false)) return
+  const options = ['--no-audit', '--no-fund', '--prefer-offline']
+  try {
+    await promisify(execFile)('npm', ['ci', ...options], { cwd: folder })
+  } catch (cause) {
+    const path = relative(ROOT, folder)
+    throw new Error(`The packages of ${path} are missing. Run: npm --prefix ${path} ci`, { cause })
+  }
+}
+
+/** The JSON in a file; null if there is no such file. */
+const readJson = async (path: string): Promise<unknown> => {
+  const text = await readFile(path, 'utf8').catch(() => 'null')
+  return JSON.parse(text)
+}

@@ -1,0 +1,20 @@
+/** What wrangler.toml and the secrets provide. */
+export interface Env {
+  readonly FILES: KVNamespace
+  readonly S3_ENDPOINT: string
+  readonly S3_REGION: string
+  readonly S3_BUCKET: string
+  readonly S3_ACCESS_KEY_ID: string
+  readonly S3_SECRET_ACCESS_KEY: string
+  readonly SIGNING_SECRETS: string
+  readonly SESSION_SECRET: string
+  readonly PASSWORD: string
+}
+
+export interface AppEnv {
+  Bindings: Env
+  Variables: {
+    /** Who is logged in; null is nobody. */
+    user: string | null
+  }
+}

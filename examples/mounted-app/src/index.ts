@@ -1,0 +1,42 @@
+import { createPresigner, defineSettings } from 'edge-presigner'
+import { kvFileIndex, objectsEntrypoint } from 'edge-presigner/cloudflare'
+import { Hono } from 'hono'
+import type { AppEnv, Env } from './app-env.ts'
+import { sessionRoutes, whoIsIt } from './session.ts'
+
+const settings = defineSettings((env: Env) => ({
+  name: 'media',
+  buckets: {
+    files: {
+      endpoint: env.S3_ENDPOINT,
+      region: env.S3_REGION,
+      bucket: env.S3_BUCKET,
+      credentials: {
+        accessKeyId: env.S3_ACCESS_KEY_ID,
+        secretAccessKey: env.S3_SECRET_ACCESS_KEY,
+      },
+    },
+  },
+  signingSecrets: env.SIGNING_SECRETS,
+}))
+
+/** Whoever is logged in has a folder of their own, and can do everything there. */
+const media = createPresigner<AppEnv>(settings, {
+  fileIndex: (env) => kvFileIndex(env.FILES),
+  authenticate: ({ var: { user } }) =>
+    user && {
+      id: user,
+      scopes: ['files:upload', 'files:read', 'files:list', 'files:delete', 'links:create'],
+      prefix: `users/${user}/`,
+    },
+})
+
+const app = new Hono<AppEnv>()
+app.use(whoIsIt)
+app.route('/session', sessionRoutes)
+app.route('/media', media.app)
+
+export default app
+
+/** Keeps copies of what links deliver in Cloudflare's cache. */
+export class Objects extends objectsEntrypoint(settings) {}

@@ -1,0 +1,75 @@
+import { createSigner, defineSettings, isPresignerError } from 'edge-presigner/signer'
+import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express'
+
+const settings = defineSettings((env: NodeJS.ProcessEnv) => ({
+  name: 'media', // that of the app that answers the links
+  buckets: {
+    files: {
+      endpoint: env.S3_ENDPOINT ?? '',
+      region: env.S3_REGION ?? '',
+      bucket: env.S3_BUCKET ?? '',
+      credentials: {
+        accessKeyId: env.S3_ACCESS_KEY_ID ?? '',
+        secretAccessKey: env.S3_SECRET_ACCESS_KEY ?? '',
+      },
+    },
+  },
+  signingSecrets: env.SIGNING_SECRETS ?? '',
+  linkBase: env.LINK_BASE,
+}))
+
+/** Signs for whoever is logged in, without a request to anyone. */
+export function createApp(env: NodeJS.ProcessEnv): Express {
+  const signer = createSigner(settings(env))
+  const app = express()
+  app.use(express.json(), whoIsIt(env))
+
+  // Where the browser sends the file, and with which headers.
+  app.post('/uploads', async ({ body }, response) => {
+    const { fileName, mimetype, size } = body ?? {}
+    const prefix = folderOf(response.locals.user)
+    response.status(201).json(await signer.uploadUrl({ fileName, mimetype, size, prefix }))
+  })
+
+  // The file itself, for 15 minutes.
+  app.get('/files/*key', mayRead, async (_, response) => {
+    const { url } = await signer.downloadUrl(response.locals.key)
+    response.set('Cache-Control', 'no-store').redirect(url)
+  })
+
+  // A link for an email: it works for a day at least. The app that has the presigner answers it.
+  app.post('/links/*key', mayRead, async (_, response) => {
+    response.status(201).json(await signer.link(response.locals.key, { expiresIn: 86_400 }))
+  })
+
+  app.use(onError)
+  return app
+}
+
+/** The login of the example: a token for each name. */
+function whoIsIt(env: NodeJS.ProcessEnv): RequestHandler {
+  const users = new Map<string, string>(Object.entries(JSON.parse(env.USERS ?? '{}')))
+  return (request, response, next) => {
+    const [, token = ''] = /^Bearer (\S+)$/.exec(request.get('Authorization') ?? '') ?? []
+    response.locals.user = users.get(token)
+    if (response.locals.user === undefined) response.status(401).json({ message: 'Log in first.' })
+    else next()
+  }
+}
+
+const folderOf = (user: string): string => `users/${user}/`
+
+/** The signer signs any key: who may read which is up to the server. */
+const mayRead: RequestHandler = ({ params }, response, next) => {
+  const key = [params.key].flat().join('/')
+  response.locals.key = key
+  if (key.startsWith(folderOf(response.locals.user))) next()
+  else response.status(403).json({ message: 'This file is not yours.' })
+}
+
+/** What the signer refuses is the request's fault, such as a type that the bucket doesn't take. */
+const onError: ErrorRequestHandler = (error, _, response, next) => {
+  if (isPresignerError(error))
+    response.status(400).json({ code: error.code, message: error.message })
+  else next(error)
+}

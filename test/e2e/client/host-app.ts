@@ -1,0 +1,64 @@
+import { once } from 'node:events'
+import { createServer, type IncomingHttpHeaders } from 'node:http'
+import { freePort } from '../../../dev/ports.ts'
+
+/** What the host asks of each request, beside the session's cookie. */
+export const CSRF = { 'X-Csrf': 'c5f2' }
+
+/** An app with a session of its own, that has the API at `/media`. */
+export interface HostApp {
+  /** `http://localhost:PORT/media` */
+  readonly baseUrl: string
+  /** Headers of the requests that passed, in order. */
+  readonly passed: readonly IncomingHttpHeaders[]
+  reset(): void
+  close(): Promise<void>
+}
+
+/**
+ * Starts one in front of the Worker: who has the cookie `session=alice` and the header `CSRF` acts
+ * with `apiKey`. Pages of `origin` may use it with their cookies.
+ */
+export async function startHostApp(
+  worker: string,
+  apiKey: string,
+  origin: string,
+): Promise<HostApp> {
+  const port = await freePort()
+  const passed: IncomingHttpHeaders[] = []
+  const server = createServer(async (request, response) => {
+    response.setHeader('Access-Control-Allow-Origin', origin)
+    response.setHeader('Access-Control-Allow-Credentials', 'true')
+    response.setHeader(
+      'Access-Control-Allow-Headers',
+      'Authorization, Content-Type, X-Csrf, X-Turn',
+    )
+    response.setHeader('Access-Control-Allow-Methods', 'GET, POST, DELETE')
+    const { method = 'GET', url = '/', headers } = request
+    if (method === 'OPTIONS') return response.writeHead(204).end()
+    if (!url.startsWith('/media/')) return response.writeHead(404).end()
+    if (!headers.cookie?.includes('session=alice') || headers['x-csrf'] !== CSRF['X-Csrf'])
+      return response
+        .writeHead(401, { 'Content-Type': 'application/json' })
+        .end(JSON.stringify({ code: 'unauthenticated', message: 'Log in first.' }))
+    passed.push(headers)
+    const body = Buffer.concat(await request.toArray())
+    const answer = await fetch(worker + url.slice('/media'.length), {
+      method,
+      headers: {
+        Authorization: `Bearer ${apiKey}`,
+        ...(headers['content-type'] && { 'Content-Type': headers['content-type'] }),
+      },
+      body: body.length > 0 ? body : null,
+    })
+    response.writeHead(answer.status, { 'Content-Type': 'application/json' })
+    return response.end(await answer.text())
+  }).listen(port, 'localhost')
+  await once(server, 'listening')
+  return {
+    baseUrl: `http://localhost:${port}/media`,
+    passed,
+    reset: () => void passed.splice(0),
+    close: () => server[Symbol.asyncDispose](),
+  }
+}

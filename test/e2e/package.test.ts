@@ -1,0 +1,343 @@
+import { mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises'
+import { join, relative } from 'node:path'
+import { gzipSync } from 'node:zlib'
+import { build } from 'vite'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import * as z from 'zod/mini'
+import { freePort } from '../../dev/ports.ts'
+import { markedBlock } from '../docs/support/markdown.ts'
+import { runShell, withoutCurl } from '../docs/support/shell.ts'
+import { startChromium } from './chromium.ts'
+import { type Consumers, createConsumers } from './package/consumers.ts'
+import { logIn, type MountedApp, PASSWORD, startMountedApp } from './package/mounted-app.ts'
+import { startNodeServer } from './package/node-server.ts'
+import { exec, projectBin } from './package/packed.ts'
+import { smallPng } from './small-png.ts'
+import { CHROMIUM, describeWith } from './system-package.ts'
+
+const MAX_SIGNER_BYTES = 9 * 1024
+
+/** Compiles only if the types are there, and are not `any`. */
+const USE = `
+import { createPresigner, defineSettings, isPresignerError } from 'edge-presigner'
+import { createSigner } from 'edge-presigner/signer'
+import { memoryFileIndex } from 'edge-presigner/testing'
+import { Hono } from 'hono'
+
+interface Env { readonly SECRETS: string }
+
+const settings = defineSettings((env: Env) => ({
+  buckets: {
+    files: {
+      endpoint: 'https://s3.example.com',
+      region: 'auto',
+      bucket: 'files',
+      credentials: { accessKeyId: 'id', secretAccessKey: 'secret' },
+    },
+  },
+  signingSecrets: env.SECRETS,
+}))
+const index = memoryFileIndex()
+const media = createPresigner<{ Bindings: Env; Variables: { user: string | null } }>(settings, {
+  fileIndex: () => index,
+  authenticate: (c) => c.var.user && { id: c.var.user, scopes: ['files:read'], prefix: '' },
+})
+new Hono<{ Bindings: Env; Variables: { user: string | null } }>().route('/media', media.app)
+
+const signer = createSigner(settings({ SECRETS: '' }))
+const url: string = (await signer.downloadUrl('a/b.png', { use: 'email' })).url
+export const code: string = isPresignerError(url) ? url.code : ''
+
+// @ts-expect-error
+settings({ SECRETS: 1 })
+// @ts-expect-error
+signer.downloadUrl('a/b.png', { use: 'never' })
+// @ts-expect-error
+createPresigner(settings, { authenticate: () => ({ id: 1 }) })
+`
+
+let consumers: Consumers
+let app: MountedApp
+beforeAll(async () => {
+  consumers = await createConsumers()
+  app = await startMountedApp(consumers.mounted.current)
+}, 120_000)
+afterAll(async () => {
+  await app?.[Symbol.asyncDispose]()
+  await consumers?.[Symbol.asyncDispose]()
+})
+
+const installed = (...path: string[]): string =>
+  join(consumers.fresh, 'node_modules/edge-presigner', ...path)
+
+describe('the package', () => {
+  it('installs its runtime dependencies alone, and runs nothing', async () => {
+    expect(await readdir(join(consumers.fresh, 'node_modules'))).toEqual([
+      '.package-lock.json',
+      '@rgrove',
+      'aws4fetch',
+      'edge-presigner',
+      'hono',
+      'jose',
+      'zod',
+    ])
+    const { dependencies, peerDependencies, devDependencies, scripts } = manifest.parse(
+      JSON.parse(await readFile(installed('package.json'), 'utf8')),
+    )
+    for (const range of Object.values(dependencies)) expect(range).toMatch(/^\^\d+\.\d+\.\d+$/)
+    for (const version of Object.values(devDependencies)) expect(version).toMatch(/^\d/)
+    expect(peerDependencies).toEqual({ hono: '>=4.8 <5' })
+    for (const script of ['preinstall', 'install', 'postinstall'])
+      expect(scripts).not.toHaveProperty(script)
+  })
+
+  it('has modules, the types of its entries, and source maps that hold the sources', async () => {
+    expect((await readdir(installed())).toSorted()).toEqual([
+      'LICENSE',
+      'README.md',
+      'dist',
+      'docs',
+      'package.json',
+    ])
+    const files = await readdir(installed('dist'), { recursive: true, withFileTypes: true })
+    const paths = files
+      .filter((file) => file.isFile())
+      .map((file) => relative(installed('dist'), join(file.parentPath, file.name)))
+    expect(paths.filter((path) => !/\.(?:js|js\.map|d\.ts)$/.test(path))).toEqual([])
+    const types = paths.filter((path) => path.endsWith('.d.ts'))
+    expect(types).toContain('signer.d.ts')
+    expect(types).not.toContain('routes/files.d.ts') // which no entry shows
+    for (const path of types)
+      expect(await readFile(installed('dist', path), 'utf8')).not.toMatch(/["']\.[^"']*\.ts["']/)
+    const modules = paths.filter((path) => path.endsWith('.js'))
+    expect(modules.length).toBeGreaterThan(50)
+    for (const path of modules) {
+      const code = await readFile(installed('dist', path), 'utf8')
+      expect(code).toContain(`//# sourceMappingURL=${path.split('/').at(-1)}.map`)
+      const map: unknown = JSON.parse(await readFile(installed('dist', `${path}.map`), 'utf8'))
+      expect(map).toMatchObject({ sourcesContent: [expect.any(String)] })
+    }
+  })
+
+  it('runs in Node without anything of Cloudflare, and exports these names alone', async () => {
+    const script = `
+      import * as presigner from 'edge-presigner'
+      import * as signer from 'edge-presigner/signer'
+      import * as testing from 'edge-presigner/testing'
+      import document from 'edge-presigner/openapi.json' with { type: 'json' }
+      const { createPresigner, defineSettings } = presigner
+      const bucket = { endpoint: 'https://s3.example.com', region: 'auto', bucket: 'files' }
+      const credentials = { accessKeyId: 'id', secretAccessKey: 'secret' }
+      const settings = defineSettings(() => ({
+        buckets: { files: { ...bucket, credentials } },
+        signingSecrets: 'k1:0123456789abcdef0123456789abcdef',
+      }))
+      const request = new Request('https://files.example.com/healthz')
+      const response = await createPresigner(settings, { log() {} }).fetch(request)
+      console.log(JSON.stringify({
+        names: [presigner, signer, testing].map(Object.keys),
+        openapi: document.openapi,
+        health: response.status,
+      }))`
+    const printed = await exec(consumers.fresh, 'node', '--input-type=module', '-e', script)
+    expect(JSON.parse(printed)).toEqual({
+      names: [
+        ['createPresigner', 'defineSettings', 'isPresignerError'],
+        ['createSigner', 'defineSettings', 'isPresignerError'],
+        ['fixedClock', 'memoryFileIndex'],
+      ],
+      openapi: expect.stringMatching(/^3\.1\./),
+      health: 200,
+    })
+  })
+
+  it.each([
+    { how: 'bundler', module: 'esnext', lib: ['es2022', 'dom'], types: [] },
+    { how: 'bundler', module: 'esnext', lib: ['es2022'], types: ['node'] },
+    { how: 'node16', module: 'node16', lib: ['es2022', 'dom'], types: [] },
+    { how: 'node16', module: 'node16', lib: ['es2022'], types: ['node'] },
+  ])('has types, resolved as $how with lib $lib and types $types', async (options) => {
+    const { how: moduleResolution, ...others } = options
+    const folder = await mkdtemp(join(consumers.fresh, 'types-'))
+    const compilerOptions = {
+      ...{ target: 'es2022', strict: true, exactOptionalPropertyTypes: true },
+      ...{ noEmit: true, skipLibCheck: false, moduleResolution, ...others },
+    }
+    await writeFile(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions }))
+    await writeFile(join(folder, 'package.json'), JSON.stringify({ type: 'module' }))
+    await writeFile(join(folder, 'use.ts'), USE)
+    await projectBin(folder, 'tsc', '-p', '.')
+  })
+
+  it('has a signer of at most 9 KiB with gzip, without hono, zod and jose', async () => {
+    const entry = join(consumers.fresh, 'sign.js')
+    await writeFile(entry, "export { createSigner } from 'edge-presigner/signer'")
+    const built = await build({
+      configFile: false,
+      logLevel: 'warn',
+      build: {
+        write: false,
+        target: 'es2022',
+        lib: { entry, formats: ['es'] },
+        rolldownOptions: { output: { minify: true } }, // for a library, Vite's own keeps whitespace
+      },
+    })
+    const chunks = [built].flat().flatMap((result) => ('output' in result ? result.output : []))
+    const [chunk, ...others] = chunks.filter((output) => output.type === 'chunk')
+    expect(others).toEqual([])
+    const packages = (chunk?.moduleIds ?? []).map(
+      (id) => /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(id)?.[1],
+    )
+    expect(packages).toContain('edge-presigner')
+    expect(packages).toContain('aws4fetch')
+    for (const name of ['hono', 'zod', 'jose']) expect(packages).not.toContain(name)
+    const bytes = gzipSync(chunk?.code ?? '', { level: 9 }).length
+    console.info(`The signer alone: ${bytes} bytes with gzip`)
+    expect(bytes).toBeLessThanOrEqual(MAX_SIGNER_BYTES)
+  })
+})
+
+describe.each(['current', 'oldest'] as const)('the mounted app, with the %s Hono', (version) => {
+  const folder = () => consumers.mounted[version]
+
+  it.each([
+    ['bundler', 'esnext'],
+    ['node16', 'node16'],
+  ])('compiles, resolved as %s', async (how, module) => {
+    // Types of Hono 4.8.0 itself don't compile with those of Workers.
+    const options = version === 'oldest' ? ['--skipLibCheck'] : []
+    const resolution = ['--moduleResolution', how, '--module', module]
+    await projectBin(folder(), 'tsc', '-p', '.', ...resolution, ...options)
+  })
+
+  it('is bundled by wrangler', async () => {
+    const printed = await projectBin(folder(), 'wrangler', 'deploy', '--dry-run')
+    expect(printed).toMatch(/Total Upload: .* gzip: /)
+  })
+
+  it('takes the session of the app, and nothing else', async () => {
+    await using own = version === 'current' ? null : await startMountedApp(folder())
+    const { origin } = own ?? app
+    const alice = await logIn(origin, 'alice')
+    const start = { fileName: 'a.png', mimetype: 'image/png' }
+    const answer = await alice.fetch('POST', '/media/files/upload-url', start)
+    expect(answer.status).toBe(200)
+    const { uploadUrl, key, headers } = uploadUrlAnswer.parse(await answer.json())
+    expect(key).toMatch(/^users\/alice\/uploads\//)
+    await fetch(uploadUrl, { method: 'PUT', headers, body: 'pixels' })
+    const recorded = await alice.fetch('POST', '/media/files', { key, name: 'a.png' })
+    expect(recorded.status).toBe(201)
+    expect(recorded.headers.get('Location')).toBe(
+      `/media/files/${encodeURIComponent(key)}?bucket=files`,
+    )
+    const listed = await alice.fetch('GET', '/media/files')
+    expect(await listed.json()).toMatchObject({ files: [{ key, owner: 'app:alice', size: 6 }] })
+
+    const linked = await alice.fetch('POST', `/media/files/${encodeURIComponent(key)}/link`, {})
+    const { link } = linkAnswer.parse(await linked.json())
+    expect(link).toMatch(new RegExp(`^${origin}/media/i/files/`))
+    expect(await (await fetch(link)).text()).toBe('pixels')
+
+    const bob = await logIn(origin, 'bob')
+    const stolen = await bob.fetch('GET', `/media/files/${encodeURIComponent(key)}/url`)
+    expect(stolen.status).toBe(403)
+    const guessed = await fetch(`${origin}/session`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify({ user: 'alice', password: 'guess' }),
+    })
+    expect(guessed.status).toBe(401)
+    const nobody = await fetch(`${origin}/media/files`, { headers: { Cookie: 'session=alice' } })
+    expect(nobody.status).toBe(401)
+    expect(await nobody.json()).toMatchObject({ code: 'unauthenticated' })
+  })
+})
+
+describeWith([CHROMIUM], 'the page of the mounted app', () => {
+  it('logs in, uploads and shows, by our client', async () => {
+    await using stack = new AsyncDisposableStack()
+    const browser = await startChromium()
+    stack.defer(() => browser.close())
+    const page = await browser.newPage()
+    await page.goto(app.origin)
+    await page.fill('[name=user]', 'alice')
+    await page.fill('[name=password]', PASSWORD)
+    await page.click('text=Log in')
+    await page.waitForSelector('main:not([hidden])')
+    await page.setInputFiles('[type=file]', {
+      name: 'a.png',
+      mimeType: 'image/png',
+      buffer: smallPng(8, 8),
+    })
+    const width = () => page.$eval('section img', (image) => Reflect.get(image, 'naturalWidth'))
+    await page.waitForSelector('section img')
+    await expect.poll(width).toBeGreaterThan(0)
+    expect(await page.textContent('[role=alert]')).toBe('')
+
+    // In a string, as Vite would rewrite an import of ours.
+    const client = (options: object) =>
+      page.evaluate(`(async () => {
+        const { createClient } = await import('/presigner.js')
+        const client = createClient({ baseUrl: '/media', ...${JSON.stringify(options)} })
+        const file = new File(['0123456789'], 'b.bin', { type: 'application/octet-stream' })
+        return client.upload(file, { multipart: true }).catch(({ code }) => ({ code }))
+      })()`)
+    expect(await client({ credentials: 'include', headers: { 'X-App': '1' } })).toMatchObject({
+      name: 'b.bin',
+      size: 10,
+      owner: 'app:alice',
+    })
+    expect(await client({ credentials: 'omit' })).toEqual({ code: 'unauthenticated' })
+  })
+})
+
+describe('the Node server', async () => {
+  it('compiles', async () => {
+    await projectBin(consumers.nodeServer, 'tsc', '-p', '.')
+  })
+
+  it.skipIf(await withoutCurl())('signs what the bucket and the mounted app take', async () => {
+    await using server = await startNodeServer(consumers.nodeServer, {
+      PORT: String(await freePort()),
+      S3_ENDPOINT: app.s3.endpoint,
+      S3_REGION: app.s3.region,
+      S3_BUCKET: app.s3.bucket,
+      S3_ACCESS_KEY_ID: app.s3.accessKeyId,
+      S3_SECRET_ACCESS_KEY: app.s3.secretAccessKey,
+      SIGNING_SECRETS: app.signingSecrets,
+      LINK_BASE: `${app.origin}/media`,
+      USERS: '{"a-long-random-token":"ada"}',
+    })
+    const example = markedBlock('examples/node-server/README.md', 'node-server')
+    const printed = await runShell(example.replaceAll('http://localhost:3000', server.origin))
+    const [text, json = ''] = printed.split('\n')
+    expect(text).toBe('hello')
+    const { link } = linkAnswer.parse(JSON.parse(json))
+    const shown = await fetch(link)
+    expect(await shown.text()).toBe('hello\n')
+
+    const ask = (path: string, token: string, method = 'GET') =>
+      fetch(server.origin + path, { method, headers: { Authorization: `Bearer ${token}` } })
+    expect((await ask('/files/users/ada/a.txt', 'a-guess')).status).toBe(401)
+    expect((await ask('/files/users/bob/a.txt', 'a-long-random-token')).status).toBe(403)
+    const hidden = await ask('/files/users/ada/..%2Fbob%2Fa.txt', 'a-long-random-token')
+    expect(hidden.status).toBe(400)
+    expect(await hidden.json()).toMatchObject({ code: 'invalid_key' })
+    const empty = await ask('/uploads', 'a-long-random-token', 'POST')
+    expect(empty.status).toBe(400)
+    expect(await empty.json()).toMatchObject({ code: 'invalid_request' })
+  })
+})
+
+const uploadUrlAnswer = z.object({
+  uploadUrl: z.string(),
+  key: z.string(),
+  headers: z.record(z.string(), z.string()),
+})
+const linkAnswer = z.object({ link: z.string() })
+const manifest = z.object({
+  dependencies: z.record(z.string(), z.string()),
+  peerDependencies: z.record(z.string(), z.string()),
+  devDependencies: z.record(z.string(), z.string()),
+  scripts: z.record(z.string(), z.string()),
+})

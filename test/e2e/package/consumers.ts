@@ -1,0 +1,69 @@
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { exec, install, pack, ROOT } from './packed.ts'
+
+/** What the types of the apps need, in the folder above them: node_modules/ there is found too. */
+const TYPES = ['@types/node', '@types/express', '@cloudflare/workers-types']
+
+/** Apps that have the packed packages installed, in a folder of the system's. */
+export interface Consumers extends AsyncDisposable {
+  /** With `edge-presigner` alone. */
+  readonly fresh: string
+  /** examples/mounted-app with the Hono that its package.json asks for, and with the oldest. */
+  readonly mounted: { readonly current: string; readonly oldest: string }
+  /** examples/node-server */
+  readonly nodeServer: string
+}
+
+/** Packs both packages and installs them, as each README says. */
+export async function createConsumers(): Promise<Consumers> {
+  await using stack = new AsyncDisposableStack()
+  const directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
+  stack.defer(() => rm(directory, { recursive: true }))
+  const at = (name: string) => join(directory, name)
+
+  await mkdir(at('fresh'))
+  await writeFile(at('fresh/package.json'), JSON.stringify({ private: true, type: 'module' }))
+  await copyExample('mounted-app', at('mounted-app'))
+  await copyExample('mounted-app', at('mounted-app-oldest'))
+  await copyExample('node-server', at('node-server'))
+  const [library, client, types] = await Promise.all([
+    pack('edge-presigner', directory),
+    pack('edge-presigner-client', directory),
+    exactTypes(),
+  ])
+  await Promise.all([
+    install(directory, ...types),
+    install(at('fresh'), library),
+    install(at('mounted-app'), library, client),
+    install(at('mounted-app-oldest'), library, client, 'hono@4.8.0'),
+    install(at('node-server'), library),
+  ])
+  await exec(at('mounted-app'), 'npm', 'run', 'build')
+  const all = stack.move()
+  return {
+    fresh: at('fresh'),
+    mounted: { current: at('mounted-app'), oldest: at('mounted-app-oldest') },
+    nodeServer: at('node-server'),
+    [Symbol.asyncDispose]: () => all.disposeAsync(),
+  }
+}
+
+/** Copies what git has of an example. */
+const copyExample = (name: string, target: string): Promise<void> =>
+  cp(join(ROOT, 'examples', name), target, {
+    recursive: true,
+    filter: (path) => !/\/(?:node_modules|\.wrangler|presigner\.js|[^/]+\.tgz)$/.test(path),
+  })
+
+/** `TYPES` with the versions that the examples name. */
+async function exactTypes(): Promise<string[]> {
+  const versions = new Map<string, string>()
+  for (const name of ['mounted-app', 'node-server']) {
+    const json = await readFile(join(ROOT, 'examples', name, 'package.json'), 'utf8')
+    const { devDependencies } = JSON.parse(json) as { devDependencies: Record<string, string> }
+    for (const [type, version] of Object.entries(devDependencies)) versions.set(type, version)
+  }
+  return TYPES.map((name) => `${name}@${versions.get(name)}`)
+}

@@ -1,0 +1,42 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { waitUntil } from '../../../dev/wait-until.ts'
+
+/** A program that runs until its scope ends. */
+export interface NodeServer extends AsyncDisposable {
+  readonly origin: string
+}
+
+/** Starts examples/node-server in `folder`, as its README says, with these variables. */
+export async function startNodeServer(
+  folder: string,
+  variables: Readonly<Record<string, string>>,
+): Promise<NodeServer> {
+  const child = spawn('node', ['src/main.ts'], {
+    cwd: folder,
+    env: { PATH: process.env.PATH, ...variables },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (chunk: string) => {
+      output += chunk
+    })
+  const printedOrigin = () => /http:\/\/localhost:\d+/.exec(output)?.[0]
+  await waitUntil(
+    'the server starts',
+    async () => {
+      if (child.exitCode !== null) throw new Error(`It ended: ${output}`)
+      return printedOrigin() !== undefined
+    },
+    20,
+  )
+  return {
+    origin: printedOrigin() ?? '',
+    async [Symbol.asyncDispose]() {
+      if (child.exitCode !== null) return
+      child.kill()
+      await once(child, 'exit')
+    },
+  }
+}

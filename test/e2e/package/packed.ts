@@ -1,0 +1,45 @@
+import { execFile } from 'node:child_process'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+
+export const ROOT = join(import.meta.dirname, '../../..')
+
+const run = promisify(execFile)
+
+/** Runs a program, and shows what it said if it failed. Resolves with its standard output. */
+export async function exec(cwd: string, program: string, ...args: string[]): Promise<string> {
+  try {
+    return (await run(program, args, { cwd })).stdout
+  } catch (error) {
+    const { stdout, stderr } = Object(error)
+    throw new Error(`${program} ${args.join(' ')}\n${stdout}${stderr}`, { cause: error })
+  }
+}
+
+/** Runs a program of the project's packages in another folder. */
+export const projectBin = (cwd: string, program: string, ...args: string[]): Promise<string> =>
+  exec(cwd, join(ROOT, 'node_modules/.bin', program), ...args)
+
+/**
+ * Packs `edge-presigner`, or its client, as `npm publish` does, into `directory`. Resolves with the
+ * path of the tarball.
+ */
+export async function pack(
+  name: 'edge-presigner' | 'edge-presigner-client',
+  directory: string,
+): Promise<string> {
+  const folder = name === 'edge-presigner' ? ROOT : join(ROOT, 'client')
+  const output = await exec(folder, 'npm', 'pack', '--silent', '--pack-destination', directory)
+  return join(directory, output.trim().split('\n').at(-1) ?? '')
+}
+
+/**
+ * Installs what package.json in `folder` names, without its development packages, and `packages`
+ * beside that.
+ */
+export const install = (folder: string, ...packages: readonly string[]): Promise<string> =>
+  exec(
+    folder,
+    ...(['npm', 'install', '--prefer-offline', '--no-audit', '--no-fund'] as const),
+    ...['--omit=dev', '--no-save', ...packages],
+  )
