@@ -18,8 +18,9 @@ const PORTABLE = [
 
 export default defineConfig({
   test: {
-    // The Worker's own log, a line a request, says nothing that a failing test doesn't.
-    onConsoleLog: (text) => !text.startsWith('{"requestId"'),
+    // The Worker's own log, a line a request, and wrangler's greeting say nothing that a failing
+    // test doesn't.
+    onConsoleLog: (text) => !/^(?:\{"(?:requestId|warning)"|\[wrangler:info\])/.test(text),
     projects: [
       {
         plugins: [
@@ -40,6 +41,11 @@ export default defineConfig({
           // Far above what a test takes on a loaded machine: it ends a test that hangs.
           testTimeout: 30_000,
           hookTimeout: 30_000,
+          // One workerd for all files, one after another; the setup files clean up after each.
+          isolate: false,
+          maxWorkers: 1,
+          sequence: { groupOrder: 1 },
+          setupFiles: ['test/support/clean-globals.ts', 'test/support/clean-storage.ts'],
           globalSetup: ['test/setup/start-servers.ts'],
           provide: { testPorts: ports, s3Endpoint: `http://127.0.0.1:${ports.s3}` },
         },
@@ -49,6 +55,8 @@ export default defineConfig({
           name: 'signer',
           include: PORTABLE,
           testTimeout: 30_000,
+          isolate: false,
+          setupFiles: ['test/support/clean-globals.ts'],
         },
       },
       {
@@ -58,7 +66,9 @@ export default defineConfig({
           testTimeout: 60_000,
           hookTimeout: 60_000,
           expect: { poll: { timeout: 30_000 } },
-          fileParallelism: false,
+          // These tests wait for servers and browsers most of the time.
+          maxWorkers: 2,
+          sequence: { groupOrder: 2 },
         },
       },
     ],

@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 
@@ -18,15 +19,15 @@ export async function requireFreePort(port: number, option: string): Promise<voi
       )
 }
 
-/** A port that nothing listens on at this moment. */
+/**
+ * A port that nothing listens on at this moment. It is below the ports that systems give to
+ * outgoing connections (Linux: from 32768), so none of these takes it before its server starts.
+ */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  if (address === null || typeof address === 'string') throw new Error('No TCP port was given.')
-  return address.port
+  for (;;) {
+    const port = randomInt(10_000, 32_768)
+    if ((await isFree(port, '127.0.0.1')) && (await isFree(port, '::1'))) return port
+  }
 }
 
 /**

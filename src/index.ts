@@ -100,10 +100,12 @@ export function createPresigner<E extends Env = Env>(
   const isAlone = !(authenticate || beforeUpload || onEvent)
   return {
     app,
-    async fetch(request, env, context = NO_CONTEXT) {
-      if (!isAlone) return app.fetch(request, env, context)
-      return routes.fetch(request, { instance: instanceFor(env), host: NO_HOST }, context)
-    },
+    fetch: (request, env, context = NO_CONTEXT) =>
+      Promise.resolve(
+        isAlone
+          ? routes.fetch(request, { instance: instanceFor(env), host: NO_HOST }, context)
+          : app.fetch(request, env, context),
+      ),
   }
 }
 

@@ -14,7 +14,8 @@ export const presigner = createPresigner<{ Bindings: Env }>(environmentSettings,
 export class Objects extends objectsEntrypoint<Env>(environmentSettings) {}
 
 export default {
-  async fetch(request, env, context) {
-    return (await pageFile(request, env)) ?? presigner.fetch(request, env, context)
+  fetch(request, env, context) {
+    const answer = () => presigner.fetch(request, env, context)
+    return pageFile(request, env)?.then((file) => file ?? answer()) ?? answer()
   },
 } satisfies ExportedHandler<Env>

@@ -53,7 +53,7 @@ export interface ClientPage {
   /** Starts an upload, and returns before it ends. */
   begin(file: PageFile, options?: PageUpload): void
   /** Aborts it. Resolves with milliseconds until it ended. */
-  abort(): Promise<number>
+  abort(): Promise<void>
   /** The end of it. */
   end(): Promise<Outcome<FileRecord>>
   /** Bytes sent as `onProgress` was told, of each call. */

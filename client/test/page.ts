@@ -34,10 +34,8 @@ const page: ClientPage = {
     upload = settle(client.upload(file, { ...options, onProgress, signal }))
   },
   async abort() {
-    const start = performance.now()
     controller.abort()
     await upload
-    return performance.now() - start
   },
   end: () => upload ?? Promise.reject(new Error('There is no upload.')),
   progress: () => sent,

@@ -16,9 +16,12 @@ const NAMED_ORIGIN = /^https?:\/\/(?:[\w-]+\.)*[a-z][\w-]*(?::\d+)?$/
  * `'self'` in the page's policy would let it load a script that someone uploaded and that a link
  * delivers from this origin. So the policy names the paths of the page's own scripts and styles.
  */
-export async function pageFile(request: Request, env: Env): Promise<Response | undefined> {
+export const pageFile = (request: Request, env: Env): Promise<Response | undefined> | undefined =>
+  PAGE_FILE.test(request.url) ? fileOf(request, env) : undefined
+
+async function fileOf(request: Request, env: Env): Promise<Response | undefined> {
   const { url } = request
-  if (!PAGE_FILE.test(url) || env.ASSETS === undefined) return undefined
+  if (env.ASSETS === undefined) return undefined
   const loaded = loadedBy(environmentSettings, env)
   if (loaded.ok && asksLinkHost(loaded.settings, url)) return undefined
   const file = await env.ASSETS.fetch(request)

@@ -4,6 +4,7 @@ import { verifyJwt } from '../access/jwt.ts'
 import type { Principal } from '../access/principal.ts'
 import { importPublicKey } from '../access/public-key.ts'
 import { SCOPES } from '../access/scopes.ts'
+import type { JwtSettings } from '../access/settings.ts'
 import { looksLikeToken, verifyToken } from '../access/token.ts'
 import type { Verdict } from '../access/verdict.ts'
 import { ApiError } from '../errors/api-error.ts'
@@ -25,47 +26,22 @@ const LOCAL_PRINCIPAL: Principal = {
 
 /**
  * Before everything that needs credentials: a URL that means one thing, valid settings, and who
- * asks.
+ * asks: by the token in the path, the Authorization header, or the header that the JWT settings name;
+ * where the presigner is mounted in an app, by a token or that app. The request counts against that
+ * principal, or against the client's network where there is none; one that makes the Worker fetch a
+ * key set counts against its network first. Throws `unauthenticated` (the exact reason in its cause),
+ * `forbidden` for a request that another origin's page made with the app's cookies,
+ * `auth_unavailable` and `rate_limited`.
  */
-export const admit: MiddlewareHandler<AppEnv> = async function admit(c, next) {
+export const admit: MiddlewareHandler<AppEnv> = async function admit(c) {
   checkUrl(c.req.url)
-  c.set('principal', await authenticate(c, await configure(c)))
-  await next()
-}
-
-/** The settings, also for `c.var.settings`. Throws `misconfigured`, which `/healthz` explains. */
-export async function configure(c: AppContext): Promise<Settings> {
-  const loaded = await withKeys(c.env.instance.settings)
-  if (!loaded.ok)
-    throw new ApiError('misconfigured', 'The Worker is misconfigured: /healthz names the settings.')
-  c.set('settings', loaded.settings)
-  return loaded.settings
-}
-
-/** The settings, with `publicJwk` imported: only that shows whether it is a key. */
-export async function withKeys(loaded: LoadedSettings): Promise<LoadedSettings> {
-  const { publicJwk, algorithms = [] } = (loaded.ok && loaded.settings.jwt) || {}
-  if (publicJwk === undefined) return loaded
-  for (const name of algorithms) if (await importPublicKey(publicJwk, name)) return loaded
-  const message = 'must be a valid public key; RSA keys need at least 2048 bits'
-  return { ok: false, issues: [{ path: 'JWT.publicJwk', message }] }
-}
-
-/**
- * Finds out who asks: from the token in the path, the Authorization header, or the header that the
- * JWT settings name; where the presigner is mounted in an app, from a token or from that app. The
- * request counts against that principal, or against the client's network where there is none; one
- * that makes the Worker fetch a key set counts against its network first. Throws `unauthenticated`
- * (the exact reason in its cause), `forbidden` for a request that another origin's page made with the
- * app's cookies, `auth_unavailable` and `rate_limited`.
- */
-export async function authenticate(c: AppContext, settings: Settings): Promise<Principal> {
+  const settings = await configure(c)
   let counted: Promise<void> | undefined
   /** Counts this request against its network, once however often it is called. */
-  const countNetwork = (): Promise<void> => {
+  const countNetwork = async (): Promise<void> => {
     const network = clientNetwork(c.req.header('CF-Connecting-IP') ?? 'unknown')
     counted ??= countRequest(c, `network ${network}`)
-    return counted
+    await counted
   }
   const verdict = await judge(c, settings, countNetwork)
   if (!verdict.ok) {
@@ -75,14 +51,46 @@ export async function authenticate(c: AppContext, settings: Settings): Promise<P
     })
   }
   await countRequest(c, `principal ${verdict.principal.id}`)
-  return verdict.principal
+  c.set('principal', verdict.principal)
 }
 
-async function judge(
+/** The settings, also for `c.get('settings')`. Throws `misconfigured`, which `/healthz` explains. */
+export function configure(c: AppContext): Settings | Promise<Settings> {
+  const checked = withKeys(c.env.instance.settings)
+  return checked instanceof Promise
+    ? checked.then((loaded) => keepSettings(c, loaded))
+    : keepSettings(c, checked)
+}
+
+function keepSettings(c: AppContext, loaded: LoadedSettings): Settings {
+  if (!loaded.ok)
+    throw new ApiError('misconfigured', 'The Worker is misconfigured: /healthz names the settings.')
+  c.set('settings', loaded.settings)
+  return loaded.settings
+}
+
+/** The settings, with `publicJwk` imported: only that shows whether it is a key. */
+export function withKeys(loaded: LoadedSettings): LoadedSettings | Promise<LoadedSettings> {
+  const jwt = loaded.ok ? loaded.settings.jwt : null
+  return jwt?.publicJwk === undefined ? loaded : withKey(loaded, jwt.publicJwk, jwt.algorithms)
+}
+
+async function withKey(
+  loaded: LoadedSettings,
+  publicJwk: NonNullable<JwtSettings['publicJwk']>,
+  algorithms: readonly string[],
+): Promise<LoadedSettings> {
+  for (const name of algorithms) if (await importPublicKey(publicJwk, name)) return loaded
+  const message = 'must be a valid public key; RSA keys need at least 2048 bits'
+  return { ok: false, issues: [{ path: 'JWT.publicJwk', message }] }
+}
+
+/** Without a promise of its own: most credentials need one, and each costs every request. */
+function judge(
   c: AppContext,
   settings: Settings,
   beforeFetch: () => Promise<void>,
-): Promise<Verdict> {
+): Verdict | Promise<Verdict> {
   const now = new Date()
   const token = tokenOf(c)
   if (token !== undefined) return verifyToken(token, settings, now)

@@ -26,26 +26,27 @@ export function clientNetwork(address: string): string {
  * each location by itself. Throws `rate_limited`. A limiter that fails, or gives no answer within a
  * second, lets the request through with a warning in the log.
  */
-export async function countRequest(c: AppContext, subject: string): Promise<void> {
+export function countRequest(c: AppContext, subject: string): Promise<void> | undefined {
   const { rateLimiter } = c.env.instance
-  if (rateLimiter === null) return
-  const answer = await askLimiter(rateLimiter, subject)
-  if (answer === true) return
-  if (answer !== false) addWarning(c, `rate limit not applied: ${answer}`)
-  else throw new ApiError('rate_limited', 'Too many requests; try again in a minute.')
-}
-
-/** Whether the request may pass, or why that is unknown. */
-async function askLimiter(limiter: RateLimiter, key: string): Promise<boolean | string> {
-  let timer: ReturnType<typeof setTimeout> | null = null
-  const late = new Promise<string>((resolve) => {
-    timer = setTimeout(resolve, LIMITER_TIMEOUT_MILLISECONDS, 'no answer')
+  if (rateLimiter === null) return undefined
+  return new Promise((resolve, reject) => {
+    let isAnswered = false
+    const finish = (answer: unknown) => {
+      if (isAnswered) return
+      isAnswered = true
+      clearTimeout(timer)
+      if (answer === false)
+        reject(new ApiError('rate_limited', 'Too many requests; try again in a minute.'))
+      else {
+        if (answer !== true) addWarning(c, `rate limit not applied: ${answer}`)
+        resolve()
+      }
+    }
+    const timer = setTimeout(finish, LIMITER_TIMEOUT_MILLISECONDS, 'no answer')
+    try {
+      rateLimiter.limit({ key: subject }).then((answer) => finish(answer?.success), finish)
+    } catch (thrown) {
+      finish(thrown)
+    }
   })
-  try {
-    return await Promise.race([limiter.limit({ key }).then(({ success }) => success), late])
-  } catch (thrown) {
-    return String(thrown)
-  } finally {
-    clearTimeout(timer)
-  }
 }

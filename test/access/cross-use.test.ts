@@ -54,7 +54,9 @@ const inPath = (value: string) => worker.fetch(`/u/${encodeURIComponent(value)}/
 const asLink = async (value: string) => {
   const made = await worker.post('/files/cross%2Fa.txt/link', {}, bearer(apiKey.token))
   const { link }: { link: string } = await made.json()
-  return worker.fetch(link.replace(/sig=.*/, `sig=${encodeURIComponent(value)}`))
+  const response = await worker.fetch(link.replace(/sig=.*/, `sig=${encodeURIComponent(value)}`))
+  await response.arrayBuffer() // a body that nobody reads is still being copied when the file ends
+  return response
 }
 const asCursor = (value: string) =>
   worker.fetch(`/files?prefix=cross/&cursor=${encodeURIComponent(value)}`, bearer(apiKey.token))

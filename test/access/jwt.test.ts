@@ -29,7 +29,7 @@ beforeAll(async () => {
 
 const withClaims = (changed: Partial<JwtSettings>): JwtSettings => ({ ...settings, ...changed })
 
-it('gives the subject, the prefix and the life of the token', async () => {
+it('gives the subject, the prefix and the lifetime of the token', async () => {
   const exp = Math.floor(Date.now() / 1000) + 60
   expect(
     await verifyJwt(await issuer.sign({ sub: 'auth0|42', exp }), settings, new Date()),

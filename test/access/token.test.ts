@@ -37,7 +37,7 @@ it('carries the caller, the scopes and the prefix', async () => {
   })
 })
 
-it('lives for ten minutes under the prefix of the caller unless told', async () => {
+it("is valid for ten minutes under the caller's prefix by default", async () => {
   const { token } = await mintToken(caller, { scopes: ['files:read'] }, config, NOW)
   expect(await verifyToken(token, config, after(599))).toMatchObject({
     ok: true,
@@ -97,7 +97,7 @@ it('refuses a token with any character changed', async () => {
   }
 })
 
-it('is nothing without its own start', async () => {
+it('is refused without its prefix ept_', async () => {
   const { token } = await mintToken(caller, { scopes: ['files:read'] }, config, NOW)
   expect(await verifyToken(token.replace('ept_', 'zzz_'), config, NOW)).toMatchObject({ ok: false })
 })

@@ -67,7 +67,7 @@ describe('an upload id is refused for', () => {
   })
 })
 
-describe('the life of an upload id', () => {
+describe('the lifetime of an upload id', () => {
   it('is seven days, to the second', async () => {
     const { expiresAt } = await sealUploadId(config, CLAIMS, NOW)
     expect(expiresAt).toEqual(secondsLater(604_800))
@@ -96,7 +96,7 @@ describe('a rotated secret', () => {
   })
 })
 
-describe('what is no upload id is refused:', () => {
+describe('refuses as an upload id', () => {
   const { signingSecrets } = config
   const exp = NOW.getTime() / 1000 + 60
 
@@ -111,7 +111,7 @@ describe('what is no upload id is refused:', () => {
     ["S3's own id", () => CLAIMS.s3UploadId],
     ['one without its signature', () => uploadId.replace(/[^.]+$/, '')],
     ['one with a character more', () => `${uploadId}A`],
-    ['one under alg none', () => new UnsecuredJWT({ ...CLAIMS, exp }).encode()],
+    ['one with alg none', () => new UnsecuredJWT({ ...CLAIMS, exp }).encode()],
     ['a token', () => seal(signingSecrets, 'token', { ...CLAIMS, exp })],
     ['a cursor', () => seal(signingSecrets, 'cursor', { ...CLAIMS, exp })],
     ['a link', () => seal(signingSecrets, 'link', { ...CLAIMS, exp })],

@@ -111,7 +111,7 @@ describe('a key at the limit of KV', () => {
     expect((await index.list(all)).records).toEqual([])
   })
 
-  it('can be asked for, removed and listed above that: there is nothing', async () => {
+  it('is not found above that, by get, list and remove', async () => {
     const tooLong = parseObjectKey(`${longest}a`)
     expect(await index.get('files', tooLong)).toBeNull()
     await expect(index.remove('files', tooLong)).resolves.toBeUndefined()
@@ -157,7 +157,7 @@ describe('entries that are no record', () => {
 })
 
 /** Local KV does not fail: its faults are played. */
-describe('a fault of KV', () => {
+describe('an error of KV', () => {
   it('is index_unavailable, with its cause, whatever was asked for', async () => {
     const fault = new Error('KV PUT failed: 500 Internal Server Error')
     const fail = () => Promise.reject(fault)

@@ -34,7 +34,7 @@ it.each([
   expect(await cacheStatus({ 'CF-Cache-Status': status })).toBe(told)
 })
 
-it('tells of nothing kept where the answer may not be kept, whatever Cloudflare says', async () => {
+it('reports no copy of an answer that may not be kept, whatever Cloudflare reports', async () => {
   expect(await cacheStatus({ 'CF-Cache-Status': 'MISS', 'Cache-Control': 'no-store' })).toBe(
     'edge-presigner; fwd=bypass',
   )

@@ -69,7 +69,7 @@ describe('attachment', () => {
   })
 
   it.each([null, '', ' ', '"', '\\/', '\u0000\r\n', '\u202e'])(
-    'says no name where nothing of %j is left',
+    'names no file if nothing of %j is left',
     (name) => {
       expect(attachment(name)).toBe('attachment')
     },

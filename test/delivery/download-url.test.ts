@@ -97,7 +97,7 @@ describe('what a browser does with the object', () => {
         )
   })
 
-  it('is to save it where nothing of the name in download is left', async () => {
+  it('saves it if nothing of the name in download is left', async () => {
     expect(await disposition('a.png', { download: '"' })).toBe('attachment')
   })
 })

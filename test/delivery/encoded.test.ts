@@ -125,7 +125,7 @@ describe('an encoded object', () => {
   })
 
   it.each(['aws-chunked', 'identity', ' , AWS-Chunked'])(
-    'is none under "%s", which nobody need decode',
+    'counts as unencoded under "%s"',
     async (coding) => {
       const { link } = await encoded(coding)
       const response = await open(link)
@@ -161,7 +161,7 @@ describe('HEAD of a link', () => {
     }
   })
 
-  it('is an error of ours where Objects answers with none that it knows', async () => {
+  it('is an internal error if Objects answers with an unknown status', async () => {
     const policy: LinkPolicy = {
       bucket: 'files',
       key: parseObjectKey('a'),

@@ -57,7 +57,7 @@ describe('a stored Content-Type', () => {
     'image/p\u00f1g',
     'image/png\u0000',
     'image/png\r\n;a=b',
-  ])('is nothing where it is not one well-formed media type: %j', (value) => {
+  ])('is ignored unless it is one well-formed media type: %j', (value) => {
     expect(parseMediaType(value)).toBeNull()
   })
 

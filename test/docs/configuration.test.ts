@@ -36,7 +36,8 @@ function accessKey(name: string): Record<string, string> {
 /** `toml` as wrangler reads it. Throws where wrangler refuses it. */
 function readToml(toml: string): ReturnType<typeof unstable_readConfig> {
   const file = join(directory, 'wrangler.toml')
-  writeFileSync(file, `name = "example"\ncompatibility_date = "2026-11-01"\n${toml}`)
+  const date = toml.includes('compatibility_date') ? '' : 'compatibility_date = "2026-11-01"\n'
+  writeFileSync(file, `name = "example"\n${date}${toml}`)
   return unstable_readConfig({ config: file }, { hideWarnings: true })
 }
 

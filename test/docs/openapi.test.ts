@@ -69,7 +69,7 @@ describe('docs/openapi.json', () => {
     expect(unique(own.map(({ url }) => url))).toEqual(['.'])
   })
 
-  it('gives each operation an id of its own', () => {
+  it('gives each operation its own id', () => {
     const ids = OPERATIONS.map(({ operation }) => operation.operationId)
     expect(ids.toSorted()).toEqual(unique(ids))
   })

@@ -103,7 +103,7 @@ describeWith([CHROMIUM], 'links in a page in Chromium', () => {
 
   afterAll(() => stack.disposeAsync())
 
-  it('shows fifty pictures, and transfers none of them again though the links are minted anew', async () => {
+  it('shows fifty pictures, and transfers none of them again through new links', async () => {
     const context = await browser.newContext({ viewport: { width: 1000, height: 560 } })
     const tab = await context.newPage()
     const load = async () => {

@@ -1,8 +1,9 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Page, Route } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { patternBytes } from './pattern-bytes.ts'
 import { CHROMIUM, describeWith, RADOSGW } from './system-package.ts'
-import { etagOf, startUppyContext, type UppyContext } from './uppy/context.ts'
+import { etagOf, SHORT_LIVED_SECONDS, startUppyContext, type UppyContext } from './uppy/context.ts'
 import type { UppyPage, UppySettings, UppyState } from './uppy/page-api.ts'
 
 const MIB = 1024 ** 2
@@ -217,14 +218,15 @@ describeWith([RADOSGW, CHROMIUM], 'Uppy in Chromium, with Ceph RGW behind the Wo
     await tab.route(isPart(2), async (route) => {
       if (first && route.request().method() === 'PUT') {
         first = false
-        await new Promise((resolve) => setTimeout(resolve, 3000))
+        await delay(SHORT_LIVED_SECONDS * 1000 + 1000)
         await route.abort().catch(() => undefined)
       } else await route.continue()
     })
     const sent = partsSent()
     await begin(5, settings({ endpoint: await tokenPath(context.hastyWorker) }))
     const { key } = await finished()
-    expect(sent.filter((number) => number === 2)).toHaveLength(2)
+    // More than twice where a loaded machine lets another URL end.
+    expect(sent.filter((number) => number === 2).length).toBeGreaterThan(1)
     expect(await context.object(key)).toMatchObject({
       etag: etagOf(patternBytes(SIZE), PART_BYTES),
     })

@@ -22,7 +22,7 @@ beforeAll(async () => {
   })
 })
 
-it('answers whatever stands for credentials with 401, never with a fault of its own', async () => {
+it('answers malformed credentials of every kind with 401, never with 500', async () => {
   const scrap = fc.oneof(
     fc.constantFrom(
       'ep_',
@@ -72,7 +72,7 @@ it('takes the scheme in any case', async () => {
     ).toBe(200)
 })
 
-it('refuses credentials that are wrong where none would be needed', async () => {
+it('refuses wrong credentials on a Worker that needs none', async () => {
   const open = testWorker()
   expect((await open.fetch('/files')).status).toBe(200)
   expect((await open.fetch('/files', { headers: { Authorization: 'Bearer x' } })).status).toBe(401)

@@ -99,11 +99,7 @@ it.each<readonly [string, () => unknown, string]>([
     },
     'rate limit not applied: TypeError: no such method',
   ],
-  [
-    'that answers nonsense',
-    () => Promise.resolve(null),
-    expect.stringMatching(/^rate limit not applied: TypeError: /),
-  ],
+  ['that answers nonsense', () => Promise.resolve(null), 'rate limit not applied: undefined'],
   ['that does not say', () => Promise.resolve({}), 'rate limit not applied: undefined'],
 ])(
   'lets requests through a rate limit %s, with a warning in the log',

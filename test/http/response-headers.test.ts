@@ -2,12 +2,14 @@ import { describe, expect, it } from 'vitest'
 import { app } from '../../src/app.ts'
 import { testWorker } from '../support/worker.ts'
 
-const routes = app.routes
-  .filter(({ method }) => method !== 'ALL')
-  .map(({ method, path }) => ({
-    method,
-    path: path.replace(':key', 'a.txt'),
-  }))
+/** Each once: Hono lists a route for every handler that it has. */
+const routes = [
+  ...new Set(
+    app.routes
+      .filter(({ method }) => method !== 'ALL')
+      .map(({ method, path }) => `${method} ${path.replace(':key', 'a.txt')}`),
+  ),
+]
 
 const expectPrivate = ({ headers }: Response, label: string) => {
   expect(headers.get('Cache-Control'), label).toBe('no-store')
@@ -23,7 +25,8 @@ describe.each([
 ])('a Worker that is %s', (_, variables) => {
   const worker = testWorker(variables)
 
-  it.each(routes)('marks its answers to $method $path as private', async ({ method, path }) => {
+  it.each(routes)('marks its answers to %s as private', async (route) => {
+    const [method = '', path = ''] = route.split(' ')
     const body = method === 'POST' ? '{}' : null
     const headers = { 'Content-Type': 'application/json' }
     expectPrivate(await worker.fetch(path, { method, headers, body }), 'plain')

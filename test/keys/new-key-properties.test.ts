@@ -11,7 +11,7 @@ const instant = fc.date({
   noInvalidDate: true,
 })
 
-it('is a sound key of bounded length, whatever the file is called', () => {
+it('is a valid key of bounded length for every file name', () => {
   const fileName = fc.oneof(hostileText, maybeKey, fc.string({ unit: 'binary', maxLength: 300 }))
   fc.assert(
     fc.property(fileName, instant, (fileName, now) => {
@@ -26,7 +26,7 @@ it('is a sound key of bounded length, whatever the file is called', () => {
   )
 })
 
-it('sorts before every older key of its directory, whatever the files are called', () => {
+it('sorts before every older key of its directory for all file names', () => {
   fc.assert(
     fc.property(instant, instant, hostileText, hostileText, (a, b, nameOfA, nameOfB) => {
       fc.pre(a.getTime() !== b.getTime())
@@ -76,7 +76,7 @@ const composing = fc
   )
   .map((pieces) => pieces.join(''))
 
-it('is in Unicode NFC, whatever the file and the directory are called', () => {
+it('is in Unicode NFC for every file name and directory', () => {
   const directory = composing.map((text) => text.replace(/[\p{C}/.]/gu, '')).filter(Boolean)
   fc.assert(
     fc.property(

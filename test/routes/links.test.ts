@@ -32,7 +32,7 @@ describe('a link', () => {
     expect(response.headers.get('Content-Disposition')).toBeNull()
   })
 
-  it('stays the same within its window and lives for at least expiresIn', async () => {
+  it('stays the same within its window and is valid for at least expiresIn', async () => {
     const key = await put('cat.png', 'x')
     vi.setSystemTime(new Date('2026-11-24T12:00:00Z'))
     const { link, expiresAt } = await linkTo(key, { expiresIn: 3600 })
@@ -61,7 +61,7 @@ describe('a link', () => {
     expect(await response.json()).toMatchObject({ code: 'invalid_expiry' })
   })
 
-  it('lives by default for no longer than the bucket allows', async () => {
+  it('is by default valid for no longer than the bucket allows', async () => {
     vi.setSystemTime(new Date('2026-11-24T12:00:00Z'))
     const files = { ...s3rverBucket(), maxExpiresIn: { link: 3600 } }
     const response = await testWorker({ BUCKETS: { files } }).post('/files/a/link', {})
@@ -109,10 +109,10 @@ describe('a link', () => {
     ['lower-case hexadecimal', (link: string) => link.replace('%2F', '%2f')],
     ['an encoded letter', (link: string) => link.replace('cat', '%63at')],
     [
-      'a longer life',
+      'a longer lifetime',
       (link: string) => link.replace(/exp=(\d+)/, (_, exp) => `exp=${Number(exp) + 1}`),
     ],
-    ['a life with a leading zero', (link: string) => link.replace('exp=', 'exp=0')],
+    ['a lifetime with a leading zero', (link: string) => link.replace('exp=', 'exp=0')],
     ['no signature', (link: string) => link.replace(/&sig=.*/, '')],
     ['a short signature', (link: string) => link.slice(0, -1)],
     ['another kid', (link: string) => link.replace('kid=k1', 'kid=k2')],

@@ -67,7 +67,7 @@ describe('POST /multipart', () => {
     { fileName: '漢字😀'.repeat(200) },
     { mimetype: 'text/html', fileName: 'a.html' },
     { bucket: 'images', mimetype: 'IMAGE/png', size: 1000 },
-  ])('%j is welcome', async (changes) => {
+  ])('%j is accepted', async (changes) => {
     expect((await ask(changes)).status).toBe(200)
   })
 })
@@ -161,7 +161,7 @@ describe('POST /multipart/:uploadId/complete', () => {
     })
   })
 
-  it('takes a list of 10000 parts, and none that is longer', async () => {
+  it('takes a list of 10,000 parts, and refuses a longer one', async () => {
     const etag = `"${'0'.repeat(32)}"`
     const many = Array.from({ length: 10_001 }, (_, i) => part(Math.min(i + 1, 10_000), etag))
     const full = await ask({ parts: many.slice(0, 10_000) })

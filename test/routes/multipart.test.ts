@@ -154,7 +154,7 @@ describe('POST /multipart/:uploadId/urls', () => {
     }
   })
 
-  it('signs for five minutes unless told', async () => {
+  it('signs for five minutes by default', async () => {
     const upload = await startUpload(worker)
     const [url = ''] = await partUrls(worker, upload, [1])
     expect(new URL(url).searchParams.get('X-Amz-Expires')).toBe('300')

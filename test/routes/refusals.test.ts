@@ -59,7 +59,7 @@ describe('a key in the path', () => {
     ['%F0%9F%98%80', '😀'],
     ['a%E2%80%A8b', 'a\u2028b'],
     ['k'.repeat(1024), 'k'.repeat(1024)],
-  ])('%s is signed as it stands', async (segment, key) => {
+  ])('%s is signed unchanged', async (segment, key) => {
     const response = await worker.fetch(`/files/${segment}/url`)
     const body: { url: string; key: string } = await response.json()
     expect(body.key).toBe(key)
@@ -223,7 +223,7 @@ describe('an upload', () => {
     { mimetype: 'video/webm;codecs=vp9', fileName: 'a.webm' },
     { bucket: 'images', mimetype: 'IMAGE/png', size: 1000 },
     { bucket: 'images', mimetype: 'application/pdf', size: 1 },
-  ])('%j is welcome', async (upload) => {
+  ])('%j is accepted', async (upload) => {
     expect((await ask(upload)).status).toBe(200)
   })
 })
@@ -255,7 +255,7 @@ describe('a download', () => {
     ['expiresIn=1', '1'],
     ['expiresIn=604800', '604800'],
     ['stable=true&expiresIn=302400', '604800'],
-  ])('with %j lives as the table says', async (query, expires) => {
+  ])('with %j is valid for %s seconds', async (query, expires) => {
     const response = await worker.fetch(`/files/a.txt/url?${query}`)
     const { url }: { url: string } = await response.json()
     expect(new URL(url).searchParams.get('X-Amz-Expires')).toBe(expires)

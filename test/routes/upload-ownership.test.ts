@@ -125,7 +125,7 @@ describe.each([...OURS, ...UPPY])('$route', (route) => {
     expect(await refusal(await ask(route, make(), bearer(alice.token)))).toBe(REFUSED)
   })
 
-  it('refuses another principal, whatever else they may do', async () => {
+  it('refuses another principal with every scope and prefix', async () => {
     expect(await refusal(await ask(route, upload, bearer(bob.token)))).toBe(REFUSED)
   })
 

@@ -79,7 +79,7 @@ describe('API_KEYS', () => {
     expect(paths(withKey({ id: 'admin' }))).toEqual(['API_KEYS'])
   })
 
-  it('are a list, as a table or as JSON', () => {
+  it('must be a list, as a table or as JSON', () => {
     for (const value of [
       'canary',
       '[{"id": "canary"',
@@ -108,7 +108,7 @@ describe('CORS_ORIGINS', () => {
     expect(paths({ CORS_ORIGINS: ['https://a.example', origin] })).toEqual(['CORS_ORIGINS.1'])
   })
 
-  it('are a list', () => {
+  it('must be a list', () => {
     expect(paths({ CORS_ORIGINS: 'https://canary.example' })).toEqual(['CORS_ORIGINS'])
   })
 })

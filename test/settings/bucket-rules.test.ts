@@ -146,7 +146,7 @@ describe('BUCKETS', () => {
     expect(paths(withVariables({ BUCKETS }))).toEqual(['BUCKETS'])
   })
 
-  it('names every fault of every table at once', () => {
+  it('reports every error of every table at once', () => {
     const variables = withBucket({ region: 'Canary', maxBytes: 0 })
     Object.assign(variables.BUCKETS.archive ?? {}, { bucket: '/canary' })
     expect(paths(variables).sort()).toEqual([

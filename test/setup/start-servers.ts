@@ -8,12 +8,14 @@ import { startS3rver } from '../../dev/s3rver.ts'
 import '../support/provided-context.ts'
 import { countingProxy } from './counting-proxy.ts'
 import { faultyServer } from './faulty-server.ts'
+import { quietDisconnects } from './quiet-disconnects.ts'
 
 /**
  * Vitest's global setup of the Worker tests: the servers that stand for buckets, on the ports that
- * were chosen.
+ * were chosen. Also keeps what workerd says of them from the output.
  */
 export default async function startServers(project: TestProject): Promise<() => Promise<void>> {
+  const endQuiet = quietDisconnects()
   const ports = project.getProvidedContext().testPorts
   const directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
   const s3 = await startS3rver({
@@ -32,6 +34,7 @@ export default async function startServers(project: TestProject): Promise<() => 
     }
     await s3.close()
     await rm(directory, { recursive: true })
+    endQuiet()
   }
 }
 

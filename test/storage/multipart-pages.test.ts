@@ -154,7 +154,7 @@ describe('the pages of ListParts', () => {
     vi.useRealTimers()
   })
 
-  it('are none where one of them fails', async () => {
+  it('throw if one of them fails', async () => {
     scriptedBucket({ ListParts: [listed(page(0, 5), 5), s3Error(500, 'InternalError')] })
     await expect(list()).rejects.toMatchObject({ code: 'storage_error' })
   })

@@ -79,7 +79,7 @@ describe('an upload in parts', () => {
     expect(await textOf(await read(objectKey))).toBe('second try')
   })
 
-  it('has an id of its own each time', async () => {
+  it('has another id each time', async () => {
     const ids = [await create(key('same.bin')), await create(key('same.bin'))]
     expect(new Set(ids).size).toBe(2)
   })

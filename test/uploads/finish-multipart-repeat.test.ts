@@ -120,7 +120,7 @@ it('records nothing where the bucket says yes, and has no object', async () => {
   expect(await recorded()).toBeNull()
 })
 
-it('holds parts against no list where the bucket has none', async () => {
+it('checks no parts if the bucket lists none', async () => {
   const sent = scriptedBucket({
     ListParts: NO_LIST,
     CompleteMultipartUpload: completed,

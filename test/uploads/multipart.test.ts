@@ -103,7 +103,7 @@ describe('the URL of a part', () => {
     expect(verifyPresigned(sent, server)).toMatchObject({ ok: true })
   })
 
-  it('lives as long as it is asked to, and as the credentials do', async () => {
+  it('is valid for as long as asked for, and no longer than the credentials', async () => {
     expect(await signParts(bucket, upload, [1], 60, NOW)).toMatchObject({
       expiresIn: 60,
       expiresAt: '2026-11-24T12:01:00.000Z',

@@ -8,7 +8,7 @@ const metadataHeader = (value: string): string | undefined =>
   uploadHeaders({ mimetype: 'image/png', metadata: { note: value } })['x-amz-meta-note']
 
 describe('the headers of an upload', () => {
-  it('are Content-Type alone where nothing else is asked for', () => {
+  it('are only Content-Type by default', () => {
     expect(uploadHeaders({ mimetype: 'image/png' })).toEqual({ 'Content-Type': 'image/png' })
     expect(uploadHeaders({ mimetype: 'image/png', overwrite: true, metadata: {} })).toEqual({
       'Content-Type': 'image/png',

@@ -40,7 +40,7 @@ describe('a form', () => {
     expect((await form({ mimetype: undefined })).fields).not.toHaveProperty('content-type')
   })
 
-  it('lives as long as a form of Companion, or as the bucket and its credentials allow', async () => {
+  it('is valid as long as a form of Companion, or as the bucket and its credentials allow', async () => {
     const { fields, expiresIn } = await form()
     expect(expiresIn).toBe(800)
     expect(policyOf(fields).expiration).toBe('2026-11-24T12:13:20Z')

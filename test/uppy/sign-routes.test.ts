@@ -140,7 +140,7 @@ describe('a step of an upload in parts', () => {
       expect(verifyPresigned({ method: other, url: signed.url }, { ...S3RVER, now }).ok).toBe(false)
   })
 
-  it('lives for five minutes unless told', async () => {
+  it('is valid for five minutes by default', async () => {
     const { key } = await sign({ method: 'POST', key: 'a' })
     const seconds = async (more: object) => {
       const { url } = await sign({ method: 'PUT', key, uploadId: 'id', partNumber: 1, ...more })

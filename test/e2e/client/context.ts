@@ -14,6 +14,9 @@ import { startChromium } from '../chromium.ts'
 import { sdkClient } from '../contract/context.ts'
 import { type BucketProxy, startBucketProxy } from './bucket-proxy.ts'
 
+/** As short as a test can wait, and as long as a loaded machine needs to use a new URL. */
+export const HASTY_SECONDS = 4
+
 const CLIENT = join(import.meta.dirname, '../../../client')
 
 /**
@@ -23,7 +26,7 @@ const CLIENT = join(import.meta.dirname, '../../../client')
 export interface ClientContext {
   readonly browser: Browser
   readonly page: string
-  /** Buckets: files, and hasty, whose upload URLs end after two seconds. */
+  /** Buckets: files, and hasty, whose upload URLs end after `HASTY_SECONDS`. */
   readonly worker: string
   readonly apiKey: string
   readonly proxy: BucketProxy
@@ -59,7 +62,7 @@ export async function startClientContext(
   }
   const apiKey = `ep_page_${randomBytes(32).toString('base64url')}`
   const worker = await startBuiltWorker({
-    buckets: { files, hasty: { ...files, maxExpiresIn: { upload: 2 } } },
+    buckets: { files, hasty: { ...files, maxExpiresIn: { upload: HASTY_SECONDS } } },
     accessKeys: { S3: server, S3_WRITE: server.writer },
     variables: {
       API_KEYS: JSON.stringify([apiKeyEntry(apiKey)]),

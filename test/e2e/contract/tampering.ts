@@ -21,7 +21,7 @@ const FORGERIES: readonly (readonly [string, (put: Put) => void])[] = [
   ['another key', (put) => replaceIn(put, '-signed.txt?', '-other.txt?')],
   ['another bucket', (put) => replaceIn(put, '/files/', '/cold-store/')],
   ['a changed signature', (put) => replaceIn(put, /.$/, (digit) => (digit === '0' ? '1' : '0'))],
-  ['a longer life', (put) => replaceIn(put, 'X-Amz-Expires=300', 'X-Amz-Expires=301')],
+  ['a longer lifetime', (put) => replaceIn(put, 'X-Amz-Expires=300', 'X-Amz-Expires=301')],
   ['another date', (put) => replaceIn(put, /X-Amz-Date=\d{4}/, 'X-Amz-Date=2037')],
   ['fewer signed headers', (put) => replaceIn(put, 'content-type%3B', '')],
   ['an operation added', (put) => replaceIn(put, /$/, '&acl=')],

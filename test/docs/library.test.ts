@@ -1,0 +1,306 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createTestHarness } from 'wrangler'
+import * as z from 'zod/mini'
+import { startS3rver } from '../../dev/s3rver.ts'
+import { defineSettings, type SettingsInput } from '../../src/settings/define.ts'
+import { codeBlocks, markedBlock, readPage } from './support/markdown.ts'
+import { ENTRIES, type Snippets, writeSnippets } from './support/snippets.ts'
+
+const PAGE = 'docs/library.md'
+const block = (mark: string): string => markedBlock(PAGE, mark)
+
+/** The login that the page leaves to its reader. */
+const LOGIN = `
+import type { MiddlewareHandler } from 'hono'
+
+export interface Env {
+  S3_ENDPOINT: string
+  S3_ACCESS_KEY_ID: string
+  S3_SECRET_ACCESS_KEY: string
+  SIGNING_SECRETS: string
+  FILES: KVNamespace
+  RATE_LIMITER: RateLimit
+}
+
+export interface AppEnv {
+  Bindings: Env
+  Variables: { user: { id: string } | undefined }
+}
+
+export const login: MiddlewareHandler<AppEnv> = async (c, next) => {
+  const [, id] = /session=(\\w+)/.exec(c.req.header('Cookie') ?? '') ?? []
+  c.set('user', id === undefined ? undefined : { id })
+  await next()
+}
+`
+
+/** The app of the page, alone and behind what other apps have in front. */
+const WORKER = `
+import { objectsEntrypoint } from 'edge-presigner/cloudflare'
+import { Hono } from 'hono'
+import { logger } from 'hono/logger'
+import { secureHeaders } from 'hono/secure-headers'
+import { createSigner } from 'edge-presigner/signer'
+import app, { settings } from './mount.ts'
+
+const lines: string[] = []
+const apps: Record<string, Hono<any>> = {
+  alone: app,
+  strict: new Hono().use(secureHeaders()).route('/', app),
+  relaxed: new Hono().use(secureHeaders({ crossOriginResourcePolicy: false })).route('/', app),
+  logged: new Hono()
+    .get('/lines', (c) => c.json(lines))
+    .use(logger((line) => lines.push(line)))
+    .route('/', app),
+  greedy: new Hono()
+    .use(async (c, next) => {
+      await c.req.json()
+      await next()
+    })
+    .route('/', app),
+}
+app.get('/link', async (c) =>
+  c.json(
+    await createSigner({ ...settings(c.env), linkBase: 'http://host/media' }).link(
+      c.req.query('key') ?? '',
+    ),
+  ),
+)
+export default {
+  fetch: (request: Request, env: any, context: any) =>
+    apps[request.headers.get('X-App') ?? 'alone']?.fetch(request, env, context),
+}
+export class Objects extends objectsEntrypoint(settings) {}
+`
+
+/** What the two files for Node give. */
+const MAIN = `
+import { app } from './node.ts'
+import { files, health, url } from './testing.ts'
+
+const body = JSON.stringify({ fileName: 'a.txt', mimetype: 'text/plain' })
+const init = { method: 'POST', headers: { 'Content-Type': 'application/json' }, body }
+const list = await files.app.request('/files', {}, process.env)
+const answers = {
+  upload: await (await app.request('/uploads', init)).json(),
+  own: (await app.request('/files/users/42/uploads/a.txt')).headers.get('Location'),
+  foreign: (await app.request('/files/users/7/uploads/a.txt')).status,
+  health: await health.json(),
+  list: await list.json(),
+  url,
+}
+console.log(JSON.stringify(answers))
+`
+
+const MARKS = ['mount', 'settings', 'node-settings', 'options', 'edge', 'signer', 'node', 'testing']
+const other = codeBlocks(readPage(PAGE)).filter(
+  ({ language, mark }) => language === 'ts' && !MARKS.includes(mark),
+)
+
+let snippets: Snippets
+beforeAll(() => {
+  snippets = writeSnippets({
+    'workers/login.ts': LOGIN,
+    'workers/mount.ts': block('mount').replace('const settings', 'export const settings'),
+    'workers/worker.ts': WORKER,
+    'workers/settings.ts': block('settings'),
+    'workers/options.ts': block('options'),
+    'workers/edge.ts': block('edge'),
+    // The types of Node clash with those of Workers.
+    'node/process.d.ts': 'declare const process: { env: Record<string, string | undefined> }',
+    'node/signer.ts': block('signer'),
+    'node/settings.ts': block('node-settings'),
+    'node/node.ts': block('node'),
+    'node/testing.ts': block('testing'),
+    'node/main.ts': MAIN,
+    ...Object.fromEntries(other.map(({ code }, i) => [`other/${i}.ts`, code])),
+  })
+})
+afterAll(() => snippets.remove())
+
+describe('the code in docs/library.md', () => {
+  it('compiles', async () => expect(await snippets.typeErrors()).toBe(''))
+
+  it('would not pass with a typing error in it', async () => {
+    const wrong = writeSnippets({ 'a.ts': block('settings').replace('region:', 'regoin:') })
+    expect(await wrong.typeErrors()).toContain('regoin')
+    wrong.remove()
+  })
+})
+
+describe('the table of', () => {
+  /** Names in the first column of the table under a heading. */
+  const documented = (heading: string): string[] => {
+    const [, section = ''] = readPage(PAGE).split(`\n${heading}\n`)
+    const rows = section
+      .split(/\n#/, 1)
+      .join()
+      .matchAll(/^\| `(\w+)(?:\(.*?\))?` \| /gm)
+    return [...rows].map(([, name = '']) => name)
+  }
+
+  it('settings has every member, and no other', () => {
+    const wrong: unknown = { other: 1 }
+    const settings = defineSettings(() => wrong as SettingsInput)
+    expect(() => settings({})).toThrow('it takes')
+    try {
+      settings({})
+    } catch (error) {
+      const [, names = ''] = /it takes ([\w, ]+)/.exec(String(error)) ?? []
+      expect(documented('## Settings')).toEqual(names.split(', '))
+    }
+  })
+
+  it('options has every member, and no other', () => {
+    const [, members = ''] =
+      /interface PresignerOptions[^{]*\{\n([\s\S]*?)\n\}/.exec(readPage('src/index.ts')) ?? []
+    const names = [...members.matchAll(/^ {2}(\w+)\?: /gm)].map(([, name = '']) => name)
+    expect(names.length).toBeGreaterThan(5)
+    expect(documented('## Options').toSorted()).toEqual(names.toSorted())
+  })
+})
+
+describe('the app of ten lines', () => {
+  let close = async (): Promise<void> => {}
+  let ask: (path: string, init?: RequestInit) => Promise<Response>
+  const get = (path: string, headers: Record<string, string> = {}) => ask(path, { headers })
+  const post = (path: string, body: object, headers: Record<string, string> = {}) =>
+    ask(path, {
+      method: 'POST',
+      headers: { Cookie: 'session=42', 'Content-Type': 'application/json', ...headers },
+      body: JSON.stringify(body),
+    })
+  const UPLOAD = { fileName: 'My Photo.PNG', mimetype: 'image/png' }
+  /** Path and query of a link to an uploaded picture. */
+  let link: string
+
+  beforeAll(async () => {
+    const s3 = await startS3rver({
+      port: 0,
+      directory: join(snippets.directory, 's3'),
+      corsOrigins: ['https://app.example.com'],
+    })
+    writeFileSync(
+      join(snippets.directory, 'wrangler.toml'),
+      [
+        'name = "app"',
+        'main = "workers/worker.ts"',
+        block('wrangler'),
+        '[alias]',
+        ...Object.entries(ENTRIES).map(([name, path]) => `"${name}" = "${path}"`),
+      ].join('\n'),
+    )
+    const worker = createTestHarness({
+      workers: [
+        {
+          configPath: join(snippets.directory, 'wrangler.toml'),
+          vars: { S3_ENDPOINT: s3.endpoint },
+          secrets: {
+            S3_ACCESS_KEY_ID: s3.accessKeyId,
+            S3_SECRET_ACCESS_KEY: s3.secretAccessKey,
+            SIGNING_SECRETS: 'k1:0123456789abcdef0123456789abcdef',
+          },
+        },
+      ],
+    })
+    close = async () => {
+      await worker.close()
+      await s3.close()
+    }
+    const { url } = await worker.listen()
+    ask = (path, init) => fetch(new URL(path, url), init)
+
+    const uploadSchema = z.object({ uploadUrl: z.string(), key: z.string() })
+    const answer: unknown = await (await post('/media/files/upload-url', UPLOAD)).json()
+    const { uploadUrl, key } = uploadSchema.parse(answer)
+    const headers = { 'Content-Type': UPLOAD.mimetype }
+    await fetch(uploadUrl, { method: 'PUT', headers, body: 'pixels, or so' })
+    const minted: unknown = await (await get(`/link?key=${key}`)).json()
+    const { pathname, search } = new URL(z.object({ link: z.string() }).parse(minted).link)
+    link = pathname + search
+  })
+  afterAll(() => close())
+
+  it('signs for whoever is logged in, below their own prefix, and for nobody else', async () => {
+    expect(await (await post('/media/files/upload-url', UPLOAD)).json()).toMatchObject({
+      key: expect.stringMatching(/^users\/42\/uploads\//),
+    })
+    expect((await post('/media/files/upload-url', UPLOAD, { Cookie: '' })).status).toBe(401)
+  })
+
+  it('finds the exported class, and serves links from copies', async () => {
+    expect(await (await get('/media/healthz')).json()).toEqual({ status: 'ok', edgeCache: true })
+    expect(await (await get(link)).text()).toBe('pixels, or so')
+    await expect
+      .poll(async () => (await get(link)).headers.get('Cache-Status'))
+      .toContain('edge-presigner; hit')
+  })
+
+  it.each([
+    ['alone', 'cross-origin'],
+    ['strict', 'same-origin'],
+    ['relaxed', 'cross-origin'],
+  ])(
+    'sends links with the header that the pitfall of secureHeaders names: %s',
+    async (app, policy) => {
+      const { headers } = await get(link, { 'X-App': app })
+      expect(headers.get('Cross-Origin-Resource-Policy')).toBe(policy)
+    },
+  )
+
+  it('has its links written to the log by logger()', async () => {
+    await get(link, { 'X-App': 'logged' })
+    const lines = z
+      .array(z.string())
+      .parse(await (await get('/lines', { 'X-App': 'logged' })).json())
+    expect(lines.join()).toContain(new URL(link, 'http://host').searchParams.get('sig'))
+  })
+
+  it('gets no body that the app has read', async () => {
+    const { status } = await post('/media/files/upload-url', UPLOAD, { 'X-App': 'greedy' })
+    expect(status).toBe(500)
+  })
+
+  it.each([
+    ['a page of another origin', { Origin: 'https://evil.example' }, 403],
+    ['a page of a site that no list names', { 'Sec-Fetch-Site': 'cross-site' }, 403],
+    ['a program', {}, 200],
+  ])('answers %s as the section on CSRF says', async (_, headers, status) => {
+    expect((await post('/media/files/upload-url', UPLOAD, headers)).status).toBe(status)
+  })
+})
+
+describe('in Node', () => {
+  const env = {
+    S3_ENDPOINT: 'http://127.0.0.1:9000',
+    S3_ACCESS_KEY_ID: 'id',
+    S3_SECRET_ACCESS_KEY: 'secret',
+    SIGNING_SECRETS: 'k1:0123456789abcdef0123456789abcdef',
+  }
+  it('the signer prints a code, two URLs and a link', async () => {
+    const [code, answers = ''] = (await snippets.run('node/signer.ts', env)).split('\n')
+    expect(code).toBe('invalid_key')
+    expect(JSON.parse(answers)).toMatchObject({
+      upload: {
+        key: expect.stringMatching(/^users\/42\/uploads\/.*-my-photo\.jpg$/),
+        method: 'PUT',
+      },
+      download: { expiresIn: 172_800 },
+      link: { link: expect.stringMatching(/^https:\/\/files\.example\.com\/i\/files\//) },
+    })
+  })
+
+  it('a Hono app signs for its own prefix, and a presigner runs in a test', async () => {
+    const answers: unknown = JSON.parse(await snippets.run('node/main.ts', env))
+    expect(answers).toMatchObject({
+      upload: { key: expect.stringMatching(/^users\/42\/uploads\/.*-a\.txt$/) },
+      own: expect.stringContaining('/files/users/42/uploads/a.txt?'),
+      foreign: 404,
+      health: { status: 'ok', edgeCache: false },
+      list: { files: [] },
+      url: expect.stringContaining('X-Amz-Date=20261124T232800Z'),
+    })
+  })
+})

@@ -1,0 +1,75 @@
+import { execFile } from 'node:child_process'
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { promisify } from 'node:util'
+import { ROOT } from './markdown.ts'
+
+const run = promisify(execFile)
+
+/** What the names of the package stand for here. */
+export const ENTRIES: Readonly<Record<string, string>> = {
+  'edge-presigner': join(ROOT, 'src', 'index.ts'),
+  'edge-presigner/cloudflare': join(ROOT, 'src', 'cloudflare.ts'),
+  'edge-presigner/signer': join(ROOT, 'src', 'signer.ts'),
+  'edge-presigner/testing': join(ROOT, 'src', 'testing.ts'),
+}
+
+/** Files in a folder outside the repository, as someone who reads the documentation has them. */
+export interface Snippets {
+  readonly directory: string
+  /** What the compiler says of all files: empty where it has no complaint. */
+  typeErrors(): Promise<string>
+  /** What `file` prints in Node. Rejects where it fails. */
+  run(file: string, env: NodeJS.ProcessEnv): Promise<string>
+  remove(): void
+}
+
+export function writeSnippets(files: Readonly<Record<string, string>>): Snippets {
+  const directory = mkdtempSync(join(tmpdir(), 'edge-presigner-'))
+  symlinkSync(join(ROOT, 'node_modules'), join(directory, 'node_modules'))
+  for (const [name, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(directory, name)), { recursive: true })
+    writeFileSync(join(directory, name), text)
+  }
+  const tsconfig = {
+    extends: join(ROOT, 'tsconfig.json'),
+    compilerOptions: {
+      types: ['@cloudflare/workers-types'],
+      paths: Object.fromEntries(Object.entries(ENTRIES).map(([name, path]) => [name, [path]])),
+    },
+    include: ['**/*.ts'],
+    exclude: ['node_modules'],
+  }
+  writeFileSync(join(directory, 'tsconfig.json'), JSON.stringify(tsconfig))
+  writeFileSync(join(directory, 'hooks.mjs'), HOOKS)
+  return {
+    directory,
+    async typeErrors() {
+      try {
+        await run(join(ROOT, 'node_modules/.bin/tsc'), ['-p', directory], { cwd: directory })
+        return ''
+      } catch (error) {
+        return error instanceof Error && 'stdout' in error ? String(error.stdout) : String(error)
+      }
+    },
+    async run(file, env) {
+      const hooks = pathToFileURL(join(directory, 'hooks.mjs')).href
+      const args = ['--no-warnings', '--import', hooks, join(directory, file)]
+      return (await run(process.execPath, args, { env: { ...process.env, ...env } })).stdout
+    },
+    remove: () => rmSync(directory, { recursive: true }),
+  }
+}
+
+/** Lets Node find the package's entries in src/. */
+const HOOKS = `
+import { registerHooks } from 'node:module'
+const entries = ${JSON.stringify(
+  Object.fromEntries(
+    Object.entries(ENTRIES).map(([name, path]) => [name, pathToFileURL(path).href]),
+  ),
+)}
+registerHooks({ resolve: (name, context, next) => next(entries[name] ?? name, context) })
+`
