@@ -1,6 +1,5 @@
 import type { Context, Env, ExecutionContext } from 'hono'
 import { HonoBase } from 'hono/hono-base'
-import { routePath } from 'hono/route'
 import { LinearRouter } from 'hono/router/linear-router'
 import { type AppPrincipal, type Principal, principalOfApp } from './access/principal.ts'
 import { app as routes } from './app.ts'
@@ -242,11 +241,12 @@ async function call<T>(act: () => T | Promise<T>): Promise<T> {
 /**
  * The segments of the URL, as they are written, that the host's route takes. They are counted from
  * the end of the path: a host whose `getPath` puts something in front, such as its name, has more of
- * them than the URL.
+ * them than the URL. Hono's `routePath(c)` can't say the route: the host may have another copy of Hono.
  */
 function mountPathOf(c: Context): string {
   const path = /^[^:]+:\/\/[^/?#]+([^?#]*)/.exec(c.req.raw.url)?.[1] ?? ''
-  const behind = segmentsOf(c.req.path).length - segmentsOf(routePath(c).replace(/\*$/, '')).length
+  const behind =
+    segmentsOf(c.req.path).length - segmentsOf(c.req.routePath.replace(/\*$/, '')).length
   const segments = segmentsOf(path)
   return segments.slice(0, segments.length - behind).join('/')
 }
