@@ -1,7 +1,7 @@
 import { utf8 } from '../keys/encodings.ts'
 import type { SigningSecret } from './settings.ts'
 
-/** What a signature of ours is for. A signature for one purpose never verifies for another. */
+/** What a signature is for. A signature for one purpose never verifies for another. */
 export type Purpose = 'token' | 'cursor' | 'link' | 'upload'
 
 /** The purpose of the one key that encrypts. */

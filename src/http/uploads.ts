@@ -107,7 +107,7 @@ async function tell(c: AppContext, event: (principal: string) => FileEvent): Pro
 }
 
 /**
- * The upload whose id stands in the path, if the caller may write `key` and the id belongs to them,
+ * The upload whose id is in the path, if the caller may write `key` and the id belongs to them,
  * the key and the bucket. Throws `invalid_key`, `forbidden`, `unknown_bucket` and
  * `invalid_upload_id`.
  */

@@ -1,6 +1,6 @@
 import type { Issue } from '../errors/api-error.ts'
 
-/** Where a value stands, and the list for what is wrong with it. */
+/** Where a value is, and the list of issues. */
 export interface Place {
   /** Dotted from the root. */
   readonly path: string
@@ -59,7 +59,7 @@ export const optional =
 
 export const text = (fault: Fault<string>): Rule<string> =>
   also(
-    (value, place) => (typeof value === 'string' ? value : breaks(place, missing(value, 'a text'))),
+    (value, place) => (typeof value === 'string' ? value : breaks(place, missing(value, 'text'))),
     fault,
   )
 
