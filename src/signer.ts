@@ -132,53 +132,34 @@ function requireValid<T>(rule: Rule<T>, options: unknown): T {
   throw new ApiError('invalid_request', 'The request is not valid.', { issues: checked.issues })
 }
 
-const name = (max: number): Rule<string> =>
+/** Text of at most `max` UTF-16 code units that fits `pattern`: not empty, unless given. */
+const upTo = (max: number, pattern = /^[\s\S]/): Rule<string> =>
   text((value) =>
-    value.length >= 1 && value.length <= max && value.isWellFormed()
+    value.length <= max && pattern.test(value) && value.isWellFormed()
       ? null
-      : `must have 1 to ${max} characters of well-formed Unicode`,
+      : `must be valid, and at most ${max} characters long`,
   )
 const anyText = text(() => null)
-const bucket = optional(anyText, undefined)
-const expiresIn = optional(whole(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER), undefined)
+const bucket = optional(anyText)
+const expiresIn = optional(whole(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER))
 
 const uploadRule = table({
-  fileName: text((value) =>
-    value.length >= 1 && value.length <= MAX_FILE_NAME_LENGTH
-      ? null
-      : `must have 1 to ${MAX_FILE_NAME_LENGTH} characters`,
-  ),
+  fileName: upTo(MAX_FILE_NAME_LENGTH),
   mimetype: anyText,
-  size: optional(whole(0, Number.MAX_SAFE_INTEGER), undefined),
-  sha256: optional(matching(SHA256, 'must be 32 bytes in base64'), undefined),
+  size: optional(whole(0, Number.MAX_SAFE_INTEGER)),
+  sha256: optional(matching(SHA256, 'must be 32 bytes in base64')),
   metadata: optional(
     into(
       entries(
         (key) => (METADATA_NAME.test(key) ? null : 'must be a name of a-z, 0-9 and "-"'),
-        (key) =>
-          into(
-            text((value) =>
-              value.length <= MAX_METADATA_VALUE_LENGTH
-                ? null
-                : `must have at most ${MAX_METADATA_VALUE_LENGTH} characters`,
-            ),
-            (value) => [key, value] as const,
-          ),
+        (key) => into(upTo(MAX_METADATA_VALUE_LENGTH, /^/), (value) => [key, value] as const),
       ),
       Object.fromEntries<string>,
     ),
-    undefined,
   ),
-  cacheControl: optional(
-    text((value) =>
-      HEADER_VALUE.test(value) && value.length <= MAX_CACHE_CONTROL_LENGTH
-        ? null
-        : `must be up to ${MAX_CACHE_CONTROL_LENGTH} characters of printable ASCII`,
-    ),
-    undefined,
-  ),
-  directory: optional(matching(DIRECTORY, 'must be segments with "/" between'), undefined),
-  overwrite: optional(flag, undefined),
+  cacheControl: optional(upTo(MAX_CACHE_CONTROL_LENGTH, HEADER_VALUE)),
+  directory: optional(matching(DIRECTORY, 'must be segments with "/" between')),
+  overwrite: optional(flag),
   expiresIn,
   bucket,
   prefix: optional(text(keyPrefixFault), ''),
@@ -187,15 +168,15 @@ const uploadRule = table({
 const downloadRule = table({
   use: optional(oneOf('view', 'stream', 'email'), 'view' as const),
   expiresIn,
-  download: optional(name(MAX_DOWNLOAD_NAME_LENGTH), undefined),
-  inline: optional(flag, undefined),
-  stable: optional(flag, undefined),
+  download: optional(upTo(MAX_DOWNLOAD_NAME_LENGTH)),
+  inline: optional(flag),
+  stable: optional(flag),
   bucket,
 })
 
 const linkRule = table({
   expiresIn,
-  download: optional(name(MAX_LINK_NAME_LENGTH), null),
+  download: optional(upTo(MAX_LINK_NAME_LENGTH), null),
   delivery: optional(oneOf('stream', 'redirect'), 'stream' as const),
   bucket,
 })

@@ -119,6 +119,11 @@ describe('a signer refuses', () => {
     ['a size above the limit', { ...png, size: 1001 }, 'file_too_large'],
     ['no size where the bucket has a limit', { ...png, size: undefined }, 'size_required'],
     ['an empty name', { ...png, fileName: '' }, 'invalid_request'],
+    ['no name', { ...png, fileName: undefined }, 'invalid_request'],
+    ['no type', { fileName: 'a.png', size: 3 }, 'invalid_request'],
+    ['a digest that is none', { ...png, sha256: 'abc' }, 'invalid_request'],
+    ['"false" in quotes', { ...png, overwrite: 'false' }, 'invalid_request'],
+    ['half a second', { ...png, expiresIn: 1.5 }, 'invalid_request'],
     ['a size of half a byte', { ...png, size: 0.5 }, 'invalid_request'],
     ['a type that is none', { ...png, mimetype: 'png' }, 'invalid_mimetype'],
     ['script under the name of a picture', { ...png, mimetype: 'text/html' }, 'type_mismatch'],
@@ -159,5 +164,13 @@ describe('a signer refuses', () => {
       await expect(
         signer.link(key, 'expiresIn' in options ? { expiresIn: 31_536_001 } : Object(options)),
       ).rejects.toMatchObject({ code })
+  })
+
+  it('a delivery that it does not know', async () => {
+    const options = Object({ delivery: 'other' })
+    await expect(signer.link('a', options)).rejects.toMatchObject({
+      code: 'invalid_request',
+      issues: [{ path: 'delivery', message: 'must be one of stream, redirect' }],
+    })
   })
 })
