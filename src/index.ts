@@ -39,7 +39,7 @@ export interface PresignerOptions<E extends Env = Env> {
    */
   fileIndex?: (env: E['Bindings']) => FileIndex
   /**
-   * Counts requests by principal, and by network where there is none; without it, nobody does. Called
+   * Counts requests by principal, and by network where there is none. Without it, no limit. Called
    * as `fileIndex` is.
    */
   rateLimiter?: (env: E['Bindings']) => RateLimiter
@@ -76,7 +76,7 @@ export interface EventContext<E extends Env = Env> {
 export interface Presigner<E extends Env = Env> {
   /** One route with everything behind it: `host.route('/media', presigner.app)`. */
   readonly app: HonoBase<E>
-  /** Answers a request as a server of its own, at the root of an origin. */
+  /** Answers a request without a host, at the root of an origin. */
   fetch(request: Request, env: E['Bindings'], context?: ExecutionContext): Promise<Response>
 }
 
@@ -232,7 +232,7 @@ async function call<T>(act: () => T | Promise<T>): Promise<T> {
     const status =
       thrown instanceof Error && 'getResponse' in thrown && Reflect.get(thrown, 'status')
     if (status === 401)
-      throw new ApiError('unauthenticated', 'Valid credentials are needed.', { cause: thrown })
+      throw new ApiError('unauthenticated', 'Valid credentials are required.', { cause: thrown })
     if (status === 403) throw new ApiError('forbidden', 'The app refuses this.', { cause: thrown })
     throw thrown
   }

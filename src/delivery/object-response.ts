@@ -74,7 +74,7 @@ function contain(headers: Headers, { key, download }: LinkPolicy, sharesOrigin: 
 }
 
 /**
- * Never longer than the link; an object that may change is looked at again when its edge copy ends.
+ * Never longer than the link; an object that may change is checked again when its copy expires.
  * One with a key that was made here can't change once every URL that could replace it has expired,
  * and the edge copy of what it replaced has ended.
  */
