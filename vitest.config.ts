@@ -3,6 +3,7 @@ import { defineConfig } from 'vitest/config'
 import { testBindings, testPorts } from './test/setup/test-bindings.ts'
 
 const ports = await testPorts()
+const portsOnNode = await testPorts()
 
 /** Tests of what must run on every runtime: they import nothing of Workers. */
 const PORTABLE = [
@@ -37,7 +38,7 @@ export default defineConfig({
         test: {
           name: 'worker',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/e2e/**', 'test/docs/**'],
+          exclude: ['test/e2e/**', 'test/docs/**', 'test/mount/node.test.ts'],
           // Far above what a test takes on a loaded machine: it ends a test that hangs.
           testTimeout: 30_000,
           hookTimeout: 30_000,
@@ -53,10 +54,12 @@ export default defineConfig({
       {
         test: {
           name: 'signer',
-          include: PORTABLE,
+          include: [...PORTABLE, 'test/mount/node.test.ts'],
           testTimeout: 30_000,
           isolate: false,
           setupFiles: ['test/support/clean-globals.ts'],
+          globalSetup: ['test/setup/start-servers.ts'],
+          provide: { testPorts: portsOnNode, s3Endpoint: `http://127.0.0.1:${portsOnNode.s3}` },
         },
       },
       {

@@ -8,8 +8,21 @@ import {
   MAX_DOWNLOAD_NAME_LENGTH,
 } from './delivery/download-url.ts'
 import { type Link, linkTo, MAX_LINK_NAME_LENGTH } from './delivery/link.ts'
-import { ApiError, type Issue } from './errors/api-error.ts'
+import { ApiError } from './errors/api-error.ts'
 import { keyPrefixFault, parseObjectKey } from './keys/object-key.ts'
+import {
+  check,
+  entries,
+  flag,
+  into,
+  matching,
+  oneOf,
+  optional,
+  type Rule,
+  table,
+  text,
+  whole,
+} from './settings/rules.ts'
 import type { Settings } from './settings/settings.ts'
 import { createUploadUrl, type UploadRequest, type UploadUrl } from './uploads/single.ts'
 import {
@@ -95,119 +108,75 @@ export function createSigner(
   }
   return {
     async uploadUrl(options) {
-      const { prefix = '', bucket, ...request } = checked(options, UPLOAD, 'fileName', 'mimetype')
+      const { prefix, bucket, ...request } = requireValid(uploadRule, options)
       return createUploadUrl(findBucket(settings, bucket), request, prefix, now())
     },
     async downloadUrl(key, options = {}) {
-      const { bucket: alias, use = 'view', ...others } = checked(options, DOWNLOAD)
+      const { bucket: alias, ...request } = requireValid(downloadRule, options)
       const { bucket, key: objectKey } = locate(alias, key)
-      return downloadUrl(bucket, objectKey, { use, ...others }, now())
+      return downloadUrl(bucket, objectKey, request, now())
     },
     async link(key, options = {}) {
-      const { bucket: alias, ...others } = checked(options, LINK)
-      const { expiresIn, download = null, delivery = 'stream' } = others
+      const { bucket: alias, ...request } = requireValid(linkRule, options)
       const { bucket, key: objectKey } = locate(alias, key)
       if (settings.linkBase === null)
         throw new ApiError('misconfigured', 'Set linkBase: a signer has no address of its own.')
-      return linkTo(
-        settings,
-        settings.linkBase,
-        bucket,
-        objectKey,
-        { expiresIn, download, delivery },
-        now(),
-      )
+      return linkTo(settings, settings.linkBase, bucket, objectKey, request, now())
     },
   }
 }
 
-/** Whether a value is taken, and what it must be. */
-type Test = readonly [isTaken: (value: unknown) => boolean, message: string]
-type Tests<Options> = { readonly [Name in keyof Options]-?: Test }
-
-/** Returns the members of `options`. Throws `invalid_request` for one that its test doesn't take. */
-function checked<Options extends object>(
-  options: Options,
-  tests: Tests<Options>,
-  ...required: readonly (keyof Options & string)[]
-): Options {
-  const known = new Map<string, Test>(Object.entries(tests))
-  const given: [string, unknown][] = Object.entries(options)
-  const members = given.filter(([, value]) => value !== undefined)
-  const names = new Set([...required, ...members.map(([name]) => name)])
-  const values = new Map(members)
-  const issues: Issue[] = []
-  for (const path of names) {
-    const [isTaken, message] = known.get(path) ?? UNKNOWN
-    if (!isTaken(values.get(path))) issues.push({ path, message })
-  }
-  if (issues.length === 0) return { ...options }
-  throw new ApiError('invalid_request', 'The request is not valid.', { issues })
+function requireValid<T>(rule: Rule<T>, options: unknown): T {
+  const checked = check(rule, options)
+  if (checked.ok) return checked.value
+  throw new ApiError('invalid_request', 'The request is not valid.', { issues: checked.issues })
 }
 
-const UNKNOWN: Test = [() => false, 'is not known here']
-const isText = (value: unknown): value is string => typeof value === 'string'
-const hasLength = (value: unknown, min: number, max: number): value is string =>
-  isText(value) && value.length >= min && value.length <= max
-const sized = (max: number): Test => [
-  (value) => hasLength(value, 1, max),
-  `must have 1 to ${max} characters`,
-]
-const wellFormed = (max: number): Test => [
-  (value) => hasLength(value, 1, max) && value.isWellFormed(),
-  `must have 1 to ${max} characters of well-formed Unicode`,
-]
-const matching = (pattern: RegExp, message: string): Test => [
-  (value) => isText(value) && pattern.test(value),
-  message,
-]
-const oneOf = (...values: readonly unknown[]): Test => [
-  (value) => values.includes(value),
-  `must be one of ${values.join(', ')}`,
-]
+/** Text of at most `max` UTF-16 code units that fits `pattern`: not empty, unless given. */
+const upTo = (max: number, pattern = /^[\s\S]/): Rule<string> =>
+  text((value) =>
+    value.length <= max && pattern.test(value) && value.isWellFormed()
+      ? null
+      : `must be valid, and at most ${max} characters long`,
+  )
+const anyText = text(() => null)
+const bucket = optional(anyText)
+const expiresIn = optional(whole(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER))
 
-const TEXT: Test = [isText, 'must be a text']
-const FLAG = oneOf(true, false)
-const WHOLE: Test = [Number.isSafeInteger, 'must be a whole number']
-
-const UPLOAD: Tests<UploadOptions> = {
-  fileName: sized(MAX_FILE_NAME_LENGTH),
-  mimetype: TEXT,
-  size: [(value) => Number.isSafeInteger(value) && Number(value) >= 0, 'must be a number of bytes'],
-  sha256: matching(SHA256, 'must be 32 bytes in base64'),
-  metadata: [
-    (value) =>
-      typeof value === 'object' &&
-      value !== null &&
-      !Array.isArray(value) &&
-      Object.entries(value).every(
-        ([name, text]) => METADATA_NAME.test(name) && hasLength(text, 0, MAX_METADATA_VALUE_LENGTH),
+const uploadRule = table({
+  fileName: upTo(MAX_FILE_NAME_LENGTH),
+  mimetype: anyText,
+  size: optional(whole(0, Number.MAX_SAFE_INTEGER)),
+  sha256: optional(matching(SHA256, 'must be 32 bytes in base64')),
+  metadata: optional(
+    into(
+      entries(
+        (key) => (METADATA_NAME.test(key) ? null : 'must be a name of a-z, 0-9 and "-"'),
+        (key) => into(upTo(MAX_METADATA_VALUE_LENGTH, /^/), (value) => [key, value] as const),
       ),
-    'must be texts under names of a-z, 0-9 and "-"',
-  ],
-  cacheControl: [
-    (value) => hasLength(value, 1, MAX_CACHE_CONTROL_LENGTH) && HEADER_VALUE.test(value),
-    `must be up to ${MAX_CACHE_CONTROL_LENGTH} characters of printable ASCII`,
-  ],
-  directory: matching(DIRECTORY, 'must be segments with "/" between'),
-  overwrite: FLAG,
-  expiresIn: WHOLE,
-  bucket: TEXT,
-  prefix: [(value) => isText(value) && keyPrefixFault(value) === null, 'must end with "/"'],
-}
+      Object.fromEntries<string>,
+    ),
+  ),
+  cacheControl: optional(upTo(MAX_CACHE_CONTROL_LENGTH, HEADER_VALUE)),
+  directory: optional(matching(DIRECTORY, 'must be segments with "/" between')),
+  overwrite: optional(flag),
+  expiresIn,
+  bucket,
+  prefix: optional(text(keyPrefixFault), ''),
+})
 
-const DOWNLOAD: Tests<DownloadOptions> = {
-  use: oneOf('view', 'stream', 'email'),
-  expiresIn: WHOLE,
-  download: wellFormed(MAX_DOWNLOAD_NAME_LENGTH),
-  inline: FLAG,
-  stable: FLAG,
-  bucket: TEXT,
-}
+const downloadRule = table({
+  use: optional(oneOf('view', 'stream', 'email'), 'view' as const),
+  expiresIn,
+  download: optional(upTo(MAX_DOWNLOAD_NAME_LENGTH)),
+  inline: optional(flag),
+  stable: optional(flag),
+  bucket,
+})
 
-const LINK: Tests<LinkOptions> = {
-  expiresIn: WHOLE,
-  download: wellFormed(MAX_LINK_NAME_LENGTH),
-  delivery: oneOf('stream', 'redirect'),
-  bucket: TEXT,
-}
+const linkRule = table({
+  expiresIn,
+  download: optional(upTo(MAX_LINK_NAME_LENGTH), null),
+  delivery: optional(oneOf('stream', 'redirect'), 'stream' as const),
+  bucket,
+})

@@ -51,11 +51,12 @@ export const into =
     return result === BROKEN ? BROKEN : convert(result)
   }
 
-/** Takes undefined for `fallback`. */
-export const optional =
-  <T, Fallback>(rule: Rule<T>, fallback: Fallback): Rule<T | Fallback> =>
-  (value, place) =>
-    value === undefined ? fallback : rule(value, place)
+/** Takes undefined for `fallback`, or as it is. */
+export function optional<T>(rule: Rule<T>): Rule<T | undefined>
+export function optional<T, Fallback>(rule: Rule<T>, fallback: Fallback): Rule<T | Fallback>
+export function optional<T>(rule: Rule<T>, fallback?: unknown): Rule<unknown> {
+  return (value, place) => (value === undefined ? fallback : rule(value, place))
+}
 
 export const text = (fault: Fault<string>): Rule<string> =>
   also(

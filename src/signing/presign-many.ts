@@ -18,27 +18,9 @@ export type PresignKey = (key: ObjectKey) => Promise<string>
  */
 interface Template {
   /** Whether it serves `input`, which is signed at `datetime`. */
-  readonly fits: (input: PresignTemplate, datetime: string) => boolean
-  readonly canonicalRequest: {
-    /** The method, and the bucket's part of the path. */
-    readonly beforeKey: Uint8Array
-    readonly beforeDate: Uint8Array
-    readonly afterDate: Uint8Array
-    /** The names of the signed headers, and the digest of the payload. */
-    readonly afterHeaders: Uint8Array
-  }
-  readonly stringToSign: {
-    readonly algorithm: Uint8Array
-    readonly credentialScope: Uint8Array
-  }
-  readonly url: {
-    readonly beforeKey: string
-    readonly beforeDate: string
-    readonly afterDate: string
-  }
-  /** Returns the canonical headers for the values in `input`, each with its line break. */
-  readonly canonicalHeaders: (input: PresignTemplate) => Uint8Array
-  readonly signingKey: CryptoKey
+  fits(input: PresignTemplate, datetime: string): boolean
+  /** Returns what puts keys into it, for the time and the headers of `input`. */
+  fill(input: PresignTemplate, datetime: string): PresignKey
 }
 
 const MAX_TEMPLATES = 64
@@ -53,42 +35,16 @@ export function presignMany(input: PresignTemplate): PresignKey {
   const datetime = amzDate(input.signedAt)
   // Without a promise where there is none to wait for: most requests sign one URL.
   const template = templates.get(input.bucket)?.find(({ fits }) => fits(input, datetime))
-  if (template !== undefined) return presignBy(template, input, datetime)
-  const presignKey = prepareTemplate(input).then((made) => presignBy(made, input, datetime))
+  if (template !== undefined) return template.fill(input, datetime)
+  const presignKey = prepareTemplate(input).then((made) => made.fill(input, datetime))
   return async (key) => (await presignKey)(key)
-}
-
-function presignBy(template: Template, input: PresignTemplate, datetime: string): PresignKey {
-  const { canonicalRequest, stringToSign, url, signingKey } = template
-  const canonicalHeaders = template.canonicalHeaders(input)
-  const query = url.beforeDate + datetime + url.afterDate
-  return async function presignKey(key) {
-    const path = encodeKey(key)
-    assertNamesKey(path, key)
-    text.start()
-    text.add(canonicalRequest.beforeKey)
-    text.addAscii(path)
-    text.add(canonicalRequest.beforeDate)
-    text.addAscii(datetime)
-    text.add(canonicalRequest.afterDate)
-    text.add(canonicalHeaders)
-    text.add(canonicalRequest.afterHeaders)
-    const digest = await crypto.subtle.digest('SHA-256', text.bytes())
-    text.start()
-    text.add(stringToSign.algorithm)
-    text.addAscii(datetime)
-    text.add(stringToSign.credentialScope)
-    text.addHex(digest)
-    const signature = await crypto.subtle.sign('HMAC', signingKey, text.bytes())
-    return url.beforeKey + path + query + hex(signature)
-  }
 }
 
 /** Prepares a template, checks it, and keeps it for its bucket. */
 async function prepareTemplate(input: PresignTemplate): Promise<Template> {
   const signer = querySigner({ ...input, key: SAMPLE })
   const template = await createTemplate(input, signer)
-  const url = await presignBy(template, input, signer.datetime)(SAMPLE)
+  const url = await template.fill(input, signer.datetime)(SAMPLE)
   if (!url.endsWith(await signer.signature())) throw otherThanExpected()
   const kept = templates.get(input.bucket) ?? []
   if (kept.length >= MAX_TEMPLATES) kept.length = 0
@@ -113,9 +69,15 @@ async function createTemplate(input: PresignTemplate, signer: AwsV4Signer): Prom
   const date = `X-Amz-Date=${datetime}`
   const [beforeDate, afterDate] = cut(canonicalQuery, date)
   const [urlBeforeDate, urlAfterDate] = cut(spaced(signer.url.search), date)
-  const { host } = signer.url
-  const hostAlone = utf8(`host:${host}\n`)
-  const signedHeaders: string[] = signer.signedHeaders.split(';')
+  const requestBeforeKey = utf8(`${beforePath}\n${bucket.basePath}`)
+  const requestBeforeDate = utf8(`\n${beforeDate}X-Amz-Date=`)
+  const requestAfterDate = utf8(`${afterDate}\n`)
+  const requestAfterHeaders = utf8(afterHeaders)
+  const algorithm = utf8('AWS4-HMAC-SHA256\n')
+  const credentialScope = utf8(`\n${credentialString}\n`)
+  const origin = bucket.origin + bucket.basePath
+  const headersOf = canonicalHeadersBy(signer)
+  const key = await signingKey(signer)
   return {
     fits: (other, at) =>
       other.signedSeconds === signedSeconds &&
@@ -124,29 +86,46 @@ async function createTemplate(input: PresignTemplate, signer: AwsV4Signer): Prom
       at.startsWith(day) &&
       namesOf(other.headers) === names &&
       JSON.stringify(other.query) === query,
-    canonicalRequest: {
-      beforeKey: utf8(`${beforePath}\n${bucket.basePath}`),
-      beforeDate: utf8(`\n${beforeDate}X-Amz-Date=`),
-      afterDate: utf8(`${afterDate}\n`),
-      afterHeaders: utf8(afterHeaders),
+    fill({ headers }, at) {
+      const requestHeaders = headersOf(headers)
+      const urlQuery = `${urlBeforeDate}X-Amz-Date=${at}${urlAfterDate}&X-Amz-Signature=`
+      return async function presignKey(objectKey) {
+        const path = encodeKey(objectKey)
+        assertNamesKey(path, objectKey)
+        startText()
+        add(requestBeforeKey)
+        addAscii(path)
+        add(requestBeforeDate)
+        addAscii(at)
+        add(requestAfterDate)
+        add(requestHeaders)
+        add(requestAfterHeaders)
+        const digest = await crypto.subtle.digest('SHA-256', textBytes())
+        startText()
+        add(algorithm)
+        addAscii(at)
+        add(credentialScope)
+        addHex(digest)
+        const signature = await crypto.subtle.sign('HMAC', key, textBytes())
+        return origin + path + urlQuery + hex(signature)
+      }
     },
-    stringToSign: {
-      algorithm: utf8('AWS4-HMAC-SHA256\n'),
-      credentialScope: utf8(`\n${credentialString}\n`),
-    },
-    url: {
-      beforeKey: bucket.origin + bucket.basePath,
-      beforeDate: `${urlBeforeDate}X-Amz-Date=`,
-      afterDate: `${urlAfterDate}&X-Amz-Signature=`,
-    },
-    canonicalHeaders({ headers }) {
-      if (headers === undefined) return hostAlone
-      const values = new Map([['host', host]])
-      for (const [name, value] of Object.entries(headers))
-        values.set(name.toLowerCase(), value.trim().replace(/\s+/g, ' '))
-      return utf8(signedHeaders.map((name) => `${name}:${values.get(name)}\n`).join(''))
-    },
-    signingKey: await signingKey(signer),
+  }
+}
+
+/** Returns what makes the canonical headers of values, each with its line break, as `signer` does. */
+function canonicalHeadersBy(
+  signer: AwsV4Signer,
+): (headers: PresignTemplate['headers']) => Uint8Array {
+  const { host } = signer.url
+  const hostAlone = utf8(`host:${host}\n`)
+  const signedHeaders: string[] = signer.signedHeaders.split(';')
+  return (headers) => {
+    if (headers === undefined) return hostAlone
+    const values = new Map([['host', host]])
+    for (const [name, value] of Object.entries(headers))
+      values.set(name.toLowerCase(), value.trim().replace(/\s+/g, ' '))
+    return utf8(signedHeaders.map((name) => `${name}:${values.get(name)}\n`).join(''))
   }
 }
 
@@ -167,42 +146,37 @@ const otherThanExpected = (): Error =>
  * The text that is digested or signed next. Each takes the place of the one before, as WebCrypto
  * copies what it is given before it returns: memory of its own costs more than a digest.
  */
-class Text {
-  #memory = new Uint8Array(4096)
-  #length = 0
+let memory = new Uint8Array(4096)
+let length = 0
 
-  start(): void {
-    this.#length = 0
-  }
-
-  add(bytes: Uint8Array): void {
-    this.#reserve(bytes.length).set(bytes, this.#length)
-    this.#length += bytes.length
-  }
-
-  addAscii(text: string): void {
-    const memory = this.#reserve(text.length)
-    for (let i = 0; i < text.length; i++) memory[this.#length + i] = text.charCodeAt(i)
-    this.#length += text.length
-  }
-
-  addHex(digest: ArrayBuffer): void {
-    writeHex(new Uint8Array(digest), this.#reserve(2 * digest.byteLength), this.#length)
-    this.#length += 2 * digest.byteLength
-  }
-
-  bytes(): Uint8Array {
-    return this.#memory.subarray(0, this.#length)
-  }
-
-  #reserve(more: number): Uint8Array {
-    if (this.#length + more > this.#memory.length) {
-      const longer = new Uint8Array(2 * (this.#length + more))
-      longer.set(this.bytes())
-      this.#memory = longer
-    }
-    return this.#memory
-  }
+function startText(): void {
+  length = 0
 }
 
-const text = new Text()
+const textBytes = (): Uint8Array => memory.subarray(0, length)
+
+function add(bytes: Uint8Array): void {
+  reserve(bytes.length)
+  memory.set(bytes, length)
+  length += bytes.length
+}
+
+function addAscii(text: string): void {
+  reserve(text.length)
+  for (let i = 0; i < text.length; i++) memory[length + i] = text.charCodeAt(i)
+  length += text.length
+}
+
+function addHex(digest: ArrayBuffer): void {
+  const digits = 2 * digest.byteLength
+  reserve(digits)
+  writeHex(new Uint8Array(digest), memory, length)
+  length += digits
+}
+
+function reserve(more: number): void {
+  if (length + more <= memory.length) return
+  const longer = new Uint8Array(2 * (length + more))
+  longer.set(textBytes())
+  memory = longer
+}

@@ -14,7 +14,7 @@ describe('a stored Content-Type', () => {
     ['image/png;', 'image/png;'],
     ['image/png; ; a=b', 'image/png; ; a=b'],
   ])('is sent as it is where it is one media type: %j as %j', (value, contentType) => {
-    expect(parseMediaType(value)).toEqual({ contentType, isInert: true })
+    expect(parseMediaType(value)).toMatchObject({ contentType, isInert: true })
   })
 
   it.each([
@@ -22,7 +22,7 @@ describe('a stored Content-Type', () => {
     ['video/mp4; codecs="a, b"; x=1', 'video/mp4; x=1'],
     ['video/mp4; a=";b="; x="1,2";y=2', 'video/mp4; a=";b=";y=2'],
   ])('loses a parameter with a comma inside quotes: %j is sent as %j', (value, contentType) => {
-    expect(parseMediaType(value)).toEqual({ contentType, isInert: true })
+    expect(parseMediaType(value)).toMatchObject({ contentType, isInert: true })
   })
 
   it.each([
@@ -109,5 +109,25 @@ describe('the types that a browser shows', () => {
     'constructor/__proto__',
   ])('do not hold %s', (value) => {
     expect(isInert(value)).not.toBe(true)
+  })
+})
+
+describe('the types that a browser shows beside an app', () => {
+  const isMedia = (value: string) => parseMediaType(value)?.isMedia
+
+  it.each(['image/png', 'Image/GIF; a=b', 'audio/mpeg', 'video/mp4'])('hold %s', (value) => {
+    expect(isMedia(value)).toBe(true)
+  })
+
+  it.each([
+    'text/plain',
+    'application/pdf',
+    'font/woff2',
+    'image/svg+xml',
+    'video/x+xml',
+    'text/html',
+    'image/*',
+  ])('do not hold %s', (value) => {
+    expect(isMedia(value)).toBe(false)
   })
 })

@@ -123,6 +123,12 @@ afterAll(() => snippets.remove())
 describe('the code in docs/library.md', () => {
   it('compiles', async () => expect(await snippets.typeErrors()).toBe(''))
 
+  it('is where README.md takes its example from', () => {
+    const [, section = ''] = readPage('README.md').split('## In your own app')
+    const code = codeBlocks(section).find(({ language }) => language === 'ts')?.code ?? 'missing'
+    for (const line of code.trim().split('\n')) expect(block('mount')).toContain(line)
+  })
+
   it('would not pass with a typing error in it', async () => {
     const wrong = writeSnippets({ 'a.ts': block('settings').replace('region:', 'regoin:') })
     expect(await wrong.typeErrors()).toContain('regoin')

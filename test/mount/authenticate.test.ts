@@ -3,9 +3,11 @@ import { describe, expect, it, vi } from 'vitest'
 import { SCOPES } from '../../src/access/scopes.ts'
 import { ApiError } from '../../src/errors/api-error.ts'
 import type { AppPrincipal } from '../../src/index.ts'
+import { ANN } from '../support/ann.ts'
+import { jsonOf, upload } from '../support/app.ts'
 import { bearer, testApiKey } from '../support/credentials.ts'
 import { ISSUER, jwtVariable, testIssuer } from '../support/issuer.ts'
-import { ANN, jsonOf, mount, upload } from '../support/mount.ts'
+import { mount } from '../support/mount.ts'
 
 /** Status and code of an answer, and the reason that is in the log alone. */
 async function outcome(app: ReturnType<typeof mount>, path: string, init?: RequestInit) {

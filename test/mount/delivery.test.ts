@@ -2,17 +2,11 @@ import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test'
 import { Hono } from 'hono'
 import { secureHeaders } from 'hono/secure-headers'
 import { afterEach, describe, expect, inject, it, vi } from 'vitest'
+import { ANN } from '../support/ann.ts'
+import { jsonOf, ORIGIN, settingsInput } from '../support/app.ts'
 import { bucketFetch } from '../support/bucket.ts'
 import { requestsFor, textOf } from '../support/links.ts'
-import {
-  ANN,
-  clientOf,
-  jsonOf,
-  type Mounted,
-  mount,
-  ORIGIN,
-  settingsInput,
-} from '../support/mount.ts'
+import { clientOf, type Mounted, mount } from '../support/mount.ts'
 import { testWorker } from '../support/worker.ts'
 
 afterEach(() => vi.unstubAllGlobals())
@@ -115,7 +109,6 @@ describe('without an entrypoint for objects', () => {
   it('says so in /healthz, and with one that it is there', async () => {
     const health = async (app: Mounted) => jsonOf(await app.fetch('/media/healthz'))
     expect(await health(direct())).toEqual({ status: 'ok', edgeCache: false })
-    expect(await health(mount({ objectsEntrypoint: 'Absent' }))).toMatchObject({ edgeCache: false })
     expect(await health(mount())).toMatchObject({ edgeCache: true })
   })
 

@@ -1,7 +1,9 @@
 import { describe, expect, it, vi } from 'vitest'
 import { app as presignerRoutes } from '../../src/app.ts'
+import { ANN } from '../support/ann.ts'
+import { jsonOf, ORIGIN } from '../support/app.ts'
 import { bearer } from '../support/credentials.ts'
-import { ANN, jsonOf, type Mounted, mount, ORIGIN } from '../support/mount.ts'
+import { type Mounted, mount } from '../support/mount.ts'
 import { type ProtectedRoute, ROUTES } from '../support/protected-routes.ts'
 
 const FOREIGN = 'https://evil.example'

@@ -5,7 +5,10 @@ import { RegExpRouter } from 'hono/router/reg-exp-router'
 import { Hono as TinyHono } from 'hono/tiny'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { FileIndex } from '../../src/index.ts'
-import { ANN, clientOf, jsonOf, mount, ORIGIN, type TestHost, upload } from '../support/mount.ts'
+import { ANN } from '../support/ann.ts'
+import { jsonOf, ORIGIN, upload } from '../support/app.ts'
+import { textOf } from '../support/links.ts'
+import { clientOf, mount, type TestHost } from '../support/mount.ts'
 
 afterEach(() => vi.restoreAllMocks())
 
@@ -57,7 +60,7 @@ describe('a host', () => {
     expect(link).toMatch(`${ORIGIN}${base}/i/files/${encodeURIComponent(key)}?`)
     const seen = await app.fetch(link)
     expect(seen.headers.get('Content-Type')).toBe('image/png')
-    expect(await seen.text()).toBe('pixels')
+    expect(await textOf(seen)).toBe('pixels')
     const { links } = await jsonOf<{ links: { link: string }[] }>(
       await app.post(`${base}/links`, { keys: [key] }),
     )
@@ -423,7 +426,7 @@ describe('a request', () => {
         body: '{}',
       }),
     )
-    expect(await (await ask(link)).text()).toBe('pixels')
+    expect(await textOf(await ask(link))).toBe('pixels')
     expect((await ask(`/media/files/${key}`, { method: 'DELETE' })).status).toBe(204)
   })
 })
@@ -437,7 +440,7 @@ describe('a link host of its own', () => {
     const key = await upload(app, '/media')
     const { link } = await jsonOf<{ link: string }>(await app.post(`/media/files/${key}/link`, {}))
     expect(link).toMatch(`${FILES}/media/i/files/`)
-    expect(await (await app.fetch(link)).text()).toBe('pixels')
+    expect(await textOf(await app.fetch(link))).toBe('pixels')
     expect((await app.fetch(`${FILES}/media/healthz`)).status).toBe(200)
     expect(await refusal(app.fetch(`${FILES}/media/files`))).toBe('404 not_found')
   })

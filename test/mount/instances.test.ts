@@ -8,8 +8,11 @@ import {
   type PresignerOptions,
 } from '../../src/index.ts'
 import { memoryFileIndex } from '../../src/testing.ts'
+import { ANN } from '../support/ann.ts'
+import { jsonOf, settingsInput, upload } from '../support/app.ts'
 import { bearer } from '../support/credentials.ts'
-import { ANN, clientOf, jsonOf, type Mounted, settingsInput, upload } from '../support/mount.ts'
+import { textOf } from '../support/links.ts'
+import { clientOf, type Mounted } from '../support/mount.ts'
 
 const presigner = (name: string, index: FileIndex, options: PresignerOptions = {}) =>
   createPresigner(
@@ -108,7 +111,7 @@ describe('two instances', () => {
         await app.post(`${base}/files/${key}/link`, {}),
       )
       const { edgeCache } = await jsonOf(await app.fetch(`${base}/healthz`))
-      bodies[base] = [await (await app.fetch(link)).text(), edgeCache]
+      bodies[base] = [await textOf(await app.fetch(link)), edgeCache]
     }
     expect(bodies).toEqual({
       '/one': ['from One', true],

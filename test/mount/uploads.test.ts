@@ -1,7 +1,9 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { memoryFileIndex } from '../../src/file-index/memory-file-index.ts'
 import type { FileEvent, NewFile, UploadChanges } from '../../src/index.ts'
-import { ANN, jsonOf, type Mounted, mount, upload } from '../support/mount.ts'
+import { ANN } from '../support/ann.ts'
+import { jsonOf, upload } from '../support/app.ts'
+import { type Mounted, mount } from '../support/mount.ts'
 import {
   answer,
   completed,

@@ -1,0 +1,268 @@
+import { Hono } from 'hono'
+import { afterEach, describe, expect, inject, it, vi } from 'vitest'
+import { createPresigner, defineSettings, type FileEvent, type LogLine } from '../../src/index.ts'
+import { memoryFileIndex } from '../../src/testing.ts'
+import { ANN } from '../support/ann.ts'
+import { jsonOf, ORIGIN, settingsInput, upload } from '../support/app.ts'
+
+afterEach(() => {
+  vi.useRealTimers()
+  vi.unstubAllGlobals()
+})
+
+/** A bucket of the faulty server. */
+const faulty = () => ({
+  ...Object.values(settingsInput().buckets)[0],
+  endpoint: `http://127.0.0.1:${inject('testPorts').faulty}`,
+})
+
+/** A presigner in an app as a server on Node runs it: each request has an environment of its own. */
+function nodeApp() {
+  const events: FileEvent[] = []
+  const lines: LogLine[] = []
+  const { app } = createPresigner(
+    defineSettings(() =>
+      settingsInput({ buckets: { ...settingsInput().buckets, faulty: faulty() as never } }),
+    ),
+    {
+      fileIndex: () => index,
+      authenticate: (c) => (c.req.header('Cookie') === 'session=ann' ? ANN : null),
+      onEvent: (event, { waitUntil }) => {
+        events.push(event)
+        waitUntil(Promise.reject(new Error('nobody waits for this')))
+      },
+      log: (line) => void lines.push(line),
+    },
+  )
+  const index = memoryFileIndex()
+  const host = new Hono().route('/media', app)
+  const ask = async (path: string, init: RequestInit = {}): Promise<Response> => {
+    const headers = new Headers(init.headers)
+    headers.set('Cookie', 'session=ann')
+    const request = new Request(new URL(path, ORIGIN), { ...init, headers })
+    return host.fetch(request, { incoming: {}, outgoing: {} })
+  }
+  const post = (path: string, body: unknown) =>
+    ask(path, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify(body),
+    })
+  const linkTo = async (key: string, bucket = 'files', body: object = {}) => {
+    const path = `/media/files/${encodeURIComponent(key)}/link?bucket=${bucket}`
+    return (await jsonOf<{ link: string }>(await post(path, body))).link
+  }
+  return { host, ask, post, linkTo, events, lines }
+}
+
+it('runs outside of Workers', () => {
+  expect('IdentityTransformStream' in globalThis).toBe(false)
+  expect(navigator.userAgent).toMatch(/^Node\.js/)
+})
+
+describe('a presigner in an app on Node', () => {
+  it('takes an upload, records and lists it, delivers and deletes it', async () => {
+    const app = nodeApp()
+    expect(await jsonOf(await app.ask('/media/healthz'))).toEqual({
+      status: 'ok',
+      edgeCache: false,
+    })
+    const key = await upload(app, '/media', '0123456789')
+    const recorded = await app.post('/media/files', { key, name: 'Cat.png' })
+    expect(recorded.status).toBe(201)
+    expect(recorded.headers.get('Location')).toMatch(/^\/media\/files\/uploads%2F/)
+    expect(await jsonOf(await app.ask('/media/files?urls=view'))).toMatchObject({
+      files: [{ key, size: 10, owner: 'app:ann', url: expect.stringContaining('X-Amz-Signature') }],
+    })
+    const { url } = await jsonOf<{ url: string }>(
+      await app.ask(`/media/files/${encodeURIComponent(key)}/url`),
+    )
+    expect(await (await fetch(url)).text()).toBe('0123456789')
+
+    const link = await app.linkTo(key)
+    const whole = await app.ask(link)
+    expect(whole.status).toBe(200)
+    expect(whole.headers.get('Content-Length')).toBe('10')
+    expect(whole.headers.get('Content-Type')).toBe('image/png')
+    expect(await whole.text()).toBe('0123456789')
+    const part = await app.ask(link, { headers: { Range: 'bytes=2-4' } })
+    expect(part.status).toBe(206)
+    expect(part.headers.get('Content-Range')).toBe('bytes 2-4/10')
+    expect(await part.text()).toBe('234')
+    expect((await app.ask(link, { headers: { Range: 'bytes=99-' } })).status).toBe(416)
+    const head = await app.ask(link, { method: 'HEAD' })
+    expect([head.status, head.headers.get('Content-Length'), await head.text()]).toEqual([
+      200,
+      '10',
+      '',
+    ])
+    const etag = whole.headers.get('ETag') ?? ''
+    expect((await app.ask(link, { headers: { 'If-None-Match': etag } })).status).toBe(304)
+
+    const removed = await app.ask(`/media/files/${encodeURIComponent(key)}`, { method: 'DELETE' })
+    expect(removed.status).toBe(204)
+    expect((await app.ask(link)).status).toBe(404)
+    expect(await jsonOf(await app.ask('/media/files'))).toEqual({ files: [] })
+    expect(app.events.map(({ type }) => type)).toEqual(['recorded', 'deleted'])
+    expect(app.lines.every(({ status }) => status < 500)).toBe(true)
+  })
+
+  it('takes an upload in parts, tokens and cursors', async () => {
+    const app = nodeApp()
+    const file = { fileName: 'a.txt', mimetype: 'text/plain', size: 5 }
+    const { key, uploadId } = await jsonOf(await app.post('/media/multipart', file))
+    const path = `/media/multipart/${uploadId}`
+    const { urls } = await jsonOf<{ urls: { url: string }[] }>(
+      await app.post(`${path}/urls`, { key, partNumbers: [1] }),
+    )
+    const put = await fetch(urls[0]?.url ?? '', { method: 'PUT', body: 'hello' })
+    const parts = [{ partNumber: 1, etag: put.headers.get('ETag') }]
+    const completed = await app.post(`${path}/complete`, { key, parts })
+    expect(await jsonOf(completed)).toMatchObject({ key, size: 5 })
+
+    const other = await upload(app, '/media')
+    await app.post('/media/files', { key: other, name: 'b.png' })
+    const { token } = await jsonOf<{ token: string }>(
+      await app.post('/media/tokens', { scopes: ['files:list'] }),
+    )
+    const first = await jsonOf(await app.ask(`/media/u/${token}/files?limit=1`))
+    const next = await jsonOf(
+      await app.ask(`/media/u/${token}/files?limit=1&cursor=${first.cursor}`),
+    )
+    const keys = [first, next].flatMap(({ files }) =>
+      (files as { key: string }[]).map((f) => f.key),
+    )
+    expect(keys.toSorted()).toEqual([key, other].toSorted())
+  })
+
+  it('knows nobody without a session, and answers what it does not know', async () => {
+    const { host, ask } = nodeApp()
+    expect((await host.fetch(new Request(`${ORIGIN}/media/files`))).status).toBe(401)
+    expect((await ask('/media/nope')).status).toBe(404)
+    expect((await ask('/media/i/files/a.png')).status).toBe(403)
+  })
+
+  it.each([
+    ['with its length', (text: string) => ({ body: text })],
+    [
+      'in pieces',
+      (text: string) => ({
+        body: new Blob([text.slice(0, 9), text.slice(9)]).stream(),
+        duplex: 'half',
+      }),
+    ],
+  ])('reads a body %s up to its limit, and no further', async (_, bodyOf) => {
+    const { ask } = nodeApp()
+    const status = async (bytes: number) => {
+      const json = JSON.stringify({ scopes: ['files:read'] })
+      const body = bodyOf(json + ' '.repeat(bytes - json.length))
+      const headers = { 'Content-Type': 'application/json' }
+      return (await ask('/media/tokens', { method: 'POST', headers, ...body })).status
+    }
+    expect([await status(200), await status(65_536), await status(65_537)]).toEqual([200, 200, 413])
+  })
+
+  it('refuses a body that the app has read, and says so in the log', async () => {
+    const { host, lines } = nodeApp()
+    const request = new Request(`${ORIGIN}/media/tokens`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json', Cookie: 'session=ann' },
+      body: '{}',
+    })
+    await request.text()
+    expect((await host.fetch(request)).status).toBe(500)
+    expect(lines[0]?.reason).toContain('The app has read the body before the presigner could.')
+  })
+
+  it('refuses a link to an object that is stored encoded, which fetch would decode', async () => {
+    const app = nodeApp()
+    const link = await app.linkTo('encoded:gzip/a.png', 'faulty')
+    for (const method of ['GET', 'HEAD']) {
+      const headers = { 'Accept-Encoding': 'gzip' }
+      const response = await app.ask(link, { method, headers })
+      expect(response.status, method).toBe(501)
+      if (method === 'GET') expect(await jsonOf(response)).toMatchObject({ code: 'not_supported' })
+    }
+    const redirect = await app.linkTo('encoded:gzip/a.png', 'faulty', { delivery: 'redirect' })
+    expect((await app.ask(redirect)).status).toBe(302)
+    const plain = await app.linkTo('encoded:aws-chunked/a.png', 'faulty')
+    const response = await app.ask(plain)
+    expect(response.status).toBe(200)
+    expect(response.headers.get('Content-Encoding')).toBeNull()
+  })
+
+  it('ends a body in an error where the bucket breaks it off', async () => {
+    const app = nodeApp()
+    const response = await app.ask(await app.linkTo(`cut/${crypto.randomUUID()}.png`, 'faulty'))
+    expect(response.status).toBe(200)
+    await expect(response.text()).rejects.toThrow()
+  })
+
+  it('ends the request to the bucket when the client goes away', async () => {
+    const app = nodeApp()
+    const key = `endless/${crypto.randomUUID()}.png`
+    const path = encodeURIComponent(`/files/${key}`)
+    const host = `http://127.0.0.1:${inject('testPorts').faulty}`
+    const isOpen = async () => (await fetch(`${host}/.open?path=${path}`)).text()
+    const response = await app.ask(await app.linkTo(key, 'faulty'))
+    const reader = response.body?.getReader()
+    await reader?.read()
+    expect(await isOpen()).toBe('true')
+    await reader?.cancel()
+    await vi.waitFor(async () => expect(await isOpen()).toBe('false'), { timeout: 10_000 })
+  })
+})
+
+const HEADERS = {
+  'Content-Type': 'video/mp4',
+  'Last-Modified': 'Tue, 24 Nov 2026 12:00:00 GMT',
+  ETag: '"e"',
+}
+
+describe('the bytes of a large object', () => {
+  const CHUNK = 256 * 1024
+  const CHUNKS = 1000
+
+  it('are asked for at the pace of the client, and never kept', async () => {
+    const app = nodeApp()
+    const link = await app.linkTo('a.mp4')
+    let sent = 0
+    const body = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        sent += 1
+        controller.enqueue(new Uint8Array(CHUNK))
+        if (sent === CHUNKS) controller.close()
+      },
+    })
+    const headers = { ...HEADERS, 'Content-Length': String(CHUNK * CHUNKS) }
+    vi.stubGlobal('fetch', async () => new Response(body, { headers }))
+    const reader = (await app.ask(link)).body?.getReader()
+    let read = 0
+    for (;;) {
+      const { done } = (await reader?.read()) ?? { done: true }
+      if (done) break
+      read += 1
+      if (read % 100 === 0) await new Promise((resolve) => setTimeout(resolve, 1))
+      // A quarter of a gigabyte passes, of which a few chunks are here at any time.
+      expect(sent - read).toBeLessThan(8)
+    }
+    expect(read).toBe(CHUNKS)
+  })
+
+  it('end in an error where the bucket stalls for 30 seconds', async () => {
+    const app = nodeApp()
+    const link = await app.linkTo('a.mp4')
+    const body = new ReadableStream<Uint8Array>({
+      start: (controller) => controller.enqueue(new Uint8Array(3)),
+    })
+    const headers = { ...HEADERS, 'Content-Length': '9' }
+    vi.stubGlobal('fetch', async () => new Response(body, { headers }))
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    const reader = (await app.ask(link)).body?.getReader()
+    expect((await reader?.read())?.value?.byteLength).toBe(3)
+    const rest = reader?.read()
+    const failed = expect(rest).rejects.toThrow('It took too long.')
+    await vi.advanceTimersByTimeAsync(31_000)
+    await failed
+  })
+})

@@ -1,0 +1,43 @@
+import { inject } from 'vitest'
+import type { SettingsInput } from '../../src/index.ts'
+import './provided-context.ts'
+
+/** Where an app with a presigner in it is. */
+export const ORIGIN = 'https://app.example'
+
+/** The settings of an app with one bucket, "files" in the shared s3rver, changed by `changes`. */
+export const settingsInput = (changes: Partial<SettingsInput> = {}): SettingsInput => ({
+  buckets: {
+    files: {
+      endpoint: inject('s3Endpoint'),
+      region: 'us-east-1',
+      bucket: 'files',
+      credentials: { accessKeyId: 'S3RVER', secretAccessKey: 'S3RVER' },
+    },
+  },
+  signingSecrets: 'k1:0123456789abcdef0123456789abcdef',
+  ...changes,
+})
+
+/** The JSON of an answer, whatever it holds. */
+export const jsonOf = async <T = Record<string, unknown>>(response: Response): Promise<T> =>
+  response.json<T>()
+
+/** Uploads `body` through the presigner at `base`, and gives the new key. */
+export async function upload(
+  app: { post(path: string, body: unknown): Promise<Response> },
+  base: string,
+  body: BodyInit = 'pixels',
+  file: object = { fileName: 'cat.png', mimetype: 'image/png' },
+): Promise<string> {
+  const response = await app.post(`${base}/files/upload-url`, file)
+  if (response.status !== 200) throw new Error(`No URL: ${await response.text()}`)
+  const { key, uploadUrl, headers } = await jsonOf<{
+    key: string
+    uploadUrl: string
+    headers: Record<string, string>
+  }>(response)
+  const put = await fetch(uploadUrl, { method: 'PUT', headers, body })
+  if (put.status !== 200) throw new Error(`Not uploaded: ${await put.text()}`)
+  return key
+}
