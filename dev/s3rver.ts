@@ -46,6 +46,8 @@ export async function startS3rver(options: S3ServerOptions): Promise<S3Server> {
   const secretAccessKey = options.secretAccessKey ?? accessKeyId
   AWSAccount.DUMMY_ACCOUNT.createKeyPair(accessKeyId, secretAccessKey)
   const { port } = await server.run()
+  // Node would close a connection after five idle seconds. A request that is sent at that moment fails.
+  server.httpServer.keepAliveTimeout = 0
   const accessKey = { accessKeyId, secretAccessKey }
   return {
     name: 's3rver',

@@ -6,7 +6,7 @@ import { createServer, request, type Server } from 'node:http'
  */
 export function countingProxy(targetPort: number): Server {
   const counts = new Map<string, number>()
-  return createServer((incoming, outgoing) => {
+  return createServer({ keepAliveTimeout: 0 }, (incoming, outgoing) => {
     const { pathname, searchParams } = new URL(incoming.url ?? '/', 'http://proxy')
     if (pathname === '/.count') {
       outgoing.end(String(counts.get(searchParams.get('path') ?? '') ?? 0))

@@ -166,7 +166,7 @@ async function afterWhiteSpace(response: ServerResponse, document: string): Prom
  */
 export function faultyServer(): Server {
   const counts = new Map<string, number>()
-  return createServer((request, response) => {
+  return createServer({ keepAliveTimeout: 0 }, (request, response) => {
     const { pathname, searchParams } = new URL(request.url ?? '/', 'http://faulty')
     if (pathname === '/.count') {
       response.end(String(counts.get(searchParams.get('path') ?? '') ?? 0))

@@ -53,7 +53,7 @@ export async function startBucketProxy(
   let turn = Promise.resolve()
   const port = await freePort()
   const targetPort = Number(new URL(endpoint).port)
-  const server = createServer(async (incoming, outgoing) => {
+  const server = createServer({ keepAliveTimeout: 0 }, async (incoming, outgoing) => {
     if (incoming.method === 'OPTIONS' || incoming.headers.origin === undefined) {
       pass(incoming, outgoing, targetPort)
       return
