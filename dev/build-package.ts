@@ -6,7 +6,7 @@ import manifest from '../package.json' with { type: 'json' }
 const ROOT = join(import.meta.dirname, '..')
 const DIST = join(ROOT, 'dist')
 
-/** The path in an import of another module of ours, with what stands before it. */
+/** The path in an import of another own module, with what comes before it. */
 const RELATIVE_IMPORT = /(\bfrom |\bimport |\bimport\()(["'])(\.{1,2}\/[^"']+)\2/g
 
 /**

@@ -12,7 +12,7 @@ import { uppyRoutes } from './uppy/routes.ts'
 
 /**
  * Everything that needs credentials. A request ends here, also where no route matches: behind
- * `/u/:token` stands the same API once more, which would ask for credentials again.
+ * `/u/:token` is the same API once more, which would ask for credentials again.
  */
 const api = newApp()
   .route('/', uppyRoutes)

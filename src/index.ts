@@ -1,6 +1,5 @@
 import type { Context, Env, ExecutionContext } from 'hono'
 import { HonoBase } from 'hono/hono-base'
-import { routePath } from 'hono/route'
 import { LinearRouter } from 'hono/router/linear-router'
 import { type AppPrincipal, type Principal, principalOfApp } from './access/principal.ts'
 import { app as routes } from './app.ts'
@@ -40,7 +39,7 @@ export interface PresignerOptions<E extends Env = Env> {
    */
   fileIndex?: (env: E['Bindings']) => FileIndex
   /**
-   * Counts requests by principal, and by network where there is none; without it, nobody does. Called
+   * Counts requests by principal, and by network where there is none. Without it, no limit. Called
    * as `fileIndex` is.
    */
   rateLimiter?: (env: E['Bindings']) => RateLimiter
@@ -77,7 +76,7 @@ export interface EventContext<E extends Env = Env> {
 export interface Presigner<E extends Env = Env> {
   /** One route with everything behind it: `host.route('/media', presigner.app)`. */
   readonly app: HonoBase<E>
-  /** Answers a request as a server of its own, at the root of an origin. */
+  /** Answers a request without a host, at the root of an origin. */
   fetch(request: Request, env: E['Bindings'], context?: ExecutionContext): Promise<Response>
 }
 
@@ -233,7 +232,7 @@ async function call<T>(act: () => T | Promise<T>): Promise<T> {
     const status =
       thrown instanceof Error && 'getResponse' in thrown && Reflect.get(thrown, 'status')
     if (status === 401)
-      throw new ApiError('unauthenticated', 'Valid credentials are needed.', { cause: thrown })
+      throw new ApiError('unauthenticated', 'Valid credentials are required.', { cause: thrown })
     if (status === 403) throw new ApiError('forbidden', 'The app refuses this.', { cause: thrown })
     throw thrown
   }
@@ -242,11 +241,12 @@ async function call<T>(act: () => T | Promise<T>): Promise<T> {
 /**
  * The segments of the URL, as they are written, that the host's route takes. They are counted from
  * the end of the path: a host whose `getPath` puts something in front, such as its name, has more of
- * them than the URL.
+ * them than the URL. Hono's `routePath(c)` can't say the route: the host may have another copy of Hono.
  */
 function mountPathOf(c: Context): string {
   const path = /^[^:]+:\/\/[^/?#]+([^?#]*)/.exec(c.req.raw.url)?.[1] ?? ''
-  const behind = segmentsOf(c.req.path).length - segmentsOf(routePath(c).replace(/\*$/, '')).length
+  const behind =
+    segmentsOf(c.req.path).length - segmentsOf(c.req.routePath.replace(/\*$/, '')).length
   const segments = segmentsOf(path)
   return segments.slice(0, segments.length - behind).join('/')
 }

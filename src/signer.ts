@@ -69,7 +69,7 @@ export interface DownloadOptions
     InBucket {}
 
 export interface LinkOptions extends InBucket {
-  /** Seconds; a link lives for one to two such lifetimes. The default is a day. */
+  /** Seconds; a link is valid for one to two such lifetimes. The default is a day. */
   readonly expiresIn?: number | undefined
   /** Name to save the file under; without it, the file is shown in place. */
   readonly download?: string | undefined
@@ -84,7 +84,7 @@ export interface SignerOptions {
 
 /**
  * Makes the URLs and links that a presigner with the same settings makes, without a request to
- * anyone. It asks nobody who you are: your code decides who gets one. Keys are those of the bucket,
+ * anyone. It does not check who asks: your code decides that. Keys are those of the bucket,
  * with their prefix. Methods reject with a `PresignerError`, whose codes docs/api.md lists.
  */
 export interface Signer {
@@ -120,7 +120,7 @@ export function createSigner(
       const { bucket: alias, ...request } = requireValid(linkRule, options)
       const { bucket, key: objectKey } = locate(alias, key)
       if (settings.linkBase === null)
-        throw new ApiError('misconfigured', 'Set linkBase: a signer has no address of its own.')
+        throw new ApiError('misconfigured', 'Set linkBase: a signer has no address.')
       return linkTo(settings, settings.linkBase, bucket, objectKey, request, now())
     },
   }

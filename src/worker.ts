@@ -10,7 +10,7 @@ export const presigner = createPresigner<{ Bindings: Env }>(environmentSettings,
   rateLimiter: (env) => env.RATE_LIMITER,
 })
 
-/** The bytes behind links, which Workers Caching stands in front of. */
+/** Delivers the bytes of links, behind Workers Caching. */
 export class Objects extends objectsEntrypoint<Env>(environmentSettings) {}
 
 export default {

@@ -119,6 +119,6 @@ function parse(json: string): unknown {
   try {
     return JSON.parse(json)
   } catch {
-    return undefined // no body, or none of ours: the checks decide
+    return undefined // no body, or not JSON: the checks decide
   }
 }

@@ -28,6 +28,6 @@ export async function openCursor(
   const claims = (await unseal(signingSecrets, 'cursor', cursor, new Date()))?.claims
   const kvCursor = claims?.kvCursor
   if (claims?.bucket !== bucket || claims.prefix !== prefix || typeof kvCursor !== 'string')
-    throw new ApiError('invalid_cursor', 'This cursor belongs to another list, or to none.')
+    throw new ApiError('invalid_cursor', 'This cursor is not valid for this list.')
   return kvCursor
 }

@@ -8,7 +8,7 @@ export interface LinkPolicy {
   /** Alias of the bucket. */
   readonly bucket: string
   readonly key: ObjectKey
-  /** Seconds since 1970; from this second on the link is dead. */
+  /** Seconds since 1970; from this second on the link has expired. */
   readonly expires: number
   /** Bytes through this Worker, or a redirect to the bucket. */
   readonly delivery: 'stream' | 'redirect'
@@ -56,7 +56,7 @@ export interface LinkTarget extends Pick<URL, 'search' | 'searchParams'> {
 
 /**
  * The policy of a link. Its one spelling is the one that `signLink` gives: another encoding, order
- * or parameter is no link, whatever its signature.
+ * or parameter makes it invalid, whatever its signature.
  */
 export async function verifyLink(
   { path, search, searchParams }: LinkTarget,

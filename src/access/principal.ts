@@ -27,7 +27,7 @@ export interface AppPrincipal {
 
 const MAX_ID_BYTES = 200
 
-/** Whether `id` may stand in records and logs: short text in one spelling. */
+/** Whether `id` may appear in records and logs: short text in one spelling. */
 export const isPrincipalId = (id: unknown): id is string =>
   typeof id === 'string' &&
   id !== '' &&
@@ -67,5 +67,5 @@ export function requireKey(principal: Principal, scope: Scope, key: ObjectKey): 
  */
 export function requirePrefix(principal: Principal, prefix: string): void {
   if (!prefix.startsWith(principal.prefix))
-    throw new ApiError('forbidden', 'This lies outside of the prefix that you may use.')
+    throw new ApiError('forbidden', 'This is outside your prefix.')
 }

@@ -10,7 +10,7 @@ export interface ApiKey {
   readonly prefix: string
 }
 
-/** `JWT`: whose tokens are taken, and what they allow. */
+/** `JWT`: whose tokens are accepted, and what they allow. */
 export interface JwtSettings {
   readonly issuer: string
   readonly audience: string | string[]

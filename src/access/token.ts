@@ -32,7 +32,7 @@ export const looksLikeToken = (token: string): boolean => token.startsWith(TOKEN
 /**
  * A short-lived token for part of what the caller may do. Throws `forbidden` where it would be
  * wider in scope or prefix, and `invalid_expiry` where it would outlive the caller's own
- * credentials; the default life shrinks to theirs.
+ * credentials; the default lifetime shrinks to theirs.
  */
 export async function mintToken(
   caller: Principal,

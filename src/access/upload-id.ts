@@ -61,7 +61,7 @@ export async function sealUploadId(
 
 /**
  * What `uploadId` carries. Throws `invalid_upload_id` where it is of another bucket, key or
- * principal, has ended, or is none of ours: one error for all, as a caller may know nothing of the
+ * principal, has expired, or is malformed: one error for all, as a caller may know nothing of the
  * uploads of others.
  */
 export async function openUploadId(
@@ -80,14 +80,17 @@ export async function openUploadId(
     parsed.data.key !== scope.key ||
     parsed.data.owner !== scope.owner
   )
-    throw new ApiError('invalid_upload_id', 'This upload id is of another upload, or has ended.')
+    throw new ApiError(
+      'invalid_upload_id',
+      'This upload id belongs to another upload, or has expired.',
+    )
   const { s3 = '', ...claims } = parsed.data
   const { secret } = unsealed
   const s3UploadId = claims.s3UploadId ?? (await decrypt(secret, scope, s3))
   return { ...claims, key: scope.key, s3UploadId }
 }
 
-/** AES-GCM under a random vector, which stands before the result. The scope must be the same. */
+/** AES-GCM under a random vector, which comes before the result. The scope must be the same. */
 async function encrypt(secret: SigningSecret, scope: UploadScope, text: string): Promise<string> {
   const iv = crypto.getRandomValues(new Uint8Array(IV_BYTES))
   const key = await encryptionKey(secret)

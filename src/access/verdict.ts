@@ -1,7 +1,7 @@
 import type { Principal } from './principal.ts'
 
 /**
- * What a check of credentials finds. `reason` is for the log alone: the wire says 401 and no more.
+ * What a check of credentials finds. `reason` is for the log alone: the client gets 401 only.
  */
 export type Verdict =
   | { readonly ok: true; readonly principal: Principal }

@@ -34,7 +34,7 @@ export interface Bucket {
   readonly conditionalComplete: boolean
   /** `type/subtype` or `type/*`, lower case; null where every type is welcome. */
   readonly allowedTypes: readonly string[] | null
-  /** Longest life of a URL in seconds, by use. */
+  /** Longest lifetime of a URL in seconds, by use. */
   readonly maxExpiresIn: Readonly<Record<'upload' | 'view' | 'stream' | 'email' | 'link', number>>
   /** Seconds that an edge copy of an object may live. */
   readonly edgeTtlSeconds: number

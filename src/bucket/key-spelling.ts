@@ -8,7 +8,7 @@ import type { Bucket } from './bucket.ts'
  */
 export function requireSpelling({ normalizesKeys }: Bucket, key: string): void {
   if (normalizesKeys && !isNfc(key))
-    throw new ApiError('invalid_key', 'This bucket takes keys in Unicode NFC only.')
+    throw new ApiError('invalid_key', 'This bucket accepts only keys in Unicode NFC.')
 }
 
 /**

@@ -8,9 +8,9 @@ export const MAX_PARTS = 10_000
 export const MAX_METADATA_BYTES = 2048
 /** How many keys one request names at most, and how many files one page of a list has. */
 export const MAX_KEYS = 1000
-/** SigV4 refuses a presigned URL that lives longer: seven days. */
+/** SigV4 refuses a longer lifetime of a presigned URL: seven days. */
 export const MAX_SIGNATURE_SECONDS = 604_800
-/** The longest life of an upload URL. */
+/** The longest lifetime of an upload URL. */
 export const MAX_UPLOAD_SECONDS = 3600
 /**
  * How long an upload in parts may take: upload ids, and signatures for parts, end seven days after
@@ -22,5 +22,5 @@ export const MAX_UPLOAD_AGE_SECONDS = 604_800
  * an upload in parts has expired. A day more is for a PUT that began in time and ends late.
  */
 export const MAX_REPLACEABLE_SECONDS = MAX_UPLOAD_AGE_SECONDS + MAX_UPLOAD_SECONDS + 86_400
-/** The longest life of a link: a year. */
+/** The longest lifetime of a link: a year. */
 export const MAX_LINK_SECONDS = 31_536_000

@@ -20,7 +20,7 @@ export interface Wanted {
   readonly maxAgeSeconds: number
 }
 
-/** The copy, or the range of it; null where there is none, undefined where the Cache API fails. */
+/** The copy, or the range of it; null if there is no copy, undefined if the Cache API fails. */
 const matchCopy = ({ url, range, maxAgeSeconds }: Wanted): Promise<Response | null | undefined> =>
   attempt('match', async (cache) => {
     const mark = await cache.match(url)
@@ -38,7 +38,7 @@ const filling = new Set<string>()
 /**
  * The copy; where another request is fetching it, once it has done so, waited for a second at most.
  * So a crowd at a new object costs the bucket one request, as it does behind Workers Caching. Null
- * where there is none, undefined where the Cache API fails.
+ * if there is no copy, undefined if the Cache API fails.
  */
 export async function findCopy(wanted: Wanted): Promise<Response | null | undefined> {
   let copy = await matchCopy(wanted)
@@ -51,7 +51,7 @@ export async function findCopy(wanted: Wanted): Promise<Response | null | undefi
 
 /** A copy in the making. */
 export interface Fill {
-  /** Whether no purge came since this began; false too where nobody can tell. */
+  /** Whether no purge came since this began; false too if unknown. */
   isCurrent(): Promise<boolean>
   /** To be called in the end: others no longer wait for this copy. */
   end(): void
@@ -69,7 +69,7 @@ export async function beginFill(url: string): Promise<Fill> {
   }
 }
 
-/** Id of the last purge of `url`, null where there was none; undefined where nobody can tell. */
+/** Id of the last purge of `url`, null if there was none; undefined if unknown. */
 const lastPurge = (url: string): Promise<string | null | undefined> =>
   attempt(
     'match',

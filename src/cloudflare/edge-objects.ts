@@ -13,13 +13,13 @@ const failureSchema = z.object({
   retryAfterSeconds: z.optional(z.number()),
 })
 
-/** What the Worker calls of its own `Objects` entrypoint. */
+/** What the Worker calls on its `Objects` entrypoint. */
 export interface ObjectsStub {
   fetch(request: Request, init?: object): Promise<Response>
   purge(alias: string, key: string): Promise<string | null>
 }
 
-/** The entrypoint of that name among the exports of the Worker that runs; null where there is none. */
+/** The entrypoint of that name among the exports of the running Worker; null if it is missing. */
 export function stubIn(context: object, name: string): ObjectsStub | null {
   const exports: unknown = Reflect.get(context, 'exports')
   const stub: unknown =
@@ -31,7 +31,7 @@ const isStub = (value: unknown): value is ObjectsStub =>
   (typeof value === 'object' || typeof value === 'function') && value !== null && 'fetch' in value
 
 /**
- * Objects through the `Objects` entrypoint, in front of which stands the edge cache. Bodies come as
+ * Objects through the `Objects` entrypoint, behind the edge cache. Bodies come as
  * they are stored, encoded or not.
  */
 export const edgeObjects = (stub: ObjectsStub): ObjectSource => ({
@@ -62,7 +62,7 @@ export async function objectRequest(
   range: string | null,
 ): Promise<Request> {
   const headers: HeadersInit = range === null ? {} : { Range: range, [WANTED_RANGE]: range }
-  // Workers Caching keys by the query too: a copy lives for one `edgeTtl`.
+  // Workers Caching keys by the query too: a copy is kept for one `edgeTtl`.
   const url = `${await copyUrl(bucket, key)}?edgeTtl=${bucket.edgeTtlSeconds}`
   return new Request(url, { method, headers })
 }

@@ -136,7 +136,7 @@ export const objectsEntrypoint = <E extends object>(
     }
   }
 
-/** Says of `response` what Workers Caching would say of its own. */
+/** Marks `response` as Workers Caching would. */
 function withStatus(response: Response, status: 'MISS' | 'BYPASS'): Response {
   const marked = new Response(response.body, response)
   marked.headers.set('CF-Cache-Status', status)

@@ -7,9 +7,9 @@ import type { ObjectKey } from '../keys/object-key.ts'
 const DEFAULT_SECONDS = 24 * 60 * 60
 
 /**
- * When a link ends, in seconds since 1970: on the edge of a window that is as long as the life
- * asked for, so that asking again within the window gives the same link. It lives for one to two
- * such lives. Throws `invalid_expiry`.
+ * When a link ends, in seconds since 1970: at the end of a window that is as long as the lifetime
+ * asked for, so that asking again within the window gives the same link. It is valid for one to
+ * two such lifetimes. Throws `invalid_expiry`.
  */
 export function linkExpiry(bucket: Bucket, expiresIn: number | undefined, now: Date): number {
   const max = Math.floor(bucket.maxExpiresIn.link / 2)
@@ -49,7 +49,7 @@ export async function linkTo(
 }
 
 /**
- * An absolute link to the object under `key`; `base` is what stands in front of `/i/…`. Does not check
+ * An absolute link to the object under `key`; `base` is what comes before `/i/…`. Does not check
  * whether the object exists.
  */
 export async function createLink(

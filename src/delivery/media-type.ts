@@ -30,8 +30,8 @@ export interface MediaType {
 
 /**
  * Reads a stored `Content-Type` as one media type (RFC 9110, §8.3.1), or returns null. A browser
- * makes a type of much that is none, such as the last item of a comma list (Fetch, "extract a MIME
- * type"), so anything else is refused: commas outside of quotes, backslashes, bytes beyond ASCII.
+ * makes a type of malformed text, such as the last item of a comma list (Fetch, "extract a MIME
+ * type"), so anything else is refused: commas outside quotes, backslashes, bytes beyond ASCII.
  * A parameter with a comma inside quotes is left out, since not every client minds the quotes.
  */
 export function parseMediaType(value: string): MediaType | null {

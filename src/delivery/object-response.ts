@@ -56,22 +56,25 @@ export function toClientResponse(
 }
 
 /**
- * Lets a browser show inert types alone, and of these, next to an app, only images, sound and video: a
- * text or a PDF would appear under the app's name. Everything else, and what isn't one media type,
- * becomes an attachment in a sandbox. A key whose extension can run script, and a name to save under,
- * make an attachment of anything.
+ * Lets a browser show inert types alone. Everything else, and what isn't one media type, becomes an
+ * attachment in a sandbox. A key whose extension can run script, and a name to save under, make an
+ * attachment of anything.
+ *
+ * Next to an app, only images, sound and video are shown: a text or a PDF would appear under the app's
+ * name. What isn't inert loses its type: a script, or a style, would be one of the app's own.
  */
 function contain(headers: Headers, { key, download }: LinkPolicy, sharesOrigin: boolean): void {
   const type = parseMediaType(headers.get('content-type') ?? '')
   const isHarmless = (sharesOrigin ? type?.isMedia : type?.isInert) === true
   const isShown = isHarmless && !keyRunsScript(key)
-  headers.set('Content-Type', type?.contentType ?? 'application/octet-stream')
+  const keepsType = !sharesOrigin || type?.isInert === true
+  headers.set('Content-Type', (keepsType && type?.contentType) || 'application/octet-stream')
   if (!isShown) headers.set('Content-Security-Policy', "sandbox; default-src 'none'")
   if (!isShown || download !== null) headers.set('Content-Disposition', attachment(download))
 }
 
 /**
- * Never longer than the link; an object that may change is looked at again when its edge copy ends.
+ * Never longer than the link; an object that may change is checked again when its copy expires.
  * One with a key that was made here can't change once every URL that could replace it has expired,
  * and the edge copy of what it replaced has ended.
  */

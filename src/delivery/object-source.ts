@@ -20,7 +20,7 @@ export interface ObjectSource {
     range: string | null,
   ): Promise<Response>
   /**
-   * Drops every copy of an object. Throws `purge_failed`; a copy then lives for the bucket's
+   * Drops every copy of an object. Throws `purge_failed`; a copy then stays for the bucket's
    * `edgeTtl` at most.
    */
   purge(bucket: Bucket, key: ObjectKey): Promise<void>

@@ -29,7 +29,7 @@ const KEPT_HEADERS = [
 
 /**
  * S3 GetObject as an edge cache takes it: status 200 with the whole object, whose Cache-Control is
- * the life of the copy. Two answers are for this request alone (`no-store`): 206 for `range` of a
+ * the copy's lifetime. Two answers are for this request alone (`no-store`): 206 for `range` of a
  * large object, and 416. A HEAD is a whole object without its body. For a part of an object of up
  * to `fillBytes` the whole is fetched. Throws `object_not_found` and `storage_error`.
  */

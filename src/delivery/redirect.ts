@@ -2,14 +2,14 @@ import type { LinkPolicy } from '../access/link-signature.ts'
 import type { Bucket } from '../bucket/bucket.ts'
 import { downloadSigner } from './download-url.ts'
 
-/** Seconds for which the target lives at least; it lives for twice that at most. */
+/** Seconds for which the target is valid at least; at most twice that. */
 const TARGET_SECONDS = 300
 
 export interface RedirectTarget {
   /** A presigned GET, the same for everyone within a window. */
   readonly url: string
   /**
-   * Seconds for which a browser may keep the redirect: half the life of its target, and never
+   * Seconds for which a browser may keep the redirect: half the lifetime of its target, and never
    * longer than the link.
    */
   readonly maxAgeSeconds: number

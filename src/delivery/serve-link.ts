@@ -53,7 +53,7 @@ function asPart(answer: Response, range: string): Response {
 }
 
 /**
- * Whether the answer to a range may stand. If not, the whole representation is taken, against which
+ * Whether the answer to a range is valid. If not, the whole representation is used, against which
  * every condition can be judged: a server may always ignore `Range` (RFC 9110, §14.2).
  */
 function rangeHolds(part: Response, request: Headers): boolean {

@@ -1,7 +1,7 @@
 /** What `work` resolves with; throws Error where it takes longer than that. */
 export async function within<T>(milliseconds: number, work: Promise<T>): Promise<T> {
   const { promise: late, reject } = Promise.withResolvers<never>()
-  const timer = setTimeout(() => reject(new Error('It took too long.')), milliseconds)
+  const timer = setTimeout(() => reject(new Error('No answer in time.')), milliseconds)
   try {
     return await Promise.race([work, late])
   } finally {

@@ -47,7 +47,7 @@ export const isErrorCode = (value: unknown): value is ErrorCode =>
   typeof value === 'string' && Object.hasOwn(STATUS_BY_CODE, value)
 
 /**
- * One fault of an input: `path` is dotted from the root of the body, the query or the
+ * One error in an input: `path` is dotted from the root of the body, the query or the
  * configuration.
  */
 export interface Issue {
@@ -58,7 +58,7 @@ export interface Issue {
 export interface ApiErrorOptions {
   readonly issues?: readonly Issue[]
   readonly cause?: unknown
-  /** When it is worth trying again; the client is told. */
+  /** When the client should try again; it is told. */
   readonly retryAfterSeconds?: number | undefined
 }
 

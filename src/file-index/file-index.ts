@@ -45,6 +45,6 @@ export const noFileIndex: FileIndex = {
   put: async (record) => record,
   remove: async () => {},
   async list() {
-    throw new ApiError('not_supported', 'This presigner keeps no index of files.')
+    throw new ApiError('not_supported', 'No file index is configured, so nothing can be listed.')
   },
 }

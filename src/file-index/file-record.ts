@@ -40,7 +40,7 @@ export function toMetadata({ name, size, mimetype, etag, owner, createdAt }: Fil
   return metadata
 }
 
-/** The record that `metadata` from KV describes, or null if it is none. */
+/** The record that `metadata` from KV describes, or null if it is malformed. */
 export function fromMetadata(bucket: string, key: ObjectKey, metadata: unknown): FileRecord | null {
   const parsed = metadataSchema.safeParse(metadata)
   return parsed.success ? { key, bucket, ...parsed.data } : null

@@ -28,7 +28,7 @@ const LOCAL_PRINCIPAL: Principal = {
  * Before everything that needs credentials: a URL that means one thing, valid settings, and who
  * asks: by the token in the path, the Authorization header, or the header that the JWT settings name;
  * where the presigner is mounted in an app, by a token or that app. The request counts against that
- * principal, or against the client's network where there is none; one that makes the Worker fetch a
+ * principal, or against the client's network if it has none; one that makes the Worker fetch a
  * key set counts against its network first. Throws `unauthenticated` (the exact reason in its cause),
  * `forbidden` for a request that another origin's page made with the app's cookies,
  * `auth_unavailable` and `rate_limited`.
@@ -46,7 +46,7 @@ export const admit: MiddlewareHandler<AppEnv> = async function admit(c) {
   const verdict = await judge(c, settings, countNetwork)
   if (!verdict.ok) {
     await countNetwork()
-    throw new ApiError('unauthenticated', 'Valid credentials are needed.', {
+    throw new ApiError('unauthenticated', 'Valid credentials are required.', {
       cause: verdict.reason,
     })
   }
@@ -119,7 +119,7 @@ function judge(
 const bearerOf = (authorization: string | undefined): string | undefined =>
   /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1]
 
-/** What stands in the place of a token: in the path, which takes precedence, or in the header. */
+/** What is in the place of a token: in the path, which takes precedence, or in the header. */
 function tokenOf(c: AppContext): string | undefined {
   const inPath = c.req.param('token')
   if (inPath !== undefined) return inPath

@@ -64,7 +64,7 @@ export const created = <FileRecord extends { readonly key: string; readonly buck
 export function onError(thrown: unknown, c: AppContext): Response {
   c.set('fault', thrown)
   const error =
-    thrown instanceof ApiError ? thrown : new ApiError('internal', 'Something went wrong here.')
+    thrown instanceof ApiError ? thrown : new ApiError('internal', 'Internal error. See the log.')
   const { code, message, issues } = error
   const retryAfter =
     code === 'rate_limited' || code === 'purge_failed' ? 60 : error.retryAfterSeconds

@@ -12,7 +12,7 @@ import type { FileEvent, NewFile } from './uploads.ts'
 export interface Instance {
   readonly settings: LoadedSettings
   readonly fileIndex: FileIndex
-  /** Null where nobody counts requests. */
+  /** Null if there is no limit. */
   readonly rateLimiter: RateLimiter | null
   readonly log: (line: LogLine) => void
   /** Where the bytes of objects come from, for a request with this execution context. */

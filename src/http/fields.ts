@@ -57,7 +57,7 @@ export interface RefusedKey {
 }
 
 /**
- * What `act` makes of each key, in the order asked; an ApiError stands in the place of the key that
+ * What `act` makes of each key, in the order asked; an ApiError takes the place of the key that
  * it is about.
  */
 export const forEachKey = <T>(

@@ -7,9 +7,9 @@ const GO_ON = Promise.resolve()
 const next: Next = () => GO_ON
 
 /**
- * Joins the handlers that a request meets to one, with what stands around every request: its id, its
+ * Joins the handlers that a request meets to one, with what every request needs: its id, its
  * errors, the headers of its answer, its line in the log. The id is never one that the client sends:
- * nothing that comes from outside may stand in the log unread.
+ * text from outside must not enter the log unchecked.
  *
  * The handlers run one after another until one answers. So `next()` is the last thing that a
  * middleware does; Hono's own way, a promise around all that follows, costs 300 bytes a middleware.

@@ -49,8 +49,8 @@ export type FileEvent =
 
 /**
  * `file` as the app wants it to be uploaded, where the presigner is mounted in one. Throws
- * `forbidden` where the app refuses it, or where a page of another origin asks: also in a GET, as
- * Uppy's, since the app may count what it is asked.
+ * `forbidden` where the app refuses it, or where a page of another origin asks: in a GET too, since
+ * the app may count what it is asked.
  */
 export async function askApp<File extends Omit<NewFile, 'bucket'>>(
   c: AppContext,
@@ -107,7 +107,7 @@ async function tell(c: AppContext, event: (principal: string) => FileEvent): Pro
 }
 
 /**
- * The upload whose id stands in the path, if the caller may write `key` and the id belongs to them,
+ * The upload whose id is in the path, if the caller may write `key` and the id belongs to them,
  * the key and the bucket. Throws `invalid_key`, `forbidden`, `unknown_bucket` and
  * `invalid_upload_id`.
  */

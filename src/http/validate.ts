@@ -36,7 +36,7 @@ export function validateJson<Schema extends z.ZodMiniType<object>>(
 
 /**
  * Checks the query against `schema`, for `c.req.valid('query')`. Throws `invalid_request` with
- * issues, for a name that stands there twice too.
+ * issues, also for a name that appears twice.
  */
 export function validateQuery<Schema extends z.ZodMiniType<object>>(
   schema: Schema,
@@ -55,7 +55,7 @@ export function validateQuery<Schema extends z.ZodMiniType<object>>(
       (name, index, names) => names.indexOf(name) < index,
     )
     if (repeated.length > 0)
-      throw invalidRequest(repeated.map((path) => ({ path, message: 'must stand there once' })))
+      throw invalidRequest(repeated.map((path) => ({ path, message: 'must appear only once' })))
     c.req.addValidatedData('query', check(schema, Object.fromEntries(searchParams)))
     return next()
   }

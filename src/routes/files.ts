@@ -162,7 +162,7 @@ export const fileRoutes = newApp()
     try {
       await deleteObject(bucket, key, new Date())
     } catch (error) {
-      // The object may be gone all the same: its edge copy must not outlive it.
+      // The object may be gone anyway: its edge copy must not outlive it.
       if (mayHaveHappened(error))
         await source.purge(bucket, key).catch((fault) => addWarning(c, describe(fault)))
       throw error

@@ -69,7 +69,7 @@ export const linkRoutes = newApp()
     return json(c, { links, expiresAt: new Date(expires * 1000).toISOString() })
   })
 
-/** What stands in front of `/i/…` in the links that this request makes. */
+/** What comes before `/i/…` in the links that this request makes. */
 const linkBase = (c: AppContext): string =>
   c.get('settings').linkBase ?? new URL(c.req.url).origin + c.env.host.mountPath
 
@@ -85,7 +85,7 @@ export const deliveryRoutes = newApp()
     if (!verdict.ok)
       throw new ApiError(
         verdict.expired ? 'link_expired' : 'link_invalid',
-        verdict.expired ? 'This link has expired.' : 'This is not a link of ours.',
+        verdict.expired ? 'This link has expired.' : 'This link is not valid.',
         { cause: verdict.reason },
       )
     const bucket = chooseBucket(c, verdict.policy.bucket, null)
@@ -112,5 +112,5 @@ export const deliveryRoutes = newApp()
   })
   .all('/i/*', async (c) => {
     await configure(c)
-    throw new ApiError('link_invalid', 'This is not a link of ours.')
+    throw new ApiError('link_invalid', 'This link is not valid.')
   })

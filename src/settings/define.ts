@@ -71,7 +71,7 @@ export interface SettingsInput {
   readonly apiKeys?: readonly ApiKey[] | undefined
   readonly jwt?: (Omit<JwtSettings, 'header'> & Partial<JwtSettings>) | undefined
   readonly corsOrigins?: readonly string[] | undefined
-  /** What stands in front of `/i/…` in a link, such as `https://app.example.com/media`. */
+  /** What comes before `/i/…` in a link, such as `https://app.example.com/media`. */
   readonly linkBase?: string | undefined
   /** Whether the host of `linkBase` is for links alone. */
   readonly linkHostOnly?: boolean | undefined
@@ -222,7 +222,7 @@ const publicJwkRule: Rule<PublicJwk> = (value, place) => {
 const audienceRule: Rule<string | string[]> = (value, place) =>
   Array.isArray(value) ? list(notEmpty, 1)(value, place) : notEmpty(value, place)
 
-/** Whose JWTs are taken, and what they allow. */
+/** Whose JWTs are accepted, and what they allow. */
 export const jwtRule: Rule<JwtSettings> = also(
   table({
     issuer: notEmpty,

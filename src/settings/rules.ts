@@ -1,6 +1,6 @@
 import type { Issue } from '../errors/api-error.ts'
 
-/** Where a value stands, and the list for what is wrong with it. */
+/** Where a value is, and the list of issues. */
 export interface Place {
   /** Dotted from the root. */
   readonly path: string
@@ -60,7 +60,7 @@ export function optional<T>(rule: Rule<T>, fallback?: unknown): Rule<unknown> {
 
 export const text = (fault: Fault<string>): Rule<string> =>
   also(
-    (value, place) => (typeof value === 'string' ? value : breaks(place, missing(value, 'a text'))),
+    (value, place) => (typeof value === 'string' ? value : breaks(place, missing(value, 'text'))),
     fault,
   )
 

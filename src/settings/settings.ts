@@ -10,7 +10,7 @@ export interface Settings extends SigningSettings {
   readonly jwt: JwtSettings | null
   /** Origins whose pages may use the API. */
   readonly corsOrigins: readonly string[]
-  /** What stands in front of `/i/…` in a link; null takes where the instance is mounted. */
+  /** What comes before `/i/…` in a link; null takes where the instance is mounted. */
   readonly linkBase: string | null
   /** Whether the host of `linkBase` is for links alone: the instance answers nothing else there. */
   readonly linkHostOnly: boolean

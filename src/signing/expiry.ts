@@ -2,7 +2,7 @@ import type { Bucket, Credentials } from '../bucket/bucket.ts'
 import { MAX_SIGNATURE_SECONDS } from '../bucket/limits.ts'
 import { ApiError } from '../errors/api-error.ts'
 
-/** What a presigned URL is for; each use has its own default life. */
+/** What a presigned URL is for; each use has its own default lifetime. */
 export type Use = Exclude<keyof Bucket['maxExpiresIn'], 'link'>
 
 const DEFAULT_SECONDS: Readonly<Record<Use, number>> = {
@@ -25,25 +25,25 @@ export interface ValidityInput {
   readonly now: Date
 }
 
-/** When a presigned URL is dated and how long it lives. */
+/** When a presigned URL is dated and how long it is valid. */
 export interface Validity {
   /** The instant for `X-Amz-Date`, in whole seconds. */
   readonly signedAt: Date
   /** The seconds for `X-Amz-Expires`, counted from `signedAt`. */
   readonly signedSeconds: number
-  /** Whole seconds that the URL lives from now on. */
+  /** Whole seconds that the URL is valid from now on. */
   readonly expiresInSeconds: number
   readonly expiresAt: Date
 }
 
 /**
- * The life of a URL. `stable` dates it back to the start of a window that is as long as the life
- * asked for, and signs for twice that life, so that it stays valid for at least `expiresIn`; the
- * longest life is then half as long. Temporary credentials cut the end of such a URL, and leave its
+ * The lifetime of a URL. `stable` dates it back to the start of a window as long as the lifetime
+ * asked for, and signs for twice that, so that it stays valid for at least `expiresIn`; the
+ * maximum is then half as long. Temporary credentials cut the end of such a URL, and leave its
  * window as it is: the URL would be another one each second.
  *
  * A default shrinks to what the bucket and temporary credentials allow. Throws `invalid_expiry`
- * where a requested life doesn't fit, and `credentials_expired`.
+ * where a requested lifetime doesn't fit, and `credentials_expired`.
  */
 export function resolveValidity(input: ValidityInput): Validity {
   const { use, expiresIn, stable = false, defaultSeconds = DEFAULT_SECONDS[use] } = input
@@ -66,7 +66,7 @@ export function resolveValidity(input: ValidityInput): Validity {
   }
 }
 
-/** The longest life in seconds that `resolveValidity` grants. Throws `credentials_expired`. */
+/** The longest lifetime in seconds that `resolveValidity` grants. Throws `credentials_expired`. */
 export function longestLife(input: Omit<ValidityInput, 'expiresIn'>): number {
   const credentialSeconds = lastSecond(input) - Math.floor(input.now.getTime() / 1000)
   if (credentialSeconds < 1) throw credentialsExpired()

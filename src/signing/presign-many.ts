@@ -132,7 +132,7 @@ function canonicalHeadersBy(
 const namesOf = (headers: PresignTemplate['headers']): string =>
   headers === undefined ? '' : Object.keys(headers).join()
 
-/** Returns what stands before and after `part` in `text`. */
+/** Returns the text before and after `part` in `text`. */
 function cut(text: string, part: string): readonly [string, string] {
   const at = text.indexOf(part)
   if (at === -1) throw otherThanExpected()

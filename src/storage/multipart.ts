@@ -206,9 +206,7 @@ function refusal(operation: Operation, answer: BucketAnswer, namesUpload: boolea
   const cause = new StorageFailure(operation, status, s3Code)
   // Ceph RGW says NoSuchKey, or nothing, of an upload that it doesn't know.
   if (s3Code === 'NoSuchUpload' || (namesUpload && status === 404 && s3Code !== 'NoSuchBucket'))
-    return new ApiError('upload_not_found', 'The bucket has no such upload: it has ended.', {
-      cause,
-    })
+    return new ApiError('upload_not_found', 'The bucket no longer has such an upload.', { cause })
   if (s3Code === 'NotImplemented' || status === 405 || status === 501)
     return new ApiError('not_supported', `The server of this bucket lacks ${operation}.`, { cause })
   if (s3Code === 'AccessDenied' && DISPENSABLE.includes(operation))

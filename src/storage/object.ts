@@ -48,7 +48,7 @@ export async function headObject(
 
 /**
  * Throws `storage_error` where a HEAD found nothing because the bucket is missing. Its answer has no
- * body that could say so: a GET of one byte has. Whatever else comes of that, the HEAD stands.
+ * body that could say so: a GET of one byte has. Whatever else comes of that, the HEAD counts.
  */
 export async function requireBucket(
   bucket: Bucket,
@@ -66,7 +66,7 @@ export async function requireBucket(
 /**
  * S3 DeleteObject; also succeeds where there is no such object. Only 204 counts, or 200 with
  * nothing in it: a proxy's page says nothing of the object. Throws `storage_error` and
- * `storage_busy`; `mayHaveHappened` tells whether the object may be gone all the same.
+ * `storage_busy`; `mayHaveHappened` tells whether the object may be gone anyway.
  */
 export async function deleteObject(bucket: Bucket, key: ObjectKey, now: Date): Promise<void> {
   const answer = await withDeadline(TIMEOUT_SECONDS, (signal) =>
@@ -75,7 +75,7 @@ export async function deleteObject(bucket: Bucket, key: ObjectKey, now: Date): P
   const { status, text } = answer
   if (status === 204 || (status === 200 && text === '')) return
   const s3Code = s3CodeIn(text)
-  // Google Cloud Storage says so of an object that is gone.
+  // Google Cloud Storage answers this for an object that is gone.
   if (status === 404 && s3Code === 'NoSuchKey') return
   throw unexpectedAnswer('DeleteObject', answer, s3Code)
 }

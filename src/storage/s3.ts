@@ -129,7 +129,7 @@ async function readText(
     }
   } catch (cause) {
     stop()
-    throw noAnswer('The answer of the bucket broke off.', operation, cause, status)
+    throw noAnswer('The bucket ended its answer early.', operation, cause, status)
   } finally {
     signal.removeEventListener('abort', stop)
   }

@@ -28,6 +28,6 @@ const ENTITIES: Readonly<Record<string, string>> = {
   "'": '&apos;',
 }
 
-/** `text` as it may stand in an XML document, between tags or in quotes. */
+/** `text` as it may appear in an XML document, between tags or in quotes. */
 export const escapeXml = (text: string): string =>
   text.replace(/[&<>"']/g, (character) => ENTITIES[character] ?? '')

@@ -5,7 +5,7 @@ import type { ObjectKey } from '../keys/object-key.ts'
 import { keyRunsScript, typeRunsScript } from '../keys/script-types.ts'
 
 /**
- * RFC 9110, §8.3.1, but for commas: a browser takes what follows one for another type. At most one
+ * RFC 9110, §8.3.1, except commas: a browser takes what follows one for another type. At most one
  * space a gap.
  */
 const MEDIA_TYPE =
@@ -27,7 +27,10 @@ export function requireContentType(
   if (essence === undefined || mimetype.length > MAX_MEDIA_TYPE_LENGTH)
     throw new ApiError('invalid_mimetype', 'mimetype must be type/subtype, such as image/jpeg.')
   if (allowedTypes !== null && !allowedTypes.some((allowed) => covers(allowed, essence)))
-    throw new ApiError('mimetype_not_allowed', `This bucket takes ${allowedTypes.join(', ')} only.`)
+    throw new ApiError(
+      'mimetype_not_allowed',
+      `This bucket accepts only ${allowedTypes.join(', ')}.`,
+    )
   if (typeRunsScript(essence) && !keyRunsScript(key))
     throw new ApiError(
       'type_mismatch',

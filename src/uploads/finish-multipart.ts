@@ -25,7 +25,7 @@ export interface Finished extends Recorded {
 /**
  * Completes an upload and records the file, under `name` or the name that it was begun with. Parts
  * and sizes are held against the bucket's own list first, where the bucket has one. An upload that
- * is complete already is recorded all the same, so repeating this is safe. Throws `invalid_part`,
+ * is complete already is recorded anyway, so repeating this is safe. Throws `invalid_part`,
  * `size_mismatch`, `file_too_large`, `upload_not_found`, `storage_error`, `storage_busy`, and what
  * `recordUpload` throws.
  */
@@ -95,7 +95,7 @@ function requireOrder(parts: readonly Part[]): void {
     return [{ path: `parts.${index}.partNumber`, message }]
   })
   if (issues.length > 0)
-    throw new ApiError('invalid_part', 'The parts must stand in ascending order, each once.', {
+    throw new ApiError('invalid_part', 'The parts must be in ascending order, each once.', {
       issues,
     })
 }
@@ -116,7 +116,7 @@ function sumOfParts(parts: readonly Part[], listed: readonly ListedPart[]): numb
     else issues.push({ path: `parts.${index}.etag`, message: 'is not that of the uploaded part' })
   }
   if (issues.length === 0) return bytes
-  throw new ApiError('invalid_part', 'The bucket has not all of these parts.', { issues })
+  throw new ApiError('invalid_part', 'The bucket lacks some of these parts.', { issues })
 }
 
 async function listWhereSupported(

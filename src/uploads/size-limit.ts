@@ -15,5 +15,5 @@ export function requireBytes(bytes: number, bucket: Bucket, s3Max: number): void
 /** Throws `size_required` where the bucket has a limit: a client must state the size. */
 export function requireStatedSize({ maxBytes }: Bucket): void {
   if (maxBytes === null) return
-  throw new ApiError('size_required', 'This bucket limits the size of a file: send size, in bytes.')
+  throw new ApiError('size_required', 'This bucket limits the size of a file. Send size, in bytes.')
 }

@@ -25,7 +25,7 @@ export function queryKey(c: Context<AppEnv>): string {
 }
 
 /**
- * Part numbers as they stand in a URL; `subject` is Companion's word for them. Throws
+ * Part numbers as they appear in a URL; `subject` is Companion's word for them. Throws
  * `invalid_request`.
  */
 export function partNumbers(texts: readonly string[], subject: 'number' | 'numbers'): number[] {
@@ -36,7 +36,7 @@ export function partNumbers(texts: readonly string[], subject: 'number' | 'numbe
 
 /**
  * Uppy's metadata as S3 takes it: names in lower case, every value a string. A file has no value
- * for some, which are left out. Throws `invalid_request` for a name that can't stand in a header.
+ * for some, which are left out. Throws `invalid_request` for a name that a header can't hold.
  */
 export function s3Metadata(metadata: Readonly<Record<string, unknown>>): Record<string, string> {
   return Object.fromEntries(

@@ -5,7 +5,7 @@ import { longestLife } from '../signing/expiry.ts'
 const COMPANION_SECONDS = 800
 
 /**
- * Seconds that a signature for Uppy lives: as long as Companion's, if the bucket allows it. Throws
+ * Lifetime of a signature for Uppy in seconds: Companion's, if the bucket allows it. Throws
  * `credentials_expired`.
  */
 export function companionLife(bucket: Bucket, now: Date): number {

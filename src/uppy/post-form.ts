@@ -21,7 +21,7 @@ export interface PostFormRequest {
 export interface PostForm {
   /** The bucket's own, with a `/` at its end. */
   readonly url: string
-  /** What goes before the file in the form, in this order. */
+  /** The fields before the file in the form, in this order. */
   readonly fields: Readonly<Record<string, string>>
   /** Whole seconds from now. */
   readonly expiresIn: number

@@ -57,7 +57,7 @@ export const signRoutes = newApp().post('/s3/sign', validateJson(signSchema), as
   if (uploadId === undefined) {
     const { fileName = key, metadata, cacheControl, directory, size, sha256 } = request
     if (method !== 'POST' && method !== 'PUT')
-      throw badRequest('Only uploads are signed here. A file is deleted by DELETE /files/:key.')
+      throw badRequest('Only uploads are signed here. To delete a file, send DELETE /files/:key.')
     const asked = { fileName, mimetype, metadata, cacheControl, directory, size }
     const file = await askApp(c, bucket, asked)
     if (method === 'POST')
@@ -69,7 +69,7 @@ export const signRoutes = newApp().post('/s3/sign', validateJson(signSchema), as
   const objectKey = parseObjectKey(key)
   requireKey(principal, 'files:upload', objectKey)
   if (!isNewObjectKey(objectKey))
-    throw new ApiError('forbidden', 'Uploads in parts have keys that were made here.')
+    throw new ApiError('forbidden', 'An upload in parts needs a key that this API made.')
   const operation = uploadOperation(request, uploadId)
   return json(c, await presignOperation(bucket, objectKey, operation, expiresIn, now))
 })

@@ -154,8 +154,10 @@ describeWith([CHROMIUM], 'a mounted presigner with a session cookie, in a browse
     expect(still.status).toBe(200)
   })
 
-  it('shows an image by its link in a page of another origin', async () => {
+  it('shows an image by its link, through its own edge cache, in a page of another origin', async () => {
     const { link } = await uploadInApp()
+    const health = await fetch(`${app}/media/healthz`)
+    expect(await health.json()).toEqual({ status: 'ok', edgeCache: true })
     await page.goto(foreign)
     const size = await run(
       `

@@ -274,7 +274,7 @@ describeWith([CHROMIUM], 'the page of the mounted app', () => {
     await expect.poll(width).toBeGreaterThan(0)
     expect(await page.textContent('[role=alert]')).toBe('')
 
-    // In a string, as Vite would rewrite an import of ours.
+    // In a string, as Vite would rewrite an import in this file.
     const client = (options: object) =>
       page.evaluate(`(async () => {
         const { createClient } = await import('/presigner.js')

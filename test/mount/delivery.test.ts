@@ -80,6 +80,31 @@ describe('a link on the origin of an app', () => {
   })
 })
 
+describe('a page of an app', () => {
+  it.each([
+    'text/javascript',
+    'application/javascript; charset=utf-8',
+    'text/css',
+    'image/svg+xml',
+    'text/html',
+    'application/json',
+  ])(
+    'can use nothing of type %s that someone has uploaded, as a script or a style',
+    async (type) => {
+      const app = mount()
+      const { headers } = await app.fetch(await linkTo(app, await put('a.bin', type)))
+      expect(headers.get('Content-Type')).toBe('application/octet-stream')
+      expect(headers.get('X-Content-Type-Options')).toBe('nosniff')
+    },
+  )
+
+  it.each(DOCUMENTS)('learns the type of a document: %s, %s', async (name, type) => {
+    const app = mount()
+    const { headers } = await app.fetch(await linkTo(app, await put(name, type)))
+    expect(headers.get('Content-Type')).toBe(type)
+  })
+})
+
 describe('a link on a host of its own', () => {
   const settings = { linkBase: 'https://files.example/media', linkHostOnly: true }
 

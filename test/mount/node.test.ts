@@ -17,7 +17,7 @@ const faulty = () => ({
 })
 
 /** A presigner in an app as a server on Node runs it: each request has an environment of its own. */
-function nodeApp() {
+function nodeApp(host = new Hono()) {
   const events: FileEvent[] = []
   const lines: LogLine[] = []
   const { app } = createPresigner(
@@ -35,7 +35,7 @@ function nodeApp() {
     },
   )
   const index = memoryFileIndex()
-  const host = new Hono().route('/media', app)
+  host.route('/media', app)
   const ask = async (path: string, init: RequestInit = {}): Promise<Response> => {
     const headers = new Headers(init.headers)
     headers.set('Cookie', 'session=ann')
@@ -133,6 +133,16 @@ describe('a presigner in an app on Node', () => {
       (files as { key: string }[]).map((f) => f.key),
     )
     expect(keys.toSorted()).toEqual([key, other].toSorted())
+  })
+
+  it('works in a host with another copy of Hono', async () => {
+    const copy: string = '../../node_modules/hono/dist/cjs/index.js'
+    const { Hono: OtherHono } = await import(copy)
+    const other = new OtherHono()
+    expect(other).not.toBeInstanceOf(Hono)
+    const app = nodeApp(other)
+    expect(await app.linkTo('a.png')).toMatch(`${ORIGIN}/media/i/files/a.png?`)
+    expect((await app.ask('/media/nope')).status).toBe(404)
   })
 
   it('knows nobody without a session, and answers what it does not know', async () => {
@@ -261,7 +271,7 @@ describe('the bytes of a large object', () => {
     const reader = (await app.ask(link)).body?.getReader()
     expect((await reader?.read())?.value?.byteLength).toBe(3)
     const rest = reader?.read()
-    const failed = expect(rest).rejects.toThrow('It took too long.')
+    const failed = expect(rest).rejects.toThrow('No answer in time.')
     await vi.advanceTimersByTimeAsync(31_000)
     await failed
   })

@@ -117,7 +117,7 @@ describe('POST /multipart/:uploadId/complete', () => {
     const response = await complete('"fedcba9876543210fedcba9876543210"')
     expect(response.status).toBe(400)
     expect(await response.json()).toEqual({
-      message: 'The bucket has not all of these parts.',
+      message: 'The bucket lacks some of these parts.',
       code: 'invalid_part',
       requestId: response.headers.get('X-Request-Id'),
       issues: [{ path: 'parts.0.etag', message: 'is not that of the uploaded part' }],

@@ -129,7 +129,7 @@ describe.each(ALL)('%s', (operation) => {
     await vi.advanceTimersByTimeAsync(1)
     expect(await outcome).toMatchObject({
       code: 'storage_error',
-      message: 'The answer of the bucket broke off.',
+      message: 'The bucket ended its answer early.',
       cause: { message: `${operation} 200` },
     })
     expect(cancel).toHaveBeenCalled()

@@ -84,7 +84,7 @@ describe('parts in disorder are refused before the bucket is asked to assemble:'
     const sent = scriptedBucket(unfinished)
     await expect(finish(SIZELESS, parts)).rejects.toMatchObject({
       code: 'invalid_part',
-      message: 'The parts must stand in ascending order, each once.',
+      message: 'The parts must be in ascending order, each once.',
       issues: at.map((index) => ({
         path: `parts.${index}.partNumber`,
         message: 'must be higher than the one before, and at most 10000',
@@ -121,7 +121,7 @@ describe('parts that are not those of the bucket are refused, each by its place:
     for (const upload of [UPLOAD, SIZELESS])
       await expect(finish(upload, parts)).rejects.toMatchObject({
         code: 'invalid_part',
-        message: 'The bucket has not all of these parts.',
+        message: 'The bucket lacks some of these parts.',
         issues,
       })
     expect(operations(sent)).not.toContain('CompleteMultipartUpload')

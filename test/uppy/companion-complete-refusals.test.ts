@@ -57,7 +57,7 @@ describe('POST complete', () => {
     ['the second first', [part(2), part(1)]],
   ])('refuses parts in disorder: %s', async (_, parts) => {
     expect(await uppyRefusal(await complete({ parts }))).toBe(
-      '400 The parts must stand in ascending order, each once.',
+      '400 The parts must be in ascending order, each once.',
     )
   })
 

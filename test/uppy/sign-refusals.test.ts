@@ -65,7 +65,7 @@ describe('a request to sign is refused', () => {
     expect(await uppyRefusal(await sign(part))).toBe('400 A part needs its partNumber.')
     for (const method of ['DELETE', 'GET'])
       expect(await uppyRefusal(await sign({ method, key: KEY })), method).toBe(
-        '400 Only uploads are signed here. A file is deleted by DELETE /files/:key.',
+        '400 Only uploads are signed here. To delete a file, send DELETE /files/:key.',
       )
     expect(await (await sign({ ...part, partNumber: 0 })).json()).toMatchObject({
       error: 'The request is not valid.',
