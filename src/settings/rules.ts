@@ -57,6 +57,12 @@ export const optional =
   (value, place) =>
     value === undefined ? fallback : rule(value, place)
 
+/** Says what to do where a value is missing. */
+export const needed =
+  <T>(rule: Rule<T>, advice: string): Rule<T> =>
+  (value, place) =>
+    value === undefined ? breaks(place, `is missing. ${advice}`) : rule(value, place)
+
 export const text = (fault: Fault<string>): Rule<string> =>
   also(
     (value, place) => (typeof value === 'string' ? value : breaks(place, missing(value, 'a text'))),
