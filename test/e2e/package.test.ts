@@ -61,7 +61,7 @@ let app: MountedApp
 beforeAll(async () => {
   consumers = await createConsumers()
   app = await startMountedApp(consumers.mounted.current)
-}, 120_000)
+}, 240_000)
 afterAll(async () => {
   await app?.[Symbol.asyncDispose]()
   await consumers?.[Symbol.asyncDispose]()
@@ -210,11 +210,6 @@ describe.each(['current', 'oldest'] as const)('the mounted app, with the %s Hono
     await projectBin(folder(), 'tsc', '-p', '.', ...resolution, ...options)
   })
 
-  it('is bundled by wrangler', async () => {
-    const printed = await projectBin(folder(), 'wrangler', 'deploy', '--dry-run')
-    expect(printed).toMatch(/Total Upload: .* gzip: /)
-  })
-
   it('takes the session of the app, and nothing else', async () => {
     await using own = version === 'current' ? null : await startMountedApp(folder())
     const { origin } = own ?? app
@@ -251,6 +246,11 @@ describe.each(['current', 'oldest'] as const)('the mounted app, with the %s Hono
     expect(nobody.status).toBe(401)
     expect(await nobody.json()).toMatchObject({ code: 'unauthenticated' })
   })
+})
+
+it('the mounted app is bundled by wrangler', async () => {
+  const printed = await projectBin(consumers.mounted.current, 'wrangler', 'deploy', '--dry-run')
+  expect(printed).toMatch(/Total Upload: .* gzip: /)
 })
 
 describeWith([CHROMIUM], 'the page of the mounted app', () => {

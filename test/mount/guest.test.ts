@@ -397,7 +397,24 @@ describe('CORS', () => {
       const written = await app.post('/media/links', { keys: ['a'] }, asked)
       expect(written.status).toBe(200)
       expect(written.headers.get('Access-Control-Allow-Origin')).toBe(PAGE)
+      expect(written.headers.get('Access-Control-Allow-Credentials')).toBeNull()
     }
+  })
+
+  it('lets a page of corsOrigins act with cookies, where the host allows them', async () => {
+    const host = new Hono().use(cors({ origin: PAGE, credentials: true }))
+    const app = mount({ host, settings: { corsOrigins: [PAGE] } })
+    const written = await app.post('/media/links', { keys: ['a'] }, asked)
+    expect(written.status).toBe(200)
+    expect(written.headers.get('Access-Control-Allow-Credentials')).toBe('true')
+    expect(written.headers.get('Access-Control-Allow-Origin')).toBe(PAGE)
+  })
+
+  it('of the host lets a page read, and not act', async () => {
+    const host = new Hono().use(cors({ origin: PAGE, credentials: true }))
+    const app = mount({ host })
+    expect((await app.fetch('/media/files', asked)).status).toBe(200)
+    expect((await app.post('/media/links', { keys: ['a'] }, asked)).status).toBe(403)
   })
 })
 

@@ -183,6 +183,17 @@ describe('one instance', () => {
     expect(made).toBe(1)
   })
 
+  it('keeps no index where it is given none, and says so when it is asked for a list', async () => {
+    const settings = defineSettings(() => settingsInput())
+    const { app } = createPresigner(settings, { authenticate: () => ANN, log: () => {} })
+    const client = clientOf(new Hono().route('/media', app))
+    const key = await upload(client, '/media')
+    expect((await client.post('/media/files', { key, name: 'a.png' })).status).toBe(201)
+    const list = await client.fetch('/media/files')
+    expect(list.status).toBe(501)
+    expect(await jsonOf(list)).toMatchObject({ code: 'not_supported' })
+  })
+
   it('reads settings that were not valid again, once they are', async () => {
     let isReady = false
     const { app } = createPresigner(

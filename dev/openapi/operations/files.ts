@@ -118,6 +118,7 @@ export const fileOperations: Operations = {
       'invalid_cursor',
       'invalid_key',
       'index_unavailable',
+      'not_supported',
       'unknown_bucket',
       'credentials_expired',
     ],

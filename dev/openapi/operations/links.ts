@@ -97,6 +97,7 @@ export const linkOperations: Operations = {
       'encoding_not_acceptable',
       'link_expired',
       'object_not_found',
+      'not_supported',
       'storage_error',
       'storage_busy',
       'unknown_bucket',
