@@ -91,7 +91,9 @@ describe('an upload in parts', () => {
     const complete = () =>
       completeMultipartUpload({ bucket, key: objectKey, s3UploadId }, parts, new Date())
     await complete()
-    await expect(complete()).rejects.toMatchObject({ code: 'storage_error' })
+    // The server may still be removing the parts, so that it misses one, or their folder.
+    const code = expect.stringMatching(/^(?:storage_error|invalid_part)$/)
+    await expect(complete()).rejects.toMatchObject({ code })
   })
 })
 
