@@ -1,8 +1,15 @@
 import { Hono } from 'hono'
+import { bodyLimit } from 'hono/body-limit'
+import { compress } from 'hono/compress'
 import { cors } from 'hono/cors'
+import { csrf } from 'hono/csrf'
+import { etag } from 'hono/etag'
 import { requestId } from 'hono/request-id'
 import { RegExpRouter } from 'hono/router/reg-exp-router'
+import { secureHeaders } from 'hono/secure-headers'
+import { timeout } from 'hono/timeout'
 import { Hono as TinyHono } from 'hono/tiny'
+import { trimTrailingSlash } from 'hono/trailing-slash'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { FileIndex } from '../../src/index.ts'
 import { ANN } from '../support/ann.ts'
@@ -427,6 +434,32 @@ describe('a request', () => {
     const app = mount({ host })
     expect(await refusal(app.post('/media/links', { keys: ['a'] }))).toBe('500 internal')
     expect(app.lines[0]?.reason).toContain('The app has read the body before the presigner could.')
+  })
+
+  it('passes through what a host usually puts around its routes', async () => {
+    const host = new Hono().use(
+      bodyLimit({ maxSize: 1000 }),
+      compress(),
+      etag(),
+      csrf(),
+      timeout(5000),
+      trimTrailingSlash(),
+      secureHeaders({ crossOriginResourcePolicy: false }),
+    )
+    const app = mount({ host })
+    const key = await upload(app, '/media')
+    const body = () => new Blob([JSON.stringify({ key, name: 'a.png' })]).stream()
+    const headers = { 'Content-Type': 'application/json' }
+    const recorded = await app.fetch('/media/files', { method: 'POST', headers, body: body() })
+    expect(recorded.status).toBe(201)
+    const { link } = await jsonOf<{ link: string }>(await app.post(`/media/files/${key}/link`, {}))
+    const seen = await app.fetch(link, { headers: { 'Accept-Encoding': 'gzip' } })
+    expect(seen.headers.get('Cross-Origin-Resource-Policy')).toBe('cross-origin')
+    expect(await textOf(seen)).toBe('pixels')
+    const part = await app.fetch(link, { headers: { Range: 'bytes=0-2' } })
+    expect([part.status, await textOf(part)]).toEqual([206, 'pix'])
+    const etagOf = seen.headers.get('ETag') ?? ''
+    expect((await app.fetch(link, { headers: { 'If-None-Match': etagOf } })).status).toBe(304)
   })
 
   it('needs neither an environment nor an execution context', async () => {
