@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import { compress } from 'hono/compress'
@@ -204,6 +205,62 @@ describe('a key below a mount path', () => {
     expect(await jsonOf(response)).toMatchObject({ code: 'invalid_key' })
   })
 })
+
+it('answers every path below a mount path as it answers it at the root', async () => {
+  const segment = fc.constantFrom(
+    ...['files', 'url', 'link', 'i', 'u', 's3', 'multipart', 'healthz', 'media', 't'],
+    ...[
+      'a',
+      'é',
+      '%C3%A9',
+      '%20',
+      ' ',
+      '+',
+      '*',
+      ':x',
+      ':key',
+      '%2F',
+      '%252F',
+      '%5C',
+      '\\',
+      '%2E%2E',
+    ],
+    ...['..', '.', '', '%', '%zz', '%E0%A4', '%00', '%0A', '%3F', '?', '?a=b', '#', '&', '@', '//'],
+  )
+  const path = fc.array(segment, { maxLength: 6 }).map((segments) => `/${segments.join('/')}`)
+  const method = fc.constantFrom('GET', 'POST', 'DELETE', 'OPTIONS')
+  // What the URL itself folds never gets to the presigner.
+  const stays = (tail: string) =>
+    new URL(`${ORIGIN}/t/a%20b${tail}`).pathname.startsWith('/t/a%20b/')
+  const root = mount({ path: '/' })
+  const guests = [
+    { base: '/media', app: mount() },
+    { base: '/t/a%20b', app: mount({ path: '/t/:tenant', host: new TinyHono() }) },
+    { base: '/x/y', app: mount({ path: '/x/y', host: new Hono({ router: new RegExpRouter() }) }) },
+  ]
+  const ask = async (app: typeof root, url: string, init: RequestInit) => {
+    const response = await app.fetch(url, init)
+    const text = await response.text()
+    return {
+      status: response.status,
+      text: text.replace(/"requestId":"[^"]+"/, ''),
+      route: app.lines.at(-1)?.route,
+    }
+  }
+  await fc.assert(
+    fc.asyncProperty(path.filter(stays), method, async (tail, method) => {
+      const expected = await ask(root, `${ORIGIN}${tail}`, { method })
+      for (const { base, app } of guests) {
+        const answer = await ask(app, `${ORIGIN}${base}${tail}`, { method })
+        expect(answer.status, base + tail).toBe(expected.status)
+        expect(answer.route, base + tail).toBe(expected.route)
+        // A signature holds the time.
+        if (!/"url":/.test(expected.text)) expect(answer.text, base + tail).toBe(expected.text)
+      }
+    }),
+    { numRuns: 500 },
+  )
+}, 120_000)
 
 /** Headers that every answer of a presigner has. */
 const OURS = {
