@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { dirname, join, relative } from 'node:path'
+import { dirname, join } from 'node:path'
+import { urlPath } from './url-path.ts'
 
 const ROOT = join(import.meta.dirname, '..')
 const DEMO = join(ROOT, 'demo')
@@ -30,7 +31,7 @@ export async function buildPage(): Promise<boolean> {
   const [stamp] = await read(join(PUBLIC, STAMP))
   if (stamp?.toString() === digest) return false
   const files = await bundle()
-  const old = (await filesUnder(PUBLIC)).filter((path) => !files.has(relative(PUBLIC, path)))
+  const old = (await filesUnder(PUBLIC)).filter((path) => !files.has(urlPath(PUBLIC, path)))
   // File by file and the stamp last: public/ is never empty, and another build at the same time
   // writes the same.
   await write([...files, [STAMP, digest]])
@@ -54,7 +55,7 @@ async function bundle(): Promise<Files> {
         files.set(file.fileName, file.type === 'chunk' ? file.code : file.source)
   const publicFolder = join(DEMO, 'public')
   for (const path of await filesUnder(publicFolder))
-    files.set(relative(publicFolder, path), await readFile(path))
+    files.set(urlPath(publicFolder, path), await readFile(path))
   for (const openApi of await read(join(ROOT, 'docs/openapi.json')))
     files.set('openapi.json', openApi)
   return files
@@ -65,7 +66,7 @@ async function digestOfSources(): Promise<string> {
   for (const source of SOURCES)
     for (const path of await filesUnder(join(ROOT, source)))
       for (const content of await read(path))
-        hash.update(`${relative(ROOT, path)} ${content.length}\n`).update(content)
+        hash.update(`${urlPath(ROOT, path)} ${content.length}\n`).update(content)
   return hash.digest('hex')
 }
 

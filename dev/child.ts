@@ -1,11 +1,13 @@
-import { type SpawnOptions, spawn } from 'node:child_process'
+import { type SpawnOptions, spawn, spawnSync } from 'node:child_process'
 import { setTimeout as delay } from 'node:timers/promises'
 
 const GRACE_MILLISECONDS = 8000
+const isWindows = process.platform === 'win32'
 
 /**
  * A program that this process started, in a process group of its own: a Ctrl-C in the terminal
- * doesn't reach it.
+ * doesn't reach it. Windows has no such groups, and a new one would open a window: there, what it
+ * started is found by its parents.
  */
 export interface Child {
   readonly pid: number
@@ -21,7 +23,7 @@ export async function startChild(
   args: readonly string[],
   options: SpawnOptions = {},
 ): Promise<Child> {
-  const child = spawn(command, args, { ...options, detached: true })
+  const child = spawn(command, args, { ...options, detached: !isWindows, windowsHide: true })
   const exited = new Promise<number>((resolve) => {
     child.once('exit', (code) => resolve(code ?? 1))
   })
@@ -32,7 +34,10 @@ export async function startChild(
   const { pid } = child
   if (pid === undefined) throw new Error(`${command} did not start.`)
 
-  const killGroup = () => signal(-pid, 'SIGKILL')
+  const killGroup = () => {
+    if (!isWindows) signal(-pid, 'SIGKILL')
+    else spawnSync('taskkill', ['/pid', String(pid), '/T', '/F'], { windowsHide: true })
+  }
   process.once('exit', killGroup) // also where this process ends by an error
   return {
     pid,

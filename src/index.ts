@@ -8,10 +8,15 @@ import { directObjects } from './delivery/object-source.ts'
 import { ApiError, type Issue, isPresignerError } from './errors/api-error.ts'
 import { describe } from './errors/describe.ts'
 import { type FileIndex, noFileIndex } from './file-index/file-index.ts'
-import type { Host, Instance } from './http/app-env.ts'
-import type { RateLimiter } from './http/rate-limit.ts'
-import type { LogLine } from './http/request-log.ts'
-import type { FileEvent, NewFile, UploadChanges } from './http/uploads.ts'
+import type {
+  FileEvent,
+  Host,
+  Instance,
+  LogLine,
+  NewFile,
+  RateLimiter,
+  UploadChanges,
+} from './http/host.ts'
 import { keepEach, loadedBy, nameOf, type SettingsFor } from './settings/define.ts'
 
 // biome-ignore-start lint/performance/noBarrelFile: the entry of the package
@@ -25,9 +30,7 @@ export {
 } from './errors/api-error.ts'
 export type { FileIndex } from './file-index/file-index.ts'
 export type { FileRecord } from './file-index/file-record.ts'
-export type { RateLimiter } from './http/rate-limit.ts'
-export type { LogLine } from './http/request-log.ts'
-export type { FileEvent, NewFile, UploadChanges } from './http/uploads.ts'
+export type { FileEvent, LogLine, NewFile, RateLimiter, UploadChanges } from './http/host.ts'
 export { defineSettings, type SettingsFor, type SettingsInput } from './settings/define.ts'
 // biome-ignore-end lint/performance/noBarrelFile: the entry of the package
 

@@ -19,7 +19,7 @@ export const SECRET_ACCESS_KEY = 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY'
 const BUCKET = {
   endpoint: 'https://s3.us-east-1.amazonaws.com',
   region: 'us-east-1',
-  bucket: 'my-bucket',
+  bucket: 'acme-files',
   addressing: 'virtual',
   credentials: 'S3',
 }

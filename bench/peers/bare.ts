@@ -35,7 +35,7 @@ export default {
 } satisfies ExportedHandler<Env>
 
 const encoder = new TextEncoder()
-const URL_START = `https://my-bucket.s3.us-east-1.amazonaws.com/${'x'.repeat(320)}`
+const URL_START = `https://acme-files.s3.us-east-1.amazonaws.com/${'x'.repeat(320)}`
 const CANONICAL_REQUEST = 'x'.repeat(420)
 const SCOPE = 'x'.repeat(75)
 

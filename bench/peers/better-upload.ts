@@ -18,7 +18,7 @@ app.post('/upload', async (c) => {
 
 const routerFor = (env: Env, token: string): Router => ({
   client: clientFor(env),
-  bucketName: 'my-bucket',
+  bucketName: 'acme-files',
   routes: {
     files: route({
       maxFileSize: 5 * 1024 ** 3,

@@ -8,7 +8,7 @@ import express, { type RequestHandler } from 'express'
  * checked as a digest.
  */
 const { ACCESS_KEY_ID = '', SECRET_ACCESS_KEY = '', API_KEY_SHA256 = '' } = process.env
-const BUCKET = 'my-bucket'
+const BUCKET = 'acme-files'
 const known = Buffer.from(API_KEY_SHA256, 'hex')
 const s3 = new S3Client({
   region: 'us-east-1',

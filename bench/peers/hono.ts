@@ -19,6 +19,6 @@ app.get('/files/:key/url', (c) =>
   }),
 )
 
-const URL = `https://my-bucket.s3.us-east-1.amazonaws.com/${'x'.repeat(384)}`
+const URL = `https://acme-files.s3.us-east-1.amazonaws.com/${'x'.repeat(384)}`
 
 export default app

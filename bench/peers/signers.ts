@@ -35,7 +35,7 @@ const credentials = {
 }
 const bucket: Bucket = {
   alias: 'files',
-  origin: 'https://my-bucket.s3.us-east-1.amazonaws.com',
+  origin: 'https://acme-files.s3.us-east-1.amazonaws.com',
   basePath: '/',
   region: REGION,
   credentials,
@@ -80,7 +80,7 @@ const ways: Readonly<Record<string, (now: Date) => Sign | Promise<Sign>>> = {
     return url.href
   },
   'aws-sdk': (now) => (key) =>
-    getSignedUrl(client, new GetObjectCommand({ Bucket: 'my-bucket', Key: key }), {
+    getSignedUrl(client, new GetObjectCommand({ Bucket: 'acme-files', Key: key }), {
       expiresIn: SECONDS,
       signingDate: now,
     }),

@@ -15,6 +15,7 @@ import {
   into,
   list,
   matching,
+  needed,
   notEmpty,
   oneOf,
   optional,
@@ -38,10 +39,18 @@ export function loadEnvironment(env: object): LoadedSettings {
 export const environmentRules = (variables: Readonly<Record<string, unknown>>) => ({
   FILE_INDEX: binding('must be bound to a KV namespace'),
   RATE_LIMITER: binding('must be bound to a rate limit'),
-  BUCKETS: tableOrJson(bucketsRule(credentialsNamed(variables))),
-  SIGNING_SECRETS: signingSecretsRule,
+  BUCKETS: needed(
+    tableOrJson(bucketsRule(credentialsNamed(variables))),
+    'BUCKET' in variables
+      ? 'There is a table BUCKET: call it BUCKETS.'
+      : 'Add a [vars.BUCKETS.files] table to wrangler.toml.',
+  ),
+  SIGNING_SECRETS: needed(
+    signingSecretsRule,
+    'Set it to "k1:" and the output of `openssl rand -hex 32`, with `npx wrangler secret put SIGNING_SECRETS`.',
+  ),
   API_KEYS: optional(tableOrJson(apiKeysRule), []),
-  CORS_ORIGINS: optional(tableOrJson(list(originRule)), []),
+  CORS_ORIGINS: optional(originsRule, []),
   JWT: optional(tableOrJson(jwtRule), null),
   LINK_ORIGIN: optional(originRule, null),
   OPEN_ACCESS: optional(oneOf('localhost'), null),
@@ -66,6 +75,12 @@ const binding =
   (message: string): Rule<object> =>
   (value, place) =>
     typeof value === 'object' && value !== null ? value : breaks(place, message)
+
+/** Origins, of which one alone is no list. */
+const originsRule: Rule<string[]> = (value, place) =>
+  typeof value === 'string' && /^https?:/.test(value)
+    ? breaks(place, 'must be a list, such as ["https://app.example.com"]')
+    : tableOrJson(list(originRule))(value, place)
 
 /** A variable that wrangler.toml gives as a table and an environment file as JSON text. */
 const tableOrJson =
@@ -104,12 +119,14 @@ function credentialsNamed(variables: Readonly<Record<string, unknown>>): Rule<Cr
   }
 }
 
+const secretAdvice = (name: string): string => `Set it with \`npx wrangler secret put ${name}\`.`
+
 const accessKeys = (name: string): Rule<Credentials> =>
   into(
     table(
       {
-        [`${name}_ACCESS_KEY_ID`]: notEmpty,
-        [`${name}_SECRET_ACCESS_KEY`]: notEmpty,
+        [`${name}_ACCESS_KEY_ID`]: needed(notEmpty, secretAdvice(`${name}_ACCESS_KEY_ID`)),
+        [`${name}_SECRET_ACCESS_KEY`]: needed(notEmpty, secretAdvice(`${name}_SECRET_ACCESS_KEY`)),
         [`${name}_SESSION_TOKEN`]: optional(notEmpty, null),
         [`${name}_CREDENTIAL_EXPIRATION`]: optional(instant, null),
       },

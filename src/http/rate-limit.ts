@@ -4,11 +4,6 @@ import { addWarning } from './request-log.ts'
 
 const LIMITER_TIMEOUT_MILLISECONDS = 1000
 
-/** A limit for the requests of one key, such as Cloudflare's rate limiting binding. */
-export interface RateLimiter {
-  limit(request: { key: string }): Promise<{ readonly success: boolean }>
-}
-
 /**
  * The network of a client's address: an IPv6 address is one of many that its owner has, and counts
  * as its /64.

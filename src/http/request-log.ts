@@ -3,22 +3,6 @@ import { ApiError, type ErrorCode, STATUS_BY_CODE } from '../errors/api-error.ts
 import { describe, withoutUrls } from '../errors/describe.ts'
 import type { AppContext } from './app-env.ts'
 
-/** What the log says of one request. Members that don't apply are missing. */
-export interface LogLine {
-  readonly requestId?: string | undefined
-  readonly method: string
-  readonly route?: string | undefined
-  readonly status: number
-  readonly milliseconds: number
-  readonly principal?: string | undefined
-  readonly bucket?: string | undefined
-  readonly cache?: string | undefined
-  readonly warning?: string | undefined
-  readonly code?: ErrorCode | undefined
-  readonly message?: string | undefined
-  readonly reason?: string | undefined
-}
-
 /**
  * Hands the one line of a request to the log. It holds the route's pattern in place of
  * the path, and no query, header or body, so that no key, signature or token can reach it.

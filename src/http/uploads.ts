@@ -10,42 +10,7 @@ import { DIRECTORY, MAX_METADATA_VALUE_LENGTH, METADATA_NAME } from '../uploads/
 import { refuseForeignPage } from './admit.ts'
 import type { AppContext } from './app-env.ts'
 import { chooseBucket } from './choose-bucket.ts'
-
-/** A file that someone wants to upload. */
-export interface NewFile {
-  /** Alias of the bucket. */
-  readonly bucket: string
-  readonly fileName: string
-  readonly mimetype: string
-  /** Bytes; undefined where the client doesn't say. */
-  readonly size?: number | undefined
-  readonly directory?: string | undefined
-  readonly metadata?: Readonly<Record<string, string>> | undefined
-}
-
-/** What the app changes about an upload, before anything is signed; members replace the client's. */
-export interface UploadChanges {
-  /** Folder under `uploads/`: segments with `/` between. */
-  readonly directory?: string | undefined
-  /** S3's user-defined metadata; names of a-z, 0-9 and "-". */
-  readonly metadata?: Readonly<Record<string, string>> | undefined
-  /** Refuses the upload: the client gets `forbidden` with this message. */
-  readonly refuse?: string | undefined
-}
-
-/** What has happened to a file. It may come twice: `key` and `etag` tell one upload from another. */
-export type FileEvent =
-  | {
-      readonly type: 'recorded' | 'replaced'
-      readonly file: FileRecord
-      /** Id of the principal. */
-      readonly principal: string
-    }
-  | {
-      readonly type: 'deleted'
-      readonly file: { readonly bucket: string; readonly key: string }
-      readonly principal: string
-    }
+import type { FileEvent, NewFile } from './host.ts'
 
 /**
  * `file` as the app wants it to be uploaded, where the presigner is mounted in one. Throws

@@ -150,17 +150,28 @@ export const nameOf = (thrown: unknown): string =>
 const keyPrefix = text(keyPrefixFault)
 const scopes = list(oneOf(...SCOPES), 1)
 
+function digestFault(value: string): string | null {
+  if (value.startsWith('ep_'))
+    return 'must be the digest of the key, not the key: `npm run keys -- create` writes it'
+  return /^[0-9a-f]{64}$/.test(value)
+    ? null
+    : 'must be 64 hexadecimal digits, the SHA-256 of the key'
+}
+
 /** Digests of the API keys, never the keys. */
 export const apiKeysRule: Rule<ApiKey[]> = also(
   list(
     table({
       id: matching(/^[a-z0-9-]{1,32}$/, 'must be 1 to 32 of a-z, 0-9 and "-"'),
-      sha256: matching(/^[0-9a-f]{64}$/, 'must be 64 hexadecimal digits'),
+      sha256: text(digestFault),
       scopes,
       prefix: keyPrefix,
     }),
   ),
-  (keys) => (new Set(keys.map(({ id }) => id)).size < keys.length ? 'must not repeat an id' : null),
+  (keys) => {
+    const again = keys.find(({ id }, i) => keys.findIndex((other) => other.id === id) < i)
+    return again === undefined ? null : `must not repeat the id "${again.id}"`
+  },
 )
 
 type Secrets = Settings['signingSecrets']
@@ -283,7 +294,25 @@ interface Address {
   readonly bucket: string
 }
 
-function addressingFault({ addressing, endpoint, bucket }: Address): string | null {
+/** Providers whose hosts may start with the name of a bucket, which their dashboards show so. */
+const PROVIDER =
+  /\.(?:amazonaws|r2\.cloudflarestorage|backblazeb2|wasabisys|digitaloceanspaces)\.com(?:\.cn)?$/
+
+/** What a dashboard shows as the URL of a bucket is an endpoint and the name of the bucket. */
+function endpointHoldsBucket({ endpoint, bucket }: Address): boolean {
+  const { hostname, pathname } = new URL(endpoint)
+  return (
+    pathname.replace(/\/$/, '').endsWith(`/${bucket}`) ||
+    (PROVIDER.test(hostname) && hostname.startsWith(`${bucket.toLowerCase()}.`))
+  )
+}
+
+function addressingFault(address: Address): string | null {
+  const { addressing, endpoint, bucket } = address
+  if (endpointHoldsBucket(address))
+    return 'names the bucket in its endpoint too: leave it out there, or files land in a folder of that name'
+  if (bucket === 'my-bucket' && new URL(endpoint).hostname.endsWith('.amazonaws.com'))
+    return 'still has the placeholder "my-bucket": put the name of your bucket there'
   if (addressing === 'path') return null
   if (!/^[a-z0-9-]+$/.test(bucket))
     return 'addressing "virtual" needs a bucket name of a-z, 0-9 and "-": use "path"'

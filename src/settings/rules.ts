@@ -58,6 +58,12 @@ export function optional<T>(rule: Rule<T>, fallback?: unknown): Rule<unknown> {
   return (value, place) => (value === undefined ? fallback : rule(value, place))
 }
 
+/** Says what to do where a value is missing. */
+export const needed =
+  <T>(rule: Rule<T>, advice: string): Rule<T> =>
+  (value, place) =>
+    value === undefined ? breaks(place, `is missing. ${advice}`) : rule(value, place)
+
 export const text = (fault: Fault<string>): Rule<string> =>
   also(
     (value, place) => (typeof value === 'string' ? value : breaks(place, missing(value, 'text'))),

@@ -122,7 +122,7 @@ function readPart(element: XmlElement): ListedPart {
     lastModified: textOf(element, 'LastModified') ?? undefined,
   })
   if (part.success) return part.data
-  throw unreadable('ListParts', 'with a part that is none', part.error)
+  throw unreadable('ListParts', 'with a malformed part', part.error)
 }
 
 /**

@@ -23,7 +23,7 @@ it.each([
   '0',
   '',
   'FILES',
-  'my-bucket',
+  'acme-files',
   'files ',
 ])('knows no bucket %j', (alias) => {
   expect(() => findBucket(config, alias)).toThrow(

@@ -75,8 +75,22 @@ describe('API_KEYS', () => {
     expect(paths(withKey({ key: 'ep_canary' }))).toEqual(['API_KEYS.1'])
   })
 
-  it('do not repeat an id', () => {
-    expect(paths(withKey({ id: 'admin' }))).toEqual(['API_KEYS'])
+  it('do not repeat an id, which the issue names', () => {
+    expect(issuesOf(withKey({ id: 'admin' }))).toEqual([
+      { path: 'API_KEYS', message: 'must not repeat the id "admin"' },
+    ])
+  })
+
+  it('are digests: a key in the place of one is told apart', () => {
+    expect(issuesOf(withKey({ sha256: 'ep_team-a_canary' }))).toEqual([
+      { path: 'API_KEYS.1.sha256', message: expect.stringContaining('not the key') },
+    ])
+  })
+
+  it('list the scopes where one is unknown', () => {
+    expect(issuesOf(withKey({ scopes: ['canary:*'] }))).toEqual([
+      { path: 'API_KEYS.1.scopes.0', message: expect.stringContaining('files:upload, files:read') },
+    ])
   })
 
   it('must be a list, as a table or as JSON', () => {
@@ -108,8 +122,10 @@ describe('CORS_ORIGINS', () => {
     expect(paths({ CORS_ORIGINS: ['https://a.example', origin] })).toEqual(['CORS_ORIGINS.1'])
   })
 
-  it('must be a list', () => {
-    expect(paths({ CORS_ORIGINS: 'https://canary.example' })).toEqual(['CORS_ORIGINS'])
+  it('must be a list, also where there is one', () => {
+    expect(issuesOf({ CORS_ORIGINS: 'https://canary.example' })).toEqual([
+      { path: 'CORS_ORIGINS', message: 'must be a list, such as ["https://app.example.com"]' },
+    ])
   })
 })
 

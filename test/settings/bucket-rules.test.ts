@@ -189,3 +189,57 @@ describe('the credentials of a bucket', () => {
     expect(paths(variables)).toEqual(['S3_ACCESS_KEY_ID', 'S3_SECRET_ACCESS_KEY'])
   })
 })
+
+describe('a mistake that many make', () => {
+  const message = (variables: object) => issuesOf(variables).map((issue) => issue.message)
+
+  it('is the placeholder of wrangler.toml', () => {
+    expect(message(withBucket({ bucket: 'my-bucket' }))).toEqual([
+      expect.stringContaining('placeholder "my-bucket"'),
+    ])
+    const own = { bucket: 'my-bucket', endpoint: 'https://minio.example.com', addressing: 'path' }
+    expect(loadEnvironment(withBucket(own)).ok).toBe(true)
+  })
+
+  it.each([
+    ['https://account.r2.cloudflarestorage.com/photos', 'path'],
+    ['https://account.r2.cloudflarestorage.com/photos/', 'path'],
+    ['https://photos.s3.eu-central-1.amazonaws.com', 'virtual'],
+    ['https://photos.s3.eu-central-1.wasabisys.com', 'path'],
+  ])('is the name of the bucket in the endpoint: %s', (endpoint, addressing) => {
+    expect(message(withBucket({ bucket: 'photos', endpoint, addressing }))).toEqual([
+      expect.stringContaining('names the bucket in its endpoint too'),
+    ])
+  })
+
+  it.each(['https://photos.example.com', 'https://s3.example.com/photos-store'])(
+    'is not an endpoint that only looks so: %s',
+    (endpoint) => {
+      const bucket = { bucket: 'photos', endpoint, addressing: 'path' }
+      expect(loadEnvironment(withBucket(bucket)).ok).toBe(true)
+    },
+  )
+
+  it('is a table BUCKET, or none at all', () => {
+    const { BUCKETS, ...others } = fullVariables()
+    expect(issuesOf({ ...others, BUCKET: BUCKETS })).toEqual([
+      { path: 'BUCKETS', message: 'is missing. There is a table BUCKET: call it BUCKETS.' },
+    ])
+    expect(issuesOf(others)).toEqual([
+      {
+        path: 'BUCKETS',
+        message: 'is missing. Add a [vars.BUCKETS.files] table to wrangler.toml.',
+      },
+    ])
+  })
+
+  it('is a secret that is not set', () => {
+    const { S3_SECRET_ACCESS_KEY: _, ...others } = fullVariables()
+    expect(issuesOf(others)).toEqual([
+      {
+        path: 'S3_SECRET_ACCESS_KEY',
+        message: 'is missing. Set it with `npx wrangler secret put S3_SECRET_ACCESS_KEY`.',
+      },
+    ])
+  })
+})

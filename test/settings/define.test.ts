@@ -11,7 +11,7 @@ const least = (): SettingsInput => ({
     files: {
       endpoint: 'https://s3.eu-central-1.amazonaws.com',
       region: 'eu-central-1',
-      bucket: 'my-bucket',
+      bucket: 'acme-files',
       credentials: { accessKeyId: `${CANARY}-id`, secretAccessKey: `${CANARY}-secret` },
     },
   },

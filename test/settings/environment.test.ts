@@ -40,9 +40,9 @@ const FULL: Settings = {
   buckets: [
     {
       alias: 'files',
-      origin: 'https://my-bucket.s3.eu-central-1.amazonaws.com',
+      origin: 'https://acme-files.s3.eu-central-1.amazonaws.com',
       basePath: '/',
-      name: 'my-bucket',
+      name: 'acme-files',
       postUploads: true,
       normalizesKeys: false,
       conditionalComplete: true,
@@ -141,8 +141,8 @@ describe('the environment', () => {
         {
           alias: 'files',
           origin: 'https://s3.us-east-1.amazonaws.com',
-          basePath: '/my-bucket/',
-          name: 'my-bucket',
+          basePath: '/acme-files/',
+          name: 'acme-files',
           postUploads: true,
           normalizesKeys: false,
           conditionalComplete: true,
@@ -207,12 +207,12 @@ describe('the environment', () => {
 
 describe('the URL of a bucket', () => {
   it.each([
-    ['path', 'https://s3.example.com', 'https://s3.example.com', '/my-bucket/'],
-    ['path', 'https://S3.Example.com:443/', 'https://s3.example.com', '/my-bucket/'],
-    ['path', 'http://127.0.0.1:9000/a/b', 'http://127.0.0.1:9000', '/a/b/my-bucket/'],
-    ['path', 'http://[::1]:9000/a/b/', 'http://[::1]:9000', '/a/b/my-bucket/'],
-    ['virtual', 'https://s3.example.com', 'https://my-bucket.s3.example.com', '/'],
-    ['virtual', 'http://localhost:9000/a', 'http://my-bucket.localhost:9000', '/a/'],
+    ['path', 'https://s3.example.com', 'https://s3.example.com', '/acme-files/'],
+    ['path', 'https://S3.Example.com:443/', 'https://s3.example.com', '/acme-files/'],
+    ['path', 'http://127.0.0.1:9000/a/b', 'http://127.0.0.1:9000', '/a/b/acme-files/'],
+    ['path', 'http://[::1]:9000/a/b/', 'http://[::1]:9000', '/a/b/acme-files/'],
+    ['virtual', 'https://s3.example.com', 'https://acme-files.s3.example.com', '/'],
+    ['virtual', 'http://localhost:9000/a', 'http://acme-files.localhost:9000', '/a/'],
   ])('with addressing "%s" at %s starts with %s%s', (addressing, endpoint, origin, basePath) => {
     const variables = fullVariables()
     Object.assign(variables.BUCKETS.files ?? {}, { addressing, endpoint })

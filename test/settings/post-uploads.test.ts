@@ -82,7 +82,7 @@ describe('conditionalComplete', () => {
 describe('the name of a bucket', () => {
   it.each([
     ['path', 'My.Bucket_1'],
-    ['virtual', 'my-bucket'],
+    ['virtual', 'acme-files'],
   ])(
     'is the one the server knows, with addressing "%s" and whatever the alias',
     (addressing, bucket) => {

@@ -11,7 +11,7 @@ export const fullVariables = () => ({
     files: {
       endpoint: 'https://s3.eu-central-1.amazonaws.com',
       region: 'eu-central-1',
-      bucket: 'my-bucket',
+      bucket: 'acme-files',
       addressing: 'virtual',
       credentials: 'S3',
       uploadCredentials: 'S3_WRITE',
@@ -64,7 +64,7 @@ export const leastVariables = (): Record<string, unknown> => ({
     files: {
       endpoint: 'https://s3.us-east-1.amazonaws.com',
       region: 'us-east-1',
-      bucket: 'my-bucket',
+      bucket: 'acme-files',
       credentials: 'S3',
     },
   },

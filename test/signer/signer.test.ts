@@ -16,7 +16,7 @@ const input = (): SettingsInput => ({
     files: {
       endpoint: 'https://s3.eu-central-1.amazonaws.com',
       region: 'eu-central-1',
-      bucket: 'my-bucket',
+      bucket: 'acme-files',
       credentials: READ,
       uploadCredentials: WRITE,
       maxBytes: 1000,
@@ -65,7 +65,7 @@ describe('a signer', () => {
     expect(verifyPresigned({ method: 'GET', url: made.url }, { ...READ, ...server })).toMatchObject(
       {
         ok: true,
-        path: `/my-bucket/${key}`,
+        path: `/acme-files/${key}`,
         query: { 'response-content-disposition': expect.stringContaining('Bericht.png') },
       },
     )
@@ -88,7 +88,7 @@ describe('a signer', () => {
     const request = { method: 'PUT', url: made.uploadUrl, headers }
     expect(verifyPresigned(request, { ...WRITE, ...server })).toMatchObject({
       ok: true,
-      path: `/my-bucket/${made.key}`,
+      path: `/acme-files/${made.key}`,
     })
     const other = { ...request, headers: { ...headers, 'Content-Length': '4' } }
     expect(verifyPresigned(other, { ...WRITE, ...server }).ok).toBe(false)

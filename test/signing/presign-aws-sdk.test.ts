@@ -46,8 +46,8 @@ const KEYS = [
 const ours = ({ addressing, region, sessionToken }: Side) => ({
   bucket: testBucket(
     addressing === 'path'
-      ? { origin: 'https://s3.example.com:8443', basePath: '/my-bucket/', region }
-      : { origin: 'https://my-bucket.s3.example.com:8443', basePath: '/', region },
+      ? { origin: 'https://s3.example.com:8443', basePath: '/acme-files/', region }
+      : { origin: 'https://acme-files.s3.example.com:8443', basePath: '/', region },
   ),
   credentials: { ...EXAMPLE_CREDENTIALS, sessionToken },
   signedAt: SIGNED_AT,
@@ -89,7 +89,7 @@ describe.each(SIDES)('the AWS SDK for $addressing addressing in $region', (side)
   const sdk = client(side)
 
   it.each(KEYS)('signs a GET, HEAD and DELETE of %j alike', async (text) => {
-    const named = { Bucket: 'my-bucket', Key: text }
+    const named = { Bucket: 'acme-files', Key: text }
     const key = parseObjectKey(text)
     const theirs = [
       ['GET', 'GetObject', getSignedUrl(sdk, new GetObjectCommand(named), options)],
@@ -109,7 +109,7 @@ describe.each(SIDES)('the AWS SDK for $addressing addressing in $region', (side)
     async (name) => {
       const disposition = attachment(name)
       const command = new GetObjectCommand({
-        Bucket: 'my-bucket',
+        Bucket: 'acme-files',
         Key: 'a.pdf',
         ResponseContentDisposition: disposition,
       })
@@ -125,7 +125,7 @@ describe.each(SIDES)('the AWS SDK for $addressing addressing in $region', (side)
 
   it('signs a PUT alike, its type and length with it', async () => {
     const command = new PutObjectCommand({
-      Bucket: 'my-bucket',
+      Bucket: 'acme-files',
       Key: 'a b/é.png',
       ContentType: 'image/png; charset=utf-8',
       ContentLength: 1234,
@@ -144,7 +144,7 @@ describe.each(SIDES)('the AWS SDK for $addressing addressing in $region', (side)
   })
 
   it('signs the start and a part of a multipart upload alike', async () => {
-    const named = { Bucket: 'my-bucket', Key: 'big.bin' }
+    const named = { Bucket: 'acme-files', Key: 'big.bin' }
     const key = parseObjectKey('big.bin')
     const start = { ...ours(side), method: 'POST', key } as const
     expect(contents(await presign({ ...start, query: { ...sdkQuery(), uploads: '' } }))).toEqual(

@@ -60,7 +60,7 @@ describe('a listed part', () => {
     scriptedBucket({ ListParts: listed([partXml(1, 5, 'e'), part]) })
     await expect(list()).rejects.toMatchObject({
       code: 'storage_error',
-      message: 'The bucket answered ListParts with a part that is none.',
+      message: 'The bucket answered ListParts with a malformed part.',
     })
   })
 })
