@@ -42,6 +42,7 @@ const PAGES: Readonly<Record<string, Record<string, string>>> = {
   'a sandbox': { Origin: 'null', 'Sec-Fetch-Site': 'cross-site' },
   'another site that hides its origin': { Origin: 'null' },
   'another site without an origin': { 'Sec-Fetch-Site': 'cross-site' },
+  'no page at all, but a browser': { 'Sec-Fetch-Site': 'none' },
   'another port': { Origin: `${ORIGIN}:8443` },
   'the same host without encryption': { Origin: ORIGIN.replace('https', 'http') },
 }

@@ -1,8 +1,16 @@
+import fc from 'fast-check'
 import { Hono } from 'hono'
+import { bodyLimit } from 'hono/body-limit'
+import { compress } from 'hono/compress'
 import { cors } from 'hono/cors'
+import { csrf } from 'hono/csrf'
+import { etag } from 'hono/etag'
 import { requestId } from 'hono/request-id'
 import { RegExpRouter } from 'hono/router/reg-exp-router'
+import { secureHeaders } from 'hono/secure-headers'
+import { timeout } from 'hono/timeout'
 import { Hono as TinyHono } from 'hono/tiny'
+import { trimTrailingSlash } from 'hono/trailing-slash'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { FileIndex } from '../../src/index.ts'
 import { ANN } from '../support/ann.ts'
@@ -197,6 +205,62 @@ describe('a key below a mount path', () => {
     expect(await jsonOf(response)).toMatchObject({ code: 'invalid_key' })
   })
 })
+
+it('answers every path below a mount path as it answers it at the root', async () => {
+  const segment = fc.constantFrom(
+    ...['files', 'url', 'link', 'i', 'u', 's3', 'multipart', 'healthz', 'media', 't'],
+    ...[
+      'a',
+      'é',
+      '%C3%A9',
+      '%20',
+      ' ',
+      '+',
+      '*',
+      ':x',
+      ':key',
+      '%2F',
+      '%252F',
+      '%5C',
+      '\\',
+      '%2E%2E',
+    ],
+    ...['..', '.', '', '%', '%zz', '%E0%A4', '%00', '%0A', '%3F', '?', '?a=b', '#', '&', '@', '//'],
+  )
+  const path = fc.array(segment, { maxLength: 6 }).map((segments) => `/${segments.join('/')}`)
+  const method = fc.constantFrom('GET', 'POST', 'DELETE', 'OPTIONS')
+  // What the URL itself folds never gets to the presigner.
+  const stays = (tail: string) =>
+    new URL(`${ORIGIN}/t/a%20b${tail}`).pathname.startsWith('/t/a%20b/')
+  const root = mount({ path: '/' })
+  const guests = [
+    { base: '/media', app: mount() },
+    { base: '/t/a%20b', app: mount({ path: '/t/:tenant', host: new TinyHono() }) },
+    { base: '/x/y', app: mount({ path: '/x/y', host: new Hono({ router: new RegExpRouter() }) }) },
+  ]
+  const ask = async (app: typeof root, url: string, init: RequestInit) => {
+    const response = await app.fetch(url, init)
+    const text = await response.text()
+    return {
+      status: response.status,
+      text: text.replace(/"requestId":"[^"]+"/, ''),
+      route: app.lines.at(-1)?.route,
+    }
+  }
+  await fc.assert(
+    fc.asyncProperty(path.filter(stays), method, async (tail, method) => {
+      const expected = await ask(root, `${ORIGIN}${tail}`, { method })
+      for (const { base, app } of guests) {
+        const answer = await ask(app, `${ORIGIN}${base}${tail}`, { method })
+        expect(answer.status, base + tail).toBe(expected.status)
+        expect(answer.route, base + tail).toBe(expected.route)
+        // A signature holds the time.
+        if (!/"url":/.test(expected.text)) expect(answer.text, base + tail).toBe(expected.text)
+      }
+    }),
+    { numRuns: 500 },
+  )
+}, 120_000)
 
 /** Headers that every answer of a presigner has. */
 const OURS = {
@@ -427,6 +491,32 @@ describe('a request', () => {
     const app = mount({ host })
     expect(await refusal(app.post('/media/links', { keys: ['a'] }))).toBe('500 internal')
     expect(app.lines[0]?.reason).toContain('The app has read the body before the presigner could.')
+  })
+
+  it('passes through what a host usually puts around its routes', async () => {
+    const host = new Hono().use(
+      bodyLimit({ maxSize: 1000 }),
+      compress(),
+      etag(),
+      csrf(),
+      timeout(5000),
+      trimTrailingSlash(),
+      secureHeaders({ crossOriginResourcePolicy: false }),
+    )
+    const app = mount({ host })
+    const key = await upload(app, '/media')
+    const body = () => new Blob([JSON.stringify({ key, name: 'a.png' })]).stream()
+    const headers = { 'Content-Type': 'application/json' }
+    const recorded = await app.fetch('/media/files', { method: 'POST', headers, body: body() })
+    expect(recorded.status).toBe(201)
+    const { link } = await jsonOf<{ link: string }>(await app.post(`/media/files/${key}/link`, {}))
+    const seen = await app.fetch(link, { headers: { 'Accept-Encoding': 'gzip' } })
+    expect(seen.headers.get('Cross-Origin-Resource-Policy')).toBe('cross-origin')
+    expect(await textOf(seen)).toBe('pixels')
+    const part = await app.fetch(link, { headers: { Range: 'bytes=0-2' } })
+    expect([part.status, await textOf(part)]).toEqual([206, 'pix'])
+    const etagOf = seen.headers.get('ETag') ?? ''
+    expect((await app.fetch(link, { headers: { 'If-None-Match': etagOf } })).status).toBe(304)
   })
 
   it('needs neither an environment nor an execution context', async () => {
