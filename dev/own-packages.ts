@@ -6,20 +6,26 @@ import * as z from 'zod/mini'
 
 const ROOT = join(import.meta.dirname, '..')
 
-const ownPackages = z.object({ devDependencies: z.record(z.string(), z.string()) })
+const lockFile = z.object({
+  packages: z.record(z.string(), z.object({ version: z.optional(z.string()) })),
+})
 const installedPackage = z.object({ version: z.string() })
 
 /**
- * Installs the packages of a folder that has a lock file of its own, unless they are there. Throws
- * with the command that does it where it fails.
+ * Installs the packages of a folder that has a lock file of its own, unless all that it names are
+ * there. Throws with the command that does it where it fails.
  */
 export async function installOwnPackages(folder: string): Promise<void> {
-  const { devDependencies } = ownPackages.parse(await readJson(join(folder, 'package.json')))
-  const isInstalled = async ([name, version]: readonly [string, string]): Promise<boolean> => {
-    const manifest = await readJson(join(folder, 'node_modules', name, 'package.json'))
+  const { packages } = lockFile.parse(await readJson(join(folder, 'package-lock.json')))
+  const isInstalled = async ([path, { version }]: readonly [
+    string,
+    { readonly version?: string | undefined },
+  ]): Promise<boolean> => {
+    if (path === '' || version === undefined) return true // the folder itself
+    const manifest = await readJson(join(folder, path, 'package.json'))
     return installedPackage.safeParse(manifest).data?.version === version
   }
-  const installed = await Promise.all(Object.entries(devDependencies).map(isInstalled))
+  const installed = await Promise.all(Object.entries(packages).map(isInstalled))
   if (!installed.includes(false)) return
   const options = ['--no-audit', '--no-fund', '--prefer-offline']
   try {
