@@ -78,7 +78,8 @@ export function checkUrl(url: string): void {
 }
 
 function check<Schema extends z.ZodMiniType<object>>(schema: Schema, value: unknown): object {
-  const parsed = schema.safeParse(value)
+  // Given here, as `z.config` would change the messages of the host's own schemas.
+  const parsed = schema.safeParse(value, { error: describeIssue })
   if (!parsed.success)
     throw invalidRequest(
       parsed.error.issues.map(({ path, message }) => ({
@@ -88,6 +89,44 @@ function check<Schema extends z.ZodMiniType<object>>(schema: Schema, value: unkn
     )
   return parsed.data
 }
+
+const KINDS: Readonly<Record<string, string>> = {
+  string: 'text',
+  int: 'a whole number',
+  number: 'a number',
+  boolean: 'true or false',
+  array: 'a list',
+  object: 'an object',
+  record: 'an object',
+}
+
+/** Says what is wrong with a member, in the words that settings use. */
+const describeIssue: z.core.$ZodErrorMap = (issue) => {
+  switch (issue.code) {
+    case 'invalid_type':
+      return issue.input === undefined
+        ? 'is missing'
+        : `must be ${KINDS[issue.expected] ?? issue.expected}`
+    case 'invalid_value':
+      return `must be one of ${issue.values.join(', ')}`
+    case 'unrecognized_keys':
+      return `does not know ${issue.keys.map((name) => JSON.stringify(name)).join(', ')}`
+    case 'invalid_key':
+      return issue.issues[0]?.message ?? 'is not valid'
+    case 'too_small':
+      return issue.minimum === 1 && isLength(issue.origin)
+        ? 'must not be empty'
+        : `must be at least ${issue.minimum}`
+    case 'too_big':
+      return isLength(issue.origin)
+        ? `must have a length of at most ${issue.maximum}`
+        : `must be at most ${issue.maximum}`
+    default:
+      return 'is not valid'
+  }
+}
+
+const isLength = (origin: string): boolean => origin === 'string' || origin === 'array'
 
 const invalidRequest = (issues: readonly Issue[]): ApiError =>
   new ApiError('invalid_request', 'The request is not valid.', { issues })
