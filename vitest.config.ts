@@ -1,5 +1,6 @@
 import { cloudflareTest } from '@cloudflare/vitest-plugin'
 import { defineConfig } from 'vitest/config'
+import { BaseSequencer, type TestSpecification } from 'vitest/node'
 import { testBindings, testPorts } from './test/setup/test-bindings.ts'
 
 const ports = await testPorts()
@@ -17,8 +18,24 @@ const PORTABLE = [
   'test/uploads/{content-type,new-upload,part-plan,signed-headers,single}.test.ts',
 ]
 
+/** Files that take half a minute and more. Started last, they would leave one core idle at the end. */
+const SLOW = ['client', 'page', 'dev', 'ceph', 'uppy', 'package', 'stored-types'].map(
+  (name) => `/test/e2e/${name}.test.ts`,
+)
+
+class SlowFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification) => {
+      const at = SLOW.findIndex((name) => moduleId.endsWith(name))
+      return at === -1 ? SLOW.length : at
+    }
+    return (await super.sort(files)).toSorted((a, b) => rank(a) - rank(b))
+  }
+}
+
 export default defineConfig({
   test: {
+    sequence: { sequencer: SlowFirst },
     // The Worker's own log, a line a request, and wrangler's greeting say nothing that a failing
     // test doesn't.
     onConsoleLog: (text) => !/^(?:\{"(?:requestId|warning)"|\[wrangler:info\])/.test(text),
