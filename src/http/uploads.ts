@@ -9,7 +9,7 @@ import { keyPrefixFault, parseObjectKey } from '../keys/object-key.ts'
 import { DIRECTORY, MAX_METADATA_VALUE_LENGTH, METADATA_NAME } from '../uploads/upload-fields.ts'
 import { refuseForeignPage } from './admit.ts'
 import type { AppContext } from './app-env.ts'
-import { chooseBucket } from './choose-bucket.ts'
+import { chooseBucket } from './fields.ts'
 import type { FileEvent, NewFile } from './host.ts'
 
 /**
