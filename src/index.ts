@@ -5,7 +5,7 @@ import { type AppPrincipal, type Principal, principalOfApp } from './access/prin
 import { app as routes } from './app.ts'
 import { edgeObjects, stubIn } from './cloudflare/edge-objects.ts'
 import { directObjects } from './delivery/object-source.ts'
-import { ApiError, type Issue, isPresignerError } from './errors/api-error.ts'
+import { ApiError, asApiError, type Issue } from './errors/api-error.ts'
 import { describe } from './errors/describe.ts'
 import { type FileIndex, noFileIndex } from './file-index/file-index.ts'
 import type {
@@ -62,6 +62,11 @@ export interface PresignerOptions<E extends Env = Env> {
   /** Takes the line of each request; without it, the console gets it as JSON. May fail unheard. */
   log?: (line: LogLine) => void
   /**
+   * Whether nothing but this presigner answers on its origin, so that links may show text, PDF and fonts
+   * there too. Without it, they show images, audio and video, unless links have a host to themselves.
+   */
+  ownsOrigin?: boolean
+  /**
    * Name under which the Worker exports the entrypoint with the edge cache: `Objects` unless given.
    * Null reads from the bucket each time, as where there is no such export.
    */
@@ -100,12 +105,16 @@ export function createPresigner<E extends Env = Env>(
   })
   const { authenticate, beforeUpload, onEvent } = options
   const isAlone = !(authenticate || beforeUpload || onEvent)
+  const answerAlone = (request: Request, instance: Instance, context: ExecutionContext) => {
+    const host = sharesOrigin(instance, options) ? SHARED : ALONE
+    return routes.fetch(request, { instance, host }, context)
+  }
   return {
     app,
     fetch: (request, env, context = NO_CONTEXT) =>
       Promise.resolve(
         isAlone
-          ? routes.fetch(request, { instance: instanceFor(env), host: NO_HOST }, context)
+          ? answerAlone(request, instanceFor(env), context)
           : app.fetch(request, env, context),
       ),
   }
@@ -141,19 +150,23 @@ function createInstance<E extends Env>(
     path: string,
     create: ((env: E['Bindings']) => T) | undefined,
     without: T,
+    method: string,
   ): T => {
     // A binding that the settings call missing is not asked for.
     if (!loaded.ok || create === undefined) return without
     try {
-      return create(env)
+      const made = create(env)
+      if (typeof Object(made)[method] === 'function') return made
+      issues.push({ path, message: `is missing: what it returned has no ${method}()` })
+      return without
     } catch (error) {
       issues.push({ path, message: `could not be created: ${nameOf(error)}` })
       return without
     }
   }
   const made = {
-    fileIndex: make('fileIndex', fileIndex, noFileIndex),
-    rateLimiter: make<RateLimiter | null>('rateLimiter', rateLimiter, null),
+    fileIndex: make('fileIndex', fileIndex, noFileIndex, 'list'),
+    rateLimiter: make<RateLimiter | null>('rateLimiter', rateLimiter, null, 'limit'),
   }
   return {
     ...made,
@@ -179,22 +192,30 @@ function harmless(log: (line: LogLine) => unknown): (line: LogLine) => void {
   }
 }
 
-const NO_HOST: Host = {
+const ALONE: Host = {
   mountPath: '',
   sharesOrigin: false,
   authenticate: null,
   beforeUpload: null,
   onEvent: null,
 }
+const SHARED: Host = { ...ALONE, sharesOrigin: true }
+
+/** Whether the bytes of links come from an origin that something else answers on. */
+const sharesOrigin = <E extends Env>(
+  { settings: loaded }: Instance,
+  { ownsOrigin = false }: PresignerOptions<E>,
+): boolean => !ownsOrigin && !(loaded.ok && loaded.settings.linkHostOnly)
 
 function hostOf<E extends Env>(
   c: Context<E>,
-  { settings: loaded }: Instance,
-  { authenticate, beforeUpload, onEvent }: PresignerOptions<E>,
+  instance: Instance,
+  options: PresignerOptions<E>,
 ): Host {
+  const { authenticate, beforeUpload, onEvent } = options
   return {
     mountPath: mountPathOf(c),
-    sharesOrigin: !(loaded.ok && loaded.settings.linkHostOnly),
+    sharesOrigin: sharesOrigin(instance, options),
     authenticate:
       authenticate === undefined
         ? null
@@ -227,11 +248,8 @@ async function call<T>(act: () => T | Promise<T>): Promise<T> {
   try {
     return await act()
   } catch (thrown) {
-    if (thrown instanceof ApiError) throw thrown
-    if (isPresignerError(thrown)) {
-      const { code, message, issues, cause } = thrown
-      throw new ApiError(code, message, { issues, cause })
-    }
+    const known = asApiError(thrown)
+    if (known !== null) throw known
     const status =
       thrown instanceof Error && 'getResponse' in thrown && Reflect.get(thrown, 'status')
     if (status === 401)

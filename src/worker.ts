@@ -8,6 +8,7 @@ import { createPresigner } from './index.ts'
 export const presigner = createPresigner<{ Bindings: Env }>(environmentSettings, {
   fileIndex: (env) => kvFileIndex(env.FILE_INDEX),
   rateLimiter: (env) => env.RATE_LIMITER,
+  ownsOrigin: true,
 })
 
 /** Delivers the bytes of links, behind Workers Caching. */

@@ -26,7 +26,7 @@ export function createFileStates(onRetry: () => void): FileStates {
       locked.hidden = true
       fault.hidden = true
       count.textContent = shown === 0 ? '' : `${shown}${isAtEnd ? '' : '+'}`
-      end.textContent = isAtEnd && shown > 0 ? `${filesInWords(shown)}, and no more.` : ''
+      end.textContent = isAtEnd && shown > 0 ? filesInWords(shown) : ''
     },
     showFault(error) {
       const isLocked = wantsCredentials(error)

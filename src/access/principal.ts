@@ -41,12 +41,21 @@ export const isPrincipalId = (id: unknown): id is string =>
  */
 export function principalOfApp({ id, scopes, prefix, expiresAt }: AppPrincipal): Principal {
   const fault = typeof prefix === 'string' ? keyPrefixFault(prefix) : 'A prefix must be text.'
-  if (!isPrincipalId(id)) throw new TypeError('authenticate returned an id that is not short text.')
+  if (!isPrincipalId(id))
+    throw new TypeError(
+      'authenticate returned an id that is not a string of 1 to 200 bytes. Use String(user.id).',
+    )
   if (fault !== null) throw new TypeError(`authenticate returned a bad prefix. ${fault}`)
   if (!Array.isArray(scopes) || !scopes.every((scope) => SCOPES.includes(scope)))
-    throw new TypeError('authenticate returned unknown scopes.')
-  const end = expiresAt === undefined ? Infinity : expiresAt.getTime()
-  if (Number.isNaN(end)) throw new TypeError('authenticate returned an invalid expiresAt.')
+    throw new TypeError(`authenticate returned unknown scopes. Use a list of ${SCOPES.join(', ')}.`)
+  const end =
+    expiresAt === undefined
+      ? Infinity
+      : expiresAt instanceof Date
+        ? expiresAt.getTime()
+        : Number.NaN
+  if (Number.isNaN(end))
+    throw new TypeError('authenticate returned an expiresAt that is not a valid Date.')
   return { id: `app:${id}`, scopes: [...scopes], prefix, expiresAt: end }
 }
 

@@ -73,5 +73,11 @@ function failureOf({ headers, status }: Response): Error {
   const failure = failureSchema.safeParse(JSON.parse(json))
   if (!failure.success) return new Error(`Objects answered with status ${status}.`)
   const { code, message, reason: cause, retryAfterSeconds } = failure.data
+  // It knows every bucket of the presigner that it was made for.
+  if (code === 'unknown_bucket')
+    return new ApiError(
+      'misconfigured',
+      'The entrypoint for objects has other settings. Set objectsEntrypoint, or null.',
+    )
   return new ApiError(code, message, { cause, retryAfterSeconds })
 }

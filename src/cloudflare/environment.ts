@@ -136,9 +136,13 @@ const accessKeys = (name: string): Rule<Credentials> =>
       accessKeyId: given[`${name}_ACCESS_KEY_ID`] ?? '',
       secretAccessKey: given[`${name}_SECRET_ACCESS_KEY`] ?? '',
       sessionToken: given[`${name}_SESSION_TOKEN`] ?? null,
-      expiresAt: Date.parse(given[`${name}_CREDENTIAL_EXPIRATION`] ?? '') || Infinity,
+      expiresAt: endOf(given[`${name}_CREDENTIAL_EXPIRATION`]),
     }),
   )
+
+/** Milliseconds since 1970; infinite for credentials that do not end. */
+const endOf = (instant: string | null | undefined): number =>
+  instant === null || instant === undefined ? Infinity : Date.parse(instant)
 
 const INSTANT = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:\d{2})$/
 

@@ -11,6 +11,8 @@ const TIMEOUT_SECONDS = 10
 
 /** The index of files in Workers KV, laid out as docs/kv-schema.md says. */
 export function kvFileIndex(kv: KVNamespace): FileIndex {
+  if (typeof kv !== 'object' || kv === null)
+    throw new TypeError('kvFileIndex needs a KV namespace. Bind one, and pass the binding.')
   return {
     async get(bucket, key) {
       const name = kvKey(bucket, key)

@@ -3,7 +3,7 @@ import { ApiError } from '../errors/api-error.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { contentCodings } from './content-coding.ts'
 import { openObject } from './open-object.ts'
-import { relay } from './pump.ts'
+import { ON_WORKERS, relay } from './pump.ts'
 
 /** Where links get the bytes of objects from. */
 export interface ObjectSource {
@@ -30,7 +30,7 @@ export interface ObjectSource {
  * Whether `fetch` hands on bytes as they are stored. That of Node, Deno and Bun decodes what says that
  * it is encoded.
  */
-const FETCH_KEEPS_CODINGS = typeof IdentityTransformStream !== 'undefined'
+const FETCH_KEEPS_CODINGS = ON_WORKERS
 
 /**
  * The buckets themselves, each time that someone asks. Throws `not_supported` for an object that is

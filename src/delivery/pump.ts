@@ -10,6 +10,9 @@ const CHUNK_BYTES = 256 * 1024
 /** How far a copy may lag behind without slowing the client. */
 const MAX_LAG_BYTES = 1024 ** 2
 
+/** Whether this is Cloudflare's runtime, with streams and headers that others lack. */
+export const ON_WORKERS = typeof IdentityTransformStream !== 'undefined'
+
 type Writer = WritableStreamDefaultWriter<Uint8Array>
 
 /** Where the bytes of an object go. */
@@ -55,7 +58,7 @@ export async function pump(source: ReadableStream<Uint8Array>, sinks: Sinks): Pr
       const seconds = atLeast === 1 ? IDLE_SECONDS : LARGE_IDLE_SECONDS
       const { done, value } = await within(seconds * 1000, reader.read(atLeast, view))
       if (done) break
-      atLeast = nextBytes(value.byteLength, Date.now() - asked)
+      if (reader.waits) atLeast = nextBytes(value.byteLength, Date.now() - asked)
       await toCopy(async (writer) => {
         const { byteLength } = value
         lagBytes += byteLength
@@ -87,7 +90,9 @@ export async function pump(source: ReadableStream<Uint8Array>, sinks: Sinks): Pr
 }
 
 interface Reader {
-  /** Reads at least that many bytes into the view, where the runtime can; else what comes next. */
+  /** Whether `read` waits for as many bytes as it is asked for; else it takes what comes next. */
+  readonly waits: boolean
+  /** Reads at least that many bytes into the view. */
   read(atLeast: number, view: Uint8Array): Promise<ReadableStreamReadResult<Uint8Array>>
   cancel(reason?: unknown): Promise<void>
 }
@@ -99,11 +104,13 @@ function readerOf(source: ReadableStream<Uint8Array>): Reader {
   ) {
     const reader = source.getReader({ mode: 'byob' })
     return {
+      waits: true,
       read: (atLeast, view) => reader.readAtLeast(atLeast, view),
       cancel: (reason) => reader.cancel(reason),
     }
   }
-  return source.getReader()
+  const reader = source.getReader()
+  return { waits: false, read: () => reader.read(), cancel: (reason) => reader.cancel(reason) }
 }
 
 /**
@@ -125,7 +132,7 @@ const ignore = (work: Promise<void> | undefined): void => {
  * a stream.
  */
 export function pipeOf(length: string | null): TransformStream<Uint8Array, Uint8Array> {
-  if (typeof IdentityTransformStream === 'undefined') return new TransformStream()
+  if (!ON_WORKERS) return new TransformStream()
   return length === null ? new IdentityTransformStream() : new FixedLengthStream(Number(length))
 }
 

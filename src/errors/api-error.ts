@@ -96,3 +96,13 @@ export class ApiError extends Error implements PresignerError {
     this.retryAfterSeconds = retryAfterSeconds
   }
 }
+
+/** `thrown` as an ApiError where it is an error of this package, of whichever copy; null otherwise. */
+export function asApiError(thrown: unknown): ApiError | null {
+  if (thrown instanceof ApiError) return thrown
+  if (!isPresignerError(thrown)) return null
+  const { code, message, issues = [], cause } = thrown
+  const seconds: unknown = Reflect.get(thrown, 'retryAfterSeconds')
+  const retryAfterSeconds = typeof seconds === 'number' ? seconds : undefined
+  return new ApiError(code, message, { issues, cause, retryAfterSeconds })
+}

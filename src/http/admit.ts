@@ -12,7 +12,7 @@ import { describe } from '../errors/describe.ts'
 import type { LoadedSettings } from '../settings/define.ts'
 import type { Settings } from '../settings/settings.ts'
 import type { AppContext, AppEnv } from './app-env.ts'
-import { clientNetwork, countRequest } from './rate-limit.ts'
+import { countRequest, networkOf } from './rate-limit.ts'
 import { checkUrl } from './validate.ts'
 
 const LOCAL_HOSTS = ['localhost', '127.0.0.1', '[::1]']
@@ -39,7 +39,7 @@ export const admit: MiddlewareHandler<AppEnv> = async function admit(c) {
   let counted: Promise<void> | undefined
   /** Counts this request against its network, once however often it is called. */
   const countNetwork = async (): Promise<void> => {
-    const network = clientNetwork(c.req.header('CF-Connecting-IP') ?? 'unknown')
+    const network = networkOf(c.req.header('CF-Connecting-IP'))
     counted ??= countRequest(c, `network ${network}`)
     await counted
   }

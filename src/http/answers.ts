@@ -1,7 +1,7 @@
 import type { TypedResponse } from 'hono'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import type { JSONParsed } from 'hono/utils/types'
-import { ApiError, STATUS_BY_CODE } from '../errors/api-error.ts'
+import { ApiError, asApiError, STATUS_BY_CODE } from '../errors/api-error.ts'
 import { uriEncode } from '../keys/encodings.ts'
 import type { AppContext } from './app-env.ts'
 
@@ -58,13 +58,12 @@ export const created = <FileRecord extends { readonly key: string; readonly buck
   })
 
 /**
- * Turns what a handler threw into the one error shape. What isn't an ApiError becomes `internal`
+ * Turns what a handler threw into the one error shape. What isn't an error of this package becomes `internal`
  * and tells nothing.
  */
 export function onError(thrown: unknown, c: AppContext): Response {
   c.set('fault', thrown)
-  const error =
-    thrown instanceof ApiError ? thrown : new ApiError('internal', 'Internal error. See the log.')
+  const error = asApiError(thrown) ?? new ApiError('internal', 'Internal error. See the log.')
   const { code, message, issues } = error
   const retryAfter =
     code === 'rate_limited' || code === 'purge_failed' ? 60 : error.retryAfterSeconds

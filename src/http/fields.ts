@@ -1,9 +1,8 @@
 import * as z from 'zod/mini'
 import type { Bucket } from '../bucket/bucket.ts'
-import { findBucket } from '../bucket/find-bucket.ts'
 import { requireSpelling } from '../bucket/key-spelling.ts'
 import { MAX_KEYS, MAX_PARTS } from '../bucket/limits.ts'
-import { ApiError } from '../errors/api-error.ts'
+import { asApiError } from '../errors/api-error.ts'
 import { type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
 import {
   DIRECTORY,
@@ -14,7 +13,6 @@ import {
   METADATA_NAME,
   SHA256,
 } from '../uploads/upload-fields.ts'
-import type { AppContext } from './app-env.ts'
 
 /** Members of bodies and queries that several routes have in common. */
 
@@ -73,20 +71,9 @@ export const forEachKey = <T>(
         requireSpelling(bucket, key)
         return await act(parseObjectKey(key))
       } catch (error) {
-        if (!(error instanceof ApiError)) throw error
-        return { key, error: { code: error.code, message: error.message } }
+        const known = asApiError(error)
+        if (known === null) throw error
+        return { key, error: { code: known.code, message: known.message } }
       }
     }),
   )
-
-/**
- * The bucket that the request names, or the default one; the log learns of it. `key` is the key, or
- * the start of keys, that the request names; null where it names none, or a list. Throws
- * `unknown_bucket`, and `invalid_key` for a key that this bucket doesn't take.
- */
-export function chooseBucket(c: AppContext, alias: string | undefined, key: string | null): Bucket {
-  const bucket = findBucket(c.get('settings'), alias)
-  c.set('bucket', bucket.alias)
-  if (key !== null) requireSpelling(bucket, key)
-  return bucket
-}

@@ -1,8 +1,17 @@
+import { ON_WORKERS } from '../delivery/pump.ts'
 import { ApiError } from '../errors/api-error.ts'
+import { describe } from '../errors/describe.ts'
 import type { AppContext } from './app-env.ts'
 import { addWarning } from './request-log.ts'
 
 const LIMITER_TIMEOUT_MILLISECONDS = 1000
+
+/**
+ * The network that a request comes from. Cloudflare says the address in a header, which elsewhere
+ * anyone can make up: there, all clients count as one.
+ */
+export const networkOf = (connectingIp: string | undefined): string =>
+  ON_WORKERS && connectingIp !== undefined ? clientNetwork(connectingIp) : 'unknown'
 
 /**
  * The network of a client's address: an IPv6 address is one of many that its owner has, and counts
@@ -33,13 +42,14 @@ export function countRequest(c: AppContext, subject: string): Promise<void> | un
       if (answer === false)
         reject(new ApiError('rate_limited', 'Too many requests; try again in a minute.'))
       else {
-        if (answer !== true) addWarning(c, `rate limit not applied: ${answer}`)
+        if (answer !== true) addWarning(c, `rate limit not applied: ${describe(answer)}`)
         resolve()
       }
     }
     const timer = setTimeout(finish, LIMITER_TIMEOUT_MILLISECONDS, 'no answer')
     try {
-      rateLimiter.limit({ key: subject }).then((answer) => finish(answer?.success), finish)
+      const limit = Promise.resolve(rateLimiter.limit({ key: subject }))
+      limit.then((answer) => finish(answer?.success), finish)
     } catch (thrown) {
       finish(thrown)
     }

@@ -1,5 +1,5 @@
 import type { Principal } from '../access/principal.ts'
-import { ApiError, type ErrorCode, STATUS_BY_CODE } from '../errors/api-error.ts'
+import { asApiError, type ErrorCode, STATUS_BY_CODE } from '../errors/api-error.ts'
 import { describe, withoutUrls } from '../errors/describe.ts'
 import type { AppContext } from './app-env.ts'
 
@@ -42,12 +42,13 @@ function describeFault(fault: unknown): {
   readonly reason?: string
 } {
   if (fault === undefined) return {}
-  if (!(fault instanceof ApiError))
+  const error = asApiError(fault)
+  if (error === null)
     return {
       code: 'internal',
       reason: withoutUrls((fault instanceof Error && fault.stack) || String(fault)),
     }
-  const { code, message, cause } = fault
+  const { code, message, cause } = error
   return {
     code,
     ...(STATUS_BY_CODE[code] >= 500 ? { message } : {}),

@@ -6,10 +6,10 @@ import type { Bucket } from '../bucket/bucket.ts'
 import { ApiError } from '../errors/api-error.ts'
 import type { FileRecord } from '../file-index/file-record.ts'
 import { keyPrefixFault, parseObjectKey } from '../keys/object-key.ts'
-import { DIRECTORY, MAX_METADATA_VALUE_LENGTH, METADATA_NAME } from '../uploads/upload-fields.ts'
+import { DIRECTORY } from '../uploads/upload-fields.ts'
 import { refuseForeignPage } from './admit.ts'
 import type { AppContext } from './app-env.ts'
-import { chooseBucket } from './fields.ts'
+import { chooseBucket } from './choose-bucket.ts'
 import type { FileEvent, NewFile } from './host.ts'
 
 /**
@@ -26,6 +26,8 @@ export async function askApp<File extends Omit<NewFile, 'bucket'>>(
   if (beforeUpload === null) return file
   refuseForeignPage(c, c.get('settings'))
   const { fileName, mimetype, size, directory, metadata } = file
+  // The app may hand back what it was told: nothing that only the client is to blame for.
+  if (directory !== undefined) parseObjectKey(`${directory.normalize()}/`)
   const asked = { bucket: alias, fileName, mimetype, size, directory, metadata }
   const parsed = changesSchema.safeParse((await beforeUpload(asked, c.get('principal'))) ?? {})
   if (!parsed.success) {
@@ -46,8 +48,8 @@ const changesSchema = z.strictObject({
   ),
   metadata: z.optional(
     z.record(
-      z.string().check(z.regex(METADATA_NAME)),
-      z.string().check(z.maxLength(MAX_METADATA_VALUE_LENGTH)),
+      z.string().check(z.regex(/^[\w-]{1,64}$/)), // some clients send "_"
+      z.string(), // the size of all metadata is checked with the upload
     ),
   ),
   refuse: z.optional(z.string().check(z.minLength(1))),

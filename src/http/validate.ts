@@ -165,12 +165,6 @@ async function readUpTo(
 ): Promise<Uint8Array> {
   if (body === null) return new Uint8Array()
   const bytes = new Uint8Array(room)
-  if (typeof IdentityTransformStream !== 'undefined') {
-    const reader = body.getReader({ mode: 'byob' })
-    const { value } = await reader.readAtLeast(room, bytes)
-    if (value?.byteLength === room) await reader.cancel()
-    return value ?? new Uint8Array()
-  }
   const reader = body.getReader()
   let length = 0
   while (length < room) {

@@ -11,10 +11,10 @@ import {
 import { describe } from '../errors/describe.ts'
 import type { FileRecord } from '../file-index/file-record.ts'
 import { created, json } from '../http/answers.ts'
+import { chooseBucket } from '../http/choose-bucket.ts'
 import {
   bucket,
   cacheControl,
-  chooseBucket,
   digits,
   directory,
   expiresIn,

@@ -9,14 +9,8 @@ import { ApiError } from '../errors/api-error.ts'
 import { configure } from '../http/admit.ts'
 import { json } from '../http/answers.ts'
 import type { AppContext } from '../http/app-env.ts'
-import {
-  bucket,
-  chooseBucket,
-  expiresIn,
-  forEachKey,
-  keyList,
-  MAX_KEYS_BODY_BYTES,
-} from '../http/fields.ts'
+import { chooseBucket } from '../http/choose-bucket.ts'
+import { bucket, expiresIn, forEachKey, keyList, MAX_KEYS_BODY_BYTES } from '../http/fields.ts'
 import { newApp } from '../http/new-app.ts'
 import { keyParam, validateJson, validateQuery } from '../http/validate.ts'
 import { asksLinkHost } from '../settings/settings.ts'

@@ -2,10 +2,10 @@ import * as z from 'zod/mini'
 import { requireScope } from '../access/principal.ts'
 import { MAX_PARTS } from '../bucket/limits.ts'
 import { created, json } from '../http/answers.ts'
+import { chooseBucket } from '../http/choose-bucket.ts'
 import {
   bucket,
   cacheControl,
-  chooseBucket,
   directory,
   expiresIn,
   fileName,

@@ -3,7 +3,7 @@ import { SCOPES } from '../access/scopes.ts'
 import type { ApiKey, JwtSettings, SigningSecret } from '../access/settings.ts'
 import type { Bucket, Credentials } from '../bucket/bucket.ts'
 import { MAX_LINK_SECONDS, MAX_SIGNATURE_SECONDS, MAX_UPLOAD_SECONDS } from '../bucket/limits.ts'
-import { ApiError, type Issue } from '../errors/api-error.ts'
+import { ApiError, asApiError, type Issue } from '../errors/api-error.ts'
 import { keyPrefixFault } from '../keys/object-key.ts'
 import {
   also,
@@ -134,8 +134,8 @@ export function loadedBy<E>(settingsFor: SettingsFor<E>, env: E): LoadedSettings
   try {
     return { ok: true, settings: settingsFor(env) }
   } catch (error) {
-    if (error instanceof ApiError && error.code === 'misconfigured')
-      return { ok: false, issues: error.issues }
+    const known = asApiError(error)
+    if (known?.code === 'misconfigured') return { ok: false, issues: known.issues }
     return {
       ok: false,
       issues: [{ path: 'settings', message: `could not be read: ${nameOf(error)}` }],
@@ -169,8 +169,11 @@ export const apiKeysRule: Rule<ApiKey[]> = also(
     }),
   ),
   (keys) => {
-    const again = keys.find(({ id }, i) => keys.findIndex((other) => other.id === id) < i)
-    return again === undefined ? null : `must not repeat the id "${again.id}"`
+    const ids = keys.map(({ id }) => id)
+    const again = ids.findIndex((id, i) => ids.indexOf(id) < i)
+    return again === -1
+      ? null
+      : `must not repeat an id, as ${ids.indexOf(ids[again] ?? '')} and ${again} do`
   },
 )
 
@@ -301,9 +304,10 @@ const PROVIDER =
 /** What a dashboard shows as the URL of a bucket is an endpoint and the name of the bucket. */
 function endpointHoldsBucket({ endpoint, bucket }: Address): boolean {
   const { hostname, pathname } = new URL(endpoint)
+  const inHost = `${bucket.toLowerCase()}.`
   return (
-    pathname.replace(/\/$/, '').endsWith(`/${bucket}`) ||
-    (PROVIDER.test(hostname) && hostname.startsWith(`${bucket.toLowerCase()}.`))
+    (PROVIDER.test(hostname) && pathname.replace(/\/$/, '').endsWith(`/${bucket}`)) ||
+    (hostname.startsWith(inHost) && PROVIDER.test(hostname.slice(inHost.length)))
   )
 }
 

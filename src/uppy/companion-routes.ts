@@ -1,6 +1,6 @@
 import { requireScope } from '../access/principal.ts'
 import { json } from '../http/answers.ts'
-import { chooseBucket } from '../http/fields.ts'
+import { chooseBucket } from '../http/choose-bucket.ts'
 import { newApp } from '../http/new-app.ts'
 import { addWarning } from '../http/request-log.ts'
 import { askApp, openUpload, tellRecorded } from '../http/uploads.ts'

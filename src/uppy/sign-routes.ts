@@ -2,10 +2,10 @@ import * as z from 'zod/mini'
 import { requireKey, requireScope } from '../access/principal.ts'
 import { ApiError } from '../errors/api-error.ts'
 import { json } from '../http/answers.ts'
+import { chooseBucket } from '../http/choose-bucket.ts'
 import {
   bucket,
   cacheControl,
-  chooseBucket,
   directory,
   expiresIn,
   fileName,

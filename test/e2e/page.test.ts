@@ -330,7 +330,7 @@ describeWith([CHROMIUM], 'the page of npm run dev in Chromium', () => {
     expect(await page.locator('.file').count()).toBe(48)
     await page.locator('.file').last().scrollIntoViewIfNeeded()
     await tile(page, '0.txt').waitFor()
-    await page.getByText(/^\d+ files, and no more\.$/).waitFor()
+    await page.getByText(/^\d+ files$/).waitFor()
     const shown = await names(page)
     expect(new Set(shown).size).toBe(shown.length)
     expect(shown[0]).toBe('last.txt')

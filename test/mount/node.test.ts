@@ -172,6 +172,21 @@ describe('a presigner in an app on Node', () => {
     expect([await status(200), await status(65_536), await status(65_537)]).toEqual([200, 200, 413])
   })
 
+  it('counts all clients without credentials as one, whatever address they make up', async () => {
+    const counted: string[] = []
+    const limit = async ({ key }: { key: string }) => {
+      counted.push(key)
+      return { success: true }
+    }
+    const { app } = createPresigner(
+      defineSettings(() => settingsInput()),
+      { rateLimiter: () => ({ limit }), authenticate: () => null, log: () => undefined },
+    )
+    for (const address of ['192.0.2.1', '192.0.2.2'])
+      await app.request('/files', { headers: { 'CF-Connecting-IP': address } })
+    expect(counted).toEqual(['network unknown', 'network unknown'])
+  })
+
   it('stops reading a body that has no end', async () => {
     const { ask } = nodeApp()
     let pieces = 0

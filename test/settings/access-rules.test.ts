@@ -75,9 +75,9 @@ describe('API_KEYS', () => {
     expect(paths(withKey({ key: 'ep_canary' }))).toEqual(['API_KEYS.1'])
   })
 
-  it('do not repeat an id, which the issue names', () => {
+  it('do not repeat an id: the issue names the entries, and no value', () => {
     expect(issuesOf(withKey({ id: 'admin' }))).toEqual([
-      { path: 'API_KEYS', message: 'must not repeat the id "admin"' },
+      { path: 'API_KEYS', message: 'must not repeat an id, as 0 and 1 do' },
     ])
   })
 

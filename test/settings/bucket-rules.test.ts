@@ -212,6 +212,16 @@ describe('a mistake that many make', () => {
     ])
   })
 
+  it('is not a host or a path that has the same name', () => {
+    for (const [bucket, endpoint] of [
+      ['nyc3', 'https://nyc3.digitaloceanspaces.com'],
+      ['media', 'https://gateway.example.com/tenants/media'],
+    ]) {
+      const changes = { bucket, endpoint, addressing: 'path' }
+      expect(loadEnvironment(withBucket(changes)).ok, endpoint).toBe(true)
+    }
+  })
+
   it.each(['https://photos.example.com', 'https://s3.example.com/photos-store'])(
     'is not an endpoint that only looks so: %s',
     (endpoint) => {

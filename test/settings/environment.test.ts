@@ -172,6 +172,11 @@ describe('the environment', () => {
     expect(load(variables).buckets[0].maxExpiresIn).toEqual({ ...DEFAULT_LIMITS, view: 60 })
   })
 
+  it('keeps the end of credentials, also the first second of 1970', () => {
+    const variables = { ...leastVariables(), S3_CREDENTIAL_EXPIRATION: '1970-01-01T00:00:00Z' }
+    expect(load(variables).buckets[0].credentials.expiresAt).toBe(0)
+  })
+
   it('takes an empty variable for one that is not there', () => {
     const empty = Object.fromEntries(
       ['API_KEYS', 'CORS_ORIGINS', 'JWT', 'LINK_ORIGIN', 'OPEN_ACCESS', 'S3_SESSION_TOKEN'].map(

@@ -1,0 +1,123 @@
+import { describe, expect, it } from 'vitest'
+import { createPresigner, defineSettings, type FileIndex } from '../../src/index.ts'
+import { createSigner } from '../../src/signer.ts'
+import { jsonOf, ORIGIN, settingsInput } from '../support/app.ts'
+import { bucketFetch } from '../support/bucket.ts'
+import { clientOf, mount } from '../support/mount.ts'
+
+const png = { fileName: 'a.png', mimetype: 'image/png' }
+
+describe('presigner.fetch', () => {
+  const settings = defineSettings(() => settingsInput({ linkBase: ORIGIN }))
+
+  it.each([
+    [{}, /^attachment/],
+    [{ onEvent: (): void => undefined }, /^attachment/],
+    [{ ownsOrigin: true }, /^null$/],
+    [{ ownsOrigin: true, onEvent: (): void => undefined }, /^null$/],
+  ])('shows a PDF only where it owns its origin: %j', async (options, disposition) => {
+    const key = `trust/${crypto.randomUUID()}.pdf`
+    const headers = { 'Content-Type': 'application/pdf' }
+    await bucketFetch(key, { method: 'PUT', body: '%PDF', headers })
+    const { link } = await createSigner(settings({})).link(key)
+    const presigner = createPresigner(settings, { log: () => undefined, ...options })
+    const app = { fetch: (request: Request) => presigner.fetch(request, {}) }
+    const response = await clientOf(app).fetch(link)
+    expect(response.status).toBe(200)
+    expect(String(response.headers.get('Content-Disposition'))).toMatch(disposition)
+    await response.body?.cancel()
+  })
+})
+
+it('tells that the entrypoint for objects belongs to another presigner', async () => {
+  const [files] = Object.values(settingsInput().buckets)
+  const app = mount({ settings: { buckets: { files: { ...files, edgeTtl: 7 } as never } } })
+  const { link } = await jsonOf<{ link: string }>(await app.post('/media/files/a.png/link', {}))
+  const response = await app.fetch(link)
+  expect(response.status).toBe(503)
+  expect(await jsonOf(response)).toMatchObject({
+    code: 'misconfigured',
+    message: expect.stringContaining('objectsEntrypoint'),
+  })
+})
+
+it('reads a body that the app has put a stream of its own around', async () => {
+  const body = new ReadableStream({
+    start(controller) {
+      controller.enqueue(new TextEncoder().encode(JSON.stringify(png)))
+      controller.close()
+    },
+  })
+  const headers = { 'Content-Type': 'application/json' }
+  const response = await mount().fetch('/media/files/upload-url', { method: 'POST', body, headers })
+  expect(response.status).toBe(200)
+})
+
+it('answers an error of another copy of this package by its code, wherever it is thrown', async () => {
+  const list = () => {
+    const members = { name: 'PresignerError', code: 'index_unavailable', issues: [] }
+    throw Object.assign(new Error('The database is down.'), members)
+  }
+  const app = mount({ fileIndex: () => ({ list }) as unknown as FileIndex })
+  const response = await app.fetch('/media/files')
+  expect(response.status).toBe(503)
+  expect(await jsonOf(response)).toMatchObject({
+    code: 'index_unavailable',
+    message: 'The database is down.',
+  })
+})
+
+describe('a rate limiter', () => {
+  it('whose error holds a URL does not show it in the log', async () => {
+    const limit = () => Promise.reject(new Error('GET https://redis.example/?token=SECRET'))
+    const app = mount({ rateLimiter: () => ({ limit }) })
+    expect((await app.post('/media/files/upload-url', png)).status).toBe(200)
+    expect(app.lines[0]?.warning).toBe('rate limit not applied: Error: GET (URL)')
+  })
+
+  it('that answers at once is heard too', async () => {
+    const limit = () => ({ success: false })
+    const app = mount({ rateLimiter: () => ({ limit }) as never })
+    expect((await app.post('/media/files/upload-url', png)).status).toBe(429)
+  })
+})
+
+it.each(['fileIndex', 'rateLimiter'])(
+  'names %s in /healthz where its binding is missing',
+  async (name) => {
+    const app = mount({ [name]: () => undefined })
+    const response = await app.fetch('/media/healthz')
+    expect(response.status).toBe(503)
+    expect(await jsonOf(response)).toMatchObject({ issues: [{ path: name }] })
+  },
+)
+
+it.each([null, '2026-11-25T12:00:00Z', new Date('x')])(
+  'takes no session that ends at %s, and says what is wrong',
+  async (expiresAt) => {
+    const principal = { id: 'ann', scopes: ['files:upload'], prefix: 'ann/', expiresAt }
+    const app = mount({ authenticate: () => principal as never })
+    expect((await app.post('/media/files/upload-url', png)).status).toBe(500)
+    expect(app.lines[0]?.reason).toContain('expiresAt that is not a valid Date')
+  },
+)
+
+describe('beforeUpload that hands back what it was told', () => {
+  const echo = ({ directory, metadata }: { directory?: unknown; metadata?: unknown }) =>
+    ({ directory, metadata }) as never
+
+  it('does not fail for what only the client is to blame for', async () => {
+    const app = mount({ beforeUpload: echo })
+    const bad = { ...png, directory: '..' }
+    const refused = await app.post('/media/files/upload-url', bad)
+    expect(refused.status).toBe(400)
+    expect(await jsonOf(refused)).toMatchObject({ code: 'invalid_key' })
+  })
+
+  it('keeps the names that Uppy sends', async () => {
+    const app = mount({ beforeUpload: echo })
+    const query = 'filename=a.png&type=image/png&metadata[user_id]=7'
+    const response = await app.fetch(`/media/s3/params?${query}`)
+    expect(await jsonOf(response)).toMatchObject({ fields: { 'x-amz-meta-user_id': '7' } })
+  })
+})
