@@ -108,12 +108,17 @@ async function admin(common: readonly string[], args: readonly string[]): Promis
       await call
       return
     } catch (error) {
-      if (error instanceof Error && 'code' in error && error.code === EXISTS) return
+      if (isExists(error)) return
       const hung = error instanceof Error && 'killed' in error && error.killed === true
       if (!hung || tries === ADMIN_TRIES) throw error
     }
   }
 }
+
+/** Whether radosgw-admin says that the user is there, which it does in two ways. */
+const isExists = (error: unknown): boolean =>
+  error instanceof Error &&
+  (('code' in error && error.code === EXISTS) || / exists$/m.test(error.message))
 
 async function started(gateway: Child, { endpoint }: S3Server, logFile: string): Promise<void> {
   const ended = gateway.exited.then((code) => {
