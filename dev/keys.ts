@@ -8,7 +8,7 @@ import { text } from 'node:stream/consumers'
 import { parseArgs } from 'node:util'
 import { SCOPES } from '../src/access/scopes.ts'
 import type { ApiKey } from '../src/access/settings.ts'
-import { apiKeysRule } from '../src/settings/define.ts'
+import { apiKeysRule } from '../src/settings/access-rules.ts'
 import { check as checkRule } from '../src/settings/rules.ts'
 
 const USAGE = `npm run keys -- create --id ID --scopes SCOPE[,SCOPE] [--prefix PREFIX/] [--file FILE]

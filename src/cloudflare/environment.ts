@@ -1,14 +1,7 @@
 import type { Credentials } from '../bucket/bucket.ts'
-import {
-  apiKeysRule,
-  bucketsRule,
-  jwtRule,
-  keepFor,
-  type LoadedSettings,
-  loadWith,
-  originRule,
-  signingSecretsRule,
-} from '../settings/define.ts'
+import { apiKeysRule, jwtRule, signingSecretsRule } from '../settings/access-rules.ts'
+import { bucketsRule } from '../settings/bucket-rules.ts'
+import { keepFor, type LoadedSettings, loadWith, originRule } from '../settings/define.ts'
 import {
   BROKEN,
   breaks,

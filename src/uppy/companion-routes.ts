@@ -9,11 +9,10 @@ import { objectUrl } from '../signing/object-url.ts'
 import { finishMultipart } from '../uploads/finish-multipart.ts'
 import { dropMultipart, signParts, startMultipart, uploadedParts } from '../uploads/multipart.ts'
 import { completeBody, startBody } from './bodies.ts'
-import { badRequest, partNumbers, queryKey, s3Metadata } from './dialect.ts'
+import { badRequest, DEFAULT_TYPE, partNumbers, queryKey, s3Metadata } from './dialect.ts'
 import { companionLife } from './lifetime.ts'
 import { createPostForm } from './post-form.ts'
 
-const DEFAULT_TYPE = 'application/octet-stream'
 const MAX_BODY_BYTES = 1024 ** 2
 const MAX_BATCH = 100
 

@@ -3,6 +3,9 @@ import { MAX_PARTS } from '../bucket/limits.ts'
 import { ApiError } from '../errors/api-error.ts'
 import type { AppEnv } from '../http/app-env.ts'
 
+/** The type that S3 gives an object whose upload names none. */
+export const DEFAULT_TYPE = 'application/octet-stream'
+
 /**
  * Before everything else under `/s3`: errors carry their message as `error` too, where Uppy and
  * Companion look for it.

@@ -5,10 +5,8 @@ import { signPostPolicy } from '../signing/post-policy.ts'
 import { newUpload, uploadSignature } from '../uploads/new-upload.ts'
 import { metadataFields, requireMetadataSize } from '../uploads/signed-headers.ts'
 import { largestFile } from '../uploads/size-limit.ts'
+import { DEFAULT_TYPE } from './dialect.ts'
 import { companionLife } from './lifetime.ts'
-
-/** The type that S3 gives an object whose form names none. */
-const DEFAULT_TYPE = 'application/octet-stream'
 
 export interface PostFormRequest {
   readonly fileName: string

@@ -19,7 +19,7 @@ import { validateJson } from '../http/validate.ts'
 import { isNewObjectKey } from '../keys/new-key.ts'
 import { parseObjectKey } from '../keys/object-key.ts'
 import { createUploadUrl } from '../uploads/single.ts'
-import { badRequest } from './dialect.ts'
+import { badRequest, DEFAULT_TYPE } from './dialect.ts'
 import { presignCreate, presignOperation, type UploadOperation } from './s3-operation.ts'
 
 /**
@@ -30,7 +30,7 @@ const signSchema = z.object({
   key: fileName,
   uploadId: z.optional(z.string().check(z.minLength(1), z.maxLength(2048))),
   partNumber: z.optional(partNumber),
-  contentType: z._default(z.string(), 'application/octet-stream'),
+  contentType: z._default(z.string(), DEFAULT_TYPE),
   expiresIn,
   fileName: z.optional(fileName),
   size: z.optional(z.int().check(z.minimum(0))),

@@ -1,13 +1,4 @@
+import { SCOPES } from '../../src/access/scopes.ts'
+
 /** A principal that may do everything to every key. */
-export const ANN = {
-  id: 'ann',
-  scopes: [
-    'files:upload',
-    'files:read',
-    'files:list',
-    'files:delete',
-    'links:create',
-    'tokens:create',
-  ],
-  prefix: '',
-} as const
+export const ANN = { id: 'ann', scopes: SCOPES, prefix: '' } as const

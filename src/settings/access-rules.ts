@@ -1,0 +1,130 @@
+import { fitsAlgorithm } from '../access/jwk-algorithm.ts'
+import { SCOPES } from '../access/scopes.ts'
+import type { ApiKey, JwtSettings, SigningSecret, SigningSettings } from '../access/settings.ts'
+import { keyPrefixFault } from '../keys/object-key.ts'
+import {
+  also,
+  BROKEN,
+  breaks,
+  list,
+  matching,
+  notEmpty,
+  oneOf,
+  optional,
+  type Rule,
+  table,
+  text,
+} from './rules.ts'
+
+const keyPrefix = text(keyPrefixFault)
+const scopes = list(oneOf(...SCOPES), 1)
+
+function digestFault(value: string): string | null {
+  if (value.startsWith('ep_'))
+    return 'must be the digest of the key, not the key: `npm run keys -- create` writes it'
+  return /^[0-9a-f]{64}$/.test(value)
+    ? null
+    : 'must be 64 hexadecimal digits, the SHA-256 of the key'
+}
+
+/** Digests of the API keys, never the keys. */
+export const apiKeysRule: Rule<ApiKey[]> = also(
+  list(
+    table({
+      id: matching(/^[a-z0-9-]{1,32}$/, 'must be 1 to 32 of a-z, 0-9 and "-"'),
+      sha256: text(digestFault),
+      scopes,
+      prefix: keyPrefix,
+    }),
+  ),
+  (keys) => {
+    const ids = keys.map(({ id }) => id)
+    const again = ids.findIndex((id, i) => ids.indexOf(id) < i)
+    return again === -1
+      ? null
+      : `must not repeat an id, as ${ids.indexOf(ids[again] ?? '')} and ${again} do`
+  },
+)
+
+type Secrets = SigningSettings['signingSecrets']
+
+/** kid:secret[,kid:secret], for an instance without a name. */
+export const signingSecretsRule: Rule<Secrets> = (value, place) => {
+  if (value === undefined) return breaks(place, 'is missing')
+  const secrets: SigningSecret[] = []
+  for (const entry of typeof value === 'string' ? value.split(',') : ['']) {
+    const [, kid, secret] = /^([A-Za-z0-9-]{1,16}):([^,]{32,})$/.exec(entry.trim()) ?? []
+    if (kid === undefined || secret === undefined)
+      return breaks(
+        place,
+        'must be kid:secret[,kid:secret], each secret of at least 32 characters without ","',
+      )
+    if (secrets.some((other) => other.kid === kid)) return breaks(place, 'must not repeat a kid')
+    secrets.push({ name: '', kid, secret })
+  }
+  const [first, ...others] = secrets
+  return first === undefined ? BROKEN : [first, ...others]
+}
+
+/** Signature algorithms with a public key: a shared secret can't be confused with one of these. */
+const JWT_ALGORITHMS = [
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'ES256',
+  'ES384',
+  'ES512',
+  'EdDSA',
+  'Ed25519',
+] as const
+
+function jwksUrlFault(value: string): string | null {
+  if (!URL.canParse(value)) return 'must be a URL'
+  const { protocol, hostname } = new URL(value)
+  if (protocol === 'https:' || hostname === 'localhost' || hostname === '127.0.0.1') return null
+  return 'must start with https://'
+}
+
+/** A template is valid if it is a valid prefix whatever its `{claim}` holds. */
+const prefixTemplateFault = (value: string): string | null =>
+  keyPrefixFault(value.replace(/\{[^{}/]+\}/g, 'claim')) ??
+  (/[{}]/.test(value.replace(/\{[^{}/]+\}/g, '')) ? 'must close each "{"' : null)
+
+type PublicJwk = NonNullable<JwtSettings['publicJwk']>
+
+const publicJwkRule: Rule<PublicJwk> = (value, place) => {
+  const kty = table({ kty: oneOf('RSA', 'EC', 'OKP') }, 'open')(value, place)
+  if (kty === BROKEN) return BROKEN
+  const jwk: PublicJwk = { ...Object(value), ...kty }
+  return 'd' in jwk ? breaks(place, 'must be the public key alone, without "d"') : jwk
+}
+
+const audienceRule: Rule<string | string[]> = (value, place) =>
+  Array.isArray(value) ? list(notEmpty, 1)(value, place) : notEmpty(value, place)
+
+/** Whose JWTs are accepted, and what they allow. */
+export const jwtRule: Rule<JwtSettings> = also(
+  table({
+    issuer: notEmpty,
+    audience: audienceRule,
+    algorithms: list(oneOf(...JWT_ALGORITHMS), 1),
+    jwksUrl: optional(text(jwksUrlFault)),
+    publicJwk: optional(publicJwkRule),
+    prefix: text(prefixTemplateFault),
+    scopes: optional(scopes),
+    scopesClaim: optional(notEmpty),
+    header: optional(matching(/^[A-Za-z0-9-]+$/, 'must be the name of a header'), 'Authorization'),
+  }),
+  ({ jwksUrl, publicJwk, algorithms, ...jwt }) => {
+    if ((jwksUrl === undefined) === (publicJwk === undefined))
+      return 'needs either jwksUrl or publicJwk'
+    if ((jwt.scopes === undefined) === (jwt.scopesClaim === undefined))
+      return 'needs either scopes or scopesClaim'
+    return publicJwk !== undefined && !algorithms.some((name) => fitsAlgorithm(publicJwk, name))
+      ? 'needs a publicJwk whose kty, crv and alg fit one of its algorithms'
+      : null
+  },
+)
