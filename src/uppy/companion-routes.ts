@@ -109,7 +109,11 @@ export const companionRoutes = newApp()
     const finished = await finishMultipart(bucket, fileIndex, upload, parts, undefined, now)
     if (finished.warning !== undefined) addWarning(c, finished.warning)
     await tellRecorded(c, finished)
-    return json(c, { location: objectUrl(bucket, upload.key).href, key, bucket: bucket.name })
+    return json(c, {
+      location: objectUrl(bucket.publicAddress, upload.key).href,
+      key,
+      bucket: bucket.name,
+    })
   })
   .delete('/s3/multipart/:uploadId', async (c) => {
     const now = new Date()

@@ -1,7 +1,7 @@
 import type { Bucket } from '../bucket/bucket.ts'
 import { MAX_PUT_BYTES } from '../bucket/limits.ts'
 import { ApiError } from '../errors/api-error.ts'
-import { signPostPolicy } from '../signing/post-policy.ts'
+import { formUrl, signPostPolicy } from '../signing/post-policy.ts'
 import { newUpload, uploadSignature } from '../uploads/new-upload.ts'
 import { metadataFields, requireMetadataSize } from '../uploads/signed-headers.ts'
 import { largestFile } from '../uploads/size-limit.ts'
@@ -55,5 +55,5 @@ export async function createPostForm(
     },
     maxBytes: largestFile(bucket, MAX_PUT_BYTES),
   })
-  return { url: bucket.origin + bucket.basePath, fields, expiresIn }
+  return { url: formUrl(bucket), fields, expiresIn }
 }
