@@ -1,7 +1,7 @@
 import * as z from 'zod/mini'
 import { openCursor, sealCursor } from '../access/cursor.ts'
 import { requireKey, requirePrefix, requireScope } from '../access/principal.ts'
-import { MAX_KEYS } from '../bucket/limits.ts'
+import { MAX_KEYS, MAX_PUT_BYTES } from '../bucket/limits.ts'
 import {
   type DownloadSigner,
   downloadSigner,
@@ -89,7 +89,7 @@ export const fileRoutes = newApp()
     const principal = c.get('principal')
     requireScope(principal, 'files:upload')
     const bucket = chooseBucket(c, alias, null)
-    const file = await askApp(c, bucket, request)
+    const file = await askApp(c, bucket, request, MAX_PUT_BYTES)
     const upload = await createUploadUrl(bucket, file, principal.prefix, new Date())
     return json(c, upload)
   })

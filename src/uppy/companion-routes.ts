@@ -1,4 +1,5 @@
 import { requireScope } from '../access/principal.ts'
+import { MAX_OBJECT_BYTES, MAX_PUT_BYTES } from '../bucket/limits.ts'
 import { json } from '../http/answers.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
 import { newApp } from '../http/new-app.ts'
@@ -35,8 +36,9 @@ export const companionRoutes = newApp()
       ),
     )
     const bucket = chooseBucket(c, undefined, null)
-    const named = { fileName: filename, mimetype: type || DEFAULT_TYPE, metadata }
-    const request = { ...(await askApp(c, bucket, named)), mimetype: type || undefined }
+    const named = { fileName: filename, mimetype: type || DEFAULT_TYPE, metadata, size: null }
+    const asked = await askApp(c, bucket, named, MAX_PUT_BYTES)
+    const request = { ...asked, mimetype: type || undefined }
     const form = await createPostForm(bucket, request, principal.prefix, new Date())
     return json(c, { method: 'POST', url: form.url, fields: form.fields, expires: form.expiresIn })
   })
@@ -51,8 +53,9 @@ export const companionRoutes = newApp()
       fileName: filename,
       mimetype: type || DEFAULT_TYPE,
       metadata: s3Metadata(metadata ?? {}),
+      size: null,
     }
-    const request = { ...(await askApp(c, bucket, named)), size: null }
+    const request = await askApp(c, bucket, named, MAX_OBJECT_BYTES)
     const started = await startMultipart(c.get('settings'), bucket, principal, request, new Date())
     return json(c, { key: started.key, uploadId: started.uploadId, bucket: bucket.name })
   })
