@@ -34,7 +34,14 @@ export class PresignerError extends Error {
   constructor(
     code: ErrorCode,
     message: string,
-    { status = 0, requestId, issues = [], reason, retryAfter = 0, cause }: PresignerErrorOptions = {},
+    {
+      status = 0,
+      requestId,
+      issues = [],
+      reason,
+      retryAfter = 0,
+      cause,
+    }: PresignerErrorOptions = {},
   ) {
     super(message, { cause })
     this.code = code

@@ -1,8 +1,8 @@
-import type { ErrorCode } from '../errors/api-error.ts'
 import { base64url, fromBase64url, uriEncode, utf8 } from '../keys/encodings.ts'
 import { type ObjectKey, objectKeyFault, parseObjectKey } from '../keys/object-key.ts'
 import { purposeKey } from './purpose-key.ts'
 import type { SigningSecret, SigningSettings } from './settings.ts'
+import type { LinkRefusal } from './verdict.ts'
 
 /** All that a link allows. */
 export interface LinkPolicy {
@@ -17,19 +17,10 @@ export interface LinkPolicy {
   readonly download: string | null
 }
 
-/** Why a link is refused, in the words of the log, and the code that the client gets. */
-export const LINK_REFUSALS = {
-  'link kid unknown': 'link_invalid',
-  'link malformed': 'link_invalid',
-  'link spelled otherwise': 'link_invalid',
-  'link signature wrong': 'link_invalid',
-  'link expired': 'link_expired',
-} as const satisfies Readonly<Record<string, ErrorCode>>
-
 /** What a check of a link finds. */
 export type LinkVerdict =
   | { readonly ok: true; readonly policy: LinkPolicy }
-  | { readonly ok: false; readonly refusal: keyof typeof LINK_REFUSALS }
+  | { readonly ok: false; readonly refusal: LinkRefusal }
 
 /**
  * What the signature of a link covers: every member of the policy, one a line, none of which can
@@ -75,7 +66,7 @@ export async function verifyLink(
   { signingSecrets }: SigningSettings,
   now: Date,
 ): Promise<LinkVerdict> {
-  const refuse = (refusal: keyof typeof LINK_REFUSALS): LinkVerdict => ({ ok: false, refusal })
+  const refuse = (refusal: LinkRefusal): LinkVerdict => ({ ok: false, refusal })
   const secret = signingSecrets.find(({ kid }) => kid === searchParams.get('kid'))
   if (secret === undefined) return refuse('link kid unknown')
   const expires = searchParams.get('exp') ?? ''

@@ -1,4 +1,4 @@
-import type { Reason } from '../errors/api-error.ts'
+import type { ErrorCode, Reason } from '../errors/api-error.ts'
 import type { Principal } from './principal.ts'
 
 /**
@@ -33,6 +33,17 @@ export const REFUSALS = {
 } as const satisfies Readonly<Record<string, Reason>>
 
 export type Refusal = keyof typeof REFUSALS
+
+/** Why a link is refused, in the words of the log, and the code that the client gets. */
+export const LINK_REFUSALS = {
+  'link kid unknown': 'link_invalid',
+  'link malformed': 'link_invalid',
+  'link spelled otherwise': 'link_invalid',
+  'link signature wrong': 'link_invalid',
+  'link expired': 'link_expired',
+} as const satisfies Readonly<Record<string, ErrorCode>>
+
+export type LinkRefusal = keyof typeof LINK_REFUSALS
 
 /** What a check of credentials finds. `refusal` and `detail` are for the log alone. */
 export type Verdict =

@@ -1,6 +1,7 @@
 import * as z from 'zod/mini'
-import { LINK_REFUSALS, verifyLink } from '../access/link-signature.ts'
+import { verifyLink } from '../access/link-signature.ts'
 import { requireKey, requireScope } from '../access/principal.ts'
+import { LINK_REFUSALS } from '../access/verdict.ts'
 import { storedKey } from '../bucket/key-spelling.ts'
 import { createLink, linkExpiry, linkTo, MAX_LINK_NAME_LENGTH } from '../delivery/link.ts'
 import { redirectTarget } from '../delivery/redirect.ts'
