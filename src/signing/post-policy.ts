@@ -18,7 +18,7 @@ export interface PostPolicyInput {
 }
 
 /** Where such a form is sent. */
-export const formUrl = ({ publicAddress: { origin, basePath } }: Bucket): string =>
+export const postUrl = ({ publicAddress: { origin, basePath } }: Bucket): string =>
   origin + basePath
 
 /**
@@ -32,7 +32,7 @@ export async function signPostPolicy(input: PostPolicyInput): Promise<Record<str
   if (/\$\{filename\}/.test(key))
     throw new ApiError('invalid_key', 'A form would put the name of the file into this key.')
   assertSignedSeconds(signedSeconds)
-  const url = formUrl(bucket)
+  const url = postUrl(bucket)
   const signer = awsSigner({ bucket, credentials, method: 'POST', url, signedAt })
   const { accessKeyId, sessionToken } = credentials
   const fields: Record<string, string> = {
