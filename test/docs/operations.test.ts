@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { markedBlock, ROOT, readPage } from './support/markdown.ts'
+import { markedBlock, pagePaths, ROOT, readPage } from './support/markdown.ts'
 
 const PAGE = 'docs/operations.md'
 const WRANGLER = join(ROOT, 'node_modules/wrangler/bin/wrangler.js')
@@ -52,6 +52,10 @@ describe('docs/operations.md', () => {
     const commands = [...readPage(PAGE).matchAll(/npm run keys -- (\w+)/g)].map(([, name]) => name)
     expect(commands.length).toBeGreaterThan(8)
     for (const command of commands) expect(usage).toContain(`npm run keys -- ${command}`)
+  })
+
+  it.each(pagePaths())('%s sets API keys by push, which drops no key unnoticed', (path) => {
+    expect(readPage(path)).not.toMatch(/secret put API_KEYS </)
   })
 
   it('merges a release into a repository that the deploy button has made, as written', async () => {
