@@ -29,7 +29,7 @@ function digestFault(value: string): string | null {
 
 const digest = text(digestFault)
 const digests = also(list(digest, 1), ({ length }) =>
-  length > 2 ? 'must be one digest, or two while the key is rotated' : null,
+  length > 2 ? 'must be one digest or two' : null,
 )
 
 /** Digests of the API keys, never the keys. */

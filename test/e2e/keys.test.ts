@@ -313,7 +313,9 @@ describe('npm run keys -- push', () => {
     expect(cloudflare.changes).toBe(0)
     expect((await keys(mine, 'push', '--replace-all')).status).toBe(0)
     expect(ids()).toEqual(['ci'])
-    expect((await keys(mine, 'push')).status).toBe(0)
+    expect([...(cloudflare.secrets ?? [])].map(([name]) => name)).toContainEqual(
+      expect.stringMatching(/^API_KEYS_LIST_ci_/),
+    )
   })
 
   it('refuses a list that is too long for one secret, before it asks for anything', async () => {
