@@ -4,6 +4,7 @@
  */
 import { execFile } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
@@ -175,6 +176,10 @@ interface PushOptions {
  * from whichever clone, compares them with its file.
  */
 async function push(options: PushOptions, file: string): Promise<void> {
+  if (!existsSync(file))
+    throw new UsageError(
+      `There is no ${file}, so there is nothing to give to the Worker. Get it (git pull), or make a key: npm run keys -- create`,
+    )
   const keys = await readKeys(file)
   const list = JSON.stringify(keys)
   if (Buffer.byteLength(list) > MAX_SECRET_BYTES)

@@ -252,28 +252,30 @@ describe('npm run keys -- push', () => {
   const deployed = () => DEPLOYED.parse(JSON.parse(cloudflare.secrets?.get('API_KEYS') ?? '[]'))
   const ids = () => deployed().map(({ id }) => id)
 
+  /** A clone that has pushed two keys, and what the Worker has then. */
+  let mine: string
+  let pushed: Map<string, string>
+
   it('gives the list to a Worker, also to one that does not exist yet', async () => {
     cloudflare.secrets = null
-    const mine = await clone()
+    mine = await clone()
     await create(mine, 'ci')
+    await create(mine, 'web-app')
     expect(await keys(mine, 'push')).toMatchObject({
       status: 0,
-      stdout: 'The Worker has this key: ci.\n',
+      stdout: 'The Worker has these 2 keys: ci, web-app.\n',
     })
-    expect(ids()).toEqual(['ci'])
-    expect([...(cloudflare.secrets ?? new Map()).keys()]).toEqual([
+    expect(ids()).toEqual(['ci', 'web-app'])
+    pushed = new Map(cloudflare.secrets ?? [])
+    expect([...pushed.keys()]).toEqual([
       'API_KEYS',
       expect.stringMatching(/^API_KEYS_LIST_ci_[0-9a-f]{8}$/),
+      expect.stringMatching(/^API_KEYS_LIST_web-app_[0-9a-f]{8}$/),
     ])
   })
 
   it("refuses a list without a colleague's keys, names them, and takes their names", async () => {
-    const mine = await clone()
-    await create(mine, 'ci')
-    await create(mine, 'web-app')
-    await keys(mine, 'push')
-    const before = new Map(cloudflare.secrets)
-
+    cloudflare.secrets = new Map([...pushed, ['SIGNING_SECRETS', 'k1:kept']])
     const theirs = await clone()
     await create(theirs, 'other')
     const refused = await keys(theirs, 'push')
@@ -281,17 +283,15 @@ describe('npm run keys -- push', () => {
     expect(refused.stderr).toContain('ci\t(digest ')
     expect(refused.stderr).toContain('npm run keys -- push --remove ci,web-app')
     expect((await keys(theirs, 'push', '--remove', 'ci')).status).toBe(1)
-    expect(cloudflare.secrets).toEqual(before)
+    expect(cloudflare.changes).toBe(0)
     expect((await keys(theirs, 'push', '--remove', 'ci,web-app')).status).toBe(0)
     expect(ids()).toEqual(['other'])
-    expect(cloudflare.secrets?.get('SIGNING_SECRETS')).toBe('k1:kept')
-    expect(cloudflare.secrets?.size).toBe(3)
+    expect(cloudflare.secrets.get('SIGNING_SECRETS')).toBe('k1:kept')
+    expect(cloudflare.secrets.size).toBe(3)
   })
 
   it('refuses a key that a colleague has rotated meanwhile', async () => {
-    const mine = await clone()
-    await create(mine, 'ci')
-    await keys(mine, 'push')
+    cloudflare.secrets = new Map(pushed)
     const theirs = await clone()
     await writeFile(join(theirs, 'api-keys.json'), await readFile(join(mine, 'api-keys.json')))
     await keys(mine, 'rotate', 'ci')
@@ -305,34 +305,41 @@ describe('npm run keys -- push', () => {
 
   it('refuses to replace a list that it did not set, unless told', async () => {
     cloudflare.secrets?.set('API_KEYS', '[]')
-    const mine = await clone()
-    await create(mine, 'ci')
-    const refused = await keys(mine, 'push')
+    const theirs = await clone()
+    await create(theirs, 'ci')
+    const refused = await keys(theirs, 'push')
     expect(refused.status).toBe(1)
     expect(refused.stderr).toContain('npm run keys -- push --replace-all')
     expect(cloudflare.changes).toBe(0)
-    expect((await keys(mine, 'push', '--replace-all')).status).toBe(0)
+    expect((await keys(theirs, 'push', '--replace-all')).status).toBe(0)
     expect(ids()).toEqual(['ci'])
     expect([...(cloudflare.secrets ?? [])].map(([name]) => name)).toContainEqual(
       expect.stringMatching(/^API_KEYS_LIST_ci_/),
     )
   })
 
+  it('refuses without a file, whatever else it is told', async () => {
+    cloudflare.secrets = new Map(pushed)
+    const { status, stderr } = await keys(await clone(), 'push', '--replace-all')
+    expect({ status, changes: cloudflare.changes }).toEqual({ status: 1, changes: 0 })
+    expect(stderr).toContain('There is no api-keys.json')
+  })
+
   it('refuses a list that is too long for one secret, before it asks for anything', async () => {
-    const mine = await clone()
+    const theirs = await clone()
     const entry = { scopes: ['files:read'], sha256: '0'.repeat(64), prefix: `${'p'.repeat(200)}/` }
     const list = Array.from({ length: 20 }, (_, i) => ({ id: `key-${i}`, ...entry }))
-    await writeFile(join(mine, 'api-keys.json'), JSON.stringify(list))
-    const { status, stderr } = await keys(mine, 'push')
+    await writeFile(join(theirs, 'api-keys.json'), JSON.stringify(list))
+    const { status, stderr } = await keys(theirs, 'push')
     expect({ status, changes: cloudflare.changes }).toEqual({ status: 1, changes: 0 })
     expect(stderr).toContain('Cloudflare takes 5120')
   })
 
   it("shows wrangler's own error", async () => {
-    const mine = await clone()
-    await create(mine, 'ci')
-    await writeFile(join(mine, 'wrangler.toml'), 'name = "elsewhere"\n')
-    const { status, stderr } = await keys(mine, 'push')
+    const theirs = await clone()
+    await create(theirs, 'ci')
+    await writeFile(join(theirs, 'wrangler.toml'), 'name = "elsewhere"\n')
+    const { status, stderr } = await keys(theirs, 'push')
     expect(status).toBe(1)
     expect(stderr).toMatch(/could not set the keys|could not list the secrets/)
   })
