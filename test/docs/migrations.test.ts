@@ -144,6 +144,52 @@ describe('the server that takes the place of better-upload', () => {
   })
 })
 
+describe('uploadFiles, which takes the place of better-upload', () => {
+  it('uploads three files at a time, reports what fails, and goes on', async () => {
+    const client = join(ROOT, 'client/src/index.ts')
+    const code = markedBlock(BETTER_UPLOAD, 'upload-files')
+    const page = writeSnippets({
+      'upload-files.ts': code.replace("'edge-presigner-client'", JSON.stringify(client)),
+      'main.ts': `
+        import { uploadFiles } from './upload-files.ts'
+
+        let running = 0
+        let most = 0
+        const client = {
+          async upload(file, { onProgress }) {
+            most = Math.max(most, ++running)
+            onProgress({ loaded: file.size, total: file.size })
+            await new Promise((resolve) => setTimeout(resolve, 5))
+            running--
+            if (file.name === '2') throw new Error('refused')
+            return { key: file.name }
+          },
+        }
+        const files = [...'0123456'].map((name) => new File(['12345'], name))
+        const shares = []
+        const result = await uploadFiles(client, files, { onProgress: (share) => shares.push(share) })
+        console.log(JSON.stringify({
+          most,
+          keys: result.files.map(({ key }) => key).sort(),
+          failed: result.failed.map(({ file, message }) => file.name + message),
+          shares,
+          left: files.length,
+        }))`,
+    })
+    try {
+      expect(JSON.parse(await page.run('main.ts', {}))).toEqual({
+        most: 3,
+        keys: ['0', '1', '3', '4', '5', '6'],
+        failed: ['2Error: refused'],
+        shares: [1, 2, 3, 4, 5, 6, 7].map((sent) => sent / 7),
+        left: 7,
+      })
+    } finally {
+      page.remove()
+    }
+  })
+})
+
 describe('the token for a page that used Companion', () => {
   it('lets Uppy 6 upload in Companion mode, under the user, and nowhere else', async () => {
     const key = `ep_app_${'0123456789'.repeat(5).slice(0, 43)}`
