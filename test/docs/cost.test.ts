@@ -66,7 +66,7 @@ describe('the quantities', () => {
         Uploads: uploads,
         'API requests': requests,
         'Images through the Worker': throughWorker,
-        'Worker requests': requests + throughWorker,
+        'Worker requests': requests + 2 * throughWorker,
         'Worker CPU, ms': 2 * (requests + throughWorker),
         'KV reads': uploads,
         'KV writes': uploads,
