@@ -53,7 +53,11 @@ it('takes either key of an entry in rotation, under one id', async () => {
   const entry = { ...configured(newer), sha256: [newer.entry.sha256, older.entry.sha256] }
   for (const { token } of [older, newer])
     expect(await verifyApiKey(token, [entry])).toMatchObject({ principal: { id: 'key:one' } })
-  expect(await verifyApiKey(other.token, [entry])).toEqual({ ok: false, reason: 'api key wrong' })
+  expect(await verifyApiKey(other.token, [entry])).toEqual({
+    ok: false,
+    refusal: 'api key wrong',
+    detail: 'one',
+  })
 })
 
 it('is told from a token and a JWT by its start', () => {
