@@ -51,8 +51,6 @@ interface Addressed {
 const PROVIDER =
   /\.(?:amazonaws|r2\.cloudflarestorage|backblazeb2|wasabisys|digitaloceanspaces)\.com(?:\.cn)?$/
 
-type Lifetimes = Pick<Bucket, 'maxExpiresIn' | 'defaultExpiresIn'>
-
 /** What a dashboard shows as the URL of a bucket is an endpoint and the name of the bucket. */
 function holdsBucket(endpoint: string, bucket: string): boolean {
   const { hostname, pathname } = new URL(endpoint)
@@ -90,7 +88,10 @@ function endpointMisfit(
 }
 
 /** A default of your own that no request could ask for would shrink unnoticed. */
-function lifetimeFault({ maxExpiresIn, defaultExpiresIn }: Lifetimes): string | null {
+function lifetimeFault({
+  maxExpiresIn,
+  defaultExpiresIn,
+}: Pick<Bucket, 'maxExpiresIn' | 'defaultExpiresIn'>): string | null {
   for (const use of ['upload', 'view', 'stream', 'email', 'link'] as const) {
     // A link is valid for up to two of its lifetimes.
     const max = use === 'link' ? Math.floor(maxExpiresIn.link / 2) : maxExpiresIn[use]
