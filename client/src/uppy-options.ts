@@ -1,8 +1,8 @@
 import { isObject, isOptional, isString, isStringMap } from './check.ts'
 import type { Client } from './client.ts'
+import { sha256Of } from './file-bytes.ts'
 import { PresignerError } from './index.ts'
 import { withRetries } from './retry.ts'
-import { sha256Of } from './sha256.ts'
 import { nameOf, type UppyFile } from './uppy-file.ts'
 
 export interface UppyOptions {

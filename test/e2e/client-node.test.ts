@@ -1,0 +1,96 @@
+import { once } from 'node:events'
+import { createServer, type IncomingHttpHeaders, type Server } from 'node:http'
+import { join } from 'node:path'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { freePort } from '../../dev/ports.ts'
+
+const MIB = 1024 ** 2
+
+// Imported without their types, which know no Node.
+const CLIENT = join(import.meta.dirname, '../../client/src')
+const { createClient } = await import(join(CLIENT, 'index.ts'))
+const { sampleOf } = await import(join(CLIENT, 'file-bytes.ts'))
+
+describe('the client in Node', () => {
+  let server: Server
+  let baseUrl: string
+  let credentials: (string | undefined)[] = []
+
+  beforeAll(async () => {
+    const port = await freePort()
+    server = createServer((request, response) => {
+      const { authorization }: IncomingHttpHeaders = request.headers
+      credentials.push(authorization)
+      response.setHeader('Content-Type', 'application/json')
+      if (authorization === 'Bearer fresh') response.end('{"files":[]}')
+      else
+        response
+          .writeHead(401)
+          .end('{"code":"unauthenticated","message":"Valid credentials are required."}')
+    }).listen(port, '127.0.0.1')
+    await once(server, 'listening')
+    baseUrl = `http://127.0.0.1:${port}`
+  })
+  afterAll(() => server[Symbol.asyncDispose]())
+  beforeEach(() => {
+    credentials = []
+  })
+
+  it('says that upload() needs a browser', async () => {
+    const upload = createClient({ baseUrl }).upload(new Blob(['x']))
+    await expect(upload).rejects.toMatchObject({
+      code: 'browser_required',
+      message: 'upload() needs a browser. Elsewhere, PUT to a URL from POST /files/upload-url.',
+    })
+    expect(credentials).toEqual([])
+  })
+
+  it('asks a function again for the token that was refused, and sends the new one', async () => {
+    const refused: (string | undefined)[] = []
+    const client = createClient({
+      baseUrl,
+      token(stale?: string) {
+        refused.push(stale)
+        return stale === 'stale' ? 'fresh' : 'stale'
+      },
+    })
+    expect(await client.list()).toEqual({ files: [] })
+    expect(refused).toEqual([undefined, 'stale'])
+    expect(credentials).toEqual(['Bearer stale', 'Bearer fresh'])
+  })
+
+  it.each([
+    { title: 'the same token', token: () => 'stale', sent: ['Bearer stale'] },
+    { title: 'a fixed token', token: 'stale', sent: ['Bearer stale'] },
+    {
+      title: 'another wrong token',
+      token: (refused = '') => `${refused}x`,
+      sent: ['Bearer x', 'Bearer xx'],
+    },
+  ])('sends no third request, and none with $title', async ({ token, sent }) => {
+    const list = createClient({ baseUrl, token }).list()
+    await expect(list).rejects.toMatchObject({ code: 'unauthenticated', status: 401 })
+    expect(credentials).toEqual(sent)
+  })
+
+  it('names the settings to check where nothing answers', async () => {
+    const nowhere = `http://127.0.0.1:${await freePort()}`
+    await expect(createClient({ baseUrl: nowhere }).list()).rejects.toMatchObject({
+      code: 'unreachable',
+      message: expect.stringContaining(`No answer to GET ${nowhere}/files. Check baseUrl`),
+    })
+  })
+
+  it('samples the first, the middle and the last MiB of a file', async () => {
+    const bytes = new Uint8Array(7 * MIB)
+    const sample = () => sampleOf(new Blob([bytes]))
+    const before = await sample()
+    for (const index of [0, MIB - 1, 3.5 * MIB, 4.5 * MIB - 1, 6 * MIB, 7 * MIB - 1]) {
+      bytes[index] = 1
+      expect(await sample()).not.toBe(before)
+      bytes[index] = 0
+    }
+    expect(await sample()).toBe(before)
+    expect(await sampleOf(new Blob(['short']))).not.toBe(await sampleOf(new Blob(['other'])))
+  })
+})
