@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type IncomingHttpHeaders, type Server } from 'node:http'
 import { join } from 'node:path'
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { freePort } from '../../dev/ports.ts'
 
 const MIB = 1024 ** 2
@@ -9,6 +9,8 @@ const MIB = 1024 ** 2
 // Imported without their types, which know no Node.
 const CLIENT = join(import.meta.dirname, '../../client/src')
 const { createClient } = await import(join(CLIENT, 'index.ts'))
+const { PresignerError } = await import(join(CLIENT, 'presigner-error.ts'))
+const { withRetries } = await import(join(CLIENT, 'retry.ts'))
 const { sampleOf } = await import(join(CLIENT, 'file-bytes.ts'))
 
 describe('the client in Node', () => {
@@ -92,5 +94,76 @@ describe('the client in Node', () => {
     }
     expect(await sample()).toBe(before)
     expect(await sampleOf(new Blob(['short']))).not.toBe(await sampleOf(new Blob(['other'])))
+  })
+})
+
+describe('what the client tries again', () => {
+  const page = new EventTarget()
+  let tries = 0
+
+  beforeEach(() => {
+    vi.useFakeTimers()
+    vi.stubGlobal('navigator', { onLine: true })
+    vi.stubGlobal('addEventListener', page.addEventListener.bind(page))
+    tries = 0
+  })
+  afterEach(() => {
+    vi.unstubAllGlobals()
+    vi.useRealTimers()
+  })
+
+  /** Fails with `code` at each try. Tells the seconds until it gives up. */
+  function fail(code: string): () => number | undefined {
+    const begun = Date.now()
+    let seconds: number | undefined
+    withRetries(new AbortController().signal, async () => {
+      tries++
+      throw new PresignerError(code, 'No answer')
+    }).catch(() => {
+      seconds = (Date.now() - begun) / 1000
+    })
+    return () => seconds
+  }
+  const setOnline = async (onLine: boolean): Promise<void> => {
+    vi.stubGlobal('navigator', { onLine })
+    if (onLine) page.dispatchEvent(new Event('online'))
+    await vi.advanceTimersByTimeAsync(0)
+  }
+
+  it.each([
+    { code: 'unreachable', inAll: 4, from: 1.7, to: 3.6 },
+    { code: 'network', inAll: 11, from: 45, to: 91 },
+    { code: 'forbidden', inAll: 1, from: 0, to: 0.1 },
+  ])('tries $inAll times after $code', async ({ code, inAll, from, to }) => {
+    const seconds = fail(code)
+    await vi.advanceTimersByTimeAsync(100_000)
+    expect(seconds()).toBeGreaterThanOrEqual(from)
+    expect(seconds()).toBeLessThanOrEqual(to)
+    expect(tries).toBe(inAll)
+  })
+
+  it('waits while the browser is offline, and then has all its tries again', async () => {
+    const seconds = fail('network')
+    await vi.advanceTimersByTimeAsync(10_000)
+    expect(tries).toBeGreaterThan(3)
+    await setOnline(false)
+    await vi.advanceTimersByTimeAsync(3_600_000)
+    const before = tries
+    await vi.advanceTimersByTimeAsync(3_600_000)
+    expect(tries).toBe(before)
+    expect(seconds()).toBeUndefined()
+    await setOnline(true)
+    expect(tries).toBe(before + 1)
+    await vi.advanceTimersByTimeAsync(100_000)
+    expect(tries).toBe(before + 11)
+    expect(seconds()).toBeGreaterThan(7200)
+  })
+
+  it('goes on as soon as the browser is online', async () => {
+    fail('network')
+    await vi.advanceTimersByTimeAsync(40_000)
+    const before = tries
+    await setOnline(true) // while it waits for up to 15 seconds
+    expect(tries).toBe(before + 1)
   })
 })

@@ -43,6 +43,21 @@ export function slowLineRules(context: () => ClientContext): void {
     expect(parallel).toBe(4)
   })
 
+  it('waits for a connection while others have all six', async () => {
+    await using tab = await openClientTab(context(), { clockSpeed: CLOCK_SPEED })
+    const held = Promise.withResolvers<number>()
+    context().proxy.fault = ({ method }) => (method === 'GET' ? held.promise : null)
+    await tab.page.evaluate((endpoint) => {
+      for (let index = 0; index < 6; index++) void fetch(`${endpoint}/files/${index}`)
+    }, context().proxy.endpoint)
+    await expect.poll(() => context().proxy.requests.length).toBe(6)
+    await tab.begin(1000)
+    await delay(6000) // longer than two minutes of the client
+    held.resolve(404)
+    expect(await tab.end()).toMatchObject({ size: 1000 })
+    expect(tab.silences()).toBe(0)
+  })
+
   it('shows that nothing moves, and sends again what is silent for two minutes', async () => {
     await using tab = await openClientTab(context(), { clockSpeed: CLOCK_SPEED })
     let isFirst = true
