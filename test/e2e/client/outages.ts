@@ -1,7 +1,12 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import type { Page } from 'playwright-core'
 import { describe, expect, it } from 'vitest'
+import type { UppyHelperPage } from '../../../client/test/uppy-page-api.ts'
+import type { BucketProxy } from './bucket-proxy.ts'
 import { type ClientTab, openClientTab, PART_BYTES, partedEtag } from './client-tab.ts'
 import type { ClientContext } from './context.ts'
+
+declare const page: UppyHelperPage
 
 /** Six parts. */
 const SIZE = 5 * PART_BYTES + 1000
@@ -103,5 +108,59 @@ export function outageRules(context: () => ClientContext): void {
     expect(await context().head(key)).toMatchObject({ size: SIZE, etag })
     expect((await tab.stalls()).at(-1)).toBe('')
     expect(tab.partNumbers()).not.toContain(1)
+  })
+
+  describe('with Uppy', () => {
+    const PARTS = 3
+    const BYTES = PARTS * 5 * 1024 ** 2
+
+    const begin = async (fault: BucketProxy['fault']): Promise<Page> => {
+      context().proxy.reset()
+      context().proxy.fault = fault
+      const tab = await (await context().browser.newContext()).newPage()
+      await tab.goto(`${context().page}/uppy`)
+      const { worker: baseUrl, apiKey: token } = context()
+      await tab.evaluate(([setup, size]) => page.upload(setup, size, {}), [
+        { baseUrl, token, multipart: true },
+        BYTES,
+      ] as const)
+      return tab
+    }
+    const outcome = (tab: Page) => tab.evaluate(() => page.outcome())
+    const expectStall = (tab: Page, message: RegExp) =>
+      expect.poll(async () => (await outcome(tab)).stalls.at(-1)).toMatch(message)
+    const expectWhole = async (tab: Page): Promise<void> => {
+      await expect.poll(async () => (await outcome(tab)).events).toContain('complete 1 0')
+      const { events, stalls } = await outcome(tab)
+      const key = events.find((event) => event.startsWith('record'))?.split(' ')[1] ?? ''
+      expect(await context().head(key)).toMatchObject({ size: BYTES })
+      expect(stalls.at(-1)).toBe('')
+      await tab.context().close()
+    }
+
+    it('shows that the Worker is gone, and goes on when it is back', async () => {
+      const held = Promise.withResolvers<null>()
+      const tab = await begin(({ partNumber }) => (partNumber === 2 ? held.promise : null))
+      await expect.poll(() => context().proxy.requests.at(-1)?.partNumber).toBe(2)
+      await context().workerProcess.kill()
+      held.resolve(null)
+      await expectStall(tab, /^No answer to POST http:.*\/s3\/sign$/)
+      await context().workerProcess.start()
+      await expectWhole(tab)
+    })
+
+    it('shows that the bucket is gone, and goes on when it is back', async () => {
+      const held = Promise.withResolvers<'cut'>()
+      const tab = await begin(({ partNumber }) => (partNumber === 2 ? held.promise : null))
+      await expect.poll(() => context().proxy.requests.at(-1)?.partNumber).toBe(2)
+      await context().bucketProcess.kill()
+      context().proxy.fault = () => null
+      held.resolve('cut')
+      await expectStall(tab, /./)
+      await context().bucketProcess.start()
+      await expectWhole(tab)
+      const sent = context().proxy.requests.map(({ partNumber }) => partNumber)
+      expect(sent.filter((partNumber) => partNumber === 1)).toHaveLength(1)
+    })
   })
 }

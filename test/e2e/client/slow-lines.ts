@@ -58,6 +58,20 @@ export function slowLineRules(context: () => ClientContext): void {
     expect(tab.silences()).toBe(0)
   })
 
+  it('waits for a bucket that takes bytes, though it has never answered', async () => {
+    await using tab = await openClientTab(context(), { clockSpeed: CLOCK_SPEED })
+    let cuts = 0
+    context().proxy.fault = async () => {
+      if (cuts === 5) return null
+      cuts++
+      await delay(500)
+      return 'cut'
+    }
+    await tab.begin(1000)
+    expect(await tab.end()).toMatchObject({ size: 1000 })
+    expect(context().proxy.requests).toHaveLength(6)
+  })
+
   it('shows that nothing moves, and sends again what is silent for two minutes', async () => {
     await using tab = await openClientTab(context(), { clockSpeed: CLOCK_SPEED })
     let isFirst = true
