@@ -6,6 +6,7 @@ import {
   isStartedUpload,
   type StartedUpload,
 } from './answers.ts'
+import type { Api } from './api.ts'
 import type { ErrorCode } from './error-code.ts'
 import { call, type Job } from './job.ts'
 import { partTargets } from './part-targets.ts'
@@ -39,21 +40,21 @@ type Etags = Map<number, string>
  * bucket forget it.
  */
 export async function uploadParts(job: Job, slot: ResumeSlot): Promise<FileRecord> {
-  const { request, signal } = job
+  const { api, request, signal } = job
   const kept = slot.load()
   let upload: StartedUpload | undefined = kept
   try {
-    const isSame = kept?.sample === slot.sample
-    const etags = kept && isSame ? await findParts(job, kept) : undefined
-    let record = kept && isSame && !etags ? await recordIfComplete(job, kept) : undefined
+    const same = kept?.sample === slot.sample ? kept : undefined
+    const etags = same && (await findParts(job, same))
+    let record = same && !etags ? await recordIfComplete(job, same) : undefined
     if (!record) {
       if (!upload || !etags) {
-        if (kept) abort(job, kept)
+        if (kept) abort(api, kept, request.bucket)
         // The signal doesn't end this request: what nobody has heard of can't be aborted.
         const options = { body: request, signal: undefined }
         upload = await call(job, isStartedUpload, 'POST', '/multipart', options)
         signal.throwIfAborted()
-        slot.save(upload)
+        slot.save(upload, (abandoned, bucket) => abort(api, abandoned, bucket))
       }
       record = await sendAll(job, upload, etags ?? new Map())
     }
@@ -62,7 +63,7 @@ export async function uploadParts(job: Job, slot: ResumeSlot): Promise<FileRecor
   } catch (error) {
     if (signal.aborted || hasCode(error, USELESS)) {
       slot.clear()
-      if (upload) abort(job, upload)
+      if (upload) abort(api, upload, request.bucket)
     }
     throw error
   }
@@ -151,8 +152,8 @@ async function sendParts(job: Job, upload: StartedUpload, etags: Etags): Promise
 }
 
 /** Drops the parts in the bucket, where it can do that. Nobody waits for it. */
-function abort({ api, request }: Job, { uploadId, key }: StartedUpload): void {
-  const query: UploadQuery = { key, bucket: request.bucket }
+function abort(api: Api, { uploadId, key }: StartedUpload, bucket: string | undefined): void {
+  const query: UploadQuery = { key, bucket }
   const drop = () => api(isNothing, 'DELETE', `/multipart/${uploadId}`, { query })
   withRetries(new AbortController().signal, drop).catch(() => undefined)
 }

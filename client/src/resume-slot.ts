@@ -1,9 +1,18 @@
 import { isStartedUpload, type StartedUpload } from './answers.ts'
 import { sampleOf } from './file-bytes.ts'
+import type { StartRequest } from './requests.ts'
 
 const PREFIX = 'edge-presigner:'
 /** Long enough for a page that is being left to let go of its lock. */
 const LOCK_MILLISECONDS = 1000
+/** The last day of an upload id: who has not come back by now won't, and later nobody can drop it. */
+const LAST_DAY_MILLISECONDS = 86_400_000
+
+/** What tells uploads apart: the API's base URL, the date of the file, and the options. */
+export type UploadIdentity = readonly [string, number, StartRequest]
+
+/** Drops the parts of an upload of this API. */
+type Drop = (upload: StartedUpload, bucket: string | undefined) => void
 
 /** What is kept of an upload that has begun. */
 export type KeptUpload = StartedUpload & {
@@ -19,31 +28,30 @@ export interface ResumeSlot {
   /** `sampleOf` the file. */
   readonly sample: string
   load(): KeptUpload | undefined
-  save(upload: StartedUpload): void
+  /** Keeps `upload`. Forgets abandoned ones, and calls `drop` for those that the bucket may have. */
+  save(upload: StartedUpload, drop: Drop): void
   clear(): void
 }
 
 /**
- * Calls `act` with the slot of `file`, which `identity`, any JSON, describes. The slot keeps nothing
- * for null, in a page without a secure context, and while another upload has it, in this tab or
- * another.
+ * Calls `act` with the slot of `file`, which `identity` describes. The slot keeps nothing for null,
+ * in a page without a secure context, and while another upload has it, in this tab or another.
  */
 export async function withResumeSlot<T>(
-  identity: unknown,
+  identity: UploadIdentity | null,
   file: Blob,
   act: (slot: ResumeSlot) => Promise<T>,
 ): Promise<T> {
   const name = PREFIX + JSON.stringify(identity)
-  const locks = identity === null ? undefined : navigator.locks
+  const locks = identity ? navigator.locks : undefined
   const sample = locks ? await sampleOf(file) : ''
   let keeps = false
   const slot: ResumeSlot = {
     sample,
     load: () => use((storage) => read(storage, name)),
-    save: ({ uploadId, key, partSize, expiresAt }) =>
+    save: ({ uploadId, key, partSize, expiresAt }, drop) =>
       use((storage) => {
-        for (const other of Object.keys(storage))
-          if (other.startsWith(PREFIX) && !read(storage, other)) storage.removeItem(other)
+        sweep(storage, identity?.[0], drop)
         storage.setItem(name, JSON.stringify({ uploadId, key, partSize, expiresAt, sample }))
       }),
     clear: () => use((storage) => storage.removeItem(name)),
@@ -74,4 +82,27 @@ export async function withResumeSlot<T>(
 function read(storage: Storage, name: string): KeptUpload | undefined {
   const upload: unknown = JSON.parse(storage.getItem(name) ?? '0')
   return isStartedUpload(upload) && Date.parse(upload.expiresAt) > Date.now() ? upload : undefined
+}
+
+/**
+ * Forgets uploads that have expired, and those of the API at `baseUrl` that are about to and that no
+ * tab works on; these it drops.
+ */
+function sweep(storage: Storage, baseUrl: string | undefined, drop: Drop): void {
+  for (const name of Object.keys(storage)) {
+    if (!name.startsWith(PREFIX)) continue
+    const upload = read(storage, name)
+    if (!upload) {
+      storage.removeItem(name)
+      continue
+    }
+    const [base, , { bucket }] = JSON.parse(name.slice(PREFIX.length))
+    if (base !== baseUrl || Date.parse(upload.expiresAt) > Date.now() + LAST_DAY_MILLISECONDS)
+      continue
+    void navigator.locks.request(name, { ifAvailable: true }, (lock) => {
+      if (!lock) return
+      storage.removeItem(name)
+      drop(upload, bucket)
+    })
+  }
 }

@@ -62,7 +62,7 @@ export async function upload(
   const job = { api, file, request, signal, ...trackProgress(file.size, onProgress) }
   const inParts = file.size > 0 && (multipart ?? (file.size >= MULTIPART_BYTES && !sha256))
   // Of a Blob nobody knows whether it is the same that it was.
-  const identity = isFile ? [origin, file.lastModified, request] : null
+  const identity = isFile ? ([origin, file.lastModified, request] as const) : null
   try {
     return await new Promise<FileRecord>((resolve, reject) => {
       signal.addEventListener('abort', () => reject(signal.reason))

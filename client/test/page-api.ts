@@ -77,6 +77,8 @@ export interface ClientPage {
   ): Promise<Outcome<unknown>>
   /** Takes localStorage away. */
   forbidStorage(): void
+  /** Lets what localStorage holds expire on that date. */
+  expireStored(date: string): void
   /** Names of what localStorage holds. */
   stored(): readonly string[]
 }

@@ -60,6 +60,10 @@ const page: ClientPage = {
       },
     })
   },
+  expireStored(expiresAt) {
+    for (const [name, kept] of Object.entries({ ...localStorage }))
+      localStorage.setItem(name, JSON.stringify({ ...JSON.parse(kept), expiresAt }))
+  },
   stored: () => Object.keys(localStorage),
 }
 

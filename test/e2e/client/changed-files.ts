@@ -85,4 +85,27 @@ export function changedFileRules(context: () => ClientContext): void {
     expect(await tab.fault()).toMatchObject({ code: 'file_changed' })
     expect(context().proxy.requests.filter(({ status }) => status === 200)).toEqual([])
   })
+
+  it('drops an upload that nobody has resumed for six days', async () => {
+    holdAfter(3)
+    await tab.begin(SIZE, { multipart: true })
+    await tab.partsTaken(3)
+    const [abandoned] = tab.parts()
+    const upload = () => context().hasUpload(abandoned?.key ?? '', abandoned?.s3UploadId ?? '')
+    const beginOther = async () => {
+      context().proxy.fault = () => null
+      await tab.begin(SIZE - 1, { multipart: true })
+      await tab.end()
+    }
+    const soon = new Date(Date.now() + 23 * 3_600_000)
+    await tab.reload()
+    await beginOther()
+    expect(await tab.page.evaluate(() => page.stored())).toHaveLength(1)
+    expect(await upload()).toBe(true)
+
+    await tab.page.evaluate((date) => page.expireStored(date), soon.toISOString())
+    await beginOther()
+    expect(await tab.page.evaluate(() => page.stored())).toEqual([])
+    await expect.poll(upload).toBe(false)
+  })
 }
