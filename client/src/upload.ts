@@ -11,7 +11,7 @@ import { uploadSingle } from './single.ts'
 const MULTIPART_BYTES = 32 * 1024 ** 2
 
 export interface UploadOptions extends FileConditions {
-  /** Hears of bytes that are sent, which only grow and end with all, and of what stalls them. */
+  /** Called when bytes are sent, and when `stalled` changes. */
   readonly onProgress?: ((progress: Progress) => void) | undefined
   /** Cancels the upload for good: it can't be resumed. */
   readonly signal?: AbortSignal | undefined

@@ -17,7 +17,7 @@ export interface UppyOptions {
   readonly metadata?: boolean | readonly string[] | undefined
   /** What the bucket answers as Cache-Control. */
   readonly cacheControl?: string | undefined
-  /** Hears of each error that a request to the Worker waits out, and, without one, that it goes on. */
+  /** Called with each error that a request waits out, and with `undefined` when it continues. */
   readonly onStall?: ((error?: PresignerError) => void) | undefined
 }
 

@@ -26,7 +26,7 @@ export interface WaitingUppy<Result extends UploadResult | undefined> {
 }
 
 export interface OutageOptions {
-  /** Hears of each error that a file waits out, and, without one, that it goes on. */
+  /** Called with each error that a file waits out, and with `undefined` when it continues. */
   readonly onStall?: ((error?: Error) => void) | undefined
 }
 

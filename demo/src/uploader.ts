@@ -27,7 +27,7 @@ export interface UploaderOptions {
   /** Hears of each batch whose files are all done. */
   readonly onDone: (files: number) => void
   readonly onError: (error: unknown) => void
-  /** Hears of each error that uploads wait out, and, without one, that they go on. */
+  /** Called with each error that uploads wait out, and with `undefined` when they continue. */
   readonly onStall: (error?: Error) => void
 }
 
