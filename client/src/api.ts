@@ -87,9 +87,11 @@ export function createApi({
       if (credential) sent.set('Authorization', `Bearer ${credential}`)
       if (body) sent.set('Content-Type', 'application/json')
       const timeout = AbortSignal.timeout(milliseconds)
-      const silence = (code: ClientErrorCode, cause?: unknown) =>
-        new PresignerError(code, `No answer to ${method} ${url}${hintOf(code)}`, { cause })
-      const timer = setTimeout(() => stall?.(silence('network')), milliseconds * PATIENCE)
+      const silence = (cause?: unknown) => {
+        const code = codeOfSilence(url)
+        return new PresignerError(code, `No answer to ${method} ${url}${hintOf(code)}`, { cause })
+      }
+      const timer = setTimeout(() => stall?.(silence()), milliseconds * PATIENCE)
       try {
         const response = await fetch(url + searchOf(query), {
           method,
@@ -102,7 +104,7 @@ export function createApi({
         return [response, await response.text()]
       } catch (cause) {
         signal?.throwIfAborted()
-        throw silence(timeout.aborted ? 'network' : codeOfSilence(url), cause)
+        throw silence(cause)
       } finally {
         clearTimeout(timer)
       }

@@ -1,5 +1,4 @@
 import { codeOfSilence, noteAnswer } from './answered.ts'
-import type { ClientErrorCode } from './error-code.ts'
 import { PresignerError } from './presigner-error.ts'
 import type { Stall } from './progress.ts'
 
@@ -56,7 +55,7 @@ export const put = (
     const ticker = setInterval(() => {
       const now = Date.now()
       const silence = now - Math.max(lastByteAt, sentAt)
-      if (silence > PATIENCE_MILLISECONDS) stall(silent('network'))
+      if (silence > PATIENCE_MILLISECONDS) stall(noAnswer(url))
       else if (lastByteAt > sentAt) stall()
       // Before its first byte it may wait for a connection.
       if (
@@ -84,16 +83,15 @@ export const put = (
         const reason = /<Code>(\w+)/.exec(xhr.responseText)?.[1] ?? ''
         reject(new PresignerError('bucket_refused', `The bucket: ${status} ${reason}`, { status }))
       } else {
-        reject(silent(codeOfSilence(url)))
+        reject(noAnswer(url))
       }
     }
     signal.addEventListener('abort', stop)
     xhr.send(body)
   })
 
-const silent = (code: ClientErrorCode): PresignerError =>
-  new PresignerError(
-    code,
-    'No answer from the bucket' +
-      (code === 'unreachable' ? `. Check that its CORS rules allow ${origin}.` : ''),
-  )
+function noAnswer(url: string): PresignerError {
+  const code = codeOfSilence(url)
+  const hint = code === 'unreachable' ? `. Check that its CORS rules allow ${origin}.` : ''
+  return new PresignerError(code, `No answer from the bucket${hint}`)
+}

@@ -3,8 +3,9 @@ import { PresignerError } from './presigner-error.ts'
 import type { Stall } from './progress.ts'
 
 const MAX_RETRIES = 10
-/** Where an origin has never answered: three and a half seconds at most. */
+/** Where an origin has never answered: three and a half seconds at most, if it refuses at once. */
 const MAX_FIRST_RETRIES = 3
+const LONGEST_FIRST_MILLISECONDS = 5000
 const FIRST_PAUSE_MILLISECONDS = 500
 const LONGEST_PAUSE_MILLISECONDS = 15_000
 /** Errors with a status of 500 and more that waiting does not mend. */
@@ -21,6 +22,7 @@ export async function withRetries<T>(
   act: () => Promise<T>,
   stall?: Stall,
 ): Promise<T> {
+  let begun = Date.now()
   for (let retry = 0; ; retry++) {
     try {
       signal.throwIfAborted()
@@ -29,13 +31,14 @@ export async function withRetries<T>(
       return value
     } catch (error) {
       signal.throwIfAborted()
-      if (!mayPass(error) || retry >= retriesAfter(error)) throw error
+      if (!mayPass(error) || retry >= retriesAfter(error, Date.now() - begun)) throw error
       stall?.(error)
       const pause = Math.min(FIRST_PAUSE_MILLISECONDS * 2 ** retry, LONGEST_PAUSE_MILLISECONDS)
       await online(signal, error.retryAfter * 1000 + pause * (0.5 + Math.random() / 2))
       if (navigator.onLine) continue
       await online(signal)
       retry = -1
+      begun = Date.now()
     }
   }
 }
@@ -47,8 +50,12 @@ const mayPass = (error: unknown): error is PresignerError =>
     [408, 429].includes(error.status) ||
     (error.status >= 500 && error.status !== 501))
 
-const retriesAfter = ({ code }: PresignerError): number =>
-  code === 'unreachable' ? MAX_FIRST_RETRIES : MAX_RETRIES
+const retriesAfter = ({ code }: PresignerError, milliseconds: number): number =>
+  code !== 'unreachable'
+    ? MAX_RETRIES
+    : milliseconds > LONGEST_FIRST_MILLISECONDS
+      ? 0
+      : MAX_FIRST_RETRIES
 
 /**
  * Resolves when the browser gets online, or after so many milliseconds. Rejects with the reason of

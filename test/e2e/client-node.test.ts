@@ -112,18 +112,26 @@ describe('what the client tries again', () => {
     vi.useRealTimers()
   })
 
-  /** Fails with `code` at each try. Tells the seconds until it gives up. */
-  function fail(code: string): () => number | undefined {
+  /** Fails with `code` at each try, after a while. Tells the seconds until it gives up. */
+  function fail(code: string, secondsEach = 0): () => number | undefined {
     const begun = Date.now()
     let seconds: number | undefined
     withRetries(new AbortController().signal, async () => {
       tries++
+      await new Promise((resolve) => setTimeout(resolve, secondsEach * 1000))
       throw new PresignerError(code, 'No answer')
     }).catch(() => {
       seconds = (Date.now() - begun) / 1000
     })
     return () => seconds
   }
+  it('tries once where an origin has never answered, and takes its time', async () => {
+    const seconds = fail('unreachable', 60)
+    await vi.advanceTimersByTimeAsync(100_000)
+    expect(seconds()).toBe(60)
+    expect(tries).toBe(1)
+  })
+
   const setOnline = async (onLine: boolean): Promise<void> => {
     vi.stubGlobal('navigator', { onLine })
     if (onLine) page.dispatchEvent(new Event('online'))
