@@ -83,6 +83,7 @@ export function slowLineRules(context: () => ClientContext): void {
     await tab.begin(1000)
     expect(await tab.end()).toMatchObject({ size: 1000 })
     expect(context().proxy.requests).toHaveLength(2)
-    expect(await tab.stalls()).toEqual(['No answer from the bucket', ''])
+    // A Worker that takes a quarter of a second counts as stalled, too.
+    expect((await tab.stalls()).slice(-2)).toEqual(['No answer from the bucket', ''])
   })
 }
