@@ -2,9 +2,12 @@ const KEEP_MILLISECONDS = 5 * 60_000 // half the lifetime of a token
 
 let kept: { readonly token: Promise<string>; readonly until: number } | undefined
 
-/** A token of the user who is logged in. Asks your server again after five minutes. */
-export function fileToken(): Promise<string> {
-  if (kept === undefined || Date.now() >= kept.until) {
+/**
+ * A token of the user who is logged in. Asks your server again after five minutes, and when the
+ * Worker has refused a token.
+ */
+export function fileToken(refused?: string): Promise<string> {
+  if (refused !== undefined || kept === undefined || Date.now() >= kept.until) {
     const token = fetchToken()
     kept = { token, until: Date.now() + KEEP_MILLISECONDS }
     token.catch(forgetFileToken)
