@@ -36,21 +36,22 @@ export function Files({ client }: { client: Client }) {
 
 function UploadRow({ upload, retry, dismiss }: { upload: Upload } & UploadActions) {
   const { name } = upload.file
+  const dismissText = upload.status === 'done' ? 'Hide' : 'Cancel'
   return (
     <li>
       {name}
       {upload.status === 'failed' ? (
         <>
           <span role="alert">{upload.error}</span>
-          <button type="button" aria-label={`Upload ${name} again`} onClick={() => retry(upload)}>
+          <button type="button" aria-label={`Try again: ${name}`} onClick={() => retry(upload)}>
             Try again
           </button>
         </>
       ) : (
         <progress aria-label={name} value={upload.progress} />
       )}
-      <button type="button" aria-label={`Dismiss ${name}`} onClick={() => dismiss(upload)}>
-        {upload.status === 'done' ? 'Hide' : 'Cancel'}
+      <button type="button" aria-label={`${dismissText} ${name}`} onClick={() => dismiss(upload)}>
+        {dismissText}
       </button>
     </li>
   )

@@ -8,7 +8,9 @@ const root = document.getElementById('root')
 if (root)
   createRoot(root).render(
     <StrictMode>
-      <h1>Files</h1>
-      <Files client={presigner} />
+      <main>
+        <h1>Files</h1>
+        <Files client={presigner} />
+      </main>
     </StrictMode>,
   )
