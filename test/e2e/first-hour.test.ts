@@ -77,7 +77,7 @@ describeWith([CHROMIUM], 'the first hour: a new React app next to npm run dev', 
 
     await cp(join(ROOT, 'examples/react-app'), app, {
       recursive: true,
-      filter: (path) => !/\/(?:node_modules|dist|[^/]+\.tgz)$/.test(path),
+      filter: (path) => !/[\\/](?:node_modules|dist|[^\\/]+\.tgz)$/.test(path),
     })
     await replaceIn(join(app, 'src/presigner.ts'), 'http://localhost:8787', presigner)
     await replaceIn(

@@ -14,6 +14,7 @@ export function explain(error: unknown): string {
     case 'mimetype_not_allowed':
       return 'Files of this type are not allowed.'
     default:
-      return error.requestId ? `${error.message} (request ${error.requestId})` : error.message
+      // The Worker's log has the reason under this id.
+      return error.status >= 500 ? `${error.message} (request ${error.requestId})` : error.message
   }
 }

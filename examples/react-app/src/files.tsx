@@ -36,10 +36,11 @@ export function Files({ client }: { client: Client }) {
 
 function UploadRow({ upload, retry, dismiss }: { upload: Upload } & UploadActions) {
   const { name } = upload.file
-  const dismissText = upload.status === 'done' ? 'Hide' : 'Cancel'
+  const isOver = upload.status === 'done' || upload.status === 'failed'
+  const dismissText = isOver ? 'Hide' : 'Cancel'
   return (
     <li>
-      {name}
+      <span>{name}</span>
       {upload.status === 'failed' ? (
         <>
           <span role="alert">{upload.error}</span>
