@@ -4,7 +4,7 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Browser, Page } from 'playwright-core'
+import type { Browser, Page, Route } from 'playwright-core'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import * as z from 'zod/mini'
 import { freePort } from '../../dev/ports.ts'
@@ -197,6 +197,30 @@ describeWith([CHROMIUM], 'the first hour: a new React app next to npm run dev', 
     await page.click('[aria-label="Delete c.txt"]')
     await expect.poll(() => page.locator('[aria-label=Files] li').count()).toBe(2)
     expect([...(await listed()).keys()].toSorted()).toEqual(['a.png', 'b.txt'])
+    expect(await alerts(page)).toEqual([])
+  })
+
+  it('sends three files at a time, and cancels those that are being sent and those that wait', async () => {
+    await using page = await open(server.origin)
+    await page.waitForSelector('[aria-label=Files] li')
+    const held: Route[] = []
+    await page.route(`http://127.0.0.1:${s3Port}/**`, async (route) => {
+      if (route.request().method() === 'PUT') held.push(route)
+      else await route.continue()
+    })
+    const names = ['1.txt', '2.txt', '3.txt', '4.txt', '5.txt']
+    await page.setInputFiles(
+      '[type=file]',
+      names.map((name) => ({ ...TEXT, name })),
+    )
+    await expect.poll(() => held.length).toBe(3)
+    await page.click('[aria-label="Cancel 1.txt"]')
+    await expect.poll(() => held.length).toBe(4)
+    await page.click('[aria-label="Cancel 5.txt"]')
+    for (const route of held) await route.continue().catch(() => undefined) // one is gone
+    await page.waitForSelector('text=3 of 3 files uploaded.')
+    const kept = [...(await listed()).keys()].filter((name) => names.includes(name))
+    expect(kept.toSorted()).toEqual(['2.txt', '3.txt', '4.txt'])
     expect(await alerts(page)).toEqual([])
   })
 
