@@ -95,6 +95,7 @@ const reactFile = (name: string): string => readPage(`examples/react-app/src/${n
 
 let next: Snippets
 let express: Snippets
+let signer: Snippets
 let s3: S3Server
 let worker: BuiltWorker
 let app: string
@@ -144,10 +145,16 @@ beforeAll(async () => {
       'server.ts': server,
       'server-4.ts': server.replace("from 'express'", "from 'express-4'"),
       'types-4.d.ts': "declare module 'express-4' {\n  export { default } from 'express'\n}\n",
-      'signer/app.ts': block('express', 'examples/node-server/src/app.ts'),
-      'signer/main.ts': block('express', 'examples/node-server/src/main.ts'),
     },
     { packages, compilerOptions: { types: ['node'], lib: ['es2024'] } },
+  )
+  // test/e2e/package.test.ts compiles these with the types of the package.
+  signer = writeSnippets(
+    {
+      'app.ts': block('express', 'examples/node-server/src/app.ts'),
+      'main.ts': block('express', 'examples/node-server/src/main.ts'),
+    },
+    { packages },
   )
 
   directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
@@ -177,6 +184,7 @@ afterAll(async () => {
   await rm(directory, { recursive: true })
   next.remove()
   express.remove()
+  signer.remove()
 })
 
 /** Statuses of a list for each prefix, with `token`. */
@@ -249,7 +257,7 @@ describe.each([
 it('the signer for Express signs what its page uploads', async () => {
   const { endpoint, region, bucket, accessKeyId, secretAccessKey } = s3
   await using server = await startNodeServer(
-    express.directory,
+    signer.directory,
     {
       PORT: `${await freePort()}`,
       S3_ENDPOINT: endpoint,
@@ -261,7 +269,7 @@ it('the signer for Express signs what its page uploads', async () => {
       LINK_BASE: 'https://files.example.com',
       USERS: JSON.stringify({ [USER_TOKEN]: 'ada' }),
     },
-    ['--import', './hooks.mjs', 'signer/main.ts'],
+    ['--import', './hooks.mjs', 'main.ts'],
   )
   const context = {
     fetch: (url: string, init: RequestInit) => fetch(new URL(url, server.origin), init),
