@@ -18,7 +18,7 @@ import { smallPng } from '../e2e/small-png.ts'
 import { CHROMIUM, describeWith } from '../e2e/system-package.ts'
 import { codeBlocks, markedBlock, ROOT, readPage } from './support/markdown.ts'
 import { runShell, withoutCurl } from './support/shell.ts'
-import { type Snippets, writeSnippets } from './support/snippets.ts'
+import { BROWSER, type Snippets, writeSnippets } from './support/snippets.ts'
 
 const PAGES = ['react', 'next', 'hono', 'express', 'plain-html', 'rails-and-django']
 const PACKAGES = join(import.meta.dirname, 'recipes')
@@ -130,11 +130,7 @@ beforeAll(async () => {
         '@/lib/session': 'lib/session.ts',
         '@/lib/mint-file-token': 'lib/mint-file-token.ts',
       },
-      compilerOptions: {
-        types: [],
-        lib: ['es2024', 'dom', 'dom.iterable', 'dom.asynciterable'],
-        jsx: 'react-jsx',
-      },
+      compilerOptions: BROWSER,
     },
   )
   const server = block('express', 'server')

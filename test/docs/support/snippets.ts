@@ -15,6 +15,14 @@ export const ENTRIES: Readonly<Record<string, string>> = {
   'edge-presigner/signer': join(ROOT, 'src', 'signer.ts'),
   'edge-presigner/testing': join(ROOT, 'src', 'testing.ts'),
   'edge-presigner-client': join(ROOT, 'client', 'src', 'index.ts'),
+  'edge-presigner-client/uppy': join(ROOT, 'client', 'src', 'uppy.ts'),
+}
+
+/** For files that run in a browser. */
+export const BROWSER = {
+  types: [],
+  lib: ['es2024', 'dom', 'dom.iterable', 'dom.asynciterable'],
+  jsx: 'react-jsx',
 }
 
 /** How files differ from those of an app on Workers that has the packages of this project. */
