@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
 import { startBuiltWorker } from '../e2e/built-worker.ts'
-import { codeBlocks, markedBlock, ROOT, readPage } from './support/markdown.ts'
+import { codeBlocks, markedBlock, readPage } from './support/markdown.ts'
 import { BROWSER, type Snippets, writeSnippets } from './support/snippets.ts'
 
 const COMPANION = 'docs/recipes/from-uppy-companion.md'
