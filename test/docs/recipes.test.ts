@@ -10,7 +10,6 @@ import { installOwnPackages } from '../../dev/own-packages.ts'
 import { freePort } from '../../dev/ports.ts'
 import type { S3Server } from '../../dev/s3-server.ts'
 import { startS3rver } from '../../dev/s3rver.ts'
-import { writeWorkerEnv } from '../../dev/worker-env.ts'
 import { type BuiltWorker, startBuiltWorker } from '../e2e/built-worker.ts'
 import { startChromium } from '../e2e/chromium.ts'
 import { startNodeServer } from '../e2e/package/node-server.ts'
@@ -26,7 +25,7 @@ const PACKAGES = join(import.meta.dirname, 'recipes')
 /** Marks of the blocks that a test below compiles or runs; one with a slash names a file. */
 const TESTED: Readonly<Record<string, readonly string[]>> = {
   next: ['mint', 'route', 'presigner', 'page'],
-  hono: ['dev-vars'],
+  hono: ['dev-vars'], // in test/e2e/first-hour.test.ts
   express: ['mint', 'server', 'signer-page'],
   'plain-html': ['page', 'file-token', 'with-token'],
   'rails-and-django': ['token', 'server-side'],
@@ -310,23 +309,6 @@ describe('the commands', async () => {
     expect(expiresIn).toBe(172_800)
     expect(rest).toEqual([''])
     expect((await fetch(url)).status).toBe(404)
-  })
-
-  it('for Hono write all variables of the example, with the bucket of npm run dev', async () => {
-    const envFile = join(directory, 'worker.env')
-    await writeWorkerEnv(envFile, s3, 'ep_localhost_secret')
-    const script = `
-      mkdir -p edge-presigner/.dev app && cp "$ENV_FILE" edge-presigner/.dev/worker.env && cd app
-      ${block('hono', 'dev-vars')}
-      cat .dev.vars`
-    const written = await runShell(script, { ENV_FILE: envFile })
-    const names = [...written.matchAll(/^(\w+)=./gm)].map(([, name]) => name)
-    const secrets = readPage('examples/mounted-app/.dev.vars.example')
-    const vars = readPage('examples/mounted-app/wrangler.toml')
-    const needed = [secrets, vars].flatMap((text) => text.match(/^[A-Z_\d]+(?= ?=)/gm) ?? [])
-    expect(names.toSorted()).toEqual(needed.toSorted())
-    expect(written).toContain(`S3_SECRET_ACCESS_KEY='${s3.secretAccessKey}'`)
-    expect(written).toMatch(/^SIGNING_SECRETS=k1:[0-9a-f]{64}$/m)
   })
 })
 

@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { copyFile, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -66,7 +67,7 @@ describeWith([CHROMIUM], 'the first hour: a new React app next to npm run dev', 
     presigner = `http://localhost:${port}`
     dev = startNpm(
       ...['run', 'dev', '--', '--port', `${port}`, '--s3-port', `${s3Port}`],
-      ...['--data', join(directory, 'data')],
+      ...['--data', join(directory, 'edge-presigner/.dev')],
     )
     backend = createServer(async (_, response) => {
       const [status, body] = await answerToken()
@@ -224,13 +225,21 @@ describeWith([CHROMIUM], 'the first hour: a new React app next to npm run dev', 
     expect(await alerts(page)).toEqual([])
   })
 
-  it('has a signer for its own server, with the packed library', async () => {
+  it('has a signer for its own server, with the bucket as the recipe for Hono sets it', async () => {
+    const script = markedBlock('docs/recipes/hono.md', 'dev-vars')
+    await exec(app, 'sh', '-euc', script.replace('4568', `${s3Port}`))
+    const written = (await readFile(join(app, '.dev.vars'), 'utf8')).matchAll(/^(\w+)=./gm)
+    const names = [...written].map(([, name]) => name)
+    const example = ['.dev.vars.example', 'wrangler.toml'].map((name) =>
+      readFileSync(join(ROOT, 'examples/mounted-app', name), 'utf8'),
+    )
+    expect(names.toSorted()).toEqual(
+      example.flatMap((text) => text.match(/^[A-Z_\d]+(?= ?=)/gm) ?? []).toSorted(),
+    )
+
     await writeFile(join(app, 'sign.mjs'), SIGN)
-    const env = join(app, '.env.server')
-    const credentials = await readFile(join(directory, 'data/worker.env'), 'utf8')
-    await writeFile(env, `${credentials}S3_ENDPOINT=http://127.0.0.1:${s3Port}\n`)
     const key = (await listed()).get('b.txt') ?? ''
-    const url = await exec(app, 'node', `--env-file=${env}`, 'sign.mjs', key)
+    const url = await exec(app, 'node', '--env-file=.dev.vars', 'sign.mjs', key)
     expect(await (await fetch(url.trim())).text()).toBe('hello')
   })
 
