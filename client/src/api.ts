@@ -55,11 +55,13 @@ const isErrorBody = isObject<{
   code: ApiErrorCode
   message: string
   requestId?: string | undefined
+  reason?: string | undefined
   issues?: Issue[] | undefined
 }>({
   code: isApiErrorCode,
   message: isString,
   requestId: isOptional(isString),
+  reason: isOptional(isString),
   issues: isOptional(isListOf(isObject<Issue>({ path: isString, message: isString }))),
 })
 

@@ -129,13 +129,14 @@ describe.each(CHANGES)('$route', (route) => {
   })
 
   it('works for pages of its own origin, of corsOrigins, and for clients that are no browsers', async () => {
-    const { app } = watched({ corsOrigins: [FRIEND] })
+    const { app } = watched({ corsOrigins: [FRIEND, 'https://*.previews.example'] })
     for (const from of [
       { Origin: ORIGIN },
       { Origin: ORIGIN, 'Sec-Fetch-Site': 'same-origin' },
       { 'Sec-Fetch-Site': 'same-origin' },
       { Origin: 'null', 'Sec-Fetch-Site': 'same-origin' },
       { Origin: FRIEND, 'Sec-Fetch-Site': 'cross-site' },
+      { Origin: 'https://a.previews.example', 'Sec-Fetch-Site': 'cross-site' },
       {},
     ]) {
       const response = await send(app, route, from, bodyOf(route))

@@ -150,7 +150,8 @@ export const sdkClient = (
     responseChecksumValidation: 'WHEN_REQUIRED',
   })
 
-const apiKeyEntry = (apiKey: string) => ({
+/** The entry of `API_KEYS` for a key whose id is "test". */
+export const apiKeyEntry = (apiKey: string) => ({
   id: 'test',
   sha256: createHash('sha256').update(apiKey).digest('hex'),
   scopes: ['files:upload', 'files:read', 'files:list', 'files:delete', 'links:create'],
