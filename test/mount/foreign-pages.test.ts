@@ -27,7 +27,7 @@ const READS = [
   'GET /s3/sts',
 ]
 /** Routes that no credential of the app opens. */
-const OPEN = ['GET /healthz', 'GET /i/:bucket/:key']
+const OPEN = ['GET /healthz', 'GET /i/:bucket/:key', 'POST /s3/form']
 
 const form = 'application/x-www-form-urlencoded'
 
