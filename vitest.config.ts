@@ -24,6 +24,7 @@ const SLOW = [
   'client-outages',
   'page',
   'dev',
+  'first-hour',
   'ceph',
   'uppy',
   'package',
