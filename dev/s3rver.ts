@@ -6,6 +6,7 @@ import v4 from '@20minutes/s3rver/lib/signature/v4.js'
 import type { S3Server, S3ServerOptions } from './s3-server.ts'
 import { checkedPostObject } from './s3rver-form.ts'
 import { s3rverGuard } from './s3rver-guard.ts'
+import { completeMultipartUploads } from './s3rver-multipart.ts'
 import { confineStore } from './s3rver-paths.ts'
 
 const BUCKET = 'files'
@@ -22,6 +23,7 @@ v4.getStringToSign = (request, signature) => {
 }
 
 confineStore()
+completeMultipartUploads()
 objectController.postObject = checkedPostObject
 
 /**

@@ -9,7 +9,6 @@ describeWith([RADOSGW], 'the built Worker with Ceph RGW', () =>
     virtualHosts: true,
     keepsEmptySegments: true,
     checksForms: true,
-    listsParts: true,
     readsParts: false,
   }),
 )

@@ -9,6 +9,5 @@ describe('the built Worker with s3rver', () =>
     virtualHosts: false,
     keepsEmptySegments: false,
     checksForms: true,
-    listsParts: false,
     readsParts: true,
   }))

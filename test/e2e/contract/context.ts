@@ -31,8 +31,6 @@ export interface Capabilities {
   readonly keepsEmptySegments: boolean
   /** Holds a form to its policy. */
   readonly checksForms: boolean
-  /** S3 ListParts and AbortMultipartUpload. */
-  readonly listsParts: boolean
   /**
    * An object that came in parts reads as it was sent. Ceph RGW on SQLite gives the bytes of its
    * last part all over.
