@@ -16,11 +16,17 @@ declare module '@20minutes/s3rver/lib/models/account.js' {
 }
 
 declare module '@20minutes/s3rver/lib/models/object.js' {
+  import type { Readable } from 'node:stream'
+
   export default class S3Object {
+    readonly bucket: string
+    readonly key: string
+    readonly content: Readable
+    readonly metadata: Readonly<Record<string, string>>
     constructor(
       bucket: string,
       key: string,
-      content: Buffer,
+      content: Buffer | Readable,
       metadata: Readonly<Record<string, string>>,
     )
   }
@@ -57,24 +63,27 @@ declare module '@20minutes/s3rver/lib/stores/filesystem.js' {
     getResourcePath(bucket: string, key: string | undefined, resource: string): string
     /** Writes a file; resolves with its size and its MD5 in hex. */
     putContent(path: string, content: Buffer | Readable): Promise<readonly [number, string]>
+    /** Rejects where the object is missing. */
+    getMetadata(bucket: string, key: string): Promise<Readonly<Record<string, string>>>
     putObject(object: S3Object): Promise<{ readonly md5: string }>
+    deleteObject(bucket: string, key: string): Promise<void>
     initiateUpload(
       bucket: string,
       key: string,
       uploadId: string,
-      metadata: unknown,
+      metadata: S3Object['metadata'],
     ): Promise<unknown>
     putPart(
       bucket: string,
       uploadId: unknown,
       partNumber: unknown,
-      content: unknown,
+      content: Readable,
     ): Promise<unknown>
     putObjectMultipart(
       bucket: string,
       uploadId: unknown,
       parts: readonly { readonly number: number; readonly etag: string }[],
-    ): Promise<unknown>
+    ): Promise<{ readonly md5: string }>
   }
 }
 
@@ -113,11 +122,11 @@ declare module '@20minutes/s3rver' {
     /** `queryMethod` is the name of the parameter that chooses an operation, such as `uploadId`. */
     readonly params: {
       readonly bucket: string
-      readonly key?: string
+      readonly key: string
       readonly queryMethod?: string
     }
     readonly state: { service?: 's3' }
-    readonly store: FilesystemStore
+    store: FilesystemStore
     status: number
     body: unknown
     etag: string

@@ -19,6 +19,8 @@ export interface BucketTable {
   readonly addressing: 'path' | 'virtual'
   readonly credentials: string
   readonly uploadCredentials?: string
+  readonly normalizesKeys?: boolean
+  readonly postUploads?: boolean
   readonly maxExpiresIn?: { readonly upload: number }
 }
 

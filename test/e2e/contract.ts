@@ -24,7 +24,7 @@ export function declareContract(
     return started
   }
   beforeAll(async () => {
-    started = await startContext(start)
+    started = await startContext(start, capabilities)
   })
   afterAll(() => started?.close())
 

@@ -4,7 +4,15 @@ import type { Capabilities, Context } from './context.ts'
 type Fields = Readonly<Record<string, string>>
 
 /** S3 PostObject, as Uppy sends it in Companion mode. */
-export function formRules(context: () => Context, { checksForms }: Capabilities): void {
+export function formRules(context: () => Context, { takesForms }: Capabilities): void {
+  if (!takesForms) {
+    it('says that the bucket takes no forms', async () => {
+      const refusal = await context().api.refusal('GET', '/s3/params?filename=a.jpg')
+      expect(refusal).toEqual({ status: 501, code: 'not_supported' })
+    })
+    return
+  }
+
   const post = async (url: string, fields: Fields, file = new Blob(['text'])): Promise<number> => {
     const form = new FormData()
     for (const [name, value] of Object.entries(fields)) form.set(name, value)
@@ -27,7 +35,6 @@ export function formRules(context: () => Context, { checksForms }: Capabilities)
     expect((await head(fields.key ?? ''))?.ContentType).toBe('binary/octet-stream')
   })
 
-  if (!checksForms) return
   it.each<readonly [string, Fields]>([
     ['another type', { 'content-type': 'text/html' }],
     ['a type in another spelling', { 'Content-Type': 'text/html' }],
