@@ -40,7 +40,6 @@ export function completeMultipartUploads(): void {
   }
   const { putObjectMultipart } = FilesystemStore.prototype
   FilesystemStore.prototype.putObjectMultipart = async function (bucket, uploadId, parts) {
-    requireUploadId(uploadId)
     requireParts(parts, await storedParts(folderOf(this, bucket, uploadId)))
     return putObjectMultipart.call(this, bucket, uploadId, parts)
   }
@@ -98,16 +97,16 @@ async function abort(ctx: Context): Promise<void> {
  * where it is one for another key.
  */
 async function uploadFolder({ store, params, query }: Context): Promise<string> {
-  const { uploadId } = query
-  requireUploadId(uploadId)
-  const folder = folderOf(store, params.bucket, uploadId)
+  const folder = folderOf(store, params.bucket, query.uploadId)
   const key = await readFile(join(folder, 'key'), 'utf8').catch(() => undefined)
   if (key === undefined || key !== params.key) throw noSuchUpload()
   return folder
 }
 
-const folderOf = (store: FilesystemStore, bucket: string, uploadId: string): string =>
-  join(store.getResourcePath(bucket, undefined, 'uploads'), uploadId)
+function folderOf(store: FilesystemStore, bucket: string, uploadId: unknown): string {
+  requireUploadId(uploadId)
+  return join(store.getResourcePath(bucket, undefined, 'uploads'), uploadId)
+}
 
 /** The parts that have arrived, in order. s3rver writes the digest of a part last. */
 async function storedParts(folder: string): Promise<readonly StoredPart[]> {
