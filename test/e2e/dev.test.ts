@@ -356,7 +356,8 @@ describe('npm run dev -- --env-file', () => {
   it('uses the bucket and the settings of the file, and starts no S3 server', async () => {
     const key = 'ep_app_0123456789abcdef0123456789abcdef0123456789a'
     const digest = createHash('sha256').update(key).digest('hex')
-    const entry = { id: 'app', sha256: digest, scopes: ['files:list'], prefix: '' }
+    const scopes = ['files:list', 'files:upload']
+    const entry = { id: 'app', sha256: digest, scopes, prefix: 'team$HOME/' }
     const { bucket, file } = await realBucket([`API_KEYS='${JSON.stringify([entry])}'`])
     await using _ = { [Symbol.asyncDispose]: () => bucket.close() }
     await using dev = startNpmDev('--env-file', file, '--host')
@@ -378,6 +379,12 @@ describe('npm run dev -- --env-file', () => {
     expect(await status({ Host })).toBe(200)
     expect(await status({ Host }, '127.0.0.2')).toBe(401)
     expect(await status({ Host, Authorization: `Bearer ${key}` }, '127.0.0.2')).toBe(200)
+    const started = await fetch(`${origin()}/files/upload-url`, {
+      method: 'POST',
+      headers: { Authorization: `Bearer ${key}`, 'Content-Type': 'application/json' },
+      body: '{"fileName":"a.txt","mimetype":"text/plain"}',
+    })
+    expect(await started.text()).toContain('"key":"team$HOME/uploads/')
     expect(await status({ Host, Origin: 'https://shop.example' })).toBe(401)
     const asked = { Host, Origin: 'https://shop.example', Authorization: `Bearer ${key}` }
     expect(allowedOrigin(await ask('/files', { headers: asked }))).toBe('https://shop.example')
