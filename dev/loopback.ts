@@ -28,6 +28,8 @@ export interface Callers {
   readonly loopbackOrigins: boolean
   /** The IPv4 address of this machine that the server listens on for others, if it does. */
   readonly host: string | undefined
+  /** The port of the embedded S3 server, if there is one: what it serves are files, not the developer's pages. */
+  readonly bucketPort: number | undefined
 }
 
 /**
@@ -43,7 +45,7 @@ export const isKnownHost = (host: string | undefined, callers: Pick<Callers, 'ho
 export function isKnownOrigin(origin: string, callers: Callers): boolean {
   if (callers.origins.includes(origin)) return true
   const [, host] = ORIGIN.exec(origin) ?? []
-  if (host === undefined) return false
+  if (host === undefined || host.endsWith(`:${callers.bucketPort}`)) return false
   return (
     (callers.loopbackOrigins && isLoopbackHost(host)) ||
     (callers.host !== undefined && withoutPort(host) === callers.host)

@@ -28,7 +28,8 @@ async function dev(options: DevOptions, stopped: Promise<0>): Promise<number> {
   const close = (started: { close(): Promise<void> }) => stack.defer(() => started.close())
 
   console.log(`Starting ${envFile === undefined ? 'the S3 server and ' : ''}the Worker.`)
-  const callers: Callers = { origins: options.origins, loopbackOrigins: true, host }
+  const bucketPort = envFile === undefined ? options.s3Port : undefined
+  const callers: Callers = { origins: options.origins, loopbackOrigins: true, host, bucketPort }
   const publicHost = `${host ?? 'localhost'}:${port}`
   const origin = `http://${publicHost}`
   const s3 = envFile === undefined ? await startS3(options, origin) : undefined

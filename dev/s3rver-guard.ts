@@ -9,12 +9,13 @@ const OBJECT_PATH = /^\/[a-z0-9][a-z0-9.-]*(?:\/|$)/
  * Koa middleware for the front of s3rver, which believes whoever reaches its port. It lets in what
  * a bucket without public access would: signed requests, forms (`checkedPostObject` looks at their
  * policy) and preflights; none of them for a host that isn't this machine. A page of an origin that
- * isn't one of `callers` may not write, and s3rver doesn't learn of its origin, so that the page can
+ * isn't one of `options` may not write, and s3rver doesn't learn of its origin, so that the page can
  * read no answer. Whether a signature is right is up to s3rver.
  */
 export const s3rverGuard =
-  (callers: Callers): Middleware =>
+  (options: Omit<Callers, 'bucketPort'>): Middleware =>
   async (ctx, next) => {
+    const callers = { ...options, bucketPort: ctx.req.socket.localPort }
     const { url = '', headers } = ctx.req
     // The name of a page that was rebound to 127.0.0.1 stays in Host.
     if (!isKnownHost(headers.host, callers))

@@ -275,6 +275,8 @@ describe('npm run dev, while it runs,', () => {
     for (const Origin of [
       ...['https://evil.example', 'null', 'http://localhost.evil.example', 'http://app.test'],
       ...['http://app.example.com', 'https://app.example.com.evil.example', 'http://192.0.2.1'],
+      // A file in the bucket may be a page with a script.
+      ...[`http://127.0.0.1:${s3Port}`, `http://localhost:${s3Port}`],
     ])
       expect([Origin, await seen(Origin)]).toEqual([
         Origin,
@@ -315,6 +317,8 @@ describe('npm run dev -- --host', () => {
       const answer = await ask('/files', { address, from: '127.0.0.2', headers: { Host, Origin } })
       expect([answer.status, allowedOrigin(answer)]).toEqual([200, Origin])
     }
+    const page = { Host, Origin: `http://${address}:${s3Port}` } // a file in the bucket
+    expect((await ask('/files', { address, headers: page })).status).toBe(401)
     for (const host of ['host.docker.internal:1', 'localhost', Host])
       expect((await ask('/files', { address, headers: { Host: host } })).status).toBe(200)
     for (const host of ['evil.example', '192.0.2.77', `${address}.evil.example`])
