@@ -10,7 +10,7 @@ import type { S3Server } from './s3-server.ts'
 import { startS3rver } from './s3rver.ts'
 import { waitUntil } from './wait-until.ts'
 import { startWorker } from './worker.ts'
-import { randomSecret, readVariables, writeWorkerEnv } from './worker-env.ts'
+import { keptS3Secret, randomSecret, readVariables, writeWorkerEnv } from './worker-env.ts'
 
 const START_SECONDS = 60
 /** How often to look whether the shell that started this process is still there. */
@@ -32,11 +32,12 @@ async function dev(options: DevOptions, stopped: Promise<0>): Promise<number> {
   const callers: Callers = { origins: options.origins, loopbackOrigins: true, host, bucketPort }
   const publicHost = `${host ?? 'localhost'}:${port}`
   const origin = `http://${publicHost}`
-  const s3 = envFile === undefined ? await startS3(options, origin) : undefined
+  const data = resolve(options.data)
+  const stateDirectory = join(data, stateFolder(options))
+  const runFile = `${stateDirectory}.env`
+  const s3 = envFile === undefined ? await startS3(options, origin, runFile) : undefined
   if (s3 !== undefined) close(s3)
 
-  const data = resolve(options.data)
-  const runFile = join(data, 'worker.env')
   const apiKey = `ep_localhost_${randomSecret()}`
   await writeWorkerEnv(runFile, { s3, given, apiKey, origin })
   const workerPort = await freePort()
@@ -51,7 +52,7 @@ async function dev(options: DevOptions, stopped: Promise<0>): Promise<number> {
       port: workerPort,
       publicHost,
       envFiles: envFile === undefined ? [runFile] : [resolve(envFile), runFile],
-      stateDirectory: join(data, stateFolder(options)),
+      stateDirectory,
     },
     (line) => console.log(line),
   )
@@ -72,20 +73,20 @@ async function dev(options: DevOptions, stopped: Promise<0>): Promise<number> {
   return await ended
 }
 
-function startS3(
+async function startS3(
   { ceph, s3Port, data, host, origins }: DevOptions,
   origin: string,
+  runFile: string,
 ): Promise<S3Server> {
-  return requireFreePort(s3Port, '--s3-port').then(() =>
-    (ceph ? startCeph : startS3rver)({
-      port: s3Port,
-      directory: join(resolve(data), ceph ? 'ceph' : 's3'),
-      corsOrigins: [origin, ...origins],
-      loopbackOrigins: true,
-      host,
-      secretAccessKey: randomSecret(),
-    }),
-  )
+  await requireFreePort(s3Port, '--s3-port')
+  return (ceph ? startCeph : startS3rver)({
+    port: s3Port,
+    directory: join(resolve(data), ceph ? 'ceph' : 's3'),
+    corsOrigins: [origin, ...origins],
+    loopbackOrigins: true,
+    host,
+    secretAccessKey: await keptS3Secret(runFile),
+  })
 }
 
 /** Each bucket has its own index: a record without an object would only puzzle. */

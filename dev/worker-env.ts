@@ -6,7 +6,8 @@ import { SCOPES } from '../src/access/scopes.ts'
 import type { ApiKey } from '../src/access/settings.ts'
 import type { S3Server } from './s3-server.ts'
 
-const SIGNING_SECRETS = /^SIGNING_SECRETS='(dev:[\w-]{43})'$/m
+/** What `randomSecret` makes. */
+const SECRET = /^[\w-]{43}$/
 
 /** Variables of the Worker, as a file of `wrangler dev --env-file` has them. */
 export type Variables = Readonly<Record<string, string | undefined>>
@@ -33,7 +34,7 @@ export async function writeWorkerEnv(
 ): Promise<void> {
   const secrets = given.SIGNING_SECRETS
     ? {}
-    : { SIGNING_SECRETS: (await keptSecrets(file)) ?? `dev:${randomSecret()}` }
+    : { SIGNING_SECRETS: `dev:${await keptSecret(file, /^SIGNING_SECRETS='dev:(.+)'$/m)}` }
   const variables = {
     ...(s3 === undefined ? {} : bucketVariables(s3)),
     ...secrets,
@@ -101,12 +102,17 @@ function listIn(variables: Variables, name: string): readonly unknown[] {
 /** `value` as a file of variables takes it, where `$` must not begin the name of another one. */
 const quoted = (value: string): string => `'${value.replaceAll('$', '\\$')}'`
 
-/** The signing secrets in the file of an earlier run. */
-async function keptSecrets(file: string): Promise<string | undefined> {
+/** The secret of the embedded S3 server, as the file of an earlier run has it. */
+export const keptS3Secret = (file: string): Promise<string> =>
+  keptSecret(file, /^S3_SECRET_ACCESS_KEY='(.+)'$/m)
+
+/** The secret that `line` finds in the file of an earlier run, or a new one. */
+async function keptSecret(file: string, line: RegExp): Promise<string> {
   try {
-    return SIGNING_SECRETS.exec(await readFile(file, 'utf8'))?.[1]
+    const secret = line.exec(await readFile(file, 'utf8'))?.[1]
+    return secret !== undefined && SECRET.test(secret) ? secret : randomSecret()
   } catch (error) {
-    if (hasCode(error, 'ENOENT')) return undefined
+    if (hasCode(error, 'ENOENT')) return randomSecret()
     throw error
   }
 }
