@@ -27,12 +27,17 @@ function digestFault(value: string): string | null {
     : 'must be 64 hexadecimal digits, the SHA-256 of the key'
 }
 
+const digest = text(digestFault)
+const digests = also(list(digest, 1), ({ length }) =>
+  length > 2 ? 'must be one digest or two' : null,
+)
+
 /** Digests of the API keys, never the keys. */
 export const apiKeysRule: Rule<ApiKey[]> = also(
   list(
     table({
       id: matching(/^[a-z0-9-]{1,32}$/, 'must be 1 to 32 of a-z, 0-9 and "-"'),
-      sha256: text(digestFault),
+      sha256: (value, place) => (Array.isArray(value) ? digests : digest)(value, place),
       scopes,
       prefix: keyPrefix,
     }),

@@ -10,6 +10,7 @@ import { finishMultipart } from '../uploads/finish-multipart.ts'
 import { dropMultipart, signParts, startMultipart, uploadedParts } from '../uploads/multipart.ts'
 import { completeBody, startBody } from './bodies.ts'
 import { badRequest, DEFAULT_TYPE, partNumbers, queryKey, s3Metadata } from './dialect.ts'
+import { formUrl } from './form-routes.ts'
 import { companionLife } from './lifetime.ts'
 import { createPostForm } from './post-form.ts'
 
@@ -37,7 +38,14 @@ export const companionRoutes = newApp()
     const bucket = chooseBucket(c, undefined, null)
     const named = { fileName: filename, mimetype: type || DEFAULT_TYPE, metadata }
     const request = { ...(await askApp(c, bucket, named)), mimetype: type || undefined }
-    const form = await createPostForm(bucket, request, principal.prefix, new Date())
+    const form = await createPostForm(
+      c.get('settings'),
+      formUrl(c),
+      bucket,
+      request,
+      principal,
+      new Date(),
+    )
     return json(c, { method: 'POST', url: form.url, fields: form.fields, expires: form.expiresIn })
   })
   .post('/s3/multipart', async (c) => {

@@ -45,6 +45,16 @@ it('refuses a digest that differs in any one byte, or in length', async () => {
     })
 })
 
+it('takes either key of an entry in rotation, under one id', async () => {
+  const older = await testApiKey('one', ['files:read'])
+  const newer = await testApiKey('one', ['files:read'])
+  const other = await testApiKey('one', ['files:read'])
+  const entry = { ...configured(newer), sha256: [newer.entry.sha256, older.entry.sha256] }
+  for (const { token } of [older, newer])
+    expect(await verifyApiKey(token, [entry])).toMatchObject({ principal: { id: 'key:one' } })
+  expect(await verifyApiKey(other.token, [entry])).toEqual({ ok: false, reason: 'api key wrong' })
+})
+
 it('is told from a token and a JWT by its start', () => {
   expect(looksLikeApiKey('ep_one_x')).toBe(true)
   expect(looksLikeApiKey('ept_one_x')).toBe(false)

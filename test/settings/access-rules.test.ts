@@ -55,6 +55,8 @@ describe('API_KEYS', () => {
     ['sha256', 'A'.repeat(64)],
     ['sha256', 'a'.repeat(63)],
     ['sha256', undefined],
+    ['sha256', []],
+    ['sha256', ['a', 'b', 'c'].map((digit) => digit.repeat(64))],
     ['scopes', []],
     ['scopes', 'files:read'],
     ['scopes', undefined],
@@ -65,6 +67,11 @@ describe('API_KEYS', () => {
     ['prefix', undefined],
   ])('have a sound %s, not %j', (name, value) => {
     expect(paths(withKey({ [name]: value }))).toEqual([`API_KEYS.1.${name}`])
+  })
+
+  it('have two digests while a key is rotated, each valid', () => {
+    expect(loads(withKey({ sha256: ['a'.repeat(64), 'b'.repeat(64)] }))).toBe(true)
+    expect(paths(withKey({ sha256: ['a'.repeat(64), 'canary'] }))).toEqual(['API_KEYS.1.sha256.1'])
   })
 
   it('have known scopes', () => {
