@@ -57,13 +57,13 @@ it.each([
     'invalid_key',
   ],
   ['a prefix with dot segments', { scopes: ['files:read'], prefix: 'team-a/../' }, 'invalid_key'],
-  ['no life', { scopes: ['files:read'], expiresIn: 0 }, 'invalid_expiry'],
+  ['no lifetime', { scopes: ['files:read'], expiresIn: 0 }, 'invalid_expiry'],
   ['more than an hour', { scopes: ['files:read'], expiresIn: 3601 }, 'invalid_expiry'],
 ] as const)('refuses %s', async (_, request, code) => {
   await expect(mintToken(caller, request, config, NOW)).rejects.toMatchObject({ code })
 })
 
-it('never outlives the credentials of the caller', async () => {
+it("expires no later than the caller's credentials", async () => {
   const short = { ...caller, expiresAt: after(90).getTime() }
   const { expiresAt } = await mintToken(short, { scopes: ['files:read'] }, config, NOW)
   expect(expiresAt.getTime()).toBeLessThanOrEqual(short.expiresAt)
@@ -72,7 +72,7 @@ it('never outlives the credentials of the caller', async () => {
   ).rejects.toMatchObject({ code: 'invalid_expiry' })
 })
 
-it('verifies over a rotation of the secrets, until the old one is dropped', async () => {
+it('stays valid during a rotation of the secrets, until the old one is removed', async () => {
   const { token } = await mintToken(caller, { scopes: ['files:read'] }, config, NOW)
   expect(await verifyToken(token, signingSettings(`${NEW},${OLD}`), NOW)).toMatchObject({
     ok: true,
@@ -87,17 +87,17 @@ it('verifies over a rotation of the secrets, until the old one is dropped', asyn
   expect(await verifyToken(newer, signingSettings(NEW), NOW)).toMatchObject({ ok: true })
 })
 
-it('refuses a token with any character changed', async () => {
+it('refuses a token in which any character was changed', async () => {
   const { token } = await mintToken(caller, { scopes: ['files:read'] }, config, NOW)
   for (let at = 'ept_'.length; at < token.length; at++) {
-    // The highest bit of each digit, since the lowest two of the last one belong to no byte.
+    // Flips the highest bit of each digit: the lowest two bits of the last digit encode nothing.
     const other = BASE64URL.charAt(BASE64URL.indexOf(token.charAt(at)) ^ 32) || 'A'
     const changed = token.slice(0, at) + other + token.slice(at + 1)
     expect(await verifyToken(changed, config, NOW), `at ${at}`).toMatchObject({ ok: false })
   }
 })
 
-it('is refused without its prefix ept_', async () => {
+it('refuses a token without its prefix ept_', async () => {
   const { token } = await mintToken(caller, { scopes: ['files:read'] }, config, NOW)
   expect(await verifyToken(token.replace('ept_', 'zzz_'), config, NOW)).toMatchObject({ ok: false })
 })
