@@ -10,7 +10,7 @@ const GIB = 1024 ** 3
 const FILE = { fileName: 'a.txt', mimetype: 'text/plain' }
 const ended = { ...EXAMPLE_CREDENTIALS, expiresAt: NOW.getTime() }
 
-/** What can be wrong with an upload, in the order in which the client learns it. */
+/** The errors of an upload, in the order in which they are reported. */
 const SINGLE = [
   ['invalid_key', { directory: 'a/..' }, {}],
   ['invalid_mimetype', { mimetype: 'nonsense' }, {}],
@@ -29,7 +29,7 @@ const MULTIPART = [
 
 type Fault = readonly [code: string, file: object, bucket: Partial<Bucket>]
 
-/** Each fault, together with all that come after it; a size is either missing or too large. */
+/** Combines each error with all later ones. A size is either missing or too large, never both. */
 const withLaterOnes = (faults: readonly Fault[]): Fault[] =>
   faults.map(([code], i) => {
     const later = faults.slice(i)
@@ -49,7 +49,7 @@ describe('a presigned PUT', () => {
     await expect(made).rejects.toMatchObject({ code })
   })
 
-  it('may have as many bytes as the bucket and S3 allow', async () => {
+  it('may have as many bytes as both the bucket and S3 allow', async () => {
     for (const [maxBytes, size] of [
       [null, 5 * GIB],
       [10, 10],
@@ -63,9 +63,9 @@ describe('a presigned PUT', () => {
   })
 })
 
-describe('an upload in parts', () => {
+describe('a multipart upload', () => {
   it.each([...MULTIPART, ...withLaterOnes(MULTIPART)])(
-    'is refused with %s for %o, before the bucket is asked',
+    'is refused with %s for %o, without a request to the bucket',
     async (code, file, bucket) => {
       const request = { ...FILE, size: 1, ...file }
       const owner = { id: 'key:ci', prefix: '' }
