@@ -65,6 +65,8 @@ export interface SettingsInput {
   readonly apiKeys?: readonly ApiKey[] | undefined
   readonly jwt?: (Omit<JwtSettings, 'header'> & Partial<JwtSettings>) | undefined
   readonly corsOrigins?: readonly string[] | undefined
+  /** Origins whose pages may use the API with cookies. */
+  readonly corsCookieOrigins?: readonly string[] | undefined
   /** What comes before `/i/…` in a link, such as `https://app.example.com/media`. */
   readonly linkBase?: string | undefined
   /** Whether the host of `linkBase` is for links alone. */
@@ -179,11 +181,13 @@ const settingsRule: Rule<Settings> = also(
       apiKeys: optional(apiKeysRule, []),
       jwt: optional(jwtRule, null),
       corsOrigins: optional(list(originRule), []),
+      corsCookieOrigins: optional(list(originRule), []),
       linkBase: optional(linkBaseRule, null),
       linkHostOnly: optional(flag, false),
     }),
     ({ name, signingSecrets: [first, ...others], ...given }): Settings => ({
       ...given,
+      corsOrigins: [...given.corsOrigins, ...given.corsCookieOrigins],
       signingSecrets: [{ ...first, name }, ...others.map((secret) => ({ ...secret, name }))],
       openOnLocalhost: false,
     }),

@@ -6,13 +6,33 @@ import type { AppEnv } from '../http/app-env.ts'
 /** The type that S3 gives an object whose upload names none. */
 export const DEFAULT_TYPE = 'application/octet-stream'
 
+/** The headers of a request that Companion 2 to 4 lists. */
+const COMPANION_HEADERS = [
+  'accept',
+  'authorization',
+  'content-type',
+  'origin',
+  'uppy-auth-token',
+  'uppy-credentials-params',
+  'uppy-versions',
+]
+
 /**
  * Before everything else under `/s3`: errors carry their message as `error` too, where Uppy and
- * Companion look for it.
+ * Companion look for it. Uppy 2 asks once by an OPTIONS request of its own, which is no preflight,
+ * which headers it may send, and sends no others.
  */
 export const uppyDialect: MiddlewareHandler<AppEnv> = function uppyDialect(c, next) {
   c.set('errorMembers', (message) => ({ error: message }))
-  return next()
+  const corsHeaders = c.get('corsHeaders')
+  if (c.req.method !== 'OPTIONS' || corsHeaders === undefined) return next()
+  const name = 'Access-Control-Allow-Headers'
+  c.set('corsHeaders', { ...corsHeaders, 'Access-Control-Expose-Headers': name })
+  const loaded = c.env.instance.settings
+  const ofJwt = loaded.ok ? loaded.settings.jwt?.header.toLowerCase() : undefined
+  const allowed = new Set([...COMPANION_HEADERS, ...(ofJwt === undefined ? [] : [ofJwt])])
+  const headers = { [name]: [...allowed].join(',') }
+  return Promise.resolve(new Response(null, { status: 204, headers }))
 }
 
 /** What Companion answers to a malformed request. */

@@ -90,7 +90,8 @@ const FULL: Settings = {
     scopes: ['files:upload', 'files:read'],
     header: 'Cf-Access-Jwt-Assertion',
   },
-  corsOrigins: ['https://app.example.com', 'http://localhost:8787'],
+  corsOrigins: ['https://app.example.com', 'http://localhost:8787', 'https://intranet.example.com'],
+  corsCookieOrigins: ['https://intranet.example.com'],
   linkBase: 'https://files.example.com',
   linkHostOnly: true,
   openOnLocalhost: true,
@@ -111,8 +112,8 @@ describe('the environment', () => {
   })
 
   it('takes every table as JSON text too', () => {
-    const { BUCKETS, API_KEYS, CORS_ORIGINS, JWT, ...others } = fullVariables()
-    const tables = { BUCKETS, API_KEYS, CORS_ORIGINS, JWT }
+    const { BUCKETS, API_KEYS, CORS_ORIGINS, CORS_COOKIE_ORIGINS, JWT, ...others } = fullVariables()
+    const tables = { BUCKETS, API_KEYS, CORS_ORIGINS, CORS_COOKIE_ORIGINS, JWT }
     const texts = Object.entries(tables).map(([name, table]) => [name, JSON.stringify(table)])
     expect(load({ ...others, ...Object.fromEntries(texts) })).toEqual(FULL)
   })
@@ -160,6 +161,7 @@ describe('the environment', () => {
       apiKeys: [],
       jwt: null,
       corsOrigins: [],
+      corsCookieOrigins: [],
       linkBase: null,
       linkHostOnly: false,
       openOnLocalhost: false,
