@@ -9,7 +9,7 @@ import { objectUrl } from '../signing/object-url.ts'
 import { finishMultipart } from '../uploads/finish-multipart.ts'
 import { dropMultipart, signParts, startMultipart, uploadedParts } from '../uploads/multipart.ts'
 import { completeBody, startBody } from './bodies.ts'
-import { badRequest, DEFAULT_TYPE, partNumbers, queryKey, s3Metadata } from './dialect.ts'
+import { badRequest, DEFAULT_TYPE, partNumbers, queryKey, s3Metadata, s3Type } from './dialect.ts'
 import { companionLife } from './lifetime.ts'
 import { createPostForm } from './post-form.ts'
 
@@ -27,6 +27,7 @@ export const companionRoutes = newApp()
         's3: the "filename" query parameter is required and must be a non-empty string',
       )
     const metadata = s3Metadata(
+      c,
       Object.fromEntries(
         Object.entries(query).flatMap(([name, value]) => {
           const inner = /^metadata\[(.*)\]$/s.exec(name)?.[1]
@@ -35,8 +36,9 @@ export const companionRoutes = newApp()
       ),
     )
     const bucket = chooseBucket(c, undefined, null)
-    const named = { fileName: filename, mimetype: type || DEFAULT_TYPE, metadata }
-    const request = { ...(await askApp(c, bucket, named)), mimetype: type || undefined }
+    const mimetype = s3Type(type)
+    const named = { fileName: filename, mimetype: mimetype ?? DEFAULT_TYPE, metadata }
+    const request = { ...(await askApp(c, bucket, named)), mimetype }
     const form = await createPostForm(bucket, request, principal.prefix, new Date())
     return json(c, { method: 'POST', url: form.url, fields: form.fields, expires: form.expiresIn })
   })
@@ -49,8 +51,8 @@ export const companionRoutes = newApp()
     const bucket = chooseBucket(c, undefined, null)
     const named = {
       fileName: filename,
-      mimetype: type || DEFAULT_TYPE,
-      metadata: s3Metadata(metadata ?? {}),
+      mimetype: s3Type(type) ?? DEFAULT_TYPE,
+      metadata: s3Metadata(c, metadata ?? {}),
     }
     const request = { ...(await askApp(c, bucket, named)), size: null }
     const started = await startMultipart(c.get('settings'), bucket, principal, request, new Date())
