@@ -171,7 +171,7 @@ describe('a client that knows docs/openapi.json alone', () => {
   it('speaks for Uppy in Companion mode', async () => {
     const file = { filename: 'Film.mp4', type: 'video/mp4', metadata: { name: 'Film' } }
     await client.call('getUppyForm', 200, { parameters: file })
-    await client.call('getUppyCredentials', 400)
+    await client.call('getUppyCredentials', 501)
     const { key, uploadId } = await readStarted(
       client.call('startUppyMultipart', 200, { body: { ...file, metadata: { rating: 5 } } }),
     )

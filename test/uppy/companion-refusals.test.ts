@@ -30,7 +30,7 @@ describe('POST /s3/multipart', () => {
     [{ filename: 7 }, NO_FIELD],
     [{ filename: null }, NO_FIELD],
     [{ filename: ['a'] }, NO_FIELD],
-    [{ filename: 'a'.repeat(1025) }, NO_FIELD],
+    [{ filename: 'a'.repeat(1025) }, '400 s3: the file name may have at most 1024 characters.'],
     [{ type: 7 }, NO_FIELD],
     [null, NO_FIELD],
     [[], NO_FIELD],
@@ -87,7 +87,7 @@ describe('a batch', () => {
   it.each([
     ['', NO_LIST],
     ['&partNumber=1', NO_LIST],
-    [`&partNumbers=${Array(101).fill(1)}`, NO_LIST],
+    [`&partNumbers=${Array(101).fill(1)}`, '400 s3: at most 100 part numbers are signed at once.'],
     ['&partNumbers=', NO_PART_NUMBERS],
     ['&partNumbers=0', NO_PART_NUMBERS],
     ['&partNumbers=1,0', NO_PART_NUMBERS],
