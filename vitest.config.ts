@@ -83,12 +83,25 @@ export default defineConfig({
         test: {
           name: 'node',
           include: ['test/e2e/**/*.test.ts', 'test/docs/**/*.test.ts'],
+          exclude: ['test/e2e/uppy-packages/**'],
           testTimeout: 60_000,
           hookTimeout: 60_000,
           expect: { poll: { timeout: 30_000 } },
           // These tests wait for servers and browsers most of the time.
           maxWorkers: 2,
           sequence: { groupOrder: 2 },
+        },
+      },
+      {
+        // `npm run test:uppy`
+        test: {
+          name: 'uppy',
+          include: ['test/e2e/uppy-packages/*.test.ts'],
+          testTimeout: 60_000,
+          hookTimeout: 120_000,
+          expect: { poll: { timeout: 30_000 } },
+          maxWorkers: 1,
+          sequence: { groupOrder: 3 },
         },
       },
     ],
