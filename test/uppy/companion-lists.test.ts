@@ -49,6 +49,18 @@ describe('an upload at a bucket that has all operations', () => {
     expect(await uppyRefusal(response)).toBe('404 The bucket no longer has such an upload.')
   })
 
+  it('is 404 once it is complete, also where the server denies the list then', async () => {
+    const script = { CreateMultipartUpload: started('id'), ListParts: s3Error(403, 'AccessDenied') }
+    scriptedBucket({ ...script, HeadObject: found(9) })
+    const complete = await worker.fetch(companionPath(await start()))
+    expect(await uppyRefusal(complete)).toBe('404 This upload is complete.')
+    scriptedBucket({ ...script, HeadObject: answer(404) })
+    const denied = await worker.fetch(companionPath(await start()))
+    expect(await uppyRefusal(denied)).toBe(
+      "501 The bucket's credentials for uploads lack ListParts.",
+    )
+  })
+
   it('is aborted with an empty object, also when repeated', async () => {
     scriptedBucket({
       CreateMultipartUpload: started('id'),
