@@ -27,13 +27,14 @@ export interface Unsealed {
 
 /**
  * What `sealed` holds, or null where it was not sealed for `purpose`, was changed, or is past its
- * `exp`.
+ * `exp` by `graceSeconds` or more.
  */
 export async function unseal(
   secrets: SigningSecrets,
   purpose: Purpose,
   sealed: string,
   now: Date,
+  graceSeconds = 0,
 ): Promise<Unsealed | null> {
   let secret: SigningSecret | undefined
   try {
@@ -44,7 +45,7 @@ export async function unseal(
         if (secret === undefined) throw new errors.JWKSNoMatchingKey()
         return purposeKey(secret, purpose)
       },
-      { algorithms: ['HS256'], currentDate: now },
+      { algorithms: ['HS256'], currentDate: now, clockTolerance: graceSeconds },
     )
     return secret === undefined ? null : { claims: payload, secret }
   } catch (error) {

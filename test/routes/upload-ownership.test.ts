@@ -94,6 +94,14 @@ const refusal = async (response: Response) => {
 }
 const REFUSED = '400 invalid_upload_id'
 
+/** An upload with a part: s3rver dies of a complete that names one which isn't there. */
+async function startWithPart(credential: string): Promise<Upload> {
+  const started = await startUpload(worker, {}, bearer(credential))
+  const [url = ''] = await partUrls(worker, started, [1], bearer(credential))
+  await putPart(url, 'hello')
+  return started
+}
+
 beforeAll(async () => {
   alice = await testApiKey('alice', SCOPES)
   bob = await testApiKey('bob', SCOPES)
@@ -102,11 +110,7 @@ beforeAll(async () => {
     API_KEYS: [alice.entry, bob.entry],
     BUCKETS: { files: s3rverBucket(), other: s3rverBucket() },
   })
-  const started = await startUpload(worker, {}, bearer(alice.token))
-  // s3rver dies of a complete that names a part which isn't there.
-  const [url = ''] = await partUrls(worker, started, [1], bearer(alice.token))
-  await putPart(url, 'hello')
-  upload = started
+  upload = await startWithPart(alice.token)
   other = await startUpload(worker, {}, bearer(alice.token))
 })
 
@@ -137,12 +141,69 @@ describe.each([...OURS, ...UPPY])('$route', (route) => {
   it('lets the owner in, by any of their credentials', async () => {
     const minted = await worker.post('/tokens', { scopes: ['files:upload'] }, bearer(alice.token))
     const { token }: { token: string } = await minted.json()
+    const mine = await startWithPart(alice.token)
     for (const response of [
-      await ask(route, upload, bearer(alice.token)),
-      await ask(route, upload, bearer(token)),
-      await ask(route, upload, {}, { base: `/u/${token}` }),
+      await ask(route, mine, bearer(alice.token)),
+      await ask(route, mine, bearer(token)),
+      await ask(route, mine, {}, { base: `/u/${token}` }),
     ])
       expect(response.status).toBe(route.allowed)
+  })
+})
+
+describe('a token that ends during an upload', () => {
+  const mint = async (of: TestApiKey): Promise<string> => {
+    const request = { scopes: ['files:upload'], expiresIn: 60 }
+    const minted = await worker.post('/tokens', request, bearer(of.token))
+    return (await minted.json<{ token: string }>()).token
+  }
+  const later = (seconds: number) =>
+    vi.useFakeTimers({ now: Date.now() + seconds * 1000, toFake: ['Date'] })
+  const isAbort = ({ route }: Route) => route.startsWith('DELETE')
+
+  it.each([...OURS, ...UPPY])(
+    '$route goes on with a newer one of the same principal',
+    async (route) => {
+      const old = await mint(alice)
+      const started = await startWithPart(old)
+      later(61)
+      const newer = await mint(alice)
+      const response = await ask(route, started, {}, { base: `/u/${newer}` })
+      expect(response.status).toBe(route.allowed)
+    },
+  )
+
+  it.each([...OURS, ...UPPY].filter(isAbort))('$route takes the old one too', async (route) => {
+    const old = await mint(alice)
+    const bobs = await mint(bob)
+    later(61)
+    // s3rver has no AbortMultipartUpload, which shows that it was asked.
+    expect((await ask(route, other, bearer(old))).status).toBe(501)
+    expect((await ask(route, other, {}, { base: `/u/${old}` })).status).toBe(501)
+    expect(await refusal(await ask(route, other, bearer(bobs)))).toBe(REFUSED)
+    expect(await refusal(await ask(route, other, bearer(`${old}x`)))).toBe('401 unauthenticated')
+    later(604_800 + 61)
+    expect(await refusal(await ask(route, other, bearer(old)))).toBe('401 unauthenticated')
+  })
+
+  it.each([...OURS, ...UPPY].filter((route) => !isAbort(route)))(
+    '$route refuses the old one',
+    async (route) => {
+      const old = await mint(alice)
+      later(61)
+      expect(await refusal(await ask(route, upload, bearer(old)))).toBe('401 unauthenticated')
+    },
+  )
+
+  it('deletes no file with the old one', async () => {
+    const request = { scopes: ['files:delete'], expiresIn: 60 }
+    const minted = await worker.post('/tokens', request, bearer(alice.token))
+    const { token } = await minted.json<{ token: string }>()
+    later(61)
+    for (const path of ['/files/a.txt', '/multipart', '/multipart/a/b'])
+      expect(await refusal(await worker.fetch(path, { method: 'DELETE', ...bearer(token) }))).toBe(
+        '401 unauthenticated',
+      )
   })
 })
 
