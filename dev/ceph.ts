@@ -168,7 +168,7 @@ const corsRule = (origins: readonly string[]): CORSRule => ({
   AllowedOrigins: [...origins],
   AllowedMethods: ['GET', 'HEAD', 'PUT', 'POST', 'DELETE'],
   AllowedHeaders: ['*'],
-  ExposeHeaders: ['ETag'],
+  ExposeHeaders: ['ETag', 'Location'],
   MaxAgeSeconds: 3000,
 })
 
