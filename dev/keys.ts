@@ -1,22 +1,38 @@
 /**
- * `npm run keys`: makes and checks API keys. The file holds digests only; a key itself is printed
- * once and kept nowhere.
+ * `npm run keys`: makes, rotates, revokes and checks API keys, and gives the list to the Worker.
+ * The file holds digests only; a key itself is printed once and kept nowhere.
  */
+import { execFile } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { parseArgs } from 'node:util'
+import * as z from 'zod/mini'
 import { SCOPES } from '../src/access/scopes.ts'
 import type { ApiKey } from '../src/access/settings.ts'
 import { apiKeysRule } from '../src/settings/access-rules.ts'
 import { check as checkRule } from '../src/settings/rules.ts'
 
-const USAGE = `npm run keys -- create --id ID --scopes SCOPE[,SCOPE] [--prefix PREFIX/] [--file FILE]
-npm run keys -- list [--file FILE]
-npm run keys -- check [--file FILE]     (reads a key from standard input)
+const USAGE = `npm run keys -- create --id ID --scopes SCOPE[,SCOPE] [--prefix PREFIX/]
+npm run keys -- rotate ID            (adds a second key; the first one keeps working)
+npm run keys -- rotate ID --finish   (removes the first one)
+npm run keys -- rotate ID --now      (replaces all keys of ID: after a leak)
+npm run keys -- revoke ID
+npm run keys -- list
+npm run keys -- check                (reads a key from standard input)
+npm run keys -- push [--remove ID[,ID]] [--replace-all] [--env ENVIRONMENT]
 
 SCOPE is one of ${SCOPES.join(', ')}.
-FILE is api-keys.json unless told; it holds digests, no keys.`
+Each command takes --file FILE, which is api-keys.json by default. It holds digests, no keys.
+push gives the file to the deployed Worker; the other commands change the file only.`
+
+const WRANGLER = join(import.meta.dirname, '../node_modules/wrangler/bin/wrangler.js')
+/** Cloudflare's limit for one secret: "Environment variable size" in Workers' limits. */
+const MAX_SECRET_BYTES = 5 * 1024
+/** A deployed digest is named in the name of a secret, as only names can be read back. */
+const MARKER = /^API_KEYS_LIST_([a-z0-9-]{1,32})_([0-9a-f]{8})$/
 
 /** What the user has to mend; everything else that is thrown is a bug. */
 class UsageError extends Error {}
@@ -24,15 +40,29 @@ class UsageError extends Error {}
 async function main(): Promise<void> {
   const { values, positionals } = readArguments()
   const { file } = values
-  switch (positionals.join(' ')) {
+  const [command, id, ...rest] = positionals
+  const named = command === 'rotate' || command === 'revoke'
+  if (command === undefined) throw new UsageError(USAGE)
+  if (named && id === undefined)
+    throw new UsageError(`${command} needs the id of a key.\n\n${USAGE}`)
+  const extra = named ? rest[0] : id
+  switch (extra === undefined ? command : null) {
     case 'create':
       return create(values.id ?? '', values.scopes?.split(',') ?? [], values.prefix, file)
+    case 'rotate':
+      return rotate(id ?? '', values, file)
+    case 'revoke':
+      return revoke(id ?? '', file)
     case 'list':
       return list(file)
     case 'check':
       return check(file)
+    case 'push':
+      return push(values, file)
+    case null:
+      throw new UsageError(`${command} takes no "${extra}".\n\n${USAGE}`)
     default:
-      throw new UsageError(USAGE)
+      throw new UsageError(`There is no command "${command}".\n\n${USAGE}`)
   }
 }
 
@@ -45,6 +75,11 @@ function readArguments() {
         scopes: { type: 'string' },
         prefix: { type: 'string', default: '' },
         file: { type: 'string', default: 'api-keys.json' },
+        finish: { type: 'boolean', default: false },
+        now: { type: 'boolean', default: false },
+        remove: { type: 'string', default: '' },
+        'replace-all': { type: 'boolean', default: false },
+        env: { type: 'string' },
       },
     })
   } catch (error) {
@@ -53,31 +88,173 @@ function readArguments() {
 }
 
 async function create(id: string, scopes: string[], prefix: string, file: string): Promise<void> {
-  const key = `ep_${id}_${randomBytes(32).toString('base64url')}`
-  const keys = parseKeys([
-    ...(await readKeys(file)),
-    { id, sha256: sha256Hex(key), scopes, prefix },
-  ])
-  await writeFile(file, `${JSON.stringify(keys)}\n`)
+  const key = newKey(id)
+  const entry = { id, sha256: sha256Hex(key), scopes, prefix }
+  const keys = await writeKeys(file, [...(await readKeys(file)), entry])
   console.log(`The key, shown this once:\n\n  ${key}\n
 Its entry, added to ${file}:\n\n  ${JSON.stringify(keys.at(-1))}\n
-Give the Worker the whole list:\n\n  npx wrangler secret put API_KEYS < ${file}`)
+Commit ${file}, then give it to the Worker:\n\n  npm run keys -- push`)
+}
+
+/** The id stays, and with it the owner of the files that were uploaded with the key. */
+async function rotate(
+  id: string,
+  { finish, now }: { finish: boolean; now: boolean },
+  file: string,
+): Promise<void> {
+  if (finish && now) throw new UsageError('Use either --finish or --now.')
+  const keys = await readKeys(file)
+  const digests = [entryOf(keys, id, file).sha256].flat()
+  const [newest = ''] = digests
+  const replace = (sha256: string | string[]) =>
+    writeKeys(
+      file,
+      keys.map((key) => (key.id === id ? { ...key, sha256 } : key)),
+    )
+  const pushRemoved = `Commit ${file}, then give it to the Worker:\n\n  npm run keys -- push --remove ${id}`
+
+  if (finish) {
+    if (digests.length < 2)
+      throw new UsageError(`${id} has one key only. Start with: npm run keys -- rotate ${id}`)
+    await replace(newest)
+    console.log(`${id} has its newest key only. ${pushRemoved}`)
+    return
+  }
+  if (digests.length > 1 && !now)
+    throw new UsageError(
+      `${id} has two keys already. Remove the older one first: npm run keys -- rotate ${id} --finish`,
+    )
+  const key = newKey(id)
+  await replace(now ? sha256Hex(key) : [sha256Hex(key), newest])
+  console.log(`The new key, shown this once:\n\n  ${key}\n`)
+  console.log(
+    now
+      ? `All earlier keys of ${id} are gone from ${file}. ${pushRemoved}`
+      : `The earlier key of ${id} keeps working. Commit ${file}, then give it to the Worker:\n
+  npm run keys -- push\n
+When every client has the new key, remove the earlier one:\n
+  npm run keys -- rotate ${id} --finish`,
+  )
+}
+
+async function revoke(id: string, file: string): Promise<void> {
+  const keys = await readKeys(file)
+  const entry = entryOf(keys, id, file)
+  await writeKeys(
+    file,
+    keys.filter((key) => key !== entry),
+  )
+  console.log(`${id} is gone from ${file}. It works until you give the file to the Worker:\n
+  npm run keys -- push --remove ${id}`)
 }
 
 async function list(file: string): Promise<void> {
   const keys = await readKeys(file)
   if (keys.length === 0) console.log(`${file} holds no keys.`)
-  for (const { id, scopes, prefix } of keys)
-    console.log(`${id}\t${scopes.join(',')}\t${prefix === '' ? '(every key)' : prefix}`)
+  for (const { id, sha256, scopes, prefix } of keys) {
+    const two = [sha256].flat().length > 1 ? '\t(two keys: in rotation)' : ''
+    console.log(`${id}\t${scopes.join(',')}\t${prefix === '' ? '(every key)' : prefix}${two}`)
+  }
 }
 
 async function check(file: string): Promise<void> {
   const digest = sha256Hex((await text(process.stdin)).trim())
-  const known = (await readKeys(file)).find(({ sha256 }) => sha256 === digest)
+  const known = (await readKeys(file)).find(({ sha256 }) => [sha256].flat().includes(digest))
   if (known === undefined) throw new UsageError(`No: this is not a key of ${file}.`)
   console.log(`Yes: ${known.id} may ${known.scopes.join(', ')} under "${known.prefix}".`)
 }
 
+interface PushOptions {
+  readonly remove: string
+  readonly 'replace-all': boolean
+  readonly env?: string | undefined
+}
+
+/**
+ * Gives the list to the Worker. Cloudflare never shows a secret again, so a marker for each digest
+ * goes with the list, in the same request: a secret whose name says id and digest. The next push,
+ * from whichever clone, compares them with its file.
+ */
+async function push(options: PushOptions, file: string): Promise<void> {
+  if (!existsSync(file))
+    throw new UsageError(
+      `There is no ${file}, so there is nothing to give to the Worker. Get it (git pull), or make a key: npm run keys -- create`,
+    )
+  const keys = await readKeys(file)
+  const list = JSON.stringify(keys)
+  if (Buffer.byteLength(list) > MAX_SECRET_BYTES)
+    throw new UsageError(
+      `${file} has ${Buffer.byteLength(list)} bytes; Cloudflare takes ${MAX_SECRET_BYTES} in one secret. Revoke keys, or mint tokens with one key: POST /tokens.`,
+    )
+  const environment = options.env === undefined ? [] : ['--env', options.env]
+  const secrets = await deployedSecrets(environment)
+  const deployed = secrets.filter((name) => MARKER.test(name))
+  const local = keys.flatMap(({ id, sha256 }) =>
+    [sha256].flat().map((digest) => `API_KEYS_LIST_${id}_${digest.slice(0, 8)}`),
+  )
+  const removed = deployed.filter((name) => !local.includes(name))
+  if (!options['replace-all']) {
+    if (deployed.length === 0 && secrets.includes('API_KEYS'))
+      throw new UsageError(`The Worker has API_KEYS, which another way than push has set. Nobody can read the list back,
+so this file may lack some of its keys. If ${file} is complete, or the list is empty (as the deploy
+button leaves it), replace it:\n\n  npm run keys -- push --replace-all`)
+    refuseUnlessNamed(removed, options.remove.split(','), file)
+  }
+  const change = Object.fromEntries([
+    ['API_KEYS', list],
+    ...local.map((name) => [name, 'listed']),
+    ...removed.map((name) => [name, null]),
+  ])
+  await wrangler(['secret', 'bulk', ...environment], JSON.stringify(change))
+  console.log(
+    `The Worker has ${keys.length === 1 ? 'this key' : `these ${keys.length} keys`}: ${
+      keys.map(({ id }) => id).join(', ') || 'none'
+    }.`,
+  )
+}
+
+/** Throws unless each key that the Worker would lose was named. */
+function refuseUnlessNamed(markers: readonly string[], named: readonly string[], file: string) {
+  const lost = markers.flatMap((name) => {
+    const [, id = '', digest = ''] = MARKER.exec(name) ?? []
+    return named.includes(id) ? [] : [{ id, digest }]
+  })
+  if (lost.length === 0) return
+  const ids = [...new Set(lost.map(({ id }) => id))].join(',')
+  throw new UsageError(`The Worker has keys that ${file} lacks, and would lose them:\n
+${lost.map(({ id, digest }) => `  ${id}\t(digest ${digest}…)`).join('\n')}\n
+If someone else made them, get the newest ${file} (git pull). If they are to go, say so:\n
+  npm run keys -- push --remove ${ids}`)
+}
+
+const secretNames = z.array(z.object({ name: z.string() }))
+
+/** Names of the Worker's secrets; none before the first deploy. */
+async function deployedSecrets(environment: readonly string[]): Promise<string[]> {
+  const { stdout, stderr, ok } = await run(['secret', 'list', '--format', 'json', ...environment])
+  if (!ok && /Worker "[^"]*".* not found/.test(stdout + stderr)) return []
+  if (!ok) throw new UsageError(`wrangler could not list the secrets.\n\n${stdout}${stderr}`)
+  return secretNames.parse(JSON.parse(stdout)).map(({ name }) => name)
+}
+
+async function wrangler(args: readonly string[], input: string): Promise<void> {
+  const { stdout, stderr, ok } = await run(args, input)
+  if (!ok) throw new UsageError(`wrangler could not set the keys.\n\n${stdout}${stderr}`)
+}
+
+const run = (args: readonly string[], input = '') =>
+  new Promise<{ stdout: string; stderr: string; ok: boolean }>((resolve) => {
+    const env = { ...process.env, WRANGLER_HIDE_BANNER: 'true' }
+    const child = execFile(
+      process.execPath,
+      [WRANGLER, ...args],
+      { env, windowsHide: true },
+      (error, stdout, stderr) => resolve({ stdout, stderr, ok: error === null }),
+    )
+    child.stdin?.end(input)
+  })
+
+/** The keys of a file; none if there is no such file. */
 async function readKeys(file: string): Promise<ApiKey[]> {
   let json: string
   try {
@@ -93,6 +270,23 @@ async function readKeys(file: string): Promise<ApiKey[]> {
     )
   }
 }
+
+/** Writes one entry a line, so that git merges what two people add. Returns what was checked. */
+async function writeKeys(file: string, value: unknown): Promise<ApiKey[]> {
+  const keys = parseKeys(value)
+  const lines = keys.map((key) => `  ${JSON.stringify(key)}`).join(',\n')
+  await writeFile(file, keys.length === 0 ? '[]\n' : `[\n${lines}\n]\n`)
+  return keys
+}
+
+function entryOf(keys: readonly ApiKey[], id: string, file: string): ApiKey {
+  const entry = keys.find((key) => key.id === id)
+  if (entry !== undefined) return entry
+  const known = keys.map((key) => key.id).join(', ')
+  throw new UsageError(`${file} has no key ${id}. It has: ${known || 'none'}.`)
+}
+
+const newKey = (id: string): string => `ep_${id}_${randomBytes(32).toString('base64url')}`
 
 const sha256Hex = (value: string): string => createHash('sha256').update(value).digest('hex')
 

@@ -16,11 +16,17 @@ declare module '@20minutes/s3rver/lib/models/account.js' {
 }
 
 declare module '@20minutes/s3rver/lib/models/object.js' {
+  import type { Readable } from 'node:stream'
+
   export default class S3Object {
+    readonly bucket: string
+    readonly key: string
+    readonly content: Readable
+    readonly metadata: Readonly<Record<string, string>>
     constructor(
       bucket: string,
       key: string,
-      content: Buffer,
+      content: Buffer | Readable,
       metadata: Readonly<Record<string, string>>,
     )
   }
@@ -34,30 +40,34 @@ declare module '@20minutes/s3rver/lib/controllers/object.js' {
 }
 
 declare module '@20minutes/s3rver/lib/stores/filesystem.js' {
+  import type { Readable } from 'node:stream'
   import type S3Object from '@20minutes/s3rver/lib/models/object.js'
 
   export default class FilesystemStore {
     readonly rootDirectory: string
     getBucketPath(bucket: string): string
     getResourcePath(bucket: string, key: string | undefined, resource: string): string
+    /** Rejects where the object is missing. */
+    getMetadata(bucket: string, key: string): Promise<Readonly<Record<string, string>>>
     putObject(object: S3Object): Promise<{ readonly md5: string }>
+    deleteObject(bucket: string, key: string): Promise<void>
     initiateUpload(
       bucket: string,
       key: string,
       uploadId: string,
-      metadata: unknown,
+      metadata: S3Object['metadata'],
     ): Promise<unknown>
     putPart(
       bucket: string,
       uploadId: unknown,
       partNumber: unknown,
-      content: unknown,
+      content: Readable,
     ): Promise<unknown>
     putObjectMultipart(
       bucket: string,
       uploadId: unknown,
-      parts: readonly { readonly number: number }[],
-    ): Promise<unknown>
+      parts: readonly { readonly number: number; readonly etag: string }[],
+    ): Promise<{ readonly md5: string }>
   }
 }
 
@@ -93,9 +103,9 @@ declare module '@20minutes/s3rver' {
     readonly host: string
     readonly path: string
     readonly query: Readonly<Record<string, string | string[] | undefined>>
-    readonly params: { readonly bucket: string }
+    readonly params: { readonly bucket: string; readonly key: string }
     readonly state: { service?: 's3' }
-    readonly store: FilesystemStore
+    store: FilesystemStore
     status: number
     body: unknown
     etag: string

@@ -1,5 +1,5 @@
 import { mkdir } from 'node:fs/promises'
-import S3rver from '@20minutes/s3rver'
+import S3rver, { type Middleware } from '@20minutes/s3rver'
 import objectController from '@20minutes/s3rver/lib/controllers/object.js'
 import AWSAccount from '@20minutes/s3rver/lib/models/account.js'
 import v4 from '@20minutes/s3rver/lib/signature/v4.js'
@@ -26,9 +26,12 @@ objectController.postObject = checkedPostObject
 
 /**
  * Starts the embedded S3 server in this process, behind a guard. It doesn't know a bucket by its
- * host. All servers of a process have the secret of the last one.
+ * host. All servers of a process have the secret of the last one. `rules` run before the guard.
  */
-export async function startS3rver(options: S3ServerOptions): Promise<S3Server> {
+export async function startS3rver(
+  options: S3ServerOptions,
+  ...rules: readonly Middleware[]
+): Promise<S3Server> {
   await mkdir(options.directory, { recursive: true })
   const server = new S3rver({
     address: '127.0.0.1',
@@ -41,7 +44,7 @@ export async function startS3rver(options: S3ServerOptions): Promise<S3Server> {
       configs: [corsConfiguration(options.corsOrigins)],
     })),
   })
-  server.middleware.unshift(s3rverGuard(options.corsOrigins))
+  server.middleware.unshift(...rules, s3rverGuard(options.corsOrigins))
   const accessKeyId = 'S3RVER'
   const secretAccessKey = options.secretAccessKey ?? accessKeyId
   AWSAccount.DUMMY_ACCOUNT.createKeyPair(accessKeyId, secretAccessKey)

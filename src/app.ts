@@ -15,7 +15,6 @@ import { uppyRoutes } from './uppy/routes.ts'
  * `/u/:token` is the same API once more, which would ask for credentials again.
  */
 const api = newApp()
-  .route('/', uppyRoutes)
   .use(admit)
   .route('/', fileRoutes)
   .route('/', linkRoutes)
@@ -28,5 +27,6 @@ export const app = newApp()
   .use(linkHost, cors)
   .route('/', healthRoutes)
   .route('/', deliveryRoutes)
+  .route('/', uppyRoutes)
   .route('/u/:token', api)
   .route('/', api)

@@ -3,8 +3,8 @@ import type { Scope } from './scopes.ts'
 /** One entry of `API_KEYS`: the digest of a key, and what the key allows. */
 export interface ApiKey {
   readonly id: string
-  /** 64 hexadecimal digits, in lower case. */
-  readonly sha256: string
+  /** 64 hexadecimal digits, in lower case; two such digests while the key is rotated. */
+  readonly sha256: string | readonly string[]
   readonly scopes: readonly Scope[]
   /** Empty (everything), or ends with `/`. */
   readonly prefix: string

@@ -89,7 +89,8 @@ export async function pump(source: ReadableStream<Uint8Array>, sinks: Sinks): Pr
   return copy !== undefined
 }
 
-interface Reader {
+/** Reads a stream in pieces of a wanted size, where the runtime can. */
+export interface ByteReader {
   /** Whether `read` waits for as many bytes as it is asked for; else it takes what comes next. */
   readonly waits: boolean
   /** Reads at least that many bytes into the view. */
@@ -97,7 +98,7 @@ interface Reader {
   cancel(reason?: unknown): Promise<void>
 }
 
-function readerOf(source: ReadableStream<Uint8Array>): Reader {
+export function readerOf(source: ReadableStream<Uint8Array>): ByteReader {
   if (
     typeof ReadableStreamBYOBReader !== 'undefined' &&
     'readAtLeast' in ReadableStreamBYOBReader.prototype

@@ -7,7 +7,7 @@ import { awsSigner, spaced } from './signature.ts'
 export interface AuthorizedInput {
   readonly bucket: Bucket
   readonly credentials: Credentials
-  readonly method: 'GET' | 'HEAD' | 'POST' | 'DELETE'
+  readonly method: 'GET' | 'HEAD' | 'PUT' | 'POST' | 'DELETE'
   readonly key: ObjectKey
   /** Query of the S3 operation, such as `uploadId`. */
   readonly query?: Readonly<Record<string, string>>
@@ -18,8 +18,8 @@ export interface AuthorizedInput {
 
 /**
  * Returns the URL of a request to a bucket, and its headers with the signature among them (SigV4,
- * "Authenticating Requests: Using the Authorization Header"). A body is signed by its digest
- * ("Transferring Payload in a Single Chunk").
+ * "Authenticating Requests: Using the Authorization Header"). A text is signed by its
+ * digest ("Transferring Payload in a Single Chunk"), an object's bytes are not signed.
  */
 export async function authorize({
   bucket,

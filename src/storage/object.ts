@@ -15,6 +15,15 @@ const headSchema = z.object({
   ),
 })
 
+/** Seconds within which the next bytes of an object must come, and the answer after the last. */
+const UPLOAD_IDLE_SECONDS = 60
+
+/** The bytes of a new object. */
+export interface ObjectBytes {
+  readonly size: number
+  readonly bytes: ReadableStream<Uint8Array>
+}
+
 /** What the bucket says of an object. `size` in bytes; `etag` in its quotes, as S3 sends it. */
 export type ObjectHead = z.infer<typeof headSchema>
 
@@ -78,4 +87,58 @@ export async function deleteObject(bucket: Bucket, key: ObjectKey, now: Date): P
   // Google Cloud Storage answers this for an object that is gone.
   if (status === 404 && s3Code === 'NoSuchKey') return
   throw unexpectedAnswer('DeleteObject', answer, s3Code)
+}
+
+/**
+ * S3 PutObject with the credentials for uploads; returns the ETag in its quotes. Throws what `bytes`
+ * fails with, `storage_error` and `storage_busy`.
+ */
+export async function putObject(
+  bucket: Bucket,
+  key: ObjectKey,
+  { size, bytes }: ObjectBytes,
+  headers: Readonly<Record<string, string>>,
+  now: Date,
+): Promise<string> {
+  const abort = new AbortController()
+  const wait = () => setTimeout(() => abort.abort(), UPLOAD_IDLE_SECONDS * 1000)
+  let timer = wait()
+  // Only Workers can say the length of a stream; elsewhere the header does.
+  const { readable, writable } =
+    typeof FixedLengthStream === 'undefined'
+      ? new TransformStream<Uint8Array, Uint8Array>()
+      : new FixedLengthStream(size)
+  const writer = writable.getWriter()
+  const copied = (async () => {
+    for await (const chunk of bytes) {
+      await writer.write(chunk)
+      clearTimeout(timer)
+      timer = wait()
+    }
+    await writer.close()
+  })()
+  let failure: unknown
+  copied.catch((error: unknown) => {
+    failure = error
+    writer.abort(error).catch(() => undefined)
+    abort.abort()
+  })
+  const request = {
+    bucket,
+    credentials: bucket.uploadCredentials,
+    method: 'PUT',
+    key,
+    headers: { ...headers, 'Content-Length': String(size) },
+    object: readable,
+  } as const
+  try {
+    const answer = await ask(request, now, abort.signal)
+    const etag = answer.headers.get('etag')
+    if (answer.status === 200 && etag) return etag
+    throw unexpectedAnswer('PutObject', answer, s3CodeIn(answer.text))
+  } catch (error) {
+    throw failure instanceof ApiError ? failure : error
+  } finally {
+    clearTimeout(timer)
+  }
 }

@@ -10,7 +10,7 @@ export interface ObjectRequest {
   readonly bucket: Bucket
   /** Undefined takes those that read. */
   readonly credentials?: Credentials
-  readonly method: 'GET' | 'HEAD' | 'POST' | 'DELETE'
+  readonly method: 'GET' | 'HEAD' | 'PUT' | 'POST' | 'DELETE'
   /** Name of the S3 operation; that of the method on an object unless given. */
   readonly operation?: string
   readonly key: ObjectKey
@@ -18,6 +18,8 @@ export interface ObjectRequest {
   readonly query?: Readonly<Record<string, string>>
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: string
+  /** The bytes of an object: their length is in `headers`. */
+  readonly object?: ReadableStream<Uint8Array>
 }
 
 /** Seconds that one request to a bucket may take. */
@@ -35,6 +37,7 @@ const BUSY = ['SlowDown', 'ServiceUnavailable', 'TooManyRequests']
 const OBJECT_OPERATIONS = {
   GET: 'GetObject',
   HEAD: 'HeadObject',
+  PUT: 'PutObject',
   DELETE: 'DeleteObject',
   POST: 'PostObject',
 } as const
@@ -83,7 +86,7 @@ export async function withDeadline<T>(
 }
 
 async function send(request: ObjectRequest, now: Date, signal: AbortSignal): Promise<Response> {
-  const { bucket, credentials = bucket.credentials, method, body } = request
+  const { bucket, credentials = bucket.credentials, method, object, body = object } = request
   if (credentials.expiresAt <= now.getTime()) throw credentialsExpired()
   const { url, headers } = await authorize({ ...request, credentials, signedAt: now })
   try {
@@ -100,6 +103,7 @@ async function send(request: ObjectRequest, now: Date, signal: AbortSignal): Pro
       encodeResponseBody: isObject ? 'manual' : 'automatic',
       signal,
       ...(body === undefined ? {} : { body }),
+      ...(object === undefined ? {} : { duplex: 'half' }), // Node insists on it
     })
   } catch (cause) {
     throw noAnswer('The bucket did not answer.', operationOf(request), cause)

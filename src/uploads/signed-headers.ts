@@ -28,7 +28,10 @@ export function uploadHeaders(conditions: UploadConditions): Record<string, stri
   }
 }
 
-function metadataHeaders(metadata: Readonly<Record<string, string>>): Record<string, string> {
+/** `metadata` as headers of an upload. Throws `invalid_request` for more than S3 takes. */
+export function metadataHeaders(
+  metadata: Readonly<Record<string, string>>,
+): Record<string, string> {
   const encoded = Object.fromEntries(
     Object.entries(metadata).map(([name, value]) => [name, encodedWord(value)]),
   )

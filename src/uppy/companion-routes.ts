@@ -1,5 +1,6 @@
 import type * as z from 'zod/mini'
 import { requireScope } from '../access/principal.ts'
+import { MAX_OBJECT_BYTES, MAX_PUT_BYTES } from '../bucket/limits.ts'
 import { ApiError } from '../errors/api-error.ts'
 import { json } from '../http/answers.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
@@ -13,6 +14,7 @@ import { dropMultipart, signParts, startMultipart, uploadedParts } from '../uplo
 import { MAX_FILE_NAME_LENGTH } from '../uploads/upload-fields.ts'
 import { completeBody, startBody } from './bodies.ts'
 import { badRequest, DEFAULT_TYPE, partNumbers, queryKey, s3Metadata, s3Type } from './dialect.ts'
+import { formUrl } from './form-routes.ts'
 import { companionLife } from './lifetime.ts'
 import { createPostForm } from './post-form.ts'
 
@@ -41,9 +43,21 @@ export const companionRoutes = newApp()
     )
     const bucket = chooseBucket(c, undefined, null)
     const mimetype = s3Type(type)
-    const named = { fileName: filename, mimetype: mimetype ?? DEFAULT_TYPE, metadata }
-    const request = { ...(await askApp(c, bucket, named)), mimetype }
-    const form = await createPostForm(bucket, request, principal.prefix, new Date())
+    const named = {
+      fileName: filename,
+      mimetype: mimetype ?? DEFAULT_TYPE,
+      metadata,
+      size: null,
+    }
+    const request = { ...(await askApp(c, bucket, named, MAX_PUT_BYTES)), mimetype }
+    const form = await createPostForm(
+      c.get('settings'),
+      formUrl(c),
+      bucket,
+      request,
+      principal,
+      new Date(),
+    )
     return json(c, { method: 'POST', url: form.url, fields: form.fields, expires: form.expiresIn })
   })
   .post('/s3/multipart', async (c) => {
@@ -57,8 +71,9 @@ export const companionRoutes = newApp()
       fileName: filename,
       mimetype: s3Type(type) ?? DEFAULT_TYPE,
       metadata: s3Metadata(c, metadata ?? {}),
+      size: null,
     }
-    const request = { ...(await askApp(c, bucket, named)), size: null }
+    const request = await askApp(c, bucket, named, MAX_OBJECT_BYTES)
     const started = await startMultipart(c.get('settings'), bucket, principal, request, new Date())
     return json(c, { key: started.key, uploadId: started.uploadId, bucket: bucket.name })
   })
@@ -117,7 +132,11 @@ export const companionRoutes = newApp()
     const finished = await finishMultipart(bucket, fileIndex, upload, parts, undefined, now)
     if (finished.warning !== undefined) addWarning(c, finished.warning)
     await tellRecorded(c, finished)
-    return json(c, { location: objectUrl(bucket, upload.key).href, key, bucket: bucket.name })
+    return json(c, {
+      location: objectUrl(bucket.publicAddress, upload.key).href,
+      key,
+      bucket: bucket.name,
+    })
   })
   .delete('/s3/multipart/:uploadId', async (c) => {
     const now = new Date()

@@ -83,7 +83,7 @@ export function s3Metadata(
   )
   const fitting = fittingMetadata(named)
   const leftOut = valued.length - Object.keys(fitting).length
-  if (leftOut > 0) addWarning(c, `metadata left out, as S3 can't carry it: ${leftOut}`)
+  if (leftOut > 0) addWarning(c, `metadata left out: ${leftOut}`)
   return fitting
 }
 

@@ -1,7 +1,9 @@
+import { sealFormPolicy } from '../access/form-policy.ts'
+import type { Principal } from '../access/principal.ts'
+import type { SigningSettings } from '../access/settings.ts'
 import type { Bucket } from '../bucket/bucket.ts'
 import { MAX_PUT_BYTES } from '../bucket/limits.ts'
-import { ApiError } from '../errors/api-error.ts'
-import { signPostPolicy } from '../signing/post-policy.ts'
+import { postUrl, signPostPolicy } from '../signing/post-policy.ts'
 import { newUpload, uploadSignature } from '../uploads/new-upload.ts'
 import { encodedWord, metadataFields, requireMetadataSize } from '../uploads/signed-headers.ts'
 import { largestFile } from '../uploads/size-limit.ts'
@@ -17,7 +19,7 @@ export interface PostFormRequest {
 }
 
 export interface PostForm {
-  /** The bucket's own, with a `/` at its end. */
+  /** Where to POST it. */
   readonly url: string
   /** The fields before the file in the form, in this order. */
   readonly fields: Readonly<Record<string, string>>
@@ -26,38 +28,38 @@ export interface PostForm {
 }
 
 /**
- * S3 PostObject for a new key under `prefix`: the form that uploads a file of at most the bucket's
- * `maxBytes`. Throws `not_supported` for a server without POST policies, and ApiError for a file
- * that this bucket doesn't take.
+ * The form that uploads a new file of at most the bucket's `maxBytes` under `prefix`: S3 PostObject,
+ * or the same to `ownUrl` where the server of the bucket lacks that (`form-routes.ts`). Throws
+ * ApiError for a file that this bucket doesn't take.
  */
 export async function createPostForm(
+  settings: SigningSettings,
+  ownUrl: string,
   bucket: Bucket,
   { fileName, mimetype, metadata, directory }: PostFormRequest,
-  prefix: string,
+  { id: owner, prefix }: Pick<Principal, 'id' | 'prefix'>,
   now: Date,
 ): Promise<PostForm> {
-  if (!bucket.postUploads)
-    throw new ApiError(
-      'not_supported',
-      'The server of this bucket lacks PostObject. Two settings of Uppy work: "shouldUseMultipart: true", and "signRequest" in place of the endpoint.',
-    )
   const file = { fileName, mimetype: mimetype ?? DEFAULT_TYPE, size: null, directory }
   const key = newUpload(bucket, file, prefix, MAX_PUT_BYTES, now)
   const values = Object.entries(metadata).map(([name, value]) => [name, fieldValue(value)])
   const named: Record<string, string> = Object.fromEntries(values)
   requireMetadataSize(named)
   const { signing, expiresIn } = uploadSignature(bucket, companionLife(bucket, now), now)
-  const fields = await signPostPolicy({
-    ...signing,
-    key,
-    fields: {
-      success_action_status: '201',
-      ...(mimetype === undefined ? {} : { 'content-type': mimetype }),
-      ...metadataFields(named),
-    },
-    maxBytes: largestFile(bucket, MAX_PUT_BYTES),
-  })
-  return { url: bucket.origin + bucket.basePath, fields, expiresIn }
+  const maxBytes = largestFile(bucket, MAX_PUT_BYTES)
+  const about = {
+    success_action_status: '201',
+    ...(mimetype === undefined ? {} : { 'content-type': mimetype }),
+    ...metadataFields(named),
+  }
+  if (bucket.postUploads) {
+    const fields = await signPostPolicy({ ...signing, key, fields: about, maxBytes })
+    return { url: postUrl(bucket), fields, expiresIn }
+  }
+  const fields = { ...about, key, bucket: bucket.name }
+  const sealed = { bucket: bucket.alias, owner, name: fileName, maxBytes, fields }
+  const policy = await sealFormPolicy(settings, sealed, expiresIn, now)
+  return { url: ownUrl, fields: { ...fields, policy }, expiresIn }
 }
 
 /**

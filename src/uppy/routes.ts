@@ -5,6 +5,7 @@ import type { AppEnv } from '../http/app-env.ts'
 import { newApp } from '../http/new-app.ts'
 import { companionRoutes } from './companion-routes.ts'
 import { uppyDialect } from './dialect.ts'
+import { formRoutes } from './form-routes.ts'
 import { signRoutes } from './sign-routes.ts'
 
 /**
@@ -17,10 +18,16 @@ const withoutSecondSlash: MiddlewareHandler<AppEnv> = async function withoutSeco
   return new Response(null, { status: 308, headers })
 }
 
-/** Everything under `/s3`, where Uppy asks. */
-export const uppyRoutes = newApp()
+/** What needs credentials. */
+const protectedRoutes = newApp()
   .all('//s3/*', withoutSecondSlash)
   .use('/s3/*', uppyDialect, admit)
   .route('/', companionRoutes)
   .route('/', signRoutes)
   .all('/s3/*', onNotFound)
+
+/** Everything under `/s3`, where Uppy asks, and under `/u/:token/s3`. */
+export const uppyRoutes = newApp()
+  .route('/', formRoutes)
+  .route('/u/:token', protectedRoutes)
+  .route('/', protectedRoutes)

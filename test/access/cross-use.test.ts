@@ -5,13 +5,15 @@ import { toHex } from '../support/base64.ts'
 import { bucketFetch } from '../support/bucket.ts'
 import { bearer, type TestApiKey, testApiKey } from '../support/credentials.ts'
 import { jwtVariable, testIssuer } from '../support/issuer.ts'
-import { baseVariables, type TestWorker, testWorker } from '../support/worker.ts'
+import { baseVariables, s3rverBucket, type TestWorker, testWorker } from '../support/worker.ts'
 
 const UPLOAD = { fileName: 'a.txt', mimetype: 'text/plain', size: 1 }
 let worker: TestWorker
 let apiKey: TestApiKey
 /** Each kind of credential that this Worker gives out or takes, by its name. */
-let made: Readonly<Record<'api key' | 'jwt' | 'token' | 'cursor' | 'link' | 'upload', string>>
+let made: Readonly<
+  Record<'api key' | 'jwt' | 'token' | 'cursor' | 'link' | 'upload' | 'form', string>
+>
 let uploadKey: string
 
 beforeAll(async () => {
@@ -20,6 +22,7 @@ beforeAll(async () => {
   worker = testWorker({
     OPEN_ACCESS: undefined,
     API_KEYS: [apiKey.entry],
+    BUCKETS: { files: { ...s3rverBucket(), postUploads: false } },
     JWT: jwtVariable(issuer),
   })
   for (const name of ['a', 'b']) {
@@ -39,6 +42,9 @@ beforeAll(async () => {
     await worker.post('/multipart', UPLOAD, bearer(apiKey.token))
   ).json()
   uploadKey = upload.key
+  const { fields }: { fields: { policy: string } } = await (
+    await worker.fetch('/s3/params?filename=a.txt', bearer(apiKey.token))
+  ).json()
   made = {
     'api key': apiKey.token,
     jwt: await issuer.sign(),
@@ -46,6 +52,7 @@ beforeAll(async () => {
     cursor: page.cursor,
     link: new URL(link).searchParams.get('sig') ?? '',
     upload: upload.uploadId,
+    form: fields.policy,
   }
 })
 
@@ -65,6 +72,19 @@ const asUpload = (value: string) => {
   return worker.post(path, { key: uploadKey, partNumbers: [1] }, bearer(apiKey.token))
 }
 
+/** A form whose policy is `value`, and which has no other field. */
+const asForm = (value: string) => {
+  const part = (head: string, content: string) =>
+    `--b\r\nContent-Disposition: form-data; ${head}\r\n\r\n${content}\r\n`
+  const file = part('name="file"; filename="a"', 'a')
+  const body = `${part('name="policy"', value)}${file}--b--\r\n`
+  const headers = {
+    'Content-Type': 'multipart/form-data; boundary=b',
+    'Content-Length': String(body.length),
+  }
+  return worker.fetch('/s3/form', { method: 'POST', headers, body })
+}
+
 /** The signature of a JWS: of the size of a link's own. */
 const lastPart = (jws: string) => jws.split('.').at(-1) ?? ''
 
@@ -76,10 +96,12 @@ it('takes each for what it is', async () => {
   expect((await asCursor(made.cursor)).status).toBe(200)
   expect((await asLink(made.link)).status).toBe(200)
   expect((await asUpload(made.upload)).status).toBe(200)
+  // The policy is read, and then a field is missing.
+  expect(await (await asForm(made.form)).json()).toHaveProperty('issues')
 })
 
 it('refuses each for everything else', async () => {
-  for (const kind of ['api key', 'jwt', 'cursor', 'link', 'upload'] as const)
+  for (const kind of ['api key', 'jwt', 'cursor', 'link', 'upload', 'form'] as const)
     expect((await inPath(made[kind])).status, `${kind} in the path`).toBe(401)
   expect((await inPath(`ept_${made.upload}`)).status).toBe(401)
   for (const value of [
@@ -92,6 +114,8 @@ it('refuses each for everything else', async () => {
     made.upload,
     `ept_${made.upload}`,
     `ep_${made.upload}`,
+    made.form,
+    `ept_${made.form}`,
   ])
     expect((await asBearer(value)).status, value).toBe(401)
   for (const value of [
@@ -101,6 +125,7 @@ it('refuses each for everything else', async () => {
     made.token.slice('ept_'.length),
     made.link,
     made.upload,
+    made.form,
   ])
     expect((await asCursor(value)).status, value).toBe(400)
   expect((await asBearer(made.token.slice('ept_'.length))).status, 'token as JWT').toBe(401)
@@ -110,10 +135,12 @@ it('refuses each for everything else', async () => {
     made.token,
     made.cursor,
     made.upload,
+    made.form,
     lastPart(made.token),
     lastPart(made.cursor),
     lastPart(made.jwt),
     lastPart(made.upload),
+    lastPart(made.form),
   ])
     expect((await asLink(value)).status, value).toBe(403)
   for (const value of [
@@ -123,8 +150,22 @@ it('refuses each for everything else', async () => {
     made.token.slice('ept_'.length),
     made.cursor,
     made.link,
+    made.form,
   ])
     expect(await (await asUpload(value)).json(), value).toMatchObject({ code: 'invalid_upload_id' })
+  for (const value of [
+    made['api key'],
+    made.jwt,
+    made.token,
+    made.token.slice('ept_'.length),
+    made.cursor,
+    made.link,
+    made.upload,
+  ]) {
+    const refusal = await (await asForm(value)).json()
+    expect(refusal, value).toMatchObject({ code: 'forbidden' })
+    expect(refusal, value).not.toHaveProperty('issues')
+  }
 })
 
 it('refuses a cursor of another prefix or bucket', async () => {
@@ -147,11 +188,11 @@ it('derives another key for each purpose and each secret', async () => {
   ]
   const signatures = await Promise.all(
     secrets.flatMap((secret) =>
-      (['token', 'cursor', 'link', 'upload'] as const).map(async (purpose) => {
+      (['token', 'cursor', 'link', 'upload', 'form'] as const).map(async (purpose) => {
         const mac = await crypto.subtle.sign('HMAC', await purposeKey(secret, purpose), data)
         return toHex(mac)
       }),
     ),
   )
-  expect(new Set(signatures).size).toBe(8)
+  expect(new Set(signatures).size).toBe(10)
 })

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { openCursor, sealCursor } from '../../src/access/cursor.ts'
+import { openFormPolicy, sealFormPolicy } from '../../src/access/form-policy.ts'
 import { type LinkPolicy, signLink, verifyLink } from '../../src/access/link-signature.ts'
 import { mintToken, verifyToken } from '../../src/access/token.ts'
 import { openUploadId, sealUploadId, type UploadClaims } from '../../src/access/upload-id.ts'
@@ -78,6 +79,29 @@ it('a cursor from before is still made the same, and still valid', async () => {
   const scope = { bucket: 'files', prefix: 'team-a/' }
   expect(await sealCursor(config, scope, 'AAAA-kv-cursor')).toBe(CURSOR)
   expect(await openCursor(config, scope, CURSOR)).toBe('AAAA-kv-cursor')
+})
+
+const FORM_POLICY = [
+  'eyJhbGciOiJIUzI1NiIsImtpZCI6ImsxIn0',
+  'eyJidWNrZXQiOiJmaWxlcyIsIm93bmVyIjoia2V5OmNpIiwibmFtZSI6IsOpIGIucG5nIiwibWF4Qnl0ZXMiOjEwMDAsImZpZWxkcyI6eyJzdWNjZXNzX2FjdGlvbl9zdGF0dXMiOiIyMDEiLCJjb250ZW50LXR5cGUiOiJpbWFnZS9wbmciLCJrZXkiOiJ0ZWFtLWEvdXBsb2Fkcy_DqSBiLnBuZyIsImJ1Y2tldCI6InN0b3JlIn0sImV4cCI6MTc5NTUyMjQwMH0',
+  'EQ9kJskK79P8ZJ_jcsZpUax_z8cTsM2sKLF99v0LPzY',
+].join('.')
+
+it('a form from before is still made the same, and still valid', async () => {
+  const policy = {
+    bucket: 'files',
+    owner: 'key:ci',
+    name: 'é b.png',
+    maxBytes: 1000,
+    fields: {
+      success_action_status: '201',
+      'content-type': 'image/png',
+      key: KEY,
+      bucket: 'store',
+    },
+  }
+  expect(await sealFormPolicy(config, policy, 800, NOW)).toBe(FORM_POLICY)
+  expect(await openFormPolicy(config, FORM_POLICY, NOW)).toEqual(policy)
 })
 
 /** With S3's own id in the clear, as ids were until that was encrypted. */

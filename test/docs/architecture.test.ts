@@ -19,7 +19,7 @@ const overrideSchema = z.object({
   }),
 })
 
-/** What biome.json refuses to import, by room. */
+/** What biome.json refuses to import, by folder. */
 const refused = new Map(
   z
     .object({ overrides: z.array(overrideSchema) })
@@ -29,9 +29,9 @@ const refused = new Map(
       linter.rules.style.noRestrictedImports.options.patterns.flatMap(({ group }) => group),
     ]),
 )
-const rooms = [...refused.keys()].toSorted()
+const folders = [...refused.keys()].toSorted()
 
-const picture = markedBlock(PAGE, 'rooms')
+const picture = markedBlock(PAGE, 'folders')
 const arrows = [...picture.matchAll(/^ *([\w-]+) --> ([\w-]+)$/gm)].map(
   ([, from = '', to = '']) => ({
     from,
@@ -39,43 +39,46 @@ const arrows = [...picture.matchAll(/^ *([\w-]+) --> ([\w-]+)$/gm)].map(
   }),
 )
 
-/** `- `room` imports neither `a` nor `b`` under "Exceptions". */
+/** `- `folder` must not import `a` or `b`` below the picture. */
 const exceptions = new Map(
-  [...readPage(PAGE).matchAll(/^- `([\w-]+)` (?:imports neither|doesn't import) ([^:]+):/gm)].map(
-    ([, room = '', list = '']) => [room, [...list.matchAll(/`([\w-]+)`/g)].map(([, name]) => name)],
+  [...readPage(PAGE).matchAll(/^- `([\w-]+)` must not import ([^.]+)\./gm)].map(
+    ([, folder = '', list = '']) => [
+      folder,
+      [...list.matchAll(/`([\w-]+)`/g)].map(([, name]) => name),
+    ],
   ),
 )
 
-/** Every room that the arrows lead to from `room`. */
-function reached(room: string, seen = new Set<string>()): Set<string> {
-  for (const { from, to } of arrows) if (from === room && !seen.has(to)) reached(to, seen.add(to))
+/** Every folder that the arrows lead to from `folder`. */
+function reached(folder: string, seen = new Set<string>()): Set<string> {
+  for (const { from, to } of arrows) if (from === folder && !seen.has(to)) reached(to, seen.add(to))
   return seen
 }
 
-const drawn = (room: string): string[] =>
-  [...reached(room)].filter((other) => !exceptions.get(room)?.includes(other)).toSorted()
+const drawn = (folder: string): string[] =>
+  [...reached(folder)].filter((other) => !exceptions.get(folder)?.includes(other)).toSorted()
 
-const allowed = (room: string): string[] =>
-  rooms.filter((other) => other !== room && !refused.get(room)?.includes(`**/${other}/**`))
+const allowed = (folder: string): string[] =>
+  folders.filter((other) => other !== folder && !refused.get(folder)?.includes(`**/${other}/**`))
 
 const boxed = (name: string): string[] =>
   picture
     .split(`subgraph ${name} `)[1]
     ?.split('\n  end')[0]
     ?.split(/\s+/)
-    .filter((word) => rooms.includes(word)) ?? []
+    .filter((word) => folders.includes(word)) ?? []
 
-describe('the picture of the rooms', () => {
-  it('has every folder of src/, and no other room', () => {
-    const folders = readdirSync(join(ROOT, 'src'), { withFileTypes: true })
+describe('the picture of the folders', () => {
+  it('has every folder of src/, and no other folder', () => {
+    const onDisk = readdirSync(join(ROOT, 'src'), { withFileTypes: true })
       .filter((entry) => entry.isDirectory())
       .map(({ name }) => name)
-    expect(rooms).toEqual(folders.toSorted())
-    expect([...new Set(arrows.flatMap(({ from, to }) => [from, to]))].toSorted()).toEqual(rooms)
+    expect(folders).toEqual(onDisk.toSorted())
+    expect([...new Set(arrows.flatMap(({ from, to }) => [from, to]))].toSorted()).toEqual(folders)
   })
 
-  it.each(rooms)('shows what the linter lets %s import', (room) => {
-    expect(drawn(room)).toEqual(allowed(room))
+  it.each(folders)('shows what the linter lets %s import', (folder) => {
+    expect(drawn(folder)).toEqual(allowed(folder))
   })
 
   it('has no arrow and no exception that says nothing', () => {
@@ -86,18 +89,18 @@ describe('the picture of the rooms', () => {
         `${arrow.from} --> ${arrow.to}`,
       ).toBe(false)
     }
-    for (const [room, names] of exceptions)
-      for (const name of names) expect(reached(room)).toContain(name)
+    for (const [folder, names] of exceptions)
+      for (const name of names) expect(reached(folder)).toContain(name)
   })
 
-  it('boxes the rooms that the linter lets import Hono, and Cloudflare', () => {
-    const may = (name: string) => rooms.filter((room) => !refused.get(room)?.includes(name))
+  it('boxes the folders that the linter lets import Hono, and Cloudflare', () => {
+    const may = (name: string) => folders.filter((folder) => !refused.get(folder)?.includes(name))
     expect(boxed('hono').toSorted()).toEqual(may('hono'))
     expect(boxed('platform')).toEqual(may('cloudflare:*'))
   })
 
-  it('describes each room in the table below', () => {
-    const [, table = ''] = readPage(PAGE).split('| Room |')
+  it('describes each folder in the table below', () => {
+    const [, table = ''] = readPage(PAGE).split('| Folder |')
     const cells = [
       ...table
         .split('\n\n', 1)
@@ -107,7 +110,7 @@ describe('the picture of the rooms', () => {
     const described = cells.flatMap(([, cell = '']) =>
       [...cell.matchAll(/`([\w-]+)`/g)].map(([, name]) => name),
     )
-    expect(described.toSorted()).toEqual(rooms)
+    expect(described.toSorted()).toEqual(folders)
   })
 })
 

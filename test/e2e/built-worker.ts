@@ -14,11 +14,14 @@ export interface BuiltWorker {
 /** A table of `BUCKETS`. */
 export interface BucketTable {
   readonly endpoint: string
+  readonly publicEndpoint?: string
   readonly region: string
   readonly bucket: string
   readonly addressing: 'path' | 'virtual'
   readonly credentials: string
   readonly uploadCredentials?: string
+  readonly normalizesKeys?: boolean
+  readonly postUploads?: boolean
   readonly maxExpiresIn?: { readonly upload: number }
 }
 

@@ -4,11 +4,13 @@ import { describeWith, RADOSGW } from './system-package.ts'
 
 describeWith([RADOSGW], 'the built Worker with Ceph RGW', () =>
   declareContract(startCeph, {
-    refusesUnsigned: true,
+    unsigned: 403,
+    expired: 403,
     limitsWriter: true,
     virtualHosts: true,
     keepsEmptySegments: true,
-    checksForms: true,
+    normalizesKeys: false,
+    takesForms: true,
     listsParts: true,
     readsParts: false,
   }),

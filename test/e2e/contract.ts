@@ -24,14 +24,14 @@ export function declareContract(
     return started
   }
   beforeAll(async () => {
-    started = await startContext(start)
+    started = await startContext(start, capabilities)
   })
   afterAll(() => started?.close())
 
   describe('the flow of a file', () => flowRules(context))
   describe('links', () => linkRules(context))
   describe('conditions of an upload', () => uploadRules(context))
-  describe('uploads by a form', () => formRules(context, capabilities))
+  describe('uploads by a form', () => formRules(context))
   describe('uploads in parts', () => multipartRules(context, capabilities))
   describe('keys with every kind of character', () => keyRules(context, capabilities))
   describe('buckets and credentials', () => bucketRules(context, capabilities))

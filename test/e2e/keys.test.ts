@@ -1,8 +1,12 @@
-import { spawnSync } from 'node:child_process'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { spawn, spawnSync } from 'node:child_process'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { text } from 'node:stream/consumers'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import * as z from 'zod/mini'
 import { type BuiltWorker, startBuiltWorker } from './built-worker.ts'
 
 const PROGRAM = join(import.meta.dirname, '../../dev/keys.ts')
@@ -43,8 +47,8 @@ describe('npm run keys', () => {
       prefix: 'team-a/',
     }
     expect(JSON.parse(kept)).toEqual([entry])
-    expect(stdout).toContain(kept.trim().slice(1, -1))
-    expect(stdout).toContain('wrangler secret put API_KEYS')
+    expect(stdout).toContain(JSON.stringify(JSON.parse(kept)[0]))
+    expect(stdout).toContain('npm run keys -- push')
   })
 
   it('lists what there is, and knows a key that it made', () => {
@@ -70,7 +74,13 @@ describe('npm run keys', () => {
     ],
     ['an unknown option', ['create', '--id', 'x', '--scopes', 'files:read', '--force']],
     ['an unknown command', ['destroy']],
+    ['a word too many', ['list', 'ci']],
     ['nothing', []],
+    ['to revoke a key that is not there', ['revoke', 'web']],
+    ['to revoke without an id', ['revoke']],
+    ['to rotate a key that is not there', ['rotate', 'web']],
+    ['to finish what was not begun', ['rotate', 'ci', '--finish']],
+    ['to finish and replace at once', ['rotate', 'ci', '--finish', '--now']],
   ])('refuses %s, and leaves the file as it is', async (_, args) => {
     const before = await readFile(file, 'utf8')
     const { status, stdout, stderr } = keys(args)
@@ -80,8 +90,45 @@ describe('npm run keys', () => {
     expect(await readFile(file, 'utf8')).toBe(before)
   })
 
-  it('makes keys that the Worker takes, with their scopes and their prefix', async () => {
+  it.each(['destroy', 'lst', ''])('answers the unknown command "%s" with its usage', (command) => {
+    const { status, stderr } = keys(command === '' ? [] : [command])
+    expect(status).toBe(1)
+    expect(stderr).toContain('npm run keys -- revoke ID')
+    expect(stderr).toContain(command)
+  })
+
+  it('knows both keys of an id in rotation, then the newer one only', async () => {
+    const first = keyIn(create('turn', 'files:read', 'team-a/').stdout)
+    const { stdout } = keys(['rotate', 'turn'])
+    const second = keyIn(stdout)
+    expect(second).toMatch(/^ep_turn_/)
+    expect(keys(['list']).stdout).toContain('turn\tfiles:read\tteam-a/\t(two keys: in rotation)')
+    const known = () => [first, second].map((key) => keys(['check'], key).status)
+    expect(known()).toEqual([0, 0])
+    expect(keys(['rotate', 'turn'])).toMatchObject({ status: 1, stdout: '' })
+    expect(known()).toEqual([0, 0])
+    expect(keys(['rotate', 'turn', '--finish']).stdout).toContain('push --remove turn')
+    expect(known()).toEqual([1, 0])
+  })
+
+  it('replaces every key of an id at once after a leak', () => {
+    const leaked = keyIn(create('leak', 'files:read').stdout)
+    const second = keyIn(keys(['rotate', 'leak']).stdout)
+    const third = keyIn(keys(['rotate', 'leak', '--now']).stdout)
+    expect([leaked, second, third].map((key) => keys(['check'], key).status)).toEqual([1, 1, 0])
+  })
+
+  it('revokes one key, and leaves the others', () => {
+    const key = keyIn(create('gone', 'files:read').stdout)
+    const before = keys(['list']).stdout
+    expect(keys(['revoke', 'gone'])).toMatchObject({ status: 0 })
+    expect(keys(['check'], key)).toMatchObject({ status: 1 })
+    expect(keys(['list']).stdout).toBe(before.replace('gone\tfiles:read\t(every key)\n', ''))
+  })
+
+  it('makes keys that the Worker takes, with their scopes, their prefix and one name', async () => {
     const key = keyIn(create('worker', 'files:read', 'team-b/').stdout)
+    const newer = keyIn(keys(['rotate', 'worker']).stdout)
     const worker: BuiltWorker = await startBuiltWorker({
       buckets: {
         files: {
@@ -96,13 +143,204 @@ describe('npm run keys', () => {
       variables: { API_KEYS: await readFile(file, 'utf8') },
     })
     try {
-      const ask = async (path: string) =>
-        (await fetch(worker.origin + path, { headers: { Authorization: `Bearer ${key}` } })).status
+      const ask = async (path: string, bearer = key) =>
+        (await fetch(worker.origin + path, { headers: { Authorization: `Bearer ${bearer}` } }))
+          .status
       expect(await ask('/files/team-b%2Fa.txt/url')).toBe(200)
+      expect(await ask('/files/team-b%2Fa.txt/url', newer)).toBe(200)
       expect(await ask('/files/team-a%2Fa.txt/url')).toBe(403)
-      expect(await ask('/files')).toBe(403)
+      expect(await ask('/files', newer)).toBe(403)
     } finally {
       await worker.close()
     }
+  })
+})
+
+/** The two calls of Cloudflare's API that wrangler makes for secrets, for one Worker. */
+class FakeCloudflare {
+  /** Null before the Worker exists. */
+  secrets: Map<string, string> | null = null
+  /** How many times secrets were changed. */
+  changes = 0
+  readonly #server: Server = createServer(async (request, response) => {
+    const answer = (status: number, result: unknown, errors: object[] = []) =>
+      response
+        .writeHead(status, { 'Content-Type': 'application/json' })
+        .end(JSON.stringify({ success: status === 200, result, errors, messages: [] }))
+    const [, call] =
+      /^\/accounts\/account\/workers\/scripts\/presigner(\/[a-z-]+)?(?:\?.*)?$/.exec(
+        request.url ?? '',
+      ) ?? []
+    const route = `${request.method} ${call ?? ''}`
+    if (route === 'PUT ') {
+      this.secrets = new Map()
+      return answer(200, {})
+    }
+    if (this.secrets === null)
+      return answer(404, null, [{ code: 10007, message: 'This Worker does not exist.' }])
+    if (route === 'GET /secrets')
+      return answer(
+        200,
+        [...this.secrets.keys()].map((name) => ({ name, type: 'secret_text' })),
+      )
+    if (route !== 'PATCH /secrets-bulk')
+      return answer(400, null, [
+        { code: 1, message: `unexpected ${request.method} ${request.url}` },
+      ])
+    const patch = z
+      .object({ secrets: z.record(z.string(), z.nullable(z.object({ text: z.string() }))) })
+      .parse(JSON.parse(await text(request)))
+    for (const [name, secret] of Object.entries(patch.secrets))
+      if (secret === null) this.secrets.delete(name)
+      else this.secrets.set(name, secret.text)
+    this.changes += 1
+    return answer(200, {})
+  })
+
+  listen = () => new Promise<void>((resolve) => this.#server.listen(0, '127.0.0.1', resolve))
+  close = () => new Promise((resolve) => this.#server.close(resolve))
+  get origin(): string {
+    const { port } = this.#server.address() as AddressInfo
+    return `http://127.0.0.1:${port}`
+  }
+}
+
+describe('npm run keys -- push', () => {
+  const cloudflare = new FakeCloudflare()
+  const clones: string[] = []
+  /** A folder as a clone of the project has it, with its own list of keys. */
+  async function clone(): Promise<string> {
+    const directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
+    clones.push(directory)
+    const date = 'compatibility_date = "2026-11-01"'
+    await writeFile(join(directory, 'wrangler.toml'), `name = "presigner"\n${date}\n`)
+    return directory
+  }
+
+  beforeAll(() => cloudflare.listen())
+  afterAll(async () => {
+    await cloudflare.close()
+    await Promise.all(clones.map((directory) => rm(directory, { recursive: true })))
+  })
+  beforeEach(() => {
+    cloudflare.secrets = new Map([['SIGNING_SECRETS', 'k1:kept']])
+    cloudflare.changes = 0
+  })
+
+  /** Runs the program in a clone, with wrangler as it is installed. */
+  async function keys(cwd: string, ...args: string[]) {
+    const env = {
+      ...process.env,
+      CLOUDFLARE_API_BASE_URL: cloudflare.origin,
+      CLOUDFLARE_API_TOKEN: 'token',
+      CLOUDFLARE_ACCOUNT_ID: 'account',
+      WRANGLER_SEND_METRICS: 'false',
+      WRANGLER_LOG_PATH: join(cwd, 'logs'),
+    }
+    const child = spawn(process.execPath, [PROGRAM, ...args], { cwd, env })
+    child.stdin.end()
+    const [stdout, stderr, status] = await Promise.all([
+      text(child.stdout),
+      text(child.stderr),
+      new Promise((resolve) => child.on('close', resolve)),
+    ])
+    return { status, stdout, stderr }
+  }
+  const create = (cwd: string, id: string) =>
+    keys(cwd, 'create', '--id', id, '--scopes', 'files:read')
+  const DEPLOYED = z.array(z.object({ id: z.string(), sha256: z.unknown() }))
+  const deployed = () => DEPLOYED.parse(JSON.parse(cloudflare.secrets?.get('API_KEYS') ?? '[]'))
+  const ids = () => deployed().map(({ id }) => id)
+
+  /** A clone that has pushed two keys, and what the Worker has then. */
+  let mine: string
+  let pushed: Map<string, string>
+
+  it('gives the list to a Worker, also to one that does not exist yet', async () => {
+    cloudflare.secrets = null
+    mine = await clone()
+    await create(mine, 'ci')
+    await create(mine, 'web-app')
+    expect(await keys(mine, 'push')).toMatchObject({
+      status: 0,
+      stdout: 'The Worker has these 2 keys: ci, web-app.\n',
+    })
+    expect(ids()).toEqual(['ci', 'web-app'])
+    pushed = new Map(cloudflare.secrets ?? [])
+    expect([...pushed.keys()]).toEqual([
+      'API_KEYS',
+      expect.stringMatching(/^API_KEYS_LIST_ci_[0-9a-f]{8}$/),
+      expect.stringMatching(/^API_KEYS_LIST_web-app_[0-9a-f]{8}$/),
+    ])
+  })
+
+  it("refuses a list without a colleague's keys, names them, and takes their names", async () => {
+    cloudflare.secrets = new Map([...pushed, ['SIGNING_SECRETS', 'k1:kept']])
+    const theirs = await clone()
+    await create(theirs, 'other')
+    const refused = await keys(theirs, 'push')
+    expect(refused).toMatchObject({ status: 1, stdout: '' })
+    expect(refused.stderr).toContain('ci\t(digest ')
+    expect(refused.stderr).toContain('npm run keys -- push --remove ci,web-app')
+    expect((await keys(theirs, 'push', '--remove', 'ci')).status).toBe(1)
+    expect(cloudflare.changes).toBe(0)
+    expect((await keys(theirs, 'push', '--remove', 'ci,web-app')).status).toBe(0)
+    expect(ids()).toEqual(['other'])
+    expect(cloudflare.secrets.get('SIGNING_SECRETS')).toBe('k1:kept')
+    expect(cloudflare.secrets.size).toBe(3)
+  })
+
+  it('refuses a key that a colleague has rotated meanwhile', async () => {
+    cloudflare.secrets = new Map(pushed)
+    const theirs = await clone()
+    await writeFile(join(theirs, 'api-keys.json'), await readFile(join(mine, 'api-keys.json')))
+    await keys(mine, 'rotate', 'ci')
+    expect((await keys(mine, 'push')).status).toBe(0)
+    expect(deployed()[0]?.sha256).toHaveLength(2)
+    expect((await keys(theirs, 'push')).status).toBe(1)
+    await keys(mine, 'rotate', 'ci', '--finish')
+    expect((await keys(mine, 'push', '--remove', 'ci')).status).toBe(0)
+    expect(deployed()[0]?.sha256).toEqual(expect.any(String))
+  })
+
+  it('refuses to replace a list that it did not set, unless told', async () => {
+    cloudflare.secrets?.set('API_KEYS', '[]')
+    const theirs = await clone()
+    await create(theirs, 'ci')
+    const refused = await keys(theirs, 'push')
+    expect(refused.status).toBe(1)
+    expect(refused.stderr).toContain('npm run keys -- push --replace-all')
+    expect(cloudflare.changes).toBe(0)
+    expect((await keys(theirs, 'push', '--replace-all')).status).toBe(0)
+    expect(ids()).toEqual(['ci'])
+    expect([...(cloudflare.secrets ?? [])].map(([name]) => name)).toContainEqual(
+      expect.stringMatching(/^API_KEYS_LIST_ci_/),
+    )
+  })
+
+  it('refuses without a file, whatever else it is told', async () => {
+    cloudflare.secrets = new Map(pushed)
+    const { status, stderr } = await keys(await clone(), 'push', '--replace-all')
+    expect({ status, changes: cloudflare.changes }).toEqual({ status: 1, changes: 0 })
+    expect(stderr).toContain('There is no api-keys.json')
+  })
+
+  it('refuses a list that is too long for one secret, before it asks for anything', async () => {
+    const theirs = await clone()
+    const entry = { scopes: ['files:read'], sha256: '0'.repeat(64), prefix: `${'p'.repeat(200)}/` }
+    const list = Array.from({ length: 20 }, (_, i) => ({ id: `key-${i}`, ...entry }))
+    await writeFile(join(theirs, 'api-keys.json'), JSON.stringify(list))
+    const { status, stderr } = await keys(theirs, 'push')
+    expect({ status, changes: cloudflare.changes }).toEqual({ status: 1, changes: 0 })
+    expect(stderr).toContain('Cloudflare takes 5120')
+  })
+
+  it("shows wrangler's own error", async () => {
+    const theirs = await clone()
+    await create(theirs, 'ci')
+    await writeFile(join(theirs, 'wrangler.toml'), 'name = "elsewhere"\n')
+    const { status, stderr } = await keys(theirs, 'push')
+    expect(status).toBe(1)
+    expect(stderr).toMatch(/could not set the keys|could not list the secrets/)
   })
 })

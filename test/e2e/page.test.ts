@@ -252,13 +252,13 @@ describeWith([CHROMIUM], 'the page of npm run dev in Chromium', () => {
     await field.fill('ep_nobody_x')
     await field.press('Enter')
     const alert = page.locator('#access').getByRole('alert')
-    await alert.getByText('Valid credentials are required.').waitFor()
+    await alert.getByText('These credentials are malformed.').waitFor()
     expect(await alert.textContent()).toMatch(/unauthenticated · [\da-f-]{36}$/)
     await page.getByRole('heading', { name: 'These files are private' }).waitFor()
     expect(await seriousFindings(page)).toEqual([])
 
     await page.reload()
-    await alert.getByText('Valid credentials are required.').waitFor()
+    await alert.getByText('These credentials are malformed.').waitFor()
     expect(page.url()).toBe(`${demo.origin}/`)
     await field.fill('')
     await field.press('Enter')
@@ -302,6 +302,24 @@ describeWith([CHROMIUM], 'the page of npm run dev in Chromium', () => {
     await page.getByRole('button', { name: 'Try again' }).click()
     await page.locator('.file').first().waitFor()
     expect(await alert.isVisible()).toBe(false)
+  })
+
+  it('says that the bucket or the Worker is gone, and continues when it is back', async () => {
+    await using tab = await demo.open()
+    const { page } = tab
+    await choose(page, picture('before.png', 20))
+    await tile(page, 'before.png').waitFor()
+    const bucket = (url: URL) => url.searchParams.has('X-Amz-Signature')
+    for (const [gone, name, message] of [
+      [bucket, 'bucket.png', 'Network error during S3 request. The upload continues when it can.'],
+      ['**/s3/sign', 'worker.png', 'No answer to POST /s3/sign. The upload continues when it can.'],
+    ] as const) {
+      await page.route(gone, (route) => route.abort())
+      await choose(page, picture(name, 30))
+      await notice(page).getByText(message).waitFor()
+      await page.unroute(gone)
+      await tile(page, name).waitFor()
+    }
   })
 
   it('keeps the theme that was chosen', async () => {

@@ -4,11 +4,13 @@ import { declareContract } from './contract.ts'
 
 describe('the built Worker with s3rver', () =>
   declareContract(startS3rver, {
-    refusesUnsigned: true,
+    unsigned: 403,
+    expired: 403,
     limitsWriter: false,
     virtualHosts: false,
     keepsEmptySegments: false,
-    checksForms: true,
+    normalizesKeys: false,
+    takesForms: true,
     listsParts: false,
     readsParts: true,
   }))

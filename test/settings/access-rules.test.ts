@@ -55,6 +55,8 @@ describe('API_KEYS', () => {
     ['sha256', 'A'.repeat(64)],
     ['sha256', 'a'.repeat(63)],
     ['sha256', undefined],
+    ['sha256', []],
+    ['sha256', ['a', 'b', 'c'].map((digit) => digit.repeat(64))],
     ['scopes', []],
     ['scopes', 'files:read'],
     ['scopes', undefined],
@@ -67,6 +69,11 @@ describe('API_KEYS', () => {
     expect(paths(withKey({ [name]: value }))).toEqual([`API_KEYS.1.${name}`])
   })
 
+  it('have two digests while a key is rotated, each valid', () => {
+    expect(loads(withKey({ sha256: ['a'.repeat(64), 'b'.repeat(64)] }))).toBe(true)
+    expect(paths(withKey({ sha256: ['a'.repeat(64), 'canary'] }))).toEqual(['API_KEYS.1.sha256.1'])
+  })
+
   it('have known scopes', () => {
     expect(paths(withKey({ scopes: ['files:read', 'canary:*'] }))).toEqual(['API_KEYS.1.scopes.1'])
   })
@@ -75,9 +82,9 @@ describe('API_KEYS', () => {
     expect(paths(withKey({ key: 'ep_canary' }))).toEqual(['API_KEYS.1'])
   })
 
-  it('do not repeat an id: the issue names the entries, and no value', () => {
+  it('do not repeat an id: the issue names it, and the entries', () => {
     expect(issuesOf(withKey({ id: 'admin' }))).toEqual([
-      { path: 'API_KEYS', message: 'must not repeat an id, as 0 and 1 do' },
+      { path: 'API_KEYS', message: 'must not repeat the id "admin", as entries 0 and 1 do' },
     ])
   })
 
@@ -111,15 +118,67 @@ const NO_ORIGINS = [
   'canary.example.com',
   'https://canary.example.com/',
   'https://example.com/canary',
-  'https://*.canary.com',
   'https://Canary.example.com',
   'https://example.com:443',
   'https://user:canary@example.com',
 ]
 
+/** Stars in a place where too many could fit. */
+const WIDE_ORIGINS = [
+  'https://*',
+  'https://*.canary',
+  'http://*.canary.example.com',
+  'https://canary.*.example.com',
+  'https://*.*.canary.com',
+  'https://**.canary.com',
+  'https://a*.canary.com',
+  'https://*a.canary.com',
+  'https://*canary.com',
+  'https://*.canary.com/',
+  'https://*.canary.com/*',
+  'https://*.Canary.com',
+  'https://*.canary.com:443',
+  'https://*.canary.com:*',
+  'https://user@*.canary.com',
+  'https://*.canary.com@evil.example',
+  'https://*.0.0.1',
+  'https://*..canary.com',
+  'https://*.canary.',
+]
+
+/** Suffixes that are no one's own. */
+const SHARED_ORIGINS = [
+  'https://*.pages.dev',
+  'https://*.workers.dev',
+  'https://*.github.io',
+  'https://*.vercel.app',
+  'https://*.netlify.app',
+  'https://*.netlify.app:8443',
+  'https://*.co.uk',
+  'https://*.cloudfront.net',
+]
+
 describe('CORS_ORIGINS', () => {
-  it.each([...NO_ORIGINS, ''])('are exact origins, not %j', (origin) => {
-    expect(paths({ CORS_ORIGINS: ['https://a.example', origin] })).toEqual(['CORS_ORIGINS.1'])
+  it.each([...NO_ORIGINS, ...WIDE_ORIGINS, ''])(
+    'are exact origins, or have a star for their first label, not %j',
+    (origin) => {
+      expect(paths({ CORS_ORIGINS: ['https://a.example', origin] })).toEqual(['CORS_ORIGINS.1'])
+    },
+  )
+
+  it.each(SHARED_ORIGINS)('have no star in front of a suffix that anyone can use: %s', (origin) => {
+    expect(issuesOf({ CORS_ORIGINS: [origin] })).toEqual([
+      { path: 'CORS_ORIGINS.0', message: expect.stringContaining('anyone can get a name under') },
+    ])
+  })
+
+  it.each([
+    'https://*.app.pages.dev',
+    'https://*.canary.com',
+    'https://*.preview.canary.com:8443',
+    'https://*.app.vercel.app',
+  ])('take %s', (origin) => {
+    expect(loads({ CORS_ORIGINS: [origin] })).toBe(true)
   })
 
   it('must be a list, also where there is one', () => {
@@ -136,7 +195,7 @@ describe('CORS_COOKIE_ORIGINS', () => {
 })
 
 describe('LINK_ORIGIN', () => {
-  it.each(NO_ORIGINS)('is one exact origin, not %j', (origin) => {
+  it.each([...NO_ORIGINS, 'https://*.app.pages.dev'])('is one exact origin, not %j', (origin) => {
     expect(paths({ LINK_ORIGIN: origin })).toEqual(['LINK_ORIGIN'])
   })
 })

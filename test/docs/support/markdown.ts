@@ -5,7 +5,7 @@ export const ROOT = join(import.meta.dirname, '..', '..', '..')
 
 /**
  * A fenced block of code. `mark` is the name in a comment `<!-- test: NAME -->` on the line before
- * it, or empty.
+ * it, or empty. A name with a slash is the path of the file that the block shows.
  */
 export interface CodeBlock {
   readonly language: string
@@ -30,7 +30,7 @@ export function pagePaths(): string[] {
 
 /** All fenced blocks, without the indentation of a list that they stand in. */
 export function codeBlocks(text: string): CodeBlock[] {
-  const pattern = /(?:<!-- test: ([\w-]+) -->\n)?^( *)```(\w+)\n([\s\S]*?)^ *```$/gm
+  const pattern = /(?:<!-- test: ([\w./-]+) -->\n)?^( *)```(\w+)\n([\s\S]*?)^ *```$/gm
   return [...text.matchAll(pattern)].map(
     ([, mark = '', indent = '', language = '', code = '']) => ({
       language,

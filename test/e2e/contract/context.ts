@@ -21,16 +21,22 @@ const ARCHIVE = 'cold-store'
 
 /** What a server does that others leave out. The rules say so in their names; none is skipped. */
 export interface Capabilities {
-  /** Private buckets: a request without a signature is refused. */
-  readonly refusesUnsigned: boolean
+  /** The status of a request without a signature. */
+  readonly unsigned: 401 | 403
+  /** The status of a URL that has expired. */
+  readonly expired: 400 | 403
+  /** The status of an upload with a header that the server doesn't implement, if it refuses one. */
+  readonly unimplemented?: 501
   /** The second access key may write and no more. */
   readonly limitsWriter: boolean
   /** A bucket answers under its own host, too. */
   readonly virtualHosts: boolean
   /** `a//b` and `a/b` are two objects. */
   readonly keepsEmptySegments: boolean
-  /** Holds a form to its policy. */
-  readonly checksForms: boolean
+  /** Stores keys in Unicode NFC. */
+  readonly normalizesKeys: boolean
+  /** S3 PostObject. */
+  readonly takesForms: boolean
   /** S3 ListParts and AbortMultipartUpload. */
   readonly listsParts: boolean
   /**
@@ -61,6 +67,7 @@ export interface Context {
  */
 export async function startContext(
   start: (options: S3ServerOptions) => Promise<S3Server>,
+  { normalizesKeys, takesForms }: Capabilities,
 ): Promise<Context> {
   await using stack = new AsyncDisposableStack()
   const directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
@@ -74,7 +81,15 @@ export async function startContext(
   const { endpoint, region, bucket } = server
   const { counter, countedEndpoint } = await startCounter(endpoint)
   stack.defer(() => counter[Symbol.asyncDispose]())
-  const files: BucketTable = { endpoint, region, bucket, addressing: 'path', credentials: 'S3' }
+  const files: BucketTable = {
+    endpoint,
+    region,
+    bucket,
+    addressing: 'path',
+    credentials: 'S3',
+    normalizesKeys,
+    postUploads: takesForms,
+  }
   const apiKey = `ep_test_${randomBytes(32).toString('base64url')}`
   const worker = await startBuiltWorker({
     buckets: {
@@ -135,7 +150,8 @@ export const sdkClient = (
     responseChecksumValidation: 'WHEN_REQUIRED',
   })
 
-const apiKeyEntry = (apiKey: string) => ({
+/** The entry of `API_KEYS` for a key whose id is "test". */
+export const apiKeyEntry = (apiKey: string) => ({
   id: 'test',
   sha256: createHash('sha256').update(apiKey).digest('hex'),
   scopes: ['files:upload', 'files:read', 'files:list', 'files:delete', 'links:create'],

@@ -27,8 +27,13 @@ const KEYS = [
  * Every key that the rules accept names the same object for the Worker, the server and an
  * independent client.
  */
-export function keyRules(context: () => Context, { keepsEmptySegments }: Capabilities): void {
-  it.each(KEYS)('finds, signs, lists and deletes %j', async (key) => {
+export function keyRules(
+  context: () => Context,
+  { keepsEmptySegments, normalizesKeys }: Capabilities,
+): void {
+  const names = (key: string) => !normalizesKeys || key === key.normalize('NFC')
+
+  it.each(KEYS.filter(names))('finds, signs, lists and deletes %j', async (key) => {
     const { api, s3, server, head } = context()
     const body = `the text of ${key}`
     const object = { Bucket: server.bucket, Key: key }
@@ -46,6 +51,12 @@ export function keyRules(context: () => Context, { keepsEmptySegments }: Capabil
 
     await api.remove(key)
     expect(await head(key)).toBeNull()
+  })
+
+  const others = KEYS.filter((key) => !names(key))
+  it.each(others)('refuses %j, a second spelling of an object', async (key) => {
+    const refusal = await context().api.refusal('POST', '/files', { key, name: 'name' })
+    expect(refusal).toEqual({ status: 400, code: 'invalid_key' })
   })
 
   it(

@@ -1,0 +1,165 @@
+import { type ByteReader, readerOf } from '../delivery/pump.ts'
+import { ApiError } from '../errors/api-error.ts'
+import { utf8 } from '../keys/encodings.ts'
+
+/** A form whose last part is its file, as S3 PostObject takes it. */
+export interface UploadForm {
+  /** The fields before the file, by their names in lower case. */
+  readonly fields: ReadonlyMap<string, string>
+  readonly file: FileBytes
+}
+
+export interface FileBytes {
+  /** Bytes. */
+  readonly size: number
+  /** Fails where the form doesn't end behind `size` bytes; the last byte waits until that is known. */
+  readonly bytes: ReadableStream<Uint8Array>
+}
+
+type Bytes = Uint8Array<ArrayBuffer>
+
+/**
+ * Most plans of Cloudflare take no larger request: a larger one gets a page of Cloudflare's, which
+ * no other origin may read.
+ */
+export const MAX_FORM_BYTES = 100 * 1000 ** 2
+const MAX_FIELDS_BYTES = 64 * 1024
+const CHUNK_BYTES = 64 * 1024
+const CARRIAGE_RETURN = 13
+/** RFC 2046, 5.1.1. */
+const BOUNDARY = /;\s*boundary=(?:"([^"]{1,70})"|([\w'()+,./:=?-]{1,70}))\s*(?:;|$)/i
+const FIELD_NAME = /^content-disposition: *form-data *;(?:.*;)? *name="([^"]*)"/im
+
+/**
+ * Reads the fields of a multipart/form-data body (RFC 7578) and leaves its file in the stream.
+ * Throws `unsupported_media_type`, `size_required` without a Content-Length, `body_too_large`, and
+ * `invalid_request` for a form without a file at its end.
+ */
+export async function readForm({ body, headers }: Request): Promise<UploadForm> {
+  const contentType = headers.get('content-type') ?? ''
+  const boundary = BOUNDARY.exec(contentType)
+  if (!/^multipart\/form-data *;/i.test(contentType) || boundary === null)
+    throw new ApiError('unsupported_media_type', 'Send the form as multipart/form-data.')
+  const length = headers.get('content-length') ?? ''
+  if (body === null || !/^\d{1,15}$/.test(length))
+    throw new ApiError('size_required', 'Send the form with a Content-Length.')
+  if (Number(length) > MAX_FORM_BYTES)
+    throw new ApiError(
+      'body_too_large',
+      `A form may have at most ${MAX_FORM_BYTES} bytes. Upload a larger file in parts.`,
+    )
+
+  const delimiter = `--${boundary[1] ?? boundary[2]}`
+  const reader = readerOf(body)
+  let start: Bytes = new Uint8Array()
+  // Reading from the start each time, so twice as much each time.
+  for (let wanted = 1024; ; wanted *= 2) {
+    const chunks = [start]
+    let isWhole = false
+    for (let length = start.length; length < wanted && !isWhole; ) {
+      const { done, value = new Uint8Array() } = await reader.read(1, new Uint8Array(1024))
+      isWhole = done
+      length += value.length
+      chunks.push(value as Bytes)
+    }
+    start = joined(chunks)
+    const head = readFields(start, delimiter)
+    if (head !== null) {
+      const { fields, fileAt } = head
+      const end = utf8(`\r\n${delimiter}--\r\n`)
+      const size = Number(length) - fileAt - end.length
+      if (size < 0) throw malformed()
+      const bytes = fileStream(reader, start.slice(fileAt), size, end)
+      return { fields, file: { size, bytes } }
+    }
+    if (isWhole || wanted >= MAX_FIELDS_BYTES) throw malformed()
+  }
+}
+
+/** The fields in front of the file, and where its bytes begin; null where more is needed to tell. */
+function readFields(
+  start: Uint8Array,
+  delimiter: string,
+): { readonly fields: Map<string, string>; readonly fileAt: number } | null {
+  // One character a byte, whatever it is.
+  const text = new TextDecoder('latin1').decode(start)
+  const fields = new Map<string, string>()
+  for (let at = 0; ; ) {
+    const line = text.slice(at, at + delimiter.length + 2)
+    if (line.length < delimiter.length + 2) return null
+    if (line !== `${delimiter}\r\n`) throw malformed()
+    const headersEnd = text.indexOf('\r\n\r\n', at)
+    if (headersEnd === -1) return null
+    const name = FIELD_NAME.exec(text.slice(at + line.length, headersEnd))?.[1]?.toLowerCase()
+    const contentAt = headersEnd + 4
+    if (name === 'file') return { fields, fileAt: contentAt }
+    const contentEnd = text.indexOf(`\r\n${delimiter}`, contentAt)
+    if (contentEnd === -1) return null
+    if (name === undefined || fields.has(name)) throw malformed()
+    fields.set(name, new TextDecoder().decode(start.subarray(contentAt, contentEnd)))
+    at = contentEnd + 2
+  }
+}
+
+/** The next `size` bytes, of which `held` are read already, if `end` and nothing else follows. */
+function fileStream(
+  reader: ByteReader,
+  held: Bytes,
+  size: number,
+  end: Uint8Array,
+): ReadableStream<Uint8Array> {
+  const delimiter = end.subarray(0, -4)
+  // Each read costs CPU, however little it brings.
+  const next = () => reader.read(CHUNK_BYTES, new Uint8Array(CHUNK_BYTES))
+  let left = size
+  return new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      for (;;) {
+        const isWhole = held.length >= left + end.length
+        if (indexOf(held.subarray(0, left), delimiter) !== -1) throw malformed()
+        if (isWhole) {
+          const isEnd = held.length === left + end.length && indexOf(held.subarray(left), end) === 0
+          if (!isEnd || !(await next()).done) throw malformed()
+          if (left > 0) controller.enqueue(held.subarray(0, left))
+          controller.close()
+          return
+        }
+        // A delimiter may have begun in the last bytes.
+        const ready = Math.min(held.length - delimiter.length, left - 1)
+        if (ready > 0) {
+          controller.enqueue(held.subarray(0, ready))
+          held = held.slice(ready)
+          left -= ready
+          return
+        }
+        const { done, value } = await next()
+        if (done) throw malformed()
+        held = joined([held, value])
+      }
+    },
+    cancel: (reason) => reader.cancel(reason),
+  })
+}
+
+/** Where `part` begins in `bytes`, or -1. `part` begins with a carriage return. */
+function indexOf(bytes: Uint8Array, part: Uint8Array): number {
+  let at = bytes.indexOf(CARRIAGE_RETURN)
+  while (at !== -1) {
+    if (part.every((byte, index) => bytes[at + index] === byte)) return at
+    at = bytes.indexOf(CARRIAGE_RETURN, at + 1)
+  }
+  return -1
+}
+
+function joined(chunks: readonly Uint8Array[]): Bytes {
+  const all = new Uint8Array(chunks.reduce((sum, { length }) => sum + length, 0))
+  let at = 0
+  for (const chunk of chunks) {
+    all.set(chunk, at)
+    at += chunk.length
+  }
+  return all
+}
+
+const malformed = (): ApiError =>
+  new ApiError('invalid_request', 'The form must end with its file, in a part named "file".')

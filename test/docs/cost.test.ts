@@ -1,0 +1,107 @@
+import { describe, expect, it } from 'vitest'
+import { readPage } from './support/markdown.ts'
+
+/** The rows of the table whose first column has this heading, by that column. */
+function table(heading: string): Map<string, string[]> {
+  const lines = readPage('docs/cost.md').split('\n')
+  const start = lines.findIndex((line) => line.startsWith(`| ${heading} |`))
+  const rows = lines.slice(start + 2)
+  const end = rows.findIndex((line) => !line.startsWith('|'))
+  return new Map(
+    rows.slice(0, end).map((line) => {
+      const [name = '', ...cells] = line.split('|').slice(1, -1)
+      return [name.replaceAll('*', '').trim(), cells.map((cell) => cell.trim())]
+    }),
+  )
+}
+
+/** The number in a cell: `$5.00 a million`, `1,500`; 0 in an empty one. */
+const numberIn = (cell: string | undefined): number =>
+  Number(/[\d.,]+/.exec(cell ?? '')?.[0].replaceAll(',', '') ?? 0)
+
+const PRICES = table('Price of')
+const QUANTITIES = table('Quantity')
+const BILL = table('Cost of')
+
+/** What is beyond the included quantity, at its price. */
+function cost(price: string, quantity: number): number {
+  const [included, each] = PRICES.get(price) ?? []
+  if (each === undefined) throw new Error(`There is no price of ${price}.`)
+  const beyond = Math.max(0, quantity - numberIn(included))
+  return (beyond * numberIn(each)) / (each.endsWith('a million') ? 1e6 : 1)
+}
+
+/** The name of a price, and the row with its quantity, for a row of the bill. */
+const ROWS: Readonly<Record<string, readonly [string, string]>> = {
+  'Worker requests': ['Worker requests', 'Worker requests'],
+  'Worker CPU': ['Worker CPU, ms', 'Worker CPU, ms'],
+  'KV reads': ['KV reads', 'KV reads'],
+  'KV writes': ['KV writes', 'KV writes'],
+  'KV lists': ['KV lists', 'KV lists'],
+  'Bucket writes': ['BUCKET writes', 'Bucket writes'],
+  'Bucket reads': ['BUCKET reads', 'Bucket reads'],
+  Stored: ['BUCKET stored, GB', 'Stored, GB'],
+  Traffic: ['BUCKET traffic, GB', 'Traffic from the bucket, GB'],
+}
+
+const WAYS = ['URLs', 'links'] as const
+const columns = (['R2', 'S3'] as const).flatMap((bucket) =>
+  WAYS.map((way, quantity) => ({ bucket, way, quantity })),
+)
+
+describe('the quantities', () => {
+  it.each(WAYS.map((way, column) => [way, column] as const))(
+    'follow from the app: %s',
+    (way, i) => {
+      const quantity = (name: string) => numberIn(QUANTITIES.get(name)?.[i])
+      const links = way === 'links'
+      const [uploads, pages, images, bytes] = [100_000, 10_000 * 30, 10_000 * 300, 500_000]
+      const throughWorker = links ? images / 2 : 0
+      const copies = throughWorker * 0.05
+      const fromBucket = links ? copies : images
+      const requests = 2 * (2 * uploads + (links ? 2 : 1) * pages)
+      expect(
+        Object.fromEntries([...QUANTITIES.keys()].map((name) => [name, quantity(name)])),
+      ).toEqual({
+        Uploads: uploads,
+        'API requests': requests,
+        'Images through the Worker': throughWorker,
+        'Worker requests': requests + 2 * throughWorker,
+        'Worker CPU, ms': 2 * (requests + throughWorker),
+        'KV reads': uploads,
+        'KV writes': uploads,
+        'KV lists': pages,
+        'Bucket writes': uploads,
+        'Bucket reads': 2 * uploads + (links ? 2 * copies : images),
+        'Stored, GB': (uploads * bytes) / 1e9,
+        'Traffic from the bucket, GB': (fromBucket * bytes) / 1e9,
+      })
+    },
+  )
+})
+
+describe.each(columns.map((column, i) => ({ ...column, i })))(
+  'the bill of $bucket with $way',
+  (column) => {
+    const { bucket, quantity, i } = column
+    const plan = numberIn(PRICES.get('Workers Paid plan')?.[1])
+    const expected = Object.entries(ROWS).map(([row, [price, name]]) => {
+      const amount = numberIn(QUANTITIES.get(name)?.[quantity])
+      return [row, cost(price.replace('BUCKET', bucket), amount)] as const
+    })
+
+    it('has each quantity at its price', () => {
+      expect([...BILL.keys()]).toEqual(['Workers Paid plan', ...Object.keys(ROWS), 'Total'])
+      expect(numberIn(BILL.get('Workers Paid plan')?.[i])).toBe(plan)
+      for (const [row, amount] of expected)
+        expect(numberIn(BILL.get(row)?.[i]), row).toBeCloseTo(amount, 2)
+    })
+
+    it('adds up, and is what the page begins with', () => {
+      const total = expected.reduce((sum, [, amount]) => sum + amount, plan)
+      expect(numberIn(BILL.get('Total')?.[i])).toBeCloseTo(total, 2)
+      const [first = ''] = readPage('docs/cost.md').split('\n## ')
+      expect(first).toContain(`$${total.toFixed(2)} on ${bucket}`)
+    })
+  },
+)

@@ -1,0 +1,212 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import * as z from 'zod/mini'
+import { startBuiltWorker } from '../e2e/built-worker.ts'
+import { codeBlocks, markedBlock, readPage } from './support/markdown.ts'
+import { BROWSER, type Snippets, writeSnippets } from './support/snippets.ts'
+
+const COMPANION = 'docs/recipes/from-uppy-companion.md'
+const BETTER_UPLOAD = 'docs/recipes/from-better-upload.md'
+
+/** What the compiler says of files for a browser: empty where it has no complaint. */
+async function typeErrorsInBrowser(files: Readonly<Record<string, string>>): Promise<string> {
+  const snippets = writeSnippets(files, { compilerOptions: BROWSER })
+  try {
+    return await snippets.typeErrors()
+  } finally {
+    snippets.remove()
+  }
+}
+
+/** The login that the page leaves to its reader. */
+const SESSION = `
+export const currentUser = async (request: Request): Promise<{ id: string } | null> => {
+  const id = request.headers.get('X-Test-User')
+  return id === null ? null : { id }
+}
+`
+/** Calls the routes as a server would, and a token of the Worker that is given. */
+const MAIN = `
+import { GET, POST } from './server.ts'
+
+const ask = async (request: Request) => {
+  const response = await (request.method === 'POST' ? POST : GET)(request)
+  return { status: response.status, body: await response.json() }
+}
+const upload = (user: string | null, bucket: string, file: object) =>
+  ask(new Request('http://app/api/upload/files/upload-url', {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json', ...(user && { 'X-Test-User': user }) },
+    body: JSON.stringify({ bucket, ...file }),
+  }))
+const image = { fileName: 'a.png', mimetype: 'image/png', size: 5 }
+console.log(JSON.stringify({
+  health: await ask(new Request('http://app/api/upload/healthz')),
+  image: await upload('ann/x', 'images', image),
+  nobody: await upload(null, 'images', image),
+  large: await upload('ann', 'images', { ...image, size: 20 * 1024 ** 2 + 1 }),
+  type: await upload('ann', 'documents', image),
+  name: await upload('ann', 'images', { ...image, fileName: 'n'.repeat(101) + '.png' }),
+}))
+`
+
+let server: Snippets
+beforeAll(() => {
+  server = writeSnippets({
+    'server.ts': markedBlock(BETTER_UPLOAD, 'server'),
+    'session.ts': SESSION,
+    'main.ts': MAIN,
+    'token.ts': markedBlock(COMPANION, 'token'),
+    'process.d.ts': 'declare const process: { env: Record<string, string | undefined> }',
+  })
+})
+afterAll(() => server.remove())
+
+describe('the pages on migration', () => {
+  it('have code that a test here compiles or runs', () => {
+    const marks = (page: string) =>
+      codeBlocks(readPage(page))
+        .filter(({ language }) => language === 'ts' || language === 'js')
+        .map(({ mark }) => mark)
+    expect(marks(COMPANION)).toEqual(['token', 'uppy-6', 'uppy-6-companion', 'uppy-5', 'after'])
+    expect(marks(BETTER_UPLOAD)).toEqual(['server', 'client', 'upload-files', 'use'])
+  })
+
+  it('compile on a server', async () => expect(await server.typeErrors()).toBe(''))
+
+  it('compile in a browser', async () => {
+    const uppy = markedBlock(COMPANION, 'uppy-6')
+    const files = {
+      'companion/uppy.ts': uppy.replace('const client', 'export const client'),
+      'companion/after.ts': markedBlock(COMPANION, 'after'),
+      'companion/mode.ts': markedBlock(COMPANION, 'uppy-6-companion'),
+      'better/client.ts': markedBlock(BETTER_UPLOAD, 'client'),
+      'better/upload-files.ts': markedBlock(BETTER_UPLOAD, 'upload-files'),
+      'better/use.ts': markedBlock(BETTER_UPLOAD, 'use'),
+    }
+    expect(await typeErrorsInBrowser(files)).toBe('')
+    const wrong = { ...files, 'better/client.ts': files['better/client.ts'].replace('Url', 'Uri') }
+    expect(await typeErrorsInBrowser(wrong)).toContain('baseUri')
+  })
+
+  it('show what docs/uppy.md shows for Uppy 5 and older', () => {
+    const [, section = ''] = readPage('docs/uppy.md').split('## Companion mode, Uppy 2 to 5')
+    const options = (code: string) => code.replaceAll('jwt', 'token')
+    expect(options(codeBlocks(section)[0]?.code ?? '')).toBe(markedBlock(COMPANION, 'uppy-5'))
+  })
+})
+
+describe('the server that takes the place of better-upload', () => {
+  it('keeps its promises: who, where, which types and sizes, and why not', async () => {
+    const env = {
+      S3_ENDPOINT: 'http://127.0.0.1:9',
+      S3_ACCESS_KEY_ID: 'id',
+      S3_SECRET_ACCESS_KEY: 'secret',
+      SIGNING_SECRETS: 'k1:0123456789abcdef0123456789abcdef',
+    }
+    const lines = (await server.run('main.ts', env)).trim().split('\n')
+    expect(JSON.parse(lines.at(-1) ?? '')).toMatchObject({
+      health: { status: 200, body: { status: 'ok' } },
+      image: {
+        status: 200,
+        body: { key: expect.stringMatching(/^users\/ann%2Fx\/uploads\/gallery\/.*-a\.png$/) },
+      },
+      nobody: { status: 401, body: { code: 'unauthenticated' } },
+      large: { status: 413, body: { code: 'file_too_large' } },
+      type: { status: 400, body: { code: 'mimetype_not_allowed' } },
+      name: {
+        status: 403,
+        body: { code: 'forbidden', message: expect.stringContaining('100 characters') },
+      },
+    })
+  })
+})
+
+describe('uploadFiles, which takes the place of better-upload', () => {
+  it('uploads three files at a time, reports what fails, and goes on', async () => {
+    const page = writeSnippets({
+      'upload-files.ts': markedBlock(BETTER_UPLOAD, 'upload-files'),
+      'main.ts': `
+        import { uploadFiles } from './upload-files.ts'
+
+        let running = 0
+        let most = 0
+        const client = {
+          async upload(file, { onProgress }) {
+            most = Math.max(most, ++running)
+            onProgress({ loaded: file.size, total: file.size })
+            await new Promise((resolve) => setTimeout(resolve, 5))
+            running--
+            if (file.name === '2') throw new Error('refused')
+            return { key: file.name }
+          },
+        }
+        const files = [...'0123456'].map((name) => new File(['12345'], name))
+        const shares = []
+        const result = await uploadFiles(client, files, { onProgress: (share) => shares.push(share) })
+        console.log(JSON.stringify({
+          most,
+          keys: result.files.map(({ key }) => key).sort(),
+          failed: result.failed.map(({ file, message }) => file.name + message),
+          shares,
+          left: files.length,
+        }))`,
+    })
+    try {
+      expect(JSON.parse(await page.run('main.ts', {}))).toEqual({
+        most: 3,
+        keys: ['0', '1', '3', '4', '5', '6'],
+        failed: ['2Error: refused'],
+        shares: [1, 2, 3, 4, 5, 6, 7].map((sent) => sent / 7),
+        left: 7,
+      })
+    } finally {
+      page.remove()
+    }
+  })
+})
+
+describe('the token for a page that used Companion', () => {
+  it('lets Uppy 6 upload in Companion mode, under the user, and nowhere else', async () => {
+    const key = `ep_app_${'0123456789'.repeat(5).slice(0, 43)}`
+    const sha256 = Buffer.from(
+      await crypto.subtle.digest('SHA-256', new TextEncoder().encode(key)),
+    ).toString('hex')
+    const scopes = ['tokens:create', 'files:upload', 'files:read']
+    const worker = await startBuiltWorker({
+      buckets: {
+        files: {
+          endpoint: 'http://127.0.0.1:9',
+          region: 'us-east-1',
+          bucket: 'files',
+          addressing: 'path',
+          credentials: 'S3',
+        },
+      },
+      accessKeys: { S3: { accessKeyId: 'a', secretAccessKey: 'b' } },
+      variables: { API_KEYS: JSON.stringify([{ id: 'app', sha256, scopes, prefix: 'users/' }]) },
+    })
+    try {
+      writeFileSync(
+        join(server.directory, 'print.ts'),
+        "import { fileToken } from './token.ts'\nconsole.log(await fileToken('ann/x'))",
+      )
+      const env = { PRESIGNER_URL: worker.origin, PRESIGNER_KEY: key }
+      const token = (await server.run('print.ts', env)).trim()
+      const { url, fields } = z
+        .object({ url: z.string(), fields: z.record(z.string(), z.string()) })
+        .parse(
+          await (
+            await fetch(`${worker.origin}/u/${token}/s3/params?filename=a.png&type=image/png`)
+          ).json(),
+        )
+      expect(url).toContain('127.0.0.1:9/files')
+      expect(fields.key).toMatch(/^users\/ann%2Fx\/uploads\//)
+      const foreign = await fetch(`${worker.origin}/u/${token}/files/users%2Fbob%2Fa.png/url`)
+      expect(foreign.status).toBe(403)
+    } finally {
+      await worker.close()
+    }
+  })
+})

@@ -1,0 +1,80 @@
+import { execFile } from 'node:child_process'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { markedBlock, pagePaths, ROOT, readPage } from './support/markdown.ts'
+
+const PAGE = 'docs/operations.md'
+const WRANGLER = join(ROOT, 'node_modules/wrangler/bin/wrangler.js')
+const run = promisify(execFile)
+
+/** As `docs/kv-schema.md` shows a record. */
+const METADATA = {
+  name: 'My Photo.JPG',
+  size: 48_213,
+  mimetype: 'image/jpeg',
+  etag: '"9dd4e461268c8034f5c8564e155c67a6"',
+  owner: 'key:ci',
+  createdAt: '2026-11-24T23:28:04.000Z',
+}
+
+describe('docs/operations.md', () => {
+  let directory: string
+  const wrangler = async (...args: string[]) =>
+    (
+      await run(process.execPath, [WRANGLER, ...args, '--namespace-id', 'index', '--local'], {
+        cwd: directory,
+        env: { ...process.env, WRANGLER_SEND_METRICS: 'false' },
+      })
+    ).stdout
+
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
+    await writeFile(
+      join(directory, 'wrangler.toml'),
+      'name = "x"\ncompatibility_date = "2026-11-01"\n',
+    )
+  })
+  afterAll(() => rm(directory, { recursive: true }))
+
+  it('restores an exported index as it was', async () => {
+    const entries = [{ name: 'file:files:uploads/a.jpg', metadata: METADATA }]
+    await writeFile(join(directory, 'index.json'), JSON.stringify(entries))
+    await run('sh', ['-eu', '-c', markedBlock(PAGE, 'restore')], { cwd: directory })
+    await wrangler('kv', 'bulk', 'put', 'restore.json')
+    expect(JSON.parse(await wrangler('kv', 'key', 'list'))).toEqual(entries)
+  })
+
+  it('names only commands that `npm run keys` has', async () => {
+    const usage = await readFile(join(ROOT, 'dev/keys.ts'), 'utf8')
+    const commands = [...readPage(PAGE).matchAll(/npm run keys -- (\w+)/g)].map(([, name]) => name)
+    expect(commands.length).toBeGreaterThan(8)
+    for (const command of commands) expect(usage).toContain(`npm run keys -- ${command}`)
+  })
+
+  it.each(pagePaths())('%s sets API keys by push, which drops no key unnoticed', (path) => {
+    expect(readPage(path)).not.toMatch(/secret put API_KEYS </)
+  })
+
+  it('merges a release into a repository that the deploy button has made, as written', async () => {
+    const [joins = '', ...others] =
+      /^git merge --allow-unrelated-histories.*$/m.exec(readPage(PAGE)) ?? []
+    expect(others).toEqual([])
+    const script = `
+      git() { command git -c user.email=a@example.com -c user.name=a "$@"; }
+      command git init -q up && cd up
+      echo one > code; echo theirs > wrangler.toml; git add -A; git commit -qm 1; git tag v0.1.0
+      echo two > code; git commit -qam 2; git tag v0.2.0
+      cd .. && command git init -q mine && cd mine
+      echo one > code; echo mine > wrangler.toml; git add -A; git commit -qm copy
+      git remote add upstream ../up
+      git fetch -q upstream --tags
+      ${joins} -m join
+      git merge -q v0.2.0 -m update
+      cat code wrangler.toml`
+    const { stdout } = await run('sh', ['-eu', '-c', script], { cwd: directory })
+    expect(stdout).toMatch(/two\nmine\n$/)
+  })
+})

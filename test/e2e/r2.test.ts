@@ -1,0 +1,204 @@
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { request } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import {
+  CompleteMultipartUploadCommand,
+  CreateMultipartUploadCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  PutObjectCommand,
+  type PutObjectCommandInput,
+  S3Client,
+  UploadPartCommand,
+} from '@aws-sdk/client-s3'
+import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { startR2 } from '../../dev/r2.ts'
+import type { S3Server } from '../../dev/s3-server.ts'
+import { declareContract } from './contract.ts'
+
+describe('the built Worker with a simulated R2', () =>
+  declareContract(startR2, {
+    unsigned: 401,
+    expired: 400,
+    unimplemented: 501,
+    limitsWriter: false,
+    virtualHosts: false,
+    keepsEmptySegments: false,
+    normalizesKeys: true,
+    takesForms: false,
+    listsParts: false,
+    readsParts: true,
+  }))
+
+const MIB = 1024 ** 2
+
+/** The rules that no test of the contract shows, by the AWS SDK. */
+describe('the simulated R2', () => {
+  let directory: string
+  let server: S3Server
+  let s3: S3Client
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
+    server = await startR2({ port: 0, directory, corsOrigins: ['http://localhost:8787'] })
+    s3 = clientOf(server)
+  })
+  afterAll(async () => {
+    s3.destroy()
+    await server.close()
+    await rm(directory, { recursive: true })
+  })
+
+  const put = (Key: string, more: Partial<PutObjectCommandInput> = {}) =>
+    s3.send(new PutObjectCommand({ Bucket: server.bucket, Key, Body: 'text', ...more }))
+  const refusal = (status: number, name: string) => ({
+    name,
+    $metadata: { httpStatusCode: status },
+  })
+
+  it('takes two spellings of a key for one object', async () => {
+    await put('e\u0301/e\u0301.txt', { Body: 'first' })
+    const object = { Bucket: server.bucket, Key: '\u00e9/\u00e9.txt' }
+    const { Body } = await s3.send(new GetObjectCommand(object))
+    expect(await Body?.transformToString()).toBe('first')
+  })
+
+  it('takes one write a second to a key', async () => {
+    await put('often.txt')
+    await expect(put('often.txt')).rejects.toMatchObject(refusal(429, 'TooManyRequests'))
+    await put('another.txt')
+    await delay(1100)
+    await put('often.txt')
+  })
+
+  it('honours the conditions of an upload', async () => {
+    const { ETag = '' } = await put('if.txt')
+    const failed = refusal(412, 'PreconditionFailed')
+    await expect(put('if.txt', { IfNoneMatch: '*' })).rejects.toMatchObject(failed)
+    await expect(put('if.txt', { IfNoneMatch: ETag })).rejects.toMatchObject(failed)
+    await expect(put('if.txt', { IfMatch: '"0"' })).rejects.toMatchObject(failed)
+    await expect(put('none.txt', { IfMatch: '*' })).rejects.toMatchObject(failed)
+    await delay(1100)
+    await put('if.txt', { IfMatch: ETag })
+    await put('new.txt', { IfNoneMatch: '*' })
+  })
+
+  it.each([
+    { ContentMD5: 'AAAAAAAAAAAAAAAAAAAAAA==' },
+    { ChecksumSHA256: createHash('sha256').update('other').digest('base64') },
+    { ChecksumCRC32: 'AAAAAA==' },
+  ])('refuses a body that does not match %j', async (digest) => {
+    await expect(put('digest.txt', digest)).rejects.toMatchObject(refusal(400, 'BadDigest'))
+    const object = { Bucket: server.bucket, Key: 'digest.txt' }
+    await expect(s3.send(new HeadObjectCommand(object))).rejects.toMatchObject(
+      refusal(404, 'NotFound'),
+    )
+  })
+
+  it('takes a body that matches its digests', async () => {
+    const digests = {
+      ContentMD5: createHash('md5').update('text').digest('base64'),
+      ChecksumSHA256: createHash('sha256').update('text').digest('base64'),
+    }
+    await put('matches.txt', digests)
+  })
+
+  it.each<Partial<PutObjectCommandInput>>([
+    { ACL: 'private' },
+    { Tagging: 'a=b' },
+    { ServerSideEncryption: 'aws:kms' },
+    { ExpectedBucketOwner: '123456789012' },
+  ])('does not implement %j', async (input) => {
+    await expect(put('plain.txt', input)).rejects.toMatchObject(refusal(501, 'NotImplemented'))
+  })
+
+  it('takes metadata of 8,192 bytes, counted after decoding', async () => {
+    const word = `=?UTF-8?B?${Buffer.from('é'.repeat(4000)).toString('base64')}?=`
+    await put('metadata.txt', { Metadata: { a: word } })
+    await expect(put('metadata.txt', { Metadata: { a: 'b'.repeat(8192) } })).rejects.toMatchObject(
+      refusal(400, 'MetadataTooLarge'),
+    )
+  })
+
+  it('has the region auto, also called us-east-1', async () => {
+    const inRegion = async (region: string) => {
+      const client = clientOf({ ...server, region })
+      return client
+        .send(new PutObjectCommand({ Bucket: server.bucket, Key: `in-${region}`, Body: 'a' }))
+        .finally(() => client.destroy())
+    }
+    await inRegion('us-east-1')
+    await expect(inRegion('eu-west-1')).rejects.toMatchObject(refusal(400, 'InvalidRegionName'))
+  })
+
+  it('needs the length of a body', async () => {
+    const command = new PutObjectCommand({ Bucket: server.bucket, Key: 'chunked.txt' })
+    const url = await getSignedUrl(s3, command)
+    const sent = request(url, { method: 'PUT', headers: { 'Transfer-Encoding': 'chunked' } })
+    sent.end('text')
+    const [{ statusCode }] = await once(sent, 'response')
+    expect(statusCode).toBe(411)
+  })
+
+  it('refuses an upload by form', async () => {
+    const body = new FormData()
+    body.set('key', 'form.txt')
+    body.set('file', new Blob(['text']))
+    const response = await fetch(`${server.endpoint}/${server.bucket}`, { method: 'POST', body })
+    expect(response.status).toBe(501)
+  })
+
+  describe('an upload in parts', () => {
+    const upload = async (sizes: readonly number[], more: { IfNoneMatch?: string } = {}) => {
+      const object = { Bucket: server.bucket, Key: `parts-${sizes.join('-')}` }
+      const { UploadId } = await s3.send(new CreateMultipartUploadCommand(object))
+      const Parts = await Promise.all(
+        sizes.map(async (size, index) => {
+          const part = { ...object, UploadId, PartNumber: index + 1, Body: Buffer.alloc(size) }
+          const { ETag } = await s3.send(new UploadPartCommand(part))
+          return { ETag, PartNumber: index + 1 }
+        }),
+      )
+      const complete = { ...object, ...more, UploadId, MultipartUpload: { Parts } }
+      return s3.send(new CompleteMultipartUploadCommand(complete))
+    }
+
+    it('has the MD5 of MD5s as its ETag', async () => {
+      const { ETag } = await upload([5 * MIB, 5 * MIB, 1])
+      const md5 = (data: Buffer) => createHash('md5').update(data).digest()
+      const parts = [5 * MIB, 5 * MIB, 1].map((size) => md5(Buffer.alloc(size)))
+      expect(ETag).toBe(`"${md5(Buffer.concat(parts)).toString('hex')}-3"`)
+      const object = { Bucket: server.bucket, Key: `parts-${5 * MIB}-${5 * MIB}-1` }
+      expect((await s3.send(new HeadObjectCommand(object))).ETag).toBe(ETag)
+    })
+
+    it.each([
+      ['InvalidPart', [5 * MIB, 6 * MIB, 1]],
+      ['InvalidPart', [5 * MIB, 5 * MIB + 1]],
+      ['EntityTooSmall', [5 * MIB - 1, 1]],
+    ])('is refused as %s for the sizes %j', async (code, sizes) => {
+      await expect(upload(sizes)).rejects.toMatchObject(refusal(400, code))
+    })
+
+    it('takes no conditions', async () => {
+      const conditional = upload([1], { IfNoneMatch: '*' })
+      await expect(conditional).rejects.toMatchObject(refusal(501, 'NotImplemented'))
+    })
+  })
+})
+
+/** A client that doesn't repeat what the server refuses. */
+const clientOf = ({ endpoint, region, accessKeyId, secretAccessKey }: S3Server): S3Client =>
+  new S3Client({
+    endpoint,
+    region,
+    credentials: { accessKeyId, secretAccessKey },
+    forcePathStyle: true,
+    maxAttempts: 1,
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+  })
