@@ -154,17 +154,20 @@ describeWith([RADOSGW, CHROMIUM], 'Companion mode of each package in Chromium', 
 
   const isPart = (number: number) => (url: URL) =>
     url.origin === context.bucket && url.searchParams.get('partNumber') === String(number)
-  /** Holds the PUT of part 2 until the returned function is called. */
-  const holdPart2 = async (): Promise<() => Promise<void>> => {
+  /** Holds the PUT of part 2. */
+  const holdPart2 = async () => {
     const held: Route[] = []
     let isOpen = false
     await tab.route(isPart(2), async (route) => {
       if (isOpen || route.request().method() !== 'PUT') await route.continue()
       else held.push(route)
     })
-    return async () => {
-      isOpen = true
-      for (const route of held) await route.continue().catch(() => undefined)
+    return {
+      isHeld: () => expect.poll(() => held.length, PATIENCE).toBeGreaterThan(0),
+      async release() {
+        isOpen = true
+        for (const route of held) await route.continue().catch(() => undefined)
+      },
     }
   }
   /** Lets the token of such requests expire before they reach the Worker, while `isOn`. */
@@ -194,7 +197,8 @@ describeWith([RADOSGW, CHROMIUM], 'Companion mode of each package in Chromium', 
     'pause and resume': (of) => (of.parts ? pauseAndResume(of) : undefined),
     'cancelled, nothing is left': (of) => (of.parts ? cancel(of) : undefined),
     'cancelled with an expired token': (of) => (of.parts ? cancelLate(of) : undefined),
-    'a new token, before the old one expires': (of) => (of.parts ? renewInTime(of) : undefined),
+    'a new token, before the old one expires': (of) =>
+      of.version === 4 || of.version === 5 ? renewInTime(of) : undefined,
     'a new token, after a refusal': (of) => (of.parts ? renewLate(of) : undefined),
     'a part fails once': (of) => (of.parts ? failOnce(of) : undefined),
     'the answer to `complete` gets lost': (of) => (of.parts ? loseComplete(of) : undefined),
@@ -272,12 +276,12 @@ describeWith([RADOSGW, CHROMIUM], 'Companion mode of each package in Chromium', 
 
   async function pauseAndResume(of: Package): Promise<string> {
     const sent = watchSent()
-    const release = await holdPart2()
+    const part2 = await holdPart2()
     await open(of, { multipart: true })
     await upload(LARGE)
     await part1IsSent()
     await tab.evaluate(() => page.pause())
-    await release()
+    await part2.release()
     await tab.evaluate(() => page.resume())
     const { success } = await finished()
     await isWhole(success?.key ?? '', LARGE)
@@ -305,17 +309,19 @@ describeWith([RADOSGW, CHROMIUM], 'Companion mode of each package in Chromium', 
 
   async function renewInTime(of: Package): Promise<string> {
     const sent = watchSent()
-    const release = await holdPart2()
-    const old = await tokenPath()
+    const part2 = await holdPart2()
+    // Two tokens of one second with the same members are the same token.
+    const old = await tokenPath(worker, 3000)
     let hasEnded = false
     for (const method of ['GET', 'POST'])
       await endToken(method, /\/s3\//, (url) => hasEnded && url.startsWith(old))
     await open(of, { endpoint: old, multipart: true })
     await upload(LARGE)
     await part1IsSent()
+    await part2.isHeld()
     await tab.evaluate((endpoint) => page.renew(endpoint), await tokenPath())
     hasEnded = true
-    await release()
+    await part2.release()
     return endOf(sent)
   }
 
