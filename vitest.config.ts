@@ -19,7 +19,7 @@ const PORTABLE = [
 ]
 
 /** Files that take half a minute and more. Started last, they would leave one core idle at the end. */
-const SLOW = ['client', 'page', 'dev', 'ceph', 'uppy', 'package', 'stored-types'].map(
+const SLOW = ['client', 'page', 'dev', 'doctor', 'ceph', 'uppy', 'package', 'stored-types'].map(
   (name) => `/test/e2e/${name}.test.ts`,
 )
 
