@@ -1,6 +1,7 @@
 import { cloudflareTest } from '@cloudflare/vitest-plugin'
-import { defineConfig } from 'vitest/config'
+import { configDefaults, defineConfig } from 'vitest/config'
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
+import { leftOut } from './test/setup/left-out.ts'
 import { testBindings, testPorts } from './test/setup/test-bindings.ts'
 
 const ports = await testPorts()
@@ -19,9 +20,18 @@ const PORTABLE = [
 ]
 
 /** Files that take half a minute and more. Started last, they would leave one core idle at the end. */
-const SLOW = ['client', 'page', 'dev', 'doctor', 'ceph', 'uppy', 'package', 'stored-types'].map(
-  (name) => `/test/e2e/${name}.test.ts`,
-)
+const SLOW = [
+  'client',
+  'client-outages',
+  'page',
+  'dev',
+  'doctor',
+  'first-hour',
+  'ceph',
+  'uppy',
+  'package',
+  'stored-types',
+].map((name) => `/test/e2e/${name}.test.ts`)
 
 class SlowFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
@@ -83,6 +93,7 @@ export default defineConfig({
         test: {
           name: 'node',
           include: ['test/e2e/**/*.test.ts', 'test/docs/**/*.test.ts'],
+          exclude: [...configDefaults.exclude, ...leftOut(process.platform)],
           testTimeout: 60_000,
           hookTimeout: 60_000,
           expect: { poll: { timeout: 30_000 } },

@@ -7,6 +7,7 @@ import { edgeObjects, stubIn } from './cloudflare/edge-objects.ts'
 import { directObjects } from './delivery/object-source.ts'
 import { ApiError, asApiError, type Issue } from './errors/api-error.ts'
 import { describe } from './errors/describe.ts'
+import type { WarningText } from './errors/warnings.ts'
 import { type FileIndex, noFileIndex } from './file-index/file-index.ts'
 import type {
   FileEvent,
@@ -160,7 +161,10 @@ function createInstance<E extends Env>(
       issues.push({ path, message: `is missing: what it returned has no ${method}()` })
       return without
     } catch (error) {
-      issues.push({ path, message: `could not be created: ${nameOf(error)}` })
+      // Another error's message may hold a secret.
+      const known = asApiError(error)
+      const message = known?.message ?? `could not be created: ${nameOf(error)}`
+      issues.push({ path, message })
       return without
     }
   }
@@ -181,7 +185,10 @@ function createInstance<E extends Env>(
 
 /** `log`, whose failure, at once or later, is for the console alone. */
 function harmless(log: (line: LogLine) => unknown): (line: LogLine) => void {
-  const report = (error: unknown) => console.error(`The presigner's log failed: ${describe(error)}`)
+  const report = (error: unknown) => {
+    const warning: WarningText = `The presigner's log failed: ${describe(error)}`
+    console.error(warning)
+  }
   return (line) => {
     try {
       const done = log(line)

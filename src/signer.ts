@@ -69,7 +69,7 @@ export interface DownloadOptions
     InBucket {}
 
 export interface LinkOptions extends InBucket {
-  /** Seconds; a link is valid for one to two such lifetimes. The default is a day. */
+  /** Seconds; a link is valid for one to two such lifetimes. The default is the bucket's, a day unless set. */
   readonly expiresIn?: number | undefined
   /** Name to save the file under; without it, the file is shown in place. */
   readonly download?: string | undefined

@@ -10,6 +10,7 @@ export interface PresignerErrorOptions {
   readonly status?: number | undefined
   readonly requestId?: string | undefined
   readonly issues?: readonly Issue[] | undefined
+  readonly reason?: string | undefined
   readonly retryAfter?: number | undefined
   readonly cause?: unknown
 }
@@ -25,19 +26,29 @@ export class PresignerError extends Error {
   /** The Worker's id of the request, as its log has it. */
   readonly requestId: string | undefined
   readonly issues: readonly Issue[]
+  /** Of `unauthenticated`: `missing`, `malformed`, `expired` or `not_accepted`. */
+  readonly reason: string | undefined
   /** Seconds until another try is worth it, as the Worker says; 0 where it doesn't. */
   readonly retryAfter: number
 
   constructor(
     code: ErrorCode,
     message: string,
-    { status = 0, requestId, issues = [], retryAfter = 0, cause }: PresignerErrorOptions = {},
+    {
+      status = 0,
+      requestId,
+      issues = [],
+      reason,
+      retryAfter = 0,
+      cause,
+    }: PresignerErrorOptions = {},
   ) {
     super(message, { cause })
     this.code = code
     this.status = status
     this.requestId = requestId
     this.issues = issues
+    this.reason = reason
     this.retryAfter = retryAfter
   }
 }

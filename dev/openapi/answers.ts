@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import { STATUS_BY_CODE } from '../../src/errors/api-error.ts'
+import { REASONS, STATUS_BY_CODE } from '../../src/errors/api-error.ts'
 
 /** What the Worker answers, under the names that docs/openapi.json gives it. */
 export const answers = z.registry<{ id: string }>()
@@ -126,6 +126,9 @@ const fault = {
     .enum(Object.keys(STATUS_BY_CODE))
     .check(z.describe('For programs. It stays the same over versions.')),
   requestId: z.uuid().check(z.describe('As in the header `X-Request-Id`, and in the log.')),
+  reason: z
+    .optional(z.enum(REASONS))
+    .check(z.describe('Of `unauthenticated`: why, as far as a client may know.')),
   issues: z.optional(
     z
       .array(

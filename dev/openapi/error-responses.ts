@@ -29,7 +29,7 @@ const WITH_BODY: readonly ErrorCode[] = [
 ]
 
 const HEADERS: Readonly<Partial<Record<ErrorCode, Readonly<Record<string, string>>>>> = {
-  unauthenticated: { 'WWW-Authenticate': '`Bearer`.' },
+  unauthenticated: { 'WWW-Authenticate': '`Bearer`, or `Bearer error="invalid_token"`.' },
   rate_limited: { 'Retry-After': 'Seconds.' },
   purge_failed: { 'Retry-After': 'Seconds, with `purge_failed` and `storage_busy`.' },
   storage_busy: { 'Retry-After': 'Seconds, with `purge_failed` and `storage_busy`.' },

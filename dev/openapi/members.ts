@@ -45,7 +45,8 @@ export const COMMON_MEMBERS: Members = {
 
 /** `expiresIn` of an upload URL. */
 export const UPLOAD_SECONDS: Member = {
-  description: 'Seconds that the URL works; 300 unless given. The bucket may have a lower bound.',
+  description:
+    'Seconds that the URL is valid; 300 unless given. The bucket may have another default and a lower bound.',
   minimum: 1,
   maximum: MAX_UPLOAD_SECONDS,
 }
@@ -53,7 +54,7 @@ export const UPLOAD_SECONDS: Member = {
 /** `expiresIn` of a URL to show an object. */
 export const DOWNLOAD_SECONDS: Member = {
   description:
-    'Seconds that the URL works; unless given, 900 for `view`, 7200 for `stream`, 172800 for `email`. The bucket may have a lower bound.',
+    'Seconds that the URL is valid; unless given, 900 for `view`, 7200 for `stream`, 172800 for `email`. The bucket may have other defaults and a lower bound.',
   minimum: 1,
   maximum: MAX_SIGNATURE_SECONDS,
 }
@@ -61,7 +62,7 @@ export const DOWNLOAD_SECONDS: Member = {
 /** `expiresIn` of a link. */
 export const LINK_SECONDS: Member = {
   description:
-    'Seconds; a link lives for one to two times as long. 86400 (a day) unless given. The bucket may have a lower bound.',
+    'Seconds; a link is valid for one to two times as long. 86400 (a day) unless given. The bucket may have another default and a lower bound.',
   minimum: 1,
   maximum: MAX_LINK_SECONDS / 2,
 }

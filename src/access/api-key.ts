@@ -1,6 +1,6 @@
 import { hex, utf8 } from '../keys/encodings.ts'
 import type { ApiKey } from './settings.ts'
-import type { Verdict } from './verdict.ts'
+import { refuse, type Verdict } from './verdict.ts'
 
 const API_KEY = /^ep_([a-z0-9-]{1,32})_[A-Za-z0-9_-]{43}$/
 
@@ -10,13 +10,13 @@ export const looksLikeApiKey = (token: string): boolean => token.startsWith('ep_
 /** The principal of an API key. Only digests are compared, in constant time. */
 export async function verifyApiKey(token: string, apiKeys: readonly ApiKey[]): Promise<Verdict> {
   const id = API_KEY.exec(token)?.[1]
-  if (id === undefined) return { ok: false, reason: 'api key malformed' }
+  if (id === undefined) return refuse('api key malformed')
   const apiKey = apiKeys.find((candidate) => candidate.id === id)
-  if (apiKey === undefined) return { ok: false, reason: 'api key unknown' }
+  if (apiKey === undefined) return refuse('api key unknown', id)
 
   const digest = hex(await crypto.subtle.digest('SHA-256', utf8(token)))
   const matches = [apiKey.sha256].flat().filter((known) => areEqual(digest, known))
-  if (matches.length === 0) return { ok: false, reason: 'api key wrong' }
+  if (matches.length === 0) return refuse('api key wrong', id)
   const { scopes, prefix } = apiKey
   return { ok: true, principal: { id: `key:${id}`, scopes, prefix, expiresAt: Infinity } }
 }

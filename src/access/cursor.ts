@@ -25,7 +25,8 @@ export async function openCursor(
   { bucket, prefix }: CursorScope,
   cursor: string,
 ): Promise<string> {
-  const claims = (await unseal(signingSecrets, 'cursor', cursor, new Date()))?.claims
+  const unsealed = await unseal(signingSecrets, 'cursor', cursor, new Date())
+  const claims = unsealed.ok ? unsealed.claims : undefined
   const kvCursor = claims?.kvCursor
   if (claims?.bucket !== bucket || claims.prefix !== prefix || typeof kvCursor !== 'string')
     throw new ApiError('invalid_cursor', 'This cursor is not valid for this list.')

@@ -40,7 +40,7 @@ export async function openFormPolicy(
   now: Date,
 ): Promise<FormPolicy> {
   const unsealed = await unseal(signingSecrets, 'form', sealed, now)
-  const policy = claimsSchema.safeParse(unsealed?.claims)
+  const policy = claimsSchema.safeParse(unsealed.ok && unsealed.claims)
   if (policy.success) return policy.data
   throw new ApiError('forbidden', 'The policy of this form is not valid, or has expired.')
 }

@@ -1,5 +1,6 @@
 import { type CryptoKey, createLocalJWKSet, errors, type JWK, type JWTHeaderParameters } from 'jose'
 import * as z from 'zod/mini'
+import type { Warning } from '../errors/warnings.ts'
 import { importPublicKey } from './public-key.ts'
 import type { JwtSettings } from './settings.ts'
 
@@ -170,5 +171,6 @@ export async function fetchKeySet(url: string, algorithms: readonly string[]): P
 function logFailure(issuer: string, cause: unknown): void {
   const { name, message } = cause instanceof Error ? cause : new Error()
   const reason = cause instanceof JwksUnavailableError ? message : name
-  console.log(JSON.stringify({ warning: 'key set not read', issuer, reason }))
+  const warning: Warning = 'key set not read'
+  console.log(JSON.stringify({ warning, issuer, reason }))
 }

@@ -1,4 +1,4 @@
-import { errors, type JWTPayload, jwtVerify } from 'jose'
+import { decodeProtectedHeader, errors, type JWTPayload, jwtVerify } from 'jose'
 import { ApiError } from '../errors/api-error.ts'
 import { keyPrefixFault } from '../keys/object-key.ts'
 import { JwksUnavailableError, type KeySource, type KeySourceHooks, remoteJwks } from './jwks.ts'
@@ -6,7 +6,7 @@ import { isPrincipalId } from './principal.ts'
 import { importPublicKey } from './public-key.ts'
 import { SCOPES, type Scope } from './scopes.ts'
 import type { JwtSettings } from './settings.ts'
-import type { Verdict } from './verdict.ts'
+import { loggable, type Refusal, refuse, type Verdict } from './verdict.ts'
 
 const LEEWAY_SECONDS = 30
 
@@ -39,19 +39,39 @@ export async function verifyJwt(
       throw new ApiError('auth_unavailable', 'Tokens cannot be checked right now; try again.', {
         cause: error,
       })
-    if (error instanceof errors.JOSEError) {
-      const claim = 'claim' in error ? ` ${error.claim}` : ''
-      return { ok: false, reason: `jwt ${error.code}${claim}` }
-    }
+    if (error instanceof errors.JOSEError) return refusalOf(error, token)
     throw error
   }
 
   const { sub, exp = 0 } = claims
-  if (!isPrincipalId(sub)) return { ok: false, reason: 'jwt subject unusable' }
+  if (!isPrincipalId(sub)) return refuse('jwt subject unusable')
   const prefix = fillPrefix(settings.prefix, claims)
-  if (prefix === null) return { ok: false, reason: 'jwt claim does not fit the prefix' }
+  if (prefix === null) return refuse('jwt claim does not fit the prefix')
   const scopes = settings.scopes ?? scopesIn(claimAt(claims, settings.scopesClaim ?? 'scope'))
   return { ok: true, principal: { id: `jwt:${sub}`, scopes, prefix, expiresAt: exp * 1000 } }
+}
+
+/** By the codes of jose, which looks at claims only once the signature is right, and at `exp` last. */
+const REFUSAL_BY_CODE: Readonly<Record<string, Refusal>> = {
+  [errors.JWSInvalid.code]: 'jwt malformed',
+  [errors.JWTInvalid.code]: 'jwt malformed',
+  [errors.JOSEAlgNotAllowed.code]: 'jwt algorithm not allowed',
+  [errors.JWKSNoMatchingKey.code]: 'jwt key unknown',
+  [errors.JWKSMultipleMatchingKeys.code]: 'jwt key unknown',
+  [errors.JWSSignatureVerificationFailed.code]: 'jwt signature wrong',
+  [errors.JWTClaimValidationFailed.code]: 'jwt claim not accepted',
+  [errors.JWTExpired.code]: 'jwt expired',
+}
+
+/** The refusal for what jose threw, with the claim, key or algorithm that it is about. */
+function refusalOf(error: errors.JOSEError, token: string): Verdict {
+  const refusal = REFUSAL_BY_CODE[error.code]
+  if (refusal === undefined) return refuse('jwt not understood', error.code)
+  if (error instanceof errors.JWTClaimValidationFailed)
+    return refuse(refusal, error.reason === 'missing' ? `${error.claim} missing` : error.claim)
+  if (refusal === 'jwt malformed' || refusal === 'jwt expired') return refuse(refusal)
+  const { alg, kid } = decodeProtectedHeader(token)
+  return refuse(refusal, loggable(refusal === 'jwt algorithm not allowed' ? alg : kid))
 }
 
 function keySource(settings: JwtSettings): KeySource {

@@ -2,6 +2,7 @@ import { base64url, fromBase64url, uriEncode, utf8 } from '../keys/encodings.ts'
 import { type ObjectKey, objectKeyFault, parseObjectKey } from '../keys/object-key.ts'
 import { purposeKey } from './purpose-key.ts'
 import type { SigningSecret, SigningSettings } from './settings.ts'
+import type { LinkRefusal } from './verdict.ts'
 
 /** All that a link allows. */
 export interface LinkPolicy {
@@ -16,10 +17,10 @@ export interface LinkPolicy {
   readonly download: string | null
 }
 
-/** What a check of a link finds. `reason` is for the log alone. */
+/** What a check of a link finds. */
 export type LinkVerdict =
   | { readonly ok: true; readonly policy: LinkPolicy }
-  | { readonly ok: false; readonly expired: boolean; readonly reason: string }
+  | { readonly ok: false; readonly refusal: LinkRefusal }
 
 /**
  * What the signature of a link covers: every member of the policy, one a line, none of which can
@@ -65,11 +66,11 @@ export async function verifyLink(
   { signingSecrets }: SigningSettings,
   now: Date,
 ): Promise<LinkVerdict> {
-  const invalid = (reason: string): LinkVerdict => ({ ok: false, expired: false, reason })
+  const refuse = (refusal: LinkRefusal): LinkVerdict => ({ ok: false, refusal })
   const secret = signingSecrets.find(({ kid }) => kid === searchParams.get('kid'))
-  if (secret === undefined) return invalid('link kid unknown')
+  if (secret === undefined) return refuse('link kid unknown')
   const expires = searchParams.get('exp') ?? ''
-  if (objectKeyFault(key) !== null || !/^\d{1,12}$/.test(expires)) return invalid('link malformed')
+  if (objectKeyFault(key) !== null || !/^\d{1,12}$/.test(expires)) return refuse('link malformed')
 
   const policy: LinkPolicy = {
     bucket,
@@ -80,13 +81,12 @@ export async function verifyLink(
   }
   const signature = decodeSignature(searchParams.get('sig') ?? '')
   if (signature === null || spell(policy, secret, signature) !== path + search)
-    return invalid('link spelled otherwise')
+    return refuse('link spelled otherwise')
   const hmacKey = await purposeKey(secret, 'link')
   const data = utf8(canonicalString(policy))
   if (!(await crypto.subtle.verify('HMAC', hmacKey, signature, data)))
-    return invalid('link signature wrong')
-  if (now.getTime() >= policy.expires * 1000)
-    return { ok: false, expired: true, reason: 'link expired' }
+    return refuse('link signature wrong')
+  if (now.getTime() >= policy.expires * 1000) return refuse('link expired')
   return { ok: true, policy }
 }
 

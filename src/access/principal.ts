@@ -46,8 +46,13 @@ export function principalOfApp({ id, scopes, prefix, expiresAt }: AppPrincipal):
       'authenticate returned an id that is not a string of 1 to 200 bytes. Use String(user.id).',
     )
   if (fault !== null) throw new TypeError(`authenticate returned a bad prefix. ${fault}`)
-  if (!Array.isArray(scopes) || !scopes.every((scope) => SCOPES.includes(scope)))
-    throw new TypeError(`authenticate returned unknown scopes. Use a list of ${SCOPES.join(', ')}.`)
+  const unknown: unknown = Array.isArray(scopes)
+    ? scopes.find((scope) => !SCOPES.includes(scope))
+    : scopes
+  if (!Array.isArray(scopes) || unknown !== undefined)
+    throw new TypeError(
+      `authenticate returned the unknown scope ${JSON.stringify(unknown)}. Use a list of ${SCOPES.join(', ')}.`,
+    )
   const end =
     expiresAt === undefined
       ? Infinity

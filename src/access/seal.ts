@@ -19,36 +19,49 @@ export async function seal(
     .sign(await purposeKey(secret, purpose))
 }
 
-/** What a seal held, and the secret that it was made with. */
-export interface Unsealed {
-  readonly claims: JWTPayload
-  readonly secret: SigningSecret
-}
+/** What a seal held and the secret that it was made with, or why it can't be opened. */
+export type Unsealed =
+  | { readonly ok: true; readonly claims: JWTPayload; readonly secret: SigningSecret }
+  | {
+      readonly ok: false
+      readonly fault: 'malformed' | 'secret unknown' | 'signature wrong' | 'expired'
+      /** Name of the secret that it claims to be made with. */
+      readonly kid: unknown
+    }
 
 /**
- * What `sealed` holds, or null where it was not sealed for `purpose`, was changed, or is past its
- * `exp`.
+ * Opens what was sealed for `purpose`. A seal counts as expired only if its signature is right.
  */
 export async function unseal(
   secrets: SigningSecrets,
   purpose: Purpose,
   sealed: string,
   now: Date,
-): Promise<Unsealed | null> {
+): Promise<Unsealed> {
   let secret: SigningSecret | undefined
+  let claimed: unknown
   try {
     const { payload } = await jwtVerify(
       sealed,
       ({ kid }) => {
+        claimed = kid
         secret = secrets.find((candidate) => candidate.kid === kid)
         if (secret === undefined) throw new errors.JWKSNoMatchingKey()
         return purposeKey(secret, purpose)
       },
       { algorithms: ['HS256'], currentDate: now },
     )
-    return secret === undefined ? null : { claims: payload, secret }
+    if (secret !== undefined) return { ok: true, claims: payload, secret }
   } catch (error) {
-    if (error instanceof errors.JOSEError) return null
-    throw error
+    if (!(error instanceof errors.JOSEError)) throw error
+    return { ok: false, fault: FAULTS[error.code] ?? 'signature wrong', kid: claimed }
   }
+  return { ok: false, fault: 'secret unknown', kid: claimed }
+}
+
+const FAULTS: Readonly<Record<string, (Unsealed & { ok: false })['fault']>> = {
+  [errors.JWSInvalid.code]: 'malformed',
+  [errors.JWTInvalid.code]: 'malformed',
+  [errors.JWKSNoMatchingKey.code]: 'secret unknown',
+  [errors.JWTExpired.code]: 'expired',
 }

@@ -5,7 +5,7 @@ import { type Principal, requirePrefix, requireScope } from './principal.ts'
 import { SCOPES, type Scope } from './scopes.ts'
 import { seal, unseal } from './seal.ts'
 import type { SigningSettings } from './settings.ts'
-import type { Verdict } from './verdict.ts'
+import { loggable, refuse, type Verdict } from './verdict.ts'
 
 const TOKEN_PREFIX = 'ept_'
 const DEFAULT_SECONDS = 600
@@ -65,10 +65,11 @@ export async function verifyToken(
   { signingSecrets }: SigningSettings,
   now: Date,
 ): Promise<Verdict> {
-  if (!looksLikeToken(token)) return { ok: false, reason: 'token malformed' }
+  if (!looksLikeToken(token)) return refuse('token malformed')
   const sealed = await unseal(signingSecrets, 'token', token.slice(TOKEN_PREFIX.length), now)
-  const claims = claimsSchema.safeParse(sealed?.claims)
-  if (!claims.success) return { ok: false, reason: 'token invalid or expired' }
+  if (!sealed.ok) return refuse(`token ${sealed.fault}`, loggable(sealed.kid))
+  const claims = claimsSchema.safeParse(sealed.claims)
+  if (!claims.success) return refuse('token claims unusable')
   const { sub, scopes, prefix, exp } = claims.data
   return { ok: true, principal: { id: sub, scopes, prefix, expiresAt: exp * 1000 } }
 }

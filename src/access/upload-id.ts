@@ -71,9 +71,9 @@ export async function openUploadId(
   now: Date,
 ): Promise<UploadClaims> {
   const unsealed = await unseal(signingSecrets, 'upload', uploadId, now)
-  const parsed = claimsSchema.safeParse(unsealed?.claims)
+  const parsed = claimsSchema.safeParse(unsealed.ok && unsealed.claims)
   if (
-    unsealed === null ||
+    !unsealed.ok ||
     !parsed.success ||
     (parsed.data.s3 ?? parsed.data.s3UploadId) === undefined ||
     parsed.data.bucket !== scope.bucket ||

@@ -9,16 +9,25 @@ export interface Credentials {
   readonly expiresAt: number
 }
 
-/** One table of `BUCKETS`, with its credentials and every default in place. */
-export interface Bucket {
-  readonly alias: string
-  /**
-   * Scheme, host and port of every request to this bucket; with addressing "virtual" the bucket's
-   * own host.
-   */
+/** Where a bucket is reached. */
+export interface Address {
+  /** Scheme, host and port; with addressing "virtual" the bucket's own host. */
   readonly origin: string
   /** Path in front of every key: starts and ends with `/`. */
   readonly basePath: string
+}
+
+/** Lifetimes in seconds, by what a URL is for. */
+export type SecondsByUse = Readonly<Record<'upload' | 'view' | 'stream' | 'email' | 'link', number>>
+
+/**
+ * One table of `BUCKETS`, with its credentials and every default in place. `origin` and `basePath`
+ * are for the requests of the presigner itself.
+ */
+export interface Bucket extends Address {
+  readonly alias: string
+  /** Where clients reach the bucket: their URLs are signed for this host. */
+  readonly publicAddress: Address
   /** The server's own name of it. */
   readonly name: string
   readonly region: string
@@ -34,8 +43,10 @@ export interface Bucket {
   readonly conditionalComplete: boolean
   /** `type/subtype` or `type/*`, lower case; null where every type is welcome. */
   readonly allowedTypes: readonly string[] | null
-  /** Longest lifetime of a URL in seconds, by use. */
-  readonly maxExpiresIn: Readonly<Record<'upload' | 'view' | 'stream' | 'email' | 'link', number>>
+  /** Longest lifetime of a URL. */
+  readonly maxExpiresIn: SecondsByUse
+  /** Lifetime of a URL where nobody asks for one; it shrinks to what is allowed. */
+  readonly defaultExpiresIn: SecondsByUse
   /** Seconds that an edge copy of an object may live. */
   readonly edgeTtlSeconds: number
   /** Value of the header of that name on what links deliver. */

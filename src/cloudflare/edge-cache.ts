@@ -1,6 +1,7 @@
 import { coversAll } from '../delivery/byte-range.ts'
 import { pipeOf, pump } from '../delivery/pump.ts'
 import { withinCacheTime } from '../delivery/within.ts'
+import type { Warning } from '../errors/warnings.ts'
 
 const WAIT_MILLISECONDS = 20
 const MAX_WAITS = 50
@@ -160,14 +161,15 @@ async function keep(
  * link can do without.
  */
 async function attempt<T>(
-  operation: string,
+  operation: 'match' | 'put' | 'delete',
   work: (cache: Cache) => Promise<T>,
 ): Promise<T | undefined> {
   try {
     return await withinCacheTime(work(caches.default))
   } catch (error) {
     const reason = error instanceof Error ? error.name : typeof error
-    console.warn(JSON.stringify({ warning: `The Cache API failed to ${operation}.`, reason }))
+    const warning: Warning = `The Cache API failed to ${operation}.`
+    console.warn(JSON.stringify({ warning, reason }))
     return undefined
   }
 }

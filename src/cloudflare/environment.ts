@@ -1,12 +1,17 @@
 import type { Credentials } from '../bucket/bucket.ts'
 import { apiKeysRule, jwtRule, signingSecretsRule } from '../settings/access-rules.ts'
 import { bucketsRule } from '../settings/bucket-rules.ts'
-import { keepFor, type LoadedSettings, loadWith, originRule } from '../settings/define.ts'
+import {
+  corsOriginsRule,
+  keepFor,
+  type LoadedSettings,
+  loadWith,
+  originRule,
+} from '../settings/define.ts'
 import {
   BROKEN,
   breaks,
   into,
-  list,
   matching,
   needed,
   notEmpty,
@@ -15,6 +20,7 @@ import {
   type Rule,
   table,
   text,
+  type Words,
 } from '../settings/rules.ts'
 import type { Settings } from '../settings/settings.ts'
 
@@ -25,25 +31,34 @@ export const environmentSettings = keepFor(loadEnvironment)
 export function loadEnvironment(env: object): LoadedSettings {
   // An empty variable is one that an environment file lists without a value.
   const variables = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''))
-  return loadWith(environmentRule(variables), variables)
+  return loadWith(environmentRule(variables), variables, TOML)
+}
+
+/** A variable is a string to wrangler.toml, and text in an environment file. */
+const TOML: Words = {
+  text: 'text',
+  list: 'a list',
+  table: (names) => (names.length === 0 ? 'a table' : `a table with ${names.join(', ')}`),
 }
 
 /** Every variable, secret and binding, apart from the access keys of the buckets. */
 export const environmentRules = (variables: Readonly<Record<string, unknown>>) => ({
-  FILE_INDEX: binding('must be bound to a KV namespace'),
-  RATE_LIMITER: binding('must be bound to a rate limit'),
+  FILE_INDEX: binding('a KV namespace', '[[kv_namespaces]]'),
+  RATE_LIMITER: binding('a rate limit', '[[ratelimits]]'),
   BUCKETS: needed(
     tableOrJson(bucketsRule(credentialsNamed(variables))),
-    'BUCKET' in variables
-      ? 'There is a table BUCKET: call it BUCKETS.'
-      : 'Add a [vars.BUCKETS.files] table to wrangler.toml.',
+    misspelt(variables, 'BUCKET') ?? 'Add a [vars.BUCKETS.files] table to wrangler.toml.',
   ),
   SIGNING_SECRETS: needed(
     signingSecretsRule,
-    'Set it to "k1:" and the output of `openssl rand -hex 32`, with `npx wrangler secret put SIGNING_SECRETS`.',
+    misspelt(variables, 'SIGNING_SECRET') ??
+      'Set it to "k1:" and the output of `openssl rand -hex 32`, with `npx wrangler secret put SIGNING_SECRETS`.',
   ),
   API_KEYS: optional(tableOrJson(apiKeysRule), []),
-  CORS_ORIGINS: optional(originsRule, []),
+  CORS_ORIGINS:
+    variables.CORS_ORIGINS === undefined && 'CORS_ORIGIN' in variables
+      ? needed(originsRule, misspelt(variables, 'CORS_ORIGIN') ?? '')
+      : optional(originsRule, []),
   JWT: optional(tableOrJson(jwtRule), null),
   LINK_ORIGIN: optional(originRule, null),
   OPEN_ACCESS: optional(oneOf('localhost'), null),
@@ -57,6 +72,7 @@ const environmentRule = (variables: Readonly<Record<string, unknown>>): Rule<Set
       signingSecrets: given.SIGNING_SECRETS,
       apiKeys: given.API_KEYS,
       jwt: given.JWT,
+      jwtPath: 'JWT',
       corsOrigins: given.CORS_ORIGINS,
       linkBase: given.LINK_ORIGIN,
       linkHostOnly: given.LINK_ORIGIN !== null,
@@ -64,16 +80,25 @@ const environmentRule = (variables: Readonly<Record<string, unknown>>): Rule<Set
     }),
   )
 
+/** What to do about a variable whose name lacks the S at its end; null if there is none. */
+const misspelt = (variables: Readonly<Record<string, unknown>>, name: string): string | null =>
+  name in variables ? `Rename ${name} to ${name}S.` : null
+
 const binding =
-  (message: string): Rule<object> =>
+  (kind: string, table: string): Rule<object> =>
   (value, place) =>
-    typeof value === 'object' && value !== null ? value : breaks(place, message)
+    typeof value === 'object' && value !== null
+      ? value
+      : breaks(
+          place,
+          `must be bound to ${kind}. Add a ${table} block with this name to wrangler.toml.`,
+        )
 
 /** Origins, of which one alone is no list. */
 const originsRule: Rule<string[]> = (value, place) =>
   typeof value === 'string' && /^https?:/.test(value)
-    ? breaks(place, 'must be a list, such as ["https://app.example.com"]')
-    : tableOrJson(list(originRule))(value, place)
+    ? corsOriginsRule({}, place)
+    : tableOrJson(corsOriginsRule)(value, place)
 
 /** A variable that wrangler.toml gives as a table and an environment file as JSON text. */
 const tableOrJson =
@@ -84,7 +109,7 @@ const tableOrJson =
     try {
       parsed = JSON.parse(value)
     } catch {
-      return breaks(place, 'must be a table or JSON')
+      return breaks(place, `must be ${place.words.table([])}, or JSON text`)
     }
     return rule(parsed, place)
   }
@@ -94,7 +119,7 @@ const tableOrJson =
  */
 const credentialsName = matching(
   /^(?!(?:AKIA|ASIA)[A-Z0-9]{12,})[A-Z][A-Z0-9_]{0,63}$/,
-  'must be a name in capitals',
+  'must be a name in capitals, such as "S3", which reads S3_ACCESS_KEY_ID',
 )
 
 /** The access keys behind each name, read once, so that what is missing is reported once. */
@@ -138,5 +163,7 @@ const endOf = (instant: string | null | undefined): number =>
 const INSTANT = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:\d{2})$/
 
 const instant = text((value) =>
-  INSTANT.test(value) && !Number.isNaN(Date.parse(value)) ? null : 'must be a time in ISO 8601',
+  INSTANT.test(value) && !Number.isNaN(Date.parse(value))
+    ? null
+    : 'must be a time in ISO 8601, such as 2026-11-24T23:30:00Z',
 )

@@ -9,10 +9,13 @@ const MAX_KV_KEY_BYTES = 512
 /** How long one operation of Workers KV may take. */
 const TIMEOUT_SECONDS = 10
 
-/** The index of files in Workers KV, laid out as docs/kv-schema.md says. */
+/** The index of files in Workers KV, laid out as docs/kv-schema.md says. Throws `misconfigured`. */
 export function kvFileIndex(kv: KVNamespace): FileIndex {
   if (typeof kv !== 'object' || kv === null)
-    throw new TypeError('kvFileIndex needs a KV namespace. Bind one, and pass the binding.')
+    throw new ApiError(
+      'misconfigured',
+      'needs a KV namespace. Add a [[kv_namespaces]] block to wrangler.toml, and pass its binding.',
+    )
   return {
     async get(bucket, key) {
       const name = kvKey(bucket, key)

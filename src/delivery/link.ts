@@ -4,8 +4,6 @@ import type { Bucket } from '../bucket/bucket.ts'
 import { ApiError } from '../errors/api-error.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 
-const DEFAULT_SECONDS = 24 * 60 * 60
-
 /**
  * When a link ends, in seconds since 1970: at the end of a window that is as long as the lifetime
  * asked for, so that asking again within the window gives the same link. It is valid for one to
@@ -13,7 +11,7 @@ const DEFAULT_SECONDS = 24 * 60 * 60
  */
 export function linkExpiry(bucket: Bucket, expiresIn: number | undefined, now: Date): number {
   const max = Math.floor(bucket.maxExpiresIn.link / 2)
-  const life = expiresIn ?? Math.min(DEFAULT_SECONDS, max)
+  const life = expiresIn ?? Math.min(bucket.defaultExpiresIn.link, max)
   if (life < 1 || life > max)
     throw new ApiError('invalid_expiry', `expiresIn must be from 1 to ${max} seconds for a link.`)
   return (Math.floor(now.getTime() / 1000 / life) + 2) * life
@@ -30,7 +28,7 @@ export interface Link {
 export const MAX_LINK_NAME_LENGTH = 255
 
 export interface LinkRequest extends Pick<LinkPolicy, 'delivery' | 'download'> {
-  /** Seconds; undefined is a day. */
+  /** Seconds; undefined takes the bucket's default, a day unless set. */
   readonly expiresIn?: number | undefined
 }
 

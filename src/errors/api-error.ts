@@ -46,6 +46,11 @@ export type ErrorCode = keyof typeof STATUS_BY_CODE
 export const isErrorCode = (value: unknown): value is ErrorCode =>
   typeof value === 'string' && Object.hasOwn(STATUS_BY_CODE, value)
 
+/** Why an `unauthenticated` request was refused, as far as a client may know. */
+export const REASONS = ['missing', 'malformed', 'expired', 'not_accepted'] as const
+
+export type Reason = (typeof REASONS)[number]
+
 /**
  * One error in an input: `path` is dotted from the root of the body, the query or the
  * configuration.
@@ -60,6 +65,8 @@ export interface ApiErrorOptions {
   readonly cause?: unknown
   /** When the client should try again; it is told. */
   readonly retryAfterSeconds?: number | undefined
+  /** Of `unauthenticated`; the client is told. */
+  readonly reason?: Reason | undefined
 }
 
 /** An error that a caller can tell by its `code`. */
@@ -84,16 +91,18 @@ export class ApiError extends Error implements PresignerError {
   readonly code: ErrorCode
   readonly issues: readonly Issue[]
   readonly retryAfterSeconds: number | undefined
+  readonly reason: Reason | undefined
 
   constructor(
     code: ErrorCode,
     message: string,
-    { issues = [], cause, retryAfterSeconds }: ApiErrorOptions = {},
+    { issues = [], cause, retryAfterSeconds, reason }: ApiErrorOptions = {},
   ) {
     super(message, { cause })
     this.code = code
     this.issues = issues
     this.retryAfterSeconds = retryAfterSeconds
+    this.reason = reason
   }
 }
 

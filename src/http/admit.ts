@@ -4,17 +4,24 @@ import { verifyJwt } from '../access/jwt.ts'
 import type { Principal } from '../access/principal.ts'
 import { SCOPES } from '../access/scopes.ts'
 import { looksLikeToken, verifyToken } from '../access/token.ts'
-import type { Verdict } from '../access/verdict.ts'
-import { ApiError } from '../errors/api-error.ts'
+import { REFUSALS, type Refusal, refuse, type Verdict } from '../access/verdict.ts'
+import { ApiError, type Reason } from '../errors/api-error.ts'
 import { describe } from '../errors/describe.ts'
 import type { LoadedSettings } from '../settings/define.ts'
-import type { Settings } from '../settings/settings.ts'
+import { type Settings, takesOrigin } from '../settings/settings.ts'
 import { withKeys } from '../settings/with-keys.ts'
 import type { AppContext, AppEnv } from './app-env.ts'
 import { countRequest, networkOf } from './rate-limit.ts'
 import { checkUrl } from './validate.ts'
 
 const LOCAL_HOSTS = ['localhost', '127.0.0.1', '[::1]']
+
+const MESSAGES: Readonly<Record<Reason, string>> = {
+  missing: 'Valid credentials are required.',
+  malformed: 'These credentials are malformed.',
+  expired: 'These credentials have expired.',
+  not_accepted: 'Valid credentials are required.',
+}
 
 const LOCAL_PRINCIPAL: Principal = {
   id: 'localhost',
@@ -45,9 +52,10 @@ export const admit: MiddlewareHandler<AppEnv> = async function admit(c) {
   const verdict = await judge(c, settings, countNetwork)
   if (!verdict.ok) {
     await countNetwork()
-    throw new ApiError('unauthenticated', 'Valid credentials are required.', {
-      cause: verdict.reason,
-    })
+    const { refusal, detail } = verdict
+    const reason = REFUSALS[refusal]
+    const cause = detail === undefined ? refusal : `${refusal}: ${detail}`
+    throw new ApiError('unauthenticated', MESSAGES[reason], { reason, cause })
   }
   await countRequest(c, `principal ${verdict.principal.id}`)
   c.set('principal', verdict.principal)
@@ -63,7 +71,9 @@ export function configure(c: AppContext): Settings | Promise<Settings> {
 
 function keepSettings(c: AppContext, loaded: LoadedSettings): Settings {
   if (!loaded.ok)
-    throw new ApiError('misconfigured', 'The Worker is misconfigured: /healthz names the settings.')
+    throw new ApiError('misconfigured', 'The settings are not valid. /healthz names each one.', {
+      cause: loaded.issues.map(({ path }) => path || 'settings').join(', '),
+    })
   c.set('settings', loaded.settings)
   return loaded.settings
 }
@@ -92,11 +102,21 @@ function judge(
         waitUntil: (work) => c.executionCtx.waitUntil(work),
       })
   }
-  if (authorization !== undefined) return { ok: false, reason: 'authorization not understood' }
+  if (authorization !== undefined) return refuse(unknownKind(authorization, bearer))
 
   if (settings.openOnLocalhost && LOCAL_HOSTS.includes(new URL(c.req.url).hostname))
     return { ok: true, principal: LOCAL_PRINCIPAL }
-  return { ok: false, reason: 'no credentials' }
+  return refuse('no credentials')
+}
+
+/** What is wrong with an Authorization header that none of the checks takes. */
+function unknownKind(authorization: string, bearer: string | undefined): Refusal {
+  if (!/^bearer(?: |$)/i.test(authorization)) return 'authorization of another scheme'
+  if (bearer === undefined) return 'bearer credential malformed'
+  // Three parts, as in a JWT (RFC 7515, section 3.1).
+  return /^[\w-]+\.[\w-]+\.[\w-]*$/.test(bearer)
+    ? 'jwt not expected'
+    : 'bearer credential of no known kind'
 }
 
 const bearerOf = (authorization: string | undefined): string | undefined =>
@@ -120,12 +140,12 @@ async function judgeByApp(
   if (c.req.method !== 'GET' && c.req.method !== 'HEAD') refuseForeignPage(c, settings)
   try {
     const principal = await authenticate()
-    if (principal === null) return { ok: false, reason: 'unknown to the app' }
-    if (principal.expiresAt <= now.getTime()) return { ok: false, reason: 'session expired' }
+    if (principal === null) return refuse('refused by the app')
+    if (principal.expiresAt <= now.getTime()) return refuse('session expired')
     return { ok: true, principal }
   } catch (error) {
     if (!(error instanceof ApiError && error.code === 'unauthenticated')) throw error
-    return { ok: false, reason: describe(error.cause ?? error) }
+    return refuse('refused by the app', describe(error.cause ?? error))
   }
 }
 
@@ -134,12 +154,12 @@ async function judgeByApp(
  * the app says who asks: its credential may be a cookie, which a browser adds to whatever another
  * site's page sends. A token is no such credential. Clients that are no browsers say no origin.
  */
-export function refuseForeignPage(c: AppContext, { corsOrigins }: Settings): void {
+export function refuseForeignPage(c: AppContext, settings: Settings): void {
   if (c.env.host.authenticate === null || tokenOf(c) !== undefined) return
   const origin = c.req.header('Origin')
   const site = c.req.header('Sec-Fetch-Site')
   if (origin === undefined && site === undefined) return
   if (site === 'same-origin' || origin === new URL(c.req.url).origin) return
-  if (origin === undefined || !corsOrigins.includes(origin))
+  if (origin === undefined || !takesOrigin(settings, origin))
     throw new ApiError('forbidden', 'A page of another origin may not do this.')
 }

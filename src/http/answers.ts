@@ -1,7 +1,7 @@
 import type { TypedResponse } from 'hono'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import type { JSONParsed } from 'hono/utils/types'
-import { ApiError, asApiError, STATUS_BY_CODE } from '../errors/api-error.ts'
+import { ApiError, asApiError, type Reason, STATUS_BY_CODE } from '../errors/api-error.ts'
 import { uriEncode } from '../keys/encodings.ts'
 import type { AppContext } from './app-env.ts'
 
@@ -64,7 +64,7 @@ export const created = <FileRecord extends { readonly key: string; readonly buck
 export function onError(thrown: unknown, c: AppContext): Response {
   c.set('fault', thrown)
   const error = asApiError(thrown) ?? new ApiError('internal', 'Internal error. See the log.')
-  const { code, message, issues } = error
+  const { code, message, issues, reason } = error
   const retryAfter =
     code === 'rate_limited' || code === 'purge_failed' ? 60 : error.retryAfterSeconds
   return json(
@@ -74,15 +74,22 @@ export function onError(thrown: unknown, c: AppContext): Response {
       message,
       code,
       requestId: c.get('requestId'),
+      ...(reason === undefined ? {} : { reason }),
       ...(issues.length === 0 ? {} : { issues }),
     },
     STATUS_BY_CODE[code],
     {
-      ...(code === 'unauthenticated' ? { 'WWW-Authenticate': 'Bearer' } : {}),
+      ...(code === 'unauthenticated' ? { 'WWW-Authenticate': challenge(c, reason) } : {}),
       ...(retryAfter === undefined ? {} : { 'Retry-After': String(retryAfter) }),
     },
   )
 }
+
+/** RFC 6750, section 3.1: an error is named only where the request brings a credential. */
+const challenge = (c: AppContext, reason: Reason | undefined): string =>
+  reason === 'missing' || (c.req.header('Authorization') ?? c.req.param('token')) === undefined
+    ? 'Bearer'
+    : 'Bearer error="invalid_token"'
 
 /** The answer where no route matches. */
 export const onNotFound = (c: AppContext): Response =>

@@ -1,4 +1,5 @@
 import type { MiddlewareHandler } from 'hono'
+import { takesOrigin } from '../settings/settings.ts'
 import type { AppEnv } from './app-env.ts'
 
 /**
@@ -11,7 +12,7 @@ export const cors: MiddlewareHandler<AppEnv> = function cors(c, next) {
   const origin = c.req.header('Origin')
   if (origin === undefined) return next()
   const loaded = c.env.instance.settings
-  if (!loaded.ok || !loaded.settings.corsOrigins.includes(origin)) return next()
+  if (!loaded.ok || !takesOrigin(loaded.settings, origin)) return next()
   c.set('corsHeaders', {
     'Access-Control-Allow-Origin': origin,
     'Access-Control-Expose-Headers': 'ETag,Location,Retry-After,X-Request-Id',

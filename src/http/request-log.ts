@@ -1,6 +1,7 @@
 import type { Principal } from '../access/principal.ts'
 import { asApiError, type ErrorCode, STATUS_BY_CODE } from '../errors/api-error.ts'
 import { describe, withoutUrls } from '../errors/describe.ts'
+import type { WarningText } from '../errors/warnings.ts'
 import type { AppContext } from './app-env.ts'
 
 /**
@@ -30,7 +31,7 @@ export function logRequest(
 }
 
 /** Adds to the warnings in the log line of the request. */
-export function addWarning(c: AppContext, text: string): void {
+export function addWarning(c: AppContext, text: WarningText): void {
   const warning = c.get('warning')
   c.set('warning', warning === undefined ? text : `${warning}; ${text}`)
 }

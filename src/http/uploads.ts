@@ -6,30 +6,38 @@ import type { Bucket } from '../bucket/bucket.ts'
 import { ApiError } from '../errors/api-error.ts'
 import type { FileRecord } from '../file-index/file-record.ts'
 import { keyPrefixFault, parseObjectKey } from '../keys/object-key.ts'
+import { newUpload } from '../uploads/new-upload.ts'
 import { DIRECTORY } from '../uploads/upload-fields.ts'
 import { refuseForeignPage } from './admit.ts'
 import type { AppContext } from './app-env.ts'
 import { chooseBucket } from './choose-bucket.ts'
 import type { FileEvent, NewFile } from './host.ts'
 
+/** What a client wants to upload; `size` as `newUpload` takes it. */
+type AskedFile = Omit<NewFile, 'bucket' | 'size'> & { readonly size?: number | null | undefined }
+
 /**
- * `file` as the app wants it to be uploaded, where the presigner is mounted in one. Throws
+ * `file` as the app wants it to be uploaded, where the presigner is mounted in one. The app is asked
+ * only about a file that the bucket would take: throws what `newUpload` throws with `s3Max`. Throws
  * `forbidden` where the app refuses it, or where a page of another origin asks: in a GET too, since
  * the app may count what it is asked.
  */
-export async function askApp<File extends Omit<NewFile, 'bucket'>>(
+export async function askApp<File extends AskedFile>(
   c: AppContext,
-  { alias }: Bucket,
+  bucket: Bucket,
   file: File,
+  s3Max: number,
 ): Promise<File> {
   const { beforeUpload } = c.env.host
   if (beforeUpload === null) return file
   refuseForeignPage(c, c.get('settings'))
   const { fileName, mimetype, size, directory, metadata } = file
+  const principal = c.get('principal')
   // The app may hand back what it was told: nothing that only the client is to blame for.
-  if (directory !== undefined) parseObjectKey(`${directory.normalize()}/`)
-  const asked = { bucket: alias, fileName, mimetype, size, directory, metadata }
-  const parsed = changesSchema.safeParse((await beforeUpload(asked, c.get('principal'))) ?? {})
+  newUpload(bucket, { fileName, mimetype, directory, size }, principal.prefix, s3Max, new Date())
+  const told = { fileName, mimetype, size: size ?? undefined, directory, metadata }
+  const changed = await beforeUpload({ bucket: bucket.alias, ...told }, principal)
+  const parsed = changesSchema.safeParse(changed ?? {})
   if (!parsed.success) {
     const faults = parsed.error.issues.map(({ path, message }) => `${path.join('.')} ${message}`)
     throw new TypeError(`beforeUpload returned what no upload can have: ${faults.join('; ')}`)

@@ -91,16 +91,16 @@ function check<Schema extends z.ZodMiniType<object>>(schema: Schema, value: unkn
 }
 
 const KINDS: Readonly<Record<string, string>> = {
-  string: 'text',
+  string: 'a string',
   int: 'a whole number',
   number: 'a number',
   boolean: 'true or false',
-  array: 'a list',
+  array: 'an array',
   object: 'an object',
   record: 'an object',
 }
 
-/** Says what is wrong with a member, in the words that settings use. */
+/** Says what is wrong with a member, in the words of JSON. */
 const describeIssue: z.core.$ZodErrorMap = (issue) => {
   switch (issue.code) {
     case 'invalid_type':

@@ -1,7 +1,7 @@
 import * as z from 'zod/mini'
 import { openCursor, sealCursor } from '../access/cursor.ts'
 import { requireKey, requirePrefix, requireScope } from '../access/principal.ts'
-import { MAX_KEYS } from '../bucket/limits.ts'
+import { MAX_KEYS, MAX_PUT_BYTES } from '../bucket/limits.ts'
 import {
   type DownloadSigner,
   downloadSigner,
@@ -89,7 +89,7 @@ export const fileRoutes = newApp()
     const principal = c.get('principal')
     requireScope(principal, 'files:upload')
     const bucket = chooseBucket(c, alias, null)
-    const file = await askApp(c, bucket, request)
+    const file = await askApp(c, bucket, request, MAX_PUT_BYTES)
     const upload = await createUploadUrl(bucket, file, principal.prefix, new Date())
     return json(c, upload)
   })
@@ -138,7 +138,7 @@ export const fileRoutes = newApp()
       limit,
       ...(cursor === undefined ? {} : { cursor: await openCursor(settings, list, cursor) }),
     })
-    if (page.unreadable > 0) addWarning(c, `${page.unreadable} index entries are unreadable`)
+    if (page.unreadable > 0) addWarning(c, `index entries unreadable: ${page.unreadable}`)
     const signer = urls && downloadSigner(bucket, { use: urls }, new Date())
     return json(c, {
       files: signer ? await withUrls(page.records, signer) : page.records,
@@ -164,7 +164,9 @@ export const fileRoutes = newApp()
     } catch (error) {
       // The object may be gone anyway: its edge copy must not outlive it.
       if (mayHaveHappened(error))
-        await source.purge(bucket, key).catch((fault) => addWarning(c, describe(fault)))
+        await source
+          .purge(bucket, key)
+          .catch((fault) => addWarning(c, `edge copy not dropped: ${describe(fault)}`))
       throw error
     }
     try {

@@ -10,7 +10,7 @@ import { withKeys } from '../settings/with-keys.ts'
 export const healthRoutes = newApp().get('/healthz', async (c) => {
   const loaded = await withKeys(c.env.instance.settings)
   if (!loaded.ok)
-    throw new ApiError('misconfigured', 'The Worker is misconfigured.', { issues: loaded.issues })
+    throw new ApiError('misconfigured', 'The settings are not valid.', { issues: loaded.issues })
   const { keepsCopies } = c.env.instance.objects(c.executionCtx)
   return json(c, { status: 'ok' as const, edgeCache: keepsCopies })
 })

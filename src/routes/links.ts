@@ -1,6 +1,7 @@
 import * as z from 'zod/mini'
 import { verifyLink } from '../access/link-signature.ts'
 import { requireKey, requireScope } from '../access/principal.ts'
+import { LINK_REFUSALS } from '../access/verdict.ts'
 import { storedKey } from '../bucket/key-spelling.ts'
 import { createLink, linkExpiry, linkTo, MAX_LINK_NAME_LENGTH } from '../delivery/link.ts'
 import { redirectTarget } from '../delivery/redirect.ts'
@@ -82,12 +83,11 @@ export const deliveryRoutes = newApp()
     const { pathname, search, searchParams } = new URL(c.req.url)
     const path = pathname.slice(c.env.host.mountPath.length)
     const verdict = await verifyLink({ path, search, searchParams }, alias, key, settings, now)
-    if (!verdict.ok)
-      throw new ApiError(
-        verdict.expired ? 'link_expired' : 'link_invalid',
-        verdict.expired ? 'This link has expired.' : 'This link is not valid.',
-        { cause: verdict.reason },
-      )
+    if (!verdict.ok) {
+      const code = LINK_REFUSALS[verdict.refusal]
+      const message = code === 'link_expired' ? 'This link has expired.' : 'This link is not valid.'
+      throw new ApiError(code, message, { cause: verdict.refusal })
+    }
     const bucket = chooseBucket(c, verdict.policy.bucket, null)
     if (settings.linkHostOnly && !asksLinkHost(settings, c.req.url)) {
       c.header('Cross-Origin-Resource-Policy', bucket.crossOriginResourcePolicy)

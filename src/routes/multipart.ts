@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
 import { requireScope } from '../access/principal.ts'
-import { MAX_PARTS } from '../bucket/limits.ts'
+import { MAX_OBJECT_BYTES, MAX_PARTS } from '../bucket/limits.ts'
 import { created, json } from '../http/answers.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
 import {
@@ -58,7 +58,7 @@ export const multipartRoutes = newApp()
     const principal = c.get('principal')
     requireScope(principal, 'files:upload')
     const bucket = chooseBucket(c, alias, null)
-    const file = await askApp(c, bucket, request)
+    const file = await askApp(c, bucket, request, MAX_OBJECT_BYTES)
     const upload = await startMultipart(c.get('settings'), bucket, principal, file, new Date())
     const { key, uploadId, expiresAt } = upload
     const plan = planParts(request.size)

@@ -36,7 +36,7 @@ const digests = also(list(digest, 1), ({ length }) =>
 export const apiKeysRule: Rule<ApiKey[]> = also(
   list(
     table({
-      id: matching(/^[a-z0-9-]{1,32}$/, 'must be 1 to 32 of a-z, 0-9 and "-"'),
+      id: matching(/^[a-z0-9-]{1,32}$/, 'must be 1 to 32 of a-z, 0-9 and "-", such as "ci"'),
       sha256: (value, place) => (Array.isArray(value) ? digests : digest)(value, place),
       scopes,
       prefix: keyPrefix,
@@ -45,24 +45,27 @@ export const apiKeysRule: Rule<ApiKey[]> = also(
   (keys) => {
     const ids = keys.map(({ id }) => id)
     const again = ids.findIndex((id, i) => ids.indexOf(id) < i)
-    return again === -1
+    const id = ids[again]
+    return id === undefined
       ? null
-      : `must not repeat an id, as ${ids.indexOf(ids[again] ?? '')} and ${again} do`
+      : `must not repeat the id "${id}", as entries ${ids.indexOf(id)} and ${again} do`
   },
 )
+
+const SECRETS_ADVICE = 'Set it to "k1:" and the output of `openssl rand -hex 32`.'
 
 type Secrets = SigningSettings['signingSecrets']
 
 /** kid:secret[,kid:secret], for an instance without a name. */
 export const signingSecretsRule: Rule<Secrets> = (value, place) => {
-  if (value === undefined) return breaks(place, 'is missing')
+  if (value === undefined) return breaks(place, `is missing. ${SECRETS_ADVICE}`)
   const secrets: SigningSecret[] = []
   for (const entry of typeof value === 'string' ? value.split(',') : ['']) {
     const [, kid, secret] = /^([A-Za-z0-9-]{1,16}):([^,]{32,})$/.exec(entry.trim()) ?? []
     if (kid === undefined || secret === undefined)
       return breaks(
         place,
-        'must be kid:secret[,kid:secret], each secret of at least 32 characters without ","',
+        `must be kid:secret[,kid:secret], each secret of at least 32 characters without ",". ${SECRETS_ADVICE}`,
       )
     if (secrets.some((other) => other.kid === kid)) return breaks(place, 'must not repeat a kid')
     secrets.push({ name: '', kid, secret })
@@ -87,7 +90,8 @@ const JWT_ALGORITHMS = [
 ] as const
 
 function jwksUrlFault(value: string): string | null {
-  if (!URL.canParse(value)) return 'must be a URL'
+  if (!URL.canParse(value))
+    return 'must be a URL, such as https://issuer.example.com/.well-known/jwks.json'
   const { protocol, hostname } = new URL(value)
   if (protocol === 'https:' || hostname === 'localhost' || hostname === '127.0.0.1') return null
   return 'must start with https://'
@@ -96,7 +100,9 @@ function jwksUrlFault(value: string): string | null {
 /** A template is valid if it is a valid prefix whatever its `{claim}` holds. */
 const prefixTemplateFault = (value: string): string | null =>
   keyPrefixFault(value.replace(/\{[^{}/]+\}/g, 'claim')) ??
-  (/[{}]/.test(value.replace(/\{[^{}/]+\}/g, '')) ? 'must close each "{"' : null)
+  (/[{}]/.test(value.replace(/\{[^{}/]+\}/g, ''))
+    ? 'must name a claim in each pair of braces, as in "users/{sub}/"'
+    : null)
 
 type PublicJwk = NonNullable<JwtSettings['publicJwk']>
 
@@ -121,7 +127,10 @@ export const jwtRule: Rule<JwtSettings> = also(
     prefix: text(prefixTemplateFault),
     scopes: optional(scopes),
     scopesClaim: optional(notEmpty),
-    header: optional(matching(/^[A-Za-z0-9-]+$/, 'must be the name of a header'), 'Authorization'),
+    header: optional(
+      matching(/^[A-Za-z0-9-]+$/, 'must be the name of a header, such as "Authorization"'),
+      'Authorization',
+    ),
   }),
   ({ jwksUrl, publicJwk, algorithms, ...jwt }) => {
     if ((jwksUrl === undefined) === (publicJwk === undefined))

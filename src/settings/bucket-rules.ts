@@ -1,4 +1,4 @@
-import type { Bucket, Credentials } from '../bucket/bucket.ts'
+import type { Address, Bucket, Credentials, SecondsByUse } from '../bucket/bucket.ts'
 import { MAX_LINK_SECONDS, MAX_SIGNATURE_SECONDS, MAX_UPLOAD_SECONDS } from '../bucket/limits.ts'
 import {
   also,
@@ -18,10 +18,18 @@ import {
 } from './rules.ts'
 
 /** At least two seconds: a stable URL, and a link, live for half of it. */
-const seconds = (max: number) => optional(whole(2, max), max)
+const longest = (max: number) => optional(whole(2, max), max)
+
+const DEFAULT_SECONDS: SecondsByUse = {
+  upload: 5 * 60,
+  view: 15 * 60,
+  stream: 2 * 60 * 60,
+  email: 48 * 60 * 60,
+  link: 24 * 60 * 60,
+}
 
 function endpointFault(value: string): string | null {
-  if (!URL.canParse(value)) return 'must be a URL'
+  if (!URL.canParse(value)) return 'must be a URL, such as https://s3.eu-central-1.amazonaws.com'
   const url = new URL(value)
   if (url.protocol !== 'https:' && url.protocol !== 'http:')
     return 'must start with https:// or http://'
@@ -31,9 +39,11 @@ function endpointFault(value: string): string | null {
   return null
 }
 
-interface Address {
+/** What the names of a bucket must fit together with. */
+interface Addressed {
   readonly addressing: 'path' | 'virtual'
   readonly endpoint: string
+  readonly publicEndpoint?: string | undefined
   readonly bucket: string
 }
 
@@ -42,7 +52,7 @@ const PROVIDER =
   /\.(?:amazonaws|r2\.cloudflarestorage|backblazeb2|wasabisys|digitaloceanspaces)\.com(?:\.cn)?$/
 
 /** What a dashboard shows as the URL of a bucket is an endpoint and the name of the bucket. */
-function endpointHoldsBucket({ endpoint, bucket }: Address): boolean {
+function holdsBucket(endpoint: string, bucket: string): boolean {
   const { hostname, pathname } = new URL(endpoint)
   const inHost = `${bucket.toLowerCase()}.`
   return (
@@ -51,20 +61,45 @@ function endpointHoldsBucket({ endpoint, bucket }: Address): boolean {
   )
 }
 
-function addressingFault(address: Address): string | null {
-  const { addressing, endpoint, bucket } = address
-  if (endpointHoldsBucket(address))
-    return 'names the bucket in its endpoint too: leave it out there, or files land in a folder of that name'
-  if (bucket === 'my-bucket' && new URL(endpoint).hostname.endsWith('.amazonaws.com'))
+function addressingFault({ endpoint, publicEndpoint, ...bucket }: Addressed): string | null {
+  const own = endpointMisfit('endpoint', endpoint, bucket)
+  if (own !== null || publicEndpoint === undefined) return own
+  return endpointMisfit('publicEndpoint', publicEndpoint, bucket)
+}
+
+/** Why `endpoint`, the member called `name`, doesn't fit the bucket. */
+function endpointMisfit(
+  name: string,
+  endpoint: string,
+  { addressing, bucket }: Pick<Addressed, 'addressing' | 'bucket'>,
+): string | null {
+  const { protocol, host, hostname } = new URL(endpoint)
+  if (holdsBucket(endpoint, bucket))
+    return `names the bucket in its ${name} too: leave it out there, or files land in a folder of that name`
+  if (bucket === 'my-bucket' && hostname.endsWith('.amazonaws.com'))
     return 'still has the placeholder "my-bucket": put the name of your bucket there'
   if (addressing === 'path') return null
   if (!/^[a-z0-9-]+$/.test(bucket))
     return 'addressing "virtual" needs a bucket name of a-z, 0-9 and "-": use "path"'
-  const { protocol, host } = new URL(endpoint)
   // No URL has a host such as "files.127.0.0.1".
   return URL.canParse(`${protocol}//${bucket}.${host}`)
     ? null
-    : 'addressing "virtual" can\'t put this bucket in front of this host: use "path"'
+    : `addressing "virtual" can't put this bucket in front of the host of its ${name}: use "path"`
+}
+
+/** A default of your own that no request could ask for would shrink unnoticed. */
+function lifetimeFault({
+  maxExpiresIn,
+  defaultExpiresIn,
+}: Pick<Bucket, 'maxExpiresIn' | 'defaultExpiresIn'>): string | null {
+  for (const use of ['upload', 'view', 'stream', 'email', 'link'] as const) {
+    // A link is valid for up to two of its lifetimes.
+    const max = use === 'link' ? Math.floor(maxExpiresIn.link / 2) : maxExpiresIn[use]
+    const seconds = defaultExpiresIn[use]
+    if (seconds > max && seconds !== DEFAULT_SECONDS[use])
+      return `needs a defaultExpiresIn.${use} of at most ${max}, ${use === 'link' ? 'half of ' : ''}maxExpiresIn.${use}`
+  }
+  return null
 }
 
 /** Hosts of Cloudflare R2 and Backblaze B2, which know no POST policies. */
@@ -76,13 +111,29 @@ const WITH_CONDITIONAL_COMPLETE = /\.amazonaws\.com(?:\.cn)?(?::\d+)?$/i
 
 const ALLOWED_TYPE = /^[\w!#$&^.+-]+\/(\*|[\w!#$&^.+-]+)$/
 
+/** Where the bucket called `name` is at `endpoint`. */
+function addressAt(endpoint: string, name: string, addressing: 'path' | 'virtual'): Address {
+  const { protocol, host, pathname } = new URL(endpoint)
+  const path = pathname.endsWith('/') ? pathname : `${pathname}/`
+  return addressing === 'virtual'
+    ? { origin: `${protocol}//${name}.${host}`, basePath: path }
+    : { origin: `${protocol}//${host}`, basePath: `${path}${name}/` }
+}
+
 const bucketRule = (alias: string, credentials: Rule<Credentials>): Rule<Bucket> =>
   into(
     also(
       table({
         endpoint: text(endpointFault),
-        region: matching(/^[a-z0-9-]{1,64}$/, 'must be a region name, or "auto"'),
-        bucket: matching(/^[A-Za-z0-9][A-Za-z0-9._-]{1,254}$/, 'must be the name of a bucket'),
+        publicEndpoint: optional(text(endpointFault)),
+        region: matching(
+          /^[a-z0-9-]{1,64}$/,
+          'must be a region, such as "eu-central-1", or "auto"',
+        ),
+        bucket: matching(
+          /^[A-Za-z0-9][A-Za-z0-9._-]{1,254}$/,
+          'must be the name of a bucket, such as "acme-files"',
+        ),
         addressing: optional(oneOf('path', 'virtual'), 'path' as const),
         credentials,
         uploadCredentials: optional(credentials),
@@ -91,45 +142,62 @@ const bucketRule = (alias: string, credentials: Rule<Credentials>): Rule<Bucket>
         normalizesKeys: optional(flag),
         conditionalComplete: optional(flag),
         allowedTypes: optional(
-          into(list(matching(ALLOWED_TYPE, 'must be "type/subtype" or "type/*"'), 1), (types) =>
-            types.map((type) => type.toLowerCase()),
+          into(
+            list(matching(ALLOWED_TYPE, 'must be a type such as "image/png" or "image/*"'), 1),
+            (types) => types.map((type) => type.toLowerCase()),
           ),
           null,
         ),
         maxExpiresIn: (value, place) => maxExpiresInRule(value ?? {}, place),
+        defaultExpiresIn: (value, place) => defaultExpiresInRule(value ?? {}, place),
         edgeTtl: optional(whole(0, MAX_LINK_SECONDS), 86_400),
         crossOriginResourcePolicy: optional(
           oneOf('cross-origin', 'same-site', 'same-origin'),
           'cross-origin' as const,
         ),
       }),
-      addressingFault,
+      (given) => addressingFault(given) ?? lifetimeFault(given),
     ),
-    ({ endpoint, bucket: name, addressing, edgeTtl, ...given }): Bucket => {
-      const { protocol, host, pathname } = new URL(endpoint)
-      const endpointPath = pathname.endsWith('/') ? pathname : `${pathname}/`
-      const inHost = addressing === 'virtual'
+    ({ endpoint, publicEndpoint, bucket: name, addressing, edgeTtl, ...given }): Bucket => {
+      const address = addressAt(endpoint, name, addressing)
+      const publicAddress =
+        publicEndpoint === undefined ? address : addressAt(publicEndpoint, name, addressing)
+      // It is one server: either host tells which.
+      const is = (server: RegExp) =>
+        server.test(address.origin) || server.test(publicAddress.origin)
       return {
         ...given,
+        ...address,
         alias,
         name,
-        origin: inHost ? `${protocol}//${name}.${host}` : `${protocol}//${host}`,
-        basePath: inHost ? endpointPath : `${endpointPath}${name}/`,
+        publicAddress,
         uploadCredentials: given.uploadCredentials ?? given.credentials,
-        postUploads: given.postUploads ?? !WITHOUT_POST_UPLOADS.test(host),
-        normalizesKeys: given.normalizesKeys ?? NORMALIZES_KEYS.test(host),
-        conditionalComplete: given.conditionalComplete ?? WITH_CONDITIONAL_COMPLETE.test(host),
+        postUploads: given.postUploads ?? !is(WITHOUT_POST_UPLOADS),
+        normalizesKeys: given.normalizesKeys ?? is(NORMALIZES_KEYS),
+        conditionalComplete: given.conditionalComplete ?? is(WITH_CONDITIONAL_COMPLETE),
         edgeTtlSeconds: edgeTtl,
       }
     },
   )
 
 const maxExpiresInRule = table({
-  upload: seconds(MAX_UPLOAD_SECONDS),
-  view: seconds(MAX_SIGNATURE_SECONDS),
-  stream: seconds(MAX_SIGNATURE_SECONDS),
-  email: seconds(MAX_SIGNATURE_SECONDS),
-  link: seconds(MAX_LINK_SECONDS),
+  upload: longest(MAX_UPLOAD_SECONDS),
+  view: longest(MAX_SIGNATURE_SECONDS),
+  stream: longest(MAX_SIGNATURE_SECONDS),
+  email: longest(MAX_SIGNATURE_SECONDS),
+  link: longest(MAX_LINK_SECONDS),
+})
+
+/** A default within what a request may ask for. */
+const usual = (use: keyof SecondsByUse, max: number) =>
+  optional(whole(1, max), DEFAULT_SECONDS[use])
+
+const defaultExpiresInRule = table({
+  upload: usual('upload', MAX_UPLOAD_SECONDS),
+  view: usual('view', MAX_SIGNATURE_SECONDS),
+  stream: usual('stream', MAX_SIGNATURE_SECONDS),
+  email: usual('email', MAX_SIGNATURE_SECONDS),
+  link: usual('link', MAX_LINK_SECONDS / 2),
 })
 
 /** Buckets by alias, whose `credentials` are as that rule takes them. */
@@ -139,7 +207,7 @@ export const bucketsRule = (credentials: Rule<Credentials>): Rule<[Bucket, ...Bu
     (alias) =>
       /^(?!\d+$)[a-z0-9][a-z0-9-]{0,31}$/.test(alias)
         ? null
-        : 'must be an alias of a-z, 0-9 and "-", and no number',
+        : 'must be an alias such as "files": a-z, 0-9 and "-", and not a number',
     (alias) => bucketRule(alias, credentials),
   )
   return (value, place) => {

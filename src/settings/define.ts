@@ -1,5 +1,5 @@
 import type { ApiKey, JwtSettings } from '../access/settings.ts'
-import type { Bucket, Credentials } from '../bucket/bucket.ts'
+import type { Bucket, Credentials, SecondsByUse } from '../bucket/bucket.ts'
 import { ApiError, asApiError, type Issue } from '../errors/api-error.ts'
 import { apiKeysRule, jwtRule, signingSecretsRule } from './access-rules.ts'
 import { bucketsRule } from './bucket-rules.ts'
@@ -12,11 +12,13 @@ import {
   into,
   list,
   matching,
+  needed,
   notEmpty,
   optional,
   type Rule,
   table,
   text,
+  type Words,
 } from './rules.ts'
 import type { Settings } from './settings.ts'
 
@@ -33,6 +35,8 @@ export interface CredentialsInput {
 /** One bucket; docs/configuration.md describes each member. */
 export interface BucketInput {
   readonly endpoint: string
+  /** Where clients reach the bucket, if the presigner reaches it by another host. */
+  readonly publicEndpoint?: string | undefined
   readonly region: string
   /** The server's own name of the bucket. */
   readonly bucket: string
@@ -48,7 +52,9 @@ export interface BucketInput {
   /** `type/subtype` or `type/*`. */
   readonly allowedTypes?: readonly string[] | undefined
   /** Longest lifetime in seconds, by use. */
-  readonly maxExpiresIn?: Partial<Bucket['maxExpiresIn']> | undefined
+  readonly maxExpiresIn?: Partial<SecondsByUse> | undefined
+  /** Lifetime in seconds where a request names none, by use. */
+  readonly defaultExpiresIn?: Partial<SecondsByUse> | undefined
   /** Seconds that an edge copy may live; 0 keeps none. */
   readonly edgeTtl?: number | undefined
   readonly crossOriginResourcePolicy?: Bucket['crossOriginResourcePolicy'] | undefined
@@ -64,6 +70,7 @@ export interface SettingsInput {
   readonly signingSecrets: string
   readonly apiKeys?: readonly ApiKey[] | undefined
   readonly jwt?: (Omit<JwtSettings, 'header'> & Partial<JwtSettings>) | undefined
+  /** `https://app.example.com`, or `https://*.app.pages.dev` for any one label. */
   readonly corsOrigins?: readonly string[] | undefined
   /** What comes before `/i/…` in a link, such as `https://app.example.com/media`. */
   readonly linkBase?: string | undefined
@@ -87,9 +94,9 @@ export const defineSettings = <E = unknown>(read: (env: E) => SettingsInput): Se
   return keepFor(load, read.length === 0 ? 'once' : 'each')
 }
 
-/** What `rule` makes of `input`, frozen. */
-export function loadWith(rule: Rule<Settings>, input: unknown): LoadedSettings {
-  const checked = check(rule, input)
+/** What `rule` makes of `input`, frozen. Issues are in the words of TypeScript unless given. */
+export function loadWith(rule: Rule<Settings>, input: unknown, words?: Words): LoadedSettings {
+  const checked = check(rule, input, words)
   return checked.ok ? { ok: true, settings: deepFreeze(checked.value) } : checked
 }
 
@@ -148,6 +155,39 @@ export const originRule: Rule<string> = text((value) =>
     : 'must be an exact origin, such as https://app.example.com',
 )
 
+/**
+ * Suffixes under which anyone can get a name. The list is short: a browser has thousands more, in
+ * the Public Suffix List.
+ */
+const SHARED =
+  /^(?:(?:pages|workers|r2|fly|deno)\.dev|(?:vercel|netlify|web|ngrok-free)\.app|git(?:hub|lab)\.io|(?:firebase|heroku|amplify)app\.com|(?:onrender|trycloudflare)\.com|cloudfront\.net|azurewebsites\.net|(?:co|com|org|net)\.[a-z]{2})$/
+
+/** One exact origin, or one with a star in place of its first label. */
+const corsOriginRule: Rule<string> = (value, place) => {
+  if (typeof value !== 'string' || !value.includes('*')) return originRule(value, place)
+  const [, behind = ''] = /^https:\/\/\*\.([^*/]+)$/.exec(value) ?? []
+  const origin = `https://a.${behind}`
+  const isExact = URL.canParse(origin) && new URL(origin).origin === origin
+  if (!isExact || !/^[^.]+\.[^.]/.test(behind))
+    return breaks(
+      place,
+      'must have its star in place of the first label, behind https:// and before at least two more, as in https://*.app.pages.dev',
+    )
+  return SHARED.test(behind.replace(/:\d+$/, ''))
+    ? breaks(
+        place,
+        'must not have its star in front of a suffix that anyone can get a name under: put a name of your own between, as in https://*.app.pages.dev',
+      )
+    : value
+}
+
+/** Origins of pages that may use the API. */
+export const corsOriginsRule: Rule<string[]> = list(
+  corsOriginRule,
+  0,
+  ', such as ["https://app.example.com"]',
+)
+
 const linkBaseRule: Rule<string> = text((value) => {
   if (URL.canParse(value)) {
     const { protocol, origin, pathname } = new URL(value)
@@ -174,17 +214,21 @@ const settingsRule: Rule<Settings> = also(
   into(
     table({
       name: optional(matching(/^[a-z0-9-]{0,32}$/, 'must be up to 32 of a-z, 0-9 and "-"'), ''),
-      buckets: bucketsRule(credentialsRule),
+      buckets: needed(
+        bucketsRule(credentialsRule),
+        'Add one: { files: { endpoint, region, bucket, credentials } }.',
+      ),
       signingSecrets: signingSecretsRule,
       apiKeys: optional(apiKeysRule, []),
       jwt: optional(jwtRule, null),
-      corsOrigins: optional(list(originRule), []),
+      corsOrigins: optional(corsOriginsRule, []),
       linkBase: optional(linkBaseRule, null),
       linkHostOnly: optional(flag, false),
     }),
     ({ name, signingSecrets: [first, ...others], ...given }): Settings => ({
       ...given,
       signingSecrets: [{ ...first, name }, ...others.map((secret) => ({ ...secret, name }))],
+      jwtPath: 'jwt',
       openOnLocalhost: false,
     }),
   ),

@@ -1,10 +1,25 @@
 import type { Issue } from '../errors/api-error.ts'
 
-/** Where a value is, and the list of issues. */
+/** What the language of the settings calls its kinds of values. */
+export interface Words {
+  readonly text: string
+  readonly list: string
+  /** `names` are the members; empty where any name may be one. */
+  table(names: readonly string[]): string
+}
+
+export const TYPESCRIPT: Words = {
+  text: 'a string',
+  list: 'an array',
+  table: (names) => (names.length === 0 ? 'an object' : `an object: { ${names.join(', ')} }`),
+}
+
+/** Where a value is, the list of issues, and the words for them. */
 export interface Place {
   /** Dotted from the root. */
   readonly path: string
   readonly issues: Issue[]
+  readonly words: Words
 }
 
 /** What a rule returns for a value that breaks it, once the issue is in the list. */
@@ -26,9 +41,10 @@ export function breaks({ path, issues }: Place, message: string): typeof BROKEN 
 export function check<T>(
   rule: Rule<T>,
   value: unknown,
+  words: Words = TYPESCRIPT,
 ): { readonly ok: true; readonly value: T } | { readonly ok: false; readonly issues: Issue[] } {
   const issues: Issue[] = []
-  const result = rule(value, { path: '', issues })
+  const result = rule(value, { path: '', issues, words })
   return result === BROKEN || issues.length > 0
     ? { ok: false, issues }
     : { ok: true, value: result }
@@ -66,7 +82,8 @@ export const needed =
 
 export const text = (fault: Fault<string>): Rule<string> =>
   also(
-    (value, place) => (typeof value === 'string' ? value : breaks(place, missing(value, 'text'))),
+    (value, place) =>
+      typeof value === 'string' ? value : breaks(place, missing(value, place.words.text)),
     fault,
   )
 
@@ -91,10 +108,12 @@ export const whole =
       ? value
       : breaks(place, `must be a whole number from ${min} to ${max}`)
 
+/** `example` follows what a value that is no list must be: `, such as ["a"]`. */
 export const list =
-  <T>(rule: Rule<T>, min = 0): Rule<T[]> =>
+  <T>(rule: Rule<T>, min = 0, example = ''): Rule<T[]> =>
   (value, place) => {
-    if (!Array.isArray(value)) return breaks(place, missing(value, 'a list'))
+    const { words } = place
+    if (!Array.isArray(value)) return breaks(place, missing(value, words.list + example))
     if (value.length < min) return breaks(place, 'must not be empty')
     const results = value.map((item: unknown, i) => rule(item, inside(place, String(i))))
     return allOf(results) ? results : BROKEN
@@ -104,7 +123,7 @@ export const list =
 export const entries =
   <T>(name: Fault<string>, rule: (name: string) => Rule<T>): Rule<T[]> =>
   (value, place) => {
-    if (!isTable(value)) return breaks(place, missing(value, 'a table'))
+    if (!isTable(value)) return breaks(place, missing(value, place.words.table([])))
     const results = Object.entries(value).map(([key, member]) => {
       const at = inside(place, key)
       const message = name(key)
@@ -124,11 +143,12 @@ type TableOf<M extends Members> = { -readonly [Name in keyof M]: ResultOf<M[Name
 export const table =
   <M extends Members>(members: M, open: 'open' | null = null): Rule<TableOf<M>> =>
   (value, place) => {
-    if (!isTable(value)) return breaks(place, missing(value, 'a table'))
+    const names = Object.keys(members)
+    if (!isTable(value)) return breaks(place, missing(value, place.words.table(names)))
     let isBroken = false
     for (const name of Object.keys(value))
       if (open === null && !Object.hasOwn(members, name)) {
-        breaks(place, `does not know "${name}"; it takes ${Object.keys(members).join(', ')}`)
+        breaks(place, `does not know "${name}"; it takes ${names.join(', ')}`)
         isBroken = true
       }
     const result: Record<string, unknown> = {}
@@ -152,9 +172,9 @@ export function deepFreeze<T>(value: T): T {
 const isTable = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
-const inside = ({ path, issues }: Place, name: string): Place => ({
-  path: path === '' ? name : `${path}.${name}`,
-  issues,
+const inside = (place: Place, name: string): Place => ({
+  ...place,
+  path: place.path === '' ? name : `${place.path}.${name}`,
 })
 
 const missing = (value: unknown, kind: string): string =>

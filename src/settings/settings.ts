@@ -8,7 +8,9 @@ export interface Settings extends SigningSettings {
   readonly apiKeys: readonly ApiKey[]
   /** Null where no JWT is accepted. */
   readonly jwt: JwtSettings | null
-  /** Origins whose pages may use the API. */
+  /** Where `jwt` is in the settings: for an issue that shows only when its key is imported. */
+  readonly jwtPath: 'JWT' | 'jwt'
+  /** Origins whose pages may use the API; `*` stands for one label of a host. */
   readonly corsOrigins: readonly string[]
   /** What comes before `/i/…` in a link; null takes where the instance is mounted. */
   readonly linkBase: string | null
@@ -17,6 +19,23 @@ export interface Settings extends SigningSettings {
   /** Whether a request for localhost needs no credentials. */
   readonly openOnLocalhost: boolean
 }
+
+/** One label of a host name, as browsers write it in an origin. */
+const LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
+
+/** Whether pages of `origin` may use the API. */
+export const takesOrigin = (
+  { corsOrigins }: Pick<Settings, 'corsOrigins'>,
+  origin: string,
+): boolean =>
+  corsOrigins.some((allowed) => {
+    const [start = '', end] = allowed.split('*')
+    return end === undefined
+      ? origin === allowed
+      : origin.startsWith(start) &&
+          origin.endsWith(end) &&
+          LABEL.test(origin.slice(start.length, -end.length))
+  })
 
 /** Whether `url` has the host, and the port, that links have to themselves. */
 export const asksLinkHost = ({ linkBase, linkHostOnly }: Settings, url: string): boolean =>

@@ -1,20 +1,13 @@
-import type { Bucket, Credentials } from '../bucket/bucket.ts'
+import type { Bucket, Credentials, SecondsByUse } from '../bucket/bucket.ts'
 import { MAX_SIGNATURE_SECONDS } from '../bucket/limits.ts'
 import { ApiError } from '../errors/api-error.ts'
 
-/** What a presigned URL is for; each use has its own default lifetime. */
-export type Use = Exclude<keyof Bucket['maxExpiresIn'], 'link'>
-
-const DEFAULT_SECONDS: Readonly<Record<Use, number>> = {
-  upload: 5 * 60,
-  view: 15 * 60,
-  stream: 2 * 60 * 60,
-  email: 48 * 60 * 60,
-}
+/** What a presigned URL is for. */
+export type Use = Exclude<keyof SecondsByUse, 'link'>
 
 export interface ValidityInput {
   readonly use: Use
-  /** Seconds that the caller asks for; undefined takes the default of the use. */
+  /** Seconds that the caller asks for; undefined takes the bucket's default for the use. */
   readonly expiresIn: number | undefined
   /** In place of that default. */
   readonly defaultSeconds?: number | undefined
@@ -46,7 +39,8 @@ export interface Validity {
  * where a requested lifetime doesn't fit, and `credentials_expired`.
  */
 export function resolveValidity(input: ValidityInput): Validity {
-  const { use, expiresIn, stable = false, defaultSeconds = DEFAULT_SECONDS[use] } = input
+  const { use, expiresIn, stable = false, bucket } = input
+  const { defaultSeconds = bucket.defaultExpiresIn[use] } = input
   const nowSeconds = Math.floor(input.now.getTime() / 1000)
   const max = longestLife(input)
   const life = expiresIn ?? Math.min(defaultSeconds, stable ? longestWindow(input) : max)

@@ -1,4 +1,4 @@
-import type { Bucket } from '../bucket/bucket.ts'
+import type { Address } from '../bucket/bucket.ts'
 import { uriEncode } from '../keys/encodings.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 
@@ -8,15 +8,15 @@ const UNRESERVED = /^[\w.~/-]+$/
 export const encodeKey = (key: ObjectKey): string =>
   UNRESERVED.test(key) ? key : uriEncode(key).replaceAll('%2F', '/')
 
-/** Returns the URL of the object under `key`, without a query. */
-export const objectUrl = ({ origin, basePath }: Bucket, key: ObjectKey): URL =>
+/** Returns the URL of the object under `key` at an address of its bucket, without a query. */
+export const objectUrl = ({ origin, basePath }: Address, key: ObjectKey): URL =>
   new URL(origin + basePath + encodeKey(key))
 
 /**
- * Throws if `url` names anything but the object under `key` in `bucket`. The last guard before a
+ * Throws if `url` names anything but the object under `key` at that address of its bucket. The last guard before a
  * signature leaves: the key rules and the encoding should have made this impossible.
  */
-export function assertNamesObject(url: URL, { origin, basePath }: Bucket, key: ObjectKey): void {
+export function assertNamesObject(url: URL, { origin, basePath }: Address, key: ObjectKey): void {
   if (url.origin !== origin || !url.pathname.startsWith(basePath)) throw notTheObject()
   assertNamesKey(url.pathname.slice(basePath.length), key)
 }

@@ -17,6 +17,10 @@ export interface PostPolicyInput {
   readonly signedSeconds: number
 }
 
+/** Where such a form is sent. */
+export const postUrl = ({ publicAddress: { origin, basePath } }: Bucket): string =>
+  origin + basePath
+
 /**
  * Returns all fields of a form that uploads one file by POST, except the file, which goes last
  * (SigV4, "Authenticating Requests in Browser-Based Uploads Using POST"). Every field is a condition
@@ -28,7 +32,7 @@ export async function signPostPolicy(input: PostPolicyInput): Promise<Record<str
   if (/\$\{filename\}/.test(key))
     throw new ApiError('invalid_key', 'A form would put the name of the file into this key.')
   assertSignedSeconds(signedSeconds)
-  const url = bucket.origin + bucket.basePath
+  const url = postUrl(bucket)
   const signer = awsSigner({ bucket, credentials, method: 'POST', url, signedAt })
   const { accessKeyId, sessionToken } = credentials
   const fields: Record<string, string> = {

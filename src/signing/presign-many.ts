@@ -58,24 +58,25 @@ async function prepareTemplate(input: PresignTemplate): Promise<Template> {
  * key, the date in the query and the lines of headers are cut.
  */
 async function createTemplate(input: PresignTemplate, signer: AwsV4Signer): Promise<Template> {
-  const { bucket, credentials, method, signedSeconds } = input
+  const { credentials, method, signedSeconds } = input
+  const { origin, basePath } = input.bucket.publicAddress
   const { datetime, canonicalHeaders, credentialString } = signer
   const day = datetime.slice(0, 8)
   const query = JSON.stringify(input.query)
   const names = namesOf(input.headers)
   const canonical = await signer.canonicalString()
-  const [beforePath, afterPath] = cut(canonical, `\n${bucket.basePath}${SAMPLE}\n`)
+  const [beforePath, afterPath] = cut(canonical, `\n${basePath}${SAMPLE}\n`)
   const [canonicalQuery, afterHeaders] = cut(afterPath, `\n${canonicalHeaders}\n`)
   const date = `X-Amz-Date=${datetime}`
   const [beforeDate, afterDate] = cut(canonicalQuery, date)
   const [urlBeforeDate, urlAfterDate] = cut(spaced(signer.url.search), date)
-  const requestBeforeKey = utf8(`${beforePath}\n${bucket.basePath}`)
+  const requestBeforeKey = utf8(`${beforePath}\n${basePath}`)
   const requestBeforeDate = utf8(`\n${beforeDate}X-Amz-Date=`)
   const requestAfterDate = utf8(`${afterDate}\n`)
   const requestAfterHeaders = utf8(afterHeaders)
   const algorithm = utf8('AWS4-HMAC-SHA256\n')
   const credentialScope = utf8(`\n${credentialString}\n`)
-  const origin = bucket.origin + bucket.basePath
+  const urlBeforeKey = origin + basePath
   const headersOf = canonicalHeadersBy(signer)
   const key = await signingKey(signer)
   return {
@@ -107,7 +108,7 @@ async function createTemplate(input: PresignTemplate, signer: AwsV4Signer): Prom
         add(credentialScope)
         addHex(digest)
         const signature = await crypto.subtle.sign('HMAC', key, textBytes())
-        return origin + path + urlQuery + hex(signature)
+        return urlBeforeKey + path + urlQuery + hex(signature)
       }
     },
   }

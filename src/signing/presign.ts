@@ -19,12 +19,12 @@ export interface PresignInput {
 }
 
 /**
- * Returns a URL that carries its signature in the query (SigV4, "Authenticating Requests: Using
+ * Returns a URL for clients that carries its signature in the query (SigV4, "Authenticating Requests: Using
  * Query Parameters"). Throws RangeError for a lifetime that SigV4 doesn't know.
  */
 export async function presign(input: PresignInput): Promise<string> {
   const signer = querySigner(input)
-  assertNamesObject(signer.url, input.bucket, input.key)
+  assertNamesObject(signer.url, input.bucket.publicAddress, input.key)
   const signature = await calculateSignature(signer, await signer.stringToSign())
   return `${spaced(signer.url.href)}&X-Amz-Signature=${signature}`
 }
@@ -34,6 +34,7 @@ export function querySigner(input: PresignInput): AwsV4Signer {
   const { bucket, key, query, signedSeconds, ...request } = input
   assertSignedSeconds(signedSeconds)
   const search = new URLSearchParams({ ...query, 'X-Amz-Expires': String(signedSeconds) })
-  const url = `${bucket.origin}${bucket.basePath}${encodeKey(key)}?${search}`
+  const { origin, basePath } = bucket.publicAddress
+  const url = `${origin}${basePath}${encodeKey(key)}?${search}`
   return awsSigner({ ...request, bucket, url, inQuery: true })
 }

@@ -3,6 +3,7 @@ import type { Bucket } from '../bucket/bucket.ts'
 import { MAX_OBJECT_BYTES, MAX_PARTS } from '../bucket/limits.ts'
 import { ApiError, type Issue } from '../errors/api-error.ts'
 import { describe } from '../errors/describe.ts'
+import type { WarningText } from '../errors/warnings.ts'
 import type { FileIndex } from '../file-index/file-index.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import {
@@ -19,7 +20,7 @@ import { requireBytes } from './size-limit.ts'
 
 /** A file that is complete, and what someone should see to: for the log. */
 export interface Finished extends Recorded {
-  readonly warning: string | undefined
+  readonly warning: WarningText | undefined
 }
 
 /**
@@ -38,7 +39,7 @@ export async function finishMultipart(
   now: Date,
 ): Promise<Finished> {
   const { key, owner, s3UploadId } = upload
-  let warning: string | undefined
+  let warning: WarningText | undefined
   try {
     const isChecked = await assemble({ bucket, key, s3UploadId }, upload, parts, now)
     if (!isChecked) warning = 'parts and their size not checked: the bucket lacks ListParts'

@@ -1,4 +1,5 @@
 import { requireScope } from '../access/principal.ts'
+import { MAX_OBJECT_BYTES, MAX_PUT_BYTES } from '../bucket/limits.ts'
 import { json } from '../http/answers.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
 import { newApp } from '../http/new-app.ts'
@@ -36,8 +37,9 @@ export const companionRoutes = newApp()
       ),
     )
     const bucket = chooseBucket(c, undefined, null)
-    const named = { fileName: filename, mimetype: type || DEFAULT_TYPE, metadata }
-    const request = { ...(await askApp(c, bucket, named)), mimetype: type || undefined }
+    const named = { fileName: filename, mimetype: type || DEFAULT_TYPE, metadata, size: null }
+    const asked = await askApp(c, bucket, named, MAX_PUT_BYTES)
+    const request = { ...asked, mimetype: type || undefined }
     const form = await createPostForm(
       c.get('settings'),
       formUrl(c),
@@ -59,8 +61,9 @@ export const companionRoutes = newApp()
       fileName: filename,
       mimetype: type || DEFAULT_TYPE,
       metadata: s3Metadata(metadata ?? {}),
+      size: null,
     }
-    const request = { ...(await askApp(c, bucket, named)), size: null }
+    const request = await askApp(c, bucket, named, MAX_OBJECT_BYTES)
     const started = await startMultipart(c.get('settings'), bucket, principal, request, new Date())
     return json(c, { key: started.key, uploadId: started.uploadId, bucket: bucket.name })
   })
@@ -117,7 +120,11 @@ export const companionRoutes = newApp()
     const finished = await finishMultipart(bucket, fileIndex, upload, parts, undefined, now)
     if (finished.warning !== undefined) addWarning(c, finished.warning)
     await tellRecorded(c, finished)
-    return json(c, { location: objectUrl(bucket, upload.key).href, key, bucket: bucket.name })
+    return json(c, {
+      location: objectUrl(bucket.publicAddress, upload.key).href,
+      key,
+      bucket: bucket.name,
+    })
   })
   .delete('/s3/multipart/:uploadId', async (c) => {
     const now = new Date()

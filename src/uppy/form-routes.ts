@@ -50,7 +50,7 @@ export const formRoutes = newApp()
     const etag = await putObject(bucket, key, file, objectHeaders(policy.fields), now)
     const request = { key, name: policy.name, owner: owner.id }
     await tellRecorded(c, await recordUpload(bucket, c.env.instance.fileIndex, request, now))
-    const location = objectUrl(bucket, key).href
+    const location = objectUrl(bucket.publicAddress, key).href
     return new Response(postResponse(bucket, key, location, etag), {
       status: 201,
       headers: { 'Content-Type': 'application/xml', ETag: etag, Location: location },

@@ -5,10 +5,13 @@ import { longestLife } from '../signing/expiry.ts'
 const COMPANION_SECONDS = 800
 
 /**
- * Lifetime of a signature for Uppy in seconds: Companion's, if the bucket allows it. Throws
- * `credentials_expired`.
+ * Lifetime of a signature for Uppy in seconds: Companion's, or the bucket's default for uploads where
+ * that is longer, if the bucket allows it. Throws `credentials_expired`.
  */
 export function companionLife(bucket: Bucket, now: Date): number {
   const credentials = bucket.uploadCredentials
-  return Math.min(COMPANION_SECONDS, longestLife({ use: 'upload', bucket, credentials, now }))
+  return Math.min(
+    Math.max(COMPANION_SECONDS, bucket.defaultExpiresIn.upload),
+    longestLife({ use: 'upload', bucket, credentials, now }),
+  )
 }

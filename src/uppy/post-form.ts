@@ -3,7 +3,7 @@ import type { Principal } from '../access/principal.ts'
 import type { SigningSettings } from '../access/settings.ts'
 import type { Bucket } from '../bucket/bucket.ts'
 import { MAX_PUT_BYTES } from '../bucket/limits.ts'
-import { signPostPolicy } from '../signing/post-policy.ts'
+import { postUrl, signPostPolicy } from '../signing/post-policy.ts'
 import { newUpload, uploadSignature } from '../uploads/new-upload.ts'
 import { metadataFields, requireMetadataSize } from '../uploads/signed-headers.ts'
 import { largestFile } from '../uploads/size-limit.ts'
@@ -52,7 +52,7 @@ export async function createPostForm(
   }
   if (bucket.postUploads) {
     const fields = await signPostPolicy({ ...signing, key, fields: about, maxBytes })
-    return { url: bucket.origin + bucket.basePath, fields, expiresIn }
+    return { url: postUrl(bucket), fields, expiresIn }
   }
   const fields = { ...about, key, bucket: bucket.name }
   const sealed = { bucket: bucket.alias, owner, name: fileName, maxBytes, fields }

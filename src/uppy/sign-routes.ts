@@ -1,5 +1,6 @@
 import * as z from 'zod/mini'
 import { requireKey, requireScope } from '../access/principal.ts'
+import { MAX_OBJECT_BYTES, MAX_PUT_BYTES } from '../bucket/limits.ts'
 import { ApiError } from '../errors/api-error.ts'
 import { json } from '../http/answers.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
@@ -58,10 +59,13 @@ export const signRoutes = newApp().post('/s3/sign', validateJson(signSchema), as
     const { fileName = key, metadata, cacheControl, directory, size, sha256 } = request
     if (method !== 'POST' && method !== 'PUT')
       throw badRequest('Only uploads are signed here. To delete a file, send DELETE /files/:key.')
-    const asked = { fileName, mimetype, metadata, cacheControl, directory, size }
-    const file = await askApp(c, bucket, asked)
-    if (method === 'POST')
+    const asked = { fileName, mimetype, metadata, cacheControl, directory }
+    if (method === 'POST') {
+      // A size need not be stated where nothing could hold the upload to it.
+      const file = await askApp(c, bucket, { ...asked, size: size ?? null }, MAX_OBJECT_BYTES)
       return json(c, await presignCreate(bucket, file, principal.prefix, expiresIn, now))
+    }
+    const file = await askApp(c, bucket, { ...asked, size }, MAX_PUT_BYTES)
     const upload = { ...file, sha256, expiresIn }
     const signed = await createUploadUrl(bucket, upload, principal.prefix, now)
     return json(c, { url: signed.uploadUrl, key: signed.key, headers: signed.headers })

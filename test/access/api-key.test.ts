@@ -21,13 +21,13 @@ it('says in the verdict alone what was wrong', async () => {
   const key = await testApiKey('one', ['files:read'])
   const other = await testApiKey('one', ['files:read'])
   const reasons = [
-    ['ep_one_short', 'api key malformed'],
-    [`${key.token}x`, 'api key malformed'],
-    [key.token.replace('ep_one_', 'ep_two_'), 'api key unknown'],
-    [other.token, 'api key wrong'],
+    ['ep_one_short', { refusal: 'api key malformed' }],
+    [`${key.token}x`, { refusal: 'api key malformed' }],
+    [key.token.replace('ep_one_', 'ep_two_'), { refusal: 'api key unknown', detail: 'two' }],
+    [other.token, { refusal: 'api key wrong', detail: 'one' }],
   ] as const
   for (const [token, reason] of reasons)
-    expect(await verifyApiKey(token, [configured(key)])).toEqual({ ok: false, reason })
+    expect(await verifyApiKey(token, [configured(key)])).toEqual({ ok: false, ...reason })
 })
 
 it('refuses a digest that differs in any one byte, or in length', async () => {
@@ -41,7 +41,8 @@ it('refuses a digest that differs in any one byte, or in length', async () => {
   for (const other of [...wrong, ...lengths])
     expect(await verifyApiKey(key.token, [{ ...configured(key), sha256: other }]), other).toEqual({
       ok: false,
-      reason: 'api key wrong',
+      refusal: 'api key wrong',
+      detail: 'one',
     })
 })
 
@@ -52,7 +53,11 @@ it('takes either key of an entry in rotation, under one id', async () => {
   const entry = { ...configured(newer), sha256: [newer.entry.sha256, older.entry.sha256] }
   for (const { token } of [older, newer])
     expect(await verifyApiKey(token, [entry])).toMatchObject({ principal: { id: 'key:one' } })
-  expect(await verifyApiKey(other.token, [entry])).toEqual({ ok: false, reason: 'api key wrong' })
+  expect(await verifyApiKey(other.token, [entry])).toEqual({
+    ok: false,
+    refusal: 'api key wrong',
+    detail: 'one',
+  })
 })
 
 it('is told from a token and a JWT by its start', () => {

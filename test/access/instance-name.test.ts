@@ -40,8 +40,7 @@ describe.each(STRANGERS)(
       expect(await verdict(other)).toMatchObject({ ok: true })
       expect(await verdict(own)).toEqual({
         ok: false,
-        expired: false,
-        reason: 'link signature wrong',
+        refusal: 'link signature wrong',
       })
     })
 

@@ -84,7 +84,8 @@ it('asks for an unknown kid at most twice a minute', async () => {
   for (let i = 0; i < 5; i++)
     expect(await verify(second, settings)).toEqual({
       ok: false,
-      reason: 'jwt ERR_JWKS_NO_MATCHING_KEY',
+      refusal: 'jwt key unknown',
+      detail: 'second',
     })
   expect(fetched).not.toHaveBeenCalled()
 })

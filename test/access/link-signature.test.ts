@@ -56,7 +56,7 @@ it('verifies the links that it signs, and gives back their policy', async () => 
       expect(verdict).toEqual(
         policy.expires * 1000 > NOW.getTime()
           ? { ok: true, policy }
-          : { ok: false, expired: true, reason: 'link expired' },
+          : { ok: false, refusal: 'link expired' },
       )
     }),
     { numRuns: 1000 },
@@ -74,7 +74,6 @@ it('never takes the signature of one policy for another', async () => {
         await verifyLink(linkTarget(forged), other.bucket, other.key, config, NOW),
       ).toMatchObject({
         ok: false,
-        expired: false,
       })
     }),
     { numRuns: 1000 },

@@ -102,6 +102,22 @@ it('shares the copies of a bucket between its aliases, each with its own edgeTtl
   expect(await requestsFor(key)).toBe(3)
 })
 
+it('names copies by the endpoint alone, wherever clients reach the bucket', async () => {
+  const nameOf = async (changes: object) => {
+    const BUCKETS = { files: { ...s3rverBucket(), ...changes } }
+    const loaded = loadEnvironment({ ...env, BUCKETS })
+    if (!loaded.ok) throw new Error(JSON.stringify(loaded.issues))
+    return (await objectRequest('GET', loaded.settings.buckets[0], parseObjectKey('a'), null)).url
+  }
+  const name = await nameOf({ endpoint: 'https://minio.example.com' })
+  const publicEndpoint = 'https://files.example.com'
+  expect(await nameOf({ endpoint: 'https://minio.example.com', publicEndpoint })).toBe(name)
+  // As it was before a bucket could have a public endpoint: another name would empty every cache.
+  expect(name).toBe(
+    'https://objects.invalid/d53877be20c24903cb12cf7e0f1256a073da693d2378e7fc2815f5ec859c344a/a?edgeTtl=86400',
+  )
+})
+
 it('shares no copy between aliases that read by different access keys, and drops all of them', async () => {
   const { buckets, read, purge } = configured(
     { all: counting(), some: { ...counting(), credentials: 'OTHER' } },

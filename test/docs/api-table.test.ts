@@ -61,7 +61,7 @@ describe('the routes', () => {
 
   it('exist under /u/:token too, where they need a scope', async () => {
     const routes = await registeredRoutes()
-    const open = [...API.matchAll(/^\| \[`([A-Z]+ \/[^`]*)`\]\S* \| none \|/gm)].map(
+    const open = [...(API + UPPY).matchAll(/^\| \[`([A-Z]+ \/[^`]*)`\]\S* \| none \|/gm)].map(
       ([, route]) => route,
     )
     expect(open).toContain('GET /healthz')

@@ -168,7 +168,7 @@ describe('the table of', () => {
   })
 })
 
-describe('the app of ten lines', () => {
+describe('the minimal app', () => {
   let close = async (): Promise<void> => {}
   let ask: (path: string, init?: RequestInit) => Promise<Response>
   const get = (path: string, headers: Record<string, string> = {}) => ask(path, { headers })
@@ -285,6 +285,10 @@ describe('in Node', () => {
     S3_SECRET_ACCESS_KEY: 'secret',
     SIGNING_SECRETS: 'k1:0123456789abcdef0123456789abcdef',
   }
+  it('the entry for Cloudflare alone is refused', async () => {
+    await expect(snippets.run('workers/edge.ts', env)).rejects.toThrow('cloudflare:')
+  })
+
   it('the signer prints a code, two URLs and a link', async () => {
     const [code, answers = ''] = (await snippets.run('node/signer.ts', env)).split('\n')
     expect(code).toBe('invalid_key')

@@ -1,42 +1,21 @@
-import { execFile } from 'node:child_process'
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
-import { promisify } from 'node:util'
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
 import { startBuiltWorker } from '../e2e/built-worker.ts'
-import { codeBlocks, markedBlock, ROOT, readPage } from './support/markdown.ts'
-import { type Snippets, writeSnippets } from './support/snippets.ts'
+import { codeBlocks, markedBlock, readPage } from './support/markdown.ts'
+import { BROWSER, type Snippets, writeSnippets } from './support/snippets.ts'
 
 const COMPANION = 'docs/recipes/from-uppy-companion.md'
 const BETTER_UPLOAD = 'docs/recipes/from-better-upload.md'
-const run = promisify(execFile)
 
 /** What the compiler says of files for a browser: empty where it has no complaint. */
 async function typeErrorsInBrowser(files: Readonly<Record<string, string>>): Promise<string> {
-  const directory = mkdtempSync(join(tmpdir(), 'edge-presigner-'))
+  const snippets = writeSnippets(files, { compilerOptions: BROWSER })
   try {
-    symlinkSync(join(ROOT, 'node_modules'), join(directory, 'node_modules'))
-    for (const [name, code] of Object.entries(files)) {
-      mkdirSync(dirname(join(directory, name)), { recursive: true })
-      writeFileSync(join(directory, name), code)
-    }
-    const paths = {
-      'edge-presigner-client': [join(ROOT, 'client/src/index.ts')],
-      'edge-presigner-client/uppy': [join(ROOT, 'client/src/uppy.ts')],
-    }
-    const tsconfig = { extends: join(ROOT, 'client/tsconfig.json'), compilerOptions: { paths } }
-    writeFileSync(
-      join(directory, 'tsconfig.json'),
-      JSON.stringify({ ...tsconfig, include: ['**/*.ts'], exclude: ['node_modules'] }),
-    )
-    await run(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', directory])
-    return ''
-  } catch (error) {
-    return error instanceof Error && 'stdout' in error ? String(error.stdout) : String(error)
+    return await snippets.typeErrors()
   } finally {
-    rmSync(directory, { recursive: true })
+    snippets.remove()
   }
 }
 
@@ -146,10 +125,8 @@ describe('the server that takes the place of better-upload', () => {
 
 describe('uploadFiles, which takes the place of better-upload', () => {
   it('uploads three files at a time, reports what fails, and goes on', async () => {
-    const client = join(ROOT, 'client/src/index.ts')
-    const code = markedBlock(BETTER_UPLOAD, 'upload-files')
     const page = writeSnippets({
-      'upload-files.ts': code.replace("'edge-presigner-client'", JSON.stringify(client)),
+      'upload-files.ts': markedBlock(BETTER_UPLOAD, 'upload-files'),
       'main.ts': `
         import { uploadFiles } from './upload-files.ts'
 

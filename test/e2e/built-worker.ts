@@ -14,6 +14,7 @@ export interface BuiltWorker {
 /** A table of `BUCKETS`. */
 export interface BucketTable {
   readonly endpoint: string
+  readonly publicEndpoint?: string
   readonly region: string
   readonly bucket: string
   readonly addressing: 'path' | 'virtual'

@@ -2,7 +2,7 @@ import { type Browser, chromium } from 'playwright-core'
 import { CHROMIUM_PATH } from './system-package.ts'
 
 /** Starts Debian's Chromium without a window, kept from calling home. */
-export const startChromium = (): Promise<Browser> =>
+export const startChromium = (...more: readonly string[]): Promise<Browser> =>
   chromium.launch({
     executablePath: CHROMIUM_PATH,
     timeout: 30_000,
@@ -10,5 +10,6 @@ export const startChromium = (): Promise<Browser> =>
       ...['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run'],
       ...['--disable-background-networking', '--disable-component-update', '--disable-sync'],
       '--autoplay-policy=no-user-gesture-required',
+      ...more,
     ],
   })

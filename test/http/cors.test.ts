@@ -50,6 +50,28 @@ it('gives a foreign origin nothing', async () => {
     }
 })
 
+it('lets an origin read that a star stands for, by its own name and for it alone', async () => {
+  const previews = testWorker({ CORS_ORIGINS: ['https://*.app.pages.dev'], OPEN_ACCESS: undefined })
+  const ask = (Origin: string, method: string) =>
+    previews.fetch('/files', {
+      method,
+      headers: { Origin, 'Access-Control-Request-Method': 'GET' },
+    })
+  for (const method of ['GET', 'OPTIONS'])
+    for (const [origin, allowed] of [
+      ['https://feature-1.app.pages.dev', 'https://feature-1.app.pages.dev'],
+      ['https://app.pages.dev', null],
+      ['https://a.b.app.pages.dev', null],
+      ['https://evil.app.pages.dev.evil.com', null],
+      ['http://a.app.pages.dev', null],
+    ] as const) {
+      const { headers } = await ask(origin, method)
+      expect(headers.get('Access-Control-Allow-Origin'), `${method} ${origin}`).toBe(allowed)
+      expect(headers.get('Vary')).toContain('Origin')
+      expect(headers.has('Access-Control-Allow-Credentials')).toBe(false)
+    }
+})
+
 it('allows no credentials of the browser', async () => {
   expect((await from(APP, 'OPTIONS')).headers.has('Access-Control-Allow-Credentials')).toBe(false)
 })

@@ -18,7 +18,7 @@ it.each<readonly [object, readonly (readonly [string, string])[]]>([
       ['mimetype', 'is missing'],
     ],
   ],
-  [{ ...png, fileName: 1 }, [['fileName', 'must be text']]],
+  [{ ...png, fileName: 1 }, [['fileName', 'must be a string']]],
   [{ ...png, fileName: '' }, [['fileName', 'must not be empty']]],
   [{ ...png, fileName: 'x'.repeat(1025) }, [['fileName', 'must have a length of at most 1024']]],
   [{ ...png, size: 1.5 }, [['size', 'must be a whole number']]],

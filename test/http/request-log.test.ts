@@ -66,10 +66,10 @@ it('takes no request id from outside', async () => {
   expect(lines.join('')).not.toContain('canary')
 })
 
-it('tells why credentials were refused, which the answer does not', async () => {
+it('tells why credentials were refused, more exactly than the answer', async () => {
   const lines = captureLog()
   const response = await testWorker({ OPEN_ACCESS: undefined }).fetch('/files', bearer('ep_x_y'))
-  expect(await response.text()).not.toContain('malformed')
+  expect(await response.text()).not.toContain('api key malformed')
   expect(JSON.parse(lines[0] ?? '')).toMatchObject({ status: 401, reason: 'api key malformed' })
 })
 
@@ -175,7 +175,7 @@ it('holds every warning of a request', async () => {
   await testWorker({ RATE_LIMITER: { limit } }).fetch('/files?prefix=warned/')
   expect(JSON.parse(lines[0] ?? '')).toMatchObject({
     status: 200,
-    warning: 'rate limit not applied: Error: limiter down; 1 index entries are unreadable',
+    warning: 'rate limit not applied: Error: limiter down; index entries unreadable: 1',
   })
 })
 

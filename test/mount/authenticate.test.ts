@@ -34,7 +34,7 @@ describe('authenticate', () => {
     const app = mount({ authenticate: async () => nobody })
     expect(await outcome(app, '/media/files')).toMatchObject({
       result: '401 unauthenticated',
-      reason: 'unknown to the app',
+      reason: 'refused by the app',
     })
   })
 

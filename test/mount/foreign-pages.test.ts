@@ -27,7 +27,7 @@ const READS = [
   'GET /s3/sts',
 ]
 /** Routes that no credential of the app opens. */
-const OPEN = ['GET /healthz', 'GET /i/:bucket/:key']
+const OPEN = ['GET /healthz', 'GET /i/:bucket/:key', 'POST /s3/form']
 
 const form = 'application/x-www-form-urlencoded'
 
@@ -129,13 +129,14 @@ describe.each(CHANGES)('$route', (route) => {
   })
 
   it('works for pages of its own origin, of corsOrigins, and for clients that are no browsers', async () => {
-    const { app } = watched({ corsOrigins: [FRIEND] })
+    const { app } = watched({ corsOrigins: [FRIEND, 'https://*.previews.example'] })
     for (const from of [
       { Origin: ORIGIN },
       { Origin: ORIGIN, 'Sec-Fetch-Site': 'same-origin' },
       { 'Sec-Fetch-Site': 'same-origin' },
       { Origin: 'null', 'Sec-Fetch-Site': 'same-origin' },
       { Origin: FRIEND, 'Sec-Fetch-Site': 'cross-site' },
+      { Origin: 'https://a.previews.example', 'Sec-Fetch-Site': 'cross-site' },
       {},
     ]) {
       const response = await send(app, route, from, bodyOf(route))

@@ -282,6 +282,7 @@ async function refusal(response: Response | Promise<Response>) {
     message: expect.any(String),
     requestId: headers.get('X-Request-Id'),
     ...('issues' in body ? { issues: expect.any(Array) } : {}),
+    ...(body.code === 'unauthenticated' ? { reason: 'not_accepted' } : {}),
   })
   return `${status} ${body.code}`
 }

@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest'
+import { SCOPES } from '../../src/access/scopes.ts'
+import { kvFileIndex } from '../../src/cloudflare/kv-file-index.ts'
 import { createPresigner, defineSettings, type FileIndex } from '../../src/index.ts'
 import { createSigner } from '../../src/signer.ts'
 import { jsonOf, ORIGIN, settingsInput } from '../support/app.ts'
@@ -91,6 +93,43 @@ it.each(['fileIndex', 'rateLimiter'])(
     expect(await jsonOf(response)).toMatchObject({ issues: [{ path: name }] })
   },
 )
+
+it('says in /healthz what a file index in Workers KV needs, where its binding is missing', async () => {
+  const app = mount({ fileIndex: () => kvFileIndex(undefined as never) })
+  expect(await jsonOf(await app.fetch('/media/healthz'))).toMatchObject({
+    message: 'The settings are not valid.',
+    issues: [{ path: 'fileIndex', message: expect.stringContaining('[[kv_namespaces]]') }],
+  })
+})
+
+it('names the settings that are not valid in the log line too', async () => {
+  const app = mount({ settings: { signingSecrets: 'short', corsOrigins: ['*'] } })
+  const response = await app.fetch('/media/files')
+  expect(await jsonOf(response)).toMatchObject({
+    code: 'misconfigured',
+    message: 'The settings are not valid. /healthz names each one.',
+  })
+  expect(app.lines[0]).toMatchObject({ reason: 'signingSecrets, corsOrigins.0' })
+})
+
+it('calls a publicJwk that is no key by its name in the settings of an app', async () => {
+  const publicJwk = { kty: 'EC', crv: 'P-256', x: 'AQ', y: 'AQ' } as const
+  const jwt = {
+    ...{ issuer: 'i', audience: 'a', algorithms: ['ES256'], prefix: '', publicJwk },
+    scopes: SCOPES,
+  }
+  const app = mount({ settings: { jwt } })
+  expect(await jsonOf(await app.fetch('/media/healthz'))).toMatchObject({
+    issues: [{ path: 'jwt.publicJwk' }],
+  })
+})
+
+it('names the scope that authenticate made up, and those that exist', async () => {
+  const principal = { id: 'ann', scopes: ['upload'], prefix: '' }
+  const app = mount({ authenticate: () => principal as never })
+  expect((await app.post('/media/files/upload-url', png)).status).toBe(500)
+  expect(app.lines[0]?.reason).toContain('the unknown scope "upload". Use a list of files:upload')
+})
 
 it.each([null, '2026-11-25T12:00:00Z', new Date('x')])(
   'takes no session that ends at %s, and says what is wrong',

@@ -1,8 +1,9 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { memoryFileIndex } from '../../src/file-index/memory-file-index.ts'
-import type { FileEvent, NewFile, UploadChanges } from '../../src/index.ts'
+import type { FileEvent, NewFile, SettingsInput, UploadChanges } from '../../src/index.ts'
+import type { BucketInput } from '../../src/settings/define.ts'
 import { ANN } from '../support/ann.ts'
-import { jsonOf, upload } from '../support/app.ts'
+import { jsonOf, settingsInput, upload } from '../support/app.ts'
 import { type Mounted, mount } from '../support/mount.ts'
 import {
   answer,
@@ -35,6 +36,13 @@ const STARTS: Readonly<Record<string, (app: Mounted) => Promise<Response>>> = {
     app.post('/media/s3/sign', { method: 'POST', key: 'cat.png', contentType: 'image/png' }),
   'POST /s3/sign (put)': (app) =>
     app.post('/media/s3/sign', { method: 'PUT', key: 'cat.png', contentType: 'image/png' }),
+}
+
+/** Settings whose only bucket has limits. */
+const limited = (limits: Partial<BucketInput>): Partial<SettingsInput> => {
+  const [files] = Object.values(settingsInput().buckets)
+  if (files === undefined) throw new Error('There is a bucket.')
+  return { buckets: { files: { ...files, ...limits } } }
 }
 
 describe.each(Object.entries(STARTS))('beforeUpload, for %s,', (name, start) => {
@@ -90,6 +98,15 @@ describe.each(Object.entries(STARTS))('beforeUpload, for %s,', (name, start) => 
     expect(sent).toEqual([])
   })
 
+  it('is not asked about a type that the bucket does not take', async () => {
+    const beforeUpload = vi.fn(() => undefined)
+    const app = mount({ beforeUpload, settings: limited({ allowedTypes: ['video/*'] }) })
+    const response = await start(app)
+    expect(response.status).toBe(400)
+    expect(await jsonOf(response)).toMatchObject({ code: 'mimetype_not_allowed' })
+    expect(beforeUpload).not.toHaveBeenCalled()
+  })
+
   it('is not asked about who may not upload', async () => {
     const beforeUpload = vi.fn(() => undefined)
     const app = mount({ beforeUpload, authenticate: () => ({ ...ANN, scopes: ['files:read'] }) })
@@ -99,6 +116,19 @@ describe.each(Object.entries(STARTS))('beforeUpload, for %s,', (name, start) => 
 })
 
 describe('beforeUpload', () => {
+  it.each([
+    ['/media/files/upload-url', { ...file, size: 101 }, 'file_too_large'],
+    ['/media/files/upload-url', file, 'size_required'],
+    ['/media/multipart', { ...file, size: 101 }, 'file_too_large'],
+    ['/media/s3/sign', { method: 'PUT', key: 'cat.png', size: 101 }, 'file_too_large'],
+    ['/media/s3/sign', { method: 'PUT', key: 'cat.png' }, 'size_required'],
+  ])('is not asked about a size that the bucket does not take: %s %j', async (path, body, code) => {
+    const beforeUpload = vi.fn(() => undefined)
+    const app = mount({ beforeUpload, settings: limited({ maxBytes: 100 }) })
+    expect(await jsonOf(await app.post(path, body))).toMatchObject({ code })
+    expect(beforeUpload).not.toHaveBeenCalled()
+  })
+
   it.each<readonly [string, unknown]>([
     ['false', false],
     ['a message', 'no'],

@@ -40,7 +40,7 @@ async function expectAllowed(route: ProtectedRoute, response: Response): Promise
 
 async function expectUnauthenticated(route: ProtectedRoute, response: Response): Promise<void> {
   expect(response.status).toBe(401)
-  expect(response.headers.get('WWW-Authenticate')).toBe('Bearer')
+  expect(response.headers.get('WWW-Authenticate')).toMatch(/^Bearer(?: error="invalid_token")?$/)
   expect(await codeOf(route, response)).toBe('unauthenticated')
 }
 

@@ -38,8 +38,8 @@ it('names a binding that is missing', async () => {
   const worker = testWorker({ FILE_INDEX: undefined, RATE_LIMITER: undefined })
   expect(await (await worker.fetch('/healthz')).json()).toMatchObject({
     issues: [
-      { path: 'FILE_INDEX', message: 'must be bound to a KV namespace' },
-      { path: 'RATE_LIMITER', message: 'must be bound to a rate limit' },
+      { path: 'FILE_INDEX', message: expect.stringContaining('[[kv_namespaces]]') },
+      { path: 'RATE_LIMITER', message: expect.stringContaining('[[ratelimits]]') },
     ],
   })
 })

@@ -56,6 +56,28 @@ describe('a link', () => {
     expect(gone.headers.get('Cache-Control')).toBe('no-store')
   })
 
+  it('lives as long as the bucket says where nobody asks', async () => {
+    const files = { ...s3rverBucket(), defaultExpiresIn: { view: 60, upload: 1800, link: 600 } }
+    const set = testWorker({ BUCKETS: { files } })
+    const { expiresAt } = await (await set.post('/files/a.png/link', {})).json<Link>()
+    const seconds = (Date.parse(expiresAt) - Date.now()) / 1000
+    expect(seconds).toBeGreaterThan(590)
+    expect(seconds).toBeLessThanOrEqual(1200)
+    const many = await (await set.post('/links', { keys: ['a.png'] })).json<Link>()
+    expect((Date.parse(many.expiresAt) - Date.now()) / 1000).toBeLessThanOrEqual(1200)
+    expect(await (await set.fetch('/files/a.png/url')).json()).toMatchObject({ expiresIn: 60 })
+    const upload = { fileName: 'a.png', mimetype: 'image/png' }
+    expect(await (await set.post('/files/upload-url', upload)).json()).toMatchObject({
+      expiresIn: 1800,
+    })
+    expect(
+      await (await set.post('/files/upload-url', { ...upload, expiresIn: 9 })).json(),
+    ).toMatchObject({ expiresIn: 9 })
+    expect(await (await set.fetch('/s3/params?filename=a.png')).json()).toMatchObject({
+      expires: 1800,
+    })
+  })
+
   it.each([0, -1, 15_768_001])('refuses to live for %d seconds', async (expiresIn) => {
     const response = await worker.post('/files/a/link', { expiresIn })
     expect(await response.json()).toMatchObject({ code: 'invalid_expiry' })

@@ -82,9 +82,9 @@ describe('API_KEYS', () => {
     expect(paths(withKey({ key: 'ep_canary' }))).toEqual(['API_KEYS.1'])
   })
 
-  it('do not repeat an id: the issue names the entries, and no value', () => {
+  it('do not repeat an id: the issue names it, and the entries', () => {
     expect(issuesOf(withKey({ id: 'admin' }))).toEqual([
-      { path: 'API_KEYS', message: 'must not repeat an id, as 0 and 1 do' },
+      { path: 'API_KEYS', message: 'must not repeat the id "admin", as entries 0 and 1 do' },
     ])
   })
 
@@ -118,15 +118,67 @@ const NO_ORIGINS = [
   'canary.example.com',
   'https://canary.example.com/',
   'https://example.com/canary',
-  'https://*.canary.com',
   'https://Canary.example.com',
   'https://example.com:443',
   'https://user:canary@example.com',
 ]
 
+/** Stars in a place where too many could fit. */
+const WIDE_ORIGINS = [
+  'https://*',
+  'https://*.canary',
+  'http://*.canary.example.com',
+  'https://canary.*.example.com',
+  'https://*.*.canary.com',
+  'https://**.canary.com',
+  'https://a*.canary.com',
+  'https://*a.canary.com',
+  'https://*canary.com',
+  'https://*.canary.com/',
+  'https://*.canary.com/*',
+  'https://*.Canary.com',
+  'https://*.canary.com:443',
+  'https://*.canary.com:*',
+  'https://user@*.canary.com',
+  'https://*.canary.com@evil.example',
+  'https://*.0.0.1',
+  'https://*..canary.com',
+  'https://*.canary.',
+]
+
+/** Suffixes that are no one's own. */
+const SHARED_ORIGINS = [
+  'https://*.pages.dev',
+  'https://*.workers.dev',
+  'https://*.github.io',
+  'https://*.vercel.app',
+  'https://*.netlify.app',
+  'https://*.netlify.app:8443',
+  'https://*.co.uk',
+  'https://*.cloudfront.net',
+]
+
 describe('CORS_ORIGINS', () => {
-  it.each([...NO_ORIGINS, ''])('are exact origins, not %j', (origin) => {
-    expect(paths({ CORS_ORIGINS: ['https://a.example', origin] })).toEqual(['CORS_ORIGINS.1'])
+  it.each([...NO_ORIGINS, ...WIDE_ORIGINS, ''])(
+    'are exact origins, or have a star for their first label, not %j',
+    (origin) => {
+      expect(paths({ CORS_ORIGINS: ['https://a.example', origin] })).toEqual(['CORS_ORIGINS.1'])
+    },
+  )
+
+  it.each(SHARED_ORIGINS)('have no star in front of a suffix that anyone can use: %s', (origin) => {
+    expect(issuesOf({ CORS_ORIGINS: [origin] })).toEqual([
+      { path: 'CORS_ORIGINS.0', message: expect.stringContaining('anyone can get a name under') },
+    ])
+  })
+
+  it.each([
+    'https://*.app.pages.dev',
+    'https://*.canary.com',
+    'https://*.preview.canary.com:8443',
+    'https://*.app.vercel.app',
+  ])('take %s', (origin) => {
+    expect(loads({ CORS_ORIGINS: [origin] })).toBe(true)
   })
 
   it('must be a list, also where there is one', () => {
@@ -137,7 +189,7 @@ describe('CORS_ORIGINS', () => {
 })
 
 describe('LINK_ORIGIN', () => {
-  it.each(NO_ORIGINS)('is one exact origin, not %j', (origin) => {
+  it.each([...NO_ORIGINS, 'https://*.app.pages.dev'])('is one exact origin, not %j', (origin) => {
     expect(paths({ LINK_ORIGIN: origin })).toEqual(['LINK_ORIGIN'])
   })
 })

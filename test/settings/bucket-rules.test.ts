@@ -34,6 +34,11 @@ describe('a table of BUCKETS', () => {
     ['endpoint', 'https://example.com/canary path'],
     ['endpoint', 'https://example.com/can%61ry'],
     ['endpoint', 42],
+    ['publicEndpoint', 'canary'],
+    ['publicEndpoint', 'ftp://canary.example.com'],
+    ['publicEndpoint', 'https://user:canary@example.com'],
+    ['publicEndpoint', 'https://example.com/?canary=1'],
+    ['publicEndpoint', ''],
     ['region', 'Canary East'],
     ['region', ''],
     ['bucket', 'canary/other'],
@@ -52,6 +57,7 @@ describe('a table of BUCKETS', () => {
     ['allowedTypes', []],
     ['allowedTypes', 'canary/*'],
     ['maxExpiresIn', 60],
+    ['defaultExpiresIn', 60],
     ['edgeTtl', -1],
     ['edgeTtl', 31_536_001],
     ['edgeTtl', 'canary'],
@@ -82,6 +88,35 @@ describe('a table of BUCKETS', () => {
     ])
   })
 
+  it.each([
+    ['upload', 0],
+    ['upload', 3601],
+    ['view', 604_801],
+    ['email', 1.5],
+    ['link', 15_768_001],
+    ['stream', 'canary'],
+  ])('sets the default of "%s" within bounds, not to %j', (use, seconds) => {
+    expect(paths(withBucket({ defaultExpiresIn: { [use]: seconds } }))).toEqual([
+      `BUCKETS.files.defaultExpiresIn.${use}`,
+    ])
+  })
+
+  it.each([
+    ['upload', 601, 'at most 600, maxExpiresIn.upload'],
+    ['view', 3601, 'at most 3600, maxExpiresIn.view'],
+    ['link', 1_296_001, 'at most 1296000, half of maxExpiresIn.link'],
+  ])('has no default of "%s" beyond its own limit', (use, seconds, words) => {
+    const issues = issuesOf(withBucket({ defaultExpiresIn: { [use]: seconds } }))
+    expect(issues).toEqual([{ path: 'BUCKETS.files', message: expect.stringContaining(words) }])
+    const fits = withBucket({ defaultExpiresIn: { [use]: seconds - 1 } })
+    expect(loadEnvironment(fits).ok).toBe(true)
+  })
+
+  it('lets a limit shrink a default that the table does not name', () => {
+    const changes = { defaultExpiresIn: undefined, maxExpiresIn: { view: 60, link: 60 } }
+    expect(loadEnvironment(withBucket(changes)).ok).toBe(true)
+  })
+
   it.each(['endpoint', 'region', 'bucket', 'credentials'])('does not go without %s', (name) => {
     expect(paths(withBucket({ [name]: undefined }))).toEqual([`BUCKETS.files.${name}`])
   })
@@ -109,6 +144,7 @@ describe('a table of BUCKETS', () => {
     for (const changes of [
       { endpoint: 'http://127.0.0.1:9000' },
       { endpoint: 'http://[::1]:9000' },
+      { publicEndpoint: 'http://127.0.0.1:9000' },
     ])
       expect(issuesOf(withBucket(changes)), JSON.stringify(changes)).toEqual([
         { path: 'BUCKETS.files', message: expect.stringContaining('use "path"') },
@@ -212,6 +248,21 @@ describe('a mistake that many make', () => {
     ])
   })
 
+  it('is the name of the bucket in the public endpoint', () => {
+    for (const addressing of ['path', 'virtual']) {
+      const publicEndpoint = 'https://photos.s3.eu-central-1.amazonaws.com'
+      const bucket = {
+        bucket: 'photos',
+        endpoint: 'http://gateway:9000',
+        publicEndpoint,
+        addressing,
+      }
+      expect(message(withBucket(bucket))).toEqual([
+        expect.stringContaining('names the bucket in its publicEndpoint too'),
+      ])
+    }
+  })
+
   it('is not a host or a path that has the same name', () => {
     for (const [bucket, endpoint] of [
       ['nyc3', 'https://nyc3.digitaloceanspaces.com'],
@@ -233,13 +284,48 @@ describe('a mistake that many make', () => {
   it('is a table BUCKET, or none at all', () => {
     const { BUCKETS, ...others } = fullVariables()
     expect(issuesOf({ ...others, BUCKET: BUCKETS })).toEqual([
-      { path: 'BUCKETS', message: 'is missing. There is a table BUCKET: call it BUCKETS.' },
+      { path: 'BUCKETS', message: 'is missing. Rename BUCKET to BUCKETS.' },
     ])
     expect(issuesOf(others)).toEqual([
       {
         path: 'BUCKETS',
         message: 'is missing. Add a [vars.BUCKETS.files] table to wrangler.toml.',
       },
+    ])
+  })
+
+  it('is a name without the S at its end', () => {
+    const { SIGNING_SECRETS, CORS_ORIGINS, ...others } = fullVariables()
+    const misspelt = { ...others, SIGNING_SECRET: SIGNING_SECRETS, CORS_ORIGIN: CORS_ORIGINS }
+    expect(issuesOf(misspelt)).toEqual([
+      { path: 'SIGNING_SECRETS', message: 'is missing. Rename SIGNING_SECRET to SIGNING_SECRETS.' },
+      { path: 'CORS_ORIGINS', message: 'is missing. Rename CORS_ORIGIN to CORS_ORIGINS.' },
+    ])
+    expect(loadEnvironment({ ...fullVariables(), CORS_ORIGIN: 'x' }).ok).toBe(true)
+  })
+
+  it('is a binding that is missing', () => {
+    expect(issuesOf(withVariables({ FILE_INDEX: undefined, RATE_LIMITER: undefined }))).toEqual([
+      {
+        path: 'FILE_INDEX',
+        message:
+          'must be bound to a KV namespace. Add a [[kv_namespaces]] block with this name to wrangler.toml.',
+      },
+      {
+        path: 'RATE_LIMITER',
+        message:
+          'must be bound to a rate limit. Add a [[ratelimits]] block with this name to wrangler.toml.',
+      },
+    ])
+  })
+
+  it('is called by the words of TOML', () => {
+    expect(
+      message(withBucket({ endpoint: 42, maxExpiresIn: 60, allowedTypes: 'image/*' })),
+    ).toEqual([
+      'must be text',
+      'must be a list',
+      'must be a table with upload, view, stream, email, link',
     ])
   })
 

@@ -130,6 +130,55 @@ describe('settings in code', () => {
     ).toEqual(['', 'buckets.files', 'buckets.files.region', 'signingSecrets'])
   })
 
+  it.each([
+    [
+      withFiles({ credentials: 'CANARY' }),
+      'must be an object: { accessKeyId, secretAccessKey, sessionToken, expiresAt }',
+    ],
+    [withFiles({ region: 1 }), 'must be a string'],
+    [withFiles({ allowedTypes: 'image/*' }), 'must be an array'],
+    [{ buckets: [] }, 'must be an object'],
+    [
+      { buckets: undefined },
+      'is missing. Add one: { files: { endpoint, region, bucket, credentials } }.',
+    ],
+    [
+      { corsOrigins: 'https://canary.example' },
+      'must be an array, such as ["https://app.example.com"]',
+    ],
+    [{ jwt: 'canary' }, expect.stringMatching(/^must be an object: \{ issuer, audience, /)],
+    [{ signingSecrets: 1 }, expect.stringContaining('openssl rand -hex 32')],
+  ])('say what is wrong in the words of TypeScript: %#', (changes, message) => {
+    expect(issuesOf(changes).map((issue) => issue.message)).toEqual([message])
+  })
+
+  it('sign for a host of their own where clients reach the bucket by another', () => {
+    const [bucket] = load(
+      withFiles({ endpoint: 'http://minio:9000/s3', publicEndpoint: 'https://files.example.com' }),
+    ).buckets
+    expect(bucket).toMatchObject({
+      origin: 'http://minio:9000',
+      basePath: '/s3/acme-files/',
+      publicAddress: { origin: 'https://files.example.com', basePath: '/acme-files/' },
+    })
+  })
+
+  it.each(['endpoint', 'publicEndpoint'])('know a server by its %s', (member) => {
+    const endpoints = { endpoint: 'http://proxy:9000', publicEndpoint: 'https://files.example.com' }
+    const of = (endpoint: string) =>
+      load(withFiles({ ...endpoints, [member]: endpoint })).buckets[0]
+    expect(of('https://account.r2.cloudflarestorage.com')).toMatchObject({
+      postUploads: false,
+      normalizesKeys: true,
+      conditionalComplete: false,
+    })
+    expect(of('https://s3.eu-central-1.amazonaws.com')).toMatchObject({
+      postUploads: true,
+      normalizesKeys: false,
+      conditionalComplete: true,
+    })
+  })
+
   it('throw an error with a code and the issues', () => {
     try {
       load({ signingSecrets: 'canary' })

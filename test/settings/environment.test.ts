@@ -36,12 +36,18 @@ const DEFAULT_LIMITS = {
   link: 31_536_000,
 }
 
+const DEFAULTS = { upload: 300, view: 900, stream: 7200, email: 172_800, link: 86_400 }
+
 const FULL: Settings = {
   buckets: [
     {
       alias: 'files',
       origin: 'https://acme-files.s3.eu-central-1.amazonaws.com',
       basePath: '/',
+      publicAddress: {
+        origin: 'https://acme-files.s3.eu-central-1.amazonaws.com',
+        basePath: '/',
+      },
       name: 'acme-files',
       postUploads: true,
       normalizesKeys: false,
@@ -52,6 +58,13 @@ const FULL: Settings = {
       maxBytes: 104_857_600,
       allowedTypes: ['image/*', 'application/pdf'],
       maxExpiresIn: { upload: 600, view: 3600, stream: 7200, email: 86_400, link: 2_592_000 },
+      defaultExpiresIn: {
+        upload: 600,
+        view: 900,
+        stream: 7200,
+        email: 43_200,
+        link: 1_296_000,
+      },
       edgeTtlSeconds: 3600,
       crossOriginResourcePolicy: 'same-site',
     },
@@ -59,6 +72,7 @@ const FULL: Settings = {
       alias: 'archive',
       origin: 'http://ceph.internal:7480',
       basePath: '/store/My.Bucket_1/',
+      publicAddress: { origin: 'https://ceph.example.com', basePath: '/s3/My.Bucket_1/' },
       name: 'My.Bucket_1',
       postUploads: true,
       normalizesKeys: false,
@@ -69,6 +83,7 @@ const FULL: Settings = {
       maxBytes: null,
       allowedTypes: null,
       maxExpiresIn: DEFAULT_LIMITS,
+      defaultExpiresIn: DEFAULTS,
       edgeTtlSeconds: 86_400,
       crossOriginResourcePolicy: 'cross-origin',
     },
@@ -90,7 +105,8 @@ const FULL: Settings = {
     scopes: ['files:upload', 'files:read'],
     header: 'Cf-Access-Jwt-Assertion',
   },
-  corsOrigins: ['https://app.example.com', 'http://localhost:8787'],
+  jwtPath: 'JWT',
+  corsOrigins: ['https://app.example.com', 'http://localhost:8787', 'https://*.app.pages.dev'],
   linkBase: 'https://files.example.com',
   linkHostOnly: true,
   openOnLocalhost: true,
@@ -142,6 +158,7 @@ describe('the environment', () => {
           alias: 'files',
           origin: 'https://s3.us-east-1.amazonaws.com',
           basePath: '/acme-files/',
+          publicAddress: { origin: 'https://s3.us-east-1.amazonaws.com', basePath: '/acme-files/' },
           name: 'acme-files',
           postUploads: true,
           normalizesKeys: false,
@@ -152,6 +169,7 @@ describe('the environment', () => {
           maxBytes: null,
           allowedTypes: null,
           maxExpiresIn: DEFAULT_LIMITS,
+          defaultExpiresIn: DEFAULTS,
           edgeTtlSeconds: 86_400,
           crossOriginResourcePolicy: 'cross-origin',
         },
@@ -159,6 +177,7 @@ describe('the environment', () => {
       signingSecrets: [{ name: '', kid: 'k1', secret: 's'.repeat(32) }],
       apiKeys: [],
       jwt: null,
+      jwtPath: 'JWT',
       corsOrigins: [],
       linkBase: null,
       linkHostOnly: false,

@@ -18,11 +18,13 @@ export const fullVariables = () => ({
       maxBytes: 104_857_600,
       allowedTypes: ['image/*', 'Application/PDF'],
       maxExpiresIn: { upload: 600, view: 3600, stream: 7200, email: 86_400, link: 2_592_000 },
+      defaultExpiresIn: { upload: 600, email: 43_200, link: 1_296_000 },
       edgeTtl: 3600,
       crossOriginResourcePolicy: 'same-site',
     },
     archive: {
       endpoint: 'http://ceph.internal:7480/store/',
+      publicEndpoint: 'https://ceph.example.com/s3',
       region: 'auto',
       bucket: 'My.Bucket_1',
       addressing: 'path',
@@ -42,7 +44,7 @@ export const fullVariables = () => ({
     { id: 'admin', sha256: 'a'.repeat(64), scopes: ['files:upload', 'files:list'], prefix: '' },
     { id: 'team-a', sha256: '0'.repeat(64), scopes: ['files:read'], prefix: 'team-a/' },
   ] as Record<string, unknown>[],
-  CORS_ORIGINS: ['https://app.example.com', 'http://localhost:8787'],
+  CORS_ORIGINS: ['https://app.example.com', 'http://localhost:8787', 'https://*.app.pages.dev'],
   JWT: {
     issuer: 'https://issuer.example.com/',
     audience: ['presigner'],

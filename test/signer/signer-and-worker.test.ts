@@ -44,6 +44,21 @@ it('makes a link that the Worker follows', async () => {
   expect(await textOf(response)).toBe('pixels')
 })
 
+it('signs for the public host where clients reach the bucket by another', async () => {
+  const publicEndpoint = inject('s3Endpoint').replace('127.0.0.1', 'localhost')
+  const table = { ...s3rverBucket(), publicEndpoint }
+  const signer = createSigner(environmentSettings({ ...variables, BUCKETS: { files: table } }))
+  const { uploadUrl, headers, key } = await signer.uploadUrl({
+    fileName: 'x.png',
+    mimetype: 'image/png',
+  })
+  expect(new URL(uploadUrl).origin).toBe(publicEndpoint)
+  expect((await fetch(uploadUrl, { method: 'PUT', headers, body: 'pixels' })).status).toBe(200)
+  const { url } = await signer.downloadUrl(key)
+  expect(new URL(url).origin).toBe(publicEndpoint)
+  expect(await textOf(await fetch(url))).toBe('pixels')
+})
+
 it('makes an upload URL that the bucket takes, and the Worker records', async () => {
   const signer = createSigner(settings)
   const made = await signer.uploadUrl({ fileName: 'x.png', mimetype: 'image/png', size: 6 })

@@ -44,6 +44,19 @@ describe('the default life', () => {
     })
   })
 
+  it('is what the bucket sets for the use', () => {
+    const defaultExpiresIn = { ...testBucket().defaultExpiresIn, view: 7200, upload: 1800 }
+    const bucket = testBucket({ defaultExpiresIn })
+    expect(validity({ bucket }).signedSeconds).toBe(7200)
+    expect(validity({ bucket, use: 'upload' }).signedSeconds).toBe(1800)
+    expect(validity({ bucket, use: 'stream' }).signedSeconds).toBe(7200)
+    expect(validity({ bucket, expiresIn: 60 }).signedSeconds).toBe(60)
+    expect(validity({ bucket, stable: true }).signedSeconds).toBe(2 * 7200)
+    expect(validity({ bucket: { ...limited({ view: 60 }), defaultExpiresIn } }).signedSeconds).toBe(
+      60,
+    )
+  })
+
   it('shrinks to what the bucket allows', () => {
     expect(validity({ bucket: limited({ view: 60 }) }).signedSeconds).toBe(60)
     expect(validity({ use: 'email', bucket: limited({ view: 60 }) }).signedSeconds).toBe(172_800)

@@ -8,11 +8,20 @@ export const EXAMPLE_CREDENTIALS: Credentials = {
   expiresAt: Number.POSITIVE_INFINITY,
 }
 
+const ADDRESS = { origin: 'https://examplebucket.s3.amazonaws.com', basePath: '/' }
+
+/** Clients reach it where the Worker does, unless `changes` say otherwise. */
+const originAndPath = ({ origin, basePath }: Partial<Bucket>) => ({
+  ...(origin !== undefined && { origin }),
+  ...(basePath !== undefined && { basePath }),
+})
+
 /** A bucket as `loadEnvironment` would make it, changed by `changes`. */
 export const testBucket = (changes: Partial<Bucket> = {}): Bucket => ({
   alias: 'files',
-  origin: 'https://examplebucket.s3.amazonaws.com',
-  basePath: '/',
+  origin: ADDRESS.origin,
+  basePath: ADDRESS.basePath,
+  publicAddress: { ...ADDRESS, ...originAndPath(changes) },
   name: 'examplebucket',
   region: 'us-east-1',
   credentials: EXAMPLE_CREDENTIALS,
@@ -23,6 +32,7 @@ export const testBucket = (changes: Partial<Bucket> = {}): Bucket => ({
   conditionalComplete: false,
   allowedTypes: null,
   maxExpiresIn: { upload: 3600, view: 604_800, stream: 604_800, email: 604_800, link: 31_536_000 },
+  defaultExpiresIn: { upload: 300, view: 900, stream: 7200, email: 172_800, link: 86_400 },
   edgeTtlSeconds: 86_400,
   crossOriginResourcePolicy: 'cross-origin',
   ...changes,

@@ -64,6 +64,19 @@ describe('the multipart flow of Companion', () => {
     })
   })
 
+  it('tells the public place of the file, where clients reach the bucket by another host', async () => {
+    const publicEndpoint = inject('s3Endpoint').replace('127.0.0.1', 'localhost')
+    const of = testWorker({ BUCKETS: { files: { ...s3rverBucket(), publicEndpoint } } })
+    const upload = await startCompanion(of)
+    const { url } = await (await of.fetch(companionPath(upload, '/1'))).json<{ url: string }>()
+    expect(new URL(url).origin).toBe(publicEndpoint)
+    const parts = [{ PartNumber: 1, ETag: await putPart(url, 'x') }]
+    const response = await of.post(companionPath(upload, '/complete'), { parts })
+    expect(await response.json()).toMatchObject({
+      location: `${publicEndpoint}/files/${upload.key}`,
+    })
+  })
+
   it('says the same where an upload is completed twice, its ETags with quotes or without', async () => {
     const upload = await start()
     const etag = (await putPart(await urlOf(upload, 1), 'x')).replaceAll('"', '')

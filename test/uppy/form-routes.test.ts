@@ -68,6 +68,15 @@ describe('GET /s3/params for a bucket that takes no forms', () => {
 })
 
 describe('POST /s3/form', () => {
+  it('tells the public place of the file, where clients reach the bucket by another host', async () => {
+    const publicEndpoint = inject('s3Endpoint').replace('127.0.0.1', 'localhost')
+    const of = testWorker(withoutForms({ publicEndpoint }))
+    const form = await params({ filename: 'a.txt', type: 'text/plain' }, of)
+    const response = await post(form, formOf(form.fields), of)
+    expect(response.status).toBe(201)
+    expect(response.headers.get('Location')).toBe(`${publicEndpoint}/files/${form.fields.key}`)
+  })
+
   it('stores the file, records it for who asked, and answers as S3 does', async () => {
     const apiKey = await testApiKey('ci', ['files:upload'])
     const of = testWorker({ ...withoutForms(), OPEN_ACCESS: undefined, API_KEYS: [apiKey.entry] })

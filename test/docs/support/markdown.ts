@@ -1,11 +1,12 @@
 import { readdirSync, readFileSync } from 'node:fs'
-import { join, relative } from 'node:path'
+import { join } from 'node:path'
+import { urlPath } from '../../../dev/url-path.ts'
 
 export const ROOT = join(import.meta.dirname, '..', '..', '..')
 
 /**
  * A fenced block of code. `mark` is the name in a comment `<!-- test: NAME -->` on the line before
- * it, or empty.
+ * it, or empty. A name with a slash is the path of the file that the block shows.
  */
 export interface CodeBlock {
   readonly language: string
@@ -22,7 +23,7 @@ export function pagePaths(): string[] {
   const below = ['docs', 'examples'].flatMap((folder) =>
     readdirSync(join(ROOT, folder), { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile() && entry.name.endsWith('.md'))
-      .map((entry) => relative(ROOT, join(entry.parentPath, entry.name)))
+      .map((entry) => urlPath(ROOT, join(entry.parentPath, entry.name)))
       .filter((path) => !path.includes('node_modules/')),
   )
   return [...atRoot, ...below]
@@ -30,7 +31,7 @@ export function pagePaths(): string[] {
 
 /** All fenced blocks, without the indentation of a list that they stand in. */
 export function codeBlocks(text: string): CodeBlock[] {
-  const pattern = /(?:<!-- test: ([\w-]+) -->\n)?^( *)```(\w+)\n([\s\S]*?)^ *```$/gm
+  const pattern = /(?:<!-- test: ([\w./-]+) -->\n)?^( *)```(\w+)\n([\s\S]*?)^ *```$/gm
   return [...text.matchAll(pattern)].map(
     ([, mark = '', indent = '', language = '', code = '']) => ({
       language,

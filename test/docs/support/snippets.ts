@@ -14,6 +14,24 @@ export const ENTRIES: Readonly<Record<string, string>> = {
   'edge-presigner/cloudflare': join(ROOT, 'src', 'cloudflare.ts'),
   'edge-presigner/signer': join(ROOT, 'src', 'signer.ts'),
   'edge-presigner/testing': join(ROOT, 'src', 'testing.ts'),
+  'edge-presigner-client': join(ROOT, 'client', 'src', 'index.ts'),
+  'edge-presigner-client/uppy': join(ROOT, 'client', 'src', 'uppy.ts'),
+}
+
+/** For files that run in a browser. */
+export const BROWSER = {
+  types: [],
+  lib: ['es2024', 'dom', 'dom.iterable', 'dom.asynciterable'],
+  jsx: 'react-jsx',
+}
+
+/** How files differ from those of an app on Workers that has the packages of this project. */
+export interface SnippetOptions {
+  /** The folder of their packages. */
+  readonly packages?: string
+  readonly compilerOptions?: object
+  /** More names that stand for files, with their paths in the folder. */
+  readonly aliases?: Readonly<Record<string, string>>
 }
 
 /** Files in a folder outside the repository, as someone who reads the documentation has them. */
@@ -26,9 +44,14 @@ export interface Snippets {
   remove(): void
 }
 
-export function writeSnippets(files: Readonly<Record<string, string>>): Snippets {
+export function writeSnippets(
+  files: Readonly<Record<string, string>>,
+  { packages = join(ROOT, 'node_modules'), compilerOptions, aliases = {} }: SnippetOptions = {},
+): Snippets {
   const directory = mkdtempSync(join(tmpdir(), 'edge-presigner-'))
-  symlinkSync(join(ROOT, 'node_modules'), join(directory, 'node_modules'))
+  symlinkSync(packages, join(directory, 'node_modules'))
+  const entries = { ...ENTRIES }
+  for (const [name, path] of Object.entries(aliases)) entries[name] = join(directory, path)
   for (const [name, text] of Object.entries(files)) {
     mkdirSync(dirname(join(directory, name)), { recursive: true })
     writeFileSync(join(directory, name), text)
@@ -37,13 +60,14 @@ export function writeSnippets(files: Readonly<Record<string, string>>): Snippets
     extends: join(ROOT, 'tsconfig.json'),
     compilerOptions: {
       types: ['@cloudflare/workers-types'],
-      paths: Object.fromEntries(Object.entries(ENTRIES).map(([name, path]) => [name, [path]])),
+      paths: Object.fromEntries(Object.entries(entries).map(([name, path]) => [name, [path]])),
+      ...compilerOptions,
     },
-    include: ['**/*.ts'],
+    include: ['**/*.ts', '**/*.tsx'],
     exclude: ['node_modules'],
   }
   writeFileSync(join(directory, 'tsconfig.json'), JSON.stringify(tsconfig))
-  writeFileSync(join(directory, 'hooks.mjs'), HOOKS)
+  writeFileSync(join(directory, 'hooks.mjs'), hooksOf(entries))
   return {
     directory,
     async typeErrors() {
@@ -63,12 +87,12 @@ export function writeSnippets(files: Readonly<Record<string, string>>): Snippets
   }
 }
 
-/** Lets Node find the package's entries in src/. */
-const HOOKS = `
+/** Lets Node find the entries of the packages in src/, and the aliases. */
+const hooksOf = (entries: Readonly<Record<string, string>>): string => `
 import { registerHooks } from 'node:module'
 const entries = ${JSON.stringify(
   Object.fromEntries(
-    Object.entries(ENTRIES).map(([name, path]) => [name, pathToFileURL(path).href]),
+    Object.entries(entries).map(([name, path]) => [name, pathToFileURL(path).href]),
   ),
 )}
 registerHooks({ resolve: (name, context, next) => next(entries[name] ?? name, context) })

@@ -37,8 +37,6 @@ export interface Capabilities {
   readonly normalizesKeys: boolean
   /** S3 PostObject. */
   readonly takesForms: boolean
-  /** S3 ListParts and AbortMultipartUpload. */
-  readonly listsParts: boolean
   /**
    * An object that came in parts reads as it was sent. Ceph RGW on SQLite gives the bytes of its
    * last part all over.
@@ -150,7 +148,8 @@ export const sdkClient = (
     responseChecksumValidation: 'WHEN_REQUIRED',
   })
 
-const apiKeyEntry = (apiKey: string) => ({
+/** The entry of `API_KEYS` for a key whose id is "test". */
+export const apiKeyEntry = (apiKey: string) => ({
   id: 'test',
   sha256: createHash('sha256').update(apiKey).digest('hex'),
   scopes: ['files:upload', 'files:read', 'files:list', 'files:delete', 'links:create'],

@@ -7,12 +7,16 @@ export interface NodeServer extends AsyncDisposable {
   readonly origin: string
 }
 
-/** Starts examples/node-server in `folder`, as its README says, with these variables. */
+/**
+ * Starts `node` in `folder` with these variables and arguments, those of examples/node-server
+ * unless given. The program must print its origin.
+ */
 export async function startNodeServer(
   folder: string,
   variables: Readonly<Record<string, string>>,
+  args: readonly string[] = ['src/main.ts'],
 ): Promise<NodeServer> {
-  const child = spawn('node', ['src/main.ts'], {
+  const child = spawn('node', args, {
     cwd: folder,
     env: { PATH: process.env.PATH, ...variables },
     stdio: ['ignore', 'pipe', 'pipe'],

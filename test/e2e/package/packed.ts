@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { cp, mkdtemp, rm, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 
@@ -20,16 +21,28 @@ export async function exec(cwd: string, program: string, ...args: string[]): Pro
 export const projectBin = (cwd: string, program: string, ...args: string[]): Promise<string> =>
   exec(cwd, join(ROOT, 'node_modules/.bin', program), ...args)
 
+/** What a clone needs so that both packages can be built. */
+const SOURCES = [
+  ...['package.json', 'README.md', 'LICENSE', 'tsconfig.json', 'tsconfig.build.json'],
+  ...['src', 'dev', 'client', 'docs/openapi.json'],
+]
+
 /**
- * Packs `edge-presigner`, or its client, as `npm publish` does, into `directory`. Resolves with the
- * path of the tarball.
+ * Packs `edge-presigner`, or its client, as `npm publish` does, into `directory`: from a copy of the
+ * sources, as another test may build at the same time. Resolves with the path of the tarball.
  */
 export async function pack(
   name: 'edge-presigner' | 'edge-presigner-client',
   directory: string,
 ): Promise<string> {
-  const folder = name === 'edge-presigner' ? ROOT : join(ROOT, 'client')
+  const clone = await mkdtemp(join(directory, 'clone-'))
+  const filter = (path: string) => !/[\\/](?:node_modules|dist)$/.test(path)
+  for (const path of SOURCES)
+    await cp(join(ROOT, path), join(clone, path), { recursive: true, filter })
+  await symlink(join(ROOT, 'node_modules'), join(clone, 'node_modules'), 'junction')
+  const folder = name === 'edge-presigner' ? clone : join(clone, 'client')
   const output = await exec(folder, 'npm', 'pack', '--silent', '--pack-destination', directory)
+  await rm(clone, { recursive: true })
   return join(directory, output.trim().split('\n').at(-1) ?? '')
 }
 

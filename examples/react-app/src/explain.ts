@@ -1,0 +1,20 @@
+import { PresignerError } from 'edge-presigner-client'
+
+/** What to tell the user about an error. */
+export function explain(error: unknown): string {
+  if (!(error instanceof PresignerError))
+    return error instanceof Error ? error.message : 'Something went wrong.'
+  switch (error.code) {
+    case 'unauthenticated':
+      return error.reason === 'expired'
+        ? 'Your session has expired. Reload the page.'
+        : 'Log in to use your files.'
+    case 'file_too_large':
+      return 'This file is too large.'
+    case 'mimetype_not_allowed':
+      return 'Files of this type are not allowed.'
+    default:
+      // The Worker's log has the reason under this id.
+      return error.status >= 500 ? `${error.message} (request ${error.requestId})` : error.message
+  }
+}

@@ -1,0 +1,9 @@
+import { createClient } from 'edge-presigner-client'
+import { fileToken } from './file-token'
+
+const baseUrl: string | undefined = import.meta.env.VITE_PRESIGNER_URL
+
+/** Your Worker. Without the variable, the Worker of `npm run dev`, which needs no token. */
+export const presigner = baseUrl
+  ? createClient({ baseUrl, token: fileToken })
+  : createClient({ baseUrl: 'http://localhost:8787' })

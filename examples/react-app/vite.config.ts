@@ -1,0 +1,8 @@
+import react from '@vitejs/plugin-react'
+import { defineConfig } from 'vite'
+
+export default defineConfig({
+  plugins: [react()],
+  // Your own server, which mints the tokens.
+  server: { proxy: { '/api': 'http://localhost:3000' } },
+})

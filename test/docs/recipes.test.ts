@@ -1,0 +1,360 @@
+import { createHash } from 'node:crypto'
+import { copyFile, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { runInNewContext } from 'node:vm'
+import { build } from 'vite'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import * as z from 'zod/mini'
+import { installOwnPackages } from '../../dev/own-packages.ts'
+import { freePort } from '../../dev/ports.ts'
+import type { S3Server } from '../../dev/s3-server.ts'
+import { startS3rver } from '../../dev/s3rver.ts'
+import { type BuiltWorker, startBuiltWorker } from '../e2e/built-worker.ts'
+import { startChromium } from '../e2e/chromium.ts'
+import { startNodeServer } from '../e2e/package/node-server.ts'
+import { smallPng } from '../e2e/small-png.ts'
+import { CHROMIUM, describeWith } from '../e2e/system-package.ts'
+import { codeBlocks, markedBlock, ROOT, readPage } from './support/markdown.ts'
+import { runShell, withoutCurl } from './support/shell.ts'
+import { BROWSER, type Snippets, writeSnippets } from './support/snippets.ts'
+
+const PAGES = ['react', 'next', 'hono', 'express', 'plain-html', 'rails-and-django']
+const PACKAGES = join(import.meta.dirname, 'recipes')
+
+/** Marks of the blocks that a test below compiles or runs; one with a slash names a file. */
+const TESTED: Readonly<Record<string, readonly string[]>> = {
+  next: ['mint', 'route', 'presigner', 'page'],
+  hono: ['dev-vars'], // in test/e2e/first-hour.test.ts
+  express: ['mint', 'server', 'signer-page'],
+  'plain-html': ['page', 'file-token', 'with-token'],
+  'rails-and-django': ['token', 'server-side'],
+}
+
+const block = (page: string, mark: string): string => markedBlock(`docs/recipes/${page}.md`, mark)
+
+describe.each(PAGES)('the recipe for %s', (name) => {
+  const text = readPage(`docs/recipes/${name}.md`)
+  const blocks = codeBlocks(text)
+
+  it('has code that is a file of an example, or that a test here knows', () => {
+    const marks = blocks.map(({ mark }) => mark).filter((mark) => mark !== '')
+    const [files, others] = [true, false].map((isFile) =>
+      marks.filter((mark) => mark.includes('/') === isFile),
+    )
+    expect(others).toEqual(TESTED[name] ?? [])
+    for (const path of files ?? []) expect(block(name, path), path).toBe(readPage(path))
+    const unmarked = blocks.filter(({ mark }) => mark === '')
+    for (const { language, code } of unmarked) {
+      expect(language, code).toBe('sh')
+      expect(code).not.toContain('curl') // only what installs and starts
+    }
+  })
+
+  it('has a server, a page, how to run it, and what production needs', () => {
+    for (const heading of ['Run it', 'In production'])
+      if (name !== 'plain-html' || heading === 'Run it')
+        expect(text).toMatch(new RegExp(`^##+ ${heading}$`, 'm'))
+    expect(text).toMatch(/^##+ (?:Server|What your server sends)$/m)
+    expect(text).toMatch(/^##+ (?:The p|P)age$/m)
+    expect(text).toMatch(/four steps|cors-of-the-bucket/)
+    expect(readPage('docs/recipes/README.md')).toContain(`(${name}.md)`)
+  })
+})
+
+/** The logins that the pages leave to their readers. */
+const NEXT_SESSION = `
+export const currentUser = async (): Promise<{ id: string } | null> =>
+  process.env.USER_ID ? { id: process.env.USER_ID } : null
+`
+const EXPRESS_SESSION = `
+import type { Request } from 'express'
+
+export async function currentUser({ headers }: Request): Promise<{ id: string } | null> {
+  const [, id] = /user=([^;]+)/.exec(headers.cookie ?? '') ?? []
+  return id === undefined ? null : { id: decodeURIComponent(id) }
+}
+`
+/** What Next.js does with the handler. */
+const CALL_ROUTE = `
+import { POST } from './app/api/file-token/route.ts'
+
+const response = await POST()
+const { status, headers } = response
+console.log(JSON.stringify({ status, cache: headers.get('Cache-Control'), ...(await response.json()) }))
+`
+const USER_TOKEN = 'a-long-random-token'
+
+/** Everything an API key for a server needs: docs/recipes/README.md. */
+const API_KEY = `ep_my-app_${'0123456789abcdef'.repeat(3).slice(5)}`
+const SCOPES = ['files:upload', 'files:read', 'files:list', 'files:delete', 'links:create']
+
+const tokenAnswer = z.object({ token: z.string() })
+const reactFile = (name: string): string => readPage(`examples/react-app/src/${name}`)
+
+let next: Snippets
+let express: Snippets
+let signer: Snippets
+let s3: S3Server
+let worker: BuiltWorker
+let app: string
+let appPort: number
+let directory: string
+
+/** How the servers of the recipes find the Worker. */
+const variables = () => ({ PRESIGNER_URL: worker.origin, PRESIGNER_KEY: API_KEY })
+
+beforeAll(async () => {
+  await installOwnPackages(PACKAGES)
+  const packages = join(PACKAGES, 'node_modules')
+  next = writeSnippets(
+    {
+      'lib/mint-file-token.ts': block('next', 'mint'),
+      'lib/session.ts': NEXT_SESSION,
+      'app/api/file-token/route.ts': block('next', 'route'),
+      'app/files/presigner.ts': block('next', 'presigner'),
+      'app/files/page.tsx': block('next', 'page'),
+      ...Object.fromEntries(
+        ['explain.ts', 'use-uploads.ts', 'use-files.ts', 'drop-zone.tsx', 'files.tsx']
+          .concat('file-token.ts')
+          .map((name) => [`app/files/${name}`, reactFile(name)]),
+      ),
+      'call-route.ts': CALL_ROUTE,
+      // The types of Node clash with those of browsers, in the sources of the client.
+      'process.d.ts': 'declare const process: { env: Record<string, string | undefined> }',
+    },
+    {
+      packages,
+      aliases: {
+        '@/lib/session': 'lib/session.ts',
+        '@/lib/mint-file-token': 'lib/mint-file-token.ts',
+      },
+      compilerOptions: BROWSER,
+    },
+  )
+  const server = block('express', 'server')
+  express = writeSnippets(
+    {
+      'mint-file-token.ts': block('express', 'mint'),
+      'session.ts': EXPRESS_SESSION,
+      'server.ts': server,
+      'server-4.ts': server.replace("from 'express'", "from 'express-4'"),
+      'types-4.d.ts': "declare module 'express-4' {\n  export { default } from 'express'\n}\n",
+    },
+    { packages, compilerOptions: { types: ['node'], lib: ['es2024'] } },
+  )
+  // test/e2e/package.test.ts compiles these with the types of the package.
+  signer = writeSnippets(
+    {
+      'app.ts': block('express', 'examples/node-server/src/app.ts'),
+      'main.ts': block('express', 'examples/node-server/src/main.ts'),
+    },
+    { packages },
+  )
+
+  directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
+  appPort = await freePort()
+  app = `http://localhost:${appPort}`
+  s3 = await startS3rver({ port: 0, directory, corsOrigins: [app] })
+  const { endpoint, region, bucket } = s3
+  worker = await startBuiltWorker({
+    buckets: { files: { endpoint, region, bucket, addressing: 'path', credentials: 'S3' } },
+    accessKeys: { S3: s3 },
+    variables: {
+      API_KEYS: JSON.stringify([
+        {
+          id: 'my-app',
+          sha256: createHash('sha256').update(API_KEY).digest('hex'),
+          scopes: ['tokens:create', ...SCOPES],
+          prefix: 'users/',
+        },
+      ]),
+      CORS_ORIGINS: JSON.stringify([app]),
+    },
+  })
+})
+afterAll(async () => {
+  await worker?.close()
+  await s3?.close()
+  await rm(directory, { recursive: true })
+  next.remove()
+  express.remove()
+  signer.remove()
+})
+
+/** Statuses of a list for each prefix, with `token`. */
+const listed = (token: string, ...prefixes: readonly string[]): Promise<number[]> =>
+  Promise.all(
+    prefixes.map(async (prefix) => {
+      const query = new URLSearchParams({ prefix })
+      const headers = { Authorization: `Bearer ${token}` }
+      return (await fetch(`${worker.origin}/files?${query}`, { headers })).status
+    }),
+  )
+
+describe('the code of the recipes', () => {
+  it('compiles, for Next.js and for Express', async () => {
+    expect(await next.typeErrors()).toBe('')
+    expect(await express.typeErrors()).toBe('')
+  })
+
+  it('names the scopes of the key that it needs', () => {
+    const [, list = ''] = /--scopes (\S+)/.exec(readPage('docs/recipes/README.md')) ?? []
+    expect(list.split(',')).toEqual(['tokens:create', ...SCOPES])
+  })
+
+  it('mints tokens in one way', () => {
+    expect(block('express', 'mint')).toBe(block('next', 'mint'))
+  })
+})
+
+describe('the route handler for Next.js', () => {
+  const call = async (USER_ID: string): Promise<unknown> =>
+    JSON.parse(await next.run('call-route.ts', { ...variables(), USER_ID }))
+
+  it('gives each user a token for their own folder', async () => {
+    const answer = await call('ann/uploads')
+    expect(answer).toMatchObject({ status: 200, cache: 'no-store' })
+    const { token } = tokenAnswer.parse(answer)
+    const own = `users/${encodeURIComponent('ann/uploads')}/`
+    expect(await listed(token, own, 'users/ann/', 'users/')).toEqual([200, 403, 403])
+  })
+
+  it('answers 401 where nobody is logged in', async () => {
+    expect(await call('')).toMatchObject({ status: 401 })
+  })
+})
+
+describe.each([
+  ['5', 'server.ts'],
+  ['4', 'server-4.ts'],
+])('the server with Express %s', (_, file) => {
+  const start = (more: Readonly<Record<string, string>> = {}) =>
+    startNodeServer(express.directory, { ...variables(), PORT: `${appPort}`, ...more }, [file])
+  const ask = (Cookie: string) =>
+    fetch(`${app}/api/file-token`, { method: 'POST', headers: { Cookie } })
+
+  it('gives each user a token for their own folder, and nobody else', async () => {
+    await using _ = await start()
+    const answer = await ask('user=ada')
+    expect(answer.headers.get('Cache-Control')).toBe('no-store')
+    const { token } = tokenAnswer.parse(await answer.json())
+    expect(await listed(token, 'users/ada/', 'users/bob/')).toEqual([200, 403])
+    expect((await ask('')).status).toBe(401)
+  })
+
+  it('answers 500 where the Worker refuses the key', async () => {
+    await using _ = await start({ PRESIGNER_KEY: 'ep_my-app_wrong', NODE_ENV: 'production' })
+    expect((await ask('user=ada')).status).toBe(500)
+  })
+})
+
+it('the signer for Express signs what its page uploads', async () => {
+  const { endpoint, region, bucket, accessKeyId, secretAccessKey } = s3
+  await using server = await startNodeServer(
+    signer.directory,
+    {
+      PORT: `${await freePort()}`,
+      S3_ENDPOINT: endpoint,
+      S3_REGION: region,
+      S3_BUCKET: bucket,
+      S3_ACCESS_KEY_ID: accessKeyId,
+      S3_SECRET_ACCESS_KEY: secretAccessKey,
+      SIGNING_SECRETS: `k1:${'0123456789abcdef'.repeat(2)}`,
+      LINK_BASE: 'https://files.example.com',
+      USERS: JSON.stringify({ [USER_TOKEN]: 'ada' }),
+    },
+    ['--import', './hooks.mjs', 'main.ts'],
+  )
+  const context = {
+    fetch: (url: string, init: RequestInit) => fetch(new URL(url, server.origin), init),
+  }
+  const script = block('express', 'signer-page').replace('export ', '')
+  const upload = runInNewContext(`${script}\nupload`, context)
+  const key = await upload(new File(['hello'], 'hello.txt', { type: 'text/plain' }), USER_TOKEN)
+  expect(key).toMatch(/^users\/ada\/uploads\//)
+  const headers = { Authorization: `Bearer ${USER_TOKEN}` }
+  expect(await (await fetch(`${server.origin}/files/${key}`, { headers })).text()).toBe('hello')
+  await expect(upload(new File([''], 'a.txt'), 'another')).rejects.toThrow('Log in first.')
+})
+
+describe('the commands', async () => {
+  const noCurl = await withoutCurl()
+
+  it.skipIf(noCurl)('for any server mint a token for one user alone', async () => {
+    const printed = await runShell(block('rails-and-django', 'token'), variables())
+    const [list = '', refusal = ''] = printed.split('\n')
+    expect(JSON.parse(list)).toEqual({ files: [] })
+    expect(JSON.parse(refusal)).toMatchObject({ code: 'forbidden' })
+  })
+
+  it.skipIf(noCurl)('for any server look at a file, sign a URL for it, and delete it', async () => {
+    const headers = { Authorization: `Bearer ${API_KEY}`, 'Content-Type': 'application/json' }
+    const started = await fetch(`${worker.origin}/files/upload-url`, {
+      method: 'POST',
+      headers,
+      body: JSON.stringify({ fileName: 'a.txt', mimetype: 'text/plain', directory: '42' }),
+    })
+    const upload = z.object({ uploadUrl: z.string(), key: z.string() }).parse(await started.json())
+    const type = { 'Content-Type': 'text/plain' }
+    await fetch(upload.uploadUrl, { method: 'PUT', headers: type, body: 'hello' })
+
+    const env = { ...variables(), KEY: upload.key }
+    const printed = await runShell(block('rails-and-django', 'server-side'), env)
+    const [file = '', signed = '', ...rest] = printed.split('\n')
+    expect(JSON.parse(file)).toMatchObject({ key: upload.key, size: 5, mimetype: 'text/plain' })
+    const { url, expiresIn } = z
+      .object({ url: z.string(), expiresIn: z.number() })
+      .parse(JSON.parse(signed))
+    expect(expiresIn).toBe(172_800)
+    expect(rest).toEqual([''])
+    expect((await fetch(url)).status).toBe(404)
+  })
+})
+
+describeWith([CHROMIUM], 'the plain page, served by the Express recipe', () => {
+  it('uploads, lists, shows and deletes the files of who is logged in', async () => {
+    await mkdir(join(express.directory, 'public'))
+    await build({
+      root: join(ROOT, 'client'),
+      logLevel: 'warn',
+      build: { outDir: join(directory, 'client'), emptyOutDir: true },
+    })
+    const html = block('plain-html', 'page').replace(
+      /^.*\bcreateClient\(.*$/m,
+      block('plain-html', 'with-token').replace('https://files.example.com', worker.origin),
+    )
+    const folder = join(express.directory, 'public')
+    await writeFile(join(folder, 'index.html'), html)
+    await writeFile(join(folder, 'file-token.js'), block('plain-html', 'file-token'))
+    await copyFile(join(directory, 'client/index.js'), join(folder, 'presigner.js'))
+    await using stack = new AsyncDisposableStack()
+    const server = { ...variables(), PORT: `${appPort}` }
+    stack.use(await startNodeServer(express.directory, server, ['server.ts']))
+    const browser = await startChromium()
+    stack.defer(() => browser.close())
+    const page = await browser.newPage()
+    await page.goto(app)
+    await expect.poll(() => page.textContent('[role=alert]')).toBe('Log in to use your files.')
+
+    await page.context().addCookies([{ name: 'user', value: 'ada', url: app }])
+    await page.reload()
+    const png = { name: 'a.png', mimeType: 'image/png', buffer: smallPng(8, 8) }
+    const width = () => page.$eval('li img', (image) => Reflect.get(image, 'naturalWidth'))
+    await page.setInputFiles('[type=file]', [
+      png,
+      { ...png, name: 'b.txt', mimeType: 'text/plain' },
+    ])
+    await page.waitForSelector('li >> text=b.txt')
+    await page.waitForSelector('li img')
+    await expect.poll(width).toBe(8)
+
+    await page.reload()
+    await page.waitForSelector('li img')
+    await expect.poll(width).toBe(8)
+    await page.click('[aria-label="Delete a.png"]')
+    await page.waitForSelector('li img', { state: 'detached' })
+    expect(await page.textContent('[role=alert]')).toBe('')
+    expect(await page.$$('li')).toHaveLength(1)
+  })
+})

@@ -1,0 +1,58 @@
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { LINK_REFUSALS, REFUSALS } from '../../src/access/verdict.ts'
+import { REASONS, STATUS_BY_CODE } from '../../src/errors/api-error.ts'
+import { WARNINGS } from '../../src/errors/warnings.ts'
+import { ROOT, readPage } from './support/markdown.ts'
+
+const PAGE = 'docs/troubleshooting.md'
+
+/** The rows of the table under a mark. */
+function rows(mark: string): { name: string; cause: string; fix: string }[] {
+  const [, behind = ''] = readPage(PAGE).split(`<!-- test: ${mark} -->\n`)
+  const [table = ''] = behind.split('\n\n', 1)
+  return [...table.matchAll(/^\| `([^`]+)` \| (.+) \| (.+) \|$/gm)].map(
+    ([, name = '', cause = '', fix = '']) => ({ name, cause, fix }),
+  )
+}
+
+describe.each([
+  ['codes', Object.keys(STATUS_BY_CODE)],
+  ['reasons', REASONS],
+  ['refusals', Object.keys(REFUSALS)],
+  ['links', Object.keys(LINK_REFUSALS)],
+  ['warnings', WARNINGS],
+])('the table of %s', (mark, names) => {
+  it('has every one that the code has, once, in its order, and no other', () => {
+    expect(rows(mark).map(({ name }) => name)).toEqual(names)
+  })
+
+  it('says what the cause is and what to do, in sentences', () => {
+    for (const { name, cause, fix } of rows(mark)) {
+      expect(cause, name).toMatch(/^.{15,}\.$/)
+      expect(fix, name).toMatch(/^.{8,}\.$/)
+    }
+  })
+})
+
+it('misses no warning: whatever is written to the console is one of the list', () => {
+  const sources = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('.ts'))
+    .map((path) => readPage(join('src', path)))
+  const writing = sources.filter((text) => /\bconsole\.\w+\(/.test(text))
+  expect(writing.length).toBeGreaterThan(2)
+  for (const text of writing) {
+    // A line of the log, or a text whose type says that it is in the list.
+    const calls = [...text.matchAll(/\bconsole\.\w+\((.*)/g)].map(([, call = '']) => call)
+    for (const call of calls)
+      expect(call).toMatch(/^(?:JSON\.stringify\((?:line|\{ warning, .*\})\)|warning\))/)
+    if (calls.some((call) => call.includes('warning')))
+      expect(text).toMatch(/const warning: Warning(?:Text)? =/)
+  }
+})
+
+it('is linked from where people look when something fails', () => {
+  for (const page of ['README.md', 'docs/api.md'])
+    expect(readPage(page)).toContain('troubleshooting.md')
+})

@@ -1,0 +1,310 @@
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { copyFile, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Browser, Page, Route } from 'playwright-core'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import * as z from 'zod/mini'
+import { freePort } from '../../dev/ports.ts'
+import { markedBlock } from '../docs/support/markdown.ts'
+import { startChromium } from './chromium.ts'
+import { type NpmProcess, startNpm } from './npm-process.ts'
+import { type NodeServer, startNodeServer } from './package/node-server.ts'
+import { exec, pack, projectBin, ROOT } from './package/packed.ts'
+import { smallPng } from './small-png.ts'
+import { CHROMIUM, describeWith } from './system-package.ts'
+
+/** An origin that nobody has admitted. The browser finds it on this machine. */
+const OTHER_HOST = 'photos.test'
+
+/** What a server of one's own does with the signer: docs/library.md. */
+const SIGN = `
+import { createSigner, defineSettings } from 'edge-presigner/signer'
+const { S3_ENDPOINT, S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY, SIGNING_SECRETS } = process.env
+const settings = defineSettings(() => ({
+  buckets: {
+    files: {
+      endpoint: S3_ENDPOINT,
+      region: 'us-east-1',
+      bucket: 'files',
+      credentials: { accessKeyId: S3_ACCESS_KEY_ID, secretAccessKey: S3_SECRET_ACCESS_KEY },
+    },
+  },
+  signingSecrets: SIGNING_SECRETS,
+}))
+console.log((await createSigner(settings({})).downloadUrl(process.argv[2])).url)
+`
+
+const tokenAnswer = z.object({ token: z.string() })
+const listAnswer = z.object({ files: z.array(z.object({ key: z.string(), name: z.string() })) })
+
+const PNG = { name: 'a.png', mimeType: 'image/png', buffer: smallPng(8, 8) }
+const TEXT = { name: 'b.txt', mimeType: 'text/plain', buffer: Buffer.from('hello') }
+
+describeWith([CHROMIUM], 'the first hour: a new React app next to npm run dev', () => {
+  let directory: string
+  /** The app's folder. */
+  let app: string
+  let dev: NpmProcess
+  /** The app's own `npm run dev`, without any variables. */
+  let server: NodeServer
+  /** Of the Worker. */
+  let presigner: string
+  let s3Port: number
+  let browser: Browser
+  /** The app's own server: what it answers to `POST /api/file-token`. */
+  let answerToken: () => Promise<readonly [status: number, body: object]>
+  let backend: Server
+
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
+    app = join(directory, 'my-app')
+    const port = await freePort()
+    s3Port = await freePort()
+    presigner = `http://localhost:${port}`
+    dev = startNpm(
+      ...['run', 'dev', '--', '--port', `${port}`, '--s3-port', `${s3Port}`],
+      ...['--data', join(directory, 'edge-presigner/.dev')],
+    )
+    backend = createServer(async (_, response) => {
+      const [status, body] = await answerToken()
+      response.writeHead(status, { 'Content-Type': 'application/json' }).end(JSON.stringify(body))
+    }).listen(0, 'localhost')
+    await once(backend, 'listening')
+    const { port: backendPort } = backend.address() as AddressInfo
+
+    await cp(join(ROOT, 'examples/react-app'), app, {
+      recursive: true,
+      filter: (path) => !/[\\/](?:node_modules|dist|[^\\/]+\.tgz)$/.test(path),
+    })
+    await replaceIn(join(app, 'src/presigner.ts'), 'http://localhost:8787', presigner)
+    await replaceIn(
+      join(app, 'vite.config.ts'),
+      'http://localhost:3000',
+      `http://localhost:${backendPort}`,
+    )
+    const tarballs = await Promise.all([
+      pack('edge-presigner-client', directory),
+      pack('edge-presigner', directory),
+    ])
+    const quick = ['--prefer-offline', '--no-audit', '--no-fund']
+    await exec(app, 'npm', 'install', ...quick, ...tarballs, 'hono')
+    const here = (page: string, mark: string) =>
+      markedBlock(page, mark).replaceAll('http://localhost:8787', presigner)
+    await mkdir(join(app, 'public'))
+    await writeFile(join(app, 'public/readme.html'), here('README.md', 'browser'))
+    await writeFile(join(app, 'public/plain.html'), here('docs/recipes/plain-html.md', 'page'))
+    await copyFile(
+      join(app, 'node_modules/edge-presigner-client/dist/index.js'),
+      join(app, 'public/presigner.js'),
+    )
+    server = await startApp()
+    browser = await startChromium(`--host-resolver-rules=MAP ${OTHER_HOST} localhost`)
+    await dev.printed(/Ready: http/)
+  }, 240_000)
+  afterAll(async () => {
+    await browser?.close()
+    await server?.[Symbol.asyncDispose]()
+    await dev?.[Symbol.asyncDispose]()
+    backend?.close()
+    await rm(directory, { recursive: true })
+  })
+
+  /** Starts the app's own `npm run dev`. */
+  const startApp = async (variables: Readonly<Record<string, string>> = {}): Promise<NodeServer> =>
+    startNodeServer(app, { __VITE_ADDITIONAL_SERVER_ALLOWED_HOSTS: OTHER_HOST, ...variables }, [
+      ...['node_modules/vite/bin/vite.js', '--strictPort', '--port', `${await freePort()}`],
+    ])
+
+  /** Opens a page in a tab of its own. What it throws by itself fails the test. */
+  async function open(url: string): Promise<Page & AsyncDisposable> {
+    const page = await browser.newPage()
+    const errors: Error[] = []
+    page.on('pageerror', (error) => errors.push(error))
+    await page.goto(url)
+    return Object.assign(page, {
+      async [Symbol.asyncDispose]() {
+        await page.close()
+        expect(errors).toEqual([])
+      },
+    })
+  }
+
+  const alerts = (page: Page): Promise<string[]> => page.locator('[role=alert]').allTextContents()
+
+  /** Waits until the picture is there, and not only its frame. */
+  const seesPicture = (page: Page): Promise<void> => {
+    const widths = () =>
+      page
+        .locator('img')
+        .evaluateAll((all) => all.map((image) => Reflect.get(image, 'naturalWidth')))
+    return expect.poll(widths).toEqual([8])
+  }
+
+  /** Fails with what axe finds: rules, and the elements that break them. */
+  async function expectAccessible(page: Page): Promise<void> {
+    await page.addScriptTag({ path: join(ROOT, 'node_modules/axe-core/axe.min.js') })
+    const violations = `axe.run().then(({ violations }) =>
+      violations.map(({ id, nodes }) => [id, ...nodes.map(({ html }) => html)]))`
+    expect(await page.evaluate(violations)).toEqual([])
+  }
+
+  /** Files of the index, by their names. */
+  async function listed(): Promise<Map<string, string>> {
+    const { files } = listAnswer.parse(await (await fetch(`${presigner}/files`)).json())
+    return new Map(files.map(({ name, key }) => [name, key]))
+  }
+
+  /** A token from the Worker, as the server of an app mints it. */
+  async function mint(expiresIn: number): Promise<string> {
+    const response = await fetch(`${presigner}/tokens`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify({
+        scopes: ['files:upload', 'files:list', 'links:create'],
+        prefix: 'users/ada/',
+        expiresIn,
+      }),
+    })
+    return tokenAnswer.parse(await response.json()).token
+  }
+
+  it('uploads, lists, shows and deletes, by a form that the keyboard and screen readers reach', async () => {
+    await using page = await open(server.origin)
+    await page.waitForSelector('text=No files yet.')
+    await page.keyboard.press('Tab')
+    expect(await page.evaluate('document.activeElement.matches("label input[type=file]")')).toBe(
+      true,
+    )
+
+    await page.setInputFiles('[type=file]', [PNG, TEXT])
+    await page.waitForSelector('text=2 of 2 files uploaded.')
+    await seesPicture(page)
+    await page.evaluate(`(() => {
+      const dataTransfer = new DataTransfer()
+      dataTransfer.items.add(new File(['dropped'], 'c.txt', { type: 'text/plain' }))
+      const drop = new DragEvent('drop', { dataTransfer, bubbles: true, cancelable: true })
+      document.querySelector('.drop-zone').dispatchEvent(drop)
+    })()`)
+    await page.waitForSelector('text=3 of 3 files uploaded.')
+    await expectAccessible(page)
+
+    await page.reload()
+    await seesPicture(page)
+    expect(await page.locator('[aria-label=Files] li').count()).toBe(3)
+    await page.click('[aria-label="Delete c.txt"]')
+    await expect.poll(() => page.locator('[aria-label=Files] li').count()).toBe(2)
+    expect([...(await listed()).keys()].toSorted()).toEqual(['a.png', 'b.txt'])
+    expect(await alerts(page)).toEqual([])
+  })
+
+  it('sends three files at a time, and cancels those that are being sent and those that wait', async () => {
+    await using page = await open(server.origin)
+    await page.waitForSelector('[aria-label=Files] li')
+    const held: Route[] = []
+    await page.route(`http://127.0.0.1:${s3Port}/**`, async (route) => {
+      if (route.request().method() === 'PUT') held.push(route)
+      else await route.continue()
+    })
+    const names = ['1.txt', '2.txt', '3.txt', '4.txt', '5.txt']
+    await page.setInputFiles(
+      '[type=file]',
+      names.map((name) => ({ ...TEXT, name })),
+    )
+    await expect.poll(() => held.length).toBe(3)
+    await page.click('[aria-label="Cancel 1.txt"]')
+    await expect.poll(() => held.length).toBe(4)
+    await page.click('[aria-label="Cancel 5.txt"]')
+    for (const route of held) await route.continue().catch(() => undefined) // one is gone
+    await page.waitForSelector('text=3 of 3 files uploaded.')
+    const kept = [...(await listed()).keys()].filter((name) => names.includes(name))
+    expect(kept.toSorted()).toEqual(['2.txt', '3.txt', '4.txt'])
+    expect(await alerts(page)).toEqual([])
+  })
+
+  it('has a signer for its own server, with the bucket as the recipe for Hono sets it', async () => {
+    const script = markedBlock('docs/recipes/hono.md', 'dev-vars')
+    await exec(app, 'sh', '-euc', script.replace('4568', `${s3Port}`))
+    const written = (await readFile(join(app, '.dev.vars'), 'utf8')).matchAll(/^(\w+)=./gm)
+    const names = [...written].map(([, name]) => name)
+    const example = ['.dev.vars.example', 'wrangler.toml'].map((name) =>
+      readFileSync(join(ROOT, 'examples/mounted-app', name), 'utf8'),
+    )
+    expect(names.toSorted()).toEqual(
+      example.flatMap((text) => text.match(/^[A-Z_\d]+(?= ?=)/gm) ?? []).toSorted(),
+    )
+
+    await writeFile(join(app, 'sign.mjs'), SIGN)
+    const key = (await listed()).get('b.txt') ?? ''
+    const url = await exec(app, 'node', '--env-file=.dev.vars', 'sign.mjs', key)
+    expect(await (await fetch(url.trim())).text()).toBe('hello')
+  })
+
+  it('compiles and builds', async () => {
+    await projectBin(app, 'tsc', '-p', '.')
+    await exec(app, 'npm', 'run', 'build')
+  })
+
+  it('may begin without React: the page of README.md, and the plain recipe', async () => {
+    {
+      await using page = await open(`${server.origin}/readme.html`)
+      await page.setInputFiles('[type=file]', PNG)
+      await seesPicture(page)
+    }
+    await using page = await open(`${server.origin}/plain.html`)
+    await page.waitForSelector('li')
+    const before = await page.locator('li').count()
+    await page.setInputFiles('[type=file]', TEXT)
+    await expect.poll(() => page.locator('li').count()).toBe(before + 1)
+    expect(await alerts(page)).toEqual([''])
+  })
+
+  it('tells a user whose token has expired, and one who is not logged in, what to do', async () => {
+    const expired = await mint(1)
+    const headers = { Authorization: `Bearer ${expired}` }
+    await expect.poll(async () => (await fetch(`${presigner}/files`, { headers })).status).toBe(401)
+    answerToken = async () => [200, { token: expired }]
+
+    await using withTokens = await startApp({ VITE_PRESIGNER_URL: presigner })
+    await using page = await open(withTokens.origin)
+    const EXPIRED = 'Your session has expired. Reload the page.'
+    await expect.poll(() => alerts(page)).toEqual([EXPIRED])
+    await page.setInputFiles('[type=file]', TEXT)
+    await expect.poll(() => alerts(page)).toEqual([EXPIRED, EXPIRED])
+    await expectAccessible(page)
+
+    // The Worker has refused the token: the client asks for another one.
+    answerToken = async () => [200, { token: await mint(600) }]
+    await page.click('text=Try again')
+    await page.waitForSelector('text=1 of 1 files uploaded.')
+    expect((await listed()).get('b.txt')).toMatch(/^users\/ada\//)
+
+    answerToken = async () => [401, { message: 'Log in first.' }]
+    await page.reload()
+    await expect.poll(() => alerts(page)).toEqual(['Log in to use your files.'])
+  })
+
+  it('says on a page of another origin what the Worker must admit', async () => {
+    const origin = server.origin.replace('localhost', OTHER_HOST)
+    await using page = await open(origin)
+    const names = () =>
+      alerts(page).then((all) =>
+        all.map((text) =>
+          ['baseUrl', 'CORS_ORIGINS', origin].filter((name) => text.includes(name)),
+        ),
+      )
+    const everything = ['baseUrl', 'CORS_ORIGINS', origin]
+    await expect.poll(names).toEqual([everything])
+    await page.setInputFiles('[type=file]', TEXT)
+    await expect.poll(names).toEqual([everything, everything])
+  })
+})
+
+async function replaceIn(file: string, text: string, replacement: string): Promise<void> {
+  const before = await readFile(file, 'utf8')
+  expect(before).toContain(text)
+  await writeFile(file, before.replaceAll(text, replacement))
+}

@@ -1,0 +1,208 @@
+import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import { SCOPES } from '../../src/access/scopes.ts'
+import { seal } from '../../src/access/seal.ts'
+import { REFUSALS, type Refusal } from '../../src/access/verdict.ts'
+import { ANN } from '../support/ann.ts'
+import { toBase64url } from '../support/base64.ts'
+import { captureLog } from '../support/capture-log.ts'
+import { testApiKey } from '../support/credentials.ts'
+import { jwtVariable, type TestIssuer, testIssuer } from '../support/issuer.ts'
+import { mount } from '../support/mount.ts'
+import { signingSettings } from '../support/signing-settings.ts'
+import { type TestWorker, testWorker } from '../support/worker.ts'
+
+const OTHER_SECRETS = 'k1:fedcba9876543210fedcba9876543210'
+const PAST = Math.floor(Date.now() / 1000) - 3600
+
+let issuer: TestIssuer
+let other: TestIssuer
+let worker: TestWorker
+let wrongKey: string
+
+beforeAll(async () => {
+  issuer = await testIssuer()
+  other = await testIssuer()
+  const key = await testApiKey('ci', SCOPES)
+  wrongKey = (await testApiKey('ci', SCOPES)).token
+  worker = testWorker({
+    OPEN_ACCESS: undefined,
+    API_KEYS: [key.entry],
+    JWT: { ...jwtVariable(issuer), prefix: 'users/{tenant}/' },
+  })
+})
+afterEach(() => vi.restoreAllMocks())
+
+const token = async (claims: Record<string, unknown>, secrets?: string): Promise<string> =>
+  `ept_${await seal(signingSettings(secrets).signingSecrets, 'token', claims)}`
+const GRANT = { sub: 'key:ci', scopes: ['files:read'], prefix: '' }
+
+/** `jwt` with the signature of another. */
+const forged = (jwt: string): string => jwt.replace(/[^.]+$/, toBase64url(new Uint8Array(64)))
+
+/** A JWT whose header has a member that nobody understands and everybody must. */
+const critical = (): string =>
+  ['{"alg":"ES256","crit":["x"],"x":1}', '{}', 'AAAA'].map((part) => btoa(part)).join('.')
+
+const withoutJwt = () => testWorker({ OPEN_ACCESS: undefined })
+
+/** A Worker that takes another algorithm than its key is for. */
+const withTwoAlgorithms = () =>
+  testWorker({
+    OPEN_ACCESS: undefined,
+    JWT: { ...jwtVariable(issuer), algorithms: ['ES256', 'RS256'] },
+  })
+
+/** What a client sends, the reason that it gets, and what the log says. */
+const CASES: readonly (readonly [
+  refusal: Refusal,
+  log: string,
+  authorization: () => string | undefined | Promise<string>,
+  answerer: (() => Pick<TestWorker, 'fetch'>) | null,
+])[] = [
+  ['no credentials', '', () => undefined, null],
+  ['authorization of another scheme', '', () => 'Basic Y2k6c2VjcmV0', withoutJwt],
+  ['bearer credential malformed', '', () => 'Bearer', withoutJwt],
+  ['bearer credential malformed', '', () => 'Bearer a b', withoutJwt],
+  ['bearer credential of no known kind', '', () => 'Bearer hunter2', withoutJwt],
+  ['jwt not expected', '', async () => `Bearer ${await issuer.sign()}`, withoutJwt],
+  ['api key malformed', '', () => 'Bearer ep_ci', null],
+  ['api key unknown', ': other', () => `Bearer ${wrongKey.replace('_ci_', '_other_')}`, null],
+  ['api key wrong', ': ci', () => `Bearer ${wrongKey}`, null],
+  ['token malformed', '', () => 'Bearer ept_x', null],
+  [
+    'token secret unknown',
+    ': k9',
+    async () => `Bearer ${await token(GRANT, `k9:${'s'.repeat(32)}`)}`,
+    null,
+  ],
+  [
+    'token signature wrong',
+    ': k1',
+    async () => `Bearer ${await token({ ...GRANT, exp: PAST }, OTHER_SECRETS)}`,
+    null,
+  ],
+  ['token claims unusable', '', async () => `Bearer ${await token({ sub: 'key:ci' })}`, null],
+  ['token expired', ': k1', async () => `Bearer ${await token({ ...GRANT, exp: PAST })}`, null],
+  ['jwt malformed', '', () => 'Bearer a.b.c', null],
+  [
+    'jwt algorithm not allowed',
+    ': ES384',
+    async () => `Bearer ${await withAlgorithm('ES384')}`,
+    null,
+  ],
+  [
+    'jwt key unknown',
+    ': kid-1',
+    async () => `Bearer ${await withAlgorithm('RS256')}`,
+    withTwoAlgorithms,
+  ],
+  ['jwt signature wrong', ': kid-1', async () => `Bearer ${forged(await issuer.sign())}`, null],
+  ['jwt signature wrong', ': kid-1', async () => `Bearer ${await other.sign({ exp: PAST })}`, null],
+  [
+    'jwt claim not accepted',
+    ': aud',
+    async () => `Bearer ${await issuer.sign({ aud: 'x' })}`,
+    null,
+  ],
+  [
+    'jwt claim not accepted',
+    ': iss',
+    async () => `Bearer ${await issuer.sign({ iss: 'x', exp: PAST })}`,
+    null,
+  ],
+  [
+    'jwt claim not accepted',
+    ': exp missing',
+    async () => `Bearer ${await issuer.sign({}, {}, ['exp'])}`,
+    null,
+  ],
+  ['jwt expired', '', async () => `Bearer ${await issuer.sign({ exp: PAST })}`, null],
+  ['jwt not understood', ': ERR_JOSE_NOT_SUPPORTED', () => `Bearer ${critical()}`, null],
+  ['jwt subject unusable', '', async () => `Bearer ${await issuer.sign({ sub: 'a\nb' })}`, null],
+  ['jwt claim does not fit the prefix', '', async () => `Bearer ${await issuer.sign()}`, null],
+  ['refused by the app', '', () => undefined, () => inApp(() => null)],
+  [
+    'session expired',
+    '',
+    () => undefined,
+    () => inApp(() => ({ ...ANN, expiresAt: new Date(Date.now() - 1) })),
+  ],
+]
+
+async function withAlgorithm(alg: string): Promise<string> {
+  const [, ...others] = (await issuer.sign()).split('.')
+  return [
+    toBase64url(new TextEncoder().encode(JSON.stringify({ alg, kid: issuer.kid }))),
+    ...others,
+  ].join('.')
+}
+
+/** The console gets the lines of this app too. */
+function inApp(authenticate: () => typeof ANN | null): Pick<TestWorker, 'fetch'> {
+  const app = mount({ authenticate, log: (line) => console.log(JSON.stringify(line)) })
+  return { fetch: (path, init) => app.fetch(`/media${path}`, init) }
+}
+
+const ask = (authorization: string | undefined, answerer: Pick<TestWorker, 'fetch'>) =>
+  answerer.fetch('/files', authorization ? { headers: { Authorization: authorization } } : {})
+
+describe('a refusal', () => {
+  it.each(CASES)(
+    'because of "%s%s" has its reason, and its exact one in the log',
+    async (refusal, log, authorization, answerer) => {
+      const lines = captureLog()
+      const sent = await authorization()
+      const response = await ask(sent, answerer === null ? worker : answerer())
+      const reason = REFUSALS[refusal]
+      expect(response.status).toBe(401)
+      expect(response.headers.get('WWW-Authenticate')).toBe(
+        reason === 'missing' || sent === undefined ? 'Bearer' : 'Bearer error="invalid_token"',
+      )
+      expect(await response.json()).toEqual({
+        message: expect.any(String),
+        code: 'unauthenticated',
+        requestId: expect.any(String),
+        reason,
+      })
+      expect(JSON.parse(lines.at(-1) ?? '')).toMatchObject({ reason: refusal + log })
+    },
+  )
+
+  it('is shown here in each of its kinds', () => {
+    const shown = new Set(CASES.map(([refusal]) => refusal))
+    expect([...shown].toSorted()).toEqual(Object.keys(REFUSALS).toSorted())
+  })
+
+  it('looks the same for an API key that does not exist and for a wrong one', async () => {
+    const answers = await Promise.all(
+      [wrongKey, wrongKey.replace('_ci_', '_other_')].map(async (key) => {
+        const response = await ask(`Bearer ${key}`, worker)
+        const { requestId: _, ...body } = Object(await response.json())
+        const headers = [...response.headers].filter(([name]) => name !== 'x-request-id')
+        return { status: response.status, headers, body }
+      }),
+    )
+    expect(answers[0]).toEqual(answers[1])
+  })
+
+  it('says that credentials have expired only where their signature is right', async () => {
+    const reasonOf = async (credential: string): Promise<unknown> =>
+      Object(await (await ask(`Bearer ${credential}`, worker)).json()).reason
+    const old = { ...GRANT, exp: PAST }
+    expect(await reasonOf(await token(old))).toBe('expired')
+    expect(await reasonOf(await token(old, OTHER_SECRETS))).toBe('not_accepted')
+    expect(await reasonOf(await issuer.sign({ exp: PAST }))).toBe('expired')
+    expect(await reasonOf(forged(await issuer.sign({ exp: PAST })))).toBe('not_accepted')
+    expect(await reasonOf(await other.sign({ exp: PAST }))).toBe('not_accepted')
+  })
+
+  it('writes no name that a client made up into the log, unless it is short and plain', async () => {
+    const lines = captureLog()
+    await ask(`Bearer ${await issuer.sign({}, { kid: 'a "\n" b' })}x`, worker)
+    await ask(`Bearer ${await token(GRANT, `k'9 x:${'s'.repeat(32)}`)}`, worker)
+    expect(lines.map((line) => JSON.parse(line).reason)).toEqual([
+      'jwt signature wrong',
+      'token secret unknown',
+    ])
+  })
+})
