@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Bucket, Credentials } from '../../src/bucket/bucket.ts'
+import type { Address, Bucket, Credentials } from '../../src/bucket/bucket.ts'
 import { ApiError } from '../../src/errors/api-error.ts'
 import { s3CodeIn } from '../../src/storage/s3.ts'
 import { readXml, textOf } from '../../src/storage/xml.ts'
@@ -47,6 +47,7 @@ const FIRST: readonly BucketCheck[] = [
 
 const OTHERS: readonly BucketCheck[] = [
   ['read', read],
+  ['public-endpoint', publicEndpoint],
   ['upload-pair', uploadPair],
   ['copy', copy],
   ['private', isPrivate],
@@ -150,16 +151,28 @@ async function untilRulesHold(check: () => Promise<Result[]>): Promise<Result[]>
   }
 }
 
-/** An unsigned request, which any S3 server refuses in XML. */
+/** An unsigned request, which any S3 server refuses in XML, where clients and the Worker ask. */
 async function reachable({ probe, bucket }: BucketContext): Promise<Result> {
+  const forClients = await reachableAt(probe, bucket.publicAddress, 'publicEndpoint')
+  if (forClients.status === 'fail' || bucket.publicAddress.origin === bucket.origin)
+    return forClients
+  const forWorker = await reachableAt(probe, bucket, 'endpoint')
+  return forWorker.status === 'fail'
+    ? forWorker
+    : pass(`${forClients.message} ${forWorker.message}`)
+}
+
+async function reachableAt(probe: Probe, address: Address, name: string): Promise<Result> {
+  const { origin } = address
+  const member = address.origin === probe.bucket.origin ? 'endpoint' : name
   let answer: Answer
   try {
-    answer = await probe.unsigned(null)
+    answer = await probe.unsigned(null, {}, address)
   } catch (error) {
     if (!(error instanceof NoAnswer)) throw error
     return fail(
-      `${bucket.origin} does not answer: ${error.message}`,
-      'Check `endpoint` and, with "virtual", `addressing`. The Worker and browsers must reach it.',
+      `${origin} does not answer: ${error.message}`,
+      `Check \`${member}\` and, with "virtual", \`addressing\`. Run doctor where this host is known.`,
     )
   }
   const { status, headers } = answer
@@ -168,23 +181,21 @@ async function reachable({ probe, bucket }: BucketContext): Promise<Result> {
     const elsewhere =
       region !== null && /^[a-z0-9-]{1,64}$/.test(region) ? ` The bucket is in ${region}.` : ''
     return fail(
-      `${bucket.origin} redirects (status ${status}).${elsewhere}`,
-      "Set `endpoint` and `region` to those of the bucket. A signed URL can't be redirected.",
+      `${origin} redirects (status ${status}).${elsewhere}`,
+      `Set \`${member}\` and \`region\` to those of the bucket. A signed URL can't be redirected.`,
     )
   }
   if (/html/i.test(headers.get('Content-Type') ?? ''))
     return fail(
-      `${bucket.origin} answers with a web page (status ${status}), not with S3's API.`,
-      'Set `endpoint` to the S3 API, not to a console, a dashboard or a website of the bucket.',
+      `${origin} answers with a web page (status ${status}), not with S3's API.`,
+      `Set \`${member}\` to the S3 API, not to a console, a dashboard or a website of the bucket.`,
     )
-  return pass(`${bucket.origin} answers in ${answer.answeredAt - answer.sentAt} ms.`)
+  return pass(`${origin} answers in ${answer.answeredAt - answer.sentAt} ms.`)
 }
 
 const WARN_SKEW_SECONDS = 30
-/** A URL of five minutes, the default of an upload, would be valid for no time or ten minutes. */
-const MAX_SKEW_SECONDS = 300
 
-async function clock({ probe }: BucketContext): Promise<Result> {
+async function clock({ probe, bucket }: BucketContext): Promise<Result> {
   const { headers, sentAt, answeredAt } = await probe.unsigned(null)
   const date = Date.parse(headers.get('Date') ?? '')
   if (Number.isNaN(date)) return skip('The server sends no Date.')
@@ -194,7 +205,8 @@ async function clock({ probe }: BucketContext): Promise<Result> {
   const words = `The server's clock is ${seconds} seconds ${skew < 0 ? 'behind' : 'ahead of'} this machine's.`
   if (seconds < WARN_SKEW_SECONDS) return pass(`The clocks differ by ${seconds} seconds.`)
   const fix = 'Set both clocks with NTP: a signed URL is valid from the time in it.'
-  return seconds < MAX_SKEW_SECONDS ? warn(words, fix) : fail(words, fix)
+  // An upload URL would have expired before it was made.
+  return seconds < bucket.defaultExpiresIn.upload ? warn(words, fix) : fail(words, fix)
 }
 
 /** A signed read of an object that does not exist. */
@@ -295,6 +307,19 @@ async function read(context: BucketContext): Promise<Result> {
     : fail(
         'The object that comes back differs from what was stored.',
         'Check what is in front of the server.',
+      )
+}
+
+/** What clients store at `publicEndpoint` is what the Worker finds at `endpoint`. */
+async function publicEndpoint({ probe, bucket }: BucketContext): Promise<Result> {
+  const { origin } = bucket.publicAddress
+  if (origin === bucket.origin) return skip('Clients and the Worker use one endpoint.')
+  const answer = await probe.getAsWorker(OBJECT)
+  return answer.status === 200 && answer.text === TEXT
+    ? pass(`What clients store at ${origin} is what the Worker reads at ${bucket.origin}.`)
+    : fail(
+        `What clients store at ${origin} is not at ${bucket.origin} (${codeOf(answer)}).`,
+        'Set `endpoint` and `publicEndpoint` to two hosts of one server.',
       )
 }
 

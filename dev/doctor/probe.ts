@@ -1,8 +1,9 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Bucket, Credentials } from '../../src/bucket/bucket.ts'
+import type { Address, Bucket, Credentials } from '../../src/bucket/bucket.ts'
 import { ApiError } from '../../src/errors/api-error.ts'
 import { type ObjectKey, parseObjectKey } from '../../src/keys/object-key.ts'
+import { authorize } from '../../src/signing/authorization-header.ts'
 import { objectUrl } from '../../src/signing/object-url.ts'
 import { presign } from '../../src/signing/presign.ts'
 import { awsSigner, spaced } from '../../src/signing/signature.ts'
@@ -121,9 +122,28 @@ export class Probe {
     return this.presigned({ key: this.key(name), credentials })
   }
 
-  /** The object, or the bucket with `query`, for someone without credentials. */
-  unsigned(key: ObjectKey | null, query: Readonly<Record<string, string>> = {}): Promise<Answer> {
-    const url = key === null ? this.#root() : objectUrl(this.bucket, key)
+  /** S3 GetObject, as the Worker itself asks for it. */
+  async getAsWorker(name: string): Promise<Answer> {
+    const { url, headers } = await authorize({
+      bucket: this.bucket,
+      credentials: this.bucket.credentials,
+      method: 'GET',
+      key: this.key(name),
+      signedAt: new Date(),
+    })
+    return this.#requests.send(url, { headers })
+  }
+
+  /**
+   * The object, or the bucket with `query`, for someone without credentials: where clients reach it
+   * unless `address` says otherwise.
+   */
+  unsigned(
+    key: ObjectKey | null,
+    query: Readonly<Record<string, string>> = {},
+    address: Address = this.bucket.publicAddress,
+  ): Promise<Answer> {
+    const url = key === null ? rootOf(address) : objectUrl(address, key)
     url.search = new URLSearchParams(query).toString()
     return this.#requests.send(url.href)
   }
@@ -138,21 +158,22 @@ export class Probe {
     for (const [name, value] of Object.entries(fields)) form.append(name, value)
     form.append('file', new Blob([file], { type: 'text/plain' }), 'file.txt')
     this.#remember(key)
-    const url = this.#root().href
-    const answer = await this.#requests.send(url, { method: 'POST', body: form })
+    const { href } = rootOf(this.bucket.publicAddress)
+    const answer = await this.#requests.send(href, { method: 'POST', body: form })
     this.#remember(key, answer)
     return answer
   }
 
   /** A preflight for the URL of an object (Fetch standard, "CORS-preflight fetch"). */
   preflight(key: ObjectKey, headers: Readonly<Record<string, string>>): Promise<Answer> {
-    return this.#requests.send(objectUrl(this.bucket, key).href, { method: 'OPTIONS', headers })
+    const { href } = objectUrl(this.bucket.publicAddress, key)
+    return this.#requests.send(href, { method: 'OPTIONS', headers })
   }
 
   /** An operation on the bucket itself, with the signature in a header. */
   async ofBucket({ credentials, query, ...options }: BucketOptions): Promise<Answer> {
     const { method = 'GET', body } = options
-    const url = this.#root()
+    const url = rootOf(this.bucket)
     url.search = new URLSearchParams(query).toString()
     const digest = createHash('sha256').update(body ?? '')
     const signer = awsSigner({
@@ -287,11 +308,9 @@ export class Probe {
     if (version) versions.add(version)
     this.#objects.set(key, versions)
   }
-
-  #root(): URL {
-    return new URL(this.bucket.origin + this.bucket.basePath)
-  }
 }
+
+const rootOf = ({ origin, basePath }: Address): URL => new URL(origin + basePath)
 
 /** Runs an operation of the product's, which asks once, again while the bucket is busy. */
 async function whenNotBusy(act: () => Promise<void>): Promise<void> {

@@ -43,7 +43,17 @@ import { startWorker } from './doctor/wrong-worker.ts'
 import { describeWith, RADOSGW } from './system-package.ts'
 
 const CHECKS = [
-  ...['reachable', 'clock', 'credentials', 'upload', 'read', 'upload-pair', 'copy', 'private'],
+  ...[
+    'reachable',
+    'clock',
+    'credentials',
+    'upload',
+    'read',
+    'public-endpoint',
+    'upload-pair',
+    'copy',
+    'private',
+  ],
   ...['acl', 'public-access-block', 'conditional-writes', 'checksums', 'post-policies', 'parts'],
   ...['list-parts', 'abort', 'conditional-complete', 'key-spelling', 'cors', 'clean-up'],
 ]
@@ -57,7 +67,8 @@ async function checked(
 ): Promise<{ findings: Finding[]; server: WrongServer }> {
   await using server = await startWrongServer(switches)
   server.rules = rules
-  const findings = await findingsOf(variables(server.endpoint, bucket), run)
+  const publicEndpoint = server.endpoint.replace('127.0.0.1', 'localhost')
+  const findings = await findingsOf(variables(server.endpoint, { publicEndpoint, ...bucket }), run)
   expectNoSecrets(JSON.stringify(findings))
   return { findings, server }
 }
@@ -98,6 +109,14 @@ describe('doctor, of a bucket', () => {
       { clockSkewSeconds: -600 },
     ],
     ['a clock that drifts', 'clock', 'warn', /ahead of/, { clockSkewSeconds: 60 }],
+    [
+      'a wrong clock that long URLs outlive',
+      'clock',
+      'warn',
+      /(?:599|600|601) seconds behind/,
+      { clockSkewSeconds: -600 },
+      { bucket: { defaultExpiresIn: { upload: 1800 } } },
+    ],
     ['no Date', 'clock', 'skip', /no Date/, { sendsNoDate: true }],
     [
       'an unknown key',
@@ -312,6 +331,44 @@ describe('doctor, of a bucket', () => {
     const finding = findings.find((one) => one.check === `bucket.${check}`)
     expect(finding).toMatchObject({ status, message: expect.stringMatching(said) })
     if (status === 'warn' || status === 'fail') expect(finding?.fix).toMatch(/\w/)
+  })
+
+  it('sees that clients and the Worker reach two servers', async () => {
+    await using other = await startWrongServer()
+    const { findings } = await checked({}, { bucket: { publicEndpoint: other.endpoint } })
+    expect(statuses(findings)).toMatchObject({ read: 'pass', 'public-endpoint': 'fail' })
+    expect({ objects: other.objects(), uploads: other.uploads() }).toEqual({
+      objects: [],
+      uploads: [],
+    })
+  })
+
+  it('names the endpoint that does not answer, of two', async () => {
+    await using server = await startWrongServer()
+    const bucket = { endpoint: 'http://minio.invalid:9000', publicEndpoint: server.endpoint }
+    const [finding] = await findingsOf(variables(server.endpoint, bucket))
+    expect(finding).toMatchObject({ status: 'fail', fix: expect.stringMatching(/`endpoint`/) })
+    const others = { endpoint: server.endpoint, publicEndpoint: 'http://files.invalid' }
+    const [another] = await findingsOf(variables(server.endpoint, others))
+    expect(another?.fix).toMatch(/`publicEndpoint`/)
+  })
+
+  it('skips what is about two endpoints where there is one', async () => {
+    await using server = await startWrongServer()
+    const findings = await findingsOf(variables(server.endpoint))
+    expect(statuses(findings)['public-endpoint']).toBe('skip')
+  })
+
+  it('asks for an origin with a star as a page that it allows', async () => {
+    await using server = await startWrongServer()
+    const settings = {
+      ...variables(server.endpoint),
+      CORS_ORIGINS: '["https://*.app.example.com"]',
+    }
+    server.rules = [{ ...RULE, origins: ['https://*.app.example.com'] }]
+    expect(statuses(await findingsOf(settings)).cors).toBe('pass')
+    server.rules = [{ ...RULE, origins: ['https://app.example.com'] }]
+    expect(statuses(await findingsOf(settings)).cors).toBe('fail')
   })
 
   it('has each check in each run, however early one fails', async () => {

@@ -130,7 +130,7 @@ export async function startWrongServer(switches: Switches = {}): Promise<WrongSe
     const wanted = (headers['access-control-request-headers'] ?? '').split(',').filter(Boolean)
     const rule = state.rules.find(
       (one) =>
-        one.origins.some((origin) => origin === '*' || origin === headers.origin) &&
+        one.origins.some((origin) => allows(origin, headers.origin ?? '')) &&
         one.methods.includes(asked) &&
         wanted.every((name) => one.headers.includes('*') || one.headers.includes(name)),
     )
@@ -368,6 +368,14 @@ const versionHeader = (version: string | null): Record<string, string> =>
   version === null ? {} : { 'x-amz-version-id': version }
 
 const md5 = (body: Buffer): string => createHash('md5').update(body).digest('hex')
+
+/** Whether a rule's origin, which may hold one star, allows `origin`. */
+function allows(pattern: string, origin: string): boolean {
+  const [start = '', end] = pattern.split('*')
+  return end === undefined
+    ? pattern === origin
+    : origin.startsWith(start) && origin.endsWith(end) && origin !== start + end
+}
 
 const MEMBERS = {
   AllowedOrigin: 'origins',
