@@ -19,9 +19,17 @@ const PORTABLE = [
 ]
 
 /** Files that take half a minute and more. Started last, they would leave one core idle at the end. */
-const SLOW = ['client', 'page', 'dev', 'first-hour', 'ceph', 'uppy', 'package', 'stored-types'].map(
-  (name) => `/test/e2e/${name}.test.ts`,
-)
+const SLOW = [
+  'client',
+  'client-outages',
+  'page',
+  'dev',
+  'first-hour',
+  'ceph',
+  'uppy',
+  'package',
+  'stored-types',
+].map((name) => `/test/e2e/${name}.test.ts`)
 
 class SlowFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {

@@ -5,6 +5,7 @@ import { promisify } from 'node:util'
 import {
   type CORSRule,
   CreateBucketCommand,
+  DeletePublicAccessBlockCommand,
   PutBucketCorsCommand,
   PutBucketPolicyCommand,
   PutPublicAccessBlockCommand,
@@ -142,6 +143,8 @@ async function createBuckets(
   try {
     for (const Bucket of [BUCKET, ...otherBuckets]) {
       await client.send(new CreateBucketCommand({ Bucket })) // again is fine for its owner
+      // The block of an earlier start refuses every policy.
+      await client.send(new DeletePublicAccessBlockCommand({ Bucket }))
       await client.send(new PutBucketPolicyCommand({ Bucket, Policy: policy(Bucket) }))
       const PublicAccessBlockConfiguration = PUBLIC_ACCESS_BLOCK
       await client.send(new PutPublicAccessBlockCommand({ Bucket, PublicAccessBlockConfiguration }))

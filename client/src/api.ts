@@ -1,6 +1,8 @@
+import { codeOfSilence, noteAnswer } from './answered.ts'
 import { type Check, isListOf, isObject, isOptional, isString } from './check.ts'
-import { type ApiErrorCode, isApiErrorCode } from './error-code.ts'
+import type { ApiErrorCode, ClientErrorCode } from './error-code.ts'
 import { type Issue, PresignerError } from './presigner-error.ts'
+import type { Stall } from './progress.ts'
 
 /**
  * The longest that an answer may take: the Worker gives a bucket and Workers KV ten seconds for each
@@ -8,6 +10,8 @@ import { type Issue, PresignerError } from './presigner-error.ts'
  */
 const TIMEOUT_MILLISECONDS = 60_000
 const COMPLETE_TIMEOUT_MILLISECONDS = 200_000
+/** The part of that after which a request counts as stalled: 7.5 and 25 seconds. */
+const PATIENCE = 1 / 8
 
 export interface ApiOptions {
   /**
@@ -16,10 +20,10 @@ export interface ApiOptions {
    */
   readonly baseUrl: string
   /**
-   * A token or JWT, or what gives one; it is asked before each request, so that it may get a new
-   * one.
+   * A token or JWT, or a function that gives one. The client calls it before each request, and once
+   * more, with the token, when the API refuses that: a cache may hold an expired one.
    */
-  readonly token?: string | (() => string | Promise<string>) | undefined
+  readonly token?: string | ((refused?: string) => string | Promise<string>) | undefined
   /**
    * Whether requests to the API send cookies, as `fetch` takes it: `include` for a session on
    * another origin. A browser sends those of the page's own origin unless given. The bucket never
@@ -41,14 +45,15 @@ export interface ApiRequest {
 }
 
 /**
- * Sends one request to the Worker and resolves with its answer, which `check` must take. Throws
- * PresignerError, or the reason of `signal`. Nothing is retried.
+ * Sends one request to the Worker and resolves with its answer, which `check` must take. `stall`
+ * hears of it when the answer takes long. Throws PresignerError, or the reason of `signal`. Nothing
+ * is retried, except with another token.
  */
 export type Api = <T>(
   check: Check<T>,
   method: 'GET' | 'POST' | 'DELETE',
   path: string,
-  request?: ApiRequest,
+  request?: ApiRequest & { readonly stall?: Stall | undefined },
 ) => Promise<T>
 
 const isErrorBody = isObject<{
@@ -58,7 +63,7 @@ const isErrorBody = isObject<{
   reason?: string | undefined
   issues?: Issue[] | undefined
 }>({
-  code: isApiErrorCode,
+  code: (value): value is ApiErrorCode => isString(value),
   message: isString,
   requestId: isOptional(isString),
   reason: isOptional(isString),
@@ -72,29 +77,46 @@ export function createApi({
   credentials = 'same-origin',
   headers: more,
 }: ApiOptions): Api {
-  return async function api(check, method, path, { query = {}, body, signal } = {}) {
+  const tokenOf = typeof token === 'function' ? token : () => token
+  return async function api(check, method, path, { query = {}, body, signal, stall } = {}) {
     const url = baseUrl.replace(/\/+$/, '') + path
-    const credential = typeof token === 'function' ? await token() : token
-    const sent = new Headers(typeof more === 'function' ? await more() : more)
-    if (credential) sent.set('Authorization', `Bearer ${credential}`)
-    if (body) sent.set('Content-Type', 'application/json')
-    const timeout = AbortSignal.timeout(
-      path.endsWith('/complete') ? COMPLETE_TIMEOUT_MILLISECONDS : TIMEOUT_MILLISECONDS,
-    )
-    let response: Response
-    let text: string
-    try {
-      response = await fetch(url + searchOf(query), {
-        method,
-        headers: sent,
-        credentials,
-        body: body ? JSON.stringify(body) : null,
-        signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
-      })
-      text = await response.text()
-    } catch (cause) {
-      signal?.throwIfAborted()
-      throw new PresignerError('network', `No answer to ${method} ${url}`, { cause })
+    const milliseconds = path.endsWith('/complete')
+      ? COMPLETE_TIMEOUT_MILLISECONDS
+      : TIMEOUT_MILLISECONDS
+
+    async function ask(credential: string | undefined): Promise<readonly [Response, string]> {
+      const sent = new Headers(typeof more === 'function' ? await more() : more)
+      if (credential) sent.set('Authorization', `Bearer ${credential}`)
+      if (body) sent.set('Content-Type', 'application/json')
+      const timeout = AbortSignal.timeout(milliseconds)
+      const silence = (cause?: unknown) => {
+        const code = codeOfSilence(url)
+        return new PresignerError(code, `No answer to ${method} ${url}${hintOf(code)}`, { cause })
+      }
+      const timer = setTimeout(() => stall?.(silence()), milliseconds * PATIENCE)
+      try {
+        const response = await fetch(url + searchOf(query), {
+          method,
+          headers: sent,
+          credentials,
+          body: body ? JSON.stringify(body) : null,
+          signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
+        })
+        noteAnswer(url)
+        return [response, await response.text()]
+      } catch (cause) {
+        signal?.throwIfAborted()
+        throw silence(cause)
+      } finally {
+        clearTimeout(timer)
+      }
+    }
+
+    const credential = await tokenOf()
+    let [response, text] = await ask(credential)
+    if (response.status === 401) {
+      const other = await tokenOf(credential)
+      if (other !== credential) [response, text] = await ask(other)
     }
     const { ok, status, headers } = response
     const answer = parse(text)
@@ -109,6 +131,10 @@ export function createApi({
     throw new PresignerError('bad_answer', `${status} to ${method} ${url}`, { status, requestId })
   }
 }
+
+/** What to do about it. A page's `origin` is what CORS rules must have. */
+const hintOf = (code: ClientErrorCode): string =>
+  code === 'unreachable' ? `. Check baseUrl, and that CORS_ORIGINS has ${globalThis.origin}.` : ''
 
 function searchOf(query: object): string {
   const search = new URLSearchParams()

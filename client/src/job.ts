@@ -1,13 +1,26 @@
-import type { Api } from './api.ts'
-import type { ReportPart } from './progress.ts'
+import type { Api, ApiRequest } from './api.ts'
+import type { Check } from './check.ts'
+import type { Tracker } from './progress.ts'
 import type { StartRequest } from './requests.ts'
+import { withRetries } from './retry.ts'
 
 /** What one upload works on. */
-export interface Job {
+export interface Job extends Tracker {
   readonly api: Api
   readonly file: Blob
   readonly request: StartRequest
-  readonly report: ReportPart
   /** Ends all requests of this upload. */
   readonly signal: AbortSignal
+}
+
+/** Sends a request of this upload to the Worker, with retries. */
+export function call<T>(
+  { api, signal, watch }: Job,
+  check: Check<T>,
+  method: 'GET' | 'POST',
+  path: string,
+  request: ApiRequest,
+): Promise<T> {
+  const stall = watch()
+  return withRetries(signal, () => api(check, method, path, { signal, stall, ...request }), stall)
 }

@@ -6,8 +6,9 @@ import {
   isStartedUpload,
   type StartedUpload,
 } from './answers.ts'
+import type { Api } from './api.ts'
 import type { ErrorCode } from './error-code.ts'
-import type { Job } from './job.ts'
+import { call, type Job } from './job.ts'
 import { partTargets } from './part-targets.ts'
 import { PresignerError } from './presigner-error.ts'
 import type { CompleteRequest, RecordRequest, UploadQuery } from './requests.ts'
@@ -15,6 +16,7 @@ import type { ResumeSlot } from './resume-slot.ts'
 import { withRetries } from './retry.ts'
 import { send } from './send.ts'
 
+/** Parts of a file that get ready at a time. */
 const PARALLEL_PARTS = 4
 /** How often parts are sent again that the bucket has taken, and then does not have. */
 const MAX_REPAIRS = 3
@@ -26,6 +28,7 @@ const USELESS: readonly ErrorCode[] = [
   'not_supported',
   'invalid_part',
   'size_mismatch',
+  'file_changed',
 ]
 
 /** ETags by part number. */
@@ -33,44 +36,49 @@ type Etags = Map<number, string>
 
 /**
  * Uploads the file in parts and records it. `slot` keeps what a later call needs to send only the
- * parts that the bucket lacks; where `signal` ends the upload, slot and bucket forget it.
+ * parts that the bucket lacks. Where `signal` ends the upload, or it is of no more use, slot and
+ * bucket forget it.
  */
 export async function uploadParts(job: Job, slot: ResumeSlot): Promise<FileRecord> {
   const { api, request, signal } = job
-  let upload = slot.load()
+  const kept = slot.load()
+  let upload: StartedUpload | undefined = kept
   try {
-    let etags = upload && (await findParts(job, upload))
-    let record = upload && !etags ? await recordIfComplete(job, upload) : undefined
+    const same = kept?.sample === slot.sample ? kept : undefined
+    const etags = same && (await findParts(job, same))
+    let record = same && !etags ? await recordIfComplete(job, same) : undefined
     if (!record) {
       if (!upload || !etags) {
+        if (kept) abort(api, kept, request.bucket)
         // The signal doesn't end this request: what nobody has heard of can't be aborted.
-        const begin = () => api(isStartedUpload, 'POST', '/multipart', { body: request })
-        upload = await withRetries(signal, begin)
-        etags = new Map()
+        const options = { body: request, signal: undefined }
+        upload = await call(job, isStartedUpload, 'POST', '/multipart', options)
         signal.throwIfAborted()
-        slot.save(upload)
+        slot.save(upload, (abandoned, bucket) => abort(api, abandoned, bucket))
       }
-      record = await sendAll(job, upload, etags)
+      record = await sendAll(job, upload, etags ?? new Map())
     }
     slot.clear()
     return record
   } catch (error) {
-    if (signal.aborted || hasCode(error, USELESS)) slot.clear()
-    if (signal.aborted && upload) abort(job, upload)
+    if (signal.aborted || hasCode(error, USELESS)) {
+      slot.clear()
+      if (upload) abort(api, upload, request.bucket)
+    }
     throw error
   }
 }
 
 /** The parts that the bucket has, as far as they are whole; undefined where it doesn't say. */
 async function findParts(
-  { api, file, request, report, signal }: Job,
+  job: Job,
   { uploadId, key, partSize }: StartedUpload,
 ): Promise<Etags | undefined> {
+  const { file, request, report } = job
   const query: UploadQuery = { key, bucket: request.bucket }
-  const list = () => api(isPartList, 'GET', `/multipart/${uploadId}`, { query, signal })
   try {
     const etags: Etags = new Map()
-    const { parts } = await withRetries(signal, list)
+    const { parts } = await call(job, isPartList, 'GET', `/multipart/${uploadId}`, { query })
     for (const { partNumber, size, etag } of parts) {
       if (size !== Math.min(partSize, file.size - (partNumber - 1) * partSize)) continue
       etags.set(partNumber, etag)
@@ -87,13 +95,11 @@ async function findParts(
  * The record of what the bucket knows as an upload no more: perhaps the page was gone before it
  * heard that it is complete.
  */
-async function recordIfComplete(
-  { api, file, request, report }: Job,
-  { key }: StartedUpload,
-): Promise<FileRecord | undefined> {
+async function recordIfComplete(job: Job, { key }: StartedUpload): Promise<FileRecord | undefined> {
+  const { file, request, report } = job
   const body: RecordRequest = { key, name: request.fileName, bucket: request.bucket }
   try {
-    const record = await api(isFileRecord, 'POST', '/files', { body })
+    const record = await call(job, isFileRecord, 'POST', '/files', { body })
     report(1, file.size)
     return record
   } catch {
@@ -103,7 +109,7 @@ async function recordIfComplete(
 
 /** Sends the parts that are missing in `etags`, and makes them one object. */
 async function sendAll(job: Job, upload: StartedUpload, etags: Etags): Promise<FileRecord> {
-  const { api, request, signal } = job
+  const { request } = job
   for (let repairs = 0; ; repairs++) {
     await sendParts(job, upload, etags)
     const parts = [...etags]
@@ -112,7 +118,7 @@ async function sendAll(job: Job, upload: StartedUpload, etags: Etags): Promise<F
     const body: CompleteRequest = { key: upload.key, parts, bucket: request.bucket }
     const path = `/multipart/${upload.uploadId}/complete`
     try {
-      return await withRetries(signal, () => api(isFileRecord, 'POST', path, { body, signal }))
+      return await call(job, isFileRecord, 'POST', path, { body })
     } catch (error) {
       const found =
         repairs < MAX_REPAIRS && hasCode(error, ['invalid_part'])
@@ -126,7 +132,7 @@ async function sendAll(job: Job, upload: StartedUpload, etags: Etags): Promise<F
 
 /** Adds to `etags` the parts that are missing there, several at once. */
 async function sendParts(job: Job, upload: StartedUpload, etags: Etags): Promise<void> {
-  const { file, report, signal } = job
+  const { file, report } = job
   const { partSize } = upload
   const missing: number[] = []
   for (let n = 1; (n - 1) * partSize < file.size; n++) if (!etags.has(n)) missing.push(n)
@@ -135,7 +141,7 @@ async function sendParts(job: Job, upload: StartedUpload, etags: Etags): Promise
   const work = async () => {
     for (const n of queue) {
       const part = file.slice((n - 1) * partSize, n * partSize)
-      const etag = await send(part, targetsOf(n), (sentBytes) => report(n, sentBytes), signal)
+      const etag = await send(job, part, n, targetsOf(n))
       if (!etag)
         throw new PresignerError('etag_hidden', 'The CORS rules of the bucket must expose ETag')
       etags.set(n, etag)
@@ -146,8 +152,8 @@ async function sendParts(job: Job, upload: StartedUpload, etags: Etags): Promise
 }
 
 /** Drops the parts in the bucket, where it can do that. Nobody waits for it. */
-function abort({ api, request }: Job, { uploadId, key }: StartedUpload): void {
-  const query: UploadQuery = { key, bucket: request.bucket }
+function abort(api: Api, { uploadId, key }: StartedUpload, bucket: string | undefined): void {
+  const query: UploadQuery = { key, bucket }
   const drop = () => api(isNothing, 'DELETE', `/multipart/${uploadId}`, { query })
   withRetries(new AbortController().signal, drop).catch(() => undefined)
 }

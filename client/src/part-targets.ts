@@ -1,6 +1,7 @@
 import { isPartUrls, type StartedUpload } from './answers.ts'
 import type { Job } from './job.ts'
 import { PresignerError } from './presigner-error.ts'
+import type { Stall } from './progress.ts'
 import type { PartUrlsRequest } from './requests.ts'
 import type { Targets } from './send.ts'
 
@@ -19,11 +20,12 @@ export function partTargets(
   const urls = new Map<number, { readonly url: string; readonly until: number }>()
   let signing: Promise<void> | undefined
 
-  async function sign(partNumber: number): Promise<void> {
+  async function sign(partNumber: number, stall: Stall): Promise<void> {
     const from = missing.indexOf(partNumber)
     const partNumbers = missing.slice(from, from + BATCH)
     const body: PartUrlsRequest = { key, partNumbers, bucket }
-    const answer = await api(isPartUrls, 'POST', `/multipart/${uploadId}/urls`, { body, signal })
+    const request = { body, signal, stall }
+    const answer = await api(isPartUrls, 'POST', `/multipart/${uploadId}/urls`, request)
     const until = Date.now() + answer.expiresIn * 1000
     for (const { partNumber, url } of answer.urls) urls.set(partNumber, { url, until })
     if (!urls.has(partNumber))
@@ -31,11 +33,11 @@ export function partTargets(
   }
 
   return (partNumber) => ({
-    async get() {
+    async get(stall) {
       for (;;) {
         const known = urls.get(partNumber)
         if (known && known.until > Date.now()) return { url: known.url, headers: {} }
-        signing ??= sign(partNumber).finally(() => {
+        signing ??= sign(partNumber, stall).finally(() => {
           signing = undefined
         })
         await signing

@@ -1,7 +1,15 @@
+import { codeOfSilence, noteAnswer } from './answered.ts'
 import { PresignerError } from './presigner-error.ts'
+import type { Stall } from './progress.ts'
 
-/** The longest silence: a connection that is gone does not always say so. */
-const STALL_MILLISECONDS = 120_000
+/** Requests of the page that carry bytes at a time. A browser has six connections for a host. */
+const PARALLEL_PUTS = 4
+/** After this silence a request counts as stalled. */
+const PATIENCE_MILLISECONDS = 8000
+/** The longest silence of all of them: a connection that is gone does not always say so. */
+const SILENCE_MILLISECONDS = 120_000
+/** The longest silence of one, while others go on: on a slow line they take turns. */
+const LONGEST_SILENCE_MILLISECONDS = 600_000
 
 /** A presigned PUT. */
 export interface Target {
@@ -9,45 +17,81 @@ export interface Target {
   readonly headers: Readonly<Record<string, string>>
 }
 
+let free = PARALLEL_PUTS
+const queue: (() => void)[] = []
+/** When a byte has left this page last. */
+let lastByteAt = 0
+
+/** Runs `act` when it is its turn among all uploads of the page. */
+export async function inTurn<T>(act: () => Promise<T>): Promise<T> {
+  if (free > 0) free--
+  else await new Promise<void>((resolve) => queue.push(resolve))
+  try {
+    return await act()
+  } finally {
+    const next = queue.shift()
+    if (next) next()
+    else free++
+  }
+}
+
 /**
  * Sends `body` to the bucket, by XMLHttpRequest, for only that tells the progress of an upload.
- * Resolves with the ETag, empty where CORS rules hide it. Throws PresignerError: `bucket_refused`,
- * `network`.
+ * Resolves with the ETag, empty where CORS rules hide it. `stall` hears of a long silence, and of
+ * its end. Throws PresignerError: `bucket_refused`, `network`, `unreachable`.
  */
 export const put = (
   { url, headers }: Target,
   body: Blob,
   onProgress: (sentBytes: number) => void,
   signal: AbortSignal,
+  stall: Stall,
 ): Promise<string> =>
   new Promise((resolve, reject) => {
     const xhr = new XMLHttpRequest()
+    const sentAt = Date.now()
+    let ownByteAt = 0
     const stop = () => xhr.abort()
-    let timer = 0
-    const alive = () => {
-      clearTimeout(timer)
-      timer = setTimeout(stop, STALL_MILLISECONDS)
-    }
+    const ticker = setInterval(() => {
+      const now = Date.now()
+      const silence = now - Math.max(lastByteAt, sentAt)
+      if (silence > PATIENCE_MILLISECONDS) stall(noAnswer(url))
+      else if (lastByteAt > sentAt) stall()
+      // Before its first byte it may wait for a connection.
+      if (
+        ownByteAt &&
+        (silence > SILENCE_MILLISECONDS || now - ownByteAt > LONGEST_SILENCE_MILLISECONDS)
+      )
+        stop()
+    }, 1000)
     xhr.open('PUT', url)
     for (const [name, value] of Object.entries(headers)) xhr.setRequestHeader(name, value)
     xhr.upload.onprogress = ({ loaded }) => {
-      alive()
+      noteAnswer(url) // to the preflight
+      ownByteAt = lastByteAt = Date.now()
+      stall()
       onProgress(loaded)
     }
     xhr.onloadend = () => {
-      clearTimeout(timer)
+      clearInterval(ticker)
       signal.removeEventListener('abort', stop)
       const { status } = xhr
+      if (status) noteAnswer(url)
       if (status >= 200 && status < 300) {
         resolve(xhr.getResponseHeader('ETag') ?? '')
       } else if (status) {
         const reason = /<Code>(\w+)/.exec(xhr.responseText)?.[1] ?? ''
         reject(new PresignerError('bucket_refused', `The bucket: ${status} ${reason}`, { status }))
       } else {
-        reject(new PresignerError('network', 'No answer of the bucket'))
+        reject(noAnswer(url))
       }
     }
     signal.addEventListener('abort', stop)
-    alive()
     xhr.send(body)
   })
+
+function noAnswer(url: string): PresignerError {
+  const code = codeOfSilence(url)
+  const hint = code === 'unreachable' ? `. Check that its CORS rules allow ${origin}.` : ''
+  return new PresignerError(code, `No answer from the bucket${hint}`)
+}

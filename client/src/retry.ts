@@ -1,46 +1,77 @@
 import type { ErrorCode } from './error-code.ts'
 import { PresignerError } from './presigner-error.ts'
+import type { Stall } from './progress.ts'
 
 const MAX_RETRIES = 10
+/** Where an origin has never answered: three and a half seconds at most, if it refuses at once. */
+const MAX_FIRST_RETRIES = 3
+const LONGEST_FIRST_MILLISECONDS = 5000
 const FIRST_PAUSE_MILLISECONDS = 500
 const LONGEST_PAUSE_MILLISECONDS = 15_000
 /** Errors with a status of 500 and more that waiting does not mend. */
 const LASTING: readonly ErrorCode[] = ['misconfigured', 'credentials_expired', 'not_supported']
 
 /**
- * Runs `act` again after faults that may pass: no network, 408, 429, 5xx. It waits longer each
- * time, with jitter, about a minute in all, and without a limit while the browser is offline. Where
- * the Worker says how long to wait, it waits that long too. Throws the last fault, or the reason of
- * `signal`.
+ * Runs `act` again after errors that may pass: no network, 408, 429, 5xx. It waits longer each
+ * time, with jitter, about a minute in all; without a limit while the browser is offline, and then
+ * it starts over. Where the Worker says how long to wait, it waits that long too. `stall` hears of
+ * each error that is waited out. Throws the last error, or the reason of `signal`.
  */
-export async function withRetries<T>(signal: AbortSignal, act: () => Promise<T>): Promise<T> {
+export async function withRetries<T>(
+  signal: AbortSignal,
+  act: () => Promise<T>,
+  stall?: Stall,
+): Promise<T> {
+  let begun = Date.now()
   for (let retry = 0; ; retry++) {
-    let retryAfter: number
     try {
       signal.throwIfAborted()
-      return await act()
+      const value = await act()
+      stall?.()
+      return value
     } catch (error) {
       signal.throwIfAborted()
-      if (retry === MAX_RETRIES || !mayPass(error)) throw error
-      retryAfter = error.retryAfter * 1000
+      if (!mayPass(error) || retry >= retriesAfter(error, Date.now() - begun)) throw error
+      stall?.(error)
+      const pause = Math.min(FIRST_PAUSE_MILLISECONDS * 2 ** retry, LONGEST_PAUSE_MILLISECONDS)
+      await online(signal, error.retryAfter * 1000 + pause * (0.5 + Math.random() / 2))
+      if (navigator.onLine) continue
+      await online(signal)
+      retry = -1
+      begun = Date.now()
     }
-    const pause = Math.min(FIRST_PAUSE_MILLISECONDS * 2 ** retry, LONGEST_PAUSE_MILLISECONDS)
-    await until(signal, (done) => setTimeout(done, retryAfter + pause * (0.5 + Math.random() / 2)))
-    if (!navigator.onLine)
-      await until(signal, (done) => addEventListener('online', done, { once: true }))
   }
 }
 
 const mayPass = (error: unknown): error is PresignerError =>
   error instanceof PresignerError &&
   !LASTING.includes(error.code) &&
-  (error.code === 'network' ||
+  (['network', 'unreachable'].includes(error.code) ||
     [408, 429].includes(error.status) ||
     (error.status >= 500 && error.status !== 501))
 
-/** Resolves when `start`'s callback is called. Rejects with the reason of `signal`. */
-const until = (signal: AbortSignal, start: (done: () => void) => void): Promise<void> =>
+const retriesAfter = ({ code }: PresignerError, milliseconds: number): number =>
+  code !== 'unreachable'
+    ? MAX_RETRIES
+    : milliseconds > LONGEST_FIRST_MILLISECONDS
+      ? 0
+      : MAX_FIRST_RETRIES
+
+/**
+ * Resolves when the browser gets online, or after so many milliseconds. Rejects with the reason of
+ * `signal`.
+ */
+const online = (signal: AbortSignal, milliseconds?: number): Promise<void> =>
   new Promise((resolve, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
-    start(resolve)
+    const over = new AbortController()
+    const done = () => {
+      clearTimeout(timer)
+      over.abort()
+      if (signal.aborted) reject(signal.reason)
+      else resolve()
+    }
+    const timer = milliseconds === undefined ? 0 : setTimeout(done, milliseconds)
+    const options = { signal: over.signal }
+    signal.addEventListener('abort', done, options)
+    addEventListener('online', done, options)
   })

@@ -1,35 +1,45 @@
+import { bytesOf } from './file-bytes.ts'
+import type { Job } from './job.ts'
 import { PresignerError } from './presigner-error.ts'
-import { put, type Target } from './put.ts'
+import type { Stall } from './progress.ts'
+import { inTurn, put, type Target } from './put.ts'
 import { withRetries } from './retry.ts'
 
 /** Where presigned URLs come from. */
 export interface Targets {
   /** One that should work now. */
-  get(): Promise<Target>
+  get(stall: Stall): Promise<Target>
   /** Drops what `get` gave last. */
   drop(): void
 }
 
 /**
- * Sends `body`, with retries. Where the bucket refuses a URL, as expired ones are, it gets another
- * one, once an attempt.
+ * Sends `body`, with retries, as part `part`. Where the bucket refuses a URL, as expired ones are,
+ * it gets another one, once an attempt.
  */
-export const send = (
+export function send(
+  { report, signal, watch }: Job,
   body: Blob,
+  part: number,
   targets: Targets,
-  onProgress: (sentBytes: number) => void,
-  signal: AbortSignal,
-): Promise<string> =>
-  withRetries(signal, async () => {
+): Promise<string> {
+  const stall = watch()
+  const attempt = async () =>
+    put(await targets.get(stall), body, (sentBytes) => report(part, sentBytes), signal, stall)
+  const act = async () => {
+    signal.throwIfAborted() // it may have waited long
     try {
-      return await put(await targets.get(), body, onProgress, signal)
+      return await attempt()
     } catch (error) {
       signal.throwIfAborted()
+      await bytesOf(body.slice(0, 1)) // a browser doesn't say when this is why
       if (!refusesUrl(error)) throw error
       targets.drop()
-      return await put(await targets.get(), body, onProgress, signal)
+      return await attempt()
     }
-  })
+  }
+  return withRetries(signal, () => inTurn(act), stall)
+}
 
 /** S3 answers 403 to what has expired, and 400 where temporary credentials have. */
 const refusesUrl = (error: unknown): boolean =>

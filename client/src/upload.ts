@@ -11,7 +11,7 @@ import { uploadSingle } from './single.ts'
 const MULTIPART_BYTES = 32 * 1024 ** 2
 
 export interface UploadOptions extends FileConditions {
-  /** Hears of bytes that are sent; they only grow, and end with all. */
+  /** Called when bytes are sent, and when `stalled` changes. */
   readonly onProgress?: ((progress: Progress) => void) | undefined
   /** Cancels the upload for good: it can't be resumed. */
   readonly signal?: AbortSignal | undefined
@@ -40,6 +40,11 @@ export async function upload(
   const { onProgress, multipart, sha256 = false, directory, metadata, cacheControl } = options
   if (multipart && sha256)
     throw new PresignerError('invalid_options', 'sha256 and multipart exclude each other')
+  if (typeof XMLHttpRequest === 'undefined')
+    throw new PresignerError(
+      'browser_required',
+      'upload() needs a browser. Elsewhere, PUT to a URL from POST /files/upload-url.',
+    )
   options.signal?.throwIfAborted()
 
   const isFile = file instanceof File
@@ -54,16 +59,15 @@ export async function upload(
   }
   const over = new AbortController()
   const signal = AbortSignal.any([over.signal, ...(options.signal ? [options.signal] : [])])
-  const report = trackProgress(file.size, onProgress)
-  const job = { api, file, request, report, signal }
+  const job = { api, file, request, signal, ...trackProgress(file.size, onProgress) }
   const inParts = file.size > 0 && (multipart ?? (file.size >= MULTIPART_BYTES && !sha256))
   // Of a Blob nobody knows whether it is the same that it was.
-  const identity = isFile ? [origin, file.lastModified, request] : null
+  const identity = isFile ? ([origin, file.lastModified, request] as const) : null
   try {
     return await new Promise<FileRecord>((resolve, reject) => {
       signal.addEventListener('abort', () => reject(signal.reason))
       const done = inParts
-        ? withResumeSlot(identity, (slot) => uploadParts(job, slot))
+        ? withResumeSlot(identity, file, (slot) => uploadParts(job, slot))
         : uploadSingle(job, sha256)
       done.then(resolve, reject)
     })

@@ -1,8 +1,8 @@
 import { isObject, isOptional, isString, isStringMap } from './check.ts'
 import type { Client } from './client.ts'
+import { sha256Of } from './file-bytes.ts'
 import { PresignerError } from './index.ts'
 import { withRetries } from './retry.ts'
-import { sha256Of } from './sha256.ts'
 import { nameOf, type UppyFile } from './uppy-file.ts'
 
 export interface UppyOptions {
@@ -17,6 +17,8 @@ export interface UppyOptions {
   readonly metadata?: boolean | readonly string[] | undefined
   /** What the bucket answers as Cache-Control. */
   readonly cacheControl?: string | undefined
+  /** Called with each error that a request waits out, and with `undefined` when it continues. */
+  readonly onStall?: ((error?: PresignerError) => void) | undefined
 }
 
 /** What `@uppy/aws-s3` asks `signRequest` for: its `PresignableRequest`. */
@@ -65,6 +67,11 @@ export function uppyOptions(
 ): UppySigner {
   // Uppy holds a file as long as it uploads it.
   const files = new Map<string, WeakRef<UppyFile>>()
+  let isStalled = false
+  const stall = (error?: PresignerError) => {
+    if (error || isStalled) options.onStall?.(error)
+    isStalled = error !== undefined
+  }
   return {
     generateObjectKey(file) {
       files.set(file.id, new WeakRef(file))
@@ -74,8 +81,10 @@ export function uppyOptions(
       const file = request.uploadId === undefined ? files.get(request.key)?.deref() : undefined
       const { bucket } = client
       const body = { ...request, ...(file && (await described(file, request, options))), bucket }
-      const answer = await withRetries(new AbortController().signal, () =>
-        client.request('POST', '/s3/sign', { body }),
+      const answer = await withRetries(
+        new AbortController().signal,
+        () => client.request('POST', '/s3/sign', { body }),
+        stall,
       )
       if (!isSigned(answer)) throw new PresignerError('bad_answer', 'Not what /s3/sign answers')
       const { url, key, headers = {} } = answer

@@ -6,6 +6,8 @@ export interface PageClient {
   readonly bucket?: string
   /** Given to `createClient` by an async function, whose calls are counted. */
   readonly token?: string
+  /** What that function gives until the client says that this was refused. */
+  readonly staleToken?: string
   readonly credentials?: 'include' | 'omit'
   readonly headers?: Record<string, string>
   /** Gives `createClient` an async function for the headers, which adds the number of its call. */
@@ -18,6 +20,8 @@ export interface PageFile {
   readonly type: string
   readonly size: number
   readonly lastModified: number
+  /** The index of a byte that differs from those. */
+  readonly changedAt?: number
 }
 
 /** Options of `upload`, as far as they are JSON. */
@@ -52,12 +56,18 @@ export interface ClientPage {
   tokenCalls(): number
   /** Starts an upload, and returns before it ends. */
   begin(file: PageFile, options?: PageUpload): void
+  /** Starts an upload of the file that the page's input has. */
+  beginChosen(options?: PageUpload): void
+  /** Uploads so many files at the same time. Resolves with their records, in order. */
+  uploadMany(count: number, file: PageFile): Promise<Outcome<FileRecord[]>>
   /** Aborts it. Resolves with milliseconds until it ended. */
   abort(): Promise<void>
   /** The end of it. */
   end(): Promise<Outcome<FileRecord>>
-  /** Bytes sent as `onProgress` was told, of each call. */
+  /** Bytes sent as `onProgress` was told, without repetitions. */
   progress(): readonly number[]
+  /** Messages of what stalled the upload, in order; an empty one where it went on. */
+  stalls(): readonly string[]
   /** Uploads a Blob that is no File. */
   uploadBlob(text: string): Promise<Outcome<FileRecord>>
   /** Calls another method of the client. */
@@ -67,6 +77,8 @@ export interface ClientPage {
   ): Promise<Outcome<unknown>>
   /** Takes localStorage away. */
   forbidStorage(): void
+  /** Lets what localStorage holds expire on that date. */
+  expireStored(date: string): void
   /** Names of what localStorage holds. */
   stored(): readonly string[]
 }

@@ -1,15 +1,22 @@
 import { patternBytes } from '../../test/e2e/pattern-bytes.ts'
-import { type Client, createClient, type FileRecord, PresignerError } from '../src/index.ts'
-import type { ClientPage, Outcome, PageFault } from './page-api.ts'
+import {
+  type Client,
+  createClient,
+  type FileRecord,
+  PresignerError,
+  type Progress,
+} from '../src/index.ts'
+import type { ClientPage, Outcome, PageFault, PageFile, PageUpload } from './page-api.ts'
 
 let client: Client = createClient({ baseUrl: '' })
 let tokenCalls = 0
 let sent: number[] = []
+let stalls: string[] = []
 let controller = new AbortController()
 let upload: Promise<Outcome<FileRecord>> | undefined
 
 const page: ClientPage = {
-  connect({ token, headers, headersByFunction, ...options }) {
+  connect({ token, staleToken, headers, headersByFunction, ...options }) {
     tokenCalls = 0
     let turn = 0
     client = createClient({
@@ -17,28 +24,33 @@ const page: ClientPage = {
       headers: headersByFunction ? async () => ({ ...headers, 'X-Turn': String(++turn) }) : headers,
       token:
         token &&
-        (async () => {
+        (async (refused) => {
           tokenCalls++
-          return token
+          return staleToken !== undefined && refused !== staleToken ? staleToken : token
         }),
     })
   },
   tokenCalls: () => tokenCalls,
-  begin({ name, type, size, lastModified }, options = {}) {
-    const file = new File([patternBytes(size)], name, { type, lastModified })
-    sent = []
-    controller = new AbortController()
-    const { signal } = controller
-    const onProgress = ({ loaded, total }: { loaded: number; total: number }) =>
-      sent.push(total === size ? loaded : Number.NaN)
-    upload = settle(client.upload(file, { ...options, onProgress, signal }))
+  begin: (file, options) => begin(fileOf(file), options),
+  beginChosen(options) {
+    const file = document.querySelector('input')?.files?.[0]
+    if (file) begin(file, options)
   },
+  uploadMany: (count, file) =>
+    settle(
+      Promise.all(
+        Array.from({ length: count }, (_, index) =>
+          client.upload(fileOf({ ...file, name: `${index}-${file.name}` })),
+        ),
+      ),
+    ),
   async abort() {
     controller.abort()
     await upload
   },
   end: () => upload ?? Promise.reject(new Error('There is no upload.')),
   progress: () => sent,
+  stalls: () => stalls,
   uploadBlob: (text) => settle(client.upload(new Blob([text], { type: 'text/plain' }))),
   call: (method, ...args) => settle(Reflect.apply(client[method], client, args)),
   forbidStorage() {
@@ -48,7 +60,31 @@ const page: ClientPage = {
       },
     })
   },
+  expireStored(expiresAt) {
+    for (const [name, kept] of Object.entries({ ...localStorage }))
+      localStorage.setItem(name, JSON.stringify({ ...JSON.parse(kept), expiresAt }))
+  },
   stored: () => Object.keys(localStorage),
+}
+
+const fileOf = ({ name, type, size, lastModified, changedAt }: PageFile): File => {
+  const bytes = patternBytes(size)
+  if (changedAt !== undefined) bytes[changedAt] = (bytes[changedAt] ?? 0) ^ 1
+  return new File([bytes], name, { type, lastModified })
+}
+
+function begin(file: File, options: PageUpload = {}): void {
+  sent = []
+  stalls = []
+  controller = new AbortController()
+  const { signal } = controller
+  const onProgress = ({ loaded, total, stalled }: Progress) => {
+    const told = total === file.size ? loaded : Number.NaN
+    if (told !== sent.at(-1)) sent.push(told)
+    const stall = stalled?.message ?? ''
+    if (stall !== (stalls.at(-1) ?? '')) stalls.push(stall)
+  }
+  upload = settle(client.upload(file, { ...options, onProgress, signal }))
 }
 
 async function settle<T>(promise: Promise<T>): Promise<Outcome<T>> {

@@ -11,6 +11,8 @@ export interface UppySetup {
 export interface UppyOutcome {
   /** Events in their order: those of Uppy, and `record KEY`. */
   readonly events: readonly string[]
+  /** Messages of what it waited for, in order; an empty one where it went on. */
+  readonly stalls: readonly string[]
   readonly partsUploaded: number
   readonly error: string | null
 }

@@ -1,7 +1,7 @@
 import AwsS3, { type AwsBody } from '@uppy/aws-s3'
 import Uppy, { type Meta } from '@uppy/core'
 import { createClient } from '../src/index.ts'
-import { recordUploads, restartLostUploads, uppyOptions } from '../src/uppy.ts'
+import { recordUploads, restartLostUploads, retryAfterOutages, uppyOptions } from '../src/uppy.ts'
 
 /** Compiles as long as the structural types of `edge-presigner-client/uppy` fit Uppy's own. */
 export function fitsUppy(): void {
@@ -9,6 +9,7 @@ export function fitsUppy(): void {
   const uppy = new Uppy().use(AwsS3, uppyOptions(client))
   recordUploads(uppy, client, { onRecord: (record, file) => [record.key, file.id] })
   restartLostUploads(uppy)
+  retryAfterOutages(uppy, { onStall: (error) => error?.message })
 
   interface Fields extends Meta {
     caption: string
@@ -23,4 +24,5 @@ export function fitsUppy(): void {
   })
   recordUploads(typed, client)()
   restartLostUploads(typed)()
+  retryAfterOutages(typed)()
 }

@@ -44,6 +44,10 @@ const uploader = createUploader({
   onRecord: (record) => gallery.add(record).catch(report),
   onDone: (files) => notice.say(`${filesInWords(files)} uploaded.`),
   onError: report,
+  onStall(error) {
+    if (error) notice.fail(new Error(`${error.message}. The upload continues when it can.`))
+    else notice.say('The upload continues.')
+  },
 })
 acceptDrops(uploader.add)
 gallery.reload()

@@ -2,7 +2,12 @@ import AwsS3 from '@uppy/aws-s3'
 import Uppy from '@uppy/core'
 import Dashboard from '@uppy/dashboard'
 import type { Client, FileRecord } from '../../client/src/index.ts'
-import { recordUploads, restartLostUploads, uppyOptions } from '../../client/src/uppy.ts'
+import {
+  recordUploads,
+  restartLostUploads,
+  retryAfterOutages,
+  uppyOptions,
+} from '../../client/src/uppy.ts'
 import { completeRoles } from './dashboard-roles.ts'
 import type { Theme } from './theme.ts'
 
@@ -22,6 +27,8 @@ export interface UploaderOptions {
   /** Hears of each batch whose files are all done. */
   readonly onDone: (files: number) => void
   readonly onError: (error: unknown) => void
+  /** Called with each error that uploads wait out, and with `undefined` when they continue. */
+  readonly onStall: (error?: Error) => void
 }
 
 export interface Uploader {
@@ -32,7 +39,16 @@ export interface Uploader {
 
 /** Uppy's Dashboard, which sends files straight to the bucket by URLs that the Worker signs. */
 export function createUploader(options: UploaderOptions): Uploader {
-  const { client, onRecord, onDone, onError } = options
+  const { client, onRecord, onDone } = options
+  let isStalled = false
+  const onStall = (error?: Error) => {
+    isStalled = error !== undefined
+    options.onStall(error)
+  }
+  // Uppy calls failed what is about to be tried again.
+  const onError = (error: unknown) => {
+    if (!isStalled) options.onError(error)
+  }
   const uppy = new Uppy({ autoProceed: true })
   uppy.use(Dashboard, {
     target: options.target,
@@ -49,12 +65,13 @@ export function createUploader(options: UploaderOptions): Uploader {
   })
   completeRoles(options.target)
   uppy.use(AwsS3, {
-    ...uppyOptions(client, { metadata: false }),
+    ...uppyOptions(client, { metadata: false, onStall }),
     shouldUseMultipart: ({ size }) => (size ?? 0) > MULTIPART_ABOVE_BYTES,
     getChunkSize: () => PART_BYTES,
   })
   recordUploads(uppy, client, { onRecord })
   restartLostUploads(uppy)
+  retryAfterOutages(uppy, { onStall })
   uppy.on('info-visible', () => {
     const info = uppy.getState().info.at(-1)
     if (info?.type === 'error') onError(new Error(info.message))

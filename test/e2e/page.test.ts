@@ -304,6 +304,24 @@ describeWith([CHROMIUM], 'the page of npm run dev in Chromium', () => {
     expect(await alert.isVisible()).toBe(false)
   })
 
+  it('says that the bucket or the Worker is gone, and continues when it is back', async () => {
+    await using tab = await demo.open()
+    const { page } = tab
+    await choose(page, picture('before.png', 20))
+    await tile(page, 'before.png').waitFor()
+    const bucket = (url: URL) => url.searchParams.has('X-Amz-Signature')
+    for (const [gone, name, message] of [
+      [bucket, 'bucket.png', 'Network error during S3 request. The upload continues when it can.'],
+      ['**/s3/sign', 'worker.png', 'No answer to POST /s3/sign. The upload continues when it can.'],
+    ] as const) {
+      await page.route(gone, (route) => route.abort())
+      await choose(page, picture(name, 30))
+      await notice(page).getByText(message).waitFor()
+      await page.unroute(gone)
+      await tile(page, name).waitFor()
+    }
+  })
+
   it('keeps the theme that was chosen', async () => {
     await using tab = await demo.open({ colorScheme: 'light' })
     const { page } = tab

@@ -118,7 +118,12 @@ export function callRules(context: () => ClientContext): void {
     await tab.connect({ baseUrl: context().page })
     expect(await tab.call('list')).toMatchObject({ type, code: 'bad_answer', status: 200 })
     await tab.connect({ baseUrl: 'http://localhost:1' })
-    expect(await tab.call('list')).toMatchObject({ type, code: 'network', status: 0 })
+    expect(await tab.call('list')).toMatchObject({
+      ...{ type, code: 'unreachable', status: 0 },
+      message:
+        'No answer to GET http://localhost:1/files. ' +
+        `Check baseUrl, and that CORS_ORIGINS has ${context().page}.`,
+    })
     await tab.begin(10, { sha256: true, multipart: true })
     expect(await tab.fault()).toMatchObject({ type, code: 'invalid_options' })
   })

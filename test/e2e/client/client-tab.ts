@@ -1,4 +1,4 @@
-import type { Page } from 'playwright-core'
+import type { BrowserContext, Page } from 'playwright-core'
 import { expect } from 'vitest'
 import type { FileRecord } from '../../../client/src/answers.ts'
 import type {
@@ -19,17 +19,21 @@ declare const page: ClientPage
 export const PART_BYTES = 8 * 1024 ** 2
 
 /** One tab with the client, connected to the Worker. */
-export interface ClientTab {
+export interface ClientTab extends AsyncDisposable {
   readonly page: Page
   /** Makes another client. */
   connect(options?: Partial<PageClient>): Promise<void>
-  /** Starts the upload of a file of `size` bytes. */
-  begin(size: number, options?: PageUpload): Promise<void>
+  /** Starts the upload of a file of `size` bytes, of which that at `changedAt` differs. */
+  begin(size: number, options?: PageUpload, changedAt?: number): Promise<void>
   /** The record that it ends with. */
   end(): Promise<FileRecord>
   /** The fault that it ends with. */
   fault(): Promise<PageFault>
   progress(): Promise<readonly number[]>
+  /** Messages of what stalled the upload, in order; an empty one where it went on. */
+  stalls(): Promise<readonly string[]>
+  /** How many requests have had no answer. */
+  silences(): number
   /** What another method of the client gives, or fails with. */
   call(...args: Parameters<ClientPage['call']>): Promise<unknown>
   /** Sees that progress did nothing but grow, until all was sent. */
@@ -45,11 +49,26 @@ export interface ClientTab {
   close(): Promise<void>
 }
 
+export interface ClientTabOptions {
+  /** Where the page is, unless at `context.page`. */
+  readonly origin?: string
+  /** With another tab there, whose storage and locks it shares; the one that opened it closes it. */
+  readonly browserContext?: BrowserContext
+  /** How much faster than the clock on the wall the page's own timers run. */
+  readonly clockSpeed?: number
+}
+
 /** Opens one. What the page throws by itself is a fault of the test when it closes. */
-export async function openClientTab(context: ClientContext): Promise<ClientTab> {
-  const browserContext = await context.browser.newContext()
+export async function openClientTab(
+  context: ClientContext,
+  { origin = context.page, browserContext: shared, clockSpeed = 1 }: ClientTabOptions = {},
+): Promise<ClientTab> {
+  const browserContext = shared ?? (await context.browser.newContext())
   const tab = await browserContext.newPage()
+  if (clockSpeed !== 1) await tab.addInitScript(speedUpClock, clockSpeed)
   const errors: string[] = []
+  let silences = 0
+  tab.on('requestfailed', () => silences++)
   tab.on('pageerror', ({ message }) => errors.push(message))
   const connect = (options: Partial<PageClient> = {}) =>
     tab.evaluate((given) => page.connect(given), {
@@ -61,14 +80,22 @@ export async function openClientTab(context: ClientContext): Promise<ClientTab> 
     context.proxy.requests.filter(({ method, partNumber }) => method === 'PUT' && partNumber > 0)
   const progress = () => tab.evaluate(() => page.progress())
 
-  context.proxy.reset()
-  await tab.goto(context.page)
+  const close = async () => {
+    if (!shared) await browserContext.close()
+    expect(errors).toEqual([])
+  }
+
+  if (!shared) context.proxy.reset()
+  await tab.goto(origin)
   await connect()
   return {
     page: tab,
     connect,
-    begin: (size, options = {}) =>
-      tab.evaluate(([file, given]) => page.begin(file, given), [fileOf(size), options] as const),
+    begin: (size, options = {}, changedAt) =>
+      tab.evaluate(([file, given]) => page.begin(file, given), [
+        { ...fileOf(size), ...(changedAt !== undefined && { changedAt }) },
+        options,
+      ] as const),
     async end() {
       const { value, fault } = await tab.evaluate(() => page.end())
       expect(fault).toBeNull()
@@ -81,6 +108,8 @@ export async function openClientTab(context: ClientContext): Promise<ClientTab> 
       return fault
     },
     progress,
+    stalls: () => tab.evaluate(() => page.stalls()),
+    silences: () => silences,
     async call(...args) {
       const { value, fault } = await tab.evaluate((given) => page.call(...given), args)
       return fault ?? value
@@ -103,16 +132,27 @@ export async function openClientTab(context: ClientContext): Promise<ClientTab> 
       await tab.reload()
       await connect()
     },
-    async close() {
-      await browserContext.close()
-      expect(errors).toEqual([])
-    },
+    close,
+    [Symbol.asyncDispose]: close,
   }
+}
+
+/** Runs in the page, before its scripts. */
+function speedUpClock(factor: number): void {
+  const { setTimeout, setInterval } = globalThis
+  const now = Date.now
+  const begun = now()
+  Date.now = () => begun + (now() - begun) * factor
+  Object.assign(globalThis, {
+    setTimeout: (act: () => void, milliseconds = 0) => setTimeout(act, milliseconds / factor),
+    setInterval: (act: () => void, milliseconds = 0) => setInterval(act, milliseconds / factor),
+  })
 }
 
 const ascending = (one: number, other: number): number => one - other
 
-const fileOf = (size: number): PageFile => ({
+/** The file of that size. */
+export const fileOf = (size: number): PageFile => ({
   name: 'Grüße.bin',
   type: 'video/mp4',
   size,

@@ -13,6 +13,7 @@ import { type BucketTable, startBuiltWorker } from '../built-worker.ts'
 import { startChromium } from '../chromium.ts'
 import { sdkClient } from '../contract/context.ts'
 import { type BucketProxy, startBucketProxy } from './bucket-proxy.ts'
+import { startForwarder } from './forwarder.ts'
 
 /** As short as a test can wait, and as long as a loaded machine needs to use a new URL. */
 export const HASTY_SECONDS = 4
@@ -26,10 +27,18 @@ const CLIENT = join(import.meta.dirname, '../../../client')
 export interface ClientContext {
   readonly browser: Browser
   readonly page: string
+  /** The same page at an origin that the Worker's CORS has, and the bucket's does not. */
+  readonly pageWithoutBucket: string
+  /** The same page at an origin that neither has. */
+  readonly pageWithoutWorker: string
   /** Buckets: files, and hasty, whose upload URLs end after `HASTY_SECONDS`. */
   readonly worker: string
   readonly apiKey: string
   readonly proxy: BucketProxy
+  /** Ends the Worker's process, and starts it again at the same origin. */
+  readonly workerProcess: Restart
+  /** Ends the bucket's server, and starts it again with what it has. */
+  readonly bucketProcess: Restart
   /** The AWS SDK, for the bucket of this name. */
   readonly s3: S3Client
   readonly bucket: string
@@ -40,6 +49,11 @@ export interface ClientContext {
   close(): Promise<void>
 }
 
+interface Restart {
+  kill(): Promise<void>
+  start(): Promise<void>
+}
+
 /** Starts all of it on free ports. */
 export async function startClientContext(
   start: (options: S3ServerOptions) => Promise<S3Server>,
@@ -47,8 +61,13 @@ export async function startClientContext(
   await using stack = new AsyncDisposableStack()
   const directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
   stack.defer(() => rm(directory, { recursive: true }))
-  const page = `http://localhost:${await freePort()}`
-  const server = await start({ port: 0, directory: join(directory, 's3'), corsOrigins: [page] })
+  const pagePort = await freePort()
+  const page = `http://localhost:${pagePort}`
+  const pageWithoutBucket = `http://one.localhost:${pagePort}`
+  const pageWithoutWorker = `http://two.localhost:${pagePort}`
+  const startServer = (port: number) =>
+    start({ port, directory: join(directory, 's3'), corsOrigins: [page] })
+  let server = await startServer(0)
   stack.defer(() => server.close())
   const proxy = await startBucketProxy(server.endpoint, {
     partsInTurn: server.name === 'Ceph RGW',
@@ -61,15 +80,19 @@ export async function startClientContext(
     uploadCredentials: 'S3_WRITE',
   }
   const apiKey = `ep_page_${randomBytes(32).toString('base64url')}`
-  const worker = await startBuiltWorker({
-    buckets: { files, hasty: { ...files, maxExpiresIn: { upload: HASTY_SECONDS } } },
-    accessKeys: { S3: server, S3_WRITE: server.writer },
-    variables: {
-      API_KEYS: JSON.stringify([apiKeyEntry(apiKey)]),
-      CORS_ORIGINS: JSON.stringify([page]),
-    },
-  })
+  const startWorker = () =>
+    startBuiltWorker({
+      buckets: { files, hasty: { ...files, maxExpiresIn: { upload: HASTY_SECONDS } } },
+      accessKeys: { S3: server, S3_WRITE: server.writer },
+      variables: {
+        API_KEYS: JSON.stringify([apiKeyEntry(apiKey)]),
+        CORS_ORIGINS: JSON.stringify([page, pageWithoutBucket]),
+      },
+    })
+  let worker = await startWorker()
   stack.defer(() => worker.close())
+  const front = await startForwarder(() => Number(new URL(worker.origin).port))
+  stack.defer(() => front.close())
 
   const scripts = await bundlePages(directory)
   const site = createServer((request, response) => {
@@ -84,8 +107,8 @@ export async function startClientContext(
     const src = path.startsWith('/uppy') ? '/uppy-page.js' : '/page.js'
     response
       .setHeader('Content-Type', 'text/html; charset=utf-8')
-      .end(`<!doctype html><title>Client</title><script src="${src}"></script>`)
-  }).listen(Number(new URL(page).port), 'localhost')
+      .end(`<!doctype html><title>Client</title><input type="file"><script src="${src}"></script>`)
+  }).listen(pagePort, '127.0.0.1')
   stack.defer(() => site[Symbol.asyncDispose]())
   await once(site, 'listening')
   const browser = await startChromium()
@@ -95,7 +118,20 @@ export async function startClientContext(
   stack.defer(() => s3.destroy())
   const all = stack.move()
   return {
-    ...{ browser, page, worker: worker.origin, apiKey, proxy, s3, bucket },
+    ...{ browser, page, pageWithoutBucket, pageWithoutWorker, apiKey, proxy, s3, bucket },
+    worker: `http://localhost:${front.port}`,
+    workerProcess: {
+      kill: () => worker.close(),
+      async start() {
+        worker = await startWorker()
+      },
+    },
+    bucketProcess: {
+      kill: () => server.close(),
+      async start() {
+        server = await startServer(Number(new URL(server.endpoint).port))
+      },
+    },
     async head(key) {
       const head = await s3.send(new HeadObjectCommand({ Bucket: bucket, Key: key }))
       const { ContentLength: size = -1, ETag = '', Metadata: metadata = {} } = head

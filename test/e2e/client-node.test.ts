@@ -1,0 +1,177 @@
+import { once } from 'node:events'
+import { createServer, type IncomingHttpHeaders, type Server } from 'node:http'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+import { freePort } from '../../dev/ports.ts'
+
+const MIB = 1024 ** 2
+
+// Imported without their types, which know no Node.
+const CLIENT = join(import.meta.dirname, '../../client/src')
+const { createClient } = await import(join(CLIENT, 'index.ts'))
+const { PresignerError } = await import(join(CLIENT, 'presigner-error.ts'))
+const { withRetries } = await import(join(CLIENT, 'retry.ts'))
+const { sampleOf } = await import(join(CLIENT, 'file-bytes.ts'))
+
+describe('the client in Node', () => {
+  let server: Server
+  let baseUrl: string
+  let credentials: (string | undefined)[] = []
+
+  beforeAll(async () => {
+    const port = await freePort()
+    server = createServer((request, response) => {
+      const { authorization }: IncomingHttpHeaders = request.headers
+      credentials.push(authorization)
+      response.setHeader('Content-Type', 'application/json')
+      if (authorization === 'Bearer fresh') response.end('{"files":[]}')
+      else
+        response
+          .writeHead(401)
+          .end('{"code":"unauthenticated","message":"Valid credentials are required."}')
+    }).listen(port, '127.0.0.1')
+    await once(server, 'listening')
+    baseUrl = `http://127.0.0.1:${port}`
+  })
+  afterAll(() => server[Symbol.asyncDispose]())
+  beforeEach(() => {
+    credentials = []
+  })
+
+  it('says that upload() needs a browser', async () => {
+    const upload = createClient({ baseUrl }).upload(new Blob(['x']))
+    await expect(upload).rejects.toMatchObject({
+      code: 'browser_required',
+      message: 'upload() needs a browser. Elsewhere, PUT to a URL from POST /files/upload-url.',
+    })
+    expect(credentials).toEqual([])
+  })
+
+  it('asks a function again for the token that was refused, and sends the new one', async () => {
+    const refused: (string | undefined)[] = []
+    const client = createClient({
+      baseUrl,
+      token(stale?: string) {
+        refused.push(stale)
+        return stale === 'stale' ? 'fresh' : 'stale'
+      },
+    })
+    expect(await client.list()).toEqual({ files: [] })
+    expect(refused).toEqual([undefined, 'stale'])
+    expect(credentials).toEqual(['Bearer stale', 'Bearer fresh'])
+  })
+
+  it.each([
+    { title: 'the same token', token: () => 'stale', sent: ['Bearer stale'] },
+    { title: 'a fixed token', token: 'stale', sent: ['Bearer stale'] },
+    {
+      title: 'another wrong token',
+      token: (refused = '') => `${refused}x`,
+      sent: ['Bearer x', 'Bearer xx'],
+    },
+  ])('sends no third request, and none with $title', async ({ token, sent }) => {
+    const list = createClient({ baseUrl, token }).list()
+    await expect(list).rejects.toMatchObject({ code: 'unauthenticated', status: 401 })
+    expect(credentials).toEqual(sent)
+  })
+
+  it('names the settings to check where nothing answers', async () => {
+    const nowhere = `http://127.0.0.1:${await freePort()}`
+    await expect(createClient({ baseUrl: nowhere }).list()).rejects.toMatchObject({
+      code: 'unreachable',
+      message: expect.stringContaining(`No answer to GET ${nowhere}/files. Check baseUrl`),
+    })
+  })
+
+  it('samples the first, the middle and the last MiB of a file', async () => {
+    const bytes = new Uint8Array(7 * MIB)
+    const sample = () => sampleOf(new Blob([bytes]))
+    const before = await sample()
+    for (const index of [0, MIB - 1, 3.5 * MIB, 4.5 * MIB - 1, 6 * MIB, 7 * MIB - 1]) {
+      bytes[index] = 1
+      expect(await sample()).not.toBe(before)
+      bytes[index] = 0
+    }
+    expect(await sample()).toBe(before)
+    expect(await sampleOf(new Blob(['short']))).not.toBe(await sampleOf(new Blob(['other'])))
+  })
+})
+
+describe('what the client tries again', () => {
+  const page = new EventTarget()
+  let tries = 0
+
+  beforeEach(() => {
+    vi.useFakeTimers()
+    vi.stubGlobal('navigator', { onLine: true })
+    vi.stubGlobal('addEventListener', page.addEventListener.bind(page))
+    tries = 0
+  })
+  afterEach(() => {
+    vi.unstubAllGlobals()
+    vi.useRealTimers()
+  })
+
+  /** Fails with `code` at each try, after a while. Tells the seconds until it gives up. */
+  function fail(code: string, secondsEach = 0): () => number | undefined {
+    const begun = Date.now()
+    let seconds: number | undefined
+    withRetries(new AbortController().signal, async () => {
+      tries++
+      await new Promise((resolve) => setTimeout(resolve, secondsEach * 1000))
+      throw new PresignerError(code, 'No answer')
+    }).catch(() => {
+      seconds = (Date.now() - begun) / 1000
+    })
+    return () => seconds
+  }
+  it('tries once where an origin has never answered, and takes its time', async () => {
+    const seconds = fail('unreachable', 60)
+    await vi.advanceTimersByTimeAsync(100_000)
+    expect(seconds()).toBe(60)
+    expect(tries).toBe(1)
+  })
+
+  const setOnline = async (onLine: boolean): Promise<void> => {
+    vi.stubGlobal('navigator', { onLine })
+    if (onLine) page.dispatchEvent(new Event('online'))
+    await vi.advanceTimersByTimeAsync(0)
+  }
+
+  it.each([
+    { code: 'unreachable', inAll: 4, from: 1.7, to: 3.6 },
+    { code: 'network', inAll: 11, from: 45, to: 91 },
+    { code: 'forbidden', inAll: 1, from: 0, to: 0.1 },
+  ])('tries $inAll times after $code', async ({ code, inAll, from, to }) => {
+    const seconds = fail(code)
+    await vi.advanceTimersByTimeAsync(100_000)
+    expect(seconds()).toBeGreaterThanOrEqual(from)
+    expect(seconds()).toBeLessThanOrEqual(to)
+    expect(tries).toBe(inAll)
+  })
+
+  it('waits while the browser is offline, and then has all its tries again', async () => {
+    const seconds = fail('network')
+    await vi.advanceTimersByTimeAsync(10_000)
+    expect(tries).toBeGreaterThan(3)
+    await setOnline(false)
+    await vi.advanceTimersByTimeAsync(3_600_000)
+    const before = tries
+    await vi.advanceTimersByTimeAsync(3_600_000)
+    expect(tries).toBe(before)
+    expect(seconds()).toBeUndefined()
+    await setOnline(true)
+    expect(tries).toBe(before + 1)
+    await vi.advanceTimersByTimeAsync(100_000)
+    expect(tries).toBe(before + 11)
+    expect(seconds()).toBeGreaterThan(7200)
+  })
+
+  it('goes on as soon as the browser is online', async () => {
+    fail('network')
+    await vi.advanceTimersByTimeAsync(40_000)
+    const before = tries
+    await setOnline(true) // while it waits for up to 15 seconds
+    expect(tries).toBe(before + 1)
+  })
+})

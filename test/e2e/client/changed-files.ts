@@ -1,0 +1,111 @@
+import { appendFile, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
+import type { ClientPage } from '../../../client/test/page-api.ts'
+import { patternBytes } from '../pattern-bytes.ts'
+import { type ClientTab, openClientTab, PART_BYTES } from './client-tab.ts'
+import type { ClientContext } from './context.ts'
+
+declare const page: ClientPage
+
+/** Six parts. */
+const SIZE = 5 * PART_BYTES + 1000
+
+/** Files that are not what they were. */
+export function changedFileRules(context: () => ClientContext): void {
+  let directory: string
+  let tab: ClientTab
+
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
+  })
+  afterAll(() => rm(directory, { recursive: true }))
+  beforeEach(async () => {
+    tab = await openClientTab(context())
+  })
+  afterEach(() => tab.close())
+
+  const holdAfter = (count: number) => {
+    const held = Promise.withResolvers<'cut'>()
+    context().proxy.fault = ({ partNumber }) => (partNumber > count ? held.promise : null)
+    return () => held.resolve('cut')
+  }
+  const expectDropped = async (): Promise<void> => {
+    const { key, s3UploadId } = tab.parts()[0] ?? { key: '', s3UploadId: '' }
+    await expect.poll(() => context().hasUpload(key, s3UploadId)).toBe(false)
+  }
+
+  it.each([
+    ['changes', (path: string) => appendFile(path, '!')],
+    ['is gone', (path: string) => rm(path)],
+  ])('fails at once when the file %s during the upload, and drops its parts', async (_, change) => {
+    const path = join(directory, 'film.bin')
+    await writeFile(path, patternBytes(SIZE))
+    await tab.page.locator('input').setInputFiles(path)
+    const cut = holdAfter(3)
+    await tab.page.evaluate(() => page.beginChosen({ multipart: true }))
+    await tab.partsTaken(3)
+    await change(path)
+    cut()
+    expect(await tab.fault()).toMatchObject({
+      ...{ type: 'PresignerError', code: 'file_changed', status: 0 },
+      message: 'The file has changed, or is gone',
+    })
+    expect(await tab.stalls()).toEqual([])
+    await expectDropped()
+    expect(await tab.page.evaluate(() => page.stored())).toEqual([])
+  })
+
+  it('does not resume with other content, and drops what it had', async () => {
+    holdAfter(3)
+    await tab.begin(SIZE, { multipart: true })
+    await tab.partsTaken(3)
+    const [first] = tab.parts()
+    await tab.reload()
+    context().proxy.fault = () => null
+    await tab.begin(SIZE, { multipart: true }, Math.floor(SIZE / 2))
+    const { key } = await tab.end()
+    expect(key).not.toBe(first?.key)
+    const sent = tab.parts().filter((part) => part.key === key)
+    expect(sent).toHaveLength(6)
+    await expectDropped()
+  })
+
+  it('fails at once when a small file has changed since it was chosen', async () => {
+    const path = join(directory, 'small.bin')
+    await writeFile(path, 'before')
+    await tab.page.locator('input').setInputFiles(path)
+    // Chromium compares the file with what it was when the page first asked.
+    await tab.page.locator('input').evaluate((input) => Reflect.get(input, 'files')[0].size)
+    await writeFile(path, 'afterwards')
+    await tab.page.evaluate(() => page.beginChosen())
+    expect(await tab.fault()).toMatchObject({ code: 'file_changed' })
+    await tab.page.evaluate(() => page.beginChosen({ sha256: true }))
+    expect(await tab.fault()).toMatchObject({ code: 'file_changed' })
+    expect(context().proxy.requests.filter(({ status }) => status === 200)).toEqual([])
+  })
+
+  it('drops an upload that nobody has resumed for six days', async () => {
+    holdAfter(3)
+    await tab.begin(SIZE, { multipart: true })
+    await tab.partsTaken(3)
+    const [abandoned] = tab.parts()
+    const upload = () => context().hasUpload(abandoned?.key ?? '', abandoned?.s3UploadId ?? '')
+    const beginOther = async () => {
+      context().proxy.fault = () => null
+      await tab.begin(SIZE - 1, { multipart: true })
+      await tab.end()
+    }
+    const soon = new Date(Date.now() + 23 * 3_600_000)
+    await tab.reload()
+    await beginOther()
+    expect(await tab.page.evaluate(() => page.stored())).toHaveLength(1)
+    expect(await upload()).toBe(true)
+
+    await tab.page.evaluate((date) => page.expireStored(date), soon.toISOString())
+    await beginOther()
+    expect(await tab.page.evaluate(() => page.stored())).toEqual([])
+    await expect.poll(upload).toBe(false)
+  })
+}

@@ -1,0 +1,166 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Page } from 'playwright-core'
+import { describe, expect, it } from 'vitest'
+import type { UppyHelperPage } from '../../../client/test/uppy-page-api.ts'
+import type { BucketProxy } from './bucket-proxy.ts'
+import { type ClientTab, openClientTab, PART_BYTES, partedEtag } from './client-tab.ts'
+import type { ClientContext } from './context.ts'
+
+declare const page: UppyHelperPage
+
+/** Six parts. */
+const SIZE = 5 * PART_BYTES + 1000
+/** Tries that an origin gets that has never answered. */
+const FIRST_TRIES = 4
+
+/** What a page sees where nobody answers, and what the client makes of it. */
+export function outageRules(context: () => ClientContext): void {
+  const type = 'PresignerError'
+
+  const expectWhole = async (tab: ClientTab): Promise<void> => {
+    const { key } = await tab.end()
+    const etag = partedEtag(SIZE, 'Ceph RGW')
+    expect(await context().head(key)).toMatchObject({ size: SIZE, etag })
+    await tab.expectGrowth(SIZE)
+    expect((await tab.stalls()).at(-1)).toBe('')
+    expect(tab.partNumbers()).toEqual([1, 2, 3, 4, 5, 6])
+  }
+
+  /**
+   * Waits until the upload says what stalls it, and `requests` at a time were sent more often than
+   * to an origin that has never answered.
+   */
+  const expectStall = async (tab: ClientTab, message: RegExp, requests: number): Promise<void> => {
+    await expect.poll(async () => (await tab.stalls()).at(-1)).toMatch(message)
+    await expect.poll(() => tab.silences()).toBeGreaterThan(requests * FIRST_TRIES)
+    expect((await tab.stalls()).at(-1)).toMatch(message)
+  }
+
+  describe('where an origin has never answered', () => {
+    it('gives up after four tries, and names the settings of the Worker', async () => {
+      const origin = context().pageWithoutWorker
+      await using tab = await openClientTab(context(), { origin })
+      await tab.begin(10)
+      expect(await tab.fault()).toMatchObject({
+        ...{ type, code: 'unreachable', status: 0 },
+        message:
+          `No answer to POST ${context().worker}/files/upload-url. ` +
+          `Check baseUrl, and that CORS_ORIGINS has ${origin}.`,
+      })
+      expect(tab.silences()).toBe(FIRST_TRIES)
+    })
+
+    it.each([
+      { multipart: false, atATime: 1 },
+      { multipart: true, atATime: 4 },
+    ])('names the CORS rules of the bucket (in parts: $multipart)', async (options) => {
+      const origin = context().pageWithoutBucket
+      await using tab = await openClientTab(context(), { origin })
+      await tab.begin(4 * PART_BYTES, { multipart: options.multipart })
+      expect(await tab.fault()).toMatchObject({
+        ...{ type, code: 'unreachable', status: 0 },
+        message: `No answer from the bucket. Check that its CORS rules allow ${origin}.`,
+      })
+      expect(tab.silences()).toBeLessThanOrEqual(FIRST_TRIES * options.atATime)
+      expect(context().proxy.requests).toEqual([])
+    })
+
+    it('waits while the browser is offline', async () => {
+      await using tab = await openClientTab(context())
+      await tab.page.context().setOffline(true)
+      await tab.begin(10)
+      const stalls = [`No answer to POST ${context().worker}/files/upload-url`]
+      await expect.poll(() => tab.stalls()).toEqual(stalls)
+      await delay(1500)
+      expect(tab.silences()).toBe(1)
+      await tab.page.context().setOffline(false)
+      expect(await tab.end()).toMatchObject({ size: 10 })
+    })
+  })
+
+  it('shows that the Worker is gone, and goes on when it is back', async () => {
+    await using tab = await openClientTab(context())
+    const held = Promise.withResolvers<null>()
+    context().proxy.fault = ({ partNumber }) => (partNumber > 3 ? held.promise : null)
+    await tab.begin(SIZE, { multipart: true })
+    await tab.partsTaken(3)
+    await context().workerProcess.kill()
+    held.resolve(null)
+    await expectStall(tab, /^No answer to POST http:.*\/complete$/, 1)
+    await context().workerProcess.start()
+    await expectWhole(tab)
+  })
+
+  it('shows that the bucket is gone, and goes on when it is back', async () => {
+    await using tab = await openClientTab(context())
+    const held = Promise.withResolvers<'cut'>()
+    context().proxy.fault = ({ partNumber }) => (partNumber > 3 ? held.promise : null)
+    await tab.begin(SIZE, { multipart: true })
+    await tab.partsTaken(3)
+    await context().bucketProcess.kill()
+    context().proxy.reset()
+    held.resolve('cut')
+    await expectStall(tab, /^No answer from the bucket$/, 3)
+    await context().bucketProcess.start()
+    context().proxy.reset()
+    const { key } = await tab.end()
+    const etag = partedEtag(SIZE, 'Ceph RGW')
+    expect(await context().head(key)).toMatchObject({ size: SIZE, etag })
+    expect((await tab.stalls()).at(-1)).toBe('')
+    expect(tab.partNumbers()).not.toContain(1)
+  })
+
+  describe('with Uppy', () => {
+    const PARTS = 3
+    const BYTES = PARTS * 5 * 1024 ** 2
+
+    const begin = async (fault: BucketProxy['fault']): Promise<Page> => {
+      context().proxy.reset()
+      context().proxy.fault = fault
+      const tab = await (await context().browser.newContext()).newPage()
+      await tab.goto(`${context().page}/uppy`)
+      const { worker: baseUrl, apiKey: token } = context()
+      await tab.evaluate(([setup, size]) => page.upload(setup, size, {}), [
+        { baseUrl, token, multipart: true },
+        BYTES,
+      ] as const)
+      return tab
+    }
+    const outcome = (tab: Page) => tab.evaluate(() => page.outcome())
+    const expectStall = (tab: Page, message: RegExp) =>
+      expect.poll(async () => (await outcome(tab)).stalls.at(-1)).toMatch(message)
+    const expectWhole = async (tab: Page): Promise<void> => {
+      await expect.poll(async () => (await outcome(tab)).events).toContain('complete 1 0')
+      const { events, stalls } = await outcome(tab)
+      const key = events.find((event) => event.startsWith('record'))?.split(' ')[1] ?? ''
+      expect(await context().head(key)).toMatchObject({ size: BYTES })
+      expect(stalls.at(-1)).toBe('')
+      await tab.context().close()
+    }
+
+    it('shows that the Worker is gone, and goes on when it is back', async () => {
+      const held = Promise.withResolvers<null>()
+      const tab = await begin(({ partNumber }) => (partNumber === 2 ? held.promise : null))
+      await expect.poll(() => context().proxy.requests.at(-1)?.partNumber).toBe(2)
+      await context().workerProcess.kill()
+      held.resolve(null)
+      await expectStall(tab, /^No answer to POST http:.*\/s3\/sign$/)
+      await context().workerProcess.start()
+      await expectWhole(tab)
+    })
+
+    it('shows that the bucket is gone, and goes on when it is back', async () => {
+      const held = Promise.withResolvers<'cut'>()
+      const tab = await begin(({ partNumber }) => (partNumber === 2 ? held.promise : null))
+      await expect.poll(() => context().proxy.requests.at(-1)?.partNumber).toBe(2)
+      await context().bucketProcess.kill()
+      context().proxy.fault = () => null
+      held.resolve('cut')
+      await expectStall(tab, /./)
+      await context().bucketProcess.start()
+      await expectWhole(tab)
+      const sent = context().proxy.requests.map(({ partNumber }) => partNumber)
+      expect(sent.filter((partNumber) => partNumber === 1)).toHaveLength(1)
+    })
+  })
+}
