@@ -1,6 +1,7 @@
 import { cloudflareTest } from '@cloudflare/vitest-plugin'
-import { defineConfig } from 'vitest/config'
+import { configDefaults, defineConfig } from 'vitest/config'
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
+import { leftOut } from './test/setup/left-out.ts'
 import { testBindings, testPorts } from './test/setup/test-bindings.ts'
 
 const ports = await testPorts()
@@ -91,6 +92,7 @@ export default defineConfig({
         test: {
           name: 'node',
           include: ['test/e2e/**/*.test.ts', 'test/docs/**/*.test.ts'],
+          exclude: [...configDefaults.exclude, ...leftOut(process.platform)],
           testTimeout: 60_000,
           hookTimeout: 60_000,
           expect: { poll: { timeout: 30_000 } },

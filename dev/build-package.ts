@@ -5,6 +5,7 @@ import manifest from '../package.json' with { type: 'json' }
 
 const ROOT = join(import.meta.dirname, '..')
 const DIST = join(ROOT, 'dist')
+const TSC = join(ROOT, 'node_modules/typescript/bin/tsc')
 
 /** The path in an import of another own module, with what comes before it. */
 const RELATIVE_IMPORT = /(\bfrom |\bimport |\bimport\()(["'])(\.{1,2}\/[^"']+)\2/g
@@ -15,7 +16,10 @@ const RELATIVE_IMPORT = /(\bfrom |\bimport |\bimport\()(["'])(\.{1,2}\/[^"']+)\2
  */
 async function buildPackage(): Promise<void> {
   await rm(DIST, { recursive: true, force: true })
-  execFileSync('tsc', ['-p', 'tsconfig.build.json'], { cwd: ROOT, stdio: 'inherit' })
+  execFileSync(process.execPath, [TSC, '-p', 'tsconfig.build.json'], {
+    cwd: ROOT,
+    stdio: 'inherit',
+  })
   const kept = new Set<string>()
   for (const entry of Object.values(manifest.exports)) {
     if (typeof entry === 'string') continue

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { dirname, join, type PlatformPath } from 'node:path'
 import { urlPath } from './url-path.ts'
 
 const ROOT = join(import.meta.dirname, '..')
@@ -31,13 +31,25 @@ export async function buildPage(): Promise<boolean> {
   const [stamp] = await read(join(PUBLIC, STAMP))
   if (stamp?.toString() === digest) return false
   const files = await bundle()
-  const old = (await filesUnder(PUBLIC)).filter((path) => !files.has(urlPath(PUBLIC, path)))
+  const old = staleFiles(PUBLIC, await filesUnder(PUBLIC), files)
   // File by file and the stamp last: public/ is never empty, and another build at the same time
   // writes the same.
   await write([...files, [STAMP, digest]])
-  for (const path of old) if (path !== join(PUBLIC, STAMP)) await rm(path, { force: true })
+  for (const path of old) await rm(path, { force: true })
   return true
 }
+
+/** Which of the `present` files below `folder` are not part of the page any more, nor its stamp. */
+export const staleFiles = (
+  folder: string,
+  present: readonly string[],
+  page: { has(path: string): boolean },
+  platform?: Pick<PlatformPath, 'relative' | 'sep'>,
+): readonly string[] =>
+  present.filter((file) => {
+    const path = urlPath(folder, file, platform)
+    return path !== STAMP && !page.has(path)
+  })
 
 /** The built page: contents by path below public/. */
 async function bundle(): Promise<Files> {

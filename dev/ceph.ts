@@ -12,6 +12,7 @@ import {
   S3Client,
 } from '@aws-sdk/client-s3'
 import { type Child, startChild } from './child.ts'
+import { LOOPBACK_ORIGIN_RULES } from './loopback.ts'
 import { freePort } from './ports.ts'
 import type { AccessKey, S3Server, S3ServerOptions } from './s3-server.ts'
 import { answers, waitUntil } from './wait-until.ts'
@@ -131,7 +132,7 @@ async function started(gateway: Child, { endpoint }: S3Server, logFile: string):
 
 async function createBuckets(
   server: S3Server,
-  { corsOrigins, otherBuckets = [] }: S3ServerOptions,
+  { corsOrigins, loopbackOrigins = false, otherBuckets = [] }: S3ServerOptions,
 ): Promise<void> {
   const { endpoint, region, accessKeyId, secretAccessKey } = server
   const client = new S3Client({
@@ -148,7 +149,8 @@ async function createBuckets(
       await client.send(new PutBucketPolicyCommand({ Bucket, Policy: policy(Bucket) }))
       const PublicAccessBlockConfiguration = PUBLIC_ACCESS_BLOCK
       await client.send(new PutPublicAccessBlockCommand({ Bucket, PublicAccessBlockConfiguration }))
-      const CORSConfiguration = { CORSRules: [corsRule(corsOrigins)] }
+      const origins = [...corsOrigins, ...(loopbackOrigins ? LOOPBACK_ORIGIN_RULES : [])]
+      const CORSConfiguration = { CORSRules: [corsRule(origins)] }
       await client.send(new PutBucketCorsCommand({ Bucket, CORSConfiguration }))
     }
   } finally {
@@ -171,7 +173,7 @@ const corsRule = (origins: readonly string[]): CORSRule => ({
   AllowedOrigins: [...origins],
   AllowedMethods: ['GET', 'HEAD', 'PUT', 'POST', 'DELETE'],
   AllowedHeaders: ['*'],
-  ExposeHeaders: ['ETag'],
+  ExposeHeaders: ['ETag', 'Location'],
   MaxAgeSeconds: 3000,
 })
 

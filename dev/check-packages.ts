@@ -1,14 +1,11 @@
-import { execFile } from 'node:child_process'
 import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
+import { npm } from './npm.ts'
 import { installOwnPackages } from './own-packages.ts'
 
 const ROOT = join(import.meta.dirname, '..')
 const TOOLS = join(import.meta.dirname, 'package-check')
-
-const run = promisify(execFile)
 
 /** Packs both packages, and lets publint and "Are the types wrong?" look at them. */
 async function checkPackages(): Promise<void> {
@@ -16,7 +13,7 @@ async function checkPackages(): Promise<void> {
   const directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
   try {
     for (const folder of [ROOT, join(ROOT, 'client')])
-      await run('npm', ['pack', '--pack-destination', directory], { cwd: folder })
+      await npm(['pack', '--pack-destination', directory], folder)
     for (const name of await readdir(directory)) {
       const tarball = join(directory, name)
       await tool('publint', '--strict', tarball)
@@ -29,7 +26,7 @@ async function checkPackages(): Promise<void> {
 
 async function tool(name: string, ...args: readonly string[]): Promise<void> {
   try {
-    await run(join(TOOLS, 'node_modules/.bin', name), args)
+    await npm(['exec', '--no', '--', name, ...args], TOOLS)
   } catch (cause) {
     throw new Error(`${name}: ${Reflect.get(Object(cause), 'stdout')}`, { cause })
   }

@@ -1,4 +1,5 @@
 import { type SpawnOptions, spawn, spawnSync } from 'node:child_process'
+import type { Readable } from 'node:stream'
 import { setTimeout as delay } from 'node:timers/promises'
 
 const GRACE_MILLISECONDS = 8000
@@ -11,6 +12,8 @@ const isWindows = process.platform === 'win32'
  */
 export interface Child {
   readonly pid: number
+  /** Its standard output and standard error, as far as they are piped. */
+  readonly streams: readonly Readable[]
   /** Its exit code, 1 where a signal ended it. */
   readonly exited: Promise<number>
   /** Asks it to end, and after eight seconds makes it; what it started ends too. */
@@ -41,9 +44,14 @@ export async function startChild(
   process.once('exit', killGroup) // also where this process ends by an error
   return {
     pid,
+    streams: [child.stdout, child.stderr].filter((stream) => stream !== null),
     exited,
     async close() {
-      if (child.exitCode === null && child.signalCode === null) signal(pid, 'SIGTERM')
+      if (child.exitCode === null && child.signalCode === null) {
+        // Windows has no SIGTERM, and finds what a process has started only while it runs.
+        if (isWindows) killGroup()
+        else signal(pid, 'SIGTERM')
+      }
       const patience = new AbortController()
       await Promise.race([
         exited,

@@ -1,87 +1,157 @@
-import { randomBytes } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { join, resolve } from 'node:path'
+import * as z from 'zod/mini'
 import { startCeph } from './ceph.ts'
 import { startFront } from './front.ts'
+import type { Callers } from './loopback.ts'
 import { type DevOptions, readOptions, USAGE } from './options.ts'
 import { freePort, requireFreePort } from './ports.ts'
+import type { S3Server } from './s3-server.ts'
 import { startS3rver } from './s3rver.ts'
-import { answers, waitUntil } from './wait-until.ts'
-import { walkThrough } from './walk-through.ts'
+import { waitUntil } from './wait-until.ts'
 import { startWorker } from './worker.ts'
-import { writeWorkerEnv } from './worker-env.ts'
+import { keptS3Secret, randomSecret, readVariables, writeWorkerEnv } from './worker-env.ts'
 
 const START_SECONDS = 60
+/** How often to look whether the shell that started this process is still there. */
+const PARENT_SECONDS = 1
 
 /**
  * Runs an S3 server and the Worker until `stopped`, or until the Worker ends; resolves with the
  * exit code.
  */
 async function dev(options: DevOptions, stopped: Promise<0>): Promise<number> {
-  const { ceph, port, s3Port } = options
+  const { port, host, envFile } = options
   await requireFreePort(port, '--port')
-  await requireFreePort(s3Port, '--s3-port')
+  const given = envFile === undefined ? {} : await readVariables(resolve(envFile))
+  await using stack = new AsyncDisposableStack()
+  const close = (started: { close(): Promise<void> }) => stack.defer(() => started.close())
 
+  console.log(`Starting ${envFile === undefined ? 'the S3 server and ' : ''}the Worker.`)
+  const bucketPort = envFile === undefined ? options.s3Port : undefined
+  const callers: Callers = { origins: options.origins, loopbackOrigins: true, host, bucketPort }
+  const publicHost = `${host ?? 'localhost'}:${port}`
+  const origin = `http://${publicHost}`
   const data = resolve(options.data)
-  const origin = `http://localhost:${port}`
-  const s3 = await (ceph ? startCeph : startS3rver)({
-    port: s3Port,
-    directory: join(data, ceph ? 'ceph' : 's3'),
-    corsOrigins: [origin, `http://127.0.0.1:${port}`],
-    secretAccessKey: randomSecret(),
+  const stateDirectory = join(data, stateFolder(options))
+  const runFile = `${stateDirectory}.env`
+  const s3 = envFile === undefined ? await startS3(options, origin, runFile) : undefined
+  if (s3 !== undefined) close(s3)
+
+  const apiKey = `ep_localhost_${randomSecret()}`
+  await writeWorkerEnv(runFile, { s3, given, apiKey, origin })
+  const workerPort = await freePort()
+  const front = await startFront({
+    ...{ port, workerPort, origin, callers, apiKey },
+    keyForNetwork: envFile === undefined,
+    log: (line) => console.log(line),
   })
+  close(front)
+  const worker = await startWorker(
+    {
+      port: workerPort,
+      publicHost,
+      envFiles: envFile === undefined ? [runFile] : [resolve(envFile), runFile],
+      stateDirectory,
+    },
+    (line) => console.log(line),
+  )
+  close(worker)
+
+  const ended = Promise.race([stopped, worker.exited])
+  const healthy = waitUntil('The Worker is healthy', () => isHealthy(workerPort), START_SECONDS)
   try {
-    const envFile = join(data, 'worker.env')
-    const apiKey = `ep_localhost_${randomSecret()}`
-    await writeWorkerEnv(envFile, s3, apiKey)
-    // Each S3 server has its own index: a record without an object would only puzzle.
-    const stateDirectory = join(data, ceph ? 'ceph-worker' : 's3-worker')
-    const workerPort = await freePort()
-    const front = await startFront({ port, workerPort, apiKey })
-    const publicHost = `localhost:${port}`
-    const start = { port: workerPort, publicHost, envFile, stateDirectory }
-    const worker = await startWorker(start).catch(async (error: unknown) => {
-      await front.close()
-      throw error
-    })
-    try {
-      const ended = Promise.race([stopped, worker.exited])
-      const health = () => answers(`${origin}/healthz`, 200)
-      const ready = waitUntil('The Worker is healthy', health, START_SECONDS)
-      const code = await Promise.race([ended, ready])
-      if (code !== undefined) return code
-      console.log(welcome(origin, `${s3.name} at ${s3.endpoint}`))
-      return await ended
-    } finally {
-      await front.close()
-      await worker.close()
-    }
-  } finally {
-    await s3.close()
+    const code = await Promise.race([ended, healthy])
+    if (code === 0) return 0
+    if (code !== undefined) throw new Error('wrangler dev has ended.')
+  } catch (error) {
+    worker.output.failed()
+    throw error
   }
+  worker.output.started()
+  console.log(welcome(options, s3))
+  return await ended
 }
 
-/** 256 bits, for one run. */
-const randomSecret = (): string => randomBytes(32).toString('base64url')
+async function startS3(
+  { ceph, s3Port, data, host, origins }: DevOptions,
+  origin: string,
+  runFile: string,
+): Promise<S3Server> {
+  await requireFreePort(s3Port, '--s3-port')
+  return (ceph ? startCeph : startS3rver)({
+    port: s3Port,
+    directory: join(resolve(data), ceph ? 'ceph' : 's3'),
+    corsOrigins: [origin, ...origins],
+    loopbackOrigins: true,
+    host,
+    secretAccessKey: await keptS3Secret(runFile),
+  })
+}
 
-const welcome = (origin: string, storage: string): string => `
-Ready: ${origin}
-Bucket: ${storage}
+/** Each bucket has its own index: a record without an object would only puzzle. */
+function stateFolder({ ceph, envFile }: DevOptions): string {
+  if (envFile === undefined) return ceph ? 'ceph-worker' : 's3-worker'
+  const digest = createHash('sha256').update(resolve(envFile)).digest('hex')
+  return `worker-${digest.slice(0, 12)}`
+}
 
-Paste these into another terminal:
+const healthSchema = z.object({
+  issues: z.array(z.object({ path: z.string(), message: z.string() })),
+})
 
-${walkThrough(origin)}
-Ctrl-C ends all of it.
-`
+/** Whether the Worker on `port` answers. Throws where it says that its settings are not valid. */
+async function isHealthy(port: number): Promise<boolean> {
+  const response = await fetch(`http://127.0.0.1:${port}/healthz`, {
+    signal: AbortSignal.timeout(5000),
+  }).catch(() => undefined)
+  if (response?.status === 200) return true
+  if (response?.status !== 503) return false
+  const { data } = healthSchema.safeParse(await response.json().catch(() => undefined))
+  if (data === undefined) return false
+  const issues = data.issues.map(({ path, message }) => `  ${path}: ${message}`)
+  throw new Error(['The settings are not valid.', ...issues].join('\n'))
+}
 
-/** Resolves at the first signal that asks this process to end; later ones change nothing. */
+/** What is there, and the URL as the last thing. */
+function welcome({ port, host, envFile, data, origins }: DevOptions, s3?: S3Server): string {
+  const storage =
+    s3 === undefined
+      ? `Bucket: as ${envFile} says. The index of files is local, in ${data}.`
+      : `Bucket: ${s3.name} at ${s3.endpoint}, with its files in ${data}.`
+  const pages = ['localhost on any port', ...origins].join(', ')
+  const network =
+    host === undefined
+      ? []
+      : s3 === undefined
+        ? [`Network: http://${host}:${port}, for requests with a credential of their own.`]
+        : [`Network: http://${host}:${port}. Everyone who reaches it can use the bucket.`]
+  return [
+    storage,
+    `Pages: ${pages}.`,
+    ...network,
+    '',
+    `Ready: http://localhost:${port} (Ctrl-C ends it)\n`,
+  ].join('\n')
+}
+
+/**
+ * Resolves at the first signal that asks this process to end, later ones change nothing; or when the
+ * shell has gone that npm started it in, as npm passes SIGTERM on to that shell alone.
+ */
 const stopSignal = (): Promise<0> =>
   new Promise((resolve) => {
     for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => resolve(0))
+    const parent = process.ppid
+    setInterval(() => {
+      if (process.ppid !== parent) resolve(0)
+    }, PARENT_SECONDS * 1000).unref()
   })
 
 function options(): DevOptions {
   try {
-    return readOptions(process.argv.slice(2))
+    // The script in package.json ends in `--`, as Node would take `--env-file` for its own.
+    return readOptions(process.argv.slice(process.argv[2] === '--' ? 3 : 2))
   } catch (error) {
     console.error(`${messageOf(error)}\n${USAGE}`)
     process.exit(1)

@@ -1,3 +1,4 @@
+import { networkInterfaces } from 'node:os'
 import { parseArgs } from 'node:util'
 
 /** What `npm run dev` was asked for. */
@@ -10,29 +11,63 @@ export interface DevOptions {
   readonly s3Port: number
   /** Folder for all that outlives a run. */
   readonly data: string
+  /** Origins of pages that may use the Worker and the embedded bucket, besides those of localhost. */
+  readonly origins: readonly string[]
+  /** The IPv4 address of this machine to listen on for other machines and containers. */
+  readonly host: string | undefined
+  /** The file with the variables of a real bucket, in place of an embedded S3. */
+  readonly envFile: string | undefined
 }
 
 /** How `npm run dev` is called. */
-export const USAGE = 'usage: npm run dev -- [--ceph] [--port N] [--s3-port N] [--data DIR]'
+export const USAGE = `usage: npm run dev -- [options]
+  --port N          port of the Worker (8787)
+  --s3-port N       port of the embedded S3 server (4568)
+  --data DIR        folder for the files, the index and the secrets (.dev)
+  --origin ORIGIN   let pages of this origin in, too, such as https://app.example.com (repeatable)
+  --host [ADDRESS]  listen for phones and containers, too; the default is the first IPv4 address of this
+                    machine. Everyone on that network can then use the embedded bucket without a key
+  --env-file FILE   use the bucket and the settings of FILE; no S3 server is started
+  --ceph            use Ceph RGW in place of the embedded S3 server`
 
-/** Reads the command line. Throws an Error with a one-line message for what it doesn't know. */
-export function readOptions(args: readonly string[]): DevOptions {
+/**
+ * Reads the command line. Throws an Error with a one-line message for what it doesn't know.
+ * `addresses` are the IPv4 addresses of this machine that others can reach.
+ */
+export function readOptions(
+  args: readonly string[],
+  addresses: readonly string[] = ownAddresses(),
+): DevOptions {
   const { values } = parseArgs({
-    args: [...args],
+    args: args.map((arg, i) =>
+      arg === '--host' && (args[i + 1] ?? '-').startsWith('-') ? '--host=' : arg,
+    ),
     options: {
       help: { type: 'boolean', default: false },
       ceph: { type: 'boolean', default: false },
       port: { type: 'string', default: '8787' },
-      's3-port': { type: 'string', default: '4568' },
+      's3-port': { type: 'string' },
       data: { type: 'string', default: '.dev' },
+      origin: { type: 'string', multiple: true, default: [] },
+      host: { type: 'string' },
+      'env-file': { type: 'string' },
     },
   })
-  const { help, ceph, data } = values
+  const { help, ceph, data, origin: origins, 'env-file': envFile } = values
   const port = toPort(values.port, '--port')
-  const s3Port = toPort(values['s3-port'], '--s3-port')
+  const s3Port = toPort(values['s3-port'] ?? '4568', '--s3-port')
   if (port === s3Port) throw new Error('--port and --s3-port must differ.')
   if (data === '') throw new Error('--data must name a folder.')
-  return { help, ceph, port, s3Port, data }
+  if (envFile === '') throw new Error('--env-file must name a file.')
+  if (envFile !== undefined && (ceph || values['s3-port'] !== undefined))
+    throw new Error('--env-file starts no S3 server: leave out --ceph and --s3-port.')
+  for (const origin of origins)
+    if (!/^https?:[^*]*$/.test(origin) || URL.parse(origin)?.origin !== origin)
+      throw new Error('--origin must be an origin without a path, such as https://app.example.com.')
+  const host = values.host === undefined ? undefined : toAddress(values.host, addresses)
+  if (host !== undefined && ceph)
+    throw new Error("--host can't be combined with --ceph, whose access keys everyone knows.")
+  return { help, ceph, port, s3Port, data, origins, host, envFile }
 }
 
 function toPort(value: string, option: string): number {
@@ -40,3 +75,19 @@ function toPort(value: string, option: string): number {
   if (port < 1 || port > 65_535) throw new Error(`${option} must be a port from 1 to 65535.`)
   return port
 }
+
+/** The first of `addresses`, or the one that `value` names. */
+function toAddress(value: string, addresses: readonly string[]): string {
+  const [first] = addresses
+  if (first === undefined) throw new Error('--host: this machine has no IPv4 address for others.')
+  if (value === '') return first
+  if (addresses.includes(value)) return value
+  throw new Error(`--host must be an IPv4 address of this machine: ${addresses.join(' or ')}.`)
+}
+
+/** The IPv4 addresses of this machine, without those of its own loopback. */
+const ownAddresses = (): readonly string[] =>
+  Object.values(networkInterfaces())
+    .flat()
+    .filter((address) => address?.family === 'IPv4' && !address.internal)
+    .map((address) => address?.address ?? '')

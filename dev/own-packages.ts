@@ -1,8 +1,7 @@
-import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
-import { promisify } from 'node:util'
 import * as z from 'zod/mini'
+import { npm } from './npm.ts'
 
 const ROOT = join(import.meta.dirname, '..')
 
@@ -29,7 +28,7 @@ export async function installOwnPackages(folder: string): Promise<void> {
   if (!installed.includes(false)) return
   const options = ['--no-audit', '--no-fund', '--prefer-offline']
   try {
-    await promisify(execFile)('npm', ['ci', ...options], { cwd: folder })
+    await npm(['ci', ...options], folder)
   } catch (cause) {
     const path = relative(ROOT, folder)
     throw new Error(`The packages of ${path} are missing. Run: npm --prefix ${path} ci`, { cause })

@@ -11,7 +11,7 @@ export interface AccessKey {
 export interface S3Server extends AccessKey {
   /** For people: `s3rver` or `Ceph RGW`. */
   readonly name: string
-  /** `http://127.0.0.1:PORT` */
+  /** `http://127.0.0.1:PORT`, or the `host` of the options in place of 127.0.0.1. */
   readonly endpoint: string
   /**
    * The same for virtual-host addressing, `http://s3.localhost:PORT`: it's up to a client to find
@@ -35,6 +35,10 @@ export interface S3ServerOptions {
   readonly directory: string
   /** Origins of pages that may talk to the bucket: at least one. */
   readonly corsOrigins: readonly [string, ...string[]]
+  /** Whether pages of this machine may talk to it as well, on any port. */
+  readonly loopbackOrigins?: boolean
+  /** An IPv4 address of this machine to listen on in place of 127.0.0.1. */
+  readonly host?: string | undefined
   /** Buckets beside the one that is always there. */
   readonly otherBuckets?: readonly string[]
   /** The secret of s3rver's access key, which is known to all unless given. */

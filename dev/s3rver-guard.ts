@@ -1,6 +1,6 @@
 import type { Middleware } from '@20minutes/s3rver'
 import S3Error from '@20minutes/s3rver/lib/models/error.js'
-import { isLoopbackHost } from './loopback.ts'
+import { type Callers, isKnownHost, isKnownOrigin } from './loopback.ts'
 
 const BUCKET_PATH = /^\/[a-z0-9][a-z0-9.-]*\/?$/
 const OBJECT_PATH = /^\/[a-z0-9][a-z0-9.-]*(?:\/|$)/
@@ -8,23 +8,27 @@ const OBJECT_PATH = /^\/[a-z0-9][a-z0-9.-]*(?:\/|$)/
 /**
  * Koa middleware for the front of s3rver, which believes whoever reaches its port. It lets in what
  * a bucket without public access would: signed requests, forms (`checkedPostObject` looks at their
- * policy) and preflights; none of them for a host that isn't this machine, and no write from a page
- * of another origin than `corsOrigins`. Whether a signature is right is up to s3rver.
+ * policy) and preflights; none of them for a host that isn't this machine. A page of an origin that
+ * isn't one of `options` may not write, and s3rver doesn't learn of its origin, so that the page can
+ * read no answer. Whether a signature is right is up to s3rver.
  */
 export const s3rverGuard =
-  (corsOrigins: readonly string[]): Middleware =>
+  (options: Omit<Callers, 'bucketPort'>): Middleware =>
   async (ctx, next) => {
+    const callers = { ...options, bucketPort: ctx.req.socket.localPort }
     const { url = '', headers } = ctx.req
     // The name of a page that was rebound to 127.0.0.1 stays in Host.
-    if (!isLoopbackHost(headers.host)) throw denied('This server answers for this machine only.')
+    if (!isKnownHost(headers.host, callers))
+      throw denied('This server answers for this machine only.')
     if (!url.startsWith('/') || !(ctx.path === '/' || OBJECT_PATH.test(ctx.path)))
       throw new S3Error('InvalidURI', 'The path must be /bucket or /bucket/key.')
     requireOnce(Object.keys(ctx.query), Object.values(ctx.query))
 
     const { origin } = headers
-    const foreign = origin !== undefined && !corsOrigins.includes(origin)
-    if (foreign && ctx.method !== 'GET' && ctx.method !== 'HEAD')
-      throw denied('This origin may not write.')
+    if (origin !== undefined && !isKnownOrigin(origin, callers)) {
+      if (ctx.method !== 'GET' && ctx.method !== 'HEAD') throw denied('This origin may not write.')
+      delete headers.origin
+    }
 
     // Otherwise s3rver checks no signature in a bucket that has a website configuration.
     ctx.state.service = 's3'

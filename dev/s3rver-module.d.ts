@@ -35,8 +35,22 @@ declare module '@20minutes/s3rver/lib/models/object.js' {
 declare module '@20minutes/s3rver/lib/controllers/object.js' {
   import type { Context } from '@20minutes/s3rver'
 
-  const controller: { postObject(ctx: Context): Promise<void> }
+  type Operation = 'postObject' | 'uploadPart' | 'uploadPartCopy' | 'completeMultipartUpload'
+
+  const controller: Record<Operation, (ctx: Context) => Promise<void>>
   export default controller
+}
+
+declare module '@20minutes/s3rver/lib/routes.js' {
+  import type { Middleware } from '@20minutes/s3rver'
+
+  /** A router of Koa, as far as it is used here. */
+  const router: {
+    readonly stack: { readonly path: unknown; readonly methods: readonly string[] }[]
+    get(path: string, middleware: Middleware): void
+    delete(path: string, middleware: Middleware): void
+  }
+  export default router
 }
 
 declare module '@20minutes/s3rver/lib/stores/filesystem.js' {
@@ -47,6 +61,8 @@ declare module '@20minutes/s3rver/lib/stores/filesystem.js' {
     readonly rootDirectory: string
     getBucketPath(bucket: string): string
     getResourcePath(bucket: string, key: string | undefined, resource: string): string
+    /** Writes a file; resolves with its size and its MD5 in hex. */
+    putContent(path: string, content: Buffer | Readable): Promise<readonly [number, string]>
     /** Rejects where the object is missing. */
     getMetadata(bucket: string, key: string): Promise<Readonly<Record<string, string>>>
     putObject(object: S3Object): Promise<{ readonly md5: string }>
@@ -103,7 +119,12 @@ declare module '@20minutes/s3rver' {
     readonly host: string
     readonly path: string
     readonly query: Readonly<Record<string, string | string[] | undefined>>
-    readonly params: { readonly bucket: string; readonly key: string }
+    /** `queryMethod` is the name of the parameter that chooses an operation, such as `uploadId`. */
+    readonly params: {
+      readonly bucket: string
+      readonly key: string
+      readonly queryMethod?: string
+    }
     readonly state: { service?: 's3' }
     store: FilesystemStore
     status: number

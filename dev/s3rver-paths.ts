@@ -1,5 +1,4 @@
-import { access } from 'node:fs/promises'
-import { join, resolve, sep } from 'node:path'
+import { resolve, sep } from 'node:path'
 import S3Error from '@20minutes/s3rver/lib/models/error.js'
 import FilesystemStore from '@20minutes/s3rver/lib/stores/filesystem.js'
 
@@ -15,7 +14,7 @@ const MAX_PART_NUMBER = 10_000
  */
 export function confineStore(): void {
   const store = FilesystemStore.prototype
-  const { getBucketPath, getResourcePath, initiateUpload, putPart, putObjectMultipart } = store
+  const { getBucketPath, getResourcePath, initiateUpload, putPart } = store
 
   store.getBucketPath = function (bucket) {
     requireBucket(bucket)
@@ -40,19 +39,6 @@ export function confineStore(): void {
     requirePartNumber(partNumber)
     return putPart.call(this, bucket, uploadId, partNumber, content)
   }
-
-  store.putObjectMultipart = async function (bucket, uploadId, parts) {
-    requireUploadId(uploadId)
-    const folder = join(this.getResourcePath(bucket, undefined, 'uploads'), uploadId)
-    for (const { number } of parts) {
-      requirePartNumber(String(number))
-      // s3rver would end this process at a part that was never sent.
-      await access(join(folder, String(number))).catch(() => {
-        throw new S3Error('InvalidPart', 'One or more of the specified parts could not be found.')
-      })
-    }
-    return putObjectMultipart.call(this, bucket, uploadId, parts)
-  }
 }
 
 function requireBucket(bucket: unknown): void {
@@ -66,10 +52,13 @@ function requireKey(key: unknown): void {
   if (key.split(/[/\\]/).some((segment) => segment === '.' || segment === '..')) throw invalidKey()
 }
 
-function requireUploadId(uploadId: unknown): asserts uploadId is string {
-  if (typeof uploadId !== 'string' || !UPLOAD_ID.test(uploadId))
-    throw new S3Error('NoSuchUpload', 'The specified multipart upload does not exist.')
+/** Throws NoSuchUpload unless the id can name a folder of its own. */
+export function requireUploadId(uploadId: unknown): asserts uploadId is string {
+  if (typeof uploadId !== 'string' || !UPLOAD_ID.test(uploadId)) throw noSuchUpload()
 }
+
+export const noSuchUpload = (): S3Error =>
+  new S3Error('NoSuchUpload', 'The specified multipart upload does not exist.')
 
 function requirePartNumber(number: unknown): void {
   if (typeof number !== 'string' || !PART_NUMBER.test(number) || Number(number) > MAX_PART_NUMBER)

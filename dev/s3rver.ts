@@ -6,6 +6,7 @@ import v4 from '@20minutes/s3rver/lib/signature/v4.js'
 import type { S3Server, S3ServerOptions } from './s3-server.ts'
 import { checkedPostObject } from './s3rver-form.ts'
 import { s3rverGuard } from './s3rver-guard.ts'
+import { completeMultipartUploads } from './s3rver-multipart.ts'
 import { confineStore } from './s3rver-paths.ts'
 
 const BUCKET = 'files'
@@ -22,6 +23,7 @@ v4.getStringToSign = (request, signature) => {
 }
 
 confineStore()
+completeMultipartUploads()
 objectController.postObject = checkedPostObject
 
 /**
@@ -32,19 +34,21 @@ export async function startS3rver(
   options: S3ServerOptions,
   ...rules: readonly Middleware[]
 ): Promise<S3Server> {
+  const { host, corsOrigins: origins, loopbackOrigins = false } = options
+  const address = host ?? '127.0.0.1'
   await mkdir(options.directory, { recursive: true })
   const server = new S3rver({
-    address: '127.0.0.1',
+    address,
     port: options.port,
     directory: options.directory,
     silent: true,
     vhostBuckets: false,
     configureBuckets: [BUCKET, ...(options.otherBuckets ?? [])].map((name) => ({
       name,
-      configs: [corsConfiguration(options.corsOrigins)],
+      configs: [CORS_CONFIGURATION],
     })),
   })
-  server.middleware.unshift(...rules, s3rverGuard(options.corsOrigins))
+  server.middleware.unshift(...rules, s3rverGuard({ origins, loopbackOrigins, host }))
   const accessKeyId = 'S3RVER'
   const secretAccessKey = options.secretAccessKey ?? accessKeyId
   AWSAccount.DUMMY_ACCOUNT.createKeyPair(accessKeyId, secretAccessKey)
@@ -54,7 +58,7 @@ export async function startS3rver(
   const accessKey = { accessKeyId, secretAccessKey }
   return {
     name: 's3rver',
-    endpoint: `http://127.0.0.1:${port}`,
+    endpoint: `http://${address}:${port}`,
     virtualEndpoint: `http://s3.localhost:${port}`,
     region: 'us-east-1',
     bucket: BUCKET,
@@ -68,10 +72,12 @@ export async function startS3rver(
   }
 }
 
-const corsConfiguration = (origins: readonly string[]): string => `
+/** Every origin that the guard lets through: it keeps those of foreign pages from s3rver. */
+const CORS_CONFIGURATION = `
 <CORSConfiguration>
   <CORSRule>
-    ${origins.map((origin) => `<AllowedOrigin>${origin}</AllowedOrigin>`).join('')}
+    <AllowedOrigin>http://*</AllowedOrigin>
+    <AllowedOrigin>https://*</AllowedOrigin>
     <AllowedMethod>GET</AllowedMethod>
     <AllowedMethod>HEAD</AllowedMethod>
     <AllowedMethod>PUT</AllowedMethod>
@@ -79,6 +85,7 @@ const corsConfiguration = (origins: readonly string[]): string => `
     <AllowedMethod>DELETE</AllowedMethod>
     <AllowedHeader>*</AllowedHeader>
     <ExposeHeader>ETag</ExposeHeader>
+    <ExposeHeader>Location</ExposeHeader>
     <MaxAgeSeconds>3000</MaxAgeSeconds>
   </CORSRule>
 </CORSConfiguration>`

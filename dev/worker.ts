@@ -1,5 +1,7 @@
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { type Child, startChild } from './child.ts'
+import { WorkerOutput } from './worker-output.ts'
 
 const ROOT = join(import.meta.dirname, '..')
 const WRANGLER = join(ROOT, 'node_modules', 'wrangler', 'bin', 'wrangler.js')
@@ -9,34 +11,45 @@ export interface WorkerOptions {
   readonly port: number
   /** The host of every request, as the Worker sees it. */
   readonly publicHost: string
-  /** Absolute path of its variables. */
-  readonly envFile: string
+  /** Absolute paths of its variables; a later file overrides the earlier ones. */
+  readonly envFiles: readonly string[]
   /** Absolute path of the folder for its KV. */
   readonly stateDirectory: string
 }
 
-/**
- * Starts `wrangler dev`, which rebuilds the Worker on each change of the source; its output goes to
- * this terminal.
- */
-export const startWorker = ({
-  port,
-  publicHost,
-  envFile,
-  stateDirectory,
-}: WorkerOptions): Promise<Child> =>
-  startChild(
+/** `wrangler dev`. */
+export interface Worker extends Child {
+  readonly output: WorkerOutput
+}
+
+/** Starts `wrangler dev`, which rebuilds the Worker on each change of the source. */
+export async function startWorker(
+  { port, publicHost, envFiles, stateDirectory }: WorkerOptions,
+  print: (line: string) => void,
+): Promise<Worker> {
+  const child = await startChild(
     process.execPath,
     [
       ...[WRANGLER, 'dev', '--local'],
       ...['--ip', '127.0.0.1', '--port', String(port), '--inspector-port', '0'],
       ...['--local-upstream', publicHost, '--upstream-protocol', 'http'],
-      ...['--env-file', envFile, '--persist-to', stateDirectory],
+      ...envFiles.flatMap((file) => ['--env-file', file]),
+      ...['--persist-to', stateDirectory],
       '--show-interactive-dev-session=false', // its hotkeys would take Ctrl-C
     ],
     {
       cwd: ROOT,
-      stdio: ['ignore', 'inherit', 'inherit'],
-      env: { ...process.env, WRANGLER_SEND_METRICS: 'false', WRANGLER_HIDE_BANNER: 'true' },
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: {
+        ...process.env,
+        WRANGLER_SEND_METRICS: 'false',
+        WRANGLER_HIDE_BANNER: 'true',
+        CLOUDFLARE_CF_FETCH_ENABLED: 'false', // `request.cf` is not used, and asking for it needs the network
+      },
     },
   )
+  const output = new WorkerOutput(print)
+  for (const stream of child.streams)
+    createInterface({ input: stream }).on('line', (line) => output.add(line))
+  return { ...child, output }
+}

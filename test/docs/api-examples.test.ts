@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
 import { codeBlocks, readPage } from './support/markdown.ts'
@@ -34,8 +35,9 @@ const uploadSchema = z.object({
 
 const startedSchema = z.object({ key: z.string(), uploadId: z.string() })
 
-/** Examples of what the S3 server of these tests can't do: it says so. */
-const NOT_SUPPORTED = ['GET /multipart/:uploadId', 'DELETE /multipart/:uploadId']
+/** The ETag of the first part in the examples, and what it is here. */
+const SHOWN_ETAG = '9dd4e461268c8034f5c8564e155c67a6'
+const ETAG = createHash('md5').update(CONTENT).digest('hex')
 
 const linkSchema = z.object({ link: z.string() })
 
@@ -112,9 +114,8 @@ describe('the example in docs/api.md for', async () => {
     '$title gives what it shows, and its URLs lead to the object',
     async ({ title, command, answer, headers }) => {
       if (command === undefined) throw new Error('This section has no example.')
-      const printed = await runShell(presigner.here(command), await variables(title))
-      if (NOT_SUPPORTED.includes(title))
-        return expect(JSON.parse(printed)).toMatchObject({ code: 'not_supported' })
+      const here = presigner.here(command).replaceAll(SHOWN_ETAG, ETAG)
+      const printed = await runShell(here, await variables(title))
       if (headers !== undefined) return expect(head(printed)).toEqual(head(headers))
       if (answer === undefined) return expect(printed).toBe('')
       const got: unknown = JSON.parse(printed)

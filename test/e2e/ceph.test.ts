@@ -11,7 +11,6 @@ describeWith([RADOSGW], 'the built Worker with Ceph RGW', () =>
     keepsEmptySegments: true,
     normalizesKeys: false,
     takesForms: true,
-    listsParts: true,
     readsParts: false,
   }),
 )

@@ -18,8 +18,12 @@ export interface NpmProcess extends AsyncDisposable {
   /** Waits for a match in the output. Throws where the command ends before, or after 40 seconds. */
   printed(pattern: RegExp): Promise<void>
   signal(name: 'SIGINT' | 'SIGTERM'): void
-  /** Waits for the end. Throws after 40 seconds. */
-  exitCode(): Promise<number | null>
+  /** The same for npm's own process, not for what it has started. */
+  signalNpm(name: 'SIGTERM'): void
+  /** Waits for npm's end, and gives its exit code or the signal that it died of. Throws after 40 seconds. */
+  end(): Promise<number | NodeJS.Signals | null>
+  /** Waits until all that npm has started ends as well. Throws after 40 seconds. */
+  gone(): Promise<void>
   /** Processes that the command started and that lead a group of their own. */
   children(): Promise<readonly number[]>
   /** Processes that live on in the command's group. */
@@ -42,6 +46,11 @@ export function startNpm(...args: readonly string[]): NpmProcess {
   const running = () => child.exitCode === null && child.signalCode === null
   const ended = (seconds: number) => waitUntil('npm ends', async () => !running(), seconds)
 
+  const groupMembers = async () =>
+    (await processes()).filter(({ group }) => group === pid).map(({ id }) => id)
+  const gone = () =>
+    waitUntil('All that npm started ends', async () => (await groupMembers()).length === 0, SECONDS)
+
   return {
     output: () => output,
     printed: (pattern) =>
@@ -55,10 +64,12 @@ export function startNpm(...args: readonly string[]): NpmProcess {
         SECONDS,
       ),
     signal: (name) => process.kill(-pid, name),
-    async exitCode() {
+    signalNpm: (name) => process.kill(pid, name),
+    async end() {
       await ended(SECONDS)
-      return child.exitCode
+      return child.exitCode ?? child.signalCode
     },
+    gone,
     async children() {
       const all = await processes()
       return all
@@ -68,13 +79,10 @@ export function startNpm(...args: readonly string[]): NpmProcess {
         })
         .map(({ id }) => id)
     },
-    async groupMembers() {
-      return (await processes()).filter(({ group }) => group === pid).map(({ id }) => id)
-    },
+    groupMembers,
     async [Symbol.asyncDispose]() {
-      if (!running()) return
-      process.kill(-pid, 'SIGTERM')
-      await ended(20).catch(() => process.kill(-pid, 'SIGKILL'))
+      if (running()) process.kill(-pid, 'SIGINT')
+      await gone().catch(() => process.kill(-pid, 'SIGKILL'))
     },
   }
 }

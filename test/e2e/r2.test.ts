@@ -31,7 +31,6 @@ describe('the built Worker with a simulated R2', () =>
     keepsEmptySegments: false,
     normalizesKeys: true,
     takesForms: false,
-    listsParts: false,
     readsParts: true,
   }))
 

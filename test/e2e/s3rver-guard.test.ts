@@ -11,6 +11,8 @@ import { startS3rver } from '../../dev/s3rver.ts'
 
 const PAGE = 'http://localhost:8787'
 const KEY = 'kept.txt'
+/** Stands for the id of an upload that is in progress. */
+const OPEN = 'open'
 
 let root = ''
 let server: S3Server
@@ -276,17 +278,20 @@ describe('the guard of s3rver', () => {
     ['1', 'a%00b'],
     ['1', 'a%2Fb'],
     ['1', ''],
-    ['.bashrc', 'abc'],
-    ['..%2F..%2F.bashrc', 'abc'],
-    ['0', 'abc'],
-    ['-1', 'abc'],
-    ['01', 'abc'],
-    ['1.5', 'abc'],
-    ['1e3', 'abc'],
-    ['10001', 'abc'],
-    ['key', 'abc'],
+    ['.bashrc', OPEN],
+    ['..%2F..%2F.bashrc', OPEN],
+    ['0', OPEN],
+    ['-1', OPEN],
+    ['01', OPEN],
+    ['1.5', OPEN],
+    ['1e3', OPEN],
+    ['10001', OPEN],
+    ['key', OPEN],
   ])('refuses a part with the number %s of the upload %j', async (partNumber, uploadId) => {
-    const query = `partNumber=${partNumber}&uploadId=${uploadId}`
+    const begun = await raw('POST', signed('POST', '/files/p', 'uploads'))
+    const [, open = ''] = /<UploadId>(\w+)</.exec(begun.body) ?? []
+    const id = uploadId === OPEN ? open : uploadId
+    const query = `partNumber=${partNumber}&uploadId=${id}`
     await expectUntouched(async () => {
       const { status } = await raw('PUT', signed('PUT', '/files/p', query), {}, 'evil')
       expect(status).toBeGreaterThanOrEqual(400)
@@ -294,7 +299,10 @@ describe('the guard of s3rver', () => {
     })
   })
 
-  it('deletes no folder when an upload that names it is completed', async () => {
+  it('deletes no folder when an upload that names it is completed or aborted', async () => {
+    // What makes a folder look like that of an upload.
+    for (const folder of ['.', 'data', 'data/files'])
+      await writeFile(join(root, folder, 'key'), 'p')
     const complete = (number: string) =>
       `<CompleteMultipartUpload><Part><PartNumber>${number}</PartNumber><ETag>a</ETag></Part></CompleteMultipartUpload>`
     await expectUntouched(async () => {
@@ -302,6 +310,10 @@ describe('the guard of s3rver', () => {
         for (const number of ['1', '..', '../../files/kept.txt']) {
           const target = signed('POST', '/files/p', `uploadId=${uploadId}`)
           expect((await raw('POST', target, {}, complete(number))).status).toBe(404)
+          for (const method of ['GET', 'DELETE']) {
+            const named = signed(method, '/files/p', `uploadId=${uploadId}`)
+            expect((await raw(method, named)).status).toBe(404)
+          }
         }
     })
   })

@@ -11,6 +11,5 @@ describe('the built Worker with s3rver', () =>
     keepsEmptySegments: false,
     normalizesKeys: false,
     takesForms: true,
-    listsParts: false,
     readsParts: true,
   }))

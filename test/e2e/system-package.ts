@@ -29,7 +29,7 @@ export const RADOSGW: SystemPackage = {
 
 /**
  * Declares tests that need `packages`. Where one is missing they are skipped, and a loud line says
- * so; under `CI=true` that is a failure instead.
+ * so; on Linux under `CI=true` that is a failure instead, as the packages are Debian's.
  */
 export function describeWith(
   packages: readonly SystemPackage[],
@@ -42,7 +42,7 @@ export function describeWith(
     return
   }
   const remedy = missing.map(({ name, install }) => `${name} is missing: ${install}`).join('; ')
-  if (process.env.CI === 'true') {
+  if (process.env.CI === 'true' && process.platform === 'linux') {
     describe(title, () => {
       it('has its system packages', () => {
         throw new Error(`Under CI=true nothing may be left out, but ${remedy}`)

@@ -114,8 +114,7 @@ describe('POST /multipart/:uploadId/urls', () => {
 })
 
 describe('POST /multipart/:uploadId/complete', () => {
-  // Nothing of this reaches the bucket: s3rver dies of a complete that names a part which isn't
-  // there.
+  // Nothing of this reaches the bucket.
   beforeEach(() => void scriptedBucket({}))
   afterEach(() => vi.unstubAllGlobals())
 

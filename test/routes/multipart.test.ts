@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { FileRecord } from '../../src/file-index/file-record.ts'
 import { bucketFetch } from '../support/bucket.ts'
 import { partUrls, putPart, type StartedUpload, startUpload } from '../support/parts.ts'
+import { s3Error, scriptedBucket } from '../support/scripted-bucket.ts'
 import { verifyPresigned } from '../support/sigv4-verifier.ts'
 import { testWorker } from '../support/worker.ts'
 
@@ -19,6 +20,7 @@ const read = (key: string) => bucketFetch(key)
 
 afterEach(async () => {
   vi.useRealTimers()
+  vi.unstubAllGlobals()
   await reset()
 })
 
@@ -178,8 +180,9 @@ describe('a bucket whose server lacks an operation', () => {
   it.each([
     ['GET', 'ListParts'],
     ['DELETE', 'AbortMultipartUpload'],
-  ])('has %s say so: %s', async (method, operation) => {
+  ] as const)('has %s say so: %s', async (method, operation) => {
     const { key, uploadId } = await startUpload(worker)
+    scriptedBucket({ [operation]: s3Error(501, 'NotImplemented') })
     const response = await worker.fetch(`/multipart/${uploadId}?key=${key}`, { method })
     expect(response.status).toBe(501)
     expect(await response.json()).toEqual({

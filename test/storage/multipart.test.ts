@@ -91,23 +91,25 @@ describe('an upload in parts', () => {
     const complete = () =>
       completeMultipartUpload({ bucket, key: objectKey, s3UploadId }, parts, new Date())
     await complete()
-    // The server may still be removing the parts, so that it misses one, or their folder.
-    const code = expect.stringMatching(/^(?:storage_error|invalid_part)$/)
-    await expect(complete()).rejects.toMatchObject({ code })
+    await expect(complete()).rejects.toMatchObject({ code: 'upload_not_found' })
   })
-})
 
-describe('a server without an operation', () => {
-  it.each([
-    ['ListParts', listParts],
-    ['AbortMultipartUpload', abortMultipartUpload],
-  ] as const)('lacks %s, by its name', async (operation, call) => {
-    const objectKey = key('kept.bin')
-    const s3UploadId = await create(objectKey)
-    await expect(call({ bucket, key: objectKey, s3UploadId }, new Date())).rejects.toMatchObject({
-      code: 'not_supported',
-      message: `The server of this bucket lacks ${operation}.`,
-    })
+  it('lists its parts, and nothing after an abort, which may be repeated', async () => {
+    const objectKey = key('dropped.bin')
+    const upload = { bucket, key: objectKey, s3UploadId: await create(objectKey) }
+    expect(await listParts(upload, new Date())).toEqual([])
+    const third = await putPart(objectKey, upload.s3UploadId, 3, 'three')
+    const first = await putPart(objectKey, upload.s3UploadId, 1, 'x')
+    expect(await listParts(upload, new Date())).toMatchObject([
+      { ...first, size: 1 },
+      { ...third, size: 5 },
+    ])
+    await abortMultipartUpload(upload, new Date())
+    await abortMultipartUpload(upload, new Date())
+    const code = 'upload_not_found'
+    await expect(listParts(upload, new Date())).rejects.toMatchObject({ code })
+    const complete = completeMultipartUpload(upload, [first], new Date())
+    await expect(complete).rejects.toMatchObject({ code })
   })
 })
 

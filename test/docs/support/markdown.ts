@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
-import { join, relative } from 'node:path'
+import { join } from 'node:path'
+import { urlPath } from '../../../dev/url-path.ts'
 
 export const ROOT = join(import.meta.dirname, '..', '..', '..')
 
@@ -22,7 +23,7 @@ export function pagePaths(): string[] {
   const below = ['docs', 'examples'].flatMap((folder) =>
     readdirSync(join(ROOT, folder), { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile() && entry.name.endsWith('.md'))
-      .map((entry) => relative(ROOT, join(entry.parentPath, entry.name)))
+      .map((entry) => urlPath(ROOT, join(entry.parentPath, entry.name)))
       .filter((path) => !path.includes('node_modules/')),
   )
   return [...atRoot, ...below]

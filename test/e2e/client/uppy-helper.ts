@@ -13,7 +13,10 @@ const PART_BYTES = 5 * 1024 ** 2
 /** Three parts; Uppy sends one after the other. */
 const SIZE = 2 * PART_BYTES + 1000
 
-/** `edge-presigner-client/uppy` with the real `@uppy/aws-s3`. */
+/**
+ * `edge-presigner-client/uppy` with the real `@uppy/aws-s3`. In front of s3rver the proxy answers
+ * ListParts as a server that lacks it does.
+ */
 export function uppyHelperRules(context: () => ClientContext, server: 'Ceph RGW' | 's3rver'): void {
   const lists = server === 'Ceph RGW'
   let tab: Page
@@ -60,6 +63,7 @@ export function uppyHelperRules(context: () => ClientContext, server: 'Ceph RGW'
     await tab.evaluate(() => page.pause())
     lastPart = parts().at(-1) ?? lastPart
     context().proxy.reset()
+    if (!lists) context().proxy.fault = ({ method }) => (method === 'GET' ? 501 : null)
   }
   const expectWhole = async (key: string): Promise<void> => {
     const etag = etagOf(patternBytes(SIZE), lists ? PART_BYTES : null)

@@ -37,8 +37,6 @@ export interface Capabilities {
   readonly normalizesKeys: boolean
   /** S3 PostObject. */
   readonly takesForms: boolean
-  /** S3 ListParts and AbortMultipartUpload. */
-  readonly listsParts: boolean
   /**
    * An object that came in parts reads as it was sent. Ceph RGW on SQLite gives the bytes of its
    * last part all over.

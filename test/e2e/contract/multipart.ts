@@ -108,18 +108,6 @@ export function multipartRules(context: () => Context, capabilities: Capabilitie
   const path = ({ uploadId, key }: Started, suffix = '') =>
     `/multipart/${uploadId}${suffix}?key=${encodeURIComponent(key)}`
 
-  if (!capabilities.listsParts) {
-    it('says which operation the server lacks', async () => {
-      const started = await start(4)
-      for (const method of ['GET', 'DELETE'])
-        expect(await context().api.refusal(method, path(started))).toEqual({
-          status: 501,
-          code: 'not_supported',
-        })
-    })
-    return
-  }
-
   it('lists what the bucket has', async () => {
     const { api } = context()
     const body = bytes(16 * MIB + 1)

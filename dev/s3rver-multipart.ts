@@ -1,0 +1,174 @@
+import { createHash, randomUUID } from 'node:crypto'
+import { createWriteStream } from 'node:fs'
+import { readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Readable, Transform } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import type { Context } from '@20minutes/s3rver'
+import objectController from '@20minutes/s3rver/lib/controllers/object.js'
+import S3Error from '@20minutes/s3rver/lib/models/error.js'
+import router from '@20minutes/s3rver/lib/routes.js'
+import FilesystemStore from '@20minutes/s3rver/lib/stores/filesystem.js'
+import { noSuchUpload, requireUploadId } from './s3rver-paths.ts'
+
+/** The path of s3rver's own routes for an object. */
+const OBJECT_ROUTE = '/:bucket/*key'
+/** The most parts on a page of ListParts, and the default. */
+const PAGE = 1000
+
+interface StoredPart {
+  readonly number: number
+  /** MD5 in hex, without quotes. */
+  readonly etag: string
+  readonly size: number
+  readonly lastModified: Date
+}
+
+/**
+ * Gives s3rver what uploads in parts lack there: ListParts and AbortMultipartUpload, parts that
+ * exist only once they have arrived whole, and errors for an unknown upload, a wrong ETag and parts
+ * out of order.
+ */
+export function completeMultipartUploads(): void {
+  storeWholeFiles()
+  for (const operation of ['uploadPart', 'uploadPartCopy', 'completeMultipartUpload'] as const) {
+    const run = objectController[operation]
+    objectController[operation] = async (ctx) => {
+      await uploadFolder(ctx)
+      await run(ctx)
+    }
+  }
+  const { putObjectMultipart } = FilesystemStore.prototype
+  FilesystemStore.prototype.putObjectMultipart = async function (bucket, uploadId, parts) {
+    requireParts(parts, await storedParts(folderOf(this, bucket, uploadId)))
+    return putObjectMultipart.call(this, bucket, uploadId, parts)
+  }
+
+  router.get(OBJECT_ROUTE, (ctx, next) => (isOfUpload(ctx, 'GET') ? listParts(ctx) : next()))
+  router.delete(OBJECT_ROUTE, (ctx, next) => (isOfUpload(ctx, 'DELETE') ? abort(ctx) : next()))
+  // s3rver's own handlers pass nothing on, so these two must come before them; the signature is
+  // verified by then.
+  const added = router.stack.splice(-2)
+  const first = router.stack.findIndex(
+    ({ path, methods }) => path === OBJECT_ROUTE && methods.includes('DELETE'),
+  )
+  if (first === -1) throw new Error('s3rver has no route for objects.')
+  router.stack.splice(first, 0, ...added)
+}
+
+const isOfUpload = ({ method, params }: Context, wanted: string): boolean =>
+  method === wanted && params.queryMethod === 'uploadId'
+
+/** S3 ListParts: the parts in order, a page at a time. */
+async function listParts(ctx: Context): Promise<void> {
+  const parts = await storedParts(await uploadFolder(ctx))
+  const max = Math.min(wholeNumber(ctx, 'max-parts', PAGE), PAGE)
+  const marker = wholeNumber(ctx, 'part-number-marker', 0)
+  const rest = parts.filter(({ number }) => number > marker)
+  const page = rest.slice(0, max)
+  ctx.body = {
+    ListPartsResult: {
+      '@': { xmlns: 'http://s3.amazonaws.com/doc/2006-03-01/' },
+      Bucket: ctx.params.bucket,
+      Key: ctx.params.key,
+      UploadId: ctx.query.uploadId,
+      PartNumberMarker: marker,
+      NextPartNumberMarker: page.at(-1)?.number ?? 0,
+      MaxParts: max,
+      IsTruncated: rest.length > page.length,
+      Part: page.map(({ number, etag, size, lastModified }) => ({
+        PartNumber: number,
+        LastModified: lastModified.toISOString(),
+        ETag: `"${etag}"`,
+        Size: size,
+      })),
+    },
+  }
+}
+
+/** S3 AbortMultipartUpload. */
+async function abort(ctx: Context): Promise<void> {
+  await rm(await uploadFolder(ctx), { recursive: true })
+  ctx.status = 204
+}
+
+/**
+ * The folder of the upload that a request names. Throws NoSuchUpload where there is none, also
+ * where it is one for another key.
+ */
+async function uploadFolder({ store, params, query }: Context): Promise<string> {
+  const folder = folderOf(store, params.bucket, query.uploadId)
+  const key = await readFile(join(folder, 'key'), 'utf8').catch(() => undefined)
+  if (key === undefined || key !== params.key) throw noSuchUpload()
+  return folder
+}
+
+function folderOf(store: FilesystemStore, bucket: string, uploadId: unknown): string {
+  requireUploadId(uploadId)
+  return join(store.getResourcePath(bucket, undefined, 'uploads'), uploadId)
+}
+
+/** The parts that have arrived, in order. s3rver writes the digest of a part last. */
+async function storedParts(folder: string): Promise<readonly StoredPart[]> {
+  const numbers = (await readdir(folder))
+    .flatMap((name) => /^(\d+)\.md5$/.exec(name)?.[1] ?? [])
+    .map(Number)
+  return Promise.all(
+    numbers
+      .toSorted((a, b) => a - b)
+      .map(async (number) => {
+        const file = join(folder, String(number))
+        const [etag, { size, mtime }] = await Promise.all([
+          readFile(`${file}.md5`, 'utf8'),
+          stat(file),
+        ])
+        return { number, etag, size, lastModified: mtime }
+      }),
+  )
+}
+
+/** Throws unless `parts`, as CompleteMultipartUpload names them, have arrived and are in order. */
+function requireParts(
+  parts: readonly { readonly number: number; readonly etag: string }[],
+  stored: readonly StoredPart[],
+): void {
+  const etags = new Map(stored.map(({ number, etag }) => [number, etag]))
+  for (const [index, { number, etag }] of parts.entries()) {
+    if (number <= (parts[index - 1]?.number ?? 0))
+      throw new S3Error('InvalidPartOrder', 'The list of parts was not in ascending order.')
+    if (etags.get(number) !== etag)
+      throw new S3Error('InvalidPart', 'One or more of the specified parts could not be found.')
+  }
+}
+
+/** Makes the store write beside a file and rename, so that a request that breaks off leaves nothing. */
+function storeWholeFiles(): void {
+  FilesystemStore.prototype.putContent = async (path, content) => {
+    const draft = `${path}.${randomUUID()}`
+    const hash = createHash('md5')
+    let size = 0
+    const count = new Transform({
+      transform(chunk: Buffer, _, done) {
+        hash.update(chunk)
+        size += chunk.length
+        done(null, chunk)
+      },
+    })
+    const source = Buffer.isBuffer(content) ? Readable.from([content]) : content
+    try {
+      await pipeline(source, count, createWriteStream(draft))
+      await rename(draft, path)
+    } catch (error) {
+      await rm(draft, { force: true })
+      throw error
+    }
+    return [size, hash.digest('hex')]
+  }
+}
+
+function wholeNumber({ query }: Context, name: string, fallback: number): number {
+  const value = query[name]
+  if (value === undefined) return fallback
+  if (typeof value === 'string' && /^\d{1,9}$/.test(value)) return Number(value)
+  throw new S3Error('InvalidArgument', `${name} must be a whole number.`)
+}

@@ -1,0 +1,40 @@
+import { parseEnv } from 'node:util'
+import { expect, it } from 'vitest'
+import * as z from 'zod/mini'
+import { readOptions, USAGE } from '../../dev/options.ts'
+import { loadEnvironment } from '../../src/cloudflare/environment.ts'
+import { markedBlock, readPage } from './support/markdown.ts'
+
+const PAGE = 'docs/development.md'
+
+it('has every option of npm run dev, and no other', () => {
+  const shown = [...readPage(PAGE).matchAll(/^\| `(--[^`]+)` \|/gm)].map(([, option]) => option)
+  const used = [...USAGE.matchAll(/^ {2}(--.+?) {2,}/gm)].map(([, option]) => option)
+  expect(shown.toSorted()).toEqual(used.toSorted())
+  for (const option of used) {
+    const [flag = '', value] = (option ?? '').split(' ')
+    const example = { N: '3000', DIR: 'x', ORIGIN: 'https://a.example', FILE: 'y' }[value ?? '']
+    const args = example === undefined ? [flag] : [flag, example]
+    expect(() => readOptions(args, ['192.0.2.1']), option).not.toThrow()
+  }
+})
+
+it.each(['env-r2', 'env-aws'])('has an environment file that the Worker takes: %s', (mark) => {
+  const variables = parseEnv(markedBlock(PAGE, mark))
+  const SIGNING_SECRETS = `k1:${'0123456789abcdef'.repeat(2)}` // the one that `npm run dev` adds
+  const FILE_INDEX = { list: () => undefined, getWithMetadata: () => undefined }
+  const RATE_LIMITER = { limit: () => undefined }
+  const loaded = loadEnvironment({ ...variables, SIGNING_SECRETS, FILE_INDEX, RATE_LIMITER })
+  expect(loaded).toMatchObject({ ok: true })
+})
+
+it('has CORS rules that let the page of npm run dev and another port in', () => {
+  const schema = z.array(
+    z.object({ AllowedOrigins: z.array(z.url()), ExposeHeaders: z.array(z.string()) }),
+  )
+  const [rule] = schema.parse(JSON.parse(markedBlock(PAGE, 'cors-localhost')))
+  expect(rule).toEqual({
+    AllowedOrigins: ['http://localhost:8787', 'http://localhost:5173'],
+    ExposeHeaders: ['ETag', 'Location'],
+  })
+})

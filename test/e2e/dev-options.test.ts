@@ -1,0 +1,117 @@
+import { describe, expect, it } from 'vitest'
+import { readOptions } from '../../dev/options.ts'
+import { shownLines, WorkerOutput } from '../../dev/worker-output.ts'
+
+const ADDRESSES = ['192.0.2.7', '172.17.0.1']
+const read = (...args: readonly string[]) => readOptions(args, ADDRESSES)
+
+describe('the options of npm run dev', () => {
+  it('have defaults', () => {
+    expect(read()).toEqual({
+      help: false,
+      ceph: false,
+      port: 8787,
+      s3Port: 4568,
+      data: '.dev',
+      origins: [],
+      host: undefined,
+      envFile: undefined,
+    })
+  })
+
+  it('take --host with and without an address of this machine', () => {
+    expect(read('--host').host).toBe('192.0.2.7')
+    expect(read('--host', '--port', '3000')).toMatchObject({ host: '192.0.2.7', port: 3000 })
+    expect(read('--host', '172.17.0.1').host).toBe('172.17.0.1')
+    expect(read('--host=172.17.0.1').host).toBe('172.17.0.1')
+  })
+
+  it('take --origin more than once', () => {
+    expect(read('--origin', 'https://a.example', '--origin', 'http://b.test:81').origins).toEqual([
+      'https://a.example',
+      'http://b.test:81',
+    ])
+  })
+
+  it.each([
+    [['--cehp'], '--cehp'],
+    [['now'], 'now'],
+    [['--port', 'http'], '--port must be'],
+    [['--port', '0'], '--port must be'],
+    [['--s3-port', '8787'], 'must differ'],
+    [['--data', ''], '--data must'],
+    [['--origin', 'https://app.example.com/'], '--origin must'],
+    [['--origin', '*'], '--origin must'],
+    [['--origin', 'https://*.example.com'], '--origin must'],
+    [['--origin', 'null'], '--origin must'],
+    [['--origin', 'file:///tmp'], '--origin must'],
+    [['--host', '0.0.0.0'], 'of this machine: 192.0.2.7 or 172.17.0.1'],
+    [['--host', 'example.com'], 'of this machine'],
+    [['--host', '--ceph'], "can't be combined"],
+    [['--env-file', ''], '--env-file must'],
+    [['--env-file', 'x', '--ceph'], 'leave out --ceph'],
+    [['--env-file', 'x', '--s3-port', '1'], 'leave out --ceph and --s3-port'],
+  ])('refuse %j', (args, message) => {
+    expect(() => read(...args)).toThrow(message)
+  })
+
+  it('refuse --host where the machine has no address', () => {
+    expect(() => readOptions(['--host'], [])).toThrow('no IPv4 address')
+  })
+})
+
+describe('of the output of wrangler', () => {
+  it.each([
+    '',
+    '⎔ Reloading local server...',
+    '[wrangler:info] GET /files?prefix=secret 200 OK (3ms)',
+    '[custom build] Running: npm run build --silent',
+    '[custom build] Built the page.',
+    '{"requestId":"1","method":"GET","route":"/files","status":200,"milliseconds":1}',
+    '{"requestId":"1","method":"POST","route":"/files","status":400,"code":"invalid_request"}',
+  ])('%j is left out', (line) => {
+    expect(shownLines(line)).toEqual([])
+  })
+
+  it.each([
+    ['✘ [ERROR] Build failed with 1 error:', '✘ [ERROR] Build failed with 1 error:'],
+    ['[custom build] error during build:', '[custom build] error during build:'],
+    ['what someone logs', 'what someone logs'],
+    ['{"what": "someone logs"', '{"what": "someone logs"'],
+    [
+      '{"method":"GET","route":"/files","status":503,"code":"misconfigured","message":"M","reason":"R"}',
+      '  GET /files: misconfigured: M: R',
+    ],
+    [
+      '{"method":"GET","route":"/i","status":200,"warning":"purge failed"}',
+      '  GET /i: warning: purge failed',
+    ],
+    ['{"warning":"key set not read","reason":"timeout"}', '  warning: key set not read'],
+  ])('%j is shown', (line, shown) => {
+    expect(shownLines(line)[0]).toBe(shown)
+  })
+
+  it('what came before the Worker started is shown only if it does not start', () => {
+    for (const [fails, expected] of [
+      [false, ['later']],
+      [true, ['[wrangler:info] why', 'later']],
+    ] as const) {
+      const printed: string[] = []
+      const output = new WorkerOutput((line) => printed.push(line))
+      output.add('[wrangler:info] why')
+      if (fails) output.failed()
+      output.started()
+      output.add('later')
+      expect(printed).toEqual(expected)
+    }
+  })
+
+  it('an error is shown at once, with what came before', () => {
+    const printed: string[] = []
+    const output = new WorkerOutput((line) => printed.push(line))
+    output.add('before')
+    output.add('✘ [ERROR] No such module')
+    output.add('  src/worker.ts:1:1')
+    expect(printed).toEqual(['before', '✘ [ERROR] No such module', '  src/worker.ts:1:1'])
+  })
+})

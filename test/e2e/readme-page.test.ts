@@ -1,0 +1,70 @@
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Browser } from 'playwright-core'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { freePort } from '../../dev/ports.ts'
+import { markedBlock } from '../docs/support/markdown.ts'
+import { startChromium } from './chromium.ts'
+import { startNpm } from './npm-process.ts'
+import { smallPng } from './small-png.ts'
+import { CHROMIUM, describeWith } from './system-package.ts'
+
+describeWith([CHROMIUM], "README's page in Chromium, served from another port,", () => {
+  const stack = new AsyncDisposableStack()
+  let directory = ''
+  let sitePort = 0
+  let browser: Browser
+
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
+    stack.defer(() => rm(directory, { recursive: true }))
+    const [port, s3Port] = [await freePort(), await freePort()]
+    const ports = ['--port', `${port}`, '--s3-port', `${s3Port}`]
+    const dev = stack.use(startNpm('run', 'dev', '--', ...ports, '--data', join(directory, 'dev')))
+
+    // As a reader does it: the block, saved as a file, served by a server that serves files.
+    const html = markedBlock('README.md', 'browser')
+    const here = html.replaceAll('http://localhost:8787', `http://localhost:${port}`)
+    await writeFile(join(directory, 'index.html'), `<!doctype html>\n${here}`)
+    const site = createServer(async (_, response) => {
+      response.setHeader('Content-Type', 'text/html; charset=utf-8')
+      response.end(await readFile(join(directory, 'index.html')))
+    })
+    sitePort = await freePort()
+    site.listen(sitePort, '127.0.0.1')
+    stack.defer(() => site[Symbol.asyncDispose]())
+    await once(site, 'listening')
+    browser = await startChromium()
+    stack.defer(() => browser.close())
+    await dev.printed(/Ctrl-C ends/)
+  })
+
+  afterAll(() => stack.disposeAsync())
+
+  it.each(['localhost', '127.0.0.1', 'shop.localhost'])(
+    'uploads the chosen picture and shows it, as %s',
+    async (host) => {
+      const picture = join(directory, 'Grüne Wiese.png')
+      await writeFile(picture, smallPng(3, 2))
+      const page = await browser.newPage()
+      const errors: string[] = []
+      page.on('pageerror', ({ message }) => errors.push(message))
+      page.on('console', (message) => message.type() === 'error' && errors.push(message.text()))
+      await page.goto(`http://${host}:${sitePort}/`, { timeout: 20_000 })
+      await page.setInputFiles('input', picture)
+      await expect
+        .poll(
+          async () => [
+            await page.evaluate('document.querySelector("img").naturalWidth'),
+            errors.filter((error) => !error.includes('favicon')),
+          ],
+          { timeout: 20_000 },
+        )
+        .toEqual([3, []])
+      await page.close()
+    },
+  )
+})

@@ -1,0 +1,148 @@
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import {
+  AbortMultipartUploadCommand,
+  CompleteMultipartUploadCommand,
+  CreateMultipartUploadCommand,
+  GetObjectCommand,
+  ListPartsCommand,
+  PutObjectCommand,
+  type S3Client,
+  UploadPartCommand,
+} from '@aws-sdk/client-s3'
+import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import type { S3Server } from '../../dev/s3-server.ts'
+import { startS3rver } from '../../dev/s3rver.ts'
+import { sdkClient } from './contract/context.ts'
+
+const Bucket = 'files'
+
+let directory = ''
+let server: S3Server
+let s3: S3Client
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
+  const corsOrigins = ['http://localhost:8787'] as const
+  server = await startS3rver({ port: 0, directory, corsOrigins })
+  s3 = sdkClient(server, server)
+})
+afterAll(async () => {
+  s3.destroy()
+  await server.close()
+  await rm(directory, { recursive: true })
+})
+
+async function begin(Key: string) {
+  const { UploadId } = await s3.send(new CreateMultipartUploadCommand({ Bucket, Key }))
+  return { Bucket, Key, UploadId }
+}
+type Upload = Awaited<ReturnType<typeof begin>>
+
+const put = async (upload: Upload, PartNumber: number, Body: string) => {
+  const { ETag } = await s3.send(new UploadPartCommand({ ...upload, PartNumber, Body }))
+  return { PartNumber, ETag }
+}
+const list = (upload: Upload, more = {}) => s3.send(new ListPartsCommand({ ...upload, ...more }))
+const complete = (upload: Upload, Parts: Awaited<ReturnType<typeof put>>[]) =>
+  s3.send(new CompleteMultipartUploadCommand({ ...upload, MultipartUpload: { Parts } }))
+
+/** Begins a PUT of ten bytes to a presigned URL, and breaks off after five. */
+async function breakOff(url: string): Promise<void> {
+  const { host, port, pathname, search } = new URL(url)
+  const before = await filesOf()
+  const socket = connect(Number(port), '127.0.0.1')
+  socket.write(
+    `PUT ${pathname}${search} HTTP/1.1\r\nHost: ${host}\r\nContent-Length: 10\r\n\r\nhello`,
+  )
+  await expect.poll(filesOf).not.toEqual(before) // the server has begun to write
+  socket.destroy()
+  await expect.poll(filesOf).toEqual(before)
+}
+/** All files, without the folders. */
+const filesOf = async () =>
+  (await readdir(directory, { recursive: true, withFileTypes: true }))
+    .filter((entry) => entry.isFile())
+    .map(({ parentPath, name }) => join(parentPath, name))
+    .sort()
+
+it('lists parts a page at a time, in the order of their numbers', async () => {
+  const upload = await begin('pages.bin')
+  for (const number of [10, 2, 1, 9]) await put(upload, number, 'x'.repeat(number))
+  const first = await list(upload, { MaxParts: 3 })
+  expect(first.Parts?.map(({ PartNumber, Size }) => [PartNumber, Size])).toEqual([
+    [1, 1],
+    [2, 2],
+    [9, 9],
+  ])
+  expect(first).toMatchObject({ IsTruncated: true, NextPartNumberMarker: '9', MaxParts: 3 })
+  const second = await list(upload, { MaxParts: 3, PartNumberMarker: first.NextPartNumberMarker })
+  expect(second.Parts).toMatchObject([{ PartNumber: 10, Size: 10 }])
+  expect(second.IsTruncated).toBe(false)
+})
+
+it('keeps nothing of a part or an object that breaks off, and the earlier one stays', async () => {
+  const upload = await begin('broken.bin')
+  const part = await put(upload, 1, 'whole')
+  for (const PartNumber of [1, 2])
+    await breakOff(await getSignedUrl(s3, new UploadPartCommand({ ...upload, PartNumber })))
+  expect((await list(upload)).Parts).toMatchObject([{ ...part, Size: 5 }])
+  await complete(upload, [part])
+  await breakOff(await getSignedUrl(s3, new PutObjectCommand({ Bucket, Key: upload.Key })))
+  const { Body } = await s3.send(new GetObjectCommand({ Bucket, Key: upload.Key }))
+  expect(await Body?.transformToString()).toBe('whole')
+})
+
+it('knows an upload by its key and id together, and no other', async () => {
+  const upload = await begin('mine.bin')
+  const part = await put(upload, 1, 'x')
+  for (const wrong of [
+    { ...upload, Key: 'other.bin' },
+    { ...upload, UploadId: '0'.repeat(32) },
+  ]) {
+    const error = { name: 'NoSuchUpload', $metadata: { httpStatusCode: 404 } }
+    await expect(list(wrong)).rejects.toMatchObject(error)
+    await expect(put(wrong, 1, 'y')).rejects.toMatchObject(error)
+    await expect(complete(wrong, [part])).rejects.toMatchObject(error)
+    await expect(s3.send(new AbortMultipartUploadCommand(wrong))).rejects.toMatchObject(error)
+  }
+  expect((await list(upload)).Parts).toMatchObject([part])
+})
+
+it('refuses to complete with a wrong ETag, a missing part or parts in disorder', async () => {
+  const upload = await begin('wrong.bin')
+  const [one, two] = [await put(upload, 1, 'x'), await put(upload, 2, 'y')]
+  for (const [name, parts] of [
+    ['InvalidPart', [{ ...one, ETag: two.ETag }]],
+    ['InvalidPart', [one, { ...two, PartNumber: 3 }]],
+    ['InvalidPartOrder', [two, one]],
+    ['InvalidPartOrder', [one, one]],
+  ] as const)
+    await expect(complete(upload, [...parts])).rejects.toMatchObject({ name })
+  await complete(upload, [one, two])
+})
+
+it('lists and aborts for nobody without a valid signature', async () => {
+  const upload = await begin('guarded.bin')
+  const { UploadId, Key } = upload
+  const signed = new URL(await getSignedUrl(s3, new ListPartsCommand(upload)))
+  signed.searchParams.set('X-Amz-Signature', '0'.repeat(64))
+  for (const url of [`${server.endpoint}/files/${Key}?uploadId=${UploadId}`, signed])
+    for (const method of ['GET', 'DELETE']) {
+      const { status } = await fetch(url, { method })
+      expect(status).toBe(403)
+    }
+  expect((await list(upload)).UploadId).toBe(UploadId)
+})
+
+it('leaves nothing behind after an abort', async () => {
+  const before = await filesOf()
+  const upload = await begin('dropped.bin')
+  await put(upload, 1, 'x')
+  const { $metadata } = await s3.send(new AbortMultipartUploadCommand(upload))
+  expect($metadata.httpStatusCode).toBe(204)
+  expect(await filesOf()).toEqual(before)
+})

@@ -1,0 +1,58 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+
+const ROOT = join(import.meta.dirname, '../..')
+
+interface Need {
+  /** For people, after "needs". */
+  readonly what: string
+  readonly met: (platform: NodeJS.Platform) => boolean
+  readonly files: readonly string[]
+}
+
+/** What some test files need that not every system has. Chromium and Ceph RGW: `describeWith`. */
+const NEEDS: readonly Need[] = [
+  {
+    what: 'the address 127.0.0.2',
+    met: (platform) => platform === 'linux',
+    files: ['test/e2e/dev.test.ts'],
+  },
+  {
+    what: 'a file system that keeps upper and lower case and all Unicode forms apart',
+    met: (platform) => platform === 'linux',
+    files: ['test/e2e/s3rver.test.ts', 'test/e2e/r2.test.ts'],
+  },
+  {
+    what: 'a POSIX system: its shell, its signals, file modes or symbolic links',
+    met: (platform) => platform !== 'win32',
+    files: [
+      'test/docs/api-examples.test.ts',
+      'test/docs/examples.test.ts',
+      'test/docs/library.test.ts',
+      'test/docs/migrations.test.ts',
+      'test/docs/openapi.test.ts',
+      'test/docs/operations.test.ts',
+      'test/docs/repository.test.ts',
+      'test/e2e/client-build.test.ts',
+      'test/e2e/demo-build.test.ts',
+      'test/e2e/keys.test.ts',
+      'test/e2e/package.test.ts',
+      'test/e2e/page.test.ts',
+      'test/e2e/readme-page.test.ts',
+      'test/e2e/without-uppy.test.ts',
+    ],
+  },
+]
+
+/** The test files that can't run on `platform`. Says so aloud. Throws where a name is wrong. */
+export function leftOut(
+  platform: NodeJS.Platform,
+  warn: (line: string) => void = console.warn,
+): readonly string[] {
+  const wrong = NEEDS.flatMap(({ files }) => files).filter((file) => !existsSync(join(ROOT, file)))
+  if (wrong.length > 0) throw new Error(`test/setup/left-out.ts: there is no ${wrong.join(', ')}.`)
+  return NEEDS.filter(({ met }) => !met(platform)).flatMap(({ what, files }) => {
+    for (const file of files) warn(`!!!!!!!! LEFT OUT on ${platform}: ${file} needs ${what}.`)
+    return files
+  })
+}
