@@ -55,7 +55,7 @@ export async function readVariables(file: string): Promise<Variables> {
     return parseEnv(await readFile(file, 'utf8'))
   } catch (error) {
     if (!hasCode(error, 'ENOENT')) throw error
-    throw new Error(`--env-file: there is no ${file}. README.md shows what it holds.`)
+    throw new Error(`--env-file: there is no ${file}. docs/development.md shows what it holds.`)
   }
 }
 

@@ -12,7 +12,7 @@ beforeAll(async () => {
 })
 afterAll(() => presigner.close())
 
-const readme = (mark: string): string => presigner.here(markedBlock('README.md', mark))
+const block = (page: string, mark: string): string => presigner.here(markedBlock(page, mark))
 
 /** Uploads and records a file, and gives its key. */
 async function uploadedFile(): Promise<string> {
@@ -35,7 +35,7 @@ const listed = async (): Promise<unknown> => (await fetch(`${presigner.origin}/f
 
 describe('the walk-through with curl', async () => {
   it.skipIf(await withoutCurl())('uploads, shows, lists and deletes', async () => {
-    const printed = await runShell(readme('walk-through'))
+    const printed = await runShell(block('docs/curl.md', 'walk-through'))
     const [recorded = '', downloaded, list = '', ...rest] = printed.split('\n')
     const record: unknown = JSON.parse(recorded)
     expect(record).toMatchObject({ name: 'hello.txt', size: 20, mimetype: 'text/plain' })
@@ -49,7 +49,7 @@ describe('the walk-through with curl', async () => {
 describe('the flow in a browser', () => {
   it('puts the chosen file into the <img>, and sends the bucket nothing but a Content-Type', async () => {
     const [, script = ''] =
-      /<script type="module">([\s\S]*)<\/script>/.exec(readme('browser')) ?? []
+      /<script type="module">([\s\S]*)<\/script>/.exec(block('README.md', 'browser')) ?? []
     const input: { onchange?: (event: unknown) => Promise<void> } = {}
     const img: { src?: string } = {}
     const puts: unknown[] = []
@@ -75,7 +75,7 @@ describe('the flow in a browser', () => {
 describe('the example of links', async () => {
   it.skipIf(await withoutCurl())('prints an <img> whose source is kept at the edge', async () => {
     await uploadedFile()
-    const [img = '', ...head] = (await runShell(readme('links'))).split(/\r?\n/)
+    const [img = '', ...head] = (await runShell(block('docs/curl.md', 'links'))).split(/\r?\n/)
     expect(head[0]).toBe('HTTP/1.1 200 OK')
     expect(head).toContain('Cache-Status: edge-presigner; fwd=uri-miss; stored')
     const [, src = ''] = /^<img src="([^"]+)">$/.exec(img) ?? []

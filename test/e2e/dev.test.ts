@@ -76,9 +76,9 @@ const ask = (path: string, asked: Asked = {}): Promise<Answer> =>
 
 const allowedOrigin = ({ headers }: Answer) => headers['access-control-allow-origin']
 
-/** README's walk-through with curl, for this Worker. */
+/** The walk-through with curl, for this Worker. */
 const walkThrough = () =>
-  markedBlock('README.md', 'walk-through').replaceAll('http://localhost:8787', origin())
+  markedBlock('docs/curl.md', 'walk-through').replaceAll('http://localhost:8787', origin())
 const origin = () => `http://localhost:${port}`
 
 const runShell = (script: string) =>
@@ -96,7 +96,7 @@ async function pressCtrlC(dev: NpmProcess): Promise<void> {
 }
 
 function walksThrough(...flags: readonly string[]): void {
-  it("runs README's walk-through, and ends with nothing left", async () => {
+  it('runs the walk-through with curl, and ends with nothing left', async () => {
     await using dev = await startDev(...flags)
     const [record = '', downloaded, list, ...rest] = (await runShell(walkThrough())).split('\n')
     expect(JSON.parse(record)).toMatchObject({
