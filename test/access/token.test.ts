@@ -65,7 +65,7 @@ it.each([
     'invalid_expiry',
   ],
   [
-    'more than a day for uploads alone',
+    'more than a day for only uploads',
     { scopes: ['files:upload'], expiresIn: 86_401 },
     'invalid_expiry',
   ],
@@ -73,7 +73,7 @@ it.each([
   await expect(mintToken(caller, request, config, NOW)).rejects.toMatchObject({ code })
 })
 
-it('is valid for up to a day where it allows uploads alone', async () => {
+it('is valid for up to a day when it allows only uploads', async () => {
   const request = { scopes: ['files:upload'], expiresIn: 86_400 } as const
   const { token } = await mintToken(caller, request, config, NOW)
   expect(await verifyToken(token, config, after(86_399))).toMatchObject({ ok: true })

@@ -76,7 +76,7 @@ it('does not allow browser credentials', async () => {
   expect((await from(APP, 'OPTIONS')).headers.has('Access-Control-Allow-Credentials')).toBe(false)
 })
 
-it('allows cookies to the origins that are listed for them alone', async () => {
+it('allows cookies only for the origins in CORS_COOKIE_ORIGINS', async () => {
   const INTRANET = 'https://intranet.example'
   const withCookies = testWorker({ CORS_ORIGINS: [APP], CORS_COOKIE_ORIGINS: [INTRANET] })
   const preflight = { method: 'OPTIONS', headers: { 'Access-Control-Request-Method': 'GET' } }

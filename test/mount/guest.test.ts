@@ -475,7 +475,7 @@ describe('CORS', () => {
     expect(written.headers.get('Access-Control-Allow-Origin')).toBe(PAGE)
   })
 
-  it('lets a page of corsCookieOrigins act with cookies', async () => {
+  it('lets a page of corsCookieOrigins make changes with cookies', async () => {
     const app = mount({ settings: { corsCookieOrigins: [PAGE] } })
     const written = await app.post('/media/links', { keys: ['a'] }, asked)
     expect(written.status).toBe(200)

@@ -11,8 +11,8 @@ import { faultyServer } from './faulty-server.ts'
 import { quietDisconnects } from './quiet-disconnects.ts'
 
 /**
- * Vitest's global setup of the Worker tests: the servers that stand for buckets, on the ports that
- * were chosen. Also keeps what workerd says of them from the output.
+ * Vitest's global setup of the Worker tests: starts the servers that act as buckets on the chosen
+ * ports. Also filters workerd's messages about them from the output.
  */
 export default async function startServers(project: TestProject): Promise<() => Promise<void>> {
   const endQuiet = quietDisconnects()

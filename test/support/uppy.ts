@@ -1,7 +1,9 @@
 import { expect } from 'vitest'
 import type { TestWorker } from './worker.ts'
 
-/** Status and message of an error that Uppy reads: `error` and `message` are one. */
+/**
+ * Returns the status and the message of an error that Uppy reads: `error` and `message` are equal.
+ */
 export async function uppyRefusal(response: Response): Promise<string> {
   const body: Record<string, unknown> = await response.json()
   expect(Object.keys(body).filter((name) => name !== 'issues')).toEqual([
@@ -15,14 +17,14 @@ export async function uppyRefusal(response: Response): Promise<string> {
   return `${response.status} ${body.error}`
 }
 
-/** What POST /s3/multipart answers. */
+/** The response of POST /s3/multipart. */
 export interface CompanionUpload {
   readonly key: string
   readonly uploadId: string
   readonly bucket: string
 }
 
-/** Begins an upload as Uppy does with Companion. */
+/** Starts an upload as Uppy does with Companion. */
 export async function startCompanion(
   worker: TestWorker,
   body: object = { filename: 'a.txt' },
@@ -32,6 +34,6 @@ export async function startCompanion(
   return response.json()
 }
 
-/** The path of an upload, or of one step of it, as Uppy writes it. */
+/** Returns the path of an upload, or of one step of it, as Uppy writes it. */
 export const companionPath = ({ key, uploadId }: CompanionUpload, step = ''): string =>
   `/s3/multipart/${encodeURIComponent(uploadId)}${step}?key=${encodeURIComponent(key)}`
