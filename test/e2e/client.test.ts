@@ -25,7 +25,7 @@ describeWith([CHROMIUM, RADOSGW], 'the client in Chromium with Ceph RGW', () => 
   const context = startWith(startCeph)
   describe('large files', () => largeFileRules(context, 'Ceph RGW'))
   describe('with Uppy', () => uppyHelperRules(context, 'Ceph RGW'))
-  describe('faults', () => faultRules(context))
+  describe('errors', () => faultRules(context))
   describe('calls', () => callRules(context))
 })
 

@@ -8,43 +8,40 @@ import {
 } from 'node:http'
 import { freePort } from '../../../dev/ports.ts'
 
-/** A request of the page to the bucket. */
+/** A request from the page to the bucket. */
 export interface BucketRequest {
   readonly method: string
   readonly key: string
-  /** These two are empty where it is not about one part. */
+  /** These two are empty when the request is not for one part. */
   readonly partNumber: number
   readonly s3UploadId: string
   readonly headers: IncomingHttpHeaders
-  /** That of the answer, once there is one. */
+  /** The status of the response, when there is one. */
   status?: number
 }
 
 /**
- * What goes wrong: the connection ends, the body is lost though the answer is well, or the answer
- * is an error of that status.
+ * The error: the connection ends, the body is lost although the response reports success, or the
+ * response is an error with that status.
  */
 export type Fault = 'cut' | 'lost' | number | null
 
-/**
- * A server in front of the bucket, so that tests see what it is asked for and decide what goes
- * wrong.
- */
+/** A server in front of the bucket that lets tests see its requests and cause errors. */
 export interface BucketProxy {
   readonly endpoint: string
-  /** What came from the page, without preflights. */
+  /** The requests from the page, without preflights. */
   readonly requests: BucketRequest[]
-  /** Decides over each request, and may hold it up. */
+  /** Decides on each request, and may delay it. */
   fault: (request: BucketRequest) => Fault | Promise<Fault>
-  /** Forgets both. */
+  /** Resets both. */
   reset(): void
   close(): Promise<void>
 }
 
 /**
- * Passes requests on to `endpoint` as they are: the Host header too, so that signatures hold. Parts
- * go one after the other where that is asked for: Ceph RGW 18 on its SQLite store loses parts of
- * those that come at the same time.
+ * Passes requests on to `endpoint` unchanged, including the Host header, so that signatures stay
+ * valid. Parts go one after the other if requested, because Ceph RGW 18 on its SQLite store loses
+ * some of the parts that arrive at the same time.
  */
 export async function startBucketProxy(
   endpoint: string,
@@ -105,7 +102,7 @@ function toBucketRequest({ method = '', url = '/', headers }: IncomingMessage): 
   }
 }
 
-/** A browser reads the answer when it has said all. */
+/** A browser reads the response after it has sent everything. */
 function answer(incoming: IncomingMessage, outgoing: ServerResponse, fault: number | 'lost'): void {
   const cors = { 'Access-Control-Allow-Origin': '*', 'Access-Control-Expose-Headers': 'ETag' }
   incoming.resume().once('end', () => {
@@ -119,7 +116,8 @@ function pass(incoming: IncomingMessage, outgoing: ServerResponse, port: number)
   const passed = request({ host: '127.0.0.1', port, path: url, method, headers }, (response) => {
     outgoing.writeHead(response.statusCode ?? 502, response.rawHeaders)
     response.pipe(outgoing)
-    // The server may stop reading when it refuses; a browser reads the answer when it has said all.
+    // The server may stop reading when it refuses a request. A browser reads the response after it
+    // has sent everything.
     incoming.unpipe(passed).resume()
   })
   passed.on('error', () => outgoing.destroy())

@@ -7,7 +7,7 @@ import { type ClientContext, HASTY_SECONDS } from './context.ts'
 /** Six parts. */
 const SIZE = 5 * PART_BYTES + 1000
 
-/** What can go wrong on the way of a part. */
+/** The errors that can occur while a part is sent. */
 export function faultRules(context: () => ClientContext): void {
   let tab: ClientTab
 
@@ -25,7 +25,7 @@ export function faultRules(context: () => ClientContext): void {
     await tab.expectGrowth(SIZE)
   }
 
-  it('waits for the network, and goes on', async () => {
+  it('waits for the network, and continues', async () => {
     let cut = () => {}
     const lost = new Promise<'cut'>((resolve) => {
       cut = () => resolve('cut')
@@ -38,13 +38,13 @@ export function faultRules(context: () => ClientContext): void {
     await delay(1000)
     context().proxy.reset()
     await delay(1000)
-    expect(tab.parts()).toEqual([]) // nothing is tried while there is no network
+    expect(tab.parts()).toEqual([]) // There are no attempts without a network.
     await tab.page.context().setOffline(false)
     await expectWhole()
     expect(tab.partNumbers()).toEqual([4, 5, 6])
   })
 
-  it('tries again while the bucket refuses or drops requests', async () => {
+  it('retries while the bucket refuses or drops requests', async () => {
     const faults: Fault[] = [503, 'cut', 429, 503, 'cut', 429]
     context().proxy.fault = ({ partNumber }) => (partNumber > 2 ? (faults.shift() ?? null) : null)
     await tab.begin(SIZE, { multipart: true })
@@ -52,7 +52,7 @@ export function faultRules(context: () => ClientContext): void {
     expect(faults).toEqual([])
   })
 
-  it('waits as long as the Worker says when the bucket is busy', async () => {
+  it("waits for the Worker's Retry-After when the bucket is busy", async () => {
     const times: number[] = []
     await tab.page.route('**/multipart', (route) => {
       times.push(Date.now())
@@ -73,8 +73,8 @@ export function faultRules(context: () => ClientContext): void {
     expect(second - first).toBeGreaterThanOrEqual(3000)
   })
 
-  it('asks for a new URL when that of a part has expired', async () => {
-    // As the bucket refuses the URL of a whole file below, and any: contract/tampering.ts.
+  it('requests a new URL when that of a part has expired', async () => {
+    // The bucket refuses any expired URL: see the whole file below, and contract/tampering.ts.
     let refused = false
     context().proxy.fault = ({ partNumber }) => {
       if (partNumber !== 2 || refused) return null
@@ -89,7 +89,7 @@ export function faultRules(context: () => ClientContext): void {
     expect(statuses).toEqual([403, 200])
   })
 
-  it('fails if the bucket refuses the new URL too, and resumes in the next upload', async () => {
+  it('fails when the bucket also refuses the new URL, and resumes in the next upload', async () => {
     context().proxy.fault = ({ partNumber }) => (partNumber === 3 ? 403 : null)
     await tab.begin(SIZE, { multipart: true })
     expect(await tab.fault()).toMatchObject({
@@ -111,7 +111,7 @@ export function faultRules(context: () => ClientContext): void {
     expect(tab.partNumbers().filter((partNumber) => taken.includes(partNumber))).toEqual([])
   })
 
-  it('sends a part again that the bucket took and then does not have', async () => {
+  it('sends a part again when the bucket accepted it but does not have it', async () => {
     let lost = false
     context().proxy.fault = ({ partNumber }) => {
       if (partNumber !== 2 || lost) return null
@@ -132,7 +132,7 @@ export function faultRules(context: () => ClientContext): void {
     expect(await tab.fault()).toMatchObject({ type: 'PresignerError', code: 'etag_hidden' })
   })
 
-  it('asks for a new URL when that of a whole file has expired', async () => {
+  it('requests a new URL when that of a whole file has expired', async () => {
     await tab.connect({ bucket: 'hasty' })
     let held = false
     context().proxy.fault = async ({ method }) => {

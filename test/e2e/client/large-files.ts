@@ -10,7 +10,7 @@ const LARGE_BYTES = 200 * 1000 ** 2
 /** Six parts. */
 const SIX_PARTS = 5 * PART_BYTES + 1000
 
-/** Uploads in parts: whole, cancelled, and begun again. */
+/** Multipart uploads: complete, cancelled, and resumed. */
 export function largeFileRules(context: () => ClientContext, server: 'Ceph RGW' | 's3rver'): void {
   let tab: ClientTab
 
@@ -19,7 +19,7 @@ export function largeFileRules(context: () => ClientContext, server: 'Ceph RGW' 
   })
   afterEach(() => tab.close())
 
-  /** Begins an upload whose first three parts arrive and whose others don't. */
+  /** Starts an upload whose first three parts arrive and whose others don't. */
   const beginHalf = async (): Promise<void> => {
     context().proxy.fault = ({ partNumber }) =>
       partNumber > 3 ? new Promise(() => undefined) : null
@@ -36,15 +36,15 @@ export function largeFileRules(context: () => ClientContext, server: 'Ceph RGW' 
     await tab.expectGrowth(LARGE_BYTES)
     expect((await tab.progress()).length).toBeGreaterThanOrEqual(24)
     expect(tab.partNumbers()).toEqual(Array.from({ length: 24 }, (_, index) => index + 1))
-    expect(await tab.page.evaluate(() => page.tokenCalls())).toBe(4) // begin, sign twice, complete
+    expect(await tab.page.evaluate(() => page.tokenCalls())).toBe(4) // Start, sign twice, complete.
     expect(await tab.page.evaluate(() => page.stored())).toEqual([])
   })
 
-  it('ends at once when it is aborted, and leaves no parts', async () => {
+  it('ends immediately when it is aborted, and leaves no parts', async () => {
     await beginHalf()
     const [{ key, s3UploadId } = { key: '', s3UploadId: '' }] = tab.parts()
     const dropped = tab.page.waitForResponse((response) => response.request().method() === 'DELETE')
-    // Neither the parts nor the DELETE have an answer when it ends.
+    // Neither the parts nor the DELETE have a response when it ends.
     const ended = Promise.withResolvers<void>()
     await tab.page.route('**/multipart/*', async (route) => {
       if (route.request().method() === 'DELETE') await ended.promise
@@ -63,7 +63,7 @@ export function largeFileRules(context: () => ClientContext, server: 'Ceph RGW' 
     expect(tab.partNumbers()).toEqual([1, 2, 3, 4, 5, 6])
   })
 
-  it('goes on after a reload, and sends only what is missing', async () => {
+  it('continues after a reload, and sends only the missing parts', async () => {
     await beginHalf()
     const [first] = tab.parts()
     await tab.reload()
@@ -78,7 +78,7 @@ export function largeFileRules(context: () => ClientContext, server: 'Ceph RGW' 
     expect((await tab.progress())[2]).toBe(3 * PART_BYTES)
   })
 
-  it('knows after a reload that it was complete, though the answer never came', async () => {
+  it('finds a completed upload after a reload, even if the response was lost', async () => {
     await tab.page.route('**/complete', async (route) => {
       await route.fetch()
     })
@@ -102,7 +102,7 @@ export function largeFileRules(context: () => ClientContext, server: 'Ceph RGW' 
     await tab.expectGrowth(SIX_PARTS)
   })
 
-  it('aborts an upload that was not yet begun', async () => {
+  it('aborts an upload that has not started', async () => {
     const released = Promise.withResolvers<void>()
     await tab.page.route('**/multipart', async (route) => {
       await released.promise
@@ -118,7 +118,7 @@ export function largeFileRules(context: () => ClientContext, server: 'Ceph RGW' 
     expect(tab.parts()).toEqual([])
   })
 
-  it('starts again after a reload when the bucket has dropped what it had', async () => {
+  it('starts again after a reload when the bucket has removed the upload', async () => {
     await beginHalf()
     const [{ key: Key, s3UploadId: UploadId } = { key: '', s3UploadId: '' }] = tab.parts()
     await context().s3.send(

@@ -10,10 +10,10 @@ declare const page: UppyHelperPage
 
 /** Six parts. */
 const SIZE = 5 * PART_BYTES + 1000
-/** Tries that an origin gets that has never answered. */
+/** The number of attempts for an origin that has never answered. */
 const FIRST_TRIES = 4
 
-/** What a page sees where nobody answers, and what the client makes of it. */
+/** What the client reports when a server doesn't answer. */
 export function outageRules(context: () => ClientContext): void {
   const type = 'PresignerError'
 
@@ -27,8 +27,8 @@ export function outageRules(context: () => ClientContext): void {
   }
 
   /**
-   * Waits until the upload says what stalls it, and `requests` at a time were sent more often than
-   * to an origin that has never answered.
+   * Waits until the upload reports why it stalls, and until `requests` concurrent requests were
+   * sent more often than to an origin that has never answered.
    */
   const expectStall = async (tab: ClientTab, message: RegExp, requests: number): Promise<void> => {
     await expect.poll(async () => (await tab.stalls()).at(-1)).toMatch(message)
@@ -36,8 +36,8 @@ export function outageRules(context: () => ClientContext): void {
     expect((await tab.stalls()).at(-1)).toMatch(message)
   }
 
-  describe('where an origin has never answered', () => {
-    it('gives up after four tries, and names the settings of the Worker', async () => {
+  describe('an upload to an origin that has never answered', () => {
+    it("gives up after four attempts, and names the Worker's settings", async () => {
       const origin = context().pageWithoutWorker
       await using tab = await openClientTab(context(), { origin })
       await tab.begin(10)
@@ -78,7 +78,7 @@ export function outageRules(context: () => ClientContext): void {
     })
   })
 
-  it('shows that the Worker is gone, and goes on when it is back', async () => {
+  it('shows that the Worker is unreachable, and continues when it is back', async () => {
     await using tab = await openClientTab(context())
     const held = Promise.withResolvers<null>()
     context().proxy.fault = ({ partNumber }) => (partNumber > 3 ? held.promise : null)
@@ -91,7 +91,7 @@ export function outageRules(context: () => ClientContext): void {
     await expectWhole(tab)
   })
 
-  it('shows that the bucket is gone, and goes on when it is back', async () => {
+  it('shows that the bucket is unreachable, and continues when it is back', async () => {
     await using tab = await openClientTab(context())
     const held = Promise.withResolvers<'cut'>()
     context().proxy.fault = ({ partNumber }) => (partNumber > 3 ? held.promise : null)
@@ -138,7 +138,7 @@ export function outageRules(context: () => ClientContext): void {
       await tab.context().close()
     }
 
-    it('shows that the Worker is gone, and goes on when it is back', async () => {
+    it('shows that the Worker is unreachable, and continues when it is back', async () => {
       const held = Promise.withResolvers<null>()
       const tab = await begin(({ partNumber }) => (partNumber === 2 ? held.promise : null))
       await expect.poll(() => context().proxy.requests.at(-1)?.partNumber).toBe(2)
@@ -149,7 +149,7 @@ export function outageRules(context: () => ClientContext): void {
       await expectWhole(tab)
     })
 
-    it('shows that the bucket is gone, and goes on when it is back', async () => {
+    it('shows that the bucket is unreachable, and continues when it is back', async () => {
       const held = Promise.withResolvers<'cut'>()
       const tab = await begin(({ partNumber }) => (partNumber === 2 ? held.promise : null))
       await expect.poll(() => context().proxy.requests.at(-1)?.partNumber).toBe(2)
