@@ -423,7 +423,7 @@ describeWith([RADOSGW], 'npm run dev -- --ceph', () => {
   separately()
   walksThrough('--ceph')
 
-  it('npm run dev -- --ceph lets pages of localhost write to the bucket, on any port', async () => {
+  it('lets pages of localhost write to the bucket, on any port', async () => {
     await using _ = await startDev('--ceph', '--origin', 'https://app.example.com')
     const preflight = (Origin: string) =>
       ask('/files/a.txt', {

@@ -10,7 +10,7 @@ const bucket = testBucket({ uploadCredentials: WRITER })
 const server = { ...WRITER, region: bucket.region, now: NOW }
 const key = newObjectKey({ fileName: 'a.mp4', prefix: '', now: NOW })
 
-/** What can be wrong with a new upload, in the order in which the client learns it. */
+/** The errors of a new upload, in the order in which they are reported. */
 const FAULTS = [
   ['size_required', { maxBytes: 1 }, {}, undefined],
   ['invalid_key', {}, { directory: 'a/..' }, undefined],
@@ -34,8 +34,8 @@ it.each(FAULTS)('refuses a new upload with %s, alone and before the later ones',
   }
 })
 
-describe('what a client that speaks S3 itself may send', () => {
-  it('is CreateMultipartUpload for a new key, with the headers that are signed', async () => {
+describe('the S3 request of a client', () => {
+  it('may be CreateMultipartUpload for a new key, with signed headers', async () => {
     const file = { fileName: 'a.mp4', mimetype: 'video/mp4', metadata: { a: 'é' }, directory: 'x' }
     const created = await presignCreate(bucket, file, 'team-a/', undefined, NOW)
     expect(created.key).toMatch(/^team-a\/uploads\/x\/[0-9a-z]{20}-a\.mp4$/)
@@ -55,7 +55,7 @@ describe('what a client that speaks S3 itself may send', () => {
     ['GET', { name: 'ListParts', s3UploadId: 'id' }, {}],
     ['POST', { name: 'CompleteMultipartUpload', s3UploadId: 'id' }, {}],
     ['DELETE', { name: 'AbortMultipartUpload', s3UploadId: 'id' }, {}],
-  ] as const)('is a %s of one upload: %o', async (method, operation, query) => {
+  ] as const)('may be %s for one upload: %o', async (method, operation, query) => {
     const { url, ...others } = await presignOperation(bucket, key, operation, 60, NOW)
     expect(others).toEqual({ key })
     const verification = verifyPresigned({ method, url }, server)
@@ -65,7 +65,7 @@ describe('what a client that speaks S3 itself may send', () => {
     expect(verifyPresigned({ method, url }, later)).toEqual({ ok: false, reason: 'expired' })
   })
 
-  it('is a complete that replaces nothing, where the server knows how', async () => {
+  it('completes without replacing an object when the server supports it', async () => {
     const aws = { ...bucket, conditionalComplete: true }
     const complete = { name: 'CompleteMultipartUpload', s3UploadId: 'id' } as const
     const { url, headers } = await presignOperation(aws, key, complete, 60, NOW)
@@ -76,7 +76,7 @@ describe('what a client that speaks S3 itself may send', () => {
     expect(await presignOperation(aws, key, part, 60, NOW)).not.toHaveProperty('headers')
   })
 
-  it('is no part and no complete of an upload that began more than seven days ago', async () => {
+  it('cannot send a part or complete an upload that started more than seven days ago', async () => {
     const week = NOW.getTime() + 604_800_000
     for (const operation of [
       { name: 'UploadPart', s3UploadId: 'id', partNumber: 1 },
@@ -92,7 +92,7 @@ describe('what a client that speaks S3 itself may send', () => {
       ).toMatchObject({ key })
   })
 
-  it('is nothing once the credentials for uploads have ended', async () => {
+  it('is refused after the credentials for uploads expire', async () => {
     const uploadCredentials = { ...WRITER, expiresAt: NOW.getTime() }
     const ended = { ...bucket, uploadCredentials }
     const list = { name: 'ListParts', s3UploadId: 'id' } as const

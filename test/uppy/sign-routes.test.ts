@@ -31,7 +31,7 @@ afterEach(async () => {
 })
 
 describe('a single upload', () => {
-  it('is signed for a key that is made here, and recorded by the page', async () => {
+  it('is signed for a generated key, and recorded by the page', async () => {
     const request = { method: 'PUT', key: 'My Film.MP4', contentType: 'video/mp4' }
     const signed = await sign(request)
     expect(signed).toEqual({
@@ -48,12 +48,12 @@ describe('a single upload', () => {
     expect(await recorded.json()).toMatchObject({ size: 5, mimetype: 'video/mp4' })
   })
 
-  it('is of bytes where the client names no type', async () => {
+  it('uses application/octet-stream when the client sends no type', async () => {
     const { headers } = await sign({ method: 'PUT', key: 'a' })
     expect(headers).toEqual({ 'Content-Type': 'application/octet-stream' })
   })
 
-  it('carries what the helper of our client adds', async () => {
+  it("includes what the client package's helper adds", async () => {
     const signed = await sign({
       method: 'PUT',
       key: 'ignored.txt',
@@ -82,7 +82,7 @@ describe('a single upload', () => {
   })
 })
 
-it('signs a whole upload in parts, which the client carries out itself', async () => {
+it('signs a complete multipart upload, which the client performs', async () => {
   const begun = await sign({
     method: 'POST',
     key: 'My Film.MP4',
@@ -118,13 +118,13 @@ it('signs a whole upload in parts, which the client carries out itself', async (
   expect(await recorded.json()).toMatchObject({ key, size: 11, mimetype: 'video/mp4' })
 })
 
-describe('a step of an upload in parts', () => {
+describe('a step of a multipart upload', () => {
   it.each([
     ['UploadPart', 'PUT', { partNumber: 10_000 }, { partNumber: '10000' }],
     ['ListParts', 'GET', {}, {}],
     ['CompleteMultipartUpload', 'POST', {}, {}],
     ['AbortMultipartUpload', 'DELETE', {}, {}],
-  ])('is signed for the key and the id that S3 knows: %s', async (_, method, more, query) => {
+  ])("is signed for S3's key and id: %s", async (_, method, more, query) => {
     const now = new Date(Math.floor(Date.now() / 1000) * 1000)
     vi.useFakeTimers({ now, toFake: ['Date'] })
     const { key } = await sign({ method: 'POST', key: 'é +%.mp4' })
@@ -151,7 +151,7 @@ describe('a step of an upload in parts', () => {
   })
 })
 
-it('makes keys under the prefix of a token in the path, and signs for no others', async () => {
+it('generates keys under the prefix of a token in the path, and signs for no others', async () => {
   const apiKey = await testApiKey('ci', SCOPES, 'team-a/')
   const protectedWorker = testWorker({ OPEN_ACCESS: undefined, API_KEYS: [apiKey.entry] })
   const tokenFor = async (prefix: string) => {
