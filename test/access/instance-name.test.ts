@@ -25,7 +25,7 @@ const STRANGERS = [
 ] as const
 
 describe.each(STRANGERS)(
-  'an instance named %j refuses, from one named %j with the same secrets,',
+  'instance %j refuses these from instance %j with equal secrets:',
   (own, other) => {
     it('a link', async () => {
       const policy: LinkPolicy = {

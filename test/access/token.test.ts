@@ -18,7 +18,7 @@ const OLD = `old:${'o'.repeat(32)}`
 const NEW = `new:${'n'.repeat(32)}`
 const config = signingSettings(OLD)
 
-it('carries the caller, the scopes and the prefix', async () => {
+it('contains the caller, the scopes and the prefix', async () => {
   const { token, expiresAt } = await mintToken(
     caller,
     { scopes: ['files:read'], prefix: 'team-a/x/', expiresIn: 60 },

@@ -313,7 +313,7 @@ describe('the commands for any server', async () => {
 })
 
 describeWith([CHROMIUM], 'the plain page, served by the Express recipe', () => {
-  it('the plain recipe uploads, lists, shows and deletes the files of the logged-in user', async () => {
+  it('uploads, lists, shows and deletes the files of the logged-in user', async () => {
     await mkdir(join(express.directory, 'public'))
     await build({
       root: join(ROOT, 'client'),

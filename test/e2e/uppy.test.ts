@@ -225,7 +225,7 @@ describeWith([RADOSGW, CHROMIUM], 'Uppy in Chromium, with Ceph RGW behind the Wo
     })
   })
 
-  it('in Uppy 5, signs a part again after its URL has expired', async () => {
+  it('Uppy 5 signs a part again after its URL has expired', async () => {
     let first = true
     await tab.route(isPart(2), async (route) => {
       if (first && route.request().method() === 'PUT') {

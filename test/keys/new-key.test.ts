@@ -91,7 +91,7 @@ describe('the name in a new key', () => {
     ['ＡＢＣ．ＴＸＴ', 'abc.txt'],
     ['a.\u{1d407}\u{1d413}\u{1d40c}\u{1d40b}', 'a.html'],
     ['K\u212a.\u{1d409}\u{1d40f}\u{1d406}', 'kk.jpg'],
-  ])('is normalised (NFKC) and lower-cased: %j is %j', (fileName, name) => {
+  ])('is normalized (NFKC) and lower-cased: %j is %j', (fileName, name) => {
     expect(nameFor(fileName)).toBe(name)
   })
 
@@ -106,7 +106,7 @@ describe('the name in a new key', () => {
     expect(nameFor(fileName)).toBe('a.txt')
   })
 
-  it('never contains a slash after normalisation', () => {
+  it('never contains a slash after normalization', () => {
     expect(nameFor('a\uff0f..\uff0fb\u2215c.txt')).toBe('a..bc.txt')
   })
 

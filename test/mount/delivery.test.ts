@@ -149,7 +149,7 @@ describe('without an entrypoint for objects', () => {
     expect((await app.fetch(link)).status).toBe(404)
   })
 
-  it('the edge serves nothing, but with one it serves the second request', async () => {
+  it('nothing comes from the edge, unlike the second request with an entrypoint', async () => {
     const app = mount()
     const link = await linkTo(app, await put('a.png', 'image/png'))
     const statuses = []

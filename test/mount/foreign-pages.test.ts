@@ -91,7 +91,7 @@ function watched(settings = {}) {
   return { app, authenticate, beforeUpload, onEvent }
 }
 
-it('lists every route of the presigner', () => {
+it('tests every route of the presigner', () => {
   const registered = presignerRoutes.routes
     .filter(({ method, path }) => method !== 'ALL' && !path.startsWith('/u/:token/'))
     .map(({ method, path }) => `${method} ${path}`)

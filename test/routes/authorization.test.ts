@@ -95,7 +95,7 @@ beforeAll(async () => {
   minted = (await tokens.json<{ token: string }>()).token
 })
 
-it('knows every route of the app', () => {
+it('tests every route of the app', () => {
   const registered = app.routes
     .filter(({ method }) => method !== 'ALL')
     .map(({ method, path }) => `${method} ${path}`)

@@ -88,7 +88,7 @@ describe('API_KEYS', () => {
     ])
   })
 
-  it('are digests: the issue says so for a key in place of one', () => {
+  it('are digests: the issue names a key in place of a digest', () => {
     expect(issuesOf(withKey({ sha256: 'ep_team-a_canary' }))).toEqual([
       { path: 'API_KEYS.1.sha256', message: expect.stringContaining('not the key') },
     ])
@@ -207,7 +207,7 @@ describe('JWT', () => {
   const publicJwk = { kty: 'EC', crv: 'P-256', x: 'canary', y: 'canary' }
 
   it.each(['HS256', 'HS384', 'HS512', 'none', 'None', 'canary', ''])(
-    'is never signed with the algorithm %j',
+    'must not use the algorithm %j',
     (algorithm) => {
       expect(paths(withJwt({ algorithms: ['ES256', algorithm] }))).toEqual(['JWT.algorithms.1'])
     },

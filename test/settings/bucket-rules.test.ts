@@ -121,7 +121,7 @@ describe('a table of BUCKETS', () => {
     expect(paths(withBucket({ [name]: undefined }))).toEqual([`BUCKETS.files.${name}`])
   })
 
-  it('has no unknown member, such as a misspelt one', () => {
+  it('has no unknown member, such as a misspelled one', () => {
     for (const [path, changes] of [
       ['BUCKETS.files', { maxbytes: 'canary' }],
       ['BUCKETS.files', { secretAccessKey: 'canary' }],

@@ -123,7 +123,7 @@ describe('a form is refused', () => {
     await expect(form({ metadata }, expired)).rejects.toMatchObject({ code: 'invalid_request' })
   })
 
-  it('counts the names and values of metadata together, in bytes', async () => {
+  it('for metadata over the limit, counted in bytes of names and values', async () => {
     await expect(form({ metadata: { a: 'x'.repeat(2047) } })).resolves.toBeDefined()
     await expect(form({ metadata: { a: 'é'.repeat(1024) } })).rejects.toMatchObject({
       code: 'invalid_request',

@@ -19,7 +19,7 @@ const FAULTS = [
   ['invalid_expiry', {}, {}, 3601],
 ] as const
 
-it.each(FAULTS)('refuses a new upload with %s, alone and before the later ones', async (code) => {
+it.each(FAULTS)('refuses a new upload with %s, alone and before later errors', async (code) => {
   const later = FAULTS.slice(FAULTS.findIndex(([name]) => name === code))
   for (const faults of [later.slice(0, 1), later]) {
     const changes = Object.assign({}, ...faults.map(([, limits]) => limits))

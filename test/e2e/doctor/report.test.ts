@@ -55,7 +55,7 @@ describe('the table of doctor', () => {
     expect(text).toContain('\u001b[32mpass\u001b[39m  read')
   })
 
-  it("removes control characters of a server's text", () => {
+  it("replaces control characters in a server's text", () => {
     const text = new Table(100, false).rows('Bucket', [
       finding('read', { message: 'a\u001b[2Jb\u009bc', status: 'warn', fix: 'x\u0007' }),
     ])
