@@ -34,7 +34,7 @@ export interface PageUpload {
 }
 
 /** An error as JSON. */
-export interface PageFault {
+export interface PageFailure {
   readonly name: string
   readonly message: string
   /** Whether it is an instance of PresignerError, or of DOMException. */
@@ -46,7 +46,7 @@ export interface PageFault {
 }
 
 /** The outcome of a call: a value or an error. */
-export type Outcome<T> = { value: T; fault: null } | { value: null; fault: PageFault }
+export type Outcome<T> = { value: T; failure: null } | { value: null; failure: PageFailure }
 
 /** `globalThis.page`: the client in Chromium, for the tests in Node. */
 export interface ClientPage {

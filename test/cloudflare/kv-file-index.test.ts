@@ -159,8 +159,8 @@ describe('entries that are not records', () => {
 /** Local KV does not fail, so these tests simulate its errors. */
 describe('an error of KV', () => {
   it('is index_unavailable with its cause, for every operation', async () => {
-    const fault = new Error('KV PUT failed: 500 Internal Server Error')
-    const fail = () => Promise.reject(fault)
+    const failure = new Error('KV PUT failed: 500 Internal Server Error')
+    const fail = () => Promise.reject(failure)
     const broken = kvFileIndex({
       ...env.FILE_INDEX,
       getWithMetadata: fail,
@@ -175,7 +175,7 @@ describe('an error of KV', () => {
       broken.remove('files', record.key),
       broken.list(all),
     ])
-      await expect(operation).rejects.toMatchObject({ code: 'index_unavailable', cause: fault })
+      await expect(operation).rejects.toMatchObject({ code: 'index_unavailable', cause: failure })
   })
 })
 

@@ -151,8 +151,8 @@ describe('HEAD of a link', () => {
     ['404', 404],
     ['403', 502],
     ['500', 502],
-  ])('has the same status as GET for a bucket that answers %s', async (fault, status) => {
-    const { link } = await linkTo(`${fault}/${crypto.randomUUID()}.png`, {}, 'faulty')
+  ])('has the same status as GET for a bucket that answers %s', async (failure, status) => {
+    const { link } = await linkTo(`${failure}/${crypto.randomUUID()}.png`, {}, 'faulty')
     for (const method of ['GET', 'HEAD']) {
       const response = await open(link, {}, method)
       expect(response.status, method).toBe(status)

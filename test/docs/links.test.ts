@@ -10,7 +10,7 @@ const relativeLinks = (path: string): string[] =>
     .filter((target) => !/^[a-z]+:/.test(target))
 
 /** Returns what is wrong with a link, or null. */
-function linkFault(page: string, target: string): string | null {
+function linkError(page: string, target: string): string | null {
   const [file = '', id] = target.split('#')
   const path = file === '' ? page : normalize(join(dirname(page), file))
   if (!existsSync(join(ROOT, path))) return `${target}: no such file`
@@ -20,8 +20,8 @@ function linkFault(page: string, target: string): string | null {
 
 describe.each(pagePaths())('%s', (page) => {
   it('has valid links', () => {
-    const faults = relativeLinks(page).map((target) => linkFault(page, target))
-    expect(faults.filter((fault) => fault !== null)).toEqual([])
+    const failures = relativeLinks(page).map((target) => linkError(page, target))
+    expect(failures.filter((failure) => failure !== null)).toEqual([])
   })
 })
 

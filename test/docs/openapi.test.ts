@@ -6,7 +6,7 @@ import * as z from 'zod/mini'
 import { openApiDocument } from '../../dev/openapi/document.ts'
 import { type RegisteredRoute, readSources } from '../../dev/openapi/sources.ts'
 import { codeBlocks, ROOT, readPage } from './support/markdown.ts'
-import { answerFault } from './support/openapi-client.ts'
+import { answerError } from './support/openapi-client.ts'
 import {
   type Located,
   operationsOf,
@@ -158,7 +158,7 @@ describe('an example in docs/api.md', () => {
       .filter((status) => (isError ? status >= '400' : status < '400'))
       .map((status) => responseOf(DOCUMENT, located.operation, Number(status)))
       .flatMap((response) => response?.content?.['application/json']?.schema ?? [])
-    expect(answers.map((schema) => answerFault(DOCUMENT, schema, example))).toContain(null)
+    expect(answers.map((schema) => answerError(DOCUMENT, schema, example))).toContain(null)
   })
 
   it('exists for most operations', () => {

@@ -3,7 +3,7 @@ import { startCeph } from '../../dev/ceph.ts'
 import { startS3rver } from '../../dev/s3rver.ts'
 import { callRules } from './client/calls.ts'
 import { type ClientContext, startClientContext } from './client/context.ts'
-import { faultRules } from './client/faults.ts'
+import { failureRules } from './client/failures.ts'
 import { largeFileRules } from './client/large-files.ts'
 import { slowLineRules } from './client/slow-lines.ts'
 import { uppyHelperRules } from './client/uppy-helper.ts'
@@ -25,7 +25,7 @@ describeWith([CHROMIUM, RADOSGW], 'the client in Chromium with Ceph RGW', () => 
   const context = startWith(startCeph)
   describe('large files', () => largeFileRules(context, 'Ceph RGW'))
   describe('with Uppy', () => uppyHelperRules(context, 'Ceph RGW'))
-  describe('errors', () => faultRules(context))
+  describe('errors', () => failureRules(context))
   describe('calls', () => callRules(context))
 })
 

@@ -86,12 +86,12 @@ it('gives the cause of an internal error, which the response does not', async ()
 
 it("gives the bucket's error for a link, which the response does not", async () => {
   const lines = captureLog()
-  for (const [fault, code, reason] of [
+  for (const [failure, code, reason] of [
     ['403', 'storage_error', 'StorageFailure: GetObject 403 AccessDenied'],
     ['no-bucket', 'storage_error', 'StorageFailure: GetObject 404 NoSuchBucket'],
     ['busy', 'storage_busy', 'StorageFailure: GetObject 503 SlowDown'],
   ] as const) {
-    const { link } = await linkTo(`${fault}/${crypto.randomUUID()}.png`, {}, 'faulty')
+    const { link } = await linkTo(`${failure}/${crypto.randomUUID()}.png`, {}, 'faulty')
     const text = await (await open(link)).text()
     expect(text).not.toContain('StorageFailure')
     const line: unknown = JSON.parse(lines.at(-1) ?? '')
@@ -102,11 +102,11 @@ it("gives the bucket's error for a link, which the response does not", async () 
 
 it("gives the bucket's error for HEAD of a link, which the response does not", async () => {
   const lines = captureLog()
-  for (const [fault, status, reason] of [
+  for (const [failure, status, reason] of [
     ['403', 502, 'StorageFailure: HeadObject 403'],
     ['busy', 503, 'StorageFailure: HeadObject 503'],
   ] as const) {
-    const { link } = await linkTo(`${fault}/${crypto.randomUUID()}.png`, {}, 'faulty')
+    const { link } = await linkTo(`${failure}/${crypto.randomUUID()}.png`, {}, 'faulty')
     const { headers } = await open(link, {}, 'HEAD')
     expect(JSON.stringify([...headers])).not.toContain('StorageFailure')
     const message = expect.stringMatching(/^The bucket /)

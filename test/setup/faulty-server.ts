@@ -15,7 +15,7 @@ const headers = (length?: number) => ({
 const bomb = gzipSync(Buffer.alloc(50_000_000, 'A'), { level: 9 })
 
 /** The server's behavior, by the first segment of the object key. */
-const FAULTS: Readonly<
+const FAILURES: Readonly<
   Record<string, (response: ServerResponse, hit: number, detail: string) => Promise<void>>
 > = {
   /** An error with that status. */
@@ -182,8 +182,8 @@ export function faultyServer(): Server {
     const hit = (counts.get(pathname) ?? 0) + 1
     counts.set(pathname, hit)
     const [name = '', detail = ''] = decodeURIComponent(pathname.split('/')[2] ?? '').split(':')
-    const fault = FAULTS[name]
-    if (fault === undefined) response.writeHead(400).end()
-    else void fault(response, hit, detail)
+    const failure = FAILURES[name]
+    if (failure === undefined) response.writeHead(400).end()
+    else void failure(response, hit, detail)
   })
 }

@@ -4,7 +4,7 @@ import { type ObjectKey, objectKeyFault, parseObjectKey } from '../../src/keys/o
 import { type AuthorizedInput, authorize } from '../../src/signing/authorization-header.ts'
 import { headerValue, hostileText, maybeKey } from '../support/hostile.ts'
 import { signedInput } from '../support/presign-input.ts'
-import { authorizationFault } from '../support/sigv4-authorization.ts'
+import { authorizationError } from '../support/sigv4-authorization.ts'
 import { takeApart } from '../support/sigv4-verifier.ts'
 import { EXAMPLE_CREDENTIALS, testBucket } from '../support/test-bucket.ts'
 
@@ -36,7 +36,7 @@ describe('authorize', () => {
         const { url, headers } = await authorize(one)
         const { method, credentials, bucket, signedAt, body = '' } = one
         const server = { ...credentials, region: bucket.region, now: signedAt }
-        expect(authorizationFault({ method, url, headers, body }, server)).toBeNull()
+        expect(authorizationError({ method, url, headers, body }, server)).toBeNull()
         expect(takeApart(url)?.path).toBe(bucket.basePath + one.key)
         for (const [name, value] of Object.entries(one.headers ?? {}))
           expect(headers.get(name)).toBe(value)

@@ -40,8 +40,8 @@ describe('createMultipartUpload', () => {
         '<InitiateMultipartUploadResult><S><UploadId>id</UploadId></S></InitiateMultipartUploadResult>',
       ),
     ],
-  ])('throws storage_error for a response with %s', async (_, fault) => {
-    scriptedBucket({ CreateMultipartUpload: fault })
+  ])('throws storage_error for a response with %s', async (_, failure) => {
+    scriptedBucket({ CreateMultipartUpload: failure })
     await expect(create()).rejects.toMatchObject({
       code: 'storage_error',
       message: 'The bucket answered CreateMultipartUpload without an id.',

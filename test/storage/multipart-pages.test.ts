@@ -97,8 +97,8 @@ describe('the pages of ListParts', () => {
     ['with a marker that is not a number', listed([], 'next')],
     ['with a marker that leads to itself', listed([], 0)],
     ['with a marker that leads back', listed([], -1)],
-  ])('are refused when one is truncated %s', async (_, fault) => {
-    const sent = scriptedBucket({ ListParts: fault })
+  ])('are refused when one is truncated %s', async (_, failure) => {
+    const sent = scriptedBucket({ ListParts: failure })
     await expect(list()).rejects.toMatchObject({
       code: 'storage_error',
       message: 'The bucket answered ListParts with a page without end.',

@@ -20,7 +20,7 @@ import {
   scriptedBucket,
   started,
 } from '../support/scripted-bucket.ts'
-import { authorizationFault } from '../support/sigv4-authorization.ts'
+import { authorizationError } from '../support/sigv4-authorization.ts'
 import { EXAMPLE_CREDENTIALS, testBucket } from '../support/test-bucket.ts'
 
 const NOW = new Date('2026-11-24T12:00:00Z')
@@ -50,7 +50,7 @@ const answering = () =>
 function only(sent: readonly Sent[]) {
   const [one] = sent
   if (one === undefined || sent.length > 1) throw new Error(`${sent.length} requests were sent.`)
-  expect(authorizationFault(one, server)).toBeNull()
+  expect(authorizationError(one, server)).toBeNull()
   const [path, search] = one.url.split('?')
   expect(path).toBe(URL_OF_KEY)
   const query = (search ?? '').split('&').map((pair) => pair.split('=').map(decodeURIComponent))

@@ -146,8 +146,8 @@ describe('createMultipartUpload and completeMultipartUpload', () => {
   it.each([
     ['breaks off', 'cut'],
     ['ends in an error long after its status of 200', 'late-error'],
-  ])('throw storage_error when a response %s', async (_, fault) => {
-    await expect(completeAtFaulty(fault)).rejects.toMatchObject({ code: 'storage_error' })
+  ])('throw storage_error when a response %s', async (_, failure) => {
+    await expect(completeAtFaulty(failure)).rejects.toMatchObject({ code: 'storage_error' })
   })
 
   it('succeed when a response is slow', async () => {
@@ -156,9 +156,9 @@ describe('createMultipartUpload and completeMultipartUpload', () => {
 })
 
 /** Sends CompleteMultipartUpload to the server that breaks its responses. */
-function completeAtFaulty(fault: string): Promise<void> {
+function completeAtFaulty(failure: string): Promise<void> {
   const origin = `http://127.0.0.1:${inject('testPorts').faulty}`
   const faulty = testBucket({ origin, basePath: '/files/' })
-  const upload = { bucket: faulty, key: parseObjectKey(`${fault}/a.mp4`), s3UploadId: 'id' }
+  const upload = { bucket: faulty, key: parseObjectKey(`${failure}/a.mp4`), s3UploadId: 'id' }
   return completeMultipartUpload(upload, [{ partNumber: 1, etag: 'e' }], new Date())
 }

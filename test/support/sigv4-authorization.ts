@@ -18,7 +18,7 @@ const AUTHORIZATION =
  * Requests: Using the Authorization Header (AWS Signature Version 4)". A body must be signed by its
  * digest; only an empty one may be unsigned.
  */
-export function authorizationFault(request: AuthorizedRequest, server: Server): string | null {
+export function authorizationError(request: AuthorizedRequest, server: Server): string | null {
   const { method, headers, body } = request
   const url = takeApart(request.url)
   if (url === null) return 'malformed url'

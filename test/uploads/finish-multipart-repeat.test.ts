@@ -64,10 +64,10 @@ describe('a complete that fails although the object exists', () => {
           }),
         ),
     ],
-  ])('is still recorded after %s', async (_, fault) => {
+  ])('is still recorded after %s', async (_, failure) => {
     const sent = scriptedBucket({
       ListParts: LIST,
-      CompleteMultipartUpload: fault,
+      CompleteMultipartUpload: failure,
       HeadObject: found(10),
     })
     expect(await finish(UPLOAD)).toMatchObject({ size: 10, name: 'My Film.mp4' })
@@ -90,8 +90,8 @@ describe('a complete that fails without an object', () => {
     ['a missing part', s3Error(400, 'InvalidPart'), 'invalid_part'],
     ['no such upload', NO_UPLOAD, 'upload_not_found'],
     ['no such operation', s3Error(501, 'NotImplemented'), 'not_supported'],
-  ])('reports the reason: %s', async (_, fault, code) => {
-    scriptedBucket({ ListParts: NO_LIST, CompleteMultipartUpload: fault, HeadObject: MISSING })
+  ])('reports the reason: %s', async (_, failure, code) => {
+    scriptedBucket({ ListParts: NO_LIST, CompleteMultipartUpload: failure, HeadObject: MISSING })
     await expect(finish(UPLOAD)).rejects.toMatchObject({ code })
     expect(await recorded()).toBeNull()
   })

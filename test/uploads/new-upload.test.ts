@@ -19,20 +19,20 @@ const SINGLE = [
   ['credentials_expired', {}, { uploadCredentials: ended }],
   ['invalid_expiry', { expiresIn: 3601 }, {}],
   ['invalid_request', { metadata: { a: 'x'.repeat(2048) } }, {}],
-] as const satisfies Fault[]
+] as const satisfies Failure[]
 const MULTIPART = [
   ['invalid_key', { directory: 'a/..' }, {}],
   ['invalid_mimetype', { mimetype: 'nonsense' }, {}],
   ['file_too_large', { size: 5 * 1024 * GIB + 1 }, {}],
   ['invalid_request', { metadata: { a: 'x'.repeat(2048) } }, {}],
-] as const satisfies Fault[]
+] as const satisfies Failure[]
 
-type Fault = readonly [code: string, file: object, bucket: Partial<Bucket>]
+type Failure = readonly [code: string, file: object, bucket: Partial<Bucket>]
 
 /** Combines each error with all later ones. A size is either missing or too large, never both. */
-const withLaterOnes = (faults: readonly Fault[]): Fault[] =>
-  faults.map(([code], i) => {
-    const later = faults.slice(i)
+const withLaterOnes = (failures: readonly Failure[]): Failure[] =>
+  failures.map(([code], i) => {
+    const later = failures.slice(i)
     const rest =
       code === 'size_required' ? later.filter(([other]) => other !== 'file_too_large') : later
     return [
@@ -43,11 +43,14 @@ const withLaterOnes = (faults: readonly Fault[]): Fault[] =>
   })
 
 describe('a presigned PUT', () => {
-  it.each([...SINGLE, ...withLaterOnes(SINGLE)])('is refused with %s for %o', async (...fault) => {
-    const [code, file, bucket] = fault
-    const made = createUploadUrl(testBucket(bucket), { ...FILE, ...file }, '', NOW)
-    await expect(made).rejects.toMatchObject({ code })
-  })
+  it.each([...SINGLE, ...withLaterOnes(SINGLE)])(
+    'is refused with %s for %o',
+    async (...failure) => {
+      const [code, file, bucket] = failure
+      const made = createUploadUrl(testBucket(bucket), { ...FILE, ...file }, '', NOW)
+      await expect(made).rejects.toMatchObject({ code })
+    },
+  )
 
   it('may have as many bytes as both the bucket and S3 allow', async () => {
     for (const [maxBytes, size] of [

@@ -11,7 +11,7 @@ const server = { ...WRITER, region: bucket.region, now: NOW }
 const key = newObjectKey({ fileName: 'a.mp4', prefix: '', now: NOW })
 
 /** The errors of a new upload, in the order in which they are reported. */
-const FAULTS = [
+const FAILURES = [
   ['size_required', { maxBytes: 1 }, {}, undefined],
   ['invalid_key', {}, { directory: 'a/..' }, undefined],
   ['invalid_mimetype', {}, { mimetype: 'nonsense' }, undefined],
@@ -19,15 +19,15 @@ const FAULTS = [
   ['invalid_expiry', {}, {}, 3601],
 ] as const
 
-it.each(FAULTS)('refuses a new upload with %s, alone and before later errors', async (code) => {
-  const later = FAULTS.slice(FAULTS.findIndex(([name]) => name === code))
-  for (const faults of [later.slice(0, 1), later]) {
-    const changes = Object.assign({}, ...faults.map(([, limits]) => limits))
+it.each(FAILURES)('refuses a new upload with %s, alone and before later errors', async (code) => {
+  const later = FAILURES.slice(FAILURES.findIndex(([name]) => name === code))
+  for (const failures of [later.slice(0, 1), later]) {
+    const changes = Object.assign({}, ...failures.map(([, limits]) => limits))
     const file = Object.assign(
       { fileName: 'a.mp4', mimetype: 'video/mp4' },
-      ...faults.map(([, , members]) => members),
+      ...failures.map(([, , members]) => members),
     )
-    const seconds = faults.at(-1)?.[3]
+    const seconds = failures.at(-1)?.[3]
     await expect(
       presignCreate({ ...bucket, ...changes }, file, '', seconds, NOW),
     ).rejects.toMatchObject({ code })

@@ -79,13 +79,13 @@ export function checkAnswer(
   if (type === undefined && text !== '') throw new Error(`${operation.operationId}: a body`)
   if (media?.schema === undefined) return undefined
   const answer: unknown = JSON.parse(text)
-  const fault = answerFault(document, media.schema, answer)
-  if (fault !== null) throw new Error(`${operation.operationId} ${status}: ${fault}`)
+  const failure = answerError(document, media.schema, answer)
+  if (failure !== null) throw new Error(`${operation.operationId} ${status}: ${failure}`)
   return answer
 }
 
 /** Returns why `answer` doesn't match `schema`, including undescribed members, or null. */
-export function answerFault(
+export function answerError(
   document: OpenApiDocument,
   schema: SchemaObject,
   answer: unknown,

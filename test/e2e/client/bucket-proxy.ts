@@ -24,7 +24,7 @@ export interface BucketRequest {
  * The error: the connection ends, the body is lost although the response reports success, or the
  * response is an error with that status.
  */
-export type Fault = 'cut' | 'lost' | number | null
+export type Failure = 'cut' | 'lost' | number | null
 
 /** A server in front of the bucket that lets tests see its requests and cause errors. */
 export interface BucketProxy {
@@ -32,7 +32,7 @@ export interface BucketProxy {
   /** The requests from the page, without preflights. */
   readonly requests: BucketRequest[]
   /** Decides on each request, and may delay it. */
-  fault: (request: BucketRequest) => Fault | Promise<Fault>
+  failure: (request: BucketRequest) => Failure | Promise<Failure>
   /** Resets both. */
   reset(): void
   close(): Promise<void>
@@ -60,10 +60,10 @@ export async function startBucketProxy(
     outgoing.once('finish', () => {
       known.status = outgoing.statusCode
     })
-    const fault = await proxy.fault(known)
+    const failure = await proxy.failure(known)
     if (incoming.destroyed) return
-    if (fault === 'cut') incoming.socket.destroy()
-    else if (fault !== null) answer(incoming, outgoing, fault)
+    if (failure === 'cut') incoming.socket.destroy()
+    else if (failure !== null) answer(incoming, outgoing, failure)
     else {
       const inTurn = partsInTurn && known.partNumber > 0
       if (inTurn) {
@@ -77,10 +77,10 @@ export async function startBucketProxy(
   const proxy: BucketProxy = {
     endpoint: `http://127.0.0.1:${port}`,
     requests: [],
-    fault: () => null,
+    failure: () => null,
     reset() {
       proxy.requests.length = 0
-      proxy.fault = () => null
+      proxy.failure = () => null
     },
     async close() {
       server.closeAllConnections()
@@ -103,11 +103,15 @@ function toBucketRequest({ method = '', url = '/', headers }: IncomingMessage): 
 }
 
 /** A browser reads the response after it has sent everything. */
-function answer(incoming: IncomingMessage, outgoing: ServerResponse, fault: number | 'lost'): void {
+function answer(
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  failure: number | 'lost',
+): void {
   const cors = { 'Access-Control-Allow-Origin': '*', 'Access-Control-Expose-Headers': 'ETag' }
   incoming.resume().once('end', () => {
-    if (fault === 'lost') outgoing.writeHead(200, { ...cors, ETag: '"0123"' }).end()
-    else outgoing.writeHead(fault, cors).end('<Error><Code>MadeUp</Code></Error>')
+    if (failure === 'lost') outgoing.writeHead(200, { ...cors, ETag: '"0123"' }).end()
+    else outgoing.writeHead(failure, cors).end('<Error><Code>MadeUp</Code></Error>')
   })
 }
 

@@ -110,7 +110,7 @@ export function callRules(context: () => ClientContext): void {
     const unauthenticated = { type, code: 'unauthenticated', status: 401, requestId, issues: [] }
     expect(await tab.call('list')).toMatchObject(unauthenticated)
     await tab.begin(10)
-    expect(await tab.fault()).toMatchObject(unauthenticated)
+    expect(await tab.failure()).toMatchObject(unauthenticated)
   })
 
   it('throws for a response that is not from the API', async () => {
@@ -125,7 +125,7 @@ export function callRules(context: () => ClientContext): void {
         `Check baseUrl, and that CORS_ORIGINS has ${context().page}.`,
     })
     await tab.begin(10, { sha256: true, multipart: true })
-    expect(await tab.fault()).toMatchObject({ type, code: 'invalid_options' })
+    expect(await tab.failure()).toMatchObject({ type, code: 'invalid_options' })
   })
 
   describe('at the mount path of an app with its own session', () => {

@@ -28,7 +28,7 @@ export function changedFileRules(context: () => ClientContext): void {
 
   const holdAfter = (count: number) => {
     const held = Promise.withResolvers<'cut'>()
-    context().proxy.fault = ({ partNumber }) => (partNumber > count ? held.promise : null)
+    context().proxy.failure = ({ partNumber }) => (partNumber > count ? held.promise : null)
     return () => held.resolve('cut')
   }
   const expectDropped = async (): Promise<void> => {
@@ -50,7 +50,7 @@ export function changedFileRules(context: () => ClientContext): void {
       await tab.partsTaken(3)
       await change(path)
       cut()
-      expect(await tab.fault()).toMatchObject({
+      expect(await tab.failure()).toMatchObject({
         ...{ type: 'PresignerError', code: 'file_changed', status: 0 },
         message: 'The file has changed, or is gone',
       })
@@ -66,7 +66,7 @@ export function changedFileRules(context: () => ClientContext): void {
     await tab.partsTaken(3)
     const [first] = tab.parts()
     await tab.reload()
-    context().proxy.fault = () => null
+    context().proxy.failure = () => null
     await tab.begin(SIZE, { multipart: true }, Math.floor(SIZE / 2))
     const { key } = await tab.end()
     expect(key).not.toBe(first?.key)
@@ -83,9 +83,9 @@ export function changedFileRules(context: () => ClientContext): void {
     await tab.page.locator('input').evaluate((input) => Reflect.get(input, 'files')[0].size)
     await writeFile(path, 'afterwards')
     await tab.page.evaluate(() => page.beginChosen())
-    expect(await tab.fault()).toMatchObject({ code: 'file_changed' })
+    expect(await tab.failure()).toMatchObject({ code: 'file_changed' })
     await tab.page.evaluate(() => page.beginChosen({ sha256: true }))
-    expect(await tab.fault()).toMatchObject({ code: 'file_changed' })
+    expect(await tab.failure()).toMatchObject({ code: 'file_changed' })
     expect(context().proxy.requests.filter(({ status }) => status === 200)).toEqual([])
   })
 
@@ -96,7 +96,7 @@ export function changedFileRules(context: () => ClientContext): void {
     const [abandoned] = tab.parts()
     const upload = () => context().hasUpload(abandoned?.key ?? '', abandoned?.s3UploadId ?? '')
     const beginOther = async () => {
-      context().proxy.fault = () => null
+      context().proxy.failure = () => null
       await tab.begin(SIZE - 1, { multipart: true })
       await tab.end()
     }

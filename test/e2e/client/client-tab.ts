@@ -4,7 +4,7 @@ import type { FileRecord } from '../../../client/src/answers.ts'
 import type {
   ClientPage,
   PageClient,
-  PageFault,
+  PageFailure,
   PageFile,
   PageUpload,
 } from '../../../client/test/page-api.ts'
@@ -28,7 +28,7 @@ export interface ClientTab extends AsyncDisposable {
   /** Resolves with the upload's record. */
   end(): Promise<FileRecord>
   /** Resolves with the upload's error. */
-  fault(): Promise<PageFault>
+  failure(): Promise<PageFailure>
   progress(): Promise<readonly number[]>
   /**
    * The messages about what stalled the upload, in order. An empty message means that it continued.
@@ -102,22 +102,22 @@ export async function openClientTab(
         options,
       ] as const),
     async end() {
-      const { value, fault } = await tab.evaluate(() => page.end())
-      expect(fault).toBeNull()
+      const { value, failure } = await tab.evaluate(() => page.end())
+      expect(failure).toBeNull()
       if (value === null) throw new Error('There is no record.')
       return value
     },
-    async fault() {
-      const { fault } = await tab.evaluate(() => page.end())
-      if (fault === null) throw new Error('It did not fail.')
-      return fault
+    async failure() {
+      const { failure } = await tab.evaluate(() => page.end())
+      if (failure === null) throw new Error('It did not fail.')
+      return failure
     },
     progress,
     stalls: () => tab.evaluate(() => page.stalls()),
     silences: () => silences,
     async call(...args) {
-      const { value, fault } = await tab.evaluate((given) => page.call(...given), args)
-      return fault ?? value
+      const { value, failure } = await tab.evaluate((given) => page.call(...given), args)
+      return failure ?? value
     },
     async expectGrowth(size) {
       const sent = await progress()

@@ -21,7 +21,7 @@ export function largeFileRules(context: () => ClientContext, server: 'Ceph RGW' 
 
   /** Starts an upload whose first three parts arrive and whose others don't. */
   const beginHalf = async (): Promise<void> => {
-    context().proxy.fault = ({ partNumber }) =>
+    context().proxy.failure = ({ partNumber }) =>
       partNumber > 3 ? new Promise(() => undefined) : null
     await tab.begin(SIX_PARTS, { multipart: true })
     await tab.partsTaken(3)
@@ -52,7 +52,7 @@ export function largeFileRules(context: () => ClientContext, server: 'Ceph RGW' 
     })
     await tab.page.evaluate(() => page.abort())
     ended.resolve()
-    expect(await tab.fault()).toMatchObject({ name: 'AbortError', type: 'DOMException' })
+    expect(await tab.failure()).toMatchObject({ name: 'AbortError', type: 'DOMException' })
     expect((await dropped).status()).toBe(204)
     expect(await context().hasUpload(key, s3UploadId)).toBe(false)
     expect(await tab.page.evaluate(() => page.stored())).toEqual([])

@@ -41,7 +41,7 @@ export function outageRules(context: () => ClientContext): void {
       const origin = context().pageWithoutWorker
       await using tab = await openClientTab(context(), { origin })
       await tab.begin(10)
-      expect(await tab.fault()).toMatchObject({
+      expect(await tab.failure()).toMatchObject({
         ...{ type, code: 'unreachable', status: 0 },
         message:
           `No answer to POST ${context().worker}/files/upload-url. ` +
@@ -57,7 +57,7 @@ export function outageRules(context: () => ClientContext): void {
       const origin = context().pageWithoutBucket
       await using tab = await openClientTab(context(), { origin })
       await tab.begin(4 * PART_BYTES, { multipart: options.multipart })
-      expect(await tab.fault()).toMatchObject({
+      expect(await tab.failure()).toMatchObject({
         ...{ type, code: 'unreachable', status: 0 },
         message: `No answer from the bucket. Check that its CORS rules allow ${origin}.`,
       })
@@ -81,7 +81,7 @@ export function outageRules(context: () => ClientContext): void {
   it('shows that the Worker is unreachable, and continues when it is back', async () => {
     await using tab = await openClientTab(context())
     const held = Promise.withResolvers<null>()
-    context().proxy.fault = ({ partNumber }) => (partNumber > 3 ? held.promise : null)
+    context().proxy.failure = ({ partNumber }) => (partNumber > 3 ? held.promise : null)
     await tab.begin(SIZE, { multipart: true })
     await tab.partsTaken(3)
     await context().workerProcess.kill()
@@ -94,7 +94,7 @@ export function outageRules(context: () => ClientContext): void {
   it('shows that the bucket is unreachable, and continues when it is back', async () => {
     await using tab = await openClientTab(context())
     const held = Promise.withResolvers<'cut'>()
-    context().proxy.fault = ({ partNumber }) => (partNumber > 3 ? held.promise : null)
+    context().proxy.failure = ({ partNumber }) => (partNumber > 3 ? held.promise : null)
     await tab.begin(SIZE, { multipart: true })
     await tab.partsTaken(3)
     await context().bucketProcess.kill()
@@ -114,9 +114,9 @@ export function outageRules(context: () => ClientContext): void {
     const PARTS = 3
     const BYTES = PARTS * 5 * 1024 ** 2
 
-    const begin = async (fault: BucketProxy['fault']): Promise<Page> => {
+    const begin = async (failure: BucketProxy['failure']): Promise<Page> => {
       context().proxy.reset()
-      context().proxy.fault = fault
+      context().proxy.failure = failure
       const tab = await (await context().browser.newContext()).newPage()
       await tab.goto(`${context().page}/uppy`)
       const { worker: baseUrl, apiKey: token } = context()
@@ -154,7 +154,7 @@ export function outageRules(context: () => ClientContext): void {
       const tab = await begin(({ partNumber }) => (partNumber === 2 ? held.promise : null))
       await expect.poll(() => context().proxy.requests.at(-1)?.partNumber).toBe(2)
       await context().bucketProcess.kill()
-      context().proxy.fault = () => null
+      context().proxy.failure = () => null
       held.resolve('cut')
       await expectStall(tab, /./)
       await context().bucketProcess.start()

@@ -22,7 +22,7 @@ export function slowLineRules(context: () => ClientContext): void {
     await using tab = await openClientTab(context(), { clockSpeed: CLOCK_SPEED })
     let parallel = 0
     let slowest = false
-    context().proxy.fault = async () => {
+    context().proxy.failure = async () => {
       const running = context().proxy.requests.filter(({ status }) => status === undefined).length
       parallel = Math.max(parallel, running)
       if (slowest) return null
@@ -31,11 +31,11 @@ export function slowLineRules(context: () => ClientContext): void {
       return null
     }
     await limitUploads(tab.page, BYTES_PER_SECOND)
-    const { value, fault } = await tab.page.evaluate(
+    const { value, failure } = await tab.page.evaluate(
       ([count, file]) => page.uploadMany(count, file),
       [FILES, fileOf(FILE_BYTES)] as const,
     )
-    expect(fault).toBeNull()
+    expect(failure).toBeNull()
     const etag = `"${createHash('md5').update(patternBytes(FILE_BYTES)).digest('hex')}"`
     expect(value?.map((record) => record.etag)).toEqual(Array.from({ length: FILES }, () => etag))
     expect(tab.silences()).toBe(0)
@@ -46,7 +46,7 @@ export function slowLineRules(context: () => ClientContext): void {
   it('waits for a connection while other requests use all six', async () => {
     await using tab = await openClientTab(context(), { clockSpeed: CLOCK_SPEED })
     const held = Promise.withResolvers<number>()
-    context().proxy.fault = ({ method }) => (method === 'GET' ? held.promise : null)
+    context().proxy.failure = ({ method }) => (method === 'GET' ? held.promise : null)
     await tab.page.evaluate((endpoint) => {
       for (let index = 0; index < 6; index++) void fetch(`${endpoint}/files/${index}`)
     }, context().proxy.endpoint)
@@ -61,7 +61,7 @@ export function slowLineRules(context: () => ClientContext): void {
   it('waits for a bucket that accepts bytes, although it has never answered', async () => {
     await using tab = await openClientTab(context(), { clockSpeed: CLOCK_SPEED })
     let cuts = 0
-    context().proxy.fault = async () => {
+    context().proxy.failure = async () => {
       if (cuts === 5) return null
       cuts++
       await delay(500)
@@ -75,7 +75,7 @@ export function slowLineRules(context: () => ClientContext): void {
   it('shows that the upload stalls, and sends a request again after two silent minutes', async () => {
     await using tab = await openClientTab(context(), { clockSpeed: CLOCK_SPEED })
     let isFirst = true
-    context().proxy.fault = () => {
+    context().proxy.failure = () => {
       if (!isFirst) return null
       isFirst = false
       return new Promise(() => undefined)

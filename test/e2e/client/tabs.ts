@@ -28,7 +28,7 @@ export function tabRules(context: () => ClientContext): void {
    */
   const beginBothHalf = async (): Promise<() => void> => {
     const held = Promise.withResolvers<null>()
-    context().proxy.fault = ({ partNumber }) => (partNumber > 3 ? held.promise : null)
+    context().proxy.failure = ({ partNumber }) => (partNumber > 3 ? held.promise : null)
     await first.begin(SIZE, { multipart: true })
     await first.partsTaken(3)
     await second.begin(SIZE, { multipart: true })
@@ -42,7 +42,7 @@ export function tabRules(context: () => ClientContext): void {
       const [quitter, other] = aborted === 'first' ? [first, second] : [second, first]
       const release = await beginBothHalf()
       await quitter.page.evaluate(() => page.abort())
-      expect(await quitter.fault()).toMatchObject({ name: 'AbortError' })
+      expect(await quitter.failure()).toMatchObject({ name: 'AbortError' })
       release()
       const { key } = await other.end()
       const etag = partedEtag(SIZE, 'Ceph RGW')
@@ -71,7 +71,7 @@ export function tabRules(context: () => ClientContext): void {
   })
 
   it('continues in another tab after the parts that a closed tab has sent', async () => {
-    context().proxy.fault = ({ partNumber }) =>
+    context().proxy.failure = ({ partNumber }) =>
       partNumber > 3 ? new Promise(() => undefined) : null
     await first.begin(SIZE, { multipart: true })
     await first.partsTaken(3)

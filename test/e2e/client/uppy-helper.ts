@@ -55,7 +55,7 @@ export function uppyHelperRules(context: () => ClientContext, server: 'Ceph RGW'
   const partNumbers = () => parts().map(({ partNumber }) => partNumber)
   /** Uploads two parts and pauses in the third. */
   const pauseHalf = async (path?: string): Promise<void> => {
-    context().proxy.fault = ({ partNumber }) =>
+    context().proxy.failure = ({ partNumber }) =>
       partNumber === 3 ? new Promise(() => undefined) : null
     await upload(SIZE, {}, {}, path)
     await expect.poll(async () => (await outcome()).partsUploaded, { timeout: 20_000 }).toBe(2)
@@ -63,7 +63,7 @@ export function uppyHelperRules(context: () => ClientContext, server: 'Ceph RGW'
     await tab.evaluate(() => page.pause())
     lastPart = parts().at(-1) ?? lastPart
     context().proxy.reset()
-    if (!lists) context().proxy.fault = ({ method }) => (method === 'GET' ? 501 : null)
+    if (!lists) context().proxy.failure = ({ method }) => (method === 'GET' ? 501 : null)
   }
   const expectWhole = async (key: string): Promise<void> => {
     const etag = etagOf(patternBytes(SIZE), lists ? PART_BYTES : null)

@@ -30,9 +30,9 @@ const CALLS = {
 } satisfies Partial<Record<Operation, () => Promise<unknown>>>
 const ALL = Object.keys(CALLS) as (keyof typeof CALLS)[]
 
-/** Returns what `operation` throws when the bucket answers its one request with `fault`. */
-async function thrown(operation: keyof typeof CALLS, fault: ReturnType<typeof answer>) {
-  const sent = scriptedBucket({ [operation]: fault })
+/** Returns what `operation` throws when the bucket answers its one request with `failure`. */
+async function thrown(operation: keyof typeof CALLS, failure: ReturnType<typeof answer>) {
+  const sent = scriptedBucket({ [operation]: failure })
   const error: unknown = await CALLS[operation]().then(
     (value) => ({ returned: value }),
     (reason: unknown) => reason,
@@ -51,8 +51,8 @@ describe.each(ALL)('%s', (operation) => {
     ['405', answer(405)],
     ['405 with an S3 error', s3Error(405, 'MethodNotAllowed')],
     ['501', answer(501, 'Not Implemented')],
-  ])('throws not_supported when the server answers %s', async (_, fault) => {
-    expect(await thrown(operation, fault)).toMatchObject({
+  ])('throws not_supported when the server answers %s', async (_, failure) => {
+    expect(await thrown(operation, failure)).toMatchObject({
       code: 'not_supported',
       message: `The server of this bucket lacks ${operation}.`,
     })
@@ -75,8 +75,8 @@ describe.each(ALL)('%s', (operation) => {
     ['an HTML page', answer(502, '<html><body>Bad gateway</body></html>'), 'with status 502'],
     ['an endless code', s3Error(500, 'x'.repeat(1000)), 'with status 500'],
     ['a code with spaces', s3Error(500, 'your key AKIA'), 'with status 500'],
-  ])('throws storage_error for %s, without a retry', async (_, fault, text) => {
-    expect(await thrown(operation, fault)).toMatchObject({
+  ])('throws storage_error for %s, without a retry', async (_, failure, text) => {
+    expect(await thrown(operation, failure)).toMatchObject({
       code: 'storage_error',
       message: expect.stringContaining(`The bucket answered ${operation} ${text}`),
     })
@@ -86,8 +86,8 @@ describe.each(ALL)('%s', (operation) => {
     const lost = new TypeError('Network connection lost.')
     const cut = () =>
       new Response(new ReadableStream({ pull: (controller) => controller.error(lost) }))
-    for (const fault of [() => Promise.reject(lost), cut])
-      expect(await thrown(operation, fault)).toMatchObject({
+    for (const failure of [() => Promise.reject(lost), cut])
+      expect(await thrown(operation, failure)).toMatchObject({
         code: 'storage_error',
         cause: { message: expect.stringContaining(operation), cause: lost },
       })
@@ -99,8 +99,8 @@ describe.each(ALL)('%s', (operation) => {
     ['503 ServiceUnavailable', s3Error(503, 'ServiceUnavailable'), '503 ServiceUnavailable'],
     ['429', answer(429), '429'],
     ['503 of a proxy', answer(503, '<html></html>'), '503'],
-  ])('throws storage_busy for %s, without a retry', async (_, fault, reason) => {
-    expect(await thrown(operation, fault)).toMatchObject({
+  ])('throws storage_busy for %s, without a retry', async (_, failure, reason) => {
+    expect(await thrown(operation, failure)).toMatchObject({
       code: 'storage_busy',
       retryAfterSeconds: 5,
       cause: { message: `${operation} ${reason}` },
@@ -180,19 +180,23 @@ describe('an upload that the bucket does not have', () => {
     ['404 without a body', answer(404)],
   ] as const
 
-  it.each(unknown)('is not found when the bucket answers %s', async (_, fault) => {
+  it.each(unknown)('is not found when the bucket answers %s', async (_, failure) => {
     for (const operation of ['ListParts', 'CompleteMultipartUpload'] as const)
-      expect(await thrown(operation, fault), operation).toMatchObject({ code: 'upload_not_found' })
+      expect(await thrown(operation, failure), operation).toMatchObject({
+        code: 'upload_not_found',
+      })
   })
 
-  it.each(unknown)('counts as aborted when the bucket answers %s', async (_, fault) => {
-    scriptedBucket({ AbortMultipartUpload: fault })
+  it.each(unknown)('counts as aborted when the bucket answers %s', async (_, failure) => {
+    scriptedBucket({ AbortMultipartUpload: failure })
     await expect(CALLS.AbortMultipartUpload()).resolves.toBeUndefined()
   })
 
   it('is a storage_error when an upload starts', async () => {
-    for (const fault of [answer(404), s3Error(404, 'NoSuchKey')])
-      expect(await thrown('CreateMultipartUpload', fault)).toMatchObject({ code: 'storage_error' })
+    for (const failure of [answer(404), s3Error(404, 'NoSuchKey')])
+      expect(await thrown('CreateMultipartUpload', failure)).toMatchObject({
+        code: 'storage_error',
+      })
   })
 })
 

@@ -107,12 +107,12 @@ describe('headObject', () => {
   })
 
   it('sends one request when the connection breaks', async () => {
-    const fault = new TypeError('Network connection lost.')
-    const fake = vi.fn<typeof fetch>(() => Promise.reject(fault))
+    const failure = new TypeError('Network connection lost.')
+    const fake = vi.fn<typeof fetch>(() => Promise.reject(failure))
     vi.stubGlobal('fetch', fake)
     await expect(head()).rejects.toMatchObject({
       code: 'storage_error',
-      cause: { message: 'HeadObject no answer', cause: fault },
+      cause: { message: 'HeadObject no answer', cause: failure },
     })
     expect(fake).toHaveBeenCalledTimes(1)
   })

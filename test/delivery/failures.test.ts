@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest'
 import { linkTo, open, putObject, requestsFor, textOf } from '../support/links.ts'
 
-const faulty = async (fault: string) => {
-  const key = `${fault}/${crypto.randomUUID()}.png`
+const faulty = async (failure: string) => {
+  const key = `${failure}/${crypto.randomUUID()}.png`
   return { key, link: (await linkTo(key, {}, 'faulty')).link }
 }
 
@@ -14,8 +14,8 @@ it.each([
   ['500', 502, 'storage_error'],
   ['no-bucket', 502, 'storage_error'],
   ['busy', 503, 'storage_busy'],
-])('caches nothing from a bucket that answers %s', async (fault, status, code) => {
-  const { key, link } = await faulty(fault)
+])('caches nothing from a bucket that answers %s', async (failure, status, code) => {
+  const { key, link } = await faulty(failure)
   for (const asked of [1, 2]) {
     const response = await open(link)
     expect(response.status).toBe(status)
@@ -28,10 +28,13 @@ it.each([
 it.each([
   ['404', 404],
   ['no-bucket', 502],
-])('answers HEAD with the same status as GET when the bucket answers %s', async (fault, status) => {
-  const { link } = await faulty(fault)
-  expect((await open(link, {}, 'HEAD')).status).toBe(status)
-})
+])(
+  'answers HEAD with the same status as GET when the bucket answers %s',
+  async (failure, status) => {
+    const { link } = await faulty(failure)
+    expect((await open(link, {}, 'HEAD')).status).toBe(status)
+  },
+)
 
 it('passes on the Retry-After of a busy bucket, also for a range and for HEAD', async () => {
   for (const [method, headers] of [
@@ -56,12 +59,12 @@ it('serves the object as soon as the bucket recovers', async () => {
   expect(hit.headers.get('Cache-Status')).toBe('edge-presigner; hit')
 })
 
-it.each(['cut', 'once-cut'])('never caches a truncated body (%s)', async (fault) => {
-  const { key, link } = await faulty(fault)
+it.each(['cut', 'once-cut'])('never caches a truncated body (%s)', async (failure) => {
+  const { key, link } = await faulty(failure)
   await expect(textOf(await open(link))).rejects.toThrow()
   await settled()
   const again = await open(link)
-  if (fault === 'cut') await expect(textOf(again)).rejects.toThrow()
+  if (failure === 'cut') await expect(textOf(again)).rejects.toThrow()
   else expect(await textOf(again)).toBe('x'.repeat(1000))
   expect(again.headers.get('Cache-Status')).toBe('edge-presigner; fwd=uri-miss; stored')
   expect(await requestsFor(key, 'faulty')).toBe(2)

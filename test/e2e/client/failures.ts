@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import type { Fault } from './bucket-proxy.ts'
+import type { Failure } from './bucket-proxy.ts'
 import { type ClientTab, openClientTab, PART_BYTES, partedEtag } from './client-tab.ts'
 import { type ClientContext, HASTY_SECONDS } from './context.ts'
 
@@ -8,7 +8,7 @@ import { type ClientContext, HASTY_SECONDS } from './context.ts'
 const SIZE = 5 * PART_BYTES + 1000
 
 /** The errors that can occur while a part is sent. */
-export function faultRules(context: () => ClientContext): void {
+export function failureRules(context: () => ClientContext): void {
   let tab: ClientTab
 
   beforeEach(async () => {
@@ -30,7 +30,7 @@ export function faultRules(context: () => ClientContext): void {
     const lost = new Promise<'cut'>((resolve) => {
       cut = () => resolve('cut')
     })
-    context().proxy.fault = ({ partNumber }) => (partNumber > 3 ? lost : null)
+    context().proxy.failure = ({ partNumber }) => (partNumber > 3 ? lost : null)
     await tab.begin(SIZE, { multipart: true })
     await tab.partsTaken(3)
     await tab.page.context().setOffline(true)
@@ -45,11 +45,12 @@ export function faultRules(context: () => ClientContext): void {
   })
 
   it('retries while the bucket refuses or drops requests', async () => {
-    const faults: Fault[] = [503, 'cut', 429, 503, 'cut', 429]
-    context().proxy.fault = ({ partNumber }) => (partNumber > 2 ? (faults.shift() ?? null) : null)
+    const failures: Failure[] = [503, 'cut', 429, 503, 'cut', 429]
+    context().proxy.failure = ({ partNumber }) =>
+      partNumber > 2 ? (failures.shift() ?? null) : null
     await tab.begin(SIZE, { multipart: true })
     await expectWhole()
-    expect(faults).toEqual([])
+    expect(failures).toEqual([])
   })
 
   it("waits for the Worker's Retry-After when the bucket is busy", async () => {
@@ -76,7 +77,7 @@ export function faultRules(context: () => ClientContext): void {
   it('requests a new URL when that of a part has expired', async () => {
     // The bucket refuses any expired URL: see the whole file below, and contract/tampering.ts.
     let refused = false
-    context().proxy.fault = ({ partNumber }) => {
+    context().proxy.failure = ({ partNumber }) => {
       if (partNumber !== 2 || refused) return null
       refused = true
       return 403
@@ -90,9 +91,9 @@ export function faultRules(context: () => ClientContext): void {
   })
 
   it('fails when the bucket also refuses the new URL, and resumes in the next upload', async () => {
-    context().proxy.fault = ({ partNumber }) => (partNumber === 3 ? 403 : null)
+    context().proxy.failure = ({ partNumber }) => (partNumber === 3 ? 403 : null)
     await tab.begin(SIZE, { multipart: true })
-    expect(await tab.fault()).toMatchObject({
+    expect(await tab.failure()).toMatchObject({
       type: 'PresignerError',
       code: 'bucket_refused',
       status: 403,
@@ -113,7 +114,7 @@ export function faultRules(context: () => ClientContext): void {
 
   it('sends a part again when the bucket accepted it but does not have it', async () => {
     let lost = false
-    context().proxy.fault = ({ partNumber }) => {
+    context().proxy.failure = ({ partNumber }) => {
       if (partNumber !== 2 || lost) return null
       lost = true
       return 'lost'
@@ -129,13 +130,13 @@ export function faultRules(context: () => ClientContext): void {
       (route) => route.fulfill({ status: 200, headers: { 'Access-Control-Allow-Origin': '*' } }),
     )
     await tab.begin(SIZE, { multipart: true })
-    expect(await tab.fault()).toMatchObject({ type: 'PresignerError', code: 'etag_hidden' })
+    expect(await tab.failure()).toMatchObject({ type: 'PresignerError', code: 'etag_hidden' })
   })
 
   it('requests a new URL when that of a whole file has expired', async () => {
     await tab.connect({ bucket: 'hasty' })
     let held = false
-    context().proxy.fault = async ({ method }) => {
+    context().proxy.failure = async ({ method }) => {
       if (method === 'PUT' && !held) {
         held = true
         await delay(HASTY_SECONDS * 1000 + 1000)
