@@ -1,5 +1,6 @@
 import type { Context } from 'hono'
 import type { Principal } from '../access/principal.ts'
+import type { ErrorCode } from '../errors/api-error.ts'
 import type { Settings } from '../settings/settings.ts'
 import type { Host, Instance } from './host.ts'
 
@@ -16,6 +17,8 @@ export interface AppEnv {
     cacheStatus: string
     /** Adds to the body of an error what the clients of a protocol look for. */
     errorMembers: ((message: string) => object) | undefined
+    /** The body of an error in XML, for the clients of a protocol that has no JSON. */
+    errorBody: ((error: ErrorBody) => string) | undefined
     /** What CORS adds to the answer. */
     corsHeaders: Readonly<Record<string, string>> | undefined
     /** The answer that has all its headers. */
@@ -27,6 +30,13 @@ export interface AppEnv {
      */
     warning: string | undefined
   }
+}
+
+/** What every error says of itself. */
+export interface ErrorBody {
+  readonly code: ErrorCode
+  readonly message: string
+  readonly requestId: string
 }
 
 export type AppContext = Context<AppEnv>

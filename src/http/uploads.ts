@@ -82,8 +82,8 @@ async function tell(c: AppContext, event: (principal: string) => FileEvent): Pro
 }
 
 /**
- * The upload whose id is in the path, if the caller may write `key` and the id belongs to them,
- * the key and the bucket. Throws `invalid_key`, `forbidden`, `unknown_bucket` and
+ * The upload with the id in the path, or `uploadId`, if the caller may write `key` and the id belongs
+ * to them, the key and the bucket. Throws `invalid_key`, `forbidden`, `unknown_bucket` and
  * `invalid_upload_id`.
  */
 export async function openUpload(
@@ -91,12 +91,12 @@ export async function openUpload(
   alias: string | undefined,
   key: string,
   now: Date,
+  uploadId = c.req.param('uploadId') ?? '',
 ): Promise<{ readonly bucket: Bucket; readonly upload: UploadClaims }> {
   const principal: Principal = c.get('principal')
   const scope = { key: parseObjectKey(key), owner: principal.id }
   requireKey(principal, 'files:upload', scope.key)
   const bucket = chooseBucket(c, alias, scope.key)
-  const uploadId = c.req.param('uploadId') ?? ''
   const settings = c.get('settings')
   return {
     bucket,
