@@ -112,7 +112,7 @@ const STEP = [
   'hw200YinEsmsCS-tPvchRZwB0Usoxmto2yJRGt2DE6E',
 ].join('.')
 
-it('a step of an upload from before is still made the same, and still valid', async () => {
+it('a step of an upload from an earlier version is still signed the same way, and still valid', async () => {
   const step = {
     bucket: 'files',
     owner: 'key:ci',

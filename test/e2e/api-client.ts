@@ -39,7 +39,7 @@ export interface ApiClient {
   abort(uploadId: string, key: string): Promise<void>
   /** The response of `GET /s3/params`: a form for one file. */
   form(fileName: string, mimetype?: string): Promise<z.infer<typeof answers.uppyForm>>
-  /** Answer of `POST /s3/sign`: one request of a client that speaks S3. */
+  /** The response of `POST /s3/sign`: one request of an S3 client. */
   sign(request: Readonly<Record<string, unknown>>): Promise<z.infer<typeof answers.signedRequest>>
   /** Returns the Worker's error for a request that it must refuse. */
   refusal(method: string, path: string, body?: unknown): Promise<Refusal>

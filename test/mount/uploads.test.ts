@@ -79,7 +79,7 @@ describe.each(Object.entries(STARTS))('beforeUpload, for %s,', (name, start) => 
     const response = await start(app)
     const text = await response.clone().text()
     expect(await keyOf(response)).toMatch(/^ann\/uploads\/avatars\/2026\/[^/]+-cat\.png$/)
-    // Here the upload begins at the URL that was signed.
+    // Here the upload starts at the signed URL.
     if (name.includes('create')) await app.fetch(JSON.parse(text).url, { method: 'POST' })
     const signed = sent[0]?.headers.get('x-amz-meta-owner') ?? text
     expect(signed).toMatch(

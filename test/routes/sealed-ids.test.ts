@@ -35,7 +35,9 @@ it('signs no part of an upload with anything that another principal can read fro
   const [url = ''] = await partUrls(worker, upload, [1], bearer(alice.token))
   const s3UploadId = new URL(url).searchParams.get('uploadId') ?? ''
 
-  /** S3's id of the upload whose first part `who` can write, through Uppy's `signRequest`. */
+  /**
+   * Returns S3's id of the upload whose first part `who` can write, through Uppy's `signRequest`.
+   */
   const partOf = async (uploadId: string, who = bob): Promise<string | null> => {
     const request = { method: 'PUT', key: upload.key, partNumber: 1, uploadId }
     const response = await worker.post('/s3/sign', request, bearer(who.token))

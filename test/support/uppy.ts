@@ -39,7 +39,7 @@ export async function startCompanion(
 export const companionPath = ({ key, uploadId }: CompanionUpload, step = ''): string =>
   `/s3/multipart/${encodeURIComponent(uploadId)}${step}?key=${encodeURIComponent(key)}`
 
-/** What `POST /s3/sign` answers. */
+/** The response of `POST /s3/sign`. */
 export interface Signed {
   readonly url: string
   readonly key: string
@@ -53,7 +53,9 @@ export async function sign(worker: TestWorker, request: object): Promise<Signed>
   return response.json()
 }
 
-/** Begins an upload in parts as Uppy does with `signRequest`: it speaks S3 to the URL that it gets. */
+/**
+ * Starts a multipart upload as Uppy does with `signRequest`: with an S3 request to the signed URL.
+ */
 export async function beginUpload(
   worker: TestWorker,
   file: object = {},

@@ -106,13 +106,13 @@ describe('a bucket that limits the size of a file, and does not list parts,', ()
     expect(await recorded()).toBeNull()
   })
 
-  it('keeps an object of the size that the client stated where it cuts the parts itself', async () => {
+  it('keeps an object of the declared size when the client chooses the part size', async () => {
     const sent = scriptedBucket({ ...script, HeadObject: found(10) })
     expect(await finish({ ...SIZELESS, size: 10 })).toMatchObject({ size: 10 })
     expect(operations(sent)).not.toContain('DeleteObject')
   })
 
-  it('deletes an object of another size than the client stated', async () => {
+  it('deletes an object of a different size than declared', async () => {
     const sent = scriptedBucket({
       ...script,
       HeadObject: [found(10), MISSING],

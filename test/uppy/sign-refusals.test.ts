@@ -83,8 +83,8 @@ describe('a request to sign is refused', () => {
   })
 })
 
-describe('an upload in parts', () => {
-  it('is of one key: its id signs nothing for another', async () => {
+describe('a multipart upload', () => {
+  it('belongs to one key: its id signs nothing for another key', async () => {
     const { uploadId } = await beginUpload(worker)
     const other = await beginUpload(worker)
     for (const key of [other.key, 'a.mp4', KEY])

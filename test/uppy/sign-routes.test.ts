@@ -72,7 +72,7 @@ describe('a single upload', () => {
   })
 })
 
-describe('an upload in parts', () => {
+describe('a multipart upload', () => {
   const upload = async (of: TestWorker, file: object, bodies: readonly string[]) => {
     const { key, uploadId } = await beginUpload(of, file)
     const etags: string[] = []
@@ -85,7 +85,7 @@ describe('an upload in parts', () => {
     return { key, uploadId, url, send }
   }
 
-  it('begins and ends in the Worker, which records the file', async () => {
+  it('starts and completes in the Worker, which records the file', async () => {
     const file = {
       contentType: 'video/mp4',
       metadata: { author: 'Zoë' },
@@ -110,11 +110,11 @@ describe('an upload in parts', () => {
     expect(object.headers.get('Content-Type')).toBe('video/mp4')
     expect(object.headers.get('Cache-Control')).toBe('no-cache')
     expect(object.headers.get('x-amz-meta-author')).toBe('=?UTF-8?B?Wm/Dqw==?=')
-    // An answer that was lost is asked for again.
+    // After a lost response, the client sends the request again.
     expect((await send()).status).toBe(200)
   })
 
-  it('signs parts, their list and the abort for the bucket', async () => {
+  it('gets parts, their list and the abort signed for the bucket', async () => {
     const now = new Date(Math.floor(Date.now() / 1000) * 1000)
     vi.useFakeTimers({ now, toFake: ['Date'] })
     const { key, uploadId } = await beginUpload(worker)
@@ -147,7 +147,7 @@ describe('an upload in parts', () => {
     expect(await seconds({ expiresIn: 3600 })).toBe('3600')
   })
 
-  it('holds the file to the size that was stated, and keeps nothing else', async () => {
+  it('accepts only a file of the declared size, and deletes any other', async () => {
     const { key, send } = await upload(worker, { size: 10 }, ['hello ', 'world'])
     const response = await send()
     expect(response.status).toBe(400)
@@ -155,7 +155,7 @@ describe('an upload in parts', () => {
     expect((await bucketFetch(key)).status).toBe(404)
   })
 
-  it('holds the file to the limit of the bucket, whether a size was stated or not', async () => {
+  it('applies the size limit of the bucket, with or without a declared size', async () => {
     const limited = testWorker({ BUCKETS: { files: { ...s3rverBucket(), maxBytes: 8 } } })
     const { key, send } = await upload(limited, {}, ['hello ', 'world'])
     const response = await send()
@@ -166,7 +166,7 @@ describe('an upload in parts', () => {
     expect((await small.send()).status).toBe(200)
   })
 
-  it('tells a client that speaks S3 what is wrong, in XML', async () => {
+  it('reports errors to an S3 client in XML', async () => {
     const { url } = await upload(worker, {}, ['hello'])
     const post = (body: string) => worker.fetch(url, { method: 'POST', body })
     for (const body of [
@@ -190,7 +190,7 @@ describe('an upload in parts', () => {
     expect(errorIn(await tooLong.text())[0]).toBe('body_too_large')
   })
 
-  it('lets a page of a configured origin read both answers', async () => {
+  it('lets a page of a configured origin read both responses', async () => {
     const origin = 'https://app.example.com'
     const of = testWorker({ CORS_ORIGINS: [origin] })
     const { url } = await sign(of, { method: 'POST', key: 'a' })
@@ -201,7 +201,7 @@ describe('an upload in parts', () => {
 })
 
 describe('the URL of a step', () => {
-  it('is no URL for the other step', async () => {
+  it('is not valid for the other step', async () => {
     const { url: create } = await sign(worker, { method: 'POST', key: 'a' })
     const swapped = create.replace('/s3/uploads?', '/s3/uploads/complete?')
     expect((await worker.fetch(swapped, { method: 'POST' })).status).toBe(403)
@@ -224,7 +224,7 @@ describe('the URL of a step', () => {
       expect((await worker.fetch(path + query, { method: 'POST' })).status).toBe(403)
   })
 
-  it('counts against the principal who asked for it', async () => {
+  it('counts against the principal that requested it', async () => {
     const keys: string[] = []
     const limit = async ({ key }: { key: string }) => {
       keys.push(key)

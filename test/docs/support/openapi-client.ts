@@ -12,7 +12,7 @@ import {
 /** The input of an operation: `parameters` by name, for the path, the query and the headers. */
 export interface CallInput {
   readonly parameters?: Readonly<Record<string, unknown>>
-  /** A string or a form is sent as it is, everything else as JSON. */
+  /** A string or a form is sent unchanged, everything else as JSON. */
   readonly body?: unknown
   /** The API's base below the origin: one of the document's servers, by default the first. */
   readonly base?: string
@@ -25,7 +25,7 @@ export interface DocumentClient {
    * response doesn't match the document.
    */
   call(operationId: string, status: number, input?: CallInput): Promise<unknown>
-  /** The same for an answer that is no JSON; resolves with its text. */
+  /** The same for a response that is not JSON. Resolves with its text. */
   text(operationId: string, status: number, input?: CallInput): Promise<string>
   /** The ids of the operations that were called with success. */
   readonly succeeded: ReadonlySet<string>

@@ -97,7 +97,7 @@ export function multipartRules(context: () => Context, capabilities: Capabilitie
     })
   })
 
-  it('uploads in parts for a client that speaks S3, and records the file', async () => {
+  it('uploads in parts for an S3 client, and records the file', async () => {
     const { api } = context()
     const body = bytes(8 * MIB + 3)
     const file = { fileName: 'Film.MP4', contentType: 'video/mp4', size: body.length }
