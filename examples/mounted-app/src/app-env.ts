@@ -1,4 +1,4 @@
-/** What wrangler.toml and the secrets provide. */
+/** The variables of wrangler.toml, and the secrets. */
 export interface Env {
   readonly FILES: KVNamespace
   readonly S3_ENDPOINT: string
@@ -14,7 +14,7 @@ export interface Env {
 export interface AppEnv {
   Bindings: Env
   Variables: {
-    /** Who is logged in; null is nobody. */
+    /** The logged-in user, or null. */
     user: string | null
   }
 }

@@ -7,14 +7,14 @@ import type { AppEnv } from './app-env.ts'
 
 const COOKIE = 'session'
 
-/** Reads the session's cookie: who is it? */
+/** Reads the user from the session cookie. */
 export const whoIsIt = createMiddleware<AppEnv>(async (c, next) => {
   const user = await getSignedCookie(c, c.env.SESSION_SECRET, COOKIE)
   c.set('user', user || null)
   await next()
 })
 
-/** The login of the example: any name, and one password. */
+/** The login of this example: any name, and one password. */
 export const sessionRoutes = new Hono<AppEnv>()
   .use(csrf())
   .get('/', (c) => c.json({ user: c.var.user }))
