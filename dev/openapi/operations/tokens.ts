@@ -5,14 +5,15 @@ export const tokenOperations: Operations = {
   'POST /tokens': {
     id: 'createToken',
     tag: 'tokens',
-    summary: 'Make a short-lived token',
+    summary: 'Create a short-lived token',
     description:
-      'For part of what the caller may do: never wider in scopes, prefix or life. A single token cannot be revoked.',
+      "The token has a part of the caller's rights. Its scopes, prefix and lifetime never exceed the caller's. You cannot revoke a single token.",
     scopes: ['tokens:create'],
     members: {
-      scopes: { description: 'What the token may do; the caller must have each.' },
+      scopes: { description: 'Scopes of the token. The caller must have all of them.' },
       prefix: {
-        description: "Empty, or ends with `/`; must start with the caller's prefix, its default.",
+        description:
+          "Empty, or ends with `/`. It must start with the caller's prefix, which is the default.",
         examples: ['team-a/'],
       },
       expiresIn: {

@@ -16,7 +16,7 @@ import {
 import { UPLOAD_SECONDS } from '../members.ts'
 import type { Members, Operations } from '../operation.ts'
 
-// src/uppy/companion-routes.ts reads these queries by hand, as Companion does: they are said again here.
+// src/uppy/companion-routes.ts reads these queries without a schema, as Companion does. So this file repeats them.
 
 const formQuery = z.object({
   filename: fileName,
@@ -31,7 +31,7 @@ const batchQuery = z.object({
   partNumbers: z.array(partNumber).check(z.minLength(1), z.maxLength(100)),
 })
 
-/** Of what begins an upload. */
+/** Errors of routes that start an upload. */
 const START: readonly ErrorCode[] = [
   'invalid_mimetype',
   'mimetype_not_allowed',
@@ -41,10 +41,10 @@ const START: readonly ErrorCode[] = [
   'credentials_expired',
 ]
 
-/** Of every step of an upload that was begun. */
+/** Errors of every step after the start of an upload. */
 const STEP: readonly ErrorCode[] = ['invalid_key', 'invalid_upload_id', 'credentials_expired']
 
-/** Of every step that the bucket takes part in. */
+/** Errors of every step that sends a request to the bucket. */
 const AT_BUCKET: readonly ErrorCode[] = [...STEP, 'not_supported', 'storage_error', 'storage_busy']
 
 const FILE_MEMBERS: Members = {
@@ -57,7 +57,7 @@ const FILE_MEMBERS: Members = {
 }
 
 const UPLOAD_MEMBERS: Members = {
-  key: { description: 'The object key, as the answer to the start gave it.' },
+  key: { description: 'The object key, from the response that started the upload.' },
 }
 
 export const uppyOperations: Operations = {
@@ -66,7 +66,7 @@ export const uppyOperations: Operations = {
     tag: 'uppy',
     summary: 'Sign a form for a new key',
     description:
-      "S3's POST policy, or a form for `POST /s3/form` where the server of the bucket takes none, such as R2 and B2.",
+      "Returns a form with an S3 POST policy. If the bucket's server doesn't accept forms, such as R2 and B2, the form is for `POST /s3/form`.",
     scopes: ['files:upload'],
     query: formQuery,
     members: FILE_MEMBERS,
@@ -76,12 +76,12 @@ export const uppyOperations: Operations = {
   'POST /s3/form': {
     id: 'uploadUppyForm',
     tag: 'uppy',
-    summary: 'Upload a file by a form',
+    summary: 'Upload a file with a form',
     description:
-      'Takes the fields of `GET /s3/params` and then the `file` as multipart/form-data of at most 100 MB, stores the file and records it. The `policy` among the fields is the credential.',
+      'Accepts multipart/form-data of at most 100 MB: the fields of `GET /s3/params`, then the `file`. Stores the file in the bucket and records it. The field `policy` is the credential.',
     answers: {
       201: {
-        description: 'S3’s PostResponse.',
+        description: "S3's PostResponse.",
         body: 'application/xml',
         headers: { ETag: 'The ETag of the object.', Location: 'The URL of the object.' },
       },
@@ -131,7 +131,7 @@ export const uppyOperations: Operations = {
     summary: 'Sign PUTs for parts',
     scopes: ['files:upload'],
     query: batchQuery,
-    members: { ...UPLOAD_MEMBERS, partNumbers: { description: 'Which parts.' } },
+    members: { ...UPLOAD_MEMBERS, partNumbers: { description: 'Numbers of the parts.' } },
     answers: { 200: { description: 'A URL for each part.', body: uppyPartUrls } },
     errors: [...STEP, 'invalid_part'],
   },
@@ -149,13 +149,16 @@ export const uppyOperations: Operations = {
     id: 'completeUppyMultipart',
     tag: 'uppy',
     summary: 'Complete an upload in parts',
-    description: 'Makes one object of the parts, and records the file. Safe to repeat.',
+    description: 'Joins the parts into one object, and records the file. Safe to repeat.',
     scopes: ['files:upload'],
     query: keyQuery,
     body: completeBody,
     members: {
       ...UPLOAD_MEMBERS,
-      parts: { description: 'All parts, by ascending number; an ETag with or without its quotes.' },
+      parts: {
+        description:
+          'All parts, in ascending order of their numbers. ETags with or without quotes.',
+      },
     },
     answers: { 200: { description: 'The object.', body: uppyLocation } },
     errors: [
@@ -172,17 +175,17 @@ export const uppyOperations: Operations = {
   'DELETE /s3/multipart/:uploadId': {
     id: 'abortUppyMultipart',
     tag: 'uppy',
-    summary: 'Drop an upload and its parts',
+    summary: 'Abort an upload and delete its parts',
     scopes: ['files:upload'],
     query: keyQuery,
     members: UPLOAD_MEMBERS,
-    answers: { 200: { description: 'Dropped, or nothing was there.', body: nothing } },
+    answers: { 200: { description: 'Aborted, or did not exist.', body: nothing } },
     errors: AT_BUCKET,
   },
   'GET /s3/sts': {
     id: 'getUppyCredentials',
     tag: 'uppy',
-    summary: 'Always refused: there are no temporary credentials',
+    summary: 'Always returns an error: there are no temporary credentials',
     scopes: [],
     answers: {},
     errors: ['invalid_request'],
@@ -192,24 +195,24 @@ export const uppyOperations: Operations = {
     tag: 'uppy',
     summary: 'Sign one S3 request',
     description: [
-      'For `signRequest` of `@uppy/aws-s3` 6, which speaks S3 itself. Without `uploadId`, `PUT` (PutObject) and `POST` (CreateMultipartUpload) begin an upload, whose key is made by the server. With it, `PUT` is UploadPart, `GET` ListParts, `POST` CompleteMultipartUpload and `DELETE` AbortMultipartUpload. Nothing else is signed.',
-      'Members that Uppy does not know come from the client of this project. Others are ignored.',
+      'For `signRequest` of `@uppy/aws-s3` 6, which sends S3 requests itself. Without `uploadId`, `PUT` (PutObject) and `POST` (CreateMultipartUpload) start an upload, and the server creates the key. With `uploadId`, `PUT` is UploadPart, `GET` is ListParts, `POST` is CompleteMultipartUpload and `DELETE` is AbortMultipartUpload. The Worker signs no other requests.',
+      'Some members are not from Uppy but from the client of this project. The Worker ignores unknown members.',
     ].join('\n\n'),
     scopes: ['files:upload'],
     members: {
       method: { description: 'Method of the S3 request.' },
       key: {
         description:
-          'With `uploadId`, the object key as an earlier answer gave it; without, the name of the file.',
+          'With `uploadId`, the object key from the response that started the upload. Without it, the name of the file.',
       },
       uploadId: { description: "S3's own `UploadId`." },
       partNumber: { description: 'Required for UploadPart.' },
-      contentType: { description: 'Signed as `Content-Type` where an upload begins.' },
+      contentType: { description: 'Signed as `Content-Type` when an upload starts.' },
       expiresIn: UPLOAD_SECONDS,
-      fileName: { description: 'Name of the file, in place of `key`.' },
+      fileName: { description: 'Name of the file, instead of `key`.' },
       size: {
         description:
-          'Bytes, signed as `Content-Length` of PutObject. Required there where the bucket has `maxBytes`.',
+          'Bytes, signed as `Content-Length` of PutObject. PutObject requires it if the bucket has `maxBytes`.',
         maximum: MAX_PUT_BYTES,
       },
       sha256: { description: 'SHA-256 of the file in base64, for PutObject.' },
