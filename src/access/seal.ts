@@ -30,13 +30,15 @@ export type Unsealed =
     }
 
 /**
- * Opens what was sealed for `purpose`. A seal counts as expired only if its signature is right.
+ * Opens what was sealed for `purpose`. A seal counts as expired only if its signature is right, and
+ * if its `exp` was `graceSeconds` ago or more.
  */
 export async function unseal(
   secrets: SigningSecrets,
   purpose: Purpose,
   sealed: string,
   now: Date,
+  graceSeconds = 0,
 ): Promise<Unsealed> {
   let secret: SigningSecret | undefined
   let claimed: unknown
@@ -49,7 +51,7 @@ export async function unseal(
         if (secret === undefined) throw new errors.JWKSNoMatchingKey()
         return purposeKey(secret, purpose)
       },
-      { algorithms: ['HS256'], currentDate: now },
+      { algorithms: ['HS256'], currentDate: now, clockTolerance: graceSeconds },
     )
     if (secret !== undefined) return { ok: true, claims: payload, secret }
   } catch (error) {

@@ -2,15 +2,15 @@ import type { MiddlewareHandler } from 'hono'
 import { looksLikeApiKey, verifyApiKey } from '../access/api-key.ts'
 import { verifyJwt } from '../access/jwt.ts'
 import type { Principal } from '../access/principal.ts'
-import { importPublicKey } from '../access/public-key.ts'
 import { SCOPES } from '../access/scopes.ts'
-import type { JwtSettings } from '../access/settings.ts'
 import { looksLikeToken, verifyToken } from '../access/token.ts'
 import { REFUSALS, type Refusal, refuse, type Verdict } from '../access/verdict.ts'
+import { MAX_UPLOAD_AGE_SECONDS } from '../bucket/limits.ts'
 import { ApiError, type Reason } from '../errors/api-error.ts'
 import { describe } from '../errors/describe.ts'
 import type { LoadedSettings } from '../settings/define.ts'
 import { type Settings, takesOrigin } from '../settings/settings.ts'
+import { withKeys } from '../settings/with-keys.ts'
 import type { AppContext, AppEnv } from './app-env.ts'
 import { countRequest, networkOf } from './rate-limit.ts'
 import { checkUrl } from './validate.ts'
@@ -79,25 +79,6 @@ function keepSettings(c: AppContext, loaded: LoadedSettings): Settings {
   return loaded.settings
 }
 
-/** The settings, with `publicJwk` imported: only that shows whether it is a key. */
-export function withKeys(loaded: LoadedSettings): LoadedSettings | Promise<LoadedSettings> {
-  const jwt = loaded.ok ? loaded.settings.jwt : null
-  return loaded.ok && jwt?.publicJwk !== undefined
-    ? withKey(loaded, loaded.settings, jwt.publicJwk, jwt.algorithms)
-    : loaded
-}
-
-async function withKey(
-  loaded: LoadedSettings,
-  { jwtPath }: Settings,
-  publicJwk: NonNullable<JwtSettings['publicJwk']>,
-  algorithms: readonly string[],
-): Promise<LoadedSettings> {
-  for (const name of algorithms) if (await importPublicKey(publicJwk, name)) return loaded
-  const message = 'must be a valid public key; RSA keys need at least 2048 bits'
-  return { ok: false, issues: [{ path: `${jwtPath}.publicJwk`, message }] }
-}
-
 /** Without a promise of its own: most credentials need one, and each costs every request. */
 function judge(
   c: AppContext,
@@ -106,7 +87,8 @@ function judge(
 ): Verdict | Promise<Verdict> {
   const now = new Date()
   const token = tokenOf(c)
-  if (token !== undefined) return verifyToken(token, settings, now)
+  if (token !== undefined)
+    return verifyToken(token, settings, now, isAbort(c) ? MAX_UPLOAD_AGE_SECONDS : 0)
   const { authenticate } = c.env.host
   if (authenticate !== null) return judgeByApp(c, settings, authenticate, now)
 
@@ -138,6 +120,13 @@ function unknownKind(authorization: string, bearer: string | undefined): Refusal
     ? 'jwt not expected'
     : 'bearer credential of no known kind'
 }
+
+/**
+ * Whether this only drops an upload in parts. The upload id says whose it is, so a token that ended
+ * meanwhile will do: otherwise its parts would stay in the bucket.
+ */
+const isAbort = (c: AppContext): boolean =>
+  c.req.method === 'DELETE' && c.req.param('uploadId') !== undefined
 
 const bearerOf = (authorization: string | undefined): string | undefined =>
   /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1]

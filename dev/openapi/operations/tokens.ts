@@ -18,9 +18,9 @@ export const tokenOperations: Operations = {
       },
       expiresIn: {
         description:
-          "Seconds, not past the life of the caller's own credential. 600 unless given, or less where that ends before.",
+          "Lifetime in seconds. The token never outlives the caller's own credential. The default is 600, or less if that credential expires earlier. More than 3600 is allowed only if `files:upload` is the only scope.",
         minimum: 1,
-        maximum: 3600,
+        maximum: 86_400,
       },
     },
     answers: { 200: { description: 'The token.', body: token } },

@@ -33,7 +33,6 @@ const batchQuery = z.object({
 
 /** Errors of routes that start an upload. */
 const START: readonly ErrorCode[] = [
-  'invalid_mimetype',
   'mimetype_not_allowed',
   'type_mismatch',
   'invalid_key',
@@ -49,10 +48,13 @@ const AT_BUCKET: readonly ErrorCode[] = [...STEP, 'not_supported', 'storage_erro
 
 const FILE_MEMBERS: Members = {
   filename: { description: 'Name of the file.', examples: ['My Photo.JPG'] },
-  type: { description: '`type/subtype`.', maxLength: 255, examples: ['image/jpeg'] },
+  type: {
+    description: '`type/subtype`. Anything else counts as `application/octet-stream`.',
+    examples: ['image/jpeg'],
+  },
   metadata: {
     description:
-      'Names of 1 to 64 of `a-z`, `0-9`, `-` and `_`; a value that is no text is stored as JSON.',
+      'Names have 1 to 64 characters of `a-z`, `0-9`, `.`, `-` and `_`. The Worker ignores other names. It stores a value that is not a string as JSON.',
   },
 }
 
@@ -188,7 +190,7 @@ export const uppyOperations: Operations = {
     summary: 'Always returns an error: there are no temporary credentials',
     scopes: [],
     answers: {},
-    errors: ['invalid_request'],
+    errors: ['not_supported'],
   },
   'POST /s3/sign': {
     id: 'signUppyRequest',
