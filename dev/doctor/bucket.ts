@@ -89,7 +89,7 @@ async function runChecks(context: BucketContext): Promise<void> {
     })
     tell(context, name, result)
     if (silences < 2) continue
-    return tellSkipped(context, after(name), 'The server has left two requests without an answer.')
+    return tellSkipped(context, after(name), 'The server did not respond to two requests.')
   }
   await cors(context)
 }
@@ -249,7 +249,7 @@ function refused({ bucket }: BucketContext, answer: Answer, pair: string): Resul
       return fail(`There is no bucket "${bucket.name}" (${seen}).`, 'Create it, or fix `bucket`.')
     case 'InvalidAccessKeyId':
       return fail(
-        `The server does not know the access key of ${pair} (${seen}).`,
+        `The server does not recognize the access key of ${pair} (${seen}).`,
         `Check ${pair}_ACCESS_KEY_ID, and that \`endpoint\` is the provider that it is for.`,
       )
     case 'SignatureDoesNotMatch':
@@ -270,7 +270,7 @@ function refused({ bucket }: BucketContext, answer: Answer, pair: string): Resul
         `The region is wrong (${seen}).`,
         region !== null && /^[a-z0-9-]{1,64}$/.test(region)
           ? `Set \`region\` to "${region}".`
-          : 'Set `region` to that of the bucket; R2 takes "auto".',
+          : 'Set `region` to the region of the bucket. For R2, use "auto".',
       )
     case 'AccessDenied':
       return fail(
@@ -295,7 +295,7 @@ async function upload(context: BucketContext): Promise<Result> {
   if (answer.status !== 200) return refused(context, answer, names.uploads)
   return answer.headers.has('etag')
     ? (until ?? pass(`The pair ${names.uploads} stores an object by a presigned PUT.`))
-    : fail('The answer to a PUT has no ETag, so it is not S3.', 'Check `endpoint`.')
+    : fail('The response to a PUT has no ETag, so the server is not S3.', 'Check `endpoint`.')
 }
 
 async function read(context: BucketContext): Promise<Result> {
@@ -316,9 +316,9 @@ async function publicEndpoint({ probe, bucket }: BucketContext): Promise<Result>
   if (origin === bucket.origin) return skip('Clients and the Worker use one endpoint.')
   const answer = await probe.getAsWorker(OBJECT)
   return answer.status === 200 && answer.text === TEXT
-    ? pass(`What clients store at ${origin} is what the Worker reads at ${bucket.origin}.`)
+    ? pass(`The Worker reads at ${bucket.origin} what clients store at ${origin}.`)
     : fail(
-        `What clients store at ${origin} is not at ${bucket.origin} (${codeOf(answer)}).`,
+        `The Worker does not find at ${bucket.origin} what clients store at ${origin} (${codeOf(answer)}).`,
         'Set `endpoint` and `publicEndpoint` to two hosts of one server.',
       )
 }
@@ -326,8 +326,8 @@ async function publicEndpoint({ probe, bucket }: BucketContext): Promise<Result>
 /** What to do where uploads are signed with a pair that may read. */
 const leastPrivilege = ({ origin }: Bucket): string =>
   /\.r2\.cloudflarestorage\.com$/.test(new URL(origin).hostname)
-    ? 'R2 has no pair that may only write. Make the token for this bucket alone: docs/security.md#least-privilege-keys.'
-    : 'Set `uploadCredentials` to a pair that may only write: docs/security.md#least-privilege-keys.'
+    ? 'R2 has no pair that can only write. Limit the token to this bucket: docs/security.md#least-privilege-keys.'
+    : 'Set `uploadCredentials` to a pair that can only write: docs/security.md#least-privilege-keys.'
 
 /** Uploads are signed with a pair that can't read, so that no upload URL can be made to copy. */
 async function uploadPair({ probe, bucket, names }: BucketContext): Promise<Result> {
@@ -345,7 +345,7 @@ async function uploadPair({ probe, bucket, names }: BucketContext): Promise<Resu
   return object.status === 401 || object.status === 403
     ? pass(`The pair for uploads, ${names.uploads}, can't read and can't list.`)
     : warn(
-        `A read by ${names.uploads} is answered with ${codeOf(object)}, which says nothing.`,
+        `The response to a read by ${names.uploads} is ${codeOf(object)}, which is inconclusive.`,
         fix,
       )
 }
@@ -358,7 +358,7 @@ async function copy({ probe, bucket }: BucketContext): Promise<Result> {
   const { text } = await probe.get('copy.txt')
   return text === TEXT
     ? fail(
-        'Whoever has an upload URL can copy every object that its pair may read.',
+        'Anyone with an upload URL can copy every object that its pair can read.',
         `${leastPrivilege(bucket)} The server accepts an unsigned x-amz-copy-source.`,
       )
     : pass("An upload URL can't copy: the server ignores x-amz-copy-source.")
@@ -375,7 +375,7 @@ async function isPrivate({ probe }: BucketContext): Promise<Result> {
     return fail('Everyone can list its objects without a signature.', fix)
   if (object.status < 400 || object.status > 499)
     return warn(
-      `A read without a signature is answered with ${codeOf(object)}, which says nothing.`,
+      `The response to a read without a signature is ${codeOf(object)}, which is inconclusive.`,
       'Request an object without credentials, and check that the server refuses.',
     )
   return pass(`Reading and listing without a signature is refused (${codeOf(object)}).`)
@@ -391,7 +391,7 @@ async function acl({ probe }: BucketContext): Promise<Result> {
   const object = await probe.unsigned(probe.key('acl.txt'))
   return isOk(object) || object.text.includes(TEXT)
     ? fail(
-        'Whoever has an upload URL can make the object public.',
+        'Anyone with an upload URL can make the object public.',
         'Set IgnorePublicAcls in the public access block: docs/security.md#public-access.',
       )
     : pass("An upload URL can't make an object public: x-amz-acl has no effect.")
@@ -434,7 +434,7 @@ function cleanUp(
 ): Result {
   if (left === null)
     return pass(
-      `Deleted what doctor made: ${counted(objects, 'object')}, ${counted(uploads, 'unfinished upload')}.`,
+      `Deleted what doctor created: ${counted(objects, 'object')}, ${counted(uploads, 'unfinished upload')}.`,
     )
   const what = [...left.keys, ...left.uploads.map((key) => `the unfinished upload of ${key}`)]
   return warn(

@@ -88,9 +88,9 @@ export async function checkOrigin(probe: Probe, origin: string): Promise<Result>
 
   const real = await probe.put('cors.txt', 'doctor', {}, { Origin: page })
   const seen = exposure(real, page)
-  if (seen.fault !== null) return failed('the answer to a PUT', seen.fault)
+  if (seen.fault !== null) return failed('the response to a PUT', seen.fault)
   if (!seen.exposes('etag'))
-    return failed('the answer to a PUT', 'ETag is not exposed, which uploads in parts need')
+    return failed('the response to a PUT', 'ETag is not exposed, which uploads in parts need')
   const read = await probe.presigned({
     key,
     credentials: probe.bucket.credentials,
@@ -98,7 +98,7 @@ export async function checkOrigin(probe: Probe, origin: string): Promise<Result>
   })
   const readable = exposure(read, page)
   if (read.status === 200 && readable.fault !== null)
-    return failed('the answer to a GET', readable.fault)
+    return failed('the response to a GET', readable.fault)
 
   const options = await ask('PUT', UPLOAD_HEADERS)
   if (options !== null)
@@ -108,7 +108,10 @@ export async function checkOrigin(probe: Probe, origin: string): Promise<Result>
   const drop = await ask('DELETE', [])
   if (drop !== null) return limited('DELETE, which Uppy sends', drop)
   if (probe.bucket.postUploads && !seen.exposes('location'))
-    return limited('the answer to a POST', 'Location is not exposed, which Uppy reads after a form')
+    return limited(
+      'the response to a POST',
+      'Location is not exposed, which Uppy reads after a form',
+    )
 
   const foreign = await probe.preflight(key, preflightHeaders(FOREIGN_ORIGIN, 'PUT', []))
   if (preflightFault(foreign, { origin: FOREIGN_ORIGIN, method: 'PUT', headers: [] }) === null)
@@ -247,12 +250,11 @@ export async function fixCors(
   const agreed = await consent(
     `New first CORS rule of the bucket ${name}:\n\n${describeRule(own)}\n\n${
       others === 0
-        ? 'It has no other rules.'
+        ? 'There are no other rules.'
         : `Its ${others} other ${others === 1 ? 'rule stays as it is' : 'rules stay as they are'}.`
     }`,
   )
-  if (!agreed)
-    return fail('Nothing was written.', 'Answer y, or pass --yes where nobody can answer.')
+  if (!agreed) return fail('Nothing was written.', 'Answer y, or pass --yes in a script.')
 
   const body = writeRules(rules)
   const answer = await probe.ofBucket({

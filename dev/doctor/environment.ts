@@ -80,7 +80,7 @@ export async function readEnvironment(sources: Sources): Promise<WorkerEnvironme
 }
 
 async function readConfig(config: string, environment: string | undefined) {
-  if (!existsSync(config)) throw new UsageError(`${config}: there is no such file.`)
+  if (!existsSync(config)) throw new UsageError(`${config}: file not found.`)
   try {
     // wrangler takes a second to load: not before it is needed.
     const { unstable_readConfig } = await import('wrangler')
@@ -152,7 +152,7 @@ export async function checkSettings(worker: WorkerEnvironment): Promise<Finding[
     ...result,
   })
   return [
-    at('valid', '', pass('Every setting is valid, as /healthz would say.')),
+    at('valid', '', pass('Every setting is valid.')),
     at('signing-secrets', 'SIGNING_SECRETS', checkSecrets(settings)),
     at('access', 'API_KEYS', checkAccess(settings)),
     at('open-access', 'OPEN_ACCESS', checkOpenAccess(worker, settings)),
@@ -169,7 +169,7 @@ function whereToSet({ envFile, config }: WorkerEnvironment, path: string): strin
   if (/^(?:BUCKETS?|JWT|CORS_ORIGINS|LINK_ORIGIN|OPEN_ACCESS)$/.test(name))
     return `Change it in ${config}${envFile === null ? '' : `, or in ${envFile} if it is there`}.`
   return envFile === null
-    ? 'Doctor reads secrets from a file: write them into .dev.vars, or name another with --env-file.'
+    ? 'Doctor reads secrets from a file. Write them to .dev.vars, or name another file with --env-file.'
     : `Doctor reads it from ${envFile}.`
 }
 
@@ -190,7 +190,7 @@ function checkSecrets({ signingSecrets }: Settings): Result {
 function checkAccess({ apiKeys, jwt }: Settings): Result {
   if (apiKeys.length === 0 && jwt === null)
     return warn(
-      'There is no API key and no JWT issuer, so nobody gets in.',
+      'There is no API key and no JWT issuer, so the Worker refuses all requests.',
       'Run `npm run keys -- create`, or add a [vars.JWT] table.',
     )
   const unbounded = apiKeys.filter(({ prefix }) => prefix === '').map(({ id }) => id)
@@ -202,7 +202,7 @@ function checkOpenAccess({ localNames, config }: WorkerEnvironment, settings: Se
   if (!settings.openOnLocalhost) return pass('OPEN_ACCESS is not set.')
   return localNames.has('OPEN_ACCESS')
     ? warn(
-        'OPEN_ACCESS is set: under `wrangler dev`, whoever sends the host localhost gets in.',
+        'OPEN_ACCESS is set: under `wrangler dev`, the Worker accepts every request to the host localhost.',
         'Remove it, and use an API key or `npm run dev`.',
       )
     : fail(

@@ -87,7 +87,7 @@ async function postPolicies({ probe, bucket }: BucketContext): Promise<Result> {
 const supportedOrNot = (isSupported: boolean, what: string): Result =>
   isSupported ? supported(what) : pass(`Not supported, as the settings say: ${what}.`)
 
-const RETENTION = 'Add a lifecycle rule that ends unfinished uploads: docs/api.md.'
+const RETENTION = 'Add a lifecycle rule that deletes unfinished uploads: docs/api.md.'
 
 /** CreateMultipartUpload and UploadPart; S3 wants no minimum of the last part. */
 async function parts({ probe }: BucketContext): Promise<Result> {
@@ -98,7 +98,7 @@ async function parts({ probe }: BucketContext): Promise<Result> {
     const part = await probe.putPart(upload, 'doctor')
     if (!isOk(part)) return fail(`A part is refused (${codeOf(part)}).`, fix)
     const etag = part.headers.get('etag')
-    if (etag === null) return fail('The answer to a part has no ETag.', fix)
+    if (etag === null) return fail('The response to a part has no ETag.', fix)
     await probe.complete(upload, etag, false)
     return supported('an upload in parts is completed')
   } catch (error) {
@@ -207,16 +207,16 @@ async function keySpelling({ probe, bucket }: BucketContext): Promise<Result> {
   if (folds.length > 0)
     return warn(
       `The server treats ${folds.join(', and ')} as one object.`,
-      'Choose prefixes as docs/configuration.md#one-object-one-key says.',
+      'Choose prefixes as docs/configuration.md#one-object-one-key describes.',
     )
   if (!normalizes && bucket.normalizesKeys)
     return warn(
       'The server keeps the Unicode forms of a key as separate objects, but `normalizesKeys` is on.',
-      "Set `normalizesKeys = false`. Otherwise some objects can't be reached.",
+      'Set `normalizesKeys = false`. Otherwise, some objects are not reachable.',
     )
   return pass(
     normalizes
       ? 'Keys are in Unicode NFC, as the settings say.'
-      : 'Each spelling is its own object.',
+      : 'Each spelling is a separate object.',
   )
 }

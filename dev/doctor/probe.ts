@@ -334,7 +334,7 @@ export function reasonOf(error: unknown): string {
   if (error instanceof ApiError) {
     const { cause } = error
     if (!(cause instanceof StorageFailure)) return error.message
-    if (cause.status === null) return 'No answer.'
+    if (cause.status === null) return 'No response.'
     return [cause.status, cause.s3Code ?? []].flat().join(' ')
   }
   throw error

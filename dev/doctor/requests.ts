@@ -55,7 +55,7 @@ export function requestsUntil(stop: AbortSignal, timeoutSeconds: number): Reques
     } catch (error) {
       if (stop.aborted) throw new Stopped()
       throw new NoAnswer(
-        timeout.aborted ? `No answer within ${timeoutSeconds} seconds.` : reasonOf(error),
+        timeout.aborted ? `No response within ${timeoutSeconds} seconds.` : reasonOf(error),
       )
     }
   }
@@ -85,11 +85,11 @@ async function readText(response: Response): Promise<string> {
 }
 
 const REASONS: Readonly<Record<string, string>> = {
-  ENOTFOUND: 'The host name is not known.',
-  EAI_AGAIN: 'The host name could not be looked up.',
-  ECONNREFUSED: 'The connection was refused: nothing listens there.',
-  ECONNRESET: 'The connection was closed without an answer.',
-  UND_ERR_SOCKET: 'The connection was closed without an answer.',
+  ENOTFOUND: 'The host name does not exist.',
+  EAI_AGAIN: 'The lookup of the host name failed.',
+  ECONNREFUSED: 'The connection was refused. No server is listening there.',
+  ECONNRESET: 'The connection was closed without a response.',
+  UND_ERR_SOCKET: 'The connection was closed without a response.',
   EPROTO: 'The server does not speak TLS on this port.',
   ERR_SSL_WRONG_VERSION_NUMBER: 'The server does not speak TLS on this port.',
   ERR_SSL_PACKET_LENGTH_TOO_LONG: 'The server does not speak TLS on this port.',
