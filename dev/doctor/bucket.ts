@@ -13,14 +13,14 @@ export interface BucketOptions {
   readonly bucket: Bucket
   /** The names of its pairs in the settings, such as `S3`. */
   readonly names: { readonly reads: string; readonly uploads: string }
-  /** The pair for what concerns the bucket itself, in place of the one that reads. */
+  /** The pair for operations on the bucket itself, instead of the pair that reads. */
   readonly admin: Credentials | undefined
   /** Origins of pages that use the bucket. */
   readonly origins: readonly string[]
   readonly requests: Requests
-  /** Requests that go on when the others have been stopped. */
+  /** Requests that continue after the others are stopped. */
   readonly cleaningRequests: Requests
-  /** Whom to ask before CORS rules are written; undefined writes none. */
+  /** Asks the user before doctor writes CORS rules; undefined writes none. */
   readonly consent: Consent | undefined
   readonly tell: (...findings: Finding[]) => void
 }
@@ -33,11 +33,11 @@ export interface BucketContext extends BucketOptions {
 /** A check, by its name without the group. */
 export type BucketCheck = readonly [name: string, run: (context: BucketContext) => Promise<Result>]
 
-/** The text of the object that most checks look at. */
+/** The text of the object that most checks use. */
 const TEXT = 'edge-presigner doctor'
 const OBJECT = 'object.txt'
 
-/** Checks without which the others would all say the same. */
+/** If one of these checks fails, the others would fail for the same reason. */
 const FIRST: readonly BucketCheck[] = [
   ['reachable', reachable],
   ['clock', clock],
@@ -61,7 +61,7 @@ export const CHECKS = [...FIRST, ...OTHERS]
   .map(([name]) => name)
   .concat('cors', 'fix-cors', 'clean-up')
 
-/** Checks one bucket, and removes everything that this has made, whatever happens meanwhile. */
+/** Checks one bucket, and always removes everything that the checks have created. */
 export async function checkBucket(options: BucketOptions): Promise<void> {
   const probe = new Probe(options.bucket, options.requests)
   const context = { ...options, probe }
@@ -106,7 +106,7 @@ const tellSkipped = (context: BucketContext, names: readonly string[], why: stri
     })),
   )
 
-/** A server that does not answer is a finding, not the end. */
+/** Reports a server that does not respond as a finding. */
 async function tried(
   run: BucketCheck[1],
   context: BucketContext,
@@ -121,7 +121,7 @@ async function tried(
   }
 }
 
-/** CORS rules for each origin, which are written first if the user wants that. */
+/** Checks the CORS rules for each origin, and writes them first if the user wants that. */
 async function cors(context: BucketContext): Promise<void> {
   const { origins, probe, admin, bucket, consent } = context
   if (origins.length === 0)
@@ -141,7 +141,7 @@ async function cors(context: BucketContext): Promise<void> {
 const RULE_TRIES = 10
 const RULE_MILLISECONDS = 3000
 
-/** The results once they are good: R2 takes up to 30 seconds for new rules. */
+/** Waits until the results are good: R2 needs up to 30 seconds to apply new rules. */
 async function untilRulesHold(check: () => Promise<Result[]>): Promise<Result[]> {
   for (let tries = 1; ; tries += 1) {
     const results = await check()
@@ -151,7 +151,7 @@ async function untilRulesHold(check: () => Promise<Result[]>): Promise<Result[]>
   }
 }
 
-/** An unsigned request, which any S3 server refuses in XML, where clients and the Worker ask. */
+/** Sends an unsigned request to the endpoints. Every S3 server refuses it in XML. */
 async function reachable({ probe, bucket }: BucketContext): Promise<Result> {
   const forClients = await reachableAt(probe, bucket.publicAddress, 'publicEndpoint')
   if (forClients.status === 'fail' || bucket.publicAddress.origin === bucket.origin)
@@ -199,17 +199,17 @@ async function clock({ probe, bucket }: BucketContext): Promise<Result> {
   const { headers, sentAt, answeredAt } = await probe.unsigned(null)
   const date = Date.parse(headers.get('Date') ?? '')
   if (Number.isNaN(date)) return skip('The server sends no Date.')
-  // Date has whole seconds: the middle of that second, and of the request.
+  // Date has whole seconds, so this compares the middle of that second with that of the request.
   const skew = (date + 500 - (sentAt + answeredAt) / 2) / 1000
   const seconds = Math.max(Math.round(Math.abs(skew)), 0)
   const words = `The server's clock is ${seconds} seconds ${skew < 0 ? 'behind' : 'ahead of'} this machine's.`
   if (seconds < WARN_SKEW_SECONDS) return pass(`The clocks differ by ${seconds} seconds.`)
   const fix = 'Set both clocks with NTP: a signed URL is valid from the time in it.'
-  // An upload URL would have expired before it was made.
+  // With such a difference, an upload URL has already expired when it is signed.
   return seconds < bucket.defaultExpiresIn.upload ? warn(words, fix) : fail(words, fix)
 }
 
-/** A signed read of an object that does not exist. */
+/** Reads an object that does not exist, with a signature. */
 async function credentials(context: BucketContext): Promise<Result> {
   const { probe, bucket, names } = context
   const until = expiry(bucket.credentials.expiresAt, names.reads)
@@ -229,7 +229,7 @@ async function credentials(context: BucketContext): Promise<Result> {
 
 const DAY_MILLISECONDS = 86_400_000
 
-/** What to say of temporary credentials that end soon. */
+/** Reports temporary credentials that expire soon. */
 function expiry(expiresAt: number, name: string): Result | null {
   if (expiresAt === Infinity) return null
   const fix = `Renew the pair ${name}, and set ${name}_CREDENTIAL_EXPIRATION with it.`
@@ -239,7 +239,7 @@ function expiry(expiresAt: number, name: string): Result | null {
     : null
 }
 
-/** The words for S3's codes that say what is wrong with the settings. */
+/** Explains S3's error codes about wrong settings. */
 function refused({ bucket }: BucketContext, answer: Answer, pair: string): Result {
   const code = s3CodeIn(answer.text)
   const seen = codeOf(answer)
@@ -310,7 +310,7 @@ async function read(context: BucketContext): Promise<Result> {
       )
 }
 
-/** What clients store at `publicEndpoint` is what the Worker finds at `endpoint`. */
+/** Checks that the Worker finds at `endpoint` what clients store at `publicEndpoint`. */
 async function publicEndpoint({ probe, bucket }: BucketContext): Promise<Result> {
   const { origin } = bucket.publicAddress
   if (origin === bucket.origin) return skip('Clients and the Worker use one endpoint.')
@@ -323,13 +323,13 @@ async function publicEndpoint({ probe, bucket }: BucketContext): Promise<Result>
       )
 }
 
-/** What to do where uploads are signed with a pair that may read. */
+/** The advice if uploads are signed with a pair that can read. */
 const leastPrivilege = ({ origin }: Bucket): string =>
   /\.r2\.cloudflarestorage\.com$/.test(new URL(origin).hostname)
     ? 'R2 has no pair that can only write. Limit the token to this bucket: docs/security.md#least-privilege-keys.'
     : 'Set `uploadCredentials` to a pair that can only write: docs/security.md#least-privilege-keys.'
 
-/** Uploads are signed with a pair that can't read, so that no upload URL can be made to copy. */
+/** Checks that the pair for uploads can't read, so that nobody can use an upload URL to copy. */
 async function uploadPair({ probe, bucket, names }: BucketContext): Promise<Result> {
   const { credentials, uploadCredentials } = bucket
   const fix = leastPrivilege(bucket)
@@ -350,7 +350,7 @@ async function uploadPair({ probe, bucket, names }: BucketContext): Promise<Resu
       )
 }
 
-/** Whether whoever has an upload URL can make it copy another object, by an unsigned header. */
+/** Checks whether an unsigned header makes an upload URL copy another object. */
 async function copy({ probe, bucket }: BucketContext): Promise<Result> {
   const source = `/${bucket.name}/${probe.key(OBJECT)}`
   const answer = await probe.put('copy.txt', '', {}, { 'x-amz-copy-source': source })
@@ -364,7 +364,7 @@ async function copy({ probe, bucket }: BucketContext): Promise<Result> {
     : pass("An upload URL can't copy: the server ignores x-amz-copy-source.")
 }
 
-/** Nobody reads or lists without a signature. */
+/** Checks that nobody can read or list without a signature. */
 async function isPrivate({ probe }: BucketContext): Promise<Result> {
   const object = await probe.unsigned(probe.key(OBJECT))
   const fix = 'Make the bucket private, and block public access: docs/security.md#public-access.'
@@ -383,7 +383,7 @@ async function isPrivate({ probe }: BucketContext): Promise<Result> {
 
 const isOk = ({ status }: Answer): boolean => status >= 200 && status < 300
 
-/** Whether whoever has an upload URL can make the object public, by an unsigned header. */
+/** Checks whether an unsigned header makes the object of an upload URL public. */
 async function acl({ probe }: BucketContext): Promise<Result> {
   if (isOk(await probe.unsigned(probe.key(OBJECT)))) return skip('The bucket is public already.')
   const answer = await probe.put('acl.txt', TEXT, {}, { 'x-amz-acl': 'public-read' })
@@ -399,7 +399,7 @@ async function acl({ probe }: BucketContext): Promise<Result> {
 
 const BLOCKS = ['BlockPublicAcls', 'IgnorePublicAcls', 'BlockPublicPolicy', 'RestrictPublicBuckets']
 
-/** S3 GetPublicAccessBlock; few servers besides AWS know it. */
+/** Checks S3's GetPublicAccessBlock, which few servers besides AWS support. */
 async function publicAccessBlock({ probe, bucket, admin, names }: BucketContext): Promise<Result> {
   const answer = await probe.ofBucket({
     credentials: admin ?? bucket.credentials,
@@ -419,14 +419,14 @@ async function publicAccessBlock({ probe, bucket, admin, names }: BucketContext)
     return skip('Not supported by this server.')
   const off = BLOCKS.filter((name) => textOf(root, name)?.toLowerCase() !== 'true')
   if (off.length === 0) return pass('All four settings are on.')
-  // Ceph RGW 18 refuses every upload with BlockPublicAcls; ignored ACLs do no harm.
+  // With BlockPublicAcls, Ceph RGW 18 refuses every upload. Ignored ACLs are harmless.
   if (off.join() === 'BlockPublicAcls') return pass('On, except BlockPublicAcls: ACLs are ignored.')
   return warn(`Off: ${off.join(', ')}.`, fix)
 }
 
 const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`
 
-/** What is left in the bucket. */
+/** Reports what is left in the bucket. */
 function cleanUp(
   left: Awaited<ReturnType<Probe['cleanUp']>>,
   objects: number,

@@ -5,7 +5,7 @@ export class UsageError extends Error {
   override readonly name = 'UsageError'
 }
 
-/** How `npm run doctor` is called. */
+/** The usage of `npm run doctor`. */
 export const USAGE = `npm run doctor -- [--env-file FILE] [--config FILE] [--env NAME] [--bucket ID] [--url URL]
                   [--fix-cors [--yes]] [--admin NAME] [--timeout SECONDS] [--json]
 
@@ -39,8 +39,8 @@ export interface Options {
 }
 
 /**
- * Reads the command line. A first "--" is from package.json: without it Node itself would take
- * `--env-file`, though it comes after the script. Throws UsageError for what it doesn't know.
+ * Reads the command line. A first "--" is from package.json: without it, Node itself would read
+ * `--env-file`, although it comes after the script. Throws UsageError for an unknown option.
  */
 export function readOptions(args: readonly string[]): Options {
   const values = parsedArguments(args[0] === '--' ? args.slice(1) : args)
@@ -91,7 +91,7 @@ function parsedArguments(args: readonly string[]) {
   }
 }
 
-/** Where a Worker answers, without a slash at its end. */
+/** The URL of a Worker, without a trailing slash. */
 function workerUrl(value: string): string {
   const url = URL.parse(value)
   if (url === null || !/^https?:$/.test(url.protocol))
