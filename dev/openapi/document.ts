@@ -24,8 +24,8 @@ const OPERATIONS: Operations = {
 const TOKEN_PATH = '/u/:token'
 
 /**
- * Returns the OpenAPI 3.1 document of the app. Throws for a route that no operation describes, and
- * for an operation without a route.
+ * The OpenAPI 3.1 document of the app. Throws for a route that no operation describes, and the
+ * other way round.
  */
 export function openApiDocument({ routes, version, when }: Sources): object {
   const checks = checksByRoute(routes)
@@ -65,7 +65,7 @@ export function openApiDocument({ routes, version, when }: Sources): object {
   }
 }
 
-/** The schemas that each route checks, by its method and path as in docs/api.md. */
+/** What each route checks, by its method and its path as docs/api.md writes it. */
 function checksByRoute(routes: readonly RegisteredRoute[]): Map<string, Partial<Checks>> {
   const handlers = routes.filter(({ method }) => method !== 'ALL')
   const checks = new Map<string, Partial<Checks>>()
@@ -77,8 +77,8 @@ function checksByRoute(routes: readonly RegisteredRoute[]): Map<string, Partial<
 }
 
 /**
- * The routes that must also exist under /u/:token: those that need credentials. The document names
- * this path once, in its servers.
+ * The routes that must exist under /u/:token too: those that need credentials. The document says so
+ * once, in its servers.
  */
 const inTokenPath = (operations: Operations): string[] =>
   Object.entries(operations)
@@ -92,12 +92,12 @@ function requireSame(actual: readonly string[], described: readonly string[]): v
   throw new Error(
     [
       ...missing.map((route) => `${route} is not described in dev/openapi/operations/.`),
-      ...surplus.map((route) => `${route} is described, but the app has no such route.`),
+      ...surplus.map((route) => `${route} is described, and the app has no such route.`),
     ].join('\n'),
   )
 }
 
-/** Only routes that need credentials exist under /u/:token. */
+/** Only what needs credentials exists under /u/:token. */
 const access = ({ scopes }: Operation): object =>
   scopes === undefined
     ? { servers: [{ url: HERE }], security: [] }
@@ -124,6 +124,6 @@ const mapValues = <From, To>(
 ): Record<string, To> =>
   Object.fromEntries(Object.entries(record).map(([name, value]) => [name, change(value)]))
 
-/** Sorts a record by its names. */
+/** With its names in the order of their characters. */
 const sorted = <T>(record: Readonly<Record<string, T>>): Record<string, T> =>
   Object.fromEntries(Object.entries(record).toSorted(([a], [b]) => (a < b ? -1 : 1)))

@@ -2,7 +2,7 @@ import { type ErrorCode, isErrorCode, STATUS_BY_CODE } from '../../src/errors/ap
 import { schemaRef } from './json-schema.ts'
 import type { Operation } from './operation.ts'
 
-/** When the Worker returns each code, from docs/api.md. */
+/** When each code is answered, as docs/api.md says. */
 export type WhenByCode = ReadonlyMap<string, string>
 
 export interface ErrorResponses {
@@ -35,7 +35,7 @@ const HEADERS: Readonly<Partial<Record<ErrorCode, Readonly<Record<string, string
   storage_busy: { 'Retry-After': 'Seconds, with `purge_failed` and `storage_busy`.' },
 }
 
-/** Returns every error code of `operation`. */
+/** Every code that `operation` can end with. */
 export function errorCodes(
   { scopes, errors }: Operation,
   takes: { readonly query: boolean; readonly body: boolean },
@@ -50,7 +50,7 @@ export function errorCodes(
   return CODES.filter((code) => possible.has(code))
 }
 
-/** Returns the responses for `codes`. All operations share a response with a single code. */
+/** The responses for `codes`; one that stands for a single code is shared by all operations. */
 export function errorResponses(
   codes: readonly ErrorCode[],
   schemaName: 'Error' | 'UppyError',

@@ -1,10 +1,10 @@
 import * as z from 'zod/mini'
 
-/** A schema of JSON Schema 2020-12, which OpenAPI 3.1 uses. */
+/** A schema of JSON Schema 2020-12, as OpenAPI 3.1 takes it. */
 export type JsonSchema = z.core.JSONSchema.BaseSchema
 
 /**
- * An object's members by name, and the names of those that are required. `isClosed` if others are
+ * An object's members by name, and which of them must be there. `isClosed` where others are
  * refused.
  */
 export interface ObjectSchema {
@@ -13,13 +13,13 @@ export interface ObjectSchema {
   readonly isClosed: boolean
 }
 
-/** The schema of a JSON body that a client may send. */
+/** What a client may send as JSON. */
 export const bodySchema = (schema: z.ZodMiniType<object>): ObjectSchema =>
   toObject(z.toJSONSchema(schema, { io: 'input', override: tidy }))
 
 /**
- * The schema of a query that a client may send. All values of a query are text. Integers and
- * booleans are shown as such, because OpenAPI defines how to write them.
+ * What a client may send as a query. There everything is text; a whole number and a truth value are
+ * shown as what they stand for, since OpenAPI says how such a value is written.
  */
 export function querySchema(schema: z.ZodMiniType<object>): ObjectSchema {
   const sent = bodySchema(schema)
@@ -40,8 +40,7 @@ function asValue(text: JsonSchema): JsonSchema {
 }
 
 /**
- * The schemas of responses by their names in `registry`. A schema that contains another one refers
- * to it.
+ * The schemas of answers by their names in `registry`; where one holds another, it refers to it.
  */
 export function answerSchemas(
   registry: z.core.$ZodRegistry<{ id: string }>,
@@ -52,7 +51,7 @@ export function answerSchemas(
   )
 }
 
-/** The reference to a schema in the document. */
+/** Where a schema of this name stands in the document. */
 export const schemaRef = (name: string): string => `#/components/schemas/${name}`
 
 function toObject({
@@ -69,8 +68,8 @@ function toObject({
 }
 
 /**
- * Removes what doesn't help a reader: the limits of safe integers, and patterns that only repeat a
- * format.
+ * Drops what tells a reader nothing: the limits of safe integers, and patterns that only spell out
+ * a format.
  */
 function tidy({ jsonSchema }: { jsonSchema: JsonSchema }): void {
   if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum

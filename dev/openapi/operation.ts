@@ -6,7 +6,7 @@ import type { JsonSchema } from './json-schema.ts'
 export type Tag = 'files' | 'links' | 'multipart' | 'tokens' | 'uppy' | 'health'
 
 /**
- * What the schema of a member doesn't contain: its description, and limits that later code checks.
+ * What the schema of a member doesn't say: its description, and bounds that are checked after it.
  */
 export interface Member extends JsonSchema {
   readonly description: string
@@ -16,33 +16,33 @@ export type Members = Readonly<Record<string, Member>>
 
 export interface Answer {
   readonly description: string
-  /** A schema of answers.ts for JSON, a media type for other bodies, undefined for no body. */
+  /** One of answers.ts for JSON; a media type for other bodies; undefined for none. */
   readonly body?: z.ZodMiniType | string
   /** Descriptions by name. */
   readonly headers?: Readonly<Record<string, string>>
 }
 
-/** The description of a route, without what its schemas contain. */
+/** What is said of a route beyond what its schemas say. */
 export interface Operation {
   readonly id: string
   readonly tag: Tag
   readonly summary: string
   readonly description?: string
-  /** The scopes that the caller needs; undefined if the route needs no credentials. */
+  /** What the caller must have; undefined where anyone may ask. */
   readonly scopes?: readonly Scope[]
-  /** Members of the body and the query that differ from COMMON_MEMBERS. */
+  /** Members of the body and the query, where they differ from COMMON_MEMBERS. */
   readonly members?: Members
-  /** Descriptions by name of the request headers that change the response. */
+  /** Header fields of the request that change the answer: descriptions by name. */
   readonly headers?: Readonly<Record<string, string>>
-  /** The query of a handler that checks it without a schema. */
+  /** What a handler takes that checks its query by hand. */
   readonly query?: z.ZodMiniType<object>
-  /** The body of a handler that checks it without a schema. */
+  /** What a handler takes that checks its body by hand. */
   readonly body?: z.ZodMiniType<object>
   /** By status. */
   readonly answers: Readonly<Record<number, Answer>>
-  /** Without those that follow from the credentials, the query and the body: error-responses.ts. */
+  /** Beside those that follow from the credentials, the query and the body: error-responses.ts. */
   readonly errors: readonly ErrorCode[]
 }
 
-/** By route, as in docs/api.md: `GET /files/:key/url`. */
+/** By the route as docs/api.md writes it: `GET /files/:key/url`. */
 export type Operations = Readonly<Record<string, Operation>>

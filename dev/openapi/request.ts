@@ -3,7 +3,7 @@ import { bodySchema, type JsonSchema, type ObjectSchema, querySchema } from './j
 import { COMMON_MEMBERS, PATH_PARAMETERS } from './members.ts'
 import type { Member, Operation } from './operation.ts'
 
-/** The schemas that a route checks: those of its middlewares, or those of its operation. */
+/** What a route checks: the schemas of its middlewares, or those that its operation states. */
 export interface Checks {
   readonly query: z.ZodMiniType<object> | undefined
   readonly body: z.ZodMiniType<object> | undefined
@@ -21,8 +21,8 @@ interface Parameter {
 }
 
 /**
- * Returns `parameters` and `requestBody` of an operation. Throws for a member without a
- * description, and for a description without a member.
+ * `parameters` and `requestBody` of an operation. Throws for a member without a description, and
+ * the other way round.
  */
 export function describeRequest(
   path: string,
@@ -90,7 +90,7 @@ const queryParameters = ({ members, required }: DescribedObject): Parameter[] =>
   }))
 
 /**
- * How a query contains a value that is more than one text: `metadata[name]=…`, `partNumbers=1,2`.
+ * How a value that is more than one text stands in a query: `metadata[name]=…`, `partNumbers=1,2`.
  */
 function serialization({ type }: JsonSchema): Pick<Parameter, 'style' | 'explode'> {
   if (type === 'object') return { style: 'deepObject', explode: true }

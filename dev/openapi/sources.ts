@@ -24,24 +24,25 @@ const appSchema = z.object({
 })
 
 /**
- * A handler of the app, or a check that runs before it. `handler` has the schema of such a check.
+ * A handler of the app, or one of the checks in front of it: `handler` has the schema of such a
+ * check.
  */
 export type RegisteredRoute = z.infer<typeof appSchema>['app']['routes'][number]
 
-/** The sources of the document outside dev/openapi/. */
+/** What the document is made of, beside what dev/openapi/ says itself. */
 export interface Sources {
   readonly routes: readonly RegisteredRoute[]
-  /** From package.json. */
+  /** Of package.json. */
   readonly version: string
   readonly when: WhenByCode
 }
 
 /**
- * Reads the routes of the app and the texts about them. The app needs a module
- * `cloudflare:workers`.
+ * Reads the routes of the app, which needs a module `cloudflare:workers`, and the texts around
+ * them.
  */
 export async function readSources(): Promise<Sources> {
-  // The name is computed, because the app uses the types of Workers and this program doesn't.
+  // By a computed name, as the types of Workers that the app uses are not those of this program.
   const module: unknown = await import(pathToFileURL(join(ROOT, 'src', 'app.ts')).href)
   const manifest: unknown = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'))
   const page = await readFile(join(ROOT, 'docs', 'api.md'), 'utf8')
@@ -53,7 +54,8 @@ export async function readSources(): Promise<Sources> {
 }
 
 /**
- * Reads the table of errors. test/docs/api-table.test.ts checks that it has a row for each code.
+ * The table of errors. That it has a row for each code is the business of
+ * test/docs/api-table.test.ts.
  */
 function whenByCode(page: string): WhenByCode {
   const [, table = ''] = page.split('<!-- test: errors -->')

@@ -4,7 +4,7 @@ import { filePage, fileRecord, fileUrl, fileUrls, uploadUrl } from '../answers.t
 import { DOWNLOAD_SECONDS, UPLOAD_SECONDS } from '../members.ts'
 import type { Operations } from '../operation.ts'
 
-/** Errors of operations that read or change the object in the bucket. */
+/** Of what looks at the object in the bucket, or changes it. */
 const STORAGE: readonly ErrorCode[] = [
   'storage_error',
   'storage_busy',
@@ -17,21 +17,21 @@ export const fileOperations: Operations = {
     id: 'createUploadUrl',
     tag: 'files',
     summary: 'Sign a PUT for a new key',
-    description: 'Creates a key and signs a PUT for it. Sends no request to the bucket.',
+    description: 'Makes a key and signs a PUT for it. No request goes to the bucket.',
     scopes: ['files:upload'],
     members: {
       size: {
         description:
-          'Bytes, signed as `Content-Length`. Required if the bucket has `maxBytes`, which may be less than 5 GiB.',
+          'Bytes, signed as `Content-Length`. Required where the bucket has `maxBytes`, which may be less than 5 GiB.',
         maximum: MAX_PUT_BYTES,
       },
       overwrite: {
-        description: 'With `false`, the bucket refuses to replace an existing object.',
+        description: '`false` makes the bucket refuse to replace an object.',
         default: true,
       },
       expiresIn: UPLOAD_SECONDS,
     },
-    answers: { 200: { description: 'The URL and the headers for the PUT.', body: uploadUrl } },
+    answers: { 200: { description: 'Where to PUT the file, and how.', body: uploadUrl } },
     errors: [
       'invalid_mimetype',
       'mimetype_not_allowed',
@@ -49,18 +49,18 @@ export const fileOperations: Operations = {
     tag: 'files',
     summary: 'Sign a GET',
     description:
-      'Does not check that the object exists, and sends no request to the bucket or to KV. If the extension of the key is of a type that can run script, the bucket sends the object as an attachment, unless `inline` is true.',
+      'Whether the object exists is not looked at; no request goes to the bucket or to KV. A key whose extension can run script comes as an attachment, unless `inline` is true.',
     scopes: ['files:read'],
     members: {
       expiresIn: DOWNLOAD_SECONDS,
-      download: { description: 'Sends the object as an attachment with this name.' },
-      inline: { description: 'Also shows types that can run script.' },
+      download: { description: 'The object comes as an attachment under this name.' },
+      inline: { description: 'Show what could run script, too.' },
       stable: {
         description:
-          'Returns the same URL to every caller within a window as long as the requested lifetime. This halves the longest lifetime.',
+          'The same URL for every caller within a window as long as the life asked for. The longest life is then half as long.',
       },
     },
-    answers: { 200: { description: 'The URL and its lifetime.', body: fileUrl } },
+    answers: { 200: { description: 'The URL, and how long it works.', body: fileUrl } },
     errors: ['invalid_key', 'invalid_expiry', 'credentials_expired', 'unknown_bucket'],
   },
   'POST /files/urls': {
@@ -68,7 +68,7 @@ export const fileOperations: Operations = {
     tag: 'files',
     summary: 'Sign up to 1000 GETs',
     description:
-      'Sends no request to the bucket or to KV. A key with the error `invalid_key` or `forbidden` does not affect the other keys.',
+      'No request goes to the bucket or to KV. A key that is `invalid_key` or `forbidden` does not fail the others.',
     scopes: ['files:read'],
     members: { expiresIn: DOWNLOAD_SECONDS },
     answers: { 200: { description: 'A URL or an error for each key.', body: fileUrls } },
@@ -79,7 +79,7 @@ export const fileOperations: Operations = {
     tag: 'files',
     summary: 'Record an uploaded object',
     description:
-      'Reads the metadata of the object from the bucket, and records the file. A repeated request changes nothing if the object has the same ETag.',
+      'Looks at the object in the bucket and records what is there. Repeating this changes nothing while the object has the same ETag.',
     scopes: ['files:upload'],
     answers: {
       201: {
@@ -101,18 +101,16 @@ export const fileOperations: Operations = {
     tag: 'files',
     summary: 'List records',
     description:
-      'Lists records, not the objects in the bucket, in the byte order of the keys. Within one directory and one prefix, this is newest first for keys that this Worker created. A page can be short or empty and still have a `cursor`.',
+      'Lists records, not the bucket, in the byte order of the keys: newest first within one directory and one prefix, for keys that this Worker made. A page may be short, or empty, and still have a `cursor`.',
     scopes: ['files:list'],
     members: {
       prefix: {
-        description:
-          "Start of the keys. It must start with the caller's prefix, which is the default.",
+        description: "Start of the keys; must itself start with the caller's prefix, its default.",
       },
-      limit: { description: 'Largest number of records on a page.' },
-      cursor: { description: '`cursor` of the previous page, for the same bucket and prefix.' },
+      limit: { description: 'Records on a page.' },
+      cursor: { description: '`cursor` of the page before, of the same bucket and prefix.' },
       urls: {
-        description:
-          'Adds a `url` for this purpose to each record. Also needs the scope `files:read`.',
+        description: 'Gives each record a `url` for this use. Needs the scope `files:read` too.',
       },
     },
     answers: { 200: { description: 'A page of records.', body: filePage } },
@@ -128,9 +126,9 @@ export const fileOperations: Operations = {
   'GET /files/:key': {
     id: 'getFile',
     tag: 'files',
-    summary: 'Get one record',
+    summary: 'One record',
     description:
-      'If the index has no record, the Worker asks the bucket. `owner` is then null, and nothing is recorded.',
+      'Where the index has none, the bucket is asked; `owner` is then null, and nothing is recorded.',
     scopes: ['files:read'],
     answers: { 200: { description: 'The record.', body: fileRecord } },
     errors: ['object_not_found', 'invalid_key', 'index_unavailable', ...STORAGE],
@@ -141,7 +139,7 @@ export const fileOperations: Operations = {
     summary: 'Delete object and record',
     description: 'Deletes the object, then its edge copy, then the record. Safe to repeat.',
     scopes: ['files:delete'],
-    answers: { 204: { description: 'Deleted, or did not exist.' } },
+    answers: { 204: { description: 'Deleted, or nothing was there.' } },
     errors: ['invalid_key', 'purge_failed', 'index_unavailable', ...STORAGE],
   },
 }

@@ -5,10 +5,10 @@ export const healthOperations: Operations = {
   'GET /healthz': {
     id: 'getHealth',
     tag: 'health',
-    summary: 'Check the configuration',
+    summary: 'Whether the configuration is sound',
     description:
-      'Needs no credentials. Sends no request to the bucket or to KV. `issues` names each setting that is missing or invalid, never a value.',
-    answers: { 200: { description: 'The configuration is valid.', body: health } },
+      'Open to all. Neither the bucket nor KV is asked. `issues` names each setting at fault, never a value.',
+    answers: { 200: { description: 'It is.', body: health } },
     errors: ['misconfigured'],
   },
 }

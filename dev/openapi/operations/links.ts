@@ -12,15 +12,15 @@ const linkQuery = z.strictObject({
 })
 
 const VALIDATORS = {
-  ETag: 'From the bucket.',
-  'Last-Modified': 'From the bucket.',
+  ETag: 'As the bucket says.',
+  'Last-Modified': 'As the bucket says.',
 }
 
 const OF_OBJECT = {
   ...VALIDATORS,
-  'Accept-Ranges': 'From the bucket.',
-  'Cache-Control': 'Private, and never longer than the lifetime of the link.',
-  'Cache-Status': 'Whether the edge cache had a copy (RFC 9211).',
+  'Accept-Ranges': 'As the bucket says.',
+  'Cache-Control': "Private, and never longer than the link's life.",
+  'Cache-Status': 'Whether the edge had a copy (RFC 9211).',
 }
 
 export const linkOperations: Operations = {
@@ -29,11 +29,11 @@ export const linkOperations: Operations = {
     tag: 'links',
     summary: 'Make a link for `<img>`',
     description:
-      'The link works in `<img src>`, `<video src>`, `<a href>` and email. Does not check that the object exists. The same request within a window of `expiresIn` seconds returns exactly the same link.',
+      'The link works in `<img src>`, `<video src>`, `<a href>` and email. Whether the object exists is not looked at. Asking again for the same within a window of `expiresIn` seconds gives the very same text.',
     scopes: ['links:create'],
     members: {
       expiresIn: LINK_SECONDS,
-      download: { description: 'Sends the object as an attachment with this name.' },
+      download: { description: 'The object comes as an attachment under this name.' },
     },
     answers: { 200: { description: 'The link.', body: link } },
     errors: ['invalid_key', 'invalid_expiry', 'unknown_bucket'],
@@ -42,8 +42,7 @@ export const linkOperations: Operations = {
     id: 'createLinks',
     tag: 'links',
     summary: 'Make up to 1000 links',
-    description:
-      'A key with the error `invalid_key` or `forbidden` does not affect the other keys.',
+    description: 'A key that is `invalid_key` or `forbidden` does not fail the others.',
     scopes: ['links:create'],
     members: { expiresIn: LINK_SECONDS },
     answers: { 200: { description: 'A link or an error for each key.', body: links } },
@@ -52,23 +51,21 @@ export const linkOperations: Operations = {
   'GET /i/:bucket/:key': {
     id: 'openLink',
     tag: 'links',
-    summary: 'Open a link',
+    summary: 'What a link leads to',
     description:
-      'The link is the credential. Use it without changes: the Worker refuses a link with added, missing, reordered or differently encoded parameters. Do not build links from these parameters.',
+      'The link is the credential. It has one spelling, the one that it was made in: nothing may be added, left out, encoded or ordered otherwise. So take links as they are, and do not build them from these parameters.',
     query: linkQuery,
     members: {
-      exp: { description: 'When the link expires, in seconds since 1970.' },
-      mode: { description: 'Present in a link that redirects.' },
-      dl: { description: 'Name under which a browser saves the object.' },
-      kid: { description: 'Id of the secret that signed the link.' },
+      exp: { description: 'When the link ends, in seconds since 1970.' },
+      mode: { description: 'There in a link that redirects.' },
+      dl: { description: 'Name to save the object under.' },
+      kid: { description: 'Names the secret that signed the link.' },
       sig: { description: 'The signature.' },
     },
     headers: {
-      Range:
-        'One range of bytes. For several ranges, another unit or a malformed value, the response is the whole object.',
-      'If-Range':
-        'A strong ETag or a date. If it does not match, the response is the whole object.',
-      'If-Match': 'ETags. The object must have one of them.',
+      Range: 'One range of bytes. Several, another unit and nonsense get the whole object.',
+      'If-Range': 'A strong ETag or a date, without which the part is not wanted.',
+      'If-Match': 'ETags, one of which the object must have.',
       'If-Unmodified-Since': 'A date.',
       'If-None-Match': "ETags of the client's copies.",
       'If-Modified-Since': "The date of the client's copy.",
@@ -76,29 +73,23 @@ export const linkOperations: Operations = {
     answers: {
       200: { description: 'The whole object.', body: '*/*', headers: OF_OBJECT },
       206: {
-        description: 'The part that `Range` requests.',
+        description: 'The part that `Range` asks for.',
         body: '*/*',
-        headers: {
-          ...OF_OBJECT,
-          'Content-Range': 'The range of the part, and the size of the object.',
-        },
+        headers: { ...OF_OBJECT, 'Content-Range': 'Which part, and of how many bytes.' },
       },
       302: {
-        description: 'Redirects to the bucket, for a link that redirects.',
-        headers: { Location: 'A presigned GET, valid for five to ten minutes.' },
+        description: 'To the bucket, for a link that redirects.',
+        headers: { Location: 'A presigned GET, good for five to ten minutes.' },
       },
       308: {
-        description: 'The link is on another host than LINK_ORIGIN.',
+        description: 'A link on another host than that of LINK_ORIGIN.',
         headers: { Location: 'The same link on LINK_ORIGIN.' },
       },
       304: { description: "The client's copy is current.", headers: VALIDATORS },
-      412: {
-        description: '`If-Match` or `If-Unmodified-Since` does not match.',
-        headers: VALIDATORS,
-      },
+      412: { description: '`If-Match` or `If-Unmodified-Since` fails.', headers: VALIDATORS },
       416: {
-        description: '`Range` starts after the end of the object.',
-        headers: { 'Content-Range': 'The size of the object, if the bucket sends it.' },
+        description: '`Range` starts behind the end.',
+        headers: { 'Content-Range': 'The size of the object, if the bucket tells it.' },
       },
     },
     errors: [

@@ -4,7 +4,7 @@ import { fileRecord, partList, partUrls, startedUpload } from '../answers.ts'
 import { UPLOAD_SECONDS } from '../members.ts'
 import type { Operations } from '../operation.ts'
 
-/** Errors of every step after the start of an upload. */
+/** Of every step of an upload that was begun. */
 const STEP: readonly ErrorCode[] = [
   'invalid_key',
   'invalid_upload_id',
@@ -12,11 +12,11 @@ const STEP: readonly ErrorCode[] = [
   'unknown_bucket',
 ]
 
-/** Errors of every step that sends a request to the bucket. */
+/** Of every step that the bucket takes part in. */
 const AT_BUCKET: readonly ErrorCode[] = [...STEP, 'not_supported', 'storage_error', 'storage_busy']
 
 const UPLOAD_MEMBERS = {
-  key: { description: 'The object key, from the response that started the upload.' },
+  key: { description: 'The object key, as the answer to the start gave it.' },
 }
 
 export const multipartOperations: Operations = {
@@ -24,17 +24,15 @@ export const multipartOperations: Operations = {
     id: 'startMultipart',
     tag: 'multipart',
     summary: 'Start an upload in parts',
-    description: 'Creates a key, and starts a multipart upload in the bucket.',
+    description: 'Makes a key and begins a multipart upload in the bucket.',
     scopes: ['files:upload'],
     members: {
       size: {
-        description: "Bytes: at most 5 TiB, or the bucket's `maxBytes`.",
+        description: "Bytes; at most 5 TiB, or the bucket's `maxBytes`.",
         maximum: MAX_OBJECT_BYTES,
       },
     },
-    answers: {
-      200: { description: 'The upload, and the size of its parts.', body: startedUpload },
-    },
+    answers: { 200: { description: 'How to cut the file.', body: startedUpload } },
     errors: [
       'invalid_mimetype',
       'mimetype_not_allowed',
@@ -53,11 +51,11 @@ export const multipartOperations: Operations = {
     tag: 'multipart',
     summary: 'Sign PUTs for parts',
     description:
-      'You can repeat the request for the same parts, for example if their URLs have expired. The length of the part is signed. The PUT needs no other headers. Keep the `ETag` of its response, which you need to complete the upload. Sends no request to the bucket.',
+      'May be asked again for the same parts, such as when their URLs have expired. The length of the part is signed; nothing else has to be sent, and the `ETag` of the answer is needed to complete. No request goes to the bucket.',
     scopes: ['files:upload'],
     members: {
       ...UPLOAD_MEMBERS,
-      partNumbers: { description: 'Numbers of the parts.' },
+      partNumbers: { description: 'Which parts.' },
       expiresIn: UPLOAD_SECONDS,
     },
     answers: { 200: { description: 'A URL for each part.', body: partUrls } },
@@ -77,16 +75,14 @@ export const multipartOperations: Operations = {
     tag: 'multipart',
     summary: 'Complete an upload in parts',
     description:
-      'Joins the parts into one object, and records the file. Safe to repeat: if the upload is already complete, the Worker still records the file.',
+      'Makes one object of the parts, and records the file. Safe to repeat: an upload that is complete is recorded all the same.',
     scopes: ['files:upload'],
     members: {
       ...UPLOAD_MEMBERS,
-      name: {
-        description: 'The name to show to users. The default is the `fileName` of the start.',
-      },
+      name: { description: 'The name to show to people; `fileName` of the start unless given.' },
       parts: {
         description:
-          'All parts, in ascending order of their numbers. `etag` is the ETag from the response to the PUT, with or without the quotes.',
+          'All parts, by ascending number. `etag` is what the bucket answered to the PUT, with or without its quotes.',
       },
     },
     answers: {
@@ -110,11 +106,11 @@ export const multipartOperations: Operations = {
   'DELETE /multipart/:uploadId': {
     id: 'abortMultipart',
     tag: 'multipart',
-    summary: 'Abort an upload and delete its parts',
-    description: 'Safe to repeat. Does not change an upload that is complete.',
+    summary: 'Drop an upload and its parts',
+    description: 'Safe to repeat. An upload that is complete stays as it is.',
     scopes: ['files:upload'],
     members: UPLOAD_MEMBERS,
-    answers: { 204: { description: 'Aborted, or did not exist.' } },
+    answers: { 204: { description: 'Dropped, or nothing was there.' } },
     errors: AT_BUCKET,
   },
 }

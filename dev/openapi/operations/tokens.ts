@@ -5,20 +5,19 @@ export const tokenOperations: Operations = {
   'POST /tokens': {
     id: 'createToken',
     tag: 'tokens',
-    summary: 'Create a short-lived token',
+    summary: 'Make a short-lived token',
     description:
-      "The token has a part of the caller's rights. Its scopes, prefix and lifetime never exceed the caller's. You cannot revoke a single token.",
+      'For part of what the caller may do: never wider in scopes, prefix or life. A single token cannot be revoked.',
     scopes: ['tokens:create'],
     members: {
-      scopes: { description: 'Scopes of the token. The caller must have all of them.' },
+      scopes: { description: 'What the token may do; the caller must have each.' },
       prefix: {
-        description:
-          "Empty, or ends with `/`. It must start with the caller's prefix, which is the default.",
+        description: "Empty, or ends with `/`; must start with the caller's prefix, its default.",
         examples: ['team-a/'],
       },
       expiresIn: {
         description:
-          "Lifetime in seconds. The token never outlives the caller's own credential. The default is 600, or less if that credential expires earlier. More than 3600 is allowed only if `files:upload` is the only scope.",
+          "Seconds, not past the life of the caller's own credential. 600 unless given, or less where that ends before. More than 3600 only where `files:upload` is the only scope.",
         minimum: 1,
         maximum: 86_400,
       },

@@ -16,7 +16,7 @@ import {
 import { UPLOAD_SECONDS } from '../members.ts'
 import type { Members, Operations } from '../operation.ts'
 
-// src/uppy/companion-routes.ts reads these queries without a schema, as Companion does. So this file repeats them.
+// src/uppy/companion-routes.ts reads these queries by hand, as Companion does: they are said again here.
 
 const formQuery = z.object({
   filename: fileName,
@@ -31,7 +31,7 @@ const batchQuery = z.object({
   partNumbers: z.array(partNumber).check(z.minLength(1), z.maxLength(100)),
 })
 
-/** Errors of routes that start an upload. */
+/** Of what begins an upload. */
 const START: readonly ErrorCode[] = [
   'mimetype_not_allowed',
   'type_mismatch',
@@ -40,26 +40,26 @@ const START: readonly ErrorCode[] = [
   'credentials_expired',
 ]
 
-/** Errors of every step after the start of an upload. */
+/** Of every step of an upload that was begun. */
 const STEP: readonly ErrorCode[] = ['invalid_key', 'invalid_upload_id', 'credentials_expired']
 
-/** Errors of every step that sends a request to the bucket. */
+/** Of every step that the bucket takes part in. */
 const AT_BUCKET: readonly ErrorCode[] = [...STEP, 'not_supported', 'storage_error', 'storage_busy']
 
 const FILE_MEMBERS: Members = {
   filename: { description: 'Name of the file.', examples: ['My Photo.JPG'] },
   type: {
-    description: '`type/subtype`. Anything else counts as `application/octet-stream`.',
+    description: '`type/subtype`; anything else counts as `application/octet-stream`.',
     examples: ['image/jpeg'],
   },
   metadata: {
     description:
-      'Names have 1 to 64 characters of `a-z`, `0-9`, `.`, `-` and `_`. The Worker ignores other names. It stores a value that is not a string as JSON.',
+      'Names of 1 to 64 of `a-z`, `0-9`, `.`, `-` and `_`; others are left out. A value that is no text is stored as JSON.',
   },
 }
 
 const UPLOAD_MEMBERS: Members = {
-  key: { description: 'The object key, from the response that started the upload.' },
+  key: { description: 'The object key, as the answer to the start gave it.' },
 }
 
 export const uppyOperations: Operations = {
@@ -68,7 +68,7 @@ export const uppyOperations: Operations = {
     tag: 'uppy',
     summary: 'Sign a form for a new key',
     description:
-      "Returns a form with an S3 POST policy. If the bucket's server doesn't accept forms, such as R2 and B2, the form is for `POST /s3/form`.",
+      "S3's POST policy, or a form for `POST /s3/form` where the server of the bucket takes none, such as R2 and B2.",
     scopes: ['files:upload'],
     query: formQuery,
     members: FILE_MEMBERS,
@@ -78,12 +78,12 @@ export const uppyOperations: Operations = {
   'POST /s3/form': {
     id: 'uploadUppyForm',
     tag: 'uppy',
-    summary: 'Upload a file with a form',
+    summary: 'Upload a file by a form',
     description:
-      'Accepts multipart/form-data of at most 100 MB: the fields of `GET /s3/params`, then the `file`. Stores the file in the bucket and records it. The field `policy` is the credential.',
+      'Takes the fields of `GET /s3/params` and then the `file` as multipart/form-data of at most 100 MB, stores the file and records it. The `policy` among the fields is the credential.',
     answers: {
       201: {
-        description: "S3's PostResponse.",
+        description: 'S3’s PostResponse.',
         body: 'application/xml',
         headers: { ETag: 'The ETag of the object.', Location: 'The URL of the object.' },
       },
@@ -133,7 +133,7 @@ export const uppyOperations: Operations = {
     summary: 'Sign PUTs for parts',
     scopes: ['files:upload'],
     query: batchQuery,
-    members: { ...UPLOAD_MEMBERS, partNumbers: { description: 'Numbers of the parts.' } },
+    members: { ...UPLOAD_MEMBERS, partNumbers: { description: 'Which parts.' } },
     answers: { 200: { description: 'A URL for each part.', body: uppyPartUrls } },
     errors: [...STEP, 'invalid_part'],
   },
@@ -151,16 +151,13 @@ export const uppyOperations: Operations = {
     id: 'completeUppyMultipart',
     tag: 'uppy',
     summary: 'Complete an upload in parts',
-    description: 'Joins the parts into one object, and records the file. Safe to repeat.',
+    description: 'Makes one object of the parts, and records the file. Safe to repeat.',
     scopes: ['files:upload'],
     query: keyQuery,
     body: completeBody,
     members: {
       ...UPLOAD_MEMBERS,
-      parts: {
-        description:
-          'All parts, in ascending order of their numbers. ETags with or without quotes.',
-      },
+      parts: { description: 'All parts, by ascending number; an ETag with or without its quotes.' },
     },
     answers: { 200: { description: 'The object.', body: uppyLocation } },
     errors: [
@@ -177,17 +174,17 @@ export const uppyOperations: Operations = {
   'DELETE /s3/multipart/:uploadId': {
     id: 'abortUppyMultipart',
     tag: 'uppy',
-    summary: 'Abort an upload and delete its parts',
+    summary: 'Drop an upload and its parts',
     scopes: ['files:upload'],
     query: keyQuery,
     members: UPLOAD_MEMBERS,
-    answers: { 200: { description: 'Aborted, or did not exist.', body: nothing } },
+    answers: { 200: { description: 'Dropped, or nothing was there.', body: nothing } },
     errors: AT_BUCKET,
   },
   'GET /s3/sts': {
     id: 'getUppyCredentials',
     tag: 'uppy',
-    summary: 'Always returns an error: there are no temporary credentials',
+    summary: 'Always refused: there are no temporary credentials',
     scopes: [],
     answers: {},
     errors: ['not_supported'],
@@ -197,24 +194,24 @@ export const uppyOperations: Operations = {
     tag: 'uppy',
     summary: 'Sign one S3 request',
     description: [
-      'For `signRequest` of `@uppy/aws-s3` 6, which sends S3 requests itself. Without `uploadId`, `PUT` (PutObject) and `POST` (CreateMultipartUpload) start an upload, and the server creates the key. With `uploadId`, `PUT` is UploadPart, `GET` is ListParts, `POST` is CompleteMultipartUpload and `DELETE` is AbortMultipartUpload. The Worker signs no other requests.',
-      'Some members are not from Uppy but from the client of this project. The Worker ignores unknown members.',
+      'For `signRequest` of `@uppy/aws-s3` 6, which speaks S3 itself. Without `uploadId`, `PUT` (PutObject) and `POST` (CreateMultipartUpload) begin an upload, whose key is made by the server. With it, `PUT` is UploadPart, `GET` ListParts, `POST` CompleteMultipartUpload and `DELETE` AbortMultipartUpload. Nothing else is signed.',
+      'Members that Uppy does not know come from the client of this project. Others are ignored.',
     ].join('\n\n'),
     scopes: ['files:upload'],
     members: {
       method: { description: 'Method of the S3 request.' },
       key: {
         description:
-          'With `uploadId`, the object key from the response that started the upload. Without it, the name of the file.',
+          'With `uploadId`, the object key as an earlier answer gave it; without, the name of the file.',
       },
       uploadId: { description: "S3's own `UploadId`." },
       partNumber: { description: 'Required for UploadPart.' },
-      contentType: { description: 'Signed as `Content-Type` when an upload starts.' },
+      contentType: { description: 'Signed as `Content-Type` where an upload begins.' },
       expiresIn: UPLOAD_SECONDS,
-      fileName: { description: 'Name of the file, instead of `key`.' },
+      fileName: { description: 'Name of the file, in place of `key`.' },
       size: {
         description:
-          'Bytes, signed as `Content-Length` of PutObject. PutObject requires it if the bucket has `maxBytes`.',
+          'Bytes, signed as `Content-Length` of PutObject. Required there where the bucket has `maxBytes`.',
         maximum: MAX_PUT_BYTES,
       },
       sha256: { description: 'SHA-256 of the file in base64, for PutObject.' },
