@@ -14,7 +14,7 @@ export interface Env {
 export interface AppEnv {
   Bindings: Env
   Variables: {
-    /** The logged-in user, or null. */
+    /** Who is logged in; null is nobody. */
     user: string | null
   }
 }

@@ -3,7 +3,7 @@ const KEEP_MILLISECONDS = 5 * 60_000 // half the lifetime of a token
 let kept: { readonly token: Promise<string>; readonly until: number } | undefined
 
 /**
- * Returns a token for the logged-in user. Requests a new one after five minutes, and when the
+ * A token of the user who is logged in. Asks your server again after five minutes, and when the
  * Worker has refused a token.
  */
 export function fileToken(refused?: string): Promise<string> {

@@ -11,7 +11,7 @@ export interface Files {
   /** Newest first; undefined until they are loaded. */
   readonly files: readonly ShownFile[] | undefined
   readonly hasMore: boolean
-  /** A message for the user; empty unless something failed. */
+  /** For people; empty unless something failed. */
   readonly error: string
   loadMore(): Promise<void>
   /** Shows a file that was just uploaded. */

@@ -10,7 +10,7 @@ export interface Upload {
   readonly status: 'waiting' | 'uploading' | 'done' | 'failed'
   /** 0 to 1 */
   readonly progress: number
-  /** A message for the user; empty unless the upload failed. */
+  /** For people; empty unless the upload failed. */
   readonly error: string
 }
 
@@ -18,11 +18,11 @@ export interface Uploads {
   readonly uploads: readonly Upload[]
   add(files: Iterable<File>): void
   retry(upload: Upload): void
-  /** Cancels the upload, and removes it from the list. */
+  /** Cancels the upload, and takes it off the list. */
   dismiss(upload: Upload): void
 }
 
-/** Uploads files, three at a time. Uploads continue after the component unmounts. */
+/** Uploads files, three at a time. They continue when the component is gone. */
 export function useUploads(client: Client, onUploaded: (record: FileRecord) => void): Uploads {
   const [uploads, setUploads] = useState<readonly Upload[]>([])
   const queue = useRef<Upload[]>([])
