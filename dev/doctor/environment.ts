@@ -80,7 +80,7 @@ export async function readEnvironment(sources: Sources): Promise<WorkerEnvironme
 }
 
 async function readConfig(config: string, environment: string | undefined) {
-  if (!existsSync(config)) throw new UsageError(`${config}: file not found.`)
+  if (!existsSync(config)) throw new UsageError(`${config}: there is no such file.`)
   try {
     // Loading wrangler takes a second, so this loads it only when necessary.
     const { unstable_readConfig } = await import('wrangler')

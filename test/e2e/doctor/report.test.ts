@@ -32,7 +32,7 @@ describe('the table of doctor', () => {
   })
 
   it('joins neighbours that were skipped for one reason, and no others', () => {
-    const skipped = { status: 'skip', message: 'No response.' } as const
+    const skipped = { status: 'skip', message: 'No answer.' } as const
     const text = new Table(100, false).rows('Bucket', [
       finding('read', skipped),
       finding('copy', skipped),

@@ -183,7 +183,7 @@ describe('doctor, of settings', () => {
   })
 
   it.each([
-    ['a configuration that is missing', { config: 'missing.toml' }, /file not found/],
+    ['a configuration that is missing', { config: 'missing.toml' }, /no such file/],
     ['an env file that is missing', { envFile: 'missing.env' }, /ENOENT/],
     ['an environment that is missing', { environment: 'live' }, /no \[env\.live\]/],
   ])('refuses %s in one line', async (_, sources, said) => {
