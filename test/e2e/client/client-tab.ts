@@ -18,6 +18,9 @@ declare const page: ClientPage
 /** The part size that the Worker chooses for the files of these tests. */
 export const PART_BYTES = 8 * 1024 ** 2
 
+/** The servers that the client is tested with. */
+export type ServerName = 'Ceph RGW' | 's3rver' | 'simulated R2'
+
 /** One tab with the client, connected to the Worker. */
 export interface ClientTab extends AsyncDisposable {
   readonly page: Page
@@ -164,8 +167,6 @@ export const fileOf = (size: number): PageFile => ({
   lastModified: 1_700_000_000_000,
 })
 
-/**
- * Returns the ETag of an object from a multipart upload. s3rver computes it from the whole bytes.
- */
-export const partedEtag = (size: number, server: 'Ceph RGW' | 's3rver'): string =>
+/** Returns the ETag of an object from a multipart upload. s3rver computes it from the whole bytes. */
+export const partedEtag = (size: number, server: ServerName): string =>
   etagOf(patternBytes(size), server === 's3rver' ? null : PART_BYTES)

@@ -1,7 +1,13 @@
 import { AbortMultipartUploadCommand } from '@aws-sdk/client-s3'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import type { ClientPage } from '../../../client/test/page-api.ts'
-import { type ClientTab, openClientTab, PART_BYTES, partedEtag } from './client-tab.ts'
+import {
+  type ClientTab,
+  openClientTab,
+  PART_BYTES,
+  partedEtag,
+  type ServerName,
+} from './client-tab.ts'
 import type { ClientContext } from './context.ts'
 
 declare const page: ClientPage
@@ -10,8 +16,8 @@ const LARGE_BYTES = 200 * 1000 ** 2
 /** Six parts. */
 const SIX_PARTS = 5 * PART_BYTES + 1000
 
-/** Multipart uploads: complete, cancelled, and resumed. */
-export function largeFileRules(context: () => ClientContext, server: 'Ceph RGW' | 's3rver'): void {
+/** Multipart uploads: complete, canceled, and resumed. */
+export function largeFileRules(context: () => ClientContext, server: ServerName): void {
   let tab: ClientTab
 
   beforeEach(async () => {
