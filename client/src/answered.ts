@@ -1,20 +1,20 @@
 import type { ClientErrorCode } from './error-code.ts'
 
-/** Origins that have answered this page: their CORS rules allow it, and they were up. */
+/** Origins that have responded to this page. Their CORS rules allow it. */
 const answered = new Set<string>()
 
-/** The origin of `url`, which a page may give as a path. */
+/** Returns the origin of `url`, which may be a path. */
 export const originOf = (url: string): string => new URL(url, globalThis.location?.href).origin
 
-/** Notes that the origin of `url` has answered. */
+/** Remembers that the origin of `url` has responded. */
 export const noteAnswer = (url: string): void => {
   answered.add(originOf(url))
 }
 
 /**
- * The code of a request without an answer. A browser doesn't tell a page whether the network or
- * CORS kept it: an origin that has answered before is out of reach for a while; any other may never
- * answer.
+ * Returns the error code for a request without a response. A browser doesn't tell a page whether
+ * the network or CORS blocked it. If the origin has responded before, the failure is temporary.
+ * Otherwise, the page may never reach it.
  */
 export const codeOfSilence = (url: string): ClientErrorCode =>
   answered.has(originOf(url)) || globalThis.navigator?.onLine === false ? 'network' : 'unreachable'

@@ -84,6 +84,6 @@ export function slowLineRules(context: () => ClientContext): void {
     expect(await tab.end()).toMatchObject({ size: 1000 })
     expect(context().proxy.requests).toHaveLength(2)
     // A Worker that takes a quarter of a second counts as stalled, too.
-    expect((await tab.stalls()).slice(-2)).toEqual(['No answer from the bucket', ''])
+    expect((await tab.stalls()).slice(-2)).toEqual(['No response from the bucket', ''])
   })
 }
