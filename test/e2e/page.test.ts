@@ -306,7 +306,11 @@ describeWith([CHROMIUM], 'the page of npm run dev in Chromium', () => {
     const bucket = (url: URL) => url.searchParams.has('X-Amz-Signature')
     for (const [gone, name, message] of [
       [bucket, 'bucket.png', 'Network error during S3 request. The upload resumes automatically.'],
-      ['**/s3/sign', 'worker.png', 'No response to POST /s3/sign. The upload resumes automatically.'],
+      [
+        '**/s3/sign',
+        'worker.png',
+        'No response to POST /s3/sign. The upload resumes automatically.',
+      ],
     ] as const) {
       await page.route(gone, (route) => route.abort())
       await choose(page, picture(name, 30))
