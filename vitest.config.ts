@@ -25,6 +25,7 @@ const SLOW = [
   'client-outages',
   'page',
   'dev',
+  'doctor',
   'first-hour',
   'ceph',
   'uppy',

@@ -139,10 +139,11 @@ export function remoteJwks(
 const poll = () => new Promise((resolve) => setTimeout(resolve, POLL_MILLISECONDS))
 
 /**
- * The usable members of the set. Others are skipped (RFC 7517, section 5): one new kind of key must
- * not take the known ones along.
+ * The usable members of the set at `url`. Others are skipped (RFC 7517, section 5): one new kind of
+ * key must not take the known ones along. Throws where no set can be read: JwksUnavailableError
+ * where its message may be shown.
  */
-async function fetchKeySet(url: string, algorithms: readonly string[]): Promise<JWK[]> {
+export async function fetchKeySet(url: string, algorithms: readonly string[]): Promise<JWK[]> {
   const response = await fetch(url, {
     headers: { Accept: 'application/json' },
     redirect: 'manual',

@@ -122,10 +122,7 @@ const credentialsName = matching(
   'must be a name in capitals, such as "S3", which reads S3_ACCESS_KEY_ID',
 )
 
-/**
- * The access keys behind a name: `S3` reads `S3_ACCESS_KEY_ID` and so on. Each name is read once,
- * so that what is missing is reported once.
- */
+/** The access keys behind each name, read once, so that what is missing is reported once. */
 function credentialsNamed(variables: Readonly<Record<string, unknown>>): Rule<Credentials> {
   const known = new Map<string, Credentials | typeof BROKEN>()
   return (value, place) => {
@@ -139,7 +136,8 @@ function credentialsNamed(variables: Readonly<Record<string, unknown>>): Rule<Cr
 
 const secretAdvice = (name: string): string => `Set it with \`npx wrangler secret put ${name}\`.`
 
-const accessKeys = (name: string): Rule<Credentials> =>
+/** The access keys behind a name: `S3_ACCESS_KEY_ID` and the others. */
+export const accessKeys = (name: string): Rule<Credentials> =>
   into(
     table(
       {

@@ -2,15 +2,14 @@ import type { MiddlewareHandler } from 'hono'
 import { looksLikeApiKey, verifyApiKey } from '../access/api-key.ts'
 import { verifyJwt } from '../access/jwt.ts'
 import type { Principal } from '../access/principal.ts'
-import { importPublicKey } from '../access/public-key.ts'
 import { SCOPES } from '../access/scopes.ts'
-import type { JwtSettings } from '../access/settings.ts'
 import { looksLikeToken, verifyToken } from '../access/token.ts'
 import { REFUSALS, type Refusal, refuse, type Verdict } from '../access/verdict.ts'
 import { ApiError, type Reason } from '../errors/api-error.ts'
 import { describe } from '../errors/describe.ts'
 import type { LoadedSettings } from '../settings/define.ts'
 import { type Settings, takesOrigin } from '../settings/settings.ts'
+import { withKeys } from '../settings/with-keys.ts'
 import type { AppContext, AppEnv } from './app-env.ts'
 import { countRequest, networkOf } from './rate-limit.ts'
 import { checkUrl } from './validate.ts'
@@ -77,25 +76,6 @@ function keepSettings(c: AppContext, loaded: LoadedSettings): Settings {
     })
   c.set('settings', loaded.settings)
   return loaded.settings
-}
-
-/** The settings, with `publicJwk` imported: only that shows whether it is a key. */
-export function withKeys(loaded: LoadedSettings): LoadedSettings | Promise<LoadedSettings> {
-  const jwt = loaded.ok ? loaded.settings.jwt : null
-  return loaded.ok && jwt?.publicJwk !== undefined
-    ? withKey(loaded, loaded.settings, jwt.publicJwk, jwt.algorithms)
-    : loaded
-}
-
-async function withKey(
-  loaded: LoadedSettings,
-  { jwtPath }: Settings,
-  publicJwk: NonNullable<JwtSettings['publicJwk']>,
-  algorithms: readonly string[],
-): Promise<LoadedSettings> {
-  for (const name of algorithms) if (await importPublicKey(publicJwk, name)) return loaded
-  const message = 'must be a valid public key; RSA keys need at least 2048 bits'
-  return { ok: false, issues: [{ path: `${jwtPath}.publicJwk`, message }] }
 }
 
 /** Without a promise of its own: most credentials need one, and each costs every request. */

@@ -1,7 +1,7 @@
 import { ApiError } from '../errors/api-error.ts'
-import { withKeys } from '../http/admit.ts'
 import { json } from '../http/answers.ts'
 import { newApp } from '../http/new-app.ts'
+import { withKeys } from '../settings/with-keys.ts'
 
 /**
  * `GET /healthz`: open to all, names what is misconfigured by its path, never by its value, and says

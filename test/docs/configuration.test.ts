@@ -37,7 +37,8 @@ function accessKey(name: string): Record<string, string> {
 function readToml(toml: string): ReturnType<typeof unstable_readConfig> {
   const file = join(directory, 'wrangler.toml')
   const date = toml.includes('compatibility_date') ? '' : 'compatibility_date = "2026-11-01"\n'
-  writeFileSync(file, `name = "example"\n${date}${toml}`)
+  const name = /^name = /m.test(toml) ? '' : 'name = "example"\n'
+  writeFileSync(file, name + date + toml)
   return unstable_readConfig({ config: file }, { hideWarnings: true })
 }
 

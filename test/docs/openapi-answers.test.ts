@@ -32,6 +32,7 @@ const readUrl = read(z.object({ url: z.string() }))
 const readPartUrls = read(z.object({ urls: z.array(z.object({ url: z.string() })) }))
 const readLink = read(z.object({ link: z.string() }))
 const readToken = read(z.object({ token: z.string() }))
+const readForm = read(z.object({ fields: z.record(z.string(), z.string()) }))
 const readSigned = read(
   z.object({ url: z.string(), key: z.string(), headers: z.record(z.string(), z.string()) }),
 )
@@ -164,7 +165,11 @@ describe('a client that knows docs/openapi.json alone', () => {
 
   it('speaks for Uppy in Companion mode', async () => {
     const file = { filename: 'Film.mp4', type: 'video/mp4', metadata: { name: 'Film' } }
-    await client.call('getUppyForm', 200, { parameters: file })
+    const { fields } = await readForm(client.call('getUppyForm', 200, { parameters: file }))
+    const form = new FormData()
+    for (const [name, value] of Object.entries(fields)) form.set(name, value)
+    form.set('file', new Blob([CONTENT]))
+    await client.call('uploadUppyForm', 201, { body: form })
     await client.call('getUppyCredentials', 400)
     const { key, uploadId } = await readStarted(
       client.call('startUppyMultipart', 200, { body: { ...file, metadata: { rating: 5 } } }),

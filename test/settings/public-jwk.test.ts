@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { SCOPES } from '../../src/access/scopes.ts'
 import { loadEnvironment } from '../../src/cloudflare/environment.ts'
-import { withKeys } from '../../src/http/admit.ts'
+import { withKeys } from '../../src/settings/with-keys.ts'
 import { toBase64url } from '../support/base64.ts'
 import { bearer, testApiKey } from '../support/credentials.ts'
 import { jwtVariable, testIssuer } from '../support/issuer.ts'

@@ -49,9 +49,11 @@ export function createDocumentClient(document: OpenApiDocument, origin: string):
         method,
         headers: {
           ...headerParameters(located, parameters),
-          ...(body === undefined ? {} : { 'Content-Type': 'application/json' }),
+          ...(body === undefined || body instanceof FormData
+            ? {}
+            : { 'Content-Type': 'application/json' }),
         },
-        body: body === undefined ? null : JSON.stringify(body),
+        body: body === undefined ? null : body instanceof FormData ? body : JSON.stringify(body),
         redirect: 'manual',
       })
       const answer = await response.text()

@@ -26,7 +26,17 @@ export async function startPresigner(): Promise<Presigner> {
       {
         configPath: join(ROOT, 'wrangler.toml'),
         vars: {
-          BUCKETS: { files: { endpoint, region, bucket, addressing: 'path', credentials: 'S3' } },
+          // Forms go through the Worker, as on R2, so that it answers every documented request.
+          BUCKETS: {
+            files: {
+              endpoint,
+              region,
+              bucket,
+              addressing: 'path',
+              credentials: 'S3',
+              postUploads: false,
+            },
+          },
           OPEN_ACCESS: 'localhost',
         },
         secrets: {

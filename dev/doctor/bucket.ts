@@ -1,0 +1,444 @@
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Address, Bucket, Credentials } from '../../src/bucket/bucket.ts'
+import { ApiError } from '../../src/errors/api-error.ts'
+import { s3CodeIn } from '../../src/storage/s3.ts'
+import { readXml, textOf } from '../../src/storage/xml.ts'
+import { type Consent, checkOrigin, fixCors } from './cors.ts'
+import { featureChecks } from './features.ts'
+import { codeOf, FOLDER, Probe, reasonOf } from './probe.ts'
+import { type Finding, fail, pass, type Result, skip, warn } from './report.ts'
+import { type Answer, NoAnswer, type Requests } from './requests.ts'
+
+export interface BucketOptions {
+  readonly bucket: Bucket
+  /** The names of its pairs in the settings, such as `S3`. */
+  readonly names: { readonly reads: string; readonly uploads: string }
+  /** The pair for what concerns the bucket itself, in place of the one that reads. */
+  readonly admin: Credentials | undefined
+  /** Origins of pages that use the bucket. */
+  readonly origins: readonly string[]
+  readonly requests: Requests
+  /** Requests that go on when the others have been stopped. */
+  readonly cleaningRequests: Requests
+  /** Whom to ask before CORS rules are written; undefined writes none. */
+  readonly consent: Consent | undefined
+  readonly tell: (...findings: Finding[]) => void
+}
+
+/** What one check needs. */
+export interface BucketContext extends BucketOptions {
+  readonly probe: Probe
+}
+
+/** A check, by its name without the group. */
+export type BucketCheck = readonly [name: string, run: (context: BucketContext) => Promise<Result>]
+
+/** The text of the object that most checks look at. */
+const TEXT = 'edge-presigner doctor'
+const OBJECT = 'object.txt'
+
+/** Checks without which the others would all say the same. */
+const FIRST: readonly BucketCheck[] = [
+  ['reachable', reachable],
+  ['clock', clock],
+  ['credentials', credentials],
+  ['upload', upload],
+]
+
+const OTHERS: readonly BucketCheck[] = [
+  ['read', read],
+  ['public-endpoint', publicEndpoint],
+  ['upload-pair', uploadPair],
+  ['copy', copy],
+  ['private', isPrivate],
+  ['acl', acl],
+  ['public-access-block', publicAccessBlock],
+  ...featureChecks,
+]
+
+/** The checks of a bucket, in their order. */
+export const CHECKS = [...FIRST, ...OTHERS]
+  .map(([name]) => name)
+  .concat('cors', 'fix-cors', 'clean-up')
+
+/** Checks one bucket, and removes everything that this has made, whatever happens meanwhile. */
+export async function checkBucket(options: BucketOptions): Promise<void> {
+  const probe = new Probe(options.bucket, options.requests)
+  const context = { ...options, probe }
+  try {
+    await runChecks(context)
+  } finally {
+    const { objects, uploads } = probe.written
+    const left = await probe.cleanUp(options.cleaningRequests)
+    if (objects + uploads > 0) tell(context, 'clean-up', cleanUp(left, objects, uploads))
+  }
+}
+
+async function runChecks(context: BucketContext): Promise<void> {
+  const after = (name: string) => CHECKS.slice(CHECKS.indexOf(name) + 1, CHECKS.indexOf('cors') + 1)
+  for (const [name, run] of FIRST) {
+    const result = await tried(run, context)
+    tell(context, name, result)
+    if (result.status !== 'fail') continue
+    return tellSkipped(context, after(name), `Needs "${name}", which failed.`)
+  }
+  let silences = 0
+  for (const [name, run] of OTHERS) {
+    const result = await tried(run, context, () => {
+      silences += 1
+    })
+    tell(context, name, result)
+    if (silences < 2) continue
+    return tellSkipped(context, after(name), 'The server has left two requests without an answer.')
+  }
+  await cors(context)
+}
+
+const tell = ({ bucket, tell }: BucketContext, name: string, result: Result): void =>
+  tell({ check: `bucket.${name}`, subject: bucket.alias, ...result })
+
+const tellSkipped = (context: BucketContext, names: readonly string[], why: string): void =>
+  context.tell(
+    ...names.map((name) => ({
+      check: `bucket.${name}`,
+      subject: context.bucket.alias,
+      ...skip(why),
+    })),
+  )
+
+/** A server that does not answer is a finding, not the end. */
+async function tried(
+  run: BucketCheck[1],
+  context: BucketContext,
+  onSilence: () => void = () => undefined,
+): Promise<Result> {
+  try {
+    return await run(context)
+  } catch (error) {
+    if (!(error instanceof NoAnswer || error instanceof ApiError)) throw error
+    if (error instanceof NoAnswer) onSilence()
+    return fail(reasonOf(error), 'Check the server and the network, and run doctor again.')
+  }
+}
+
+/** CORS rules for each origin, which are written first if the user wants that. */
+async function cors(context: BucketContext): Promise<void> {
+  const { origins, probe, admin, bucket, consent } = context
+  if (origins.length === 0)
+    return tell(context, 'cors', skip('CORS_ORIGINS is empty, so no page uses this bucket.'))
+  const check = () =>
+    Promise.all(origins.map((origin) => tried(() => checkOrigin(probe, origin), context)))
+  let results = await check()
+  if (consent !== undefined && results.some(({ status }) => status !== 'pass')) {
+    const credentials = admin ?? bucket.credentials
+    const fixed = await tried(() => fixCors(probe, credentials, origins, consent), context)
+    tell(context, 'fix-cors', fixed)
+    if (fixed.status === 'pass') results = await untilRulesHold(check)
+  }
+  for (const result of results) tell(context, 'cors', result)
+}
+
+const RULE_TRIES = 10
+const RULE_MILLISECONDS = 3000
+
+/** The results once they are good: R2 takes up to 30 seconds for new rules. */
+async function untilRulesHold(check: () => Promise<Result[]>): Promise<Result[]> {
+  for (let tries = 1; ; tries += 1) {
+    const results = await check()
+    const isFine = results.every(({ status }) => status !== 'fail')
+    if (isFine || tries === RULE_TRIES) return results
+    await delay(RULE_MILLISECONDS)
+  }
+}
+
+/** An unsigned request, which any S3 server refuses in XML, where clients and the Worker ask. */
+async function reachable({ probe, bucket }: BucketContext): Promise<Result> {
+  const forClients = await reachableAt(probe, bucket.publicAddress, 'publicEndpoint')
+  if (forClients.status === 'fail' || bucket.publicAddress.origin === bucket.origin)
+    return forClients
+  const forWorker = await reachableAt(probe, bucket, 'endpoint')
+  return forWorker.status === 'fail'
+    ? forWorker
+    : pass(`${forClients.message} ${forWorker.message}`)
+}
+
+async function reachableAt(probe: Probe, address: Address, name: string): Promise<Result> {
+  const { origin } = address
+  const member = address.origin === probe.bucket.origin ? 'endpoint' : name
+  let answer: Answer
+  try {
+    answer = await probe.unsigned(null, {}, address)
+  } catch (error) {
+    if (!(error instanceof NoAnswer)) throw error
+    return fail(
+      `${origin} does not answer: ${error.message}`,
+      `Check \`${member}\` and, with "virtual", \`addressing\`. Run doctor where this host is known.`,
+    )
+  }
+  const { status, headers } = answer
+  const region = headers.get('x-amz-bucket-region')
+  if (status >= 300 && status < 400) {
+    const elsewhere =
+      region !== null && /^[a-z0-9-]{1,64}$/.test(region) ? ` The bucket is in ${region}.` : ''
+    return fail(
+      `${origin} redirects (status ${status}).${elsewhere}`,
+      `Set \`${member}\` and \`region\` to those of the bucket. A signed URL can't be redirected.`,
+    )
+  }
+  if (/html/i.test(headers.get('Content-Type') ?? ''))
+    return fail(
+      `${origin} answers with a web page (status ${status}), not with S3's API.`,
+      `Set \`${member}\` to the S3 API, not to a console, a dashboard or a website of the bucket.`,
+    )
+  return pass(`${origin} answers in ${answer.answeredAt - answer.sentAt} ms.`)
+}
+
+const WARN_SKEW_SECONDS = 30
+
+async function clock({ probe, bucket }: BucketContext): Promise<Result> {
+  const { headers, sentAt, answeredAt } = await probe.unsigned(null)
+  const date = Date.parse(headers.get('Date') ?? '')
+  if (Number.isNaN(date)) return skip('The server sends no Date.')
+  // Date has whole seconds: the middle of that second, and of the request.
+  const skew = (date + 500 - (sentAt + answeredAt) / 2) / 1000
+  const seconds = Math.max(Math.round(Math.abs(skew)), 0)
+  const words = `The server's clock is ${seconds} seconds ${skew < 0 ? 'behind' : 'ahead of'} this machine's.`
+  if (seconds < WARN_SKEW_SECONDS) return pass(`The clocks differ by ${seconds} seconds.`)
+  const fix = 'Set both clocks with NTP: a signed URL is valid from the time in it.'
+  // An upload URL would have expired before it was made.
+  return seconds < bucket.defaultExpiresIn.upload ? warn(words, fix) : fail(words, fix)
+}
+
+/** A signed read of an object that does not exist. */
+async function credentials(context: BucketContext): Promise<Result> {
+  const { probe, bucket, names } = context
+  const until = expiry(bucket.credentials.expiresAt, names.reads)
+  if (until?.status === 'fail') return until
+  const answer = await probe.get('missing.txt')
+  const { status } = answer
+  const code = s3CodeIn(answer.text)
+  if (status === 404 && code === 'NoSuchKey')
+    return until ?? pass(`The server accepts the pair ${names.reads}, and has the bucket.`)
+  if (status === 403 && code === 'AccessDenied')
+    return warn(
+      `The pair ${names.reads} is refused for an object that does not exist (AccessDenied).`,
+      'Allow it s3:ListBucket on the bucket and s3:GetObject on its objects: otherwise a missing file is a storage_error, not object_not_found.',
+    )
+  return refused(context, answer, names.reads)
+}
+
+const DAY_MILLISECONDS = 86_400_000
+
+/** What to say of temporary credentials that end soon. */
+function expiry(expiresAt: number, name: string): Result | null {
+  if (expiresAt === Infinity) return null
+  const fix = `Renew the pair ${name}, and set ${name}_CREDENTIAL_EXPIRATION with it.`
+  if (expiresAt <= Date.now()) return fail(`The pair ${name} has expired.`, fix)
+  return expiresAt - Date.now() < DAY_MILLISECONDS
+    ? warn(`The pair ${name} expires at ${new Date(expiresAt).toISOString()}.`, fix)
+    : null
+}
+
+/** The words for S3's codes that say what is wrong with the settings. */
+function refused({ bucket }: BucketContext, answer: Answer, pair: string): Result {
+  const code = s3CodeIn(answer.text)
+  const seen = codeOf(answer)
+  const region = textOf(readXml(answer.text) ?? NO_XML, 'Region')
+  switch (code) {
+    case 'NoSuchBucket':
+      return fail(`There is no bucket "${bucket.name}" (${seen}).`, 'Create it, or fix `bucket`.')
+    case 'InvalidAccessKeyId':
+      return fail(
+        `The server does not know the access key of ${pair} (${seen}).`,
+        `Check ${pair}_ACCESS_KEY_ID, and that \`endpoint\` is the provider that it is for.`,
+      )
+    case 'SignatureDoesNotMatch':
+      return fail(
+        `The signature of ${pair} is wrong (${seen}).`,
+        `Check ${pair}_SECRET_ACCESS_KEY: spaces at its end, or the secret of another key.`,
+      )
+    case 'RequestTimeTooSkewed':
+      return fail(`The clocks differ too much (${seen}).`, 'Set both clocks with NTP.')
+    case 'ExpiredToken':
+    case 'InvalidToken':
+    case 'TokenRefreshRequired':
+      return fail(`The session token of ${pair} is not valid (${seen}).`, 'Renew the pair.')
+    case 'AuthorizationHeaderMalformed':
+    case 'AuthorizationQueryParametersError':
+    case 'PermanentRedirect':
+      return fail(
+        `The region is wrong (${seen}).`,
+        region !== null && /^[a-z0-9-]{1,64}$/.test(region)
+          ? `Set \`region\` to "${region}".`
+          : 'Set `region` to that of the bucket; R2 takes "auto".',
+      )
+    case 'AccessDenied':
+      return fail(
+        `The pair ${pair} is refused (${seen}).`,
+        'Give it the rights of docs/security.md#least-privilege-keys.',
+      )
+    default:
+      return fail(
+        `The server answers a signed request with ${seen}.`,
+        "Check `endpoint`, `addressing`, `region` and `bucket` against the provider's page.",
+      )
+  }
+}
+
+const NO_XML = readXml('<Error/>') as NonNullable<ReturnType<typeof readXml>>
+
+async function upload(context: BucketContext): Promise<Result> {
+  const { probe, bucket, names } = context
+  const until = expiry(bucket.uploadCredentials.expiresAt, names.uploads)
+  if (until?.status === 'fail') return until
+  const answer = await probe.put(OBJECT, TEXT)
+  if (answer.status !== 200) return refused(context, answer, names.uploads)
+  return answer.headers.has('etag')
+    ? (until ?? pass(`The pair ${names.uploads} stores an object by a presigned PUT.`))
+    : fail('The answer to a PUT has no ETag, so it is not S3.', 'Check `endpoint`.')
+}
+
+async function read(context: BucketContext): Promise<Result> {
+  const { probe, names } = context
+  const answer = await probe.get(OBJECT)
+  if (answer.status !== 200) return refused(context, answer, names.reads)
+  return answer.text === TEXT
+    ? pass(`The pair ${names.reads} reads what ${names.uploads} has stored.`)
+    : fail(
+        'The object that comes back differs from what was stored.',
+        'Check what is in front of the server.',
+      )
+}
+
+/** What clients store at `publicEndpoint` is what the Worker finds at `endpoint`. */
+async function publicEndpoint({ probe, bucket }: BucketContext): Promise<Result> {
+  const { origin } = bucket.publicAddress
+  if (origin === bucket.origin) return skip('Clients and the Worker use one endpoint.')
+  const answer = await probe.getAsWorker(OBJECT)
+  return answer.status === 200 && answer.text === TEXT
+    ? pass(`What clients store at ${origin} is what the Worker reads at ${bucket.origin}.`)
+    : fail(
+        `What clients store at ${origin} is not at ${bucket.origin} (${codeOf(answer)}).`,
+        'Set `endpoint` and `publicEndpoint` to two hosts of one server.',
+      )
+}
+
+/** What to do where uploads are signed with a pair that may read. */
+const leastPrivilege = ({ origin }: Bucket): string =>
+  /\.r2\.cloudflarestorage\.com$/.test(new URL(origin).hostname)
+    ? 'R2 has no pair that may only write. Make the token for this bucket alone: docs/security.md#least-privilege-keys.'
+    : 'Set `uploadCredentials` to a pair that may only write: docs/security.md#least-privilege-keys.'
+
+/** Uploads are signed with a pair that can't read, so that no upload URL can be made to copy. */
+async function uploadPair({ probe, bucket, names }: BucketContext): Promise<Result> {
+  const { credentials, uploadCredentials } = bucket
+  const fix = leastPrivilege(bucket)
+  if (credentials.accessKeyId === uploadCredentials.accessKeyId)
+    return warn(`One pair, ${names.reads}, signs uploads and reads.`, fix)
+  const object = await probe.get(OBJECT, uploadCredentials)
+  if (object.status === 200 || object.text === TEXT)
+    return fail(`The pair for uploads, ${names.uploads}, can read objects.`, fix)
+  const query = { 'list-type': '2', 'max-keys': '1' }
+  const list = await probe.ofBucket({ credentials: uploadCredentials, query })
+  if (list.status === 200)
+    return fail(`The pair for uploads, ${names.uploads}, can list the bucket.`, fix)
+  return object.status === 401 || object.status === 403
+    ? pass(`The pair for uploads, ${names.uploads}, can't read and can't list.`)
+    : warn(
+        `A read by ${names.uploads} is answered with ${codeOf(object)}, which says nothing.`,
+        fix,
+      )
+}
+
+/** Whether whoever has an upload URL can make it copy another object, by an unsigned header. */
+async function copy({ probe, bucket }: BucketContext): Promise<Result> {
+  const source = `/${bucket.name}/${probe.key(OBJECT)}`
+  const answer = await probe.put('copy.txt', '', {}, { 'x-amz-copy-source': source })
+  if (answer.status !== 200) return pass(`An upload URL can't copy: ${codeOf(answer)}.`)
+  const { text } = await probe.get('copy.txt')
+  return text === TEXT
+    ? fail(
+        'Whoever has an upload URL can copy every object that its pair may read.',
+        `${leastPrivilege(bucket)} The server accepts an unsigned x-amz-copy-source.`,
+      )
+    : pass("An upload URL can't copy: the server ignores x-amz-copy-source.")
+}
+
+/** Nobody reads or lists without a signature. */
+async function isPrivate({ probe }: BucketContext): Promise<Result> {
+  const object = await probe.unsigned(probe.key(OBJECT))
+  const fix = 'Make the bucket private, and block public access: docs/security.md#public-access.'
+  if (isOk(object) || object.text.includes(TEXT))
+    return fail('Everyone can read its objects without a signature.', fix)
+  const list = await probe.unsigned(null, { 'list-type': '2', 'max-keys': '1' })
+  if (isOk(list) && /<ListBucketResult/.test(list.text))
+    return fail('Everyone can list its objects without a signature.', fix)
+  if (object.status < 400 || object.status > 499)
+    return warn(
+      `A read without a signature is answered with ${codeOf(object)}, which says nothing.`,
+      'Request an object without credentials, and check that the server refuses.',
+    )
+  return pass(`Reading and listing without a signature is refused (${codeOf(object)}).`)
+}
+
+const isOk = ({ status }: Answer): boolean => status >= 200 && status < 300
+
+/** Whether whoever has an upload URL can make the object public, by an unsigned header. */
+async function acl({ probe }: BucketContext): Promise<Result> {
+  if (isOk(await probe.unsigned(probe.key(OBJECT)))) return skip('The bucket is public already.')
+  const answer = await probe.put('acl.txt', TEXT, {}, { 'x-amz-acl': 'public-read' })
+  if (!isOk(answer)) return pass(`An upload URL can't make an object public: ${codeOf(answer)}.`)
+  const object = await probe.unsigned(probe.key('acl.txt'))
+  return isOk(object) || object.text.includes(TEXT)
+    ? fail(
+        'Whoever has an upload URL can make the object public.',
+        'Set IgnorePublicAcls in the public access block: docs/security.md#public-access.',
+      )
+    : pass("An upload URL can't make an object public: x-amz-acl has no effect.")
+}
+
+const BLOCKS = ['BlockPublicAcls', 'IgnorePublicAcls', 'BlockPublicPolicy', 'RestrictPublicBuckets']
+
+/** S3 GetPublicAccessBlock; few servers besides AWS know it. */
+async function publicAccessBlock({ probe, bucket, admin, names }: BucketContext): Promise<Result> {
+  const answer = await probe.ofBucket({
+    credentials: admin ?? bucket.credentials,
+    query: { publicAccessBlock: '' },
+  })
+  const root = readXml(answer.text)
+  const code = s3CodeIn(answer.text)
+  const fix = 'Turn it on: docs/security.md#public-access has the command.'
+  if (code === 'NoSuchPublicAccessBlockConfiguration')
+    return warn('The bucket has no public access block.', fix)
+  if (code === 'AccessDenied')
+    return skip(
+      `The pair ${admin === undefined ? names.reads : 'of --admin'} may not read it.`,
+      'See the console, or name a pair that has s3:GetBucketPublicAccessBlock with --admin.',
+    )
+  if (answer.status !== 200 || root?.name !== 'PublicAccessBlockConfiguration')
+    return skip('Not supported by this server.')
+  const off = BLOCKS.filter((name) => textOf(root, name)?.toLowerCase() !== 'true')
+  if (off.length === 0) return pass('All four settings are on.')
+  // Ceph RGW 18 refuses every upload with BlockPublicAcls; ignored ACLs do no harm.
+  if (off.join() === 'BlockPublicAcls') return pass('On, except BlockPublicAcls: ACLs are ignored.')
+  return warn(`Off: ${off.join(', ')}.`, fix)
+}
+
+const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`
+
+/** What is left in the bucket. */
+function cleanUp(
+  left: Awaited<ReturnType<Probe['cleanUp']>>,
+  objects: number,
+  uploads: number,
+): Result {
+  if (left === null)
+    return pass(
+      `Deleted what doctor made: ${counted(objects, 'object')}, ${counted(uploads, 'unfinished upload')}.`,
+    )
+  const what = [...left.keys, ...left.uploads.map((key) => `the unfinished upload of ${key}`)]
+  return warn(
+    `${what.length} of ${objects + uploads} could not be deleted (${left.reason}): ${what.join(', ')}.`,
+    `Delete the folder ${FOLDER}/ by hand. Without s3:DeleteObject, DELETE /files/:key fails as well.`,
+  )
+}

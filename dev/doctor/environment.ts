@@ -1,0 +1,241 @@
+import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { parseEnv } from 'node:util'
+import * as z from 'zod/mini'
+import { fetchKeySet, JwksUnavailableError } from '../../src/access/jwks.ts'
+import type { Credentials } from '../../src/bucket/bucket.ts'
+import { accessKeys, loadEnvironment } from '../../src/cloudflare/environment.ts'
+import { type LoadedSettings, nameOf } from '../../src/settings/define.ts'
+import { check } from '../../src/settings/rules.ts'
+import type { Settings } from '../../src/settings/settings.ts'
+import { withKeys } from '../../src/settings/with-keys.ts'
+import { UsageError } from './options.ts'
+import { type Finding, fail, pass, type Result, skip, warn } from './report.ts'
+
+export interface Sources {
+  /** Path of wrangler.toml. */
+  readonly config: string
+  /** An environment in it, `[env.NAME]`. */
+  readonly environment?: string | undefined
+  /** Path of the file with the secrets; undefined takes `.dev.vars`, if there is one. */
+  readonly envFile?: string | undefined
+}
+
+/** The Worker's settings, and where they come from. */
+export interface WorkerEnvironment {
+  readonly loaded: LoadedSettings
+  /** Variables, secrets and bindings, as the Worker sees them in `env`. */
+  readonly env: Readonly<Record<string, unknown>>
+  /** What only the file of secrets has set, and a deploy doesn't take along. */
+  readonly localNames: ReadonlySet<string>
+  readonly envFile: string | null
+  readonly config: string
+  /** Such as `1200 requests in 60 seconds`; null where the file says nothing of it. */
+  readonly rateLimit: string | null
+}
+
+const DEFAULT_ENV_FILE = '.dev.vars'
+/** What `npm run keys -- push` gives to the deployed Worker. */
+const KEYS_FILE = 'api-keys.json'
+
+const wranglerConfig = z.object({
+  definedEnvironments: z._default(z.array(z.string()), []),
+  vars: z.record(z.string(), z.unknown()),
+  kv_namespaces: z.array(z.object({ binding: z.string() })),
+  ratelimits: z.array(
+    z.object({ name: z.string(), simple: z.object({ limit: z.number(), period: z.number() }) }),
+  ),
+})
+
+/**
+ * Reads the settings as the Worker does: `[vars]`, overridden by the file of secrets, and the
+ * bindings. Throws UsageError for a file that can't be read.
+ */
+export async function readEnvironment(sources: Sources): Promise<WorkerEnvironment> {
+  const { config, environment } = sources
+  const read = await readConfig(config, environment)
+  const { definedEnvironments, vars, kv_namespaces, ratelimits } = read
+  if (environment !== undefined && !definedEnvironments.includes(environment))
+    throw new UsageError(`${config} has no [env.${environment}].`)
+  const envFile = sources.envFile ?? (existsSync(DEFAULT_ENV_FILE) ? DEFAULT_ENV_FILE : null)
+  const secrets = envFile === null ? {} : parseEnv(await readText(envFile))
+  const bound = [
+    ...kv_namespaces.map(({ binding }) => binding),
+    ...ratelimits.map(({ name }) => name),
+  ]
+  const env: Record<string, unknown> = { ...vars, ...secrets }
+  const keysFile = join(dirname(config), KEYS_FILE)
+  if (!env.API_KEYS && existsSync(keysFile)) env.API_KEYS = await readText(keysFile)
+  for (const name of bound) env[name] = {}
+  const limit = ratelimits.find(({ name }) => name === 'RATE_LIMITER')?.simple
+  return {
+    loaded: await withKeys(loadEnvironment(env)),
+    env,
+    localNames: new Set(Object.keys(secrets)),
+    envFile,
+    config,
+    rateLimit: limit === undefined ? null : `${limit.limit} requests in ${limit.period} seconds`,
+  }
+}
+
+async function readConfig(config: string, environment: string | undefined) {
+  if (!existsSync(config)) throw new UsageError(`${config}: there is no such file.`)
+  try {
+    // wrangler takes a second to load: not before it is needed.
+    const { unstable_readConfig } = await import('wrangler')
+    const env = environment === undefined ? {} : { env: environment }
+    return wranglerConfig.parse(unstable_readConfig({ config, ...env }))
+  } catch (error) {
+    // wrangler's message goes on with an excerpt of the file.
+    const [reason = ''] = error instanceof Error ? error.message.trim().split('\n') : []
+    throw new UsageError(`${config} can't be read: ${reason}`)
+  }
+}
+
+async function readText(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8')
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : nameOf(error)
+    throw new UsageError(`${path} can't be read: ${code}.`)
+  }
+}
+
+const bucketTables = z.record(
+  z.string(),
+  z.looseObject({ credentials: z.string(), uploadCredentials: z.optional(z.string()) }),
+)
+
+/** The names of the access keys of a bucket, such as `S3`, for advice about them. */
+export function credentialNames(
+  { env }: Pick<WorkerEnvironment, 'env'>,
+  alias: string,
+): { readonly reads: string; readonly uploads: string } {
+  const { BUCKETS } = env
+  const tables = bucketTables.parse(typeof BUCKETS === 'string' ? JSON.parse(BUCKETS) : BUCKETS)
+  const { credentials: reads = 'S3', uploadCredentials: uploads = reads } = tables[alias] ?? {}
+  return { reads, uploads }
+}
+
+/** The access keys behind `name`. Throws UsageError where one is missing. */
+export function namedCredentials({ env }: WorkerEnvironment, name: string): Credentials {
+  const found = check(accessKeys(name), env)
+  if (found.ok) return found.value
+  throw new UsageError(found.issues.map(({ path, message }) => `${path} ${message}`).join('\n'))
+}
+
+/** The checks of the settings, in their order. */
+export const CHECKS = [
+  'valid',
+  'signing-secrets',
+  'access',
+  'open-access',
+  'jwks',
+  'rate-limit',
+  'cors-origins',
+] as const
+
+/** What can be said without a bucket. Every setting that is not valid has a finding. */
+export async function checkSettings(worker: WorkerEnvironment): Promise<Finding[]> {
+  const { loaded } = worker
+  if (!loaded.ok)
+    return loaded.issues.map(({ path, message }) => ({
+      check: 'settings.valid',
+      subject: path,
+      ...fail(`${path} ${message}`.trim(), whereToSet(worker, path)),
+    }))
+  const { settings } = loaded
+  const at = (check: (typeof CHECKS)[number], subject: string, result: Result): Finding => ({
+    check: `settings.${check}`,
+    subject,
+    ...result,
+  })
+  return [
+    at('valid', '', pass('Every setting is valid, as /healthz would say.')),
+    at('signing-secrets', 'SIGNING_SECRETS', checkSecrets(settings)),
+    at('access', 'API_KEYS', checkAccess(settings)),
+    at('open-access', 'OPEN_ACCESS', checkOpenAccess(worker, settings)),
+    at('jwks', 'JWT', await checkKeySet(settings)),
+    at('rate-limit', 'RATE_LIMITER', pass(`Bound: ${worker.rateLimit ?? 'a limit'}.`)),
+    at('cors-origins', 'CORS_ORIGINS', checkOrigins(settings)),
+  ]
+}
+
+/** Where a setting belongs: secrets can't be read back from Cloudflare, so doctor needs a file. */
+function whereToSet({ envFile, config }: WorkerEnvironment, path: string): string {
+  const [name = ''] = path.split('.')
+  if (name === 'FILE_INDEX' || name === 'RATE_LIMITER') return `Add the binding to ${config}.`
+  if (/^(?:BUCKETS?|JWT|CORS_ORIGINS|LINK_ORIGIN|OPEN_ACCESS)$/.test(name))
+    return `Change it in ${config}${envFile === null ? '' : `, or in ${envFile} if it is there`}.`
+  return envFile === null
+    ? 'Doctor reads secrets from a file: write them into .dev.vars, or name another with --env-file.'
+    : `Doctor reads it from ${envFile}.`
+}
+
+/** Fewer different characters than this are typed by hand: 32 random hexadecimal digits have 13. */
+const MIN_DISTINCT_CHARACTERS = 9
+
+function checkSecrets({ signingSecrets }: Settings): Result {
+  const weak = signingSecrets.filter(({ secret }) => new Set(secret).size < MIN_DISTINCT_CHARACTERS)
+  if (weak.length > 0)
+    return warn(
+      `${weak.map(({ kid }) => kid).join(', ')}: long enough, but it repeats few characters.`,
+      'Use the output of `openssl rand -hex 32`.',
+    )
+  const many = signingSecrets.length === 1 ? 'One secret' : `${signingSecrets.length} secrets`
+  return pass(`${many} of at least 32 characters; ${signingSecrets[0].kid} signs.`)
+}
+
+function checkAccess({ apiKeys, jwt }: Settings): Result {
+  if (apiKeys.length === 0 && jwt === null)
+    return warn(
+      'There is no API key and no JWT issuer, so nobody gets in.',
+      'Run `npm run keys -- create`, or add a [vars.JWT] table.',
+    )
+  const unbounded = apiKeys.filter(({ prefix }) => prefix === '').map(({ id }) => id)
+  const keys = `${apiKeys.length} API ${apiKeys.length === 1 ? 'key' : 'keys'}${jwt === null ? '' : ', and JWTs of one issuer'}.`
+  return pass(unbounded.length === 0 ? keys : `${keys} No prefix: ${unbounded.join(', ')}.`)
+}
+
+function checkOpenAccess({ localNames, config }: WorkerEnvironment, settings: Settings): Result {
+  if (!settings.openOnLocalhost) return pass('OPEN_ACCESS is not set.')
+  return localNames.has('OPEN_ACCESS')
+    ? warn(
+        'OPEN_ACCESS is set: under `wrangler dev`, whoever sends the host localhost gets in.',
+        'Remove it, and use an API key or `npm run dev`.',
+      )
+    : fail(
+        `${config} sets OPEN_ACCESS, so every deploy includes it.`,
+        'Remove it: `npm run dev` does not need it.',
+      )
+}
+
+async function checkKeySet({ jwt }: Settings): Promise<Result> {
+  if (jwt === null) return skip('No JWT issuer is set.')
+  if (jwt.jwksUrl === undefined) return pass('publicJwk is a valid key.')
+  try {
+    const keys = await fetchKeySet(jwt.jwksUrl, jwt.algorithms)
+    const algorithms = jwt.algorithms.join(', ')
+    return keys.length > 0
+      ? pass(
+          `The key set has ${keys.length} ${keys.length === 1 ? 'key' : 'keys'} for ${algorithms}.`,
+        )
+      : fail(
+          `The key set has no key for ${algorithms}.`,
+          'Set `algorithms` to what the issuer signs with.',
+        )
+  } catch (error) {
+    const reason = error instanceof JwksUnavailableError ? error.message : nameOf(error)
+    return fail(
+      `The key set can't be read: ${reason}.`,
+      'Check `jwksUrl`: the issuer names it as `jwks_uri` in /.well-known/openid-configuration.',
+    )
+  }
+}
+
+function checkOrigins({ corsOrigins }: Settings): Result {
+  if (corsOrigins.length === 0)
+    return skip('No origins are set, so pages on other origins cannot call the Worker.')
+  return pass(corsOrigins.join(', '))
+}

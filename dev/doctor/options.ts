@@ -1,0 +1,102 @@
+import { parseArgs } from 'node:util'
+
+/** What the user has to mend before anything can be checked. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError'
+}
+
+/** How `npm run doctor` is called. */
+export const USAGE = `npm run doctor -- [--env-file FILE] [--config FILE] [--env NAME] [--bucket ID] [--url URL]
+                  [--fix-cors [--yes]] [--admin NAME] [--timeout SECONDS] [--json]
+
+--env-file FILE   the file with the secrets; .dev.vars unless told
+--config FILE     wrangler.toml unless told
+--env NAME        an environment of that file, [env.NAME]
+--bucket ID       checks this bucket alone
+--url URL         also checks the Worker that is deployed there
+--fix-cors        shows CORS rules for CORS_ORIGINS, asks, and writes them to the bucket
+--yes             does not ask
+--admin NAME      NAME_ACCESS_KEY_ID and NAME_SECRET_ACCESS_KEY read and write the CORS rules
+--timeout SECONDS for each request; 10 unless told
+--json            prints a report for programs
+Exit code 1: something failed. Warnings are fine.`
+
+const MAX_TIMEOUT_SECONDS = 120
+
+/** What `npm run doctor` was asked for. */
+export interface Options {
+  readonly help: boolean
+  readonly envFile: string | undefined
+  readonly config: string
+  readonly environment: string | undefined
+  readonly bucket: string | undefined
+  readonly url: string | undefined
+  readonly fixCors: boolean
+  readonly yes: boolean
+  readonly admin: string | undefined
+  readonly timeoutSeconds: number
+  readonly json: boolean
+}
+
+/**
+ * Reads the command line. A first "--" is from package.json: without it Node itself would take
+ * `--env-file`, though it comes after the script. Throws UsageError for what it doesn't know.
+ */
+export function readOptions(args: readonly string[]): Options {
+  const values = parsedArguments(args[0] === '--' ? args.slice(1) : args)
+  const { url, timeout } = values
+  if (values.yes && !values['fix-cors']) throw new UsageError('--yes belongs to --fix-cors.')
+  if (values.json && values['fix-cors'] && !values.yes)
+    throw new UsageError('With --json nobody can be asked: add --yes to --fix-cors.')
+  const timeoutSeconds = Number(timeout)
+  if (!(timeoutSeconds > 0 && timeoutSeconds <= MAX_TIMEOUT_SECONDS))
+    throw new UsageError(
+      `--timeout must be more than 0 and at most ${MAX_TIMEOUT_SECONDS} seconds.`,
+    )
+  return {
+    help: values.help,
+    envFile: values['env-file'],
+    config: values.config,
+    environment: values.env,
+    bucket: values.bucket,
+    url: url === undefined ? undefined : workerUrl(url),
+    fixCors: values['fix-cors'],
+    yes: values.yes,
+    admin: values.admin,
+    timeoutSeconds,
+    json: values.json,
+  }
+}
+
+function parsedArguments(args: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...args],
+      options: {
+        help: { type: 'boolean', default: false },
+        'env-file': { type: 'string' },
+        config: { type: 'string', default: 'wrangler.toml' },
+        env: { type: 'string' },
+        bucket: { type: 'string' },
+        url: { type: 'string' },
+        'fix-cors': { type: 'boolean', default: false },
+        yes: { type: 'boolean', default: false },
+        admin: { type: 'string' },
+        timeout: { type: 'string', default: '10' },
+        json: { type: 'boolean', default: false },
+      },
+    }).values
+  } catch (error) {
+    throw new UsageError(`${error instanceof Error ? error.message : error}\n\n${USAGE}`)
+  }
+}
+
+/** Where a Worker answers, without a slash at its end. */
+function workerUrl(value: string): string {
+  const url = URL.parse(value)
+  if (url === null || !/^https?:$/.test(url.protocol))
+    throw new UsageError('--url must be a URL, such as https://edge-presigner.example.workers.dev')
+  if (url.username !== '' || url.search !== '' || url.hash !== '' || url.pathname !== '/')
+    throw new UsageError('--url must be an origin, without a path, a query or a user name.')
+  return url.origin
+}

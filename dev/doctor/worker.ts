@@ -1,0 +1,260 @@
+import * as z from 'zod/mini'
+import type { Settings } from '../../src/settings/settings.ts'
+import { preflightFault, preflightHeaders, sampleOf } from './cors.ts'
+import { type Finding, fail, pass, type Result, skip, warn } from './report.ts'
+import { type Answer, NoAnswer, type Requests } from './requests.ts'
+
+export interface WorkerOptions {
+  /** Where the Worker answers, without a slash at its end. */
+  readonly url: string
+  /** Null where they are not valid. */
+  readonly settings: Settings | null
+  /** The version of this checkout. */
+  readonly version: string
+  readonly requests: Requests
+  readonly tell: (...findings: Finding[]) => void
+}
+
+const FOREIGN_ORIGIN = 'https://edge-presigner-doctor.invalid'
+
+const healthSchema = z.union([
+  z.object({ status: z.literal('ok'), edgeCache: z.boolean() }),
+  z.object({
+    code: z.literal('misconfigured'),
+    issues: z.array(z.object({ path: z.string(), message: z.string() })),
+  }),
+])
+const openApiSchema = z.object({ info: z.object({ version: z.string() }) })
+
+/** The checks of a Worker, in their order. */
+export const CHECKS = ['health', 'headers', 'closed', 'cors', 'version', 'link-host'] as const
+
+type Check = (typeof CHECKS)[number]
+
+/** What can be seen of a deployed Worker from outside. */
+export async function checkWorker(options: WorkerOptions): Promise<void> {
+  const { url, settings, requests } = options
+  const tell = (name: Check, ...results: Result[]) =>
+    options.tell(...results.map((result) => ({ check: `url.${name}`, subject: url, ...result })))
+  const [, ...later] = CHECKS
+
+  let health: Answer
+  try {
+    health = await requests.send(`${url}/healthz`)
+  } catch (error) {
+    if (!(error instanceof NoAnswer)) throw error
+    tell(
+      'health',
+      fail(`/healthz does not answer: ${error.message}`, 'Check the URL and the deploy.'),
+    )
+    for (const name of later) tell(name, skip('The Worker does not answer.'))
+    return
+  }
+  const results = checkHealth(health, url)
+  tell('health', ...results)
+  if (parsed(healthSchema, health) === null) {
+    for (const name of later) tell(name, skip('Something else than the Worker answers.'))
+    return
+  }
+  const tried = async (name: Check, run: () => Promise<Result[]>): Promise<void> => {
+    try {
+      tell(name, ...(await run()))
+    } catch (error) {
+      if (!(error instanceof NoAnswer)) throw error
+      tell(name, fail(error.message, 'Run doctor again, and look at the log of the Worker.'))
+    }
+  }
+  await tried('headers', async () => [checkHeaders(health), ...(await checkPage(options))])
+  await tried('closed', async () => [await checkClosed(options)])
+  await tried('cors', () => checkCors(options, settings))
+  await tried('version', async () => [await checkVersion(options)])
+  await tried('link-host', async () => [await checkLinkHost(options, settings)])
+}
+
+/** Whether `url` shows the page at `/`, whose own origin then uploads to the buckets. */
+export async function servesPage(url: string, requests: Requests): Promise<boolean> {
+  try {
+    return isPage(await requests.send(`${url}/`))
+  } catch (error) {
+    if (error instanceof NoAnswer) return false
+    throw error
+  }
+}
+
+const isPage = ({ status, headers }: Answer): boolean =>
+  status === 200 && /html/.test(headers.get('Content-Type') ?? '')
+
+function parsed<T>(schema: z.core.$ZodType<T>, { text }: Answer): T | null {
+  try {
+    const result = z.safeParse(schema, JSON.parse(text))
+    return result.success ? result.data : null
+  } catch {
+    return null
+  }
+}
+
+function checkHealth(answer: Answer, url: string): Result[] {
+  const health = parsed(healthSchema, answer)
+  if (health === null) {
+    const { status, headers } = answer
+    const what =
+      status >= 300 && status < 400
+        ? 'redirects, as a login does'
+        : `answers ${status} with ${/html/i.test(headers.get('Content-Type') ?? '') ? 'a web page' : 'something else'}`
+    return [
+      fail(
+        `/healthz ${what}: this is not the Worker.`,
+        'Use the URL of the deploy, and let /healthz through whatever is in front of it.',
+      ),
+    ]
+  }
+  if ('issues' in health)
+    return health.issues.map(({ path, message }) =>
+      fail(
+        `${path} ${message}`.trim(),
+        'Set it for the deployed Worker: in wrangler.toml, or with `npx wrangler secret put`.',
+      ),
+    )
+  const { protocol, hostname } = new URL(url)
+  if (protocol !== 'https:' && !['localhost', '127.0.0.1', '[::1]'].includes(hostname))
+    return [
+      warn(
+        '/healthz says ok, over http.',
+        'Use https: keys, tokens and links cross the network in the clear.',
+      ),
+    ]
+  return [
+    health.edgeCache
+      ? pass('/healthz says ok; links come from the edge cache.')
+      : warn(
+          '/healthz says ok, but every link is fetched from the bucket.',
+          'Export `Objects`, and add the blocks of docs/configuration.md#edge-copies.',
+        ),
+  ]
+}
+
+/** What every answer carries: docs/security.md. */
+const HEADERS: Readonly<Record<string, RegExp>> = {
+  'Cache-Control': /\bno-store\b/,
+  'X-Content-Type-Options': /^nosniff$/,
+  'Referrer-Policy': /^no-referrer$/,
+  Vary: /\bOrigin\b/,
+  'X-Request-Id': /./,
+}
+
+function checkHeaders({ headers }: Answer): Result {
+  const missing = Object.entries(HEADERS)
+    .filter(([name, pattern]) => !pattern.test(headers.get(name) ?? ''))
+    .map(([name]) => name)
+  return missing.length === 0
+    ? pass(`${Object.keys(HEADERS).join(', ')} are as the Worker sends them.`)
+    : fail(
+        `Something in front of the Worker removes or changes ${missing.join(', ')}.`,
+        'Look at the rules and transforms of the zone, and at any proxy.',
+      )
+}
+
+/** The page at `/`, if there is one, keeps what was uploaded from running as a script. */
+async function checkPage({ url, requests }: WorkerOptions): Promise<Result[]> {
+  const page = await requests.send(`${url}/`)
+  if (!isPage(page)) return []
+  const policy = page.headers.get('Content-Security-Policy') ?? ''
+  return [
+    /default-src 'none'/.test(policy) && /frame-ancestors 'none'/.test(policy)
+      ? pass('The page at / has its Content-Security-Policy.')
+      : fail(
+          'The page at / has lost its Content-Security-Policy.',
+          'Look at the rules of the zone, and at any proxy.',
+        ),
+  ]
+}
+
+async function checkClosed({ url, requests }: WorkerOptions): Promise<Result> {
+  const { status } = await requests.send(`${url}/files?limit=1`)
+  if (status >= 200 && status < 300)
+    return fail(
+      'The list of files is open to everyone.',
+      'Remove OPEN_ACCESS, and whatever adds a credential in front of the Worker.',
+    )
+  return status === 401
+    ? pass('A request without credentials is refused (401).')
+    : warn(
+        `A request without credentials is answered with ${status}, not with 401.`,
+        'Look at the log of the Worker for this request.',
+      )
+}
+
+async function checkCors(options: WorkerOptions, settings: Settings | null): Promise<Result[]> {
+  if (settings === null) return [skip('The settings are not valid, so the origins are not known.')]
+  const { corsOrigins } = settings
+  const results = await Promise.all(corsOrigins.map((origin) => checkOrigin(options, origin)))
+  const isOpen = (await faultFor(options, FOREIGN_ORIGIN)) === null
+  if (isOpen)
+    return [
+      fail(
+        'A page of any origin may call the Worker.',
+        'Something in front of the Worker adds CORS headers: remove that.',
+      ),
+    ]
+  return corsOrigins.length === 0
+    ? [skip('CORS_ORIGINS is empty; a page of another origin is refused.')]
+    : results
+}
+
+async function checkOrigin(options: WorkerOptions, origin: string): Promise<Result> {
+  const fault = await faultFor(options, sampleOf(origin))
+  return fault === null
+    ? pass(`${origin} may call the Worker.`)
+    : fail(`${origin}: ${fault}.`, 'Add it to CORS_ORIGINS of the deployed Worker, and deploy.')
+}
+
+/** Why a page of `origin` can't send what the client sends, or null. */
+async function faultFor({ url, requests }: WorkerOptions, origin: string): Promise<string | null> {
+  const asked = { origin, method: 'POST', headers: ['authorization', 'content-type'] }
+  const answer = await requests.send(`${url}/files/upload-url`, {
+    method: 'OPTIONS',
+    headers: preflightHeaders(origin, asked.method, asked.headers),
+  })
+  return preflightFault(answer, asked)
+}
+
+/** `/openapi.json` is a file of the page, and the only place where the version shows. */
+async function checkVersion({ url, version, requests }: WorkerOptions): Promise<Result> {
+  const answer = await requests.send(`${url}/openapi.json`)
+  const deployed = parsed(openApiSchema, answer)?.info.version
+  if (answer.status !== 200 || deployed === undefined)
+    return skip('The Worker serves no /openapi.json, which names its version.')
+  return deployed === version
+    ? pass(`The Worker and this checkout are version ${version}.`)
+    : warn(
+        `The Worker is another version (${/^[\w.+-]{1,40}$/.test(deployed) ? deployed : 'unreadable'}) than this checkout (${version}).`,
+        'Deploy this checkout, or check out what is deployed.',
+      )
+}
+
+/** The host of LINK_ORIGIN leads to the Worker, and answers nothing but links. */
+async function checkLinkHost(
+  { requests }: WorkerOptions,
+  settings: Settings | null,
+): Promise<Result> {
+  if (settings === null) return skip('The settings are not valid.')
+  const { linkBase } = settings
+  if (linkBase === null)
+    return skip(
+      'LINK_ORIGIN is not set: links share the host of the API.',
+      'Give links a host of their own: docs/configuration.md#link_origin.',
+    )
+  const health = await requests.send(`${linkBase}/healthz`)
+  if (parsed(healthSchema, health) === null)
+    return fail(
+      `${linkBase} does not lead to the Worker (status ${health.status}).`,
+      'Add the host to the Worker as a custom domain.',
+    )
+  const { status } = await requests.send(`${linkBase}/files?limit=1`)
+  return status === 404
+    ? pass(`${linkBase} leads to the Worker, and answers links only.`)
+    : fail(
+        `${linkBase} answers the API too (status ${status}).`,
+        'Set LINK_ORIGIN for the deployed Worker, and pass on Host in every proxy.',
+      )
+}

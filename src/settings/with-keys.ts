@@ -1,0 +1,23 @@
+import { importPublicKey } from '../access/public-key.ts'
+import type { JwtSettings } from '../access/settings.ts'
+import type { LoadedSettings } from './define.ts'
+import type { Settings } from './settings.ts'
+
+/** The settings, with `publicJwk` imported: only that shows whether it is a key. */
+export function withKeys(loaded: LoadedSettings): LoadedSettings | Promise<LoadedSettings> {
+  const jwt = loaded.ok ? loaded.settings.jwt : null
+  return loaded.ok && jwt?.publicJwk !== undefined
+    ? withKey(loaded, loaded.settings, jwt.publicJwk, jwt.algorithms)
+    : loaded
+}
+
+async function withKey(
+  loaded: LoadedSettings,
+  { jwtPath }: Settings,
+  publicJwk: NonNullable<JwtSettings['publicJwk']>,
+  algorithms: readonly string[],
+): Promise<LoadedSettings> {
+  for (const name of algorithms) if (await importPublicKey(publicJwk, name)) return loaded
+  const message = 'must be a valid public key; RSA keys need at least 2048 bits'
+  return { ok: false, issues: [{ path: `${jwtPath}.publicJwk`, message }] }
+}

@@ -1,0 +1,794 @@
+import { once } from 'node:events'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import {
+  DeletePublicAccessBlockCommand,
+  GetBucketCorsCommand,
+  ListObjectsV2Command,
+  PutBucketCorsCommand,
+  PutBucketPolicyCommand,
+} from '@aws-sdk/client-s3'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { startCeph } from '../../dev/ceph.ts'
+import type { Finding, Status } from '../../dev/doctor/report.ts'
+import { startR2 } from '../../dev/r2.ts'
+import type { S3Server, S3ServerOptions } from '../../dev/s3-server.ts'
+import { startS3rver } from '../../dev/s3rver.ts'
+import { sdkClient } from './contract/context.ts'
+import {
+  type BucketRun,
+  findingsOf,
+  ORIGIN,
+  READER_SECRET,
+  runDoctor,
+  SIGNING_SECRET,
+  startDoctor,
+  statuses,
+  variables,
+  WRITER_SECRET,
+} from './doctor/run.ts'
+import {
+  GOOD_RULES,
+  READER,
+  type Rule,
+  type Switches,
+  startWrongServer,
+  WRITER,
+  type WrongServer,
+} from './doctor/wrong-server.ts'
+import { startWorker } from './doctor/wrong-worker.ts'
+import { describeWith, RADOSGW } from './system-package.ts'
+
+const CHECKS = [
+  ...[
+    'reachable',
+    'clock',
+    'credentials',
+    'upload',
+    'read',
+    'public-endpoint',
+    'upload-pair',
+    'copy',
+    'private',
+  ],
+  ...['acl', 'public-access-block', 'conditional-writes', 'checksums', 'post-policies', 'parts'],
+  ...['list-parts', 'abort', 'conditional-complete', 'key-spelling', 'cors', 'clean-up'],
+]
+
+const [RULE] = GOOD_RULES as [Rule]
+
+/** Checks a server with these switches; also says what is left in it. */
+async function checked(
+  switches: Switches,
+  { bucket = {}, rules = GOOD_RULES, run = {} }: Setup = {},
+): Promise<{ findings: Finding[]; server: WrongServer }> {
+  await using server = await startWrongServer(switches)
+  server.rules = rules
+  const publicEndpoint = server.endpoint.replace('127.0.0.1', 'localhost')
+  const findings = await findingsOf(variables(server.endpoint, { publicEndpoint, ...bucket }), run)
+  expectNoSecrets(JSON.stringify(findings))
+  return { findings, server }
+}
+
+interface Setup {
+  readonly bucket?: object
+  readonly rules?: readonly Rule[]
+  readonly run?: BucketRun
+}
+
+function expectNoSecrets(output: string, others: readonly string[] = []): void {
+  for (const secret of [...others, READER_SECRET, WRITER_SECRET, SIGNING_SECRET, READER, WRITER])
+    expect(output).not.toContain(secret)
+  expect(output).not.toMatch(/X-Amz-(?!Acl)|Signature=|[0-9a-f]{64}/)
+}
+
+describe('doctor, of a bucket', () => {
+  it('passes every check where nothing is wrong, and leaves nothing behind', async () => {
+    const { findings, server } = await checked({})
+    expect(statuses(findings)).toEqual(Object.fromEntries(CHECKS.map((name) => [name, 'pass'])))
+    expect(findings.every(({ fix, subject }) => fix === null && subject === 'files')).toBe(true)
+    expect({ objects: server.objects(), uploads: server.uploads() }).toEqual({
+      objects: [],
+      uploads: [],
+    })
+  })
+
+  const rules = (change: Partial<Rule>): Setup => ({ rules: [{ ...RULE, ...change }] })
+
+  it.each<[what: string, check: string, status: Status, said: RegExp, Switches, Setup?]>([
+    ['a web page', 'reachable', 'fail', /web page/, { html: true }],
+    ['a redirect', 'reachable', 'fail', /in eu-west-1/, { redirectsTo: 'https://x.example/?s=1' }],
+    [
+      'a wrong clock',
+      'clock',
+      'fail',
+      /(?:599|600|601) seconds behind/,
+      { clockSkewSeconds: -600 },
+    ],
+    ['a clock that drifts', 'clock', 'warn', /ahead of/, { clockSkewSeconds: 60 }],
+    [
+      'a wrong clock that long URLs outlive',
+      'clock',
+      'warn',
+      /(?:599|600|601) seconds behind/,
+      { clockSkewSeconds: -600 },
+      { bucket: { defaultExpiresIn: { upload: 1800 } } },
+    ],
+    ['no Date', 'clock', 'skip', /no Date/, { sendsNoDate: true }],
+    [
+      'an unknown key',
+      'credentials',
+      'fail',
+      /not know/,
+      {
+        refusesAllWith: [403, 'InvalidAccessKeyId'],
+      },
+    ],
+    [
+      'a wrong secret',
+      'credentials',
+      'fail',
+      /signature of S3/,
+      {
+        refusesAllWith: [403, 'SignatureDoesNotMatch'],
+      },
+    ],
+    [
+      'a late request',
+      'credentials',
+      'fail',
+      /clocks/,
+      {
+        refusesAllWith: [403, 'RequestTimeTooSkewed'],
+      },
+    ],
+    [
+      'an old token',
+      'credentials',
+      'fail',
+      /session token/,
+      {
+        refusesAllWith: [400, 'ExpiredToken'],
+      },
+    ],
+    [
+      'a wrong region',
+      'credentials',
+      'fail',
+      /region is wrong/,
+      {
+        refusesAllWith: [400, 'AuthorizationHeaderMalformed'],
+      },
+    ],
+    [
+      'no such bucket',
+      'credentials',
+      'fail',
+      /no bucket "other"/,
+      {},
+      {
+        bucket: { bucket: 'other' },
+      },
+    ],
+    [
+      'an error',
+      'credentials',
+      'fail',
+      /500 InternalError/,
+      {
+        refusesAllWith: [500, 'InternalError'],
+      },
+    ],
+    [
+      'missing objects hidden',
+      'credentials',
+      'warn',
+      /ListBucket|does not exist/,
+      {
+        hidesMissing: true,
+      },
+    ],
+    ['uploads refused', 'upload', 'fail', /S3_WRITE is refused/, { refusesUploads: true }],
+    ['no ETag', 'upload', 'fail', /no ETag/, { sendsNoETag: true }],
+    ['other bytes', 'read', 'fail', /differs/, { changesBytes: true }],
+    ['no right to read', 'read', 'fail', /S3 is refused/, { readerCanNotRead: true }],
+    ['an upload pair that reads', 'upload-pair', 'fail', /can read/, { writerReads: true }],
+    ['an upload pair that lists', 'upload-pair', 'fail', /can list/, { writerLists: true }],
+    ['one pair', 'upload-pair', 'warn', /One pair/, {}, { bucket: { uploadCredentials: 'S3' } }],
+    ['copies by upload URLs', 'copy', 'fail', /copy every object/, { copies: true }],
+    ['a public bucket', 'private', 'fail', /read its objects/, { publicObjects: true }],
+    ['a public list', 'private', 'fail', /list its objects/, { publicList: true }],
+    ['unsigned errors', 'private', 'warn', /says nothing/, { breaksUnsigned: true }],
+    ['ACLs by upload URLs', 'acl', 'fail', /public/, { publicAcls: true }],
+    ['no access block', 'public-access-block', 'warn', /no public/, { accessBlock: 'none' }],
+    [
+      'half an access block',
+      'public-access-block',
+      'warn',
+      /Off: BlockPublicAcls, Ignore/,
+      {
+        accessBlock: 'partial',
+      },
+    ],
+    [
+      'a hidden access block',
+      'public-access-block',
+      'skip',
+      /may not read/,
+      {
+        accessBlock: 'denied',
+      },
+    ],
+    [
+      'unknown access blocks',
+      'public-access-block',
+      'skip',
+      /Not supported/,
+      {
+        accessBlock: 'unknown',
+      },
+    ],
+    ['If-None-Match ignored', 'conditional-writes', 'warn', /replaced/, { ifNoneMatch: 'ignored' }],
+    ['If-None-Match refused', 'conditional-writes', 'warn', /501/, { ifNoneMatch: 'refused' }],
+    ['checksums ignored', 'checksums', 'warn', /accepted/, { checksums: 'ignored' }],
+    ['checksums refused', 'checksums', 'warn', /refused/, { checksums: 'refused' }],
+    ['no forms', 'post-policies', 'fail', /501 NotImplemented/, { forms: 'refused' }],
+    [
+      'no forms, as set',
+      'post-policies',
+      'pass',
+      /as the settings say/,
+      { forms: 'refused' },
+      {
+        bucket: { postUploads: false },
+      },
+    ],
+    ['unchecked forms', 'post-policies', 'fail', /ignores the policy/, { forms: 'unchecked' }],
+    ['no uploads in parts', 'parts', 'fail', /403 AccessDenied/, { parts: 'refused' }],
+    ['parts that fail', 'parts', 'fail', /500/, { parts: 'lost' }],
+    ['no uploads in parts', 'list-parts', 'skip', /403/, { parts: 'refused' }],
+    ['no ListParts', 'list-parts', 'warn', /403/, { listParts: 'refused' }],
+    ['parts not listed', 'list-parts', 'warn', /not listed/, { listParts: 'empty' }],
+    ['no abort', 'abort', 'warn', /405/, { abort: 'refused' }],
+    ['aborts ignored', 'abort', 'warn', /after the upload was aborted/, { abort: 'ignored' }],
+    [
+      'completes that replace',
+      'conditional-complete',
+      'fail',
+      /ignored/,
+      {
+        conditionalComplete: 'ignored',
+      },
+    ],
+    [
+      'completes refused',
+      'conditional-complete',
+      'fail',
+      /501/,
+      {
+        conditionalComplete: 'refused',
+      },
+    ],
+    [
+      'completes that replace, as set',
+      'conditional-complete',
+      'pass',
+      /as the settings say/,
+      {
+        conditionalComplete: 'ignored',
+      },
+      { bucket: { conditionalComplete: false } },
+    ],
+    [
+      'conditions that are not used',
+      'conditional-complete',
+      'warn',
+      /is off/,
+      {},
+      {
+        bucket: { conditionalComplete: false },
+      },
+    ],
+    ['Unicode forms folded', 'key-spelling', 'fail', /Unicode forms/, { folds: 'unicode' }],
+    [
+      'Unicode forms folded, as set',
+      'key-spelling',
+      'pass',
+      /NFC/,
+      { folds: 'unicode' },
+      {
+        bucket: { normalizesKeys: true },
+      },
+    ],
+    [
+      'Unicode forms apart, but set',
+      'key-spelling',
+      'warn',
+      /separate/,
+      {},
+      {
+        bucket: { normalizesKeys: true },
+      },
+    ],
+    ['slashes folded', 'key-spelling', 'warn', /a\/\/b/, { folds: 'slashes' }],
+    ['case folded', 'key-spelling', 'warn', /case/, { folds: 'case' }],
+    ['no CORS', 'cors', 'fail', /PUT: the preflight is refused/, {}, { rules: [] }],
+    ['another origin', 'cors', 'fail', /403/, {}, rules({ origins: ['https://b.example'] })],
+    ['no CORS for GET', 'cors', 'fail', /GET: /, {}, rules({ methods: ['PUT'] })],
+    ['no header Content-Type', 'cors', 'fail', /PUT: /, {}, rules({ headers: ['range'] })],
+    ['few headers', 'cors', 'warn', /sha256, metadata/, {}, rules({ headers: ['content-type'] })],
+    ['no POST', 'cors', 'warn', /POST, /, {}, rules({ methods: ['GET', 'PUT', 'DELETE'] })],
+    ['no DELETE', 'cors', 'warn', /DELETE, /, {}, rules({ methods: ['GET', 'PUT', 'POST'] })],
+    ['ETag hidden', 'cors', 'fail', /ETag is not exposed/, {}, rules({ expose: ['Location'] })],
+    ['Location hidden', 'cors', 'warn', /Location is not exposed/, {}, rules({ expose: ['ETag'] })],
+    ['every origin', 'cors', 'warn', /every other origin/, {}, rules({ origins: ['*'] })],
+    ['no right to delete', 'clean-up', 'warn', /AccessDenied/, { denies: 'delete' }],
+  ])('sees %s (%s: %s)', async (_, check, status, said, switches, setup) => {
+    const { findings } = await checked(switches, setup)
+    const finding = findings.find((one) => one.check === `bucket.${check}`)
+    expect(finding).toMatchObject({ status, message: expect.stringMatching(said) })
+    if (status === 'warn' || status === 'fail') expect(finding?.fix).toMatch(/\w/)
+  })
+
+  it('sees that clients and the Worker reach two servers', async () => {
+    await using other = await startWrongServer()
+    const { findings } = await checked({}, { bucket: { publicEndpoint: other.endpoint } })
+    expect(statuses(findings)).toMatchObject({ read: 'pass', 'public-endpoint': 'fail' })
+    expect({ objects: other.objects(), uploads: other.uploads() }).toEqual({
+      objects: [],
+      uploads: [],
+    })
+  })
+
+  it('names the endpoint that does not answer, of two', async () => {
+    await using server = await startWrongServer()
+    const bucket = { endpoint: 'http://minio.invalid:9000', publicEndpoint: server.endpoint }
+    const [finding] = await findingsOf(variables(server.endpoint, bucket))
+    expect(finding).toMatchObject({ status: 'fail', fix: expect.stringMatching(/`endpoint`/) })
+    const others = { endpoint: server.endpoint, publicEndpoint: 'http://files.invalid' }
+    const [another] = await findingsOf(variables(server.endpoint, others))
+    expect(another?.fix).toMatch(/`publicEndpoint`/)
+  })
+
+  it('skips what is about two endpoints where there is one', async () => {
+    await using server = await startWrongServer()
+    const findings = await findingsOf(variables(server.endpoint))
+    expect(statuses(findings)['public-endpoint']).toBe('skip')
+  })
+
+  it('asks for an origin with a star as a page that it allows', async () => {
+    await using server = await startWrongServer()
+    const settings = {
+      ...variables(server.endpoint),
+      CORS_ORIGINS: '["https://*.app.example.com"]',
+    }
+    server.rules = [{ ...RULE, origins: ['https://*.app.example.com'] }]
+    expect(statuses(await findingsOf(settings)).cors).toBe('pass')
+    server.rules = [{ ...RULE, origins: ['https://app.example.com'] }]
+    expect(statuses(await findingsOf(settings)).cors).toBe('fail')
+  })
+
+  it('has each check in each run, however early one fails', async () => {
+    const { findings } = await checked({ html: true })
+    const { 'clean-up': _, ...found } = statuses(findings)
+    expect(Object.keys(found)).toEqual(CHECKS.filter((name) => name !== 'clean-up'))
+    expect(Object.values(found)).toEqual(['fail', ...Array(CHECKS.length - 2).fill('skip')])
+  })
+
+  it.each([
+    ['at once', 'reachable', (): boolean => true],
+    ['at an upload', 'upload', (method: string): boolean => method === 'PUT'],
+  ])('gives up a server that hangs %s', async (_, check, hangs) => {
+    const { findings } = await checked({ hangs }, { run: { timeoutSeconds: 1.5 } })
+    expect(findings.find((one) => one.check === `bucket.${check}`)).toMatchObject({
+      status: 'fail',
+      message: expect.stringMatching(/No answer within 1\.5 seconds/),
+    })
+  })
+
+  it('stops asking a server that has left two requests without an answer', async () => {
+    const asked: string[] = []
+    await using server = await startWrongServer({
+      hangs: (method, key) => method === 'GET' && key.endsWith('object.txt'),
+    })
+    server.onRequest = (method, key) => asked.push(`${method} ${key.split('/').at(-1)}`)
+    const findings = await findingsOf(variables(server.endpoint), { timeoutSeconds: 1.5 })
+    expect(statuses(findings)).toMatchObject({
+      read: 'fail',
+      'upload-pair': 'fail',
+      copy: 'skip',
+      cors: 'skip',
+      'clean-up': 'pass',
+    })
+    expect(asked).not.toContain('PUT copy.txt')
+    expect(server.objects()).toEqual([])
+  })
+
+  it.each<[string, Switches]>([
+    ['a server that keeps versions', { keepsVersions: true }],
+    ['a server without AbortMultipartUpload', { abort: 'refused' }],
+    ['a server that takes forms against their policy', { forms: 'unchecked' }],
+  ])('leaves nothing in %s', async (_, switches) => {
+    const { server } = await checked(switches)
+    expect({ objects: server.objects(), uploads: server.uploads() }).toEqual({
+      objects: [],
+      uploads: [],
+    })
+  })
+
+  it('asks a busy server again, also to complete an upload', async () => {
+    const seen = new Set<string>()
+    const isBusy: Switches['isBusy'] = (method, key, query) => {
+      const what = `${method} ${key.split('/').at(-1)}`
+      const counts =
+        what === 'PUT once.txt' || (what === 'POST complete.txt' && query.has('uploadId'))
+      return counts && seen.size < seen.add(what).size
+    }
+    const { findings } = await checked({ isBusy })
+    expect(seen).toEqual(new Set(['PUT once.txt', 'POST complete.txt']))
+    expect(findings.filter(({ status }) => status !== 'pass')).toEqual([])
+  })
+
+  it('deletes what it has made when a check throws', async () => {
+    await using server = await startWrongServer()
+    const onFinding = ({ check }: Finding) => {
+      if (check === 'bucket.checksums') throw new Error('a bug')
+    }
+    await expect(findingsOf(variables(server.endpoint), { onFinding })).rejects.toThrow('a bug')
+    expect(server.objects()).toEqual([])
+  })
+
+  it('names what it could not delete', async () => {
+    const { findings, server } = await checked({ denies: 'delete' })
+    const cleanUp = findings.find(({ check }) => check === 'bucket.clean-up')
+    expect(server.objects().length).toBeGreaterThan(5)
+    for (const key of server.objects()) expect(cleanUp?.message).toContain(key)
+  })
+
+  it('says which temporary credentials end, and when', async () => {
+    await using server = await startWrongServer()
+    const run = (expiration: string) =>
+      findingsOf({
+        ...variables(server.endpoint),
+        S3_CREDENTIAL_EXPIRATION: expiration,
+        S3_SESSION_TOKEN: 'token',
+      })
+    expect(statuses(await run('2020-01-01T00:00:00Z')).credentials).toBe('fail')
+    const soon = new Date(Date.now() + 3_600_000).toISOString()
+    expect(statuses(await run(soon)).credentials).toBe('warn')
+    expect(statuses(await run('2999-01-01T00:00:00Z')).credentials).toBe('pass')
+  })
+
+  it('has words for a port where nothing listens, and for an unknown host', async () => {
+    const closed = createServer().listen(0, '127.0.0.1')
+    await once(closed, 'listening')
+    const { port } = closed.address() as AddressInfo
+    closed.close()
+    const [refused] = await findingsOf(variables(`http://127.0.0.1:${port}`))
+    expect(refused?.message).toMatch(/nothing listens/)
+    const [unknown] = await findingsOf(variables('http://bucket.invalid'))
+    expect(unknown?.message).toMatch(/host name/)
+  })
+})
+
+describe('doctor --fix-cors', () => {
+  const foreign: Rule = {
+    id: 'shop',
+    origins: ['https://shop.example.com'],
+    methods: ['GET'],
+    headers: ['x-shop'],
+    expose: ['x-amz-request-id'],
+  }
+
+  it('shows its rule, writes it, keeps those of others, and checks again', async () => {
+    const shown: string[] = []
+    const consent = async (text: string) => shown.push(text) > 0
+    const { findings, server } = await checked({}, { rules: [foreign], run: { consent } })
+    expect(statuses(findings)).toMatchObject({ 'fix-cors': 'pass', cors: 'pass' })
+    expect(server.rules).toEqual([
+      {
+        id: 'edge-presigner',
+        origins: [ORIGIN],
+        methods: ['GET', 'HEAD', 'PUT', 'POST', 'DELETE'],
+        headers: ['*'],
+        expose: ['ETag', 'Location'],
+      },
+      foreign,
+    ])
+    expect(shown.join()).toContain(ORIGIN)
+    expect(shown.join()).toContain('Its 1 other rule stays')
+  })
+
+  it.each<[string, Switches, Setup, boolean]>([
+    ['nobody agrees', {}, { rules: [foreign] }, false],
+    ['the rules are good', {}, {}, true],
+    ['the pair may not read the rules', { denies: 'cors' }, { rules: [foreign] }, true],
+  ])('writes nothing where %s', async (_, switches, setup, agrees) => {
+    const run = { consent: async () => agrees }
+    const { findings, server } = await checked(switches, { ...setup, run })
+    expect(server.rules).toEqual(setup.rules ?? GOOD_RULES)
+    expect(statuses(findings)['fix-cors']).toBe(setup.rules === undefined ? undefined : 'fail')
+  })
+
+  it('writes nothing twice, although another rule allows every origin', async () => {
+    const run = { consent: async () => true }
+    const everyone = { ...RULE, origins: ['*'] }
+    const rules = [{ ...RULE, id: 'edge-presigner' }, everyone]
+    const { findings, server } = await checked({}, { rules, run })
+    expect(statuses(findings)).toMatchObject({ 'fix-cors': 'skip', cors: 'warn' })
+    expect(server.rules).toBe(rules)
+  })
+
+  it('believes no server that takes rules and drops them', async () => {
+    const run = { consent: async () => true }
+    const { findings } = await checked({ ignoresRules: true }, { rules: [], run })
+    expect(statuses(findings)).toMatchObject({ 'fix-cors': 'fail', cors: 'fail' })
+  })
+})
+
+describe('doctor, of s3rver', () => {
+  it('finds what it lacks, and leaves nothing behind', async () => {
+    await using bucket = await startReal(startS3rver)
+    const findings = await findingsOf(bucket.variables)
+    expect(statuses(findings)).toMatchObject({
+      upload: 'pass',
+      read: 'pass',
+      'upload-pair': 'warn',
+      private: 'pass',
+      acl: 'pass',
+      'public-access-block': 'skip',
+      'conditional-writes': 'warn',
+      checksums: 'warn',
+      'post-policies': 'pass',
+      parts: 'pass',
+      'key-spelling': 'warn',
+      'clean-up': 'pass',
+    })
+    expect(await bucket.files()).toEqual([])
+    expectNoSecrets(JSON.stringify(findings), bucket.secrets)
+  })
+
+  it.each([
+    ['a wrong secret', { S3_SECRET_ACCESS_KEY: 'wrong' }, /SignatureDoesNotMatch/],
+    ['an unknown key', { S3_ACCESS_KEY_ID: 'UNKNOWN' }, /InvalidAccessKeyId/],
+  ])('sees %s', async (_, wrong, said) => {
+    await using bucket = await startReal(startS3rver)
+    const findings = await findingsOf({ ...bucket.variables, ...wrong })
+    expect(findings.find(({ check }) => check === 'bucket.credentials')).toMatchObject({
+      status: 'fail',
+      message: expect.stringMatching(said),
+    })
+  })
+})
+
+describe('doctor, of the simulated R2', () => {
+  it('agrees with the settings for R2, and waits where one write a second is taken', async () => {
+    await using bucket = await startReal(startR2, {
+      region: 'auto',
+      postUploads: false,
+      normalizesKeys: true,
+    })
+    const findings = await findingsOf(bucket.variables)
+    expect(statuses(findings)).toMatchObject({
+      upload: 'pass',
+      private: 'pass',
+      acl: 'pass',
+      'public-access-block': 'skip',
+      'conditional-writes': 'pass',
+      checksums: 'pass',
+      'post-policies': 'pass',
+      parts: 'pass',
+      'conditional-complete': 'pass',
+      'clean-up': 'pass',
+    })
+    expect(await bucket.files()).toEqual([])
+  })
+
+  it('sees settings that are not for R2', async () => {
+    await using bucket = await startReal(startR2, { region: 'auto' })
+    expect(statuses(await findingsOf(bucket.variables))).toMatchObject({
+      'post-policies': 'fail',
+      'key-spelling': 'fail',
+    })
+  })
+})
+
+describeWith([RADOSGW], 'doctor, of Ceph RGW', () => {
+  let bucket: Awaited<ReturnType<typeof startReal>>
+  beforeAll(async () => {
+    bucket = await startReal(startCeph)
+  })
+  afterAll(() => bucket?.[Symbol.asyncDispose]())
+
+  it('finds a writer that may read what it owns, and leaves nothing behind', async () => {
+    const findings = await findingsOf(bucket.variables)
+    const { 'clean-up': cleaned, ...found } = statuses(findings)
+    expect(found).toMatchObject({
+      upload: 'pass',
+      read: 'pass',
+      'upload-pair': 'fail',
+      private: 'pass',
+      acl: 'pass',
+      'public-access-block': 'pass',
+      'post-policies': 'pass',
+      'list-parts': 'pass',
+      abort: 'pass',
+      'key-spelling': 'pass',
+    })
+    expect(cleaned).toBe('pass')
+    expect(await bucket.keys()).toEqual([])
+    expectNoSecrets(JSON.stringify(findings), bucket.secrets)
+  })
+
+  it('sees a writer that is denied reading, and that nothing blocks public ACLs', async () => {
+    // RGW takes no such policy while BlockPublicPolicy is on.
+    await bucket.s3.send(new DeletePublicAccessBlockCommand({ Bucket: 'files' }))
+    await bucket.denyReading()
+    expect(statuses(await findingsOf(bucket.variables))).toMatchObject({
+      'upload-pair': 'pass',
+      copy: 'pass',
+      private: 'pass',
+      acl: 'fail',
+      'public-access-block': 'warn',
+    })
+  })
+
+  it('writes CORS rules in front of the ones that it finds', async () => {
+    const Bucket = 'files'
+    const foreign = { AllowedOrigins: ['https://shop.example.com'], AllowedMethods: ['GET'] }
+    const CORSConfiguration = { CORSRules: [foreign] }
+    await bucket.s3.send(new PutBucketCorsCommand({ Bucket, CORSConfiguration }))
+    expect(statuses(await findingsOf(bucket.variables))).toMatchObject({ cors: 'fail' })
+    const findings = await findingsOf(bucket.variables, { consent: async () => true })
+    expect(statuses(findings)).toMatchObject({ 'fix-cors': 'pass', cors: 'pass' })
+    const { CORSRules } = await bucket.s3.send(new GetBucketCorsCommand({ Bucket }))
+    expect(CORSRules).toMatchObject([{ AllowedOrigins: [ORIGIN] }, foreign])
+  })
+})
+
+describe('npm run doctor', () => {
+  it('prints a table and exits with 0 where nothing fails, though something warns', async () => {
+    await using server = await startWrongServer({ ifNoneMatch: 'ignored' })
+    const { code, stdout, stderr } = await runDoctor(variables(server.endpoint))
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    expect(stdout).toMatch(/^ {2}pass {2}private {15}\s+Reading and listing/m)
+    expect(stdout).toMatch(/^ {2}warn {2}conditional-writes\s.*\n\s+Fix: /m)
+    expect(stdout).toMatch(/^\d+ pass, 1 warn, 0 fail, \d+ skip\. Nothing failed\.$/m)
+    expectNoSecrets(stdout)
+  })
+
+  it('exits with 1 where something fails, and prints the same as JSON', async () => {
+    await using server = await startWrongServer({ publicObjects: true })
+    const { code, stdout, stderr } = await runDoctor(variables(server.endpoint), '--json')
+    expect({ code, stderr }).toEqual({ code: 1, stderr: '' })
+    const report = JSON.parse(stdout)
+    expect(report).toMatchObject({ format: 1, ok: false, counts: { fail: 1, warn: 0 } })
+    expect(Object.keys(report)).toEqual(['format', 'ok', 'counts', 'findings'])
+    for (const finding of report.findings)
+      expect(Object.keys(finding).toSorted()).toEqual([
+        'check',
+        'fix',
+        'message',
+        'status',
+        'subject',
+      ])
+    expectNoSecrets(stdout)
+  })
+
+  it('deletes what it has made when Ctrl-C stops it', async () => {
+    await using server = await startWrongServer()
+    const settings = variables(server.endpoint)
+    const program = await startDoctor(settings)
+    server.onRequest = (_, key) => {
+      if (key.endsWith('once.txt') && server.objects().length > 0)
+        process.kill(program.pid, 'SIGINT')
+    }
+    const { code, stdout, stderr } = await program.ended
+    expect(code).toBe(130)
+    expect(stderr).toContain('deleting what doctor made')
+    expect(stdout).not.toContain('key-spelling')
+    expect(server.objects()).toEqual([])
+  })
+
+  it('looks at a deployed Worker, whose page needs the bucket too, and writes rules for both', async () => {
+    await using bucket = await startWrongServer()
+    await using worker = await startWorker()
+    const args = ['--url', worker.url, '--fix-cors', '--yes', '--json']
+    const { code, stdout, stderr } = await runDoctor(variables(bucket.endpoint), ...args)
+    const { findings } = JSON.parse(stdout)
+    const checks = findings.map((one: Finding) => `${one.check} ${one.status}`)
+    expect(checks).toContain('bucket.fix-cors pass')
+    expect(checks).toContain('url.health pass')
+    expect(code).toBe(0)
+    expect(stderr).toContain(worker.url)
+    expect(bucket.rules[0]?.origins).toEqual([ORIGIN, worker.url])
+  })
+
+  it('writes no rules where nobody can be asked', async () => {
+    await using bucket = await startWrongServer()
+    bucket.rules = []
+    const { code, stdout } = await runDoctor(variables(bucket.endpoint), '--fix-cors')
+    expect(code).toBe(1)
+    expect(stdout).toContain('"AllowedOrigins"')
+    expect(stdout).toMatch(/fail {2}fix-cors +Nothing was written/)
+    expect(bucket.rules).toEqual([])
+  })
+
+  it('checks no bucket where the settings are not valid, and no bucket that is not named', async () => {
+    await using bucket = await startWrongServer()
+    const asked: string[] = []
+    bucket.onRequest = (method) => asked.push(method)
+    const broken = { ...variables(bucket.endpoint), SIGNING_SECRETS: '' }
+    const invalid = await runDoctor(broken)
+    expect(invalid.code).toBe(1)
+    expect(invalid.stdout).toMatch(/fail {2}valid +SIGNING_SECRETS is missing/)
+    const unknown = await runDoctor(variables(bucket.endpoint), '--bucket', 'photos')
+    expect(unknown).toMatchObject({ code: 1, stderr: '--bucket: there are only files.\n' })
+    expect(asked).toEqual([])
+  })
+
+  it('refuses an unknown option, and says how it is called', async () => {
+    const { code, stdout, stderr } = await runDoctor({}, '--fast')
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+    expect(stderr).toContain('npm run doctor -- [--env-file FILE]')
+    expect(stderr).not.toContain('    at ')
+  })
+})
+
+/** A real server with its bucket, and the AWS SDK as its owner. */
+async function startReal(
+  start: (options: S3ServerOptions) => Promise<S3Server>,
+  table: object = {},
+) {
+  const directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
+  const server = await start({ port: 0, directory, corsOrigins: [ORIGIN] })
+  const s3 = sdkClient(server, server)
+  const { endpoint, bucket: Bucket, accessKeyId, secretAccessKey, writer } = server
+  const settings = {
+    ...variables(endpoint, { conditionalComplete: false, ...table }),
+    S3_ACCESS_KEY_ID: accessKeyId,
+    S3_SECRET_ACCESS_KEY: secretAccessKey,
+    S3_WRITE_ACCESS_KEY_ID: writer.accessKeyId,
+    S3_WRITE_SECRET_ACCESS_KEY: writer.secretAccessKey,
+  }
+  return {
+    s3,
+    secrets: [secretAccessKey, writer.secretAccessKey],
+    variables: settings,
+    /** Keys that the owner can list. */
+    async keys(): Promise<string[]> {
+      const { Contents = [] } = await s3.send(new ListObjectsV2Command({ Bucket }))
+      return Contents.map(({ Key = '' }) => Key)
+    },
+    /** Files of s3rver, which keeps objects and uploads in such. */
+    async files(): Promise<string[]> {
+      const entries = await readdir(directory, { recursive: true, withFileTypes: true })
+      return entries
+        .filter((entry) => entry.isFile() && !/\.(?:xml|json)$/.test(entry.name))
+        .map(({ parentPath, name }) => join(parentPath, name))
+    },
+    /** On Ceph a user owns what it uploads, and may read it unless a policy says no. */
+    async denyReading(): Promise<void> {
+      const objects = `arn:aws:s3:::${Bucket}/*`
+      const user = (name: string) => ({ AWS: [`arn:aws:iam:::user/${name}`] })
+      const allow = { Effect: 'Allow', Resource: [objects, `arn:aws:s3:::${Bucket}`] }
+      const Policy = JSON.stringify({
+        Version: '2012-10-17',
+        Statement: [
+          { ...allow, Effect: 'Deny', Principal: user('writer'), Action: ['s3:GetObject'] },
+          { ...allow, Principal: user('writer'), Action: ['s3:PutObject'] },
+          { ...allow, Principal: user('owner'), Action: ['s3:*'] },
+        ],
+      })
+      await s3.send(new PutBucketPolicyCommand({ Bucket, Policy }))
+    },
+    async [Symbol.asyncDispose]() {
+      s3.destroy()
+      await server.close()
+      await rm(directory, { recursive: true })
+    },
+  }
+}

@@ -1,0 +1,141 @@
+import { describe, expect, it } from 'vitest'
+import {
+  type CorsRule,
+  mergeRules,
+  preflightFault,
+  readRules,
+  sampleOf,
+} from '../../../dev/doctor/cors.ts'
+
+const APP = 'https://app.example.com'
+
+describe('an answer to a preflight', () => {
+  const asked = { origin: APP, method: 'PUT', headers: ['content-type', 'x-amz-meta-name'] }
+  const answer = (headers: Record<string, string>, status = 200) => ({
+    status,
+    headers: new Headers(headers),
+  })
+  const good = {
+    'Access-Control-Allow-Origin': APP,
+    'Access-Control-Allow-Methods': 'GET, PUT',
+    'Access-Control-Allow-Headers': 'Content-Type, X-Amz-Meta-Name',
+  }
+
+  it.each<[string, Record<string, string>]>([
+    ['names all that was asked for', good],
+    [
+      'has stars',
+      {
+        'Access-Control-Allow-Origin': '*',
+        'Access-Control-Allow-Methods': '*',
+        'Access-Control-Allow-Headers': '*',
+      },
+    ],
+  ])('is enough where it %s', (_, headers) => {
+    expect(preflightFault(answer(headers), asked)).toBeNull()
+  })
+
+  it.each<[string, string, Record<string, string>, number?]>([
+    ['is an error', 'refused with status 403', good, 403],
+    ['is a redirect', 'refused with status 302', good, 302],
+    ['has no origin', 'origin is not allowed', { ...good, 'Access-Control-Allow-Origin': '' }],
+    [
+      'has another origin',
+      'another origin',
+      {
+        ...good,
+        'Access-Control-Allow-Origin': `${APP}.evil.example`,
+      },
+    ],
+    ['lacks the method', 'method PUT', { ...good, 'Access-Control-Allow-Methods': 'GET,PUTS' }],
+    [
+      'lacks a header',
+      'header x-amz-meta-name is',
+      {
+        ...good,
+        'Access-Control-Allow-Headers': 'content-type',
+      },
+    ],
+    [
+      'lacks all headers',
+      'headers content-type, x-amz-meta-name are',
+      {
+        ...good,
+        'Access-Control-Allow-Headers': '',
+      },
+    ],
+  ])('is not where it %s', (_, fault, headers, status) => {
+    expect(preflightFault(answer(headers, status), asked)).toContain(fault)
+  })
+
+  it('needs no word about GET, HEAD and POST', () => {
+    const headers = { 'Access-Control-Allow-Origin': APP }
+    expect(preflightFault(answer(headers), { origin: APP, method: 'POST', headers: [] })).toBeNull()
+  })
+})
+
+it('asks for an origin with a star by one that it allows', () => {
+  expect(sampleOf('https://*.app.pages.dev')).toBe('https://edge-presigner-doctor.app.pages.dev')
+  expect(sampleOf(APP)).toBe(APP)
+})
+
+describe('the CORS rules of a bucket', () => {
+  const foreign: CorsRule = [
+    ['ID', 'shop'],
+    ['AllowedOrigin', 'https://shop.example.com'],
+    ['AllowedMethod', 'GET'],
+    ['ExposeHeader', 'x-shop'],
+    ['Unknown', 'kept'],
+  ]
+  const own = (origins: string[], expose = ['ETag', 'Location']): CorsRule => [
+    ['ID', 'edge-presigner'],
+    ...origins.map((origin) => ['AllowedOrigin', origin] as const),
+    ...['GET', 'HEAD', 'PUT', 'POST', 'DELETE'].map((name) => ['AllowedMethod', name] as const),
+    ['AllowedHeader', '*'],
+    ...expose.map((name) => ['ExposeHeader', name] as const),
+    ['MaxAgeSeconds', '3600'],
+  ]
+
+  it('are one where there were none', () => {
+    expect(mergeRules([], [APP])).toEqual([own([APP])])
+  })
+
+  it('keep every other rule as it is, behind their own: S3 goes by the first that fits', () => {
+    expect(mergeRules([foreign], [APP])).toEqual([own([APP]), foreign])
+  })
+
+  it('keep the origins that another Worker has put into their own', () => {
+    expect(mergeRules([foreign, own(['https://b.example'])], [APP])).toEqual([
+      own(['https://b.example', APP]),
+      foreign,
+    ])
+    expect(mergeRules([own([APP])], [APP])).toEqual([own([APP])])
+  })
+
+  it.each([
+    ['the same origin', APP],
+    ['a star for it', 'https://*.example.com'],
+    ['every origin', '*'],
+  ])('expose what a rule for %s has exposed', (_, origin) => {
+    const other: CorsRule = [
+      ['AllowedOrigin', origin],
+      ['AllowedMethod', 'GET'],
+      ['ExposeHeader', 'etag'],
+      ['ExposeHeader', 'x-amz-request-id'],
+    ]
+    expect(mergeRules([other], [APP])).toEqual([
+      own([APP], ['ETag', 'Location', 'x-amz-request-id']),
+      other,
+    ])
+  })
+
+  it('are read with members that doctor does not know', () => {
+    const xml = `<?xml version="1.0"?><CORSConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/">
+      <CORSRule><ID>shop</ID><AllowedOrigin>https://shop.example.com</AllowedOrigin>
+      <AllowedMethod>GET</AllowedMethod><ExposeHeader>x-shop</ExposeHeader><Unknown>kept</Unknown></CORSRule>
+    </CORSConfiguration>`
+    expect(readRules(xml)).toEqual([foreign])
+    expect(readRules('<html></html>')).toBeNull()
+    expect(readRules('')).toBeNull()
+  })
+})

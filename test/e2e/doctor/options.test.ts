@@ -1,0 +1,43 @@
+import { describe, expect, it } from 'vitest'
+import { readOptions, UsageError } from '../../../dev/doctor/options.ts'
+
+describe('the command line of doctor', () => {
+  it('is empty for wrangler.toml and .dev.vars', () => {
+    expect(readOptions([])).toEqual({
+      help: false,
+      envFile: undefined,
+      config: 'wrangler.toml',
+      environment: undefined,
+      bucket: undefined,
+      url: undefined,
+      fixCors: false,
+      yes: false,
+      admin: undefined,
+      timeoutSeconds: 10,
+      json: false,
+    })
+  })
+
+  it('may start with "--", and takes a URL with a slash at its end', () => {
+    const { envFile, url } = readOptions([
+      ...['--', '--env-file', 'a.env', '--url', 'https://files.example/'],
+    ])
+    expect({ envFile, url }).toEqual({ envFile: 'a.env', url: 'https://files.example' })
+  })
+
+  it.each([
+    ['an unknown option', ['--fast']],
+    ['a word', ['now']],
+    ['a URL with a path', ['--url', 'https://worker.example/api']],
+    ['a URL with a password', ['--url', 'https://ann:pass@worker.example']],
+    ['a URL with a query', ['--url', 'https://worker.example/?a=b']],
+    ['a host', ['--url', 'worker.example']],
+    ['--yes alone', ['--yes']],
+    ['a question that nobody sees', ['--json', '--fix-cors']],
+    ['a timeout of no time', ['--timeout', '0']],
+    ['a timeout that is no number', ['--timeout', 'long']],
+    ['a timeout of an hour', ['--timeout', '3600']],
+  ])('is refused with %s', (_, args) => {
+    expect(() => readOptions(args)).toThrow(UsageError)
+  })
+})

@@ -1,0 +1,226 @@
+import { once } from 'node:events'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import {
+  checkSettings,
+  credentialNames,
+  namedCredentials,
+  readEnvironment,
+} from '../../../dev/doctor/environment.ts'
+import { UsageError } from '../../../dev/doctor/options.ts'
+import { type Variables, variables } from './run.ts'
+
+const BINDINGS = `
+name = "test"
+main = "worker.js"
+compatibility_date = "2026-11-01"
+[[kv_namespaces]]
+binding = "FILE_INDEX"
+[[ratelimits]]
+name = "RATE_LIMITER"
+namespace_id = "1"
+simple = { limit = 30, period = 10 }
+`
+
+describe('doctor, of settings', () => {
+  let directory: string
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
+  })
+  afterAll(() => rm(directory, { recursive: true }))
+
+  const good = variables('https://s3.example.com')
+
+  async function environment(settings: Variables, toml = BINDINGS) {
+    const config = join(directory, 'wrangler.toml')
+    const envFile = join(directory, 'worker.env')
+    const lines = Object.entries(settings).map(([name, value]) => `${name}='${value}'\n`)
+    await writeFile(config, toml)
+    await writeFile(envFile, lines.join(''))
+    return readEnvironment({ config, envFile })
+  }
+
+  const findings = async (settings: Variables, toml?: string) =>
+    checkSettings(await environment(settings, toml))
+
+  const finding = async (check: string, settings: Variables, toml?: string) =>
+    (await findings(settings, toml)).find((one) => one.check === `settings.${check}`)
+
+  it('passes them where they are right', async () => {
+    const found = await findings(good)
+    expect(found.map(({ check, status }) => `${check} ${status}`)).toEqual([
+      'settings.valid pass',
+      'settings.signing-secrets pass',
+      'settings.access pass',
+      'settings.open-access pass',
+      'settings.jwks skip',
+      'settings.rate-limit pass',
+      'settings.cors-origins pass',
+    ])
+    expect(JSON.stringify(found)).toContain('30 requests in 10 seconds')
+  })
+
+  it('names every error at once, in the words of /healthz, and shows no value', async () => {
+    const broken = { ...good, SIGNING_SECRETS: 'k1:short-secret', API_KEYS: '[{"id": "ci"}]' }
+    const worker = await environment(broken, 'name = "test"\ncompatibility_date = "2026-11-01"\n')
+    if (worker.loaded.ok) throw new Error('These settings are not valid.')
+    const found = await checkSettings(worker)
+    expect(found.map(({ message }) => message)).toEqual(
+      worker.loaded.issues.map(({ path, message }) => `${path} ${message}`),
+    )
+    const paths = found.map(({ subject }) => subject)
+    for (const path of ['SIGNING_SECRETS', 'API_KEYS.0.sha256', 'FILE_INDEX', 'RATE_LIMITER'])
+      expect(paths).toContain(path)
+    expect(found.every(({ status, fix }) => status === 'fail' && fix !== null)).toBe(true)
+    expect(JSON.stringify(found)).not.toContain('short-secret')
+  })
+
+  it('takes [vars], and lets the env file override them', async () => {
+    const toml = `${BINDINGS}\n[vars]\nCORS_ORIGINS = ["https://a.example"]\n`
+    const { CORS_ORIGINS: _, ...withoutOrigins } = good
+    expect((await finding('cors-origins', withoutOrigins, toml))?.message).toBe('https://a.example')
+    expect((await finding('cors-origins', good, toml))?.message).toBe('https://app.example.com')
+  })
+
+  it('reads an environment of the file, with its own variables', async () => {
+    const config = join(directory, 'environments.toml')
+    await writeFile(
+      config,
+      `${BINDINGS}\n[env.live.vars]\nLINK_ORIGIN = "https://img.example.com"\n[[env.live.kv_namespaces]]\nbinding = "FILE_INDEX"\n`,
+    )
+    const warnings = vi.spyOn(console, 'warn').mockImplementation(() => undefined)
+    const { env } = await readEnvironment({ config, environment: 'live', envFile: undefined })
+    warnings.mockRestore()
+    expect(env).toMatchObject({ LINK_ORIGIN: 'https://img.example.com', FILE_INDEX: {} })
+    expect(env).not.toHaveProperty('RATE_LIMITER')
+  })
+
+  it('warns of a secret that repeats itself', async () => {
+    const settings = { ...good, SIGNING_SECRETS: `k1:${'abcd'.repeat(8)}` }
+    expect(await finding('signing-secrets', settings)).toMatchObject({ status: 'warn' })
+  })
+
+  it('warns where nobody gets in', async () => {
+    expect(await finding('access', { ...good, API_KEYS: '[]' })).toMatchObject({ status: 'warn' })
+  })
+
+  it('takes the API keys of api-keys.json, as `npm run keys -- push` does, unless there are others', async () => {
+    const file = join(directory, 'api-keys.json')
+    const key = { id: 'filed', sha256: 'b'.repeat(64), scopes: ['files:read'], prefix: '' }
+    await writeFile(file, JSON.stringify([key]))
+    try {
+      const { API_KEYS: _, ...withoutKeys } = good
+      const { env } = await environment(withoutKeys)
+      expect(env.API_KEYS).toContain('filed')
+      expect(await finding('access', withoutKeys)).toMatchObject({
+        status: 'pass',
+        message: '1 API key. No prefix: filed.',
+      })
+      expect((await environment(good)).env.API_KEYS).toBe(good.API_KEYS)
+    } finally {
+      await rm(file)
+    }
+  })
+
+  it('fails where a deploy would take OPEN_ACCESS along, and warns where it stays here', async () => {
+    const toml = `${BINDINGS}\n[vars]\nOPEN_ACCESS = "localhost"\n`
+    expect(await finding('open-access', good, toml)).toMatchObject({ status: 'fail' })
+    const local = { ...good, OPEN_ACCESS: 'localhost' }
+    expect(await finding('open-access', local)).toMatchObject({ status: 'warn' })
+  })
+
+  it('skips the origins where there are none', async () => {
+    const settings = { ...good, CORS_ORIGINS: '[]' }
+    expect(await finding('cors-origins', settings)).toMatchObject({ status: 'skip' })
+  })
+
+  const jwt = (jwksUrl: string): Variables => ({
+    ...good,
+    JWT: JSON.stringify({
+      issuer: 'https://issuer.example.com',
+      audience: 'files',
+      algorithms: ['ES256'],
+      prefix: 'users/{sub}/',
+      scopes: ['files:read'],
+      jwksUrl,
+    }),
+  })
+
+  it.each([
+    ['passes', 'a key set', 200, 'ES256', /1 key for ES256/],
+    ['fails', 'a key set of other keys', 200, 'RS256', /no key for ES256/],
+    ['fails', 'an error', 500, 'ES256', /can't be read: status 500/],
+    ['fails', 'a page', 200, null, /can't be read: SyntaxError/],
+  ])('%s the issuer that answers with %s', async (verdict, _, status, alg, said) => {
+    await using issuer = await keySetServer(status, alg)
+    const found = await finding('jwks', jwt(issuer.url))
+    expect(found).toMatchObject({
+      status: verdict.replace(/e?s$/, ''),
+      message: expect.stringMatching(said),
+    })
+    expect(JSON.stringify(found)).not.toContain('hidden')
+  })
+
+  it('fails the issuer that does not answer', async () => {
+    expect(await finding('jwks', jwt('http://127.0.0.1:9/hidden'))).toMatchObject({
+      status: 'fail',
+    })
+  })
+
+  it('knows the names of the pairs, and finds another by its name', async () => {
+    const worker = await environment({
+      ...good,
+      ADMIN_ACCESS_KEY_ID: 'id',
+      ADMIN_SECRET_ACCESS_KEY: 'secret',
+    })
+    expect(credentialNames(worker, 'files')).toEqual({ reads: 'S3', uploads: 'S3_WRITE' })
+    expect(namedCredentials(worker, 'ADMIN')).toMatchObject({ accessKeyId: 'id' })
+    expect(() => namedCredentials(worker, 'OTHER')).toThrow(/OTHER_ACCESS_KEY_ID is missing/)
+  })
+
+  it.each([
+    ['a configuration that is missing', { config: 'missing.toml' }, /no such file/],
+    ['an env file that is missing', { envFile: 'missing.env' }, /ENOENT/],
+    ['an environment that is missing', { environment: 'live' }, /no \[env\.live\]/],
+  ])('refuses %s in one line', async (_, sources, said) => {
+    const config = join(directory, 'good.toml')
+    await writeFile(config, BINDINGS)
+    const warnings = vi.spyOn(console, 'warn').mockImplementation(() => undefined)
+    const read = readEnvironment({ config, ...sources })
+    await expect(read).rejects.toThrow(UsageError)
+    await expect(read).rejects.toThrow(said)
+    warnings.mockRestore()
+  })
+
+  it('shows nothing of a configuration that is not TOML', async () => {
+    const read = environment(good, 'SECRET = "hidden\nvars = [')
+    await expect(read).rejects.toThrow(UsageError)
+    await expect(read).rejects.not.toThrow(/hidden/)
+  })
+})
+
+/** An issuer whose key set has one key for `alg`; null answers with a page. */
+async function keySetServer(status: number, alg: string | null) {
+  const keyPair = await crypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, [
+    'sign',
+    'verify',
+  ])
+  const jwk = await crypto.subtle.exportKey('jwk', keyPair.publicKey)
+  const body = alg === null ? '<html>' : JSON.stringify({ keys: [{ ...jwk, alg }] })
+  const server = createServer((_, response) => response.writeHead(status).end(body))
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  return {
+    url: `http://127.0.0.1:${port}/hidden/jwks.json`,
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections()
+      server.close()
+      await once(server, 'close')
+    },
+  }
+}

@@ -1,0 +1,263 @@
+import { describe, expect, it } from 'vitest'
+import type { Finding, Status } from '../../../dev/doctor/report.ts'
+import { requestsUntil } from '../../../dev/doctor/requests.ts'
+import { checkWorker } from '../../../dev/doctor/worker.ts'
+import { loadEnvironment } from '../../../src/cloudflare/environment.ts'
+import { startBuiltWorker } from '../built-worker.ts'
+import { ORIGIN, statuses, type Variables, variables } from './run.ts'
+import { startWorker, WORKER_HEADERS, type Wrong } from './wrong-worker.ts'
+
+/** What doctor sees of the Worker at `url`, which is asked at `realUrl`. */
+async function findingsOf(
+  url: string,
+  settings: Variables | null,
+  timeoutSeconds = 10,
+  realUrl = url,
+): Promise<Finding[]> {
+  const requests = requestsUntil(new AbortController().signal, timeoutSeconds)
+  const loaded = loadEnvironment({ ...settings, FILE_INDEX: {}, RATE_LIMITER: {} })
+  const findings: Finding[] = []
+  await checkWorker({
+    url,
+    settings: loaded.ok ? loaded.settings : null,
+    version: '0.1.0',
+    requests: { send: (asked, options) => requests.send(asked.replace(url, realUrl), options) },
+    tell: (...found) => findings.push(...found),
+  })
+  return findings
+}
+
+const good = variables('https://s3.example.com')
+
+describe('doctor --url', () => {
+  it('passes a Worker that is right', async () => {
+    await using worker = await startWorker()
+    const findings = await findingsOf(worker.url, good)
+    expect(statuses(findings)).toEqual({
+      health: 'pass',
+      headers: 'pass',
+      closed: 'pass',
+      cors: 'pass',
+      version: 'pass',
+      'link-host': 'skip',
+    })
+    expect(findings.every(({ subject }) => subject === worker.url)).toBe(true)
+  })
+
+  it.each<[what: string, check: string, status: Status, said: RegExp, Wrong, Variables?]>([
+    [
+      'settings that are not valid',
+      'health',
+      'fail',
+      /^JWT\.issuer is missing$/,
+      (path) =>
+        path === '/healthz'
+          ? {
+              status: 503,
+              body: {
+                code: 'misconfigured',
+                issues: [{ path: 'JWT.issuer', message: 'is missing' }],
+              },
+            }
+          : undefined,
+    ],
+    [
+      'a login in front',
+      'health',
+      'fail',
+      /redirects, as a login/,
+      () => ({
+        status: 302,
+        headers: { Location: 'https://login.example/?token=hidden' },
+      }),
+    ],
+    [
+      'a web page',
+      'health',
+      'fail',
+      /404 with a web page/,
+      () => ({
+        status: 404,
+        headers: { 'Content-Type': 'text/html' },
+      }),
+    ],
+    ['something else', 'health', 'fail', /something else/, () => ({ body: { status: 'up' } })],
+    [
+      'no edge cache',
+      'health',
+      'warn',
+      /every link is fetched/,
+      (path) =>
+        path === '/healthz'
+          ? { body: { status: 'ok', edgeCache: false }, headers: WORKER_HEADERS }
+          : undefined,
+    ],
+    [
+      'headers that are gone',
+      'headers',
+      'fail',
+      /Cache-Control, X-Request-Id/,
+      (path) =>
+        path === '/healthz'
+          ? {
+              body: { status: 'ok', edgeCache: true },
+              headers: { ...WORKER_HEADERS, 'Cache-Control': 'max-age=60', 'X-Request-Id': '' },
+            }
+          : undefined,
+    ],
+    [
+      'a page without its policy',
+      'headers',
+      'fail',
+      /lost/,
+      (path) => (path === '/' ? { headers: { 'Content-Type': 'text/html' } } : undefined),
+    ],
+    [
+      'an open list',
+      'closed',
+      'fail',
+      /open to everyone/,
+      (path, { method }) =>
+        path === '/files' && method === 'GET' ? { body: { files: [] } } : undefined,
+    ],
+    [
+      'an error where a credential is missing',
+      'closed',
+      'warn',
+      /500/,
+      (path, { method }) => (path === '/files' && method === 'GET' ? { status: 500 } : undefined),
+    ],
+    [
+      'an origin that is missing',
+      'cors',
+      'fail',
+      /app\.example\.com: /,
+      (_, { method }) => (method === 'OPTIONS' ? { status: 404 } : undefined),
+    ],
+    [
+      'every origin',
+      'cors',
+      'fail',
+      /any origin/,
+      (_, { method }) =>
+        method === 'OPTIONS'
+          ? {
+              headers: {
+                'Access-Control-Allow-Origin': '*',
+                'Access-Control-Allow-Headers': '*',
+              },
+            }
+          : undefined,
+    ],
+    [
+      'no origins',
+      'cors',
+      'skip',
+      /CORS_ORIGINS is empty/,
+      () => undefined,
+      {
+        ...good,
+        CORS_ORIGINS: '[]',
+      },
+    ],
+    [
+      'another version',
+      'version',
+      'warn',
+      /9\.9\.9/,
+      (path) => (path === '/openapi.json' ? { body: { info: { version: '9.9.9' } } } : undefined),
+    ],
+    [
+      'no page',
+      'version',
+      'skip',
+      /serves no/,
+      (path) => (path === '/openapi.json' ? { status: 404 } : undefined),
+    ],
+    [
+      'a link host that leads elsewhere',
+      'link-host',
+      'fail',
+      /status 404/,
+      (_, { headers }) => (headers.host?.startsWith('localhost:') ? { status: 404 } : undefined),
+    ],
+    ['a link host with the API', 'link-host', 'fail', /answers the API too/, () => undefined],
+    [
+      'a link host of its own',
+      'link-host',
+      'pass',
+      /answers links only/,
+      (path, { headers }) =>
+        headers.host?.startsWith('localhost:') && path !== '/healthz' ? { status: 404 } : undefined,
+    ],
+  ])('sees %s (%s: %s)', async (_, check, status, said, wrong, settings = good) => {
+    await using worker = await startWorker(wrong)
+    const linked =
+      check === 'link-host'
+        ? { ...settings, LINK_ORIGIN: worker.url.replace('127.0.0.1', 'localhost') }
+        : settings
+    const findings = await findingsOf(worker.url, linked)
+    const found = findings.find((one) => one.check === `url.${check}` && one.status === status)
+    expect(found?.message, JSON.stringify(findings)).toMatch(said)
+    expect(JSON.stringify(findings)).not.toContain('hidden')
+  })
+
+  it('warns of a Worker that is reached over http, unless it is on this machine', async () => {
+    await using worker = await startWorker()
+    const [local] = await findingsOf(worker.url, good)
+    const [remote] = await findingsOf('http://files.example.com', good, 10, worker.url)
+    const [secure] = await findingsOf('https://files.example.com', good, 10, worker.url)
+    expect([local?.status, remote?.status, secure?.status]).toEqual(['pass', 'warn', 'pass'])
+    expect(remote?.message).toMatch(/over http\./)
+  })
+
+  it('gives up a Worker that hangs, at once or later', async () => {
+    await using deaf = await startWorker(() => null)
+    const findings = await findingsOf(deaf.url, good, 0.3)
+    expect(Object.values(statuses(findings))).toEqual(['fail', ...Array(5).fill('skip')])
+    await using slow = await startWorker((path) => (path === '/openapi.json' ? null : undefined))
+    expect(statuses(await findingsOf(slow.url, good, 1.5))).toMatchObject({
+      version: 'fail',
+      'link-host': 'skip',
+    })
+  })
+
+  it('knows no origins where the settings here are not valid, and says so', async () => {
+    await using worker = await startWorker()
+    expect(statuses(await findingsOf(worker.url, null))).toMatchObject({
+      health: 'pass',
+      cors: 'skip',
+      'link-host': 'skip',
+    })
+  })
+
+  it('agrees with the built Worker', async () => {
+    const worker = await startBuiltWorker({
+      buckets: {
+        files: {
+          endpoint: 'http://127.0.0.1:9',
+          region: 'us-east-1',
+          bucket: 'files',
+          addressing: 'path',
+          credentials: 'S3',
+        },
+      },
+      accessKeys: { S3: { accessKeyId: 'a', secretAccessKey: 'b' } },
+      variables: { CORS_ORIGINS: JSON.stringify([ORIGIN]) },
+    })
+    try {
+      expect(statuses(await findingsOf(worker.origin, good))).toEqual({
+        health: 'pass',
+        headers: 'pass',
+        closed: 'pass',
+        cors: 'pass',
+        version: 'pass',
+        'link-host': 'skip',
+      })
+      const other = { ...good, CORS_ORIGINS: '["https://other.example"]' }
+      expect(statuses(await findingsOf(worker.origin, other))).toMatchObject({ cors: 'fail' })
+    } finally {
+      await worker.close()
+    }
+  })
+})
