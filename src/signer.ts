@@ -9,7 +9,7 @@ import {
 } from './delivery/download-url.ts'
 import { type Link, linkTo, MAX_LINK_NAME_LENGTH } from './delivery/link.ts'
 import { ApiError } from './errors/api-error.ts'
-import { keyPrefixFault, parseObjectKey } from './keys/object-key.ts'
+import { keyPrefixError, parseObjectKey } from './keys/object-key.ts'
 import {
   check,
   entries,
@@ -162,7 +162,7 @@ const uploadRule = table({
   overwrite: optional(flag),
   expiresIn,
   bucket,
-  prefix: optional(text(keyPrefixFault), ''),
+  prefix: optional(text(keyPrefixError), ''),
 })
 
 const downloadRule = table({

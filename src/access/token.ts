@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
 import { ApiError } from '../errors/api-error.ts'
-import { keyPrefixFault } from '../keys/object-key.ts'
+import { keyPrefixError } from '../keys/object-key.ts'
 import { type Principal, requirePrefix, requireScope } from './principal.ts'
 import { SCOPES, type Scope } from './scopes.ts'
 import { seal, unseal } from './seal.ts'
@@ -20,19 +20,19 @@ const claimsSchema = z.object({
 
 export interface TokenRequest {
   readonly scopes: readonly Scope[]
-  /** Undefined takes the caller's own. */
+  /** Default: the caller's own prefix. */
   readonly prefix?: string | undefined
-  /** Seconds, 1 to 3600; undefined is 10 minutes. */
+  /** 1 to 3600 seconds. Default: 10 minutes. */
   readonly expiresIn?: number | undefined
 }
 
-/** Whether `token` is meant as one that `mintToken` made. */
+/** Tells whether `token` starts like a token from `mintToken`. */
 export const looksLikeToken = (token: string): boolean => token.startsWith(TOKEN_PREFIX)
 
 /**
- * A short-lived token for part of what the caller may do. Throws `forbidden` where it would be
- * wider in scope or prefix, and `invalid_expiry` where it would outlive the caller's own
- * credentials; the default lifetime shrinks to theirs.
+ * Returns a short-lived token with some of the caller's permissions. Throws `forbidden` if it
+ * exceeds the caller's scopes or prefix. Throws `invalid_expiry` if it would expire after the
+ * caller's own credentials. The default lifetime is shortened to theirs.
  */
 export async function mintToken(
   caller: Principal,
@@ -40,18 +40,18 @@ export async function mintToken(
   { signingSecrets }: SigningSettings,
   now: Date,
 ): Promise<{ readonly token: string; readonly expiresAt: Date }> {
-  const fault = keyPrefixFault(prefix)
-  if (fault !== null) throw new ApiError('invalid_key', fault)
+  const prefixError = keyPrefixError(prefix)
+  if (prefixError !== null) throw new ApiError('invalid_key', prefixError)
   requirePrefix(caller, prefix)
   for (const scope of scopes) requireScope(caller, scope)
 
   const nowSeconds = Math.floor(now.getTime() / 1000)
   const max = Math.min(MAX_SECONDS, Math.floor(caller.expiresAt / 1000) - nowSeconds)
-  const life = expiresIn ?? Math.min(DEFAULT_SECONDS, max)
-  if (life < 1 || life > max)
+  const lifetime = expiresIn ?? Math.min(DEFAULT_SECONDS, max)
+  if (lifetime < 1 || lifetime > max)
     throw new ApiError('invalid_expiry', `expiresIn must be from 1 to ${max} seconds for you.`)
 
-  const exp = nowSeconds + life
+  const exp = nowSeconds + lifetime
   const claims: z.infer<typeof claimsSchema> = { sub: caller.id, scopes: [...scopes], prefix, exp }
   return {
     token: TOKEN_PREFIX + (await seal(signingSecrets, 'token', claims)),
@@ -59,7 +59,7 @@ export async function mintToken(
   }
 }
 
-/** The principal of a token that `mintToken` made. */
+/** Returns the principal of a token from `mintToken`. */
 export async function verifyToken(
   token: string,
   { signingSecrets }: SigningSettings,
@@ -67,7 +67,7 @@ export async function verifyToken(
 ): Promise<Verdict> {
   if (!looksLikeToken(token)) return refuse('token malformed')
   const sealed = await unseal(signingSecrets, 'token', token.slice(TOKEN_PREFIX.length), now)
-  if (!sealed.ok) return refuse(`token ${sealed.fault}`, loggable(sealed.kid))
+  if (!sealed.ok) return refuse(`token ${sealed.failure}`, loggable(sealed.kid))
   const claims = claimsSchema.safeParse(sealed.claims)
   if (!claims.success) return refuse('token claims unusable')
   const { sub, scopes, prefix, exp } = claims.data

@@ -2,7 +2,7 @@ import { ApiError } from '../errors/api-error.ts'
 import type { FileIndex } from '../file-index/file-index.ts'
 import { fromMetadata, toMetadata } from '../file-index/file-record.ts'
 import { utf8Length } from '../keys/encodings.ts'
-import { objectKeyFault, parseObjectKey } from '../keys/object-key.ts'
+import { objectKeyError, parseObjectKey } from '../keys/object-key.ts'
 
 /** Workers KV's limit for a key, in bytes. */
 const MAX_KV_KEY_BYTES = 512
@@ -52,7 +52,7 @@ export function kvFileIndex(kv: KVNamespace): FileIndex {
       const records = page.keys.flatMap(({ name, metadata }) => {
         const key = name.slice(kvKey(bucket, '').length)
         const record =
-          objectKeyFault(key) === null ? fromMetadata(bucket, parseObjectKey(key), metadata) : null
+          objectKeyError(key) === null ? fromMetadata(bucket, parseObjectKey(key), metadata) : null
         return record === null ? [] : [record]
       })
       return {

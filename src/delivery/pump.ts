@@ -80,7 +80,7 @@ export async function pump(source: ReadableStream<Uint8Array>, sinks: Sinks): Pr
     }
   } catch (cause) {
     for (const end of [reader.cancel(cause), client?.abort(cause), copy?.abort(cause)]) ignore(end)
-    throw new ApiError('storage_error', 'The bucket ended its answer early.', { cause })
+    throw new ApiError('storage_error', "The bucket's response ended early.", { cause })
   }
   await Promise.all([
     toClient((writer) => writer.close()),

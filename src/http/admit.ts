@@ -111,12 +111,12 @@ function judge(
 
 /** What is wrong with an Authorization header that none of the checks takes. */
 function unknownKind(authorization: string, bearer: string | undefined): Refusal {
-  if (!/^bearer(?: |$)/i.test(authorization)) return 'authorization of another scheme'
+  if (!/^bearer(?: |$)/i.test(authorization)) return 'authorization scheme not bearer'
   if (bearer === undefined) return 'bearer credential malformed'
   // Three parts, as in a JWT (RFC 7515, section 3.1).
   return /^[\w-]+\.[\w-]+\.[\w-]*$/.test(bearer)
     ? 'jwt not expected'
-    : 'bearer credential of no known kind'
+    : 'bearer credential of unknown kind'
 }
 
 const bearerOf = (authorization: string | undefined): string | undefined =>

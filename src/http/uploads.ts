@@ -5,7 +5,7 @@ import { openUploadId, type UploadClaims } from '../access/upload-id.ts'
 import type { Bucket } from '../bucket/bucket.ts'
 import { ApiError } from '../errors/api-error.ts'
 import type { FileRecord } from '../file-index/file-record.ts'
-import { keyPrefixFault, parseObjectKey } from '../keys/object-key.ts'
+import { keyPrefixError, parseObjectKey } from '../keys/object-key.ts'
 import { newUpload } from '../uploads/new-upload.ts'
 import { DIRECTORY } from '../uploads/upload-fields.ts'
 import { refuseForeignPage } from './admit.ts'
@@ -51,7 +51,7 @@ const changesSchema = z.strictObject({
   directory: z.optional(
     z.string().check(
       z.regex(DIRECTORY),
-      z.refine((name) => keyPrefixFault(`${name.normalize()}/`) === null),
+      z.refine((name) => keyPrefixError(`${name.normalize()}/`) === null),
     ),
   ),
   metadata: z.optional(

@@ -166,7 +166,7 @@ export const fileRoutes = newApp()
       if (mayHaveHappened(error))
         await source
           .purge(bucket, key)
-          .catch((fault) => addWarning(c, `edge copy not dropped: ${describe(fault)}`))
+          .catch((fault) => addWarning(c, `edge copy not purged: ${describe(fault)}`))
       throw error
     }
     try {

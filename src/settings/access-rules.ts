@@ -1,7 +1,7 @@
 import { fitsAlgorithm } from '../access/jwk-algorithm.ts'
 import { SCOPES } from '../access/scopes.ts'
 import type { ApiKey, JwtSettings, SigningSecret, SigningSettings } from '../access/settings.ts'
-import { keyPrefixFault } from '../keys/object-key.ts'
+import { keyPrefixError } from '../keys/object-key.ts'
 import {
   also,
   BROKEN,
@@ -16,7 +16,7 @@ import {
   text,
 } from './rules.ts'
 
-const keyPrefix = text(keyPrefixFault)
+const keyPrefix = text(keyPrefixError)
 const scopes = list(oneOf(...SCOPES), 1)
 
 function digestFault(value: string): string | null {
@@ -99,7 +99,7 @@ function jwksUrlFault(value: string): string | null {
 
 /** A template is valid if it is a valid prefix whatever its `{claim}` holds. */
 const prefixTemplateFault = (value: string): string | null =>
-  keyPrefixFault(value.replace(/\{[^{}/]+\}/g, 'claim')) ??
+  keyPrefixError(value.replace(/\{[^{}/]+\}/g, 'claim')) ??
   (/[{}]/.test(value.replace(/\{[^{}/]+\}/g, ''))
     ? 'must name a claim in each pair of braces, as in "users/{sub}/"'
     : null)

@@ -1,5 +1,5 @@
 import type { Bucket } from '../bucket/bucket.ts'
-import { longestLife } from '../signing/expiry.ts'
+import { longestLifetime } from '../signing/expiry.ts'
 
 /** What Companion allows an upload: Uppy 5 takes it for the time that one request may last. */
 const COMPANION_SECONDS = 800
@@ -12,6 +12,6 @@ export function companionLife(bucket: Bucket, now: Date): number {
   const credentials = bucket.uploadCredentials
   return Math.min(
     Math.max(COMPANION_SECONDS, bucket.defaultExpiresIn.upload),
-    longestLife({ use: 'upload', bucket, credentials, now }),
+    longestLifetime({ use: 'upload', bucket, credentials, now }),
   )
 }

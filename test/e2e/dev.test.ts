@@ -137,7 +137,7 @@ Ready: http://localhost:${port} (Ctrl-C to stop)
         .split('\n')
         .toSorted(),
     ).toEqual([
-      '  GET /u/:token/s3/params: unauthenticated: token invalid or expired',
+      '  GET /u/:token/s3/params: unauthenticated: token malformed',
       'GET / 403 N ms',
       'GET /files 200 N ms',
       'GET /u/…/s3/params 401 N ms',

@@ -1,7 +1,7 @@
 import { AwsV4Signer } from 'aws4fetch'
 import fc from 'fast-check'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { type ObjectKey, objectKeyFault, parseObjectKey } from '../../src/keys/object-key.ts'
+import { type ObjectKey, objectKeyError, parseObjectKey } from '../../src/keys/object-key.ts'
 import { presign } from '../../src/signing/presign.ts'
 import { type PresignTemplate, presignMany } from '../../src/signing/presign-many.ts'
 import { headerValue, maybeKey } from '../support/hostile.ts'
@@ -9,7 +9,7 @@ import { signedInput } from '../support/presign-input.ts'
 import { verifyPresigned } from '../support/sigv4-verifier.ts'
 import { EXAMPLE_CREDENTIALS, testBucket } from '../support/test-bucket.ts'
 
-const keys = maybeKey.filter((text) => objectKeyFault(text) === null).map(parseObjectKey)
+const keys = maybeKey.filter((text) => objectKeyError(text) === null).map(parseObjectKey)
 const A = parseObjectKey('a.txt')
 
 const template = (changes: Partial<PresignTemplate> = {}): PresignTemplate => ({
@@ -189,7 +189,7 @@ describe('presignMany', () => {
   })
 })
 
-describe('an aws4fetch that signs in another way than expected', () => {
+describe('an aws4fetch that signs unexpected format', () => {
   afterEach(() => {
     vi.restoreAllMocks()
   })
@@ -202,7 +202,7 @@ describe('an aws4fetch that signs in another way than expected', () => {
       return (await signature.call(this)).replace(/.$/, (digit) => (digit === '0' ? '1' : '0'))
     })
     await expect(presignMany(template({ bucket: testBucket() }))(A)).rejects.toThrow(
-      'in another way than expected',
+      'unexpected format',
     )
   })
 })

@@ -83,7 +83,7 @@ it.each([
     onTestFinished(() => void vi.unstubAllGlobals())
     expect(await uppyRefusal(await inUpload('', { method }))).toBe(NO_KEY)
     expect(await uppyRefusal(await inUpload(`?key=${encodeURIComponent(key)}`, { method }))).toBe(
-      `501 The server of this bucket lacks ${operation}.`,
+      `501 The server of this bucket does not support ${operation}.`,
     )
   },
 )
