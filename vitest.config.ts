@@ -93,13 +93,31 @@ export default defineConfig({
         test: {
           name: 'node',
           include: ['test/e2e/**/*.test.ts', 'test/docs/**/*.test.ts'],
-          exclude: [...configDefaults.exclude, ...leftOut(process.platform)],
+          exclude: [
+            ...configDefaults.exclude,
+            ...leftOut(process.platform),
+            'test/e2e/uppy-packages/**',
+          ],
           testTimeout: 60_000,
           hookTimeout: 60_000,
           expect: { poll: { timeout: 30_000 } },
           // These tests wait for servers and browsers most of the time.
           maxWorkers: 2,
           sequence: { groupOrder: 2 },
+        },
+      },
+      {
+        // `npm run test:uppy`
+        test: {
+          name: 'uppy',
+          include: ['test/e2e/uppy-packages/*.test.ts'],
+          testTimeout: 60_000,
+          hookTimeout: 120_000,
+          // Ceph RGW on SQLite loses a part or hangs now and then.
+          retry: 1,
+          expect: { poll: { timeout: 30_000 } },
+          maxWorkers: 1,
+          sequence: { groupOrder: 3 },
         },
       },
     ],

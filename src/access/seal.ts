@@ -29,12 +29,16 @@ export type Unsealed =
       readonly kid: unknown
     }
 
-/** Opens what was sealed for `purpose`. Reports `expired` only if the signature is valid. */
+/**
+ * Opens what was sealed for `purpose`. Reports `expired` only if the signature is valid and `exp`
+ * is at least `graceSeconds` ago.
+ */
 export async function unseal(
   secrets: SigningSecrets,
   purpose: Purpose,
   sealed: string,
   now: Date,
+  graceSeconds = 0,
 ): Promise<Unsealed> {
   let secret: SigningSecret | undefined
   let claimed: unknown
@@ -47,7 +51,7 @@ export async function unseal(
         if (secret === undefined) throw new errors.JWKSNoMatchingKey()
         return purposeKey(secret, purpose)
       },
-      { algorithms: ['HS256'], currentDate: now },
+      { algorithms: ['HS256'], currentDate: now, clockTolerance: graceSeconds },
     )
     if (secret !== undefined) return { ok: true, claims: payload, secret }
   } catch (error) {

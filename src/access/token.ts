@@ -10,6 +10,8 @@ import { loggable, refuse, type Verdict } from './verdict.ts'
 const TOKEN_PREFIX = 'ept_'
 const DEFAULT_SECONDS = 600
 const MAX_SECONDS = 3600
+/** Longer, since a large file may take hours. Such a token can't read or delete files. */
+const MAX_UPLOAD_ONLY_SECONDS = 86_400
 
 const claimsSchema = z.object({
   sub: z.string().check(z.minLength(1)),
@@ -22,7 +24,7 @@ export interface TokenRequest {
   readonly scopes: readonly Scope[]
   /** Default: the caller's own prefix. */
   readonly prefix?: string | undefined
-  /** 1 to 3600 seconds. Default: 10 minutes. */
+  /** 1 to 3600 seconds, or to 86400 with only `files:upload`. Default: 10 minutes. */
   readonly expiresIn?: number | undefined
 }
 
@@ -46,7 +48,9 @@ export async function mintToken(
   for (const scope of scopes) requireScope(caller, scope)
 
   const nowSeconds = Math.floor(now.getTime() / 1000)
-  const max = Math.min(MAX_SECONDS, Math.floor(caller.expiresAt / 1000) - nowSeconds)
+  const isUploadOnly = scopes.every((scope) => scope === 'files:upload')
+  const longest = isUploadOnly ? MAX_UPLOAD_ONLY_SECONDS : MAX_SECONDS
+  const max = Math.min(longest, Math.floor(caller.expiresAt / 1000) - nowSeconds)
   const lifetime = expiresIn ?? Math.min(DEFAULT_SECONDS, max)
   if (lifetime < 1 || lifetime > max)
     throw new ApiError('invalid_expiry', `expiresIn must be from 1 to ${max} seconds for you.`)
@@ -59,14 +63,16 @@ export async function mintToken(
   }
 }
 
-/** Returns the principal of a token from `mintToken`. */
+/** Returns the principal of a token from `mintToken`. Accepts one that expired up to `graceSeconds` ago. */
 export async function verifyToken(
   token: string,
   { signingSecrets }: SigningSettings,
   now: Date,
+  graceSeconds = 0,
 ): Promise<Verdict> {
   if (!looksLikeToken(token)) return refuse('token malformed')
-  const sealed = await unseal(signingSecrets, 'token', token.slice(TOKEN_PREFIX.length), now)
+  const text = token.slice(TOKEN_PREFIX.length)
+  const sealed = await unseal(signingSecrets, 'token', text, now, graceSeconds)
   if (!sealed.ok) return refuse(`token ${sealed.failure}`, loggable(sealed.kid))
   const claims = claimsSchema.safeParse(sealed.claims)
   if (!claims.success) return refuse('token claims unusable')

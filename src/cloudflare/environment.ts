@@ -2,6 +2,7 @@ import type { Credentials } from '../bucket/bucket.ts'
 import { apiKeysRule, jwtRule, signingSecretsRule } from '../settings/access-rules.ts'
 import { bucketsRule } from '../settings/bucket-rules.ts'
 import {
+  cookieOriginsRule,
   corsOriginsRule,
   keepFor,
   type LoadedSettings,
@@ -57,8 +58,9 @@ export const environmentRules = (variables: Readonly<Record<string, unknown>>) =
   API_KEYS: optional(tableOrJson(apiKeysRule), []),
   CORS_ORIGINS:
     variables.CORS_ORIGINS === undefined && 'CORS_ORIGIN' in variables
-      ? needed(originsRule, misspelt(variables, 'CORS_ORIGIN') ?? '')
-      : optional(originsRule, []),
+      ? needed(oneIsNoList(corsOriginsRule), misspelt(variables, 'CORS_ORIGIN') ?? '')
+      : optional(oneIsNoList(corsOriginsRule), []),
+  CORS_COOKIE_ORIGINS: optional(oneIsNoList(cookieOriginsRule), []),
   JWT: optional(tableOrJson(jwtRule), null),
   LINK_ORIGIN: optional(originRule, null),
   OPEN_ACCESS: optional(oneOf('localhost'), null),
@@ -73,7 +75,8 @@ const environmentRule = (variables: Readonly<Record<string, unknown>>): Rule<Set
       apiKeys: given.API_KEYS,
       jwt: given.JWT,
       jwtPath: 'JWT',
-      corsOrigins: given.CORS_ORIGINS,
+      corsOrigins: [...given.CORS_ORIGINS, ...given.CORS_COOKIE_ORIGINS],
+      corsCookieOrigins: given.CORS_COOKIE_ORIGINS,
       linkBase: given.LINK_ORIGIN,
       linkHostOnly: given.LINK_ORIGIN !== null,
       openOnLocalhost: given.OPEN_ACCESS !== null,
@@ -95,10 +98,12 @@ const binding =
         )
 
 /** Origins, of which one alone is no list. */
-const originsRule: Rule<string[]> = (value, place) =>
-  typeof value === 'string' && /^https?:/.test(value)
-    ? corsOriginsRule({}, place)
-    : tableOrJson(corsOriginsRule)(value, place)
+const oneIsNoList =
+  (rule: Rule<string[]>): Rule<string[]> =>
+  (value, place) =>
+    typeof value === 'string' && /^https?:/.test(value)
+      ? rule({}, place)
+      : tableOrJson(rule)(value, place)
 
 /** A variable that wrangler.toml gives as a table and an environment file as JSON text. */
 const tableOrJson =

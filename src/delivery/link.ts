@@ -11,10 +11,10 @@ import type { ObjectKey } from '../keys/object-key.ts'
  */
 export function linkExpiry(bucket: Bucket, expiresIn: number | undefined, now: Date): number {
   const max = Math.floor(bucket.maxExpiresIn.link / 2)
-  const life = expiresIn ?? Math.min(bucket.defaultExpiresIn.link, max)
-  if (life < 1 || life > max)
+  const lifetime = expiresIn ?? Math.min(bucket.defaultExpiresIn.link, max)
+  if (lifetime < 1 || lifetime > max)
     throw new ApiError('invalid_expiry', `expiresIn must be from 1 to ${max} seconds for a link.`)
-  return (Math.floor(now.getTime() / 1000 / life) + 2) * life
+  return (Math.floor(now.getTime() / 1000 / lifetime) + 2) * lifetime
 }
 
 /** A link as clients get it. */

@@ -35,7 +35,7 @@ export function toClientResponse(
   const status = preconditionStatus(request, object.headers) ?? object.status
   const isWhole = status === 200 || status === 206
   const headers = new Headers({
-    'Cache-Control': isWhole || status === 304 ? browserLife(policy, bucket, now) : 'no-store',
+    'Cache-Control': isWhole || status === 304 ? browserLifetime(policy, bucket, now) : 'no-store',
     'Cache-Status': cacheStatus(object.headers),
     'Cross-Origin-Resource-Policy': bucket.crossOriginResourcePolicy,
   })
@@ -78,7 +78,7 @@ function contain(headers: Headers, { key, download }: LinkPolicy, sharesOrigin: 
  * One with a key that was made here can't change once every URL that could replace it has expired,
  * and the edge copy of what it replaced has ended.
  */
-function browserLife({ key, expires }: LinkPolicy, bucket: Bucket, now: Date): string {
+function browserLifetime({ key, expires }: LinkPolicy, bucket: Bucket, now: Date): string {
   const left = Math.max(0, expires - Math.ceil(now.getTime() / 1000))
   const settledAt = keyCreatedAt(key) + (MAX_REPLACEABLE_SECONDS + bucket.edgeTtlSeconds) * 1000
   if (now.getTime() > settledAt) return `private, max-age=${left}, immutable`

@@ -8,6 +8,7 @@ export const WARNINGS = [
   'edge copy not purged',
   'parts and their size not checked',
   'complete failed although the object exists',
+  'metadata left out',
   'key set not read',
   'The Cache API failed to match.',
   'The Cache API failed to put.',

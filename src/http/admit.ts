@@ -5,6 +5,7 @@ import type { Principal } from '../access/principal.ts'
 import { SCOPES } from '../access/scopes.ts'
 import { looksLikeToken, verifyToken } from '../access/token.ts'
 import { REFUSALS, type Refusal, refuse, type Verdict } from '../access/verdict.ts'
+import { MAX_UPLOAD_AGE_SECONDS } from '../bucket/limits.ts'
 import { ApiError, type Reason } from '../errors/api-error.ts'
 import { describe } from '../errors/describe.ts'
 import type { LoadedSettings } from '../settings/define.ts'
@@ -86,7 +87,8 @@ function judge(
 ): Verdict | Promise<Verdict> {
   const now = new Date()
   const token = tokenOf(c)
-  if (token !== undefined) return verifyToken(token, settings, now)
+  if (token !== undefined)
+    return verifyToken(token, settings, now, isAbort(c) ? MAX_UPLOAD_AGE_SECONDS : 0)
   const { authenticate } = c.env.host
   if (authenticate !== null) return judgeByApp(c, settings, authenticate, now)
 
@@ -118,6 +120,13 @@ function unknownKind(authorization: string, bearer: string | undefined): Refusal
     ? 'jwt not expected'
     : 'bearer credential of unknown kind'
 }
+
+/**
+ * Whether this only drops an upload in parts. The upload id says whose it is, so a token that ended
+ * meanwhile will do: otherwise its parts would stay in the bucket.
+ */
+const isAbort = (c: AppContext): boolean =>
+  c.req.method === 'DELETE' && c.req.param('uploadId') !== undefined
 
 const bearerOf = (authorization: string | undefined): string | undefined =>
   /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1]

@@ -62,7 +62,7 @@ export const created = <FileRecord extends { readonly key: string; readonly buck
  * and tells nothing.
  */
 export function onError(thrown: unknown, c: AppContext): Response {
-  c.set('fault', thrown)
+  c.set('failure', thrown)
   const error = asApiError(thrown) ?? new ApiError('internal', 'Internal error. See the log.')
   const { code, message, issues, reason } = error
   const retryAfter =

@@ -21,7 +21,7 @@ export interface AppEnv {
     /** The answer that has all its headers. */
     complete: Response | undefined
     /** What ended the request early: for the log. */
-    fault: unknown
+    failure: unknown
     /**
      * What did not end the request, and someone should see to: for the log. `addWarning` writes it.
      */

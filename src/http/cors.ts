@@ -5,23 +5,25 @@ import type { AppEnv } from './app-env.ts'
 /**
  * Lets pages of the configured origins read every answer (`complete` and `json` add the headers), and
  * answers their preflights before anyone is asked who they are. Headers of a request are not limited,
- * as an origin that is let in may send credentials in any that is configured. Cookies are never
- * allowed.
+ * as an origin that is let in may send credentials in any that is configured. Cookies are allowed to
+ * `corsCookieOrigins` alone: a proxy in front, or the app, may take one for a login.
  */
 export const cors: MiddlewareHandler<AppEnv> = function cors(c, next) {
   const origin = c.req.header('Origin')
   if (origin === undefined) return next()
   const loaded = c.env.instance.settings
   if (!loaded.ok || !takesOrigin(loaded.settings, origin)) return next()
+  const mayUseCookies = loaded.settings.corsCookieOrigins.includes(origin)
   c.set('corsHeaders', {
     'Access-Control-Allow-Origin': origin,
     'Access-Control-Expose-Headers': 'ETag,Location,Retry-After,X-Request-Id',
+    ...(mayUseCookies ? { 'Access-Control-Allow-Credentials': 'true' } : {}),
   })
-  if (c.req.method !== 'OPTIONS') return next()
+  if (c.req.method !== 'OPTIONS' || !c.req.header('Access-Control-Request-Method')) return next()
   const asked = c.req.header('Access-Control-Request-Headers')
   const headers = {
     'Access-Control-Max-Age': '7200',
-    'Access-Control-Allow-Methods': 'GET,HEAD,POST,DELETE',
+    'Access-Control-Allow-Methods': 'GET,HEAD,POST,DELETE,OPTIONS',
     ...(asked ? { 'Access-Control-Allow-Headers': asked.replace(/\s*,\s*/g, ',').trim() } : {}),
     Vary: 'Origin, Access-Control-Request-Headers',
   }

@@ -26,7 +26,7 @@ export function logRequest(
     bucket: c.get('bucket'),
     cache: c.get('cacheStatus'),
     warning: c.get('warning'),
-    ...describeFault(c.get('fault')),
+    ...describeError(c.get('failure')),
   })
 }
 
@@ -37,17 +37,17 @@ export function addWarning(c: AppContext, text: WarningText): void {
 }
 
 /** Why a request failed. The message of an error that is the client's may hold what it sent. */
-function describeFault(fault: unknown): {
+function describeError(failure: unknown): {
   readonly code?: ErrorCode
   readonly message?: string
   readonly reason?: string
 } {
-  if (fault === undefined) return {}
-  const error = asApiError(fault)
+  if (failure === undefined) return {}
+  const error = asApiError(failure)
   if (error === null)
     return {
       code: 'internal',
-      reason: withoutUrls((fault instanceof Error && fault.stack) || String(fault)),
+      reason: withoutUrls((failure instanceof Error && failure.stack) || String(failure)),
     }
   const { code, message, cause } = error
   return {

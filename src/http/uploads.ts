@@ -7,7 +7,7 @@ import { ApiError } from '../errors/api-error.ts'
 import type { FileRecord } from '../file-index/file-record.ts'
 import { keyPrefixError, parseObjectKey } from '../keys/object-key.ts'
 import { newUpload } from '../uploads/new-upload.ts'
-import { DIRECTORY } from '../uploads/upload-fields.ts'
+import { DIRECTORY, S3_METADATA_NAME } from '../uploads/upload-fields.ts'
 import { refuseForeignPage } from './admit.ts'
 import type { AppContext } from './app-env.ts'
 import { chooseBucket } from './choose-bucket.ts'
@@ -39,8 +39,8 @@ export async function askApp<File extends AskedFile>(
   const changed = await beforeUpload({ bucket: bucket.alias, ...told }, principal)
   const parsed = changesSchema.safeParse(changed ?? {})
   if (!parsed.success) {
-    const faults = parsed.error.issues.map(({ path, message }) => `${path.join('.')} ${message}`)
-    throw new TypeError(`beforeUpload returned what no upload can have: ${faults.join('; ')}`)
+    const errors = parsed.error.issues.map(({ path, message }) => `${path.join('.')} ${message}`)
+    throw new TypeError(`beforeUpload returned what no upload can have: ${errors.join('; ')}`)
   }
   const { refuse, ...changes } = parsed.data
   if (refuse !== undefined) throw new ApiError('forbidden', refuse)
@@ -56,7 +56,7 @@ const changesSchema = z.strictObject({
   ),
   metadata: z.optional(
     z.record(
-      z.string().check(z.regex(/^[\w-]{1,64}$/)), // some clients send "_"
+      z.string().check(z.regex(S3_METADATA_NAME)),
       z.string(), // the size of all metadata is checked with the upload
     ),
   ),

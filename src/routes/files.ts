@@ -166,7 +166,7 @@ export const fileRoutes = newApp()
       if (mayHaveHappened(error))
         await source
           .purge(bucket, key)
-          .catch((fault) => addWarning(c, `edge copy not purged: ${describe(fault)}`))
+          .catch((failure) => addWarning(c, `edge copy not purged: ${describe(failure)}`))
       throw error
     }
     try {

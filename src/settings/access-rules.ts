@@ -19,7 +19,7 @@ import {
 const keyPrefix = text(keyPrefixError)
 const scopes = list(oneOf(...SCOPES), 1)
 
-function digestFault(value: string): string | null {
+function digestError(value: string): string | null {
   if (value.startsWith('ep_'))
     return 'must be the digest of the key, not the key: `npm run keys -- create` writes it'
   return /^[0-9a-f]{64}$/.test(value)
@@ -27,7 +27,7 @@ function digestFault(value: string): string | null {
     : 'must be 64 hexadecimal digits, the SHA-256 of the key'
 }
 
-const digest = text(digestFault)
+const digest = text(digestError)
 const digests = also(list(digest, 1), ({ length }) =>
   length > 2 ? 'must be one digest or two' : null,
 )
@@ -89,7 +89,7 @@ const JWT_ALGORITHMS = [
   'Ed25519',
 ] as const
 
-function jwksUrlFault(value: string): string | null {
+function jwksUrlError(value: string): string | null {
   if (!URL.canParse(value))
     return 'must be a URL, such as https://issuer.example.com/.well-known/jwks.json'
   const { protocol, hostname } = new URL(value)
@@ -98,7 +98,7 @@ function jwksUrlFault(value: string): string | null {
 }
 
 /** A template is valid if it is a valid prefix whatever its `{claim}` holds. */
-const prefixTemplateFault = (value: string): string | null =>
+const prefixTemplateError = (value: string): string | null =>
   keyPrefixError(value.replace(/\{[^{}/]+\}/g, 'claim')) ??
   (/[{}]/.test(value.replace(/\{[^{}/]+\}/g, ''))
     ? 'must name a claim in each pair of braces, as in "users/{sub}/"'
@@ -122,9 +122,9 @@ export const jwtRule: Rule<JwtSettings> = also(
     issuer: notEmpty,
     audience: audienceRule,
     algorithms: list(oneOf(...JWT_ALGORITHMS), 1),
-    jwksUrl: optional(text(jwksUrlFault)),
+    jwksUrl: optional(text(jwksUrlError)),
     publicJwk: optional(publicJwkRule),
-    prefix: text(prefixTemplateFault),
+    prefix: text(prefixTemplateError),
     scopes: optional(scopes),
     scopesClaim: optional(notEmpty),
     header: optional(

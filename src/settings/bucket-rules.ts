@@ -28,7 +28,7 @@ const DEFAULT_SECONDS: SecondsByUse = {
   link: 24 * 60 * 60,
 }
 
-function endpointFault(value: string): string | null {
+function endpointError(value: string): string | null {
   if (!URL.canParse(value)) return 'must be a URL, such as https://s3.eu-central-1.amazonaws.com'
   const url = new URL(value)
   if (url.protocol !== 'https:' && url.protocol !== 'http:')
@@ -61,14 +61,14 @@ function holdsBucket(endpoint: string, bucket: string): boolean {
   )
 }
 
-function addressingFault({ endpoint, publicEndpoint, ...bucket }: Addressed): string | null {
-  const own = endpointMisfit('endpoint', endpoint, bucket)
+function addressingError({ endpoint, publicEndpoint, ...bucket }: Addressed): string | null {
+  const own = endpointMismatch('endpoint', endpoint, bucket)
   if (own !== null || publicEndpoint === undefined) return own
-  return endpointMisfit('publicEndpoint', publicEndpoint, bucket)
+  return endpointMismatch('publicEndpoint', publicEndpoint, bucket)
 }
 
 /** Why `endpoint`, the member called `name`, doesn't fit the bucket. */
-function endpointMisfit(
+function endpointMismatch(
   name: string,
   endpoint: string,
   { addressing, bucket }: Pick<Addressed, 'addressing' | 'bucket'>,
@@ -88,7 +88,7 @@ function endpointMisfit(
 }
 
 /** A default of your own that no request could ask for would shrink unnoticed. */
-function lifetimeFault({
+function lifetimeError({
   maxExpiresIn,
   defaultExpiresIn,
 }: Pick<Bucket, 'maxExpiresIn' | 'defaultExpiresIn'>): string | null {
@@ -124,8 +124,8 @@ const bucketRule = (alias: string, credentials: Rule<Credentials>): Rule<Bucket>
   into(
     also(
       table({
-        endpoint: text(endpointFault),
-        publicEndpoint: optional(text(endpointFault)),
+        endpoint: text(endpointError),
+        publicEndpoint: optional(text(endpointError)),
         region: matching(
           /^[a-z0-9-]{1,64}$/,
           'must be a region, such as "eu-central-1", or "auto"',
@@ -156,7 +156,7 @@ const bucketRule = (alias: string, credentials: Rule<Credentials>): Rule<Bucket>
           'cross-origin' as const,
         ),
       }),
-      (given) => addressingFault(given) ?? lifetimeFault(given),
+      (given) => addressingError(given) ?? lifetimeError(given),
     ),
     ({ endpoint, publicEndpoint, bucket: name, addressing, edgeTtl, ...given }): Bucket => {
       const address = addressAt(endpoint, name, addressing)

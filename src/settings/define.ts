@@ -72,6 +72,8 @@ export interface SettingsInput {
   readonly jwt?: (Omit<JwtSettings, 'header'> & Partial<JwtSettings>) | undefined
   /** `https://app.example.com`, or `https://*.app.pages.dev` for any one label. */
   readonly corsOrigins?: readonly string[] | undefined
+  /** Origins whose pages may use the API with cookies. */
+  readonly corsCookieOrigins?: readonly string[] | undefined
   /** What comes before `/i/…` in a link, such as `https://app.example.com/media`. */
   readonly linkBase?: string | undefined
   /** Whether the host of `linkBase` is for links alone. */
@@ -181,12 +183,12 @@ const corsOriginRule: Rule<string> = (value, place) => {
     : value
 }
 
+const ORIGINS = ', such as ["https://app.example.com"]'
+
 /** Origins of pages that may use the API. */
-export const corsOriginsRule: Rule<string[]> = list(
-  corsOriginRule,
-  0,
-  ', such as ["https://app.example.com"]',
-)
+export const corsOriginsRule: Rule<string[]> = list(corsOriginRule, 0, ORIGINS)
+/** Origins of pages that may send cookies too: no star. */
+export const cookieOriginsRule: Rule<string[]> = list(originRule, 0, ORIGINS)
 
 const linkBaseRule: Rule<string> = text((value) => {
   if (URL.canParse(value)) {
@@ -222,11 +224,13 @@ const settingsRule: Rule<Settings> = also(
       apiKeys: optional(apiKeysRule, []),
       jwt: optional(jwtRule, null),
       corsOrigins: optional(corsOriginsRule, []),
+      corsCookieOrigins: optional(cookieOriginsRule, []),
       linkBase: optional(linkBaseRule, null),
       linkHostOnly: optional(flag, false),
     }),
     ({ name, signingSecrets: [first, ...others], ...given }): Settings => ({
       ...given,
+      corsOrigins: [...given.corsOrigins, ...given.corsCookieOrigins],
       signingSecrets: [{ ...first, name }, ...others.map((secret) => ({ ...secret, name }))],
       jwtPath: 'jwt',
       openOnLocalhost: false,

@@ -29,7 +29,7 @@ export const BROKEN: unique symbol = Symbol('broken')
 export type Rule<T> = (value: unknown, place: Place) => T | typeof BROKEN
 
 /** What is wrong with a value, in words that follow its name; null where nothing is. */
-export type Fault<T> = (value: T) => string | null
+export type FindError<T> = (value: T) => string | null
 
 /** Adds an issue. It names the path, and never the value, which may be a secret. */
 export function breaks({ path, issues }: Place, message: string): typeof BROKEN {
@@ -52,10 +52,10 @@ export function check<T>(
 
 /** A further rule for what `rule` has let through. */
 export const also =
-  <T>(rule: Rule<T>, fault: Fault<T>): Rule<T> =>
+  <T>(rule: Rule<T>, findError: FindError<T>): Rule<T> =>
   (value, place) => {
     const result = rule(value, place)
-    const message = result === BROKEN ? null : fault(result)
+    const message = result === BROKEN ? null : findError(result)
     return message === null ? result : breaks(place, message)
   }
 
@@ -80,11 +80,11 @@ export const needed =
   (value, place) =>
     value === undefined ? breaks(place, `is missing. ${advice}`) : rule(value, place)
 
-export const text = (fault: Fault<string>): Rule<string> =>
+export const text = (findError: FindError<string>): Rule<string> =>
   also(
     (value, place) =>
       typeof value === 'string' ? value : breaks(place, missing(value, place.words.text)),
-    fault,
+    findError,
   )
 
 export const matching = (pattern: RegExp, message: string): Rule<string> =>
@@ -121,7 +121,7 @@ export const list =
 
 /** Entries by name, in their order. */
 export const entries =
-  <T>(name: Fault<string>, rule: (name: string) => Rule<T>): Rule<T[]> =>
+  <T>(name: FindError<string>, rule: (name: string) => Rule<T>): Rule<T[]> =>
   (value, place) => {
     if (!isTable(value)) return breaks(place, missing(value, place.words.table([])))
     const results = Object.entries(value).map(([key, member]) => {

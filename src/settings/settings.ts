@@ -12,6 +12,8 @@ export interface Settings extends SigningSettings {
   readonly jwtPath: 'JWT' | 'jwt'
   /** Origins whose pages may use the API; `*` stands for one label of a host. */
   readonly corsOrigins: readonly string[]
+  /** Those of them whose pages may send what the browser adds by itself, such as cookies. */
+  readonly corsCookieOrigins: readonly string[]
   /** What comes before `/i/…` in a link; null takes where the instance is mounted. */
   readonly linkBase: string | null
   /** Whether the host of `linkBase` is for links alone: the instance answers nothing else there. */

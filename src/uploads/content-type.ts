@@ -13,6 +13,14 @@ const MEDIA_TYPE =
 
 const MAX_MEDIA_TYPE_LENGTH = 255
 
+const essenceOf = (mimetype: string): string | undefined =>
+  mimetype.length > MAX_MEDIA_TYPE_LENGTH
+    ? undefined
+    : MEDIA_TYPE.exec(mimetype)?.[1]?.toLowerCase()
+
+/** Whether `mimetype` is one media type, which an object may have. */
+export const isMediaType = (mimetype: string): boolean => essenceOf(mimetype) !== undefined
+
 /**
  * Throws unless `mimetype` may be stored under `key`: `invalid_mimetype`, `mimetype_not_allowed`,
  * or `type_mismatch` for a type that can run script under an extension that can't. So the extension
@@ -23,8 +31,8 @@ export function requireContentType(
   key: ObjectKey,
   { allowedTypes }: Bucket,
 ): void {
-  const essence = MEDIA_TYPE.exec(mimetype)?.[1]?.toLowerCase()
-  if (essence === undefined || mimetype.length > MAX_MEDIA_TYPE_LENGTH)
+  const essence = essenceOf(mimetype)
+  if (essence === undefined)
     throw new ApiError('invalid_mimetype', 'mimetype must be type/subtype, such as image/jpeg.')
   if (allowedTypes !== null && !allowedTypes.some((allowed) => covers(allowed, essence)))
     throw new ApiError(

@@ -15,6 +15,7 @@ import {
   unquoted,
 } from '../storage/multipart.ts'
 import { deleteObject, headObject } from '../storage/object.ts'
+import { objectExists } from './multipart.ts'
 import { type Recorded, recordUpload } from './record.ts'
 import { requireBytes } from './size-limit.ts'
 
@@ -131,6 +132,3 @@ async function listWhereSupported(
     throw error
   }
 }
-
-const objectExists = async (bucket: Bucket, key: ObjectKey, now: Date): Promise<boolean> =>
-  (await headObject(bucket, key, now).catch(() => null)) !== null

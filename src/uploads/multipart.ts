@@ -2,6 +2,7 @@ import type { SigningSettings } from '../access/settings.ts'
 import { sealUploadId, type UploadClaims } from '../access/upload-id.ts'
 import type { Bucket } from '../bucket/bucket.ts'
 import { MAX_OBJECT_BYTES } from '../bucket/limits.ts'
+import { ApiError } from '../errors/api-error.ts'
 import { cutToBytes } from '../keys/file-name.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { presign } from '../signing/presign.ts'
@@ -11,6 +12,7 @@ import {
   type ListedPart,
   listParts,
 } from '../storage/multipart.ts'
+import { headObject } from '../storage/object.ts'
 import { newUpload, uploadSignature } from './new-upload.ts'
 import { partBytes, planParts } from './part-plan.ts'
 import { type UploadConditions, uploadHeaders } from './signed-headers.ts'
@@ -96,11 +98,25 @@ export async function signParts(
 /**
  * The parts that the bucket has. Throws `upload_not_found`, `not_supported` and `storage_error`.
  */
-export const uploadedParts = (
+export async function uploadedParts(
   bucket: Bucket,
   { key, s3UploadId }: UploadClaims,
   now: Date,
-): Promise<ListedPart[]> => listParts({ bucket, key, s3UploadId }, now)
+): Promise<ListedPart[]> {
+  try {
+    return await listParts({ bucket, key, s3UploadId }, now)
+  } catch (error) {
+    // Some servers deny it, once the upload is complete, to credentials that can't read.
+    const isDenied = error instanceof ApiError && error.code === 'not_supported'
+    if (isDenied && (await objectExists(bucket, key, now)))
+      throw new ApiError('upload_not_found', 'This upload is complete.', { cause: error })
+    throw error
+  }
+}
+
+/** Whether there is an object: under a key that was made for one upload, it is complete then. */
+export const objectExists = async (bucket: Bucket, key: ObjectKey, now: Date): Promise<boolean> =>
+  (await headObject(bucket, key, now).catch(() => null)) !== null
 
 /**
  * Drops an upload and its parts; also succeeds where it is complete or dropped already. Throws

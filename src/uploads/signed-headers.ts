@@ -39,6 +39,20 @@ export function metadataHeaders(
   return metadataFields(encoded)
 }
 
+/** Those members of `metadata` that S3 takes together, the first of them first. */
+export function fittingMetadata(
+  metadata: Readonly<Record<string, string>>,
+): Record<string, string> {
+  let room = MAX_METADATA_BYTES
+  const fitting = Object.entries(metadata).filter(([name, value]) => {
+    const bytes = name.length + encodedWord(value).length
+    if (bytes > room) return false
+    room -= bytes
+    return true
+  })
+  return Object.fromEntries(fitting)
+}
+
 /** `metadata` by the names under which S3 takes it, in headers and in forms. */
 export const metadataFields = (
   metadata: Readonly<Record<string, string>>,
@@ -63,7 +77,7 @@ export function requireMetadataSize(metadata: Readonly<Record<string, string>>):
  * `value` as a header carries it unchanged: what isn't printable ASCII with single spaces inside,
  * or would be read as an encoded word of RFC 2047, becomes one, as S3 itself writes such values.
  */
-function encodedWord(value: string): string {
+export function encodedWord(value: string): string {
   if (/^(?!=\?)(?:[\x21-\x7e]+(?: [\x21-\x7e]+)*)?$/.test(value)) return value
   return `=?UTF-8?B?${base64(utf8(value))}?=`
 }

@@ -8,6 +8,8 @@ export const MAX_FILE_NAME_LENGTH = 1024
 export const DIRECTORY = /^[^/]+(?:\/[^/]+)*$/
 /** Name of one member of S3's user-defined metadata. */
 export const METADATA_NAME = /^[a-z0-9-]{1,64}$/
+/** Such a name as S3 takes it: protocols that aren't ours have more of them. */
+export const S3_METADATA_NAME = /^[\w.-]{1,64}$/
 /** Longest value of such a member, in UTF-16 code units. */
 export const MAX_METADATA_VALUE_LENGTH = MAX_METADATA_BYTES
 /**

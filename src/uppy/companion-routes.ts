@@ -1,5 +1,7 @@
+import type * as z from 'zod/mini'
 import { requireScope } from '../access/principal.ts'
 import { MAX_OBJECT_BYTES, MAX_PUT_BYTES } from '../bucket/limits.ts'
+import { ApiError } from '../errors/api-error.ts'
 import { json } from '../http/answers.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
 import { newApp } from '../http/new-app.ts'
@@ -9,8 +11,9 @@ import { readJson } from '../http/validate.ts'
 import { objectUrl } from '../signing/object-url.ts'
 import { finishMultipart } from '../uploads/finish-multipart.ts'
 import { dropMultipart, signParts, startMultipart, uploadedParts } from '../uploads/multipart.ts'
+import { MAX_FILE_NAME_LENGTH } from '../uploads/upload-fields.ts'
 import { completeBody, startBody } from './bodies.ts'
-import { badRequest, DEFAULT_TYPE, partNumbers, queryKey, s3Metadata } from './dialect.ts'
+import { badRequest, DEFAULT_TYPE, partNumbers, queryKey, s3Metadata, s3Type } from './dialect.ts'
 import { formUrl } from './form-routes.ts'
 import { companionLife } from './lifetime.ts'
 import { createPostForm } from './post-form.ts'
@@ -24,11 +27,13 @@ export const companionRoutes = newApp()
     const principal = c.get('principal')
     requireScope(principal, 'files:upload')
     const { filename, type, ...query } = c.req.query()
-    if (!filename || filename.length > 1024)
+    if (!filename)
       throw badRequest(
         's3: the "filename" query parameter is required and must be a non-empty string',
       )
+    if (filename.length > MAX_FILE_NAME_LENGTH) throw badRequest(LONG_NAME)
     const metadata = s3Metadata(
+      c,
       Object.fromEntries(
         Object.entries(query).flatMap(([name, value]) => {
           const inner = /^metadata\[(.*)\]$/s.exec(name)?.[1]
@@ -37,9 +42,14 @@ export const companionRoutes = newApp()
       ),
     )
     const bucket = chooseBucket(c, undefined, null)
-    const named = { fileName: filename, mimetype: type || DEFAULT_TYPE, metadata, size: null }
-    const asked = await askApp(c, bucket, named, MAX_PUT_BYTES)
-    const request = { ...asked, mimetype: type || undefined }
+    const mimetype = s3Type(type)
+    const named = {
+      fileName: filename,
+      mimetype: mimetype ?? DEFAULT_TYPE,
+      metadata,
+      size: null,
+    }
+    const request = { ...(await askApp(c, bucket, named, MAX_PUT_BYTES)), mimetype }
     const form = await createPostForm(
       c.get('settings'),
       formUrl(c),
@@ -54,13 +64,13 @@ export const companionRoutes = newApp()
     const principal = c.get('principal')
     requireScope(principal, 'files:upload')
     const body = startBody.safeParse(await readJson(c.req.raw, MAX_BODY_BYTES))
-    if (!body.success) throw badRequest(startFault(body.error.issues[0]?.path[0]))
+    if (!body.success) throw badRequest(startFault(body.error.issues[0]))
     const { filename, type, metadata } = body.data
     const bucket = chooseBucket(c, undefined, null)
     const named = {
       fileName: filename,
-      mimetype: type || DEFAULT_TYPE,
-      metadata: s3Metadata(metadata ?? {}),
+      mimetype: s3Type(type) ?? DEFAULT_TYPE,
+      metadata: s3Metadata(c, metadata ?? {}),
       size: null,
     }
     const request = await askApp(c, bucket, named, MAX_OBJECT_BYTES)
@@ -84,11 +94,13 @@ export const companionRoutes = newApp()
   .get('/s3/multipart/:uploadId/batch', async (c) => {
     const now = new Date()
     const key = queryKey(c)
-    const texts = c.req.query('partNumbers')?.split(',') ?? []
-    if (texts.length === 0 || texts.length > MAX_BATCH)
+    const texts = c.req.query('partNumbers')?.split(',')
+    if (texts === undefined)
       throw badRequest(
         's3: the part numbers must be passed as a comma separated query parameter. For example: "?partNumbers=4,6,7,21"',
       )
+    if (texts.length > MAX_BATCH)
+      throw badRequest(`s3: at most ${MAX_BATCH} part numbers are signed at once.`)
     const numbers = partNumbers(texts, 'numbers')
     const { bucket, upload } = await openUpload(c, undefined, key, now)
     const expiresIn = companionLife(bucket, now)
@@ -133,10 +145,17 @@ export const companionRoutes = newApp()
     return json(c, {})
   })
   .get('/s3/sts', () => {
-    throw badRequest('This Companion server does not support STS credentials')
+    throw new ApiError(
+      'not_supported',
+      'Nobody gets temporary credentials of the bucket here. Leave out "getTemporarySecurityCredentials".',
+    )
   })
 
-const startFault = (member: PropertyKey | undefined): string => {
+const LONG_NAME = `s3: the file name may have at most ${MAX_FILE_NAME_LENGTH} characters.`
+
+const startFault = (issue: z.core.$ZodIssue | undefined): string => {
+  const member = issue?.path[0]
+  if (member === 'filename' && issue?.code === 'too_big') return LONG_NAME
   if (member === 'type') return 's3: content type must be a string'
   if (member === 'metadata') return 's3: metadata must be an object'
   return 's3: the "filename" field is required and must be a non-empty string'

@@ -5,7 +5,7 @@ import type { Bucket } from '../bucket/bucket.ts'
 import { MAX_PUT_BYTES } from '../bucket/limits.ts'
 import { postUrl, signPostPolicy } from '../signing/post-policy.ts'
 import { newUpload, uploadSignature } from '../uploads/new-upload.ts'
-import { metadataFields, requireMetadataSize } from '../uploads/signed-headers.ts'
+import { encodedWord, metadataFields, requireMetadataSize } from '../uploads/signed-headers.ts'
 import { largestFile } from '../uploads/size-limit.ts'
 import { DEFAULT_TYPE } from './dialect.ts'
 import { companionLife } from './lifetime.ts'
@@ -42,13 +42,15 @@ export async function createPostForm(
 ): Promise<PostForm> {
   const file = { fileName, mimetype: mimetype ?? DEFAULT_TYPE, size: null, directory }
   const key = newUpload(bucket, file, prefix, MAX_PUT_BYTES, now)
-  requireMetadataSize(metadata)
+  const values = Object.entries(metadata).map(([name, value]) => [name, fieldValue(value)])
+  const named: Record<string, string> = Object.fromEntries(values)
+  requireMetadataSize(named)
   const { signing, expiresIn } = uploadSignature(bucket, companionLife(bucket, now), now)
   const maxBytes = largestFile(bucket, MAX_PUT_BYTES)
   const about = {
     success_action_status: '201',
     ...(mimetype === undefined ? {} : { 'content-type': mimetype }),
-    ...metadataFields(metadata),
+    ...metadataFields(named),
   }
   if (bucket.postUploads) {
     const fields = await signPostPolicy({ ...signing, key, fields: about, maxBytes })
@@ -59,3 +61,9 @@ export async function createPostForm(
   const policy = await sealFormPolicy(settings, sealed, expiresIn, now)
   return { url: ownUrl, fields: { ...fields, policy }, expiresIn }
 }
+
+/**
+ * A field of a form holds any text, but browsers write each line break as CRLF, which is not what
+ * the policy says.
+ */
+const fieldValue = (value: string): string => (/\p{Cc}/u.test(value) ? encodedWord(value) : value)

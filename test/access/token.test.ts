@@ -59,8 +59,27 @@ it.each([
   ['a prefix with dot segments', { scopes: ['files:read'], prefix: 'team-a/../' }, 'invalid_key'],
   ['no life', { scopes: ['files:read'], expiresIn: 0 }, 'invalid_expiry'],
   ['more than an hour', { scopes: ['files:read'], expiresIn: 3601 }, 'invalid_expiry'],
+  [
+    'more than an hour for uploads and more',
+    { scopes: ['files:upload', 'files:read'], expiresIn: 3601 },
+    'invalid_expiry',
+  ],
+  [
+    'more than a day for uploads alone',
+    { scopes: ['files:upload'], expiresIn: 86_401 },
+    'invalid_expiry',
+  ],
 ] as const)('refuses %s', async (_, request, code) => {
   await expect(mintToken(caller, request, config, NOW)).rejects.toMatchObject({ code })
+})
+
+it('is valid for up to a day where it allows uploads alone', async () => {
+  const request = { scopes: ['files:upload'], expiresIn: 86_400 } as const
+  const { token } = await mintToken(caller, request, config, NOW)
+  expect(await verifyToken(token, config, after(86_399))).toMatchObject({ ok: true })
+  expect(await verifyToken(token, config, after(86_400))).toMatchObject({ ok: false })
+  const { expiresAt } = await mintToken(caller, { scopes: ['files:upload'] }, config, NOW)
+  expect(expiresAt).toEqual(new Date('2026-11-24T12:10:00Z'))
 })
 
 it('never outlives the credentials of the caller', async () => {

@@ -170,7 +170,7 @@ describe('a client that knows docs/openapi.json alone', () => {
     for (const [name, value] of Object.entries(fields)) form.set(name, value)
     form.set('file', new Blob([CONTENT]))
     await client.call('uploadUppyForm', 201, { body: form })
-    await client.call('getUppyCredentials', 400)
+    await client.call('getUppyCredentials', 501)
     const { key, uploadId } = await readStarted(
       client.call('startUppyMultipart', 200, { body: { ...file, metadata: { rating: 5 } } }),
     )

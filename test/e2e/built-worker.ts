@@ -31,7 +31,12 @@ export interface BuiltWorkerOptions {
   readonly accessKeys: Readonly<Record<string, AccessKey>>
   /** Other variables, such as API_KEYS. A developer's own .dev.vars counts for none of these. */
   readonly variables: Readonly<
-    Partial<Record<'API_KEYS' | 'CORS_ORIGINS' | 'JWT' | 'LINK_ORIGIN' | 'OPEN_ACCESS', string>>
+    Partial<
+      Record<
+        'API_KEYS' | 'CORS_ORIGINS' | 'CORS_COOKIE_ORIGINS' | 'JWT' | 'LINK_ORIGIN' | 'OPEN_ACCESS',
+        string
+      >
+    >
   >
 }
 
@@ -51,6 +56,7 @@ export async function startBuiltWorker(options: BuiltWorkerOptions): Promise<Bui
           SIGNING_SECRETS: `test:${'0123456789abcdef'.repeat(2)}`,
           API_KEYS: '',
           CORS_ORIGINS: '',
+          CORS_COOKIE_ORIGINS: '',
           OPEN_ACCESS: '',
           ...Object.fromEntries(accessKeys),
           ...options.variables,

@@ -3,7 +3,7 @@ import type { Page, Route } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { patternBytes } from './pattern-bytes.ts'
 import { CHROMIUM, describeWith, RADOSGW } from './system-package.ts'
-import { etagOf, SHORT_LIVED_SECONDS, startUppyContext, type UppyContext } from './uppy/context.ts'
+import { etagOf, startUppyContext, type UppyContext } from './uppy/context.ts'
 import type { UppyPage, UppySettings, UppyState } from './uppy/page-api.ts'
 
 const MIB = 1024 ** 2
@@ -11,15 +11,25 @@ const MIB = 1024 ** 2
 const PART_BYTES = 5 * MIB
 /** Two parts, and no more than Golden Retriever keeps of a file. */
 const SIZE = 6 * MIB
+/** A bucket whose upload URLs end after two seconds. */
+const SHORT_LIVED_SECONDS = 2
 
 declare const page: UppyPage
 
 describeWith([RADOSGW, CHROMIUM], 'Uppy in Chromium, with Ceph RGW behind the Worker', () => {
   let context: UppyContext
+  /** Open to localhost. */
+  let worker: string
+  /** The same with upload URLs that soon end. */
+  let hastyWorker: string
   let tab: Page
 
   beforeAll(async () => {
-    context = await startUppyContext()
+    context = await startUppyContext([5, 6])
+    const variables = { OPEN_ACCESS: 'localhost' }
+    worker = await context.startWorker({ variables })
+    const maxExpiresIn = { upload: SHORT_LIVED_SECONDS }
+    hastyWorker = await context.startWorker({ variables, table: { maxExpiresIn } })
   }, 90_000)
   afterAll(() => context?.close())
   beforeEach(async () => {
@@ -28,8 +38,8 @@ describeWith([RADOSGW, CHROMIUM], 'Uppy in Chromium, with Ceph RGW behind the Wo
   afterEach(() => tab.context().close())
 
   const settings = (changes: Partial<UppySettings> = {}): UppySettings => ({
-    endpoint: context.worker,
-    presigner: { baseUrl: context.worker, token: context.apiKey },
+    endpoint: worker,
+    presigner: { baseUrl: worker, token: context.apiKey },
     helpers: true,
     headers: {},
     multipart: true,
@@ -37,8 +47,8 @@ describeWith([RADOSGW, CHROMIUM], 'Uppy in Chromium, with Ceph RGW behind the Wo
     ...changes,
   })
 
-  const tokenPath = async (worker = context.worker): Promise<string> => {
-    const response = await fetch(`${worker}/tokens`, {
+  const tokenPath = async (of = worker): Promise<string> => {
+    const response = await fetch(`${of}/tokens`, {
       method: 'POST',
       headers: {
         Authorization: `Bearer ${context.apiKey}`,
@@ -47,13 +57,13 @@ describeWith([RADOSGW, CHROMIUM], 'Uppy in Chromium, with Ceph RGW behind the Wo
       body: JSON.stringify({ scopes: ['files:upload'] }),
     })
     const { token } = (await response.json()) as { token: string }
-    return `${worker}/u/${token}`
+    return `${of}/u/${token}`
   }
 
   const begin = async (version: 5 | 6, wanted: UppySettings, size = SIZE): Promise<void> => {
     await tab.goto(context.pages[version])
     await tab.evaluate((given) => page.start(given), wanted)
-    await tab.evaluate((bytes) => page.upload('Grüße.bin', 'video/mp4', bytes), size)
+    await tab.evaluate((bytes) => page.upload(['Grüße.bin'], 'video/mp4', bytes), size)
   }
   const state = (): Promise<UppyState> => tab.evaluate(() => page.state())
   const finished = async (): Promise<NonNullable<UppyState['success']>> => {
@@ -69,11 +79,11 @@ describeWith([RADOSGW, CHROMIUM], 'Uppy in Chromium, with Ceph RGW behind the Wo
   }
 
   const recordOf = async (key: string): Promise<unknown> => {
-    const response = await fetch(`${context.worker}/files/${encodeURIComponent(key)}`)
+    const response = await fetch(`${worker}/files/${encodeURIComponent(key)}`)
     return response.json()
   }
   const listedKeys = async (): Promise<string[]> => {
-    const response = await fetch(`${context.worker}/files?limit=1000`)
+    const response = await fetch(`${worker}/files?limit=1000`)
     const { files } = (await response.json()) as { files: { key: string }[] }
     return files.map(({ key }) => key)
   }
@@ -132,7 +142,7 @@ describeWith([RADOSGW, CHROMIUM], 'Uppy in Chromium, with Ceph RGW behind the Wo
 
   describe.each(modes)('Uppy %s', (_, version, chosen) => {
     const prefix = (wanted: UppySettings) =>
-      wanted.endpoint === context.worker && version === 6 ? '' : 'team/'
+      wanted.endpoint === worker && version === 6 ? '' : 'team/'
 
     it('uploads a file in one request', async () => {
       const wanted = { ...(await chosen()), multipart: false }
@@ -224,7 +234,7 @@ describeWith([RADOSGW, CHROMIUM], 'Uppy in Chromium, with Ceph RGW behind the Wo
       } else await route.continue()
     })
     const sent = partsSent()
-    await begin(5, settings({ endpoint: await tokenPath(context.hastyWorker) }))
+    await begin(5, settings({ endpoint: await tokenPath(hastyWorker) }))
     const { key } = await finished()
     // More than twice where a loaded machine lets another URL end.
     expect(sent.filter((number) => number === 2).length).toBeGreaterThan(1)

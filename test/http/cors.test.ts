@@ -17,7 +17,7 @@ it('answers a preflight of a configured origin without credentials', async () =>
   const { status, headers } = await from(APP, 'OPTIONS')
   expect(status).toBe(204)
   expect(headers.get('Access-Control-Allow-Origin')).toBe(APP)
-  expect(headers.get('Access-Control-Allow-Methods')).toBe('GET,HEAD,POST,DELETE')
+  expect(headers.get('Access-Control-Allow-Methods')).toBe('GET,HEAD,POST,DELETE,OPTIONS')
   expect(headers.get('Access-Control-Allow-Headers')).toBe('authorization,cf-access-jwt-assertion')
   expect(headers.get('Vary')).toContain('Origin')
 })
@@ -74,6 +74,23 @@ it('lets an origin read that a star stands for, by its own name and for it alone
 
 it('allows no credentials of the browser', async () => {
   expect((await from(APP, 'OPTIONS')).headers.has('Access-Control-Allow-Credentials')).toBe(false)
+})
+
+it('allows cookies to the origins that are listed for them alone', async () => {
+  const INTRANET = 'https://intranet.example'
+  const withCookies = testWorker({ CORS_ORIGINS: [APP], CORS_COOKIE_ORIGINS: [INTRANET] })
+  const preflight = { method: 'OPTIONS', headers: { 'Access-Control-Request-Method': 'GET' } }
+  for (const [origin, allowed] of [
+    [INTRANET, 'true'],
+    [APP, null],
+    ['https://evil.example', null],
+  ] as const)
+    for (const { method, headers } of [{ method: 'GET', headers: {} }, preflight]) {
+      const request = { method, headers: { ...headers, Origin: origin } }
+      const answer = await withCookies.fetch('/files', request)
+      expect(answer.headers.get('Access-Control-Allow-Credentials'), origin).toBe(allowed)
+      if (allowed) expect(answer.headers.get('Access-Control-Allow-Origin')).toBe(origin)
+    }
 })
 
 it('allows nobody where no origin is configured', async () => {

@@ -475,6 +475,14 @@ describe('CORS', () => {
     expect(written.headers.get('Access-Control-Allow-Origin')).toBe(PAGE)
   })
 
+  it('lets a page of corsCookieOrigins act with cookies', async () => {
+    const app = mount({ settings: { corsCookieOrigins: [PAGE] } })
+    const written = await app.post('/media/links', { keys: ['a'] }, asked)
+    expect(written.status).toBe(200)
+    expect(written.headers.get('Access-Control-Allow-Credentials')).toBe('true')
+    expect(written.headers.get('Access-Control-Allow-Origin')).toBe(PAGE)
+  })
+
   it('of the host lets a page read, and not act', async () => {
     const host = new Hono().use(cors({ origin: PAGE, credentials: true }))
     const app = mount({ host })

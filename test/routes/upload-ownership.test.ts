@@ -112,9 +112,9 @@ beforeAll(async () => {
 afterEach(() => vi.useRealTimers())
 
 /** An upload of Alice's whose only part is there. */
-async function uploadWithPart(): Promise<Upload> {
-  const started = await startUpload(worker, {}, bearer(alice.token))
-  const [url = ''] = await partUrls(worker, started, [1], bearer(alice.token))
+async function uploadWithPart(credential = alice.token): Promise<Upload> {
+  const started = await startUpload(worker, {}, bearer(credential))
+  const [url = ''] = await partUrls(worker, started, [1], bearer(credential))
   await putPart(url, CONTENT)
   return started
 }
@@ -152,6 +152,68 @@ describe.each([...OURS, ...UPPY])('$route', (route) => {
       const response = await ask(route, await uploadWithPart(), init, options)
       expect(response.status).toBe(route.allowed)
     }
+  })
+})
+
+describe('a token that ends during an upload', () => {
+  const mint = async (of: TestApiKey): Promise<string> => {
+    const request = { scopes: ['files:upload'], expiresIn: 60 }
+    const minted = await worker.post('/tokens', request, bearer(of.token))
+    return (await minted.json<{ token: string }>()).token
+  }
+  const later = (seconds: number) =>
+    vi.useFakeTimers({ now: Date.now() + seconds * 1000, toFake: ['Date'] })
+  const isAbort = ({ route }: Route) => route.startsWith('DELETE')
+
+  it.each([...OURS, ...UPPY])(
+    '$route goes on with a newer one of the same principal',
+    async (route) => {
+      const old = await mint(alice)
+      const started = await uploadWithPart(old)
+      later(61)
+      const newer = await mint(alice)
+      const response = await ask(route, started, {}, { base: `/u/${newer}` })
+      expect(response.status).toBe(route.allowed)
+    },
+  )
+
+  it.each([...OURS, ...UPPY].filter(isAbort))('$route takes the old one too', async (route) => {
+    const old = await mint(alice)
+    const bobs = await mint(bob)
+    const [one, two] = [await uploadWithPart(old), await uploadWithPart(old)]
+    later(61)
+    expect((await ask(route, one, bearer(old))).status).toBe(route.allowed)
+    expect((await ask(route, two, {}, { base: `/u/${old}` })).status).toBe(route.allowed)
+    for (const { uploadId, key } of [one, two])
+      expect(
+        await refusal(
+          await worker.fetch(ours({ uploadId, key }, `?key=${encoded(key)}`), bearer(alice.token)),
+        ),
+      ).toBe('404 upload_not_found')
+    expect(await refusal(await ask(route, other, bearer(bobs)))).toBe(REFUSED)
+    expect(await refusal(await ask(route, other, bearer(`${old}x`)))).toBe('401 unauthenticated')
+    later(604_800 + 61)
+    expect(await refusal(await ask(route, other, bearer(old)))).toBe('401 unauthenticated')
+  })
+
+  it.each([...OURS, ...UPPY].filter((route) => !isAbort(route)))(
+    '$route refuses the old one',
+    async (route) => {
+      const old = await mint(alice)
+      later(61)
+      expect(await refusal(await ask(route, upload, bearer(old)))).toBe('401 unauthenticated')
+    },
+  )
+
+  it('deletes no file with the old one', async () => {
+    const request = { scopes: ['files:delete'], expiresIn: 60 }
+    const minted = await worker.post('/tokens', request, bearer(alice.token))
+    const { token } = await minted.json<{ token: string }>()
+    later(61)
+    for (const path of ['/files/a.txt', '/multipart', '/multipart/a/b'])
+      expect(await refusal(await worker.fetch(path, { method: 'DELETE', ...bearer(token) }))).toBe(
+        '401 unauthenticated',
+      )
   })
 })
 

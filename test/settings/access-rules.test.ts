@@ -188,6 +188,12 @@ describe('CORS_ORIGINS', () => {
   })
 })
 
+describe('CORS_COOKIE_ORIGINS', () => {
+  it.each([...NO_ORIGINS, ''])('are exact origins, not %j', (origin) => {
+    expect(paths({ CORS_COOKIE_ORIGINS: [origin] })).toEqual(['CORS_COOKIE_ORIGINS.0'])
+  })
+})
+
 describe('LINK_ORIGIN', () => {
   it.each([...NO_ORIGINS, 'https://*.app.pages.dev'])('is one exact origin, not %j', (origin) => {
     expect(paths({ LINK_ORIGIN: origin })).toEqual(['LINK_ORIGIN'])

@@ -44,6 +44,7 @@ describe('settings in code', () => {
       apiKeys: [],
       jwt: null,
       corsOrigins: [],
+      corsCookieOrigins: [],
       linkBase: null,
       linkHostOnly: false,
       openOnLocalhost: false,

@@ -106,7 +106,13 @@ const FULL: Settings = {
     header: 'Cf-Access-Jwt-Assertion',
   },
   jwtPath: 'JWT',
-  corsOrigins: ['https://app.example.com', 'http://localhost:8787', 'https://*.app.pages.dev'],
+  corsOrigins: [
+    'https://app.example.com',
+    'http://localhost:8787',
+    'https://*.app.pages.dev',
+    'https://intranet.example.com',
+  ],
+  corsCookieOrigins: ['https://intranet.example.com'],
   linkBase: 'https://files.example.com',
   linkHostOnly: true,
   openOnLocalhost: true,
@@ -127,8 +133,8 @@ describe('the environment', () => {
   })
 
   it('takes every table as JSON text too', () => {
-    const { BUCKETS, API_KEYS, CORS_ORIGINS, JWT, ...others } = fullVariables()
-    const tables = { BUCKETS, API_KEYS, CORS_ORIGINS, JWT }
+    const { BUCKETS, API_KEYS, CORS_ORIGINS, CORS_COOKIE_ORIGINS, JWT, ...others } = fullVariables()
+    const tables = { BUCKETS, API_KEYS, CORS_ORIGINS, CORS_COOKIE_ORIGINS, JWT }
     const texts = Object.entries(tables).map(([name, table]) => [name, JSON.stringify(table)])
     expect(load({ ...others, ...Object.fromEntries(texts) })).toEqual(FULL)
   })
@@ -179,6 +185,7 @@ describe('the environment', () => {
       jwt: null,
       jwtPath: 'JWT',
       corsOrigins: [],
+      corsCookieOrigins: [],
       linkBase: null,
       linkHostOnly: false,
       openOnLocalhost: false,

@@ -45,6 +45,7 @@ export const fullVariables = () => ({
     { id: 'team-a', sha256: '0'.repeat(64), scopes: ['files:read'], prefix: 'team-a/' },
   ] as Record<string, unknown>[],
   CORS_ORIGINS: ['https://app.example.com', 'http://localhost:8787', 'https://*.app.pages.dev'],
+  CORS_COOKIE_ORIGINS: ['https://intranet.example.com'],
   JWT: {
     issuer: 'https://issuer.example.com/',
     audience: ['presigner'],

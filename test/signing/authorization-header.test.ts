@@ -62,7 +62,7 @@ describe('authorize', () => {
     async (key) => {
       const bucket = testBucket({ basePath: '/files/' })
       await expect(authorize(input({ bucket, key: key as ObjectKey }))).rejects.toThrow(
-        'does not name the object',
+        'does not name the requested object',
       )
     },
   )

@@ -185,11 +185,13 @@ describe('presignMany', () => {
   it('signs no key that a URL parser would fold into another, though the key came past the rules', async () => {
     const presignKey = presignMany(template({ bucket: testBucket({ basePath: '/files/' }) }))
     for (const key of ['..', '../b', 'a/../b', './a', 'a/.'])
-      await expect(presignKey(key as ObjectKey), key).rejects.toThrow('does not name the object')
+      await expect(presignKey(key as ObjectKey), key).rejects.toThrow(
+        'does not name the requested object',
+      )
   })
 })
 
-describe('an aws4fetch that signs unexpected format', () => {
+describe('an aws4fetch that signs in an unexpected way', () => {
   afterEach(() => {
     vi.restoreAllMocks()
   })

@@ -145,7 +145,7 @@ describe.each(ALL)('%s', (operation) => {
       )
     expect(await thrown(operation, endless)).toMatchObject({
       code: 'storage_error',
-      cause: { cause: { message: 'The answer is too large.' } },
+      cause: { cause: { message: 'The response is too large.' } },
     })
   })
 })

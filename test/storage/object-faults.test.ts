@@ -322,7 +322,9 @@ it.each(['../other/secret.txt', 'a/./b.txt', 'a/../../other/b.txt'])(
     const fake = answering(200, HEADERS)
     const bucket = testBucket({ origin: 'https://s3.example.com', basePath: '/files/' })
     for (const send of [headObject, deleteObject])
-      await expect(send(bucket, key as ObjectKey, NOW)).rejects.toThrow('does not name the object')
+      await expect(send(bucket, key as ObjectKey, NOW)).rejects.toThrow(
+        'does not name the requested object',
+      )
     expect(fake).not.toHaveBeenCalled()
   },
 )

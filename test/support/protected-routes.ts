@@ -185,8 +185,8 @@ export const ROUTES: readonly ProtectedRoute[] = [
     scope: null,
     request: () => ['/s3/sts'],
     takesKey: false,
-    allowed: 400,
-    allowedCode: 'invalid_request',
+    allowed: 501,
+    allowedCode: 'not_supported',
   },
 ]
 

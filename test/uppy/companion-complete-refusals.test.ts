@@ -90,7 +90,7 @@ it.each([
 
 it('has no temporary credentials to give', async () => {
   expect(await uppyRefusal(await worker.fetch('/s3/sts'))).toBe(
-    '400 This Companion server does not support STS credentials',
+    '501 Nobody gets temporary credentials of the bucket here. Leave out "getTemporarySecurityCredentials".',
   )
 })
 

@@ -10,7 +10,12 @@ import {
   scriptedBucket,
   started,
 } from '../support/scripted-bucket.ts'
-import { type CompanionUpload, companionPath, startCompanion } from '../support/uppy.ts'
+import {
+  type CompanionUpload,
+  companionPath,
+  startCompanion,
+  uppyRefusal,
+} from '../support/uppy.ts'
 import { s3rverBucket, testWorker } from '../support/worker.ts'
 
 const worker = testWorker()
@@ -36,6 +41,24 @@ describe('an upload at a bucket that has all operations', () => {
       { PartNumber: 1, Size: 5_242_880, ETag: '"0123456789abcdef0123456789abcdef"', LastModified },
       { PartNumber: 2, Size: 7, ETag: '"e2"', LastModified },
     ])
+  })
+
+  it.each(['NoSuchUpload', 'NoSuchKey'])('is 404 once it has ended: %s', async (s3Code) => {
+    scriptedBucket({ CreateMultipartUpload: started('id'), ListParts: s3Error(404, s3Code) })
+    const response = await worker.fetch(companionPath(await start()))
+    expect(await uppyRefusal(response)).toBe('404 The bucket no longer has such an upload.')
+  })
+
+  it('is 404 once it is complete, also where the server denies the list then', async () => {
+    const script = { CreateMultipartUpload: started('id'), ListParts: s3Error(403, 'AccessDenied') }
+    scriptedBucket({ ...script, HeadObject: found(9) })
+    const complete = await worker.fetch(companionPath(await start()))
+    expect(await uppyRefusal(complete)).toBe('404 This upload is complete.')
+    scriptedBucket({ ...script, HeadObject: answer(404) })
+    const denied = await worker.fetch(companionPath(await start()))
+    expect(await uppyRefusal(denied)).toBe(
+      "501 The bucket's credentials for uploads lack ListParts.",
+    )
   })
 
   it('is aborted with an empty object, also when repeated', async () => {

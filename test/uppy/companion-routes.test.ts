@@ -127,6 +127,24 @@ describe('POST /s3/multipart', () => {
     }
   })
 
+  it('takes a file whose type is none as bytes', async () => {
+    const sent = scriptedBucket({ CreateMultipartUpload: started('id') })
+    await start({ filename: 'a', type: 'weird' })
+    expect(sent[0]?.headers.get('Content-Type')).toBe('application/octet-stream')
+  })
+
+  it('leaves out metadata that S3 can not carry, and begins the upload', async () => {
+    const sent = scriptedBucket({ CreateMultipartUpload: started('id') })
+    // In a header, each of these takes four bytes in base64 for three in UTF-8.
+    const metadata = { 'user.name': 'x', 'a b': 'x', größe: 'x', large: 'ä'.repeat(760), last: 'é' }
+    await start({ filename: 'a', metadata })
+    const named = [...(sent[0]?.headers ?? [])].filter(([name]) => name.startsWith('x-amz-meta-'))
+    expect(Object.fromEntries(named)).toEqual({
+      'x-amz-meta-user.name': 'x',
+      'x-amz-meta-last': '=?UTF-8?B?w6k=?=',
+    })
+  })
+
   it('takes metadata of every JSON type, as text', async () => {
     const sent = scriptedBucket({ CreateMultipartUpload: started('id') })
     const metadata = {

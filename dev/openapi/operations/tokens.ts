@@ -17,9 +17,9 @@ export const tokenOperations: Operations = {
       },
       expiresIn: {
         description:
-          "Seconds, not past the life of the caller's own credential. 600 unless given, or less where that ends before.",
+          "Seconds, not past the life of the caller's own credential. 600 unless given, or less where that ends before. More than 3600 only where `files:upload` is the only scope.",
         minimum: 1,
-        maximum: 3600,
+        maximum: 86_400,
       },
     },
     answers: { 200: { description: 'The token.', body: token } },

@@ -33,7 +33,6 @@ const batchQuery = z.object({
 
 /** Of what begins an upload. */
 const START: readonly ErrorCode[] = [
-  'invalid_mimetype',
   'mimetype_not_allowed',
   'type_mismatch',
   'invalid_key',
@@ -49,10 +48,13 @@ const AT_BUCKET: readonly ErrorCode[] = [...STEP, 'not_supported', 'storage_erro
 
 const FILE_MEMBERS: Members = {
   filename: { description: 'Name of the file.', examples: ['My Photo.JPG'] },
-  type: { description: '`type/subtype`.', maxLength: 255, examples: ['image/jpeg'] },
+  type: {
+    description: '`type/subtype`; anything else counts as `application/octet-stream`.',
+    examples: ['image/jpeg'],
+  },
   metadata: {
     description:
-      'Names of 1 to 64 of `a-z`, `0-9`, `-` and `_`; a value that is no text is stored as JSON.',
+      'Names of 1 to 64 of `a-z`, `0-9`, `.`, `-` and `_`; others are left out. A value that is no text is stored as JSON.',
   },
 }
 
@@ -185,7 +187,7 @@ export const uppyOperations: Operations = {
     summary: 'Always refused: there are no temporary credentials',
     scopes: [],
     answers: {},
-    errors: ['invalid_request'],
+    errors: ['not_supported'],
   },
   'POST /s3/sign': {
     id: 'signUppyRequest',

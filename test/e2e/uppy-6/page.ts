@@ -3,17 +3,34 @@ import Uppy from '@uppy/core'
 import GoldenRetriever from '@uppy/golden-retriever'
 import { createClient } from '../../../client/src/index.ts'
 import { recordUploads, uppyOptions } from '../../../client/src/uppy.ts'
-import { drive } from '../uppy/drive.ts'
+import { type Driver, drive } from '../uppy/drive.ts'
 import type { UppySettings } from '../uppy/page-api.ts'
 
-drive(({ endpoint, presigner, helpers, multipart: shouldUseMultipart, golden }) => {
-  const uppy = new Uppy()
-  if (golden) uppy.use(GoldenRetriever)
-  if (endpoint !== null) return uppy.use(AwsS3, { shouldUseMultipart, companionEndpoint: endpoint })
-  if (!helpers) return uppy.use(AwsS3, { shouldUseMultipart, signRequest: byHand(presigner) })
-  const client = createClient(presigner)
-  recordUploads(uppy, client)
-  return uppy.use(AwsS3, { shouldUseMultipart, ...uppyOptions(client) })
+const install: Driver<Uppy>['install'] = (
+  uppy,
+  { endpoint, presigner, helpers, multipart: shouldUseMultipart },
+) => {
+  if (endpoint !== null) uppy.use(AwsS3, { shouldUseMultipart, companionEndpoint: endpoint })
+  else if (!helpers) uppy.use(AwsS3, { shouldUseMultipart, signRequest: byHand(presigner) })
+  else {
+    const client = createClient(presigner)
+    recordUploads(uppy, client)
+    uppy.use(AwsS3, { shouldUseMultipart, ...uppyOptions(client) })
+  }
+}
+
+drive({
+  create({ golden }) {
+    const uppy = new Uppy()
+    if (golden) uppy.use(GoldenRetriever)
+    return uppy
+  },
+  install,
+  renew(uppy, settings) {
+    const plugin = uppy.getPlugin('AwsS3')
+    if (plugin) uppy.removePlugin(plugin)
+    install(uppy, settings)
+  },
 })
 
 /** As docs/uppy.md shows it for pages without our client. */

@@ -1,34 +1,33 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
+import type { Server } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { HeadObjectCommand, ListPartsCommand, type S3Client } from '@aws-sdk/client-s3'
 import type { Browser } from 'playwright-core'
 import { startCeph } from '../../../dev/ceph.ts'
-import { freePort } from '../../../dev/ports.ts'
-import { type BucketTable, startBuiltWorker } from '../built-worker.ts'
+import { type BucketTable, type BuiltWorkerOptions, startBuiltWorker } from '../built-worker.ts'
 import { startChromium } from '../chromium.ts'
 import { sdkClient } from '../contract/context.ts'
-import { serveUppyPage } from './serve-page.ts'
+import { serveUppyPage, type UppyVersion } from './serve-page.ts'
 
-/** A bucket whose upload URLs end after two seconds. */
-export const SHORT_LIVED_SECONDS = 2
+/** How a Worker for the tests differs from one that takes only credentials. */
+export interface WorkerChanges {
+  readonly table?: Pick<BucketTable, 'maxExpiresIn'>
+  readonly variables?: BuiltWorkerOptions['variables']
+}
 
-/**
- * Ceph RGW, the built Worker in front of it, and the pages of both versions of Uppy in Chromium.
- */
+/** Ceph RGW, Workers in front of it, and the pages of some versions of Uppy in Chromium. */
 export interface UppyContext {
   readonly browser: Browser
-  /** The Worker, open to localhost. */
-  readonly worker: string
-  /** The same with upload URLs that soon end. */
-  readonly hastyWorker: string
   /** Origin of the bucket. */
   readonly bucket: string
   readonly apiKey: string
   /** Where each version's page is. */
-  readonly pages: Readonly<Record<5 | 6, string>>
+  readonly pages: Readonly<Record<UppyVersion, string>>
+  /** Starts a built Worker, which lets these pages in; resolves with its origin. */
+  startWorker(changes?: WorkerChanges): Promise<string>
   /** What the bucket says of an object: its size, and its ETag without quotes. */
   object(key: string): Promise<{ size: number; etag: string; mimetype: string; metadata: object }>
   /** Whether the bucket has an unfinished upload of this id. */
@@ -36,52 +35,58 @@ export interface UppyContext {
   close(): Promise<void>
 }
 
-/** Starts all of it on free ports. */
-export async function startUppyContext(): Promise<UppyContext> {
+/**
+ * Starts all of it on free ports. `front` stands in front of the bucket: it gets the bucket's port
+ * and its own.
+ */
+export async function startUppyContext(
+  versions: readonly [UppyVersion, ...UppyVersion[]],
+  front?: (bucketPort: number) => Server,
+): Promise<UppyContext> {
   await using stack = new AsyncDisposableStack()
   const directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
   stack.defer(() => rm(directory, { recursive: true }))
-  const ports = { 5: await freePort(), 6: await freePort() } as const
-  const pages = { 5: `http://localhost:${ports[5]}`, 6: `http://localhost:${ports[6]}` } as const
-  const corsOrigins = [pages[5], pages[6]] as const
+  const pages = { 2: '', 3: '', 4: '', 5: '', 6: '' }
+  for (const version of versions) {
+    const site = await serveUppyPage(version, join(directory, `page-${version}`))
+    pages[version] = `http://localhost:${await listen(stack, site, 'localhost')}`
+  }
+  const [first, ...others] = versions
+  const corsOrigins = [pages[first], ...others.map((version) => pages[version])] as const
   const server = await startCeph({ port: 0, directory: join(directory, 'ceph'), corsOrigins })
   stack.defer(() => server.close())
-  for (const version of [5, 6] as const) {
-    const site = await serveUppyPage(version, join(directory, `page-${version}`))
-    site.listen(ports[version], 'localhost')
-    stack.defer(() => site[Symbol.asyncDispose]())
-    await once(site, 'listening')
-  }
   const s3 = sdkClient(server, server)
   stack.defer(() => s3.destroy())
 
   const apiKey = `ep_page_${randomBytes(32).toString('base64url')}`
-  const { endpoint, region, bucket } = server
+  const { region, bucket } = server
+  const endpoint =
+    front === undefined
+      ? server.endpoint
+      : `http://127.0.0.1:${await listen(stack, front(Number(new URL(server.endpoint).port)), '127.0.0.1')}`
   const table: BucketTable = {
     ...{ endpoint, region, bucket, addressing: 'path', credentials: 'S3' },
     uploadCredentials: 'S3_WRITE',
   }
-  const start = async (files: BucketTable) => {
-    const worker = await startBuiltWorker({
-      buckets: { files },
-      accessKeys: { S3: server, S3_WRITE: server.writer },
-      variables: {
-        OPEN_ACCESS: 'localhost',
-        API_KEYS: JSON.stringify([apiKeyEntry(apiKey)]),
-        CORS_ORIGINS: JSON.stringify(corsOrigins),
-      },
-    })
-    stack.defer(() => worker.close())
-    return worker.origin
-  }
-  const worker = await start(table)
-  const hastyWorker = await start({ ...table, maxExpiresIn: { upload: SHORT_LIVED_SECONDS } })
   const browser = await startChromium()
   stack.defer(() => browser.close())
 
   const all = stack.move()
   return {
-    ...{ browser, worker, hastyWorker, bucket: endpoint, apiKey, pages },
+    ...{ browser, bucket: endpoint, apiKey, pages },
+    async startWorker(changes = {}) {
+      const worker = await startBuiltWorker({
+        buckets: { files: { ...table, ...changes.table } },
+        accessKeys: { S3: server, S3_WRITE: server.writer },
+        variables: {
+          API_KEYS: JSON.stringify([apiKeyEntry(apiKey)]),
+          CORS_ORIGINS: JSON.stringify(corsOrigins),
+          ...changes.variables,
+        },
+      })
+      all.defer(() => worker.close())
+      return worker.origin
+    },
     object: (key) => headObject(s3, bucket, key),
     async hasUpload(key, s3UploadId) {
       const command = new ListPartsCommand({ Bucket: bucket, Key: key, UploadId: s3UploadId })
@@ -95,6 +100,14 @@ export async function startUppyContext(): Promise<UppyContext> {
     },
     close: () => all.disposeAsync(),
   }
+}
+
+/** Starts `server` on a free port of `host`, which it resolves with. */
+async function listen(stack: AsyncDisposableStack, server: Server, host: string): Promise<number> {
+  server.listen(0, host)
+  stack.defer(() => server[Symbol.asyncDispose]())
+  await once(server, 'listening')
+  return Object(server.address()).port
 }
 
 async function headObject(s3: S3Client, bucket: string, key: string) {

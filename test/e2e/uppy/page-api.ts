@@ -8,6 +8,10 @@ export interface UppySettings {
   readonly helpers: boolean
   /** Sent with each request to Companion, where the version can. */
   readonly headers: Readonly<Record<string, string>>
+  /** Whether the browser shall send cookies, where the version can. */
+  readonly cookies?: boolean
+  /** Which package uploads, where the version has two. */
+  readonly plugin?: 'aws-s3' | 'aws-s3-multipart'
   readonly multipart: boolean
   /** Keeps files and uploads over a reload of the page. */
   readonly golden: boolean
@@ -17,7 +21,10 @@ export interface UppySettings {
 export interface UppyState {
   readonly bytesUploaded: number
   readonly partsUploaded: number
+  /** The upload that succeeded last. */
   readonly success: { readonly key: string; readonly uploadURL: string } | null
+  /** Keys of all that succeeded; empty where the version hands on none. */
+  readonly keys: readonly string[]
   readonly error: string | null
   /** Files that are there, of any state. */
   readonly files: number
@@ -27,8 +34,17 @@ export interface UppyState {
 export interface UppyPage {
   /** Makes a new Uppy. */
   start(settings: UppySettings): void
-  /** Adds a file of `size` bytes, made by `patternBytes`, and uploads it. */
-  upload(name: string, type: string, size: number): void
+  /** Adds files of `size` bytes, made by `patternBytes`, with `meta`, and uploads them. */
+  upload(
+    names: readonly string[],
+    type: string,
+    size: number,
+    meta?: Readonly<Record<string, unknown>>,
+  ): void
+  /** Gives Uppy another endpoint, in the way that docs/uppy.md shows for this version. */
+  renew(endpoint: string): void
+  /** Tries again what failed. */
+  retry(): void
   pause(): void
   resume(): void
   cancel(): void

@@ -4,13 +4,25 @@ import { join } from 'node:path'
 import { build } from 'vite'
 import { installOwnPackages } from '../../../dev/own-packages.ts'
 
+export type UppyVersion = 2 | 3 | 4 | 5 | 6
+
+/** The folder of each version's page, and the one whose own packages it needs. */
+const FOLDERS: Readonly<Record<UppyVersion, readonly [page: string, packages: string | null]>> = {
+  2: ['uppy-packages/2', 'uppy-packages'],
+  3: ['uppy-packages/3', 'uppy-packages'],
+  4: ['uppy-packages/4', 'uppy-packages'],
+  5: ['uppy-5', 'uppy-5'],
+  6: ['uppy-6', null],
+}
+
 /**
- * Serves the page of one version of Uppy, bundled from its real packages. Those of Uppy 5 are
- * installed first if they are missing: else it would silently get the Uppy 6 of the parent folders.
+ * Serves the page of one version of Uppy, bundled from its real packages. Those of the older ones
+ * are installed first if they are missing: else it would silently get the Uppy 6 of the root.
  */
-export async function serveUppyPage(version: 5 | 6, outDir: string): Promise<Server> {
-  const root = join(import.meta.dirname, `../uppy-${version}`)
-  if (version === 5) await installOwnPackages(root)
+export async function serveUppyPage(version: UppyVersion, outDir: string): Promise<Server> {
+  const [page, packages] = FOLDERS[version]
+  const root = join(import.meta.dirname, '..', page)
+  if (packages !== null) await installOwnPackages(join(import.meta.dirname, '..', packages))
   await build({
     root,
     configFile: false,

@@ -1,0 +1,47 @@
+import { createServer, request, type Server } from 'node:http'
+
+/**
+ * Stands in front of Ceph RGW and makes up for what it lacks: on SQLite it loses parts that arrive
+ * together, so one request that writes goes in at a time; and the answer to a form has no `ETag` and no
+ * `Location`, which AWS S3 sends and older versions of Uppy wait for. The Host header stays, so that
+ * signatures hold.
+ */
+export function bucketFront(bucketPort: number): Server {
+  let written: Promise<unknown> = Promise.resolve()
+  return createServer(async (incoming, outgoing) => {
+    const chunks: Buffer[] = []
+    for await (const chunk of incoming) chunks.push(chunk)
+    const { method, url, headers } = incoming
+    const pass = () =>
+      new Promise<void>((resolve) => {
+        outgoing.once('close', resolve)
+        const passed = request(
+          { host: '127.0.0.1', port: bucketPort, path: url, method, headers, agent: false },
+          async (answer) => {
+            const body: Buffer[] = []
+            for await (const chunk of answer) body.push(chunk)
+            const isForm = headers['content-type']?.startsWith('multipart/form-data')
+            const added = isForm ? headersOfForm(Buffer.concat(body).toString(), headers.host) : {}
+            outgoing.writeHead(answer.statusCode ?? 502, { ...answer.headers, ...added })
+            outgoing.end(Buffer.concat(body))
+          },
+        )
+        passed.on('error', () => outgoing.destroy())
+        passed.end(Buffer.concat(chunks))
+      })
+    if (method === 'PUT' || method === 'POST') written = written.then(pass)
+    else await pass()
+  })
+}
+
+/** What S3's PostResponse says, as headers: AWS escapes the slashes of the key too. */
+function headersOfForm(xml: string, host = ''): Record<string, string> {
+  const [etag, bucket, key] = ['ETag', 'Bucket', 'Key'].map(
+    (name) => new RegExp(`<${name}>(.*)</${name}>`).exec(xml)?.[1] ?? '',
+  )
+  if (!etag || !bucket || !key) return {}
+  return {
+    ETag: etag.replaceAll('&quot;', '"'),
+    Location: `http://${host}/${bucket}/${encodeURIComponent(key)}`,
+  }
+}

@@ -1,0 +1,63 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect } from 'vitest'
+
+const PAGE = join(import.meta.dirname, '../../../docs/uppy.md')
+
+/** Whether this run writes the tables instead of comparing itself with them. */
+const writes = process.env.UPDATE_DOCS === '1'
+
+/** A table of docs/uppy.md that a run of these tests makes. */
+export interface DocTable {
+  /** What the page says there; undefined where it says nothing, or where this run writes it. */
+  said(row: string, column: string): string | undefined
+  /** What the run found. Throws where the page says something else, unless the run writes it. */
+  found(row: string, column: string, text: string): void
+  /** Throws where the page says more than the run found, or writes the table. */
+  finish(): void
+}
+
+/** The table below `<!-- test: NAME -->`, whose rows have their names in the first column. */
+export function docTable(name: string, columns: readonly string[]): DocTable {
+  const marker = `<!-- test: ${name} -->\n`
+  const [, after] = readFileSync(PAGE, 'utf8').split(marker)
+  if (after === undefined) throw new Error(`docs/uppy.md lacks the line ${marker}`)
+  const lines = after.split('\n')
+  const end = lines.findIndex((line) => !line.startsWith('|'))
+  const documented = lines.slice(0, end).map(cellsOf)
+  const rows = new Map<string, Record<string, string>>()
+  const said = (row: string, column: string): string | undefined =>
+    writes
+      ? undefined
+      : documented.find(([cell]) => cell === row)?.[documented[0]?.indexOf(column) ?? -1]
+  return {
+    said,
+    found(row, column, text) {
+      rows.set(row, { ...rows.get(row), [column]: text })
+      if (!writes) expect(text, 'docs/uppy.md says something else').toBe(said(row, column))
+    },
+    finish() {
+      const [, ...others] = columns
+      const table = [
+        columns,
+        columns.map(() => '---'),
+        ...[...rows].map(([row, cells]) => [row, ...others.map((column) => cells[column] ?? '–')]),
+      ]
+      if (!writes) {
+        expect(documented).toEqual(table)
+        return
+      }
+      const text = table.map((cells) => `| ${cells.join(' | ')} |`).join('\n')
+      // Read again: another table of the page may have been written meanwhile.
+      const [head = '', tail = ''] = readFileSync(PAGE, 'utf8').split(marker)
+      const rest = tail.split('\n').slice(end)
+      writeFileSync(PAGE, [head, marker, text, '\n', rest.join('\n')].join(''))
+    },
+  }
+}
+
+const cellsOf = (line: string): string[] =>
+  line
+    .slice(1, -1)
+    .split('|')
+    .map((cell) => cell.trim())
