@@ -162,7 +162,7 @@ export const fileRoutes = newApp()
     try {
       await deleteObject(bucket, key, new Date())
     } catch (error) {
-      // The object may be gone anyway: its edge copy must not outlive it.
+      // The object may be deleted anyway, so its edge copy must be purged.
       if (mayHaveHappened(error))
         await source
           .purge(bucket, key)
@@ -173,7 +173,7 @@ export const fileRoutes = newApp()
       await source.purge(bucket, key)
       await fileIndex.remove(bucket.alias, key)
     } finally {
-      // The object is gone, whatever else fails; a repeat says so again.
+      // The object is deleted, even if another step fails. A repeat sends the event again.
       await tellDeleted(c, { bucket: bucket.alias, key })
     }
     return c.body(null, 204)

@@ -4,8 +4,8 @@ import { newApp } from '../http/new-app.ts'
 import { withKeys } from '../settings/with-keys.ts'
 
 /**
- * `GET /healthz`: open to all, names what is misconfigured by its path, never by its value, and says
- * whether links come from an edge cache or from the bucket each time.
+ * `GET /healthz`, without authentication. Names invalid settings by path, never by value. Also
+ * tells whether links come from an edge cache or always from the bucket.
  */
 export const healthRoutes = newApp().get('/healthz', async (c) => {
   const loaded = await withKeys(c.env.instance.settings)

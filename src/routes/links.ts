@@ -37,7 +37,7 @@ const linksSchema = z.strictObject({
   bucket,
 })
 
-/** Links that go into an `<img>` or an email, made for those who may. */
+/** Creates links for an `<img>` or an email. */
 export const linkRoutes = newApp()
   .post(
     '/files/:key/link',
@@ -70,11 +70,11 @@ export const linkRoutes = newApp()
     return json(c, { links, expiresAt: new Date(expires * 1000).toISOString() })
   })
 
-/** What comes before `/i/…` in the links that this request makes. */
+/** Returns the URL before `/i/…` in the links of this request. */
 const linkBase = (c: AppContext): string =>
   c.get('settings').linkBase ?? new URL(c.req.url).origin + c.env.host.mountPath
 
-/** What a link leads to. The link itself is the credential. */
+/** Serves links. The link itself is the credential. */
 export const deliveryRoutes = newApp()
   .get('/i/:bucket/:key', async (c) => {
     const settings = await configure(c)

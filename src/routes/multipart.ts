@@ -20,7 +20,7 @@ import { finishMultipart } from '../uploads/finish-multipart.ts'
 import { dropMultipart, signParts, startMultipart, uploadedParts } from '../uploads/multipart.ts'
 import { planParts } from '../uploads/part-plan.ts'
 
-/** Limit of a body that lists up to 10 000 parts. */
+/** Size limit of a body with up to 10 000 parts. */
 const MAX_PARTS_BODY_BYTES = 2 * 1024 ** 2
 
 const startSchema = z.strictObject({
@@ -51,7 +51,7 @@ const completeSchema = z.strictObject({
   bucket,
 })
 
-/** Uploads in parts: S3's multipart upload, its id bound to bucket, key and principal. */
+/** Uploads in parts: S3's multipart upload. Its id is bound to bucket, key and principal. */
 export const multipartRoutes = newApp()
   .post('/multipart', validateJson(startSchema), async (c) => {
     const { bucket: alias, ...request } = c.req.valid('json')

@@ -12,7 +12,7 @@ const tokenSchema = z.strictObject({
   expiresIn: z.optional(z.int()),
 })
 
-/** Short-lived tokens for less than the caller may do. */
+/** Creates short-lived tokens with some of the caller's permissions. */
 export const tokenRoutes = newApp().post('/tokens', validateJson(tokenSchema), async (c) => {
   const principal = c.get('principal')
   const settings = c.get('settings')

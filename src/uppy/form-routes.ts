@@ -23,13 +23,13 @@ const METADATA = 'x-amz-meta-'
 
 type Fields = Readonly<Record<string, string>>
 
-/** The URL that takes forms for a bucket whose server takes none. */
+/** Returns the URL that accepts forms for a bucket whose server doesn't support them. */
 export const formUrl = (c: AppContext): string =>
   new URL(c.req.url).origin + c.env.host.mountPath + PATH
 
 /**
- * S3 PostObject where the server of a bucket lacks it: the file passes through here, and is recorded.
- * The policy in the form is the credential. Answers as S3 does.
+ * S3 PostObject for a bucket whose server lacks it. The file passes through the Worker and is
+ * recorded. The policy in the form is the credential. The response is the same as S3's.
  */
 export const formRoutes = newApp()
   .use(PATH, uppyDialect)
@@ -57,7 +57,9 @@ export const formRoutes = newApp()
     })
   })
 
-/** Throws `forbidden` unless `fields` are those of the policy, and the policy. */
+/**
+ * Throws `forbidden` unless `fields` are exactly the fields of the policy, and the policy itself.
+ */
 function requireFields(fields: ReadonlyMap<string, string>, allowed: Fields): void {
   for (const [name, value] of Object.entries(allowed))
     if (fields.get(name) !== value) throw mismatch(name)
@@ -66,11 +68,11 @@ function requireFields(fields: ReadonlyMap<string, string>, allowed: Fields): vo
 }
 
 const mismatch = (field: string): ApiError =>
-  new ApiError('forbidden', 'A field of the form is not as its policy says.', {
-    issues: [{ path: field.slice(0, 64), message: 'must be as it was given out' }],
+  new ApiError('forbidden', 'A field of the form differs from its policy.', {
+    issues: [{ path: field.slice(0, 64), message: 'must be sent as it was returned' }],
   })
 
-/** What the fields of a form say of the object, as headers. */
+/** Returns the headers of the object from the fields of a form. */
 function objectHeaders(fields: Fields): Record<string, string> {
   const type = fields['content-type']
   const metadata = Object.entries(fields).flatMap(([name, value]) =>

@@ -9,7 +9,7 @@ import type { MultipartRequest } from '../uploads/multipart.ts'
 import { newUpload, uploadSignature } from '../uploads/new-upload.ts'
 import { uploadHeaders } from '../uploads/signed-headers.ts'
 
-/** One request of a client that speaks S3's multipart operations itself. */
+/** One request of a client that calls S3's multipart operations itself. */
 export type UploadOperation =
   | { readonly name: 'UploadPart'; readonly s3UploadId: string; readonly partNumber: number }
   | {
@@ -25,8 +25,8 @@ const METHODS = {
 } as const
 
 /**
- * S3 CreateMultipartUpload for a new key under `prefix`, presigned: the client must send `headers`.
- * Throws ApiError for a file that this bucket doesn't take.
+ * Presigns S3 CreateMultipartUpload for a new key under `prefix`. The client must send `headers`.
+ * Throws ApiError for a file that this bucket doesn't accept.
  */
 export async function presignCreate(
   bucket: Bucket,
@@ -35,7 +35,7 @@ export async function presignCreate(
   expiresIn: number | undefined,
   now: Date,
 ): Promise<{ url: string; key: ObjectKey; headers: Readonly<Record<string, string>> }> {
-  refuseWhereLimited(bucket)
+  refuseIfLimited(bucket)
   const key = newUpload(bucket, { ...file, size: null }, prefix, MAX_OBJECT_BYTES, now)
   const headers = uploadHeaders(file)
   const request = { method: 'POST', key, query: { uploads: '' }, headers } as const
@@ -43,9 +43,9 @@ export async function presignCreate(
 }
 
 /**
- * One step of an upload that was begun so, presigned: the client must send `headers`, if there are
- * any. Throws `upload_not_found` for parts of an upload that is too old, `size_required`,
- * `invalid_expiry` and `credentials_expired`.
+ * Presigns one step of such an upload. The client must send `headers`, if any. Throws
+ * `upload_not_found` for parts of an upload that is too old, `size_required`, `invalid_expiry` and
+ * `credentials_expired`.
  */
 export async function presignOperation(
   bucket: Bucket,
@@ -56,8 +56,8 @@ export async function presignOperation(
 ): Promise<{ url: string; key: ObjectKey; headers?: Readonly<Record<string, string>> }> {
   const { name, s3UploadId } = operation
   if (name === 'UploadPart' || name === 'CompleteMultipartUpload') {
-    refuseWhereLimited(bucket)
-    refuseWhereOld(key, now)
+    refuseIfLimited(bucket)
+    refuseIfOld(key, now)
   }
   const part = name === 'UploadPart' ? { partNumber: String(operation.partNumber) } : {}
   const query = { ...part, uploadId: s3UploadId }
@@ -80,8 +80,11 @@ async function presignUpload(
   return presign({ ...request, ...uploadSignature(bucket, expiresIn, now).signing })
 }
 
-/** The bucket completes such an upload without asking us, so nothing would hold it to a size. */
-function refuseWhereLimited({ maxBytes }: Bucket): void {
+/**
+ * Throws for a bucket with a size limit. The bucket completes such an upload without the Worker, so
+ * the limit would not be checked.
+ */
+function refuseIfLimited({ maxBytes }: Bucket): void {
   if (maxBytes === null) return
   throw new ApiError(
     'size_required',
@@ -89,11 +92,11 @@ function refuseWhereLimited({ maxBytes }: Bucket): void {
   )
 }
 
-/** A bucket may take parts for longer, but browsers then believe that the object can't change. */
-function refuseWhereOld(key: ObjectKey, now: Date): void {
+/**
+ * Throws for an old upload. A bucket may accept parts for longer, but browsers then cache the
+ * object as immutable.
+ */
+function refuseIfOld(key: ObjectKey, now: Date): void {
   if (now.getTime() <= keyCreatedAt(key) + MAX_UPLOAD_AGE_SECONDS * 1000) return
-  throw new ApiError(
-    'upload_not_found',
-    'This upload began more than seven days ago. Start it again.',
-  )
+  throw new ApiError('upload_not_found', 'This upload is more than seven days old. Start it again.')
 }

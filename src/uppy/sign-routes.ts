@@ -24,7 +24,8 @@ import { badRequest, DEFAULT_TYPE } from './dialect.ts'
 import { presignCreate, presignOperation, type UploadOperation } from './s3-operation.ts'
 
 /**
- * The request of Uppy's `signRequest`, and what our client adds to it. Later versions may add more.
+ * The request of Uppy's `signRequest`, with the members that the client of this project adds. Later
+ * versions may add more.
  */
 const signSchema = z.object({
   method: z.enum(['PUT', 'POST', 'GET', 'DELETE']),
@@ -45,7 +46,7 @@ const signSchema = z.object({
 type SignRequest = z.infer<typeof signSchema>
 
 /**
- * `signRequest` of `@uppy/aws-s3` 6: the client speaks S3 itself, and asks for one signature at a
+ * `signRequest` of `@uppy/aws-s3` 6. The client calls S3 itself, and requests one signature at a
  * time.
  */
 export const signRoutes = newApp().post('/s3/sign', validateJson(signSchema), async (c) => {
@@ -61,7 +62,7 @@ export const signRoutes = newApp().post('/s3/sign', validateJson(signSchema), as
       throw badRequest('Only uploads are signed here. To delete a file, send DELETE /files/:key.')
     const asked = { fileName, mimetype, metadata, cacheControl, directory }
     if (method === 'POST') {
-      // A size need not be stated where nothing could hold the upload to it.
+      // The size is optional, since nothing could enforce it for this upload.
       const file = await askApp(c, bucket, { ...asked, size: size ?? null }, MAX_OBJECT_BYTES)
       return json(c, await presignCreate(bucket, file, principal.prefix, expiresIn, now))
     }
@@ -73,7 +74,7 @@ export const signRoutes = newApp().post('/s3/sign', validateJson(signSchema), as
   const objectKey = parseObjectKey(key)
   requireKey(principal, 'files:upload', objectKey)
   if (!isNewObjectKey(objectKey))
-    throw new ApiError('forbidden', 'An upload in parts needs a key that this API made.')
+    throw new ApiError('forbidden', 'An upload in parts needs a key that this API created.')
   const operation = uploadOperation(request, uploadId)
   return json(c, await presignOperation(bucket, objectKey, operation, expiresIn, now))
 })

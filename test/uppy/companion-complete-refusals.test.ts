@@ -56,7 +56,7 @@ describe('POST complete', () => {
     ['the second first', [part(2), part(1)]],
   ])('refuses parts in disorder: %s', async (_, parts) => {
     expect(await uppyRefusal(await complete({ parts }))).toBe(
-      '400 The parts must be in ascending order, each once.',
+      '400 The parts must be unique and in ascending order.',
     )
   })
 
@@ -90,7 +90,7 @@ it.each([
 
 it('has no temporary credentials to give', async () => {
   expect(await uppyRefusal(await worker.fetch('/s3/sts'))).toBe(
-    '501 Nobody gets temporary credentials of the bucket here. Leave out "getTemporarySecurityCredentials".',
+    '501 The bucket has no temporary credentials for clients. Remove "getTemporarySecurityCredentials".',
   )
 })
 
