@@ -1,14 +1,20 @@
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import type { Server } from 'node:http'
+import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestProject } from 'vitest/node'
-import { startS3rver } from '../../dev/s3rver.ts'
 import type {} from '../support/provided-context.ts'
 import { countingProxy } from './counting-proxy.ts'
 import { faultyServer } from './faulty-server.ts'
 import { quietDisconnects } from './quiet-disconnects.ts'
+
+// By Node itself: what Vite imports here is another copy of s3rver's modules than s3rver requires, so
+// that the changes in dev/ would not reach it.
+const { startS3rver }: typeof import('../../dev/s3rver.ts') = createRequire(import.meta.url)(
+  '../../dev/s3rver.ts',
+)
 
 /**
  * Vitest's global setup of the Worker tests: the servers that stand for buckets, on the ports that
