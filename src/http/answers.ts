@@ -68,21 +68,29 @@ export function onError(thrown: unknown, c: AppContext): Response {
   const { code, message, issues, reason } = error
   const retryAfter =
     code === 'rate_limited' || code === 'purge_failed' ? 60 : error.retryAfterSeconds
+  const status = STATUS_BY_CODE[code]
+  const headers = {
+    ...(code === 'unauthenticated' ? { 'WWW-Authenticate': challenge(c, reason) } : {}),
+    ...(retryAfter === undefined ? {} : { 'Retry-After': String(retryAfter) }),
+  }
+  const requestId = c.get('requestId')
+  const text = c.get('errorBody')?.({ code, message, requestId })
+  if (text !== undefined) {
+    const xml = { 'Content-Type': 'application/xml', ...headers }
+    return complete(c, new Response(text, { status, headers: xml }))
+  }
   return json(
     c,
     {
       ...c.get('errorMembers')?.(message),
       message,
       code,
-      requestId: c.get('requestId'),
+      requestId,
       ...(reason === undefined ? {} : { reason }),
       ...(issues.length === 0 ? {} : { issues }),
     },
-    STATUS_BY_CODE[code],
-    {
-      ...(code === 'unauthenticated' ? { 'WWW-Authenticate': challenge(c, reason) } : {}),
-      ...(retryAfter === undefined ? {} : { 'Retry-After': String(retryAfter) }),
-    },
+    status,
+    headers,
   )
 }
 

@@ -1,5 +1,6 @@
 import type { Context } from 'hono'
 import type { Principal } from '../access/principal.ts'
+import type { ErrorCode } from '../errors/api-error.ts'
 import type { Settings } from '../settings/settings.ts'
 import type { Host, Instance } from './host.ts'
 
@@ -16,6 +17,8 @@ export interface AppEnv {
     cacheStatus: string
     /** Adds members to an error body that the clients of a protocol expect. */
     errorMembers: ((message: string) => object) | undefined
+    /** Returns the body of an error as XML, for the clients of a protocol without JSON. */
+    errorBody: ((error: ErrorBody) => string) | undefined
     /** The CORS headers of the response. */
     corsHeaders: Readonly<Record<string, string>> | undefined
     /** The response that already has all its headers. */
@@ -25,6 +28,13 @@ export interface AppEnv {
     /** A problem that did not end the request, for the log. `addWarning` sets it. */
     warning: string | undefined
   }
+}
+
+/** The members of every error. */
+export interface ErrorBody {
+  readonly code: ErrorCode
+  readonly message: string
+  readonly requestId: string
 }
 
 export type AppContext = Context<AppEnv>

@@ -82,21 +82,21 @@ async function tell(c: AppContext, event: (principal: string) => FileEvent): Pro
 }
 
 /**
- * Returns the upload whose id is in the path. The caller must be allowed to write `key`, and the id
- * must belong to the caller, the key and the bucket. Throws `invalid_key`, `forbidden`,
- * `unknown_bucket` and `invalid_upload_id`.
+ * Returns the upload with the id in the path, or with `uploadId`. The caller must be allowed to
+ * write `key`, and the id must belong to the caller, the key and the bucket. Throws `invalid_key`,
+ * `forbidden`, `unknown_bucket` and `invalid_upload_id`.
  */
 export async function openUpload(
   c: AppContext,
   alias: string | undefined,
   key: string,
   now: Date,
+  uploadId = c.req.param('uploadId') ?? '',
 ): Promise<{ readonly bucket: Bucket; readonly upload: UploadClaims }> {
   const principal: Principal = c.get('principal')
   const scope = { key: parseObjectKey(key), owner: principal.id }
   requireKey(principal, 'files:upload', scope.key)
   const bucket = chooseBucket(c, alias, scope.key)
-  const uploadId = c.req.param('uploadId') ?? ''
   const settings = c.get('settings')
   return {
     bucket,

@@ -136,10 +136,23 @@ const invalidRequest = (issues: readonly Issue[]): ApiError =>
  * `unsupported_media_type`, `body_too_large` and `malformed_json`.
  */
 export async function readJson(request: Request, maxBytes: number): Promise<unknown> {
+  if (!isJson(request.headers.get('content-type') ?? ''))
+    throw new ApiError('unsupported_media_type', 'Send JSON with Content-Type: application/json.')
+  try {
+    return JSON.parse(await readText(request, maxBytes))
+  } catch (error) {
+    if (!(error instanceof SyntaxError || error instanceof TypeError)) throw error
+    throw new ApiError('malformed_json', 'The body is not JSON.')
+  }
+}
+
+/**
+ * Returns the body of `request`, at most `maxBytes` of UTF-8. Throws `body_too_large`, and
+ * TypeError for a body that is not UTF-8.
+ */
+export async function readText(request: Request, maxBytes: number): Promise<string> {
   const { headers, bodyUsed } = request
   if (bodyUsed) throw new Error('The app read the body before the presigner.')
-  if (!isJson(headers.get('content-type') ?? ''))
-    throw new ApiError('unsupported_media_type', 'Send JSON with Content-Type: application/json.')
   const stated = headers.get('content-length') ?? ''
   const length = /^\d+$/.test(stated) ? Number(stated) : Infinity
   // HTTP limits a body to its Content-Length (RFC 9112, section 6.3).
@@ -147,11 +160,7 @@ export async function readJson(request: Request, maxBytes: number): Promise<unkn
     length <= maxBytes ? await request.arrayBuffer() : await readUpTo(maxBytes + 1, request.body)
   if (bytes.byteLength > maxBytes)
     throw new ApiError('body_too_large', `The body may have at most ${maxBytes} bytes.`)
-  try {
-    return JSON.parse(decoder.decode(bytes))
-  } catch {
-    throw new ApiError('malformed_json', 'The body is not JSON.')
-  }
+  return decoder.decode(bytes)
 }
 
 const isJson = (contentType: string): boolean =>

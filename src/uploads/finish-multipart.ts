@@ -5,7 +5,6 @@ import { ApiError, type Issue } from '../errors/api-error.ts'
 import { describe } from '../errors/describe.ts'
 import type { WarningText } from '../errors/warnings.ts'
 import type { FileIndex } from '../file-index/file-index.ts'
-import type { ObjectKey } from '../keys/object-key.ts'
 import {
   completeMultipartUpload,
   type ListedPart,
@@ -49,7 +48,7 @@ export async function finishMultipart(
     if (!(error instanceof ApiError && (await objectExists(bucket, key, now)))) throw error
     warning = `complete failed although the object exists: ${describe(error)}`
   }
-  if (upload.size === null) await limitSize(bucket, key, now)
+  if (upload.partSize === null) await holdToSize(bucket, upload, now)
   const request = { key, name: name ?? upload.name, owner }
   return { ...(await recordUpload(bucket, index, request, now)), warning }
 }
@@ -69,27 +68,29 @@ async function assemble(
   if (listed !== null) {
     const bytes = sumOfParts(parts, listed)
     requireBytes(bytes, bucket, MAX_OBJECT_BYTES)
-    if (size !== null && bytes !== size)
-      throw new ApiError(
-        'size_mismatch',
-        `The parts have ${bytes} bytes, but the file has ${size}.`,
-      )
+    if (size !== null && bytes !== size) throw sizeMismatch(bytes, size)
   }
   await completeMultipartUpload(upload, parts, now)
   return listed !== null
 }
 
 /**
- * Deletes an object that is too large. If the client doesn't state the size and the bucket doesn't
- * list parts, the size is only known now.
+ * Deletes an object that is too large, or that has another size than the client stated. If the
+ * client chooses the parts and the bucket doesn't list them, the size is only known now.
  */
-async function limitSize(bucket: Bucket, key: ObjectKey, now: Date): Promise<void> {
-  if (bucket.maxBytes === null) return
+async function holdToSize(bucket: Bucket, { key, size }: UploadClaims, now: Date): Promise<void> {
+  if (bucket.maxBytes === null && size === null) return
   const head = await headObject(bucket, key, now)
-  if (head === null || head.size <= bucket.maxBytes) return
+  if (head === null) return
+  const isExpected = size === null || head.size === size
+  if (isExpected && head.size <= (bucket.maxBytes ?? head.size)) return
   await deleteObject(bucket, key, now)
   requireBytes(head.size, bucket, MAX_OBJECT_BYTES)
+  throw sizeMismatch(head.size, size)
 }
+
+const sizeMismatch = (bytes: number, size: number | null): ApiError =>
+  new ApiError('size_mismatch', `The parts have ${bytes} bytes, but the file has ${size}.`)
 
 /** Throws unless the parts are in ascending order and unique, as S3 requires. */
 function requireOrder(parts: readonly Part[]): void {

@@ -60,11 +60,23 @@ export async function startMultipart(
   request: MultipartRequest,
   now: Date,
 ): Promise<StartedUpload> {
-  const { size } = request
   const key = newUpload(bucket, request, prefix, MAX_OBJECT_BYTES, now)
+  const { size } = request
+  const partSize = size === null ? null : planParts(size).partSize
+  return beginMultipart(settings, bucket, { key, owner }, { ...request, partSize }, now)
+}
+
+/** Does the same for a key from `newUpload`. `partSize` is null if the client chooses the parts. */
+export async function beginMultipart(
+  settings: SigningSettings,
+  bucket: Bucket,
+  { key, owner }: { readonly key: ObjectKey; readonly owner: string },
+  request: Omit<MultipartRequest, 'directory'> & { readonly partSize: number | null },
+  now: Date,
+): Promise<StartedUpload> {
+  const { size, partSize } = request
   const s3UploadId = await createMultipartUpload(bucket, key, uploadHeaders(request), now)
   const name = cutToBytes(request.fileName, MAX_NAME_BYTES)
-  const partSize = size === null ? null : planParts(size).partSize
   const claims = { bucket: bucket.alias, key, owner, s3UploadId, name, size, partSize }
   const { uploadId, expiresAt } = await sealUploadId(settings, claims, now)
   return { key, uploadId, expiresAt: expiresAt.toISOString() }

@@ -14,9 +14,9 @@ import { dropMultipart, signParts, startMultipart, uploadedParts } from '../uplo
 import { MAX_FILE_NAME_LENGTH } from '../uploads/upload-fields.ts'
 import { completeBody, startBody } from './bodies.ts'
 import { badRequest, DEFAULT_TYPE, partNumbers, queryKey, s3Metadata, s3Type } from './dialect.ts'
-import { formUrl } from './form-routes.ts'
 import { companionLifetime } from './lifetime.ts'
 import { createPostForm } from './post-form.ts'
+import { formUrl } from './s3-routes.ts'
 
 const MAX_BODY_BYTES = 1024 ** 2
 const MAX_BATCH = 100

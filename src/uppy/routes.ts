@@ -5,7 +5,7 @@ import type { AppEnv } from '../http/app-env.ts'
 import { newApp } from '../http/new-app.ts'
 import { companionRoutes } from './companion-routes.ts'
 import { uppyDialect } from './dialect.ts'
-import { formRoutes } from './form-routes.ts'
+import { s3Routes } from './s3-routes.ts'
 import { signRoutes } from './sign-routes.ts'
 
 /**
@@ -28,6 +28,6 @@ const protectedRoutes = newApp()
 
 /** Everything under `/s3`, which Uppy calls, and under `/u/:token/s3`. */
 export const uppyRoutes = newApp()
-  .route('/', formRoutes)
+  .route('/', s3Routes)
   .route('/u/:token', protectedRoutes)
   .route('/', protectedRoutes)

@@ -1,8 +1,10 @@
 import * as z from 'zod/mini'
-import { requireKey, requireScope } from '../access/principal.ts'
+import { requireScope } from '../access/principal.ts'
+import type { UploadClaims } from '../access/upload-id.ts'
+import type { Bucket } from '../bucket/bucket.ts'
 import { MAX_OBJECT_BYTES, MAX_PUT_BYTES } from '../bucket/limits.ts'
-import { ApiError } from '../errors/api-error.ts'
 import { json } from '../http/answers.ts'
+import type { AppContext } from '../http/app-env.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
 import {
   bucket,
@@ -15,13 +17,15 @@ import {
   sha256,
 } from '../http/fields.ts'
 import { newApp } from '../http/new-app.ts'
-import { askApp } from '../http/uploads.ts'
+import { askApp, openUpload } from '../http/uploads.ts'
 import { validateJson } from '../http/validate.ts'
-import { isNewObjectKey } from '../keys/new-key.ts'
-import { parseObjectKey } from '../keys/object-key.ts'
+import { presign } from '../signing/presign.ts'
+import { type MultipartRequest, signParts } from '../uploads/multipart.ts'
+import { newUpload, uploadSignature } from '../uploads/new-upload.ts'
+import { uploadHeaders } from '../uploads/signed-headers.ts'
 import { createUploadUrl } from '../uploads/single.ts'
 import { badRequest, DEFAULT_TYPE } from './dialect.ts'
-import { presignCreate, presignOperation, type UploadOperation } from './s3-operation.ts'
+import { stepUrl } from './s3-routes.ts'
 
 /**
  * The request of Uppy's `signRequest`, with the members that the client of this project adds. Later
@@ -30,7 +34,7 @@ import { presignCreate, presignOperation, type UploadOperation } from './s3-oper
 const signSchema = z.object({
   method: z.enum(['PUT', 'POST', 'GET', 'DELETE']),
   key: fileName,
-  uploadId: z.optional(z.string().check(z.minLength(1), z.maxLength(2048))),
+  uploadId: z.optional(z.string().check(z.minLength(1), z.maxLength(4096))),
   partNumber: z.optional(partNumber),
   contentType: z._default(z.string(), DEFAULT_TYPE),
   expiresIn,
@@ -62,27 +66,47 @@ export const signRoutes = newApp().post('/s3/sign', validateJson(signSchema), as
       throw badRequest('Only uploads are signed here. To delete a file, send DELETE /files/:key.')
     const asked = { fileName, mimetype, metadata, cacheControl, directory }
     if (method === 'POST') {
-      // The size is optional, since nothing could enforce it for this upload.
+      // The size is optional here. The bucket's limit is checked when the upload is complete.
       const file = await askApp(c, bucket, { ...asked, size: size ?? null }, MAX_OBJECT_BYTES)
-      return json(c, await presignCreate(bucket, file, principal.prefix, expiresIn, now))
+      const newKey = newUpload(bucket, file, principal.prefix, MAX_OBJECT_BYTES, now)
+      uploadHeaders(file) // throws for too much metadata now, instead of when the upload starts
+      const step = { bucket: bucket.alias, owner: principal.id, key: newKey, file: fileOf(file) }
+      const seconds = uploadSignature(bucket, expiresIn, now).expiresIn
+      return json(c, { url: await stepUrl(c, step, seconds, now), key: newKey })
     }
     const file = await askApp(c, bucket, { ...asked, size }, MAX_PUT_BYTES)
     const upload = { ...file, sha256, expiresIn }
     const signed = await createUploadUrl(bucket, upload, principal.prefix, now)
     return json(c, { url: signed.uploadUrl, key: signed.key, headers: signed.headers })
   }
-  const objectKey = parseObjectKey(key)
-  requireKey(principal, 'files:upload', objectKey)
-  if (!isNewObjectKey(objectKey))
-    throw new ApiError('forbidden', 'An upload in parts needs a key that this API created.')
-  const operation = uploadOperation(request, uploadId)
-  return json(c, await presignOperation(bucket, objectKey, operation, expiresIn, now))
+  const { upload } = await openUpload(c, request.bucket, key, now, uploadId)
+  return json(c, { url: await operationUrl(c, bucket, upload, request, now), key: upload.key })
 })
 
-function uploadOperation({ method, partNumber }: SignRequest, s3UploadId: string): UploadOperation {
-  if (method === 'GET') return { name: 'ListParts', s3UploadId }
-  if (method === 'POST') return { name: 'CompleteMultipartUpload', s3UploadId }
-  if (method === 'DELETE') return { name: 'AbortMultipartUpload', s3UploadId }
+/** Returns the URL of one operation on such an upload. Throws `invalid_request`. */
+async function operationUrl(
+  c: AppContext,
+  bucket: Bucket,
+  upload: UploadClaims,
+  { method, uploadId, partNumber, expiresIn }: SignRequest,
+  now: Date,
+): Promise<string> {
+  const { signing, expiresIn: seconds } = uploadSignature(bucket, expiresIn, now)
+  const { owner, key, s3UploadId } = upload
+  if (method === 'POST')
+    return stepUrl(c, { bucket: bucket.alias, owner, key, uploadId }, seconds, now)
+  // ListParts and AbortMultipartUpload.
+  if (method !== 'PUT') return presign({ ...signing, method, key, query: { uploadId: s3UploadId } })
   if (partNumber === undefined) throw badRequest('A part needs its partNumber.')
-  return { name: 'UploadPart', s3UploadId, partNumber }
+  const { urls } = await signParts(bucket, upload, [partNumber], expiresIn, now)
+  return urls[0]?.url ?? ''
 }
+
+/** Returns the members of a file that a step stores. */
+const fileOf = ({ fileName, mimetype, metadata, cacheControl, size }: MultipartRequest) => ({
+  fileName,
+  mimetype,
+  metadata,
+  cacheControl,
+  size,
+})

@@ -12,7 +12,7 @@ let worker: TestWorker
 let apiKey: TestApiKey
 /** Each kind of credential that this Worker gives out or takes, by its name. */
 let made: Readonly<
-  Record<'api key' | 'jwt' | 'token' | 'cursor' | 'link' | 'upload' | 'form', string>
+  Record<'api key' | 'jwt' | 'token' | 'cursor' | 'link' | 'upload' | 'form' | 'step', string>
 >
 let uploadKey: string
 
@@ -42,6 +42,9 @@ beforeAll(async () => {
     await worker.post('/multipart', UPLOAD, bearer(apiKey.token))
   ).json()
   uploadKey = upload.key
+  const signed: { url: string } = await (
+    await worker.post('/s3/sign', { method: 'POST', key: 'a.txt' }, bearer(apiKey.token))
+  ).json()
   const { fields }: { fields: { policy: string } } = await (
     await worker.fetch('/s3/params?filename=a.txt', bearer(apiKey.token))
   ).json()
@@ -53,6 +56,7 @@ beforeAll(async () => {
     link: new URL(link).searchParams.get('sig') ?? '',
     upload: upload.uploadId,
     form: fields.policy,
+    step: new URL(signed.url).searchParams.get('step') ?? '',
   }
 })
 
@@ -85,6 +89,9 @@ const asForm = (value: string) => {
   return worker.fetch('/s3/form', { method: 'POST', headers, body })
 }
 
+const asStep = (value: string) =>
+  worker.fetch(`/s3/uploads?step=${encodeURIComponent(value)}`, { method: 'POST' })
+
 /** The signature of a JWS: of the size of a link's own. */
 const lastPart = (jws: string) => jws.split('.').at(-1) ?? ''
 
@@ -96,12 +103,13 @@ it('takes each for what it is', async () => {
   expect((await asCursor(made.cursor)).status).toBe(200)
   expect((await asLink(made.link)).status).toBe(200)
   expect((await asUpload(made.upload)).status).toBe(200)
+  expect((await asStep(made.step)).status).toBe(200)
   // The policy is read, and then a field is missing.
   expect(await (await asForm(made.form)).json()).toHaveProperty('issues')
 })
 
 it('refuses each for everything else', async () => {
-  for (const kind of ['api key', 'jwt', 'cursor', 'link', 'upload', 'form'] as const)
+  for (const kind of ['api key', 'jwt', 'cursor', 'link', 'upload', 'form', 'step'] as const)
     expect((await inPath(made[kind])).status, `${kind} in the path`).toBe(401)
   expect((await inPath(`ept_${made.upload}`)).status).toBe(401)
   for (const value of [
@@ -116,6 +124,8 @@ it('refuses each for everything else', async () => {
     `ep_${made.upload}`,
     made.form,
     `ept_${made.form}`,
+    made.step,
+    `ept_${made.step}`,
   ])
     expect((await asBearer(value)).status, value).toBe(401)
   for (const value of [
@@ -126,6 +136,7 @@ it('refuses each for everything else', async () => {
     made.link,
     made.upload,
     made.form,
+    made.step,
   ])
     expect((await asCursor(value)).status, value).toBe(400)
   expect((await asBearer(made.token.slice('ept_'.length))).status, 'token as JWT').toBe(401)
@@ -141,6 +152,7 @@ it('refuses each for everything else', async () => {
     lastPart(made.jwt),
     lastPart(made.upload),
     lastPart(made.form),
+    lastPart(made.step),
   ])
     expect((await asLink(value)).status, value).toBe(403)
   for (const value of [
@@ -151,6 +163,7 @@ it('refuses each for everything else', async () => {
     made.cursor,
     made.link,
     made.form,
+    made.step,
   ])
     expect(await (await asUpload(value)).json(), value).toMatchObject({ code: 'invalid_upload_id' })
   for (const value of [
@@ -166,6 +179,9 @@ it('refuses each for everything else', async () => {
     expect(refusal, value).toMatchObject({ code: 'forbidden' })
     expect(refusal, value).not.toHaveProperty('issues')
   }
+  expect(await (await asForm(made.step)).json()).not.toHaveProperty('issues')
+  for (const [kind, value] of Object.entries(made))
+    if (kind !== 'step') expect((await asStep(value)).status, kind).toBe(403)
 })
 
 it('refuses a cursor of another prefix or bucket', async () => {
@@ -188,11 +204,11 @@ it('derives another key for each purpose and each secret', async () => {
   ]
   const signatures = await Promise.all(
     secrets.flatMap((secret) =>
-      (['token', 'cursor', 'link', 'upload', 'form'] as const).map(async (purpose) => {
+      (['token', 'cursor', 'link', 'upload', 'form', 'step'] as const).map(async (purpose) => {
         const mac = await crypto.subtle.sign('HMAC', await purposeKey(secret, purpose), data)
         return toHex(mac)
       }),
     ),
   )
-  expect(new Set(signatures).size).toBe(10)
+  expect(new Set(signatures).size).toBe(12)
 })

@@ -4,6 +4,7 @@ import { openFormPolicy, sealFormPolicy } from '../../src/access/form-policy.ts'
 import { type LinkPolicy, signLink, verifyLink } from '../../src/access/link-signature.ts'
 import { mintToken, verifyToken } from '../../src/access/token.ts'
 import { openUploadId, sealUploadId, type UploadClaims } from '../../src/access/upload-id.ts'
+import { openUploadStep, sealUploadStep } from '../../src/access/upload-step.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { fromBase64 } from '../support/base64.ts'
 import { linkTarget } from '../support/link-target.ts'
@@ -102,6 +103,23 @@ it('a form from before is still made the same, and still valid', async () => {
   }
   expect(await sealFormPolicy(config, policy, 800, NOW)).toBe(FORM_POLICY)
   expect(await openFormPolicy(config, FORM_POLICY, NOW)).toEqual(policy)
+})
+
+const STEP = [
+  'eyJhbGciOiJIUzI1NiIsImtpZCI6ImsxIn0',
+  'eyJidWNrZXQiOiJmaWxlcyIsIm93bmVyIjoia2V5OmNpIiwia2V5IjoidGVhbS1hL3VwbG9hZHMvw6kgYi5wbmciLCJmaWxlIjp7ImZpbGVOYW1lIjoiw6kgYi5wbmciLCJtaW1ldHlwZSI6ImltYWdlL3BuZyIsInNpemUiOm51bGx9LCJleHAiOjE3OTU1MjE5MDB9',
+  'hw200YinEsmsCS-tPvchRZwB0Usoxmto2yJRGt2DE6E',
+].join('.')
+
+it('a step of an upload from before is still made the same, and still valid', async () => {
+  const step = {
+    bucket: 'files',
+    owner: 'key:ci',
+    key: KEY,
+    file: { fileName: 'é b.png', mimetype: 'image/png', size: null },
+  }
+  expect(await sealUploadStep(config, step, 300, NOW)).toBe(STEP)
+  expect(await openUploadStep(config, STEP, NOW)).toEqual(step)
 })
 
 /** With S3's own id in the clear, as ids were until that was encrypted. */

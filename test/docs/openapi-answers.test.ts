@@ -34,7 +34,11 @@ const readLink = read(z.object({ link: z.string() }))
 const readToken = read(z.object({ token: z.string() }))
 const readForm = read(z.object({ fields: z.record(z.string(), z.string()) }))
 const readSigned = read(
-  z.object({ url: z.string(), key: z.string(), headers: z.record(z.string(), z.string()) }),
+  z.object({
+    url: z.string(),
+    key: z.string(),
+    headers: z._default(z.record(z.string(), z.string()), {}),
+  }),
 )
 
 /** PUTs `body` to a signed URL, and gives its ETag. */
@@ -192,11 +196,26 @@ describe('a client that knows docs/openapi.json alone', () => {
       }),
     )
     await put(url, headers)
-    const part = { key, uploadId: 'of-the-bucket', partNumber: 1, expiresIn: 60 }
-    await client.call('signUppyRequest', 200, { body: { method: 'POST', key: 'film.mp4' } })
-    await client.call('signUppyRequest', 200, { body: { method: 'PUT', ...part } })
-    await client.call('signUppyRequest', 200, { body: { method: 'GET', ...part } })
     await client.call('signUppyRequest', 400, { body: { method: 'DELETE', key } })
+
+    const begin = { method: 'POST', key: 'film.mp4' }
+    const begun = await readSigned(client.call('signUppyRequest', 200, { body: begin }))
+    const step = (url: string) => ({ step: new URL(url).searchParams.get('step') ?? '' })
+    const created = await client.text('beginUppyUpload', 200, { parameters: step(begun.url) })
+    const uploadId = /<UploadId>(.*)<\/UploadId>/.exec(created)?.[1]
+    const part = { key: begun.key, uploadId, expiresIn: 60 }
+    const signed = await readUrl(
+      client.call('signUppyRequest', 200, { body: { method: 'PUT', partNumber: 1, ...part } }),
+    )
+    const etag = await put(signed.url)
+    await client.call('signUppyRequest', 200, { body: { method: 'GET', ...part } })
+    const { url: complete } = await readUrl(
+      client.call('signUppyRequest', 200, { body: { method: 'POST', ...part } }),
+    )
+    await client.text('completeUppyUpload', 200, {
+      parameters: step(complete),
+      body: `<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>${etag}</ETag></Part></CompleteMultipartUpload>`,
+    })
   })
 
   it('asks whether the Worker is healthy', async () => {

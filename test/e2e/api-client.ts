@@ -39,6 +39,8 @@ export interface ApiClient {
   abort(uploadId: string, key: string): Promise<void>
   /** Answer of `GET /s3/params`: a form for one file. */
   form(fileName: string, mimetype?: string): Promise<z.infer<typeof answers.uppyForm>>
+  /** Answer of `POST /s3/sign`: one request of a client that speaks S3. */
+  sign(request: Readonly<Record<string, unknown>>): Promise<z.infer<typeof answers.signedRequest>>
   /** What the Worker says to a request that it must refuse. */
   refusal(method: string, path: string, body?: unknown): Promise<Refusal>
 }
@@ -88,6 +90,9 @@ export function createApiClient(origin: string, apiKey: string): ApiClient {
     form: async (filename, type) => {
       const query = { filename, ...(type === undefined ? {} : { type }) }
       return answers.uppyForm.parse(await json(send('GET', `/s3/params${search(query)}`), 200))
+    },
+    async sign(request) {
+      return answers.signedRequest.parse(await json(send('POST', '/s3/sign', request), 200))
     },
     async refusal(method, path, body) {
       const response = await send(method, path, body)

@@ -27,7 +27,8 @@ const READS = [
   'GET /s3/sts',
 ]
 /** Routes that no credential of the app opens. */
-const OPEN = ['GET /healthz', 'GET /i/:bucket/:key', 'POST /s3/form']
+const STEPS = ['POST /s3/uploads', 'POST /s3/uploads/complete']
+const OPEN = ['GET /healthz', 'GET /i/:bucket/:key', 'POST /s3/form', ...STEPS]
 
 const form = 'application/x-www-form-urlencoded'
 

@@ -11,7 +11,13 @@ import { type TestWorker, testWorker } from '../support/worker.ts'
 /**
  * Routes that answer anyone: the link itself is a credential, tested in test/routes/links.test.ts.
  */
-const OPEN_ROUTES = ['GET /healthz', 'GET /i/:bucket/:key', 'POST /s3/form']
+const OPEN_ROUTES = [
+  'GET /healthz',
+  'GET /i/:bucket/:key',
+  'POST /s3/form',
+  'POST /s3/uploads',
+  'POST /s3/uploads/complete',
+]
 
 let issuer: TestIssuer
 let stranger: TestIssuer

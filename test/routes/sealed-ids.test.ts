@@ -35,20 +35,22 @@ it('signs no part of an upload for what another principal can read from its seal
   const [url = ''] = await partUrls(worker, upload, [1], bearer(alice.token))
   const s3UploadId = new URL(url).searchParams.get('uploadId') ?? ''
 
-  /** The id of the upload whose first part Bob can write, through Uppy's `signRequest`. */
-  const partOf = async (uploadId: string): Promise<string | null> => {
+  /** S3's id of the upload whose first part `who` can write, through Uppy's `signRequest`. */
+  const partOf = async (uploadId: string, who = bob): Promise<string | null> => {
     const request = { method: 'PUT', key: upload.key, partNumber: 1, uploadId }
-    const response = await worker.post('/s3/sign', request, bearer(bob.token))
+    const response = await worker.post('/s3/sign', request, bearer(who.token))
     if (response.status !== 200) return null
     const signed: { url: string } = await response.json()
     return new URL(signed.url).searchParams.get('uploadId')
   }
-  expect(await partOf(s3UploadId)).toBe(s3UploadId)
+  expect(await partOf(upload.uploadId, alice)).toBe(s3UploadId)
+  expect(await partOf(s3UploadId)).toBeNull()
+  expect(await partOf(s3UploadId, alice)).toBeNull()
 
   const readable = [upload.uploadId, ...upload.uploadId.split('.').flatMap(stringsIn)]
   expect(readable).toEqual(expect.arrayContaining([upload.key, 'key:alice']))
   for (const text of readable) {
     expect(text).not.toContain(s3UploadId)
-    expect(await partOf(text)).not.toBe(s3UploadId)
+    expect(await partOf(text)).toBeNull()
   }
 })

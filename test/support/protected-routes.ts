@@ -171,14 +171,8 @@ export const ROUTES: readonly ProtectedRoute[] = [
   },
   {
     route: 'POST /s3/sign',
-    scope: 'files:upload',
-    // Only keys that were made here are signed for.
-    request: (key) => [
-      '/s3/sign',
-      { method: 'GET', key: `${key}/uploads/${'0'.repeat(20)}-a.txt`, uploadId: 'id' },
-    ],
-    takesKey: true,
-    allowed: 200,
+    request: (key) => ['/s3/sign', { method: 'GET', key, uploadId: ID }],
+    ...BY_UPLOAD_ID,
   },
   {
     route: 'GET /s3/sts',

@@ -1,4 +1,5 @@
 import { expect } from 'vitest'
+import { readXml, textOf } from '../../src/storage/xml.ts'
 import type { TestWorker } from './worker.ts'
 
 /** Status and message of an error that Uppy reads: `error` and `message` are one. */
@@ -35,3 +36,36 @@ export async function startCompanion(
 /** The path of an upload, or of one step of it, as Uppy writes it. */
 export const companionPath = ({ key, uploadId }: CompanionUpload, step = ''): string =>
   `/s3/multipart/${encodeURIComponent(uploadId)}${step}?key=${encodeURIComponent(key)}`
+
+/** What `POST /s3/sign` answers. */
+export interface Signed {
+  readonly url: string
+  readonly key: string
+  readonly headers?: Record<string, string>
+}
+
+/** Signs a request of Uppy's `signRequest`. */
+export async function sign(worker: TestWorker, request: object): Promise<Signed> {
+  const response = await worker.post('/s3/sign', request)
+  if (response.status !== 200) throw new Error(await response.text())
+  return response.json()
+}
+
+/** Begins an upload in parts as Uppy does with `signRequest`: it speaks S3 to the URL that it gets. */
+export async function beginUpload(
+  worker: TestWorker,
+  file: object = {},
+): Promise<{ readonly key: string; readonly uploadId: string }> {
+  const { url, key } = await sign(worker, { method: 'POST', key: 'My Film.MP4', ...file })
+  const response = await worker.fetch(url, { method: 'POST' })
+  const answer = readXml(await response.text())
+  const uploadId = answer?.name === 'InitiateMultipartUploadResult' && textOf(answer, 'UploadId')
+  if (!uploadId) throw new Error(`No upload: ${response.status}`)
+  return { key, uploadId }
+}
+
+/** The body of S3 CompleteMultipartUpload, as Uppy writes it. */
+export const completeXml = (etags: readonly string[]): string =>
+  `<CompleteMultipartUpload>${etags
+    .map((etag, i) => `<Part><PartNumber>${i + 1}</PartNumber><ETag>${etag}</ETag></Part>`)
+    .join('')}</CompleteMultipartUpload>`

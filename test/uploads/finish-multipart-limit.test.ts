@@ -106,6 +106,23 @@ describe('a bucket that limits the size of a file, and lists no parts,', () => {
     expect(await recorded()).toBeNull()
   })
 
+  it('keeps an object of the size that the client stated where it cuts the parts itself', async () => {
+    const sent = scriptedBucket({ ...script, HeadObject: found(10) })
+    expect(await finish({ ...SIZELESS, size: 10 })).toMatchObject({ size: 10 })
+    expect(operations(sent)).not.toContain('DeleteObject')
+  })
+
+  it('deletes an object of another size than the client stated', async () => {
+    const sent = scriptedBucket({
+      ...script,
+      HeadObject: [found(10), MISSING],
+      DeleteObject: answer(204),
+    })
+    await expect(finish({ ...SIZELESS, size: 9 })).rejects.toMatchObject({ code: 'size_mismatch' })
+    expect(operations(sent)).toContain('DeleteObject')
+    expect(await recorded()).toBeNull()
+  })
+
   it('trusts the size that was said and signed', async () => {
     const sent = scriptedBucket({ ...script, HeadObject: found(10) })
     await finish(UPLOAD, BOTH, { maxBytes: 10 })

@@ -1,27 +1,17 @@
 import { reset } from 'cloudflare:test'
-import { afterEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, describe, expect, inject, it, vi } from 'vitest'
 import { SCOPES } from '../../src/access/scopes.ts'
 import { readXml, textOf } from '../../src/storage/xml.ts'
+import { bucketFetch } from '../support/bucket.ts'
 import { bearer, testApiKey } from '../support/credentials.ts'
 import { putPart } from '../support/parts.ts'
 import { verifyPresigned } from '../support/sigv4-verifier.ts'
-import { testWorker } from '../support/worker.ts'
-
-interface Signed {
-  readonly url: string
-  readonly key: string
-  readonly headers?: Record<string, string>
-}
+import { beginUpload, completeXml, type Signed, sign } from '../support/uppy.ts'
+import { s3rverBucket, type TestWorker, testWorker } from '../support/worker.ts'
 
 const NEW_KEY = /^uploads\/[0-9a-z]{20}-my-film\.mp4$/
 const S3RVER = { accessKeyId: 'S3RVER', secretAccessKey: 'S3RVER', region: 'us-east-1' }
 const worker = testWorker()
-
-async function sign(request: object): Promise<Signed> {
-  const response = await worker.post('/s3/sign', request)
-  if (response.status !== 200) throw new Error(await response.text())
-  return response.json()
-}
 
 const signedHeaders = ({ url }: Signed) => new URL(url).searchParams.get('X-Amz-SignedHeaders')
 
@@ -33,7 +23,7 @@ afterEach(async () => {
 describe('a single upload', () => {
   it('is signed for a key that is made here, and recorded by the page', async () => {
     const request = { method: 'PUT', key: 'My Film.MP4', contentType: 'video/mp4' }
-    const signed = await sign(request)
+    const signed = await sign(worker, request)
     expect(signed).toEqual({
       url: expect.any(String),
       key: expect.stringMatching(NEW_KEY),
@@ -49,12 +39,12 @@ describe('a single upload', () => {
   })
 
   it('is of bytes where the client names no type', async () => {
-    const { headers } = await sign({ method: 'PUT', key: 'a' })
+    const { headers } = await sign(worker, { method: 'PUT', key: 'a' })
     expect(headers).toEqual({ 'Content-Type': 'application/octet-stream' })
   })
 
   it('carries what the helper of our client adds', async () => {
-    const signed = await sign({
+    const signed = await sign(worker, {
       method: 'PUT',
       key: 'ignored.txt',
       fileName: 'My Film.MP4',
@@ -82,74 +72,175 @@ describe('a single upload', () => {
   })
 })
 
-it('signs a whole upload in parts, which the client carries out itself', async () => {
-  const begun = await sign({
-    method: 'POST',
-    key: 'My Film.MP4',
-    contentType: 'video/mp4',
-    metadata: { author: 'me' },
-    size: 11,
-  })
-  expect(begun.key).toMatch(NEW_KEY)
-  expect(begun.headers).toEqual({ 'Content-Type': 'video/mp4', 'x-amz-meta-author': 'me' })
-  expect(signedHeaders(begun)).toBe('content-type;host;x-amz-meta-author')
-  const { url, key, headers = {} } = begun
-  const answer = readXml(await (await fetch(url, { method: 'POST', headers })).text())
-  const uploadId = (answer && textOf(answer, 'UploadId')) ?? ''
-  expect(uploadId).toMatch(/./)
-
-  const parts = []
-  for (const [index, body] of ['hello ', 'world'].entries()) {
-    const part = { method: 'PUT', key, uploadId, partNumber: index + 1 }
-    const signed = await sign(part)
-    expect(Object.keys(signed)).toEqual(['url', 'key'])
-    parts.push(
-      `<Part><PartNumber>${index + 1}</PartNumber><ETag>${await putPart(signed.url, body)}</ETag></Part>`,
-    )
+describe('an upload in parts', () => {
+  const upload = async (of: TestWorker, file: object, bodies: readonly string[]) => {
+    const { key, uploadId } = await beginUpload(of, file)
+    const etags: string[] = []
+    for (const [index, body] of bodies.entries()) {
+      const { url } = await sign(of, { method: 'PUT', key, uploadId, partNumber: index + 1 })
+      etags.push(await putPart(url, body))
+    }
+    const { url } = await sign(of, { method: 'POST', key, uploadId })
+    const send = () => of.fetch(url, { method: 'POST', body: completeXml(etags) })
+    return { key, uploadId, url, send }
   }
-  const complete = await sign({ method: 'POST', key, uploadId })
-  const done = await fetch(complete.url, {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/xml' },
-    body: `<CompleteMultipartUpload>${parts.join('')}</CompleteMultipartUpload>`,
-  })
-  expect(done.status).toBe(200)
-  const recorded = await worker.post('/files', { key, name: 'My Film.MP4' })
-  expect(await recorded.json()).toMatchObject({ key, size: 11, mimetype: 'video/mp4' })
-})
 
-describe('a step of an upload in parts', () => {
-  it.each([
-    ['UploadPart', 'PUT', { partNumber: 10_000 }, { partNumber: '10000' }],
-    ['ListParts', 'GET', {}, {}],
-    ['CompleteMultipartUpload', 'POST', {}, {}],
-    ['AbortMultipartUpload', 'DELETE', {}, {}],
-  ])('is signed for the key and the id that S3 knows: %s', async (_, method, more, query) => {
+  it('begins and ends in the Worker, which records the file', async () => {
+    const file = {
+      contentType: 'video/mp4',
+      metadata: { author: 'Zoë' },
+      cacheControl: 'no-cache',
+      size: 11,
+    }
+    const { key, send } = await upload(worker, file, ['hello ', 'world'])
+    expect(key).toMatch(NEW_KEY)
+    const response = await send()
+    expect(response.status).toBe(200)
+    expect(response.headers.get('Content-Type')).toBe('application/xml')
+    const answer = readXml(await response.text())
+    expect(answer?.name).toBe('CompleteMultipartUploadResult')
+    const members = answer && ['Location', 'Bucket', 'Key'].map((name) => textOf(answer, name))
+    expect(members).toEqual([`${inject('s3Endpoint')}/files/${key}`, 'files', key])
+
+    const record: object = await (await worker.fetch(`/files/${key}`)).json()
+    expect(record).toMatchObject({ name: 'My Film.MP4', size: 11, owner: 'localhost' })
+    expect(answer && textOf(answer, 'ETag')).toBe(Reflect.get(record, 'etag'))
+    const object = await bucketFetch(key)
+    expect(await object.text()).toBe('hello world')
+    expect(object.headers.get('Content-Type')).toBe('video/mp4')
+    expect(object.headers.get('Cache-Control')).toBe('no-cache')
+    expect(object.headers.get('x-amz-meta-author')).toBe('=?UTF-8?B?Wm/Dqw==?=')
+    // An answer that was lost is asked for again.
+    expect((await send()).status).toBe(200)
+  })
+
+  it('signs parts, their list and the abort for the bucket', async () => {
     const now = new Date(Math.floor(Date.now() / 1000) * 1000)
     vi.useFakeTimers({ now, toFake: ['Date'] })
-    const { key } = await sign({ method: 'POST', key: 'é +%.mp4' })
-    const uploadId = '2~x +/=&<>?#é'
-    const signed = await sign({ method, key, uploadId, ...more, fileName: 'ignored' })
-    expect(signed).toEqual({ url: expect.any(String), key })
-    expect(verifyPresigned({ method, url: signed.url }, { ...S3RVER, now })).toMatchObject({
-      ok: true,
-      path: `/files/${key}`,
-      query: { ...query, uploadId },
-    })
-    for (const other of ['PUT', 'GET', 'POST', 'DELETE'].filter((name) => name !== method))
-      expect(verifyPresigned({ method: other, url: signed.url }, { ...S3RVER, now }).ok).toBe(false)
+    const { key, uploadId } = await beginUpload(worker)
+    const ids = new Set<string | undefined>()
+    for (const [method, more] of [
+      ['PUT', { partNumber: 10_000 }],
+      ['GET', {}],
+      ['DELETE', {}],
+    ] as const) {
+      const signed = await sign(worker, { method, key, uploadId, ...more })
+      const verified = verifyPresigned({ method, url: signed.url }, { ...S3RVER, now })
+      expect(verified).toMatchObject({ ok: true, path: `/files/${key}` })
+      if (verified.ok) ids.add(verified.query.uploadId)
+      for (const other of ['PUT', 'GET', 'POST', 'DELETE'].filter((name) => name !== method))
+        expect(verifyPresigned({ method: other, url: signed.url }, { ...S3RVER, now }).ok).toBe(
+          false,
+        )
+    }
+    expect(ids.size).toBe(1)
+    expect(ids).not.toContain(uploadId)
   })
 
   it('is valid for five minutes by default', async () => {
-    const { key } = await sign({ method: 'POST', key: 'a' })
+    const { key, uploadId } = await beginUpload(worker)
     const seconds = async (more: object) => {
-      const { url } = await sign({ method: 'PUT', key, uploadId: 'id', partNumber: 1, ...more })
-      return new URL(url).searchParams.get('X-Amz-Expires')
+      const part = { method: 'PUT', key, uploadId, partNumber: 1, ...more }
+      return new URL((await sign(worker, part)).url).searchParams.get('X-Amz-Expires')
     }
     expect(await seconds({})).toBe('300')
     expect(await seconds({ expiresIn: 3600 })).toBe('3600')
   })
+
+  it('holds the file to the size that was stated, and keeps nothing else', async () => {
+    const { key, send } = await upload(worker, { size: 10 }, ['hello ', 'world'])
+    const response = await send()
+    expect(response.status).toBe(400)
+    expect(errorIn(await response.text())).toEqual(['size_mismatch', expect.any(String)])
+    expect((await bucketFetch(key)).status).toBe(404)
+  })
+
+  it('holds the file to the limit of the bucket, whether a size was stated or not', async () => {
+    const limited = testWorker({ BUCKETS: { files: { ...s3rverBucket(), maxBytes: 8 } } })
+    const { key, send } = await upload(limited, {}, ['hello ', 'world'])
+    const response = await send()
+    expect(response.status).toBe(413)
+    expect(errorIn(await response.text())[0]).toBe('file_too_large')
+    expect((await bucketFetch(key)).status).toBe(404)
+    const small = await upload(limited, { size: 5 }, ['hello'])
+    expect((await small.send()).status).toBe(200)
+  })
+
+  it('tells a client that speaks S3 what is wrong, in XML', async () => {
+    const { url } = await upload(worker, {}, ['hello'])
+    const post = (body: string) => worker.fetch(url, { method: 'POST', body })
+    for (const body of [
+      '',
+      'nonsense',
+      '<Other/>',
+      '<CompleteMultipartUpload/>',
+      completeXml(['']),
+      '<CompleteMultipartUpload><Part><PartNumber>0</PartNumber><ETag>a</ETag></Part></CompleteMultipartUpload>',
+      '<!DOCTYPE a [<!ENTITY b "c">]><CompleteMultipartUpload>&b;</CompleteMultipartUpload>',
+    ]) {
+      const response = await post(body)
+      expect(response.status, body).toBe(400)
+      expect(response.headers.get('Content-Type')).toBe('application/xml')
+      expect(errorIn(await response.text()), body).toEqual([
+        'invalid_request',
+        'The body must be a CompleteMultipartUpload with its parts.',
+      ])
+    }
+    const tooLong = await post(' '.repeat(2 * 1024 ** 2 + 1))
+    expect(errorIn(await tooLong.text())[0]).toBe('body_too_large')
+  })
+
+  it('lets a page of a configured origin read both answers', async () => {
+    const origin = 'https://app.example.com'
+    const of = testWorker({ CORS_ORIGINS: [origin] })
+    const { url } = await sign(of, { method: 'POST', key: 'a' })
+    const response = await of.fetch(url, { method: 'POST', headers: { Origin: origin } })
+    expect(response.headers.get('Access-Control-Allow-Origin')).toBe(origin)
+    expect(response.headers.get('Cache-Control')).toBe('no-store')
+  })
 })
+
+describe('the URL of a step', () => {
+  it('is no URL for the other step', async () => {
+    const { url: create } = await sign(worker, { method: 'POST', key: 'a' })
+    const swapped = create.replace('/s3/uploads?', '/s3/uploads/complete?')
+    expect((await worker.fetch(swapped, { method: 'POST' })).status).toBe(403)
+    const { key, uploadId } = await beginUpload(worker)
+    const { url: complete } = await sign(worker, { method: 'POST', key, uploadId })
+    const back = complete.replace('/s3/uploads/complete?', '/s3/uploads?')
+    expect((await worker.fetch(back, { method: 'POST' })).status).toBe(403)
+  })
+
+  it('expires', async () => {
+    const { url } = await sign(worker, { method: 'POST', key: 'a', expiresIn: 60 })
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 61_000 })
+    const response = await worker.fetch(url, { method: 'POST' })
+    expect(response.status).toBe(403)
+    expect(errorIn(await response.text())[0]).toBe('forbidden')
+  })
+
+  it.each(['', '?step=', '?step=a.b.c', '?other=1'])('is refused as %j', async (query) => {
+    for (const path of ['/s3/uploads', '/s3/uploads/complete'])
+      expect((await worker.fetch(path + query, { method: 'POST' })).status).toBe(403)
+  })
+
+  it('counts against the principal who asked for it', async () => {
+    const keys: string[] = []
+    const limit = async ({ key }: { key: string }) => {
+      keys.push(key)
+      return { success: keys.length === 1 }
+    }
+    const of = testWorker({ RATE_LIMITER: { limit } })
+    const { url } = await sign(of, { method: 'POST', key: 'a' })
+    expect((await of.fetch(url, { method: 'POST' })).status).toBe(429)
+    expect(keys).toEqual(['principal localhost', 'principal localhost'])
+  })
+})
+
+const errorIn = (text: string): (string | null)[] => {
+  const root = readXml(text)
+  return root?.name === 'Error' ? ['Code', 'Message'].map((name) => textOf(root, name)) : []
+}
 
 it('makes keys under the prefix of a token in the path, and signs for no others', async () => {
   const apiKey = await testApiKey('ci', SCOPES, 'team-a/')
@@ -161,9 +252,12 @@ it('makes keys under the prefix of a token in the path, and signs for no others'
   }
   const [own, foreign] = [await tokenFor('team-a/x/'), await tokenFor('team-a/y/')]
   const begun = await protectedWorker.post(`/u/${own}/s3/sign`, { method: 'POST', key: 'a' })
-  const { key }: Signed = await begun.json()
+  const { key, url }: Signed = await begun.json()
   expect(key).toMatch(/^team-a\/x\/uploads\//)
-  const part = { method: 'PUT', key, uploadId: 'id', partNumber: 1 }
+  const created = await protectedWorker.fetch(url, { method: 'POST' })
+  const answer = readXml(await created.text())
+  const uploadId = answer && textOf(answer, 'UploadId')
+  const part = { method: 'PUT', key, uploadId, partNumber: 1 }
   expect((await protectedWorker.post(`/u/${own}/s3/sign`, part)).status).toBe(200)
   const refused = await protectedWorker.post(`/u/${foreign}/s3/sign`, part)
   expect(await refused.json()).toMatchObject({ code: 'forbidden' })

@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import { MAX_PUT_BYTES } from '../../../src/bucket/limits.ts'
+import { MAX_OBJECT_BYTES } from '../../../src/bucket/limits.ts'
 import type { ErrorCode } from '../../../src/errors/api-error.ts'
 import { fileName, partNumber } from '../../../src/http/fields.ts'
 import { completeBody, startBody } from '../../../src/uppy/bodies.ts'
@@ -61,6 +61,23 @@ const FILE_MEMBERS: Members = {
 const UPLOAD_MEMBERS: Members = {
   key: { description: 'The object key, as the answer to the start gave it.' },
 }
+
+const OF_SIGN = 'The URL of `POST /s3/sign` is the credential. Errors are XML, as S3 writes them.'
+
+const stepQuery = z.object({ step: z.string() })
+
+const STEP_MEMBERS: Members = { step: { description: 'What the URL allows, signed.' } }
+
+const STEP_ERRORS: readonly ErrorCode[] = [
+  'forbidden',
+  'invalid_key',
+  'rate_limited',
+  'storage_error',
+  'storage_busy',
+  'credentials_expired',
+  'unknown_bucket',
+  'misconfigured',
+]
 
 export const uppyOperations: Operations = {
   'GET /s3/params': {
@@ -194,7 +211,7 @@ export const uppyOperations: Operations = {
     tag: 'uppy',
     summary: 'Sign one S3 request',
     description: [
-      'For `signRequest` of `@uppy/aws-s3` 6, which speaks S3 itself. Without `uploadId`, `PUT` (PutObject) and `POST` (CreateMultipartUpload) begin an upload, whose key is made by the server. With it, `PUT` is UploadPart, `GET` ListParts, `POST` CompleteMultipartUpload and `DELETE` AbortMultipartUpload. Nothing else is signed.',
+      'For `signRequest` of `@uppy/aws-s3` 6, which speaks S3 itself. Without `uploadId`, `PUT` (PutObject) and `POST` (`/s3/uploads`) begin an upload, whose key is made by the server. With it, `PUT` is UploadPart, `GET` ListParts, `POST` `/s3/uploads/complete` and `DELETE` AbortMultipartUpload. Nothing else is signed.',
       'Members that Uppy does not know come from the client of this project. Others are ignored.',
     ].join('\n\n'),
     scopes: ['files:upload'],
@@ -204,15 +221,15 @@ export const uppyOperations: Operations = {
         description:
           'With `uploadId`, the object key as an earlier answer gave it; without, the name of the file.',
       },
-      uploadId: { description: "S3's own `UploadId`." },
+      uploadId: { description: 'The `UploadId` that `POST /s3/uploads` gave.' },
       partNumber: { description: 'Required for UploadPart.' },
-      contentType: { description: 'Signed as `Content-Type` where an upload begins.' },
+      contentType: { description: 'Type of the object where an upload begins.' },
       expiresIn: UPLOAD_SECONDS,
       fileName: { description: 'Name of the file, in place of `key`.' },
       size: {
         description:
-          'Bytes, signed as `Content-Length` of PutObject. Required there where the bucket has `maxBytes`.',
-        maximum: MAX_PUT_BYTES,
+          'Bytes: signed as `Content-Length` of PutObject, checked when an upload in parts is complete. Required for PutObject where the bucket has `maxBytes`.',
+        maximum: MAX_OBJECT_BYTES,
       },
       sha256: { description: 'SHA-256 of the file in base64, for PutObject.' },
     },
@@ -225,9 +242,45 @@ export const uppyOperations: Operations = {
       'file_too_large',
       'invalid_key',
       'invalid_expiry',
-      'upload_not_found',
+      'invalid_upload_id',
       'credentials_expired',
       'unknown_bucket',
+    ],
+  },
+  'POST /s3/uploads': {
+    id: 'beginUppyUpload',
+    tag: 'uppy',
+    summary: 'Begin an upload in parts',
+    description: `CreateMultipartUpload. ${OF_SIGN}`,
+    query: stepQuery,
+    members: STEP_MEMBERS,
+    answers: {
+      200: { description: 'S3’s InitiateMultipartUploadResult.', body: 'application/xml' },
+    },
+    errors: [...STEP_ERRORS, 'not_supported'],
+  },
+  'POST /s3/uploads/complete': {
+    id: 'completeUppyUpload',
+    tag: 'uppy',
+    summary: 'Complete an upload in parts',
+    description: `CompleteMultipartUpload, with its XML as the body. Records the file. Safe to repeat. ${OF_SIGN}`,
+    query: stepQuery,
+    members: STEP_MEMBERS,
+    answers: {
+      200: { description: 'S3’s CompleteMultipartUploadResult.', body: 'application/xml' },
+    },
+    errors: [
+      ...STEP_ERRORS,
+      'not_supported',
+      'body_too_large',
+      'invalid_part',
+      'size_mismatch',
+      'file_too_large',
+      'invalid_upload_id',
+      'upload_not_found',
+      'key_not_indexable',
+      'object_not_found',
+      'index_unavailable',
     ],
   },
 }

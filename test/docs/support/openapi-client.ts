@@ -14,6 +14,7 @@ import {
  */
 export interface CallInput {
   readonly parameters?: Readonly<Record<string, unknown>>
+  /** A string or a form is sent as it is, everything else as JSON. */
   readonly body?: unknown
   /** Base of the API below the origin: a server of the document, the first unless given. */
   readonly base?: string
@@ -26,6 +27,8 @@ export interface DocumentClient {
    * the JSON of the answer.
    */
   call(operationId: string, status: number, input?: CallInput): Promise<unknown>
+  /** The same for an answer that is no JSON; resolves with its text. */
+  text(operationId: string, status: number, input?: CallInput): Promise<string>
   /** Ids of the operations that were called with success. */
   readonly succeeded: ReadonlySet<string>
 }
@@ -35,33 +38,40 @@ export function createDocumentClient(document: OpenApiDocument, origin: string):
     operationsOf(document).map((located) => [located.operation.operationId, located]),
   )
   const succeeded = new Set<string>()
+
+  async function call(
+    operationId: string,
+    status: number,
+    { parameters = {}, body, base = '' }: CallInput = {},
+  ): Promise<{ readonly text: string; readonly json: unknown }> {
+    const located = operations.get(operationId)
+    if (located === undefined) throw new Error(`There is no operation ${operationId}.`)
+    const { operation, method } = located
+    if (operation.requestBody !== undefined) {
+      const schema = operation.requestBody.content?.['application/json']?.schema
+      toZod(document, schema).parse(body)
+    }
+    const isPlain = body instanceof FormData || typeof body === 'string'
+    const response = await fetch(origin + base + target(document, located, parameters), {
+      method,
+      headers: {
+        ...headerParameters(located, parameters),
+        ...(body === undefined || isPlain ? {} : { 'Content-Type': 'application/json' }),
+      },
+      body: isPlain ? body : body === undefined ? null : JSON.stringify(body),
+      redirect: 'manual',
+    })
+    const text = await response.text()
+    if (response.status !== status)
+      throw new Error(`${operationId} answered ${response.status}: ${text}`)
+    if (status < 400) succeeded.add(operationId)
+    return { text, json: checkAnswer(document, located, response, text) }
+  }
+
   return {
     succeeded,
-    async call(operationId, status, { parameters = {}, body, base = '' } = {}) {
-      const located = operations.get(operationId)
-      if (located === undefined) throw new Error(`There is no operation ${operationId}.`)
-      const { operation, method } = located
-      if (operation.requestBody !== undefined) {
-        const schema = operation.requestBody.content?.['application/json']?.schema
-        toZod(document, schema).parse(body)
-      }
-      const response = await fetch(origin + base + target(document, located, parameters), {
-        method,
-        headers: {
-          ...headerParameters(located, parameters),
-          ...(body === undefined || body instanceof FormData
-            ? {}
-            : { 'Content-Type': 'application/json' }),
-        },
-        body: body === undefined ? null : body instanceof FormData ? body : JSON.stringify(body),
-        redirect: 'manual',
-      })
-      const answer = await response.text()
-      if (response.status !== status)
-        throw new Error(`${operationId} answered ${response.status}: ${answer}`)
-      if (status < 400) succeeded.add(operationId)
-      return checkAnswer(document, located, response, answer)
-    },
+    call: async (...input) => (await call(...input)).json,
+    text: async (...input) => (await call(...input)).text,
   }
 }
 

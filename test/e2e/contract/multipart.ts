@@ -97,6 +97,34 @@ export function multipartRules(context: () => Context, capabilities: Capabilitie
     })
   })
 
+  it('uploads in parts for a client that speaks S3, and records the file', async () => {
+    const { api } = context()
+    const body = bytes(8 * MIB + 3)
+    const file = { fileName: 'Film.MP4', contentType: 'video/mp4', size: body.length }
+    const begun = await api.sign({ method: 'POST', key: 'film', ...file })
+    const created = await fetch(begun.url, { method: 'POST' })
+    const [, uploadId = ''] = /<UploadId>(.+)<\/UploadId>/.exec(await created.text()) ?? []
+    const { key } = begun
+    const etags: string[] = []
+    for (const partNumber of [1, 2]) {
+      const { url } = await api.sign({ method: 'PUT', key, uploadId, partNumber })
+      const part = body.slice((partNumber - 1) * 8 * MIB, partNumber * 8 * MIB)
+      const put = await fetch(url, { method: 'PUT', body: part })
+      etags.push(put.headers.get('ETag') ?? '')
+    }
+    const { url } = await api.sign({ method: 'POST', key, uploadId })
+    const parts = etags.map(
+      (etag, i) => `<Part><PartNumber>${i + 1}</PartNumber><ETag>${etag}</ETag></Part>`,
+    )
+    const xml = `<CompleteMultipartUpload>${parts.join('')}</CompleteMultipartUpload>`
+    const completed = await fetch(url, { method: 'POST', body: xml })
+    expect([completed.status, await completed.text()]).toEqual([
+      200,
+      expect.stringContaining('<CompleteMultipartUploadResult>'),
+    ])
+    expect(await api.record(key)).toMatchObject({ name: 'Film.MP4', size: body.length })
+  })
+
   it('uploads in parts with credentials that can only write', async () => {
     const { api } = context()
     const started = await start(4, { bucket: 'inbox' })

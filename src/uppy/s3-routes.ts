@@ -1,0 +1,210 @@
+import type { Next } from 'hono'
+import * as z from 'zod/mini'
+import { openFormPolicy } from '../access/form-policy.ts'
+import { openUploadId } from '../access/upload-id.ts'
+import { openUploadStep, sealUploadStep, type UploadStep } from '../access/upload-step.ts'
+import { MAX_PARTS } from '../bucket/limits.ts'
+import { ApiError } from '../errors/api-error.ts'
+import { configure } from '../http/admit.ts'
+import type { AppContext } from '../http/app-env.ts'
+import { chooseBucket } from '../http/choose-bucket.ts'
+import { newApp } from '../http/new-app.ts'
+import { countRequest } from '../http/rate-limit.ts'
+import { addWarning } from '../http/request-log.ts'
+import { tellRecorded } from '../http/uploads.ts'
+import { checkUrl, readText } from '../http/validate.ts'
+import { parseObjectKey } from '../keys/object-key.ts'
+import type { Settings } from '../settings/settings.ts'
+import { objectUrl } from '../signing/object-url.ts'
+import type { Part } from '../storage/multipart.ts'
+import { putObject } from '../storage/object.ts'
+import { childrenOf, escapeXml, readXml, textOf } from '../storage/xml.ts'
+import { finishMultipart } from '../uploads/finish-multipart.ts'
+import { beginMultipart } from '../uploads/multipart.ts'
+import { recordUpload } from '../uploads/record.ts'
+import { metadataHeaders } from '../uploads/signed-headers.ts'
+import { requireBytes } from '../uploads/size-limit.ts'
+import { uppyDialect } from './dialect.ts'
+import { readForm } from './form-body.ts'
+
+const PATHS = {
+  form: '/s3/form',
+  create: '/s3/uploads',
+  complete: '/s3/uploads/complete',
+} as const
+
+/** S3's maximum is 10,000 parts. Each one has about a hundred bytes here. */
+const MAX_PARTS_BYTES = 2 * 1024 ** 2
+const METADATA = 'x-amz-meta-'
+
+type Fields = Readonly<Record<string, string>>
+
+/** Returns the URL that accepts forms for a bucket whose server doesn't support them. */
+export const formUrl = (c: AppContext): string => ownUrl(c, PATHS.form)
+
+/** Returns the URL for one step of an upload in parts, valid for `seconds`. */
+export async function stepUrl(
+  c: AppContext,
+  step: UploadStep,
+  seconds: number,
+  now: Date,
+): Promise<string> {
+  const path = step.uploadId === undefined ? PATHS.create : PATHS.complete
+  return `${ownUrl(c, path)}?step=${await sealUploadStep(c.get('settings'), step, seconds, now)}`
+}
+
+const ownUrl = (c: AppContext, path: string): string =>
+  new URL(c.req.url).origin + c.env.host.mountPath + path
+
+/**
+ * S3 operations that the Worker runs for S3 clients. The bucket's server lacks them, or would not
+ * enforce the size of an upload. The policy or the URL is the credential. The responses are the
+ * same as S3's.
+ */
+export const s3Routes = newApp()
+  .use(PATHS.form, uppyDialect)
+  .post(PATHS.form, async (c) => {
+    const { settings, now } = await begin(c)
+    const { fields, file } = await readForm(c.req.raw)
+    const policy = await openFormPolicy(settings, fields.get('policy') ?? '', now)
+    await admitOwner(c, policy.owner, now)
+    requireFields(fields, policy.fields)
+    const key = parseObjectKey(policy.fields.key)
+    const bucket = chooseBucket(c, policy.bucket, key)
+    requireBytes(file.size, bucket, policy.maxBytes)
+
+    const etag = await putObject(bucket, key, file, objectHeaders(policy.fields), now)
+    const request = { key, name: policy.name, owner: policy.owner }
+    await tellRecorded(c, await recordUpload(bucket, c.env.instance.fileIndex, request, now))
+    const Location = objectUrl(bucket.publicAddress, key).href
+    const body = { Location, Bucket: bucket.name, Key: key, ETag: etag }
+    return xml('PostResponse', body, 201, { ETag: etag, Location })
+  })
+  .use(PATHS.create, s3Errors)
+  .post(PATHS.create, async (c) => {
+    const { settings, now, step, bucket, key } = await beginStep(c)
+    if (step.file === undefined) throw wrongStep()
+    const upload = { key, owner: step.owner }
+    // The client chooses the parts, independent of the size.
+    const request = { ...step.file, partSize: null }
+    const { uploadId } = await beginMultipart(settings, bucket, upload, request, now)
+    const body = { Bucket: bucket.name, Key: key, UploadId: uploadId }
+    return xml('InitiateMultipartUploadResult', body)
+  })
+  .use(PATHS.complete, s3Errors)
+  .post(PATHS.complete, async (c) => {
+    const { settings, now, step, bucket, key } = await beginStep(c)
+    if (step.uploadId === undefined) throw wrongStep()
+    const parts = await readParts(c.req.raw)
+    const scope = { bucket: bucket.alias, key, owner: step.owner }
+    const upload = await openUploadId(settings, scope, step.uploadId, now)
+    const { fileIndex } = c.env.instance
+    const finished = await finishMultipart(bucket, fileIndex, upload, parts, undefined, now)
+    if (finished.warning !== undefined) addWarning(c, finished.warning)
+    await tellRecorded(c, finished)
+    const Location = objectUrl(bucket.publicAddress, key).href
+    const body = { Location, Bucket: bucket.name, Key: key, ETag: finished.record.etag }
+    return xml('CompleteMultipartUploadResult', body)
+  })
+
+async function begin(c: AppContext): Promise<{ readonly settings: Settings; readonly now: Date }> {
+  checkUrl(c.req.url)
+  return { settings: await configure(c), now: new Date() }
+}
+
+/**
+ * Returns the step that the URL allows. Throws `forbidden`, `rate_limited` and `unknown_bucket`.
+ */
+async function beginStep(c: AppContext) {
+  const { settings, now } = await begin(c)
+  const step = await openUploadStep(settings, c.req.query('step') ?? '', now)
+  await admitOwner(c, step.owner, now)
+  const key = parseObjectKey(step.key)
+  return { settings, now, step, key, bucket: chooseBucket(c, step.bucket, key) }
+}
+
+const wrongStep = (): ApiError => new ApiError('forbidden', 'This URL is for another step.')
+
+/** Counts the request against the principal who requested the URL or the form. */
+async function admitOwner(c: AppContext, id: string, now: Date): Promise<void> {
+  c.set('principal', { id, scopes: [], prefix: '', expiresAt: now.getTime() })
+  await countRequest(c, `principal ${id}`)
+}
+
+/** Returns the parts in the body of S3 CompleteMultipartUpload. Throws `invalid_request`. */
+async function readParts(request: Request): Promise<Part[]> {
+  const root = readXml(await readText(request, MAX_PARTS_BYTES).catch(notXml))
+  if (root?.name !== 'CompleteMultipartUpload') throw invalidParts()
+  const parts = partsSchema.safeParse(
+    childrenOf(root, 'Part').map((part) => ({
+      partNumber: textOf(part, 'PartNumber'),
+      etag: textOf(part, 'ETag'),
+    })),
+  )
+  if (!parts.success) throw invalidParts()
+  return parts.data
+}
+
+const partsSchema = z
+  .array(
+    z.object({
+      partNumber: z.pipe(z.string().check(z.regex(/^[1-9]\d{0,4}$/)), z.transform(Number)),
+      etag: z.string().check(z.minLength(1), z.maxLength(255)),
+    }),
+  )
+  .check(z.minLength(1), z.maxLength(MAX_PARTS))
+
+/** Returns no text for a body that is not UTF-8. */
+function notXml(error: unknown): string {
+  if (error instanceof TypeError) return ''
+  throw error
+}
+
+const invalidParts = (): ApiError =>
+  new ApiError('invalid_request', 'The body must be a CompleteMultipartUpload with its parts.')
+
+/**
+ * Throws `forbidden` unless `fields` are exactly the fields of the policy, and the policy itself.
+ */
+function requireFields(fields: ReadonlyMap<string, string>, allowed: Fields): void {
+  for (const [name, value] of Object.entries(allowed))
+    if (fields.get(name) !== value) throw mismatch(name)
+  for (const name of fields.keys())
+    if (name !== 'policy' && !Object.hasOwn(allowed, name)) throw mismatch(name)
+}
+
+const mismatch = (field: string): ApiError =>
+  new ApiError('forbidden', 'A field of the form differs from its policy.', {
+    issues: [{ path: field.slice(0, 64), message: 'must be sent as it was returned' }],
+  })
+
+/** Returns the headers of the object from the fields of a form. */
+function objectHeaders(fields: Fields): Record<string, string> {
+  const type = fields['content-type']
+  const metadata = Object.entries(fields).flatMap(([name, value]) =>
+    name.startsWith(METADATA) ? [[name.slice(METADATA.length), value]] : [],
+  )
+  return {
+    ...(type === undefined ? {} : { 'Content-Type': type }),
+    ...metadataHeaders(Object.fromEntries(metadata)),
+  }
+}
+
+/** Sends errors in S3's format, since an S3 client shows their message. */
+function s3Errors(c: AppContext, next: Next): Promise<void> {
+  c.set('errorBody', ({ code, message, requestId }) =>
+    document('Error', { Code: code, Message: message, RequestId: requestId }),
+  )
+  return next()
+}
+
+const xml = (root: string, members: Fields, status = 200, headers: Fields = {}): Response =>
+  new Response(document(root, members), {
+    status,
+    headers: { 'Content-Type': 'application/xml', ...headers },
+  })
+
+const document = (root: string, members: Fields): string =>
+  `<?xml version="1.0" encoding="UTF-8"?>\n<${root}>${Object.entries(members)
+    .map(([name, text]) => `<${name}>${escapeXml(text)}</${name}>`)
+    .join('')}</${root}>`
