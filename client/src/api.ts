@@ -1,8 +1,8 @@
-import { codeOfSilence, noteAnswer } from './answered.ts'
 import { type Check, isListOf, isObject, isOptional, isString } from './check.ts'
 import type { ApiErrorCode, ClientErrorCode } from './error-code.ts'
 import { type Issue, PresignerError } from './presigner-error.ts'
 import type { Stall } from './progress.ts'
+import { codeWithoutResponse, noteResponse } from './responded.ts'
 
 /**
  * How long to wait for a response. The Worker waits ten seconds for each request to a bucket or
@@ -91,7 +91,7 @@ export function createApi({
       if (body) sent.set('Content-Type', 'application/json')
       const timeout = AbortSignal.timeout(milliseconds)
       const silence = (cause?: unknown) => {
-        const code = codeOfSilence(url)
+        const code = codeWithoutResponse(url)
         return new PresignerError(code, `No response to ${method} ${url}${hintOf(code)}`, { cause })
       }
       const timer = setTimeout(() => stall?.(silence()), milliseconds * PATIENCE)
@@ -103,7 +103,7 @@ export function createApi({
           body: body ? JSON.stringify(body) : null,
           signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
         })
-        noteAnswer(url)
+        noteResponse(url)
         return [response, await response.text()]
       } catch (cause) {
         signal?.throwIfAborted()

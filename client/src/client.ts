@@ -1,3 +1,11 @@
+import { type ApiOptions, type ApiRequest, createApi } from './api.ts'
+import type {
+  LinkOptions,
+  LinksOptions,
+  ListOptions,
+  RecordRequest,
+  UrlOptions,
+} from './requests.ts'
 import {
   type FilePage,
   type FileRecord,
@@ -11,15 +19,7 @@ import {
   isNothing,
   type Link,
   type Links,
-} from './answers.ts'
-import { type ApiOptions, type ApiRequest, createApi } from './api.ts'
-import type {
-  LinkOptions,
-  LinksOptions,
-  ListOptions,
-  RecordRequest,
-  UrlOptions,
-} from './requests.ts'
+} from './responses.ts'
 import { type UploadOptions, upload } from './upload.ts'
 
 export interface ClientOptions extends ApiOptions {

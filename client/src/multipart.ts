@@ -1,3 +1,9 @@
+import type { Api } from './api.ts'
+import type { ErrorCode } from './error-code.ts'
+import { call, type Job } from './job.ts'
+import { partTargets } from './part-targets.ts'
+import { PresignerError } from './presigner-error.ts'
+import type { CompleteRequest, RecordRequest, UploadQuery } from './requests.ts'
 import {
   type FileRecord,
   isFileRecord,
@@ -5,13 +11,7 @@ import {
   isPartList,
   isStartedUpload,
   type StartedUpload,
-} from './answers.ts'
-import type { Api } from './api.ts'
-import type { ErrorCode } from './error-code.ts'
-import { call, type Job } from './job.ts'
-import { partTargets } from './part-targets.ts'
-import { PresignerError } from './presigner-error.ts'
-import type { CompleteRequest, RecordRequest, UploadQuery } from './requests.ts'
+} from './responses.ts'
 import type { ResumeSlot } from './resume-slot.ts'
 import { withRetries } from './retry.ts'
 import { send } from './send.ts'

@@ -1,8 +1,8 @@
-import { isPartUrls, type StartedUpload } from './answers.ts'
 import type { Job } from './job.ts'
 import { PresignerError } from './presigner-error.ts'
 import type { Stall } from './progress.ts'
 import type { PartUrlsRequest } from './requests.ts'
+import { isPartUrls, type StartedUpload } from './responses.ts'
 import type { Targets } from './send.ts'
 
 /** How many URLs are signed together: few enough to use them all before they expire. */

@@ -1,6 +1,6 @@
-import { codeOfSilence, noteAnswer } from './answered.ts'
 import { PresignerError } from './presigner-error.ts'
 import type { Stall } from './progress.ts'
+import { codeWithoutResponse, noteResponse } from './responded.ts'
 
 /**
  * How many uploads of the page run at the same time. A browser has six connections for each host.
@@ -63,7 +63,7 @@ export const put = (
     const ticker = setInterval(() => {
       const now = Date.now()
       const silence = now - Math.max(lastByteAt, sentAt)
-      if (silence > PATIENCE_MILLISECONDS) stall(noAnswer(url))
+      if (silence > PATIENCE_MILLISECONDS) stall(noResponse(url))
       else if (lastByteAt > sentAt) stall()
       // Before its first byte, a request may wait for a connection.
       if (
@@ -75,7 +75,7 @@ export const put = (
     xhr.open('PUT', url)
     for (const [name, value] of Object.entries(headers)) xhr.setRequestHeader(name, value)
     xhr.upload.onprogress = ({ loaded }) => {
-      noteAnswer(url) // to the preflight
+      noteResponse(url) // to the preflight
       ownByteAt = lastByteAt = Date.now()
       stall()
       onProgress(loaded)
@@ -84,7 +84,7 @@ export const put = (
       clearInterval(ticker)
       signal.removeEventListener('abort', stop)
       const { status } = xhr
-      if (status) noteAnswer(url)
+      if (status) noteResponse(url)
       if (status >= 200 && status < 300) {
         resolve(xhr.getResponseHeader('ETag') ?? '')
       } else if (status) {
@@ -95,15 +95,15 @@ export const put = (
           }),
         )
       } else {
-        reject(noAnswer(url))
+        reject(noResponse(url))
       }
     }
     signal.addEventListener('abort', stop)
     xhr.send(body)
   })
 
-function noAnswer(url: string): PresignerError {
-  const code = codeOfSilence(url)
+function noResponse(url: string): PresignerError {
+  const code = codeWithoutResponse(url)
   const hint = code === 'unreachable' ? `. Check that its CORS rules allow ${origin}.` : ''
   return new PresignerError(code, `No response from the bucket${hint}`)
 }

@@ -1,6 +1,6 @@
-import { isStartedUpload, type StartedUpload } from './answers.ts'
 import { sampleOf } from './file-bytes.ts'
 import type { StartRequest } from './requests.ts'
+import { isStartedUpload, type StartedUpload } from './responses.ts'
 
 const PREFIX = 'edge-presigner:'
 /** Long enough for a page that is closing to release its lock. */

@@ -1,9 +1,9 @@
-import type { FileRecord } from './answers.ts'
 import type { Api } from './api.ts'
 import { uploadParts } from './multipart.ts'
 import { PresignerError } from './presigner-error.ts'
 import { type Progress, trackProgress } from './progress.ts'
 import type { FileConditions, StartRequest } from './requests.ts'
+import type { FileRecord } from './responses.ts'
 import { withResumeSlot } from './resume-slot.ts'
 import { uploadSingle } from './single.ts'
 

@@ -45,7 +45,7 @@ export function retryAfterOutages<Result extends UploadResult | undefined>(
   uppy: WaitingUppy<Result>,
   { onStall }: OutageOptions = {},
 ): () => void {
-  let answered = false
+  let responded = false
   /** Retries since the last byte, by file id. */
   const waiting = new Map<string, number>()
 
@@ -54,11 +54,11 @@ export function retryAfterOutages<Result extends UploadResult | undefined>(
   }
   const onProgress: ProgressListener = (file, { bytesUploaded }) => {
     if (!bytesUploaded) return
-    answered = true
+    responded = true
     if (file) settle(file.id)
   }
   const onError: ErrorListener = (file, error) => {
-    if (!file || !answered || Reflect.get(error, 'code') !== 'NETWORK') return
+    if (!file || !responded || Reflect.get(error, 'code') !== 'NETWORK') return
     const { id } = file
     const retries = waiting.get(id) ?? 0
     if (retries === MAX_RETRIES) {

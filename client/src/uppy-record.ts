@@ -1,5 +1,5 @@
-import type { FileRecord } from './answers.ts'
 import type { Client } from './client.ts'
+import type { FileRecord } from './responses.ts'
 import { withRetries } from './retry.ts'
 import { nameOf, type UppyFile } from './uppy-file.ts'
 

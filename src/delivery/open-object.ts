@@ -7,7 +7,7 @@ import {
   fetchObject,
   readS3Code,
   TIMEOUT_SECONDS,
-  unexpectedAnswer,
+  unexpectedResponse,
   withDeadline,
 } from '../storage/s3.ts'
 import { StorageFailure } from '../storage/storage-failure.ts'
@@ -76,7 +76,7 @@ async function answerPart(
   const range = parseContentRange(part.headers.get('content-range'))
   if (range === null) {
     await part.body?.cancel()
-    throw unexpectedAnswer('GetObject', part)
+    throw unexpectedResponse('GetObject', part)
   }
   const { first, last, size } = range
   if (last - first + 1 === size) return copyOf(bucket, key, part, size)
@@ -105,7 +105,7 @@ async function wholeObject(
   const s3Code = await readS3Code(answer)
   if (answer.status === 404 && s3Code !== 'NoSuchBucket')
     throw new ApiError('object_not_found', 'There is no object under this key.')
-  throw unexpectedAnswer(operation, answer, s3Code)
+  throw unexpectedResponse(operation, answer, s3Code)
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { H, Next } from 'hono/types'
-import { complete, onError, onNotFound } from './answers.ts'
 import type { AppContext } from './app-env.ts'
 import { logRequest } from './request-log.ts'
+import { complete, onError, onNotFound } from './responses.ts'
 
 const GO_ON = Promise.resolve()
 const next: Next = () => GO_ON

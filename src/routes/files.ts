@@ -10,7 +10,6 @@ import {
 } from '../delivery/download-url.ts'
 import { describe } from '../errors/describe.ts'
 import type { FileRecord } from '../file-index/file-record.ts'
-import { created, json } from '../http/answers.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
 import {
   bucket,
@@ -27,6 +26,7 @@ import {
 } from '../http/fields.ts'
 import { newApp } from '../http/new-app.ts'
 import { addWarning } from '../http/request-log.ts'
+import { created, json } from '../http/responses.ts'
 import { askApp, tellDeleted, tellRecorded } from '../http/uploads.ts'
 import { keyParam, validateJson, validateQuery } from '../http/validate.ts'
 import { parseKeyStart, parseObjectKey } from '../keys/object-key.ts'

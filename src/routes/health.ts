@@ -1,6 +1,6 @@
 import { ApiError } from '../errors/api-error.ts'
-import { json } from '../http/answers.ts'
 import { newApp } from '../http/new-app.ts'
+import { json } from '../http/responses.ts'
 import { withKeys } from '../settings/with-keys.ts'
 
 /**

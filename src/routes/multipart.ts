@@ -1,7 +1,6 @@
 import * as z from 'zod/mini'
 import { requireScope } from '../access/principal.ts'
 import { MAX_OBJECT_BYTES, MAX_PARTS } from '../bucket/limits.ts'
-import { created, json } from '../http/answers.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
 import {
   bucket,
@@ -14,6 +13,7 @@ import {
 } from '../http/fields.ts'
 import { newApp } from '../http/new-app.ts'
 import { addWarning } from '../http/request-log.ts'
+import { created, json } from '../http/responses.ts'
 import { askApp, openUpload, tellRecorded } from '../http/uploads.ts'
 import { validateJson, validateQuery } from '../http/validate.ts'
 import { finishMultipart } from '../uploads/finish-multipart.ts'

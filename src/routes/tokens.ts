@@ -2,8 +2,8 @@ import * as z from 'zod/mini'
 import { requireScope } from '../access/principal.ts'
 import { SCOPES } from '../access/scopes.ts'
 import { mintToken } from '../access/token.ts'
-import { json } from '../http/answers.ts'
 import { newApp } from '../http/new-app.ts'
+import { json } from '../http/responses.ts'
 import { validateJson } from '../http/validate.ts'
 
 const tokenSchema = z.strictObject({

@@ -6,11 +6,11 @@ import { ApiError } from '../errors/api-error.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import {
   ask,
-  type BucketAnswer,
+  type BucketResponse,
   type ObjectRequest,
   s3CodeIn,
   TIMEOUT_SECONDS,
-  unexpectedAnswer,
+  unexpectedResponse,
   withDeadline,
 } from './s3.ts'
 import { StorageFailure } from './storage-failure.ts'
@@ -197,7 +197,7 @@ async function call(
 }
 
 /** Returns the error for a response to `operation`. */
-function refusal(operation: Operation, answer: BucketAnswer, namesUpload: boolean): ApiError {
+function refusal(operation: Operation, answer: BucketResponse, namesUpload: boolean): ApiError {
   const { status, text } = answer
   const s3Code = s3CodeIn(text)
   const cause = new StorageFailure(operation, status, s3Code)
@@ -217,7 +217,7 @@ function refusal(operation: Operation, answer: BucketAnswer, namesUpload: boolea
       { cause },
     )
   const code = BAD_PARTS.includes(s3Code ?? '') ? 'invalid_part' : 'storage_error'
-  return unexpectedAnswer(operation, answer, s3Code, code)
+  return unexpectedResponse(operation, answer, s3Code, code)
 }
 
 /** Returns the error for a response with status 200 and unexpected content. */

@@ -2,7 +2,7 @@ import * as z from 'zod/mini'
 import type { Bucket } from '../bucket/bucket.ts'
 import { ApiError } from '../errors/api-error.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
-import { ask, s3CodeIn, TIMEOUT_SECONDS, unexpectedAnswer, withDeadline } from './s3.ts'
+import { ask, s3CodeIn, TIMEOUT_SECONDS, unexpectedResponse, withDeadline } from './s3.ts'
 import { StorageFailure } from './storage-failure.ts'
 
 const headSchema = z.object({
@@ -47,7 +47,7 @@ export async function headObject(
     return answer
   })
   if (response.status === 404) return null
-  if (response.status !== 200) throw unexpectedAnswer('HeadObject', response)
+  if (response.status !== 200) throw unexpectedResponse('HeadObject', response)
   const head = headSchema.safeParse({
     size: response.headers.get('content-length'),
     mimetype: response.headers.get('content-type') ?? undefined,
@@ -75,7 +75,7 @@ export async function requireBucket(
   const answer = await ask(oneByte, now, signal).catch(() => null)
   if (answer?.status !== 404) return
   const s3Code = s3CodeIn(answer.text)
-  if (s3Code === 'NoSuchBucket') throw unexpectedAnswer('HeadObject', answer, s3Code)
+  if (s3Code === 'NoSuchBucket') throw unexpectedResponse('HeadObject', answer, s3Code)
 }
 
 /**
@@ -93,7 +93,7 @@ export async function deleteObject(bucket: Bucket, key: ObjectKey, now: Date): P
   const s3Code = s3CodeIn(text)
   // Google Cloud Storage returns this for a missing object.
   if (status === 404 && s3Code === 'NoSuchKey') return
-  throw unexpectedAnswer('DeleteObject', answer, s3Code)
+  throw unexpectedResponse('DeleteObject', answer, s3Code)
 }
 
 /**
@@ -142,7 +142,7 @@ export async function putObject(
     const answer = await ask(request, now, abort.signal)
     const etag = answer.headers.get('etag')
     if (answer.status === 200 && etag) return etag
-    throw unexpectedAnswer('PutObject', answer, s3CodeIn(answer.text))
+    throw unexpectedResponse('PutObject', answer, s3CodeIn(answer.text))
   } catch (error) {
     throw failure instanceof ApiError ? failure : error
   } finally {

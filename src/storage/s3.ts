@@ -43,7 +43,7 @@ const OBJECT_OPERATIONS = {
 } as const
 
 /** A response of a bucket, with its complete body. */
-export interface BucketAnswer {
+export interface BucketResponse {
   readonly status: number
   readonly headers: Headers
   readonly text: string
@@ -65,7 +65,7 @@ export async function ask(
   request: ObjectRequest,
   now: Date,
   signal: AbortSignal,
-): Promise<BucketAnswer> {
+): Promise<BucketResponse> {
   const response = await send(request, now, signal)
   const text = await readText(response, operationOf(request), signal)
   return { status: response.status, headers: response.headers, text }
@@ -107,7 +107,7 @@ async function send(request: ObjectRequest, now: Date, signal: AbortSignal): Pro
       ...(object === undefined ? {} : { duplex: 'half' }), // Node requires it
     })
   } catch (cause) {
-    throw noAnswer('The bucket did not respond.', operationOf(request), cause)
+    throw noResponse('The bucket did not respond.', operationOf(request), cause)
   }
 }
 
@@ -134,7 +134,7 @@ async function readText(
     }
   } catch (cause) {
     stop()
-    throw noAnswer("The bucket's response ended early.", operation, cause, status)
+    throw noResponse("The bucket's response ended early.", operation, cause, status)
   } finally {
     signal.removeEventListener('abort', stop)
   }
@@ -144,7 +144,7 @@ const operationOf = ({ operation, method }: ObjectRequest): string =>
   operation ?? OBJECT_OPERATIONS[method]
 
 /** Returns the error for a response to `operation` that is missing or breaks off after `status`. */
-const noAnswer = (
+const noResponse = (
   message: string,
   operation: string,
   cause: unknown,
@@ -175,7 +175,7 @@ export const readS3Code = (response: Response): Promise<string | null> =>
  * Returns the error for an unexpected response to `operation`: `storage_busy` if the bucket asks
  * for fewer requests, otherwise `code`.
  */
-export function unexpectedAnswer(
+export function unexpectedResponse(
   operation: string,
   { status, headers }: Pick<Response, 'status' | 'headers'>,
   s3Code: string | null = null,

@@ -3,7 +3,6 @@ import { requireScope } from '../access/principal.ts'
 import type { UploadClaims } from '../access/upload-id.ts'
 import type { Bucket } from '../bucket/bucket.ts'
 import { MAX_OBJECT_BYTES, MAX_PUT_BYTES } from '../bucket/limits.ts'
-import { json } from '../http/answers.ts'
 import type { AppContext } from '../http/app-env.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
 import {
@@ -17,6 +16,7 @@ import {
   sha256,
 } from '../http/fields.ts'
 import { newApp } from '../http/new-app.ts'
+import { json } from '../http/responses.ts'
 import { askApp, openUpload } from '../http/uploads.ts'
 import { validateJson } from '../http/validate.ts'
 import { presign } from '../signing/presign.ts'

@@ -1,14 +1,14 @@
 import type { ClientErrorCode } from './error-code.ts'
 
 /** Origins that have responded to this page. Their CORS rules allow it. */
-const answered = new Set<string>()
+const responded = new Set<string>()
 
 /** Returns the origin of `url`, which may be a path. */
 export const originOf = (url: string): string => new URL(url, globalThis.location?.href).origin
 
 /** Remembers that the origin of `url` has responded. */
-export const noteAnswer = (url: string): void => {
-  answered.add(originOf(url))
+export const noteResponse = (url: string): void => {
+  responded.add(originOf(url))
 }
 
 /**
@@ -16,5 +16,5 @@ export const noteAnswer = (url: string): void => {
  * the network or CORS blocked it. If the origin has responded before, the failure is temporary.
  * Otherwise, the page may never reach it.
  */
-export const codeOfSilence = (url: string): ClientErrorCode =>
-  answered.has(originOf(url)) || globalThis.navigator?.onLine === false ? 'network' : 'unreachable'
+export const codeWithoutResponse = (url: string): ClientErrorCode =>
+  responded.has(originOf(url)) || globalThis.navigator?.onLine === false ? 'network' : 'unreachable'
