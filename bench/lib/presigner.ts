@@ -97,10 +97,10 @@ export async function buildPresigner(): Promise<Presigner> {
   }
 }
 
-/** An object key in the form of the Worker's keys: 51 characters. */
+/** Returns an object key in the form of the Worker's keys: 51 characters. */
 export const keyOf = (i: number): string =>
   `uploads/7h2kz0m4w${String(i).padStart(11, '0')}-my-photo-${String(i % 1000).padStart(3, '0')}.jpg`
 
-/** `count` of these keys. */
+/** Returns `count` of these keys. */
 export const keys = (count: number, from = 0): string[] =>
   Array.from({ length: count }, (_, i) => keyOf(from + i))

@@ -72,7 +72,10 @@ export async function withResumeSlot<T>(
   }
   return act(slot)
 
-  /** An upload also works if storage is blocked or full, or holds something else. */
+  /**
+   * Runs `act` and ignores its errors. An upload also works if storage is blocked or full, or
+   * contains something else.
+   */
   function use<R>(act: (storage: Storage) => R): R | undefined {
     try {
       return keeps ? act(localStorage) : undefined

@@ -41,7 +41,10 @@ export function send(
   return withRetries(signal, () => inTurn(act), stall)
 }
 
-/** S3 returns 403 for an expired URL, and 400 for expired temporary credentials. */
+/**
+ * Tells whether the bucket refused the URL. S3 returns 403 for an expired URL, and 400 for expired
+ * temporary credentials.
+ */
 const refusesUrl = (error: unknown): boolean =>
   error instanceof PresignerError &&
   error.code === 'bucket_refused' &&
