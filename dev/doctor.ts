@@ -113,7 +113,9 @@ async function main(): Promise<number> {
   const stop = new AbortController()
   const onSignal = () => {
     if (stop.signal.aborted) process.exit(STOPPED_CODE)
-    console.error('\nStopping: deleting what doctor made. Press Ctrl-C again to leave it.')
+    console.error(
+      '\nStopping, and deleting everything that doctor created. Press Ctrl-C again to keep it.',
+    )
     stop.abort()
   }
   for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, onSignal)

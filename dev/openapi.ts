@@ -1,6 +1,6 @@
 /**
  * `npm run openapi`: writes docs/openapi.json, the API for programs, from the routes and schemas of
- * src/ and the texts in dev/openapi/. With `--check` it writes nothing, and fails where the file is
+ * src/ and the texts in dev/openapi/. With `--check` it writes nothing, and fails if the file is
  * stale.
  */
 import { execFileSync } from 'node:child_process'
@@ -15,7 +15,7 @@ const ROOT = join(import.meta.dirname, '..')
 const FILE = join(ROOT, 'docs', 'openapi.json')
 const BIOME = join(ROOT, 'node_modules', '@biomejs', 'biome', 'bin', 'biome')
 
-// Node has no such module; the routes are only looked at here, not called.
+// Node has no such module. The routes are only read here, not called.
 const WORKERS_MODULE = 'export const exports = {}; export class WorkerEntrypoint {}'
 registerHooks({
   resolve: (specifier, context, next) =>
@@ -24,7 +24,7 @@ registerHooks({
       : next(specifier, context),
 })
 
-/** As the linter wants every JSON file here. */
+/** Formats `value` as the linter requires for JSON files. */
 const formatted = (value: object): string =>
   execFileSync(process.execPath, [BIOME, 'format', `--stdin-file-path=${FILE}`], {
     cwd: ROOT,

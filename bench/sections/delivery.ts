@@ -85,23 +85,23 @@ export async function measureDelivery({ presigner, generator, rounds }: Tools): 
     id: 'delivery',
     columns: {
       requestsPerSecond: 'requests/s',
-      ofBucket: 'of the bucket',
+      ofBucket: 'relative to the bucket',
       megabytesPerSecond: 'MB/s',
       p50Milliseconds: 'p50, ms',
-      mebibytes: 'memory, MiB over that before',
+      mebibytes: 'additional memory, MiB',
     },
     rows: [
       row('a link, hit of the edge copy, 100 KB', 'hit'),
       row('the same object from the bucket, presigned', 'direct'),
       {
-        name: 'a link, miss, 100 MB: at its peak',
+        name: 'a link, miss, 100 MB: at the peak',
         values: {
           megabytesPerSecond: spread(streams.map((one) => one.megabytesPerSecond)),
           mebibytes: peak,
         },
       },
     ],
-    targets: [atMost('Memory above that before, while 100 MB stream on a miss, MiB', peak, 50)],
+    targets: [atMost('Additional memory while a miss streams 100 MB, MiB', peak, 50)],
     chart: {
       title: 'An object of 100 KB: requests a second',
       unit: '/s',

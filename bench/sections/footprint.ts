@@ -57,7 +57,7 @@ export async function measureFootprint({ presigner, generator }: Tools): Promise
     id: 'footprint',
     columns: { value: 'measured' },
     rows,
-    targets: [atMost('Memory after 1e6 signatures, of that after 4e5', growth, 1.1)],
+    targets: [atMost('Memory after 1e6 signatures, relative to 4e5', growth, 1.1)],
     chart: {
       title: 'Memory of the workerd process while it signs a million URLs',
       unit: 'MiB',

@@ -67,7 +67,7 @@ export async function measureIndexPages({ presigner, generator, rounds }: Tools)
       files1e3: '1e3 files, ms',
       files1e4: '1e4 files, ms',
       files1e5: '1e5 files, ms',
-      growth: '1e5 over 1e3',
+      growth: '1e5 relative to 1e3',
     },
     rows: (Object.keys(PAGES) as Page[]).map((page) => ({
       name: PAGES[page].name,
@@ -79,8 +79,16 @@ export async function measureIndexPages({ presigner, generator, rounds }: Tools)
       },
     })),
     targets: [
-      atMost('A page of 100 over 1e5 files, of one over 1e3', growth('first'), 1.25),
-      atMost('A page of 100 in the middle of 1e5 files, of one in 1e3', growth('middle'), 1.25),
+      atMost(
+        'Time of the first page of 100 with 1e5 files, relative to 1e3',
+        growth('first'),
+        1.25,
+      ),
+      atMost(
+        'Time of a page of 100 in the middle of 1e5 files, relative to 1e3',
+        growth('middle'),
+        1.25,
+      ),
     ],
     chart: {
       title: 'Time of one page of GET /files as the index grows',

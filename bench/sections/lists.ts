@@ -54,7 +54,7 @@ export async function measureLists({ presigner, generator, rounds }: Tools): Pro
     columns: {
       cpuMilliseconds: 'CPU of the process, ms a request',
       microsecondsEach: 'µs a key',
-      milliseconds: 'p50 of the answer, ms',
+      milliseconds: 'p50 of the response, ms',
     },
     rows,
     targets: [

@@ -10,9 +10,9 @@ const CONNECTIONS = 16
 const SECONDS = 1.5
 
 const NAMES = {
-  hello: 'a Worker that answers "hello"',
+  hello: 'a Worker that returns "hello"',
   bare: 'the work of the GET without router, checks or URL',
-  hono: 'Hono with eight empty middlewares, the same answer',
+  hono: 'Hono with eight empty middlewares, the same response',
   get: '**`GET /files/:key/url`**',
   expressGet: 'the same, Express and AWS SDK in Node',
   post: '**`POST /files/upload-url`**',
@@ -82,11 +82,11 @@ export async function measureRequests(tools: Tools): Promise<Section> {
     id: 'requests',
     columns: {
       requestsPerSecond: 'requests/s',
-      ofBare: 'of the bare work',
+      ofBare: 'relative to the bare work',
       cpuMicroseconds: 'CPU of the process, µs a request',
       p50Milliseconds: 'p50, ms',
       p99Milliseconds: 'p99, ms',
-      p99OfBare: 'p99, of the bare work',
+      p99OfBare: 'p99, relative to the bare work',
       allocatedKilobytes: 'KB allocated a request',
     },
     rows: (Object.keys(NAMES) as Name[]).map((name) => ({
@@ -103,15 +103,27 @@ export async function measureRequests(tools: Tools): Promise<Section> {
     })),
     targets: [
       atLeast(
-        '`GET /files/:key/url`, requests a second, of the bare work',
+        '`GET /files/:key/url`, requests a second relative to the bare work',
         over('get', 'bare'),
         0.75,
       ),
-      atLeast('`GET /files/:key/url`, of Express', over('get', 'expressGet'), 2.5),
+      atLeast(
+        '`GET /files/:key/url`, requests a second relative to Express',
+        over('get', 'expressGet'),
+        2.5,
+      ),
       atMost('`GET /files/:key/url`, KB allocated', allocated.get ?? Number.NaN, 8),
-      atLeast('`POST /files/upload-url`, of better-upload', over('post', 'betterUpload'), 1.25),
+      atLeast(
+        '`POST /files/upload-url`, requests a second relative to better-upload',
+        over('post', 'betterUpload'),
+        1.25,
+      ),
       atMost('`POST /files/upload-url`, KB allocated', allocated.post ?? Number.NaN, 12),
-      atLeast('`POST /files/upload-url`, of Express', over('post', 'expressPost'), 2),
+      atLeast(
+        '`POST /files/upload-url`, requests a second relative to Express',
+        over('post', 'expressPost'),
+        2,
+      ),
     ],
     chart: {
       title: 'Requests a second, one process each',

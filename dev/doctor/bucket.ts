@@ -13,14 +13,14 @@ export interface BucketOptions {
   readonly bucket: Bucket
   /** The names of its pairs in the settings, such as `S3`. */
   readonly names: { readonly reads: string; readonly uploads: string }
-  /** The pair for what concerns the bucket itself, in place of the one that reads. */
+  /** The pair for operations on the bucket itself, instead of the pair that reads. */
   readonly admin: Credentials | undefined
   /** Origins of pages that use the bucket. */
   readonly origins: readonly string[]
   readonly requests: Requests
-  /** Requests that go on when the others have been stopped. */
+  /** Requests that continue after the others are stopped. */
   readonly cleaningRequests: Requests
-  /** Whom to ask before CORS rules are written; undefined writes none. */
+  /** Asks the user before doctor writes CORS rules; undefined writes none. */
   readonly consent: Consent | undefined
   readonly tell: (...findings: Finding[]) => void
 }
@@ -33,11 +33,11 @@ export interface BucketContext extends BucketOptions {
 /** A check, by its name without the group. */
 export type BucketCheck = readonly [name: string, run: (context: BucketContext) => Promise<Result>]
 
-/** The text of the object that most checks look at. */
+/** The text of the object that most checks use. */
 const TEXT = 'edge-presigner doctor'
 const OBJECT = 'object.txt'
 
-/** Checks without which the others would all say the same. */
+/** If one of these checks fails, the others would fail for the same reason. */
 const FIRST: readonly BucketCheck[] = [
   ['reachable', reachable],
   ['clock', clock],
@@ -61,7 +61,7 @@ export const CHECKS = [...FIRST, ...OTHERS]
   .map(([name]) => name)
   .concat('cors', 'fix-cors', 'clean-up')
 
-/** Checks one bucket, and removes everything that this has made, whatever happens meanwhile. */
+/** Checks one bucket, and always removes everything that the checks have created. */
 export async function checkBucket(options: BucketOptions): Promise<void> {
   const probe = new Probe(options.bucket, options.requests)
   const context = { ...options, probe }
@@ -89,7 +89,7 @@ async function runChecks(context: BucketContext): Promise<void> {
     })
     tell(context, name, result)
     if (silences < 2) continue
-    return tellSkipped(context, after(name), 'The server has left two requests without an answer.')
+    return tellSkipped(context, after(name), 'The server did not respond to two requests.')
   }
   await cors(context)
 }
@@ -106,7 +106,7 @@ const tellSkipped = (context: BucketContext, names: readonly string[], why: stri
     })),
   )
 
-/** A server that does not answer is a finding, not the end. */
+/** Reports a server that does not respond as a finding. */
 async function tried(
   run: BucketCheck[1],
   context: BucketContext,
@@ -121,7 +121,7 @@ async function tried(
   }
 }
 
-/** CORS rules for each origin, which are written first if the user wants that. */
+/** Checks the CORS rules for each origin, and writes them first if the user wants that. */
 async function cors(context: BucketContext): Promise<void> {
   const { origins, probe, admin, bucket, consent } = context
   if (origins.length === 0)
@@ -141,7 +141,7 @@ async function cors(context: BucketContext): Promise<void> {
 const RULE_TRIES = 10
 const RULE_MILLISECONDS = 3000
 
-/** The results once they are good: R2 takes up to 30 seconds for new rules. */
+/** Waits until the results are good: R2 needs up to 30 seconds to apply new rules. */
 async function untilRulesHold(check: () => Promise<Result[]>): Promise<Result[]> {
   for (let tries = 1; ; tries += 1) {
     const results = await check()
@@ -151,7 +151,7 @@ async function untilRulesHold(check: () => Promise<Result[]>): Promise<Result[]>
   }
 }
 
-/** An unsigned request, which any S3 server refuses in XML, where clients and the Worker ask. */
+/** Sends an unsigned request to the endpoints. Every S3 server refuses it in XML. */
 async function reachable({ probe, bucket }: BucketContext): Promise<Result> {
   const forClients = await reachableAt(probe, bucket.publicAddress, 'publicEndpoint')
   if (forClients.status === 'fail' || bucket.publicAddress.origin === bucket.origin)
@@ -199,17 +199,17 @@ async function clock({ probe, bucket }: BucketContext): Promise<Result> {
   const { headers, sentAt, answeredAt } = await probe.unsigned(null)
   const date = Date.parse(headers.get('Date') ?? '')
   if (Number.isNaN(date)) return skip('The server sends no Date.')
-  // Date has whole seconds: the middle of that second, and of the request.
+  // Date has whole seconds, so this compares the middle of that second with that of the request.
   const skew = (date + 500 - (sentAt + answeredAt) / 2) / 1000
   const seconds = Math.max(Math.round(Math.abs(skew)), 0)
   const words = `The server's clock is ${seconds} seconds ${skew < 0 ? 'behind' : 'ahead of'} this machine's.`
   if (seconds < WARN_SKEW_SECONDS) return pass(`The clocks differ by ${seconds} seconds.`)
   const fix = 'Set both clocks with NTP: a signed URL is valid from the time in it.'
-  // An upload URL would have expired before it was made.
+  // With such a difference, an upload URL has already expired when it is signed.
   return seconds < bucket.defaultExpiresIn.upload ? warn(words, fix) : fail(words, fix)
 }
 
-/** A signed read of an object that does not exist. */
+/** Reads an object that does not exist, with a signature. */
 async function credentials(context: BucketContext): Promise<Result> {
   const { probe, bucket, names } = context
   const until = expiry(bucket.credentials.expiresAt, names.reads)
@@ -229,7 +229,7 @@ async function credentials(context: BucketContext): Promise<Result> {
 
 const DAY_MILLISECONDS = 86_400_000
 
-/** What to say of temporary credentials that end soon. */
+/** Reports temporary credentials that expire soon. */
 function expiry(expiresAt: number, name: string): Result | null {
   if (expiresAt === Infinity) return null
   const fix = `Renew the pair ${name}, and set ${name}_CREDENTIAL_EXPIRATION with it.`
@@ -239,7 +239,7 @@ function expiry(expiresAt: number, name: string): Result | null {
     : null
 }
 
-/** The words for S3's codes that say what is wrong with the settings. */
+/** Explains S3's error codes about wrong settings. */
 function refused({ bucket }: BucketContext, answer: Answer, pair: string): Result {
   const code = s3CodeIn(answer.text)
   const seen = codeOf(answer)
@@ -249,7 +249,7 @@ function refused({ bucket }: BucketContext, answer: Answer, pair: string): Resul
       return fail(`There is no bucket "${bucket.name}" (${seen}).`, 'Create it, or fix `bucket`.')
     case 'InvalidAccessKeyId':
       return fail(
-        `The server does not know the access key of ${pair} (${seen}).`,
+        `The server does not recognize the access key of ${pair} (${seen}).`,
         `Check ${pair}_ACCESS_KEY_ID, and that \`endpoint\` is the provider that it is for.`,
       )
     case 'SignatureDoesNotMatch':
@@ -270,7 +270,7 @@ function refused({ bucket }: BucketContext, answer: Answer, pair: string): Resul
         `The region is wrong (${seen}).`,
         region !== null && /^[a-z0-9-]{1,64}$/.test(region)
           ? `Set \`region\` to "${region}".`
-          : 'Set `region` to that of the bucket; R2 takes "auto".',
+          : 'Set `region` to the region of the bucket. For R2, use "auto".',
       )
     case 'AccessDenied':
       return fail(
@@ -295,7 +295,7 @@ async function upload(context: BucketContext): Promise<Result> {
   if (answer.status !== 200) return refused(context, answer, names.uploads)
   return answer.headers.has('etag')
     ? (until ?? pass(`The pair ${names.uploads} stores an object by a presigned PUT.`))
-    : fail('The answer to a PUT has no ETag, so it is not S3.', 'Check `endpoint`.')
+    : fail('The response to a PUT has no ETag, so the server is not S3.', 'Check `endpoint`.')
 }
 
 async function read(context: BucketContext): Promise<Result> {
@@ -310,26 +310,26 @@ async function read(context: BucketContext): Promise<Result> {
       )
 }
 
-/** What clients store at `publicEndpoint` is what the Worker finds at `endpoint`. */
+/** Checks that the Worker finds at `endpoint` what clients store at `publicEndpoint`. */
 async function publicEndpoint({ probe, bucket }: BucketContext): Promise<Result> {
   const { origin } = bucket.publicAddress
   if (origin === bucket.origin) return skip('Clients and the Worker use one endpoint.')
   const answer = await probe.getAsWorker(OBJECT)
   return answer.status === 200 && answer.text === TEXT
-    ? pass(`What clients store at ${origin} is what the Worker reads at ${bucket.origin}.`)
+    ? pass(`The Worker reads at ${bucket.origin} what clients store at ${origin}.`)
     : fail(
-        `What clients store at ${origin} is not at ${bucket.origin} (${codeOf(answer)}).`,
+        `The Worker does not find at ${bucket.origin} what clients store at ${origin} (${codeOf(answer)}).`,
         'Set `endpoint` and `publicEndpoint` to two hosts of one server.',
       )
 }
 
-/** What to do where uploads are signed with a pair that may read. */
+/** The advice if uploads are signed with a pair that can read. */
 const leastPrivilege = ({ origin }: Bucket): string =>
   /\.r2\.cloudflarestorage\.com$/.test(new URL(origin).hostname)
-    ? 'R2 has no pair that may only write. Make the token for this bucket alone: docs/security.md#least-privilege-keys.'
-    : 'Set `uploadCredentials` to a pair that may only write: docs/security.md#least-privilege-keys.'
+    ? 'R2 has no pair that can only write. Limit the token to this bucket: docs/security.md#least-privilege-keys.'
+    : 'Set `uploadCredentials` to a pair that can only write: docs/security.md#least-privilege-keys.'
 
-/** Uploads are signed with a pair that can't read, so that no upload URL can be made to copy. */
+/** Checks that the pair for uploads can't read, so that nobody can use an upload URL to copy. */
 async function uploadPair({ probe, bucket, names }: BucketContext): Promise<Result> {
   const { credentials, uploadCredentials } = bucket
   const fix = leastPrivilege(bucket)
@@ -345,12 +345,12 @@ async function uploadPair({ probe, bucket, names }: BucketContext): Promise<Resu
   return object.status === 401 || object.status === 403
     ? pass(`The pair for uploads, ${names.uploads}, can't read and can't list.`)
     : warn(
-        `A read by ${names.uploads} is answered with ${codeOf(object)}, which says nothing.`,
+        `The response to a read by ${names.uploads} is ${codeOf(object)}, which is inconclusive.`,
         fix,
       )
 }
 
-/** Whether whoever has an upload URL can make it copy another object, by an unsigned header. */
+/** Checks whether an unsigned header makes an upload URL copy another object. */
 async function copy({ probe, bucket }: BucketContext): Promise<Result> {
   const source = `/${bucket.name}/${probe.key(OBJECT)}`
   const answer = await probe.put('copy.txt', '', {}, { 'x-amz-copy-source': source })
@@ -358,13 +358,13 @@ async function copy({ probe, bucket }: BucketContext): Promise<Result> {
   const { text } = await probe.get('copy.txt')
   return text === TEXT
     ? fail(
-        'Whoever has an upload URL can copy every object that its pair may read.',
+        'Anyone with an upload URL can copy every object that its pair can read.',
         `${leastPrivilege(bucket)} The server accepts an unsigned x-amz-copy-source.`,
       )
     : pass("An upload URL can't copy: the server ignores x-amz-copy-source.")
 }
 
-/** Nobody reads or lists without a signature. */
+/** Checks that nobody can read or list without a signature. */
 async function isPrivate({ probe }: BucketContext): Promise<Result> {
   const object = await probe.unsigned(probe.key(OBJECT))
   const fix = 'Make the bucket private, and block public access: docs/security.md#public-access.'
@@ -375,7 +375,7 @@ async function isPrivate({ probe }: BucketContext): Promise<Result> {
     return fail('Everyone can list its objects without a signature.', fix)
   if (object.status < 400 || object.status > 499)
     return warn(
-      `A read without a signature is answered with ${codeOf(object)}, which says nothing.`,
+      `The response to a read without a signature is ${codeOf(object)}, which is inconclusive.`,
       'Request an object without credentials, and check that the server refuses.',
     )
   return pass(`Reading and listing without a signature is refused (${codeOf(object)}).`)
@@ -383,7 +383,7 @@ async function isPrivate({ probe }: BucketContext): Promise<Result> {
 
 const isOk = ({ status }: Answer): boolean => status >= 200 && status < 300
 
-/** Whether whoever has an upload URL can make the object public, by an unsigned header. */
+/** Checks whether an unsigned header makes the object of an upload URL public. */
 async function acl({ probe }: BucketContext): Promise<Result> {
   if (isOk(await probe.unsigned(probe.key(OBJECT)))) return skip('The bucket is public already.')
   const answer = await probe.put('acl.txt', TEXT, {}, { 'x-amz-acl': 'public-read' })
@@ -391,7 +391,7 @@ async function acl({ probe }: BucketContext): Promise<Result> {
   const object = await probe.unsigned(probe.key('acl.txt'))
   return isOk(object) || object.text.includes(TEXT)
     ? fail(
-        'Whoever has an upload URL can make the object public.',
+        'Anyone with an upload URL can make the object public.',
         'Set IgnorePublicAcls in the public access block: docs/security.md#public-access.',
       )
     : pass("An upload URL can't make an object public: x-amz-acl has no effect.")
@@ -399,7 +399,7 @@ async function acl({ probe }: BucketContext): Promise<Result> {
 
 const BLOCKS = ['BlockPublicAcls', 'IgnorePublicAcls', 'BlockPublicPolicy', 'RestrictPublicBuckets']
 
-/** S3 GetPublicAccessBlock; few servers besides AWS know it. */
+/** Checks S3's GetPublicAccessBlock, which few servers besides AWS support. */
 async function publicAccessBlock({ probe, bucket, admin, names }: BucketContext): Promise<Result> {
   const answer = await probe.ofBucket({
     credentials: admin ?? bucket.credentials,
@@ -419,14 +419,14 @@ async function publicAccessBlock({ probe, bucket, admin, names }: BucketContext)
     return skip('Not supported by this server.')
   const off = BLOCKS.filter((name) => textOf(root, name)?.toLowerCase() !== 'true')
   if (off.length === 0) return pass('All four settings are on.')
-  // Ceph RGW 18 refuses every upload with BlockPublicAcls; ignored ACLs do no harm.
+  // With BlockPublicAcls, Ceph RGW 18 refuses every upload. Ignored ACLs are harmless.
   if (off.join() === 'BlockPublicAcls') return pass('On, except BlockPublicAcls: ACLs are ignored.')
   return warn(`Off: ${off.join(', ')}.`, fix)
 }
 
 const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`
 
-/** What is left in the bucket. */
+/** Reports what is left in the bucket. */
 function cleanUp(
   left: Awaited<ReturnType<Probe['cleanUp']>>,
   objects: number,
@@ -434,7 +434,7 @@ function cleanUp(
 ): Result {
   if (left === null)
     return pass(
-      `Deleted what doctor made: ${counted(objects, 'object')}, ${counted(uploads, 'unfinished upload')}.`,
+      `Deleted what doctor created: ${counted(objects, 'object')}, ${counted(uploads, 'unfinished upload')}.`,
     )
   const what = [...left.keys, ...left.uploads.map((key) => `the unfinished upload of ${key}`)]
   return warn(

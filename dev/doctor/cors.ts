@@ -8,13 +8,13 @@ import { codeOf, type Probe } from './probe.ts'
 import { fail, pass, type Result, skip, warn } from './report.ts'
 import type { Answer } from './requests.ts'
 
-/** An origin that nobody configures: `.invalid` names no host (RFC 6761). */
+/** An origin that nobody configures, because `.invalid` is never a host (RFC 6761). */
 const FOREIGN_ORIGIN = 'https://edge-presigner-doctor.invalid'
 
-/** A page that a configured origin lets in: `https://*.app.example.com` has a label for its star. */
+/** An origin that a configured one allows: a label replaces the star of `https://*.app.example.com`. */
 export const sampleOf = (origin: string): string => origin.replace('*', 'edge-presigner-doctor')
 
-/** Every header that a client may have to send with a PUT, as the preflight lists them. */
+/** All headers that a client may send with a PUT, in the format of a preflight. */
 const UPLOAD_HEADERS = Object.keys(
   uploadHeaders({
     mimetype: 'text/plain',
@@ -26,7 +26,7 @@ const UPLOAD_HEADERS = Object.keys(
 ).map((name) => name.toLowerCase())
 
 /**
- * What an answer to a preflight lacks, or null where the request that it stands for may be sent
+ * What the response to a preflight lacks, or null if the browser may send the request itself
  * (Fetch standard, "CORS-preflight fetch").
  */
 export function preflightFault(
@@ -37,7 +37,7 @@ export function preflightFault(
   const allowed = headers.get('Access-Control-Allow-Origin')
   if (!allowed) return 'the origin is not allowed'
   if (allowed !== '*' && allowed !== asked.origin) return 'another origin is allowed'
-  // GET, HEAD and POST need no word here.
+  // GET, HEAD and POST are always allowed.
   if (!['GET', 'HEAD', 'POST'].includes(asked.method) && !lists(headers, 'Methods', asked.method))
     return `the method ${asked.method} is not allowed`
   const missing = asked.headers.filter((name) => !lists(headers, 'Headers', name))
@@ -70,7 +70,7 @@ export const preflightHeaders = (
 const HOW_TO_FIX =
   'Run `npm run doctor -- --fix-cors`, or paste the rules of docs/configuration.md#cors-of-the-bucket.'
 
-/** Whether pages of `origin` may upload to the bucket and read from it, and see what they must. */
+/** Checks that pages of `origin` can upload, read, and see the headers that they need. */
 export async function checkOrigin(probe: Probe, origin: string): Promise<Result> {
   const page = sampleOf(origin)
   const key = probe.key('cors.txt')
@@ -88,9 +88,9 @@ export async function checkOrigin(probe: Probe, origin: string): Promise<Result>
 
   const real = await probe.put('cors.txt', 'doctor', {}, { Origin: page })
   const seen = exposure(real, page)
-  if (seen.fault !== null) return failed('the answer to a PUT', seen.fault)
+  if (seen.fault !== null) return failed('the response to a PUT', seen.fault)
   if (!seen.exposes('etag'))
-    return failed('the answer to a PUT', 'ETag is not exposed, which uploads in parts need')
+    return failed('the response to a PUT', 'ETag is not exposed, which uploads in parts need')
   const read = await probe.presigned({
     key,
     credentials: probe.bucket.credentials,
@@ -98,7 +98,7 @@ export async function checkOrigin(probe: Probe, origin: string): Promise<Result>
   })
   const readable = exposure(read, page)
   if (read.status === 200 && readable.fault !== null)
-    return failed('the answer to a GET', readable.fault)
+    return failed('the response to a GET', readable.fault)
 
   const options = await ask('PUT', UPLOAD_HEADERS)
   if (options !== null)
@@ -108,7 +108,10 @@ export async function checkOrigin(probe: Probe, origin: string): Promise<Result>
   const drop = await ask('DELETE', [])
   if (drop !== null) return limited('DELETE, which Uppy sends', drop)
   if (probe.bucket.postUploads && !seen.exposes('location'))
-    return limited('the answer to a POST', 'Location is not exposed, which Uppy reads after a form')
+    return limited(
+      'the response to a POST',
+      'Location is not exposed, which Uppy reads after a form',
+    )
 
   const foreign = await probe.preflight(key, preflightHeaders(FOREIGN_ORIGIN, 'PUT', []))
   if (preflightFault(foreign, { origin: FOREIGN_ORIGIN, method: 'PUT', headers: [] }) === null)
@@ -119,7 +122,7 @@ export async function checkOrigin(probe: Probe, origin: string): Promise<Result>
   return pass(`${origin} may send GET, PUT, POST and DELETE, and sees ETag.`)
 }
 
-/** What a page of `origin` may see of an answer. */
+/** The headers of a response that a page of `origin` can read. */
 function exposure({ headers }: Answer, origin: string) {
   const allowed = headers.get('Access-Control-Allow-Origin')
   const exposed = namesIn(headers.get('Access-Control-Expose-Headers'))
@@ -143,9 +146,9 @@ const valuesOf = (rule: CorsRule, name: string): string[] =>
   rule.filter(([other]) => other === name).map(([, value]) => value)
 
 /**
- * The rules of a bucket with one for `origins` in front, as S3 goes by the first rule that fits. It
- * allows at least what the others allowed these origins, and all others stay as they are. Origins
- * that an earlier rule of doctor's has are kept: another Worker may share the bucket.
+ * Adds a rule for `origins` before the rules of a bucket, because S3 uses the first rule that
+ * matches. It allows at least what the other rules allow these origins, and doesn't change the other
+ * rules. It keeps the origins of an earlier rule of doctor, because Workers can share a bucket.
  */
 export function mergeRules(existing: readonly CorsRule[], origins: readonly string[]): CorsRule[] {
   const isOwn = (rule: CorsRule) => valuesOf(rule, 'ID').includes(RULE_ID)
@@ -166,20 +169,20 @@ export function mergeRules(existing: readonly CorsRule[], origins: readonly stri
   return [own, ...existing.filter((rule) => !isOwn(rule))]
 }
 
-/** Whether `pattern`, which may hold one star, allows `origin`, which may hold one too. */
+/** Whether `pattern` allows `origin`. Each can contain one star. */
 function covers(pattern: string, origin: string): boolean {
   const [start = '', end] = pattern.split('*')
   if (end === undefined) return pattern === origin
   return origin.startsWith(start) && origin.endsWith(end)
 }
 
-/** Without repetitions, in whatever case. */
+/** Removes repetitions, and ignores case. */
 const unique = (names: readonly string[]): string[] => {
   const lower = names.map((name) => name.toLowerCase())
   return names.filter((_, i) => lower.indexOf(lower[i] ?? '') === i)
 }
 
-/** The rules in an answer to GetBucketCors; null where it holds none that can be read. */
+/** The rules in a response to GetBucketCors; null if it is malformed. */
 export function readRules(text: string): CorsRule[] | null {
   const root = readXml(text)
   if (root?.name !== 'CORSConfiguration') return null
@@ -198,7 +201,7 @@ const writeRules = (rules: readonly CorsRule[]): string => {
   return `<CORSConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/">${written.join('')}</CORSConfiguration>`
 }
 
-/** A rule as people read it, in the form of the CORS editors of AWS and R2. */
+/** A rule in the format of the CORS editors of AWS and R2. */
 export function describeRule(rule: CorsRule): string {
   const list = (name: string) => valuesOf(rule, name)
   const [seconds] = list('MaxAgeSeconds')
@@ -215,16 +218,16 @@ export function describeRule(rule: CorsRule): string {
   )
 }
 
-/** Whether `rule` holds everything that `wanted` does, in any order. */
+/** Whether `rule` contains everything in `wanted`, in any order. */
 const allows = (rule: CorsRule, wanted: CorsRule): boolean =>
   ['AllowedOrigin', 'AllowedMethod', 'AllowedHeader', 'ExposeHeader'].every((name) =>
     valuesOf(wanted, name).every((value) => valuesOf(rule, name).includes(value)),
   )
 
-/** Shows what would be written, and resolves with whether to write it. */
+/** Shows the rules, and resolves with whether to write them. */
 export type Consent = (text: string) => Promise<boolean>
 
-/** S3 PutBucketCors with rules for `origins`, once the user agrees. */
+/** Calls S3's PutBucketCors with rules for `origins`, if the user agrees. */
 export async function fixCors(
   probe: Probe,
   credentials: Credentials,
@@ -247,12 +250,11 @@ export async function fixCors(
   const agreed = await consent(
     `New first CORS rule of the bucket ${name}:\n\n${describeRule(own)}\n\n${
       others === 0
-        ? 'It has no other rules.'
+        ? 'There are no other rules.'
         : `Its ${others} other ${others === 1 ? 'rule stays as it is' : 'rules stay as they are'}.`
     }`,
   )
-  if (!agreed)
-    return fail('Nothing was written.', 'Answer y, or pass --yes where nobody can answer.')
+  if (!agreed) return fail('Nothing was written.', 'Answer y, or pass --yes in a script.')
 
   const body = writeRules(rules)
   const answer = await probe.ofBucket({
@@ -261,7 +263,7 @@ export async function fixCors(
     query: { cors: '' },
     headers: {
       'Content-Type': 'application/xml',
-      // S3 asks for it here.
+      // S3 requires it for this operation.
       'Content-MD5': createHash('md5').update(body).digest('base64'),
     },
     body,

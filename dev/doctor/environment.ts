@@ -18,25 +18,25 @@ export interface Sources {
   readonly config: string
   /** An environment in it, `[env.NAME]`. */
   readonly environment?: string | undefined
-  /** Path of the file with the secrets; undefined takes `.dev.vars`, if there is one. */
+  /** Path of the file with the secrets; undefined means `.dev.vars`, if it exists. */
   readonly envFile?: string | undefined
 }
 
-/** The Worker's settings, and where they come from. */
+/** The Worker's settings, and their sources. */
 export interface WorkerEnvironment {
   readonly loaded: LoadedSettings
-  /** Variables, secrets and bindings, as the Worker sees them in `env`. */
+  /** Variables, secrets and bindings, as in the Worker's `env`. */
   readonly env: Readonly<Record<string, unknown>>
-  /** What only the file of secrets has set, and a deploy doesn't take along. */
+  /** The names that only the file with the secrets sets, which a deploy doesn't include. */
   readonly localNames: ReadonlySet<string>
   readonly envFile: string | null
   readonly config: string
-  /** Such as `1200 requests in 60 seconds`; null where the file says nothing of it. */
+  /** Such as `1200 requests in 60 seconds`; null if the file doesn't set it. */
   readonly rateLimit: string | null
 }
 
 const DEFAULT_ENV_FILE = '.dev.vars'
-/** What `npm run keys -- push` gives to the deployed Worker. */
+/** The file that `npm run keys -- push` sends to the deployed Worker. */
 const KEYS_FILE = 'api-keys.json'
 
 const wranglerConfig = z.object({
@@ -49,7 +49,7 @@ const wranglerConfig = z.object({
 })
 
 /**
- * Reads the settings as the Worker does: `[vars]`, overridden by the file of secrets, and the
+ * Reads the settings as the Worker does: `[vars]`, overridden by the file with the secrets, and the
  * bindings. Throws UsageError for a file that can't be read.
  */
 export async function readEnvironment(sources: Sources): Promise<WorkerEnvironment> {
@@ -82,12 +82,12 @@ export async function readEnvironment(sources: Sources): Promise<WorkerEnvironme
 async function readConfig(config: string, environment: string | undefined) {
   if (!existsSync(config)) throw new UsageError(`${config}: there is no such file.`)
   try {
-    // wrangler takes a second to load: not before it is needed.
+    // Loading wrangler takes a second, so this loads it only when necessary.
     const { unstable_readConfig } = await import('wrangler')
     const env = environment === undefined ? {} : { env: environment }
     return wranglerConfig.parse(unstable_readConfig({ config, ...env }))
   } catch (error) {
-    // wrangler's message goes on with an excerpt of the file.
+    // The rest of wrangler's message is an excerpt of the file.
     const [reason = ''] = error instanceof Error ? error.message.trim().split('\n') : []
     throw new UsageError(`${config} can't be read: ${reason}`)
   }
@@ -118,7 +118,7 @@ export function credentialNames(
   return { reads, uploads }
 }
 
-/** The access keys behind `name`. Throws UsageError where one is missing. */
+/** Returns the access keys of `name`. Throws UsageError if one is missing. */
 export function namedCredentials({ env }: WorkerEnvironment, name: string): Credentials {
   const found = check(accessKeys(name), env)
   if (found.ok) return found.value
@@ -136,7 +136,7 @@ export const CHECKS = [
   'cors-origins',
 ] as const
 
-/** What can be said without a bucket. Every setting that is not valid has a finding. */
+/** Checks the settings without a bucket. Each invalid setting has a finding. */
 export async function checkSettings(worker: WorkerEnvironment): Promise<Finding[]> {
   const { loaded } = worker
   if (!loaded.ok)
@@ -152,7 +152,7 @@ export async function checkSettings(worker: WorkerEnvironment): Promise<Finding[
     ...result,
   })
   return [
-    at('valid', '', pass('Every setting is valid, as /healthz would say.')),
+    at('valid', '', pass('Every setting is valid.')),
     at('signing-secrets', 'SIGNING_SECRETS', checkSecrets(settings)),
     at('access', 'API_KEYS', checkAccess(settings)),
     at('open-access', 'OPEN_ACCESS', checkOpenAccess(worker, settings)),
@@ -162,18 +162,18 @@ export async function checkSettings(worker: WorkerEnvironment): Promise<Finding[
   ]
 }
 
-/** Where a setting belongs: secrets can't be read back from Cloudflare, so doctor needs a file. */
+/** Where to set a setting. Nobody can read secrets back from Cloudflare, so doctor needs a file. */
 function whereToSet({ envFile, config }: WorkerEnvironment, path: string): string {
   const [name = ''] = path.split('.')
   if (name === 'FILE_INDEX' || name === 'RATE_LIMITER') return `Add the binding to ${config}.`
   if (/^(?:BUCKETS?|JWT|CORS_ORIGINS|LINK_ORIGIN|OPEN_ACCESS)$/.test(name))
     return `Change it in ${config}${envFile === null ? '' : `, or in ${envFile} if it is there`}.`
   return envFile === null
-    ? 'Doctor reads secrets from a file: write them into .dev.vars, or name another with --env-file.'
+    ? 'Doctor reads secrets from a file. Write them to .dev.vars, or name another file with --env-file.'
     : `Doctor reads it from ${envFile}.`
 }
 
-/** Fewer different characters than this are typed by hand: 32 random hexadecimal digits have 13. */
+/** A secret with fewer different characters is not random: 32 random hexadecimal digits have 13. */
 const MIN_DISTINCT_CHARACTERS = 9
 
 function checkSecrets({ signingSecrets }: Settings): Result {
@@ -190,7 +190,7 @@ function checkSecrets({ signingSecrets }: Settings): Result {
 function checkAccess({ apiKeys, jwt }: Settings): Result {
   if (apiKeys.length === 0 && jwt === null)
     return warn(
-      'There is no API key and no JWT issuer, so nobody gets in.',
+      'There is no API key and no JWT issuer, so the Worker refuses all requests.',
       'Run `npm run keys -- create`, or add a [vars.JWT] table.',
     )
   const unbounded = apiKeys.filter(({ prefix }) => prefix === '').map(({ id }) => id)
@@ -202,7 +202,7 @@ function checkOpenAccess({ localNames, config }: WorkerEnvironment, settings: Se
   if (!settings.openOnLocalhost) return pass('OPEN_ACCESS is not set.')
   return localNames.has('OPEN_ACCESS')
     ? warn(
-        'OPEN_ACCESS is set: under `wrangler dev`, whoever sends the host localhost gets in.',
+        'OPEN_ACCESS is set: under `wrangler dev`, the Worker accepts every request to the host localhost.',
         'Remove it, and use an API key or `npm run dev`.',
       )
     : fail(

@@ -7,7 +7,7 @@ import { codeOf, reasonOf } from './probe.ts'
 import { fail, pass, type Result, skip, warn } from './report.ts'
 import type { Answer } from './requests.ts'
 
-/** What a server may lack. Where the bucket's table says something of it, both must agree. */
+/** Optional features of a server. If the bucket's table has a setting for one, they must agree. */
 export const featureChecks: readonly BucketCheck[] = [
   ['conditional-writes', conditionalWrites],
   ['checksums', checksums],
@@ -83,13 +83,13 @@ async function postPolicies({ probe, bucket }: BucketContext): Promise<Result> {
   return supportedOrNot(true, bucket.postUploads ? what : `${what}; \`postUploads\` is false`)
 }
 
-/** Says whether a server has what the settings already say that it has, or hasn't. */
+/** Reports whether a server supports a feature for which the settings already have the right value. */
 const supportedOrNot = (isSupported: boolean, what: string): Result =>
   isSupported ? supported(what) : pass(`Not supported, as the settings say: ${what}.`)
 
-const RETENTION = 'Add a lifecycle rule that ends unfinished uploads: docs/api.md.'
+const RETENTION = 'Add a lifecycle rule that deletes unfinished uploads: docs/api.md.'
 
-/** CreateMultipartUpload and UploadPart; S3 wants no minimum of the last part. */
+/** CreateMultipartUpload and UploadPart. S3 has no minimum size for the last part. */
 async function parts({ probe }: BucketContext): Promise<Result> {
   const fix =
     "Give the pair for uploads s3:PutObject; without uploads in parts, files can't be larger than 5 GiB."
@@ -98,7 +98,7 @@ async function parts({ probe }: BucketContext): Promise<Result> {
     const part = await probe.putPart(upload, 'doctor')
     if (!isOk(part)) return fail(`A part is refused (${codeOf(part)}).`, fix)
     const etag = part.headers.get('etag')
-    if (etag === null) return fail('The answer to a part has no ETag.', fix)
+    if (etag === null) return fail('The response to a part has no ETag.', fix)
     await probe.complete(upload, etag, false)
     return supported('an upload in parts is completed')
   } catch (error) {
@@ -106,7 +106,7 @@ async function parts({ probe }: BucketContext): Promise<Result> {
   }
 }
 
-/** Starts an upload for another check, or says why there is none. */
+/** Starts an upload for another check, or returns why it can't. */
 async function started({ probe }: BucketContext, name: string): Promise<MultipartUpload | Result> {
   try {
     return await probe.startUpload(name)
@@ -117,7 +117,7 @@ async function started({ probe }: BucketContext, name: string): Promise<Multipar
 
 const isResult = (value: MultipartUpload | Result): value is Result => 'status' in value
 
-/** ListParts, with which an upload resumes. */
+/** ListParts, which an upload needs to resume. */
 async function listsParts(context: BucketContext): Promise<Result> {
   const upload = await started(context, 'list.txt')
   if (isResult(upload)) return upload
@@ -135,7 +135,7 @@ async function listsParts(context: BucketContext): Promise<Result> {
   }
 }
 
-/** AbortMultipartUpload, without which unfinished uploads stay and cost money. */
+/** AbortMultipartUpload. Without it, unfinished uploads remain and cost money. */
 async function abort(context: BucketContext): Promise<Result> {
   const upload = await started(context, 'abort.txt')
   if (isResult(upload)) return upload
@@ -188,7 +188,7 @@ async function conditionalComplete(context: BucketContext): Promise<Result> {
     : supportedOrNot(false, what)
 }
 
-/** Spellings of one key that a server may take for one object: docs/configuration.md#one-object-one-key. */
+/** Spellings of a key that a server may treat as one object: docs/configuration.md#one-object-one-key. */
 async function keySpelling({ probe, bucket }: BucketContext): Promise<Result> {
   const finds = async (stored: string, asked: string): Promise<boolean> => {
     const put = await probe.put(stored, stored)
@@ -207,16 +207,16 @@ async function keySpelling({ probe, bucket }: BucketContext): Promise<Result> {
   if (folds.length > 0)
     return warn(
       `The server treats ${folds.join(', and ')} as one object.`,
-      'Choose prefixes as docs/configuration.md#one-object-one-key says.',
+      'Choose prefixes as docs/configuration.md#one-object-one-key describes.',
     )
   if (!normalizes && bucket.normalizesKeys)
     return warn(
       'The server keeps the Unicode forms of a key as separate objects, but `normalizesKeys` is on.',
-      "Set `normalizesKeys = false`. Otherwise some objects can't be reached.",
+      'Set `normalizesKeys = false`. Otherwise, some objects are not reachable.',
     )
   return pass(
     normalizes
       ? 'Keys are in Unicode NFC, as the settings say.'
-      : 'Each spelling is its own object.',
+      : 'Each spelling is a separate object.',
   )
 }

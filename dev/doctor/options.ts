@@ -1,29 +1,29 @@
 import { parseArgs } from 'node:util'
 
-/** What the user has to mend before anything can be checked. */
+/** An error that the user must fix before doctor can check anything. */
 export class UsageError extends Error {
   override readonly name = 'UsageError'
 }
 
-/** How `npm run doctor` is called. */
+/** The usage of `npm run doctor`. */
 export const USAGE = `npm run doctor -- [--env-file FILE] [--config FILE] [--env NAME] [--bucket ID] [--url URL]
                   [--fix-cors [--yes]] [--admin NAME] [--timeout SECONDS] [--json]
 
---env-file FILE   the file with the secrets; .dev.vars unless told
---config FILE     wrangler.toml unless told
+--env-file FILE   the file with the secrets (.dev.vars)
+--config FILE     the configuration (wrangler.toml)
 --env NAME        an environment of that file, [env.NAME]
---bucket ID       checks this bucket alone
---url URL         also checks the Worker that is deployed there
+--bucket ID       checks only this bucket
+--url URL         also checks the Worker at this URL
 --fix-cors        shows CORS rules for CORS_ORIGINS, asks, and writes them to the bucket
 --yes             does not ask
 --admin NAME      NAME_ACCESS_KEY_ID and NAME_SECRET_ACCESS_KEY read and write the CORS rules
---timeout SECONDS for each request; 10 unless told
+--timeout SECONDS for each request (10)
 --json            prints a report for programs
-Exit code 1: something failed. Warnings are fine.`
+The exit code is 1 if a check fails. Warnings don't change it.`
 
 const MAX_TIMEOUT_SECONDS = 120
 
-/** What `npm run doctor` was asked for. */
+/** The options of `npm run doctor`. */
 export interface Options {
   readonly help: boolean
   readonly envFile: string | undefined
@@ -39,15 +39,15 @@ export interface Options {
 }
 
 /**
- * Reads the command line. A first "--" is from package.json: without it Node itself would take
- * `--env-file`, though it comes after the script. Throws UsageError for what it doesn't know.
+ * Reads the command line. A first "--" is from package.json: without it, Node itself would read
+ * `--env-file`, although it comes after the script. Throws UsageError for an unknown option.
  */
 export function readOptions(args: readonly string[]): Options {
   const values = parsedArguments(args[0] === '--' ? args.slice(1) : args)
   const { url, timeout } = values
-  if (values.yes && !values['fix-cors']) throw new UsageError('--yes belongs to --fix-cors.')
+  if (values.yes && !values['fix-cors']) throw new UsageError('--yes needs --fix-cors.')
   if (values.json && values['fix-cors'] && !values.yes)
-    throw new UsageError('With --json nobody can be asked: add --yes to --fix-cors.')
+    throw new UsageError('With --json, --fix-cors needs --yes.')
   const timeoutSeconds = Number(timeout)
   if (!(timeoutSeconds > 0 && timeoutSeconds <= MAX_TIMEOUT_SECONDS))
     throw new UsageError(
@@ -91,7 +91,7 @@ function parsedArguments(args: readonly string[]) {
   }
 }
 
-/** Where a Worker answers, without a slash at its end. */
+/** The URL of a Worker, without a trailing slash. */
 function workerUrl(value: string): string {
   const url = URL.parse(value)
   if (url === null || !/^https?:$/.test(url.protocol))

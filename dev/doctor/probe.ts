@@ -24,9 +24,9 @@ import {
   type Requests,
 } from './requests.ts'
 
-/** Folder of everything that doctor writes. */
+/** The folder for everything that doctor writes. */
 export const FOLDER = 'edge-presigner-doctor'
-/** Seconds that each URL of doctor's is valid. */
+/** Lifetime of doctor's URLs in seconds. */
 const SIGNED_SECONDS = 300
 
 export interface ObjectOptions extends RequestOptions {
@@ -34,7 +34,7 @@ export interface ObjectOptions extends RequestOptions {
   readonly key: ObjectKey
   readonly credentials: Credentials
   readonly query?: Readonly<Record<string, string>>
-  /** Signed, and sent: those of `headers` are sent alone. */
+  /** Headers that are signed and sent. Those of `headers` are only sent. */
   readonly signedHeaders?: Readonly<Record<string, string>>
 }
 
@@ -44,7 +44,7 @@ export interface BucketOptions extends RequestOptions {
   readonly body?: string
 }
 
-/** What doctor could not remove. */
+/** The objects and uploads that doctor could not remove. */
 export interface Leftovers {
   readonly keys: readonly string[]
   readonly uploads: readonly string[]
@@ -53,13 +53,13 @@ export interface Leftovers {
 }
 
 /**
- * Asks one bucket, with the product's own signatures, and remembers everything that it writes there
- * before it does so.
+ * Sends requests to one bucket, with the Worker's own code for signatures. Records everything that it
+ * writes, before it writes it.
  */
 export class Probe {
   readonly bucket: Bucket
   #requests: Requests
-  /** Versions by key; none where the bucket keeps none. */
+  /** Versions by key; empty if the bucket has no versioning. */
   readonly #objects = new Map<ObjectKey, Set<string>>()
   readonly #uploads = new Set<MultipartUpload>()
   readonly #run = randomBytes(8).toString('hex')
@@ -74,7 +74,7 @@ export class Probe {
     return parseObjectKey(`${FOLDER}/${this.#run}/${name}`)
   }
 
-  /** Sends a request to a URL that is presigned as the Worker does it for clients. */
+  /** Sends a request to a URL that is presigned as the Worker presigns URLs for clients. */
   async presigned({
     key,
     credentials,
@@ -122,7 +122,7 @@ export class Probe {
     return this.presigned({ key: this.key(name), credentials })
   }
 
-  /** S3 GetObject, as the Worker itself asks for it. */
+  /** S3 GetObject, as the Worker itself sends it. */
   async getAsWorker(name: string): Promise<Answer> {
     const { url, headers } = await authorize({
       bucket: this.bucket,
@@ -135,8 +135,8 @@ export class Probe {
   }
 
   /**
-   * The object, or the bucket with `query`, for someone without credentials: where clients reach it
-   * unless `address` says otherwise.
+   * Requests the object, or the bucket with `query`, without credentials. The default `address` is
+   * the one for clients.
    */
   unsigned(
     key: ObjectKey | null,
@@ -195,7 +195,7 @@ export class Probe {
     })
   }
 
-  /** S3 CreateMultipartUpload. Throws as the product's does. */
+  /** S3 CreateMultipartUpload. Throws the same errors as the Worker's code. */
   async startUpload(name: string): Promise<MultipartUpload> {
     const key = this.key(name)
     const headers = { 'Content-Type': 'text/plain' }
@@ -216,7 +216,7 @@ export class Probe {
     })
   }
 
-  /** S3 CompleteMultipartUpload of one part. Throws as the product's does. */
+  /** S3 CompleteMultipartUpload of one part. Throws the same errors as the Worker's code. */
   async complete(upload: MultipartUpload, etag: string, conditional: boolean): Promise<void> {
     this.#remember(upload.key)
     const bucket = { ...this.bucket, conditionalComplete: conditional }
@@ -227,7 +227,7 @@ export class Probe {
     this.#remember(key, await this.presigned({ key, credentials: this.bucket.credentials }))
   }
 
-  /** Says that `upload` is no longer there. */
+  /** Records that `upload` no longer exists. */
   forget(upload: MultipartUpload): void {
     this.#uploads.delete(upload)
   }
@@ -238,8 +238,8 @@ export class Probe {
   }
 
   /**
-   * Deletes all of it, with whichever pair may, by `requests` that go on after Ctrl-C. Resolves with
-   * what is left, or null.
+   * Deletes everything, with the pair that is allowed to. Uses `requests`, which continue after
+   * Ctrl-C. Resolves with what is left, or null.
    */
   async cleanUp(requests: Requests): Promise<Leftovers | null> {
     this.#requests = requests
@@ -262,8 +262,8 @@ export class Probe {
   }
 
   /**
-   * Drops an upload. A server without AbortMultipartUpload keeps it: there it is completed, and the
-   * object that comes of it is deleted.
+   * Aborts an upload. If the server doesn't support AbortMultipartUpload, completes the upload and
+   * deletes the object.
    */
   async #endUpload(upload: MultipartUpload): Promise<void> {
     try {
@@ -275,7 +275,7 @@ export class Probe {
     }
   }
 
-  /** Deletes an object, each of its known versions; null, or why it is still there. */
+  /** Deletes an object with its known versions. Returns null, or why it still exists. */
   async #delete(key: ObjectKey, versions: ReadonlySet<string>): Promise<string | null> {
     const { credentials, uploadCredentials } = this.bucket
     let refusal: string | null = null
@@ -312,7 +312,7 @@ export class Probe {
 
 const rootOf = ({ origin, basePath }: Address): URL => new URL(origin + basePath)
 
-/** Runs an operation of the product's, which asks once, again while the bucket is busy. */
+/** Runs an operation of the Worker's code, and repeats it while the bucket is busy. */
 async function whenNotBusy(act: () => Promise<void>): Promise<void> {
   for (let tries = 1; ; tries += 1)
     try {
@@ -324,17 +324,17 @@ async function whenNotBusy(act: () => Promise<void>): Promise<void> {
     }
 }
 
-/** Status and S3's code of an answer: `403 AccessDenied`. */
+/** Status and S3's error code of a response: `403 AccessDenied`. */
 export const codeOf = ({ status, text }: Answer): string =>
   [status, s3CodeIn(text) ?? []].flat().join(' ')
 
-/** The same for what the product's own functions throw. */
+/** The same for errors of the Worker's code. */
 export function reasonOf(error: unknown): string {
   if (error instanceof NoAnswer) return error.message
   if (error instanceof ApiError) {
     const { cause } = error
     if (!(cause instanceof StorageFailure)) return error.message
-    if (cause.status === null) return 'No answer.'
+    if (cause.status === null) return 'No response.'
     return [cause.status, cause.s3Code ?? []].flat().join(' ')
   }
   throw error

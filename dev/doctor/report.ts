@@ -2,16 +2,16 @@ import { styleText } from 'node:util'
 
 export type Status = 'pass' | 'warn' | 'fail' | 'skip'
 
-/** What one check has found. No member holds a secret, a signature or the query of a URL. */
+/** The result of one check. No member contains a secret, a signature or the query of a URL. */
 export interface Finding {
   /** Stable name, which starts with its group: `bucket.private`. */
   readonly check: string
   /** What was checked: the alias of a bucket, the path of a setting, an origin. */
   readonly subject: string
   readonly status: Status
-  /** What was seen; of a check that was skipped, why. */
+  /** What the check found, or why it was skipped. */
   readonly message: string
-  /** What to do about it, null where there is nothing to do. */
+  /** What to do, or null if there is nothing to do. */
   readonly fix: string | null
 }
 
@@ -29,9 +29,9 @@ export const skip = (message: string, fix: string | null = null): Result => ({
 
 /** What `--json` prints: docs/doctor.md describes each member. */
 export interface Report {
-  /** Number of this shape: a member that goes away or changes its meaning raises it. */
+  /** Version of this format. It increases if a member is removed or changes its meaning. */
   readonly format: 1
-  /** Whether nothing has failed; warnings count as fine. */
+  /** Whether no check failed. Warnings don't count. */
   readonly ok: boolean
   readonly counts: Readonly<Record<Status, number>>
   readonly findings: readonly Finding[]
@@ -49,7 +49,7 @@ const NAME_COLUMNS = 22
 const INDENT = ' '.repeat('  pass  '.length)
 const MIN_TEXT_COLUMNS = 40
 
-/** Writes findings as a table, each as soon as it is there. */
+/** Writes findings as a table, each as soon as it is available. */
 export class Table {
   readonly #columns: number
   readonly #colors: boolean
@@ -60,7 +60,7 @@ export class Table {
     this.#colors = colors
   }
 
-  /** The rows of findings of one group; neighbours that were skipped for one reason are one row. */
+  /** The rows of one group. Adjacent findings that were skipped for the same reason share a row. */
   rows(heading: string, findings: readonly Finding[]): string {
     const lines: string[] = []
     if (heading !== this.#heading) lines.push('', heading)
@@ -99,7 +99,7 @@ export class Table {
   }
 }
 
-/** Without what would move the cursor of a terminal: some words come from a server. */
+/** Removes control characters, because some texts come from a server. */
 const printable = (text: string): string => text.replaceAll(/\p{Cc}/gu, '?')
 
 /** `text` in lines of up to `columns` characters, cut at spaces. */

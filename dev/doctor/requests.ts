@@ -1,17 +1,17 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { nameOf } from '../../src/settings/define.ts'
 
-/** An answer that was read to its end. */
+/** A complete response. */
 export interface Answer {
   readonly status: number
   readonly headers: Headers
   readonly text: string
-  /** When the request was sent and when its answer began, in milliseconds since 1970. */
+  /** When the request was sent and when its response started, in milliseconds since 1970. */
   readonly sentAt: number
   readonly answeredAt: number
 }
 
-/** No answer came. The message says why, and names no URL. */
+/** The server did not respond. The message says why, and contains no URL. */
 export class NoAnswer extends Error {
   override readonly name = 'NoAnswer'
 }
@@ -27,7 +27,7 @@ export interface RequestOptions {
   readonly body?: string | FormData
 }
 
-/** Sends requests: none follows a redirect, and each has one deadline for head and body. */
+/** Sends requests. They don't follow redirects, and each has one deadline for headers and body. */
 export interface Requests {
   /** Throws NoAnswer and Stopped. */
   send(url: string, options?: RequestOptions): Promise<Answer>
@@ -35,11 +35,11 @@ export interface Requests {
 
 const MAX_TEXT_BYTES = 1024 ** 2
 const BUSY = [429, 503]
-/** R2 takes one write a second of an object, and says 429 to more. */
+/** R2 accepts one write per second for an object, and returns 429 for more. */
 export const BUSY_TRIES = 3
 export const BUSY_MILLISECONDS = 1100
 
-/** Requests until `stop`. What may change something is never cut off: nobody would know of it. */
+/** Sends requests until `stop`. Never aborts a request that may change something. */
 export function requestsUntil(stop: AbortSignal, timeoutSeconds: number): Requests {
   const once = async (url: string, options: RequestOptions): Promise<Answer> => {
     if (stop.aborted) throw new Stopped()
@@ -55,7 +55,7 @@ export function requestsUntil(stop: AbortSignal, timeoutSeconds: number): Reques
     } catch (error) {
       if (stop.aborted) throw new Stopped()
       throw new NoAnswer(
-        timeout.aborted ? `No answer within ${timeoutSeconds} seconds.` : reasonOf(error),
+        timeout.aborted ? `No response within ${timeoutSeconds} seconds.` : reasonOf(error),
       )
     }
   }
@@ -73,7 +73,7 @@ export function requestsUntil(stop: AbortSignal, timeoutSeconds: number): Reques
 
 const isS3Error = ({ text }: Answer): boolean => text.includes('<Error>')
 
-/** The start of the body; an object of doctor's own is far smaller than the limit. */
+/** Reads the start of the body. Doctor's own objects are far smaller than the limit. */
 async function readText(response: Response): Promise<string> {
   const decoder = new TextDecoder()
   let text = ''
@@ -85,11 +85,11 @@ async function readText(response: Response): Promise<string> {
 }
 
 const REASONS: Readonly<Record<string, string>> = {
-  ENOTFOUND: 'The host name is not known.',
-  EAI_AGAIN: 'The host name could not be looked up.',
-  ECONNREFUSED: 'The connection was refused: nothing listens there.',
-  ECONNRESET: 'The connection was closed without an answer.',
-  UND_ERR_SOCKET: 'The connection was closed without an answer.',
+  ENOTFOUND: 'The host name does not exist.',
+  EAI_AGAIN: 'The lookup of the host name failed.',
+  ECONNREFUSED: 'The connection was refused. No server is listening there.',
+  ECONNRESET: 'The connection was closed without a response.',
+  UND_ERR_SOCKET: 'The connection was closed without a response.',
   EPROTO: 'The server does not speak TLS on this port.',
   ERR_SSL_WRONG_VERSION_NUMBER: 'The server does not speak TLS on this port.',
   ERR_SSL_PACKET_LENGTH_TOO_LONG: 'The server does not speak TLS on this port.',
@@ -98,7 +98,7 @@ const REASONS: Readonly<Record<string, string>> = {
   ERR_TLS_CERT_ALTNAME_INVALID: 'The TLS certificate is for another host.',
 }
 
-/** Why fetch threw. Its own messages may hold the URL, and with it a signature. */
+/** Why fetch threw. Its own messages may contain the URL, and with it a signature. */
 function reasonOf(error: unknown): string {
   const cause = error instanceof Error ? error.cause : undefined
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : null

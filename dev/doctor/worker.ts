@@ -53,7 +53,7 @@ export async function checkWorker(options: WorkerOptions): Promise<void> {
   const results = checkHealth(health, url)
   tell('health', ...results)
   if (parsed(healthSchema, health) === null) {
-    for (const name of later) tell(name, skip('Something else than the Worker answers.'))
+    for (const name of later) tell(name, skip('The response is not from the Worker.'))
     return
   }
   const tried = async (name: Check, run: () => Promise<Result[]>): Promise<void> => {
@@ -61,7 +61,7 @@ export async function checkWorker(options: WorkerOptions): Promise<void> {
       tell(name, ...(await run()))
     } catch (error) {
       if (!(error instanceof NoAnswer)) throw error
-      tell(name, fail(error.message, 'Run doctor again, and look at the log of the Worker.'))
+      tell(name, fail(error.message, 'Run doctor again, and check the log of the Worker.'))
     }
   }
   await tried('headers', async () => [checkHeaders(health), ...(await checkPage(options))])
@@ -104,7 +104,7 @@ function checkHealth(answer: Answer, url: string): Result[] {
     return [
       fail(
         `/healthz ${what}: this is not the Worker.`,
-        'Use the URL of the deploy, and let /healthz through whatever is in front of it.',
+        'Use the URL of the deployed Worker, and allow /healthz in everything that is in front of it.',
       ),
     ]
   }
@@ -119,15 +119,15 @@ function checkHealth(answer: Answer, url: string): Result[] {
   if (protocol !== 'https:' && !['localhost', '127.0.0.1', '[::1]'].includes(hostname))
     return [
       warn(
-        '/healthz says ok, over http.',
-        'Use https: keys, tokens and links cross the network in the clear.',
+        '/healthz returns ok, but over http.',
+        'Use https. With http, keys, tokens and links are not encrypted.',
       ),
     ]
   return [
     health.edgeCache
-      ? pass('/healthz says ok; links come from the edge cache.')
+      ? pass('/healthz returns ok. The edge cache serves links.')
       : warn(
-          '/healthz says ok, but every link is fetched from the bucket.',
+          '/healthz returns ok, but the Worker fetches every link from the bucket.',
           'Export `Objects`, and add the blocks of docs/configuration.md#edge-copies.',
         ),
   ]
@@ -150,7 +150,7 @@ function checkHeaders({ headers }: Answer): Result {
     ? pass(`${Object.keys(HEADERS).join(', ')} are as the Worker sends them.`)
     : fail(
         `Something in front of the Worker removes or changes ${missing.join(', ')}.`,
-        'Look at the rules and transforms of the zone, and at any proxy.',
+        'Check the rules and transforms of the zone, and any proxy.',
       )
 }
 
@@ -163,8 +163,8 @@ async function checkPage({ url, requests }: WorkerOptions): Promise<Result[]> {
     /default-src 'none'/.test(policy) && /frame-ancestors 'none'/.test(policy)
       ? pass('The page at / has its Content-Security-Policy.')
       : fail(
-          'The page at / has lost its Content-Security-Policy.',
-          'Look at the rules of the zone, and at any proxy.',
+          'The page at / has no Content-Security-Policy.',
+          'Check the rules of the zone, and any proxy.',
         ),
   ]
 }
@@ -174,13 +174,13 @@ async function checkClosed({ url, requests }: WorkerOptions): Promise<Result> {
   if (status >= 200 && status < 300)
     return fail(
       'The list of files is open to everyone.',
-      'Remove OPEN_ACCESS, and whatever adds a credential in front of the Worker.',
+      'Remove OPEN_ACCESS, and everything that adds credentials in front of the Worker.',
     )
   return status === 401
     ? pass('A request without credentials is refused (401).')
     : warn(
-        `A request without credentials is answered with ${status}, not with 401.`,
-        'Look at the log of the Worker for this request.',
+        `The response to a request without credentials has the status ${status}, not 401.`,
+        'Check the log of the Worker for this request.',
       )
 }
 
@@ -232,7 +232,7 @@ async function checkVersion({ url, version, requests }: WorkerOptions): Promise<
       )
 }
 
-/** The host of LINK_ORIGIN leads to the Worker, and answers nothing but links. */
+/** The host of LINK_ORIGIN reaches the Worker, and serves only links. */
 async function checkLinkHost(
   { requests }: WorkerOptions,
   settings: Settings | null,
@@ -241,20 +241,20 @@ async function checkLinkHost(
   const { linkBase } = settings
   if (linkBase === null)
     return skip(
-      'LINK_ORIGIN is not set: links share the host of the API.',
-      'Give links a host of their own: docs/configuration.md#link_origin.',
+      'LINK_ORIGIN is not set, so links share the host of the API.',
+      'Use a separate host for links: docs/configuration.md#link_origin.',
     )
   const health = await requests.send(`${linkBase}/healthz`)
   if (parsed(healthSchema, health) === null)
     return fail(
-      `${linkBase} does not lead to the Worker (status ${health.status}).`,
+      `${linkBase} does not reach the Worker (status ${health.status}).`,
       'Add the host to the Worker as a custom domain.',
     )
   const { status } = await requests.send(`${linkBase}/files?limit=1`)
   return status === 404
-    ? pass(`${linkBase} leads to the Worker, and answers links only.`)
+    ? pass(`${linkBase} reaches the Worker, and serves only links.`)
     : fail(
-        `${linkBase} answers the API too (status ${status}).`,
+        `${linkBase} also serves the API (status ${status}).`,
         'Set LINK_ORIGIN for the deployed Worker, and pass on Host in every proxy.',
       )
 }

@@ -1,7 +1,7 @@
 import * as z from 'zod/mini'
 import { REASONS, STATUS_BY_CODE } from '../../src/errors/api-error.ts'
 
-/** What the Worker answers, under the names that docs/openapi.json gives it. */
+/** The Worker's responses, under their names in docs/openapi.json. */
 export const answers = z.registry<{ id: string }>()
 
 const text = (description: string) => z.string().check(z.describe(description))
@@ -12,26 +12,26 @@ const instant = (description: string) => z.iso.datetime().check(z.describe(descr
 
 const objectKey = () => text('The object key.')
 const alias = () => text('Alias of the bucket.')
-const seconds = () => count('Whole seconds from now for which it works.')
-const end = () => instant('When it stops to work, ISO 8601 in UTC.')
-const etag = () => text('As the bucket says, in its quotes.')
+const seconds = () => count('Seconds until it expires.')
+const end = () => instant('When it expires, ISO 8601 in UTC.')
+const etag = () => text('As the bucket reports it, with its quotes.')
 const headers = (description: string) =>
   z.record(z.string(), z.string()).check(z.describe(description))
 
 const record = {
   key: objectKey(),
   bucket: alias(),
-  name: text('To show to people.'),
+  name: text('The name to show to people.'),
   size: bytes('Bytes.'),
-  mimetype: text('As the bucket says.'),
+  mimetype: text('As the bucket reports it.'),
   etag: etag(),
   owner: z
     .nullable(z.string())
-    .check(z.describe('Id of the principal that recorded it; null where the index has no record.')),
+    .check(z.describe('Id of the principal that recorded it; null if the index has no record.')),
   createdAt: instant("The object's Last-Modified, ISO 8601 in UTC."),
 }
 
-/** Why a key of a list was refused. The others were not. */
+/** Why a key in a list was refused. Other keys in the list are not affected. */
 const refusedKey = z.object({
   key: z.string(),
   error: z.object({ code: z.enum(['invalid_key', 'forbidden']), message: z.string() }),
@@ -43,10 +43,10 @@ export const filePage = z.object({
   files: z.array(
     z.object({
       ...record,
-      url: z.optional(url('A presigned GET, where the query has `urls`.')),
+      url: z.optional(url('A presigned GET, if the query has `urls`.')),
     }),
   ),
-  cursor: z.optional(text('For the next page. It is there while more may follow.')),
+  cursor: z.optional(text('For the next page. Present while more pages may follow.')),
 })
 
 export const uploadUrl = z.object({
@@ -54,7 +54,7 @@ export const uploadUrl = z.object({
   key: objectKey(),
   bucket: alias(),
   method: z.literal('PUT'),
-  headers: headers('What the client must send, exactly so: all of it is signed.'),
+  headers: headers('The headers that the client must send unchanged. All of them are signed.'),
   expiresIn: seconds(),
   expiresAt: end(),
 })
@@ -70,20 +70,20 @@ export const fileUrl = z.object({
 export const fileUrls = z.object({
   urls: z
     .array(z.union([z.object({ key: z.string(), url: z.url() }), refusedKey]))
-    .check(z.describe('One for each key, in the order asked.')),
+    .check(z.describe('One for each key, in the order of the request.')),
   expiresIn: seconds(),
   expiresAt: end(),
 })
 
 export const link = z.object({
-  link: url('For `<img src>`, email and the like.'),
+  link: url('For `<img src>`, email and similar uses.'),
   expiresAt: end(),
 })
 
 export const links = z.object({
   links: z
     .array(z.union([z.object({ key: z.string(), link: z.url() }), refusedKey]))
-    .check(z.describe('One for each key, in the order asked.')),
+    .check(z.describe('One for each key, in the order of the request.')),
   expiresAt: end(),
 })
 
@@ -95,16 +95,16 @@ export const token = z.object({
 export const startedUpload = z.object({
   key: objectKey(),
   bucket: alias(),
-  uploadId: text('Bound to key, bucket and principal; up to some kilobytes long.'),
-  partSize: count('Bytes of each part but the last.'),
+  uploadId: text('Bound to key, bucket and principal; can be a few kilobytes long.'),
+  partSize: count('Bytes of each part except the last.'),
   partCount: z.int().check(z.minimum(1), z.maximum(10_000)),
-  expiresAt: instant('Until when `uploadId` is good: 7 days.'),
+  expiresAt: instant('When `uploadId` expires: after 7 days.'),
 })
 
 export const partUrls = z.object({
   urls: z
     .array(z.object({ partNumber: z.int(), url: url('Where to PUT the part.') }))
-    .check(z.describe('In the order asked.')),
+    .check(z.describe('In the order of the request.')),
   expiresIn: seconds(),
   expiresAt: end(),
 })
@@ -117,38 +117,40 @@ export const partList = z.object({
 
 export const health = z.object({
   status: z.literal('ok'),
-  edgeCache: z.boolean().check(z.describe('Whether links are served through the edge cache.')),
+  edgeCache: z
+    .boolean()
+    .check(z.describe('Whether the Worker serves links through the edge cache.')),
 })
 
-const fault = {
+const errorMembers = {
   message: text('For people.'),
   code: z
     .enum(Object.keys(STATUS_BY_CODE))
-    .check(z.describe('For programs. It stays the same over versions.')),
-  requestId: z.uuid().check(z.describe('As in the header `X-Request-Id`, and in the log.')),
+    .check(z.describe('For programs. It stays the same across versions.')),
+  requestId: z.uuid().check(z.describe('Also in the header `X-Request-Id` and in the log.')),
   reason: z
     .optional(z.enum(REASONS))
-    .check(z.describe('Of `unauthenticated`: why, as far as a client may know.')),
+    .check(z.describe('For `unauthenticated`: why the credential was refused.')),
   issues: z.optional(
     z
       .array(
         z.object({
-          path: text('Dotted from the root of the body or query; empty for the root itself.'),
+          path: text('Dotted path from the root of the body or query; empty for the root itself.'),
           message: z.string(),
         }),
       )
-      .check(z.describe('There where single members are at fault.')),
+      .check(z.describe('Present if single members are wrong.')),
   ),
 }
 
-export const error = z.object(fault)
+export const error = z.object(errorMembers)
 
-export const uppyError = z.object({ error: text('The same as `message`.'), ...fault })
+export const uppyError = z.object({ error: text('The same as `message`.'), ...errorMembers })
 
 export const uppyForm = z.object({
   method: z.literal('POST'),
   url: url('Where to POST the form.'),
-  fields: headers('What goes before the file in the form, in this order.'),
+  fields: headers('The fields before the file in the form, in this order.'),
   expires: seconds(),
 })
 
@@ -163,7 +165,7 @@ export const uppyPartList = z.array(
     PartNumber: z.int(),
     Size: bytes('Bytes.'),
     ETag: etag(),
-    LastModified: text('As the bucket writes it.'),
+    LastModified: text('As the bucket reports it.'),
   }),
 )
 
@@ -176,7 +178,7 @@ export const uppyPartUrls = z.object({
 })
 
 export const uppyLocation = z.object({
-  location: url('Of the object, without a signature.'),
+  location: url('URL of the object, without a signature.'),
   key: objectKey(),
   bucket: text("The bucket's own name."),
 })
@@ -185,8 +187,10 @@ export const nothing = z.strictObject({})
 
 export const signedRequest = z.object({
   url: url('Where to send the request.'),
-  key: text('Made by the server where an upload begins.'),
-  headers: z.optional(headers('What the client must send, exactly so, where an upload begins.')),
+  key: text('Created by the server at the start of an upload.'),
+  headers: z.optional(
+    headers('The headers that the client must send unchanged at the start of an upload.'),
+  ),
 })
 
 const named = {

@@ -24,8 +24,8 @@ const OPERATIONS: Operations = {
 const TOKEN_PATH = '/u/:token'
 
 /**
- * The OpenAPI 3.1 document of the app. Throws for a route that no operation describes, and the
- * other way round.
+ * Returns the OpenAPI 3.1 document of the app. Throws for a route without a description, and for a
+ * description without a route.
  */
 export function openApiDocument({ routes, version, when }: Sources): object {
   const checks = checksByRoute(routes)
@@ -65,7 +65,7 @@ export function openApiDocument({ routes, version, when }: Sources): object {
   }
 }
 
-/** What each route checks, by its method and its path as docs/api.md writes it. */
+/** The checks of each route, by its method and its path as in docs/api.md. */
 function checksByRoute(routes: readonly RegisteredRoute[]): Map<string, Partial<Checks>> {
   const handlers = routes.filter(({ method }) => method !== 'ALL')
   const checks = new Map<string, Partial<Checks>>()
@@ -77,8 +77,8 @@ function checksByRoute(routes: readonly RegisteredRoute[]): Map<string, Partial<
 }
 
 /**
- * The routes that must exist under /u/:token too: those that need credentials. The document says so
- * once, in its servers.
+ * The routes that must also exist under /u/:token: those that need credentials. The document states
+ * this once, in its servers.
  */
 const inTokenPath = (operations: Operations): string[] =>
   Object.entries(operations)
@@ -92,12 +92,12 @@ function requireSame(actual: readonly string[], described: readonly string[]): v
   throw new Error(
     [
       ...missing.map((route) => `${route} is not described in dev/openapi/operations/.`),
-      ...surplus.map((route) => `${route} is described, and the app has no such route.`),
+      ...surplus.map((route) => `${route} is described, but the app has no such route.`),
     ].join('\n'),
   )
 }
 
-/** Only what needs credentials exists under /u/:token. */
+/** Only routes that need credentials exist under /u/:token. */
 const access = ({ scopes }: Operation): object =>
   scopes === undefined
     ? { servers: [{ url: HERE }], security: [] }
@@ -114,7 +114,7 @@ function content(body: Answer['body']): object {
   if (body === undefined) return {}
   if (typeof body === 'string') return { content: { [body]: {} } }
   const name = answers.get(body)?.id
-  if (name === undefined) throw new Error('An answer has no name in dev/openapi/answers.ts.')
+  if (name === undefined) throw new Error('A response has no name in dev/openapi/answers.ts.')
   return { content: { 'application/json': { schema: { $ref: schemaRef(name) } } } }
 }
 
@@ -124,6 +124,6 @@ const mapValues = <From, To>(
 ): Record<string, To> =>
   Object.fromEntries(Object.entries(record).map(([name, value]) => [name, change(value)]))
 
-/** With its names in the order of their characters. */
+/** Returns `record` with its names sorted by their characters. */
 const sorted = <T>(record: Readonly<Record<string, T>>): Record<string, T> =>
   Object.fromEntries(Object.entries(record).toSorted(([a], [b]) => (a < b ? -1 : 1)))

@@ -2,7 +2,7 @@ import { type ErrorCode, isErrorCode, STATUS_BY_CODE } from '../../src/errors/ap
 import { schemaRef } from './json-schema.ts'
 import type { Operation } from './operation.ts'
 
-/** When each code is answered, as docs/api.md says. */
+/** When each code is returned, from docs/api.md. */
 export type WhenByCode = ReadonlyMap<string, string>
 
 export interface ErrorResponses {
@@ -35,7 +35,7 @@ const HEADERS: Readonly<Partial<Record<ErrorCode, Readonly<Record<string, string
   storage_busy: { 'Retry-After': 'Seconds, with `purge_failed` and `storage_busy`.' },
 }
 
-/** Every code that `operation` can end with. */
+/** Every error code that `operation` can return. */
 export function errorCodes(
   { scopes, errors }: Operation,
   takes: { readonly query: boolean; readonly body: boolean },
@@ -50,7 +50,7 @@ export function errorCodes(
   return CODES.filter((code) => possible.has(code))
 }
 
-/** The responses for `codes`; one that stands for a single code is shared by all operations. */
+/** The responses for `codes`. All operations share a response with a single code. */
 export function errorResponses(
   codes: readonly ErrorCode[],
   schemaName: 'Error' | 'UppyError',
@@ -88,7 +88,7 @@ function errorResponse(codes: readonly ErrorCode[], schemaName: string, when: Wh
   }
 }
 
-/** Header fields of a response, all of them text, or nothing. */
+/** The header fields of a response, if any. All of them are text. */
 export function headerFields(descriptions: Readonly<Record<string, string>> = {}): {
   headers?: object
 } {

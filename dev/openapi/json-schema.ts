@@ -1,12 +1,9 @@
 import * as z from 'zod/mini'
 
-/** A schema of JSON Schema 2020-12, as OpenAPI 3.1 takes it. */
+/** A schema of JSON Schema 2020-12, as OpenAPI 3.1 accepts it. */
 export type JsonSchema = z.core.JSONSchema.BaseSchema
 
-/**
- * An object's members by name, and which of them must be there. `isClosed` where others are
- * refused.
- */
+/** An object's members by name, and which of them are required. `isClosed` if others are refused. */
 export interface ObjectSchema {
   readonly members: Readonly<Record<string, JsonSchema>>
   readonly required: readonly string[]
@@ -18,8 +15,8 @@ export const bodySchema = (schema: z.ZodMiniType<object>): ObjectSchema =>
   toObject(z.toJSONSchema(schema, { io: 'input', override: tidy }))
 
 /**
- * What a client may send as a query. There everything is text; a whole number and a truth value are
- * shown as what they stand for, since OpenAPI says how such a value is written.
+ * What a client may send as a query. In a query, everything is text. Integers and booleans get their
+ * own types, because OpenAPI defines how to write them as text.
  */
 export function querySchema(schema: z.ZodMiniType<object>): ObjectSchema {
   const sent = bodySchema(schema)
@@ -39,9 +36,7 @@ function asValue(text: JsonSchema): JsonSchema {
   return text
 }
 
-/**
- * The schemas of answers by their names in `registry`; where one holds another, it refers to it.
- */
+/** The schemas of responses by their names in `registry`. A schema refers to those that it contains. */
 export function answerSchemas(
   registry: z.core.$ZodRegistry<{ id: string }>,
 ): Record<string, JsonSchema> {
@@ -51,7 +46,7 @@ export function answerSchemas(
   )
 }
 
-/** Where a schema of this name stands in the document. */
+/** The reference to the schema of this name in the document. */
 export const schemaRef = (name: string): string => `#/components/schemas/${name}`
 
 function toObject({
@@ -68,8 +63,8 @@ function toObject({
 }
 
 /**
- * Drops what tells a reader nothing: the limits of safe integers, and patterns that only spell out
- * a format.
+ * Removes what doesn't help a reader: the limits of safe integers, and patterns that only repeat a
+ * format.
  */
 function tidy({ jsonSchema }: { jsonSchema: JsonSchema }): void {
   if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum

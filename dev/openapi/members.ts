@@ -6,31 +6,31 @@ import {
 import { MAX_OBJECT_KEY_BYTES } from '../../src/keys/object-key.ts'
 import type { Member, Members } from './operation.ts'
 
-/** Members of bodies and queries that say the same everywhere. */
+/** Members of bodies and queries with the same meaning everywhere. */
 export const COMMON_MEMBERS: Members = {
-  bucket: { description: 'Alias of a bucket from the configuration; the first one unless given.' },
+  bucket: { description: 'Alias of a bucket in the configuration. The default is the first one.' },
   cacheControl: {
-    description: 'What the bucket is to answer as `Cache-Control`: printable ASCII.',
+    description: 'The `Cache-Control` that the bucket sends with the object: printable ASCII.',
     minLength: 1,
     examples: ['public, max-age=31536000, immutable'],
   },
   delivery: {
     description:
-      '`stream`: the bytes through the Worker and its edge cache; `redirect`: a redirect to the bucket.',
+      '`stream`: the Worker and its edge cache deliver the bytes; `redirect`: the Worker redirects to the bucket.',
   },
   directory: {
     description: 'Folder of the key below `uploads/`: segments with `/` between.',
     examples: ['2026/november'],
   },
   fileName: {
-    description: 'Name of the file; a path before it is dropped.',
+    description: 'Name of the file. A path before it is removed.',
     examples: ['My Photo.JPG'],
   },
   key: { description: 'The object key.', minLength: 1, maxLength: MAX_OBJECT_KEY_BYTES },
   keys: { description: 'Object keys.' },
   metadata: {
     description:
-      "S3's user-defined metadata: names of `a-z`, `0-9` and `-`; together at most 2048 bytes as sent.",
+      "S3's user-defined metadata: names of `a-z`, `0-9` and `-`, together at most 2048 bytes as sent.",
   },
   mimetype: {
     description: '`type/subtype`, with parameters if any.',
@@ -40,13 +40,13 @@ export const COMMON_MEMBERS: Members = {
   },
   name: { description: 'The name to show to people.', examples: ['My Photo.JPG'] },
   sha256: { description: 'SHA-256 of the file in base64, for the bucket to check.' },
-  use: { description: 'What the URL is for; it decides how long it works.' },
+  use: { description: 'What the URL is for. It determines the default lifetime.' },
 }
 
 /** `expiresIn` of an upload URL. */
 export const UPLOAD_SECONDS: Member = {
   description:
-    'Seconds that the URL is valid; 300 unless given. The bucket may have another default and a lower bound.',
+    'Seconds that the URL is valid. The default is 300. The bucket may have another default and a lower maximum.',
   minimum: 1,
   maximum: MAX_UPLOAD_SECONDS,
 }
@@ -54,7 +54,7 @@ export const UPLOAD_SECONDS: Member = {
 /** `expiresIn` of a URL to show an object. */
 export const DOWNLOAD_SECONDS: Member = {
   description:
-    'Seconds that the URL is valid; unless given, 900 for `view`, 7200 for `stream`, 172800 for `email`. The bucket may have other defaults and a lower bound.',
+    'Seconds that the URL is valid. The default is 900 for `view`, 7200 for `stream`, and 172800 for `email`. The bucket may have other defaults and a lower maximum.',
   minimum: 1,
   maximum: MAX_SIGNATURE_SECONDS,
 }
@@ -62,7 +62,7 @@ export const DOWNLOAD_SECONDS: Member = {
 /** `expiresIn` of a link. */
 export const LINK_SECONDS: Member = {
   description:
-    'Seconds; a link is valid for one to two times as long. 86400 (a day) unless given. The bucket may have another default and a lower bound.',
+    'Seconds. A link is valid for one to two times as long. The default is 86400 (a day). The bucket may have another default and a lower maximum.',
   minimum: 1,
   maximum: MAX_LINK_SECONDS / 2,
 }
@@ -78,5 +78,5 @@ export const PATH_PARAMETERS: Members = {
     maxLength: MAX_OBJECT_KEY_BYTES,
   },
   partNumber: { description: 'Number of the part.', type: 'integer', minimum: 1, maximum: 10_000 },
-  uploadId: { description: 'As the answer to the start of the upload gave it.', type: 'string' },
+  uploadId: { description: 'From the response to the start of the upload.', type: 'string' },
 }

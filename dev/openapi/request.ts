@@ -21,8 +21,8 @@ interface Parameter {
 }
 
 /**
- * `parameters` and `requestBody` of an operation. Throws for a member without a description, and
- * the other way round.
+ * Returns `parameters` and `requestBody` of an operation. Throws for a member without a description,
+ * and for a description without a member.
  */
 export function describeRequest(
   path: string,
@@ -53,7 +53,7 @@ export function describeRequest(
   }
 }
 
-/** An object whose members are all described. */
+/** An object whose members all have a description. */
 interface DescribedObject extends ObjectSchema {
   readonly members: Readonly<Record<string, Member>>
 }
@@ -89,9 +89,7 @@ const queryParameters = ({ members, required }: DescribedObject): Parameter[] =>
     schema,
   }))
 
-/**
- * How a value that is more than one text stands in a query: `metadata[name]=…`, `partNumbers=1,2`.
- */
+/** How a query contains a value of more than one text: `metadata[name]=…`, `partNumbers=1,2`. */
 function serialization({ type }: JsonSchema): Pick<Parameter, 'style' | 'explode'> {
   if (type === 'object') return { style: 'deepObject', explode: true }
   if (type === 'array') return { style: 'form', explode: false }

@@ -24,12 +24,11 @@ const appSchema = z.object({
 })
 
 /**
- * A handler of the app, or one of the checks in front of it: `handler` has the schema of such a
- * check.
+ * A handler of the app, or one of the checks before it. `handler` has the schema of such a check.
  */
 export type RegisteredRoute = z.infer<typeof appSchema>['app']['routes'][number]
 
-/** What the document is made of, beside what dev/openapi/ says itself. */
+/** The sources of the document outside dev/openapi/. */
 export interface Sources {
   readonly routes: readonly RegisteredRoute[]
   /** Of package.json. */
@@ -38,11 +37,11 @@ export interface Sources {
 }
 
 /**
- * Reads the routes of the app, which needs a module `cloudflare:workers`, and the texts around
- * them.
+ * Reads the routes of the app, which needs a module `cloudflare:workers`, the version, and the table
+ * of errors.
  */
 export async function readSources(): Promise<Sources> {
-  // By a computed name, as the types of Workers that the app uses are not those of this program.
+  // By a computed name, because the app uses the types of Workers, which this program lacks.
   const module: unknown = await import(pathToFileURL(join(ROOT, 'src', 'app.ts')).href)
   const manifest: unknown = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'))
   const page = await readFile(join(ROOT, 'docs', 'api.md'), 'utf8')
@@ -54,8 +53,7 @@ export async function readSources(): Promise<Sources> {
 }
 
 /**
- * The table of errors. That it has a row for each code is the business of
- * test/docs/api-table.test.ts.
+ * Reads the table of errors. test/docs/api-table.test.ts checks that it has a row for each code.
  */
 function whenByCode(page: string): WhenByCode {
   const [, table = ''] = page.split('<!-- test: errors -->')

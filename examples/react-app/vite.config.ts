@@ -3,6 +3,6 @@ import { defineConfig } from 'vite'
 
 export default defineConfig({
   plugins: [react()],
-  // Your own server, which mints the tokens.
+  // Your own server, which creates the tokens.
   server: { proxy: { '/api': 'http://localhost:3000' } },
 })

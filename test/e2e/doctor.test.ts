@@ -122,7 +122,7 @@ describe('doctor, of a bucket', () => {
       'an unknown key',
       'credentials',
       'fail',
-      /not know/,
+      /not recognize/,
       {
         refusesAllWith: [403, 'InvalidAccessKeyId'],
       },
@@ -201,7 +201,7 @@ describe('doctor, of a bucket', () => {
     ['copies by upload URLs', 'copy', 'fail', /copy every object/, { copies: true }],
     ['a public bucket', 'private', 'fail', /read its objects/, { publicObjects: true }],
     ['a public list', 'private', 'fail', /list its objects/, { publicList: true }],
-    ['unsigned errors', 'private', 'warn', /says nothing/, { breaksUnsigned: true }],
+    ['unsigned errors', 'private', 'warn', /inconclusive/, { breaksUnsigned: true }],
     ['ACLs by upload URLs', 'acl', 'fail', /public/, { publicAcls: true }],
     ['no access block', 'public-access-block', 'warn', /no public/, { accessBlock: 'none' }],
     [
@@ -385,7 +385,7 @@ describe('doctor, of a bucket', () => {
     const { findings } = await checked({ hangs }, { run: { timeoutSeconds: 1.5 } })
     expect(findings.find((one) => one.check === `bucket.${check}`)).toMatchObject({
       status: 'fail',
-      message: expect.stringMatching(/No answer within 1\.5 seconds/),
+      message: expect.stringMatching(/No response within 1\.5 seconds/),
     })
   })
 
@@ -468,7 +468,7 @@ describe('doctor, of a bucket', () => {
     const { port } = closed.address() as AddressInfo
     closed.close()
     const [refused] = await findingsOf(variables(`http://127.0.0.1:${port}`))
-    expect(refused?.message).toMatch(/nothing listens/)
+    expect(refused?.message).toMatch(/No server is listening/)
     const [unknown] = await findingsOf(variables('http://bucket.invalid'))
     expect(unknown?.message).toMatch(/host name/)
   })
@@ -688,7 +688,7 @@ describe('npm run doctor', () => {
     }
     const { code, stdout, stderr } = await program.ended
     expect(code).toBe(130)
-    expect(stderr).toContain('deleting what doctor made')
+    expect(stderr).toContain('deleting everything that doctor created')
     expect(stdout).not.toContain('key-spelling')
     expect(server.objects()).toEqual([])
   })

@@ -4,7 +4,7 @@ import { filePage, fileRecord, fileUrl, fileUrls, uploadUrl } from '../answers.t
 import { DOWNLOAD_SECONDS, UPLOAD_SECONDS } from '../members.ts'
 import type { Operations } from '../operation.ts'
 
-/** Of what looks at the object in the bucket, or changes it. */
+/** For operations that read or change the object in the bucket. */
 const STORAGE: readonly ErrorCode[] = [
   'storage_error',
   'storage_busy',
@@ -17,12 +17,12 @@ export const fileOperations: Operations = {
     id: 'createUploadUrl',
     tag: 'files',
     summary: 'Sign a PUT for a new key',
-    description: 'Makes a key and signs a PUT for it. No request goes to the bucket.',
+    description: 'Creates a key and signs a PUT for it. The Worker sends no request to the bucket.',
     scopes: ['files:upload'],
     members: {
       size: {
         description:
-          'Bytes, signed as `Content-Length`. Required where the bucket has `maxBytes`, which may be less than 5 GiB.',
+          'Bytes, signed as `Content-Length`. Required if the bucket has `maxBytes`, which may be less than 5 GiB.',
         maximum: MAX_PUT_BYTES,
       },
       overwrite: {
@@ -49,18 +49,18 @@ export const fileOperations: Operations = {
     tag: 'files',
     summary: 'Sign a GET',
     description:
-      'Whether the object exists is not looked at; no request goes to the bucket or to KV. A key whose extension can run script comes as an attachment, unless `inline` is true.',
+      'Does not check that the object exists: the Worker sends no request to the bucket or to KV. Browsers download an object whose extension can run script, unless `inline` is true.',
     scopes: ['files:read'],
     members: {
       expiresIn: DOWNLOAD_SECONDS,
-      download: { description: 'The object comes as an attachment under this name.' },
-      inline: { description: 'Show what could run script, too.' },
+      download: { description: 'The browser saves the object under this name.' },
+      inline: { description: 'Also show files that could run script.' },
       stable: {
         description:
-          'The same URL for every caller within a window as long as the life asked for. The longest life is then half as long.',
+          'The same URL for every caller within a window as long as `expiresIn`. The maximum is then half as long.',
       },
     },
-    answers: { 200: { description: 'The URL, and how long it works.', body: fileUrl } },
+    answers: { 200: { description: 'The URL and its lifetime.', body: fileUrl } },
     errors: ['invalid_key', 'invalid_expiry', 'credentials_expired', 'unknown_bucket'],
   },
   'POST /files/urls': {
@@ -68,7 +68,7 @@ export const fileOperations: Operations = {
     tag: 'files',
     summary: 'Sign up to 1000 GETs',
     description:
-      'No request goes to the bucket or to KV. A key that is `invalid_key` or `forbidden` does not fail the others.',
+      'The Worker sends no request to the bucket or to KV. If a key is `invalid_key` or `forbidden`, the other keys still get their URLs.',
     scopes: ['files:read'],
     members: { expiresIn: DOWNLOAD_SECONDS },
     answers: { 200: { description: 'A URL or an error for each key.', body: fileUrls } },
@@ -79,7 +79,7 @@ export const fileOperations: Operations = {
     tag: 'files',
     summary: 'Record an uploaded object',
     description:
-      'Looks at the object in the bucket and records what is there. Repeating this changes nothing while the object has the same ETag.',
+      'Asks the bucket for the object, and records its size, type and ETag. Repeating the request changes nothing while the object has the same ETag and date.',
     scopes: ['files:upload'],
     answers: {
       201: {
@@ -101,16 +101,17 @@ export const fileOperations: Operations = {
     tag: 'files',
     summary: 'List records',
     description:
-      'Lists records, not the bucket, in the byte order of the keys: newest first within one directory and one prefix, for keys that this Worker made. A page may be short, or empty, and still have a `cursor`.',
+      'Lists records, not the bucket, in the byte order of the keys: newest first within one directory and one prefix, for keys that this Worker made. A page with a `cursor` may be short or empty.',
     scopes: ['files:list'],
     members: {
       prefix: {
-        description: "Start of the keys; must itself start with the caller's prefix, its default.",
+        description:
+          "Start of the keys. Must start with the caller's prefix, which is the default.",
       },
       limit: { description: 'Records on a page.' },
-      cursor: { description: '`cursor` of the page before, of the same bucket and prefix.' },
+      cursor: { description: '`cursor` of the previous page, with the same bucket and prefix.' },
       urls: {
-        description: 'Gives each record a `url` for this use. Needs the scope `files:read` too.',
+        description: 'Adds a `url` for this use to each record. Also needs the scope `files:read`.',
       },
     },
     answers: { 200: { description: 'A page of records.', body: filePage } },
@@ -126,9 +127,9 @@ export const fileOperations: Operations = {
   'GET /files/:key': {
     id: 'getFile',
     tag: 'files',
-    summary: 'One record',
+    summary: 'Get one record',
     description:
-      'Where the index has none, the bucket is asked; `owner` is then null, and nothing is recorded.',
+      'If the index has no record, the Worker asks the bucket. `owner` is then null, and nothing is recorded.',
     scopes: ['files:read'],
     answers: { 200: { description: 'The record.', body: fileRecord } },
     errors: ['object_not_found', 'invalid_key', 'index_unavailable', ...STORAGE],
@@ -136,10 +137,10 @@ export const fileOperations: Operations = {
   'DELETE /files/:key': {
     id: 'deleteFile',
     tag: 'files',
-    summary: 'Delete object and record',
+    summary: 'Delete an object and its record',
     description: 'Deletes the object, then its edge copy, then the record. Safe to repeat.',
     scopes: ['files:delete'],
-    answers: { 204: { description: 'Deleted, or nothing was there.' } },
+    answers: { 204: { description: 'Deleted, or the object did not exist.' } },
     errors: ['invalid_key', 'purge_failed', 'index_unavailable', ...STORAGE],
   },
 }

@@ -5,10 +5,10 @@ export const healthOperations: Operations = {
   'GET /healthz': {
     id: 'getHealth',
     tag: 'health',
-    summary: 'Whether the configuration is sound',
+    summary: 'Check the configuration',
     description:
-      'Open to all. Neither the bucket nor KV is asked. `issues` names each setting at fault, never a value.',
-    answers: { 200: { description: 'It is.', body: health } },
+      'Needs no credentials. Sends no request to the bucket or to KV. `issues` names each invalid setting, never a value.',
+    answers: { 200: { description: 'The configuration is valid.', body: health } },
     errors: ['misconfigured'],
   },
 }

@@ -12,14 +12,14 @@ const linkQuery = z.strictObject({
 })
 
 const VALIDATORS = {
-  ETag: 'As the bucket says.',
-  'Last-Modified': 'As the bucket says.',
+  ETag: 'As the bucket reports it.',
+  'Last-Modified': 'As the bucket reports it.',
 }
 
 const OF_OBJECT = {
   ...VALIDATORS,
-  'Accept-Ranges': 'As the bucket says.',
-  'Cache-Control': "Private, and never longer than the link's life.",
+  'Accept-Ranges': 'As the bucket reports it.',
+  'Cache-Control': "Private, and never longer than the link's lifetime.",
   'Cache-Status': 'Whether the edge had a copy (RFC 9211).',
 }
 
@@ -27,13 +27,13 @@ export const linkOperations: Operations = {
   'POST /files/:key/link': {
     id: 'createLink',
     tag: 'links',
-    summary: 'Make a link for `<img>`',
+    summary: 'Create a link for `<img>`',
     description:
-      'The link works in `<img src>`, `<video src>`, `<a href>` and email. Whether the object exists is not looked at. Asking again for the same within a window of `expiresIn` seconds gives the very same text.',
+      'The link works in `<img src>`, `<video src>`, `<a href>` and email. Does not check that the object exists. The same request within a window of `expiresIn` seconds returns the same link.',
     scopes: ['links:create'],
     members: {
       expiresIn: LINK_SECONDS,
-      download: { description: 'The object comes as an attachment under this name.' },
+      download: { description: 'The browser saves the object under this name.' },
     },
     answers: { 200: { description: 'The link.', body: link } },
     errors: ['invalid_key', 'invalid_expiry', 'unknown_bucket'],
@@ -41,8 +41,8 @@ export const linkOperations: Operations = {
   'POST /links': {
     id: 'createLinks',
     tag: 'links',
-    summary: 'Make up to 1000 links',
-    description: 'A key that is `invalid_key` or `forbidden` does not fail the others.',
+    summary: 'Create up to 1000 links',
+    description: 'If a key is `invalid_key` or `forbidden`, the other keys still get their links.',
     scopes: ['links:create'],
     members: { expiresIn: LINK_SECONDS },
     answers: { 200: { description: 'A link or an error for each key.', body: links } },
@@ -51,20 +51,22 @@ export const linkOperations: Operations = {
   'GET /i/:bucket/:key': {
     id: 'openLink',
     tag: 'links',
-    summary: 'What a link leads to',
+    summary: 'Open a link',
     description:
-      'The link is the credential. It has one spelling, the one that it was made in: nothing may be added, left out, encoded or ordered otherwise. So take links as they are, and do not build them from these parameters.',
+      'The link is the credential. It has only one valid spelling: do not add, remove, encode or reorder anything. Use links as the Worker returns them, and do not build them from these parameters.',
     query: linkQuery,
     members: {
-      exp: { description: 'When the link ends, in seconds since 1970.' },
-      mode: { description: 'There in a link that redirects.' },
+      exp: { description: 'When the link expires, in seconds since 1970.' },
+      mode: { description: 'Present in a link that redirects.' },
       dl: { description: 'Name to save the object under.' },
-      kid: { description: 'Names the secret that signed the link.' },
+      kid: { description: 'The name of the secret that signed the link.' },
       sig: { description: 'The signature.' },
     },
     headers: {
-      Range: 'One range of bytes. Several, another unit and nonsense get the whole object.',
-      'If-Range': 'A strong ETag or a date, without which the part is not wanted.',
+      Range:
+        'One range of bytes. If there are several ranges, another unit or a malformed value, the response is the whole object.',
+      'If-Range':
+        'A strong ETag or a date. If it does not match, the response is the whole object.',
       'If-Match': 'ETags, one of which the object must have.',
       'If-Unmodified-Since': 'A date.',
       'If-None-Match': "ETags of the client's copies.",
@@ -75,21 +77,21 @@ export const linkOperations: Operations = {
       206: {
         description: 'The part that `Range` asks for.',
         body: '*/*',
-        headers: { ...OF_OBJECT, 'Content-Range': 'Which part, and of how many bytes.' },
+        headers: { ...OF_OBJECT, 'Content-Range': 'The part, and the size of the object.' },
       },
       302: {
-        description: 'To the bucket, for a link that redirects.',
-        headers: { Location: 'A presigned GET, good for five to ten minutes.' },
+        description: 'A redirect to the bucket, for a link that redirects.',
+        headers: { Location: 'A presigned GET, valid for five to ten minutes.' },
       },
       308: {
-        description: 'A link on another host than that of LINK_ORIGIN.',
+        description: 'A redirect to the host of LINK_ORIGIN, if the request came to another host.',
         headers: { Location: 'The same link on LINK_ORIGIN.' },
       },
       304: { description: "The client's copy is current.", headers: VALIDATORS },
       412: { description: '`If-Match` or `If-Unmodified-Since` fails.', headers: VALIDATORS },
       416: {
-        description: '`Range` starts behind the end.',
-        headers: { 'Content-Range': 'The size of the object, if the bucket tells it.' },
+        description: '`Range` starts after the end of the object.',
+        headers: { 'Content-Range': 'The size of the object, if the bucket sends it.' },
       },
     },
     errors: [

@@ -4,7 +4,7 @@ import { fileRecord, partList, partUrls, startedUpload } from '../answers.ts'
 import { UPLOAD_SECONDS } from '../members.ts'
 import type { Operations } from '../operation.ts'
 
-/** Of every step of an upload that was begun. */
+/** For every step of a started upload. */
 const STEP: readonly ErrorCode[] = [
   'invalid_key',
   'invalid_upload_id',
@@ -12,11 +12,11 @@ const STEP: readonly ErrorCode[] = [
   'unknown_bucket',
 ]
 
-/** Of every step that the bucket takes part in. */
+/** For every step that sends a request to the bucket. */
 const AT_BUCKET: readonly ErrorCode[] = [...STEP, 'not_supported', 'storage_error', 'storage_busy']
 
 const UPLOAD_MEMBERS = {
-  key: { description: 'The object key, as the answer to the start gave it.' },
+  key: { description: 'The object key, from the response to the start.' },
 }
 
 export const multipartOperations: Operations = {
@@ -24,15 +24,15 @@ export const multipartOperations: Operations = {
     id: 'startMultipart',
     tag: 'multipart',
     summary: 'Start an upload in parts',
-    description: 'Makes a key and begins a multipart upload in the bucket.',
+    description: 'Creates a key and starts a multipart upload in the bucket.',
     scopes: ['files:upload'],
     members: {
       size: {
-        description: "Bytes; at most 5 TiB, or the bucket's `maxBytes`.",
+        description: "Bytes, at most 5 TiB or the bucket's `maxBytes`.",
         maximum: MAX_OBJECT_BYTES,
       },
     },
-    answers: { 200: { description: 'How to cut the file.', body: startedUpload } },
+    answers: { 200: { description: 'How to split the file.', body: startedUpload } },
     errors: [
       'invalid_mimetype',
       'mimetype_not_allowed',
@@ -51,11 +51,11 @@ export const multipartOperations: Operations = {
     tag: 'multipart',
     summary: 'Sign PUTs for parts',
     description:
-      'May be asked again for the same parts, such as when their URLs have expired. The length of the part is signed; nothing else has to be sent, and the `ETag` of the answer is needed to complete. No request goes to the bucket.',
+      'You can ask for the same parts again, for example if their URLs have expired. The length of the part is signed. The PUT needs no headers of its own. Keep the `ETag` from the response to each PUT: you need it to complete the upload. The Worker sends no request to the bucket.',
     scopes: ['files:upload'],
     members: {
       ...UPLOAD_MEMBERS,
-      partNumbers: { description: 'Which parts.' },
+      partNumbers: { description: 'The numbers of the parts.' },
       expiresIn: UPLOAD_SECONDS,
     },
     answers: { 200: { description: 'A URL for each part.', body: partUrls } },
@@ -75,14 +75,17 @@ export const multipartOperations: Operations = {
     tag: 'multipart',
     summary: 'Complete an upload in parts',
     description:
-      'Makes one object of the parts, and records the file. Safe to repeat: an upload that is complete is recorded all the same.',
+      'Joins the parts into one object, and records the file. Safe to repeat: if the upload is already complete, the file is still recorded.',
     scopes: ['files:upload'],
     members: {
       ...UPLOAD_MEMBERS,
-      name: { description: 'The name to show to people; `fileName` of the start unless given.' },
+      name: {
+        description:
+          'The name to show to people. The default is the `fileName` that started the upload.',
+      },
       parts: {
         description:
-          'All parts, by ascending number. `etag` is what the bucket answered to the PUT, with or without its quotes.',
+          "All parts, by ascending number. `etag` is from the bucket's response to the PUT, with or without its quotes.",
       },
     },
     answers: {
@@ -106,11 +109,11 @@ export const multipartOperations: Operations = {
   'DELETE /multipart/:uploadId': {
     id: 'abortMultipart',
     tag: 'multipart',
-    summary: 'Drop an upload and its parts',
+    summary: 'Cancel an upload and delete its parts',
     description: 'Safe to repeat. An upload that is complete stays as it is.',
     scopes: ['files:upload'],
     members: UPLOAD_MEMBERS,
-    answers: { 204: { description: 'Dropped, or nothing was there.' } },
+    answers: { 204: { description: 'Canceled, or the upload did not exist.' } },
     errors: AT_BUCKET,
   },
 }

@@ -5,19 +5,20 @@ export const tokenOperations: Operations = {
   'POST /tokens': {
     id: 'createToken',
     tag: 'tokens',
-    summary: 'Make a short-lived token',
+    summary: 'Create a short-lived token',
     description:
-      'For part of what the caller may do: never wider in scopes, prefix or life. A single token cannot be revoked.',
+      "The token has some or all of the caller's rights. It never exceeds the caller's scopes, prefix or lifetime. You cannot revoke a single token.",
     scopes: ['tokens:create'],
     members: {
-      scopes: { description: 'What the token may do; the caller must have each.' },
+      scopes: { description: 'What the token may do. The caller must have all of these scopes.' },
       prefix: {
-        description: "Empty, or ends with `/`; must start with the caller's prefix, its default.",
+        description:
+          "Empty, or ends with `/`. Must start with the caller's prefix, which is the default.",
         examples: ['team-a/'],
       },
       expiresIn: {
         description:
-          "Seconds, not past the life of the caller's own credential. 600 unless given, or less where that ends before. More than 3600 only where `files:upload` is the only scope.",
+          "Seconds, at most until the caller's own credential expires. The default is 600, or less if that credential expires sooner. More than 3600 only if `files:upload` is the only scope.",
         minimum: 1,
         maximum: 86_400,
       },

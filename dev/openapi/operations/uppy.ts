@@ -16,7 +16,7 @@ import {
 import { UPLOAD_SECONDS } from '../members.ts'
 import type { Members, Operations } from '../operation.ts'
 
-// src/uppy/companion-routes.ts reads these queries by hand, as Companion does: they are said again here.
+// src/uppy/companion-routes.ts reads these queries by hand, as Companion does, so they are repeated here.
 
 const formQuery = z.object({
   filename: fileName,
@@ -31,7 +31,7 @@ const batchQuery = z.object({
   partNumbers: z.array(partNumber).check(z.minLength(1), z.maxLength(100)),
 })
 
-/** Of what begins an upload. */
+/** For operations that start an upload. */
 const START: readonly ErrorCode[] = [
   'mimetype_not_allowed',
   'type_mismatch',
@@ -40,10 +40,10 @@ const START: readonly ErrorCode[] = [
   'credentials_expired',
 ]
 
-/** Of every step of an upload that was begun. */
+/** For every step of a started upload. */
 const STEP: readonly ErrorCode[] = ['invalid_key', 'invalid_upload_id', 'credentials_expired']
 
-/** Of every step that the bucket takes part in. */
+/** For every step that sends a request to the bucket. */
 const AT_BUCKET: readonly ErrorCode[] = [...STEP, 'not_supported', 'storage_error', 'storage_busy']
 
 const FILE_MEMBERS: Members = {
@@ -54,7 +54,7 @@ const FILE_MEMBERS: Members = {
   },
   metadata: {
     description:
-      'Names of 1 to 64 of `a-z`, `0-9`, `.`, `-` and `_`; others are left out. A value that is no text is stored as JSON.',
+      'Names of 1 to 64 characters of `a-z`, `0-9`, `.`, `-` and `_`. Members with other names are omitted. A value that is not text is stored as JSON.',
   },
 }
 
@@ -85,7 +85,7 @@ export const uppyOperations: Operations = {
     tag: 'uppy',
     summary: 'Sign a form for a new key',
     description:
-      "S3's POST policy, or a form for `POST /s3/form` where the server of the bucket takes none, such as R2 and B2.",
+      "S3's POST policy, or a form for `POST /s3/form` if the bucket's server accepts no POST policies, such as R2 and B2.",
     scopes: ['files:upload'],
     query: formQuery,
     members: FILE_MEMBERS,
@@ -95,9 +95,9 @@ export const uppyOperations: Operations = {
   'POST /s3/form': {
     id: 'uploadUppyForm',
     tag: 'uppy',
-    summary: 'Upload a file by a form',
+    summary: 'Upload a file with a form',
     description:
-      'Takes the fields of `GET /s3/params` and then the `file` as multipart/form-data of at most 100 MB, stores the file and records it. The `policy` among the fields is the credential.',
+      'Accepts the fields of `GET /s3/params` and then the `file` as multipart/form-data of at most 100 MB. Stores the file and records it. The `policy` field is the credential.',
     answers: {
       201: {
         description: 'S3’s PostResponse.',
@@ -150,7 +150,7 @@ export const uppyOperations: Operations = {
     summary: 'Sign PUTs for parts',
     scopes: ['files:upload'],
     query: batchQuery,
-    members: { ...UPLOAD_MEMBERS, partNumbers: { description: 'Which parts.' } },
+    members: { ...UPLOAD_MEMBERS, partNumbers: { description: 'The numbers of the parts.' } },
     answers: { 200: { description: 'A URL for each part.', body: uppyPartUrls } },
     errors: [...STEP, 'invalid_part'],
   },
@@ -168,13 +168,15 @@ export const uppyOperations: Operations = {
     id: 'completeUppyMultipart',
     tag: 'uppy',
     summary: 'Complete an upload in parts',
-    description: 'Makes one object of the parts, and records the file. Safe to repeat.',
+    description: 'Joins the parts into one object, and records the file. Safe to repeat.',
     scopes: ['files:upload'],
     query: keyQuery,
     body: completeBody,
     members: {
       ...UPLOAD_MEMBERS,
-      parts: { description: 'All parts, by ascending number; an ETag with or without its quotes.' },
+      parts: {
+        description: 'All parts, by ascending number. An ETag may be with or without its quotes.',
+      },
     },
     answers: { 200: { description: 'The object.', body: uppyLocation } },
     errors: [
@@ -191,11 +193,11 @@ export const uppyOperations: Operations = {
   'DELETE /s3/multipart/:uploadId': {
     id: 'abortUppyMultipart',
     tag: 'uppy',
-    summary: 'Drop an upload and its parts',
+    summary: 'Cancel an upload and delete its parts',
     scopes: ['files:upload'],
     query: keyQuery,
     members: UPLOAD_MEMBERS,
-    answers: { 200: { description: 'Dropped, or nothing was there.', body: nothing } },
+    answers: { 200: { description: 'Canceled, or the upload did not exist.', body: nothing } },
     errors: AT_BUCKET,
   },
   'GET /s3/sts': {

@@ -1,4 +1,4 @@
-/** What wrangler.toml and the secrets provide. */
+/** The variables of wrangler.toml, and the secrets. */
 export interface Env {
   readonly FILES: KVNamespace
   readonly S3_ENDPOINT: string

@@ -14,7 +14,7 @@ export const whoIsIt = createMiddleware<AppEnv>(async (c, next) => {
   await next()
 })
 
-/** The login of the example: any name, and one password. */
+/** The login of this example: any name, and one password. */
 export const sessionRoutes = new Hono<AppEnv>()
   .use(csrf())
   .get('/', (c) => c.json({ user: c.var.user }))

@@ -46,7 +46,7 @@ export function createApp(env: NodeJS.ProcessEnv): Express {
   return app
 }
 
-/** The login of the example: a token for each name. */
+/** The login of this example: a token for each user. */
 function whoIsIt(env: NodeJS.ProcessEnv): RequestHandler {
   const users = new Map<string, string>(Object.entries(JSON.parse(env.USERS ?? '{}')))
   return (request, response, next) => {

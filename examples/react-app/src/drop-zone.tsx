@@ -1,6 +1,6 @@
 import { type ChangeEvent, type DragEvent, useState } from 'react'
 
-/** A place to drop files, which is also a button for the keyboard and for screen readers. */
+/** A drop zone for files, which also works with the keyboard and with screen readers. */
 export function DropZone({ onFiles }: { onFiles: (files: Iterable<File>) => void }) {
   const [isOver, setIsOver] = useState(false)
 

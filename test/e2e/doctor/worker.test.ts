@@ -86,7 +86,7 @@ describe('doctor --url', () => {
       'no edge cache',
       'health',
       'warn',
-      /every link is fetched/,
+      /fetches every link/,
       (path) =>
         path === '/healthz'
           ? { body: { status: 'ok', edgeCache: false }, headers: WORKER_HEADERS }
@@ -109,7 +109,7 @@ describe('doctor --url', () => {
       'a page without its policy',
       'headers',
       'fail',
-      /lost/,
+      /has no Content-Security-Policy/,
       (path) => (path === '/' ? { headers: { 'Content-Type': 'text/html' } } : undefined),
     ],
     [
@@ -181,12 +181,12 @@ describe('doctor --url', () => {
       /status 404/,
       (_, { headers }) => (headers.host?.startsWith('localhost:') ? { status: 404 } : undefined),
     ],
-    ['a link host with the API', 'link-host', 'fail', /answers the API too/, () => undefined],
+    ['a link host with the API', 'link-host', 'fail', /also serves the API/, () => undefined],
     [
       'a link host of its own',
       'link-host',
       'pass',
-      /answers links only/,
+      /serves only links/,
       (path, { headers }) =>
         headers.host?.startsWith('localhost:') && path !== '/healthz' ? { status: 404 } : undefined,
     ],

@@ -149,7 +149,7 @@ describeWith([RADOSGW, CHROMIUM], 'Companion mode of each package in Chromium', 
     const { success } = await finished()
     await isWhole(success?.key ?? '', LARGE)
     const again = sent.parts.filter((number) => number === 1).length > 1
-    return `${byItself ? '' : 'after `retry`: '}${again ? 'uploads again' : 'goes on'}`
+    return `${byItself ? '' : 'after `retry`: '}${again ? 'uploads again' : 'continues'}`
   }
 
   const isPart = (number: number) => (url: URL) =>
@@ -188,20 +188,20 @@ describeWith([RADOSGW, CHROMIUM], 'Companion mode of each package in Chromium', 
   /** What happens with each package; undefined where it can't do this at all. */
   const scenarios: Readonly<Record<string, (of: Package) => Promise<string> | undefined>> = {
     'a file in one request': (of) => (of.single ? inOneRequest(of) : undefined),
-    'what `upload-success` tells then': (of) => (of.single ? tellsOfForm(of) : undefined),
+    'what `upload-success` then contains': (of) => (of.single ? tellsOfForm(of) : undefined),
     'a file in parts': (of) => (of.parts ? inParts(of) : undefined),
     'eight files at once': eightFiles,
     'credentials in headers': (of) => (of.version === 6 ? undefined : withHeaders(of)),
     'cookies included': (of) => (of.version === 6 ? undefined : withCookies(of)),
     'an endpoint that ends in `/`': withSlash,
     'pause and resume': (of) => (of.parts ? pauseAndResume(of) : undefined),
-    'cancelled, nothing is left': (of) => (of.parts ? cancel(of) : undefined),
-    'cancelled with an expired token': (of) => (of.parts ? cancelLate(of) : undefined),
+    'canceled, nothing is left': (of) => (of.parts ? cancel(of) : undefined),
+    'canceled with an expired token': (of) => (of.parts ? cancelLate(of) : undefined),
     'a new token, before the old one expires': (of) =>
       of.version === 4 || of.version === 5 ? renewInTime(of) : undefined,
     'a new token, after a refusal': (of) => (of.parts ? renewLate(of) : undefined),
     'a part fails once': (of) => (of.parts ? failOnce(of) : undefined),
-    'the answer to `complete` gets lost': (of) => (of.parts ? loseComplete(of) : undefined),
+    'the response to `complete` is lost': (of) => (of.parts ? loseComplete(of) : undefined),
   }
 
   async function inOneRequest(of: Package): Promise<string> {
