@@ -25,6 +25,7 @@ const PORTABLE = [
 const SLOW = [
   'client',
   'client-outages',
+  'client-r2',
   'page',
   'dev',
   'doctor',

@@ -5,7 +5,6 @@ import { callRules } from './client/calls.ts'
 import { type ClientContext, startClientContext } from './client/context.ts'
 import { faultRules } from './client/faults.ts'
 import { largeFileRules } from './client/large-files.ts'
-import { slowLineRules } from './client/slow-lines.ts'
 import { uppyHelperRules } from './client/uppy-helper.ts'
 import { CHROMIUM, describeWith, RADOSGW } from './system-package.ts'
 
@@ -33,5 +32,4 @@ describeWith([CHROMIUM], 'the client in Chromium with s3rver', () => {
   const context = startWith(startS3rver)
   describe('large files', () => largeFileRules(context, 's3rver'))
   describe('with Uppy', () => uppyHelperRules(context, 's3rver'))
-  describe('slow lines', () => slowLineRules(context))
 })

@@ -18,6 +18,9 @@ declare const page: ClientPage
 /** What the Worker cuts the files of these tests into. */
 export const PART_BYTES = 8 * 1024 ** 2
 
+/** The servers that the client is tried with. */
+export type ServerName = 'Ceph RGW' | 's3rver' | 'simulated R2'
+
 /** One tab with the client, connected to the Worker. */
 export interface ClientTab extends AsyncDisposable {
   readonly page: Page
@@ -160,5 +163,5 @@ export const fileOf = (size: number): PageFile => ({
 })
 
 /** The ETag of an object that was uploaded in parts; s3rver has it of the bytes as such. */
-export const partedEtag = (size: number, server: 'Ceph RGW' | 's3rver'): string =>
+export const partedEtag = (size: number, server: ServerName): string =>
   etagOf(patternBytes(size), server === 's3rver' ? null : PART_BYTES)

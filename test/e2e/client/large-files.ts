@@ -1,7 +1,13 @@
 import { AbortMultipartUploadCommand } from '@aws-sdk/client-s3'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import type { ClientPage } from '../../../client/test/page-api.ts'
-import { type ClientTab, openClientTab, PART_BYTES, partedEtag } from './client-tab.ts'
+import {
+  type ClientTab,
+  openClientTab,
+  PART_BYTES,
+  partedEtag,
+  type ServerName,
+} from './client-tab.ts'
 import type { ClientContext } from './context.ts'
 
 declare const page: ClientPage
@@ -11,7 +17,7 @@ const LARGE_BYTES = 200 * 1000 ** 2
 const SIX_PARTS = 5 * PART_BYTES + 1000
 
 /** Uploads in parts: whole, cancelled, and begun again. */
-export function largeFileRules(context: () => ClientContext, server: 'Ceph RGW' | 's3rver'): void {
+export function largeFileRules(context: () => ClientContext, server: ServerName): void {
   let tab: ClientTab
 
   beforeEach(async () => {
