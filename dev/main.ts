@@ -113,7 +113,7 @@ async function isHealthy(port: number): Promise<boolean> {
   const { data } = healthSchema.safeParse(await response.json().catch(() => undefined))
   if (data === undefined) return false
   const issues = data.issues.map(({ path, message }) => `  ${path}: ${message}`)
-  throw new Error(['The settings are invalid.', ...issues].join('\n'))
+  throw new Error(['The settings are not valid.', ...issues].join('\n'))
 }
 
 /** Returns the summary of what runs, with the URL last. */
