@@ -404,7 +404,7 @@ describe('npm run dev -- --env-file', () => {
     await bucket.close()
     await using dev = startNpmDev('--env-file', file)
     expect(await dev.end()).toBe(1)
-    expect(dev.output()).toMatch(/The settings are invalid\.\n {2}SIGNING_SECRETS/)
+    expect(dev.output()).toMatch(/The settings are not valid\.\n {2}SIGNING_SECRETS/)
   })
 
   it('says that there is no such file', async () => {
