@@ -1,30 +1,30 @@
-import type { FileRecord } from '../src/answers.ts'
+import type { FileRecord } from '../src/responses.ts'
 
-/** Options of `createClient`, as far as they are JSON. */
+/** The options of `createClient` that are JSON. */
 export interface PageClient {
   readonly baseUrl: string
   readonly bucket?: string
-  /** Given to `createClient` by an async function, whose calls are counted. */
+  /** Passed to `createClient` by an async function that counts its calls. */
   readonly token?: string
-  /** What that function gives until the client says that this was refused. */
+  /** What that function returns until the client reports that it was refused. */
   readonly staleToken?: string
   readonly credentials?: 'include' | 'omit'
   readonly headers?: Record<string, string>
-  /** Gives `createClient` an async function for the headers, which adds the number of its call. */
+  /** Passes `createClient` an async function for the headers, which adds the number of its call. */
   readonly headersByFunction?: boolean
 }
 
-/** A file that the page makes: the same bytes each time. */
+/** A file that the page creates, with the same bytes each time. */
 export interface PageFile {
   readonly name: string
   readonly type: string
   readonly size: number
   readonly lastModified: number
-  /** The index of a byte that differs from those. */
+  /** The index of a byte that is different. */
   readonly changedAt?: number
 }
 
-/** Options of `upload`, as far as they are JSON. */
+/** The options of `upload` that are JSON. */
 export interface PageUpload {
   readonly multipart?: boolean
   readonly sha256?: boolean
@@ -33,7 +33,7 @@ export interface PageUpload {
   readonly metadata?: Record<string, string>
 }
 
-/** An error as the page can hand it on. */
+/** An error in a form that the page can return. */
 export interface PageFault {
   readonly name: string
   readonly message: string
@@ -45,40 +45,40 @@ export interface PageFault {
   readonly issues?: readonly { path: string; message: string }[]
 }
 
-/** How a call has ended: by a value or a fault. */
+/** The outcome of a call: a value or an error. */
 export type Outcome<T> = { value: T; fault: null } | { value: null; fault: PageFault }
 
 /** `globalThis.page`: the client in Chromium, for the tests in Node. */
 export interface ClientPage {
-  /** Makes the client. */
+  /** Creates the client. */
   connect(options: PageClient): void
-  /** How often the token was asked for. */
+  /** How often the token was requested. */
   tokenCalls(): number
   /** Starts an upload, and returns before it ends. */
   begin(file: PageFile, options?: PageUpload): void
-  /** Starts an upload of the file that the page's input has. */
+  /** Starts an upload of the file in the page's input. */
   beginChosen(options?: PageUpload): void
-  /** Uploads so many files at the same time. Resolves with their records, in order. */
+  /** Uploads this many files at the same time. Resolves with their records, in order. */
   uploadMany(count: number, file: PageFile): Promise<Outcome<FileRecord[]>>
   /** Aborts it. Resolves with milliseconds until it ended. */
   abort(): Promise<void>
-  /** The end of it. */
+  /** Resolves with the outcome of the upload. */
   end(): Promise<Outcome<FileRecord>>
-  /** Bytes sent as `onProgress` was told, without repetitions. */
+  /** Bytes that `onProgress` received, without repetitions. */
   progress(): readonly number[]
-  /** Messages of what stalled the upload, in order; an empty one where it went on. */
+  /** Messages of what stalled the upload, in order. An empty one if it continued. */
   stalls(): readonly string[]
-  /** Uploads a Blob that is no File. */
+  /** Uploads a Blob that is not a File. */
   uploadBlob(text: string): Promise<Outcome<FileRecord>>
   /** Calls another method of the client. */
   call(
     method: 'list' | 'url' | 'link' | 'links' | 'record' | 'remove' | 'request',
     ...args: unknown[]
   ): Promise<Outcome<unknown>>
-  /** Takes localStorage away. */
+  /** Removes localStorage. */
   forbidStorage(): void
-  /** Lets what localStorage holds expire on that date. */
+  /** Makes the entries of localStorage expire on that date. */
   expireStored(date: string): void
-  /** Names of what localStorage holds. */
+  /** Names of the entries in localStorage. */
   stored(): readonly string[]
 }

@@ -1,4 +1,4 @@
-/** What a test asks of the page, beside an upload. */
+/** What a test needs from the page, in addition to an upload. */
 export interface UppySetup {
   readonly baseUrl: string
   readonly token: string
@@ -7,11 +7,11 @@ export interface UppySetup {
   readonly directory?: string
 }
 
-/** What the page knows of its one file. */
+/** The state of the page's only file. */
 export interface UppyOutcome {
-  /** Events in their order: those of Uppy, and `record KEY`. */
+  /** Events in order: Uppy's own, and `record KEY`. */
   readonly events: readonly string[]
-  /** Messages of what it waited for, in order; an empty one where it went on. */
+  /** Messages of what it waited for, in order. An empty one if it continued. */
   readonly stalls: readonly string[]
   readonly partsUploaded: number
   readonly error: string | null

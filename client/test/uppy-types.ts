@@ -3,7 +3,7 @@ import Uppy, { type Meta } from '@uppy/core'
 import { createClient } from '../src/index.ts'
 import { recordUploads, restartLostUploads, retryAfterOutages, uppyOptions } from '../src/uppy.ts'
 
-/** Compiles as long as the structural types of `edge-presigner-client/uppy` fit Uppy's own. */
+/** Compiles only if the structural types of `edge-presigner-client/uppy` match Uppy's own. */
 export function fitsUppy(): void {
   const client = createClient({ baseUrl: '', token: async () => 'token' })
   const uppy = new Uppy().use(AwsS3, uppyOptions(client))

@@ -172,7 +172,7 @@ it('says that the answer to a delete was lost, and warns, where its purge fails 
   expect(lost.status).toBe(502)
   expect(JSON.parse(lines.at(-1) ?? '')).toMatchObject({
     code: 'storage_error',
-    warning: expect.stringMatching(/edge copy could not be dropped.*no purge/),
+    warning: expect.stringMatching(/edge copy could not be purged.*no purge/),
   })
 })
 

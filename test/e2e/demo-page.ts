@@ -52,7 +52,7 @@ export async function startDemoPage(...flags: readonly string[]): Promise<DemoPa
   const dev = stack.use(startNpm('run', 'dev', '--', ...ports, '--data', directory, ...flags))
   const browser = await startChromium()
   stack.defer(() => browser.close())
-  await dev.printed(/Ctrl-C ends/)
+  await dev.printed(/Ctrl-C to stop/)
   const origin = `http://localhost:${port}`
   const running = stack.move()
   const send = async (path: string, init?: RequestInit): Promise<unknown> => {

@@ -133,7 +133,7 @@ describeWith([CHROMIUM], 'the page of npm run dev in Chromium', () => {
 
     await ask()
     await dialog.getByRole('button', { name: 'Delete' }).click()
-    await notice(page).getByText(`${second} is deleted.`).waitFor()
+    await notice(page).getByText(`Deleted ${second}.`).waitFor()
     expect(await names(page)).toEqual([first, third])
     expect(await page.evaluate('document.activeElement.innerText')).toBe(third)
 
@@ -288,7 +288,7 @@ describeWith([CHROMIUM], 'the page of npm run dev in Chromium', () => {
       }),
     )
     await page.reload()
-    const alert = page.locator('#files-fault').getByRole('alert')
+    const alert = page.locator('#files-error').getByRole('alert')
     await alert.getByText('index_unavailable · r-1').waitFor()
     await alert.getByText(message).waitFor()
     expect(await seriousFindings(page)).toEqual([])
@@ -305,8 +305,12 @@ describeWith([CHROMIUM], 'the page of npm run dev in Chromium', () => {
     await tile(page, 'before.png').waitFor()
     const bucket = (url: URL) => url.searchParams.has('X-Amz-Signature')
     for (const [gone, name, message] of [
-      [bucket, 'bucket.png', 'Network error during S3 request. The upload continues when it can.'],
-      ['**/s3/sign', 'worker.png', 'No answer to POST /s3/sign. The upload continues when it can.'],
+      [bucket, 'bucket.png', 'Network error during S3 request. The upload resumes automatically.'],
+      [
+        '**/s3/sign',
+        'worker.png',
+        'No response to POST /s3/sign. The upload resumes automatically.',
+      ],
     ] as const) {
       await page.route(gone, (route) => route.abort())
       await choose(page, picture(name, 30))

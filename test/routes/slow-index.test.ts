@@ -42,7 +42,7 @@ it('says that a delete is half done when KV hangs, logs it, and ends it when it 
   expect(JSON.parse(line ?? '')).toMatchObject({
     status: 503,
     code: 'index_unavailable',
-    reason: expect.stringContaining('did not answer within 10 seconds'),
+    reason: expect.stringContaining('did not respond within 10 seconds'),
   })
   expect((await workerOn({}).fetch(path)).status).toBe(200)
 
