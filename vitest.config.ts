@@ -7,7 +7,7 @@ import { testBindings, testPorts } from './test/setup/test-bindings.ts'
 const ports = await testPorts()
 const portsOnNode = await testPorts()
 
-/** Tests of what must run on every runtime: they import nothing of Workers. */
+/** Tests of code that must run on every runtime. They don't import anything from Workers. */
 const PORTABLE = [
   'test/{keys,signing}/*.test.ts',
   'test/access/!(cross-use|jwks|principal).test.ts',
@@ -19,7 +19,9 @@ const PORTABLE = [
   'test/uploads/{content-type,new-upload,part-plan,signed-headers,single}.test.ts',
 ]
 
-/** Files that take half a minute and more. Started last, they would leave one core idle at the end. */
+/**
+ * Files that take half a minute or more. If they started last, one core would be idle at the end.
+ */
 const SLOW = [
   'client',
   'client-outages',
@@ -67,10 +69,10 @@ export default defineConfig({
           name: 'worker',
           include: ['test/**/*.test.ts'],
           exclude: ['test/e2e/**', 'test/docs/**', 'test/mount/node.test.ts'],
-          // Far above what a test takes on a loaded machine: it ends a test that hangs.
+          // Much longer than a test needs on a loaded machine, to end a test that hangs.
           testTimeout: 30_000,
           hookTimeout: 30_000,
-          // One workerd for all files, one after another; the setup files clean up after each.
+          // One workerd runs all files, one after another. The setup files clean up after each.
           isolate: false,
           maxWorkers: 1,
           sequence: { groupOrder: 1 },
@@ -114,7 +116,7 @@ export default defineConfig({
           include: ['test/e2e/uppy-packages/*.test.ts'],
           testTimeout: 60_000,
           hookTimeout: 120_000,
-          // Ceph RGW on SQLite loses a part or hangs now and then.
+          // Ceph RGW on SQLite sometimes loses a part or hangs.
           retry: 1,
           expect: { poll: { timeout: 30_000 } },
           maxWorkers: 1,

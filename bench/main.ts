@@ -1,7 +1,7 @@
 /**
- * `npm run bench`: measures the Worker, and rewrites bench/results.json, docs/performance.md and
- * its charts. Options: `--rounds N` (7 unless told); `--only SECTION`, which prints that section's
- * table and writes nothing.
+ * `npm run bench` measures the Worker, and rewrites bench/results.json, docs/performance.md and its
+ * charts. Options: `--rounds N` (default: 7), and `--only SECTION`, which only prints that
+ * section's table.
  */
 import { existsSync } from 'node:fs'
 import { parseArgs } from 'node:util'
@@ -32,9 +32,9 @@ const { values } = parseArgs({
   options: { rounds: { type: 'string', default: '7' }, only: { type: 'string' } },
 })
 const { only } = values
-if (process.platform !== 'linux') throw new Error('The bench reads /proc: it needs Linux.')
+if (process.platform !== 'linux') throw new Error('The bench needs Linux, since it reads /proc.')
 if (only !== undefined && !(only in SECTIONS))
-  throw new Error(`--only takes one of ${Object.keys(SECTIONS).join(', ')}.`)
+  throw new Error(`--only must be one of ${Object.keys(SECTIONS).join(', ')}.`)
 
 await installPeers()
 const tools = {
@@ -59,7 +59,7 @@ if (only === undefined)
     sections,
   })
 
-/** The libraries to compare with, which users of the Worker don't install. */
+/** Installs the libraries to compare with, which users of the Worker don't need. */
 async function installPeers(): Promise<void> {
   const directory = new URL('.', import.meta.url)
   if (existsSync(new URL('node_modules', directory))) return

@@ -9,8 +9,7 @@ export default defineConfig({
       formats: ['es'],
     },
     rolldownOptions: {
-      // `uppy.js` takes what it shares with `index.js` from there, rather than both from a third
-      // file.
+      // `uppy.js` imports shared code from `index.js`, so that there is no third file.
       preserveEntrySignatures: 'allow-extension',
       output: { entryFileNames: '[name].js', chunkFileNames: '[name].js', minify: true },
     },

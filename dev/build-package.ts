@@ -7,12 +7,12 @@ const ROOT = join(import.meta.dirname, '..')
 const DIST = join(ROOT, 'dist')
 const TSC = join(ROOT, 'node_modules/typescript/bin/tsc')
 
-/** The path in an import of another own module, with what comes before it. */
+/** Matches the relative path in an import, with the words before it. */
 const RELATIVE_IMPORT = /(\bfrom |\bimport |\bimport\()(["'])(\.{1,2}\/[^"']+)\2/g
 
 /**
- * Builds dist/, which npm packs: the modules one by one, so that a bundler leaves out what is not
- * used, with source maps, and the types that the entries show.
+ * Builds dist/, which npm packs. Keeps the modules separate, so that a bundler can drop unused
+ * ones. Includes source maps and the types of the entries.
  */
 async function buildPackage(): Promise<void> {
   await rm(DIST, { recursive: true, force: true })
@@ -33,8 +33,8 @@ async function buildPackage(): Promise<void> {
 }
 
 /**
- * Adds the module at `path` to `kept`, and those that it imports. In types the compiler leaves the
- * extension `.ts`: it becomes `.js`, as in the modules.
+ * Adds the module at `path` and its imports to `kept`. The compiler leaves the extension `.ts` in
+ * types. This changes it to `.js`, as in the modules.
  */
 async function keep(path: string, kept: Set<string>): Promise<void> {
   if (kept.has(path)) return

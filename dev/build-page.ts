@@ -6,7 +6,7 @@ import { urlPath } from './url-path.ts'
 const ROOT = join(import.meta.dirname, '..')
 const DEMO = join(ROOT, 'demo')
 const PUBLIC = join(ROOT, 'public')
-/** What the page is made of: a change in any of these makes public/ stale. */
+/** The sources of the page. A change in one of them makes public/ stale. */
 const SOURCES = [
   'demo',
   'client/src',
@@ -15,16 +15,16 @@ const SOURCES = [
   'package-lock.json',
 ]
 /**
- * The file in public/ with the digest of the sources; demo/public/.assetsignore keeps it from being
- * served.
+ * The file in public/ with the digest of the sources. demo/public/.assetsignore excludes it from
+ * the served files.
  */
 const STAMP = '.build'
 
 type Files = Map<string, string | Uint8Array>
 
 /**
- * Bundles demo/ into public/, which the Worker serves at `/`, unless it is there already. Resolves
- * with whether it had to.
+ * Bundles demo/ into public/, which the Worker serves at `/`, unless public/ is up to date.
+ * Resolves with whether it built the page.
  */
 export async function buildPage(): Promise<boolean> {
   const digest = await digestOfSources()
@@ -32,14 +32,16 @@ export async function buildPage(): Promise<boolean> {
   if (stamp?.toString() === digest) return false
   const files = await bundle()
   const old = staleFiles(PUBLIC, await filesUnder(PUBLIC), files)
-  // File by file and the stamp last: public/ is never empty, and another build at the same time
-  // writes the same.
+  // Writes file by file, and the stamp last. So public/ is never empty, and a parallel build writes
+  // the same files.
   await write([...files, [STAMP, digest]])
   for (const path of old) await rm(path, { force: true })
   return true
 }
 
-/** Which of the `present` files below `folder` are not part of the page any more, nor its stamp. */
+/**
+ * Returns the `present` files below `folder` that are no longer part of the page, except the stamp.
+ */
 export const staleFiles = (
   folder: string,
   present: readonly string[],
@@ -51,9 +53,9 @@ export const staleFiles = (
     return path !== STAMP && !page.has(path)
   })
 
-/** The built page: contents by path below public/. */
+/** Builds the page. Resolves with its contents by path below public/. */
 async function bundle(): Promise<Files> {
-  const { build } = await import('vite') // a second, which a page that is built already need not wait for
+  const { build } = await import('vite') // loading Vite takes a second, so only a build loads it
   const built = await build({
     root: DEMO,
     configFile: false,
@@ -82,7 +84,10 @@ async function digestOfSources(): Promise<string> {
   return hash.digest('hex')
 }
 
-/** The files under `path` in a fixed order, itself where it is one, none where it is not there. */
+/**
+ * Returns the files under `path` in a fixed order: `path` itself if it is a file, none if it is
+ * missing.
+ */
 async function filesUnder(path: string): Promise<readonly string[]> {
   try {
     const entries = await readdir(path, { recursive: true, withFileTypes: true })
@@ -97,7 +102,7 @@ async function filesUnder(path: string): Promise<readonly string[]> {
   }
 }
 
-/** The content of a file, or nothing where it is not there. */
+/** Returns the content of a file, or nothing if the file is missing. */
 async function read(path: string): Promise<readonly Buffer[]> {
   try {
     return [await readFile(path)]
@@ -107,7 +112,7 @@ async function read(path: string): Promise<readonly Buffer[]> {
   }
 }
 
-/** Writes files of public/, each at once for whoever reads it meanwhile. */
+/** Writes files of public/. A rename replaces each file atomically for its readers. */
 async function write(files: Iterable<readonly [string, string | Uint8Array]>): Promise<void> {
   await mkdir(join(ROOT, '.wrangler'), { recursive: true })
   const drafts = await mkdtemp(join(ROOT, '.wrangler', 'page-'))

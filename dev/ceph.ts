@@ -21,25 +21,25 @@ const BUCKET = 'files'
 const REGION = 'us-east-1'
 const OWNER_ID = 'owner'
 const WRITER_ID = 'writer'
-/** Known to all, and good for nothing but a server that listens on 127.0.0.1. */
+/** Everyone can know this key, so the server listens only on 127.0.0.1. */
 const OWNER: AccessKey = { accessKeyId: 'CEPHDEV', secretAccessKey: 'CEPHDEVSECRET' }
 const WRITER: AccessKey = { accessKeyId: 'CEPHWRITER', secretAccessKey: 'CEPHWRITERSECRET' }
 const START_SECONDS = 30
 const ADMIN_SECONDS = 8
 const ADMIN_TRIES = 4
-/** What radosgw-admin exits with where a user exists already: EEXIST. */
+/** The exit code of radosgw-admin if the user already exists: EEXIST. */
 const EXISTS = 17
 
 const run = promisify(execFile)
 
-/** Whether Ceph RGW can be started on this machine. */
+/** Tells whether this machine can start Ceph RGW. */
 export async function cephInstalled(): Promise<boolean> {
   return (await inPath('radosgw')) && (await inPath('radosgw-admin'))
 }
 
 /**
- * Starts Ceph RGW without a cluster, on its SQLite store in `directory`. It refuses whatever S3
- * refuses.
+ * Starts Ceph RGW without a cluster, on its SQLite store in `directory`. It verifies requests as
+ * strictly as S3.
  */
 export async function startCeph(options: S3ServerOptions): Promise<S3Server> {
   if (!(await cephInstalled()))
@@ -88,7 +88,10 @@ rgw_dns_name = s3.localhost
 rgw_frontends = beast endpoint=127.0.0.1:${port}
 `
 
-/** The owner of the buckets, and the writer, who may do nothing before `createBuckets` says so. */
+/**
+ * Creates the owner of the buckets, and the writer. The writer has no permissions until
+ * `createBuckets` grants them.
+ */
 async function createUsers(common: readonly string[]): Promise<void> {
   for (const [uid, { accessKeyId, secretAccessKey }] of [
     [OWNER_ID, OWNER],
@@ -100,7 +103,7 @@ async function createUsers(common: readonly string[]): Promise<void> {
     ])
 }
 
-/** Runs radosgw-admin, which hangs once in a while; what it should create may exist already. */
+/** Runs radosgw-admin, which sometimes hangs. Accepts that the user already exists. */
 async function admin(common: readonly string[], args: readonly string[]): Promise<void> {
   for (let tries = 1; ; tries++) {
     try {
@@ -117,7 +120,7 @@ async function admin(common: readonly string[], args: readonly string[]): Promis
   }
 }
 
-/** Whether radosgw-admin says that the user is there, which it does in two ways. */
+/** Tells whether radosgw-admin reports that the user exists, which it does in two ways. */
 const isExists = (error: unknown): boolean =>
   error instanceof Error &&
   (('code' in error && error.code === EXISTS) || / exists$/m.test(error.message))
@@ -126,7 +129,7 @@ async function started(gateway: Child, { endpoint }: S3Server, logFile: string):
   const ended = gateway.exited.then((code) => {
     throw new Error(`radosgw ended with code ${code} while it started: see ${logFile}`)
   })
-  ended.catch(() => undefined) // it ends one day, when nobody waits any more
+  ended.catch(() => undefined) // It ends later, when nothing awaits it.
   await Promise.race([waitUntil('radosgw answers', () => answers(endpoint), START_SECONDS), ended])
 }
 
@@ -143,8 +146,8 @@ async function createBuckets(
   })
   try {
     for (const Bucket of [BUCKET, ...otherBuckets]) {
-      await client.send(new CreateBucketCommand({ Bucket })) // again is fine for its owner
-      // The block of an earlier start refuses every policy.
+      await client.send(new CreateBucketCommand({ Bucket })) // The owner may create it again.
+      // The public access block of an earlier start refuses every policy.
       await client.send(new DeletePublicAccessBlockCommand({ Bucket }))
       await client.send(new PutBucketPolicyCommand({ Bucket, Policy: policy(Bucket) }))
       const PublicAccessBlockConfiguration = PUBLIC_ACCESS_BLOCK
@@ -159,8 +162,8 @@ async function createBuckets(
 }
 
 /**
- * Otherwise the holder of an upload URL may add `x-amz-acl: public-read`, which is not signed. With
- * BlockPublicAcls RGW 18 refuses every PUT, also one that sends no ACL.
+ * Without this, the holder of an upload URL can add `x-amz-acl: public-read`, which is not signed.
+ * With BlockPublicAcls, RGW 18 refuses every PUT, even without an ACL.
  */
 const PUBLIC_ACCESS_BLOCK = {
   BlockPublicAcls: false,
@@ -178,8 +181,8 @@ const corsRule = (origins: readonly string[]): CORSRule => ({
 })
 
 /**
- * The writer may put objects. They are its own then, so the owner of the bucket needs a word here
- * too.
+ * Returns a policy that lets the writer put objects. The writer then owns them, so the policy also
+ * grants access to the bucket's owner.
  */
 const policy = (bucket: string): string =>
   JSON.stringify({

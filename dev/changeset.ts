@@ -1,7 +1,8 @@
 /**
- * `npm run changeset`: changesets, which lives in dev/release with its own lock file, for both
- * packages. It takes the packages from `workspaces`, and a root package counts only if it is listed
- * there. npm would link the root into itself, so "." is in the list while the command runs.
+ * `npm run changeset` runs changesets for both packages. The program is in dev/release, with its
+ * own lock file. It reads the packages from `workspaces`, and includes the root package only if the
+ * list has ".". With "." in the list, npm links the root into itself, so "." is in the list only
+ * while the command runs.
  */
 import { spawn } from 'node:child_process'
 import { readFile, writeFile } from 'node:fs/promises'
@@ -14,7 +15,7 @@ const MANIFEST = 'package.json'
 const CLIENT = '"workspaces": [\n    "client"\n'
 const BOTH = '"workspaces": [\n    ".",\n    "client"\n'
 
-/** Replaces a part of package.json, which must be there. */
+/** Replaces a part of package.json. Throws if the part is missing. */
 async function replace(from: string, to: string): Promise<void> {
   const manifest = await readFile(MANIFEST, 'utf8')
   if (!manifest.includes(from)) throw new Error(`package.json lacks ${from.trim()}`)
@@ -22,7 +23,7 @@ async function replace(from: string, to: string): Promise<void> {
 }
 
 await installOwnPackages(FOLDER)
-process.on('SIGINT', () => {}) // The command gets it too; package.json is still to be restored.
+process.on('SIGINT', () => {}) // The command gets the signal too. This process must restore package.json first.
 await replace(CLIENT, BOTH)
 try {
   const child = spawn(process.execPath, [PROGRAM, ...process.argv.slice(2)], { stdio: 'inherit' })

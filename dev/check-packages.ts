@@ -7,7 +7,7 @@ import { installOwnPackages } from './own-packages.ts'
 const ROOT = join(import.meta.dirname, '..')
 const TOOLS = join(import.meta.dirname, 'package-check')
 
-/** Packs both packages, and lets publint and "Are the types wrong?" look at them. */
+/** Packs both packages, and checks them with publint and "Are the types wrong?". */
 async function checkPackages(): Promise<void> {
   await installOwnPackages(TOOLS)
   const directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))

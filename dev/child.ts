@@ -6,21 +6,21 @@ const GRACE_MILLISECONDS = 8000
 const isWindows = process.platform === 'win32'
 
 /**
- * A program that this process started, in a process group of its own: a Ctrl-C in the terminal
- * doesn't reach it. Windows has no such groups, and a new one would open a window: there, what it
- * started is found by its parents.
+ * A program that this process started, in its own process group, so that Ctrl-C in the terminal
+ * doesn't reach it. Windows has no such groups, and a new one opens a window. There, taskkill finds
+ * child processes by their parent.
  */
 export interface Child {
   readonly pid: number
-  /** Its standard output and standard error, as far as they are piped. */
+  /** Its standard output and standard error, if they are piped. */
   readonly streams: readonly Readable[]
-  /** Its exit code, 1 where a signal ended it. */
+  /** Its exit code, or 1 if a signal ended it. */
   readonly exited: Promise<number>
-  /** Asks it to end, and after eight seconds makes it; what it started ends too. */
+  /** Asks it to end, and kills it after eight seconds. Also ends its child processes. */
   close(): Promise<void>
 }
 
-/** Starts `command`. Rejects where there is no such program. */
+/** Starts `command`. Rejects if the program is missing. */
 export async function startChild(
   command: string,
   args: readonly string[],
@@ -41,14 +41,14 @@ export async function startChild(
     if (!isWindows) signal(-pid, 'SIGKILL')
     else spawnSync('taskkill', ['/pid', String(pid), '/T', '/F'], { windowsHide: true })
   }
-  process.once('exit', killGroup) // also where this process ends by an error
+  process.once('exit', killGroup) // also if this process ends with an error
   return {
     pid,
     streams: [child.stdout, child.stderr].filter((stream) => stream !== null),
     exited,
     async close() {
       if (child.exitCode === null && child.signalCode === null) {
-        // Windows has no SIGTERM, and finds what a process has started only while it runs.
+        // Windows has no SIGTERM, and finds the children of a process only while it runs.
         if (isWindows) killGroup()
         else signal(pid, 'SIGTERM')
       }
@@ -66,8 +66,8 @@ export async function startChild(
 }
 
 /**
- * Sends `name` to a process, or a group where `pid` is negative; one that has ended already is
- * fine.
+ * Sends `name` to a process, or to a group if `pid` is negative. Does nothing if it has already
+ * ended.
  */
 function signal(pid: number, name: NodeJS.Signals): void {
   try {

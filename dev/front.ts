@@ -9,37 +9,37 @@ import {
 import { performance } from 'node:perf_hooks'
 import { type Callers, isKnownHost, isKnownOrigin } from './loopback.ts'
 
-/** They speak of one connection, not of the request (RFC 9110, section 7.6.1). */
+/** Headers that apply to one connection, not to the request (RFC 9110, section 7.6.1). */
 const HOP_BY_HOP = ['connection', 'keep-alive', 'proxy-connection', 'upgrade', 'expect']
 
 export interface FrontOptions {
-  /** Where it listens: on both loopback addresses, and on the address of `callers`. */
+  /** The port on both loopback addresses and on the address of `callers`. */
   readonly port: number
-  /** Where `wrangler dev` listens on 127.0.0.1. */
+  /** The port of `wrangler dev` on 127.0.0.1. */
   readonly workerPort: number
-  /** The origin that the Worker takes for its own, and that its `CORS_ORIGINS` has. */
+  /** The Worker's own origin, which is in its `CORS_ORIGINS`. */
   readonly origin: string
-  /** Who gets the key, and may read the answers in a page. */
+  /** Who gets the key. Pages of these origins may read the responses. */
   readonly callers: Callers
   /** The API key that a request without a credential gets. */
   readonly apiKey: string
-  /** Whether other machines get the key, too. */
+  /** Whether other machines also get the key. */
   readonly keyForNetwork: boolean
-  /** Takes a line about each request that was answered. */
+  /** Called with a line about each finished request. */
   readonly log: (line: string) => void
 }
 
-/** What answers for the Worker on the developer's port. */
+/** The proxy on the developer's port. */
 export interface Front {
   close(): Promise<void>
 }
 
 /**
- * Starts an HTTP proxy in front of `wrangler dev`, which believes a client's `MF-*` headers, the
- * URL of the request among them. The proxy drops those headers, refuses a Host that doesn't name
- * this machine, and gives the API key to requests that bring no credential, unless they come from a
- * page of a foreign origin. To the Worker all pages that may call it have its own origin: so it
- * need not know their ports. Everything else passes as it is.
+ * Starts an HTTP proxy in front of `wrangler dev`, which trusts `MF-*` headers from clients, even
+ * for the URL of the request. The proxy removes those headers, and refuses a Host that doesn't name
+ * this machine. It adds the API key to requests without a credential, unless they come from a page
+ * of a foreign origin. It replaces the Origin of known pages with the Worker's own, so that the
+ * Worker doesn't need their ports. Everything else passes unchanged.
  */
 export async function startFront(options: FrontOptions): Promise<Front> {
   const { port, callers } = options
@@ -52,7 +52,9 @@ export async function startFront(options: FrontOptions): Promise<Front> {
     })
     if (isKnownHost(incoming.headers.host, callers)) return pass(incoming, outgoing, options)
     outgoing.writeHead(403, { 'Content-Type': 'text/plain', Connection: 'close' })
-    outgoing.end('"npm run dev" answers for localhost only; --host opens it to your network.\n')
+    outgoing.end(
+      '"npm run dev" accepts requests to localhost only. Use --host to open it to your network.\n',
+    )
   }
   const servers = [await listen(createServer(listener), port, '127.0.0.1')]
   if (callers.host !== undefined)
@@ -61,7 +63,7 @@ export async function startFront(options: FrontOptions): Promise<Front> {
     if (error instanceof Error && 'code' in error && error.code !== 'EADDRINUSE') return undefined
     throw error
   })
-  if (ipv6 !== undefined) servers.push(ipv6) // a machine may have no IPv6
+  if (ipv6 !== undefined) servers.push(ipv6) // some machines have no IPv6
   return {
     async close() {
       for (const server of servers) {
@@ -72,7 +74,7 @@ export async function startFront(options: FrontOptions): Promise<Front> {
   }
 }
 
-/** Passes a request on to the Worker, and its answer back. */
+/** Forwards a request to the Worker, and sends back the response. */
 function pass(
   incoming: Parameters<RequestListener>[0],
   outgoing: Parameters<RequestListener>[1],
@@ -86,14 +88,14 @@ function pass(
     (name) => !name.startsWith('mf-') && !(isKnown && name === 'origin'),
   )
   if (isKnown) headers.push('Origin', ownOrigin)
-  // A page sends its Origin along with whatever changes something or is read across origins.
+  // A page sends its Origin with each request that changes something or is read across origins.
   const mayHaveKey = (origin === undefined || isKnown) && (keyForNetwork || isFromHere(incoming))
   if (authorization === undefined && mayHaveKey) headers.push('Authorization', `Bearer ${apiKey}`)
 
   const passed = httpRequest(
     { host: '127.0.0.1', port: workerPort, path: url, method, headers, agent: false },
     (answer) => {
-      // wrangler puts its own address in place of the Worker's origin in the headers of answers.
+      // In response headers, wrangler replaces the Worker's origin with its own address.
       const answered = passedHeaders(answer.rawHeaders).map((value) =>
         value.replaceAll(`http://127.0.0.1:${workerPort}`, ownOrigin),
       )
@@ -106,20 +108,26 @@ function pass(
   )
   passed.on('error', () => {
     if (outgoing.headersSent) outgoing.destroy()
-    else outgoing.writeHead(502, { 'Content-Type': 'text/plain' }).end('No Worker answers yet.\n')
+    else
+      outgoing
+        .writeHead(502, { 'Content-Type': 'text/plain' })
+        .end('The Worker does not respond.\n')
   })
   outgoing.on('close', () => passed.destroy())
   incoming.pipe(passed)
 }
 
-/** Whether a request comes from this machine, whatever its Host says. */
+/** Tells whether a request comes from this machine, independent of its Host. */
 const isFromHere = ({ socket }: IncomingMessage): boolean =>
   socket.remoteAddress !== undefined && socket.remoteAddress === socket.localAddress
 
-/** The path for the log: no query, which may hold a signature, and no token. */
+/**
+ * Returns the path for the log, without a token and without the query, which may contain a
+ * signature.
+ */
 const shownPath = (url = ''): string => url.replace(/\?.*$/s, '').replace(/^\/u\/[^/]+/, '/u/…')
 
-/** Names and values in turns, as Node takes and gives them. */
+/** Returns names and values in turn, the format of Node's raw headers. */
 const passedHeaders = (
   rawHeaders: readonly string[],
   passes: (name: string) => boolean = () => true,

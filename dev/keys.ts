@@ -1,6 +1,6 @@
 /**
- * `npm run keys`: makes, rotates, revokes and checks API keys, and gives the list to the Worker.
- * The file holds digests only; a key itself is printed once and kept nowhere.
+ * `npm run keys` creates, rotates, revokes and checks API keys, and sends the list to the Worker.
+ * The file contains only digests. A key itself is printed once and never stored.
  */
 import { execFile } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
@@ -25,16 +25,19 @@ npm run keys -- check                (reads a key from standard input)
 npm run keys -- push [--remove ID[,ID]] [--replace-all] [--env ENVIRONMENT]
 
 SCOPE is one of ${SCOPES.join(', ')}.
-Each command takes --file FILE, which is api-keys.json by default. It holds digests, no keys.
-push gives the file to the deployed Worker; the other commands change the file only.`
+Each command accepts --file FILE (default: api-keys.json). The file contains digests, not keys.
+push sends the file to the deployed Worker. The other commands only change the file.`
 
 const WRANGLER = join(import.meta.dirname, '../node_modules/wrangler/bin/wrangler.js')
 /** Cloudflare's limit for one secret: "Environment variable size" in Workers' limits. */
 const MAX_SECRET_BYTES = 5 * 1024
-/** A deployed digest is named in the name of a secret, as only names can be read back. */
+/**
+ * The name of a marker secret, which contains a deployed digest. Only the names of secrets can be
+ * read back.
+ */
 const MARKER = /^API_KEYS_LIST_([a-z0-9-]{1,32})_([0-9a-f]{8})$/
 
-/** What the user has to mend; everything else that is thrown is a bug. */
+/** An error that the user can fix. Any other error is a bug. */
 class UsageError extends Error {}
 
 async function main(): Promise<void> {
@@ -60,9 +63,9 @@ async function main(): Promise<void> {
     case 'push':
       return push(values, file)
     case null:
-      throw new UsageError(`${command} takes no "${extra}".\n\n${USAGE}`)
+      throw new UsageError(`${command} does not accept "${extra}".\n\n${USAGE}`)
     default:
-      throw new UsageError(`There is no command "${command}".\n\n${USAGE}`)
+      throw new UsageError(`Unknown command "${command}".\n\n${USAGE}`)
   }
 }
 
@@ -91,12 +94,14 @@ async function create(id: string, scopes: string[], prefix: string, file: string
   const key = newKey(id)
   const entry = { id, sha256: sha256Hex(key), scopes, prefix }
   const keys = await writeKeys(file, [...(await readKeys(file)), entry])
-  console.log(`The key, shown this once:\n\n  ${key}\n
+  console.log(`The key, shown only once:\n\n  ${key}\n
 Its entry, added to ${file}:\n\n  ${JSON.stringify(keys.at(-1))}\n
-Commit ${file}, then give it to the Worker:\n\n  npm run keys -- push`)
+Commit ${file}, then send it to the Worker:\n\n  npm run keys -- push`)
 }
 
-/** The id stays, and with it the owner of the files that were uploaded with the key. */
+/**
+ * Replaces the keys of an id. The id stays the same, and so does the owner of its uploaded files.
+ */
 async function rotate(
   id: string,
   { finish, now }: { finish: boolean; now: boolean },
@@ -111,26 +116,26 @@ async function rotate(
       file,
       keys.map((key) => (key.id === id ? { ...key, sha256 } : key)),
     )
-  const pushRemoved = `Commit ${file}, then give it to the Worker:\n\n  npm run keys -- push --remove ${id}`
+  const pushRemoved = `Commit ${file}, then send it to the Worker:\n\n  npm run keys -- push --remove ${id}`
 
   if (finish) {
     if (digests.length < 2)
-      throw new UsageError(`${id} has one key only. Start with: npm run keys -- rotate ${id}`)
+      throw new UsageError(`${id} has only one key. First run: npm run keys -- rotate ${id}`)
     await replace(newest)
-    console.log(`${id} has its newest key only. ${pushRemoved}`)
+    console.log(`Removed the older key of ${id}. ${pushRemoved}`)
     return
   }
   if (digests.length > 1 && !now)
     throw new UsageError(
-      `${id} has two keys already. Remove the older one first: npm run keys -- rotate ${id} --finish`,
+      `${id} already has two keys. First remove the older one: npm run keys -- rotate ${id} --finish`,
     )
   const key = newKey(id)
   await replace(now ? sha256Hex(key) : [sha256Hex(key), newest])
-  console.log(`The new key, shown this once:\n\n  ${key}\n`)
+  console.log(`The new key, shown only once:\n\n  ${key}\n`)
   console.log(
     now
-      ? `All earlier keys of ${id} are gone from ${file}. ${pushRemoved}`
-      : `The earlier key of ${id} keeps working. Commit ${file}, then give it to the Worker:\n
+      ? `Removed all earlier keys of ${id} from ${file}. ${pushRemoved}`
+      : `The earlier key of ${id} still works. Commit ${file}, then send it to the Worker:\n
   npm run keys -- push\n
 When every client has the new key, remove the earlier one:\n
   npm run keys -- rotate ${id} --finish`,
@@ -144,13 +149,13 @@ async function revoke(id: string, file: string): Promise<void> {
     file,
     keys.filter((key) => key !== entry),
   )
-  console.log(`${id} is gone from ${file}. It works until you give the file to the Worker:\n
+  console.log(`Removed ${id} from ${file}. It works until you send the file to the Worker:\n
   npm run keys -- push --remove ${id}`)
 }
 
 async function list(file: string): Promise<void> {
   const keys = await readKeys(file)
-  if (keys.length === 0) console.log(`${file} holds no keys.`)
+  if (keys.length === 0) console.log(`${file} contains no keys.`)
   for (const { id, sha256, scopes, prefix } of keys) {
     const two = [sha256].flat().length > 1 ? '\t(two keys: in rotation)' : ''
     console.log(`${id}\t${scopes.join(',')}\t${prefix === '' ? '(every key)' : prefix}${two}`)
@@ -160,7 +165,7 @@ async function list(file: string): Promise<void> {
 async function check(file: string): Promise<void> {
   const digest = sha256Hex((await text(process.stdin)).trim())
   const known = (await readKeys(file)).find(({ sha256 }) => [sha256].flat().includes(digest))
-  if (known === undefined) throw new UsageError(`No: this is not a key of ${file}.`)
+  if (known === undefined) throw new UsageError(`No. This key is not in ${file}.`)
   console.log(`Yes: ${known.id} may ${known.scopes.join(', ')} under "${known.prefix}".`)
 }
 
@@ -171,20 +176,20 @@ interface PushOptions {
 }
 
 /**
- * Gives the list to the Worker. Cloudflare never shows a secret again, so a marker for each digest
- * goes with the list, in the same request: a secret whose name says id and digest. The next push,
- * from whichever clone, compares them with its file.
+ * Sends the list to the Worker. Cloudflare never shows a secret again, so the same request sets a
+ * marker for each digest: a secret whose name contains the id and the digest. The next push, from
+ * any clone, compares the markers with its file.
  */
 async function push(options: PushOptions, file: string): Promise<void> {
   if (!existsSync(file))
     throw new UsageError(
-      `There is no ${file}, so there is nothing to give to the Worker. Get it (git pull), or make a key: npm run keys -- create`,
+      `${file} is missing. Get it (git pull), or create a key: npm run keys -- create`,
     )
   const keys = await readKeys(file)
   const list = JSON.stringify(keys)
   if (Buffer.byteLength(list) > MAX_SECRET_BYTES)
     throw new UsageError(
-      `${file} has ${Buffer.byteLength(list)} bytes; Cloudflare takes ${MAX_SECRET_BYTES} in one secret. Revoke keys, or mint tokens with one key: POST /tokens.`,
+      `${file} has ${Buffer.byteLength(list)} bytes. Cloudflare accepts ${MAX_SECRET_BYTES} in one secret. Revoke keys, or mint tokens with one key: POST /tokens.`,
     )
   const environment = options.env === undefined ? [] : ['--env', options.env]
   const secrets = await deployedSecrets(environment)
@@ -195,9 +200,9 @@ async function push(options: PushOptions, file: string): Promise<void> {
   const removed = deployed.filter((name) => !local.includes(name))
   if (!options['replace-all']) {
     if (deployed.length === 0 && secrets.includes('API_KEYS'))
-      throw new UsageError(`The Worker has API_KEYS, which another way than push has set. Nobody can read the list back,
-so this file may lack some of its keys. If ${file} is complete, or the list is empty (as the deploy
-button leaves it), replace it:\n\n  npm run keys -- push --replace-all`)
+      throw new UsageError(`The Worker's API_KEYS was not set by push, and a secret can't be read back. So this file may lack
+some of its keys. If ${file} is complete, or the Worker's list is empty (as after the deploy
+button), replace it:\n\n  npm run keys -- push --replace-all`)
     refuseUnlessNamed(removed, options.remove.split(','), file)
   }
   const change = Object.fromEntries([
@@ -213,7 +218,7 @@ button leaves it), replace it:\n\n  npm run keys -- push --replace-all`)
   )
 }
 
-/** Throws unless each key that the Worker would lose was named. */
+/** Throws unless the user named each key that the Worker would lose. */
 function refuseUnlessNamed(markers: readonly string[], named: readonly string[], file: string) {
   const lost = markers.flatMap((name) => {
     const [, id = '', digest = ''] = MARKER.exec(name) ?? []
@@ -221,15 +226,15 @@ function refuseUnlessNamed(markers: readonly string[], named: readonly string[],
   })
   if (lost.length === 0) return
   const ids = [...new Set(lost.map(({ id }) => id))].join(',')
-  throw new UsageError(`The Worker has keys that ${file} lacks, and would lose them:\n
+  throw new UsageError(`The Worker would lose keys that are missing from ${file}:\n
 ${lost.map(({ id, digest }) => `  ${id}\t(digest ${digest}…)`).join('\n')}\n
-If someone else made them, get the newest ${file} (git pull). If they are to go, say so:\n
+If someone else created them, get the newest ${file} (git pull). To remove them:\n
   npm run keys -- push --remove ${ids}`)
 }
 
 const secretNames = z.array(z.object({ name: z.string() }))
 
-/** Names of the Worker's secrets; none before the first deploy. */
+/** Returns the names of the Worker's secrets, and none before the first deploy. */
 async function deployedSecrets(environment: readonly string[]): Promise<string[]> {
   const { stdout, stderr, ok } = await run(['secret', 'list', '--format', 'json', ...environment])
   if (!ok && /Worker "[^"]*".* not found/.test(stdout + stderr)) return []
@@ -254,7 +259,7 @@ const run = (args: readonly string[], input = '') =>
     child.stdin?.end(input)
   })
 
-/** The keys of a file; none if there is no such file. */
+/** Returns the keys of a file, and none if the file is missing. */
 async function readKeys(file: string): Promise<ApiKey[]> {
   let json: string
   try {
@@ -271,7 +276,10 @@ async function readKeys(file: string): Promise<ApiKey[]> {
   }
 }
 
-/** Writes one entry a line, so that git merges what two people add. Returns what was checked. */
+/**
+ * Writes one entry per line, so that git can merge what two people add. Returns the checked
+ * entries.
+ */
 async function writeKeys(file: string, value: unknown): Promise<ApiKey[]> {
   const keys = parseKeys(value)
   const lines = keys.map((key) => `  ${JSON.stringify(key)}`).join(',\n')
@@ -283,7 +291,7 @@ function entryOf(keys: readonly ApiKey[], id: string, file: string): ApiKey {
   const entry = keys.find((key) => key.id === id)
   if (entry !== undefined) return entry
   const known = keys.map((key) => key.id).join(', ')
-  throw new UsageError(`${file} has no key ${id}. It has: ${known || 'none'}.`)
+  throw new UsageError(`${file} has no key "${id}". Its keys: ${known || 'none'}.`)
 }
 
 const newKey = (id: string): string => `ep_${id}_${randomBytes(32).toString('base64url')}`
@@ -293,10 +301,10 @@ const sha256Hex = (value: string): string => createHash('sha256').update(value).
 function parseKeys(value: unknown): ApiKey[] {
   const checked = checkRule(apiKeysRule, value)
   if (checked.ok) return checked.value
-  const faults = checked.issues.map(({ path, message }) =>
+  const errors = checked.issues.map(({ path, message }) =>
     [...path.split('.').slice(1), message].join(': '),
   )
-  throw new UsageError(faults.join('\n'))
+  throw new UsageError(errors.join('\n'))
 }
 
 try {

@@ -1,11 +1,13 @@
 const LOOPBACK_HOST = /^(?:(?:[a-z0-9-]+\.)*localhost|127\.0\.0\.1|\[::1\])(?::\d{1,5})?$/i
 const ORIGIN = /^https?:\/\/([^/]+)$/
-/** The names by which containers reach the machine that they run on. No public name server has them. */
+/**
+ * The names that containers use for the machine they run on. Public name servers don't have them.
+ */
 const CONTAINER_HOST = /^host\.(?:docker|containers)\.internal(?::\d{1,5})?$/i
 
 /**
- * The origins of pages on this machine as a bucket's CORS rules write them, `*` for any port. S3
- * takes one `*` an origin, so that there's no way to write names below `localhost` as well.
+ * The origins of pages on this machine, in the syntax of a bucket's CORS rules, with `*` for any
+ * port. S3 accepts one `*` per origin, so names below `localhost` can't be included.
  */
 export const LOOPBACK_ORIGIN_RULES: readonly string[] = ['http', 'https'].flatMap((scheme) =>
   ['localhost', '127.0.0.1', '[::1]'].flatMap((host) => [
@@ -15,33 +17,37 @@ export const LOOPBACK_ORIGIN_RULES: readonly string[] = ['http', 'https'].flatMa
 )
 
 /**
- * Whether a Host header names this machine: `localhost` and names below it, 127.0.0.1 or [::1],
- * with or without a port. No name server answers for these, so no web page can take one for its own.
+ * Tells whether a Host header names this machine: `localhost` and names below it, 127.0.0.1 or
+ * [::1], with or without a port. Name servers don't resolve these, so a foreign web page can't use
+ * them.
  */
 export const isLoopbackHost = (host: string | undefined): boolean => LOOPBACK_HOST.test(host ?? '')
 
-/** What may use a server of `npm run dev`. */
+/** Who may use a server of `npm run dev`. */
 export interface Callers {
-  /** Origins of pages that may, exactly as a browser sends them. */
+  /** Allowed origins, exactly as a browser sends them. */
   readonly origins: readonly string[]
-  /** Whether pages of this machine may as well, on any port. */
+  /** Whether pages of this machine are also allowed, on any port. */
   readonly loopbackOrigins: boolean
-  /** The IPv4 address of this machine that the server listens on for others, if it does. */
+  /** The IPv4 address of this machine on which the server listens for other machines, if any. */
   readonly host: string | undefined
-  /** The port of the embedded S3 server, if there is one: what it serves are files, not the developer's pages. */
+  /**
+   * The port of the embedded S3 server, if any. It serves uploaded files, so its pages are not
+   * trusted.
+   */
   readonly bucketPort: number | undefined
 }
 
 /**
- * Whether a Host header is one under which `callers` may reach the server. An address can't be
- * rebound: a page whose Host is an address came from there.
+ * Tells whether `callers` may use this Host. DNS rebinding doesn't work with an address: a page
+ * with an address as its Host came from that address.
  */
 export const isKnownHost = (host: string | undefined, callers: Pick<Callers, 'host'>): boolean =>
   isLoopbackHost(host) ||
   (callers.host !== undefined &&
     (withoutPort(host) === callers.host || CONTAINER_HOST.test(host ?? '')))
 
-/** Whether a page of `origin` is one of `callers`. */
+/** Tells whether pages of `origin` are among `callers`. */
 export function isKnownOrigin(origin: string, callers: Callers): boolean {
   if (callers.origins.includes(origin)) return true
   const [, host] = ORIGIN.exec(origin) ?? []

@@ -13,11 +13,11 @@ import { startWorker } from './worker.ts'
 import { keptS3Secret, randomSecret, readVariables, writeWorkerEnv } from './worker-env.ts'
 
 const START_SECONDS = 60
-/** How often to look whether the shell that started this process is still there. */
+/** How often to check that the shell that started this process still runs. */
 const PARENT_SECONDS = 1
 
 /**
- * Runs an S3 server and the Worker until `stopped`, or until the Worker ends; resolves with the
+ * Runs an S3 server and the Worker until `stopped`, or until the Worker ends. Resolves with the
  * exit code.
  */
 async function dev(options: DevOptions, stopped: Promise<0>): Promise<number> {
@@ -63,7 +63,7 @@ async function dev(options: DevOptions, stopped: Promise<0>): Promise<number> {
   try {
     const code = await Promise.race([ended, healthy])
     if (code === 0) return 0
-    if (code !== undefined) throw new Error('wrangler dev has ended.')
+    if (code !== undefined) throw new Error('wrangler dev exited.')
   } catch (error) {
     worker.output.failed()
     throw error
@@ -89,7 +89,10 @@ async function startS3(
   })
 }
 
-/** Each bucket has its own index: a record without an object would only puzzle. */
+/**
+ * Returns the folder of the Worker's state. Each bucket has its own, so that the index has no
+ * records from another bucket.
+ */
 function stateFolder({ ceph, envFile }: DevOptions): string {
   if (envFile === undefined) return ceph ? 'ceph-worker' : 's3-worker'
   const digest = createHash('sha256').update(resolve(envFile)).digest('hex')
@@ -100,7 +103,7 @@ const healthSchema = z.object({
   issues: z.array(z.object({ path: z.string(), message: z.string() })),
 })
 
-/** Whether the Worker on `port` answers. Throws where it says that its settings are not valid. */
+/** Tells whether the Worker on `port` responds. Throws if it reports invalid settings. */
 async function isHealthy(port: number): Promise<boolean> {
   const response = await fetch(`http://127.0.0.1:${port}/healthz`, {
     signal: AbortSignal.timeout(5000),
@@ -113,31 +116,31 @@ async function isHealthy(port: number): Promise<boolean> {
   throw new Error(['The settings are not valid.', ...issues].join('\n'))
 }
 
-/** What is there, and the URL as the last thing. */
+/** Returns the summary of what runs, with the URL last. */
 function welcome({ port, host, envFile, data, origins }: DevOptions, s3?: S3Server): string {
   const storage =
     s3 === undefined
-      ? `Bucket: as ${envFile} says. The index of files is local, in ${data}.`
-      : `Bucket: ${s3.name} at ${s3.endpoint}, with its files in ${data}.`
+      ? `Bucket: the one in ${envFile}. The file index is local, in ${data}.`
+      : `Bucket: ${s3.name} at ${s3.endpoint}. Its files are in ${data}.`
   const pages = ['localhost on any port', ...origins].join(', ')
   const network =
     host === undefined
       ? []
       : s3 === undefined
-        ? [`Network: http://${host}:${port}, for requests with a credential of their own.`]
-        : [`Network: http://${host}:${port}. Everyone who reaches it can use the bucket.`]
+        ? [`Network: http://${host}:${port}, for requests with their own credential.`]
+        : [`Network: http://${host}:${port}. Everyone who can reach it can use the bucket.`]
   return [
     storage,
     `Pages: ${pages}.`,
     ...network,
     '',
-    `Ready: http://localhost:${port} (Ctrl-C ends it)\n`,
+    `Ready: http://localhost:${port} (Ctrl-C to stop)\n`,
   ].join('\n')
 }
 
 /**
- * Resolves at the first signal that asks this process to end, later ones change nothing; or when the
- * shell has gone that npm started it in, as npm passes SIGTERM on to that shell alone.
+ * Resolves at the first signal that asks this process to end. Also resolves when the parent shell
+ * ends, since npm forwards SIGTERM only to that shell. Later signals have no effect.
  */
 const stopSignal = (): Promise<0> =>
   new Promise((resolve) => {
@@ -150,7 +153,7 @@ const stopSignal = (): Promise<0> =>
 
 function options(): DevOptions {
   try {
-    // The script in package.json ends in `--`, as Node would take `--env-file` for its own.
+    // The script in package.json ends with `--`. Without it, Node would read `--env-file` itself.
     return readOptions(process.argv.slice(process.argv[2] === '--' ? 3 : 2))
   } catch (error) {
     console.error(`${messageOf(error)}\n${USAGE}`)

@@ -4,8 +4,9 @@ import { promisify } from 'node:util'
 const run = promisify(execFile)
 
 /**
- * Runs npm with `args` in `cwd`, by the script of the npm that runs this one: on Windows `npm` is a
- * batch file, which only a shell can start. Resolves with what it prints, and rejects where it fails.
+ * Runs npm with `args` in `cwd`. Uses the script of the npm that runs this process, since on
+ * Windows `npm` is a batch file that only a shell can start. Resolves with the output. Rejects if
+ * npm fails.
  */
 export async function npm(args: readonly string[], cwd: string): Promise<string> {
   const script = process.env.npm_execpath

@@ -1,38 +1,38 @@
 import { networkInterfaces } from 'node:os'
 import { parseArgs } from 'node:util'
 
-/** What `npm run dev` was asked for. */
+/** The options of `npm run dev`. */
 export interface DevOptions {
   readonly help: boolean
-  /** Ceph RGW in place of the embedded S3. */
+  /** Whether to use Ceph RGW instead of the embedded S3 server. */
   readonly ceph: boolean
-  /** Where the Worker answers. */
+  /** The port of the Worker. */
   readonly port: number
   readonly s3Port: number
-  /** Folder for all that outlives a run. */
+  /** Folder for everything that is kept between runs. */
   readonly data: string
-  /** Origins of pages that may use the Worker and the embedded bucket, besides those of localhost. */
+  /** Origins of pages that may use the Worker and the embedded bucket, in addition to localhost. */
   readonly origins: readonly string[]
   /** The IPv4 address of this machine to listen on for other machines and containers. */
   readonly host: string | undefined
-  /** The file with the variables of a real bucket, in place of an embedded S3. */
+  /** The file with the variables of a real bucket. Replaces the embedded S3 server. */
   readonly envFile: string | undefined
 }
 
-/** How `npm run dev` is called. */
+/** The usage text of `npm run dev`. */
 export const USAGE = `usage: npm run dev -- [options]
   --port N          port of the Worker (8787)
   --s3-port N       port of the embedded S3 server (4568)
   --data DIR        folder for the files, the index and the secrets (.dev)
-  --origin ORIGIN   let pages of this origin in, too, such as https://app.example.com (repeatable)
-  --host [ADDRESS]  listen for phones and containers, too; the default is the first IPv4 address of this
+  --origin ORIGIN   also allow pages of this origin, such as https://app.example.com (repeatable)
+  --host [ADDRESS]  also listen for phones and containers; the default is the first IPv4 address of this
                     machine. Everyone on that network can then use the embedded bucket without a key
-  --env-file FILE   use the bucket and the settings of FILE; no S3 server is started
-  --ceph            use Ceph RGW in place of the embedded S3 server`
+  --env-file FILE   use the bucket and the settings of FILE, without an S3 server
+  --ceph            use Ceph RGW instead of the embedded S3 server`
 
 /**
- * Reads the command line. Throws an Error with a one-line message for what it doesn't know.
- * `addresses` are the IPv4 addresses of this machine that others can reach.
+ * Reads the command line. Throws an Error with a one-line message for invalid options. `addresses`
+ * are the IPv4 addresses of this machine that others can reach.
  */
 export function readOptions(
   args: readonly string[],
@@ -60,7 +60,9 @@ export function readOptions(
   if (data === '') throw new Error('--data must name a folder.')
   if (envFile === '') throw new Error('--env-file must name a file.')
   if (envFile !== undefined && (ceph || values['s3-port'] !== undefined))
-    throw new Error('--env-file starts no S3 server: leave out --ceph and --s3-port.')
+    throw new Error(
+      "--env-file can't be combined with --ceph or --s3-port, since it starts no S3 server.",
+    )
   for (const origin of origins)
     if (!/^https?:[^*]*$/.test(origin) || URL.parse(origin)?.origin !== origin)
       throw new Error('--origin must be an origin without a path, such as https://app.example.com.')
@@ -76,16 +78,17 @@ function toPort(value: string, option: string): number {
   return port
 }
 
-/** The first of `addresses`, or the one that `value` names. */
+/** Returns the first of `addresses`, or the one that `value` names. */
 function toAddress(value: string, addresses: readonly string[]): string {
   const [first] = addresses
-  if (first === undefined) throw new Error('--host: this machine has no IPv4 address for others.')
+  if (first === undefined)
+    throw new Error('--host: this machine has no IPv4 address that others can reach.')
   if (value === '') return first
   if (addresses.includes(value)) return value
   throw new Error(`--host must be an IPv4 address of this machine: ${addresses.join(' or ')}.`)
 }
 
-/** The IPv4 addresses of this machine, without those of its own loopback. */
+/** Returns the IPv4 addresses of this machine, without loopback addresses. */
 const ownAddresses = (): readonly string[] =>
   Object.values(networkInterfaces())
     .flat()

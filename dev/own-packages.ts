@@ -11,8 +11,8 @@ const lockFile = z.object({
 const installedPackage = z.object({ version: z.string() })
 
 /**
- * Installs the packages of a folder that has a lock file of its own, unless all that it names are
- * there. Throws with the command that does it where it fails.
+ * Installs the packages of a folder that has its own lock file, unless they are all installed. If
+ * that fails, throws an Error that names the command to run.
  */
 export async function installOwnPackages(folder: string): Promise<void> {
   const { packages } = lockFile.parse(await readJson(join(folder, 'package-lock.json')))
@@ -35,7 +35,7 @@ export async function installOwnPackages(folder: string): Promise<void> {
   }
 }
 
-/** The JSON in a file; null if there is no such file. */
+/** Returns the JSON in a file, or null if the file is missing. */
 const readJson = async (path: string): Promise<unknown> => {
   const text = await readFile(path, 'utf8').catch(() => 'null')
   return JSON.parse(text)

@@ -17,7 +17,10 @@ const MAX_METADATA_BYTES = 8192
 const MAX_PUT_BYTES = 4.995 * 1024 ** 3
 const MIN_PART_BYTES = 5 * 1024 ** 2
 const MS_BETWEEN_WRITES = 1000
-/** What the tables of "S3 API compatibility" mark as not implemented for the operations we use. */
+/**
+ * Headers that the tables of "S3 API compatibility" mark as not implemented for the operations in
+ * use.
+ */
 const UNIMPLEMENTED =
   /^x-amz-(?:acl|grant-.+|tagging|object-lock-.+|expected-bucket-owner|request-payer|server-side-encryption(?:-aws-kms-key-id|-context|-bucket-key-enabled)?)$/
 const CONDITIONS = ['if-match', 'if-none-match', 'if-modified-since', 'if-unmodified-since']
@@ -26,18 +29,19 @@ const ENCODED_WORD = /=\?utf-8\?b\?([A-Za-z0-9+/=]*)\?=/gi
 type Parts = Parameters<FilesystemStore['putObjectMultipart']>[2]
 
 /**
- * Starts s3rver with the rules in which Cloudflare R2 differs from AWS S3 by its documentation.
- * R2 itself was not tried. Each rule names its page below developers.cloudflare.com/r2. Where a
- * page can be read in two ways, the stricter one holds: an unimplemented header is refused with
- * 501, and so are conditions of CompleteMultipartUpload. Not simulated: jurisdictions, the
- * spelling of a normalized key in lists, and the time that CORS rules take to become effective.
+ * Starts s3rver with the rules that differ between Cloudflare R2 and AWS S3, according to R2's
+ * documentation. They were not compared with R2 itself. Each rule names its page below
+ * developers.cloudflare.com/r2. If a page is ambiguous, the stricter reading applies: the server
+ * returns 501 to an unimplemented header, and to conditions of CompleteMultipartUpload. Not
+ * simulated: jurisdictions, the spelling of a normalized key in lists, and the time until CORS
+ * rules take effect.
  */
 export async function startR2(options: S3ServerOptions): Promise<S3Server> {
   const server = await startS3rver(options, r2Rules())
   return { ...server, name: 'simulated R2', region: 'auto' }
 }
 
-/** Koa middleware for the front of one s3rver. */
+/** Returns Koa middleware that runs before one s3rver. */
 function r2Rules(): Middleware {
   /** When each object was last written, by its path on the disk. */
   const writtenAt = new Map<string, number>()
@@ -83,7 +87,7 @@ function r2Store(
     const path = normalizing.getResourcePath(bucket, key, 'object')
     const now = Date.now()
     if (now - (writtenAt.get(path) ?? 0) < MS_BETWEEN_WRITES)
-      throw r2Error(429, 'TooManyRequests', 'One write a second to the same key is the limit.')
+      throw r2Error(429, 'TooManyRequests', 'The limit is one write per second to the same key.')
     writtenAt.set(path, now)
   }
 
@@ -95,7 +99,7 @@ function r2Store(
       // api/s3/api, PutObject: the four conditions are implemented.
       const current = await normalizing.getMetadata(bucket, key).catch(() => undefined)
       if (!holds(current, headers))
-        throw new S3Error('PreconditionFailed', 'At least one of the conditions did not hold.')
+        throw new S3Error('PreconditionFailed', 'At least one of the conditions is not met.')
       requirePause(bucket, key)
       return normalizing.putObject(new S3Object(bucket, key, body, metadata))
     },
@@ -136,7 +140,7 @@ function requireRegion({ query, req }: Context): void {
       : /Credential=([^,]+)/.exec(req.headers.authorization ?? '')?.[1]
   const region = credential?.split('/')[2]
   if (region === undefined || !REGIONS.includes(region))
-    throw r2Error(400, 'InvalidRegionName', 'The region of an R2 bucket is auto.')
+    throw r2Error(400, 'InvalidRegionName', 'The region of an R2 bucket must be auto.')
 }
 
 function requireImplemented(headers: IncomingHttpHeaders): void {
@@ -158,14 +162,14 @@ const decodedWords = (value: string): string =>
   value.replace(ENCODED_WORD, (_, base64: string) => Buffer.from(base64, 'base64').toString())
 
 /**
- * Reads a body whose length the request states, and compares it with the digests that came with it.
- * Returns a stream, since s3rver answers before it has written a buffer.
+ * Reads a body whose length the request states, and compares it with the digests in the request.
+ * Returns a stream, since s3rver responds before it has written a buffer.
  */
 async function verifiedBody(content: Readable, headers: IncomingHttpHeaders): Promise<Readable> {
   if (headers['content-length'] === undefined)
     throw new S3Error('MissingContentLength', 'Content-Length is missing.')
   if (Number(headers['content-length']) > MAX_PUT_BYTES)
-    throw new S3Error('EntityTooLarge', 'The object is larger than one request may be.')
+    throw new S3Error('EntityTooLarge', 'The object is too large for one request.')
   const body = await buffer(content)
   for (const [name, digest] of DIGESTS) {
     const expected = headers[name]
@@ -200,7 +204,10 @@ const DIGESTS: readonly (readonly [string, (body: Buffer) => string])[] = [
   ],
 ]
 
-/** Whether the conditions of a PutObject hold for the object that is there, if any (RFC 9110, 13.2.2). */
+/**
+ * Tells whether the conditions of a PutObject are met by the current object, if any (RFC 9110,
+ * 13.2.2).
+ */
 function holds(
   current: Readonly<Record<string, string>> | undefined,
   headers: IncomingHttpHeaders,
@@ -217,7 +224,10 @@ function holds(
   return !(changed <= modifiedSince) && !(changed > unmodifiedSince)
 }
 
-/** objects/multipart-objects: all parts but the last have one size; the last is not larger. */
+/**
+ * objects/multipart-objects: all parts except the last have the same size, and the last is not
+ * larger.
+ */
 async function requireEqualSizes(
   store: FilesystemStore,
   bucket: string,
@@ -238,18 +248,18 @@ async function requireEqualSizes(
   const last = sizes.pop() ?? 0
   const [first = last] = sizes
   if (sizes.some((size) => size < MIN_PART_BYTES))
-    throw new S3Error('EntityTooSmall', 'A part that is not the last has less than 5 MiB.')
+    throw new S3Error('EntityTooSmall', 'A part before the last one is smaller than 5 MiB.')
   if (sizes.some((size) => size !== first) || last > first)
     throw invalidPart('All parts except the last must have the same size.')
 }
 
-/** The MD5 of the parts' MD5s, and their number. */
+/** Returns the MD5 of the parts' MD5s, and their number. */
 function etagOfParts(parts: Parts): string {
   const md5s = parts.map(({ etag }) => Buffer.from(etag, 'hex'))
   return `${createHash('md5').update(Buffer.concat(md5s)).digest('hex')}-${parts.length}`
 }
 
-/** api/error-codes has these statuses; s3rver knows only those of AWS. */
+/** Returns an error with a status from api/error-codes. s3rver has only the statuses of AWS. */
 const r2Error = (status: number, code: string, message: string): S3Error =>
   Object.assign(new S3Error(code, message), { status, expose: true })
 const invalidPart = (message: string): S3Error => new S3Error('InvalidPart', message)

@@ -5,42 +5,42 @@ export interface AccessKey {
 }
 
 /**
- * A running S3-compatible server with one empty private bucket, or one with what `directory` held
- * already.
+ * A running S3-compatible server with one private bucket. The bucket contains what `directory`
+ * already held.
  */
 export interface S3Server extends AccessKey {
-  /** For people: `s3rver` or `Ceph RGW`. */
+  /** Display name: `s3rver` or `Ceph RGW`. */
   readonly name: string
-  /** `http://127.0.0.1:PORT`, or the `host` of the options in place of 127.0.0.1. */
+  /** `http://127.0.0.1:PORT`, or `http://HOST:PORT` with the `host` of the options. */
   readonly endpoint: string
   /**
-   * The same for virtual-host addressing, `http://s3.localhost:PORT`: it's up to a client to find
+   * The same for virtual-host addressing: `http://s3.localhost:PORT`. The client must resolve it to
    * 127.0.0.1.
    */
   readonly virtualEndpoint: string
   readonly region: string
   readonly bucket: string
   /**
-   * A second pair: it may only write where the server knows such a thing, and is the same pair
-   * where it doesn't.
+   * A second key pair that may only write. If the server doesn't support that, it is the first
+   * pair.
    */
   readonly writer: AccessKey
   close(): Promise<void>
 }
 
 export interface S3ServerOptions {
-  /** 0 takes a free one. */
+  /** 0 chooses a free port. */
   readonly port: number
-  /** Where the objects are kept. */
+  /** Folder of the objects. */
   readonly directory: string
-  /** Origins of pages that may talk to the bucket: at least one. */
+  /** Origins of pages that may use the bucket: at least one. */
   readonly corsOrigins: readonly [string, ...string[]]
-  /** Whether pages of this machine may talk to it as well, on any port. */
+  /** Whether pages of this machine may also use the bucket, on any port. */
   readonly loopbackOrigins?: boolean
-  /** An IPv4 address of this machine to listen on in place of 127.0.0.1. */
+  /** An IPv4 address of this machine to listen on instead of 127.0.0.1. */
   readonly host?: string | undefined
-  /** Buckets beside the one that is always there. */
+  /** More buckets, in addition to the default one. */
   readonly otherBuckets?: readonly string[]
-  /** The secret of s3rver's access key, which is known to all unless given. */
+  /** The secret of s3rver's access key. The default is publicly known. */
   readonly secretAccessKey?: string
 }

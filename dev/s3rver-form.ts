@@ -7,9 +7,9 @@ import S3Object from '@20minutes/s3rver/lib/models/object.js'
 import v4 from '@20minutes/s3rver/lib/signature/v4.js'
 import * as z from 'zod/mini'
 
-/** A form is read into memory as a whole. */
+/** A limit, since a form is read into memory. */
 const MAX_FORM_BYTES = 512 * 1024 * 1024
-/** Fields that no policy names (S3, "POST policy", Conditions), and the file. */
+/** Fields that need no condition in a policy (S3, "POST policy", Conditions), and the file. */
 const UNNAMED_FIELDS = ['x-amz-signature', 'policy', 'file']
 const CREDENTIAL = /^([^/]+)\/(\d{8})\/([^/]+)\/s3\/aws4_request$/
 
@@ -26,13 +26,13 @@ const policySchema = z.object({
 
 type Policy = z.infer<typeof policySchema>
 
-/** The fields of a form before its file, names in lower case. */
+/** The fields of a form before its file, with lower-case names. */
 type Fields = ReadonlyMap<string, string>
 
 /**
- * S3 PostObject in place of s3rver's, which takes any form: the policy must be signed and not yet
- * expired, and must allow each field and the size of the file. The file comes last; what follows it
- * doesn't count.
+ * Handles S3 PostObject. Replaces s3rver's handler, which accepts any form. The policy must be
+ * signed and not expired, and must allow each field and the size of the file. Fields after the file
+ * are ignored.
  */
 export async function checkedPostObject(ctx: Context): Promise<void> {
   const { fields, file } = await readForm(ctx)
@@ -41,7 +41,7 @@ export async function checkedPostObject(ctx: Context): Promise<void> {
   requireConditions(policy, new Map([...fields, ['bucket', bucket]]), file.length)
   const redirect = redirectUrl(fields.get('success_action_redirect'))
   const key = fields.get('key')
-  if (!key) throw new S3Error('InvalidArgument', "The form must hold a field named 'key'.")
+  if (!key) throw new S3Error('InvalidArgument', "The form must contain a field named 'key'.")
 
   const object = new S3Object(bucket, key, file, Object.fromEntries(fields))
   const { md5 } = await ctx.store.putObject(object)
@@ -90,7 +90,10 @@ async function readForm(ctx: Context): Promise<{ fields: Fields; file: Buffer }>
   throw new S3Error('InvalidArgument', 'POST requires exactly one file upload per request.')
 }
 
-/** The policy of the form. Throws AccessDenied unless it is there, signed by a known key and valid now. */
+/**
+ * Returns the policy of the form. Throws AccessDenied if it is missing, expired or not signed by a
+ * known key.
+ */
 function verifiedPolicy(fields: Fields): Policy {
   const encoded = fields.get('policy')
   const credential = CREDENTIAL.exec(fields.get('x-amz-credential') ?? '')
@@ -115,7 +118,7 @@ function verifiedPolicy(fields: Fields): Policy {
   return policy.data
 }
 
-/** Throws unless every condition holds and every field has one. */
+/** Throws unless every condition is met and every field has one. */
 function requireConditions({ conditions }: Policy, fields: Fields, size: number): void {
   const named = new Set(UNNAMED_FIELDS)
   for (const condition of conditions) {
@@ -147,7 +150,7 @@ function requireConditions({ conditions }: Policy, fields: Fields, size: number)
   }
 }
 
-/** Where a browser goes afterwards. Throws unless that is a URL of the web. */
+/** Returns the URL that a browser opens afterwards. Throws unless its scheme is http or https. */
 function redirectUrl(value: string | undefined): URL | undefined {
   if (value === undefined) return undefined
   const url = URL.parse(value)

@@ -6,20 +6,20 @@ const BUCKET_PATH = /^\/[a-z0-9][a-z0-9.-]*\/?$/
 const OBJECT_PATH = /^\/[a-z0-9][a-z0-9.-]*(?:\/|$)/
 
 /**
- * Koa middleware for the front of s3rver, which believes whoever reaches its port. It lets in what
- * a bucket without public access would: signed requests, forms (`checkedPostObject` looks at their
- * policy) and preflights; none of them for a host that isn't this machine. A page of an origin that
- * isn't one of `options` may not write, and s3rver doesn't learn of its origin, so that the page can
- * read no answer. Whether a signature is right is up to s3rver.
+ * Returns Koa middleware that runs before s3rver, which trusts every request to its port. It
+ * accepts what a private bucket accepts: signed requests, forms (`checkedPostObject` checks their
+ * policy) and preflights. It refuses a host that isn't this machine. A page of another origin than
+ * those in `options` may not write. The guard removes its Origin header, so that the page can't
+ * read responses. s3rver itself verifies signatures.
  */
 export const s3rverGuard =
   (options: Omit<Callers, 'bucketPort'>): Middleware =>
   async (ctx, next) => {
     const callers = { ...options, bucketPort: ctx.req.socket.localPort }
     const { url = '', headers } = ctx.req
-    // The name of a page that was rebound to 127.0.0.1 stays in Host.
+    // After DNS rebinding to 127.0.0.1, Host still has the name of the foreign page.
     if (!isKnownHost(headers.host, callers))
-      throw denied('This server answers for this machine only.')
+      throw denied('This server accepts requests from this machine only.')
     if (!url.startsWith('/') || !(ctx.path === '/' || OBJECT_PATH.test(ctx.path)))
       throw new S3Error('InvalidURI', 'The path must be /bucket or /bucket/key.')
     requireOnce(Object.keys(ctx.query), Object.values(ctx.query))
@@ -30,9 +30,10 @@ export const s3rverGuard =
       delete headers.origin
     }
 
-    // Otherwise s3rver checks no signature in a bucket that has a website configuration.
+    // Without this, s3rver verifies no signature in a bucket that has a website configuration.
     ctx.state.service = 's3'
-    if ('website' in ctx.query) throw new S3Error('NotImplemented', 'No websites here.')
+    if ('website' in ctx.query)
+      throw new S3Error('NotImplemented', 'Website configurations are not supported.')
 
     const preflight = ctx.method === 'OPTIONS' && 'access-control-request-method' in headers
     if (!preflight && !isSigned(ctx) && !isForm(ctx)) throw denied('Access Denied')
@@ -40,9 +41,9 @@ export const s3rverGuard =
   }
 
 /**
- * Whether s3rver will verify a signature of version 4. Its test is the presence of one of three
- * marks, in this very spelling; a request with none of them passes as unsigned, and one with two
- * is ambiguous.
+ * Tells whether s3rver will verify a version 4 signature. It looks for one of three marks, in
+ * exactly this spelling. A request without a mark passes as unsigned, and one with two marks is
+ * ambiguous.
  */
 function isSigned({ query, req: { headers } }: Parameters<Middleware>[0]): boolean {
   const { authorization } = headers
@@ -51,14 +52,14 @@ function isSigned({ query, req: { headers } }: Parameters<Middleware>[0]): boole
   return query['X-Amz-Algorithm'] === 'AWS4-HMAC-SHA256' && Boolean(query['X-Amz-Signature'])
 }
 
-/** S3 PostObject, which brings its signature in the form. */
+/** Tells whether this is S3 PostObject, which has its signature in the form. */
 const isForm = (ctx: Parameters<Middleware>[0]): boolean =>
   ctx.method === 'POST' &&
   BUCKET_PATH.test(ctx.path) &&
   Object.keys(ctx.query).length === 0 &&
   /^multipart\/form-data *;/i.test(ctx.req.headers['content-type'] ?? '')
 
-/** Throws where a query parameter comes twice, also where the letter case differs. */
+/** Throws if a query parameter appears twice, also with a different letter case. */
 function requireOnce(names: readonly string[], values: readonly unknown[]): void {
   const distinct = new Set(names.map((name) => name.toLowerCase()))
   if (distinct.size < names.length || values.some(Array.isArray))

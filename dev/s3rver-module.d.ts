@@ -6,7 +6,7 @@ declare module '@20minutes/s3rver/lib/models/error.js' {
 
 declare module '@20minutes/s3rver/lib/models/account.js' {
   export default class AWSAccount {
-    /** By the id of an access key. */
+    /** Accounts by the id of an access key. */
     static readonly registry: ReadonlyMap<string, AWSAccount>
     static readonly DUMMY_ACCOUNT: AWSAccount
     /** Secrets by the id of their access key. */
@@ -44,7 +44,7 @@ declare module '@20minutes/s3rver/lib/controllers/object.js' {
 declare module '@20minutes/s3rver/lib/routes.js' {
   import type { Middleware } from '@20minutes/s3rver'
 
-  /** A router of Koa, as far as it is used here. */
+  /** The members of Koa's router that are used here. */
   const router: {
     readonly stack: { readonly path: unknown; readonly methods: readonly string[] }[]
     get(path: string, middleware: Middleware): void
@@ -61,9 +61,9 @@ declare module '@20minutes/s3rver/lib/stores/filesystem.js' {
     readonly rootDirectory: string
     getBucketPath(bucket: string): string
     getResourcePath(bucket: string, key: string | undefined, resource: string): string
-    /** Writes a file; resolves with its size and its MD5 in hex. */
+    /** Writes a file. Resolves with its size and its MD5 in hex. */
     putContent(path: string, content: Buffer | Readable): Promise<readonly [number, string]>
-    /** Rejects where the object is missing. */
+    /** Rejects if the object is missing. */
     getMetadata(bucket: string, key: string): Promise<Readonly<Record<string, string>>>
     putObject(object: S3Object): Promise<{ readonly md5: string }>
     deleteObject(bucket: string, key: string): Promise<void>
@@ -112,7 +112,7 @@ declare module '@20minutes/s3rver' {
     configureBuckets: { name: string; configs: string[] }[]
   }
 
-  /** Koa's, as far as it is used here. */
+  /** The members of Koa's context that are used here. */
   interface Context {
     readonly req: IncomingMessage
     readonly method: string

@@ -13,7 +13,7 @@ import { noSuchUpload, requireUploadId } from './s3rver-paths.ts'
 
 /** The path of s3rver's own routes for an object. */
 const OBJECT_ROUTE = '/:bucket/*key'
-/** The most parts on a page of ListParts, and the default. */
+/** The maximum number of parts on a page of ListParts, and the default. */
 const PAGE = 1000
 
 interface StoredPart {
@@ -25,9 +25,9 @@ interface StoredPart {
 }
 
 /**
- * Gives s3rver what uploads in parts lack there: ListParts and AbortMultipartUpload, parts that
- * exist only once they have arrived whole, and errors for an unknown upload, a wrong ETag and parts
- * out of order.
+ * Adds what s3rver's multipart uploads lack: ListParts, AbortMultipartUpload, parts that exist only
+ * after they have arrived completely, and errors for an unknown upload, a wrong ETag and parts out
+ * of order.
  */
 export function completeMultipartUploads(): void {
   storeWholeFiles()
@@ -46,8 +46,8 @@ export function completeMultipartUploads(): void {
 
   router.get(OBJECT_ROUTE, (ctx, next) => (isOfUpload(ctx, 'GET') ? listParts(ctx) : next()))
   router.delete(OBJECT_ROUTE, (ctx, next) => (isOfUpload(ctx, 'DELETE') ? abort(ctx) : next()))
-  // s3rver's own handlers pass nothing on, so these two must come before them; the signature is
-  // verified by then.
+  // s3rver's own handlers don't call the next one, so these two must come before them. The
+  // signature is verified by then.
   const added = router.stack.splice(-2)
   const first = router.stack.findIndex(
     ({ path, methods }) => path === OBJECT_ROUTE && methods.includes('DELETE'),
@@ -59,7 +59,7 @@ export function completeMultipartUploads(): void {
 const isOfUpload = ({ method, params }: Context, wanted: string): boolean =>
   method === wanted && params.queryMethod === 'uploadId'
 
-/** S3 ListParts: the parts in order, a page at a time. */
+/** Handles S3 ListParts: returns one page of the parts, in order. */
 async function listParts(ctx: Context): Promise<void> {
   const parts = await storedParts(await uploadFolder(ctx))
   const max = Math.min(wholeNumber(ctx, 'max-parts', PAGE), PAGE)
@@ -86,15 +86,15 @@ async function listParts(ctx: Context): Promise<void> {
   }
 }
 
-/** S3 AbortMultipartUpload. */
+/** Handles S3 AbortMultipartUpload. */
 async function abort(ctx: Context): Promise<void> {
   await rm(await uploadFolder(ctx), { recursive: true })
   ctx.status = 204
 }
 
 /**
- * The folder of the upload that a request names. Throws NoSuchUpload where there is none, also
- * where it is one for another key.
+ * Returns the folder of the upload that a request names. Throws NoSuchUpload if it is missing or
+ * belongs to another key.
  */
 async function uploadFolder({ store, params, query }: Context): Promise<string> {
   const folder = folderOf(store, params.bucket, query.uploadId)
@@ -108,7 +108,7 @@ function folderOf(store: FilesystemStore, bucket: string, uploadId: unknown): st
   return join(store.getResourcePath(bucket, undefined, 'uploads'), uploadId)
 }
 
-/** The parts that have arrived, in order. s3rver writes the digest of a part last. */
+/** Returns the parts that have arrived, in order. s3rver writes the digest of a part last. */
 async function storedParts(folder: string): Promise<readonly StoredPart[]> {
   const numbers = (await readdir(folder))
     .flatMap((name) => /^(\d+)\.md5$/.exec(name)?.[1] ?? [])
@@ -141,7 +141,9 @@ function requireParts(
   }
 }
 
-/** Makes the store write beside a file and rename, so that a request that breaks off leaves nothing. */
+/**
+ * Makes the store write to a draft and rename it, so that an interrupted request leaves no file.
+ */
 function storeWholeFiles(): void {
   FilesystemStore.prototype.putContent = async (path, content) => {
     const draft = `${path}.${randomUUID()}`

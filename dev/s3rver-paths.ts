@@ -8,9 +8,9 @@ const PART_NUMBER = /^[1-9]\d{0,4}$/
 const MAX_PART_NUMBER = 10_000
 
 /**
- * Makes s3rver's store refuse names that would lead out of their folder. The store makes paths of
- * bucket, key, upload id and part number, whatever request they came by and however often that was
- * decoded: so this is the place to look at them.
+ * Makes s3rver's store refuse names that would lead outside their folder. The store builds paths
+ * from the bucket, key, upload id and part number of every request, after all decoding. So this is
+ * the place to check them.
  */
 export function confineStore(): void {
   const store = FilesystemStore.prototype
@@ -46,13 +46,16 @@ function requireBucket(bucket: unknown): void {
     throw new S3Error('InvalidBucketName', 'The specified bucket is not valid.')
 }
 
-/** A backslash separates folders on Windows; `._S3rver_` marks the files of the store itself. */
+/**
+ * Throws for a key with dot segments, and for `._S3rver_`, which marks the store's own files. A
+ * backslash separates folders on Windows.
+ */
 function requireKey(key: unknown): void {
   if (typeof key !== 'string' || key.includes('\0') || key.includes('._S3rver_')) throw invalidKey()
   if (key.split(/[/\\]/).some((segment) => segment === '.' || segment === '..')) throw invalidKey()
 }
 
-/** Throws NoSuchUpload unless the id can name a folder of its own. */
+/** Throws NoSuchUpload unless the id is a valid folder name. */
 export function requireUploadId(uploadId: unknown): asserts uploadId is string {
   if (typeof uploadId !== 'string' || !UPLOAD_ID.test(uploadId)) throw noSuchUpload()
 }

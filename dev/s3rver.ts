@@ -11,8 +11,8 @@ import { confineStore } from './s3rver-paths.ts'
 
 const BUCKET = 'files'
 
-// s3rver leaves ! ' ( ) * of a query as they are, where SigV4 says UriEncode; without this it would
-// refuse the URL of a download whose name is not ASCII.
+// s3rver doesn't encode ! ' ( ) * in a query, but SigV4 requires it. Without this, s3rver refuses
+// the URL of a download whose name is not ASCII.
 const { getStringToSign } = v4
 v4.getStringToSign = (request, signature) => {
   const querystring = request.querystring.replace(
@@ -27,8 +27,8 @@ completeMultipartUploads()
 objectController.postObject = checkedPostObject
 
 /**
- * Starts the embedded S3 server in this process, behind a guard. It doesn't know a bucket by its
- * host. All servers of a process have the secret of the last one. `rules` run before the guard.
+ * Starts the embedded S3 server in this process, behind a guard. It doesn't support virtual hosts.
+ * All servers of a process share the secret of the last one. `rules` run before the guard.
  */
 export async function startS3rver(
   options: S3ServerOptions,
@@ -53,7 +53,8 @@ export async function startS3rver(
   const secretAccessKey = options.secretAccessKey ?? accessKeyId
   AWSAccount.DUMMY_ACCOUNT.createKeyPair(accessKeyId, secretAccessKey)
   const { port } = await server.run()
-  // Node would close a connection after five idle seconds. A request that is sent at that moment fails.
+  // By default, Node closes a connection after five idle seconds. A request that is sent at that
+  // moment fails.
   server.httpServer.keepAliveTimeout = 0
   const accessKey = { accessKeyId, secretAccessKey }
   return {
@@ -72,7 +73,7 @@ export async function startS3rver(
   }
 }
 
-/** Every origin that the guard lets through: it keeps those of foreign pages from s3rver. */
+/** Allows every origin that s3rver receives. The guard removes those of foreign pages. */
 const CORS_CONFIGURATION = `
 <CORSConfiguration>
   <CORSRule>

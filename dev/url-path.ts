@@ -1,6 +1,6 @@
 import nodePath, { type PlatformPath } from 'node:path'
 
-/** `file` below `folder` as a URL names it, with `/` on Windows too. */
+/** Returns the path of `file` below `folder` for a URL, with `/` also on Windows. */
 export const urlPath = (
   folder: string,
   file: string,

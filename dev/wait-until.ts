@@ -2,10 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 
 const PAUSE_MILLISECONDS = 100
 
-/**
- * Asks `condition` until it is true. Throws with `what` in the message when that takes longer than
- * `seconds`.
- */
+/** Calls `condition` until it is true. Throws an Error that names `what` after `seconds`. */
 export async function waitUntil(
   what: string,
   condition: () => Promise<boolean>,
@@ -18,7 +15,7 @@ export async function waitUntil(
   }
 }
 
-/** Whether `url` answers at all, or with `status` where given. */
+/** Tells whether `url` responds, with `status` if it is given. */
 export async function answers(url: string, status?: number): Promise<boolean> {
   try {
     const response = await fetch(url, { signal: AbortSignal.timeout(5000) })

@@ -6,27 +6,27 @@ import { SCOPES } from '../src/access/scopes.ts'
 import type { ApiKey } from '../src/access/settings.ts'
 import type { S3Server } from './s3-server.ts'
 
-/** What `randomSecret` makes. */
+/** The format of `randomSecret`. */
 const SECRET = /^[\w-]{43}$/
 
-/** Variables of the Worker, as a file of `wrangler dev --env-file` has them. */
+/** Variables of the Worker, as in a file for `wrangler dev --env-file`. */
 export type Variables = Readonly<Record<string, string | undefined>>
 
 export interface WorkerEnv {
-  /** The embedded S3 server; undefined where `given` names the bucket. */
+  /** The embedded S3 server, or undefined if `given` names the bucket. */
   readonly s3: S3Server | undefined
-  /** The variables of a file that comes before this one. */
+  /** The variables of a file that wrangler reads before this one. */
   readonly given: Variables
-  /** May do everything. */
+  /** A key with all scopes. */
   readonly apiKey: string
-  /** The origin that the proxy in front of the Worker puts in place of those of known pages. */
+  /** The origin that the proxy sends to the Worker for all known pages. */
   readonly origin: string
 }
 
 /**
- * Writes the Worker's variables for `wrangler dev --env-file`, readable by this user alone. The
- * signing secret is made once and kept, so that tokens and cursors outlive a restart. Lists in
- * `given` keep their entries.
+ * Writes the Worker's variables for `wrangler dev --env-file`, readable only by this user. The
+ * signing secret is kept between runs, so that tokens and cursors stay valid after a restart. Lists
+ * in `given` keep their entries.
  */
 export async function writeWorkerEnv(
   file: string,
@@ -38,7 +38,7 @@ export async function writeWorkerEnv(
   const variables = {
     ...(s3 === undefined ? {} : bucketVariables(s3)),
     ...secrets,
-    OPEN_ACCESS: '', // whatever wrangler.toml says
+    OPEN_ACCESS: '', // overrides wrangler.toml
     API_KEYS: JSON.stringify([...listIn(given, 'API_KEYS'), localKey(apiKey)]),
     CORS_ORIGINS: JSON.stringify([...new Set([...listIn(given, 'CORS_ORIGINS'), origin])]),
   }
@@ -46,20 +46,20 @@ export async function writeWorkerEnv(
   const text = ['# Written by "npm run dev" at each start.\n', ...lines].join('')
   await mkdir(dirname(file), { recursive: true })
   await writeFile(file, text, { mode: 0o600 })
-  await chmod(file, 0o600) // the mode above counts for a new file only
+  await chmod(file, 0o600) // the mode above applies only to a new file
 }
 
-/** Reads a file of variables. Throws an Error that says how to make it where it isn't there. */
+/** Reads a file of variables. If it is missing, throws an Error that names the docs. */
 export async function readVariables(file: string): Promise<Variables> {
   try {
     return parseEnv(await readFile(file, 'utf8'))
   } catch (error) {
     if (!hasCode(error, 'ENOENT')) throw error
-    throw new Error(`--env-file: there is no ${file}. docs/development.md shows what it holds.`)
+    throw new Error(`--env-file: ${file} is missing. docs/development.md shows its content.`)
   }
 }
 
-/** 256 bits, for one run or as a secret. */
+/** Returns a random secret of 256 bits. */
 export const randomSecret = (): string => randomBytes(32).toString('base64url')
 
 const bucketVariables = (s3: S3Server): Readonly<Record<string, string>> => ({
@@ -86,7 +86,7 @@ const localKey = (apiKey: string): ApiKey => ({
   prefix: '',
 })
 
-/** The entries of a list in JSON; what they hold is up to the Worker's own rules. */
+/** Returns the entries of a JSON list. The Worker's own rules check the entries. */
 function listIn(variables: Variables, name: string): readonly unknown[] {
   const text = variables[name]
   if (!text) return []
@@ -94,19 +94,22 @@ function listIn(variables: Variables, name: string): readonly unknown[] {
     const list: unknown = JSON.parse(text)
     if (Array.isArray(list)) return list
   } catch {
-    // The message below says it all, without the text.
+    // The message below is enough. The parser's message could contain secrets.
   }
-  throw new Error(`${name} in the file of --env-file must be a list in JSON.`)
+  throw new Error(`${name} in the file of --env-file must be a JSON list.`)
 }
 
-/** `value` as a file of variables takes it, where `$` must not begin the name of another one. */
+/**
+ * Returns `value`, quoted for a file of variables. Escapes `$`, which would start a reference to
+ * another variable.
+ */
 const quoted = (value: string): string => `'${value.replaceAll('$', '\\$')}'`
 
-/** The secret of the embedded S3 server, as the file of an earlier run has it. */
+/** Returns the secret of the embedded S3 server from the file of an earlier run, or a new one. */
 export const keptS3Secret = (file: string): Promise<string> =>
   keptSecret(file, /^S3_SECRET_ACCESS_KEY='(.+)'$/m)
 
-/** The secret that `line` finds in the file of an earlier run, or a new one. */
+/** Returns the secret that `line` matches in the file of an earlier run, or a new one. */
 async function keptSecret(file: string, line: RegExp): Promise<string> {
   try {
     const secret = line.exec(await readFile(file, 'utf8'))?.[1]

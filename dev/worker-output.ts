@@ -1,17 +1,20 @@
 import * as z from 'zod/mini'
 
-/** What wrangler says while all is well. */
+/** What wrangler prints without a problem. */
 const NOISE = [
   /^\s*$/,
   /^⎔ /, // starting and reloading
-  /^\[wrangler:info\] /, // a line a request, and where wrangler listens
+  /^\[wrangler:info\] /, // one line per request, and wrangler's address
   /^\[custom build\] (?:Running: |The page is up to date|Built the page|$)/,
   /^Using (?:secrets|vars) defined in /,
 ]
 
 const ERROR = /\[ERROR\]|^\[wrangler:error\]/
 
-/** The Worker's own log, of which only what went wrong is of interest here: the proxy names each request. */
+/**
+ * The Worker's own log. Only its warnings and errors are printed, since the proxy prints each
+ * request.
+ */
 const logSchema = z.object({
   method: z.optional(z.string()),
   route: z.optional(z.string()),
@@ -22,8 +25,8 @@ const logSchema = z.object({
 })
 
 /**
- * Takes the output of `wrangler dev` line by line. Keeps it until the Worker has started, and prints
- * then only what someone should see: warnings, reasons, errors of a build, `console.log`.
+ * Filters the output of `wrangler dev` line by line. Buffers it until the Worker has started. After
+ * that, prints only what matters: warnings, reasons, build errors, `console.log`.
  */
 export class WorkerOutput {
   readonly #print: (line: string) => void
@@ -40,19 +43,22 @@ export class WorkerOutput {
     } else for (const shown of shownLines(line)) this.#print(shown)
   }
 
-  /** Forgets what came while the Worker started. */
+  /** Discards the output from the start of the Worker. */
   started(): void {
     this.#kept = undefined
   }
 
-  /** Prints what came while the Worker started: it may say why it did not. */
+  /** Prints the output from the start of the Worker, which may explain why the start failed. */
   failed(): void {
     for (const line of this.#kept ?? []) this.#print(line)
     this.#kept = undefined
   }
 }
 
-/** What to print of a line: nothing, the line, or what is wrong by the Worker's log. */
+/**
+ * Returns what to print for a line: nothing, the line, or the errors and warnings in the Worker's
+ * log.
+ */
 export function shownLines(line: string): readonly string[] {
   if (!line.startsWith('{')) return NOISE.some((noise) => noise.test(line)) ? [] : [line]
   const logged = logSchema.safeParse(parsedJson(line))

@@ -7,17 +7,17 @@ const ROOT = join(import.meta.dirname, '..')
 const WRANGLER = join(ROOT, 'node_modules', 'wrangler', 'bin', 'wrangler.js')
 
 export interface WorkerOptions {
-  /** Where it listens on 127.0.0.1. */
+  /** The port on 127.0.0.1. */
   readonly port: number
-  /** The host of every request, as the Worker sees it. */
+  /** The host that the Worker sees in every request. */
   readonly publicHost: string
-  /** Absolute paths of its variables; a later file overrides the earlier ones. */
+  /** Absolute paths of its variable files. A later file overrides the earlier ones. */
   readonly envFiles: readonly string[]
-  /** Absolute path of the folder for its KV. */
+  /** Absolute path of the folder for its local KV. */
   readonly stateDirectory: string
 }
 
-/** `wrangler dev`. */
+/** A running `wrangler dev`. */
 export interface Worker extends Child {
   readonly output: WorkerOutput
 }
@@ -35,7 +35,7 @@ export async function startWorker(
       ...['--local-upstream', publicHost, '--upstream-protocol', 'http'],
       ...envFiles.flatMap((file) => ['--env-file', file]),
       ...['--persist-to', stateDirectory],
-      '--show-interactive-dev-session=false', // its hotkeys would take Ctrl-C
+      '--show-interactive-dev-session=false', // its hotkeys would intercept Ctrl-C
     ],
     {
       cwd: ROOT,
@@ -44,7 +44,7 @@ export async function startWorker(
         ...process.env,
         WRANGLER_SEND_METRICS: 'false',
         WRANGLER_HIDE_BANNER: 'true',
-        CLOUDFLARE_CF_FETCH_ENABLED: 'false', // `request.cf` is not used, and asking for it needs the network
+        CLOUDFLARE_CF_FETCH_ENABLED: 'false', // the Worker doesn't use `request.cf`, and fetching it needs the network
       },
     },
   )

@@ -1,4 +1,4 @@
-/** What `src/` takes from the types of Workers, for the program that runs on Node. */
+/** The types of Workers that `src/` uses, for the program that runs on Node. */
 import type { webcrypto } from 'node:crypto'
 
 declare global {
@@ -6,7 +6,7 @@ declare global {
   type SubtleCrypto = webcrypto.SubtleCrypto
 
   interface RequestInit {
-    /** Workers only; Node ignores it. */
+    /** Only for Workers. Node ignores it. */
     encodeResponseBody?: 'automatic' | 'manual'
   }
 }

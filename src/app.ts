@@ -1,8 +1,8 @@
 import { admit } from './http/admit.ts'
-import { onNotFound } from './http/answers.ts'
 import { cors } from './http/cors.ts'
 import { linkHost } from './http/link-host.ts'
 import { newApp } from './http/new-app.ts'
+import { onNotFound } from './http/responses.ts'
 import { fileRoutes } from './routes/files.ts'
 import { healthRoutes } from './routes/health.ts'
 import { deliveryRoutes, linkRoutes } from './routes/links.ts'
@@ -11,8 +11,9 @@ import { tokenRoutes } from './routes/tokens.ts'
 import { uppyRoutes } from './uppy/routes.ts'
 
 /**
- * Everything that needs credentials. A request ends here, also where no route matches: behind
- * `/u/:token` is the same API once more, which would ask for credentials again.
+ * Everything that needs credentials. A request always ends here, even if no route matches. Without
+ * that, a request to `/u/:token` would also reach the API below, which would require credentials
+ * again.
  */
 const api = newApp()
   .use(admit)
@@ -22,7 +23,9 @@ const api = newApp()
   .route('/', tokenRoutes)
   .all('*', onNotFound)
 
-/** All routes of a presigner. `/u/:token/…` is the same API for clients that can't send headers. */
+/**
+ * All routes of a presigner. `/u/:token/…` is the same API, for clients that can't send headers.
+ */
 export const app = newApp()
   .use(linkHost, cors)
   .route('/', healthRoutes)

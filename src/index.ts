@@ -35,41 +35,44 @@ export type { FileEvent, LogLine, NewFile, RateLimiter, UploadChanges } from './
 export { defineSettings, type SettingsFor, type SettingsInput } from './settings/define.ts'
 // biome-ignore-end lint/performance/noBarrelFile: the entry of the package
 
-/** What a presigner needs besides its settings. Everything is optional. */
+/** Options of a presigner, in addition to its settings. All of them are optional. */
 export interface PresignerOptions<E extends Env = Env> {
   /**
-   * Where records of files are kept; without it, nothing is listed. Called once for each environment,
-   * or once altogether if it takes none: `() => index`.
+   * Returns the index that stores records of files. Without it, files can't be listed. Called once
+   * for each environment, or only once if it has no parameter: `() => index`.
    */
   fileIndex?: (env: E['Bindings']) => FileIndex
   /**
-   * Counts requests by principal, and by network where there is none. Without it, no limit. Called
-   * as `fileIndex` is.
+   * Returns the rate limiter. It counts requests by principal, or by network without one. Without
+   * it, there is no limit. Called like `fileIndex`.
    */
   rateLimiter?: (env: E['Bindings']) => RateLimiter
   /**
-   * Says who asks, by the app's own login; a falsy result is 401. Tokens that this presigner minted
-   * stay valid beside it. Without it, API keys and JWTs of the settings apply.
+   * Returns the principal of the app's own login. A falsy result is 401. Tokens from this presigner
+   * stay valid. Without it, the API keys and JWTs in the settings apply.
    */
   authenticate?: (c: Context<E>) => Falsy<AppPrincipal> | Promise<Falsy<AppPrincipal>>
-  /** Sees each new upload before anything is signed; may change or refuse it. */
+  /** Called for each new upload before anything is signed. Can change or refuse it. */
   beforeUpload?: (
     file: NewFile,
     principal: Principal,
     c: Context<E>,
   ) => undefined | UploadChanges | Promise<undefined | UploadChanges>
-  /** Learns what has happened to a file. The client's answer waits for it, and fails if it throws. */
+  /** Called after a change to a file. The response waits for it, and fails if it throws. */
   onEvent?: (event: FileEvent, context: EventContext<E>) => void | Promise<void>
-  /** Takes the line of each request; without it, the console gets it as JSON. May fail unheard. */
+  /**
+   * Called with the log line of each request. Default: writes JSON to the console. Its errors don't
+   * affect the response.
+   */
   log?: (line: LogLine) => void
   /**
-   * Whether nothing but this presigner answers on its origin, so that links may show text, PDF and fonts
-   * there too. Without it, they show images, audio and video, unless links have a host to themselves.
+   * Whether only this presigner uses its origin. Links then also show text, PDF and fonts there.
+   * Otherwise, they show images, audio and video, unless a separate host serves the links.
    */
   ownsOrigin?: boolean
   /**
-   * Name under which the Worker exports the entrypoint with the edge cache: `Objects` unless given.
-   * Null reads from the bucket each time, as where there is no such export.
+   * Name of the Worker's export with the edge cache. Default: `Objects`. With null, or without that
+   * export, each link reads from the bucket.
    */
   objectsEntrypoint?: string | null
 }
@@ -78,21 +81,21 @@ type Falsy<T> = T | null | undefined | false | '' | 0
 
 export interface EventContext<E extends Env = Env> {
   readonly env: E['Bindings']
-  /** Keeps work alive that the client's answer need not wait for. */
+  /** Keeps work running after the response. */
   waitUntil(work: Promise<unknown>): void
 }
 
 export interface Presigner<E extends Env = Env> {
-  /** One route with everything behind it: `host.route('/media', presigner.app)`. */
+  /** A Hono app to mount: `host.route('/media', presigner.app)`. */
   readonly app: HonoBase<E>
-  /** Answers a request without a host, at the root of an origin. */
+  /** Handles a request without a host app, at the root of an origin. */
   fetch(request: Request, env: E['Bindings'], context?: ExecutionContext): Promise<Response>
 }
 
 /**
- * A presigner for the buckets in `settings`: mount its `app` in yours. It has its own router,
- * variables, errors and headers, and leaves those of the host alone. Whatever your functions throw
- * ends in an answer of the presigner, and never in your own `onError`.
+ * Creates a presigner for the buckets in `settings`. Mount its `app` in yours. It has its own
+ * router, variables, errors and headers, and doesn't change those of the host. If your functions
+ * throw, the presigner sends the response. Your own `onError` is not called.
  */
 export function createPresigner<E extends Env = Env>(
   settings: SettingsFor<E['Bindings']>,
@@ -121,7 +124,10 @@ export function createPresigner<E extends Env = Env>(
   }
 }
 
-/** The instance for each environment; one whose settings are not valid is made again each time. */
+/**
+ * Returns the instance for each environment. Creates an instance with invalid settings again for
+ * each request.
+ */
 function instancesOf<E extends Env>(
   settings: SettingsFor<E['Bindings']>,
   { fileIndex, rateLimiter, ...options }: PresignerOptions<E>,
@@ -153,15 +159,15 @@ function createInstance<E extends Env>(
     without: T,
     method: string,
   ): T => {
-    // A binding that the settings call missing is not asked for.
+    // Don't use a binding that the settings report as missing.
     if (!loaded.ok || create === undefined) return without
     try {
       const made = create(env)
       if (typeof Object(made)[method] === 'function') return made
-      issues.push({ path, message: `is missing: what it returned has no ${method}()` })
+      issues.push({ path, message: `must return an object with ${method}()` })
       return without
     } catch (error) {
-      // Another error's message may hold a secret.
+      // The message of another error may contain a secret.
       const known = asApiError(error)
       const message = known?.message ?? `could not be created: ${nameOf(error)}`
       issues.push({ path, message })
@@ -183,7 +189,7 @@ function createInstance<E extends Env>(
   }
 }
 
-/** `log`, whose failure, at once or later, is for the console alone. */
+/** Returns `log` with its errors caught, also asynchronous ones. They only go to the console. */
 function harmless(log: (line: LogLine) => unknown): (line: LogLine) => void {
   const report = (error: unknown) => {
     const warning: WarningText = `The presigner's log failed: ${describe(error)}`
@@ -208,7 +214,7 @@ const ALONE: Host = {
 }
 const SHARED: Host = { ...ALONE, sharesOrigin: true }
 
-/** Whether the bytes of links come from an origin that something else answers on. */
+/** Tells whether something else uses the origin of links. */
 const sharesOrigin = <E extends Env>(
   { settings: loaded }: Instance,
   { ownsOrigin = false }: PresignerOptions<E>,
@@ -247,9 +253,9 @@ function hostOf<E extends Env>(
 }
 
 /**
- * What a function of the app returns. What it throws ends the request: an error of this package, of
- * whichever copy, by its code; Hono's HTTPException 401 and 403 as `unauthenticated` and `forbidden`;
- * anything else as `internal`, with the reason in the log alone.
+ * Resolves with the result of an app's function. An error ends the request. An error from any copy
+ * of this package keeps its code. Hono's HTTPException 401 and 403 become `unauthenticated` and
+ * `forbidden`. Anything else becomes `internal`, with the reason only in the log.
  */
 async function call<T>(act: () => T | Promise<T>): Promise<T> {
   try {
@@ -261,15 +267,15 @@ async function call<T>(act: () => T | Promise<T>): Promise<T> {
       thrown instanceof Error && 'getResponse' in thrown && Reflect.get(thrown, 'status')
     if (status === 401)
       throw new ApiError('unauthenticated', 'Valid credentials are required.', { cause: thrown })
-    if (status === 403) throw new ApiError('forbidden', 'The app refuses this.', { cause: thrown })
+    if (status === 403) throw new ApiError('forbidden', 'The app refused this.', { cause: thrown })
     throw thrown
   }
 }
 
 /**
- * The segments of the URL, as they are written, that the host's route takes. They are counted from
- * the end of the path: a host whose `getPath` puts something in front, such as its name, has more of
- * them than the URL. Hono's `routePath(c)` can't say the route: the host may have another copy of Hono.
+ * Returns the undecoded URL segments of the host's route. Counts them from the end of the path,
+ * since a host's `getPath` may add segments before the path, such as its host name. Hono's
+ * `routePath(c)` can't be used, since the host may have another copy of Hono.
  */
 function mountPathOf(c: Context): string {
   const path = /^[^:]+:\/\/[^/?#]+([^?#]*)/.exec(c.req.raw.url)?.[1] ?? ''
@@ -279,10 +285,10 @@ function mountPathOf(c: Context): string {
   return segments.slice(0, segments.length - behind).join('/')
 }
 
-/** The segments of a path, the empty one in front included; slashes at its end make none. */
+/** Returns the segments of a path, with the empty first one. Ignores slashes at the end. */
 const segmentsOf = (path: string): string[] => path.replace(/\/+$/, '').split('/')
 
-/** Where there is no execution context, as on Node, work that is waited for just goes on. */
+/** Returns the execution context. Without one, as on Node, background work simply continues. */
 function contextOf(c: Context): ExecutionContext {
   try {
     return c.executionCtx

@@ -9,7 +9,7 @@ import {
 } from './delivery/download-url.ts'
 import { type Link, linkTo, MAX_LINK_NAME_LENGTH } from './delivery/link.ts'
 import { ApiError } from './errors/api-error.ts'
-import { keyPrefixFault, parseObjectKey } from './keys/object-key.ts'
+import { keyPrefixError, parseObjectKey } from './keys/object-key.ts'
 import {
   check,
   entries,
@@ -54,13 +54,13 @@ export type { DownloadUrl, Link, UploadUrl }
 
 // biome-ignore-end lint/performance/noBarrelFile: an entry of the package
 
-/** Which bucket: its alias, or undefined for the first. */
+/** Alias of the bucket. Default: the first one. */
 interface InBucket {
   readonly bucket?: string | undefined
 }
 
 export interface UploadOptions extends UploadRequest, InBucket {
-  /** Start of the new key: empty (the default), or ends with `/`. */
+  /** Start of the new key: empty (default), or ends with `/`. */
   readonly prefix?: string | undefined
 }
 
@@ -69,34 +69,37 @@ export interface DownloadOptions
     InBucket {}
 
 export interface LinkOptions extends InBucket {
-  /** Seconds; a link is valid for one to two such lifetimes. The default is the bucket's, a day unless set. */
+  /**
+   * Seconds. A link is valid for one to two such lifetimes. Default: the bucket's default, which is
+   * a day unless configured.
+   */
   readonly expiresIn?: number | undefined
-  /** Name to save the file under; without it, the file is shown in place. */
+  /** Name to save the file under. Without it, the browser shows the file. */
   readonly download?: string | undefined
-  /** Bytes through the presigner, which is the default, or a redirect to the bucket. */
+  /** Whether the presigner sends the file (default), or redirects to the bucket. */
   readonly delivery?: LinkPolicy['delivery'] | undefined
 }
 
 export interface SignerOptions {
-  /** The clock; the default is the system's. */
+  /** The clock. Default: the system's. */
   readonly now?: () => Date
 }
 
 /**
- * Makes the URLs and links that a presigner with the same settings makes, without a request to
- * anyone. It does not check who asks: your code decides that. Keys are those of the bucket,
- * with their prefix. Methods reject with a `PresignerError`, whose codes docs/api.md lists.
+ * Creates the same URLs and links as a presigner with the same settings, without network requests.
+ * Does not authenticate: your code decides who may have them. Keys include their prefix. Methods
+ * reject with a `PresignerError`. docs/api.md lists its codes.
  */
 export interface Signer {
-  /** A presigned PUT for a new key, as `POST /files/upload-url` answers. */
+  /** Returns a presigned PUT for a new key, like `POST /files/upload-url`. */
   uploadUrl(options: UploadOptions): Promise<UploadUrl>
-  /** A presigned GET, as `GET /files/:key/url` answers. Does not check whether the object exists. */
+  /** Returns a presigned GET, like `GET /files/:key/url`. Does not check that the object exists. */
   downloadUrl(key: string, options?: DownloadOptions): Promise<DownloadUrl>
-  /** A link for `<img>` or an email, as `POST /files/:key/link` answers. Needs `linkBase`. */
+  /** Returns a link for `<img>` or an email, like `POST /files/:key/link`. Needs `linkBase`. */
   link(key: string, options?: LinkOptions): Promise<Link>
 }
 
-/** A signer for `settings`: `createSigner(settingsFor(process.env))`. */
+/** Creates a signer for `settings`: `createSigner(settingsFor(process.env))`. */
 export function createSigner(
   settings: Settings,
   { now = () => new Date() }: SignerOptions = {},
@@ -120,7 +123,7 @@ export function createSigner(
       const { bucket: alias, ...request } = requireValid(linkRule, options)
       const { bucket, key: objectKey } = locate(alias, key)
       if (settings.linkBase === null)
-        throw new ApiError('misconfigured', 'Set linkBase: a signer has no address.')
+        throw new ApiError('misconfigured', 'Links need the setting linkBase.')
       return linkTo(settings, settings.linkBase, bucket, objectKey, request, now())
     },
   }
@@ -132,7 +135,10 @@ function requireValid<T>(rule: Rule<T>, options: unknown): T {
   throw new ApiError('invalid_request', 'The request is not valid.', { issues: checked.issues })
 }
 
-/** Text of at most `max` UTF-16 code units that fits `pattern`: not empty, unless given. */
+/**
+ * Accepts a string of at most `max` UTF-16 code units that matches `pattern`. By default, it must
+ * not be empty.
+ */
 const upTo = (max: number, pattern = /^[\s\S]/): Rule<string> =>
   text((value) =>
     value.length <= max && pattern.test(value) && value.isWellFormed()
@@ -158,11 +164,11 @@ const uploadRule = table({
     ),
   ),
   cacheControl: optional(upTo(MAX_CACHE_CONTROL_LENGTH, HEADER_VALUE)),
-  directory: optional(matching(DIRECTORY, 'must be segments with "/" between')),
+  directory: optional(matching(DIRECTORY, 'must be segments separated by "/"')),
   overwrite: optional(flag),
   expiresIn,
   bucket,
-  prefix: optional(text(keyPrefixFault), ''),
+  prefix: optional(text(keyPrefixError), ''),
 })
 
 const downloadRule = table({

@@ -1,7 +1,10 @@
 // biome-ignore lint/performance/noBarrelFile: an entry of the package
 export { memoryFileIndex } from './file-index/memory-file-index.ts'
 
-/** A clock that always shows `instant`, for `createSigner(settings, { now: fixedClock(…) })`. */
+/**
+ * Returns a clock that always shows `instant`, for `createSigner(settings, { now: fixedClock(…)
+ * })`.
+ */
 export function fixedClock(instant: string | Date): () => Date {
   const time = new Date(instant).getTime()
   if (Number.isNaN(time)) throw new RangeError('fixedClock needs a valid date.')

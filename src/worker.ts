@@ -11,7 +11,7 @@ export const presigner = createPresigner<{ Bindings: Env }>(environmentSettings,
   ownsOrigin: true,
 })
 
-/** Delivers the bytes of links, behind Workers Caching. */
+/** Reads objects for links, behind Workers Caching. */
 export class Objects extends objectsEntrypoint<Env>(environmentSettings) {}
 
 export default {

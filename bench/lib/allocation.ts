@@ -3,7 +3,7 @@ import type { Readable } from 'node:stream'
 import type { LoadGenerator } from './load.ts'
 import type { RunningServer } from './workerd.ts'
 
-/** A server that says how much its JavaScript heap has taken so far. */
+/** A server that reports how much its JavaScript heap has allocated. */
 export interface TracedServer extends RunningServer {
   /** Megabytes that V8 allocated up to its last collection. */
   allocatedMegabytes(): number
@@ -11,7 +11,7 @@ export interface TracedServer extends RunningServer {
 
 /**
  * Makes V8 write a line for each collection. A young generation of 1 MiB makes them frequent, so
- * that little is left uncounted after the last one.
+ * that little is uncounted after the last one.
  */
 export const TRACE_FLAGS = ['--trace-gc', '--max-semi-space-size=1']
 
@@ -19,8 +19,7 @@ export const TRACE_FLAGS = ['--trace-gc', '--max-semi-space-size=1']
 const COLLECTION = /: [A-Z][\w-]+(?: \([\w ]+\))? ([\d.]+) \([\d.]+\) -> ([\d.]+) \([\d.]+\) MB/
 
 /**
- * Adds up the heap before each collection less the heap after the one before, from the lines that
- * V8 writes to `stdout`.
+ * Adds up the growth of the heap between collections, from the lines that V8 writes to `stdout`.
  */
 export function countAllocation(stdout: Readable): TracedServer['allocatedMegabytes'] {
   let allocated = 0
@@ -37,7 +36,7 @@ export function countAllocation(stdout: Readable): TracedServer['allocatedMegaby
 const WARM_UP_REQUESTS = 10_000
 const COUNTED_REQUESTS = 20_000
 
-/** Kilobytes that one request allocates, once V8 has compiled what it will. */
+/** Returns the kilobytes that one request allocates after V8 has compiled the code. */
 export async function allocatedKilobytes(
   generator: LoadGenerator,
   server: TracedServer,
@@ -49,6 +48,6 @@ export async function allocatedKilobytes(
   const before = server.allocatedMegabytes()
   await load(COUNTED_REQUESTS)
   const megabytes = server.allocatedMegabytes() - before
-  if (megabytes === 0) throw new Error('V8 said nothing of its collections.')
+  if (megabytes === 0) throw new Error('V8 reported no collections.')
   return (megabytes * 1024) / COUNTED_REQUESTS
 }

@@ -9,7 +9,7 @@ const ROOT = new URL('../../', import.meta.url)
 const wranglerPath = createRequire(import.meta.url).resolve('wrangler/package.json')
 const WRANGLER = join(wranglerPath, '../bin/wrangler.js')
 
-/** A Worker as `wrangler deploy` would upload it. */
+/** A Worker in the form that `wrangler deploy` uploads. */
 export interface Bundle {
   readonly script: string
   readonly bytes: number
@@ -24,8 +24,8 @@ export const wrangler = (args: readonly string[]): Promise<string> =>
   })
 
 /**
- * Builds our Worker, minified by wrangler.toml, or the one in `file` (from the project's folder) in
- * the same way.
+ * Builds this project's Worker, minified by wrangler.toml, or the one in `file` (relative to the
+ * project's folder).
  */
 export async function bundle(file?: string): Promise<Bundle> {
   const directory = await mkdtemp(join(tmpdir(), 'edge-presigner-bench-'))
@@ -41,7 +41,7 @@ export async function bundle(file?: string): Promise<Bundle> {
   }
 }
 
-/** The compatibility date in wrangler.toml, which every Worker of the bench runs with. */
+/** Returns the compatibility date in wrangler.toml, which every Worker of the bench uses. */
 export async function compatibilityDate(): Promise<string> {
   const toml = await readFile(new URL('wrangler.toml', ROOT), 'utf8')
   const date = /^compatibility_date = "([\d-]+)"$/m.exec(toml)?.[1]

@@ -10,8 +10,8 @@ const TOP = 44
 const BOTTOM = 12
 
 /**
- * A bar chart as SVG. Its colours stand on light and dark alike, as a picture in Markdown doesn't
- * learn which one the page has.
+ * Returns a bar chart as SVG. Its colours work on light and dark pages, since a picture in Markdown
+ * can't detect the theme.
  */
 export function drawChart({ title, unit, bars }: Chart): string {
   const height = TOP + bars.length * ROW_HEIGHT + BOTTOM

@@ -1,7 +1,7 @@
 /**
- * A process of its own that loads an HTTP server on the loopback interface, told by messages what
- * to do. It speaks HTTP/1.1 over bare sockets, one request at a time on each, so that it costs less
- * than the cheapest server.
+ * Runs in its own process and loads an HTTP server on the loopback interface. Messages control it.
+ * It sends HTTP/1.1 over bare sockets, one request at a time on each, so that it costs less than
+ * the cheapest server.
  */
 import { connect } from 'node:net'
 import type { LoadOrder, LoadReport } from './load.ts'
@@ -47,8 +47,8 @@ interface Progress {
 }
 
 /**
- * Sends the requests over one connection, each after the answer to the one before, until time or
- * number is up.
+ * Sends the requests over one connection, each after the previous response, until it reaches the
+ * time or the number.
  */
 function keepAsking(port: number, requests: readonly Buffer[], progress: Progress): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>()
@@ -90,7 +90,7 @@ function keepAsking(port: number, requests: readonly Buffer[], progress: Progres
       head = null
       const text = bytes.toString('latin1', 0, end + 2)
       if (!text.startsWith('HTTP/1.1 200 ')) {
-        reject(new Error(`Not the answer that was meant:\n${bytes.toString().slice(0, 500)}`))
+        reject(new Error(`Unexpected response:\n${bytes.toString().slice(0, 500)}`))
         socket.destroy()
         return
       }

@@ -3,32 +3,32 @@ import { once } from 'node:events'
 import { cpuMilliseconds } from './process.ts'
 import type { RunningServer } from './workerd.ts'
 
-/** What the load generator is told. */
+/** The instructions for the load generator. */
 export interface LoadOrder {
   readonly port: number
   /** Whole HTTP/1.1 requests, sent in turn. */
   readonly requests: readonly string[]
   readonly connections: number
-  /** It ends after this time … */
+  /** It stops after this time … */
   readonly seconds: number
-  /** … or after so many requests. */
+  /** … or after this many requests. */
   readonly count?: number
 }
 
 export interface LoadReport {
   readonly count: number
   readonly seconds: number
-  /** Bytes of the answers, heads included. */
+  /** Bytes of the responses, with their headers. */
   readonly bytes: number
   readonly p50Milliseconds: number
   readonly p99Milliseconds: number
 }
 
-/** What a load did to the server. */
+/** The effect of a load on the server. */
 export interface Measured {
   readonly requestsPerSecond: number
   readonly megabytesPerSecond: number
-  /** CPU of the server's whole process, in milliseconds a request. */
+  /** CPU of the server's whole process, in milliseconds per request. */
   readonly cpuMilliseconds: number
   readonly p50Milliseconds: number
   readonly p99Milliseconds: number
@@ -39,7 +39,7 @@ export interface LoadGenerator {
   close(): void
 }
 
-/** Starts the load generator in a process of its own. Any answer but 200 is an error. */
+/** Starts the load generator in its own process. Any response except 200 is an error. */
 export function startLoadGenerator(): LoadGenerator {
   const child = fork(new URL('load-generator.ts', import.meta.url))
   return {
@@ -48,7 +48,7 @@ export function startLoadGenerator(): LoadGenerator {
       child.send({ ...order, port } satisfies LoadOrder)
       const [report]: (LoadReport & { readonly error?: string })[] = await once(child, 'message')
       if (report === undefined || report.error !== undefined)
-        throw new Error(report?.error ?? 'The load generator said nothing.')
+        throw new Error(report?.error ?? 'The load generator sent no report.')
       const { count, seconds, bytes, p50Milliseconds, p99Milliseconds } = report
       return {
         requestsPerSecond: count / seconds,
@@ -62,7 +62,7 @@ export function startLoadGenerator(): LoadGenerator {
   }
 }
 
-/** A GET, or a POST of `body` as JSON, as one text. `token` may be empty. */
+/** Returns a GET, or a POST of `body` as JSON, as one string. `token` may be empty. */
 export function httpRequest(
   path: string,
   token: string,

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { availableParallelism, cpus, release, totalmem, type } from 'node:os'
 import { WORKERD_VERSION } from './workerd.ts'
 
-/** What the numbers were measured on. */
+/** The machine and the versions of a measurement. */
 export interface Machine {
   readonly cores: number
   readonly cpu: string

@@ -12,14 +12,14 @@ export interface MiniflareWorker {
 }
 
 export interface RunningMiniflare {
-  /** The server of each Worker: one process for all of them. */
+  /** The server of each Worker. One process runs all of them. */
   readonly servers: Readonly<Record<string, RunningServer>>
   close(): Promise<void>
 }
 
 /**
- * Runs Workers under Miniflare, with its local KV, cache and rate limit. Each listens on a socket
- * of its own, without Miniflare's proxy in front.
+ * Runs Workers under Miniflare, with its local KV, cache and rate limit. Each listens on its own
+ * socket, without Miniflare's proxy.
  */
 export async function startMiniflare(
   workers: readonly MiniflareWorker[],

@@ -11,7 +11,7 @@ import {
 import { pidOf, stop } from './process.ts'
 import type { RunningServer, WorkerdOptions } from './workerd.ts'
 
-/** What every peer is told, each by the means of its platform. */
+/** The configuration of every peer, in the form of its platform. */
 const SETTINGS = { ACCESS_KEY_ID, SECRET_ACCESS_KEY, API_KEY_SHA256 }
 
 /** A Worker of bench/peers/, for workerd. */
@@ -30,7 +30,7 @@ export async function buildPeer(
   }
 }
 
-/** Starts a program that sends `{port}` to its parent once it listens. */
+/** Starts a program that sends `{port}` to its parent when it listens. */
 export async function startNodeServer(
   file: string,
   env: Readonly<Record<string, string>> = SETTINGS,
@@ -41,7 +41,7 @@ export async function startNodeServer(
   const kill = () => void child.kill('SIGKILL')
   process.once('exit', kill)
   const [message]: { readonly port: number }[] = await once(child, 'message')
-  if (message === undefined) throw new Error(`${file} did not say where it listens.`)
+  if (message === undefined) throw new Error(`${file} did not report its port.`)
   return {
     port: message.port,
     pid: pidOf(child),

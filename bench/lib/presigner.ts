@@ -9,7 +9,7 @@ import {
   type WorkerdOptions,
 } from './workerd.ts'
 
-/** The one API key that all servers of the bench take. */
+/** The API key that all servers of the bench accept. */
 export const API_KEY = `ep_bench_${'0123456789abcdef'.repeat(3).slice(0, 43)}`
 export const API_KEY_SHA256 = createHash('sha256').update(API_KEY).digest('hex')
 /** AWS's own example credentials. */
@@ -24,7 +24,7 @@ const BUCKET = {
   credentials: 'S3',
 }
 
-/** Variables and secrets of our Worker. */
+/** Variables and secrets of this project's Worker. */
 export const variables = (
   bucket: object = BUCKET,
   [accessKeyId, secretAccessKey] = [ACCESS_KEY_ID, SECRET_ACCESS_KEY],
@@ -44,9 +44,8 @@ export const variables = (
 })
 
 /**
- * workerd alone has no rate limit, which Cloudflare's own servers count in memory; this counts in
- * memory too, and lets everyone pass. To be given as `extensions`, and bound with
- * RATE_LIMITER_BINDING.
+ * A rate limit for workerd, which has none. It counts in memory, like Cloudflare's own servers, and
+ * allows every request. Use it as `extensions`, and bind it with RATE_LIMITER_BINDING.
  */
 export const RATE_LIMITER = {
   'bench:rate-limiter': `
@@ -64,13 +63,13 @@ export const RATE_LIMITER_BINDING = { raw: 'wrapped = (moduleName = "bench:rate-
 
 export interface Presigner {
   readonly bundle: Bundle
-  /** Starts another process of it. `kvPort`: where a server answers in the place of Workers KV. */
+  /** Starts another process of it. `kvPort` is the port of a server that replaces Workers KV. */
   start(kvPort?: number): Promise<RunningServer>
-  /** The same, and counts what V8 allocates. */
+  /** The same, and counts V8's allocations. */
   startTraced(): Promise<TracedServer>
 }
 
-/** Our Worker as it is deployed, for bare workerd. */
+/** This project's Worker in its deployed form, for bare workerd. */
 export async function buildPresigner(): Promise<Presigner> {
   const built = await bundle()
   const date = await compatibilityDate()
@@ -98,10 +97,10 @@ export async function buildPresigner(): Promise<Presigner> {
   }
 }
 
-/** An object key such as the Worker makes: 51 characters. */
+/** Returns an object key in the form of the Worker's keys: 51 characters. */
 export const keyOf = (i: number): string =>
   `uploads/7h2kz0m4w${String(i).padStart(11, '0')}-my-photo-${String(i % 1000).padStart(3, '0')}.jpg`
 
-/** `count` of these keys. */
+/** Returns `count` of these keys. */
 export const keys = (count: number, from = 0): string[] =>
   Array.from({ length: count }, (_, i) => keyOf(from + i))

@@ -8,7 +8,7 @@ import { readdirSync, readFileSync } from 'node:fs'
  */
 const TICK_MILLISECONDS = 10
 
-/** Starts `command`; it ends with this process at the latest. */
+/** Starts `command`. It ends with this process at the latest. */
 export function start(
   command: string,
   args: readonly string[],
@@ -29,8 +29,8 @@ export async function stop(child: ChildProcess): Promise<void> {
 }
 
 /**
- * Runs `command` to its end and returns what it wrote to stdout and stderr. Throws that text where
- * it failed.
+ * Runs `command` to its end. Returns its stdout and stderr. If it fails, throws an Error with that
+ * text.
  */
 export async function run(
   command: string,
@@ -48,14 +48,14 @@ export async function run(
   return text
 }
 
-/** Pid of a child that runs. */
+/** Returns the pid of a running child. */
 export function pidOf({ pid }: ChildProcess): number {
   if (pid === undefined) throw new Error('A program did not start.')
   return pid
 }
 
 /**
- * Milliseconds of CPU, user and system, that all threads of a process have used (proc(5),
+ * Returns the milliseconds of CPU (user and system) of all threads of a process (proc(5),
  * `/proc/PID/stat`).
  */
 export function cpuMilliseconds(pid: number): number {
@@ -68,13 +68,16 @@ export function cpuMilliseconds(pid: number): number {
   return (utime + stime) * TICK_MILLISECONDS
 }
 
-/** Resident memory of a process in MiB (proc(5), `VmRSS`). */
+/** Returns the resident memory of a process in MiB (proc(5), `VmRSS`). */
 export function residentMebibytes(pid: number): number {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8')
   return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1] ?? 0) / 1024
 }
 
-/** Pids of the programs called `name` that this process started, itself or through a library. */
+/**
+ * Returns the pids of the programs called `name` that this process started, directly or through a
+ * library.
+ */
 export const childrenNamed = (name: string): number[] =>
   readdirSync(`/proc/${process.pid}/task`)
     .flatMap((task) => readChildren(task))

@@ -9,7 +9,7 @@ const PAGE = new URL('performance.md', DOCS)
 const CHARTS = new URL('performance/', DOCS)
 const RESULTS = new URL('../results.json', import.meta.url)
 
-/** Everything that one run has measured. */
+/** All results of one run. */
 export interface Results {
   /** ISO 8601 in UTC. */
   readonly date: string
@@ -37,7 +37,7 @@ export async function writeReport(results: Results): Promise<void> {
   await writeFile(PAGE, page)
 }
 
-/** `page` with what stands between the markers of `id` replaced. */
+/** Returns `page` with the text between the markers of `id` replaced. */
 function replaceBlock(page: string, id: string, block: string): string {
   const [start, end] = [`<!-- bench: ${id} -->`, `<!-- /bench: ${id} -->`]
   const [from, to] = [page.indexOf(start), page.indexOf(end)]

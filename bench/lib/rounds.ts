@@ -1,11 +1,11 @@
-/** The middle of several measurements and how far they lie apart. */
+/** The median of several measurements, and their range. */
 export interface Spread {
   readonly median: number
   readonly min: number
   readonly max: number
 }
 
-/** Median, least and greatest of `values`, of which there must be one. */
+/** Returns the median, minimum and maximum of `values`. Throws if it is empty. */
 export function spread(values: readonly number[]): Spread {
   const sorted = values.toSorted((a, b) => a - b)
   const [min, max] = [sorted[0], sorted.at(-1)]
@@ -17,9 +17,9 @@ export function spread(values: readonly number[]): Spread {
 }
 
 /**
- * Measures each of `subjects` once a round, in turn, starting with another one each round: what the
- * machine does beside meets all of them alike. Returns the measurements of each, in the order of
- * the rounds.
+ * Measures each of `subjects` once per round, in turn. Each round starts with another one, so that
+ * other work of the machine affects all of them equally. Returns the measurements of each, in the
+ * order of the rounds.
  */
 export async function interleave<Name extends string, T>(
   subjects: Readonly<Record<Name, () => Promise<T>>>,
@@ -38,6 +38,6 @@ export async function interleave<Name extends string, T>(
   return measured
 }
 
-/** Spread of `a / b`, taken within each round. */
+/** Returns the spread of `a / b`, computed within each round. */
 export const ratio = (a: readonly number[], b: readonly number[]): Spread =>
   spread(a.map((value, round) => value / (b[round] ?? Number.NaN)))

@@ -2,7 +2,7 @@ import type { LoadGenerator } from './load.ts'
 import type { Presigner } from './presigner.ts'
 import type { Spread } from './rounds.ts'
 
-/** One line of a table: what was measured, and its numbers by the name of their column. */
+/** One row of a table: what was measured, and its numbers by column name. */
 export interface Row {
   readonly name: string
   readonly values: Readonly<Record<string, Spread | number>>
@@ -11,14 +11,14 @@ export interface Row {
 /** Heading and unit of a column, by the name that rows use. */
 export type Columns = Readonly<Record<string, string>>
 
-/** What issue and design promise, and what came out. */
+/** A promise of the design, and its result. */
 export interface Target {
   readonly text: string
   readonly measured: Spread | number
   readonly met: boolean
 }
 
-/** Bars of one length scale, drawn from the medians; whiskers from the least to the greatest. */
+/** Bars on one scale, drawn from the medians, with whiskers from the minimum to the maximum. */
 export interface Chart {
   readonly title: string
   readonly unit: string
@@ -34,7 +34,7 @@ export interface Section {
   readonly chart: Chart
 }
 
-/** What every section works with. */
+/** What every section uses. */
 export interface Tools {
   readonly presigner: Presigner
   readonly generator: LoadGenerator
@@ -44,14 +44,14 @@ export interface Tools {
 const middle = (value: Spread | number): number =>
   typeof value === 'number' ? value : value.median
 
-/** A target that asks for at least `bound`; a median decides. */
+/** Returns a target of at least `bound`. The median decides. */
 export const atLeast = (text: string, measured: Spread | number, bound: number): Target => ({
   text: `${text}: at least ${bound}`,
   measured,
   met: middle(measured) >= bound,
 })
 
-/** A target that asks for at most `bound`; a median decides. */
+/** Returns a target of at most `bound`. The median decides. */
 export const atMost = (text: string, measured: Spread | number, bound: number): Target => ({
   text: `${text}: at most ${bound}`,
   measured,

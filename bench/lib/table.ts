@@ -1,11 +1,11 @@
 import type { Spread } from './rounds.ts'
 import type { Section, Target } from './section.ts'
 
-/** Three significant digits, thousands apart. */
+/** Formats a number with three significant digits and thousands separators. */
 export const formatNumber = (value: number): string =>
   value.toLocaleString('en', { maximumSignificantDigits: 3 })
 
-/** A median, and behind it the least and the greatest where they differ. */
+/** Returns a median, followed by the minimum and maximum if they differ. */
 export function formatSpread(value: Spread | number): string {
   if (typeof value === 'number') return formatNumber(value)
   const { median, min, max } = value
@@ -13,7 +13,7 @@ export function formatSpread(value: Spread | number): string {
   return `${formatNumber(median)} (${formatNumber(min)} … ${formatNumber(max)})`
 }
 
-/** The table of a section in Markdown. */
+/** Returns the table of a section in Markdown. */
 export function sectionTable({ columns, rows }: Section): string {
   const names = Object.keys(columns)
   return markdownTable(
@@ -28,7 +28,7 @@ export function sectionTable({ columns, rows }: Section): string {
   )
 }
 
-/** All targets and whether they are met, in Markdown. */
+/** Returns all targets, and whether they are met, in Markdown. */
 export const targetTable = (targets: readonly Target[]): string =>
   markdownTable(
     ['Target', 'Measured', ''],

@@ -8,7 +8,7 @@ import { Readable } from 'node:stream'
 import { countAllocation, TRACE_FLAGS, type TracedServer } from './allocation.ts'
 import { pidOf, start, stop } from './process.ts'
 
-// workerd comes with wrangler: the very runtime that `npm run dev` and the tests use.
+// workerd comes with wrangler. `npm run dev` and the tests use the same runtime.
 const fromWrangler = createRequire(createRequire(import.meta.url).resolve('wrangler'))
 const { default: workerdPath, version } = fromWrangler('workerd') as {
   default: string
@@ -17,10 +17,7 @@ const { default: workerdPath, version } = fromWrangler('workerd') as {
 
 export const WORKERD_VERSION = version
 
-/**
- * A binding in the words of workerd.capnp: `{ text: '…' }`, `{ json: … }`, or one that stands as
- * Cap'n Proto text.
- */
+/** A binding in the terms of workerd.capnp: `{ text: '…' }`, `{ json: … }`, or Cap'n Proto text. */
 export type Binding =
   | { readonly text: string }
   | { readonly json: unknown }
@@ -33,7 +30,7 @@ export interface WorkerdOptions {
   readonly bindings?: Readonly<Record<string, Binding>>
   /** More entries of `services`, as Cap'n Proto text. */
   readonly services?: readonly string[]
-  /** Internal modules that `wrapped` bindings name, by their name. */
+  /** Internal modules for `wrapped` bindings, by name. */
   readonly extensions?: Readonly<Record<string, string>>
 }
 
@@ -44,15 +41,15 @@ export interface RunningServer {
   close(): Promise<void>
 }
 
-/** Runs one Worker under `workerd serve`, nothing in front of it. Its log goes nowhere. */
+/** Runs one Worker directly under `workerd serve`. Discards its log. */
 export async function startWorkerd(options: WorkerdOptions): Promise<RunningServer> {
   const { server } = await serve(options, [], workerdPath, [])
   return server
 }
 
-/** The same, and counts what V8 allocates. */
+/** The same, and counts V8's allocations. */
 export async function startTracedWorkerd(options: WorkerdOptions): Promise<TracedServer> {
-  // In a pipe V8's lines would wait for a full buffer: stdbuf writes each at once.
+  // V8 buffers its lines in a pipe. stdbuf writes each line immediately.
   const { server, child } = await serve(options, TRACE_FLAGS, 'stdbuf', ['-oL', workerdPath])
   if (child.stdout === null) throw new Error('workerd has no stdout.')
   return { ...server, allocatedMegabytes: countAllocation(child.stdout) }
@@ -121,7 +118,7 @@ function bindingText(binding: Binding): string {
   return `json = ${quote(JSON.stringify(binding.json))}`
 }
 
-/** A Cap'n Proto text literal, whose escapes are those of C. */
+/** Returns a Cap'n Proto text literal, with C's escapes. */
 export const quote = (text: string): string =>
   `"${text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')}"`
 
@@ -135,5 +132,5 @@ async function listeningPort({ stdio: [, , , control] }: ChildProcess): Promise<
     if (typeof message === 'object' && message !== null && 'port' in message)
       return Number(message.port)
   }
-  throw new Error('workerd did not start; BENCH_VERBOSE=1 shows what it says.')
+  throw new Error('workerd did not start. BENCH_VERBOSE=1 shows its output.')
 }

@@ -4,9 +4,9 @@ interface Env {
 }
 
 /**
- * What `GET /files/:key/url` can't do without, and nothing else: no router, no checks, no URL. An
- * API key's digest, the rate limit, a digest and an HMAC as of a presigned URL, an answer of the same
- * size with the same headers, a log line.
+ * Only what `GET /files/:key/url` needs, without a router, checks and a URL: an API key's digest,
+ * the rate limit, the digest and HMAC of a presigned URL, a response of the same size with the same
+ * headers, and a log line.
  */
 export default {
   async fetch(request, env) {

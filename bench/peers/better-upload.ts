@@ -8,7 +8,7 @@ interface Env {
   API_KEY_SHA256: string
 }
 
-/** better-upload as its guide for Hono has it, with an API key in front, checked as a digest. */
+/** better-upload as in its guide for Hono, with an API key that is checked by its digest. */
 const app = new Hono<{ Bindings: Env }>()
 
 app.post('/upload', async (c) => {
@@ -32,7 +32,7 @@ const routerFor = (env: Env, token: string): Router => ({
 
 let client: ReturnType<typeof aws> | undefined
 
-/** One client an isolate, as the guide's module scope has it: it keeps the derived signing key. */
+/** One client per isolate, in module scope as in the guide. It caches the derived signing key. */
 function clientFor({ ACCESS_KEY_ID, SECRET_ACCESS_KEY }: Env): ReturnType<typeof aws> {
   client ??= aws({
     accessKeyId: ACCESS_KEY_ID,

@@ -4,8 +4,8 @@ import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
 import express, { type RequestHandler } from 'express'
 
 /**
- * The app that people start from: Express and the AWS SDK's presigner, with an API key in front,
- * checked as a digest.
+ * A typical app: Express and the AWS SDK's presigner, with an API key that is checked by its
+ * digest.
  */
 const { ACCESS_KEY_ID = '', SECRET_ACCESS_KEY = '', API_KEY_SHA256 = '' } = process.env
 const BUCKET = 'acme-files'

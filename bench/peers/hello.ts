@@ -1,4 +1,4 @@
-/** The least that a Worker can do: what the runtime itself costs. */
+/** The smallest possible Worker, which shows the runtime's own cost. */
 export default {
   fetch: () => new Response('hello'),
 } satisfies ExportedHandler

@@ -1,8 +1,8 @@
 import { Hono } from 'hono'
 
 /**
- * What Hono costs: eight middlewares that do nothing, and an answer of the same size with the same
- * headers.
+ * Shows Hono's cost: eight middlewares that do nothing, and a response of the same size with the
+ * same headers.
  */
 const app = new Hono()
 for (let i = 0; i < 8; i++)

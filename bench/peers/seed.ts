@@ -4,7 +4,7 @@ interface Env {
 
 const AT_ONCE = 50
 
-/** Puts records `?from=` up to `?to=` into the index, as docs/kv-schema.md lays them out. */
+/** Puts the records from `?from=` to `?to=` into the index, in the format of docs/kv-schema.md. */
 export default {
   async fetch(request, { FILE_INDEX }) {
     const { searchParams } = new URL(request.url)

@@ -7,8 +7,8 @@ import { presign } from '../../src/signing/presign.ts'
 import { presignMany } from '../../src/signing/presign-many.ts'
 
 /**
- * Presigns `?count=` GETs in the way that the path names, one after another, and answers with the
- * last URL. All ways stand in one isolate.
+ * Presigns `?count=` GETs one after another, in the way that the path names. Returns the last URL.
+ * All ways run in one isolate.
  */
 export default {
   async fetch(request) {

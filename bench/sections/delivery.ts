@@ -24,8 +24,8 @@ const bucketSchema = z.object({
 })
 
 /**
- * A link's edge copy beside the bucket itself, and memory while a large object streams through. In
- * Miniflare, as bare workerd has no cache.
+ * Compares a link's edge copy with the bucket itself, and measures memory while a large object
+ * streams. Uses Miniflare, since bare workerd has no cache.
  */
 export async function measureDelivery({ presigner, generator, rounds }: Tools): Promise<Section> {
   const directory = await mkdtemp(join(tmpdir(), 'edge-presigner-bench-'))
@@ -113,7 +113,7 @@ export async function measureDelivery({ presigner, generator, rounds }: Tools): 
   }
 }
 
-/** Path and query of a stream link. */
+/** Returns the path and query of a stream link. */
 async function linkTo({ port }: RunningServer, key: string): Promise<string> {
   const response = await fetch(`http://127.0.0.1:${port}/links`, {
     method: 'POST',
@@ -135,24 +135,24 @@ async function presignedUrl({ port }: RunningServer, key: string): Promise<strin
   return pathname + search
 }
 
-/** Asks for a link until the answer comes from the copy. */
+/** Requests a link until the response comes from the copy. */
 async function waitForCopy({ port }: RunningServer, link: string): Promise<void> {
   for (let i = 0; i < 50; i++) {
     const response = await fetch(`http://127.0.0.1:${port}${link}`)
     await response.arrayBuffer()
     if (response.headers.get('cache-status') === 'edge-presigner; hit') return
   }
-  throw new Error('The edge copy was never made.')
+  throw new Error('The edge copy was never stored.')
 }
 
 interface Stream {
   readonly megabytesPerSecond: number
-  /** Resident memory at its peak, above that before. */
+  /** Peak of the resident memory, above the memory at the start. */
   readonly mebibytes: number
 }
 
 /**
- * Reads a large object through its link as fast as it comes, and looks at the memory of the process
+ * Reads a large object through its link at full speed, and measures the memory of the process
  * meanwhile.
  */
 async function streamLarge({ port, pid }: RunningServer, link: string): Promise<Stream> {

@@ -13,7 +13,9 @@ const STEPS = 5
 const KEYS = 1000
 const STARTUPS = 5
 
-/** Size of the Worker, how long it takes to start, and memory while it signs a million URLs. */
+/**
+ * Measures the size of the Worker, its startup time, and its memory while it signs a million URLs.
+ */
 export async function measureFootprint({ presigner, generator }: Tools): Promise<Section> {
   const { bytes, gzipBytes } = presigner.bundle
   const startups: number[] = []
@@ -72,6 +74,6 @@ async function startupMilliseconds(): Promise<number> {
   const text = await wrangler(['check', 'startup', '--outfile', outfile])
   await rm(outfile, { force: true })
   const active = /Active: ([\d.]+) ms/.exec(text)?.[1]
-  if (active === undefined) throw new Error(`wrangler says nothing of the startup:\n${text}`)
+  if (active === undefined) throw new Error(`wrangler reported no startup time:\n${text}`)
   return Number(active)
 }

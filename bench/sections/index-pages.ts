@@ -20,8 +20,8 @@ const PAGES = {
 type Page = keyof typeof PAGES
 
 /**
- * Time of one page of `GET /files` as the index grows: in Miniflare, whose KV is SQLite on this
- * machine.
+ * Measures the time of one page of `GET /files` as the index grows. Uses Miniflare, whose KV is
+ * SQLite on this machine.
  */
 export async function measureIndexPages({ presigner, generator, rounds }: Tools): Promise<Section> {
   const seed = await bundle('bench/peers/seed.ts')
@@ -111,7 +111,7 @@ async function fill({ port }: RunningServer, size: number): Promise<void> {
   }
 }
 
-/** Reads pages until half of the index lies behind. */
+/** Reads pages up to the middle of the index. */
 async function cursorInTheMiddle({ port }: RunningServer, size: number): Promise<string> {
   let cursor = ''
   for (let read = 0; read < size / 2; ) {

@@ -3,7 +3,7 @@ import { API_KEY, keys } from '../lib/presigner.ts'
 import { interleave, spread } from '../lib/rounds.ts'
 import { atMost, type Section, type Tools } from '../lib/section.ts'
 
-/** How many keys a request holds, and how many such requests make one measurement. */
+/** The number of keys in a request, and of such requests in one measurement. */
 const SIZES = [
   { size: 1, count: 1500 },
   { size: 10, count: 800 },
@@ -12,10 +12,10 @@ const SIZES = [
 ] as const
 
 const ROUTES = ['/links', '/files/urls'] as const
-/** What the free plan allows a request. */
+/** The free plan's limit for a request. */
 const FREE_PLAN_MILLISECONDS = 10
 
-/** CPU of requests that ask for many links or URLs, as their number grows. */
+/** Measures the CPU of requests for many links or URLs, as their number grows. */
 export async function measureLists({ presigner, generator, rounds }: Tools): Promise<Section> {
   const server = await presigner.start()
   const cases = ROUTES.flatMap((route) =>

@@ -23,8 +23,8 @@ const NAMES = {
 type Name = keyof typeof NAMES
 
 /**
- * Requests a second over loopback HTTP, keep-alive, a fixed number of connections; each server in
- * its own process.
+ * Measures requests per second over loopback HTTP with keep-alive and a fixed number of
+ * connections. Each server has its own process.
  */
 export async function measureRequests(tools: Tools): Promise<Section> {
   const peers = {

@@ -3,10 +3,7 @@ import { interleave, ratio, spread } from '../lib/rounds.ts'
 import { atLeast, type Section, type Tools } from '../lib/section.ts'
 import { type RunningServer, startWorkerd } from '../lib/workerd.ts'
 
-/**
- * Presigned GETs of one isolate, one after another, in each way; counts that take about as long as
- * each other.
- */
+/** The number of presigned GETs for each way. All of them take about the same time. */
 const WAYS = {
   presignMany: { name: '`presignMany`: many URLs, one template', count: 4000 },
   presign: { name: '`presign`: one URL, checked', count: 1500 },
@@ -16,7 +13,7 @@ const WAYS = {
 
 type Way = keyof typeof WAYS
 
-/** How long a signature takes, beside the libraries that others use. */
+/** Compares the time of a signature with other libraries. */
 export async function measureSigning({ rounds }: Tools): Promise<Section> {
   const { script } = await bundle('bench/peers/signers.ts')
   const server = await startWorkerd({ script, compatibilityDate: await compatibilityDate() })
@@ -66,8 +63,8 @@ export async function measureSigning({ rounds }: Tools): Promise<Section> {
 }
 
 /**
- * Clocks stand still in workerd while it computes, so the time is taken here: of a request that
- * signs, less that of one that does not.
+ * Returns the time of one signature. workerd's clock doesn't advance while it computes, so this
+ * measures the time of a request that signs, minus the time of one that doesn't.
  */
 async function microsecondsEach({ port }: RunningServer, way: Way): Promise<number> {
   const { count } = WAYS[way]

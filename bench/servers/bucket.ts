@@ -1,12 +1,12 @@
 /**
- * The S3 server of `npm run dev` with an image and some videos, in a process of its own; sends its
- * parent where it listens.
+ * Runs the S3 server of `npm run dev` with an image and some videos, in its own process. Sends its
+ * port to its parent.
  */
 import { AwsClient } from 'aws4fetch'
 import { startS3rver } from '../../dev/s3rver.ts'
 
 const { BUCKET_DIRECTORY: directory } = process.env
-if (directory === undefined) throw new Error('BUCKET_DIRECTORY must say where the objects go.')
+if (directory === undefined) throw new Error('BUCKET_DIRECTORY must be the folder for the objects.')
 const { endpoint, region, bucket, accessKeyId, secretAccessKey } = await startS3rver({
   port: 0,
   directory,

@@ -1,43 +1,44 @@
-import { codeOfSilence, noteAnswer } from './answered.ts'
 import { type Check, isListOf, isObject, isOptional, isString } from './check.ts'
 import type { ApiErrorCode, ClientErrorCode } from './error-code.ts'
 import { type Issue, PresignerError } from './presigner-error.ts'
 import type { Stall } from './progress.ts'
+import { codeWithoutResponse, noteResponse } from './responded.ts'
 
 /**
- * The longest that an answer may take: the Worker gives a bucket and Workers KV ten seconds for each
- * request, and two minutes to assemble parts.
+ * How long to wait for a response. The Worker waits ten seconds for each request to a bucket or
+ * Workers KV, and two minutes while the bucket assembles parts.
  */
 const TIMEOUT_MILLISECONDS = 60_000
 const COMPLETE_TIMEOUT_MILLISECONDS = 200_000
-/** The part of that after which a request counts as stalled: 7.5 and 25 seconds. */
+/** The fraction of that time after which a request counts as stalled: 7.5 and 25 seconds. */
 const PATIENCE = 1 / 8
 
 export interface ApiOptions {
   /**
-   * Where the API is, with its path if it has one: `https://files.example.com`, or
-   * `https://app.example.com/media`. Empty for the origin of the page.
+   * URL of the API, with its path: `https://files.example.com`, or `https://app.example.com/media`.
+   * Empty for the page's origin.
    */
   readonly baseUrl: string
   /**
-   * A token or JWT, or a function that gives one. The client calls it before each request, and once
-   * more, with the token, when the API refuses that: a cache may hold an expired one.
+   * A token or JWT, or a function that returns one. The client calls the function before each
+   * request. If the API refuses the token, the client calls it again with that token, since a cache
+   * may hold an expired one.
    */
   readonly token?: string | ((refused?: string) => string | Promise<string>) | undefined
   /**
-   * Whether requests to the API send cookies, as `fetch` takes it: `include` for a session on
-   * another origin. A browser sends those of the page's own origin unless given. The bucket never
-   * gets any.
+   * Whether requests to the API send cookies, as in `fetch`. Use `include` for a session on another
+   * origin. By default, a browser sends cookies only to the page's own origin. The bucket never
+   * receives any.
    */
   readonly credentials?: RequestCredentials | undefined
   /**
-   * More headers of requests to the API, or what gives them; it is asked before each request. What
-   * the client sets itself takes precedence. The bucket never gets any.
+   * More headers for requests to the API, or a function that returns them. The client calls it
+   * before each request. The client's own headers take precedence. The bucket never receives any.
    */
   readonly headers?: HeadersInit | (() => HeadersInit | Promise<HeadersInit>) | undefined
 }
 
-/** A request's query, where undefined is left out, its JSON body, and what ends it early. */
+/** A request's query (without undefined members), its JSON body, and a signal that cancels it. */
 export interface ApiRequest {
   readonly query?: object | undefined
   readonly body?: object | undefined
@@ -45,9 +46,9 @@ export interface ApiRequest {
 }
 
 /**
- * Sends one request to the Worker and resolves with its answer, which `check` must take. `stall`
- * hears of it when the answer takes long. Throws PresignerError, or the reason of `signal`. Nothing
- * is retried, except with another token.
+ * Sends one request to the Worker. Resolves with the response, which `check` must accept. Calls
+ * `stall` if the response takes long. Throws PresignerError, or the reason of `signal`. Retries
+ * only with another token.
  */
 export type Api = <T>(
   check: Check<T>,
@@ -70,7 +71,7 @@ const isErrorBody = isObject<{
   issues: isOptional(isListOf(isObject<Issue>({ path: isString, message: isString }))),
 })
 
-/** The API at `baseUrl`. */
+/** Returns a function that calls the API at `baseUrl`. */
 export function createApi({
   baseUrl,
   token,
@@ -90,8 +91,8 @@ export function createApi({
       if (body) sent.set('Content-Type', 'application/json')
       const timeout = AbortSignal.timeout(milliseconds)
       const silence = (cause?: unknown) => {
-        const code = codeOfSilence(url)
-        return new PresignerError(code, `No answer to ${method} ${url}${hintOf(code)}`, { cause })
+        const code = codeWithoutResponse(url)
+        return new PresignerError(code, `No response to ${method} ${url}${hintOf(code)}`, { cause })
       }
       const timer = setTimeout(() => stall?.(silence()), milliseconds * PATIENCE)
       try {
@@ -102,7 +103,7 @@ export function createApi({
           body: body ? JSON.stringify(body) : null,
           signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
         })
-        noteAnswer(url)
+        noteResponse(url)
         return [response, await response.text()]
       } catch (cause) {
         signal?.throwIfAborted()
@@ -128,13 +129,18 @@ export function createApi({
         retryAfter: Number(headers.get('Retry-After')) || 0,
       })
     const requestId = headers.get('X-Request-Id') ?? undefined
-    throw new PresignerError('bad_answer', `${status} to ${method} ${url}`, { status, requestId })
+    throw new PresignerError('bad_answer', `Unexpected response to ${method} ${url}: ${status}`, {
+      status,
+      requestId,
+    })
   }
 }
 
-/** What to do about it. A page's `origin` is what CORS rules must have. */
+/** Returns the next step for the developer. CORS rules must include the page's origin. */
 const hintOf = (code: ClientErrorCode): string =>
-  code === 'unreachable' ? `. Check baseUrl, and that CORS_ORIGINS has ${globalThis.origin}.` : ''
+  code === 'unreachable'
+    ? `. Check baseUrl, and that CORS_ORIGINS includes ${globalThis.origin}.`
+    : ''
 
 function searchOf(query: object): string {
   const search = new URLSearchParams()
@@ -147,6 +153,6 @@ function parse(json: string): unknown {
   try {
     return JSON.parse(json)
   } catch {
-    return undefined // no body, or not JSON: the checks decide
+    return undefined // No body, or not JSON. The checks decide whether that is valid.
   }
 }

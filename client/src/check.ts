@@ -5,31 +5,31 @@ export const isString: Check<string> = (value) => typeof value === 'string'
 
 export const isNumber: Check<number> = (value) => typeof value === 'number'
 
-/** An object with texts as members. */
+/** Accepts an object whose members are strings. */
 export const isStringMap: Check<Record<string, string>> = (
   value,
 ): value is Record<string, string> =>
   typeof value === 'object' && value !== null && Object.values(value).every(isString)
 
-/** A list of what `check` takes. */
+/** Accepts a list of values that `check` accepts. */
 export const isListOf =
   <T>(check: Check<T>): Check<T[]> =>
   (value): value is T[] =>
     Array.isArray(value) && value.every(check)
 
-/** What `check` takes, or nothing. */
+/** Accepts what `check` accepts, and undefined. */
 export const isOptional =
   <T>(check: Check<T>): Check<T | undefined> =>
   (value): value is T | undefined =>
     value === undefined || check(value)
 
-/** What any of two checks takes. */
+/** Accepts what either check accepts. */
 export const isEither =
   <A, B>(first: Check<A>, second: Check<B>): Check<A | B> =>
   (value): value is A | B =>
     first(value) || second(value)
 
-/** An object with these members, and maybe others. */
+/** Accepts an object with these members. It may have others. */
 export const isObject =
   <T extends object>(members: { readonly [Name in keyof T]-?: Check<T[Name]> }): Check<T> =>
   (value): value is T =>

@@ -1,3 +1,11 @@
+import { type ApiOptions, type ApiRequest, createApi } from './api.ts'
+import type {
+  LinkOptions,
+  LinksOptions,
+  ListOptions,
+  RecordRequest,
+  UrlOptions,
+} from './requests.ts'
 import {
   type FilePage,
   type FileRecord,
@@ -11,51 +19,42 @@ import {
   isNothing,
   type Link,
   type Links,
-} from './answers.ts'
-import { type ApiOptions, type ApiRequest, createApi } from './api.ts'
-import type {
-  LinkOptions,
-  LinksOptions,
-  ListOptions,
-  RecordRequest,
-  UrlOptions,
-} from './requests.ts'
+} from './responses.ts'
 import { type UploadOptions, upload } from './upload.ts'
 
 export interface ClientOptions extends ApiOptions {
-  /** Alias of a bucket, as the Worker's configuration has it; the first one unless given. */
+  /** Alias of a bucket in the Worker's configuration. Default: the first one. */
   readonly bucket?: string | undefined
 }
 
 /**
- * A Worker's API, for one of its buckets. Its methods throw PresignerError, and `upload` the reason
- * of its `signal`, too.
+ * A Worker's API, for one of its buckets. Its methods throw PresignerError. `upload` also throws
+ * the reason of its `signal`.
  */
 export interface Client {
   readonly bucket: string | undefined
   /**
-   * Uploads a file and records it. Faults that may pass are waited out. What fails all the same, or
-   * ends with the page, goes on where it was when the same File is uploaded again within a week, if
-   * it goes in parts.
+   * Uploads a file and records it. Retries after temporary errors. If an upload in parts fails or
+   * the page closes, the upload resumes when you upload the same File again within a week.
    */
   upload(file: File | Blob, options?: UploadOptions): Promise<FileRecord>
-  /** One page of the index. */
+  /** Lists one page of the index. */
   list(options?: ListOptions): Promise<FilePage>
-  /** A presigned GET. */
+  /** Returns a presigned GET URL. */
   url(key: string, options?: UrlOptions): Promise<FileUrl>
-  /** A link that stays the same for a while, for `<img>` and email. */
+  /** Returns a link that stays the same for a while, for `<img>` and email. */
   link(key: string, options?: LinkOptions): Promise<Link>
-  /** Links to up to 1000 files. */
+  /** Returns links to up to 1000 files. */
   links(keys: readonly string[], options?: LinksOptions): Promise<Links>
-  /** Records an object that was uploaded by other means, under a name for people. */
+  /** Records an object that was uploaded by other means, under a display name. */
   record(key: string, name: string): Promise<FileRecord>
   /** Deletes the object and its record. */
   remove(key: string): Promise<void>
-  /** Any other request to the API, with the token. `path` begins with a slash. */
+  /** Sends any other request to the API, with the token. `path` starts with a slash. */
   request(method: 'GET' | 'POST' | 'DELETE', path: string, request?: ApiRequest): Promise<unknown>
 }
 
-/** A client of the Worker at `baseUrl`. */
+/** Returns a client of the Worker at `baseUrl`. */
 export function createClient({ bucket, ...options }: ClientOptions): Client {
   const api = createApi(options)
   const pathOf = (key: string) => `/files/${encodeURIComponent(key)}`

@@ -1,6 +1,5 @@
 /**
- * The codes of the API's errors, as docs/api.md of the Worker explains them. A newer Worker may have
- * others.
+ * The API's error codes. The Worker's docs/api.md explains them. A newer Worker may have others.
  */
 export type ApiErrorCode =
   | 'invalid_request'
@@ -41,11 +40,11 @@ export type ApiErrorCode =
   | 'auth_unavailable'
 
 /**
- * What goes wrong on this side of the API: `network` (no answer), `unreachable` (no answer from an
- * origin that has never given one: a wrong `baseUrl`, or CORS), `bad_answer` (not one of the
- * API's), `bucket_refused` (an error of the bucket to a PUT), `etag_hidden` (the bucket's CORS rules
- * do not expose ETag), `file_changed` (on disk, since it was chosen), `invalid_options`,
- * `browser_required`.
+ * The client's own error codes: `network` (no response), `unreachable` (no response from an origin
+ * that has never responded: a wrong `baseUrl`, or CORS), `bad_answer` (a response that is not the
+ * API's), `bucket_refused` (the bucket returned an error to a PUT), `etag_hidden` (the bucket's
+ * CORS rules do not expose ETag), `file_changed` (on disk, since the user chose it),
+ * `invalid_options`, `browser_required`.
  */
 export type ClientErrorCode =
   | 'network'

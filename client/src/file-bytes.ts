@@ -7,12 +7,12 @@ export async function bytesOf(blob: Blob): Promise<ArrayBuffer> {
   try {
     return await blob.arrayBuffer()
   } catch (cause) {
-    throw new PresignerError('file_changed', 'The file has changed, or is gone', { cause })
+    throw new PresignerError('file_changed', 'The file has changed or no longer exists', { cause })
   }
 }
 
 /**
- * Returns the SHA-256 of `file` in base64, as the API takes it. Reads the whole file into memory.
+ * Returns the SHA-256 of `file` in base64, as the API expects it. Reads the whole file into memory.
  * Needs a secure context.
  */
 export async function sha256Of(file: Blob): Promise<string> {

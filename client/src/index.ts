@@ -1,14 +1,5 @@
 // biome-ignore-all lint/performance/noBarrelFile: the package's only entry
 
-export type {
-  FilePage,
-  FileRecord,
-  FileUrl,
-  Link,
-  Links,
-  ListedFile,
-  RefusedKey,
-} from './answers.ts'
 export type { ApiRequest } from './api.ts'
 export type { Client, ClientOptions } from './client.ts'
 export { createClient } from './client.ts'
@@ -17,4 +8,13 @@ export type { Issue } from './presigner-error.ts'
 export { PresignerError } from './presigner-error.ts'
 export type { Progress } from './progress.ts'
 export type { LinkOptions, LinksOptions, ListOptions, UrlOptions, UrlUse } from './requests.ts'
+export type {
+  FilePage,
+  FileRecord,
+  FileUrl,
+  Link,
+  Links,
+  ListedFile,
+  RefusedKey,
+} from './responses.ts'
 export type { UploadOptions } from './upload.ts'

@@ -4,12 +4,12 @@ import type { Tracker } from './progress.ts'
 import type { StartRequest } from './requests.ts'
 import { withRetries } from './retry.ts'
 
-/** What one upload works on. */
+/** What the functions of one upload share. */
 export interface Job extends Tracker {
   readonly api: Api
   readonly file: Blob
   readonly request: StartRequest
-  /** Ends all requests of this upload. */
+  /** Cancels all requests of this upload. */
   readonly signal: AbortSignal
 }
 

@@ -1,3 +1,9 @@
+import type { Api } from './api.ts'
+import type { ErrorCode } from './error-code.ts'
+import { call, type Job } from './job.ts'
+import { partTargets } from './part-targets.ts'
+import { PresignerError } from './presigner-error.ts'
+import type { CompleteRequest, RecordRequest, UploadQuery } from './requests.ts'
 import {
   type FileRecord,
   isFileRecord,
@@ -5,24 +11,18 @@ import {
   isPartList,
   isStartedUpload,
   type StartedUpload,
-} from './answers.ts'
-import type { Api } from './api.ts'
-import type { ErrorCode } from './error-code.ts'
-import { call, type Job } from './job.ts'
-import { partTargets } from './part-targets.ts'
-import { PresignerError } from './presigner-error.ts'
-import type { CompleteRequest, RecordRequest, UploadQuery } from './requests.ts'
+} from './responses.ts'
 import type { ResumeSlot } from './resume-slot.ts'
 import { withRetries } from './retry.ts'
 import { send } from './send.ts'
 
-/** Parts of a file that get ready at a time. */
+/** How many parts of a file are prepared at the same time. */
 const PARALLEL_PARTS = 4
-/** How often parts are sent again that the bucket has taken, and then does not have. */
+/** How often parts are sent again that the bucket accepted and then lost. */
 const MAX_REPAIRS = 3
 
-/** After these, an upload that was begun is of no more use. */
-const USELESS: readonly ErrorCode[] = [
+/** After one of these errors, an upload can't be resumed. */
+const FINAL_CODES: readonly ErrorCode[] = [
   'upload_not_found',
   'invalid_upload_id',
   'not_supported',
@@ -36,8 +36,8 @@ type Etags = Map<number, string>
 
 /**
  * Uploads the file in parts and records it. `slot` keeps what a later call needs to send only the
- * parts that the bucket lacks. Where `signal` ends the upload, or it is of no more use, slot and
- * bucket forget it.
+ * missing parts. If `signal` cancels the upload, or it can't be resumed, clears `slot` and aborts
+ * the upload in the bucket.
  */
 export async function uploadParts(job: Job, slot: ResumeSlot): Promise<FileRecord> {
   const { api, request, signal } = job
@@ -50,7 +50,8 @@ export async function uploadParts(job: Job, slot: ResumeSlot): Promise<FileRecor
     if (!record) {
       if (!upload || !etags) {
         if (kept) abort(api, kept, request.bucket)
-        // The signal doesn't end this request: what nobody has heard of can't be aborted.
+        // The signal doesn't cancel this request, since an upload without a known id can't be
+        // aborted.
         const options = { body: request, signal: undefined }
         upload = await call(job, isStartedUpload, 'POST', '/multipart', options)
         signal.throwIfAborted()
@@ -61,7 +62,7 @@ export async function uploadParts(job: Job, slot: ResumeSlot): Promise<FileRecor
     slot.clear()
     return record
   } catch (error) {
-    if (signal.aborted || hasCode(error, USELESS)) {
+    if (signal.aborted || hasCode(error, FINAL_CODES)) {
       slot.clear()
       if (upload) abort(api, upload, request.bucket)
     }
@@ -69,7 +70,7 @@ export async function uploadParts(job: Job, slot: ResumeSlot): Promise<FileRecor
   }
 }
 
-/** The parts that the bucket has, as far as they are whole; undefined where it doesn't say. */
+/** Returns the complete parts that the bucket has, or undefined if the bucket doesn't list them. */
 async function findParts(
   job: Job,
   { uploadId, key, partSize }: StartedUpload,
@@ -86,14 +87,14 @@ async function findParts(
     }
     return etags
   } catch (error) {
-    if (hasCode(error, USELESS)) return undefined
+    if (hasCode(error, FINAL_CODES)) return undefined
     throw error
   }
 }
 
 /**
- * The record of what the bucket knows as an upload no more: perhaps the page was gone before it
- * heard that it is complete.
+ * Records an upload that the bucket no longer lists, in case it is complete. The page may have
+ * closed before the response arrived.
  */
 async function recordIfComplete(job: Job, { key }: StartedUpload): Promise<FileRecord | undefined> {
   const { file, request, report } = job
@@ -107,7 +108,7 @@ async function recordIfComplete(job: Job, { key }: StartedUpload): Promise<FileR
   }
 }
 
-/** Sends the parts that are missing in `etags`, and makes them one object. */
+/** Sends the parts that are missing in `etags`, and completes the upload. */
 async function sendAll(job: Job, upload: StartedUpload, etags: Etags): Promise<FileRecord> {
   const { request } = job
   for (let repairs = 0; ; repairs++) {
@@ -130,7 +131,7 @@ async function sendAll(job: Job, upload: StartedUpload, etags: Etags): Promise<F
   }
 }
 
-/** Adds to `etags` the parts that are missing there, several at once. */
+/** Sends the parts that are missing in `etags`, several at the same time, and adds them. */
 async function sendParts(job: Job, upload: StartedUpload, etags: Etags): Promise<void> {
   const { file, report } = job
   const { partSize } = upload
@@ -142,8 +143,7 @@ async function sendParts(job: Job, upload: StartedUpload, etags: Etags): Promise
     for (const n of queue) {
       const part = file.slice((n - 1) * partSize, n * partSize)
       const etag = await send(job, part, n, targetsOf(n))
-      if (!etag)
-        throw new PresignerError('etag_hidden', 'The CORS rules of the bucket must expose ETag')
+      if (!etag) throw new PresignerError('etag_hidden', "The bucket's CORS rules must expose ETag")
       etags.set(n, etag)
       report(n, part.size)
     }
@@ -151,7 +151,7 @@ async function sendParts(job: Job, upload: StartedUpload, etags: Etags): Promise
   await Promise.all(Array.from({ length: PARALLEL_PARTS }, work))
 }
 
-/** Drops the parts in the bucket, where it can do that. Nobody waits for it. */
+/** Deletes the parts in the bucket, if the bucket supports it. Runs in the background. */
 function abort(api: Api, { uploadId, key }: StartedUpload, bucket: string | undefined): void {
   const query: UploadQuery = { key, bucket }
   const drop = () => api(isNothing, 'DELETE', `/multipart/${uploadId}`, { query })

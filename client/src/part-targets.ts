@@ -1,16 +1,16 @@
-import { isPartUrls, type StartedUpload } from './answers.ts'
 import type { Job } from './job.ts'
 import { PresignerError } from './presigner-error.ts'
 import type { Stall } from './progress.ts'
 import type { PartUrlsRequest } from './requests.ts'
+import { isPartUrls, type StartedUpload } from './responses.ts'
 import type { Targets } from './send.ts'
 
-/** Parts whose URLs are signed together: few enough that they are used before they expire. */
+/** How many URLs are signed together: few enough to use them all before they expire. */
 const BATCH = 20
 
 /**
- * Presigned PUTs for each part. They are signed when one is needed, for it and for those of
- * `missing` that come next; one request at a time, for all who wait.
+ * Returns presigned PUTs for each part. Signs them when one is needed, together with the next ones
+ * of `missing`. Sends only one such request at a time.
  */
 export function partTargets(
   { api, request: { bucket }, signal }: Job,

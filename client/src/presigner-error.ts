@@ -1,6 +1,6 @@
 import type { ErrorCode } from './error-code.ts'
 
-/** One fault of an input: `path` is dotted from the root of the body or the query. */
+/** One error in an input. `path` is a dotted path from the root of the body or the query. */
 export interface Issue {
   readonly path: string
   readonly message: string
@@ -16,19 +16,19 @@ export interface PresignerErrorOptions {
 }
 
 /**
- * Why a call failed. `status` is that of the Worker's answer, or of the bucket's for
- * `bucket_refused`; 0 without an answer.
+ * Why a call failed. `status` is the status of the Worker's response, or of the bucket's for
+ * `bucket_refused`. It is 0 without a response.
  */
 export class PresignerError extends Error {
   override readonly name = 'PresignerError'
   readonly code: ErrorCode
   readonly status: number
-  /** The Worker's id of the request, as its log has it. */
+  /** The id of the request in the Worker's log. */
   readonly requestId: string | undefined
   readonly issues: readonly Issue[]
-  /** Of `unauthenticated`: `missing`, `malformed`, `expired` or `not_accepted`. */
+  /** For `unauthenticated`: `missing`, `malformed`, `expired` or `not_accepted`. */
   readonly reason: string | undefined
-  /** Seconds until another try is worth it, as the Worker says; 0 where it doesn't. */
+  /** Seconds to wait before a retry, from the Worker's Retry-After; 0 without one. */
   readonly retryAfter: number
 
   constructor(

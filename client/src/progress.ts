@@ -1,30 +1,31 @@
 import type { PresignerError } from './presigner-error.ts'
 
-/** Where an upload is. */
+/** The progress of an upload. */
 export interface Progress {
-  /** Bytes of the file that are sent. They never fall. */
+  /** Bytes of the file that are sent. The number never decreases. */
   readonly loaded: number
   /** Bytes of the file. */
   readonly total: number
-  /** What the upload waits out: no network, or a server that does not answer. */
+  /** The error that the upload waits for to pass: no network, or a server that does not respond. */
   readonly stalled: PresignerError | undefined
 }
 
-/** Tells how much of part `part` is sent: what was told of it before no longer counts. */
+/** Sets how many bytes of part `part` are sent. Replaces the earlier number. */
 export type ReportPart = (part: number, sentBytes: number) => void
 
-/** Tells what a request waits out, and without `error` that it waits no longer. */
+/** Reports the error that a request waits for to pass. Without `error`, the request continues. */
 export type Stall = (error?: PresignerError) => void
 
 export interface Tracker {
   readonly report: ReportPart
-  /** A `Stall` for one request, with its repetitions. */
+  /** Returns a `Stall` for one request and its retries. */
   watch(): Stall
 }
 
 /**
- * Sums up the parts, and the requests that wait. `onProgress` hears when the sum is higher than
- * ever, so it never falls when a part is sent again, and when `stalled` changes.
+ * Adds up the progress of all parts, and tracks the requests that wait. Calls `onProgress` when the
+ * sum reaches a new maximum, so that it never decreases when a part is sent again, and when
+ * `stalled` changes.
  */
 export function trackProgress(
   total: number,

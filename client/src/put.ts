@@ -1,14 +1,21 @@
-import { codeOfSilence, noteAnswer } from './answered.ts'
 import { PresignerError } from './presigner-error.ts'
 import type { Stall } from './progress.ts'
+import { codeWithoutResponse, noteResponse } from './responded.ts'
 
-/** Requests of the page that carry bytes at a time. A browser has six connections for a host. */
+/**
+ * How many uploads of the page run at the same time. A browser has six connections for each host.
+ */
 const PARALLEL_PUTS = 4
-/** After this silence a request counts as stalled. */
+/** After this long without progress, a request counts as stalled. */
 const PATIENCE_MILLISECONDS = 8000
-/** The longest silence of all of them: a connection that is gone does not always say so. */
+/**
+ * The longest time without progress of any request, since a lost connection is not always reported.
+ */
 const SILENCE_MILLISECONDS = 120_000
-/** The longest silence of one, while others go on: on a slow line they take turns. */
+/**
+ * The longest time without progress of one request, while others continue. On a slow connection,
+ * they take turns.
+ */
 const LONGEST_SILENCE_MILLISECONDS = 600_000
 
 /** A presigned PUT. */
@@ -19,10 +26,10 @@ export interface Target {
 
 let free = PARALLEL_PUTS
 const queue: (() => void)[] = []
-/** When a byte has left this page last. */
+/** When this page sent its last byte. */
 let lastByteAt = 0
 
-/** Runs `act` when it is its turn among all uploads of the page. */
+/** Runs `act` when a slot is free among all uploads of the page. */
 export async function inTurn<T>(act: () => Promise<T>): Promise<T> {
   if (free > 0) free--
   else await new Promise<void>((resolve) => queue.push(resolve))
@@ -36,9 +43,10 @@ export async function inTurn<T>(act: () => Promise<T>): Promise<T> {
 }
 
 /**
- * Sends `body` to the bucket, by XMLHttpRequest, for only that tells the progress of an upload.
- * Resolves with the ETag, empty where CORS rules hide it. `stall` hears of a long silence, and of
- * its end. Throws PresignerError: `bucket_refused`, `network`, `unreachable`.
+ * Sends `body` to the bucket. Uses XMLHttpRequest, since only that reports the progress of an
+ * upload. Resolves with the ETag, which is empty if CORS rules hide it. Calls `stall` after a long
+ * time without progress, and when it continues. Throws PresignerError: `bucket_refused`, `network`,
+ * `unreachable`.
  */
 export const put = (
   { url, headers }: Target,
@@ -55,9 +63,9 @@ export const put = (
     const ticker = setInterval(() => {
       const now = Date.now()
       const silence = now - Math.max(lastByteAt, sentAt)
-      if (silence > PATIENCE_MILLISECONDS) stall(noAnswer(url))
+      if (silence > PATIENCE_MILLISECONDS) stall(noResponse(url))
       else if (lastByteAt > sentAt) stall()
-      // Before its first byte it may wait for a connection.
+      // Before its first byte, a request may wait for a connection.
       if (
         ownByteAt &&
         (silence > SILENCE_MILLISECONDS || now - ownByteAt > LONGEST_SILENCE_MILLISECONDS)
@@ -67,7 +75,7 @@ export const put = (
     xhr.open('PUT', url)
     for (const [name, value] of Object.entries(headers)) xhr.setRequestHeader(name, value)
     xhr.upload.onprogress = ({ loaded }) => {
-      noteAnswer(url) // to the preflight
+      noteResponse(url) // to the preflight
       ownByteAt = lastByteAt = Date.now()
       stall()
       onProgress(loaded)
@@ -76,22 +84,26 @@ export const put = (
       clearInterval(ticker)
       signal.removeEventListener('abort', stop)
       const { status } = xhr
-      if (status) noteAnswer(url)
+      if (status) noteResponse(url)
       if (status >= 200 && status < 300) {
         resolve(xhr.getResponseHeader('ETag') ?? '')
       } else if (status) {
         const reason = /<Code>(\w+)/.exec(xhr.responseText)?.[1] ?? ''
-        reject(new PresignerError('bucket_refused', `The bucket: ${status} ${reason}`, { status }))
+        reject(
+          new PresignerError('bucket_refused', `The bucket returned ${status} ${reason}`, {
+            status,
+          }),
+        )
       } else {
-        reject(noAnswer(url))
+        reject(noResponse(url))
       }
     }
     signal.addEventListener('abort', stop)
     xhr.send(body)
   })
 
-function noAnswer(url: string): PresignerError {
-  const code = codeOfSilence(url)
+function noResponse(url: string): PresignerError {
+  const code = codeWithoutResponse(url)
   const hint = code === 'unreachable' ? `. Check that its CORS rules allow ${origin}.` : ''
-  return new PresignerError(code, `No answer from the bucket${hint}`)
+  return new PresignerError(code, `No response from the bucket${hint}`)
 }

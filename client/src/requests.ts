@@ -1,13 +1,13 @@
-/** What a GET URL is for; it decides how long the URL works unless `expiresIn` says so. */
+/** What a GET URL is for. Sets its lifetime, unless you give `expiresIn`. */
 export type UrlUse = 'view' | 'stream' | 'email'
 
-/** What a caller may fix about a file before it is uploaded. */
+/** What you can set for a file before you upload it. */
 export interface FileConditions {
-  /** Folder of the key below the prefix: `2026/november`. */
+  /** Folder of the key, below the prefix: `2026/november`. */
   readonly directory?: string | undefined
-  /** Names of a-z, 0-9 and `-`; the bucket keeps them as `x-amz-meta-…`. */
+  /** Names consist of a-z, 0-9 and `-`. The bucket stores them as `x-amz-meta-…`. */
   readonly metadata?: Record<string, string> | undefined
-  /** What the bucket answers as Cache-Control. */
+  /** The Cache-Control header that the bucket returns. */
   readonly cacheControl?: string | undefined
 }
 
@@ -44,7 +44,7 @@ export interface RecordRequest {
 /** Body of `POST /multipart/:uploadId/urls`. */
 export interface PartUrlsRequest {
   readonly key: string
-  /** 1 to 100 of them. */
+  /** 1 to 100 numbers. */
   readonly partNumbers: number[]
   readonly expiresIn?: number | undefined
   readonly bucket?: string | undefined
@@ -54,12 +54,12 @@ export interface PartUrlsRequest {
 export interface CompleteRequest {
   readonly key: string
   readonly name?: string | undefined
-  /** By ascending number. */
+  /** In ascending order of the numbers. */
   readonly parts: { partNumber: number; etag: string }[]
   readonly bucket?: string | undefined
 }
 
-/** Which upload in parts, for those requests that have no body. */
+/** Identifies an upload in parts in requests without a body. */
 export interface UploadQuery {
   readonly key: string
   readonly bucket?: string | undefined
@@ -67,13 +67,13 @@ export interface UploadQuery {
 
 /** Query of `GET /files`. */
 export interface ListOptions {
-  /** Start of the keys. */
+  /** Only keys that start with this. */
   readonly prefix?: string | undefined
-  /** 1 to 1000; 100 unless given. */
+  /** 1 to 1000. Default: 100. */
   readonly limit?: number | undefined
-  /** `cursor` of the page before. */
+  /** `cursor` of the previous page. */
   readonly cursor?: string | undefined
-  /** Gives each file a `url` for this use. */
+  /** Adds a `url` for this use to each file. */
   readonly urls?: UrlUse | undefined
 }
 
@@ -84,17 +84,19 @@ export interface UrlOptions {
   readonly expiresIn?: number | undefined
   /** Name to save under: the object comes as an attachment. */
   readonly download?: string | undefined
-  /** Shows what could run script, too. */
+  /** Also shows types that can run scripts. */
   readonly inline?: boolean | undefined
-  /** The same URL for every caller within a window, so that caches can answer. */
+  /** Returns the same URL to every caller for a while, so that caches can serve it. */
   readonly stable?: boolean | undefined
 }
 
-/** Body of `POST /links`, beside its keys. */
+/** Body of `POST /links`, without its keys. */
 export interface LinksOptions {
-  /** Seconds; a link lives for one to two times as long. */
+  /** Seconds. The lifetime of a link is one to two times this long. */
   readonly expiresIn?: number | undefined
-  /** `stream`: through the Worker and its cache; `redirect`: a redirect to the bucket. */
+  /**
+   * `stream` sends the file through the Worker and its cache. `redirect` redirects to the bucket.
+   */
   readonly delivery?: 'stream' | 'redirect' | undefined
 }
 

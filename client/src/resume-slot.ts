@@ -1,41 +1,45 @@
-import { isStartedUpload, type StartedUpload } from './answers.ts'
 import { sampleOf } from './file-bytes.ts'
 import type { StartRequest } from './requests.ts'
+import { isStartedUpload, type StartedUpload } from './responses.ts'
 
 const PREFIX = 'edge-presigner:'
-/** Long enough for a page that is being left to let go of its lock. */
+/** Long enough for a page that is closing to release its lock. */
 const LOCK_MILLISECONDS = 1000
-/** The last day of an upload id: who has not come back by now won't, and later nobody can drop it. */
+/**
+ * On the last day of an upload id, the client drops the upload. The user probably won't return, and
+ * after that day the upload can't be aborted.
+ */
 const LAST_DAY_MILLISECONDS = 86_400_000
 
-/** What tells uploads apart: the API's base URL, the date of the file, and the options. */
+/** Identifies an upload: the API's base URL, the file's date, and the options. */
 export type UploadIdentity = readonly [string, number, StartRequest]
 
-/** Drops the parts of an upload of this API. */
+/** Deletes the parts of an upload to this API. */
 type Drop = (upload: StartedUpload, bucket: string | undefined) => void
 
-/** What is kept of an upload that has begun. */
+/** What the slot keeps about an upload. */
 export type KeptUpload = StartedUpload & {
-  /** `sampleOf` its file, unless an earlier version kept it. */
+  /** `sampleOf` its file. Missing if an earlier version saved it. */
   readonly sample?: unknown
 }
 
-/**
- * A place in localStorage for one upload. Without such storage nothing is kept, and no upload
- * resumes.
- */
+/** An entry in localStorage for one upload. Without localStorage, uploads don't resume. */
 export interface ResumeSlot {
   /** `sampleOf` the file. */
   readonly sample: string
   load(): KeptUpload | undefined
-  /** Keeps `upload`. Forgets abandoned ones, and calls `drop` for those that the bucket may have. */
+  /**
+   * Saves `upload`. Removes abandoned uploads, and calls `drop` for those that the bucket may still
+   * have.
+   */
   save(upload: StartedUpload, drop: Drop): void
   clear(): void
 }
 
 /**
- * Calls `act` with the slot of `file`, which `identity` describes. The slot keeps nothing for null,
- * in a page without a secure context, and while another upload has it, in this tab or another.
+ * Calls `act` with the slot of `file`, which `identity` describes. The slot keeps nothing if
+ * `identity` is null, if the page is not in a secure context, or while another upload uses it, in
+ * this tab or another.
  */
 export async function withResumeSlot<T>(
   identity: UploadIdentity | null,
@@ -68,7 +72,10 @@ export async function withResumeSlot<T>(
   }
   return act(slot)
 
-  /** Storage may be forbidden, full or hold something else: an upload works all the same. */
+  /**
+   * Runs `act` and ignores its errors. An upload also works if storage is blocked or full, or
+   * contains something else.
+   */
   function use<R>(act: (storage: Storage) => R): R | undefined {
     try {
       return keeps ? act(localStorage) : undefined
@@ -78,15 +85,15 @@ export async function withResumeSlot<T>(
   }
 }
 
-/** What is kept under `name`, if it has not expired. */
+/** Returns the upload that is saved under `name`, unless it has expired. */
 function read(storage: Storage, name: string): KeptUpload | undefined {
   const upload: unknown = JSON.parse(storage.getItem(name) ?? '0')
   return isStartedUpload(upload) && Date.parse(upload.expiresAt) > Date.now() ? upload : undefined
 }
 
 /**
- * Forgets uploads that have expired, and those of the API at `baseUrl` that are about to and that no
- * tab works on; these it drops.
+ * Removes expired uploads. Also removes and drops uploads to the API at `baseUrl` that are about to
+ * expire, unless a tab works on them.
  */
 function sweep(storage: Storage, baseUrl: string | undefined, drop: Drop): void {
   for (const name of Object.keys(storage)) {

@@ -3,19 +3,21 @@ import { PresignerError } from './presigner-error.ts'
 import type { Stall } from './progress.ts'
 
 const MAX_RETRIES = 10
-/** Where an origin has never answered: three and a half seconds at most, if it refuses at once. */
+/**
+ * For an origin that has never responded. It takes at most 3.5 seconds if each try fails at once.
+ */
 const MAX_FIRST_RETRIES = 3
 const LONGEST_FIRST_MILLISECONDS = 5000
 const FIRST_PAUSE_MILLISECONDS = 500
 const LONGEST_PAUSE_MILLISECONDS = 15_000
-/** Errors with a status of 500 and more that waiting does not mend. */
+/** Errors with a status of 500 or more that a retry doesn't fix. */
 const LASTING: readonly ErrorCode[] = ['misconfigured', 'credentials_expired', 'not_supported']
 
 /**
- * Runs `act` again after errors that may pass: no network, 408, 429, 5xx. It waits longer each
- * time, with jitter, about a minute in all; without a limit while the browser is offline, and then
- * it starts over. Where the Worker says how long to wait, it waits that long too. `stall` hears of
- * each error that is waited out. Throws the last error, or the reason of `signal`.
+ * Runs `act` again after temporary errors: no network, 408, 429, 5xx. Waits longer each time, with
+ * jitter, for about a minute in total. While the browser is offline, waits without a limit, and
+ * then starts over. Adds the Worker's Retry-After to the wait. Calls `stall` with each error before
+ * it waits. Throws the last error, or the reason of `signal`.
  */
 export async function withRetries<T>(
   signal: AbortSignal,
@@ -58,7 +60,7 @@ const retriesAfter = ({ code }: PresignerError, milliseconds: number): number =>
       : MAX_FIRST_RETRIES
 
 /**
- * Resolves when the browser gets online, or after so many milliseconds. Rejects with the reason of
+ * Resolves when the browser is online again, or after `milliseconds`. Rejects with the reason of
  * `signal`.
  */
 const online = (signal: AbortSignal, milliseconds?: number): Promise<void> =>

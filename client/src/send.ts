@@ -5,17 +5,17 @@ import type { Stall } from './progress.ts'
 import { inTurn, put, type Target } from './put.ts'
 import { withRetries } from './retry.ts'
 
-/** Where presigned URLs come from. */
+/** A source of presigned URLs. */
 export interface Targets {
-  /** One that should work now. */
+  /** Returns a URL that should work now. */
   get(stall: Stall): Promise<Target>
-  /** Drops what `get` gave last. */
+  /** Discards the URL that `get` returned last. */
   drop(): void
 }
 
 /**
- * Sends `body`, with retries, as part `part`. Where the bucket refuses a URL, as expired ones are,
- * it gets another one, once an attempt.
+ * Sends `body` as part `part`, with retries. If the bucket refuses the URL, for example because it
+ * has expired, tries once more with a new one in each attempt.
  */
 export function send(
   { report, signal, watch }: Job,
@@ -27,12 +27,12 @@ export function send(
   const attempt = async () =>
     put(await targets.get(stall), body, (sentBytes) => report(part, sentBytes), signal, stall)
   const act = async () => {
-    signal.throwIfAborted() // it may have waited long
+    signal.throwIfAborted() // the wait may have been long
     try {
       return await attempt()
     } catch (error) {
       signal.throwIfAborted()
-      await bytesOf(body.slice(0, 1)) // a browser doesn't say when this is why
+      await bytesOf(body.slice(0, 1)) // a browser doesn't report a changed file
       if (!refusesUrl(error)) throw error
       targets.drop()
       return await attempt()
@@ -41,7 +41,10 @@ export function send(
   return withRetries(signal, () => inTurn(act), stall)
 }
 
-/** S3 answers 403 to what has expired, and 400 where temporary credentials have. */
+/**
+ * Tells whether the bucket refused the URL. S3 returns 403 for an expired URL, and 400 for expired
+ * temporary credentials.
+ */
 const refusesUrl = (error: unknown): boolean =>
   error instanceof PresignerError &&
   error.code === 'bucket_refused' &&

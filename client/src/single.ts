@@ -1,7 +1,7 @@
-import { type FileRecord, isFileRecord, isUploadUrl, type UploadUrl } from './answers.ts'
 import { sha256Of } from './file-bytes.ts'
 import { call, type Job } from './job.ts'
 import type { RecordRequest, UploadUrlRequest } from './requests.ts'
+import { type FileRecord, isFileRecord, isUploadUrl, type UploadUrl } from './responses.ts'
 import { send, type Targets } from './send.ts'
 
 /** Uploads the file in one request and records it. */

@@ -1,34 +1,34 @@
-import type { FileRecord } from './answers.ts'
 import type { Api } from './api.ts'
 import { uploadParts } from './multipart.ts'
 import { PresignerError } from './presigner-error.ts'
 import { type Progress, trackProgress } from './progress.ts'
 import type { FileConditions, StartRequest } from './requests.ts'
+import type { FileRecord } from './responses.ts'
 import { withResumeSlot } from './resume-slot.ts'
 import { uploadSingle } from './single.ts'
 
-/** From this size on a file goes in parts, unless `multipart` says otherwise. */
+/** Files of this size or larger go in parts, unless `multipart` is set. */
 const MULTIPART_BYTES = 32 * 1024 ** 2
 
 export interface UploadOptions extends FileConditions {
   /** Called when bytes are sent, and when `stalled` changes. */
   readonly onProgress?: ((progress: Progress) => void) | undefined
-  /** Cancels the upload for good: it can't be resumed. */
+  /** Cancels the upload. It can't be resumed. */
   readonly signal?: AbortSignal | undefined
-  /** Whether the file goes in parts: from 32 MiB on, unless given. An empty file never does. */
+  /** Whether the file goes in parts. Default: from 32 MiB on. An empty file never does. */
   readonly multipart?: boolean | undefined
   /**
-   * Lets the bucket check the SHA-256 of the file, which is then sent in one request. Reads it into
-   * memory.
+   * Makes the bucket verify the SHA-256 of the file. Sends the file in one request, and reads it
+   * into memory.
    */
   readonly sha256?: boolean | undefined
-  /** Name of the file, for people; that of a File unless given. */
+  /** Display name of the file. Default: the name of the File. */
   readonly fileName?: string | undefined
 }
 
 /**
- * Uploads `file` to the bucket and records it. `origin` tells Workers apart in what is kept for a
- * later resume.
+ * Uploads `file` to the bucket and records it. `origin` identifies the Worker in what is kept to
+ * resume later.
  */
 export async function upload(
   api: Api,
@@ -39,7 +39,7 @@ export async function upload(
 ): Promise<FileRecord> {
   const { onProgress, multipart, sha256 = false, directory, metadata, cacheControl } = options
   if (multipart && sha256)
-    throw new PresignerError('invalid_options', 'sha256 and multipart exclude each other')
+    throw new PresignerError('invalid_options', "sha256 and multipart can't be combined")
   if (typeof XMLHttpRequest === 'undefined')
     throw new PresignerError(
       'browser_required',
@@ -61,7 +61,7 @@ export async function upload(
   const signal = AbortSignal.any([over.signal, ...(options.signal ? [options.signal] : [])])
   const job = { api, file, request, signal, ...trackProgress(file.size, onProgress) }
   const inParts = file.size > 0 && (multipart ?? (file.size >= MULTIPART_BYTES && !sha256))
-  // Of a Blob nobody knows whether it is the same that it was.
+  // A Blob has no name and date to recognize it by after a reload.
   const identity = isFile ? ([origin, file.lastModified, request] as const) : null
   try {
     return await new Promise<FileRecord>((resolve, reject) => {
@@ -72,6 +72,6 @@ export async function upload(
       done.then(resolve, reject)
     })
   } finally {
-    over.abort() // what is left of it, when one of several parts has failed
+    over.abort() // cancels the other parts after one has failed
   }
 }

@@ -1,4 +1,4 @@
-/** What is used of a file of Uppy's. */
+/** The members of Uppy's file that are used here. */
 export interface UppyFile {
   readonly id: string
   readonly name: string
@@ -8,6 +8,6 @@ export interface UppyFile {
   readonly meta: Readonly<Record<string, unknown>>
 }
 
-/** The name that the user sees, and may have changed. */
+/** Returns the name that the user sees and may have changed. */
 export const nameOf = ({ name, meta }: UppyFile): string =>
   typeof meta.name === 'string' && meta.name !== '' ? meta.name : name

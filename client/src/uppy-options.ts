@@ -6,22 +6,28 @@ import { withRetries } from './retry.ts'
 import { nameOf, type UppyFile } from './uppy-file.ts'
 
 export interface UppyOptions {
-  /** Lets the bucket check the SHA-256 of files that go in one request. Reads them into memory. */
+  /**
+   * Makes the bucket verify the SHA-256 of files that go in one request. Reads them into memory.
+   */
   readonly sha256?: boolean | undefined
-  /** Folder of the keys below the prefix. */
+  /** Folder of the keys, below the prefix. */
   readonly directory?: string | ((file: UppyFile) => string | undefined) | undefined
   /**
-   * Which fields of `file.meta` the bucket keeps: all but Uppy's own (`true`, unless given), those
-   * with these names, or none. Only texts under a name of a-z, 0-9 and `-` are taken.
+   * Which fields of `file.meta` the bucket stores: all except Uppy's own (`true`, the default), the
+   * named ones, or none (`false`). Only strings are stored, and only if the name consists of a-z,
+   * 0-9 and `-`.
    */
   readonly metadata?: boolean | readonly string[] | undefined
-  /** What the bucket answers as Cache-Control. */
+  /** The Cache-Control header that the bucket returns. */
   readonly cacheControl?: string | undefined
-  /** Called with each error that a request waits out, and with `undefined` when it continues. */
+  /**
+   * Called with each error that a request waits for to pass, and with `undefined` when it
+   * continues.
+   */
   readonly onStall?: ((error?: PresignerError) => void) | undefined
 }
 
-/** What `@uppy/aws-s3` asks `signRequest` for: its `PresignableRequest`. */
+/** What `@uppy/aws-s3` passes to `signRequest`: its `PresignableRequest`. */
 export interface SignRequest {
   readonly method: 'PUT' | 'POST' | 'GET' | 'DELETE'
   readonly key: string
@@ -31,14 +37,14 @@ export interface SignRequest {
   readonly expiresIn?: number | undefined
 }
 
-/** What it takes as an answer: its `PresignedResponse`. */
+/** What `@uppy/aws-s3` expects from `signRequest`: its `PresignedResponse`. */
 export interface SignedRequest {
   url: string
   key: string
   headers: Record<string, string>
 }
 
-/** Options of `@uppy/aws-s3` from 6.2 on. */
+/** Options of `@uppy/aws-s3` 6.2 and later. */
 export interface UppySigner {
   generateObjectKey(file: UppyFile): string
   signRequest(request: SignRequest): Promise<SignedRequest>
@@ -50,22 +56,23 @@ const isSigned = isObject<{
   headers?: Record<string, string> | undefined
 }>({ url: isString, key: isString, headers: isOptional(isStringMap) })
 
-/** Fields of `meta` that Uppy itself makes. */
+/** Fields of `meta` that Uppy sets itself. */
 const OWN_FIELDS: readonly string[] = ['name', 'type']
 
-/** A ListParts answer without parts. */
+/** A ListParts response without parts. */
 const NO_PARTS = 'data:application/xml,%3CListPartsResult/%3E'
 
 /**
- * Options for `uppy.use(AwsS3, { ...uppyOptions(client) })`. Uppy doesn't tell `signRequest` which
- * file it is about, so the key that it proposes is the file's id; the Worker makes the real one.
- * Name, type, size, metadata and, if asked for, SHA-256 are signed.
+ * Returns options for `uppy.use(AwsS3, { ...uppyOptions(client) })`. Uppy doesn't tell
+ * `signRequest` which file a request is for, so the proposed key is the file's id. The Worker
+ * creates the real key. It signs the name, type, size, metadata and, if you ask for it, the
+ * SHA-256.
  */
 export function uppyOptions(
   client: Pick<Client, 'bucket' | 'request'>,
   options: UppyOptions = {},
 ): UppySigner {
-  // Uppy holds a file as long as it uploads it.
+  // Uppy holds a reference to a file while it uploads it.
   const files = new Map<string, WeakRef<UppyFile>>()
   let isStalled = false
   const stall = (error?: PresignerError) => {
@@ -86,7 +93,8 @@ export function uppyOptions(
         () => client.request('POST', '/s3/sign', { body }),
         stall,
       )
-      if (!isSigned(answer)) throw new PresignerError('bad_answer', 'Not what /s3/sign answers')
+      if (!isSigned(answer))
+        throw new PresignerError('bad_answer', 'Unexpected response to /s3/sign')
       const { url, key, headers = {} } = answer
       const hidden = request.method === 'GET' && (await hidesParts(url))
       return { url: hidden ? NO_PARTS : url, key, headers }
@@ -94,7 +102,7 @@ export function uppyOptions(
   }
 }
 
-/** What the Worker should know of a file when it signs the first request of an upload. */
+/** Returns what the Worker needs about a file to sign the first request of an upload. */
 async function described(
   file: UppyFile,
   { method, contentType = file.type || 'application/octet-stream' }: SignRequest,
@@ -123,9 +131,10 @@ function metadataOf({ meta }: UppyFile, fields: boolean | readonly string[]): ob
 }
 
 /**
- * Whether the bucket doesn't say which parts it has (its server has no ListParts, or the signer's
- * key may not), and the page's Content-Security-Policy lets Uppy read `NO_PARTS`: it then goes on
- * with what it knows itself, or sends all parts again.
+ * Tells whether Uppy should read `NO_PARTS` instead of the bucket's list of parts. That is so if
+ * the server has no ListParts or the signer's key may not call it, and the page's
+ * Content-Security-Policy allows `NO_PARTS`. Uppy then continues with its own state, or sends all
+ * parts again.
  */
 async function hidesParts(url: string): Promise<boolean> {
   try {

@@ -1,4 +1,4 @@
-/** What is used of a file of Uppy's. */
+/** The members of Uppy's file that are used here. */
 interface SentFile {
   readonly id: string
 }
@@ -9,12 +9,12 @@ type ProgressListener = (
   progress: { readonly bytesUploaded: number | false },
 ) => void
 
-/** What Uppy says at the end of an upload. */
+/** What Uppy reports at the end of an upload. */
 interface UploadResult {
   readonly successful?: readonly unknown[] | undefined
 }
 
-/** What is used of Uppy here. */
+/** The members of Uppy that are used here. */
 export interface WaitingUppy<Result extends UploadResult | undefined> {
   on(event: 'upload-error', listener: ErrorListener): unknown
   on(event: 'upload-progress', listener: ProgressListener): unknown
@@ -26,24 +26,26 @@ export interface WaitingUppy<Result extends UploadResult | undefined> {
 }
 
 export interface OutageOptions {
-  /** Called with each error that a file waits out, and with `undefined` when it continues. */
+  /**
+   * Called with each error that a file waits for to pass, and with `undefined` when it continues.
+   */
   readonly onStall?: ((error?: Error) => void) | undefined
 }
 
 const PAUSE_MILLISECONDS = 5000
-/** Together with Uppy's own tries, about two minutes. */
+/** Together with Uppy's own retries, about two minutes. */
 const MAX_RETRIES = 15
 
 /**
- * Retries a file that has failed because the bucket did not answer, every five seconds for about
- * two minutes. It leaves alone what fails before the page has sent a first byte: the bucket's CORS
- * rules are then the likely reason. Returns a function that ends this.
+ * Retries a file that failed because the bucket did not respond, every five seconds for about two
+ * minutes. Doesn't retry if the page has never sent a byte, since the bucket's CORS rules are then
+ * the likely reason. Returns a function that stops this.
  */
 export function retryAfterOutages<Result extends UploadResult | undefined>(
   uppy: WaitingUppy<Result>,
   { onStall }: OutageOptions = {},
 ): () => void {
-  let answered = false
+  let responded = false
   /** Retries since the last byte, by file id. */
   const waiting = new Map<string, number>()
 
@@ -52,11 +54,11 @@ export function retryAfterOutages<Result extends UploadResult | undefined>(
   }
   const onProgress: ProgressListener = (file, { bytesUploaded }) => {
     if (!bytesUploaded) return
-    answered = true
+    responded = true
     if (file) settle(file.id)
   }
   const onError: ErrorListener = (file, error) => {
-    if (!file || !answered || Reflect.get(error, 'code') !== 'NETWORK') return
+    if (!file || !responded || Reflect.get(error, 'code') !== 'NETWORK') return
     const { id } = file
     const retries = waiting.get(id) ?? 0
     if (retries === MAX_RETRIES) {
@@ -72,7 +74,7 @@ export function retryAfterOutages<Result extends UploadResult | undefined>(
     if (!file) settle(fileId)
     if (!file?.error) return
     const result = await uppy.retryUpload(fileId)
-    // Uppy says so only where a user retries all files.
+    // Uppy emits this only when a user retries all files.
     if (result?.successful?.length) uppy.emit('complete', result)
   }
   uppy.on('upload-progress', onProgress)

@@ -1,9 +1,9 @@
-import type { FileRecord } from './answers.ts'
 import type { Client } from './client.ts'
+import type { FileRecord } from './responses.ts'
 import { withRetries } from './retry.ts'
 import { nameOf, type UppyFile } from './uppy-file.ts'
 
-/** What an uploader says of a file that is uploaded. */
+/** What an uploader reports about an uploaded file. */
 interface Response {
   readonly body?: Readonly<Record<string, unknown>>
 }
@@ -17,7 +17,7 @@ type Listener = (file: UploadedFile | undefined, response: Response) => void
 
 type Processor = (fileIds: string[]) => Promise<void>
 
-/** What is used of Uppy here. */
+/** The members of Uppy that are used here. */
 export interface RecordingUppy {
   on(event: 'upload-success', listener: Listener): unknown
   off(event: 'upload-success', listener: Listener): unknown
@@ -33,14 +33,14 @@ export interface RecordingUppy {
 }
 
 export interface RecordOptions {
-  /** Hears of each file that was recorded. */
+  /** Called for each recorded file. */
   readonly onRecord?: ((record: FileRecord, file: UppyFile) => void) | undefined
 }
 
 /**
- * Records each file as soon as it is uploaded, and lets Uppy's `complete` wait for that. A file
- * that can't be recorded counts as failed; a retry then records it and uploads nothing again.
- * Returns what ends this.
+ * Records each file as soon as it is uploaded, and delays Uppy's `complete` until then. A file that
+ * can't be recorded counts as failed. A retry then records it without another upload. Returns a
+ * function that stops this.
  */
 export function recordUploads(
   uppy: RecordingUppy,
@@ -49,7 +49,7 @@ export function recordUploads(
 ): () => void {
   const records = new Map<string, Promise<FileRecord>>()
 
-  /** The record of `file`, which is made if it is not there. */
+  /** Returns the record of `file`. Creates it if it is missing. */
   function record(file: UppyFile, { body }: Response = {}): Promise<FileRecord> | undefined {
     const key = body?.key
     if (typeof key !== 'string') return undefined
@@ -75,8 +75,8 @@ export function recordUploads(
       try {
         await record(file, file.response)
       } catch (error) {
-        const fault = error instanceof Error ? error : new Error(String(error))
-        uppy.emit('upload-error', file, fault, file.response) // without it Uppy forgets the key
+        const failure = error instanceof Error ? error : new Error(String(error))
+        uppy.emit('upload-error', file, failure, file.response) // without the response, Uppy forgets the key
       }
     }
   }

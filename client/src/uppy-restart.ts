@@ -1,4 +1,4 @@
-/** What is used of a file of Uppy's that goes in parts. */
+/** The members of Uppy's file that are used here. */
 interface PartedFile {
   readonly id: string
   readonly s3Multipart?: object | undefined
@@ -6,7 +6,7 @@ interface PartedFile {
 
 type Listener = (file: { readonly id: string } | undefined, error: object) => void
 
-/** What is used of Uppy here. */
+/** The members of Uppy that are used here. */
 export interface RestartingUppy {
   on(event: 'upload-error', listener: Listener): unknown
   off(event: 'upload-error', listener: Listener): unknown
@@ -15,13 +15,16 @@ export interface RestartingUppy {
   retryUpload(fileId: string): Promise<unknown>
 }
 
-/** Statuses of a bucket that doesn't know the upload (404), or an operation that a resume needs. */
+/**
+ * Statuses of a bucket that doesn't have the upload (404), or doesn't support an operation that a
+ * resume needs.
+ */
 const LOST: readonly unknown[] = [404, 405, 501]
 
 /**
- * Uploads a file from its beginning, once, when the bucket has lost the upload in parts that Uppy
- * would resume: after an abort from elsewhere, or a week later. Without this, each retry fails as
- * the first one did. Returns what ends this.
+ * Uploads a file again from its start, once, if the bucket has lost the upload in parts that Uppy
+ * tries to resume. That happens after an abort from elsewhere, or a week later. Without this, each
+ * retry fails like the first one. Returns a function that stops this.
  */
 export function restartLostUploads(uppy: RestartingUppy): () => void {
   const restarted = new Set<string>()
@@ -31,7 +34,7 @@ export function restartLostUploads(uppy: RestartingUppy): () => void {
     uppy.setFileState(file.id, { s3Multipart: undefined })
     if (restarted.has(file.id)) return
     restarted.add(file.id)
-    // Uppy is about to end the upload that has failed.
+    // Uppy first has to finish the upload that has failed.
     setTimeout(() => uppy.getFile(file.id) && uppy.retryUpload(file.id))
   }
   uppy.on('upload-error', listener)

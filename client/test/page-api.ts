@@ -1,4 +1,4 @@
-import type { FileRecord } from '../src/answers.ts'
+import type { FileRecord } from '../src/responses.ts'
 
 /** The options of `createClient` that are JSON. */
 export interface PageClient {

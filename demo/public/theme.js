@@ -1,7 +1,8 @@
-// Runs before the first paint, so that a theme that was chosen in an earlier visit doesn't flash: src/theme.ts keeps it.
+// Runs before the first paint, so that the page doesn't flash in the other theme. src/theme.ts
+// stores the choice.
 try {
   const theme = localStorage.getItem('theme')
   if (theme === 'light' || theme === 'dark') document.documentElement.dataset.theme = theme
 } catch {
-  // without storage the system's theme it is
+  // Without storage, the page uses the system's theme.
 }

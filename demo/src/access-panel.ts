@@ -1,22 +1,24 @@
-import { faultText } from './fault.ts'
+import { errorText } from './error-text.ts'
 import { find } from './find.ts'
 import type { KeptText } from './storage.ts'
 
 /** The field for a token or API key. */
 export interface AccessPanel {
-  /** Opens it, with what the Worker said to the credential that was used, if there was one. */
+  /** Opens the panel. Shows why the Worker refused the credential, if one was used. */
   ask(error: unknown): void
-  /** Closes it where it has done its work; not where the user has just opened it. */
+  /** Closes the panel after credentials worked. Keeps it open if the user opened it. */
   settle(): void
 }
 
-/** `onToken` is called when the user gives another token, or an empty one. */
+/**
+ * Connects the panel to the page. Calls `onToken` when the user submits a token, also an empty one.
+ */
 export function createAccessPanel(token: KeptText, onToken: () => void): AccessPanel {
   const button = find(document, '#access-button', HTMLButtonElement)
   const panel = find(document, '#access', HTMLElement)
   const form = find(panel, 'form', HTMLFormElement)
   const field = find(panel, 'input', HTMLInputElement)
-  const fault = find(panel, '#access-fault', HTMLDivElement)
+  const errorBox = find(panel, '#access-error', HTMLDivElement)
   let isWaiting = false
   const show = (isOpen: boolean) => {
     panel.hidden = !isOpen
@@ -37,21 +39,21 @@ export function createAccessPanel(token: KeptText, onToken: () => void): AccessP
     event.preventDefault()
     token.set(field.value.trim())
     isWaiting = true
-    fault.replaceChildren()
+    errorBox.replaceChildren()
     onToken()
   })
   return {
     ask(error) {
       isWaiting = true
       show(true)
-      fault.replaceChildren(...(token.get() === '' ? [] : faultText(error)))
+      errorBox.replaceChildren(...(token.get() === '' ? [] : errorText(error)))
     },
     settle() {
       if (!isWaiting) return
       isWaiting = false
       if (panel.contains(document.activeElement)) button.focus()
       show(false)
-      fault.replaceChildren()
+      errorBox.replaceChildren()
     },
   }
 }

@@ -1,9 +1,9 @@
 import { find } from './find.ts'
 
 /**
- * Copies a text that is still on its way: a browser only allows it at the click. Where it refuses,
- * a dialog shows the text, selected. Resolves with whether it was copied; rejects where `text`
- * does.
+ * Copies a text that is still loading: a browser allows copying only during the click. If the
+ * browser refuses, a dialog shows the text, selected. Resolves with whether it was copied. Rejects
+ * if `text` rejects.
  */
 export async function copyText(text: Promise<string>): Promise<boolean> {
   try {

@@ -1,5 +1,6 @@
 /**
- * Uppy's list of files lacks its role where one file is in it, and screen readers lose the item.
+ * Adds the role that Uppy's list lacks when it has only one file. Without it, screen readers skip
+ * the item.
  */
 export function completeRoles(dashboard: HTMLElement): void {
   const complete = () =>

@@ -1,6 +1,6 @@
 import { find } from './find.ts'
 
-/** Asks whether the file called `name` should go. Escape means no. */
+/** Asks whether to delete the file called `name`. Escape means no. */
 export function confirmDelete(name: string): Promise<boolean> {
   const dialog = find(document, '#delete-dialog', HTMLDialogElement)
   find(dialog, 'strong', HTMLElement).textContent = name

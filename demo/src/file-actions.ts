@@ -8,12 +8,12 @@ import { momentInWords } from './words.ts'
 export interface ActionContext {
   readonly client: Client
   readonly notice: Notice
-  /** Takes a file that is deleted out of the page. */
+  /** Removes a deleted file from the page. */
   readonly drop: (record: FileRecord) => void
   readonly report: (error: unknown) => void
 }
 
-/** What the menu of a file does. */
+/** Returns what the menu of a file does. */
 export function createFileActions({ client, notice, drop, report }: ActionContext): FileActions {
   return {
     async copyLink({ key, name }, expiresInSeconds) {
@@ -35,7 +35,7 @@ export function createFileActions({ client, notice, drop, report }: ActionContex
         const anchor = document.createElement('a')
         anchor.href = url
         anchor.rel = 'noreferrer'
-        anchor.click() // an attachment: the page stays
+        anchor.click() // The response is an attachment, so the page stays.
       } catch (error) {
         report(error)
       }
@@ -45,7 +45,7 @@ export function createFileActions({ client, notice, drop, report }: ActionContex
       try {
         await client.remove(record.key)
         drop(record)
-        notice.say(`${record.name} is deleted.`)
+        notice.say(`Deleted ${record.name}.`)
       } catch (error) {
         report(error)
       }

@@ -4,7 +4,7 @@ import { find } from './find.ts'
 const HOUR_SECONDS = 3600
 const DAY_SECONDS = 24 * HOUR_SECONDS
 
-const LIVES = [
+const LIFETIMES = [
   ['an hour', HOUR_SECONDS],
   ['a day', DAY_SECONDS],
   ['a week', 7 * DAY_SECONDS],
@@ -17,9 +17,9 @@ export interface FileActions {
   remove(record: FileRecord): void
 }
 
-/** The one menu of all tiles. */
+/** The menu that all tiles share. */
 export interface FileMenu {
-  /** Makes it the menu of this tile; its button opens it by `popovertarget`. */
+  /** Moves the menu to this tile. The tile's button opens it by `popovertarget`. */
   moveTo(tile: HTMLElement, record: FileRecord): void
 }
 
@@ -29,10 +29,10 @@ export function createFileMenu(actions: FileActions): FileMenu {
   const choices = find(menu, '#copy-choices', HTMLDivElement)
   let current: FileRecord | undefined
   const run = (action: (record: FileRecord) => void) => () => {
-    menu.hidePopover() // which gives the focus back to the tile's button
+    menu.hidePopover() // returns the focus to the tile's button
     if (current !== undefined) action(current)
   }
-  for (const [words, seconds] of LIVES) {
+  for (const [words, seconds] of LIFETIMES) {
     const button = document.createElement('button')
     button.type = 'button'
     button.className = 'choice'
@@ -49,7 +49,7 @@ export function createFileMenu(actions: FileActions): FileMenu {
     moveTo(tile, record) {
       current = record
       title.textContent = record.name
-      if (menu.parentElement !== tile) tile.append(menu) // beside its button, also for the Tab key
+      if (menu.parentElement !== tile) tile.append(menu) // next to its button, so that Tab reaches it
     },
   }
 }

@@ -3,21 +3,22 @@ import { PresignerError } from '../../client/src/index.ts'
 
 const PAGE_SIZE = 48
 
-/** A file of the index, and a link to its bytes where the token may make links. */
+/** A file of the index. `link` is undefined if the token may not make links. */
 export interface GalleryFile {
   readonly record: FileRecord
   readonly link: string | undefined
 }
 
-/** The index from its start, newest first, page by page. */
+/** Pages of the index, newest first. */
 export interface FilePages {
-  /** The next files; none where the end is reached. */
+  /** Returns the next files, and none at the end. */
   next(): Promise<readonly GalleryFile[]>
   readonly isAtEnd: boolean
 }
 
 /**
- * Reads the index that `client` may see. Two requests a page: the records, then a link for each.
+ * Reads the part of the index that `client` may read. Each page takes two requests: one for the
+ * records, one for their links.
  */
 export function createFilePages(client: Client): FilePages {
   let cursor: string | undefined
@@ -32,16 +33,16 @@ export function createFilePages(client: Client): FilePages {
       do {
         page = await client.list({ limit: PAGE_SIZE, cursor: next })
         next = page.cursor
-      } while (page.files.length === 0 && next !== undefined) // a page may be empty and not the last
+      } while (page.files.length === 0 && next !== undefined) // an empty page may not be the last
       const files = await linked(client, page.files)
-      cursor = next // not before: what fails is asked for again
+      cursor = next // Only now, so that a failed page is requested again.
       isAtEnd = next === undefined
       return files
     },
   }
 }
 
-/** `records` with their links, in the same order. */
+/** Returns Returns `records` with their links, in the same order. */
 export async function linked(
   client: Client,
   records: readonly FileRecord[],

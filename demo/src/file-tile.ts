@@ -3,7 +3,7 @@ import { find } from './find.ts'
 import { preview } from './preview.ts'
 import { ageInWords, momentInWords, sizeInWords } from './words.ts'
 
-/** One file of the gallery, as an item of its list. `onMenu` is called before its menu opens. */
+/** Returns the list item of one file. Calls `onMenu` before the file's menu opens. */
 export function fileTile(file: GalleryFile, onMenu: () => void): HTMLElement {
   const { record, link } = file
   const template = find(document, '#file-tile', HTMLTemplateElement)

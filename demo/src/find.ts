@@ -1,5 +1,6 @@
 /**
- * The first element in `root` that `selector` names. Throws where index.html has none of this type.
+ * Returns the first element in `root` that matches `selector`. Throws if it is missing or has
+ * another type.
  */
 export function find<T extends Element>(root: ParentNode, selector: string, type: new () => T): T {
   const found = root.querySelector(selector)

@@ -10,17 +10,17 @@ export interface GalleryOptions {
   readonly client: Client
   /** Called before the menu of a tile opens. */
   readonly onMenu: (tile: HTMLElement, record: FileRecord) => void
-  /** Hears of every page of the list that came, with undefined, and of every one that failed. */
+  /** Called after each page of the list: with undefined, or with the error. */
   readonly onPage: (error: unknown) => void
 }
 
-/** What is in the index, newest first; more of it as the end comes near. */
+/** The files of the index, newest first. Loads more when the user scrolls near the end. */
 export interface Gallery {
-  /** Shows it from its start. */
+  /** Shows the index from its start. */
   reload(): void
-  /** Puts a file that was just uploaded on top: the index may list it only in a minute. */
+  /** Adds a new file at the top. The index may take a minute to list it. */
   add(record: FileRecord): Promise<void>
-  /** Takes a file out, for good: the index may list it for another minute. */
+  /** Removes a file for good. The index may still list it for a minute. */
   drop(record: FileRecord): void
 }
 
@@ -31,7 +31,8 @@ export function createGallery({ client, onMenu, onPage }: GalleryOptions): Galle
   const addedKeys = new Map<Element, string>()
   const deletedKeys = new Set<string>()
   const states = createFileStates(load)
-  // It watches anew after each page, since it speaks only of changes: the end may still be near.
+  // An observer reports only changes, and the end may still be near after a page. So each page
+  // observes it again.
   const nearEnd = new IntersectionObserver(
     (entries) => {
       if (entries.some(({ isIntersecting }) => isIntersecting)) load()
@@ -61,12 +62,12 @@ export function createGallery({ client, onMenu, onPage }: GalleryOptions): Galle
     const files = await from.next().catch((reason: unknown) => {
       error = reason
     })
-    if (from !== pages) return // it was reloaded meanwhile
+    if (from !== pages) return // the user has reloaded
     loading = undefined
     list.setAttribute('aria-busy', 'false')
     for (const item of skeletons) item.remove()
     if (files === undefined) {
-      states.showFault(error)
+      states.showError(error)
     } else {
       list.append(...files.filter(({ record }) => isNews(record)).map(tileOf))
       states.showCount(tiles.size, pages.isAtEnd)
@@ -88,7 +89,7 @@ export function createGallery({ client, onMenu, onPage }: GalleryOptions): Galle
       if (file === undefined || !isNews(record)) return
       const tile = tileOf(file)
       let below = list.firstElementChild
-      // Files that were uploaded together stand in the order in which the index lists them.
+      // Files that are uploaded together appear in the order of the index.
       while (below !== null && (addedKeys.get(below) ?? record.key) < record.key)
         below = below.nextElementSibling
       list.insertBefore(tile, below)

@@ -1,6 +1,6 @@
 const SVG = 'http://www.w3.org/2000/svg'
 
-/** One of the symbols of index.html, hidden from screen readers. */
+/** Returns an icon from the symbols in index.html, hidden from screen readers. */
 export function icon(name: string): SVGSVGElement {
   const svg = document.createElementNS(SVG, 'svg')
   const use = document.createElementNS(SVG, 'use')

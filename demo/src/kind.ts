@@ -1,4 +1,4 @@
-/** What a tile shows of a file; the names are those of the icons. */
+/** What a tile shows for a file. Each name is the name of an icon. */
 export type Kind = 'image' | 'video' | 'audio' | 'text' | 'archive' | 'file'
 
 const ARCHIVE = /(zip|tar|gzip|compressed|7z|rar)$/
@@ -13,6 +13,6 @@ export function kindOf(mimetype: string): Kind {
   return ARCHIVE.test(type) ? 'archive' : 'file'
 }
 
-/** `PDF` of `report.pdf`; empty where there is no short extension. */
+/** Returns `PDF` for `report.pdf`, and nothing if the extension is missing or long. */
 export const extensionOf = (name: string): string =>
   /\.([\p{L}\p{N}]{1,5})$/u.exec(name)?.[1]?.toUpperCase() ?? ''

@@ -4,7 +4,7 @@ import './style.css'
 import './uppy.css'
 import { createClient } from '../../client/src/index.ts'
 import { createAccessPanel } from './access-panel.ts'
-import { wantsCredentials } from './fault.ts'
+import { wantsCredentials } from './error-text.ts'
 import { createFileActions } from './file-actions.ts'
 import { createFileMenu } from './file-menu.ts'
 import { find } from './find.ts'
@@ -45,7 +45,7 @@ const uploader = createUploader({
   onDone: (files) => notice.say(`${filesInWords(files)} uploaded.`),
   onError: report,
   onStall(error) {
-    if (error) notice.fail(new Error(`${error.message}. The upload continues when it can.`))
+    if (error) notice.fail(new Error(`${error.message}. The upload resumes automatically.`))
     else notice.say('The upload continues.')
   },
 })

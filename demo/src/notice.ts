@@ -1,13 +1,13 @@
-import { faultText } from './fault.ts'
+import { errorText } from './error-text.ts'
 import { find } from './find.ts'
 
 const SHOWN_MILLISECONDS = 6000
 
-/** One line at the foot of the page, which screen readers read out when they have time. */
+/** One line at the bottom of the page, which screen readers announce without interrupting. */
 export interface Notice {
-  /** Says what was done; it goes by itself. */
+  /** Shows what was done, for a few seconds. */
   say(text: string): void
-  /** Says what went wrong; it stays until it is dismissed, or something else is said. */
+  /** Shows an error until the user dismisses it or another notice replaces it. */
   fail(error: unknown): void
 }
 
@@ -15,12 +15,12 @@ export function createNotice(root: HTMLElement): Notice {
   const region = find(root, '[role=status]', HTMLDivElement)
   const dismiss = find(root, 'button', HTMLButtonElement)
   let timer: ReturnType<typeof setTimeout> | undefined
-  const show = (content: readonly (Node | string)[], isFault: boolean) => {
+  const show = (content: readonly (Node | string)[], isError: boolean) => {
     clearTimeout(timer)
     region.replaceChildren(...content)
-    root.classList.toggle('is-fault', isFault)
+    root.classList.toggle('is-error', isError)
     root.classList.toggle('is-shown', content.length > 0)
-    dismiss.hidden = !isFault
+    dismiss.hidden = !isError
   }
   const clear = () => show([], false)
   dismiss.addEventListener('click', clear)
@@ -29,6 +29,6 @@ export function createNotice(root: HTMLElement): Notice {
       show([text], false)
       timer = setTimeout(clear, SHOWN_MILLISECONDS)
     },
-    fail: (error) => show(faultText(error), true),
+    fail: (error) => show(errorText(error), true),
   }
 }

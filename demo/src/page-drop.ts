@@ -1,6 +1,6 @@
 /**
- * Lets files be dropped anywhere on the page, where a browser would open them and leave it. Uppy
- * handles its own drops.
+ * Accepts files that are dropped anywhere on the page. By default, a browser leaves the page and
+ * opens them. Uppy handles its own drops.
  */
 export function acceptDrops(onFiles: (files: Iterable<File>) => void): void {
   const isOfFiles = ({ dataTransfer }: DragEvent) => dataTransfer?.types.includes('Files') === true

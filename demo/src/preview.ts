@@ -2,10 +2,10 @@ import type { GalleryFile } from './file-pages.ts'
 import { icon } from './icon.ts'
 import { extensionOf, kindOf } from './kind.ts'
 
-/** A picture above this size is too much for a tile. */
+/** A larger picture takes too long to load for a tile. */
 const MAX_PICTURE_BYTES = 24 * 1024 ** 2
 
-/** What stands for the file in its tile: the picture, the start of the video, or an icon. */
+/** Returns what the tile shows for the file: the picture, the start of the video, or an icon. */
 export function preview(file: GalleryFile): readonly Element[] {
   const { mimetype, size } = file.record
   const kind = kindOf(mimetype)
@@ -18,7 +18,7 @@ function picture(file: GalleryFile, link: string): HTMLElement {
   const image = document.createElement('img')
   image.loading = 'lazy'
   image.decoding = 'async'
-  image.alt = '' // the name stands beside it
+  image.alt = '' // the name is next to it
   image.addEventListener('error', () => image.replaceWith(symbol(file)), { once: true })
   image.src = link
   return image
@@ -36,7 +36,7 @@ function video(file: GalleryFile, link: string): HTMLElement {
   return player
 }
 
-/** Loads the start of a video when it comes near. */
+/** Loads the start of a video when it is almost visible. */
 const nearness = new IntersectionObserver(
   (entries) => {
     for (const { isIntersecting, target } of entries) {

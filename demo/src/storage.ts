@@ -1,16 +1,16 @@
-/** A text that a Storage keeps under one name, or only this page where the browser refuses. */
+/** A text that a Storage keeps under one name. If the browser refuses, only this page keeps it. */
 export interface KeptText {
   get(): string
   set(text: string): void
 }
 
-/** `storage` is a function, since a browser may throw where it is only named. */
+/** Reads the text. `storage` is a function, since a browser may throw on access to the Storage. */
 export function keptText(storage: () => Storage, name: string): KeptText {
   let kept = ''
   try {
     kept = storage().getItem(name) ?? ''
   } catch {
-    // cookies are blocked: it lasts as long as this page
+    // The user blocks cookies: the text is lost when the page closes.
   }
   return {
     get: () => kept,
@@ -20,7 +20,7 @@ export function keptText(storage: () => Storage, name: string): KeptText {
         if (text === '') storage().removeItem(name)
         else storage().setItem(name, text)
       } catch {
-        // as above
+        // See above.
       }
     },
   }

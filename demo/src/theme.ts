@@ -4,14 +4,14 @@ import { keptText } from './storage.ts'
 export type Theme = 'light' | 'dark'
 
 /**
- * Connects the toggle: the system's theme until the user chooses. `onTheme` hears of each change;
- * the first theme is returned.
+ * Connects the toggle. The system's theme applies until the user chooses one. Calls `onTheme` after
+ * each change, and returns the first theme.
  */
 export function createTheme(onTheme: (theme: Theme) => void): Theme {
   const button = find(document, '#theme-button', HTMLButtonElement)
   const symbol = find(button, 'use', SVGUseElement)
   const system = matchMedia('(prefers-color-scheme: dark)')
-  const chosen = keptText(() => localStorage, 'theme') // read by public/theme.js, too
+  const chosen = keptText(() => localStorage, 'theme') // public/theme.js reads it too
   const current = (): Theme => {
     const theme = chosen.get()
     if (theme === 'light' || theme === 'dark') return theme

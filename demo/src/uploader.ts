@@ -12,19 +12,19 @@ import { completeRoles } from './dashboard-roles.ts'
 import type { Theme } from './theme.ts'
 
 const MIB = 1024 ** 2
-/** Files above this go in parts, which can be paused and resumed. */
+/** Larger files go in parts, which can be paused and resumed. */
 const MULTIPART_ABOVE_BYTES = 16 * MIB
 const PART_BYTES = 8 * MIB
-/** How long the list of a finished upload stays. */
+/** How long Uppy shows a finished upload. */
 const DONE_MILLISECONDS = 2500
 
 export interface UploaderOptions {
   readonly client: Client
   readonly target: HTMLElement
   readonly theme: Theme
-  /** Hears of each file that is in the bucket and in the index. */
+  /** Called for each file that is in the bucket and in the index. */
   readonly onRecord: (record: FileRecord) => void
-  /** Hears of each batch whose files are all done. */
+  /** Called after each batch without failures. */
   readonly onDone: (files: number) => void
   readonly onError: (error: unknown) => void
   /** Called with each error that uploads wait out, and with `undefined` when they continue. */
@@ -33,11 +33,14 @@ export interface UploaderOptions {
 
 export interface Uploader {
   setTheme(theme: Theme): void
-  /** Uploads these, too. */
+  /** Uploads these files. */
   add(files: Iterable<File>): void
 }
 
-/** Uppy's Dashboard, which sends files straight to the bucket by URLs that the Worker signs. */
+/**
+ * Starts Uppy's Dashboard, which sends files directly to the bucket with URLs that the Worker
+ * signs.
+ */
 export function createUploader(options: UploaderOptions): Uploader {
   const { client, onRecord, onDone } = options
   let isStalled = false
@@ -45,7 +48,7 @@ export function createUploader(options: UploaderOptions): Uploader {
     isStalled = error !== undefined
     options.onStall(error)
   }
-  // Uppy calls failed what is about to be tried again.
+  // Uppy also reports an error for a file that is about to be retried.
   const onError = (error: unknown) => {
     if (!isStalled) options.onError(error)
   }
@@ -57,8 +60,8 @@ export function createUploader(options: UploaderOptions): Uploader {
     width: '100%',
     height: 250,
     singleFileFullScreen: false,
-    disableInformer: true, // the notice of the page says it
-    note: 'Above 16 MB a file goes in parts.',
+    disableInformer: true, // the page's notice shows it
+    note: 'Files over 16 MB are uploaded in parts.',
     locale: {
       strings: { dashboardTitle: 'Upload', dropPasteFiles: 'Drop files here, or %{browseFiles}' },
     },
@@ -92,10 +95,10 @@ export function createUploader(options: UploaderOptions): Uploader {
   }
 }
 
-/** A browser doesn't tell a page which rule of the bucket kept an answer from it. */
+/** Returns an error with a hint, since a browser doesn't tell a page why a request failed. */
 function explained(error: object): unknown {
   if (Reflect.get(error, 'code') !== 'NETWORK') return error
   return new Error(
-    `The bucket gave this page no answer. If it is up, its CORS rules may lack ${location.origin}.`,
+    `No response from the bucket. Check that its CORS rules allow ${location.origin}.`,
   )
 }

@@ -16,14 +16,14 @@ const AGES = [
   [60, 'minute'],
 ] as const
 
-/** `1.2 MB`, a KB being 1024 bytes, as Uppy counts. */
+/** Returns a size such as `1.2 MB`, where a KB has 1024 bytes, as in Uppy. */
 export function sizeInWords(bytes: number): string {
   for (const [unit, name] of SIZES)
     if (bytes >= unit) return `${number.format(bytes / unit)} ${name}`
   return bytes === 1 ? '1 byte' : `${bytes} bytes`
 }
 
-/** `5m ago`, and the date where that is a month and more. */
+/** Returns an age such as `5m ago`, or the date if it is a month or more. */
 export function ageInWords(then: Date, now: Date): string {
   const seconds = Math.max(0, (now.getTime() - then.getTime()) / 1000)
   if (seconds >= 30 * 86_400) return date.format(then)
@@ -32,8 +32,8 @@ export function ageInWords(then: Date, now: Date): string {
   return 'just now'
 }
 
-/** `Nov 25, 2026, 2:30 PM`, in the time zone of the browser. */
+/** Returns a time such as `Nov 25, 2026, 2:30 PM`, in the browser's time zone. */
 export const momentInWords = (then: Date): string => dateAndTime.format(then)
 
-/** `3 files`. */
+/** Returns `3 files` for 3. */
 export const filesInWords = (count: number): string => (count === 1 ? '1 file' : `${count} files`)

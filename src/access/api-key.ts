@@ -4,10 +4,10 @@ import { refuse, type Verdict } from './verdict.ts'
 
 const API_KEY = /^ep_([a-z0-9-]{1,32})_[A-Za-z0-9_-]{43}$/
 
-/** Whether `token` is meant as an API key: `ep_<id>_<secret>`. */
+/** Tells whether `token` starts like an API key: `ep_<id>_<secret>`. */
 export const looksLikeApiKey = (token: string): boolean => token.startsWith('ep_')
 
-/** The principal of an API key. Only digests are compared, in constant time. */
+/** Returns the principal of an API key. Compares only digests, in constant time. */
 export async function verifyApiKey(token: string, apiKeys: readonly ApiKey[]): Promise<Verdict> {
   const id = API_KEY.exec(token)?.[1]
   if (id === undefined) return refuse('api key malformed')
@@ -22,8 +22,8 @@ export async function verifyApiKey(token: string, apiKeys: readonly ApiKey[]): P
 }
 
 /**
- * Compares two texts of digits in constant time: it reads all of them, and takes no branch on what
- * it finds.
+ * Compares two strings of digits in constant time. Reads all digits, and doesn't branch on their
+ * values.
  */
 function areEqual(a: string, b: string): boolean {
   let difference = a.length ^ b.length

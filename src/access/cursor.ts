@@ -9,7 +9,7 @@ export interface CursorScope {
   readonly prefix: string
 }
 
-/** A cursor of Workers KV as clients get it: bound to the list that it came from. */
+/** Returns a cursor of Workers KV in the form for clients, bound to its list. */
 export const sealCursor = (
   { signingSecrets }: SigningSettings,
   { bucket, prefix }: CursorScope,
@@ -17,8 +17,8 @@ export const sealCursor = (
 ): Promise<string> => seal(signingSecrets, 'cursor', { bucket, prefix, kvCursor })
 
 /**
- * The cursor of Workers KV in `cursor`. Throws `invalid_cursor` where it came from another list or
- * from elsewhere.
+ * Returns the cursor of Workers KV in `cursor`. Throws `invalid_cursor` if it is from another list
+ * or was not created here.
  */
 export async function openCursor(
   { signingSecrets }: SigningSettings,

@@ -20,11 +20,11 @@ export interface FormPolicy {
   /** File name. */
   readonly name: string
   readonly maxBytes: number
-  /** The fields that the form must have, and no others: by their names in lower case. */
+  /** Exactly the fields that the form must have, by their names in lower case. */
   readonly fields: Readonly<Record<string, string>> & { readonly key: string }
 }
 
-/** `policy` as a form carries it: its holder can read it, and use it for `seconds`. */
+/** Returns `policy` in the form for clients. Its holder can read it, and use it for `seconds`. */
 export const sealFormPolicy = (
   { signingSecrets }: SigningSettings,
   policy: FormPolicy,
@@ -33,7 +33,10 @@ export const sealFormPolicy = (
 ): Promise<string> =>
   seal(signingSecrets, 'form', { ...policy, exp: Math.floor(now.getTime() / 1000) + seconds })
 
-/** Throws `forbidden` for what `sealFormPolicy` didn't make, and for what has expired. */
+/**
+ * Returns the policy that `sealFormPolicy` sealed. Throws `forbidden` if it is invalid or has
+ * expired.
+ */
 export async function openFormPolicy(
   { signingSecrets }: SigningSettings,
   sealed: string,
@@ -42,5 +45,5 @@ export async function openFormPolicy(
   const unsealed = await unseal(signingSecrets, 'form', sealed, now)
   const policy = claimsSchema.safeParse(unsealed.ok && unsealed.claims)
   if (policy.success) return policy.data
-  throw new ApiError('forbidden', 'The policy of this form is not valid, or has expired.')
+  throw new ApiError('forbidden', 'The policy of this form is invalid or has expired.')
 }

@@ -6,31 +6,33 @@ import type { JwtSettings } from './settings.ts'
 
 const FETCH_TIMEOUT_MILLISECONDS = 3000
 const MAX_AGE_MILLISECONDS = 600_000
-/** How long keys are used while the set can't be read: a key that was dropped is among them. */
+/**
+ * How long keys stay in use while the set can't be fetched, even if the issuer has removed them.
+ */
 const MAX_AGE_IN_OUTAGE_MILLISECONDS = 3_600_000
-/** How long an unknown `kid` waits, after a fetch, before it may cause another. */
+/** After a fetch, how long an unknown `kid` causes no other fetch. */
 const COOLDOWN_MILLISECONDS = 30_000
-/** How long after a failed fetch no other is tried. */
+/** After a failed fetch, how long there is no other fetch. */
 const PAUSE_AFTER_FAILURE_MILLISECONDS = 10_000
-/** A request that was cancelled leaves its turn unfinished: the turn ends without it. */
+/** A cancelled request never finishes its turn, so the turn ends after this time. */
 const TURN_MILLISECONDS = FETCH_TIMEOUT_MILLISECONDS + 500
 const POLL_MILLISECONDS = 20
 
 const keySetSchema = z.object({ keys: z.array(z.unknown()) })
 const memberSchema = z.looseObject({ kty: z.string() })
 
-/** What the request that needs a key adds to the search for it. */
+/** What the key source calls on behalf of the current request. */
 export interface KeySourceHooks {
-  /** Runs before this request fetches the key set; what it throws ends the request. */
+  /** Runs before this request fetches the key set. An error that it throws ends the request. */
   beforeFetch(): Promise<void>
-  /** Keeps a fetch alive that others wait for, when the client of this request goes away. */
+  /** Keeps a fetch running for other requests when this request's client disconnects. */
   waitUntil(work: Promise<unknown>): void
 }
 
 /** Finds the key that the header of a JWS names. */
 export type KeySource = (header: JWTHeaderParameters, hooks: KeySourceHooks) => Promise<CryptoKey>
 
-/** The key set could not be fetched, so nothing can be said about a key that isn't known yet. */
+/** The key set could not be fetched, so an unknown key can't be checked. */
 export class JwksUnavailableError extends Error {
   override readonly name = 'JwksUnavailableError'
 }
@@ -40,7 +42,7 @@ interface KnownKeys {
   readonly fetchedAt: number
 }
 
-/** One request's turn to count or to fetch, which others wait for. */
+/** The turn of one request to count or to fetch. Other requests wait for it. */
 interface Turn {
   readonly endsAt: number
 }
@@ -49,11 +51,11 @@ const isOn = (turn: Turn | undefined): turn is Turn =>
   turn !== undefined && Date.now() < turn.endsAt
 
 /**
- * Keys of the JWKS at `url` (RFC 7517), fetched when first needed, every ten minutes and for an
- * unknown `kid`. One request fetches at a time, and the others wait for it: by polling, as workerd
- * ties a promise to the request that made it. In an outage the known keys go on working for an
- * hour; for another the returned function throws JwksUnavailableError, at once when a fetch has
- * just failed.
+ * Returns a source of the keys in the JWKS at `url` (RFC 7517). Fetches the set on first use, every
+ * ten minutes, and for an unknown `kid`. Only one request fetches at a time, and the others wait
+ * for it. They poll, since workerd ties a promise to the request that created it. In an outage,
+ * known keys work for another hour. For an unknown key, the returned function throws
+ * JwksUnavailableError, immediately if a fetch has just failed.
  */
 export function remoteJwks(
   url: string,
@@ -84,7 +86,7 @@ export function remoteJwks(
     }
   }
 
-  /** Waits for a fetch that ends from now on: another request's, or else its own. */
+  /** Waits for the next fetch to end: that of another request, or its own. */
   const fetchOrJoin = async ({ beforeFetch, waitUntil }: KeySourceHooks): Promise<void> => {
     const before = finished
     let counted = false
@@ -96,7 +98,8 @@ export function remoteJwks(
         waitUntil(fetched)
         await fetched
       } else if (isOn(counting) && !waited) {
-        // The limit may refuse that request. Then this one asks for itself, and waits no more.
+        // The rate limit may refuse the other request. Then this one uses its own turn, and doesn't
+        // wait again.
         const turn = counting
         while (counting === turn && isOn(turn)) await poll()
         waited = true
@@ -123,7 +126,7 @@ export function remoteJwks(
 
   return async (header, hooks) => {
     if (age() > MAX_AGE_IN_OUTAGE_MILLISECONDS) await refresh(hooks)
-    // Known keys outlive an outage, and the rate limit of a network.
+    // Known keys still work during an outage, and after the rate limit of a network.
     else if (age() > MAX_AGE_MILLISECONDS) await refresh(hooks).catch(() => {})
     try {
       return await known.find(header)
@@ -139,9 +142,9 @@ export function remoteJwks(
 const poll = () => new Promise((resolve) => setTimeout(resolve, POLL_MILLISECONDS))
 
 /**
- * The usable members of the set at `url`. Others are skipped (RFC 7517, section 5): one new kind of
- * key must not take the known ones along. Throws where no set can be read: JwksUnavailableError
- * where its message may be shown.
+ * Returns the usable keys of the set at `url`. Skips the others (RFC 7517, section 5), so that one
+ * key of a new kind doesn't disable the known ones. Throws if the set can't be read. The message of
+ * a JwksUnavailableError is safe to show.
  */
 export async function fetchKeySet(url: string, algorithms: readonly string[]): Promise<JWK[]> {
   const response = await fetch(url, {
@@ -167,7 +170,9 @@ export async function fetchKeySet(url: string, algorithms: readonly string[]): P
   return members.flat()
 }
 
-/** Writes a JSON line for a fetch that failed. The URL of the set may hold a secret: it stays out. */
+/**
+ * Writes a JSON line for a failed fetch. Omits the URL of the set, since it may contain a secret.
+ */
 function logFailure(issuer: string, cause: unknown): void {
   const { name, message } = cause instanceof Error ? cause : new Error()
   const reason = cause instanceof JwksUnavailableError ? message : name

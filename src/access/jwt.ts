@@ -1,6 +1,6 @@
 import { decodeProtectedHeader, errors, type JWTPayload, jwtVerify } from 'jose'
 import { ApiError } from '../errors/api-error.ts'
-import { keyPrefixFault } from '../keys/object-key.ts'
+import { keyPrefixError } from '../keys/object-key.ts'
 import { JwksUnavailableError, type KeySource, type KeySourceHooks, remoteJwks } from './jwks.ts'
 import { isPrincipalId } from './principal.ts'
 import { importPublicKey } from './public-key.ts'
@@ -13,9 +13,9 @@ const LEEWAY_SECONDS = 30
 const keySources = new WeakMap<JwtSettings, KeySource>()
 
 /**
- * The principal of a JWT (RFC 7519) from the configured issuer. Throws `auth_unavailable` where the
- * issuer's keys can't be had and the key of this token isn't known, and whatever
- * `hooks.beforeFetch` throws.
+ * Returns the principal of a JWT (RFC 7519) from the configured issuer. Throws `auth_unavailable`
+ * if the token's key is unknown and the issuer's keys can't be fetched, and any error of
+ * `hooks.beforeFetch`.
  */
 export async function verifyJwt(
   token: string,
@@ -36,7 +36,7 @@ export async function verifyJwt(
     claims = verified.payload
   } catch (error) {
     if (error instanceof JwksUnavailableError)
-      throw new ApiError('auth_unavailable', 'Tokens cannot be checked right now; try again.', {
+      throw new ApiError('auth_unavailable', 'Tokens cannot be verified right now. Try again.', {
         cause: error,
       })
     if (error instanceof errors.JOSEError) return refusalOf(error, token)
@@ -51,7 +51,7 @@ export async function verifyJwt(
   return { ok: true, principal: { id: `jwt:${sub}`, scopes, prefix, expiresAt: exp * 1000 } }
 }
 
-/** By the codes of jose, which looks at claims only once the signature is right, and at `exp` last. */
+/** Refusals by jose's error code. jose checks claims only after the signature, and `exp` last. */
 const REFUSAL_BY_CODE: Readonly<Record<string, Refusal>> = {
   [errors.JWSInvalid.code]: 'jwt malformed',
   [errors.JWTInvalid.code]: 'jwt malformed',
@@ -63,10 +63,10 @@ const REFUSAL_BY_CODE: Readonly<Record<string, Refusal>> = {
   [errors.JWTExpired.code]: 'jwt expired',
 }
 
-/** The refusal for what jose threw, with the claim, key or algorithm that it is about. */
+/** Returns the refusal for an error of jose, with the claim, key or algorithm that caused it. */
 function refusalOf(error: errors.JOSEError, token: string): Verdict {
   const refusal = REFUSAL_BY_CODE[error.code]
-  if (refusal === undefined) return refuse('jwt not understood', error.code)
+  if (refusal === undefined) return refuse('jwt not supported', error.code)
   if (error instanceof errors.JWTClaimValidationFailed)
     return refuse(refusal, error.reason === 'missing' ? `${error.claim} missing` : error.claim)
   if (refusal === 'jwt malformed' || refusal === 'jwt expired') return refuse(refusal)
@@ -91,23 +91,23 @@ function keySource(settings: JwtSettings): KeySource {
 }
 
 /**
- * `template` with each `{claim}` replaced, or null where a claim is missing or would leave its own
- * segment.
+ * Returns `template` with each `{claim}` replaced. Returns null if a claim is missing or would
+ * extend beyond its own segment.
  */
 function fillPrefix(template: string, claims: JWTPayload): string | null {
-  let sound = true
+  let isValid = true
   const prefix = template.replace(/\{([^{}/]+)\}/g, (_, name: string) => {
     const value = claimAt(claims, name)
     if (typeof value === 'string' && value !== '' && !/[/\\%]/.test(value)) return value
-    sound = false
+    isValid = false
     return ''
   })
-  return sound && keyPrefixFault(prefix) === null ? prefix : null
+  return isValid && keyPrefixError(prefix) === null ? prefix : null
 }
 
 /**
- * Scopes in a claim: a list, or text with spaces between (RFC 8693, §4.2). Unknown ones are
- * dropped.
+ * Returns the scopes in a claim: a list, or a string separated by spaces (RFC 8693, §4.2). Ignores
+ * unknown scopes.
  */
 function scopesIn(claim: unknown): Scope[] {
   const names: unknown[] =
@@ -115,9 +115,7 @@ function scopesIn(claim: unknown): Scope[] {
   return SCOPES.filter((scope) => names.includes(scope))
 }
 
-/**
- * The claim called `name`, or the one at the end of a dotted path through claims that are objects.
- */
+/** Returns the claim called `name`, or the one at this dotted path through objects. */
 function claimAt(claims: object, name: string): unknown {
   const own = ownMember(claims, name)
   if (own !== undefined) return own

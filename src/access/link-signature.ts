@@ -1,30 +1,30 @@
 import { base64url, fromBase64url, uriEncode, utf8 } from '../keys/encodings.ts'
-import { type ObjectKey, objectKeyFault, parseObjectKey } from '../keys/object-key.ts'
+import { type ObjectKey, objectKeyError, parseObjectKey } from '../keys/object-key.ts'
 import { purposeKey } from './purpose-key.ts'
 import type { SigningSecret, SigningSettings } from './settings.ts'
 import type { LinkRefusal } from './verdict.ts'
 
-/** All that a link allows. */
+/** Everything that a link allows. */
 export interface LinkPolicy {
   /** Alias of the bucket. */
   readonly bucket: string
   readonly key: ObjectKey
-  /** Seconds since 1970; from this second on the link has expired. */
+  /** When the link expires, in seconds since 1970. */
   readonly expires: number
-  /** Bytes through this Worker, or a redirect to the bucket. */
+  /** Whether the Worker sends the file, or redirects to the bucket. */
   readonly delivery: 'stream' | 'redirect'
-  /** Name to save the object under; null shows it in place. */
+  /** Name to save the object under, or null to show it in the browser. */
   readonly download: string | null
 }
 
-/** What a check of a link finds. */
+/** The result of a link check. */
 export type LinkVerdict =
   | { readonly ok: true; readonly policy: LinkPolicy }
   | { readonly ok: false; readonly refusal: LinkRefusal }
 
 /**
- * What the signature of a link covers: every member of the policy, one a line, none of which can
- * hold a line break.
+ * Returns what the signature of a link covers: every member of the policy on its own line. No
+ * member can contain a line break.
  */
 export const canonicalString = ({ bucket, key, expires, delivery, download }: LinkPolicy): string =>
   [
@@ -37,8 +37,8 @@ export const canonicalString = ({ bucket, key, expires, delivery, download }: Li
   ].join('\n')
 
 /**
- * Path and query of a link for `policy`: HMAC-SHA-256 by the first secret. The same policy gives
- * the same text.
+ * Returns the path and query of a link for `policy`, signed by HMAC-SHA-256 with the first secret.
+ * The same policy always returns the same text.
  */
 export async function signLink(
   policy: LinkPolicy,
@@ -50,14 +50,14 @@ export async function signLink(
   return spell(policy, secret, new Uint8Array(signature))
 }
 
-/** What a client asks for: the path behind the place where the presigner is mounted, and the query. */
+/** The requested URL: the path below the presigner's mount path, and the query. */
 export interface LinkTarget extends Pick<URL, 'search' | 'searchParams'> {
   readonly path: string
 }
 
 /**
- * The policy of a link. Its one spelling is the one that `signLink` gives: another encoding, order
- * or parameter makes it invalid, whatever its signature.
+ * Verifies a link and returns its policy. Accepts only the exact text from `signLink`. Another
+ * encoding, order or parameter makes the link invalid, even with a valid signature.
  */
 export async function verifyLink(
   { path, search, searchParams }: LinkTarget,
@@ -70,7 +70,7 @@ export async function verifyLink(
   const secret = signingSecrets.find(({ kid }) => kid === searchParams.get('kid'))
   if (secret === undefined) return refuse('link kid unknown')
   const expires = searchParams.get('exp') ?? ''
-  if (objectKeyFault(key) !== null || !/^\d{1,12}$/.test(expires)) return refuse('link malformed')
+  if (objectKeyError(key) !== null || !/^\d{1,12}$/.test(expires)) return refuse('link malformed')
 
   const policy: LinkPolicy = {
     bucket,
@@ -81,7 +81,7 @@ export async function verifyLink(
   }
   const signature = decodeSignature(searchParams.get('sig') ?? '')
   if (signature === null || spell(policy, secret, signature) !== path + search)
-    return refuse('link spelled otherwise')
+    return refuse('link rewritten')
   const hmacKey = await purposeKey(secret, 'link')
   const data = utf8(canonicalString(policy))
   if (!(await crypto.subtle.verify('HMAC', hmacKey, signature, data)))
@@ -102,7 +102,7 @@ function spell(policy: LinkPolicy, { kid }: SigningSecret, signature: Uint8Array
   return `/i/${bucket}/${uriEncode(key)}?${query.join('&')}`
 }
 
-/** 32 bytes in base64url: of the last character four bits count, and the others are zero. */
+/** 32 bytes in base64url. The last character has four used bits, and its other bits are zero. */
 const SIGNATURE = /^[\w-]{42}[AEIMQUYcgkosw048]$/
 
 const decodeSignature = (text: string): Uint8Array | null =>

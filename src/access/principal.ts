@@ -1,33 +1,33 @@
 import { ApiError } from '../errors/api-error.ts'
 import { utf8Length } from '../keys/encodings.ts'
-import { isNfc, keyPrefixFault, type ObjectKey } from '../keys/object-key.ts'
+import { isNfc, keyPrefixError, type ObjectKey } from '../keys/object-key.ts'
 import { SCOPES, type Scope } from './scopes.ts'
 
-/** Who asks, and how far they may go. */
+/** Who sends a request, and what they may do. */
 export interface Principal {
   /** For records and logs. */
   readonly id: string
   readonly scopes: readonly Scope[]
   /** Empty (everything), or ends with `/`. */
   readonly prefix: string
-  /** When the credentials end, in milliseconds since 1970; infinite for an API key. */
+  /** When the credentials expire, in milliseconds since 1970. Infinite for an API key. */
   readonly expiresAt: number
 }
 
-/** Who asks, as an app says it of its own user. */
+/** The principal that an app returns for its own user. */
 export interface AppPrincipal {
   /** The app's id of the user: 1 to 200 bytes without control characters. */
   readonly id: string
   readonly scopes: readonly Scope[]
-  /** Start of the keys that they may use: empty (everything), or ends with `/`. */
+  /** Start of the keys that they may use: empty (every key), or ends with `/`. */
   readonly prefix: string
-  /** When the session ends; tokens that it mints end by then. */
+  /** When the session expires. Tokens that it mints expire no later. */
   readonly expiresAt?: Date | undefined
 }
 
 const MAX_ID_BYTES = 200
 
-/** Whether `id` may appear in records and logs: short text in one spelling. */
+/** Tells whether `id` may appear in records and logs: a short string in Unicode NFC. */
 export const isPrincipalId = (id: unknown): id is string =>
   typeof id === 'string' &&
   id !== '' &&
@@ -36,16 +36,18 @@ export const isPrincipalId = (id: unknown): id is string =>
   isNfc(id)
 
 /**
- * The principal that an app names, under an id that none of the other credentials give. Throws
- * TypeError for a principal that could reach what its app can't mean, such as a prefix without `/`.
+ * Returns the principal for an app's own user. Its id differs from the ids of all other
+ * credentials. Throws TypeError for an invalid principal, such as one with a prefix without `/`.
  */
 export function principalOfApp({ id, scopes, prefix, expiresAt }: AppPrincipal): Principal {
-  const fault = typeof prefix === 'string' ? keyPrefixFault(prefix) : 'A prefix must be text.'
+  const prefixError =
+    typeof prefix === 'string' ? keyPrefixError(prefix) : 'A prefix must be a string.'
   if (!isPrincipalId(id))
     throw new TypeError(
       'authenticate returned an id that is not a string of 1 to 200 bytes. Use String(user.id).',
     )
-  if (fault !== null) throw new TypeError(`authenticate returned a bad prefix. ${fault}`)
+  if (prefixError !== null)
+    throw new TypeError(`authenticate returned an invalid prefix. ${prefixError}`)
   const unknown: unknown = Array.isArray(scopes)
     ? scopes.find((scope) => !SCOPES.includes(scope))
     : scopes
@@ -69,16 +71,13 @@ export function requireScope({ scopes }: Principal, scope: Scope): void {
   if (!scopes.includes(scope)) throw new ApiError('forbidden', `This needs the scope ${scope}.`)
 }
 
-/** Throws `forbidden` unless the principal has `scope` and `key` lies under its prefix. */
+/** Throws `forbidden` unless the principal has `scope` and `key` is under its prefix. */
 export function requireKey(principal: Principal, scope: Scope, key: ObjectKey): void {
   requireScope(principal, scope)
   requirePrefix(principal, key)
 }
 
-/**
- * Throws `forbidden` unless everything that starts with `prefix` lies under the principal's own
- * prefix.
- */
+/** Throws `forbidden` unless `prefix` is under the principal's own prefix. */
 export function requirePrefix(principal: Principal, prefix: string): void {
   if (!prefix.startsWith(principal.prefix))
     throw new ApiError('forbidden', 'This is outside your prefix.')

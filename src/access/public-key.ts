@@ -6,9 +6,9 @@ const MIN_RSA_BITS = 2048
 const imported = new WeakMap<JWK, Map<string, CryptoKey>>()
 
 /**
- * The key in `jwk` for `algorithm`, imported once an isolate, or null where it can't be used:
- * another type or curve, a member that is missing or malformed, a point that is not on its curve,
- * or RSA of less than 2048 bits.
+ * Returns the key in `jwk` for `algorithm`, imported once per isolate. Returns null if the key is
+ * unusable: another type or curve, a missing or malformed member, a point that is not on its curve,
+ * or RSA with less than 2048 bits.
  */
 export async function importPublicKey(jwk: JWK, algorithm: string): Promise<CryptoKey | null> {
   if (!fitsAlgorithm(jwk, algorithm)) return null

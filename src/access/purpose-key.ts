@@ -8,12 +8,12 @@ const derived = new WeakMap<SigningSecret, Map<string, Promise<CryptoKey>>>()
 
 /**
  * Returns the HMAC-SHA-256 key of one purpose and one instance, derived from `secret` by HKDF (RFC
- * 5869) once an isolate.
+ * 5869) once per isolate.
  */
 export const purposeKey = (secret: SigningSecret, purpose: Purpose): Promise<CryptoKey> =>
   keyFor(secret, purpose, { name: 'HMAC', hash: 'SHA-256', length: 256 }, ['sign', 'verify'])
 
-/** Returns the AES-GCM key for what an upload id holds and its holder must not read. */
+/** Returns the AES-GCM key for the part of an upload id that its holder must not read. */
 export const encryptionKey = (secret: SigningSecret): Promise<CryptoKey> =>
   keyFor(secret, 'upload-encryption', { name: 'AES-GCM', length: 256 }, ['encrypt', 'decrypt'])
 
@@ -36,8 +36,8 @@ async function deriveKey(
   algorithm: Parameters<SubtleCrypto['deriveKey']>[2],
   usages: ('sign' | 'verify' | 'encrypt' | 'decrypt')[],
 ): Promise<CryptoKey> {
-  // Without a name, what it was before instances had names. Neither a purpose nor a name has a
-  // slash, so no two of them come to the same text.
+  // Without a name, this is the text from before instances had names. Neither a purpose nor a name
+  // contains a slash, so each combination has its own text.
   const info = `edge-presigner/v1/${purpose}${name === '' ? '' : `/${name}`}`
   return crypto.subtle.deriveKey(
     { name: 'HKDF', hash: 'SHA-256', salt: new Uint8Array(), info: utf8(info) },

@@ -1,4 +1,4 @@
-/** What a principal may be allowed to do. */
+/** The permissions that a principal can have. */
 export const SCOPES = [
   'files:upload',
   'files:read',

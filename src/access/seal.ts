@@ -5,8 +5,8 @@ import type { SigningSecret } from './settings.ts'
 type SigningSecrets = readonly [SigningSecret, ...SigningSecret[]]
 
 /**
- * `claims` as a JWS (RFC 7515, compact, HS256) under the first secret's key for `purpose`: the
- * holder can read it, but not change it, nor use it for another purpose.
+ * Returns `claims` as a JWS (RFC 7515, compact, HS256), signed with the first secret's key for
+ * `purpose`. The holder can read it, but can't change it or use it for another purpose.
  */
 export async function seal(
   secrets: SigningSecrets,
@@ -19,19 +19,19 @@ export async function seal(
     .sign(await purposeKey(secret, purpose))
 }
 
-/** What a seal held and the secret that it was made with, or why it can't be opened. */
+/** The claims of a seal and the secret that signed it, or why it is invalid. */
 export type Unsealed =
   | { readonly ok: true; readonly claims: JWTPayload; readonly secret: SigningSecret }
   | {
       readonly ok: false
-      readonly fault: 'malformed' | 'secret unknown' | 'signature wrong' | 'expired'
-      /** Name of the secret that it claims to be made with. */
+      readonly failure: 'malformed' | 'secret unknown' | 'signature wrong' | 'expired'
+      /** Name of the secret that it claims to be signed with. */
       readonly kid: unknown
     }
 
 /**
- * Opens what was sealed for `purpose`. A seal counts as expired only if its signature is right, and
- * if its `exp` was `graceSeconds` ago or more.
+ * Opens what was sealed for `purpose`. Reports `expired` only if the signature is valid and `exp`
+ * is at least `graceSeconds` ago.
  */
 export async function unseal(
   secrets: SigningSecrets,
@@ -56,12 +56,12 @@ export async function unseal(
     if (secret !== undefined) return { ok: true, claims: payload, secret }
   } catch (error) {
     if (!(error instanceof errors.JOSEError)) throw error
-    return { ok: false, fault: FAULTS[error.code] ?? 'signature wrong', kid: claimed }
+    return { ok: false, failure: FAILURES[error.code] ?? 'signature wrong', kid: claimed }
   }
-  return { ok: false, fault: 'secret unknown', kid: claimed }
+  return { ok: false, failure: 'secret unknown', kid: claimed }
 }
 
-const FAULTS: Readonly<Record<string, (Unsealed & { ok: false })['fault']>> = {
+const FAILURES: Readonly<Record<string, (Unsealed & { ok: false })['failure']>> = {
   [errors.JWSInvalid.code]: 'malformed',
   [errors.JWTInvalid.code]: 'malformed',
   [errors.JWKSNoMatchingKey.code]: 'secret unknown',

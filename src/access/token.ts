@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
 import { ApiError } from '../errors/api-error.ts'
-import { keyPrefixFault } from '../keys/object-key.ts'
+import { keyPrefixError } from '../keys/object-key.ts'
 import { type Principal, requirePrefix, requireScope } from './principal.ts'
 import { SCOPES, type Scope } from './scopes.ts'
 import { seal, unseal } from './seal.ts'
@@ -10,7 +10,7 @@ import { loggable, refuse, type Verdict } from './verdict.ts'
 const TOKEN_PREFIX = 'ept_'
 const DEFAULT_SECONDS = 600
 const MAX_SECONDS = 3600
-/** A file of many gigabytes takes its time, and such a token reads nothing and deletes nothing. */
+/** Longer, since a large file may take hours. Such a token can't read or delete files. */
 const MAX_UPLOAD_ONLY_SECONDS = 86_400
 
 const claimsSchema = z.object({
@@ -22,19 +22,19 @@ const claimsSchema = z.object({
 
 export interface TokenRequest {
   readonly scopes: readonly Scope[]
-  /** Undefined takes the caller's own. */
+  /** Default: the caller's own prefix. */
   readonly prefix?: string | undefined
-  /** Seconds, 1 to 3600, or 86400 for uploads alone; undefined is 10 minutes. */
+  /** 1 to 3600 seconds, or to 86400 with only `files:upload`. Default: 10 minutes. */
   readonly expiresIn?: number | undefined
 }
 
-/** Whether `token` is meant as one that `mintToken` made. */
+/** Tells whether `token` starts like a token from `mintToken`. */
 export const looksLikeToken = (token: string): boolean => token.startsWith(TOKEN_PREFIX)
 
 /**
- * A short-lived token for part of what the caller may do. Throws `forbidden` where it would be
- * wider in scope or prefix, and `invalid_expiry` where it would outlive the caller's own
- * credentials; the default lifetime shrinks to theirs.
+ * Returns a short-lived token with some of the caller's permissions. Throws `forbidden` if it
+ * exceeds the caller's scopes or prefix. Throws `invalid_expiry` if it would expire after the
+ * caller's own credentials. The default lifetime is shortened to theirs.
  */
 export async function mintToken(
   caller: Principal,
@@ -42,8 +42,8 @@ export async function mintToken(
   { signingSecrets }: SigningSettings,
   now: Date,
 ): Promise<{ readonly token: string; readonly expiresAt: Date }> {
-  const fault = keyPrefixFault(prefix)
-  if (fault !== null) throw new ApiError('invalid_key', fault)
+  const prefixError = keyPrefixError(prefix)
+  if (prefixError !== null) throw new ApiError('invalid_key', prefixError)
   requirePrefix(caller, prefix)
   for (const scope of scopes) requireScope(caller, scope)
 
@@ -51,11 +51,11 @@ export async function mintToken(
   const isUploadOnly = scopes.every((scope) => scope === 'files:upload')
   const longest = isUploadOnly ? MAX_UPLOAD_ONLY_SECONDS : MAX_SECONDS
   const max = Math.min(longest, Math.floor(caller.expiresAt / 1000) - nowSeconds)
-  const life = expiresIn ?? Math.min(DEFAULT_SECONDS, max)
-  if (life < 1 || life > max)
+  const lifetime = expiresIn ?? Math.min(DEFAULT_SECONDS, max)
+  if (lifetime < 1 || lifetime > max)
     throw new ApiError('invalid_expiry', `expiresIn must be from 1 to ${max} seconds for you.`)
 
-  const exp = nowSeconds + life
+  const exp = nowSeconds + lifetime
   const claims: z.infer<typeof claimsSchema> = { sub: caller.id, scopes: [...scopes], prefix, exp }
   return {
     token: TOKEN_PREFIX + (await seal(signingSecrets, 'token', claims)),
@@ -63,7 +63,7 @@ export async function mintToken(
   }
 }
 
-/** The principal of a token that `mintToken` made, which may have ended `graceSeconds` ago. */
+/** Returns the principal of a token from `mintToken`. Accepts one that expired up to `graceSeconds` ago. */
 export async function verifyToken(
   token: string,
   { signingSecrets }: SigningSettings,
@@ -73,7 +73,7 @@ export async function verifyToken(
   if (!looksLikeToken(token)) return refuse('token malformed')
   const text = token.slice(TOKEN_PREFIX.length)
   const sealed = await unseal(signingSecrets, 'token', text, now, graceSeconds)
-  if (!sealed.ok) return refuse(`token ${sealed.fault}`, loggable(sealed.kid))
+  if (!sealed.ok) return refuse(`token ${sealed.failure}`, loggable(sealed.kid))
   const claims = claimsSchema.safeParse(sealed.claims)
   if (!claims.success) return refuse('token claims unusable')
   const { sub, scopes, prefix, exp } = claims.data

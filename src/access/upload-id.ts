@@ -14,7 +14,7 @@ const claimsSchema = z.object({
   bucket: z.string(),
   key: z.string(),
   owner: z.string(),
-  /** S3's own id, encrypted. Ids that were made before had it in the clear, as `s3UploadId`. */
+  /** S3's own id, encrypted. Earlier versions stored it unencrypted, as `s3UploadId`. */
   s3: z.optional(z.string()),
   s3UploadId: z.optional(z.string().check(z.minLength(1))),
   name: z.string(),
@@ -22,7 +22,7 @@ const claimsSchema = z.object({
   partSize: z.nullable(z.int()),
 })
 
-/** Whose upload it is. */
+/** Identifies the owner and the object of an upload. */
 export interface UploadScope {
   /** Alias of the bucket. */
   readonly bucket: string
@@ -31,22 +31,22 @@ export interface UploadScope {
   readonly owner: string
 }
 
-/** What an upload id carries. */
+/** The content of an upload id. */
 export interface UploadClaims extends UploadScope {
   /** S3's own `UploadId`. */
   readonly s3UploadId: string
   /** File name. */
   readonly name: string
-  /** Bytes of the file; null where the client didn't say. */
+  /** Size of the file in bytes, or null if the client didn't state it. */
   readonly size: number | null
-  /** Bytes of each part but the last; null where the client cuts the parts. */
+  /** Bytes of each part except the last, or null if the client chooses the parts. */
   readonly partSize: number | null
 }
 
 /**
- * An upload id as clients get it, bound to bucket, key and principal, and when it ends. Its holder
- * can read everything except S3's own id: whoever knows that can sign parts where S3's ids are
- * taken as they are.
+ * Returns an upload id for clients, bound to bucket, key and principal, and its expiry. Its holder
+ * can read everything except S3's own id. With that id, anyone could sign parts through a route
+ * that accepts S3's ids.
  */
 export async function sealUploadId(
   { signingSecrets }: SigningSettings,
@@ -60,9 +60,9 @@ export async function sealUploadId(
 }
 
 /**
- * What `uploadId` carries. Throws `invalid_upload_id` where it is of another bucket, key or
- * principal, has expired, or is malformed: one error for all, as a caller may know nothing of the
- * uploads of others.
+ * Returns the content of `uploadId`. Throws `invalid_upload_id` if it belongs to another bucket,
+ * key or principal, has expired, or is malformed. All cases have the same error, so that a caller
+ * learns nothing about other uploads.
  */
 export async function openUploadId(
   { signingSecrets }: SigningSettings,
@@ -82,7 +82,7 @@ export async function openUploadId(
   )
     throw new ApiError(
       'invalid_upload_id',
-      'This upload id belongs to another upload, or has expired.',
+      'This upload id belongs to another upload or has expired.',
     )
   const { s3 = '', ...claims } = parsed.data
   const { secret } = unsealed
@@ -90,7 +90,10 @@ export async function openUploadId(
   return { ...claims, key: scope.key, s3UploadId }
 }
 
-/** AES-GCM under a random vector, which comes before the result. The scope must be the same. */
+/**
+ * Encrypts `text` with AES-GCM. The random initialization vector comes first. To decrypt it, the
+ * scope must be the same.
+ */
 async function encrypt(secret: SigningSecret, scope: UploadScope, text: string): Promise<string> {
   const iv = crypto.getRandomValues(new Uint8Array(IV_BYTES))
   const key = await encryptionKey(secret)

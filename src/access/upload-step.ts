@@ -19,10 +19,10 @@ const claimsSchema = z.object({
   uploadId: z.optional(z.string()),
 })
 
-/** What a URL for one step of an upload in parts allows its holder to do. */
+/** What the holder of a URL for one step of an upload in parts may do. */
 export interface UploadStep extends z.output<typeof claimsSchema> {}
 
-/** Returns `step` as a URL carries it. Its holder can read it, and use it for `seconds`. */
+/** Returns `step` in the form for a URL. Its holder can read it, and use it for `seconds`. */
 export const sealUploadStep = (
   { signingSecrets }: SigningSettings,
   step: UploadStep,
@@ -31,7 +31,10 @@ export const sealUploadStep = (
 ): Promise<string> =>
   seal(signingSecrets, 'step', { ...step, exp: Math.floor(now.getTime() / 1000) + seconds })
 
-/** Throws `forbidden` for what `sealUploadStep` didn't make, and for what has expired. */
+/**
+ * Returns the step that `sealUploadStep` sealed. Throws `forbidden` if it is invalid or has
+ * expired.
+ */
 export async function openUploadStep(
   { signingSecrets }: SigningSettings,
   sealed: string,
@@ -40,5 +43,5 @@ export async function openUploadStep(
   const unsealed = await unseal(signingSecrets, 'step', sealed, now)
   const step = claimsSchema.safeParse(unsealed.ok && unsealed.claims)
   if (step.success) return step.data
-  throw new ApiError('forbidden', 'This URL is invalid or has expired. Ask for a new one.')
+  throw new ApiError('forbidden', 'This URL is invalid or has expired. Request a new one.')
 }

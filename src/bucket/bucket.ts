@@ -1,6 +1,6 @@
 /**
- * An access key pair. `expiresAt` is in milliseconds since 1970, infinite for a pair that does not
- * end.
+ * An access key pair. `expiresAt` is in milliseconds since 1970, or infinite for a pair that
+ * doesn't expire.
  */
 export interface Credentials {
   readonly accessKeyId: string
@@ -9,46 +9,48 @@ export interface Credentials {
   readonly expiresAt: number
 }
 
-/** Where a bucket is reached. */
+/** The address of a bucket. */
 export interface Address {
-  /** Scheme, host and port; with addressing "virtual" the bucket's own host. */
+  /** Scheme, host and port. With addressing "virtual", the host is the bucket's own. */
   readonly origin: string
-  /** Path in front of every key: starts and ends with `/`. */
+  /** Path before every key. Starts and ends with `/`. */
   readonly basePath: string
 }
 
-/** Lifetimes in seconds, by what a URL is for. */
+/** Lifetimes in seconds, by the purpose of a URL. */
 export type SecondsByUse = Readonly<Record<'upload' | 'view' | 'stream' | 'email' | 'link', number>>
 
 /**
- * One table of `BUCKETS`, with its credentials and every default in place. `origin` and `basePath`
- * are for the requests of the presigner itself.
+ * One table of `BUCKETS`, with its credentials and all defaults. `origin` and `basePath` are for
+ * the presigner's own requests.
  */
 export interface Bucket extends Address {
   readonly alias: string
-  /** Where clients reach the bucket: their URLs are signed for this host. */
+  /** The bucket's address for clients. URLs are signed for this host. */
   readonly publicAddress: Address
-  /** The server's own name of it. */
+  /** The bucket's name on its server. */
   readonly name: string
   readonly region: string
   readonly credentials: Credentials
   readonly uploadCredentials: Credentials
-  /** Largest upload in bytes; null where the bucket alone decides. */
+  /** Maximum size of an upload in bytes, or null for no limit. */
   readonly maxBytes: number | null
-  /** Whether the server takes POST policies, for uploads by HTML forms. */
+  /** Whether the server supports POST policies, for uploads by HTML forms. */
   readonly postUploads: boolean
-  /** Whether the server stores a key in Unicode NFC, so that its other spellings are one object. */
+  /**
+   * Whether the server stores keys in Unicode NFC, so that all spellings of a key name one object.
+   */
   readonly normalizesKeys: boolean
-  /** Whether the server honours If-None-Match where it completes an upload in parts. */
+  /** Whether the server supports If-None-Match when it completes an upload in parts. */
   readonly conditionalComplete: boolean
-  /** `type/subtype` or `type/*`, lower case; null where every type is welcome. */
+  /** `type/subtype` or `type/*`, in lower case, or null if every type is allowed. */
   readonly allowedTypes: readonly string[] | null
-  /** Longest lifetime of a URL. */
+  /** Maximum lifetime of a URL. */
   readonly maxExpiresIn: SecondsByUse
-  /** Lifetime of a URL where nobody asks for one; it shrinks to what is allowed. */
+  /** Lifetime of a URL without `expiresIn`. Shortened to the allowed maximum. */
   readonly defaultExpiresIn: SecondsByUse
-  /** Seconds that an edge copy of an object may live. */
+  /** Maximum lifetime of an edge copy, in seconds. */
   readonly edgeTtlSeconds: number
-  /** Value of the header of that name on what links deliver. */
+  /** Value of the Cross-Origin-Resource-Policy header of link responses. */
   readonly crossOriginResourcePolicy: 'cross-origin' | 'same-site' | 'same-origin'
 }

@@ -1,7 +1,9 @@
 import { ApiError } from '../errors/api-error.ts'
 import type { Bucket } from './bucket.ts'
 
-/** The bucket of `alias`, or the default one without an alias. Throws `unknown_bucket`. */
+/**
+ * Returns the bucket with this alias, or the default one without an alias. Throws `unknown_bucket`.
+ */
 export function findBucket(
   { buckets }: { readonly buckets: readonly [Bucket, ...Bucket[]] },
   alias: string | undefined,

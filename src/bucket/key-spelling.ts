@@ -3,8 +3,8 @@ import { isNfc, type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
 import type { Bucket } from './bucket.ts'
 
 /**
- * Refuses a second spelling of a key, in a bucket that stores keys in Unicode NFC. `key` is a key or
- * the start of keys. Throws `invalid_key`.
+ * Throws `invalid_key` for a second spelling of a key in a bucket that stores keys in Unicode NFC.
+ * `key` is a key or the start of keys.
  */
 export function requireSpelling({ normalizesKeys }: Bucket, key: string): void {
   if (normalizesKeys && !isNfc(key))
@@ -12,8 +12,8 @@ export function requireSpelling({ normalizesKeys }: Bucket, key: string): void {
 }
 
 /**
- * The key under which `bucket` stores what `key` names: one for all spellings, so that an older link
- * has the same edge copy as a newer one, and loses it by the same delete.
+ * Returns the key under which `bucket` stores the object. It is the same for all spellings, so that
+ * old and new links share one edge copy, and one delete removes it.
  */
 export const storedKey = ({ normalizesKeys }: Bucket, key: ObjectKey): ObjectKey =>
   normalizesKeys ? parseObjectKey(key.normalize()) : key

@@ -6,21 +6,22 @@ export const MAX_OBJECT_BYTES = 5 * 1024 ** 4
 export const MAX_PARTS = 10_000
 /** S3's limit for names and values of user-defined metadata together, in bytes. */
 export const MAX_METADATA_BYTES = 2048
-/** How many keys one request names at most, and how many files one page of a list has. */
+/** Maximum number of keys in one request, and of files on one page of a list. */
 export const MAX_KEYS = 1000
-/** SigV4 refuses a longer lifetime of a presigned URL: seven days. */
+/** SigV4's maximum lifetime of a presigned URL: seven days. */
 export const MAX_SIGNATURE_SECONDS = 604_800
-/** The longest lifetime of an upload URL. */
+/** Maximum lifetime of an upload URL. */
 export const MAX_UPLOAD_SECONDS = 3600
 /**
- * How long an upload in parts may take: upload ids, and signatures for parts, end seven days after
- * the key was made.
+ * How long an upload in parts may take. Upload ids and signatures for parts expire seven days after
+ * the key was created.
  */
 export const MAX_UPLOAD_AGE_SECONDS = 604_800
 /**
- * After this time no URL can replace the object of a key that was made here: the last signature for
- * an upload in parts has expired. A day more is for a PUT that began in time and ends late.
+ * After this time, no URL can replace the object of a key that the presigner created, since the
+ * last signature for an upload in parts has expired. One more day is for a PUT that starts in time
+ * and ends late.
  */
 export const MAX_REPLACEABLE_SECONDS = MAX_UPLOAD_AGE_SECONDS + MAX_UPLOAD_SECONDS + 86_400
-/** The longest lifetime of a link: a year. */
+/** Maximum lifetime of a link: a year. */
 export const MAX_LINK_SECONDS = 31_536_000

@@ -5,15 +5,17 @@ import type { Warning } from '../errors/warnings.ts'
 
 const WAIT_MILLISECONDS = 20
 const MAX_WAITS = 50
-/** How long filling a copy may take. So long a purge is remembered. */
+/** Maximum time to fill a copy. A purge is remembered for this time. */
 const MAX_FILL_SECONDS = 3600
 
-/** Header of a mark: which copy of an object is complete, after the time of its fetch. */
+/**
+ * Header of a mark. It names the complete copy of an object, and starts with the time of its fetch.
+ */
 const COPY_ID = 'X-Copy-Id'
-/** Header of what a purge leaves behind. */
+/** Header of the entry that a purge leaves. */
 const PURGE_ID = 'X-Purge-Id'
 
-/** A copy that is wanted. */
+/** A requested copy. */
 export interface Wanted {
   /** Name of the copy, without a query. */
   readonly url: string
@@ -21,25 +23,25 @@ export interface Wanted {
   readonly maxAgeSeconds: number
 }
 
-/** The copy, or the range of it; null if there is no copy, undefined if the Cache API fails. */
+/** Returns the copy, or its range. Null without a copy, undefined if the Cache API fails. */
 const matchCopy = ({ url, range, maxAgeSeconds }: Wanted): Promise<Response | null | undefined> =>
   attempt('match', async (cache) => {
     const mark = await cache.match(url)
     const id = mark?.headers.get(COPY_ID)
-    // Another alias of the bucket may let its copies live longer.
+    // Another alias of the bucket may allow older copies.
     if (typeof id !== 'string' || Date.now() - Number.parseInt(id, 10) >= maxAgeSeconds * 1000)
       return null
     const headers: HeadersInit = range === null ? {} : { Range: range }
     return (await cache.match(new Request(copyUrl(url, id), { headers }))) ?? null
   })
 
-/** URLs whose copy this isolate is fetching from the bucket. */
+/** URLs of the copies that this isolate is fetching from the bucket. */
 const filling = new Set<string>()
 
 /**
- * The copy; where another request is fetching it, once it has done so, waited for a second at most.
- * So a crowd at a new object costs the bucket one request, as it does behind Workers Caching. Null
- * if there is no copy, undefined if the Cache API fails.
+ * Returns the copy. If another request is fetching it, waits for up to a second. So many clients of
+ * a new object cost the bucket one request, as with Workers Caching. Returns null without a copy,
+ * undefined if the Cache API fails.
  */
 export async function findCopy(wanted: Wanted): Promise<Response | null | undefined> {
   let copy = await matchCopy(wanted)
@@ -50,15 +52,15 @@ export async function findCopy(wanted: Wanted): Promise<Response | null | undefi
   return copy
 }
 
-/** A copy in the making. */
+/** A copy that is being fetched. */
 export interface Fill {
-  /** Whether no purge came since this began; false too if unknown. */
+  /** Tells whether there was no purge since the start. Also false if unknown. */
   isCurrent(): Promise<boolean>
-  /** To be called in the end: others no longer wait for this copy. */
+  /** Call this at the end. Other requests then stop waiting for this copy. */
   end(): void
 }
 
-/** To be called before the bucket is asked for an object whose copy will be that of `url`. */
+/** Starts a fill. Call this before the request to the bucket for the object of `url`. */
 export async function beginFill(url: string): Promise<Fill> {
   filling.add(url)
   const end = Date.now() + MAX_FILL_SECONDS * 1000
@@ -70,7 +72,7 @@ export async function beginFill(url: string): Promise<Fill> {
   }
 }
 
-/** Id of the last purge of `url`, null if there was none; undefined if unknown. */
+/** Returns the id of the last purge of `url`, null if there was none, undefined if unknown. */
 const lastPurge = (url: string): Promise<string | null | undefined> =>
   attempt(
     'match',
@@ -78,15 +80,16 @@ const lastPurge = (url: string): Promise<string | null | undefined> =>
   )
 
 /**
- * Forgets the copy of `url`, and any that is being filled in this location. Throws Error where the
- * Cache API fails.
+ * Drops the copy of `url`, and any that is being filled in this location. Throws Error if the Cache
+ * API fails.
  */
 export async function dropCopy(url: string): Promise<void> {
   const headers = {
     'Cache-Control': `max-age=${MAX_FILL_SECONDS}`,
     [PURGE_ID]: crypto.randomUUID(),
   }
-  // In this order: a fill that doesn't see the purge has written its mark, which is then deleted.
+  // The order matters: a fill that misses the purge entry has already written its mark, which is
+  // then deleted.
   try {
     await withinCacheTime(caches.default.put(purgeUrl(url), new Response(null, { headers })))
   } finally {
@@ -95,10 +98,10 @@ export async function dropCopy(url: string): Promise<void> {
 }
 
 /**
- * Serves the whole of an object while the Cache API keeps a copy, which is what Workers Caching
- * does by itself where it runs. For a `range` that is not everything the copy is made first, and
- * the range cut from it; null where the Cache API keeps nothing, as on workers.dev. Throws
- * `storage_error` where the bucket breaks off.
+ * Serves a complete object while the Cache API stores a copy. Workers Caching does that
+ * automatically. For a partial `range`, stores the copy first and returns the range from it.
+ * Returns null if the Cache API stores nothing, as on workers.dev. Throws `storage_error` if the
+ * bucket's response breaks off.
  */
 export async function serveAndKeep(
   wanted: Wanted,
@@ -122,8 +125,8 @@ export async function serveAndKeep(
 }
 
 /**
- * Whether the copy was kept. It only counts once a mark names it: the Cache API may keep a body
- * that was cut short, and say nothing of it. Throws what `pumped` throws.
+ * Stores the copy, and resolves with whether that worked. A copy is valid only after a mark names
+ * it, since the Cache API may silently store a truncated body. Throws what `pumped` throws.
  */
 async function keep(
   url: string,
@@ -157,8 +160,8 @@ async function keep(
 }
 
 /**
- * What `work` makes of the Cache API; undefined where that fails or hangs, which the log shows. A
- * link can do without.
+ * Returns the result of `work`. If the Cache API fails or hangs, writes a log line and returns
+ * undefined, since a link also works without the cache.
  */
 async function attempt<T>(
   operation: 'match' | 'put' | 'delete',

@@ -13,13 +13,16 @@ const failureSchema = z.object({
   retryAfterSeconds: z.optional(z.number()),
 })
 
-/** What the Worker calls on its `Objects` entrypoint. */
+/** The methods of the `Objects` entrypoint. */
 export interface ObjectsStub {
   fetch(request: Request, init?: object): Promise<Response>
   purge(alias: string, key: string): Promise<string | null>
 }
 
-/** The entrypoint of that name among the exports of the running Worker; null if it is missing. */
+/**
+ * Returns the entrypoint called `name` from the exports of the running Worker, or null if it is
+ * missing.
+ */
 export function stubIn(context: object, name: string): ObjectsStub | null {
   const exports: unknown = Reflect.get(context, 'exports')
   const stub: unknown =
@@ -31,8 +34,8 @@ const isStub = (value: unknown): value is ObjectsStub =>
   (typeof value === 'object' || typeof value === 'function') && value !== null && 'fetch' in value
 
 /**
- * Objects through the `Objects` entrypoint, behind the edge cache. Bodies come as
- * they are stored, encoded or not.
+ * Returns objects from the `Objects` entrypoint, behind the edge cache. Bodies keep their stored
+ * encoding.
  */
 export const edgeObjects = (stub: ObjectsStub): ObjectSource => ({
   keepsCopies: true,
@@ -45,15 +48,15 @@ export const edgeObjects = (stub: ObjectsStub): ObjectSource => ({
   async purge({ alias }, key) {
     const cause = await stub.purge(alias, key).catch(describe)
     if (cause !== null)
-      throw new ApiError('purge_failed', 'The edge copy could not be dropped; try again.', {
+      throw new ApiError('purge_failed', 'The edge copy could not be purged. Try again.', {
         cause,
       })
   },
 })
 
 /**
- * A request to `Objects` for an object, or one range of it. It holds nothing of the client's own
- * request: what the edge keeps is the same for everyone.
+ * Returns a request to `Objects` for an object, or one range of it. It contains nothing from the
+ * client's own request, since all clients share the edge copy.
  */
 export async function objectRequest(
   method: 'GET' | 'HEAD',
@@ -62,22 +65,22 @@ export async function objectRequest(
   range: string | null,
 ): Promise<Request> {
   const headers: HeadersInit = range === null ? {} : { Range: range, [WANTED_RANGE]: range }
-  // Workers Caching keys by the query too: a copy is kept for one `edgeTtl`.
+  // The query is part of Workers Caching's key, so each `edgeTtl` has its own copy.
   const url = `${await copyUrl(bucket, key)}?edgeTtl=${bucket.edgeTtlSeconds}`
   return new Request(url, { method, headers })
 }
 
-/** The error that `Objects` answers with. */
+/** Returns the error in a response of `Objects`. */
 function failureOf({ headers, status }: Response): Error {
   const json = decodeURIComponent(headers.get(FAILURE) ?? 'null')
   const failure = failureSchema.safeParse(JSON.parse(json))
   if (!failure.success) return new Error(`Objects answered with status ${status}.`)
   const { code, message, reason: cause, retryAfterSeconds } = failure.data
-  // It knows every bucket of the presigner that it was made for.
+  // The entrypoint has every bucket of its own presigner.
   if (code === 'unknown_bucket')
     return new ApiError(
       'misconfigured',
-      'The entrypoint for objects has other settings. Set objectsEntrypoint, or null.',
+      'The objects entrypoint has different settings. Set objectsEntrypoint to another one, or to null.',
     )
   return new ApiError(code, message, { cause, retryAfterSeconds })
 }

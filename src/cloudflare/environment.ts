@@ -25,24 +25,26 @@ import {
 } from '../settings/rules.ts'
 import type { Settings } from '../settings/settings.ts'
 
-/** The settings in the Worker's variables, secrets and bindings: docs/configuration.md. */
+/**
+ * Returns the settings from the Worker's variables, secrets and bindings (docs/configuration.md).
+ */
 export const environmentSettings = keepFor(loadEnvironment)
 
-/** The same with its issues as a result. Issues name paths, never values. */
+/** Returns the same settings, or the issues. Issues name paths, never values. */
 export function loadEnvironment(env: object): LoadedSettings {
-  // An empty variable is one that an environment file lists without a value.
+  // An environment file may list a variable without a value.
   const variables = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''))
   return loadWith(environmentRule(variables), variables, TOML)
 }
 
-/** A variable is a string to wrangler.toml, and text in an environment file. */
+/** The words for wrangler.toml and environment files. */
 const TOML: Words = {
   text: 'text',
   list: 'a list',
   table: (names) => (names.length === 0 ? 'a table' : `a table with ${names.join(', ')}`),
 }
 
-/** Every variable, secret and binding, apart from the access keys of the buckets. */
+/** Returns the rules of every variable, secret and binding, except the buckets' access keys. */
 export const environmentRules = (variables: Readonly<Record<string, unknown>>) => ({
   FILE_INDEX: binding('a KV namespace', '[[kv_namespaces]]'),
   RATE_LIMITER: binding('a rate limit', '[[ratelimits]]'),
@@ -83,7 +85,7 @@ const environmentRule = (variables: Readonly<Record<string, unknown>>): Rule<Set
     }),
   )
 
-/** What to do about a variable whose name lacks the S at its end; null if there is none. */
+/** Returns advice for a variable whose name lacks the final S, or null. */
 const misspelt = (variables: Readonly<Record<string, unknown>>, name: string): string | null =>
   name in variables ? `Rename ${name} to ${name}S.` : null
 
@@ -97,7 +99,7 @@ const binding =
           `must be bound to ${kind}. Add a ${table} block with this name to wrangler.toml.`,
         )
 
-/** Origins, of which one alone is no list. */
+/** Accepts a list of origins, and refuses a single origin as text. */
 const oneIsNoList =
   (rule: Rule<string[]>): Rule<string[]> =>
   (value, place) =>
@@ -105,7 +107,7 @@ const oneIsNoList =
       ? rule({}, place)
       : tableOrJson(rule)(value, place)
 
-/** A variable that wrangler.toml gives as a table and an environment file as JSON text. */
+/** Accepts a table from wrangler.toml, or JSON text from an environment file. */
 const tableOrJson =
   <T>(rule: Rule<T>): Rule<T> =>
   (value, place) => {
@@ -119,15 +121,16 @@ const tableOrJson =
     return rule(parsed, place)
   }
 
-/**
- * A name, never the access key id itself, which an issue about a missing secret would then show.
- */
+/** Accepts a name, never an access key id, since an issue about a missing secret would show it. */
 const credentialsName = matching(
   /^(?!(?:AKIA|ASIA)[A-Z0-9]{12,})[A-Z][A-Z0-9_]{0,63}$/,
   'must be a name in capitals, such as "S3", which reads S3_ACCESS_KEY_ID',
 )
 
-/** The access keys behind each name, read once, so that what is missing is reported once. */
+/**
+ * Accepts a name and returns its access keys. Reads each name once, so that a missing key is
+ * reported once.
+ */
 function credentialsNamed(variables: Readonly<Record<string, unknown>>): Rule<Credentials> {
   const known = new Map<string, Credentials | typeof BROKEN>()
   return (value, place) => {
@@ -141,7 +144,7 @@ function credentialsNamed(variables: Readonly<Record<string, unknown>>): Rule<Cr
 
 const secretAdvice = (name: string): string => `Set it with \`npx wrangler secret put ${name}\`.`
 
-/** The access keys behind a name: `S3_ACCESS_KEY_ID` and the others. */
+/** Reads the access keys of a name: `S3_ACCESS_KEY_ID` and the others. */
 export const accessKeys = (name: string): Rule<Credentials> =>
   into(
     table(
@@ -161,7 +164,7 @@ export const accessKeys = (name: string): Rule<Credentials> =>
     }),
   )
 
-/** Milliseconds since 1970; infinite for credentials that do not end. */
+/** Returns milliseconds since 1970, or infinity for credentials that don't expire. */
 const endOf = (instant: string | null | undefined): number =>
   instant === null || instant === undefined ? Infinity : Date.parse(instant)
 

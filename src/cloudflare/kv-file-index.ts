@@ -2,14 +2,17 @@ import { ApiError } from '../errors/api-error.ts'
 import type { FileIndex } from '../file-index/file-index.ts'
 import { fromMetadata, toMetadata } from '../file-index/file-record.ts'
 import { utf8Length } from '../keys/encodings.ts'
-import { objectKeyFault, parseObjectKey } from '../keys/object-key.ts'
+import { objectKeyError, parseObjectKey } from '../keys/object-key.ts'
 
 /** Workers KV's limit for a key, in bytes. */
 const MAX_KV_KEY_BYTES = 512
-/** How long one operation of Workers KV may take. */
+/** Maximum time of one operation of Workers KV. */
 const TIMEOUT_SECONDS = 10
 
-/** The index of files in Workers KV, laid out as docs/kv-schema.md says. Throws `misconfigured`. */
+/**
+ * Returns the file index in Workers KV. docs/kv-schema.md describes its keys. Throws
+ * `misconfigured`.
+ */
 export function kvFileIndex(kv: KVNamespace): FileIndex {
   if (typeof kv !== 'object' || kv === null)
     throw new ApiError(
@@ -29,7 +32,7 @@ export function kvFileIndex(kv: KVNamespace): FileIndex {
       if (utf8Length(name) > MAX_KV_KEY_BYTES)
         throw new ApiError(
           'key_not_indexable',
-          `The index takes keys of at most ${MAX_KV_KEY_BYTES - kvKey(record.bucket, '').length} bytes in this bucket.`,
+          `The index accepts keys of at most ${MAX_KV_KEY_BYTES - kvKey(record.bucket, '').length} bytes in this bucket.`,
         )
       const metadata = toMetadata(record)
       await attempt(() => writeTwice(() => kv.put(name, '', { metadata })))
@@ -52,7 +55,7 @@ export function kvFileIndex(kv: KVNamespace): FileIndex {
       const records = page.keys.flatMap(({ name, metadata }) => {
         const key = name.slice(kvKey(bucket, '').length)
         const record =
-          objectKeyFault(key) === null ? fromMetadata(bucket, parseObjectKey(key), metadata) : null
+          objectKeyError(key) === null ? fromMetadata(bucket, parseObjectKey(key), metadata) : null
         return record === null ? [] : [record]
       })
       return {
@@ -67,27 +70,27 @@ export function kvFileIndex(kv: KVNamespace): FileIndex {
 const kvKey = (bucket: string, key: string): string => `file:${bucket}:${key}`
 
 /**
- * What Workers KV answers. Its own errors (its limits above all), and no answer in time, become an
- * error that says to try again. An operation that took too long may still take effect.
+ * Resolves with the result of Workers KV. Its errors (mostly limits) and timeouts become
+ * `index_unavailable`. After a timeout, the operation may still take effect.
  */
 async function attempt<T>(operation: () => Promise<T>): Promise<T> {
   let timer: number | null = null
   const timeout = new Promise<never>((_, reject) => {
-    const late = new Error(`Workers KV did not answer within ${TIMEOUT_SECONDS} seconds.`)
+    const late = new Error(`Workers KV did not respond within ${TIMEOUT_SECONDS} seconds.`)
     timer = setTimeout(() => reject(late), TIMEOUT_SECONDS * 1000)
   })
   try {
     return await Promise.race([operation(), timeout])
   } catch (cause) {
-    throw new ApiError('index_unavailable', 'The index did not answer; try again.', { cause })
+    throw new ApiError('index_unavailable', 'The index did not respond. Try again.', { cause })
   } finally {
     clearTimeout(timer)
   }
 }
 
 /**
- * `write`, and once more after a second where another request has just written the same key: Workers
- * KV refuses the second write of a key within a second.
+ * Runs `write`, and once more after a second if another request has just written the same key.
+ * Workers KV refuses a second write to a key within a second.
  */
 async function writeTwice(write: () => Promise<void>): Promise<void> {
   try {

@@ -12,20 +12,20 @@ import { headObject } from '../storage/object.ts'
 import { beginFill, dropCopy, findCopy, serveAndKeep, type Wanted } from './edge-cache.ts'
 import { copyUrl, FAILURE, WANTED_RANGE } from './objects-protocol.ts'
 
-/** How long a purge of Workers Caching may take. */
+/** Maximum time of a purge of Workers Caching. */
 const PURGE_MILLISECONDS = 10_000
 
-/** What a Worker exports as `Objects`. */
+/** The entrypoint that a Worker exports as `Objects`. */
 export interface ObjectsEntrypoint<E> extends WorkerEntrypoint<E> {
   fetch(request: Request): Promise<Response>
   purge(alias: string, key: string): Promise<string | null>
 }
 
 /**
- * The objects behind the links, without any check of who asks: the routes check a link before they
- * call this. In production Workers Caching stands in front and runs this on a miss alone
- * (wrangler.toml); where it is absent, under `wrangler dev` and in tests, the Cache API takes its
- * place. `settingsFor` are those of the presigner.
+ * Returns the entrypoint that reads objects for links. It does not authenticate, since the routes
+ * verify a link before they call it. In production, Workers Caching calls it only on a miss
+ * (wrangler.toml). Without Workers Caching, as under `wrangler dev` and in tests, it uses the Cache
+ * API. `settingsFor` must be the presigner's own.
  */
 export const objectsEntrypoint = <E extends object>(
   settingsFor: SettingsFor<E>,
@@ -50,9 +50,9 @@ export const objectsEntrypoint = <E extends object>(
     }
 
     /**
-     * Drops the edge copies of an object, whatever alias they came by: in every location where Workers
-     * Caching runs. Resolves with null, or with why it failed: what an entrypoint throws, the
-     * runtime logs as uncaught.
+     * Purges the edge copies of an object for all aliases of its bucket. With Workers Caching,
+     * purges them in every location. Resolves with null, or with the reason of a failure, since the
+     * runtime logs an error that an entrypoint throws as uncaught.
      */
     async purge(alias: string, objectKey: string): Promise<string | null> {
       try {
@@ -106,7 +106,7 @@ export const objectsEntrypoint = <E extends object>(
       }
     }
 
-    /** What Workers Caching gets. */
+    /** Returns the response for Workers Caching. */
     #forCache(opened: Response, bucket: Bucket, key: ObjectKey): Response {
       const [response, done] = relay(opened)
       const kept = opened.body !== null && opened.headers.get('Cache-Control') !== 'no-store'
@@ -115,16 +115,16 @@ export const objectsEntrypoint = <E extends object>(
     }
 
     /**
-     * Purges a copy whose object was deleted while it was on its way: the purge of that delete may have
-     * come before there was anything to drop.
+     * Purges a copy whose object was deleted during the transfer. The purge of that delete may have
+     * run before the copy existed.
      */
     async #dropIfDeleted(bucket: Bucket, key: ObjectKey): Promise<void> {
       if ((await headObject(bucket, key, new Date())) === null) await this.#purgeTag(bucket, key)
     }
 
     /**
-     * What a request is for, and the name of its copy. Throws `unknown_bucket` where no bucket is
-     * configured as the caller's is.
+     * Returns the bucket and key of a request, and the name of its copy. Throws `unknown_bucket` if
+     * no bucket has the caller's configuration.
      */
     async #locate({ origin, pathname, searchParams }: URL) {
       const [, copies, key = ''] = pathname.split('/').map(decodeURIComponent)
@@ -136,7 +136,7 @@ export const objectsEntrypoint = <E extends object>(
     }
   }
 
-/** Marks `response` as Workers Caching would. */
+/** Marks `response` like Workers Caching. */
 function withStatus(response: Response, status: 'MISS' | 'BYPASS'): Response {
   const marked = new Response(response.body, response)
   marked.headers.set('CF-Cache-Status', status)
@@ -144,8 +144,8 @@ function withStatus(response: Response, status: 'MISS' | 'BYPASS'): Response {
 }
 
 /**
- * An error as it crosses to the caller, with the reason for the log: never kept, since a cache keeps
- * even a 404 that doesn't forbid it.
+ * Returns an error for the caller, with the reason for the log. It must not be cached: without
+ * `no-store`, a cache may even store a 404.
  */
 function failure(error: unknown): Response {
   if (!(error instanceof ApiError)) throw error

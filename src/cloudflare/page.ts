@@ -2,19 +2,19 @@ import { loadedBy } from '../settings/define.ts'
 import { asksLinkHost } from '../settings/settings.ts'
 import { environmentSettings } from './environment.ts'
 
-/** The files of public/; a test compares them with what is built. */
+/** The files of public/. A test compares them with the built files. */
 const PAGE_FILE =
   /^https?:\/\/[^/?]+\/(?:(?:index\.html|theme\.js|icon\.svg|openapi\.json|assets\/[^?]+)?(?:\?|$))/
 
-/** A policy can name paths on such an origin; it knows no IP addresses. */
+/** An origin on which a policy can name paths. IP addresses are not allowed. */
 const NAMED_ORIGIN = /^https?:\/\/(?:[\w-]+\.)*[a-z][\w-]*(?::\d+)?$/
 
 /**
- * A file of the page at `/`, or undefined for everything else: other paths, and the host that links
- * have to themselves.
+ * Returns a file of the page at `/`, or undefined for other paths and for the host that serves only
+ * links.
  *
- * `'self'` in the page's policy would let it load a script that someone uploaded and that a link
- * delivers from this origin. So the policy names the paths of the page's own scripts and styles.
+ * With `'self'` in its policy, the page could load an uploaded script through a link on this
+ * origin. So the policy names the paths of the page's own scripts and styles.
  */
 export const pageFile = (request: Request, env: Env): Promise<Response | undefined> | undefined =>
   PAGE_FILE.test(request.url) ? fileOf(request, env) : undefined

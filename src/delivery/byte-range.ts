@@ -1,14 +1,14 @@
-/** One range of bytes, as a response states it. */
+/** The byte range of a response. */
 export interface ByteRange {
   readonly first: number
   readonly last: number
-  /** Bytes of the whole representation. */
+  /** Bytes of the complete representation. */
   readonly size: number
 }
 
 /**
- * The header if it asks for one range of bytes that a representation could have, else null: several
- * ranges, another unit and nonsense are answered with the whole, as RFC 9110, §14.2 allows.
+ * Returns the header if it is one valid range of bytes, otherwise null. For several ranges, another
+ * unit or a malformed header, the response is the complete representation (RFC 9110, §14.2).
  */
 export function singleRange(header: string | null): string | null {
   if (header === null) return null
@@ -19,7 +19,7 @@ export function singleRange(header: string | null): string | null {
   return last === '' || Number(first) <= Number(last) ? header : null
 }
 
-/** The range in a `Content-Range` header, or null. */
+/** Returns the range in a `Content-Range` header, or null. */
 export function parseContentRange(header: string | null): ByteRange | null {
   const match = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15})$/.exec(header ?? '')
   if (match === null) return null
@@ -27,7 +27,10 @@ export function parseContentRange(header: string | null): ByteRange | null {
   return first <= last && last < size ? { first, last, size } : null
 }
 
-/** Whether `range`, from `singleRange`, asks for every byte of a representation of `size` bytes. */
+/**
+ * Tells whether `range`, from `singleRange`, includes every byte of a representation of `size`
+ * bytes.
+ */
 export function coversAll(range: string, size: number): boolean {
   const [first = '', last = ''] = range.slice('bytes='.length).split('-')
   if (first === '') return Number(last) >= size

@@ -1,8 +1,8 @@
 import { ApiError } from '../errors/api-error.ts'
 
 /**
- * The codings of a `Content-Encoding` that a client must decode. Some servers keep `aws-chunked`,
- * which says how an object was uploaded.
+ * Returns the codings in a `Content-Encoding` that a client must decode. Ignores `aws-chunked`,
+ * which describes an upload, but which some servers store.
  */
 export const contentCodings = (header: string | null): string[] =>
   (header ?? '')
@@ -12,9 +12,9 @@ export const contentCodings = (header: string | null): string[] =>
     .filter((coding) => !['', 'identity', 'aws-chunked'].includes(coding))
 
 /**
- * Throws `encoding_not_acceptable` for an object whose coding the client doesn't name in
- * `Accept-Encoding` (RFC 9110, §12.5.3). A client that names none is refused too: Cloudflare would
- * decode the object for it, however large that makes it.
+ * Throws `encoding_not_acceptable` if the object's coding is not in the client's `Accept-Encoding`
+ * (RFC 9110, §12.5.3). Also throws without that header, since Cloudflare would then decode the
+ * object, without a size limit.
  */
 export function requireCodings({ headers }: Response, request: Request): void {
   const codings = contentCodings(headers.get('content-encoding'))
@@ -35,6 +35,9 @@ export function requireCodings({ headers }: Response, request: Request): void {
   )
 }
 
-/** Cloudflare replaces the header, and says in `cf` what the client sent. */
+/**
+ * Returns the client's Accept-Encoding. Cloudflare replaces the header, and keeps the original
+ * value in `cf`.
+ */
 const clientAcceptEncoding = ({ cf, headers }: Request): string =>
   cf === undefined ? (headers.get('accept-encoding') ?? '') : String(cf.clientAcceptEncoding ?? '')

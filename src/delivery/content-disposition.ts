@@ -2,14 +2,14 @@ import { uriEncode, utf8Length } from '../keys/encodings.ts'
 import { cutToBytes, splitFileName } from '../keys/file-name.ts'
 
 const MAX_NAME_BYTES = 255
-/** What follows the last dot of a name and is longer than this is no extension. */
+/** Text after the last dot of a name is not an extension if it is longer than this. */
 const MAX_EXTENSION_BYTES = 32
 const CONTROL_OR_BIDI = /[\p{Cc}\p{Bidi_Control}]/gu
 
 /**
- * `Content-Disposition: attachment` by RFC 6266: an ASCII `filename` for old clients and, where the
- * name holds more, the UTF-8 `filename*` of RFC 8187. Control characters, quotes, slashes and bidi
- * controls are dropped.
+ * Returns `Content-Disposition: attachment` (RFC 6266) with an ASCII `filename` for old clients. If
+ * the name is not ASCII, adds the UTF-8 `filename*` of RFC 8187. Removes control characters,
+ * quotes, slashes and bidi controls.
  */
 export function attachment(name: string | null): string {
   const clean = cutName(
@@ -20,13 +20,13 @@ export function attachment(name: string | null): string {
       .trim(),
   )
   if (clean === '') return 'attachment'
-  // Some clients decode `%41`, and `=?UTF-8?B?…?=` (RFC 2047), in the plain form.
+  // Some clients decode `%41` and `=?UTF-8?B?…?=` (RFC 2047) in the plain form.
   const ascii = clean.replace(/[^\x20-\x7e]|%|=\?/gu, '_')
   const plain = `attachment; filename="${ascii}"`
   return ascii === clean ? plain : `${plain}; filename*=UTF-8''${uriEncode(clean)}`
 }
 
-/** The start of a name that fits in 255 bytes, with its extension. */
+/** Returns the start of a name that fits in 255 bytes, with its extension. */
 function cutName(name: string): string {
   const { stem } = splitFileName(name)
   const extension = name.slice(stem.length)

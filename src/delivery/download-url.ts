@@ -7,22 +7,22 @@ import { attachment } from './content-disposition.ts'
 
 export interface DownloadRequest {
   readonly use: Exclude<Use, 'upload'>
-  /** Seconds; undefined takes the default of the use. */
+  /** Lifetime in seconds. Default: the default of the use. */
   readonly expiresIn?: number | undefined
-  /** In place of that default. */
+  /** Replaces that default. */
   readonly defaultSeconds?: number
   /** Serve as an attachment under this name. */
   readonly download?: string | undefined
-  /** Show in the browser even what may run script there. */
+  /** Also show types in the browser that may run scripts there. */
   readonly inline?: boolean | undefined
-  /** One URL for every caller within a window. */
+  /** Return the same URL to every caller within a time window. */
   readonly stable?: boolean | undefined
 }
 
-/** Longest name to save a file under, in UTF-16 code units. */
+/** Maximum length of a name to save a file under, in UTF-16 code units. */
 export const MAX_DOWNLOAD_NAME_LENGTH = 1024
 
-/** A presigned GET as clients get it. */
+/** A presigned GET URL in the form for clients. */
 export interface DownloadUrl {
   readonly url: string
   readonly key: ObjectKey
@@ -34,7 +34,7 @@ export interface DownloadUrl {
   readonly expiresAt: string
 }
 
-/** A presigned GET of one object. Throws what `downloadSigner` throws. */
+/** Returns a presigned GET URL of one object. Throws what `downloadSigner` throws. */
 export async function downloadUrl(
   bucket: Bucket,
   key: ObjectKey,
@@ -45,7 +45,7 @@ export async function downloadUrl(
   return { url: await urlOf(key), key, bucket: bucket.alias, expiresIn, expiresAt }
 }
 
-/** Signs the download URLs of one bucket that one request asks for. */
+/** Signs download URLs of one bucket for one request. */
 export interface DownloadSigner {
   urlOf(key: ObjectKey): Promise<string>
   /** Whole seconds from now. */
@@ -55,8 +55,8 @@ export interface DownloadSigner {
 }
 
 /**
- * A signer of presigned GETs. Does not check whether the objects exist. Throws `invalid_expiry`
- * and `credentials_expired`.
+ * Returns a signer of presigned GET URLs. Does not check that the objects exist. Throws
+ * `invalid_expiry` and `credentials_expired`.
  */
 export function downloadSigner(
   bucket: Bucket,

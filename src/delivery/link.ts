@@ -5,34 +5,34 @@ import { ApiError } from '../errors/api-error.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 
 /**
- * When a link ends, in seconds since 1970: at the end of a window that is as long as the lifetime
- * asked for, so that asking again within the window gives the same link. It is valid for one to
- * two such lifetimes. Throws `invalid_expiry`.
+ * Returns when a link expires, in seconds since 1970. The time is the end of a window that is as
+ * long as the requested lifetime, so that all requests within the window get the same link. The
+ * link is valid for one to two such lifetimes. Throws `invalid_expiry`.
  */
 export function linkExpiry(bucket: Bucket, expiresIn: number | undefined, now: Date): number {
   const max = Math.floor(bucket.maxExpiresIn.link / 2)
-  const life = expiresIn ?? Math.min(bucket.defaultExpiresIn.link, max)
-  if (life < 1 || life > max)
+  const lifetime = expiresIn ?? Math.min(bucket.defaultExpiresIn.link, max)
+  if (lifetime < 1 || lifetime > max)
     throw new ApiError('invalid_expiry', `expiresIn must be from 1 to ${max} seconds for a link.`)
-  return (Math.floor(now.getTime() / 1000 / life) + 2) * life
+  return (Math.floor(now.getTime() / 1000 / lifetime) + 2) * lifetime
 }
 
-/** A link as clients get it. */
+/** A link in the form for clients. */
 export interface Link {
   readonly link: string
   /** ISO 8601 in UTC. */
   readonly expiresAt: string
 }
 
-/** Longest name to save a file under, in UTF-16 code units. */
+/** Maximum length of a name to save a file under, in UTF-16 code units. */
 export const MAX_LINK_NAME_LENGTH = 255
 
 export interface LinkRequest extends Pick<LinkPolicy, 'delivery' | 'download'> {
-  /** Seconds; undefined takes the bucket's default, a day unless set. */
+  /** Lifetime in seconds. Default: the bucket's default, which is a day unless configured. */
   readonly expiresIn?: number | undefined
 }
 
-/** One link, and when it ends. Throws `invalid_expiry`. */
+/** Returns one link and its expiry. Throws `invalid_expiry`. */
 export async function linkTo(
   settings: SigningSettings,
   base: string,
@@ -47,8 +47,8 @@ export async function linkTo(
 }
 
 /**
- * An absolute link to the object under `key`; `base` is what comes before `/i/…`. Does not check
- * whether the object exists.
+ * Returns an absolute link to the object under `key`. `base` is the URL before `/i/…`. Does not
+ * check that the object exists.
  */
 export async function createLink(
   settings: SigningSettings,

@@ -1,10 +1,10 @@
 const TOKEN = "[\\w!#$%&'*+.^`|~-]+"
 const PARAMETER = `[\\t ]*${TOKEN}=(?:${TOKEN}|"[ !#-[\\]-~]*")`
-// No run of spaces can match in two ways, so that a hostile value can't make this slow.
+// Spaces can match in only one way, so that a hostile value can't make this slow.
 const MEDIA_TYPE = new RegExp(`^(${TOKEN}/${TOKEN})((?:[\\t ]*;(?:${PARAMETER})?)*)$`)
 const EACH_PARAMETER = new RegExp(`;${PARAMETER}`, 'g')
 
-/** Types that browsers show by themselves and that never run script in the origin they come from. */
+/** Types that browsers show without a plugin and that never run scripts in their origin. */
 const INERT_TYPES = new Set(
   [
     'image apng avif bmp gif heic heif jpeg jpg jxl png tiff vnd.microsoft.icon webp x-icon',
@@ -22,17 +22,17 @@ const INERT_TYPES = new Set(
 export interface MediaType {
   /** The `Content-Type` to send. */
   readonly contentType: string
-  /** Whether a browser may show it in the origin that serves it, where nothing else is. */
+  /** Whether a browser may show it, if nothing else uses the origin. */
   readonly isInert: boolean
-  /** Whether it is an inert image, sound or video: nothing that a page could be mistaken for. */
+  /** Whether it is an inert image, audio or video, which can't look like a page of the app. */
   readonly isMedia: boolean
 }
 
 /**
- * Reads a stored `Content-Type` as one media type (RFC 9110, §8.3.1), or returns null. A browser
- * makes a type of malformed text, such as the last item of a comma list (Fetch, "extract a MIME
- * type"), so anything else is refused: commas outside quotes, backslashes, bytes beyond ASCII.
- * A parameter with a comma inside quotes is left out, since not every client minds the quotes.
+ * Parses a stored `Content-Type` as one media type (RFC 9110, §8.3.1), or returns null. A browser
+ * also reads a type from malformed text, such as the last item of a comma list (Fetch, "extract a
+ * MIME type"). So this refuses commas outside quotes, backslashes, and bytes beyond ASCII. It
+ * removes a parameter with a comma inside quotes, since some clients ignore the quotes.
  */
 export function parseMediaType(value: string): MediaType | null {
   const [, type, parameters = ''] = MEDIA_TYPE.exec(value.trim()) ?? []

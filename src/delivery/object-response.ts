@@ -10,7 +10,7 @@ import { preconditionStatus } from './preconditions.ts'
 
 const VALIDATORS = ['etag', 'last-modified']
 
-/** The headers of the `Objects` answer that a client may see. */
+/** The headers of a response of `Objects` that a client may receive. */
 const SHOWN_HEADERS = [
   ...VALIDATORS,
   'accept-ranges',
@@ -21,8 +21,8 @@ const SHOWN_HEADERS = [
 ]
 
 /**
- * The answer of a link, made of the answer of `Objects` and of what the link, the bucket and the origin
- * allow: `sharesOrigin` where an app has the same origin.
+ * Returns the response to a link, from the response of `Objects` and the rules of the link, the
+ * bucket and the origin. `sharesOrigin` tells whether an app uses the same origin.
  */
 export function toClientResponse(
   object: Response,
@@ -35,7 +35,7 @@ export function toClientResponse(
   const status = preconditionStatus(request, object.headers) ?? object.status
   const isWhole = status === 200 || status === 206
   const headers = new Headers({
-    'Cache-Control': isWhole || status === 304 ? browserLife(policy, bucket, now) : 'no-store',
+    'Cache-Control': isWhole || status === 304 ? browserLifetime(policy, bucket, now) : 'no-store',
     'Cache-Status': cacheStatus(object.headers),
     'Cross-Origin-Resource-Policy': bucket.crossOriginResourcePolicy,
   })
@@ -56,12 +56,13 @@ export function toClientResponse(
 }
 
 /**
- * Lets a browser show inert types alone. Everything else, and what isn't one media type, becomes an
- * attachment in a sandbox. A key whose extension can run script, and a name to save under, make an
- * attachment of anything.
+ * Lets a browser show only inert types. Everything else, and a malformed type, becomes an
+ * attachment in a sandbox. A key whose extension can run scripts, or a name to save under, always
+ * makes the file an attachment.
  *
- * Next to an app, only images, sound and video are shown: a text or a PDF would appear under the app's
- * name. What isn't inert loses its type: a script, or a style, would be one of the app's own.
+ * On the origin of an app, a browser may show only images, audio and video, since a text or a PDF
+ * would look like the app's own page. Other types are replaced by a neutral one, since a script or
+ * a style would count as the app's own.
  */
 function contain(headers: Headers, { key, download }: LinkPolicy, sharesOrigin: boolean): void {
   const type = parseMediaType(headers.get('content-type') ?? '')
@@ -74,11 +75,11 @@ function contain(headers: Headers, { key, download }: LinkPolicy, sharesOrigin: 
 }
 
 /**
- * Never longer than the link; an object that may change is checked again when its copy expires.
- * One with a key that was made here can't change once every URL that could replace it has expired,
- * and the edge copy of what it replaced has ended.
+ * Returns the Cache-Control for the browser, never longer than the link. An object that may change
+ * is checked again when its copy expires. An object with a new key can't change after every URL
+ * that could replace it has expired, and also the edge copy of an object that it replaced.
  */
-function browserLife({ key, expires }: LinkPolicy, bucket: Bucket, now: Date): string {
+function browserLifetime({ key, expires }: LinkPolicy, bucket: Bucket, now: Date): string {
   const left = Math.max(0, expires - Math.ceil(now.getTime() / 1000))
   const settledAt = keyCreatedAt(key) + (MAX_REPLACEABLE_SECONDS + bucket.edgeTtlSeconds) * 1000
   if (now.getTime() > settledAt) return `private, max-age=${left}, immutable`
@@ -86,8 +87,8 @@ function browserLife({ key, expires }: LinkPolicy, bucket: Bucket, now: Date): s
 }
 
 /**
- * `Cache-Status` (RFC 9211) for what Cloudflare says of its cache, and for what may not be kept at
- * all.
+ * Returns `Cache-Status` (RFC 9211) from Cloudflare's cache status, and for objects that are never
+ * cached.
  */
 function cacheStatus(object: Headers): string {
   if (object.get('cache-control') === 'no-store') return 'edge-presigner; fwd=bypass'

@@ -5,13 +5,13 @@ import { contentCodings } from './content-coding.ts'
 import { openObject } from './open-object.ts'
 import { ON_WORKERS, relay } from './pump.ts'
 
-/** Where links get the bytes of objects from. */
+/** The source of object bytes for links. */
 export interface ObjectSource {
-  /** Whether copies are kept, which a delete must drop. */
+  /** Whether it keeps copies, which a delete must purge. */
   readonly keepsCopies: boolean
   /**
-   * The object, or one range of it, as `openObject` answers: 200, 206 or 416. Nothing of the client's
-   * own request reaches the bucket. Throws what `openObject` throws.
+   * Returns the object, or one range of it, like `openObject`: 200, 206 or 416. The client's own
+   * request never reaches the bucket. Throws what `openObject` throws.
    */
   open(
     method: 'GET' | 'HEAD',
@@ -20,21 +20,21 @@ export interface ObjectSource {
     range: string | null,
   ): Promise<Response>
   /**
-   * Drops every copy of an object. Throws `purge_failed`; a copy then stays for the bucket's
-   * `edgeTtl` at most.
+   * Purges every copy of an object. Throws `purge_failed`. A copy then stays for at most the
+   * bucket's `edgeTtl`.
    */
   purge(bucket: Bucket, key: ObjectKey): Promise<void>
 }
 
 /**
- * Whether `fetch` hands on bytes as they are stored. That of Node, Deno and Bun decodes what says that
- * it is encoded.
+ * Whether `fetch` returns bytes as they are stored. On Node, Deno and Bun, it decodes encoded
+ * responses.
  */
 const FETCH_KEEPS_CODINGS = ON_WORKERS
 
 /**
- * The buckets themselves, each time that someone asks. Throws `not_supported` for an object that is
- * stored encoded, where `fetch` would decode it, however large that makes it.
+ * Reads from the bucket for each request. Throws `not_supported` for an object with a
+ * Content-Encoding if `fetch` would decode it, since the decoded size has no limit.
  */
 export const directObjects: ObjectSource = {
   keepsCopies: false,
@@ -44,7 +44,7 @@ export const directObjects: ObjectSource = {
       await opened.body?.cancel()
       throw new ApiError(
         'not_supported',
-        'This object is stored encoded, which links can\'t deliver here. Use a download URL, or a link with delivery "redirect".',
+        'Links can\'t deliver an object with a Content-Encoding here. Use a download URL, or a link with delivery "redirect".',
       )
     }
     return relay(opened)[0]

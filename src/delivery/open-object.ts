@@ -7,18 +7,21 @@ import {
   fetchObject,
   readS3Code,
   TIMEOUT_SECONDS,
-  unexpectedAnswer,
+  unexpectedResponse,
   withDeadline,
 } from '../storage/s3.ts'
 import { StorageFailure } from '../storage/storage-failure.ts'
 import { parseContentRange } from './byte-range.ts'
 
-/** An edge cache keeps nothing larger (Workers Caching and the Cache API alike). */
+/** Maximum size of a copy in an edge cache (Workers Caching and the Cache API). */
 const MAX_COPY_BYTES = 512 * 1024 ** 2
-/** Up to this size the next part comes from the copy. */
+/**
+ * Up to this size, a request for a range fetches the complete object, so that the next range comes
+ * from the copy.
+ */
 const MAX_FILL_BYTES = 16 * 1024 ** 2
 
-/** What a representation carries from the bucket; everything else the bucket says stays here. */
+/** The bucket's headers that a representation keeps. All others are removed. */
 const KEPT_HEADERS = [
   'content-type',
   'content-encoding',
@@ -28,10 +31,11 @@ const KEPT_HEADERS = [
 ]
 
 /**
- * S3 GetObject as an edge cache takes it: status 200 with the whole object, whose Cache-Control is
- * the copy's lifetime. Two answers are for this request alone (`no-store`): 206 for `range` of a
- * large object, and 416. A HEAD is a whole object without its body. For a part of an object of up
- * to `fillBytes` the whole is fetched. Throws `object_not_found` and `storage_error`.
+ * Calls S3 GetObject and returns a response for an edge cache: status 200 with the complete object,
+ * and the copy's lifetime in Cache-Control. Two responses are only for this request (`no-store`):
+ * 206 for `range` of a large object, and 416. A HEAD returns the headers of the complete object.
+ * For a range of an object of up to `fillBytes`, fetches the complete object. Throws
+ * `object_not_found` and `storage_error`.
  */
 export async function openObject(
   bucket: Bucket,
@@ -52,7 +56,7 @@ export async function openObject(
   return wholeObject(bucket, key, answer, method === 'HEAD' ? 'HeadObject' : 'GetObject')
 }
 
-/** The answer to a range, or null where the whole object should be fetched in its place. */
+/** Returns the response to a range, or null if the complete object should be fetched instead. */
 async function answerPart(
   bucket: Bucket,
   key: ObjectKey,
@@ -72,7 +76,7 @@ async function answerPart(
   const range = parseContentRange(part.headers.get('content-range'))
   if (range === null) {
     await part.body?.cancel()
-    throw unexpectedAnswer('GetObject', part)
+    throw unexpectedResponse('GetObject', part)
   }
   const { first, last, size } = range
   if (last - first + 1 === size) return copyOf(bucket, key, part, size)
@@ -101,10 +105,13 @@ async function wholeObject(
   const s3Code = await readS3Code(answer)
   if (answer.status === 404 && s3Code !== 'NoSuchBucket')
     throw new ApiError('object_not_found', 'There is no object under this key.')
-  throw unexpectedAnswer(operation, answer, s3Code)
+  throw unexpectedResponse(operation, answer, s3Code)
 }
 
-/** Throws if an answer lacks what S3 says of each object: a page of a proxy, or an error document. */
+/**
+ * Throws if a response lacks the headers that S3 sends for each object. It is then a proxy's page
+ * or an error document.
+ */
 async function assertObject(
   { headers, body, status }: Response,
   operation = 'GetObject',
@@ -112,11 +119,9 @@ async function assertObject(
   const dated = !Number.isNaN(Date.parse(headers.get('last-modified') ?? ''))
   if (dated && /^(W\/)?".+"$/.test(headers.get('etag') ?? '')) return
   await body?.cancel()
-  throw new ApiError(
-    'storage_error',
-    `The bucket answered ${operation} without the usual headers.`,
-    { cause: new StorageFailure(operation, status, null) },
-  )
+  throw new ApiError('storage_error', `The bucket's response to ${operation} lacks headers.`, {
+    cause: new StorageFailure(operation, status, null),
+  })
 }
 
 async function copyOf(
@@ -127,8 +132,8 @@ async function copyOf(
 ): Promise<Response> {
   const headers = keptHeaders(answer)
   const { edgeTtlSeconds } = bucket
-  // Of a body without a length nobody could tell that it was cut short. An encoded one is not kept,
-  // as a cache may decode it.
+  // A truncated body without a length could not be detected. An encoded body is not cached, since a
+  // cache may decode it.
   const kept = size !== null && size <= MAX_COPY_BYTES && !headers.has('content-encoding')
   if (size !== null) headers.set('Content-Length', String(size))
   if (kept && edgeTtlSeconds > 0) {
@@ -147,17 +152,22 @@ function keptHeaders({ headers }: Response): Headers {
 }
 
 /**
- * Tag under which every copy of an object is purged: a digest, since tags know no case and no
- * spaces.
+ * Returns the tag that purges every copy of an object. It is a digest, since tags ignore case and
+ * allow no spaces.
  */
 export const cacheTag = (bucket: Bucket, key: ObjectKey): Promise<string> =>
   digest([homeOf(bucket), key])
 
-/** Name of a bucket's copies. Aliases share them where they read the same bucket by the same key. */
+/**
+ * Returns the name of a bucket's copies. Aliases of the same bucket with the same access key share
+ * copies.
+ */
 export const copiesOf = (bucket: Bucket): Promise<string> =>
   digest([homeOf(bucket), bucket.credentials.accessKeyId])
 
-/** The bucket's URL with addressing "path": the same for every alias and addressing. */
+/**
+ * Returns the bucket's URL with addressing "path". It is the same for every alias and addressing.
+ */
 export function homeOf({ origin, basePath, name }: Bucket): string {
   if (basePath.endsWith(`/${name}/`)) return origin + basePath
   return `${origin.replace(`//${name}.`, '//')}${basePath}${name}/`

@@ -1,23 +1,26 @@
-/** Entity tag without the mark of a weak one: the weak comparison of RFC 9110, §8.8.3.2. */
+/**
+ * Returns an entity tag without the mark of a weak tag, for the weak comparison of RFC 9110,
+ * §8.8.3.2.
+ */
 const opaqueTag = (etag: string): string => etag.replace(/^W\//, '')
 
-/** The entity tags of `If-Match` or `If-None-Match`. */
+/** Returns the entity tags in `If-Match` or `If-None-Match`. */
 const tagsIn = (header: string): string[] => header.split(',').map((tag) => tag.trim())
 
-/** Whether `If-Match` names this representation, by the strong comparison. */
+/** Tells whether `If-Match` names this representation, by the strong comparison. */
 const matchesStrongly = (header: string, etag: string | null): boolean =>
   header.trim() === '*' ||
   (etag !== null && !etag.startsWith('W/') && tagsIn(header).includes(etag))
 
-/** Whether `If-None-Match` names this representation, by the weak comparison. */
+/** Tells whether `If-None-Match` names this representation, by the weak comparison. */
 const matchesWeakly = (header: string, etag: string | null): boolean =>
   header.trim() === '*' ||
   (etag !== null && tagsIn(header).map(opaqueTag).includes(opaqueTag(etag)))
 
 /**
- * What a request's conditions make of a representation with these validators (RFC 9110, §13.2.2):
- * the status to answer with in its place, or null to go on. The `Last-Modified` of an object has
- * whole seconds, as HTTP dates have.
+ * Evaluates a request's conditions for a representation with these validators (RFC 9110, §13.2.2).
+ * Returns the status to respond with, or null to send the representation. An object's
+ * `Last-Modified` has whole seconds, like HTTP dates.
  */
 export function preconditionStatus(request: Headers, representation: Headers): 304 | 412 | null {
   const etag = representation.get('etag')
@@ -36,8 +39,8 @@ export function preconditionStatus(request: Headers, representation: Headers): 3
 }
 
 /**
- * Whether `If-Range` lets a range be served of this representation (RFC 9110, §13.1.5): by strong
- * validators alone.
+ * Tells whether `If-Range` allows a range of this representation (RFC 9110, §13.1.5). Accepts only
+ * strong validators.
  */
 export function rangeIsCurrent(ifRange: string | null, representation: Headers): boolean {
   if (ifRange === null) return true
@@ -45,7 +48,7 @@ export function rangeIsCurrent(ifRange: string | null, representation: Headers):
   return ifRange === representation.get('last-modified')
 }
 
-/** Whether a request has any condition or `If-Range`. */
+/** Tells whether a request has any condition or `If-Range`. */
 export const isConditional = (request: Headers): boolean =>
   ['if-match', 'if-none-match', 'if-modified-since', 'if-unmodified-since', 'if-range'].some(
     (name) => request.has(name),

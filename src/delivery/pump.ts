@@ -1,31 +1,31 @@
 import { ApiError } from '../errors/api-error.ts'
 import { within, withinCacheTime } from './within.ts'
 
-/** Seconds within which the bucket must send the next bytes of an object. */
+/** Maximum seconds until the bucket sends the next bytes of an object. */
 const IDLE_SECONDS = 30
-/** The same for a large read, of which nobody sees how far it has come. */
+/** The same for a large read, whose progress is not visible. */
 const LARGE_IDLE_SECONDS = 120
 const MIN_LARGE_BYTES = 16 * 1024
 const CHUNK_BYTES = 256 * 1024
-/** How far a copy may lag behind without slowing the client. */
+/** How far a copy may lag behind before it slows the client. */
 const MAX_LAG_BYTES = 1024 ** 2
 
-/** Whether this is Cloudflare's runtime, with streams and headers that others lack. */
+/** Whether this is Cloudflare's runtime, which has special streams and headers. */
 export const ON_WORKERS = typeof IdentityTransformStream !== 'undefined'
 
 type Writer = WritableStreamDefaultWriter<Uint8Array>
 
-/** Where the bytes of an object go. */
+/** The destinations of an object's bytes. */
 export interface Sinks {
   readonly client?: WritableStream<Uint8Array>
   readonly copy?: WritableStream<Uint8Array>
 }
 
 /**
- * Copies `source` to its sinks at the pace of the client, and says whether the copy has all of it.
- * A copy that fails or stalls is given up; a client that goes away does not end the copy; with both
- * gone the source is cancelled. Throws `storage_error` where the source breaks off or stalls, which
- * fails the sinks.
+ * Copies `source` to its sinks at the speed of the client. Resolves with whether the copy is
+ * complete. Abandons a copy that fails or stalls. Continues the copy if the client disconnects.
+ * Cancels the source without both. Throws `storage_error` and fails the sinks if the source breaks
+ * off or stalls.
  */
 export async function pump(source: ReadableStream<Uint8Array>, sinks: Sinks): Promise<boolean> {
   const reader = readerOf(source)
@@ -53,7 +53,7 @@ export async function pump(source: ReadableStream<Uint8Array>, sinks: Sinks): Pr
 
   try {
     for (;;) {
-      // Timed only while the bucket is waited for: a client may be as slow as it likes.
+      // The timeout applies only to the bucket. A client may be slow.
       const asked = Date.now()
       const seconds = atLeast === 1 ? IDLE_SECONDS : LARGE_IDLE_SECONDS
       const { done, value } = await within(seconds * 1000, reader.read(atLeast, view))
@@ -73,14 +73,14 @@ export async function pump(source: ReadableStream<Uint8Array>, sinks: Sinks): Pr
         ignore(reader.cancel())
         return false
       }
-      // The client has these bytes by now; a copy may lag.
+      // The client has received these bytes. A copy may still need them.
       const { buffer } = value
       const isFree = sinks.copy === undefined && buffer instanceof ArrayBuffer
       view = isFree ? new Uint8Array(buffer) : new Uint8Array(CHUNK_BYTES)
     }
   } catch (cause) {
     for (const end of [reader.cancel(cause), client?.abort(cause), copy?.abort(cause)]) ignore(end)
-    throw new ApiError('storage_error', 'The bucket ended its answer early.', { cause })
+    throw new ApiError('storage_error', "The bucket's response ended early.", { cause })
   }
   await Promise.all([
     toClient((writer) => writer.close()),
@@ -89,11 +89,11 @@ export async function pump(source: ReadableStream<Uint8Array>, sinks: Sinks): Pr
   return copy !== undefined
 }
 
-/** Reads a stream in pieces of a wanted size, where the runtime can. */
+/** Reads a stream in chunks of a chosen size, if the runtime supports it. */
 export interface ByteReader {
-  /** Whether `read` waits for as many bytes as it is asked for; else it takes what comes next. */
+  /** Whether `read` waits for `atLeast` bytes. Otherwise, it returns the next chunk. */
   readonly waits: boolean
-  /** Reads at least that many bytes into the view. */
+  /** Reads at least `atLeast` bytes into the view. */
   read(atLeast: number, view: Uint8Array): Promise<ReadableStreamReadResult<Uint8Array>>
   cancel(reason?: unknown): Promise<void>
 }
@@ -115,31 +115,28 @@ export function readerOf(source: ReadableStream<Uint8Array>): ByteReader {
 }
 
 /**
- * How many bytes to wait for after a read of `bytes`: what should come in a tenth of a second, and
- * no more than twice as many. Each read costs CPU, however little it brings.
+ * Returns how many bytes to wait for after a read of `bytes`: the expected bytes of a tenth of a
+ * second, and at most twice as many. Each read costs CPU, independent of its size.
  */
 function nextBytes(bytes: number, milliseconds: number): number {
   const next = Math.ceil(bytes * Math.min(2, 100 / milliseconds))
   return next < MIN_LARGE_BYTES ? 1 : Math.min(next, CHUNK_BYTES)
 }
 
-/** Leaves a rejection of `work` unreported. */
+/** Ignores a rejection of `work`. */
 const ignore = (work: Promise<void> | undefined): void => {
   work?.catch(() => undefined)
 }
 
-/**
- * A writable and a readable side, of `length` bytes where that is known, which only Workers can say of
- * a stream.
- */
+/** Returns a pipe. On Workers, its stream states a known `length`. */
 export function pipeOf(length: string | null): TransformStream<Uint8Array, Uint8Array> {
   if (!ON_WORKERS) return new TransformStream()
   return length === null ? new IdentityTransformStream() : new FixedLengthStream(Number(length))
 }
 
 /**
- * `opened` with a body that ends in an error where the bucket stalls, and a promise that resolves
- * once all of it is through. The client's end ends the request to the bucket.
+ * Returns `opened` with a body that fails if the bucket stalls, and a promise that resolves after
+ * the transfer. Cancels the request to the bucket if the client disconnects.
  */
 export function relay(opened: Response): [Response, Promise<unknown>] {
   if (opened.body === null) return [opened, Promise.resolve()]

@@ -2,20 +2,20 @@ import type { LinkPolicy } from '../access/link-signature.ts'
 import type { Bucket } from '../bucket/bucket.ts'
 import { downloadSigner } from './download-url.ts'
 
-/** Seconds for which the target is valid at least; at most twice that. */
+/** Minimum lifetime of the target in seconds. The maximum is twice as long. */
 const TARGET_SECONDS = 300
 
 export interface RedirectTarget {
-  /** A presigned GET, the same for everyone within a window. */
+  /** A presigned GET URL, the same for all clients within a time window. */
   readonly url: string
   /**
-   * Seconds for which a browser may keep the redirect: half the lifetime of its target, and never
+   * Seconds that a browser may cache the redirect: half the lifetime of its target, and never
    * longer than the link.
    */
   readonly maxAgeSeconds: number
 }
 
-/** Where a link with delivery "redirect" leads. Throws `credentials_expired`. */
+/** Returns the target of a link with delivery "redirect". Throws `credentials_expired`. */
 export async function redirectTarget(
   { key, download, expires }: LinkPolicy,
   bucket: Bucket,

@@ -7,9 +7,9 @@ import type { ObjectSource } from './object-source.ts'
 import { isConditional, rangeIsCurrent } from './preconditions.ts'
 
 /**
- * The object of a checked link, for the method, range and conditions of `request`. `objects` never
- * sees the request itself. `sharesOrigin` where an app has the same origin. Throws what
- * `objects.open` throws.
+ * Returns the object of a verified link, for the method, range and conditions of `request`.
+ * `objects` never receives the request itself. `sharesOrigin` tells whether an app uses the same
+ * origin. Throws what `objects.open` throws.
  */
 export async function serveLink(
   request: Request,
@@ -41,8 +41,8 @@ export async function serveLink(
 }
 
 /**
- * A whole representation as the part that `range` asks for, where that is all of it; any other
- * answer as it is.
+ * Returns a complete representation as a partial response if `range` includes all of it. Returns
+ * any other response unchanged.
  */
 function asPart(answer: Response, range: string): Response {
   const size = Number(answer.headers.get('content-length') ?? 0)
@@ -53,8 +53,9 @@ function asPart(answer: Response, range: string): Response {
 }
 
 /**
- * Whether the answer to a range is valid. If not, the whole representation is used, against which
- * every condition can be judged: a server may always ignore `Range` (RFC 9110, §14.2).
+ * Tells whether the response to a range is usable. If not, the complete representation is used,
+ * since every condition can be evaluated on it. A server may always ignore `Range` (RFC 9110,
+ * §14.2).
  */
 function rangeHolds(part: Response, request: Headers): boolean {
   if (part.status === 416) return !isConditional(request)

@@ -1,6 +1,6 @@
 /**
- * Every error code that a client can meet, with its HTTP status. The table is closed: docs/api.md
- * lists it.
+ * Every error code that a client can receive, with its HTTP status. The list is complete, and
+ * docs/api.md explains it.
  */
 export const STATUS_BY_CODE = {
   invalid_request: 400,
@@ -46,13 +46,13 @@ export type ErrorCode = keyof typeof STATUS_BY_CODE
 export const isErrorCode = (value: unknown): value is ErrorCode =>
   typeof value === 'string' && Object.hasOwn(STATUS_BY_CODE, value)
 
-/** Why an `unauthenticated` request was refused, as far as a client may know. */
+/** Why an `unauthenticated` request was refused, in the detail that a client may see. */
 export const REASONS = ['missing', 'malformed', 'expired', 'not_accepted'] as const
 
 export type Reason = (typeof REASONS)[number]
 
 /**
- * One error in an input: `path` is dotted from the root of the body, the query or the
+ * One error in an input. `path` is a dotted path from the root of the body, the query or the
  * configuration.
  */
 export interface Issue {
@@ -63,29 +63,27 @@ export interface Issue {
 export interface ApiErrorOptions {
   readonly issues?: readonly Issue[]
   readonly cause?: unknown
-  /** When the client should try again; it is told. */
+  /** Seconds to wait before a retry. The client receives them. */
   readonly retryAfterSeconds?: number | undefined
-  /** Of `unauthenticated`; the client is told. */
+  /** For `unauthenticated`. The client receives it. */
   readonly reason?: Reason | undefined
 }
 
-/** An error that a caller can tell by its `code`. */
+/** An error that a caller can identify by its `code`. */
 export interface PresignerError extends Error {
   readonly code: ErrorCode
-  /** What is wrong with the input, member by member. */
+  /** What is wrong with the input, one issue per error. */
   readonly issues: readonly Issue[]
 }
 
-/** Whether `error` is one of this package, whichever copy of it threw. */
+/** Tells whether `error` comes from this package, also from another copy of it. */
 export const isPresignerError = (error: unknown): error is PresignerError =>
   error instanceof Error &&
   error.name === 'PresignerError' &&
   'code' in error &&
   isErrorCode(error.code)
 
-/**
- * Ends a request with `code` and a message that the client may read. `cause` goes to the log alone.
- */
+/** Ends a request with `code` and a message that the client may read. Only the log gets `cause`. */
 export class ApiError extends Error implements PresignerError {
   override readonly name = 'PresignerError'
   readonly code: ErrorCode
@@ -106,7 +104,7 @@ export class ApiError extends Error implements PresignerError {
   }
 }
 
-/** `thrown` as an ApiError where it is an error of this package, of whichever copy; null otherwise. */
+/** Returns `thrown` as an ApiError if it comes from any copy of this package, otherwise null. */
 export function asApiError(thrown: unknown): ApiError | null {
   if (thrown instanceof ApiError) return thrown
   if (!isPresignerError(thrown)) return null

@@ -1,6 +1,6 @@
 /**
- * Name and message of an error and of what caused it, for the log; URLs are left out, as a query
- * may hold a signature.
+ * Returns the name and message of an error and its causes, for the log. Removes URLs, since a query
+ * may contain a signature.
  */
 export function describe(thrown: unknown): string {
   if (!(thrown instanceof Error)) return withoutUrls(String(thrown))

@@ -1,10 +1,11 @@
 /**
- * What the log warns of while requests go on. docs/troubleshooting.md says what to do about each.
+ * Warnings in the log. The request itself continues. docs/troubleshooting.md explains how to fix
+ * each one.
  */
 export const WARNINGS = [
   'rate limit not applied',
   'index entries unreadable',
-  'edge copy not dropped',
+  'edge copy not purged',
   'parts and their size not checked',
   'complete failed although the object exists',
   'metadata left out',
@@ -17,5 +18,5 @@ export const WARNINGS = [
 
 export type Warning = (typeof WARNINGS)[number]
 
-/** A warning, with its reason or without. */
+/** A warning, with or without its reason. */
 export type WarningText = Warning | `${Warning}: ${string}`

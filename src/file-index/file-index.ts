@@ -5,7 +5,7 @@ import type { FileRecord } from './file-record.ts'
 export interface ListInput {
   /** Alias of the bucket. */
   readonly bucket: string
-  /** Start of the object keys. */
+  /** Only keys that start with this. */
   readonly prefix: string
   /** 1 to 1000. */
   readonly limit: number
@@ -16,30 +16,35 @@ export interface ListInput {
 export interface ListedPage {
   readonly records: FileRecord[]
   /**
-   * Where the next page starts; undefined behind the last one. A page may be short, or empty, and
-   * not the last.
+   * Start of the next page, or undefined after the last page. A short or empty page may not be the
+   * last.
    */
   readonly cursor: string | undefined
-  /** Entries of this page that are no readable record. */
+  /** Number of entries on this page that are not valid records. */
   readonly unreadable: number
 }
 
 /** The index of files. */
 export interface FileIndex {
   /**
-   * The record of one file, or null. Up to 60 seconds behind a change that another location made.
+   * Returns the record of one file, or null. May be up to 60 seconds older than a change in another
+   * location.
    */
   get(bucket: string, key: ObjectKey): Promise<FileRecord | null>
   /**
-   * Stores `record` and returns it as stored. Throws `key_not_indexable` and `index_unavailable`.
+   * Stores `record`, and returns what was stored. Throws `key_not_indexable` and
+   * `index_unavailable`.
    */
   put(record: FileRecord): Promise<FileRecord>
   remove(bucket: string, key: ObjectKey): Promise<void>
-  /** One page in the order of the keys, which is newest first for keys that this Worker made. */
+  /**
+   * Returns one page in the order of the keys. For keys that this Worker created, that is newest
+   * first.
+   */
   list(input: ListInput): Promise<ListedPage>
 }
 
-/** The index of a presigner that keeps none: nothing is found, and nothing can be listed. */
+/** The index of a presigner without an index. It finds nothing, and can't list files. */
 export const noFileIndex: FileIndex = {
   get: async () => null,
   put: async (record) => record,

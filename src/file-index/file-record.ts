@@ -6,7 +6,7 @@ import type { ObjectKey } from '../keys/object-key.ts'
 /** Workers KV's limit for the metadata of one key, in bytes of JSON. */
 const MAX_METADATA_BYTES = 1024
 
-/** What the index keeps of a file in KV metadata: docs/kv-schema.md. */
+/** What the index stores about a file in KV metadata (docs/kv-schema.md). */
 const metadataSchema = z.object({
   name: z.string(),
   size: z.int().check(z.minimum(0)),
@@ -19,7 +19,7 @@ const metadataSchema = z.object({
 type Metadata = z.infer<typeof metadataSchema>
 
 /**
- * A file as the API shows it. `size` in bytes, `createdAt` ISO 8601 in UTC, `etag` in its quotes.
+ * A file in the API's format. `size` in bytes, `createdAt` ISO 8601 in UTC, `etag` in its quotes.
  */
 export interface FileRecord extends Metadata {
   readonly key: ObjectKey
@@ -27,12 +27,16 @@ export interface FileRecord extends Metadata {
   readonly bucket: string
 }
 
-/** The metadata to store for `record`; its name is cut until all fits into KV's limit. */
+/**
+ * Returns the metadata to store for `record`. Shortens the name until everything fits into KV's
+ * limit.
+ */
 export function toMetadata({ name, size, mimetype, etag, owner, createdAt }: FileRecord): Metadata {
   const metadata = { name, size, mimetype, etag, owner, createdAt }
   let excess = utf8Length(JSON.stringify(metadata)) - MAX_METADATA_BYTES
   while (excess > 0 && metadata.name !== '') {
-    // JSON may write six bytes for one: cut by what is certain to be too much, and look again.
+    // JSON may need six bytes for one. So this removes only what is certainly too much, and checks
+    // again.
     const certain = Math.ceil(excess / 6)
     metadata.name = cutToBytes(metadata.name, Math.max(0, utf8Length(metadata.name) - certain))
     excess = utf8Length(JSON.stringify(metadata)) - MAX_METADATA_BYTES
@@ -40,7 +44,7 @@ export function toMetadata({ name, size, mimetype, etag, owner, createdAt }: Fil
   return metadata
 }
 
-/** The record that `metadata` from KV describes, or null if it is malformed. */
+/** Returns the record that `metadata` from KV describes, or null if it is malformed. */
 export function fromMetadata(bucket: string, key: ObjectKey, metadata: unknown): FileRecord | null {
   const parsed = metadataSchema.safeParse(metadata)
   return parsed.success ? { key, bucket, ...parsed.data } : null

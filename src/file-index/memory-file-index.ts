@@ -1,7 +1,10 @@
 import type { FileIndex } from './file-index.ts'
 import type { FileRecord } from './file-record.ts'
 
-/** An index in memory, for tests: it ends with the process, and no other process sees it. */
+/**
+ * Returns an index in memory, for tests. It is lost when the process ends, and other processes
+ * can't read it.
+ */
 export function memoryFileIndex(): FileIndex {
   const records = new Map<string, FileRecord>()
   const nameOf = (bucket: string, key: string): string => `${bucket}:${key}`
@@ -30,7 +33,7 @@ export function memoryFileIndex(): FileIndex {
   }
 }
 
-/** The order of UTF-8, in which Workers KV lists too. */
+/** Compares by UTF-8, the order in which Workers KV lists. */
 function byCodePoint(one: string, other: string): number {
   const [a, b] = [[...one], [...other]]
   for (const [i, character] of a.entries()) {

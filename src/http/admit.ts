@@ -32,19 +32,19 @@ const LOCAL_PRINCIPAL: Principal = {
 }
 
 /**
- * Before everything that needs credentials: a URL that means one thing, valid settings, and who
- * asks: by the token in the path, the Authorization header, or the header that the JWT settings name;
- * where the presigner is mounted in an app, by a token or that app. The request counts against that
- * principal, or against the client's network if it has none; one that makes the Worker fetch a
- * key set counts against its network first. Throws `unauthenticated` (the exact reason in its cause),
- * `forbidden` for a request that another origin's page made with the app's cookies,
+ * Runs before everything that needs credentials. Checks the URL's encoding and the settings, and
+ * finds the principal: from the token in the path, the Authorization header, or the header that the
+ * JWT settings name. In an app, from a token or the app itself. Counts the request against the
+ * principal, or against the client's network without one. A request that makes the Worker fetch a
+ * key set first counts against its network. Throws `unauthenticated` (with the exact reason as its
+ * cause), `forbidden` for a request from a page of another origin with the app's cookies,
  * `auth_unavailable` and `rate_limited`.
  */
 export const admit: MiddlewareHandler<AppEnv> = async function admit(c) {
   checkUrl(c.req.url)
   const settings = await configure(c)
   let counted: Promise<void> | undefined
-  /** Counts this request against its network, once however often it is called. */
+  /** Counts this request against its network, only once. */
   const countNetwork = async (): Promise<void> => {
     const network = networkOf(c.req.header('CF-Connecting-IP'))
     counted ??= countRequest(c, `network ${network}`)
@@ -62,7 +62,10 @@ export const admit: MiddlewareHandler<AppEnv> = async function admit(c) {
   c.set('principal', verdict.principal)
 }
 
-/** The settings, also for `c.get('settings')`. Throws `misconfigured`, which `/healthz` explains. */
+/**
+ * Returns the settings, and stores them for `c.get('settings')`. Throws `misconfigured`, which
+ * `/healthz` explains.
+ */
 export function configure(c: AppContext): Settings | Promise<Settings> {
   const checked = withKeys(c.env.instance.settings)
   return checked instanceof Promise
@@ -79,7 +82,10 @@ function keepSettings(c: AppContext, loaded: LoadedSettings): Settings {
   return loaded.settings
 }
 
-/** Without a promise of its own: most credentials need one, and each costs every request. */
+/**
+ * Returns the verdict on the request's credentials. Not an async function, since each promise costs
+ * time in every request.
+ */
 function judge(
   c: AppContext,
   settings: Settings,
@@ -111,19 +117,19 @@ function judge(
   return refuse('no credentials')
 }
 
-/** What is wrong with an Authorization header that none of the checks takes. */
+/** Returns what is wrong with an Authorization header that no check accepts. */
 function unknownKind(authorization: string, bearer: string | undefined): Refusal {
-  if (!/^bearer(?: |$)/i.test(authorization)) return 'authorization of another scheme'
+  if (!/^bearer(?: |$)/i.test(authorization)) return 'authorization scheme not bearer'
   if (bearer === undefined) return 'bearer credential malformed'
   // Three parts, as in a JWT (RFC 7515, section 3.1).
   return /^[\w-]+\.[\w-]+\.[\w-]*$/.test(bearer)
     ? 'jwt not expected'
-    : 'bearer credential of no known kind'
+    : 'bearer credential of unknown kind'
 }
 
 /**
- * Whether this only drops an upload in parts. The upload id says whose it is, so a token that ended
- * meanwhile will do: otherwise its parts would stay in the bucket.
+ * Tells whether this request only aborts an upload in parts. The upload id identifies the owner, so
+ * an expired token is enough. Otherwise, the parts would stay in the bucket.
  */
 const isAbort = (c: AppContext): boolean =>
   c.req.method === 'DELETE' && c.req.param('uploadId') !== undefined
@@ -131,7 +137,7 @@ const isAbort = (c: AppContext): boolean =>
 const bearerOf = (authorization: string | undefined): string | undefined =>
   /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1]
 
-/** What is in the place of a token: in the path, which takes precedence, or in the header. */
+/** Returns the token in the path, which takes precedence, or in the header. */
 function tokenOf(c: AppContext): string | undefined {
   const inPath = c.req.param('token')
   if (inPath !== undefined) return inPath
@@ -139,7 +145,7 @@ function tokenOf(c: AppContext): string | undefined {
   return bearer !== undefined && looksLikeToken(bearer) ? bearer : undefined
 }
 
-/** The principal that the app names, if a page may ask in its name. */
+/** Returns the verdict of the app, unless a foreign page sent the request. */
 async function judgeByApp(
   c: AppContext,
   settings: Settings,
@@ -159,9 +165,10 @@ async function judgeByApp(
 }
 
 /**
- * Throws `forbidden` for a request from a page of another origin, unless `corsOrigins` has it, where
- * the app says who asks: its credential may be a cookie, which a browser adds to whatever another
- * site's page sends. A token is no such credential. Clients that are no browsers say no origin.
+ * Throws `forbidden` for a request from a page of another origin that is not in `corsOrigins`, if
+ * the app authenticates. The app's credential may be a cookie, which a browser also adds to
+ * requests from another site's page. That does not apply to tokens. Clients other than browsers
+ * send no origin.
  */
 export function refuseForeignPage(c: AppContext, settings: Settings): void {
   if (c.env.host.authenticate === null || tokenOf(c) !== undefined) return

@@ -4,35 +4,33 @@ import type { ErrorCode } from '../errors/api-error.ts'
 import type { Settings } from '../settings/settings.ts'
 import type { Host, Instance } from './host.ts'
 
-/** What the Hono apps carry from middleware to handler. */
+/** What middleware passes to handlers in the Hono apps. */
 export interface AppEnv {
   Bindings: { readonly instance: Instance; readonly host: Host }
   Variables: {
     requestId: string
     settings: Settings
     principal: Principal
-    /** Alias of the bucket that a handler works on: for the log. */
+    /** Alias of the request's bucket, for the log. */
     bucket: string
-    /** Whether the edge had a copy, as `Cache-Status` says it: for the log. */
+    /** The `Cache-Status` of the response, for the log. */
     cacheStatus: string
-    /** Adds to the body of an error what the clients of a protocol look for. */
+    /** Adds members to an error body that the clients of a protocol expect. */
     errorMembers: ((message: string) => object) | undefined
-    /** The body of an error in XML, for the clients of a protocol that has no JSON. */
+    /** Returns the body of an error as XML, for the clients of a protocol without JSON. */
     errorBody: ((error: ErrorBody) => string) | undefined
-    /** What CORS adds to the answer. */
+    /** The CORS headers of the response. */
     corsHeaders: Readonly<Record<string, string>> | undefined
-    /** The answer that has all its headers. */
+    /** The response that already has all its headers. */
     complete: Response | undefined
-    /** What ended the request early: for the log. */
-    fault: unknown
-    /**
-     * What did not end the request, and someone should see to: for the log. `addWarning` writes it.
-     */
+    /** The error that ended the request, for the log. */
+    failure: unknown
+    /** A problem that did not end the request, for the log. `addWarning` sets it. */
     warning: string | undefined
   }
 }
 
-/** What every error says of itself. */
+/** The members of every error. */
 export interface ErrorBody {
   readonly code: ErrorCode
   readonly message: string

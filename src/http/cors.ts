@@ -3,10 +3,10 @@ import { takesOrigin } from '../settings/settings.ts'
 import type { AppEnv } from './app-env.ts'
 
 /**
- * Lets pages of the configured origins read every answer (`complete` and `json` add the headers), and
- * answers their preflights before anyone is asked who they are. Headers of a request are not limited,
- * as an origin that is let in may send credentials in any that is configured. Cookies are allowed to
- * `corsCookieOrigins` alone: a proxy in front, or the app, may take one for a login.
+ * Lets pages of the configured origins read every response (`complete` and `json` add the headers),
+ * and answers their preflights without authentication. Request headers are not limited, since a
+ * configured header may carry the credential. Only `corsCookieOrigins` may send cookies, since the
+ * app or a proxy may accept a cookie as a login.
  */
 export const cors: MiddlewareHandler<AppEnv> = function cors(c, next) {
   const origin = c.req.header('Origin')

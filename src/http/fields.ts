@@ -14,11 +14,11 @@ import {
   SHA256,
 } from '../uploads/upload-fields.ts'
 
-/** Members of bodies and queries that several routes have in common. */
+/** Members of bodies and queries that several routes share. */
 
 /** Alias of a bucket. */
 export const bucket = z.optional(z.string())
-/** Seconds. */
+/** Lifetime in seconds. */
 export const expiresIn = z.optional(z.int())
 /** A whole number in a query. */
 export const digits = z.pipe(
@@ -40,25 +40,25 @@ export const metadata = z.optional(
   ),
 )
 export const directory = z.optional(
-  z.string().check(z.regex(DIRECTORY, 'must be segments with "/" between')),
+  z.string().check(z.regex(DIRECTORY, 'must be segments separated by "/"')),
 )
 export const partNumber = z.int().check(z.minimum(1), z.maximum(MAX_PARTS))
 
-/** Limit of a body that holds a list of keys. */
+/** Size limit of a body with a list of keys. */
 export const MAX_KEYS_BODY_BYTES = 2 * 1024 ** 2
 
-/** 1 to 1000 object keys, not parsed yet. */
+/** 1 to 1000 object keys, not yet parsed. */
 export const keyList = z.array(z.string()).check(z.minLength(1), z.maxLength(MAX_KEYS))
 
-/** What a client learns of a key that was refused, while the others were not. */
+/** What a client receives for a refused key. The other keys are not affected. */
 export interface RefusedKey {
   readonly key: string
   readonly error: { readonly code: string; readonly message: string }
 }
 
 /**
- * What `act` makes of each key, in the order asked; an ApiError takes the place of the key that
- * it is about.
+ * Returns the result of `act` for each key, in the same order. An ApiError becomes the result of
+ * its key.
  */
 export const forEachKey = <T>(
   bucket: Bucket,

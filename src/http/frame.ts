@@ -1,18 +1,18 @@
 import type { H, Next } from 'hono/types'
-import { complete, onError, onNotFound } from './answers.ts'
 import type { AppContext } from './app-env.ts'
 import { logRequest } from './request-log.ts'
+import { complete, onError, onNotFound } from './responses.ts'
 
 const GO_ON = Promise.resolve()
 const next: Next = () => GO_ON
 
 /**
- * Joins the handlers that a request meets to one, with what every request needs: its id, its
- * errors, the headers of its answer, its line in the log. The id is never one that the client sends:
- * text from outside must not enter the log unchecked.
+ * Combines the handlers of a route into one, and adds what every request needs: an id, error
+ * responses, common headers, and a log line. The id never comes from the client, since unchecked
+ * text must not enter the log.
  *
- * The handlers run one after another until one answers. So `next()` is the last thing that a
- * middleware does; Hono's own way, a promise around all that follows, costs 300 bytes a middleware.
+ * The handlers run in order until one returns a response. So a middleware must call `next()` last.
+ * Hono's own way, a promise around all following handlers, costs 300 bytes per middleware.
  */
 export const frame = (handlers: readonly H[], route: string | undefined) =>
   async function frame(c: AppContext): Promise<Response> {

@@ -6,36 +6,36 @@ import type { FileIndex } from '../file-index/file-index.ts'
 import type { FileRecord } from '../file-index/file-record.ts'
 import type { LoadedSettings } from '../settings/define.ts'
 
-/** One presigner, as it works in one environment. */
+/** One presigner in one environment. */
 export interface Instance {
   readonly settings: LoadedSettings
   readonly fileIndex: FileIndex
   /** Null if there is no limit. */
   readonly rateLimiter: RateLimiter | null
   readonly log: (line: LogLine) => void
-  /** Where the bytes of objects come from, for a request with this execution context. */
+  /** Returns the source of objects for a request with this execution context. */
   readonly objects: (context: ExecutionContext) => ObjectSource
 }
 
-/** What the app that a presigner is mounted in adds to a request. */
+/** What the app around a mounted presigner adds to a request. */
 export interface Host {
-  /** Path in front of the presigner's own, as it is written in the URL: empty or `/media`. */
+  /** Path before the presigner's own, as written in the URL: empty or `/media`. */
   readonly mountPath: string
-  /** Whether the bytes of links share their origin with an app. */
+  /** Whether links share their origin with an app. */
   readonly sharesOrigin: boolean
-  /** Null where the built-in credentials apply. */
+  /** Null if the built-in credentials apply. */
   readonly authenticate: (() => Promise<Principal | null>) | null
-  /** Gives `UploadChanges`, unchecked. */
+  /** Returns `UploadChanges`, unchecked. */
   readonly beforeUpload: ((file: NewFile, principal: Principal) => Promise<unknown>) | null
   readonly onEvent: ((event: FileEvent) => Promise<void>) | null
 }
 
-/** A limit for the requests of one key, such as Cloudflare's rate limiting binding. */
+/** A rate limit by key, such as Cloudflare's rate limiting binding. */
 export interface RateLimiter {
   limit(request: { key: string }): Promise<{ readonly success: boolean }>
 }
 
-/** What the log says of one request. Members that don't apply are missing. */
+/** The log line of one request. Members that don't apply are missing. */
 export interface LogLine {
   readonly requestId?: string | undefined
   readonly method: string
@@ -51,29 +51,31 @@ export interface LogLine {
   readonly reason?: string | undefined
 }
 
-/** A file that someone wants to upload. */
+/** A file that a client wants to upload. */
 export interface NewFile {
   /** Alias of the bucket. */
   readonly bucket: string
   readonly fileName: string
   readonly mimetype: string
-  /** Bytes; undefined where the client doesn't say. */
+  /** Size in bytes, or undefined if the client doesn't state it. */
   readonly size?: number | undefined
   readonly directory?: string | undefined
   readonly metadata?: Readonly<Record<string, string>> | undefined
 }
 
-/** What the app changes about an upload, before anything is signed; members replace the client's. */
+/**
+ * What the app changes about an upload before anything is signed. Its members replace the client's.
+ */
 export interface UploadChanges {
-  /** Folder under `uploads/`: segments with `/` between. */
+  /** Folder under `uploads/`: segments separated by `/`. */
   readonly directory?: string | undefined
-  /** S3's user-defined metadata; names of a-z, 0-9 and "-". */
+  /** S3's user-defined metadata. Names consist of a-z, 0-9 and "-". */
   readonly metadata?: Readonly<Record<string, string>> | undefined
-  /** Refuses the upload: the client gets `forbidden` with this message. */
+  /** Refuses the upload. The client receives `forbidden` with this message. */
   readonly refuse?: string | undefined
 }
 
-/** What has happened to a file. It may come twice: `key` and `etag` tell one upload from another. */
+/** What happened to a file. It may arrive twice. `key` and `etag` identify an upload. */
 export type FileEvent =
   | {
       readonly type: 'recorded' | 'replaced'

@@ -4,8 +4,8 @@ import { asksLinkHost } from '../settings/settings.ts'
 import type { AppEnv } from './app-env.ts'
 
 /**
- * Answers nothing but links and `/healthz` on the host that links have to themselves: an uploaded
- * document must not share its origin with the API or the page. Throws `not_found`.
+ * Allows only links and `/healthz` on the host that serves only links, since an uploaded document
+ * must not share its origin with the API or the page. Throws `not_found` for other paths.
  */
 export const linkHost: MiddlewareHandler<AppEnv> = function linkHost(c, next) {
   const loaded = c.env.instance.settings

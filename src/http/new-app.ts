@@ -5,8 +5,8 @@ import type { AppEnv } from './app-env.ts'
 import { frame } from './frame.ts'
 
 /**
- * Creates an empty Hono app whose parameter `:key` may hold slashes, as object keys do. It matches
- * the path as the client wrote it; only parameters are decoded, once.
+ * Creates an empty Hono app whose parameter `:key` may contain slashes, like object keys. It
+ * matches the undecoded path. Only parameters are decoded, once.
  */
 export const newApp = () =>
   new HonoBase<AppEnv>({
@@ -14,28 +14,28 @@ export const newApp = () =>
     getPath: ({ url }, options) => rawPath(url, options?.env?.host.mountPath ?? ''),
   })
 
-/** The path behind `mountPath`, as the client wrote it. */
+/** Returns the undecoded path after `mountPath`. */
 function rawPath(url: string, mountPath: string): string {
   const start = url.indexOf('/', url.indexOf('://') + 3) + mountPath.length
   const end = url.indexOf('?', start)
   return (end === -1 ? url.slice(start) : url.slice(start, end)) || '/'
 }
 
-/** A handler as Hono registers it. */
+/** A handler in the form that Hono registers. */
 type Registered = [H, RouterRoute]
 
 interface Route {
-  /** What every path of this route starts with. */
+  /** The start of every path of this route. */
   readonly prefix: string
   readonly pattern: RegExp
-  /** The one handler, and where the parameters are in what `pattern` finds. */
+  /** The only handler, and the index of each parameter in the match of `pattern`. */
   readonly handlers: [[Registered, Record<string, number>]]
 }
 
 /**
- * Finds the first registered route that fits, and allocates nothing on the way there. Hono's
- * RegExpRouter takes neither a parameter with slashes in the middle of a path nor a literal next to
- * a parameter; its TrieRouter takes both, for 1.4 KB a request.
+ * Finds the first matching route without allocating memory. Hono's RegExpRouter doesn't support a
+ * parameter with slashes in the middle of a path, or a literal next to a parameter. Its TrieRouter
+ * supports both, but allocates 1.4 KB per request.
  */
 class KeyRouter implements Router<Registered> {
   readonly name = 'KeyRouter'
@@ -62,7 +62,7 @@ class KeyRouter implements Router<Registered> {
     return new Map([...methods].map((method) => [method, this.#routesOf(method)]))
   }
 
-  /** The routes of `method`: those without a wildcard first, which takes what they leave. */
+  /** Returns the routes of `method`. Wildcards come last. */
   #routesOf(method: string): Route[] {
     const registered = this.#registered.filter(([, one]) => [method, 'ALL'].includes(one.method))
     const paths = [...new Set(registered.map(([, { path }]) => path))]
@@ -86,11 +86,14 @@ class KeyRouter implements Router<Registered> {
   }
 }
 
-/** Whether the wildcard `path` takes all paths of the route `other`. */
+/** Tells whether the wildcard `path` matches all paths of the route `other`. */
 const covers = (path: string, other: string): boolean =>
   path.endsWith('/*') && `${other}/`.startsWith(path.slice(0, -1))
 
-/** A line break is no end here: a key that holds one must be refused as a key, not as a route. */
+/**
+ * Returns the pattern of a path. It also matches line breaks, so that a key with a line break is
+ * refused as a key, not as a route.
+ */
 const patternOf = (path: string): RegExp =>
   new RegExp(
     `^${path

@@ -7,15 +7,15 @@ import { addWarning } from './request-log.ts'
 const LIMITER_TIMEOUT_MILLISECONDS = 1000
 
 /**
- * The network that a request comes from. Cloudflare says the address in a header, which elsewhere
- * anyone can make up: there, all clients count as one.
+ * Returns the network of a request. Cloudflare sends the client's address in a header. Elsewhere, a
+ * client could forge that header, so all clients count as one.
  */
 export const networkOf = (connectingIp: string | undefined): string =>
   ON_WORKERS && connectingIp !== undefined ? clientNetwork(connectingIp) : 'unknown'
 
 /**
- * The network of a client's address: an IPv6 address is one of many that its owner has, and counts
- * as its /64.
+ * Returns the network of a client's address. The owner of an IPv6 address has many of them, so it
+ * counts as its /64.
  */
 export function clientNetwork(address: string): string {
   if (!address.includes(':')) return address
@@ -26,9 +26,9 @@ export function clientNetwork(address: string): string {
 }
 
 /**
- * Counts the request against `subject` in the rate limit, if there is one: Cloudflare's holds for
- * each location by itself. Throws `rate_limited`. A limiter that fails, or gives no answer within a
- * second, lets the request through with a warning in the log.
+ * Counts the request against `subject` in the rate limit, if there is one. Cloudflare counts in
+ * each location separately. Throws `rate_limited`. If the limiter fails or does not respond within
+ * a second, allows the request with a warning in the log.
  */
 export function countRequest(c: AppContext, subject: string): Promise<void> | undefined {
   const { rateLimiter } = c.env.instance
@@ -40,13 +40,13 @@ export function countRequest(c: AppContext, subject: string): Promise<void> | un
       isAnswered = true
       clearTimeout(timer)
       if (answer === false)
-        reject(new ApiError('rate_limited', 'Too many requests; try again in a minute.'))
+        reject(new ApiError('rate_limited', 'Too many requests. Try again in a minute.'))
       else {
         if (answer !== true) addWarning(c, `rate limit not applied: ${describe(answer)}`)
         resolve()
       }
     }
-    const timer = setTimeout(finish, LIMITER_TIMEOUT_MILLISECONDS, 'no answer')
+    const timer = setTimeout(finish, LIMITER_TIMEOUT_MILLISECONDS, 'no response')
     try {
       const limit = Promise.resolve(rateLimiter.limit({ key: subject }))
       limit.then((answer) => finish(answer?.success), finish)

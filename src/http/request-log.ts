@@ -5,8 +5,8 @@ import type { WarningText } from '../errors/warnings.ts'
 import type { AppContext } from './app-env.ts'
 
 /**
- * Hands the one line of a request to the log. It holds the route's pattern in place of
- * the path, and no query, header or body, so that no key, signature or token can reach it.
+ * Writes the log line of a request. It contains the route's pattern instead of the path, and no
+ * query, header or body, so that keys, signatures and tokens never reach the log.
  */
 export function logRequest(
   c: AppContext,
@@ -14,7 +14,7 @@ export function logRequest(
   status: number,
   milliseconds: number,
 ): void {
-  // One `c.get` each: `c.var` copies all variables into an object.
+  // Uses `c.get` for each, since `c.var` copies all variables into an object.
   const principal: Principal | undefined = c.get('principal')
   c.env.instance.log({
     requestId: c.get('requestId'),
@@ -26,7 +26,7 @@ export function logRequest(
     bucket: c.get('bucket'),
     cache: c.get('cacheStatus'),
     warning: c.get('warning'),
-    ...describeFault(c.get('fault')),
+    ...describeError(c.get('failure')),
   })
 }
 
@@ -36,18 +36,21 @@ export function addWarning(c: AppContext, text: WarningText): void {
   c.set('warning', warning === undefined ? text : `${warning}; ${text}`)
 }
 
-/** Why a request failed. The message of an error that is the client's may hold what it sent. */
-function describeFault(fault: unknown): {
+/**
+ * Returns why a request failed. Omits the message of client errors, since it may contain text from
+ * the client.
+ */
+function describeError(failure: unknown): {
   readonly code?: ErrorCode
   readonly message?: string
   readonly reason?: string
 } {
-  if (fault === undefined) return {}
-  const error = asApiError(fault)
+  if (failure === undefined) return {}
+  const error = asApiError(failure)
   if (error === null)
     return {
       code: 'internal',
-      reason: withoutUrls((fault instanceof Error && fault.stack) || String(fault)),
+      reason: withoutUrls((failure instanceof Error && failure.stack) || String(failure)),
     }
   const { code, message, cause } = error
   return {

@@ -5,7 +5,7 @@ import { openUploadId, type UploadClaims } from '../access/upload-id.ts'
 import type { Bucket } from '../bucket/bucket.ts'
 import { ApiError } from '../errors/api-error.ts'
 import type { FileRecord } from '../file-index/file-record.ts'
-import { keyPrefixFault, parseObjectKey } from '../keys/object-key.ts'
+import { keyPrefixError, parseObjectKey } from '../keys/object-key.ts'
 import { newUpload } from '../uploads/new-upload.ts'
 import { DIRECTORY, S3_METADATA_NAME } from '../uploads/upload-fields.ts'
 import { refuseForeignPage } from './admit.ts'
@@ -13,14 +13,14 @@ import type { AppContext } from './app-env.ts'
 import { chooseBucket } from './choose-bucket.ts'
 import type { FileEvent, NewFile } from './host.ts'
 
-/** What a client wants to upload; `size` as `newUpload` takes it. */
+/** What a client wants to upload. `size` is as in `newUpload`. */
 type AskedFile = Omit<NewFile, 'bucket' | 'size'> & { readonly size?: number | null | undefined }
 
 /**
- * `file` as the app wants it to be uploaded, where the presigner is mounted in one. The app is asked
- * only about a file that the bucket would take: throws what `newUpload` throws with `s3Max`. Throws
- * `forbidden` where the app refuses it, or where a page of another origin asks: in a GET too, since
- * the app may count what it is asked.
+ * Calls the app's `beforeUpload` and returns `file` with its changes. Calls it only for a file that
+ * the bucket accepts: throws what `newUpload` throws with `s3Max`. Throws `forbidden` if the app
+ * refuses the file, or if a page of another origin sent the request. That includes a GET, since the
+ * app may count its calls.
  */
 export async function askApp<File extends AskedFile>(
   c: AppContext,
@@ -33,14 +33,14 @@ export async function askApp<File extends AskedFile>(
   refuseForeignPage(c, c.get('settings'))
   const { fileName, mimetype, size, directory, metadata } = file
   const principal = c.get('principal')
-  // The app may hand back what it was told: nothing that only the client is to blame for.
+  // Checks the client's values first, so that the app is not blamed for them.
   newUpload(bucket, { fileName, mimetype, directory, size }, principal.prefix, s3Max, new Date())
   const told = { fileName, mimetype, size: size ?? undefined, directory, metadata }
   const changed = await beforeUpload({ bucket: bucket.alias, ...told }, principal)
   const parsed = changesSchema.safeParse(changed ?? {})
   if (!parsed.success) {
-    const faults = parsed.error.issues.map(({ path, message }) => `${path.join('.')} ${message}`)
-    throw new TypeError(`beforeUpload returned what no upload can have: ${faults.join('; ')}`)
+    const errors = parsed.error.issues.map(({ path, message }) => `${path.join('.')} ${message}`)
+    throw new TypeError(`beforeUpload returned invalid changes: ${errors.join('; ')}`)
   }
   const { refuse, ...changes } = parsed.data
   if (refuse !== undefined) throw new ApiError('forbidden', refuse)
@@ -51,26 +51,26 @@ const changesSchema = z.strictObject({
   directory: z.optional(
     z.string().check(
       z.regex(DIRECTORY),
-      z.refine((name) => keyPrefixFault(`${name.normalize()}/`) === null),
+      z.refine((name) => keyPrefixError(`${name.normalize()}/`) === null),
     ),
   ),
   metadata: z.optional(
     z.record(
       z.string().check(z.regex(S3_METADATA_NAME)),
-      z.string(), // the size of all metadata is checked with the upload
+      z.string(), // the upload checks the size of all metadata
     ),
   ),
   refuse: z.optional(z.string().check(z.minLength(1))),
 })
 
-/** Tells the app that a file was recorded, and waits until it knows. */
+/** Tells the app that a file was recorded, and waits for it. */
 export const tellRecorded = async (
   c: AppContext,
   { record: file, replaces }: { readonly record: FileRecord; readonly replaces: boolean },
 ): Promise<void> =>
   tell(c, (principal) => ({ type: replaces ? 'replaced' : 'recorded', file, principal }))
 
-/** Tells the app that a file was deleted, and waits until it knows. */
+/** Tells the app that a file was deleted, and waits for it. */
 export const tellDeleted = (
   c: AppContext,
   file: { readonly bucket: string; readonly key: string },
@@ -82,9 +82,9 @@ async function tell(c: AppContext, event: (principal: string) => FileEvent): Pro
 }
 
 /**
- * The upload with the id in the path, or `uploadId`, if the caller may write `key` and the id belongs
- * to them, the key and the bucket. Throws `invalid_key`, `forbidden`, `unknown_bucket` and
- * `invalid_upload_id`.
+ * Returns the upload with the id in the path, or with `uploadId`. The caller must be allowed to
+ * write `key`, and the id must belong to the caller, the key and the bucket. Throws `invalid_key`,
+ * `forbidden`, `unknown_bucket` and `invalid_upload_id`.
  */
 export async function openUpload(
   c: AppContext,

@@ -66,8 +66,8 @@ export function validateQuery<Schema extends z.ZodMiniType<object>>(
 export const keyParam = (c: Context<AppEnv>): ObjectKey => parseObjectKey(c.req.param('key') ?? '')
 
 /**
- * Refuses a URL whose percent-encoding is malformed: a lenient decoder would hand on something that
- * the caller did not mean. Throws `malformed_url`.
+ * Throws `malformed_url` for a URL with malformed percent-encoding, since a lenient decoder would
+ * return something that the caller did not mean.
  */
 export function checkUrl(url: string): void {
   try {
@@ -78,7 +78,7 @@ export function checkUrl(url: string): void {
 }
 
 function check<Schema extends z.ZodMiniType<object>>(schema: Schema, value: unknown): object {
-  // Given here, as `z.config` would change the messages of the host's own schemas.
+  // Set here, since `z.config` would change the messages of the host's own schemas.
   const parsed = schema.safeParse(value, { error: describeIssue })
   if (!parsed.success)
     throw invalidRequest(
@@ -100,7 +100,7 @@ const KINDS: Readonly<Record<string, string>> = {
   record: 'an object',
 }
 
-/** Says what is wrong with a member, in the words of JSON. */
+/** Returns what is wrong with a member, in JSON's terms. */
 const describeIssue: z.core.$ZodErrorMap = (issue) => {
   switch (issue.code) {
     case 'invalid_type':
@@ -110,7 +110,7 @@ const describeIssue: z.core.$ZodErrorMap = (issue) => {
     case 'invalid_value':
       return `must be one of ${issue.values.join(', ')}`
     case 'unrecognized_keys':
-      return `does not know ${issue.keys.map((name) => JSON.stringify(name)).join(', ')}`
+      return `has unknown members: ${issue.keys.map((name) => JSON.stringify(name)).join(', ')}`
     case 'invalid_key':
       return issue.issues[0]?.message ?? 'is not valid'
     case 'too_small':
@@ -132,8 +132,8 @@ const invalidRequest = (issues: readonly Issue[]): ApiError =>
   new ApiError('invalid_request', 'The request is not valid.', { issues })
 
 /**
- * The JSON in the body of `request`, at most `maxBytes` of UTF-8. Throws `unsupported_media_type`,
- * `body_too_large` and `malformed_json`.
+ * Returns the JSON in the body of `request`, at most `maxBytes` of UTF-8. Throws
+ * `unsupported_media_type`, `body_too_large` and `malformed_json`.
  */
 export async function readJson(request: Request, maxBytes: number): Promise<unknown> {
   if (!isJson(request.headers.get('content-type') ?? ''))
@@ -147,15 +147,15 @@ export async function readJson(request: Request, maxBytes: number): Promise<unkn
 }
 
 /**
- * The body of `request`, at most `maxBytes` of UTF-8. Throws `body_too_large`, and TypeError for
- * what is not UTF-8.
+ * Returns the body of `request`, at most `maxBytes` of UTF-8. Throws `body_too_large`, and
+ * TypeError for a body that is not UTF-8.
  */
 export async function readText(request: Request, maxBytes: number): Promise<string> {
   const { headers, bodyUsed } = request
-  if (bodyUsed) throw new Error('The app has read the body before the presigner could.')
+  if (bodyUsed) throw new Error('The app read the body before the presigner.')
   const stated = headers.get('content-length') ?? ''
   const length = /^\d+$/.test(stated) ? Number(stated) : Infinity
-  // HTTP holds a body to its Content-Length (RFC 9112, section 6.3).
+  // HTTP limits a body to its Content-Length (RFC 9112, section 6.3).
   const bytes =
     length <= maxBytes ? await request.arrayBuffer() : await readUpTo(maxBytes + 1, request.body)
   if (bytes.byteLength > maxBytes)
@@ -167,7 +167,7 @@ const isJson = (contentType: string): boolean =>
   contentType === 'application/json' ||
   contentType.split(';')[0]?.trim().toLowerCase() === 'application/json'
 
-/** The first `room` bytes, or all there are; the rest is cancelled. */
+/** Returns the first `room` bytes, or fewer if the body ends before. Cancels the rest. */
 async function readUpTo(
   room: number,
   body: ReadableStream<Uint8Array> | null,

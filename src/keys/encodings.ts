@@ -1,15 +1,15 @@
 /*
- * Text and bytes in each other's spelling. Node 22 has neither `toHex` nor `toBase64` nor `fromBase64`, so these
- * do without.
+ * Conversions between text and bytes. Node 22 has no `toHex`, `toBase64` and `fromBase64`, so these
+ * functions don't use them.
  */
 
 const encoder = new TextEncoder()
 const HEX_DIGITS = Uint8Array.from('0123456789abcdef', (digit) => digit.charCodeAt(0))
 
-/** Bytes of `text` in UTF-8. */
+/** Returns `text` in UTF-8. */
 export const utf8 = (text: string): Uint8Array => encoder.encode(text)
 
-/** How many bytes `text` has in UTF-8. */
+/** Returns the number of bytes of `text` in UTF-8. */
 export const utf8Length = (text: string): number => encoder.encode(text).length
 
 /**
@@ -22,7 +22,7 @@ export const uriEncode = (text: string): string =>
     (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,
   )
 
-/** The digits of the last digest: memory that each call would otherwise allocate again. */
+/** The digits of the last digest. Reused, so that each call doesn't allocate memory. */
 const codes: number[] = []
 
 /** Returns a digest or signature in hexadecimal, in lower case. */
@@ -42,7 +42,7 @@ export function writeHex(bytes: Uint8Array, target: number[] | Uint8Array, at: n
   }
 }
 
-/** As many arguments as every engine takes in one call. */
+/** A number of arguments that every engine accepts in one call. */
 const CHUNK = 8192
 
 /** Returns `bytes` in base64 with its padding (RFC 4648, section 4). */
@@ -58,9 +58,8 @@ export const base64url = (bytes: Uint8Array): string =>
   base64(bytes).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')
 
 /**
- * Returns the bytes that `text` spells in base64url. Takes only the spelling that `base64url` gives
- * them, and throws SyntaxError for padding, white space, other alphabets, and unused bits that are
- * set.
+ * Decodes base64url. Accepts only what `base64url` returns. Throws SyntaxError for padding, white
+ * space, other alphabets, and unused bits that are set.
  */
 export function fromBase64url(text: string): Uint8Array {
   if (/^[A-Za-z0-9_-]*$/.test(text) && text.length % 4 !== 1) {
@@ -68,5 +67,5 @@ export function fromBase64url(text: string): Uint8Array {
     const bytes = Uint8Array.from(binary, (character) => character.charCodeAt(0))
     if (base64url(bytes) === text) return bytes
   }
-  throw new SyntaxError('This is not base64url.')
+  throw new SyntaxError('Invalid base64url.')
 }

@@ -1,7 +1,8 @@
 import { utf8Length } from './encodings.ts'
 
 /**
- * `stem` and `extension` (lower case, with its dot, or empty) of the last segment of a path or key.
+ * The last segment of a path or key. `extension` is in lower case and includes its dot. It may be
+ * empty.
  */
 export interface FileName {
   readonly stem: string
@@ -16,7 +17,7 @@ export function splitFileName(path: string): FileName {
   return { stem: base.slice(0, dot), extension: base.slice(dot).toLowerCase() }
 }
 
-/** The start of `text` that fits in `maxBytes` of UTF-8, cut between characters. */
+/** Returns the start of `text` that fits in `maxBytes` of UTF-8. Cuts between characters. */
 export function cutToBytes(text: string, maxBytes: number): string {
   if (utf8Length(text) <= maxBytes) return text
   let bytes = 0

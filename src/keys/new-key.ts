@@ -6,11 +6,11 @@ const MAX_EXTENSION_BYTES = 16
 const MAX_TIME = 2 ** 45 - 1
 const TIME_DIGITS = 9
 const RANDOM_DIGITS = 11
-/** Crockford's base 32: in ASCII order, without the letters that look like digits. */
+/** Crockford's base 32, in ASCII order. It has no letters that look like digits. */
 const DIGITS = '0123456789abcdefghjkmnpqrstvwxyz'
 
 export interface NewKeyInput {
-  /** The name on the user's disk; a path before it is dropped. */
+  /** The name on the user's disk. A path before it is removed. */
   readonly fileName: string
   /** The principal's prefix: empty or ending with `/`. */
   readonly prefix: string
@@ -20,9 +20,9 @@ export interface NewKeyInput {
 }
 
 /**
- * A key that no other upload has: `<prefix>uploads/[directory/]<id>-<slug><.ext>`. Plain key order
- * is newest first within one directory. The key is in Unicode NFC, as the prefix is. Throws
- * `invalid_key` where the directory breaks the rules of a key.
+ * Returns a unique key: `<prefix>uploads/[directory/]<id>-<slug><.ext>`. The key order is newest
+ * first within one directory. The key is in Unicode NFC, like the prefix. Throws `invalid_key` if
+ * the directory breaks the rules for keys.
  */
 export function newObjectKey({ fileName, prefix, directory, now }: NewKeyInput): ObjectKey {
   const folder = directory === undefined ? '' : `${directory.normalize()}/`
@@ -37,7 +37,8 @@ const NEW_KEY = new RegExp(
 )
 
 /**
- * When `newObjectKey` made `key`, in milliseconds since 1970; NaN for a key of another form.
+ * Returns when `newObjectKey` created `key`, in milliseconds since 1970. Returns NaN for other
+ * keys.
  */
 export function keyCreatedAt(key: ObjectKey): number {
   const [, time] = NEW_KEY.exec(key) ?? []
@@ -45,10 +46,10 @@ export function keyCreatedAt(key: ObjectKey): number {
   return MAX_TIME - [...time].reduce((value, digit) => value * 32 + DIGITS.indexOf(digit), 0)
 }
 
-/** Whether `key` looks like one that `newObjectKey` made. */
+/** Tells whether `key` has the form of `newObjectKey`. */
 export const isNewObjectKey = (key: ObjectKey): boolean => NEW_KEY.test(key)
 
-/** 20 characters: 45 bits of inverted milliseconds, then 55 random bits. */
+/** Returns 20 characters: 45 bits of inverted milliseconds, then 55 random bits. */
 function newId(now: Date): string {
   let time = MAX_TIME - now.getTime()
   let id = ''
@@ -67,13 +68,13 @@ function slug(stem: string): string {
     .toLowerCase()
     .replace(/\s+/g, '-')
     .replace(/[^\p{L}\p{M}\p{N}._-]/gu, '')
-    .normalize() // A letter may now stand next to a mark that it composes with.
+    .normalize() // A letter may now be next to a mark that it composes with.
   const name = cutToBytes(kept, MAX_SLUG_BYTES)
   return /[\p{L}\p{N}]/u.test(name) ? name : 'file'
 }
 
 function safeExtension(extension: string): string {
-  // NFKC makes capitals of letters that have no lower case themselves, such as U+1D407.
+  // NFKC returns capitals for letters without a lower case, such as U+1D407.
   const kept = extension
     .normalize('NFKC')
     .toLowerCase()

@@ -10,7 +10,6 @@ import {
 } from '../delivery/download-url.ts'
 import { describe } from '../errors/describe.ts'
 import type { FileRecord } from '../file-index/file-record.ts'
-import { created, json } from '../http/answers.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
 import {
   bucket,
@@ -27,6 +26,7 @@ import {
 } from '../http/fields.ts'
 import { newApp } from '../http/new-app.ts'
 import { addWarning } from '../http/request-log.ts'
+import { created, json } from '../http/responses.ts'
 import { askApp, tellDeleted, tellRecorded } from '../http/uploads.ts'
 import { keyParam, validateJson, validateQuery } from '../http/validate.ts'
 import { parseKeyStart, parseObjectKey } from '../keys/object-key.ts'
@@ -162,18 +162,18 @@ export const fileRoutes = newApp()
     try {
       await deleteObject(bucket, key, new Date())
     } catch (error) {
-      // The object may be gone anyway: its edge copy must not outlive it.
+      // The object may be deleted anyway, so its edge copy must be purged.
       if (mayHaveHappened(error))
         await source
           .purge(bucket, key)
-          .catch((fault) => addWarning(c, `edge copy not dropped: ${describe(fault)}`))
+          .catch((failure) => addWarning(c, `edge copy not purged: ${describe(failure)}`))
       throw error
     }
     try {
       await source.purge(bucket, key)
       await fileIndex.remove(bucket.alias, key)
     } finally {
-      // The object is gone, whatever else fails; a repeat says so again.
+      // The object is deleted, even if another step fails. A repeat sends the event again.
       await tellDeleted(c, { bucket: bucket.alias, key })
     }
     return c.body(null, 204)

@@ -1,11 +1,11 @@
 import { ApiError } from '../errors/api-error.ts'
-import { json } from '../http/answers.ts'
 import { newApp } from '../http/new-app.ts'
+import { json } from '../http/responses.ts'
 import { withKeys } from '../settings/with-keys.ts'
 
 /**
- * `GET /healthz`: open to all, names what is misconfigured by its path, never by its value, and says
- * whether links come from an edge cache or from the bucket each time.
+ * `GET /healthz`, without authentication. Names invalid settings by path, never by value. Also
+ * tells whether links come from an edge cache or always from the bucket.
  */
 export const healthRoutes = newApp().get('/healthz', async (c) => {
   const loaded = await withKeys(c.env.instance.settings)

@@ -8,11 +8,11 @@ import { redirectTarget } from '../delivery/redirect.ts'
 import { serveLink } from '../delivery/serve-link.ts'
 import { ApiError } from '../errors/api-error.ts'
 import { configure } from '../http/admit.ts'
-import { json } from '../http/answers.ts'
 import type { AppContext } from '../http/app-env.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
 import { bucket, expiresIn, forEachKey, keyList, MAX_KEYS_BODY_BYTES } from '../http/fields.ts'
 import { newApp } from '../http/new-app.ts'
+import { json } from '../http/responses.ts'
 import { keyParam, validateJson, validateQuery } from '../http/validate.ts'
 import { asksLinkHost } from '../settings/settings.ts'
 
@@ -37,7 +37,7 @@ const linksSchema = z.strictObject({
   bucket,
 })
 
-/** Links that go into an `<img>` or an email, made for those who may. */
+/** Creates links for an `<img>` or an email. */
 export const linkRoutes = newApp()
   .post(
     '/files/:key/link',
@@ -70,11 +70,11 @@ export const linkRoutes = newApp()
     return json(c, { links, expiresAt: new Date(expires * 1000).toISOString() })
   })
 
-/** What comes before `/i/…` in the links that this request makes. */
+/** Returns the URL before `/i/…` in the links of this request. */
 const linkBase = (c: AppContext): string =>
   c.get('settings').linkBase ?? new URL(c.req.url).origin + c.env.host.mountPath
 
-/** What a link leads to. The link itself is the credential. */
+/** Serves links. The link itself is the credential. */
 export const deliveryRoutes = newApp()
   .get('/i/:bucket/:key', async (c) => {
     const settings = await configure(c)

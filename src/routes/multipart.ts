@@ -1,7 +1,6 @@
 import * as z from 'zod/mini'
 import { requireScope } from '../access/principal.ts'
 import { MAX_OBJECT_BYTES, MAX_PARTS } from '../bucket/limits.ts'
-import { created, json } from '../http/answers.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
 import {
   bucket,
@@ -14,13 +13,14 @@ import {
 } from '../http/fields.ts'
 import { newApp } from '../http/new-app.ts'
 import { addWarning } from '../http/request-log.ts'
+import { created, json } from '../http/responses.ts'
 import { askApp, openUpload, tellRecorded } from '../http/uploads.ts'
 import { validateJson, validateQuery } from '../http/validate.ts'
 import { finishMultipart } from '../uploads/finish-multipart.ts'
 import { dropMultipart, signParts, startMultipart, uploadedParts } from '../uploads/multipart.ts'
 import { planParts } from '../uploads/part-plan.ts'
 
-/** Limit of a body that lists up to 10 000 parts. */
+/** Size limit of a body with up to 10 000 parts. */
 const MAX_PARTS_BODY_BYTES = 2 * 1024 ** 2
 
 const startSchema = z.strictObject({
@@ -51,7 +51,7 @@ const completeSchema = z.strictObject({
   bucket,
 })
 
-/** Uploads in parts: S3's multipart upload, its id bound to bucket, key and principal. */
+/** Uploads in parts: S3's multipart upload. Its id is bound to bucket, key and principal. */
 export const multipartRoutes = newApp()
   .post('/multipart', validateJson(startSchema), async (c) => {
     const { bucket: alias, ...request } = c.req.valid('json')

@@ -2,8 +2,8 @@ import * as z from 'zod/mini'
 import { requireScope } from '../access/principal.ts'
 import { SCOPES } from '../access/scopes.ts'
 import { mintToken } from '../access/token.ts'
-import { json } from '../http/answers.ts'
 import { newApp } from '../http/new-app.ts'
+import { json } from '../http/responses.ts'
 import { validateJson } from '../http/validate.ts'
 
 const tokenSchema = z.strictObject({
@@ -12,7 +12,7 @@ const tokenSchema = z.strictObject({
   expiresIn: z.optional(z.int()),
 })
 
-/** Short-lived tokens for less than the caller may do. */
+/** Creates short-lived tokens with some of the caller's permissions. */
 export const tokenRoutes = newApp().post('/tokens', validateJson(tokenSchema), async (c) => {
   const principal = c.get('principal')
   const settings = c.get('settings')

@@ -1,7 +1,7 @@
 import { fitsAlgorithm } from '../access/jwk-algorithm.ts'
 import { SCOPES } from '../access/scopes.ts'
 import type { ApiKey, JwtSettings, SigningSecret, SigningSettings } from '../access/settings.ts'
-import { keyPrefixFault } from '../keys/object-key.ts'
+import { keyPrefixError } from '../keys/object-key.ts'
 import {
   also,
   BROKEN,
@@ -16,23 +16,23 @@ import {
   text,
 } from './rules.ts'
 
-const keyPrefix = text(keyPrefixFault)
+const keyPrefix = text(keyPrefixError)
 const scopes = list(oneOf(...SCOPES), 1)
 
-function digestFault(value: string): string | null {
+function digestError(value: string): string | null {
   if (value.startsWith('ep_'))
-    return 'must be the digest of the key, not the key: `npm run keys -- create` writes it'
+    return 'must be the digest of the key, not the key. `npm run keys -- create` writes it'
   return /^[0-9a-f]{64}$/.test(value)
     ? null
     : 'must be 64 hexadecimal digits, the SHA-256 of the key'
 }
 
-const digest = text(digestFault)
+const digest = text(digestError)
 const digests = also(list(digest, 1), ({ length }) =>
-  length > 2 ? 'must be one digest or two' : null,
+  length > 2 ? 'must have one or two digests' : null,
 )
 
-/** Digests of the API keys, never the keys. */
+/** Accepts digests of API keys, never the keys. */
 export const apiKeysRule: Rule<ApiKey[]> = also(
   list(
     table({
@@ -48,7 +48,7 @@ export const apiKeysRule: Rule<ApiKey[]> = also(
     const id = ids[again]
     return id === undefined
       ? null
-      : `must not repeat the id "${id}", as entries ${ids.indexOf(id)} and ${again} do`
+      : `must not repeat the id "${id}" (entries ${ids.indexOf(id)} and ${again})`
   },
 )
 
@@ -56,7 +56,7 @@ const SECRETS_ADVICE = 'Set it to "k1:" and the output of `openssl rand -hex 32`
 
 type Secrets = SigningSettings['signingSecrets']
 
-/** kid:secret[,kid:secret], for an instance without a name. */
+/** Accepts kid:secret[,kid:secret], for an instance without a name. */
 export const signingSecretsRule: Rule<Secrets> = (value, place) => {
   if (value === undefined) return breaks(place, `is missing. ${SECRETS_ADVICE}`)
   const secrets: SigningSecret[] = []
@@ -74,7 +74,7 @@ export const signingSecretsRule: Rule<Secrets> = (value, place) => {
   return first === undefined ? BROKEN : [first, ...others]
 }
 
-/** Signature algorithms with a public key: a shared secret can't be confused with one of these. */
+/** Signature algorithms with a public key. A shared secret can't be used with them. */
 const JWT_ALGORITHMS = [
   'RS256',
   'RS384',
@@ -89,7 +89,7 @@ const JWT_ALGORITHMS = [
   'Ed25519',
 ] as const
 
-function jwksUrlFault(value: string): string | null {
+function jwksUrlError(value: string): string | null {
   if (!URL.canParse(value))
     return 'must be a URL, such as https://issuer.example.com/.well-known/jwks.json'
   const { protocol, hostname } = new URL(value)
@@ -97,9 +97,12 @@ function jwksUrlFault(value: string): string | null {
   return 'must start with https://'
 }
 
-/** A template is valid if it is a valid prefix whatever its `{claim}` holds. */
-const prefixTemplateFault = (value: string): string | null =>
-  keyPrefixFault(value.replace(/\{[^{}/]+\}/g, 'claim')) ??
+/**
+ * Returns why a template is invalid, or null. It must be a valid prefix for every value of its
+ * claims.
+ */
+const prefixTemplateError = (value: string): string | null =>
+  keyPrefixError(value.replace(/\{[^{}/]+\}/g, 'claim')) ??
   (/[{}]/.test(value.replace(/\{[^{}/]+\}/g, ''))
     ? 'must name a claim in each pair of braces, as in "users/{sub}/"'
     : null)
@@ -110,21 +113,21 @@ const publicJwkRule: Rule<PublicJwk> = (value, place) => {
   const kty = table({ kty: oneOf('RSA', 'EC', 'OKP') }, 'open')(value, place)
   if (kty === BROKEN) return BROKEN
   const jwk: PublicJwk = { ...Object(value), ...kty }
-  return 'd' in jwk ? breaks(place, 'must be the public key alone, without "d"') : jwk
+  return 'd' in jwk ? breaks(place, 'must be only the public key, without "d"') : jwk
 }
 
 const audienceRule: Rule<string | string[]> = (value, place) =>
   Array.isArray(value) ? list(notEmpty, 1)(value, place) : notEmpty(value, place)
 
-/** Whose JWTs are accepted, and what they allow. */
+/** Checks which JWTs are accepted, and what they allow. */
 export const jwtRule: Rule<JwtSettings> = also(
   table({
     issuer: notEmpty,
     audience: audienceRule,
     algorithms: list(oneOf(...JWT_ALGORITHMS), 1),
-    jwksUrl: optional(text(jwksUrlFault)),
+    jwksUrl: optional(text(jwksUrlError)),
     publicJwk: optional(publicJwkRule),
-    prefix: text(prefixTemplateFault),
+    prefix: text(prefixTemplateError),
     scopes: optional(scopes),
     scopesClaim: optional(notEmpty),
     header: optional(

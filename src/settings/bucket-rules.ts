@@ -17,7 +17,9 @@ import {
   whole,
 } from './rules.ts'
 
-/** At least two seconds: a stable URL, and a link, live for half of it. */
+/**
+ * Accepts a maximum lifetime of at least two seconds, since a stable URL and a link use half of it.
+ */
 const longest = (max: number) => optional(whole(2, max), max)
 
 const DEFAULT_SECONDS: SecondsByUse = {
@@ -28,18 +30,19 @@ const DEFAULT_SECONDS: SecondsByUse = {
   link: 24 * 60 * 60,
 }
 
-function endpointFault(value: string): string | null {
+function endpointError(value: string): string | null {
   if (!URL.canParse(value)) return 'must be a URL, such as https://s3.eu-central-1.amazonaws.com'
   const url = new URL(value)
   if (url.protocol !== 'https:' && url.protocol !== 'http:')
     return 'must start with https:// or http://'
   if (url.username !== '' || url.password !== '' || value.includes('?') || value.includes('#'))
     return 'must have no user name, password, query or fragment'
-  if (!/^[A-Za-z0-9/_.~-]*$/.test(url.pathname)) return 'must have a plain path or none'
+  if (!/^[A-Za-z0-9/_.~-]*$/.test(url.pathname))
+    return 'must have a path of a-z, 0-9 and "/_.~-", or none'
   return null
 }
 
-/** What the names of a bucket must fit together with. */
+/** The members that must be consistent for a bucket's address. */
 interface Addressed {
   readonly addressing: 'path' | 'virtual'
   readonly endpoint: string
@@ -47,11 +50,11 @@ interface Addressed {
   readonly bucket: string
 }
 
-/** Providers whose hosts may start with the name of a bucket, which their dashboards show so. */
+/** Providers whose dashboards show URLs with the bucket name in the host. */
 const PROVIDER =
   /\.(?:amazonaws|r2\.cloudflarestorage|backblazeb2|wasabisys|digitaloceanspaces)\.com(?:\.cn)?$/
 
-/** What a dashboard shows as the URL of a bucket is an endpoint and the name of the bucket. */
+/** Tells whether the endpoint contains the bucket name, as in the URLs that dashboards show. */
 function holdsBucket(endpoint: string, bucket: string): boolean {
   const { hostname, pathname } = new URL(endpoint)
   const inHost = `${bucket.toLowerCase()}.`
@@ -61,34 +64,37 @@ function holdsBucket(endpoint: string, bucket: string): boolean {
   )
 }
 
-function addressingFault({ endpoint, publicEndpoint, ...bucket }: Addressed): string | null {
-  const own = endpointMisfit('endpoint', endpoint, bucket)
+function addressingError({ endpoint, publicEndpoint, ...bucket }: Addressed): string | null {
+  const own = endpointMismatch('endpoint', endpoint, bucket)
   if (own !== null || publicEndpoint === undefined) return own
-  return endpointMisfit('publicEndpoint', publicEndpoint, bucket)
+  return endpointMismatch('publicEndpoint', publicEndpoint, bucket)
 }
 
-/** Why `endpoint`, the member called `name`, doesn't fit the bucket. */
-function endpointMisfit(
+/** Returns why `endpoint`, the member called `name`, doesn't match the bucket, or null. */
+function endpointMismatch(
   name: string,
   endpoint: string,
   { addressing, bucket }: Pick<Addressed, 'addressing' | 'bucket'>,
 ): string | null {
   const { protocol, host, hostname } = new URL(endpoint)
   if (holdsBucket(endpoint, bucket))
-    return `names the bucket in its ${name} too: leave it out there, or files land in a folder of that name`
+    return `has the bucket name in its ${name}. Remove it there, or files go into a folder with that name`
   if (bucket === 'my-bucket' && hostname.endsWith('.amazonaws.com'))
-    return 'still has the placeholder "my-bucket": put the name of your bucket there'
+    return 'still has the placeholder "my-bucket". Replace it with the name of your bucket'
   if (addressing === 'path') return null
   if (!/^[a-z0-9-]+$/.test(bucket))
-    return 'addressing "virtual" needs a bucket name of a-z, 0-9 and "-": use "path"'
-  // No URL has a host such as "files.127.0.0.1".
+    return 'needs a bucket name of a-z, 0-9 and "-" for addressing "virtual". Use "path"'
+  // A host such as "files.127.0.0.1" is invalid.
   return URL.canParse(`${protocol}//${bucket}.${host}`)
     ? null
-    : `addressing "virtual" can't put this bucket in front of the host of its ${name}: use "path"`
+    : `can't use addressing "virtual" with the host of its ${name}. Use "path"`
 }
 
-/** A default of your own that no request could ask for would shrink unnoticed. */
-function lifetimeFault({
+/**
+ * Returns why a configured default is invalid, or null. A default above the maximum would be
+ * shortened silently.
+ */
+function lifetimeError({
   maxExpiresIn,
   defaultExpiresIn,
 }: Pick<Bucket, 'maxExpiresIn' | 'defaultExpiresIn'>): string | null {
@@ -102,16 +108,16 @@ function lifetimeFault({
   return null
 }
 
-/** Hosts of Cloudflare R2 and Backblaze B2, which know no POST policies. */
+/** Hosts of Cloudflare R2 and Backblaze B2, which don't support POST policies. */
 const WITHOUT_POST_UPLOADS = /\.(?:r2\.cloudflarestorage|backblazeb2)\.com(?::\d+)?$/i
 /** Hosts of Cloudflare R2, which stores keys in Unicode NFC. */
 const NORMALIZES_KEYS = /\.r2\.cloudflarestorage\.com\.?(?::\d+)?$/i
-/** Hosts of AWS S3, which honours If-None-Match in CompleteMultipartUpload. */
+/** Hosts of AWS S3, which supports If-None-Match in CompleteMultipartUpload. */
 const WITH_CONDITIONAL_COMPLETE = /\.amazonaws\.com(?:\.cn)?(?::\d+)?$/i
 
 const ALLOWED_TYPE = /^[\w!#$&^.+-]+\/(\*|[\w!#$&^.+-]+)$/
 
-/** Where the bucket called `name` is at `endpoint`. */
+/** Returns the address of the bucket called `name` at `endpoint`. */
 function addressAt(endpoint: string, name: string, addressing: 'path' | 'virtual'): Address {
   const { protocol, host, pathname } = new URL(endpoint)
   const path = pathname.endsWith('/') ? pathname : `${pathname}/`
@@ -124,8 +130,8 @@ const bucketRule = (alias: string, credentials: Rule<Credentials>): Rule<Bucket>
   into(
     also(
       table({
-        endpoint: text(endpointFault),
-        publicEndpoint: optional(text(endpointFault)),
+        endpoint: text(endpointError),
+        publicEndpoint: optional(text(endpointError)),
         region: matching(
           /^[a-z0-9-]{1,64}$/,
           'must be a region, such as "eu-central-1", or "auto"',
@@ -156,13 +162,13 @@ const bucketRule = (alias: string, credentials: Rule<Credentials>): Rule<Bucket>
           'cross-origin' as const,
         ),
       }),
-      (given) => addressingFault(given) ?? lifetimeFault(given),
+      (given) => addressingError(given) ?? lifetimeError(given),
     ),
     ({ endpoint, publicEndpoint, bucket: name, addressing, edgeTtl, ...given }): Bucket => {
       const address = addressAt(endpoint, name, addressing)
       const publicAddress =
         publicEndpoint === undefined ? address : addressAt(publicEndpoint, name, addressing)
-      // It is one server: either host tells which.
+      // Both hosts belong to one server, so either can identify it.
       const is = (server: RegExp) =>
         server.test(address.origin) || server.test(publicAddress.origin)
       return {
@@ -188,7 +194,7 @@ const maxExpiresInRule = table({
   link: longest(MAX_LINK_SECONDS),
 })
 
-/** A default within what a request may ask for. */
+/** Accepts a default lifetime up to `max`. */
 const usual = (use: keyof SecondsByUse, max: number) =>
   optional(whole(1, max), DEFAULT_SECONDS[use])
 
@@ -200,10 +206,10 @@ const defaultExpiresInRule = table({
   link: usual('link', MAX_LINK_SECONDS / 2),
 })
 
-/** Buckets by alias, whose `credentials` are as that rule takes them. */
+/** Accepts buckets by alias. The rule `credentials` checks their credentials. */
 export const bucketsRule = (credentials: Rule<Credentials>): Rule<[Bucket, ...Bucket[]]> => {
   const named = entries<Bucket>(
-    // Objects put names that are numbers first, whatever the order of the tables.
+    // JavaScript objects move numeric names to the front, which would change the order.
     (alias) =>
       /^(?!\d+$)[a-z0-9][a-z0-9-]{0,31}$/.test(alias)
         ? null

@@ -26,36 +26,36 @@ import type { Settings } from './settings.ts'
 export interface CredentialsInput {
   readonly accessKeyId: string
   readonly secretAccessKey: string
-  /** Of temporary credentials. */
+  /** For temporary credentials. */
   readonly sessionToken?: string | undefined
-  /** When temporary credentials end; no URL outlives them. */
+  /** When temporary credentials expire. URLs expire no later. */
   readonly expiresAt?: Date | undefined
 }
 
-/** One bucket; docs/configuration.md describes each member. */
+/** One bucket. docs/configuration.md describes each member. */
 export interface BucketInput {
   readonly endpoint: string
-  /** Where clients reach the bucket, if the presigner reaches it by another host. */
+  /** The bucket's endpoint for clients, if the presigner uses another host. */
   readonly publicEndpoint?: string | undefined
   readonly region: string
-  /** The server's own name of the bucket. */
+  /** The bucket's name on its server. */
   readonly bucket: string
   readonly addressing?: 'path' | 'virtual' | undefined
   readonly credentials: CredentialsInput
-  /** Signs uploads in place of `credentials`: a pair that can't read. */
+  /** A key pair for uploads that can't read. Default: `credentials`. */
   readonly uploadCredentials?: CredentialsInput | undefined
-  /** Largest upload in bytes. */
+  /** Maximum size of an upload in bytes. */
   readonly maxBytes?: number | undefined
   readonly postUploads?: boolean | undefined
   readonly normalizesKeys?: boolean | undefined
   readonly conditionalComplete?: boolean | undefined
   /** `type/subtype` or `type/*`. */
   readonly allowedTypes?: readonly string[] | undefined
-  /** Longest lifetime in seconds, by use. */
+  /** Maximum lifetime in seconds, by use. */
   readonly maxExpiresIn?: Partial<SecondsByUse> | undefined
-  /** Lifetime in seconds where a request names none, by use. */
+  /** Default lifetime in seconds, by use. */
   readonly defaultExpiresIn?: Partial<SecondsByUse> | undefined
-  /** Seconds that an edge copy may live; 0 keeps none. */
+  /** Lifetime of an edge copy in seconds. With 0, no copy is kept. */
   readonly edgeTtl?: number | undefined
   readonly crossOriginResourcePolicy?: Bucket['crossOriginResourcePolicy'] | undefined
 }
@@ -64,23 +64,23 @@ export interface BucketInput {
 export interface SettingsInput {
   /** Separates instances that share secrets: 1 to 32 of a-z, 0-9 and "-". */
   readonly name?: string | undefined
-  /** By alias; the first is the default. */
+  /** Buckets by alias. The first one is the default. */
   readonly buckets: Readonly<Record<string, BucketInput>>
-  /** `kid:secret[,kid:secret]`: the first signs, all verify. */
+  /** `kid:secret[,kid:secret]`: the first one signs, and all of them verify. */
   readonly signingSecrets: string
   readonly apiKeys?: readonly ApiKey[] | undefined
   readonly jwt?: (Omit<JwtSettings, 'header'> & Partial<JwtSettings>) | undefined
-  /** `https://app.example.com`, or `https://*.app.pages.dev` for any one label. */
+  /** `https://app.example.com`, or `https://*.app.pages.dev`, where the star is one label. */
   readonly corsOrigins?: readonly string[] | undefined
   /** Origins whose pages may use the API with cookies. */
   readonly corsCookieOrigins?: readonly string[] | undefined
-  /** What comes before `/i/…` in a link, such as `https://app.example.com/media`. */
+  /** The URL before `/i/…` in a link, such as `https://app.example.com/media`. */
   readonly linkBase?: string | undefined
-  /** Whether the host of `linkBase` is for links alone. */
+  /** Whether the host of `linkBase` serves only links. */
   readonly linkHostOnly?: boolean | undefined
 }
 
-/** The settings for one environment. Throws ApiError `misconfigured` with the issues. */
+/** Returns the settings for one environment. Throws ApiError `misconfigured` with the issues. */
 export type SettingsFor<E> = (env: E) => Settings
 
 export type LoadedSettings =
@@ -88,23 +88,26 @@ export type LoadedSettings =
   | { readonly ok: false; readonly issues: readonly Issue[] }
 
 /**
- * Settings that follow from the environment alone. `read` runs once for each environment, and once
- * altogether if it takes none. Issues name paths, never values.
+ * Returns settings that depend only on the environment. `read` runs once for each environment, or
+ * only once if it has no parameter. Issues name paths, never values.
  */
 export const defineSettings = <E = unknown>(read: (env: E) => SettingsInput): SettingsFor<E> => {
   const load = (env: E): LoadedSettings => loadWith(settingsRule, read(env))
   return keepFor(load, read.length === 0 ? 'once' : 'each')
 }
 
-/** What `rule` makes of `input`, frozen. Issues are in the words of TypeScript unless given. */
+/**
+ * Checks `input` with `rule` and returns the frozen result. By default, issues use TypeScript's
+ * terms.
+ */
 export function loadWith(rule: Rule<Settings>, input: unknown, words?: Words): LoadedSettings {
   const checked = check(rule, input, words)
   return checked.ok ? { ok: true, settings: deepFreeze(checked.value) } : checked
 }
 
 /**
- * Keeps what `make` returns: for each environment, or for all of them if `make` takes none. Nothing
- * is kept where it throws.
+ * Caches the result of `make` for each environment, or for all of them if `make` has no parameter.
+ * Doesn't cache errors.
  */
 export function keepEach<E, T>(make: (env: E) => T, takesNone = make.length === 0): (env: E) => T {
   const kept = new WeakMap<object, { readonly value: T }>()
@@ -117,7 +120,7 @@ export function keepEach<E, T>(make: (env: E) => T, takesNone = make.length === 
   }
 }
 
-/** Runs `load` once, or once for each environment, and throws the issues that it finds. */
+/** Runs `load` once, or once for each environment. Throws `misconfigured` with its issues. */
 export function keepFor<E>(
   load: (env: E) => LoadedSettings,
   times: 'each' | 'once' = 'each',
@@ -132,7 +135,7 @@ export function keepFor<E>(
   }
 }
 
-/** The settings for `env`, or the issues. */
+/** Returns the settings for `env`, or the issues. */
 export function loadedBy<E>(settingsFor: SettingsFor<E>, env: E): LoadedSettings {
   try {
     return { ok: true, settings: settingsFor(env) }
@@ -146,11 +149,11 @@ export function loadedBy<E>(settingsFor: SettingsFor<E>, env: E): LoadedSettings
   }
 }
 
-/** The name of an error, whose message may hold a secret. */
+/** Returns the name of an error. Its message may contain a secret. */
 export const nameOf = (thrown: unknown): string =>
   thrown instanceof Error ? thrown.name : typeof thrown
 
-/** One exact origin. */
+/** Accepts one exact origin. */
 export const originRule: Rule<string> = text((value) =>
   URL.canParse(value) && new URL(value).origin === value && !value.includes('*')
     ? null
@@ -158,13 +161,13 @@ export const originRule: Rule<string> = text((value) =>
 )
 
 /**
- * Suffixes under which anyone can get a name. The list is short: a browser has thousands more, in
- * the Public Suffix List.
+ * Suffixes under which anyone can register names. The list is short. Browsers use the Public Suffix
+ * List, which has thousands more.
  */
 const SHARED =
   /^(?:(?:pages|workers|r2|fly|deno)\.dev|(?:vercel|netlify|web|ngrok-free)\.app|git(?:hub|lab)\.io|(?:firebase|heroku|amplify)app\.com|(?:onrender|trycloudflare)\.com|cloudfront\.net|azurewebsites\.net|(?:co|com|org|net)\.[a-z]{2})$/
 
-/** One exact origin, or one with a star in place of its first label. */
+/** Accepts one exact origin, or one with a star as its first label. */
 const corsOriginRule: Rule<string> = (value, place) => {
   if (typeof value !== 'string' || !value.includes('*')) return originRule(value, place)
   const [, behind = ''] = /^https:\/\/\*\.([^*/]+)$/.exec(value) ?? []
@@ -173,21 +176,21 @@ const corsOriginRule: Rule<string> = (value, place) => {
   if (!isExact || !/^[^.]+\.[^.]/.test(behind))
     return breaks(
       place,
-      'must have its star in place of the first label, behind https:// and before at least two more, as in https://*.app.pages.dev',
+      'must have its star as the first label after https://, followed by at least two more labels, as in https://*.app.pages.dev',
     )
   return SHARED.test(behind.replace(/:\d+$/, ''))
     ? breaks(
         place,
-        'must not have its star in front of a suffix that anyone can get a name under: put a name of your own between, as in https://*.app.pages.dev',
+        'must not have its star before a suffix under which anyone can register names. Put your own name between them, as in https://*.app.pages.dev',
       )
     : value
 }
 
 const ORIGINS = ', such as ["https://app.example.com"]'
 
-/** Origins of pages that may use the API. */
+/** Accepts origins of pages that may use the API. */
 export const corsOriginsRule: Rule<string[]> = list(corsOriginRule, 0, ORIGINS)
-/** Origins of pages that may send cookies too: no star. */
+/** Accepts origins of pages that may also send cookies. They can't have a star. */
 export const cookieOriginsRule: Rule<string[]> = list(originRule, 0, ORIGINS)
 
 const linkBaseRule: Rule<string> = text((value) => {
@@ -197,7 +200,7 @@ const linkBaseRule: Rule<string> = text((value) => {
     const isPlain = /^(?:\/[A-Za-z0-9_.~%-]+)*$/.test(path)
     if (/^https?:$/.test(protocol) && origin + path === value && isPlain) return null
   }
-  return 'must be an origin and a path without "/" at its end, such as https://app.example.com/media'
+  return 'must be an origin and a path without "/" at the end, such as https://app.example.com/media'
 })
 
 const instant: Rule<number> = (value, place) =>

@@ -1,10 +1,10 @@
 import type { Issue } from '../errors/api-error.ts'
 
-/** What the language of the settings calls its kinds of values. */
+/** The names of value types in the language of the settings. */
 export interface Words {
   readonly text: string
   readonly list: string
-  /** `names` are the members; empty where any name may be one. */
+  /** `names` are the allowed members. Empty if any name is allowed. */
   table(names: readonly string[]): string
 }
 
@@ -14,30 +14,30 @@ export const TYPESCRIPT: Words = {
   table: (names) => (names.length === 0 ? 'an object' : `an object: { ${names.join(', ')} }`),
 }
 
-/** Where a value is, the list of issues, and the words for them. */
+/** The path of a value, the list of issues, and the words for them. */
 export interface Place {
-  /** Dotted from the root. */
+  /** Dotted path from the root. */
   readonly path: string
   readonly issues: Issue[]
   readonly words: Words
 }
 
-/** What a rule returns for a value that breaks it, once the issue is in the list. */
+/** What a rule returns for an invalid value, after it has added an issue. */
 export const BROKEN: unique symbol = Symbol('broken')
 
-/** Checks one value and returns it, or what follows from it. */
+/** Checks one value and returns it, or a converted value. */
 export type Rule<T> = (value: unknown, place: Place) => T | typeof BROKEN
 
-/** What is wrong with a value, in words that follow its name; null where nothing is. */
-export type Fault<T> = (value: T) => string | null
+/** Returns what is wrong with a value, in words that follow its name, or null if it is valid. */
+export type FindError<T> = (value: T) => string | null
 
-/** Adds an issue. It names the path, and never the value, which may be a secret. */
+/** Adds an issue. It names the path, never the value, which may be a secret. */
 export function breaks({ path, issues }: Place, message: string): typeof BROKEN {
   issues.push({ path, message })
   return BROKEN
 }
 
-/** What `rule` makes of `value`, or the issues. */
+/** Returns the result of `rule` for `value`, or the issues. */
 export function check<T>(
   rule: Rule<T>,
   value: unknown,
@@ -50,16 +50,16 @@ export function check<T>(
     : { ok: true, value: result }
 }
 
-/** A further rule for what `rule` has let through. */
+/** Adds a check to `rule`. */
 export const also =
-  <T>(rule: Rule<T>, fault: Fault<T>): Rule<T> =>
+  <T>(rule: Rule<T>, findError: FindError<T>): Rule<T> =>
   (value, place) => {
     const result = rule(value, place)
-    const message = result === BROKEN ? null : fault(result)
+    const message = result === BROKEN ? null : findError(result)
     return message === null ? result : breaks(place, message)
   }
 
-/** What `convert` makes of what `rule` has let through. */
+/** Converts the result of `rule`. */
 export const into =
   <T, Result>(rule: Rule<T>, convert: (value: T) => Result): Rule<Result> =>
   (value, place) => {
@@ -67,24 +67,24 @@ export const into =
     return result === BROKEN ? BROKEN : convert(result)
   }
 
-/** Takes undefined for `fallback`, or as it is. */
+/** Accepts undefined, and replaces it by `fallback` if given. */
 export function optional<T>(rule: Rule<T>): Rule<T | undefined>
 export function optional<T, Fallback>(rule: Rule<T>, fallback: Fallback): Rule<T | Fallback>
 export function optional<T>(rule: Rule<T>, fallback?: unknown): Rule<unknown> {
   return (value, place) => (value === undefined ? fallback : rule(value, place))
 }
 
-/** Says what to do where a value is missing. */
+/** Adds advice to the issue of a missing value. */
 export const needed =
   <T>(rule: Rule<T>, advice: string): Rule<T> =>
   (value, place) =>
     value === undefined ? breaks(place, `is missing. ${advice}`) : rule(value, place)
 
-export const text = (fault: Fault<string>): Rule<string> =>
+export const text = (findError: FindError<string>): Rule<string> =>
   also(
     (value, place) =>
       typeof value === 'string' ? value : breaks(place, missing(value, place.words.text)),
-    fault,
+    findError,
   )
 
 export const matching = (pattern: RegExp, message: string): Rule<string> =>
@@ -108,7 +108,10 @@ export const whole =
       ? value
       : breaks(place, `must be a whole number from ${min} to ${max}`)
 
-/** `example` follows what a value that is no list must be: `, such as ["a"]`. */
+/**
+ * Accepts a list of at least `min` items. Adds `example` to the issue of a value that is not a
+ * list: `, such as ["a"]`.
+ */
 export const list =
   <T>(rule: Rule<T>, min = 0, example = ''): Rule<T[]> =>
   (value, place) => {
@@ -119,9 +122,9 @@ export const list =
     return allOf(results) ? results : BROKEN
   }
 
-/** Entries by name, in their order. */
+/** Accepts entries by name, and keeps their order. */
 export const entries =
-  <T>(name: Fault<string>, rule: (name: string) => Rule<T>): Rule<T[]> =>
+  <T>(name: FindError<string>, rule: (name: string) => Rule<T>): Rule<T[]> =>
   (value, place) => {
     if (!isTable(value)) return breaks(place, missing(value, place.words.table([])))
     const results = Object.entries(value).map(([key, member]) => {
@@ -137,8 +140,8 @@ type ResultOf<R> = R extends Rule<infer T> ? T : never
 type TableOf<M extends Members> = { -readonly [Name in keyof M]: ResultOf<M[Name]> }
 
 /**
- * A table of these members. Others are refused, as a name that is misspelt would otherwise leave a
- * limit out; `open` leaves them out of the result instead.
+ * Accepts a table with these members. Refuses other members, since a misspelled name would
+ * otherwise disable a limit silently. With `open`, ignores them instead.
  */
 export const table =
   <M extends Members>(members: M, open: 'open' | null = null): Rule<TableOf<M>> =>
@@ -148,7 +151,7 @@ export const table =
     let isBroken = false
     for (const name of Object.keys(value))
       if (open === null && !Object.hasOwn(members, name)) {
-        breaks(place, `does not know "${name}"; it takes ${names.join(', ')}`)
+        breaks(place, `has the unknown member "${name}". Known members: ${names.join(', ')}`)
         isBroken = true
       }
     const result: Record<string, unknown> = {}

@@ -1,31 +1,35 @@
 import type { ApiKey, JwtSettings, SigningSettings } from '../access/settings.ts'
 import type { Bucket } from '../bucket/bucket.ts'
 
-/** Everything that one instance is set to, checked, complete and frozen. */
+/** The settings of one instance: checked, complete and frozen. */
 export interface Settings extends SigningSettings {
-  /** At least one; the first is the default. */
+  /** At least one bucket. The first one is the default. */
   readonly buckets: readonly [Bucket, ...Bucket[]]
   readonly apiKeys: readonly ApiKey[]
-  /** Null where no JWT is accepted. */
+  /** Null if no JWT is accepted. */
   readonly jwt: JwtSettings | null
-  /** Where `jwt` is in the settings: for an issue that shows only when its key is imported. */
+  /**
+   * The path of `jwt` in the settings, for an issue that is found only when its key is imported.
+   */
   readonly jwtPath: 'JWT' | 'jwt'
-  /** Origins whose pages may use the API; `*` stands for one label of a host. */
+  /** Origins whose pages may use the API. `*` matches one label of a host. */
   readonly corsOrigins: readonly string[]
-  /** Those of them whose pages may send what the browser adds by itself, such as cookies. */
+  /**
+   * The origins among them whose pages may send credentials that the browser adds, such as cookies.
+   */
   readonly corsCookieOrigins: readonly string[]
-  /** What comes before `/i/…` in a link; null takes where the instance is mounted. */
+  /** The URL before `/i/…` in a link. Null for the URL where the instance is mounted. */
   readonly linkBase: string | null
-  /** Whether the host of `linkBase` is for links alone: the instance answers nothing else there. */
+  /** Whether the host of `linkBase` serves only links. */
   readonly linkHostOnly: boolean
   /** Whether a request for localhost needs no credentials. */
   readonly openOnLocalhost: boolean
 }
 
-/** One label of a host name, as browsers write it in an origin. */
+/** One label of a host name, as in the origins that browsers send. */
 const LABEL = /^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/
 
-/** Whether pages of `origin` may use the API. */
+/** Tells whether pages of `origin` may use the API. */
 export const takesOrigin = (
   { corsOrigins }: Pick<Settings, 'corsOrigins'>,
   origin: string,
@@ -39,6 +43,6 @@ export const takesOrigin = (
           LABEL.test(origin.slice(start.length, -end.length))
   })
 
-/** Whether `url` has the host, and the port, that links have to themselves. */
+/** Tells whether `url` has the host and port that serve only links. */
 export const asksLinkHost = ({ linkBase, linkHostOnly }: Settings, url: string): boolean =>
   linkHostOnly && linkBase !== null && new URL(url).host === new URL(linkBase).host

@@ -3,7 +3,10 @@ import type { JwtSettings } from '../access/settings.ts'
 import type { LoadedSettings } from './define.ts'
 import type { Settings } from './settings.ts'
 
-/** The settings, with `publicJwk` imported: only that shows whether it is a key. */
+/**
+ * Returns the settings after importing `publicJwk`, since only the import shows whether the key is
+ * valid.
+ */
 export function withKeys(loaded: LoadedSettings): LoadedSettings | Promise<LoadedSettings> {
   const jwt = loaded.ok ? loaded.settings.jwt : null
   return loaded.ok && jwt?.publicJwk !== undefined
@@ -18,6 +21,6 @@ async function withKey(
   algorithms: readonly string[],
 ): Promise<LoadedSettings> {
   for (const name of algorithms) if (await importPublicKey(publicJwk, name)) return loaded
-  const message = 'must be a valid public key; RSA keys need at least 2048 bits'
+  const message = 'must be a valid public key. RSA keys need at least 2048 bits'
   return { ok: false, issues: [{ path: `${jwtPath}.publicJwk`, message }] }
 }

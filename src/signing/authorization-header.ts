@@ -17,9 +17,9 @@ export interface AuthorizedInput {
 }
 
 /**
- * Returns the URL of a request to a bucket, and its headers with the signature among them (SigV4,
- * "Authenticating Requests: Using the Authorization Header"). A text is signed by its
- * digest ("Transferring Payload in a Single Chunk"), an object's bytes are not signed.
+ * Returns the URL and the signed headers of a request to a bucket (SigV4, "Authenticating Requests:
+ * Using the Authorization Header"). The signature covers the digest of a text body ("Transferring
+ * Payload in a Single Chunk"), but not the bytes of an object.
  */
 export async function authorize({
   bucket,

@@ -7,51 +7,51 @@ export type Use = Exclude<keyof SecondsByUse, 'link'>
 
 export interface ValidityInput {
   readonly use: Use
-  /** Seconds that the caller asks for; undefined takes the bucket's default for the use. */
+  /** The requested lifetime in seconds. Default: the bucket's default for the use. */
   readonly expiresIn: number | undefined
-  /** In place of that default. */
+  /** Replaces that default. */
   readonly defaultSeconds?: number | undefined
-  /** Whether every caller within one window gets the same dates. */
+  /** Whether all callers in the same time window get the same dates. */
   readonly stable?: boolean | undefined
   readonly bucket: Bucket
   readonly credentials: Credentials
   readonly now: Date
 }
 
-/** When a presigned URL is dated and how long it is valid. */
+/** The date of a presigned URL and its lifetime. */
 export interface Validity {
-  /** The instant for `X-Amz-Date`, in whole seconds. */
+  /** The time for `X-Amz-Date`, in whole seconds. */
   readonly signedAt: Date
   /** The seconds for `X-Amz-Expires`, counted from `signedAt`. */
   readonly signedSeconds: number
-  /** Whole seconds that the URL is valid from now on. */
+  /** Whole seconds until the URL expires. */
   readonly expiresInSeconds: number
   readonly expiresAt: Date
 }
 
 /**
- * The lifetime of a URL. `stable` dates it back to the start of a window as long as the lifetime
- * asked for, and signs for twice that, so that it stays valid for at least `expiresIn`; the
- * maximum is then half as long. Temporary credentials cut the end of such a URL, and leave its
- * window as it is: the URL would be another one each second.
+ * Returns the lifetime of a URL. With `stable`, the URL is dated at the start of a window that is
+ * as long as the requested lifetime. It is signed for twice that time, so that it is valid for at
+ * least `expiresIn`. The maximum is then half as long. Temporary credentials shorten the lifetime
+ * of such a URL, but not its window, since the URL would then change every second.
  *
- * A default shrinks to what the bucket and temporary credentials allow. Throws `invalid_expiry`
- * where a requested lifetime doesn't fit, and `credentials_expired`.
+ * Shortens a default to what the bucket and temporary credentials allow. Throws `invalid_expiry`
+ * for a requested lifetime out of range, and `credentials_expired`.
  */
 export function resolveValidity(input: ValidityInput): Validity {
   const { use, expiresIn, stable = false, bucket } = input
   const { defaultSeconds = bucket.defaultExpiresIn[use] } = input
   const nowSeconds = Math.floor(input.now.getTime() / 1000)
-  const max = longestLife(input)
-  const life = expiresIn ?? Math.min(defaultSeconds, stable ? longestWindow(input) : max)
-  if (life < 1 || (expiresIn ?? 0) > max)
+  const max = longestLifetime(input)
+  const lifetime = expiresIn ?? Math.min(defaultSeconds, stable ? longestWindow(input) : max)
+  if (lifetime < 1 || (expiresIn ?? 0) > max)
     throw new ApiError(
       'invalid_expiry',
       `expiresIn must be from 1 to ${max} seconds for ${stable ? 'a stable URL of ' : ''}this use.`,
     )
 
-  const signedSecond = stable ? nowSeconds - (nowSeconds % life) : nowSeconds
-  const expiresSecond = Math.min(signedSecond + (stable ? 2 : 1) * life, lastSecond(input))
+  const signedSecond = stable ? nowSeconds - (nowSeconds % lifetime) : nowSeconds
+  const expiresSecond = Math.min(signedSecond + (stable ? 2 : 1) * lifetime, lastSecond(input))
   return {
     signedAt: new Date(signedSecond * 1000),
     signedSeconds: expiresSecond - signedSecond,
@@ -60,23 +60,26 @@ export function resolveValidity(input: ValidityInput): Validity {
   }
 }
 
-/** The longest lifetime in seconds that `resolveValidity` grants. Throws `credentials_expired`. */
-export function longestLife(input: Omit<ValidityInput, 'expiresIn'>): number {
+/**
+ * Returns the maximum lifetime in seconds that `resolveValidity` allows. Throws
+ * `credentials_expired`.
+ */
+export function longestLifetime(input: Omit<ValidityInput, 'expiresIn'>): number {
   const credentialSeconds = lastSecond(input) - Math.floor(input.now.getTime() / 1000)
   if (credentialSeconds < 1) throw credentialsExpired()
   return Math.min(longestWindow(input), credentialSeconds)
 }
 
-/** The same for credentials that do not end. */
+/** Returns the same for credentials that don't expire. */
 function longestWindow({ use, stable, bucket }: Omit<ValidityInput, 'expiresIn'>): number {
   const signed = Math.min(MAX_SIGNATURE_SECONDS, bucket.maxExpiresIn[use])
   return stable ? Math.floor(signed / 2) : signed
 }
 
-/** When the credentials end, in seconds since 1970. */
+/** Returns when the credentials expire, in seconds since 1970. */
 const lastSecond = ({ credentials }: Pick<ValidityInput, 'credentials'>): number =>
   Math.floor(credentials.expiresAt / 1000)
 
-/** The error for temporary credentials that are past their end. */
+/** Returns the error for temporary credentials that have expired. */
 export const credentialsExpired = (): ApiError =>
   new ApiError('credentials_expired', 'The temporary credentials of this bucket have expired.')

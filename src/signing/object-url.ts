@@ -4,7 +4,7 @@ import type { ObjectKey } from '../keys/object-key.ts'
 
 const UNRESERVED = /^[\w.~/-]+$/
 
-/** Returns `key` as it appears in a path: SigV4's `UriEncode`, in which slashes stay. */
+/** Returns `key` as it appears in a path: SigV4's `UriEncode`, without encoding slashes. */
 export const encodeKey = (key: ObjectKey): string =>
   UNRESERVED.test(key) ? key : uriEncode(key).replaceAll('%2F', '/')
 
@@ -13,8 +13,9 @@ export const objectUrl = ({ origin, basePath }: Address, key: ObjectKey): URL =>
   new URL(origin + basePath + encodeKey(key))
 
 /**
- * Throws if `url` names anything but the object under `key` at that address of its bucket. The last guard before a
- * signature leaves: the key rules and the encoding should have made this impossible.
+ * Throws if `url` names anything except the object under `key` at this address of its bucket. The
+ * key rules and the encoding should already prevent that. This is the last check before a signature
+ * is returned.
  */
 export function assertNamesObject(url: URL, { origin, basePath }: Address, key: ObjectKey): void {
   if (url.origin !== origin || !url.pathname.startsWith(basePath)) throw notTheObject()
@@ -22,18 +23,17 @@ export function assertNamesObject(url: URL, { origin, basePath }: Address, key: 
 }
 
 /**
- * A path that a URL parser leaves as it is: unreserved characters, percent-encoded bytes and
+ * A path that a URL parser doesn't change: unreserved characters, percent-encoded bytes and
  * slashes.
  */
 const PLAIN_PATH = /^[\w.~/%-]+$/
 const DOT_SEGMENT = /(?:^|\/)(?:\.|%2E){1,2}(?:\/|$)/i
 
-/** Does the same for the end of a path, behind the bucket's, without parsing a URL. */
+/** Does the same for the part of a path after the bucket's base path, without parsing a URL. */
 export function assertNamesKey(path: string, key: ObjectKey): void {
   const isPlain = PLAIN_PATH.test(path) && !DOT_SEGMENT.test(path)
   const decoded = isPlain && path.includes('%') ? decodeURIComponent(path) : path
   if (!isPlain || decoded !== key) throw notTheObject()
 }
 
-const notTheObject = (): Error =>
-  new Error('The signed URL does not name the object that was asked for.')
+const notTheObject = (): Error => new Error('The signed URL does not name the requested object.')

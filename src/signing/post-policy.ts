@@ -10,27 +10,28 @@ export interface PostPolicyInput {
   readonly key: ObjectKey
   /** Form fields of the object, such as `content-type`, in the order to send them. */
   readonly fields: Readonly<Record<string, string>>
-  /** Largest file in bytes. */
+  /** Maximum file size in bytes. */
   readonly maxBytes: number
   readonly signedAt: Date
   /** Seconds until the policy expires: 1 to 604800. */
   readonly signedSeconds: number
 }
 
-/** Where such a form is sent. */
+/** Returns the URL of such a form. */
 export const postUrl = ({ publicAddress: { origin, basePath } }: Bucket): string =>
   origin + basePath
 
 /**
- * Returns all fields of a form that uploads one file by POST, except the file, which goes last
- * (SigV4, "Authenticating Requests in Browser-Based Uploads Using POST"). Every field is a condition
- * of the policy, so none can be changed or added. Throws `invalid_key` for a key in which S3 would
- * put a name of the client's choice, and RangeError for a lifetime that SigV4 doesn't know.
+ * Returns all fields of a form that uploads one file by POST, except the file, which comes last
+ * (SigV4, "Authenticating Requests in Browser-Based Uploads Using POST"). Every field is a
+ * condition of the policy, so none can be changed or added. Throws `invalid_key` for a key that
+ * contains `${filename}`, since S3 would replace it by a name that the client chooses. Throws
+ * RangeError for a lifetime that SigV4 doesn't allow.
  */
 export async function signPostPolicy(input: PostPolicyInput): Promise<Record<string, string>> {
   const { bucket, credentials, key, maxBytes, signedAt, signedSeconds } = input
   if (/\$\{filename\}/.test(key))
-    throw new ApiError('invalid_key', 'A form would put the name of the file into this key.')
+    throw new ApiError('invalid_key', 'S3 would put the file name into this key.')
   assertSignedSeconds(signedSeconds)
   const url = postUrl(bucket)
   const signer = awsSigner({ bucket, credentials, method: 'POST', url, signedAt })

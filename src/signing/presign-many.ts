@@ -6,20 +6,20 @@ import { assertNamesKey, encodeKey } from './object-url.ts'
 import { type PresignInput, querySigner } from './presign.ts'
 import { amzDate, signingKey, spaced } from './signature.ts'
 
-/** What can be said of a URL before its key is known. */
+/** Everything about a URL except its key. */
 export type PresignTemplate = Omit<PresignInput, 'key'>
 
-/** Presigns the URL of one object. Throws RangeError for a lifetime that SigV4 doesn't know. */
+/** Presigns the URL of one object. Throws RangeError for a lifetime that SigV4 doesn't allow. */
 export type PresignKey = (key: ObjectKey) => Promise<string>
 
 /**
- * A canonical request, its string to sign and its URL, cut where the key, the time and the values of
- * headers belong.
+ * A canonical request, its string to sign and its URL, with gaps for the key, the time and the
+ * header values.
  */
 interface Template {
-  /** Whether it serves `input`, which is signed at `datetime`. */
+  /** Tells whether the template can sign `input` at `datetime`. */
   fits(input: PresignTemplate, datetime: string): boolean
-  /** Returns what puts keys into it, for the time and the headers of `input`. */
+  /** Returns a function that fills in keys, with the time and the headers of `input`. */
   fill(input: PresignTemplate, datetime: string): PresignKey
 }
 
@@ -28,19 +28,19 @@ const SAMPLE = parseObjectKey('sample')
 const templates = new WeakMap<Bucket, Template[]>()
 
 /**
- * Returns what presigns URLs that differ in the key alone, byte for byte as `presign` does, each for
- * one digest and one HMAC.
+ * Returns a function that presigns URLs that differ only in the key. They are byte-identical to
+ * those of `presign`. Each costs one digest and one HMAC.
  */
 export function presignMany(input: PresignTemplate): PresignKey {
   const datetime = amzDate(input.signedAt)
-  // Without a promise where there is none to wait for: most requests sign one URL.
+  // Without a promise if the template exists, since most requests sign one URL.
   const template = templates.get(input.bucket)?.find(({ fits }) => fits(input, datetime))
   if (template !== undefined) return template.fill(input, datetime)
   const presignKey = prepareTemplate(input).then((made) => made.fill(input, datetime))
   return async (key) => (await presignKey)(key)
 }
 
-/** Prepares a template, checks it, and keeps it for its bucket. */
+/** Creates a template, checks it, and stores it for its bucket. */
 async function prepareTemplate(input: PresignTemplate): Promise<Template> {
   const signer = querySigner({ ...input, key: SAMPLE })
   const template = await createTemplate(input, signer)
@@ -54,8 +54,8 @@ async function prepareTemplate(input: PresignTemplate): Promise<Template> {
 }
 
 /**
- * aws4fetch signs the URL of a sample. From its canonical request (SigV4, "Canonical Request") the
- * key, the date in the query and the lines of headers are cut.
+ * Creates a template from the canonical request (SigV4, "Canonical Request") that aws4fetch builds
+ * for a sample. Removes the key, the date in the query and the header lines.
  */
 async function createTemplate(input: PresignTemplate, signer: AwsV4Signer): Promise<Template> {
   const { credentials, method, signedSeconds } = input
@@ -114,7 +114,7 @@ async function createTemplate(input: PresignTemplate, signer: AwsV4Signer): Prom
   }
 }
 
-/** Returns what makes the canonical headers of values, each with its line break, as `signer` does. */
+/** Returns a function that builds canonical headers, each with its line break, like `signer`. */
 function canonicalHeadersBy(
   signer: AwsV4Signer,
 ): (headers: PresignTemplate['headers']) => Uint8Array {
@@ -141,11 +141,11 @@ function cut(text: string, part: string): readonly [string, string] {
 }
 
 const otherThanExpected = (): Error =>
-  new Error('aws4fetch builds its canonical request in another way than expected.')
+  new Error("aws4fetch's canonical request has an unexpected format.")
 
 /**
- * The text that is digested or signed next. Each takes the place of the one before, as WebCrypto
- * copies what it is given before it returns: memory of its own costs more than a digest.
+ * The text to digest or sign next. Each text overwrites the previous one, since WebCrypto copies
+ * its input before it returns. New memory for each text would cost more than a digest.
  */
 let memory = new Uint8Array(4096)
 let length = 0

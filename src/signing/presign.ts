@@ -11,7 +11,7 @@ export interface PresignInput {
   readonly key: ObjectKey
   /** Query of the S3 operation, such as `response-content-disposition`. */
   readonly query?: Readonly<Record<string, string>>
-  /** Headers that the client must send exactly so; all of them are signed. */
+  /** Headers that the client must send unchanged. All of them are signed. */
   readonly headers?: Readonly<Record<string, string>>
   readonly signedAt: Date
   /** For `X-Amz-Expires`: 1 to 604800. */
@@ -19,8 +19,8 @@ export interface PresignInput {
 }
 
 /**
- * Returns a URL for clients that carries its signature in the query (SigV4, "Authenticating Requests: Using
- * Query Parameters"). Throws RangeError for a lifetime that SigV4 doesn't know.
+ * Returns a URL for clients with the signature in its query (SigV4, "Authenticating Requests: Using
+ * Query Parameters"). Throws RangeError for a lifetime that SigV4 doesn't allow.
  */
 export async function presign(input: PresignInput): Promise<string> {
   const signer = querySigner(input)
@@ -29,7 +29,7 @@ export async function presign(input: PresignInput): Promise<string> {
   return `${spaced(signer.url.href)}&X-Amz-Signature=${signature}`
 }
 
-/** Returns aws4fetch's signer of that URL, which has signed nothing yet. */
+/** Returns aws4fetch's signer for that URL, before it signs. */
 export function querySigner(input: PresignInput): AwsV4Signer {
   const { bucket, key, query, signedSeconds, ...request } = input
   assertSignedSeconds(signedSeconds)

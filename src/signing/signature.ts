@@ -5,7 +5,7 @@ import { hex, utf8 } from '../keys/encodings.ts'
 
 const MAX_SIGNING_KEYS = 64
 
-/** Keeps the newest keys: a day or a rotation of credentials leaves old ones behind. */
+/** Keeps only the newest keys, since each day and each rotation of credentials adds keys. */
 class BoundedMap extends Map<string, ArrayBuffer> {
   override set(name: string, key: ArrayBuffer): this {
     for (const oldest of this.keys()) {
@@ -17,14 +17,14 @@ class BoundedMap extends Map<string, ArrayBuffer> {
 }
 
 /**
- * SigV4 signing keys of this isolate, by secret, day, region and service: aws4fetch reads and fills
- * it.
+ * SigV4 signing keys of this isolate, by secret, day, region and service. aws4fetch reads and fills
+ * this cache.
  */
 export const signingKeys: Map<string, ArrayBuffer> = new BoundedMap()
 
 const imported = new WeakMap<ArrayBuffer, Promise<CryptoKey>>()
 
-/** What aws4fetch signs, whichever way the signature travels. */
+/** What aws4fetch signs, with the signature in a header or in the query. */
 export interface RequestToSign {
   readonly bucket: Bucket
   readonly credentials: Credentials
@@ -32,11 +32,11 @@ export interface RequestToSign {
   readonly url: string
   readonly headers?: Readonly<Record<string, string>>
   readonly signedAt: Date
-  /** Whether the signature travels in the query, and every header is signed. */
+  /** Whether the signature goes into the query. Then every header is signed. */
   readonly inQuery?: boolean
 }
 
-/** Returns aws4fetch's signer of a request to S3, which has signed nothing yet. */
+/** Returns aws4fetch's signer for a request to S3, before it signs. */
 export function awsSigner(request: RequestToSign): AwsV4Signer {
   const { bucket, credentials, method, url, headers = {}, signedAt, inQuery = false } = request
   const { accessKeyId, secretAccessKey, sessionToken } = credentials
@@ -62,8 +62,7 @@ export async function signingKey(signer: AwsV4Signer): Promise<CryptoKey> {
   const name = [secretAccessKey, datetime.slice(0, 8), region, service].join()
   if (!signingKeys.has(name)) await signer.signature()
   const derived = signingKeys.get(name)
-  if (derived === undefined)
-    throw new Error('aws4fetch keeps its signing keys elsewhere than expected.')
+  if (derived === undefined) throw new Error("aws4fetch's cache lacks the signing key.")
   const algorithm = { name: 'HMAC', hash: 'SHA-256' }
   const key =
     imported.get(derived) ?? crypto.subtle.importKey('raw', derived, algorithm, false, ['sign'])
@@ -72,7 +71,7 @@ export async function signingKey(signer: AwsV4Signer): Promise<CryptoKey> {
 }
 
 /**
- * Returns the signature of `stringToSign` by the signing key of `signer`, in hexadecimal (SigV4,
+ * Returns the signature of `stringToSign` with the signing key of `signer`, in hexadecimal (SigV4,
  * "Signature").
  */
 export async function calculateSignature(
@@ -82,7 +81,7 @@ export async function calculateSignature(
   return hex(await crypto.subtle.sign('HMAC', await signingKey(signer), utf8(stringToSign)))
 }
 
-/** Returns `date` as SigV4 writes it in `X-Amz-Date`: ISO 8601's basic format in UTC. */
+/** Returns `date` in the format of `X-Amz-Date`: ISO 8601's basic format in UTC. */
 export function amzDate(date: Date): string {
   const iso = date.toISOString()
   const day = iso.slice(0, 4) + iso.slice(5, 7) + iso.slice(8, 10)
@@ -90,12 +89,12 @@ export function amzDate(date: Date): string {
 }
 
 /**
- * Returns `text` with a space as "%20" where URLSearchParams wrote "+", which S3 servers read in two
- * ways; the signature is over "%20". A plus sign is "%2B" already.
+ * Returns `text` with "%20" instead of "+" for each space. URLSearchParams writes "+", which S3
+ * servers read in two ways, but the signature covers "%20". A plus sign is already "%2B".
  */
 export const spaced = (text: string): string => text.replaceAll('+', '%20')
 
-/** Throws RangeError for a lifetime that SigV4 doesn't know. */
+/** Throws RangeError for a lifetime that SigV4 doesn't allow. */
 export function assertSignedSeconds(seconds: number): void {
   if (!Number.isInteger(seconds) || seconds < 1 || seconds > MAX_SIGNATURE_SECONDS)
     throw new RangeError(`X-Amz-Expires must be from 1 to ${MAX_SIGNATURE_SECONDS}.`)

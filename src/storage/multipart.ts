@@ -6,11 +6,11 @@ import { ApiError } from '../errors/api-error.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import {
   ask,
-  type BucketAnswer,
+  type BucketResponse,
   type ObjectRequest,
   s3CodeIn,
   TIMEOUT_SECONDS,
-  unexpectedAnswer,
+  unexpectedResponse,
   withDeadline,
 } from './s3.ts'
 import { StorageFailure } from './storage-failure.ts'
@@ -24,22 +24,19 @@ export interface MultipartUpload {
   readonly s3UploadId: string
 }
 
-/** What completes an upload, for each part. `etag` with or without its quotes. */
+/** A part in the list that completes an upload. `etag` with or without its quotes. */
 export interface Part {
   readonly partNumber: number
   readonly etag: string
 }
 
-/**
- * A part as the bucket lists it: `size` in bytes, `etag` in its quotes, `lastModified` as the
- * bucket writes it.
- */
+/** A part in the bucket's list: `size` in bytes, `etag` in its quotes, `lastModified` unchanged. */
 export interface ListedPart extends Part {
   readonly size: number
   readonly lastModified: string
 }
 
-/** The root of each operation's answer; null where it has no body. */
+/** The root element of each operation's response, or null if it has no body. */
 const RESULTS = {
   CreateMultipartUpload: 'InitiateMultipartUploadResult',
   ListParts: 'ListPartsResult',
@@ -49,14 +46,14 @@ const RESULTS = {
 
 type Operation = keyof typeof RESULTS
 
-/** Assembling many parts takes a bucket minutes, at times before its answer begins. */
+/** A bucket may need minutes to assemble many parts, sometimes before its response starts. */
 const COMPLETE_TIMEOUT_SECONDS = 120
 
-/** What an upload can do without: credentials that may only put objects may lack it. */
-const DISPENSABLE: readonly Operation[] = ['ListParts', 'AbortMultipartUpload']
+/** Operations that an upload doesn't need. Credentials that may only put objects may lack them. */
+const OPTIONAL: readonly Operation[] = ['ListParts', 'AbortMultipartUpload']
 const BAD_PARTS = ['InvalidPart', 'InvalidPartOrder', 'EntityTooSmall']
 
-/** Parts on a page of ListParts, S3's own limit. */
+/** Parts on a page of ListParts. This is S3's own limit. */
 const PAGE = 1000
 const MAX_PAGES = MAX_PARTS / PAGE
 
@@ -72,14 +69,14 @@ const partSchema = z.object({
   lastModified: z._default(z.string(), ''),
 })
 
-/** An ETag without its quotes, as S3 compares them in CompleteMultipartUpload. */
+/** Returns an ETag without its quotes, the form that S3 compares in CompleteMultipartUpload. */
 export function unquoted(etag: string): string {
   return etag.replaceAll('"', '')
 }
 
 /**
- * S3 CreateMultipartUpload; resolves with its `UploadId`. `headers` are those of the object. Throws
- * `storage_error`, `storage_busy` and `not_supported`.
+ * Calls S3 CreateMultipartUpload. Resolves with its `UploadId`. `headers` are the object's headers.
+ * Throws `storage_error`, `storage_busy` and `not_supported`.
  */
 export async function createMultipartUpload(
   bucket: Bucket,
@@ -95,7 +92,7 @@ export async function createMultipartUpload(
 }
 
 /**
- * S3 ListParts, all of its pages within one deadline, in the order of the part numbers. Throws
+ * Calls S3 ListParts for all pages, within one deadline. Returns the parts in order. Throws
  * `upload_not_found`, `not_supported`, `storage_error` and `storage_busy`.
  */
 export const listParts = (upload: MultipartUpload, now: Date): Promise<ListedPart[]> =>
@@ -111,7 +108,7 @@ export const listParts = (upload: MultipartUpload, now: Date): Promise<ListedPar
       if (!(next > marker)) break
       marker = next
     }
-    throw unreadable('ListParts', 'with a page without end')
+    throw unreadable('ListParts', 'with endless pages')
   })
 
 function readPart(element: XmlElement): ListedPart {
@@ -126,8 +123,8 @@ function readPart(element: XmlElement): ListedPart {
 }
 
 /**
- * What S3 CompleteMultipartUpload needs to refuse a key that has an object already, where the
- * server knows how.
+ * Returns the headers that make CompleteMultipartUpload refuse a key that already has an object, if
+ * the server supports them.
  */
 export const completeHeaders = ({
   conditionalComplete,
@@ -135,7 +132,7 @@ export const completeHeaders = ({
   conditionalComplete ? { 'If-None-Match': '*' } : {}
 
 /**
- * S3 CompleteMultipartUpload, whose answer may be an error under status 200. Throws
+ * Calls S3 CompleteMultipartUpload. Its response may be an error with status 200. Throws
  * `upload_not_found`, `invalid_part`, `not_supported`, `storage_error` and `storage_busy`.
  */
 export async function completeMultipartUpload(
@@ -157,7 +154,7 @@ export async function completeMultipartUpload(
 }
 
 /**
- * S3 AbortMultipartUpload; also succeeds where there is no such upload. Throws `not_supported`,
+ * Calls S3 AbortMultipartUpload. Also succeeds if the upload is missing. Throws `not_supported`,
  * `storage_error` and `storage_busy`.
  */
 export async function abortMultipartUpload(upload: MultipartUpload, now: Date): Promise<void> {
@@ -182,7 +179,7 @@ const callOnce = (
 ): Promise<XmlElement | null> =>
   withDeadline(timeoutSeconds, (signal) => call(operation, request, now, signal))
 
-/** The root of what the bucket answers to `operation`, with the credentials for uploads. */
+/** Sends `operation` with the upload credentials. Returns the root element of the response. */
 async function call(
   operation: Operation,
   request: ObjectRequest,
@@ -199,27 +196,31 @@ async function call(
   throw refusal(operation, answer, request.query?.uploadId !== undefined)
 }
 
-/** The error for what the bucket answered to `operation`. */
-function refusal(operation: Operation, answer: BucketAnswer, namesUpload: boolean): ApiError {
+/** Returns the error for a response to `operation`. */
+function refusal(operation: Operation, answer: BucketResponse, namesUpload: boolean): ApiError {
   const { status, text } = answer
   const s3Code = s3CodeIn(text)
   const cause = new StorageFailure(operation, status, s3Code)
-  // Ceph RGW says NoSuchKey, or nothing, of an upload that it doesn't know.
+  // Ceph RGW returns NoSuchKey, or no code, for an unknown upload.
   if (s3Code === 'NoSuchUpload' || (namesUpload && status === 404 && s3Code !== 'NoSuchBucket'))
-    return new ApiError('upload_not_found', 'The bucket no longer has such an upload.', { cause })
+    return new ApiError('upload_not_found', 'The bucket no longer has this upload.', { cause })
   if (s3Code === 'NotImplemented' || status === 405 || status === 501)
-    return new ApiError('not_supported', `The server of this bucket lacks ${operation}.`, { cause })
-  if (s3Code === 'AccessDenied' && DISPENSABLE.includes(operation))
     return new ApiError(
       'not_supported',
-      `The bucket's credentials for uploads lack ${operation}.`,
+      `The server of this bucket does not support ${operation}.`,
+      { cause },
+    )
+  if (s3Code === 'AccessDenied' && OPTIONAL.includes(operation))
+    return new ApiError(
+      'not_supported',
+      `The bucket's upload credentials do not allow ${operation}.`,
       { cause },
     )
   const code = BAD_PARTS.includes(s3Code ?? '') ? 'invalid_part' : 'storage_error'
-  return unexpectedAnswer(operation, answer, s3Code, code)
+  return unexpectedResponse(operation, answer, s3Code, code)
 }
 
-/** The error for an answer of status 200 that doesn't hold what it should. */
+/** Returns the error for a response with status 200 and unexpected content. */
 const unreadable = (operation: Operation, how: string, cause?: unknown): ApiError =>
   new ApiError('storage_error', `The bucket answered ${operation} ${how}.`, {
     cause: new StorageFailure(operation, 200, null, cause),

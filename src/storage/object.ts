@@ -2,7 +2,7 @@ import * as z from 'zod/mini'
 import type { Bucket } from '../bucket/bucket.ts'
 import { ApiError } from '../errors/api-error.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
-import { ask, s3CodeIn, TIMEOUT_SECONDS, unexpectedAnswer, withDeadline } from './s3.ts'
+import { ask, s3CodeIn, TIMEOUT_SECONDS, unexpectedResponse, withDeadline } from './s3.ts'
 import { StorageFailure } from './storage-failure.ts'
 
 const headSchema = z.object({
@@ -15,7 +15,10 @@ const headSchema = z.object({
   ),
 })
 
-/** Seconds within which the next bytes of an object must come, and the answer after the last. */
+/**
+ * Maximum seconds until the next bytes of an object arrive, and until the response after the last
+ * ones.
+ */
 const UPLOAD_IDLE_SECONDS = 60
 
 /** The bytes of a new object. */
@@ -24,12 +27,14 @@ export interface ObjectBytes {
   readonly bytes: ReadableStream<Uint8Array>
 }
 
-/** What the bucket says of an object. `size` in bytes; `etag` in its quotes, as S3 sends it. */
+/**
+ * What the bucket reports about an object. `size` in bytes, `etag` in its quotes, as S3 sends it.
+ */
 export type ObjectHead = z.infer<typeof headSchema>
 
 /**
- * S3 HeadObject; null where there is no such object. Throws `storage_error`, also for a missing
- * bucket, and `storage_busy`.
+ * Calls S3 HeadObject. Returns null if the object is missing. Throws `storage_error`, also for a
+ * missing bucket, and `storage_busy`.
  */
 export async function headObject(
   bucket: Bucket,
@@ -42,7 +47,7 @@ export async function headObject(
     return answer
   })
   if (response.status === 404) return null
-  if (response.status !== 200) throw unexpectedAnswer('HeadObject', response)
+  if (response.status !== 200) throw unexpectedResponse('HeadObject', response)
   const head = headSchema.safeParse({
     size: response.headers.get('content-length'),
     mimetype: response.headers.get('content-type') ?? undefined,
@@ -50,14 +55,15 @@ export async function headObject(
     lastModified: response.headers.get('last-modified'),
   })
   if (head.success) return head.data
-  throw new ApiError('storage_error', 'The bucket answered HeadObject without the usual headers.', {
+  throw new ApiError('storage_error', "The bucket's response to HeadObject lacks headers.", {
     cause: new StorageFailure('HeadObject', response.status, null, head.error),
   })
 }
 
 /**
- * Throws `storage_error` where a HEAD found nothing because the bucket is missing. Its answer has no
- * body that could say so: a GET of one byte has. Whatever else comes of that, the HEAD counts.
+ * Throws `storage_error` if a HEAD returned 404 because the bucket is missing. The response to a
+ * HEAD has no body with an error code, so this sends a GET for one byte. Any other result of the
+ * GET is ignored.
  */
 export async function requireBucket(
   bucket: Bucket,
@@ -69,13 +75,14 @@ export async function requireBucket(
   const answer = await ask(oneByte, now, signal).catch(() => null)
   if (answer?.status !== 404) return
   const s3Code = s3CodeIn(answer.text)
-  if (s3Code === 'NoSuchBucket') throw unexpectedAnswer('HeadObject', answer, s3Code)
+  if (s3Code === 'NoSuchBucket') throw unexpectedResponse('HeadObject', answer, s3Code)
 }
 
 /**
- * S3 DeleteObject; also succeeds where there is no such object. Only 204 counts, or 200 with
- * nothing in it: a proxy's page says nothing of the object. Throws `storage_error` and
- * `storage_busy`; `mayHaveHappened` tells whether the object may be gone anyway.
+ * Calls S3 DeleteObject. Also succeeds if the object is missing. Success is only 204, or 200
+ * without a body, since a proxy's page doesn't mean that the object is deleted. Throws
+ * `storage_error` and `storage_busy`. `mayHaveHappened` tells whether the object may be deleted
+ * anyway.
  */
 export async function deleteObject(bucket: Bucket, key: ObjectKey, now: Date): Promise<void> {
   const answer = await withDeadline(TIMEOUT_SECONDS, (signal) =>
@@ -84,14 +91,14 @@ export async function deleteObject(bucket: Bucket, key: ObjectKey, now: Date): P
   const { status, text } = answer
   if (status === 204 || (status === 200 && text === '')) return
   const s3Code = s3CodeIn(text)
-  // Google Cloud Storage answers this for an object that is gone.
+  // Google Cloud Storage returns this for a missing object.
   if (status === 404 && s3Code === 'NoSuchKey') return
-  throw unexpectedAnswer('DeleteObject', answer, s3Code)
+  throw unexpectedResponse('DeleteObject', answer, s3Code)
 }
 
 /**
- * S3 PutObject with the credentials for uploads; returns the ETag in its quotes. Throws what `bytes`
- * fails with, `storage_error` and `storage_busy`.
+ * Calls S3 PutObject with the upload credentials. Returns the ETag in its quotes. Throws the error
+ * of `bytes`, `storage_error` and `storage_busy`.
  */
 export async function putObject(
   bucket: Bucket,
@@ -103,7 +110,7 @@ export async function putObject(
   const abort = new AbortController()
   const wait = () => setTimeout(() => abort.abort(), UPLOAD_IDLE_SECONDS * 1000)
   let timer = wait()
-  // Only Workers can say the length of a stream; elsewhere the header does.
+  // Only Workers have streams with a length. Elsewhere, the header sets it.
   const { readable, writable } =
     typeof FixedLengthStream === 'undefined'
       ? new TransformStream<Uint8Array, Uint8Array>()
@@ -135,7 +142,7 @@ export async function putObject(
     const answer = await ask(request, now, abort.signal)
     const etag = answer.headers.get('etag')
     if (answer.status === 200 && etag) return etag
-    throw unexpectedAnswer('PutObject', answer, s3CodeIn(answer.text))
+    throw unexpectedResponse('PutObject', answer, s3CodeIn(answer.text))
   } catch (error) {
     throw failure instanceof ApiError ? failure : error
   } finally {

@@ -8,27 +8,27 @@ import { readXml, textOf } from './xml.ts'
 
 export interface ObjectRequest {
   readonly bucket: Bucket
-  /** Undefined takes those that read. */
+  /** Default: the bucket's read credentials. */
   readonly credentials?: Credentials
   readonly method: 'GET' | 'HEAD' | 'PUT' | 'POST' | 'DELETE'
-  /** Name of the S3 operation; that of the method on an object unless given. */
+  /** Name of the S3 operation. Default: the operation of the method on an object. */
   readonly operation?: string
   readonly key: ObjectKey
   /** Query of the S3 operation, such as `uploadId`. */
   readonly query?: Readonly<Record<string, string>>
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: string
-  /** The bytes of an object: their length is in `headers`. */
+  /** The bytes of an object. `headers` has their length. */
   readonly object?: ReadableStream<Uint8Array>
 }
 
-/** Seconds that one request to a bucket may take. */
+/** Maximum seconds for one request to a bucket. */
 export const TIMEOUT_SECONDS = 10
 
-/** The largest answer that is read as a whole: a page of ListParts has about 300 KB. */
+/** Maximum size of a response that is read into memory. A page of ListParts has about 300 KB. */
 const MAX_TEXT_BYTES = 4 * 1024 ** 2
 
-/** Seconds to wait where a busy bucket doesn't say, and the longest that it may ask for. */
+/** Seconds to wait if a busy bucket doesn't state them, and the maximum that it may state. */
 const RETRY_AFTER_SECONDS = 5
 const MAX_RETRY_AFTER_SECONDS = 3600
 
@@ -42,30 +42,30 @@ const OBJECT_OPERATIONS = {
   POST: 'PostObject',
 } as const
 
-/** An answer of a bucket that was read to its end. */
-export interface BucketAnswer {
+/** A response of a bucket, with its complete body. */
+export interface BucketResponse {
   readonly status: number
   readonly headers: Headers
   readonly text: string
 }
 
 /**
- * One signed request to a bucket, sent once and never cached. Resolves with whatever the bucket
- * answers; throws `storage_error` where no answer begins within ten seconds, and
- * `credentials_expired`. The body has no deadline.
+ * Sends one signed request to a bucket, without retries and caching. Resolves with any response.
+ * Throws `storage_error` if no response starts within ten seconds, and `credentials_expired`. The
+ * body has no deadline.
  */
 export const fetchObject = (request: ObjectRequest, now: Date): Promise<Response> =>
   withDeadline(TIMEOUT_SECONDS, (signal) => send(request, now, signal))
 
 /**
- * The same for an answer without an object in it. It is read whole: `signal` is the deadline for
- * its body too.
+ * Sends a request whose response contains no object, and reads the complete response. `signal` is
+ * also the deadline for its body.
  */
 export async function ask(
   request: ObjectRequest,
   now: Date,
   signal: AbortSignal,
-): Promise<BucketAnswer> {
+): Promise<BucketResponse> {
   const response = await send(request, now, signal)
   const text = await readText(response, operationOf(request), signal)
   return { status: response.status, headers: response.headers, text }
@@ -90,11 +90,12 @@ async function send(request: ObjectRequest, now: Date, signal: AbortSignal): Pro
   if (credentials.expiresAt <= now.getTime()) throw credentialsExpired()
   const { url, headers } = await authorize({ ...request, credentials, signedAt: now })
   try {
-    // An object comes as it is stored: nobody encodes it on the way, and nobody decodes it here.
+    // An object arrives as it is stored: the server doesn't encode it, and the runtime doesn't
+    // decode it.
     const isObject = request.query === undefined
     if (isObject) headers.set('Accept-Encoding', 'identity')
-    // Without no-store, Cloudflare may send a GET in place of a HEAD, which the signature doesn't
-    // cover.
+    // Without no-store, Cloudflare may send a GET instead of a HEAD, and the signature doesn't
+    // match.
     return await fetch(url, {
       method,
       headers,
@@ -103,14 +104,14 @@ async function send(request: ObjectRequest, now: Date, signal: AbortSignal): Pro
       encodeResponseBody: isObject ? 'manual' : 'automatic',
       signal,
       ...(body === undefined ? {} : { body }),
-      ...(object === undefined ? {} : { duplex: 'half' }), // Node insists on it
+      ...(object === undefined ? {} : { duplex: 'half' }), // Node requires it
     })
   } catch (cause) {
-    throw noAnswer('The bucket did not answer.', operationOf(request), cause)
+    throw noResponse('The bucket did not respond.', operationOf(request), cause)
   }
 }
 
-/** The body as text. An answer may break off, stall, or never end after its status. */
+/** Returns the body as text. A response may break off, stall, or never end. */
 async function readText(
   { body, status }: Response,
   operation: string,
@@ -129,11 +130,11 @@ async function readText(
       signal.throwIfAborted()
       if (done) return text + decoder.decode()
       text += decoder.decode(value, { stream: true })
-      if (text.length > MAX_TEXT_BYTES) throw new Error('The answer is too large.')
+      if (text.length > MAX_TEXT_BYTES) throw new Error('The response is too large.')
     }
   } catch (cause) {
     stop()
-    throw noAnswer('The bucket ended its answer early.', operation, cause, status)
+    throw noResponse("The bucket's response ended early.", operation, cause, status)
   } finally {
     signal.removeEventListener('abort', stop)
   }
@@ -142,8 +143,8 @@ async function readText(
 const operationOf = ({ operation, method }: ObjectRequest): string =>
   operation ?? OBJECT_OPERATIONS[method]
 
-/** The error where the answer to `operation` is missing, or breaks off after `status`. */
-const noAnswer = (
+/** Returns the error for a response to `operation` that is missing or breaks off after `status`. */
+const noResponse = (
   message: string,
   operation: string,
   cause: unknown,
@@ -153,14 +154,17 @@ const noAnswer = (
     cause: new StorageFailure(operation, status, null, cause),
   })
 
-/** S3's code in an error document, as far as it is one: clients and the log are told it. */
+/**
+ * Returns S3's code in an error document, or null if it is malformed. Clients and the log receive
+ * it.
+ */
 export function s3CodeIn(text: string): string | null {
   const root = readXml(text)
   const code = root?.name === 'Error' ? textOf(root, 'Code') : null
   return code !== null && /^[\w.]{1,64}$/.test(code) ? code : null
 }
 
-/** The same, read from the body of `response`; null where it doesn't come in time. */
+/** Returns the same from the body of `response`, or null if the body doesn't arrive in time. */
 export const readS3Code = (response: Response): Promise<string | null> =>
   withDeadline(TIMEOUT_SECONDS, (signal) => readText(response, '', signal)).then(
     s3CodeIn,
@@ -168,10 +172,10 @@ export const readS3Code = (response: Response): Promise<string | null> =>
   )
 
 /**
- * The error for an answer that `operation` can't use: `storage_busy` where the bucket asks for time,
- * otherwise `code`.
+ * Returns the error for an unexpected response to `operation`: `storage_busy` if the bucket asks
+ * for fewer requests, otherwise `code`.
  */
-export function unexpectedAnswer(
+export function unexpectedResponse(
   operation: string,
   { status, headers }: Pick<Response, 'status' | 'headers'>,
   s3Code: string | null = null,
@@ -179,7 +183,7 @@ export function unexpectedAnswer(
 ): ApiError {
   const cause = new StorageFailure(operation, status, s3Code)
   if (status === 429 || status === 503 || BUSY.includes(s3Code ?? ''))
-    return new ApiError('storage_busy', 'The bucket is busy; try again later.', {
+    return new ApiError('storage_busy', 'The bucket is busy. Try again later.', {
       cause,
       retryAfterSeconds: secondsIn(headers.get('retry-after')),
     })
@@ -187,7 +191,7 @@ export function unexpectedAnswer(
   return new ApiError(code, `The bucket answered ${operation} with ${what}.`, { cause })
 }
 
-/** Seconds in a Retry-After (RFC 9110, §10.2.3); a date counts as none. */
+/** Returns the seconds in a Retry-After header (RFC 9110, §10.2.3). Ignores a date. */
 function secondsIn(retryAfter: string | null): number {
   if (retryAfter === null || !/^\d{1,15}$/.test(retryAfter)) return RETRY_AFTER_SECONDS
   return Math.min(Math.max(Number(retryAfter), 1), MAX_RETRY_AFTER_SECONDS)

@@ -1,26 +1,26 @@
 import { ApiError } from '../errors/api-error.ts'
 
 /**
- * Why a request to a bucket failed: for the log, and for those who must know whether the bucket did
- * what was asked. It names no key and no URL, and says nothing in the words of the bucket.
+ * Why a request to a bucket failed, for the log, and for code that must know whether the operation
+ * may have happened. It contains no key, no URL, and no text from the bucket.
  */
 export class StorageFailure extends Error {
   override readonly name = 'StorageFailure'
-  /** Null without an answer. */
+  /** Null without a response. */
   readonly status: number | null
-  /** S3's own code: `AccessDenied`; null where the answer has none. */
+  /** S3's own code, such as `AccessDenied`, or null if the response has none. */
   readonly s3Code: string | null
 
   constructor(operation: string, status: number | null, s3Code: string | null, cause?: unknown) {
-    super([operation, status ?? 'no answer', s3Code ?? []].flat().join(' '), { cause })
+    super([operation, status ?? 'no response', s3Code ?? []].flat().join(' '), { cause })
     this.status = status
     this.s3Code = s3Code
   }
 }
 
 /**
- * Whether the bucket may have done what was asked although `error` came of it: no answer, an answer
- * that can't be believed, or an error of the server. It has not where it redirects or refuses.
+ * Tells whether the bucket may have done the operation despite `error`: after no response, an
+ * unexpected response, or a server error. After a redirect or a refusal, it has not.
  */
 export function mayHaveHappened(error: unknown): boolean {
   if (!(error instanceof ApiError && error.cause instanceof StorageFailure)) return false

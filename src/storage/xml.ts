@@ -1,22 +1,22 @@
 import { parseXml, XmlElement } from '@rgrove/parse-xml'
 
-/** The root element of an S3 answer, or null where `text` is no XML. */
+/** Returns the root element of an S3 response, or null if `text` is not XML. */
 export function readXml(text: string): XmlElement | null {
   try {
-    // S3 may send white space while it works on an answer, in front of it too.
+    // S3 may send white space before its response while it works.
     return parseXml(text.trim()).root
   } catch {
     return null
   }
 }
 
-/** The elements directly under `parent` that have this name. */
+/** Returns the elements directly under `parent` that have this name. */
 export const childrenOf = (parent: XmlElement, name: string): XmlElement[] =>
   parent.children.filter(
     (child) => child instanceof XmlElement && child.name === name,
   ) as XmlElement[]
 
-/** The text of the first element of this name directly under `parent`, or null. */
+/** Returns the text of the first element with this name directly under `parent`, or null. */
 export const textOf = (parent: XmlElement, name: string): string | null =>
   childrenOf(parent, name)[0]?.text ?? null
 
@@ -28,6 +28,6 @@ const ENTITIES: Readonly<Record<string, string>> = {
   "'": '&apos;',
 }
 
-/** `text` as it may appear in an XML document, between tags or in quotes. */
+/** Returns `text` escaped for XML, between tags or in quotes. */
 export const escapeXml = (text: string): string =>
   text.replace(/[&<>"']/g, (character) => ENTITIES[character] ?? '')

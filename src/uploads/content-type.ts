@@ -5,8 +5,8 @@ import type { ObjectKey } from '../keys/object-key.ts'
 import { keyRunsScript, typeRunsScript } from '../keys/script-types.ts'
 
 /**
- * RFC 9110, §8.3.1, except commas: a browser takes what follows one for another type. At most one
- * space a gap.
+ * RFC 9110, §8.3.1, without commas, since a browser reads another type after a comma. Allows at
+ * most one space between parts.
  */
 const MEDIA_TYPE =
   /^([\w!#$&^.+-]{1,127}\/[\w!#$&^.+-]{1,127})(?: ?; ?[\w!#$&^.+-]+=(?:[\w!#$&^.+-]+|"(?:[\w!#$&^.+-]| (?! ))*"))*$/
@@ -18,13 +18,13 @@ const essenceOf = (mimetype: string): string | undefined =>
     ? undefined
     : MEDIA_TYPE.exec(mimetype)?.[1]?.toLowerCase()
 
-/** Whether `mimetype` is one media type, which an object may have. */
+/** Tells whether `mimetype` is exactly one valid media type. */
 export const isMediaType = (mimetype: string): boolean => essenceOf(mimetype) !== undefined
 
 /**
  * Throws unless `mimetype` may be stored under `key`: `invalid_mimetype`, `mimetype_not_allowed`,
- * or `type_mismatch` for a type that can run script under an extension that can't. So the extension
- * alone tells what must be an attachment.
+ * or `type_mismatch` for a type that can run scripts under an extension that can't. So the
+ * extension alone decides what must be an attachment.
  */
 export function requireContentType(
   mimetype: string,
@@ -42,10 +42,10 @@ export function requireContentType(
   if (typeRunsScript(essence) && !keyRunsScript(key))
     throw new ApiError(
       'type_mismatch',
-      `${essence} can run script, which the extension "${splitFileName(key).extension}" hides. Name the file by its type, or send another type.`,
+      `${essence} can run scripts, but the extension "${splitFileName(key).extension}" does not show that. Use an extension of this type, or send another type.`,
     )
 }
 
-/** Whether `essence` is the type `allowed`, or falls under its `type/*`. */
+/** Tells whether `essence` is the type `allowed`, or matches its `type/*`. */
 const covers = (allowed: string, essence: string): boolean =>
   allowed.endsWith('/*') ? essence.startsWith(allowed.slice(0, -1)) : essence === allowed

@@ -18,17 +18,17 @@ import { objectExists } from './multipart.ts'
 import { type Recorded, recordUpload } from './record.ts'
 import { requireBytes } from './size-limit.ts'
 
-/** A file that is complete, and what someone should see to: for the log. */
+/** A complete file, with a warning for the log. */
 export interface Finished extends Recorded {
   readonly warning: WarningText | undefined
 }
 
 /**
- * Completes an upload and records the file, under `name` or the name that it was begun with. Parts
- * and sizes are held against the bucket's own list first, where the bucket has one. An upload that
- * is complete already is recorded anyway, so repeating this is safe. Throws `invalid_part`,
- * `size_mismatch`, `file_too_large`, `upload_not_found`, `storage_error`, `storage_busy`, and what
- * `recordUpload` throws.
+ * Completes an upload and records the file, under `name` or the name from its start. First compares
+ * parts and sizes with the bucket's own list, if the bucket supports it. Also records an upload
+ * that is already complete, so repeating this is safe. Throws `invalid_part`, `size_mismatch`,
+ * `file_too_large`, `upload_not_found`, `storage_error`, `storage_busy`, and what `recordUpload`
+ * throws.
  */
 export async function finishMultipart(
   bucket: Bucket,
@@ -44,7 +44,7 @@ export async function finishMultipart(
     const isChecked = await assemble({ bucket, key, s3UploadId }, upload, parts, now)
     if (!isChecked) warning = 'parts and their size not checked: the bucket lacks ListParts'
   } catch (error) {
-    // The key was made for this upload alone: an object under it means that the upload is complete.
+    // Only this upload uses the key, so an object under it means that the upload is complete.
     if (!(error instanceof ApiError && (await objectExists(bucket, key, now)))) throw error
     warning = `complete failed although the object exists: ${describe(error)}`
   }
@@ -53,7 +53,7 @@ export async function finishMultipart(
   return { ...(await recordUpload(bucket, index, request, now)), warning }
 }
 
-/** Completes the upload; whether its parts were held against the bucket's list. */
+/** Completes the upload. Resolves with whether its parts were compared with the bucket's list. */
 async function assemble(
   upload: MultipartUpload,
   { size, partSize }: UploadClaims,
@@ -75,8 +75,8 @@ async function assemble(
 }
 
 /**
- * Deletes what is too large, or has another size than the client said: where the client cuts the
- * parts, and the bucket has no list, the size is known only now.
+ * Deletes an object that is too large, or that has another size than the client stated. If the
+ * client chooses the parts and the bucket doesn't list them, the size is only known now.
  */
 async function holdToSize(bucket: Bucket, { key, size }: UploadClaims, now: Date): Promise<void> {
   if (bucket.maxBytes === null && size === null) return
@@ -90,9 +90,9 @@ async function holdToSize(bucket: Bucket, { key, size }: UploadClaims, now: Date
 }
 
 const sizeMismatch = (bytes: number, size: number | null): ApiError =>
-  new ApiError('size_mismatch', `The parts have ${bytes} bytes, the file has ${size}.`)
+  new ApiError('size_mismatch', `The parts have ${bytes} bytes, but the file has ${size}.`)
 
-/** S3 wants the parts in ascending order, each once. */
+/** Throws unless the parts are in ascending order and unique, as S3 requires. */
 function requireOrder(parts: readonly Part[]): void {
   const issues = parts.flatMap(({ partNumber }, index): Issue[] => {
     const previous = parts[index - 1]?.partNumber ?? 0
@@ -101,14 +101,14 @@ function requireOrder(parts: readonly Part[]): void {
     return [{ path: `parts.${index}.partNumber`, message }]
   })
   if (issues.length > 0)
-    throw new ApiError('invalid_part', 'The parts must be in ascending order, each once.', {
+    throw new ApiError('invalid_part', 'The parts must be unique and in ascending order.', {
       issues,
     })
 }
 
 /**
- * Bytes of `parts` by the bucket's list. Throws `invalid_part`, naming each that the bucket doesn't
- * have so.
+ * Returns the total size of `parts` from the bucket's list. Throws `invalid_part` with an issue for
+ * each part that is missing or different.
  */
 function sumOfParts(parts: readonly Part[], listed: readonly ListedPart[]): number {
   const byNumber = new Map(listed.map((part) => [part.partNumber, part]))
@@ -119,10 +119,12 @@ function sumOfParts(parts: readonly Part[], listed: readonly ListedPart[]): numb
     if (known?.etag === `"${unquoted(etag)}"`) bytes += known.size
     else if (known === undefined)
       issues.push({ path: `parts.${index}.partNumber`, message: 'was not uploaded' })
-    else issues.push({ path: `parts.${index}.etag`, message: 'is not that of the uploaded part' })
+    else issues.push({ path: `parts.${index}.etag`, message: 'does not match the uploaded part' })
   }
   if (issues.length === 0) return bytes
-  throw new ApiError('invalid_part', 'The bucket lacks some of these parts.', { issues })
+  throw new ApiError('invalid_part', 'Some of these parts are missing or have another ETag.', {
+    issues,
+  })
 }
 
 async function listWhereSupported(

@@ -22,12 +22,12 @@ const MAX_NAME_BYTES = 255
 export interface MultipartRequest
   extends Pick<UploadConditions, 'mimetype' | 'metadata' | 'cacheControl'> {
   readonly fileName: string
-  /** Bytes; null where the client doesn't say, and cuts the parts itself. */
+  /** Size in bytes, or null if the client doesn't state it and chooses the parts itself. */
   readonly size: number | null
   readonly directory?: string | undefined
 }
 
-/** Who uploads: `prefix` is empty or ends with `/`. */
+/** Who uploads. `prefix` is empty or ends with `/`. */
 export interface Uploader {
   readonly id: string
   readonly prefix: string
@@ -37,7 +37,7 @@ export interface StartedUpload {
   readonly key: ObjectKey
   /** Sealed: bound to bucket, key and principal. */
   readonly uploadId: string
-  /** Until when the upload id is good, ISO 8601 in UTC. */
+  /** When the upload id expires, ISO 8601 in UTC. */
   readonly expiresAt: string
 }
 
@@ -50,7 +50,8 @@ export interface PartUrls {
 }
 
 /**
- * S3 CreateMultipartUpload for a new key. Throws ApiError for a file that this bucket doesn't take.
+ * Calls S3 CreateMultipartUpload for a new key. Throws ApiError for a file that this bucket doesn't
+ * accept.
  */
 export async function startMultipart(
   settings: SigningSettings,
@@ -65,9 +66,7 @@ export async function startMultipart(
   return beginMultipart(settings, bucket, { key, owner }, { ...request, partSize }, now)
 }
 
-/**
- * The same for a key that `newUpload` has made. `partSize` is null where the client cuts the parts.
- */
+/** Does the same for a key from `newUpload`. `partSize` is null if the client chooses the parts. */
 export async function beginMultipart(
   settings: SigningSettings,
   bucket: Bucket,
@@ -84,9 +83,9 @@ export async function beginMultipart(
 }
 
 /**
- * S3 UploadPart, presigned for each part in the order asked. Where the size of the file is known,
- * so is that of the part, and it is signed as Content-Length. Throws `invalid_part` for a part that
- * the file doesn't have, `invalid_expiry` and `credentials_expired`.
+ * Presigns S3 UploadPart for each part, in the order of `partNumbers`. If the size of the file is
+ * known, signs the size of each part as Content-Length. Throws `invalid_part` for a part that the
+ * file doesn't have, `invalid_expiry` and `credentials_expired`.
  */
 export async function signParts(
   bucket: Bucket,
@@ -110,7 +109,8 @@ export async function signParts(
 }
 
 /**
- * The parts that the bucket has. Throws `upload_not_found`, `not_supported` and `storage_error`.
+ * Returns the parts that the bucket has. Throws `upload_not_found`, `not_supported` and
+ * `storage_error`.
  */
 export async function uploadedParts(
   bucket: Bucket,
@@ -120,7 +120,7 @@ export async function uploadedParts(
   try {
     return await listParts({ bucket, key, s3UploadId }, now)
   } catch (error) {
-    // Some servers deny it, once the upload is complete, to credentials that can't read.
+    // After the upload is complete, some servers refuse this to credentials that can't read.
     const isDenied = error instanceof ApiError && error.code === 'not_supported'
     if (isDenied && (await objectExists(bucket, key, now)))
       throw new ApiError('upload_not_found', 'This upload is complete.', { cause: error })
@@ -128,13 +128,16 @@ export async function uploadedParts(
   }
 }
 
-/** Whether there is an object: under a key that was made for one upload, it is complete then. */
+/**
+ * Tells whether the object exists. Only one upload uses a new key, so its object means that the
+ * upload is complete.
+ */
 export const objectExists = async (bucket: Bucket, key: ObjectKey, now: Date): Promise<boolean> =>
   (await headObject(bucket, key, now).catch(() => null)) !== null
 
 /**
- * Drops an upload and its parts; also succeeds where it is complete or dropped already. Throws
- * `not_supported` and `storage_error`.
+ * Aborts an upload and deletes its parts. Also succeeds if it is already complete or aborted.
+ * Throws `not_supported` and `storage_error`.
  */
 export const dropMultipart = (
   bucket: Bucket,

@@ -13,15 +13,15 @@ export interface NewFile {
   /** Folder under `uploads/`, without slashes at its ends. */
   readonly directory?: string | undefined
   /**
-   * Bytes. Undefined where the client doesn't say, which a bucket with a limit refuses; null where
-   * the size is checked in another way.
+   * Size in bytes. Undefined if the client doesn't state it, which a bucket with a limit refuses.
+   * Null if the size is checked in another way.
    */
   readonly size: number | null | undefined
 }
 
 /**
- * Returns a new key for `file` under `prefix` (empty, or ending with `/`), in a request that takes
- * at most `s3Max` bytes. Throws, in this order, `invalid_key`, `invalid_mimetype`,
+ * Returns a new key for `file` under `prefix` (empty, or ending with `/`). The upload may have at
+ * most `s3Max` bytes. Throws, in this order, `invalid_key`, `invalid_mimetype`,
  * `mimetype_not_allowed`, `type_mismatch`, `size_required` and `file_too_large`.
  */
 export function newUpload(
@@ -38,7 +38,7 @@ export function newUpload(
   return key
 }
 
-/** What every signature for an upload needs, and when it expires. */
+/** The common input of an upload's signatures, and their expiry. */
 export interface UploadSignature {
   readonly signing: {
     readonly bucket: Bucket
@@ -53,8 +53,8 @@ export interface UploadSignature {
 }
 
 /**
- * Chooses the lifetime of a signature by the credentials for uploads: `expiresIn` in seconds, or the
- * default where it is undefined. Throws `invalid_expiry` and `credentials_expired`.
+ * Returns the lifetime of a signature with the upload credentials: `expiresIn` in seconds, or the
+ * default. Throws `invalid_expiry` and `credentials_expired`.
  */
 export function uploadSignature(
   bucket: Bucket,

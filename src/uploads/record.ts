@@ -8,7 +8,7 @@ import { headObject, type ObjectHead } from '../storage/object.ts'
 
 export interface RecordRequest {
   readonly key: ObjectKey
-  /** The name to show to people. */
+  /** The display name. */
   readonly name: string
   /** Id of the principal. */
   readonly owner: string
@@ -16,17 +16,17 @@ export interface RecordRequest {
 
 export interface Recorded {
   readonly record: FileRecord
-  /** Whether there was a record of another upload under this key. */
+  /** Whether this key had a record of another upload. */
   readonly replaces: boolean
 }
 
-/** Longer than Workers KV shows a record that another location has deleted. */
+/** Workers KV shows a record that another location has deleted for less than this time. */
 const MAX_LAG_SECONDS = 600
 
 /**
- * Records an uploaded object as the bucket knows it. The record of the same upload (by its ETag and
- * date) keeps its name and owner, so repeating this changes nothing. An object that is not there, or
- * goes while it is recorded, has no record afterwards. Throws `object_not_found`, `storage_error`,
+ * Records an uploaded object with the bucket's data. A record of the same upload (the same ETag and
+ * date) keeps its name and owner, so repeating this changes nothing. Removes the record if the
+ * object is missing or is deleted meanwhile. Throws `object_not_found`, `storage_error`,
  * `key_not_indexable`, `index_unavailable`.
  */
 export async function recordUpload(
@@ -45,7 +45,7 @@ export async function recordUpload(
   }
   const record = toRecord(bucket, key, name, owner, head)
   const isKnown = known?.etag === record.etag && known.createdAt === record.createdAt
-  // The record of a young object may be one that was deleted meanwhile, with the upload before.
+  // The record of a recent object may be an old one that was deleted with the previous upload.
   if (isKnown && now.getTime() - head.lastModified.getTime() > MAX_LAG_SECONDS * 1000)
     return { record: known, replaces: false }
   const stored = await index.put(isKnown ? known : record)
@@ -56,8 +56,8 @@ export async function recordUpload(
 }
 
 /**
- * The record of a file; where the index has none, what the bucket says of the object. Throws
- * `object_not_found` and `storage_error`.
+ * Returns the record of a file. Without a record, returns the bucket's data about the object.
+ * Throws `object_not_found` and `storage_error`.
  */
 export async function findFile(
   bucket: Bucket,
@@ -77,7 +77,8 @@ const objectNotFound = (): ApiError =>
   new ApiError('object_not_found', 'There is no object under this key.')
 
 /**
- * `createdAt` is the object's own date, so that recording it twice makes one and the same record.
+ * Returns the record of an object. `createdAt` is the object's own date, so that recording it twice
+ * has the same result.
  */
 const toRecord = (
   { alias }: Bucket,

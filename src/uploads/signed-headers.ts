@@ -2,19 +2,19 @@ import { MAX_METADATA_BYTES } from '../bucket/limits.ts'
 import { ApiError } from '../errors/api-error.ts'
 import { base64, utf8, utf8Length } from '../keys/encodings.ts'
 
-/** What a caller may fix about an object before it is uploaded; each becomes a signed header. */
+/** What a caller can set for an object before the upload. Each member becomes a signed header. */
 export interface UploadConditions {
   readonly mimetype: string
   /** SHA-256 of the file in base64, checked by the bucket. */
   readonly sha256?: string | undefined
   readonly metadata?: Readonly<Record<string, string>> | undefined
   readonly cacheControl?: string | undefined
-  /** False refuses to replace an object. */
+  /** With false, the upload can't replace an object. */
   readonly overwrite?: boolean | undefined
 }
 
 /**
- * The headers that the client must send, by S3 PutObject's names. Throws `invalid_request` for too
+ * Returns the headers of S3 PutObject that the client must send. Throws `invalid_request` for too
  * much metadata.
  */
 export function uploadHeaders(conditions: UploadConditions): Record<string, string> {
@@ -28,7 +28,9 @@ export function uploadHeaders(conditions: UploadConditions): Record<string, stri
   }
 }
 
-/** `metadata` as headers of an upload. Throws `invalid_request` for more than S3 takes. */
+/**
+ * Returns `metadata` as headers of an upload. Throws `invalid_request` if it exceeds S3's limit.
+ */
 export function metadataHeaders(
   metadata: Readonly<Record<string, string>>,
 ): Record<string, string> {
@@ -39,7 +41,7 @@ export function metadataHeaders(
   return metadataFields(encoded)
 }
 
-/** Those members of `metadata` that S3 takes together, the first of them first. */
+/** Returns the members of `metadata` that fit into S3's limit, starting with the first one. */
 export function fittingMetadata(
   metadata: Readonly<Record<string, string>>,
 ): Record<string, string> {
@@ -53,13 +55,13 @@ export function fittingMetadata(
   return Object.fromEntries(fitting)
 }
 
-/** `metadata` by the names under which S3 takes it, in headers and in forms. */
+/** Returns `metadata` under S3's names for headers and forms. */
 export const metadataFields = (
   metadata: Readonly<Record<string, string>>,
 ): Record<string, string> =>
   Object.fromEntries(Object.entries(metadata).map(([name, value]) => [`x-amz-meta-${name}`, value]))
 
-/** Throws `invalid_request` for more than S3 takes. */
+/** Throws `invalid_request` if the metadata exceeds S3's limit. */
 export function requireMetadataSize(metadata: Readonly<Record<string, string>>): void {
   const bytes = Object.entries(metadata).reduce(
     (sum, [name, value]) => sum + name.length + utf8Length(value),
@@ -74,8 +76,9 @@ export function requireMetadataSize(metadata: Readonly<Record<string, string>>):
 }
 
 /**
- * `value` as a header carries it unchanged: what isn't printable ASCII with single spaces inside,
- * or would be read as an encoded word of RFC 2047, becomes one, as S3 itself writes such values.
+ * Returns `value` in a form that a header doesn't change. Printable ASCII with single spaces stays.
+ * Anything else, and text that looks like an encoded word of RFC 2047, becomes an encoded word, as
+ * in S3 itself.
  */
 export function encodedWord(value: string): string {
   if (/^(?!=\?)(?:[\x21-\x7e]+(?: [\x21-\x7e]+)*)?$/.test(value)) return value

@@ -7,10 +7,10 @@ import { type UploadConditions, uploadHeaders } from './signed-headers.ts'
 
 export interface UploadRequest extends UploadConditions {
   readonly fileName: string
-  /** Bytes; signed as Content-Length where given. */
+  /** Size in bytes. If given, it is signed as Content-Length. */
   readonly size?: number | undefined
   readonly directory?: string | undefined
-  /** Seconds; undefined takes the default. */
+  /** Lifetime in seconds. Default: the bucket's default. */
   readonly expiresIn?: number | undefined
 }
 
@@ -20,7 +20,7 @@ export interface UploadUrl {
   /** Alias of the bucket. */
   readonly bucket: string
   readonly method: 'PUT'
-  /** What the client must send, without what a browser sets by itself. */
+  /** The headers that the client must send. A browser adds its own. */
   readonly headers: Readonly<Record<string, string>>
   /** Whole seconds from now. */
   readonly expiresIn: number
@@ -29,8 +29,8 @@ export interface UploadUrl {
 }
 
 /**
- * A presigned PUT for a new key under `prefix` (empty, or ending with `/`). Throws ApiError for a
- * file that this bucket doesn't take.
+ * Returns a presigned PUT for a new key under `prefix` (empty, or ending with `/`). Throws ApiError
+ * for a file that this bucket doesn't accept.
  */
 export async function createUploadUrl(
   bucket: Bucket,

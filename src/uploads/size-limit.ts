@@ -1,18 +1,18 @@
 import type { Bucket } from '../bucket/bucket.ts'
 import { ApiError } from '../errors/api-error.ts'
 
-/** The largest file that this bucket takes, where S3 takes `s3Max` bytes. */
+/** Returns the maximum file size of this bucket. S3's own limit is `s3Max` bytes. */
 export const largestFile = ({ maxBytes }: Bucket, s3Max: number): number =>
   Math.min(maxBytes ?? s3Max, s3Max)
 
-/** Throws `file_too_large` for more bytes than that. */
+/** Throws `file_too_large` for more bytes than the maximum. */
 export function requireBytes(bytes: number, bucket: Bucket, s3Max: number): void {
   const max = largestFile(bucket, s3Max)
   if (bytes > max)
     throw new ApiError('file_too_large', `A file may have at most ${max} bytes here.`)
 }
 
-/** Throws `size_required` where the bucket has a limit: a client must state the size. */
+/** Throws `size_required` if the bucket has a limit, since the client must then state the size. */
 export function requireStatedSize({ maxBytes }: Bucket): void {
   if (maxBytes === null) return
   throw new ApiError('size_required', 'This bucket limits the size of a file. Send size, in bytes.')

@@ -2,10 +2,10 @@ import type * as z from 'zod/mini'
 import { requireScope } from '../access/principal.ts'
 import { MAX_OBJECT_BYTES, MAX_PUT_BYTES } from '../bucket/limits.ts'
 import { ApiError } from '../errors/api-error.ts'
-import { json } from '../http/answers.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
 import { newApp } from '../http/new-app.ts'
 import { addWarning } from '../http/request-log.ts'
+import { json } from '../http/responses.ts'
 import { askApp, openUpload, tellRecorded } from '../http/uploads.ts'
 import { readJson } from '../http/validate.ts'
 import { objectUrl } from '../signing/object-url.ts'
@@ -14,14 +14,14 @@ import { dropMultipart, signParts, startMultipart, uploadedParts } from '../uplo
 import { MAX_FILE_NAME_LENGTH } from '../uploads/upload-fields.ts'
 import { completeBody, startBody } from './bodies.ts'
 import { badRequest, DEFAULT_TYPE, partNumbers, queryKey, s3Metadata, s3Type } from './dialect.ts'
-import { companionLife } from './lifetime.ts'
+import { companionLifetime } from './lifetime.ts'
 import { createPostForm } from './post-form.ts'
 import { formUrl } from './s3-routes.ts'
 
 const MAX_BODY_BYTES = 1024 ** 2
 const MAX_BATCH = 100
 
-/** The S3 half of Uppy's Companion, as `@uppy/aws-s3` 2 to 6 asks for it, on the default bucket. */
+/** The S3 routes of Uppy's Companion, for `@uppy/aws-s3` 2 to 6. They use the default bucket. */
 export const companionRoutes = newApp()
   .get('/s3/params', async (c) => {
     const principal = c.get('principal')
@@ -64,7 +64,7 @@ export const companionRoutes = newApp()
     const principal = c.get('principal')
     requireScope(principal, 'files:upload')
     const body = startBody.safeParse(await readJson(c.req.raw, MAX_BODY_BYTES))
-    if (!body.success) throw badRequest(startFault(body.error.issues[0]))
+    if (!body.success) throw badRequest(startError(body.error.issues[0]))
     const { filename, type, metadata } = body.data
     const bucket = chooseBucket(c, undefined, null)
     const named = {
@@ -103,7 +103,7 @@ export const companionRoutes = newApp()
       throw badRequest(`s3: at most ${MAX_BATCH} part numbers are signed at once.`)
     const numbers = partNumbers(texts, 'numbers')
     const { bucket, upload } = await openUpload(c, undefined, key, now)
-    const expiresIn = companionLife(bucket, now)
+    const expiresIn = companionLifetime(bucket, now)
     const { urls } = await signParts(bucket, upload, numbers, expiresIn, now)
     return json(c, {
       presignedUrls: Object.fromEntries(urls.map(({ partNumber, url }) => [partNumber, url])),
@@ -113,7 +113,7 @@ export const companionRoutes = newApp()
     const now = new Date()
     const numbers = partNumbers([c.req.param('partNumber')], 'number')
     const { bucket, upload } = await openUpload(c, undefined, queryKey(c), now)
-    const expires = companionLife(bucket, now)
+    const expires = companionLifetime(bucket, now)
     const { urls } = await signParts(bucket, upload, numbers, expires, now)
     return json(c, { url: urls[0]?.url, expires })
   })
@@ -147,13 +147,13 @@ export const companionRoutes = newApp()
   .get('/s3/sts', () => {
     throw new ApiError(
       'not_supported',
-      'Nobody gets temporary credentials of the bucket here. Leave out "getTemporarySecurityCredentials".',
+      'The bucket has no temporary credentials for clients. Remove "getTemporarySecurityCredentials".',
     )
   })
 
 const LONG_NAME = `s3: the file name may have at most ${MAX_FILE_NAME_LENGTH} characters.`
 
-const startFault = (issue: z.core.$ZodIssue | undefined): string => {
+const startError = (issue: z.core.$ZodIssue | undefined): string => {
   const member = issue?.path[0]
   if (member === 'filename' && issue?.code === 'too_big') return LONG_NAME
   if (member === 'type') return 's3: content type must be a string'

@@ -7,10 +7,10 @@ import { isMediaType } from '../uploads/content-type.ts'
 import { fittingMetadata } from '../uploads/signed-headers.ts'
 import { S3_METADATA_NAME } from '../uploads/upload-fields.ts'
 
-/** The type that S3 gives an object whose upload names none. */
+/** S3's default type of an object. */
 export const DEFAULT_TYPE = 'application/octet-stream'
 
-/** The headers of a request that Companion 2 to 4 lists. */
+/** The request headers that Companion 2 to 4 allows. */
 const COMPANION_HEADERS = [
   'accept',
   'authorization',
@@ -22,9 +22,9 @@ const COMPANION_HEADERS = [
 ]
 
 /**
- * Before everything else under `/s3`: errors carry their message as `error` too, where Uppy and
- * Companion look for it. Uppy 2 asks once by an OPTIONS request of its own, which is no preflight,
- * which headers it may send, and sends no others.
+ * Runs before everything else under `/s3`. Errors also have their message as `error`, where Uppy
+ * and Companion look for it. Uppy 2 sends its own OPTIONS request, which is not a preflight, to
+ * find the allowed headers. It sends no others.
  */
 export const uppyDialect: MiddlewareHandler<AppEnv> = function uppyDialect(c, next) {
   c.set('errorMembers', (message) => ({ error: message }))
@@ -39,10 +39,10 @@ export const uppyDialect: MiddlewareHandler<AppEnv> = function uppyDialect(c, ne
   return Promise.resolve(new Response(null, { status: 204, headers }))
 }
 
-/** What Companion answers to a malformed request. */
+/** Returns the error for a malformed request, with Companion's message. */
 export const badRequest = (message: string): ApiError => new ApiError('invalid_request', message)
 
-/** The object key in the query. Throws `invalid_request`. */
+/** Returns the object key in the query. Throws `invalid_request`. */
 export function queryKey(c: Context<AppEnv>): string {
   const key = c.req.query('key')
   if (key) return key
@@ -52,7 +52,7 @@ export function queryKey(c: Context<AppEnv>): string {
 }
 
 /**
- * Part numbers as they appear in a URL; `subject` is Companion's word for them. Throws
+ * Returns the part numbers in a URL. `subject` is Companion's word for them. Throws
  * `invalid_request`.
  */
 export function partNumbers(texts: readonly string[], subject: 'number' | 'numbers'): number[] {
@@ -61,12 +61,14 @@ export function partNumbers(texts: readonly string[], subject: 'number' | 'numbe
   throw badRequest(`s3: the part ${subject} must be a number between 1 and ${MAX_PARTS}.`)
 }
 
-/** A file has no value for some of its metadata: in a query, as `URLSearchParams` writes that. */
+/**
+ * Values of metadata that a file doesn't have. `URLSearchParams` writes them as text in a query.
+ */
 const NO_VALUES: readonly unknown[] = [null, undefined, 'null', 'undefined']
 
 /**
- * Uppy's metadata as S3 takes it: names in lower case, every value a string. What S3 can't carry is
- * left out, as no one's upload should fail for it; the log says how much.
+ * Returns Uppy's metadata in S3's form: names in lower case, and only strings as values. Omits what
+ * S3 can't store, so that the upload doesn't fail. The log has the number of omitted members.
  */
 export function s3Metadata(
   c: AppContext,
@@ -87,7 +89,7 @@ export function s3Metadata(
   return fitting
 }
 
-/** The type of a file as S3 takes it; undefined where the client has none. */
+/** Returns a valid type for S3, or undefined if the client sends none. */
 export function s3Type(type: string | null | undefined): string | undefined {
   if (!type) return undefined
   return isMediaType(type) ? type : DEFAULT_TYPE

@@ -2,25 +2,27 @@ import { type ByteReader, readerOf } from '../delivery/pump.ts'
 import { ApiError } from '../errors/api-error.ts'
 import { utf8 } from '../keys/encodings.ts'
 
-/** A form whose last part is its file, as S3 PostObject takes it. */
+/** A form that ends with its file, as in S3 PostObject. */
 export interface UploadForm {
-  /** The fields before the file, by their names in lower case. */
+  /** The fields before the file, by name in lower case. */
   readonly fields: ReadonlyMap<string, string>
   readonly file: FileBytes
 }
 
 export interface FileBytes {
-  /** Bytes. */
+  /** Size in bytes. */
   readonly size: number
-  /** Fails where the form doesn't end behind `size` bytes; the last byte waits until that is known. */
+  /**
+   * Fails if the form doesn't end after `size` bytes. The last byte arrives only after that check.
+   */
   readonly bytes: ReadableStream<Uint8Array>
 }
 
 type Bytes = Uint8Array<ArrayBuffer>
 
 /**
- * Most plans of Cloudflare take no larger request: a larger one gets a page of Cloudflare's, which
- * no other origin may read.
+ * The size limit of requests on most Cloudflare plans. For a larger one, Cloudflare returns its own
+ * page, which other origins can't read.
  */
 export const MAX_FORM_BYTES = 100 * 1000 ** 2
 const MAX_FIELDS_BYTES = 64 * 1024
@@ -31,9 +33,9 @@ const BOUNDARY = /;\s*boundary=(?:"([^"]{1,70})"|([\w'()+,./:=?-]{1,70}))\s*(?:;
 const FIELD_NAME = /^content-disposition: *form-data *;(?:.*;)? *name="([^"]*)"/im
 
 /**
- * Reads the fields of a multipart/form-data body (RFC 7578) and leaves its file in the stream.
+ * Reads the fields of a multipart/form-data body (RFC 7578), and returns its file as a stream.
  * Throws `unsupported_media_type`, `size_required` without a Content-Length, `body_too_large`, and
- * `invalid_request` for a form without a file at its end.
+ * `invalid_request` for a form that doesn't end with a file.
  */
 export async function readForm({ body, headers }: Request): Promise<UploadForm> {
   const contentType = headers.get('content-type') ?? ''
@@ -52,7 +54,7 @@ export async function readForm({ body, headers }: Request): Promise<UploadForm> 
   const delimiter = `--${boundary[1] ?? boundary[2]}`
   const reader = readerOf(body)
   let start: Bytes = new Uint8Array()
-  // Reading from the start each time, so twice as much each time.
+  // Each round parses from the start, so each one reads twice as much.
   for (let wanted = 1024; ; wanted *= 2) {
     const chunks = [start]
     let isWhole = false
@@ -76,12 +78,15 @@ export async function readForm({ body, headers }: Request): Promise<UploadForm> 
   }
 }
 
-/** The fields in front of the file, and where its bytes begin; null where more is needed to tell. */
+/**
+ * Returns the fields before the file, and the position of its bytes. Returns null if it needs more
+ * bytes.
+ */
 function readFields(
   start: Uint8Array,
   delimiter: string,
 ): { readonly fields: Map<string, string>; readonly fileAt: number } | null {
-  // One character a byte, whatever it is.
+  // One character per byte.
   const text = new TextDecoder('latin1').decode(start)
   const fields = new Map<string, string>()
   for (let at = 0; ; ) {
@@ -101,7 +106,10 @@ function readFields(
   }
 }
 
-/** The next `size` bytes, of which `held` are read already, if `end` and nothing else follows. */
+/**
+ * Returns a stream of the next `size` bytes. `held` are already read. Fails unless exactly `end`
+ * follows.
+ */
 function fileStream(
   reader: ByteReader,
   held: Bytes,
@@ -109,7 +117,7 @@ function fileStream(
   end: Uint8Array,
 ): ReadableStream<Uint8Array> {
   const delimiter = end.subarray(0, -4)
-  // Each read costs CPU, however little it brings.
+  // Each read costs CPU, independent of its size.
   const next = () => reader.read(CHUNK_BYTES, new Uint8Array(CHUNK_BYTES))
   let left = size
   return new ReadableStream<Uint8Array>({
@@ -124,7 +132,7 @@ function fileStream(
           controller.close()
           return
         }
-        // A delimiter may have begun in the last bytes.
+        // The last bytes may be the start of a delimiter.
         const ready = Math.min(held.length - delimiter.length, left - 1)
         if (ready > 0) {
           controller.enqueue(held.subarray(0, ready))
@@ -141,7 +149,7 @@ function fileStream(
   })
 }
 
-/** Where `part` begins in `bytes`, or -1. `part` begins with a carriage return. */
+/** Returns the position of `part` in `bytes`, or -1. `part` starts with a carriage return. */
 function indexOf(bytes: Uint8Array, part: Uint8Array): number {
   let at = bytes.indexOf(CARRIAGE_RETURN)
   while (at !== -1) {

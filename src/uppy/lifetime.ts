@@ -1,17 +1,17 @@
 import type { Bucket } from '../bucket/bucket.ts'
-import { longestLife } from '../signing/expiry.ts'
+import { longestLifetime } from '../signing/expiry.ts'
 
-/** What Companion allows an upload: Uppy 5 takes it for the time that one request may last. */
+/** Companion's lifetime of an upload. Uppy 5 also uses it as the timeout of one request. */
 const COMPANION_SECONDS = 800
 
 /**
- * Lifetime of a signature for Uppy in seconds: Companion's, or the bucket's default for uploads where
- * that is longer, if the bucket allows it. Throws `credentials_expired`.
+ * Returns the lifetime of a signature for Uppy in seconds: Companion's, or the bucket's upload
+ * default if that is longer. The bucket's maximum still applies. Throws `credentials_expired`.
  */
-export function companionLife(bucket: Bucket, now: Date): number {
+export function companionLifetime(bucket: Bucket, now: Date): number {
   const credentials = bucket.uploadCredentials
   return Math.min(
     Math.max(COMPANION_SECONDS, bucket.defaultExpiresIn.upload),
-    longestLife({ use: 'upload', bucket, credentials, now }),
+    longestLifetime({ use: 'upload', bucket, credentials, now }),
   )
 }

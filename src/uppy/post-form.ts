@@ -8,18 +8,18 @@ import { newUpload, uploadSignature } from '../uploads/new-upload.ts'
 import { encodedWord, metadataFields, requireMetadataSize } from '../uploads/signed-headers.ts'
 import { largestFile } from '../uploads/size-limit.ts'
 import { DEFAULT_TYPE } from './dialect.ts'
-import { companionLife } from './lifetime.ts'
+import { companionLifetime } from './lifetime.ts'
 
 export interface PostFormRequest {
   readonly fileName: string
   readonly mimetype: string | undefined
-  /** Names as HTTP takes them in a header. */
+  /** Names are valid in an HTTP header. */
   readonly metadata: Readonly<Record<string, string>>
   readonly directory?: string | undefined
 }
 
 export interface PostForm {
-  /** Where to POST it. */
+  /** The URL to POST the form to. */
   readonly url: string
   /** The fields before the file in the form, in this order. */
   readonly fields: Readonly<Record<string, string>>
@@ -28,9 +28,9 @@ export interface PostForm {
 }
 
 /**
- * The form that uploads a new file of at most the bucket's `maxBytes` under `prefix`: S3 PostObject,
- * or the same to `ownUrl` where the server of the bucket lacks that (`form-routes.ts`). Throws
- * ApiError for a file that this bucket doesn't take.
+ * Returns the form that uploads a new file of at most the bucket's `maxBytes` under `prefix`. It is
+ * for S3 PostObject, or for `ownUrl` if the bucket's server lacks that (`form-routes.ts`). Throws
+ * ApiError for a file that this bucket doesn't accept.
  */
 export async function createPostForm(
   settings: SigningSettings,
@@ -45,7 +45,7 @@ export async function createPostForm(
   const values = Object.entries(metadata).map(([name, value]) => [name, fieldValue(value)])
   const named: Record<string, string> = Object.fromEntries(values)
   requireMetadataSize(named)
-  const { signing, expiresIn } = uploadSignature(bucket, companionLife(bucket, now), now)
+  const { signing, expiresIn } = uploadSignature(bucket, companionLifetime(bucket, now), now)
   const maxBytes = largestFile(bucket, MAX_PUT_BYTES)
   const about = {
     success_action_status: '201',
@@ -63,7 +63,7 @@ export async function createPostForm(
 }
 
 /**
- * A field of a form holds any text, but browsers write each line break as CRLF, which is not what
- * the policy says.
+ * Returns `value` for a form field. Encodes control characters, since browsers write each line
+ * break as CRLF, which would differ from the policy.
  */
 const fieldValue = (value: string): string => (/\p{Cc}/u.test(value) ? encodedWord(value) : value)

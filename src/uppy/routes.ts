@@ -1,16 +1,16 @@
 import type { MiddlewareHandler } from 'hono'
 import { admit } from '../http/admit.ts'
-import { onNotFound } from '../http/answers.ts'
 import type { AppEnv } from '../http/app-env.ts'
 import { newApp } from '../http/new-app.ts'
+import { onNotFound } from '../http/responses.ts'
 import { companionRoutes } from './companion-routes.ts'
 import { uppyDialect } from './dialect.ts'
 import { s3Routes } from './s3-routes.ts'
 import { signRoutes } from './sign-routes.ts'
 
 /**
- * Uppy 6 puts `/s3` behind an endpoint that ends in `/`. A browser repeats such a request where this
- * sends it, with its method and body.
+ * Redirects from `//s3`, since Uppy 6 appends `/s3` to an endpoint that ends with `/`. A browser
+ * repeats the request at the new location, with its method and body.
  */
 const withoutSecondSlash: MiddlewareHandler<AppEnv> = async function withoutSecondSlash(c) {
   const { pathname, search } = new URL(c.req.url)
@@ -18,7 +18,7 @@ const withoutSecondSlash: MiddlewareHandler<AppEnv> = async function withoutSeco
   return new Response(null, { status: 308, headers })
 }
 
-/** What needs credentials. */
+/** The routes that need credentials. */
 const protectedRoutes = newApp()
   .all('//s3/*', withoutSecondSlash)
   .use('/s3/*', uppyDialect, admit)
@@ -26,7 +26,7 @@ const protectedRoutes = newApp()
   .route('/', signRoutes)
   .all('/s3/*', onNotFound)
 
-/** Everything under `/s3`, where Uppy asks, and under `/u/:token/s3`. */
+/** Everything under `/s3`, which Uppy calls, and under `/u/:token/s3`. */
 export const uppyRoutes = newApp()
   .route('/', s3Routes)
   .route('/u/:token', protectedRoutes)

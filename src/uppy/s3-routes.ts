@@ -33,16 +33,16 @@ const PATHS = {
   complete: '/s3/uploads/complete',
 } as const
 
-/** S3 takes 10,000 parts, each of which is about a hundred bytes here. */
+/** S3's maximum is 10,000 parts. Each one has about a hundred bytes here. */
 const MAX_PARTS_BYTES = 2 * 1024 ** 2
 const METADATA = 'x-amz-meta-'
 
 type Fields = Readonly<Record<string, string>>
 
-/** The URL that takes forms for a bucket whose server takes none. */
+/** Returns the URL that accepts forms for a bucket whose server doesn't support them. */
 export const formUrl = (c: AppContext): string => ownUrl(c, PATHS.form)
 
-/** The URL for one step of an upload in parts, valid for `seconds`. */
+/** Returns the URL for one step of an upload in parts, valid for `seconds`. */
 export async function stepUrl(
   c: AppContext,
   step: UploadStep,
@@ -57,9 +57,9 @@ const ownUrl = (c: AppContext, path: string): string =>
   new URL(c.req.url).origin + c.env.host.mountPath + path
 
 /**
- * Operations of S3 that the Worker carries out for clients that speak S3, since the server of a bucket
- * lacks them, or would not hold an upload to its size. What the client brings is its credential, and
- * the answers are those of S3.
+ * S3 operations that the Worker runs for S3 clients. The bucket's server lacks them, or would not
+ * enforce the size of an upload. The policy or the URL is the credential. The responses are the
+ * same as S3's.
  */
 export const s3Routes = newApp()
   .use(PATHS.form, uppyDialect)
@@ -85,7 +85,7 @@ export const s3Routes = newApp()
     const { settings, now, step, bucket, key } = await beginStep(c)
     if (step.file === undefined) throw wrongStep()
     const upload = { key, owner: step.owner }
-    // The client cuts the parts, whatever the size.
+    // The client chooses the parts, independent of the size.
     const request = { ...step.file, partSize: null }
     const { uploadId } = await beginMultipart(settings, bucket, upload, request, now)
     const body = { Bucket: bucket.name, Key: key, UploadId: uploadId }
@@ -112,7 +112,9 @@ async function begin(c: AppContext): Promise<{ readonly settings: Settings; read
   return { settings: await configure(c), now: new Date() }
 }
 
-/** What the URL of a step allows. Throws `forbidden`, `rate_limited` and `unknown_bucket`. */
+/**
+ * Returns the step that the URL allows. Throws `forbidden`, `rate_limited` and `unknown_bucket`.
+ */
 async function beginStep(c: AppContext) {
   const { settings, now } = await begin(c)
   const step = await openUploadStep(settings, c.req.query('step') ?? '', now)
@@ -123,13 +125,13 @@ async function beginStep(c: AppContext) {
 
 const wrongStep = (): ApiError => new ApiError('forbidden', 'This URL is for another step.')
 
-/** Counts the request against the principal who asked for the URL or the form. */
+/** Counts the request against the principal who requested the URL or the form. */
 async function admitOwner(c: AppContext, id: string, now: Date): Promise<void> {
   c.set('principal', { id, scopes: [], prefix: '', expiresAt: now.getTime() })
   await countRequest(c, `principal ${id}`)
 }
 
-/** The body of S3 CompleteMultipartUpload. Throws `invalid_request`. */
+/** Returns the parts in the body of S3 CompleteMultipartUpload. Throws `invalid_request`. */
 async function readParts(request: Request): Promise<Part[]> {
   const root = readXml(await readText(request, MAX_PARTS_BYTES).catch(notXml))
   if (root?.name !== 'CompleteMultipartUpload') throw invalidParts()
@@ -152,7 +154,7 @@ const partsSchema = z
   )
   .check(z.minLength(1), z.maxLength(MAX_PARTS))
 
-/** For a body that is not UTF-8. */
+/** Returns no text for a body that is not UTF-8. */
 function notXml(error: unknown): string {
   if (error instanceof TypeError) return ''
   throw error
@@ -161,7 +163,9 @@ function notXml(error: unknown): string {
 const invalidParts = (): ApiError =>
   new ApiError('invalid_request', 'The body must be a CompleteMultipartUpload with its parts.')
 
-/** Throws `forbidden` unless `fields` are those of the policy, and the policy. */
+/**
+ * Throws `forbidden` unless `fields` are exactly the fields of the policy, and the policy itself.
+ */
 function requireFields(fields: ReadonlyMap<string, string>, allowed: Fields): void {
   for (const [name, value] of Object.entries(allowed))
     if (fields.get(name) !== value) throw mismatch(name)
@@ -170,11 +174,11 @@ function requireFields(fields: ReadonlyMap<string, string>, allowed: Fields): vo
 }
 
 const mismatch = (field: string): ApiError =>
-  new ApiError('forbidden', 'A field of the form is not as its policy says.', {
-    issues: [{ path: field.slice(0, 64), message: 'must be as it was given out' }],
+  new ApiError('forbidden', 'A field of the form differs from its policy.', {
+    issues: [{ path: field.slice(0, 64), message: 'must be sent as it was returned' }],
   })
 
-/** What the fields of a form say of the object, as headers. */
+/** Returns the headers of the object from the fields of a form. */
 function objectHeaders(fields: Fields): Record<string, string> {
   const type = fields['content-type']
   const metadata = Object.entries(fields).flatMap(([name, value]) =>
@@ -186,7 +190,7 @@ function objectHeaders(fields: Fields): Record<string, string> {
   }
 }
 
-/** Errors as S3 writes them: a client that speaks S3 shows their message. */
+/** Sends errors in S3's format, since an S3 client shows their message. */
 function s3Errors(c: AppContext, next: Next): Promise<void> {
   c.set('errorBody', ({ code, message, requestId }) =>
     document('Error', { Code: code, Message: message, RequestId: requestId }),

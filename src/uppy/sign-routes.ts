@@ -3,7 +3,6 @@ import { requireScope } from '../access/principal.ts'
 import type { UploadClaims } from '../access/upload-id.ts'
 import type { Bucket } from '../bucket/bucket.ts'
 import { MAX_OBJECT_BYTES, MAX_PUT_BYTES } from '../bucket/limits.ts'
-import { json } from '../http/answers.ts'
 import type { AppContext } from '../http/app-env.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
 import {
@@ -17,6 +16,7 @@ import {
   sha256,
 } from '../http/fields.ts'
 import { newApp } from '../http/new-app.ts'
+import { json } from '../http/responses.ts'
 import { askApp, openUpload } from '../http/uploads.ts'
 import { validateJson } from '../http/validate.ts'
 import { presign } from '../signing/presign.ts'
@@ -28,7 +28,8 @@ import { badRequest, DEFAULT_TYPE } from './dialect.ts'
 import { stepUrl } from './s3-routes.ts'
 
 /**
- * The request of Uppy's `signRequest`, and what our client adds to it. Later versions may add more.
+ * The request of Uppy's `signRequest`, with the members that the client of this project adds. Later
+ * versions may add more.
  */
 const signSchema = z.object({
   method: z.enum(['PUT', 'POST', 'GET', 'DELETE']),
@@ -49,7 +50,7 @@ const signSchema = z.object({
 type SignRequest = z.infer<typeof signSchema>
 
 /**
- * `signRequest` of `@uppy/aws-s3` 6: the client speaks S3 itself, and asks for one signature at a
+ * `signRequest` of `@uppy/aws-s3` 6. The client calls S3 itself, and requests one signature at a
  * time.
  */
 export const signRoutes = newApp().post('/s3/sign', validateJson(signSchema), async (c) => {
@@ -65,10 +66,10 @@ export const signRoutes = newApp().post('/s3/sign', validateJson(signSchema), as
       throw badRequest('Only uploads are signed here. To delete a file, send DELETE /files/:key.')
     const asked = { fileName, mimetype, metadata, cacheControl, directory }
     if (method === 'POST') {
-      // Without a size, it is checked when the upload is complete.
+      // The size is optional here. The bucket's limit is checked when the upload is complete.
       const file = await askApp(c, bucket, { ...asked, size: size ?? null }, MAX_OBJECT_BYTES)
       const newKey = newUpload(bucket, file, principal.prefix, MAX_OBJECT_BYTES, now)
-      uploadHeaders(file) // throws for too much metadata now, not when the upload begins
+      uploadHeaders(file) // throws for too much metadata now, instead of when the upload starts
       const step = { bucket: bucket.alias, owner: principal.id, key: newKey, file: fileOf(file) }
       const seconds = uploadSignature(bucket, expiresIn, now).expiresIn
       return json(c, { url: await stepUrl(c, step, seconds, now), key: newKey })
@@ -82,7 +83,7 @@ export const signRoutes = newApp().post('/s3/sign', validateJson(signSchema), as
   return json(c, { url: await operationUrl(c, bucket, upload, request, now), key: upload.key })
 })
 
-/** The URL of one operation on an upload that was begun so. Throws `invalid_request`. */
+/** Returns the URL of one operation on such an upload. Throws `invalid_request`. */
 async function operationUrl(
   c: AppContext,
   bucket: Bucket,
@@ -101,7 +102,7 @@ async function operationUrl(
   return urls[0]?.url ?? ''
 }
 
-/** What a step keeps of a file. */
+/** Returns the members of a file that a step stores. */
 const fileOf = ({ fileName, mimetype, metadata, cacheControl, size }: MultipartRequest) => ({
   fileName,
   mimetype,

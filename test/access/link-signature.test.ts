@@ -6,7 +6,7 @@ import {
   signLink,
   verifyLink,
 } from '../../src/access/link-signature.ts'
-import { objectKeyFault, parseObjectKey } from '../../src/keys/object-key.ts'
+import { objectKeyError, parseObjectKey } from '../../src/keys/object-key.ts'
 import { linkTarget } from '../support/link-target.ts'
 import { signingSettings } from '../support/signing-settings.ts'
 
@@ -26,7 +26,7 @@ const text = fc
 
 const policies: fc.Arbitrary<LinkPolicy> = fc.record({
   bucket: fc.constantFrom('files', 'files1', 'a', '1'),
-  key: text.filter((key) => objectKeyFault(key) === null).map(parseObjectKey),
+  key: text.filter((key) => objectKeyError(key) === null).map(parseObjectKey),
   expires: fc.constantFrom(1, 11, 1_900_000_000, 1_900_000_001),
   delivery: fc.constantFrom('stream', 'redirect'),
   download: fc.option(text, { nil: null }),

@@ -1,16 +1,4 @@
 import type { hc, InferRequestType, InferResponseType } from 'hono/client'
-import type {
-  FilePage,
-  FileRecord,
-  FileUrl,
-  Link,
-  Links,
-  ListedFile,
-  PartList,
-  PartUrls,
-  StartedUpload,
-  UploadUrl,
-} from '../../client/src/answers.ts'
 import type { ApiErrorCode } from '../../client/src/error-code.ts'
 import type { Issue } from '../../client/src/presigner-error.ts'
 import type {
@@ -25,6 +13,18 @@ import type {
   UploadUrlRequest,
   UrlOptions,
 } from '../../client/src/requests.ts'
+import type {
+  FilePage,
+  FileRecord,
+  FileUrl,
+  Link,
+  Links,
+  ListedFile,
+  PartList,
+  PartUrls,
+  StartedUpload,
+  UploadUrl,
+} from '../../client/src/responses.ts'
 import type { app } from '../../src/app.ts'
 import type { Issue as ApiIssue, ErrorCode } from '../../src/errors/api-error.ts'
 import type { ObjectKey } from '../../src/keys/object-key.ts'

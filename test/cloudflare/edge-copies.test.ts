@@ -173,7 +173,7 @@ it('reports a lost response to a delete, and logs a warning when the purge also 
   expect(lost.status).toBe(502)
   expect(JSON.parse(lines.at(-1) ?? '')).toMatchObject({
     code: 'storage_error',
-    warning: expect.stringMatching(/edge copy could not be dropped.*no purge/),
+    warning: expect.stringMatching(/edge copy could not be purged.*no purge/),
   })
 })
 

@@ -179,7 +179,7 @@ describe('Objects behind Workers Caching', () => {
       const refused = objects.purge('files', 'a.png')
       await vi.waitUntil(() => purged.length > 0)
       await vi.advanceTimersByTimeAsync(10_000)
-      expect(await refused).toContain('No answer in time')
+      expect(await refused).toContain('No response in time')
     } finally {
       vi.useRealTimers()
     }

@@ -110,7 +110,7 @@ describe('the table of', () => {
   const members = (variables: object): string[] => {
     const loaded = load(variables)
     const messages = loaded.ok ? [] : loaded.issues.map(({ message }) => message)
-    const [, names = ''] = /it takes (.*)/.exec(messages.join('\n')) ?? []
+    const [, names = ''] = /Known members: (.*)/.exec(messages.join('\n')) ?? []
     return names.split(', ')
   }
 

@@ -150,11 +150,11 @@ describe('the table of', () => {
   it('settings has exactly the existing members', () => {
     const wrong: unknown = { other: 1 }
     const settings = defineSettings(() => wrong as SettingsInput)
-    expect(() => settings({})).toThrow('it takes')
+    expect(() => settings({})).toThrow('Known members')
     try {
       settings({})
     } catch (error) {
-      const [, names = ''] = /it takes ([\w, ]+)/.exec(String(error)) ?? []
+      const [, names = ''] = /Known members: ([\w, ]+)/.exec(String(error)) ?? []
       expect(documented('## Settings')).toEqual(names.split(', '))
     }
   })

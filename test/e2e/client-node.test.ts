@@ -79,7 +79,7 @@ describe('the client in Node', () => {
     const nowhere = `http://127.0.0.1:${await freePort()}`
     await expect(createClient({ baseUrl: nowhere }).list()).rejects.toMatchObject({
       code: 'unreachable',
-      message: expect.stringContaining(`No answer to GET ${nowhere}/files. Check baseUrl`),
+      message: expect.stringContaining(`No response to GET ${nowhere}/files. Check baseUrl`),
     })
   })
 

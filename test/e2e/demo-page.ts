@@ -29,7 +29,7 @@ const listSchema = z.object({ files: z.array(z.object({ name: z.string(), size: 
 export interface DemoTab extends AsyncDisposable {
   readonly page: Page
   /** The messages of the console and the Content-Security-Policy, and uncaught errors. */
-  readonly faults: readonly string[]
+  readonly failures: readonly string[]
 }
 
 /** A user's file. */
@@ -49,7 +49,7 @@ export async function startDemoPage(...flags: readonly string[]): Promise<DemoPa
   const dev = stack.use(startNpm('run', 'dev', '--', ...ports, '--data', directory, ...flags))
   const browser = await startChromium()
   stack.defer(() => browser.close())
-  await dev.printed(/Ctrl-C ends/)
+  await dev.printed(/Ctrl-C to stop/)
   const origin = `http://localhost:${port}`
   const running = stack.move()
   const send = async (path: string, init?: RequestInit): Promise<unknown> => {
@@ -79,14 +79,14 @@ export async function startDemoPage(...flags: readonly string[]): Promise<DemoPa
       // Without transitions, no test checks a half-finished state.
       const context = await browser.newContext({ reducedMotion: 'reduce', ...options })
       const page = await context.newPage()
-      const faults: string[] = []
-      page.on('pageerror', ({ message }) => faults.push(message))
+      const failures: string[] = []
+      page.on('pageerror', ({ message }) => failures.push(message))
       page.on('console', (message) => {
-        if (message.type() === 'error') faults.push(message.text())
+        if (message.type() === 'error') failures.push(message.text())
       })
       await page.goto(origin)
       await page.locator('#files[aria-busy=false]').waitFor({ state: 'attached' })
-      return { page, faults, [Symbol.asyncDispose]: () => context.close() }
+      return { page, failures, [Symbol.asyncDispose]: () => context.close() }
     },
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   }

@@ -49,8 +49,8 @@ describe('the options of npm run dev', () => {
     [['--host', 'example.com'], 'of this machine'],
     [['--host', '--ceph'], "can't be combined"],
     [['--env-file', ''], '--env-file must'],
-    [['--env-file', 'x', '--ceph'], 'leave out --ceph'],
-    [['--env-file', 'x', '--s3-port', '1'], 'leave out --ceph and --s3-port'],
+    [['--env-file', 'x', '--ceph'], "can't be combined with --ceph"],
+    [['--env-file', 'x', '--s3-port', '1'], "can't be combined with --ceph or --s3-port"],
   ])('refuse %j', (args, message) => {
     expect(() => read(...args)).toThrow(message)
   })

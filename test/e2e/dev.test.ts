@@ -42,7 +42,7 @@ const startNpmDev = (...flags: readonly string[]) =>
 /** Starts `npm run dev` and waits until it is ready. */
 async function startDev(...flags: readonly string[]): Promise<NpmProcess> {
   const dev = startNpmDev('--s3-port', `${s3Port}`, ...flags)
-  await dev.printed(/Ctrl-C ends/)
+  await dev.printed(/Ctrl-C to stop/)
   return dev
 }
 
@@ -122,10 +122,10 @@ describe('npm run dev', () => {
     const [, output = ''] = /dev\/main\.ts .*\n\n([\s\S]*)/.exec(dev.output()) ?? []
     expect(output).toBe(
       `Starting the S3 server and the Worker.
-Bucket: s3rver at http://127.0.0.1:${s3Port}, with its files in ${data}.
+Bucket: s3rver at http://127.0.0.1:${s3Port}. Its files are in ${data}.
 Pages: localhost on any port.
 
-Ready: http://localhost:${port} (Ctrl-C ends it)
+Ready: http://localhost:${port} (Ctrl-C to stop)
 
 `,
     )
@@ -318,7 +318,7 @@ describe('npm run dev -- --host', () => {
   it('lets other machines use the embedded bucket, at the address in the URLs', async () => {
     await using dev = await startDev('--host')
     const [, address = ''] = /^Network: http:\/\/([\d.]+):/m.exec(dev.output()) ?? []
-    expect(dev.output()).toContain('Everyone who reaches it can use the bucket.')
+    expect(dev.output()).toContain('Everyone who can reach it can use the bucket.')
     const Host = `${address}:${port}`
     const ports = [`http://${address}:5173`, `http://localhost:5173`]
     for (const Origin of ports) {
@@ -373,9 +373,9 @@ describe('npm run dev -- --env-file', () => {
     const { bucket, file } = await realBucket([`API_KEYS='${JSON.stringify([entry])}'`])
     await using _ = { [Symbol.asyncDispose]: () => bucket.close() }
     await using dev = startNpmDev('--env-file', file, '--host')
-    await dev.printed(/Ctrl-C ends/)
+    await dev.printed(/Ctrl-C to stop/)
     expect(await readdir(data)).not.toContain('s3') // The folder of the embedded bucket.
-    expect(dev.output()).toContain(`Bucket: as ${file} says.`)
+    expect(dev.output()).toContain(`Bucket: the one in ${file}.`)
 
     const printed = await runShell(walkThrough().replace(/^curl -sS -X DELETE.*$/m, ''))
     const { key: Key } = JSON.parse(printed.split('\n')[0] ?? '')
@@ -415,7 +415,7 @@ describe('npm run dev -- --env-file', () => {
   it('reports a missing file', async () => {
     await using dev = startNpmDev('--env-file', join(data, 'nothing.env'))
     expect(await dev.end()).toBe(1)
-    expect(dev.output()).toContain(`there is no ${join(data, 'nothing.env')}`)
+    expect(dev.output()).toContain(`${join(data, 'nothing.env')} is missing`)
   })
 })
 
@@ -423,7 +423,7 @@ describeWith([RADOSGW], 'npm run dev -- --ceph', () => {
   separately()
   walksThrough('--ceph')
 
-  it('lets pages of localhost write to the bucket, on any port', async () => {
+  it('npm run dev -- --ceph lets pages of localhost write to the bucket, on any port', async () => {
     await using _ = await startDev('--ceph', '--origin', 'https://app.example.com')
     const preflight = (Origin: string) =>
       ask('/files/a.txt', {

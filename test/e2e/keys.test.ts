@@ -322,7 +322,7 @@ describe('npm run keys -- push', () => {
     cloudflare.secrets = new Map(pushed)
     const { status, stderr } = await keys(await clone(), 'push', '--replace-all')
     expect({ status, changes: cloudflare.changes }).toEqual({ status: 1, changes: 0 })
-    expect(stderr).toContain('There is no api-keys.json')
+    expect(stderr).toContain('api-keys.json is missing')
   })
 
   it('refuses a list that is too long for one secret, before any request', async () => {
@@ -332,7 +332,7 @@ describe('npm run keys -- push', () => {
     await writeFile(join(theirs, 'api-keys.json'), JSON.stringify(list))
     const { status, stderr } = await keys(theirs, 'push')
     expect({ status, changes: cloudflare.changes }).toEqual({ status: 1, changes: 0 })
-    expect(stderr).toContain('Cloudflare takes 5120')
+    expect(stderr).toContain('Cloudflare accepts 5120')
   })
 
   it("shows wrangler's own error", async () => {

@@ -60,7 +60,7 @@ function partRules(demo: () => DemoPage): void {
     expect(sent).toEqual(FILM.parts)
     const { files } = await demo().list()
     expect(files[0]).toMatchObject({ name: FILM.name, size: FILM.size })
-    expect(tab.faults).toEqual([])
+    expect(tab.failures).toEqual([])
   })
 
   it('cancels a large file', async () => {
@@ -76,7 +76,7 @@ function partRules(demo: () => DemoPage): void {
     await page.getByText('Drop files here').first().waitFor()
     await expect.poll(() => aborts).toEqual([204])
     expect(await names(page)).toEqual(before)
-    expect(tab.faults).toEqual([])
+    expect(tab.failures).toEqual([])
   })
 }
 
@@ -97,7 +97,7 @@ describeWith([CHROMIUM], 'the page of npm run dev in Chromium', () => {
     expect(await seriousFindings(page)).toEqual([])
     await page.emulateMedia({ colorScheme: 'dark' })
     expect(await seriousFindings(page)).toEqual([])
-    expect(tab.faults).toEqual([])
+    expect(tab.failures).toEqual([])
   })
 
   it('uploads three images, shows them again after a reload, and deletes one', async () => {
@@ -133,14 +133,14 @@ describeWith([CHROMIUM], 'the page of npm run dev in Chromium', () => {
 
     await ask()
     await dialog.getByRole('button', { name: 'Delete' }).click()
-    await notice(page).getByText(`${second} is deleted.`).waitFor()
+    await notice(page).getByText(`Deleted ${second}.`).waitFor()
     expect(await names(page)).toEqual([first, third])
     expect(await page.evaluate('document.activeElement.innerText')).toBe(third)
 
     await page.reload()
     await tile(page, third).waitFor()
     expect(await names(page)).toEqual([first, third])
-    expect(tab.faults).toEqual([])
+    expect(tab.failures).toEqual([])
   })
 
   it('links to the API description', async () => {
@@ -155,7 +155,7 @@ describeWith([CHROMIUM], 'the page of npm run dev in Chromium', () => {
     await using tab = await demo.open()
     await dropOn(tab.page, 'h1', [picture('anywhere.png', 10)])
     await tile(tab.page, 'anywhere.png').waitFor()
-    expect(tab.faults).toEqual([])
+    expect(tab.failures).toEqual([])
   })
 
   it('copies a link, and downloads a file with its name', async () => {
@@ -178,7 +178,7 @@ describeWith([CHROMIUM], 'the page of npm run dev in Chromium', () => {
     const download = await downloading
     expect(download.suggestedFilename()).toBe(name)
     expect(await readFile(await download.path())).toEqual(picture(name, 10).buffer)
-    expect(tab.faults).toEqual([])
+    expect(tab.failures).toEqual([])
   })
 
   it('shows the link when the clipboard is denied', async () => {
@@ -191,7 +191,7 @@ describeWith([CHROMIUM], 'the page of npm run dev in Chromium', () => {
     expect(await dialog.getByRole('textbox').inputValue()).toMatch(/^http.*\/i\/files\//)
     await dialog.getByRole('button', { name: 'Done' }).click()
     expect(await dialog.isVisible()).toBe(false)
-    expect(tab.faults).toEqual([])
+    expect(tab.failures).toEqual([])
   })
 
   it.each(['light', 'dark'] as const)(
@@ -238,7 +238,7 @@ describeWith([CHROMIUM], 'the page of npm run dev in Chromium', () => {
     const menu = await page.locator('#file-menu').boundingBox()
     expect(menu?.x).toBeGreaterThan(0)
     expect((menu?.x ?? 0) + (menu?.width ?? 0)).toBeLessThan(390)
-    expect(tab.faults).toEqual([])
+    expect(tab.failures).toEqual([])
   })
 
   it("shows the Worker's error for a wrong token, keeps the token out of the address, and discards it", async () => {
@@ -261,7 +261,7 @@ describeWith([CHROMIUM], 'the page of npm run dev in Chromium', () => {
     await field.press('Enter')
     await page.locator('.file').first().waitFor()
     expect(await field.isVisible()).toBe(false)
-    expect(tab.faults.filter((fault) => !fault.includes('401'))).toEqual([])
+    expect(tab.failures.filter((failure) => !failure.includes('401'))).toEqual([])
   })
 
   it('shows why a file was refused, and retries', async () => {
@@ -291,7 +291,7 @@ describeWith([CHROMIUM], 'the page of npm run dev in Chromium', () => {
       }),
     )
     await page.reload()
-    const alert = page.locator('#files-fault').getByRole('alert')
+    const alert = page.locator('#files-error').getByRole('alert')
     await alert.getByText('index_unavailable · r-1').waitFor()
     await alert.getByText(message).waitFor()
     expect(await seriousFindings(page)).toEqual([])
@@ -308,8 +308,12 @@ describeWith([CHROMIUM], 'the page of npm run dev in Chromium', () => {
     await tile(page, 'before.png').waitFor()
     const bucket = (url: URL) => url.searchParams.has('X-Amz-Signature')
     for (const [gone, name, message] of [
-      [bucket, 'bucket.png', 'Network error during S3 request. The upload continues when it can.'],
-      ['**/s3/sign', 'worker.png', 'No answer to POST /s3/sign. The upload continues when it can.'],
+      [bucket, 'bucket.png', 'Network error during S3 request. The upload resumes automatically.'],
+      [
+        '**/s3/sign',
+        'worker.png',
+        'No response to POST /s3/sign. The upload resumes automatically.',
+      ],
     ] as const) {
       await page.route(gone, (route) => route.abort())
       await choose(page, picture(name, 30))
@@ -332,7 +336,7 @@ describeWith([CHROMIUM], 'the page of npm run dev in Chromium', () => {
     await page.getByRole('button', { name: 'Dark theme', pressed: true }).waitFor()
     expect(await background()).toBe(dark)
     expect(await page.locator('.uppy-Dashboard').getAttribute('data-uppy-theme')).toBe('dark')
-    expect(tab.faults).toEqual([])
+    expect(tab.failures).toEqual([])
   })
 
   partRules(() => demo)
@@ -349,7 +353,7 @@ describeWith([CHROMIUM], 'the page of npm run dev in Chromium', () => {
     const shown = await names(page)
     expect(new Set(shown).size).toBe(shown.length)
     expect(shown[0]).toBe('last.txt')
-    expect(tab.faults).toEqual([])
+    expect(tab.failures).toEqual([])
   })
 })
 
@@ -368,7 +372,7 @@ describeWith([CHROMIUM, RADOSGW], 'the page of npm run dev -- --ceph in Chromium
     const file = picture('Grüne Wiese.png', 100)
     await choose(tab.page, file)
     await tile(tab.page, file.name).locator('img').waitFor()
-    expect(tab.faults).toEqual([])
+    expect(tab.failures).toEqual([])
   })
 
   partRules(() => demo)

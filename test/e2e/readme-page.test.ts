@@ -39,7 +39,7 @@ describeWith([CHROMIUM], "README's page in Chromium, served from another port,",
     await once(site, 'listening')
     browser = await startChromium()
     stack.defer(() => browser.close())
-    await dev.printed(/Ctrl-C ends/)
+    await dev.printed(/Ctrl-C to stop/)
   })
 
   afterAll(() => stack.disposeAsync())

@@ -28,7 +28,7 @@ it.each<readonly [object, readonly (readonly [string, string])[]]>([
   [{ ...png, metadata: [] }, [['metadata', 'must be an object']]],
   [{ ...png, metadata: { 'A b': 'x' } }, [['metadata.A b', 'must be a name of a-z, 0-9 and "-"']]],
   [{ ...png, sha256: 'x' }, [['sha256', 'must be 32 bytes in base64']]],
-  [{ ...png, acl: 'x', tag: 'y' }, [['', 'does not know "acl", "tag"']]],
+  [{ ...png, acl: 'x', tag: 'y' }, [['', 'has unknown members: "acl", "tag"']]],
 ])('names the error in each member of %j', async (body, issues) => {
   expect(await issuesOf(worker.post('/files/upload-url', body))).toEqual(
     issues.map(([path, message]) => ({ path, message })),
@@ -39,7 +39,7 @@ it.each([
   ['use=other', 'use', 'must be one of view, stream, email'],
   ['inline=1', 'inline', 'must be one of true, false'],
   ['expiresIn=x', 'expiresIn', 'must be a whole number'],
-  ['other=1', '', 'does not know "other"'],
+  ['other=1', '', 'has unknown members: "other"'],
 ])('names the error in the query %s', async (query, path, message) => {
   expect(await issuesOf(worker.fetch(`/files/a.png/url?${query}`))).toEqual([{ path, message }])
 })

@@ -136,7 +136,7 @@ it('waits one second for a rate limit that never answers', async () => {
   await vi.advanceTimersByTimeAsync(1)
   expect((await response).status).toBe(200)
   expect(lines.map((line) => JSON.parse(line))).toMatchObject([
-    { warning: 'rate limit not applied: no answer' },
+    { warning: 'rate limit not applied: no response' },
   ])
 })
 

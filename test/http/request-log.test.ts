@@ -138,8 +138,8 @@ it('names the failed operation and its error for each request to the bucket', as
       reason: 'StorageFailure: DeleteObject 403 AccessDenied',
     },
     {
-      message: 'The bucket did not answer.',
-      reason: 'StorageFailure: CreateMultipartUpload no answer; TypeError: no route to (URL)',
+      message: 'The bucket did not respond.',
+      reason: 'StorageFailure: CreateMultipartUpload no response; TypeError: no route to (URL)',
     },
   ])
   expect(lines.join()).not.toContain('canary')

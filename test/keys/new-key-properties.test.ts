@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import { utf8Length } from '../../src/keys/encodings.ts'
 import { newObjectKey } from '../../src/keys/new-key.ts'
-import { isNfc, objectKeyFault } from '../../src/keys/object-key.ts'
+import { isNfc, objectKeyError } from '../../src/keys/object-key.ts'
 import { hostileText, maybeKey } from '../support/hostile.ts'
 
 const instant = fc.date({
@@ -16,7 +16,7 @@ it('is a valid key of bounded length for every file name', () => {
   fc.assert(
     fc.property(fileName, instant, (fileName, now) => {
       const key = newObjectKey({ fileName, prefix: 'p/', directory: 'd', now })
-      expect(objectKeyFault(key)).toBeNull()
+      expect(objectKeyError(key)).toBeNull()
       expect(key).toMatch(/^p\/uploads\/d\/[0-9a-z]{20}-[^/\\\s]+$/u)
       expect(key).toMatch(/^[\p{L}\p{M}\p{N}._/-]+$/u)
       expect(utf8Length(key)).toBeLessThanOrEqual('p/uploads/d/'.length + 20 + 1 + 80 + 1 + 16)

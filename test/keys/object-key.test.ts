@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest'
 import { ApiError } from '../../src/errors/api-error.ts'
 import { utf8Length } from '../../src/keys/encodings.ts'
 import {
-  keyPrefixFault,
-  objectKeyFault,
+  keyPrefixError,
+  objectKeyError,
   parseKeyStart,
   parseObjectKey,
 } from '../../src/keys/object-key.ts'
@@ -33,11 +33,11 @@ describe('an object key', () => {
       '\u202e\u200b\ufeff\u2028',
       '\ufffd\ufffe\uffff',
     ])
-      expect(objectKeyFault(key), key).toBeNull()
+      expect(objectKeyError(key), key).toBeNull()
   })
 
   it('is not empty', () => {
-    expect(objectKeyFault('')).toMatch('must not be empty')
+    expect(objectKeyError('')).toMatch('must not be empty')
   })
 
   it.each([
@@ -46,14 +46,14 @@ describe('an object key', () => {
     ['four bytes', '😀'],
   ])('has at most 1024 bytes, including characters of %s', (_, character) => {
     const longest = character.repeat(1024 / utf8Length(character))
-    expect(objectKeyFault(longest)).toBeNull()
-    expect(objectKeyFault(`${longest}a`)).toMatch('longer than 1024 bytes')
-    expect(objectKeyFault(longest + character)).toMatch('longer than 1024 bytes')
+    expect(objectKeyError(longest)).toBeNull()
+    expect(objectKeyError(`${longest}a`)).toMatch('longer than 1024 bytes')
+    expect(objectKeyError(longest + character)).toMatch('longer than 1024 bytes')
   })
 
   it('counts bytes, not characters: 341 of three bytes and one of two are one too many', () => {
-    expect(objectKeyFault(`${'漢'.repeat(341)}a`)).toBeNull()
-    expect(objectKeyFault(`${'漢'.repeat(341)}é`)).toMatch('longer than 1024 bytes')
+    expect(objectKeyError(`${'漢'.repeat(341)}a`)).toBeNull()
+    expect(objectKeyError(`${'漢'.repeat(341)}é`)).toMatch('longer than 1024 bytes')
   })
 
   it('contains no control character: C0, DEL or C1', () => {
@@ -64,15 +64,15 @@ describe('an object key', () => {
         `a${String.fromCharCode(code)}b`,
         `a/${String.fromCharCode(code)}`,
       ])
-        expect(objectKeyFault(key), hex(code)).toMatch('control characters')
+        expect(objectKeyError(key), hex(code)).toMatch('control characters')
     for (const code of [0x20, 0x7e, 0xa0])
-      expect(objectKeyFault(`a${String.fromCharCode(code)}b`), hex(code)).toBeNull()
+      expect(objectKeyError(`a${String.fromCharCode(code)}b`), hex(code)).toBeNull()
   })
 
   it('contains no lone surrogate', () => {
     for (const key of ['\ud83d', '\ude00', 'a\ud83db', '\ude00\ud83d', '😀\ud83d'])
-      expect(objectKeyFault(key)).toMatch('well-formed')
-    expect(objectKeyFault('\ud83d\ude00')).toBeNull()
+      expect(objectKeyError(key)).toMatch('well-formed')
+    expect(objectKeyError('\ud83d\ude00')).toBeNull()
   })
 
   it.each(['.', '..'])('has no "%s" segment in any position', (dots) => {
@@ -85,7 +85,7 @@ describe('an object key', () => {
       `${dots}/`,
       `//${dots}//`,
     ])
-      expect(objectKeyFault(key), key).toMatch('"." or ".." segment')
+      expect(objectKeyError(key), key).toMatch('"." or ".." segment')
   })
 })
 
@@ -93,7 +93,7 @@ describe('parseObjectKey', () => {
   it('returns the value as it is', () => {
     fc.assert(
       fc.property(hostileText, (text) => {
-        fc.pre(objectKeyFault(text) === null)
+        fc.pre(objectKeyError(text) === null)
         expect(parseObjectKey(text)).toBe(text)
       }),
     )
@@ -101,7 +101,7 @@ describe('parseObjectKey', () => {
 
   it('throws invalid_key with the reason', () => {
     for (const value of ['', '..', 'a\u0000', '\ud800', 'a'.repeat(1025)]) {
-      const error = new ApiError('invalid_key', objectKeyFault(value) ?? '')
+      const error = new ApiError('invalid_key', objectKeyError(value) ?? '')
       expect(() => parseObjectKey(value)).toThrow(error)
     }
   })
@@ -119,9 +119,9 @@ describe('parseKeyStart', () => {
 describe('the prefix of a principal', () => {
   it('is empty or ends with a slash', () => {
     for (const prefix of ['', 'team-a/', 'a/b/', 'é/', '/'])
-      expect(keyPrefixFault(prefix), prefix).toBeNull()
+      expect(keyPrefixError(prefix), prefix).toBeNull()
     for (const prefix of ['team-a', 'a/b', ' '])
-      expect(keyPrefixFault(prefix), prefix).toBe('A prefix must be empty or end with "/".')
+      expect(keyPrefixError(prefix), prefix).toBe('A prefix must be empty or end with "/".')
   })
 
   it.each([
@@ -134,7 +134,7 @@ describe('the prefix of a principal', () => {
     ['\ud800/', 'well-formed'],
     [`${'a'.repeat(1024)}/`, 'longer than 1024'],
   ])('follows the rules of a key: not %j', (prefix, reason) => {
-    expect(keyPrefixFault(prefix)).toMatch(/^A prefix must not|^A prefix must be/)
-    expect(keyPrefixFault(prefix)).toMatch(reason)
+    expect(keyPrefixError(prefix)).toMatch(/^A prefix must not|^A prefix must be/)
+    expect(keyPrefixError(prefix)).toMatch(reason)
   })
 })

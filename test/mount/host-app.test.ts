@@ -499,7 +499,7 @@ describe('a request', () => {
     })
     const app = mount({ host })
     expect(await refusal(app.post('/media/links', { keys: ['a'] }))).toBe('500 internal')
-    expect(app.lines[0]?.reason).toContain('The app has read the body before the presigner could.')
+    expect(app.lines[0]?.reason).toContain('The app read the body before the presigner.')
   })
 
   it('passes through the usual middleware of a host app', async () => {

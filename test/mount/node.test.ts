@@ -217,7 +217,7 @@ describe('a presigner in an app on Node', () => {
     })
     await request.text()
     expect((await host.fetch(request)).status).toBe(500)
-    expect(lines[0]?.reason).toContain('The app has read the body before the presigner could.')
+    expect(lines[0]?.reason).toContain('The app read the body before the presigner.')
   })
 
   it('refuses a link to an encoded object, which fetch would decode', async () => {
@@ -307,7 +307,7 @@ describe('the bytes of a large object', () => {
     const reader = (await app.ask(link)).body?.getReader()
     expect((await reader?.read())?.value?.byteLength).toBe(3)
     const rest = reader?.read()
-    const failed = expect(rest).rejects.toThrow('No answer in time.')
+    const failed = expect(rest).rejects.toThrow('No response in time.')
     await vi.advanceTimersByTimeAsync(31_000)
     await failed
   })

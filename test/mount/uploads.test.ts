@@ -155,7 +155,7 @@ describe('beforeUpload', () => {
       const response = await app.post('/media/files/upload-url', file)
       expect(response.status).toBe(500)
       expect(await jsonOf(response)).toMatchObject({ code: 'internal' })
-      expect(app.lines[0]?.reason).toContain('beforeUpload returned what no upload can have')
+      expect(app.lines[0]?.reason).toContain('beforeUpload returned invalid changes')
     },
   )
 

@@ -117,10 +117,10 @@ describe('POST /multipart/:uploadId/complete', () => {
     const response = await complete('"fedcba9876543210fedcba9876543210"')
     expect(response.status).toBe(400)
     expect(await response.json()).toEqual({
-      message: 'The bucket lacks some of these parts.',
+      message: 'Some of these parts are missing or have another ETag.',
       code: 'invalid_part',
       requestId: response.headers.get('X-Request-Id'),
-      issues: [{ path: 'parts.0.etag', message: 'is not that of the uploaded part' }],
+      issues: [{ path: 'parts.0.etag', message: 'does not match the uploaded part' }],
     })
   })
 

@@ -186,7 +186,7 @@ describe('a bucket whose server lacks an operation', () => {
     const response = await worker.fetch(`/multipart/${uploadId}?key=${key}`, { method })
     expect(response.status).toBe(501)
     expect(await response.json()).toEqual({
-      message: `The server of this bucket lacks ${operation}.`,
+      message: `The server of this bucket does not support ${operation}.`,
       code: 'not_supported',
       requestId: response.headers.get('X-Request-Id'),
     })

@@ -42,7 +42,7 @@ it('reports a half-done delete when KV hangs, logs it, and completes it when it 
   expect(JSON.parse(line ?? '')).toMatchObject({
     status: 503,
     code: 'index_unavailable',
-    reason: expect.stringContaining('did not answer within 10 seconds'),
+    reason: expect.stringContaining('did not respond within 10 seconds'),
   })
   expect((await workerOn({}).fetch(path)).status).toBe(200)
 

@@ -136,7 +136,7 @@ describe('a table of BUCKETS', () => {
   it('has a name that fits into a host with virtual addressing', () => {
     for (const bucket of ['my.canary', 'MyCanary', 'my_canary'])
       expect(issuesOf(withBucket({ bucket }))).toEqual([
-        { path: 'BUCKETS.files', message: expect.stringContaining('use "path"') },
+        { path: 'BUCKETS.files', message: expect.stringContaining('Use "path"') },
       ])
   })
 
@@ -147,7 +147,7 @@ describe('a table of BUCKETS', () => {
       { publicEndpoint: 'http://127.0.0.1:9000' },
     ])
       expect(issuesOf(withBucket(changes)), JSON.stringify(changes)).toEqual([
-        { path: 'BUCKETS.files', message: expect.stringContaining('use "path"') },
+        { path: 'BUCKETS.files', message: expect.stringContaining('Use "path"') },
       ])
   })
 })
@@ -244,7 +244,7 @@ describe('the message for a common mistake', () => {
     ['https://photos.s3.eu-central-1.wasabisys.com', 'path'],
   ])('reports the name of the bucket in the endpoint: %s', (endpoint, addressing) => {
     expect(message(withBucket({ bucket: 'photos', endpoint, addressing }))).toEqual([
-      expect.stringContaining('names the bucket in its endpoint too'),
+      expect.stringContaining('has the bucket name in its endpoint'),
     ])
   })
 
@@ -258,7 +258,7 @@ describe('the message for a common mistake', () => {
         addressing,
       }
       expect(message(withBucket(bucket))).toEqual([
-        expect.stringContaining('names the bucket in its publicEndpoint too'),
+        expect.stringContaining('has the bucket name in its publicEndpoint'),
       ])
     }
   })

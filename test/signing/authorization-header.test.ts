@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type ObjectKey, objectKeyFault, parseObjectKey } from '../../src/keys/object-key.ts'
+import { type ObjectKey, objectKeyError, parseObjectKey } from '../../src/keys/object-key.ts'
 import { type AuthorizedInput, authorize } from '../../src/signing/authorization-header.ts'
 import { headerValue, hostileText, maybeKey } from '../support/hostile.ts'
 import { signedInput } from '../support/presign-input.ts'
@@ -8,7 +8,7 @@ import { authorizationError } from '../support/sigv4-authorization.ts'
 import { takeApart } from '../support/sigv4-verifier.ts'
 import { EXAMPLE_CREDENTIALS, testBucket } from '../support/test-bucket.ts'
 
-const keys = maybeKey.filter((text) => objectKeyFault(text) === null).map(parseObjectKey)
+const keys = maybeKey.filter((text) => objectKeyError(text) === null).map(parseObjectKey)
 
 const input = (changes: Partial<AuthorizedInput> = {}): AuthorizedInput => ({
   bucket: testBucket(),
@@ -62,7 +62,7 @@ describe('authorize', () => {
     async (key) => {
       const bucket = testBucket({ basePath: '/files/' })
       await expect(authorize(input({ bucket, key: key as ObjectKey }))).rejects.toThrow(
-        'does not name the object',
+        'does not name the requested object',
       )
     },
   )

@@ -49,7 +49,9 @@ describe('assertNamesObject', () => {
     ['a key encoded twice', 'https://s3.example.com/store/files/a%2520b/c.txt'],
     ['a key with a suffix', 'https://s3.example.com/store/files/a%20b/c.txt/'],
   ])('throws for %s', (_, url) => {
-    expect(() => assertNamesObject(new URL(url), bucket, key)).toThrow('does not name the object')
+    expect(() => assertNamesObject(new URL(url), bucket, key)).toThrow(
+      'does not name the requested object',
+    )
   })
 })
 
@@ -83,6 +85,8 @@ it.each([
 it.each(['..', '../b', 'a/../b', './a', 'a/.', 'a b', 'a?b', 'a\\b'])(
   'refuses the path %j, even when the same key passes the key rules',
   (path) => {
-    expect(() => assertNamesKey(path, path as ObjectKey)).toThrow('does not name the object')
+    expect(() => assertNamesKey(path, path as ObjectKey)).toThrow(
+      'does not name the requested object',
+    )
   },
 )

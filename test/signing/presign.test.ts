@@ -130,7 +130,7 @@ describe('presign', () => {
     const unparsed = '../other-bucket/secret' as PresignInput['key']
     const bucket = testBucket({ origin: 'https://s3.example.com', basePath: '/files/' })
     await expect(presign(input({ bucket, key: unparsed }))).rejects.toThrow(
-      'does not name the object',
+      'does not name the requested object',
     )
   })
 })

@@ -54,7 +54,7 @@ describe.each(ALL)('%s', (operation) => {
   ])('throws not_supported when the server answers %s', async (_, failure) => {
     expect(await thrown(operation, failure)).toMatchObject({
       code: 'not_supported',
-      message: `The server of this bucket lacks ${operation}.`,
+      message: `The server of this bucket does not support ${operation}.`,
     })
   })
 
@@ -129,7 +129,7 @@ describe.each(ALL)('%s', (operation) => {
     await vi.advanceTimersByTimeAsync(1)
     expect(await outcome).toMatchObject({
       code: 'storage_error',
-      message: 'The bucket ended its answer early.',
+      message: "The bucket's response ended early.",
       cause: { message: `${operation} 200` },
     })
     expect(cancel).toHaveBeenCalled()
@@ -145,7 +145,7 @@ describe.each(ALL)('%s', (operation) => {
       )
     expect(await thrown(operation, endless)).toMatchObject({
       code: 'storage_error',
-      cause: { cause: { message: 'The answer is too large.' } },
+      cause: { cause: { message: 'The response is too large.' } },
     })
   })
 })
@@ -156,7 +156,7 @@ describe('upload credentials without all permissions', () => {
     async (operation) => {
       expect(await thrown(operation, s3Error(403, 'AccessDenied'))).toMatchObject({
         code: 'not_supported',
-        message: `The bucket's credentials for uploads lack ${operation}.`,
+        message: `The bucket's upload credentials do not allow ${operation}.`,
       })
     },
   )
@@ -225,7 +225,7 @@ it('waits two minutes for CompleteMultipartUpload, and ten seconds for the other
   for (const operation of ALL)
     await expect(CALLS[operation](), operation).rejects.toMatchObject({
       code: 'storage_error',
-      message: 'The bucket did not answer.',
+      message: 'The bucket did not respond.',
     })
   expect(Object.values(seconds)).toEqual([10, 10, 120, 10])
   expect(vi.getTimerCount()).toBe(0)

@@ -101,7 +101,7 @@ describe('the pages of ListParts', () => {
     const sent = scriptedBucket({ ListParts: failure })
     await expect(list()).rejects.toMatchObject({
       code: 'storage_error',
-      message: 'The bucket answered ListParts with a page without end.',
+      message: 'The bucket answered ListParts with endless pages.',
     })
     expect(sent).toHaveLength(1)
   })
@@ -122,7 +122,7 @@ describe('the pages of ListParts', () => {
     })
     await expect(list()).rejects.toMatchObject({
       code: 'storage_error',
-      message: 'The bucket answered ListParts with a page without end.',
+      message: 'The bucket answered ListParts with endless pages.',
     })
     expect(sent).toHaveLength(10)
   })

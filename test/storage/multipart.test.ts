@@ -139,7 +139,7 @@ describe('createMultipartUpload and completeMultipartUpload', () => {
     const nowhere = testBucket({ origin: UNREACHABLE, basePath: '/files/' })
     await expect(createMultipartUpload(nowhere, key('a'), {}, new Date())).rejects.toMatchObject({
       code: 'storage_error',
-      message: 'The bucket did not answer.',
+      message: 'The bucket did not respond.',
     })
   })
 

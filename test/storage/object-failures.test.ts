@@ -102,7 +102,7 @@ describe('headObject', () => {
     answering(200, headers)
     await expect(head()).rejects.toMatchObject({
       code: 'storage_error',
-      message: expect.stringContaining('without the usual headers'),
+      message: expect.stringContaining('lacks headers'),
     })
   })
 
@@ -112,7 +112,7 @@ describe('headObject', () => {
     vi.stubGlobal('fetch', fake)
     await expect(head()).rejects.toMatchObject({
       code: 'storage_error',
-      cause: { message: 'HeadObject no answer', cause: failure },
+      cause: { message: 'HeadObject no response', cause: failure },
     })
     expect(fake).toHaveBeenCalledTimes(1)
   })
@@ -184,7 +184,7 @@ describe('a bucket that does not answer', () => {
     vi.stubGlobal('fetch', fake)
     await expect(send()).rejects.toMatchObject({
       code: 'storage_error',
-      message: 'The bucket did not answer.',
+      message: 'The bucket did not respond.',
     })
     expect(abortedAfter).toEqual([false, true])
     expect(fake).toHaveBeenCalledTimes(1)
@@ -307,7 +307,7 @@ describe('a busy bucket', () => {
         const fake = answering(status, value === undefined ? {} : { 'Retry-After': value })
         await expect(send()).rejects.toMatchObject({
           code: 'storage_busy',
-          message: 'The bucket is busy; try again later.',
+          message: 'The bucket is busy. Try again later.',
           retryAfterSeconds: seconds,
         })
         expect(fake).toHaveBeenCalledTimes(1)
@@ -322,7 +322,9 @@ it.each(['../other/secret.txt', 'a/./b.txt', 'a/../../other/b.txt'])(
     const fake = answering(200, HEADERS)
     const bucket = testBucket({ origin: 'https://s3.example.com', basePath: '/files/' })
     for (const send of [headObject, deleteObject])
-      await expect(send(bucket, key as ObjectKey, NOW)).rejects.toThrow('does not name the object')
+      await expect(send(bucket, key as ObjectKey, NOW)).rejects.toThrow(
+        'does not name the requested object',
+      )
     expect(fake).not.toHaveBeenCalled()
   },
 )

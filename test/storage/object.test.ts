@@ -88,7 +88,7 @@ describe('headObject', () => {
     stubUnreachable()
     await expect(head('photo.png', { origin: UNREACHABLE })).rejects.toMatchObject({
       code: 'storage_error',
-      message: 'The bucket did not answer.',
+      message: 'The bucket did not respond.',
       cause: expect.any(Error),
     })
   })

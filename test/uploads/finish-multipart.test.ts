@@ -84,7 +84,7 @@ describe('parts out of order are refused before the bucket assembles them:', () 
     const sent = scriptedBucket(unfinished)
     await expect(finish(SIZELESS, parts)).rejects.toMatchObject({
       code: 'invalid_part',
-      message: 'The parts must be in ascending order, each once.',
+      message: 'The parts must be unique and in ascending order.',
       issues: at.map((index) => ({
         path: `parts.${index}.partNumber`,
         message: 'must be higher than the one before, and at most 10000',
@@ -103,7 +103,7 @@ describe('parts out of order are refused before the bucket assembles them:', () 
 describe('parts that differ from those in the bucket are refused, each by its index:', () => {
   const wrongEtag = (index: number) => ({
     path: `parts.${index}.etag`,
-    message: 'is not that of the uploaded part',
+    message: 'does not match the uploaded part',
   })
   const missing = (index: number) => ({
     path: `parts.${index}.partNumber`,
@@ -121,7 +121,7 @@ describe('parts that differ from those in the bucket are refused, each by its in
     for (const upload of [UPLOAD, SIZELESS])
       await expect(finish(upload, parts)).rejects.toMatchObject({
         code: 'invalid_part',
-        message: 'The bucket lacks some of these parts.',
+        message: 'Some of these parts are missing or have another ETag.',
         issues,
       })
     expect(operations(sent)).not.toContain('CompleteMultipartUpload')
@@ -150,7 +150,7 @@ describe('a file of a known size', () => {
     const sent = scriptedBucket({ ...unfinished, ListParts: listed(parts) })
     await expect(finish(UPLOAD)).rejects.toMatchObject({
       code: 'size_mismatch',
-      message: `The parts have ${bytes} bytes, the file has 10.`,
+      message: `The parts have ${bytes} bytes, but the file has 10.`,
     })
     expect(operations(sent)).toEqual(['ListParts', 'HeadObject', 'GetObject'])
     expect(await recorded()).toBeNull()

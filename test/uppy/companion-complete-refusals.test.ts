@@ -56,7 +56,7 @@ describe('POST complete', () => {
     ['descending numbers', [part(2), part(1)]],
   ])('refuses parts out of order: %s', async (_, parts) => {
     expect(await uppyRefusal(await complete({ parts }))).toBe(
-      '400 The parts must be in ascending order, each once.',
+      '400 The parts must be unique and in ascending order.',
     )
   })
 
@@ -83,14 +83,14 @@ it.each([
     onTestFinished(() => void vi.unstubAllGlobals())
     expect(await uppyRefusal(await inUpload('', { method }))).toBe(NO_KEY)
     expect(await uppyRefusal(await inUpload(`?key=${encodeURIComponent(key)}`, { method }))).toBe(
-      `501 The server of this bucket lacks ${operation}.`,
+      `501 The server of this bucket does not support ${operation}.`,
     )
   },
 )
 
 it('GET /s3/sts answers that there are no temporary credentials', async () => {
   expect(await uppyRefusal(await worker.fetch('/s3/sts'))).toBe(
-    '501 Nobody gets temporary credentials of the bucket here. Leave out "getTemporarySecurityCredentials".',
+    '501 The bucket has no temporary credentials for clients. Remove "getTemporarySecurityCredentials".',
   )
 })
 

@@ -46,7 +46,7 @@ describe('an upload in a bucket with all operations', () => {
   it.each(['NoSuchUpload', 'NoSuchKey'])('is 404 after it has ended: %s', async (s3Code) => {
     scriptedBucket({ CreateMultipartUpload: started('id'), ListParts: s3Error(404, s3Code) })
     const response = await worker.fetch(companionPath(await start()))
-    expect(await uppyRefusal(response)).toBe('404 The bucket no longer has such an upload.')
+    expect(await uppyRefusal(response)).toBe('404 The bucket no longer has this upload.')
   })
 
   it('is 404 after it is complete, even when the server then denies the list', async () => {
@@ -57,7 +57,7 @@ describe('an upload in a bucket with all operations', () => {
     scriptedBucket({ ...script, HeadObject: answer(404) })
     const denied = await worker.fetch(companionPath(await start()))
     expect(await uppyRefusal(denied)).toBe(
-      "501 The bucket's credentials for uploads lack ListParts.",
+      "501 The bucket's upload credentials do not allow ListParts.",
     )
   })
 

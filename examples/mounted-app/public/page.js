@@ -1,6 +1,6 @@
 import { createClient } from '/presigner.js'
 
-// The page's own origin: the browser sends the session's cookie by itself.
+// The page's own origin, so the browser sends the session cookie automatically.
 const media = createClient({ baseUrl: '/media' })
 
 const find = (selector) => document.querySelector(selector)
@@ -15,7 +15,7 @@ async function session(method, body) {
   return answer.user
 }
 
-/** Shows the photos of `user`, or the login where that is null. */
+/** Shows the photos of `user`, or the login form if it is null. */
 async function show(user) {
   find('form').hidden = user !== null
   find('main').hidden = user === null
@@ -46,7 +46,7 @@ async function upload(files) {
   await show(await session('GET'))
 }
 
-/** Does `action`, and tells what fails. */
+/** Runs `action`, and shows its error. */
 const tell = (action) => async (event) => {
   event?.preventDefault()
   find('[role=alert]').textContent = ''

@@ -14,7 +14,7 @@ export interface Env {
 export interface AppEnv {
   Bindings: Env
   Variables: {
-    /** Who is logged in; null is nobody. */
+    /** The logged-in user, or null. */
     user: string | null
   }
 }

@@ -20,7 +20,7 @@ const settings = defineSettings((env: Env) => ({
   signingSecrets: env.SIGNING_SECRETS,
 }))
 
-/** Whoever is logged in has a folder of their own, and can do everything there. */
+/** Each user has their own folder, and can do everything there. */
 const media = createPresigner<AppEnv>(settings, {
   fileIndex: (env) => kvFileIndex(env.FILES),
   authenticate: ({ var: { user } }) =>
@@ -38,5 +38,5 @@ app.route('/media', media.app)
 
 export default app
 
-/** Keeps copies of what links deliver in Cloudflare's cache. */
+/** Keeps copies of linked files in Cloudflare's cache. */
 export class Objects extends objectsEntrypoint(settings) {}

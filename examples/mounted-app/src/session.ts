@@ -7,7 +7,7 @@ import type { AppEnv } from './app-env.ts'
 
 const COOKIE = 'session'
 
-/** Reads the session's cookie: who is it? */
+/** Reads the user from the session cookie. */
 export const whoIsIt = createMiddleware<AppEnv>(async (c, next) => {
   const user = await getSignedCookie(c, c.env.SESSION_SECRET, COOKIE)
   c.set('user', user || null)

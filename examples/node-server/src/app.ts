@@ -2,7 +2,7 @@ import { createSigner, defineSettings, isPresignerError } from 'edge-presigner/s
 import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express'
 
 const settings = defineSettings((env: NodeJS.ProcessEnv) => ({
-  name: 'media', // that of the app that answers the links
+  name: 'media', // the same as in the app that serves the links
   buckets: {
     files: {
       endpoint: env.S3_ENDPOINT ?? '',
@@ -18,13 +18,13 @@ const settings = defineSettings((env: NodeJS.ProcessEnv) => ({
   linkBase: env.LINK_BASE,
 }))
 
-/** Signs for whoever is logged in, without a request to anyone. */
+/** Signs URLs for the logged-in user, without network requests. */
 export function createApp(env: NodeJS.ProcessEnv): Express {
   const signer = createSigner(settings(env))
   const app = express()
   app.use(express.json(), whoIsIt(env))
 
-  // Where the browser sends the file, and with which headers.
+  // The URL for the browser's upload, and the headers to send.
   app.post('/uploads', async ({ body }, response) => {
     const { fileName, mimetype, size } = body ?? {}
     const prefix = folderOf(response.locals.user)
@@ -37,7 +37,7 @@ export function createApp(env: NodeJS.ProcessEnv): Express {
     response.set('Cache-Control', 'no-store').redirect(url)
   })
 
-  // A link for an email: it works for a day at least. The app that has the presigner answers it.
+  // A link for an email, valid for at least a day. The app with the presigner serves it.
   app.post('/links/*key', mayRead, async (_, response) => {
     response.status(201).json(await signer.link(response.locals.key, { expiresIn: 86_400 }))
   })
@@ -59,7 +59,7 @@ function whoIsIt(env: NodeJS.ProcessEnv): RequestHandler {
 
 const folderOf = (user: string): string => `users/${user}/`
 
-/** The signer signs any key: who may read which is up to the server. */
+/** The signer signs any key, so the server must check who may read it. */
 const mayRead: RequestHandler = ({ params }, response, next) => {
   const key = [params.key].flat().join('/')
   response.locals.key = key
@@ -67,7 +67,7 @@ const mayRead: RequestHandler = ({ params }, response, next) => {
   else response.status(403).json({ message: 'This file is not yours.' })
 }
 
-/** What the signer refuses is the request's fault, such as a type that the bucket doesn't take. */
+/** The signer refuses invalid requests, such as a type that the bucket doesn't accept. */
 const onError: ErrorRequestHandler = (error, _, response, next) => {
   if (isPresignerError(error))
     response.status(400).json({ code: error.code, message: error.message })

@@ -1,6 +1,6 @@
 import { PresignerError } from 'edge-presigner-client'
 
-/** What to tell the user about an error. */
+/** Returns a message about an error for the user. */
 export function explain(error: unknown): string {
   if (!(error instanceof PresignerError))
     return error instanceof Error ? error.message : 'Something went wrong.'

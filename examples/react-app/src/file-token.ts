@@ -3,8 +3,8 @@ const KEEP_MILLISECONDS = 5 * 60_000 // half the lifetime of a token
 let kept: { readonly token: Promise<string>; readonly until: number } | undefined
 
 /**
- * A token of the user who is logged in. Asks your server again after five minutes, and when the
- * Worker has refused a token.
+ * Returns a token for the logged-in user. Requests a new one from your server after five minutes,
+ * and after the Worker has refused a token.
  */
 export function fileToken(refused?: string): Promise<string> {
   if (refused !== undefined || kept === undefined || Date.now() >= kept.until) {

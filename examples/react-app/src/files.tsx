@@ -76,7 +76,7 @@ function FileTile({ file, remove }: { file: ShownFile; remove: (key: string) => 
   )
 }
 
-/** One sentence for screen readers, not one for each percent. */
+/** One sentence for screen readers, instead of one for each percent. */
 function statusOf(uploads: readonly Upload[]): string {
   if (uploads.length === 0) return ''
   const done = uploads.filter(({ status }) => status === 'done').length

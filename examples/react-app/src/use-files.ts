@@ -8,10 +8,10 @@ export interface ShownFile extends FileRecord {
 }
 
 export interface Files {
-  /** Newest first; undefined until they are loaded. */
+  /** Newest first. Undefined until they are loaded. */
   readonly files: readonly ShownFile[] | undefined
   readonly hasMore: boolean
-  /** For people; empty unless something failed. */
+  /** A message for the user. Empty without an error. */
   readonly error: string
   loadMore(): Promise<void>
   /** Shows a file that was just uploaded. */
@@ -19,7 +19,7 @@ export interface Files {
   remove(key: string): Promise<void>
 }
 
-/** The user's files, each with a link. */
+/** Loads the user's files, each with a link. */
 export function useFiles(client: Client): Files {
   const [files, setFiles] = useState<readonly ShownFile[]>()
   const [cursor, setCursor] = useState<string>()
@@ -75,7 +75,7 @@ async function loadPage(client: Client, cursor?: string) {
   return { files: await withLinks(client, page.files), cursor: page.cursor }
 }
 
-/** One request for the links of all `records`. */
+/** Requests the links of all `records` at once. */
 async function withLinks(client: Client, records: readonly FileRecord[]): Promise<ShownFile[]> {
   if (records.length === 0) return []
   const { links } = await client.links(records.map(({ key }) => key))

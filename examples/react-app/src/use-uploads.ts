@@ -10,7 +10,7 @@ export interface Upload {
   readonly status: 'waiting' | 'uploading' | 'done' | 'failed'
   /** 0 to 1 */
   readonly progress: number
-  /** For people; empty unless the upload failed. */
+  /** A message for the user. Empty unless the upload failed. */
   readonly error: string
 }
 
@@ -18,11 +18,11 @@ export interface Uploads {
   readonly uploads: readonly Upload[]
   add(files: Iterable<File>): void
   retry(upload: Upload): void
-  /** Cancels the upload, and takes it off the list. */
+  /** Cancels the upload, and removes it from the list. */
   dismiss(upload: Upload): void
 }
 
-/** Uploads files, three at a time. They continue when the component is gone. */
+/** Uploads files, three at a time. They continue after the component unmounts. */
 export function useUploads(client: Client, onUploaded: (record: FileRecord) => void): Uploads {
   const [uploads, setUploads] = useState<readonly Upload[]>([])
   const queue = useRef<Upload[]>([])
@@ -48,7 +48,7 @@ export function useUploads(client: Client, onUploaded: (record: FileRecord) => v
 
   async function send({ id, file }: Upload) {
     const signal = controllers.current.get(id)?.signal
-    if (signal === undefined) return // dismissed while it waited
+    if (signal === undefined) return // the user dismissed it while it waited
     const onProgress = ({ loaded, total }: Progress) =>
       change(id, { progress: loaded / (total || 1) })
     try {

@@ -121,8 +121,8 @@ export function callRules(context: () => ClientContext): void {
     expect(await tab.call('list')).toMatchObject({
       ...{ type, code: 'unreachable', status: 0 },
       message:
-        'No answer to GET http://localhost:1/files. ' +
-        `Check baseUrl, and that CORS_ORIGINS has ${context().page}.`,
+        'No response to GET http://localhost:1/files. ' +
+        `Check baseUrl, and that CORS_ORIGINS includes ${context().page}.`,
     })
     await tab.begin(10, { sha256: true, multipart: true })
     expect(await tab.failure()).toMatchObject({ type, code: 'invalid_options' })

@@ -52,7 +52,7 @@ export function changedFileRules(context: () => ClientContext): void {
       cut()
       expect(await tab.failure()).toMatchObject({
         ...{ type: 'PresignerError', code: 'file_changed', status: 0 },
-        message: 'The file has changed, or is gone',
+        message: 'The file has changed or no longer exists',
       })
       expect(await tab.stalls()).toEqual([])
       await expectDropped()

@@ -97,7 +97,7 @@ export function failureRules(context: () => ClientContext): void {
       type: 'PresignerError',
       code: 'bucket_refused',
       status: 403,
-      message: 'The bucket: 403 MadeUp',
+      message: 'The bucket returned 403 MadeUp',
     })
     const refused = tab.parts().filter(({ partNumber }) => partNumber === 3)
     expect(refused).toHaveLength(2)

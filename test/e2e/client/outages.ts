@@ -44,8 +44,8 @@ export function outageRules(context: () => ClientContext): void {
       expect(await tab.failure()).toMatchObject({
         ...{ type, code: 'unreachable', status: 0 },
         message:
-          `No answer to POST ${context().worker}/files/upload-url. ` +
-          `Check baseUrl, and that CORS_ORIGINS has ${origin}.`,
+          `No response to POST ${context().worker}/files/upload-url. ` +
+          `Check baseUrl, and that CORS_ORIGINS includes ${origin}.`,
       })
       expect(tab.silences()).toBe(FIRST_TRIES)
     })
@@ -59,7 +59,7 @@ export function outageRules(context: () => ClientContext): void {
       await tab.begin(4 * PART_BYTES, { multipart: options.multipart })
       expect(await tab.failure()).toMatchObject({
         ...{ type, code: 'unreachable', status: 0 },
-        message: `No answer from the bucket. Check that its CORS rules allow ${origin}.`,
+        message: `No response from the bucket. Check that its CORS rules allow ${origin}.`,
       })
       expect(tab.silences()).toBeLessThanOrEqual(FIRST_TRIES * options.atATime)
       expect(context().proxy.requests).toEqual([])
@@ -69,7 +69,7 @@ export function outageRules(context: () => ClientContext): void {
       await using tab = await openClientTab(context())
       await tab.page.context().setOffline(true)
       await tab.begin(10)
-      const stalls = [`No answer to POST ${context().worker}/files/upload-url`]
+      const stalls = [`No response to POST ${context().worker}/files/upload-url`]
       await expect.poll(() => tab.stalls()).toEqual(stalls)
       await delay(1500)
       expect(tab.silences()).toBe(1)
@@ -86,7 +86,7 @@ export function outageRules(context: () => ClientContext): void {
     await tab.partsTaken(3)
     await context().workerProcess.kill()
     held.resolve(null)
-    await expectStall(tab, /^No answer to POST http:.*\/complete$/, 1)
+    await expectStall(tab, /^No response to POST http:.*\/complete$/, 1)
     await context().workerProcess.start()
     await expectWhole(tab)
   })
@@ -100,7 +100,7 @@ export function outageRules(context: () => ClientContext): void {
     await context().bucketProcess.kill()
     context().proxy.reset()
     held.resolve('cut')
-    await expectStall(tab, /^No answer from the bucket$/, 3)
+    await expectStall(tab, /^No response from the bucket$/, 3)
     await context().bucketProcess.start()
     context().proxy.reset()
     const { key } = await tab.end()
@@ -144,7 +144,7 @@ export function outageRules(context: () => ClientContext): void {
       await expect.poll(() => context().proxy.requests.at(-1)?.partNumber).toBe(2)
       await context().workerProcess.kill()
       held.resolve(null)
-      await expectStall(tab, /^No answer to POST http:.*\/s3\/sign$/)
+      await expectStall(tab, /^No response to POST http:.*\/s3\/sign$/)
       await context().workerProcess.start()
       await expectWhole(tab)
     })

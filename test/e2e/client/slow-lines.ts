@@ -85,7 +85,7 @@ export function slowLineRules(context: () => ClientContext): void {
     expect(context().proxy.requests).toHaveLength(2)
     // A Worker that needs a quarter of a second also counts as stalled, before and after this.
     const stalls = await tab.stalls()
-    expect(stalls).toContain('No answer from the bucket')
+    expect(stalls).toContain('No response from the bucket')
     expect(stalls.at(-1)).toBe('')
   })
 }

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import {
   type CorsRule,
   mergeRules,
-  preflightFault,
+  preflightError,
   readRules,
   sampleOf,
 } from '../../../dev/doctor/cors.ts'
@@ -32,7 +32,7 @@ describe('a response to a preflight', () => {
       },
     ],
   ])('is sufficient when it %s', (_, headers) => {
-    expect(preflightFault(answer(headers), asked)).toBeNull()
+    expect(preflightError(answer(headers), asked)).toBeNull()
   })
 
   it.each<[string, string, Record<string, string>, number?]>([
@@ -64,13 +64,13 @@ describe('a response to a preflight', () => {
         'Access-Control-Allow-Headers': '',
       },
     ],
-  ])('is not sufficient when it %s', (_, fault, headers, status) => {
-    expect(preflightFault(answer(headers, status), asked)).toContain(fault)
+  ])('is not sufficient when it %s', (_, failure, headers, status) => {
+    expect(preflightError(answer(headers, status), asked)).toContain(failure)
   })
 
   it('does not need to list GET, HEAD and POST', () => {
     const headers = { 'Access-Control-Allow-Origin': APP }
-    expect(preflightFault(answer(headers), { origin: APP, method: 'POST', headers: [] })).toBeNull()
+    expect(preflightError(answer(headers), { origin: APP, method: 'POST', headers: [] })).toBeNull()
   })
 })
 

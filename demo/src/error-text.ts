@@ -1,16 +1,18 @@
 import { PresignerError } from '../../client/src/index.ts'
 
-/** Whether the Worker wants credentials, or other ones. */
+/** Tells whether the Worker needs credentials, or different ones. */
 export const wantsCredentials = (error: unknown): boolean =>
   error instanceof PresignerError && error.code === 'unauthenticated'
 
-/** The message of `error`, and below it in small what helps to find it in the Worker's log. */
-export function faultText(error: unknown): readonly HTMLElement[] {
+/**
+ * Returns the message of `error`. Below it, in small print, the code and request id for the log.
+ */
+export function errorText(error: unknown): readonly HTMLElement[] {
   const message = document.createElement('p')
   message.textContent = error instanceof Error ? error.message : String(error)
   if (!(error instanceof PresignerError)) return [message]
   const details = document.createElement('p')
-  details.className = 'fault-details'
+  details.className = 'error-details'
   details.textContent = [error.code, error.requestId].filter(Boolean).join(' · ')
   return [message, details]
 }

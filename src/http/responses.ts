@@ -7,7 +7,9 @@ import type { AppContext } from './app-env.ts'
 
 type Headers = Readonly<Record<string, string>>
 
-/** Answers with `body` as JSON and all headers at once, as each header set later costs as much. */
+/**
+ * Returns `body` as JSON with all headers at once, since each header that is set later costs time.
+ */
 export function json<Body, Status extends ContentfulStatusCode = 200>(
   c: AppContext,
   body: Body,
@@ -32,9 +34,8 @@ export function json<Body, Status extends ContentfulStatusCode = 200>(
 }
 
 /**
- * Adds to an answer that `json` did not make what every answer carries: nobody keeps it (unless it
- * says so itself), sniffs it or passes its URL on, and what it is for one origin (CORS) it isn't for
- * another.
+ * Adds the common headers to a response that `json` did not create: it is not cached (unless it has
+ * its own Cache-Control), not sniffed, sends no referrer, and varies by origin (CORS).
  */
 export function complete(c: AppContext, response: Response): Response {
   if (c.get('complete') === response) return response
@@ -48,7 +49,7 @@ export function complete(c: AppContext, response: Response): Response {
   return response
 }
 
-/** 201 with the record of a file, and where it is found. */
+/** Returns 201 with the record of a file and its location. */
 export const created = <FileRecord extends { readonly key: string; readonly bucket: string }>(
   c: AppContext,
   record: FileRecord,
@@ -58,11 +59,11 @@ export const created = <FileRecord extends { readonly key: string; readonly buck
   })
 
 /**
- * Turns what a handler threw into the one error shape. What isn't an error of this package becomes `internal`
- * and tells nothing.
+ * Returns the JSON error for what a handler threw. An error that is not from this package becomes
+ * `internal`, without details.
  */
 export function onError(thrown: unknown, c: AppContext): Response {
-  c.set('fault', thrown)
+  c.set('failure', thrown)
   const error = asApiError(thrown) ?? new ApiError('internal', 'Internal error. See the log.')
   const { code, message, issues, reason } = error
   const retryAfter =
@@ -93,12 +94,15 @@ export function onError(thrown: unknown, c: AppContext): Response {
   )
 }
 
-/** RFC 6750, section 3.1: an error is named only where the request brings a credential. */
+/**
+ * Returns the challenge of RFC 6750, section 3.1. It names an error only if the request has a
+ * credential.
+ */
 const challenge = (c: AppContext, reason: Reason | undefined): string =>
   reason === 'missing' || (c.req.header('Authorization') ?? c.req.param('token')) === undefined
     ? 'Bearer'
     : 'Bearer error="invalid_token"'
 
-/** The answer where no route matches. */
+/** Returns the response if no route matches. */
 export const onNotFound = (c: AppContext): Response =>
   onError(new ApiError('not_found', 'There is no such route.'), c)

@@ -17,19 +17,19 @@ export interface FileRecord {
   size: number
   mimetype: string
   etag: string
-  /** Who recorded it; null where the index has no record. */
+  /** Who recorded it; null if the index has no record. */
   owner: string | null
   createdAt: string
 }
 
 export interface ListedFile extends FileRecord {
-  /** With `urls` only. */
+  /** Only with `urls`. */
   url?: string | undefined
 }
 
 export interface FilePage {
   files: ListedFile[]
-  /** There while more may follow. */
+  /** Present while more pages may follow. */
   cursor?: string | undefined
 }
 
@@ -37,7 +37,7 @@ export interface FileUrl {
   url: string
   key: string
   bucket: string
-  /** Seconds from the answer on. */
+  /** Seconds, from the response on. */
   expiresIn: number
   expiresAt: string
 }
@@ -47,34 +47,34 @@ export interface Link {
   expiresAt: string
 }
 
-/** Why a key of a list was refused; the others were not. */
+/** Why one key of a list was refused. The other keys are not affected. */
 export interface RefusedKey {
   key: string
   error: { code: string; message: string }
 }
 
 export interface Links {
-  /** In the order asked. */
+  /** In the order of the request. */
   links: ({ key: string; link: string } | RefusedKey)[]
   expiresAt: string
 }
 
-/** Answer of `POST /files/upload-url`, as far as it is used. */
+/** Response of `POST /files/upload-url`: the members that this client uses. */
 export interface UploadUrl {
   uploadUrl: string
   key: string
-  /** What must be sent, beside what a browser sets by itself. */
+  /** The headers to send. A browser adds its own. */
   headers: Record<string, string>
   expiresIn: number
 }
 
-/** Answer of `POST /multipart`, as far as it is used, and what is kept for a later resume. */
+/** Response of `POST /multipart`: the members that this client uses and keeps to resume later. */
 export interface StartedUpload {
   uploadId: string
   key: string
-  /** Bytes of each part but the last. */
+  /** Bytes of each part, except the last. */
   partSize: number
-  /** Until when the upload id is good. */
+  /** When the upload id expires. */
   expiresAt: string
 }
 
