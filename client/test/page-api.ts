@@ -4,13 +4,13 @@ import type { FileRecord } from '../src/responses.ts'
 export interface PageClient {
   readonly baseUrl: string
   readonly bucket?: string
-  /** Passed to `createClient` by an async function that counts its calls. */
+  /** Passed to `createClient` as an async function, whose calls are counted. */
   readonly token?: string
   /** What that function returns until the client reports that it was refused. */
   readonly staleToken?: string
   readonly credentials?: 'include' | 'omit'
   readonly headers?: Record<string, string>
-  /** Passes `createClient` an async function for the headers, which adds the number of its call. */
+  /** Passes `createClient` an async function for the headers, which adds the number of the call. */
   readonly headersByFunction?: boolean
 }
 
@@ -20,7 +20,7 @@ export interface PageFile {
   readonly type: string
   readonly size: number
   readonly lastModified: number
-  /** The index of a byte that is different. */
+  /** The index of a byte that differs. */
   readonly changedAt?: number
 }
 
@@ -33,8 +33,8 @@ export interface PageUpload {
   readonly metadata?: Record<string, string>
 }
 
-/** An error in a form that the page can return. */
-export interface PageFault {
+/** An error as JSON. */
+export interface PageFailure {
   readonly name: string
   readonly message: string
   /** Whether it is an instance of PresignerError, or of DOMException. */
@@ -46,27 +46,29 @@ export interface PageFault {
 }
 
 /** The outcome of a call: a value or an error. */
-export type Outcome<T> = { value: T; fault: null } | { value: null; fault: PageFault }
+export type Outcome<T> = { value: T; failure: null } | { value: null; failure: PageFailure }
 
 /** `globalThis.page`: the client in Chromium, for the tests in Node. */
 export interface ClientPage {
   /** Creates the client. */
   connect(options: PageClient): void
-  /** How often the token was requested. */
+  /** How often the client requested the token. */
   tokenCalls(): number
-  /** Starts an upload, and returns before it ends. */
+  /** Starts an upload, and returns immediately. */
   begin(file: PageFile, options?: PageUpload): void
   /** Starts an upload of the file in the page's input. */
   beginChosen(options?: PageUpload): void
-  /** Uploads this many files at the same time. Resolves with their records, in order. */
+  /** Uploads `count` files at the same time. Resolves with their records, in order. */
   uploadMany(count: number, file: PageFile): Promise<Outcome<FileRecord[]>>
-  /** Aborts it. Resolves with milliseconds until it ended. */
+  /** Aborts the upload. */
   abort(): Promise<void>
-  /** Resolves with the outcome of the upload. */
+  /** Waits for the upload's outcome. */
   end(): Promise<Outcome<FileRecord>>
-  /** Bytes that `onProgress` received, without repetitions. */
+  /** The bytes sent as `onProgress` reported them, without repetitions. */
   progress(): readonly number[]
-  /** Messages of what stalled the upload, in order. An empty one if it continued. */
+  /**
+   * The messages about what stalled the upload, in order. An empty message means that it continued.
+   */
   stalls(): readonly string[]
   /** Uploads a Blob that is not a File. */
   uploadBlob(text: string): Promise<Outcome<FileRecord>>
@@ -77,8 +79,8 @@ export interface ClientPage {
   ): Promise<Outcome<unknown>>
   /** Removes localStorage. */
   forbidStorage(): void
-  /** Makes the entries of localStorage expire on that date. */
+  /** Sets the expiry of everything in localStorage. */
   expireStored(date: string): void
-  /** Names of the entries in localStorage. */
+  /** Returns the names in localStorage. */
   stored(): readonly string[]
 }

@@ -6,7 +6,7 @@ import {
   PresignerError,
   type Progress,
 } from '../src/index.ts'
-import type { ClientPage, Outcome, PageFault, PageFile, PageUpload } from './page-api.ts'
+import type { ClientPage, Outcome, PageFailure, PageFile, PageUpload } from './page-api.ts'
 
 let client: Client = createClient({ baseUrl: '' })
 let tokenCalls = 0
@@ -89,13 +89,13 @@ function begin(file: File, options: PageUpload = {}): void {
 
 async function settle<T>(promise: Promise<T>): Promise<Outcome<T>> {
   try {
-    return { value: await promise, fault: null }
+    return { value: await promise, failure: null }
   } catch (error) {
-    return { value: null, fault: faultOf(error) }
+    return { value: null, failure: failureOf(error) }
   }
 }
 
-function faultOf(error: unknown): PageFault {
+function failureOf(error: unknown): PageFailure {
   if (error instanceof PresignerError) {
     const { name, message, code, status, requestId = '', issues } = error
     return { name, message, type: 'PresignerError', code, status, requestId, issues }

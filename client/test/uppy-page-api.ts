@@ -1,4 +1,4 @@
-/** What a test needs from the page, in addition to an upload. */
+/** What a test sets, besides the upload. */
 export interface UppySetup {
   readonly baseUrl: string
   readonly token: string
@@ -9,9 +9,9 @@ export interface UppySetup {
 
 /** The state of the page's only file. */
 export interface UppyOutcome {
-  /** Events in order: Uppy's own, and `record KEY`. */
+  /** The events in order: those of Uppy, and `record KEY`. */
   readonly events: readonly string[]
-  /** Messages of what it waited for, in order. An empty one if it continued. */
+  /** The messages about what it waited for, in order. An empty message means that it continued. */
   readonly stalls: readonly string[]
   readonly partsUploaded: number
   readonly error: string | null

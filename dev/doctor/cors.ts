@@ -29,7 +29,7 @@ const UPLOAD_HEADERS = Object.keys(
  * What the response to a preflight lacks, or null if the browser may send the request itself
  * (Fetch standard, "CORS-preflight fetch").
  */
-export function preflightFault(
+export function preflightError(
   { status, headers }: Pick<Answer, 'status' | 'headers'>,
   asked: { readonly origin: string; readonly method: string; readonly headers: readonly string[] },
 ): string | null {
@@ -76,7 +76,7 @@ export async function checkOrigin(probe: Probe, origin: string): Promise<Result>
   const key = probe.key('cors.txt')
   const ask = async (method: string, headers: readonly string[]): Promise<string | null> => {
     const answer = await probe.preflight(key, preflightHeaders(page, method, headers))
-    return preflightFault(answer, { origin: page, method, headers })
+    return preflightError(answer, { origin: page, method, headers })
   }
   const failed = (what: string, fault: string) => fail(`${origin}: ${what}: ${fault}.`, HOW_TO_FIX)
   const limited = (what: string, fault: string) => warn(`${origin}: ${what}: ${fault}.`, HOW_TO_FIX)
@@ -114,7 +114,7 @@ export async function checkOrigin(probe: Probe, origin: string): Promise<Result>
     )
 
   const foreign = await probe.preflight(key, preflightHeaders(FOREIGN_ORIGIN, 'PUT', []))
-  if (preflightFault(foreign, { origin: FOREIGN_ORIGIN, method: 'PUT', headers: [] }) === null)
+  if (preflightError(foreign, { origin: FOREIGN_ORIGIN, method: 'PUT', headers: [] }) === null)
     return warn(
       `${origin} may use the bucket, and so may every other origin.`,
       'List your origins in place of "*" in the CORS rules.',

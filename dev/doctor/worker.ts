@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
 import type { Settings } from '../../src/settings/settings.ts'
-import { preflightFault, preflightHeaders, sampleOf } from './cors.ts'
+import { preflightError, preflightHeaders, sampleOf } from './cors.ts'
 import { type Finding, fail, pass, type Result, skip, warn } from './report.ts'
 import { type Answer, NoAnswer, type Requests } from './requests.ts'
 
@@ -215,7 +215,7 @@ async function faultFor({ url, requests }: WorkerOptions, origin: string): Promi
     method: 'OPTIONS',
     headers: preflightHeaders(origin, asked.method, asked.headers),
   })
-  return preflightFault(answer, asked)
+  return preflightError(answer, asked)
 }
 
 /** `/openapi.json` is a file of the page, and the only place where the version shows. */

@@ -8,7 +8,7 @@ const configured = ({ entry }: Awaited<ReturnType<typeof testApiKey>>): ApiKey =
   scopes: [...entry.scopes],
 })
 
-it('gives the scopes and the prefix of the entry', async () => {
+it('returns the scopes and the prefix of the entry', async () => {
   const one = await testApiKey('one', ['files:read'], 'team-a/')
   const two = await testApiKey('two', ['files:list'])
   expect(await verifyApiKey(one.token, [configured(two), configured(one)])).toEqual({
@@ -17,7 +17,7 @@ it('gives the scopes and the prefix of the entry', async () => {
   })
 })
 
-it('says in the verdict alone what was wrong', async () => {
+it('gives the reason for a refusal only in the verdict', async () => {
   const key = await testApiKey('one', ['files:read'])
   const other = await testApiKey('one', ['files:read'])
   const reasons = [
@@ -46,7 +46,7 @@ it('refuses a digest that differs in any one byte, or in length', async () => {
     })
 })
 
-it('takes either key of an entry in rotation, under one id', async () => {
+it('accepts either key of an entry during rotation, under one id', async () => {
   const older = await testApiKey('one', ['files:read'])
   const newer = await testApiKey('one', ['files:read'])
   const other = await testApiKey('one', ['files:read'])
@@ -60,7 +60,7 @@ it('takes either key of an entry in rotation, under one id', async () => {
   })
 })
 
-it('is told from a token and a JWT by its start', () => {
+it('distinguishes an API key from a token and a JWT by its prefix', () => {
   expect(looksLikeApiKey('ep_one_x')).toBe(true)
   expect(looksLikeApiKey('ept_one_x')).toBe(false)
   expect(looksLikeApiKey('eyJhbGciOiJIUzI1NiJ9.e30.x')).toBe(false)

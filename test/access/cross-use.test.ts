@@ -10,7 +10,7 @@ import { baseVariables, s3rverBucket, type TestWorker, testWorker } from '../sup
 const UPLOAD = { fileName: 'a.txt', mimetype: 'text/plain', size: 1 }
 let worker: TestWorker
 let apiKey: TestApiKey
-/** Each kind of credential that this Worker gives out or takes, by its name. */
+/** Each kind of credential that this Worker issues or accepts, by name. */
 let made: Readonly<
   Record<'api key' | 'jwt' | 'token' | 'cursor' | 'link' | 'upload' | 'form' | 'step', string>
 >
@@ -66,7 +66,7 @@ const asLink = async (value: string) => {
   const made = await worker.post('/files/cross%2Fa.txt/link', {}, bearer(apiKey.token))
   const { link }: { link: string } = await made.json()
   const response = await worker.fetch(link.replace(/sig=.*/, `sig=${encodeURIComponent(value)}`))
-  await response.arrayBuffer() // a body that nobody reads is still being copied when the file ends
+  await response.arrayBuffer() // A body that nobody reads is still being copied when the test file ends
   return response
 }
 const asCursor = (value: string) =>
@@ -76,7 +76,7 @@ const asUpload = (value: string) => {
   return worker.post(path, { key: uploadKey, partNumbers: [1] }, bearer(apiKey.token))
 }
 
-/** A form whose policy is `value`, and which has no other field. */
+/** A form with the policy `value` and no other field. */
 const asForm = (value: string) => {
   const part = (head: string, content: string) =>
     `--b\r\nContent-Disposition: form-data; ${head}\r\n\r\n${content}\r\n`
@@ -92,10 +92,10 @@ const asForm = (value: string) => {
 const asStep = (value: string) =>
   worker.fetch(`/s3/uploads?step=${encodeURIComponent(value)}`, { method: 'POST' })
 
-/** The signature of a JWS: of the size of a link's own. */
+/** The signature of a JWS, which is as long as a link's signature. */
 const lastPart = (jws: string) => jws.split('.').at(-1) ?? ''
 
-it('takes each for what it is', async () => {
+it('accepts each credential in its own place', async () => {
   expect((await asBearer(made['api key'])).status).toBe(200)
   expect((await asBearer(made.jwt)).status).toBe(200)
   expect((await asBearer(made.token)).status).toBe(200)
@@ -104,11 +104,11 @@ it('takes each for what it is', async () => {
   expect((await asLink(made.link)).status).toBe(200)
   expect((await asUpload(made.upload)).status).toBe(200)
   expect((await asStep(made.step)).status).toBe(200)
-  // The policy is read, and then a field is missing.
+  // The route reads the policy, then reports a missing field.
   expect(await (await asForm(made.form)).json()).toHaveProperty('issues')
 })
 
-it('refuses each for everything else', async () => {
+it('refuses each credential in every other place', async () => {
   for (const kind of ['api key', 'jwt', 'cursor', 'link', 'upload', 'form', 'step'] as const)
     expect((await inPath(made[kind])).status, `${kind} in the path`).toBe(401)
   expect((await inPath(`ept_${made.upload}`)).status).toBe(401)
@@ -196,7 +196,7 @@ it('refuses a cursor of another prefix or bucket', async () => {
   expect(await response.json()).toMatchObject({ code: 'invalid_cursor' })
 })
 
-it('derives another key for each purpose and each secret', async () => {
+it('derives a different key for each purpose and each secret', async () => {
   const data = new TextEncoder().encode('x')
   const secrets = [
     { name: '', kid: 'a', secret: 'a'.repeat(32) },

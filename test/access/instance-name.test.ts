@@ -16,7 +16,7 @@ const SECRET = 'k1:0123456789abcdef0123456789abcdef'
 const KEY = parseObjectKey('a.txt')
 const named = (name: string) => signingSettings(SECRET, name)
 
-/** Equal secrets, another name: one that is empty, and two that differ in one character. */
+/** Equal secrets with different names: one is empty, and two differ in one character. */
 const STRANGERS = [
   ['', 'media'],
   ['media', ''],
@@ -25,7 +25,7 @@ const STRANGERS = [
 ] as const
 
 describe.each(STRANGERS)(
-  'of two instances with equal secrets, %j refuses from %j',
+  'instance %j refuses these from instance %j with equal secrets:',
   (own, other) => {
     it('a link', async () => {
       const policy: LinkPolicy = {
@@ -60,7 +60,7 @@ describe.each(STRANGERS)(
       })
     })
 
-    it('an upload id, and S3’s own id in one that it signed itself', async () => {
+    it('an upload id, and the encrypted S3 id inside an upload id that it signed itself', async () => {
       const claims: UploadClaims = {
         bucket: 'files',
         key: KEY,
@@ -84,7 +84,7 @@ describe.each(STRANGERS)(
   },
 )
 
-it('derives another key for each purpose and each name', async () => {
+it('derives a different key for each purpose and each name', async () => {
   const purposes = ['token', 'cursor', 'link', 'upload'] as const satisfies Purpose[]
   const names = ['', 'a', 'b', 'token', 'link', 'upload']
   const macs = names.flatMap((name) =>
@@ -103,7 +103,7 @@ it('derives another key for each purpose and each name', async () => {
 })
 
 /** Made with `node:crypto`: HKDF-SHA-256 without salt, info `edge-presigner/v1/link/media`. */
-it('makes the link of a named instance the same as ever', async () => {
+it('a named instance signs the same link as earlier versions', async () => {
   const policy: LinkPolicy = {
     bucket: 'files',
     key: parseObjectKey('team-a/uploads/é b.png'),

@@ -14,7 +14,7 @@ let second: TestIssuer
 let count = 0
 let log: string[]
 
-/** The key set lies in s3rver, under a presigned URL: a real server with a real 404. */
+/** s3rver serves the key set at a presigned URL: a real server with a real 404. */
 const publish = (...issuers: readonly TestIssuer[]) =>
   bucketFetch(path, {
     method: 'PUT',
@@ -22,7 +22,7 @@ const publish = (...issuers: readonly TestIssuer[]) =>
   })
 const takeDown = () => bucketFetch(path, { method: 'DELETE' })
 
-/** Settings of a Worker that has just started: nothing is cached for them. */
+/** Settings of a Worker that has just started, with nothing in the cache. */
 const freshSettings = (): JwtSettings => ({
   issuer: ISSUER,
   audience: AUDIENCE,
@@ -36,7 +36,7 @@ const freshSettings = (): JwtSettings => ({
 const verify = async (issuer: TestIssuer, settings: JwtSettings, hooks = NO_HOOKS) =>
   verifyJwt(await issuer.sign(), settings, new Date(), hooks)
 
-/** What the network's limit does with a request that would fetch. */
+/** Stands in for the network's rate limit, which applies before a fetch. */
 const hooksThat = (beforeFetch: () => Promise<void>) => ({ ...NO_HOOKS, beforeFetch })
 const overTheLimit = async () => {
   throw new ApiError('rate_limited', 'Too many requests.')
@@ -67,7 +67,7 @@ it('fetches the key set once for many tokens', async () => {
   expect(fetched).toHaveBeenCalledTimes(1)
 })
 
-it('learns a new key when its kid first comes up', async () => {
+it('fetches a new key when its kid first appears', async () => {
   await publish(first)
   const settings = freshSettings()
   await verify(first, settings)
@@ -76,7 +76,7 @@ it('learns a new key when its kid first comes up', async () => {
   expect(await verify(second, settings)).toMatchObject({ ok: true })
 })
 
-it('asks for an unknown kid at most twice a minute', async () => {
+it('fetches for an unknown kid at most twice a minute', async () => {
   await publish(first)
   const settings = freshSettings()
   await verify(first, settings)
@@ -90,7 +90,7 @@ it('asks for an unknown kid at most twice a minute', async () => {
   expect(fetched).not.toHaveBeenCalled()
 })
 
-it('forgets a key that the issuer has dropped within ten minutes', async () => {
+it('stops accepting a removed key within ten minutes', async () => {
   await publish(first)
   const settings = freshSettings()
   await verify(first, settings)
@@ -99,7 +99,7 @@ it('forgets a key that the issuer has dropped within ten minutes', async () => {
   expect(await verify(first, settings)).toMatchObject({ ok: false })
 })
 
-it('goes on with known keys through an outage, and says 503 for others', async () => {
+it('accepts known keys during an outage, and answers 503 for others', async () => {
   await publish(first)
   const settings = freshSettings()
   await verify(first, settings)
@@ -112,7 +112,7 @@ it('goes on with known keys through an outage, and says 503 for others', async (
   expect(await verify(second, settings)).toMatchObject({ ok: true })
 })
 
-it('answers 503 for a missing key set, and asks once in ten seconds', async () => {
+it('answers 503 for a missing key set, and fetches once in ten seconds', async () => {
   const settings = freshSettings()
   const fetched = vi.spyOn(globalThis, 'fetch')
   for (let i = 0; i < 5; i++)
@@ -130,7 +130,7 @@ it('answers 503 for a malformed key set', async () => {
 })
 
 it('gives up on an issuer that does not answer', async () => {
-  // A real server that never answers is not at hand: this one ends only when it is told to.
+  // Stands in for a server that never answers: this request ends only when it is aborted.
   vi.spyOn(globalThis, 'fetch').mockImplementation(
     (_, init) =>
       new Promise((_, reject) => {
@@ -142,7 +142,7 @@ it('gives up on an issuer that does not answer', async () => {
   expect(timeout.mock.calls).toEqual([[3000]])
 })
 
-describe('one request fetches for all', () => {
+describe('one request fetches the key set for all', () => {
   const crowd = (issuer: TestIssuer, settings: JwtSettings, hooks = NO_HOOKS) =>
     Promise.all(Array.from({ length: 40 }, () => verify(issuer, settings, hooks)))
 
@@ -154,7 +154,7 @@ describe('one request fetches for all', () => {
     expect(fetched).toHaveBeenCalledTimes(1)
   })
 
-  it('when all bring a kid that is not known', async () => {
+  it('when all have an unknown kid', async () => {
     await publish(first)
     const settings = freshSettings()
     await verify(first, settings)
@@ -165,13 +165,13 @@ describe('one request fetches for all', () => {
     expect(fetched).toHaveBeenCalledTimes(1)
   })
 
-  it('when the key set can not be read', async () => {
+  it('when the key set is unavailable', async () => {
     const fetched = vi.spyOn(globalThis, 'fetch')
     await expect(crowd(first, freshSettings())).rejects.toMatchObject({ code: 'auth_unavailable' })
     expect(fetched).toHaveBeenCalledTimes(1)
   })
 
-  it('and it alone is counted, before it fetches', async () => {
+  it('and only that request counts against the limit, before it fetches', async () => {
     await publish(first)
     const settings = freshSettings()
     const fetched = vi.spyOn(globalThis, 'fetch')
@@ -185,7 +185,7 @@ describe('one request fetches for all', () => {
     expect(fetchesBefore).toEqual([0])
   })
 
-  it('unless it is over its limit: then it alone is refused, and another fetches', async () => {
+  it('unless it is over its limit: only that request is refused, and another one fetches', async () => {
     await publish(first)
     const settings = freshSettings()
     const fetched = vi.spyOn(globalThis, 'fetch')
@@ -196,7 +196,7 @@ describe('one request fetches for all', () => {
     expect(fetched).toHaveBeenCalledTimes(1)
   })
 
-  it('and waits for no second count of another request', async () => {
+  it('without waiting for the rate limiter to count another request', async () => {
     await publish(first)
     const settings = freshSettings()
     const slow = hooksThat(async () => {
@@ -214,7 +214,7 @@ describe('one request fetches for all', () => {
     expect(await waiting).toMatchObject({ ok: true })
   })
 
-  it('and goes on when its client goes away', async () => {
+  it('and completes the fetch when its client disconnects', async () => {
     await publish(first)
     const kept: Promise<unknown>[] = []
     const hooks = { ...NO_HOOKS, waitUntil: (work: Promise<unknown>) => void kept.push(work) }
@@ -222,10 +222,10 @@ describe('one request fetches for all', () => {
     expect(kept).toHaveLength(1)
   })
 
-  it('and loses its turn when it was cancelled all the same', async () => {
+  it('and another one takes over when the fetch is cancelled', async () => {
     await publish(first)
     const settings = freshSettings()
-    // A cancelled request never gets its answer, and runs no line after that.
+    // A cancelled request never gets a response, and its code stops there.
     const fetched = vi.spyOn(globalThis, 'fetch').mockReturnValueOnce(new Promise(() => {}))
     void verify(first, settings)
     while (fetched.mock.calls.length === 0) await new Promise((resolve) => setTimeout(resolve, 5))
@@ -238,7 +238,7 @@ describe('one request fetches for all', () => {
   })
 })
 
-it('refuses a request over its limit before it fetches, and lets known keys in', async () => {
+it('refuses a request over its limit before it fetches, and still accepts known keys', async () => {
   await publish(first)
   const settings = freshSettings()
   const limited = hooksThat(overTheLimit)
@@ -252,7 +252,7 @@ it('refuses a request over its limit before it fetches, and lets known keys in',
   expect(fetched).toHaveBeenCalledTimes(1)
 })
 
-it('skips the members of a key set that can not be used', async () => {
+it('skips the unusable members of a key set', async () => {
   const { publicJwk } = first
   const members: readonly unknown[] = [
     null,
@@ -279,7 +279,7 @@ it('skips the members of a key set that can not be used', async () => {
   }
 })
 
-it('trusts known keys for an hour while the key set can not be read, and no longer', async () => {
+it('accepts known keys for at most an hour while the key set is unavailable', async () => {
   await publish(first)
   const settings = freshSettings()
   await verify(first, settings)
@@ -293,7 +293,7 @@ it('trusts known keys for an hour while the key set can not be read, and no long
   expect(await verify(first, settings)).toMatchObject({ ok: false })
 })
 
-it('writes a line to the log for each fetch that failed, without the URL', async () => {
+it('logs each failed fetch, without the URL', async () => {
   const settings = freshSettings()
   await expect(verify(first, settings)).rejects.toMatchObject({ code: 'auth_unavailable' })
   await expect(verify(first, settings)).rejects.toMatchObject({ code: 'auth_unavailable' })

@@ -5,7 +5,7 @@ import type { JwtSettings } from '../../src/access/settings.ts'
 import { toBase64url } from '../support/base64.ts'
 import { AUDIENCE, ISSUER, NO_HOOKS, type TestIssuer, testIssuer } from '../support/issuer.ts'
 
-/** 32 bytes that are no coordinate of a point on P-256 together with themselves. */
+/** 32 bytes. Used as both coordinates, they aren't a point on P-256. */
 const ONES = toBase64url(new Uint8Array(32).fill(1))
 
 const verifyJwt = (token: string, jwt: JwtSettings, now: Date) =>
@@ -29,7 +29,7 @@ beforeAll(async () => {
 
 const withClaims = (changed: Partial<JwtSettings>): JwtSettings => ({ ...settings, ...changed })
 
-it('gives the subject, the prefix and the lifetime of the token', async () => {
+it('returns the subject, the prefix and the expiry of the token', async () => {
   const exp = Math.floor(Date.now() / 1000) + 60
   expect(
     await verifyJwt(await issuer.sign({ sub: 'auth0|42', exp }), settings, new Date()),
@@ -44,7 +44,7 @@ it('gives the subject, the prefix and the lifetime of the token', async () => {
   })
 })
 
-it('takes a clock that is half a minute off, and no more', async () => {
+it('accepts a clock that is at most 30 seconds off', async () => {
   const now = Math.floor(Date.now() / 1000)
   const verdicts = await Promise.all(
     [{ exp: now - 29 }, { exp: now - 31 }, { nbf: now + 29 }, { nbf: now + 31 }].map(
@@ -55,7 +55,7 @@ it('takes a clock that is half a minute off, and no more', async () => {
   expect(verdicts).toEqual([true, false, true, false])
 })
 
-it('takes one of several audiences', async () => {
+it('accepts one of several audiences', async () => {
   const several = withClaims({ audience: ['other', AUDIENCE] })
   expect(await verifyJwt(await issuer.sign(), several, new Date())).toMatchObject({ ok: true })
   expect(
@@ -82,7 +82,7 @@ it.each([
   expect(verdict).toMatchObject({ ok: true, principal: { scopes: ['files:read', 'files:list'] } })
 })
 
-it('gives no scopes where the claim is missing or of another kind', async () => {
+it('gives no scopes when the claim is missing or has the wrong type', async () => {
   const { scopes: _, ...rest } = settings
   for (const claims of [
     {},
@@ -102,16 +102,16 @@ it('gives no scopes where the claim is missing or of another kind', async () => 
 it.each<readonly [string, Record<string, unknown>]>([
   ['missing', {}],
   ['empty', { tenant: '' }],
-  ['no text', { tenant: 7 }],
+  ['not a string', { tenant: 7 }],
   ['a dot segment', { tenant: '..' }],
-  ['one with a slash', { tenant: 'a/b' }],
-  ['one with a backslash', { tenant: 'a\\b' }],
+  ['a slash', { tenant: 'a/b' }],
+  ['a backslash', { tenant: 'a\\b' }],
   ['percent-encoded', { tenant: '%2e%2e' }],
-  ['one with a control character', { tenant: 'a\u0000b' }],
+  ['a control character', { tenant: 'a\u0000b' }],
   ['a lone surrogate', { tenant: '\ud800' }],
   ['not NFC', { tenant: 'e\u0301' }],
   ['inherited', { tenant: undefined }],
-])('refuses a claim for the prefix that is %s', async (_, claims) => {
+])('refuses a claim for the prefix: %s', async (_, claims) => {
   const prefixed = withClaims({ prefix: 'tenants/{tenant}/' })
   expect(await verifyJwt(await issuer.sign(claims), prefixed, new Date())).toEqual({
     ok: false,
@@ -119,12 +119,12 @@ it.each<readonly [string, Record<string, unknown>]>([
   })
 })
 
-it('never takes a member of Object.prototype for a claim', async () => {
+it('never uses a member of Object.prototype as a claim', async () => {
   const prefixed = withClaims({ prefix: 'x/{constructor.name}/' })
   expect(await verifyJwt(await issuer.sign(), prefixed, new Date())).toMatchObject({ ok: false })
 })
 
-it('refuses another algorithm, though the key would do', async () => {
+it('refuses an algorithm that is not listed, although the key supports it', async () => {
   const { privateKey } = await generateKeyPair('ES384')
   const token = await new SignJWT({ iss: ISSUER, aud: AUDIENCE, sub: 'a', exp: 2 ** 32 })
     .setProtectedHeader({ alg: 'ES384' })
@@ -142,14 +142,14 @@ it.each([
   ['exp', { exp: 1 }, [], 'jwt expired', undefined],
   ['sub', {}, ['sub'], 'jwt claim not accepted', 'sub missing'],
 ])(
-  'names the claim %s that is refused, and not its value',
+  'names the refused claim (%s) but not its value',
   async (_, claims, without, refusal, detail) => {
     const token = await issuer.sign(claims, {}, without)
     expect(await verifyJwt(token, settings, new Date())).toEqual({ ok: false, refusal, detail })
   },
 )
 
-it('refuses a subject that no record could hold', async () => {
+it('refuses a subject that does not fit into a record', async () => {
   const open = withClaims({ prefix: '' })
   for (const sub of ['é'.repeat(101), 'a\u0000b', 'a\nb', 'a\u202eb']) {
     const verdict = await verifyJwt(await issuer.sign({ sub }), open, new Date())
@@ -175,7 +175,7 @@ it.each([7, 0, true, null, ['alice'], { id: 'alice' }])(
   },
 )
 
-describe('a key that can not be used refuses the token, and is no error of the Worker:', () => {
+describe('an unusable key refuses the token without an internal error:', () => {
   const algorithms: JwtSettings['algorithms'] = ['ES256', 'ES384', 'RS256']
   const unusable = { ok: false, refusal: 'jwt key unknown', detail: 'kid-1' }
 
@@ -195,7 +195,7 @@ describe('a key that can not be used refuses the token, and is no error of the W
     ['a point that is not on its curve', { kty: 'EC', crv: 'P-256', x: ONES, y: ONES }],
     ['a point of the wrong length', { kty: 'EC', crv: 'P-256', x: 'AQ', y: 'AQ' }],
     ['a point that is not base64url', { kty: 'EC', crv: 'P-256', x: '*', y: '*' }],
-    ['no point', { kty: 'EC', crv: 'P-256' }],
+    ['a missing point', { kty: 'EC', crv: 'P-256' }],
     ['another curve', { kty: 'EC', crv: 'P-384', x: ONES, y: ONES }],
   ])('%s', async (_, publicJwk) => {
     expect(await verifyJwt(await issuer.sign(), withClaims({ publicJwk }), new Date())).toEqual(
@@ -226,7 +226,7 @@ describe('a key that can not be used refuses the token, and is no error of the W
   })
 })
 
-it('answers garbage with a verdict', async () => {
+it('returns a verdict for garbage', async () => {
   for (const token of [
     '',
     '.',

@@ -11,9 +11,10 @@ import { linkTarget } from '../support/link-target.ts'
 import { signingSettings } from '../support/signing-settings.ts'
 
 /*
- * What clients hold outlives a deploy. These values were made with `node:crypto`, from the secret
- * below and docs/decisions 7, 11, 16 and 26. Where one of these tests fails, every such value that
- * is out there has died: give the new form a new version, and go on reading the old one.
+ * Values that clients hold must stay valid after a deploy. These values were made with
+ * `node:crypto`, from the secret below and docs/decisions 7, 11, 16 and 26. If one of these tests
+ * fails, every such value in use is now invalid: give the new format a new version, and keep
+ * reading the old one.
  */
 
 const NOW = new Date('2026-11-24T12:00:00Z')
@@ -27,7 +28,7 @@ const SAVED =
   '/i/files/team-a%2Fuploads%2F%C3%A9%20b.png?exp=1795522500&mode=redirect&dl=R%C3%A9sum%C3%A9%20%281%29.png&kid=k1&' +
   'sig=KetM5HyBqzOp7DFSrQ_-jFIe-s2Zkg4AbnjxfuWCIlE'
 
-describe('a link from before', () => {
+describe('a link from an earlier version', () => {
   const shown: LinkPolicy = {
     bucket: 'files',
     key: KEY,
@@ -38,9 +39,9 @@ describe('a link from before', () => {
   const saved: LinkPolicy = { ...shown, delivery: 'redirect', download: 'Résumé (1).png' }
 
   it.each([
-    ['that shows a file', SHOWN, shown],
-    ['that saves a file', SAVED, saved],
-  ])('%s is still made the same, and still valid', async (_, link, policy) => {
+    ['that shows a file inline', SHOWN, shown],
+    ['that downloads a file', SAVED, saved],
+  ])('%s is still signed the same way, and still valid', async (_, link, policy) => {
     expect(await signLink(policy, config)).toBe(link)
     expect(await verifyLink(linkTarget(link), 'files', KEY, config, NOW)).toEqual({
       ok: true,
@@ -55,7 +56,7 @@ const TOKEN = [
   'hL3UH-VNzhgWXMFrvMMYkZRQZkfAzOnycdC2oRkZZGE',
 ].join('.')
 
-it('a token from before is still made the same, and still valid', async () => {
+it('a token from an earlier version is still signed the same way, and still valid', async () => {
   const principal = {
     id: 'key:ci',
     scopes: ['files:read', 'files:list'],
@@ -76,7 +77,7 @@ const CURSOR = [
   '09FPzIDOJWg34pbQvekCdYdT0W7UFMkUSiaB6ml-XTc',
 ].join('.')
 
-it('a cursor from before is still made the same, and still valid', async () => {
+it('a cursor from an earlier version is still signed the same way, and still valid', async () => {
   const scope = { bucket: 'files', prefix: 'team-a/' }
   expect(await sealCursor(config, scope, 'AAAA-kv-cursor')).toBe(CURSOR)
   expect(await openCursor(config, scope, CURSOR)).toBe('AAAA-kv-cursor')
@@ -88,7 +89,7 @@ const FORM_POLICY = [
   'EQ9kJskK79P8ZJ_jcsZpUax_z8cTsM2sKLF99v0LPzY',
 ].join('.')
 
-it('a form from before is still made the same, and still valid', async () => {
+it('a form from an earlier version is still signed the same way, and still valid', async () => {
   const policy = {
     bucket: 'files',
     owner: 'key:ci',
@@ -111,7 +112,7 @@ const STEP = [
   'hw200YinEsmsCS-tPvchRZwB0Usoxmto2yJRGt2DE6E',
 ].join('.')
 
-it('a step of an upload from before is still made the same, and still valid', async () => {
+it('a step of an upload from an earlier version is still signed the same way, and still valid', async () => {
   const step = {
     bucket: 'files',
     owner: 'key:ci',
@@ -122,7 +123,7 @@ it('a step of an upload from before is still made the same, and still valid', as
   expect(await openUploadStep(config, STEP, NOW)).toEqual(step)
 })
 
-/** With S3's own id in the clear, as ids were until that was encrypted. */
+/** With S3's own id in the clear, as in ids before it was encrypted. */
 const PLAIN_UPLOAD_ID = [
   'eyJhbGciOiJIUzI1NiIsImtpZCI6ImsxIn0',
   'eyJidWNrZXQiOiJmaWxlcyIsImtleSI6InRlYW0tYS91cGxvYWRzL2EubXA0Iiwib3duZXIiOiJrZXk6Y2kiLCJzM1VwbG9hZElkIjoiMn54Ky89Jjw-IiwibmFtZSI6ImEubXA0Iiwic2l6ZSI6MjAwMDAwMDAsInBhcnRTaXplIjo4Mzg4NjA4LCJleHAiOjE3OTYxMjY0MDB9',
@@ -135,7 +136,7 @@ const UPLOAD_ID = [
   '4KFMi7MVZyU2Uux_RLwvwfl8REtWojdMvlX_TqTgX0U',
 ].join('.')
 
-describe('an upload id from before', () => {
+describe('an upload id from an earlier version', () => {
   const claims: UploadClaims = {
     bucket: 'files',
     key: parseObjectKey('team-a/uploads/a.mp4'),
@@ -157,7 +158,7 @@ describe('an upload id from before', () => {
     await expect(late).rejects.toMatchObject({ code: 'invalid_upload_id' })
   })
 
-  it('has the members that a new one has', async () => {
+  it('has the same members as a new one', async () => {
     const { uploadId } = await sealUploadId(config, claims, NOW)
     const members = (id: string) => {
       const payload = fromBase64(id.split('.')[1] ?? '')

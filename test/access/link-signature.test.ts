@@ -13,7 +13,7 @@ import { signingSettings } from '../support/signing-settings.ts'
 const NOW = new Date('2026-11-24T12:00:00Z')
 const config = signingSettings()
 
-/** Parts that policies are put together from, so that two of them often nearly agree. */
+/** Values to build policies from, chosen so that two policies are often almost equal. */
 const text = fc
   .array(
     fc.constantFrom('a', 'b', '/', ' ', '%', '%0A', '&', '=', '?', '#', 'é', '😀', '1', 'inline'),
@@ -32,7 +32,7 @@ const policies: fc.Arbitrary<LinkPolicy> = fc.record({
   download: fc.option(text, { nil: null }),
 })
 
-it('has one canonical string for each policy', () => {
+it('writes a different canonical string for each policy', () => {
   const seen = new Map<string, string>()
   fc.assert(
     fc.property(policies, (policy) => {
@@ -46,7 +46,7 @@ it('has one canonical string for each policy', () => {
   expect(seen.size).toBeGreaterThan(1000)
 })
 
-it('verifies the links that it signs, and gives back their policy', async () => {
+it('verifies the links that it signs, and returns their policy', async () => {
   let alive = 0
   await fc.assert(
     fc.asyncProperty(policies, async (policy) => {
@@ -64,7 +64,7 @@ it('verifies the links that it signs, and gives back their policy', async () => 
   expect(alive).toBeGreaterThan(200)
 })
 
-it('never takes the signature of one policy for another', async () => {
+it('never accepts the signature of one policy for another', async () => {
   await fc.assert(
     fc.asyncProperty(policies, policies, async (one, other) => {
       fc.pre(JSON.stringify(one) !== JSON.stringify(other))

@@ -13,7 +13,7 @@ const principal = (prefix: string): Principal => ({
   expiresAt: Infinity,
 })
 
-it('covers what starts with its prefix, and nothing else', () => {
+it('covers only keys that start with its prefix', () => {
   const key = parseObjectKey('team-a/x')
   expect(() => requireKey(principal(''), 'files:read', key)).not.toThrow()
   expect(() => requireKey(principal('team-a/'), 'files:read', key)).not.toThrow()

@@ -18,7 +18,7 @@ const OLD = `old:${'o'.repeat(32)}`
 const NEW = `new:${'n'.repeat(32)}`
 const config = signingSettings(OLD)
 
-it('carries the caller, the scopes and the prefix', async () => {
+it('contains the caller, the scopes and the prefix', async () => {
   const { token, expiresAt } = await mintToken(
     caller,
     { scopes: ['files:read'], prefix: 'team-a/x/', expiresIn: 60 },
@@ -57,7 +57,7 @@ it.each([
     'invalid_key',
   ],
   ['a prefix with dot segments', { scopes: ['files:read'], prefix: 'team-a/../' }, 'invalid_key'],
-  ['no life', { scopes: ['files:read'], expiresIn: 0 }, 'invalid_expiry'],
+  ['no lifetime', { scopes: ['files:read'], expiresIn: 0 }, 'invalid_expiry'],
   ['more than an hour', { scopes: ['files:read'], expiresIn: 3601 }, 'invalid_expiry'],
   [
     'more than an hour for uploads and more',
@@ -65,7 +65,7 @@ it.each([
     'invalid_expiry',
   ],
   [
-    'more than a day for uploads alone',
+    'more than a day for only uploads',
     { scopes: ['files:upload'], expiresIn: 86_401 },
     'invalid_expiry',
   ],
@@ -73,7 +73,7 @@ it.each([
   await expect(mintToken(caller, request, config, NOW)).rejects.toMatchObject({ code })
 })
 
-it('is valid for up to a day where it allows uploads alone', async () => {
+it('is valid for up to a day when it allows only uploads', async () => {
   const request = { scopes: ['files:upload'], expiresIn: 86_400 } as const
   const { token } = await mintToken(caller, request, config, NOW)
   expect(await verifyToken(token, config, after(86_399))).toMatchObject({ ok: true })
@@ -82,7 +82,7 @@ it('is valid for up to a day where it allows uploads alone', async () => {
   expect(expiresAt).toEqual(new Date('2026-11-24T12:10:00Z'))
 })
 
-it('never outlives the credentials of the caller', async () => {
+it("expires no later than the caller's credentials", async () => {
   const short = { ...caller, expiresAt: after(90).getTime() }
   const { expiresAt } = await mintToken(short, { scopes: ['files:read'] }, config, NOW)
   expect(expiresAt.getTime()).toBeLessThanOrEqual(short.expiresAt)
@@ -91,7 +91,7 @@ it('never outlives the credentials of the caller', async () => {
   ).rejects.toMatchObject({ code: 'invalid_expiry' })
 })
 
-it('verifies over a rotation of the secrets, until the old one is dropped', async () => {
+it('stays valid during a rotation of the secrets, until the old one is removed', async () => {
   const { token } = await mintToken(caller, { scopes: ['files:read'] }, config, NOW)
   expect(await verifyToken(token, signingSettings(`${NEW},${OLD}`), NOW)).toMatchObject({
     ok: true,
@@ -106,17 +106,17 @@ it('verifies over a rotation of the secrets, until the old one is dropped', asyn
   expect(await verifyToken(newer, signingSettings(NEW), NOW)).toMatchObject({ ok: true })
 })
 
-it('refuses a token with any character changed', async () => {
+it('refuses a token in which any character was changed', async () => {
   const { token } = await mintToken(caller, { scopes: ['files:read'] }, config, NOW)
   for (let at = 'ept_'.length; at < token.length; at++) {
-    // The highest bit of each digit, since the lowest two of the last one belong to no byte.
+    // Flips the highest bit of each digit: the lowest two bits of the last digit encode nothing.
     const other = BASE64URL.charAt(BASE64URL.indexOf(token.charAt(at)) ^ 32) || 'A'
     const changed = token.slice(0, at) + other + token.slice(at + 1)
     expect(await verifyToken(changed, config, NOW), `at ${at}`).toMatchObject({ ok: false })
   }
 })
 
-it('is refused without its prefix ept_', async () => {
+it('refuses a token without its prefix ept_', async () => {
   const { token } = await mintToken(caller, { scopes: ['files:read'] }, config, NOW)
   expect(await verifyToken(token.replace('ept_', 'zzz_'), config, NOW)).toMatchObject({ ok: false })
 })

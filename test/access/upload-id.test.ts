@@ -30,19 +30,19 @@ beforeAll(async () => {
   uploadId = (await sealUploadId(config, CLAIMS, NOW)).uploadId
 })
 
-it('carries everything about an upload, and fits into a path as it is', async () => {
+it('holds everything about an upload, and needs no encoding in a path', async () => {
   expect(await openUploadId(config, CLAIMS, uploadId, NOW)).toMatchObject(CLAIMS)
   expect(uploadId).toMatch(/^[\w-]+\.[\w-]+\.[\w-]+$/)
   expect(encodeURIComponent(uploadId)).toBe(uploadId)
 })
 
-it('carries an upload whose size nobody knows', async () => {
+it('holds an upload of unknown size', async () => {
   const claims = { ...CLAIMS, size: null, partSize: null }
   const { uploadId: sealed } = await sealUploadId(config, claims, NOW)
   expect(await openUploadId(config, CLAIMS, sealed, NOW)).toMatchObject(claims)
 })
 
-it('carries any name and any id of S3', async () => {
+it('holds any file name and any S3 id', async () => {
   await fc.assert(
     fc.asyncProperty(hostileText, hostileText, async (name, s3UploadId) => {
       const { uploadId: sealed } = await sealUploadId(config, { ...CLAIMS, name, s3UploadId }, NOW)
@@ -53,13 +53,13 @@ it('carries any name and any id of S3', async () => {
 
 describe('an upload id is refused for', () => {
   it.each<readonly [string, object]>([
-    ['another bucket', { bucket: 'archive' }],
-    ['a bucket in other letters', { bucket: 'Files' }],
-    ['another key', { key: 'team-a/uploads/b.mp4' }],
-    ['a key that only starts the same', { key: 'team-a/uploads/a.mp4x' }],
-    ['a key in other letters', { key: 'team-a/uploads/A.mp4' }],
-    ['another principal', { owner: 'key:cd' }],
-    ['a principal of another kind', { owner: 'jwt:ci' }],
+    ['a different bucket', { bucket: 'archive' }],
+    ['a bucket name in different case', { bucket: 'Files' }],
+    ['a different key', { key: 'team-a/uploads/b.mp4' }],
+    ['a key with the same start', { key: 'team-a/uploads/a.mp4x' }],
+    ['a key in different case', { key: 'team-a/uploads/A.mp4' }],
+    ['a different principal', { owner: 'key:cd' }],
+    ['a principal of a different kind', { owner: 'jwt:ci' }],
     ['nobody', { owner: '' }],
   ])('%s', async (_, changes) => {
     const scope = { ...CLAIMS, ...changes }
@@ -79,7 +79,7 @@ describe('the lifetime of an upload id', () => {
 })
 
 describe('a rotated secret', () => {
-  it('opens what it sealed for as long as it is configured', async () => {
+  it('opens the ids that it encrypted as long as it is configured', async () => {
     const both = signingSettings(`${NEW},${OLD}`)
     expect(await openUploadId(both, CLAIMS, uploadId, NOW)).toMatchObject(CLAIMS)
     const { uploadId: anew } = await sealUploadId(both, CLAIMS, NOW)
@@ -90,13 +90,13 @@ describe('a rotated secret', () => {
     )
   })
 
-  it('of the same name and other letters opens nothing', async () => {
+  it('with the same name but a different value opens nothing', async () => {
     const foreign = signingSettings(`old:${'p'.repeat(32)}`)
     await expect(openUploadId(foreign, CLAIMS, uploadId, NOW)).rejects.toMatchObject(refused)
   })
 })
 
-describe('refuses as an upload id', () => {
+describe('upload ids are refused:', () => {
   const { signingSecrets } = config
   const exp = NOW.getTime() / 1000 + 60
 
@@ -105,22 +105,22 @@ describe('refuses as an upload id', () => {
     ['a dot', () => '.'],
     ['two dots', () => '..'],
     ['garbage', () => 'garbage'],
-    ['text that is no base64url', () => 'ü.ü.ü'],
-    ['a text of a megabyte', () => 'a'.repeat(1024 ** 2)],
+    ['text that is not base64url', () => 'ü.ü.ü'],
+    ['a megabyte of text', () => 'a'.repeat(1024 ** 2)],
     ['a JWS of a megabyte', () => `${uploadId}${'A'.repeat(1024 ** 2)}`],
     ["S3's own id", () => CLAIMS.s3UploadId],
-    ['one without its signature', () => uploadId.replace(/[^.]+$/, '')],
-    ['one with a character more', () => `${uploadId}A`],
-    ['one with alg none', () => new UnsecuredJWT({ ...CLAIMS, exp }).encode()],
+    ['an id without its signature', () => uploadId.replace(/[^.]+$/, '')],
+    ['an id with an extra character', () => `${uploadId}A`],
+    ['an id with alg none', () => new UnsecuredJWT({ ...CLAIMS, exp }).encode()],
     ['a token', () => seal(signingSecrets, 'token', { ...CLAIMS, exp })],
     ['a cursor', () => seal(signingSecrets, 'cursor', { ...CLAIMS, exp })],
     ['a link', () => seal(signingSecrets, 'link', { ...CLAIMS, exp })],
+    ['an id without an S3 id', () => seal(signingSecrets, 'upload', { ...CLAIMS, s3UploadId: '' })],
     [
-      'one without an id of S3',
-      () => seal(signingSecrets, 'upload', { ...CLAIMS, s3UploadId: '' }),
+      'an id without a file name',
+      () => seal(signingSecrets, 'upload', { ...CLAIMS, name: undefined }),
     ],
-    ['one without a name', () => seal(signingSecrets, 'upload', { ...CLAIMS, name: undefined })],
-    ['one with half a byte', () => seal(signingSecrets, 'upload', { ...CLAIMS, size: 0.5 })],
+    ['an id with half a byte', () => seal(signingSecrets, 'upload', { ...CLAIMS, size: 0.5 })],
   ])('%s', async (_, make) => {
     const opened = openUploadId(config, CLAIMS, await make(), NOW)
     await expect(opened).rejects.toMatchObject(refused)
@@ -134,9 +134,9 @@ describe('refuses as an upload id', () => {
     )
   })
 
-  it('one of which a single character was changed', async () => {
-    // The last character of a part may hold bits that decoding drops; flipping the highest of its
-    // six never does.
+  it('an id with a single changed character', async () => {
+    // The last character of a part may hold bits that decoding drops. The highest of its six bits
+    // always counts.
     const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
     for (const [index, character] of [...uploadId].entries()) {
       if (character === '.') continue
@@ -149,7 +149,7 @@ describe('refuses as an upload id', () => {
   })
 })
 
-it('refuses every wrong id in the same words', async () => {
+it('refuses every invalid id with the same message', async () => {
   const messages = await Promise.all(
     [
       openUploadId(config, CLAIMS, 'garbage', NOW),

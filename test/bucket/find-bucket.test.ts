@@ -11,7 +11,7 @@ it('finds a bucket by its alias', () => {
   expect(findBucket(config, 'files')).toBe(config.buckets[0])
 })
 
-it('takes the first bucket where none is named', () => {
+it('uses the first bucket when none is named', () => {
   expect(findBucket(config, undefined)).toBe(config.buckets[0])
 })
 
@@ -25,7 +25,7 @@ it.each([
   'FILES',
   'acme-files',
   'files ',
-])('knows no bucket %j', (alias) => {
+])('finds no bucket named %j', (alias) => {
   expect(() => findBucket(config, alias)).toThrow(
     expect.objectContaining({ code: 'unknown_bucket' }),
   )

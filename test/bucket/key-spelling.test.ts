@@ -43,7 +43,7 @@ describe('normalizesKeys', () => {
     expect(normalizesKeys({ endpoint, addressing: 'path' })).toBe(false)
   })
 
-  it('may be set against the host', () => {
+  it('can be set to override the default for the host', () => {
     expect(normalizesKeys({ endpoint: R2, normalizesKeys: false })).toBe(false)
     expect(normalizesKeys({ normalizesKeys: true })).toBe(true)
   })
@@ -59,7 +59,7 @@ describe('normalizesKeys', () => {
 describe('a bucket that normalizes keys', () => {
   const bucket = testBucket({ normalizesKeys: true })
 
-  it('takes a key in NFC alone, and another bucket takes every spelling', () => {
+  it('accepts only keys in NFC, and another bucket accepts every spelling', () => {
     for (const key of ['', 'a.txt', '\u00e9', '\uac00', 'K', '\u0938\u0902'])
       expect(() => requireSpelling(bucket, key)).not.toThrow()
     for (const key of ['e\u0301', '\u1100\u1161', '\u212a', '\u0958', 'a\u0301\u0323']) {

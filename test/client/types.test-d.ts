@@ -29,15 +29,15 @@ import type { app } from '../../src/app.ts'
 import type { Issue as ApiIssue, ErrorCode } from '../../src/errors/api-error.ts'
 import type { ObjectKey } from '../../src/keys/object-key.ts'
 
-// Compiled and never run: where a type of the client and that of the Worker drift apart, a line
-// below is an error.
+// Compiled but never run. When a type of the client differs from the Worker's, a line below is an
+// error.
 
 type Api = ReturnType<typeof hc<typeof app>>
 type Files = Api['files']
 type File = Files[':key']
 type Upload = Api['multipart'][':uploadId']
 
-/** As JSON carries it: without the Worker's brands, and without what TypeScript alone knows. */
+/** The type after JSON: without the Worker's brands, and without what only TypeScript has. */
 type Plain<T> = T extends ObjectKey
   ? string
   : T extends readonly (infer Item)[]
@@ -51,13 +51,13 @@ type Same<One, Other> =
   (<T>() => T extends Plain<One> ? 1 : 2) extends <T>() => T extends Plain<Other> ? 1 : 2
     ? true
     : never
-/** `never` unless a `Whole` is a `Part`, of which each member is known. */
+/** `never` unless a `Whole` is a `Part` without unknown members. */
 type Covers<Whole, Part> = [Plain<Whole>, keyof Part] extends [Part, keyof Whole] ? true : never
 
 type Answer<Route, Status extends 200 | 201> = InferResponseType<Route, Status>
 type Body<Route> = InferRequestType<Route> extends { json: infer Json } ? Json : never
 type Query<Route> = InferRequestType<Route> extends { query: infer Fields } ? Fields : never
-/** As the client writes `Options` into a query. */
+/** The type of `Options` as the client writes them into a query. */
 type Written<Options> = {
   [Name in keyof Options]: Options[Name] extends number | undefined
     ? string | Extract<Options[Name], undefined>

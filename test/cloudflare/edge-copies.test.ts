@@ -29,7 +29,7 @@ const faulty = () => ({
   endpoint: `http://127.0.0.1:${inject('testPorts').faulty}`,
 })
 
-/** `Objects` and the first of `BUCKETS`, before the Cache API. */
+/** `Objects` and the first of `BUCKETS`, with the Cache API. */
 function configured(BUCKETS: object, changes: object = {}) {
   const variables = { ...env, ...changes, BUCKETS }
   const loaded = loadEnvironment(variables)
@@ -53,7 +53,7 @@ function configured(BUCKETS: object, changes: object = {}) {
   }
 }
 
-it('shows nothing of the bucket that an alias named before', async () => {
+it('serves nothing from the bucket that an alias named before', async () => {
   const key = parseObjectKey(await putObject('loud.png', 'old bucket'))
   const before = configured({ images: counting() })
   const after = configured({ images: faulty() })
@@ -65,7 +65,7 @@ it('shows nothing of the bucket that an alias named before', async () => {
   expect(await renamed.read(key)).not.toContain('old bucket')
 })
 
-it('reads no copy where edgeTtl is 0, and drops those that were made before', async () => {
+it('reads no copy when edgeTtl is 0, and purges older copies', async () => {
   const key = parseObjectKey(await putObject('a.png', 'pixels'))
   const before = configured({ images: counting() })
   const after = configured({ images: { ...counting(), edgeTtl: 0 } })
@@ -102,7 +102,7 @@ it('shares the copies of a bucket between its aliases, each with its own edgeTtl
   expect(await requestsFor(key)).toBe(3)
 })
 
-it('names copies by the endpoint alone, wherever clients reach the bucket', async () => {
+it('names copies only by the endpoint, not by the public endpoint', async () => {
   const nameOf = async (changes: object) => {
     const BUCKETS = { files: { ...s3rverBucket(), ...changes } }
     const loaded = loadEnvironment({ ...env, BUCKETS })
@@ -112,13 +112,14 @@ it('names copies by the endpoint alone, wherever clients reach the bucket', asyn
   const name = await nameOf({ endpoint: 'https://minio.example.com' })
   const publicEndpoint = 'https://files.example.com'
   expect(await nameOf({ endpoint: 'https://minio.example.com', publicEndpoint })).toBe(name)
-  // As it was before a bucket could have a public endpoint: another name would empty every cache.
+  // The same name as before a bucket could have a public endpoint. A different name would empty
+  // every cache.
   expect(name).toBe(
     'https://objects.invalid/d53877be20c24903cb12cf7e0f1256a073da693d2378e7fc2815f5ec859c344a/a?edgeTtl=86400',
   )
 })
 
-it('shares no copy between aliases that read by different access keys, and drops all of them', async () => {
+it('shares no copy between aliases with different access keys, and purges all of them', async () => {
   const { buckets, read, purge } = configured(
     { all: counting(), some: { ...counting(), credentials: 'OTHER' } },
     { OTHER_ACCESS_KEY_ID: 'unknown', OTHER_SECRET_ACCESS_KEY: 'x' },
@@ -132,13 +133,13 @@ it('shares no copy between aliases that read by different access keys, and drops
   expect(await requestsFor(key)).toBe(3)
 })
 
-it('refuses a request for a bucket that is configured otherwise', async () => {
+it('refuses a request for a bucket with a different configuration', async () => {
   const { read } = configured({ images: counting() })
   const [foreign] = configured({ images: faulty() }).buckets
   expect(await read(parseObjectKey('a'), foreign)).toContain('unknown_bucket')
 })
 
-it('keeps no copy of an object that was deleted while it was on its way, 40 times of 40', async () => {
+it('keeps no copy of an object that was deleted during its download, 40 times out of 40', async () => {
   const worker = testWorker()
   const statuses: number[] = []
   for (let i = 0; i < 40; i++) {
@@ -153,7 +154,7 @@ it('keeps no copy of an object that was deleted while it was on its way, 40 time
   expect(statuses).toEqual(Array(40).fill(404))
 }, 60_000)
 
-it('drops the copy where the answer to a delete was lost', async () => {
+it('purges the copy when the response to a delete was lost', async () => {
   const key = `delete-lost/${crypto.randomUUID()}.png`
   const { link } = await linkTo(key, {}, 'faulty')
   for (const _ of [1, 2]) expect(await textOf(await open(link))).toBe('good')
@@ -164,7 +165,7 @@ it('drops the copy where the answer to a delete was lost', async () => {
   expect((await open(link)).status).toBe(404)
 })
 
-it('says that the answer to a delete was lost, and warns, where its purge fails too', async () => {
+it('reports a lost response to a delete, and logs a warning when the purge also fails', async () => {
   const lines = captureLog()
   failNextPurge(new Error('no purge'))
   const path = `/files/${encodeURIComponent(`delete-lost/${crypto.randomUUID()}`)}?bucket=faulty`
@@ -176,7 +177,7 @@ it('says that the answer to a delete was lost, and warns, where its purge fails 
   })
 })
 
-it('ends the request to the bucket when the client goes away and no copy is made', async () => {
+it('ends the request to the bucket when the client disconnects and no copy is created', async () => {
   const { buckets, run } = configured({ images: { ...faulty(), edgeTtl: 0 } })
   const key = parseObjectKey(`endless/${crypto.randomUUID()}`)
   const path = encodeURIComponent(`/files/${key}`)

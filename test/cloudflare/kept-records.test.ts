@@ -5,8 +5,8 @@ import { kvFileIndex } from '../../src/cloudflare/kv-file-index.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 
 /*
- * The index outlives a deploy. Where a test here fails, the files that are in it now are lost to
- * lists: read the old form as well (docs/kv-schema.md).
+ * The index must stay readable after a deploy. If a test here fails, lists lose the files that are
+ * in it now: also read the old format (docs/kv-schema.md).
  */
 
 const KV_KEY = 'file:files:team-a/uploads/é b.jpg'
@@ -23,7 +23,7 @@ const index = kvFileIndex(env.FILE_INDEX)
 
 afterEach(reset)
 
-it('stores a record under the KV key and in the form of docs/kv-schema.md', async () => {
+it('stores a record under the KV key and in the format of docs/kv-schema.md', async () => {
   await index.put(RECORD)
   const { keys } = await env.FILE_INDEX.list()
   expect(keys).toEqual([{ name: KV_KEY, metadata: METADATA }])
@@ -32,8 +32,8 @@ it('stores a record under the KV key and in the form of docs/kv-schema.md', asyn
 
 it.each([
   ['of a principal', METADATA],
-  ['of nobody', { ...METADATA, owner: null }],
-])('still reads an entry %s from before', async (_, metadata) => {
+  ['without an owner', { ...METADATA, owner: null }],
+])('still reads an entry %s from an earlier version', async (_, metadata) => {
   await env.FILE_INDEX.put(KV_KEY, '', { metadata })
   const record = { ...RECORD, ...metadata }
   expect(await index.get('files', RECORD.key)).toEqual(record)

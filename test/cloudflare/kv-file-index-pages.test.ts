@@ -10,7 +10,7 @@ const COUNT = 1234
 const START = Date.UTC(2026, 10, 24)
 const index = kvFileIndex(env.FILE_INDEX)
 
-/** One upload a second, oldest first; every tenth one under another prefix. */
+/** One upload each second, oldest first. Every tenth one has a different prefix. */
 const records = Array.from({ length: COUNT }, (_, i) => {
   const now = new Date(START + i * 1000)
   const prefix = i % 10 === 0 ? 'team-b/' : 'team-a/'
@@ -45,20 +45,20 @@ describe('a list of more than a thousand files', () => {
     [1000, [1000, 110]],
     [500, [500, 500, 110]],
     [555, [555, 555]],
-  ])('comes in pages of %i, newest first, without loss or repeat', async (limit, lengths) => {
+  ])('comes in pages of %i, newest first, without gaps or repeats', async (limit, lengths) => {
     const listed = await pages({ bucket: 'files', prefix: 'team-a/', limit })
     expect(listed.flat()).toEqual(newestFirst('team-a/'))
-    // A last page may be empty.
+    // The last page may be empty.
     expect(listed.map((page) => page.length).filter((length) => length > 0)).toEqual(lengths)
   })
 
-  it('comes whole without a prefix: one prefix after the other, newest first in each', async () => {
+  it('is complete without a prefix: prefix by prefix, newest first in each', async () => {
     const listed = await pages({ bucket: 'files', prefix: '', limit: 1000 })
     expect(listed.map((page) => page.length)).toEqual([1000, 234])
     expect(listed.flat()).toEqual([...newestFirst('team-a/'), ...newestFirst('team-b/')])
   })
 
-  it('has only what starts with the prefix, letter by letter', async () => {
+  it('has only keys that start with exactly the prefix', async () => {
     const [newest] = newestFirst('team-b/')
     if (newest === undefined) throw new Error('There are records under team-b/.')
     const list = (prefix: string) => pages({ bucket: 'files', prefix, limit: 1000 })
@@ -69,12 +69,12 @@ describe('a list of more than a thousand files', () => {
       expect((await list(prefix)).flat(), prefix).toEqual([])
   })
 
-  it('has no file of another bucket', async () => {
+  it('has no file of a different bucket', async () => {
     const listed = await pages({ bucket: 'archive', prefix: '', limit: 1000 })
     expect(listed.flat().map(({ key }) => key)).toEqual(['team-a/uploads/x'])
   })
 
-  it('loses nothing when a file is removed and one is added between two pages', async () => {
+  it('misses nothing when a file is removed and one is added between two pages', async () => {
     const input = { bucket: 'files', prefix: 'team-b/', limit: 50 }
     const first = await index.list(input)
     const [seen] = first.records

@@ -12,14 +12,14 @@ const all = { bucket: 'files', prefix: '', limit: 1000 }
 afterEach(reset)
 
 describe('the index', () => {
-  it('gives back the record that was put', async () => {
+  it('returns the record that was put', async () => {
     const record = testRecord('uploads/a.jpg')
     expect(await index.put(record)).toEqual(record)
     expect(await index.get('files', record.key)).toEqual(record)
     expect(await index.list(all)).toEqual({ records: [record], cursor: undefined, unreadable: 0 })
   })
 
-  it('knows nothing of other keys and other buckets', async () => {
+  it('returns nothing for other keys and other buckets', async () => {
     await index.put(testRecord('a'))
     for (const [bucket, key] of [
       ['files', 'b'],
@@ -30,7 +30,7 @@ describe('the index', () => {
     expect((await index.list({ ...all, bucket: 'archive' })).records).toEqual([])
   })
 
-  it('keeps equal keys of several buckets apart', async () => {
+  it('separates equal keys of different buckets', async () => {
     const [one, two] = [testRecord('a'), testRecord('a', { bucket: 'archive', size: 2 })]
     await index.put(one)
     await index.put(two)
@@ -47,7 +47,7 @@ describe('the index', () => {
     expect((await index.list(all)).records).toEqual([record])
   })
 
-  it('forgets a removed record, and removing it again does no harm', async () => {
+  it('removes a record, and accepts a second removal', async () => {
     const record = testRecord('a')
     await index.put(record)
     for (let i = 0; i < 2; i++) {
@@ -65,7 +65,7 @@ describe('the index', () => {
     'files:a:b',
     '漢字/😀e\u0301\u202e',
     ' ',
-  ])('takes the key %j as it is', async (key) => {
+  ])('stores the key %j unchanged', async (key) => {
     const record = testRecord(key)
     await index.put(record)
     expect(await index.get('files', record.key)).toEqual(record)
@@ -74,7 +74,7 @@ describe('the index', () => {
     expect(await index.get('files', record.key)).toBeNull()
   })
 
-  it('stores as much of a long name as KV has room for, and says what it stored', async () => {
+  it('cuts a long name to the space in KV, and returns what it stored', async () => {
     for (const name of ['a'.repeat(3000), '漢'.repeat(1000)]) {
       const stored = await index.put(testRecord('a', { name }))
       expect(name.startsWith(stored.name)).toBe(true)
@@ -102,7 +102,7 @@ describe('a key at the limit of KV', () => {
     }
   })
 
-  it('is refused above that, counted in bytes, with an error that says how long it may be', async () => {
+  it('is refused above that, counted in bytes, with an error that names the limit', async () => {
     for (const key of [`${longest}a`, '漢'.repeat(room / 2), 'a'.repeat(1024)])
       await expect(index.put(testRecord(key))).rejects.toMatchObject({
         code: 'key_not_indexable',
@@ -123,8 +123,8 @@ describe('a key at the limit of KV', () => {
   })
 })
 
-describe('entries that are no record', () => {
-  it('are counted, and cost no other record', async () => {
+describe('entries that are not records', () => {
+  it('are counted, and hide no other record', async () => {
     const [first, last] = [testRecord('a'), testRecord('z')]
     await index.put(first)
     await index.put(last)
@@ -145,7 +145,7 @@ describe('entries that are no record', () => {
     expect(await index.get(bucket, key)).toEqual(first)
   })
 
-  it('fill a page of their own without ending the list', async () => {
+  it('can fill a page without ending the list', async () => {
     await env.FILE_INDEX.put('file:files:a', '')
     const record = testRecord('b')
     await index.put(record)
@@ -156,11 +156,11 @@ describe('entries that are no record', () => {
   })
 })
 
-/** Local KV does not fail: its faults are played. */
+/** Local KV does not fail, so these tests simulate its errors. */
 describe('an error of KV', () => {
-  it('is index_unavailable, with its cause, whatever was asked for', async () => {
-    const fault = new Error('KV PUT failed: 500 Internal Server Error')
-    const fail = () => Promise.reject(fault)
+  it('is index_unavailable with its cause, for every operation', async () => {
+    const failure = new Error('KV PUT failed: 500 Internal Server Error')
+    const fail = () => Promise.reject(failure)
     const broken = kvFileIndex({
       ...env.FILE_INDEX,
       getWithMetadata: fail,
@@ -175,7 +175,7 @@ describe('an error of KV', () => {
       broken.remove('files', record.key),
       broken.list(all),
     ])
-      await expect(operation).rejects.toMatchObject({ code: 'index_unavailable', cause: fault })
+      await expect(operation).rejects.toMatchObject({ code: 'index_unavailable', cause: failure })
   })
 })
 
@@ -184,7 +184,7 @@ describe('an operation of KV that hangs', () => {
     vi.useRealTimers()
   })
 
-  it('is index_unavailable after ten seconds, whatever was asked for', async () => {
+  it('is index_unavailable after ten seconds, for every operation', async () => {
     vi.useFakeTimers()
     const hang = () => new Promise<never>(() => {})
     const hanging = kvFileIndex({
@@ -237,7 +237,7 @@ describe('a second write of one key within a second', () => {
     vi.useRealTimers()
   })
 
-  it('is repeated once after the second is over', async () => {
+  it('is repeated once, after that second', async () => {
     const written: string[] = []
     const refuseFirst = async (name: string) => {
       written.push(name)
@@ -255,7 +255,7 @@ describe('a second write of one key within a second', () => {
     }
   })
 
-  it('is index_unavailable where KV refuses it again', async () => {
+  it('is index_unavailable when KV refuses it again', async () => {
     const put = vi.fn(() => Promise.reject(tooMany))
     const busy = kvFileIndex({ ...env.FILE_INDEX, put })
     const refused = expect(busy.put(record)).rejects.toMatchObject({ code: 'index_unavailable' })

@@ -15,8 +15,8 @@ import { putObject, requestsFor, textOf } from '../support/links.ts'
 import { testBucket } from '../support/test-bucket.ts'
 
 /**
- * `Objects` as it runs where Workers Caching stands in front of it. The platform's cache can't be
- * had here: `ctx.cache` is a stand-in that notes what is purged, and each `fetch` is a miss.
+ * `Objects` as it runs behind Workers Caching. The platform's cache doesn't exist here: `ctx.cache`
+ * is a stand-in that records what is purged, and each `fetch` is a miss.
  */
 function inProduction(answer: Promise<boolean> = Promise.resolve(true)) {
   const purged: unknown[] = []
@@ -46,7 +46,7 @@ const ask = async (
 ) => objects.fetch(await objectRequest(method, counted, parseObjectKey(key), range))
 
 describe('the request to Objects', () => {
-  it('is the path alone, whatever the client sends', async () => {
+  it('contains only the path, whatever the client sends', async () => {
     const seen: Request[] = []
     const policy: LinkPolicy = {
       bucket: 'files',
@@ -87,7 +87,7 @@ describe('the request to Objects', () => {
 })
 
 describe('Objects behind Workers Caching', () => {
-  it('answers a miss with the whole object, how long to keep it, and its tag', async () => {
+  it('answers a miss with the whole object, its cache lifetime and its tag', async () => {
     const key = await putObject('a.png', 'pixels')
     const { objects } = inProduction()
     const answer = await ask(objects, key)
@@ -104,18 +104,18 @@ describe('Objects behind Workers Caching', () => {
     })
   })
 
-  it('keeps nothing by itself', async () => {
+  it('does not use the Cache API', async () => {
     const key = await putObject('a.png', 'pixels')
     const { objects, done } = inProduction()
     for (const asked of [1, 2]) {
       await textOf(await ask(objects, key))
       await done()
-      // A GET, and a HEAD behind it.
+      // A GET, and a HEAD after it.
       expect(await requestsFor(key)).toBe(2 * asked)
     }
   })
 
-  it('forbids that an error is kept', async () => {
+  it('forbids caching an error', async () => {
     const { objects } = inProduction()
     const answer = await ask(objects, 'nobody/has-this.png')
     expect(answer.status).toBe(404)
@@ -123,7 +123,7 @@ describe('Objects behind Workers Caching', () => {
     expect(answer.headers.get(FAILURE)).toContain('object_not_found')
   })
 
-  it('answers a part of a small object with the whole, and a part of a large one with that part', async () => {
+  it('answers a range of a small object with the whole object, and a range of a large one with that part', async () => {
     const { objects } = inProduction()
     const small = await ask(objects, await putObject('small.bin', '0123456789'), 'GET', 'bytes=2-4')
     expect(small.status).toBe(200)
@@ -135,7 +135,7 @@ describe('Objects behind Workers Caching', () => {
     expect((await part.arrayBuffer()).byteLength).toBe(3)
   })
 
-  it('purges by the tag that it gave, in this entrypoint', async () => {
+  it("purges by the object's tag, in this entrypoint", async () => {
     const { objects, purged } = inProduction()
     expect(await objects.purge('files', 'a b/é.png')).toBeNull()
     const tag = await cacheTag(bucketOf('files'), parseObjectKey('a b/é.png'))
@@ -143,13 +143,13 @@ describe('Objects behind Workers Caching', () => {
     expect(purged).toEqual([{ tags: [tag] }])
   })
 
-  it('purges for a bucket of which the edge keeps nothing, so that its older copies go', async () => {
+  it('purges for a bucket with edgeTtl 0, so that its older copies are removed', async () => {
     const { objects, purged } = inProduction()
     await objects.purge('uncached', 'a.png')
     expect(purged).toEqual([{ tags: [await cacheTag(bucketOf('files'), parseObjectKey('a.png'))] }])
   })
 
-  it('purges a copy whose object was deleted while it was on its way', async () => {
+  it('purges a copy whose object was deleted during its download', async () => {
     const faulty = bucketOf('faulty')
     const key = parseObjectKey(`deleted-midway/${crypto.randomUUID()}`)
     const { objects, purged, done } = inProduction()
@@ -160,19 +160,19 @@ describe('Objects behind Workers Caching', () => {
     expect(purged).toEqual([{ tags: [await cacheTag(faulty, key)] }])
   })
 
-  it('purges nothing by itself while the object is there', async () => {
+  it('purges nothing while the object exists', async () => {
     const { objects, purged, done } = inProduction()
     expect(await textOf(await ask(objects, await putObject('a.png', 'pixels')))).toBe('pixels')
     await done()
     expect(purged).toEqual([])
   })
 
-  it('says so when the purge is refused', async () => {
+  it('reports a refused purge', async () => {
     const { objects } = inProduction(Promise.resolve(false))
     expect(await objects.purge('files', 'a.png')).toBe('Error: The edge cache refused the purge.')
   })
 
-  it('waits ten seconds for a purge', async () => {
+  it('waits at most ten seconds for a purge', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     try {
       const { objects, purged } = inProduction(new Promise(() => {}))
@@ -185,7 +185,7 @@ describe('Objects behind Workers Caching', () => {
     }
   })
 
-  it('gives each object a tag of its own, whatever the case of its letters', async () => {
+  it('gives each object its own tag, even when keys differ only in case', async () => {
     const names = [
       ['files', 'a'],
       ['files', 'A'],
@@ -201,7 +201,7 @@ describe('Objects behind Workers Caching', () => {
     expect(new Set(tags).size).toBe(names.length)
   })
 
-  it('gives one object one tag, by whatever alias and addressing', async () => {
+  it('gives an object the same tag under every alias and addressing', async () => {
     const key = parseObjectKey('a')
     const inPath = { origin: 'https://s3.example', basePath: '/store/b/', name: 'b' }
     const inHost = { origin: 'https://b.s3.example', basePath: '/store/', name: 'b' }

@@ -5,7 +5,7 @@ import { baseVariables } from '../support/worker.ts'
 
 const POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'"
 
-/** Asks for a file of the page, where public/ has all but `/assets/none.js`. */
+/** Requests a file of the page, with every file in public/ except `/assets/none.js`. */
 function ask(url: string, variables: object = {}, method = 'GET') {
   const asked: string[] = []
   const ASSETS = {
@@ -53,19 +53,19 @@ describe('a file of the page', () => {
     '/x/assets/a.js',
     '/files?x=/assets/a.js',
     '/i/files/x%2Fassets%2Fa.js',
-  ])('is not asked for by %s', async (path) => {
+  ])('is not requested by %s', async (path) => {
     const { asked, answer } = ask(`https://files.example${path}`)
     expect(await answer).toBeUndefined()
     expect(asked).toEqual([])
   })
 
-  it('is left to the API where public/ does not have it, or there is no page', async () => {
+  it('falls through to the API when public/ does not have it, or there is no page', async () => {
     expect(await ask('https://files.example/assets/none.js').answer).toBeUndefined()
     expect(await ask('https://files.example/', { ASSETS: undefined }).answer).toBeUndefined()
   })
 
   it.each(['https://files.example', 'http://localhost:8787', 'https://a.workers.dev'])(
-    'loads scripts and styles from its own paths alone, at %s',
+    'loads scripts and styles only from its own paths, at %s',
     async (origin) => {
       const answer = await ask(`${origin}/`).answer
       expect(answer?.headers.get('Content-Security-Policy')).toBe(
@@ -75,7 +75,7 @@ describe('a file of the page', () => {
   )
 
   it.each(['http://127.0.0.1:8787', 'http://[::1]:8787', 'http://x;sandbox'])(
-    'has its own policy where none can name paths, at %s',
+    'has its own policy when a policy cannot name paths, at %s',
     async (origin) => {
       const answer = await ask(`${origin}/`).answer
       expect(answer?.headers.get('Content-Security-Policy')).toBe(POLICY)

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { coversAll, parseContentRange, singleRange } from '../../src/delivery/byte-range.ts'
 
-it.each(['bytes=0-0', 'bytes=0-', 'bytes=5-9', 'bytes=-1', 'bytes=-010'])('takes %s', (range) => {
+it.each(['bytes=0-0', 'bytes=0-', 'bytes=5-9', 'bytes=-1', 'bytes=-010'])('accepts %s', (range) => {
   expect(singleRange(range)).toBe(range)
 })
 
@@ -19,17 +19,17 @@ it.each([
   'items=0-1',
   'bytes=0-1\r\nX: y',
   `bytes=${'9'.repeat(16)}-`,
-])('takes %j for no range', (range) => {
+])('ignores %j', (range) => {
   expect(singleRange(range)).toBeNull()
 })
 
-it('reads a Content-Range that makes sense', () => {
+it('reads a valid Content-Range, and ignores any other', () => {
   expect(parseContentRange('bytes 2-4/10')).toEqual({ first: 2, last: 4, size: 10 })
   for (const bad of [null, '', 'bytes */10', 'bytes 4-2/10', 'bytes 2-10/10', 'bytes 2-4/*'])
     expect(parseContentRange(bad), String(bad)).toBeNull()
 })
 
-it('knows a range of everything', () => {
+it('recognizes a range that covers the whole object', () => {
   for (const range of ['bytes=0-', 'bytes=0-9', 'bytes=0-99', 'bytes=-10', 'bytes=-11'])
     expect(coversAll(range, 10), range).toBe(true)
   for (const range of ['bytes=1-', 'bytes=0-8', 'bytes=-9'])

@@ -4,7 +4,7 @@ import { serveLink } from '../../src/delivery/serve-link.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { testBucket } from '../support/test-bucket.ts'
 
-/** `Cache-Status` of a link whose object comes from `Objects` with these headers. */
+/** Returns the `Cache-Status` of a link when `Objects` answers with these headers. */
 async function cacheStatus(headers: Record<string, string>): Promise<string | null> {
   const policy = {
     bucket: 'files',
@@ -30,11 +30,11 @@ it.each([
   ['REVALIDATED', 'edge-presigner; fwd=stale; stored'],
   ['BYPASS', 'edge-presigner; fwd=bypass'],
   ['DYNAMIC', 'edge-presigner; fwd=bypass'],
-])("tells Cloudflare's %s as %s", async (status, told) => {
+])("reports Cloudflare's %s as %s", async (status, told) => {
   expect(await cacheStatus({ 'CF-Cache-Status': status })).toBe(told)
 })
 
-it('reports no copy of an answer that may not be kept, whatever Cloudflare reports', async () => {
+it('reports no copy of a response that must not be stored, whatever Cloudflare reports', async () => {
   expect(await cacheStatus({ 'CF-Cache-Status': 'MISS', 'Cache-Control': 'no-store' })).toBe(
     'edge-presigner; fwd=bypass',
   )

@@ -4,7 +4,7 @@ import { attachment } from '../../src/delivery/content-disposition.ts'
 import { utf8Length } from '../../src/keys/encodings.ts'
 import { hostileText } from '../support/hostile.ts'
 
-/** `filename` and decoded `filename*` of a header value, read by RFC 6266 and RFC 8187. */
+/** Reads `filename` and the decoded `filename*` of a header value, by RFC 6266 and RFC 8187. */
 function names(value: string) {
   const match =
     /^attachment(?:; filename="([^"\\]*)"(?:; filename\*=UTF-8''((?:[A-Za-z0-9!#$&+.^_`|~-]|%[0-9A-F]{2})+))?)?$/.exec(
@@ -21,7 +21,7 @@ describe('attachment', () => {
     ['My report (final), v2; 3.pdf', 'attachment; filename="My report (final), v2; 3.pdf"'],
     ["it's.txt", 'attachment; filename="it\'s.txt"'],
     ['  spaces  .txt ', 'attachment; filename="spaces  .txt"'],
-  ])('gives the ASCII name %j alone', (name, value) => {
+  ])('writes the ASCII name %j in one form', (name, value) => {
     expect(attachment(name)).toBe(value)
   })
 
@@ -37,11 +37,11 @@ describe('attachment', () => {
       "attachment; filename=\"_'()*!~.txt\"; filename*=UTF-8''%C3%A9%27%28%29%2A%21~.txt",
     ],
     ['€ rates', 'attachment; filename="_ rates"; filename*=UTF-8\'\'%E2%82%AC%20rates'],
-  ])('gives %j in both forms', (name, value) => {
+  ])('writes %j in both forms', (name, value) => {
     expect(attachment(name)).toBe(value)
   })
 
-  it('writes no % into the plain form, which some clients decode', () => {
+  it('writes no % into the plain form, because some clients decode it', () => {
     expect(attachment('100%41.txt')).toBe(
       'attachment; filename="100_41.txt"; filename*=UTF-8\'\'100%2541.txt',
     )
@@ -51,7 +51,7 @@ describe('attachment', () => {
     ['=?UTF-8?B?ZXZpbC5leGU=?=', '_UTF-8?B?ZXZpbC5leGU_='],
     ['a =?utf-8?q?=2Eexe?= b.txt', 'a _utf-8?q?=2Eexe?= b.txt'],
     ['=?=?x', '__x'],
-  ])('gives %j, which some clients decode as RFC 2047 says, in both forms', (name, plain) => {
+  ])('writes %j, which some clients decode by RFC 2047, in both forms', (name, plain) => {
     expect(names(attachment(name))).toEqual({ plain, extended: name })
   })
 
@@ -69,7 +69,7 @@ describe('attachment', () => {
   })
 
   it.each([null, '', ' ', '"', '\\/', '\u0000\r\n', '\u202e'])(
-    'names no file if nothing of %j is left',
+    'contains no name when nothing of %j is left',
     (name) => {
       expect(attachment(name)).toBe('attachment')
     },
@@ -92,7 +92,7 @@ describe('attachment', () => {
     expect(extended ?? plain).toBe(cut)
   })
 
-  it('takes no long rest behind a dot for an extension', () => {
+  it('does not treat long text after a dot as an extension', () => {
     expect(names(attachment(`a.${'b'.repeat(300)}`)).plain).toBe(`a.${'b'.repeat(253)}`)
     expect(names(attachment(`${'a'.repeat(255)}.${'b'.repeat(32)}`)).plain).toBe('a'.repeat(255))
   })
@@ -101,7 +101,7 @@ describe('attachment', () => {
     expect(names(attachment('a\ud800.txt')).extended).toBe('a\ufffd.txt')
   })
 
-  it('is always printable ASCII in which the name is one balanced quoted string', () => {
+  it('is always printable ASCII with the name as one balanced quoted string', () => {
     const name = fc.oneof(
       hostileText,
       fc.string({ unit: 'binary' }),

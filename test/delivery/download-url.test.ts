@@ -16,7 +16,10 @@ async function download(
   return { url: await urlOf(parseObjectKey(key)), expiresIn, expiresAt }
 }
 
-/** What the store is told to answer as Content-Disposition, out of a URL that it would accept. */
+/**
+ * Returns the Content-Disposition that a URL requests, after checking that the store would accept
+ * the URL.
+ */
 async function disposition(key: string, request: Partial<DownloadRequest> = {}) {
   const { url } = await download(key, request)
   const verified = verifyPresigned({ method: 'GET', url }, SERVER)
@@ -26,7 +29,7 @@ async function disposition(key: string, request: Partial<DownloadRequest> = {}) 
 }
 
 describe('a download URL', () => {
-  it('is a signed GET of the object, with its end', async () => {
+  it('is a signed GET of the object, with its expiry', async () => {
     const { url, expiresIn, expiresAt } = await download('a b.png')
     expect(verifyPresigned({ method: 'GET', url }, SERVER)).toMatchObject({
       ok: true,
@@ -37,7 +40,7 @@ describe('a download URL', () => {
     expect(expiresAt).toBe('2026-11-24T12:22:30.000Z')
   })
 
-  it('ends when it says', async () => {
+  it('expires at the stated time', async () => {
     const { url, expiresAt } = await download('a.png', { use: 'stream', expiresIn: 60 })
     const end = Date.parse(expiresAt)
     const at = (now: number) =>
@@ -54,7 +57,7 @@ describe('a download URL', () => {
     expect(verifyPresigned({ method: 'GET', url }, SERVER).ok).toBe(true)
   })
 
-  it('is one and the same within a window where it is stable, and else new every second', async () => {
+  it('stays the same within a window when it is stable, and otherwise changes every second', async () => {
     const later = new Date(NOW.getTime() + 7 * 60_000)
     const stable = { stable: true, expiresIn: 900 }
     expect((await download('a.png', stable)).url).toBe(
@@ -65,31 +68,31 @@ describe('a download URL', () => {
     )
   })
 
-  it('does not live longer than the bucket allows', async () => {
+  it('is not valid for longer than the bucket allows', async () => {
     await expect(download('a.png', { expiresIn: 604_801 })).rejects.toMatchObject({
       code: 'invalid_expiry',
     })
   })
 })
 
-describe('what a browser does with the object', () => {
-  it('is left to its type for a key that runs no script', async () => {
+describe('a browser that follows a download URL', () => {
+  it('decides by the type for a key that runs no script', async () => {
     for (const key of ['a.png', 'a.txt', 'a.pdf', 'no-extension', 'a.html/b'])
       expect(await disposition(key), key).toBeUndefined()
   })
 
-  it('is to save it under a script extension', async () => {
+  it('saves an object with a script extension', async () => {
     for (const key of ['a.html', 'a.SVG', 'a.xml', 'x/a.b.xhtml', 'a.js'])
       expect(await disposition(key), key).toBe('attachment')
     expect(await disposition('a.html', { inline: false })).toBe('attachment')
   })
 
-  it('is to show it there where the caller asks for inline', async () => {
+  it('shows an object with a script extension when the caller asks for inline', async () => {
     expect(await disposition('a.html', { inline: true })).toBeUndefined()
     expect(await disposition('a.png', { inline: true })).toBeUndefined()
   })
 
-  it('is to save it under the name in download, which wins over inline', async () => {
+  it('saves it under the name in download, which takes precedence over inline', async () => {
     for (const inline of [undefined, false, true])
       for (const key of ['a.png', 'a.svg'])
         expect(await disposition(key, { download: 'My é.png', inline })).toBe(
@@ -97,7 +100,7 @@ describe('what a browser does with the object', () => {
         )
   })
 
-  it('saves it if nothing of the name in download is left', async () => {
+  it('saves it even when nothing of the name in download is left', async () => {
     expect(await disposition('a.png', { download: '"' })).toBe('attachment')
   })
 })

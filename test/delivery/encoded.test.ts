@@ -12,13 +12,13 @@ import { testBucket } from '../support/test-bucket.ts'
 /** RFC 1952, section 2.3.1. */
 const GZIP_MAGIC = new Uint8Array([0x1f, 0x8b])
 
-/** A link to an object of 50 KB, which is 50 MB once it is decoded. */
+/** Returns a link to an object of 50 KB, which is 50 MB after decoding. */
 async function encoded(coding: string) {
   const key = `encoded:${coding}/${crypto.randomUUID()}.txt`
   return { key, link: (await linkTo(key, {}, 'faulty')).link }
 }
 
-/** A link to "0123456789" under gzip, in a bucket that knows ranges. */
+/** Returns a link to "0123456789" under gzip, in a bucket that supports ranges. */
 async function gzippedDigits() {
   const stream = new Response('0123456789').body?.pipeThrough(new CompressionStream('gzip'))
   const body = await new Response(stream).arrayBuffer()
@@ -38,7 +38,7 @@ describe('an encoded object', () => {
     ['x-own', '*;q=0.1'],
     ['gzip, br', 'br, gzip'],
   ])(
-    '%s reaches a client that accepts "%s" byte for byte, and is not kept',
+    '%s reaches a client that accepts "%s" byte for byte, and is not cached',
     async (coding, accept) => {
       const { key, link } = await encoded(coding)
       for (const asked of [1, 2]) {
@@ -81,7 +81,7 @@ describe('an encoded object', () => {
     expect((await open(link, { ...headers, 'If-None-Match': '*' })).status).toBe(406)
   })
 
-  it('tells HEAD the length that is stored, and 304 what it varies by', async () => {
+  it('has its stored length on HEAD, and a Vary header on 304', async () => {
     const { link } = await encoded('gzip')
     const accepting = { 'Accept-Encoding': 'gzip' }
     const head = await open(link, accepting, 'HEAD')
@@ -94,7 +94,7 @@ describe('an encoded object', () => {
     expect(current.headers.get('Vary')).toBe('Accept-Encoding, Origin')
   })
 
-  it('is cut by stored bytes, or served whole', async () => {
+  it('is cut by its stored bytes, or served whole', async () => {
     const { body, link } = await gzippedDigits()
     const accepting = { 'Accept-Encoding': 'gzip' }
     const all = await open(link, { ...accepting, Range: 'bytes=0-' })
@@ -109,14 +109,14 @@ describe('an encoded object', () => {
     expect((await open(link, { Range: 'bytes=0-' })).status).toBe(406)
   })
 
-  it('is never made on the way from the bucket', async () => {
+  it('is never created on the way from the bucket', async () => {
     const { link } = await linkTo(`negotiated/${crypto.randomUUID()}.png`, {}, 'faulty')
     const response = await open(link)
     expect(response.status).toBe(200)
     expect(await textOf(response)).toBe('good')
   })
 
-  it('is not encoded once more on its way out of the Worker', async () => {
+  it('is not encoded again on its way out of the Worker', async () => {
     const { body, link } = await gzippedDigits()
     const init = { headers: { 'Accept-Encoding': 'gzip' }, encodeResponseBody: 'manual' } as const
     const response = await exports.default.fetch(link, init)
@@ -137,7 +137,7 @@ describe('an encoded object', () => {
   )
 })
 
-it('goes by what the client accepts where Cloudflare has replaced its header', () => {
+it('reads what the client accepts from Cloudflare when Cloudflare has replaced the header', () => {
   const object = new Response(null, { headers: { 'Content-Encoding': 'gzip' } })
   const ask = (cf: { clientAcceptEncoding?: string }) =>
     new Request('https://img.example/', { headers: { 'Accept-Encoding': 'gzip, br' }, cf })
@@ -151,8 +151,8 @@ describe('HEAD of a link', () => {
     ['404', 404],
     ['403', 502],
     ['500', 502],
-  ])('has the status that GET has, for a bucket that answers %s', async (fault, status) => {
-    const { link } = await linkTo(`${fault}/${crypto.randomUUID()}.png`, {}, 'faulty')
+  ])('has the same status as GET for a bucket that answers %s', async (failure, status) => {
+    const { link } = await linkTo(`${failure}/${crypto.randomUUID()}.png`, {}, 'faulty')
     for (const method of ['GET', 'HEAD']) {
       const response = await open(link, {}, method)
       expect(response.status, method).toBe(status)
@@ -161,7 +161,7 @@ describe('HEAD of a link', () => {
     }
   })
 
-  it('is an internal error if Objects answers with an unknown status', async () => {
+  it('is an internal error when Objects answers with an unknown status', async () => {
     const policy: LinkPolicy = {
       bucket: 'files',
       key: parseObjectKey('a'),

@@ -13,7 +13,7 @@ describe('a stored Content-Type', () => {
     ['audio/ogg; codecs=""', 'audio/ogg; codecs=""'],
     ['image/png;', 'image/png;'],
     ['image/png; ; a=b', 'image/png; ; a=b'],
-  ])('is sent as it is where it is one media type: %j as %j', (value, contentType) => {
+  ])('is passed on when it is one media type: %j as %j', (value, contentType) => {
     expect(parseMediaType(value)).toMatchObject({ contentType, isInert: true })
   })
 
@@ -57,7 +57,7 @@ describe('a stored Content-Type', () => {
     'image/p\u00f1g',
     'image/png\u0000',
     'image/png\r\n;a=b',
-  ])('is ignored unless it is one well-formed media type: %j', (value) => {
+  ])('is ignored unless it is one valid media type: %j', (value) => {
     expect(parseMediaType(value)).toBeNull()
   })
 
@@ -71,7 +71,7 @@ describe('a stored Content-Type', () => {
   })
 })
 
-describe('the types that a browser shows', () => {
+describe('the types that a browser shows inline', () => {
   const isInert = (value: string) => parseMediaType(value)?.isInert
 
   it.each([
@@ -86,7 +86,7 @@ describe('the types that a browser shows', () => {
     'font/woff2',
     'text/plain; charset=utf-8',
     'application/pdf',
-  ])('hold the inert %s', (value) => {
+  ])('include the inert %s', (value) => {
     expect(isInert(value)).toBe(true)
   })
 
@@ -107,15 +107,15 @@ describe('the types that a browser shows', () => {
     '*/*',
     'image/*',
     'constructor/__proto__',
-  ])('do not hold %s', (value) => {
+  ])('do not include %s', (value) => {
     expect(isInert(value)).not.toBe(true)
   })
 })
 
-describe('the types that a browser shows beside an app', () => {
+describe('the types that a browser shows on the origin of an app', () => {
   const isMedia = (value: string) => parseMediaType(value)?.isMedia
 
-  it.each(['image/png', 'Image/GIF; a=b', 'audio/mpeg', 'video/mp4'])('hold %s', (value) => {
+  it.each(['image/png', 'Image/GIF; a=b', 'audio/mpeg', 'video/mp4'])('include %s', (value) => {
     expect(isMedia(value)).toBe(true)
   })
 
@@ -127,7 +127,7 @@ describe('the types that a browser shows beside an app', () => {
     'video/x+xml',
     'text/html',
     'image/*',
-  ])('do not hold %s', (value) => {
+  ])('do not include %s', (value) => {
     expect(isMedia(value)).toBe(false)
   })
 })

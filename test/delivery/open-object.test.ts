@@ -13,7 +13,10 @@ const key = parseObjectKey('a.png')
 
 type Answer = readonly [status: number, headers: Record<string, string>]
 
-/** A bucket that gives one answer after the other; `cancelled` counts the bodies that it was left with. */
+/**
+ * A bucket that gives one response after the other. `cancelled` counts the bodies that were not
+ * read.
+ */
 function answering(...answers: readonly Answer[]) {
   const bucket = { cancelled: 0, asked: 0 }
   vi.stubGlobal('fetch', async (_: unknown, init: RequestInit) => {
@@ -38,8 +41,8 @@ it.each([
   ['an ETag', withoutETag],
   ['an ETag in quotes', { ...OBJECT, ETag: 'abc' }],
   ['a Last-Modified', withoutDate],
-  ['a Last-Modified that is a date', { ...OBJECT, 'Last-Modified': 'today' }],
-])('takes an answer without %s for no object, whole, part or HEAD', async (_, headers) => {
+  ['a valid Last-Modified', { ...OBJECT, 'Last-Modified': 'today' }],
+])('throws storage_error for a response without %s: whole, part or HEAD', async (_, headers) => {
   const length = { 'Content-Length': '4', 'Content-Type': 'text/html' }
   const whole = answering([200, { ...length, ...headers }])
   await expect(ask()).rejects.toMatchObject({ code: 'storage_error' })
@@ -56,7 +59,7 @@ it.each([
 it.each([
   [512 * 1024 ** 2, 'public, max-age=86400, must-revalidate'],
   [512 * 1024 ** 2 + 1, 'no-store'],
-])('keeps an object of %d bytes: %s', async (size, cacheControl) => {
+])('sets Cache-Control for an object of %d bytes: %s', async (size, cacheControl) => {
   answering([200, { ...OBJECT, 'Content-Length': String(size) }])
   const answer = await ask()
   expect(answer.headers.get('Cache-Control')).toBe(cacheControl)

@@ -34,7 +34,7 @@ it.each<readonly [Record<string, string>, number | null]>([
   expect(preconditionStatus(new Headers(headers), object)).toBe(status)
 })
 
-it('lets no weak tag pass If-Match, on either side', () => {
+it('never matches a weak tag for If-Match, on either side', () => {
   const weak = new Headers({ ETag: 'W/"a"', 'Last-Modified': MODIFIED })
   const status = (ifMatch: string, representation: Headers) =>
     preconditionStatus(new Headers({ 'If-Match': ifMatch }), representation)
@@ -51,7 +51,7 @@ it('matches a weak tag of the object for If-None-Match', () => {
 })
 
 it.each(['If-Match', 'If-None-Match', 'If-Modified-Since', 'If-Unmodified-Since', 'If-Range'])(
-  'takes a request with %s for a conditional one',
+  'treats a request with %s as conditional',
   (name) => {
     expect(isConditional(new Headers({ [name]: '"a"' }))).toBe(true)
     expect(isConditional(new Headers({ [`X-${name}`]: '"a"', Range: 'bytes=0-1' }))).toBe(false)
@@ -65,7 +65,7 @@ it('never matches an object without validators', () => {
   expect(preconditionStatus(new Headers({ 'If-Match': '"a"' }), bare)).toBe(412)
 })
 
-it('lets a range stand for the very representation alone', () => {
+it('serves a range only of exactly the same representation', () => {
   expect(rangeIsCurrent(null, object)).toBe(true)
   expect(rangeIsCurrent('"a"', object)).toBe(true)
   expect(rangeIsCurrent('"b"', object)).toBe(false)

@@ -10,7 +10,7 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
-/** A body that gives what `send` is given; says whether it was cancelled. */
+/** A body that delivers what `send` is called with. Records whether it was cancelled. */
 function bodyOf() {
   const state = { cancelled: false }
   let control: ReadableByteStreamController | undefined
@@ -35,7 +35,7 @@ function bodyOf() {
   }
 }
 
-/** A sink that takes chunks at once, or not before `open` is called. */
+/** A sink that accepts chunks immediately, or after `open` is called. */
 function sinkOf(isOpen = true) {
   const gate = Promise.withResolvers<void>()
   if (isOpen) gate.resolve()
@@ -56,12 +56,12 @@ function sinkOf(isOpen = true) {
   return { stream, state, open: gate.resolve }
 }
 
-/** Lets everything run that waits for nothing but promises. */
+/** Runs everything that waits only for promises. */
 const settled = async () => {
   for (let i = 0; i < 200; i++) await Promise.resolve()
 }
 
-it('ends a body of which nothing comes for 30 seconds, and its connection', async () => {
+it('ends a body that sends nothing for 30 seconds, and its connection', async () => {
   const { body, state, send } = bodyOf()
   const [client, copy] = [sinkOf(), sinkOf()]
   const pumped = pump(body, { client: client.stream, copy: copy.stream })
@@ -93,7 +93,7 @@ it('waits for a slow client as long as it takes', async () => {
   expect(client.state).toMatchObject({ text: 'ab', closed: true })
 })
 
-it('ends the connection once the client is gone and there is no copy', async () => {
+it('ends the connection when the client is gone and there is no copy', async () => {
   const { body, state, send } = bodyOf()
   const client = sinkOf()
   client.state.fail = true
@@ -104,7 +104,7 @@ it('ends the connection once the client is gone and there is no copy', async () 
   expect(state.cancelled).toBe(true)
 })
 
-it('goes on with the copy when the client is gone', async () => {
+it('continues the copy when the client is gone', async () => {
   const { body, send, end } = bodyOf()
   const [client, copy] = [sinkOf(), sinkOf()]
   client.state.fail = true
@@ -118,7 +118,7 @@ it('goes on with the copy when the client is gone', async () => {
   expect(copy.state.text).toBe('ab')
 })
 
-it('counts a copy that failed as lost, and serves the client all the same', async () => {
+it('gives up a copy that fails, and still serves the client', async () => {
   const { body, send, end } = bodyOf()
   const [client, copy] = [sinkOf(), sinkOf()]
   copy.state.fail = true
@@ -132,7 +132,7 @@ it('counts a copy that failed as lost, and serves the client all the same', asyn
   expect(client.state).toMatchObject({ text: 'ab', closed: true })
 })
 
-it('does not slow the client by a copy that hangs, and gives that up after two seconds', async () => {
+it('gives up a copy that hangs for two seconds, so that the client can continue', async () => {
   const { body, send, end } = bodyOf()
   const [client, copy] = [sinkOf(), sinkOf(false)]
   const pumped = pump(body, { client: client.stream, copy: copy.stream })
@@ -153,7 +153,7 @@ it('does not slow the client by a copy that hangs, and gives that up after two s
   expect(client.state.closed).toBe(true)
 })
 
-it('waits for much at a time while the bucket is fast, two minutes at most', async () => {
+it('reads large blocks while the bucket is fast, and waits at most two minutes for one', async () => {
   const { body, send } = bodyOf()
   const client = sinkOf()
   const pumped = pump(body, { client: client.stream })
@@ -172,7 +172,7 @@ it('waits for much at a time while the bucket is fast, two minutes at most', asy
   await failure
 })
 
-it('passes on at once what a slow bucket sends', async () => {
+it('passes on immediately what a slow bucket sends', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] })
   const { body, send, end } = bodyOf()
   const client = sinkOf()
@@ -190,7 +190,7 @@ it('passes on at once what a slow bucket sends', async () => {
   await pumped
 })
 
-it('delivers a large object byte for byte, to a slow reader too', async () => {
+it('delivers a large object byte for byte, even to a slow reader', async () => {
   vi.useRealTimers()
   const bytes = new Uint8Array(3_000_000).map((_, i) => (i * 2_654_435_761) >>> 24)
   const link = await linkTo(await putObject('large.bin', bytes), {}, 'uncached')
@@ -204,7 +204,7 @@ it('delivers a large object byte for byte, to a slow reader too', async () => {
   expect(received.findIndex((byte, i) => byte !== bytes[i])).toBe(-1)
 })
 
-it('gives a copy that lags the bytes that the client had, not later ones', async () => {
+it("writes the client's bytes to a copy that lags, not later ones", async () => {
   const { body, send, end } = bodyOf()
   const [client, copy] = [sinkOf(), sinkOf(false)]
   const pumped = pump(body, { client: client.stream, copy: copy.stream })

@@ -13,7 +13,7 @@ const ranged = async (link: string, range: string, headers: Record<string, strin
   }
 }
 
-/** The same requests, once with nothing kept and once with a copy. */
+/** The same requests, once without a copy and once with one. */
 describe.each([
   ['a miss', false],
   ['a hit', true],
@@ -42,13 +42,13 @@ describe.each([
     expect(answer).toEqual({
       status,
       body,
-      // s3rver does not tell the size in its 416, so a miss can't either.
+      // s3rver does not send the size in its 416, so a miss can't send it either.
       contentRange: status === 416 && !hit ? null : contentRange,
       length: status === 416 ? answer.length : String(body.length),
     })
   })
 
-  it('conditions go before the range', async () => {
+  it('conditions take precedence over the range', async () => {
     const link = await linkToDigits()
     const { headers } = await open(link, {}, 'HEAD')
     const etag = headers.get('ETag') ?? ''
@@ -61,7 +61,7 @@ describe.each([
     expect((await ranged(link, 'bytes=99-', { 'If-Range': '"old"' })).status).toBe(200)
   })
 
-  it('a copy that the browser has is not sent again', async () => {
+  it('a copy that the browser already has is not sent again', async () => {
     const link = await linkToDigits()
     const { headers } = await open(link, {}, 'HEAD')
     const etag = headers.get('ETag') ?? ''
@@ -77,7 +77,7 @@ describe.each([
     expect((await open(link, { 'If-None-Match': '"other"' })).status).toBe(200)
   })
 
-  it('HEAD tells all that GET tells, without the body', async () => {
+  it('HEAD has the same headers as GET, without the body', async () => {
     const link = await linkToDigits()
     const head = await open(link, {}, 'HEAD')
     expect(head.status).toBe(200)
@@ -89,7 +89,7 @@ describe.each([
   })
 })
 
-it('fills the copy from a range of a small object', async () => {
+it('caches a small object after a range request', async () => {
   const key = await putObject('small.bin', DIGITS)
   const { link } = await linkTo(key)
   expect((await ranged(link, 'bytes=2-4')).body).toBe('234')
@@ -100,7 +100,7 @@ it('fills the copy from a range of a small object', async () => {
   expect(await requestsFor(key)).toBe(asked)
 })
 
-it('fills the copy from the open range that a video player begins with', async () => {
+it('caches an object after the open range that a video player starts with', async () => {
   const key = await putObject('video.mp4', DIGITS, 'video/mp4')
   const { link } = await linkTo(key)
   expect((await ranged(link, 'bytes=0-')).status).toBe(206)
@@ -108,7 +108,7 @@ it('fills the copy from the open range that a video player begins with', async (
   expect(await requestsFor(key)).toBe(1)
 })
 
-it('passes a range of a large object through, and keeps nothing of it', async () => {
+it('passes on a range of a large object, and does not cache it', async () => {
   const megabyte = 1024 ** 2
   const body = new Uint8Array(17 * megabyte)
   body[16 * megabyte] = 65

@@ -12,7 +12,7 @@ const POLICY = {
   download: null,
 } as const
 
-it('keeps one target a window until temporary credentials end, and never outlives them', async () => {
+it('keeps one target in each window, and expires no later than temporary credentials', async () => {
   const end = NOW + 600_000
   const bucket = testBucket({ credentials: { ...EXAMPLE_CREDENTIALS, expiresAt: end } })
   const urls = new Set<string>()
@@ -24,7 +24,7 @@ it('keeps one target a window until temporary credentials end, and never outlive
   expect(urls.size).toBe(2)
 })
 
-it('shrinks its window to half of what the bucket allows a view', async () => {
+it("caps its window at half of the bucket's limit for view", async () => {
   const { maxExpiresIn } = testBucket()
   const bucket = testBucket({ maxExpiresIn: { ...maxExpiresIn, view: 20 } })
   const { url } = await redirectTarget(POLICY, bucket, new Date(NOW))

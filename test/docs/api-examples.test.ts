@@ -6,11 +6,11 @@ import { type Presigner, startPresigner } from './support/presigner.ts'
 import { runShell, withoutCurl } from './support/shell.ts'
 
 const CONTENT = 'not really a picture'
-/** Headers that the connection has, and no handler. */
+/** Headers of the connection, which no handler sets. */
 const OF_CONNECTION = ['connection', 'date', 'keep-alive', 'transfer-encoding']
 
 /**
- * The sections of routes: title, the command, and the first answer that is shown: a body, or
+ * The sections of routes: the title, the command, and the first response shown, as a body or
  * headers.
  */
 const SECTIONS = readPage('docs/api.md')
@@ -35,7 +35,7 @@ const uploadSchema = z.object({
 
 const startedSchema = z.object({ key: z.string(), uploadId: z.string() })
 
-/** The ETag of the first part in the examples, and what it is here. */
+/** The ETag of the first part in the examples. */
 const SHOWN_ETAG = '9dd4e461268c8034f5c8564e155c67a6'
 const ETAG = createHash('md5').update(CONTENT).digest('hex')
 
@@ -54,7 +54,7 @@ beforeAll(async () => {
 })
 afterAll(() => presigner.close())
 
-/** One of the examples deletes the object. */
+/** Uploads the object again, because one of the examples deletes it. */
 beforeEach(async () => {
   await fetch(upload.uploadUrl, { method: 'PUT', headers: upload.headers, body: CONTENT })
 })
@@ -65,7 +65,7 @@ async function post(path: string, body: object): Promise<unknown> {
   return (await fetch(presigner.origin + path, init)).json()
 }
 
-/** An upload whose only part is there. */
+/** An upload whose only part is uploaded. */
 async function startMultipart(): Promise<z.infer<typeof startedSchema>> {
   const file = { fileName: 'Film.mp4', mimetype: 'video/mp4', size: CONTENT.length }
   const started = startedSchema.parse(await post('/multipart', file))
@@ -75,21 +75,21 @@ async function startMultipart(): Promise<z.infer<typeof startedSchema>> {
   return started
 }
 
-/** What the variables of the example stand for. */
+/** The values of the example's variables. */
 async function variables(title: string): Promise<Record<string, string>> {
   if (!title.includes('/multipart/')) return { KEY: upload.key, LINK: link }
   const { key, uploadId } = await startMultipart()
   return { KEY: key, UPLOAD: uploadId }
 }
 
-/** `value` with its leaves dropped: which members there are. */
+/** Returns the structure of `value`, without its leaf values. */
 function shape(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(shape)
   if (typeof value !== 'object' || value === null) return true
   return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, shape(member)]))
 }
 
-/** Every URL in `value` that leads to an object. */
+/** Returns every URL of an object in `value`. */
 function urlsIn(value: unknown): string[] {
   if (typeof value !== 'object' || value === null) return []
   return Object.entries(value).flatMap(([name, member]) =>
@@ -97,7 +97,7 @@ function urlsIn(value: unknown): string[] {
   )
 }
 
-/** Status and names of the headers in an answer as curl prints it. */
+/** Returns the status and the header names of a response as curl prints it. */
 function head(text: string): { status: string | undefined; names: string[] } {
   const [statusLine, ...lines] = text.trim().split(/\r?\n/)
   const names = lines.map((line) => line.split(':', 1).join().toLowerCase())
@@ -111,7 +111,7 @@ describe('the example in docs/api.md for', async () => {
   const leftOut = await withoutCurl()
 
   it.skipIf(leftOut).each(SECTIONS)(
-    '$title gives what it shows, and its URLs lead to the object',
+    '$title returns what it shows, with URLs that lead to the object',
     async ({ title, command, answer, headers }) => {
       if (command === undefined) throw new Error('This section has no example.')
       const here = presigner.here(command).replaceAll(SHOWN_ETAG, ETAG)
@@ -127,7 +127,7 @@ describe('the example in docs/api.md for', async () => {
     },
   )
 
-  it('has examples with URLs, so that following them proves something', () => {
+  it('includes examples with URLs', () => {
     const shown = SECTIONS.flatMap(({ answer }) => (answer ? urlsIn(JSON.parse(answer)) : []))
     expect(shown.length).toBeGreaterThan(4)
   })

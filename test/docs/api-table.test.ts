@@ -5,7 +5,7 @@ import * as z from 'zod/mini'
 import { STATUS_BY_CODE } from '../../src/errors/api-error.ts'
 import { headings, ROOT, readPage } from './support/markdown.ts'
 
-// Node has no such module; the routes are only listed here, not called.
+// Node has no such module. The routes are only listed here, not called.
 vi.mock('cloudflare:workers', () => ({ env: {}, exports: {}, WorkerEntrypoint: class {} }))
 
 const API = readPage('docs/api.md')
@@ -15,9 +15,9 @@ const appSchema = z.object({
   app: z.object({ routes: z.array(z.object({ method: z.string(), path: z.string() })) }),
 })
 
-/** The handlers of the app, written as the documentation writes them: `GET /files/:key/url`. */
+/** Returns the handlers of the app as the documentation writes them: `GET /files/:key/url`. */
 async function registeredRoutes(): Promise<string[]> {
-  // By a computed name, as the types of Workers that the app uses are not those of this program.
+  // By a computed name, because the app uses the types of Workers, which this program doesn't have.
   const module: unknown = await import(pathToFileURL(join(ROOT, 'src', 'app.ts')).href)
   const { app } = appSchema.parse(module)
   const handlers = app.routes.filter(({ method }) => method !== 'ALL')
@@ -32,7 +32,7 @@ describe('the table of errors', () => {
   const [, table = ''] = API.split('<!-- test: errors -->')
   const rows = [...table.matchAll(/^\| `(\w+)` \| (\d{3}) \| (.+) \|$/gm)]
 
-  it('lists every code with its status, and no other', () => {
+  it('lists exactly the existing codes, with their status', () => {
     const documented = Object.fromEntries(rows.map(([, code, status]) => [code, Number(status)]))
     expect(documented).toEqual(STATUS_BY_CODE)
   })
@@ -47,7 +47,7 @@ describe('the routes', () => {
     [API, UPPY].flatMap(headings).filter((heading) => /^[A-Z]+ \//.test(heading)),
   )
 
-  it('are each described under a heading, and no other is', async () => {
+  it('match the headings of their pages', async () => {
     const routes = await registeredRoutes()
     expect(documented).toEqual(routes.filter((route) => !inTokenPath(route)))
   })
@@ -59,7 +59,7 @@ describe('the routes', () => {
     expect(unique(linked)).toEqual(documented)
   })
 
-  it('exist under /u/:token too, where they need a scope', async () => {
+  it('also exist under /u/:token when they need a scope', async () => {
     const routes = await registeredRoutes()
     const open = [...(API + UPPY).matchAll(/^\| \[`([A-Z]+ \/[^`]*)`\]\S* \| none \|/gm)].map(
       ([, route]) => route,
@@ -72,7 +72,7 @@ describe('the routes', () => {
   })
 })
 
-it('names no code in its text that does not exist', () => {
+it('names only existing codes in its text', () => {
   const named = [...API.matchAll(/^Errors: ([\s\S]*?)\n\n/gm)].flatMap(([, list = '']) =>
     [...list.matchAll(/`([a-z]+_[a-z_]+)`/g)].map(([, code = '']) => code),
   )

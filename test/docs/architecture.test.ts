@@ -19,7 +19,7 @@ const overrideSchema = z.object({
   }),
 })
 
-/** What biome.json refuses to import, by folder. */
+/** The imports that biome.json refuses, by folder. */
 const refused = new Map(
   z
     .object({ overrides: z.array(overrideSchema) })
@@ -49,7 +49,7 @@ const exceptions = new Map(
   ),
 )
 
-/** Every folder that the arrows lead to from `folder`. */
+/** Returns every folder that the arrows lead to from `folder`. */
 function reached(folder: string, seen = new Set<string>()): Set<string> {
   for (const { from, to } of arrows) if (from === folder && !seen.has(to)) reached(to, seen.add(to))
   return seen
@@ -69,7 +69,7 @@ const boxed = (name: string): string[] =>
     .filter((word) => folders.includes(word)) ?? []
 
 describe('the picture of the folders', () => {
-  it('has every folder of src/, and no other folder', () => {
+  it('has exactly the folders of src/', () => {
     const onDisk = readdirSync(join(ROOT, 'src'), { withFileTypes: true })
       .filter((entry) => entry.isDirectory())
       .map(({ name }) => name)
@@ -81,7 +81,7 @@ describe('the picture of the folders', () => {
     expect(drawn(folder)).toEqual(allowed(folder))
   })
 
-  it('has no arrow and no exception that says nothing', () => {
+  it('has no redundant arrow or exception', () => {
     for (const arrow of arrows) {
       const others = arrows.filter((other) => other.from === arrow.from && other !== arrow)
       expect(
@@ -93,7 +93,7 @@ describe('the picture of the folders', () => {
       for (const name of names) expect(reached(folder)).toContain(name)
   })
 
-  it('boxes the folders that the linter lets import Hono, and Cloudflare', () => {
+  it('draws boxes around the folders that the linter lets import Hono and Cloudflare', () => {
     const may = (name: string) => folders.filter((folder) => !refused.get(folder)?.includes(name))
     expect(boxed('hono').toSorted()).toEqual(may('hono'))
     expect(boxed('platform')).toEqual(may('cloudflare:*'))

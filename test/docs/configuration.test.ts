@@ -16,9 +16,9 @@ const SECRETS = {
   ...accessKey('S3_WRITE'),
   ...accessKey('WASABI'),
 }
-/** What no block of text can give. */
+/** Bindings, which no text can provide. */
 const BINDINGS = { FILE_INDEX: {}, RATE_LIMITER: {} }
-/** For blocks that show other settings than the buckets. */
+/** The buckets for blocks that show other settings. */
 const BUCKETS = {
   files: { endpoint: 'http://s3', region: 'auto', bucket: 'files', credentials: 'S3' },
 }
@@ -33,7 +33,7 @@ function accessKey(name: string): Record<string, string> {
   return { [`${name}_ACCESS_KEY_ID`]: 'id', [`${name}_SECRET_ACCESS_KEY`]: 'secret' }
 }
 
-/** `toml` as wrangler reads it. Throws where wrangler refuses it. */
+/** Reads `toml` as wrangler does. Throws when wrangler refuses it. */
 function readToml(toml: string): ReturnType<typeof unstable_readConfig> {
   const file = join(directory, 'wrangler.toml')
   const date = toml.includes('compatibility_date') ? '' : 'compatibility_date = "2026-11-01"\n'
@@ -45,7 +45,7 @@ function readToml(toml: string): ReturnType<typeof unstable_readConfig> {
 const load = (variables: object): LoadedSettings =>
   loadEnvironment({ ...BINDINGS, BUCKETS, ...variables, ...SECRETS })
 
-/** The line of a block that tells it from others. */
+/** Returns the line that distinguishes a block from others. */
 const subject = (code: string): string =>
   code.split('\n').find((line) => /^(endpoint|issuer) /.test(line)) ?? code.split('\n', 1).join()
 
@@ -55,12 +55,12 @@ const blocks = (language: string) =>
     .filter((block) => block.language === language)
 
 describe('a block of TOML', () => {
-  it.each(blocks('toml').map(({ code }) => [subject(code), code]))('passes: %s', (_, code) => {
+  it.each(blocks('toml').map(({ code }) => [subject(code), code]))('is valid: %s', (_, code) => {
     const { vars } = readToml(code)
     expect(load(vars)).toMatchObject({ ok: true })
   })
 
-  it('shows every provider, and each of the issuers', () => {
+  it('exists for every provider and every issuer', () => {
     const shown = blocks('toml').map(({ code }) => code)
     for (const host of [
       'amazonaws',
@@ -75,17 +75,17 @@ describe('a block of TOML', () => {
       expect(shown.some((code) => code.includes(host))).toBe(true)
   })
 
-  it('is refused with a typing error in it, so that this test proves something', () => {
+  it('is refused with a typo', () => {
     const { vars } = readToml('[vars.JWT]\nisuer = "https://issuer.example.com"')
     expect(load(vars)).toMatchObject({ ok: false })
   })
 })
 
-it('gives buckets as JSON in an environment file', () => {
+it('shows buckets as JSON in an environment file', () => {
   expect(load(parseEnv(markedBlock(PAGE, 'environment')))).toMatchObject({ ok: true })
 })
 
-it('gives API keys that the Worker takes', () => {
+it('shows API keys that the Worker accepts', () => {
   const [API_KEYS] = blocks('json')
     .map(({ code }) => code)
     .filter((code) => code.includes('sha256'))
@@ -93,7 +93,9 @@ it('gives API keys that the Worker takes', () => {
 })
 
 describe('the table of', () => {
-  /** Names in the first column of the tables under a heading, up to the next heading. */
+  /**
+   * Returns the names in the first column of the tables under a heading, up to the next heading.
+   */
   const documented = (heading: string): string[] => {
     const [, section = ''] = `\n${readPage(PAGE)}`.split(`\n${heading}\n`)
     const rows = section
@@ -104,7 +106,7 @@ describe('the table of', () => {
       [...cell.matchAll(/`([^`]+)`/g)].map(([, n = '']) => n),
     )
   }
-  /** What the Worker says that a table takes, once it has met a name that it doesn't know. */
+  /** Returns the members of a table, from the Worker's error about an unknown member. */
   const members = (variables: object): string[] => {
     const loaded = load(variables)
     const messages = loaded.ok ? [] : loaded.issues.map(({ message }) => message)
@@ -112,17 +114,17 @@ describe('the table of', () => {
     return names.split(', ')
   }
 
-  it('buckets has every member, and no other', () => {
+  it('buckets has exactly the existing members', () => {
     expect(documented('## BUCKETS').toSorted()).toEqual(
       members({ BUCKETS: { files: { other: 1 } } }).toSorted(),
     )
   })
 
-  it('JWT has every member, and no other', () => {
+  it('JWT has exactly the existing members', () => {
     expect(documented('## JWT').toSorted()).toEqual(members({ JWT: { other: 1 } }).toSorted())
   })
 
-  it('variables has every one, and no other but the access keys', () => {
+  it('variables has exactly the existing ones and the access keys', () => {
     const names = documented('# Configuration').filter((name) => !name.startsWith('<NAME>_'))
     expect(names.toSorted()).toEqual(Object.keys(environmentRules({})).toSorted())
   })
@@ -143,18 +145,18 @@ describe('wrangler.toml', () => {
       .find(({ code }) => code.startsWith(start))
       ?.code.trim()
 
-  it.each(['[cache]', '[observability.logs]'])('has the block %s as the page shows it', (start) => {
+  it.each(['[cache]', '[observability.logs]'])('has the block %s as on the page', (start) => {
     expect(readFileSync(join(ROOT, 'wrangler.toml'), 'utf8')).toContain(block(start))
   })
 
-  it('gives no old version a URL, where removed keys would still work', () => {
+  it('gives old versions no URL, because removed keys would still work there', () => {
     const config = unstable_readConfig({ config: join(ROOT, 'wrangler.toml') })
     expect(config).toMatchObject({ preview_urls: false, workers_dev: true })
   })
 })
 
 describe.each(pagePaths())('%s', (path) => {
-  it('has JSON that is JSON', () => {
+  it('has only valid JSON', () => {
     for (const { language, code } of codeBlocks(readPage(path)))
       if (language === 'json') expect(() => JSON.parse(code), code).not.toThrow()
   })

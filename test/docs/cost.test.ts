@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { readPage } from './support/markdown.ts'
 
-/** The rows of the table whose first column has this heading, by that column. */
+/** Returns the rows of the table whose first column has this heading, by that column. */
 function table(heading: string): Map<string, string[]> {
   const lines = readPage('docs/cost.md').split('\n')
   const start = lines.findIndex((line) => line.startsWith(`| ${heading} |`))
@@ -15,7 +15,7 @@ function table(heading: string): Map<string, string[]> {
   )
 }
 
-/** The number in a cell: `$5.00 a million`, `1,500`; 0 in an empty one. */
+/** Returns the number in a cell, such as `$5.00 a million` or `1,500`; 0 for an empty one. */
 const numberIn = (cell: string | undefined): number =>
   Number(/[\d.,]+/.exec(cell ?? '')?.[0].replaceAll(',', '') ?? 0)
 
@@ -23,7 +23,7 @@ const PRICES = table('Price of')
 const QUANTITIES = table('Quantity')
 const BILL = table('Cost of')
 
-/** What is beyond the included quantity, at its price. */
+/** Returns the cost of what exceeds the included quantity. */
 function cost(price: string, quantity: number): number {
   const [included, each] = PRICES.get(price) ?? []
   if (each === undefined) throw new Error(`There is no price of ${price}.`)
@@ -31,7 +31,7 @@ function cost(price: string, quantity: number): number {
   return (beyond * numberIn(each)) / (each.endsWith('a million') ? 1e6 : 1)
 }
 
-/** The name of a price, and the row with its quantity, for a row of the bill. */
+/** For each row of the bill: the name of its price, and the row with its quantity. */
 const ROWS: Readonly<Record<string, readonly [string, string]>> = {
   'Worker requests': ['Worker requests', 'Worker requests'],
   'Worker CPU': ['Worker CPU, ms', 'Worker CPU, ms'],
@@ -97,7 +97,7 @@ describe.each(columns.map((column, i) => ({ ...column, i })))(
         expect(numberIn(BILL.get(row)?.[i]), row).toBeCloseTo(amount, 2)
     })
 
-    it('adds up, and is what the page begins with', () => {
+    it("adds up to the total in the page's introduction", () => {
       const total = expected.reduce((sum, [, amount]) => sum + amount, plan)
       expect(numberIn(BILL.get('Total')?.[i])).toBeCloseTo(total, 2)
       const [first = ''] = readPage('docs/cost.md').split('\n## ')

@@ -7,7 +7,7 @@ import { markedBlock, readPage } from './support/markdown.ts'
 
 const PAGE = 'docs/development.md'
 
-it('has every option of npm run dev, and no other', () => {
+it('has exactly the options of npm run dev', () => {
   const shown = [...readPage(PAGE).matchAll(/^\| `(--[^`]+)` \|/gm)].map(([, option]) => option)
   const used = [...USAGE.matchAll(/^ {2}(--.+?) {2,}/gm)].map(([, option]) => option)
   expect(shown.toSorted()).toEqual(used.toSorted())
@@ -19,16 +19,16 @@ it('has every option of npm run dev, and no other', () => {
   }
 })
 
-it.each(['env-r2', 'env-aws'])('has an environment file that the Worker takes: %s', (mark) => {
+it.each(['env-r2', 'env-aws'])('has an environment file that the Worker accepts: %s', (mark) => {
   const variables = parseEnv(markedBlock(PAGE, mark))
-  const SIGNING_SECRETS = `k1:${'0123456789abcdef'.repeat(2)}` // the one that `npm run dev` adds
+  const SIGNING_SECRETS = `k1:${'0123456789abcdef'.repeat(2)}` // The one that `npm run dev` adds
   const FILE_INDEX = { list: () => undefined, getWithMetadata: () => undefined }
   const RATE_LIMITER = { limit: () => undefined }
   const loaded = loadEnvironment({ ...variables, SIGNING_SECRETS, FILE_INDEX, RATE_LIMITER })
   expect(loaded).toMatchObject({ ok: true })
 })
 
-it('has CORS rules that let the page of npm run dev and another port in', () => {
+it('has CORS rules that allow the page of npm run dev and a different port', () => {
   const schema = z.array(
     z.object({ AllowedOrigins: z.array(z.url()), ExposeHeaders: z.array(z.string()) }),
   )

@@ -15,12 +15,12 @@ const CHECKS = [
 ]
 
 describe('docs/doctor.md', () => {
-  it('has a row for each check, in the order in which they run, and for no other', () => {
+  it('has exactly one row for each check, in the order in which they run', () => {
     const rows = [...PAGE.matchAll(/^\| `((?:settings|bucket|url)\.[a-z-]+)` \|/gm)]
     expect(rows.map(([, name]) => name)).toEqual(CHECKS)
   })
 
-  it('shows a table of checks that there are', () => {
+  it('shows a table with existing checks', () => {
     const shown = [
       ...markedBlock('docs/doctor.md', 'table').matchAll(/^ {2}(?:pass|warn|fail|skip) {2}(\S+)/gm),
     ]
@@ -29,7 +29,7 @@ describe('docs/doctor.md', () => {
     for (const [, name] of shown) expect(names).toContain(name)
   })
 
-  it('shows a report with the members that there are', () => {
+  it('shows a report with existing members', () => {
     const shown = JSON.parse(markedBlock('docs/doctor.md', 'report'))
     const report = reportOf(shown.findings)
     expect(Object.keys(shown)).toEqual(Object.keys(report))

@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { ROOT } from './support/markdown.ts'
 
-/** Every module outside of src/ that an entry needs, however it gets there. */
+/** Returns every module outside src/ that an entry imports, directly or indirectly. */
 async function modulesOf(entry: string): Promise<string[]> {
   const seen = new Set<string>()
   const modules = new Set<string>()
@@ -23,18 +23,18 @@ const ofWorkers = /^(?:cloudflare|node):/
 
 describe('an entry of the package', () => {
   it.each(['index.ts', 'signer.ts', 'testing.ts'])(
-    'runs on every runtime: %s imports no module of one',
+    "runs on every runtime: %s imports no runtime's modules",
     async (entry) => {
       expect((await modulesOf(entry)).filter((name) => ofWorkers.test(name))).toEqual([])
     },
   )
 
-  it('for Cloudflare alone imports a module of Workers, so this test sees them', async () => {
+  it('for Cloudflare imports a module of Workers, which shows that these tests detect it', async () => {
     expect(await modulesOf('cloudflare.ts')).toContain('cloudflare:workers')
     expect(await modulesOf('index.ts')).toContain('hono/hono-base')
   })
 
-  it('for signing alone needs neither Hono nor zod nor jose', async () => {
+  it('for signing needs neither Hono nor zod nor jose', async () => {
     const modules = await modulesOf('signer.ts')
     expect(modules.filter((name) => /^(?:hono|zod|jose)\b/.test(name))).toEqual([])
   })

@@ -14,7 +14,7 @@ afterAll(() => presigner.close())
 
 const block = (page: string, mark: string): string => presigner.here(markedBlock(page, mark))
 
-/** Uploads and records a file, and gives its key. */
+/** Uploads and records a file, and returns its key. */
 async function uploadedFile(): Promise<string> {
   const post = (path: string, body: object) =>
     fetch(presigner.origin + path, {
@@ -47,7 +47,7 @@ describe('the walk-through with curl', async () => {
 })
 
 describe('the flow in a browser', () => {
-  it('puts the chosen file into the <img>, and sends the bucket nothing but a Content-Type', async () => {
+  it('shows the chosen file in the <img>, and sends the bucket only a Content-Type', async () => {
     const [, script = ''] =
       /<script type="module">([\s\S]*)<\/script>/.exec(block('README.md', 'browser')) ?? []
     const input: { onchange?: (event: unknown) => Promise<void> } = {}
@@ -73,7 +73,7 @@ describe('the flow in a browser', () => {
 })
 
 describe('the example of links', async () => {
-  it.skipIf(await withoutCurl())('prints an <img> whose source is kept at the edge', async () => {
+  it.skipIf(await withoutCurl())('prints an <img> whose source is cached at the edge', async () => {
     await uploadedFile()
     const [img = '', ...head] = (await runShell(block('docs/curl.md', 'links'))).split(/\r?\n/)
     expect(head[0]).toBe('HTTP/1.1 200 OK')
@@ -85,7 +85,7 @@ describe('the example of links', async () => {
 })
 
 describe('the check of a deployment in docs/security.md', async () => {
-  it.skipIf(await withoutCurl())('sees what its comments say, here too', async () => {
+  it.skipIf(await withoutCurl())('prints the results in its comments', async () => {
     const key = await uploadedFile()
     const minted = await fetch(`${presigner.origin}/tokens`, {
       method: 'POST',

@@ -4,11 +4,11 @@ import { expect, it } from 'vitest'
 import { leftOut } from '../setup/left-out.ts'
 import { ROOT, readPage } from './support/markdown.ts'
 
-/** What starts npm, a shell or another program. */
+/** Code that starts npm, a shell or another program. */
 const POSIX =
   /^(?:import|\}).* from '(?:node:child_process|\.\/(?:npm-process|demo-page|support\/shell|support\/snippets)\.ts)'$/m
 
-it('leaves tests out on other systems than Linux, and says which', () => {
+it('skips tests on systems other than Linux, and lists them', () => {
   const lines: string[] = []
   expect(leftOut('linux', (line) => lines.push(line))).toEqual([])
   expect(lines).toEqual([])
@@ -19,7 +19,7 @@ it('leaves tests out on other systems than Linux, and says which', () => {
   )
 })
 
-it('knows every test that Windows has no programs for', () => {
+it('lists every test whose programs are missing on Windows', () => {
   const files = ['test/docs', 'test/e2e'].flatMap((folder) =>
     readdirSync(join(ROOT, folder))
       .filter((name) => name.endsWith('.test.ts'))

@@ -11,7 +11,7 @@ import { ENTRIES, type Snippets, writeSnippets } from './support/snippets.ts'
 const PAGE = 'docs/library.md'
 const block = (mark: string): string => markedBlock(PAGE, mark)
 
-/** The login that the page leaves to its reader. */
+/** The login, which the page leaves to its readers. */
 const LOGIN = `
 import type { MiddlewareHandler } from 'hono'
 
@@ -36,7 +36,7 @@ export const login: MiddlewareHandler<AppEnv> = async (c, next) => {
 }
 `
 
-/** The app of the page, alone and behind what other apps have in front. */
+/** The page's app, alone and behind common middleware. */
 const WORKER = `
 import { objectsEntrypoint } from 'edge-presigner/cloudflare'
 import { Hono } from 'hono'
@@ -75,7 +75,7 @@ export default {
 export class Objects extends objectsEntrypoint(settings) {}
 `
 
-/** What the two files for Node give. */
+/** Prints the results of the two files for Node. */
 const MAIN = `
 import { app } from './node.ts'
 import { files, health, url } from './testing.ts'
@@ -108,7 +108,7 @@ beforeAll(() => {
     'workers/settings.ts': block('settings'),
     'workers/options.ts': block('options'),
     'workers/edge.ts': block('edge'),
-    // The types of Node clash with those of Workers.
+    // Node's types conflict with those of Workers.
     'node/process.d.ts': 'declare const process: { env: Record<string, string | undefined> }',
     'node/signer.ts': block('signer'),
     'node/settings.ts': block('node-settings'),
@@ -123,13 +123,13 @@ afterAll(() => snippets.remove())
 describe('the code in docs/library.md', () => {
   it('compiles', async () => expect(await snippets.typeErrors()).toBe(''))
 
-  it('is where README.md takes its example from', () => {
+  it('contains the example of README.md', () => {
     const [, section = ''] = readPage('README.md').split('## In your own app')
     const code = codeBlocks(section).find(({ language }) => language === 'ts')?.code ?? 'missing'
     for (const line of code.trim().split('\n')) expect(block('mount')).toContain(line)
   })
 
-  it('would not pass with a typing error in it', async () => {
+  it('fails with a typo', async () => {
     const wrong = writeSnippets({ 'a.ts': block('settings').replace('region:', 'regoin:') })
     expect(await wrong.typeErrors()).toContain('regoin')
     wrong.remove()
@@ -137,7 +137,7 @@ describe('the code in docs/library.md', () => {
 })
 
 describe('the table of', () => {
-  /** Names in the first column of the table under a heading. */
+  /** Returns the names in the first column of the table under a heading. */
   const documented = (heading: string): string[] => {
     const [, section = ''] = readPage(PAGE).split(`\n${heading}\n`)
     const rows = section
@@ -147,7 +147,7 @@ describe('the table of', () => {
     return [...rows].map(([, name = '']) => name)
   }
 
-  it('settings has every member, and no other', () => {
+  it('settings has exactly the existing members', () => {
     const wrong: unknown = { other: 1 }
     const settings = defineSettings(() => wrong as SettingsInput)
     expect(() => settings({})).toThrow('Known members')
@@ -159,7 +159,7 @@ describe('the table of', () => {
     }
   })
 
-  it('options has every member, and no other', () => {
+  it('options has exactly the existing members', () => {
     const [, members = ''] =
       /interface PresignerOptions[^{]*\{\n([\s\S]*?)\n\}/.exec(readPage('src/index.ts')) ?? []
     const names = [...members.matchAll(/^ {2}(\w+)\?: /gm)].map(([, name = '']) => name)
@@ -179,7 +179,7 @@ describe('the minimal app', () => {
       body: JSON.stringify(body),
     })
   const UPLOAD = { fileName: 'My Photo.PNG', mimetype: 'image/png' }
-  /** Path and query of a link to an uploaded picture. */
+  /** The path and the query of a link to an uploaded image. */
   let link: string
 
   beforeAll(async () => {
@@ -229,14 +229,14 @@ describe('the minimal app', () => {
   })
   afterAll(() => close())
 
-  it('signs for whoever is logged in, below their own prefix, and for nobody else', async () => {
+  it('signs only for logged-in users, below their own prefix', async () => {
     expect(await (await post('/media/files/upload-url', UPLOAD)).json()).toMatchObject({
       key: expect.stringMatching(/^users\/42\/uploads\//),
     })
     expect((await post('/media/files/upload-url', UPLOAD, { Cookie: '' })).status).toBe(401)
   })
 
-  it('finds the exported class, and serves links from copies', async () => {
+  it('finds the exported class, and serves links from edge copies', async () => {
     expect(await (await get('/media/healthz')).json()).toEqual({ status: 'ok', edgeCache: true })
     expect(await (await get(link)).text()).toBe('pixels, or so')
     await expect
@@ -249,14 +249,14 @@ describe('the minimal app', () => {
     ['strict', 'same-origin'],
     ['relaxed', 'cross-origin'],
   ])(
-    'sends links with the header that the pitfall of secureHeaders names: %s',
+    'serves links with the header that the pitfall of secureHeaders describes: %s',
     async (app, policy) => {
       const { headers } = await get(link, { 'X-App': app })
       expect(headers.get('Cross-Origin-Resource-Policy')).toBe(policy)
     },
   )
 
-  it('has its links written to the log by logger()', async () => {
+  it('has its links logged by logger()', async () => {
     await get(link, { 'X-App': 'logged' })
     const lines = z
       .array(z.string())
@@ -264,28 +264,28 @@ describe('the minimal app', () => {
     expect(lines.join()).toContain(new URL(link, 'http://host').searchParams.get('sig'))
   })
 
-  it('gets no body that the app has read', async () => {
+  it('cannot read a body that the app has already read', async () => {
     const { status } = await post('/media/files/upload-url', UPLOAD, { 'X-App': 'greedy' })
     expect(status).toBe(500)
   })
 
   it.each([
-    ['a page of another origin', { Origin: 'https://evil.example' }, 403],
-    ['a page of a site that no list names', { 'Sec-Fetch-Site': 'cross-site' }, 403],
+    ['a page of a different origin', { Origin: 'https://evil.example' }, 403],
+    ['a page of an unlisted site', { 'Sec-Fetch-Site': 'cross-site' }, 403],
     ['a program', {}, 200],
-  ])('answers %s as the section on CSRF says', async (_, headers, status) => {
+  ])('answers %s as described in the section on CSRF', async (_, headers, status) => {
     expect((await post('/media/files/upload-url', UPLOAD, headers)).status).toBe(status)
   })
 })
 
-describe('in Node', () => {
+describe('on Node', () => {
   const env = {
     S3_ENDPOINT: 'http://127.0.0.1:9000',
     S3_ACCESS_KEY_ID: 'id',
     S3_SECRET_ACCESS_KEY: 'secret',
     SIGNING_SECRETS: 'k1:0123456789abcdef0123456789abcdef',
   }
-  it('the entry for Cloudflare alone is refused', async () => {
+  it('the entry for Cloudflare fails', async () => {
     await expect(snippets.run('workers/edge.ts', env)).rejects.toThrow('cloudflare:')
   })
 

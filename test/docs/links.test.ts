@@ -3,14 +3,14 @@ import { dirname, join, normalize } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { fragment, headings, pagePaths, prose, ROOT, readPage } from './support/markdown.ts'
 
-/** Targets of the links in a page that lead to this repository. */
+/** Returns the targets of a page's links into this repository. */
 const relativeLinks = (path: string): string[] =>
   [...prose(readPage(path)).matchAll(/\]\(([^)\s]+)\)/g)]
     .map(([, target = '']) => target)
     .filter((target) => !/^[a-z]+:/.test(target))
 
-/** What is wrong with a link, or null. */
-function linkFault(page: string, target: string): string | null {
+/** Returns what is wrong with a link, or null. */
+function linkError(page: string, target: string): string | null {
   const [file = '', id] = target.split('#')
   const path = file === '' ? page : normalize(join(dirname(page), file))
   if (!existsSync(join(ROOT, path))) return `${target}: no such file`
@@ -19,13 +19,13 @@ function linkFault(page: string, target: string): string | null {
 }
 
 describe.each(pagePaths())('%s', (page) => {
-  it('has links that lead somewhere', () => {
-    const faults = relativeLinks(page).map((target) => linkFault(page, target))
-    expect(faults.filter((fault) => fault !== null)).toEqual([])
+  it('has valid links', () => {
+    const failures = relativeLinks(page).map((target) => linkError(page, target))
+    expect(failures.filter((failure) => failure !== null)).toEqual([])
   })
 })
 
-it('every decision is numbered in a row', () => {
+it('the numbers of the decisions have no gaps', () => {
   const numbers = pagePaths()
     .filter((path) => path.startsWith('docs/decisions/'))
     .map((path) => Number(path.slice('docs/decisions/'.length).split('-')[0]))

@@ -9,7 +9,7 @@ import { BROWSER, type Snippets, writeSnippets } from './support/snippets.ts'
 const COMPANION = 'docs/recipes/from-uppy-companion.md'
 const BETTER_UPLOAD = 'docs/recipes/from-better-upload.md'
 
-/** What the compiler says of files for a browser: empty where it has no complaint. */
+/** Returns the compiler's errors for files for a browser; empty when there are none. */
 async function typeErrorsInBrowser(files: Readonly<Record<string, string>>): Promise<string> {
   const snippets = writeSnippets(files, { compilerOptions: BROWSER })
   try {
@@ -19,14 +19,14 @@ async function typeErrorsInBrowser(files: Readonly<Record<string, string>>): Pro
   }
 }
 
-/** The login that the page leaves to its reader. */
+/** The login, which the page leaves to its readers. */
 const SESSION = `
 export const currentUser = async (request: Request): Promise<{ id: string } | null> => {
   const id = request.headers.get('X-Test-User')
   return id === null ? null : { id }
 }
 `
-/** Calls the routes as a server would, and a token of the Worker that is given. */
+/** Calls the routes as a server would, and a Worker with its token. */
 const MAIN = `
 import { GET, POST } from './server.ts'
 
@@ -63,8 +63,8 @@ beforeAll(() => {
 })
 afterAll(() => server.remove())
 
-describe('the pages on migration', () => {
-  it('have code that a test here compiles or runs', () => {
+describe('the migration pages', () => {
+  it('have only code that a test here compiles or runs', () => {
     const marks = (page: string) =>
       codeBlocks(readPage(page))
         .filter(({ language }) => language === 'ts' || language === 'js')
@@ -90,15 +90,15 @@ describe('the pages on migration', () => {
     expect(await typeErrorsInBrowser(wrong)).toContain('baseUri')
   })
 
-  it('show what docs/uppy.md shows for Uppy 5 and older', () => {
+  it('show the same code as docs/uppy.md for Uppy 5 and older', () => {
     const [, section = ''] = readPage('docs/uppy.md').split('## Companion mode, Uppy 2 to 5')
     const options = (code: string) => code.replaceAll('jwt', 'token')
     expect(options(codeBlocks(section)[0]?.code ?? '')).toBe(markedBlock(COMPANION, 'uppy-5'))
   })
 })
 
-describe('the server that takes the place of better-upload', () => {
-  it('keeps its promises: who, where, which types and sizes, and why not', async () => {
+describe('the server that replaces better-upload', () => {
+  it('checks the user, the folder, types and sizes, and gives reasons', async () => {
     const env = {
       S3_ENDPOINT: 'http://127.0.0.1:9',
       S3_ACCESS_KEY_ID: 'id',
@@ -123,8 +123,8 @@ describe('the server that takes the place of better-upload', () => {
   })
 })
 
-describe('uploadFiles, which takes the place of better-upload', () => {
-  it('uploads three files at a time, reports what fails, and goes on', async () => {
+describe('uploadFiles, which replaces better-upload,', () => {
+  it('uploads three files at a time, reports failures, and continues', async () => {
     const page = writeSnippets({
       'upload-files.ts': markedBlock(BETTER_UPLOAD, 'upload-files'),
       'main.ts': `
@@ -168,7 +168,7 @@ describe('uploadFiles, which takes the place of better-upload', () => {
 })
 
 describe('the token for a page that used Companion', () => {
-  it('lets Uppy 6 upload in Companion mode, under the user, and nowhere else', async () => {
+  it("lets Uppy 6 upload in Companion mode, only under the user's prefix", async () => {
     const key = `ep_app_${'0123456789'.repeat(5).slice(0, 43)}`
     const sha256 = Buffer.from(
       await crypto.subtle.digest('SHA-256', new TextEncoder().encode(key)),

@@ -8,7 +8,7 @@ const DOCUMENT = readDocument()
 const OPERATIONS = operationsOf(DOCUMENT)
 const CONTENT = 'not really a picture'
 
-/** Operations that the S3 server of these tests lacks, and one that nobody has. */
+/** Operations that never succeed here. */
 const NEVER_SUCCEED = ['getUppyCredentials']
 
 let presigner: Presigner
@@ -41,14 +41,14 @@ const readSigned = read(
   }),
 )
 
-/** PUTs `body` to a signed URL, and gives its ETag. */
+/** PUTs the content to a signed URL, and returns its ETag. */
 async function put(url: string, headers: Record<string, string> = {}): Promise<string> {
   const response = await fetch(url, { method: 'PUT', headers, body: CONTENT })
   expect(response.status).toBe(200)
   return response.headers.get('ETag') ?? ''
 }
 
-/** Uploads and records a file, and gives its key. */
+/** Uploads and records a file, and returns its key. */
 async function uploadedFile(): Promise<string> {
   const body = { fileName: 'a.png', mimetype: 'image/png' }
   const { uploadUrl, key, headers } = await readUpload(
@@ -65,7 +65,7 @@ function operation(id: string): Located {
   return located
 }
 
-describe('a client that knows docs/openapi.json alone', () => {
+describe('a client that reads only docs/openapi.json', () => {
   it('uploads, records, lists, shows and deletes a file', async () => {
     const { uploadUrl, key, headers } = await readUpload(
       client.call('createUploadUrl', 200, {
@@ -107,7 +107,7 @@ describe('a client that knows docs/openapi.json alone', () => {
     await client.call('listFiles', 400, { parameters: { prefix: 'other/', cursor } })
   })
 
-  it('makes links, and gets what they lead to', async () => {
+  it('creates links, and reads their objects', async () => {
     const key = await uploadedFile()
     const parameters = { key, bucket: 'files' }
     const ask = async (body: object) =>
@@ -136,7 +136,7 @@ describe('a client that knows docs/openapi.json alone', () => {
     await client.call('openLink', 200, { parameters: ofLink })
   })
 
-  it('makes a token, and sends it in the path', async () => {
+  it('mints a token, and sends it in the path', async () => {
     const body = { scopes: ['files:list'], prefix: 'team-a/', expiresIn: 60 }
     const { token } = await readToken(client.call('createToken', 200, { body }))
     const [, tokenPath] = DOCUMENT.servers
@@ -167,7 +167,7 @@ describe('a client that knows docs/openapi.json alone', () => {
     await client.call('abortMultipart', 204, { parameters: { uploadId, key } })
   })
 
-  it('speaks for Uppy in Companion mode', async () => {
+  it('calls the routes for Uppy in Companion mode', async () => {
     const file = { filename: 'Film.mp4', type: 'video/mp4', metadata: { name: 'Film' } }
     const { fields } = await readForm(client.call('getUppyForm', 200, { parameters: file }))
     const form = new FormData()
@@ -189,7 +189,7 @@ describe('a client that knows docs/openapi.json alone', () => {
     await client.call('abortUppyMultipart', 200, { parameters })
   })
 
-  it('speaks for Uppy in signRequest mode', async () => {
+  it('calls the routes for Uppy in signRequest mode', async () => {
     const { url, key, headers } = await readSigned(
       client.call('signUppyRequest', 200, {
         body: { method: 'PUT', key: 'a.txt', contentType: 'text/plain', size: CONTENT.length },
@@ -218,11 +218,11 @@ describe('a client that knows docs/openapi.json alone', () => {
     })
   })
 
-  it('asks whether the Worker is healthy', async () => {
+  it('checks the health of the Worker', async () => {
     await client.call('getHealth', 200)
   })
 
-  it('has called every operation with success by now', () => {
+  it('has called every operation with success', () => {
     const ids = OPERATIONS.map(({ operation }) => operation.operationId)
     expect([...client.succeeded, ...NEVER_SUCCEED].toSorted()).toEqual(ids.toSorted())
   })
@@ -241,8 +241,8 @@ describe('every operation that needs credentials', () => {
   }
 
   /**
-   * Sends a byte more than the route takes: of a body that is much larger the Worker cuts the
-   * connection, and a client may see that before the answer.
+   * Sends one byte more than the route accepts. For a much larger body, the Worker closes the
+   * connection, and a client may see that before the response.
    */
   const oversized = async (located: Located): Promise<number> => {
     const headers = { 'Content-Type': 'application/json' }
@@ -259,7 +259,7 @@ describe('every operation that needs credentials', () => {
   })
 
   it.each(guarded.filter(({ operation }) => operation.requestBody))(
-    'describes its refusals of a body: $operation.operationId',
+    'describes its errors for a body: $operation.operationId',
     async (located) => {
       const search = located.path.startsWith('/s3/multipart/') ? '?key=a' : ''
       const path = located.path + search

@@ -6,7 +6,7 @@ import * as z from 'zod/mini'
 import { openApiDocument } from '../../dev/openapi/document.ts'
 import { type RegisteredRoute, readSources } from '../../dev/openapi/sources.ts'
 import { codeBlocks, ROOT, readPage } from './support/markdown.ts'
-import { answerFault } from './support/openapi-client.ts'
+import { answerError } from './support/openapi-client.ts'
 import {
   type Located,
   operationsOf,
@@ -15,7 +15,7 @@ import {
   responseOf,
 } from './support/openapi-document.ts'
 
-// Node has no such module; the routes are only listed here, not called.
+// Node has no such module. The routes are only listed here, not called.
 vi.mock('cloudflare:workers', () => ({ env: {}, exports: {}, WorkerEntrypoint: class {} }))
 
 const DOCUMENT = readDocument()
@@ -23,13 +23,13 @@ const OPERATIONS = operationsOf(DOCUMENT)
 const SOURCES = await readSources()
 const PAGES = [readPage('docs/api.md'), readPage('docs/uppy.md')]
 
-/** As the pages write it: `GET /files/:key/url`. */
+/** Returns a route as the pages write it: `GET /files/:key/url`. */
 const routeOf = ({ method, path }: Located): string =>
   `${method} ${path.replaceAll(/\{(\w+)\}/g, ':$1')}`
 
 const unique = (values: readonly string[]): string[] => [...new Set(values)].toSorted()
 
-/** Error codes of an operation. */
+/** Returns the error codes of an operation. */
 function codesOf({ operation }: Located): string[] {
   const responses = Object.keys(operation.responses).map((status) =>
     responseOf(DOCUMENT, operation, Number(status)),
@@ -46,7 +46,7 @@ describe('docs/openapi.json', () => {
     await expect(promisify(execFile)(process.execPath, args)).resolves.toMatchObject({ stderr: '' })
   })
 
-  it('has every route of the app, and no other, on the servers that it names', () => {
+  it('has exactly the routes of the app, on its servers', () => {
     const described = OPERATIONS.flatMap((located) =>
       (located.operation.servers ?? DOCUMENT.servers).map(({ url }) => {
         const base = url === '.' ? '' : `/${url}`
@@ -59,7 +59,7 @@ describe('docs/openapi.json', () => {
     expect(described.toSorted()).toEqual(unique(registered))
   })
 
-  it('is right below the mount path that it is served from', () => {
+  it('has servers relative to the mount path that serves it', () => {
     const urls = DOCUMENT.servers.map(({ url }) => {
       const base = new URL(url.replace('{token}', 'ept_1'), 'https://app.example/t/a/openapi.json')
       return `${base.href.replace(/\/$/, '')}/files`
@@ -69,12 +69,12 @@ describe('docs/openapi.json', () => {
     expect(unique(own.map(({ url }) => url))).toEqual(['.'])
   })
 
-  it('gives each operation its own id', () => {
+  it('has a unique id for each operation', () => {
     const ids = OPERATIONS.map(({ operation }) => operation.operationId)
     expect(ids.toSorted()).toEqual(unique(ids))
   })
 
-  it('declares each parameter once, and those of the path as they stand there', () => {
+  it('declares each parameter once, and path parameters in the order of the path', () => {
     for (const { path, operation } of OPERATIONS) {
       const { parameters = [] } = operation
       const names = parameters.map((parameter) => `${parameter.in} ${parameter.name}`)
@@ -85,7 +85,7 @@ describe('docs/openapi.json', () => {
     }
   })
 
-  it('refers to nothing that is not there, and has nothing that nobody refers to', () => {
+  it('has no broken references and no unused components', () => {
     const { schemas, responses } = DOCUMENT.components
     const present = [
       ...Object.keys(schemas).map((name) => `#/components/schemas/${name}`),
@@ -94,21 +94,21 @@ describe('docs/openapi.json', () => {
     expect(unique(referencesIn(DOCUMENT))).toEqual(present.toSorted())
   })
 
-  it('names tags and security schemes that it has', () => {
+  it('uses only tags and security schemes that it declares', () => {
     const tags = OPERATIONS.flatMap(({ operation }) => operation.tags)
     expect(unique(tags)).toEqual(DOCUMENT.tags.map(({ name }) => name).toSorted())
     const schemes = OPERATIONS.flatMap(({ operation }) => operation.security.flatMap(Object.keys))
     expect(unique(schemes)).toEqual(Object.keys(DOCUMENT.components.securitySchemes))
   })
 
-  it('has variables for what stands in braces in a server', () => {
+  it('has a variable for each name in braces in a server', () => {
     for (const { url, variables = {} } of DOCUMENT.servers)
       expect(Object.keys(variables).map((name) => `{${name}}`)).toEqual(url.match(/\{\w+\}/g) ?? [])
   })
 })
 
-describe('what is said to people as well', () => {
-  it('are the scopes', () => {
+describe('what docs/openapi.json and the pages both list', () => {
+  it('has the same scopes', () => {
     const rows = PAGES.flatMap((page) => [
       ...page.matchAll(/^\| \[`([A-Z]+ \/[^`]*)`\]\S* \| (?:`([\w:]+)`|(none|any))/gm),
     ])
@@ -120,7 +120,7 @@ describe('what is said to people as well', () => {
     expect(Object.fromEntries(described)).toEqual(Object.fromEntries(documented))
   })
 
-  it('are the errors: each that a page lists for a route', () => {
+  it('has the same errors for each route', () => {
     const sections = PAGES.flatMap((page) => page.split(/^#+ (?=[A-Z]+ \/)/m).slice(1))
     const listed = sections.flatMap((section) => {
       const [, list] = /^Errors: ([\s\S]*?)\n\n/m.exec(section) ?? []
@@ -131,7 +131,7 @@ describe('what is said to people as well', () => {
     const codesIn = (list: string) => [
       ...new Set([...list.matchAll(/`([a-z]+_[a-z_]+)`/g)].map(([, code = '']) => code)),
     ]
-    // What every route can answer stands in no list.
+    // Errors that every route can return are in no list.
     const listedAnywhere = new Set(listed.flatMap(({ list }) => codesIn(list)))
     for (const { list, codes } of listed) {
       const names = codesIn(list)
@@ -150,7 +150,7 @@ describe('an example in docs/api.md', () => {
         .map(({ code }): [string, unknown] => [section.split('\n', 1).join(), JSON.parse(code)]),
     )
 
-  it.each(examples)('is as described: %s', (route, example) => {
+  it.each(examples)('matches its description: %s', (route, example) => {
     const located = OPERATIONS.find((one) => routeOf(one) === route)
     if (located === undefined) throw new Error('There is no such operation.')
     const isError = typeof example === 'object' && example !== null && 'code' in example
@@ -158,10 +158,10 @@ describe('an example in docs/api.md', () => {
       .filter((status) => (isError ? status >= '400' : status < '400'))
       .map((status) => responseOf(DOCUMENT, located.operation, Number(status)))
       .flatMap((response) => response?.content?.['application/json']?.schema ?? [])
-    expect(answers.map((schema) => answerFault(DOCUMENT, schema, example))).toContain(null)
+    expect(answers.map((schema) => answerError(DOCUMENT, schema, example))).toContain(null)
   })
 
-  it('is there for most operations, so that this test proves something', () => {
+  it('exists for most operations', () => {
     expect(examples.length).toBeGreaterThan(13)
   })
 })
@@ -170,22 +170,22 @@ describe('the generator', () => {
   const change = (edit: (routes: RegisteredRoute[]) => RegisteredRoute[]) => () =>
     openApiDocument({ ...SOURCES, routes: edit([...SOURCES.routes]) })
 
-  it('refuses a route that nobody has described', () => {
+  it('refuses a route without a description', () => {
     const added = { method: 'GET', path: '/files/:key/versions', handler: {} }
     expect(change((routes) => [...routes, added])).toThrow(/GET \/files\/:key\/versions/)
   })
 
-  it('refuses a description of a route that is gone', () => {
+  it('refuses a description of a removed route', () => {
     const gone = change((routes) => routes.filter(({ path }) => path !== '/tokens'))
     expect(gone).toThrow('POST /tokens')
   })
 
-  it('refuses a route without its twin under /u/:token', () => {
+  it('refuses a route without its counterpart under /u/:token', () => {
     const gone = change((routes) => routes.filter(({ path }) => path !== '/u/:token/tokens'))
     expect(gone).toThrow('POST /u/:token/tokens')
   })
 
-  it.each(['body', 'query'])('refuses a member of the %s that nobody has described', (part) => {
+  it.each(['body', 'query'])('refuses a member of the %s without a description', (part) => {
     const schema = z.strictObject({ novelty: z.string() })
     const changed = change((routes) =>
       routes.map((route) =>

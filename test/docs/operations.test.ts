@@ -10,7 +10,7 @@ const PAGE = 'docs/operations.md'
 const WRANGLER = join(ROOT, 'node_modules/wrangler/bin/wrangler.js')
 const run = promisify(execFile)
 
-/** As `docs/kv-schema.md` shows a record. */
+/** A record as in `docs/kv-schema.md`. */
 const METADATA = {
   name: 'My Photo.JPG',
   size: 48_213,
@@ -39,7 +39,7 @@ describe('docs/operations.md', () => {
   })
   afterAll(() => rm(directory, { recursive: true }))
 
-  it('restores an exported index as it was', async () => {
+  it('restores an exported index unchanged', async () => {
     const entries = [{ name: 'file:files:uploads/a.jpg', metadata: METADATA }]
     await writeFile(join(directory, 'index.json'), JSON.stringify(entries))
     await run('sh', ['-eu', '-c', markedBlock(PAGE, 'restore')], { cwd: directory })
@@ -47,18 +47,18 @@ describe('docs/operations.md', () => {
     expect(JSON.parse(await wrangler('kv', 'key', 'list'))).toEqual(entries)
   })
 
-  it('names only commands that `npm run keys` has', async () => {
+  it('names only existing commands of `npm run keys`', async () => {
     const usage = await readFile(join(ROOT, 'dev/keys.ts'), 'utf8')
     const commands = [...readPage(PAGE).matchAll(/npm run keys -- (\w+)/g)].map(([, name]) => name)
     expect(commands.length).toBeGreaterThan(8)
     for (const command of commands) expect(usage).toContain(`npm run keys -- ${command}`)
   })
 
-  it.each(pagePaths())('%s sets API keys by push, which drops no key unnoticed', (path) => {
+  it.each(pagePaths())('%s sets API keys with push, which removes no key unnoticed', (path) => {
     expect(readPage(path)).not.toMatch(/secret put API_KEYS </)
   })
 
-  it('merges a release into a repository that the deploy button has made, as written', async () => {
+  it('merges a release into a repository from the deploy button', async () => {
     const [joins = '', ...others] =
       /^git merge --allow-unrelated-histories.*$/m.exec(readPage(PAGE)) ?? []
     expect(others).toEqual([])

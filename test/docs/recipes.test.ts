@@ -22,7 +22,7 @@ import { BROWSER, type Snippets, writeSnippets } from './support/snippets.ts'
 const PAGES = ['react', 'next', 'hono', 'express', 'plain-html', 'rails-and-django']
 const PACKAGES = join(import.meta.dirname, 'recipes')
 
-/** Marks of the blocks that a test below compiles or runs; one with a slash names a file. */
+/** Marks of the blocks that a test below compiles or runs. A mark with a slash names a file. */
 const TESTED: Readonly<Record<string, readonly string[]>> = {
   next: ['mint', 'route', 'presigner', 'page'],
   hono: ['dev-vars'], // in test/e2e/first-hour.test.ts
@@ -37,7 +37,7 @@ describe.each(PAGES)('the recipe for %s', (name) => {
   const text = readPage(`docs/recipes/${name}.md`)
   const blocks = codeBlocks(text)
 
-  it('has code that is a file of an example, or that a test here knows', () => {
+  it("has only code from an example's file, or code that a test here compiles or runs", () => {
     const marks = blocks.map(({ mark }) => mark).filter((mark) => mark !== '')
     const [files, others] = [true, false].map((isFile) =>
       marks.filter((mark) => mark.includes('/') === isFile),
@@ -51,7 +51,7 @@ describe.each(PAGES)('the recipe for %s', (name) => {
     }
   })
 
-  it('has a server, a page, how to run it, and what production needs', () => {
+  it('has a server, a page, the steps to run it, and what production needs', () => {
     for (const heading of ['Run it', 'In production'])
       if (name !== 'plain-html' || heading === 'Run it')
         expect(text).toMatch(new RegExp(`^##+ ${heading}$`, 'm'))
@@ -62,7 +62,7 @@ describe.each(PAGES)('the recipe for %s', (name) => {
   })
 })
 
-/** The logins that the pages leave to their readers. */
+/** The logins, which the pages leave to their readers. */
 const NEXT_SESSION = `
 export const currentUser = async (): Promise<{ id: string } | null> =>
   process.env.USER_ID ? { id: process.env.USER_ID } : null
@@ -75,7 +75,7 @@ export async function currentUser({ headers }: Request): Promise<{ id: string } 
   return id === undefined ? null : { id: decodeURIComponent(id) }
 }
 `
-/** What Next.js does with the handler. */
+/** Calls the handler as Next.js does. */
 const CALL_ROUTE = `
 import { POST } from './app/api/file-token/route.ts'
 
@@ -85,7 +85,7 @@ console.log(JSON.stringify({ status, cache: headers.get('Cache-Control'), ...(aw
 `
 const USER_TOKEN = 'a-long-random-token'
 
-/** Everything an API key for a server needs: docs/recipes/README.md. */
+/** The scopes that a server's API key needs: docs/recipes/README.md. */
 const API_KEY = `ep_my-app_${'0123456789abcdef'.repeat(3).slice(5)}`
 const SCOPES = ['files:upload', 'files:read', 'files:list', 'files:delete', 'links:create']
 
@@ -101,7 +101,7 @@ let app: string
 let appPort: number
 let directory: string
 
-/** How the servers of the recipes find the Worker. */
+/** The settings with which the servers of the recipes reach the Worker. */
 const variables = () => ({ PRESIGNER_URL: worker.origin, PRESIGNER_KEY: API_KEY })
 
 beforeAll(async () => {
@@ -120,7 +120,7 @@ beforeAll(async () => {
           .map((name) => [`app/files/${name}`, reactFile(name)]),
       ),
       'call-route.ts': CALL_ROUTE,
-      // The types of Node clash with those of browsers, in the sources of the client.
+      // Node's types conflict with those of browsers in the client's sources.
       'process.d.ts': 'declare const process: { env: Record<string, string | undefined> }',
     },
     {
@@ -182,7 +182,7 @@ afterAll(async () => {
   signer.remove()
 })
 
-/** Statuses of a list for each prefix, with `token`. */
+/** Returns the status of a list with `token`, for each prefix. */
 const listed = (token: string, ...prefixes: readonly string[]): Promise<number[]> =>
   Promise.all(
     prefixes.map(async (prefix) => {
@@ -203,7 +203,7 @@ describe('the code of the recipes', () => {
     expect(list.split(',')).toEqual(['tokens:create', ...SCOPES])
   })
 
-  it('mints tokens in one way', () => {
+  it('mints tokens the same way in each recipe', () => {
     expect(block('express', 'mint')).toBe(block('next', 'mint'))
   })
 })
@@ -220,7 +220,7 @@ describe('the route handler for Next.js', () => {
     expect(await listed(token, own, 'users/ann/', 'users/')).toEqual([200, 403, 403])
   })
 
-  it('answers 401 where nobody is logged in', async () => {
+  it('answers 401 when nobody is logged in', async () => {
     expect(await call('')).toMatchObject({ status: 401 })
   })
 })
@@ -234,7 +234,7 @@ describe.each([
   const ask = (Cookie: string) =>
     fetch(`${app}/api/file-token`, { method: 'POST', headers: { Cookie } })
 
-  it('gives each user a token for their own folder, and nobody else', async () => {
+  it('gives each logged-in user a token for their own folder', async () => {
     await using _ = await start()
     const answer = await ask('user=ada')
     expect(answer.headers.get('Cache-Control')).toBe('no-store')
@@ -243,7 +243,7 @@ describe.each([
     expect((await ask('')).status).toBe(401)
   })
 
-  it('answers 500 where the Worker refuses the key', async () => {
+  it('answers 500 when the Worker refuses the key', async () => {
     await using _ = await start({ PRESIGNER_KEY: 'ep_my-app_wrong', NODE_ENV: 'production' })
     expect((await ask('user=ada')).status).toBe(500)
   })
@@ -278,17 +278,17 @@ it('the signer for Express signs what its page uploads', async () => {
   await expect(upload(new File([''], 'a.txt'), 'another')).rejects.toThrow('Log in first.')
 })
 
-describe('the commands', async () => {
+describe('the commands for any server', async () => {
   const noCurl = await withoutCurl()
 
-  it.skipIf(noCurl)('for any server mint a token for one user alone', async () => {
+  it.skipIf(noCurl)('mint a token for one user', async () => {
     const printed = await runShell(block('rails-and-django', 'token'), variables())
     const [list = '', refusal = ''] = printed.split('\n')
     expect(JSON.parse(list)).toEqual({ files: [] })
     expect(JSON.parse(refusal)).toMatchObject({ code: 'forbidden' })
   })
 
-  it.skipIf(noCurl)('for any server look at a file, sign a URL for it, and delete it', async () => {
+  it.skipIf(noCurl)('read a record, sign a URL, and delete the file', async () => {
     const headers = { Authorization: `Bearer ${API_KEY}`, 'Content-Type': 'application/json' }
     const started = await fetch(`${worker.origin}/files/upload-url`, {
       method: 'POST',
@@ -313,7 +313,7 @@ describe('the commands', async () => {
 })
 
 describeWith([CHROMIUM], 'the plain page, served by the Express recipe', () => {
-  it('uploads, lists, shows and deletes the files of who is logged in', async () => {
+  it('uploads, lists, shows and deletes the files of the logged-in user', async () => {
     await mkdir(join(express.directory, 'public'))
     await build({
       root: join(ROOT, 'client'),

@@ -20,21 +20,21 @@ const workflows = readdirSync(WORKFLOWS).map((name) => [
   readFileSync(join(WORKFLOWS, name), 'utf8'),
 ]) as [string, string][]
 
-/** The lines of one job, without those of the others. */
+/** Returns the lines of one job, without those of the others. */
 function job(text: string, name: string): string {
   const [, rest = ''] = text.split(`\n  ${name}:\n`)
   return rest.split(/\n {2}\w+:\n/, 1).join()
 }
 
 describe.each(workflows)('the workflow %s', (_, text) => {
-  it('pins each action by its commit, and says which version that is', () => {
+  it('pins each action by its commit, and names its version', () => {
     const uses = [...text.matchAll(/uses: (.+)/g)].map(([, action = '']) => action)
     expect(uses.length).toBeGreaterThan(0)
     for (const action of uses)
       expect(action).toMatch(/^[\w-]+\/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$/)
   })
 
-  it('starts without permissions, holds no secret, and puts no expression into a script', () => {
+  it('starts without permissions, contains no secret, and puts no expression into a script', () => {
     expect(text).toContain('\npermissions: {}\n')
     expect(text).not.toContain('secrets.')
     const scripts = text.matchAll(/run: \|\n((?: {10,}.*\n| *\n)+)|run: (.+)/g)
@@ -45,7 +45,7 @@ describe.each(workflows)('the workflow %s', (_, text) => {
 describe('the release workflow', () => {
   const text = readFileSync(join(WORKFLOWS, 'release.yml'), 'utf8')
 
-  it('gives only the publishing job an identity, which npm trusts in the environment npm', () => {
+  it('gives an identity only to the publishing job, which npm trusts in the environment npm', () => {
     expect(text.match(/id-token: write/g)).toHaveLength(1)
     expect(job(text, 'publish')).toContain('id-token: write')
     expect(job(text, 'publish')).toContain('environment: npm')
@@ -60,7 +60,7 @@ describe('the release workflow', () => {
     )
   })
 
-  it('takes the notes of a version, and only those, from the changelog', () => {
+  it('reads only the notes of its version from the changelog', () => {
     const [, script = ''] = /awk -v heading="## \$version" '([^']+)' CHANGELOG.md/.exec(text) ?? []
     const input = '# Changelog\n\n## 0.2.0\n\nsecond\n\n### Minor\n\n- a\n\n## 0.1.0\n\nfirst\n'
     const notes = execFileSync('awk', ['-v', 'heading=## 0.2.0', script], {
@@ -78,7 +78,7 @@ describe('a release by changesets', () => {
     z.object({ version: z.string() }).parse(JSON.parse(readFileSync(join(clone, path), 'utf8')))
       .version
 
-  it('raises both packages together, writes the changelog, and leaves package.json as it was', () => {
+  it('raises both versions together, writes the changelog, and changes nothing else in package.json', () => {
     const files = ['package.json', 'package-lock.json', 'client/package.json', 'CHANGELOG.md']
     for (const path of [...files, '.changeset/config.json', '.changeset/README.md'])
       cpSync(join(ROOT, path), join(clone, path))
@@ -124,7 +124,7 @@ describe('a release by changesets', () => {
 })
 
 describe('CHANGELOG.md', () => {
-  it('begins with the version of the packages, and names no link that does not exist', () => {
+  it('starts with the version of the packages, and has no broken link', () => {
     const { version } = z
       .object({ version: z.string() })
       .parse(JSON.parse(readPage('package.json')))

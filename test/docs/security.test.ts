@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
 
-/** Rows of the tables that have a column of tests. */
+/** The rows of the tables that have a column with tests. */
 const rows = (await readFile('docs/security.md', 'utf8'))
   .split(/^## /m)
   .filter((section) => section.includes('| Threat | Protection | Test |'))
@@ -13,12 +13,12 @@ const rows = (await readFile('docs/security.md', 'utf8'))
   )
   .map((line) => line.split(/(?<!\\)\|/).map((cell) => cell.trim()))
 
-describe('The threat model', () => {
+describe('the threat model', () => {
   it('has a row for each threat', () => {
     expect(rows.length).toBeGreaterThan(30)
   })
 
-  it.each(rows)('names a test that exists for: %s%s', async (_, threat, protection, tests = '') => {
+  it.each(rows)('names an existing test for: %s%s', async (_, threat, protection, tests = '') => {
     expect(threat).not.toBe('')
     expect(protection).not.toBe('')
     const files = tests.split(/(?=`test\/)/)

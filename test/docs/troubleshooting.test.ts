@@ -24,11 +24,11 @@ describe.each([
   ['links', Object.keys(LINK_REFUSALS)],
   ['warnings', WARNINGS],
 ])('the table of %s', (mark, names) => {
-  it('has every one that the code has, once, in its order, and no other', () => {
+  it('has exactly those in the code, once and in the same order', () => {
     expect(rows(mark).map(({ name }) => name)).toEqual(names)
   })
 
-  it('says what the cause is and what to do, in sentences', () => {
+  it('states the cause and the fix in sentences', () => {
     for (const { name, cause, fix } of rows(mark)) {
       expect(cause, name).toMatch(/^.{15,}\.$/)
       expect(fix, name).toMatch(/^.{8,}\.$/)
@@ -36,14 +36,14 @@ describe.each([
   })
 })
 
-it('misses no warning: whatever is written to the console is one of the list', () => {
+it('lists every warning that the code writes to the console', () => {
   const sources = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' })
     .filter((path) => path.endsWith('.ts'))
     .map((path) => readPage(join('src', path)))
   const writing = sources.filter((text) => /\bconsole\.\w+\(/.test(text))
   expect(writing.length).toBeGreaterThan(2)
   for (const text of writing) {
-    // A line of the log, or a text whose type says that it is in the list.
+    // A log line, or a text whose type ensures that it is in the list.
     const calls = [...text.matchAll(/\bconsole\.\w+\((.*)/g)].map(([, call = '']) => call)
     for (const call of calls)
       expect(call).toMatch(/^(?:JSON\.stringify\((?:line|\{ warning, .*\})\)|warning\))/)
@@ -52,7 +52,7 @@ it('misses no warning: whatever is written to the console is one of the list', (
   }
 })
 
-it('is linked from where people look when something fails', () => {
+it('is linked from the pages where people look for errors', () => {
   for (const page of ['README.md', 'docs/api.md'])
     expect(readPage(page)).toContain('troubleshooting.md')
 })

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest'
 import { staleFiles } from '../../dev/build-page.ts'
 import { urlPath } from '../../dev/url-path.ts'
 
-it('names a file below a folder as a URL does, on Windows too', () => {
+it('writes the path of a file below a folder as in a URL, on Windows too', () => {
   expect(urlPath('C:\\app\\public', 'C:\\app\\public\\assets\\a.js', win32)).toBe('assets/a.js')
   expect(urlPath('/app/public', '/app/public/assets/a.js', posix)).toBe('assets/a.js')
   expect(urlPath('/app/public', '/app/public/a\\b.js', posix)).toBe('a\\b.js')
@@ -12,7 +12,7 @@ it('names a file below a folder as a URL does, on Windows too', () => {
 it.each([
   ['Windows', 'C:\\app\\public', win32],
   ['others', '/app/public', posix],
-])('deletes what is no longer part of the page, and nothing else, on %s', (_, folder, platform) => {
+])('deletes only files that are no longer part of the page, on %s', (_, folder, platform) => {
   const file = (name: string) => platform.join(folder, name)
   const present = ['index.html', 'assets/page-1.js', 'assets/page-2.js', '.build', 'a/.build']
   const page = new Set(['index.html', 'assets/page-2.js'])

@@ -1,14 +1,14 @@
 import type * as z from 'zod/mini'
 import * as answers from '../../dev/openapi/answers.ts'
 
-/** Answer of `POST /files/upload-url`. */
+/** The response of `POST /files/upload-url`. */
 export type Upload = z.infer<typeof answers.uploadUrl>
 /** A file as the Worker records it. */
 export type FileRecord = z.infer<typeof answers.fileRecord>
-/** Answer of `POST /multipart`. */
+/** The response of `POST /multipart`. */
 export type Started = z.infer<typeof answers.startedUpload>
 
-/** Status and `code` of an answer that is an error. */
+/** The status and the `code` of an error response. */
 export interface Refusal {
   readonly status: number
   readonly code: string
@@ -17,8 +17,8 @@ export interface Refusal {
 type Query = Readonly<Record<string, string>>
 
 /**
- * The Worker's API, spoken with nothing but fetch. Each method throws for an answer that isn't the
- * documented success.
+ * The Worker's API with only fetch. Each method throws for a response that isn't the documented
+ * success.
  */
 export interface ApiClient {
   uploadUrl(request: Readonly<Record<string, unknown>>): Promise<Upload>
@@ -27,7 +27,7 @@ export interface ApiClient {
   record(key: string, query?: Query): Promise<FileRecord>
   list(query?: Query): Promise<readonly FileRecord[]>
   remove(key: string, query?: Query): Promise<void>
-  /** Answer of `POST /files/:key/link`: the link alone. */
+  /** Returns only the link from the response of `POST /files/:key/link`. */
   link(key: string, request?: Readonly<Record<string, unknown>>, query?: Query): Promise<string>
   startMultipart(request: Readonly<Record<string, unknown>>): Promise<Started>
   partUrls(
@@ -37,15 +37,15 @@ export interface ApiClient {
   parts(uploadId: string, key: string): Promise<z.infer<typeof answers.partList>['parts']>
   complete(uploadId: string, request: Readonly<Record<string, unknown>>): Promise<FileRecord>
   abort(uploadId: string, key: string): Promise<void>
-  /** Answer of `GET /s3/params`: a form for one file. */
+  /** The response of `GET /s3/params`: a form for one file. */
   form(fileName: string, mimetype?: string): Promise<z.infer<typeof answers.uppyForm>>
-  /** Answer of `POST /s3/sign`: one request of a client that speaks S3. */
+  /** The response of `POST /s3/sign`: one request of an S3 client. */
   sign(request: Readonly<Record<string, unknown>>): Promise<z.infer<typeof answers.signedRequest>>
-  /** What the Worker says to a request that it must refuse. */
+  /** Returns the Worker's error for a request that it must refuse. */
   refusal(method: string, path: string, body?: unknown): Promise<Refusal>
 }
 
-/** A client of the Worker at `origin` with an API key. */
+/** Returns a client of the Worker at `origin` with an API key. */
 export function createApiClient(origin: string, apiKey: string): ApiClient {
   const send = (method: string, path: string, body?: unknown): Promise<Response> =>
     fetch(origin + path, {
@@ -101,7 +101,7 @@ export function createApiClient(origin: string, apiKey: string): ApiClient {
   }
 }
 
-/** Path of one file in the API. */
+/** Returns the path of one file in the API. */
 export const filePath = (key: string): string => `/files/${encodeURIComponent(key)}`
 
 const search = (query: Query = {}): string => `?${new URLSearchParams(query)}`

@@ -17,10 +17,7 @@ import { CHROMIUM, describeWith, RADOSGW } from './system-package.ts'
 const WIDTH = 3
 const HEIGHT = 2
 
-/**
- * What the page found out: `etag` as the bucket's answer showed it to the page, the size as the
- * <img> has it.
- */
+/** The page's results: `etag` from the bucket's response, and the size of the <img>. */
 const outcomeSchema = z.object({
   record: z.object({ name: z.string(), mimetype: z.string(), etag: z.string() }),
   etag: z.string(),
@@ -28,7 +25,7 @@ const outcomeSchema = z.object({
   height: z.int(),
 })
 
-/** The flow of the README in a page of another origin than the Worker and the bucket. */
+/** The flow of the README, in a page with a different origin than the Worker and the bucket. */
 const page = (worker: string): string => `<!doctype html>
 <meta charset="utf-8">
 <input type="file"><img alt=""><output></output>
@@ -94,7 +91,7 @@ function browserRules(start: typeof startS3rver): void {
 
   afterAll(() => stack.disposeAsync())
 
-  it('uploads an image from a page with nothing but fetch, and shows it', async () => {
+  it('uploads an image from a page with only fetch, and shows it', async () => {
     const file = join(directory, 'Grüne Wiese.png')
     await writeFile(file, smallPng(WIDTH, HEIGHT))
     const tab = await browser.newPage()

@@ -29,7 +29,7 @@ export interface BuiltWorkerOptions {
   readonly buckets: Readonly<Record<string, BucketTable>>
   /** Access keys by the name that a bucket's `credentials` uses. */
   readonly accessKeys: Readonly<Record<string, AccessKey>>
-  /** Other variables, such as API_KEYS. A developer's own .dev.vars counts for none of these. */
+  /** Other variables, such as API_KEYS. A developer's own .dev.vars has no effect. */
   readonly variables: Readonly<
     Partial<
       Record<

@@ -1,7 +1,7 @@
 import { type Browser, chromium } from 'playwright-core'
 import { CHROMIUM_PATH } from './system-package.ts'
 
-/** Starts Debian's Chromium without a window, kept from calling home. */
+/** Starts Debian's Chromium without a window and without background requests. */
 export const startChromium = (...more: readonly string[]): Promise<Browser> =>
   chromium.launch({
     executablePath: CHROMIUM_PATH,

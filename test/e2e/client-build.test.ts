@@ -7,7 +7,7 @@ import { install, pack, projectBin, ROOT } from './package/packed.ts'
 
 const MAX_BYTES = 5120
 
-/** Compiles only if the types are there, and are not `any`. */
+/** Compiles only if the types exist, and are not `any`. */
 const MISUSE = `
 import { createClient } from 'edge-presigner-client'
 import { uppyOptions } from 'edge-presigner-client/uppy'
@@ -17,7 +17,7 @@ createClient({ baseUrl: 1 })
 uppyOptions(createClient({ baseUrl: '' }), { directory: 1 })
 `
 
-describe('the package of the client', () => {
+describe('the client package', () => {
   let directory: string
   let installed: string
 
@@ -35,7 +35,7 @@ describe('the package of the client', () => {
     expect(bytes).toBeLessThanOrEqual(MAX_BYTES)
   })
 
-  it('has no scripts but these two, with source maps, and no dependencies', async () => {
+  it('has only these two scripts, with source maps, and no dependencies', async () => {
     expect(await readdir(join(directory, 'node_modules'))).toEqual([
       '.package-lock.json',
       '@uppy',

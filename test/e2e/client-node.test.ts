@@ -6,7 +6,7 @@ import { freePort } from '../../dev/ports.ts'
 
 const MIB = 1024 ** 2
 
-// Imported without their types, which know no Node.
+// Imported without types, because their types exclude Node.
 const CLIENT = join(import.meta.dirname, '../../client/src')
 const { createClient } = await import(join(CLIENT, 'index.ts'))
 const { PresignerError } = await import(join(CLIENT, 'presigner-error.ts'))
@@ -38,7 +38,7 @@ describe('the client in Node', () => {
     credentials = []
   })
 
-  it('says that upload() needs a browser', async () => {
+  it('explains that upload() needs a browser', async () => {
     const upload = createClient({ baseUrl }).upload(new Blob(['x']))
     await expect(upload).rejects.toMatchObject({
       code: 'browser_required',
@@ -47,7 +47,7 @@ describe('the client in Node', () => {
     expect(credentials).toEqual([])
   })
 
-  it('asks a function again for the token that was refused, and sends the new one', async () => {
+  it('calls the token function again after a refusal, and sends the new token', async () => {
     const refused: (string | undefined)[] = []
     const client = createClient({
       baseUrl,
@@ -69,13 +69,13 @@ describe('the client in Node', () => {
       token: (refused = '') => `${refused}x`,
       sent: ['Bearer x', 'Bearer xx'],
     },
-  ])('sends no third request, and none with $title', async ({ token, sent }) => {
+  ])('sends no third request, and no second one with $title', async ({ token, sent }) => {
     const list = createClient({ baseUrl, token }).list()
     await expect(list).rejects.toMatchObject({ code: 'unauthenticated', status: 401 })
     expect(credentials).toEqual(sent)
   })
 
-  it('names the settings to check where nothing answers', async () => {
+  it('names the settings to check when nothing answers', async () => {
     const nowhere = `http://127.0.0.1:${await freePort()}`
     await expect(createClient({ baseUrl: nowhere }).list()).rejects.toMatchObject({
       code: 'unreachable',
@@ -97,7 +97,7 @@ describe('the client in Node', () => {
   })
 })
 
-describe('what the client tries again', () => {
+describe("the client's retries", () => {
   const page = new EventTarget()
   let tries = 0
 
@@ -112,7 +112,10 @@ describe('what the client tries again', () => {
     vi.useRealTimers()
   })
 
-  /** Fails with `code` at each try, after a while. Tells the seconds until it gives up. */
+  /**
+   * Fails with `code` at each attempt, after `secondsEach`. Returns a function for the seconds
+   * until it gives up.
+   */
   function fail(code: string, secondsEach = 0): () => number | undefined {
     const begun = Date.now()
     let seconds: number | undefined
@@ -125,7 +128,7 @@ describe('what the client tries again', () => {
     })
     return () => seconds
   }
-  it('tries once where an origin has never answered, and takes its time', async () => {
+  it('end after one slow attempt when an origin has never answered', async () => {
     const seconds = fail('unreachable', 60)
     await vi.advanceTimersByTimeAsync(100_000)
     expect(seconds()).toBe(60)
@@ -142,7 +145,7 @@ describe('what the client tries again', () => {
     { code: 'unreachable', inAll: 4, from: 1.7, to: 3.6 },
     { code: 'network', inAll: 11, from: 45, to: 91 },
     { code: 'forbidden', inAll: 1, from: 0, to: 0.1 },
-  ])('tries $inAll times after $code', async ({ code, inAll, from, to }) => {
+  ])('make $inAll attempts after $code', async ({ code, inAll, from, to }) => {
     const seconds = fail(code)
     await vi.advanceTimersByTimeAsync(100_000)
     expect(seconds()).toBeGreaterThanOrEqual(from)
@@ -150,7 +153,7 @@ describe('what the client tries again', () => {
     expect(tries).toBe(inAll)
   })
 
-  it('waits while the browser is offline, and then has all its tries again', async () => {
+  it('pause while the browser is offline, and start again with all attempts', async () => {
     const seconds = fail('network')
     await vi.advanceTimersByTimeAsync(10_000)
     expect(tries).toBeGreaterThan(3)
@@ -167,11 +170,11 @@ describe('what the client tries again', () => {
     expect(seconds()).toBeGreaterThan(7200)
   })
 
-  it('goes on as soon as the browser is online', async () => {
+  it('continue as soon as the browser is online', async () => {
     fail('network')
     await vi.advanceTimersByTimeAsync(40_000)
     const before = tries
-    await setOnline(true) // while it waits for up to 15 seconds
+    await setOnline(true) // While it waits for up to 15 seconds.
     expect(tries).toBe(before + 1)
   })
 })

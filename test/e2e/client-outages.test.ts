@@ -8,7 +8,7 @@ import { CHROMIUM, describeWith, RADOSGW } from './system-package.ts'
 
 describeWith(
   [CHROMIUM, RADOSGW],
-  'the client in Chromium, where Ceph RGW and the Worker come and go',
+  'the client in Chromium, while Ceph RGW and the Worker go down and come back,',
   () => {
     let started: ClientContext | undefined
     const context = () => {

@@ -19,7 +19,7 @@ describeWith([CHROMIUM], 'the client in Chromium with a simulated R2', () => {
   afterAll(() => started?.close())
 
   describe('large files', () => largeFileRules(context, 'simulated R2'))
-  describe('a network that goes', () => interruptedRules(context))
+  describe('a network outage', () => interruptedRules(context))
   describe('two tabs', () => tabRules(context))
   describe('slow lines', () => slowLineRules(context))
 })

@@ -3,7 +3,7 @@ import { startCeph } from '../../dev/ceph.ts'
 import { startS3rver } from '../../dev/s3rver.ts'
 import { callRules } from './client/calls.ts'
 import { type ClientContext, startClientContext } from './client/context.ts'
-import { faultRules } from './client/faults.ts'
+import { failureRules } from './client/failures.ts'
 import { largeFileRules } from './client/large-files.ts'
 import { uppyHelperRules } from './client/uppy-helper.ts'
 import { CHROMIUM, describeWith, RADOSGW } from './system-package.ts'
@@ -24,7 +24,7 @@ describeWith([CHROMIUM, RADOSGW], 'the client in Chromium with Ceph RGW', () => 
   const context = startWith(startCeph)
   describe('large files', () => largeFileRules(context, 'Ceph RGW'))
   describe('with Uppy', () => uppyHelperRules(context, 'Ceph RGW'))
-  describe('faults', () => faultRules(context))
+  describe('errors', () => failureRules(context))
   describe('calls', () => callRules(context))
 })
 

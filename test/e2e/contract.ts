@@ -10,10 +10,7 @@ import { multipartRules } from './contract/multipart.ts'
 import { tamperingRules } from './contract/tampering.ts'
 import { uploadRules } from './contract/uploads.ts'
 
-/**
- * Declares what must hold between the built Worker and any S3 server, here the one that `start`
- * starts.
- */
+/** Declares the rules for the built Worker with any S3 server, here the one that `start` starts. */
 export function declareContract(
   start: (options: S3ServerOptions) => Promise<S3Server>,
   capabilities: Capabilities,
@@ -31,8 +28,8 @@ export function declareContract(
   describe('the flow of a file', () => flowRules(context))
   describe('links', () => linkRules(context))
   describe('conditions of an upload', () => uploadRules(context))
-  describe('uploads by a form', () => formRules(context))
-  describe('uploads in parts', () => multipartRules(context, capabilities))
+  describe('uploads with a form', () => formRules(context))
+  describe('multipart uploads', () => multipartRules(context, capabilities))
   describe('keys with every kind of character', () => keyRules(context, capabilities))
   describe('buckets and credentials', () => bucketRules(context, capabilities))
   describe('tampering with a URL', () => tamperingRules(context, capabilities))

@@ -10,13 +10,13 @@ const PUBLIC = join(ROOT, 'public')
 const run = promisify(execFile)
 
 describe('npm run build', () => {
-  it('builds the page where it is stale, and leaves it where it is not', async () => {
+  it('builds the page only when it is stale', async () => {
     await run('npm', ['run', 'build'], { cwd: ROOT })
     const { stdout } = await run('npm', ['run', 'build'], { cwd: ROOT })
     expect(stdout).toContain('The page is up to date.')
   })
 
-  it('loads nothing from elsewhere', async () => {
+  it('loads nothing from other origins', async () => {
     const html = await readFile(join(PUBLIC, 'index.html'), 'utf8')
     const loaded = [...html.matchAll(/<(?:script|link|img)\b[^>]*\b(?:src|href)="([^"]*)"/g)]
     expect(loaded.length).toBeGreaterThan(2)

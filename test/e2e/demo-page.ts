@@ -10,14 +10,14 @@ import { startNpm } from './npm-process.ts'
 
 const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js')
 
-/** The page of `npm run dev`, and a browser to look at it. */
+/** The page of `npm run dev`, and a browser to open it. */
 export interface DemoPage extends AsyncDisposable {
   readonly origin: string
-  /** For files of the test. */
+  /** A folder for the test's files. */
   readonly directory: string
-  /** Opens the page anew, without anything that an earlier tab has stored. */
+  /** Opens the page in a new tab, without anything that an earlier tab has stored. */
   open(options?: BrowserContextOptions): Promise<DemoTab>
-  /** Uploads and records a text without the page. */
+  /** Uploads and records text without the page. */
   put(fileName: string): Promise<void>
   /** The first page of the index. */
   list(): Promise<z.infer<typeof listSchema>>
@@ -28,14 +28,11 @@ const listSchema = z.object({ files: z.array(z.object({ name: z.string(), size: 
 
 export interface DemoTab extends AsyncDisposable {
   readonly page: Page
-  /**
-   * What the console and the Content-Security-Policy complained about, and what was thrown and not
-   * caught.
-   */
-  readonly faults: readonly string[]
+  /** The messages of the console and the Content-Security-Policy, and uncaught errors. */
+  readonly failures: readonly string[]
 }
 
-/** A file that a user has. */
+/** A user's file. */
 export interface TestFile {
   readonly name: string
   readonly mimeType: string
@@ -79,23 +76,25 @@ export async function startDemoPage(...flags: readonly string[]): Promise<DemoPa
       await post('/files', { key, name: fileName })
     },
     async open(options) {
-      // Without transitions nothing is looked at halfway.
+      // Without transitions, no test checks a half-finished state.
       const context = await browser.newContext({ reducedMotion: 'reduce', ...options })
       const page = await context.newPage()
-      const faults: string[] = []
-      page.on('pageerror', ({ message }) => faults.push(message))
+      const failures: string[] = []
+      page.on('pageerror', ({ message }) => failures.push(message))
       page.on('console', (message) => {
-        if (message.type() === 'error') faults.push(message.text())
+        if (message.type() === 'error') failures.push(message.text())
       })
       await page.goto(origin)
       await page.locator('#files[aria-busy=false]').waitFor({ state: 'attached' })
-      return { page, faults, [Symbol.asyncDispose]: () => context.close() }
+      return { page, failures, [Symbol.asyncDispose]: () => context.close() }
     },
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   }
 }
 
-/** Gives a file to Uppy's Dashboard, as its "browse files" does; a large one by its path. */
+/**
+ * Adds a file to Uppy's Dashboard, as its "browse files" does. A large file is added by its path.
+ */
 export const choose = (page: Page, file: TestFile | string): Promise<void> =>
   page.locator('#uploader input[type=file]').first().setInputFiles(file)
 
@@ -118,13 +117,13 @@ export async function dropOn(page: Page, selector: string, files: readonly TestF
     await page.dispatchEvent(selector, type, { dataTransfer })
 }
 
-/** The tile of a file. */
+/** Returns the tile of a file. */
 export const tile = (page: Page, name: string) =>
   page
     .getByRole('listitem')
     .filter({ has: page.getByRole('button', { name: `Actions for ${name}` }) })
 
-/** Lets at most so many bytes a second out of the page; 0 is no limit. */
+/** Limits the page to this many bytes per second of upload. 0 means no limit. */
 export async function limitUploads(page: Page, bytesPerSecond: number): Promise<void> {
   const session = await page.context().newCDPSession(page)
   await session.send('Network.enable')
@@ -148,7 +147,7 @@ const axeSchema = z.object({
   ),
 })
 
-/** What axe-core finds serious or critical on the page as it is now. */
+/** Returns axe-core's serious and critical violations on the current page. */
 export async function seriousFindings(page: Page): Promise<readonly string[]> {
   await page.evaluate(await readFile(AXE, 'utf8'))
   const { violations } = axeSchema.parse(await page.evaluate('axe.run()'))

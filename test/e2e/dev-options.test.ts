@@ -19,14 +19,14 @@ describe('the options of npm run dev', () => {
     })
   })
 
-  it('take --host with and without an address of this machine', () => {
+  it('accept --host with and without an address of this machine', () => {
     expect(read('--host').host).toBe('192.0.2.7')
     expect(read('--host', '--port', '3000')).toMatchObject({ host: '192.0.2.7', port: 3000 })
     expect(read('--host', '172.17.0.1').host).toBe('172.17.0.1')
     expect(read('--host=172.17.0.1').host).toBe('172.17.0.1')
   })
 
-  it('take --origin more than once', () => {
+  it('accept --origin more than once', () => {
     expect(read('--origin', 'https://a.example', '--origin', 'http://b.test:81').origins).toEqual([
       'https://a.example',
       'http://b.test:81',
@@ -55,12 +55,12 @@ describe('the options of npm run dev', () => {
     expect(() => read(...args)).toThrow(message)
   })
 
-  it('refuse --host where the machine has no address', () => {
+  it('refuse --host when the machine has no address', () => {
     expect(() => readOptions(['--host'], [])).toThrow('no IPv4 address')
   })
 })
 
-describe('of the output of wrangler', () => {
+describe('in the output of wrangler', () => {
   it.each([
     '',
     '⎔ Reloading local server...',
@@ -69,7 +69,7 @@ describe('of the output of wrangler', () => {
     '[custom build] Built the page.',
     '{"requestId":"1","method":"GET","route":"/files","status":200,"milliseconds":1}',
     '{"requestId":"1","method":"POST","route":"/files","status":400,"code":"invalid_request"}',
-  ])('%j is left out', (line) => {
+  ])('%j is hidden', (line) => {
     expect(shownLines(line)).toEqual([])
   })
 
@@ -91,7 +91,7 @@ describe('of the output of wrangler', () => {
     expect(shownLines(line)[0]).toBe(shown)
   })
 
-  it('what came before the Worker started is shown only if it does not start', () => {
+  it("the output before the Worker's start is shown only if it does not start", () => {
     for (const [fails, expected] of [
       [false, ['later']],
       [true, ['[wrangler:info] why', 'later']],
@@ -106,7 +106,7 @@ describe('of the output of wrangler', () => {
     }
   })
 
-  it('an error is shown at once, with what came before', () => {
+  it('an error is shown immediately, with the output before it', () => {
     const printed: string[] = []
     const output = new WorkerOutput((line) => printed.push(line))
     output.add('before')

@@ -30,7 +30,7 @@ async function newPlace(): Promise<void> {
   s3Port = await freePort()
 }
 
-/** Each test gets ports and a folder of its own. */
+/** Gives each test its own ports and folder. */
 function separately(): void {
   beforeEach(newPlace)
   afterEach(() => rm(data, { recursive: true }))
@@ -51,7 +51,10 @@ interface Asked {
   readonly method?: string
   readonly at?: number
   readonly address?: string
-  /** Where the request comes from. 127.0.0.2 stands for another machine: the proxy only knows 127.0.0.1. */
+  /**
+   * The sender's address. 127.0.0.2 represents another machine, because the proxy accepts only
+   * 127.0.0.1.
+   */
   readonly from?: string
 }
 
@@ -61,7 +64,7 @@ interface Answer {
   readonly body: string
 }
 
-/** A request with any Host, as a page that was rebound to this machine makes it. */
+/** Sends a request with any Host, like a page after DNS rebinding to this machine. */
 const ask = (path: string, asked: Asked = {}): Promise<Answer> =>
   new Promise((resolve, reject) => {
     const { headers = {}, method = 'GET', at = port, address = '127.0.0.1', from } = asked
@@ -76,7 +79,7 @@ const ask = (path: string, asked: Asked = {}): Promise<Answer> =>
 
 const allowedOrigin = ({ headers }: Answer) => headers['access-control-allow-origin']
 
-/** The walk-through with curl, for this Worker. */
+/** Returns the walk-through with curl, for this Worker. */
 const walkThrough = () =>
   markedBlock('docs/curl.md', 'walk-through').replaceAll('http://localhost:8787', origin())
 const origin = () => `http://localhost:${port}`
@@ -84,10 +87,11 @@ const origin = () => `http://localhost:${port}`
 const runShell = (script: string) =>
   shell('sh', ['-euc', script], { timeout: 30_000, cwd: data }).then(({ stdout }) => stdout)
 
-/** Ends `dev` by Ctrl-C, as its user sees it: npm waits for the end of all, and calls nothing an error. */
+/** Ends `dev` with Ctrl-C: npm waits until everything has stopped, and reports no error. */
 async function pressCtrlC(dev: NpmProcess): Promise<void> {
   dev.signal('SIGINT')
-  // Some shells run the command in their own place, and end as it does; others die of the signal after it.
+  // Some shells replace themselves with the command and exit with its code. Others end by the
+  // signal after it.
   expect([0, 'SIGINT']).toContain(await dev.end())
   expect(await dev.groupMembers()).toEqual([])
   await requireFreePort(port, '')
@@ -96,7 +100,7 @@ async function pressCtrlC(dev: NpmProcess): Promise<void> {
 }
 
 function walksThrough(...flags: readonly string[]): void {
-  it('runs the walk-through with curl, and ends with nothing left', async () => {
+  it('runs the walk-through with curl, and leaves nothing running', async () => {
     await using dev = await startDev(...flags)
     const [record = '', downloaded, list, ...rest] = (await runShell(walkThrough())).split('\n')
     expect(JSON.parse(record)).toMatchObject({
@@ -113,7 +117,7 @@ describe('npm run dev', () => {
   separately()
   walksThrough()
 
-  it('tells the URL once, as the last thing, and then a line for each request', async () => {
+  it('prints the URL once, at the end, and then one line for each request', async () => {
     await using dev = await startDev()
     const [, output = ''] = /dev\/main\.ts .*\n\n([\s\S]*)/.exec(dev.output()) ?? []
     expect(output).toBe(
@@ -144,7 +148,7 @@ Ready: http://localhost:${port} (Ctrl-C to stop)
     ])
   })
 
-  it('keeps its files, its index and its secrets over a restart, readable by this user alone', async () => {
+  it('keeps its files, its index and its secrets across a restart, readable only by this user', async () => {
     const envFile = join(data, 's3-worker.env')
     const listed = async () => (await fetch(`${origin()}/files`)).text()
     const secrets = async () =>
@@ -165,7 +169,7 @@ Ready: http://localhost:${port} (Ctrl-C to stop)
     await pressCtrlC(dev)
   })
 
-  it.each(['--port', '--s3-port'])('says which port of %s is in use', async (flag) => {
+  it.each(['--port', '--s3-port'])('names the port of %s that is in use', async (flag) => {
     const taken = flag === '--port' ? port : s3Port
     const other = createServer().listen(taken, '127.0.0.1')
     await once(other, 'listening')
@@ -181,14 +185,14 @@ Ready: http://localhost:${port} (Ctrl-C to stop)
     }
   })
 
-  it('refuses what it does not know with a usage line', async () => {
+  it('refuses unknown options with a usage line', async () => {
     await using dev = startNpm('run', 'dev', '--', '--cehp')
     expect(await dev.end()).toBe(1)
     expect(dev.output()).toContain('--cehp')
     expect(dev.output()).toContain('usage: npm run dev')
   })
 
-  it('ends when the Worker ends, with nothing left', async () => {
+  it('ends when the Worker ends, and leaves nothing running', async () => {
     await using dev = await startDev()
     const [wrangler] = await dev.children()
     if (wrangler === undefined) throw new Error('npm run dev has started nothing.')
@@ -201,10 +205,10 @@ Ready: http://localhost:${port} (Ctrl-C to stop)
   it.each([
     ['all', (dev: NpmProcess) => dev.signal('SIGTERM')],
     [
-      'npm alone, which passes it on to its shell alone',
+      'npm only, which passes it on only to its shell',
       (dev: NpmProcess) => dev.signalNpm('SIGTERM'),
     ],
-  ])('leaves nothing after a SIGTERM to %s', async (_, send) => {
+  ])('leaves nothing running after a SIGTERM to %s', async (_, send) => {
     await using dev = await startDev()
     send(dev)
     await dev.gone()
@@ -226,7 +230,7 @@ describe('npm run dev, while it runs,', () => {
     await rm(data, { recursive: true })
   })
 
-  it('is open to requests that address localhost, and to nobody else', async () => {
+  it('accepts only requests that address localhost', async () => {
     const files = async (headers: Readonly<Record<string, string>>, address = '127.0.0.1') =>
       (await ask('/files', { headers, address })).status
     const Host = `localhost:${port}`
@@ -241,7 +245,7 @@ describe('npm run dev, while it runs,', () => {
     for (const host of ['192.0.2.1', 'host.docker.internal'])
       expect([host, await files({ Host: host })]).toEqual([host, 403])
 
-    // It would replace the path of the request, too.
+    // It would also replace the path of the request.
     const original = { Host, 'mf-original-url': `http://localhost:${port}/healthz` }
     expect((await ask('/nowhere/at/all', { headers: original })).status).toBe(404)
     expect(await files({ Host, Authorization: 'Bearer x' })).toBe(401)
@@ -254,7 +258,7 @@ describe('npm run dev, while it runs,', () => {
     expect(await created.text()).toContain(`{"link":"http://localhost:${port}/i/files/a.txt?`)
   })
 
-  it('lets pages of any port of localhost and of --origin in, at the Worker and at the bucket', async () => {
+  it('allows pages of any port of localhost and of --origin, at the Worker and at the bucket', async () => {
     const Host = `localhost:${port}`
     const seen = async (Origin: string) => {
       const headers = { Host, Origin }
@@ -273,13 +277,13 @@ describe('npm run dev, while it runs,', () => {
       ...['http://127.0.0.1:8080', 'http://[::1]:8080', 'http://shop.localhost:1355'],
       ...[app, 'http://app.test:5173'],
     ]) {
-      const bucket = [200, '*'] // so does s3rver answer whom it lets in
+      const bucket = [200, '*'] // s3rver's response to allowed origins
       expect([Origin, await seen(Origin)]).toEqual([Origin, [[200, Origin], [204, Origin], bucket]])
     }
     for (const Origin of [
       ...['https://evil.example', 'null', 'http://localhost.evil.example', 'http://app.test'],
       ...['http://app.example.com', 'https://app.example.com.evil.example', 'http://192.0.2.1'],
-      // A file in the bucket may be a page with a script.
+      // A file in the bucket can be a page with a script.
       ...[`http://127.0.0.1:${s3Port}`, `http://localhost:${s3Port}`],
     ])
       expect([Origin, await seen(Origin)]).toEqual([
@@ -294,7 +298,7 @@ describe('npm run dev, while it runs,', () => {
     expect(headers.vary).toContain('Origin')
   })
 
-  it("is closed on wrangler's own port, whatever Host and MF headers say", async () => {
+  it("refuses requests on wrangler's own port, whatever the Host and MF headers", async () => {
     const [wrangler = 0] = await dev.children()
     const { stdout } = await shell('ps', ['-o', 'args=', '-p', `${wrangler}`])
     const inner = Number(/--port (\d+)/.exec(stdout)?.[1])
@@ -311,7 +315,7 @@ describe('npm run dev, while it runs,', () => {
 
 describe('npm run dev -- --host', () => {
   separately()
-  it('lets other machines use the embedded bucket, under the address that URLs then have', async () => {
+  it('lets other machines use the embedded bucket, at the address in the URLs', async () => {
     await using dev = await startDev('--host')
     const [, address = ''] = /^Network: http:\/\/([\d.]+):/m.exec(dev.output()) ?? []
     expect(dev.output()).toContain('Everyone who can reach it can use the bucket.')
@@ -339,7 +343,7 @@ describe('npm run dev -- --host', () => {
 
 describe('npm run dev -- --env-file', () => {
   separately()
-  /** A bucket that `npm run dev` doesn't start, and a file that names it. */
+  /** A bucket that `npm run dev` doesn't start, and an env file for it. */
   async function realBucket(more: readonly string[] = []) {
     const directory = join(data, 'bucket')
     const corsOrigins = ['http://localhost:5173'] as const
@@ -370,7 +374,7 @@ describe('npm run dev -- --env-file', () => {
     await using _ = { [Symbol.asyncDispose]: () => bucket.close() }
     await using dev = startNpmDev('--env-file', file, '--host')
     await dev.printed(/Ctrl-C to stop/)
-    expect(await readdir(data)).not.toContain('s3') // the folder of the embedded one
+    expect(await readdir(data)).not.toContain('s3') // The folder of the embedded bucket.
     expect(dev.output()).toContain(`Bucket: the one in ${file}.`)
 
     const printed = await runShell(walkThrough().replace(/^curl -sS -X DELETE.*$/m, ''))
@@ -380,7 +384,8 @@ describe('npm run dev -- --env-file', () => {
     s3.destroy()
     expect(head.ContentLength).toBe(20)
 
-    // This machine has a key for the run; others must bring their own, whatever Host they send.
+    // This machine has an API key for the run. Other machines must send their own, whatever their
+    // Host header.
     const Host = `localhost:${port}`
     const status = async (headers: Readonly<Record<string, string>>, from?: string) =>
       (await ask('/files', { headers, ...(from === undefined ? {} : { from }) })).status
@@ -399,7 +404,7 @@ describe('npm run dev -- --env-file', () => {
     await pressCtrlC(dev)
   })
 
-  it('names the settings that are not valid, and ends', async () => {
+  it('names the invalid settings, and ends', async () => {
     const { bucket, file } = await realBucket(['SIGNING_SECRETS=short'])
     await bucket.close()
     await using dev = startNpmDev('--env-file', file)
@@ -407,7 +412,7 @@ describe('npm run dev -- --env-file', () => {
     expect(dev.output()).toMatch(/The settings are not valid\.\n {2}SIGNING_SECRETS/)
   })
 
-  it('says that there is no such file', async () => {
+  it('reports a missing file', async () => {
     await using dev = startNpmDev('--env-file', join(data, 'nothing.env'))
     expect(await dev.end()).toBe(1)
     expect(dev.output()).toContain(`${join(data, 'nothing.env')} is missing`)
@@ -418,7 +423,7 @@ describeWith([RADOSGW], 'npm run dev -- --ceph', () => {
   separately()
   walksThrough('--ceph')
 
-  it('lets pages of localhost write to the bucket, on any port', async () => {
+  it('npm run dev -- --ceph lets pages of localhost write to the bucket, on any port', async () => {
     await using _ = await startDev('--ceph', '--origin', 'https://app.example.com')
     const preflight = (Origin: string) =>
       ask('/files/a.txt', {

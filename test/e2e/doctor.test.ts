@@ -60,7 +60,7 @@ const CHECKS = [
 
 const [RULE] = GOOD_RULES as [Rule]
 
-/** Checks a server with these switches; also says what is left in it. */
+/** Checks a server with these switches. Also returns the server, to see what is left in it. */
 async function checked(
   switches: Switches,
   { bucket = {}, rules = GOOD_RULES, run = {} }: Setup = {},
@@ -85,8 +85,8 @@ function expectNoSecrets(output: string, others: readonly string[] = []): void {
   expect(output).not.toMatch(/X-Amz-(?!Acl)|Signature=|[0-9a-f]{64}/)
 }
 
-describe('doctor, of a bucket', () => {
-  it('passes every check where nothing is wrong, and leaves nothing behind', async () => {
+describe('doctor, for a bucket,', () => {
+  it('passes every check when nothing is wrong, and leaves nothing behind', async () => {
     const { findings, server } = await checked({})
     expect(statuses(findings)).toEqual(Object.fromEntries(CHECKS.map((name) => [name, 'pass'])))
     expect(findings.every(({ fix, subject }) => fix === null && subject === 'files')).toBe(true)
@@ -110,7 +110,7 @@ describe('doctor, of a bucket', () => {
     ],
     ['a clock that drifts', 'clock', 'warn', /ahead of/, { clockSkewSeconds: 60 }],
     [
-      'a wrong clock that long URLs outlive',
+      'a wrong clock and longer-lived URLs',
       'clock',
       'warn',
       /(?:599|600|601) seconds behind/,
@@ -164,7 +164,7 @@ describe('doctor, of a bucket', () => {
       },
     ],
     [
-      'no such bucket',
+      'a missing bucket',
       'credentials',
       'fail',
       /no bucket "other"/,
@@ -191,10 +191,10 @@ describe('doctor, of a bucket', () => {
         hidesMissing: true,
       },
     ],
-    ['uploads refused', 'upload', 'fail', /S3_WRITE is refused/, { refusesUploads: true }],
+    ['refused uploads', 'upload', 'fail', /S3_WRITE is refused/, { refusesUploads: true }],
     ['no ETag', 'upload', 'fail', /no ETag/, { sendsNoETag: true }],
     ['other bytes', 'read', 'fail', /differs/, { changesBytes: true }],
-    ['no right to read', 'read', 'fail', /S3 is refused/, { readerCanNotRead: true }],
+    ['no permission to read', 'read', 'fail', /S3 is refused/, { readerCanNotRead: true }],
     ['an upload pair that reads', 'upload-pair', 'fail', /can read/, { writerReads: true }],
     ['an upload pair that lists', 'upload-pair', 'fail', /can list/, { writerLists: true }],
     ['one pair', 'upload-pair', 'warn', /One pair/, {}, { bucket: { uploadCredentials: 'S3' } }],
@@ -325,15 +325,15 @@ describe('doctor, of a bucket', () => {
     ['ETag hidden', 'cors', 'fail', /ETag is not exposed/, {}, rules({ expose: ['Location'] })],
     ['Location hidden', 'cors', 'warn', /Location is not exposed/, {}, rules({ expose: ['ETag'] })],
     ['every origin', 'cors', 'warn', /every other origin/, {}, rules({ origins: ['*'] })],
-    ['no right to delete', 'clean-up', 'warn', /AccessDenied/, { denies: 'delete' }],
-  ])('sees %s (%s: %s)', async (_, check, status, said, switches, setup) => {
+    ['no permission to delete', 'clean-up', 'warn', /AccessDenied/, { denies: 'delete' }],
+  ])('detects %s (%s: %s)', async (_, check, status, said, switches, setup) => {
     const { findings } = await checked(switches, setup)
     const finding = findings.find((one) => one.check === `bucket.${check}`)
     expect(finding).toMatchObject({ status, message: expect.stringMatching(said) })
     if (status === 'warn' || status === 'fail') expect(finding?.fix).toMatch(/\w/)
   })
 
-  it('sees that clients and the Worker reach two servers', async () => {
+  it('detects that clients and the Worker reach different servers', async () => {
     await using other = await startWrongServer()
     const { findings } = await checked({}, { bucket: { publicEndpoint: other.endpoint } })
     expect(statuses(findings)).toMatchObject({ read: 'pass', 'public-endpoint': 'fail' })
@@ -343,7 +343,7 @@ describe('doctor, of a bucket', () => {
     })
   })
 
-  it('names the endpoint that does not answer, of two', async () => {
+  it('names which of two endpoints does not answer', async () => {
     await using server = await startWrongServer()
     const bucket = { endpoint: 'http://minio.invalid:9000', publicEndpoint: server.endpoint }
     const [finding] = await findingsOf(variables(server.endpoint, bucket))
@@ -353,13 +353,13 @@ describe('doctor, of a bucket', () => {
     expect(another?.fix).toMatch(/`publicEndpoint`/)
   })
 
-  it('skips what is about two endpoints where there is one', async () => {
+  it('skips the check of two endpoints when there is only one', async () => {
     await using server = await startWrongServer()
     const findings = await findingsOf(variables(server.endpoint))
     expect(statuses(findings)['public-endpoint']).toBe('skip')
   })
 
-  it('asks for an origin with a star as a page that it allows', async () => {
+  it('checks an origin with a star as a page that it allows', async () => {
     await using server = await startWrongServer()
     const settings = {
       ...variables(server.endpoint),
@@ -371,7 +371,7 @@ describe('doctor, of a bucket', () => {
     expect(statuses(await findingsOf(settings)).cors).toBe('fail')
   })
 
-  it('has each check in each run, however early one fails', async () => {
+  it('reports each check in each run, however early one fails', async () => {
     const { findings } = await checked({ html: true })
     const { 'clean-up': _, ...found } = statuses(findings)
     expect(Object.keys(found)).toEqual(CHECKS.filter((name) => name !== 'clean-up'))
@@ -379,9 +379,9 @@ describe('doctor, of a bucket', () => {
   })
 
   it.each([
-    ['at once', 'reachable', (): boolean => true],
+    ['immediately', 'reachable', (): boolean => true],
     ['at an upload', 'upload', (method: string): boolean => method === 'PUT'],
-  ])('gives up a server that hangs %s', async (_, check, hangs) => {
+  ])('gives up on a server that hangs %s', async (_, check, hangs) => {
     const { findings } = await checked({ hangs }, { run: { timeoutSeconds: 1.5 } })
     expect(findings.find((one) => one.check === `bucket.${check}`)).toMatchObject({
       status: 'fail',
@@ -389,7 +389,7 @@ describe('doctor, of a bucket', () => {
     })
   })
 
-  it('stops asking a server that has left two requests without an answer', async () => {
+  it('stops after two requests without a response', async () => {
     const asked: string[] = []
     await using server = await startWrongServer({
       hangs: (method, key) => method === 'GET' && key.endsWith('object.txt'),
@@ -410,7 +410,7 @@ describe('doctor, of a bucket', () => {
   it.each<[string, Switches]>([
     ['a server that keeps versions', { keepsVersions: true }],
     ['a server without AbortMultipartUpload', { abort: 'refused' }],
-    ['a server that takes forms against their policy', { forms: 'unchecked' }],
+    ['a server that accepts forms against their policy', { forms: 'unchecked' }],
   ])('leaves nothing in %s', async (_, switches) => {
     const { server } = await checked(switches)
     expect({ objects: server.objects(), uploads: server.uploads() }).toEqual({
@@ -419,7 +419,7 @@ describe('doctor, of a bucket', () => {
     })
   })
 
-  it('asks a busy server again, also to complete an upload', async () => {
+  it('retries at a busy server, also to complete an upload', async () => {
     const seen = new Set<string>()
     const isBusy: Switches['isBusy'] = (method, key, query) => {
       const what = `${method} ${key.split('/').at(-1)}`
@@ -432,7 +432,7 @@ describe('doctor, of a bucket', () => {
     expect(findings.filter(({ status }) => status !== 'pass')).toEqual([])
   })
 
-  it('deletes what it has made when a check throws', async () => {
+  it('deletes what it has created when a check throws', async () => {
     await using server = await startWrongServer()
     const onFinding = ({ check }: Finding) => {
       if (check === 'bucket.checksums') throw new Error('a bug')
@@ -448,7 +448,7 @@ describe('doctor, of a bucket', () => {
     for (const key of server.objects()) expect(cleanUp?.message).toContain(key)
   })
 
-  it('says which temporary credentials end, and when', async () => {
+  it('reports the expiry of temporary credentials', async () => {
     await using server = await startWrongServer()
     const run = (expiration: string) =>
       findingsOf({
@@ -462,7 +462,7 @@ describe('doctor, of a bucket', () => {
     expect(statuses(await run('2999-01-01T00:00:00Z')).credentials).toBe('pass')
   })
 
-  it('has words for a port where nothing listens, and for an unknown host', async () => {
+  it('explains a port where nothing listens, and an unknown host', async () => {
     const closed = createServer().listen(0, '127.0.0.1')
     await once(closed, 'listening')
     const { port } = closed.address() as AddressInfo
@@ -483,7 +483,7 @@ describe('doctor --fix-cors', () => {
     expose: ['x-amz-request-id'],
   }
 
-  it('shows its rule, writes it, keeps those of others, and checks again', async () => {
+  it('shows its rule, writes it, keeps other rules, and checks again', async () => {
     const shown: string[] = []
     const consent = async (text: string) => shown.push(text) > 0
     const { findings, server } = await checked({}, { rules: [foreign], run: { consent } })
@@ -503,10 +503,15 @@ describe('doctor --fix-cors', () => {
   })
 
   it.each<[string, Switches, Setup, boolean]>([
-    ['nobody agrees', {}, { rules: [foreign] }, false],
-    ['the rules are good', {}, {}, true],
-    ['the pair may not read the rules', { denies: 'cors' }, { rules: [foreign] }, true],
-  ])('writes nothing where %s', async (_, switches, setup, agrees) => {
+    ['the user does not agree', {}, { rules: [foreign] }, false],
+    ['the rules are correct', {}, {}, true],
+    [
+      'the pair has no permission to read the rules',
+      { denies: 'cors' },
+      { rules: [foreign] },
+      true,
+    ],
+  ])('writes nothing when %s', async (_, switches, setup, agrees) => {
     const run = { consent: async () => agrees }
     const { findings, server } = await checked(switches, { ...setup, run })
     expect(server.rules).toEqual(setup.rules ?? GOOD_RULES)
@@ -522,15 +527,15 @@ describe('doctor --fix-cors', () => {
     expect(server.rules).toBe(rules)
   })
 
-  it('believes no server that takes rules and drops them', async () => {
+  it('detects a server that accepts rules and drops them', async () => {
     const run = { consent: async () => true }
     const { findings } = await checked({ ignoresRules: true }, { rules: [], run })
     expect(statuses(findings)).toMatchObject({ 'fix-cors': 'fail', cors: 'fail' })
   })
 })
 
-describe('doctor, of s3rver', () => {
-  it('finds what it lacks, and leaves nothing behind', async () => {
+describe('doctor, for s3rver,', () => {
+  it('finds what the server lacks, and leaves nothing behind', async () => {
     await using bucket = await startReal(startS3rver)
     const findings = await findingsOf(bucket.variables)
     expect(statuses(findings)).toMatchObject({
@@ -554,7 +559,7 @@ describe('doctor, of s3rver', () => {
   it.each([
     ['a wrong secret', { S3_SECRET_ACCESS_KEY: 'wrong' }, /SignatureDoesNotMatch/],
     ['an unknown key', { S3_ACCESS_KEY_ID: 'UNKNOWN' }, /InvalidAccessKeyId/],
-  ])('sees %s', async (_, wrong, said) => {
+  ])('detects %s', async (_, wrong, said) => {
     await using bucket = await startReal(startS3rver)
     const findings = await findingsOf({ ...bucket.variables, ...wrong })
     expect(findings.find(({ check }) => check === 'bucket.credentials')).toMatchObject({
@@ -564,8 +569,8 @@ describe('doctor, of s3rver', () => {
   })
 })
 
-describe('doctor, of the simulated R2', () => {
-  it('agrees with the settings for R2, and waits where one write a second is taken', async () => {
+describe('doctor, for the simulated R2,', () => {
+  it('passes the settings for R2, and waits for its limit of one write per second', async () => {
     await using bucket = await startReal(startR2, {
       region: 'auto',
       postUploads: false,
@@ -587,7 +592,7 @@ describe('doctor, of the simulated R2', () => {
     expect(await bucket.files()).toEqual([])
   })
 
-  it('sees settings that are not for R2', async () => {
+  it('detects settings that are not for R2', async () => {
     await using bucket = await startReal(startR2, { region: 'auto' })
     expect(statuses(await findingsOf(bucket.variables))).toMatchObject({
       'post-policies': 'fail',
@@ -596,14 +601,14 @@ describe('doctor, of the simulated R2', () => {
   })
 })
 
-describeWith([RADOSGW], 'doctor, of Ceph RGW', () => {
+describeWith([RADOSGW], 'doctor, for Ceph RGW,', () => {
   let bucket: Awaited<ReturnType<typeof startReal>>
   beforeAll(async () => {
     bucket = await startReal(startCeph)
   })
   afterAll(() => bucket?.[Symbol.asyncDispose]())
 
-  it('finds a writer that may read what it owns, and leaves nothing behind', async () => {
+  it('finds an upload pair that can read what it owns, and leaves nothing behind', async () => {
     const findings = await findingsOf(bucket.variables)
     const { 'clean-up': cleaned, ...found } = statuses(findings)
     expect(found).toMatchObject({
@@ -623,8 +628,8 @@ describeWith([RADOSGW], 'doctor, of Ceph RGW', () => {
     expectNoSecrets(JSON.stringify(findings), bucket.secrets)
   })
 
-  it('sees a writer that is denied reading, and that nothing blocks public ACLs', async () => {
-    // RGW takes no such policy while BlockPublicPolicy is on.
+  it('detects an upload pair that cannot read, and that nothing blocks public ACLs', async () => {
+    // RGW refuses such a policy while BlockPublicPolicy is on.
     await bucket.s3.send(new DeletePublicAccessBlockCommand({ Bucket: 'files' }))
     await bucket.denyReading()
     expect(statuses(await findingsOf(bucket.variables))).toMatchObject({
@@ -636,7 +641,7 @@ describeWith([RADOSGW], 'doctor, of Ceph RGW', () => {
     })
   })
 
-  it('writes CORS rules in front of the ones that it finds', async () => {
+  it('writes CORS rules before the existing ones', async () => {
     const Bucket = 'files'
     const foreign = { AllowedOrigins: ['https://shop.example.com'], AllowedMethods: ['GET'] }
     const CORSConfiguration = { CORSRules: [foreign] }
@@ -650,7 +655,7 @@ describeWith([RADOSGW], 'doctor, of Ceph RGW', () => {
 })
 
 describe('npm run doctor', () => {
-  it('prints a table and exits with 0 where nothing fails, though something warns', async () => {
+  it('prints a table and exits with 0 when nothing fails, even if something warns', async () => {
     await using server = await startWrongServer({ ifNoneMatch: 'ignored' })
     const { code, stdout, stderr } = await runDoctor(variables(server.endpoint))
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
@@ -660,7 +665,7 @@ describe('npm run doctor', () => {
     expectNoSecrets(stdout)
   })
 
-  it('exits with 1 where something fails, and prints the same as JSON', async () => {
+  it('exits with 1 when something fails, and prints the same as JSON', async () => {
     await using server = await startWrongServer({ publicObjects: true })
     const { code, stdout, stderr } = await runDoctor(variables(server.endpoint), '--json')
     expect({ code, stderr }).toEqual({ code: 1, stderr: '' })
@@ -678,7 +683,7 @@ describe('npm run doctor', () => {
     expectNoSecrets(stdout)
   })
 
-  it('deletes what it has made when Ctrl-C stops it', async () => {
+  it('deletes what it has created when Ctrl-C stops it', async () => {
     await using server = await startWrongServer()
     const settings = variables(server.endpoint)
     const program = await startDoctor(settings)
@@ -693,7 +698,7 @@ describe('npm run doctor', () => {
     expect(server.objects()).toEqual([])
   })
 
-  it('looks at a deployed Worker, whose page needs the bucket too, and writes rules for both', async () => {
+  it('checks a deployed Worker whose page needs the bucket, and writes rules for both', async () => {
     await using bucket = await startWrongServer()
     await using worker = await startWorker()
     const args = ['--url', worker.url, '--fix-cors', '--yes', '--json']
@@ -707,7 +712,7 @@ describe('npm run doctor', () => {
     expect(bucket.rules[0]?.origins).toEqual([ORIGIN, worker.url])
   })
 
-  it('writes no rules where nobody can be asked', async () => {
+  it('writes no rules when it cannot ask the user', async () => {
     await using bucket = await startWrongServer()
     bucket.rules = []
     const { code, stdout } = await runDoctor(variables(bucket.endpoint), '--fix-cors')
@@ -717,7 +722,7 @@ describe('npm run doctor', () => {
     expect(bucket.rules).toEqual([])
   })
 
-  it('checks no bucket where the settings are not valid, and no bucket that is not named', async () => {
+  it('checks no bucket when the settings are invalid, and no bucket that is not named', async () => {
     await using bucket = await startWrongServer()
     const asked: string[] = []
     bucket.onRequest = (method) => asked.push(method)
@@ -730,7 +735,7 @@ describe('npm run doctor', () => {
     expect(asked).toEqual([])
   })
 
-  it('refuses an unknown option, and says how it is called', async () => {
+  it('refuses an unknown option, and shows the usage', async () => {
     const { code, stdout, stderr } = await runDoctor({}, '--fast')
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
     expect(stderr).toContain('npm run doctor -- [--env-file FILE]')
@@ -738,7 +743,7 @@ describe('npm run doctor', () => {
   })
 })
 
-/** A real server with its bucket, and the AWS SDK as its owner. */
+/** A real server with its bucket, and the AWS SDK with the owner's keys. */
 async function startReal(
   start: (options: S3ServerOptions) => Promise<S3Server>,
   table: object = {},
@@ -758,19 +763,19 @@ async function startReal(
     s3,
     secrets: [secretAccessKey, writer.secretAccessKey],
     variables: settings,
-    /** Keys that the owner can list. */
+    /** Returns the keys that the owner can list. */
     async keys(): Promise<string[]> {
       const { Contents = [] } = await s3.send(new ListObjectsV2Command({ Bucket }))
       return Contents.map(({ Key = '' }) => Key)
     },
-    /** Files of s3rver, which keeps objects and uploads in such. */
+    /** Returns the files of s3rver, which stores objects and uploads in files. */
     async files(): Promise<string[]> {
       const entries = await readdir(directory, { recursive: true, withFileTypes: true })
       return entries
         .filter((entry) => entry.isFile() && !/\.(?:xml|json)$/.test(entry.name))
         .map(({ parentPath, name }) => join(parentPath, name))
     },
-    /** On Ceph a user owns what it uploads, and may read it unless a policy says no. */
+    /** On Ceph, a user owns its uploads, and can read them unless a policy denies it. */
     async denyReading(): Promise<void> {
       const objects = `arn:aws:s3:::${Bucket}/*`
       const user = (name: string) => ({ AWS: [`arn:aws:iam:::user/${name}`] })

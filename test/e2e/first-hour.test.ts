@@ -17,10 +17,10 @@ import { exec, pack, projectBin, ROOT } from './package/packed.ts'
 import { smallPng } from './small-png.ts'
 import { CHROMIUM, describeWith } from './system-package.ts'
 
-/** An origin that nobody has admitted. The browser finds it on this machine. */
+/** An origin that no setting allows. The browser resolves it to this machine. */
 const OTHER_HOST = 'photos.test'
 
-/** What a server of one's own does with the signer: docs/library.md. */
+/** What your own server does with the signer: docs/library.md. */
 const SIGN = `
 import { createSigner, defineSettings } from 'edge-presigner/signer'
 const { S3_ENDPOINT, S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY, SIGNING_SECRETS } = process.env
@@ -49,13 +49,13 @@ describeWith([CHROMIUM], 'the first hour: a new React app next to npm run dev', 
   /** The app's folder. */
   let app: string
   let dev: NpmProcess
-  /** The app's own `npm run dev`, without any variables. */
+  /** The app's own `npm run dev`, without variables. */
   let server: NodeServer
-  /** Of the Worker. */
+  /** The Worker's port. */
   let presigner: string
   let s3Port: number
   let browser: Browser
-  /** The app's own server: what it answers to `POST /api/file-token`. */
+  /** The app's own server: its response to `POST /api/file-token`. */
   let answerToken: () => Promise<readonly [status: number, body: object]>
   let backend: Server
 
@@ -120,7 +120,7 @@ describeWith([CHROMIUM], 'the first hour: a new React app next to npm run dev', 
       ...['node_modules/vite/bin/vite.js', '--strictPort', '--port', `${await freePort()}`],
     ])
 
-  /** Opens a page in a tab of its own. What it throws by itself fails the test. */
+  /** Opens a page in its own tab. An uncaught error of the page fails the test. */
   async function open(url: string): Promise<Page & AsyncDisposable> {
     const page = await browser.newPage()
     const errors: Error[] = []
@@ -136,7 +136,7 @@ describeWith([CHROMIUM], 'the first hour: a new React app next to npm run dev', 
 
   const alerts = (page: Page): Promise<string[]> => page.locator('[role=alert]').allTextContents()
 
-  /** Waits until the picture is there, and not only its frame. */
+  /** Waits until the image itself is loaded, not only its element. */
   const seesPicture = (page: Page): Promise<void> => {
     const widths = () =>
       page
@@ -145,7 +145,7 @@ describeWith([CHROMIUM], 'the first hour: a new React app next to npm run dev', 
     return expect.poll(widths).toEqual([8])
   }
 
-  /** Fails with what axe finds: rules, and the elements that break them. */
+  /** Fails with axe's violations: rules, and the elements that break them. */
   async function expectAccessible(page: Page): Promise<void> {
     await page.addScriptTag({ path: join(ROOT, 'node_modules/axe-core/axe.min.js') })
     const violations = `axe.run().then(({ violations }) =>
@@ -153,13 +153,13 @@ describeWith([CHROMIUM], 'the first hour: a new React app next to npm run dev', 
     expect(await page.evaluate(violations)).toEqual([])
   }
 
-  /** Files of the index, by their names. */
+  /** Returns the files of the index, by name. */
   async function listed(): Promise<Map<string, string>> {
     const { files } = listAnswer.parse(await (await fetch(`${presigner}/files`)).json())
     return new Map(files.map(({ name, key }) => [name, key]))
   }
 
-  /** A token from the Worker, as the server of an app mints it. */
+  /** Mints a token at the Worker, as the server of an app does. */
   async function mint(expiresIn: number): Promise<string> {
     const response = await fetch(`${presigner}/tokens`, {
       method: 'POST',
@@ -173,7 +173,7 @@ describeWith([CHROMIUM], 'the first hour: a new React app next to npm run dev', 
     return tokenAnswer.parse(await response.json()).token
   }
 
-  it('uploads, lists, shows and deletes, by a form that the keyboard and screen readers reach', async () => {
+  it('uploads, lists, shows and deletes files, with a form for keyboards and screen readers', async () => {
     await using page = await open(server.origin)
     await page.waitForSelector('text=No files yet.')
     await page.keyboard.press('Tab')
@@ -202,7 +202,7 @@ describeWith([CHROMIUM], 'the first hour: a new React app next to npm run dev', 
     expect(await alerts(page)).toEqual([])
   })
 
-  it('sends three files at a time, and cancels those that are being sent and those that wait', async () => {
+  it('sends three files at a time, and cancels active and waiting ones', async () => {
     await using page = await open(server.origin)
     await page.waitForSelector('[aria-label=Files] li')
     const held: Route[] = []
@@ -219,14 +219,14 @@ describeWith([CHROMIUM], 'the first hour: a new React app next to npm run dev', 
     await page.click('[aria-label="Cancel 1.txt"]')
     await expect.poll(() => held.length).toBe(4)
     await page.click('[aria-label="Cancel 5.txt"]')
-    for (const route of held) await route.continue().catch(() => undefined) // one is gone
+    for (const route of held) await route.continue().catch(() => undefined) // One was cancelled.
     await page.waitForSelector('text=3 of 3 files uploaded.')
     const kept = [...(await listed()).keys()].filter((name) => names.includes(name))
     expect(kept.toSorted()).toEqual(['2.txt', '3.txt', '4.txt'])
     expect(await alerts(page)).toEqual([])
   })
 
-  it('has a signer for its own server, with the bucket as the recipe for Hono sets it', async () => {
+  it('has a signer for its own server, with the bucket settings of the recipe for Hono', async () => {
     const script = markedBlock('docs/recipes/hono.md', 'dev-vars')
     await exec(app, 'sh', '-euc', script.replace('4568', `${s3Port}`))
     const written = (await readFile(join(app, '.dev.vars'), 'utf8')).matchAll(/^(\w+)=./gm)
@@ -249,7 +249,7 @@ describeWith([CHROMIUM], 'the first hour: a new React app next to npm run dev', 
     await exec(app, 'npm', 'run', 'build')
   })
 
-  it('may begin without React, with the plain recipe', async () => {
+  it('works without React, with the plain recipe', async () => {
     await using page = await open(`${server.origin}/plain.html`)
     await page.waitForSelector('li')
     const before = await page.locator('li').count()
@@ -258,7 +258,7 @@ describeWith([CHROMIUM], 'the first hour: a new React app next to npm run dev', 
     expect(await alerts(page)).toEqual([''])
   })
 
-  it('tells a user whose token has expired, and one who is not logged in, what to do', async () => {
+  it('tells users what to do when their token has expired or they are not logged in', async () => {
     const expired = await mint(1)
     const headers = { Authorization: `Bearer ${expired}` }
     await expect.poll(async () => (await fetch(`${presigner}/files`, { headers })).status).toBe(401)
@@ -272,7 +272,7 @@ describeWith([CHROMIUM], 'the first hour: a new React app next to npm run dev', 
     await expect.poll(() => alerts(page)).toEqual([EXPIRED, EXPIRED])
     await expectAccessible(page)
 
-    // The Worker has refused the token: the client asks for another one.
+    // The Worker has refused the token, so the client requests another one.
     answerToken = async () => [200, { token: await mint(600) }]
     await page.click('text=Try again')
     await page.waitForSelector('text=1 of 1 files uploaded.')
@@ -283,7 +283,7 @@ describeWith([CHROMIUM], 'the first hour: a new React app next to npm run dev', 
     await expect.poll(() => alerts(page)).toEqual(['Log in to use your files.'])
   })
 
-  it('says on a page of another origin what the Worker must admit', async () => {
+  it('names the setting for a page of a different origin', async () => {
     const origin = server.origin.replace('localhost', OTHER_HOST)
     await using page = await open(origin)
     const names = () =>

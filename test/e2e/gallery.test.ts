@@ -55,7 +55,7 @@ describeWith([CHROMIUM], 'links in a page in Chromium', () => {
   const mint = async (keys: readonly string[]): Promise<readonly string[]> =>
     linksSchema.parse(await post('/links', { keys })).links.map(({ link }) => link)
 
-  /** How often links to `key` have reached the Worker. */
+  /** Returns how often links to `key` have reached the Worker. */
   const visits = async (key: string): Promise<number> => {
     const path = `/i/files/${encodeURIComponent(key)}`
     return Number(
@@ -103,7 +103,7 @@ describeWith([CHROMIUM], 'links in a page in Chromium', () => {
 
   afterAll(() => stack.disposeAsync())
 
-  it('shows fifty pictures, and transfers none of them again through new links', async () => {
+  it('shows fifty images, and transfers none of them again through new links', async () => {
     const context = await browser.newContext({ viewport: { width: 1000, height: 560 } })
     const tab = await context.newPage()
     const load = async () => {

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, it } from 'vitest'
 import { jwtVariable, type TestIssuer, testIssuer } from '../support/issuer.ts'
 import { type BuiltWorker, startBuiltWorker } from './built-worker.ts'
 
-/** How long the key set takes: long enough for every request of a crowd to arrive meanwhile. */
+/** How long the key set takes: long enough for all concurrent requests to arrive. */
 const ANSWER_MILLISECONDS = 1000
 
 let issuer: TestIssuer
@@ -14,7 +14,7 @@ let keySet: Server
 let fetches: number
 let worker: BuiltWorker
 
-/** A Worker that has just started, with no key of its issuer, in front of a slow key set. */
+/** A Worker that has just started, without cached keys, and a slow key set. */
 beforeEach(async () => {
   issuer = await testIssuer()
   fetches = 0

@@ -33,7 +33,7 @@ describe('npm run keys', () => {
 
   const keyIn = (stdout: string): string => /\bep_\S+/.exec(stdout)?.[0] ?? ''
 
-  it('prints a key once, and keeps its digest alone', async () => {
+  it('prints a key once, and keeps only its digest', async () => {
     const { status, stdout } = create('ci', 'files:upload,files:read', 'team-a/')
     expect(status).toBe(0)
     const key = keyIn(stdout)
@@ -51,7 +51,7 @@ describe('npm run keys', () => {
     expect(stdout).toContain('npm run keys -- push')
   })
 
-  it('lists what there is, and knows a key that it made', () => {
+  it('lists the keys, and recognizes a key that it created', () => {
     const key = keyIn(create('second', 'files:list').stdout)
     const { stdout } = keys(['list'])
     expect(stdout).toBe('ci\tfiles:upload,files:read\tteam-a/\nsecond\tfiles:list\t(every key)\n')
@@ -63,7 +63,7 @@ describe('npm run keys', () => {
   })
 
   it.each([
-    ['an id that is taken', ['create', '--id', 'ci', '--scopes', 'files:read']],
+    ['an id that exists', ['create', '--id', 'ci', '--scopes', 'files:read']],
     ['an id in capitals', ['create', '--id', 'CI', '--scopes', 'files:read']],
     ['no id', ['create', '--scopes', 'files:read']],
     ['no scopes', ['create', '--id', 'x']],
@@ -74,14 +74,14 @@ describe('npm run keys', () => {
     ],
     ['an unknown option', ['create', '--id', 'x', '--scopes', 'files:read', '--force']],
     ['an unknown command', ['destroy']],
-    ['a word too many', ['list', 'ci']],
+    ['an extra argument', ['list', 'ci']],
     ['nothing', []],
-    ['to revoke a key that is not there', ['revoke', 'web']],
+    ['to revoke a missing key', ['revoke', 'web']],
     ['to revoke without an id', ['revoke']],
-    ['to rotate a key that is not there', ['rotate', 'web']],
-    ['to finish what was not begun', ['rotate', 'ci', '--finish']],
+    ['to rotate a missing key', ['rotate', 'web']],
+    ['to finish a rotation that was not started', ['rotate', 'ci', '--finish']],
     ['to finish and replace at once', ['rotate', 'ci', '--finish', '--now']],
-  ])('refuses %s, and leaves the file as it is', async (_, args) => {
+  ])('refuses %s, and does not change the file', async (_, args) => {
     const before = await readFile(file, 'utf8')
     const { status, stdout, stderr } = keys(args)
     expect({ status, stdout }).toEqual({ status: 1, stdout: '' })
@@ -97,7 +97,7 @@ describe('npm run keys', () => {
     expect(stderr).toContain(command)
   })
 
-  it('knows both keys of an id in rotation, then the newer one only', async () => {
+  it('recognizes both keys of an id during rotation, then only the newer one', async () => {
     const first = keyIn(create('turn', 'files:read', 'team-a/').stdout)
     const { stdout } = keys(['rotate', 'turn'])
     const second = keyIn(stdout)
@@ -111,14 +111,14 @@ describe('npm run keys', () => {
     expect(known()).toEqual([1, 0])
   })
 
-  it('replaces every key of an id at once after a leak', () => {
+  it('replaces every key of an id immediately after a leak', () => {
     const leaked = keyIn(create('leak', 'files:read').stdout)
     const second = keyIn(keys(['rotate', 'leak']).stdout)
     const third = keyIn(keys(['rotate', 'leak', '--now']).stdout)
     expect([leaked, second, third].map((key) => keys(['check'], key).status)).toEqual([1, 1, 0])
   })
 
-  it('revokes one key, and leaves the others', () => {
+  it('revokes one key, and keeps the others', () => {
     const key = keyIn(create('gone', 'files:read').stdout)
     const before = keys(['list']).stdout
     expect(keys(['revoke', 'gone'])).toMatchObject({ status: 0 })
@@ -126,7 +126,7 @@ describe('npm run keys', () => {
     expect(keys(['list']).stdout).toBe(before.replace('gone\tfiles:read\t(every key)\n', ''))
   })
 
-  it('makes keys that the Worker takes, with their scopes, their prefix and one name', async () => {
+  it('creates keys that the Worker accepts, with their scopes, their prefix and one name', async () => {
     const key = keyIn(create('worker', 'files:read', 'team-b/').stdout)
     const newer = keyIn(keys(['rotate', 'worker']).stdout)
     const worker: BuiltWorker = await startBuiltWorker({
@@ -156,11 +156,11 @@ describe('npm run keys', () => {
   })
 })
 
-/** The two calls of Cloudflare's API that wrangler makes for secrets, for one Worker. */
+/** The two calls to Cloudflare's API that wrangler makes for secrets, for one Worker. */
 class FakeCloudflare {
   /** Null before the Worker exists. */
   secrets: Map<string, string> | null = null
-  /** How many times secrets were changed. */
+  /** How often secrets were changed. */
   changes = 0
   readonly #server: Server = createServer(async (request, response) => {
     const answer = (status: number, result: unknown, errors: object[] = []) =>
@@ -208,7 +208,7 @@ class FakeCloudflare {
 describe('npm run keys -- push', () => {
   const cloudflare = new FakeCloudflare()
   const clones: string[] = []
-  /** A folder as a clone of the project has it, with its own list of keys. */
+  /** A folder like a clone of the project, with its own list of keys. */
   async function clone(): Promise<string> {
     const directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
     clones.push(directory)
@@ -227,7 +227,7 @@ describe('npm run keys -- push', () => {
     cloudflare.changes = 0
   })
 
-  /** Runs the program in a clone, with wrangler as it is installed. */
+  /** Runs the program in a clone, with the installed wrangler. */
   async function keys(cwd: string, ...args: string[]) {
     const env = {
       ...process.env,
@@ -252,11 +252,11 @@ describe('npm run keys -- push', () => {
   const deployed = () => DEPLOYED.parse(JSON.parse(cloudflare.secrets?.get('API_KEYS') ?? '[]'))
   const ids = () => deployed().map(({ id }) => id)
 
-  /** A clone that has pushed two keys, and what the Worker has then. */
+  /** A clone that has pushed two keys, and the Worker's state after that. */
   let mine: string
   let pushed: Map<string, string>
 
-  it('gives the list to a Worker, also to one that does not exist yet', async () => {
+  it('sends the list to a Worker, even to one that does not exist yet', async () => {
     cloudflare.secrets = null
     mine = await clone()
     await create(mine, 'ci')
@@ -274,7 +274,7 @@ describe('npm run keys -- push', () => {
     ])
   })
 
-  it("refuses a list without a colleague's keys, names them, and takes their names", async () => {
+  it("refuses a list without a colleague's keys and names them, and accepts their names to drop them", async () => {
     cloudflare.secrets = new Map([...pushed, ['SIGNING_SECRETS', 'k1:kept']])
     const theirs = await clone()
     await create(theirs, 'other')
@@ -290,7 +290,7 @@ describe('npm run keys -- push', () => {
     expect(cloudflare.secrets.size).toBe(3)
   })
 
-  it('refuses a key that a colleague has rotated meanwhile', async () => {
+  it('refuses a key that a colleague has rotated in the meantime', async () => {
     cloudflare.secrets = new Map(pushed)
     const theirs = await clone()
     await writeFile(join(theirs, 'api-keys.json'), await readFile(join(mine, 'api-keys.json')))
@@ -303,7 +303,7 @@ describe('npm run keys -- push', () => {
     expect(deployed()[0]?.sha256).toEqual(expect.any(String))
   })
 
-  it('refuses to replace a list that it did not set, unless told', async () => {
+  it('refuses to replace a list that it did not set, unless forced', async () => {
     cloudflare.secrets?.set('API_KEYS', '[]')
     const theirs = await clone()
     await create(theirs, 'ci')
@@ -318,14 +318,14 @@ describe('npm run keys -- push', () => {
     )
   })
 
-  it('refuses without a file, whatever else it is told', async () => {
+  it('refuses to run without a file, whatever the options', async () => {
     cloudflare.secrets = new Map(pushed)
     const { status, stderr } = await keys(await clone(), 'push', '--replace-all')
     expect({ status, changes: cloudflare.changes }).toEqual({ status: 1, changes: 0 })
     expect(stderr).toContain('api-keys.json is missing')
   })
 
-  it('refuses a list that is too long for one secret, before it asks for anything', async () => {
+  it('refuses a list that is too long for one secret, before any request', async () => {
     const theirs = await clone()
     const entry = { scopes: ['files:read'], sha256: '0'.repeat(64), prefix: `${'p'.repeat(200)}/` }
     const list = Array.from({ length: 20 }, (_, i) => ({ id: `key-${i}`, ...entry }))

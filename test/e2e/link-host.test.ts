@@ -9,7 +9,7 @@ const PUBLIC = join(import.meta.dirname, '../../public')
 
 let worker: BuiltWorker
 
-/** The answer of the built Worker to a request with this Host header. */
+/** Returns the built Worker's response to a request with this Host header. */
 async function ask(host: string, path: string): Promise<IncomingMessage> {
   const sent = request(worker.origin + path, { headers: { Host: host } }).end()
   const [answer]: IncomingMessage[] = await once(sent, 'response')
@@ -18,7 +18,7 @@ async function ask(host: string, path: string): Promise<IncomingMessage> {
   return answer
 }
 
-/** Paths of all files of the page, as `npm run build` made them. */
+/** The paths of all files of the page, as `npm run build` created them. */
 async function pagePaths(): Promise<string[]> {
   const entries = await readdir(PUBLIC, { recursive: true, withFileTypes: true })
   return entries
@@ -44,17 +44,17 @@ beforeAll(async () => {
 afterAll(() => worker.close())
 
 describe('the page', () => {
-  it('is served whole on the host of the API', async () => {
+  it("is served completely on the API's host", async () => {
     const paths = await pagePaths()
     expect(paths.length).toBeGreaterThan(5)
     for (const path of ['/', ...paths]) {
       const { statusCode } = await ask('files.example', path)
-      // The file of "/" has a path of its own, which leads there.
+      // The file of "/" has its own path, which redirects there.
       expect(statusCode, path).toBe(path === '/index.html' ? 307 : 200)
     }
   })
 
-  it('is refused whole on the host of the links', async () => {
+  it('is refused completely on the link host', async () => {
     for (const path of ['/', '//', '/assets/', '/%69ndex.html', ...(await pagePaths())]) {
       const { statusCode, headers } = await ask('img.example', path)
       expect(statusCode, path).toBe(404)

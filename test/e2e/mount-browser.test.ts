@@ -62,14 +62,14 @@ describeWith([CHROMIUM], 'a mounted presigner with a session cookie, in a browse
     await rm(directory, { recursive: true })
   })
 
-  /** What the app has seen since it was asked last. */
+  /** Returns what the app has recorded since the last call. */
   const seen = async () => seenSchema.parse(await (await fetch(`${app}/seen`)).json())
 
   /** Runs `script`, the body of an async function of `args`, in the page. */
   const run = (script: string, args: object = {}): Promise<unknown> =>
     page.evaluate(`(async (args) => { ${script} })(${JSON.stringify(args)})`)
 
-  /** Uploads an image as the app's user, who asks for the URL in the app's own page. */
+  /** Uploads an image as the app's user, who requests the URL in the app's own page. */
   async function uploadInApp() {
     await page.goto(`${app}/login`)
     const asked = await run(`
@@ -98,7 +98,7 @@ describeWith([CHROMIUM], 'a mounted presigner with a session cookie, in a browse
     expect(requests.every(({ hadCookie }) => hadCookie)).toBe(true)
   })
 
-  it('changes nothing for a page of another origin, although the browser sends the cookie', async () => {
+  it('changes nothing for a page of a different origin, although the browser sends the cookie', async () => {
     const { key } = await uploadInApp()
     await seen()
     await page.goto(foreign)
@@ -154,7 +154,7 @@ describeWith([CHROMIUM], 'a mounted presigner with a session cookie, in a browse
     expect(still.status).toBe(200)
   })
 
-  it('shows an image by its link, through its own edge cache, in a page of another origin', async () => {
+  it('shows an image by its link, through its own edge cache, in a page of a different origin', async () => {
     const { link } = await uploadInApp()
     const health = await fetch(`${app}/media/healthz`)
     expect(await health.json()).toEqual({ status: 'ok', edgeCache: true })

@@ -9,30 +9,35 @@ const SECONDS = 40
 const run = promisify(execFile)
 
 /**
- * An `npm` command as a terminal runs it: a process group of its own, which gets the signals of
+ * An `npm` command as a terminal runs it: in its own process group, which gets the signals of
  * Ctrl-C.
  */
 export interface NpmProcess extends AsyncDisposable {
   /** Standard output and standard error so far. */
   output(): string
-  /** Waits for a match in the output. Throws where the command ends before, or after 40 seconds. */
+  /**
+   * Waits for a match in the output. Throws when the command ends before that, or after 40 seconds.
+   */
   printed(pattern: RegExp): Promise<void>
   signal(name: 'SIGINT' | 'SIGTERM'): void
-  /** The same for npm's own process, not for what it has started. */
+  /** The same for npm's own process, but not for its child processes. */
   signalNpm(name: 'SIGTERM'): void
-  /** Waits for npm's end, and gives its exit code or the signal that it died of. Throws after 40 seconds. */
+  /**
+   * Waits until npm ends, and returns its exit code or the signal that ended it. Throws after 40
+   * seconds.
+   */
   end(): Promise<number | NodeJS.Signals | null>
-  /** Waits until all that npm has started ends as well. Throws after 40 seconds. */
+  /** Waits until everything that npm has started ends as well. Throws after 40 seconds. */
   gone(): Promise<void>
-  /** Processes that the command started and that lead a group of their own. */
+  /** Processes that the command started and that lead their own group. */
   children(): Promise<readonly number[]>
-  /** Processes that live on in the command's group. */
+  /** Processes that still run in the command's group. */
   groupMembers(): Promise<readonly number[]>
 }
 
 /**
- * Starts npm with `args` in the project's folder. Leaving an `await using` scope ends whatever
- * still runs.
+ * Starts npm with `args` in the project's folder. Leaving an `await using` scope ends everything
+ * that still runs.
  */
 export function startNpm(...args: readonly string[]): NpmProcess {
   const child = spawn('npm', args, { cwd: ROOT, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
@@ -93,7 +98,7 @@ interface Process {
   readonly group: number
 }
 
-/** All processes of this machine, but for zombies. */
+/** All processes of this machine, except zombies. */
 async function processes(): Promise<readonly Process[]> {
   const { stdout } = await run('ps', ['-A', '-o', 'pid=,ppid=,pgid=,stat='], { timeout: 10_000 })
   return stdout

@@ -17,7 +17,7 @@ import { CHROMIUM, describeWith } from './system-package.ts'
 
 const MAX_SIGNER_BYTES = 9 * 1024
 
-/** Compiles only if the types are there, and are not `any`. */
+/** Compiles only if the types exist, and are not `any`. */
 const USE = `
 import { createPresigner, defineSettings, isPresignerError } from 'edge-presigner'
 import { createSigner } from 'edge-presigner/signer'
@@ -71,7 +71,7 @@ const installed = (...path: string[]): string =>
   join(consumers.fresh, 'node_modules/edge-presigner', ...path)
 
 describe('the package', () => {
-  it('installs its runtime dependencies alone, and runs nothing', async () => {
+  it('installs only its runtime dependencies, and runs no scripts', async () => {
     expect(await readdir(join(consumers.fresh, 'node_modules'))).toEqual([
       '.package-lock.json',
       '@rgrove',
@@ -91,7 +91,7 @@ describe('the package', () => {
       expect(scripts).not.toHaveProperty(script)
   })
 
-  it('has modules, the types of its entries, and source maps that hold the sources', async () => {
+  it('has modules, the types of its entries, and source maps with the sources', async () => {
     expect((await readdir(installed())).toSorted()).toEqual([
       'LICENSE',
       'README.md',
@@ -106,7 +106,7 @@ describe('the package', () => {
     expect(paths.filter((path) => !/\.(?:js|js\.map|d\.ts)$/.test(path))).toEqual([])
     const types = paths.filter((path) => path.endsWith('.d.ts'))
     expect(types).toContain('signer.d.ts')
-    expect(types).not.toContain('routes/files.d.ts') // which no entry shows
+    expect(types).not.toContain('routes/files.d.ts') // Not visible through any entry.
     for (const path of types)
       expect(await readFile(installed('dist', path), 'utf8')).not.toMatch(/["']\.[^"']*\.ts["']/)
     const modules = paths.filter((path) => path.endsWith('.js'))
@@ -119,7 +119,7 @@ describe('the package', () => {
     }
   })
 
-  it('runs in Node without anything of Cloudflare, and exports these names alone', async () => {
+  it('runs in Node without Cloudflare modules, and exports exactly these names', async () => {
     const script = `
       import * as presigner from 'edge-presigner'
       import * as signer from 'edge-presigner/signer'
@@ -179,7 +179,7 @@ describe('the package', () => {
         write: false,
         target: 'es2022',
         lib: { entry, formats: ['es'] },
-        rolldownOptions: { output: { minify: true } }, // for a library, Vite's own keeps whitespace
+        rolldownOptions: { output: { minify: true } }, // For a library, Vite's own minifier keeps whitespace.
       },
     })
     const chunks = [built].flat().flatMap((result) => ('output' in result ? result.output : []))
@@ -204,13 +204,13 @@ describe.each(['current', 'oldest'] as const)('the mounted app, with the %s Hono
     ['bundler', 'esnext'],
     ['node16', 'node16'],
   ])('compiles, resolved as %s', async (how, module) => {
-    // Types of Hono 4.8.0 itself don't compile with those of Workers.
+    // The types of Hono 4.8.0 don't compile with those of Workers.
     const options = version === 'oldest' ? ['--skipLibCheck'] : []
     const resolution = ['--moduleResolution', how, '--module', module]
     await projectBin(folder(), 'tsc', '-p', '.', ...resolution, ...options)
   })
 
-  it('takes the session of the app, and nothing else', async () => {
+  it('accepts only the session of the app', async () => {
     await using own = version === 'current' ? null : await startMountedApp(folder())
     const { origin } = own ?? app
     const alice = await logIn(origin, 'alice')
@@ -248,13 +248,13 @@ describe.each(['current', 'oldest'] as const)('the mounted app, with the %s Hono
   })
 })
 
-it('the mounted app is bundled by wrangler', async () => {
+it('wrangler bundles the mounted app', async () => {
   const printed = await projectBin(consumers.mounted.current, 'wrangler', 'deploy', '--dry-run')
   expect(printed).toMatch(/Total Upload: .* gzip: /)
 })
 
 describeWith([CHROMIUM], 'the page of the mounted app', () => {
-  it('logs in, uploads and shows, by our client', async () => {
+  it('logs in, uploads and shows a file, with the client package', async () => {
     await using stack = new AsyncDisposableStack()
     const browser = await startChromium()
     stack.defer(() => browser.close())
@@ -274,7 +274,7 @@ describeWith([CHROMIUM], 'the page of the mounted app', () => {
     await expect.poll(width).toBeGreaterThan(0)
     expect(await page.textContent('[role=alert]')).toBe('')
 
-    // In a string, as Vite would rewrite an import in this file.
+    // In a string, because Vite would rewrite an import in this file.
     const client = (options: object) =>
       page.evaluate(`(async () => {
         const { createClient } = await import('/presigner.js')
@@ -296,37 +296,40 @@ describe('the Node server', async () => {
     await projectBin(consumers.nodeServer, 'tsc', '-p', '.')
   })
 
-  it.skipIf(await withoutCurl())('signs what the bucket and the mounted app take', async () => {
-    await using server = await startNodeServer(consumers.nodeServer, {
-      PORT: String(await freePort()),
-      S3_ENDPOINT: app.s3.endpoint,
-      S3_REGION: app.s3.region,
-      S3_BUCKET: app.s3.bucket,
-      S3_ACCESS_KEY_ID: app.s3.accessKeyId,
-      S3_SECRET_ACCESS_KEY: app.s3.secretAccessKey,
-      SIGNING_SECRETS: app.signingSecrets,
-      LINK_BASE: `${app.origin}/media`,
-      USERS: '{"a-long-random-token":"ada"}',
-    })
-    const example = markedBlock('examples/node-server/README.md', 'node-server')
-    const printed = await runShell(example.replaceAll('http://localhost:3000', server.origin))
-    const [text, json = ''] = printed.split('\n')
-    expect(text).toBe('hello')
-    const { link } = linkAnswer.parse(JSON.parse(json))
-    const shown = await fetch(link)
-    expect(await shown.text()).toBe('hello\n')
+  it.skipIf(await withoutCurl())(
+    'signs URLs and links that the bucket and the mounted app accept',
+    async () => {
+      await using server = await startNodeServer(consumers.nodeServer, {
+        PORT: String(await freePort()),
+        S3_ENDPOINT: app.s3.endpoint,
+        S3_REGION: app.s3.region,
+        S3_BUCKET: app.s3.bucket,
+        S3_ACCESS_KEY_ID: app.s3.accessKeyId,
+        S3_SECRET_ACCESS_KEY: app.s3.secretAccessKey,
+        SIGNING_SECRETS: app.signingSecrets,
+        LINK_BASE: `${app.origin}/media`,
+        USERS: '{"a-long-random-token":"ada"}',
+      })
+      const example = markedBlock('examples/node-server/README.md', 'node-server')
+      const printed = await runShell(example.replaceAll('http://localhost:3000', server.origin))
+      const [text, json = ''] = printed.split('\n')
+      expect(text).toBe('hello')
+      const { link } = linkAnswer.parse(JSON.parse(json))
+      const shown = await fetch(link)
+      expect(await shown.text()).toBe('hello\n')
 
-    const ask = (path: string, token: string, method = 'GET') =>
-      fetch(server.origin + path, { method, headers: { Authorization: `Bearer ${token}` } })
-    expect((await ask('/files/users/ada/a.txt', 'a-guess')).status).toBe(401)
-    expect((await ask('/files/users/bob/a.txt', 'a-long-random-token')).status).toBe(403)
-    const hidden = await ask('/files/users/ada/..%2Fbob%2Fa.txt', 'a-long-random-token')
-    expect(hidden.status).toBe(400)
-    expect(await hidden.json()).toMatchObject({ code: 'invalid_key' })
-    const empty = await ask('/uploads', 'a-long-random-token', 'POST')
-    expect(empty.status).toBe(400)
-    expect(await empty.json()).toMatchObject({ code: 'invalid_request' })
-  })
+      const ask = (path: string, token: string, method = 'GET') =>
+        fetch(server.origin + path, { method, headers: { Authorization: `Bearer ${token}` } })
+      expect((await ask('/files/users/ada/a.txt', 'a-guess')).status).toBe(401)
+      expect((await ask('/files/users/bob/a.txt', 'a-long-random-token')).status).toBe(403)
+      const hidden = await ask('/files/users/ada/..%2Fbob%2Fa.txt', 'a-long-random-token')
+      expect(hidden.status).toBe(400)
+      expect(await hidden.json()).toMatchObject({ code: 'invalid_key' })
+      const empty = await ask('/uploads', 'a-long-random-token', 'POST')
+      expect(empty.status).toBe(400)
+      expect(await empty.json()).toMatchObject({ code: 'invalid_request' })
+    },
+  )
 })
 
 const uploadUrlAnswer = z.object({

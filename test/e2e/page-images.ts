@@ -1,6 +1,6 @@
 /**
- * `node test/e2e/page-images.ts DIRECTORY`: pictures of the page with files in it, in light and
- * dark, on a desk and on a phone. Those at 1280 pixels are docs/images/page-light.png and
+ * `node test/e2e/page-images.ts DIRECTORY` takes screenshots of the page with files, in light and
+ * dark mode, on a desktop and on a phone. Those at 1280 pixels are docs/images/page-light.png and
  * docs/images/page-dark.png.
  */
 import { join } from 'node:path'

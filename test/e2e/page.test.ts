@@ -28,7 +28,7 @@ const names = (page: Page): Promise<string[]> => page.locator('.file-name').allT
 
 const notice = (page: Page) => page.locator('#notice')
 
-/** Sends the first part of a large file, and lets the rest crawl. */
+/** Sends the first part of a large file, and slows down the rest. */
 async function sendOnePart(page: Page, directory: string): Promise<void> {
   const film = join(directory, FILM.name)
   await writeFile(film, Buffer.alloc(FILM.size, FILM.name))
@@ -39,9 +39,9 @@ async function sendOnePart(page: Page, directory: string): Promise<void> {
   await limitUploads(page, MIB)
 }
 
-/** What a large file does on its way. */
+/** The rules for uploads of a large file. */
 function partRules(demo: () => DemoPage): void {
-  it('pauses a large file, and resumes it where it was', async () => {
+  it('pauses a large file, and resumes it at the same place', async () => {
     await using tab = await demo().open()
     const { page } = tab
     const sent: string[] = []
@@ -60,7 +60,7 @@ function partRules(demo: () => DemoPage): void {
     expect(sent).toEqual(FILM.parts)
     const { files } = await demo().list()
     expect(files[0]).toMatchObject({ name: FILM.name, size: FILM.size })
-    expect(tab.faults).toEqual([])
+    expect(tab.failures).toEqual([])
   })
 
   it('cancels a large file', async () => {
@@ -76,7 +76,7 @@ function partRules(demo: () => DemoPage): void {
     await page.getByText('Drop files here').first().waitFor()
     await expect.poll(() => aborts).toEqual([204])
     expect(await names(page)).toEqual(before)
-    expect(tab.faults).toEqual([])
+    expect(tab.failures).toEqual([])
   })
 }
 
@@ -90,17 +90,17 @@ describeWith([CHROMIUM], 'the page of npm run dev in Chromium', () => {
 
   afterAll(() => stack.disposeAsync())
 
-  it('says that nothing is here yet', async () => {
+  it('shows that there are no files yet', async () => {
     await using tab = await demo.open({ colorScheme: 'light' })
     const { page } = tab
     await page.getByRole('heading', { name: 'Nothing here yet' }).waitFor()
     expect(await seriousFindings(page)).toEqual([])
     await page.emulateMedia({ colorScheme: 'dark' })
     expect(await seriousFindings(page)).toEqual([])
-    expect(tab.faults).toEqual([])
+    expect(tab.failures).toEqual([])
   })
 
-  it('takes three pictures, shows them again after a reload, and deletes one', async () => {
+  it('uploads three images, shows them again after a reload, and deletes one', async () => {
     await using tab = await demo.open()
     const { page } = tab
     const pictures = ['Grüne Wiese.png', 'b.png', 'c & d.png'].map((name, index) =>
@@ -140,7 +140,7 @@ describeWith([CHROMIUM], 'the page of npm run dev in Chromium', () => {
     await page.reload()
     await tile(page, third).waitFor()
     expect(await names(page)).toEqual([first, third])
-    expect(tab.faults).toEqual([])
+    expect(tab.failures).toEqual([])
   })
 
   it('links to the API description', async () => {
@@ -151,14 +151,14 @@ describeWith([CHROMIUM], 'the page of npm run dev in Chromium', () => {
     expect(await served.text()).toBe(described)
   })
 
-  it('takes a file that is dropped anywhere', async () => {
+  it('accepts a file that is dropped anywhere', async () => {
     await using tab = await demo.open()
     await dropOn(tab.page, 'h1', [picture('anywhere.png', 10)])
     await tile(tab.page, 'anywhere.png').waitFor()
-    expect(tab.faults).toEqual([])
+    expect(tab.failures).toEqual([])
   })
 
-  it('copies a link, and downloads a file under its name', async () => {
+  it('copies a link, and downloads a file with its name', async () => {
     await using tab = await demo.open({ permissions: ['clipboard-read', 'clipboard-write'] })
     const { page } = tab
     const [name = ''] = await names(page)
@@ -178,10 +178,10 @@ describeWith([CHROMIUM], 'the page of npm run dev in Chromium', () => {
     const download = await downloading
     expect(download.suggestedFilename()).toBe(name)
     expect(await readFile(await download.path())).toEqual(picture(name, 10).buffer)
-    expect(tab.faults).toEqual([])
+    expect(tab.failures).toEqual([])
   })
 
-  it('shows the link where the clipboard is refused', async () => {
+  it('shows the link when the clipboard is denied', async () => {
     await using tab = await demo.open({ permissions: [] })
     const { page } = tab
     await page.evaluate('navigator.clipboard.write = () => Promise.reject(new Error("refused"))')
@@ -191,22 +191,25 @@ describeWith([CHROMIUM], 'the page of npm run dev in Chromium', () => {
     expect(await dialog.getByRole('textbox').inputValue()).toMatch(/^http.*\/i\/files\//)
     await dialog.getByRole('button', { name: 'Done' }).click()
     expect(await dialog.isVisible()).toBe(false)
-    expect(tab.faults).toEqual([])
+    expect(tab.failures).toEqual([])
   })
 
-  it.each(['light', 'dark'] as const)('has nothing serious against it in %s', async (scheme) => {
-    await using tab = await demo.open({ colorScheme: scheme })
-    const { page } = tab
-    expect(await seriousFindings(page)).toEqual([])
-    await page.locator('.file-more').first().click()
-    await page.getByRole('button', { name: 'Delete…' }).waitFor()
-    expect(await seriousFindings(page)).toEqual([])
-    await page.getByRole('button', { name: 'Delete…' }).click()
-    await page.getByRole('heading', { name: 'Delete this file?' }).waitFor()
-    expect(await seriousFindings(page)).toEqual([])
-  })
+  it.each(['light', 'dark'] as const)(
+    'has no serious accessibility violations in %s',
+    async (scheme) => {
+      await using tab = await demo.open({ colorScheme: scheme })
+      const { page } = tab
+      expect(await seriousFindings(page)).toEqual([])
+      await page.locator('.file-more').first().click()
+      await page.getByRole('button', { name: 'Delete…' }).waitFor()
+      expect(await seriousFindings(page)).toEqual([])
+      await page.getByRole('button', { name: 'Delete…' }).click()
+      await page.getByRole('heading', { name: 'Delete this file?' }).waitFor()
+      expect(await seriousFindings(page)).toEqual([])
+    },
+  )
 
-  it('opens and leaves the menu of a file by the keyboard', async () => {
+  it('opens and closes the menu of a file with the keyboard', async () => {
     await using tab = await demo.open()
     const { page } = tab
     const focused = () =>
@@ -235,10 +238,10 @@ describeWith([CHROMIUM], 'the page of npm run dev in Chromium', () => {
     const menu = await page.locator('#file-menu').boundingBox()
     expect(menu?.x).toBeGreaterThan(0)
     expect((menu?.x ?? 0) + (menu?.width ?? 0)).toBeLessThan(390)
-    expect(tab.faults).toEqual([])
+    expect(tab.failures).toEqual([])
   })
 
-  it('says what the Worker says to a wrong token, keeps it out of the address, and forgets it', async () => {
+  it("shows the Worker's error for a wrong token, keeps the token out of the address, and discards it", async () => {
     await using tab = await demo.open()
     const { page } = tab
     const field = page.getByRole('textbox', { name: 'Token or API key' })
@@ -258,10 +261,10 @@ describeWith([CHROMIUM], 'the page of npm run dev in Chromium', () => {
     await field.press('Enter')
     await page.locator('.file').first().waitFor()
     expect(await field.isVisible()).toBe(false)
-    expect(tab.faults.filter((fault) => !fault.includes('401'))).toEqual([])
+    expect(tab.failures.filter((failure) => !failure.includes('401'))).toEqual([])
   })
 
-  it('says why a file was not taken, and tries again', async () => {
+  it('shows why a file was refused, and retries', async () => {
     await using tab = await demo.open()
     const { page } = tab
     const message = 'The file is too large.'
@@ -277,7 +280,7 @@ describeWith([CHROMIUM], 'the page of npm run dev in Chromium', () => {
     await tile(page, 'large.png').waitFor()
   })
 
-  it('says why the files could not be listed, and tries again', async () => {
+  it('shows why the files could not be listed, and retries', async () => {
     await using tab = await demo.open()
     const { page } = tab
     const message = 'Workers KV did not answer.'
@@ -298,7 +301,7 @@ describeWith([CHROMIUM], 'the page of npm run dev in Chromium', () => {
     expect(await alert.isVisible()).toBe(false)
   })
 
-  it('says that the bucket or the Worker is gone, and continues when it is back', async () => {
+  it('shows that the bucket or the Worker is unreachable, and continues when it is back', async () => {
     await using tab = await demo.open()
     const { page } = tab
     await choose(page, picture('before.png', 20))
@@ -320,7 +323,7 @@ describeWith([CHROMIUM], 'the page of npm run dev in Chromium', () => {
     }
   })
 
-  it('keeps the theme that was chosen', async () => {
+  it('keeps the chosen theme', async () => {
     await using tab = await demo.open({ colorScheme: 'light' })
     const { page } = tab
     const background = () => page.evaluate('getComputedStyle(document.body).backgroundColor')
@@ -333,12 +336,12 @@ describeWith([CHROMIUM], 'the page of npm run dev in Chromium', () => {
     await page.getByRole('button', { name: 'Dark theme', pressed: true }).waitFor()
     expect(await background()).toBe(dark)
     expect(await page.locator('.uppy-Dashboard').getAttribute('data-uppy-theme')).toBe('dark')
-    expect(tab.faults).toEqual([])
+    expect(tab.failures).toEqual([])
   })
 
   partRules(() => demo)
 
-  it('lists page after page on the way down', async () => {
+  it('loads more pages while scrolling', async () => {
     await Promise.all(Array.from({ length: 60 }, (_, index) => demo.put(`${index}.txt`)))
     await demo.put('last.txt')
     await using tab = await demo.open({ viewport: { width: 600, height: 500 } })
@@ -350,7 +353,7 @@ describeWith([CHROMIUM], 'the page of npm run dev in Chromium', () => {
     const shown = await names(page)
     expect(new Set(shown).size).toBe(shown.length)
     expect(shown[0]).toBe('last.txt')
-    expect(tab.faults).toEqual([])
+    expect(tab.failures).toEqual([])
   })
 })
 
@@ -364,12 +367,12 @@ describeWith([CHROMIUM, RADOSGW], 'the page of npm run dev -- --ceph in Chromium
 
   afterAll(() => stack.disposeAsync())
 
-  it('takes a picture and shows it', async () => {
+  it('uploads an image and shows it', async () => {
     await using tab = await demo.open()
     const file = picture('Grüne Wiese.png', 100)
     await choose(tab.page, file)
     await tile(tab.page, file.name).locator('img').waitFor()
-    expect(tab.faults).toEqual([])
+    expect(tab.failures).toEqual([])
   })
 
   partRules(() => demo)

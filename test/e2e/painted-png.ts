@@ -3,7 +3,8 @@ import { colourPng } from './small-png.ts'
 type Colour = readonly [red: number, green: number, blue: number]
 
 /**
- * A picture as a function of where: x from 0 to the ratio of the sides, y from 0 at the top to 1.
+ * An image as a function of the position: x from 0 to the ratio of the sides, y from 0 at the top
+ * to 1.
  */
 type Painting = (x: number, y: number) => Colour
 
@@ -22,7 +23,7 @@ const mix = ([r, g, b]: Colour, [red, green, blue]: Colour, share: number): Colo
   return [r + (red - r) * t, g + (green - g) * t, b + (blue - b) * t]
 }
 
-/** A colour of a row of them, from the first at 0 to the last at 1. */
+/** Returns a color from a gradient, from the first at 0 to the last at 1. */
 function ramp(colours: readonly Colour[], at: number): Colour {
   const position = Math.min(0.9999, Math.max(0, at)) * (colours.length - 1)
   const index = Math.floor(position)
@@ -32,7 +33,7 @@ function ramp(colours: readonly Colour[], at: number): Colour {
 
 const palette = (...texts: readonly string[]): readonly Colour[] => texts.map(hex)
 
-/** 0 outside of a disc, 1 within, with a soft edge. */
+/** Returns 0 outside a disc and 1 inside, with a soft edge. */
 const disc = (x: number, y: number, cx: number, cy: number, radius: number): number =>
   (radius - Math.hypot(x - cx, y - cy)) * HEIGHT + 0.5
 
@@ -198,10 +199,7 @@ const PAINTINGS: readonly (readonly [name: string, painting: Painting])[] = [
   ],
 ]
 
-/**
- * Twelve pictures of 480 by 360 that look nothing like each other: names and PNGs, made in a
- * second.
- */
+/** Twelve different images of 480 by 360 pixels: names and PNGs, created within a second. */
 export const paintedPngs = (): readonly (readonly [name: string, png: Buffer])[] =>
   PAINTINGS.map(([name, painting]) => [name, paint(painting)])
 

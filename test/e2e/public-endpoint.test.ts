@@ -16,11 +16,11 @@ import { describeWith, RADOSGW } from './system-package.ts'
 
 interface Context {
   readonly api: ApiClient
-  /** The server itself, as clients know it. */
+  /** The server itself, as clients reach it. */
   readonly publicEndpoint: string
-  /** A proxy in front of the server, which only the Worker knows. */
+  /** A proxy in front of the server that only the Worker uses. */
   readonly endpoint: string
-  /** How many requests for an object the Worker has sent. */
+  /** Returns how many requests for an object the Worker has sent. */
   requestsFor(key: string): Promise<number>
   close(): Promise<void>
 }
@@ -67,7 +67,9 @@ async function startContext(start: Start, publicHost: string): Promise<Context> 
 const text = { fileName: 'a.txt', mimetype: 'text/plain' }
 const originOf = (url: string): string => new URL(url).origin
 
-/** What a client sends to a bucket by the host that it knows, and what the Worker sends by another. */
+/**
+ * What a client sends to a bucket at the public host, and what the Worker sends at another host.
+ */
 function rules(start: Start, publicHost: string): void {
   let started: Context | undefined
   const context = (): Context => {
@@ -90,7 +92,7 @@ function rules(start: Start, publicHost: string): void {
     return key
   }
 
-  it('uploads and downloads by the public host; the Worker asks by its own', async () => {
+  it('uploads and downloads at the public host, while the Worker uses its own', async () => {
     const { api, publicEndpoint, requestsFor } = context()
     const { uploadUrl, headers, key } = await api.uploadUrl(text)
     expect(originOf(uploadUrl)).toBe(publicEndpoint)
@@ -110,7 +112,7 @@ function rules(start: Start, publicHost: string): void {
     expect((await fetch((await api.url(key)).url)).status).toBe(404)
   })
 
-  it('uploads in parts by the public host', async () => {
+  it('uploads in parts at the public host', async () => {
     const { api, publicEndpoint, requestsFor } = context()
     const { key, uploadId } = await api.startMultipart({ ...text, size: 5 })
     const [part] = await api.partUrls(uploadId, { key, partNumbers: [1] })
@@ -123,7 +125,7 @@ function rules(start: Start, publicHost: string): void {
     expect(await requestsFor(key)).toBeGreaterThan(before)
   })
 
-  it('uploads a form by the public host', async () => {
+  it('uploads a form at the public host', async () => {
     const { api, publicEndpoint } = context()
     const { url, fields } = await api.form('a.txt', 'text/plain')
     expect(originOf(url)).toBe(publicEndpoint)
@@ -134,7 +136,7 @@ function rules(start: Start, publicHost: string): void {
     expect(await api.confirm({ key: fields.key, name: 'a.txt' })).toMatchObject({ size: 4 })
   })
 
-  it("delivers a link's bytes by its own host, and redirects to the public one", async () => {
+  it("delivers a link's bytes from its own host, and redirects to the public one", async () => {
     const { api, publicEndpoint, requestsFor } = context()
     const key = await upload('link')
     const link = await api.link(key)
@@ -149,7 +151,7 @@ function rules(start: Start, publicHost: string): void {
     expect(await requestsFor(key)).toBe(1)
   })
 
-  it('signs for one host alone: the server refuses the URL at another', async () => {
+  it('signs for one host: the server refuses the URL at another', async () => {
     const { api, endpoint, publicEndpoint } = context()
     const key = await upload('one host')
     const { url } = await api.url(key)
@@ -161,7 +163,7 @@ function rules(start: Start, publicHost: string): void {
 }
 
 describe('a bucket with a publicEndpoint, on s3rver', () => rules(startS3rver, 'localhost'))
-// Ceph RGW takes a host that it doesn't know, such as localhost, for the name of a bucket.
+// Ceph RGW treats an unknown host, such as localhost, as the name of a bucket.
 describeWith([RADOSGW], 'a bucket with a publicEndpoint, on Ceph RGW', () =>
   rules(startCeph, '127.0.0.1'),
 )

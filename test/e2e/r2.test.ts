@@ -36,7 +36,7 @@ describe('the built Worker with a simulated R2', () =>
 
 const MIB = 1024 ** 2
 
-/** The rules that no test of the contract shows, by the AWS SDK. */
+/** The rules that the contract's tests don't cover, with the AWS SDK. */
 describe('the simulated R2', () => {
   let directory: string
   let server: S3Server
@@ -59,14 +59,14 @@ describe('the simulated R2', () => {
     $metadata: { httpStatusCode: status },
   })
 
-  it('takes two spellings of a key for one object', async () => {
+  it('treats two spellings of a key as one object', async () => {
     await put('e\u0301/e\u0301.txt', { Body: 'first' })
     const object = { Bucket: server.bucket, Key: '\u00e9/\u00e9.txt' }
     const { Body } = await s3.send(new GetObjectCommand(object))
     expect(await Body?.transformToString()).toBe('first')
   })
 
-  it('takes one write a second to a key', async () => {
+  it('accepts one write per second to a key', async () => {
     await put('often.txt')
     await expect(put('often.txt')).rejects.toMatchObject(refusal(429, 'TooManyRequests'))
     await put('another.txt')
@@ -74,7 +74,7 @@ describe('the simulated R2', () => {
     await put('often.txt')
   })
 
-  it('honours the conditions of an upload', async () => {
+  it('applies the conditions of an upload', async () => {
     const { ETag = '' } = await put('if.txt')
     const failed = refusal(412, 'PreconditionFailed')
     await expect(put('if.txt', { IfNoneMatch: '*' })).rejects.toMatchObject(failed)
@@ -98,7 +98,7 @@ describe('the simulated R2', () => {
     )
   })
 
-  it('takes a body that matches its digests', async () => {
+  it('accepts a body that matches its digests', async () => {
     const digests = {
       ContentMD5: createHash('md5').update('text').digest('base64'),
       ChecksumSHA256: createHash('sha256').update('text').digest('base64'),
@@ -111,11 +111,11 @@ describe('the simulated R2', () => {
     { Tagging: 'a=b' },
     { ServerSideEncryption: 'aws:kms' },
     { ExpectedBucketOwner: '123456789012' },
-  ])('does not implement %j', async (input) => {
+  ])('does not support %j', async (input) => {
     await expect(put('plain.txt', input)).rejects.toMatchObject(refusal(501, 'NotImplemented'))
   })
 
-  it('takes metadata of 8,192 bytes, counted after decoding', async () => {
+  it('accepts metadata of 8,192 bytes, counted after decoding', async () => {
     const word = `=?UTF-8?B?${Buffer.from('é'.repeat(4000)).toString('base64')}?=`
     await put('metadata.txt', { Metadata: { a: word } })
     await expect(put('metadata.txt', { Metadata: { a: 'b'.repeat(8192) } })).rejects.toMatchObject(
@@ -123,7 +123,7 @@ describe('the simulated R2', () => {
     )
   })
 
-  it('has the region auto, also called us-east-1', async () => {
+  it('accepts the regions auto and us-east-1', async () => {
     const inRegion = async (region: string) => {
       const client = clientOf({ ...server, region })
       return client
@@ -134,7 +134,7 @@ describe('the simulated R2', () => {
     await expect(inRegion('eu-west-1')).rejects.toMatchObject(refusal(400, 'InvalidRegionName'))
   })
 
-  it('needs the length of a body', async () => {
+  it('requires the length of a body', async () => {
     const command = new PutObjectCommand({ Bucket: server.bucket, Key: 'chunked.txt' })
     const url = await getSignedUrl(s3, command)
     const sent = request(url, { method: 'PUT', headers: { 'Transfer-Encoding': 'chunked' } })
@@ -143,7 +143,7 @@ describe('the simulated R2', () => {
     expect(statusCode).toBe(411)
   })
 
-  it('refuses an upload by form', async () => {
+  it('refuses an upload with a form', async () => {
     const body = new FormData()
     body.set('key', 'form.txt')
     body.set('file', new Blob(['text']))
@@ -151,7 +151,7 @@ describe('the simulated R2', () => {
     expect(response.status).toBe(501)
   })
 
-  describe('an upload in parts', () => {
+  describe('a multipart upload', () => {
     const upload = async (sizes: readonly number[], more: { IfNoneMatch?: string } = {}) => {
       const object = { Bucket: server.bucket, Key: `parts-${sizes.join('-')}` }
       const { UploadId } = await s3.send(new CreateMultipartUploadCommand(object))
@@ -183,14 +183,14 @@ describe('the simulated R2', () => {
       await expect(upload(sizes)).rejects.toMatchObject(refusal(400, code))
     })
 
-    it('takes no conditions', async () => {
+    it('accepts no conditions', async () => {
       const conditional = upload([1], { IfNoneMatch: '*' })
       await expect(conditional).rejects.toMatchObject(refusal(501, 'NotImplemented'))
     })
   })
 })
 
-/** A client that doesn't repeat what the server refuses. */
+/** Returns a client that doesn't retry refused requests. */
 const clientOf = ({ endpoint, region, accessKeyId, secretAccessKey }: S3Server): S3Client =>
   new S3Client({
     endpoint,

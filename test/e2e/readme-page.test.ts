@@ -25,7 +25,7 @@ describeWith([CHROMIUM], "README's page in Chromium, served from another port,",
     const ports = ['--port', `${port}`, '--s3-port', `${s3Port}`]
     const dev = stack.use(startNpm('run', 'dev', '--', ...ports, '--data', join(directory, 'dev')))
 
-    // As a reader does it: the block, saved as a file, served by a server that serves files.
+    // What a reader does: saves the block as a file, and serves it with a static server.
     const html = markedBlock('README.md', 'browser')
     const here = html.replaceAll('http://localhost:8787', `http://localhost:${port}`)
     await writeFile(join(directory, 'index.html'), `<!doctype html>\n${here}`)
@@ -45,7 +45,7 @@ describeWith([CHROMIUM], "README's page in Chromium, served from another port,",
   afterAll(() => stack.disposeAsync())
 
   it.each(['localhost', '127.0.0.1', 'shop.localhost'])(
-    'uploads the chosen picture and shows it, as %s',
+    'uploads the chosen image and shows it, as %s',
     async (host) => {
       const picture = join(directory, 'Grüne Wiese.png')
       await writeFile(picture, smallPng(3, 2))

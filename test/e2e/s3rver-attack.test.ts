@@ -11,7 +11,10 @@ import { startS3rver } from '../../dev/s3rver.ts'
 import { startChromium } from './chromium.ts'
 import { CHROMIUM, describeWith } from './system-package.ts'
 
-/** What a foreign page tries: it posts a form, and sends what fetch can send without a preflight and with one. */
+/**
+ * What a foreign page tries: it posts a form, and sends requests with fetch, with and without a
+ * preflight.
+ */
 const attack = (endpoint: string): string => `<!doctype html>
 <iframe name="frame"></iframe>
 <form method="post" action="${endpoint}/files" enctype="multipart/form-data" target="frame">

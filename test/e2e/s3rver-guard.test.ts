@@ -11,7 +11,7 @@ import { startS3rver } from '../../dev/s3rver.ts'
 
 const PAGE = 'http://localhost:8787'
 const KEY = 'kept.txt'
-/** Stands for the id of an upload that is in progress. */
+/** A placeholder for the id of an upload in progress. */
 const OPEN = 'open'
 
 let root = ''
@@ -38,7 +38,7 @@ interface Answer {
   readonly body: string
 }
 
-/** Sends a request as it stands: clients would mend its path. */
+/** Sends a request unchanged. Clients would normalize its path. */
 async function raw(
   method: string,
   target: string,
@@ -55,8 +55,8 @@ async function raw(
 }
 
 /**
- * Signs a path and query as s3rver reads them: signer and server decode the path once, and a dot
- * segment stays. `signedHost` goes into the signature.
+ * Signs a path and query as s3rver reads them: signer and server decode the path once, and keep dot
+ * segments. `signedHost` goes into the signature.
  */
 function signed(method: string, path: string, query = '', signedHost = host): string {
   const datetime = new Date().toISOString().replace(/[:-]|\.\d{3}/g, '')
@@ -98,7 +98,7 @@ const signedUrl = (method: string, path: string): string => server.endpoint + si
 const filesOf = async (folder: string): Promise<readonly string[]> =>
   (await readdir(folder, { recursive: true })).sort()
 
-/** Runs `attack` and expects that no file of the disk has changed. */
+/** Runs `attack` and expects that no file on disk has changed. */
 async function expectUntouched(attack: () => Promise<unknown>): Promise<void> {
   const before = await filesOf(root)
   await attack()
@@ -107,7 +107,7 @@ async function expectUntouched(attack: () => Promise<unknown>): Promise<void> {
 }
 
 describe('the guard of s3rver', () => {
-  it('lets a signed request in, by header or by query, and for localhost by each of its names', async () => {
+  it('accepts a signed request, by header or query, for each name of localhost', async () => {
     expect(await raw('GET', signed('GET', `/files/${KEY}`))).toMatchObject({ body: 'kept' })
     const url = `${server.endpoint}/files/${KEY}`
     const signer = new AwsV4Signer({ ...server, url, service: 's3' })
@@ -162,10 +162,10 @@ describe('the guard of s3rver', () => {
   })
 
   it.each<readonly [string, string, Readonly<Record<string, string>>]>([
-    ['X-Amz-Signature alone', '?X-Amz-Signature=00', {}],
-    ['X-Amz-Algorithm alone', '?X-Amz-Algorithm=AWS4-HMAC-SHA256', {}],
+    ['only X-Amz-Signature', '?X-Amz-Signature=00', {}],
+    ['only X-Amz-Algorithm', '?X-Amz-Algorithm=AWS4-HMAC-SHA256', {}],
     ['an algorithm in lower case', '?x-amz-algorithm=AWS4-HMAC-SHA256&X-Amz-Signature=00', {}],
-    ['another algorithm', '?X-Amz-Algorithm=none&X-Amz-Signature=00', {}],
+    ['a different algorithm', '?X-Amz-Algorithm=none&X-Amz-Signature=00', {}],
     ['version 2', '?AWSAccessKeyId=S3RVER&Expires=9999999999&Signature=x', {}],
     ['version 2 in a header', '', { Authorization: 'AWS S3RVER:x' }],
     ['a bearer token', '', { Authorization: 'Bearer x' }],
@@ -176,14 +176,14 @@ describe('the guard of s3rver', () => {
       { Authorization: 'AWS4-HMAC-SHA256 x' },
     ],
     ['Authorization in the query', '?Authorization=AWS4-HMAC-SHA256', {}],
-  ])('takes %s for no signature', async (_, query, headers) => {
+  ])('does not accept %s as a signature', async (_, query, headers) => {
     await expectUntouched(async () => {
       for (const method of ['GET', 'PUT', 'DELETE'])
         expect(await raw(method, `/files/${KEY}${query}`, headers)).toMatchObject({ status: 403 })
     })
   })
 
-  it('leaves it to s3rver to refuse a false signature, also in a bucket that is a website', async () => {
+  it('lets s3rver refuse a wrong signature, even in a bucket that is a website', async () => {
     const website =
       '<WebsiteConfiguration><IndexDocument><Suffix>i</Suffix></IndexDocument></WebsiteConfiguration>'
     const target = signed('PUT', '/files', 'website')
@@ -204,7 +204,7 @@ describe('the guard of s3rver', () => {
     'http://localhost:9999',
     `${PAGE}.evil.example`,
     'self',
-  ])('takes no write from a page of the origin %s, and shows it nothing', async (name) => {
+  ])('refuses writes from a page of the origin %s, and shows it nothing', async (name) => {
     const Origin = name === 'self' ? server.endpoint : name
     await expectUntouched(async () => {
       for (const method of ['PUT', 'POST', 'DELETE']) {
@@ -265,7 +265,7 @@ describe('the guard of s3rver', () => {
     )
   })
 
-  it('decodes a path once: %252e%252e is no parent folder', async () => {
+  it('decodes a path once: %252e%252e is not the parent folder', async () => {
     const put = await raw('PUT', signed('PUT', '/files/%252e%252e/x.txt'), {}, 'x')
     expect(put.status).toBe(200)
     expect(await filesOf(join(root, 'data/files/%2e%2e'))).toContain('x.txt._S3rver_object')
@@ -300,7 +300,7 @@ describe('the guard of s3rver', () => {
   })
 
   it('deletes no folder when an upload that names it is completed or aborted', async () => {
-    // What makes a folder look like that of an upload.
+    // Makes a folder look like an upload's folder.
     for (const folder of ['.', 'data', 'data/files'])
       await writeFile(join(root, folder, 'key'), 'p')
     const complete = (number: string) =>
@@ -318,7 +318,7 @@ describe('the guard of s3rver', () => {
     })
   })
 
-  it('reads and deletes nothing outside by x-amz-copy-source or a list of keys', async () => {
+  it('reads and deletes nothing outside the bucket through x-amz-copy-source or a list of keys', async () => {
     for (const end of ['object', 'object.md5', 'metadata.json'])
       await writeFile(join(root, `x._S3rver_${end}`), '{}')
     await expectUntouched(async () => {
@@ -354,7 +354,7 @@ interface Form {
   readonly expires?: number
 }
 
-/** A form for `key` with a policy that allows 4 to 10 bytes and names each field. */
+/** Returns a form for `key` with a policy that allows 4 to 10 bytes and names each field. */
 function signedForm({ fields = {}, conditions = [], expires = Date.now() + 60_000 }: Form): Fields {
   const datetime = new Date().toISOString().replace(/[:-]|\.\d{3}/g, '')
   const scope = `${datetime.slice(0, 8)}/us-east-1/s3/aws4_request`
@@ -388,7 +388,7 @@ async function postForm(fields: Fields, file = 'text', bucket = 'files'): Promis
 }
 
 describe('a form for s3rver', () => {
-  it('is stored where its policy is signed', async () => {
+  it('is stored when its policy is signed', async () => {
     const stored = await postForm(signedForm({ fields: { success_action_status: '201' } }))
     expect([stored.status, await stored.text()]).toEqual([
       201,
@@ -398,7 +398,7 @@ describe('a form for s3rver', () => {
     expect(await got.text()).toBe('text')
   })
 
-  it('sends the browser to an http or https URL of its policy, and nowhere else', async () => {
+  it('redirects the browser only to an http or https URL of its policy', async () => {
     const to = (url: string) => postForm(signedForm({ fields: { success_action_redirect: url } }))
     const sent = await to('https://app.example/done?a=b')
     expect(sent.status).toBe(303)
@@ -414,23 +414,23 @@ describe('a form for s3rver', () => {
     return rest
   }
   it.each<[string, () => Fields, string?, string?]>([
-    ['no policy at all', () => ({ key: 'evil.txt' })],
+    ['a missing policy', () => ({ key: 'evil.txt' })],
     ['no policy', () => without('policy')],
     ['no signature', () => without('x-amz-signature')],
-    ['a false signature', () => ({ ...signedForm({}), 'x-amz-signature': '0'.repeat(64) })],
+    ['a wrong signature', () => ({ ...signedForm({}), 'x-amz-signature': '0'.repeat(64) })],
     ['a short signature', () => ({ ...signedForm({}), 'x-amz-signature': '00' })],
     [
-      'another access key',
+      'a different access key',
       () => signedForm({ fields: { 'x-amz-credential': 'X/20261125/r/s3/aws4_request' } }),
     ],
-    ['another algorithm', () => signedForm({ fields: { 'x-amz-algorithm': 'none' } })],
-    ['another date', () => signedForm({ fields: { 'x-amz-date': '20200101T000000Z' } })],
+    ['a different algorithm', () => signedForm({ fields: { 'x-amz-algorithm': 'none' } })],
+    ['a different date', () => signedForm({ fields: { 'x-amz-date': '20200101T000000Z' } })],
     ['an expired policy', () => signedForm({ expires: Date.now() - 1000 })],
     [
       'a changed policy',
       () => ({ ...signedForm({}), policy: Buffer.from('{}').toString('base64') }),
     ],
-    ['another key', () => ({ ...signedForm({}), key: 'evil.txt' })],
+    ['a different key', () => ({ ...signedForm({}), key: 'evil.txt' })],
     [
       'a field that the policy does not name',
       () => ({ ...signedForm({}), 'content-type': 'text/html' }),
@@ -443,15 +443,15 @@ describe('a form for s3rver', () => {
       'a status that the policy does not name',
       () => ({ ...signedForm({}), success_action_status: '200' }),
     ],
-    ['a field twice', () => ({ ...signedForm({}), KEY: 'form/a.txt' })],
+    ['a repeated field', () => ({ ...signedForm({}), KEY: 'form/a.txt' })],
     [
       'a prefix that does not match',
       () => signedForm({ conditions: [['starts-with', '$key', 'other/']] }),
     ],
     ['a file that is too small', () => signedForm({}), 'abc'],
     ['a file that is too large', () => signedForm({}), 'a'.repeat(11)],
-    ['another bucket', () => signedForm({}), 'text', 'other'],
-    ['a key outside', () => signedForm({ fields: { key: '../../evil.txt' } })],
+    ['a different bucket', () => signedForm({}), 'text', 'other'],
+    ['a key outside the bucket', () => signedForm({ fields: { key: '../../evil.txt' } })],
     ['a key with a NUL', () => signedForm({ fields: { key: 'a\0b' } })],
   ])('is refused with %s', async (_, fields, file, bucket) => {
     await expectUntouched(async () => {
@@ -461,7 +461,7 @@ describe('a form for s3rver', () => {
     })
   })
 
-  it('takes a prefix for the field that it names', async () => {
+  it('accepts a prefix for the field that it names', async () => {
     const form = signedForm({ conditions: [['starts-with', '$content-type', 'text/']] })
     expect((await postForm({ ...form, 'Content-Type': 'text/plain' })).status).toBe(204)
     expect((await postForm({ ...form, 'Content-Type': 'image/png' })).status).toBe(403)

@@ -50,7 +50,7 @@ const list = (upload: Upload, more = {}) => s3.send(new ListPartsCommand({ ...up
 const complete = (upload: Upload, Parts: Awaited<ReturnType<typeof put>>[]) =>
   s3.send(new CompleteMultipartUploadCommand({ ...upload, MultipartUpload: { Parts } }))
 
-/** Begins a PUT of ten bytes to a presigned URL, and breaks off after five. */
+/** Starts a PUT of ten bytes to a presigned URL, and disconnects after five. */
 async function breakOff(url: string): Promise<void> {
   const { host, port, pathname, search } = new URL(url)
   const before = await filesOf()
@@ -58,11 +58,11 @@ async function breakOff(url: string): Promise<void> {
   socket.write(
     `PUT ${pathname}${search} HTTP/1.1\r\nHost: ${host}\r\nContent-Length: 10\r\n\r\nhello`,
   )
-  await expect.poll(filesOf).not.toEqual(before) // the server has begun to write
+  await expect.poll(filesOf).not.toEqual(before) // The server has started to write.
   socket.destroy()
   await expect.poll(filesOf).toEqual(before)
 }
-/** All files, without the folders. */
+/** Returns all files, without the folders. */
 const filesOf = async () =>
   (await readdir(directory, { recursive: true, withFileTypes: true }))
     .filter((entry) => entry.isFile())
@@ -84,7 +84,7 @@ it('lists parts a page at a time, in the order of their numbers', async () => {
   expect(second.IsTruncated).toBe(false)
 })
 
-it('keeps nothing of a part or an object that breaks off, and the earlier one stays', async () => {
+it('keeps nothing of a truncated part or object, and keeps the earlier one', async () => {
   const upload = await begin('broken.bin')
   const part = await put(upload, 1, 'whole')
   for (const PartNumber of [1, 2])
@@ -96,7 +96,7 @@ it('keeps nothing of a part or an object that breaks off, and the earlier one st
   expect(await Body?.transformToString()).toBe('whole')
 })
 
-it('knows an upload by its key and id together, and no other', async () => {
+it('finds an upload only by its key and id together', async () => {
   const upload = await begin('mine.bin')
   const part = await put(upload, 1, 'x')
   for (const wrong of [
@@ -112,7 +112,7 @@ it('knows an upload by its key and id together, and no other', async () => {
   expect((await list(upload)).Parts).toMatchObject([part])
 })
 
-it('refuses to complete with a wrong ETag, a missing part or parts in disorder', async () => {
+it('refuses to complete with a wrong ETag, a missing part or parts out of order', async () => {
   const upload = await begin('wrong.bin')
   const [one, two] = [await put(upload, 1, 'x'), await put(upload, 2, 'y')]
   for (const [name, parts] of [
@@ -125,7 +125,7 @@ it('refuses to complete with a wrong ETag, a missing part or parts in disorder',
   await complete(upload, [one, two])
 })
 
-it('lists and aborts for nobody without a valid signature', async () => {
+it('lists and aborts only with a valid signature', async () => {
   const upload = await begin('guarded.bin')
   const { UploadId, Key } = upload
   const signed = new URL(await getSignedUrl(s3, new ListPartsCommand(upload)))

@@ -3,16 +3,16 @@ import { crc32, deflateSync } from 'node:zlib'
 const GREY = 0
 const RGB = 2
 
-/** A PNG of one grey, 0 (black) to 255 (white). */
+/** Returns a PNG in one shade of gray, 0 (black) to 255 (white). */
 export function smallPng(width: number, height: number, grey = 0x80): Buffer {
   return png(width, height, GREY, Buffer.alloc(width * height, grey))
 }
 
-/** A PNG of `samples`: a byte each for red, green and blue, row by row. */
+/** Returns a PNG of `samples`: one byte each for red, green and blue, row by row. */
 export const colourPng = (width: number, height: number, samples: Uint8Array): Buffer =>
   png(width, height, RGB, samples)
 
-/** By the PNG specification's §5 (chunks) and §11 (IHDR, IDAT, IEND). */
+/** Follows the PNG specification, §5 (chunks) and §11 (IHDR, IDAT, IEND). */
 function png(width: number, height: number, colourType: number, samples: Uint8Array): Buffer {
   const header = Buffer.alloc(13)
   header.writeUInt32BE(width, 0)
@@ -20,7 +20,7 @@ function png(width: number, height: number, colourType: number, samples: Uint8Ar
   header.writeUInt8(8, 8) // bits a sample
   header.writeUInt8(colourType, 9)
   const rowLength = samples.length / height
-  const rows = Buffer.alloc((rowLength + 1) * height) // each starts with a 0, filter: none
+  const rows = Buffer.alloc((rowLength + 1) * height) // Each starts with a 0 (filter: none).
   for (let row = 0; row < height; row++)
     rows.set(samples.subarray(row * rowLength, (row + 1) * rowLength), row * (rowLength + 1) + 1)
   const signature = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a])

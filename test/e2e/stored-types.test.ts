@@ -24,11 +24,11 @@ describeWith([CHROMIUM], 'an object of any stored type in Chromium', () => {
   let browser: Browser
   let tab: Page
   let reportOrigin: string
-  /** What scripts in uploaded pages have reported. */
+  /** The reports of scripts in uploaded pages. */
   let ran: string[] = []
   let serial = 0
 
-  /** A page whose script reports that it runs, before the page counts as loaded. */
+  /** A page whose script reports that it runs, before the page has loaded. */
   const hostilePage = () =>
     Buffer.from(
       `<!doctype html><html><body><script>document.write('<img src="${reportOrigin}/ran">')</script>`,
@@ -95,7 +95,7 @@ describeWith([CHROMIUM], 'an object of any stored type in Chromium', () => {
 
   afterEach(() => tab.close())
 
-  it('runs script where nothing contains it, so that the other tests can fail', async () => {
+  it('runs script without protection, so that the other tests can fail', async () => {
     const key = await store('text/html', hostilePage(), 'html')
     const response = await fetch(`${worker.origin}/files/${key}/url?inline=true`)
     const { url } = urlSchema.parse(await response.json())
@@ -123,7 +123,7 @@ describeWith([CHROMIUM], 'an object of any stored type in Chromium', () => {
     'image/png text/html',
     'image/png;,text/html',
     'image/png;a="\\", text/html;"',
-  ])('saves a page that is stored as %s, and runs nothing of it', async (contentType) => {
+  ])('downloads a page that is stored as %s, and runs none of its scripts', async (contentType) => {
     const key = await store(contentType, hostilePage())
     expect(await visit(await linkTo(key))).toBe('saved')
     expect(ran).toEqual([])
@@ -135,13 +135,13 @@ describeWith([CHROMIUM], 'an object of any stored type in Chromium', () => {
     'text/plain; charset=utf-8',
     'audio/wav',
     'video/mp4',
-  ])('runs nothing of a page that is stored as the inert %s', async (contentType) => {
+  ])('runs no script of a page that is stored as the inert %s', async (contentType) => {
     const key = await store(contentType, hostilePage())
     expect(await visit(await linkTo(key))).toBe('shown')
     expect(ran).toEqual([])
   })
 
-  it('still shows a picture, plain text and a sound', async () => {
+  it('still shows an image and plain text, and plays audio', async () => {
     expect(await visit(await linkTo(await store('image/png', smallPng(80, 60, 5))))).toBe('shown')
     expect(await tab.evaluate('document.images[0].naturalWidth')).toBe(80)
     const text = await store('text/plain; charset=utf-8', Buffer.from('Grüße'), 'txt')
@@ -159,7 +159,7 @@ describeWith([CHROMIUM], 'an object of any stored type in Chromium', () => {
     expect(await tab.evaluate('document.images[0].naturalWidth')).toBe(70)
   })
 
-  it('saves a file under a name that looks like an encoded word as it is', async () => {
+  it('keeps a file name that looks like an encoded word', async () => {
     const key = await store('image/png', smallPng(8, 8, 1))
     const name = '=?UTF-8?B?ZXZpbC5leGU=?='
     const response = await fetch(

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import { describe, it } from 'vitest'
 import { cephInstalled } from '../../dev/ceph.ts'
 
-/** A system package that some tests need and npm can't bring. */
+/** A system package that some tests need and npm can't install. */
 export interface SystemPackage {
   readonly name: string
   readonly installed: boolean
@@ -28,8 +28,9 @@ export const RADOSGW: SystemPackage = {
 }
 
 /**
- * Declares tests that need `packages`. Where one is missing they are skipped, and a loud line says
- * so; on Linux under `CI=true` that is a failure instead, as the packages are Debian's.
+ * Declares tests that need `packages`. When one is missing, the tests are skipped with a clear
+ * message. On Linux under `CI=true` a missing package is a failure, because the packages are
+ * Debian's.
  */
 export function describeWith(
   packages: readonly SystemPackage[],

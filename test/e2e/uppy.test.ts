@@ -7,20 +7,20 @@ import { etagOf, startUppyContext, type UppyContext } from './uppy/context.ts'
 import type { UppyPage, UppySettings, UppyState } from './uppy/page-api.ts'
 
 const MIB = 1024 ** 2
-/** Uppy's own parts. */
+/** Uppy's part size. */
 const PART_BYTES = 5 * MIB
-/** Two parts, and no more than Golden Retriever keeps of a file. */
+/** Two parts, and small enough for Golden Retriever to keep. */
 const SIZE = 6 * MIB
-/** A bucket whose upload URLs end after two seconds. */
+/** A bucket whose upload URLs expire after two seconds. */
 const SHORT_LIVED_SECONDS = 2
 
 declare const page: UppyPage
 
 describeWith([RADOSGW, CHROMIUM], 'Uppy in Chromium, with Ceph RGW behind the Worker', () => {
   let context: UppyContext
-  /** Open to localhost. */
+  /** With OPEN_ACCESS for localhost. */
   let worker: string
-  /** The same with upload URLs that soon end. */
+  /** The same with upload URLs that soon expire. */
   let hastyWorker: string
   let tab: Page
 
@@ -115,7 +115,7 @@ describeWith([RADOSGW, CHROMIUM], 'Uppy in Chromium, with Ceph RGW behind the Wo
     }
   }
 
-  /** AWS S3 sends the header that Uppy 5 waits for; Ceph RGW 18 has the ETag in its XML alone. */
+  /** AWS S3 sends the header that Uppy 5 needs. Ceph RGW 18 has the ETag only in its XML. */
   const addETagToPosts = (): Promise<unknown> =>
     tab.route(
       (url) => url.origin === context.bucket,
@@ -189,14 +189,15 @@ describeWith([RADOSGW, CHROMIUM], 'Uppy in Chromium, with Ceph RGW behind the Wo
       expect(sent.filter((number) => number === 1)).toEqual([1])
     })
 
-    it('resumes after a reload, and sends only what was missing', async () => {
+    it('resumes after a reload, and sends only the missing parts', async () => {
       const release = await holdPart2()
       const wanted = { ...(await chosen()), golden: true }
       await begin(version, wanted)
       await expect.poll(async () => (await state()).partsUploaded).toBeGreaterThan(0)
-      await tab.waitForTimeout(700) // the plugin writes its state twice a second
+      await tab.waitForTimeout(700) // The plugin writes its state twice a second.
       const sent = partsSent()
-      // Part 2 never reaches Ceph RGW before: while it takes a part, it may refuse to list parts.
+      // Part 2 doesn't reach Ceph RGW before that, because RGW may refuse to list parts while it
+      // receives one.
       await tab.reload()
       await release()
       await tab.evaluate((given) => page.start(given), wanted)
@@ -224,7 +225,7 @@ describeWith([RADOSGW, CHROMIUM], 'Uppy in Chromium, with Ceph RGW behind the Wo
     })
   })
 
-  it('signs a part again in Uppy 5, whose URL has ended', async () => {
+  it('Uppy 5 signs a part again after its URL has expired', async () => {
     let first = true
     await tab.route(isPart(2), async (route) => {
       if (first && route.request().method() === 'PUT') {
@@ -236,7 +237,7 @@ describeWith([RADOSGW, CHROMIUM], 'Uppy in Chromium, with Ceph RGW behind the Wo
     const sent = partsSent()
     await begin(5, settings({ endpoint: await tokenPath(hastyWorker) }))
     const { key } = await finished()
-    // More than twice where a loaded machine lets another URL end.
+    // More than twice when another URL expires on a loaded machine.
     expect(sent.filter((number) => number === 2).length).toBeGreaterThan(1)
     expect(await context.object(key)).toMatchObject({
       etag: etagOf(patternBytes(SIZE), PART_BYTES),

@@ -1,4 +1,4 @@
-/** A sound of `seconds` of silence: WAVE, PCM, 16 bits, one channel, 44,100 samples a second. */
+/** Returns `seconds` of silence: WAVE, PCM, 16 bits, one channel, 44,100 samples a second. */
 export function silentWav(seconds: number): Buffer {
   const rate = 44_100
   const dataBytes = seconds * rate * 2
@@ -6,7 +6,7 @@ export function silentWav(seconds: number): Buffer {
   header.write('RIFF', 0, 'latin1')
   header.writeUInt32LE(36 + dataBytes, 4)
   header.write('WAVEfmt ', 8, 'latin1')
-  header.writeUInt32LE(16, 16) // length of what describes the format
+  header.writeUInt32LE(16, 16) // Length of the format chunk
   header.writeUInt16LE(1, 20) // PCM
   header.writeUInt16LE(1, 22) // channels
   header.writeUInt32LE(rate, 24)

@@ -8,7 +8,7 @@ import { ROOT } from '../docs/support/markdown.ts'
 
 const run = promisify(execFile)
 
-/** The project without `src/uppy/`, and without the import and the use of it. */
+/** The project without `src/uppy/`, its import and its use. */
 let directory: string
 
 beforeAll(() => {
@@ -31,7 +31,7 @@ it('type-checks without src/uppy and the line that mounts it', async () => {
   await run(tsc, ['-p', '.', '--noUnusedLocals'], { cwd: directory })
 })
 
-it('works without src/uppy and the line that mounts it, apart from the routes of Uppy', async () => {
+it("works without src/uppy and the line that mounts it, except for Uppy's routes", async () => {
   const { createPresigner } = await import(join(directory, 'src', 'index.ts'))
   const { defineSettings } = await import(join(directory, 'src', 'settings', 'define.ts'))
   const settings = defineSettings(() => ({

@@ -10,12 +10,12 @@ const { key, bucket, ...METADATA } = testRecord('a.jpg')
 const bytes = (value: unknown): number => utf8Length(JSON.stringify(value))
 
 describe('toMetadata', () => {
-  it('keeps all but the key and the bucket, which stand in the KV key', () => {
+  it('keeps everything except the key and the bucket, which are in the KV key', () => {
     expect(toMetadata(testRecord('a.jpg'))).toEqual(METADATA)
     expect(toMetadata(testRecord('a.jpg', { owner: null })).owner).toBeNull()
   })
 
-  it('cuts the name until all has at most 1024 bytes', () => {
+  it('cuts the name until everything fits into 1024 bytes', () => {
     const room = 1024 - bytes({ ...METADATA, name: '' })
     for (const [name, kept] of [
       ['a'.repeat(room), room],
@@ -30,7 +30,7 @@ describe('toMetadata', () => {
     }
   })
 
-  it('cuts between characters, whatever JSON makes of them', () => {
+  it('cuts between characters, however JSON escapes them', () => {
     const long = fc.array(
       fc.oneof(hostileText, fc.constantFrom('"', '\\', '\u0001', '\ud800', '😀')),
       {
@@ -60,23 +60,23 @@ describe('fromMetadata', () => {
     expect(fromMetadata('files', record.key, stored)).toEqual(record)
   })
 
-  it('reads a record that a later version gave more fields, without them', () => {
+  it('ignores the extra fields of a record from a later version', () => {
     expect(fromMetadata('files', key, { ...METADATA, later: 1 })).toEqual(testRecord('a.jpg'))
   })
 
   it.each([
     ['nothing', null],
     ['no metadata', undefined],
-    ['a text', 'x'],
+    ['text', 'x'],
     ['a list', []],
-    ['an empty table', {}],
+    ['an empty object', {}],
     ['no name', { ...METADATA, name: undefined }],
     ['a negative size', { ...METADATA, size: -1 }],
     ['half a byte', { ...METADATA, size: 0.5 }],
-    ['a size in words', { ...METADATA, size: '1' }],
+    ['a size that is not a number', { ...METADATA, size: '1' }],
     ['no ETag', { ...METADATA, etag: null }],
-    ['an unknown owner', { ...METADATA, owner: 1 }],
-    ['a date in words', { ...METADATA, createdAt: 'yesterday' }],
+    ['a malformed owner', { ...METADATA, owner: 1 }],
+    ['a malformed date', { ...METADATA, createdAt: 'yesterday' }],
     ['a date in another zone', { ...METADATA, createdAt: '2026-11-24T12:00:00+01:00' }],
   ])('finds no record in %s', (_, metadata) => {
     expect(fromMetadata('files', key, metadata)).toBeNull()

@@ -1,7 +1,7 @@
 import type { FileRecord } from '../../src/file-index/file-record.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 
-/** A record in bucket "files", changed by `changes`. */
+/** Returns a record in bucket "files" with `changes` applied. */
 export const testRecord = (key: string, changes: Partial<FileRecord> = {}): FileRecord => ({
   key: parseObjectKey(key),
   bucket: 'files',

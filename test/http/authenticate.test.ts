@@ -55,7 +55,7 @@ it('answers malformed credentials of every kind with 401, never with 500', async
   )
 })
 
-it('takes a JWT from the header that the settings name, and from no other', async () => {
+it('accepts a JWT only in the header that the settings name', async () => {
   const inAuthorization = { headers: { Authorization: `Bearer ${jwt}` } }
   const inAccess = { headers: { 'Cf-Access-Jwt-Assertion': jwt } }
   expect((await worker.fetch('/files', inAuthorization)).status).toBe(200)
@@ -64,7 +64,7 @@ it('takes a JWT from the header that the settings name, and from no other', asyn
   expect((await behindAccess.fetch('/files', inAuthorization)).status).toBe(401)
 })
 
-it('takes the scheme in any case', async () => {
+it('accepts the scheme in upper and lower case', async () => {
   for (const scheme of ['Bearer', 'bearer', 'BEARER'])
     expect(
       (await worker.fetch('/files', { headers: { Authorization: `${scheme} ${apiKey.token}` } }))
@@ -72,7 +72,7 @@ it('takes the scheme in any case', async () => {
     ).toBe(200)
 })
 
-it('refuses wrong credentials on a Worker that needs none', async () => {
+it('refuses invalid credentials on a Worker that needs none', async () => {
   const open = testWorker()
   expect((await open.fetch('/files')).status).toBe(200)
   expect((await open.fetch('/files', { headers: { Authorization: 'Bearer x' } })).status).toBe(401)

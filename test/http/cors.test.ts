@@ -22,7 +22,7 @@ it('answers a preflight of a configured origin without credentials', async () =>
   expect(headers.get('Vary')).toContain('Origin')
 })
 
-it('lets a configured origin read every answer, errors too', async () => {
+it('lets a configured origin read every response, including errors', async () => {
   const { status, headers } = await from(APP)
   expect(status).toBe(401)
   expect(headers.get('Access-Control-Allow-Origin')).toBe(APP)
@@ -32,7 +32,7 @@ it('lets a configured origin read every answer, errors too', async () => {
   expect(headers.get('Vary')).toContain('Origin')
 })
 
-it('gives a foreign origin nothing', async () => {
+it('sends no CORS headers to other origins', async () => {
   for (const origin of [
     'https://app.example.evil',
     'https://evil.example',
@@ -50,7 +50,7 @@ it('gives a foreign origin nothing', async () => {
     }
 })
 
-it('lets an origin read that a star stands for, by its own name and for it alone', async () => {
+it('allows an origin that a star matches, and names only that origin', async () => {
   const previews = testWorker({ CORS_ORIGINS: ['https://*.app.pages.dev'], OPEN_ACCESS: undefined })
   const ask = (Origin: string, method: string) =>
     previews.fetch('/files', {
@@ -72,11 +72,11 @@ it('lets an origin read that a star stands for, by its own name and for it alone
     }
 })
 
-it('allows no credentials of the browser', async () => {
+it('does not allow browser credentials', async () => {
   expect((await from(APP, 'OPTIONS')).headers.has('Access-Control-Allow-Credentials')).toBe(false)
 })
 
-it('allows cookies to the origins that are listed for them alone', async () => {
+it('allows cookies only for the origins in CORS_COOKIE_ORIGINS', async () => {
   const INTRANET = 'https://intranet.example'
   const withCookies = testWorker({ CORS_ORIGINS: [APP], CORS_COOKIE_ORIGINS: [INTRANET] })
   const preflight = { method: 'OPTIONS', headers: { 'Access-Control-Request-Method': 'GET' } }
@@ -93,7 +93,7 @@ it('allows cookies to the origins that are listed for them alone', async () => {
     }
 })
 
-it('allows nobody where no origin is configured', async () => {
+it('allows no origin when none is configured', async () => {
   const response = await testWorker().fetch('/files', { headers: { Origin: APP } })
   expect(response.headers.has('Access-Control-Allow-Origin')).toBe(false)
 })
@@ -107,7 +107,7 @@ it.each([
   ['POST', '/multipart'],
   ['DELETE', '/multipart/x?key=a'],
 ])(
-  'answers the preflight of %s %s, with what the clients of Companion send',
+  "answers the preflight of %s %s, with the headers that Companion's clients send",
   async (method, path) => {
     const asked = 'authorization,content-type,uppy-auth-token,uppy-versions'
     const headers = {

@@ -29,7 +29,7 @@ it.each<readonly [object, readonly (readonly [string, string])[]]>([
   [{ ...png, metadata: { 'A b': 'x' } }, [['metadata.A b', 'must be a name of a-z, 0-9 and "-"']]],
   [{ ...png, sha256: 'x' }, [['sha256', 'must be 32 bytes in base64']]],
   [{ ...png, acl: 'x', tag: 'y' }, [['', 'has unknown members: "acl", "tag"']]],
-])('says what is wrong with each member of %j', async (body, issues) => {
+])('names the error in each member of %j', async (body, issues) => {
   expect(await issuesOf(worker.post('/files/upload-url', body))).toEqual(
     issues.map(([path, message]) => ({ path, message })),
   )
@@ -40,11 +40,11 @@ it.each([
   ['inline=1', 'inline', 'must be one of true, false'],
   ['expiresIn=x', 'expiresIn', 'must be a whole number'],
   ['other=1', '', 'has unknown members: "other"'],
-])('says what is wrong with the query %s', async (query, path, message) => {
+])('names the error in the query %s', async (query, path, message) => {
   expect(await issuesOf(worker.fetch(`/files/a.png/url?${query}`))).toEqual([{ path, message }])
 })
 
-it('says how many keys a list takes', async () => {
+it('names the limit for the keys in a list', async () => {
   const keys = Array.from({ length: 1001 }, () => 'a')
   expect(await issuesOf(worker.post('/links', { keys }))).toEqual([
     { path: 'keys', message: 'must have a length of at most 1000' },

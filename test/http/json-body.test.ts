@@ -8,7 +8,7 @@ const request = (body: BodyInit, type = 'application/json', headers: Record<stri
     body,
   })
 
-/** A body that hands out chunks until `total` bytes are gone, and counts what was taken. */
+/** A body that delivers chunks up to `total` bytes, and counts the bytes that were read. */
 function countedBody(total: number, chunk: number) {
   const taken = { bytes: 0, cancelled: false }
   const stream = new ReadableStream({
@@ -35,7 +35,7 @@ it('counts bytes, not characters', async () => {
   await expect(readJson(request('"éé"'), 5)).rejects.toMatchObject({ code: 'body_too_large' })
 })
 
-it('stops reading behind the limit', async () => {
+it('stops reading after the limit', async () => {
   const { stream, taken } = countedBody(10_000_000, 1000)
   await expect(readJson(request(stream), 65_536)).rejects.toMatchObject({ code: 'body_too_large' })
   expect(taken.bytes).toBeLessThan(80_000)
@@ -64,7 +64,7 @@ it.each(['', '{', '{"a":1,}', "{'a':1}", 'undefined', '[1', '{"a":1} x'])(
   },
 )
 
-it('refuses bytes that are not UTF-8, and reads the next body as if nothing had been', async () => {
+it('refuses bytes that are not UTF-8, without an effect on the next body', async () => {
   for (const bytes of [
     [0x22, 0xff, 0x22],
     [0x22, 0xc3],
@@ -75,7 +75,7 @@ it('refuses bytes that are not UTF-8, and reads the next body as if nothing had 
   }
 })
 
-it('refuses a body without its media type', async () => {
+it('refuses a body without the media type of JSON', async () => {
   for (const type of [
     'text/plain',
     'application/x-www-form-urlencoded',

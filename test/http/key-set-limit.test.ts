@@ -12,7 +12,9 @@ let variables: Record<string, unknown>
 let worker: TestWorker
 let count = 0
 
-/** A Worker that knows no key yet, with three requests a minute for each principal and network. */
+/**
+ * A Worker without cached keys that allows three requests a minute for each principal and network.
+ */
 beforeEach(async () => {
   const leftInMinute = 60_000 - (Date.now() % 60_000)
   if (leftInMinute < 3000) await new Promise((resolve) => setTimeout(resolve, leftInMinute))
@@ -37,7 +39,7 @@ const ask = async (token: string, address: string) => {
   return (await worker.fetch('/files', { headers })).status
 }
 
-it('lets many users behind one address in at once when no key is known', async () => {
+it('accepts many users behind one address at once when no key is cached', async () => {
   const tokens = await Promise.all(
     Array.from({ length: 20 }, (_, user) => issuer.sign({ sub: `crowd-${count}-${user}` })),
   )
@@ -45,7 +47,7 @@ it('lets many users behind one address in at once when no key is known', async (
   expect(statuses).toEqual(Array(20).fill(200))
 })
 
-it('counts a request against its network before it fetches a key set, and once', async () => {
+it('counts a request once against its network, before it fetches a key set', async () => {
   const stranger = await (await testIssuer('unknown')).sign()
   expect(await ask(stranger, '198.51.100.2')).toBe(401)
   expect(await ask(stranger, '198.51.100.2')).toBe(401)
@@ -63,7 +65,7 @@ it('fetches no key set for a network that is over its limit', async () => {
   expect(await ask(token, '198.51.100.3')).toBe(200)
 })
 
-it('keeps the fetch of a key set alive when its client goes away', async () => {
+it('completes the fetch of a key set when its client disconnects', async () => {
   const context = createExecutionContext()
   const kept = vi.spyOn(context, 'waitUntil')
   const workerEnv = { ...env, ...variables } as unknown as Env

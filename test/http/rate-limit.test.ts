@@ -10,7 +10,7 @@ let one: TestApiKey
 let two: TestApiKey
 let worker: TestWorker
 
-/** A rate limit of three requests for each key, without the minute of the real one. */
+/** A rate limit of three requests for each key, which never resets. */
 function threeForEachKey() {
   const counts = new Map<string, number>()
   return {
@@ -49,7 +49,7 @@ const statuses = async (count: number, request: () => Promise<Response>) => {
   return seen
 }
 
-it('refuses a principal that asks too often, and nobody else', async () => {
+it('refuses only the principal that sends too many requests', async () => {
   const ask = (key: TestApiKey) => worker.fetch('/files', bearer(key.token))
   expect(await statuses(5, () => ask(one))).toEqual([200, 200, 200, 429, 429])
   expect(await statuses(3, () => ask(two))).toEqual([200, 200, 200])
@@ -59,20 +59,21 @@ it('refuses a principal that asks too often, and nobody else', async () => {
 })
 
 it('refuses what the real binding refuses', async () => {
-  // Three requests a minute: vitest.config.ts. Seven in two minutes of the clock are too many.
+  // Three requests a minute (vitest.config.ts). Seven requests are too many, even across two
+  // minutes.
   const real = limitedBy(Reflect.get(env, 'TIGHT_RATE_LIMITER'))
   const seen = await statuses(7, () => real.fetch('/files', bearer(one.token)))
   expect(seen.slice(0, 3)).toEqual([200, 200, 200])
   expect(seen).toContain(429)
 })
 
-it('counts a token as its maker', async () => {
+it('counts a token as its minter', async () => {
   const minted = await worker.post('/tokens', { scopes: ['files:list'] }, bearer(one.token))
   const { token }: { token: string } = await minted.json()
   expect(await statuses(3, () => worker.fetch('/files', bearer(token)))).toEqual([200, 200, 429])
 })
 
-it('counts those without valid credentials by their network', async () => {
+it('counts requests without valid credentials by network', async () => {
   const from = (address: string) =>
     worker.fetch('/files', { headers: { 'CF-Connecting-IP': address } })
   expect(await statuses(4, () => from('192.0.2.1'))).toEqual([401, 401, 401, 429])
@@ -99,10 +100,10 @@ it.each<readonly [string, () => unknown, string]>([
     },
     'rate limit not applied: TypeError: no such method',
   ],
-  ['that answers nonsense', () => Promise.resolve(null), 'rate limit not applied: undefined'],
-  ['that does not say', () => Promise.resolve({}), 'rate limit not applied: undefined'],
+  ['that returns null', () => Promise.resolve(null), 'rate limit not applied: undefined'],
+  ['that returns an empty object', () => Promise.resolve({}), 'rate limit not applied: undefined'],
 ])(
-  'lets requests through a rate limit %s, with a warning in the log',
+  'allows requests under a rate limit %s, with a warning in the log',
   async (_, limit, warning) => {
     const lines = captureLog()
     const broken = limitedBy({ limit })

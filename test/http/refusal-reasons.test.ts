@@ -36,23 +36,23 @@ const token = async (claims: Record<string, unknown>, secrets?: string): Promise
   `ept_${await seal(signingSettings(secrets).signingSecrets, 'token', claims)}`
 const GRANT = { sub: 'key:ci', scopes: ['files:read'], prefix: '' }
 
-/** `jwt` with the signature of another. */
+/** Returns `jwt` with a wrong signature. */
 const forged = (jwt: string): string => jwt.replace(/[^.]+$/, toBase64url(new Uint8Array(64)))
 
-/** A JWT whose header has a member that nobody understands and everybody must. */
+/** A JWT whose header marks an unknown member as critical. */
 const critical = (): string =>
   ['{"alg":"ES256","crit":["x"],"x":1}', '{}', 'AAAA'].map((part) => btoa(part)).join('.')
 
 const withoutJwt = () => testWorker({ OPEN_ACCESS: undefined })
 
-/** A Worker that takes another algorithm than its key is for. */
+/** A Worker that also accepts an algorithm that doesn't fit its key. */
 const withTwoAlgorithms = () =>
   testWorker({
     OPEN_ACCESS: undefined,
     JWT: { ...jwtVariable(issuer), algorithms: ['ES256', 'RS256'] },
   })
 
-/** What a client sends, the reason that it gets, and what the log says. */
+/** What the log says, and what the client sends. */
 const CASES: readonly (readonly [
   refusal: Refusal,
   log: string,
@@ -137,7 +137,7 @@ async function withAlgorithm(alg: string): Promise<string> {
   ].join('.')
 }
 
-/** The console gets the lines of this app too. */
+/** An app that also logs to the console. */
 function inApp(authenticate: () => typeof ANN | null): Pick<TestWorker, 'fetch'> {
   const app = mount({ authenticate, log: (line) => console.log(JSON.stringify(line)) })
   return { fetch: (path, init) => app.fetch(`/media${path}`, init) }
@@ -148,7 +148,7 @@ const ask = (authorization: string | undefined, answerer: Pick<TestWorker, 'fetc
 
 describe('a refusal', () => {
   it.each(CASES)(
-    'because of "%s%s" has its reason, and its exact one in the log',
+    'for "%s%s" gives its reason, and the exact one in the log',
     async (refusal, log, authorization, answerer) => {
       const lines = captureLog()
       const sent = await authorization()
@@ -168,12 +168,12 @@ describe('a refusal', () => {
     },
   )
 
-  it('is shown here in each of its kinds', () => {
+  it('is tested here for every reason', () => {
     const shown = new Set(CASES.map(([refusal]) => refusal))
     expect([...shown].toSorted()).toEqual(Object.keys(REFUSALS).toSorted())
   })
 
-  it('looks the same for an API key that does not exist and for a wrong one', async () => {
+  it('is the same for an unknown API key and a wrong one', async () => {
     const answers = await Promise.all(
       [wrongKey, wrongKey.replace('_ci_', '_other_')].map(async (key) => {
         const response = await ask(`Bearer ${key}`, worker)
@@ -185,7 +185,7 @@ describe('a refusal', () => {
     expect(answers[0]).toEqual(answers[1])
   })
 
-  it('says that credentials have expired only where their signature is right', async () => {
+  it('reports credentials as expired only when their signature is valid', async () => {
     const reasonOf = async (credential: string): Promise<unknown> =>
       Object(await (await ask(`Bearer ${credential}`, worker)).json()).reason
     const old = { ...GRANT, exp: PAST }
@@ -196,7 +196,7 @@ describe('a refusal', () => {
     expect(await reasonOf(await other.sign({ exp: PAST }))).toBe('not_accepted')
   })
 
-  it('writes no name that a client made up into the log, unless it is short and plain', async () => {
+  it('writes a name from the client to the log only when it is short and plain', async () => {
     const lines = captureLog()
     await ask(`Bearer ${await issuer.sign({}, { kid: 'a "\n" b' })}x`, worker)
     await ask(`Bearer ${await token(GRANT, `k'9 x:${'s'.repeat(32)}`)}`, worker)

@@ -8,7 +8,7 @@ import { baseVariables, testWorker } from '../support/worker.ts'
 
 afterEach(() => vi.restoreAllMocks())
 
-it('names the route of an upload, and nothing that the client sent', async () => {
+it('names the route of an upload, but nothing that the client sent', async () => {
   const lines = captureLog()
   const worker = testWorker()
   await worker.fetch('/s3/params?filename=canary.txt')
@@ -24,7 +24,7 @@ it('names the route of an upload, and nothing that the client sent', async () =>
   expect(lines.join()).not.toContain('canary')
 })
 
-it('holds no key, id, ETag, policy or signature of an upload, whatever is asked', async () => {
+it('contains no key, id, ETag, policy or signature of an upload, whatever the request', async () => {
   const apiKey = await testApiKey('ci', SCOPES)
   const variables = {
     OPEN_ACCESS: undefined,

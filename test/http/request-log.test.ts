@@ -12,7 +12,7 @@ import { baseVariables, testWorker } from '../support/worker.ts'
 
 afterEach(() => vi.restoreAllMocks())
 
-it('writes one JSON line a request', async () => {
+it('writes one JSON line for each request', async () => {
   const lines = captureLog()
   const worker = testWorker()
   await worker.fetch('/files/a%20b.txt/url?use=email')
@@ -40,7 +40,7 @@ it('writes one JSON line a request', async () => {
   ])
 })
 
-it('says of a link whether the edge had a copy', async () => {
+it('shows whether the edge had a copy for a link', async () => {
   const key = await putObject('log.png', 'x')
   const { link } = await linkTo(key)
   const lines = captureLog()
@@ -59,21 +59,21 @@ it('says of a link whether the edge had a copy', async () => {
   ])
 })
 
-it('takes no request id from outside', async () => {
+it('ignores a request id from the client', async () => {
   const lines = captureLog()
   const response = await testWorker().fetch('/healthz', { headers: { 'X-Request-Id': 'canary' } })
   expect(response.headers.get('X-Request-Id')).toMatch(/^[0-9a-f-]{36}$/)
   expect(lines.join('')).not.toContain('canary')
 })
 
-it('tells why credentials were refused, more exactly than the answer', async () => {
+it('gives a more exact reason for refused credentials than the response', async () => {
   const lines = captureLog()
   const response = await testWorker({ OPEN_ACCESS: undefined }).fetch('/files', bearer('ep_x_y'))
   expect(await response.text()).not.toContain('api key malformed')
   expect(JSON.parse(lines[0] ?? '')).toMatchObject({ status: 401, reason: 'api key malformed' })
 })
 
-it('tells what went wrong inside, which the answer does not', async () => {
+it('gives the cause of an internal error, which the response does not', async () => {
   const lines = captureLog()
   const broken = { list: () => Promise.reject(new Error('boom https://x.example/?secret=1')) }
   const response = await testWorker({ FILE_INDEX: broken }).fetch('/files')
@@ -84,14 +84,14 @@ it('tells what went wrong inside, which the answer does not', async () => {
   })
 })
 
-it('tells what the bucket said to a link, which the answer does not', async () => {
+it("gives the bucket's error for a link, which the response does not", async () => {
   const lines = captureLog()
-  for (const [fault, code, reason] of [
+  for (const [failure, code, reason] of [
     ['403', 'storage_error', 'StorageFailure: GetObject 403 AccessDenied'],
     ['no-bucket', 'storage_error', 'StorageFailure: GetObject 404 NoSuchBucket'],
     ['busy', 'storage_busy', 'StorageFailure: GetObject 503 SlowDown'],
   ] as const) {
-    const { link } = await linkTo(`${fault}/${crypto.randomUUID()}.png`, {}, 'faulty')
+    const { link } = await linkTo(`${failure}/${crypto.randomUUID()}.png`, {}, 'faulty')
     const text = await (await open(link)).text()
     expect(text).not.toContain('StorageFailure')
     const line: unknown = JSON.parse(lines.at(-1) ?? '')
@@ -100,13 +100,13 @@ it('tells what the bucket said to a link, which the answer does not', async () =
   }
 })
 
-it('tells of a HEAD of a link what the bucket said, which the answer does not', async () => {
+it("gives the bucket's error for HEAD of a link, which the response does not", async () => {
   const lines = captureLog()
-  for (const [fault, status, reason] of [
+  for (const [failure, status, reason] of [
     ['403', 502, 'StorageFailure: HeadObject 403'],
     ['busy', 503, 'StorageFailure: HeadObject 503'],
   ] as const) {
-    const { link } = await linkTo(`${fault}/${crypto.randomUUID()}.png`, {}, 'faulty')
+    const { link } = await linkTo(`${failure}/${crypto.randomUUID()}.png`, {}, 'faulty')
     const { headers } = await open(link, {}, 'HEAD')
     expect(JSON.stringify([...headers])).not.toContain('StorageFailure')
     const message = expect.stringMatching(/^The bucket /)
@@ -114,7 +114,7 @@ it('tells of a HEAD of a link what the bucket said, which the answer does not', 
   }
 })
 
-it('tells of each request to the bucket which operation failed, and how', async () => {
+it('names the failed operation and its error for each request to the bucket', async () => {
   const lines = captureLog()
   const denied = '<Error><Code>AccessDenied</Code><Message>canary</Message></Error>'
   vi.stubGlobal('fetch', async (_: string, { method }: RequestInit) => {
@@ -145,7 +145,7 @@ it('tells of each request to the bucket which operation failed, and how', async 
   expect(lines.join()).not.toContain('canary')
 })
 
-it('warns of a complete that failed although the object exists', async () => {
+it('warns about a complete that failed although the object exists', async () => {
   const lines = captureLog()
   const worker = testWorker()
   const file = { fileName: 'a.txt', mimetype: 'text/plain', size: 5 }
@@ -168,7 +168,7 @@ it('warns of a complete that failed although the object exists', async () => {
   ])
 })
 
-it('holds every warning of a request', async () => {
+it('contains every warning of a request', async () => {
   const lines = captureLog()
   const limit = () => Promise.reject(new Error('limiter down'))
   await env.FILE_INDEX.put('file:files:warned/a', '', { metadata: { none: 'of ours' } })
@@ -179,7 +179,7 @@ it('holds every warning of a request', async () => {
   })
 })
 
-it('holds no key material, signature, token, query or body, whatever is asked', async () => {
+it('contains no key material, signature, token, query or body, whatever the request', async () => {
   const issuer = await testIssuer()
   const apiKey = await testApiKey('ci', SCOPES)
   const variables = {

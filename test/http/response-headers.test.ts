@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { app } from '../../src/app.ts'
 import { testWorker } from '../support/worker.ts'
 
-/** Each once: Hono lists a route for every handler that it has. */
+/** Without duplicates: Hono lists a route for each of its handlers. */
 const routes = [
   ...new Set(
     app.routes
@@ -25,7 +25,7 @@ describe.each([
 ])('a Worker that is %s', (_, variables) => {
   const worker = testWorker(variables)
 
-  it.each(routes)('marks its answers to %s as private', async (route) => {
+  it.each(routes)('marks its responses to %s as private', async (route) => {
     const [method = '', path = ''] = route.split(' ')
     const body = method === 'POST' ? '{}' : null
     const headers = { 'Content-Type': 'application/json' }
@@ -35,7 +35,7 @@ describe.each([
     expectPrivate(await worker.fetch(`${path}/%zz`), 'malformed URL')
   })
 
-  it('marks its answer where there is no route as private', async () => {
+  it('marks its response as private when there is no route', async () => {
     expectPrivate(await worker.fetch('/nowhere'), 'nowhere')
   })
 })

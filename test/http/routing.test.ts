@@ -28,7 +28,9 @@ beforeAll(async () => {
 
 afterEach(() => vi.restoreAllMocks())
 
-/** Asks for `path`; returns status and code, what was counted, and how many lines were logged. */
+/**
+ * Requests `path`; returns the status, the code, what was counted, and the request ids in the log.
+ */
 async function ask(path: string, init?: RequestInit) {
   counted.length = 0
   const lines = captureLog()
@@ -40,11 +42,14 @@ async function ask(path: string, init?: RequestInit) {
 
 it.each<readonly [string, () => Parameters<typeof ask>]>([
   ['a token in the path', () => [`/u/${token}/nope`]],
-  ['a token in the path and nothing behind it', () => [`/u/${token}`]],
+  ['only a token in the path', () => [`/u/${token}`]],
   ['a token in the path, for an Uppy route', () => [`/u/${token}/s3/nope`]],
   ['an API key', () => ['/nope', bearer(apiKey.token)]],
-  ['an API key, in another method', () => ['/files', { ...bearer(apiKey.token), method: 'PUT' }]],
-])('answers an unknown route with 404 under %s', async (_, request) => {
+  [
+    'an API key and a different method',
+    () => ['/files', { ...bearer(apiKey.token), method: 'PUT' }],
+  ],
+])('answers an unknown route with 404 for %s', async (_, request) => {
   expect(await ask(...request())).toMatchObject({
     status: 404,
     code: 'not_found',
@@ -54,10 +59,10 @@ it.each<readonly [string, () => Parameters<typeof ask>]>([
 
 it.each<readonly [string, () => Parameters<typeof ask>]>([
   ['a wrong token in the path', () => [`/u/${token}x/nope`]],
-  ['a wrong token in the path beside a valid API key', () => ['/u/x/nope', bearer(apiKey.token)]],
+  ['a wrong token in the path next to a valid API key', () => ['/u/x/nope', bearer(apiKey.token)]],
   ['a wrong API key', () => ['/nope', bearer(`${apiKey.token}x`)]],
   ['no credentials', () => ['/nope']],
-])('answers an unknown route with 401 under %s', async (_, request) => {
+])('answers an unknown route with 401 for %s', async (_, request) => {
   expect(await ask(...request())).toMatchObject({
     status: 401,
     code: 'unauthenticated',
@@ -89,7 +94,7 @@ it.each([
   }
 })
 
-/** The route that takes a request, and its decoded parameters. */
+/** Returns the route that matches a request, and its decoded parameters. */
 function find(method: string, path: string) {
   const request = new Request(`https://presigner.example${path}`, { method })
   const [handlers, values = []] = app.router.match(method, app.getPath(request))
@@ -128,7 +133,7 @@ it.each([
   ['GET', '/u/%2F/files/a', '/u/:token/files/:key', 'a'],
   ['GET', '/i/files/a/url', '/i/:bucket/:key', 'a/url'],
   ['GET', '/i/files//', '/i/:bucket/:key', '/'],
-])('takes %s %s for %s and the key %j', (method, path, route, key) => {
+])('routes %s %s to %s with the key %j', (method, path, route, key) => {
   expect(find(method, path)).toMatchObject({ route, key })
 })
 
@@ -165,7 +170,7 @@ it.each([
   [':key', ':key'],
   ['a/*/:key/**', 'a/*/:key/**'],
   ['%252A', '%2A'],
-])('takes the segments of %s for the key %s', async (path, key) => {
+])('reads the segments of %s as the key %s', async (path, key) => {
   const response = await worker.fetch(`/files/${path}/url`, bearer(apiKey.token))
   expect(await response.json()).toMatchObject({ key })
 })

@@ -16,7 +16,7 @@ import { hostileText } from '../support/hostile.ts'
 const bytes = fc.uint8Array({ maxLength: 100 })
 
 describe('uriEncode', () => {
-  it('encodes every character but the unreserved ones of RFC 3986', () => {
+  it('encodes every character except the unreserved ones of RFC 3986', () => {
     const ascii = String.fromCharCode(...Array(0x80).keys())
     expect(uriEncode(ascii).replace(/%[0-9A-F]{2}/g, '')).toBe(
       '-.0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz~',
@@ -24,7 +24,7 @@ describe('uriEncode', () => {
     expect(uriEncode("/!'()*é😀")).toBe('%2F%21%27%28%29%2A%C3%A9%F0%9F%98%80')
   })
 
-  it('is undone by decoding once', () => {
+  it('is reversed by decoding once', () => {
     fc.assert(
       fc.property(hostileText, (text) => {
         expect(uriEncode(text)).toMatch(/^(?:[A-Za-z0-9._~-]|%[0-9A-F]{2})*$/)
@@ -35,7 +35,7 @@ describe('uriEncode', () => {
 })
 
 describe('utf8', () => {
-  it('is undone by decoding, and has the length that utf8Length tells', () => {
+  it('is reversed by decoding, and has the length that utf8Length returns', () => {
     fc.assert(
       fc.property(hostileText, (text) => {
         const encoded = utf8(text)
@@ -49,7 +49,7 @@ describe('utf8', () => {
 })
 
 describe('hex', () => {
-  it('spells every byte in two lower-case digits, whatever the length before', () => {
+  it('writes every byte as two lower-case digits, whatever the previous length', () => {
     expect(hex(Uint8Array.from(Array(256).keys()).buffer)).toMatch(/^000102.*0f10.*9fa0.*fdfeff$/)
     fc.assert(
       fc.property(bytes, (some) => {
@@ -59,7 +59,7 @@ describe('hex', () => {
     )
   })
 
-  it('writes the same digits into a buffer, and nothing beside them', () => {
+  it('writes the same digits into a buffer, and only those', () => {
     fc.assert(
       fc.property(bytes, fc.nat({ max: 5 }), (some, at) => {
         const target = new Uint8Array(at + 2 * some.length + 3).fill(0x2e)
@@ -83,12 +83,12 @@ describe('base64', () => {
     ['\u07ff\u07fe', '37/fvg==', '37_fvg'],
     ['\u03ef', 'z68=', 'z68'],
     ['>>>', 'Pj4+', 'Pj4-'],
-  ])('spells %j as RFC 4648 does', (text, padded, urlSafe) => {
+  ])('encodes %j as in RFC 4648', (text, padded, urlSafe) => {
     expect(base64(utf8(text))).toBe(padded)
     expect(base64url(utf8(text))).toBe(urlSafe)
   })
 
-  it('spells any bytes, also more than one call takes as arguments', () => {
+  it('encodes any bytes, including more than one call accepts as arguments', () => {
     fc.assert(
       fc.property(bytes, (some) => {
         expect(base64(some)).toBe(toBase64(some))
@@ -101,7 +101,7 @@ describe('base64', () => {
 })
 
 describe('fromBase64url', () => {
-  it('reads what base64url writes', () => {
+  it('reads the output of base64url', () => {
     fc.assert(
       fc.property(bytes, (some) => {
         expect(fromBase64url(base64url(some))).toEqual(Uint8Array.from(some))
@@ -119,10 +119,10 @@ describe('fromBase64url', () => {
     ['the plus sign of base64', 'Pj4+'],
     ['the slash of base64', 'z68/'],
     ['both alphabets', '-_+/'],
-    ['a length that no bytes have', 'Zm9vZ'],
+    ['an impossible length', 'Zm9vZ'],
     ['one character', 'Z'],
-    ['an unused bit that is set, of two characters', 'Zh'],
-    ['an unused bit that is set, of three characters', 'Zm9'],
+    ['two characters with an unused bit set', 'Zh'],
+    ['three characters with an unused bit set', 'Zm9'],
     ['a null character', 'Zm9\u0000'],
     ['a letter beyond ASCII', 'Zm9\u00f6'],
     ['a full-width letter', 'Zm9\uff41'],
@@ -132,7 +132,7 @@ describe('fromBase64url', () => {
     expect(() => fromBase64url(text)).toThrow(SyntaxError)
   })
 
-  it('reads each value in one spelling only, under hostile text', () => {
+  it('accepts exactly one spelling of each value, under hostile text', () => {
     fc.assert(
       fc.property(
         fc.oneof(hostileText, fc.stringMatching(/^[\w=+/-]{0,12}$/), fc.base64String()),

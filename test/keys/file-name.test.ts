@@ -24,12 +24,12 @@ describe('splitFileName', () => {
 })
 
 describe('cutToBytes', () => {
-  it('keeps what fits, whole', () => {
+  it('keeps text that fits', () => {
     expect(cutToBytes('abc', 3)).toBe('abc')
     expect(cutToBytes('é漢😀', 9)).toBe('é漢😀')
   })
 
-  it('never cuts a character in two', () => {
+  it('never splits a character', () => {
     expect(cutToBytes('é漢😀', 8)).toBe('é漢')
     expect(cutToBytes('é漢😀', 5)).toBe('é漢')
     expect(cutToBytes('é漢😀', 4)).toBe('é')
@@ -37,7 +37,7 @@ describe('cutToBytes', () => {
     expect(cutToBytes('abc', 0)).toBe('')
   })
 
-  it('gives the longest start that fits', () => {
+  it('returns the longest start that fits', () => {
     fc.assert(
       fc.property(hostileText, fc.nat({ max: 40 }), (text, maxBytes) => {
         const cut = cutToBytes(text, maxBytes)

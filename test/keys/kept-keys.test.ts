@@ -3,8 +3,8 @@ import { isNewObjectKey, newObjectKey } from '../../src/keys/new-key.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 
 /*
- * Keys outlive every deploy: they are the names of the objects. Links and lists treat a key of this
- * form as one that was made here, and plain key order shows new files first.
+ * Keys must stay the same across deploys, because they are the names of the objects. Links and
+ * lists treat a key in this format as generated, and plain key order shows new files first.
  */
 
 const KEPT = 'team-a/uploads/in/box/ybqs959fz0123456789a-my-photo.jpg'
@@ -12,7 +12,7 @@ const NOW = new Date('2026-11-24T12:00:00Z')
 
 afterEach(() => vi.restoreAllMocks())
 
-it('still makes the key that it made before, at the same time from the same random bytes', () => {
+it('still generates the same key as earlier versions for the same time and random bytes', () => {
   vi.spyOn(crypto, 'getRandomValues').mockImplementation((bytes) => {
     if (bytes instanceof Uint8Array) bytes.set(Uint8Array.from(bytes.keys()))
     return bytes
@@ -21,12 +21,12 @@ it('still makes the key that it made before, at the same time from the same rand
   expect(newObjectKey(file)).toBe(KEPT)
 })
 
-it('still knows a key from before for one that was made here', () => {
+it('recognizes a key from an earlier version as generated', () => {
   expect(isNewObjectKey(parseObjectKey(KEPT))).toBe(true)
   expect(isNewObjectKey(parseObjectKey(KEPT.replace('0123456789a', '0123456789')))).toBe(false)
 })
 
-it('sorts a key that is made later in front of one from before', () => {
+it('sorts a newer key before one from an earlier version', () => {
   const later = new Date(NOW.getTime() + 1)
   const file = { fileName: 'a.jpg', prefix: 'team-a/', directory: 'in/box', now: later }
   expect(newObjectKey(file) < KEPT).toBe(true)

@@ -49,7 +49,7 @@ it('sorts before a key that is one millisecond older', () => {
   )
 })
 
-/** Letters, marks that compose or reorder, and what a slug drops between them. */
+/** Letters, marks that compose or reorder, and characters that a slug drops between them. */
 const composing = fc
   .array(
     fc.oneof(
@@ -97,7 +97,7 @@ it('is in Unicode NFC for every file name and directory', () => {
 
 it.each([
   ['a dropped character between a letter and its mark', 'e\u200d\u0301.e\u200d\u0301', 'é.é'],
-  ['a mark that lower case puts in another order', '\u0130\u0316', 'i\u0316\u0307'],
+  ['a mark that lower-casing reorders', '\u0130\u0316', 'i\u0316\u0307'],
   ['jamo that compose to a syllable', '\u1100!\u1161', '가'],
 ])('is in Unicode NFC after %s', (_, fileName, end) => {
   const key = newObjectKey({ fileName, prefix: '', directory: 'e\u0301', now: new Date() })

@@ -8,7 +8,7 @@ const ID = '[0-9a-hjkmnp-tv-z]{20}'
 
 const keyFor = (fileName: string): string => newObjectKey({ fileName, prefix: '', now: NOW })
 
-/** What stands behind `uploads/<id>-`. */
+/** The part after `uploads/<id>-`. */
 const nameFor = (fileName: string): string => keyFor(fileName).slice('uploads/'.length + 21)
 
 describe('a new key', () => {
@@ -16,7 +16,7 @@ describe('a new key', () => {
     expect(keyFor('My Photo.JPG')).toMatch(new RegExp(`^uploads/${ID}-my-photo\\.jpg$`))
   })
 
-  it('starts with the prefix of the principal, and has the directory behind uploads/', () => {
+  it('starts with the prefix of the principal, and has the directory after uploads/', () => {
     const key = newObjectKey({
       fileName: 'a.txt',
       prefix: 'team-a/',
@@ -35,12 +35,12 @@ describe('a new key', () => {
     },
   )
 
-  it('is never the same twice, for one name at one instant', () => {
+  it('is never the same twice for one name at one instant', () => {
     const keys = Array.from({ length: 10_000 }, () => keyFor('a.txt'))
     expect(new Set(keys).size).toBe(10_000)
   })
 
-  it('draws every random digit from all 32', () => {
+  it('uses all 32 digits in every random position', () => {
     const seen = Array.from({ length: 11 }, () => new Set<string>())
     for (let i = 0; i < 2000; i++) {
       const random = keyFor('a.txt').slice('uploads/'.length + 9, 'uploads/'.length + 20)
@@ -51,12 +51,12 @@ describe('a new key', () => {
 })
 
 describe('the time in a new key', () => {
-  it.each([0, 1, 31, 32, NOW.getTime(), 2 ** 45 - 1])('can be read back: %d', (time) => {
+  it.each([0, 1, 31, 32, NOW.getTime(), 2 ** 45 - 1])('can be decoded: %d', (time) => {
     const input = { fileName: '0123-4.txt', prefix: 'a/uploads/', directory: 'b/uploads' }
     expect(keyCreatedAt(newObjectKey({ ...input, now: new Date(time) }))).toBe(time)
   })
 
-  it('is in no other key', () => {
+  it('is missing from a key in any other format', () => {
     for (const key of ['a', 'uploads/a.txt', `uploads/${'0'.repeat(19)}-a`, `${'0'.repeat(20)}-a`])
       expect(keyCreatedAt(parseObjectKey(key)), key).toBeNaN()
   })
@@ -91,7 +91,7 @@ describe('the name in a new key', () => {
     ['ＡＢＣ．ＴＸＴ', 'abc.txt'],
     ['a.\u{1d407}\u{1d413}\u{1d40c}\u{1d40b}', 'a.html'],
     ['K\u212a.\u{1d409}\u{1d40f}\u{1d406}', 'kk.jpg'],
-  ])('is normalised (NFKC) and lower-cased: %j is %j', (fileName, name) => {
+  ])('is normalized (NFKC) and lower-cased: %j is %j', (fileName, name) => {
     expect(nameFor(fileName)).toBe(name)
   })
 
@@ -102,11 +102,11 @@ describe('the name in a new key', () => {
     '..\\..\\a.txt',
     'a.html/../a.txt',
     'mixed/and\\a.txt',
-  ])('has no path: %j', (fileName) => {
+  ])('drops the path: %j', (fileName) => {
     expect(nameFor(fileName)).toBe('a.txt')
   })
 
-  it('never gets a slash from normalisation', () => {
+  it('never contains a slash after normalization', () => {
     expect(nameFor('a\uff0f..\uff0fb\u2215c.txt')).toBe('a..bc.txt')
   })
 
@@ -125,11 +125,11 @@ describe('the name in a new key', () => {
     '-',
     '__',
     '. .',
-  ])('is "file" where no letter or digit of %j is left', (fileName) => {
+  ])('is "file" when no letter or digit of %j is left', (fileName) => {
     expect(nameFor(fileName)).toBe('file')
   })
 
-  it('is cut at 80 bytes, between characters, in front of the extension', () => {
+  it('is cut at 80 bytes, between characters, before the extension', () => {
     expect(nameFor(`${'a'.repeat(81)}.txt`)).toBe(`${'a'.repeat(80)}.txt`)
     expect(nameFor(`a${'漢'.repeat(40)}.txt`)).toBe(`a${'漢'.repeat(26)}.txt`)
     expect(utf8Length(nameFor('漢'.repeat(1000)))).toBe(78)

@@ -13,7 +13,7 @@ import { hostileText } from '../support/hostile.ts'
 const hex = (code: number): string => code.toString(16).padStart(4, '0')
 
 describe('an object key', () => {
-  it('may be everything that S3 takes and no URL parser folds', () => {
+  it('may be anything that S3 accepts and no URL parser normalizes', () => {
     for (const key of [
       'a',
       'a/b',
@@ -44,7 +44,7 @@ describe('an object key', () => {
     ['one byte', 'a'],
     ['two bytes', 'é'],
     ['four bytes', '😀'],
-  ])('has at most 1024 bytes, of characters with %s too', (_, character) => {
+  ])('has at most 1024 bytes, including characters of %s', (_, character) => {
     const longest = character.repeat(1024 / utf8Length(character))
     expect(objectKeyError(longest)).toBeNull()
     expect(objectKeyError(`${longest}a`)).toMatch('longer than 1024 bytes')
@@ -56,7 +56,7 @@ describe('an object key', () => {
     expect(objectKeyError(`${'漢'.repeat(341)}é`)).toMatch('longer than 1024 bytes')
   })
 
-  it('holds no control character: C0, DEL or C1', () => {
+  it('contains no control character: C0, DEL or C1', () => {
     const codes = [...Array(0x20).keys(), ...Array.from({ length: 0x21 }, (_, i) => 0x7f + i)]
     for (const code of codes)
       for (const key of [
@@ -69,13 +69,13 @@ describe('an object key', () => {
       expect(objectKeyError(`a${String.fromCharCode(code)}b`), hex(code)).toBeNull()
   })
 
-  it('holds no lone surrogate', () => {
+  it('contains no lone surrogate', () => {
     for (const key of ['\ud83d', '\ude00', 'a\ud83db', '\ude00\ud83d', '😀\ud83d'])
       expect(objectKeyError(key)).toMatch('well-formed')
     expect(objectKeyError('\ud83d\ude00')).toBeNull()
   })
 
-  it.each(['.', '..'])('has no "%s" segment, wherever it stands', (dots) => {
+  it.each(['.', '..'])('has no "%s" segment in any position', (dots) => {
     for (const key of [
       dots,
       `${dots}/a`,
@@ -99,7 +99,7 @@ describe('parseObjectKey', () => {
     )
   })
 
-  it('throws invalid_key that says why', () => {
+  it('throws invalid_key with the reason', () => {
     for (const value of ['', '..', 'a\u0000', '\ud800', 'a'.repeat(1025)]) {
       const error = new ApiError('invalid_key', objectKeyError(value) ?? '')
       expect(() => parseObjectKey(value)).toThrow(error)
@@ -108,7 +108,7 @@ describe('parseObjectKey', () => {
 })
 
 describe('parseKeyStart', () => {
-  it('takes the empty start, and else what a key may be', () => {
+  it('accepts an empty start and anything that a key may be', () => {
     expect(parseKeyStart('')).toBe('')
     expect(parseKeyStart('team-a/up')).toBe('team-a/up')
     for (const value of ['../', 'a\u0000', '\ud800', 'a'.repeat(1025)])
@@ -116,7 +116,7 @@ describe('parseKeyStart', () => {
   })
 })
 
-describe('a prefix that bounds a principal', () => {
+describe('the prefix of a principal', () => {
   it('is empty or ends with a slash', () => {
     for (const prefix of ['', 'team-a/', 'a/b/', 'é/', '/'])
       expect(keyPrefixError(prefix), prefix).toBeNull()

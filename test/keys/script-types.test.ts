@@ -16,12 +16,12 @@ it.each([
   'a.mjs',
   'dir.png/a.b.html',
   '\u202elmth.svg',
-])('takes the key %s for one that may run script', (key) => {
+])('treats the key %s as one that may run script', (key) => {
   expect(keyRunsScript(key)).toBe(true)
 })
 
 it.each(['a.png', 'a.txt', 'a.pdf', 'a.json', 'a', 'html', 'a.html/b', 'a.htmlx', 'a.svg.png', ''])(
-  'takes the key %j for a harmless one',
+  'treats the key %j as harmless',
   (key) => {
     expect(keyRunsScript(key)).toBe(false)
   },
@@ -39,7 +39,7 @@ it.each([
   'multipart/mixed',
   'multipart/x-mixed-replace',
   'message/rfc822',
-])('takes %s for a type that runs script', (essence) => {
+])('treats %s as a type that runs script', (essence) => {
   expect(typeRunsScript(essence)).toBe(true)
 })
 
@@ -60,12 +60,12 @@ it.each([
   'text/livescript',
   'text/x-ecmascript',
   'text/x-javascript',
-])('knows %s as one of the JavaScript types of the MIME Sniffing standard', (essence) => {
+])('recognizes %s as a JavaScript type of the MIME Sniffing standard', (essence) => {
   expect(typeRunsScript(essence)).toBe(true)
 })
 
 it.each(['unknown/unknown', 'application/unknown', 'application/x-unknown-content-type'])(
-  'takes %s, of which a browser may make a page, for a type that runs script',
+  'treats %s, which a browser may render as a page, as a type that runs script',
   (essence) => {
     expect(typeRunsScript(essence)).toBe(true)
   },
@@ -84,6 +84,6 @@ it.each([
   'x-multipart/related',
   'image/svg',
   'video/mp4',
-])('takes %s for a harmless type', (essence) => {
+])('treats %s as harmless', (essence) => {
   expect(typeRunsScript(essence)).toBe(false)
 })

@@ -9,7 +9,7 @@ import { bearer, testApiKey } from '../support/credentials.ts'
 import { ISSUER, jwtVariable, testIssuer } from '../support/issuer.ts'
 import { mount } from '../support/mount.ts'
 
-/** Status and code of an answer, and the reason that is in the log alone. */
+/** Returns the status and the code of a response, and the reason from the log. */
 async function outcome(app: ReturnType<typeof mount>, path: string, init?: RequestInit) {
   const response = await app.fetch(path, init)
   const { code, message } = await jsonOf<{ code?: string; message?: string }>(response)
@@ -18,7 +18,7 @@ async function outcome(app: ReturnType<typeof mount>, path: string, init?: Reque
 }
 
 describe('authenticate', () => {
-  it('lets in whom it names, with the scopes and the prefix that it gives, and no more', async () => {
+  it('grants the principal that it returns exactly its scopes and prefix', async () => {
     const app = mount({
       authenticate: async () => ({ id: 'ann', scopes: ['files:read'], prefix: 'users/ann/' }),
     })
@@ -30,15 +30,18 @@ describe('authenticate', () => {
     expect(app.lines.map(({ principal }) => principal)).toEqual(['app:ann', 'app:ann', 'app:ann'])
   })
 
-  it.each([null, undefined, false, '', 0] as const)('refuses everyone with %j', async (nobody) => {
-    const app = mount({ authenticate: async () => nobody })
-    expect(await outcome(app, '/media/files')).toMatchObject({
-      result: '401 unauthenticated',
-      reason: 'refused by the app',
-    })
-  })
+  it.each([null, undefined, false, '', 0] as const)(
+    'refuses everyone when it returns %j',
+    async (nobody) => {
+      const app = mount({ authenticate: async () => nobody })
+      expect(await outcome(app, '/media/files')).toMatchObject({
+        result: '401 unauthenticated',
+        reason: 'refused by the app',
+      })
+    },
+  )
 
-  it('refuses a session that has ended', async () => {
+  it('refuses an expired session', async () => {
     const ended = { ...ANN, expiresAt: new Date(Date.now() - 1) }
     const app = mount({ authenticate: () => ended })
     expect(await outcome(app, '/media/files')).toMatchObject({
@@ -47,7 +50,7 @@ describe('authenticate', () => {
     })
   })
 
-  it('counts whom it refuses by their network, and others by their id', async () => {
+  it('counts refused requests by network, and others by id', async () => {
     const counted: string[] = []
     const limiter = {
       async limit({ key }: { key: string }) {
@@ -63,12 +66,12 @@ describe('authenticate', () => {
   })
 })
 
-/** Throws what a login of Hono throws. */
+/** Throws what Hono's login middleware throws. */
 const refuse = (status: 401 | 403 | 418) => (): never => {
   throw new HTTPException(status, { message: 'canary' })
 }
 
-/** An error as another copy of this package would throw it. */
+/** An error from a different copy of this package. */
 function foreignError(): Error {
   const error = new Error('Try again.')
   return Object.assign(error, { name: 'PresignerError', code: 'auth_unavailable', issues: [] })
@@ -103,7 +106,7 @@ describe('what authenticate throws', () => {
       '401 unauthenticated',
       /cookie stolen/,
     ],
-  ] as const)('is %s by its meaning', async (_, authenticate, result, reason) => {
+  ] as const)('becomes %s', async (_, authenticate, result, reason) => {
     const app = mount({ authenticate })
     const answer = await outcome(app, '/media/files')
     expect(answer.result).toBe(result)
@@ -116,25 +119,25 @@ describe('what authenticate throws', () => {
 describe('a principal', () => {
   const broken: readonly (readonly [string, unknown])[] = [
     ['a prefix without a slash', { ...ANN, prefix: 'users/ann' }],
-    ['a prefix that folds', { ...ANN, prefix: '../' }],
+    ['a prefix with dot segments', { ...ANN, prefix: '../' }],
     ['no prefix', { id: 'ann', scopes: [] }],
-    ['a prefix that is no text', { ...ANN, prefix: null }],
+    ['a prefix that is not a string', { ...ANN, prefix: null }],
     ['an unknown scope', { ...ANN, scopes: ['files:read', 'admin'] }],
-    ['scopes as text', { ...ANN, scopes: 'files:read' }],
+    ['scopes as a string', { ...ANN, scopes: 'files:read' }],
     ['no id', { scopes: [], prefix: '' }],
     ['an empty id', { ...ANN, id: '' }],
     ['a number as id', { ...ANN, id: 7 }],
     ['an id with a line break', { ...ANN, id: 'ann\nbob' }],
-    ['an id in two spellings', { ...ANN, id: 'e\u0301' }],
+    ['an id that is not NFC', { ...ANN, id: 'e\u0301' }],
     ['an id of 201 bytes', { ...ANN, id: 'x'.repeat(201) }],
     ['an invalid expiresAt', { ...ANN, expiresAt: new Date('never') }],
-    ['an expiresAt that is no Date', { ...ANN, expiresAt: 2e12 }],
-    ['just true', true],
-    ['a name', 'ann'],
+    ['an expiresAt that is not a Date', { ...ANN, expiresAt: 2e12 }],
+    ['the value true', true],
+    ['a string', 'ann'],
   ]
 
   it.each(broken)(
-    'with %s is an error of the app: 500, and nobody gets in',
+    'with %s is an error in the app: answers 500 without access',
     async (_, principal) => {
       const app = mount({ authenticate: () => principal as AppPrincipal })
       expect(await outcome(app, '/media/files/a/url')).toMatchObject({ result: '500 internal' })
@@ -142,7 +145,7 @@ describe('a principal', () => {
     },
   )
 
-  it('can change nothing afterwards: what it returned is read once', async () => {
+  it('is read only once, so later changes have no effect', async () => {
     const scopes: AppPrincipal['scopes'][number][] = ['files:read']
     const app = mount({
       authenticate: () => ({ id: 'ann', scopes, prefix: '' }),
@@ -157,7 +160,7 @@ describe('a principal', () => {
     expect(response.status).toBe(403)
   })
 
-  it('has the longest id everywhere: in a token, an upload and a record', async () => {
+  it('can have the longest id in a token, an upload and a record', async () => {
     const app = mount({ authenticate: () => ({ ...ANN, id: 'x'.repeat(200) }) })
     const { token } = await jsonOf<{ token: string }>(
       await app.post('/media/tokens', { scopes: ['files:upload', 'files:read'] }),
@@ -173,13 +176,13 @@ describe('a principal', () => {
     expect(urls.status).toBe(200)
   })
 
-  it('of an app is never one of an API key or a JWT, whatever its id', async () => {
+  it('from an app never counts as an API key or a JWT, whatever its id', async () => {
     const app = mount({ authenticate: () => ({ ...ANN, id: 'key:ci' }) })
     await app.fetch('/media/files/a/url')
     expect(app.lines[0]?.principal).toBe('app:key:ci')
   })
 
-  it('bounds the tokens that it mints, in scope, prefix and time', async () => {
+  it('limits the tokens that it mints, in scopes, prefix and lifetime', async () => {
     const expiresAt = new Date(Date.now() + 60_000)
     const principal = {
       id: 'ann',
@@ -196,8 +199,8 @@ describe('a principal', () => {
   })
 })
 
-describe('beside authenticate', () => {
-  it('tokens of this presigner stay valid, in the path and in a header, and ask nobody else', async () => {
+describe('with authenticate', () => {
+  it('tokens of this presigner stay valid, in the path and in a header, without a call to authenticate', async () => {
     const authenticate = vi.fn(() => ANN)
     const app = mount({ authenticate })
     const { token } = await jsonOf<{ token: string }>(
@@ -227,7 +230,7 @@ describe('beside authenticate', () => {
 })
 
 describe('without authenticate', () => {
-  it('API keys and JWTs apply, and nobody else gets in', async () => {
+  it('only API keys and JWTs are accepted', async () => {
     const [apiKey, issuer] = [await testApiKey('ci', SCOPES), await testIssuer()]
     const settings = {
       apiKeys: [apiKey.entry],

@@ -11,7 +11,7 @@ import { testWorker } from '../support/worker.ts'
 
 afterEach(() => vi.unstubAllGlobals())
 
-/** A bucket behind one of the servers that the tests share. */
+/** A bucket on one of the shared test servers. */
 const bucketAt = (port: number) => ({
   ...Object.values(settingsInput().buckets)[0],
   endpoint: `http://127.0.0.1:${port}`,
@@ -26,7 +26,7 @@ const bucketsOf = () => {
   } as never
 }
 
-/** Puts an object straight into the bucket, and gives its key. */
+/** Puts an object directly into the bucket, and returns its key. */
 async function put(name: string, type: string, body: BodyInit = 'content'): Promise<string> {
   const key = `mount/${crypto.randomUUID()}/${name}`
   await bucketFetch(key, { method: 'PUT', body, headers: { 'Content-Type': type } })
@@ -38,7 +38,7 @@ async function linkTo(app: Mounted, key: string, bucket = 'files', body: object 
   return (await jsonOf<{ link: string }>(await app.post(path, body))).link
 }
 
-/** How a browser takes what a link leads to. */
+/** Returns how a browser handles the response to a link. */
 async function shown(app: Mounted, key: string): Promise<string> {
   const { headers } = await app.fetch(await linkTo(app, key))
   const isSandboxed = headers.get('Content-Security-Policy') === "sandbox; default-src 'none'"
@@ -71,7 +71,7 @@ const SCRIPTS = [
 ] as const
 
 describe('a link on the origin of an app', () => {
-  it.each(MEDIA)('shows %s of type %s in place', async (name, type) => {
+  it.each(MEDIA)('shows %s of type %s inline', async (name, type) => {
     expect(await shown(mount(), await put(name, type))).toBe('inline')
   })
 
@@ -88,27 +88,24 @@ describe('a page of an app', () => {
     'image/svg+xml',
     'text/html',
     'application/json',
-  ])(
-    'can use nothing of type %s that someone has uploaded, as a script or a style',
-    async (type) => {
-      const app = mount()
-      const { headers } = await app.fetch(await linkTo(app, await put('a.bin', type)))
-      expect(headers.get('Content-Type')).toBe('application/octet-stream')
-      expect(headers.get('X-Content-Type-Options')).toBe('nosniff')
-    },
-  )
+  ])('cannot use an upload of type %s as a script or a stylesheet', async (type) => {
+    const app = mount()
+    const { headers } = await app.fetch(await linkTo(app, await put('a.bin', type)))
+    expect(headers.get('Content-Type')).toBe('application/octet-stream')
+    expect(headers.get('X-Content-Type-Options')).toBe('nosniff')
+  })
 
-  it.each(DOCUMENTS)('learns the type of a document: %s, %s', async (name, type) => {
+  it.each(DOCUMENTS)('gets the type of a document: %s, %s', async (name, type) => {
     const app = mount()
     const { headers } = await app.fetch(await linkTo(app, await put(name, type)))
     expect(headers.get('Content-Type')).toBe(type)
   })
 })
 
-describe('a link on a host of its own', () => {
+describe('a link on its own host', () => {
   const settings = { linkBase: 'https://files.example/media', linkHostOnly: true }
 
-  it.each([...MEDIA, ...DOCUMENTS])('shows %s of type %s in place', async (name, type) => {
+  it.each([...MEDIA, ...DOCUMENTS])('shows %s of type %s inline', async (name, type) => {
     expect(await shown(mount({ settings }), await put(name, type))).toBe('inline')
   })
 
@@ -118,7 +115,7 @@ describe('a link on a host of its own', () => {
 })
 
 describe('a link of the deployable Worker', () => {
-  it.each(DOCUMENTS)('shows %s of type %s in place', async (name, type) => {
+  it.each(DOCUMENTS)('shows %s of type %s inline', async (name, type) => {
     const worker = testWorker()
     const key = await put(name, type)
     const path = `/files/${encodeURIComponent(key)}/link`
@@ -127,17 +124,17 @@ describe('a link of the deployable Worker', () => {
   })
 })
 
-/** An app without an edge cache, as on a Worker that exports no entrypoint for it. */
+/** An app without an edge cache, like a Worker that exports no entrypoint for it. */
 const direct = () => mount({ objectsEntrypoint: null, settings: { buckets: bucketsOf() } })
 
 describe('without an entrypoint for objects', () => {
-  it('says so in /healthz, and with one that it is there', async () => {
+  it('/healthz reports no edge cache, and reports one with an entrypoint', async () => {
     const health = async (app: Mounted) => jsonOf(await app.fetch('/media/healthz'))
     expect(await health(direct())).toEqual({ status: 'ok', edgeCache: false })
     expect(await health(mount())).toMatchObject({ edgeCache: true })
   })
 
-  it('a link asks the bucket each time, and a delete has nothing to drop', async () => {
+  it('a link reads from the bucket each time, and a delete has nothing to purge', async () => {
     const app = direct()
     const key = await put('a.png', 'image/png')
     const link = await linkTo(app, key, 'counted')
@@ -152,7 +149,7 @@ describe('without an entrypoint for objects', () => {
     expect((await app.fetch(link)).status).toBe(404)
   })
 
-  it('with one, the second of two requests comes from the edge', async () => {
+  it('nothing comes from the edge, unlike the second request with an entrypoint', async () => {
     const app = mount()
     const link = await linkTo(app, await put('a.png', 'image/png'))
     const statuses = []
@@ -177,7 +174,7 @@ describe('without an entrypoint for objects', () => {
     expect(response.status).toBe(status)
     expect(response.headers.get('Content-Range')).toBe(contentRange)
     expect(await textOf(response)).toBe(body)
-    // A part is fetched as a part: nobody keeps the rest.
+    // Only the part is fetched, because nothing caches the rest.
     expect(await requestsFor(key)).toBe(1)
   })
 
@@ -206,14 +203,14 @@ describe('without an entrypoint for objects', () => {
     expect(await jsonOf(response)).toMatchObject({ code })
   })
 
-  it('a body that the bucket breaks off ends in an error, and not as if it were whole', async () => {
+  it('a truncated body ends in an error, not as if it were complete', async () => {
     const app = direct()
     const response = await app.fetch(await linkTo(app, `cut/${crypto.randomUUID()}.png`, 'faulty'))
     expect(response.status).toBe(200)
     await expect(textOf(response)).rejects.toThrow()
   })
 
-  it('a client that goes away ends the request to the bucket', async () => {
+  it('the request to the bucket ends when the client disconnects', async () => {
     const app = direct()
     const key = `endless/${crypto.randomUUID()}.png`
     const link = await linkTo(app, key, 'faulty')
@@ -230,7 +227,7 @@ describe('without an entrypoint for objects', () => {
     await vi.waitFor(async () => expect(await isOpen()).toBe('false'), { timeout: 10_000 })
   })
 
-  it('an encoded object comes as it is stored, also through middleware that makes answers anew', async () => {
+  it('an encoded object is sent as it is stored, even through middleware that rebuilds responses', async () => {
     const host = new Hono().use(secureHeaders()).use(async (c, next) => {
       void c.res
       await next()
@@ -246,7 +243,7 @@ describe('without an entrypoint for objects', () => {
 })
 
 describe('an app with its own entrypoint', () => {
-  it('gets the objects from there, and from no other', async () => {
+  it('gets objects only from that entrypoint', async () => {
     const opened: string[] = []
     const Media = {
       async fetch(request: Request) {

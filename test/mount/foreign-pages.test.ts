@@ -11,11 +11,11 @@ const FRIEND = 'https://friend.example'
 
 const methodOf = ({ route }: ProtectedRoute): string => route.split(' ')[0] ?? ''
 
-/** Routes that change something, or ask the app about an upload. */
+/** Routes that change something, or that call beforeUpload. */
 const CHANGES = ROUTES.filter(
   (route) => methodOf(route) !== 'GET' || route.route === 'GET /s3/params',
 )
-/** Routes that only read: what they answer is kept from other origins by CORS. */
+/** Routes that only read. CORS keeps their responses from other origins. */
 const READS = [
   'GET /files/:key/url',
   'GET /files',
@@ -26,13 +26,13 @@ const READS = [
   'GET /s3/multipart/:uploadId/:partNumber',
   'GET /s3/sts',
 ]
-/** Routes that no credential of the app opens. */
+/** Routes without the app's authentication. */
 const STEPS = ['POST /s3/uploads', 'POST /s3/uploads/complete']
 const OPEN = ['GET /healthz', 'GET /i/:bucket/:key', 'POST /s3/form', ...STEPS]
 
 const form = 'application/x-www-form-urlencoded'
 
-/** Where a browser says that a request comes from. */
+/** The headers in which a browser names the origin of a request. */
 const PAGES: Readonly<Record<string, Record<string, string>>> = {
   'another origin': { Origin: FOREIGN },
   'another site': { Origin: FOREIGN, 'Sec-Fetch-Site': 'cross-site' },
@@ -43,12 +43,12 @@ const PAGES: Readonly<Record<string, Record<string, string>>> = {
   'a sandbox': { Origin: 'null', 'Sec-Fetch-Site': 'cross-site' },
   'another site that hides its origin': { Origin: 'null' },
   'another site without an origin': { 'Sec-Fetch-Site': 'cross-site' },
-  'no page at all, but a browser': { 'Sec-Fetch-Site': 'none' },
+  'a browser without a page': { 'Sec-Fetch-Site': 'none' },
   'another port': { Origin: `${ORIGIN}:8443` },
-  'the same host without encryption': { Origin: ORIGIN.replace('https', 'http') },
+  'the same host over HTTP': { Origin: ORIGIN.replace('https', 'http') },
 }
 
-/** What a page can send without asking first, and what it can't. */
+/** Bodies that a page can send without a preflight, and JSON, which it can't. */
 const BODIES: Readonly<Record<string, (json: string) => RequestInit>> = {
   'a form': () => ({ body: 'a=b', headers: { 'Content-Type': form } }),
   'a form with a file': () => {
@@ -61,7 +61,7 @@ const BODIES: Readonly<Record<string, (json: string) => RequestInit>> = {
   JSON: (json) => ({ body: json, headers: { 'Content-Type': 'application/json' } }),
 }
 
-/** Asks `route` as a page does. */
+/** Sends a request to `route` as a page does. */
 function send(
   app: Mounted,
   route: ProtectedRoute,
@@ -83,7 +83,7 @@ const bodyOf = (route: ProtectedRoute): RequestInit => {
   return json === undefined ? {} : (BODIES.JSON?.(JSON.stringify(json)) ?? {})
 }
 
-/** An app that notes who has asked it. */
+/** An app that records its calls. */
 function watched(settings = {}) {
   const authenticate = vi.fn(() => ANN)
   const beforeUpload = vi.fn(() => undefined)
@@ -92,7 +92,7 @@ function watched(settings = {}) {
   return { app, authenticate, beforeUpload, onEvent }
 }
 
-it('knows every route of the presigner', () => {
+it('tests every route of the presigner', () => {
   const registered = presignerRoutes.routes
     .filter(({ method, path }) => method !== 'ALL' && !path.startsWith('/u/:token/'))
     .map(({ method, path }) => `${method} ${path}`)
@@ -101,7 +101,7 @@ it('knows every route of the presigner', () => {
 })
 
 describe.each(CHANGES)('$route', (route) => {
-  it('does nothing for a page of another origin, whatever it sends', async () => {
+  it('does nothing for a page of a different origin, whatever it sends', async () => {
     const { app, authenticate, beforeUpload, onEvent } = watched()
     const json = JSON.stringify(route.request('a.txt')[1] ?? {})
     for (const [page, from] of Object.entries(PAGES))
@@ -116,7 +116,7 @@ describe.each(CHANGES)('$route', (route) => {
     expect(onEvent).not.toHaveBeenCalled()
   })
 
-  it('takes no form, no text and no empty body, also where the browser says no origin', async () => {
+  it('refuses a form, text and an empty body, even without an Origin header', async () => {
     const takesBody = route.request('a.txt')[1] !== undefined
     if (!takesBody) return expect(['GET', 'DELETE']).toContain(methodOf(route))
     const { app, beforeUpload, onEvent } = watched()
@@ -129,7 +129,7 @@ describe.each(CHANGES)('$route', (route) => {
     expect(onEvent).not.toHaveBeenCalled()
   })
 
-  it('works for pages of its own origin, of corsOrigins, and for clients that are no browsers', async () => {
+  it('works for pages of its own origin and of corsOrigins, and for clients other than browsers', async () => {
     const { app } = watched({ corsOrigins: [FRIEND, 'https://*.previews.example'] })
     for (const from of [
       { Origin: ORIGIN },
@@ -158,7 +158,7 @@ describe.each(CHANGES)('$route', (route) => {
   })
 })
 
-describe('a page of another origin', () => {
+describe('a page of a different origin', () => {
   it.each(ROUTES.filter(({ route }) => READS.includes(route)))(
     'gets no CORS headers from $route',
     async (route) => {
@@ -169,7 +169,7 @@ describe('a page of another origin', () => {
     },
   )
 
-  it('is refused with the built-in credentials by the lack of them alone', async () => {
+  it('is refused only for missing credentials when the built-in credentials apply', async () => {
     const app = mount({ authenticate: undefined as never })
     const response = await app.post(
       '/media/links',
@@ -179,7 +179,7 @@ describe('a page of another origin', () => {
     expect(response.status).toBe(401)
   })
 
-  it('shows what a link leads to in an <img>', async () => {
+  it('can show a link in an <img>', async () => {
     const { app } = watched()
     const { link } = await jsonOf<{ link: string }>(await app.post('/media/files/a.png/link', {}))
     const from = { 'Sec-Fetch-Site': 'cross-site', 'Sec-Fetch-Dest': 'image' }

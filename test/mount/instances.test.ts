@@ -20,7 +20,7 @@ const presigner = (name: string, index: FileIndex, options: PresignerOptions = {
     { fileIndex: () => index, authenticate: () => ANN, log: () => {}, ...options },
   )
 
-/** Two apps with one host, one bucket, one index and one secret. */
+/** Two presigners in one host app, with one bucket, one index and one secret. */
 function twoInstances(one: string, other: string): Omit<Mounted, 'lines'> {
   const host = new Hono()
   const index = memoryFileIndex()
@@ -36,7 +36,9 @@ describe.each([
   const app = twoInstances(one, other)
   let keys: string[]
 
-  /** Statuses of the same request at the instance that made what it holds, and at the other. */
+  /**
+   * The statuses of the same request at the instance that signed its content, and at the other one.
+   */
   const both = async (ask: (base: string) => Promise<Response>) => [
     (await ask('/one')).status,
     (await ask('/other')).status,
@@ -79,7 +81,7 @@ describe.each([
   })
 })
 
-it('refuse nothing of each other with one name: it is one instance at two places', async () => {
+it("instances with the same name accept each other's links", async () => {
   const app = twoInstances('media', 'media')
   const key = await upload(app, '/one')
   const { link } = await jsonOf<{ link: string }>(await app.post(`/one/files/${key}/link`, {}))
@@ -87,7 +89,7 @@ it('refuse nothing of each other with one name: it is one instance at two places
 })
 
 describe('two instances', () => {
-  it('read through an entrypoint each, or through none', async () => {
+  it('read through their own entrypoint, or through none', async () => {
     const entrypoint = (name: string) => ({
       fetch: async () =>
         new Response(`from ${name}`, { headers: { ETag: '"e"', 'Content-Type': 'image/png' } }),
@@ -120,7 +122,7 @@ describe('two instances', () => {
     })
   })
 
-  it('keep an index each where they are given one', async () => {
+  it('use their own index', async () => {
     const host = new Hono()
     host.route('/one', presigner('one', memoryFileIndex()).app)
     host.route('/other', presigner('other', memoryFileIndex()).app)
@@ -137,7 +139,7 @@ describe('one instance', () => {
     readonly tenant: string
   }
 
-  it('has settings and an index for each environment, made once', async () => {
+  it('creates settings and an index once for each environment', async () => {
     const made: string[] = []
     const { app } = createPresigner<{ Bindings: Bindings }>(
       defineSettings((env: Bindings) => {
@@ -160,7 +162,7 @@ describe('one instance', () => {
     expect(made).toEqual(['settings of a', 'index of a', 'settings of b', 'index of b'])
   })
 
-  it('has one index for all requests where it takes no environment, as on Node', async () => {
+  it('has one index for all requests when it takes no environment, as on Node', async () => {
     let made = 0
     const { app } = createPresigner(
       defineSettings(() => settingsInput()),
@@ -183,7 +185,7 @@ describe('one instance', () => {
     expect(made).toBe(1)
   })
 
-  it('keeps no index where it is given none, and says so when it is asked for a list', async () => {
+  it('works without an index, and answers not_supported for a list', async () => {
     const settings = defineSettings(() => settingsInput())
     const { app } = createPresigner(settings, { authenticate: () => ANN, log: () => {} })
     const client = clientOf(new Hono().route('/media', app))
@@ -194,7 +196,7 @@ describe('one instance', () => {
     expect(await jsonOf(list)).toMatchObject({ code: 'not_supported' })
   })
 
-  it('reads settings that were not valid again, once they are', async () => {
+  it('reads invalid settings again until they are valid', async () => {
     let isReady = false
     const { app } = createPresigner(
       defineSettings(() => {

@@ -10,13 +10,13 @@ afterEach(() => {
   vi.unstubAllGlobals()
 })
 
-/** A bucket of the faulty server. */
+/** A bucket on the faulty server. */
 const faulty = () => ({
   ...Object.values(settingsInput().buckets)[0],
   endpoint: `http://127.0.0.1:${inject('testPorts').faulty}`,
 })
 
-/** A presigner in an app as a server on Node runs it: each request has an environment of its own. */
+/** A presigner in an app on a Node server, where each request has its own environment. */
 function nodeApp(host = new Hono()) {
   const events: FileEvent[] = []
   const lines: LogLine[] = []
@@ -61,7 +61,7 @@ it('runs outside of Workers', () => {
 })
 
 describe('a presigner in an app on Node', () => {
-  it('takes an upload, records and lists it, delivers and deletes it', async () => {
+  it('accepts an upload, records, lists, delivers and deletes it', async () => {
     const app = nodeApp()
     expect(await jsonOf(await app.ask('/media/healthz'))).toEqual({
       status: 'ok',
@@ -107,7 +107,7 @@ describe('a presigner in an app on Node', () => {
     expect(app.lines.every(({ status }) => status < 500)).toBe(true)
   })
 
-  it('takes an upload in parts, tokens and cursors', async () => {
+  it('supports multipart uploads, tokens and cursors', async () => {
     const app = nodeApp()
     const file = { fileName: 'a.txt', mimetype: 'text/plain', size: 5 }
     const { key, uploadId } = await jsonOf(await app.post('/media/multipart', file))
@@ -135,7 +135,7 @@ describe('a presigner in an app on Node', () => {
     expect(keys.toSorted()).toEqual([key, other].toSorted())
   })
 
-  it('works in a host with another copy of Hono', async () => {
+  it('works in a host app with a different copy of Hono', async () => {
     const copy: string = '../../node_modules/hono/dist/cjs/index.js'
     const { Hono: OtherHono } = await import(copy)
     const other = new OtherHono()
@@ -145,7 +145,7 @@ describe('a presigner in an app on Node', () => {
     expect((await app.ask('/media/nope')).status).toBe(404)
   })
 
-  it('knows nobody without a session, and answers what it does not know', async () => {
+  it('answers 401 without a session, and 404 for unknown routes', async () => {
     const { host, ask } = nodeApp()
     expect((await host.fetch(new Request(`${ORIGIN}/media/files`))).status).toBe(401)
     expect((await ask('/media/nope')).status).toBe(404)
@@ -172,7 +172,7 @@ describe('a presigner in an app on Node', () => {
     expect([await status(200), await status(65_536), await status(65_537)]).toEqual([200, 200, 413])
   })
 
-  it('counts all clients without credentials as one, whatever address they make up', async () => {
+  it('counts all clients without credentials as one, whatever address they claim', async () => {
     const counted: string[] = []
     const limit = async ({ key }: { key: string }) => {
       counted.push(key)
@@ -187,7 +187,7 @@ describe('a presigner in an app on Node', () => {
     expect(counted).toEqual(['network unknown', 'network unknown'])
   })
 
-  it('stops reading a body that has no end', async () => {
+  it('stops reading an endless body', async () => {
     const { ask } = nodeApp()
     let pieces = 0
     let cancelled = false
@@ -208,7 +208,7 @@ describe('a presigner in an app on Node', () => {
     expect(pieces).toBeLessThan(100)
   })
 
-  it('refuses a body that the app has read, and says so in the log', async () => {
+  it('refuses a body that the app has already read, and logs the reason', async () => {
     const { host, lines } = nodeApp()
     const request = new Request(`${ORIGIN}/media/tokens`, {
       method: 'POST',
@@ -220,7 +220,7 @@ describe('a presigner in an app on Node', () => {
     expect(lines[0]?.reason).toContain('The app read the body before the presigner.')
   })
 
-  it('refuses a link to an object that is stored encoded, which fetch would decode', async () => {
+  it('refuses a link to an encoded object, which fetch would decode', async () => {
     const app = nodeApp()
     const link = await app.linkTo('encoded:gzip/a.png', 'faulty')
     for (const method of ['GET', 'HEAD']) {
@@ -237,14 +237,14 @@ describe('a presigner in an app on Node', () => {
     expect(response.headers.get('Content-Encoding')).toBeNull()
   })
 
-  it('ends a body in an error where the bucket breaks it off', async () => {
+  it('ends a body with an error when the bucket truncates it', async () => {
     const app = nodeApp()
     const response = await app.ask(await app.linkTo(`cut/${crypto.randomUUID()}.png`, 'faulty'))
     expect(response.status).toBe(200)
     await expect(response.text()).rejects.toThrow()
   })
 
-  it('ends the request to the bucket when the client goes away', async () => {
+  it('ends the request to the bucket when the client disconnects', async () => {
     const app = nodeApp()
     const key = `endless/${crypto.randomUUID()}.png`
     const path = encodeURIComponent(`/files/${key}`)
@@ -269,7 +269,7 @@ describe('the bytes of a large object', () => {
   const CHUNK = 256 * 1024
   const CHUNKS = 1000
 
-  it('are asked for at the pace of the client, and never kept', async () => {
+  it("are read at the client's speed, and never buffered", async () => {
     const app = nodeApp()
     const link = await app.linkTo('a.mp4')
     let sent = 0
@@ -289,13 +289,13 @@ describe('the bytes of a large object', () => {
       if (done) break
       read += 1
       if (read % 100 === 0) await new Promise((resolve) => setTimeout(resolve, 1))
-      // A quarter of a gigabyte passes, of which a few chunks are here at any time.
+      // 256 MiB pass through, with only a few chunks in memory at any time.
       expect(sent - read).toBeLessThan(8)
     }
     expect(read).toBe(CHUNKS)
   })
 
-  it('end in an error where the bucket stalls for 30 seconds', async () => {
+  it('end in an error when the bucket stalls for 30 seconds', async () => {
     const app = nodeApp()
     const link = await app.linkTo('a.mp4')
     const body = new ReadableStream<Uint8Array>({

@@ -17,7 +17,7 @@ describe('presigner.fetch', () => {
     [{ onEvent: (): void => undefined }, /^attachment/],
     [{ ownsOrigin: true }, /^null$/],
     [{ ownsOrigin: true, onEvent: (): void => undefined }, /^null$/],
-  ])('shows a PDF only where it owns its origin: %j', async (options, disposition) => {
+  ])('shows a PDF inline only with ownsOrigin: %j', async (options, disposition) => {
     const key = `trust/${crypto.randomUUID()}.pdf`
     const headers = { 'Content-Type': 'application/pdf' }
     await bucketFetch(key, { method: 'PUT', body: '%PDF', headers })
@@ -31,7 +31,7 @@ describe('presigner.fetch', () => {
   })
 })
 
-it('tells that the entrypoint for objects belongs to another presigner', async () => {
+it('reports an entrypoint for objects that belongs to a different presigner', async () => {
   const [files] = Object.values(settingsInput().buckets)
   const app = mount({ settings: { buckets: { files: { ...files, edgeTtl: 7 } as never } } })
   const { link } = await jsonOf<{ link: string }>(await app.post('/media/files/a.png/link', {}))
@@ -43,7 +43,7 @@ it('tells that the entrypoint for objects belongs to another presigner', async (
   })
 })
 
-it('reads a body that the app has put a stream of its own around', async () => {
+it('reads a body that the app has wrapped in its own stream', async () => {
   const body = new ReadableStream({
     start(controller) {
       controller.enqueue(new TextEncoder().encode(JSON.stringify(png)))
@@ -55,7 +55,7 @@ it('reads a body that the app has put a stream of its own around', async () => {
   expect(response.status).toBe(200)
 })
 
-it('answers an error of another copy of this package by its code, wherever it is thrown', async () => {
+it('answers with the code of an error from a different copy of this package', async () => {
   const list = () => {
     const members = { name: 'PresignerError', code: 'index_unavailable', issues: [] }
     throw Object.assign(new Error('The database is down.'), members)
@@ -70,14 +70,14 @@ it('answers an error of another copy of this package by its code, wherever it is
 })
 
 describe('a rate limiter', () => {
-  it('whose error holds a URL does not show it in the log', async () => {
+  it('that throws an error with a URL does not show the URL in the log', async () => {
     const limit = () => Promise.reject(new Error('GET https://redis.example/?token=SECRET'))
     const app = mount({ rateLimiter: () => ({ limit }) })
     expect((await app.post('/media/files/upload-url', png)).status).toBe(200)
     expect(app.lines[0]?.warning).toBe('rate limit not applied: Error: GET (URL)')
   })
 
-  it('that answers at once is heard too', async () => {
+  it('may return a value instead of a promise', async () => {
     const limit = () => ({ success: false })
     const app = mount({ rateLimiter: () => ({ limit }) as never })
     expect((await app.post('/media/files/upload-url', png)).status).toBe(429)
@@ -85,7 +85,7 @@ describe('a rate limiter', () => {
 })
 
 it.each(['fileIndex', 'rateLimiter'])(
-  'names %s in /healthz where its binding is missing',
+  'names %s in /healthz when its binding is missing',
   async (name) => {
     const app = mount({ [name]: () => undefined })
     const response = await app.fetch('/media/healthz')
@@ -94,7 +94,7 @@ it.each(['fileIndex', 'rateLimiter'])(
   },
 )
 
-it('says in /healthz what a file index in Workers KV needs, where its binding is missing', async () => {
+it('explains in /healthz how to bind a missing KV namespace for the file index', async () => {
   const app = mount({ fileIndex: () => kvFileIndex(undefined as never) })
   expect(await jsonOf(await app.fetch('/media/healthz'))).toMatchObject({
     message: 'The settings are not valid.',
@@ -102,7 +102,7 @@ it('says in /healthz what a file index in Workers KV needs, where its binding is
   })
 })
 
-it('names the settings that are not valid in the log line too', async () => {
+it('names the invalid settings in the log line too', async () => {
   const app = mount({ settings: { signingSecrets: 'short', corsOrigins: ['*'] } })
   const response = await app.fetch('/media/files')
   expect(await jsonOf(response)).toMatchObject({
@@ -112,7 +112,7 @@ it('names the settings that are not valid in the log line too', async () => {
   expect(app.lines[0]).toMatchObject({ reason: 'signingSecrets, corsOrigins.0' })
 })
 
-it('calls a publicJwk that is no key by its name in the settings of an app', async () => {
+it('names an invalid publicJwk by its path in the settings of an app', async () => {
   const publicJwk = { kty: 'EC', crv: 'P-256', x: 'AQ', y: 'AQ' } as const
   const jwt = {
     ...{ issuer: 'i', audience: 'a', algorithms: ['ES256'], prefix: '', publicJwk },
@@ -124,7 +124,7 @@ it('calls a publicJwk that is no key by its name in the settings of an app', asy
   })
 })
 
-it('names the scope that authenticate made up, and those that exist', async () => {
+it('names an unknown scope from authenticate, and the valid scopes', async () => {
   const principal = { id: 'ann', scopes: ['upload'], prefix: '' }
   const app = mount({ authenticate: () => principal as never })
   expect((await app.post('/media/files/upload-url', png)).status).toBe(500)
@@ -132,7 +132,7 @@ it('names the scope that authenticate made up, and those that exist', async () =
 })
 
 it.each([null, '2026-11-25T12:00:00Z', new Date('x')])(
-  'takes no session that ends at %s, and says what is wrong',
+  'refuses a session that expires at %s, and logs the reason',
   async (expiresAt) => {
     const principal = { id: 'ann', scopes: ['files:upload'], prefix: 'ann/', expiresAt }
     const app = mount({ authenticate: () => principal as never })
@@ -141,11 +141,11 @@ it.each([null, '2026-11-25T12:00:00Z', new Date('x')])(
   },
 )
 
-describe('beforeUpload that hands back what it was told', () => {
+describe('beforeUpload that returns its input', () => {
   const echo = ({ directory, metadata }: { directory?: unknown; metadata?: unknown }) =>
     ({ directory, metadata }) as never
 
-  it('does not fail for what only the client is to blame for', async () => {
+  it('does not turn an error of the client into an error of the app', async () => {
     const app = mount({ beforeUpload: echo })
     const bad = { ...png, directory: '..' }
     const refused = await app.post('/media/files/upload-url', bad)

@@ -17,7 +17,7 @@ import {
 
 afterEach(() => vi.unstubAllGlobals())
 
-/** The key that an answer has, wherever it stands. */
+/** Returns the key in a response, wherever it is. */
 async function keyOf(response: Response): Promise<string> {
   const body = await jsonOf<{ key?: string; fields?: { key?: string } }>(response)
   return body.key ?? body.fields?.key ?? JSON.stringify(body)
@@ -25,7 +25,7 @@ async function keyOf(response: Response): Promise<string> {
 
 const file = { fileName: 'cat.png', mimetype: 'image/png' }
 
-/** Every request that begins an upload, as a client without wishes sends it. */
+/** Every request that starts an upload, without options. */
 const STARTS: Readonly<Record<string, (app: Mounted) => Promise<Response>>> = {
   'POST /files/upload-url': (app) => app.post('/media/files/upload-url', file),
   'POST /multipart': (app) => app.post('/media/multipart', { ...file, size: 5 }),
@@ -38,7 +38,7 @@ const STARTS: Readonly<Record<string, (app: Mounted) => Promise<Response>>> = {
     app.post('/media/s3/sign', { method: 'PUT', key: 'cat.png', contentType: 'image/png' }),
 }
 
-/** Settings whose only bucket has limits. */
+/** Returns settings with one bucket that has limits. */
 const limited = (limits: Partial<BucketInput>): Partial<SettingsInput> => {
   const [files] = Object.values(settingsInput().buckets)
   if (files === undefined) throw new Error('There is a bucket.')
@@ -48,7 +48,7 @@ const limited = (limits: Partial<BucketInput>): Partial<SettingsInput> => {
 describe.each(Object.entries(STARTS))('beforeUpload, for %s,', (name, start) => {
   const isSized = name === 'POST /multipart'
 
-  it('learns of the file and of who uploads it', async () => {
+  it('receives the file and its uploader', async () => {
     const beforeUpload = vi.fn((_: NewFile, __: unknown, c: { req: { path: string } }) => {
       expect(c.req.path).toMatch('/media/')
       return undefined
@@ -68,7 +68,7 @@ describe.each(Object.entries(STARTS))('beforeUpload, for %s,', (name, start) => 
     expect(beforeUpload).toHaveBeenCalledTimes(1)
   })
 
-  it('moves it to a directory, and adds metadata that is signed', async () => {
+  it('moves the file to a directory, and adds signed metadata', async () => {
     const sent = /multipart|create/.test(name)
       ? scriptedBucket({ CreateMultipartUpload: started('i') })
       : []
@@ -79,7 +79,7 @@ describe.each(Object.entries(STARTS))('beforeUpload, for %s,', (name, start) => 
     const response = await start(app)
     const text = await response.clone().text()
     expect(await keyOf(response)).toMatch(/^ann\/uploads\/avatars\/2026\/[^/]+-cat\.png$/)
-    // Here the upload begins at the URL that was signed.
+    // Here the upload starts at the signed URL.
     if (name.includes('create')) await app.fetch(JSON.parse(text).url, { method: 'POST' })
     const signed = sent[0]?.headers.get('x-amz-meta-owner') ?? text
     expect(signed).toMatch(
@@ -87,7 +87,7 @@ describe.each(Object.entries(STARTS))('beforeUpload, for %s,', (name, start) => 
     )
   })
 
-  it('refuses it with a message, before anything is signed or asked of the bucket', async () => {
+  it('refuses it with a message, before anything is signed or sent to the bucket', async () => {
     const sent = scriptedBucket({})
     const app = mount({ beforeUpload: () => ({ refuse: 'Your quota is used up.' }) })
     const response = await start(app)
@@ -100,7 +100,7 @@ describe.each(Object.entries(STARTS))('beforeUpload, for %s,', (name, start) => 
     expect(sent).toEqual([])
   })
 
-  it('is not asked about a type that the bucket does not take', async () => {
+  it('is not called for a type that the bucket does not accept', async () => {
     const beforeUpload = vi.fn(() => undefined)
     const app = mount({ beforeUpload, settings: limited({ allowedTypes: ['video/*'] }) })
     const response = await start(app)
@@ -109,7 +109,7 @@ describe.each(Object.entries(STARTS))('beforeUpload, for %s,', (name, start) => 
     expect(beforeUpload).not.toHaveBeenCalled()
   })
 
-  it('is not asked about who may not upload', async () => {
+  it('is not called for a principal that must not upload', async () => {
     const beforeUpload = vi.fn(() => undefined)
     const app = mount({ beforeUpload, authenticate: () => ({ ...ANN, scopes: ['files:read'] }) })
     expect((await start(app)).status).toBe(403)
@@ -124,34 +124,40 @@ describe('beforeUpload', () => {
     ['/media/multipart', { ...file, size: 101 }, 'file_too_large'],
     ['/media/s3/sign', { method: 'PUT', key: 'cat.png', size: 101 }, 'file_too_large'],
     ['/media/s3/sign', { method: 'PUT', key: 'cat.png' }, 'size_required'],
-  ])('is not asked about a size that the bucket does not take: %s %j', async (path, body, code) => {
-    const beforeUpload = vi.fn(() => undefined)
-    const app = mount({ beforeUpload, settings: limited({ maxBytes: 100 }) })
-    expect(await jsonOf(await app.post(path, body))).toMatchObject({ code })
-    expect(beforeUpload).not.toHaveBeenCalled()
-  })
+  ])(
+    'is not called for a size that the bucket does not accept: %s %j',
+    async (path, body, code) => {
+      const beforeUpload = vi.fn(() => undefined)
+      const app = mount({ beforeUpload, settings: limited({ maxBytes: 100 }) })
+      expect(await jsonOf(await app.post(path, body))).toMatchObject({ code })
+      expect(beforeUpload).not.toHaveBeenCalled()
+    },
+  )
 
   it.each<readonly [string, unknown]>([
     ['false', false],
-    ['a message', 'no'],
+    ['a string', 'no'],
     ['an unknown member', { reject: 'no' }],
     ['an empty refusal', { refuse: '' }],
-    ['a refusal without words', { refuse: true }],
-    ['a directory with a slash at its end', { directory: 'a/' }],
-    ['a directory that folds', { directory: '../ann' }],
-    ['a directory that folds inside', { directory: 'a/../../b' }],
+    ['a refusal without a message', { refuse: true }],
+    ['a directory with a trailing slash', { directory: 'a/' }],
+    ['a directory that starts with dot segments', { directory: '../ann' }],
+    ['a directory that contains dot segments', { directory: 'a/../../b' }],
     ['an empty directory', { directory: '' }],
-    ['a directory that is no text', { directory: 7 }],
+    ['a directory that is not a string', { directory: 7 }],
     ['a directory with a line break', { directory: 'a\nb' }],
-    ['metadata under a name that no header can have', { metadata: { 'A b': 'c' } }],
-    ['metadata that is no text', { metadata: { a: 7 } }],
-  ])('that returns %s is an error of the app: 500, and nothing is signed', async (_, changes) => {
-    const app = mount({ beforeUpload: () => changes as UploadChanges })
-    const response = await app.post('/media/files/upload-url', file)
-    expect(response.status).toBe(500)
-    expect(await jsonOf(response)).toMatchObject({ code: 'internal' })
-    expect(app.lines[0]?.reason).toContain('beforeUpload returned invalid changes')
-  })
+    ['metadata with an invalid header name', { metadata: { 'A b': 'c' } }],
+    ['metadata that is not a string', { metadata: { a: 7 } }],
+  ])(
+    'that returns %s is an error in the app: answers 500 and signs nothing',
+    async (_, changes) => {
+      const app = mount({ beforeUpload: () => changes as UploadChanges })
+      const response = await app.post('/media/files/upload-url', file)
+      expect(response.status).toBe(500)
+      expect(await jsonOf(response)).toMatchObject({ code: 'internal' })
+      expect(app.lines[0]?.reason).toContain('beforeUpload returned invalid changes')
+    },
+  )
 
   it.each([undefined, null, {}])('that returns %j changes nothing', async (changes) => {
     const app = mount({ beforeUpload: () => changes as undefined })
@@ -159,7 +165,7 @@ describe('beforeUpload', () => {
     expect(await keyOf(response)).toMatch(/^uploads\/mine\/[^/]+-cat\.png$/)
   })
 
-  it('is not asked about the parts of an upload that it has allowed', async () => {
+  it('is not called for the parts of an upload that it has allowed', async () => {
     const beforeUpload = vi.fn(() => undefined)
     const app = mount({ beforeUpload })
     const begun = await jsonOf(await app.post('/media/multipart', { ...file, size: 5 }))
@@ -169,7 +175,7 @@ describe('beforeUpload', () => {
   })
 })
 
-/** An app that keeps its events, and fails at them as often as `failures` says. */
+/** An app that records its events, and fails for the first `failures` of them. */
 function listening(failures = 0, options: Parameters<typeof mount>[0] = {}) {
   const events: FileEvent[] = []
   let left = failures
@@ -186,7 +192,7 @@ function listening(failures = 0, options: Parameters<typeof mount>[0] = {}) {
 }
 
 describe('onEvent', () => {
-  it('learns of a file that is recorded and deleted, before the client does', async () => {
+  it('receives a recorded and a deleted file, before the client gets the response', async () => {
     const { app, events } = listening()
     const key = await upload(app, '/media')
     const record = await jsonOf(await app.post('/media/files', { key, name: 'Cat.png' }))
@@ -201,7 +207,7 @@ describe('onEvent', () => {
     expect(events).toHaveLength(2)
   })
 
-  it('says "replaced" where the index had another upload under the key', async () => {
+  it('receives "replaced" when the index had a different upload under the key', async () => {
     let tag = '"one"'
     const head = (size: number) => (sent: Parameters<ReturnType<typeof found>>[0]) => {
       const response = found(size)(sent) as Response
@@ -227,44 +233,50 @@ describe('onEvent', () => {
   it.each([
     ['POST /multipart/:uploadId/complete', '/media/multipart'],
     ['POST /s3/multipart/:uploadId/complete', '/media/s3/multipart'],
-  ])('learns of an upload in parts from %s, and again when it had failed', async (_, base) => {
-    scriptedBucket({
-      CreateMultipartUpload: started('i'),
-      ListParts: listed([partXml(1, 5, '"e1"')]),
-      CompleteMultipartUpload: [completed, answer(404, '<Error><Code>NoSuchUpload</Code></Error>')],
-      HeadObject: found(5),
-    })
-    const { app, events } = listening(1)
-    const isUppy = base.includes('/s3/')
-    const begun = await jsonOf<{ key: string; uploadId: string }>(
-      await app.post(
-        base,
-        isUppy
-          ? { filename: 'a.mp4', type: 'video/mp4' }
-          : { fileName: 'a.mp4', mimetype: 'video/mp4', size: 5 },
-      ),
-    )
-    const complete = () => {
-      const path = `${base}/${begun.uploadId}/complete`
-      return isUppy
-        ? app.post(`${path}?key=${encodeURIComponent(begun.key)}`, {
-            parts: [{ PartNumber: 1, ETag: 'e1' }],
-          })
-        : app.post(path, { key: begun.key, parts: [{ partNumber: 1, etag: 'e1' }] })
-    }
-    const failed = await complete()
-    expect(failed.status).toBe(500)
-    expect(await jsonOf(failed)).toMatchObject({ code: 'internal' })
-    expect((await complete()).ok).toBe(true)
-    const event = {
-      type: 'recorded',
-      principal: 'app:ann',
-      file: expect.objectContaining({ key: begun.key, name: 'a.mp4', size: 5 }),
-    }
-    expect(events).toEqual([event, event])
-  })
+  ])(
+    'receives a multipart upload from %s, and receives it again after a failure',
+    async (_, base) => {
+      scriptedBucket({
+        CreateMultipartUpload: started('i'),
+        ListParts: listed([partXml(1, 5, '"e1"')]),
+        CompleteMultipartUpload: [
+          completed,
+          answer(404, '<Error><Code>NoSuchUpload</Code></Error>'),
+        ],
+        HeadObject: found(5),
+      })
+      const { app, events } = listening(1)
+      const isUppy = base.includes('/s3/')
+      const begun = await jsonOf<{ key: string; uploadId: string }>(
+        await app.post(
+          base,
+          isUppy
+            ? { filename: 'a.mp4', type: 'video/mp4' }
+            : { fileName: 'a.mp4', mimetype: 'video/mp4', size: 5 },
+        ),
+      )
+      const complete = () => {
+        const path = `${base}/${begun.uploadId}/complete`
+        return isUppy
+          ? app.post(`${path}?key=${encodeURIComponent(begun.key)}`, {
+              parts: [{ PartNumber: 1, ETag: 'e1' }],
+            })
+          : app.post(path, { key: begun.key, parts: [{ partNumber: 1, etag: 'e1' }] })
+      }
+      const failed = await complete()
+      expect(failed.status).toBe(500)
+      expect(await jsonOf(failed)).toMatchObject({ code: 'internal' })
+      expect((await complete()).ok).toBe(true)
+      const event = {
+        type: 'recorded',
+        principal: 'app:ann',
+        file: expect.objectContaining({ key: begun.key, name: 'a.mp4', size: 5 }),
+      }
+      expect(events).toEqual([event, event])
+    },
+  )
 
-  it('that throws fails the answer with 500, and a repeat sends the event again', async () => {
+  it('that throws causes a 500, and a repeated request sends the event again', async () => {
     const { app, events } = listening(1)
     const key = await upload(app, '/media')
     const record = () => app.post('/media/files', { key, name: 'Cat.png' })
@@ -281,7 +293,7 @@ describe('onEvent', () => {
     expect(gone.events[1]).toEqual(gone.events[0])
   })
 
-  it('learns of a deleted object also where the index then fails, and the client of the failure', async () => {
+  it('receives a deleted object even when the index fails, and the client gets the failure', async () => {
     const index = memoryFileIndex()
     let isDown = true
     const flaky = {
@@ -299,7 +311,7 @@ describe('onEvent', () => {
     expect(events.map(({ type }) => type)).toEqual(['deleted', 'deleted'])
   })
 
-  it('does not learn of what did not happen', async () => {
+  it('is not called for failed operations', async () => {
     const { app, events } = listening()
     expect((await app.post('/media/files', { key: 'none', name: 'a' })).status).toBe(404)
     scriptedBucket({ DeleteObject: answer(403, '<Error><Code>AccessDenied</Code></Error>') })
@@ -307,7 +319,7 @@ describe('onEvent', () => {
     expect(events).toEqual([])
   })
 
-  it('has the environment of the request, and keeps work alive', async () => {
+  it('has the environment of the request, and waitUntil', async () => {
     const done: unknown[] = []
     const app = mount({
       onEvent: (_, { env, waitUntil }) => {
@@ -318,7 +330,7 @@ describe('onEvent', () => {
     expect(done).toEqual([{}])
   })
 
-  it('learns the id of who did it, also by a token', async () => {
+  it('receives the id of the principal, also for a token', async () => {
     const { app, events } = listening()
     const { token } = await jsonOf<{ token: string }>(
       await app.post('/media/tokens', { scopes: ['files:delete'] }),

@@ -9,7 +9,7 @@ import { codeOf, type ProtectedRoute, ROUTES } from '../support/protected-routes
 import { type TestWorker, testWorker } from '../support/worker.ts'
 
 /**
- * Routes that answer anyone: the link itself is a credential, tested in test/routes/links.test.ts.
+ * Routes that answer anyone. The link itself is a credential, tested in test/routes/links.test.ts.
  */
 const OPEN_ROUTES = [
   'GET /healthz',
@@ -61,7 +61,7 @@ function routeOf(name: string): ProtectedRoute {
   return found
 }
 
-/** An API key in the right shape, of which only the id is unknown. */
+/** A well-formed API key with an unknown id. */
 const unknownKey = () => full.token.replace('ep_full_', 'ep_nobody_')
 
 beforeAll(async () => {
@@ -101,7 +101,7 @@ beforeAll(async () => {
   minted = (await tokens.json<{ token: string }>()).token
 })
 
-it('knows every route of the app', () => {
+it('tests every route of the app', () => {
   const registered = app.routes
     .filter(({ method }) => method !== 'ALL')
     .map(({ method, path }) => `${method} ${path}`)
@@ -119,21 +119,21 @@ describe.each(ROUTES)('$route', (route) => {
     await expectUnauthenticated(route, await call(route, 'a.txt', bearer(unknownKey())))
   })
 
-  it('refuses a token in the path that nobody minted', async () => {
+  it('refuses an invalid token in the path', async () => {
     await expectUnauthenticated(route, await call(route, 'a.txt', {}, '/u/garbage'))
   })
 
-  it('takes an API key with its scope', async () => {
+  it('accepts an API key with its scope', async () => {
     await expectAllowed(route, await call(route, 'nobody/uploaded.txt', bearer(full.token)))
   })
 
-  it('takes a token in the path', async () => {
+  it('accepts a token in the path', async () => {
     await expectAllowed(route, await call(route, 'nobody/uploaded.txt', {}, `/u/${minted}`))
   })
 
   const { scope } = route
   if (scope === null)
-    it('takes a principal with any scope', async () => {
+    it('accepts a principal with any scope', async () => {
       for (const { token } of Object.values(scopeless))
         await expectAllowed(route, await call(route, 'a.txt', bearer(token)))
     })
@@ -152,7 +152,7 @@ describe.each(ROUTES)('$route', (route) => {
       expect(await codeOf(route, response)).toBe('invalid_key')
     })
 
-    it('takes a key within the prefix, its slashes encoded', async () => {
+    it('accepts a key within the prefix with encoded slashes', async () => {
       const within = 'team-a/nobody/uploaded.txt'
       await expectAllowed(route, await call(route, within, bearer(teamA.token)))
     })
@@ -160,10 +160,11 @@ describe.each(ROUTES)('$route', (route) => {
 })
 
 /**
- * All routes judge credentials and keys by the same code, which the tests above prove for one bad
- * credential and one bad key each. Every other kind is tried on one route, whose key is in the path.
+ * All routes check credentials and keys with the same code: the tests above show that with one bad
+ * credential and one bad key each. All other kinds are tested on one route, with its key in the
+ * path.
  */
-describe('credentials and keys of every kind, on GET /files/:key/url', () => {
+describe('GET /files/:key/url with credentials and keys of every kind', () => {
   const route = routeOf('GET /files/:key/url')
   const now = () => Math.floor(Date.now() / 1000)
 
@@ -184,16 +185,16 @@ describe('credentials and keys of every kind, on GET /files/:key/url', () => {
     ['a JWT from the future', async () => bearer(await issuer.sign({ nbf: now() + 3600 }))],
     ['a JWT without sub', async () => bearer(await issuer.sign({}, {}, ['sub']))],
     [
-      'a JWT of another issuer',
+      'a JWT of a different issuer',
       async () => bearer(await issuer.sign({ iss: 'https://evil.example/' })),
     ],
-    ['a JWT for another audience', async () => bearer(await issuer.sign({ aud: 'other' }))],
+    ['a JWT for a different audience', async () => bearer(await issuer.sign({ aud: 'other' }))],
     [
       'a JWT with a wrong signature',
       async () => bearer(await stranger.sign({}, { kid: issuer.kid })),
     ],
-    ['a JWT of an unknown kid', async () => bearer(await stranger.sign())],
-    ['a JWT cut short', async () => bearer((await issuer.sign()).slice(0, -1))],
+    ['a JWT with an unknown kid', async () => bearer(await stranger.sign())],
+    ['a truncated JWT', async () => bearer((await issuer.sign()).slice(0, -1))],
     [
       'an unsigned JWT',
       () =>
@@ -202,7 +203,7 @@ describe('credentials and keys of every kind, on GET /files/:key/url', () => {
         ),
     ],
     [
-      'an HS256 JWT under the public key',
+      'an HS256 JWT signed with the public key',
       async () =>
         bearer(
           await new SignJWT({ iss: ISSUER, aud: AUDIENCE, sub: 'alice', exp: now() + 60 })
@@ -210,7 +211,7 @@ describe('credentials and keys of every kind, on GET /files/:key/url', () => {
             .sign(new TextEncoder().encode(JSON.stringify(issuer.publicJwk))),
         ),
     ],
-    ['a token that nobody minted', () => bearer('ept_eyJhbGciOiJIUzI1NiJ9.e30.AAAA')],
+    ['an invalid token', () => bearer('ept_eyJhbGciOiJIUzI1NiJ9.e30.AAAA')],
     ['a JWT claim that leaves the prefix', async () => bearer(await issuer.sign({ sub: '..' }))],
     ['a JWT claim with a slash', async () => bearer(await issuer.sign({ sub: 'alice/../bob' }))],
   ])('refuses %s', async (_, init) => {
@@ -221,7 +222,7 @@ describe('credentials and keys of every kind, on GET /files/:key/url', () => {
     await expectUnauthenticated(route, await call(route, 'a.txt', {}, `/u/${full.token}`))
   })
 
-  it('takes a JWT within its prefix', async () => {
+  it('accepts a JWT within its prefix', async () => {
     const jwt = bearer(await issuer.sign())
     await expectAllowed(route, await call(route, 'users/alice/a.txt', jwt))
     await expectForbidden(route, await call(route, 'users/bob/a.txt', jwt))
@@ -231,10 +232,10 @@ describe('credentials and keys of every kind, on GET /files/:key/url', () => {
     ['a foreign prefix', 'team-b/a.txt'],
     ['a prefix that only starts with the same letters', 'team-ab/a.txt'],
     ['a shorter prefix', 'team-'],
-    ['the prefix in other letters', 'Team-A/a.txt'],
-    ['a slash in front', '/team-a/a.txt'],
-    ['a backslash for a slash', 'team-a\\a.txt'],
-    ['an encoded slash that was encoded twice', 'team-a%2Fa.txt'],
+    ['the prefix in different case', 'Team-A/a.txt'],
+    ['a leading slash', '/team-a/a.txt'],
+    ['a backslash in place of a slash', 'team-a\\a.txt'],
+    ['a slash that was encoded twice', 'team-a%2Fa.txt'],
   ])('refuses a key with %s', async (_, key) => {
     await expectForbidden(route, await call(route, key, bearer(teamA.token)))
   })
@@ -258,7 +259,7 @@ it('puts new keys under the prefix of the principal', async () => {
   })
 })
 
-it('opens nothing on a host that is not localhost', async () => {
+it('refuses everyone on a host that is not localhost', async () => {
   for (const host of [
     'presigner.example',
     'localhost.example',

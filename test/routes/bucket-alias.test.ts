@@ -1,7 +1,7 @@
 import { expect, inject, it } from 'vitest'
 import { baseVariables, s3rverBucket, testWorker } from '../support/worker.ts'
 
-/** The bucket "files" of s3rver, called "photos" by the clients of the Worker. */
+/** The bucket "files" of s3rver, under the alias "photos". */
 const worker = testWorker({
   ...baseVariables(),
   BUCKETS: { photos: { ...s3rverBucket(), bucket: 'files' } },
@@ -19,7 +19,7 @@ const post = async (path: string, body: object): Promise<Answer> =>
   (await worker.post(path, body)).json()
 const get = async (path: string): Promise<Answer> => (await worker.fetch(path)).json()
 
-it('names a bucket by its alias in every answer, and by its real name in URLs alone', async () => {
+it('names a bucket by its alias in every response, and by its real name only in URLs', async () => {
   const file = { fileName: 'a.txt', mimetype: 'text/plain', size: 5 }
   const upload = await post('/files/upload-url', file)
   expect(upload.bucket).toBe('photos')
@@ -42,7 +42,7 @@ it('names a bucket by its alias in every answer, and by its real name in URLs al
   expect((await post('/multipart', file)).bucket).toBe('photos')
 })
 
-it('takes the alias in requests, and knows no bucket by its real name', async () => {
+it('accepts the alias in requests, and not the real name', async () => {
   expect((await worker.fetch('/files?bucket=photos')).status).toBe(200)
   expect((await worker.fetch('/files?bucket=files')).status).toBe(404)
 })

@@ -21,7 +21,7 @@ interface Upload {
 const worker = testWorker()
 const stored = async () => (await env.FILE_INDEX.list()).keys.length
 
-/** The plain browser flow up to the PUT. */
+/** The plain browser flow, up to and including the PUT. */
 async function upload(fileName: string, body: string, mimetype = 'text/plain'): Promise<Upload> {
   const asked = await worker.post('/files/upload-url', { fileName, mimetype })
   const answer: Upload = await asked.json()
@@ -69,7 +69,7 @@ it('uploads, records, shows, lists and deletes a file', async () => {
   expect(await (await worker.fetch('/files')).json()).toEqual({ files: [] })
 })
 
-it('answers an upload with all that a client must know', async () => {
+it('answers an upload with everything that a client needs', async () => {
   const now = Date.parse('2026-11-24T12:00:00Z')
   vi.useFakeTimers({ now, toFake: ['Date'] })
   const response = await worker.post('/files/upload-url', {
@@ -105,7 +105,7 @@ it('answers an upload with all that a client must know', async () => {
   )
 })
 
-it('keeps the record and reports it if the edge copy could not be dropped', async () => {
+it('keeps the record and reports it when the edge copy could not be purged', async () => {
   const { key } = await upload('a.txt', 'a')
   await worker.post('/files', { key, name: 'a.txt' })
   const path = `/files/${encodeURIComponent(key)}`
@@ -120,14 +120,14 @@ it('keeps the record and reports it if the edge copy could not be dropped', asyn
 })
 
 describe('POST /files', () => {
-  it('records nothing for an object that is not there', async () => {
+  it('records nothing for an object that does not exist', async () => {
     const response = await worker.post('/files', { key: 'uploads/no.txt', name: 'no' })
     expect(response.status).toBe(404)
     expect(await response.json()).toMatchObject({ code: 'object_not_found' })
     expect(await stored()).toBe(0)
   })
 
-  it('changes nothing when repeated, under another name too', async () => {
+  it('changes nothing when repeated, even with another name', async () => {
     const { key } = await upload('a.txt', 'a')
     const first = await (await worker.post('/files', { key, name: 'first' })).json()
     const again = await worker.post('/files', { key, name: 'second' })
@@ -137,7 +137,7 @@ describe('POST /files', () => {
     expect(await (await worker.post('/files', { key, name: 'first' })).json()).toEqual(first)
   })
 
-  it('records what the bucket has, and again when the object has changed', async () => {
+  it('records what the bucket has, and records it again when the object has changed', async () => {
     const key = 'plain/changed.bin'
     await bucketFetch(key, { method: 'PUT', body: 'one', headers: { 'Content-Type': 'image/png' } })
     const one = await (await worker.post('/files', { key, name: 'n' })).json()
@@ -152,7 +152,7 @@ describe('POST /files', () => {
     expect(await (await worker.fetch(`/files/${key}`)).json()).toEqual(other)
   })
 
-  it('refuses a key that the index cannot hold, and leaves the object', async () => {
+  it('refuses a key that is too long for the index, and keeps the object', async () => {
     const key = ['long', 'k'.repeat(200), 'k'.repeat(200), 'k'.repeat(200)].join('/')
     await bucketFetch(key, { method: 'PUT', body: 'x' })
     const response = await worker.post('/files', { key, name: 'n' })
@@ -196,7 +196,7 @@ describe('GET /files', () => {
   const list = async (query: string): Promise<{ files: FileRecord[]; cursor?: string }> =>
     (await worker.fetch(`/files?${query}`)).json()
 
-  it('pages over more than a thousand files without loss or repeat', async () => {
+  it('pages over more than a thousand files without gaps or repeats', async () => {
     const keys = await fill(1205)
     const seen: string[] = []
     let cursor: string | undefined
@@ -211,7 +211,7 @@ describe('GET /files', () => {
     expect(pages).toBe(3)
   })
 
-  it('lists a hundred by default, and at most a thousand', async () => {
+  it('lists 100 files by default, and at most 1000', async () => {
     await fill(1001)
     expect((await list('')).files).toHaveLength(100)
     expect((await list('limit=1000')).files).toHaveLength(1000)
@@ -219,7 +219,7 @@ describe('GET /files', () => {
       expect(await list(`limit=${limit}`), limit).toMatchObject({ code: 'invalid_request' })
   })
 
-  it('is newest first for the keys that it makes', async () => {
+  it('lists generated keys newest first', async () => {
     const names = ['first.txt', 'second.txt', 'third.txt']
     for (const name of names) {
       const { key } = await upload(name, name)
@@ -230,7 +230,7 @@ describe('GET /files', () => {
     expect(files.map(({ name }) => name)).toEqual(names.toReversed())
   })
 
-  it('lists what starts with the prefix, in its own bucket alone', async () => {
+  it('lists only keys that start with the prefix, in its own bucket', async () => {
     await fill(2, 'a/')
     await fill(3, 'ab/')
     const two = testWorker({ BUCKETS: { files: s3rverBucket(), other: s3rverBucket() } })
@@ -240,7 +240,7 @@ describe('GET /files', () => {
     expect(await (await two.fetch('/files?bucket=other')).json()).toEqual({ files: [] })
   })
 
-  it('refuses a cursor that was tampered with', async () => {
+  it('refuses a cursor that was changed', async () => {
     await fill(3)
     const { cursor = '' } = await list('limit=1')
     for (const bad of [cursor.slice(1), `${cursor}x`, 'x', cursor.replace('.', '')])
@@ -249,7 +249,7 @@ describe('GET /files', () => {
       })
   })
 
-  it('leaves out what is no record and loses nothing else', async () => {
+  it('skips invalid records, and lists everything else', async () => {
     const keys = await fill(2)
     await env.FILE_INDEX.put('file:files:000000x', '', { metadata: { name: 7 } })
     expect((await list('')).files.map(({ key }) => key)).toEqual(keys)

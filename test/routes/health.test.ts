@@ -1,13 +1,13 @@
 import { expect, it } from 'vitest'
 import { s3rverBucket, testWorker } from '../support/worker.ts'
 
-it('is well', async () => {
+it('answers 200 for a valid configuration', async () => {
   const response = await testWorker({ OPEN_ACCESS: undefined }).fetch('/healthz')
   expect(response.status).toBe(200)
   expect(await response.json()).toEqual({ status: 'ok', edgeCache: true })
 })
 
-it('names what is misconfigured and never its value, while every other route refuses', async () => {
+it('names each invalid setting but never its value, while every other route refuses', async () => {
   const canary = 'canary-value'
   const worker = testWorker({
     BUCKETS: { files: { ...s3rverBucket(), adressing: canary, region: `${canary} !` } },
@@ -44,7 +44,7 @@ it('names a binding that is missing', async () => {
   })
 })
 
-it('refuses everyone where no way in is configured', async () => {
+it('refuses everyone when no credentials are configured', async () => {
   const worker = testWorker({ OPEN_ACCESS: undefined })
   expect((await worker.fetch('/healthz')).status).toBe(200)
   for (const path of ['/files', '/files/a/url', '/files/a', '/nowhere'])

@@ -7,7 +7,7 @@ const NFC = '\u00e9'
 const NFD = 'e\u0301'
 const { counting } = inject('testPorts')
 
-/** One bucket that normalizes keys, as R2 does; `Objects` has it under the same alias. */
+/** A bucket that normalizes keys, as R2 does. `Objects` has it under the same alias. */
 const worker = testWorker({
   BUCKETS: {
     counted: {
@@ -28,32 +28,35 @@ describe('a key that is not NFC, in a bucket that normalizes keys,', () => {
     expect(await codeOf(route, response)).toBe('invalid_key')
   })
 
-  it.each(['/files/urls', '/links'])('is refused by POST %s, and fails no other', async (path) => {
-    const keys = [`${NFD}.txt`, `${NFC}.txt`]
-    const response = await worker.post(path, { keys })
-    const answer = await response.json<Record<string, unknown[]>>()
-    const [refused, taken] = answer.urls ?? answer.links ?? []
-    expect(refused).toEqual({
-      key: keys[0],
-      error: { code: 'invalid_key', message: expect.stringContaining('NFC') },
-    })
-    expect(taken).toMatchObject({ key: keys[1] })
-    expect(taken).not.toHaveProperty('error')
-  })
+  it.each(['/files/urls', '/links'])(
+    'is refused by POST %s, without an effect on other keys',
+    async (path) => {
+      const keys = [`${NFD}.txt`, `${NFC}.txt`]
+      const response = await worker.post(path, { keys })
+      const answer = await response.json<Record<string, unknown[]>>()
+      const [refused, taken] = answer.urls ?? answer.links ?? []
+      expect(refused).toEqual({
+        key: keys[0],
+        error: { code: 'invalid_key', message: expect.stringContaining('NFC') },
+      })
+      expect(taken).toMatchObject({ key: keys[1] })
+      expect(taken).not.toHaveProperty('error')
+    },
+  )
 
-  it('is taken by other buckets', async () => {
+  it('is accepted by other buckets', async () => {
     const other = testWorker({ ...baseVariables() })
     expect((await other.fetch(`/files/${encodeURIComponent(NFD)}/url`)).status).toBe(200)
   })
 })
 
-it('makes new keys in NFC for a directory that is not', async () => {
+it('generates keys in NFC for a directory that is not', async () => {
   const file = { fileName: `${NFD}.txt`, mimetype: 'text/plain', directory: NFD }
   const { key }: { key: string } = await (await worker.post('/files/upload-url', file)).json()
   expect(key).toMatch(new RegExp(`^uploads/${NFC}/[0-9a-z]{20}-${NFC}\\.txt$`))
 })
 
-describe('a link to a key that is not NFC, made before the bucket was known to normalize keys,', () => {
+describe('a link to a key that is not NFC, from before normalizesKeys was set,', () => {
   let key: string
   let link: (body?: object) => Promise<Link>
 
@@ -62,7 +65,7 @@ describe('a link to a key that is not NFC, made before the bucket was known to n
     link = (body) => linkTo(key.normalize('NFD'), body)
   })
 
-  it('leads to the object, and shares the edge copy of its other spelling', async () => {
+  it('leads to the object, and shares the edge copy of its NFC spelling', async () => {
     for (const { link: url } of [await linkTo(key), await link()]) {
       const response = await worker.fetch(url)
       expect(response.status).toBe(200)
@@ -72,7 +75,7 @@ describe('a link to a key that is not NFC, made before the bucket was known to n
     expect(await requestsFor(key.normalize('NFD'))).toBe(0)
   })
 
-  it('loses the copy by the delete of the object', async () => {
+  it('loses the copy when the object is deleted', async () => {
     const { link: url } = await link()
     expect((await worker.fetch(url)).status).toBe(200)
     const deleted = await worker.fetch(`/files/${encodeURIComponent(key)}`, { method: 'DELETE' })
@@ -86,7 +89,7 @@ describe('a link to a key that is not NFC, made before the bucket was known to n
     expect(response.headers.get('Location')).toContain(encodeURIComponent(NFC))
   })
 
-  it('leads nowhere else in a bucket that keeps spellings apart', async () => {
+  it('does not lead to the NFC key in a bucket that does not normalize keys', async () => {
     const { link: url } = await link()
     expect((await open(url)).status).toBe(404)
   })

@@ -5,7 +5,7 @@ import { baseVariables, testWorker } from '../support/worker.ts'
 const API = 'http://localhost:8787'
 const PAGE = 'https://app.example.com'
 
-/** A link, and one Worker asked by two hosts: that of the API and that of the links. */
+/** A link, and one Worker on two hosts: the API's host and the link host. */
 async function twoHosts(linkOrigin = 'https://img.example:8443') {
   const variables = { ...baseVariables(), LINK_ORIGIN: linkOrigin, CORS_ORIGINS: [PAGE] }
   const api = testWorker(variables, API)
@@ -55,7 +55,7 @@ describe('the host of LINK_ORIGIN', () => {
     },
   )
 
-  it('lets the pages of CORS_ORIGINS read what links deliver', async () => {
+  it('lets pages of CORS_ORIGINS read the responses to links', async () => {
     const { links, linkOf } = await twoHosts()
     const link = await linkOf({})
     for (const method of ['GET', 'OPTIONS']) {
@@ -68,7 +68,7 @@ describe('the host of LINK_ORIGIN', () => {
 
 describe('every other host', () => {
   it.each(['stream', 'redirect'])(
-    'answers a valid link (%s) with 308 to the same link, and with no bytes',
+    'answers a valid link (%s) with 308 to the same link, without a body',
     async (delivery) => {
       const { api, linkOf, linkOrigin } = await twoHosts()
       const link = await linkOf({ delivery, download: 'Zoë & co.png' })
@@ -84,13 +84,13 @@ describe('every other host', () => {
     },
   )
 
-  it('is another one with another port', async () => {
+  it('includes the same name with a different port', async () => {
     const { api, linkOf, linkOrigin } = await twoHosts()
     const other = (await linkOf({})).replace(linkOrigin, 'https://img.example')
     expect((await api.fetch(other, { redirect: 'manual' })).status).toBe(308)
   })
 
-  it('refuses a link that is not valid, as without LINK_ORIGIN', async () => {
+  it('refuses an invalid link, as without LINK_ORIGIN', async () => {
     const { api, linkOf, linkOrigin } = await twoHosts()
     const forged = (await linkOf({})).replace(linkOrigin, API).replace(/sig=.{8}/, 'sig=AAAAAAAA')
     const response = await api.fetch(forged, { redirect: 'manual' })
@@ -98,7 +98,7 @@ describe('every other host', () => {
     expect(await response.json()).toMatchObject({ code: 'link_invalid' })
   })
 
-  it('answers the API', async () => {
+  it('serves the API', async () => {
     const { api } = await twoHosts()
     expect((await api.fetch('/files')).status).toBe(200)
     const preflight = { Origin: PAGE, 'Access-Control-Request-Method': 'POST' }

@@ -16,7 +16,7 @@ afterEach(() => {
 })
 
 describe('a link', () => {
-  it('is absolute, shows the object, and is the same when asked for again', async () => {
+  it('is absolute, shows the object, and is the same when requested again', async () => {
     const key = await put('cat.png', 'pixels')
     const { link, expiresAt } = await linkTo(key)
     expect(link.startsWith(`${ORIGIN}/i/counted/links%2F`)).toBe(true)
@@ -43,7 +43,7 @@ describe('a link', () => {
     expect((await linkTo(key, { expiresIn: 3600 })).link).not.toBe(link)
   })
 
-  it('ends on the second', async () => {
+  it('expires at the exact second', async () => {
     const key = await put('cat.png', 'x')
     vi.setSystemTime(new Date('2026-11-24T12:00:00Z'))
     const { link } = await linkTo(key, { expiresIn: 60 })
@@ -56,7 +56,7 @@ describe('a link', () => {
     expect(gone.headers.get('Cache-Control')).toBe('no-store')
   })
 
-  it('lives as long as the bucket says where nobody asks', async () => {
+  it("has the bucket's default lifetime when none is requested", async () => {
     const files = { ...s3rverBucket(), defaultExpiresIn: { view: 60, upload: 1800, link: 600 } }
     const set = testWorker({ BUCKETS: { files } })
     const { expiresAt } = await (await set.post('/files/a.png/link', {})).json<Link>()
@@ -78,7 +78,7 @@ describe('a link', () => {
     })
   })
 
-  it.each([0, -1, 15_768_001])('refuses to live for %d seconds', async (expiresIn) => {
+  it.each([0, -1, 15_768_001])('refuses a lifetime of %d seconds', async (expiresIn) => {
     const response = await worker.post('/files/a/link', { expiresIn })
     expect(await response.json()).toMatchObject({ code: 'invalid_expiry' })
   })
@@ -92,21 +92,21 @@ describe('a link', () => {
     expect(expiresAt).toBe('2026-11-24T13:00:00.000Z')
   })
 
-  it('refuses a name to save under that is not well-formed', async () => {
+  it('refuses a download name that is not well-formed', async () => {
     for (const download of ['', '\ud800', 'x'.repeat(256)]) {
       const response = await worker.post('/files/a/link', { download })
       expect(await response.json()).toMatchObject({ code: 'invalid_request' })
     }
   })
 
-  it('carries the configured origin', async () => {
+  it('has the configured origin', async () => {
     const other = testWorker({ LINK_ORIGIN: 'https://img.example' })
     const response = await other.post('/files/a.png/link', {})
     const { link }: Link = await response.json()
     expect(link.startsWith('https://img.example/i/files/a.png?')).toBe(true)
   })
 
-  it('is refused with any character of path or query changed, and the bucket is not asked', async () => {
+  it('is refused with any character of path or query changed, without a request to the bucket', async () => {
     const key = await put('Zoë & co.png', 'x')
     const { link } = await linkTo(key, { download: 'a b.png' })
     const start = `${ORIGIN}/i/`.length
@@ -121,11 +121,11 @@ describe('a link', () => {
   })
 
   it.each([
-    ['a parameter more', (link: string) => `${link}&x=1`],
+    ['an extra parameter', (link: string) => `${link}&x=1`],
     ['a parameter twice', (link: string) => link.replace(/(exp=\d+)/, '$1&$1')],
-    ['parameters in another order', (link: string) => link.replace(/(exp=\d+)&(.*)$/, '$2&$1')],
+    ['parameters in a different order', (link: string) => link.replace(/(exp=\d+)&(.*)$/, '$2&$1')],
     ['an empty download name', (link: string) => link.replace('&kid', '&dl=&kid')],
-    ['another mode', (link: string) => link.replace('&kid', '&mode=stream&kid')],
+    ['a different mode', (link: string) => link.replace('&kid', '&mode=stream&kid')],
     ['a redirect in place of bytes', (link: string) => link.replace('&kid', '&mode=redirect&kid')],
     ['a plain slash', (link: string) => link.replace('%2F', '/')],
     ['lower-case hexadecimal', (link: string) => link.replace('%2F', '%2f')],
@@ -137,8 +137,8 @@ describe('a link', () => {
     ['a lifetime with a leading zero', (link: string) => link.replace('exp=', 'exp=0')],
     ['no signature', (link: string) => link.replace(/&sig=.*/, '')],
     ['a short signature', (link: string) => link.slice(0, -1)],
-    ['another kid', (link: string) => link.replace('kid=k1', 'kid=k2')],
-    ['another bucket', (link: string) => link.replace('/counted/', '/files/')],
+    ['a different kid', (link: string) => link.replace('kid=k1', 'kid=k2')],
+    ['a different bucket', (link: string) => link.replace('/counted/', '/files/')],
     ['malformed encoding', (link: string) => link.replace('%2F', '%zz')],
     ['no query', (link: string) => link.replace(/\?.*/, '')],
     ['no key', () => `${ORIGIN}/i/counted`],
@@ -151,7 +151,7 @@ describe('a link', () => {
     expect(response.headers.get('Content-Type')).toContain('application/json')
   })
 
-  it('goes on through a rotation of the secrets, until the old one is dropped', async () => {
+  it('stays valid during a rotation of the secrets, until the old one is removed', async () => {
     const old = `old:${'o'.repeat(32)}`
     const next = `next:${'n'.repeat(32)}`
     const key = await put('cat.png', 'x')
@@ -166,7 +166,7 @@ describe('a link', () => {
     expect(await status(next)).toBe(403)
   })
 
-  it('answers 404 for an object that is not there, and keeps no such answer', async () => {
+  it('answers 404 for a missing object, and does not cache that response', async () => {
     const { link } = await linkTo('links/none.png')
     for (const expected of [1, 2]) {
       const response = await open(link)
@@ -179,7 +179,7 @@ describe('a link', () => {
 })
 
 describe('POST /links', () => {
-  it('answers in order, with an error for each key that it refuses', async () => {
+  it('answers in order, with an error for each refused key', async () => {
     const apiKey = await testApiKey('a', SCOPES, 'team-a/')
     const ofTeam = testWorker({ API_KEYS: [apiKey.entry], OPEN_ACCESS: undefined })
     const keys = ['team-a/1.png', 'team-b/2.png', 'team-a/../3.png', 'team-a/4.png']
@@ -195,13 +195,13 @@ describe('POST /links', () => {
     })
   })
 
-  it('gives the very link that POST /files/:key/link gives', async () => {
+  it('returns the same link as POST /files/:key/link', async () => {
     const { link } = await linkTo('a/b.png')
     const response = await worker.post('/links', { keys: ['a/b.png'], bucket: 'counted' })
     expect(await response.json()).toMatchObject({ links: [{ link }] })
   })
 
-  it('takes a thousand keys of a thousand bytes, and no more', async () => {
+  it('accepts 1000 keys of 1000 bytes, and not one more', async () => {
     const keys = Array.from({ length: 1000 }, (_, i) => String(i).padStart(1000, 'k'))
     const response = await worker.post('/links', { keys })
     const { links }: { links: { link: string }[] } = await response.json()
@@ -212,7 +212,7 @@ describe('POST /links', () => {
 })
 
 describe('the edge copy', () => {
-  it('costs the bucket one request for a thousand, through links of all ages', async () => {
+  it('serves a thousand requests, through older and newer links, with one request to the bucket', async () => {
     const key = await put('cat.png', 'pixels')
     vi.setSystemTime(new Date('2026-11-24T12:00:00Z'))
     const links = new Set<string>()
@@ -231,7 +231,7 @@ describe('the edge copy', () => {
     expect(await requestsFor(key)).toBe(1)
   }, 30_000)
 
-  it('goes with the file', async () => {
+  it('is deleted with the file', async () => {
     const key = await put('cat.png', 'pixels')
     const { link } = await linkTo(key)
     await textOf(await open(link))
@@ -242,7 +242,7 @@ describe('the edge copy', () => {
     expect((await open(link)).status).toBe(404)
   })
 
-  it('is shared by those with and without cookies and credentials', async () => {
+  it('is shared by clients with and without cookies and credentials', async () => {
     const key = await put('cat.png', 'pixels')
     const { link } = await linkTo(key)
     await textOf(await open(link, { Cookie: 'a=b', Authorization: 'Bearer x' }))
@@ -252,8 +252,8 @@ describe('the edge copy', () => {
     expect(await requestsFor(key)).toBe(1)
   })
 
-  it('is not made where the bucket has edgeTtl 0', async () => {
-    // `Objects` has the variables of vitest.config.ts, where the bucket "uncached" has it.
+  it('is not created when the bucket has edgeTtl 0', async () => {
+    // `Objects` has the variables of vitest.config.ts, which set it for the bucket "uncached".
     const key = await put('cat.png', 'pixels')
     const { link } = await linkTo(key, {}, 'uncached')
     for (let i = 0; i < 2; i++) {
@@ -265,8 +265,8 @@ describe('the edge copy', () => {
   })
 })
 
-describe('what the browser is told', () => {
-  it('is immutable only once no URL that could replace the object can be valid', async () => {
+describe('the response to a link', () => {
+  it('is immutable only when no URL that could replace the object can be valid any more', async () => {
     const madeAt = Date.parse('2026-11-24T12:00:00Z')
     vi.setSystemTime(madeAt)
     const { key } = await (
@@ -276,8 +276,8 @@ describe('what the browser is told', () => {
     const { link, expiresAt } = await linkTo(key, { expiresIn: 2_592_000 })
     const cacheControl = async () => (await open(link)).headers.get('Cache-Control')
     expect(await cacheControl()).toBe('private, max-age=86400')
-    // Seven days for an upload in parts, an hour for its last signature, a day to send a body, and
-    // a day for the edge copy of what that replaces.
+    // Seven days for a multipart upload, an hour for its last signature, a day to send a body, and
+    // a day for the edge copy of the replaced object.
     const settled = madeAt + (604_800 + 3600 + 86_400 + 86_400) * 1000
     vi.setSystemTime(settled)
     expect(await cacheControl()).toBe('private, max-age=86400')
@@ -286,7 +286,7 @@ describe('what the browser is told', () => {
     expect(await cacheControl()).toBe(`private, max-age=${left}, immutable`)
   })
 
-  it('is the lifetime of the edge copy for any other key, and never more than the link has left', async () => {
+  it("has the edge copy's lifetime as max-age for any other key, and never more than the link's", async () => {
     vi.setSystemTime(new Date('2026-11-24T12:00:00Z'))
     const other = await linkTo(await put('a.png', 'x'), { expiresIn: 864_000 })
     expect((await open(other.link)).headers.get('Cache-Control')).toBe('private, max-age=86400')
@@ -322,19 +322,19 @@ describe('what the browser is told', () => {
     ['text/html, image/png', 'application/octet-stream'],
     ['image/svg+xml; charset=utf-8', 'image/svg+xml; charset=utf-8'],
     ['Image/PNG', 'image/png'],
-  ])('is told %s as the type %s', async (stored, sent) => {
+  ])('sends the type %s as %s', async (stored, sent) => {
     const { link } = await linkTo(await put('a.png', 'x', stored))
     expect((await open(link)).headers.get('Content-Type')).toBe(sent)
   })
 
-  it('saves under the name that the link carries', async () => {
+  it('saves the object under the name in the link', async () => {
     const { link } = await linkTo(await put('a.png', 'x'), { download: 'Zoë "1".png' })
     expect((await open(link)).headers.get('Content-Disposition')).toBe(
       'attachment; filename="Zo_ 1.png"; filename*=UTF-8\'\'Zo%C3%AB%201.png',
     )
   })
 
-  it('is told who may embed the object, as the bucket is set', async () => {
+  it("allows embedding as the bucket's settings say", async () => {
     const { link } = await linkTo(await put('a.png', 'x'), {}, 'files')
     for (const crossOriginResourcePolicy of ['same-origin', 'same-site', 'cross-origin']) {
       const files = { ...s3rverBucket(), crossOriginResourcePolicy }
@@ -344,7 +344,7 @@ describe('what the browser is told', () => {
     }
   })
 
-  it('passes nothing of the bucket but what describes the object', async () => {
+  it("passes on only the bucket's headers that describe the object", async () => {
     const { link } = await linkTo('loud/a.png', {}, 'faulty')
     const response = await open(link)
     expect(await textOf(response)).toBe('good')
@@ -367,7 +367,7 @@ describe('what the browser is told', () => {
 })
 
 describe('a redirect', () => {
-  it('leads to the bucket and ends well before its target does', async () => {
+  it('leads to the bucket, and expires well before its target', async () => {
     const key = await put('a.png', 'pixels')
     vi.setSystemTime(Math.floor(Date.now() / 1000) * 1000)
     const { link } = await linkTo(key, { delivery: 'redirect' }, 'files')
@@ -386,7 +386,7 @@ describe('a redirect', () => {
     expect(Number(maxAge)).toBeLessThanOrEqual(left / 2)
   })
 
-  it('is the same for everyone within a window, and attaches what runs script', async () => {
+  it('is the same for everyone within a window, and downloads what runs script', async () => {
     vi.setSystemTime(new Date('2026-11-24T12:00:00Z'))
     const { link } = await linkTo('a.svg', { delivery: 'redirect' }, 'files')
     const target = async () => (await worker.fetch(link)).headers.get('Location')
@@ -396,14 +396,14 @@ describe('a redirect', () => {
     expect(first).toContain('response-content-disposition=attachment')
   })
 
-  it('never outlives the link by its own max-age', async () => {
+  it('has a max-age that ends no later than the link', async () => {
     vi.setSystemTime(new Date('2026-11-24T12:00:00Z'))
     const { link } = await linkTo('a.png', { delivery: 'redirect', expiresIn: 60 }, 'files')
     vi.setSystemTime(new Date('2026-11-24T12:01:57Z'))
     expect((await worker.fetch(link)).headers.get('Cache-Control')).toBe('private, max-age=3')
   })
 
-  it('shrinks its target to what the bucket and temporary credentials allow', async () => {
+  it('limits its target to what the bucket and temporary credentials allow', async () => {
     vi.setSystemTime(new Date('2026-11-24T12:00:00Z'))
     const { link } = await linkTo('a.png', { delivery: 'redirect' }, 'files')
     const secondsOf = async (variables: object) => {

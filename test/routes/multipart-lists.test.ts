@@ -14,14 +14,14 @@ import {
 } from '../support/scripted-bucket.ts'
 import { testWorker } from '../support/worker.ts'
 
-/** Against a bucket that lists and aborts, which s3rver doesn't. */
+/** Uses a bucket that lists and aborts, which s3rver doesn't. */
 const worker = testWorker()
 const S3_UPLOAD_ID = '2~x+/=&<>'
 const NO_UPLOAD = s3Error(404, 'NoSuchUpload')
 const MISSING = answer(404)
 const ETAG = '&quot;0123456789abcdef0123456789abcdef&quot;'
 
-/** Begins an upload of ten bytes in one part, in a bucket that answers as `script` says. */
+/** Starts an upload of ten bytes in one part, in a bucket that answers as `script` says. */
 async function begin(script: Parameters<typeof scriptedBucket>[0]) {
   const sent = scriptedBucket({
     CreateMultipartUpload: started(S3_UPLOAD_ID.replaceAll('&', '&amp;').replaceAll('<', '&lt;')),
@@ -46,7 +46,7 @@ afterEach(async () => {
 })
 
 describe('GET /multipart/:uploadId', () => {
-  it('joins all pages of what the bucket lists', async () => {
+  it("joins all pages of the bucket's list", async () => {
     const { list, sent } = await begin({
       ListParts: [
         listed([partXml(1, 8_388_608, ETAG), partXml(2, 8_388_608, 'e2')], 2),
@@ -71,7 +71,7 @@ describe('GET /multipart/:uploadId', () => {
     expect(await (await list()).json()).toEqual({ parts: [] })
   })
 
-  it('finds no upload that the bucket has dropped', async () => {
+  it('answers 404 for an upload that the bucket has removed', async () => {
     const { list } = await begin({ ListParts: NO_UPLOAD })
     const response = await list()
     expect(response.status).toBe(404)
@@ -80,7 +80,7 @@ describe('GET /multipart/:uploadId', () => {
 })
 
 describe('DELETE /multipart/:uploadId', () => {
-  it('drops the upload, and says the same when repeated', async () => {
+  it('aborts the upload, and answers the same when repeated', async () => {
     const { abort, sent } = await begin({ AbortMultipartUpload: [answer(204), NO_UPLOAD] })
     for (let i = 0; i < 2; i++) {
       const response = await abort()
@@ -91,7 +91,7 @@ describe('DELETE /multipart/:uploadId', () => {
     expect(new URL(sent[0]?.url ?? '').searchParams.get('uploadId')).toBe(S3_UPLOAD_ID)
   })
 
-  it('deletes no object, so that an upload that is complete stays', async () => {
+  it('deletes no object, so that a completed upload stays', async () => {
     const { abort, sent } = await begin({ AbortMultipartUpload: NO_UPLOAD })
     expect((await abort()).status).toBe(204)
     expect(operations(sent)).not.toContain('DeleteObject')
@@ -132,7 +132,7 @@ describe('POST /multipart/:uploadId/complete', () => {
     expect(await response.json()).toMatchObject({ code: 'size_mismatch' })
   })
 
-  it('finds no upload that was dropped, and nothing is recorded', async () => {
+  it('answers 404 for an aborted upload, and records nothing', async () => {
     const { abort, complete } = await begin({
       AbortMultipartUpload: answer(204),
       ListParts: NO_UPLOAD,
@@ -145,7 +145,7 @@ describe('POST /multipart/:uploadId/complete', () => {
     expect(await (await worker.fetch('/files')).json()).toEqual({ files: [] })
   })
 
-  it('takes a 200 with an error for what it is', async () => {
+  it('treats a 200 with an error as an error', async () => {
     const { complete } = await begin({
       ListParts: LIST,
       CompleteMultipartUpload: s3Error(200, 'InternalError'),

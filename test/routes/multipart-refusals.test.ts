@@ -15,7 +15,7 @@ beforeAll(async () => {
   upload = await startUpload(worker, { size: 20_000_000 })
 })
 
-/** Status and code of an error, whose shape is looked at too. */
+/** Returns the status and the code of an error, after checking its shape. */
 async function refusal(response: Response): Promise<string> {
   const body: Record<string, unknown> = await response.json()
   expect(body).toMatchObject({ message: expect.any(String), requestId: expect.any(String) })
@@ -105,7 +105,7 @@ describe('POST /multipart/:uploadId/urls', () => {
     expect(await refusal(await ask(changes))).toBe(expected)
   })
 
-  it('says how many parts the file has', async () => {
+  it('names the number of parts', async () => {
     expect(await (await ask({ partNumbers: [4] })).json()).toMatchObject({
       message: 'This file has 3 parts.',
     })
@@ -114,7 +114,7 @@ describe('POST /multipart/:uploadId/urls', () => {
 })
 
 describe('POST /multipart/:uploadId/complete', () => {
-  // Nothing of this reaches the bucket.
+  // None of these requests reaches the bucket.
   beforeEach(() => void scriptedBucket({}))
   afterEach(() => vi.unstubAllGlobals())
 
@@ -151,7 +151,7 @@ describe('POST /multipart/:uploadId/complete', () => {
     expect(await refusal(await ask(changes))).toBe(expected)
   })
 
-  it('names the parts that stand in disorder', async () => {
+  it('names the parts that are out of order', async () => {
     expect(await (await ask({ parts: [part(2), part(1), part(1)] })).json()).toMatchObject({
       issues: [
         { path: 'parts.1.partNumber', message: expect.any(String) },
@@ -160,7 +160,7 @@ describe('POST /multipart/:uploadId/complete', () => {
     })
   })
 
-  it('takes a list of 10,000 parts, and refuses a longer one', async () => {
+  it('accepts a list of 10,000 parts, and refuses a longer one', async () => {
     const etag = `"${'0'.repeat(32)}"`
     const many = Array.from({ length: 10_001 }, (_, i) => part(Math.min(i + 1, 10_000), etag))
     const full = await ask({ parts: many.slice(0, 10_000) })
@@ -187,7 +187,7 @@ describe('a query', () => {
   })
 })
 
-it.each(['/multipart', '/multipart/x/urls'])('reads 64 KiB at %s, and no more', async (path) => {
+it.each(['/multipart', '/multipart/x/urls'])('reads at most 64 KiB at %s', async (path) => {
   const init = { method: 'POST', headers: { 'Content-Type': 'application/json' } }
   const send = (length: number) =>
     worker.fetch(path, { ...init, body: '{}'.padEnd(length) }).then(refusal)

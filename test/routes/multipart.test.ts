@@ -15,7 +15,7 @@ const S3RVER = { accessKeyId: 'S3RVER', secretAccessKey: 'S3RVER', region: 'us-e
 const complete = ({ key, uploadId }: StartedUpload, body: object) =>
   worker.post(`/multipart/${uploadId}/complete`, { key, ...body })
 
-/** The object under `key`, as s3rver has it. */
+/** Reads the object under `key` from s3rver. */
 const read = (key: string) => bucketFetch(key)
 
 afterEach(async () => {
@@ -58,7 +58,7 @@ it('uploads a file in two parts, records it and shows it', async () => {
   expect(new TextDecoder().decode(bytes.subarray(8 * MIB))).toBe('hello')
 })
 
-it('gives the same record when it is completed again, under another name too', async () => {
+it('returns the same record when it is completed again, even with another name', async () => {
   const upload = await startUpload(worker)
   const [url = ''] = await partUrls(worker, upload, [1])
   const parts = [{ partNumber: 1, etag: await putPart(url, 'hello') }]
@@ -77,7 +77,7 @@ it('gives the same record when it is completed again, under another name too', a
 })
 
 describe('POST /multipart', () => {
-  it('answers with all that a client must know, and no more', async () => {
+  it('answers with exactly what a client needs', async () => {
     const now = Math.floor(Date.now() / 1000) * 1000
     vi.useFakeTimers({ now, toFake: ['Date'] })
     const upload = await startUpload(worker, { directory: 'x/y', bucket: 'files' })
@@ -116,7 +116,7 @@ describe('POST /multipart', () => {
     expect(headers.get('x-amz-meta-photo-id')).toBe('42')
   })
 
-  it('gives an id that is good until the instant it names', async () => {
+  it('returns an id that is valid until the stated time', async () => {
     const start = Math.floor(Date.now() / 1000) * 1000 + 900
     vi.useFakeTimers({ now: start, toFake: ['Date'] })
     const upload = await startUpload(worker)
@@ -131,7 +131,7 @@ describe('POST /multipart', () => {
 })
 
 describe('POST /multipart/:uploadId/urls', () => {
-  it('signs each part with its own length, in the order asked', async () => {
+  it('signs each part with its own length, in the requested order', async () => {
     const now = new Date(Math.floor(Date.now() / 1000) * 1000)
     vi.useFakeTimers({ now, toFake: ['Date'] })
     const upload = await startUpload(worker, { size: 16 * MIB + 1 })
@@ -169,7 +169,7 @@ describe('POST /multipart/:uploadId/urls', () => {
     expect(new Set(urls).size).toBe(100)
   })
 
-  it('lets the bucket refuse a part of another length', async () => {
+  it('lets the bucket refuse a part with a different length', async () => {
     const [url = ''] = await partUrls(worker, await startUpload(worker), [1])
     for (const body of ['hell', 'hello!'])
       expect((await fetch(url, { method: 'PUT', body })).status, body).toBe(403)
@@ -180,7 +180,7 @@ describe('a bucket whose server lacks an operation', () => {
   it.each([
     ['GET', 'ListParts'],
     ['DELETE', 'AbortMultipartUpload'],
-  ] as const)('has %s say so: %s', async (method, operation) => {
+  ] as const)('answers %s with the reason: %s', async (method, operation) => {
     const { key, uploadId } = await startUpload(worker)
     scriptedBucket({ [operation]: s3Error(501, 'NotImplemented') })
     const response = await worker.fetch(`/multipart/${uploadId}?key=${key}`, { method })

@@ -86,7 +86,7 @@ describe('a key in a body', () => {
 
 describe('a bucket', () => {
   it.each(['nope', 'constructor', '__proto__', 'toString', '', 'FILES', 'files '])(
-    'called %j is unknown',
+    'named %j is unknown',
     async (bucket) => {
       const query = `bucket=${encodeURIComponent(bucket)}`
       const upload = { fileName: 'a.txt', mimetype: 'text/plain', bucket }
@@ -124,7 +124,7 @@ describe('a body', () => {
       '{"fileName":"a","mimetype":"a/b","__proto__":{"size":1}}',
       '400 invalid_request',
     ],
-    ['with a number for text', '{"fileName":7,"mimetype":"a/b"}', '400 invalid_request'],
+    ['with a number in place of text', '{"fileName":7,"mimetype":"a/b"}', '400 invalid_request'],
     ['with an empty name', '{"fileName":"","mimetype":"a/b"}', '400 invalid_request'],
     ['with a negative size', '{"fileName":"a","mimetype":"a/b","size":-1}', '400 invalid_request'],
     ['with half a byte', '{"fileName":"a","mimetype":"a/b","size":0.5}', '400 invalid_request'],
@@ -134,7 +134,7 @@ describe('a body', () => {
       '400 invalid_request',
     ],
     [
-      'with a header that breaks the line',
+      'with a header that contains a line break',
       '{"fileName":"a","mimetype":"a/b","cacheControl":"a\\r\\nb: c"}',
       '400 invalid_request',
     ],
@@ -149,12 +149,12 @@ describe('a body', () => {
       '400 invalid_request',
     ],
     [
-      'with a directory above',
+      'with a directory that leads up',
       '{"fileName":"a","mimetype":"a/b","directory":"x/.."}',
       '400 invalid_key',
     ],
     [
-      'with an open directory',
+      'with a directory that ends with a slash',
       '{"fileName":"a","mimetype":"a/b","directory":"x/"}',
       '400 invalid_request',
     ],
@@ -162,7 +162,7 @@ describe('a body', () => {
     expect(await refusal(await send(body))).toBe(expected)
   })
 
-  it('names the members that are wrong', async () => {
+  it('names the invalid members', async () => {
     const response = await send('{"fileName":7,"size":"1"}')
     expect(await response.json()).toMatchObject({
       code: 'invalid_request',
@@ -174,12 +174,12 @@ describe('a body', () => {
     })
   })
 
-  it('of another type is refused', async () => {
+  it('with a different Content-Type is refused', async () => {
     for (const type of ['text/plain', 'multipart/form-data', 'application/x-www-form-urlencoded'])
       expect(await refusal(await send('{}', type))).toBe('415 unsupported_media_type')
   })
 
-  it('over 64 KiB is refused, and one of 64 KiB is read', async () => {
+  it('over 64 KiB is refused, and one of 64 KiB is accepted', async () => {
     const body = JSON.stringify({ fileName: 'a', mimetype: 'a/b' })
     expect((await send(body.padEnd(65_536))).status).toBe(200)
     expect(await refusal(await send(body.padEnd(65_537)))).toBe('413 body_too_large')
@@ -282,7 +282,7 @@ describe('a download', () => {
     ['a.png', '', null],
     ['a.png', 'download=x.png', 'attachment; filename="x.png"'],
     ['a.svg', 'inline=true&download=x.svg', 'attachment; filename="x.svg"'],
-  ])('of %s with %j comes as %s', async (key, query, disposition) => {
+  ])('of %s with %j has Content-Disposition %s', async (key, query, disposition) => {
     const { url }: { url: string } = await (await worker.fetch(`/files/${key}/url?${query}`)).json()
     expect(new URL(url).searchParams.get('response-content-disposition')).toBe(disposition)
   })

@@ -5,7 +5,7 @@ import { bearer, testApiKey } from '../support/credentials.ts'
 import { partUrls, startUpload } from '../support/parts.ts'
 import { testWorker } from '../support/worker.ts'
 
-/** Every string in `value`, and what it is in base64url, down to the last one. */
+/** Returns every string in `value`, and its value decoded from base64url, recursively. */
 function stringsIn(value: unknown): string[] {
   if (typeof value === 'string') return [value, ...decoded(value)]
   if (typeof value !== 'object' || value === null) return []
@@ -27,7 +27,7 @@ function decoded(text: string): string[] {
   }
 }
 
-it('signs no part of an upload for what another principal can read from its sealed id', async () => {
+it('signs no part of an upload with anything that another principal can read from its upload id', async () => {
   const alice = await testApiKey('alice', SCOPES)
   const bob = await testApiKey('bob', SCOPES)
   const worker = testWorker({ OPEN_ACCESS: undefined, API_KEYS: [alice.entry, bob.entry] })
@@ -35,7 +35,9 @@ it('signs no part of an upload for what another principal can read from its seal
   const [url = ''] = await partUrls(worker, upload, [1], bearer(alice.token))
   const s3UploadId = new URL(url).searchParams.get('uploadId') ?? ''
 
-  /** S3's id of the upload whose first part `who` can write, through Uppy's `signRequest`. */
+  /**
+   * Returns S3's id of the upload whose first part `who` can write, through Uppy's `signRequest`.
+   */
   const partOf = async (uploadId: string, who = bob): Promise<string | null> => {
     const request = { method: 'PUT', key: upload.key, partNumber: 1, uploadId }
     const response = await worker.post('/s3/sign', request, bearer(who.token))

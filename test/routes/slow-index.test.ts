@@ -4,7 +4,7 @@ import { captureLog } from '../support/capture-log.ts'
 import { putObject } from '../support/links.ts'
 import { baseVariables, testWorker } from '../support/worker.ts'
 
-/** Never answers, and lets ten seconds pass. */
+/** Never answers, and moves the clock ten seconds ahead. */
 function hang(): Promise<never> {
   queueMicrotask(() => vi.advanceTimersByTime(10_000))
   return new Promise(() => {})
@@ -13,7 +13,7 @@ function hang(): Promise<never> {
 const workerOn = (changes: Partial<KVNamespace>) =>
   testWorker({ ...baseVariables(), FILE_INDEX: { ...kv, ...changes } })
 
-/** The real one, member by member. */
+/** The real namespace, method by method. */
 const kv = {
   getWithMetadata: (name: string) => env.FILE_INDEX.getWithMetadata(name),
   put: (name: string, value: string, options: object) => env.FILE_INDEX.put(name, value, options),
@@ -29,7 +29,7 @@ afterEach(() => {
   vi.restoreAllMocks()
 })
 
-it('says that a delete is half done when KV hangs, logs it, and ends it when it is repeated', async () => {
+it('reports a half-done delete when KV hangs, logs it, and completes it when it is repeated', async () => {
   const key = await putObject('a.txt', 'hello', 'text/plain')
   const path = `/files/${encodeURIComponent(key)}`
   expect((await workerOn({}).post('/files', { key, name: 'a.txt' })).status).toBe(201)

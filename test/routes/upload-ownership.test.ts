@@ -11,9 +11,9 @@ interface Upload {
 
 interface Route {
   readonly route: string
-  /** Path with its query, and the body of a POST. */
+  /** The path with its query, and the body of a POST. */
   readonly request: (upload: Upload, bucket: string) => readonly [path: string, body?: unknown]
-  /** Status for the owner. */
+  /** The status for the owner. */
   readonly allowed: number
 }
 
@@ -26,7 +26,7 @@ const uppy = ({ key, uploadId }: Upload, step = '') =>
   `/s3/multipart/${encoded(uploadId)}${step}?key=${encoded(key)}`
 const queryOf = ({ key }: Upload, bucket: string) => `?key=${encoded(key)}&bucket=${bucket}`
 
-/** Every route that takes an upload id. */
+/** Every route with an upload id. */
 const OURS: readonly Route[] = [
   {
     route: 'POST urls',
@@ -56,7 +56,7 @@ const OURS: readonly Route[] = [
   },
 ]
 
-/** Those of Uppy know the default bucket alone. */
+/** Uppy's routes use only the default bucket. */
 const UPPY: readonly Route[] = [
   { route: 'GET list of Uppy', request: (upload) => [uppy(upload)], allowed: 200 },
   {
@@ -111,7 +111,7 @@ beforeAll(async () => {
 
 afterEach(() => vi.useRealTimers())
 
-/** An upload of Alice's whose only part is there. */
+/** An upload by Alice whose only part is uploaded. */
 async function uploadWithPart(credential = alice.token): Promise<Upload> {
   const started = await startUpload(worker, {}, bearer(credential))
   const [url = ''] = await partUrls(worker, started, [1], bearer(credential))
@@ -125,9 +125,9 @@ describe.each([...OURS, ...UPPY])('$route', (route) => {
     ['the key of another upload', () => ({ ...upload, key: other.key })],
     ['a key that only starts the same', () => ({ ...upload, key: `${upload.key}x` })],
     ['a made-up id', () => ({ ...upload, uploadId: 'x' })],
-    ['an encoded dot for an id', () => ({ ...upload, uploadId: '%2E' })],
-    ['an id with a character more', () => ({ ...upload, uploadId: `${upload.uploadId}A` })],
-    ['an id with a slash behind it', () => ({ ...upload, uploadId: `${upload.uploadId}/` })],
+    ['an encoded dot as the id', () => ({ ...upload, uploadId: '%2E' })],
+    ['an id with an extra character', () => ({ ...upload, uploadId: `${upload.uploadId}A` })],
+    ['an id with a slash after it', () => ({ ...upload, uploadId: `${upload.uploadId}/` })],
   ])('refuses %s', async (_, make) => {
     expect(await refusal(await ask(route, make(), bearer(alice.token)))).toBe(REFUSED)
   })
@@ -136,12 +136,12 @@ describe.each([...OURS, ...UPPY])('$route', (route) => {
     expect(await refusal(await ask(route, upload, bearer(bob.token)))).toBe(REFUSED)
   })
 
-  it('refuses an id that has ended', async () => {
+  it('refuses an expired id', async () => {
     vi.useFakeTimers({ now: Date.now() + 604_801_000, toFake: ['Date'] })
     expect(await refusal(await ask(route, upload, bearer(alice.token)))).toBe(REFUSED)
   })
 
-  it('lets the owner in, by any of their credentials', async () => {
+  it('accepts the owner with any of their credentials', async () => {
     const minted = await worker.post('/tokens', { scopes: ['files:upload'] }, bearer(alice.token))
     const { token }: { token: string } = await minted.json()
     for (const [init, options] of [
@@ -155,7 +155,7 @@ describe.each([...OURS, ...UPPY])('$route', (route) => {
   })
 })
 
-describe('a token that ends during an upload', () => {
+describe('a token that expires during an upload', () => {
   const mint = async (of: TestApiKey): Promise<string> => {
     const request = { scopes: ['files:upload'], expiresIn: 60 }
     const minted = await worker.post('/tokens', request, bearer(of.token))
@@ -165,39 +165,42 @@ describe('a token that ends during an upload', () => {
     vi.useFakeTimers({ now: Date.now() + seconds * 1000, toFake: ['Date'] })
   const isAbort = ({ route }: Route) => route.startsWith('DELETE')
 
-  it.each([...OURS, ...UPPY])(
-    '$route goes on with a newer one of the same principal',
+  it.each([...OURS, ...UPPY])('$route accepts a newer one of the same principal', async (route) => {
+    const old = await mint(alice)
+    const started = await uploadWithPart(old)
+    later(61)
+    const newer = await mint(alice)
+    const response = await ask(route, started, {}, { base: `/u/${newer}` })
+    expect(response.status).toBe(route.allowed)
+  })
+
+  it.each([...OURS, ...UPPY].filter(isAbort))(
+    '$route accepts the expired one too',
     async (route) => {
       const old = await mint(alice)
-      const started = await uploadWithPart(old)
+      const bobs = await mint(bob)
+      const [one, two] = [await uploadWithPart(old), await uploadWithPart(old)]
       later(61)
-      const newer = await mint(alice)
-      const response = await ask(route, started, {}, { base: `/u/${newer}` })
-      expect(response.status).toBe(route.allowed)
+      expect((await ask(route, one, bearer(old))).status).toBe(route.allowed)
+      expect((await ask(route, two, {}, { base: `/u/${old}` })).status).toBe(route.allowed)
+      for (const { uploadId, key } of [one, two])
+        expect(
+          await refusal(
+            await worker.fetch(
+              ours({ uploadId, key }, `?key=${encoded(key)}`),
+              bearer(alice.token),
+            ),
+          ),
+        ).toBe('404 upload_not_found')
+      expect(await refusal(await ask(route, other, bearer(bobs)))).toBe(REFUSED)
+      expect(await refusal(await ask(route, other, bearer(`${old}x`)))).toBe('401 unauthenticated')
+      later(604_800 + 61)
+      expect(await refusal(await ask(route, other, bearer(old)))).toBe('401 unauthenticated')
     },
   )
 
-  it.each([...OURS, ...UPPY].filter(isAbort))('$route takes the old one too', async (route) => {
-    const old = await mint(alice)
-    const bobs = await mint(bob)
-    const [one, two] = [await uploadWithPart(old), await uploadWithPart(old)]
-    later(61)
-    expect((await ask(route, one, bearer(old))).status).toBe(route.allowed)
-    expect((await ask(route, two, {}, { base: `/u/${old}` })).status).toBe(route.allowed)
-    for (const { uploadId, key } of [one, two])
-      expect(
-        await refusal(
-          await worker.fetch(ours({ uploadId, key }, `?key=${encoded(key)}`), bearer(alice.token)),
-        ),
-      ).toBe('404 upload_not_found')
-    expect(await refusal(await ask(route, other, bearer(bobs)))).toBe(REFUSED)
-    expect(await refusal(await ask(route, other, bearer(`${old}x`)))).toBe('401 unauthenticated')
-    later(604_800 + 61)
-    expect(await refusal(await ask(route, other, bearer(old)))).toBe('401 unauthenticated')
-  })
-
   it.each([...OURS, ...UPPY].filter((route) => !isAbort(route)))(
-    '$route refuses the old one',
+    '$route refuses the expired one',
     async (route) => {
       const old = await mint(alice)
       later(61)
@@ -205,7 +208,7 @@ describe('a token that ends during an upload', () => {
     },
   )
 
-  it('deletes no file with the old one', async () => {
+  it('deletes no file with the expired one', async () => {
     const request = { scopes: ['files:delete'], expiresIn: 60 }
     const minted = await worker.post('/tokens', request, bearer(alice.token))
     const { token } = await minted.json<{ token: string }>()
@@ -222,7 +225,7 @@ it.each(OURS)('$route refuses the id in another bucket', async (route) => {
   expect(await refusal(response)).toBe(REFUSED)
 })
 
-it.each(UPPY)('$route refuses the id of another bucket than the default one', async (route) => {
+it.each(UPPY)('$route refuses an id from a bucket other than the default one', async (route) => {
   const elsewhere = await startUpload(worker, { bucket: 'other' }, bearer(alice.token))
   expect(await refusal(await ask(route, elsewhere, bearer(alice.token)))).toBe(REFUSED)
 })

@@ -20,7 +20,7 @@ afterEach(() => {
 })
 
 describe('POST /files/urls', () => {
-  it('gives what GET /files/:key/url gives, in the order asked', async () => {
+  it('returns what GET /files/:key/url returns, in the requested order', async () => {
     vi.useFakeTimers({ now: new Date('2026-11-24T12:00:00Z'), toFake: ['Date'] })
     const keys = ['b.png', 'a.png', 'a.svg', 'é /+%.png', 'b.png']
     const response = await worker.post('/files/urls', { keys, use: 'stream', expiresIn: 60 })
@@ -34,7 +34,7 @@ describe('POST /files/urls', () => {
     }
   })
 
-  it('opens the very objects', async () => {
+  it('returns URLs of exactly these objects', async () => {
     const keys = keyList(3)
     for (const key of keys) await bucketFetch(key, { method: 'PUT', body: key })
     const { urls }: SignedPage = await (await worker.post('/files/urls', { keys })).json()
@@ -61,17 +61,17 @@ describe('POST /files/urls', () => {
 
   it.each([
     ['no keys', { keys: [] }, 'invalid_request'],
-    ['a thousand and one', { keys: keyList(1001) }, 'invalid_request'],
-    ['a key that is no text', { keys: [7] }, 'invalid_request'],
-    ['a use that there is not', { keys: ['a'], use: 'upload' }, 'invalid_request'],
-    ['a life out of range', { keys: ['a'], expiresIn: 604_801 }, 'invalid_expiry'],
+    ['1001 keys', { keys: keyList(1001) }, 'invalid_request'],
+    ['a key that is not a string', { keys: [7] }, 'invalid_request'],
+    ['an unknown use', { keys: ['a'], use: 'upload' }, 'invalid_request'],
+    ['a lifetime out of range', { keys: ['a'], expiresIn: 604_801 }, 'invalid_expiry'],
     ['an unknown bucket', { keys: ['a'], bucket: 'nope' }, 'unknown_bucket'],
     ['more than 2 MiB', { keys: Array(1000).fill('k'.repeat(2200)) }, 'body_too_large'],
   ])('refuses %s as a whole', async (_, body, code) => {
     expect(await (await worker.post('/files/urls', body)).json()).toMatchObject({ code })
   })
 
-  it('takes a thousand keys of a thousand bytes', async () => {
+  it('accepts 1000 keys of 1000 bytes', async () => {
     const keys = Array.from({ length: 1000 }, (_, i) => String(i).padStart(1000, 'k'))
     const { urls }: SignedPage = await (await worker.post('/files/urls', { keys })).json()
     expect(new Set(urls.map(({ url }) => url)).size).toBe(1000)
@@ -87,7 +87,7 @@ describe('GET /files with urls', () => {
     }
   }
 
-  it('puts the URL of its use into each record', async () => {
+  it('includes the URL for the requested use in each record', async () => {
     vi.useFakeTimers({ now: new Date('2026-11-24T12:00:00Z'), toFake: ['Date'] })
     await fill(['urls/a.png', 'urls/b.svg'])
     const response = await worker.fetch('/files?prefix=urls/&urls=email')
@@ -99,14 +99,14 @@ describe('GET /files with urls', () => {
     }
   })
 
-  it('needs the scope to read as well', async () => {
+  it('also needs the scope to read', async () => {
     const apiKey = await testApiKey('lister', ['files:list'])
     const lister = testWorker({ API_KEYS: [apiKey.entry], OPEN_ACCESS: undefined })
     expect((await lister.fetch('/files', bearer(apiKey.token))).status).toBe(200)
     expect((await lister.fetch('/files?urls=view', bearer(apiKey.token))).status).toBe(403)
   })
 
-  it('asks KV once, for the list', async () => {
+  it('reads KV once, for the list', async () => {
     const calls: string[] = []
     const counted = new Proxy(env.FILE_INDEX, {
       get(kv, name) {

@@ -24,14 +24,14 @@ describe('SIGNING_SECRETS', () => {
     ['empty', ''],
     ['a secret without a kid', SECRET],
     ['an empty kid', `:${SECRET}`],
-    ['a kid of other characters', `k_1:${SECRET}`],
+    ['a kid with invalid characters', `k_1:${SECRET}`],
     ['a long kid', `${'k'.repeat(17)}:${SECRET}`],
     ['a secret of 31 characters', `k1:${SECRET.slice(1)}`],
-    ['a short one behind a good one', `k1:${SECRET},k2:canary`],
+    ['a short secret after a valid one', `k1:${SECRET},k2:canary`],
     ['an empty entry', `k1:${SECRET},`],
-    ['one kid twice', `k1:${SECRET}, k1:${SECRET}x`],
-    ['no text', { k1: SECRET }],
-  ])('are not %s', (_, value) => {
+    ['a repeated kid', `k1:${SECRET}, k1:${SECRET}x`],
+    ['a value that is not a string', { k1: SECRET }],
+  ])('refuse %s', (_, value) => {
     expect(paths({ SIGNING_SECRETS: value })).toEqual(['SIGNING_SECRETS'])
   })
 
@@ -65,7 +65,7 @@ describe('API_KEYS', () => {
     ['prefix', 'canary\n/'],
     ['prefix', 'canary/e\u0301/'],
     ['prefix', undefined],
-  ])('have a sound %s, not %j', (name, value) => {
+  ])('have a valid %s, not %j', (name, value) => {
     expect(paths(withKey({ [name]: value }))).toEqual([`API_KEYS.1.${name}`])
   })
 
@@ -82,19 +82,19 @@ describe('API_KEYS', () => {
     expect(paths(withKey({ key: 'ep_canary' }))).toEqual(['API_KEYS.1'])
   })
 
-  it('do not repeat an id: the issue names it, and the entries', () => {
+  it('must not repeat an id: the issue names the id and the entries', () => {
     expect(issuesOf(withKey({ id: 'admin' }))).toEqual([
       { path: 'API_KEYS', message: 'must not repeat the id "admin" (entries 0 and 1)' },
     ])
   })
 
-  it('are digests: a key in the place of one is told apart', () => {
+  it('are digests: the issue names a key in place of a digest', () => {
     expect(issuesOf(withKey({ sha256: 'ep_team-a_canary' }))).toEqual([
       { path: 'API_KEYS.1.sha256', message: expect.stringContaining('not the key') },
     ])
   })
 
-  it('list the scopes where one is unknown', () => {
+  it('get a list of the scopes in the issue about an unknown one', () => {
     expect(issuesOf(withKey({ scopes: ['canary:*'] }))).toEqual([
       { path: 'API_KEYS.1.scopes.0', message: expect.stringContaining('files:upload, files:read') },
     ])
@@ -123,7 +123,7 @@ const NO_ORIGINS = [
   'https://user:canary@example.com',
 ]
 
-/** Stars in a place where too many could fit. */
+/** Stars that would match too many origins. */
 const WIDE_ORIGINS = [
   'https://*',
   'https://*.canary',
@@ -146,7 +146,7 @@ const WIDE_ORIGINS = [
   'https://*.canary.',
 ]
 
-/** Suffixes that are no one's own. */
+/** Suffixes that many parties share. */
 const SHARED_ORIGINS = [
   'https://*.pages.dev',
   'https://*.workers.dev',
@@ -160,13 +160,13 @@ const SHARED_ORIGINS = [
 
 describe('CORS_ORIGINS', () => {
   it.each([...NO_ORIGINS, ...WIDE_ORIGINS, ''])(
-    'are exact origins, or have a star for their first label, not %j',
+    'are exact origins, or have a star as their first label, not %j',
     (origin) => {
       expect(paths({ CORS_ORIGINS: ['https://a.example', origin] })).toEqual(['CORS_ORIGINS.1'])
     },
   )
 
-  it.each(SHARED_ORIGINS)('have no star in front of a suffix that anyone can use: %s', (origin) => {
+  it.each(SHARED_ORIGINS)('have no star before a suffix that anyone can use: %s', (origin) => {
     expect(issuesOf({ CORS_ORIGINS: [origin] })).toEqual([
       { path: 'CORS_ORIGINS.0', message: expect.stringContaining('anyone can register names') },
     ])
@@ -177,11 +177,11 @@ describe('CORS_ORIGINS', () => {
     'https://*.canary.com',
     'https://*.preview.canary.com:8443',
     'https://*.app.vercel.app',
-  ])('take %s', (origin) => {
+  ])('accept %s', (origin) => {
     expect(loads({ CORS_ORIGINS: [origin] })).toBe(true)
   })
 
-  it('must be a list, also where there is one', () => {
+  it('must be a list, even for one origin', () => {
     expect(issuesOf({ CORS_ORIGINS: 'https://canary.example' })).toEqual([
       { path: 'CORS_ORIGINS', message: 'must be a list, such as ["https://app.example.com"]' },
     ])
@@ -207,7 +207,7 @@ describe('JWT', () => {
   const publicJwk = { kty: 'EC', crv: 'P-256', x: 'canary', y: 'canary' }
 
   it.each(['HS256', 'HS384', 'HS512', 'none', 'None', 'canary', ''])(
-    'is never signed with the algorithm %j',
+    'must not use the algorithm %j',
     (algorithm) => {
       expect(paths(withJwt({ algorithms: ['ES256', algorithm] }))).toEqual(['JWT.algorithms.1'])
     },
@@ -239,7 +239,7 @@ describe('JWT', () => {
     ['header', 'canary header'],
     ['header', ''],
     ['scopesClaim', ''],
-  ])('has a sound %s, not %j', (name, value) => {
+  ])('has a valid %s, not %j', (name, value) => {
     const changes =
       name === 'scopesClaim' ? { scopes: undefined, [name]: value } : { [name]: value }
     expect(paths(withJwt(changes))).toContain(`JWT.${name}`)
@@ -251,12 +251,12 @@ describe('JWT', () => {
     expect(loads(withJwt({ publicJwk, jwksUrl: undefined }))).toBe(true)
   })
 
-  it('takes no shared secret for a public key', () => {
+  it('does not accept a shared secret as a public key', () => {
     const changes = { jwksUrl: undefined, publicJwk: { kty: 'oct', k: 'canary' } }
     expect(paths(withJwt(changes))).toEqual(['JWT.publicJwk.kty'])
   })
 
-  it('takes no private key for a public one', () => {
+  it('does not accept a private key as a public key', () => {
     const changes = { jwksUrl: undefined, publicJwk: { ...publicJwk, d: 'canary' } }
     expect(paths(withJwt(changes))).toEqual(['JWT.publicJwk'])
   })
@@ -273,20 +273,20 @@ describe('JWT', () => {
   })
 
   it.each(['', 'users/', 'users/{sub}/', '{org}/{sub}/', 'a-{sub}/b/'])(
-    'takes the prefix %j',
+    'accepts the prefix %j',
     (prefix) => {
       expect(loads(withJwt({ prefix }))).toBe(true)
     },
   )
 
-  it('may fetch its keys from this machine without TLS', () => {
+  it('may fetch its keys from localhost without TLS', () => {
     for (const jwksUrl of ['http://localhost:1/jwks', 'http://127.0.0.1:1/jwks'])
       expect(loads(withJwt({ jwksUrl }))).toBe(true)
   })
 })
 
 describe('OPEN_ACCESS', () => {
-  it.each(['true', 'Localhost', '*', 'canary', 'localhost '])('is not %j', (value) => {
+  it.each(['true', 'Localhost', '*', 'canary', 'localhost '])('refuses %j', (value) => {
     expect(paths({ OPEN_ACCESS: value })).toEqual(['OPEN_ACCESS'])
   })
 })

@@ -3,7 +3,7 @@ import { loadEnvironment } from '../../src/cloudflare/environment.ts'
 import type { Issue } from '../../src/errors/api-error.ts'
 import { CANARY, fullVariables, leastVariables } from './variables.ts'
 
-/** Issues of a configuration that must not load. */
+/** Returns the issues of a configuration that must not load. */
 function issuesOf(variables: object): readonly Issue[] {
   const loaded = loadEnvironment(variables)
   if (loaded.ok) throw new Error('This configuration must not load.')
@@ -13,7 +13,7 @@ function issuesOf(variables: object): readonly Issue[] {
 
 const paths = (variables: object): string[] => issuesOf(variables).map(({ path }) => path)
 
-/** The full configuration with changes to its table "files". */
+/** Returns the full configuration with changes to its table "files". */
 function withBucket(changes: Record<string, unknown>) {
   const variables = fullVariables()
   Object.assign(variables.BUCKETS.files ?? {}, changes)
@@ -62,7 +62,7 @@ describe('a table of BUCKETS', () => {
     ['edgeTtl', 31_536_001],
     ['edgeTtl', 'canary'],
     ['crossOriginResourcePolicy', 'canary'],
-  ])('has a sound %s, not %j', (name, value) => {
+  ])('has a valid %s, not %j', (name, value) => {
     const changes = { addressing: 'path', [name]: value }
     expect(paths(withBucket(changes))).toEqual([`BUCKETS.files.${name}`])
   })
@@ -105,23 +105,23 @@ describe('a table of BUCKETS', () => {
     ['upload', 601, 'at most 600, maxExpiresIn.upload'],
     ['view', 3601, 'at most 3600, maxExpiresIn.view'],
     ['link', 1_296_001, 'at most 1296000, half of maxExpiresIn.link'],
-  ])('has no default of "%s" beyond its own limit', (use, seconds, words) => {
+  ])('has no default for "%s" above its own limit', (use, seconds, words) => {
     const issues = issuesOf(withBucket({ defaultExpiresIn: { [use]: seconds } }))
     expect(issues).toEqual([{ path: 'BUCKETS.files', message: expect.stringContaining(words) }])
     const fits = withBucket({ defaultExpiresIn: { [use]: seconds - 1 } })
     expect(loadEnvironment(fits).ok).toBe(true)
   })
 
-  it('lets a limit shrink a default that the table does not name', () => {
+  it('caps a default that it does not set at its limit', () => {
     const changes = { defaultExpiresIn: undefined, maxExpiresIn: { view: 60, link: 60 } }
     expect(loadEnvironment(withBucket(changes)).ok).toBe(true)
   })
 
-  it.each(['endpoint', 'region', 'bucket', 'credentials'])('does not go without %s', (name) => {
+  it.each(['endpoint', 'region', 'bucket', 'credentials'])('must have %s', (name) => {
     expect(paths(withBucket({ [name]: undefined }))).toEqual([`BUCKETS.files.${name}`])
   })
 
-  it('has no other member, such as a misspelt one', () => {
+  it('has no unknown member, such as a misspelled one', () => {
     for (const [path, changes] of [
       ['BUCKETS.files', { maxbytes: 'canary' }],
       ['BUCKETS.files', { secretAccessKey: 'canary' }],
@@ -133,14 +133,14 @@ describe('a table of BUCKETS', () => {
     }
   })
 
-  it('has a name that fits into a host where it is addressed so', () => {
+  it('has a name that fits into a host with virtual addressing', () => {
     for (const bucket of ['my.canary', 'MyCanary', 'my_canary'])
       expect(issuesOf(withBucket({ bucket }))).toEqual([
         { path: 'BUCKETS.files', message: expect.stringContaining('Use "path"') },
       ])
   })
 
-  it('makes a host that exists where it is addressed so', () => {
+  it('makes a valid host with virtual addressing', () => {
     for (const changes of [
       { endpoint: 'http://127.0.0.1:9000' },
       { endpoint: 'http://[::1]:9000' },
@@ -164,21 +164,21 @@ describe('BUCKETS', () => {
     'é',
     '7',
     '42',
-  ])('does not take the alias %j', (alias) => {
+  ])('refuses the alias %j', (alias) => {
     const table = fullVariables().BUCKETS.files
     expect(paths(withVariables({ BUCKETS: { [alias]: table } }))).toEqual([`BUCKETS.${alias}`])
   })
 
   it.each([
     ['nothing', undefined],
-    ['an empty text', ''],
+    ['an empty string', ''],
     ['an empty table', {}],
     ['an empty table as JSON', '{}'],
     ['malformed JSON', '{"canary": '],
-    ['another JSON value', '"canary"'],
+    ['a different JSON value', '"canary"'],
     ['a list', []],
     ['null', 'null'],
-  ])('is not %s', (_, BUCKETS) => {
+  ])('refuses %s', (_, BUCKETS) => {
     expect(paths(withVariables({ BUCKETS }))).toEqual(['BUCKETS'])
   })
 
@@ -194,7 +194,7 @@ describe('BUCKETS', () => {
 })
 
 describe('the bindings', () => {
-  it.each(['FILE_INDEX', 'RATE_LIMITER'])('need %s, which is no text', (name) => {
+  it.each(['FILE_INDEX', 'RATE_LIMITER'])('need %s, and refuse text for it', (name) => {
     for (const value of [undefined, null, '', 'canary'])
       expect(paths(withVariables({ [name]: value }))).toEqual([name])
   })
@@ -213,23 +213,23 @@ describe('the credentials of a bucket', () => {
       expect(paths(withVariables({ [name]: value }))).toEqual([name])
   })
 
-  it('end at an instant in ISO 8601', () => {
+  it('expire at an instant in ISO 8601', () => {
     for (const text of ['canary', '2026-11-24', '1795521600', '2026-13-01T00:00:00Z'])
       expect(paths(withVariables({ S3_CREDENTIAL_EXPIRATION: text }))).toEqual([
         'S3_CREDENTIAL_EXPIRATION',
       ])
   })
 
-  it('are named one by one where all are missing', () => {
+  it('are named one by one when all are missing', () => {
     const { S3_ACCESS_KEY_ID: _, S3_SECRET_ACCESS_KEY: __, ...variables } = leastVariables()
     expect(paths(variables)).toEqual(['S3_ACCESS_KEY_ID', 'S3_SECRET_ACCESS_KEY'])
   })
 })
 
-describe('a mistake that many make', () => {
+describe('the message for a common mistake', () => {
   const message = (variables: object) => issuesOf(variables).map((issue) => issue.message)
 
-  it('is the placeholder of wrangler.toml', () => {
+  it('names the placeholder of wrangler.toml', () => {
     expect(message(withBucket({ bucket: 'my-bucket' }))).toEqual([
       expect.stringContaining('placeholder "my-bucket"'),
     ])
@@ -242,13 +242,13 @@ describe('a mistake that many make', () => {
     ['https://account.r2.cloudflarestorage.com/photos/', 'path'],
     ['https://photos.s3.eu-central-1.amazonaws.com', 'virtual'],
     ['https://photos.s3.eu-central-1.wasabisys.com', 'path'],
-  ])('is the name of the bucket in the endpoint: %s', (endpoint, addressing) => {
+  ])('reports the name of the bucket in the endpoint: %s', (endpoint, addressing) => {
     expect(message(withBucket({ bucket: 'photos', endpoint, addressing }))).toEqual([
       expect.stringContaining('has the bucket name in its endpoint'),
     ])
   })
 
-  it('is the name of the bucket in the public endpoint', () => {
+  it('reports the name of the bucket in the public endpoint', () => {
     for (const addressing of ['path', 'virtual']) {
       const publicEndpoint = 'https://photos.s3.eu-central-1.amazonaws.com'
       const bucket = {
@@ -263,7 +263,7 @@ describe('a mistake that many make', () => {
     }
   })
 
-  it('is not a host or a path that has the same name', () => {
+  it('is absent for a host or a path with the same name as the bucket', () => {
     for (const [bucket, endpoint] of [
       ['nyc3', 'https://nyc3.digitaloceanspaces.com'],
       ['media', 'https://gateway.example.com/tenants/media'],
@@ -274,14 +274,14 @@ describe('a mistake that many make', () => {
   })
 
   it.each(['https://photos.example.com', 'https://s3.example.com/photos-store'])(
-    'is not an endpoint that only looks so: %s',
+    'is absent for an endpoint that only looks similar: %s',
     (endpoint) => {
       const bucket = { bucket: 'photos', endpoint, addressing: 'path' }
       expect(loadEnvironment(withBucket(bucket)).ok).toBe(true)
     },
   )
 
-  it('is a table BUCKET, or none at all', () => {
+  it('suggests BUCKETS for a table BUCKET, and a new table for none', () => {
     const { BUCKETS, ...others } = fullVariables()
     expect(issuesOf({ ...others, BUCKET: BUCKETS })).toEqual([
       { path: 'BUCKETS', message: 'is missing. Rename BUCKET to BUCKETS.' },
@@ -294,7 +294,7 @@ describe('a mistake that many make', () => {
     ])
   })
 
-  it('is a name without the S at its end', () => {
+  it('suggests the name for one without its final S', () => {
     const { SIGNING_SECRETS, CORS_ORIGINS, ...others } = fullVariables()
     const misspelt = { ...others, SIGNING_SECRET: SIGNING_SECRETS, CORS_ORIGIN: CORS_ORIGINS }
     expect(issuesOf(misspelt)).toEqual([
@@ -304,7 +304,7 @@ describe('a mistake that many make', () => {
     expect(loadEnvironment({ ...fullVariables(), CORS_ORIGIN: 'x' }).ok).toBe(true)
   })
 
-  it('is a binding that is missing', () => {
+  it('shows how to add a missing binding', () => {
     expect(issuesOf(withVariables({ FILE_INDEX: undefined, RATE_LIMITER: undefined }))).toEqual([
       {
         path: 'FILE_INDEX',
@@ -319,7 +319,7 @@ describe('a mistake that many make', () => {
     ])
   })
 
-  it('is called by the words of TOML', () => {
+  it('uses the terms of TOML', () => {
     expect(
       message(withBucket({ endpoint: 42, maxExpiresIn: 60, allowedTypes: 'image/*' })),
     ).toEqual([
@@ -329,7 +329,7 @@ describe('a mistake that many make', () => {
     ])
   })
 
-  it('is a secret that is not set', () => {
+  it('shows how to set a missing secret', () => {
     const { S3_SECRET_ACCESS_KEY: _, ...others } = fullVariables()
     expect(issuesOf(others)).toEqual([
       {

@@ -5,7 +5,7 @@ import { defineSettings, loadedBy, type SettingsInput } from '../../src/settings
 
 const CANARY = 'canary'
 
-/** The least that settings need. */
+/** The minimal settings. */
 const least = (): SettingsInput => ({
   buckets: {
     files: {
@@ -37,7 +37,7 @@ const withFiles = (changes: object) => ({
 })
 
 describe('settings in code', () => {
-  it('have defaults for everything but buckets and secrets', () => {
+  it('have defaults for everything except buckets and secrets', () => {
     expect(load({})).toMatchObject({
       buckets: [{ alias: 'files', origin: 'https://s3.eu-central-1.amazonaws.com' }],
       signingSecrets: [{ name: '', kid: 'k1' }],
@@ -68,7 +68,7 @@ describe('settings in code', () => {
     'https://app.example.com',
     'https://app.example.com/media',
     'http://localhost:8787/t/a%20b',
-  ])('take the link base %j', (linkBase) => {
+  ])('accept the link base %j', (linkBase) => {
     expect(load({ linkBase }).linkBase).toBe(linkBase)
   })
 
@@ -85,13 +85,13 @@ describe('settings in code', () => {
     expect(paths({ linkBase })).toEqual(['linkBase'])
   })
 
-  it('need a link base for a host that is for links alone', () => {
+  it('need a link base for a host that serves only links', () => {
     expect(issuesOf({ linkHostOnly: true })).toEqual([
       { path: '', message: 'linkHostOnly needs a linkBase' },
     ])
   })
 
-  it('know when temporary credentials end', () => {
+  it('keep the expiry of temporary credentials', () => {
     const credentials = {
       accessKeyId: 'id',
       secretAccessKey: 'secret',
@@ -121,7 +121,7 @@ describe('settings in code', () => {
     expect(paths(withFiles({ [member]: value }))).toContain(`buckets.files.${path}`)
   })
 
-  it('name all issues at once, and members that do not exist', () => {
+  it('report all issues at once, including unknown members', () => {
     expect(
       paths({
         ...withFiles({ region: 'Canary !', maxbytes: 1 }),
@@ -149,11 +149,11 @@ describe('settings in code', () => {
     ],
     [{ jwt: 'canary' }, expect.stringMatching(/^must be an object: \{ issuer, audience, /)],
     [{ signingSecrets: 1 }, expect.stringContaining('openssl rand -hex 32')],
-  ])('say what is wrong in the words of TypeScript: %#', (changes, message) => {
+  ])('describe issues in the terms of TypeScript: %#', (changes, message) => {
     expect(issuesOf(changes).map((issue) => issue.message)).toEqual([message])
   })
 
-  it('sign for a host of their own where clients reach the bucket by another', () => {
+  it('sign for the public endpoint when clients reach the bucket by another host', () => {
     const [bucket] = load(
       withFiles({ endpoint: 'http://minio:9000/s3', publicEndpoint: 'https://files.example.com' }),
     ).buckets
@@ -164,7 +164,7 @@ describe('settings in code', () => {
     })
   })
 
-  it.each(['endpoint', 'publicEndpoint'])('know a server by its %s', (member) => {
+  it.each(['endpoint', 'publicEndpoint'])('recognize a server by its %s', (member) => {
     const endpoints = { endpoint: 'http://proxy:9000', publicEndpoint: 'https://files.example.com' }
     const of = (endpoint: string) =>
       load(withFiles({ ...endpoints, [member]: endpoint })).buckets[0]
@@ -198,7 +198,7 @@ describe('settings in code', () => {
 describe('a settings function', () => {
   it('runs once for each environment', () => {
     const read = vi.fn((env: { secret: string }) => ({ ...least(), signingSecrets: env.secret }))
-    // A spy takes any number of arguments, which would say that it takes none.
+    // A spy has a length of 0, as if it accepted no arguments.
     const settingsFor = defineSettings((env: { secret: string }) => read(env))
     const [one, other] = ['1', '2'].map((digit) => ({ secret: `k1:${digit.repeat(32)}` }))
     if (one === undefined || other === undefined) throw new Error('There are two.')
@@ -207,7 +207,7 @@ describe('a settings function', () => {
     expect(read).toHaveBeenCalledTimes(2)
   })
 
-  it('runs once where it takes no environment, whatever the host passes', () => {
+  it('runs once when it has no parameter, whatever the host passes', () => {
     const read = vi.fn(least)
     const settingsFor = defineSettings(() => read())
     expect(settingsFor({})).toBe(settingsFor({}))
@@ -215,7 +215,7 @@ describe('a settings function', () => {
     expect(read).toHaveBeenCalledOnce()
   })
 
-  it('that throws leaves the presigner misconfigured, and its message out', () => {
+  it('that throws leaves the presigner misconfigured, without its message', () => {
     const settingsFor = defineSettings((env: { a: { b: string } }) => ({
       ...least(),
       signingSecrets: env.a.b,

@@ -118,7 +118,7 @@ const FULL: Settings = {
   openOnLocalhost: true,
 }
 
-/** Paths of all that could still be changed. */
+/** Returns the paths of everything that is not frozen. */
 function unfrozen(value: unknown, path = 'config'): string[] {
   if (typeof value !== 'object' || value === null) return []
   return [
@@ -128,23 +128,23 @@ function unfrozen(value: unknown, path = 'config'): string[] {
 }
 
 describe('the environment', () => {
-  it('takes every setting as tables', () => {
+  it('accepts every setting as a table', () => {
     expect(load(fullVariables())).toEqual(FULL)
   })
 
-  it('takes every table as JSON text too', () => {
+  it('accepts every table as JSON text too', () => {
     const { BUCKETS, API_KEYS, CORS_ORIGINS, CORS_COOKIE_ORIGINS, JWT, ...others } = fullVariables()
     const tables = { BUCKETS, API_KEYS, CORS_ORIGINS, CORS_COOKIE_ORIGINS, JWT }
     const texts = Object.entries(tables).map(([name, table]) => [name, JSON.stringify(table)])
     expect(load({ ...others, ...Object.fromEntries(texts) })).toEqual(FULL)
   })
 
-  it('freezes the result, all the way down', () => {
+  it('freezes the result deeply', () => {
     expect(unfrozen(load(fullVariables()))).toEqual([])
     expect(unfrozen(load(leastVariables()))).toEqual([])
   })
 
-  it('leaves the variables as they are', () => {
+  it('does not change the variables', () => {
     const variables = fullVariables()
     load(variables)
     expect(variables).toEqual(fullVariables())
@@ -192,18 +192,18 @@ describe('the environment', () => {
     })
   })
 
-  it('fills in the limits that a table leaves out', () => {
+  it('fills in the limits that a table omits', () => {
     const variables = fullVariables()
     Object.assign(variables.BUCKETS.files ?? {}, { maxExpiresIn: { view: 60 } })
     expect(load(variables).buckets[0].maxExpiresIn).toEqual({ ...DEFAULT_LIMITS, view: 60 })
   })
 
-  it('keeps the end of credentials, also the first second of 1970', () => {
+  it('keeps the expiry of credentials, even the first second of 1970', () => {
     const variables = { ...leastVariables(), S3_CREDENTIAL_EXPIRATION: '1970-01-01T00:00:00Z' }
     expect(load(variables).buckets[0].credentials.expiresAt).toBe(0)
   })
 
-  it('takes an empty variable for one that is not there', () => {
+  it('treats an empty variable as missing', () => {
     const empty = Object.fromEntries(
       ['API_KEYS', 'CORS_ORIGINS', 'JWT', 'LINK_ORIGIN', 'OPEN_ACCESS', 'S3_SESSION_TOKEN'].map(
         (name) => [name, ''],
@@ -213,13 +213,13 @@ describe('the environment', () => {
     expect(load(variables)).toEqual(load(leastVariables()))
   })
 
-  it('is not disturbed by other bindings of the Worker', () => {
+  it('ignores other bindings of the Worker', () => {
     expect(load({ ...leastVariables(), ASSETS: env.FILE_INDEX, OTHER: 'x' })).toEqual(
       load(leastVariables()),
     )
   })
 
-  it('reads one environment once, and each other one for itself', () => {
+  it('reads each environment once', () => {
     const variables = leastVariables()
     const first = environmentSettings(variables)
     delete variables.BUCKETS
@@ -228,7 +228,7 @@ describe('the environment', () => {
     expect(environmentSettings(leastVariables())).not.toBe(first)
   })
 
-  it('keeps the order of the buckets, of which the first is the default', () => {
+  it('keeps the order of the buckets, so that the first is the default', () => {
     const { files } = fullVariables().BUCKETS
     const BUCKETS = { zeta: files, 'a-1': files, files, '2a': files }
     const aliases = load({ ...fullVariables(), BUCKETS }).buckets.map(({ alias }) => alias)

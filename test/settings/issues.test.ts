@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { loadEnvironment } from '../../src/cloudflare/environment.ts'
 import { CANARY, fullVariables } from './variables.ts'
 
-/** Every text of the configuration, as a path to it. */
+/** Returns the path of every string in the configuration. */
 function texts(value: unknown, path: string[] = []): string[][] {
   if (typeof value === 'string') return [path]
   if (typeof value !== 'object' || value === null) return []
@@ -22,7 +22,7 @@ describe('an issue', () => {
     const broken = replaced(fullVariables(), path, 'Canary \u0000 "{canary"')
     const loaded = loadEnvironment(Object(broken))
     if (loaded.ok) {
-      // Free text: what a store or an issuer of tokens accepts is for them to say.
+      // Free text: only a store or a token issuer can decide what it accepts.
       expect(path.join('.')).toMatch(
         /(_ACCESS_KEY_ID|_SECRET_ACCESS_KEY|_SESSION_TOKEN|JWT\.issuer|JWT\.audience\.0)$/,
       )

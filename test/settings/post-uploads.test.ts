@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { loadEnvironment } from '../../src/cloudflare/environment.ts'
 import { fullVariables } from './variables.ts'
 
-/** The bucket "files" of the full configuration, its table changed by `changes`. */
+/** Returns the bucket "files" of the full configuration with `changes` applied to its table. */
 function load(changes: Record<string, unknown>) {
   const variables = fullVariables()
   variables.BUCKETS.files = { ...variables.BUCKETS.files, ...changes }
@@ -46,7 +46,7 @@ describe('postUploads', () => {
     expect(bucketOf({ endpoint, addressing: 'path' })).toMatchObject({ postUploads: true })
   })
 
-  it('may be set against the host', () => {
+  it('can be set to override the default for the host', () => {
     expect(bucketOf({ endpoint: R2, postUploads: true })).toMatchObject({ postUploads: true })
     expect(bucketOf({ endpoint: B2, postUploads: true })).toMatchObject({ postUploads: true })
     expect(bucketOf({ postUploads: false })).toMatchObject({ postUploads: false })
@@ -83,10 +83,7 @@ describe('the name of a bucket', () => {
   it.each([
     ['path', 'My.Bucket_1'],
     ['virtual', 'acme-files'],
-  ])(
-    'is the one the server knows, with addressing "%s" and whatever the alias',
-    (addressing, bucket) => {
-      expect(bucketOf({ addressing, bucket })).toMatchObject({ alias: 'files', name: bucket })
-    },
-  )
+  ])('is the one on the server, with addressing "%s", whatever the alias', (addressing, bucket) => {
+    expect(bucketOf({ addressing, bucket })).toMatchObject({ alias: 'files', name: bucket })
+  })
 })

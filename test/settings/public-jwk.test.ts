@@ -28,30 +28,30 @@ describe('publicJwk is imported when the configuration loads:', () => {
   it.each<readonly [string, object, readonly string[]]>([
     ['a point off its curve', { ...CANARY_POINT, x: BYTES_32, y: BYTES_32 }, ['ES256']],
     ['a point of the wrong length', CANARY_POINT, ['ES256']],
-    ['no point', { kty: 'EC', crv: 'P-256' }, ['ES256']],
-    ['a key of Ed25519 that is too short', { kty: 'OKP', crv: 'Ed25519', x: 'AQ' }, ['EdDSA']],
+    ['a missing point', { kty: 'EC', crv: 'P-256' }, ['ES256']],
+    ['an Ed25519 key that is too short', { kty: 'OKP', crv: 'Ed25519', x: 'AQ' }, ['EdDSA']],
     ['RSA of 1024 bits', { kty: 'RSA', n: BYTES_128, e: 'AQAB' }, ['RS256']],
     ['RSA without a modulus', { kty: 'RSA', e: 'AQAB' }, ['PS256', 'RS256']],
-  ])('%s is no key', async (_, publicJwk, algorithms) => {
+  ])('%s is not a valid key', async (_, publicJwk, algorithms) => {
     expect(await paths(withKey(publicJwk, algorithms))).toEqual(['JWT.publicJwk'])
   })
 
   it.each<readonly [string, object, readonly string[]]>([
-    ['a curve that no algorithm names', CANARY_POINT, ['ES384', 'RS256', 'EdDSA']],
+    ['a curve without a listed algorithm', CANARY_POINT, ['ES384', 'RS256', 'EdDSA']],
     ['RSA for ES256', { kty: 'RSA', n: 'canary', e: 'AQAB' }, ['ES256']],
-    ['a type that is not its curve’s', { ...CANARY_POINT, kty: 'OKP' }, ['ES256']],
+    ['a type that does not match its curve', { ...CANARY_POINT, kty: 'OKP' }, ['ES256']],
     ['an alg that is not among the algorithms', { ...CANARY_POINT, alg: 'ES384' }, ['ES256']],
-  ])('it does not fit with %s', async (_, publicJwk, algorithms) => {
+  ])('it is refused with %s', async (_, publicJwk, algorithms) => {
     expect(await paths(withKey(publicJwk, algorithms))).toEqual(['JWT'])
   })
 
-  it('takes a key that fits one of the algorithms', async () => {
+  it('it is accepted when it fits one of the algorithms', async () => {
     const { publicJwk } = await testIssuer()
     expect(await paths(withKey(publicJwk, ['RS256', 'ES256']))).toEqual([])
   })
 })
 
-it('reports an unusable publicJwk in /healthz, and stops every route and link', async () => {
+it('reports an unusable publicJwk in /healthz, and disables every route and link', async () => {
   const apiKey = await testApiKey('ci', SCOPES)
   const jwt = {
     ...jwtVariable(await testIssuer()),

@@ -5,11 +5,11 @@ import { takesOrigin } from '../../src/settings/settings.ts'
 const corsOrigins = ['https://app.example.com', 'https://*.app.pages.dev']
 const takes = (origin: string) => takesOrigin({ corsOrigins }, origin)
 
-/** A label as browsers write it: lower case, and punycode for everything else. */
+/** A label as browsers write it: lower case, with punycode for everything else. */
 const label = fc.stringMatching(/^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$/)
 
 describe('a star in an origin', () => {
-  it('stands for any one label', () => {
+  it('matches any one label', () => {
     expect(takes('https://feature-1.app.pages.dev')).toBe(true)
     expect(takes('https://xn--mnchen-3ya.app.pages.dev')).toBe(true)
     fc.assert(fc.property(label, (name) => takes(`https://${name}.app.pages.dev`)))
@@ -50,11 +50,11 @@ describe('a star in an origin', () => {
     'null',
     '*',
     '',
-  ])('takes no %j', (origin) => {
+  ])('does not match %j', (origin) => {
     expect(takes(origin)).toBe(false)
   })
 
-  it('takes nothing that a browser would read as another host, or as more than one label', () => {
+  it('matches nothing that a browser would read as another host, or as more than one label', () => {
     const scrap = fc.constantFrom(
       ...['https://', 'http://', '.app.pages.dev', 'app', 'evil.com', 'a', '.', '-', '/', '\\'],
       ...[':', '@', '?', '#', '*', '%2e', 'é', '。', 'A', '\n', ' ', '443', '_', '\u0000'],
@@ -81,7 +81,7 @@ describe('a star in an origin', () => {
   })
 })
 
-it('takes an exact origin as it is, and no part of it', () => {
+it('an exact origin matches only itself, and no part of it', () => {
   expect(takes('https://app.example.com')).toBe(true)
   for (const origin of ['https://app.example.co', 'https://app.example.com.evil.com', 'https://'])
     expect(takes(origin)).toBe(false)

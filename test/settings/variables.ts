@@ -1,9 +1,9 @@
 import { env } from 'cloudflare:workers'
 
-/** Stands in every secret of the good configuration: no issue may ever show it. */
+/** Part of every secret in the valid configuration. No issue may ever show it. */
 export const CANARY = 'canary'
 
-/** Every setting that there is, in the form of tables. */
+/** Every setting, as tables. */
 export const fullVariables = () => ({
   FILE_INDEX: env.FILE_INDEX,
   RATE_LIMITER: env.RATE_LIMITER,
@@ -59,7 +59,7 @@ export const fullVariables = () => ({
   OPEN_ACCESS: 'localhost',
 })
 
-/** No more than the Worker needs. */
+/** The minimal settings of the Worker. */
 export const leastVariables = (): Record<string, unknown> => ({
   FILE_INDEX: env.FILE_INDEX,
   RATE_LIMITER: env.RATE_LIMITER,

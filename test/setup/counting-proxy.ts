@@ -1,8 +1,8 @@
 import { createServer, request, type Server } from 'node:http'
 
 /**
- * Passes requests on to another port as they are (the Host header too, so that signatures hold) and
- * counts them. `GET /.count?path=PATH` answers how many requests PATH has had.
+ * Passes requests on to another port unchanged (including the Host header, so that signatures stay
+ * valid) and counts them. `GET /.count?path=PATH` returns the number of requests for PATH.
  */
 export function countingProxy(targetPort: number): Server {
   const counts = new Map<string, number>()

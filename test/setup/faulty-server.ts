@@ -11,14 +11,14 @@ const headers = (length?: number) => ({
   ETag: ETAG,
 })
 
-/** 50 MB of one byte: about 50 KB. */
+/** 50 MB of one repeated byte, compressed to about 50 KB. */
 const bomb = gzipSync(Buffer.alloc(50_000_000, 'A'), { level: 9 })
 
-/** What the server does, by the first segment of the object key. */
-const FAULTS: Readonly<
+/** The server's behavior, by the first segment of the object key. */
+const FAILURES: Readonly<
   Record<string, (response: ServerResponse, hit: number, detail: string) => Promise<void>>
 > = {
-  /** An error of that status. */
+  /** An error with that status. */
   async 403(response) {
     response.writeHead(403).end('<Error><Code>AccessDenied</Code></Error>')
   },
@@ -28,7 +28,7 @@ const FAULTS: Readonly<
   async 500(response) {
     response.writeHead(500).end('<Error><Code>InternalError</Code></Error>')
   },
-  /** A busy bucket, and one that is gone. */
+  /** A busy bucket, and a missing one. */
   async busy(response) {
     const error = '<Error><Code>SlowDown</Code><Message>canary</Message></Error>'
     response.writeHead(503, { 'Retry-After': '7' }).end(error)
@@ -36,7 +36,7 @@ const FAULTS: Readonly<
   async 'no-bucket'(response) {
     response.writeHead(404).end('<Error><Code>NoSuchBucket</Code></Error>')
   },
-  /** An error the first time, the object from then on. */
+  /** An error the first time, then the object. */
   async 'once-500'(response, hit) {
     if (hit === 1) response.writeHead(500).end()
     else response.writeHead(200, headers(4)).end('good')
@@ -45,30 +45,30 @@ const FAULTS: Readonly<
     if (hit === 1) await cut(response)
     else response.writeHead(200, headers(1000)).end('x'.repeat(1000))
   },
-  /** Half a body, then the end of the connection. */
+  /** Half a body, then a closed connection. */
   cut,
-  /** More bytes than Content-Length says: what is past the length belongs to nobody. */
+  /** More bytes than Content-Length states. The bytes after that length must be ignored. */
   async long(response) {
     response.writeHead(200, headers(4)).flushHeaders()
     response.socket?.end('good and more')
   },
-  /** No Content-Length at all. */
+  /** No Content-Length. */
   async chunked(response) {
     response.writeHead(200, headers())
     response.write('good')
     response.end()
   },
-  /** The same bytes under the coding that the rest of the segment names. */
+  /** The same bytes with the coding that the rest of the segment names. */
   async encoded(response, _, coding) {
     response.writeHead(200, { ...headers(bomb.length), 'Content-Encoding': coding }).end(bomb)
   },
-  /** Encoded on the way, as a proxy in front of a bucket may do, unless that is refused. */
+  /** Encodes the body unless the request refuses that, as a proxy in front of a bucket may do. */
   async negotiated(response) {
     if (response.req.headers['accept-encoding'] === 'identity')
       response.writeHead(200, headers(4)).end('good')
     else response.writeHead(200, { ...headers(), 'Content-Encoding': 'gzip' }).end(gzipSync('good'))
   },
-  /** A body that comes in parts, with time between. */
+  /** A body that arrives in parts, with pauses. */
   async slow(response) {
     response.writeHead(200, headers(4))
     for (const byte of 'good') {
@@ -77,7 +77,7 @@ const FAULTS: Readonly<
     }
     response.end()
   },
-  /** Half a body, and the rest once the object has been deleted. */
+  /** Half a body, and the rest after the object was deleted. */
   async 'deleted-midway'(response) {
     const { method, url = '' } = response.req
     const deletion = deletions.get(url) ?? Promise.withResolvers<void>()
@@ -94,7 +94,10 @@ const FAULTS: Readonly<
       response.end('od')
     }
   },
-  /** An object almost without end, in small pieces; `GET /.open?path=PATH` tells whether it is sent. */
+  /**
+   * An almost endless object, in small pieces. `GET /.open?path=PATH` returns whether it is being
+   * sent.
+   */
   async endless(response) {
     const { url = '' } = response.req
     response.writeHead(200, headers(10_000_000)).write('x')
@@ -105,7 +108,7 @@ const FAULTS: Readonly<
       await wait(10)
     }
   },
-  /** The answer is lost: the object is gone all the same. */
+  /** The object is deleted, but the response is lost. */
   async 'delete-lost'(response) {
     const { method, url = '' } = response.req
     if (method === 'DELETE') {
@@ -114,14 +117,14 @@ const FAULTS: Readonly<
     } else if (deleted.has(url)) response.writeHead(404).end()
     else response.writeHead(200, headers(4)).end('good')
   },
-  /** White space while it works, and then how it went: S3's CompleteMultipartUpload. */
+  /** White space while it works, and then the result, like S3's CompleteMultipartUpload. */
   async 'late-result'(response) {
     await afterWhiteSpace(response, '<CompleteMultipartUploadResult/>')
   },
   async 'late-error'(response) {
     await afterWhiteSpace(response, '<Error><Code>InternalError</Code></Error>')
   },
-  /** Headers of all kinds that must not pass. */
+  /** Headers that must not be passed on. */
   async loud(response) {
     response
       .writeHead(200, {
@@ -138,7 +141,7 @@ const FAULTS: Readonly<
   },
 }
 
-/** Paths of objects that were deleted, of those that will be, and of bodies that are being sent. */
+/** The paths of deleted objects, of objects to delete, and of bodies that are being sent. */
 const deleted = new Set<string>()
 const deletions = new Map<string, PromiseWithResolvers<void>>()
 const waiting = new Set<string>()
@@ -161,8 +164,8 @@ async function afterWhiteSpace(response: ServerResponse, document: string): Prom
 }
 
 /**
- * A bucket that breaks each answer as the first segment of the key says; `GET /.count?path=PATH`
- * counts.
+ * A bucket that breaks each response as the first segment of the key says. `GET /.count?path=PATH`
+ * returns the number of requests.
  */
 export function faultyServer(): Server {
   const counts = new Map<string, number>()
@@ -179,8 +182,8 @@ export function faultyServer(): Server {
     const hit = (counts.get(pathname) ?? 0) + 1
     counts.set(pathname, hit)
     const [name = '', detail = ''] = decodeURIComponent(pathname.split('/')[2] ?? '').split(':')
-    const fault = FAULTS[name]
-    if (fault === undefined) response.writeHead(400).end()
-    else void fault(response, hit, detail)
+    const failure = FAILURES[name]
+    if (failure === undefined) response.writeHead(400).end()
+    else void failure(response, hit, detail)
   })
 }

@@ -4,13 +4,16 @@ import { join } from 'node:path'
 const ROOT = join(import.meta.dirname, '../..')
 
 interface Need {
-  /** For people, after "needs". */
+  /** Shown to people after "needs". */
   readonly what: string
   readonly met: (platform: NodeJS.Platform) => boolean
   readonly files: readonly string[]
 }
 
-/** What some test files need that not every system has. Chromium and Ceph RGW: `describeWith`. */
+/**
+ * What some test files need and not every system has. For Chromium and Ceph RGW, see
+ * `describeWith`.
+ */
 const NEEDS: readonly Need[] = [
   {
     what: 'the address 127.0.0.2',
@@ -46,7 +49,10 @@ const NEEDS: readonly Need[] = [
   },
 ]
 
-/** The test files that can't run on `platform`. Says so aloud. Throws where a name is wrong. */
+/**
+ * Returns the test files that can't run on `platform`, and prints them. Throws when a name is
+ * wrong.
+ */
 export function leftOut(
   platform: NodeJS.Platform,
   warn: (line: string) => void = console.warn,

@@ -1,6 +1,6 @@
 /**
- * What workerd prints of connections that tests cut, bodies that they leave and storage that they
- * empty. What matters of these shows in the answers, which the tests check.
+ * What workerd prints when tests close connections, leave bodies unread or empty the storage. The
+ * tests check the responses for what matters.
  */
 const EXPECTED = [
   /^(?:uncaught exception; )?exception = \S+ disconnected: /,
@@ -11,8 +11,8 @@ const EXPECTED = [
 ]
 
 /**
- * Keeps these from the output, where the Workers plugin writes workerd's log, one message a call.
- * Returns what ends that.
+ * Filters these messages from the output, to which the Workers plugin writes workerd's log with one
+ * message in each call. Returns a function that stops the filter.
  */
 export function quietDisconnects(): () => void {
   const ends = [process.stdout, process.stderr].map((stream) => {

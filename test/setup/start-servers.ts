@@ -10,15 +10,15 @@ import { countingProxy } from './counting-proxy.ts'
 import { faultyServer } from './faulty-server.ts'
 import { quietDisconnects } from './quiet-disconnects.ts'
 
-// By Node itself: what Vite imports here is another copy of s3rver's modules than s3rver requires, so
-// that the changes in dev/ would not reach it.
+// Loaded by Node itself. An import through Vite would get a different copy of s3rver's modules,
+// which the changes in dev/ would not reach.
 const { startS3rver }: typeof import('../../dev/s3rver.ts') = createRequire(import.meta.url)(
   '../../dev/s3rver.ts',
 )
 
 /**
- * Vitest's global setup of the Worker tests: the servers that stand for buckets, on the ports that
- * were chosen. Also keeps what workerd says of them from the output.
+ * Vitest's global setup of the Worker tests: starts the servers that act as buckets on the chosen
+ * ports. Also filters workerd's messages about them from the output.
  */
 export default async function startServers(project: TestProject): Promise<() => Promise<void>> {
   const endQuiet = quietDisconnects()

@@ -2,7 +2,8 @@ import { freePort } from '../../dev/ports.ts'
 import type { TestPorts } from '../support/provided-context.ts'
 
 /**
- * Free ports: taken before the tests start, since the bindings of the Worker under test name them.
+ * Returns free ports. They are chosen before the tests start, because the Worker's bindings name
+ * them.
  */
 export const testPorts = async (): Promise<TestPorts> => ({
   s3: await freePort(),
@@ -18,7 +19,7 @@ const bucketAt = (port: number) => ({
   credentials: 'S3',
 })
 
-/** Variables and secrets of the Worker under test, and of its `Objects` entrypoint. */
+/** Returns the variables and secrets of the Worker under test, and of its `Objects` entrypoint. */
 export const testBindings = ({ s3, counting, faulty }: TestPorts) => ({
   BUCKETS: {
     files: bucketAt(s3),

@@ -13,7 +13,7 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
-it('makes the same download URLs and links as the Worker', async () => {
+it('signs the same download URLs and links as the Worker', async () => {
   vi.useFakeTimers({ now: new Date('2026-11-25T12:00:00Z'), toFake: ['Date'] })
   const signer = createSigner(settings)
   for (const key of ['a/b.png', 'é +%/x.svg', 'uploads/*/:key']) {
@@ -28,7 +28,7 @@ it('makes the same download URLs and links as the Worker', async () => {
   }
 })
 
-it('makes a link that the Worker follows', async () => {
+it('signs a link that the Worker accepts', async () => {
   const key = `signer/${crypto.randomUUID()}/a b.png`
   const signer = createSigner(settings)
   const { uploadUrl } = await signer.uploadUrl({ fileName: 'x.png', mimetype: 'image/png' })
@@ -44,7 +44,7 @@ it('makes a link that the Worker follows', async () => {
   expect(await textOf(response)).toBe('pixels')
 })
 
-it('signs for the public host where clients reach the bucket by another', async () => {
+it('signs for the public host when clients reach the bucket by another host', async () => {
   const publicEndpoint = inject('s3Endpoint').replace('127.0.0.1', 'localhost')
   const table = { ...s3rverBucket(), publicEndpoint }
   const signer = createSigner(environmentSettings({ ...variables, BUCKETS: { files: table } }))
@@ -59,7 +59,7 @@ it('signs for the public host where clients reach the bucket by another', async 
   expect(await textOf(await fetch(url))).toBe('pixels')
 })
 
-it('makes an upload URL that the bucket takes, and the Worker records', async () => {
+it('signs an upload URL that the bucket accepts and the Worker records', async () => {
   const signer = createSigner(settings)
   const made = await signer.uploadUrl({ fileName: 'x.png', mimetype: 'image/png', size: 6 })
   const put = await fetch(made.uploadUrl, { method: 'PUT', headers: made.headers, body: 'pixels' })

@@ -4,7 +4,7 @@ import { type ObjectKey, objectKeyError, parseObjectKey } from '../../src/keys/o
 import { type AuthorizedInput, authorize } from '../../src/signing/authorization-header.ts'
 import { headerValue, hostileText, maybeKey } from '../support/hostile.ts'
 import { signedInput } from '../support/presign-input.ts'
-import { authorizationFault } from '../support/sigv4-authorization.ts'
+import { authorizationError } from '../support/sigv4-authorization.ts'
 import { takeApart } from '../support/sigv4-verifier.ts'
 import { EXAMPLE_CREDENTIALS, testBucket } from '../support/test-bucket.ts'
 
@@ -30,13 +30,13 @@ const authorizedInput = fc
   })
 
 describe('authorize', () => {
-  it('is judged right by the independent verifier, under hostile input', async () => {
+  it('passes the independent verifier, under hostile input', async () => {
     await fc.assert(
       fc.asyncProperty(authorizedInput, async (one) => {
         const { url, headers } = await authorize(one)
         const { method, credentials, bucket, signedAt, body = '' } = one
         const server = { ...credentials, region: bucket.region, now: signedAt }
-        expect(authorizationFault({ method, url, headers, body }, server)).toBeNull()
+        expect(authorizationError({ method, url, headers, body }, server)).toBeNull()
         expect(takeApart(url)?.path).toBe(bucket.basePath + one.key)
         for (const [name, value] of Object.entries(one.headers ?? {}))
           expect(headers.get(name)).toBe(value)
@@ -45,7 +45,7 @@ describe('authorize', () => {
     )
   })
 
-  it('signs a body by its digest, and none as unsigned', async () => {
+  it('signs a body by its digest, and a missing body as unsigned', async () => {
     const digestOf = async (changes: Partial<AuthorizedInput>) =>
       (await authorize(input({ method: 'POST', ...changes }))).headers.get('X-Amz-Content-Sha256')
     expect(await digestOf({ body: 'Welcome to Amazon S3.' })).toBe(
@@ -58,7 +58,7 @@ describe('authorize', () => {
   })
 
   it.each(['..', '../b', 'a/../b', './a', 'a/.'])(
-    'signs no key %j that a URL parser would fold, though it came past the rules',
+    'refuses to sign %j, which a URL parser would normalize, even when it passes the key rules',
     async (key) => {
       const bucket = testBucket({ basePath: '/files/' })
       await expect(authorize(input({ bucket, key: key as ObjectKey }))).rejects.toThrow(

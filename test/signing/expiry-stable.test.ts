@@ -32,7 +32,7 @@ const instant = fc.date({
 const life = fc.integer({ min: 1, max: MAX_STABLE })
 
 describe('a stable URL', () => {
-  it('has the same dates for every instant of a window, and others in the next one', () => {
+  it('has the same dates at every instant of a window, and different dates in the next one', () => {
     fc.assert(
       fc.property(
         use,
@@ -60,7 +60,7 @@ describe('a stable URL', () => {
     )
   })
 
-  it('is valid for at least as long as asked for, at every instant', () => {
+  it('is valid for at least the requested lifetime, at every instant', () => {
     fc.assert(
       fc.property(use, life, instant, (use, expiresIn, now) => {
         const { signedAt, signedSeconds, expiresInSeconds, expiresAt } = stable({
@@ -79,7 +79,7 @@ describe('a stable URL', () => {
     )
   })
 
-  it('is never signed past a maximum: of SigV4, the bucket or temporary credentials', () => {
+  it('never exceeds the maximum of SigV4, the bucket or temporary credentials', () => {
     const limit = fc.integer({ min: 2, max: 604_800 })
     fc.assert(
       fc.property(
@@ -114,7 +114,7 @@ describe('a stable URL', () => {
     )
   })
 
-  it('may live for half of the maximum, and no second longer', () => {
+  it('accepts a lifetime of half the maximum, but not one second more', () => {
     expect(stable({ expiresIn: MAX_STABLE }).signedSeconds).toBe(604_800)
     expect(() => stable({ expiresIn: MAX_STABLE + 1 })).toThrow(
       expect.objectContaining({
@@ -128,7 +128,7 @@ describe('a stable URL', () => {
       )
   })
 
-  it('takes the default of its use for the window, shrunk to half of what the bucket allows', () => {
+  it('uses the default lifetime of its use as the window, capped at half of what the bucket allows', () => {
     expect(stable()).toEqual({
       signedAt: NOW,
       signedSeconds: 1800,
@@ -138,7 +138,7 @@ describe('a stable URL', () => {
     expect(stable({ bucket: limited(101) }).signedSeconds).toBe(100)
   })
 
-  it('stays one URL a window until temporary credentials end, and ends with them', () => {
+  it('stays the same in a window until temporary credentials expire, and expires with them', () => {
     const end = NOW.getTime() + 30 * 60_000
     const credentials = { ...EXAMPLE_CREDENTIALS, expiresAt: end + 999 }
     for (const [request, windows] of [
@@ -165,7 +165,7 @@ describe('a stable URL', () => {
     }
   })
 
-  it('may live as long as temporary credentials still do, and no second longer', () => {
+  it('is valid at most as long as temporary credentials, to the second', () => {
     const credentials = { ...EXAMPLE_CREDENTIALS, expiresAt: NOW.getTime() + 500_000 }
     expect(stable({ credentials, expiresIn: 500 }).expiresInSeconds).toBe(500)
     expect(() => stable({ credentials, expiresIn: 501 })).toThrow(

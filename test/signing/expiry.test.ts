@@ -29,7 +29,7 @@ const invalidExpiry = (max: number) =>
     message: expect.stringContaining(`from 1 to ${max} seconds`),
   })
 
-describe('the default life', () => {
+describe('the default lifetime', () => {
   it.each<[Use, number]>([
     ['upload', 300],
     ['view', 900],
@@ -44,7 +44,7 @@ describe('the default life', () => {
     })
   })
 
-  it('is what the bucket sets for the use', () => {
+  it("is the bucket's setting for the use", () => {
     const defaultExpiresIn = { ...testBucket().defaultExpiresIn, view: 7200, upload: 1800 }
     const bucket = testBucket({ defaultExpiresIn })
     expect(validity({ bucket }).signedSeconds).toBe(7200)
@@ -57,13 +57,13 @@ describe('the default life', () => {
     )
   })
 
-  it('shrinks to what the bucket allows', () => {
+  it('is capped at what the bucket allows', () => {
     expect(validity({ bucket: limited({ view: 60 }) }).signedSeconds).toBe(60)
     expect(validity({ use: 'email', bucket: limited({ view: 60 }) }).signedSeconds).toBe(172_800)
   })
 })
 
-describe('a requested life', () => {
+describe('a requested lifetime', () => {
   it.each<[Use, number]>([
     ['upload', 3600],
     ['view', WEEK],
@@ -82,7 +82,7 @@ describe('a requested life', () => {
   })
 
   it.each<Use>(['upload', 'view', 'stream', 'email'])(
-    'for "%s" never passes the limit of its bucket',
+    'for "%s" never exceeds the limit of its bucket',
     (use) => {
       const bucket = limited({ [use]: 120 })
       expect(validity({ use, bucket, expiresIn: 120 }).signedSeconds).toBe(120)
@@ -90,7 +90,7 @@ describe('a requested life', () => {
     },
   )
 
-  it('never passes a week, whatever the bucket says', () => {
+  it('never exceeds a week, whatever the bucket allows', () => {
     const bucket = limited({ view: 2 * WEEK })
     expect(() => validity({ bucket, expiresIn: WEEK + 1 })).toThrow(invalidExpiry(WEEK))
   })
@@ -101,24 +101,24 @@ describe('temporary credentials', () => {
     credentials: { ...EXAMPLE_CREDENTIALS, expiresAt: later(seconds).getTime() },
   })
 
-  it('shrink a default to their own end', () => {
+  it('cap a default lifetime at their own expiry', () => {
     expect(validity(ending(100))).toMatchObject({ signedSeconds: 100, expiresAt: later(100) })
     expect(validity(ending(1)).signedSeconds).toBe(1)
     expect(validity(ending(901)).signedSeconds).toBe(900)
   })
 
-  it('refuse a requested life that ends after them', () => {
+  it('refuse a requested lifetime that exceeds their own', () => {
     expect(validity({ ...ending(100), expiresIn: 100 }).signedSeconds).toBe(100)
     expect(() => validity({ ...ending(100), expiresIn: 101 })).toThrow(invalidExpiry(100))
   })
 
-  it('count their end in whole seconds, down', () => {
+  it('round their expiry down to whole seconds', () => {
     const expiresAt = later(100).getTime() + 999
     const credentials = { ...EXAMPLE_CREDENTIALS, expiresAt }
     expect(validity({ credentials }).expiresAt).toEqual(later(100))
   })
 
-  it('sign nothing any more once they have ended', () => {
+  it('sign nothing after they expire', () => {
     for (const seconds of [0, -1, -WEEK])
       for (const expiresIn of [undefined, 1])
         expect(() => validity({ ...ending(seconds), expiresIn })).toThrow(

@@ -21,15 +21,15 @@ const input = (changes: Partial<PostPolicyInput> = {}): PostPolicyInput => ({
   ...changes,
 })
 
-/** The policy in `fields`, read as S3 reads it. */
+/** Reads the policy in `fields` as S3 does. */
 function policyOf(fields: Record<string, string>): { expiration: string; conditions: unknown[] } {
   const bytes = fromBase64(fields.Policy ?? '')
   return JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes))
 }
 
 /**
- * AWS's "Authenticating Requests in Browser-Based Uploads Using POST", shared with no code of
- * `src/`.
+ * Follows AWS's "Authenticating Requests in Browser-Based Uploads Using POST", and shares no code
+ * with `src/`.
  */
 function signatureOf(policy: string, day: string, region: string, secret: string): string {
   const key = [day, region, 's3', 'aws4_request'].reduce<string | Uint8Array>(
@@ -39,7 +39,7 @@ function signatureOf(policy: string, day: string, region: string, secret: string
   return createHmac('sha256', key).update(policy).digest('hex')
 }
 
-describe('the example of AWS', () => {
+describe("AWS's example of a POST policy", () => {
   /**
    * "Example: Browser-Based Upload using HTTP POST (Using AWS Signature Version 4)", whose lines
    * end with CR LF.
@@ -63,7 +63,7 @@ describe('the example of AWS', () => {
   const encoded = toBase64(new TextEncoder().encode(policy))
   const signature = '8afdbf4008c03f22c2cd3cdb72e4afbb1f6a588f3255ac628749a66d7f09699e'
 
-  it('has the signature that AWS states, by the steps that sign a form here', async () => {
+  it('gets the published signature from the code that signs a form', async () => {
     const signer = awsSigner({
       bucket: testBucket({ name: 'sigv4examplebucket' }),
       credentials: EXAMPLE_CREDENTIALS,
@@ -74,14 +74,14 @@ describe('the example of AWS', () => {
     expect(await calculateSignature(signer, encoded)).toBe(signature)
   })
 
-  it('has it by the check of these tests too', () => {
+  it('gets the published signature from the check in these tests', () => {
     const { secretAccessKey } = EXAMPLE_CREDENTIALS
     expect(signatureOf(encoded, '20151229', 'us-east-1', secretAccessKey)).toBe(signature)
   })
 })
 
 describe('the fields of a form', () => {
-  it('are all that S3 wants, in the order in which Companion sends them', async () => {
+  it('are all the fields that S3 needs, in the order in which Companion sends them', async () => {
     const fields = await signPostPolicy(input())
     expect(Object.entries(fields)).toEqual([
       ['success_action_status', '201'],
@@ -97,7 +97,7 @@ describe('the fields of a form', () => {
     ])
   })
 
-  it('hold the token of temporary credentials, and their key', async () => {
+  it('include the token and the access key of temporary credentials', async () => {
     const credentials = { ...EXAMPLE_CREDENTIALS, accessKeyId: 'ASIA1', sessionToken: 'a/b+c=' }
     const fields = await signPostPolicy(input({ credentials }))
     expect(fields['X-Amz-Security-Token']).toBe('a/b+c=')
@@ -107,7 +107,7 @@ describe('the fields of a form', () => {
 })
 
 describe('the policy of a form', () => {
-  it('ends with the life of the signature, without milliseconds', async () => {
+  it('expires with the signature, at a whole second', async () => {
     expect(policyOf(await signPostPolicy(input()))).toMatchObject({
       expiration: '2026-11-24T12:39:56Z',
     })
@@ -144,7 +144,7 @@ describe('the policy of a form', () => {
     )
   })
 
-  it('is signed whole, with the secret, the day and the region', async () => {
+  it('is signed as a whole, with the secret, the day and the region', async () => {
     await fc.assert(
       fc.asyncProperty(
         hostileText,
@@ -165,12 +165,15 @@ describe('the policy of a form', () => {
     )
   })
 
-  it.each([0, -1, 1.5, 604_801, Number.NaN])('has no life of %s seconds', async (signedSeconds) => {
-    await expect(signPostPolicy(input({ signedSeconds }))).rejects.toThrow(RangeError)
-  })
+  it.each([0, -1, 1.5, 604_801, Number.NaN])(
+    'refuses a lifetime of %s seconds',
+    async (signedSeconds) => {
+      await expect(signPostPolicy(input({ signedSeconds }))).rejects.toThrow(RangeError)
+    },
+  )
 })
 
-it('refuses a key in which S3 would put the name of the file', async () => {
+it('refuses a key in which S3 would insert the file name', async () => {
   const key = parseObjectKey('users/@{filename}/uploads/0-a.jpg'.replace('@', '$'))
   await expect(signPostPolicy(input({ key }))).rejects.toMatchObject({ code: 'invalid_key' })
 })

@@ -64,31 +64,29 @@ const client = ({ addressing, region, sessionToken }: Side) =>
       secretAccessKey: EXAMPLE_CREDENTIALS.secretAccessKey,
       ...(sessionToken === null ? {} : { sessionToken }),
     },
-    // The SDK's own additions: a CRC32 of the empty body, and a query for checksums in the answer.
+    // Turns off the SDK's additions: a CRC32 of the empty body, and a query for checksums in the
+    // response.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
   })
 
-/**
- * What the SDK adds and can't be told to leave out: signed by both sides, the input is the same
- * again.
- */
+/** What the SDK always adds. Both sides sign it, so that the input is the same. */
 const sdkQuery = (operation?: string) => ({
   'X-Amz-Content-Sha256': 'UNSIGNED-PAYLOAD',
   ...(operation === undefined ? {} : { 'x-id': operation }),
 })
 
-/** Everything that a URL says, whatever the order of its query. */
+/** The content of a URL, regardless of the order of its query. */
 function contents(url: string) {
   const { origin, pathname, searchParams } = new URL(url)
   return { origin, pathname, query: Object.fromEntries([...searchParams].sort()) }
 }
 
-describe.each(SIDES)('the AWS SDK for $addressing addressing in $region', (side) => {
+describe.each(SIDES)('presign and the AWS SDK, for $addressing addressing in $region,', (side) => {
   const options = { expiresIn: EXPIRES_IN, signingDate: SIGNED_AT }
   const sdk = client(side)
 
-  it.each(KEYS)('signs a GET, HEAD and DELETE of %j alike', async (text) => {
+  it.each(KEYS)('sign a GET, HEAD and DELETE of %j alike', async (text) => {
     const named = { Bucket: 'acme-files', Key: text }
     const key = parseObjectKey(text)
     const theirs = [
@@ -105,7 +103,7 @@ describe.each(SIDES)('the AWS SDK for $addressing addressing in $region', (side)
   })
 
   it.each(['plain.pdf', 'My report (final).pdf', 'Größe + 100% "漢字" 😀.pdf'])(
-    'signs a download as %j alike',
+    'sign a download as %j alike',
     async (name) => {
       const disposition = attachment(name)
       const command = new GetObjectCommand({
@@ -123,7 +121,7 @@ describe.each(SIDES)('the AWS SDK for $addressing addressing in $region', (side)
     },
   )
 
-  it('signs a PUT alike, its type and length with it', async () => {
+  it('sign a PUT alike, with its type and length', async () => {
     const command = new PutObjectCommand({
       Bucket: 'acme-files',
       Key: 'a b/é.png',
@@ -143,7 +141,7 @@ describe.each(SIDES)('the AWS SDK for $addressing addressing in $region', (side)
     expect(contents(theirs).query['X-Amz-SignedHeaders']).toBe('content-length;content-type;host')
   })
 
-  it('signs the start and a part of a multipart upload alike', async () => {
+  it('sign the start and a part of a multipart upload alike', async () => {
     const named = { Bucket: 'acme-files', Key: 'big.bin' }
     const key = parseObjectKey('big.bin')
     const start = { ...ours(side), method: 'POST', key } as const
@@ -159,7 +157,7 @@ describe.each(SIDES)('the AWS SDK for $addressing addressing in $region', (side)
   })
 
   it.each(['GET', 'HEAD', 'PUT', 'POST', 'DELETE'] as const)(
-    'signs a bare %s with many headers alike',
+    'sign a bare %s with many headers alike',
     async (method) => {
       const headers = {
         'Content-Type': 'text/plain',

@@ -15,7 +15,7 @@ async function signAndVerify(input: Unkeyed, key: ObjectKey) {
   return { url, verified: verifyPresigned({ ...input, url }, server) }
 }
 
-/** The rules of a key once more, character by character. */
+/** The key rules, written a second time, character by character. */
 function isRefused(text: string): boolean {
   const characters = Array.from(text, (character) => character.codePointAt(0) ?? 0)
   const bytes = characters.reduce(
@@ -32,7 +32,7 @@ function isRefused(text: string): boolean {
 }
 
 describe('presign under hostile input', () => {
-  it('signs every key that is taken for exactly that object, and refuses all others', async () => {
+  it('signs every valid key for exactly that object, and refuses all others', async () => {
     let taken = 0
     let refused = 0
     await fc.assert(
@@ -52,7 +52,7 @@ describe('presign under hostile input', () => {
           path: input.bucket.basePath + text,
           query: input.query,
         })
-        // A client's own URL parser leaves it as it was signed.
+        // A client's URL parser leaves it unchanged.
         expect(new URL(url).href).toBe(url)
         expect(url.slice(url.indexOf('?'))).not.toContain('+')
       }),
@@ -62,7 +62,7 @@ describe('presign under hostile input', () => {
     expect(refused).toBeGreaterThan(100)
   })
 
-  it('signs the longest key that S3 takes', async () => {
+  it('signs the longest key that S3 accepts', async () => {
     const longest = '\u{1f600}'.repeat(256)
     await fc.assert(
       fc.asyncProperty(signedInput, async (input) => {
@@ -73,7 +73,7 @@ describe('presign under hostile input', () => {
     )
   })
 
-  it('gives another signature for every other key', async () => {
+  it('gives every key a different signature', async () => {
     const key = hostileText.filter((text) => !isRefused(text)).map(parseObjectKey)
     await fc.assert(
       fc.asyncProperty(signedInput, key, key, async (input, a, b) => {

@@ -21,7 +21,7 @@ const template = (changes: Partial<PresignTemplate> = {}): PresignTemplate => ({
   ...changes,
 })
 
-/** How many digests the next URL costs: one, unless a template is made for it. */
+/** The number of digests for the next URL: one, unless it needs a new template. */
 async function digestsOf(input: PresignTemplate): Promise<number> {
   const digest = vi.spyOn(crypto.subtle, 'digest')
   await presignMany(input)(A)
@@ -31,7 +31,7 @@ async function digestsOf(input: PresignTemplate): Promise<number> {
 }
 
 describe('presignMany', () => {
-  it('signs byte for byte as presign does, under hostile input', async () => {
+  it('returns the same URLs as presign, byte for byte, under hostile input', async () => {
     await fc.assert(
       fc.asyncProperty(
         signedInput,
@@ -46,7 +46,7 @@ describe('presignMany', () => {
     )
   })
 
-  it('is judged by the independent verifier as well', async () => {
+  it('passes the independent verifier', async () => {
     await fc.assert(
       fc.asyncProperty(signedInput, keys, async (input, key) => {
         const url = await presignMany(input)(key)
@@ -62,7 +62,7 @@ describe('presignMany', () => {
 
   it.each([
     ['midnight', ['2026-11-24T23:59:59Z', '2026-11-25T00:00:00Z']],
-    ['the new year', ['2026-12-31T23:59:59Z', '2027-01-01T00:00:00Z']],
+    ['New Year', ['2026-12-31T23:59:59Z', '2027-01-01T00:00:00Z']],
   ])('follows the day over %s', async (_, instants) => {
     for (const instant of [...instants, ...instants]) {
       const input = template({ signedAt: new Date(instant) })
@@ -92,7 +92,7 @@ describe('presignMany', () => {
     expect(urls[0]).not.toBe(urls[1])
   })
 
-  it('makes one template a day, whatever the time and the values of headers, and another for the rest', async () => {
+  it('makes one template a day, whatever the time and header values, and a new one for any other difference', async () => {
     const bucket = testBucket()
     const headers = { 'Content-Type': 'image/png' }
     const input = template({ bucket, headers })
@@ -115,7 +115,7 @@ describe('presignMany', () => {
       expect(await digestsOf({ ...input, ...other }), JSON.stringify(other)).toBeGreaterThan(1)
   })
 
-  it('forgets a template when many others have come', async () => {
+  it('drops an old template after many new ones', async () => {
     const bucket = testBucket()
     const input = template({ bucket })
     const url = await presignMany(input)(A)
@@ -125,7 +125,7 @@ describe('presignMany', () => {
     expect(await presignMany(input)(A)).toBe(url)
   })
 
-  it('signs the time and the values of headers that it is given, not those of the template', async () => {
+  it('signs the given time and header values, not those of the template', async () => {
     const bucket = testBucket()
     await fc.assert(
       fc.asyncProperty(
@@ -146,7 +146,7 @@ describe('presignMany', () => {
     )
   })
 
-  it('is not led astray by a query that holds the time or the path of the sample', async () => {
+  it('signs a query that contains the time or the path of the sample correctly', async () => {
     for (const text of [
       '20261124T120000Z',
       'X-Amz-Date=20261124T120000Z',
@@ -159,14 +159,14 @@ describe('presignMany', () => {
     }
   })
 
-  it('signs what is longer than any before it', async () => {
+  it('signs a longer input than any before it', async () => {
     const key = parseObjectKey('漢'.repeat(341))
     const input = template({ query: { 'response-content-disposition': 'x'.repeat(5000) } })
     expect(await presignMany(input)(key)).toBe(await presign({ ...input, key }))
     expect(await presignMany(input)(A)).toBe(await presign({ ...input, key: A }))
   })
 
-  it('signs keys at once as it signs them one after another', async () => {
+  it('signs keys concurrently the same as one after another', async () => {
     const some = Array.from({ length: 300 }, (_, i) => parseObjectKey(`${i}/${'x'.repeat(i)} é`))
     const inputs = [template(), template({ method: 'PUT', headers: { 'Content-Type': 'a/b' } })]
     const atOnce = await Promise.all(
@@ -177,12 +177,12 @@ describe('presignMany', () => {
     expect(atOnce).toEqual(alone)
   })
 
-  it('refuses a life that SigV4 does not know', async () => {
+  it('refuses a lifetime that SigV4 does not allow', async () => {
     for (const signedSeconds of [0, -1, 1.5, 604_801, Number.NaN])
       await expect(presignMany(template({ signedSeconds }))(A)).rejects.toThrow(RangeError)
   })
 
-  it('signs no key that a URL parser would fold into another, though the key came past the rules', async () => {
+  it('refuses to sign a key that a URL parser would turn into another, even when it passes the key rules', async () => {
     const presignKey = presignMany(template({ bucket: testBucket({ basePath: '/files/' }) }))
     for (const key of ['..', '../b', 'a/../b', './a', 'a/.'])
       await expect(presignKey(key as ObjectKey), key).rejects.toThrow(
@@ -196,7 +196,7 @@ describe('an aws4fetch that signs in an unexpected way', () => {
     vi.restoreAllMocks()
   })
 
-  it('is refused before any URL is signed: the sample has another signature', async () => {
+  it('is detected before any URL is signed: the sample has a different signature', async () => {
     const { signature } = AwsV4Signer.prototype
     vi.spyOn(AwsV4Signer.prototype, 'signature').mockImplementation(async function (
       this: AwsV4Signer,

@@ -30,14 +30,14 @@ beforeAll(async () => {
 
 const seconds = (count: number): Date => new Date(SIGNED_AT.getTime() + count * 1000)
 
-/** Shows that the verifier, which all other proofs lean on, can say no. */
+/** Shows that the verifier, on which all other tests depend, can refuse a URL. */
 describe('the verifier', () => {
-  it('accepts what was signed, to the last second', () => {
+  it('accepts a signed URL until its last second', () => {
     for (const now of [SIGNED_AT, seconds(SIGNED_SECONDS)])
       expect(verifyPresigned({ method: 'PUT', url, headers }, { ...SERVER, now }).ok).toBe(true)
   })
 
-  it('refuses any one character of the URL that is another', () => {
+  it('refuses a URL with any single character changed', () => {
     const start = url.indexOf('/', 'https://'.length)
     for (let i = start; i < url.length; i++) {
       const changed = `${url.slice(0, i)}${url[i] === '0' ? '1' : '0'}${url.slice(i + 1)}`
@@ -46,7 +46,7 @@ describe('the verifier', () => {
     }
   })
 
-  it('refuses a signature of which one character is another', () => {
+  it('refuses a signature with any single character changed', () => {
     const start = url.indexOf('X-Amz-Signature=') + 'X-Amz-Signature='.length
     for (let i = start; i < start + 64; i++) {
       const changed = `${url.slice(0, i)}${url[i] === '0' ? '1' : '0'}${url.slice(i + 1)}`
@@ -58,12 +58,12 @@ describe('the verifier', () => {
   })
 
   it.each([
-    ['another host', (text: string) => text.replace('examplebucket', 'otherbucket')],
-    ['another path', (text: string) => text.replace('%C3%A9.png', '%C3%A8.png')],
-    ['another query value', (text: string) => text.replace('versionId=x', 'versionId=z')],
-    ['one parameter more', (text: string) => `${text}&response-content-type=text%2Fhtml`],
-    ['one parameter less', (text: string) => text.replace('versionId=x%20y&', '')],
-    ['a longer life', (text: string) => text.replace('Expires=300', 'Expires=301')],
+    ['a different host', (text: string) => text.replace('examplebucket', 'otherbucket')],
+    ['a different path', (text: string) => text.replace('%C3%A9.png', '%C3%A8.png')],
+    ['a different query value', (text: string) => text.replace('versionId=x', 'versionId=z')],
+    ['an extra parameter', (text: string) => `${text}&response-content-type=text%2Fhtml`],
+    ['a missing parameter', (text: string) => text.replace('versionId=x%20y&', '')],
+    ['a longer lifetime', (text: string) => text.replace('Expires=300', 'Expires=301')],
   ])('refuses %s', (_, change) => {
     expect(change(url)).not.toBe(url)
     expect(verifyPresigned({ method: 'PUT', url: change(url), headers }, SERVER)).toEqual({
@@ -79,17 +79,25 @@ describe('the verifier', () => {
     ['half an escape', (text: string) => text.replace('.png', '.p%zg'), 'malformed url'],
     ['bad UTF-8', (text: string) => text.replace('%C3%A9', '%C3'), 'malformed url'],
     ['no date', (text: string) => text.replace('X-Amz-Date', 'X-Amz-Dates'), 'missing parameter'],
-    ['a life over a week', (text: string) => text.replace('=300', '=604801'), 'malformed expiry'],
-    ['another day', (text: string) => text.replace('%2F20261124', '%2F20261125'), 'wrong scope'],
-    ['another service', (text: string) => text.replace('%2Fs3%2F', '%2Fsqs%2F'), 'wrong scope'],
-    ['another token', (text: string) => text.replace('token', 'tokem'), 'wrong session token'],
     [
-      'another algorithm',
+      'a lifetime of more than a week',
+      (text: string) => text.replace('=300', '=604801'),
+      'malformed expiry',
+    ],
+    [
+      'a different day',
+      (text: string) => text.replace('%2F20261124', '%2F20261125'),
+      'wrong scope',
+    ],
+    ['a different service', (text: string) => text.replace('%2Fs3%2F', '%2Fsqs%2F'), 'wrong scope'],
+    ['a different token', (text: string) => text.replace('token', 'tokem'), 'wrong session token'],
+    [
+      'a different algorithm',
       (text: string) => text.replace('AWS4-HMAC-SHA256', 'AWS4-HMAC-SHA1'),
       'wrong algorithm',
     ],
     [
-      'no host among the signed headers',
+      'a host that is not signed',
       (text: string) => text.replace('%3Bhost%3B', '%3B'),
       'malformed signed headers',
     ],
@@ -102,14 +110,14 @@ describe('the verifier', () => {
   })
 
   it.each([
-    ['another method', { method: 'GET' }, 'signature mismatch'],
+    ['a different method', { method: 'GET' }, 'signature mismatch'],
     [
-      'another type',
+      'a different type',
       { headers: { ...headers, 'Content-Type': 'text/html' } },
       'signature mismatch',
     ],
     [
-      'a signed header left out',
+      'a signed header that is missing',
       { headers: { 'Content-Type': 'image/png' } },
       'signed header missing',
     ],
@@ -126,9 +134,9 @@ describe('the verifier', () => {
   })
 
   it.each([
-    ['another secret', { secretAccessKey: 'x' }, 'signature mismatch'],
-    ['another access key', { accessKeyId: 'x' }, 'wrong credential'],
-    ['another region', { region: 'eu-central-1' }, 'wrong scope'],
+    ['a different secret', { secretAccessKey: 'x' }, 'signature mismatch'],
+    ['a different access key', { accessKeyId: 'x' }, 'wrong credential'],
+    ['a different region', { region: 'eu-central-1' }, 'wrong scope'],
     ['a URL that has expired', { now: seconds(SIGNED_SECONDS + 1) }, 'expired'],
     ['a URL from the future', { now: seconds(-901) }, 'not yet valid'],
   ])('refuses %s', (_, change, reason) => {

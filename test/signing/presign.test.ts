@@ -55,7 +55,7 @@ UNSIGNED-PAYLOAD`,
 })
 
 describe('presign', () => {
-  it('signs every header that it is given, those too that a signer usually leaves out', async () => {
+  it('signs every given header, including those that signers usually leave out', async () => {
     const headers = {
       'Content-Type': 'image/png',
       'Content-Length': '3',
@@ -68,7 +68,7 @@ describe('presign', () => {
     expect(verifyPresigned({ method: 'PUT', url, headers }, SERVER)).toMatchObject({ ok: true })
   })
 
-  it('puts the session token into the signed query', async () => {
+  it('includes the session token in the signed query', async () => {
     const sessionToken = 'FwoGZXIvYXdzE+/=='
     const credentials = { ...EXAMPLE_CREDENTIALS, sessionToken }
     const url = await presign(input({ credentials }))
@@ -76,7 +76,7 @@ describe('presign', () => {
     expect(verifyPresigned({ method: 'GET', url }, { ...SERVER, sessionToken }).ok).toBe(true)
   })
 
-  it('signs with the credentials that it is given, not with those of the bucket', async () => {
+  it('signs with the given credentials, not with those of the bucket', async () => {
     const credentials = { ...EXAMPLE_CREDENTIALS, accessKeyId: 'WRITER', secretAccessKey: 'other' }
     const url = await presign(input({ credentials }))
     expect(verifyPresigned({ method: 'GET', url }, SERVER)).toEqual({
@@ -97,7 +97,7 @@ describe('presign', () => {
     })
   })
 
-  it('signs the port, but for the default one of the scheme', async () => {
+  it("signs the port unless it is the scheme's default", async () => {
     const atPort = testBucket({ origin: 'http://127.0.0.1:9000', basePath: '/files/' })
     const url = await presign(input({ bucket: atPort }))
     expect(verifyPresigned({ method: 'GET', url }, SERVER)).toMatchObject({
@@ -111,22 +111,22 @@ describe('presign', () => {
     expect(amzDate(new Date('2026-03-01T00:59:59.999+01:00'))).toBe('20260228T235959Z')
   })
 
-  it('signs for the shortest and the longest life of SigV4', async () => {
+  it('accepts the shortest and the longest lifetime of SigV4', async () => {
     for (const signedSeconds of [1, 604_800]) {
       const { searchParams } = new URL(await presign(input({ signedSeconds })))
       expect(searchParams.get('X-Amz-Expires')).toBe(String(signedSeconds))
     }
   })
 
-  it('refuses a life that SigV4 does not know', async () => {
+  it('refuses a lifetime that SigV4 does not allow', async () => {
     for (const signedSeconds of [0, -1, 604_801, 1.5, Number.NaN, Number.POSITIVE_INFINITY])
       await expect(presign(input({ signedSeconds })), String(signedSeconds)).rejects.toThrow(
         RangeError,
       )
   })
 
-  it('throws rather than signs where an object would lie outside of its bucket', async () => {
-    // Stands for a fault of the key rules: the type says "parsed", the value was not.
+  it('throws when an object would be outside its bucket', async () => {
+    // Simulates a gap in the key rules: the type says "parsed", but the value was not parsed.
     const unparsed = '../other-bucket/secret' as PresignInput['key']
     const bucket = testBucket({ origin: 'https://s3.example.com', basePath: '/files/' })
     await expect(presign(input({ bucket, key: unparsed }))).rejects.toThrow(

@@ -14,7 +14,7 @@ const presignOn = (day: number): Promise<string> =>
     signedSeconds: 60,
   })
 
-it('derives one key a day, and signs with the kept one the same', async () => {
+it('derives one key a day, and the cached key gives the same signature', async () => {
   signingKeys.clear()
   const first = await presignOn(1)
   expect(signingKeys.size).toBe(1)
@@ -24,7 +24,7 @@ it('derives one key a day, and signs with the kept one the same', async () => {
   expect(signingKeys.size).toBe(2)
 })
 
-it('never holds more than 64 keys, however many days and regions are signed for', async () => {
+it('caches at most 64 keys, however many days and regions it signs for', async () => {
   signingKeys.clear()
   for (let day = 1; day <= 200; day++) {
     await presignOn(day)

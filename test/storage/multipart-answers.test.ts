@@ -25,7 +25,7 @@ describe('createMultipartUpload', () => {
     ['&#x61;&#98;', 'ab'],
     ['a b', 'a b'],
     ['u'.repeat(1024), 'u'.repeat(1024)],
-  ])('takes the id %j for what it says', async (written, uploadId) => {
+  ])('decodes the id %j', async (written, uploadId) => {
     scriptedBucket({ CreateMultipartUpload: started(written) })
     expect(await create()).toBe(uploadId)
   })
@@ -34,14 +34,14 @@ describe('createMultipartUpload', () => {
     ['no id', answer(200, '<InitiateMultipartUploadResult/>')],
     ['an empty id', started('')],
     [
-      'an id deeper down',
+      'an id in a nested element',
       answer(
         200,
         '<InitiateMultipartUploadResult><S><UploadId>id</UploadId></S></InitiateMultipartUploadResult>',
       ),
     ],
-  ])('throws storage_error for an answer with %s', async (_, fault) => {
-    scriptedBucket({ CreateMultipartUpload: fault })
+  ])('throws storage_error for a response with %s', async (_, failure) => {
+    scriptedBucket({ CreateMultipartUpload: failure })
     await expect(create()).rejects.toMatchObject({
       code: 'storage_error',
       message: 'The bucket answered CreateMultipartUpload without an id.',

@@ -14,11 +14,11 @@ import { testBucket } from '../support/test-bucket.ts'
 const upload = { bucket: testBucket(), key: parseObjectKey('uploads/a.mp4'), s3UploadId: 'id' }
 const list = () => listParts(upload, new Date('2026-11-24T12:00:00Z'))
 
-/** Where each page was asked to start. */
+/** The marker that each page was requested with. */
 const markers = (sent: readonly Sent[]) =>
   sent.map(({ url }) => new URL(url).searchParams.get('part-number-marker'))
 
-/** The page behind part number `marker`, of parts that are `size` bytes each. */
+/** The page after part number `marker`, with parts of `size` bytes each. */
 const page = (marker: number, count: number, size = 5) =>
   Array.from({ length: count }, (_, i) =>
     partXml(marker + i + 1, size, `&quot;e${marker + i + 1}&quot;`),
@@ -28,19 +28,19 @@ afterEach(() => vi.unstubAllGlobals())
 
 describe('a listed part', () => {
   it.each([
-    ['quotes that are escaped', '&quot;abc&quot;'],
-    ['quotes as they are', '"abc"'],
-    ['quotes by number', '&#34;abc&#34;'],
+    ['escaped quotes', '&quot;abc&quot;'],
+    ['plain quotes', '"abc"'],
+    ['quotes as numeric references', '&#34;abc&#34;'],
     ['no quotes', 'abc'],
     ['CDATA', '<![CDATA["abc"]]>'],
-  ])('has its ETag in quotes where the bucket writes %s', async (_, etag) => {
+  ])('has its ETag in quotes when the bucket writes %s', async (_, etag) => {
     scriptedBucket({ ListParts: listed([partXml(1, 5, etag)]) })
     expect(await list()).toEqual([
       { partNumber: 1, size: 5, etag: '"abc"', lastModified: '2026-11-24T12:00:00.000Z' },
     ])
   })
 
-  it('may lack its date, and be empty', async () => {
+  it('may have no date, and may be empty', async () => {
     const part = '<Part><PartNumber>1</PartNumber><ETag>e</ETag><Size>0</Size></Part>'
     scriptedBucket({ ListParts: listed([part]) })
     expect(await list()).toEqual([{ partNumber: 1, size: 0, etag: '"e"', lastModified: '' }])
@@ -54,7 +54,7 @@ describe('a listed part', () => {
     ['half a byte', partXml(1, '0.5', 'e')],
     ['more bytes than a number holds', partXml(1, '9'.repeat(16), 'e')],
     ['an empty ETag', partXml(1, 5, '')],
-    ['an ETag without end', partXml(1, 5, 'e'.repeat(256))],
+    ['an endless ETag', partXml(1, 5, 'e'.repeat(256))],
     ['nothing at all', '<Part/>'],
   ])('is refused with %s', async (_, part) => {
     scriptedBucket({ ListParts: listed([partXml(1, 5, 'e'), part]) })
@@ -66,7 +66,7 @@ describe('a listed part', () => {
 })
 
 describe('the pages of ListParts', () => {
-  it('are joined in their order, each asked for from where the last one ended', async () => {
+  it('are joined in order, and each request starts where the last page ended', async () => {
     const sent = scriptedBucket({
       ListParts: [
         listed(page(0, 1000), 1000),
@@ -81,7 +81,7 @@ describe('the pages of ListParts', () => {
     expect(markers(sent)).toEqual(['0', '1000', '2000'])
   })
 
-  it('may be short, or empty, and not the last', async () => {
+  it('may be short or empty before the last page', async () => {
     const sent = scriptedBucket({
       ListParts: [listed(page(0, 2), 2), listed([], 9), listed(page(9, 1))],
     })
@@ -94,11 +94,11 @@ describe('the pages of ListParts', () => {
       'without a marker',
       answer(200, '<ListPartsResult><IsTruncated>true</IsTruncated></ListPartsResult>'),
     ],
-    ['with a marker in words', listed([], 'next')],
-    ['that leads to itself', listed([], 0)],
-    ['that leads back', listed([], -1)],
-  ])('are refused where one is cut off %s', async (_, fault) => {
-    const sent = scriptedBucket({ ListParts: fault })
+    ['with a marker that is not a number', listed([], 'next')],
+    ['with a marker that leads to itself', listed([], 0)],
+    ['with a marker that leads back', listed([], -1)],
+  ])('are refused when one is truncated %s', async (_, failure) => {
+    const sent = scriptedBucket({ ListParts: failure })
     await expect(list()).rejects.toMatchObject({
       code: 'storage_error',
       message: 'The bucket answered ListParts with endless pages.',
@@ -106,13 +106,13 @@ describe('the pages of ListParts', () => {
     expect(sent).toHaveLength(1)
   })
 
-  it('are refused where the second leads back to the first', async () => {
+  it('are refused when the second leads back to the first', async () => {
     const sent = scriptedBucket({ ListParts: [listed(page(0, 5), 5), listed(page(0, 5), 5)] })
     await expect(list()).rejects.toMatchObject({ code: 'storage_error' })
     expect(sent).toHaveLength(2)
   })
 
-  it('are ten at most, whatever the bucket says', async () => {
+  it('are at most ten, whatever the bucket answers', async () => {
     let next = 0
     const sent = scriptedBucket({
       ListParts: (one) => {
@@ -127,7 +127,7 @@ describe('the pages of ListParts', () => {
     expect(sent).toHaveLength(10)
   })
 
-  it('hold all 10,000 parts in ten', async () => {
+  it('return all 10,000 parts in ten pages', async () => {
     const sent = scriptedBucket({
       ListParts: Array.from({ length: 10 }, (_, i) =>
         listed(page(i * 1000, 1000), i === 9 ? undefined : (i + 1) * 1000),
@@ -154,7 +154,7 @@ describe('the pages of ListParts', () => {
     vi.useRealTimers()
   })
 
-  it('throw if one of them fails', async () => {
+  it('throw when one of them fails', async () => {
     scriptedBucket({ ListParts: [listed(page(0, 5), 5), s3Error(500, 'InternalError')] })
     await expect(list()).rejects.toMatchObject({ code: 'storage_error' })
   })

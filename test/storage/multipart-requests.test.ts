@@ -20,7 +20,7 @@ import {
   scriptedBucket,
   started,
 } from '../support/scripted-bucket.ts'
-import { authorizationFault } from '../support/sigv4-authorization.ts'
+import { authorizationError } from '../support/sigv4-authorization.ts'
 import { EXAMPLE_CREDENTIALS, testBucket } from '../support/test-bucket.ts'
 
 const NOW = new Date('2026-11-24T12:00:00Z')
@@ -33,11 +33,11 @@ const WRITER = {
 }
 const bucket = testBucket({ uploadCredentials: WRITER })
 const server = { ...WRITER, region: bucket.region, now: NOW }
-/** Ids of R2, AWS and Ceph, and one that no query or document takes as it is. */
+/** Ids of R2, AWS and Ceph, and one that needs escaping in a query and in XML. */
 const S3_UPLOAD_ID = '2~a b+/=&<>"\'%25?#é'
 const upload: MultipartUpload = { bucket, key: KEY, s3UploadId: S3_UPLOAD_ID }
 
-/** Answers every operation well and returns what is sent. */
+/** Answers every operation with success and returns the requests. */
 const answering = () =>
   scriptedBucket({
     CreateMultipartUpload: started('id'),
@@ -46,11 +46,11 @@ const answering = () =>
     AbortMultipartUpload: answer(204),
   })
 
-/** The one request of `sent`, its query decoded, its signature found right. */
+/** Returns the only request of `sent` with its query decoded, after checking its signature. */
 function only(sent: readonly Sent[]) {
   const [one] = sent
   if (one === undefined || sent.length > 1) throw new Error(`${sent.length} requests were sent.`)
-  expect(authorizationFault(one, server)).toBeNull()
+  expect(authorizationError(one, server)).toBeNull()
   const [path, search] = one.url.split('?')
   expect(path).toBe(URL_OF_KEY)
   const query = (search ?? '').split('&').map((pair) => pair.split('=').map(decodeURIComponent))
@@ -59,7 +59,7 @@ function only(sent: readonly Sent[]) {
 
 afterEach(() => vi.unstubAllGlobals())
 
-describe('what is sent, with the credentials for uploads and rightly signed,', () => {
+describe('the request, signed with the credentials for uploads,', () => {
   it('for CreateMultipartUpload', async () => {
     const sent = answering()
     const headers = { 'Content-Type': 'video/mp4', 'x-amz-meta-note': '=?UTF-8?B?w6k=?=' }
@@ -109,7 +109,7 @@ describe('what is sent, with the credentials for uploads and rightly signed,', (
   })
 })
 
-it('names any id of S3 in the query, and signs it', async () => {
+it('includes any S3 id in the query, and signs it', async () => {
   await fc.assert(
     fc.asyncProperty(hostileText, async (s3UploadId) => {
       const sent = answering()
@@ -119,7 +119,7 @@ it('names any id of S3 in the query, and signs it', async () => {
   )
 })
 
-it('lets no ETag out of its element', async () => {
+it('escapes an ETag that contains markup', async () => {
   const sent = answering()
   const etag = '"</ETag></Part><Part><PartNumber>2</PartNumber><ETag>&amp;"'
   await completeMultipartUpload(upload, [{ partNumber: 1, etag }], NOW)
@@ -128,7 +128,7 @@ it('lets no ETag out of its element', async () => {
   expect(root?.text).toBe(`1"${etag.replaceAll('"', '')}"`)
 })
 
-it('sends ten thousand parts, in the order given', async () => {
+it('sends 10,000 parts in the given order', async () => {
   const sent = answering()
   const parts: Part[] = Array.from({ length: 10_000 }, (_, i) => ({ partNumber: i + 1, etag: 'e' }))
   await completeMultipartUpload(upload, parts, NOW)
@@ -136,7 +136,7 @@ it('sends ten thousand parts, in the order given', async () => {
   expect(numbers).toEqual(parts.map(({ partNumber }) => String(partNumber)))
 })
 
-it('sends nothing once the credentials for uploads have ended, those for reading being good', async () => {
+it('sends nothing after the credentials for uploads expire, even if those for reading are valid', async () => {
   const sent = answering()
   const uploadCredentials = { ...WRITER, expiresAt: NOW.getTime() }
   const ended = abortMultipartUpload({ ...upload, bucket: testBucket({ uploadCredentials }) }, NOW)
@@ -144,7 +144,7 @@ it('sends nothing once the credentials for uploads have ended, those for reading
   expect(sent).toEqual([])
 })
 
-it('completes without replacing an object, where the server knows how', async () => {
+it('completes without replacing an object when the server supports it', async () => {
   const parts = [{ partNumber: 1, etag: 'a' }]
   for (const [conditionalComplete, condition] of [
     [true, '*'],

@@ -27,7 +27,7 @@ const key = (name: string) => parseObjectKey(`storage-multipart-test/${name}`)
 const create = (objectKey: ObjectKey, headers: Record<string, string> = {}) =>
   createMultipartUpload(bucket, objectKey, headers, new Date())
 
-/** S3 UploadPart, presigned; resolves with the part as the server knows it. */
+/** Uploads a part through a presigned URL; resolves with the part as the server reports it. */
 async function putPart(
   objectKey: ObjectKey,
   uploadId: string,
@@ -42,11 +42,11 @@ async function putPart(
   return { partNumber, etag: response.headers.get('ETag') ?? '' }
 }
 
-/** The object under `objectKey`, as s3rver has it. */
+/** Reads the object under `objectKey` from s3rver. */
 const read = (objectKey: ObjectKey) =>
   bucketFetch(objectKey.split('/').map(encodeURIComponent).join('/'))
 
-describe('an upload in parts', () => {
+describe('a multipart upload', () => {
   it.each(['a.mp4', "a b+c%25&'()*!~.png", '漢字😀/é.png', 'q?x=1#y'])(
     'becomes the object under the key %j',
     async (name) => {
@@ -70,7 +70,7 @@ describe('an upload in parts', () => {
     },
   )
 
-  it('keeps the part that came last under a number', async () => {
+  it('keeps the last part uploaded under a number', async () => {
     const objectKey = key('twice.txt')
     const s3UploadId = await create(objectKey, { 'Content-Type': 'text/plain' })
     await putPart(objectKey, s3UploadId, 1, 'first try')
@@ -79,7 +79,7 @@ describe('an upload in parts', () => {
     expect(await textOf(await read(objectKey))).toBe('second try')
   })
 
-  it('has another id each time', async () => {
+  it('has a different id each time', async () => {
     const ids = [await create(key('same.bin')), await create(key('same.bin'))]
     expect(new Set(ids).size).toBe(2)
   })
@@ -94,7 +94,7 @@ describe('an upload in parts', () => {
     await expect(complete()).rejects.toMatchObject({ code: 'upload_not_found' })
   })
 
-  it('lists its parts, and nothing after an abort, which may be repeated', async () => {
+  it('lists its parts, and nothing after an abort, which can be repeated', async () => {
     const objectKey = key('dropped.bin')
     const upload = { bucket, key: objectKey, s3UploadId: await create(objectKey) }
     expect(await listParts(upload, new Date())).toEqual([])
@@ -113,10 +113,10 @@ describe('an upload in parts', () => {
   })
 })
 
-describe('what goes wrong', () => {
+describe('createMultipartUpload and completeMultipartUpload', () => {
   const wrong = { ...credentials, secretAccessKey: 'wrong' }
 
-  it('is storage_error for a wrong secret, which no other credentials make good', async () => {
+  it('throw storage_error for a wrong upload secret, without trying other credentials', async () => {
     const refused = createMultipartUpload(
       testBucket({ ...address, uploadCredentials: wrong }),
       key('a'),
@@ -129,12 +129,12 @@ describe('what goes wrong', () => {
     })
   })
 
-  it('is nothing where only the credentials for reading are wrong', async () => {
+  it('succeed when only the credentials for reading are wrong', async () => {
     const readers = testBucket({ ...address, credentials: wrong, uploadCredentials: credentials })
     expect(await createMultipartUpload(readers, key('a'), {}, new Date())).toMatch(/./)
   })
 
-  it('is storage_error where nothing listens', async () => {
+  it('throw storage_error when nothing listens', async () => {
     stubUnreachable()
     const nowhere = testBucket({ origin: UNREACHABLE, basePath: '/files/' })
     await expect(createMultipartUpload(nowhere, key('a'), {}, new Date())).rejects.toMatchObject({
@@ -145,20 +145,20 @@ describe('what goes wrong', () => {
 
   it.each([
     ['breaks off', 'cut'],
-    ['ends in an error, long after its status of 200', 'late-error'],
-  ])('is storage_error where an answer %s', async (_, fault) => {
-    await expect(completeAtFaulty(fault)).rejects.toMatchObject({ code: 'storage_error' })
+    ['ends in an error long after its status of 200', 'late-error'],
+  ])('throw storage_error when a response %s', async (_, failure) => {
+    await expect(completeAtFaulty(failure)).rejects.toMatchObject({ code: 'storage_error' })
   })
 
-  it('is nothing where an answer takes its time', async () => {
+  it('succeed when a response is slow', async () => {
     await expect(completeAtFaulty('late-result')).resolves.toBeUndefined()
   })
 })
 
-/** CompleteMultipartUpload at the server that breaks its answers. */
-function completeAtFaulty(fault: string): Promise<void> {
+/** Sends CompleteMultipartUpload to the server that breaks its responses. */
+function completeAtFaulty(failure: string): Promise<void> {
   const origin = `http://127.0.0.1:${inject('testPorts').faulty}`
   const faulty = testBucket({ origin, basePath: '/files/' })
-  const upload = { bucket: faulty, key: parseObjectKey(`${fault}/a.mp4`), s3UploadId: 'id' }
+  const upload = { bucket: faulty, key: parseObjectKey(`${failure}/a.mp4`), s3UploadId: 'id' }
   return completeMultipartUpload(upload, [{ partNumber: 1, etag: 'e' }], new Date())
 }

@@ -34,7 +34,7 @@ const head = (name: string, changes: Partial<Bucket> = {}) =>
 describe('headObject', () => {
   beforeAll(() => upload('photo.png', 'eight by', 'image/png'))
 
-  it('says what the bucket holds', async () => {
+  it('returns what the bucket holds', async () => {
     const before = Date.now()
     await upload('hello.txt', 'hello', 'text/plain; charset=utf-8')
     const found = await head('hello.txt')
@@ -47,7 +47,7 @@ describe('headObject', () => {
     expect(Math.abs((found?.lastModified.getTime() ?? 0) - before)).toBeLessThan(60_000)
   })
 
-  it('says so of an empty object too', async () => {
+  it('returns an empty object too', async () => {
     await upload('empty.bin', '', 'application/octet-stream')
     expect(await head('empty.bin')).toMatchObject({ size: 0 })
   })
@@ -65,7 +65,7 @@ describe('headObject', () => {
     expect(await head('missing')).toBeNull()
   })
 
-  it('throws storage_error where the bucket is missing', async () => {
+  it('throws storage_error when the bucket is missing', async () => {
     const missing = head('photo.png', { basePath: '/no-such-bucket/' })
     await expect(missing).rejects.toMatchObject({
       code: 'storage_error',
@@ -76,7 +76,7 @@ describe('headObject', () => {
   it.each([
     ['secret', { secretAccessKey: 'wrong' }],
     ['access key', { accessKeyId: 'UNKNOWN' }],
-  ])('throws storage_error where the %s is wrong', async (_, wrong) => {
+  ])('throws storage_error when the %s is wrong', async (_, wrong) => {
     const refused = head('photo.png', { credentials: { ...credentials, ...wrong } })
     await expect(refused).rejects.toMatchObject({
       code: 'storage_error',
@@ -84,7 +84,7 @@ describe('headObject', () => {
     })
   })
 
-  it('throws storage_error where nothing listens', async () => {
+  it('throws storage_error when nothing listens', async () => {
     stubUnreachable()
     await expect(head('photo.png', { origin: UNREACHABLE })).rejects.toMatchObject({
       code: 'storage_error',
@@ -98,7 +98,7 @@ describe('deleteObject', () => {
   const remove = (name: string, changes: Partial<Bucket> = {}) =>
     deleteObject({ ...bucket, ...changes }, key(name), new Date())
 
-  it('deletes an object, and succeeds again where it is gone', async () => {
+  it('deletes an object, and succeeds again when it is gone', async () => {
     await upload('old.txt', 'old', 'text/plain')
     for (let i = 0; i < 2; i++) {
       await expect(remove('old.txt')).resolves.toBeUndefined()
@@ -113,7 +113,7 @@ describe('deleteObject', () => {
     expect(await head('a.txt.bak')).toMatchObject({ size: 1 })
   })
 
-  it('throws storage_error where the credentials are wrong, and deletes nothing', async () => {
+  it('throws storage_error when the credentials are wrong, and deletes nothing', async () => {
     await upload('kept.txt', 'kept', 'text/plain')
     const wrong = { ...credentials, secretAccessKey: 'wrong' }
     await expect(remove('kept.txt', { credentials: wrong })).rejects.toMatchObject({
@@ -122,7 +122,7 @@ describe('deleteObject', () => {
     expect(await head('kept.txt')).toMatchObject({ size: 4 })
   })
 
-  it('throws storage_error where nothing listens', async () => {
+  it('throws storage_error when nothing listens', async () => {
     stubUnreachable()
     await expect(remove('a.txt', { origin: UNREACHABLE })).rejects.toMatchObject({
       code: 'storage_error',

@@ -7,14 +7,14 @@ import { hostileText } from '../support/hostile.ts'
 const NOT_XML = /[^\t\n\r\u{20}-\u{d7ff}\u{e000}-\u{fffd}\u{10000}-\u{10ffff}]/u
 
 describe('escapeXml', () => {
-  it('leaves no character that ends a text or a quoted value', () => {
+  it('leaves no character that ends text or a quoted value', () => {
     expect(escapeXml(`a&b<c>d"e'f`)).toBe('a&amp;b&lt;c&gt;d&quot;e&apos;f')
     expect(escapeXml('&amp;')).toBe('&amp;amp;')
     expect(escapeXml(']]>')).toBe(']]&gt;')
     expect(escapeXml('')).toBe('')
   })
 
-  it('round-trips any text that XML can hold, between tags and in either quotes', () => {
+  it('round-trips any text that XML can contain, between tags and in both kinds of quotes', () => {
     fc.assert(
       fc.property(hostileText, (text) => {
         fc.pre(!NOT_XML.test(text) && !text.includes('\r'))
@@ -22,7 +22,7 @@ describe('escapeXml', () => {
         expect(safe).not.toMatch(/[<>"']/)
         const root = readXml(`<R a="${safe}" b='${safe}'><T>${safe}</T></R>`)
         expect(root && textOf(root, 'T')).toBe(text)
-        // White space in an attribute is normalized by every parser (§3.3.3).
+        // Every parser normalizes white space in an attribute (§3.3.3).
         const normalized = text.replace(/[\t\n]/g, ' ')
         expect(root?.attributes).toEqual({ a: normalized, b: normalized })
       }),
@@ -32,14 +32,14 @@ describe('escapeXml', () => {
 })
 
 describe('readXml', () => {
-  it('reads the root, whatever it is called', () => {
+  it('reads the root, whatever its name', () => {
     expect(readXml('<Error><Code>NoSuchUpload</Code></Error>')).toMatchObject({ name: 'Error' })
     expect(readXml('<?xml version="1.0" encoding="UTF-8"?>\n<R xmlns="x"/>')).toMatchObject({
       name: 'R',
     })
   })
 
-  it('reads an answer that begins with white space, as S3 sends it while it works', () => {
+  it('reads a response that starts with white space, which S3 sends while it works', () => {
     const document = '<?xml version="1.0" encoding="UTF-8"?><R><T>1</T></R>'
     for (const before of [' ', '\n\n\n', '\r\n \t', ' '.repeat(100_000), '\ufeff']) {
       const root = readXml(`${before}${document}\n`)
@@ -52,18 +52,18 @@ describe('readXml', () => {
     ['white space', ' \n '],
     ['text', 'Service Unavailable'],
     ['JSON', '{"Code":"NoSuchUpload"}'],
-    ['a page of HTML', '<!doctype html><html><body><p>Bad gateway<br></body></html>'],
-    ['a document that is cut short', '<Error><Code>NoSuchUp'],
+    ['an HTML page', '<!doctype html><html><body><p>Bad gateway<br></body></html>'],
+    ['a truncated document', '<Error><Code>NoSuchUp'],
     ['two roots', '<R/><R/>'],
     ['tags that do not match', '<R><T></R></T>'],
-    ['an ampersand by itself', '<R>a & b</R>'],
+    ['an unescaped ampersand', '<R>a & b</R>'],
     ['an unknown entity', '<R>&nbsp;</R>'],
     ['a control character', '<R>\u0000</R>'],
-  ])('takes %s for no XML', (_, text) => {
+  ])('returns nothing for %s', (_, text) => {
     expect(readXml(text)).toBeNull()
   })
 
-  it('takes any other text for no XML, and never throws', () => {
+  it('returns nothing for any other text, and never throws', () => {
     fc.assert(
       fc.property(fc.oneof(hostileText, fc.string({ unit: 'binary' })), (text) => {
         fc.pre(!text.includes('<'))
@@ -74,7 +74,7 @@ describe('readXml', () => {
   })
 })
 
-it('survives elements within elements, a hundred thousand deep', () => {
+it('survives elements nested 100,000 deep', () => {
   const deep = '<R>'.repeat(100_000) + '</R>'.repeat(100_000)
   expect(() => readXml(deep)).not.toThrow()
 })
@@ -82,13 +82,13 @@ it('survives elements within elements, a hundred thousand deep', () => {
 describe('a document type', () => {
   const ten = (name: string) => `&${name};`.repeat(10)
 
-  it('defines no entity, so that none expands', () => {
+  it('defines no entities, so none expand', () => {
     const laughs = `<!DOCTYPE R [<!ENTITY a "ha"><!ENTITY b "${ten('a')}"><!ENTITY c "${ten('b')}">]>`
     expect(readXml(`${laughs}<R>&c;</R>`)).toBeNull()
     expect(readXml(`<!DOCTYPE R [<!ENTITY a "&a;">]><R>&a;</R>`)).toBeNull()
   })
 
-  it('opens no file and no URL', () => {
+  it('opens no files and no URLs', () => {
     for (const source of ['file:///etc/passwd', 'http://127.0.0.1:1/x']) {
       expect(readXml(`<!DOCTYPE R [<!ENTITY x SYSTEM "${source}">]><R>&x;</R>`)).toBeNull()
       const root = readXml(`<!DOCTYPE R SYSTEM "${source}"><R><T>1</T></R>`)
@@ -96,7 +96,7 @@ describe('a document type', () => {
     }
   })
 
-  it('of a great many entities defines none of them', () => {
+  it('with a huge number of entities defines none of them', () => {
     const entities = Array.from({ length: 20_000 }, (_, i) => `<!ENTITY e${i} "${i}">`).join('')
     expect(readXml(`<!DOCTYPE R [${entities}]><R>&e1;</R>`)).toBeNull()
   })
@@ -108,7 +108,7 @@ describe('an element', () => {
   )
   if (root === null) throw new Error('This is XML.')
 
-  it('has the text of its first child of a name', () => {
+  it('returns the text of its first child with a name', () => {
     expect(textOf(root, 'T')).toBe('first')
     expect(textOf(root, 'V')).toBe('')
     expect(textOf(root, 'W')).toBe('a<&>bd')
@@ -116,7 +116,7 @@ describe('an element', () => {
     expect(textOf(root, 't')).toBeNull()
   })
 
-  it('has its own children of a name, not those below them', () => {
+  it('returns its direct children with a name, not their descendants', () => {
     expect(childrenOf(root, 'T').map(({ text }) => text)).toEqual(['first', 'second'])
     expect(childrenOf(root, 'X')).toEqual([])
   })

@@ -2,10 +2,13 @@ import { inject } from 'vitest'
 import type { SettingsInput } from '../../src/index.ts'
 import './provided-context.ts'
 
-/** Where an app with a presigner in it is. */
+/** The origin of an app with a presigner. */
 export const ORIGIN = 'https://app.example'
 
-/** The settings of an app with one bucket, "files" in the shared s3rver, changed by `changes`. */
+/**
+ * Returns the settings of an app with one bucket, "files" in the shared s3rver, with `changes`
+ * applied.
+ */
 export const settingsInput = (changes: Partial<SettingsInput> = {}): SettingsInput => ({
   buckets: {
     files: {
@@ -19,11 +22,11 @@ export const settingsInput = (changes: Partial<SettingsInput> = {}): SettingsInp
   ...changes,
 })
 
-/** The JSON of an answer, whatever it holds. */
+/** Returns the JSON of a response, whatever it contains. */
 export const jsonOf = async <T = Record<string, unknown>>(response: Response): Promise<T> =>
   response.json<T>()
 
-/** Uploads `body` through the presigner at `base`, and gives the new key. */
+/** Uploads `body` through the presigner at `base`, and returns the new key. */
 export async function upload(
   app: { post(path: string, body: unknown): Promise<Response> },
   base: string,

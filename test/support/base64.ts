@@ -1,13 +1,13 @@
-/** Base64 by `atob` and `btoa`, shared with no code of `src/`. */
+/** Base64 with `atob` and `btoa`. It shares no code with `src/`. */
 
-/** The bytes in `text`, in either alphabet, with padding or without. */
+/** Returns the bytes in `text`, in either alphabet, with or without padding. */
 export const fromBase64 = (text: string): Uint8Array =>
   Uint8Array.from(atob(text.replaceAll('-', '+').replaceAll('_', '/')), (c) => c.charCodeAt(0))
 
 export const toBase64 = (bytes: Uint8Array): string =>
   btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(''))
 
-/** In base64url, without padding. */
+/** Returns base64url without padding. */
 export const toBase64url = (bytes: Uint8Array): string =>
   toBase64(bytes).replaceAll('+', '-').replaceAll('/', '_').replace(/=+$/, '')
 

@@ -5,8 +5,8 @@ const ACCESS_KEY = { accessKeyId: 'S3RVER', secretAccessKey: 'S3RVER' }
 const SECONDS = 604_800
 
 /**
- * A presigned URL of an object in the bucket of s3rver, by its path; it holds the real time also
- * where a test has set the clock.
+ * Returns a presigned URL of an object in the bucket of s3rver, by its path. It uses the real time
+ * even when a test has set the clock.
  */
 export async function bucketUrl(path: string, method = 'GET'): Promise<string> {
   const url = new URL(`${inject('s3Endpoint')}/files/${path}`)
@@ -24,6 +24,6 @@ export async function bucketUrl(path: string, method = 'GET'): Promise<string> {
   return (await signer.sign()).url.href
 }
 
-/** Reads, writes or deletes an object of the bucket, not through the Worker. */
+/** Reads, writes or deletes an object in the bucket, without the Worker. */
 export const bucketFetch = async (path: string, init: RequestInit = {}): Promise<Response> =>
   fetch(await bucketUrl(path, init.method), init)

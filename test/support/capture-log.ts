@@ -1,6 +1,6 @@
 import { vi } from 'vitest'
 
-/** Everything that the console is given from now on, as text. */
+/** Returns everything that is written to the console from now on, as text. */
 export function captureLog(): string[] {
   const lines: string[] = []
   for (const level of ['log', 'info', 'warn', 'error', 'debug'] as const)

@@ -1,8 +1,8 @@
 import { afterAll, vi } from 'vitest'
 
 /**
- * Brings the real clock, globals and methods back after each file, as the next one runs in the same
- * process.
+ * Restores the real clock, globals and methods after each file, because the next file runs in the
+ * same process.
  */
 afterAll(() => {
   vi.useRealTimers()

@@ -1,7 +1,7 @@
 import type { Scope } from '../../src/access/scopes.ts'
 import { toBase64url, toHex } from './base64.ts'
 
-/** An API key as a client holds it and as the configuration knows it. */
+/** An API key as the client has it, and its entry in the configuration. */
 export interface TestApiKey {
   readonly token: string
   readonly entry: {
@@ -23,7 +23,7 @@ export async function testApiKey(
   return { token, entry: { id, sha256: toHex(digest), scopes, prefix } }
 }
 
-/** `init` for a request under a Bearer token. */
+/** Returns `init` for a request with a Bearer token. */
 export const bearer = (token: string): RequestInit => ({
   headers: { Authorization: `Bearer ${token}` },
 })

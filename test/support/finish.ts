@@ -8,7 +8,9 @@ import type { Part } from '../../src/storage/multipart.ts'
 import { type Finished, finishMultipart } from '../../src/uploads/finish-multipart.ts'
 import { testBucket } from './test-bucket.ts'
 
-/** An upload of ten bytes in parts of six: the first has the ETag "e1", the second "e2". */
+/**
+ * An upload of ten bytes in parts of six bytes. The first part has the ETag "e1", the second "e2".
+ */
 export const UPLOAD: UploadClaims = {
   bucket: 'files',
   key: parseObjectKey('uploads/a.mp4'),
@@ -19,7 +21,7 @@ export const UPLOAD: UploadClaims = {
   partSize: 6,
 }
 
-/** The same where the client said no size. */
+/** The same without a declared size. */
 export const SIZELESS: UploadClaims = { ...UPLOAD, size: null, partSize: null }
 
 export const part = (partNumber: number, etag = `"e${partNumber}"`): Part => ({ partNumber, etag })
@@ -28,11 +30,11 @@ export const BOTH = [part(1), part(2)]
 
 const index = kvFileIndex(env.FILE_INDEX)
 
-/** Completes `upload` with `parts`, in a bucket changed by `changes`. */
+/** Completes `upload` with `parts`, in a bucket with `changes` applied. */
 export const finish = async (...args: Parameters<typeof finishAll>): Promise<FileRecord> =>
   (await finishAll(...args)).record
 
-/** The same, with what goes to the log. */
+/** The same, but also returns what goes to the log. */
 export const finishAll = (
   upload: UploadClaims,
   parts: readonly Part[] = BOTH,
@@ -40,5 +42,5 @@ export const finishAll = (
   name?: string,
 ): Promise<Finished> => finishMultipart(testBucket(changes), index, upload, parts, name, new Date())
 
-/** What the index has of the file. */
+/** Returns the file's record in the index. */
 export const recorded = (): Promise<FileRecord | null> => index.get('files', UPLOAD.key)

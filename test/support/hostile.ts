@@ -1,9 +1,6 @@
 import fc from 'fast-check'
 
-/**
- * Pieces that URL parsers, percent-decoders, header parsers or file systems treat in a way of their
- * own.
- */
+/** Pieces that URL parsers, percent-decoders, header parsers or file systems treat specially. */
 const TRAPS = [
   '.',
   '..',
@@ -61,7 +58,7 @@ const TRAPS = [
   '\u0130',
 ]
 
-/** Pieces that no object key may hold. */
+/** Pieces that no object key may contain. */
 const POISON = [
   '\u0000',
   '\n',
@@ -81,17 +78,15 @@ const piece = fc.oneof(
   { weight: 1, arbitrary: fc.string({ unit: 'binary', minLength: 1, maxLength: 8 }) },
 )
 
-/**
- * Well-formed text out of all of Unicode, rich in traps; control characters are rare, yet there.
- */
+/** Well-formed text from all of Unicode with many traps. Control characters are rare. */
 export const hostileText = fc
   .array(piece, { minLength: 1, maxLength: 12 })
   .map((pieces) => pieces.join(''))
 
-/** Text that may be an object key and may be anything but one. */
+/** Text that may or may not be a valid object key. */
 export const maybeKey = fc
   .array(fc.oneof({ weight: 30, arbitrary: piece }, fc.constantFrom(...POISON)), { maxLength: 12 })
   .map((pieces) => pieces.join(''))
 
-/** A header value that arrives as it was sent: printable ASCII, no spaces at its ends. */
+/** A header value that arrives unchanged: printable ASCII without leading or trailing spaces. */
 export const headerValue = fc.stringMatching(/^[!-~](?:[ -~]{0,40}[!-~])?$/)

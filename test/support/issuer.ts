@@ -5,17 +5,17 @@ import { SCOPES } from '../../src/access/scopes.ts'
 export const ISSUER = 'https://issuer.example/'
 export const AUDIENCE = 'edge-presigner'
 
-/** For a caller that counts nothing, and that nobody cancels. */
+/** For a caller without a rate limit, whose requests nobody cancels. */
 export const NO_HOOKS: KeySourceHooks = { beforeFetch: async () => {}, waitUntil: () => {} }
 
-/** A JWT issuer of the tests' own, with one ES256 key. */
+/** The tests' own JWT issuer, with one ES256 key. */
 export interface TestIssuer {
   readonly kid: string
   readonly publicJwk: Record<string, unknown>
   readonly privateKey: CryptoKey
   /**
-   * A token that is good for an hour unless `claims` or `header` say otherwise; `without` names
-   * claims to leave out.
+   * Signs a token that is valid for an hour, unless `claims` or `header` say otherwise. `without`
+   * names claims to omit.
    */
   sign(
     claims?: JWTPayload,
@@ -49,7 +49,7 @@ export async function testIssuer(kid = 'kid-1'): Promise<TestIssuer> {
   }
 }
 
-/** The variable `JWT` of a Worker that trusts `issuer` with every scope and every key. */
+/** Returns the variable `JWT` of a Worker that grants `issuer` every scope and every key. */
 export const jwtVariable = ({ publicJwk }: TestIssuer) => ({
   issuer: ISSUER,
   audience: AUDIENCE,

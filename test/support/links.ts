@@ -6,7 +6,7 @@ const worker: TestWorker = testWorker()
 let serial = 0
 
 /**
- * Puts an object straight into the bucket of s3rver and returns its key, which no other test has.
+ * Puts an object directly into the bucket of s3rver and returns its key, which no other test uses.
  */
 export async function putObject(name: string, body: BodyInit, type = 'image/png'): Promise<string> {
   serial += 1
@@ -17,13 +17,13 @@ export async function putObject(name: string, body: BodyInit, type = 'image/png'
   return key
 }
 
-/** A link and when it ends. */
+/** A link and its expiry. */
 export interface Link {
   readonly link: string
   readonly expiresAt: string
 }
 
-/** Asks for a link to `key` in the bucket with the alias `bucket`: "counted" unless told. */
+/** Requests a link to `key` in the bucket with the alias `bucket`, "counted" by default. */
 export async function linkTo(key: string, body: object = {}, bucket = 'counted'): Promise<Link> {
   const path = `/files/${encodeURIComponent(key)}/link?bucket=${bucket}`
   const response = await worker.post(path, body)
@@ -35,11 +35,11 @@ export async function linkTo(key: string, body: object = {}, bucket = 'counted')
 export const open = (link: string, headers: HeadersInit = {}, method = 'GET'): Promise<Response> =>
   worker.fetch(link, { method, headers })
 
-/** The body of a response as text, whatever its type. */
+/** Returns the body of a response as text, whatever its type. */
 export const textOf = async (response: Response): Promise<string> =>
   new TextDecoder().decode(await response.arrayBuffer())
 
-/** How many requests for `key` have reached the bucket behind that server. */
+/** Returns how many requests for `key` have reached the bucket behind that server. */
 export async function requestsFor(
   key: string,
   server: 'counting' | 'faulty' = 'counting',

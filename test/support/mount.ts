@@ -12,17 +12,17 @@ import {
 import { ANN } from './ann.ts'
 import { ORIGIN, settingsInput } from './app.ts'
 
-/** A host as far as these tests go: Hono's own types differ between its builds. */
+/** A host app for these tests. Hono's own types differ between its builds. */
 export interface TestHost {
   route(path: string, app: Presigner['app']): unknown
   fetch(request: Request, env?: object, context?: ExecutionContext): Response | Promise<Response>
 }
 
-/** An app with a presigner in it. */
+/** An app with a presigner. */
 export interface Mounted {
   /** Lines that the presigner has logged. */
   readonly lines: LogLine[]
-  /** `path` is relative to the app's origin; a whole URL is taken as it is. */
+  /** `path` is relative to the app's origin. A whole URL stays unchanged. */
   fetch(path: string, init?: RequestInit): Promise<Response>
   /** POSTs `body` as JSON. */
   post(path: string, body: unknown, init?: RequestInit): Promise<Response>
@@ -35,8 +35,8 @@ interface MountOptions extends PresignerOptions {
 }
 
 /**
- * Mounts a presigner at `path`, "/media" unless given, in `host`, where everyone is Ann unless
- * `authenticate` is given.
+ * Mounts a presigner at `path`, by default "/media", in `host`. Without `authenticate`, everyone is
+ * Ann.
  */
 export function mount({
   settings,
@@ -59,7 +59,7 @@ export function mount({
   return { lines, ...clientOf(host) }
 }
 
-/** Asks `host` as a client does. */
+/** Sends requests to `host` as a client does. */
 export function clientOf(host: Pick<TestHost, 'fetch'>, env: object = {}): Omit<Mounted, 'lines'> {
   return {
     async fetch(path, init) {

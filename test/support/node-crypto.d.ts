@@ -1,5 +1,5 @@
 /**
- * What the verifier needs of Node's crypto; the Worker's own types leave Node out, and src/ must
+ * The part of Node's crypto that the verifier needs. The Worker's types exclude Node, and src/ must
  * not see it.
  */
 declare module 'node:crypto' {

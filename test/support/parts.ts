@@ -1,7 +1,7 @@
 import { expect } from 'vitest'
 import type { TestWorker } from './worker.ts'
 
-/** What POST /multipart answers. */
+/** The response of POST /multipart. */
 export interface StartedUpload {
   readonly key: string
   readonly bucket: string
@@ -11,7 +11,7 @@ export interface StartedUpload {
   readonly expiresAt: string
 }
 
-/** Begins an upload of five bytes of text, changed by `changes`. */
+/** Starts an upload of five bytes of text, with `changes` applied. */
 export async function startUpload(
   worker: TestWorker,
   changes: object = {},
@@ -30,7 +30,7 @@ export async function putPart(url: string, body: BodyInit): Promise<string> {
   return response.headers.get('ETag') ?? ''
 }
 
-/** The URL of each part in `partNumbers`, in that order. */
+/** Returns the URL of each part in `partNumbers`, in that order. */
 export async function partUrls(
   worker: TestWorker,
   { key, uploadId }: StartedUpload,

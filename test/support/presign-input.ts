@@ -40,8 +40,8 @@ const headers = fc.dictionary(
 )
 
 /**
- * Everything about a presigned URL but its key: hostile queries, headers and tokens, any instant,
- * any bucket.
+ * Everything about a presigned URL except its key: hostile queries, headers and tokens, any
+ * instant, any bucket.
  */
 export const signedInput = fc
   .record({

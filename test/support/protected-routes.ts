@@ -2,24 +2,24 @@ import { expect } from 'vitest'
 import type { Scope } from '../../src/access/scopes.ts'
 import type { ErrorCode } from '../../src/errors/api-error.ts'
 
-/** A route that needs credentials, and how to ask it. */
+/** A route that needs credentials, and how to call it. */
 export interface ProtectedRoute {
-  /** Method and pattern as the app registers them. */
+  /** The method and the pattern as the app registers them. */
   readonly route: string
-  /** Null where any principal may ask. */
+  /** Null when any principal may call it. */
   readonly scope: Scope | null
-  /** A request for `key`, or for what the route has in place of one. */
+  /** Returns a request for `key`, or for what the route has in place of a key. */
   readonly request: (key: string) => readonly [path: string, body?: unknown]
-  /** False where the server chooses the key. */
+  /** False when the server chooses the key. */
   readonly takesKey: boolean
-  /** Status for a key that nobody has uploaded, by a caller who may ask. */
+  /** The status for a missing object, for an allowed caller. */
   readonly allowed: number
-  /** The error code that comes with that status. */
+  /** The error code with that status. */
   readonly allowedCode?: ErrorCode
 }
 
 const encoded = encodeURIComponent
-/** No upload id: scope and prefix must be looked at all the same, and first. */
+/** Not an upload id. The route must check scope and prefix first. */
 const ID = 'eyJhbGciOiJIUzI1NiJ9.e30.AAAA'
 const BY_UPLOAD_ID = {
   scope: 'files:upload',
@@ -28,7 +28,9 @@ const BY_UPLOAD_ID = {
   allowedCode: 'invalid_upload_id',
 } as const
 
-/** Every route that needs credentials. A route of the app that isn't here fails the first test. */
+/**
+ * Every route that needs credentials. If a route of the app is missing here, the first test fails.
+ */
 export const ROUTES: readonly ProtectedRoute[] = [
   {
     route: 'POST /files/upload-url',
@@ -185,8 +187,8 @@ export const ROUTES: readonly ProtectedRoute[] = [
 ]
 
 /**
- * The code of the error that `route` answered, after a look at its shape: Uppy's routes have
- * `error` too.
+ * Returns the code of the error from `route`, after checking its shape: Uppy's routes also have
+ * `error`.
  */
 export async function codeOf({ route }: ProtectedRoute, response: Response): Promise<unknown> {
   const { error, message, code }: Record<string, unknown> = await response.json()

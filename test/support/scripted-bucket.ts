@@ -1,6 +1,6 @@
 import { vi } from 'vitest'
 
-/** The S3 operations that this Worker asks for, told apart by method and query. */
+/** The S3 operations that the Worker uses, by method and query. */
 export type Operation =
   | 'CreateMultipartUpload'
   | 'ListParts'
@@ -32,9 +32,9 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
 }
 
 /**
- * Answers each operation as `script` says: with one answer each time, or with a list of them, one
- * after the other and the last for good. What the script leaves out breaks the connection. For what
- * s3rver can't be made to show. Returns what was sent; `vi.unstubAllGlobals()` ends it.
+ * Answers each operation as `script` says: always with one response, or with a list of responses in
+ * order, whose last one repeats. An operation that the script omits breaks the connection. Use it
+ * for what s3rver can't be made to send. Returns the requests; `vi.unstubAllGlobals()` ends it.
  */
 export function scriptedBucket(script: Partial<Record<Operation, Answer | Answer[]>>): Sent[] {
   const sent: Sent[] = []
@@ -57,11 +57,11 @@ export function scriptedBucket(script: Partial<Record<Operation, Answer | Answer
   return sent
 }
 
-/** The operations of `sent`, in order. */
+/** Returns the operations of `sent`, in order. */
 export const operations = (sent: readonly Sent[]): Operation[] =>
   sent.map(({ operation }) => operation)
 
-/** A status with a body, as it is. */
+/** A response with this status and body. */
 export const answer =
   (status: number, body: string | null = null, headers: Record<string, string> = {}): Answer =>
   () =>
@@ -77,11 +77,11 @@ export const started = (uploadId: string): Answer =>
     `<InitiateMultipartUploadResult><UploadId>${uploadId}</UploadId></InitiateMultipartUploadResult>`,
   )
 
-/** One part as ListParts writes it; `etag` as it stands in the XML. */
+/** Returns one part as ListParts writes it, with `etag` as in the XML. */
 export const partXml = (partNumber: number | string, size: number | string, etag: string): string =>
   `<Part><PartNumber>${partNumber}</PartNumber><LastModified>2026-11-24T12:00:00.000Z</LastModified><ETag>${etag}</ETag><Size>${size}</Size></Part>`
 
-/** One page of ListParts; `next` is the marker of the page behind it. */
+/** Returns one page of ListParts. `next` is the marker of the next page. */
 export const listed = (parts: readonly string[], next?: number | string): Answer =>
   answer(
     200,
@@ -93,7 +93,7 @@ export const completed: Answer = answer(
   '<CompleteMultipartUploadResult><ETag>&quot;abc-2&quot;</ETag></CompleteMultipartUploadResult>',
 )
 
-/** HeadObject of an object of `size` bytes. */
+/** The HeadObject response for an object of `size` bytes. */
 export const found = (size: number): Answer =>
   answer(200, null, {
     'Content-Length': String(size),

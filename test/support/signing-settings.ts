@@ -1,7 +1,7 @@
 import type { SigningSecret, SigningSettings } from '../../src/access/settings.ts'
 
 /**
- * What signs links, tokens, cursors and upload ids of the instance `name`, from
+ * Returns the settings that sign links, tokens, cursors and upload ids of the instance `name`, from
  * `kid:secret[,kid:secret]`.
  */
 export function signingSettings(

@@ -1,7 +1,7 @@
 import { createHash, createHmac } from 'node:crypto'
 import { canonicalQuery, encode, type Server, takeApart } from './sigv4-verifier.ts'
 
-/** A request that carries its signature in a header. */
+/** A request with its signature in a header. */
 export interface AuthorizedRequest {
   readonly method: string
   /** With a query. */
@@ -14,11 +14,11 @@ const AUTHORIZATION =
   /^AWS4-HMAC-SHA256 Credential=([^,]+), SignedHeaders=([a-z0-9;-]+), Signature=([0-9a-f]{64})$/
 
 /**
- * What is wrong with a signed request, or null: written from AWS's "Authenticating Requests: Using
- * the Authorization Header (AWS Signature Version 4)" alone. A body must be signed by its digest;
- * only an empty one may go without.
+ * Returns what is wrong with a signed request, or null. It follows only AWS's "Authenticating
+ * Requests: Using the Authorization Header (AWS Signature Version 4)". A body must be signed by its
+ * digest; only an empty one may be unsigned.
  */
-export function authorizationFault(request: AuthorizedRequest, server: Server): string | null {
+export function authorizationError(request: AuthorizedRequest, server: Server): string | null {
   const { method, headers, body } = request
   const url = takeApart(request.url)
   if (url === null) return 'malformed url'

@@ -1,14 +1,14 @@
 import { createHash, createHmac } from 'node:crypto'
 
-/** A request as it reaches a server: nothing of it has been decoded or put in order. */
+/** A request as it reaches a server, before any decoding or sorting. */
 export interface SentRequest {
   readonly method: string
   readonly url: string
-  /** All that the client sends but `Host`, which follows from the URL. */
+  /** All headers that the client sends except `Host`, which follows from the URL. */
   readonly headers?: Readonly<Record<string, string>>
 }
 
-/** What the server knows and expects. */
+/** The server's secrets and settings. */
 export interface Server {
   readonly accessKeyId: string
   readonly secretAccessKey: string
@@ -38,9 +38,9 @@ export type Verification =
   | {
       readonly ok: true
       readonly host: string
-      /** Decoded once, as a server looks it up. */
+      /** Decoded once, as a server does for a lookup. */
       readonly path: string
-      /** Decoded, without what belongs to the signature. */
+      /** Decoded, without the parameters of the signature. */
       readonly query: Readonly<Record<string, string>>
       readonly canonicalRequest: string
       readonly stringToSign: string
@@ -48,13 +48,13 @@ export type Verification =
   | { readonly ok: false; readonly reason: Reason }
 
 const UNRESERVED = /^[A-Za-z0-9._~-]$/
-/** S3 takes a date that lies ahead of its own clock by no more. */
+/** The most by which S3 lets a date be ahead of its own clock. */
 const MAX_SKEW_SECONDS = 15 * 60
 
 /**
- * Verifies a presigned URL as a server does, written from AWS's "Authenticating Requests: Using
- * Query Parameters (AWS Signature Version 4)" alone: it shares no code with `src/`, aws4fetch or a
- * URL parser.
+ * Verifies a presigned URL as a server does. It follows only AWS's "Authenticating Requests: Using
+ * Query Parameters (AWS Signature Version 4)", and shares no code with `src/`, aws4fetch or a URL
+ * parser.
  */
 export function verifyPresigned(request: SentRequest, server: Server): Verification {
   const url = takeApart(request.url)
@@ -127,14 +127,14 @@ export function verifyPresigned(request: SentRequest, server: Server): Verificat
 const refuse = (reason: Reason): Verification => ({ ok: false, reason })
 
 interface UrlParts {
-  /** As a client writes it into `Host`. */
+  /** Returns the host as a client writes it into `Host`. */
   readonly host: string
   readonly path: string
   readonly query: readonly (readonly [name: string, value: string])[]
 }
 
 /**
- * Null for what a server would refuse to read, or might read in two ways: a fragment, or a `+` in
+ * Returns null for what a server would refuse or could read in two ways: a fragment, or a `+` in
  * the query.
  */
 export function takeApart(text: string): UrlParts | null {
@@ -153,7 +153,7 @@ export function takeApart(text: string): UrlParts | null {
   return { host: authority.replace(scheme === 'https' ? /:443$/ : /:80$/, ''), path, query }
 }
 
-/** Percent-decoded UTF-8, or null where that is malformed. */
+/** Returns percent-decoded UTF-8, or null when it is malformed. */
 function decode(raw: string): string | null {
   const bytes: number[] = []
   for (let i = 0; i < raw.length; i++) {
@@ -175,7 +175,9 @@ function decode(raw: string): string | null {
   }
 }
 
-/** AWS's `UriEncode`: every byte but the unreserved ones, and those in `plain`, as `%XX`. */
+/**
+ * AWS's `UriEncode`: writes every byte as `%XX`, except the unreserved ones and those in `plain`.
+ */
 export const encode = (text: string, plain = ''): string =>
   Array.from(new TextEncoder().encode(text), (byte) => {
     const character = String.fromCharCode(byte)
@@ -191,7 +193,7 @@ export const canonicalQuery = (query: UrlParts['query']): string =>
     .map(([name, value]) => `${name}=${value}`)
     .join('&')
 
-/** By lower-case name, each value trimmed and with single spaces. */
+/** By lower-case name. Each value is trimmed and has single spaces. */
 function sentHeaders({ headers = {} }: SentRequest, host: string): Map<string, string> {
   const sent = Object.entries(headers).map(
     ([name, value]) => [name.toLowerCase(), value.trim().replace(/ +/g, ' ')] as const,

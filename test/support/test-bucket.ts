@@ -10,13 +10,13 @@ export const EXAMPLE_CREDENTIALS: Credentials = {
 
 const ADDRESS = { origin: 'https://examplebucket.s3.amazonaws.com', basePath: '/' }
 
-/** Clients reach it where the Worker does, unless `changes` say otherwise. */
+/** Clients reach it at the Worker's endpoint, unless `changes` say otherwise. */
 const originAndPath = ({ origin, basePath }: Partial<Bucket>) => ({
   ...(origin !== undefined && { origin }),
   ...(basePath !== undefined && { basePath }),
 })
 
-/** A bucket as `loadEnvironment` would make it, changed by `changes`. */
+/** Returns a bucket as `loadEnvironment` would create it, with `changes` applied. */
 export const testBucket = (changes: Partial<Bucket> = {}): Bucket => ({
   alias: 'files',
   origin: ADDRESS.origin,

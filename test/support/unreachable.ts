@@ -1,11 +1,11 @@
 import { vi } from 'vitest'
 
-/** An endpoint that nothing can connect to, once `stubUnreachable` has been called. */
+/** An endpoint that nothing can connect to after `stubUnreachable` was called. */
 export const UNREACHABLE = 'http://unreachable.example'
 
 /**
- * Makes each fetch of `UNREACHABLE` fail with an error that names the whole URL, until
- * `vi.restoreAllMocks()`. A closed port would fail as well, but workerd then prints a stack.
+ * Makes each fetch of `UNREACHABLE` fail with an error that contains the whole URL, until
+ * `vi.restoreAllMocks()`. A closed port would also fail, but workerd then prints a stack.
  */
 export function stubUnreachable(): void {
   const { fetch } = globalThis

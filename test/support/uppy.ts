@@ -2,7 +2,9 @@ import { expect } from 'vitest'
 import { readXml, textOf } from '../../src/storage/xml.ts'
 import type { TestWorker } from './worker.ts'
 
-/** Status and message of an error that Uppy reads: `error` and `message` are one. */
+/**
+ * Returns the status and the message of an error that Uppy reads: `error` and `message` are equal.
+ */
 export async function uppyRefusal(response: Response): Promise<string> {
   const body: Record<string, unknown> = await response.json()
   expect(Object.keys(body).filter((name) => name !== 'issues')).toEqual([
@@ -16,14 +18,14 @@ export async function uppyRefusal(response: Response): Promise<string> {
   return `${response.status} ${body.error}`
 }
 
-/** What POST /s3/multipart answers. */
+/** The response of POST /s3/multipart. */
 export interface CompanionUpload {
   readonly key: string
   readonly uploadId: string
   readonly bucket: string
 }
 
-/** Begins an upload as Uppy does with Companion. */
+/** Starts an upload as Uppy does with Companion. */
 export async function startCompanion(
   worker: TestWorker,
   body: object = { filename: 'a.txt' },
@@ -33,11 +35,11 @@ export async function startCompanion(
   return response.json()
 }
 
-/** The path of an upload, or of one step of it, as Uppy writes it. */
+/** Returns the path of an upload, or of one step of it, as Uppy writes it. */
 export const companionPath = ({ key, uploadId }: CompanionUpload, step = ''): string =>
   `/s3/multipart/${encodeURIComponent(uploadId)}${step}?key=${encodeURIComponent(key)}`
 
-/** What `POST /s3/sign` answers. */
+/** The response of `POST /s3/sign`. */
 export interface Signed {
   readonly url: string
   readonly key: string
@@ -51,7 +53,9 @@ export async function sign(worker: TestWorker, request: object): Promise<Signed>
   return response.json()
 }
 
-/** Begins an upload in parts as Uppy does with `signRequest`: it speaks S3 to the URL that it gets. */
+/**
+ * Starts a multipart upload as Uppy does with `signRequest`: with an S3 request to the signed URL.
+ */
 export async function beginUpload(
   worker: TestWorker,
   file: object = {},

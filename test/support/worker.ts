@@ -4,18 +4,18 @@ import { inject } from 'vitest'
 import { presigner } from '../../src/worker.ts'
 import './provided-context.ts'
 
-/**
- * A Worker with its own variables, in front of the real local KV and the s3rver that the tests
- * share.
- */
+/** A Worker with its own variables, the real local KV, and the shared s3rver. */
 export interface TestWorker {
-  /** `path` is relative to the Worker's origin; a whole URL is taken as it is. */
+  /** `path` is relative to the Worker's origin. A whole URL stays unchanged. */
   fetch(path: string, init?: RequestInit): Promise<Response>
   /** POSTs `body` as JSON. */
   post(path: string, body: unknown, init?: RequestInit): Promise<Response>
 }
 
-/** Variables of the Worker under test: open on localhost, with the bucket "files" in s3rver. */
+/**
+ * Returns the variables of the Worker under test: OPEN_ACCESS for localhost, and the bucket "files"
+ * in s3rver.
+ */
 export const baseVariables = () => ({
   FILE_INDEX: env.FILE_INDEX,
   RATE_LIMITER: env.RATE_LIMITER,
@@ -26,7 +26,7 @@ export const baseVariables = () => ({
   OPEN_ACCESS: 'localhost',
 })
 
-/** The table of a bucket that exists in the shared s3rver. */
+/** Returns the table of an existing bucket in the shared s3rver. */
 export const s3rverBucket = (): Record<string, unknown> => ({
   endpoint: inject('s3Endpoint'),
   region: 'us-east-1',
@@ -36,14 +36,14 @@ export const s3rverBucket = (): Record<string, unknown> => ({
 })
 
 /**
- * A rate limit without a limit: the real one counts by the minute of the clock, and takes longer
- * than the rest of most requests. test/http/rate-limit.test.ts asks it.
+ * A rate limit that allows everything. The real one counts by the clock's minute, and takes longer
+ * than the rest of most requests. test/http/rate-limit.test.ts uses the real one.
  */
 const unlimited = { limit: async () => ({ success: true }) }
 
 /**
- * A Worker whose variables are those of vitest.config.ts changed by `variables`; undefined takes
- * one away.
+ * Returns a Worker with the variables of vitest.config.ts, changed by `variables`. The value
+ * undefined removes a variable.
  */
 export function testWorker(
   variables: Readonly<Record<string, unknown>> = {},

@@ -58,7 +58,7 @@ describe('a mimetype', () => {
     'image/\u00e9',
     'image/png; a="\u00e9"',
     'image/png\u0000',
-  ])('is type/subtype with sound parameters, not %j', (mimetype) => {
+  ])('is type/subtype with valid parameters, not %j', (mimetype) => {
     expect(check(mimetype)).toThrow(withCode('invalid_mimetype'))
   })
 
@@ -68,11 +68,11 @@ describe('a mimetype', () => {
     'image/png;a=b, text/html',
     'image/png; a="b, text/html"',
     'image/png; a=b,text/html',
-  ])('has no comma, behind which a browser reads another type: not %j', (mimetype) => {
+  ])('has no comma, after which a browser reads another type: not %j', (mimetype) => {
     expect(check(mimetype)).toThrow(withCode('invalid_mimetype'))
   })
 
-  it('has at most 127 characters a side and 255 in all', () => {
+  it('has at most 127 characters on each side and 255 in total', () => {
     const longest = `${'a'.repeat(127)}/${'b'.repeat(127)}`
     expect(longest).toHaveLength(255)
     expect(check(longest)).not.toThrow()
@@ -81,7 +81,7 @@ describe('a mimetype', () => {
   })
 })
 
-describe('the types that a bucket takes', () => {
+describe('the types that a bucket accepts', () => {
   const allowed = ['image/*', 'application/pdf']
 
   it.each(['image/png', 'image/x-new', 'IMAGE/JPEG', 'application/pdf', 'Application/PDF; a=b'])(
@@ -124,7 +124,7 @@ describe('a type that can run script', () => {
     ['unknown/unknown', 'a.png'],
     ['application/unknown', 'no-extension'],
     ['application/x-unknown-content-type; a=b', 'a.pdf'],
-  ])('is refused under an extension that hides it: %s as %s', (mimetype, key) => {
+  ])('is refused with an extension that hides it: %s as %s', (mimetype, key) => {
     expect(check(mimetype, key)).toThrow(withCode('type_mismatch'))
   })
 
@@ -135,17 +135,17 @@ describe('a type that can run script', () => {
     ['image/svg+xml', 'a.svg'],
     ['application/rss+xml', 'feed.rss'],
     ['text/javascript', 'a.mjs'],
-  ])('may be stored under one that tells it: %s as %s', (mimetype, key) => {
+  ])('may be stored with an extension that shows it: %s as %s', (mimetype, key) => {
     expect(check(mimetype, key)).not.toThrow()
   })
 
-  it('is covered by image/* only where the extension tells it too', () => {
+  it('is covered by image/* only when the extension shows it', () => {
     expect(check('image/svg+xml', 'a.svg', ['image/*'])).not.toThrow()
     expect(check('image/svg+xml', 'a.png', ['image/*'])).toThrow(withCode('type_mismatch'))
   })
 })
 
-it('takes a harmless type under any extension', () => {
+it('accepts a harmless type with any extension', () => {
   for (const key of ['a.html', 'a.svg', 'a.png', 'a'])
     expect(check('image/png', key), key).not.toThrow()
 })

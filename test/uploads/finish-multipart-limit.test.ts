@@ -23,12 +23,12 @@ afterEach(async () => {
 })
 
 describe('a bucket that limits the size of a file, and lists parts,', () => {
-  it('takes what is within the limit', async () => {
+  it('accepts a file within the limit', async () => {
     scriptedBucket({ ListParts: LIST, CompleteMultipartUpload: completed, HeadObject: found(10) })
     expect(await finish(SIZELESS, BOTH, { maxBytes: 10 })).toMatchObject({ size: 10 })
   })
 
-  it('refuses a byte more, before it is assembled', async () => {
+  it('refuses one byte more, before the parts are assembled', async () => {
     const sent = scriptedBucket({ ListParts: LIST, HeadObject: MISSING })
     await expect(finish(SIZELESS, BOTH, { maxBytes: 9 })).rejects.toMatchObject(tooLarge)
     expect(operations(sent)).toEqual(['ListParts', 'HeadObject', 'GetObject'])
@@ -44,13 +44,13 @@ describe('a bucket that limits the size of a file, and lists parts,', () => {
   })
 })
 
-it('refuses more than S3 takes for one object, whatever the bucket', async () => {
+it('refuses more than S3 accepts for one object, whatever the bucket', async () => {
   const parts = [partXml(1, 5 * 1024 ** 4, 'e1'), partXml(2, 1, 'e2')]
   scriptedBucket({ ListParts: listed(parts), HeadObject: MISSING })
   await expect(finish(SIZELESS)).rejects.toMatchObject({ code: 'file_too_large' })
 })
 
-describe('a bucket that limits the size of a file, and lists no parts,', () => {
+describe('a bucket that limits the size of a file, and does not list parts,', () => {
   const script = { ListParts: NO_LIST, CompleteMultipartUpload: completed }
 
   it('keeps an object within the limit', async () => {
@@ -59,7 +59,7 @@ describe('a bucket that limits the size of a file, and lists no parts,', () => {
     expect(operations(sent)).not.toContain('DeleteObject')
   })
 
-  it('deletes an object that turns out larger, and records nothing', async () => {
+  it('deletes an object that is larger, and records nothing', async () => {
     const sent = scriptedBucket({
       ...script,
       HeadObject: [found(10), MISSING],
@@ -75,7 +75,7 @@ describe('a bucket that limits the size of a file, and lists no parts,', () => {
     expect(await recorded()).toBeNull()
   })
 
-  it('records no object that is too large, even where it cannot be deleted', async () => {
+  it('does not record an object that is too large, even when it cannot be deleted', async () => {
     scriptedBucket({
       ...script,
       HeadObject: found(10),
@@ -85,7 +85,7 @@ describe('a bucket that limits the size of a file, and lists no parts,', () => {
     expect(await recorded()).toBeNull()
   })
 
-  it('records no object that is too large, even where the upload is completed twice', async () => {
+  it('does not record an object that is too large, even when the upload is completed twice', async () => {
     scriptedBucket({
       ...script,
       CompleteMultipartUpload: s3Error(404, 'NoSuchUpload'),
@@ -96,7 +96,7 @@ describe('a bucket that limits the size of a file, and lists no parts,', () => {
     expect(await recorded()).toBeNull()
   })
 
-  it('records no object that is too large, even where its size was not told at first', async () => {
+  it('does not record an object that is too large, even when the first HeadObject fails', async () => {
     scriptedBucket({
       ...script,
       HeadObject: [answer(503), found(10)],
@@ -106,13 +106,13 @@ describe('a bucket that limits the size of a file, and lists no parts,', () => {
     expect(await recorded()).toBeNull()
   })
 
-  it('keeps an object of the size that the client stated where it cuts the parts itself', async () => {
+  it('keeps an object of the declared size when the client chooses the part size', async () => {
     const sent = scriptedBucket({ ...script, HeadObject: found(10) })
     expect(await finish({ ...SIZELESS, size: 10 })).toMatchObject({ size: 10 })
     expect(operations(sent)).not.toContain('DeleteObject')
   })
 
-  it('deletes an object of another size than the client stated', async () => {
+  it('deletes an object of a different size than declared', async () => {
     const sent = scriptedBucket({
       ...script,
       HeadObject: [found(10), MISSING],
@@ -123,7 +123,7 @@ describe('a bucket that limits the size of a file, and lists no parts,', () => {
     expect(await recorded()).toBeNull()
   })
 
-  it('trusts the size that was said and signed', async () => {
+  it('does not check the size again when it was declared and signed', async () => {
     const sent = scriptedBucket({ ...script, HeadObject: found(10) })
     await finish(UPLOAD, BOTH, { maxBytes: 10 })
     expect(operations(sent)).toEqual([

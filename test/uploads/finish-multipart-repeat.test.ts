@@ -25,8 +25,8 @@ afterEach(async () => {
 describe('an upload that is completed twice', () => {
   it.each([
     ['lists parts', { ListParts: [LIST, NO_UPLOAD] }],
-    ['lists no parts', { ListParts: NO_LIST }],
-  ])('is the same record where the bucket %s', async (_, lists) => {
+    ['does not list parts', { ListParts: NO_LIST }],
+  ])('returns the same record when the bucket %s', async (_, lists) => {
     scriptedBucket({
       ...lists,
       CompleteMultipartUpload: [completed, NO_UPLOAD],
@@ -37,7 +37,7 @@ describe('an upload that is completed twice', () => {
     expect(await recorded()).toEqual(first)
   })
 
-  it('is the same record where the second asks for other parts', async () => {
+  it('returns the same record when the second request names other parts', async () => {
     scriptedBucket({
       ListParts: [LIST, NO_UPLOAD],
       CompleteMultipartUpload: completed,
@@ -56,7 +56,7 @@ describe('a complete that fails although the object exists', () => {
     ['no such upload', NO_UPLOAD],
     ['a broken connection', () => Promise.reject(new TypeError('Network connection lost.'))],
     [
-      'an answer that breaks off',
+      'a response that breaks off',
       () =>
         new Response(
           new ReadableStream({
@@ -64,10 +64,10 @@ describe('a complete that fails although the object exists', () => {
           }),
         ),
     ],
-  ])('is recorded all the same, after %s', async (_, fault) => {
+  ])('is still recorded after %s', async (_, failure) => {
     const sent = scriptedBucket({
       ListParts: LIST,
-      CompleteMultipartUpload: fault,
+      CompleteMultipartUpload: failure,
       HeadObject: found(10),
     })
     expect(await finish(UPLOAD)).toMatchObject({ size: 10, name: 'My Film.mp4' })
@@ -82,21 +82,21 @@ describe('a complete that fails although the object exists', () => {
   })
 })
 
-describe('a complete that fails, and there is no object,', () => {
+describe('a complete that fails without an object', () => {
   it.each([
     ['an error under 200', s3Error(200, 'InternalError'), 'storage_error'],
     ['an error', s3Error(500, 'InternalError'), 'storage_error'],
-    ['a part too small', s3Error(400, 'EntityTooSmall'), 'invalid_part'],
+    ['a part that is too small', s3Error(400, 'EntityTooSmall'), 'invalid_part'],
     ['a missing part', s3Error(400, 'InvalidPart'), 'invalid_part'],
     ['no such upload', NO_UPLOAD, 'upload_not_found'],
     ['no such operation', s3Error(501, 'NotImplemented'), 'not_supported'],
-  ])('says why: %s', async (_, fault, code) => {
-    scriptedBucket({ ListParts: NO_LIST, CompleteMultipartUpload: fault, HeadObject: MISSING })
+  ])('reports the reason: %s', async (_, failure, code) => {
+    scriptedBucket({ ListParts: NO_LIST, CompleteMultipartUpload: failure, HeadObject: MISSING })
     await expect(finish(UPLOAD)).rejects.toMatchObject({ code })
     expect(await recorded()).toBeNull()
   })
 
-  it('says why it failed where the bucket does not tell of the object either', async () => {
+  it('reports the reason when the bucket also refuses to show the object', async () => {
     scriptedBucket({
       ListParts: NO_LIST,
       CompleteMultipartUpload: s3Error(400, 'InvalidPart'),
@@ -106,7 +106,7 @@ describe('a complete that fails, and there is no object,', () => {
   })
 })
 
-it('is not found after an abort', async () => {
+it('throws upload_not_found after an abort', async () => {
   for (const upload of [UPLOAD, SIZELESS]) {
     scriptedBucket({ ListParts: NO_UPLOAD, HeadObject: MISSING })
     await expect(finish(upload)).rejects.toMatchObject({ code: 'upload_not_found' })
@@ -114,13 +114,13 @@ it('is not found after an abort', async () => {
   expect(await recorded()).toBeNull()
 })
 
-it('records nothing where the bucket says yes, and has no object', async () => {
+it('records nothing when the bucket reports success but has no object', async () => {
   scriptedBucket({ ListParts: LIST, CompleteMultipartUpload: completed, HeadObject: MISSING })
   await expect(finish(UPLOAD)).rejects.toMatchObject({ code: 'object_not_found' })
   expect(await recorded()).toBeNull()
 })
 
-it('checks no parts if the bucket lists none', async () => {
+it('checks no parts when the bucket does not list them', async () => {
   const sent = scriptedBucket({
     ListParts: NO_LIST,
     CompleteMultipartUpload: completed,
@@ -130,15 +130,15 @@ it('checks no parts if the bucket lists none', async () => {
   expect(operations(sent).slice(0, 2)).toEqual(['ListParts', 'CompleteMultipartUpload'])
 })
 
-describe('what someone should see to goes to the log:', () => {
+describe('the warning for the log', () => {
   const good = { ListParts: LIST, CompleteMultipartUpload: completed, HeadObject: found(10) }
 
-  it('nothing where all went well', async () => {
+  it('is absent when everything succeeded', async () => {
     scriptedBucket(good)
     expect(await finishAll(UPLOAD)).toMatchObject({ warning: undefined })
   })
 
-  it('a complete that failed although the object exists, and why', async () => {
+  it('reports a complete that failed although the object exists, with the reason', async () => {
     scriptedBucket({ ...good, CompleteMultipartUpload: s3Error(500, 'InternalError') })
     expect(await finishAll(UPLOAD)).toMatchObject({
       record: { size: 10 },
@@ -147,7 +147,7 @@ describe('what someone should see to goes to the log:', () => {
     })
   })
 
-  it('parts that could not be checked for lack of ListParts', async () => {
+  it('reports parts that could not be checked because the bucket lacks ListParts', async () => {
     scriptedBucket({ ...good, ListParts: NO_LIST })
     expect(await finishAll(UPLOAD)).toMatchObject({
       record: { size: 10 },
@@ -156,7 +156,7 @@ describe('what someone should see to goes to the log:', () => {
   })
 })
 
-it('takes no bug for a success, though the object exists', async () => {
+it('does not report success after a bug, even if the object exists', async () => {
   scriptedBucket({ ListParts: LIST, CompleteMultipartUpload: completed, HeadObject: found(10) })
   const broken = { partNumber: 1, etag: undefined as unknown as string }
   await expect(finish(SIZELESS, [broken])).rejects.toBeInstanceOf(TypeError)

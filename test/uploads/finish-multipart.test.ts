@@ -15,12 +15,12 @@ import {
 const LIST = listed([partXml(1, 6, '&quot;e1&quot;'), partXml(2, 4, '&quot;e2&quot;')])
 const MISSING = answer(404)
 
-/** A bucket that lists both parts and takes them. */
+/** A bucket that lists both parts and accepts them. */
 const good = { ListParts: LIST, CompleteMultipartUpload: completed, HeadObject: found(10) }
-/** The same, where nothing has been completed. */
+/** The same bucket before the upload is completed. */
 const unfinished = { ...good, HeadObject: MISSING }
 
-/** The parts that were sent to be assembled. */
+/** The numbers of the parts in a CompleteMultipartUpload body. */
 const assembled = (body = '') => [...body.matchAll(/<PartNumber>(\d+)/g)].map(([, n]) => Number(n))
 
 afterEach(async () => {
@@ -28,8 +28,8 @@ afterEach(async () => {
   await reset()
 })
 
-describe('an upload that is complete', () => {
-  it('is recorded as the bucket has it, under the name that it was begun with', async () => {
+describe('a complete upload', () => {
+  it('is recorded as it is in the bucket, with the name given at its start', async () => {
     const sent = scriptedBucket(good)
     const record = await finish(UPLOAD)
     expect(record).toEqual({
@@ -52,12 +52,12 @@ describe('an upload that is complete', () => {
     expect(assembled(sent[1]?.body)).toEqual([1, 2])
   })
 
-  it('is recorded under another name where one is given', async () => {
+  it('is recorded with another name when one is given', async () => {
     scriptedBucket(good)
     expect(await finish(UPLOAD, BOTH, {}, 'other.mp4')).toMatchObject({ name: 'other.mp4' })
   })
 
-  it('has ETags with quotes or without, on either side', async () => {
+  it('may have ETags with or without quotes, on either side', async () => {
     for (const etag of ['"e1"', 'e1', '""e1""'])
       for (const written of ['&quot;e1&quot;', 'e1']) {
         scriptedBucket({ ...good, ListParts: listed([partXml(1, 10, written)]) })
@@ -65,18 +65,18 @@ describe('an upload that is complete', () => {
       }
   })
 
-  it('may leave out parts that were uploaded, where nobody said a size', async () => {
+  it('may omit uploaded parts when the size was not declared', async () => {
     const sent = scriptedBucket(good)
     await finish(SIZELESS, [part(2)])
     expect(assembled(sent[1]?.body)).toEqual([2])
   })
 })
 
-describe('parts in disorder are refused before the bucket is asked to assemble:', () => {
+describe('parts out of order are refused before the bucket assembles them:', () => {
   it.each([
-    ['one twice', [part(1), part(1)], [1]],
-    ['the second first', [part(2), part(1)], [1]],
-    ['one number in all places', [part(5), part(5), part(5)], [1, 2]],
+    ['a repeated number', [part(1), part(1)], [1]],
+    ['descending numbers', [part(2), part(1)], [1]],
+    ['the same number everywhere', [part(5), part(5), part(5)], [1, 2]],
     ['number 0', [part(0), part(1)], [0]],
     ['a negative number', [part(-1), part(2)], [0]],
     ['number 10001', [part(1), part(10_001)], [1]],
@@ -94,13 +94,13 @@ describe('parts in disorder are refused before the bucket is asked to assemble:'
     expect(await recorded()).toBeNull()
   })
 
-  it('the highest number there is stands well', async () => {
+  it('except that the highest number is accepted', async () => {
     scriptedBucket({ ...good, ListParts: listed([partXml(10_000, 10, 'e10000')]) })
     await expect(finish(SIZELESS, [part(10_000)])).resolves.toMatchObject({ size: 10 })
   })
 })
 
-describe('parts that are not those of the bucket are refused, each by its place:', () => {
+describe('parts that differ from those in the bucket are refused, each by its index:', () => {
   const wrongEtag = (index: number) => ({
     path: `parts.${index}.etag`,
     message: 'does not match the uploaded part',
@@ -112,7 +112,7 @@ describe('parts that are not those of the bucket are refused, each by its place:
 
   it.each([
     ['a wrong ETag', [part(1), part(2, '"e1"')], [wrongEtag(1)]],
-    ['an ETag in capitals', [part(1, '"E1"'), part(2)], [wrongEtag(0)]],
+    ['an ETag in upper case', [part(1, '"E1"'), part(2)], [wrongEtag(0)]],
     ['two wrong ETags', [part(1, 'x'), part(2, 'y')], [wrongEtag(0), wrongEtag(1)]],
     ['a part that was not uploaded', [part(1), part(3)], [missing(1)]],
     ['both', [part(2, 'x'), part(7)], [wrongEtag(0), missing(1)]],
@@ -145,7 +145,7 @@ describe('a file of a known size', () => {
   it.each([
     [9, 5],
     [11, 3],
-  ])('is refused where its parts have %i bytes', async (bytes, first) => {
+  ])('is refused when its parts have %i bytes', async (bytes, first) => {
     const parts = [partXml(1, first, 'e1'), partXml(2, bytes - first, 'e2')]
     const sent = scriptedBucket({ ...unfinished, ListParts: listed(parts) })
     await expect(finish(UPLOAD)).rejects.toMatchObject({
@@ -157,7 +157,7 @@ describe('a file of a known size', () => {
   })
 })
 
-it('asks no more where the list fails for another reason than being unknown', async () => {
+it('does not complete the upload when ListParts fails', async () => {
   const sent = scriptedBucket({ ...unfinished, ListParts: s3Error(500, 'InternalError') })
   await expect(finish(UPLOAD)).rejects.toMatchObject({ code: 'storage_error' })
   expect(operations(sent)).toEqual(['ListParts', 'HeadObject', 'GetObject'])

@@ -22,7 +22,7 @@ const config = (): Settings => {
   return loaded.settings
 }
 
-/** What the upload id of a new upload carries. */
+/** Returns the claims in the upload id of a new upload. */
 async function claimsOf(changes: Partial<MultipartRequest>) {
   scriptedBucket({ CreateMultipartUpload: started('id') })
   const { key, uploadId } = await startMultipart(
@@ -37,8 +37,8 @@ async function claimsOf(changes: Partial<MultipartRequest>) {
 
 afterEach(() => vi.unstubAllGlobals())
 
-describe('an upload that is begun', () => {
-  it('is bound to bucket, key and principal, and knows its file', async () => {
+describe('a new upload', () => {
+  it('is bound to bucket, key and principal, and holds the name and size of its file', async () => {
     expect(await claimsOf({})).toMatchObject({
       bucket: 'files',
       key: expect.stringMatching(/^team-a\/uploads\//),
@@ -50,17 +50,17 @@ describe('an upload that is begun', () => {
     })
   })
 
-  it('knows no size of part where nobody said the size of the file', async () => {
+  it('has no part size when the size of the file was not declared', async () => {
     expect(await claimsOf({ size: null })).toMatchObject({ size: null, partSize: null })
   })
 
-  it('keeps 255 bytes of a name, cut between characters', async () => {
+  it('keeps at most 255 bytes of a name, cut between characters', async () => {
     expect((await claimsOf({ fileName: 'a'.repeat(1024) })).name).toBe('a'.repeat(255))
     expect((await claimsOf({ fileName: '漢'.repeat(1024) })).name).toBe('漢'.repeat(85))
     expect((await claimsOf({ fileName: '😀'.repeat(500) })).name).toBe('😀'.repeat(63))
   })
 
-  it('is begun at the bucket under the same key, with all that the object is to have', async () => {
+  it('starts in the bucket under the same key, with all headers of the object', async () => {
     const sent = scriptedBucket({ CreateMultipartUpload: started('id') })
     const { key } = await startMultipart(
       config(),
@@ -83,7 +83,7 @@ describe('the URL of a part', () => {
   const upload = { key, s3UploadId: '2~x +/=&', size: 20 * MIB, partSize: 8 * MIB }
   const server = { ...WRITER, region: bucket.region, now: NOW }
 
-  it('is signed with the credentials for uploads, and with its length where that is known', async () => {
+  it('is signed with the credentials for uploads, and with its length when that is known', async () => {
     const { urls } = await signParts(bucket, upload, [1, 3], undefined, NOW)
     for (const [index, length] of [8 * MIB, 4 * MIB].entries()) {
       const { partNumber = 0, url = '' } = urls[index] ?? {}
@@ -96,14 +96,14 @@ describe('the URL of a part', () => {
     }
   })
 
-  it('is signed without a length where nobody said the size', async () => {
+  it('is signed without a length when the size was not declared', async () => {
     const sizeless = { ...upload, size: null, partSize: null }
     const { urls } = await signParts(bucket, sizeless, [10_000], undefined, NOW)
     const sent = { method: 'PUT', url: urls[0]?.url ?? '' }
     expect(verifyPresigned(sent, server)).toMatchObject({ ok: true })
   })
 
-  it('is valid for as long as asked for, and no longer than the credentials', async () => {
+  it('is valid for the requested lifetime, and no longer than the credentials', async () => {
     expect(await signParts(bucket, upload, [1], 60, NOW)).toMatchObject({
       expiresIn: 60,
       expiresAt: '2026-11-24T12:01:00.000Z',
@@ -116,7 +116,7 @@ describe('the URL of a part', () => {
     })
   })
 
-  it('is refused for a part that the file does not have, with all others', async () => {
+  it('is refused for a part that the file does not have, together with all other parts', async () => {
     await expect(signParts(bucket, upload, [1, 4], undefined, NOW)).rejects.toMatchObject({
       code: 'invalid_part',
       message: 'This file has 3 parts.',

@@ -10,7 +10,7 @@ const GIB = 1024 ** 3
 const FILE = { fileName: 'a.txt', mimetype: 'text/plain' }
 const ended = { ...EXAMPLE_CREDENTIALS, expiresAt: NOW.getTime() }
 
-/** What can be wrong with an upload, in the order in which the client learns it. */
+/** The errors of an upload, in the order in which they are reported. */
 const SINGLE = [
   ['invalid_key', { directory: 'a/..' }, {}],
   ['invalid_mimetype', { mimetype: 'nonsense' }, {}],
@@ -19,20 +19,20 @@ const SINGLE = [
   ['credentials_expired', {}, { uploadCredentials: ended }],
   ['invalid_expiry', { expiresIn: 3601 }, {}],
   ['invalid_request', { metadata: { a: 'x'.repeat(2048) } }, {}],
-] as const satisfies Fault[]
+] as const satisfies Failure[]
 const MULTIPART = [
   ['invalid_key', { directory: 'a/..' }, {}],
   ['invalid_mimetype', { mimetype: 'nonsense' }, {}],
   ['file_too_large', { size: 5 * 1024 * GIB + 1 }, {}],
   ['invalid_request', { metadata: { a: 'x'.repeat(2048) } }, {}],
-] as const satisfies Fault[]
+] as const satisfies Failure[]
 
-type Fault = readonly [code: string, file: object, bucket: Partial<Bucket>]
+type Failure = readonly [code: string, file: object, bucket: Partial<Bucket>]
 
-/** Each fault, together with all that come after it; a size is either missing or too large. */
-const withLaterOnes = (faults: readonly Fault[]): Fault[] =>
-  faults.map(([code], i) => {
-    const later = faults.slice(i)
+/** Combines each error with all later ones. A size is either missing or too large, never both. */
+const withLaterOnes = (failures: readonly Failure[]): Failure[] =>
+  failures.map(([code], i) => {
+    const later = failures.slice(i)
     const rest =
       code === 'size_required' ? later.filter(([other]) => other !== 'file_too_large') : later
     return [
@@ -43,13 +43,16 @@ const withLaterOnes = (faults: readonly Fault[]): Fault[] =>
   })
 
 describe('a presigned PUT', () => {
-  it.each([...SINGLE, ...withLaterOnes(SINGLE)])('is refused with %s for %o', async (...fault) => {
-    const [code, file, bucket] = fault
-    const made = createUploadUrl(testBucket(bucket), { ...FILE, ...file }, '', NOW)
-    await expect(made).rejects.toMatchObject({ code })
-  })
+  it.each([...SINGLE, ...withLaterOnes(SINGLE)])(
+    'is refused with %s for %o',
+    async (...failure) => {
+      const [code, file, bucket] = failure
+      const made = createUploadUrl(testBucket(bucket), { ...FILE, ...file }, '', NOW)
+      await expect(made).rejects.toMatchObject({ code })
+    },
+  )
 
-  it('may have as many bytes as the bucket and S3 allow', async () => {
+  it('may have as many bytes as both the bucket and S3 allow', async () => {
     for (const [maxBytes, size] of [
       [null, 5 * GIB],
       [10, 10],
@@ -63,9 +66,9 @@ describe('a presigned PUT', () => {
   })
 })
 
-describe('an upload in parts', () => {
+describe('a multipart upload', () => {
   it.each([...MULTIPART, ...withLaterOnes(MULTIPART)])(
-    'is refused with %s for %o, before the bucket is asked',
+    'is refused with %s for %o, without a request to the bucket',
     async (code, file, bucket) => {
       const request = { ...FILE, size: 1, ...file }
       const owner = { id: 'key:ci', prefix: '' }

@@ -9,7 +9,7 @@ const TIB = 1024 ** 4
 const S3_MIN_PART = 5 * MIB
 const S3_MAX_PART = 5 * 1024 ** 3
 
-/** Any size that S3 takes, the small ones and the limits as likely as the rest. */
+/** Any size that S3 accepts. Small sizes and sizes near the limits are as likely as the others. */
 const size = fc.oneof(
   fc.integer({ min: 1, max: 5 * TIB }),
   fc.integer({ min: 1, max: 100 * MIB }),
@@ -31,11 +31,11 @@ describe('the parts of a file', () => {
     [80_000 * MIB, 8 * MIB, 10_000],
     [80_000 * MIB + 1, 9 * MIB, 8889],
     [5 * TIB, 525 * MIB, 9987],
-  ])('of %i bytes have %i bytes and are %i', (bytes, partSize, partCount) => {
+  ])('of %i bytes have %i bytes each, and their number is %i', (bytes, partSize, partCount) => {
     expect(planParts(bytes)).toEqual({ partSize, partCount })
   })
 
-  it('are at most 10000, each as large as S3 wants it', () => {
+  it("are at most 10,000, each within S3's size limits", () => {
     expect(MAX_PARTS).toBe(10_000)
     fc.assert(
       fc.property(size, (bytes) => {
@@ -50,7 +50,7 @@ describe('the parts of a file', () => {
     )
   })
 
-  it('are equal but the last, which is not empty, and together the file', () => {
+  it('are equal except the last, are not empty, and add up to the file', () => {
     fc.assert(
       fc.property(size, (bytes) => {
         const { partSize, partCount } = planParts(bytes)
@@ -65,12 +65,12 @@ describe('the parts of a file', () => {
     )
   })
 
-  it('are as few as they can be for their size', () => {
+  it('are as few as their size allows', () => {
     fc.assert(
       fc.property(size, (bytes) => {
         const { partSize, partCount } = planParts(bytes)
         expect((partCount - 1) * partSize).toBeLessThan(bytes)
-        // No larger than needed either: a MiB less would be below the least, or too many parts.
+        // Also no larger than needed: with one MiB less, there would be too many parts.
         if (partSize > 8 * MIB) expect((partSize - MIB) * MAX_PARTS).toBeLessThan(bytes)
       }),
     )

@@ -15,7 +15,7 @@ const recorded = (name = 'a.txt', owner = 'key:ci', now = UPLOADED, through: Fil
   recordUpload(testBucket(), through, { key: KEY, name, owner }, now)
 const record = async (...given: Parameters<typeof recorded>) => (await recorded(...given)).record
 
-/** HeadObject of an object with `etag`, uploaded at `at`. */
+/** The HeadObject response for an object with `etag`, uploaded at `at`. */
 const object = (etag = '"e1"', at = UPLOADED) =>
   answer(200, null, {
     'Content-Length': '5',
@@ -26,11 +26,11 @@ const object = (etag = '"e1"', at = UPLOADED) =>
 const MISSING = answer(404)
 const minutesLater = (minutes: number) => new Date(UPLOADED.getTime() + minutes * 60_000)
 
-/** Whether the index lists the file. */
+/** Returns whether the index lists the file. */
 const isListed = async (): Promise<boolean> =>
   (await index.list({ bucket: 'files', prefix: '', limit: 10 })).records.length > 0
 
-/** An index that shows what it had when it was made, as Workers KV may for a minute. */
+/** Returns an index that shows its current content from now on, as Workers KV may for a minute. */
 async function staleIndex(): Promise<FileIndex> {
   const seen = await index.get('files', KEY)
   return { ...index, get: async () => seen }
@@ -52,7 +52,7 @@ describe('recording the same upload again', () => {
     },
   )
 
-  it('writes nothing once KV must show what was written', async () => {
+  it('writes nothing after KV must show the first write', async () => {
     scriptedBucket({ HeadObject: object() })
     await record()
     const put = vi.fn(index.put)
@@ -65,7 +65,7 @@ describe('recording the same upload again', () => {
   it.each([
     ['other bytes', '"e2"', 0],
     ['the same bytes', '"e1"', 1],
-  ])('is a new record where the object was replaced by %s', async (_, etag, seconds) => {
+  ])('creates a new record when the object was replaced by %s', async (_, etag, seconds) => {
     scriptedBucket({ HeadObject: object() })
     await record()
     const at = new Date(UPLOADED.getTime() + seconds * 1000)
@@ -95,8 +95,8 @@ describe('a file that was deleted and uploaded again, while KV still shows its o
   })
 })
 
-describe('an object that is deleted', () => {
-  it('while it is recorded has no record afterwards', async () => {
+describe('a deleted object', () => {
+  it('has no record when it was deleted while it was recorded', async () => {
     const sent = scriptedBucket({ HeadObject: [object(), MISSING] })
     await expect(record()).rejects.toMatchObject({ code: 'object_not_found' })
     expect(operations(sent)).toEqual(['HeadObject', 'HeadObject', 'GetObject'])
@@ -104,14 +104,14 @@ describe('an object that is deleted', () => {
     expect(await isListed()).toBe(false)
   })
 
-  it('by other means loses its record when it is recorded again', async () => {
+  it('loses its record when it was deleted in the bucket and is recorded again', async () => {
     scriptedBucket({ HeadObject: [object(), object(), MISSING] })
     await record()
     await expect(record()).rejects.toMatchObject({ code: 'object_not_found' })
     expect(await isListed()).toBe(false)
   })
 
-  it('costs no write of KV where it had no record', async () => {
+  it('costs no write to KV when it had no record', async () => {
     scriptedBucket({ HeadObject: MISSING })
     const remove = vi.fn(index.remove)
     await expect(record('a.txt', 'key:ci', UPLOADED, { ...index, remove })).rejects.toMatchObject({

@@ -15,7 +15,7 @@ describe('the headers of an upload', () => {
     })
   })
 
-  it('carry all that the caller asks for, by the names of S3', () => {
+  it("include everything that the caller asks for, under S3's names", () => {
     const sha256 = '47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='
     expect(
       uploadHeaders({
@@ -36,9 +36,9 @@ describe('the headers of an upload', () => {
   })
 })
 
-describe('a value of the metadata', () => {
+describe('a metadata value', () => {
   it.each(['plain', 'with single spaces', '!"#$%&\'()*+,-./:;<=>?@[\\]^_`{|}~', '', 'a'])(
-    'stays as it is where a header carries it: %j',
+    'stays unchanged when a header can carry it: %j',
     (value) => {
       expect(metadataHeader(value)).toBe(value)
     },
@@ -56,13 +56,13 @@ describe('a value of the metadata', () => {
     ['\u007f', '=?UTF-8?B?fw==?='],
     ['=?UTF-8?B?w6k=?=', '=?UTF-8?B?PT9VVEYtOD9CP3c2az0/PQ==?='],
   ])(
-    'is an encoded word of RFC 2047 where it could not pass, or would be read as one: %j',
+    'is an RFC 2047 encoded word when a header cannot carry it, or when it looks like one: %j',
     (value, header) => {
       expect(metadataHeader(value)).toBe(header)
     },
   )
 
-  it('arrives as it was, read by RFC 2047, and is one that a header carries', () => {
+  it('is unchanged after decoding by RFC 2047, and fits into a header', () => {
     fc.assert(
       fc.property(fc.oneof(hostileText, fc.string({ unit: 'binary-ascii' })), (value) => {
         const header = metadataHeader(value) ?? 'absent'
@@ -78,7 +78,7 @@ describe('a value of the metadata', () => {
   })
 })
 
-describe('the metadata together', () => {
+describe('all metadata values', () => {
   const upload = (metadata: Record<string, string>) => () =>
     uploadHeaders({ mimetype: 'image/png', metadata })
   const tooLarge = expect.objectContaining({
@@ -86,15 +86,15 @@ describe('the metadata together', () => {
     issues: [{ path: 'metadata', message: 'must not be longer than 2048 bytes' }],
   })
 
-  it('has at most 2048 bytes in names and values', () => {
+  it('have at most 2048 bytes in names and values', () => {
     expect(upload({ note: 'a'.repeat(2044) })).not.toThrow()
     expect(upload({ note: 'a'.repeat(2045) })).toThrow(tooLarge)
     expect(upload({ a: 'a'.repeat(1023), b: 'b'.repeat(1023) })).not.toThrow()
     expect(upload({ a: 'a'.repeat(1023), bb: 'b'.repeat(1023) })).toThrow(tooLarge)
   })
 
-  it('counts a value as it is sent', () => {
-    // 12 characters around base64 of 1524 bytes, which has 2032.
+  it('count in their encoded form', () => {
+    // 12 characters around the base64 of 1524 bytes, which has 2032 characters.
     expect(upload({ note: 'é'.repeat(762) })).not.toThrow()
     expect(upload({ note: 'é'.repeat(763) })).toThrow(tooLarge)
   })

@@ -5,7 +5,7 @@ import { EXAMPLE_CREDENTIALS, testBucket } from '../support/test-bucket.ts'
 const NOW = new Date('2026-11-24T12:00:00Z')
 const FILE = { fileName: 'a.txt', mimetype: 'text/plain' }
 
-it('is signed with the credentials for uploads, never with those that read', async () => {
+it('is signed with the credentials for uploads, never with those for reading', async () => {
   const uploadCredentials = { ...EXAMPLE_CREDENTIALS, accessKeyId: 'WRITE' }
   const { uploadUrl } = await createUploadUrl(testBucket({ uploadCredentials }), FILE, '', NOW)
   const { searchParams } = new URL(uploadUrl)
@@ -13,7 +13,7 @@ it('is signed with the credentials for uploads, never with those that read', asy
   expect(uploadUrl).not.toContain(EXAMPLE_CREDENTIALS.accessKeyId)
 })
 
-it('ends with the credentials for uploads, not with those that read', async () => {
+it('expires with the credentials for uploads, not with those for reading', async () => {
   const endsAt = (seconds: number) => ({
     ...EXAMPLE_CREDENTIALS,
     expiresAt: NOW.getTime() + seconds * 1000,
@@ -22,7 +22,7 @@ it('ends with the credentials for uploads, not with those that read', async () =
   expect(await createUploadUrl(bucket, FILE, '', NOW)).toMatchObject({ expiresIn: 100 })
 })
 
-it('signs the type and, where it is given, the size', async () => {
+it('signs the type and, when given, the size', async () => {
   const signed = async (file: object) => {
     const { uploadUrl } = await createUploadUrl(testBucket(), { ...FILE, ...file }, '', NOW)
     return new URL(uploadUrl).searchParams.get('X-Amz-SignedHeaders')

@@ -13,13 +13,13 @@ const JWT = {
 }
 const worker = testWorker({ CORS_ORIGINS: [APP], OPEN_ACCESS: undefined, JWT })
 
-/** The OPTIONS request of Uppy 2: fetch without any headers, credentials neither. */
+/** The OPTIONS request of Uppy 2: fetch without headers or credentials. */
 const ask = (path: string, Origin = APP) =>
   worker.fetch(path, { method: 'OPTIONS', headers: { Origin } })
 
-describe('OPTIONS that is no preflight, as Uppy 2 sends it', () => {
+describe('OPTIONS that is not a preflight, as Uppy 2 sends it,', () => {
   it.each(['/s3/params?filename=a', '/s3/multipart', '/u/ept_x/s3/multipart/x/1?key=a'])(
-    '%s says which headers the client may send',
+    'for %s returns the headers that the client may send',
     async (path) => {
       const { status, headers } = await ask(path)
       expect(status).toBe(204)
@@ -45,7 +45,7 @@ describe('OPTIONS that is no preflight, as Uppy 2 sends it', () => {
     expect(preflight.headers.get('Access-Control-Allow-Methods')?.split(',')).toContain('OPTIONS')
   })
 
-  it('says nothing to a foreign origin, and nothing of other routes', async () => {
+  it('returns nothing to a foreign origin or for other routes', async () => {
     const foreign = await ask('/s3/params', 'https://evil.example')
     expect(foreign.status).toBe(401)
     expect(foreign.headers.has('Access-Control-Allow-Headers')).toBe(false)

@@ -19,7 +19,7 @@ const NO_KEY =
 const NO_PARTS = '400 s3: `parts` must be an array of {ETag, PartNumber} objects.'
 
 describe('POST complete', () => {
-  // Nothing of this reaches the bucket.
+  // None of these requests reaches the bucket.
   beforeEach(() => void scriptedBucket({}))
   afterEach(() => vi.unstubAllGlobals())
 
@@ -52,15 +52,15 @@ describe('POST complete', () => {
   })
 
   it.each([
-    ['one twice', [part(1), part(1)]],
-    ['the second first', [part(2), part(1)]],
-  ])('refuses parts in disorder: %s', async (_, parts) => {
+    ['a repeated number', [part(1), part(1)]],
+    ['descending numbers', [part(2), part(1)]],
+  ])('refuses parts out of order: %s', async (_, parts) => {
     expect(await uppyRefusal(await complete({ parts }))).toBe(
       '400 The parts must be unique and in ascending order.',
     )
   })
 
-  it('takes 10000 parts, of a mebibyte together', async () => {
+  it('accepts 10,000 parts in a body of one MiB', async () => {
     const parts = Array.from({ length: 10_001 }, (_, i) => part(Math.min(i + 1, 10_000)))
     expect(await uppyRefusal(await complete({ parts }))).toBe(NO_PARTS)
     const disordered = [...parts.slice(0, 9_999), part(1)]
@@ -68,7 +68,7 @@ describe('POST complete', () => {
     expect(await uppyRefusal(await complete({ parts, x: 'x'.repeat(1024 ** 2) }))).toMatch(/^413 /)
   })
 
-  it('has a key', async () => {
+  it('requires a key', async () => {
     expect(await uppyRefusal(await complete({ parts: [part(1)] }, ''))).toBe(NO_KEY)
   })
 })
@@ -77,7 +77,7 @@ it.each([
   ['GET', 'ListParts'],
   ['DELETE', 'AbortMultipartUpload'],
 ] as const)(
-  '%s of an upload has a key, and says what the server lacks: %s',
+  '%s of an upload requires a key, and names the operation that the server lacks: %s',
   async (method, operation) => {
     scriptedBucket({ [operation]: s3Error(501, 'NotImplemented') })
     onTestFinished(() => void vi.unstubAllGlobals())
@@ -88,7 +88,7 @@ it.each([
   },
 )
 
-it('has no temporary credentials to give', async () => {
+it('GET /s3/sts answers that there are no temporary credentials', async () => {
   expect(await uppyRefusal(await worker.fetch('/s3/sts'))).toBe(
     '501 The bucket has no temporary credentials for clients. Remove "getTemporarySecurityCredentials".',
   )
@@ -103,7 +103,7 @@ it.each([
   expect((await worker.fetch(path, { method })).status).toBe(404)
 })
 
-it('says so in the words of Uppy where there is no such route, or no such URL', async () => {
+it("an unknown route and a malformed URL get an error in Uppy's format", async () => {
   expect(await uppyRefusal(await worker.fetch('/s3/nope'))).toBe('404 There is no such route.')
   expect(await uppyRefusal(await worker.fetch('/s3/multipart/x?key=%zz'))).toMatch(/^400 /)
 })

@@ -27,8 +27,8 @@ afterEach(async () => {
   await reset()
 })
 
-describe('an upload at a bucket that has all operations', () => {
-  it('is listed as S3 lists it, all pages joined', async () => {
+describe('an upload in a bucket with all operations', () => {
+  it('is listed like in S3, with all pages joined', async () => {
     const etag = '&quot;0123456789abcdef0123456789abcdef&quot;'
     scriptedBucket({
       CreateMultipartUpload: started('id'),
@@ -43,13 +43,13 @@ describe('an upload at a bucket that has all operations', () => {
     ])
   })
 
-  it.each(['NoSuchUpload', 'NoSuchKey'])('is 404 once it has ended: %s', async (s3Code) => {
+  it.each(['NoSuchUpload', 'NoSuchKey'])('is 404 after it has ended: %s', async (s3Code) => {
     scriptedBucket({ CreateMultipartUpload: started('id'), ListParts: s3Error(404, s3Code) })
     const response = await worker.fetch(companionPath(await start()))
     expect(await uppyRefusal(response)).toBe('404 The bucket no longer has this upload.')
   })
 
-  it('is 404 once it is complete, also where the server denies the list then', async () => {
+  it('is 404 after it is complete, even when the server then denies the list', async () => {
     const script = { CreateMultipartUpload: started('id'), ListParts: s3Error(403, 'AccessDenied') }
     scriptedBucket({ ...script, HeadObject: found(9) })
     const complete = await worker.fetch(companionPath(await start()))
@@ -61,7 +61,7 @@ describe('an upload at a bucket that has all operations', () => {
     )
   })
 
-  it('is aborted with an empty object, also when repeated', async () => {
+  it('is aborted with an empty object as the response, even when repeated', async () => {
     scriptedBucket({
       CreateMultipartUpload: started('id'),
       AbortMultipartUpload: [answer(204), s3Error(404, 'NoSuchUpload')],
@@ -74,7 +74,7 @@ describe('an upload at a bucket that has all operations', () => {
     }
   })
 
-  it('is held to the limit of the bucket, once the parts are listed', async () => {
+  it('must meet the limit of the bucket when the parts are listed', async () => {
     const limited = testWorker({ BUCKETS: { files: { ...s3rverBucket(), maxBytes: 9 } } })
     const script = { CreateMultipartUpload: started('id'), CompleteMultipartUpload: completed }
     for (const [bytes, status] of [

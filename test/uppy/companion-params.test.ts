@@ -17,7 +17,7 @@ const worker = testWorker()
 const limited = (changes: object) =>
   testWorker({ BUCKETS: { files: { ...s3rverBucket(), ...changes } } })
 
-/** Asks as Uppy does: brackets are percent-encoded by URLSearchParams. */
+/** Sends the request as Uppy does, with brackets percent-encoded by URLSearchParams. */
 const ask = (query: Record<string, string>, of = worker) =>
   of.fetch(`/s3/params?${new URLSearchParams(query)}`)
 const params = async (query: Record<string, string>, of = worker): Promise<Params> =>
@@ -48,7 +48,7 @@ describe('GET /s3/params', () => {
     })
   })
 
-  it('lets a browser upload the file, which the page then records', async () => {
+  it('lets a browser upload the file, and the page record it', async () => {
     const query = { filename: 'a.txt', type: 'text/plain', 'metadata[name]': 'Zoë.txt' }
     const { url, fields } = await params(query)
     const form = new FormData()
@@ -60,7 +60,7 @@ describe('GET /s3/params', () => {
     expect(await recorded.json()).toMatchObject({ size: 5, mimetype: 'text/plain' })
   })
 
-  it('reads plain brackets too, and ignores what it does not know', async () => {
+  it('also reads plain brackets, and ignores unknown parameters', async () => {
     const response = await worker.fetch('/s3/params?filename=a&metadata[a]=1&uppy=x&metadata=x')
     const { fields }: Params = await response.json()
     expect(Object.keys(fields).filter((name) => name.startsWith('x-amz-meta-'))).toEqual([
@@ -68,7 +68,7 @@ describe('GET /s3/params', () => {
     ])
   })
 
-  it('takes metadata as it is, its names in lower case', async () => {
+  it('keeps metadata unchanged, with names in lower case', async () => {
     const value = 'Zoë & "Co" <漢字> 50%+1 [x]'
     const { fields } = await params({
       filename: 'a',
@@ -78,7 +78,7 @@ describe('GET /s3/params', () => {
     expect(fields).toMatchObject({ 'x-amz-meta-some_name': value, 'x-amz-meta-e': '' })
   })
 
-  it('leaves out metadata that S3 can not carry, or that has no value', async () => {
+  it('omits metadata that S3 cannot store, or without a value', async () => {
     const lines = captureLog()
     const { fields } = await params({
       filename: 'a',
@@ -104,7 +104,7 @@ describe('GET /s3/params', () => {
     expect(lines.join()).toContain('metadata left out: 6')
   })
 
-  it('fills the 2 KB that S3 has for metadata, and no more', async () => {
+  it('keeps at most the 2 KB that S3 allows for metadata', async () => {
     const value = 'x'.repeat(2048 - 'largelast'.length - 1)
     const query = { filename: 'a', 'metadata[large]': value, 'metadata[last]': 'y' }
     expect((await params(query)).fields).toMatchObject({
@@ -115,25 +115,25 @@ describe('GET /s3/params', () => {
     expect(more.fields).not.toHaveProperty('x-amz-meta-last')
   })
 
-  it('encodes metadata that a form would change on its way', async () => {
+  it('encodes metadata that a form would change in transit', async () => {
     const { fields } = await params({ filename: 'a', 'metadata[caption]': 'two\nlines' })
     expect(fields['x-amz-meta-caption']).toBe('=?UTF-8?B?dHdvCmxpbmVz?=')
   })
 
   it.each(['weird', 'undefined', 'null', 'image/png, text/html', '/', 'a/b'.repeat(100)])(
-    'takes a file of the type %j as bytes',
+    'treats a file of the type %j as application/octet-stream',
     async (type) => {
       const { fields } = await params({ filename: 'a.png', type })
       expect(fields['content-type']).toBe('application/octet-stream')
     },
   )
 
-  it('has no type in the form where the client has none', async () => {
+  it('has no type in the form when the client sends none', async () => {
     for (const query of [{ filename: 'a' }, { filename: 'a', type: '' }])
       expect((await params(query)).fields).not.toHaveProperty('content-type')
   })
 
-  it('makes the key under the prefix of the principal', async () => {
+  it('generates the key under the prefix of the principal', async () => {
     const apiKey = await testApiKey('ci', SCOPES, 'team-a/')
     const protectedWorker = testWorker({ OPEN_ACCESS: undefined, API_KEYS: [apiKey.entry] })
     const minted = await protectedWorker.post(
@@ -147,7 +147,7 @@ describe('GET /s3/params', () => {
     expect(fields.key).toMatch(/^team-a\/uploads\/[0-9a-z]{20}-b\.txt$/)
   })
 
-  it('holds the file to the limit of the bucket', async () => {
+  it('applies the size limit of the bucket', async () => {
     const small = await params({ filename: 'a' }, limited({ maxBytes: 1000 }))
     expect(policyOf(small).conditions).toContainEqual(['content-length-range', 0, 1000])
     const large = await params({ filename: 'a' })
@@ -160,13 +160,13 @@ describe('GET /s3/params is refused', () => {
     '400 s3: the "filename" query parameter is required and must be a non-empty string'
 
   it.each(['', 'filename=', 'Filename=a', 'type=image%2Fpng'])(
-    'with the query %j',
+    'for the query %j',
     async (query) => {
       expect(await uppyRefusal(await worker.fetch(`/s3/params?${query}`))).toBe(NO_NAME)
     },
   )
 
-  it('with a file name that is too long, and says so', async () => {
+  it('for a file name that is too long, with that reason', async () => {
     expect(await uppyRefusal(await ask({ filename: 'a'.repeat(1025) }))).toBe(
       '400 s3: the file name may have at most 1024 characters.',
     )
@@ -181,7 +181,7 @@ describe('GET /s3/params is refused', () => {
     expect(await response.json()).toMatchObject({ code })
   })
 
-  it('for a type that the bucket does not take, or none at all', async () => {
+  it('for a missing type or one that the bucket does not accept', async () => {
     const images = limited({ allowedTypes: ['image/*'] })
     for (const type of ['text/plain', '']) {
       const response = await ask({ filename: 'a', type }, images)

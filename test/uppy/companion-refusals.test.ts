@@ -55,7 +55,7 @@ describe('POST /s3/multipart', () => {
     expect(await ask({}, images)).toBe('mimetype_not_allowed')
   })
 
-  it('reads JSON of a mebibyte, and no more', async () => {
+  it('reads at most one MiB of JSON', async () => {
     const send = (body: string, type = 'application/json') =>
       worker.fetch('/s3/multipart', { method: 'POST', body, headers: { 'Content-Type': type } })
     const body = '{"filename":"a.txt"}'
@@ -75,7 +75,7 @@ describe('a part', () => {
     },
   )
 
-  it('has a key', async () => {
+  it('requires a key', async () => {
     for (const query of ['', '?', '?key', '?key=', '?Key=a'])
       expect(await uppyRefusal(await inUpload(`/1${query}`)), query).toBe(NO_KEY)
   })
@@ -99,7 +99,7 @@ describe('a batch', () => {
     expect(await uppyRefusal(await batch(query))).toBe(expected)
   })
 
-  it('has a key, and a hundred parts at most', async () => {
+  it('requires a key, and accepts at most 100 parts', async () => {
     expect(await uppyRefusal(await inUpload('/batch?partNumbers=1'))).toBe(NO_KEY)
     const hundred = Array.from({ length: 100 }, (_, i) => i + 1)
     expect((await batch(`&partNumbers=${hundred}`)).status).toBe(200)

@@ -8,7 +8,7 @@ import { scriptedBucket, started } from '../support/scripted-bucket.ts'
 import { type CompanionUpload, companionPath, startCompanion } from '../support/uppy.ts'
 import { s3rverBucket, testWorker } from '../support/worker.ts'
 
-/** A bucket whose alias is not its name, which is what Uppy is told. */
+/** A bucket whose alias is not its name. Uppy gets the name. */
 const worker = testWorker({ BUCKETS: { default: s3rverBucket() } })
 
 const start = (body?: object) => startCompanion(worker, body)
@@ -36,7 +36,7 @@ describe('the multipart flow of Companion', () => {
     const parts = []
     for (const [index, body] of ['hello ', 'wor', 'ld'].entries()) {
       const ETag = await putPart(await urlOf(upload, index + 1), body)
-      // Version 5 sends listed parts through as they are.
+      // Version 5 sends listed parts unchanged.
       parts.push({ PartNumber: index + 1, ETag, Size: body.length, LastModified: 'x' })
     }
     const response = await worker.post(companionPath(upload, '/complete'), { parts })
@@ -64,7 +64,7 @@ describe('the multipart flow of Companion', () => {
     })
   })
 
-  it('tells the public place of the file, where clients reach the bucket by another host', async () => {
+  it('returns the public URL of the file when clients reach the bucket by another host', async () => {
     const publicEndpoint = inject('s3Endpoint').replace('127.0.0.1', 'localhost')
     const of = testWorker({ BUCKETS: { files: { ...s3rverBucket(), publicEndpoint } } })
     const upload = await startCompanion(of)
@@ -77,7 +77,7 @@ describe('the multipart flow of Companion', () => {
     })
   })
 
-  it('says the same where an upload is completed twice, its ETags with quotes or without', async () => {
+  it('answers the same when an upload is completed twice, with or without quotes in ETags', async () => {
     const upload = await start()
     const etag = (await putPart(await urlOf(upload, 1), 'x')).replaceAll('"', '')
     const answers = []
@@ -92,7 +92,7 @@ describe('the multipart flow of Companion', () => {
     expect(await (await worker.fetch('/files')).json()).toMatchObject({ files: [{ size: 1 }] })
   })
 
-  it('runs under a token in the path, within its prefix', async () => {
+  it('works with a token in the path, within its prefix', async () => {
     const apiKey = await testApiKey('ci', SCOPES, 'team-a/')
     const protectedWorker = testWorker({ OPEN_ACCESS: undefined, API_KEYS: [apiKey.entry] })
     const minted = await protectedWorker.post(
@@ -118,7 +118,7 @@ describe('the multipart flow of Companion', () => {
 })
 
 describe('POST /s3/multipart', () => {
-  it('gives bytes a type, where the client has none', async () => {
+  it('uses application/octet-stream when the client sends no type', async () => {
     for (const type of [undefined, null, '']) {
       const upload = await start({ filename: 'a', type })
       const parts = [{ PartNumber: 1, ETag: await putPart(await urlOf(upload, 1), 'x') }]
@@ -127,15 +127,15 @@ describe('POST /s3/multipart', () => {
     }
   })
 
-  it('takes a file whose type is none as bytes', async () => {
+  it('uses application/octet-stream for a malformed type', async () => {
     const sent = scriptedBucket({ CreateMultipartUpload: started('id') })
     await start({ filename: 'a', type: 'weird' })
     expect(sent[0]?.headers.get('Content-Type')).toBe('application/octet-stream')
   })
 
-  it('leaves out metadata that S3 can not carry, and begins the upload', async () => {
+  it('omits metadata that S3 cannot store, and starts the upload', async () => {
     const sent = scriptedBucket({ CreateMultipartUpload: started('id') })
-    // In a header, each of these takes four bytes in base64 for three in UTF-8.
+    // In a header, base64 needs four bytes for three bytes of UTF-8.
     const metadata = { 'user.name': 'x', 'a b': 'x', größe: 'x', large: 'ä'.repeat(760), last: 'é' }
     await start({ filename: 'a', metadata })
     const named = [...(sent[0]?.headers ?? [])].filter(([name]) => name.startsWith('x-amz-meta-'))
@@ -145,7 +145,7 @@ describe('POST /s3/multipart', () => {
     })
   })
 
-  it('takes metadata of every JSON type, as text', async () => {
+  it('accepts metadata of every JSON type, as text', async () => {
     const sent = scriptedBucket({ CreateMultipartUpload: started('id') })
     const metadata = {
       relativePath: null,
@@ -174,7 +174,7 @@ describe('POST /s3/multipart', () => {
 })
 
 describe('a part', () => {
-  it('is signed for as long as by Companion, whatever its length', async () => {
+  it('is signed with the same lifetime as by Companion, whatever its length', async () => {
     const response = await worker.fetch(companionPath(await start(), '/10000'))
     const signed: { url: string; expires: number } = await response.json()
     expect(signed).toEqual({ url: expect.any(String), expires: 800 })
@@ -184,7 +184,7 @@ describe('a part', () => {
     expect(searchParams.get('X-Amz-SignedHeaders')).toBe('host')
   })
 
-  it('is signed with others at once, by number', async () => {
+  it('is signed together with others, by number', async () => {
     const upload = await start()
     const response = await worker.fetch(`${companionPath(upload, '/batch')}&partNumbers=3,1,10000`)
     const { presignedUrls, ...rest }: { presignedUrls: Record<string, string> } =

@@ -5,7 +5,7 @@ import { readForm } from '../../src/uppy/form-body.ts'
 const encode = (text: string) => new TextEncoder().encode(text)
 const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes)
 
-/** A request whose body comes in chunks of `sizes` bytes, over and over. */
+/** A request whose body arrives in chunks of `sizes` bytes, repeatedly. */
 function requestOf(
   body: Uint8Array,
   { boundary = 'b', sizes = [7], length = body.length as number | null, headers = {} } = {},
@@ -40,9 +40,9 @@ async function read(request: Request) {
 }
 
 describe('a form', () => {
-  it('is read as FormData writes it, whatever the file holds and however it arrives', async () => {
+  it('is read as FormData writes it, whatever the file contains and however it arrives', async () => {
     const names = fc.constantFrom('key', 'Policy', 'content-type', 'x-amz-meta-a')
-    // Bytes of which a delimiter is made are frequent.
+    // Bytes of a delimiter are frequent.
     const bytes = fc.array(fc.oneof(fc.constantFrom(13, 10, 45, 98), fc.nat(255)), {
       maxLength: 300,
     })
@@ -58,13 +58,13 @@ describe('a form', () => {
           const sent = new Response(form)
           const type = sent.headers.get('Content-Type') ?? ''
           const body = new Uint8Array(await sent.arrayBuffer())
-          // Browsers end a form with a line break; this runtime may not.
+          // Browsers end a form with a line break. This runtime may not.
           const ended = decode(body.slice(-2)) === '\r\n' ? body : joined(body, encode('\r\n'))
           const request = requestOf(ended, { sizes, headers: { 'Content-Type': type } })
           const got = await read(request)
           expect([...got.bytes]).toEqual(content)
           expect(got.size).toBe(content.length)
-          // A form has line breaks of the web.
+          // A form has CR LF line breaks.
           const lines = (text: string) => text.replace(/\r\n|\r|\n/g, '\r\n')
           expect(got.fields).toEqual(
             Object.fromEntries(
@@ -89,7 +89,7 @@ describe('a form', () => {
     ).toBe('x')
   })
 
-  it('hands out the last byte of its file only behind a whole end', async () => {
+  it('releases the last byte of its file only after a complete end', async () => {
     const body = encode(`${FILE}0123456789\r\n--b--\r\n`)
     const { file } = await readForm(requestOf(body.slice(0, -1), { length: body.length }))
     const reader = file.bytes.getReader()
@@ -112,17 +112,17 @@ describe('a form is refused', () => {
 
   it.each<[string, string]>([
     ['without a file', `${field('a', '1')}--b--\r\n`],
-    ['with nothing in it', '--b--\r\n'],
-    ['with a field twice', `${field('a', '1')}${field('A', '2')}${FILE}text\r\n--b--\r\n`],
+    ['without content', '--b--\r\n'],
+    ['with a repeated field', `${field('a', '1')}${field('A', '2')}${FILE}text\r\n--b--\r\n`],
     ['with a part without a name', `--b\r\n\r\nx\r\n${FILE}text\r\n--b--\r\n`],
-    ['with a field behind the file', `${FILE}text\r\n${field('a', '1')}--b--\r\n`],
-    ['with another file behind the file', `${FILE}text\r\n${FILE}more\r\n--b--\r\n`],
-    ['with something in front', ` ${whole}`],
-    ['with something behind', `${whole}x`],
-    ['that breaks off in its fields', field('a', '1').slice(0, -4)],
-    ['that breaks off in its file', `${FILE}tex`],
-    ['that breaks off in its end', whole.slice(0, -3)],
-    ['with another boundary', whole.replaceAll('--b', '--c')],
+    ['with a field after the file', `${FILE}text\r\n${field('a', '1')}--b--\r\n`],
+    ['with a second file after the file', `${FILE}text\r\n${FILE}more\r\n--b--\r\n`],
+    ['with content before it', ` ${whole}`],
+    ['with content after it', `${whole}x`],
+    ['that is truncated in its fields', field('a', '1').slice(0, -4)],
+    ['that is truncated in its file', `${FILE}tex`],
+    ['that is truncated in its end', whole.slice(0, -3)],
+    ['with a different boundary', whole.replaceAll('--b', '--c')],
     ['with endless fields', field('a', 'x'.repeat(70_000)) + whole],
   ])('%s', async (_, body) => {
     for (const sizes of [[1000], [1]])
@@ -144,13 +144,13 @@ describe('a form is refused', () => {
     await expect(readForm(request)).rejects.toMatchObject({ code: 'size_required' })
   })
 
-  it('of more bytes than Cloudflare lets through', async () => {
+  it('with more bytes than Cloudflare accepts', async () => {
     const request = requestOf(encode(whole), { length: 100_000_001 })
     await expect(readForm(request)).rejects.toMatchObject({ code: 'body_too_large' })
   })
 
   it.each(['application/json', 'multipart/form-data', 'multipart/form-data; boundary=', ''])(
-    'as %j',
+    'with the Content-Type %j',
     async (type) => {
       const request = requestOf(encode(whole), { headers: { 'Content-Type': type } })
       await expect(readForm(request)).rejects.toMatchObject({ code: 'unsupported_media_type' })

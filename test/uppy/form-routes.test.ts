@@ -48,7 +48,7 @@ async function post(
 
 const stored = async (key = ''): Promise<number> => (await bucketFetch(key)).status
 
-describe('GET /s3/params for a bucket that takes no forms', () => {
+describe('GET /s3/params for a bucket that does not accept forms', () => {
   it('answers with a form for the Worker itself', async () => {
     const query = { filename: 'My Cat.JPG', type: 'image/jpeg', 'metadata[name]': 'My Cat.JPG' }
     expect(await params(query)).toEqual({
@@ -68,7 +68,7 @@ describe('GET /s3/params for a bucket that takes no forms', () => {
 })
 
 describe('POST /s3/form', () => {
-  it('tells the public place of the file, where clients reach the bucket by another host', async () => {
+  it('returns the public URL of the file when clients reach the bucket by another host', async () => {
     const publicEndpoint = inject('s3Endpoint').replace('127.0.0.1', 'localhost')
     const of = testWorker(withoutForms({ publicEndpoint }))
     const form = await params({ filename: 'a.txt', type: 'text/plain' }, of)
@@ -77,7 +77,7 @@ describe('POST /s3/form', () => {
     expect(response.headers.get('Location')).toBe(`${publicEndpoint}/files/${form.fields.key}`)
   })
 
-  it('stores the file, records it for who asked, and answers as S3 does', async () => {
+  it('stores the file, records it for the caller, and answers as S3 does', async () => {
     const apiKey = await testApiKey('ci', ['files:upload'])
     const of = testWorker({ ...withoutForms(), OPEN_ACCESS: undefined, API_KEYS: [apiKey.entry] })
     const query = new URLSearchParams({
@@ -126,7 +126,7 @@ describe('POST /s3/form', () => {
     expect(await stored(form.fields.key)).toBe(200)
   })
 
-  it('lets a page of a configured origin read where the file is', async () => {
+  it('lets a page of a configured origin read the URL of the file', async () => {
     const origin = 'https://app.example.com'
     const of = testWorker({ ...withoutForms(), CORS_ORIGINS: [origin] })
     const form = await params({ filename: 'a.txt' }, of)
@@ -157,7 +157,7 @@ describe('POST /s3/form', () => {
     expect(await stored(form.fields.key)).toBe(404)
   })
 
-  describe('refuses, and keeps nothing,', () => {
+  describe('refuses without storing anything', () => {
     let form: Params
     beforeEach(async () => {
       form = await params({ filename: 'a.txt', type: 'text/plain' })
@@ -168,10 +168,10 @@ describe('POST /s3/form', () => {
     })
 
     it.each<readonly [string, Record<string, string | undefined>]>([
-      ['another type', { 'content-type': 'text/html' }],
+      ['a different type', { 'content-type': 'text/html' }],
       ['no type', { 'content-type': undefined }],
-      ['another key', { key: 'uploads/other.txt' }],
-      ['another bucket', { bucket: 'other' }],
+      ['a different key', { key: 'uploads/other.txt' }],
+      ['a different bucket', { bucket: 'other' }],
       ['metadata', { 'x-amz-meta-a': 'b' }],
       ['public access', { acl: 'public-read' }],
       ['a redirect', { success_action_redirect: 'https://evil.example' }],
@@ -201,13 +201,13 @@ describe('POST /s3/form', () => {
       expect(await uppyRefusal(await post(form, formOf(form.fields)))).toMatch(/^403 .*expired/)
     })
 
-    it('a file that is larger than the bucket takes', async () => {
+    it('a file above the size limit of the bucket', async () => {
       const of = testWorker(withoutForms({ maxBytes: 4 }))
       form = await params({ filename: 'a.txt', type: 'text/plain' }, of)
       expect(await uppyRefusal(await post(form, formOf(form.fields), of))).toMatch(/^413 /)
     })
 
-    it('a file that is larger than the limit now, though not when the form was made', async () => {
+    it('a file above the current limit, even if the form allows it', async () => {
       const of = testWorker(withoutForms({ maxBytes: 4 }))
       expect(await uppyRefusal(await post(form, formOf(form.fields), of))).toMatch(/^413 /)
     })
@@ -224,7 +224,7 @@ describe('POST /s3/form', () => {
       expect(await uppyRefusal(response)).toMatch(/^413 .*Upload a larger file in parts/)
     })
 
-    it('a form that breaks off in its file', async () => {
+    it('a form that is truncated in its file', async () => {
       const body = `--b\r\n${Object.entries(form.fields)
         .map(
           ([name, value]) =>
@@ -241,7 +241,7 @@ describe('POST /s3/form', () => {
       expect(await uppyRefusal(response)).toMatch(/^400 The form must end with its file/)
     })
 
-    it('where the bucket refuses', async () => {
+    it('an upload that the bucket refuses', async () => {
       const of = testWorker({ ...withoutForms(), S3_SECRET_ACCESS_KEY: 'wrong' })
       const response = await post(form, formOf(form.fields), of)
       expect(await uppyRefusal(response)).toMatch(/^502 .*SignatureDoesNotMatch/)

@@ -22,13 +22,13 @@ const policyOf = (fields: Readonly<Record<string, string>>) =>
   JSON.parse(new TextDecoder().decode(fromBase64(fields.Policy ?? '')))
 
 describe('a form', () => {
-  it('goes to the bucket itself, in either addressing', async () => {
+  it('goes to the bucket itself, with either addressing', async () => {
     expect((await form()).url).toBe('https://examplebucket.s3.amazonaws.com/')
     const path = { origin: 'http://127.0.0.1:9000', basePath: '/store/files/' }
     expect((await form({}, path)).url).toBe('http://127.0.0.1:9000/store/files/')
   })
 
-  it('goes to the Worker where the server of the bucket takes none', async () => {
+  it("goes to the Worker when the bucket's server does not accept forms", async () => {
     const { url, fields } = await form({}, { postUploads: false })
     expect(url).toBe('https://files.example.com/s3/form')
     expect(Object.keys(fields)).toEqual([
@@ -46,7 +46,7 @@ describe('a form', () => {
     expect((await form()).fields.key).not.toBe((await form()).fields.key)
   })
 
-  it('answers 201, and holds type and metadata as they are', async () => {
+  it('requests a 201, and contains the type and metadata unchanged', async () => {
     const { fields } = await form({ metadata: { name: 'Zoë  x', empty: '' } })
     expect(fields).toMatchObject({
       success_action_status: '201',
@@ -56,11 +56,11 @@ describe('a form', () => {
     })
   })
 
-  it('has no type where the client has none', async () => {
+  it('has no type when the client sends none', async () => {
     expect((await form({ mimetype: undefined })).fields).not.toHaveProperty('content-type')
   })
 
-  it('is valid as long as a form of Companion, or as the bucket and its credentials allow', async () => {
+  it("is valid as long as Companion's form, or as the bucket and its credentials allow", async () => {
     const { fields, expiresIn } = await form()
     expect(expiresIn).toBe(800)
     expect(policyOf(fields).expiration).toBe('2026-11-24T12:13:20Z')
@@ -81,10 +81,13 @@ describe('a form', () => {
     [null, 5 * 1024 ** 3],
     [1000, 1000],
     [6 * 1024 ** 3, 5 * 1024 ** 3],
-  ])('takes a file up to the limit %s of the bucket, and of S3', async (maxBytes, limit) => {
-    const { fields } = await form({}, { maxBytes })
-    expect(policyOf(fields).conditions).toContainEqual(['content-length-range', 0, limit])
-  })
+  ])(
+    "accepts a file up to the limit %s of the bucket, and up to S3's limit",
+    async (maxBytes, limit) => {
+      const { fields } = await form({}, { maxBytes })
+      expect(policyOf(fields).conditions).toContainEqual(['content-length-range', 0, limit])
+    },
+  )
 })
 
 describe('a form is refused', () => {
@@ -120,7 +123,7 @@ describe('a form is refused', () => {
     await expect(form({ metadata }, expired)).rejects.toMatchObject({ code: 'invalid_request' })
   })
 
-  it('counts metadata in bytes, names and values together', async () => {
+  it('for metadata over the limit, counted in bytes of names and values', async () => {
     await expect(form({ metadata: { a: 'x'.repeat(2047) } })).resolves.toBeDefined()
     await expect(form({ metadata: { a: 'é'.repeat(1024) } })).rejects.toMatchObject({
       code: 'invalid_request',

@@ -10,7 +10,7 @@ it.each([
   ['//s3/params?filename=a%20b', '/s3/params?filename=a%20b'],
   ['/u/ept_x//s3/multipart', '/u/ept_x/s3/multipart'],
   ['//s3/multipart/id/1?key=//s3/x', '/s3/multipart/id/1?key=//s3/x'],
-])('sends %s to %s, as Uppy 6 asks where its endpoint ends in a slash', async (path, target) => {
+])('redirects %s to %s, for Uppy 6 with a trailing slash in its endpoint', async (path, target) => {
   const url = `http://localhost:8787${path}`
   const response = await worker.fetch(url, { redirect: 'manual', headers: { Origin: APP } })
   expect(response.status).toBe(308)
@@ -33,7 +33,7 @@ it.each([
   '//evil.example/s3/params',
   '//evil.example//s3/params',
   '/u/ept_x///s3/params',
-])('sends %s nowhere', async (path) => {
+])('does not redirect %s', async (path) => {
   const response = await worker.fetch(`http://localhost:8787${path}`)
   expect([401, 404]).toContain(response.status)
 })

@@ -60,7 +60,7 @@ describe('a request to sign is refused', () => {
     expect(await codeOf(await sign(request))).toBe(expected)
   })
 
-  it('for a type that the bucket does not take, in one piece or in parts', async () => {
+  it('for a type that the bucket does not accept, in one request or in parts', async () => {
     for (const method of ['PUT', 'POST']) {
       const request = { method, key: 'a.txt', contentType: 'text/plain', bucket: 'images' }
       expect(await codeOf(await sign(request)), method).toBe('400 mimetype_not_allowed')
@@ -68,7 +68,7 @@ describe('a request to sign is refused', () => {
     }
   })
 
-  it('in the words of Uppy, with what is wrong', async () => {
+  it("in Uppy's format, with the reason", async () => {
     const { key, uploadId } = await beginUpload(worker)
     const part = { method: 'PUT', key, uploadId }
     expect(await uppyRefusal(await sign(part))).toBe('400 A part needs its partNumber.')
@@ -83,8 +83,8 @@ describe('a request to sign is refused', () => {
   })
 })
 
-describe('an upload in parts', () => {
-  it('is of one key: its id signs nothing for another', async () => {
+describe('a multipart upload', () => {
+  it('belongs to one key: its id signs nothing for another key', async () => {
     const { uploadId } = await beginUpload(worker)
     const other = await beginUpload(worker)
     for (const key of [other.key, 'a.mp4', KEY])
@@ -94,7 +94,7 @@ describe('an upload in parts', () => {
         )
   })
 
-  it('names the file where one is uploaded, and nothing more', async () => {
+  it('only names the file in a single upload', async () => {
     const response = await sign({ method: 'PUT', key: '../../etc/passwd' })
     expect(await response.json()).toMatchObject({
       key: expect.stringMatching(/^uploads\/[0-9a-z]{20}-passwd$/),

@@ -21,7 +21,7 @@ afterEach(async () => {
 })
 
 describe('a single upload', () => {
-  it('is signed for a key that is made here, and recorded by the page', async () => {
+  it('is signed for a generated key, and recorded by the page', async () => {
     const request = { method: 'PUT', key: 'My Film.MP4', contentType: 'video/mp4' }
     const signed = await sign(worker, request)
     expect(signed).toEqual({
@@ -38,12 +38,12 @@ describe('a single upload', () => {
     expect(await recorded.json()).toMatchObject({ size: 5, mimetype: 'video/mp4' })
   })
 
-  it('is of bytes where the client names no type', async () => {
+  it('uses application/octet-stream when the client sends no type', async () => {
     const { headers } = await sign(worker, { method: 'PUT', key: 'a' })
     expect(headers).toEqual({ 'Content-Type': 'application/octet-stream' })
   })
 
-  it('carries what the helper of our client adds', async () => {
+  it("includes what the client package's helper adds", async () => {
     const signed = await sign(worker, {
       method: 'PUT',
       key: 'ignored.txt',
@@ -72,7 +72,7 @@ describe('a single upload', () => {
   })
 })
 
-describe('an upload in parts', () => {
+describe('a multipart upload', () => {
   const upload = async (of: TestWorker, file: object, bodies: readonly string[]) => {
     const { key, uploadId } = await beginUpload(of, file)
     const etags: string[] = []
@@ -85,7 +85,7 @@ describe('an upload in parts', () => {
     return { key, uploadId, url, send }
   }
 
-  it('begins and ends in the Worker, which records the file', async () => {
+  it('starts and completes in the Worker, which records the file', async () => {
     const file = {
       contentType: 'video/mp4',
       metadata: { author: 'Zoë' },
@@ -110,11 +110,11 @@ describe('an upload in parts', () => {
     expect(object.headers.get('Content-Type')).toBe('video/mp4')
     expect(object.headers.get('Cache-Control')).toBe('no-cache')
     expect(object.headers.get('x-amz-meta-author')).toBe('=?UTF-8?B?Wm/Dqw==?=')
-    // An answer that was lost is asked for again.
+    // After a lost response, the client sends the request again.
     expect((await send()).status).toBe(200)
   })
 
-  it('signs parts, their list and the abort for the bucket', async () => {
+  it('gets parts, their list and the abort signed for the bucket', async () => {
     const now = new Date(Math.floor(Date.now() / 1000) * 1000)
     vi.useFakeTimers({ now, toFake: ['Date'] })
     const { key, uploadId } = await beginUpload(worker)
@@ -147,7 +147,7 @@ describe('an upload in parts', () => {
     expect(await seconds({ expiresIn: 3600 })).toBe('3600')
   })
 
-  it('holds the file to the size that was stated, and keeps nothing else', async () => {
+  it('accepts only a file of the declared size, and deletes any other', async () => {
     const { key, send } = await upload(worker, { size: 10 }, ['hello ', 'world'])
     const response = await send()
     expect(response.status).toBe(400)
@@ -155,7 +155,7 @@ describe('an upload in parts', () => {
     expect((await bucketFetch(key)).status).toBe(404)
   })
 
-  it('holds the file to the limit of the bucket, whether a size was stated or not', async () => {
+  it('applies the size limit of the bucket, with or without a declared size', async () => {
     const limited = testWorker({ BUCKETS: { files: { ...s3rverBucket(), maxBytes: 8 } } })
     const { key, send } = await upload(limited, {}, ['hello ', 'world'])
     const response = await send()
@@ -166,7 +166,7 @@ describe('an upload in parts', () => {
     expect((await small.send()).status).toBe(200)
   })
 
-  it('tells a client that speaks S3 what is wrong, in XML', async () => {
+  it('reports errors to an S3 client in XML', async () => {
     const { url } = await upload(worker, {}, ['hello'])
     const post = (body: string) => worker.fetch(url, { method: 'POST', body })
     for (const body of [
@@ -190,7 +190,7 @@ describe('an upload in parts', () => {
     expect(errorIn(await tooLong.text())[0]).toBe('body_too_large')
   })
 
-  it('lets a page of a configured origin read both answers', async () => {
+  it('lets a page of a configured origin read both responses', async () => {
     const origin = 'https://app.example.com'
     const of = testWorker({ CORS_ORIGINS: [origin] })
     const { url } = await sign(of, { method: 'POST', key: 'a' })
@@ -201,7 +201,7 @@ describe('an upload in parts', () => {
 })
 
 describe('the URL of a step', () => {
-  it('is no URL for the other step', async () => {
+  it('is not valid for the other step', async () => {
     const { url: create } = await sign(worker, { method: 'POST', key: 'a' })
     const swapped = create.replace('/s3/uploads?', '/s3/uploads/complete?')
     expect((await worker.fetch(swapped, { method: 'POST' })).status).toBe(403)
@@ -224,7 +224,7 @@ describe('the URL of a step', () => {
       expect((await worker.fetch(path + query, { method: 'POST' })).status).toBe(403)
   })
 
-  it('counts against the principal who asked for it', async () => {
+  it('counts against the principal that requested it', async () => {
     const keys: string[] = []
     const limit = async ({ key }: { key: string }) => {
       keys.push(key)
@@ -242,7 +242,7 @@ const errorIn = (text: string): (string | null)[] => {
   return root?.name === 'Error' ? ['Code', 'Message'].map((name) => textOf(root, name)) : []
 }
 
-it('makes keys under the prefix of a token in the path, and signs for no others', async () => {
+it('generates keys under the prefix of a token in the path, and signs for no others', async () => {
   const apiKey = await testApiKey('ci', SCOPES, 'team-a/')
   const protectedWorker = testWorker({ OPEN_ACCESS: undefined, API_KEYS: [apiKey.entry] })
   const tokenFor = async (prefix: string) => {

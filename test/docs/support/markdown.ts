@@ -5,8 +5,8 @@ import { urlPath } from '../../../dev/url-path.ts'
 export const ROOT = join(import.meta.dirname, '..', '..', '..')
 
 /**
- * A fenced block of code. `mark` is the name in a comment `<!-- test: NAME -->` on the line before
- * it, or empty. A name with a slash is the path of the file that the block shows.
+ * A fenced code block. `mark` is the name in a comment `<!-- test: NAME -->` on the line before it,
+ * or empty. A name with a slash is the path of the file that the block shows.
  */
 export interface CodeBlock {
   readonly language: string
@@ -14,10 +14,10 @@ export interface CodeBlock {
   readonly code: string
 }
 
-/** The text of a page; `path` is relative to the repository. */
+/** Returns the text of a page. `path` is relative to the repository. */
 export const readPage = (path: string): string => readFileSync(join(ROOT, path), 'utf8')
 
-/** Paths of all pages: those at the root, and everything under docs/ and examples/. */
+/** Returns the paths of all pages: those at the root, and everything under docs/ and examples/. */
 export function pagePaths(): string[] {
   const atRoot = readdirSync(ROOT).filter((name) => name.endsWith('.md'))
   const below = ['docs', 'examples'].flatMap((folder) =>
@@ -29,7 +29,7 @@ export function pagePaths(): string[] {
   return [...atRoot, ...below]
 }
 
-/** All fenced blocks, without the indentation of a list that they stand in. */
+/** Returns all fenced blocks, without the indentation of a list around them. */
 export function codeBlocks(text: string): CodeBlock[] {
   const pattern = /(?:<!-- test: ([\w./-]+) -->\n)?^( *)```(\w+)\n([\s\S]*?)^ *```$/gm
   return [...text.matchAll(pattern)].map(
@@ -41,7 +41,7 @@ export function codeBlocks(text: string): CodeBlock[] {
   )
 }
 
-/** The block under `<!-- test: mark -->` of a page. Throws unless there is exactly one. */
+/** Returns the block under `<!-- test: mark -->` in a page. Throws unless there is exactly one. */
 export function markedBlock(path: string, mark: string): string {
   const [block, ...others] = codeBlocks(readPage(path)).filter((block) => block.mark === mark)
   if (block === undefined || others.length > 0)
@@ -49,14 +49,14 @@ export function markedBlock(path: string, mark: string): string {
   return block.code
 }
 
-/** `text` without its fenced blocks. */
+/** Returns `text` without its fenced blocks. */
 export const prose = (text: string): string => text.replaceAll(/^ *```[\s\S]*?^ *```$/gm, '')
 
-/** Texts of the headings, in order. */
+/** Returns the texts of the headings, in order. */
 export const headings = (text: string): string[] =>
   [...prose(text).matchAll(/^#{1,6} (.+)$/gm)].map(([, heading = '']) => heading)
 
-/** The fragment under which GitHub finds a heading. */
+/** Returns GitHub's fragment for a heading. */
 export const fragment = (heading: string): string =>
   heading
     .toLowerCase()

@@ -9,27 +9,25 @@ import {
   type SchemaObject,
 } from './openapi-document.ts'
 
-/**
- * Input of an operation. `parameters` by name, those in the path, the query and the header alike.
- */
+/** The input of an operation: `parameters` by name, for the path, the query and the headers. */
 export interface CallInput {
   readonly parameters?: Readonly<Record<string, unknown>>
-  /** A string or a form is sent as it is, everything else as JSON. */
+  /** A string or a form is sent unchanged, everything else as JSON. */
   readonly body?: unknown
-  /** Base of the API below the origin: a server of the document, the first unless given. */
+  /** The API's base below the origin: one of the document's servers, by default the first. */
   readonly base?: string
 }
 
-/** A client of the Worker that knows nothing but the document. */
+/** A client of the Worker that reads only the document. */
 export interface DocumentClient {
   /**
-   * Calls an operation. Throws where input or answer are not as the document says; resolves with
-   * the JSON of the answer.
+   * Calls an operation and resolves with the JSON of the response. Throws when the input or the
+   * response doesn't match the document.
    */
   call(operationId: string, status: number, input?: CallInput): Promise<unknown>
-  /** The same for an answer that is no JSON; resolves with its text. */
+  /** The same for a response that is not JSON. Resolves with its text. */
   text(operationId: string, status: number, input?: CallInput): Promise<string>
-  /** Ids of the operations that were called with success. */
+  /** The ids of the operations that were called with success. */
   readonly succeeded: ReadonlySet<string>
 }
 
@@ -75,7 +73,7 @@ export function createDocumentClient(document: OpenApiDocument, origin: string):
   }
 }
 
-/** Holds an answer against the document; gives its JSON. */
+/** Checks a response against the document, and returns its JSON. */
 export function checkAnswer(
   document: OpenApiDocument,
   { operation }: Located,
@@ -91,13 +89,13 @@ export function checkAnswer(
   if (type === undefined && text !== '') throw new Error(`${operation.operationId}: a body`)
   if (media?.schema === undefined) return undefined
   const answer: unknown = JSON.parse(text)
-  const fault = answerFault(document, media.schema, answer)
-  if (fault !== null) throw new Error(`${operation.operationId} ${status}: ${fault}`)
+  const failure = answerError(document, media.schema, answer)
+  if (failure !== null) throw new Error(`${operation.operationId} ${status}: ${failure}`)
   return answer
 }
 
-/** Why `answer` is none that `schema` describes, all of its members included, or null. */
-export function answerFault(
+/** Returns why `answer` doesn't match `schema`, including undescribed members, or null. */
+export function answerError(
   document: OpenApiDocument,
   schema: SchemaObject,
   answer: unknown,
@@ -109,10 +107,10 @@ export function answerFault(
   return null
 }
 
-/** Headers that come with some of the answers only. */
+/** Headers that only some of the responses have. */
 const MAY_LACK = ['Retry-After', 'ETag', 'Last-Modified']
 
-/** A checker for `schema`, made of the document's JSON alone. */
+/** Returns a validator for `schema`, built only from the document's JSON. */
 function toZod(document: OpenApiDocument, schema: SchemaObject = {}): z.ZodMiniType {
   const $defs = Object.fromEntries(
     Object.entries(document.components.schemas).map(([name, shared]) => [name, closed(shared)]),
@@ -122,8 +120,8 @@ function toZod(document: OpenApiDocument, schema: SchemaObject = {}): z.ZodMiniT
 }
 
 /**
- * `schema` as one that takes no members which it doesn't name: what the Worker answers must all be
- * described.
+ * Returns `schema` without additional members, because the document must describe everything that
+ * the Worker returns.
  */
 function closed(schema: SchemaObject): SchemaObject {
   const { properties, items, anyOf, ...rest } = schema
@@ -140,7 +138,9 @@ function closed(schema: SchemaObject): SchemaObject {
   }
 }
 
-/** Path and query of a request, as the parameters say that their values are written. */
+/**
+ * Returns the path and the query of a request, with the values encoded as the parameters define.
+ */
 function target(
   document: OpenApiDocument,
   { path, operation }: Located,

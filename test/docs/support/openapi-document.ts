@@ -2,8 +2,8 @@ import * as z from 'zod/mini'
 import { readPage } from './markdown.ts'
 
 /**
- * The objects of OpenAPI 3.1.0 and the keywords of JSON Schema 2020-12, as far as docs/openapi.json
- * uses them: any other member is a mistake.
+ * The objects of OpenAPI 3.1.0 and the keywords of JSON Schema 2020-12 that docs/openapi.json uses.
+ * Any other member is an error.
  */
 
 const text = z.string().check(z.minLength(1))
@@ -129,14 +129,14 @@ export type ParameterObject = z.infer<typeof parameterObject>
 export type OperationObject = z.infer<typeof operationObject>
 export type OpenApiDocument = z.infer<typeof documentObject>
 
-/** docs/openapi.json. Throws where it is no OpenAPI document. */
+/** Reads docs/openapi.json. Throws when it is not an OpenAPI document. */
 export const readDocument = (): OpenApiDocument =>
   documentObject.parse(JSON.parse(readPage('docs/openapi.json')))
 
-/** An operation and where it stands. */
+/** An operation, with its path and method. */
 export interface Located {
   readonly method: string
-  /** Template: `/files/{key}`. */
+  /** A template: `/files/{key}`. */
   readonly path: string
   readonly operation: OperationObject
 }
@@ -150,7 +150,7 @@ export const operationsOf = ({ paths }: OpenApiDocument): Located[] =>
     })),
   )
 
-/** The response of `operation` for `status`, or undefined. */
+/** Returns the response of `operation` for `status`, or undefined. */
 export function responseOf(
   { components }: OpenApiDocument,
   { responses }: OperationObject,
@@ -161,7 +161,7 @@ export function responseOf(
   return components.responses[response.$ref.replace('#/components/responses/', '')]
 }
 
-/** Every `$ref` in `value`. */
+/** Returns every `$ref` in `value`. */
 export function referencesIn(value: unknown): string[] {
   if (typeof value !== 'object' || value === null) return []
   return Object.entries(value).flatMap(([name, member]: [string, unknown]) =>

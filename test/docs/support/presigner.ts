@@ -7,16 +7,16 @@ import { ROOT } from './markdown.ts'
 
 const DOCUMENTED_ORIGIN = 'http://localhost:8787'
 
-/** What `npm run dev` starts, on ports of its own. */
+/** What `npm run dev` starts, on its own ports. */
 export interface Presigner {
-  /** Of the Worker: `http://127.0.0.1:PORT`. */
+  /** The Worker's origin: `http://127.0.0.1:PORT`. */
   readonly origin: string
-  /** An example of the documentation, with the origin of this Worker. */
+  /** Returns an example of the documentation with this Worker's origin. */
   here(example: string): string
   close(): Promise<void>
 }
 
-/** Starts s3rver and the built Worker, open to localhost. */
+/** Starts s3rver and the built Worker, with OPEN_ACCESS for localhost. */
 export async function startPresigner(): Promise<Presigner> {
   const directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
   const s3 = await startS3rver({ port: 0, directory, corsOrigins: ['http://localhost:8787'] })

@@ -7,8 +7,8 @@ import { promisify } from 'node:util'
 const run = promisify(execFile)
 
 /**
- * What `script` prints in a POSIX shell that stops at the first fault, in an empty folder. Rejects
- * where it fails.
+ * Runs `script` in a POSIX shell that stops at the first error, in an empty folder, and resolves
+ * with its output. Rejects when it fails.
  */
 export async function runShell(script: string, env: NodeJS.ProcessEnv = {}): Promise<string> {
   const cwd = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
@@ -21,8 +21,8 @@ export async function runShell(script: string, env: NodeJS.ProcessEnv = {}): Pro
 }
 
 /**
- * Whether to leave out tests that need curl: where it isn't installed, but never under CI. Says so
- * aloud.
+ * Returns whether to skip tests that need curl: when it isn't installed, but never under CI. Prints
+ * a message.
  */
 export async function withoutCurl(): Promise<boolean> {
   if (process.env.CI === 'true') return false

@@ -8,7 +8,7 @@ import { ROOT } from './markdown.ts'
 
 const run = promisify(execFile)
 
-/** What the names of the package stand for here. */
+/** The files behind the package's names. */
 export const ENTRIES: Readonly<Record<string, string>> = {
   'edge-presigner': join(ROOT, 'src', 'index.ts'),
   'edge-presigner/cloudflare': join(ROOT, 'src', 'cloudflare.ts'),
@@ -18,28 +18,28 @@ export const ENTRIES: Readonly<Record<string, string>> = {
   'edge-presigner-client/uppy': join(ROOT, 'client', 'src', 'uppy.ts'),
 }
 
-/** For files that run in a browser. */
+/** Compiler options for files that run in a browser. */
 export const BROWSER = {
   types: [],
   lib: ['es2024', 'dom', 'dom.iterable', 'dom.asynciterable'],
   jsx: 'react-jsx',
 }
 
-/** How files differ from those of an app on Workers that has the packages of this project. */
+/** Differences from an app on Workers with this project's packages. */
 export interface SnippetOptions {
-  /** The folder of their packages. */
+  /** The folder with their packages. */
   readonly packages?: string
   readonly compilerOptions?: object
-  /** More names that stand for files, with their paths in the folder. */
+  /** Additional names of files, with their paths in the folder. */
   readonly aliases?: Readonly<Record<string, string>>
 }
 
-/** Files in a folder outside the repository, as someone who reads the documentation has them. */
+/** Files in a folder outside the repository, as a reader of the documentation has them. */
 export interface Snippets {
   readonly directory: string
-  /** What the compiler says of all files: empty where it has no complaint. */
+  /** Returns the compiler's errors for all files; empty when there are none. */
   typeErrors(): Promise<string>
-  /** What `file` prints in Node. Rejects where it fails. */
+  /** Runs `file` in Node and resolves with its output. Rejects when it fails. */
   run(file: string, env: NodeJS.ProcessEnv): Promise<string>
   remove(): void
 }
@@ -87,7 +87,7 @@ export function writeSnippets(
   }
 }
 
-/** Lets Node find the entries of the packages in src/, and the aliases. */
+/** Makes Node resolve the packages' entries to src/, and the aliases. */
 const hooksOf = (entries: Readonly<Record<string, string>>): string => `
 import { registerHooks } from 'node:module'
 const entries = ${JSON.stringify(

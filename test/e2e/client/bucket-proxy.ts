@@ -8,43 +8,40 @@ import {
 } from 'node:http'
 import { freePort } from '../../../dev/ports.ts'
 
-/** A request of the page to the bucket. */
+/** A request from the page to the bucket. */
 export interface BucketRequest {
   readonly method: string
   readonly key: string
-  /** These two are empty where it is not about one part. */
+  /** These two are empty when the request is not for one part. */
   readonly partNumber: number
   readonly s3UploadId: string
   readonly headers: IncomingHttpHeaders
-  /** That of the answer, once there is one. */
+  /** The status of the response, when there is one. */
   status?: number
 }
 
 /**
- * What goes wrong: the connection ends, the body is lost though the answer is well, or the answer
- * is an error of that status.
+ * The error: the connection ends, the body is lost although the response reports success, or the
+ * response is an error with that status.
  */
-export type Fault = 'cut' | 'lost' | number | null
+export type Failure = 'cut' | 'lost' | number | null
 
-/**
- * A server in front of the bucket, so that tests see what it is asked for and decide what goes
- * wrong.
- */
+/** A server in front of the bucket that lets tests see its requests and cause errors. */
 export interface BucketProxy {
   readonly endpoint: string
-  /** What came from the page, without preflights. */
+  /** The requests from the page, without preflights. */
   readonly requests: BucketRequest[]
-  /** Decides over each request, and may hold it up. */
-  fault: (request: BucketRequest) => Fault | Promise<Fault>
-  /** Forgets both. */
+  /** Decides on each request, and may delay it. */
+  failure: (request: BucketRequest) => Failure | Promise<Failure>
+  /** Resets both. */
   reset(): void
   close(): Promise<void>
 }
 
 /**
- * Passes requests on to `endpoint` as they are: the Host header too, so that signatures hold. Parts
- * go one after the other where that is asked for: Ceph RGW 18 on its SQLite store loses parts of
- * those that come at the same time.
+ * Passes requests on to `endpoint` unchanged, including the Host header, so that signatures stay
+ * valid. Parts go one after the other if requested, because Ceph RGW 18 on its SQLite store loses
+ * some of the parts that arrive at the same time.
  */
 export async function startBucketProxy(
   endpoint: string,
@@ -63,10 +60,10 @@ export async function startBucketProxy(
     outgoing.once('finish', () => {
       known.status = outgoing.statusCode
     })
-    const fault = await proxy.fault(known)
+    const failure = await proxy.failure(known)
     if (incoming.destroyed) return
-    if (fault === 'cut') incoming.socket.destroy()
-    else if (fault !== null) answer(incoming, outgoing, fault)
+    if (failure === 'cut') incoming.socket.destroy()
+    else if (failure !== null) answer(incoming, outgoing, failure)
     else {
       const inTurn = partsInTurn && known.partNumber > 0
       if (inTurn) {
@@ -80,10 +77,10 @@ export async function startBucketProxy(
   const proxy: BucketProxy = {
     endpoint: `http://127.0.0.1:${port}`,
     requests: [],
-    fault: () => null,
+    failure: () => null,
     reset() {
       proxy.requests.length = 0
-      proxy.fault = () => null
+      proxy.failure = () => null
     },
     async close() {
       server.closeAllConnections()
@@ -105,12 +102,16 @@ function toBucketRequest({ method = '', url = '/', headers }: IncomingMessage): 
   }
 }
 
-/** A browser reads the answer when it has said all. */
-function answer(incoming: IncomingMessage, outgoing: ServerResponse, fault: number | 'lost'): void {
+/** A browser reads the response after it has sent everything. */
+function answer(
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  failure: number | 'lost',
+): void {
   const cors = { 'Access-Control-Allow-Origin': '*', 'Access-Control-Expose-Headers': 'ETag' }
   incoming.resume().once('end', () => {
-    if (fault === 'lost') outgoing.writeHead(200, { ...cors, ETag: '"0123"' }).end()
-    else outgoing.writeHead(fault, cors).end('<Error><Code>MadeUp</Code></Error>')
+    if (failure === 'lost') outgoing.writeHead(200, { ...cors, ETag: '"0123"' }).end()
+    else outgoing.writeHead(failure, cors).end('<Error><Code>MadeUp</Code></Error>')
   })
 }
 
@@ -119,7 +120,8 @@ function pass(incoming: IncomingMessage, outgoing: ServerResponse, port: number)
   const passed = request({ host: '127.0.0.1', port, path: url, method, headers }, (response) => {
     outgoing.writeHead(response.statusCode ?? 502, response.rawHeaders)
     response.pipe(outgoing)
-    // The server may stop reading when it refuses; a browser reads the answer when it has said all.
+    // The server may stop reading when it refuses a request. A browser reads the response after it
+    // has sent everything.
     incoming.unpipe(passed).resume()
   })
   passed.on('error', () => outgoing.destroy())

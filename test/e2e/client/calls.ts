@@ -36,7 +36,7 @@ export function callRules(context: () => ClientContext): void {
     expect(await tab.page.evaluate(() => page.tokenCalls())).toBe(2)
   })
 
-  it('sends SHA-256 of what would go in parts otherwise', async () => {
+  it('sends the SHA-256 of a file that would otherwise go in parts', async () => {
     await tab.begin(5 * PART_BYTES, { sha256: true })
     await tab.end()
     expect(context().proxy.requests.map(({ headers }) => headers['content-length'])).toEqual([
@@ -61,7 +61,7 @@ export function callRules(context: () => ClientContext): void {
     expect(await tab.end()).toMatchObject({ size: PART_BYTES + 1 })
   })
 
-  it('keeps two uploads of the same file apart', async () => {
+  it('separates two uploads of the same file', async () => {
     const options = { multipart: true, directory: 'twice' }
     await tab.begin(PART_BYTES + 1, options)
     await tab.begin(PART_BYTES + 1, options)
@@ -99,7 +99,7 @@ export function callRules(context: () => ClientContext): void {
     expect(await tab.call('list', { prefix })).toEqual({ files: [] })
   })
 
-  it('throws what the API says', async () => {
+  it("throws the API's error", async () => {
     const requestId = expect.stringMatching(/^[0-9a-f-]{36}$/)
     const type = 'PresignerError'
     expect(await tab.call('list', { limit: 0 })).toMatchObject({
@@ -110,10 +110,10 @@ export function callRules(context: () => ClientContext): void {
     const unauthenticated = { type, code: 'unauthenticated', status: 401, requestId, issues: [] }
     expect(await tab.call('list')).toMatchObject(unauthenticated)
     await tab.begin(10)
-    expect(await tab.fault()).toMatchObject(unauthenticated)
+    expect(await tab.failure()).toMatchObject(unauthenticated)
   })
 
-  it('throws what is no answer of the API', async () => {
+  it('throws for a response that is not from the API', async () => {
     const type = 'PresignerError'
     await tab.connect({ baseUrl: context().page })
     expect(await tab.call('list')).toMatchObject({ type, code: 'bad_answer', status: 200 })
@@ -125,10 +125,10 @@ export function callRules(context: () => ClientContext): void {
         `Check baseUrl, and that CORS_ORIGINS includes ${context().page}.`,
     })
     await tab.begin(10, { sha256: true, multipart: true })
-    expect(await tab.fault()).toMatchObject({ type, code: 'invalid_options' })
+    expect(await tab.failure()).toMatchObject({ type, code: 'invalid_options' })
   })
 
-  describe('at the mount path of an app with a session of its own', () => {
+  describe('at the mount path of an app with its own session', () => {
     let host: HostApp
 
     beforeAll(async () => {
@@ -144,12 +144,12 @@ export function callRules(context: () => ClientContext): void {
     const connect = (options: Parameters<ClientTab['connect']>[0]): Promise<void> =>
       tab.connect({ baseUrl: host.baseUrl, token: '', ...options })
 
-    it('uploads with the cookie and the headers of the app, which the bucket never gets', async () => {
+    it('uploads with the cookie and the headers of the app, and never sends them to the bucket', async () => {
       await connect({ credentials: 'include', headers: CSRF })
       await tab.begin(PART_BYTES + 1, { multipart: true, directory: 'session' })
       const { key } = await tab.end()
       expect(key).toMatch(/^team\/uploads\/session\//)
-      expect(host.passed).toHaveLength(3) // begin, sign, complete
+      expect(host.passed).toHaveLength(3) // Start, sign, complete.
       const { requests } = context().proxy
       expect(requests.filter(({ method }) => method === 'PUT')).toHaveLength(2)
       for (const { headers } of requests) {
@@ -158,19 +158,19 @@ export function callRules(context: () => ClientContext): void {
       }
     })
 
-    it('asks for the headers before each request', async () => {
+    it('requests the headers before each request', async () => {
       await connect({ credentials: 'include', headers: CSRF, headersByFunction: true })
       expect(await tab.call('list', { prefix: 'team/none/' })).toEqual({ files: [] })
       expect(await tab.call('list', { prefix: 'team/none/' })).toEqual({ files: [] })
       expect(host.passed.map((headers) => headers['x-turn'])).toEqual(['1', '2'])
     })
 
-    it('takes a base URL that ends in slashes', async () => {
+    it('accepts a base URL that ends with slashes', async () => {
       await connect({ baseUrl: `${host.baseUrl}//`, credentials: 'include', headers: CSRF })
       expect(await tab.call('list', { prefix: 'team/none/' })).toEqual({ files: [] })
     })
 
-    it('sets its own headers, whatever the app gives', async () => {
+    it('sets its own headers, whatever the app returns', async () => {
       const headers = { ...CSRF, authorization: 'Basic x', 'content-type': 'text/plain' }
       await connect({ credentials: 'include', headers, token: 'of-the-client' })
       await tab.begin(10)
@@ -183,7 +183,7 @@ export function callRules(context: () => ClientContext): void {
         })
     })
 
-    it('sends no cookie to another origin unless told to', async () => {
+    it('sends no cookie to a different origin unless configured', async () => {
       await connect({ headers: CSRF })
       expect(await tab.call('list')).toMatchObject({ code: 'unauthenticated', status: 401 })
       await connect({ credentials: 'include' })

@@ -12,7 +12,7 @@ declare const page: ClientPage
 /** Six parts. */
 const SIZE = 5 * PART_BYTES + 1000
 
-/** Files that are not what they were. */
+/** Files that have changed. */
 export function changedFileRules(context: () => ClientContext): void {
   let directory: string
   let tab: ClientTab
@@ -28,7 +28,7 @@ export function changedFileRules(context: () => ClientContext): void {
 
   const holdAfter = (count: number) => {
     const held = Promise.withResolvers<'cut'>()
-    context().proxy.fault = ({ partNumber }) => (partNumber > count ? held.promise : null)
+    context().proxy.failure = ({ partNumber }) => (partNumber > count ? held.promise : null)
     return () => held.resolve('cut')
   }
   const expectDropped = async (): Promise<void> => {
@@ -38,32 +38,35 @@ export function changedFileRules(context: () => ClientContext): void {
 
   it.each([
     ['changes', (path: string) => appendFile(path, '!')],
-    ['is gone', (path: string) => rm(path)],
-  ])('fails at once when the file %s during the upload, and drops its parts', async (_, change) => {
-    const path = join(directory, 'film.bin')
-    await writeFile(path, patternBytes(SIZE))
-    await tab.page.locator('input').setInputFiles(path)
-    const cut = holdAfter(3)
-    await tab.page.evaluate(() => page.beginChosen({ multipart: true }))
-    await tab.partsTaken(3)
-    await change(path)
-    cut()
-    expect(await tab.fault()).toMatchObject({
-      ...{ type: 'PresignerError', code: 'file_changed', status: 0 },
-      message: 'The file has changed or no longer exists',
-    })
-    expect(await tab.stalls()).toEqual([])
-    await expectDropped()
-    expect(await tab.page.evaluate(() => page.stored())).toEqual([])
-  })
+    ['was deleted', (path: string) => rm(path)],
+  ])(
+    'fails immediately when the file %s during the upload, and aborts the upload',
+    async (_, change) => {
+      const path = join(directory, 'film.bin')
+      await writeFile(path, patternBytes(SIZE))
+      await tab.page.locator('input').setInputFiles(path)
+      const cut = holdAfter(3)
+      await tab.page.evaluate(() => page.beginChosen({ multipart: true }))
+      await tab.partsTaken(3)
+      await change(path)
+      cut()
+      expect(await tab.failure()).toMatchObject({
+        ...{ type: 'PresignerError', code: 'file_changed', status: 0 },
+        message: 'The file has changed or no longer exists',
+      })
+      expect(await tab.stalls()).toEqual([])
+      await expectDropped()
+      expect(await tab.page.evaluate(() => page.stored())).toEqual([])
+    },
+  )
 
-  it('does not resume with other content, and drops what it had', async () => {
+  it('does not resume with other content, and aborts the old upload', async () => {
     holdAfter(3)
     await tab.begin(SIZE, { multipart: true })
     await tab.partsTaken(3)
     const [first] = tab.parts()
     await tab.reload()
-    context().proxy.fault = () => null
+    context().proxy.failure = () => null
     await tab.begin(SIZE, { multipart: true }, Math.floor(SIZE / 2))
     const { key } = await tab.end()
     expect(key).not.toBe(first?.key)
@@ -72,28 +75,28 @@ export function changedFileRules(context: () => ClientContext): void {
     await expectDropped()
   })
 
-  it('fails at once when a small file has changed since it was chosen', async () => {
+  it('fails immediately when a small file has changed since it was chosen', async () => {
     const path = join(directory, 'small.bin')
     await writeFile(path, 'before')
     await tab.page.locator('input').setInputFiles(path)
-    // Chromium compares the file with what it was when the page first asked.
+    // Chromium compares the file with its state when the page first read it.
     await tab.page.locator('input').evaluate((input) => Reflect.get(input, 'files')[0].size)
     await writeFile(path, 'afterwards')
     await tab.page.evaluate(() => page.beginChosen())
-    expect(await tab.fault()).toMatchObject({ code: 'file_changed' })
+    expect(await tab.failure()).toMatchObject({ code: 'file_changed' })
     await tab.page.evaluate(() => page.beginChosen({ sha256: true }))
-    expect(await tab.fault()).toMatchObject({ code: 'file_changed' })
+    expect(await tab.failure()).toMatchObject({ code: 'file_changed' })
     expect(context().proxy.requests.filter(({ status }) => status === 200)).toEqual([])
   })
 
-  it('drops an upload that nobody has resumed for six days', async () => {
+  it('aborts an upload that was not resumed for six days', async () => {
     holdAfter(3)
     await tab.begin(SIZE, { multipart: true })
     await tab.partsTaken(3)
     const [abandoned] = tab.parts()
     const upload = () => context().hasUpload(abandoned?.key ?? '', abandoned?.s3UploadId ?? '')
     const beginOther = async () => {
-      context().proxy.fault = () => null
+      context().proxy.failure = () => null
       await tab.begin(SIZE - 1, { multipart: true })
       await tab.end()
     }

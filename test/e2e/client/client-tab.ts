@@ -4,7 +4,7 @@ import type { FileRecord } from '../../../client/src/responses.ts'
 import type {
   ClientPage,
   PageClient,
-  PageFault,
+  PageFailure,
   PageFile,
   PageUpload,
 } from '../../../client/test/page-api.ts'
@@ -15,37 +15,39 @@ import type { ClientContext } from './context.ts'
 
 declare const page: ClientPage
 
-/** What the Worker cuts the files of these tests into. */
+/** The part size that the Worker chooses for the files of these tests. */
 export const PART_BYTES = 8 * 1024 ** 2
 
-/** The servers that the client is tried with. */
+/** The servers that the client is tested with. */
 export type ServerName = 'Ceph RGW' | 's3rver' | 'simulated R2'
 
 /** One tab with the client, connected to the Worker. */
 export interface ClientTab extends AsyncDisposable {
   readonly page: Page
-  /** Makes another client. */
+  /** Creates another client. */
   connect(options?: Partial<PageClient>): Promise<void>
-  /** Starts the upload of a file of `size` bytes, of which that at `changedAt` differs. */
+  /** Starts the upload of a file of `size` bytes, with a different byte at `changedAt`. */
   begin(size: number, options?: PageUpload, changedAt?: number): Promise<void>
-  /** The record that it ends with. */
+  /** Resolves with the upload's record. */
   end(): Promise<FileRecord>
-  /** The fault that it ends with. */
-  fault(): Promise<PageFault>
+  /** Resolves with the upload's error. */
+  failure(): Promise<PageFailure>
   progress(): Promise<readonly number[]>
-  /** Messages of what stalled the upload, in order; an empty one where it went on. */
+  /**
+   * The messages about what stalled the upload, in order. An empty message means that it continued.
+   */
   stalls(): Promise<readonly string[]>
-  /** How many requests have had no answer. */
+  /** The number of requests without a response. */
   silences(): number
-  /** What another method of the client gives, or fails with. */
+  /** Calls another method of the client. Resolves with its result or its error. */
   call(...args: Parameters<ClientPage['call']>): Promise<unknown>
-  /** Sees that progress did nothing but grow, until all was sent. */
+  /** Checks that the progress only grew until everything was sent. */
   expectGrowth(size: number): Promise<void>
   /** Requests to the bucket that sent a part. */
   parts(): readonly BucketRequest[]
-  /** Numbers of the parts that were sent, in order. */
+  /** The numbers of the parts that were sent, in order. */
   partNumbers(): readonly number[]
-  /** Waits until the bucket has taken that many. */
+  /** Waits until the bucket has accepted that many parts. */
   partsTaken(count: number): Promise<void>
   /** Loads the page again, as a user does, and connects. */
   reload(): Promise<void>
@@ -53,15 +55,18 @@ export interface ClientTab extends AsyncDisposable {
 }
 
 export interface ClientTabOptions {
-  /** Where the page is, unless at `context.page`. */
+  /** The page's origin, by default `context.page`. */
   readonly origin?: string
-  /** With another tab there, whose storage and locks it shares; the one that opened it closes it. */
+  /**
+   * The browser context of another tab, to share its storage and locks. Whoever opened it closes
+   * it.
+   */
   readonly browserContext?: BrowserContext
-  /** How much faster than the clock on the wall the page's own timers run. */
+  /** How much faster than real time the page's timers run. */
   readonly clockSpeed?: number
 }
 
-/** Opens one. What the page throws by itself is a fault of the test when it closes. */
+/** Opens a tab. An uncaught error of the page fails the test when the tab closes. */
 export async function openClientTab(
   context: ClientContext,
   { origin = context.page, browserContext: shared, clockSpeed = 1 }: ClientTabOptions = {},
@@ -100,22 +105,22 @@ export async function openClientTab(
         options,
       ] as const),
     async end() {
-      const { value, fault } = await tab.evaluate(() => page.end())
-      expect(fault).toBeNull()
+      const { value, failure } = await tab.evaluate(() => page.end())
+      expect(failure).toBeNull()
       if (value === null) throw new Error('There is no record.')
       return value
     },
-    async fault() {
-      const { fault } = await tab.evaluate(() => page.end())
-      if (fault === null) throw new Error('It did not fail.')
-      return fault
+    async failure() {
+      const { failure } = await tab.evaluate(() => page.end())
+      if (failure === null) throw new Error('It did not fail.')
+      return failure
     },
     progress,
     stalls: () => tab.evaluate(() => page.stalls()),
     silences: () => silences,
     async call(...args) {
-      const { value, fault } = await tab.evaluate((given) => page.call(...given), args)
-      return fault ?? value
+      const { value, failure } = await tab.evaluate((given) => page.call(...given), args)
+      return failure ?? value
     },
     async expectGrowth(size) {
       const sent = await progress()
@@ -162,6 +167,6 @@ export const fileOf = (size: number): PageFile => ({
   lastModified: 1_700_000_000_000,
 })
 
-/** The ETag of an object that was uploaded in parts; s3rver has it of the bytes as such. */
+/** Returns the ETag of an object from a multipart upload. s3rver computes it from the whole bytes. */
 export const partedEtag = (size: number, server: ServerName): string =>
   etagOf(patternBytes(size), server === 's3rver' ? null : PART_BYTES)

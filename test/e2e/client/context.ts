@@ -15,34 +15,34 @@ import { sdkClient } from '../contract/context.ts'
 import { type BucketProxy, startBucketProxy } from './bucket-proxy.ts'
 import { startForwarder } from './forwarder.ts'
 
-/** As short as a test can wait, and as long as a loaded machine needs to use a new URL. */
+/** Short enough for a test to wait, and long enough for a loaded machine to use a new URL. */
 export const HASTY_SECONDS = 4
 
 const CLIENT = join(import.meta.dirname, '../../../client')
 
 /**
- * An S3 server behind a proxy, the built Worker in front of it, and the built client on a page of
- * another origin in Chromium.
+ * An S3 server behind a proxy, the built Worker in front of it, and the built client in Chromium on
+ * a page of a different origin.
  */
 export interface ClientContext {
   readonly browser: Browser
   readonly page: string
-  /** The same page at an origin that the Worker's CORS has, and the bucket's does not. */
+  /** The same page at an origin that the Worker's CORS rules allow, but not the bucket's. */
   readonly pageWithoutBucket: string
-  /** The same page at an origin that neither has. */
+  /** The same page at an origin that neither allows. */
   readonly pageWithoutWorker: string
-  /** Buckets: files, and hasty, whose upload URLs end after `HASTY_SECONDS`. */
+  /** Its buckets are files, and hasty, whose upload URLs expire after `HASTY_SECONDS`. */
   readonly worker: string
   readonly apiKey: string
   readonly proxy: BucketProxy
   /** Ends the Worker's process, and starts it again at the same origin. */
   readonly workerProcess: Restart
-  /** Ends the bucket's server, and starts it again with what it has. */
+  /** Ends the bucket's server, and starts it again with its content. */
   readonly bucketProcess: Restart
   /** The AWS SDK, for the bucket of this name. */
   readonly s3: S3Client
   readonly bucket: string
-  /** What the bucket says of an object; the ETag without its quotes. */
+  /** Returns the bucket's data about an object, with the ETag without quotes. */
   head(key: string): Promise<{ size: number; etag: string; metadata: Record<string, string> }>
   /** Whether the bucket has an unfinished upload. */
   hasUpload(key: string, s3UploadId: string): Promise<boolean>
@@ -151,7 +151,7 @@ export async function startClientContext(
   }
 }
 
-/** The scripts of the pages by their path, with the package as it is published. */
+/** The scripts of the pages by path, with the package as published. */
 async function bundlePages(directory: string): Promise<Readonly<Record<string, string>>> {
   const dist = join(directory, 'dist')
   await build({ root: CLIENT, logLevel: 'warn', build: { outDir: dist, emptyOutDir: true } })

@@ -1,13 +1,13 @@
 import { once } from 'node:events'
 import { connect, createServer, type Socket } from 'node:net'
 
-/** A port that stays the same while what is behind it ends and starts again elsewhere. */
+/** A port that stays the same while the server behind it ends and starts again on another port. */
 export interface Forwarder {
   readonly port: number
   close(): Promise<void>
 }
 
-/** Passes connections on to `targetPort`. Where nothing listens there, they end at once. */
+/** Passes connections on to `targetPort`. When nothing listens there, they end immediately. */
 export async function startForwarder(targetPort: () => number): Promise<Forwarder> {
   const sockets = new Set<Socket>()
   const server = createServer((incoming) => {

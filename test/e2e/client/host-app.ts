@@ -2,22 +2,22 @@ import { once } from 'node:events'
 import { createServer, type IncomingHttpHeaders } from 'node:http'
 import { freePort } from '../../../dev/ports.ts'
 
-/** What the host asks of each request, beside the session's cookie. */
+/** The header that the host app requires in each request, besides the session cookie. */
 export const CSRF = { 'X-Csrf': 'c5f2' }
 
-/** An app with a session of its own, that has the API at `/media`. */
+/** An app with its own session and the API at `/media`. */
 export interface HostApp {
   /** `http://localhost:PORT/media` */
   readonly baseUrl: string
-  /** Headers of the requests that passed, in order. */
+  /** The headers of the accepted requests, in order. */
   readonly passed: readonly IncomingHttpHeaders[]
   reset(): void
   close(): Promise<void>
 }
 
 /**
- * Starts one in front of the Worker: who has the cookie `session=alice` and the header `CSRF` acts
- * with `apiKey`. Pages of `origin` may use it with their cookies.
+ * Starts an app in front of the Worker. Requests with the cookie `session=alice` and the header
+ * `CSRF` use `apiKey`. Pages of `origin` may use it with their cookies.
  */
 export async function startHostApp(
   worker: string,

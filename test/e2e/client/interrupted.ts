@@ -7,9 +7,9 @@ const SIZE = 500 * 1000 ** 2
 const PARTS = Math.ceil(SIZE / PART_BYTES)
 const SECONDS_OFFLINE = 10
 
-/** A file that takes longer than the network lasts. */
+/** A file whose upload takes longer than the network stays up. */
 export function interruptedRules(context: () => ClientContext): void {
-  it('uploads 500 MB whole, though the network is gone for ten seconds', {
+  it('uploads 500 MB completely, although the network is down for ten seconds', {
     timeout: 180_000,
   }, async () => {
     await using tab = await openClientTab(context())
@@ -25,7 +25,7 @@ export function interruptedRules(context: () => ClientContext): void {
     const { key } = await tab.end()
     const etag = partedEtag(SIZE, 'simulated R2')
     expect(await context().head(key)).toMatchObject({ size: SIZE, etag })
-    // No part twice but those that were cut off.
+    // Only interrupted parts are sent twice.
     const stored = tab.parts().filter(({ status }) => status === 200)
     expect(stored.map(({ partNumber }) => partNumber).toSorted((a, b) => a - b)).toEqual(
       Array.from({ length: PARTS }, (_, index) => index + 1),

@@ -16,7 +16,7 @@ const LARGE_BYTES = 200 * 1000 ** 2
 /** Six parts. */
 const SIX_PARTS = 5 * PART_BYTES + 1000
 
-/** Uploads in parts: whole, cancelled, and begun again. */
+/** Multipart uploads: complete, canceled, and resumed. */
 export function largeFileRules(context: () => ClientContext, server: ServerName): void {
   let tab: ClientTab
 
@@ -25,9 +25,9 @@ export function largeFileRules(context: () => ClientContext, server: ServerName)
   })
   afterEach(() => tab.close())
 
-  /** Begins an upload whose first three parts arrive and whose others don't. */
+  /** Starts an upload whose first three parts arrive and whose others don't. */
   const beginHalf = async (): Promise<void> => {
-    context().proxy.fault = ({ partNumber }) =>
+    context().proxy.failure = ({ partNumber }) =>
       partNumber > 3 ? new Promise(() => undefined) : null
     await tab.begin(SIX_PARTS, { multipart: true })
     await tab.partsTaken(3)
@@ -42,15 +42,15 @@ export function largeFileRules(context: () => ClientContext, server: ServerName)
     await tab.expectGrowth(LARGE_BYTES)
     expect((await tab.progress()).length).toBeGreaterThanOrEqual(24)
     expect(tab.partNumbers()).toEqual(Array.from({ length: 24 }, (_, index) => index + 1))
-    expect(await tab.page.evaluate(() => page.tokenCalls())).toBe(4) // begin, sign twice, complete
+    expect(await tab.page.evaluate(() => page.tokenCalls())).toBe(4) // Start, sign twice, complete.
     expect(await tab.page.evaluate(() => page.stored())).toEqual([])
   })
 
-  it('ends at once when it is aborted, and leaves no parts', async () => {
+  it('ends immediately when it is aborted, and leaves no parts', async () => {
     await beginHalf()
     const [{ key, s3UploadId } = { key: '', s3UploadId: '' }] = tab.parts()
     const dropped = tab.page.waitForResponse((response) => response.request().method() === 'DELETE')
-    // Neither the parts nor the DELETE have an answer when it ends.
+    // Neither the parts nor the DELETE have a response when it ends.
     const ended = Promise.withResolvers<void>()
     await tab.page.route('**/multipart/*', async (route) => {
       if (route.request().method() === 'DELETE') await ended.promise
@@ -58,7 +58,7 @@ export function largeFileRules(context: () => ClientContext, server: ServerName)
     })
     await tab.page.evaluate(() => page.abort())
     ended.resolve()
-    expect(await tab.fault()).toMatchObject({ name: 'AbortError', type: 'DOMException' })
+    expect(await tab.failure()).toMatchObject({ name: 'AbortError', type: 'DOMException' })
     expect((await dropped).status()).toBe(204)
     expect(await context().hasUpload(key, s3UploadId)).toBe(false)
     expect(await tab.page.evaluate(() => page.stored())).toEqual([])
@@ -69,7 +69,7 @@ export function largeFileRules(context: () => ClientContext, server: ServerName)
     expect(tab.partNumbers()).toEqual([1, 2, 3, 4, 5, 6])
   })
 
-  it('goes on after a reload, and sends only what is missing', async () => {
+  it('continues after a reload, and sends only the missing parts', async () => {
     await beginHalf()
     const [first] = tab.parts()
     await tab.reload()
@@ -84,7 +84,7 @@ export function largeFileRules(context: () => ClientContext, server: ServerName)
     expect((await tab.progress())[2]).toBe(3 * PART_BYTES)
   })
 
-  it('knows after a reload that it was complete, though the answer never came', async () => {
+  it('finds a completed upload after a reload, even if the response was lost', async () => {
     await tab.page.route('**/complete', async (route) => {
       await route.fetch()
     })
@@ -108,7 +108,7 @@ export function largeFileRules(context: () => ClientContext, server: ServerName)
     await tab.expectGrowth(SIX_PARTS)
   })
 
-  it('aborts an upload that was not yet begun', async () => {
+  it('aborts an upload that has not started', async () => {
     const released = Promise.withResolvers<void>()
     await tab.page.route('**/multipart', async (route) => {
       await released.promise
@@ -124,7 +124,7 @@ export function largeFileRules(context: () => ClientContext, server: ServerName)
     expect(tab.parts()).toEqual([])
   })
 
-  it('starts again after a reload when the bucket has dropped what it had', async () => {
+  it('starts again after a reload when the bucket has removed the upload', async () => {
     await beginHalf()
     const [{ key: Key, s3UploadId: UploadId } = { key: '', s3UploadId: '' }] = tab.parts()
     await context().s3.send(

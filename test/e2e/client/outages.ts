@@ -10,10 +10,10 @@ declare const page: UppyHelperPage
 
 /** Six parts. */
 const SIZE = 5 * PART_BYTES + 1000
-/** Tries that an origin gets that has never answered. */
+/** The number of attempts for an origin that has never answered. */
 const FIRST_TRIES = 4
 
-/** What a page sees where nobody answers, and what the client makes of it. */
+/** What the client reports when a server doesn't answer. */
 export function outageRules(context: () => ClientContext): void {
   const type = 'PresignerError'
 
@@ -27,8 +27,8 @@ export function outageRules(context: () => ClientContext): void {
   }
 
   /**
-   * Waits until the upload says what stalls it, and `requests` at a time were sent more often than
-   * to an origin that has never answered.
+   * Waits until the upload reports why it stalls, and until `requests` concurrent requests were
+   * sent more often than to an origin that has never answered.
    */
   const expectStall = async (tab: ClientTab, message: RegExp, requests: number): Promise<void> => {
     await expect.poll(async () => (await tab.stalls()).at(-1)).toMatch(message)
@@ -36,12 +36,12 @@ export function outageRules(context: () => ClientContext): void {
     expect((await tab.stalls()).at(-1)).toMatch(message)
   }
 
-  describe('where an origin has never answered', () => {
-    it('gives up after four tries, and names the settings of the Worker', async () => {
+  describe('an upload to an origin that has never answered', () => {
+    it("gives up after four attempts, and names the Worker's settings", async () => {
       const origin = context().pageWithoutWorker
       await using tab = await openClientTab(context(), { origin })
       await tab.begin(10)
-      expect(await tab.fault()).toMatchObject({
+      expect(await tab.failure()).toMatchObject({
         ...{ type, code: 'unreachable', status: 0 },
         message:
           `No response to POST ${context().worker}/files/upload-url. ` +
@@ -57,7 +57,7 @@ export function outageRules(context: () => ClientContext): void {
       const origin = context().pageWithoutBucket
       await using tab = await openClientTab(context(), { origin })
       await tab.begin(4 * PART_BYTES, { multipart: options.multipart })
-      expect(await tab.fault()).toMatchObject({
+      expect(await tab.failure()).toMatchObject({
         ...{ type, code: 'unreachable', status: 0 },
         message: `No response from the bucket. Check that its CORS rules allow ${origin}.`,
       })
@@ -78,10 +78,10 @@ export function outageRules(context: () => ClientContext): void {
     })
   })
 
-  it('shows that the Worker is gone, and goes on when it is back', async () => {
+  it('shows that the Worker is unreachable, and continues when it is back', async () => {
     await using tab = await openClientTab(context())
     const held = Promise.withResolvers<null>()
-    context().proxy.fault = ({ partNumber }) => (partNumber > 3 ? held.promise : null)
+    context().proxy.failure = ({ partNumber }) => (partNumber > 3 ? held.promise : null)
     await tab.begin(SIZE, { multipart: true })
     await tab.partsTaken(3)
     await context().workerProcess.kill()
@@ -91,10 +91,10 @@ export function outageRules(context: () => ClientContext): void {
     await expectWhole(tab)
   })
 
-  it('shows that the bucket is gone, and goes on when it is back', async () => {
+  it('shows that the bucket is unreachable, and continues when it is back', async () => {
     await using tab = await openClientTab(context())
     const held = Promise.withResolvers<'cut'>()
-    context().proxy.fault = ({ partNumber }) => (partNumber > 3 ? held.promise : null)
+    context().proxy.failure = ({ partNumber }) => (partNumber > 3 ? held.promise : null)
     await tab.begin(SIZE, { multipart: true })
     await tab.partsTaken(3)
     await context().bucketProcess.kill()
@@ -114,9 +114,9 @@ export function outageRules(context: () => ClientContext): void {
     const PARTS = 3
     const BYTES = PARTS * 5 * 1024 ** 2
 
-    const begin = async (fault: BucketProxy['fault']): Promise<Page> => {
+    const begin = async (failure: BucketProxy['failure']): Promise<Page> => {
       context().proxy.reset()
-      context().proxy.fault = fault
+      context().proxy.failure = failure
       const tab = await (await context().browser.newContext()).newPage()
       await tab.goto(`${context().page}/uppy`)
       const { worker: baseUrl, apiKey: token } = context()
@@ -138,7 +138,7 @@ export function outageRules(context: () => ClientContext): void {
       await tab.context().close()
     }
 
-    it('shows that the Worker is gone, and goes on when it is back', async () => {
+    it('shows that the Worker is unreachable, and continues when it is back', async () => {
       const held = Promise.withResolvers<null>()
       const tab = await begin(({ partNumber }) => (partNumber === 2 ? held.promise : null))
       await expect.poll(() => context().proxy.requests.at(-1)?.partNumber).toBe(2)
@@ -149,12 +149,12 @@ export function outageRules(context: () => ClientContext): void {
       await expectWhole(tab)
     })
 
-    it('shows that the bucket is gone, and goes on when it is back', async () => {
+    it('shows that the bucket is unreachable, and continues when it is back', async () => {
       const held = Promise.withResolvers<'cut'>()
       const tab = await begin(({ partNumber }) => (partNumber === 2 ? held.promise : null))
       await expect.poll(() => context().proxy.requests.at(-1)?.partNumber).toBe(2)
       await context().bucketProcess.kill()
-      context().proxy.fault = () => null
+      context().proxy.failure = () => null
       held.resolve('cut')
       await expectStall(tab, /./)
       await context().bucketProcess.start()

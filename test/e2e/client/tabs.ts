@@ -22,24 +22,27 @@ export function tabRules(context: () => ClientContext): void {
     await first.close()
   })
 
-  /** Begins both uploads, whose first three parts arrive. Returns what lets the others go. */
+  /**
+   * Starts both uploads, whose first three parts arrive. Returns a function that releases the
+   * others.
+   */
   const beginBothHalf = async (): Promise<() => void> => {
     const held = Promise.withResolvers<null>()
-    context().proxy.fault = ({ partNumber }) => (partNumber > 3 ? held.promise : null)
+    context().proxy.failure = ({ partNumber }) => (partNumber > 3 ? held.promise : null)
     await first.begin(SIZE, { multipart: true })
     await first.partsTaken(3)
     await second.begin(SIZE, { multipart: true })
-    await first.partsTaken(6) // of both
+    await first.partsTaken(6) // Of both uploads.
     return () => held.resolve(null)
   }
 
   it.each([{ aborted: 'first' }, { aborted: 'second' }] as const)(
-    'uploads it whole when the $aborted tab aborts',
+    'completes the upload when the $aborted tab aborts',
     async ({ aborted }) => {
       const [quitter, other] = aborted === 'first' ? [first, second] : [second, first]
       const release = await beginBothHalf()
       await quitter.page.evaluate(() => page.abort())
-      expect(await quitter.fault()).toMatchObject({ name: 'AbortError' })
+      expect(await quitter.failure()).toMatchObject({ name: 'AbortError' })
       release()
       const { key } = await other.end()
       const etag = partedEtag(SIZE, 'Ceph RGW')
@@ -56,7 +59,7 @@ export function tabRules(context: () => ClientContext): void {
     },
   )
 
-  it('uploads it whole in both tabs', async () => {
+  it('completes the upload in both tabs', async () => {
     const release = await beginBothHalf()
     release()
     const records = [await first.end(), await second.end()]
@@ -67,8 +70,8 @@ export function tabRules(context: () => ClientContext): void {
     expect(first.partNumbers()).toEqual([1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6])
   })
 
-  it('goes on in another tab with what a closed tab has sent', async () => {
-    context().proxy.fault = ({ partNumber }) =>
+  it('continues in another tab after the parts that a closed tab has sent', async () => {
+    context().proxy.failure = ({ partNumber }) =>
       partNumber > 3 ? new Promise(() => undefined) : null
     await first.begin(SIZE, { multipart: true })
     await first.partsTaken(3)

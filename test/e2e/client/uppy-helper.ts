@@ -10,12 +10,12 @@ import type { ClientContext } from './context.ts'
 declare const page: UppyHelperPage
 
 const PART_BYTES = 5 * 1024 ** 2
-/** Three parts; Uppy sends one after the other. */
+/** Three parts. Uppy sends them one after the other. */
 const SIZE = 2 * PART_BYTES + 1000
 
 /**
- * `edge-presigner-client/uppy` with the real `@uppy/aws-s3`. In front of s3rver the proxy answers
- * ListParts as a server that lacks it does.
+ * `edge-presigner-client/uppy` with the real `@uppy/aws-s3`. In front of s3rver, the proxy answers
+ * ListParts like a server that lacks it.
  */
 export function uppyHelperRules(context: () => ClientContext, server: 'Ceph RGW' | 's3rver'): void {
   const lists = server === 'Ceph RGW'
@@ -55,7 +55,7 @@ export function uppyHelperRules(context: () => ClientContext, server: 'Ceph RGW'
   const partNumbers = () => parts().map(({ partNumber }) => partNumber)
   /** Uploads two parts and pauses in the third. */
   const pauseHalf = async (path?: string): Promise<void> => {
-    context().proxy.fault = ({ partNumber }) =>
+    context().proxy.failure = ({ partNumber }) =>
       partNumber === 3 ? new Promise(() => undefined) : null
     await upload(SIZE, {}, {}, path)
     await expect.poll(async () => (await outcome()).partsUploaded, { timeout: 20_000 }).toBe(2)
@@ -63,7 +63,7 @@ export function uppyHelperRules(context: () => ClientContext, server: 'Ceph RGW'
     await tab.evaluate(() => page.pause())
     lastPart = parts().at(-1) ?? lastPart
     context().proxy.reset()
-    if (!lists) context().proxy.fault = ({ method }) => (method === 'GET' ? 501 : null)
+    if (!lists) context().proxy.failure = ({ method }) => (method === 'GET' ? 501 : null)
   }
   const expectWhole = async (key: string): Promise<void> => {
     const etag = etagOf(patternBytes(SIZE), lists ? PART_BYTES : null)
@@ -81,7 +81,7 @@ export function uppyHelperRules(context: () => ClientContext, server: 'Ceph RGW'
   })
 
   if (!lists) {
-    it('starts again after a pause where the page may not read data: URLs', async () => {
+    it('starts again after a pause when the page cannot read data: URLs', async () => {
       await pauseHalf('/uppy-strict')
       await tab.evaluate(() => page.resume())
       const [error, ...rest] = await events(4)
@@ -94,7 +94,7 @@ export function uppyHelperRules(context: () => ClientContext, server: 'Ceph RGW'
     return
   }
 
-  it('starts again after a pause when the bucket has dropped the upload', async () => {
+  it('starts again after a pause when the bucket has removed the upload', async () => {
     await pauseHalf()
     const { key: Key, s3UploadId: UploadId } = lastPart
     await context().s3.send(
@@ -105,7 +105,7 @@ export function uppyHelperRules(context: () => ClientContext, server: 'Ceph RGW'
     expect(error).toBe('upload-error')
     const key = rest.find((event) => event.startsWith('record'))?.split(' ')[1] ?? ''
     expect(key).not.toBe(Key)
-    expect(partNumbers()).toEqual([3, 1, 2, 3]) // the first is how Uppy learns of it
+    expect(partNumbers()).toEqual([3, 1, 2, 3]) // The first request shows this to Uppy.
     await expectWhole(key)
   })
 
@@ -124,7 +124,7 @@ export function uppyHelperRules(context: () => ClientContext, server: 'Ceph RGW'
     expect((await context().head(key)).metadata).toEqual({ album: 'x' })
   })
 
-  it('counts a file as failed that is not recorded, and records it on retry', async () => {
+  it('treats an unrecorded file as failed, and records it on retry', async () => {
     await tab.route(`${context().worker}/files`, (route) =>
       route.fulfill({
         status: 403,

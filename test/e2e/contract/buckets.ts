@@ -10,7 +10,7 @@ export function bucketRules(
   context: () => Context,
   { limitsWriter, virtualHosts }: Capabilities,
 ): void {
-  it('keeps the buckets apart', async () => {
+  it('separates the buckets', async () => {
     const { api, head } = context()
     const { key, bucket } = await uploadText(context(), { bucket: 'archive', text: 'cold' })
     expect(bucket).toBe('archive')
@@ -23,7 +23,7 @@ export function bucketRules(
     expect(await (await fetch((await api.url(key, { bucket: 'archive' })).url)).text()).toBe('cold')
   })
 
-  it('uploads under the access key for uploads, and reads under the other', async () => {
+  it('uploads with the access key for uploads, and reads with the other', async () => {
     const { api, server } = context()
     const { key, uploadUrl } = await uploadText(context(), { bucket: 'inbox', text: 'in' })
     expect(accessKeyIn(uploadUrl)).toBe(server.writer.accessKeyId)
@@ -35,8 +35,8 @@ export function bucketRules(
 
   it(
     limitsWriter
-      ? 'reads nothing with the access key for uploads, not by x-amz-copy-source either'
-      : 'can only hope that the access key for uploads reads nothing: this server has one for all',
+      ? 'reads nothing with the access key for uploads, not even through x-amz-copy-source'
+      : 'cannot restrict the access key for uploads, because this server has only one',
     async () => {
       const { api, server, head } = context()
       const { key } = await uploadText(context(), { text: 'secret' })
@@ -69,7 +69,7 @@ export function bucketRules(
   it(
     virtualHosts
       ? "uploads to and reads from the bucket's own host"
-      : "knows that this server doesn't answer for the bucket's own host",
+      : "gets no response on the bucket's own host, which this server doesn't support",
     async () => {
       const { api, head } = context()
       const bucket = 'virtual'
@@ -89,8 +89,8 @@ const accessKeyIn = (url: string): string | undefined =>
   new URL(url).searchParams.get('X-Amz-Credential')?.split('/')[0]
 
 /**
- * Sends a request for any host to this machine, as name servers would have it. Resolves with status
- * and body.
+ * Sends a request for any host to this machine, as if DNS pointed here. Resolves with the status
+ * and the body.
  */
 const sendToLoopback = (
   method: string,

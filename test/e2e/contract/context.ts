@@ -16,20 +16,23 @@ import { countingProxy } from '../../setup/counting-proxy.ts'
 import { type ApiClient, createApiClient } from '../api-client.ts'
 import { type BucketTable, startBuiltWorker } from '../built-worker.ts'
 
-/** Name of the second bucket, which the Worker knows as "archive". */
+/** The name of the second bucket, with the alias "archive". */
 const ARCHIVE = 'cold-store'
 
-/** What a server does that others leave out. The rules say so in their names; none is skipped. */
+/**
+ * Features that not every server has. The rules show the difference in their names, and none is
+ * skipped.
+ */
 export interface Capabilities {
   /** The status of a request without a signature. */
   readonly unsigned: 401 | 403
   /** The status of a URL that has expired. */
   readonly expired: 400 | 403
-  /** The status of an upload with a header that the server doesn't implement, if it refuses one. */
+  /** The status of an upload with an unsupported header, if the server refuses it. */
   readonly unimplemented?: 501
-  /** The second access key may write and no more. */
+  /** The second access key can only write. */
   readonly limitsWriter: boolean
-  /** A bucket answers under its own host, too. */
+  /** A bucket also answers on its own host. */
   readonly virtualHosts: boolean
   /** `a//b` and `a/b` are two objects. */
   readonly keepsEmptySegments: boolean
@@ -38,8 +41,8 @@ export interface Capabilities {
   /** S3 PostObject. */
   readonly takesForms: boolean
   /**
-   * An object that came in parts reads as it was sent. Ceph RGW on SQLite gives the bytes of its
-   * last part all over.
+   * An object from a multipart upload has the bytes that were sent. Ceph RGW on SQLite returns the
+   * bytes of its last part everywhere.
    */
   readonly readsParts: boolean
 }
@@ -52,16 +55,19 @@ export interface Context {
   readonly server: S3Server
   readonly api: ApiClient
   readonly s3: S3Client
-  /** How many requests for an object the server has had through the Worker's bucket "counted". */
+  /**
+   * Returns how many requests for an object the server has received through the Worker's bucket
+   * "counted".
+   */
   requestsFor(key: string): Promise<number>
-  /** What the bucket itself says of an object; null where there is none. */
+  /** Returns the bucket's own data about an object; null when there is none. */
   head(key: string, bucket?: string): Promise<HeadObjectCommandOutput | null>
   close(): Promise<void>
 }
 
 /**
- * Starts `start`'s server on an empty folder and a Worker for it with the buckets files, archive,
- * inbox, counted and virtual.
+ * Starts the server on an empty folder, and a Worker for it with the buckets files, archive, inbox,
+ * counted and virtual.
  */
 export async function startContext(
   start: (options: S3ServerOptions) => Promise<S3Server>,
@@ -124,7 +130,7 @@ export async function startContext(
   }
 }
 
-/** A proxy in front of the server that counts what passes. */
+/** A proxy in front of the server that counts requests. */
 async function startCounter(
   endpoint: string,
 ): Promise<{ counter: Server; countedEndpoint: string }> {
@@ -134,7 +140,7 @@ async function startCounter(
   return { counter, countedEndpoint: `http://127.0.0.1:${port}` }
 }
 
-/** The AWS SDK's client for `server`. */
+/** Returns the AWS SDK's client for `server`. */
 export const sdkClient = (
   { endpoint, region }: S3Server,
   { accessKeyId, secretAccessKey }: AccessKey,
@@ -148,7 +154,7 @@ export const sdkClient = (
     responseChecksumValidation: 'WHEN_REQUIRED',
   })
 
-/** The entry of `API_KEYS` for a key whose id is "test". */
+/** Returns the entry of `API_KEYS` for a key with the id "test". */
 export const apiKeyEntry = (apiKey: string) => ({
   id: 'test',
   sha256: createHash('sha256').update(apiKey).digest('hex'),

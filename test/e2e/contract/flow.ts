@@ -4,9 +4,9 @@ import { filePath } from '../api-client.ts'
 import type { Context } from './context.ts'
 import { uploadText } from './upload-text.ts'
 
-/** From the upload URL to the deleted object, and what each step says on the way. */
+/** From the upload URL to the deleted object, with the response of each step. */
 export function flowRules(context: () => Context): void {
-  it('uploads with only a Content-Type header, and records what the bucket really holds', async () => {
+  it('uploads with only a Content-Type header, and records what the bucket contains', async () => {
     const { api } = context()
     const body = new Uint8Array([0, 255, 1, 254, 13, 10])
     const upload = await api.uploadUrl({ fileName: 'My Photo.PNG', mimetype: 'image/png' })
@@ -60,7 +60,7 @@ export function flowRules(context: () => Context): void {
     expect(await got.text()).toBe('')
   })
 
-  it('takes a file name of any script', async () => {
+  it('accepts a file name in any script', async () => {
     const { api } = context()
     const fileName = 'Фото 漢字 🦊 (1).TXT'
     const { key } = await uploadText(context(), { fileName, text: 'here' })
@@ -79,7 +79,7 @@ export function flowRules(context: () => Context): void {
     expect(got.headers.get('Content-Disposition')).toBe(expected)
   })
 
-  it('makes the server answer with a name of any script', async () => {
+  it('makes the server answer with a name in any script', async () => {
     const { key } = await uploadText(context(), {})
     const download = 'Grüße & 50 % 漢.txt'
     const got = await fetch((await context().api.url(key, { download })).url)
@@ -89,7 +89,7 @@ export function flowRules(context: () => Context): void {
     expect(got.headers.get('Content-Disposition')).toBe(`attachment; ${ascii}; ${utf8}`)
   })
 
-  it('serves what can run script as an attachment, unless inline=true', async () => {
+  it('serves a file that can run script as an attachment, unless inline=true', async () => {
     const { api } = context()
     const html = { fileName: 'page.html', mimetype: 'text/html' }
     const { key } = await uploadText(context(), html)
@@ -100,18 +100,18 @@ export function flowRules(context: () => Context): void {
     expect(inline.headers.get('Content-Disposition')).toBeNull()
   })
 
-  it('gives one stable URL, which works', async () => {
+  it('returns one stable URL, which works', async () => {
     const { api } = context()
     const { key } = await uploadText(context(), { text: 'stable' })
     const query = { stable: 'true', expiresIn: '86400' }
     const { url } = await api.url(key, query)
-    await new Promise((resolve) => setTimeout(resolve, 1100)) // into another second
+    await new Promise((resolve) => setTimeout(resolve, 1100)) // Into the next second.
     expect((await api.url(key, query)).url).toBe(url)
     expect((await api.url(key, { expiresIn: '86400' })).url).not.toBe(url)
     expect(await (await fetch(url)).text()).toBe('stable')
   })
 
-  it('deletes the object and its record, as often as it is asked to', async () => {
+  it('deletes the object and its record, and accepts repeated requests', async () => {
     const { api, head } = context()
     const { key } = await uploadText(context(), {})
     await api.confirm({ key, name: 'gone.txt' })

@@ -12,7 +12,7 @@ export function formRules(context: () => Context): void {
     return (await fetch(url, { method: 'POST', body: form })).status
   }
 
-  it('stores the file under the key and type of the form, whatever the file says', async () => {
+  it('stores the file with the key and type of the form, whatever the file states', async () => {
     const { api, head } = context()
     const { url, fields } = await api.form('Grüße.JPG', 'image/jpeg')
     const html = new Blob(['<b>text</b>'], { type: 'text/html' })
@@ -20,7 +20,7 @@ export function formRules(context: () => Context): void {
     expect(await head(fields.key ?? '')).toMatchObject({ ContentType: 'image/jpeg' })
   })
 
-  it('takes no type from the file where the form has none', async () => {
+  it("does not use the file's type when the form has none", async () => {
     const { api, head } = context()
     const { url, fields } = await api.form('a.jpg')
     expect(await post(url, fields, new Blob(['text'], { type: 'text/html' }))).toBe(201)

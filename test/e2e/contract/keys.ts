@@ -23,10 +23,7 @@ const KEYS = [
   '🦊/👩‍👩‍👧.txt',
 ]
 
-/**
- * Every key that the rules accept names the same object for the Worker, the server and an
- * independent client.
- */
+/** Every valid key names the same object for the Worker, the server and an independent client. */
 export function keyRules(
   context: () => Context,
   { keepsEmptySegments, normalizesKeys }: Capabilities,
@@ -54,15 +51,15 @@ export function keyRules(
   })
 
   const others = KEYS.filter((key) => !names(key))
-  it.each(others)('refuses %j, a second spelling of an object', async (key) => {
+  it.each(others)('refuses %j, which is a second spelling of an object', async (key) => {
     const refusal = await context().api.refusal('POST', '/files', { key, name: 'name' })
     expect(refusal).toEqual({ status: 400, code: 'invalid_key' })
   })
 
   it(
     keepsEmptySegments
-      ? 'tells a//b from a/b, and /b from b'
-      : 'signs a//b, though this server takes it for a/b',
+      ? 'distinguishes a//b from a/b, and /b from b'
+      : 'signs a//b, although this server treats it as a/b',
     async () => {
       const { api, s3, server } = context()
       const text = async (key: string) => (await fetch((await api.url(key)).url)).text()

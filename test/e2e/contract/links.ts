@@ -4,9 +4,9 @@ import { uploadText } from './upload-text.ts'
 
 const counted = { bucket: 'counted' }
 
-/** What a link shows, what it costs the bucket, and what ends it. */
+/** What a link shows, how many requests the bucket gets, and when the link stops working. */
 export function linkRules(context: () => Context): void {
-  it('costs the bucket one request for a hundred, through links of all ages', async () => {
+  it('serves a hundred requests, through older and newer links, with one request to the bucket', async () => {
     const { api, requestsFor } = context()
     const { key } = await uploadText(context(), { fileName: 'a.txt', text: 'pixels' })
     const links = new Set<string>()
@@ -19,11 +19,11 @@ export function linkRules(context: () => Context): void {
         expect(await response.text()).toBe('pixels')
       }
     }
-    expect(links.size).toBeGreaterThan(10) // some lives end on the same second
+    expect(links.size).toBeGreaterThan(10) // Some links expire in the same second.
     expect(await requestsFor(key)).toBe(1)
   })
 
-  it('tells all of an object, and cuts parts of it from its copy', async () => {
+  it("sends an object's headers, and serves ranges from the copy", async () => {
     const { api, head, requestsFor } = context()
     const { key } = await uploadText(context(), { fileName: 'a.txt', text: '0123456789' })
     const link = await api.link(key, {}, counted)
@@ -41,7 +41,7 @@ export function linkRules(context: () => Context): void {
     expect(await requestsFor(key)).toBe(1)
   })
 
-  it('ends with the file', async () => {
+  it('stops working when the file is deleted', async () => {
     const { api } = context()
     const { key } = await uploadText(context(), { fileName: 'a.txt', text: 'pixels' })
     const link = await api.link(key, {}, counted)
@@ -50,7 +50,7 @@ export function linkRules(context: () => Context): void {
     expect((await fetch(link)).status).toBe(404)
   })
 
-  it('leads to the bucket itself where a redirect was asked for', async () => {
+  it('leads to the bucket itself with delivery redirect', async () => {
     const { api } = context()
     const { key } = await uploadText(context(), { fileName: 'a.txt', text: 'pixels' })
     const link = await api.link(key, { delivery: 'redirect', download: 'Grüße.txt' })
@@ -60,7 +60,7 @@ export function linkRules(context: () => Context): void {
     expect(response.headers.get('Content-Disposition')).toContain("UTF-8''Gr%C3%BC%C3%9Fe.txt")
   })
 
-  it('does not ask the bucket for a link that is wrong', async () => {
+  it('sends no request to the bucket for an invalid link', async () => {
     const { api, requestsFor } = context()
     const { key } = await uploadText(context(), { fileName: 'a.txt' })
     const link = await api.link(key, {}, counted)
@@ -74,7 +74,7 @@ export function linkRules(context: () => Context): void {
     expect(await requestsFor(key)).toBe(0)
   })
 
-  it('says 404 for an object that is not there', async () => {
+  it('answers 404 for a missing object', async () => {
     const response = await fetch(await context().api.link('nobody/has-this.txt'))
     expect(response.status).toBe(404)
     expect(await response.json()).toMatchObject({ code: 'object_not_found' })

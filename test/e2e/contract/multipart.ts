@@ -5,16 +5,16 @@ import type { Capabilities, Context } from './context.ts'
 
 const MIB = 1024 ** 2
 
-/** `size` bytes that differ from part to part. */
+/** Returns `size` bytes that differ from part to part. */
 const bytes = (size: number): Uint8Array<ArrayBuffer> =>
   Uint8Array.from({ length: size }, (_, index) => (index * 7 + Math.floor(index / MIB)) % 251)
 
-/** A file in parts: from its upload id to its record, and what goes wrong on the way. */
+/** A multipart upload, from its upload id to its record, with possible errors. */
 export function multipartRules(context: () => Context, capabilities: Capabilities): void {
   const start = (size: number, more: Readonly<Record<string, unknown>> = {}): Promise<Started> =>
     context().api.startMultipart({ fileName: 'Film.MP4', mimetype: 'video/mp4', size, ...more })
 
-  /** PUTs the parts of `numbers`, and says what the bucket calls them. */
+  /** PUTs the parts with these numbers, and returns their ETags. */
   const send = async (started: Started, body: Uint8Array<ArrayBuffer>, numbers: number[]) => {
     const { key, uploadId, partSize, bucket } = started
     const urls = await context().api.partUrls(uploadId, { key, bucket, partNumbers: numbers })
@@ -28,7 +28,7 @@ export function multipartRules(context: () => Context, capabilities: Capabilitie
     return parts
   }
 
-  /** S3's own id of an upload, which the URL of each part shows to its holder. */
+  /** Returns S3's own id of an upload, which is visible in the URL of each part. */
   const s3UploadId = async ({ key, uploadId, bucket }: Started): Promise<string> => {
     const [first] = await context().api.partUrls(uploadId, { key, bucket, partNumbers: [1] })
     return new URL(first?.url ?? '').searchParams.get('uploadId') ?? ''
@@ -58,7 +58,7 @@ export function multipartRules(context: () => Context, capabilities: Capabilitie
     expect(Buffer.compare(await got.bytes(), body)).toBe(0)
   })
 
-  it('completes twice to the same record', async () => {
+  it('returns the same record when it is completed twice', async () => {
     const { api } = context()
     const body = bytes(100)
     const started = await start(body.length, { fileName: 'small.mp4' })
@@ -70,7 +70,7 @@ export function multipartRules(context: () => Context, capabilities: Capabilitie
     expect(await api.complete(started.uploadId, request)).toEqual(record)
   })
 
-  it('takes a part of exactly its own size', async () => {
+  it('accepts a part of exactly its own size', async () => {
     const started = await start(8 * MIB + 10)
     const { key, uploadId } = started
     const [first, last] = await context().api.partUrls(uploadId, { key, partNumbers: [1, 2] })
@@ -97,7 +97,7 @@ export function multipartRules(context: () => Context, capabilities: Capabilitie
     })
   })
 
-  it('uploads in parts for a client that speaks S3, and records the file', async () => {
+  it('uploads in parts for an S3 client, and records the file', async () => {
     const { api } = context()
     const body = bytes(8 * MIB + 3)
     const file = { fileName: 'Film.MP4', contentType: 'video/mp4', size: body.length }
@@ -125,7 +125,7 @@ export function multipartRules(context: () => Context, capabilities: Capabilitie
     expect(await api.record(key)).toMatchObject({ name: 'Film.MP4', size: body.length })
   })
 
-  it('uploads in parts with credentials that can only write', async () => {
+  it('uploads in parts with write-only credentials', async () => {
     const { api } = context()
     const started = await start(4, { bucket: 'inbox' })
     const parts = await send(started, bytes(4), [1])
@@ -148,7 +148,7 @@ export function multipartRules(context: () => Context, capabilities: Capabilitie
     ])
   })
 
-  it('refuses to complete without a part, or with a wrong ETag, and loses nothing', async () => {
+  it('refuses to complete without a part or with a wrong ETag, and keeps the parts', async () => {
     const { api } = context()
     const body = bytes(8 * MIB + 3)
     const started = await start(body.length)
@@ -170,7 +170,7 @@ export function multipartRules(context: () => Context, capabilities: Capabilitie
     expect(await api.complete(uploadId, { key, parts })).toMatchObject({ size: body.length })
   })
 
-  it('aborts, as often as it is asked to, and completes no more', async () => {
+  it('aborts, repeatedly if requested, and cannot complete afterwards', async () => {
     const { api, s3, server, head } = context()
     const started = await start(4)
     const parts = await send(started, bytes(4), [1])
@@ -197,7 +197,7 @@ export function multipartRules(context: () => Context, capabilities: Capabilitie
     expect((await head(started.key))?.ContentLength).toBe(4)
   })
 
-  it('says so where the bucket has dropped the upload by itself', async () => {
+  it('reports an upload that the bucket has removed', async () => {
     const { api, s3, server } = context()
     const { key, uploadId, ...started } = await start(4)
     const UploadId = await s3UploadId({ key, uploadId, ...started })

@@ -10,7 +10,7 @@ interface Put {
   body: string
 }
 
-/** Each change makes a request that the URL wasn't signed for. */
+/** Each change creates a request that the URL wasn't signed for. */
 const FORGERIES: readonly (readonly [string, (put: Put) => void])[] = [
   [
     'another content type',
@@ -30,7 +30,7 @@ const FORGERIES: readonly (readonly [string, (put: Put) => void])[] = [
   ['no Cache-Control', ({ headers }) => Reflect.deleteProperty(headers, 'Cache-Control')],
 ]
 
-/** The server itself, not the Worker, refuses whatever was not signed. */
+/** The server itself, not the Worker, refuses everything that was not signed. */
 export function tamperingRules(
   context: () => Context,
   { unsigned, expired, unimplemented }: Capabilities,
@@ -44,7 +44,7 @@ export function tamperingRules(
       cacheControl: 'no-cache',
     })
 
-  it.each(FORGERIES)('refuses an upload with %s, and keeps nothing of it', async (_, forge) => {
+  it.each(FORGERIES)('refuses an upload with %s, and stores nothing', async (_, forge) => {
     const upload = await signedUpload()
     const put: Put = { url: upload.uploadUrl, headers: { ...upload.headers }, body: 'text' }
     const genuine = structuredClone(put)
@@ -98,7 +98,7 @@ export function tamperingRules(
   })
 
   it.each(['public-read', 'public-read-write'])(
-    'keeps an object private whose upload came with an unsigned x-amz-acl: %s',
+    'keeps an object private after an upload with an unsigned x-amz-acl: %s',
     async (acl) => {
       const { uploadUrl, headers, key } = await signedUpload()
       const sent = { ...headers, 'x-amz-acl': acl }

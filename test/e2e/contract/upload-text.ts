@@ -10,7 +10,7 @@ interface TextUpload {
   readonly bucket?: string
 }
 
-/** Uploads `text` as the Worker's answer says. Throws where the server refuses. */
+/** Uploads `text` as the Worker's response says. Throws when the server refuses it. */
 export async function uploadText(
   { api }: Context,
   { text = 'some text', ...request }: TextUpload,

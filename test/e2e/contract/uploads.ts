@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { expect, it } from 'vitest'
 import type { Context } from './context.ts'
 
-/** What a caller may fix about an object before it is uploaded. */
+/** What a caller can set for an object before the upload. */
 export function uploadRules(context: () => Context): void {
   it('stores metadata and Cache-Control', async () => {
     const { api, head } = context()
@@ -30,7 +30,7 @@ export function uploadRules(context: () => Context): void {
     expect((await api.confirm({ key, name: 'a.txt' })).mimetype).toBe(mimetype)
   })
 
-  it('takes exactly the signed size', async () => {
+  it('accepts exactly the signed size', async () => {
     const { api, head } = context()
     const request = { fileName: 'a.txt', mimetype: 'text/plain', size: 5 }
     const { uploadUrl, key, headers } = await api.uploadUrl(request)
@@ -41,7 +41,7 @@ export function uploadRules(context: () => Context): void {
     expect((await head(key))?.ContentLength).toBe(5)
   })
 
-  it('takes an upload with every condition at once', async () => {
+  it('accepts an upload with every condition at once', async () => {
     const { api, head } = context()
     const body = 'all at once'
     const { uploadUrl, key, headers } = await api.uploadUrl({

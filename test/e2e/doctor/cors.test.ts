@@ -2,14 +2,14 @@ import { describe, expect, it } from 'vitest'
 import {
   type CorsRule,
   mergeRules,
-  preflightFault,
+  preflightError,
   readRules,
   sampleOf,
 } from '../../../dev/doctor/cors.ts'
 
 const APP = 'https://app.example.com'
 
-describe('an answer to a preflight', () => {
+describe('a response to a preflight', () => {
   const asked = { origin: APP, method: 'PUT', headers: ['content-type', 'x-amz-meta-name'] }
   const answer = (headers: Record<string, string>, status = 200) => ({
     status,
@@ -22,7 +22,7 @@ describe('an answer to a preflight', () => {
   }
 
   it.each<[string, Record<string, string>]>([
-    ['names all that was asked for', good],
+    ['allows everything that was requested', good],
     [
       'has stars',
       {
@@ -31,8 +31,8 @@ describe('an answer to a preflight', () => {
         'Access-Control-Allow-Headers': '*',
       },
     ],
-  ])('is enough where it %s', (_, headers) => {
-    expect(preflightFault(answer(headers), asked)).toBeNull()
+  ])('is sufficient when it %s', (_, headers) => {
+    expect(preflightError(answer(headers), asked)).toBeNull()
   })
 
   it.each<[string, string, Record<string, string>, number?]>([
@@ -40,7 +40,7 @@ describe('an answer to a preflight', () => {
     ['is a redirect', 'refused with status 302', good, 302],
     ['has no origin', 'origin is not allowed', { ...good, 'Access-Control-Allow-Origin': '' }],
     [
-      'has another origin',
+      'names a different origin',
       'another origin',
       {
         ...good,
@@ -64,17 +64,17 @@ describe('an answer to a preflight', () => {
         'Access-Control-Allow-Headers': '',
       },
     ],
-  ])('is not where it %s', (_, fault, headers, status) => {
-    expect(preflightFault(answer(headers, status), asked)).toContain(fault)
+  ])('is not sufficient when it %s', (_, failure, headers, status) => {
+    expect(preflightError(answer(headers, status), asked)).toContain(failure)
   })
 
-  it('needs no word about GET, HEAD and POST', () => {
+  it('does not need to list GET, HEAD and POST', () => {
     const headers = { 'Access-Control-Allow-Origin': APP }
-    expect(preflightFault(answer(headers), { origin: APP, method: 'POST', headers: [] })).toBeNull()
+    expect(preflightError(answer(headers), { origin: APP, method: 'POST', headers: [] })).toBeNull()
   })
 })
 
-it('asks for an origin with a star by one that it allows', () => {
+it('represents an origin with a star by one that it allows', () => {
   expect(sampleOf('https://*.app.pages.dev')).toBe('https://edge-presigner-doctor.app.pages.dev')
   expect(sampleOf(APP)).toBe(APP)
 })
@@ -96,15 +96,15 @@ describe('the CORS rules of a bucket', () => {
     ['MaxAgeSeconds', '3600'],
   ]
 
-  it('are one where there were none', () => {
+  it('are one rule when there were none', () => {
     expect(mergeRules([], [APP])).toEqual([own([APP])])
   })
 
-  it('keep every other rule as it is, behind their own: S3 goes by the first that fits', () => {
+  it("keep every other rule after doctor's own, because S3 uses the first match", () => {
     expect(mergeRules([foreign], [APP])).toEqual([own([APP]), foreign])
   })
 
-  it('keep the origins that another Worker has put into their own', () => {
+  it("keep the origins that another Worker has added to doctor's rule", () => {
     expect(mergeRules([foreign, own(['https://b.example'])], [APP])).toEqual([
       own(['https://b.example', APP]),
       foreign,
@@ -116,7 +116,7 @@ describe('the CORS rules of a bucket', () => {
     ['the same origin', APP],
     ['a star for it', 'https://*.example.com'],
     ['every origin', '*'],
-  ])('expose what a rule for %s has exposed', (_, origin) => {
+  ])('expose the headers that a rule for %s exposes', (_, origin) => {
     const other: CorsRule = [
       ['AllowedOrigin', origin],
       ['AllowedMethod', 'GET'],
@@ -129,7 +129,7 @@ describe('the CORS rules of a bucket', () => {
     ])
   })
 
-  it('are read with members that doctor does not know', () => {
+  it('may have unknown members', () => {
     const xml = `<?xml version="1.0"?><CORSConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/">
       <CORSRule><ID>shop</ID><AllowedOrigin>https://shop.example.com</AllowedOrigin>
       <AllowedMethod>GET</AllowedMethod><ExposeHeader>x-shop</ExposeHeader><Unknown>kept</Unknown></CORSRule>

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { readOptions, UsageError } from '../../../dev/doctor/options.ts'
 
 describe('the command line of doctor', () => {
-  it('is empty for wrangler.toml and .dev.vars', () => {
+  it('may be empty, for wrangler.toml and .dev.vars', () => {
     expect(readOptions([])).toEqual({
       help: false,
       envFile: undefined,
@@ -18,7 +18,7 @@ describe('the command line of doctor', () => {
     })
   })
 
-  it('may start with "--", and takes a URL with a slash at its end', () => {
+  it('may start with "--", and accepts a URL with a trailing slash', () => {
     const { envFile, url } = readOptions([
       ...['--', '--env-file', 'a.env', '--url', 'https://files.example/'],
     ])
@@ -27,15 +27,15 @@ describe('the command line of doctor', () => {
 
   it.each([
     ['an unknown option', ['--fast']],
-    ['a word', ['now']],
+    ['an argument', ['now']],
     ['a URL with a path', ['--url', 'https://worker.example/api']],
     ['a URL with a password', ['--url', 'https://ann:pass@worker.example']],
     ['a URL with a query', ['--url', 'https://worker.example/?a=b']],
     ['a host', ['--url', 'worker.example']],
-    ['--yes alone', ['--yes']],
-    ['a question that nobody sees', ['--json', '--fix-cors']],
-    ['a timeout of no time', ['--timeout', '0']],
-    ['a timeout that is no number', ['--timeout', 'long']],
+    ['only --yes', ['--yes']],
+    ['a question without a terminal', ['--json', '--fix-cors']],
+    ['a timeout of zero', ['--timeout', '0']],
+    ['a timeout that is not a number', ['--timeout', 'long']],
     ['a timeout of an hour', ['--timeout', '3600']],
   ])('is refused with %s', (_, args) => {
     expect(() => readOptions(args)).toThrow(UsageError)

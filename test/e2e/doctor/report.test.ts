@@ -20,7 +20,7 @@ describe('the table of doctor', () => {
     expect(table.rows('Bucket files', [finding('copy')])).not.toContain('Bucket')
   })
 
-  it('keeps to the width of the terminal, and puts the fix below', () => {
+  it('fits the width of the terminal, with the fix below', () => {
     const message = 'word '.repeat(30).trim()
     const text = new Table(80, false).rows('Bucket', [
       finding('cors', { status: 'fail', message, fix: 'Do this.' }),
@@ -31,7 +31,7 @@ describe('the table of doctor', () => {
     expect(text.match(/word/g)).toHaveLength(30)
   })
 
-  it('joins neighbours that were skipped for one reason, and no others', () => {
+  it('joins only consecutive checks that were skipped for the same reason', () => {
     const skipped = { status: 'skip', message: 'No answer.' } as const
     const text = new Table(100, false).rows('Bucket', [
       finding('read', skipped),
@@ -50,12 +50,12 @@ describe('the table of doctor', () => {
     ])
   })
 
-  it('has colors on a terminal that shows them', () => {
+  it('has colors on a terminal that supports them', () => {
     const text = new Table(100, true).rows('Bucket', [finding('read')])
     expect(text).toContain('\u001b[32mpass\u001b[39m  read')
   })
 
-  it('lets no server move the cursor', () => {
+  it("replaces control characters in a server's text", () => {
     const text = new Table(100, false).rows('Bucket', [
       finding('read', { message: 'a\u001b[2Jb\u009bc', status: 'warn', fix: 'x\u0007' }),
     ])
@@ -64,7 +64,7 @@ describe('the table of doctor', () => {
   })
 })
 
-it('a report is fine unless something fails', () => {
+it('a report is ok unless something fails', () => {
   const warned = reportOf([finding('read'), finding('copy', { status: 'warn' })])
   expect(warned).toMatchObject({ ok: true, counts: { pass: 1, warn: 1, fail: 0, skip: 0 } })
   expect(summary(warned)).toBe('\n1 pass, 1 warn, 0 fail, 0 skip. Nothing failed.')

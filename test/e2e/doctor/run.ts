@@ -20,7 +20,7 @@ export const ORIGIN = 'https://app.example.com'
 
 export type Variables = Readonly<Record<string, string | undefined>>
 
-/** Variables of a Worker whose bucket "files" is at `endpoint`. */
+/** Returns the variables of a Worker whose bucket "files" is at `endpoint`. */
 export const variables = (endpoint: string, bucket: object = {}): Variables => ({
   BUCKETS: JSON.stringify({
     files: {
@@ -50,7 +50,7 @@ export interface BucketRun {
   readonly onFinding?: (finding: Finding) => void
 }
 
-/** What doctor finds about the bucket of `settings`, in this process. */
+/** Runs doctor for the bucket of `settings`, in this process. */
 export async function findingsOf(settings: Variables, run: BucketRun = {}): Promise<Finding[]> {
   const { timeoutSeconds = 10, consent, onFinding } = run
   const loaded = loadEnvironment({ ...settings, FILE_INDEX: {}, RATE_LIMITER: {} })
@@ -73,7 +73,7 @@ export async function findingsOf(settings: Variables, run: BucketRun = {}): Prom
   return findings
 }
 
-/** The status of each check, by its name without the group. */
+/** Returns the status of each check, by its name without the group. */
 export const statuses = (findings: readonly Finding[]): Record<string, Status> =>
   Object.fromEntries(findings.map(({ check, status }) => [check.replace(/^\w+\./, ''), status]))
 
@@ -86,7 +86,7 @@ export interface Program {
   }>
 }
 
-/** Starts `npm run doctor` with an env file of `settings`, in a folder of its own. */
+/** Starts `npm run doctor` with an env file of `settings`, in its own folder. */
 export async function startDoctor(settings: Variables, ...args: string[]): Promise<Program> {
   const directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
   const lines = Object.entries(settings).map(([name, value]) => `${name}='${value}'\n`)
@@ -107,6 +107,6 @@ export async function startDoctor(settings: Variables, ...args: string[]): Promi
   return { pid: child.pid ?? 0, ended: end() }
 }
 
-/** Runs it to its end. */
+/** Runs doctor until it ends. */
 export const runDoctor = async (settings: Variables, ...args: string[]) =>
   (await startDoctor(settings, ...args)).ended

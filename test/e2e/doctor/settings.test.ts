@@ -26,7 +26,7 @@ namespace_id = "1"
 simple = { limit = 30, period = 10 }
 `
 
-describe('doctor, of settings', () => {
+describe('doctor, for settings,', () => {
   let directory: string
   beforeAll(async () => {
     directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
@@ -50,7 +50,7 @@ describe('doctor, of settings', () => {
   const finding = async (check: string, settings: Variables, toml?: string) =>
     (await findings(settings, toml)).find((one) => one.check === `settings.${check}`)
 
-  it('passes them where they are right', async () => {
+  it('passes valid settings', async () => {
     const found = await findings(good)
     expect(found.map(({ check, status }) => `${check} ${status}`)).toEqual([
       'settings.valid pass',
@@ -64,7 +64,7 @@ describe('doctor, of settings', () => {
     expect(JSON.stringify(found)).toContain('30 requests in 10 seconds')
   })
 
-  it('names every error at once, in the words of /healthz, and shows no value', async () => {
+  it('names every error at once, with the messages of /healthz, and shows no value', async () => {
     const broken = { ...good, SIGNING_SECRETS: 'k1:short-secret', API_KEYS: '[{"id": "ci"}]' }
     const worker = await environment(broken, 'name = "test"\ncompatibility_date = "2026-11-01"\n')
     if (worker.loaded.ok) throw new Error('These settings are not valid.')
@@ -79,14 +79,14 @@ describe('doctor, of settings', () => {
     expect(JSON.stringify(found)).not.toContain('short-secret')
   })
 
-  it('takes [vars], and lets the env file override them', async () => {
+  it('reads [vars], and lets the env file override them', async () => {
     const toml = `${BINDINGS}\n[vars]\nCORS_ORIGINS = ["https://a.example"]\n`
     const { CORS_ORIGINS: _, ...withoutOrigins } = good
     expect((await finding('cors-origins', withoutOrigins, toml))?.message).toBe('https://a.example')
     expect((await finding('cors-origins', good, toml))?.message).toBe('https://app.example.com')
   })
 
-  it('reads an environment of the file, with its own variables', async () => {
+  it('reads an environment of wrangler.toml, with its own variables', async () => {
     const config = join(directory, 'environments.toml')
     await writeFile(
       config,
@@ -99,16 +99,16 @@ describe('doctor, of settings', () => {
     expect(env).not.toHaveProperty('RATE_LIMITER')
   })
 
-  it('warns of a secret that repeats itself', async () => {
+  it('warns about a secret with repetitions', async () => {
     const settings = { ...good, SIGNING_SECRETS: `k1:${'abcd'.repeat(8)}` }
     expect(await finding('signing-secrets', settings)).toMatchObject({ status: 'warn' })
   })
 
-  it('warns where nobody gets in', async () => {
+  it('warns when no credentials are configured', async () => {
     expect(await finding('access', { ...good, API_KEYS: '[]' })).toMatchObject({ status: 'warn' })
   })
 
-  it('takes the API keys of api-keys.json, as `npm run keys -- push` does, unless there are others', async () => {
+  it('uses the API keys of api-keys.json, as `npm run keys -- push` does, unless API_KEYS is set', async () => {
     const file = join(directory, 'api-keys.json')
     const key = { id: 'filed', sha256: 'b'.repeat(64), scopes: ['files:read'], prefix: '' }
     await writeFile(file, JSON.stringify([key]))
@@ -126,14 +126,14 @@ describe('doctor, of settings', () => {
     }
   })
 
-  it('fails where a deploy would take OPEN_ACCESS along, and warns where it stays here', async () => {
+  it('fails when a deploy would include OPEN_ACCESS, and warns when it is only local', async () => {
     const toml = `${BINDINGS}\n[vars]\nOPEN_ACCESS = "localhost"\n`
     expect(await finding('open-access', good, toml)).toMatchObject({ status: 'fail' })
     const local = { ...good, OPEN_ACCESS: 'localhost' }
     expect(await finding('open-access', local)).toMatchObject({ status: 'warn' })
   })
 
-  it('skips the origins where there are none', async () => {
+  it('skips the origins when there are none', async () => {
     const settings = { ...good, CORS_ORIGINS: '[]' }
     expect(await finding('cors-origins', settings)).toMatchObject({ status: 'skip' })
   })
@@ -152,7 +152,7 @@ describe('doctor, of settings', () => {
 
   it.each([
     ['passes', 'a key set', 200, 'ES256', /1 key for ES256/],
-    ['fails', 'a key set of other keys', 200, 'RS256', /no key for ES256/],
+    ['fails', 'a key set with other keys', 200, 'RS256', /no key for ES256/],
     ['fails', 'an error', 500, 'ES256', /can't be read: status 500/],
     ['fails', 'a page', 200, null, /can't be read: SyntaxError/],
   ])('%s the issuer that answers with %s', async (verdict, _, status, alg, said) => {
@@ -171,7 +171,7 @@ describe('doctor, of settings', () => {
     })
   })
 
-  it('knows the names of the pairs, and finds another by its name', async () => {
+  it('returns the names of the pairs, and finds another pair by its name', async () => {
     const worker = await environment({
       ...good,
       ADMIN_ACCESS_KEY_ID: 'id',
@@ -183,9 +183,9 @@ describe('doctor, of settings', () => {
   })
 
   it.each([
-    ['a configuration that is missing', { config: 'missing.toml' }, /no such file/],
-    ['an env file that is missing', { envFile: 'missing.env' }, /ENOENT/],
-    ['an environment that is missing', { environment: 'live' }, /no \[env\.live\]/],
+    ['a missing configuration', { config: 'missing.toml' }, /no such file/],
+    ['a missing env file', { envFile: 'missing.env' }, /ENOENT/],
+    ['a missing environment', { environment: 'live' }, /no \[env\.live\]/],
   ])('refuses %s in one line', async (_, sources, said) => {
     const config = join(directory, 'good.toml')
     await writeFile(config, BINDINGS)
@@ -203,7 +203,7 @@ describe('doctor, of settings', () => {
   })
 })
 
-/** An issuer whose key set has one key for `alg`; null answers with a page. */
+/** An issuer whose key set has one key for `alg`. With null, it answers with a page. */
 async function keySetServer(status: number, alg: string | null) {
   const keyPair = await crypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, true, [
     'sign',

@@ -7,7 +7,7 @@ import { startBuiltWorker } from '../built-worker.ts'
 import { ORIGIN, statuses, type Variables, variables } from './run.ts'
 import { startWorker, WORKER_HEADERS, type Wrong } from './wrong-worker.ts'
 
-/** What doctor sees of the Worker at `url`, which is asked at `realUrl`. */
+/** Runs doctor for the Worker at `url`, with requests to `realUrl`. */
 async function findingsOf(
   url: string,
   settings: Variables | null,
@@ -30,7 +30,7 @@ async function findingsOf(
 const good = variables('https://s3.example.com')
 
 describe('doctor --url', () => {
-  it('passes a Worker that is right', async () => {
+  it('passes a correct Worker', async () => {
     await using worker = await startWorker()
     const findings = await findingsOf(worker.url, good)
     expect(statuses(findings)).toEqual({
@@ -46,7 +46,7 @@ describe('doctor --url', () => {
 
   it.each<[what: string, check: string, status: Status, said: RegExp, Wrong, Variables?]>([
     [
-      'settings that are not valid',
+      'invalid settings',
       'health',
       'fail',
       /^JWT\.issuer is missing$/,
@@ -93,7 +93,7 @@ describe('doctor --url', () => {
           : undefined,
     ],
     [
-      'headers that are gone',
+      'missing headers',
       'headers',
       'fail',
       /Cache-Control, X-Request-Id/,
@@ -121,14 +121,14 @@ describe('doctor --url', () => {
         path === '/files' && method === 'GET' ? { body: { files: [] } } : undefined,
     ],
     [
-      'an error where a credential is missing',
+      'an error for a missing credential',
       'closed',
       'warn',
       /500/,
       (path, { method }) => (path === '/files' && method === 'GET' ? { status: 500 } : undefined),
     ],
     [
-      'an origin that is missing',
+      'a missing origin',
       'cors',
       'fail',
       /app\.example\.com: /,
@@ -161,7 +161,7 @@ describe('doctor --url', () => {
       },
     ],
     [
-      'another version',
+      'a different version',
       'version',
       'warn',
       /9\.9\.9/,
@@ -175,7 +175,7 @@ describe('doctor --url', () => {
       (path) => (path === '/openapi.json' ? { status: 404 } : undefined),
     ],
     [
-      'a link host that leads elsewhere',
+      'a link host that redirects elsewhere',
       'link-host',
       'fail',
       /status 404/,
@@ -183,14 +183,14 @@ describe('doctor --url', () => {
     ],
     ['a link host with the API', 'link-host', 'fail', /also serves the API/, () => undefined],
     [
-      'a link host of its own',
+      'a separate link host',
       'link-host',
       'pass',
       /serves only links/,
       (path, { headers }) =>
         headers.host?.startsWith('localhost:') && path !== '/healthz' ? { status: 404 } : undefined,
     ],
-  ])('sees %s (%s: %s)', async (_, check, status, said, wrong, settings = good) => {
+  ])('detects %s (%s: %s)', async (_, check, status, said, wrong, settings = good) => {
     await using worker = await startWorker(wrong)
     const linked =
       check === 'link-host'
@@ -202,7 +202,7 @@ describe('doctor --url', () => {
     expect(JSON.stringify(findings)).not.toContain('hidden')
   })
 
-  it('warns of a Worker that is reached over http, unless it is on this machine', async () => {
+  it('warns about a Worker over http, unless it is on this machine', async () => {
     await using worker = await startWorker()
     const [local] = await findingsOf(worker.url, good)
     const [remote] = await findingsOf('http://files.example.com', good, 10, worker.url)
@@ -211,7 +211,7 @@ describe('doctor --url', () => {
     expect(remote?.message).toMatch(/over http\./)
   })
 
-  it('gives up a Worker that hangs, at once or later', async () => {
+  it('gives up on a Worker that hangs, immediately or later', async () => {
     await using deaf = await startWorker(() => null)
     const findings = await findingsOf(deaf.url, good, 0.3)
     expect(Object.values(statuses(findings))).toEqual(['fail', ...Array(5).fill('skip')])
@@ -222,7 +222,7 @@ describe('doctor --url', () => {
     })
   })
 
-  it('knows no origins where the settings here are not valid, and says so', async () => {
+  it('skips the checks that need local settings when these are invalid', async () => {
     await using worker = await startWorker()
     expect(statuses(await findingsOf(worker.url, null))).toMatchObject({
       health: 'pass',
@@ -231,7 +231,7 @@ describe('doctor --url', () => {
     })
   })
 
-  it('agrees with the built Worker', async () => {
+  it('passes the built Worker', async () => {
     const worker = await startBuiltWorker({
       buckets: {
         files: {

@@ -13,7 +13,7 @@ export interface Rule {
   readonly expose: readonly string[]
 }
 
-/** What the server does wrong; without any of it, it behaves. */
+/** The server's errors. Without them, it answers correctly. */
 export interface Switches {
   readonly hangs?: (method: string, key: string) => boolean
   /** Answers 429, as R2 does to a second write within a second. */
@@ -55,14 +55,14 @@ export interface WrongServer extends AsyncDisposable {
   /** `http://127.0.0.1:PORT` */
   readonly endpoint: string
   rules: readonly Rule[]
-  /** Keys, with the version where versions are kept. */
+  /** The keys, with the version when versions are kept. */
   objects(): string[]
   uploads(): string[]
   /** Runs at each request, before it is answered. */
   onRequest: (method: string, key: string) => void
 }
 
-/** Access key ids: only these tell who asks, as no signature is checked. */
+/** Access key ids. Only these identify the caller, because signatures are not checked. */
 export const READER = 'READERKEY'
 export const WRITER = 'WRITERKEY'
 const BUCKET = '/files/'
@@ -103,14 +103,14 @@ class Refusal extends Error {
   }
 }
 
-/** Starts a server for the bucket "files" that answers as S3 does, apart from `switches`. */
+/** Starts a server for the bucket "files" that answers like S3, except for `switches`. */
 export async function startWrongServer(switches: Switches = {}): Promise<WrongServer> {
   const objects = new Map<string, Stored>()
   const uploads = new Map<string, Map<string, Buffer>>()
   let versions = 0
   const state = { rules: GOOD_RULES, onRequest: (_method: string, _key: string): void => undefined }
 
-  /** Null leaves the request without an answer. */
+  /** Null leaves the request without a response. */
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<Reply | null> {
     const { method = '', headers } = request
     const url = new URL(request.url ?? '', 'http://server')
@@ -260,7 +260,7 @@ export async function startWrongServer(switches: Switches = {}): Promise<WrongSe
       case 'DELETE': {
         if (switches.denies === 'delete') throw new Refusal(403, 'AccessDenied')
         const version = query.get('versionId')
-        if (switches.keepsVersions && version === null) return reply(204) // a marker
+        if (switches.keepsVersions && version === null) return reply(204) // A delete marker.
         objects.delete(version === null ? name : `${name}?${version}`)
         objects.delete(name)
         return reply(204)
@@ -330,7 +330,7 @@ export async function startWrongServer(switches: Switches = {}): Promise<WrongSe
     return `v${versions}`
   }
 
-  /** The key under which the server keeps an object. */
+  /** Returns the key under which the server stores an object. */
   function folded(key: string): string {
     if (switches.folds === 'unicode') return key.normalize()
     if (switches.folds === 'slashes') return key.replaceAll(/\/+/g, '/')
@@ -369,7 +369,7 @@ const versionHeader = (version: string | null): Record<string, string> =>
 
 const md5 = (body: Buffer): string => createHash('md5').update(body).digest('hex')
 
-/** Whether a rule's origin, which may hold one star, allows `origin`. */
+/** Returns whether a rule's origin, which may contain one star, allows `origin`. */
 function allows(pattern: string, origin: string): boolean {
   const [start = '', end] = pattern.split('*')
   return end === undefined

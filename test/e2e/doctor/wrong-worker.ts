@@ -9,7 +9,7 @@ export interface Reply {
   readonly body?: unknown
 }
 
-/** The answer to a request; undefined leaves it to the Worker that behaves, null hangs. */
+/** The response to a request. Undefined means the correct response, and null means none. */
 export type Wrong = (path: string, request: IncomingMessage) => Reply | null | undefined
 
 export const WORKER_HEADERS = {
@@ -48,7 +48,7 @@ function rightReply(path: string, { method, headers }: IncomingMessage): Reply {
   }
 }
 
-/** Starts a server that answers as the Worker does, apart from `wrong`. */
+/** Starts a server that answers like the Worker, except for `wrong`. */
 export async function startWorker(wrong: Wrong = () => undefined) {
   const server = createServer((request, response) => {
     const path = (request.url ?? '').replace(/\?.*/, '')

@@ -3,20 +3,20 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { exec, install, pack, ROOT } from './packed.ts'
 
-/** What the types of the apps need, in the folder above them: node_modules/ there is found too. */
+/** What the apps' types need, in the folder above them, whose node_modules/ is found too. */
 const TYPES = ['@types/node', '@types/express', '@cloudflare/workers-types']
 
-/** Apps that have the packed packages installed, in a folder of the system's. */
+/** Apps with the packed packages installed, in a temporary folder. */
 export interface Consumers extends AsyncDisposable {
-  /** With `edge-presigner` alone. */
+  /** With only `edge-presigner`. */
   readonly fresh: string
-  /** examples/mounted-app with the Hono that its package.json asks for, and with the oldest. */
+  /** examples/mounted-app with the Hono of its package.json, and with the oldest one. */
   readonly mounted: { readonly current: string; readonly oldest: string }
   /** examples/node-server */
   readonly nodeServer: string
 }
 
-/** Packs both packages and installs them, as each README says. */
+/** Packs both packages and installs them as each README says. */
 export async function createConsumers(): Promise<Consumers> {
   await using stack = new AsyncDisposableStack()
   const directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
@@ -50,7 +50,7 @@ export async function createConsumers(): Promise<Consumers> {
   }
 }
 
-/** Copies what git has of an example. */
+/** Copies the files of an example that git tracks. */
 const copyExample = (name: string, target: string): Promise<void> =>
   cp(join(ROOT, 'examples', name), target, {
     recursive: true,

@@ -16,7 +16,7 @@ export interface MountedApp extends AsyncDisposable {
   readonly s3: S3Server
 }
 
-/** Bundles and starts the app in `folder`, as `npm run dev` there does, with an empty bucket. */
+/** Bundles and starts the app in `folder` as its `npm run dev` does, with an empty bucket. */
 export async function startMountedApp(folder: string): Promise<MountedApp> {
   await using stack = new AsyncDisposableStack()
   const s3Port = await freePort()
@@ -51,7 +51,7 @@ export async function startMountedApp(folder: string): Promise<MountedApp> {
   return { origin, signingSecrets, s3, [Symbol.asyncDispose]: () => all.disposeAsync() }
 }
 
-/** A browser without a screen: sends JSON, and the cookie that the app has set. */
+/** A minimal browser: sends JSON, and the app's cookie. */
 export interface Session {
   fetch(method: string, path: string, body?: object): Promise<Response>
 }

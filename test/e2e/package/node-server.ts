@@ -8,8 +8,8 @@ export interface NodeServer extends AsyncDisposable {
 }
 
 /**
- * Starts `node` in `folder` with these variables and arguments, those of examples/node-server
- * unless given. The program must print its origin.
+ * Starts `node` in `folder` with these variables and arguments, by default those of
+ * examples/node-server. The program must print its origin.
  */
 export async function startNodeServer(
   folder: string,

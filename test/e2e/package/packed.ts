@@ -7,7 +7,7 @@ export const ROOT = join(import.meta.dirname, '../../..')
 
 const run = promisify(execFile)
 
-/** Runs a program, and shows what it said if it failed. Resolves with its standard output. */
+/** Runs a program, and shows its output if it fails. Resolves with its standard output. */
 export async function exec(cwd: string, program: string, ...args: string[]): Promise<string> {
   try {
     return (await run(program, args, { cwd })).stdout
@@ -21,15 +21,16 @@ export async function exec(cwd: string, program: string, ...args: string[]): Pro
 export const projectBin = (cwd: string, program: string, ...args: string[]): Promise<string> =>
   exec(cwd, join(ROOT, 'node_modules/.bin', program), ...args)
 
-/** What a clone needs so that both packages can be built. */
+/** What a clone needs to build both packages. */
 const SOURCES = [
   ...['package.json', 'README.md', 'LICENSE', 'tsconfig.json', 'tsconfig.build.json'],
   ...['src', 'dev', 'client', 'docs/openapi.json'],
 ]
 
 /**
- * Packs `edge-presigner`, or its client, as `npm publish` does, into `directory`: from a copy of the
- * sources, as another test may build at the same time. Resolves with the path of the tarball.
+ * Packs `edge-presigner`, or its client, into `directory` as `npm publish` does. It uses a copy of
+ * the sources, because another test may build at the same time. Resolves with the path of the
+ * tarball.
  */
 export async function pack(
   name: 'edge-presigner' | 'edge-presigner-client',
@@ -47,8 +48,8 @@ export async function pack(
 }
 
 /**
- * Installs what package.json in `folder` names, without its development packages, and `packages`
- * beside that.
+ * Installs the dependencies of package.json in `folder`, without its development packages, and also
+ * `packages`.
  */
 export const install = (folder: string, ...packages: readonly string[]): Promise<string> =>
   exec(

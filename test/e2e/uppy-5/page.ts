@@ -11,7 +11,7 @@ drive({
   },
   install(uppy, { endpoint, headers, cookies, multipart }) {
     if (endpoint === null) throw new Error('Uppy 5 has no signRequest.')
-    // Ceph RGW on SQLite loses parts that arrive together.
+    // Ceph RGW on SQLite loses parts that arrive at the same time.
     const limit = 1
     const cookiesRule = cookies ? 'include' : 'same-origin'
     const options = { endpoint, headers, cookiesRule, limit } as const

@@ -33,7 +33,7 @@ drive({
   },
 })
 
-/** As docs/uppy.md shows it for pages without our client. */
+/** As docs/uppy.md shows it for pages without the client package. */
 const byHand =
   ({ baseUrl, token }: UppySettings['presigner']) =>
   async (request: object) => {

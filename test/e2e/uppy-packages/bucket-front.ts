@@ -1,10 +1,10 @@
 import { createServer, request, type Server } from 'node:http'
 
 /**
- * Stands in front of Ceph RGW and makes up for what it lacks: on SQLite it loses parts that arrive
- * together, so one request that writes goes in at a time; and the answer to a form has no `ETag` and no
- * `Location`, which AWS S3 sends and older versions of Uppy wait for. The Host header stays, so that
- * signatures hold.
+ * A proxy in front of Ceph RGW that adds what RGW lacks. RGW on SQLite loses parts that arrive at
+ * the same time, so the proxy passes on one writing request at a time. RGW's response to a form has
+ * no `ETag` and no `Location`, which AWS S3 sends and older versions of Uppy need. The Host header
+ * stays, so that signatures stay valid.
  */
 export function bucketFront(bucketPort: number): Server {
   let written: Promise<unknown> = Promise.resolve()
@@ -34,7 +34,7 @@ export function bucketFront(bucketPort: number): Server {
   })
 }
 
-/** What S3's PostResponse says, as headers: AWS escapes the slashes of the key too. */
+/** The content of S3's PostResponse as headers. AWS also escapes the slashes of the key. */
 function headersOfForm(xml: string, host = ''): Record<string, string> {
   const [etag, bucket, key] = ['ETag', 'Bucket', 'Key'].map(
     (name) => new RegExp(`<${name}>(.*)</${name}>`).exec(xml)?.[1] ?? '',

@@ -12,13 +12,13 @@ import { startBuiltWorker } from '../built-worker.ts'
 import { describeWith, RADOSGW } from '../system-package.ts'
 import { docTable } from './doc-table.ts'
 
-/** One of the two servers, and an upload in parts there, whose first part has been sent. */
+/** One of the two servers, with a multipart upload whose first part has been sent. */
 interface Side {
   readonly base: string
   readonly key: string
   readonly uploadId: string
   readonly etag: string
-  /** Another upload in parts. */
+  /** Another multipart upload. */
   readonly other: { readonly key: string; readonly uploadId: string }
 }
 
@@ -48,7 +48,7 @@ const start =
 const named = (metadata: unknown) => ({ filename: 'a.txt', type: 'text/plain', metadata })
 const LONG = 'a'.repeat(1025)
 
-/** In this order: the last ones end the upload. */
+/** In this order, because the last ones end the upload. */
 const REQUESTS: Readonly<Record<string, Ask>> = {
   'params: a file': params({ filename: 'Grüße 1.txt', type: 'text/plain' }),
   'params: metadata': params({ filename: 'a', type: 'a/b', 'metadata[user.name]': 'Zoë' }),
@@ -112,16 +112,16 @@ const REQUESTS: Readonly<Record<string, Ask>> = {
   'a slash more in front': () => ['GET', `//s3/params?${query({ filename: 'a', type: 'a/b' })}`],
 }
 
-/** What our errors say besides `error`. */
+/** The members of the Worker's errors besides `error`. */
 const OUR_ERROR = ['message', 'code', 'requestId', 'issues']
 
-/** Status, and then the members of the answer with their types, or the sentence of a refusal. */
+/** The status, and the members of the response with their types, or the message of an error. */
 interface Answer {
   readonly status: number
   readonly says: readonly string[]
 }
 
-/** Each member by its path and type, all the way down, without regard to order. */
+/** Returns each member by path and type, recursively and sorted. */
 function membersOf(value: unknown, path = ''): string[] {
   if (typeof value !== 'object' || value === null) return [`${path}: ${typeof value}`]
   const kind = Array.isArray(value) ? [`${path}: list`] : []
@@ -153,7 +153,7 @@ async function answerOf(side: Side, ask: Ask): Promise<Answer> {
   return { status, says: [String(refusal.error)] }
 }
 
-/** An answer as the table shows it next to another: what only it says. */
+/** Returns a response as the table shows it: what the other one doesn't have. */
 function cell({ status, says }: Answer, other: Answer): string {
   const own =
     status < 400 && other.status >= 400 ? [] : says.filter((one) => !other.says.includes(one))
@@ -181,7 +181,7 @@ async function startCompanion(server: S3Server, directory: string): Promise<stri
   const port = await freePort()
   const { endpoint, region, bucket, accessKeyId, secretAccessKey } = server
   const s3 = { endpoint, region, bucket, accessKeyId, secretAccessKey }
-  // Nothing here may ask AWS: this port answers nobody.
+  // Nothing here may send requests to AWS: nothing listens on this port.
   const env = { ...process.env, AWS_ENDPOINT_URL_STS: `http://127.0.0.1:${await freePort()}` }
   const options = { env, stdio: 'ignore' } as const
   const settings = JSON.stringify({ port, directory, ...s3 })
@@ -232,5 +232,5 @@ describeWith([RADOSGW], 'Companion and the Worker, in front of the same bucket',
     }
   })
 
-  it('differ in nothing else that docs/uppy.md lists', () => table.finish())
+  it('differ only as docs/uppy.md lists', () => table.finish())
 })

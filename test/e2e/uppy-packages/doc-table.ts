@@ -4,20 +4,23 @@ import { expect } from 'vitest'
 
 const PAGE = join(import.meta.dirname, '../../../docs/uppy.md')
 
-/** Whether this run writes the tables instead of comparing itself with them. */
+/** Whether this run writes the tables instead of comparing its results with them. */
 const writes = process.env.UPDATE_DOCS === '1'
 
-/** A table of docs/uppy.md that a run of these tests makes. */
+/** A table of docs/uppy.md that these tests generate. */
 export interface DocTable {
-  /** What the page says there; undefined where it says nothing, or where this run writes it. */
+  /**
+   * Returns what the page states there. Undefined when it states nothing, or when this run writes
+   * it.
+   */
   said(row: string, column: string): string | undefined
-  /** What the run found. Throws where the page says something else, unless the run writes it. */
+  /** Adds a result of the run. Throws when the page differs, unless the run writes it. */
   found(row: string, column: string, text: string): void
-  /** Throws where the page says more than the run found, or writes the table. */
+  /** Throws when the page has more than the run found, or writes the table. */
   finish(): void
 }
 
-/** The table below `<!-- test: NAME -->`, whose rows have their names in the first column. */
+/** Returns the table below `<!-- test: NAME -->`, whose first column has the names of the rows. */
 export function docTable(name: string, columns: readonly string[]): DocTable {
   const marker = `<!-- test: ${name} -->\n`
   const [, after] = readFileSync(PAGE, 'utf8').split(marker)
@@ -48,7 +51,7 @@ export function docTable(name: string, columns: readonly string[]): DocTable {
         return
       }
       const text = table.map((cells) => `| ${cells.join(' | ')} |`).join('\n')
-      // Read again: another table of the page may have been written meanwhile.
+      // Read again, because another table of the page may have been written in the meantime.
       const [head = '', tail = ''] = readFileSync(PAGE, 'utf8').split(marker)
       const rest = tail.split('\n').slice(end)
       writeFileSync(PAGE, [head, marker, text, '\n', rest.join('\n')].join(''))

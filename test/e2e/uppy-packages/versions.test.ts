@@ -9,19 +9,19 @@ import { bucketFront } from './bucket-front.ts'
 import { docTable } from './doc-table.ts'
 
 const MIB = 1024 ** 2
-/** Uppy's own parts. */
+/** Uppy's part size. */
 const PART_BYTES = 5 * MIB
 /** Two parts. */
 const LARGE = 6 * MIB
 const SMALL = 1000
 const NAME = 'Grüße aus Köln 1.bin'
 const META = { caption: 'Zoë & Co', 'user.name': 'zoe', größe: '1', nothing: null }
-/** Long enough for Uppy to try again, and short enough for a table with many cells. */
+/** Long enough for Uppy to retry, and short enough for a table with many cells. */
 const PATIENCE = { timeout: 15_000 }
 
 declare const page: UppyPage
 
-/** One package of Uppy, and what it can do at all. */
+/** One package of Uppy, and its features. */
 interface Package {
   readonly version: UppyVersion
   readonly plugin: 'aws-s3' | 'aws-s3-multipart'
@@ -42,11 +42,11 @@ const PACKAGES: Readonly<Record<string, Package>> = {
 describeWith([RADOSGW, CHROMIUM], 'Companion mode of each package in Chromium', () => {
   const table = docTable('versions', ['In Chromium', ...Object.keys(PACKAGES)])
   let context: UppyContext
-  /** Takes credentials only, and no cookies. */
+  /** Accepts only credentials, no cookies. */
   let worker: string
-  /** Takes cookies from the pages too. */
+  /** Also accepts cookies from the pages. */
   let cookieWorker: string
-  /** A path with a token of the same principal that has expired. */
+  /** A path with an expired token of the same principal. */
   let endedPath: string
   let tab: Page
 
@@ -77,7 +77,7 @@ describeWith([RADOSGW, CHROMIUM], 'Companion mode of each package in Chromium', 
     return `${of}/u/${((await response.json()) as { token: string }).token}`
   }
 
-  /** Makes an Uppy of this package with these settings, a token in the path unless they say more. */
+  /** Creates an Uppy of this package with these settings, by default with a token in the path. */
   const open = async (
     { version, plugin, single }: Package,
     changes: Partial<UppySettings> = {},
@@ -117,12 +117,12 @@ describeWith([RADOSGW, CHROMIUM], 'Companion mode of each package in Chromium', 
     expect(last.error).toBeNull()
     return last
   }
-  /** What Uppy sends to the bucket. Some versions don't hand on the key of a form. */
+  /** What Uppy sends to the bucket. Some versions don't pass on the key of a form. */
   const watchSent = () => {
     const sent = { key: '', s3UploadId: '', parts: [] as number[] }
     tab.on('response', async (response) => {
       const isForm = response.url().includes('/s3/params') && response.request().method() === 'GET'
-      // Where the tab is closed meanwhile, nobody needs it any more.
+      // If the tab is closed in the meantime, this is no longer needed.
       const form = isForm ? await response.json().catch(() => null) : null
       if (form?.fields) sent.key = form.fields.key
     })
@@ -142,7 +142,10 @@ describeWith([RADOSGW, CHROMIUM], 'Companion mode of each package in Chromium', 
     expect(await context.object(key)).toMatchObject({ size, etag, mimetype: 'video/mp4' })
   }
 
-  /** How a large file ends: by itself or after `retry`, and whether it sends its first part twice. */
+  /**
+   * How the upload of a large file ends: without help or after `retry`, and whether it sends its
+   * first part twice.
+   */
   const endOf = async (sent: { readonly parts: readonly number[] }): Promise<string> => {
     const byItself = (await settled()).error === null
     if (!byItself) await tab.evaluate(() => page.retry())
@@ -170,7 +173,7 @@ describeWith([RADOSGW, CHROMIUM], 'Companion mode of each package in Chromium', 
       },
     }
   }
-  /** Lets the token of such requests expire before they reach the Worker, while `isOn`. */
+  /** Makes the token of such requests expire before they reach the Worker, while `isOn`. */
   const endToken = async (
     method: string,
     path: RegExp,
@@ -185,7 +188,7 @@ describeWith([RADOSGW, CHROMIUM], 'Companion mode of each package in Chromium', 
   const part1IsSent = () =>
     expect.poll(async () => (await state()).partsUploaded, PATIENCE).toBeGreaterThan(0)
 
-  /** What happens with each package; undefined where it can't do this at all. */
+  /** What happens with each package. Undefined when it doesn't have the feature. */
   const scenarios: Readonly<Record<string, (of: Package) => Promise<string> | undefined>> = {
     'a file in one request': (of) => (of.single ? inOneRequest(of) : undefined),
     'what `upload-success` then contains': (of) => (of.single ? tellsOfForm(of) : undefined),
@@ -225,7 +228,7 @@ describeWith([RADOSGW, CHROMIUM], 'Companion mode of each package in Chromium', 
       success?.key === sent.key ? 'key' : '',
       decodeURIComponent(url.pathname) === `/files/${sent.key}` ? 'URL' : '',
     ]
-    // As docs/uppy.md shows it: what was told is enough to record the file.
+    // As docs/uppy.md shows it: the event has enough to record the file.
     const key = success?.key || decodeURIComponent(url.pathname).replace(/^\/files\//, '')
     const body = JSON.stringify({ key, name: NAME })
     expect((await ask('/files', { method: 'POST', body })).status).toBe(201)
@@ -310,7 +313,7 @@ describeWith([RADOSGW, CHROMIUM], 'Companion mode of each package in Chromium', 
   async function renewInTime(of: Package): Promise<string> {
     const sent = watchSent()
     const part2 = await holdPart2()
-    // Two tokens of one second with the same members are the same token.
+    // Two tokens from the same second with the same members are equal.
     const old = await tokenPath(worker, 3000)
     let hasEnded = false
     for (const method of ['GET', 'POST'])
@@ -370,7 +373,7 @@ describeWith([RADOSGW, CHROMIUM], 'Companion mode of each package in Chromium', 
       try {
         outcome = (await run(of)) ?? '–'
       } catch (error) {
-        // What the page calls a failure may fail; anything else shows why.
+        // A failure that the page lists may occur. For any other, the error is thrown.
         if ((table.said(scenario, name) ?? 'no') !== 'no') throw error
         console.warn(`${name}, ${scenario}: ${error}`)
         outcome = 'no'
@@ -379,5 +382,5 @@ describeWith([RADOSGW, CHROMIUM], 'Companion mode of each package in Chromium', 
     })
   })
 
-  it('does all that docs/uppy.md says of it', () => table.finish())
+  it('behave as docs/uppy.md states', () => table.finish())
 })

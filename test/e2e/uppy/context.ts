@@ -12,7 +12,7 @@ import { startChromium } from '../chromium.ts'
 import { sdkClient } from '../contract/context.ts'
 import { serveUppyPage, type UppyVersion } from './serve-page.ts'
 
-/** How a Worker for the tests differs from one that takes only credentials. */
+/** How a Worker for the tests differs from one that accepts only credentials. */
 export interface WorkerChanges {
   readonly table?: Pick<BucketTable, 'maxExpiresIn'>
   readonly variables?: BuiltWorkerOptions['variables']
@@ -21,14 +21,14 @@ export interface WorkerChanges {
 /** Ceph RGW, Workers in front of it, and the pages of some versions of Uppy in Chromium. */
 export interface UppyContext {
   readonly browser: Browser
-  /** Origin of the bucket. */
+  /** The origin of the bucket. */
   readonly bucket: string
   readonly apiKey: string
-  /** Where each version's page is. */
+  /** The URL of each version's page. */
   readonly pages: Readonly<Record<UppyVersion, string>>
-  /** Starts a built Worker, which lets these pages in; resolves with its origin. */
+  /** Starts a built Worker that allows these pages. Resolves with its origin. */
   startWorker(changes?: WorkerChanges): Promise<string>
-  /** What the bucket says of an object: its size, and its ETag without quotes. */
+  /** Returns the bucket's data about an object: its size, and its ETag without quotes. */
   object(key: string): Promise<{ size: number; etag: string; mimetype: string; metadata: object }>
   /** Whether the bucket has an unfinished upload of this id. */
   hasUpload(key: string, s3UploadId: string): Promise<boolean>
@@ -36,8 +36,8 @@ export interface UppyContext {
 }
 
 /**
- * Starts all of it on free ports. `front` stands in front of the bucket: it gets the bucket's port
- * and its own.
+ * Starts everything on free ports. `front` starts a proxy in front of the bucket, with the bucket's
+ * port and its own.
  */
 export async function startUppyContext(
   versions: readonly [UppyVersion, ...UppyVersion[]],
@@ -102,7 +102,7 @@ export async function startUppyContext(
   }
 }
 
-/** Starts `server` on a free port of `host`, which it resolves with. */
+/** Starts `server` on a free port of `host`. Resolves with the port. */
 async function listen(stack: AsyncDisposableStack, server: Server, host: string): Promise<number> {
   server.listen(0, host)
   stack.defer(() => server[Symbol.asyncDispose]())
@@ -127,7 +127,10 @@ const apiKeyEntry = (apiKey: string) => ({
   prefix: 'team/',
 })
 
-/** The ETag that S3 gives an object: of its bytes, or, in parts, of the digests of the parts. */
+/**
+ * Returns S3's ETag of an object: the digest of its bytes or, for a multipart upload, of its parts'
+ * digests.
+ */
 export function etagOf(bytes: Uint8Array, partBytes: number | null): string {
   const md5 = (part: Uint8Array) => createHash('md5').update(part)
   if (partBytes === null) return md5(bytes).digest('hex')

@@ -11,7 +11,7 @@ interface UploadedFile {
   readonly uploadURL?: string
 }
 
-/** What is used of any version of Uppy. */
+/** The part of Uppy's API that all versions share. */
 export interface DrivenUppy {
   addFile(file: { name: string; type: string; data: File; meta: Record<string, unknown> }): unknown
   upload(): Promise<unknown>
@@ -34,7 +34,7 @@ export interface Driver<Uppy extends DrivenUppy> {
   readonly renew: (uppy: Uppy, settings: UppySettings) => void
 }
 
-/** Makes `globalThis.page` of one version. */
+/** Creates `globalThis.page` for one version. */
 export function drive<Uppy extends DrivenUppy>({ create, install, renew }: Driver<Uppy>): void {
   let uppy: Uppy | undefined
   let chosen: UppySettings

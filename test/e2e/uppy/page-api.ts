@@ -1,38 +1,38 @@
-/** What a test asks of the page, before an upload. */
+/** What a test sets before an upload. */
 export interface UppySettings {
-  /** Companion's URL; or null for `signRequest`. */
+  /** Companion's URL, or null for `signRequest`. */
   readonly endpoint: string | null
   /** The Worker and a token for it, for `signRequest`. */
   readonly presigner: { readonly baseUrl: string; readonly token: string }
-  /** Whether our client's helpers make `signRequest`, or four lines by hand. */
+  /** Whether `signRequest` comes from the client package's helpers, or from four lines of code. */
   readonly helpers: boolean
-  /** Sent with each request to Companion, where the version can. */
+  /** Sent with each request to Companion, if the version supports it. */
   readonly headers: Readonly<Record<string, string>>
-  /** Whether the browser shall send cookies, where the version can. */
+  /** Whether the browser sends cookies, if the version supports it. */
   readonly cookies?: boolean
-  /** Which package uploads, where the version has two. */
+  /** Which package uploads, if the version has two. */
   readonly plugin?: 'aws-s3' | 'aws-s3-multipart'
   readonly multipart: boolean
-  /** Keeps files and uploads over a reload of the page. */
+  /** Keeps files and uploads across a reload of the page. */
   readonly golden: boolean
 }
 
-/** What the page knows of its one file. */
+/** The state of the page's only file. */
 export interface UppyState {
   readonly bytesUploaded: number
   readonly partsUploaded: number
   /** The upload that succeeded last. */
   readonly success: { readonly key: string; readonly uploadURL: string } | null
-  /** Keys of all that succeeded; empty where the version hands on none. */
+  /** The keys of all that succeeded; empty when the version passes on none. */
   readonly keys: readonly string[]
   readonly error: string | null
-  /** Files that are there, of any state. */
+  /** The number of files in any state. */
   readonly files: number
 }
 
 /** `globalThis.page` of both pages: the same for each version of Uppy. */
 export interface UppyPage {
-  /** Makes a new Uppy. */
+  /** Creates a new Uppy. */
   start(settings: UppySettings): void
   /** Adds files of `size` bytes, made by `patternBytes`, with `meta`, and uploads them. */
   upload(
@@ -41,14 +41,14 @@ export interface UppyPage {
     size: number,
     meta?: Readonly<Record<string, unknown>>,
   ): void
-  /** Gives Uppy another endpoint, in the way that docs/uppy.md shows for this version. */
+  /** Sets another endpoint, as docs/uppy.md shows for this version. */
   renew(endpoint: string): void
-  /** Tries again what failed. */
+  /** Retries failed uploads. */
   retry(): void
   pause(): void
   resume(): void
   cancel(): void
-  /** Says yes to the restored upload. */
+  /** Accepts the restored upload. */
   confirmRestored(): void
   state(): UppyState
 }

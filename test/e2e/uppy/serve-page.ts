@@ -6,7 +6,7 @@ import { installOwnPackages } from '../../../dev/own-packages.ts'
 
 export type UppyVersion = 2 | 3 | 4 | 5 | 6
 
-/** The folder of each version's page, and the one whose own packages it needs. */
+/** The folder of each version's page, and the folder whose packages it needs. */
 const FOLDERS: Readonly<Record<UppyVersion, readonly [page: string, packages: string | null]>> = {
   2: ['uppy-packages/2', 'uppy-packages'],
   3: ['uppy-packages/3', 'uppy-packages'],
@@ -16,8 +16,8 @@ const FOLDERS: Readonly<Record<UppyVersion, readonly [page: string, packages: st
 }
 
 /**
- * Serves the page of one version of Uppy, bundled from its real packages. Those of the older ones
- * are installed first if they are missing: else it would silently get the Uppy 6 of the root.
+ * Serves the page of one version of Uppy, bundled from its real packages. Installs missing packages
+ * of older versions first. Otherwise the page would silently get the Uppy 6 of the root.
  */
 export async function serveUppyPage(version: UppyVersion, outDir: string): Promise<Server> {
   const [page, packages] = FOLDERS[version]

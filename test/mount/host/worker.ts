@@ -22,7 +22,7 @@ const settings = defineSettings(({ S3_ENDPOINT: endpoint }: Bindings) => ({
   signingSecrets: 'k1:0123456789abcdef0123456789abcdef',
 }))
 
-/** What the presigner was asked for, and how it answered. */
+/** The requests to the presigner, and its responses. */
 interface Seen {
   readonly request: string
   readonly hadCookie: boolean
@@ -39,7 +39,7 @@ const files = createPresigner<{ Bindings: Bindings }>(settings, {
   onEvent: (event) => void events.push(event),
 })
 
-/** An app with a login by a cookie that a browser sends to every port of this host. */
+/** An app whose login cookie is sent by browsers to every port of this host. */
 export default new Hono<{ Bindings: Bindings }>()
   .get('/login', (c) => c.html('<title>app</title>', 200, { 'Set-Cookie': 'session=ann; Path=/' }))
   .get('/seen', (c) => c.json({ seen: seen.splice(0), events: events.splice(0) }))

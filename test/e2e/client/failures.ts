@@ -1,14 +1,14 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import type { Fault } from './bucket-proxy.ts'
+import type { Failure } from './bucket-proxy.ts'
 import { type ClientTab, openClientTab, PART_BYTES, partedEtag } from './client-tab.ts'
 import { type ClientContext, HASTY_SECONDS } from './context.ts'
 
 /** Six parts. */
 const SIZE = 5 * PART_BYTES + 1000
 
-/** What can go wrong on the way of a part. */
-export function faultRules(context: () => ClientContext): void {
+/** The errors that can occur while a part is sent. */
+export function failureRules(context: () => ClientContext): void {
   let tab: ClientTab
 
   beforeEach(async () => {
@@ -25,12 +25,12 @@ export function faultRules(context: () => ClientContext): void {
     await tab.expectGrowth(SIZE)
   }
 
-  it('waits for the network, and goes on', async () => {
+  it('waits for the network, and continues', async () => {
     let cut = () => {}
     const lost = new Promise<'cut'>((resolve) => {
       cut = () => resolve('cut')
     })
-    context().proxy.fault = ({ partNumber }) => (partNumber > 3 ? lost : null)
+    context().proxy.failure = ({ partNumber }) => (partNumber > 3 ? lost : null)
     await tab.begin(SIZE, { multipart: true })
     await tab.partsTaken(3)
     await tab.page.context().setOffline(true)
@@ -38,21 +38,22 @@ export function faultRules(context: () => ClientContext): void {
     await delay(1000)
     context().proxy.reset()
     await delay(1000)
-    expect(tab.parts()).toEqual([]) // nothing is tried while there is no network
+    expect(tab.parts()).toEqual([]) // There are no attempts without a network.
     await tab.page.context().setOffline(false)
     await expectWhole()
     expect(tab.partNumbers()).toEqual([4, 5, 6])
   })
 
-  it('tries again while the bucket refuses or drops requests', async () => {
-    const faults: Fault[] = [503, 'cut', 429, 503, 'cut', 429]
-    context().proxy.fault = ({ partNumber }) => (partNumber > 2 ? (faults.shift() ?? null) : null)
+  it('retries while the bucket refuses or drops requests', async () => {
+    const failures: Failure[] = [503, 'cut', 429, 503, 'cut', 429]
+    context().proxy.failure = ({ partNumber }) =>
+      partNumber > 2 ? (failures.shift() ?? null) : null
     await tab.begin(SIZE, { multipart: true })
     await expectWhole()
-    expect(faults).toEqual([])
+    expect(failures).toEqual([])
   })
 
-  it('waits as long as the Worker says when the bucket is busy', async () => {
+  it("waits for the Worker's Retry-After when the bucket is busy", async () => {
     const times: number[] = []
     await tab.page.route('**/multipart', (route) => {
       times.push(Date.now())
@@ -73,10 +74,10 @@ export function faultRules(context: () => ClientContext): void {
     expect(second - first).toBeGreaterThanOrEqual(3000)
   })
 
-  it('asks for a new URL when that of a part has expired', async () => {
-    // As the bucket refuses the URL of a whole file below, and any: contract/tampering.ts.
+  it('requests a new URL when that of a part has expired', async () => {
+    // The bucket refuses any expired URL: see the whole file below, and contract/tampering.ts.
     let refused = false
-    context().proxy.fault = ({ partNumber }) => {
+    context().proxy.failure = ({ partNumber }) => {
       if (partNumber !== 2 || refused) return null
       refused = true
       return 403
@@ -89,10 +90,10 @@ export function faultRules(context: () => ClientContext): void {
     expect(statuses).toEqual([403, 200])
   })
 
-  it('fails if the bucket refuses the new URL too, and resumes in the next upload', async () => {
-    context().proxy.fault = ({ partNumber }) => (partNumber === 3 ? 403 : null)
+  it('fails when the bucket also refuses the new URL, and resumes in the next upload', async () => {
+    context().proxy.failure = ({ partNumber }) => (partNumber === 3 ? 403 : null)
     await tab.begin(SIZE, { multipart: true })
-    expect(await tab.fault()).toMatchObject({
+    expect(await tab.failure()).toMatchObject({
       type: 'PresignerError',
       code: 'bucket_refused',
       status: 403,
@@ -111,9 +112,9 @@ export function faultRules(context: () => ClientContext): void {
     expect(tab.partNumbers().filter((partNumber) => taken.includes(partNumber))).toEqual([])
   })
 
-  it('sends a part again that the bucket took and then does not have', async () => {
+  it('sends a part again when the bucket accepted it but does not have it', async () => {
     let lost = false
-    context().proxy.fault = ({ partNumber }) => {
+    context().proxy.failure = ({ partNumber }) => {
       if (partNumber !== 2 || lost) return null
       lost = true
       return 'lost'
@@ -129,13 +130,13 @@ export function faultRules(context: () => ClientContext): void {
       (route) => route.fulfill({ status: 200, headers: { 'Access-Control-Allow-Origin': '*' } }),
     )
     await tab.begin(SIZE, { multipart: true })
-    expect(await tab.fault()).toMatchObject({ type: 'PresignerError', code: 'etag_hidden' })
+    expect(await tab.failure()).toMatchObject({ type: 'PresignerError', code: 'etag_hidden' })
   })
 
-  it('asks for a new URL when that of a whole file has expired', async () => {
+  it('requests a new URL when that of a whole file has expired', async () => {
     await tab.connect({ bucket: 'hasty' })
     let held = false
-    context().proxy.fault = async ({ method }) => {
+    context().proxy.failure = async ({ method }) => {
       if (method === 'PUT' && !held) {
         held = true
         await delay(HASTY_SECONDS * 1000 + 1000)

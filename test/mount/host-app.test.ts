@@ -26,7 +26,7 @@ const HOSTS: readonly (readonly [string, () => TestHost])[] = [
   ['hono/tiny', () => new TinyHono()],
 ]
 
-/** Where a presigner is mounted, and what stands there in a URL. */
+/** Where a presigner is mounted, and the matching base in a URL. */
 const MOUNTS = [
   ['/', ''],
   ['/a/b', '/a/b'],
@@ -39,7 +39,7 @@ const MOUNTS = [
   ['/t/:tenant/media', '/t/:x/media'],
 ] as const
 
-/** Every mount in the first host, and the hardest of them in the others. */
+/** Every mount in the first host app, and the hardest one in the others. */
 const CASES = HOSTS.flatMap(([name, host], index) =>
   MOUNTS.filter(([, base]) => index === 0 || base === '/t/a%20b').map(([path, base]) => ({
     name,
@@ -49,8 +49,8 @@ const CASES = HOSTS.flatMap(([name, host], index) =>
   })),
 )
 
-describe('a host', () => {
-  it.each(CASES)('of $name has everything below $path at "$base"', async (one) => {
+describe('a host app', () => {
+  it.each(CASES)('with $name has all routes below $path at "$base"', async (one) => {
     const { path, base } = one
     const app = mount({ host: one.host(), path })
 
@@ -85,7 +85,7 @@ describe('a host', () => {
     expect(await jsonOf(await app.fetch(`${base}/healthz`))).toMatchObject({ status: 'ok' })
   })
 
-  it.each(HOSTS)('of %s gets one route', (_, create) => {
+  it.each(HOSTS)('with %s gets one route', (_, create) => {
     const host = create()
     mount({ host })
     expect(Reflect.get(host, 'routes')).toEqual([
@@ -93,7 +93,7 @@ describe('a host', () => {
     ])
   })
 
-  it('keeps the router that it had', async () => {
+  it('keeps its router', async () => {
     const host = new Hono()
     const app = mount({ host })
     host.get('/users/:id/photos/:photo', (c) => c.text(c.req.param('photo')))
@@ -102,7 +102,7 @@ describe('a host', () => {
     expect(host.router.name).toBe('SmartRouter + RegExpRouter')
   })
 
-  it('may put its name in front of the path, or a base path, or nest apps', async () => {
+  it('may route by host name, have a base path, or nest apps', async () => {
     const byName = new Hono({
       getPath: ({ url }) => url.replace(/^https?:\/\/([^?]+).*$/, '/$1'),
     })
@@ -121,7 +121,7 @@ describe('a host', () => {
     expect(await linkIn(below, '/base/media')).toMatch(`${ORIGIN}/base/media/i/files/`)
   })
 
-  it('may ignore a slash at the end of a path', async () => {
+  it('may ignore a trailing slash', async () => {
     const app = mount({ host: new Hono({ strict: false }) })
     expect((await app.fetch('/media/files/a/url/')).status).toBe(404)
     expect((await app.fetch('/media/files/a/url')).status).toBe(200)
@@ -160,7 +160,7 @@ describe('a host', () => {
     expect(await (await app.fetch('/mediax/healthz')).text()).toBe('host not found')
   })
 
-  it('sees the tenant in authenticate, and not the parameters of the presigner', async () => {
+  it('has its own parameters in authenticate, but not those of the presigner', async () => {
     const seen: unknown[] = []
     const app = mount({
       path: '/t/:tenant',
@@ -174,7 +174,7 @@ describe('a host', () => {
   })
 })
 
-/** A link to an object that needs not be there. */
+/** A link to an object that may not exist. */
 const linkIn = async (app: Parameters<typeof upload>[0], base: string) =>
   (await jsonOf(await app.post(`${base}/files/a.png/link`, {}))).link
 
@@ -206,7 +206,7 @@ describe('a key below a mount path', () => {
   })
 })
 
-it('answers every path below a mount path as it answers it at the root', async () => {
+it('answers every path below a mount path the same as at the root', async () => {
   const segment = fc.constantFrom(
     ...['files', 'url', 'link', 'i', 'u', 's3', 'multipart', 'healthz', 'media', 't'],
     ...[
@@ -229,7 +229,7 @@ it('answers every path below a mount path as it answers it at the root', async (
   )
   const path = fc.array(segment, { maxLength: 6 }).map((segments) => `/${segments.join('/')}`)
   const method = fc.constantFrom('GET', 'POST', 'DELETE', 'OPTIONS')
-  // What the URL itself folds never gets to the presigner.
+  // Paths that the URL parser normalizes never reach the presigner.
   const stays = (tail: string) =>
     new URL(`${ORIGIN}/t/a%20b${tail}`).pathname.startsWith('/t/a%20b/')
   const root = mount({ path: '/' })
@@ -254,7 +254,7 @@ it('answers every path below a mount path as it answers it at the root', async (
         const answer = await ask(app, `${ORIGIN}${base}${tail}`, { method })
         expect(answer.status, base + tail).toBe(expected.status)
         expect(answer.route, base + tail).toBe(expected.route)
-        // A signature holds the time.
+        // A signature depends on the time.
         if (!/"url":/.test(expected.text)) expect(answer.text, base + tail).toBe(expected.text)
       }
     }),
@@ -262,7 +262,7 @@ it('answers every path below a mount path as it answers it at the root', async (
   )
 }, 120_000)
 
-/** Headers that every answer of a presigner has. */
+/** The headers of every presigner response. */
 const OURS = {
   'cache-control': 'no-store',
   'content-type': 'application/json',
@@ -272,7 +272,7 @@ const OURS = {
   'x-request-id': expect.stringMatching(/^[0-9a-f-]{36}$/),
 }
 
-/** Asks for something, and holds the answer against our shape; gives status and code. */
+/** Checks the shape of an error response, and returns its status and code. */
 async function refusal(response: Response | Promise<Response>) {
   const { status, headers } = await response
   const body = await jsonOf(await response)
@@ -287,7 +287,7 @@ async function refusal(response: Response | Promise<Response>) {
   return `${status} ${body.code}`
 }
 
-/** A host that tells whether an error has reached it. */
+/** A host app that records whether an error has reached it. */
 function watchedHost() {
   const onError = vi.fn(() => new Response('host error', { status: 500 }))
   return { host: new Hono().onError(onError), onError }
@@ -301,8 +301,8 @@ const failOddly = (): never => {
   throw 'no Error at all'
 }
 
-describe('an answer', () => {
-  it('is JSON in one shape, with our headers, when nothing is found, nobody is known, or it breaks', async () => {
+describe('a response', () => {
+  it("is JSON in one shape with the presigner's headers, for 404, 401 and 500", async () => {
     const app = mount()
     expect(await refusal(app.fetch('/media/nope'))).toBe('404 not_found')
     const closed = mount({ authenticate: () => null })
@@ -321,14 +321,14 @@ describe('an answer', () => {
   })
 })
 
-describe('what a function of the host throws', () => {
+describe('an error that the host app throws', () => {
   const newFile = { fileName: 'a.txt', mimetype: 'text/plain' }
 
   it.each([
-    ['at once', fail],
+    ['immediately', fail],
     ['later', failLater],
-    ['that is no Error', failOddly],
-  ])('%s ends in our 500, and its reason is in the log alone', async (_, thrower) => {
+    ['as a value that is not an Error', failOddly],
+  ])('%s becomes a 500 of the presigner, with its reason only in the log', async (_, thrower) => {
     const asks: readonly (readonly [
       object,
       (app: ReturnType<typeof mount>) => Promise<Response>,
@@ -355,7 +355,7 @@ describe('what a function of the host throws', () => {
   })
 
   it.each(['settings', 'fileIndex', 'rateLimiter'] as const)(
-    'in %s is named by /healthz, without its message, and asked again',
+    'in %s is named by /healthz without its message, and the function is called again',
     async (name) => {
       for (const thrower of [fail, failOddly]) {
         const { host, onError } = watchedHost()
@@ -381,7 +381,7 @@ describe('what a function of the host throws', () => {
     },
   )
 
-  it('in a file index ends in our 500', async () => {
+  it('in a file index becomes a 500 of the presigner', async () => {
     const { host, onError } = watchedHost()
     const broken: FileIndex = { get: failLater, put: fail, remove: failOddly, list: failOddly }
     const app = mount({ host, fileIndex: () => broken })
@@ -391,10 +391,10 @@ describe('what a function of the host throws', () => {
   })
 
   it.each([
-    ['at once', fail],
+    ['immediately', fail],
     ['later', failLater],
-    ['that is no Error', failOddly],
-  ])('in its log %s changes no answer', async (_, log) => {
+    ['as a value that is not an Error', failOddly],
+  ])('in its log, %s, changes no response', async (_, log) => {
     const errors = vi.spyOn(console, 'error').mockImplementation(() => {})
     const { host, onError } = watchedHost()
     const app = mount({ host, log })
@@ -407,7 +407,7 @@ describe('what a function of the host throws', () => {
 })
 
 describe('the log', () => {
-  it('goes to the function of the host, one line a request, with the pattern of the route', async () => {
+  it("goes to the host app's function, one line for each request, with the pattern of the route", async () => {
     const written = vi.spyOn(console, 'log').mockImplementation(() => {})
     const app = mount({ path: '/t/:tenant' })
     await app.fetch('/t/secret-tenant/files/secret-key/url')
@@ -434,7 +434,7 @@ describe('CORS', () => {
   const corsHeaders = ({ headers }: Response) =>
     [...headers.keys()].filter((name) => name.startsWith('access-control-'))
 
-  it('is left to the host', async () => {
+  it('is left to the host app', async () => {
     const without = mount()
     expect(corsHeaders(await without.fetch('/media/files', asked))).toEqual([])
     expect(
@@ -453,7 +453,7 @@ describe('CORS', () => {
     expect(app.lines).toHaveLength(1)
   })
 
-  it('is ours with corsOrigins, also next to that of the host', async () => {
+  it("comes from the presigner with corsOrigins, even next to the host app's CORS", async () => {
     for (const host of [new Hono(), new Hono().use(cors({ origin: PAGE }))]) {
       const app = mount({ host, settings: { corsOrigins: [PAGE] } })
       const read = await app.fetch('/media/files', asked)
@@ -466,7 +466,7 @@ describe('CORS', () => {
     }
   })
 
-  it('lets a page of corsOrigins act with cookies, where the host allows them', async () => {
+  it('lets a page of corsOrigins make changes with cookies, when the host app allows them', async () => {
     const host = new Hono().use(cors({ origin: PAGE, credentials: true }))
     const app = mount({ host, settings: { corsOrigins: [PAGE] } })
     const written = await app.post('/media/links', { keys: ['a'] }, asked)
@@ -475,7 +475,7 @@ describe('CORS', () => {
     expect(written.headers.get('Access-Control-Allow-Origin')).toBe(PAGE)
   })
 
-  it('lets a page of corsCookieOrigins act with cookies', async () => {
+  it('lets a page of corsCookieOrigins make changes with cookies', async () => {
     const app = mount({ settings: { corsCookieOrigins: [PAGE] } })
     const written = await app.post('/media/links', { keys: ['a'] }, asked)
     expect(written.status).toBe(200)
@@ -483,7 +483,7 @@ describe('CORS', () => {
     expect(written.headers.get('Access-Control-Allow-Origin')).toBe(PAGE)
   })
 
-  it('of the host lets a page read, and not act', async () => {
+  it('of the host app lets a page read, but not make changes', async () => {
     const host = new Hono().use(cors({ origin: PAGE, credentials: true }))
     const app = mount({ host })
     expect((await app.fetch('/media/files', asked)).status).toBe(200)
@@ -492,7 +492,7 @@ describe('CORS', () => {
 })
 
 describe('a request', () => {
-  it('whose body the host has read is our 500, and the log says why', async () => {
+  it('with a body that the host app has read becomes a 500, with the reason in the log', async () => {
     const host = new Hono().use(async (c, next) => {
       await c.req.text()
       await next()
@@ -502,7 +502,7 @@ describe('a request', () => {
     expect(app.lines[0]?.reason).toContain('The app read the body before the presigner.')
   })
 
-  it('passes through what a host usually puts around its routes', async () => {
+  it('passes through the usual middleware of a host app', async () => {
     const host = new Hono().use(
       bodyLimit({ maxSize: 1000 }),
       compress(),
@@ -547,11 +547,11 @@ describe('a request', () => {
   })
 })
 
-describe('a link host of its own', () => {
+describe('a separate link host', () => {
   const FILES = 'https://files.example'
   const settings = { linkBase: `${FILES}/media`, linkHostOnly: true }
 
-  it('answers links and /healthz below the mount path, and nothing else', async () => {
+  it('serves only links and /healthz below the mount path', async () => {
     const app = mount({ settings })
     const key = await upload(app, '/media')
     const { link } = await jsonOf<{ link: string }>(await app.post(`/media/files/${key}/link`, {}))
@@ -561,7 +561,7 @@ describe('a link host of its own', () => {
     expect(await refusal(app.fetch(`${FILES}/media/files`))).toBe('404 not_found')
   })
 
-  it('is where links lead from every other host', async () => {
+  it('is the redirect target for links on every other host', async () => {
     const app = mount({ settings, path: '/t/:tenant' })
     const { link } = await jsonOf<{ link: string }>(await app.post('/t/a%20b/files/a.png/link', {}))
     const there = link.replace(`${FILES}/media`, `${ORIGIN}/t/a%20b`)

@@ -20,7 +20,7 @@ const bucket = testBucket()
 const key = parseObjectKey('uploads/a.mp4')
 const upload = { bucket, key, s3UploadId: 'id' }
 
-/** Each operation, and how it is asked for. */
+/** Each operation, and how to call it. */
 const CALLS = {
   CreateMultipartUpload: () => createMultipartUpload(bucket, key, {}, NOW),
   ListParts: () => listParts(upload, NOW),
@@ -30,9 +30,9 @@ const CALLS = {
 } satisfies Partial<Record<Operation, () => Promise<unknown>>>
 const ALL = Object.keys(CALLS) as (keyof typeof CALLS)[]
 
-/** What `operation` throws where the bucket gives `fault`, after one request. */
-async function thrown(operation: keyof typeof CALLS, fault: ReturnType<typeof answer>) {
-  const sent = scriptedBucket({ [operation]: fault })
+/** Returns what `operation` throws when the bucket answers its one request with `failure`. */
+async function thrown(operation: keyof typeof CALLS, failure: ReturnType<typeof answer>) {
+  const sent = scriptedBucket({ [operation]: failure })
   const error: unknown = await CALLS[operation]().then(
     (value) => ({ returned: value }),
     (reason: unknown) => reason,
@@ -49,10 +49,10 @@ describe.each(ALL)('%s', (operation) => {
     ['NotImplemented under 400', s3Error(400, 'NotImplemented')],
     ['NotImplemented under 200', s3Error(200, 'NotImplemented')],
     ['405', answer(405)],
-    ['405 with an error of its own', s3Error(405, 'MethodNotAllowed')],
+    ['405 with an S3 error', s3Error(405, 'MethodNotAllowed')],
     ['501', answer(501, 'Not Implemented')],
-  ])('is not supported where the server says %s', async (_, fault) => {
-    expect(await thrown(operation, fault)).toMatchObject({
+  ])('throws not_supported when the server answers %s', async (_, failure) => {
+    expect(await thrown(operation, failure)).toMatchObject({
       code: 'not_supported',
       message: `The server of this bucket does not support ${operation}.`,
     })
@@ -67,27 +67,27 @@ describe.each(ALL)('%s', (operation) => {
     ['an error without a code', answer(400, '<Error/>'), 'with status 400'],
     ['an Error under 200 without a code', answer(200, '<Error/>'), 'with status 200'],
     ['a redirect', answer(307, '', { Location: 'https://other.example/' }), 'with status 307'],
-    ['no XML', answer(200, 'OK'), 'with status 200'],
-    ['XML that is cut short', answer(200, '<Result><UploadId>'), 'with status 200'],
-    ['white space alone', answer(200, ' \n '), 'with status 200'],
-    ['a bomb', answer(200, '<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'), 'with status 200'],
+    ['a body that is not XML', answer(200, 'OK'), 'with status 200'],
+    ['truncated XML', answer(200, '<Result><UploadId>'), 'with status 200'],
+    ['white space only', answer(200, ' \n '), 'with status 200'],
+    ['an entity bomb', answer(200, '<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'), 'with status 200'],
     ['another result', answer(200, '<CopyObjectResult/>'), 'with status 200'],
-    ['a page of HTML', answer(502, '<html><body>Bad gateway</body></html>'), 'with status 502'],
-    ['a code without end', s3Error(500, 'x'.repeat(1000)), 'with status 500'],
-    ['a code in words', s3Error(500, 'your key AKIA'), 'with status 500'],
-  ])('throws storage_error for %s, without asking again', async (_, fault, text) => {
-    expect(await thrown(operation, fault)).toMatchObject({
+    ['an HTML page', answer(502, '<html><body>Bad gateway</body></html>'), 'with status 502'],
+    ['an endless code', s3Error(500, 'x'.repeat(1000)), 'with status 500'],
+    ['a code with spaces', s3Error(500, 'your key AKIA'), 'with status 500'],
+  ])('throws storage_error for %s, without a retry', async (_, failure, text) => {
+    expect(await thrown(operation, failure)).toMatchObject({
       code: 'storage_error',
       message: expect.stringContaining(`The bucket answered ${operation} ${text}`),
     })
   })
 
-  it('throws storage_error where the connection breaks, before or within the answer', async () => {
+  it('throws storage_error when the connection breaks, before or during the response', async () => {
     const lost = new TypeError('Network connection lost.')
     const cut = () =>
       new Response(new ReadableStream({ pull: (controller) => controller.error(lost) }))
-    for (const fault of [() => Promise.reject(lost), cut])
-      expect(await thrown(operation, fault)).toMatchObject({
+    for (const failure of [() => Promise.reject(lost), cut])
+      expect(await thrown(operation, failure)).toMatchObject({
         code: 'storage_error',
         cause: { message: expect.stringContaining(operation), cause: lost },
       })
@@ -99,15 +99,15 @@ describe.each(ALL)('%s', (operation) => {
     ['503 ServiceUnavailable', s3Error(503, 'ServiceUnavailable'), '503 ServiceUnavailable'],
     ['429', answer(429), '429'],
     ['503 of a proxy', answer(503, '<html></html>'), '503'],
-  ])('throws storage_busy for %s, without asking again', async (_, fault, reason) => {
-    expect(await thrown(operation, fault)).toMatchObject({
+  ])('throws storage_busy for %s, without a retry', async (_, failure, reason) => {
+    expect(await thrown(operation, failure)).toMatchObject({
       code: 'storage_busy',
       retryAfterSeconds: 5,
       cause: { message: `${operation} ${reason}` },
     })
   })
 
-  it('tells the operation, the status and the code of a failure in its cause', async () => {
+  it('names the operation, the status and the code of a failure in its cause', async () => {
     for (const [status, code] of [
       [403, 'InvalidAccessKeyId'],
       [404, 'NoSuchBucket'],
@@ -119,7 +119,7 @@ describe.each(ALL)('%s', (operation) => {
       })
   })
 
-  it('gives up an answer that stalls after its status, when its time is over', async () => {
+  it('cancels a response that stalls after its status, when the timeout ends', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     const cancel = vi.fn()
     const outcome = thrown(operation, () => new Response(new ReadableStream({ cancel })))
@@ -136,7 +136,7 @@ describe.each(ALL)('%s', (operation) => {
     vi.useRealTimers()
   })
 
-  it('gives up an answer that has no end', async () => {
+  it('gives up on an endless response', async () => {
     const endless = () =>
       new Response(
         new ReadableStream({
@@ -150,9 +150,9 @@ describe.each(ALL)('%s', (operation) => {
   })
 })
 
-describe('credentials for uploads that may not do all', () => {
+describe('upload credentials without all permissions', () => {
   it.each(['ListParts', 'AbortMultipartUpload'] as const)(
-    'can do without %s',
+    'need no permission for %s',
     async (operation) => {
       expect(await thrown(operation, s3Error(403, 'AccessDenied'))).toMatchObject({
         code: 'not_supported',
@@ -162,7 +162,7 @@ describe('credentials for uploads that may not do all', () => {
   )
 
   it.each(['CreateMultipartUpload', 'CompleteMultipartUpload'] as const)(
-    'cannot do without %s',
+    'need permission for %s',
     async (operation) => {
       expect(await thrown(operation, s3Error(403, 'AccessDenied'))).toMatchObject({
         code: 'storage_error',
@@ -172,33 +172,37 @@ describe('credentials for uploads that may not do all', () => {
   )
 })
 
-describe('an upload that the bucket does not know', () => {
+describe('an upload that the bucket does not have', () => {
   const unknown = [
     ['NoSuchUpload', s3Error(404, 'NoSuchUpload')],
     ['NoSuchUpload under 200', s3Error(200, 'NoSuchUpload')],
     ['NoSuchKey, as Ceph RGW does', s3Error(404, 'NoSuchKey')],
-    ['404 and no more', answer(404)],
+    ['404 without a body', answer(404)],
   ] as const
 
-  it.each(unknown)('is not found where it says %s', async (_, fault) => {
+  it.each(unknown)('is not found when the bucket answers %s', async (_, failure) => {
     for (const operation of ['ListParts', 'CompleteMultipartUpload'] as const)
-      expect(await thrown(operation, fault), operation).toMatchObject({ code: 'upload_not_found' })
+      expect(await thrown(operation, failure), operation).toMatchObject({
+        code: 'upload_not_found',
+      })
   })
 
-  it.each(unknown)('is aborted already where it says %s', async (_, fault) => {
-    scriptedBucket({ AbortMultipartUpload: fault })
+  it.each(unknown)('counts as aborted when the bucket answers %s', async (_, failure) => {
+    scriptedBucket({ AbortMultipartUpload: failure })
     await expect(CALLS.AbortMultipartUpload()).resolves.toBeUndefined()
   })
 
-  it('is none where one is begun', async () => {
-    for (const fault of [answer(404), s3Error(404, 'NoSuchKey')])
-      expect(await thrown('CreateMultipartUpload', fault)).toMatchObject({ code: 'storage_error' })
+  it('is a storage_error when an upload starts', async () => {
+    for (const failure of [answer(404), s3Error(404, 'NoSuchKey')])
+      expect(await thrown('CreateMultipartUpload', failure)).toMatchObject({
+        code: 'storage_error',
+      })
   })
 })
 
-describe('parts that the bucket does not take', () => {
+describe('parts that the bucket rejects', () => {
   it.each(['InvalidPart', 'InvalidPartOrder', 'EntityTooSmall'])(
-    'are refused by the code %s, whatever the status',
+    'are invalid_part for the code %s, whatever the status',
     async (code) => {
       for (const status of [200, 400])
         expect(await thrown('CompleteMultipartUpload', s3Error(status, code))).toMatchObject({

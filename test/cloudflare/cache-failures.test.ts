@@ -9,14 +9,14 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
-/** The Cache API with `methods` in place of its own: the local one can't be made to fail. */
+/** The Cache API with some methods replaced, because the local one can't be made to fail. */
 const brokenCache = (methods: Partial<Pick<Cache, 'match' | 'put' | 'delete'>>) => {
   for (const [name, method] of Object.entries(methods))
     vi.spyOn(caches.default, name as 'match').mockImplementation(method as Cache['match'])
 }
 
 const BYTES = 500_000
-/** For what comes after the answer, on a loaded machine too. */
+/** Waits for what happens after the response, even on a loaded machine. */
 const PATIENCE = 20_000
 const newLink = async () => {
   const key = await putObject('a.bin', 'x'.repeat(BYTES))
@@ -30,23 +30,20 @@ const hanging = () => new Promise<never>(() => undefined)
 it.each([
   ['the whole', {}, 200, BYTES],
   ['a part', { Range: 'bytes=5-9' }, 206, 5],
-])(
-  'serves %s from the bucket where the cache fails to match',
-  async (_, headers, status, bytes) => {
-    const { key, link } = await newLink()
-    const log = captureLog()
-    brokenCache({ match: failing })
-    const response = await open(link, headers)
-    expect(response.status).toBe(status)
-    expect((await response.arrayBuffer()).byteLength).toBe(bytes)
-    expect(response.headers.get('Cache-Status')).toBe('edge-presigner; fwd=bypass')
-    expect(await requestsFor(key)).toBe(1)
-    const warning = '{"warning":"The Cache API failed to match.","reason":"Error"}'
-    expect(log.filter((line) => line.includes('Cache API'))).toEqual([warning])
-  },
-)
+])('serves %s from the bucket when the cache fails to match', async (_, headers, status, bytes) => {
+  const { key, link } = await newLink()
+  const log = captureLog()
+  brokenCache({ match: failing })
+  const response = await open(link, headers)
+  expect(response.status).toBe(status)
+  expect((await response.arrayBuffer()).byteLength).toBe(bytes)
+  expect(response.headers.get('Cache-Status')).toBe('edge-presigner; fwd=bypass')
+  expect(await requestsFor(key)).toBe(1)
+  const warning = '{"warning":"The Cache API failed to match.","reason":"Error"}'
+  expect(log.filter((line) => line.includes('Cache API'))).toEqual([warning])
+})
 
-it('gives up a cache that hangs after two seconds', async () => {
+it('stops waiting for a cache that hangs after two seconds', async () => {
   captureLog()
   brokenCache({ match: hanging })
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
@@ -68,14 +65,14 @@ it.each([
     },
   ],
   ['hangs', hanging],
-] as const)('serves the whole where a put %s', async (_, put) => {
+] as const)('serves the whole object when a put %s', async (_, put) => {
   const { link } = await newLink()
   captureLog()
   brokenCache({ put: put as Cache['put'] })
   for (let i = 0; i < 2; i++) expect(await textOf(await open(link))).toBe('x'.repeat(BYTES))
 })
 
-it('serves a part from the bucket where nothing can be put', async () => {
+it('serves a part from the bucket when the cache cannot store anything', async () => {
   const { link } = await newLink()
   captureLog()
   brokenCache({ put: failing })
@@ -84,7 +81,7 @@ it('serves a part from the bucket where nothing can be put', async () => {
   expect(await textOf(response)).toBe('xxxxx')
 })
 
-it('leaves no half copy, and no mark of one, of a body that was cut short', async () => {
+it('leaves no partial copy of a truncated body, and no mark of one', async () => {
   const put = vi.spyOn(caches.default, 'put').mockImplementation(async (_, { body }) => {
     const reader = body?.getReader()
     await reader?.read()
@@ -97,7 +94,7 @@ it('leaves no half copy, and no mark of one, of a body that was cut short', asyn
   await vi.waitFor(() => expect(deleted).toHaveBeenCalledWith(urls[0]), PATIENCE)
 })
 
-it('marks no copy of which the cache took a part and said nothing', async () => {
+it('marks no copy that the cache truncated without an error', async () => {
   const put = vi.spyOn(caches.default, 'put').mockImplementation(async (_, { body }) => {
     const reader = body?.getReader()
     await reader?.read()
@@ -111,7 +108,7 @@ it('marks no copy of which the cache took a part and said nothing', async () => 
   expect(put.mock.calls.filter(([url]) => isMark(url))).toEqual([])
 })
 
-it('drops the copy even where the cache fails to note the purge, and reports that', async () => {
+it('drops the copy even when the cache fails to record the purge, and reports that', async () => {
   const { key, link } = await newLink()
   for (let i = 0; i < 2; i++) await textOf(await open(link))
   captureLog()
@@ -122,10 +119,10 @@ it('drops the copy even where the cache fails to note the purge, and reports tha
   expect((await open(link)).status).toBe(404)
 })
 
-/** Whether a put is that of a mark, which makes a copy count. */
+/** Whether a put stores a mark, which makes a copy valid. */
 const isMark = (url: unknown) => !String(url).includes('?')
 
-it('writes no mark of a copy once a purge has come', async () => {
+it('writes no mark of a copy after a purge', async () => {
   const put = vi.spyOn(caches.default, 'put')
   const deleted = vi.spyOn(caches.default, 'delete')
   const key = `deleted-midway/${crypto.randomUUID()}.png`
@@ -138,7 +135,7 @@ it('writes no mark of a copy once a purge has come', async () => {
   expect(put.mock.calls.filter(([url]) => isMark(url))).toEqual([])
 })
 
-it('takes a mark back that was written while a purge came', async () => {
+it('removes a mark that was written during a purge', async () => {
   const { key, link } = await newLink()
   const put = caches.default.put.bind(caches.default)
   vi.spyOn(caches.default, 'put').mockImplementation(async (url, response) => {

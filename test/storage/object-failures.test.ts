@@ -13,7 +13,7 @@ const HEADERS = {
   'Last-Modified': 'Tue, 24 Nov 2026 11:00:00 GMT',
 }
 
-/** A server that answers every request in one way, as no real one can be made to. */
+/** Answers every request with the same response, which a real server can't be made to send. */
 function answering(status: number, headers: Record<string, string> = {}) {
   const fake = vi.fn<typeof fetch>(async () => new Response(null, { status, headers }))
   vi.stubGlobal('fetch', fake)
@@ -31,7 +31,7 @@ const remove = () => deleteObject(testBucket(), KEY, NOW)
 afterEach(() => vi.unstubAllGlobals())
 
 describe('headObject', () => {
-  it('sends one signed HEAD, past every cache, and follows nowhere', async () => {
+  it('sends one signed HEAD, bypasses every cache, and follows no redirect', async () => {
     const fake = answering(200, HEADERS)
     await head()
     expect(fake).toHaveBeenCalledTimes(1)
@@ -70,13 +70,13 @@ describe('headObject', () => {
     })
   })
 
-  it('takes an object without a type for bytes', async () => {
+  it('treats an object without a type as application/octet-stream', async () => {
     answering(200, without('Content-Type'))
     expect(await head()).toMatchObject({ mimetype: 'application/octet-stream' })
   })
 
   it.each([301, 302, 307, 400, 403, 405, 500, 502, 504, 204, 206])(
-    'throws storage_error for the status %i, without asking again',
+    'throws storage_error for the status %i, without a retry',
     async (status) => {
       const fake = answering(status, { ...HEADERS, Location: 'https://other.example/' })
       await expect(head()).rejects.toMatchObject({
@@ -92,13 +92,13 @@ describe('headObject', () => {
     ['an empty ETag', { ...HEADERS, ETag: '' }],
     ['an endless ETag', { ...HEADERS, ETag: `"${'a'.repeat(128)}"` }],
     ['no length', without('Content-Length')],
-    ['a length in words', { ...HEADERS, 'Content-Length': 'five' }],
+    ['a length that is not a number', { ...HEADERS, 'Content-Length': 'five' }],
     ['a negative length', { ...HEADERS, 'Content-Length': '-5' }],
-    ['a length that no number holds', { ...HEADERS, 'Content-Length': '9'.repeat(16) }],
+    ['a length that no number can hold', { ...HEADERS, 'Content-Length': '9'.repeat(16) }],
     ['no date', without('Last-Modified')],
-    ['a date in words', { ...HEADERS, 'Last-Modified': 'yesterday' }],
+    ['a malformed date', { ...HEADERS, 'Last-Modified': 'yesterday' }],
     ['an endless type', { ...HEADERS, 'Content-Type': `image/${'a'.repeat(255)}` }],
-  ])('throws storage_error for an answer with %s', async (_, headers) => {
+  ])('throws storage_error for a response with %s', async (_, headers) => {
     answering(200, headers)
     await expect(head()).rejects.toMatchObject({
       code: 'storage_error',
@@ -106,20 +106,20 @@ describe('headObject', () => {
     })
   })
 
-  it('asks once where the connection breaks', async () => {
-    const fault = new TypeError('Network connection lost.')
-    const fake = vi.fn<typeof fetch>(() => Promise.reject(fault))
+  it('sends one request when the connection breaks', async () => {
+    const failure = new TypeError('Network connection lost.')
+    const fake = vi.fn<typeof fetch>(() => Promise.reject(failure))
     vi.stubGlobal('fetch', fake)
     await expect(head()).rejects.toMatchObject({
       code: 'storage_error',
-      cause: { message: 'HeadObject no response', cause: fault },
+      cause: { message: 'HeadObject no response', cause: failure },
     })
     expect(fake).toHaveBeenCalledTimes(1)
   })
 })
 
-describe('headObject of nothing', () => {
-  /** A server that answers HEAD with 404, and GET as `get` does. */
+describe('headObject after a 404', () => {
+  /** Answers HEAD with 404, and GET with what `get` returns. */
   const lacking = (get: () => Response | Promise<Response>) => {
     const fake = vi.fn<typeof fetch>(async (_, init) =>
       init?.method === 'HEAD' ? new Response(null, { status: 404 }) : get(),
@@ -128,7 +128,7 @@ describe('headObject of nothing', () => {
     return fake
   }
 
-  it('throws storage_error where a GET of one byte says that the bucket is missing', async () => {
+  it('throws storage_error when a GET of one byte reports that the bucket is missing', async () => {
     const fake = lacking(
       () => new Response('<Error><Code>NoSuchBucket</Code></Error>', { status: 404 }),
     )
@@ -144,15 +144,15 @@ describe('headObject of nothing', () => {
 
   it.each([
     ['no object', () => new Response('<Error><Code>NoSuchKey</Code></Error>', { status: 404 })],
-    ['an object that has just come', () => new Response('x', { status: 206 })],
+    ['an object that was just created', () => new Response('x', { status: 206 })],
     ['a refusal', () => new Response('<Error><Code>SlowDown</Code></Error>', { status: 503 })],
-    ['no answer', () => Promise.reject(new TypeError('Network connection lost.'))],
-  ])('finds nothing where that GET gets %s', async (_, get) => {
+    ['no response', () => Promise.reject(new TypeError('Network connection lost.'))],
+  ])('finds nothing when that GET gets %s', async (_, get) => {
     lacking(get)
     expect(await head()).toBeNull()
   })
 
-  it('takes ten seconds at most, with that GET', async () => {
+  it('takes at most ten seconds, including that GET', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     const cancel = vi.fn()
     lacking(() => new Response(new ReadableStream({ cancel }), { status: 404 }))
@@ -171,7 +171,7 @@ describe('a bucket that does not answer', () => {
   it.each([
     ['HEAD', head],
     ['DELETE', remove],
-  ])('is given up after ten seconds, on a %s', async (_, send) => {
+  ])('times out after ten seconds, for %s', async (_, send) => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     const abortedAfter: (boolean | undefined)[] = []
     const fake = vi.fn<typeof fetch>((_url, init) => {
@@ -191,7 +191,7 @@ describe('a bucket that does not answer', () => {
     expect(vi.getTimerCount()).toBe(0)
   })
 
-  it('leaves no timer behind once it has answered', async () => {
+  it('leaves no timer behind after it answers', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     answering(200, HEADERS)
     await head()
@@ -200,7 +200,7 @@ describe('a bucket that does not answer', () => {
 })
 
 describe('deleteObject', () => {
-  it('sends one signed DELETE, past every cache, and follows nowhere', async () => {
+  it('sends one signed DELETE, bypasses every cache, and follows no redirect', async () => {
     const fake = answering(204)
     await remove()
     expect(fake).toHaveBeenCalledTimes(1)
@@ -211,7 +211,7 @@ describe('deleteObject', () => {
     })
   })
 
-  /** A server that answers every request with this status and body. */
+  /** Answers every request with this status and body. */
   const saying = (status: number, body: string | null) => {
     const fake = vi.fn<typeof fetch>(async () => new Response(body, { status }))
     vi.stubGlobal('fetch', fake)
@@ -223,7 +223,7 @@ describe('deleteObject', () => {
     [204, null],
     [200, null],
     [404, '<Error><Code>NoSuchKey</Code></Error>'],
-  ])('believes the status %i with the body %j', async (status, body) => {
+  ])('accepts the status %i with the body %j', async (status, body) => {
     saying(status, body)
     await expect(remove()).resolves.toBeUndefined()
   })
@@ -237,7 +237,7 @@ describe('deleteObject', () => {
     [404, '<Error><Code>NoSuchBucket</Code></Error>', 'with NoSuchBucket'],
     [404, '<html>Not found</html>', 'with status 404'],
     [404, null, 'with status 404'],
-  ])('does not believe the status %i with the body %j', async (status, body, how) => {
+  ])('does not accept the status %i with the body %j', async (status, body, how) => {
     const fake = saying(status, body)
     expect(await failed()).toMatchObject({
       code: 'storage_error',
@@ -247,7 +247,7 @@ describe('deleteObject', () => {
   })
 
   it.each([301, 307, 403, 409, 500])(
-    'throws storage_error for the status %i, without asking again',
+    'throws storage_error for the status %i, without a retry',
     async (status) => {
       const fake = answering(status, { Location: 'https://other.example/' })
       await expect(remove()).rejects.toMatchObject({
@@ -258,7 +258,7 @@ describe('deleteObject', () => {
     },
   )
 
-  it('tells a refusal from an outcome that nobody knows', async () => {
+  it('distinguishes a refusal from an unknown outcome', async () => {
     for (const status of [301, 307, 400, 403, 404, 405, 409, 429]) {
       saying(status, '')
       expect(mayHaveHappened(await failed()), String(status)).toBe(false)
@@ -272,7 +272,7 @@ describe('deleteObject', () => {
     expect(mayHaveHappened(new Error('of ours'))).toBe(false)
   })
 
-  it('gives up an answer whose body stalls, after ten seconds', async () => {
+  it('gives up on a response whose body stalls, after ten seconds', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     const cancel = vi.fn()
     vi.stubGlobal('fetch', async () => new Response(new ReadableStream({ cancel })))
@@ -317,7 +317,7 @@ describe('a busy bucket', () => {
 })
 
 it.each(['../other/secret.txt', 'a/./b.txt', 'a/../../other/b.txt'])(
-  'sends nothing for the key %j, were it to get this far',
+  'sends nothing for the key %j, even when it passes the key rules',
   async (key) => {
     const fake = answering(200, HEADERS)
     const bucket = testBucket({ origin: 'https://s3.example.com', basePath: '/files/' })

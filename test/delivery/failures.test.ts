@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest'
 import { linkTo, open, putObject, requestsFor, textOf } from '../support/links.ts'
 
-const faulty = async (fault: string) => {
-  const key = `${fault}/${crypto.randomUUID()}.png`
+const faulty = async (failure: string) => {
+  const key = `${failure}/${crypto.randomUUID()}.png`
   return { key, link: (await linkTo(key, {}, 'faulty')).link }
 }
 
@@ -14,8 +14,8 @@ it.each([
   ['500', 502, 'storage_error'],
   ['no-bucket', 502, 'storage_error'],
   ['busy', 503, 'storage_busy'],
-])('keeps nothing of a bucket that answers %s', async (fault, status, code) => {
-  const { key, link } = await faulty(fault)
+])('caches nothing from a bucket that answers %s', async (failure, status, code) => {
+  const { key, link } = await faulty(failure)
   for (const asked of [1, 2]) {
     const response = await open(link)
     expect(response.status).toBe(status)
@@ -28,12 +28,15 @@ it.each([
 it.each([
   ['404', 404],
   ['no-bucket', 502],
-])('answers a HEAD as a GET where the bucket answers %s', async (fault, status) => {
-  const { link } = await faulty(fault)
-  expect((await open(link, {}, 'HEAD')).status).toBe(status)
-})
+])(
+  'answers HEAD with the same status as GET when the bucket answers %s',
+  async (failure, status) => {
+    const { link } = await faulty(failure)
+    expect((await open(link, {}, 'HEAD')).status).toBe(status)
+  },
+)
 
-it('passes on how long a busy bucket wants to be left alone, on a part and to HEAD too', async () => {
+it('passes on the Retry-After of a busy bucket, also for a range and for HEAD', async () => {
   for (const [method, headers] of [
     ['GET', {}],
     ['GET', { Range: 'bytes=5-9' }],
@@ -47,7 +50,7 @@ it('passes on how long a busy bucket wants to be left alone, on a part and to HE
   }
 })
 
-it('serves the object as soon as the bucket has recovered', async () => {
+it('serves the object as soon as the bucket recovers', async () => {
   const { link } = await faulty('once-500')
   expect((await open(link)).status).toBe(502)
   expect(await textOf(await open(link))).toBe('good')
@@ -56,18 +59,18 @@ it('serves the object as soon as the bucket has recovered', async () => {
   expect(hit.headers.get('Cache-Status')).toBe('edge-presigner; hit')
 })
 
-it.each(['cut', 'once-cut'])('never keeps a body that was cut short (%s)', async (fault) => {
-  const { key, link } = await faulty(fault)
+it.each(['cut', 'once-cut'])('never caches a truncated body (%s)', async (failure) => {
+  const { key, link } = await faulty(failure)
   await expect(textOf(await open(link))).rejects.toThrow()
   await settled()
   const again = await open(link)
-  if (fault === 'cut') await expect(textOf(again)).rejects.toThrow()
+  if (failure === 'cut') await expect(textOf(again)).rejects.toThrow()
   else expect(await textOf(again)).toBe('x'.repeat(1000))
   expect(again.headers.get('Cache-Status')).toBe('edge-presigner; fwd=uri-miss; stored')
   expect(await requestsFor(key, 'faulty')).toBe(2)
 })
 
-it('never keeps a part of a body that was cut short', async () => {
+it('never caches a part of a truncated body', async () => {
   const { key, link } = await faulty('cut')
   for (let i = 0; i < 2; i++) {
     const response = await open(link, { Range: 'bytes=5-9' })
@@ -77,14 +80,14 @@ it('never keeps a part of a body that was cut short', async () => {
   expect(await requestsFor(key, 'faulty')).toBe(2)
 })
 
-it('takes no more of a body than its Content-Length', async () => {
+it('reads no more of a body than its Content-Length', async () => {
   const { link } = await faulty('long')
   expect(await textOf(await open(link))).toBe('good')
   await settled()
   expect(await textOf(await open(link))).toBe('good')
 })
 
-it('passes a body without a length on, and keeps nothing of it', async () => {
+it('passes on a body without a length, and does not cache it', async () => {
   const { key, link } = await faulty('chunked')
   for (const asked of [1, 2]) {
     const response = await open(link)
@@ -94,7 +97,7 @@ it('passes a body without a length on, and keeps nothing of it', async () => {
   }
 })
 
-it('waits for a slow bucket, and keeps what came whole', async () => {
+it('waits for a slow bucket, and caches its complete response', async () => {
   const { key, link } = await faulty('slow')
   expect(await textOf(await open(link))).toBe('good')
   await settled()
@@ -102,7 +105,7 @@ it('waits for a slow bucket, and keeps what came whole', async () => {
   expect(await requestsFor(key, 'faulty')).toBe(1)
 })
 
-it('keeps a whole copy, or none, when the client goes away', async () => {
+it('caches a whole copy or nothing when the client disconnects', async () => {
   const body = new Uint8Array(4 * 1024 ** 2).fill(65)
   const key = await putObject('left.bin', body)
   const { link } = await linkTo(key)
@@ -116,7 +119,7 @@ it('keeps a whole copy, or none, when the client goes away', async () => {
   expect(await requestsFor(key)).toBeLessThanOrEqual(2)
 })
 
-it('costs the bucket one request when many come at once', async () => {
+it('sends the bucket one request for many at once', async () => {
   const key = await putObject('busy.bin', 'x'.repeat(100_000))
   const { link } = await linkTo(key)
   const bodies = await Promise.all(Array.from({ length: 20 }, async () => textOf(await open(link))))
