@@ -78,8 +78,10 @@ export async function checkOrigin(probe: Probe, origin: string): Promise<Result>
     const answer = await probe.preflight(key, preflightHeaders(page, method, headers))
     return preflightError(answer, { origin: page, method, headers })
   }
-  const failed = (what: string, fault: string) => fail(`${origin}: ${what}: ${fault}.`, HOW_TO_FIX)
-  const limited = (what: string, fault: string) => warn(`${origin}: ${what}: ${fault}.`, HOW_TO_FIX)
+  const failed = (what: string, failure: string) =>
+    fail(`${origin}: ${what}: ${failure}.`, HOW_TO_FIX)
+  const limited = (what: string, failure: string) =>
+    warn(`${origin}: ${what}: ${failure}.`, HOW_TO_FIX)
 
   const put = await ask('PUT', ['content-type'])
   if (put !== null) return failed('PUT', put)
@@ -88,7 +90,7 @@ export async function checkOrigin(probe: Probe, origin: string): Promise<Result>
 
   const real = await probe.put('cors.txt', 'doctor', {}, { Origin: page })
   const seen = exposure(real, page)
-  if (seen.fault !== null) return failed('the response to a PUT', seen.fault)
+  if (seen.failure !== null) return failed('the response to a PUT', seen.failure)
   if (!seen.exposes('etag'))
     return failed('the response to a PUT', 'ETag is not exposed, which uploads in parts need')
   const read = await probe.presigned({
@@ -97,8 +99,8 @@ export async function checkOrigin(probe: Probe, origin: string): Promise<Result>
     headers: { Origin: page },
   })
   const readable = exposure(read, page)
-  if (read.status === 200 && readable.fault !== null)
-    return failed('the response to a GET', readable.fault)
+  if (read.status === 200 && readable.failure !== null)
+    return failed('the response to a GET', readable.failure)
 
   const options = await ask('PUT', UPLOAD_HEADERS)
   if (options !== null)
@@ -127,7 +129,7 @@ function exposure({ headers }: Answer, origin: string) {
   const allowed = headers.get('Access-Control-Allow-Origin')
   const exposed = namesIn(headers.get('Access-Control-Expose-Headers'))
   return {
-    fault:
+    failure:
       allowed === '*' || allowed === origin
         ? null
         : 'it has no Access-Control-Allow-Origin for this page',

@@ -188,7 +188,7 @@ async function checkCors(options: WorkerOptions, settings: Settings | null): Pro
   if (settings === null) return [skip('The settings are not valid, so the origins are not known.')]
   const { corsOrigins } = settings
   const results = await Promise.all(corsOrigins.map((origin) => checkOrigin(options, origin)))
-  const isOpen = (await faultFor(options, FOREIGN_ORIGIN)) === null
+  const isOpen = (await failureFor(options, FOREIGN_ORIGIN)) === null
   if (isOpen)
     return [
       fail(
@@ -202,14 +202,17 @@ async function checkCors(options: WorkerOptions, settings: Settings | null): Pro
 }
 
 async function checkOrigin(options: WorkerOptions, origin: string): Promise<Result> {
-  const fault = await faultFor(options, sampleOf(origin))
-  return fault === null
+  const failure = await failureFor(options, sampleOf(origin))
+  return failure === null
     ? pass(`${origin} may call the Worker.`)
-    : fail(`${origin}: ${fault}.`, 'Add it to CORS_ORIGINS of the deployed Worker, and deploy.')
+    : fail(`${origin}: ${failure}.`, 'Add it to CORS_ORIGINS of the deployed Worker, and deploy.')
 }
 
 /** Why a page of `origin` can't send what the client sends, or null. */
-async function faultFor({ url, requests }: WorkerOptions, origin: string): Promise<string | null> {
+async function failureFor(
+  { url, requests }: WorkerOptions,
+  origin: string,
+): Promise<string | null> {
   const asked = { origin, method: 'POST', headers: ['authorization', 'content-type'] }
   const answer = await requests.send(`${url}/files/upload-url`, {
     method: 'OPTIONS',
