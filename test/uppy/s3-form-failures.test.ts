@@ -1,5 +1,6 @@
 import { describe, expect, inject, it } from 'vitest'
 import { jsonOf } from '../support/app.ts'
+import { bearer, testApiKey } from '../support/credentials.ts'
 import { mount } from '../support/mount.ts'
 import { s3rverBucket, testWorker } from '../support/worker.ts'
 
@@ -26,16 +27,8 @@ async function post(fields: Readonly<Record<string, string>>, size = 5): Promise
 
 describe('a form through the Worker', () => {
   it('takes metadata of the app whose names have capitals', async () => {
-    const credentials = { accessKeyId: 'S3RVER', secretAccessKey: 'S3RVER' }
-    const files = {
-      endpoint: inject('s3Endpoint'),
-      region: 'us-east-1',
-      bucket: 'files',
-      postUploads: false,
-      credentials,
-    }
     const app = mount({
-      settings: { buckets: { files } },
+      settings: withoutForms(),
       beforeUpload: () => ({ metadata: { userId: '7' } }),
     })
     const form = await jsonOf<Form>(await app.fetch('/media/s3/params?filename=cat.png'))
@@ -81,4 +74,37 @@ it.each<[string, () => Promise<RequestInit>]>([
   headers.set('CF-Connecting-IP', '192.0.2.1')
   expect((await of.fetch(path, { ...request, headers })).status).toBe(403)
   expect(counted).toEqual(['network 192.0.2.1'])
+})
+
+it('refuses a form and a step of an API key that is gone', async () => {
+  const apiKey = await testApiKey('gone', ['files:upload'])
+  const variables = { BUCKETS: { files: BUCKET }, OPEN_ACCESS: undefined }
+  const before = testWorker({ ...variables, API_KEYS: [apiKey.entry] })
+  const after = testWorker({ ...variables, API_KEYS: [] })
+  const credentials = bearer(apiKey.token)
+  const form: Form = await (await before.fetch('/s3/params?filename=a', credentials)).json()
+  expect((await after.fetch(form.url, await post(form.fields))).status).toBe(403)
+  const signed = await before.post('/s3/sign', { method: 'POST', key: 'a' }, credentials)
+  const { url } = await signed.json<{ url: string }>()
+  expect((await after.fetch(url, { method: 'POST' })).status).toBe(403)
+  expect((await before.fetch(url, { method: 'POST' })).status).toBe(200)
+})
+
+it('is reached where linkBase says that the presigner is', async () => {
+  const linkBase = 'https://app.example.com/media'
+  const app = mount({ settings: { ...withoutForms(), linkBase } })
+  const form = await jsonOf<Form>(await app.fetch('/media/s3/params?filename=cat.png'))
+  expect(form.url).toBe('https://app.example.com/media/s3/form')
+})
+
+const withoutForms = () => ({
+  buckets: {
+    files: {
+      endpoint: inject('s3Endpoint'),
+      region: 'us-east-1',
+      bucket: 'files',
+      postUploads: false,
+      credentials: { accessKeyId: 'S3RVER', secretAccessKey: 'S3RVER' },
+    },
+  },
 })
