@@ -2,9 +2,9 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 
 // Imported without types, because their types exclude Node.
-const { restartLostUploads, retryAfterOutages } = await import(
-  join(import.meta.dirname, '../../client/src/uppy.ts')
-)
+const CLIENT = join(import.meta.dirname, '../../client/src')
+const { restartLostUploads, retryAfterOutages, uppyOptions } = await import(join(CLIENT, 'uppy.ts'))
+const { PresignerError } = await import(join(CLIENT, 'presigner-error.ts'))
 const { default: UppyCore } = await import(import.meta.resolve('@uppy/core'))
 
 interface Uppy {
@@ -57,6 +57,7 @@ describe("the client's functions for Uppy's core", () => {
     uppy.on('complete', ({ successful = [] }) => events.push(`complete ${successful.length}`))
   })
   afterEach(async () => {
+    vi.unstubAllGlobals()
     vi.useRealTimers()
     await new Promise(setImmediate) // Node reports rejections before it.
     process.off('unhandledRejection', onUnhandled)
@@ -140,6 +141,22 @@ describe("the client's functions for Uppy's core", () => {
       await pass()
       expect(events).toEqual([...failed, 'complete 0', 'error No thumbnail', 'continue'])
       expect(uppy.getFile(fileId).error).toBe('No thumbnail')
+    })
+  })
+
+  describe('uppyOptions', () => {
+    it('reports the end of a stall also when the request fails', async () => {
+      vi.stubGlobal('navigator', { onLine: true })
+      vi.stubGlobal('addEventListener', () => undefined)
+      const codes = ['network', 'forbidden']
+      const request = async () => {
+        throw new PresignerError(codes.shift(), 'No response')
+      }
+      const { signRequest } = uppyOptions({ request }, { onStall })
+      const signed = expect(signRequest({ method: 'PUT', key: 'a' })).rejects.toThrow('No response')
+      await pass()
+      await signed
+      expect(events).toEqual(['stall No response', 'continue'])
     })
   })
 
