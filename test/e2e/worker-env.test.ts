@@ -7,6 +7,7 @@ import { writeWorkerEnv } from '../../dev/worker-env.ts'
 
 it.each([
   ['a quote', "users/o'brien/"],
+  ['a quote before a hash', "users/o'brien#1/"],
   ['a reference to a variable', 'team$HOME/$PATH/'],
   ['a backslash before a dollar sign', 'a\\$HOME/'],
   ['other marks', '"#`\\n\\\' é/'],
