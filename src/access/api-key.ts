@@ -11,10 +11,10 @@ export const looksLikeApiKey = (token: string): boolean => token.startsWith('ep_
 export async function verifyApiKey(token: string, apiKeys: readonly ApiKey[]): Promise<Verdict> {
   const id = API_KEY.exec(token)?.[1]
   if (id === undefined) return refuse('api key malformed')
+  // Before it is clear whether there is such a key, so that the time doesn't tell.
+  const digest = hex(await crypto.subtle.digest('SHA-256', utf8(token)))
   const apiKey = apiKeys.find((candidate) => candidate.id === id)
   if (apiKey === undefined) return refuse('api key unknown', id)
-
-  const digest = hex(await crypto.subtle.digest('SHA-256', utf8(token)))
   const matches = [apiKey.sha256].flat().filter((known) => areEqual(digest, known))
   if (matches.length === 0) return refuse('api key wrong', id)
   const { scopes, prefix } = apiKey

@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
 import { ApiError } from '../errors/api-error.ts'
-import { seal, unseal } from './seal.ts'
+import { seal, unsealAs } from './seal.ts'
 import type { SigningSettings } from './settings.ts'
 
 const claimsSchema = z.object({
@@ -42,8 +42,7 @@ export async function openFormPolicy(
   sealed: string,
   now: Date,
 ): Promise<FormPolicy> {
-  const unsealed = await unseal(signingSecrets, 'form', sealed, now)
-  const policy = claimsSchema.safeParse(unsealed.ok && unsealed.claims)
-  if (policy.success) return policy.data
+  const policy = await unsealAs(signingSecrets, 'form', claimsSchema, sealed, now)
+  if (policy !== null) return policy
   throw new ApiError('forbidden', 'The policy of this form is invalid or has expired.')
 }

@@ -1,4 +1,5 @@
 import { errors, type JWTPayload, jwtVerify, SignJWT } from 'jose'
+import type * as z from 'zod/mini'
 import { type Purpose, purposeKey } from './purpose-key.ts'
 import type { SigningSecret } from './settings.ts'
 
@@ -66,4 +67,17 @@ const FAILURES: Readonly<Record<string, (Unsealed & { ok: false })['failure']>> 
   [errors.JWTInvalid.code]: 'malformed',
   [errors.JWKSNoMatchingKey.code]: 'secret unknown',
   [errors.JWTExpired.code]: 'expired',
+}
+
+/** Returns what `sealed` holds for `purpose`, or null unless it is valid and fits `schema`. */
+export async function unsealAs<Schema extends z.ZodMiniType>(
+  secrets: SigningSecrets,
+  purpose: Purpose,
+  schema: Schema,
+  sealed: string,
+  now: Date,
+): Promise<z.output<Schema> | null> {
+  const unsealed = await unseal(secrets, purpose, sealed, now)
+  const claims = schema.safeParse(unsealed.ok && unsealed.claims)
+  return claims.success ? claims.data : null
 }

@@ -1,26 +1,25 @@
 import * as z from 'zod/mini'
 import { ApiError } from '../errors/api-error.ts'
-import { seal, unseal } from './seal.ts'
+import { seal, unsealAs } from './seal.ts'
 import type { SigningSettings } from './settings.ts'
 
-const claimsSchema = z.object({
-  bucket: z.string(),
-  owner: z.string(),
-  key: z.string(),
-  file: z.optional(
-    z.object({
-      fileName: z.string(),
-      mimetype: z.string(),
-      metadata: z.optional(z.record(z.string(), z.string())),
-      cacheControl: z.optional(z.string()),
-      size: z.nullable(z.int()),
-    }),
-  ),
-  uploadId: z.optional(z.string()),
+const UPLOAD = { bucket: z.string(), owner: z.string(), key: z.string() }
+
+const startSchema = z.object({
+  ...UPLOAD,
+  file: z.object({
+    fileName: z.string(),
+    mimetype: z.string(),
+    metadata: z.optional(z.record(z.string(), z.string())),
+    cacheControl: z.optional(z.string()),
+    size: z.nullable(z.int()),
+  }),
 })
 
-/** What the holder of a URL for one step of an upload in parts may do. */
-export interface UploadStep extends z.output<typeof claimsSchema> {}
+const completeSchema = z.object({ ...UPLOAD, uploadId: z.string() })
+
+/** What the holder of a URL may do: start one upload in parts, or complete one. */
+export type UploadStep = z.output<typeof startSchema> | z.output<typeof completeSchema>
 
 /** Returns `step` in the form for a URL. Its holder can read it, and use it for `seconds`. */
 export const sealUploadStep = (
@@ -31,17 +30,21 @@ export const sealUploadStep = (
 ): Promise<string> =>
   seal(signingSecrets, 'step', { ...step, exp: Math.floor(now.getTime() / 1000) + seconds })
 
-/**
- * Returns the step that `sealUploadStep` sealed. Throws `forbidden` if it is invalid or has
- * expired.
- */
-export async function openUploadStep(
+/** Returns what a URL that starts an upload allows. Throws `forbidden`. */
+export const openStart = (settings: SigningSettings, sealed: string, now: Date) =>
+  open(settings, startSchema, sealed, now)
+
+/** Returns what a URL that completes an upload allows. Throws `forbidden`. */
+export const openComplete = (settings: SigningSettings, sealed: string, now: Date) =>
+  open(settings, completeSchema, sealed, now)
+
+async function open<Schema extends z.ZodMiniType>(
   { signingSecrets }: SigningSettings,
+  schema: Schema,
   sealed: string,
   now: Date,
-): Promise<UploadStep> {
-  const unsealed = await unseal(signingSecrets, 'step', sealed, now)
-  const step = claimsSchema.safeParse(unsealed.ok && unsealed.claims)
-  if (step.success) return step.data
+): Promise<z.output<Schema>> {
+  const step = await unsealAs(signingSecrets, 'step', schema, sealed, now)
+  if (step !== null) return step
   throw new ApiError('forbidden', 'This URL is invalid or has expired. Request a new one.')
 }

@@ -4,6 +4,8 @@ export const MAX_PUT_BYTES = 5 * 1024 ** 3
 export const MAX_OBJECT_BYTES = 5 * 1024 ** 4
 /** S3's limit for the parts of one upload. */
 export const MAX_PARTS = 10_000
+/** Maximum size of a list of all parts of an upload, as JSON or XML. */
+export const MAX_PARTS_BODY_BYTES = 2 * 1024 ** 2
 /** S3's limit for names and values of user-defined metadata together, in bytes. */
 export const MAX_METADATA_BYTES = 2048
 /** Maximum number of keys in one request, and of files on one page of a list. */

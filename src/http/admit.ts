@@ -12,7 +12,7 @@ import type { LoadedSettings } from '../settings/define.ts'
 import { type Settings, takesOrigin } from '../settings/settings.ts'
 import { withKeys } from '../settings/with-keys.ts'
 import type { AppContext, AppEnv } from './app-env.ts'
-import { countRequest, networkOf } from './rate-limit.ts'
+import { countNetwork, countRequest } from './rate-limit.ts'
 import { checkUrl } from './validate.ts'
 
 const LOCAL_HOSTS = ['localhost', '127.0.0.1', '[::1]']
@@ -45,14 +45,13 @@ export const admit: MiddlewareHandler<AppEnv> = async function admit(c) {
   const settings = await configure(c)
   let counted: Promise<void> | undefined
   /** Counts this request against its network, only once. */
-  const countNetwork = async (): Promise<void> => {
-    const network = networkOf(c.req.header('CF-Connecting-IP'))
-    counted ??= countRequest(c, `network ${network}`)
+  const countOnce = async (): Promise<void> => {
+    counted ??= countNetwork(c)
     await counted
   }
-  const verdict = await judge(c, settings, countNetwork)
+  const verdict = await judge(c, settings, countOnce)
   if (!verdict.ok) {
-    await countNetwork()
+    await countOnce()
     const { refusal, detail } = verdict
     const reason = REFUSALS[refusal]
     const cause = detail === undefined ? refusal : `${refusal}: ${detail}`
@@ -176,6 +175,11 @@ export function refuseForeignPage(c: AppContext, settings: Settings): void {
   const site = c.req.header('Sec-Fetch-Site')
   if (origin === undefined && site === undefined) return
   if (site === 'same-origin' || origin === new URL(c.req.url).origin) return
-  if (origin === undefined || !takesOrigin(settings, origin))
+  // A star is not for cookies.
+  const takes =
+    c.req.header('Cookie') === undefined
+      ? (from: string) => takesOrigin(settings, from)
+      : (from: string) => settings.corsOrigins.includes(from)
+  if (origin === undefined || !takes(origin))
     throw new ApiError('forbidden', 'A page of another origin may not do this.')
 }

@@ -25,6 +25,10 @@ export function clientNetwork(address: string): string {
   return [...groups(head), ...zeros, ...groups(tail)].slice(0, 4).join(':')
 }
 
+/** Counts the request against the client's network. Throws `rate_limited`. */
+export const countNetwork = (c: AppContext): Promise<void> | undefined =>
+  countRequest(c, `network ${networkOf(c.req.header('CF-Connecting-IP'))}`)
+
 /**
  * Counts the request against `subject` in the rate limit, if there is one. Cloudflare counts in
  * each location separately. Throws `rate_limited`. If the limiter fails or does not respond within

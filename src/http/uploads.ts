@@ -6,6 +6,7 @@ import type { Bucket } from '../bucket/bucket.ts'
 import { ApiError } from '../errors/api-error.ts'
 import type { FileRecord } from '../file-index/file-record.ts'
 import { keyPrefixError, parseObjectKey } from '../keys/object-key.ts'
+import { finishMultipart } from '../uploads/finish-multipart.ts'
 import { newUpload } from '../uploads/new-upload.ts'
 import { DIRECTORY, S3_METADATA_NAME } from '../uploads/upload-fields.ts'
 import { refuseForeignPage } from './admit.ts'
@@ -15,6 +16,8 @@ import type { FileEvent, NewFile } from './host.ts'
 
 /** What a client wants to upload. `size` is as in `newUpload`. */
 type AskedFile = Omit<NewFile, 'bucket' | 'size'> & { readonly size?: number | null | undefined }
+
+import { addWarning } from './request-log.ts'
 
 /**
  * Calls the app's `beforeUpload` and returns `file` with its changes. Calls it only for a file that
@@ -42,10 +45,14 @@ export async function askApp<File extends AskedFile>(
     const errors = parsed.error.issues.map(({ path, message }) => `${path.join('.')} ${message}`)
     throw new TypeError(`beforeUpload returned invalid changes: ${errors.join('; ')}`)
   }
-  const { refuse, ...changes } = parsed.data
+  const { refuse, metadata: added, ...changes } = parsed.data
   if (refuse !== undefined) throw new ApiError('forbidden', refuse)
-  return { ...file, ...changes }
+  return { ...file, ...changes, ...(added === undefined ? {} : { metadata: lowerCased(added) }) }
 }
+
+/** S3 doesn't distinguish the case of these names. */
+const lowerCased = (metadata: Readonly<Record<string, string>>): Record<string, string> =>
+  Object.fromEntries(Object.entries(metadata).map(([name, value]) => [name.toLowerCase(), value]))
 
 const changesSchema = z.strictObject({
   directory: z.optional(
@@ -69,6 +76,25 @@ export const tellRecorded = async (
   { record: file, replaces }: { readonly record: FileRecord; readonly replaces: boolean },
 ): Promise<void> =>
   tell(c, (principal) => ({ type: replaces ? 'replaced' : 'recorded', file, principal }))
+
+/**
+ * Completes an upload in parts, logs its warning and tells the app. `name` is undefined for the name
+ * from the start of the upload. Throws what `finishMultipart` throws.
+ */
+export async function finishUpload(
+  c: AppContext,
+  bucket: Bucket,
+  upload: UploadClaims,
+  parts: Parameters<typeof finishMultipart>[3],
+  name: string | undefined,
+  now: Date,
+): Promise<FileRecord> {
+  const { fileIndex } = c.env.instance
+  const finished = await finishMultipart(bucket, fileIndex, upload, parts, name, now)
+  if (finished.warning !== undefined) addWarning(c, finished.warning)
+  await tellRecorded(c, finished)
+  return finished.record
+}
 
 /** Tells the app that a file was deleted, and waits for it. */
 export const tellDeleted = (

@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
 import { requireScope } from '../access/principal.ts'
-import { MAX_OBJECT_BYTES, MAX_PARTS } from '../bucket/limits.ts'
+import { MAX_OBJECT_BYTES, MAX_PARTS, MAX_PARTS_BODY_BYTES } from '../bucket/limits.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
 import {
   bucket,
@@ -12,16 +12,13 @@ import {
   partNumber,
 } from '../http/fields.ts'
 import { newApp } from '../http/new-app.ts'
-import { addWarning } from '../http/request-log.ts'
 import { created, json } from '../http/responses.ts'
-import { askApp, openUpload, tellRecorded } from '../http/uploads.ts'
+import { askApp, finishUpload, openUpload } from '../http/uploads.ts'
 import { validateJson, validateQuery } from '../http/validate.ts'
-import { finishMultipart } from '../uploads/finish-multipart.ts'
 import { dropMultipart, signParts, startMultipart, uploadedParts } from '../uploads/multipart.ts'
 import { planParts } from '../uploads/part-plan.ts'
 
 /** Size limit of a body with up to 10 000 parts. */
-const MAX_PARTS_BODY_BYTES = 2 * 1024 ** 2
 
 const startSchema = z.strictObject({
   fileName,
@@ -85,11 +82,7 @@ export const multipartRoutes = newApp()
       const { key, name, parts, bucket: alias } = c.req.valid('json')
       const now = new Date()
       const { bucket, upload } = await openUpload(c, alias, key, now)
-      const { fileIndex } = c.env.instance
-      const finished = await finishMultipart(bucket, fileIndex, upload, parts, name, now)
-      if (finished.warning !== undefined) addWarning(c, finished.warning)
-      await tellRecorded(c, finished)
-      return created(c, finished.record)
+      return created(c, await finishUpload(c, bucket, upload, parts, name, now))
     },
   )
   .delete('/multipart/:uploadId', validateQuery(uploadSchema), async (c) => {

@@ -110,6 +110,7 @@ export async function putObject(
   const abort = new AbortController()
   const wait = () => setTimeout(() => abort.abort(), UPLOAD_IDLE_SECONDS * 1000)
   let timer = wait()
+  let hasResponse = false
   // Only Workers have streams with a length. Elsewhere, the header sets it.
   const { readable, writable } =
     typeof FixedLengthStream === 'undefined'
@@ -118,7 +119,12 @@ export async function putObject(
   const writer = writable.getWriter()
   const copied = (async () => {
     for await (const chunk of bytes) {
-      await writer.write(chunk)
+      // A bucket that refuses an object responds before it has read all of it.
+      const isTaken = await writer.write(chunk).then(
+        () => !hasResponse,
+        () => false,
+      )
+      if (!isTaken) return
       clearTimeout(timer)
       timer = wait()
     }
@@ -146,6 +152,7 @@ export async function putObject(
   } catch (error) {
     throw failure instanceof ApiError ? failure : error
   } finally {
+    hasResponse = true
     clearTimeout(timer)
   }
 }

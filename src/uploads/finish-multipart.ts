@@ -14,6 +14,7 @@ import {
   unquoted,
 } from '../storage/multipart.ts'
 import { deleteObject, headObject } from '../storage/object.ts'
+import { StorageFailure } from '../storage/storage-failure.ts'
 import { objectExists } from './multipart.ts'
 import { type Recorded, recordUpload } from './record.ts'
 import { requireBytes } from './size-limit.ts'
@@ -40,18 +41,24 @@ export async function finishMultipart(
 ): Promise<Finished> {
   const { key, owner, s3UploadId } = upload
   let warning: WarningText | undefined
+  let isAccepted = false
   try {
     const isChecked = await assemble({ bucket, key, s3UploadId }, upload, parts, now)
     if (!isChecked) warning = 'parts and their size not checked: the bucket lacks ListParts'
   } catch (error) {
-    // Only this upload uses the key, so an object under it means that the upload is complete.
-    if (!(error instanceof ApiError && (await objectExists(bucket, key, now)))) throw error
+    // The key was made for one file, so an object under it means that the upload is complete, if
+    // it was the bucket that refused.
+    if (!(isOfBucket(error) && (await objectExists(bucket, key, now)))) throw error
+    isAccepted = (await index.get(bucket.alias, key)) !== null
     warning = `complete failed although the object exists: ${describe(error)}`
   }
-  if (upload.partSize === null) await holdToSize(bucket, upload, now)
+  if (upload.partSize === null && !isAccepted) await holdToSize(bucket, upload, now)
   const request = { key, name: name ?? upload.name, owner }
   return { ...(await recordUpload(bucket, index, request, now)), warning }
 }
+
+const isOfBucket = (error: unknown): boolean =>
+  error instanceof ApiError && error.cause instanceof StorageFailure
 
 /** Completes the upload. Resolves with whether its parts were compared with the bucket's list. */
 async function assemble(

@@ -4,12 +4,10 @@ import { MAX_OBJECT_BYTES, MAX_PUT_BYTES } from '../bucket/limits.ts'
 import { ApiError } from '../errors/api-error.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
 import { newApp } from '../http/new-app.ts'
-import { addWarning } from '../http/request-log.ts'
 import { json } from '../http/responses.ts'
-import { askApp, openUpload, tellRecorded } from '../http/uploads.ts'
+import { askApp, finishUpload, openUpload } from '../http/uploads.ts'
 import { readJson } from '../http/validate.ts'
 import { objectUrl } from '../signing/object-url.ts'
-import { finishMultipart } from '../uploads/finish-multipart.ts'
 import { dropMultipart, signParts, startMultipart, uploadedParts } from '../uploads/multipart.ts'
 import { MAX_FILE_NAME_LENGTH } from '../uploads/upload-fields.ts'
 import { completeBody, startBody } from './bodies.ts'
@@ -128,10 +126,7 @@ export const companionRoutes = newApp()
       etag: ETag,
     }))
     const { bucket, upload } = await openUpload(c, undefined, key, now)
-    const { fileIndex } = c.env.instance
-    const finished = await finishMultipart(bucket, fileIndex, upload, parts, undefined, now)
-    if (finished.warning !== undefined) addWarning(c, finished.warning)
-    await tellRecorded(c, finished)
+    await finishUpload(c, bucket, upload, parts, undefined, now)
     return json(c, {
       location: objectUrl(bucket.publicAddress, upload.key).href,
       key,

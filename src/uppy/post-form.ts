@@ -29,7 +29,7 @@ export interface PostForm {
 
 /**
  * Returns the form that uploads a new file of at most the bucket's `maxBytes` under `prefix`. It is
- * for S3 PostObject, or for `ownUrl` if the bucket's server lacks that (`form-routes.ts`). Throws
+ * for S3 PostObject, or for `ownUrl` if the bucket's server lacks that (`s3-routes.ts`). Throws
  * ApiError for a file that this bucket doesn't accept.
  */
 export async function createPostForm(

@@ -2,16 +2,16 @@ import type { Next } from 'hono'
 import * as z from 'zod/mini'
 import { openFormPolicy } from '../access/form-policy.ts'
 import { openUploadId } from '../access/upload-id.ts'
-import { openUploadStep, sealUploadStep, type UploadStep } from '../access/upload-step.ts'
-import { MAX_PARTS } from '../bucket/limits.ts'
+import { openComplete, openStart, sealUploadStep, type UploadStep } from '../access/upload-step.ts'
+import { MAX_PARTS, MAX_PARTS_BODY_BYTES } from '../bucket/limits.ts'
 import { ApiError } from '../errors/api-error.ts'
 import { configure } from '../http/admit.ts'
 import type { AppContext } from '../http/app-env.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
+import { readForm } from '../http/form-body.ts'
 import { newApp } from '../http/new-app.ts'
-import { countRequest } from '../http/rate-limit.ts'
-import { addWarning } from '../http/request-log.ts'
-import { tellRecorded } from '../http/uploads.ts'
+import { countNetwork, countRequest } from '../http/rate-limit.ts'
+import { finishUpload, tellRecorded } from '../http/uploads.ts'
 import { checkUrl, readText } from '../http/validate.ts'
 import { parseObjectKey } from '../keys/object-key.ts'
 import type { Settings } from '../settings/settings.ts'
@@ -19,13 +19,11 @@ import { objectUrl } from '../signing/object-url.ts'
 import type { Part } from '../storage/multipart.ts'
 import { putObject } from '../storage/object.ts'
 import { childrenOf, escapeXml, readXml, textOf } from '../storage/xml.ts'
-import { finishMultipart } from '../uploads/finish-multipart.ts'
 import { beginMultipart } from '../uploads/multipart.ts'
 import { recordUpload } from '../uploads/record.ts'
 import { metadataHeaders } from '../uploads/signed-headers.ts'
 import { requireBytes } from '../uploads/size-limit.ts'
 import { uppyDialect } from './dialect.ts'
-import { readForm } from './form-body.ts'
 
 const PATHS = {
   form: '/s3/form',
@@ -33,8 +31,6 @@ const PATHS = {
   complete: '/s3/uploads/complete',
 } as const
 
-/** S3's maximum is 10,000 parts. Each one has about a hundred bytes here. */
-const MAX_PARTS_BYTES = 2 * 1024 ** 2
 const METADATA = 'x-amz-meta-'
 
 type Fields = Readonly<Record<string, string>>
@@ -49,24 +45,31 @@ export async function stepUrl(
   seconds: number,
   now: Date,
 ): Promise<string> {
-  const path = step.uploadId === undefined ? PATHS.create : PATHS.complete
+  const path = 'file' in step ? PATHS.create : PATHS.complete
   return `${ownUrl(c, path)}?step=${await sealUploadStep(c.get('settings'), step, seconds, now)}`
 }
 
-const ownUrl = (c: AppContext, path: string): string =>
-  new URL(c.req.url).origin + c.env.host.mountPath + path
+/** A URL of this presigner as clients see it: a proxy in front may end TLS, which `linkBase` tells. */
+function ownUrl(c: AppContext, path: string): string {
+  const { linkBase, linkHostOnly } = c.get('settings')
+  const here = new URL(c.req.url).origin + c.env.host.mountPath
+  return ((linkHostOnly ? null : linkBase) ?? here) + path
+}
 
 /**
  * S3 operations that the Worker runs for S3 clients. The bucket's server lacks them, or would not
  * enforce the size of an upload. The policy or the URL is the credential. The responses are the
- * same as S3's.
+ * same as S3's, except the errors of a form, which Uppy reads as JSON.
  */
 export const s3Routes = newApp()
   .use(PATHS.form, uppyDialect)
   .post(PATHS.form, async (c) => {
     const { settings, now } = await begin(c)
-    const { fields, file } = await readForm(c.req.raw)
-    const policy = await openFormPolicy(settings, fields.get('policy') ?? '', now)
+    const { fields, file, policy } = await orCounted(c, async () => {
+      const form = await readForm(c.req.raw)
+      const sealed = form.fields.get('policy') ?? ''
+      return { ...form, policy: await openFormPolicy(settings, sealed, now) }
+    })
     await admitOwner(c, policy.owner, now)
     requireFields(fields, policy.fields)
     const key = parseObjectKey(policy.fields.key)
@@ -82,8 +85,7 @@ export const s3Routes = newApp()
   })
   .use(PATHS.create, s3Errors)
   .post(PATHS.create, async (c) => {
-    const { settings, now, step, bucket, key } = await beginStep(c)
-    if (step.file === undefined) throw wrongStep()
+    const { settings, now, step, bucket, key } = await beginStep(c, openStart)
     const upload = { key, owner: step.owner }
     // The client chooses the parts, independent of the size.
     const request = { ...step.file, partSize: null }
@@ -93,17 +95,13 @@ export const s3Routes = newApp()
   })
   .use(PATHS.complete, s3Errors)
   .post(PATHS.complete, async (c) => {
-    const { settings, now, step, bucket, key } = await beginStep(c)
-    if (step.uploadId === undefined) throw wrongStep()
+    const { settings, now, step, bucket, key } = await beginStep(c, openComplete)
     const parts = await readParts(c.req.raw)
     const scope = { bucket: bucket.alias, key, owner: step.owner }
     const upload = await openUploadId(settings, scope, step.uploadId, now)
-    const { fileIndex } = c.env.instance
-    const finished = await finishMultipart(bucket, fileIndex, upload, parts, undefined, now)
-    if (finished.warning !== undefined) addWarning(c, finished.warning)
-    await tellRecorded(c, finished)
+    const { etag } = await finishUpload(c, bucket, upload, parts, undefined, now)
     const Location = objectUrl(bucket.publicAddress, key).href
-    const body = { Location, Bucket: bucket.name, Key: key, ETag: finished.record.etag }
+    const body = { Location, Bucket: bucket.name, Key: key, ETag: etag }
     return xml('CompleteMultipartUploadResult', body)
   })
 
@@ -112,28 +110,43 @@ async function begin(c: AppContext): Promise<{ readonly settings: Settings; read
   return { settings: await configure(c), now: new Date() }
 }
 
-/**
- * Returns the step that the URL allows. Throws `forbidden`, `rate_limited` and `unknown_bucket`.
- */
-async function beginStep(c: AppContext) {
+/** Opens the step in the URL. Throws `forbidden`, `rate_limited` and `unknown_bucket`. */
+async function beginStep<Step extends UploadStep>(
+  c: AppContext,
+  open: (settings: Settings, sealed: string, now: Date) => Promise<Step>,
+) {
   const { settings, now } = await begin(c)
-  const step = await openUploadStep(settings, c.req.query('step') ?? '', now)
+  const step = await orCounted(c, () => open(settings, c.req.query('step') ?? '', now))
   await admitOwner(c, step.owner, now)
   const key = parseObjectKey(step.key)
   return { settings, now, step, key, bucket: chooseBucket(c, step.bucket, key) }
 }
 
-const wrongStep = (): ApiError => new ApiError('forbidden', 'This URL is for another step.')
+/** Counts a request without a valid credential against its network, as `admit` does. */
+async function orCounted<T>(c: AppContext, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read()
+  } catch (error) {
+    await countNetwork(c)
+    throw error
+  }
+}
 
-/** Counts the request against the principal who requested the URL or the form. */
+/**
+ * Counts the request against the principal who requested the URL or the form. Throws `forbidden` if
+ * its API key is no longer configured.
+ */
 async function admitOwner(c: AppContext, id: string, now: Date): Promise<void> {
+  const { apiKeys } = c.get('settings')
+  if (id.startsWith('key:') && !apiKeys.some((apiKey) => id === `key:${apiKey.id}`))
+    throw new ApiError('forbidden', 'The API key that requested this URL is no longer valid.')
   c.set('principal', { id, scopes: [], prefix: '', expiresAt: now.getTime() })
   await countRequest(c, `principal ${id}`)
 }
 
 /** Returns the parts in the body of S3 CompleteMultipartUpload. Throws `invalid_request`. */
 async function readParts(request: Request): Promise<Part[]> {
-  const root = readXml(await readText(request, MAX_PARTS_BYTES).catch(notXml))
+  const root = readXml(await readText(request, MAX_PARTS_BODY_BYTES).catch(notXml))
   if (root?.name !== 'CompleteMultipartUpload') throw invalidParts()
   const parts = partsSchema.safeParse(
     childrenOf(root, 'Part').map((part) => ({

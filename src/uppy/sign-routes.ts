@@ -80,7 +80,10 @@ export const signRoutes = newApp().post('/s3/sign', validateJson(signSchema), as
     return json(c, { url: signed.uploadUrl, key: signed.key, headers: signed.headers })
   }
   const { upload } = await openUpload(c, request.bucket, key, now, uploadId)
-  return json(c, { url: await operationUrl(c, bucket, upload, request, now), key: upload.key })
+  return json(c, {
+    url: await operationUrl(c, bucket, upload, { ...request, uploadId }, now),
+    key: upload.key,
+  })
 })
 
 /** Returns the URL of one operation on such an upload. Throws `invalid_request`. */
@@ -88,7 +91,7 @@ async function operationUrl(
   c: AppContext,
   bucket: Bucket,
   upload: UploadClaims,
-  { method, uploadId, partNumber, expiresIn }: SignRequest,
+  { method, uploadId, partNumber, expiresIn }: SignRequest & { readonly uploadId: string },
   now: Date,
 ): Promise<string> {
   const { signing, expiresIn: seconds } = uploadSignature(bucket, expiresIn, now)

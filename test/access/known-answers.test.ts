@@ -4,7 +4,7 @@ import { openFormPolicy, sealFormPolicy } from '../../src/access/form-policy.ts'
 import { type LinkPolicy, signLink, verifyLink } from '../../src/access/link-signature.ts'
 import { mintToken, verifyToken } from '../../src/access/token.ts'
 import { openUploadId, sealUploadId, type UploadClaims } from '../../src/access/upload-id.ts'
-import { openUploadStep, sealUploadStep } from '../../src/access/upload-step.ts'
+import { openStart, sealUploadStep } from '../../src/access/upload-step.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { fromBase64 } from '../support/base64.ts'
 import { linkTarget } from '../support/link-target.ts'
@@ -120,7 +120,7 @@ it('a step of an upload from an earlier version is still signed the same way, an
     file: { fileName: 'é b.png', mimetype: 'image/png', size: null },
   }
   expect(await sealUploadStep(config, step, 300, NOW)).toBe(STEP)
-  expect(await openUploadStep(config, STEP, NOW)).toEqual(step)
+  expect(await openStart(config, STEP, NOW)).toEqual(step)
 })
 
 /** With S3's own id in the clear, as in ids before it was encrypted. */

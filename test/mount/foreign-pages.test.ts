@@ -159,6 +159,18 @@ describe.each(CHANGES)('$route', (route) => {
 })
 
 describe('a page of a different origin', () => {
+  it('refuses cookies from an origin that only a star matches', async () => {
+    const { app } = watched({ corsOrigins: [FRIEND, 'https://*.previews.example'] })
+    const ask = async (Origin: string, headers: Record<string, string> = {}) => {
+      const init = { headers: { Origin, 'Sec-Fetch-Site': 'cross-site', ...headers } }
+      return (await app.fetch('/media/s3/params?filename=a.png', init)).status
+    }
+    const Cookie = 'session=1'
+    expect(await ask('https://a.previews.example', { Cookie })).toBe(403)
+    expect(await ask('https://a.previews.example')).toBe(200)
+    expect(await ask(FRIEND, { Cookie })).toBe(200)
+  })
+
   it.each(ROUTES.filter(({ route }) => READS.includes(route)))(
     'gets no CORS headers from $route',
     async (route) => {

@@ -44,7 +44,7 @@ describe('an upload that is completed twice', () => {
       HeadObject: found(10),
     })
     const first = await finish(SIZELESS)
-    for (const parts of [[part(1)], [part(1, 'x')], [part(2), part(1)]])
+    for (const parts of [[part(1)], [part(1, 'x')]])
       expect(await finish(SIZELESS, parts)).toEqual(first)
   })
 })

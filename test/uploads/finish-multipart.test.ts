@@ -90,7 +90,7 @@ describe('parts out of order are refused before the bucket assembles them:', () 
         message: 'must be higher than the one before, and at most 10000',
       })),
     })
-    expect(operations(sent)).toEqual(['HeadObject', 'GetObject'])
+    expect(operations(sent)).toEqual([])
     expect(await recorded()).toBeNull()
   })
 
@@ -139,7 +139,7 @@ describe('a file of a known size', () => {
       code: 'invalid_part',
       message: 'This file has 2 parts.',
     })
-    expect(operations(sent)).toEqual(['HeadObject', 'GetObject'])
+    expect(operations(sent)).toEqual([])
   })
 
   it.each([
@@ -152,7 +152,7 @@ describe('a file of a known size', () => {
       code: 'size_mismatch',
       message: `The parts have ${bytes} bytes, but the file has 10.`,
     })
-    expect(operations(sent)).toEqual(['ListParts', 'HeadObject', 'GetObject'])
+    expect(operations(sent)).toEqual(['ListParts'])
     expect(await recorded()).toBeNull()
   })
 })

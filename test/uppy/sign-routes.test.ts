@@ -155,6 +155,26 @@ describe('a multipart upload', () => {
     expect((await bucketFetch(key)).status).toBe(404)
   })
 
+  it('accepts no second file under the key of a complete one', async () => {
+    const { url: start, key } = await sign(worker, { method: 'POST', key: 'a', size: 5 })
+    const ids: string[] = []
+    for (let i = 0; i < 2; i++) {
+      const answer = readXml(await (await worker.fetch(start, { method: 'POST' })).text())
+      ids.push((answer && textOf(answer, 'UploadId')) ?? '')
+    }
+    const statuses: number[] = []
+    for (const [i, body] of ['hello', 'something else'].entries()) {
+      const upload = { key, uploadId: ids[i] }
+      const part = await sign(worker, { method: 'PUT', partNumber: 1, ...upload })
+      const etag = await putPart(part.url, body)
+      const { url } = await sign(worker, { method: 'POST', ...upload })
+      const sent = await worker.fetch(url, { method: 'POST', body: completeXml([etag]) })
+      statuses.push(sent.status)
+    }
+    expect(statuses).toEqual([200, 400])
+    expect(await (await bucketFetch(key)).text()).toBe('hello')
+  })
+
   it('applies the size limit of the bucket, with or without a declared size', async () => {
     const limited = testWorker({ BUCKETS: { files: { ...s3rverBucket(), maxBytes: 8 } } })
     const { key, send } = await upload(limited, {}, ['hello ', 'world'])

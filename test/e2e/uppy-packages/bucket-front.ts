@@ -1,4 +1,5 @@
 import { createServer, request, type Server } from 'node:http'
+import { buffer } from 'node:stream/consumers'
 
 /**
  * A proxy in front of Ceph RGW that adds what RGW lacks. RGW on SQLite loses parts that arrive at
@@ -9,8 +10,9 @@ import { createServer, request, type Server } from 'node:http'
 export function bucketFront(bucketPort: number): Server {
   let written: Promise<unknown> = Promise.resolve()
   return createServer(async (incoming, outgoing) => {
-    const chunks: Buffer[] = []
-    for await (const chunk of incoming) chunks.push(chunk)
+    // A page that cancels an upload goes away in the middle.
+    const sent = await buffer(incoming).catch(() => null)
+    if (sent === null) return
     const { method, url, headers } = incoming
     const pass = () =>
       new Promise<void>((resolve) => {
@@ -18,16 +20,19 @@ export function bucketFront(bucketPort: number): Server {
         const passed = request(
           { host: '127.0.0.1', port: bucketPort, path: url, method, headers, agent: false },
           async (answer) => {
-            const body: Buffer[] = []
-            for await (const chunk of answer) body.push(chunk)
+            const body = await buffer(answer).catch(() => null)
+            if (body === null) {
+              outgoing.destroy()
+              return
+            }
             const isForm = headers['content-type']?.startsWith('multipart/form-data')
-            const added = isForm ? headersOfForm(Buffer.concat(body).toString(), headers.host) : {}
+            const added = isForm ? headersOfForm(body.toString(), headers.host) : {}
             outgoing.writeHead(answer.statusCode ?? 502, { ...answer.headers, ...added })
-            outgoing.end(Buffer.concat(body))
+            outgoing.end(body)
           },
         )
         passed.on('error', () => outgoing.destroy())
-        passed.end(Buffer.concat(chunks))
+        passed.end(sent)
       })
     if (method === 'PUT' || method === 'POST') written = written.then(pass)
     else await pass()

@@ -27,7 +27,7 @@ type Bytes = Uint8Array<ArrayBuffer>
 export const MAX_FORM_BYTES = 100 * 1000 ** 2
 const MAX_FIELDS_BYTES = 64 * 1024
 const CHUNK_BYTES = 64 * 1024
-const CARRIAGE_RETURN = 13
+const decoder = new TextDecoder('utf-8', { fatal: false, ignoreBOM: true })
 /** RFC 2046, 5.1.1. */
 const BOUNDARY = /;\s*boundary=(?:"([^"]{1,70})"|([\w'()+,./:=?-]{1,70}))\s*(?:;|$)/i
 const FIELD_NAME = /^content-disposition: *form-data *;(?:.*;)? *name="([^"]*)"/im
@@ -59,7 +59,10 @@ export async function readForm({ body, headers }: Request): Promise<UploadForm> 
     const chunks = [start]
     let isWhole = false
     for (let length = start.length; length < wanted && !isWhole; ) {
-      const { done, value = new Uint8Array() } = await reader.read(1, new Uint8Array(1024))
+      // Many small chunks would cost a view each.
+      const room = wanted - length
+      const view = new Uint8Array(reader.waits ? room : 0)
+      const { done, value = new Uint8Array() } = await reader.read(room, view)
       isWhole = done
       length += value.length
       chunks.push(value as Bytes)
@@ -101,7 +104,7 @@ function readFields(
     const contentEnd = text.indexOf(`\r\n${delimiter}`, contentAt)
     if (contentEnd === -1) return null
     if (name === undefined || fields.has(name)) throw malformed()
-    fields.set(name, new TextDecoder().decode(start.subarray(contentAt, contentEnd)))
+    fields.set(name, decoder.decode(start.subarray(contentAt, contentEnd)))
     at = contentEnd + 2
   }
 }
@@ -117,6 +120,7 @@ function fileStream(
   end: Uint8Array,
 ): ReadableStream<Uint8Array> {
   const delimiter = end.subarray(0, -4)
+  const skips = skipsOf(delimiter)
   // Each read costs CPU, independent of its size.
   const next = () => reader.read(CHUNK_BYTES, new Uint8Array(CHUNK_BYTES))
   let left = size
@@ -124,9 +128,10 @@ function fileStream(
     async pull(controller) {
       for (;;) {
         const isWhole = held.length >= left + end.length
-        if (indexOf(held.subarray(0, left), delimiter) !== -1) throw malformed()
+        if (contains(held.subarray(0, left), delimiter, skips)) throw malformed()
         if (isWhole) {
-          const isEnd = held.length === left + end.length && indexOf(held.subarray(left), end) === 0
+          const rest = held.subarray(left)
+          const isEnd = rest.length === end.length && end.every((byte, at) => rest[at] === byte)
           if (!isEnd || !(await next()).done) throw malformed()
           if (left > 0) controller.enqueue(held.subarray(0, left))
           controller.close()
@@ -149,14 +154,23 @@ function fileStream(
   })
 }
 
-/** Returns the position of `part` in `bytes`, or -1. `part` starts with a carriage return. */
-function indexOf(bytes: Uint8Array, part: Uint8Array): number {
-  let at = bytes.indexOf(CARRIAGE_RETURN)
-  while (at !== -1) {
-    if (part.every((byte, index) => bytes[at + index] === byte)) return at
-    at = bytes.indexOf(CARRIAGE_RETURN, at + 1)
+/** How far a search for `part` may move on after each value of the last byte that it compared. */
+function skipsOf(part: Uint8Array): Uint8Array {
+  const skips = new Uint8Array(256).fill(part.length)
+  for (const [index, byte] of part.subarray(0, -1).entries()) skips[byte] = part.length - 1 - index
+  return skips
+}
+
+/** Tells whether `bytes` contain `part`. Boyer-Moore-Horspool: it compares few of the bytes. */
+function contains(bytes: Uint8Array, part: Uint8Array, skips: Uint8Array): boolean {
+  const last = part.length - 1
+  for (let at = 0; at + last < bytes.length; ) {
+    let index = last
+    while (index >= 0 && bytes[at + index] === part[index]) index--
+    if (index < 0) return true
+    at += skips[bytes[at + last] ?? 0] ?? 1
   }
-  return -1
+  return false
 }
 
 function joined(chunks: readonly Uint8Array[]): Bytes {
