@@ -121,7 +121,8 @@ function pass(
         answer.statusCode === 401 &&
         authorization === undefined &&
         !isKnown &&
-        origin !== undefined
+        origin !== undefined &&
+        !url?.startsWith('/u/') // its credential is in the path
       )
         explain(() => `${method}: ${notLetIn(origin, callers)}`)
       else if (isClientError(answer.statusCode)) {

@@ -10,6 +10,7 @@ import { type LoadedSettings, nameOf } from '../../src/settings/define.ts'
 import { check } from '../../src/settings/rules.ts'
 import type { Settings } from '../../src/settings/settings.ts'
 import { withKeys } from '../../src/settings/with-keys.ts'
+import { unknownNames, unknownText } from '../env-file.ts'
 import { UsageError } from './options.ts'
 import { type Finding, fail, pass, type Result, skip, warn } from './report.ts'
 
@@ -127,6 +128,7 @@ export function namedCredentials({ env }: WorkerEnvironment, name: string): Cred
 
 /** The checks of the settings, in their order. */
 export const CHECKS = [
+  'unknown',
   'valid',
   'signing-secrets',
   'access',
@@ -136,14 +138,31 @@ export const CHECKS = [
   'cors-origins',
 ] as const
 
-/** Checks the settings without a bucket. Each invalid setting has a finding. */
-export async function checkSettings(worker: WorkerEnvironment): Promise<Finding[]> {
+/** Checks the settings without a bucket. Each invalid or unknown setting has a finding. */
+export const checkSettings = async (worker: WorkerEnvironment): Promise<Finding[]> => [
+  ...checkNames(worker),
+  ...(await checkValues(worker)),
+]
+
+const checkNames = ({ env, envFile, localNames }: WorkerEnvironment): Finding[] =>
+  unknownNames(Object.fromEntries([...localNames].map((name) => [name, env[name]]))).map(
+    (unknown) => ({
+      check: 'settings.unknown',
+      subject: unknown.name,
+      ...warn(
+        unknownText(envFile ?? '', unknown),
+        'Correct the name, or remove the line. docs/configuration.md lists every setting.',
+      ),
+    }),
+  )
+
+async function checkValues(worker: WorkerEnvironment): Promise<Finding[]> {
   const { loaded } = worker
   if (!loaded.ok)
     return loaded.issues.map(({ path, message }) => ({
       check: 'settings.valid',
       subject: path,
-      ...fail(`${path} ${message}`.trim(), whereToSet(worker, path)),
+      ...fail(`${path} ${message}`.trim(), whereToSet(worker, path, /^is missing/.test(message))),
     }))
   const { settings } = loaded
   const at = (check: (typeof CHECKS)[number], subject: string, result: Result): Finding => ({
@@ -163,14 +182,18 @@ export async function checkSettings(worker: WorkerEnvironment): Promise<Finding[
 }
 
 /** Where to set a setting. Nobody can read secrets back from Cloudflare, so doctor needs a file. */
-function whereToSet({ envFile, config }: WorkerEnvironment, path: string): string {
+function whereToSet(
+  { envFile, config }: WorkerEnvironment,
+  path: string,
+  isMissing: boolean,
+): string {
   const [name = ''] = path.split('.')
   if (name === 'FILE_INDEX' || name === 'RATE_LIMITER') return `Add the binding to ${config}.`
   if (/^(?:BUCKETS?|JWT|CORS_ORIGINS|LINK_ORIGIN|OPEN_ACCESS)$/.test(name))
     return `Change it in ${config}${envFile === null ? '' : `, or in ${envFile} if it is there`}.`
   return envFile === null
     ? 'Doctor reads secrets from a file. Write them to .dev.vars, or name another file with --env-file.'
-    : `Doctor reads it from ${envFile}.`
+    : `${isMissing ? 'Add it to' : 'Change it in'} ${envFile}, from which doctor reads it.`
 }
 
 /** A secret with fewer different characters is not random: 32 random hexadecimal digits have 13. */

@@ -532,11 +532,23 @@ describe('npm run dev -- --env-file', () => {
   })
 
   it('names the invalid settings, and ends', async () => {
-    const { bucket, file } = await realBucket(['SIGNING_SECRETS=short'])
+    const { bucket, file } = await realBucket([
+      'SIGNING_SECRETS=short',
+      'S3_SECRET_ACCESS_KEY=',
+      'CORS_ORIGNS=["https://a.example"]',
+    ])
     await bucket.close()
     await using dev = startNpmDev('--env-file', file)
     expect(await dev.end()).toBe(1)
-    expect(dev.output()).toMatch(/The settings are not valid\.\n {2}SIGNING_SECRETS/)
+    const [, output = ''] = /dev\/main\.ts .*\n\n([\s\S]*)/.exec(dev.output()) ?? []
+    const lines = output.trimEnd().split('\n')
+    expect(lines.slice(0, 4).toSorted()).toEqual([
+      `  ${file}: S3_SECRET_ACCESS_KEY is missing. Add it to the file.`,
+      'Starting the Worker.',
+      'The settings are not valid.',
+      `Warning: ${file} sets CORS_ORIGNS, which is no setting. Did you mean CORS_ORIGINS?`,
+    ])
+    expect(lines.slice(4)).toEqual([expect.stringMatching(`^  ${file}: SIGNING_SECRETS`)])
   })
 
   it('reports a missing file', async () => {

@@ -79,6 +79,43 @@ describe('doctor, for settings,', () => {
     expect(JSON.stringify(found)).not.toContain('short-secret')
   })
 
+  it('says where to add or change a secret', async () => {
+    const broken = { ...good, SIGNING_SECRETS: 'short', S3_SECRET_ACCESS_KEY: '' }
+    const fixes = (await findings(broken)).map(({ subject, fix }) => [subject, fix])
+    const from = `${join(directory, 'worker.env')}, from which doctor reads it.`
+    expect(fixes).toContainEqual(['S3_SECRET_ACCESS_KEY', `Add it to ${from}`])
+    expect(fixes).toContainEqual(['SIGNING_SECRETS', `Change it in ${from}`])
+  })
+
+  it('warns of names that are no setting, also when the others are invalid', async () => {
+    const found = await findings({
+      BUCKET: 'secret-value',
+      CORS_ORIGNS: 'a',
+      S3_ACCES_KEY_ID: 'a',
+      SOMETHING: 'a',
+      EMPTY: '',
+      S3_SESSION_TOKEN: 'a',
+      ADMIN_ACCESS_KEY_ID: 'a',
+      API_KEYS_LIST_ci_0a1b2c3d: 'a',
+      CLOUDFLARE_API_TOKEN: 'a',
+    })
+    const unknown = found.filter(({ check }) => check === 'settings.unknown')
+    const file = join(directory, 'worker.env')
+    expect(unknown.map(({ status, message }) => [status, message])).toEqual([
+      ['warn', `${file} sets BUCKET, which is no setting. Did you mean BUCKETS?`],
+      ['warn', `${file} sets CORS_ORIGNS, which is no setting. Did you mean CORS_ORIGINS?`],
+      ['warn', `${file} sets S3_ACCES_KEY_ID, which is no setting. Did you mean S3_ACCESS_KEY_ID?`],
+      ['warn', `${file} sets SOMETHING, which is no setting.`],
+    ])
+    expect(found.some(({ check }) => check === 'settings.valid')).toBe(true)
+    expect(JSON.stringify(unknown)).not.toContain('secret-value')
+  })
+
+  it('knows every setting of the Worker', async () => {
+    const all = { ...good, JWT: '', LINK_ORIGIN: 'a', OPEN_ACCESS: 'a', CORS_COOKIE_ORIGINS: 'a' }
+    expect((await findings(all)).map(({ check }) => check)).not.toContain('settings.unknown')
+  })
+
   it('reads [vars], and lets the env file override them', async () => {
     const toml = `${BINDINGS}\n[vars]\nCORS_ORIGINS = ["https://a.example"]\n`
     const { CORS_ORIGINS: _, ...withoutOrigins } = good
