@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path'
 import { parseEnv } from 'node:util'
 import * as z from 'zod/mini'
 import { fetchKeySet, JwksUnavailableError } from '../../src/access/jwks.ts'
-import type { Credentials } from '../../src/bucket/bucket.ts'
+import type { Bucket, Credentials } from '../../src/bucket/bucket.ts'
 import { accessKeys, loadEnvironment } from '../../src/cloudflare/environment.ts'
 import { type LoadedSettings, nameOf } from '../../src/settings/define.ts'
 import { check } from '../../src/settings/rules.ts'
@@ -103,20 +103,58 @@ async function readText(path: string): Promise<string> {
   }
 }
 
-const bucketTables = z.record(
-  z.string(),
-  z.looseObject({ credentials: z.string(), uploadCredentials: z.optional(z.string()) }),
-)
+const bucketTable = z.object({
+  endpoint: z.string(),
+  credentials: z.string(),
+  uploadCredentials: z.optional(z.string()),
+})
 
-/** The names of the access keys of a bucket, such as `S3`, for advice about them. */
-export function credentialNames(
+/** A bucket's endpoint as the settings have it, and the names of its access keys, such as `S3`. */
+export function writtenFor(
   { env }: Pick<WorkerEnvironment, 'env'>,
   alias: string,
-): { readonly reads: string; readonly uploads: string } {
-  const { BUCKETS } = env
-  const tables = bucketTables.parse(typeof BUCKETS === 'string' ? JSON.parse(BUCKETS) : BUCKETS)
-  const { credentials: reads = 'S3', uploadCredentials: uploads = reads } = tables[alias] ?? {}
-  return { reads, uploads }
+): { readonly endpoint: string; readonly reads: string; readonly uploads: string } {
+  const { endpoint, credentials, uploadCredentials } = bucketTable.parse(bucketTables(env)[alias])
+  return { endpoint, reads: credentials, uploads: uploadCredentials ?? credentials }
+}
+
+/** Returns the tables of the buckets, which may be invalid. */
+function bucketTables({ BUCKETS }: WorkerEnvironment['env']): Readonly<Record<string, unknown>> {
+  try {
+    const tables: unknown = typeof BUCKETS === 'string' ? JSON.parse(BUCKETS) : BUCKETS
+    return z.record(z.string(), z.unknown()).safeParse(tables).data ?? {}
+  } catch {
+    return {} // `settings.valid` reports it
+  }
+}
+
+/**
+ * Returns the buckets whose own settings and access keys are valid, and the valid origins, whatever
+ * else is missing or invalid.
+ */
+export function checkable({ env, loaded }: Pick<WorkerEnvironment, 'env' | 'loaded'>): {
+  readonly buckets: readonly Bucket[]
+  readonly corsOrigins: readonly string[]
+} {
+  if (loaded.ok) return loaded.settings
+  const others = {
+    SIGNING_SECRETS: `k1:${'0'.repeat(32)}`, // signs nothing here
+    ...Object.fromEntries(['API_KEYS', 'JWT', 'LINK_ORIGIN', 'OPEN_ACCESS'].map((n) => [n, ''])),
+    FILE_INDEX: {},
+    RATE_LIMITER: {},
+  }
+  const withoutOrigins = { CORS_ORIGINS: '[]', CORS_COOKIE_ORIGINS: '[]' }
+  const buckets: Bucket[] = []
+  let corsOrigins: readonly string[] = []
+  for (const [alias, table] of Object.entries(bucketTables(env))) {
+    const own = { ...env, ...others, BUCKETS: { [alias]: table } }
+    const alone = loadEnvironment({ ...own, ...withoutOrigins })
+    if (!alone.ok) continue
+    buckets.push(...alone.settings.buckets)
+    const withOrigins = loadEnvironment(own)
+    if (withOrigins.ok) corsOrigins = withOrigins.settings.corsOrigins
+  }
+  return { buckets, corsOrigins }
 }
 
 /** Returns the access keys of `name`. Throws UsageError if one is missing. */

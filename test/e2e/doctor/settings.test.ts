@@ -6,10 +6,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import {
+  checkable,
   checkSettings,
-  credentialNames,
   namedCredentials,
   readEnvironment,
+  writtenFor,
 } from '../../../dev/doctor/environment.ts'
 import { UsageError } from '../../../dev/doctor/options.ts'
 import { type Variables, variables } from './run.ts'
@@ -77,6 +78,30 @@ describe('doctor, for settings,', () => {
       expect(paths).toContain(path)
     expect(found.every(({ status, fix }) => status === 'fail' && fix !== null)).toBe(true)
     expect(JSON.stringify(found)).not.toContain('short-secret')
+  })
+
+  it('finds the buckets that are valid, whatever else is not', async () => {
+    const { files } = JSON.parse(good.BUCKETS ?? '')
+    const BUCKETS = JSON.stringify({
+      files,
+      ...{ other: { ...files, credentials: 'NONE' }, odd: { ...files, region: 5 } },
+    })
+    const invalid = {
+      ...{ SIGNING_SECRETS: 'short', API_KEYS: '{', JWT: '[]', LINK_ORIGIN: 'x', OPEN_ACCESS: 'x' },
+    }
+    const found = async (settings: Variables) => {
+      const { buckets, corsOrigins } = checkable(await environment(settings, 'name = "test"\n'))
+      return [buckets.map(({ alias }) => alias), corsOrigins]
+    }
+    const origins = ['https://app.example.com']
+    expect(await found({ ...good, ...invalid, BUCKETS })).toEqual([['files'], origins])
+    for (const wrong of [
+      { CORS_ORIGINS: '5' },
+      { CORS_ORIGINS: '', CORS_ORIGIN: 'https://a.test' },
+    ])
+      expect(await found({ ...good, ...wrong })).toEqual([['files'], []])
+    for (const none of ['', '5', '{', '{"files": 5}'])
+      expect(await found({ ...good, BUCKETS: none })).toEqual([[], []])
   })
 
   it('says where to add or change a secret', async () => {
@@ -214,7 +239,11 @@ describe('doctor, for settings,', () => {
       ADMIN_ACCESS_KEY_ID: 'id',
       ADMIN_SECRET_ACCESS_KEY: 'secret',
     })
-    expect(credentialNames(worker, 'files')).toEqual({ reads: 'S3', uploads: 'S3_WRITE' })
+    expect(writtenFor(worker, 'files')).toEqual({
+      endpoint: 'https://s3.example.com',
+      reads: 'S3',
+      uploads: 'S3_WRITE',
+    })
     expect(namedCredentials(worker, 'ADMIN')).toMatchObject({ accessKeyId: 'id' })
     expect(() => namedCredentials(worker, 'OTHER')).toThrow(/OTHER_ACCESS_KEY_ID is missing/)
   })
