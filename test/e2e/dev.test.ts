@@ -401,6 +401,11 @@ describe('npm run dev, while it runs,', () => {
       ])
     }
     expect(dev.output()).not.toContain('no credentials')
+
+    await ask('/u/ept_x/s3/params', { headers: { Host, Origin: 'http://shop.test:5180' } })
+    expect(await linesBefore('GET /u/…/s3/params 401')).toContain(
+      '  unauthenticated: These credentials are malformed.',
+    )
   })
 
   it('gives the reason of each client error, in the line before the request, without its query', async () => {
