@@ -97,14 +97,15 @@ function pass(
 ): void {
   const { method, url } = incoming
   const { authorization, origin } = incoming.headers
+  const page = origin ?? embeddingPage(incoming)
   const isKnown = origin !== undefined && isKnownOrigin(origin, callers)
   const headers = passedHeaders(
     incoming.rawHeaders,
     (name) => !name.startsWith('mf-') && !(isKnown && name === 'origin'),
   )
   if (isKnown) headers.push('Origin', ownOrigin)
-  // A page sends its Origin with each request that changes something or is read across origins.
-  const mayHaveKey = (origin === undefined || isKnown) && (keyForNetwork || isFromHere(incoming))
+  const isForeign = page !== undefined && !isKnownOrigin(page, callers)
+  const mayHaveKey = !isForeign && (keyForNetwork || isFromHere(incoming))
   if (authorization === undefined && mayHaveKey) headers.push('Authorization', `Bearer ${apiKey}`)
 
   const passed = httpRequest(
@@ -114,17 +115,17 @@ function pass(
       const answered = passedHeaders(answer.rawHeaders).map((value) =>
         value.replaceAll(`http://127.0.0.1:${workerPort}`, ownOrigin),
       )
-      const allowed = answered.indexOf('Access-Control-Allow-Origin') + 1
-      if (isKnown && answered[allowed] === ownOrigin) answered[allowed] = origin
+      const isAllowed = (name: string) => name.toLowerCase() === 'access-control-allow-origin'
+      const allowed = answered.findIndex(isAllowed) + 1
+      if (isKnown && allowed > 0 && answered[allowed] === ownOrigin) answered[allowed] = origin
       outgoing.writeHead(answer.statusCode ?? 502, answer.statusMessage, answered)
       if (
         answer.statusCode === 401 &&
         authorization === undefined &&
-        !isKnown &&
-        origin !== undefined &&
+        isForeign &&
         !url?.startsWith('/u/') // its credential is in the path
       )
-        explain(() => `${method}: ${notLetIn(origin, callers)}`)
+        explain(() => `${method}: ${notLetIn(page, callers)}`)
       else if (isClientError(answer.statusCode)) {
         const chunks: Buffer[] = []
         answer.on('data', (chunk: Buffer) => chunks.push(chunk))
@@ -196,6 +197,16 @@ const oneLine = (text: string): string =>
   withoutUrls(text)
     .replace(/\p{C}+/gu, ' ')
     .slice(0, MAX_FAILURE_CHARACTERS)
+
+/**
+ * Returns the origin of a page of another site that embeds or links to this URL. A browser sends no
+ * Origin then.
+ */
+function embeddingPage({ headers }: IncomingMessage): string | undefined {
+  if (headers['sec-fetch-site'] !== 'cross-site') return undefined
+  const { referer = '' } = headers
+  return URL.canParse(referer) ? new URL(referer).origin : 'null'
+}
 
 /** Tells whether a request comes from this machine, independent of its Host. */
 const isFromHere = ({ socket }: IncomingMessage): boolean =>

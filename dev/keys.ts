@@ -22,20 +22,22 @@ npm run keys -- rotate ID --now      (replaces all keys of ID: after a leak)
 npm run keys -- revoke ID
 npm run keys -- list
 npm run keys -- check                (reads a key from standard input)
-npm run keys -- push [--remove ID[,ID]] [--replace-all] [--env ENVIRONMENT]
+npm run keys -- push [--remove KEY[,KEY]] [--restore KEY[,KEY]] [--replace-all] [--env ENVIRONMENT]
 
 SCOPE is one of ${SCOPES.join(', ')}.
 Each command accepts --file FILE (default: api-keys.json). The file contains digests, not keys.
-push sends the file to the deployed Worker. The other commands only change the file.`
+push sends the file to the deployed Worker. The other commands only change the file.
+KEY is ID:DIGEST, with the first 8 digits of the digest. --remove also accepts an ID that the file no
+longer contains.`
 
 const WRANGLER = join(import.meta.dirname, '../node_modules/wrangler/bin/wrangler.js')
 /** Cloudflare's limit for one secret: "Environment variable size" in Workers' limits. */
 const MAX_SECRET_BYTES = 5 * 1024
 /**
- * The name of a marker secret, which contains a deployed digest. Only the names of secrets can be
- * read back.
+ * The name of a marker secret, which contains a digest that is deployed (`LIST`) or was removed
+ * (`GONE`). Only the names of secrets can be read back.
  */
-const MARKER = /^API_KEYS_LIST_([a-z0-9-]{1,32})_([0-9a-f]{8})$/
+const MARKER = /^API_KEYS_(LIST|GONE)_([a-z0-9-]{1,32})_([0-9a-f]{8})$/
 
 /** An error that the user can fix. Any other error is a bug. */
 class UsageError extends Error {}
@@ -81,6 +83,7 @@ function readArguments() {
         finish: { type: 'boolean', default: false },
         now: { type: 'boolean', default: false },
         remove: { type: 'string', default: '' },
+        restore: { type: 'string', default: '' },
         'replace-all': { type: 'boolean', default: false },
         env: { type: 'string' },
       },
@@ -116,13 +119,16 @@ async function rotate(
       file,
       keys.map((key) => (key.id === id ? { ...key, sha256 } : key)),
     )
-  const pushRemoved = `Commit ${file}, then send it to the Worker:\n\n  npm run keys -- push --remove ${id}`
+  const pushRemoved = (removed: readonly string[]) =>
+    `Commit ${file}, then send it to the Worker:\n\n  npm run keys -- push --remove ${removed
+      .map((digest) => keyName(id, digest))
+      .join(',')}`
 
   if (finish) {
     if (digests.length < 2)
       throw new UsageError(`${id} has only one key. First run: npm run keys -- rotate ${id}`)
     await replace(newest)
-    console.log(`Removed the older key of ${id}. ${pushRemoved}`)
+    console.log(`Removed the older key of ${id}. ${pushRemoved(digests.slice(1))}`)
     return
   }
   if (digests.length > 1 && !now)
@@ -134,7 +140,7 @@ async function rotate(
   console.log(`The new key, shown only once:\n\n  ${key}\n`)
   console.log(
     now
-      ? `Removed all earlier keys of ${id} from ${file}. ${pushRemoved}`
+      ? `Removed all earlier keys of ${id} from ${file}. ${pushRemoved(digests)}`
       : `The earlier key of ${id} still works. Commit ${file}, then send it to the Worker:\n
   npm run keys -- push\n
 When every client has the new key, remove the earlier one:\n
@@ -171,6 +177,7 @@ async function check(file: string): Promise<void> {
 
 interface PushOptions {
   readonly remove: string
+  readonly restore: string
   readonly 'replace-all': boolean
   readonly env?: string | undefined
 }
@@ -178,7 +185,8 @@ interface PushOptions {
 /**
  * Sends the list to the Worker. Cloudflare never shows a secret again, so the same request sets a
  * marker for each digest: a secret whose name contains the id and the digest. The next push, from
- * any clone, compares the markers with its file.
+ * any clone, compares the markers with its file. The marker of a removed digest stays, under another
+ * name, so that a clone whose file still lists it doesn't bring it back.
  */
 async function push(options: PushOptions, file: string): Promise<void> {
   if (!existsSync(file))
@@ -193,22 +201,49 @@ async function push(options: PushOptions, file: string): Promise<void> {
     )
   const environment = options.env === undefined ? [] : ['--env', options.env]
   const secrets = await deployedSecrets(environment)
-  const deployed = secrets.filter((name) => MARKER.test(name))
+  const marked = (state: string) =>
+    secrets.flatMap((name) => {
+      const [, marker, id = '', digest = ''] = MARKER.exec(name) ?? []
+      return marker === state ? [keyName(id, digest)] : []
+    })
+  const [deployed, gone] = [marked('LIST'), marked('GONE')]
   const local = keys.flatMap(({ id, sha256 }) =>
-    [sha256].flat().map((digest) => `API_KEYS_LIST_${id}_${digest.slice(0, 8)}`),
+    [sha256].flat().map((digest) => keyName(id, digest)),
   )
-  const removed = deployed.filter((name) => !local.includes(name))
+  const removed = deployed.filter((key) => !local.includes(key))
+  const restored = gone.filter((key) => local.includes(key))
   if (!options['replace-all']) {
-    if (deployed.length === 0 && secrets.includes('API_KEYS'))
+    if (deployed.length + gone.length === 0 && secrets.includes('API_KEYS'))
       throw new UsageError(`The Worker's API_KEYS was not set by push, and a secret can't be read back. So this file may lack
 some of its keys. If ${file} is complete, or the Worker's list is empty (as after the deploy
 button), replace it:\n\n  npm run keys -- push --replace-all`)
-    refuseUnlessNamed(removed, options.remove.split(','), file)
+    const toRestore = options.restore.split(',')
+    refuse(
+      restored.filter((key) => !toRestore.includes(key)),
+      `${file} contains keys that were removed from the Worker`,
+      `Get the newest ${file} (git pull). To make these keys valid again`,
+      'restore',
+    )
+    const toRemove = options.remove.split(',')
+    // An id names all its keys only if the file has none of them. Otherwise, one that a colleague has
+    // created since would also be removed.
+    const isRevoked = (id: string) => toRemove.includes(id) && !keys.some((key) => key.id === id)
+    refuse(
+      removed.filter((key) => !toRemove.includes(key) && !isRevoked(idOf(key))),
+      `The Worker would lose keys that are missing from ${file}`,
+      `If someone else created them, get the newest ${file} (git pull). To remove them`,
+      'remove',
+    )
   }
+  const forgotten = options['replace-all'] ? gone : restored
   const change = Object.fromEntries([
     ['API_KEYS', list],
-    ...local.map((name) => [name, 'listed']),
-    ...removed.map((name) => [name, null]),
+    ...forgotten.map((key) => [markerOf('GONE', key), null]),
+    ...local.map((key) => [markerOf('LIST', key), 'listed']),
+    ...removed.flatMap((key) => [
+      [markerOf('LIST', key), null],
+      [markerOf('GONE', key), 'removed'],
+    ]),
   ])
   await wrangler(['secret', 'bulk', ...environment], JSON.stringify(change))
   console.log(
@@ -218,18 +253,26 @@ button), replace it:\n\n  npm run keys -- push --replace-all`)
   )
 }
 
-/** Throws unless the user named each key that the Worker would lose. */
-function refuseUnlessNamed(markers: readonly string[], named: readonly string[], file: string) {
-  const lost = markers.flatMap((name) => {
-    const [, id = '', digest = ''] = MARKER.exec(name) ?? []
-    return named.includes(id) ? [] : [{ id, digest }]
-  })
-  if (lost.length === 0) return
-  const ids = [...new Set(lost.map(({ id }) => id))].join(',')
-  throw new UsageError(`The Worker would lose keys that are missing from ${file}:\n
-${lost.map(({ id, digest }) => `  ${id}\t(digest ${digest}…)`).join('\n')}\n
-If someone else created them, get the newest ${file} (git pull). To remove them:\n
-  npm run keys -- push --remove ${ids}`)
+/** How a command line names one key. */
+const keyName = (id: string, digest: string): string => `${id}:${digest.slice(0, 8)}`
+
+const idOf = (key: string): string => key.replace(/:.*/, '')
+
+const markerOf = (state: 'LIST' | 'GONE', key: string): string =>
+  `API_KEYS_${state}_${key.replace(':', '_')}`
+
+/** Throws an error that shows the keys, if there are any, and the option that accepts them. */
+function refuse(
+  keys: readonly string[],
+  problem: string,
+  fix: string,
+  option: 'remove' | 'restore',
+): void {
+  if (keys.length === 0) return
+  throw new UsageError(`${problem}:\n
+${keys.map((key) => `  ${key}`).join('\n')}\n
+${fix}:\n
+  npm run keys -- push --${option} ${keys.join(',')}`)
 }
 
 const secretNames = z.array(z.object({ name: z.string() }))
@@ -264,8 +307,10 @@ async function readKeys(file: string): Promise<ApiKey[]> {
   let json: string
   try {
     json = await readFile(file, 'utf8')
-  } catch {
-    return []
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error)) throw error
+    if (error.code === 'ENOENT') return []
+    throw new UsageError(`${file} can't be read: ${error.message}`)
   }
   try {
     return parseKeys(JSON.parse(json))

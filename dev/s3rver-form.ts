@@ -81,8 +81,7 @@ async function readForm(ctx: Context): Promise<{ fields: Fields; file: Buffer }>
   for (const [anyCase, value] of form) {
     const name = anyCase.toLowerCase()
     if (name === 'file') {
-      const file = typeof value === 'string' ? value : await value.arrayBuffer()
-      return { fields, file: typeof file === 'string' ? Buffer.from(file) : Buffer.from(file) }
+      return { fields, file: Buffer.from(typeof value === 'string' ? value : await value.bytes()) }
     }
     if (typeof value !== 'string' || fields.has(name)) throw extraField(name)
     fields.set(name, value)

@@ -39,10 +39,10 @@ export async function writeWorkerEnv(
     ...(s3 === undefined ? {} : bucketVariables(s3)),
     ...secrets,
     OPEN_ACCESS: '', // overrides wrangler.toml
-    API_KEYS: JSON.stringify([...listIn(given, 'API_KEYS'), localKey(apiKey)]),
-    CORS_ORIGINS: JSON.stringify([...new Set([...listIn(given, 'CORS_ORIGINS'), origin])]),
+    API_KEYS: jsonText([...listIn(given, 'API_KEYS'), localKey(apiKey)]),
+    CORS_ORIGINS: jsonText([...new Set([...listIn(given, 'CORS_ORIGINS'), origin])]),
   }
-  const lines = Object.entries(variables).map(([name, value]) => `${name}=${quoted(value)}\n`)
+  const lines = Object.entries(variables).map(([name, value]) => `${name}='${value}'\n`)
   const text = ['# Written by "npm run dev" at each start.\n', ...lines].join('')
   await mkdir(dirname(file), { recursive: true })
   await writeFile(file, text, { mode: 0o600 })
@@ -63,7 +63,7 @@ export async function readVariables(file: string): Promise<Variables> {
 export const randomSecret = (): string => randomBytes(32).toString('base64url')
 
 const bucketVariables = (s3: S3Server): Readonly<Record<string, string>> => ({
-  BUCKETS: JSON.stringify({
+  BUCKETS: jsonText({
     files: {
       endpoint: s3.endpoint,
       region: s3.region,
@@ -100,10 +100,11 @@ function listIn(variables: Variables, name: string): readonly unknown[] {
 }
 
 /**
- * Returns `value`, quoted for a file of variables. Escapes `$`, which would start a reference to
- * another variable.
+ * Returns `value` as JSON for a quoted variable. In its strings, `'` would end the variable, and `$`
+ * would start a reference to another one.
  */
-const quoted = (value: string): string => `'${value.replaceAll('$', '\\$')}'`
+const jsonText = (value: unknown): string =>
+  JSON.stringify(value).replaceAll("'", '\\u0027').replaceAll('$', '\\u0024')
 
 /** Returns the secret of the embedded S3 server from the file of an earlier run, or a new one. */
 export const keptS3Secret = (file: string): Promise<string> =>

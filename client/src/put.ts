@@ -1,6 +1,6 @@
 import { PresignerError } from './presigner-error.ts'
 import type { Stall } from './progress.ts'
-import { codeWithoutResponse, noteResponse } from './responded.ts'
+import { codeWithoutResponse, hasRead, noteResponse } from './responded.ts'
 
 /**
  * How many uploads of the page run at the same time. A browser has six connections for each host.
@@ -75,7 +75,7 @@ export const put = (
     xhr.open('PUT', url)
     for (const [name, value] of Object.entries(headers)) xhr.setRequestHeader(name, value)
     xhr.upload.onprogress = ({ loaded }) => {
-      noteResponse(url) // to the preflight
+      noteResponse(url, false) // to the preflight
       ownByteAt = lastByteAt = Date.now()
       stall()
       onProgress(loaded)
@@ -104,6 +104,12 @@ export const put = (
 
 function noResponse(url: string): PresignerError {
   const code = codeWithoutResponse(url)
-  const hint = code === 'unreachable' ? `. Check that its CORS rules allow ${origin}.` : ''
+  const hint =
+    code === 'unreachable'
+      ? `. Check that its CORS rules allow ${origin}.`
+      : hasRead(url)
+        ? ''
+        : // Some servers leave CORS headers out when they refuse a signature.
+          ' that this page can read. Check its access key and CORS rules.'
   return new PresignerError(code, `No response from the bucket${hint}`)
 }

@@ -1,3 +1,4 @@
+import { type Check, isNumber, isObject, isOptional, isString } from './check.ts'
 import { sampleOf } from './file-bytes.ts'
 import type { StartRequest } from './requests.ts'
 import { isStartedUpload, type StartedUpload } from './responses.ts'
@@ -13,6 +14,13 @@ const LAST_DAY_MILLISECONDS = 86_400_000
 
 /** Identifies an upload: the API's base URL, the file's date, and the options. */
 export type UploadIdentity = readonly [string, number, StartRequest]
+
+const isRequest = isObject<Pick<StartRequest, 'fileName' | 'bucket'>>({
+  fileName: isString,
+  bucket: isOptional(isString),
+})
+const isIdentity: Check<UploadIdentity> = (value): value is UploadIdentity =>
+  Array.isArray(value) && isString(value[0]) && isNumber(value[1]) && isRequest(value[2])
 
 /** Deletes the parts of an upload to this API. */
 type Drop = (upload: StartedUpload, bucket: string | undefined) => void
@@ -87,23 +95,25 @@ export async function withResumeSlot<T>(
 
 /** Returns the upload that is saved under `name`, unless it has expired. */
 function read(storage: Storage, name: string): KeptUpload | undefined {
-  const upload: unknown = JSON.parse(storage.getItem(name) ?? '0')
+  const upload = parse(storage.getItem(name))
   return isStartedUpload(upload) && Date.parse(upload.expiresAt) > Date.now() ? upload : undefined
 }
 
 /**
  * Removes expired uploads. Also removes and drops uploads to the API at `baseUrl` that are about to
- * expire, unless a tab works on them.
+ * expire, unless a tab works on them. Keeps what other code of the page saves, also if its name
+ * starts with the same prefix.
  */
 function sweep(storage: Storage, baseUrl: string | undefined, drop: Drop): void {
   for (const name of Object.keys(storage)) {
-    if (!name.startsWith(PREFIX)) continue
+    const identity = name.startsWith(PREFIX) && parse(name.slice(PREFIX.length))
+    if (!isIdentity(identity)) continue
     const upload = read(storage, name)
     if (!upload) {
       storage.removeItem(name)
       continue
     }
-    const [base, , { bucket }] = JSON.parse(name.slice(PREFIX.length))
+    const [base, , { bucket }] = identity
     if (base !== baseUrl || Date.parse(upload.expiresAt) > Date.now() + LAST_DAY_MILLISECONDS)
       continue
     void navigator.locks.request(name, { ifAvailable: true }, (lock) => {
@@ -111,5 +121,14 @@ function sweep(storage: Storage, baseUrl: string | undefined, drop: Drop): void 
       storage.removeItem(name)
       drop(upload, bucket)
     })
+  }
+}
+
+/** Returns the value of `json`, or undefined if it is not JSON. */
+function parse(json: string | null): unknown {
+  try {
+    return JSON.parse(json ?? 'null')
+  } catch {
+    return undefined
   }
 }

@@ -21,8 +21,8 @@ export interface UppyOptions {
   /** The Cache-Control header that the bucket returns. */
   readonly cacheControl?: string | undefined
   /**
-   * Called with each error that a request waits for to pass, and with `undefined` when it
-   * continues.
+   * Called with each error that a request waits for to pass, and with `undefined` when it continues
+   * or fails.
    */
   readonly onStall?: ((error?: PresignerError) => void) | undefined
 }
@@ -92,7 +92,7 @@ export function uppyOptions(
         new AbortController().signal,
         () => client.request('POST', '/s3/sign', { body }),
         stall,
-      )
+      ).finally(() => stall())
       if (!isSigned(answer))
         throw new PresignerError('bad_answer', 'Unexpected response to /s3/sign')
       const { url, key, headers = {} } = answer

@@ -1,3 +1,5 @@
+import { type RetryingUppy, retryFile } from './uppy-retry.ts'
+
 /** The members of Uppy's file that are used here. */
 interface SentFile {
   readonly id: string
@@ -15,19 +17,19 @@ interface UploadResult {
 }
 
 /** The members of Uppy that are used here. */
-export interface WaitingUppy<Result extends UploadResult | undefined> {
+export interface WaitingUppy<Result extends UploadResult | undefined> extends RetryingUppy<Result> {
   on(event: 'upload-error', listener: ErrorListener): unknown
   on(event: 'upload-progress', listener: ProgressListener): unknown
   off(event: 'upload-error', listener: ErrorListener): unknown
   off(event: 'upload-progress', listener: ProgressListener): unknown
-  getFile(fileId: string): { readonly error?: string | null } | undefined
-  retryUpload(fileId: string): Promise<Result>
+  emit(event: 'upload-error', file: SentFile | undefined, error: Error): void
   emit(event: 'complete', result: Result): void
 }
 
 export interface OutageOptions {
   /**
-   * Called with each error that a file waits for to pass, and with `undefined` when it continues.
+   * Called with each error that a file waits for to pass, and with `undefined` when it continues or
+   * fails.
    */
   readonly onStall?: ((error?: Error) => void) | undefined
 }
@@ -46,10 +48,11 @@ export function retryAfterOutages<Result extends UploadResult | undefined>(
   { onStall }: OutageOptions = {},
 ): () => void {
   let responded = false
-  /** Retries since the last byte, by file id. */
-  const waiting = new Map<string, number>()
+  /** By file id: the retries since the last byte, and the timer of the next one. */
+  const waiting = new Map<string, { readonly retries: number; readonly timer: number }>()
 
   const settle = (fileId: string) => {
+    clearTimeout(waiting.get(fileId)?.timer)
     if (waiting.delete(fileId) && waiting.size === 0) onStall?.()
   }
   const onProgress: ProgressListener = (file, { bytesUploaded }) => {
@@ -58,22 +61,25 @@ export function retryAfterOutages<Result extends UploadResult | undefined>(
     if (file) settle(file.id)
   }
   const onError: ErrorListener = (file, error) => {
-    if (!file || !responded || Reflect.get(error, 'code') !== 'NETWORK') return
+    if (!file) return
     const { id } = file
-    const retries = waiting.get(id) ?? 0
-    if (retries === MAX_RETRIES) {
+    const { retries = 0, timer } = waiting.get(id) ?? {}
+    if (!responded || Reflect.get(error, 'code') !== 'NETWORK' || retries === MAX_RETRIES) {
       settle(id)
       return
     }
-    waiting.set(id, retries + 1)
+    clearTimeout(timer)
+    waiting.set(id, {
+      retries: retries + 1,
+      timer: setTimeout(() => retry(id), PAUSE_MILLISECONDS),
+    })
     onStall?.(error)
-    setTimeout(() => retry(id), PAUSE_MILLISECONDS)
   }
   async function retry(fileId: string): Promise<void> {
     const file = uppy.getFile(fileId)
     if (!file) settle(fileId)
     if (!file?.error) return
-    const result = await uppy.retryUpload(fileId)
+    const result = await retryFile(uppy, fileId)
     // Uppy emits this only when a user retries all files.
     if (result?.successful?.length) uppy.emit('complete', result)
   }
@@ -82,5 +88,6 @@ export function retryAfterOutages<Result extends UploadResult | undefined>(
   return () => {
     uppy.off('upload-progress', onProgress)
     uppy.off('upload-error', onError)
+    for (const { timer } of waiting.values()) clearTimeout(timer)
   }
 }

@@ -1,3 +1,5 @@
+import { type RetryingUppy, retryFile } from './uppy-retry.ts'
+
 /** The members of Uppy's file that are used here. */
 interface PartedFile {
   readonly id: string
@@ -7,12 +9,11 @@ interface PartedFile {
 type Listener = (file: { readonly id: string } | undefined, error: object) => void
 
 /** The members of Uppy that are used here. */
-export interface RestartingUppy {
+export interface RestartingUppy extends RetryingUppy<unknown> {
   on(event: 'upload-error', listener: Listener): unknown
   off(event: 'upload-error', listener: Listener): unknown
   getFile(fileId: string): PartedFile | undefined
   setFileState(fileId: string, state: object): void
-  retryUpload(fileId: string): Promise<unknown>
 }
 
 /**
@@ -27,16 +28,20 @@ const LOST: readonly unknown[] = [404, 405, 501]
  * retry fails like the first one. Returns a function that stops this.
  */
 export function restartLostUploads(uppy: RestartingUppy): () => void {
-  const restarted = new Set<string>()
+  /** By file id: the timers that start the files again. */
+  const restarted = new Map<string, number>()
   const listener: Listener = (failed, error) => {
     const file = failed && uppy.getFile(failed.id)
     if (!file?.s3Multipart || !LOST.includes(Reflect.get(error, 'status'))) return
     uppy.setFileState(file.id, { s3Multipart: undefined })
     if (restarted.has(file.id)) return
-    restarted.add(file.id)
     // Uppy first has to finish the upload that has failed.
-    setTimeout(() => uppy.getFile(file.id) && uppy.retryUpload(file.id))
+    const timer = setTimeout(() => uppy.getFile(file.id) && retryFile(uppy, file.id))
+    restarted.set(file.id, timer)
   }
   uppy.on('upload-error', listener)
-  return () => uppy.off('upload-error', listener)
+  return () => {
+    uppy.off('upload-error', listener)
+    for (const timer of restarted.values()) clearTimeout(timer)
+  }
 }

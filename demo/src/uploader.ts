@@ -99,6 +99,6 @@ export function createUploader(options: UploaderOptions): Uploader {
 function explained(error: object): unknown {
   if (Reflect.get(error, 'code') !== 'NETWORK') return error
   return new Error(
-    `No response from the bucket. Check that its CORS rules allow ${location.origin}.`,
+    `No response from the bucket that this page can read. Check its access key, and that its CORS rules allow ${location.origin}.`,
   )
 }

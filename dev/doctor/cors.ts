@@ -9,7 +9,7 @@ import { fail, pass, type Result, skip, warn } from './report.ts'
 import type { Answer } from './requests.ts'
 
 /** An origin that nobody configures, because `.invalid` is never a host (RFC 6761). */
-const FOREIGN_ORIGIN = 'https://edge-presigner-doctor.invalid'
+export const FOREIGN_ORIGIN = 'https://edge-presigner-doctor.invalid'
 
 /** An origin that a configured one allows: a label replaces the star of `https://*.app.example.com`. */
 export const sampleOf = (origin: string): string => origin.replace('*', 'edge-presigner-doctor')
@@ -156,7 +156,7 @@ export function mergeRules(existing: readonly CorsRule[], origins: readonly stri
   const isOwn = (rule: CorsRule) => valuesOf(rule, 'ID').includes(RULE_ID)
   const kept = existing.filter(isOwn).flatMap((rule) => valuesOf(rule, 'AllowedOrigin'))
   const allowed = [...new Set([...kept, ...origins])]
-  const fits = (pattern: string): boolean => allowed.some((origin) => covers(pattern, origin))
+  const fits = (pattern: string): boolean => allowed.some((origin) => overlap(pattern, origin))
   const exposed = existing
     .filter((rule) => isOwn(rule) || valuesOf(rule, 'AllowedOrigin').some(fits))
     .flatMap((rule) => valuesOf(rule, 'ExposeHeader'))
@@ -171,11 +171,24 @@ export function mergeRules(existing: readonly CorsRule[], origins: readonly stri
   return [own, ...existing.filter((rule) => !isOwn(rule))]
 }
 
-/** Whether `pattern` allows `origin`. Each can contain one star. */
+/** Whether one page can match both patterns. Each can contain one star. */
+function overlap(one: string, other: string): boolean {
+  const [start = '', end] = one.split('*')
+  const [otherStart = '', otherEnd] = other.split('*')
+  if (end === undefined) return covers(other, one)
+  if (otherEnd === undefined) return covers(one, other)
+  return (
+    (start.startsWith(otherStart) || otherStart.startsWith(start)) &&
+    (end.endsWith(otherEnd) || otherEnd.endsWith(end))
+  )
+}
+
 function covers(pattern: string, origin: string): boolean {
   const [start = '', end] = pattern.split('*')
   if (end === undefined) return pattern === origin
-  return origin.startsWith(start) && origin.endsWith(end)
+  return (
+    origin.length >= start.length + end.length && origin.startsWith(start) && origin.endsWith(end)
+  )
 }
 
 /** Removes repetitions, and ignores case. */

@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
 import type { Settings } from '../../src/settings/settings.ts'
-import { preflightError, preflightHeaders, sampleOf } from './cors.ts'
+import { FOREIGN_ORIGIN, preflightError, preflightHeaders, sampleOf } from './cors.ts'
 import { type Finding, fail, pass, type Result, skip, warn } from './report.ts'
 import { type Answer, NoAnswer, type Requests } from './requests.ts'
 
@@ -14,8 +14,6 @@ export interface WorkerOptions {
   readonly requests: Requests
   readonly tell: (...findings: Finding[]) => void
 }
-
-const FOREIGN_ORIGIN = 'https://edge-presigner-doctor.invalid'
 
 const healthSchema = z.union([
   z.object({ status: z.literal('ok'), edgeCache: z.boolean() }),

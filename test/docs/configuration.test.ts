@@ -149,6 +149,16 @@ describe('wrangler.toml', () => {
     expect(readFileSync(join(ROOT, 'wrangler.toml'), 'utf8')).toContain(block(start))
   })
 
+  it('has variables in a comment that work when you remove the "# "', () => {
+    const file = join(directory, 'uncommented.toml')
+    const text = readFileSync(join(ROOT, 'wrangler.toml'), 'utf8')
+    writeFileSync(file, text.replace(/^# (?=\[vars\]$|CORS_ORIGINS = )/gm, ''))
+    expect(unstable_readConfig({ config: file }).vars).toEqual({
+      CORS_ORIGINS: ['https://app.example.com'],
+      BUCKETS: { files: expect.objectContaining({ bucket: 'my-bucket' }) },
+    })
+  })
+
   it('gives old versions no URL, because removed keys would still work there', () => {
     const config = unstable_readConfig({ config: join(ROOT, 'wrangler.toml') })
     expect(config).toMatchObject({ preview_urls: false, workers_dev: true })

@@ -19,13 +19,26 @@ it('has exactly the options of npm run dev', () => {
   }
 })
 
+const bindings = {
+  FILE_INDEX: { list: () => undefined, getWithMetadata: () => undefined },
+  RATE_LIMITER: { limit: () => undefined },
+}
+
 it.each(['env-r2', 'env-aws'])('has an environment file that the Worker accepts: %s', (mark) => {
   const variables = parseEnv(markedBlock(PAGE, mark))
   const SIGNING_SECRETS = `k1:${'0123456789abcdef'.repeat(2)}` // The one that `npm run dev` adds
-  const FILE_INDEX = { list: () => undefined, getWithMetadata: () => undefined }
-  const RATE_LIMITER = { limit: () => undefined }
-  const loaded = loadEnvironment({ ...variables, SIGNING_SECRETS, FILE_INDEX, RATE_LIMITER })
-  expect(loaded).toMatchObject({ ok: true })
+  expect(loadEnvironment({ ...variables, SIGNING_SECRETS, ...bindings })).toMatchObject({
+    ok: true,
+  })
+})
+
+it('adds to the environment file what doctor needs', () => {
+  const variables = parseEnv(
+    ['env-r2', 'env-doctor'].map((mark) => markedBlock(PAGE, mark)).join(''),
+  )
+  expect(loadEnvironment({ ...variables, ...bindings })).toMatchObject({ ok: true })
+  const [rule] = JSON.parse(markedBlock(PAGE, 'cors-localhost'))
+  expect(JSON.parse(variables.CORS_ORIGINS ?? '')).toEqual(rule.AllowedOrigins)
 })
 
 it('has CORS rules that allow the page of npm run dev and a different port', () => {

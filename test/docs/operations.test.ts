@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { unstable_readConfig } from 'wrangler'
 import { markedBlock, pagePaths, ROOT, readPage } from './support/markdown.ts'
 
 const PAGE = 'docs/operations.md'
@@ -45,6 +46,16 @@ describe('docs/operations.md', () => {
     await run('sh', ['-eu', '-c', markedBlock(PAGE, 'restore')], { cwd: directory })
     await wrangler('kv', 'bulk', 'put', 'restore.json')
     expect(JSON.parse(await wrangler('kv', 'key', 'list'))).toEqual(entries)
+  })
+
+  it('adds a custom domain to wrangler.toml, above its first table', async () => {
+    const [, routes = ''] = /```toml\n(routes = [^`]+)```/.exec(readPage(PAGE)) ?? []
+    const config = join(directory, 'routes.toml')
+    await writeFile(config, readPage('wrangler.toml').replace(/^\[/m, `${routes}\n[`))
+    expect(unstable_readConfig({ config }).routes).toEqual([
+      { pattern: 'files.example.com', custom_domain: true },
+      { pattern: 'img.example.net', custom_domain: true },
+    ])
   })
 
   it('names only existing commands of `npm run keys`', async () => {

@@ -62,10 +62,12 @@ describe.each(PAGES)('the recipe for %s', (name) => {
   })
 })
 
-/** The logins, which the pages leave to their readers. */
+/** The logins, which the pages leave to their readers. A user of Auth.js may have no id. */
 const NEXT_SESSION = `
-export const currentUser = async (): Promise<{ id: string } | null> =>
-  process.env.USER_ID ? { id: process.env.USER_ID } : null
+export const currentUser = async (): Promise<{ id?: string | undefined } | null> => {
+  const id = process.env.USER_ID
+  return id === undefined ? null : { id: id || undefined }
+}
 `
 const EXPRESS_SESSION = `
 import type { Request } from 'express'
@@ -82,6 +84,11 @@ import { POST } from './app/api/file-token/route.ts'
 const response = await POST()
 const { status, headers } = response
 console.log(JSON.stringify({ status, cache: headers.get('Cache-Control'), ...(await response.json()) }))
+`
+const CALL_MINT = `
+import { mintFileToken } from './lib/mint-file-token.ts'
+
+await mintFileToken(JSON.parse('{}').id)
 `
 const USER_TOKEN = 'a-long-random-token'
 
@@ -120,6 +127,7 @@ beforeAll(async () => {
           .map((name) => [`app/files/${name}`, reactFile(name)]),
       ),
       'call-route.ts': CALL_ROUTE,
+      'call-mint.ts': CALL_MINT,
       // Node's types conflict with those of browsers in the client's sources.
       'process.d.ts': 'declare const process: { env: Record<string, string | undefined> }',
     },
@@ -209,8 +217,10 @@ describe('the code of the recipes', () => {
 })
 
 describe('the route handler for Next.js', () => {
-  const call = async (USER_ID: string): Promise<unknown> =>
-    JSON.parse(await next.run('call-route.ts', { ...variables(), USER_ID }))
+  const call = async (USER_ID?: string): Promise<unknown> => {
+    const user = USER_ID === undefined ? {} : { USER_ID }
+    return JSON.parse(await next.run('call-route.ts', { ...variables(), ...user }))
+  }
 
   it('gives each user a token for their own folder', async () => {
     const answer = await call('ann/uploads')
@@ -220,8 +230,14 @@ describe('the route handler for Next.js', () => {
     expect(await listed(token, own, 'users/ann/', 'users/')).toEqual([200, 403, 403])
   })
 
-  it('answers 401 when nobody is logged in', async () => {
+  it('answers 401 when nobody is logged in, and when the user has no id', async () => {
+    expect(await call()).toMatchObject({ status: 401 })
     expect(await call('')).toMatchObject({ status: 401 })
+  })
+
+  it('mints no token without the id of a user, because all of them would share a folder', async () => {
+    const mint = next.run('call-mint.ts', variables())
+    await expect(mint).rejects.toThrow('mintFileToken needs the id of a user.')
   })
 })
 

@@ -402,6 +402,12 @@ describe('npm run dev, while it runs,', () => {
     }
     expect(dev.output()).not.toContain('no credentials')
 
+    const embedded = { 'Sec-Fetch-Site': 'cross-site', Referer: 'http://shop.test:5180/' }
+    await ask('/files/embedded', { headers: { Host, ...embedded } })
+    expect(await linesBefore('GET /files/embedded 401')).toContain(
+      '  GET: pages of http://shop.test:5180 are not let in: restart with --origin http://shop.test:5180',
+    )
+
     await ask('/u/ept_x/s3/params', { headers: { Host, Origin: 'http://shop.test:5180' } })
     expect(await linesBefore('GET /u/…/s3/params 401')).toContain(
       '  unauthenticated: These credentials are malformed.',

@@ -145,6 +145,12 @@ describeWith([CHROMIUM], 'the first hour: a new React app next to npm run dev', 
     return expect.poll(widths).toEqual([8])
   }
 
+  /** Fails if the page is wider than a phone. */
+  async function expectFitsPhone(page: Page): Promise<void> {
+    await page.setViewportSize({ width: 390, height: 844 })
+    expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(390)
+  }
+
   /** Fails with axe's violations: rules, and the elements that break them. */
   async function expectAccessible(page: Page): Promise<void> {
     await page.addScriptTag({ path: join(ROOT, 'node_modules/axe-core/axe.min.js') })
@@ -270,7 +276,9 @@ describeWith([CHROMIUM], 'the first hour: a new React app next to npm run dev', 
     await expect.poll(() => alerts(page)).toEqual([EXPIRED])
     await page.setInputFiles('[type=file]', TEXT)
     await expect.poll(() => alerts(page)).toEqual([EXPIRED, EXPIRED])
+    await page.waitForSelector('text=0 of 1 files uploaded, 1 failed.')
     await expectAccessible(page)
+    await expectFitsPhone(page)
 
     // The Worker has refused the token, so the client requests another one.
     answerToken = async () => [200, { token: await mint(600) }]
@@ -281,6 +289,37 @@ describeWith([CHROMIUM], 'the first hour: a new React app next to npm run dev', 
     answerToken = async () => [401, { message: 'Log in first.' }]
     await page.reload()
     await expect.poll(() => alerts(page)).toEqual(['Log in to use your files.'])
+  })
+
+  it('does not tell users to log in when the server returns no token, or a broken one', async () => {
+    answerToken = async () => [200, {}]
+    await using withTokens = await startApp({ VITE_PRESIGNER_URL: presigner })
+    await using page = await open(withTokens.origin)
+    const NO_TOKEN = '/api/file-token returned no token.'
+    await expect.poll(() => alerts(page)).toEqual([NO_TOKEN])
+    answerToken = async () => [200, { token: 'ept_broken' }]
+    await page.reload()
+    await expect
+      .poll(() => alerts(page))
+      .toEqual([
+        expect.stringMatching(/^Your files are not available\. \(malformed, request [\w-]+\)$/),
+      ])
+  })
+
+  it('shows why an upload waits', async () => {
+    await using page = await open(server.origin)
+    await page.waitForSelector('[aria-label=Files] li')
+    let isDown = true
+    await page.route(`http://127.0.0.1:${s3Port}/**`, async (route) =>
+      isDown && route.request().method() === 'PUT'
+        ? route.fulfill({ status: 503, headers: { 'Access-Control-Allow-Origin': '*' } })
+        : route.continue(),
+    )
+    await page.setInputFiles('[type=file]', TEXT)
+    await page.waitForSelector('[aria-label=Uploads] progress ~ [role=alert]')
+    isDown = false
+    await page.waitForSelector('text=1 of 1 files uploaded.')
+    expect(await alerts(page)).toEqual([])
   })
 
   it('names the setting for a page of a different origin', async () => {
@@ -296,6 +335,7 @@ describeWith([CHROMIUM], 'the first hour: a new React app next to npm run dev', 
     await expect.poll(names).toEqual([everything])
     await page.setInputFiles('[type=file]', TEXT)
     await expect.poll(names).toEqual([everything, everything])
+    await expectFitsPhone(page)
   })
 })
 

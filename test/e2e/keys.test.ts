@@ -1,5 +1,5 @@
 import { spawn, spawnSync } from 'node:child_process'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -217,6 +217,12 @@ describe('npm run keys -- push', () => {
     return directory
   }
 
+  async function copyOf(other: string): Promise<string> {
+    const directory = await clone()
+    await copyFile(join(other, 'api-keys.json'), join(directory, 'api-keys.json'))
+    return directory
+  }
+
   beforeAll(() => cloudflare.listen())
   afterAll(async () => {
     await cloudflare.close()
@@ -248,6 +254,12 @@ describe('npm run keys -- push', () => {
   }
   const create = (cwd: string, id: string) =>
     keys(cwd, 'create', '--id', id, '--scopes', 'files:read')
+  /** The command at the end of an output, without `npm run keys --`. */
+  const lastCommand = (output: string): string[] =>
+    /npm run keys -- (\S.*)$/.exec(output.trim())?.[1]?.split(' ') ?? []
+  /** Runs a command, then the push that it prints. */
+  const pushAsPrinted = async (cwd: string, ...args: string[]) =>
+    keys(cwd, ...lastCommand((await keys(cwd, ...args)).stdout))
   const DEPLOYED = z.array(z.object({ id: z.string(), sha256: z.unknown() }))
   const deployed = () => DEPLOYED.parse(JSON.parse(cloudflare.secrets?.get('API_KEYS') ?? '[]'))
   const ids = () => deployed().map(({ id }) => id)
@@ -280,27 +292,84 @@ describe('npm run keys -- push', () => {
     await create(theirs, 'other')
     const refused = await keys(theirs, 'push')
     expect(refused).toMatchObject({ status: 1, stdout: '' })
-    expect(refused.stderr).toContain('ci\t(digest ')
-    expect(refused.stderr).toContain('npm run keys -- push --remove ci,web-app')
+    expect(refused.stderr).toMatch(/push --remove ci:[0-9a-f]{8},web-app:[0-9a-f]{8}$/m)
     expect((await keys(theirs, 'push', '--remove', 'ci')).status).toBe(1)
     expect(cloudflare.changes).toBe(0)
     expect((await keys(theirs, 'push', '--remove', 'ci,web-app')).status).toBe(0)
     expect(ids()).toEqual(['other'])
     expect(cloudflare.secrets.get('SIGNING_SECRETS')).toBe('k1:kept')
-    expect(cloudflare.secrets.size).toBe(3)
+    expect(cloudflare.secrets.size).toBe(5)
   })
 
   it('refuses a key that a colleague has rotated in the meantime', async () => {
     cloudflare.secrets = new Map(pushed)
-    const theirs = await clone()
-    await writeFile(join(theirs, 'api-keys.json'), await readFile(join(mine, 'api-keys.json')))
-    await keys(mine, 'rotate', 'ci')
-    expect((await keys(mine, 'push')).status).toBe(0)
+    const theirs = await copyOf(mine)
+    const ours = await copyOf(mine)
+    await keys(ours, 'rotate', 'ci')
+    expect((await keys(ours, 'push')).status).toBe(0)
     expect(deployed()[0]?.sha256).toHaveLength(2)
     expect((await keys(theirs, 'push')).status).toBe(1)
-    await keys(mine, 'rotate', 'ci', '--finish')
-    expect((await keys(mine, 'push', '--remove', 'ci')).status).toBe(0)
+    expect((await pushAsPrinted(ours, 'rotate', 'ci', '--finish')).status).toBe(0)
     expect(deployed()[0]?.sha256).toEqual(expect.any(String))
+  })
+
+  it('refuses to bring back a key that a colleague has revoked, unless named', async () => {
+    cloudflare.secrets = new Map(pushed)
+    const theirs = await copyOf(mine)
+    const ours = await copyOf(mine)
+    await keys(ours, 'revoke', 'ci')
+    await keys(ours, 'revoke', 'web-app')
+    expect((await keys(ours, 'push', '--remove', 'ci,web-app')).status).toBe(0)
+    expect((await keys(ours, 'push')).status).toBe(0)
+    expect(ids()).toEqual([])
+    await create(theirs, 'other')
+    const changes = cloudflare.changes
+    const refused = await keys(theirs, 'push', '--remove', 'ci', '--restore', 'web-app')
+    expect(refused).toMatchObject({ status: 1, stdout: '' })
+    expect(refused.stderr).toMatch(/push --restore ci:[0-9a-f]{8},web-app:[0-9a-f]{8}$/m)
+    expect(cloudflare.changes).toBe(changes)
+    expect((await keys(theirs, ...lastCommand(refused.stderr))).status).toBe(0)
+    expect(ids()).toEqual(['ci', 'web-app', 'other'])
+    expect([...cloudflare.secrets.keys()].filter((name) => name.includes('GONE'))).toEqual([])
+  })
+
+  it('does not remove a key that a colleague has created for the same id', async () => {
+    cloudflare.secrets = new Map(pushed)
+    const ours = await copyOf(mine)
+    await keys(ours, 'rotate', 'ci')
+    const theirs = await copyOf(ours)
+    const { stdout } = await keys(ours, 'rotate', 'ci', '--finish')
+    await keys(ours, 'rotate', 'ci')
+    await keys(ours, ...lastCommand(stdout))
+    const { changes } = cloudflare
+    expect((await pushAsPrinted(theirs, 'rotate', 'ci', '--finish')).status).toBe(1)
+    const refused = await keys(theirs, 'push', '--remove', 'ci')
+    expect(refused).toMatchObject({ status: 1, stdout: '' })
+    expect(cloudflare.changes).toBe(changes)
+    expect((await keys(theirs, ...lastCommand(refused.stderr))).status).toBe(0)
+    expect(deployed()[0]?.sha256).toEqual(expect.any(String))
+  })
+
+  it('forgets removed keys with --replace-all, except those that it removes', async () => {
+    cloudflare.secrets = new Map([...pushed, ['API_KEYS_GONE_old_01234567', 'removed']])
+    const theirs = await clone()
+    await create(theirs, 'other')
+    expect((await keys(theirs, 'push', '--replace-all')).status).toBe(0)
+    expect([...cloudflare.secrets.keys()].toSorted()).toEqual([
+      'API_KEYS',
+      expect.stringMatching(/^API_KEYS_GONE_ci_[0-9a-f]{8}$/),
+      expect.stringMatching(/^API_KEYS_GONE_web-app_[0-9a-f]{8}$/),
+      expect.stringMatching(/^API_KEYS_LIST_other_[0-9a-f]{8}$/),
+    ])
+  })
+
+  it('refuses a file that it cannot read, whatever the options', async () => {
+    cloudflare.secrets = new Map(pushed)
+    const theirs = await clone()
+    await mkdir(join(theirs, 'api-keys.json'))
+    const { status, stderr } = await keys(theirs, 'push', '--replace-all')
+    expect({ status, changes: cloudflare.changes }).toEqual({ status: 1, changes: 0 })
+    expect(stderr).toContain("api-keys.json can't be read")
   })
 
   it('refuses to replace a list that it did not set, unless forced', async () => {

@@ -36,8 +36,9 @@ async function upload(files) {
   try {
     for (const file of files)
       await media.upload(file, {
-        onProgress: ({ loaded, total }) => {
-          progress.value = loaded / total
+        onProgress: ({ loaded, total, stalled }) => {
+          progress.value = loaded / (total || 1)
+          find('[role=alert]').textContent = stalled?.message ?? '' // why the upload waits
         },
       })
   } finally {

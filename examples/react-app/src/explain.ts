@@ -6,9 +6,9 @@ export function explain(error: unknown): string {
     return error instanceof Error ? error.message : 'Something went wrong.'
   switch (error.code) {
     case 'unauthenticated':
-      return error.reason === 'expired'
-        ? 'Your session has expired. Reload the page.'
-        : 'Log in to use your files.'
+      if (error.reason === 'expired') return 'Your session has expired. Reload the page.'
+      if (error.reason === 'missing') return 'Log in to use your files.'
+      return `Your files are not available. (${error.reason}, request ${error.requestId})`
     case 'file_too_large':
       return 'This file is too large.'
     case 'mimetype_not_allowed':

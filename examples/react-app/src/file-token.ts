@@ -24,6 +24,7 @@ async function fetchToken(): Promise<string> {
   const response = await fetch('/api/file-token', { method: 'POST' })
   if (response.status === 401) throw new Error('Log in to use your files.')
   if (!response.ok) throw new Error('Your files are not available. Try again later.')
-  const { token } = await response.json()
-  return token
+  const answer = await response.json().catch(() => undefined)
+  if (typeof answer?.token !== 'string') throw new Error('/api/file-token returned no token.')
+  return answer.token
 }

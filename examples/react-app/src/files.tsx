@@ -41,19 +41,17 @@ function UploadRow({ upload, retry, dismiss }: { upload: Upload } & UploadAction
   return (
     <li>
       <span>{name}</span>
-      {upload.status === 'failed' ? (
-        <>
-          <span role="alert">{upload.error}</span>
-          <button type="button" aria-label={`Try again: ${name}`} onClick={() => retry(upload)}>
-            Try again
-          </button>
-        </>
-      ) : (
-        <progress aria-label={name} value={upload.progress} />
+      {!isOver && <progress aria-label={name} value={upload.progress} />}
+      {upload.status === 'done' && <span>Uploaded</span>}
+      {upload.status === 'failed' && (
+        <button type="button" aria-label={`Try again: ${name}`} onClick={() => retry(upload)}>
+          Try again
+        </button>
       )}
       <button type="button" aria-label={`${dismissText} ${name}`} onClick={() => dismiss(upload)}>
         {dismissText}
       </button>
+      {upload.error && <span role="alert">{upload.error}</span>}
     </li>
   )
 }
@@ -64,11 +62,11 @@ interface UploadActions {
 }
 
 function FileTile({ file, remove }: { file: ShownFile; remove: (key: string) => void }) {
+  const isImage = file.mimetype.startsWith('image/')
   return (
     <li>
-      <a href={file.link}>
-        {file.mimetype.startsWith('image/') ? <img src={file.link} alt={file.name} /> : file.name}
-      </a>
+      <a href={file.link}>{isImage ? <img src={file.link} alt={file.name} /> : file.name}</a>
+      {isImage && <span>{file.name}</span>}
       <button type="button" aria-label={`Delete ${file.name}`} onClick={() => remove(file.key)}>
         Delete
       </button>
@@ -79,6 +77,8 @@ function FileTile({ file, remove }: { file: ShownFile; remove: (key: string) => 
 /** One sentence for screen readers, instead of one for each percent. */
 function statusOf(uploads: readonly Upload[]): string {
   if (uploads.length === 0) return ''
-  const done = uploads.filter(({ status }) => status === 'done').length
-  return `${done} of ${uploads.length} files uploaded.`
+  const count = (wanted: Upload['status']) =>
+    uploads.filter(({ status }) => status === wanted).length
+  const failed = count('failed')
+  return `${count('done')} of ${uploads.length} files uploaded${failed ? `, ${failed} failed` : ''}.`
 }

@@ -10,7 +10,7 @@ export interface Upload {
   readonly status: 'waiting' | 'uploading' | 'done' | 'failed'
   /** 0 to 1 */
   readonly progress: number
-  /** A message for the user. Empty unless the upload failed. */
+  /** Why the upload failed or waits, for the user. Otherwise empty. */
   readonly error: string
 }
 
@@ -49,12 +49,12 @@ export function useUploads(client: Client, onUploaded: (record: FileRecord) => v
   async function send({ id, file }: Upload) {
     const signal = controllers.current.get(id)?.signal
     if (signal === undefined) return // the user dismissed it while it waited
-    const onProgress = ({ loaded, total }: Progress) =>
-      change(id, { progress: loaded / (total || 1) })
+    const onProgress = ({ loaded, total, stalled }: Progress) =>
+      change(id, { progress: loaded / (total || 1), error: stalled ? explain(stalled) : '' })
     try {
       change(id, { status: 'uploading' })
       onUploaded(await client.upload(file, { signal, onProgress }))
-      change(id, { status: 'done', progress: 1 })
+      change(id, { status: 'done', progress: 1, error: '' })
     } catch (error) {
       change(id, { status: 'failed', error: explain(error) }) // if it is still on the list
     }

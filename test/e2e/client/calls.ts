@@ -61,6 +61,32 @@ export function callRules(context: () => ClientContext): void {
     expect(await tab.end()).toMatchObject({ size: PART_BYTES + 1 })
   })
 
+  it('resumes next to entries of other code under its prefix, and keeps them', async () => {
+    const others = ['token', '"', 'theme', '5', 'null', '[]', '["app",1,null]', '["app",1,{}]']
+    const damaged = '["https://files.example",1,{"fileName":"film.bin"}]'
+    await tab.page.evaluate(
+      ([names, values]) => {
+        for (const [index, name] of names.entries())
+          localStorage.setItem(`edge-presigner:${name}`, values[index % values.length] ?? '')
+      },
+      [
+        [damaged, ...others],
+        ['abc', '"dark"', '{"uploadId":"x"}'],
+      ] as const,
+    )
+    context().proxy.failure = ({ partNumber }) =>
+      partNumber > 1 ? new Promise(() => undefined) : null
+    await tab.begin(PART_BYTES + 1, { multipart: true })
+    await tab.partsTaken(1)
+    await tab.reload()
+    context().proxy.reset()
+    await tab.begin(PART_BYTES + 1, { multipart: true })
+    await tab.end()
+    expect(tab.partNumbers()).toEqual([2])
+    const kept = await tab.page.evaluate(() => page.stored())
+    expect(kept.toSorted()).toEqual(others.map((name) => `edge-presigner:${name}`).toSorted())
+  })
+
   it('separates two uploads of the same file', async () => {
     const options = { multipart: true, directory: 'twice' }
     await tab.begin(PART_BYTES + 1, options)

@@ -116,17 +116,34 @@ describe('the CORS rules of a bucket', () => {
     ['the same origin', APP],
     ['a star for it', 'https://*.example.com'],
     ['every origin', '*'],
-  ])('expose the headers that a rule for %s exposes', (_, origin) => {
+    ['one page of a star', APP, 'https://*.example.com'],
+    ['a star within a star', 'https://*.app.example.com', 'https://*.example.com'],
+    ['a star that crosses a star', 'https://app.*', 'https://*.example.com'],
+  ])('expose the headers that a rule for %s exposes', (_, foreignOrigin, origin = APP) => {
     const other: CorsRule = [
-      ['AllowedOrigin', origin],
+      ['AllowedOrigin', foreignOrigin],
       ['AllowedMethod', 'GET'],
       ['ExposeHeader', 'etag'],
       ['ExposeHeader', 'x-amz-request-id'],
     ]
-    expect(mergeRules([other], [APP])).toEqual([
-      own([APP], ['ETag', 'Location', 'x-amz-request-id']),
+    expect(mergeRules([other], [origin])).toEqual([
+      own([origin], ['ETag', 'Location', 'x-amz-request-id']),
       other,
     ])
+  })
+
+  it.each([
+    ['another page', 'https://shop.example.com', APP],
+    ['a star for other pages', 'https://*.shop.example.com', APP],
+    ['a page that a star leaves out', 'https://example.com', 'https://*.example.com'],
+    ['a star for another site', 'https://*.example.org', 'https://*.example.com'],
+    ['a star for another scheme', 'http://*.example.com', 'https://*.example.com'],
+  ])('do not expose the headers that a rule for %s exposes', (_, foreignOrigin, origin) => {
+    const other: CorsRule = [
+      ['AllowedOrigin', foreignOrigin],
+      ['ExposeHeader', 'x-shop'],
+    ]
+    expect(mergeRules([other], [origin])).toEqual([own([origin]), other])
   })
 
   it('may have unknown members', () => {
