@@ -7,10 +7,11 @@ import packageJson from '../package.json' with { type: 'json' }
 import { checkBucket } from './doctor/bucket.ts'
 import type { Consent } from './doctor/cors.ts'
 import {
+  checkable,
   checkSettings,
-  credentialNames,
   namedCredentials,
   readEnvironment,
+  writtenFor,
 } from './doctor/environment.ts'
 import { type Options, readOptions, USAGE, UsageError } from './doctor/options.ts'
 import { type Finding, reportOf, skip, summary, Table } from './doctor/report.ts'
@@ -45,27 +46,30 @@ async function doctor(options: Options, stop: AbortSignal): Promise<number> {
   tellUnder(`Settings (${worker.config}${source})`)(...(await checkSettings(worker)))
 
   const settings = worker.loaded.ok ? worker.loaded.settings : null
-  if (settings === null) {
-    const why = skip('The settings must be valid first.')
-    tellUnder('Buckets')({ check: 'bucket.all', subject: '', ...why })
-  } else {
-    const buckets = settings.buckets.filter(({ alias }) => only === undefined || alias === only)
-    if (buckets.length === 0)
+  const valid = checkable(worker)
+  const buckets = valid.buckets.filter(({ alias }) => only === undefined || alias === only)
+  if (buckets.length === 0) {
+    if (settings !== null)
       throw new UsageError(
         `--bucket: there are only ${settings.buckets.map(({ alias }) => alias).join(', ')}.`,
       )
+    const why = skip("A bucket's own settings and access keys must be valid first.")
+    tellUnder('Buckets')({ check: 'bucket.all', subject: '', ...why })
+  } else {
     const pages = url !== undefined && (await servesPage(url, requests)) ? [url] : []
-    for (const bucket of buckets)
+    for (const bucket of buckets) {
+      const { endpoint, ...names } = writtenFor(worker, bucket.alias)
       await checkBucket({
         bucket,
-        names: credentialNames(worker, bucket.alias),
+        names,
         admin,
-        origins: [...new Set([...settings.corsOrigins, ...pages])],
+        origins: [...new Set([...valid.corsOrigins, ...pages])],
         requests,
         cleaningRequests,
         consent: options.fixCors ? consentBy(options.yes, json, stop) : undefined,
-        tell: tellUnder(`Bucket ${bucket.alias} (${bucket.name} at ${bucket.origin})`),
+        tell: tellUnder(`Bucket ${bucket.alias} (${bucket.name} at ${endpoint})`),
       })
+    }
   }
   if (url !== undefined)
     await checkWorker({

@@ -7,6 +7,9 @@ import {
   type Server,
 } from 'node:http'
 import { performance } from 'node:perf_hooks'
+import { brotliDecompressSync, gunzipSync } from 'node:zlib'
+import * as z from 'zod/mini'
+import { withoutUrls } from '../src/errors/describe.ts'
 import { type Callers, isKnownHost, isKnownOrigin } from './loopback.ts'
 
 /** Headers that apply to one connection, not to the request (RFC 9110, section 7.6.1). */
@@ -25,7 +28,7 @@ export interface FrontOptions {
   readonly apiKey: string
   /** Whether other machines also get the key. */
   readonly keyForNetwork: boolean
-  /** Called with a line about each finished request. */
+  /** Called with a line about each finished request, and before it with one about its failure. */
   readonly log: (line: string) => void
 }
 
@@ -45,12 +48,20 @@ export async function startFront(options: FrontOptions): Promise<Front> {
   const { port, callers } = options
   const listener: RequestListener = (incoming, outgoing) => {
     const started = performance.now()
+    let failure: () => string | undefined = () => undefined
     outgoing.once('close', () => {
       const ms = Math.round(performance.now() - started)
       const status = outgoing.headersSent ? outgoing.statusCode : 'cut off'
+      const reason = failure()
+      if (reason !== undefined) options.log(`  ${reason}`)
       options.log(`${incoming.method} ${shownPath(incoming.url)} ${status} ${ms} ms`)
     })
-    if (isKnownHost(incoming.headers.host, callers)) return pass(incoming, outgoing, options)
+    const explain = (reason: () => string | undefined) => {
+      failure = reason
+    }
+    if (isKnownHost(incoming.headers.host, callers))
+      return pass(incoming, outgoing, options, explain)
+    explain(() => 'The Host header does not name this machine.')
     outgoing.writeHead(403, { 'Content-Type': 'text/plain', Connection: 'close' })
     outgoing.end(
       '"npm run dev" accepts requests to localhost only. Use --host to open it to your network.\n',
@@ -74,11 +85,15 @@ export async function startFront(options: FrontOptions): Promise<Front> {
   }
 }
 
-/** Forwards a request to the Worker, and sends back the response. */
+/**
+ * Forwards a request to the Worker, and sends back the response. `explain` gets a function that
+ * tells, after the response, why the request failed.
+ */
 function pass(
   incoming: Parameters<RequestListener>[0],
   outgoing: Parameters<RequestListener>[1],
   { workerPort, origin: ownOrigin, callers, apiKey, keyForNetwork }: FrontOptions,
+  explain: (failure: () => string | undefined) => void,
 ): void {
   const { method, url } = incoming
   const { authorization, origin } = incoming.headers
@@ -104,20 +119,84 @@ function pass(
       const allowed = answered.findIndex(isAllowed) + 1
       if (isKnown && allowed > 0 && answered[allowed] === ownOrigin) answered[allowed] = origin
       outgoing.writeHead(answer.statusCode ?? 502, answer.statusMessage, answered)
+      if (
+        answer.statusCode === 401 &&
+        authorization === undefined &&
+        isForeign &&
+        !url?.startsWith('/u/') // its credential is in the path
+      )
+        explain(() => `${method}: ${notLetIn(page, callers)}`)
+      else if (isClientError(answer.statusCode)) {
+        const chunks: Buffer[] = []
+        answer.on('data', (chunk: Buffer) => chunks.push(chunk))
+        explain(() => failureIn(Buffer.concat(chunks), answer.headers['content-encoding']))
+      }
       answer.on('error', () => outgoing.destroy())
       answer.pipe(outgoing)
     },
   )
   passed.on('error', () => {
     if (outgoing.headersSent) outgoing.destroy()
-    else
+    else {
+      explain(() => 'The Worker does not respond.')
       outgoing
         .writeHead(502, { 'Content-Type': 'text/plain' })
         .end('The Worker does not respond.\n')
+    }
   })
   outgoing.on('close', () => passed.destroy())
   incoming.pipe(passed)
 }
+
+/** Tells whether the Worker's own log lacks the message of this failure. */
+const isClientError = (status = 0): boolean => status >= 400 && status < 500
+
+/** Says why a page of `origin` gets no key, and what lets it in. */
+function notLetIn(origin: string, callers: Callers): string {
+  const url = URL.parse(origin)
+  if (url === null || url.origin !== origin || !/^https?:$/.test(url.protocol))
+    return 'pages without an origin are not let in, such as a file that a browser opens'
+  return url.port === `${callers.bucketPort}`
+    ? `pages in the bucket (${origin}) are not let in`
+    : `pages of ${origin} are not let in: restart with --origin ${origin}`
+}
+
+/** What the log needs of an error in JSON (docs/api.md). */
+const errorSchema = z.object({
+  code: z.string(),
+  message: z.string(),
+  issues: z._default(z.array(z.object({ path: z.string(), message: z.string() })), []),
+})
+
+/** Returns the code and the message of an error in JSON or in S3's XML, without its URLs. */
+function failureIn(body: Buffer, encoding: string | undefined): string | undefined {
+  try {
+    const text = DECODERS[encoding ?? '']?.(body).toString() ?? body.toString()
+    const [, xmlCode, xmlMessage] =
+      /<Code>([^<]*)<\/Code>\s*<Message>([^<]*)<\/Message>/.exec(text) ?? []
+    if (xmlCode !== undefined) return oneLine(`${xmlCode}: ${xmlMessage}`)
+    const { code, message, issues } = errorSchema.parse(JSON.parse(text))
+    return oneLine([`${code}: ${message}`, ...issues.map(issueText)].join(' '))
+  } catch {
+    return undefined // not an error of the Worker
+  }
+}
+
+const issueText = ({ path, message }: { path: string; message: string }): string =>
+  `${path}: ${message}.`
+
+const DECODERS: Readonly<Record<string, (body: Buffer) => Buffer>> = {
+  br: brotliDecompressSync,
+  gzip: gunzipSync,
+}
+
+const MAX_FAILURE_CHARACTERS = 400
+
+/** A message can contain a client's text, also one that moves the cursor of a terminal. */
+const oneLine = (text: string): string =>
+  withoutUrls(text)
+    .replace(/\p{C}+/gu, ' ')
+    .slice(0, MAX_FAILURE_CHARACTERS)
 
 /**
  * Returns the origin of a page of another site that embeds or links to this URL. A browser sends no

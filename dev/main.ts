@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto'
 import { join, resolve } from 'node:path'
 import * as z from 'zod/mini'
+import type { Issue } from '../src/errors/api-error.ts'
 import { startCeph } from './ceph.ts'
+import { issueInFiles, unknownNames, unknownText } from './env-file.ts'
 import { startFront } from './front.ts'
 import type { Callers } from './loopback.ts'
 import { type DevOptions, readOptions, USAGE } from './options.ts'
@@ -24,6 +26,8 @@ async function dev(options: DevOptions, stopped: Promise<0>): Promise<number> {
   const { port, host, envFile } = options
   await requireFreePort(port, '--port')
   const given = envFile === undefined ? {} : await readVariables(resolve(envFile))
+  for (const unknown of unknownNames(given))
+    console.warn(`Warning: ${unknownText(envFile ?? '', unknown)}`)
   await using stack = new AsyncDisposableStack()
   const close = (started: { close(): Promise<void> }) => stack.defer(() => started.close())
 
@@ -59,13 +63,18 @@ async function dev(options: DevOptions, stopped: Promise<0>): Promise<number> {
   close(worker)
 
   const ended = Promise.race([stopped, worker.exited])
-  const healthy = waitUntil('The Worker is healthy', () => isHealthy(workerPort), START_SECONDS)
+  const toText = (issue: Issue) => issueInFiles(issue, envFile ?? runFile, given)
+  const healthy = waitUntil(
+    'The Worker is healthy',
+    () => isHealthy(workerPort, toText),
+    START_SECONDS,
+  )
   try {
     const code = await Promise.race([ended, healthy])
     if (code === 0) return 0
     if (code !== undefined) throw new Error('wrangler dev exited.')
   } catch (error) {
-    worker.output.failed()
+    if (!(error instanceof InvalidSettings)) worker.output.failed()
     throw error
   }
   worker.output.started()
@@ -103,8 +112,11 @@ const healthSchema = z.object({
   issues: z.array(z.object({ path: z.string(), message: z.string() })),
 })
 
-/** Tells whether the Worker on `port` responds. Throws if it reports invalid settings. */
-async function isHealthy(port: number): Promise<boolean> {
+/** The Worker runs, and reports its settings. Nothing in the output of wrangler explains more. */
+class InvalidSettings extends Error {}
+
+/** Tells whether the Worker on `port` responds. Throws InvalidSettings if it reports issues. */
+async function isHealthy(port: number, toText: (issue: Issue) => string): Promise<boolean> {
   const response = await fetch(`http://127.0.0.1:${port}/healthz`, {
     signal: AbortSignal.timeout(5000),
   }).catch(() => undefined)
@@ -112,8 +124,8 @@ async function isHealthy(port: number): Promise<boolean> {
   if (response?.status !== 503) return false
   const { data } = healthSchema.safeParse(await response.json().catch(() => undefined))
   if (data === undefined) return false
-  const issues = data.issues.map(({ path, message }) => `  ${path}: ${message}`)
-  throw new Error(['The settings are not valid.', ...issues].join('\n'))
+  const issues = data.issues.map((issue) => `  ${toText(issue)}`)
+  throw new InvalidSettings(['The settings are not valid.', ...issues].join('\n'))
 }
 
 /** Returns the summary of what runs, with the URL last. */

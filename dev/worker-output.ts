@@ -65,7 +65,9 @@ export function shownLines(line: string): readonly string[] {
   if (!logged.success) return [line]
   const { method, route, warning, code, message, reason } = logged.data
   const request = [method, route].filter(Boolean).join(' ')
-  const failure = message === undefined && reason === undefined ? [] : [[code, message, reason]]
+  // The proxy explains a request without credentials, and knows whether its page gets the key.
+  const isExplained = message === undefined && (reason === undefined || reason === 'no credentials')
+  const failure = isExplained ? [] : [[code, message, reason]]
   return [...(warning === undefined ? [] : [['warning', warning]]), ...failure].map(
     (what) => `  ${[request, ...what].filter(Boolean).join(': ')}`,
   )

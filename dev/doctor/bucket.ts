@@ -57,9 +57,11 @@ const OTHERS: readonly BucketCheck[] = [
 ]
 
 /** The checks of a bucket, in their order. */
-export const CHECKS = [...FIRST, ...OTHERS]
-  .map(([name]) => name)
-  .concat('cors', 'fix-cors', 'clean-up')
+export const CHECKS = [
+  'endpoint',
+  ...[...FIRST, ...OTHERS].map(([name]) => name),
+  ...['cors', 'fix-cors', 'clean-up'],
+]
 
 /** Checks one bucket, and always removes everything that the checks have created. */
 export async function checkBucket(options: BucketOptions): Promise<void> {
@@ -75,6 +77,9 @@ export async function checkBucket(options: BucketOptions): Promise<void> {
 }
 
 async function runChecks(context: BucketContext): Promise<void> {
+  const { bucket } = context
+  const twice = nameInEndpoint(bucket, 'endpoint') ?? nameInPublicEndpoint(bucket)
+  if (twice !== null) tell(context, 'endpoint', twice)
   const after = (name: string) => CHECKS.slice(CHECKS.indexOf(name) + 1, CHECKS.indexOf('cors') + 1)
   for (const [name, run] of FIRST) {
     const result = await tried(run, context)
@@ -105,6 +110,29 @@ const tellSkipped = (context: BucketContext, names: readonly string[], why: stri
       ...skip(why),
     })),
   )
+
+const nameInPublicEndpoint = ({ name, publicAddress }: Bucket): Result | null =>
+  nameInEndpoint({ name, ...publicAddress }, 'publicEndpoint')
+
+/**
+ * Warns if an endpoint contains the bucket's name, which the Worker adds itself. A proxy may need
+ * the name twice, so this is not an error.
+ */
+function nameInEndpoint(
+  { name, origin, basePath }: Address & Pick<Bucket, 'name'>,
+  member: string,
+): Result | null {
+  const isHost = new URL(origin).hostname.startsWith(`${name}.`.toLowerCase())
+  const isPath = basePath.endsWith(`/${name}/`)
+  // Path addressing adds the name to the path, and "virtual" to the host.
+  const isTwice = isHost ? isPath : basePath.endsWith(`/${name}/${name}/`)
+  const isLabelTwice = isHost && origin.toLowerCase().includes(`//${name}.${name}.`.toLowerCase())
+  if (!isTwice && !isLabelTwice) return null
+  return warn(
+    `\`${member}\` contains the name of the bucket, which the Worker adds itself. A server that takes the first name for the bucket stores the objects in a folder ${name}/.`,
+    `If this is not the path or the host of a proxy, remove ${name} from \`${member}\`.`,
+  )
+}
 
 /** Reports a server that does not respond as a finding. */
 async function tried(

@@ -4,12 +4,13 @@ import { dirname, join } from 'node:path'
 import { parseEnv } from 'node:util'
 import * as z from 'zod/mini'
 import { fetchKeySet, JwksUnavailableError } from '../../src/access/jwks.ts'
-import type { Credentials } from '../../src/bucket/bucket.ts'
+import type { Bucket, Credentials } from '../../src/bucket/bucket.ts'
 import { accessKeys, loadEnvironment } from '../../src/cloudflare/environment.ts'
 import { type LoadedSettings, nameOf } from '../../src/settings/define.ts'
 import { check } from '../../src/settings/rules.ts'
 import type { Settings } from '../../src/settings/settings.ts'
 import { withKeys } from '../../src/settings/with-keys.ts'
+import { unknownNames, unknownText } from '../env-file.ts'
 import { UsageError } from './options.ts'
 import { type Finding, fail, pass, type Result, skip, warn } from './report.ts'
 
@@ -102,20 +103,58 @@ async function readText(path: string): Promise<string> {
   }
 }
 
-const bucketTables = z.record(
-  z.string(),
-  z.looseObject({ credentials: z.string(), uploadCredentials: z.optional(z.string()) }),
-)
+const bucketTable = z.object({
+  endpoint: z.string(),
+  credentials: z.string(),
+  uploadCredentials: z.optional(z.string()),
+})
 
-/** The names of the access keys of a bucket, such as `S3`, for advice about them. */
-export function credentialNames(
+/** A bucket's endpoint as the settings have it, and the names of its access keys, such as `S3`. */
+export function writtenFor(
   { env }: Pick<WorkerEnvironment, 'env'>,
   alias: string,
-): { readonly reads: string; readonly uploads: string } {
-  const { BUCKETS } = env
-  const tables = bucketTables.parse(typeof BUCKETS === 'string' ? JSON.parse(BUCKETS) : BUCKETS)
-  const { credentials: reads = 'S3', uploadCredentials: uploads = reads } = tables[alias] ?? {}
-  return { reads, uploads }
+): { readonly endpoint: string; readonly reads: string; readonly uploads: string } {
+  const { endpoint, credentials, uploadCredentials } = bucketTable.parse(bucketTables(env)[alias])
+  return { endpoint, reads: credentials, uploads: uploadCredentials ?? credentials }
+}
+
+/** Returns the tables of the buckets, which may be invalid. */
+function bucketTables({ BUCKETS }: WorkerEnvironment['env']): Readonly<Record<string, unknown>> {
+  try {
+    const tables: unknown = typeof BUCKETS === 'string' ? JSON.parse(BUCKETS) : BUCKETS
+    return z.record(z.string(), z.unknown()).safeParse(tables).data ?? {}
+  } catch {
+    return {} // `settings.valid` reports it
+  }
+}
+
+/**
+ * Returns the buckets whose own settings and access keys are valid, and the valid origins, whatever
+ * else is missing or invalid.
+ */
+export function checkable({ env, loaded }: Pick<WorkerEnvironment, 'env' | 'loaded'>): {
+  readonly buckets: readonly Bucket[]
+  readonly corsOrigins: readonly string[]
+} {
+  if (loaded.ok) return loaded.settings
+  const others = {
+    SIGNING_SECRETS: `k1:${'0'.repeat(32)}`, // signs nothing here
+    ...Object.fromEntries(['API_KEYS', 'JWT', 'LINK_ORIGIN', 'OPEN_ACCESS'].map((n) => [n, ''])),
+    FILE_INDEX: {},
+    RATE_LIMITER: {},
+  }
+  const withoutOrigins = { CORS_ORIGINS: '[]', CORS_COOKIE_ORIGINS: '[]' }
+  const buckets: Bucket[] = []
+  let corsOrigins: readonly string[] = []
+  for (const [alias, table] of Object.entries(bucketTables(env))) {
+    const own = { ...env, ...others, BUCKETS: { [alias]: table } }
+    const alone = loadEnvironment({ ...own, ...withoutOrigins })
+    if (!alone.ok) continue
+    buckets.push(...alone.settings.buckets)
+    const withOrigins = loadEnvironment(own)
+    if (withOrigins.ok) corsOrigins = withOrigins.settings.corsOrigins
+  }
+  return { buckets, corsOrigins }
 }
 
 /** Returns the access keys of `name`. Throws UsageError if one is missing. */
@@ -127,6 +166,7 @@ export function namedCredentials({ env }: WorkerEnvironment, name: string): Cred
 
 /** The checks of the settings, in their order. */
 export const CHECKS = [
+  'unknown',
   'valid',
   'signing-secrets',
   'access',
@@ -136,14 +176,31 @@ export const CHECKS = [
   'cors-origins',
 ] as const
 
-/** Checks the settings without a bucket. Each invalid setting has a finding. */
-export async function checkSettings(worker: WorkerEnvironment): Promise<Finding[]> {
+/** Checks the settings without a bucket. Each invalid or unknown setting has a finding. */
+export const checkSettings = async (worker: WorkerEnvironment): Promise<Finding[]> => [
+  ...checkNames(worker),
+  ...(await checkValues(worker)),
+]
+
+const checkNames = ({ env, envFile, localNames }: WorkerEnvironment): Finding[] =>
+  unknownNames(Object.fromEntries([...localNames].map((name) => [name, env[name]]))).map(
+    (unknown) => ({
+      check: 'settings.unknown',
+      subject: unknown.name,
+      ...warn(
+        unknownText(envFile ?? '', unknown),
+        'Correct the name, or remove the line. docs/configuration.md lists every setting.',
+      ),
+    }),
+  )
+
+async function checkValues(worker: WorkerEnvironment): Promise<Finding[]> {
   const { loaded } = worker
   if (!loaded.ok)
     return loaded.issues.map(({ path, message }) => ({
       check: 'settings.valid',
       subject: path,
-      ...fail(`${path} ${message}`.trim(), whereToSet(worker, path)),
+      ...fail(`${path} ${message}`.trim(), whereToSet(worker, path, /^is missing/.test(message))),
     }))
   const { settings } = loaded
   const at = (check: (typeof CHECKS)[number], subject: string, result: Result): Finding => ({
@@ -163,14 +220,18 @@ export async function checkSettings(worker: WorkerEnvironment): Promise<Finding[
 }
 
 /** Where to set a setting. Nobody can read secrets back from Cloudflare, so doctor needs a file. */
-function whereToSet({ envFile, config }: WorkerEnvironment, path: string): string {
+function whereToSet(
+  { envFile, config }: WorkerEnvironment,
+  path: string,
+  isMissing: boolean,
+): string {
   const [name = ''] = path.split('.')
   if (name === 'FILE_INDEX' || name === 'RATE_LIMITER') return `Add the binding to ${config}.`
   if (/^(?:BUCKETS?|JWT|CORS_ORIGINS|LINK_ORIGIN|OPEN_ACCESS)$/.test(name))
     return `Change it in ${config}${envFile === null ? '' : `, or in ${envFile} if it is there`}.`
   return envFile === null
     ? 'Doctor reads secrets from a file. Write them to .dev.vars, or name another file with --env-file.'
-    : `Doctor reads it from ${envFile}.`
+    : `${isMissing ? 'Add it to' : 'Change it in'} ${envFile}, from which doctor reads it.`
 }
 
 /** A secret with fewer different characters is not random: 32 random hexadecimal digits have 13. */

@@ -69,6 +69,7 @@ describe('in the output of wrangler', () => {
     '[custom build] Built the page.',
     '{"requestId":"1","method":"GET","route":"/files","status":200,"milliseconds":1}',
     '{"requestId":"1","method":"POST","route":"/files","status":400,"code":"invalid_request"}',
+    '{"method":"OPTIONS","status":401,"code":"unauthenticated","reason":"no credentials"}',
   ])('%j is hidden', (line) => {
     expect(shownLines(line)).toEqual([])
   })

@@ -2,16 +2,19 @@ import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
-import { request } from 'node:http'
+import { createServer as createHttpServer, request } from 'node:http'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { promisify } from 'node:util'
+import { brotliCompressSync, gzipSync } from 'node:zlib'
 import { HeadObjectCommand } from '@aws-sdk/client-s3'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { startFront } from '../../dev/front.ts'
 import { freePort, requireFreePort } from '../../dev/ports.ts'
 import { startS3rver } from '../../dev/s3rver.ts'
+import { waitUntil } from '../../dev/wait-until.ts'
 import { markedBlock } from '../docs/support/markdown.ts'
 import { sdkClient } from './contract/context.ts'
 import { type NpmProcess, startNpm } from './npm-process.ts'
@@ -142,6 +145,8 @@ Ready: http://localhost:${port} (Ctrl-C to stop)
         .toSorted(),
     ).toEqual([
       '  GET /u/:token/s3/params: unauthenticated: token malformed',
+      '  The Host header does not name this machine.',
+      '  unauthenticated: These credentials are malformed.',
       'GET / 403 N ms',
       'GET /files 200 N ms',
       'GET /u/…/s3/params 401 N ms',
@@ -215,6 +220,64 @@ Ready: http://localhost:${port} (Ctrl-C to stop)
     await requireFreePort(port, '')
     await requireFreePort(s3Port, '')
   })
+})
+
+describe('the proxy of npm run dev', () => {
+  const message = 'No https://s3.test/a?X-Amz-Signature=s1.\n\u001b[2JPOST /files 200'
+  it.each<[what: string, status: number, body: Buffer, encoding: string | null, said: string[]]>([
+    [
+      'JSON',
+      400,
+      Buffer.from(JSON.stringify({ code: 'c', message })),
+      null,
+      ['c: No (URL) [2JPOST /files 200'],
+    ],
+    ['gzip', 413, gzipSync('{"code":"c","message":"m"}'), 'gzip', ['c: m']],
+    ['br', 403, brotliCompressSync('{"code":"c","message":"m"}'), 'br', ['c: m']],
+    ['XML', 404, Buffer.from('<Error><Code>c</Code><Message>m</Message></Error>'), null, ['c: m']],
+    ['a page', 404, Buffer.from('<html>'), null, []],
+    ['a cut encoding', 404, gzipSync('{}').subarray(0, 9), 'gzip', []],
+    [
+      '500, which the log of the Worker explains',
+      500,
+      Buffer.from('{"code":"c","message":"m"}'),
+      null,
+      [],
+    ],
+    ['200', 200, Buffer.from('{"code":"c","message":"m"}'), null, []],
+  ])(
+    'explains a failure in %s, in one line without URLs',
+    async (_, status, body, encoding, said) => {
+      const headers = encoding === null ? {} : { 'Content-Encoding': encoding }
+      const worker = createHttpServer((__, response) =>
+        response.writeHead(status, headers).end(body),
+      )
+      worker.listen(0, '127.0.0.1')
+      await once(worker, 'listening')
+      const address = worker.address()
+      if (address === null || typeof address === 'string') throw new Error('It has no port.')
+      const at = await freePort()
+      const lines: string[] = []
+      const front = await startFront({
+        port: at,
+        workerPort: address.port,
+        origin: `http://localhost:${at}`,
+        callers: { origins: [], loopbackOrigins: true, host: undefined, bucketPort: undefined },
+        apiKey: 'key',
+        keyForNetwork: false,
+        log: (line) => lines.push(line.replace(/ \d+ ms$/, '')),
+      })
+      await ask('/files', { at, headers: { Host: `localhost:${at}` } })
+      await waitUntil(
+        'The request is logged',
+        async () => lines.some((line) => /^GET/.test(line)),
+        5,
+      )
+      await front.close()
+      worker.close()
+      expect(lines).toEqual([...said.map((line) => `  ${line}`), `GET /files ${status}`])
+    },
+  )
 })
 
 describe('npm run dev, while it runs,', () => {
@@ -296,6 +359,81 @@ describe('npm run dev, while it runs,', () => {
       ])
     const { headers } = await ask('/files', { headers: { Host, Origin: app } })
     expect(headers.vary).toContain('Origin')
+  })
+
+  /** Returns the lines from the one for `request` up to it, without the times. */
+  async function linesBefore(request: string): Promise<readonly string[]> {
+    await dev.printed(new RegExp(`^${request}`, 'm'))
+    const lines = dev.output().split('\n')
+    const last = lines.findLastIndex((line) => line.startsWith(request))
+    return lines.slice(last - 1, last + 1).map((line) => line.replace(/ \d+ ms$/, ''))
+  }
+
+  it('says which pages are not let in, and what lets them in', async () => {
+    const Host = `localhost:${port}`
+    for (const [method, Origin, said] of [
+      [
+        'OPTIONS',
+        'http://shop.test:5180',
+        'pages of http://shop.test:5180 are not let in: restart with --origin http://shop.test:5180',
+      ],
+      [
+        'GET',
+        `http://127.0.0.1:${s3Port}`,
+        `pages in the bucket (http://127.0.0.1:${s3Port}) are not let in`,
+      ],
+      [
+        'GET',
+        'null',
+        'pages without an origin are not let in, such as a file that a browser opens',
+      ],
+      [
+        'GET',
+        'http://a.test/[2J',
+        'pages without an origin are not let in, such as a file that a browser opens',
+      ],
+    ] as const) {
+      const path = `/files/${crypto.randomUUID()}`
+      await ask(path, { method, headers: { Host, Origin } })
+      expect(await linesBefore(`${method} ${path} 401`)).toEqual([
+        `  ${method}: ${said}`,
+        `${method} ${path} 401`,
+      ])
+    }
+    expect(dev.output()).not.toContain('no credentials')
+
+    const embedded = { 'Sec-Fetch-Site': 'cross-site', Referer: 'http://shop.test:5180/' }
+    await ask('/files/embedded', { headers: { Host, ...embedded } })
+    expect(await linesBefore('GET /files/embedded 401')).toContain(
+      '  GET: pages of http://shop.test:5180 are not let in: restart with --origin http://shop.test:5180',
+    )
+
+    await ask('/u/ept_x/s3/params', { headers: { Host, Origin: 'http://shop.test:5180' } })
+    expect(await linesBefore('GET /u/…/s3/params 401')).toContain(
+      '  unauthenticated: These credentials are malformed.',
+    )
+  })
+
+  it('gives the reason of each client error, in the line before the request, without its query', async () => {
+    const failing = async (path: string, init: RequestInit = {}, encoding = 'identity') => {
+      const headers = { 'Content-Type': 'application/json', 'Accept-Encoding': encoding }
+      const { status } = await fetch(`${origin()}${path}`, { ...init, headers })
+      const shown = `${init.method ?? 'GET'} ${path.replace(/\?.*/, '')} ${status}`
+      return linesBefore(shown)
+    }
+    const tooLarge = { fileName: 'a.txt', mimetype: 'text/plain', fileSize: 1e15 }
+    expect([
+      await failing('/files/upload-url', { method: 'POST', body: '{}' }, 'gzip'),
+      await failing('/files?limit=none&X-Amz-Signature=secret1'),
+      await failing('/files/upload-url', { method: 'POST', body: JSON.stringify(tooLarge) }),
+      await failing('/nowhere'),
+    ]).toEqual([
+      [expect.stringMatching(/^ {2}invalid_request: .*fileName/), 'POST /files/upload-url 400'],
+      [expect.stringMatching(/^ {2}invalid_request: .*limit/), 'GET /files 400'],
+      [expect.stringMatching(/^ {2}\w+: ./), expect.stringMatching(/^POST .* 4\d\d$/)],
+      ['  not_found: There is no such route.', 'GET /nowhere 404'],
+    ])
+    expect(dev.output()).not.toContain('secret1')
   })
 
   it("refuses requests on wrangler's own port, whatever the Host and MF headers", async () => {
@@ -405,11 +543,23 @@ describe('npm run dev -- --env-file', () => {
   })
 
   it('names the invalid settings, and ends', async () => {
-    const { bucket, file } = await realBucket(['SIGNING_SECRETS=short'])
+    const { bucket, file } = await realBucket([
+      'SIGNING_SECRETS=short',
+      'S3_SECRET_ACCESS_KEY=',
+      'CORS_ORIGNS=["https://a.example"]',
+    ])
     await bucket.close()
     await using dev = startNpmDev('--env-file', file)
     expect(await dev.end()).toBe(1)
-    expect(dev.output()).toMatch(/The settings are not valid\.\n {2}SIGNING_SECRETS/)
+    const [, output = ''] = /dev\/main\.ts .*\n\n([\s\S]*)/.exec(dev.output()) ?? []
+    const lines = output.trimEnd().split('\n')
+    expect(lines.slice(0, 4).toSorted()).toEqual([
+      `  ${file}: S3_SECRET_ACCESS_KEY is missing. Add it to the file.`,
+      'Starting the Worker.',
+      'The settings are not valid.',
+      `Warning: ${file} sets CORS_ORIGNS, which is no setting. Did you mean CORS_ORIGINS?`,
+    ])
+    expect(lines.slice(4)).toEqual([expect.stringMatching(`^  ${file}: SIGNING_SECRETS`)])
   })
 
   it('reports a missing file', async () => {

@@ -99,6 +99,31 @@ describe('doctor, for a bucket,', () => {
   const rules = (change: Partial<Rule>): Setup => ({ rules: [{ ...RULE, ...change }] })
 
   it.each<[what: string, check: string, status: Status, said: RegExp, Switches, Setup?]>([
+    ...(
+      [
+        ['path', { endpoint: 'http://127.0.0.1:1/files' }, 'endpoint'],
+        ['path with a slash', { endpoint: 'http://127.0.0.1:1/s3/files/' }, 'endpoint'],
+        ['host', { endpoint: 'http://files.localhost:1' }, 'endpoint'],
+        [
+          'virtual host',
+          { endpoint: 'http://files.localhost:1', addressing: 'virtual' },
+          'endpoint',
+        ],
+        [
+          'virtual path',
+          { endpoint: 'http://localhost:1/files', addressing: 'virtual' },
+          'endpoint',
+        ],
+        ['public path', { publicEndpoint: 'http://127.0.0.1:1/files' }, 'publicEndpoint'],
+      ] as const
+    ).map(([where, bucket, member]): [string, string, Status, RegExp, Switches, Setup] => [
+      `the bucket in the ${where}`,
+      'endpoint',
+      'warn',
+      new RegExp(`^\`${member}\` contains the name of the bucket`),
+      {},
+      { bucket },
+    ]),
     ['a web page', 'reachable', 'fail', /web page/, { html: true }],
     ['a redirect', 'reachable', 'fail', /in eu-west-1/, { redirectsTo: 'https://x.example/?s=1' }],
     [
@@ -722,14 +747,30 @@ describe('npm run doctor', () => {
     expect(bucket.rules).toEqual([])
   })
 
-  it('checks no bucket when the settings are invalid, and no bucket that is not named', async () => {
+  it('checks the bucket of an env file that has nothing else, and shows its whole endpoint', async () => {
+    await using bucket = await startWrongServer()
+    const endpoint = `${bucket.endpoint}/files`
+    const { BUCKETS } = variables(endpoint)
+    const rest = variables(bucket.endpoint)
+    const only = { ...rest, BUCKETS, SIGNING_SECRETS: '', API_KEYS: '', CORS_ORIGINS: '' }
+    const { code, stdout } = await runDoctor(only)
+    expect(code).toBe(1)
+    expect(stdout).toMatch(/fail {2}valid +SIGNING_SECRETS is missing/)
+    expect(stdout).toContain(`Bucket files (files at ${endpoint})`)
+    expect(stdout).toMatch(/warn {2}endpoint +`endpoint` contains the name/)
+    expect(stdout).toMatch(/pass {2}reachable/)
+    expectNoSecrets(stdout)
+  })
+
+  it('checks no bucket whose own settings are invalid, and none that is not named', async () => {
     await using bucket = await startWrongServer()
     const asked: string[] = []
     bucket.onRequest = (method) => asked.push(method)
-    const broken = { ...variables(bucket.endpoint), SIGNING_SECRETS: '' }
+    const broken = { ...variables(bucket.endpoint), S3_SECRET_ACCESS_KEY: '' }
     const invalid = await runDoctor(broken)
     expect(invalid.code).toBe(1)
-    expect(invalid.stdout).toMatch(/fail {2}valid +SIGNING_SECRETS is missing/)
+    expect(invalid.stdout).toMatch(/fail {2}valid +S3_SECRET_ACCESS_KEY is missing/)
+    expect(invalid.stdout).toMatch(/skip {2}all +A bucket's own settings/)
     const unknown = await runDoctor(variables(bucket.endpoint), '--bucket', 'photos')
     expect(unknown).toMatchObject({ code: 1, stderr: '--bucket: there are only files.\n' })
     expect(asked).toEqual([])

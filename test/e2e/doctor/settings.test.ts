@@ -6,10 +6,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import {
+  checkable,
   checkSettings,
-  credentialNames,
   namedCredentials,
   readEnvironment,
+  writtenFor,
 } from '../../../dev/doctor/environment.ts'
 import { UsageError } from '../../../dev/doctor/options.ts'
 import { type Variables, variables } from './run.ts'
@@ -77,6 +78,67 @@ describe('doctor, for settings,', () => {
       expect(paths).toContain(path)
     expect(found.every(({ status, fix }) => status === 'fail' && fix !== null)).toBe(true)
     expect(JSON.stringify(found)).not.toContain('short-secret')
+  })
+
+  it('finds the buckets that are valid, whatever else is not', async () => {
+    const { files } = JSON.parse(good.BUCKETS ?? '')
+    const BUCKETS = JSON.stringify({
+      files,
+      ...{ other: { ...files, credentials: 'NONE' }, odd: { ...files, region: 5 } },
+    })
+    const invalid = {
+      ...{ SIGNING_SECRETS: 'short', API_KEYS: '{', JWT: '[]', LINK_ORIGIN: 'x', OPEN_ACCESS: 'x' },
+    }
+    const found = async (settings: Variables) => {
+      const { buckets, corsOrigins } = checkable(await environment(settings, 'name = "test"\n'))
+      return [buckets.map(({ alias }) => alias), corsOrigins]
+    }
+    const origins = ['https://app.example.com']
+    expect(await found({ ...good, ...invalid, BUCKETS })).toEqual([['files'], origins])
+    for (const wrong of [
+      { CORS_ORIGINS: '5' },
+      { CORS_ORIGINS: '', CORS_ORIGIN: 'https://a.test' },
+    ])
+      expect(await found({ ...good, ...wrong })).toEqual([['files'], []])
+    for (const none of ['', '5', '{', '{"files": 5}'])
+      expect(await found({ ...good, BUCKETS: none })).toEqual([[], []])
+  })
+
+  it('says where to add or change a secret', async () => {
+    const broken = { ...good, SIGNING_SECRETS: 'short', S3_SECRET_ACCESS_KEY: '' }
+    const fixes = (await findings(broken)).map(({ subject, fix }) => [subject, fix])
+    const from = `${join(directory, 'worker.env')}, from which doctor reads it.`
+    expect(fixes).toContainEqual(['S3_SECRET_ACCESS_KEY', `Add it to ${from}`])
+    expect(fixes).toContainEqual(['SIGNING_SECRETS', `Change it in ${from}`])
+  })
+
+  it('warns of names that are no setting, also when the others are invalid', async () => {
+    const found = await findings({
+      BUCKET: 'secret-value',
+      CORS_ORIGNS: 'a',
+      S3_ACCES_KEY_ID: 'a',
+      SOMETHING: 'a',
+      EMPTY: '',
+      S3_SESSION_TOKEN: 'a',
+      ADMIN_ACCESS_KEY_ID: 'a',
+      API_KEYS_LIST_ci_0a1b2c3d: 'a',
+      CLOUDFLARE_API_TOKEN: 'a',
+    })
+    const unknown = found.filter(({ check }) => check === 'settings.unknown')
+    const file = join(directory, 'worker.env')
+    expect(unknown.map(({ status, message }) => [status, message])).toEqual([
+      ['warn', `${file} sets BUCKET, which is no setting. Did you mean BUCKETS?`],
+      ['warn', `${file} sets CORS_ORIGNS, which is no setting. Did you mean CORS_ORIGINS?`],
+      ['warn', `${file} sets S3_ACCES_KEY_ID, which is no setting. Did you mean S3_ACCESS_KEY_ID?`],
+      ['warn', `${file} sets SOMETHING, which is no setting.`],
+    ])
+    expect(found.some(({ check }) => check === 'settings.valid')).toBe(true)
+    expect(JSON.stringify(unknown)).not.toContain('secret-value')
+  })
+
+  it('knows every setting of the Worker', async () => {
+    const all = { ...good, JWT: '', LINK_ORIGIN: 'a', OPEN_ACCESS: 'a', CORS_COOKIE_ORIGINS: 'a' }
+    expect((await findings(all)).map(({ check }) => check)).not.toContain('settings.unknown')
   })
 
   it('reads [vars], and lets the env file override them', async () => {
@@ -177,7 +239,11 @@ describe('doctor, for settings,', () => {
       ADMIN_ACCESS_KEY_ID: 'id',
       ADMIN_SECRET_ACCESS_KEY: 'secret',
     })
-    expect(credentialNames(worker, 'files')).toEqual({ reads: 'S3', uploads: 'S3_WRITE' })
+    expect(writtenFor(worker, 'files')).toEqual({
+      endpoint: 'https://s3.example.com',
+      reads: 'S3',
+      uploads: 'S3_WRITE',
+    })
     expect(namedCredentials(worker, 'ADMIN')).toMatchObject({ accessKeyId: 'id' })
     expect(() => namedCredentials(worker, 'OTHER')).toThrow(/OTHER_ACCESS_KEY_ID is missing/)
   })
