@@ -135,7 +135,8 @@ Ready: http://localhost:${port} (Ctrl-C to stop)
     await ask('/files?limit=3', { headers: { Host: `localhost:${port}` } })
     await ask('/u/ept_secret/s3/params?filename=a', { headers: { Host: `localhost:${port}` } })
     await ask('/', { headers: { Host: 'evil.example' } })
-    await dev.printed(/^GET \/ 403/m)
+    for (const line of [/^GET \/ 403/m, /^GET \/files 200/m, /^GET \/u\/.* 401/m, /^ {2}GET \/u/m])
+      await dev.printed(line)
     const lines = dev.output().slice(dev.output().indexOf(output) + output.length)
     expect(
       lines
