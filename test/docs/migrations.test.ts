@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
-import { startBuiltWorker } from '../e2e/built-worker.ts'
+import { startBuiltWorker, UNREACHABLE } from '../e2e/built-worker.ts'
 import { codeBlocks, markedBlock, readPage } from './support/markdown.ts'
 import { BROWSER, type Snippets, writeSnippets } from './support/snippets.ts'
 
@@ -175,16 +175,7 @@ describe('the token for a page that used Companion', () => {
     ).toString('hex')
     const scopes = ['tokens:create', 'files:upload', 'files:read']
     const worker = await startBuiltWorker({
-      buckets: {
-        files: {
-          endpoint: 'http://127.0.0.1:9',
-          region: 'us-east-1',
-          bucket: 'files',
-          addressing: 'path',
-          credentials: 'S3',
-        },
-      },
-      accessKeys: { S3: { accessKeyId: 'a', secretAccessKey: 'b' } },
+      ...UNREACHABLE,
       variables: { API_KEYS: JSON.stringify([{ id: 'app', sha256, scopes, prefix: 'users/' }]) },
     })
     try {

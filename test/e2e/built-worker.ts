@@ -40,6 +40,20 @@ export interface BuiltWorkerOptions {
   >
 }
 
+/** A bucket at a port where nothing listens, for tests that need none. */
+export const UNREACHABLE: Pick<BuiltWorkerOptions, 'buckets' | 'accessKeys'> = {
+  buckets: {
+    files: {
+      endpoint: 'http://127.0.0.1:9',
+      region: 'us-east-1',
+      bucket: 'files',
+      addressing: 'path',
+      credentials: 'S3',
+    },
+  },
+  accessKeys: { S3: { accessKeyId: 'a', secretAccessKey: 'b' } },
+}
+
 /** Builds the Worker as a deployment does and starts it with an empty index. */
 export async function startBuiltWorker(options: BuiltWorkerOptions): Promise<BuiltWorker> {
   const accessKeys = Object.entries(options.accessKeys).flatMap(([name, accessKey]) => [

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
-import { type BuiltWorker, startBuiltWorker } from './built-worker.ts'
+import { type BuiltWorker, startBuiltWorker, UNREACHABLE } from './built-worker.ts'
 
 const PROGRAM = join(import.meta.dirname, '../../dev/keys.ts')
 
@@ -130,16 +130,7 @@ describe('npm run keys', () => {
     const key = keyIn(create('worker', 'files:read', 'team-b/').stdout)
     const newer = keyIn(keys(['rotate', 'worker']).stdout)
     const worker: BuiltWorker = await startBuiltWorker({
-      buckets: {
-        files: {
-          endpoint: 'http://127.0.0.1:9',
-          region: 'us-east-1',
-          bucket: 'files',
-          addressing: 'path',
-          credentials: 'S3',
-        },
-      },
-      accessKeys: { S3: { accessKeyId: 'a', secretAccessKey: 'b' } },
+      ...UNREACHABLE,
       variables: { API_KEYS: await readFile(file, 'utf8') },
     })
     try {

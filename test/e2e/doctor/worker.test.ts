@@ -3,7 +3,7 @@ import type { Finding, Status } from '../../../dev/doctor/report.ts'
 import { requestsUntil } from '../../../dev/doctor/requests.ts'
 import { checkWorker } from '../../../dev/doctor/worker.ts'
 import { loadEnvironment } from '../../../src/cloudflare/environment.ts'
-import { startBuiltWorker } from '../built-worker.ts'
+import { startBuiltWorker, UNREACHABLE } from '../built-worker.ts'
 import { ORIGIN, statuses, type Variables, variables } from './run.ts'
 import { startWorker, WORKER_HEADERS, type Wrong } from './wrong-worker.ts'
 
@@ -233,16 +233,7 @@ describe('doctor --url', () => {
 
   it('passes the built Worker', async () => {
     const worker = await startBuiltWorker({
-      buckets: {
-        files: {
-          endpoint: 'http://127.0.0.1:9',
-          region: 'us-east-1',
-          bucket: 'files',
-          addressing: 'path',
-          credentials: 'S3',
-        },
-      },
-      accessKeys: { S3: { accessKeyId: 'a', secretAccessKey: 'b' } },
+      ...UNREACHABLE,
       variables: { CORS_ORIGINS: JSON.stringify([ORIGIN]) },
     })
     try {
