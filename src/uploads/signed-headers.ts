@@ -28,12 +28,7 @@ export function uploadHeaders(conditions: UploadConditions): Record<string, stri
   }
 }
 
-/**
- * Returns `metadata` as headers of an upload. Throws `invalid_request` if it exceeds S3's limit.
- */
-export function metadataHeaders(
-  metadata: Readonly<Record<string, string>>,
-): Record<string, string> {
+function metadataHeaders(metadata: Readonly<Record<string, string>>): Record<string, string> {
   const encoded = Object.fromEntries(
     Object.entries(metadata).map(([name, value]) => [name, encodedWord(value)]),
   )

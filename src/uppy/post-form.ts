@@ -42,7 +42,9 @@ export async function createPostForm(
 ): Promise<PostForm> {
   const file = { fileName, mimetype: mimetype ?? DEFAULT_TYPE, size: null, directory }
   const key = newUpload(bucket, file, prefix, MAX_PUT_BYTES, now)
-  const values = Object.entries(metadata).map(([name, value]) => [name, fieldValue(value)])
+  // The Worker sends what it gets in a form as headers.
+  const encode = bucket.postUploads ? fieldValue : encodedWord
+  const values = Object.entries(metadata).map(([name, value]) => [name, encode(value)])
   const named: Record<string, string> = Object.fromEntries(values)
   requireMetadataSize(named)
   const { signing, expiresIn } = uploadSignature(bucket, companionLifetime(bucket, now), now)

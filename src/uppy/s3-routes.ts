@@ -21,7 +21,6 @@ import { putObject } from '../storage/object.ts'
 import { childrenOf, escapeXml, readXml, textOf } from '../storage/xml.ts'
 import { beginMultipart } from '../uploads/multipart.ts'
 import { recordUpload } from '../uploads/record.ts'
-import { metadataHeaders } from '../uploads/signed-headers.ts'
 import { requireBytes } from '../uploads/size-limit.ts'
 import { uppyDialect } from './dialect.ts'
 
@@ -30,8 +29,6 @@ const PATHS = {
   create: '/s3/uploads',
   complete: '/s3/uploads/complete',
 } as const
-
-const METADATA = 'x-amz-meta-'
 
 type Fields = Readonly<Record<string, string>>
 
@@ -191,17 +188,11 @@ const mismatch = (field: string): ApiError =>
     issues: [{ path: field.slice(0, 64), message: 'must be sent as it was returned' }],
   })
 
-/** Returns the headers of the object from the fields of a form. */
-function objectHeaders(fields: Fields): Record<string, string> {
-  const type = fields['content-type']
-  const metadata = Object.entries(fields).flatMap(([name, value]) =>
-    name.startsWith(METADATA) ? [[name.slice(METADATA.length), value]] : [],
+/** Returns the fields of a form that are headers of the object. Their values are encoded as such. */
+const objectHeaders = (fields: Fields): Fields =>
+  Object.fromEntries(
+    Object.entries(fields).filter(([name]) => /^(?:content-type$|x-amz-meta-)/.test(name)),
   )
-  return {
-    ...(type === undefined ? {} : { 'Content-Type': type }),
-    ...metadataHeaders(Object.fromEntries(metadata)),
-  }
-}
 
 /** Sends errors in S3's format, since an S3 client shows their message. */
 function s3Errors(c: AppContext, next: Next): Promise<void> {

@@ -1,5 +1,7 @@
 import { describe, expect, inject, it } from 'vitest'
 import { jsonOf } from '../support/app.ts'
+import { fromBase64 } from '../support/base64.ts'
+import { bucketFetch } from '../support/bucket.ts'
 import { bearer, testApiKey } from '../support/credentials.ts'
 import { mount } from '../support/mount.ts'
 import { s3rverBucket, testWorker } from '../support/worker.ts'
@@ -39,6 +41,25 @@ describe('a form through the Worker', () => {
     const query = new URLSearchParams({ filename: 'a.txt', 'metadata[name]': '\ufeffa.txt' })
     const form: Form = await (await worker.fetch(`/s3/params?${query}`)).json()
     expect((await worker.fetch(form.url, await post(form.fields))).status).toBe(201)
+  })
+
+  it('stores metadata as a direct upload does, encoded once', async () => {
+    const place = 'Łódź\nPolska'
+    const query = new URLSearchParams({ filename: 'a.txt', 'metadata[place]': place })
+    const form: Form = await (await worker.fetch(`/s3/params?${query}`)).json()
+    expect((await worker.fetch(form.url, await post(form.fields))).status).toBe(201)
+    const stored = (await bucketFetch(form.fields.key ?? '')).headers.get('x-amz-meta-place')
+    const [, base64 = ''] = /^=\?UTF-8\?B\?(.*)\?=$/.exec(stored ?? '') ?? []
+    expect(new TextDecoder().decode(fromBase64(base64))).toBe(place)
+  })
+
+  it('refuses too much metadata of the app when it is signed, not when it is uploaded', async () => {
+    const app = mount({
+      settings: withoutForms(),
+      beforeUpload: () => ({ metadata: { place: 'ł'.repeat(900) } }),
+    })
+    const response = await app.fetch('/media/s3/params?filename=cat.png')
+    expect(await jsonOf(response)).toMatchObject({ code: 'invalid_request' })
   })
 
   it.each([1000, 8_000_000])(
