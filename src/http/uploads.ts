@@ -13,11 +13,10 @@ import { refuseForeignPage } from './admit.ts'
 import type { AppContext } from './app-env.ts'
 import { chooseBucket } from './choose-bucket.ts'
 import type { FileEvent, NewFile } from './host.ts'
+import { addWarning } from './request-log.ts'
 
 /** What a client wants to upload. `size` is as in `newUpload`. */
 type AskedFile = Omit<NewFile, 'bucket' | 'size'> & { readonly size?: number | null | undefined }
-
-import { addWarning } from './request-log.ts'
 
 /**
  * Calls the app's `beforeUpload` and returns `file` with its changes. Calls it only for a file that
