@@ -115,11 +115,20 @@ const tableOrJson =
     let parsed: unknown
     try {
       parsed = JSON.parse(value)
-    } catch {
-      return breaks(place, `must be ${place.words.table([])}, or JSON text`)
+    } catch (error) {
+      return breaks(
+        place,
+        /^\s*[[{]/.test(value)
+          ? `is not valid JSON${placeIn(error)}`
+          : `must be ${place.words.table([])}, or JSON text`,
+      )
     }
     return rule(parsed, place)
   }
+
+/** Returns where JSON.parse failed, without the text around it, which may be a secret. */
+const placeIn = (error: unknown): string =>
+  / at position \d+/.exec(error instanceof Error ? error.message : '')?.[0] ?? ''
 
 /** Accepts a name, never an access key id, since an issue about a missing secret would show it. */
 const credentialsName = matching(

@@ -139,6 +139,20 @@ describe('the environment', () => {
     expect(load({ ...others, ...Object.fromEntries(texts) })).toEqual(FULL)
   })
 
+  it('says where JSON text is invalid, and never shows the text', () => {
+    const broken = (API_KEYS: string) => {
+      const loaded = loadEnvironment({ ...leastVariables(), API_KEYS })
+      return loaded.ok ? [] : loaded.issues
+    }
+    expect(broken('[{"id":"hidden" "sha256":1}]')).toEqual([
+      { path: 'API_KEYS', message: 'is not valid JSON at position 16' },
+    ])
+    expect(broken('[hidden]')).toEqual([{ path: 'API_KEYS', message: 'is not valid JSON' }])
+    expect(broken('hidden')).toEqual([
+      { path: 'API_KEYS', message: 'must be a table, or JSON text' },
+    ])
+  })
+
   it('freezes the result deeply', () => {
     expect(unfrozen(load(fullVariables()))).toEqual([])
     expect(unfrozen(load(leastVariables()))).toEqual([])
