@@ -5,6 +5,7 @@ import { type AppPrincipal, type Principal, principalOfApp } from './access/prin
 import { app as routes } from './app.ts'
 import { edgeObjects, stubIn } from './cloudflare/edge-objects.ts'
 import { directObjects } from './delivery/object-source.ts'
+import type { ImageResizer } from './delivery/variant.ts'
 import { ApiError, asApiError, type Issue } from './errors/api-error.ts'
 import { describe } from './errors/describe.ts'
 import type { WarningText } from './errors/warnings.ts'
@@ -75,6 +76,10 @@ export interface PresignerOptions<E extends Env = Env> {
    * export, each link reads from the bucket.
    */
   objectsEntrypoint?: string | null
+  /**
+   * Returns the Images binding, if links can show resized images. `objectsEntrypoint` needs it too.
+   */
+  images?: (env: E['Bindings']) => ImageResizer | null | undefined
 }
 
 type Falsy<T> = T | null | undefined | false | '' | 0
@@ -148,7 +153,7 @@ function instancesOf<E extends Env>(
 
 function createInstance<E extends Env>(
   settings: SettingsFor<E['Bindings']>,
-  { fileIndex, rateLimiter, log, objectsEntrypoint = 'Objects' }: PresignerOptions<E>,
+  { fileIndex, rateLimiter, log, images, objectsEntrypoint = 'Objects' }: PresignerOptions<E>,
   env: E['Bindings'],
 ): Instance {
   const loaded = loadedBy(settings, env)
@@ -180,6 +185,7 @@ function createInstance<E extends Env>(
   }
   return {
     ...made,
+    resizesImages: loaded.ok && Boolean(images?.(env)),
     settings: issues.length === 0 ? loaded : { ok: false, issues },
     log: log === undefined ? (line) => console.log(JSON.stringify(line)) : harmless(log),
     objects(context) {

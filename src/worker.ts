@@ -8,11 +8,14 @@ import { createPresigner } from './index.ts'
 export const presigner = createPresigner<{ Bindings: Env }>(environmentSettings, {
   fileIndex: (env) => kvFileIndex(env.FILE_INDEX),
   rateLimiter: (env) => env.RATE_LIMITER,
+  images: (env) => env.IMAGES,
   ownsOrigin: true,
 })
 
 /** Reads objects for links, behind Workers Caching. */
-export class Objects extends objectsEntrypoint<Env>(environmentSettings) {}
+export class Objects extends objectsEntrypoint<Env>(environmentSettings, {
+  images: (env) => env.IMAGES,
+}) {}
 
 export default {
   fetch(request, env, context) {

@@ -28,6 +28,7 @@ export type ApiErrorCode =
   | 'body_too_large'
   | 'file_too_large'
   | 'unsupported_media_type'
+  | 'unsupported_image'
   | 'rate_limited'
   | 'internal'
   | 'not_supported'
@@ -37,6 +38,7 @@ export type ApiErrorCode =
   | 'credentials_expired'
   | 'index_unavailable'
   | 'purge_failed'
+  | 'image_unavailable'
   | 'auth_unavailable'
 
 /**

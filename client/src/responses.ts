@@ -43,7 +43,10 @@ export interface FileUrl {
 }
 
 export interface Link {
+  /** With `widths`, the link of the widest image. */
   link: string
+  /** For `<img srcset>`. Only with `widths`. */
+  srcset?: string | undefined
   expiresAt: string
 }
 
@@ -55,7 +58,7 @@ export interface RefusedKey {
 
 export interface Links {
   /** In the order of the request. */
-  links: ({ key: string; link: string } | RefusedKey)[]
+  links: ({ key: string; link: string; srcset?: string | undefined } | RefusedKey)[]
   expiresAt: string
 }
 
@@ -117,7 +120,11 @@ export const isFileUrl = isObject<FileUrl>({
   expiresAt: isString,
 })
 
-export const isLink = isObject<Link>({ link: isString, expiresAt: isString })
+export const isLink = isObject<Link>({
+  link: isString,
+  srcset: isOptional(isString),
+  expiresAt: isString,
+})
 
 export const isLinks = isObject<Links>({
   links: isListOf(

@@ -1,4 +1,5 @@
 import type { Credentials } from '../bucket/bucket.ts'
+import { DEFAULT_IMAGE_SIZES } from '../bucket/image-size.ts'
 import { apiKeysRule, jwtRule, signingSecretsRule } from '../settings/access-rules.ts'
 import { bucketsRule } from '../settings/bucket-rules.ts'
 import {
@@ -9,6 +10,7 @@ import {
   loadWith,
   originRule,
 } from '../settings/define.ts'
+import { imageSizesRule } from '../settings/image-rules.ts'
 import {
   BROKEN,
   breaks,
@@ -65,6 +67,7 @@ export const environmentRules = (variables: Readonly<Record<string, unknown>>) =
   CORS_COOKIE_ORIGINS: optional(oneIsNoList(cookieOriginsRule), []),
   JWT: optional(tableOrJson(jwtRule), null),
   LINK_ORIGIN: optional(originRule, null),
+  IMAGE_WIDTHS: optional(tableOrJson(imageSizesRule), DEFAULT_IMAGE_SIZES),
   OPEN_ACCESS: optional(oneOf('localhost'), null),
 })
 
@@ -81,6 +84,7 @@ const environmentRule = (variables: Readonly<Record<string, unknown>>): Rule<Set
       corsCookieOrigins: given.CORS_COOKIE_ORIGINS,
       linkBase: given.LINK_ORIGIN,
       linkHostOnly: given.LINK_ORIGIN !== null,
+      imageSizes: given.IMAGE_WIDTHS,
       openOnLocalhost: given.OPEN_ACCESS !== null,
     }),
   )

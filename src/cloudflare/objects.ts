@@ -3,6 +3,13 @@ import type { Bucket } from '../bucket/bucket.ts'
 import { findBucket } from '../bucket/find-bucket.ts'
 import { cacheTag, copiesOf, homeOf, openObject } from '../delivery/open-object.ts'
 import { relay } from '../delivery/pump.ts'
+import {
+  type ImageResizer,
+  imageResponse,
+  resize,
+  specIn,
+  type VariantSpec,
+} from '../delivery/variant.ts'
 import { within } from '../delivery/within.ts'
 import { ApiError, STATUS_BY_CODE } from '../errors/api-error.ts'
 import { describe } from '../errors/describe.ts'
@@ -10,6 +17,13 @@ import { type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
 import type { SettingsFor } from '../settings/define.ts'
 import { headObject } from '../storage/object.ts'
 import { beginFill, dropCopy, findCopy, serveAndKeep, type Wanted } from './edge-cache.ts'
+import {
+  currentGeneration,
+  dropVariants,
+  makeOnce,
+  matchVariant,
+  putVariant,
+} from './edge-variants.ts'
 import { copyUrl, FAILURE, WANTED_RANGE } from './objects-protocol.ts'
 
 /** Maximum time of a purge of Workers Caching. */
@@ -21,6 +35,11 @@ export interface ObjectsEntrypoint<E> extends WorkerEntrypoint<E> {
   purge(alias: string, key: string): Promise<string | null>
 }
 
+export interface ObjectsOptions<E> {
+  /** Returns the Images binding, for links to resized images. */
+  readonly images?: (env: E) => ImageResizer | null | undefined
+}
+
 /**
  * Returns the entrypoint that reads objects for links. It does not authenticate, since the routes
  * verify a link before they call it. In production, Workers Caching calls it only on a miss
@@ -29,6 +48,7 @@ export interface ObjectsEntrypoint<E> extends WorkerEntrypoint<E> {
  */
 export const objectsEntrypoint = <E extends object>(
   settingsFor: SettingsFor<E>,
+  { images }: ObjectsOptions<E> = {},
 ): (new (
   ...given: ConstructorParameters<typeof WorkerEntrypoint<E>>
 ) => ObjectsEntrypoint<E>) =>
@@ -37,7 +57,20 @@ export const objectsEntrypoint = <E extends object>(
       const range = request.headers.get(WANTED_RANGE)
       const method = request.method === 'HEAD' ? 'HEAD' : 'GET'
       try {
-        const { bucket, key, url } = await this.#locate(new URL(request.url))
+        const asked = new URL(request.url)
+        const { bucket, key, url } = await this.#locate(asked)
+        const variant = specIn(asked.searchParams)
+        if (variant !== null) {
+          const image = await this.#variant({
+            bucket,
+            key,
+            variant,
+            url,
+            query: asked.search,
+            range,
+          })
+          return method === 'HEAD' ? new Response(null, image) : image
+        }
         const open = (fillBytes?: number) =>
           openObject(bucket, key, method, range, new Date(), fillBytes)
         if (this.ctx.cache !== undefined) return this.#forCache(await open(), bucket, key)
@@ -69,7 +102,7 @@ export const objectsEntrypoint = <E extends object>(
       if (this.ctx.cache !== undefined) return this.#purgeTag(bucket, key)
       const same = settings.buckets.filter((other) => homeOf(other) === homeOf(bucket))
       const urls = new Set(await Promise.all(same.map((other) => copyUrl(other, key))))
-      await Promise.all([...urls].map(dropCopy))
+      await Promise.all([...urls].flatMap((url) => [dropCopy(url), dropVariants(url)]))
     }
 
     async #purgeTag(bucket: Bucket, key: ObjectKey): Promise<void> {
@@ -106,6 +139,31 @@ export const objectsEntrypoint = <E extends object>(
       }
     }
 
+    /**
+     * Returns a resized image. Each call of the binding is billed, so requests that come at the same
+     * time make it once.
+     */
+    async #variant({ bucket, key, variant, url, query, range }: VariantRequest): Promise<Response> {
+      const wanted = { url, query: query.slice(1) }
+      const make = () =>
+        makeOnce(`${url}${query}`, async () => {
+          const original = await openObject(bucket, key, 'GET', null, new Date(), 0)
+          return resize(relay(original)[0], variant, images?.(this.env) ?? null)
+        })
+      if (this.ctx.cache !== undefined) {
+        const image = await make()
+        this.ctx.waitUntil(this.#dropIfDeleted(bucket, key))
+        return imageResponse(image, null)
+      }
+      const kept = await matchVariant(wanted, range)
+      if (kept) return kept
+      const generation = await currentGeneration(url)
+      const image = await make()
+      if (generation !== undefined)
+        this.ctx.waitUntil(putVariant(wanted, generation, imageResponse(image, null)))
+      return withStatus(imageResponse(image, range), generation === undefined ? 'BYPASS' : 'MISS')
+    }
+
     /** Returns the response for Workers Caching. */
     #forCache(opened: Response, bucket: Bucket, key: ObjectKey): Response {
       const [response, done] = relay(opened)
@@ -135,6 +193,17 @@ export const objectsEntrypoint = <E extends object>(
       throw new ApiError('unknown_bucket', 'No bucket is configured like this.')
     }
   }
+
+interface VariantRequest {
+  readonly bucket: Bucket
+  readonly key: ObjectKey
+  readonly variant: VariantSpec
+  /** Name of the object's copies, without a query. */
+  readonly url: string
+  /** Query of the request, which names the variant. */
+  readonly query: string
+  readonly range: string | null
+}
 
 /** Marks `response` like Workers Caching. */
 function withStatus(response: Response, status: 'MISS' | 'BYPASS'): Response {

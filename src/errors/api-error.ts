@@ -29,6 +29,7 @@ export const STATUS_BY_CODE = {
   body_too_large: 413,
   file_too_large: 413,
   unsupported_media_type: 415,
+  unsupported_image: 415,
   rate_limited: 429,
   internal: 500,
   not_supported: 501,
@@ -37,6 +38,7 @@ export const STATUS_BY_CODE = {
   credentials_expired: 503,
   index_unavailable: 503,
   purge_failed: 503,
+  image_unavailable: 503,
   auth_unavailable: 503,
   storage_busy: 503,
 } as const

@@ -6,6 +6,7 @@ export const WARNINGS = [
   'rate limit not applied',
   'index entries unreadable',
   'edge copy not purged',
+  'image not resized',
   'parts and their size not checked',
   'complete failed although the object exists',
   'metadata left out',

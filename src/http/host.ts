@@ -13,6 +13,8 @@ export interface Instance {
   /** Null if there is no limit. */
   readonly rateLimiter: RateLimiter | null
   readonly log: (line: LogLine) => void
+  /** Whether an Images binding can resize images. */
+  readonly resizesImages: boolean
   /** Returns the source of objects for a request with this execution context. */
   readonly objects: (context: ExecutionContext) => ObjectSource
 }

@@ -157,6 +157,7 @@ const bucketRule = (alias: string, credentials: Rule<Credentials>): Rule<Bucket>
         maxExpiresIn: (value, place) => maxExpiresInRule(value ?? {}, place),
         defaultExpiresIn: (value, place) => defaultExpiresInRule(value ?? {}, place),
         edgeTtl: optional(whole(0, MAX_LINK_SECONDS), 86_400),
+        imageQuality: optional(whole(1, 100), 80),
         crossOriginResourcePolicy: optional(
           oneOf('cross-origin', 'same-site', 'same-origin'),
           'cross-origin' as const,

@@ -1,5 +1,6 @@
 import type { ApiKey, JwtSettings, SigningSettings } from '../access/settings.ts'
 import type { Bucket } from '../bucket/bucket.ts'
+import type { ImageSize } from '../bucket/image-size.ts'
 
 /** The settings of one instance: checked, complete and frozen. */
 export interface Settings extends SigningSettings {
@@ -22,6 +23,8 @@ export interface Settings extends SigningSettings {
   readonly linkBase: string | null
   /** Whether the host of `linkBase` serves only links. */
   readonly linkHostOnly: boolean
+  /** The sizes that links to resized images can ask for. */
+  readonly imageSizes: readonly ImageSize[]
   /** Whether a request for localhost needs no credentials. */
   readonly openOnLocalhost: boolean
 }

@@ -35,6 +35,7 @@ describe('a link from an earlier version', () => {
     expires: 1_795_522_500,
     delivery: 'stream',
     download: null,
+    variant: null,
   }
   const saved: LinkPolicy = { ...shown, delivery: 'redirect', download: 'Résumé (1).png' }
 

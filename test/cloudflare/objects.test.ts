@@ -12,7 +12,7 @@ import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { deleteObject } from '../../src/storage/object.ts'
 import { Objects } from '../../src/worker.ts'
 import { putObject, requestsFor, textOf } from '../support/links.ts'
-import { testBucket } from '../support/test-bucket.ts'
+import { testBucket, testPlace } from '../support/test-bucket.ts'
 
 /**
  * `Objects` as it runs behind Workers Caching. The platform's cache doesn't exist here: `ctx.cache`
@@ -54,6 +54,7 @@ describe('the request to Objects', () => {
       expires: 2_000_000_000,
       delivery: 'stream',
       download: 'x.png',
+      variant: null,
     }
     const client = new Request('https://links.example/i/files/x?exp=1&sig=y', {
       headers: {
@@ -74,7 +75,7 @@ describe('the request to Objects', () => {
       })
     }
     const source = edgeObjects({ fetch: objects, purge: async () => null })
-    await serveLink(client, policy, testBucket(), source, new Date(), false)
+    await serveLink(client, policy, testPlace(source), new Date())
     expect(seen).toHaveLength(1)
     expect(seen[0]?.url).toMatch(
       /^https:\/\/objects\.invalid\/[0-9a-f]{64}\/a%20b%2F%C3%A9%3F\.png\?edgeTtl=86400$/,

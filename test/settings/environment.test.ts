@@ -1,5 +1,6 @@
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
+import { DEFAULT_IMAGE_SIZES } from '../../src/bucket/image-size.ts'
 import { environmentSettings, loadEnvironment } from '../../src/cloudflare/environment.ts'
 import type { Settings } from '../../src/settings/settings.ts'
 import { CANARY, fullVariables, leastVariables } from './variables.ts'
@@ -66,6 +67,7 @@ const FULL: Settings = {
         link: 1_296_000,
       },
       edgeTtlSeconds: 3600,
+      imageQuality: 70,
       crossOriginResourcePolicy: 'same-site',
     },
     {
@@ -85,6 +87,7 @@ const FULL: Settings = {
       maxExpiresIn: DEFAULT_LIMITS,
       defaultExpiresIn: DEFAULTS,
       edgeTtlSeconds: 86_400,
+      imageQuality: 80,
       crossOriginResourcePolicy: 'cross-origin',
     },
   ],
@@ -115,6 +118,10 @@ const FULL: Settings = {
   corsCookieOrigins: ['https://intranet.example.com'],
   linkBase: 'https://files.example.com',
   linkHostOnly: true,
+  imageSizes: [
+    { width: 96, height: 96, fit: 'cover' },
+    { width: 320, height: null, fit: 'scale-down' },
+  ],
   openOnLocalhost: true,
 }
 
@@ -133,8 +140,9 @@ describe('the environment', () => {
   })
 
   it('accepts every table as JSON text too', () => {
-    const { BUCKETS, API_KEYS, CORS_ORIGINS, CORS_COOKIE_ORIGINS, JWT, ...others } = fullVariables()
-    const tables = { BUCKETS, API_KEYS, CORS_ORIGINS, CORS_COOKIE_ORIGINS, JWT }
+    const { BUCKETS, API_KEYS, CORS_ORIGINS, CORS_COOKIE_ORIGINS, JWT, IMAGE_WIDTHS, ...others } =
+      fullVariables()
+    const tables = { BUCKETS, API_KEYS, CORS_ORIGINS, CORS_COOKIE_ORIGINS, JWT, IMAGE_WIDTHS }
     const texts = Object.entries(tables).map(([name, table]) => [name, JSON.stringify(table)])
     expect(load({ ...others, ...Object.fromEntries(texts) })).toEqual(FULL)
   })
@@ -191,6 +199,7 @@ describe('the environment', () => {
           maxExpiresIn: DEFAULT_LIMITS,
           defaultExpiresIn: DEFAULTS,
           edgeTtlSeconds: 86_400,
+          imageQuality: 80,
           crossOriginResourcePolicy: 'cross-origin',
         },
       ],
@@ -202,6 +211,7 @@ describe('the environment', () => {
       corsCookieOrigins: [],
       linkBase: null,
       linkHostOnly: false,
+      imageSizes: DEFAULT_IMAGE_SIZES,
       openOnLocalhost: false,
     })
   })
