@@ -25,28 +25,39 @@ const outcomes = new Map<string, Outcome>()
 const beginning = new Map<string, string>()
 
 /**
- * Resolves with the result of `make`. Requests that ask for the same variant meanwhile wait, and
- * get the same image or error.
+ * Resolves with the result of `make`, which is billed, and starts to store it with `keep`. Requests
+ * for the same variant that come before it is stored get the same image, or the same error. Later
+ * ones don't, since the object may have changed.
  */
-export async function makeOnce(name: string, make: () => Promise<KeptImage>): Promise<KeptImage> {
-  for (let waits = 0; waits < MAX_WAITS && making.has(name); waits++)
+export async function makeOnce(
+  name: string,
+  make: () => Promise<KeptImage>,
+  keep: (image: KeptImage) => Promise<unknown>,
+): Promise<KeptImage> {
+  let isShared = making.has(name)
+  for (let waits = 0; waits < MAX_WAITS && making.has(name) && !latest(name); waits++)
     await new Promise((resolve) => setTimeout(resolve, WAIT_MILLISECONDS))
-  const known = outcomes.get(name)
-  if (known !== undefined && Date.now() < known.until) {
-    if ('error' in known) throw known.error
-    return known.image
-  }
+  isShared ||= making.has(name)
+  const known = latest(name)
+  if (known !== undefined && 'error' in known) throw known.error
+  if (known !== undefined && isShared) return known.image
   making.add(name)
   try {
     const image = await make()
     remember(name, { image, until: Date.now() + IMAGE_MILLISECONDS })
+    void keep(image).finally(() => making.delete(name))
     return image
   } catch (error) {
     remember(name, { error, until: Date.now() + ERROR_MILLISECONDS })
-    throw error
-  } finally {
     making.delete(name)
+    throw error
   }
+}
+
+/** Returns the latest outcome of a variant, if it is recent. */
+function latest(name: string): Outcome | undefined {
+  const known = outcomes.get(name)
+  return known !== undefined && Date.now() < known.until ? known : undefined
 }
 
 function remember(name: string, outcome: Outcome): void {
@@ -80,8 +91,8 @@ export const matchVariant = (
   })
 
 /**
- * Returns the current generation of an object's variants, a new one if there is none. Call this
- * before the request to the bucket. Undefined if the Cache API fails.
+ * Returns the current generation of an object's variants, a new one if there is none. Undefined if
+ * the Cache API fails. Call this before the request to the bucket.
  */
 export const currentGeneration = (url: string): Promise<string | undefined> =>
   attempt('put', async (cache) => (await generationIn(cache, url)) ?? beginGeneration(url, cache))

@@ -6,6 +6,7 @@ import { relay } from '../delivery/pump.ts'
 import {
   type ImageResizer,
   imageResponse,
+  type KeptImage,
   resize,
   specIn,
   type VariantSpec,
@@ -139,29 +140,31 @@ export const objectsEntrypoint = <E extends object>(
       }
     }
 
-    /**
-     * Returns a resized image. Each call of the binding is billed, so requests that come at the same
-     * time make it once.
-     */
+    /** Returns a resized image, from the edge cache if it is there. */
     async #variant({ bucket, key, variant, url, query, range }: VariantRequest): Promise<Response> {
       const wanted = { url, query: query.slice(1) }
-      const make = () =>
-        makeOnce(`${url}${query}`, async () => {
-          const original = await openObject(bucket, key, 'GET', null, new Date(), 0)
-          return resize(relay(original)[0], variant, images?.(this.env) ?? null)
-        })
-      if (this.ctx.cache !== undefined) {
-        const image = await make()
-        this.ctx.waitUntil(this.#dropIfDeleted(bucket, key))
-        return imageResponse(image, null)
-      }
-      const kept = await matchVariant(wanted, range)
+      const usesCacheApi = this.ctx.cache === undefined
+      const kept = usesCacheApi ? await matchVariant(wanted, range) : null
       if (kept) return kept
-      const generation = await currentGeneration(url)
-      const image = await make()
-      if (generation !== undefined)
-        this.ctx.waitUntil(putVariant(wanted, generation, imageResponse(image, null)))
-      return withStatus(imageResponse(image, range), generation === undefined ? 'BYPASS' : 'MISS')
+      let generation: string | undefined
+      const make = async () => {
+        if (usesCacheApi) generation = await currentGeneration(url)
+        const original = await openObject(bucket, key, 'GET', null, new Date(), 0)
+        return resize(relay(original)[0], variant, images?.(this.env) ?? null)
+      }
+      const keep = (image: KeptImage) => {
+        const stored =
+          generation === undefined
+            ? Promise.resolve()
+            : putVariant(wanted, generation, imageResponse(image, null))
+        this.ctx.waitUntil(stored)
+        return stored
+      }
+      const image = await makeOnce(`${url}${query}`, make, keep)
+      if (usesCacheApi)
+        return withStatus(imageResponse(image, range), generation ? 'MISS' : 'BYPASS')
+      this.ctx.waitUntil(this.#dropIfDeleted(bucket, key))
+      return imageResponse(image, null)
     }
 
     /** Returns the response for Workers Caching. */

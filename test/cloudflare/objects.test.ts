@@ -3,14 +3,17 @@ import { env } from 'cloudflare:workers'
 import { describe, expect, it, vi } from 'vitest'
 import type { LinkPolicy } from '../../src/access/link-signature.ts'
 import { findBucket } from '../../src/bucket/find-bucket.ts'
+import { sizeOf } from '../../src/bucket/image-size.ts'
 import { edgeObjects, objectRequest } from '../../src/cloudflare/edge-objects.ts'
 import { loadEnvironment } from '../../src/cloudflare/environment.ts'
 import { FAILURE } from '../../src/cloudflare/objects-protocol.ts'
 import { cacheTag } from '../../src/delivery/open-object.ts'
 import { serveLink } from '../../src/delivery/serve-link.ts'
+import type { VariantSpec } from '../../src/delivery/variant.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { deleteObject } from '../../src/storage/object.ts'
 import { Objects } from '../../src/worker.ts'
+import { twoColorPng } from '../support/images.ts'
 import { putObject, requestsFor, textOf } from '../support/links.ts'
 import { testBucket, testPlace } from '../support/test-bucket.ts'
 
@@ -103,6 +106,37 @@ describe('Objects behind Workers Caching', () => {
       etag: expect.any(String),
       'last-modified': expect.any(String),
     })
+  })
+
+  it('answers a resized image with the lifetime and the tag of its object', async () => {
+    const key = await putObject('a.png', await twoColorPng(300, 200))
+    const { objects, purged, done } = inProduction()
+    const variant: VariantSpec = { ...sizeOf(64), format: 'webp', quality: 80 }
+    const request = await objectRequest('GET', counted, parseObjectKey(key), null, variant)
+    const answer = await objects.fetch(request)
+    expect(Object.fromEntries(answer.headers)).toEqual({
+      'accept-ranges': 'bytes',
+      'cache-control': 'public, max-age=86400, must-revalidate',
+      'cache-tag': await cacheTag(counted, parseObjectKey(key)),
+      'content-length': String((await answer.arrayBuffer()).byteLength),
+      'content-type': 'image/webp',
+      etag: expect.any(String),
+      'last-modified': expect.any(String),
+    })
+    await done()
+    expect(purged).toEqual([])
+    // Nothing is remembered, since the object may be replaced.
+    await objects.fetch(request)
+    await done()
+    expect(await requestsFor(key)).toBe(4)
+  })
+
+  it('forbids caching an image that can not be resized', async () => {
+    const { objects } = inProduction()
+    const key = parseObjectKey(await putObject('a.png', 'no picture'))
+    const variant: VariantSpec = { ...sizeOf(64), format: 'webp', quality: 80 }
+    const answer = await objects.fetch(await objectRequest('GET', counted, key, null, variant))
+    expect([answer.status, answer.headers.get('Cache-Control')]).toEqual([415, 'no-store'])
   })
 
   it('does not use the Cache API', async () => {
