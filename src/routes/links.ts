@@ -9,7 +9,7 @@ import { serveLink } from '../delivery/serve-link.ts'
 import { ApiError } from '../errors/api-error.ts'
 import { configure } from '../http/admit.ts'
 import type { AppContext } from '../http/app-env.ts'
-import { chooseBucket } from '../http/choose-bucket.ts'
+import { chooseBucket, signedBucket } from '../http/choose-bucket.ts'
 import { bucket, expiresIn, forEachKey, keyList, MAX_KEYS_BODY_BYTES } from '../http/fields.ts'
 import { newApp } from '../http/new-app.ts'
 import { json } from '../http/responses.ts'
@@ -88,7 +88,7 @@ export const deliveryRoutes = newApp()
       const message = code === 'link_expired' ? 'This link has expired.' : 'This link is not valid.'
       throw new ApiError(code, message, { cause: verdict.refusal })
     }
-    const bucket = chooseBucket(c, verdict.policy.bucket, null)
+    const bucket = signedBucket(c, verdict.policy.bucket)
     if (settings.linkHostOnly && !asksLinkHost(settings, c.req.url)) {
       c.header('Cross-Origin-Resource-Policy', bucket.crossOriginResourcePolicy)
       return c.redirect(settings.linkBase + path + search, 308)

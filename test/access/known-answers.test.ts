@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { openCursor, sealCursor } from '../../src/access/cursor.ts'
 import { openFormPolicy, sealFormPolicy } from '../../src/access/form-policy.ts'
+import { NO_LIMITS } from '../../src/access/limits.ts'
 import { type LinkPolicy, signLink, verifyLink } from '../../src/access/link-signature.ts'
 import { mintToken, verifyToken } from '../../src/access/token.ts'
 import { openUploadId, sealUploadId, type UploadClaims } from '../../src/access/upload-id.ts'
@@ -61,6 +62,8 @@ it('a token from an earlier version is still signed the same way, and still vali
     id: 'key:ci',
     scopes: ['files:read', 'files:list'],
     prefix: 'team-a/',
+    limits: NO_LIMITS,
+    context: null,
   } as const
   const caller = { ...principal, expiresAt: Infinity }
   const { token } = await mintToken(caller, { scopes: principal.scopes }, config, NOW)

@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest'
+import { NO_LIMITS } from '../../src/access/limits.ts'
 import type { Principal } from '../../src/access/principal.ts'
 import { mintToken, verifyToken } from '../../src/access/token.ts'
 import { signingSettings } from '../support/signing-settings.ts'
@@ -11,6 +12,8 @@ const caller: Principal = {
   scopes: ['files:read', 'files:upload', 'tokens:create'],
   prefix: 'team-a/',
   expiresAt: Infinity,
+  limits: NO_LIMITS,
+  context: null,
 }
 
 const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
@@ -33,6 +36,8 @@ it('contains the caller, the scopes and the prefix', async () => {
       scopes: ['files:read'],
       prefix: 'team-a/x/',
       expiresAt: expiresAt.getTime(),
+      limits: NO_LIMITS,
+      context: null,
     },
   })
 })
