@@ -1,7 +1,7 @@
 import type { ApiKey, JwtSettings } from '../access/settings.ts'
 import type { Bucket, Credentials, SecondsByUse } from '../bucket/bucket.ts'
 import { ApiError, asApiError, type Issue } from '../errors/api-error.ts'
-import { apiKeysRule, jwtRule, signingSecretsRule } from './access-rules.ts'
+import { apiKeysRule, jwtRule, signingSecretsRule, unknownAliases } from './access-rules.ts'
 import { bucketsRule } from './bucket-rules.ts'
 import {
   also,
@@ -102,7 +102,11 @@ export const defineSettings = <E = unknown>(read: (env: E) => SettingsInput): Se
  */
 export function loadWith(rule: Rule<Settings>, input: unknown, words?: Words): LoadedSettings {
   const checked = check(rule, input, words)
-  return checked.ok ? { ok: true, settings: deepFreeze(checked.value) } : checked
+  if (!checked.ok) return checked
+  const issues = unknownAliases(checked.value)
+  return issues.length > 0
+    ? { ok: false, issues }
+    : { ok: true, settings: deepFreeze(checked.value) }
 }
 
 /**
