@@ -24,6 +24,7 @@ import {
   type Words,
 } from '../settings/rules.ts'
 import type { Settings } from '../settings/settings.ts'
+import { webhooksRule } from '../settings/webhook-rules.ts'
 
 /**
  * Returns the settings from the Worker's variables, secrets and bindings (docs/configuration.md).
@@ -65,6 +66,8 @@ export const environmentRules = (variables: Readonly<Record<string, unknown>>) =
   CORS_COOKIE_ORIGINS: optional(oneIsNoList(cookieOriginsRule), []),
   JWT: optional(tableOrJson(jwtRule), null),
   LINK_ORIGIN: optional(originRule, null),
+  WEBHOOKS: optional(tableOrJson(webhooksRule), []),
+  EVENTS: optional(binding('a queue', '[[queues.producers]]')),
   OPEN_ACCESS: optional(oneOf('localhost'), null),
 })
 
@@ -81,6 +84,7 @@ const environmentRule = (variables: Readonly<Record<string, unknown>>): Rule<Set
       corsCookieOrigins: given.CORS_COOKIE_ORIGINS,
       linkBase: given.LINK_ORIGIN,
       linkHostOnly: given.LINK_ORIGIN !== null,
+      webhooks: given.WEBHOOKS,
       openOnLocalhost: given.OPEN_ACCESS !== null,
     }),
   )

@@ -1,6 +1,7 @@
 import type { ApiKey, JwtSettings } from '../access/settings.ts'
 import type { Bucket, Credentials, SecondsByUse } from '../bucket/bucket.ts'
 import { ApiError, asApiError, type Issue } from '../errors/api-error.ts'
+import type { EventType } from '../events/file-event.ts'
 import { apiKeysRule, jwtRule, signingSecretsRule, unknownAliases } from './access-rules.ts'
 import { bucketsRule } from './bucket-rules.ts'
 import {
@@ -21,6 +22,7 @@ import {
   type Words,
 } from './rules.ts'
 import type { Settings } from './settings.ts'
+import { webhooksRule } from './webhook-rules.ts'
 
 /** An access key pair of a bucket. */
 export interface CredentialsInput {
@@ -78,6 +80,18 @@ export interface SettingsInput {
   readonly linkBase?: string | undefined
   /** Whether the host of `linkBase` serves only links. */
   readonly linkHostOnly?: boolean | undefined
+  /** Endpoints that receive events. */
+  readonly webhooks?: readonly WebhookInput[] | undefined
+}
+
+/** An endpoint that receives events (docs/events.md). */
+export interface WebhookInput {
+  /** `https://…`, or `http://localhost:…` for development. */
+  readonly url: string
+  /** `whsec_` and base64. During a rotation, the old one and the new one. */
+  readonly secret: string | readonly string[]
+  /** Default: all events. */
+  readonly events?: readonly EventType[] | undefined
 }
 
 /** Returns the settings for one environment. Throws ApiError `misconfigured` with the issues. */
@@ -234,6 +248,7 @@ const settingsRule: Rule<Settings> = also(
       corsCookieOrigins: optional(cookieOriginsRule, []),
       linkBase: optional(linkBaseRule, null),
       linkHostOnly: optional(flag, false),
+      webhooks: optional(webhooksRule, []),
     }),
     ({ name, signingSecrets: [first, ...others], ...given }): Settings => ({
       ...given,

@@ -115,6 +115,7 @@ const FULL: Settings = {
   corsCookieOrigins: ['https://intranet.example.com'],
   linkBase: 'https://files.example.com',
   linkHostOnly: true,
+  webhooks: [],
   openOnLocalhost: true,
 }
 
@@ -202,6 +203,7 @@ describe('the environment', () => {
       corsCookieOrigins: [],
       linkBase: null,
       linkHostOnly: false,
+      webhooks: [],
       openOnLocalhost: false,
     })
   })
