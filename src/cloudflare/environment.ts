@@ -1,5 +1,10 @@
 import type { Credentials } from '../bucket/bucket.ts'
-import { apiKeysRule, jwtRule, signingSecretsRule } from '../settings/access-rules.ts'
+import {
+  apiKeysRule,
+  jwtRule,
+  notificationSecretsRule,
+  signingSecretsRule,
+} from '../settings/access-rules.ts'
 import { bucketsRule } from '../settings/bucket-rules.ts'
 import {
   cookieOriginsRule,
@@ -65,6 +70,10 @@ export const environmentRules = (variables: Readonly<Record<string, unknown>>) =
   CORS_COOKIE_ORIGINS: optional(oneIsNoList(cookieOriginsRule), []),
   JWT: optional(tableOrJson(jwtRule), null),
   LINK_ORIGIN: optional(originRule, null),
+  NOTIFICATION_SECRETS:
+    variables.NOTIFICATION_SECRETS === undefined && 'NOTIFICATION_SECRET' in variables
+      ? needed(notificationSecretsRule, misspelt(variables, 'NOTIFICATION_SECRET') ?? '')
+      : optional(notificationSecretsRule, []),
   OPEN_ACCESS: optional(oneOf('localhost'), null),
 })
 
@@ -81,6 +90,7 @@ const environmentRule = (variables: Readonly<Record<string, unknown>>): Rule<Set
       corsCookieOrigins: given.CORS_COOKIE_ORIGINS,
       linkBase: given.LINK_ORIGIN,
       linkHostOnly: given.LINK_ORIGIN !== null,
+      notificationSecrets: given.NOTIFICATION_SECRETS,
       openOnLocalhost: given.OPEN_ACCESS !== null,
     }),
   )

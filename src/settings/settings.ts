@@ -22,6 +22,8 @@ export interface Settings extends SigningSettings {
   readonly linkBase: string | null
   /** Whether the host of `linkBase` serves only links. */
   readonly linkHostOnly: boolean
+  /** Secrets of the servers that send notifications. Empty if none may. */
+  readonly notificationSecrets: readonly string[]
   /** Whether a request for localhost needs no credentials. */
   readonly openOnLocalhost: boolean
 }

@@ -2,7 +2,7 @@ import type { Bucket } from '../bucket/bucket.ts'
 import { ApiError } from '../errors/api-error.ts'
 import type { FileIndex } from '../file-index/file-index.ts'
 import type { FileRecord } from '../file-index/file-record.ts'
-import { splitFileName } from '../keys/file-name.ts'
+import { nameInKey } from '../keys/new-key.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { headObject, type ObjectHead } from '../storage/object.ts'
 
@@ -25,7 +25,8 @@ const MAX_LAG_SECONDS = 600
 
 /**
  * Records an uploaded object with the bucket's data. A record of the same upload (the same ETag and
- * date) keeps its name and owner, so repeating this changes nothing. Removes the record if the
+ * date) keeps its name and owner, so repeating this changes nothing. A provisional record, without
+ * an owner, gets both. Removes the record if the
  * object is missing or is deleted meanwhile. Throws `object_not_found`, `storage_error`,
  * `key_not_indexable`, `index_unavailable`.
  */
@@ -44,13 +45,14 @@ export async function recordUpload(
     throw objectNotFound()
   }
   const record = toRecord(bucket, key, name, owner, head)
-  const isKnown = known?.etag === record.etag && known.createdAt === record.createdAt
+  const isSame = known !== null && isSameUpload(known, head)
+  const isKnown = isSame && known.owner !== null
   // The record of a recent object may be an old one that was deleted with the previous upload.
   if (isKnown && now.getTime() - head.lastModified.getTime() > MAX_LAG_SECONDS * 1000)
     return { record: known, replaces: false }
   const stored = await index.put(isKnown ? known : record)
   if ((await headObject(bucket, key, now)) !== null)
-    return { record: stored, replaces: known !== null && !isKnown }
+    return { record: stored, replaces: known !== null && !isSame }
   await index.remove(bucket.alias, key)
   throw objectNotFound()
 }
@@ -69,18 +71,23 @@ export async function findFile(
   if (known !== null) return known
   const head = await headObject(bucket, key, now)
   if (head === null) throw objectNotFound()
-  const { stem, extension } = splitFileName(key)
-  return toRecord(bucket, key, stem + extension, null, head)
+  return toRecord(bucket, key, nameInKey(key), null, head)
 }
 
 const objectNotFound = (): ApiError =>
   new ApiError('object_not_found', 'There is no object under this key.')
 
+/** Tells whether a record is of the upload that the bucket has. */
+export const isSameUpload = (
+  { etag, createdAt }: FileRecord,
+  { etag: current, lastModified }: ObjectHead,
+): boolean => etag === current && createdAt === lastModified.toISOString()
+
 /**
  * Returns the record of an object. `createdAt` is the object's own date, so that recording it twice
  * has the same result.
  */
-const toRecord = (
+export const toRecord = (
   { alias }: Bucket,
   key: ObjectKey,
   name: string,

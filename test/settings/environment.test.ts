@@ -52,6 +52,7 @@ const FULL: Settings = {
       postUploads: true,
       normalizesKeys: false,
       conditionalComplete: true,
+      managedPrefixes: [],
       region: 'eu-central-1',
       credentials: S3,
       uploadCredentials: WRITE,
@@ -77,6 +78,7 @@ const FULL: Settings = {
       postUploads: true,
       normalizesKeys: false,
       conditionalComplete: false,
+      managedPrefixes: [],
       region: 'auto',
       credentials: CEPH,
       uploadCredentials: CEPH,
@@ -115,6 +117,7 @@ const FULL: Settings = {
   corsCookieOrigins: ['https://intranet.example.com'],
   linkBase: 'https://files.example.com',
   linkHostOnly: true,
+  notificationSecrets: [],
   openOnLocalhost: true,
 }
 
@@ -183,6 +186,7 @@ describe('the environment', () => {
           postUploads: true,
           normalizesKeys: false,
           conditionalComplete: true,
+          managedPrefixes: [],
           region: 'us-east-1',
           credentials,
           uploadCredentials: credentials,
@@ -202,6 +206,7 @@ describe('the environment', () => {
       corsCookieOrigins: [],
       linkBase: null,
       linkHostOnly: false,
+      notificationSecrets: [],
       openOnLocalhost: false,
     })
   })
