@@ -29,6 +29,7 @@ import {
   type Words,
 } from '../settings/rules.ts'
 import type { Settings } from '../settings/settings.ts'
+import { webhooksRule } from '../settings/webhook-rules.ts'
 
 /**
  * Returns the settings from the Worker's variables, secrets and bindings (docs/configuration.md).
@@ -74,6 +75,8 @@ export const environmentRules = (variables: Readonly<Record<string, unknown>>) =
     variables.NOTIFICATION_SECRETS === undefined && 'NOTIFICATION_SECRET' in variables
       ? needed(notificationSecretsRule, misspelt(variables, 'NOTIFICATION_SECRET') ?? '')
       : optional(notificationSecretsRule, []),
+  WEBHOOKS: optional(tableOrJson(webhooksRule), []),
+  EVENTS: optional(binding('a queue', '[[queues.producers]]')),
   OPEN_ACCESS: optional(oneOf('localhost'), null),
 })
 
@@ -91,6 +94,7 @@ const environmentRule = (variables: Readonly<Record<string, unknown>>): Rule<Set
       linkBase: given.LINK_ORIGIN,
       linkHostOnly: given.LINK_ORIGIN !== null,
       notificationSecrets: given.NOTIFICATION_SECRETS,
+      webhooks: given.WEBHOOKS,
       openOnLocalhost: given.OPEN_ACCESS !== null,
     }),
   )

@@ -16,6 +16,10 @@ export const WARNINGS = [
   'The Cache API failed to put.',
   'The Cache API failed to delete.',
   "The presigner's log failed",
+  'webhooks are not queued',
+  'webhook not delivered',
+  'webhook lost',
+  'job not done',
 ] as const
 
 export type Warning = (typeof WARNINGS)[number]

@@ -9,7 +9,7 @@ import { addWarning } from '../http/request-log.ts'
 import { json } from '../http/responses.ts'
 import { readJson } from '../http/validate.ts'
 import { type Drop, type Notification, readS3Body } from '../uploads/notification.ts'
-import { recordAllNotified, summarize } from '../uploads/record-notified.ts'
+import { recordAllNotified, recorderOf, summarize } from '../uploads/record-notified.ts'
 
 const MAX_BODY_BYTES = 256 * 1024
 /** A request may cause only so many requests to the bucket and to KV. Servers send one record. */
@@ -33,13 +33,10 @@ export const notificationRoutes = newApp().post('/notifications', async (c, next
     })
   }
   const notifications = await readNotifications(c)
-  const { fileIndex: index, objects } = c.env.instance
-  const source = objects(c.executionCtx)
-  const recorder = {
-    buckets: settings.buckets,
-    index,
-    purge: source.purge.bind(source),
-  }
+  const { fileIndex, objects, events } = c.env.instance
+  const { executionCtx } = c
+  const source = objects(executionCtx)
+  const recorder = recorderOf(settings.buckets, fileIndex, source, events, executionCtx)
   const results = await recordAllNotified(recorder, notifications, new Date())
   const { counts, warnings } = summarize(results)
   for (const warning of warnings) addWarning(c, warning)

@@ -1,6 +1,7 @@
 import type { ApiKey, JwtSettings } from '../access/settings.ts'
 import type { Bucket, Credentials, SecondsByUse } from '../bucket/bucket.ts'
 import { ApiError, asApiError, type Issue } from '../errors/api-error.ts'
+import type { EventType } from '../events/file-event.ts'
 import {
   apiKeysRule,
   jwtRule,
@@ -26,6 +27,7 @@ import {
   type Words,
 } from './rules.ts'
 import type { Settings } from './settings.ts'
+import { webhooksRule } from './webhook-rules.ts'
 
 /** An access key pair of a bucket. */
 export interface CredentialsInput {
@@ -87,6 +89,18 @@ export interface SettingsInput {
   readonly linkHostOnly?: boolean | undefined
   /** `secret[,secret]` for `POST /notifications`. Without it, there is no such route. */
   readonly notificationSecrets?: string | undefined
+  /** Endpoints that receive events. */
+  readonly webhooks?: readonly WebhookInput[] | undefined
+}
+
+/** An endpoint that receives events (docs/events.md). */
+export interface WebhookInput {
+  /** `https://…`, or `http://localhost:…` for development. */
+  readonly url: string
+  /** `whsec_` and base64. During a rotation, the old one and the new one. */
+  readonly secret: string | readonly string[]
+  /** Default: all events. */
+  readonly events?: readonly EventType[] | undefined
 }
 
 /** Returns the settings for one environment. Throws ApiError `misconfigured` with the issues. */
@@ -240,6 +254,7 @@ const settingsRule: Rule<Settings> = also(
       linkBase: optional(linkBaseRule, null),
       linkHostOnly: optional(flag, false),
       notificationSecrets: optional(notificationSecretsRule, []),
+      webhooks: optional(webhooksRule, []),
     }),
     ({ name, signingSecrets: [first, ...others], ...given }): Settings => ({
       ...given,

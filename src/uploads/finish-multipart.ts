@@ -16,7 +16,7 @@ import {
 import { deleteObject, headObject } from '../storage/object.ts'
 import { StorageFailure } from '../storage/storage-failure.ts'
 import { objectExists } from './multipart.ts'
-import { type Recorded, recordUpload } from './record.ts'
+import { type Announce, type Recorded, recordUpload } from './record.ts'
 import { requireBytes } from './size-limit.ts'
 
 /** A complete file, with a warning for the log. */
@@ -38,6 +38,7 @@ export async function finishMultipart(
   parts: readonly Part[],
   name: string | undefined,
   now: Date,
+  announce: Announce | null,
 ): Promise<Finished> {
   const { key, owner, s3UploadId } = upload
   let warning: WarningText | undefined
@@ -55,7 +56,7 @@ export async function finishMultipart(
   }
   if (upload.partSize === null && !isAccepted) await holdToSize(bucket, upload, now)
   const request = { key, name: name ?? upload.name, owner }
-  return { ...(await recordUpload(bucket, index, request, now)), warning }
+  return { ...(await recordUpload(bucket, index, request, now, announce)), warning }
 }
 
 const isOfBucket = (error: unknown): boolean =>

@@ -1,12 +1,14 @@
 import type { Bucket } from '../bucket/bucket.ts'
 import { asApiError } from '../errors/api-error.ts'
 import type { WarningText } from '../errors/warnings.ts'
+import type { Announcer, Background } from '../events/announcer.ts'
 import type { FileIndex } from '../file-index/file-index.ts'
+import type { FileRecord } from '../file-index/file-record.ts'
 import { nameInKey } from '../keys/new-key.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { headObject } from '../storage/object.ts'
 import { type Drop, type Notification, type Place, placesOf } from './notification.ts'
-import { isSameUpload, toRecord } from './record.ts'
+import { type Announce, isSameUpload, toRecord } from './record.ts'
 
 /** What became of a notification. `known` and `missing` change nothing. */
 export type Outcome = 'recorded' | 'replaced' | 'known' | 'removed' | 'missing' | Drop
@@ -17,14 +19,37 @@ export interface Recorder {
   readonly index: FileIndex
   /** Purges the edge copies of an object. */
   readonly purge: (bucket: Bucket, key: ObjectKey) => Promise<void>
+  /** Null if nobody listens. */
+  readonly announce: Announce | null
 }
+
+/**
+ * Returns a recorder for the buckets of the settings. Its events have no principal, since the bucket
+ * doesn't tell who uploaded an object.
+ */
+export const recorderOf = (
+  buckets: readonly Bucket[],
+  index: FileIndex,
+  objects: Pick<Recorder, 'purge'>,
+  events: Announcer | null,
+  background: Background,
+): Recorder => ({
+  buckets,
+  index,
+  purge: (bucket, key) => objects.purge(bucket, key),
+  announce:
+    events &&
+    ((change, about) =>
+      events({ ...change, principal: null, subject: null, context: null }, about, background)),
+})
 
 /**
  * Makes the index agree with the bucket for the object of a notification. The message is only a
  * hint, so this asks the bucket: an object without a record gets a provisional one, without an
  * owner, until somebody records the upload. The record of a missing object is removed. So repeats
- * and another order have the same result. Throws `storage_error`, `storage_busy`,
- * `index_unavailable` and `purge_failed`; then the sender should repeat the notification.
+ * and another order have the same result. Announces each change before the index changes. Throws
+ * `storage_error`, `storage_busy`, `index_unavailable`, `purge_failed` and what `announce` throws;
+ * then the sender should repeat the notification.
  */
 export async function recordNotified(
   recorder: Recorder,
@@ -46,32 +71,41 @@ export async function recordNotified(
 
 /** Settles one object. All aliases that know it are brought up to date, or else the first one. */
 async function settle(
-  recorder: Recorder,
+  { index, purge, announce }: Recorder,
   { aliases, key }: Place,
   now: Date,
 ): Promise<Exclude<Outcome, Drop>> {
   const [first] = aliases
   const head = await headObject(first, key, now)
+  // As late as possible, so that a record with an owner that is written meanwhile is seen.
   const entries = await Promise.all(
-    aliases.map(async (bucket) => ({ bucket, known: await recorder.index.get(bucket.alias, key) })),
+    aliases.map(async (bucket) => ({ bucket, known: await index.get(bucket.alias, key) })),
   )
-  const held = entries.flatMap(({ bucket, known }) => (known === null ? [] : [{ bucket, known }]))
+  const held = entries.flatMap(({ known }) => known ?? [])
+  const forget = async (record: FileRecord): Promise<void> => {
+    const { bucket } = record
+    if (announce !== null) await announce({ type: 'deleted', file: { bucket, key } }, record)
+    await index.remove(bucket, key)
+  }
   if (head === null) {
     if (held.length === 0) return 'missing'
-    await recorder.purge(first, key)
-    for (const { bucket } of held) await recorder.index.remove(bucket.alias, key)
+    await purge(first, key)
+    for (const record of held) await forget(record)
     return 'removed'
   }
-  const record = (bucket: Bucket) => toRecord(bucket, key, nameInKey(key), null, head)
-  const outdated = held.filter(({ known }) => !isSameUpload(known, head))
+  const outdated = entries.filter(({ known }) => known !== null && !isSameUpload(known, head))
   if (held.length > 0 && outdated.length === 0) return 'known'
-  if (outdated.length > 0) await recorder.purge(first, key)
-  const targets = held.length === 0 ? [first] : outdated.map(({ bucket }) => bucket)
-  for (const bucket of targets) await recorder.index.put(record(bucket))
-  // The notification of a delete may have been here in the meantime.
-  if ((await headObject(first, key, now)) !== null)
-    return outdated.length > 0 ? 'replaced' : 'recorded'
-  for (const bucket of targets) await recorder.index.remove(bucket.alias, key)
+  const type = outdated.length > 0 ? 'replaced' : 'recorded'
+  if (type === 'replaced') await purge(first, key)
+  const buckets = type === 'replaced' ? outdated.map(({ bucket }) => bucket) : [first]
+  const records = buckets.map((bucket) => toRecord(bucket, key, nameInKey(key), null, head))
+  for (const file of records) {
+    if (announce !== null) await announce({ type, file }, file)
+    await index.put(file)
+  }
+  // The notification of a delete may have been here before the record.
+  if ((await headObject(first, key, now)) !== null) return type
+  for (const record of records) await forget(record)
   return 'removed'
 }
 

@@ -11,7 +11,7 @@ import { chooseBucket } from '../http/choose-bucket.ts'
 import { readForm } from '../http/form-body.ts'
 import { newApp } from '../http/new-app.ts'
 import { countNetwork, countRequest } from '../http/rate-limit.ts'
-import { finishUpload, tellRecorded } from '../http/uploads.ts'
+import { announcerOf, finishUpload } from '../http/uploads.ts'
 import { checkUrl, readText } from '../http/validate.ts'
 import { parseObjectKey } from '../keys/object-key.ts'
 import type { Settings } from '../settings/settings.ts'
@@ -75,7 +75,7 @@ export const s3Routes = newApp()
 
     const etag = await putObject(bucket, key, file, objectHeaders(policy.fields), now)
     const request = { key, name: policy.name, owner: policy.owner }
-    await tellRecorded(c, await recordUpload(bucket, c.env.instance.fileIndex, request, now))
+    await recordUpload(bucket, c.env.instance.fileIndex, request, now, announcerOf(c))
     const Location = objectUrl(bucket.publicAddress, key).href
     const body = { Location, Bucket: bucket.name, Key: key, ETag: etag }
     return xml('PostResponse', body, 201, { ETag: etag, Location })
@@ -96,9 +96,9 @@ export const s3Routes = newApp()
     const parts = await readParts(c.req.raw)
     const scope = { bucket: bucket.alias, key, owner: step.owner }
     const upload = await openUploadId(settings, scope, step.uploadId, now)
-    const { etag } = await finishUpload(c, bucket, upload, parts, undefined, now)
+    const { record } = await finishUpload(c, bucket, upload, parts, undefined, now)
     const Location = objectUrl(bucket.publicAddress, key).href
-    const body = { Location, Bucket: bucket.name, Key: key, ETag: etag }
+    const body = { Location, Bucket: bucket.name, Key: key, ETag: record.etag }
     return xml('CompleteMultipartUploadResult', body)
   })
 

@@ -118,6 +118,7 @@ const FULL: Settings = {
   linkBase: 'https://files.example.com',
   linkHostOnly: true,
   notificationSecrets: [],
+  webhooks: [],
   openOnLocalhost: true,
 }
 
@@ -207,6 +208,7 @@ describe('the environment', () => {
       linkBase: null,
       linkHostOnly: false,
       notificationSecrets: [],
+      webhooks: [],
       openOnLocalhost: false,
     })
   })
