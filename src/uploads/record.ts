@@ -73,14 +73,14 @@ export async function findFile(
   return toRecord(bucket, key, stem + extension, null, head)
 }
 
-const objectNotFound = (): ApiError =>
+export const objectNotFound = (): ApiError =>
   new ApiError('object_not_found', 'There is no object under this key.')
 
 /**
  * Returns the record of an object. `createdAt` is the object's own date, so that recording it twice
  * has the same result.
  */
-const toRecord = (
+export const toRecord = (
   { alias }: Bucket,
   key: ObjectKey,
   name: string,
