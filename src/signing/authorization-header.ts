@@ -30,7 +30,9 @@ export async function authorize({
   body,
   ...request
 }: AuthorizedInput): Promise<{ readonly url: string; readonly headers: Headers }> {
-  const url = key === null ? new URL(bucket.origin + bucket.basePath) : objectUrl(bucket, key)
+  // As the SDKs write it, without a slash at the end. Some servers sign only this spelling.
+  const ofBucket = () => new URL(bucket.origin + bucket.basePath.slice(0, -1))
+  const url = key === null ? ofBucket() : objectUrl(bucket, key)
   url.search = new URLSearchParams(query).toString()
   const digest = body === undefined ? {} : { 'X-Amz-Content-Sha256': await sha256(body) }
   const signer = awsSigner({

@@ -3,13 +3,13 @@ import { ApiError } from '../errors/api-error.ts'
 import type { FileIndex } from '../file-index/file-index.ts'
 import type { FileRecord } from '../file-index/file-record.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
-import { headObject } from '../storage/object.ts'
+import { headObject, type ObjectHead } from '../storage/object.ts'
 import { objectNotFound, toRecord } from './record.ts'
 
 /**
  * Changes the display name in the record of a file, and nothing else. Throws `object_not_found` for
- * a file without an object or a record, `file_replaced` if the record describes another object than
- * the bucket has, `storage_error` and `index_unavailable`.
+ * a file without an object or a record, `file_replaced` if the record is not of the object that the
+ * bucket has, `storage_error` and `index_unavailable`.
  */
 export async function renameFile(
   bucket: Bucket,
@@ -28,15 +28,19 @@ export async function renameFile(
       'object_not_found',
       'The index has no record of this file. Record it with POST /files.',
     )
-  // An old record, with or without a new name, must not replace that of a new object.
-  if (head.etag !== known.etag) throw fileReplaced()
+  if (!isOf(known, head)) throw fileReplaced()
   const stored = await index.put({ ...known, name })
   const after = await headObject(bucket, key, now)
-  if (after?.etag === known.etag) return stored
+  if (after !== null && isOf(known, after)) return stored
+  // The object changed meanwhile, so this may have overwritten its newer record.
   if (after === null) await index.remove(bucket.alias, key)
   else await index.put(toRecord(bucket, key, name, known.owner, after))
   throw after === null ? objectNotFound() : fileReplaced()
 }
+
+/** Tells whether `record` is of the upload that the bucket reports. */
+const isOf = ({ etag, createdAt }: FileRecord, head: ObjectHead): boolean =>
+  etag === head.etag && createdAt === head.lastModified.toISOString()
 
 const fileReplaced = (): ApiError =>
   new ApiError(
