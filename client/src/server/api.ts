@@ -79,7 +79,9 @@ export function createServerApi({
       // A path too much is often read as a key.
       const isLost = answer.code === 'not_found' || (status === 404 && path === '/files' && !body)
       const hint = isLost && pathname !== '/' ? ` Is the API mounted at ${pathname}?` : ''
-      const message = answer.message + (isLost ? ` Check baseUrl: ${base}.${hint}` : '')
+      const issues = (answer.issues ?? []).map(({ path, message }) => ` ${path} ${message}.`)
+      const next = isLost ? ` Check baseUrl: ${base}.${hint}` : issues.join('')
+      const message = answer.message + next
       throw new PresignerError(answer.code, message, { ...answer, status, retryAfter })
     }
     const where = response.headers.get('Location')

@@ -69,7 +69,7 @@ async function put(
     (input, init) => fetch(input, init),
     url,
     { method: 'PUT', headers, body, redirect: 'manual' },
-    TIMEOUT_MILLISECONDS + body.length / SLOWEST_BYTES_PER_MILLISECOND,
+    TIMEOUT_MILLISECONDS + Math.ceil(body.length / SLOWEST_BYTES_PER_MILLISECOND),
     signal,
     `PUT ${origin}`,
   )

@@ -164,7 +164,6 @@ function iterableChunks(source: AsyncIterable<Chunk>): Chunks {
 }
 
 function openStream(chunks: Chunks): Source {
-  const encoder = new TextEncoder()
   let rest: Uint8Array = new Uint8Array()
   let isDone = false
   return {
@@ -180,7 +179,7 @@ function openStream(chunks: Chunks): Source {
             isDone = true
             break
           }
-          rest = chunkBytes(encoder, value)
+          rest = chunkBytes(value)
           continue
         }
         const taken = rest.subarray(0, length - filled)
@@ -202,8 +201,8 @@ function openStream(chunks: Chunks): Source {
   }
 }
 
-function chunkBytes(encoder: TextEncoder, chunk: unknown): Uint8Array {
+function chunkBytes(chunk: unknown): Uint8Array {
   if (chunk instanceof Uint8Array) return chunk
-  if (typeof chunk === 'string') return encoder.encode(chunk)
+  if (typeof chunk === 'string') return new TextEncoder().encode(chunk)
   throw invalid(`The stream must have chunks of bytes or strings, not ${typeof chunk}.`)
 }
