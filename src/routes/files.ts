@@ -7,6 +7,8 @@ import {
   downloadSigner,
   downloadUrl,
   MAX_DOWNLOAD_NAME_LENGTH,
+  MAX_VERSION_ID_LENGTH,
+  VERSION_ID,
 } from '../delivery/download-url.ts'
 import { describe } from '../errors/describe.ts'
 import type { FileRecord } from '../file-index/file-record.ts'
@@ -14,6 +16,8 @@ import { chooseBucket } from '../http/choose-bucket.ts'
 import {
   bucket,
   cacheControl,
+  contentDisposition,
+  contentEncoding,
   digits,
   directory,
   expiresIn,
@@ -46,6 +50,8 @@ const uploadSchema = z.strictObject({
   sha256,
   metadata,
   cacheControl,
+  contentDisposition,
+  contentEncoding,
   directory,
   overwrite: z.optional(z.boolean()),
   expiresIn,
@@ -60,6 +66,14 @@ const urlSchema = z.strictObject({
   download: z.optional(z.string().check(z.minLength(1), z.maxLength(MAX_DOWNLOAD_NAME_LENGTH))),
   inline: flag,
   stable: flag,
+  versionId: z.optional(
+    z
+      .string()
+      .check(
+        z.maxLength(MAX_VERSION_ID_LENGTH),
+        z.regex(VERSION_ID, 'must be the id of a version'),
+      ),
+  ),
   bucket,
 })
 

@@ -5,6 +5,8 @@ import { chooseBucket } from '../http/choose-bucket.ts'
 import {
   bucket,
   cacheControl,
+  contentDisposition,
+  contentEncoding,
   directory,
   expiresIn,
   fileName,
@@ -26,6 +28,8 @@ const startSchema = z.strictObject({
   size: z.int().check(z.minimum(1)),
   metadata,
   cacheControl,
+  contentDisposition,
+  contentEncoding,
   directory,
   bucket,
 })

@@ -36,7 +36,7 @@ export async function authorize({
     ...request,
     bucket,
     url: url.href,
-    headers: { ...headers, ...digest },
+    headers: { ...headers, ...bucket.requestHeaders, ...digest },
   })
   assertNamesObject(signer.url, bucket, key)
   const signed = await signer.sign()

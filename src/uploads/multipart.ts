@@ -19,8 +19,7 @@ import { type UploadConditions, uploadHeaders } from './signed-headers.ts'
 
 const MAX_NAME_BYTES = 255
 
-export interface MultipartRequest
-  extends Pick<UploadConditions, 'mimetype' | 'metadata' | 'cacheControl'> {
+export interface MultipartRequest extends Omit<UploadConditions, 'sha256' | 'overwrite'> {
   readonly fileName: string
   /** Size in bytes, or null if the client doesn't state it and chooses the parts itself. */
   readonly size: number | null
@@ -75,7 +74,7 @@ export async function beginMultipart(
   now: Date,
 ): Promise<StartedUpload> {
   const { size, partSize } = request
-  const s3UploadId = await createMultipartUpload(bucket, key, uploadHeaders(request), now)
+  const s3UploadId = await createMultipartUpload(bucket, key, uploadHeaders(bucket, request), now)
   const name = cutToBytes(request.fileName, MAX_NAME_BYTES)
   const claims = { bucket: bucket.alias, key, owner, s3UploadId, name, size, partSize }
   const { uploadId, expiresAt } = await sealUploadId(settings, claims, now)

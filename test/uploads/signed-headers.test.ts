@@ -4,13 +4,15 @@ import { uploadHeaders } from '../../src/uploads/signed-headers.ts'
 import { fromBase64 } from '../support/base64.ts'
 import { hostileText } from '../support/hostile.ts'
 
+const PLAIN = { uploadHeaders: null }
+
 const metadataHeader = (value: string): string | undefined =>
-  uploadHeaders({ mimetype: 'image/png', metadata: { note: value } })['x-amz-meta-note']
+  uploadHeaders(PLAIN, { mimetype: 'image/png', metadata: { note: value } })['x-amz-meta-note']
 
 describe('the headers of an upload', () => {
   it('are only Content-Type by default', () => {
-    expect(uploadHeaders({ mimetype: 'image/png' })).toEqual({ 'Content-Type': 'image/png' })
-    expect(uploadHeaders({ mimetype: 'image/png', overwrite: true, metadata: {} })).toEqual({
+    expect(uploadHeaders(PLAIN, { mimetype: 'image/png' })).toEqual({ 'Content-Type': 'image/png' })
+    expect(uploadHeaders(PLAIN, { mimetype: 'image/png', overwrite: true, metadata: {} })).toEqual({
       'Content-Type': 'image/png',
     })
   })
@@ -18,7 +20,7 @@ describe('the headers of an upload', () => {
   it("include everything that the caller asks for, under S3's names", () => {
     const sha256 = '47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='
     expect(
-      uploadHeaders({
+      uploadHeaders(PLAIN, {
         mimetype: 'text/plain; charset=utf-8',
         sha256,
         cacheControl: 'private, max-age=60',
@@ -80,7 +82,7 @@ describe('a metadata value', () => {
 
 describe('all metadata values', () => {
   const upload = (metadata: Record<string, string>) => () =>
-    uploadHeaders({ mimetype: 'image/png', metadata })
+    uploadHeaders(PLAIN, { mimetype: 'image/png', metadata })
   const tooLarge = expect.objectContaining({
     code: 'invalid_request',
     issues: [{ path: 'metadata', message: 'must not be longer than 2048 bytes' }],
