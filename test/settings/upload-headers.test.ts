@@ -151,23 +151,20 @@ describe('uploadHeaders refuse', () => {
   })
 
   it.each([
-    [`${SSE}-aws-kms-key-id`, 'a b', 'must be the id, the ARN or the alias of a KMS key'],
-    [`${SSE}-aws-kms-key-id`, 'a\r\nb: c', 'must be the id, the ARN or the alias of a KMS key'],
-    [`${SSE}-bucket-key-enabled`, true, 'must be text'],
-    [`${SSE}-bucket-key-enabled`, 'yes', 'must be "true" or "false"'],
-    ...[
-      '{"team":"web"}',
-      btoa('{"team":1}'),
-      btoa('["web"]'),
-      btoa('null'),
-      btoa('text'),
-      `${btoa('{"team":"web"}')}\r\n`,
-    ].map(
-      (value) => [`${SSE}-context`, value, 'must be a JSON object of strings in base64'] as const,
-    ),
-  ])('%s: %j', (name, value, message) => {
-    const [issue = ''] = issuesOf({ [SSE]: 'aws:kms', [`${name}`]: value })
-    expect(issue).toContain(`.${name} `)
+    ['-aws-kms-key-id', 'a b', 'must be the id, the ARN or the alias of a KMS key'],
+    ['-aws-kms-key-id', 'a\r\nb: c', 'must be the id, the ARN or the alias of a KMS key'],
+    ['-bucket-key-enabled', true, 'must be text'],
+    ['-bucket-key-enabled', 'yes', 'must be "true" or "false"'],
+    ['-context', '{"team":"web"}', 'must be a JSON object of strings in base64'],
+    ['-context', btoa('{"team":1}'), 'must be a JSON object of strings in base64'],
+    ['-context', btoa('["web"]'), 'must be a JSON object of strings in base64'],
+    ['-context', btoa('null'), 'must be a JSON object of strings in base64'],
+    ['-context', btoa('text'), 'must be a JSON object of strings in base64'],
+    ['-context', `${btoa('{}')}\r\nb: c`, 'must be a JSON object of strings in base64'],
+    ['-context', `${btoa('{}')}\n`, 'must be a JSON object of strings in base64'],
+  ])('x-amz-server-side-encryption%s: %j', (name, value, message) => {
+    const [issue = ''] = issuesOf({ [SSE]: 'aws:kms', [SSE + name]: value })
+    expect(issue).toContain(`.${SSE}${name} `)
     expect(issue).toContain(message)
   })
 

@@ -8,6 +8,7 @@ export type Operation =
   | 'AbortMultipartUpload'
   | 'HeadObject'
   | 'GetObject'
+  | 'PutObject'
   | 'DeleteObject'
 
 /** A request as it was sent. */
@@ -28,6 +29,7 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
   'DELETE uploadId': 'AbortMultipartUpload',
   'HEAD ': 'HeadObject',
   'GET ': 'GetObject',
+  'PUT ': 'PutObject',
   'DELETE ': 'DeleteObject',
 }
 
