@@ -31,7 +31,7 @@ import {
 import { newApp } from '../http/new-app.ts'
 import { addWarning } from '../http/request-log.ts'
 import { created, json } from '../http/responses.ts'
-import { askApp, tellDeleted, tellRecorded } from '../http/uploads.ts'
+import { announcerOf, askApp, recordBody, tellDeleted } from '../http/uploads.ts'
 import { keyParam, validateJson, validateQuery } from '../http/validate.ts'
 import { parseKeyStart, parseObjectKey } from '../keys/object-key.ts'
 import { deleteObject } from '../storage/object.ts'
@@ -133,9 +133,9 @@ export const fileRoutes = newApp()
     requireKey(principal, 'files:upload', key)
     const bucket = chooseBucket(c, alias, key)
     const upload = { key, name, owner: principal.id }
-    const recorded = await recordUpload(bucket, c.env.instance.fileIndex, upload, new Date())
-    await tellRecorded(c, recorded)
-    return created(c, recorded.record)
+    const { fileIndex } = c.env.instance
+    const recorded = await recordUpload(bucket, fileIndex, upload, new Date(), announcerOf(c))
+    return created(c, recordBody(recorded))
   })
   .get('/files', validateQuery(listSchema), async (c) => {
     const { bucket: alias, limit, cursor, urls, ...request } = c.req.valid('query')
@@ -185,11 +185,11 @@ export const fileRoutes = newApp()
     }
     try {
       await source.purge(bucket, key)
-      await fileIndex.remove(bucket.alias, key)
     } finally {
-      // The object is deleted, even if another step fails. A repeat sends the event again.
-      await tellDeleted(c, { bucket: bucket.alias, key })
+      // The object is deleted, even if its copies are not. A repeat sends the event again.
+      await tellDeleted(c, bucket, [key])
     }
+    await fileIndex.remove(bucket.alias, key)
     return c.body(null, 204)
   })
 
