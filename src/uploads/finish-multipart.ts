@@ -53,7 +53,8 @@ export async function finishMultipart(
     // The key was made for one file, so an object under it means that the upload is complete, if
     // it was the bucket that refused.
     if (!(isOfBucket(error) && (await objectExists(bucket, key, now)))) throw error
-    isAccepted = (await index.get(bucket.alias, key)) !== null
+    // A bucket's notification records any size.
+    isAccepted = ((await index.get(bucket.alias, key))?.owner ?? null) !== null
     warning = `complete failed although the object exists: ${describe(error)}`
   }
   if (upload.partSize === null && !isAccepted) await holdToSize(bucket, upload, now)
