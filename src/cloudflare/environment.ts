@@ -1,6 +1,11 @@
 import type { Credentials } from '../bucket/bucket.ts'
 import { DEFAULT_IMAGE_SIZES } from '../bucket/image-size.ts'
-import { apiKeysRule, jwtRule, signingSecretsRule } from '../settings/access-rules.ts'
+import {
+  apiKeysRule,
+  jwtRule,
+  notificationSecretsRule,
+  signingSecretsRule,
+} from '../settings/access-rules.ts'
 import { bucketsRule } from '../settings/bucket-rules.ts'
 import {
   cookieOriginsRule,
@@ -26,6 +31,7 @@ import {
   type Words,
 } from '../settings/rules.ts'
 import type { Settings } from '../settings/settings.ts'
+import { webhooksRule } from '../settings/webhook-rules.ts'
 
 /**
  * Returns the settings from the Worker's variables, secrets and bindings (docs/configuration.md).
@@ -68,6 +74,12 @@ export const environmentRules = (variables: Readonly<Record<string, unknown>>) =
   JWT: optional(tableOrJson(jwtRule), null),
   LINK_ORIGIN: optional(originRule, null),
   IMAGE_WIDTHS: optional(tableOrJson(imageSizesRule), DEFAULT_IMAGE_SIZES),
+  NOTIFICATION_SECRETS:
+    variables.NOTIFICATION_SECRETS === undefined && 'NOTIFICATION_SECRET' in variables
+      ? needed(notificationSecretsRule, misspelt(variables, 'NOTIFICATION_SECRET') ?? '')
+      : optional(notificationSecretsRule, []),
+  WEBHOOKS: optional(tableOrJson(webhooksRule), []),
+  EVENTS: optional(binding('a queue', '[[queues.producers]]')),
   OPEN_ACCESS: optional(oneOf('localhost'), null),
 })
 
@@ -85,6 +97,8 @@ const environmentRule = (variables: Readonly<Record<string, unknown>>): Rule<Set
       linkBase: given.LINK_ORIGIN,
       linkHostOnly: given.LINK_ORIGIN !== null,
       imageSizes: given.IMAGE_WIDTHS,
+      notificationSecrets: given.NOTIFICATION_SECRETS,
+      webhooks: given.WEBHOOKS,
       openOnLocalhost: given.OPEN_ACCESS !== null,
     }),
   )

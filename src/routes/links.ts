@@ -5,7 +5,7 @@ import {
   type Variant,
   verifyLink,
 } from '../access/link-signature.ts'
-import { requireKey, requireScope } from '../access/principal.ts'
+import { type Principal, requireKey, requireScope } from '../access/principal.ts'
 import { LINK_REFUSALS } from '../access/verdict.ts'
 import type { Bucket } from '../bucket/bucket.ts'
 import { MAX_IMAGE_SIZES } from '../bucket/image-size.ts'
@@ -17,7 +17,7 @@ import { ApiError } from '../errors/api-error.ts'
 import { describe } from '../errors/describe.ts'
 import { configure } from '../http/admit.ts'
 import type { AppContext } from '../http/app-env.ts'
-import { chooseBucket } from '../http/choose-bucket.ts'
+import { chooseBucket, signedBucket } from '../http/choose-bucket.ts'
 import { bucket, expiresIn, forEachKey, keyList, MAX_KEYS_BODY_BYTES } from '../http/fields.ts'
 import { newApp } from '../http/new-app.ts'
 import { addWarning } from '../http/request-log.ts'
@@ -68,6 +68,7 @@ export const linkRoutes = newApp()
       const { expiresIn, delivery, download = null, ...image } = c.req.valid('json')
       const key = keyParam(c)
       requireKey(principal, 'links:create', key)
+      requireDelivery(principal, delivery)
       const bucket = chooseBucket(c, c.req.valid('query').bucket, key)
       const variant = variantOf(c, bucket, delivery, image)
       const request = { expiresIn, delivery, download, variant }
@@ -79,6 +80,7 @@ export const linkRoutes = newApp()
     const settings = c.get('settings')
     const { keys, expiresIn, delivery, bucket: alias, ...image } = c.req.valid('json')
     requireScope(principal, 'links:create')
+    requireDelivery(principal, delivery)
     const bucket = chooseBucket(c, alias, null)
     const expires = linkExpiry(bucket, expiresIn, new Date())
     const base = linkBase(c)
@@ -137,6 +139,18 @@ const canResize = (c: AppContext, { edgeTtlSeconds }: Bucket): boolean =>
 const badImage = (path: string, message: string): ApiError =>
   new ApiError('invalid_request', 'The request is not valid.', { issues: [{ path, message }] })
 
+/**
+ * Throws `forbidden` for a redirect if the principal has its own limit for lifetimes. The Worker
+ * signs the target when somebody opens the link, and the target outlives the link.
+ */
+function requireDelivery({ limits }: Principal, delivery: 'stream' | 'redirect'): void {
+  if (delivery === 'redirect' && limits.maxExpiresIn !== null)
+    throw new ApiError(
+      'forbidden',
+      'The target of a redirect could outlive your maxExpiresIn. Use the delivery "stream".',
+    )
+}
+
 /** Returns the URL before `/i/…` in the links of this request. */
 const linkBase = (c: AppContext): string =>
   c.get('settings').linkBase ?? new URL(c.req.url).origin + c.env.host.mountPath
@@ -155,7 +169,7 @@ export const deliveryRoutes = newApp()
       const message = code === 'link_expired' ? 'This link has expired.' : 'This link is not valid.'
       throw new ApiError(code, message, { cause: verdict.refusal })
     }
-    const bucket = chooseBucket(c, verdict.policy.bucket, null)
+    const bucket = signedBucket(c, verdict.policy.bucket)
     if (settings.linkHostOnly && !asksLinkHost(settings, c.req.url)) {
       c.header('Cross-Origin-Resource-Policy', bucket.crossOriginResourcePolicy)
       return c.redirect(settings.linkBase + path + search, 308)

@@ -1,6 +1,7 @@
 import type { ApiKey, JwtSettings, SigningSettings } from '../access/settings.ts'
 import type { Bucket } from '../bucket/bucket.ts'
 import type { ImageSize } from '../bucket/image-size.ts'
+import type { Webhook } from '../events/webhook.ts'
 
 /** The settings of one instance: checked, complete and frozen. */
 export interface Settings extends SigningSettings {
@@ -25,6 +26,10 @@ export interface Settings extends SigningSettings {
   readonly linkHostOnly: boolean
   /** The sizes that links to resized images can ask for. */
   readonly imageSizes: readonly ImageSize[]
+  /** Secrets of the servers that send notifications. Empty if none may. */
+  readonly notificationSecrets: readonly string[]
+  /** Endpoints that receive events. */
+  readonly webhooks: readonly Webhook[]
   /** Whether a request for localhost needs no credentials. */
   readonly openOnLocalhost: boolean
 }
