@@ -120,7 +120,11 @@ export function callRules(context: () => ClientContext): void {
         { key: 'other/key', error: { code: 'forbidden' } },
       ],
     })
-    expect(await tab.call('request', 'GET', '/healthz')).toEqual({ status: 'ok', edgeCache: true })
+    expect(await tab.call('request', 'GET', '/healthz')).toEqual({
+      status: 'ok',
+      edgeCache: true,
+      images: true,
+    })
     expect(await tab.call('remove', key)).toBeUndefined()
     expect(await tab.call('list', { prefix })).toEqual({ files: [] })
   })
