@@ -13,6 +13,8 @@ const startSchema = z.object({
     metadata: z.optional(z.record(z.string(), z.string())),
     cacheControl: z.optional(z.string()),
     size: z.nullable(z.int()),
+    /** Whether it may replace an object. Only for a chosen key. */
+    overwrite: z.optional(z.boolean()),
   }),
 })
 

@@ -1,11 +1,14 @@
 import * as z from 'zod/mini'
 import type { Principal } from '../access/principal.ts'
-import { requireKey } from '../access/principal.ts'
+import { requireKey, requireScope } from '../access/principal.ts'
 import { openUploadId, type UploadClaims } from '../access/upload-id.ts'
 import type { Bucket } from '../bucket/bucket.ts'
+import { purgeChanged } from '../delivery/object-source.ts'
 import { ApiError } from '../errors/api-error.ts'
 import type { FileRecord } from '../file-index/file-record.ts'
-import { keyPrefixError, parseObjectKey } from '../keys/object-key.ts'
+import { lastSegment } from '../keys/file-name.ts'
+import { requireChoice } from '../keys/new-key.ts'
+import { keyPrefixError, type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
 import { finishMultipart } from '../uploads/finish-multipart.ts'
 import { newUpload } from '../uploads/new-upload.ts'
 import { DIRECTORY, S3_METADATA_NAME } from '../uploads/upload-fields.ts'
@@ -15,8 +18,43 @@ import { chooseBucket } from './choose-bucket.ts'
 import type { FileEvent, NewFile } from './host.ts'
 import { addWarning } from './request-log.ts'
 
+/** How a client names a file: by its own name, or by a key that it chooses. */
+interface Naming {
+  readonly fileName?: string | undefined
+  readonly key?: string | undefined
+  readonly overwrite?: boolean | undefined
+}
+
+/** What `nameFile` adds. For a chosen key, `overwrite` is true or false. */
+interface Named {
+  readonly fileName: string
+  readonly key?: ObjectKey | undefined
+  readonly overwrite?: boolean | undefined
+}
+
+/**
+ * Returns `file` with its name and its key, if the client chose one. Throws `forbidden` unless the
+ * caller may choose this key, and replace an object with `overwrite`, and `invalid_key`.
+ */
+export function nameFile<File extends Naming>(c: AppContext, file: File): File & Named {
+  if (hasOwnName(file)) return file
+  const { fileName, overwrite = false } = file
+  const principal = c.get('principal')
+  const key = parseObjectKey(file.key ?? '')
+  requireKey(principal, 'keys:choose', key)
+  if (overwrite) requireScope(principal, 'files:delete')
+  requireChoice(key)
+  return { ...file, key, overwrite, fileName: fileName ?? lastSegment(key) }
+}
+
+const hasOwnName = <File extends Naming>(
+  file: File,
+): file is File & { readonly fileName: string; readonly key?: undefined } =>
+  file.key === undefined && file.fileName !== undefined
+
 /** What a client wants to upload. `size` is as in `newUpload`. */
-type AskedFile = Omit<NewFile, 'bucket' | 'size'> & { readonly size?: number | null | undefined }
+type AskedFile = Omit<NewFile, 'bucket' | 'size' | 'key'> &
+  Pick<Named, 'key'> & { readonly size?: number | null | undefined }
 
 /**
  * Calls the app's `beforeUpload` and returns `file` with its changes. Calls it only for a file that
@@ -33,11 +71,13 @@ export async function askApp<File extends AskedFile>(
   const { beforeUpload } = c.env.host
   if (beforeUpload === null) return file
   refuseForeignPage(c, c.get('settings'))
-  const { fileName, mimetype, size, directory, metadata } = file
+  const { key, fileName, mimetype, size, directory, metadata } = file
   const principal = c.get('principal')
   // Checks the client's values first, so that the app is not blamed for them.
-  newUpload(bucket, { fileName, mimetype, directory, size }, principal.prefix, s3Max, new Date())
-  const told = { fileName, mimetype, size: size ?? undefined, directory, metadata }
+  const { prefix } = principal
+  newUpload(bucket, { key, fileName, mimetype, directory, size }, prefix, s3Max, new Date())
+  const chosen = key === undefined ? {} : { key, overwrite: file.overwrite }
+  const told = { fileName, ...chosen, mimetype, size: size ?? undefined, directory, metadata }
   const changed = await beforeUpload({ bucket: bucket.alias, ...told }, principal)
   const parsed = changesSchema.safeParse(changed ?? {})
   if (!parsed.success) {
@@ -46,6 +86,8 @@ export async function askApp<File extends AskedFile>(
   }
   const { refuse, metadata: added, ...changes } = parsed.data
   if (refuse !== undefined) throw new ApiError('forbidden', refuse)
+  if (key !== undefined && changes.directory !== undefined)
+    throw new ApiError('forbidden', 'This app chooses the folder of a file. Send fileName.')
   return { ...file, ...changes, ...(added === undefined ? {} : { metadata: lowerCased(added) }) }
 }
 
@@ -69,6 +111,22 @@ const changesSchema = z.strictObject({
   refuse: z.optional(z.string().check(z.minLength(1))),
 })
 
+/**
+ * Purges the edge copy of an object that was replaced, so that links show the new one. If that
+ * fails, adds a warning to the log: the copy stays for at most `copySeconds`.
+ */
+export async function purgeReplaced(
+  c: AppContext,
+  bucket: Bucket,
+  key: ObjectKey,
+  replaces: boolean,
+): Promise<void> {
+  if (!replaces) return
+  const source = c.env.instance.objects(c.executionCtx)
+  const warning = await purgeChanged(source, bucket, key)
+  if (warning !== null) addWarning(c, warning)
+}
+
 /** Tells the app that a file was recorded, and waits for it. */
 export const tellRecorded = async (
   c: AppContext,
@@ -91,6 +149,9 @@ export async function finishUpload(
   const { fileIndex } = c.env.instance
   const finished = await finishMultipart(bucket, fileIndex, upload, parts, name, now)
   if (finished.warning !== undefined) addWarning(c, finished.warning)
+  // An earlier object may have no record.
+  const mayReplace = finished.replaces || upload.chosen?.overwrite === true
+  await purgeReplaced(c, bucket, upload.key, mayReplace)
   await tellRecorded(c, finished)
   return finished.record
 }
@@ -108,8 +169,9 @@ async function tell(c: AppContext, event: (principal: string) => FileEvent): Pro
 
 /**
  * Returns the upload with the id in the path, or with `uploadId`. The caller must be allowed to
- * write `key`, and the id must belong to the caller, the key and the bucket. Throws `invalid_key`,
- * `forbidden`, `unknown_bucket` and `invalid_upload_id`.
+ * write `key`, and the id must belong to the caller, the key and the bucket. A caller who has lost
+ * the scopes for a chosen key can't continue its upload. Throws `invalid_key`, `forbidden`,
+ * `unknown_bucket` and `invalid_upload_id`.
  */
 export async function openUpload(
   c: AppContext,
@@ -123,8 +185,8 @@ export async function openUpload(
   requireKey(principal, 'files:upload', scope.key)
   const bucket = chooseBucket(c, alias, scope.key)
   const settings = c.get('settings')
-  return {
-    bucket,
-    upload: await openUploadId(settings, { ...scope, bucket: bucket.alias }, uploadId, now),
-  }
+  const upload = await openUploadId(settings, { ...scope, bucket: bucket.alias }, uploadId, now)
+  if (upload.chosen !== undefined) requireScope(principal, 'keys:choose')
+  if (upload.chosen?.overwrite) requireScope(principal, 'files:delete')
+  return { bucket, upload }
 }

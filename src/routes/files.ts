@@ -8,12 +8,13 @@ import {
   downloadUrl,
   MAX_DOWNLOAD_NAME_LENGTH,
 } from '../delivery/download-url.ts'
-import { describe } from '../errors/describe.ts'
+import { ApiError } from '../errors/api-error.ts'
 import type { FileRecord } from '../file-index/file-record.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
 import {
   bucket,
   cacheControl,
+  chosenKey,
   digits,
   directory,
   expiresIn,
@@ -22,16 +23,21 @@ import {
   keyList,
   MAX_KEYS_BODY_BYTES,
   metadata,
+  oneName,
+  overwrite,
   sha256,
 } from '../http/fields.ts'
 import { newApp } from '../http/new-app.ts'
 import { addWarning } from '../http/request-log.ts'
 import { created, json } from '../http/responses.ts'
-import { askApp, tellDeleted, tellRecorded } from '../http/uploads.ts'
+import { askApp, nameFile, purgeReplaced, tellDeleted, tellRecorded } from '../http/uploads.ts'
 import { keyParam, validateJson, validateQuery } from '../http/validate.ts'
-import { parseKeyStart, parseObjectKey } from '../keys/object-key.ts'
+import { lastSegment } from '../keys/file-name.ts'
+import { isNewObjectKey } from '../keys/new-key.ts'
+import { type ObjectKey, parseKeyStart, parseObjectKey } from '../keys/object-key.ts'
 import { deleteObject } from '../storage/object.ts'
 import { mayHaveHappened } from '../storage/storage-failure.ts'
+import { requireVacant } from '../uploads/chosen-key.ts'
 import { findFile, recordUpload } from '../uploads/record.ts'
 import { createUploadUrl } from '../uploads/single.ts'
 
@@ -39,18 +45,21 @@ const flag = z.pipe(
   z._default(z.enum(['true', 'false']), 'false'),
   z.transform((value) => value === 'true'),
 )
-const uploadSchema = z.strictObject({
-  fileName,
-  mimetype: z.string(),
-  size: z.optional(z.int().check(z.minimum(0))),
-  sha256,
-  metadata,
-  cacheControl,
-  directory,
-  overwrite: z.optional(z.boolean()),
-  expiresIn,
-  bucket,
-})
+const uploadSchema = z
+  .strictObject({
+    fileName: z.optional(fileName),
+    key: chosenKey,
+    mimetype: z.string(),
+    size: z.optional(z.int().check(z.minimum(0))),
+    sha256,
+    metadata,
+    cacheControl,
+    directory,
+    overwrite,
+    expiresIn,
+    bucket,
+  })
+  .check(...oneName)
 
 const use = z.enum(['view', 'stream', 'email'])
 
@@ -70,7 +79,7 @@ const urlsSchema = z.strictObject({
   bucket,
 })
 
-const recordSchema = z.strictObject({ key: z.string(), name: fileName, bucket })
+const recordSchema = z.strictObject({ key: z.string(), name: z.optional(fileName), bucket })
 
 const listSchema = z.strictObject({
   prefix: z.optional(z.string()),
@@ -88,10 +97,12 @@ export const fileRoutes = newApp()
     const { bucket: alias, ...request } = c.req.valid('json')
     const principal = c.get('principal')
     requireScope(principal, 'files:upload')
-    const bucket = chooseBucket(c, alias, null)
-    const file = await askApp(c, bucket, request, MAX_PUT_BYTES)
-    const upload = await createUploadUrl(bucket, file, principal.prefix, new Date())
-    return json(c, upload)
+    const bucket = chooseBucket(c, alias, request.key ?? null)
+    const file = await askApp(c, bucket, nameFile(c, request), MAX_PUT_BYTES)
+    const now = new Date()
+    if (file.key !== undefined)
+      await requireVacant(bucket, file.key, file.overwrite, bucket.conditionalPut, now)
+    return json(c, await createUploadUrl(bucket, file, principal.prefix, now))
   })
   .get('/files/:key/url', validateQuery(urlSchema), async (c) => {
     const { bucket: alias, ...request } = c.req.valid('query')
@@ -113,13 +124,15 @@ export const fileRoutes = newApp()
     return json(c, { urls, expiresIn, expiresAt })
   })
   .post('/files', validateJson(recordSchema), async (c) => {
-    const { bucket: alias, name, ...request } = c.req.valid('json')
+    const { bucket: alias, ...request } = c.req.valid('json')
     const principal = c.get('principal')
     const key = parseObjectKey(request.key)
     requireKey(principal, 'files:upload', key)
     const bucket = chooseBucket(c, alias, key)
+    const name = request.name ?? nameInKey(key)
     const upload = { key, name, owner: principal.id }
     const recorded = await recordUpload(bucket, c.env.instance.fileIndex, upload, new Date())
+    await purgeReplaced(c, bucket, key, recorded.replaces)
     await tellRecorded(c, recorded)
     return created(c, recorded.record)
   })
@@ -163,10 +176,7 @@ export const fileRoutes = newApp()
       await deleteObject(bucket, key, new Date())
     } catch (error) {
       // The object may be deleted anyway, so its edge copy must be purged.
-      if (mayHaveHappened(error))
-        await source
-          .purge(bucket, key)
-          .catch((failure) => addWarning(c, `edge copy not purged: ${describe(failure)}`))
+      if (mayHaveHappened(error)) await purgeReplaced(c, bucket, key, true)
       throw error
     }
     try {
@@ -178,6 +188,14 @@ export const fileRoutes = newApp()
     }
     return c.body(null, 204)
   })
+
+/** Returns the display name in a key that people chose. Throws `invalid_request` for other keys. */
+function nameInKey(key: ObjectKey): string {
+  const name = lastSegment(key)
+  if (name !== '' && !isNewObjectKey(key)) return name
+  const issues = [{ path: 'name', message: 'is missing' }]
+  throw new ApiError('invalid_request', 'The request is not valid.', { issues })
+}
 
 const withUrls = (records: readonly FileRecord[], { urlOf }: DownloadSigner) =>
   Promise.all(records.map(async (record) => ({ ...record, url: await urlOf(record.key) })))

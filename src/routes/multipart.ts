@@ -5,30 +5,38 @@ import { chooseBucket } from '../http/choose-bucket.ts'
 import {
   bucket,
   cacheControl,
+  chosenKey,
   directory,
   expiresIn,
   fileName,
   metadata,
+  oneName,
+  overwrite,
+  overwriteOfKey,
   partNumber,
 } from '../http/fields.ts'
 import { newApp } from '../http/new-app.ts'
 import { created, json } from '../http/responses.ts'
-import { askApp, finishUpload, openUpload } from '../http/uploads.ts'
+import { askApp, finishUpload, nameFile, openUpload } from '../http/uploads.ts'
 import { validateJson, validateQuery } from '../http/validate.ts'
 import { dropMultipart, signParts, startMultipart, uploadedParts } from '../uploads/multipart.ts'
 import { planParts } from '../uploads/part-plan.ts'
 
 /** Size limit of a body with up to 10 000 parts. */
 
-const startSchema = z.strictObject({
-  fileName,
-  mimetype: z.string(),
-  size: z.int().check(z.minimum(1)),
-  metadata,
-  cacheControl,
-  directory,
-  bucket,
-})
+const startSchema = z
+  .strictObject({
+    fileName: z.optional(fileName),
+    key: chosenKey,
+    mimetype: z.string(),
+    size: z.int().check(z.minimum(1)),
+    metadata,
+    cacheControl,
+    directory,
+    overwrite,
+    bucket,
+  })
+  .check(...oneName, overwriteOfKey)
 
 const urlsSchema = z.strictObject({
   key: z.string(),
@@ -54,8 +62,8 @@ export const multipartRoutes = newApp()
     const { bucket: alias, ...request } = c.req.valid('json')
     const principal = c.get('principal')
     requireScope(principal, 'files:upload')
-    const bucket = chooseBucket(c, alias, null)
-    const file = await askApp(c, bucket, request, MAX_OBJECT_BYTES)
+    const bucket = chooseBucket(c, alias, request.key ?? null)
+    const file = await askApp(c, bucket, nameFile(c, request), MAX_OBJECT_BYTES)
     const upload = await startMultipart(c.get('settings'), bucket, principal, file, new Date())
     const { key, uploadId, expiresAt } = upload
     const plan = planParts(request.size)

@@ -48,6 +48,7 @@ export interface BucketInput {
   readonly maxBytes?: number | undefined
   readonly postUploads?: boolean | undefined
   readonly normalizesKeys?: boolean | undefined
+  readonly conditionalPut?: boolean | undefined
   readonly conditionalComplete?: boolean | undefined
   /** `type/subtype` or `type/*`. */
   readonly allowedTypes?: readonly string[] | undefined

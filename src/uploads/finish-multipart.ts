@@ -9,13 +9,12 @@ import {
   completeMultipartUpload,
   type ListedPart,
   listParts,
-  type MultipartUpload,
   type Part,
   unquoted,
 } from '../storage/multipart.ts'
 import { deleteObject, headObject } from '../storage/object.ts'
 import { StorageFailure } from '../storage/storage-failure.ts'
-import { objectExists } from './multipart.ts'
+import { completedObject, isOfUpload, requireVacant } from './chosen-key.ts'
 import { type Recorded, recordUpload } from './record.ts'
 import { requireBytes } from './size-limit.ts'
 
@@ -28,8 +27,8 @@ export interface Finished extends Recorded {
  * Completes an upload and records the file, under `name` or the name from its start. First compares
  * parts and sizes with the bucket's own list, if the bucket supports it. Also records an upload
  * that is already complete, so repeating this is safe. Throws `invalid_part`, `size_mismatch`,
- * `file_too_large`, `upload_not_found`, `storage_error`, `storage_busy`, and what `recordUpload`
- * throws.
+ * `file_too_large`, `object_exists`, `not_supported`, `upload_not_found`, `storage_error`,
+ * `storage_busy`, and what `recordUpload` throws.
  */
 export async function finishMultipart(
   bucket: Bucket,
@@ -39,20 +38,22 @@ export async function finishMultipart(
   name: string | undefined,
   now: Date,
 ): Promise<Finished> {
-  const { key, owner, s3UploadId } = upload
+  const { key, owner } = upload
   let warning: WarningText | undefined
   let isAccepted = false
   try {
-    const isChecked = await assemble({ bucket, key, s3UploadId }, upload, parts, now)
+    const isChecked = await assemble(bucket, upload, parts, now)
     if (!isChecked) warning = 'parts and their size not checked: the bucket lacks ListParts'
   } catch (error) {
-    // The key was made for one file, so an object under it means that the upload is complete, if
-    // it was the bucket that refused.
-    if (!(isOfBucket(error) && (await objectExists(bucket, key, now)))) throw error
-    isAccepted = (await index.get(bucket.alias, key)) !== null
+    // If it was the bucket that refused, the upload may already be complete.
+    const head = isOfBucket(error) ? await completedObject(bucket, upload, now) : null
+    if (head === null) throw error
+    isAccepted = (await index.get(bucket.alias, key))?.etag === head.etag
     warning = `complete failed although the object exists: ${describe(error)}`
   }
-  if (upload.partSize === null && !isAccepted) await holdToSize(bucket, upload, now)
+  // Replacing an object needs a size that was checked before.
+  const isHeld = upload.partSize !== null || isAccepted || upload.chosen?.overwrite === true
+  if (!isHeld) await holdToSize(bucket, upload, now)
   const request = { key, name: name ?? upload.name, owner }
   return { ...(await recordUpload(bucket, index, request, now)), warning }
 }
@@ -62,21 +63,27 @@ const isOfBucket = (error: unknown): boolean =>
 
 /** Completes the upload. Resolves with whether its parts were compared with the bucket's list. */
 async function assemble(
-  upload: MultipartUpload,
-  { size, partSize }: UploadClaims,
+  bucket: Bucket,
+  { key, s3UploadId, size, partSize, chosen }: UploadClaims,
   parts: readonly Part[],
   now: Date,
 ): Promise<boolean> {
-  const { bucket } = upload
   requireOrder(parts)
   if (size !== null && partSize !== null && parts.length !== Math.ceil(size / partSize))
     throw new ApiError('invalid_part', `This file has ${Math.ceil(size / partSize)} parts.`)
-  const listed = await listWhereSupported(upload, now)
+  const overwrite = chosen?.overwrite === true
+  const upload = { bucket, key, s3UploadId, overwrite }
+  const isLimited = bucket.maxBytes !== null || size !== null
+  // Completing can't be undone: the object that it replaces is lost, even if the new one is too large.
+  const needsList = overwrite && partSize === null && isLimited
+  const listed = needsList ? await listParts(upload, now) : await listWhereSupported(upload, now)
   if (listed !== null) {
     const bytes = sumOfParts(parts, listed)
     requireBytes(bytes, bucket, MAX_OBJECT_BYTES)
     if (size !== null && bytes !== size) throw sizeMismatch(bytes, size)
   }
+  if (chosen !== undefined)
+    await requireVacant(bucket, key, overwrite, bucket.conditionalComplete, now, chosen.mark)
   await completeMultipartUpload(upload, parts, now)
   return listed !== null
 }
@@ -85,10 +92,11 @@ async function assemble(
  * Deletes an object that is too large, or that has another size than the client stated. If the
  * client chooses the parts and the bucket doesn't list them, the size is only known now.
  */
-async function holdToSize(bucket: Bucket, { key, size }: UploadClaims, now: Date): Promise<void> {
+async function holdToSize(bucket: Bucket, upload: UploadClaims, now: Date): Promise<void> {
+  const { key, size } = upload
   if (bucket.maxBytes === null && size === null) return
   const head = await headObject(bucket, key, now)
-  if (head === null) return
+  if (head === null || !isOfUpload(head, upload)) return
   const isExpected = size === null || head.size === size
   if (isExpected && head.size <= (bucket.maxBytes ?? head.size)) return
   await deleteObject(bucket, key, now)
@@ -135,7 +143,7 @@ function sumOfParts(parts: readonly Part[], listed: readonly ListedPart[]): numb
 }
 
 async function listWhereSupported(
-  upload: MultipartUpload,
+  upload: Parameters<typeof listParts>[0],
   now: Date,
 ): Promise<ListedPart[] | null> {
   try {

@@ -3,6 +3,7 @@ import type { Principal } from '../access/principal.ts'
 import type { SigningSettings } from '../access/settings.ts'
 import type { Bucket } from '../bucket/bucket.ts'
 import { MAX_PUT_BYTES } from '../bucket/limits.ts'
+import type { ObjectKey } from '../keys/object-key.ts'
 import { postUrl, signPostPolicy } from '../signing/post-policy.ts'
 import { newUpload, uploadSignature } from '../uploads/new-upload.ts'
 import { encodedWord, metadataFields, requireMetadataSize } from '../uploads/signed-headers.ts'
@@ -16,6 +17,10 @@ export interface PostFormRequest {
   /** Names are valid in an HTTP header. */
   readonly metadata: Readonly<Record<string, string>>
   readonly directory?: string | undefined
+  /** The key that the caller chose, which `requireVacant` has checked. Default: a new key. */
+  readonly key?: ObjectKey | undefined
+  /** Whether the form may replace an object. Only for a chosen key. */
+  readonly overwrite?: boolean | undefined
 }
 
 export interface PostForm {
@@ -36,11 +41,11 @@ export async function createPostForm(
   settings: SigningSettings,
   ownUrl: string,
   bucket: Bucket,
-  { fileName, mimetype, metadata, directory }: PostFormRequest,
+  { fileName, mimetype, metadata, directory, key: chosen, overwrite }: PostFormRequest,
   { id: owner, prefix }: Pick<Principal, 'id' | 'prefix'>,
   now: Date,
 ): Promise<PostForm> {
-  const file = { fileName, mimetype: mimetype ?? DEFAULT_TYPE, size: null, directory }
+  const file = { key: chosen, fileName, mimetype: mimetype ?? DEFAULT_TYPE, size: null, directory }
   const key = newUpload(bucket, file, prefix, MAX_PUT_BYTES, now)
   // The Worker sends what it gets in a form as headers.
   const encode = bucket.postUploads ? fieldValue : encodedWord
@@ -59,10 +64,17 @@ export async function createPostForm(
     return { url: postUrl(bucket), fields, expiresIn }
   }
   const fields = { ...about, key, bucket: bucket.name }
-  const sealed = { bucket: bucket.alias, owner, name: fileName, maxBytes, fields }
+  const sealed = { bucket: bucket.alias, owner, name: fileName, maxBytes, overwrite, fields }
   const policy = await sealFormPolicy(settings, sealed, expiresIn, now)
   return { url: ownUrl, fields: { ...fields, policy }, expiresIn }
 }
+
+/**
+ * Tells whether a form that must not replace an object is refused when it is sent: by the bucket,
+ * which gets the file from the Worker. S3 has no such condition for its own forms.
+ */
+export const refusesForms = ({ postUploads, conditionalPut }: Bucket): boolean =>
+  !postUploads && conditionalPut
 
 /**
  * Returns `value` for a form field. Encodes control characters, since browsers write each line

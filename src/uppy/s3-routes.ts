@@ -11,7 +11,7 @@ import { chooseBucket } from '../http/choose-bucket.ts'
 import { readForm } from '../http/form-body.ts'
 import { newApp } from '../http/new-app.ts'
 import { countNetwork, countRequest } from '../http/rate-limit.ts'
-import { finishUpload, tellRecorded } from '../http/uploads.ts'
+import { finishUpload, purgeReplaced, tellRecorded } from '../http/uploads.ts'
 import { checkUrl, readText } from '../http/validate.ts'
 import { parseObjectKey } from '../keys/object-key.ts'
 import type { Settings } from '../settings/settings.ts'
@@ -19,6 +19,7 @@ import { objectUrl } from '../signing/object-url.ts'
 import type { Part } from '../storage/multipart.ts'
 import { putObject } from '../storage/object.ts'
 import { childrenOf, escapeXml, readXml, textOf } from '../storage/xml.ts'
+import { requireVacant } from '../uploads/chosen-key.ts'
 import { beginMultipart } from '../uploads/multipart.ts'
 import { recordUpload } from '../uploads/record.ts'
 import { requireBytes } from '../uploads/size-limit.ts'
@@ -73,9 +74,16 @@ export const s3Routes = newApp()
     const bucket = chooseBucket(c, policy.bucket, key)
     requireBytes(file.size, bucket, policy.maxBytes)
 
-    const etag = await putObject(bucket, key, file, objectHeaders(policy.fields), now)
+    const { overwrite } = policy
+    await requireVacant(bucket, key, overwrite, bucket.conditionalPut, now)
+    const condition =
+      overwrite === false && bucket.conditionalPut ? { 'If-None-Match': '*' } : undefined
+    const headers = { ...objectHeaders(policy.fields), ...condition }
+    const etag = await putObject(bucket, key, file, headers, now)
     const request = { key, name: policy.name, owner: policy.owner }
-    await tellRecorded(c, await recordUpload(bucket, c.env.instance.fileIndex, request, now))
+    const recorded = await recordUpload(bucket, c.env.instance.fileIndex, request, now)
+    await purgeReplaced(c, bucket, key, recorded.replaces || overwrite === true)
+    await tellRecorded(c, recorded)
     const Location = objectUrl(bucket.publicAddress, key).href
     const body = { Location, Bucket: bucket.name, Key: key, ETag: etag }
     return xml('PostResponse', body, 201, { ETag: etag, Location })

@@ -8,23 +8,26 @@ import { chooseBucket } from '../http/choose-bucket.ts'
 import {
   bucket,
   cacheControl,
+  chosenKey,
   directory,
   expiresIn,
   fileName,
   metadata,
+  overwrite,
   partNumber,
   sha256,
 } from '../http/fields.ts'
 import { newApp } from '../http/new-app.ts'
 import { json } from '../http/responses.ts'
-import { askApp, openUpload } from '../http/uploads.ts'
+import { askApp, nameFile, openUpload } from '../http/uploads.ts'
 import { validateJson } from '../http/validate.ts'
 import { presign } from '../signing/presign.ts'
+import { requireVacant } from '../uploads/chosen-key.ts'
 import { type MultipartRequest, signParts } from '../uploads/multipart.ts'
 import { newUpload, uploadSignature } from '../uploads/new-upload.ts'
 import { uploadHeaders } from '../uploads/signed-headers.ts'
 import { createUploadUrl } from '../uploads/single.ts'
-import { badRequest, DEFAULT_TYPE } from './dialect.ts'
+import { badRequest, DEFAULT_TYPE, namesOf } from './dialect.ts'
 import { stepUrl } from './s3-routes.ts'
 
 /**
@@ -44,6 +47,8 @@ const signSchema = z.object({
   metadata,
   cacheControl,
   directory,
+  objectKey: chosenKey,
+  overwrite,
   bucket,
 })
 
@@ -55,16 +60,20 @@ type SignRequest = z.infer<typeof signSchema>
  */
 export const signRoutes = newApp().post('/s3/sign', validateJson(signSchema), async (c) => {
   const request = c.req.valid('json')
-  const { method, key, uploadId, contentType: mimetype, expiresIn } = request
+  const { method, key, uploadId, contentType: mimetype, expiresIn, objectKey } = request
   const principal = c.get('principal')
   const now = new Date()
   requireScope(principal, 'files:upload')
-  const bucket = chooseBucket(c, request.bucket, uploadId === undefined ? null : key)
+  const named = uploadId === undefined ? (objectKey ?? null) : key
+  const bucket = chooseBucket(c, request.bucket, named)
   if (uploadId === undefined) {
     const { fileName = key, metadata, cacheControl, directory, size, sha256 } = request
     if (method !== 'POST' && method !== 'PUT')
       throw badRequest('Only uploads are signed here. To delete a file, send DELETE /files/:key.')
-    const asked = { fileName, mimetype, metadata, cacheControl, directory }
+    if (objectKey !== undefined && directory !== undefined)
+      throw badRequest('directory must be missing next to objectKey.')
+    const names = namesOf(fileName, objectKey, request.overwrite)
+    const asked = nameFile(c, { ...names, mimetype, metadata, cacheControl, directory })
     if (method === 'POST') {
       // The size is optional here. The bucket's limit is checked when the upload is complete.
       const file = await askApp(c, bucket, { ...asked, size: size ?? null }, MAX_OBJECT_BYTES)
@@ -75,6 +84,8 @@ export const signRoutes = newApp().post('/s3/sign', validateJson(signSchema), as
       return json(c, { url: await stepUrl(c, step, seconds, now), key: newKey })
     }
     const file = await askApp(c, bucket, { ...asked, size }, MAX_PUT_BYTES)
+    if (file.key !== undefined)
+      await requireVacant(bucket, file.key, file.overwrite, bucket.conditionalPut, now)
     const upload = { ...file, sha256, expiresIn }
     const signed = await createUploadUrl(bucket, upload, principal.prefix, now)
     return json(c, { url: signed.uploadUrl, key: signed.key, headers: signed.headers })
@@ -106,10 +117,18 @@ async function operationUrl(
 }
 
 /** Returns the members of a file that a step stores. */
-const fileOf = ({ fileName, mimetype, metadata, cacheControl, size }: MultipartRequest) => ({
+const fileOf = ({
   fileName,
   mimetype,
   metadata,
   cacheControl,
   size,
+  overwrite,
+}: MultipartRequest) => ({
+  fileName,
+  mimetype,
+  metadata,
+  cacheControl,
+  size,
+  overwrite,
 })

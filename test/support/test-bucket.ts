@@ -29,6 +29,7 @@ export const testBucket = (changes: Partial<Bucket> = {}): Bucket => ({
   maxBytes: null,
   postUploads: true,
   normalizesKeys: false,
+  conditionalPut: false,
   conditionalComplete: false,
   allowedTypes: null,
   maxExpiresIn: { upload: 3600, view: 604_800, stream: 604_800, email: 604_800, link: 31_536_000 },
