@@ -22,6 +22,7 @@ export interface BucketTable {
   readonly uploadCredentials?: string
   readonly normalizesKeys?: boolean
   readonly postUploads?: boolean
+  readonly conditionalPut?: boolean
   readonly maxExpiresIn?: { readonly upload: number }
 }
 
