@@ -13,7 +13,7 @@ import { chooseBucket } from '../http/choose-bucket.ts'
 import { readForm } from '../http/form-body.ts'
 import { newApp } from '../http/new-app.ts'
 import { countNetwork, countRequest } from '../http/rate-limit.ts'
-import { finishUpload, tellRecorded } from '../http/uploads.ts'
+import { announcerOf, finishUpload } from '../http/uploads.ts'
 import { checkUrl, readText } from '../http/validate.ts'
 import { parseObjectKey } from '../keys/object-key.ts'
 import type { Settings } from '../settings/settings.ts'
@@ -75,9 +75,10 @@ export const s3Routes = newApp()
     const bucket = chooseBucket(c, policy.bucket, key)
     requireBytes(file.size, bucket, policy.maxBytes)
 
-    const etag = await putObject(bucket, key, file, objectHeaders(policy.fields), now)
+    const headers = { ...objectHeaders(policy.fields), ...bucket.uploadHeaders }
+    const etag = await putObject(bucket, key, file, headers, now)
     const request = { key, name: policy.name, owner: policy.owner }
-    await tellRecorded(c, await recordUpload(bucket, c.env.instance.fileIndex, request, now))
+    await recordUpload(bucket, c.env.instance.fileIndex, request, now, announcerOf(c))
     const Location = objectUrl(bucket.publicAddress, key).href
     const body = { Location, Bucket: bucket.name, Key: key, ETag: etag }
     return xml('PostResponse', body, 201, { ETag: etag, Location })
@@ -98,9 +99,9 @@ export const s3Routes = newApp()
     const parts = await readParts(c.req.raw)
     const scope = { bucket: bucket.alias, key, owner: step.owner }
     const upload = await openUploadId(settings, scope, step.uploadId, now)
-    const { etag } = await finishUpload(c, bucket, upload, parts, undefined, now)
+    const { record } = await finishUpload(c, bucket, upload, parts, undefined, now)
     const Location = objectUrl(bucket.publicAddress, key).href
-    const body = { Location, Bucket: bucket.name, Key: key, ETag: etag }
+    const body = { Location, Bucket: bucket.name, Key: key, ETag: record.etag }
     return xml('CompleteMultipartUploadResult', body)
   })
 
