@@ -7,6 +7,7 @@ import { edgeObjects, stubIn } from './cloudflare/edge-objects.ts'
 import { type QueueBatch, runJobs } from './cloudflare/job-queue.ts'
 import { fetchIsPublic } from './cloudflare/runtime.ts'
 import { directObjects } from './delivery/object-source.ts'
+import { within } from './delivery/within.ts'
 import { ApiError, asApiError, type Issue } from './errors/api-error.ts'
 import { describe } from './errors/describe.ts'
 import type { Warning, WarningText } from './errors/warnings.ts'
@@ -87,6 +88,9 @@ export interface PresignerOptions<E extends Env = Env> {
    */
   objectsEntrypoint?: string | null
 }
+
+/** The longest wait for the queue, in milliseconds. */
+const QUEUE_TIMEOUT = 10_000
 
 /** A queue of Cloudflare Queues. */
 export interface JobQueue {
@@ -216,7 +220,10 @@ function createInstance<E extends Env>(
   const queue = make<Falsy<JobQueue>>('jobQueue', jobQueue, null, 'sendBatch')
   const later: Later | null = queue
     ? async (...jobs) =>
-        void (await queue.sendBatch(jobs.map((job) => ({ body: jobMessage(job) }))))
+        void (await within(
+          QUEUE_TIMEOUT,
+          queue.sendBatch(jobs.map((job) => ({ body: jobMessage(job) }))),
+        ))
     : null
   const webhooks = loaded.ok ? loaded.settings.webhooks : []
   const warnings: Warning[] = []
