@@ -97,6 +97,8 @@ export interface JobQueue {
   sendBatch(messages: { body: JobMessage }[]): Promise<unknown>
 }
 
+const NO_QUEUE: JobQueue = { sendBatch: async () => {} }
+
 type Falsy<T> = T | null | undefined | false | '' | 0
 
 export interface EventContext<E extends Env = Env> {
@@ -202,7 +204,7 @@ function createInstance<E extends Env>(
     if (!loaded.ok || create === undefined) return without
     try {
       const made = create(env)
-      if (typeof Object(made)[method] === 'function' || (without === null && !made)) return made
+      if (typeof Object(made)[method] === 'function') return made
       issues.push({ path, message: `must return an object with ${method}()` })
       return without
     } catch (error) {
@@ -217,14 +219,15 @@ function createInstance<E extends Env>(
     fileIndex: make('fileIndex', fileIndex, noFileIndex, 'list'),
     rateLimiter: make<RateLimiter | null>('rateLimiter', rateLimiter, null, 'limit'),
   }
-  const queue = make<Falsy<JobQueue>>('jobQueue', jobQueue, null, 'sendBatch')
-  const later: Later | null = queue
-    ? async (...jobs) =>
-        void (await within(
-          QUEUE_TIMEOUT,
-          queue.sendBatch(jobs.map((job) => ({ body: jobMessage(job) }))),
-        ))
-    : null
+  const orNone = jobQueue && ((one: E['Bindings']) => jobQueue(one) || NO_QUEUE)
+  const queue = make('jobQueue', orNone, NO_QUEUE, 'sendBatch')
+  const later: Later | null =
+    queue === NO_QUEUE
+      ? null
+      : async (...jobs) => {
+          const messages = jobs.map((job) => ({ body: jobMessage(job) }))
+          await within(QUEUE_TIMEOUT, queue.sendBatch(messages))
+        }
   const webhooks = loaded.ok ? loaded.settings.webhooks : []
   const warnings: Warning[] = []
   if (webhooks.length > 0 && later === null) warnings.push(warnOfNoQueue())
