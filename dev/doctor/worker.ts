@@ -183,12 +183,16 @@ async function checkPage({ url, requests }: WorkerOptions): Promise<Result[]> {
   ]
 }
 
+const LOOPBACK = /^(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])$/
+
 async function checkClosed({ url, requests }: WorkerOptions): Promise<Result> {
   const { status } = await requests.send(`${url}/files?limit=1`)
   if (status >= 200 && status < 300)
     return fail(
       'The list of files is open to everyone.',
-      'Remove OPEN_ACCESS, and everything that adds credentials in front of the Worker.',
+      LOOPBACK.test(new URL(url).hostname)
+        ? '`npm run dev` lets this machine in. Check the deployed Worker with --url.'
+        : 'Remove OPEN_ACCESS, and everything that adds credentials in front of the Worker.',
     )
   return status === 401
     ? pass('A request without credentials is refused (401).')

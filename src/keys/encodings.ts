@@ -3,6 +3,15 @@
  * functions don't use them.
  */
 
+/** A value that JSON can represent. */
+export type Json =
+  | null
+  | boolean
+  | number
+  | string
+  | readonly Json[]
+  | { readonly [name: string]: Json }
+
 const encoder = new TextEncoder()
 const HEX_DIGITS = Uint8Array.from('0123456789abcdef', (digit) => digit.charCodeAt(0))
 
@@ -69,12 +78,3 @@ export function fromBase64url(text: string): Uint8Array {
   }
   throw new SyntaxError('Invalid base64url.')
 }
-
-/** A value that JSON can express. */
-export type Json =
-  | string
-  | number
-  | boolean
-  | null
-  | readonly Json[]
-  | { readonly [name: string]: Json }
