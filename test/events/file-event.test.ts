@@ -45,6 +45,13 @@ describe('the id of an event', () => {
     expect(new Set(ids).size).toBe(ids.length)
   })
 
+  it('differs for a file that has no owner yet, until it is deleted', async () => {
+    const provisional = { ...FILE, owner: null }
+    const id = await eventId({ type: 'recorded', file: provisional }, provisional)
+    expect(id).not.toBe(await eventId(recorded, FILE))
+    expect(await eventId(deleted, provisional)).toBe(await eventId(deleted, FILE))
+  })
+
   it('is new each time for a deleted file without a record', async () => {
     expect(await eventId(deleted, null)).not.toBe(await eventId(deleted, null))
   })

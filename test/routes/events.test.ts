@@ -72,6 +72,21 @@ describe('with a queue', () => {
     expect(JSON.stringify(batches)).not.toMatch(/canary|whsec_|example/)
   })
 
+  it('names the subject of a token, and has its context', async () => {
+    scriptedBucket({ HeadObject: found(5) })
+    const { worker, batches } = withQueue()
+    const rights = { scopes: ['files:upload'], subject: 'alice', context: { plan: 'pro' } }
+    const { token }: { token: string } = await (await worker.post('/tokens', rights)).json()
+    const headers = { Authorization: `Bearer ${token}` }
+    const body = { key: 'uploads/a.mp4', name: 'a.mp4' }
+    expect((await worker.post('/files', body, { headers })).status).toBe(201)
+    expect(JSON.parse(batches[0]?.messages[0]?.body ?? '').data).toMatchObject({
+      principal: 'localhost/alice',
+      subject: 'alice',
+      context: { plan: 'pro' },
+    })
+  })
+
   it('records nothing if the queue fails, and a repeat sends the same event again', async () => {
     scriptedBucket({ HeadObject: found(5) })
     const lines = captureLog()
