@@ -6,6 +6,7 @@ import { app as routes } from './app.ts'
 import { edgeObjects, stubIn } from './cloudflare/edge-objects.ts'
 import { type QueueBatch, runJobs } from './cloudflare/job-queue.ts'
 import { consumeNotifications } from './cloudflare/notification-queue.ts'
+import { fetchIsPublic } from './cloudflare/runtime.ts'
 import { directObjects } from './delivery/object-source.ts'
 import { ApiError, asApiError, type Issue } from './errors/api-error.ts'
 import { describe } from './errors/describe.ts'
@@ -233,10 +234,14 @@ function createInstance<E extends Env>(
         void (await queue.sendBatch(jobs.map((job) => ({ body: jobMessage(job) }))))
     : null
   const webhooks = loaded.ok ? loaded.settings.webhooks : []
-  if (webhooks.length > 0 && later === null) warnOfNoQueue()
+  const warnings: Warning[] = []
+  if (webhooks.length > 0 && later === null) warnings.push(warnOfNoQueue())
+  const fetchesWorkers = webhooks.length > 0 || (loaded.ok && loaded.settings.jwt?.jwksUrl)
+  if (fetchesWorkers && !fetchIsPublic()) warnings.push('fetch is not strictly public')
   return {
     ...made,
     later,
+    warnings,
     events: announcerTo({
       onEvent:
         onEvent === undefined
@@ -255,9 +260,10 @@ function createInstance<E extends Env>(
   }
 }
 
-function warnOfNoQueue(): void {
-  const warning: Warning = 'webhooks are not queued'
+function warnOfNoQueue(): Warning {
+  const warning = 'webhooks are not queued'
   console.warn(JSON.stringify({ warning, reason: 'there is no queue, so each has one attempt' }))
+  return warning
 }
 
 /** Returns `log` with its errors caught, also asynchronous ones. They only go to the console. */

@@ -17,6 +17,7 @@ export const WARNINGS = [
   'The Cache API failed to delete.',
   "The presigner's log failed",
   'webhooks are not queued',
+  'fetch is not strictly public',
   'webhook not delivered',
   'webhook lost',
   'job not done',

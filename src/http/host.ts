@@ -2,6 +2,7 @@ import type { ExecutionContext } from 'hono'
 import type { Principal } from '../access/principal.ts'
 import type { ObjectSource } from '../delivery/object-source.ts'
 import type { ErrorCode } from '../errors/api-error.ts'
+import type { Warning } from '../errors/warnings.ts'
 import type { Announcer, Later } from '../events/announcer.ts'
 import type { FileIndex } from '../file-index/file-index.ts'
 import type { LoadedSettings } from '../settings/define.ts'
@@ -17,6 +18,8 @@ export interface Instance {
   /** Null without a queue. */
   readonly later: Later | null
   readonly log: (line: LogLine) => void
+  /** What is wrong with the instance although it works, for `/healthz`. */
+  readonly warnings: readonly Warning[]
   /** Returns the source of objects for a request with this execution context. */
   readonly objects: (context: ExecutionContext) => ObjectSource
 }

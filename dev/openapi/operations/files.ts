@@ -1,6 +1,6 @@
 import { MAX_PUT_BYTES } from '../../../src/bucket/limits.ts'
 import type { ErrorCode } from '../../../src/errors/api-error.ts'
-import { filePage, fileRecord, fileUrl, fileUrls, uploadUrl } from '../answers.ts'
+import { filePage, fileRecord, fileUrl, fileUrls, recordedFile, uploadUrl } from '../answers.ts'
 import { DOWNLOAD_SECONDS, UPLOAD_SECONDS } from '../members.ts'
 import type { Operations } from '../operation.ts'
 
@@ -84,7 +84,7 @@ export const fileOperations: Operations = {
     answers: {
       201: {
         description: 'The record.',
-        body: fileRecord,
+        body: recordedFile,
         headers: { Location: 'Path of the record, with its `bucket`.' },
       },
     },
@@ -93,6 +93,7 @@ export const fileOperations: Operations = {
       'invalid_key',
       'key_not_indexable',
       'index_unavailable',
+      'events_unavailable',
       ...STORAGE,
     ],
   },
@@ -141,6 +142,6 @@ export const fileOperations: Operations = {
     description: 'Deletes the object, then its edge copy, then the record. Safe to repeat.',
     scopes: ['files:delete'],
     answers: { 204: { description: 'Deleted, or the object did not exist.' } },
-    errors: ['invalid_key', 'purge_failed', 'index_unavailable', ...STORAGE],
+    errors: ['invalid_key', 'purge_failed', 'index_unavailable', 'events_unavailable', ...STORAGE],
   },
 }
