@@ -7,6 +7,7 @@ import {
   jwtRule,
   notificationSecretsRule,
   signingSecretsRule,
+  unknownAliases,
 } from './access-rules.ts'
 import { bucketsRule } from './bucket-rules.ts'
 import {
@@ -125,7 +126,11 @@ export const defineSettings = <E = unknown>(read: (env: E) => SettingsInput): Se
  */
 export function loadWith(rule: Rule<Settings>, input: unknown, words?: Words): LoadedSettings {
   const checked = check(rule, input, words)
-  return checked.ok ? { ok: true, settings: deepFreeze(checked.value) } : checked
+  if (!checked.ok) return checked
+  const issues = unknownAliases(checked.value)
+  return issues.length > 0
+    ? { ok: false, issues }
+    : { ok: true, settings: deepFreeze(checked.value) }
 }
 
 /**

@@ -1,3 +1,4 @@
+import { NO_LIMITS, narrowBucket } from '../access/limits.ts'
 import type { UploadClaims } from '../access/upload-id.ts'
 import type { Bucket } from '../bucket/bucket.ts'
 import { MAX_OBJECT_BYTES, MAX_PARTS } from '../bucket/limits.ts'
@@ -26,13 +27,14 @@ export interface Finished extends Recorded {
 
 /**
  * Completes an upload and records the file, under `name` or the name from its start. First compares
- * parts and sizes with the bucket's own list, if the bucket supports it. Also records an upload
+ * parts and sizes with the bucket's own list, if the bucket supports it. Also applies the limit from
+ * its start, which may be a token's. Also records an upload
  * that is already complete, so repeating this is safe. Throws `invalid_part`, `size_mismatch`,
  * `file_too_large`, `upload_not_found`, `storage_error`, `storage_busy`, and what `recordUpload`
  * throws.
  */
 export async function finishMultipart(
-  bucket: Bucket,
+  known: Bucket,
   index: FileIndex,
   upload: UploadClaims,
   parts: readonly Part[],
@@ -40,7 +42,8 @@ export async function finishMultipart(
   now: Date,
   announce: Announce | null,
 ): Promise<Finished> {
-  const { key, owner, s3UploadId } = upload
+  const { key, owner, s3UploadId, maxBytes = null } = upload
+  const bucket = narrowBucket(known, { ...NO_LIMITS, maxBytes })
   let warning: WarningText | undefined
   let isAccepted = false
   try {
