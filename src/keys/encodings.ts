@@ -78,12 +78,3 @@ export function fromBase64url(text: string): Uint8Array {
   }
   throw new SyntaxError('Invalid base64url.')
 }
-
-/** A value that JSON can express. */
-export type Json =
-  | string
-  | number
-  | boolean
-  | null
-  | readonly Json[]
-  | { readonly [name: string]: Json }

@@ -79,6 +79,19 @@ export const signingSecretsRule: Rule<Secrets> = (value, place) => {
   return first === undefined ? BROKEN : [first, ...others]
 }
 
+/** Returns an issue for each bucket of an API key or of JWTs that doesn't exist. */
+export function unknownAliases({ buckets, apiKeys, jwt, jwtPath }: Settings): Issue[] {
+  const aliases = buckets.map(({ alias }) => alias)
+  const keysPath = jwtPath === 'JWT' ? 'API_KEYS' : 'apiKeys'
+  return [...apiKeys.map((key, i) => [`${keysPath}.${i}`, key] as const), [jwtPath, jwt] as const]
+    .flatMap(([path, has]) => (has?.buckets ?? []).map((alias, i) => ({ path, alias, i })))
+    .filter(({ alias }) => !aliases.includes(alias))
+    .map(({ path, i }) => ({
+      path: `${path}.buckets.${i}`,
+      message: `must be the alias of a bucket: ${aliases.join(', ')}`,
+    }))
+}
+
 /**
  * Accepts secret[,secret]. Its characters need no encoding in a header or before the host of a URL,
  * where servers keep it.
@@ -91,19 +104,6 @@ export const notificationSecretsRule: Rule<string[]> = (value, place) => {
     place,
     'must be one or two secrets, separated by ",", each of 32 to 128 of a-z, 0-9 and "._~-". Set it to the output of `openssl rand -hex 32`.',
   )
-}
-
-/** Returns an issue for each bucket of an API key or of JWTs that doesn't exist. */
-export function unknownAliases({ buckets, apiKeys, jwt, jwtPath }: Settings): Issue[] {
-  const aliases = buckets.map(({ alias }) => alias)
-  const keysPath = jwtPath === 'JWT' ? 'API_KEYS' : 'apiKeys'
-  return [...apiKeys.map((key, i) => [`${keysPath}.${i}`, key] as const), [jwtPath, jwt] as const]
-    .flatMap(([path, has]) => (has?.buckets ?? []).map((alias, i) => ({ path, alias, i })))
-    .filter(({ alias }) => !aliases.includes(alias))
-    .map(({ path, i }) => ({
-      path: `${path}.buckets.${i}`,
-      message: `must be the alias of a bucket: ${aliases.join(', ')}`,
-    }))
 }
 
 /** Signature algorithms with a public key. A shared secret can't be used with them. */
