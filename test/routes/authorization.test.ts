@@ -38,7 +38,7 @@ const call = (
   const [path, body] = request(key)
   const [method = ''] = route.split(' ')
   if (body === undefined) return worker.fetch(prefix + path, { ...init, method })
-  return worker.post(prefix + path, body, init)
+  return worker.post(prefix + path, body, { ...init, method })
 }
 
 async function expectAllowed(route: ProtectedRoute, response: Response): Promise<void> {
