@@ -37,6 +37,7 @@ export type ApiErrorCode =
   | 'misconfigured'
   | 'credentials_expired'
   | 'index_unavailable'
+  | 'events_unavailable'
   | 'purge_failed'
   | 'auth_unavailable'
 

@@ -39,6 +39,13 @@ const refusedKey = z.object({
 
 export const fileRecord = z.object(record)
 
+export const recordedFile = z.object({
+  ...record,
+  data: z
+    .optional(z.unknown())
+    .check(z.describe("What the app's `onEvent` returned, in an app that has one.")),
+})
+
 export const filePage = z.object({
   files: z.array(
     z.object({
@@ -139,6 +146,9 @@ export const health = z.object({
   edgeCache: z
     .boolean()
     .check(z.describe('Whether the Worker serves links through the edge cache.')),
+  warnings: z
+    .optional(z.array(z.string()))
+    .check(z.describe('What you should change although the Worker works.')),
 })
 
 const errorMembers = {
@@ -225,6 +235,7 @@ const named = {
   Links: links,
   PartList: partList,
   PartUrls: partUrls,
+  RecordedFile: recordedFile,
   RefusedKey: refusedKey,
   SignedRequest: signedRequest,
   StartedUpload: startedUpload,

@@ -1,4 +1,5 @@
 import { hex, utf8 } from '../keys/encodings.ts'
+import { onlyBuckets } from './limits.ts'
 import type { ApiKey } from './settings.ts'
 import { refuse, type Verdict } from './verdict.ts'
 
@@ -17,8 +18,10 @@ export async function verifyApiKey(token: string, apiKeys: readonly ApiKey[]): P
   if (apiKey === undefined) return refuse('api key unknown', id)
   const matches = [apiKey.sha256].flat().filter((known) => areEqual(digest, known))
   if (matches.length === 0) return refuse('api key wrong', id)
-  const { scopes, prefix } = apiKey
-  return { ok: true, principal: { id: `key:${id}`, scopes, prefix, expiresAt: Infinity } }
+  const { scopes, prefix, buckets } = apiKey
+  const limits = onlyBuckets(buckets)
+  const principal = { id: `key:${id}`, scopes, prefix, expiresAt: Infinity, limits, context: null }
+  return { ok: true, principal }
 }
 
 /**

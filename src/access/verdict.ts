@@ -20,6 +20,7 @@ export const REFUSALS = {
   'token signature wrong': 'not_accepted',
   'token claims unusable': 'not_accepted',
   'token expired': 'expired',
+  'token minter not configured': 'not_accepted',
   'jwt malformed': 'malformed',
   'jwt algorithm not allowed': 'not_accepted',
   'jwt key unknown': 'not_accepted',

@@ -24,6 +24,7 @@ import {
   type Words,
 } from '../settings/rules.ts'
 import type { Settings } from '../settings/settings.ts'
+import { webhooksRule } from '../settings/webhook-rules.ts'
 
 /**
  * Returns the settings from the Worker's variables, secrets and bindings (docs/configuration.md).
@@ -65,6 +66,8 @@ export const environmentRules = (variables: Readonly<Record<string, unknown>>) =
   CORS_COOKIE_ORIGINS: optional(oneIsNoList(cookieOriginsRule), []),
   JWT: optional(tableOrJson(jwtRule), null),
   LINK_ORIGIN: optional(originRule, null),
+  WEBHOOKS: optional(tableOrJson(webhooksRule), []),
+  EVENTS: optional(binding('a queue', '[[queues.producers]]')),
   OPEN_ACCESS: optional(oneOf('localhost'), null),
 })
 
@@ -81,6 +84,7 @@ const environmentRule = (variables: Readonly<Record<string, unknown>>): Rule<Set
       corsCookieOrigins: given.CORS_COOKIE_ORIGINS,
       linkBase: given.LINK_ORIGIN,
       linkHostOnly: given.LINK_ORIGIN !== null,
+      webhooks: given.WEBHOOKS,
       openOnLocalhost: given.OPEN_ACCESS !== null,
     }),
   )
@@ -115,11 +119,20 @@ const tableOrJson =
     let parsed: unknown
     try {
       parsed = JSON.parse(value)
-    } catch {
-      return breaks(place, `must be ${place.words.table([])}, or JSON text`)
+    } catch (error) {
+      return breaks(
+        place,
+        /^\s*[[{]/.test(value)
+          ? `is not valid JSON${placeIn(error)}`
+          : `must be ${place.words.table([])}, or JSON text`,
+      )
     }
     return rule(parsed, place)
   }
+
+/** Returns where JSON.parse failed, without the text around it, which may be a secret. */
+const placeIn = (error: unknown): string =>
+  / at position \d+/.exec(error instanceof Error ? error.message : '')?.[0] ?? ''
 
 /** Accepts a name, never an access key id, since an issue about a missing secret would show it. */
 const credentialsName = matching(

@@ -37,6 +37,7 @@ export const STATUS_BY_CODE = {
   misconfigured: 503,
   credentials_expired: 503,
   index_unavailable: 503,
+  events_unavailable: 503,
   purge_failed: 503,
   auth_unavailable: 503,
   storage_busy: 503,

@@ -15,6 +15,11 @@ export const WARNINGS = [
   'The Cache API failed to put.',
   'The Cache API failed to delete.',
   "The presigner's log failed",
+  'webhooks are not queued',
+  'fetch is not strictly public',
+  'webhook not delivered',
+  'webhook lost',
+  'job not done',
 ] as const
 
 export type Warning = (typeof WARNINGS)[number]

@@ -34,7 +34,7 @@ import { newApp } from '../http/new-app.ts'
 import { removeAll, warnOfFailures } from '../http/removal.ts'
 import { addWarning } from '../http/request-log.ts'
 import { created, json } from '../http/responses.ts'
-import { askApp, tellRecorded } from '../http/uploads.ts'
+import { announcerOf, askApp, recordBody } from '../http/uploads.ts'
 import { check, keyParam, validateJson, validateQuery } from '../http/validate.ts'
 import { type ObjectKey, parseKeyStart, parseObjectKey } from '../keys/object-key.ts'
 import { uploadSignature } from '../uploads/new-upload.ts'
@@ -166,9 +166,9 @@ export const fileRoutes = newApp()
     requireKey(principal, 'files:upload', key)
     const bucket = chooseBucket(c, alias, key)
     const upload = { key, name, owner: principal.id }
-    const recorded = await recordUpload(bucket, c.env.instance.fileIndex, upload, new Date())
-    await tellRecorded(c, recorded)
-    return created(c, recorded.record)
+    const { fileIndex } = c.env.instance
+    const recorded = await recordUpload(bucket, fileIndex, upload, new Date(), announcerOf(c))
+    return created(c, recordBody(recorded))
   })
   .get('/files', validateQuery(listSchema), async (c) => {
     const { bucket: alias, limit, cursor, urls, ...request } = c.req.valid('query')

@@ -13,7 +13,7 @@ import {
 } from '../http/fields.ts'
 import { newApp } from '../http/new-app.ts'
 import { created, json } from '../http/responses.ts'
-import { askApp, finishUpload, openUpload } from '../http/uploads.ts'
+import { askApp, finishUpload, openUpload, recordBody } from '../http/uploads.ts'
 import { validateJson, validateQuery } from '../http/validate.ts'
 import { dropMultipart, signParts, startMultipart, uploadedParts } from '../uploads/multipart.ts'
 import { planParts } from '../uploads/part-plan.ts'
@@ -82,7 +82,7 @@ export const multipartRoutes = newApp()
       const { key, name, parts, bucket: alias } = c.req.valid('json')
       const now = new Date()
       const { bucket, upload } = await openUpload(c, alias, key, now)
-      return created(c, await finishUpload(c, bucket, upload, parts, name, now))
+      return created(c, recordBody(await finishUpload(c, bucket, upload, parts, name, now)))
     },
   )
   .delete('/multipart/:uploadId', validateQuery(uploadSchema), async (c) => {

@@ -1,3 +1,4 @@
+import { ALLOWED_TYPE } from '../access/limits.ts'
 import type { Address, Bucket, Credentials, SecondsByUse } from '../bucket/bucket.ts'
 import { MAX_LINK_SECONDS, MAX_SIGNATURE_SECONDS, MAX_UPLOAD_SECONDS } from '../bucket/limits.ts'
 import {
@@ -114,8 +115,6 @@ const WITHOUT_POST_UPLOADS = /\.(?:r2\.cloudflarestorage|backblazeb2)\.com(?::\d
 const NORMALIZES_KEYS = /\.r2\.cloudflarestorage\.com\.?(?::\d+)?$/i
 /** Hosts of AWS S3, which supports If-None-Match in CompleteMultipartUpload. */
 const WITH_CONDITIONAL_COMPLETE = /\.amazonaws\.com(?:\.cn)?(?::\d+)?$/i
-
-const ALLOWED_TYPE = /^[\w!#$&^.+-]+\/(\*|[\w!#$&^.+-]+)$/
 
 /** Returns the address of the bucket called `name` at `endpoint`. */
 function addressAt(endpoint: string, name: string, addressing: 'path' | 'virtual'): Address {

@@ -1,7 +1,8 @@
 import type { ApiKey, JwtSettings } from '../access/settings.ts'
 import type { Bucket, Credentials, SecondsByUse } from '../bucket/bucket.ts'
 import { ApiError, asApiError, type Issue } from '../errors/api-error.ts'
-import { apiKeysRule, jwtRule, signingSecretsRule } from './access-rules.ts'
+import type { EventType } from '../events/file-event.ts'
+import { apiKeysRule, jwtRule, signingSecretsRule, unknownAliases } from './access-rules.ts'
 import { bucketsRule } from './bucket-rules.ts'
 import {
   also,
@@ -21,6 +22,7 @@ import {
   type Words,
 } from './rules.ts'
 import type { Settings } from './settings.ts'
+import { webhooksRule } from './webhook-rules.ts'
 
 /** An access key pair of a bucket. */
 export interface CredentialsInput {
@@ -78,6 +80,18 @@ export interface SettingsInput {
   readonly linkBase?: string | undefined
   /** Whether the host of `linkBase` serves only links. */
   readonly linkHostOnly?: boolean | undefined
+  /** Endpoints that receive events. */
+  readonly webhooks?: readonly WebhookInput[] | undefined
+}
+
+/** An endpoint that receives events (docs/events.md). */
+export interface WebhookInput {
+  /** `https://…`, or `http://localhost:…` for development. */
+  readonly url: string
+  /** `whsec_` and base64. During a rotation, the old one and the new one. */
+  readonly secret: string | readonly string[]
+  /** Default: all events. */
+  readonly events?: readonly EventType[] | undefined
 }
 
 /** Returns the settings for one environment. Throws ApiError `misconfigured` with the issues. */
@@ -102,7 +116,11 @@ export const defineSettings = <E = unknown>(read: (env: E) => SettingsInput): Se
  */
 export function loadWith(rule: Rule<Settings>, input: unknown, words?: Words): LoadedSettings {
   const checked = check(rule, input, words)
-  return checked.ok ? { ok: true, settings: deepFreeze(checked.value) } : checked
+  if (!checked.ok) return checked
+  const issues = unknownAliases(checked.value)
+  return issues.length > 0
+    ? { ok: false, issues }
+    : { ok: true, settings: deepFreeze(checked.value) }
 }
 
 /**
@@ -230,6 +248,7 @@ const settingsRule: Rule<Settings> = also(
       corsCookieOrigins: optional(cookieOriginsRule, []),
       linkBase: optional(linkBaseRule, null),
       linkHostOnly: optional(flag, false),
+      webhooks: optional(webhooksRule, []),
     }),
     ({ name, signingSecrets: [first, ...others], ...given }): Settings => ({
       ...given,

@@ -1,3 +1,4 @@
+import { NO_LIMITS, narrowBucket } from '../access/limits.ts'
 import type { UploadClaims } from '../access/upload-id.ts'
 import type { Bucket } from '../bucket/bucket.ts'
 import { MAX_OBJECT_BYTES, MAX_PARTS } from '../bucket/limits.ts'
@@ -16,7 +17,7 @@ import {
 import { deleteObject, headObject } from '../storage/object.ts'
 import { StorageFailure } from '../storage/storage-failure.ts'
 import { objectExists } from './multipart.ts'
-import { type Recorded, recordUpload } from './record.ts'
+import { type Announce, type Recorded, recordUpload } from './record.ts'
 import { requireBytes } from './size-limit.ts'
 
 /** A complete file, with a warning for the log. */
@@ -26,20 +27,23 @@ export interface Finished extends Recorded {
 
 /**
  * Completes an upload and records the file, under `name` or the name from its start. First compares
- * parts and sizes with the bucket's own list, if the bucket supports it. Also records an upload
+ * parts and sizes with the bucket's own list, if the bucket supports it. Also applies the limit from
+ * its start, which may be a token's. Also records an upload
  * that is already complete, so repeating this is safe. Throws `invalid_part`, `size_mismatch`,
  * `file_too_large`, `upload_not_found`, `storage_error`, `storage_busy`, and what `recordUpload`
  * throws.
  */
 export async function finishMultipart(
-  bucket: Bucket,
+  known: Bucket,
   index: FileIndex,
   upload: UploadClaims,
   parts: readonly Part[],
   name: string | undefined,
   now: Date,
+  announce: Announce | null,
 ): Promise<Finished> {
-  const { key, owner, s3UploadId } = upload
+  const { key, owner, s3UploadId, maxBytes = null } = upload
+  const bucket = narrowBucket(known, { ...NO_LIMITS, maxBytes })
   let warning: WarningText | undefined
   let isAccepted = false
   try {
@@ -54,7 +58,7 @@ export async function finishMultipart(
   }
   if (upload.partSize === null && !isAccepted) await holdToSize(bucket, upload, now)
   const request = { key, name: name ?? upload.name, owner }
-  return { ...(await recordUpload(bucket, index, request, now)), warning }
+  return { ...(await recordUpload(bucket, index, request, now, announce)), warning }
 }
 
 const isOfBucket = (error: unknown): boolean =>

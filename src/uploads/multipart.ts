@@ -78,7 +78,8 @@ export async function beginMultipart(
   const s3UploadId = await createMultipartUpload(bucket, key, uploadHeaders(request), now)
   const name = cutToBytes(request.fileName, MAX_NAME_BYTES)
   const claims = { bucket: bucket.alias, key, owner, s3UploadId, name, size, partSize }
-  const { uploadId, expiresAt } = await sealUploadId(settings, claims, now)
+  const limit = bucket.maxBytes === null ? {} : { maxBytes: bucket.maxBytes }
+  const { uploadId, expiresAt } = await sealUploadId(settings, { ...claims, ...limit }, now)
   return { key, uploadId, expiresAt: expiresAt.toISOString() }
 }
 

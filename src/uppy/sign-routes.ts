@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import { requireScope } from '../access/principal.ts'
+import { contextOf, requireScope } from '../access/principal.ts'
 import type { UploadClaims } from '../access/upload-id.ts'
 import type { Bucket } from '../bucket/bucket.ts'
 import { MAX_OBJECT_BYTES, MAX_PUT_BYTES } from '../bucket/limits.ts'
@@ -70,7 +70,8 @@ export const signRoutes = newApp().post('/s3/sign', validateJson(signSchema), as
       const file = await askApp(c, bucket, { ...asked, size: size ?? null }, MAX_OBJECT_BYTES)
       const newKey = newUpload(bucket, file, principal.prefix, MAX_OBJECT_BYTES, now)
       uploadHeaders(file) // throws for too much metadata now, instead of when the upload starts
-      const step = { bucket: bucket.alias, owner: principal.id, key: newKey, file: fileOf(file) }
+      const of = { bucket: bucket.alias, owner: principal.id, key: newKey }
+      const step = { ...of, file: fileOf(file), ...limitIn(bucket) }
       const seconds = uploadSignature(bucket, expiresIn, now).expiresIn
       return json(c, { url: await stepUrl(c, step, seconds, now), key: newKey })
     }
@@ -97,13 +98,21 @@ async function operationUrl(
   const { signing, expiresIn: seconds } = uploadSignature(bucket, expiresIn, now)
   const { owner, key, s3UploadId } = upload
   if (method === 'POST')
-    return stepUrl(c, { bucket: bucket.alias, owner, key, uploadId }, seconds, now)
+    return stepUrl(
+      c,
+      { bucket: bucket.alias, owner, key, uploadId, ...contextOf(c.get('principal')) },
+      seconds,
+      now,
+    )
   // ListParts and AbortMultipartUpload.
   if (method !== 'PUT') return presign({ ...signing, method, key, query: { uploadId: s3UploadId } })
   if (partNumber === undefined) throw badRequest('A part needs its partNumber.')
   const { urls } = await signParts(bucket, upload, [partNumber], expiresIn, now)
   return urls[0]?.url ?? ''
 }
+
+/** The limit of the principal when it began, since the step itself has no principal's limits. */
+const limitIn = ({ maxBytes }: Bucket) => (maxBytes === null ? {} : { maxBytes })
 
 /** Returns the members of a file that a step stores. */
 const fileOf = ({ fileName, mimetype, metadata, cacheControl, size }: MultipartRequest) => ({

@@ -115,6 +115,7 @@ const FULL: Settings = {
   corsCookieOrigins: ['https://intranet.example.com'],
   linkBase: 'https://files.example.com',
   linkHostOnly: true,
+  webhooks: [],
   openOnLocalhost: true,
 }
 
@@ -137,6 +138,20 @@ describe('the environment', () => {
     const tables = { BUCKETS, API_KEYS, CORS_ORIGINS, CORS_COOKIE_ORIGINS, JWT }
     const texts = Object.entries(tables).map(([name, table]) => [name, JSON.stringify(table)])
     expect(load({ ...others, ...Object.fromEntries(texts) })).toEqual(FULL)
+  })
+
+  it('says where JSON text is invalid, and never shows the text', () => {
+    const broken = (API_KEYS: string) => {
+      const loaded = loadEnvironment({ ...leastVariables(), API_KEYS })
+      return loaded.ok ? [] : loaded.issues
+    }
+    expect(broken('[{"id":"hidden" "sha256":1}]')).toEqual([
+      { path: 'API_KEYS', message: 'is not valid JSON at position 16' },
+    ])
+    expect(broken('[hidden]')).toEqual([{ path: 'API_KEYS', message: 'is not valid JSON' }])
+    expect(broken('hidden')).toEqual([
+      { path: 'API_KEYS', message: 'must be a table, or JSON text' },
+    ])
   })
 
   it('freezes the result deeply', () => {
@@ -188,6 +203,7 @@ describe('the environment', () => {
       corsCookieOrigins: [],
       linkBase: null,
       linkHostOnly: false,
+      webhooks: [],
       openOnLocalhost: false,
     })
   })

@@ -25,7 +25,7 @@ const object = (etag = '"e1"', at = UPLOADED) =>
 const MISSING = answer(404)
 
 const record = () =>
-  recordUpload(bucket, index, { key: KEY, name: 'a.txt', owner: 'key:ann' }, UPLOADED)
+  recordUpload(bucket, index, { key: KEY, name: 'a.txt', owner: 'key:ann' }, UPLOADED, null)
 const rename = (through: FileIndex = index, name = 'b.txt') =>
   renameFile(bucket, through, KEY, name, LATER)
 const stored = () => index.get('files', KEY)

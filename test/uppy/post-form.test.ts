@@ -14,7 +14,7 @@ const form = (file: Partial<PostFormRequest> = {}, changes: Partial<Bucket> = {}
     'https://files.example.com/s3/form',
     testBucket(changes),
     { ...FILE, ...file },
-    { id: 'key:ci', prefix },
+    { id: 'key:ci', prefix, context: null },
     NOW,
   )
 

@@ -6,6 +6,7 @@ import {
   fileRecord,
   fileUrl,
   fileUrls,
+  recordedFile,
   uploadUrl,
   uploadUrls,
 } from '../answers.ts'
@@ -130,7 +131,7 @@ export const fileOperations: Operations = {
     answers: {
       201: {
         description: 'The record.',
-        body: fileRecord,
+        body: recordedFile,
         headers: { Location: 'Path of the record, with its `bucket`.' },
       },
     },
@@ -139,6 +140,7 @@ export const fileOperations: Operations = {
       'invalid_key',
       'key_not_indexable',
       'index_unavailable',
+      'events_unavailable',
       ...STORAGE,
     ],
   },
@@ -187,6 +189,6 @@ export const fileOperations: Operations = {
     description: 'Deletes the object, then its edge copy, then the record. Safe to repeat.',
     scopes: ['files:delete'],
     answers: { 204: { description: 'Deleted, or the object did not exist.' } },
-    errors: ['invalid_key', 'purge_failed', 'index_unavailable', ...STORAGE],
+    errors: ['invalid_key', 'purge_failed', 'index_unavailable', 'events_unavailable', ...STORAGE],
   },
 }

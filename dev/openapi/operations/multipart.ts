@@ -1,6 +1,6 @@
 import { MAX_OBJECT_BYTES } from '../../../src/bucket/limits.ts'
 import type { ErrorCode } from '../../../src/errors/api-error.ts'
-import { fileRecord, partList, partUrls, startedUpload } from '../answers.ts'
+import { partList, partUrls, recordedFile, startedUpload } from '../answers.ts'
 import { UPLOAD_SECONDS } from '../members.ts'
 import type { Operations } from '../operation.ts'
 
@@ -91,7 +91,7 @@ export const multipartOperations: Operations = {
     answers: {
       201: {
         description: 'The record.',
-        body: fileRecord,
+        body: recordedFile,
         headers: { Location: 'Path of the record, with its `bucket`.' },
       },
     },
@@ -104,6 +104,7 @@ export const multipartOperations: Operations = {
       'object_not_found',
       'key_not_indexable',
       'index_unavailable',
+      'events_unavailable',
     ],
   },
   'DELETE /multipart/:uploadId': {
