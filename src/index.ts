@@ -5,6 +5,7 @@ import { type AppPrincipal, type Principal, principalOfApp } from './access/prin
 import { app as routes } from './app.ts'
 import { edgeObjects, stubIn } from './cloudflare/edge-objects.ts'
 import { type QueueBatch, runJobs } from './cloudflare/job-queue.ts'
+import { consumeNotifications } from './cloudflare/notification-queue.ts'
 import { fetchIsPublic } from './cloudflare/runtime.ts'
 import { directObjects } from './delivery/object-source.ts'
 import { ApiError, asApiError, type Issue } from './errors/api-error.ts'
@@ -72,6 +73,11 @@ export interface PresignerOptions<E extends Env = Env> {
    */
   jobQueueName?: string
   /**
+   * Start of the names of queues with R2's event notifications, which `presigner.queue` handles too.
+   * Default: `edge-presigner-notifications`.
+   */
+  notificationQueueName?: string
+  /**
    * Called with the log line of each request. Default: writes JSON to the console. Its errors don't
    * affect the response.
    */
@@ -128,7 +134,12 @@ export function createPresigner<E extends Env = Env>(
     const instance = instanceFor(c.env)
     return routes.fetch(c.req.raw, { instance, host: hostOf(c, instance, options) }, contextOf(c))
   })
-  const { authenticate, beforeUpload, jobQueueName = 'edge-presigner-jobs' } = options
+  const {
+    authenticate,
+    beforeUpload,
+    jobQueueName = 'edge-presigner-jobs',
+    notificationQueueName = 'edge-presigner-notifications',
+  } = options
   const isAlone = !(authenticate || beforeUpload)
   const answerAlone = (request: Request, instance: Instance, context: ExecutionContext) => {
     const host = sharesOrigin(instance, options) ? SHARED : ALONE
@@ -143,9 +154,13 @@ export function createPresigner<E extends Env = Env>(
           : app.fetch(request, env, context),
       ),
     async queue(batch, env, context = NO_CONTEXT) {
-      if (!batch.queue.startsWith(jobQueueName)) return false
+      const hasNotifications = batch.queue.startsWith(notificationQueueName)
+      if (!hasNotifications && !batch.queue.startsWith(jobQueueName)) return false
       const instance = instanceFor(env)
-      await runJobs(batch, instance.settings, instance.objects(context))
+      const objects = instance.objects(context)
+      if (hasNotifications)
+        await consumeNotifications(batch, instance, objects, context, new Date())
+      else await runJobs(batch, instance.settings, objects)
       return true
     },
   }

@@ -123,7 +123,9 @@ export const startedUpload = z.object({
   bucket: alias(),
   uploadId: text('Bound to key, bucket and principal; can be a few kilobytes long.'),
   partSize: count('Bytes of each part except the last.'),
-  partCount: z.int().check(z.minimum(1), z.maximum(10_000)),
+  partCount: z
+    .optional(z.int().check(z.minimum(1), z.maximum(10_000)))
+    .check(z.describe('Missing if the request has no `size`.')),
   expiresAt: instant('When `uploadId` expires: after 7 days.'),
 })
 

@@ -28,7 +28,7 @@ export async function verifyApiKey(token: string, apiKeys: readonly ApiKey[]): P
  * Compares two strings of digits in constant time. Reads all digits, and doesn't branch on their
  * values.
  */
-function areEqual(a: string, b: string): boolean {
+export function areEqual(a: string, b: string): boolean {
   let difference = a.length ^ b.length
   for (let i = 0; i < a.length; i++) difference |= a.charCodeAt(i) ^ b.charCodeAt(i)
   return difference === 0

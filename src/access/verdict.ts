@@ -30,6 +30,7 @@ export const REFUSALS = {
   'jwt not supported': 'not_accepted',
   'jwt subject unusable': 'not_accepted',
   'jwt claim does not fit the prefix': 'not_accepted',
+  'notification secret wrong': 'not_accepted',
   'refused by the app': 'not_accepted',
   'session expired': 'expired',
 } as const satisfies Readonly<Record<string, Reason>>

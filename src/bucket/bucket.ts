@@ -43,6 +43,8 @@ export interface Bucket extends Address {
   readonly normalizesKeys: boolean
   /** Whether the server supports If-None-Match when it completes an upload in parts. */
   readonly conditionalComplete: boolean
+  /** Prefixes of chosen keys that bucket notifications may record. */
+  readonly managedPrefixes: readonly string[]
   /** `type/subtype` or `type/*`, in lower case, or null if every type is allowed. */
   readonly allowedTypes: readonly string[] | null
   /** Maximum lifetime of a URL. */

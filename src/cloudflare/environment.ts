@@ -1,5 +1,10 @@
 import type { Credentials } from '../bucket/bucket.ts'
-import { apiKeysRule, jwtRule, signingSecretsRule } from '../settings/access-rules.ts'
+import {
+  apiKeysRule,
+  jwtRule,
+  notificationSecretsRule,
+  signingSecretsRule,
+} from '../settings/access-rules.ts'
 import { bucketsRule } from '../settings/bucket-rules.ts'
 import {
   cookieOriginsRule,
@@ -66,6 +71,10 @@ export const environmentRules = (variables: Readonly<Record<string, unknown>>) =
   CORS_COOKIE_ORIGINS: optional(oneIsNoList(cookieOriginsRule), []),
   JWT: optional(tableOrJson(jwtRule), null),
   LINK_ORIGIN: optional(originRule, null),
+  NOTIFICATION_SECRETS:
+    variables.NOTIFICATION_SECRETS === undefined && 'NOTIFICATION_SECRET' in variables
+      ? needed(notificationSecretsRule, misspelt(variables, 'NOTIFICATION_SECRET') ?? '')
+      : optional(notificationSecretsRule, []),
   WEBHOOKS: optional(tableOrJson(webhooksRule), []),
   EVENTS: optional(binding('a queue', '[[queues.producers]]')),
   OPEN_ACCESS: optional(oneOf('localhost'), null),
@@ -84,6 +93,7 @@ const environmentRule = (variables: Readonly<Record<string, unknown>>): Rule<Set
       corsCookieOrigins: given.CORS_COOKIE_ORIGINS,
       linkBase: given.LINK_ORIGIN,
       linkHostOnly: given.LINK_ORIGIN !== null,
+      notificationSecrets: given.NOTIFICATION_SECRETS,
       webhooks: given.WEBHOOKS,
       openOnLocalhost: given.OPEN_ACCESS !== null,
     }),

@@ -10,6 +10,8 @@ export const WARNINGS = [
   'parts and their size not checked',
   'complete failed although the object exists',
   'metadata left out',
+  'notifications dropped',
+  'notifications failed',
   'key set not read',
   'The Cache API failed to match.',
   'The Cache API failed to put.',

@@ -31,14 +31,16 @@ export const eventTypeOf = ({ type }: FileChange): EventType => `file.${type}`
 
 /**
  * Returns the id of an event: a digest of what happened, bucket, key, ETag and the object's date.
- * A repeat has the same id, also if it reports a replaced file as recorded. `about` is the record of
+ * A repeat has the same id, also if it reports a replaced file as recorded. A provisional record,
+ * without an owner, has another id than the later one with the owner. `about` is the record of
  * the file. Without one, as for a deleted file that was never recorded, each event has its own id.
  */
 export async function eventId(
   { type, file: { bucket, key } }: FileChange,
-  about: Pick<FileRecord, 'etag' | 'createdAt'> | null,
+  about: Pick<FileRecord, 'etag' | 'createdAt' | 'owner'> | null,
 ): Promise<string> {
-  const what = type === 'deleted' ? 'deleted' : 'stored'
+  const stored = about?.owner === null ? 'provisional' : 'stored'
+  const what = type === 'deleted' ? 'deleted' : stored
   const upload = about === null ? [crypto.randomUUID()] : [about.etag, about.createdAt]
   const digest = await crypto.subtle.digest(
     'SHA-256',

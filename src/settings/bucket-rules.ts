@@ -1,6 +1,7 @@
 import { ALLOWED_TYPE } from '../access/limits.ts'
 import type { Address, Bucket, Credentials, SecondsByUse } from '../bucket/bucket.ts'
 import { MAX_LINK_SECONDS, MAX_SIGNATURE_SECONDS, MAX_UPLOAD_SECONDS } from '../bucket/limits.ts'
+import { keyPrefixError } from '../keys/object-key.ts'
 import {
   also,
   BROKEN,
@@ -146,6 +147,7 @@ const bucketRule = (alias: string, credentials: Rule<Credentials>): Rule<Bucket>
         postUploads: optional(flag),
         normalizesKeys: optional(flag),
         conditionalComplete: optional(flag),
+        managedPrefixes: optional(list(text(keyPrefixError)), []),
         allowedTypes: optional(
           into(
             list(matching(ALLOWED_TYPE, 'must be a type such as "image/png" or "image/*"'), 1),

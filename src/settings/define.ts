@@ -2,7 +2,13 @@ import type { ApiKey, JwtSettings } from '../access/settings.ts'
 import type { Bucket, Credentials, SecondsByUse } from '../bucket/bucket.ts'
 import { ApiError, asApiError, type Issue } from '../errors/api-error.ts'
 import type { EventType } from '../events/file-event.ts'
-import { apiKeysRule, jwtRule, signingSecretsRule, unknownAliases } from './access-rules.ts'
+import {
+  apiKeysRule,
+  jwtRule,
+  notificationSecretsRule,
+  signingSecretsRule,
+  unknownAliases,
+} from './access-rules.ts'
 import { bucketsRule } from './bucket-rules.ts'
 import {
   also,
@@ -51,6 +57,8 @@ export interface BucketInput {
   readonly postUploads?: boolean | undefined
   readonly normalizesKeys?: boolean | undefined
   readonly conditionalComplete?: boolean | undefined
+  /** Prefixes of chosen keys that bucket notifications may record: `avatars/`. */
+  readonly managedPrefixes?: readonly string[] | undefined
   /** `type/subtype` or `type/*`. */
   readonly allowedTypes?: readonly string[] | undefined
   /** Maximum lifetime in seconds, by use. */
@@ -80,6 +88,8 @@ export interface SettingsInput {
   readonly linkBase?: string | undefined
   /** Whether the host of `linkBase` serves only links. */
   readonly linkHostOnly?: boolean | undefined
+  /** `secret[,secret]` for `POST /notifications`. Without it, there is no such route. */
+  readonly notificationSecrets?: string | undefined
   /** Endpoints that receive events. */
   readonly webhooks?: readonly WebhookInput[] | undefined
 }
@@ -248,6 +258,7 @@ const settingsRule: Rule<Settings> = also(
       corsCookieOrigins: optional(cookieOriginsRule, []),
       linkBase: optional(linkBaseRule, null),
       linkHostOnly: optional(flag, false),
+      notificationSecrets: optional(notificationSecretsRule, []),
       webhooks: optional(webhooksRule, []),
     }),
     ({ name, signingSecrets: [first, ...others], ...given }): Settings => ({

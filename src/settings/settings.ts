@@ -23,6 +23,8 @@ export interface Settings extends SigningSettings {
   readonly linkBase: string | null
   /** Whether the host of `linkBase` serves only links. */
   readonly linkHostOnly: boolean
+  /** Secrets of the servers that send notifications. Empty if none may. */
+  readonly notificationSecrets: readonly string[]
   /** Endpoints that receive events. */
   readonly webhooks: readonly Webhook[]
   /** Whether a request for localhost needs no credentials. */

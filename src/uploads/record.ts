@@ -3,7 +3,7 @@ import { ApiError } from '../errors/api-error.ts'
 import type { FileChange } from '../events/file-event.ts'
 import type { FileIndex } from '../file-index/file-index.ts'
 import type { FileRecord } from '../file-index/file-record.ts'
-import { splitFileName } from '../keys/file-name.ts'
+import { nameInKey } from '../keys/new-key.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { headObject, type ObjectHead } from '../storage/object.ts'
 
@@ -34,10 +34,11 @@ const MAX_LAG_SECONDS = 600
 
 /**
  * Records an uploaded object with the bucket's data. A record of the same upload (the same ETag and
- * date) keeps its name and owner, so repeating this changes nothing. Removes the record if the
- * object is missing or is deleted meanwhile. Announces each change before the index changes, and
- * again when it is repeated. `announce` is null if nobody listens. Throws `object_not_found`,
- * `storage_error`, `key_not_indexable`, `index_unavailable`, and what `announce` throws.
+ * date) keeps its name and owner, so repeating this changes nothing. A provisional record, without
+ * an owner, gets both. Removes the record if the object is missing or is deleted meanwhile.
+ * Announces each change before the index changes, and again when it is repeated. `announce` is null
+ * if nobody listens. Throws `object_not_found`, `storage_error`, `key_not_indexable`,
+ * `index_unavailable`, and what `announce` throws.
  */
 export async function recordUpload(
   bucket: Bucket,
@@ -60,9 +61,10 @@ export async function recordUpload(
     throw objectNotFound()
   }
   const record = toRecord(bucket, key, name, owner, head)
-  const isKnown = known?.etag === record.etag && known.createdAt === record.createdAt
+  const isSame = known !== null && isSameUpload(known, head)
+  const isKnown = isSame && known.owner !== null
   const file = isKnown ? known : record
-  const replaces = known !== null && !isKnown
+  const replaces = known !== null && !isSame
   const type = replaces ? 'replaced' : 'recorded'
   const data = announce === null ? undefined : await announce({ type, file }, file)
   // The record of a recent object may be an old one that was deleted with the previous upload.
@@ -89,12 +91,17 @@ export async function findFile(
   if (known !== null) return known
   const head = await headObject(bucket, key, now)
   if (head === null) throw objectNotFound()
-  const { stem, extension } = splitFileName(key)
-  return toRecord(bucket, key, stem + extension, null, head)
+  return toRecord(bucket, key, nameInKey(key), null, head)
 }
 
 export const objectNotFound = (): ApiError =>
   new ApiError('object_not_found', 'There is no object under this key.')
+
+/** Tells whether a record is of the upload that the bucket has. */
+export const isSameUpload = (
+  { etag, createdAt }: FileRecord,
+  { etag: current, lastModified }: ObjectHead,
+): boolean => etag === current && createdAt === lastModified.toISOString()
 
 /**
  * Returns the record of an object. `createdAt` is the object's own date, so that recording it twice

@@ -22,6 +22,7 @@ export interface BucketTable {
   readonly uploadCredentials?: string
   readonly normalizesKeys?: boolean
   readonly postUploads?: boolean
+  readonly maxBytes?: number
   readonly maxExpiresIn?: { readonly upload: number }
 }
 
