@@ -31,6 +31,7 @@ const SLOW = [
   'doctor',
   'first-hour',
   'ceph',
+  'bucket-policies',
   'uppy',
   'package',
   'stored-types',
