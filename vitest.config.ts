@@ -32,6 +32,7 @@ const SLOW = [
   'doctor',
   'first-hour',
   'ceph',
+  'bucket-policies',
   'uppy',
   'package',
   'stored-types',
