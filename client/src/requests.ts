@@ -9,6 +9,10 @@ export interface FileConditions {
   readonly metadata?: Record<string, string> | undefined
   /** The Cache-Control header that the bucket returns. */
   readonly cacheControl?: string | undefined
+  /** The Content-Disposition header that the bucket returns (RFC 6266, in ASCII). */
+  readonly contentDisposition?: string | undefined
+  /** How you compressed the file, such as `gzip`. */
+  readonly contentEncoding?: string | undefined
 }
 
 /** Body of `POST /multipart`. */
@@ -90,6 +94,8 @@ export interface UrlOptions {
   readonly inline?: boolean | undefined
   /** Returns the same URL to every caller for a while, so that caches can serve it. */
   readonly stable?: boolean | undefined
+  /** A version of the object, if the bucket keeps versions. */
+  readonly versionId?: string | undefined
 }
 
 /** Body of `POST /links`, without its keys. */

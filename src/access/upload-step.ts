@@ -20,6 +20,8 @@ const startSchema = z.object({
     mimetype: z.string(),
     metadata: z.optional(z.record(z.string(), z.string())),
     cacheControl: z.optional(z.string()),
+    contentDisposition: z.optional(z.string()),
+    contentEncoding: z.optional(z.string()),
     size: z.nullable(z.int()),
   }),
 })

@@ -5,9 +5,12 @@ import { MAX_KEYS, MAX_PARTS } from '../bucket/limits.ts'
 import { asApiError } from '../errors/api-error.ts'
 import { type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
 import {
+  CONTENT_DISPOSITION,
+  CONTENT_ENCODING,
   DIRECTORY,
   HEADER_VALUE,
   MAX_CACHE_CONTROL_LENGTH,
+  MAX_CONTENT_DISPOSITION_LENGTH,
   MAX_FILE_NAME_LENGTH,
   MAX_METADATA_VALUE_LENGTH,
   METADATA_NAME,
@@ -30,6 +33,25 @@ export const cacheControl = z.optional(
   z
     .string()
     .check(z.maxLength(MAX_CACHE_CONTROL_LENGTH), z.regex(HEADER_VALUE, 'must be printable ASCII')),
+)
+export const contentDisposition = z.optional(
+  z
+    .string()
+    .check(
+      z.maxLength(MAX_CONTENT_DISPOSITION_LENGTH),
+      z.regex(
+        CONTENT_DISPOSITION,
+        'must be a Content-Disposition, such as attachment; filename="a.pdf"',
+      ),
+    ),
+)
+export const contentEncoding = z.optional(
+  z
+    .string()
+    .check(
+      z.maxLength(MAX_CACHE_CONTROL_LENGTH),
+      z.regex(CONTENT_ENCODING, 'must be content codings, such as "gzip", and not "aws-chunked"'),
+    ),
 )
 export const sha256 = z.optional(z.string().check(z.regex(SHA256, 'must be 32 bytes in base64')))
 /** S3's user-defined metadata. */

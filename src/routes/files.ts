@@ -9,6 +9,8 @@ import {
   downloadSigner,
   downloadUrl,
   MAX_DOWNLOAD_NAME_LENGTH,
+  MAX_VERSION_ID_LENGTH,
+  VERSION_ID,
 } from '../delivery/download-url.ts'
 import { asApiError } from '../errors/api-error.ts'
 import type { FileRecord } from '../file-index/file-record.ts'
@@ -17,6 +19,8 @@ import { chooseBucket } from '../http/choose-bucket.ts'
 import {
   bucket,
   cacheControl,
+  contentDisposition,
+  contentEncoding,
   digits,
   directory,
   expiresIn,
@@ -53,6 +57,8 @@ const upload = {
   sha256,
   metadata,
   cacheControl,
+  contentDisposition,
+  contentEncoding,
   directory,
   overwrite: z.optional(z.boolean()),
 }
@@ -89,6 +95,14 @@ const urlSchema = z.strictObject({
   download: z.optional(z.string().check(z.minLength(1), z.maxLength(MAX_DOWNLOAD_NAME_LENGTH))),
   inline: flag,
   stable: flag,
+  versionId: z.optional(
+    z
+      .string()
+      .check(
+        z.maxLength(MAX_VERSION_ID_LENGTH),
+        z.regex(VERSION_ID, 'must be the id of a version'),
+      ),
+  ),
   bucket,
 })
 

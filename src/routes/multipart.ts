@@ -11,6 +11,8 @@ import { chooseBucket } from '../http/choose-bucket.ts'
 import {
   bucket,
   cacheControl,
+  contentDisposition,
+  contentEncoding,
   directory,
   expiresIn,
   fileName,
@@ -31,6 +33,8 @@ const startSchema = z.strictObject({
   partSize: z.optional(z.int().check(z.minimum(MIN_PART_BYTES), z.maximum(MAX_PART_BYTES))),
   metadata,
   cacheControl,
+  contentDisposition,
+  contentEncoding,
   directory,
   bucket,
 })

@@ -28,6 +28,7 @@ import {
   type Words,
 } from './rules.ts'
 import type { Settings } from './settings.ts'
+import type { UploadHeaders } from './upload-headers-rule.ts'
 import { webhooksRule } from './webhook-rules.ts'
 
 /** An access key pair of a bucket. */
@@ -65,6 +66,8 @@ export interface BucketInput {
   readonly maxExpiresIn?: Partial<SecondsByUse> | undefined
   /** Default lifetime in seconds, by use. */
   readonly defaultExpiresIn?: Partial<SecondsByUse> | undefined
+  /** Headers of every upload, by S3's names: `x-amz-server-side-encryption` and others. */
+  readonly uploadHeaders?: UploadHeaders | undefined
   /** Lifetime of an edge copy in seconds. With 0, no copy is kept. */
   readonly edgeTtl?: number | undefined
   readonly crossOriginResourcePolicy?: Bucket['crossOriginResourcePolicy'] | undefined

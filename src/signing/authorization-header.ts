@@ -39,7 +39,7 @@ export async function authorize({
     ...request,
     bucket,
     url: url.href,
-    headers: { ...headers, ...digest },
+    headers: { ...headers, ...bucket.requestHeaders, ...digest },
   })
   if (key !== null) assertNamesObject(signer.url, bucket, key)
   const signed = await signer.sign()

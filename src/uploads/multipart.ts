@@ -20,8 +20,7 @@ import { requireBytes } from './size-limit.ts'
 
 const MAX_NAME_BYTES = 255
 
-export interface MultipartRequest
-  extends Pick<UploadConditions, 'mimetype' | 'metadata' | 'cacheControl'> {
+export interface MultipartRequest extends Omit<UploadConditions, 'sha256' | 'overwrite'> {
   readonly fileName: string
   /** Size in bytes, or null if the client doesn't state it. */
   readonly size: number | null
@@ -83,7 +82,7 @@ export async function beginMultipart(
   now: Date,
 ): Promise<StartedUpload> {
   const { size, partSize } = request
-  const s3UploadId = await createMultipartUpload(bucket, key, uploadHeaders(request), now)
+  const s3UploadId = await createMultipartUpload(bucket, key, uploadHeaders(bucket, request), now)
   const name = cutToBytes(request.fileName, MAX_NAME_BYTES)
   const claims = { bucket: bucket.alias, key, owner, s3UploadId, name, size, partSize }
   const limit = bucket.maxBytes === null ? {} : { maxBytes: bucket.maxBytes }

@@ -4,6 +4,7 @@ import type { SigningSettings } from '../access/settings.ts'
 import type { Bucket } from '../bucket/bucket.ts'
 import { MAX_PUT_BYTES } from '../bucket/limits.ts'
 import { postUrl, signPostPolicy } from '../signing/post-policy.ts'
+import { postObjectFields } from '../storage/post-object.ts'
 import { newUpload, uploadSignature } from '../uploads/new-upload.ts'
 import { encodedWord, metadataFields, requireMetadataSize } from '../uploads/signed-headers.ts'
 import { largestFile } from '../uploads/size-limit.ts'
@@ -55,7 +56,12 @@ export async function createPostForm(
     ...metadataFields(named),
   }
   if (bucket.postUploads) {
-    const fields = await signPostPolicy({ ...signing, key, fields: about, maxBytes })
+    const fields = await signPostPolicy({
+      ...signing,
+      key,
+      fields: { ...about, ...postObjectFields(bucket) },
+      maxBytes,
+    })
     return { url: postUrl(bucket), fields, expiresIn }
   }
   const fields = { ...about, key, bucket: bucket.name }

@@ -75,7 +75,8 @@ export const s3Routes = newApp()
     const bucket = chooseBucket(c, policy.bucket, key)
     requireBytes(file.size, bucket, policy.maxBytes)
 
-    const etag = await putObject(bucket, key, file, objectHeaders(policy.fields), now)
+    const headers = { ...objectHeaders(policy.fields), ...bucket.uploadHeaders }
+    const etag = await putObject(bucket, key, file, headers, now)
     const request = { key, name: policy.name, owner: policy.owner }
     await recordUpload(bucket, c.env.instance.fileIndex, request, now, announcerOf(c))
     const Location = objectUrl(bucket.publicAddress, key).href

@@ -8,6 +8,7 @@ export type Operation =
   | 'AbortMultipartUpload'
   | 'HeadObject'
   | 'GetObject'
+  | 'PutObject'
   | 'DeleteObject'
   | 'DeleteObjects'
 
@@ -29,6 +30,7 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
   'DELETE uploadId': 'AbortMultipartUpload',
   'HEAD ': 'HeadObject',
   'GET ': 'GetObject',
+  'PUT ': 'PutObject',
   'DELETE ': 'DeleteObject',
   'POST delete': 'DeleteObjects',
 }

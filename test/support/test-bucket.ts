@@ -34,6 +34,8 @@ export const testBucket = (changes: Partial<Bucket> = {}): Bucket => ({
   allowedTypes: null,
   maxExpiresIn: { upload: 3600, view: 604_800, stream: 604_800, email: 604_800, link: 31_536_000 },
   defaultExpiresIn: { upload: 300, view: 900, stream: 7200, email: 172_800, link: 86_400 },
+  uploadHeaders: null,
+  requestHeaders: null,
   edgeTtlSeconds: 86_400,
   crossOriginResourcePolicy: 'cross-origin',
   ...changes,
