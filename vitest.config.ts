@@ -26,6 +26,7 @@ const SLOW = [
   'client',
   'client-outages',
   'client-r2',
+  'client-react',
   'page',
   'dev',
   'doctor',

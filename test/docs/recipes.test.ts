@@ -122,9 +122,9 @@ beforeAll(async () => {
       'app/files/presigner.ts': block('next', 'presigner'),
       'app/files/page.tsx': block('next', 'page'),
       ...Object.fromEntries(
-        ['explain.ts', 'use-uploads.ts', 'use-files.ts', 'drop-zone.tsx', 'files.tsx']
-          .concat('file-token.ts')
-          .map((name) => [`app/files/${name}`, reactFile(name)]),
+        ['explain.ts', 'file-token.ts', 'drop-zone.tsx', 'upload-row.tsx', 'files.tsx'].map(
+          (name) => [`app/files/${name}`, reactFile(name)],
+        ),
       ),
       'call-route.ts': CALL_ROUTE,
       'call-mint.ts': CALL_MINT,
@@ -199,6 +199,10 @@ const listed = (token: string, ...prefixes: readonly string[]): Promise<number[]
       return (await fetch(`${worker.origin}/files?${query}`, { headers })).status
     }),
   )
+
+it('the drop zone for React has at most 40 lines', () => {
+  expect(reactFile('drop-zone.tsx').trimEnd().split('\n').length).toBeLessThanOrEqual(40)
+})
 
 describe('the code of the recipes', () => {
   it('compiles, for Next.js and for Express', async () => {

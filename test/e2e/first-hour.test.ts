@@ -187,8 +187,10 @@ describeWith([CHROMIUM], 'the first hour: a new React app next to npm run dev', 
       true,
     )
 
-    await page.setInputFiles('[type=file]', [PNG, TEXT])
-    await page.waitForSelector('text=2 of 2 files uploaded.')
+    const chooser = page.waitForEvent('filechooser')
+    await page.keyboard.press('Enter')
+    await (await chooser).setFiles([PNG, TEXT])
+    await page.waitForSelector('[role=status] >> text=2 of 2 files uploaded.')
     await seesPicture(page)
     await page.evaluate(`(() => {
       const dataTransfer = new DataTransfer()
@@ -198,13 +200,18 @@ describeWith([CHROMIUM], 'the first hour: a new React app next to npm run dev', 
     })()`)
     await page.waitForSelector('text=3 of 3 files uploaded.')
     await expectAccessible(page)
+    await page.click('[aria-label="Hide: a.png"]')
+    await page.waitForSelector('text=2 of 2 files uploaded.')
+    expect(await page.locator('[aria-label=Files] li').count()).toBe(3)
 
     await page.reload()
     await seesPicture(page)
     expect(await page.locator('[aria-label=Files] li').count()).toBe(3)
     await page.click('[aria-label="Delete c.txt"]')
     await expect.poll(() => page.locator('[aria-label=Files] li').count()).toBe(2)
-    expect([...(await listed()).keys()].toSorted()).toEqual(['a.png', 'b.txt'])
+    await expect
+      .poll(async () => [...(await listed()).keys()].toSorted())
+      .toEqual(['a.png', 'b.txt'])
     expect(await alerts(page)).toEqual([])
   })
 
@@ -222,9 +229,10 @@ describeWith([CHROMIUM], 'the first hour: a new React app next to npm run dev', 
       names.map((name) => ({ ...TEXT, name })),
     )
     await expect.poll(() => held.length).toBe(3)
-    await page.click('[aria-label="Cancel 1.txt"]')
+    await expectAccessible(page)
+    await page.click('[aria-label="Cancel: 1.txt"]')
     await expect.poll(() => held.length).toBe(4)
-    await page.click('[aria-label="Cancel 5.txt"]')
+    await page.click('[aria-label="Cancel: 5.txt"]')
     for (const route of held) await route.continue().catch(() => undefined) // One was cancelled.
     await page.waitForSelector('text=3 of 3 files uploaded.')
     const kept = [...(await listed()).keys()].filter((name) => names.includes(name))
