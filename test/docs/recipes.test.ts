@@ -19,13 +19,19 @@ import { codeBlocks, markedBlock, ROOT, readPage } from './support/markdown.ts'
 import { runShell, withoutCurl } from './support/shell.ts'
 import { BROWSER, type Snippets, writeSnippets } from './support/snippets.ts'
 
-const PAGES = ['react', 'next', 'hono', 'express', 'plain-html', 'rails-and-django']
+const PAGES = [
+  ...['react', 'next', 'vue', 'svelte', 'hono', 'express'],
+  ...['plain-html', 'rails-and-django'],
+]
 const PACKAGES = join(import.meta.dirname, 'recipes')
 
 /** Marks of the blocks that a test below compiles or runs. A mark with a slash names a file. */
 const TESTED: Readonly<Record<string, readonly string[]>> = {
   next: ['mint', 'route', 'presigner', 'page'],
   hono: ['dev-vars'], // in test/e2e/first-hour.test.ts
+  // in test/docs/frameworks.test.ts
+  vue: ['use-uploads', 'files', 'main'],
+  svelte: ['uploads', 'files', 'main'],
   express: ['mint', 'server', 'signer-page'],
   'plain-html': ['page', 'file-token', 'with-token'],
   'rails-and-django': ['token', 'server-side'],

@@ -10,7 +10,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import * as z from 'zod/mini'
 import { freePort } from '../../dev/ports.ts'
 import { markedBlock } from '../docs/support/markdown.ts'
-import { startChromium } from './chromium.ts'
+import { chooseByKeyboard, startChromium } from './chromium.ts'
 import { type NpmProcess, startNpm } from './npm-process.ts'
 import { type NodeServer, startNodeServer } from './package/node-server.ts'
 import { exec, pack, projectBin, ROOT } from './package/packed.ts'
@@ -182,14 +182,7 @@ describeWith([CHROMIUM], 'the first hour: a new React app next to npm run dev', 
   it('uploads, lists, shows and deletes files, with a form for keyboards and screen readers', async () => {
     await using page = await open(server.origin)
     await page.waitForSelector('text=No files yet.')
-    await page.keyboard.press('Tab')
-    expect(await page.evaluate('document.activeElement.matches("label input[type=file]")')).toBe(
-      true,
-    )
-
-    const chooser = page.waitForEvent('filechooser')
-    await page.keyboard.press('Enter')
-    await (await chooser).setFiles([PNG, TEXT])
+    await chooseByKeyboard(page, [PNG, TEXT])
     await page.waitForSelector('[role=status] >> text=2 of 2 files uploaded.')
     await seesPicture(page)
     await page.evaluate(`(() => {
