@@ -15,7 +15,7 @@ const PORTABLE = [
   'test/delivery/{byte-range,content-disposition,download-url,media-type,preconditions,redirect}.test.ts',
   'test/settings/define.test.ts',
   'test/signer/signer.test.ts',
-  'test/storage/{multipart-answers,multipart-failures,multipart-pages,multipart-requests,object-failures,xml}.test.ts',
+  'test/storage/{delete-objects,multipart-answers,multipart-failures,multipart-pages,multipart-requests,object-failures,xml}.test.ts',
   'test/uploads/{content-type,new-upload,part-plan,signed-headers,single}.test.ts',
 ]
 

@@ -1,11 +1,17 @@
 import { defineConfig } from 'vite'
 
-export default defineConfig({
+// Run twice: for pages, and with `--mode server`. So that `server.js` is complete in itself, and
+// `index.js` has nothing that only servers need.
+export default defineConfig(({ mode }) => ({
   build: {
     target: 'es2022',
     sourcemap: true,
+    emptyOutDir: mode !== 'server',
     lib: {
-      entry: { index: 'src/index.ts', uppy: 'src/uppy.ts', react: 'src/react.ts' },
+      entry:
+        mode === 'server'
+          ? { server: 'src/server.ts' }
+          : { index: 'src/index.ts', uppy: 'src/uppy.ts', react: 'src/react.ts' },
       formats: ['es'],
     },
     rolldownOptions: {
@@ -19,4 +25,4 @@ export default defineConfig({
       output: { entryFileNames: '[name].js', chunkFileNames: '[name].js', minify: true },
     },
   },
-})
+}))

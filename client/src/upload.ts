@@ -41,6 +41,7 @@ export async function upload(
   options: UploadOptions,
 ): Promise<FileRecord> {
   const { onProgress, multipart, sha256 = false, directory, metadata, cacheControl } = options
+  const { contentDisposition, contentEncoding } = options
   if (multipart && sha256)
     throw new PresignerError('invalid_options', "sha256 and multipart can't be combined")
   if (typeof XMLHttpRequest === 'undefined')
@@ -58,6 +59,8 @@ export async function upload(
     directory,
     metadata,
     cacheControl,
+    contentDisposition,
+    contentEncoding,
     bucket,
   }
   const over = new AbortController()

@@ -20,6 +20,7 @@ const claimsSchema = z.object({
   name: z.string(),
   size: z.nullable(z.int()),
   partSize: z.nullable(z.int()),
+  maxBytes: z.optional(z.int()),
 })
 
 /** Identifies the owner and the object of an upload. */
@@ -41,6 +42,8 @@ export interface UploadClaims extends UploadScope {
   readonly size: number | null
   /** Bytes of each part except the last, or null if the client chooses the parts. */
   readonly partSize: number | null
+  /** Maximum size of the file when the upload began, if there was one. */
+  readonly maxBytes?: number | undefined
 }
 
 /**

@@ -5,14 +5,15 @@ import { openUploadId, type UploadClaims } from '../access/upload-id.ts'
 import type { Bucket } from '../bucket/bucket.ts'
 import { ApiError } from '../errors/api-error.ts'
 import type { FileRecord } from '../file-index/file-record.ts'
-import { keyPrefixError, parseObjectKey } from '../keys/object-key.ts'
+import { keyPrefixError, type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
 import { finishMultipart } from '../uploads/finish-multipart.ts'
 import { newUpload } from '../uploads/new-upload.ts'
+import type { Announce, Recorded } from '../uploads/record.ts'
 import { DIRECTORY, S3_METADATA_NAME } from '../uploads/upload-fields.ts'
 import { refuseForeignPage } from './admit.ts'
 import type { AppContext } from './app-env.ts'
 import { chooseBucket } from './choose-bucket.ts'
-import type { FileEvent, NewFile } from './host.ts'
+import type { NewFile } from './host.ts'
 import { addWarning } from './request-log.ts'
 
 /** What a client wants to upload. `size` is as in `newUpload`. */
@@ -69,16 +70,23 @@ const changesSchema = z.strictObject({
   refuse: z.optional(z.string().check(z.minLength(1))),
 })
 
-/** Tells the app that a file was recorded, and waits for it. */
-export const tellRecorded = async (
-  c: AppContext,
-  { record: file, replaces }: { readonly record: FileRecord; readonly replaces: boolean },
-): Promise<void> =>
-  tell(c, (principal) => ({ type: replaces ? 'replaced' : 'recorded', file, principal }))
+/**
+ * Returns the function that announces what this request does to files, or null if nobody listens.
+ */
+export function announcerOf(c: AppContext): Announce | null {
+  const { events } = c.env.instance
+  if (events === null) return null
+  const actor = { principal: c.get('principal').id, subject: null, context: null }
+  return (change, about) => events({ ...change, ...actor }, about, c.executionCtx)
+}
+
+/** Returns the body of a 201: the record, with what the app returned as `data`. */
+export const recordBody = ({ record, data }: Recorded): FileRecord & { data?: unknown } =>
+  data === undefined ? record : { ...record, data }
 
 /**
- * Completes an upload in parts, logs its warning and tells the app. `name` is undefined for the name
- * from the start of the upload. Throws what `finishMultipart` throws.
+ * Completes an upload and logs its warning. `name` is undefined for the name from the start of the
+ * upload. Throws what `finishMultipart` throws.
  */
 export async function finishUpload(
   c: AppContext,
@@ -87,23 +95,33 @@ export async function finishUpload(
   parts: Parameters<typeof finishMultipart>[3],
   name: string | undefined,
   now: Date,
-): Promise<FileRecord> {
+): Promise<Recorded> {
   const { fileIndex } = c.env.instance
-  const finished = await finishMultipart(bucket, fileIndex, upload, parts, name, now)
+  const announce = announcerOf(c)
+  const finished = await finishMultipart(bucket, fileIndex, upload, parts, name, now, announce)
   if (finished.warning !== undefined) addWarning(c, finished.warning)
-  await tellRecorded(c, finished)
-  return finished.record
+  return finished
 }
 
-/** Tells the app that a file was deleted, and waits for it. */
-export const tellDeleted = (
+/**
+ * Announces that files were deleted. Call it before their records are removed. Throws
+ * `events_unavailable`.
+ */
+export async function tellDeleted(
   c: AppContext,
-  file: { readonly bucket: string; readonly key: string },
-): Promise<void> => tell(c, (principal) => ({ type: 'deleted', file, principal }))
-
-async function tell(c: AppContext, event: (principal: string) => FileEvent): Promise<void> {
-  const { onEvent } = c.env.host
-  if (onEvent !== null) await onEvent(event(c.get('principal').id))
+  bucket: Bucket,
+  keys: readonly ObjectKey[],
+): Promise<void> {
+  const announce = announcerOf(c)
+  if (announce === null) return
+  const { fileIndex } = c.env.instance
+  await Promise.all(
+    keys.map(async (key) => {
+      // The record tells which upload was deleted, so that a repeat has the same event id.
+      const known = await fileIndex.get(bucket.alias, key)
+      await announce({ type: 'deleted', file: { bucket: bucket.alias, key } }, known)
+    }),
+  )
 }
 
 /**

@@ -1,10 +1,18 @@
 import * as z from 'zod/mini'
 import { requireScope } from '../access/principal.ts'
-import { MAX_OBJECT_BYTES, MAX_PARTS, MAX_PARTS_BODY_BYTES } from '../bucket/limits.ts'
+import {
+  MAX_OBJECT_BYTES,
+  MAX_PART_BYTES,
+  MAX_PARTS,
+  MAX_PARTS_BODY_BYTES,
+  MIN_PART_BYTES,
+} from '../bucket/limits.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
 import {
   bucket,
   cacheControl,
+  contentDisposition,
+  contentEncoding,
   directory,
   expiresIn,
   fileName,
@@ -13,19 +21,20 @@ import {
 } from '../http/fields.ts'
 import { newApp } from '../http/new-app.ts'
 import { created, json } from '../http/responses.ts'
-import { askApp, finishUpload, openUpload } from '../http/uploads.ts'
+import { askApp, finishUpload, openUpload, recordBody } from '../http/uploads.ts'
 import { validateJson, validateQuery } from '../http/validate.ts'
 import { dropMultipart, signParts, startMultipart, uploadedParts } from '../uploads/multipart.ts'
 import { planParts } from '../uploads/part-plan.ts'
 
-/** Size limit of a body with up to 10 000 parts. */
-
 const startSchema = z.strictObject({
   fileName,
   mimetype: z.string(),
-  size: z.int().check(z.minimum(1)),
+  size: z.optional(z.int().check(z.minimum(1))),
+  partSize: z.optional(z.int().check(z.minimum(MIN_PART_BYTES), z.maximum(MAX_PART_BYTES))),
   metadata,
   cacheControl,
+  contentDisposition,
+  contentEncoding,
   directory,
   bucket,
 })
@@ -51,14 +60,16 @@ const completeSchema = z.strictObject({
 /** Uploads in parts: S3's multipart upload. Its id is bound to bucket, key and principal. */
 export const multipartRoutes = newApp()
   .post('/multipart', validateJson(startSchema), async (c) => {
-    const { bucket: alias, ...request } = c.req.valid('json')
+    const { bucket: alias, partSize, ...request } = c.req.valid('json')
     const principal = c.get('principal')
     requireScope(principal, 'files:upload')
     const bucket = chooseBucket(c, alias, null)
-    const file = await askApp(c, bucket, request, MAX_OBJECT_BYTES)
-    const upload = await startMultipart(c.get('settings'), bucket, principal, file, new Date())
+    const size = request.size ?? null
+    const plan = planParts(size, partSize)
+    const file = await askApp(c, bucket, { ...request, size }, MAX_OBJECT_BYTES)
+    const planned = { ...file, partSize: plan.partSize }
+    const upload = await startMultipart(c.get('settings'), bucket, principal, planned, new Date())
     const { key, uploadId, expiresAt } = upload
-    const plan = planParts(request.size)
     return json(c, { key, bucket: bucket.alias, uploadId, ...plan, expiresAt })
   })
   .post('/multipart/:uploadId/urls', validateJson(urlsSchema), async (c) => {
@@ -82,7 +93,7 @@ export const multipartRoutes = newApp()
       const { key, name, parts, bucket: alias } = c.req.valid('json')
       const now = new Date()
       const { bucket, upload } = await openUpload(c, alias, key, now)
-      return created(c, await finishUpload(c, bucket, upload, parts, name, now))
+      return created(c, recordBody(await finishUpload(c, bucket, upload, parts, name, now)))
     },
   )
   .delete('/multipart/:uploadId', validateQuery(uploadSchema), async (c) => {

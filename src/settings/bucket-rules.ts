@@ -1,5 +1,7 @@
+import { ALLOWED_TYPE } from '../access/limits.ts'
 import type { Address, Bucket, Credentials, SecondsByUse } from '../bucket/bucket.ts'
 import { MAX_LINK_SECONDS, MAX_SIGNATURE_SECONDS, MAX_UPLOAD_SECONDS } from '../bucket/limits.ts'
+import { keyPrefixError } from '../keys/object-key.ts'
 import {
   also,
   BROKEN,
@@ -16,6 +18,7 @@ import {
   text,
   whole,
 } from './rules.ts'
+import { type BucketHeaders, uploadHeadersRule } from './upload-headers-rule.ts'
 
 /**
  * Accepts a maximum lifetime of at least two seconds, since a stable URL and a link use half of it.
@@ -115,7 +118,7 @@ const NORMALIZES_KEYS = /\.r2\.cloudflarestorage\.com\.?(?::\d+)?$/i
 /** Hosts of AWS S3, which supports If-None-Match in CompleteMultipartUpload. */
 const WITH_CONDITIONAL_COMPLETE = /\.amazonaws\.com(?:\.cn)?(?::\d+)?$/i
 
-const ALLOWED_TYPE = /^[\w!#$&^.+-]+\/(\*|[\w!#$&^.+-]+)$/
+const NO_HEADERS: BucketHeaders = { uploadHeaders: null, requestHeaders: null }
 
 /** Returns the address of the bucket called `name` at `endpoint`. */
 function addressAt(endpoint: string, name: string, addressing: 'path' | 'virtual'): Address {
@@ -147,6 +150,7 @@ const bucketRule = (alias: string, credentials: Rule<Credentials>): Rule<Bucket>
         postUploads: optional(flag),
         normalizesKeys: optional(flag),
         conditionalComplete: optional(flag),
+        managedPrefixes: optional(list(text(keyPrefixError)), []),
         allowedTypes: optional(
           into(
             list(matching(ALLOWED_TYPE, 'must be a type such as "image/png" or "image/*"'), 1),
@@ -156,6 +160,7 @@ const bucketRule = (alias: string, credentials: Rule<Credentials>): Rule<Bucket>
         ),
         maxExpiresIn: (value, place) => maxExpiresInRule(value ?? {}, place),
         defaultExpiresIn: (value, place) => defaultExpiresInRule(value ?? {}, place),
+        uploadHeaders: optional(uploadHeadersRule, NO_HEADERS),
         edgeTtl: optional(whole(0, MAX_LINK_SECONDS), 86_400),
         crossOriginResourcePolicy: optional(
           oneOf('cross-origin', 'same-site', 'same-origin'),
@@ -165,6 +170,7 @@ const bucketRule = (alias: string, credentials: Rule<Credentials>): Rule<Bucket>
       (given) => addressingError(given) ?? lifetimeError(given),
     ),
     ({ endpoint, publicEndpoint, bucket: name, addressing, edgeTtl, ...given }): Bucket => {
+      const { uploadHeaders: headers } = given
       const address = addressAt(endpoint, name, addressing)
       const publicAddress =
         publicEndpoint === undefined ? address : addressAt(publicEndpoint, name, addressing)
@@ -173,12 +179,15 @@ const bucketRule = (alias: string, credentials: Rule<Credentials>): Rule<Bucket>
         server.test(address.origin) || server.test(publicAddress.origin)
       return {
         ...given,
+        ...headers,
         ...address,
         alias,
         name,
         publicAddress,
         uploadCredentials: given.uploadCredentials ?? given.credentials,
-        postUploads: given.postUploads ?? !is(WITHOUT_POST_UPLOADS),
+        // S3 documents no form field for the headers of every request.
+        postUploads:
+          given.postUploads ?? (headers.requestHeaders === null && !is(WITHOUT_POST_UPLOADS)),
         normalizesKeys: given.normalizesKeys ?? is(NORMALIZES_KEYS),
         conditionalComplete: given.conditionalComplete ?? is(WITH_CONDITIONAL_COMPLETE),
         edgeTtlSeconds: edgeTtl,

@@ -1,3 +1,4 @@
+import { NO_LIMITS, narrowBucket } from '../access/limits.ts'
 import type { UploadClaims } from '../access/upload-id.ts'
 import type { Bucket } from '../bucket/bucket.ts'
 import { MAX_OBJECT_BYTES, MAX_PARTS } from '../bucket/limits.ts'
@@ -16,7 +17,7 @@ import {
 import { deleteObject, headObject } from '../storage/object.ts'
 import { StorageFailure } from '../storage/storage-failure.ts'
 import { objectExists } from './multipart.ts'
-import { type Recorded, recordUpload } from './record.ts'
+import { type Announce, type Recorded, recordUpload } from './record.ts'
 import { requireBytes } from './size-limit.ts'
 
 /** A complete file, with a warning for the log. */
@@ -26,20 +27,23 @@ export interface Finished extends Recorded {
 
 /**
  * Completes an upload and records the file, under `name` or the name from its start. First compares
- * parts and sizes with the bucket's own list, if the bucket supports it. Also records an upload
+ * parts and sizes with the bucket's own list, if the bucket supports it. Also applies the limit from
+ * its start, which may be a token's. Also records an upload
  * that is already complete, so repeating this is safe. Throws `invalid_part`, `size_mismatch`,
  * `file_too_large`, `upload_not_found`, `storage_error`, `storage_busy`, and what `recordUpload`
  * throws.
  */
 export async function finishMultipart(
-  bucket: Bucket,
+  known: Bucket,
   index: FileIndex,
   upload: UploadClaims,
   parts: readonly Part[],
   name: string | undefined,
   now: Date,
+  announce: Announce | null,
 ): Promise<Finished> {
-  const { key, owner, s3UploadId } = upload
+  const { key, owner, s3UploadId, maxBytes = null } = upload
+  const bucket = narrowBucket(known, { ...NO_LIMITS, maxBytes })
   let warning: WarningText | undefined
   let isAccepted = false
   try {
@@ -49,12 +53,14 @@ export async function finishMultipart(
     // The key was made for one file, so an object under it means that the upload is complete, if
     // it was the bucket that refused.
     if (!(isOfBucket(error) && (await objectExists(bucket, key, now)))) throw error
-    isAccepted = (await index.get(bucket.alias, key)) !== null
+    // A bucket's notification records any size.
+    isAccepted = ((await index.get(bucket.alias, key))?.owner ?? null) !== null
     warning = `complete failed although the object exists: ${describe(error)}`
   }
-  if (upload.partSize === null && !isAccepted) await holdToSize(bucket, upload, now)
+  const isSigned = upload.size !== null && upload.partSize !== null
+  if (!isSigned && !isAccepted) await holdToSize(bucket, upload, now)
   const request = { key, name: name ?? upload.name, owner }
-  return { ...(await recordUpload(bucket, index, request, now)), warning }
+  return { ...(await recordUpload(bucket, index, request, now, announce)), warning }
 }
 
 const isOfBucket = (error: unknown): boolean =>
@@ -82,8 +88,8 @@ async function assemble(
 }
 
 /**
- * Deletes an object that is too large, or that has another size than the client stated. If the
- * client chooses the parts and the bucket doesn't list them, the size is only known now.
+ * Deletes an object that is too large, or that has another size than the client stated. If no
+ * lengths of parts were signed and the bucket doesn't list them, the size is only known now.
  */
 async function holdToSize(bucket: Bucket, { key, size }: UploadClaims, now: Date): Promise<void> {
   if (bucket.maxBytes === null && size === null) return

@@ -41,7 +41,7 @@ export async function createUploadUrl(
   const { size } = request
   const key = newUpload(bucket, { ...request, size }, prefix, MAX_PUT_BYTES, now)
   const { signing, expiresIn, expiresAt } = uploadSignature(bucket, request.expiresIn, now)
-  const headers = uploadHeaders(request)
+  const headers = uploadHeaders(bucket, request)
   const presignKey = presignMany({
     ...signing,
     method: 'PUT',

@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import { requireScope } from '../access/principal.ts'
+import { contextOf, requireScope } from '../access/principal.ts'
 import type { UploadClaims } from '../access/upload-id.ts'
 import type { Bucket } from '../bucket/bucket.ts'
 import { MAX_OBJECT_BYTES, MAX_PUT_BYTES } from '../bucket/limits.ts'
@@ -8,6 +8,8 @@ import { chooseBucket } from '../http/choose-bucket.ts'
 import {
   bucket,
   cacheControl,
+  contentDisposition,
+  contentEncoding,
   directory,
   expiresIn,
   fileName,
@@ -43,6 +45,8 @@ const signSchema = z.object({
   sha256,
   metadata,
   cacheControl,
+  contentDisposition,
+  contentEncoding,
   directory,
   bucket,
 })
@@ -61,16 +65,19 @@ export const signRoutes = newApp().post('/s3/sign', validateJson(signSchema), as
   requireScope(principal, 'files:upload')
   const bucket = chooseBucket(c, request.bucket, uploadId === undefined ? null : key)
   if (uploadId === undefined) {
-    const { fileName = key, metadata, cacheControl, directory, size, sha256 } = request
+    const { fileName = key, directory, size, sha256 } = request
+    const { metadata, cacheControl, contentDisposition, contentEncoding } = request
     if (method !== 'POST' && method !== 'PUT')
       throw badRequest('Only uploads are signed here. To delete a file, send DELETE /files/:key.')
-    const asked = { fileName, mimetype, metadata, cacheControl, directory }
+    const stored = { metadata, cacheControl, contentDisposition, contentEncoding }
+    const asked = { fileName, mimetype, directory, ...stored }
     if (method === 'POST') {
       // The size is optional here. The bucket's limit is checked when the upload is complete.
       const file = await askApp(c, bucket, { ...asked, size: size ?? null }, MAX_OBJECT_BYTES)
       const newKey = newUpload(bucket, file, principal.prefix, MAX_OBJECT_BYTES, now)
-      uploadHeaders(file) // throws for too much metadata now, instead of when the upload starts
-      const step = { bucket: bucket.alias, owner: principal.id, key: newKey, file: fileOf(file) }
+      uploadHeaders(bucket, file) // throws for too much metadata now, instead of when the upload starts
+      const of = { bucket: bucket.alias, owner: principal.id, key: newKey }
+      const step = { ...of, file: fileOf(file), ...limitIn(bucket) }
       const seconds = uploadSignature(bucket, expiresIn, now).expiresIn
       return json(c, { url: await stepUrl(c, step, seconds, now), key: newKey })
     }
@@ -97,7 +104,12 @@ async function operationUrl(
   const { signing, expiresIn: seconds } = uploadSignature(bucket, expiresIn, now)
   const { owner, key, s3UploadId } = upload
   if (method === 'POST')
-    return stepUrl(c, { bucket: bucket.alias, owner, key, uploadId }, seconds, now)
+    return stepUrl(
+      c,
+      { bucket: bucket.alias, owner, key, uploadId, ...contextOf(c.get('principal')) },
+      seconds,
+      now,
+    )
   // ListParts and AbortMultipartUpload.
   if (method !== 'PUT') return presign({ ...signing, method, key, query: { uploadId: s3UploadId } })
   if (partNumber === undefined) throw badRequest('A part needs its partNumber.')
@@ -105,11 +117,8 @@ async function operationUrl(
   return urls[0]?.url ?? ''
 }
 
+/** The limit of the principal when it began, since the step itself has no principal's limits. */
+const limitIn = ({ maxBytes }: Bucket) => (maxBytes === null ? {} : { maxBytes })
+
 /** Returns the members of a file that a step stores. */
-const fileOf = ({ fileName, mimetype, metadata, cacheControl, size }: MultipartRequest) => ({
-  fileName,
-  mimetype,
-  metadata,
-  cacheControl,
-  size,
-})
+const fileOf = ({ directory, ...file }: MultipartRequest) => file

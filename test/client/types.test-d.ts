@@ -22,6 +22,7 @@ import type {
   ListedFile,
   PartList,
   PartUrls,
+  RecordedFile,
   StartedUpload,
   UploadUrl,
 } from '../../client/src/responses.ts'
@@ -72,9 +73,11 @@ interface InBucket {
 export const errors: [Same<ErrorCode, ApiErrorCode>, Same<ApiIssue, Issue>] = [true, true]
 
 export const answers: [
-  Same<Answer<Files['$post'], 201>, FileRecord>,
+  Same<Omit<Answer<Files['$post'], 201>, 'data'>, FileRecord>,
   Same<Answer<File['$get'], 200>, FileRecord>,
-  Same<Answer<Upload['complete']['$post'], 201>, FileRecord>,
+  Same<Omit<Answer<Upload['complete']['$post'], 201>, 'data'>, FileRecord>,
+  Same<keyof Answer<Files['$post'], 201>, keyof RecordedFile>,
+  Same<keyof Answer<Upload['complete']['$post'], 201>, keyof RecordedFile>,
   Covers<Answer<Files['$get'], 200>, FilePage>,
   Same<Answer<Files['$get'], 200>['files'][number], FileRecord>,
   Same<Exclude<keyof ListedFile, keyof FileRecord>, 'url'>,
@@ -85,7 +88,7 @@ export const answers: [
   Covers<Answer<Api['multipart']['$post'], 200>, StartedUpload>,
   Covers<Answer<Upload['urls']['$post'], 200>, PartUrls>,
   Same<Answer<Upload['$get'], 200>, PartList>,
-] = [true, true, true, true, true, true, true, true, true, true, true, true, true]
+] = [true, true, true, true, true, true, true, true, true, true, true, true, true, true, true]
 
 export const bodies: [
   Same<Body<Files['$post']>, RecordRequest>,

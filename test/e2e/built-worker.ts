@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { createTestHarness } from 'wrangler'
 import type { AccessKey } from '../../dev/s3-server.ts'
+import type { UploadHeaders } from '../../src/settings/upload-headers-rule.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 
@@ -22,6 +23,8 @@ export interface BucketTable {
   readonly uploadCredentials?: string
   readonly normalizesKeys?: boolean
   readonly postUploads?: boolean
+  readonly maxBytes?: number
+  readonly uploadHeaders?: UploadHeaders
   readonly maxExpiresIn?: { readonly upload: number }
 }
 

@@ -20,6 +20,7 @@ const READS = [
   'GET /files/:key/url',
   'GET /files',
   'GET /files/:key',
+  'GET /limits',
   'GET /multipart/:uploadId',
   'GET /s3/multipart/:uploadId',
   'GET /s3/multipart/:uploadId/batch',

@@ -175,6 +175,8 @@ describe('beforeUpload', () => {
   })
 })
 
+const NOBODY = { subject: null, context: null }
+
 /** An app that records its events, and fails for the first `failures` of them. */
 function listening(failures = 0, options: Parameters<typeof mount>[0] = {}) {
   const events: FileEvent[] = []
@@ -196,13 +198,14 @@ describe('onEvent', () => {
     const { app, events } = listening()
     const key = await upload(app, '/media')
     const record = await jsonOf(await app.post('/media/files', { key, name: 'Cat.png' }))
-    expect(events).toEqual([{ type: 'recorded', file: record, principal: 'app:ann' }])
+    expect(events).toEqual([{ type: 'recorded', file: record, principal: 'app:ann', ...NOBODY }])
 
     expect((await app.fetch(`/media/files/${key}`, { method: 'DELETE' })).status).toBe(204)
     expect(events.at(-1)).toEqual({
       type: 'deleted',
       file: { bucket: 'files', key },
       principal: 'app:ann',
+      ...NOBODY,
     })
     expect(events).toHaveLength(2)
   })
@@ -264,30 +267,31 @@ describe('onEvent', () => {
           : app.post(path, { key: begun.key, parts: [{ partNumber: 1, etag: 'e1' }] })
       }
       const failed = await complete()
-      expect(failed.status).toBe(500)
-      expect(await jsonOf(failed)).toMatchObject({ code: 'internal' })
+      expect(failed.status).toBe(503)
+      expect(await jsonOf(failed)).toMatchObject({ code: 'events_unavailable' })
       expect((await complete()).ok).toBe(true)
       const event = {
         type: 'recorded',
         principal: 'app:ann',
+        ...NOBODY,
         file: expect.objectContaining({ key: begun.key, name: 'a.mp4', size: 5 }),
       }
       expect(events).toEqual([event, event])
     },
   )
 
-  it('that throws causes a 500, and a repeated request sends the event again', async () => {
+  it('that throws causes a 503, and a repeated request sends the event again', async () => {
     const { app, events } = listening(1)
     const key = await upload(app, '/media')
     const record = () => app.post('/media/files', { key, name: 'Cat.png' })
-    expect((await record()).status).toBe(500)
+    expect((await record()).status).toBe(503)
     expect(app.lines.at(-1)?.reason).toContain('the database is down')
     expect((await record()).status).toBe(201)
     expect(events[1]).toEqual(events[0])
 
     const gone = listening(1)
     const remove = () => gone.app.fetch(`/media/files/${key}`, { method: 'DELETE' })
-    expect((await remove()).status).toBe(500)
+    expect((await remove()).status).toBe(503)
     expect((await remove()).status).toBe(204)
     expect(gone.events).toHaveLength(2)
     expect(gone.events[1]).toEqual(gone.events[0])

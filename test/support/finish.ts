@@ -40,7 +40,8 @@ export const finishAll = (
   parts: readonly Part[] = BOTH,
   changes: Partial<Bucket> = {},
   name?: string,
-): Promise<Finished> => finishMultipart(testBucket(changes), index, upload, parts, name, new Date())
+): Promise<Finished> =>
+  finishMultipart(testBucket(changes), index, upload, parts, name, new Date(), null)
 
 /** Returns the file's record in the index. */
 export const recorded = (): Promise<FileRecord | null> => index.get('files', UPLOAD.key)

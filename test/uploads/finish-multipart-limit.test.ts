@@ -59,13 +59,16 @@ describe('a bucket that limits the size of a file, and does not list parts,', ()
     expect(operations(sent)).not.toContain('DeleteObject')
   })
 
-  it('deletes an object that is larger, and records nothing', async () => {
+  it.each([
+    { parts: 'of any size', upload: SIZELESS },
+    { parts: 'of the size from the Worker', upload: { ...SIZELESS, partSize: 6 } },
+  ])('deletes an object with parts $parts that is larger, and records nothing', async (row) => {
     const sent = scriptedBucket({
       ...script,
       HeadObject: [found(10), MISSING],
       DeleteObject: answer(204),
     })
-    await expect(finish(SIZELESS, BOTH, { maxBytes: 9 })).rejects.toMatchObject(tooLarge)
+    await expect(finish(row.upload, BOTH, { maxBytes: 9 })).rejects.toMatchObject(tooLarge)
     expect(operations(sent).slice(0, 4)).toEqual([
       'ListParts',
       'CompleteMultipartUpload',

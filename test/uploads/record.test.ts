@@ -12,7 +12,7 @@ const KEY = parseObjectKey('uploads/a.txt')
 const UPLOADED = new Date('2026-11-24T12:00:00Z')
 const index = kvFileIndex(env.FILE_INDEX)
 const recorded = (name = 'a.txt', owner = 'key:ci', now = UPLOADED, through: FileIndex = index) =>
-  recordUpload(testBucket(), through, { key: KEY, name, owner }, now)
+  recordUpload(testBucket(), through, { key: KEY, name, owner }, now, null)
 const record = async (...given: Parameters<typeof recorded>) => (await recorded(...given)).record
 
 /** The HeadObject response for an object with `etag`, uploaded at `at`. */

@@ -119,6 +119,7 @@ export const uppyOperations: Operations = {
       'key_not_indexable',
       'object_not_found',
       'index_unavailable',
+      'events_unavailable',
       'rate_limited',
       'size_required',
       'unsupported_media_type',
@@ -188,6 +189,7 @@ export const uppyOperations: Operations = {
       'object_not_found',
       'key_not_indexable',
       'index_unavailable',
+      'events_unavailable',
     ],
   },
   'DELETE /s3/multipart/:uploadId': {
@@ -283,6 +285,7 @@ export const uppyOperations: Operations = {
       'key_not_indexable',
       'object_not_found',
       'index_unavailable',
+      'events_unavailable',
     ],
   },
 }

@@ -202,6 +202,20 @@ describe('doctor --url', () => {
     expect(JSON.stringify(findings)).not.toContain('hidden')
   })
 
+  it('names `npm run dev` as the cause of an open list only on this machine', async () => {
+    await using worker = await startWorker((path, { method }) =>
+      path === '/files' && method === 'GET' ? { body: { files: [] } } : undefined,
+    )
+    const closed = (findings: Awaited<ReturnType<typeof findingsOf>>) =>
+      findings.find(({ check }) => check === 'url.closed')
+    const local = closed(await findingsOf(worker.url, good))
+    const remote = closed(await findingsOf('https://files.example.com', good, 10, worker.url))
+    expect([local?.fix, remote?.fix]).toEqual([
+      expect.stringContaining('npm run dev'),
+      expect.stringContaining('Remove OPEN_ACCESS'),
+    ])
+  })
+
   it('warns about a Worker over http, unless it is on this machine', async () => {
     await using worker = await startWorker()
     const [local] = await findingsOf(worker.url, good)
