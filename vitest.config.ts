@@ -28,6 +28,7 @@ const SLOW = [
   'client',
   'client-outages',
   'client-r2',
+  'client-react',
   'page',
   'dev',
   'doctor',
