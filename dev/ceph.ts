@@ -24,6 +24,8 @@ const WRITER_ID = 'writer'
 /** Everyone can know this key, so the server listens only on 127.0.0.1. */
 const OWNER: AccessKey = { accessKeyId: 'CEPHDEV', secretAccessKey: 'CEPHDEVSECRET' }
 const WRITER: AccessKey = { accessKeyId: 'CEPHWRITER', secretAccessKey: 'CEPHWRITERSECRET' }
+/** The only key in the key management of the server. */
+export const KMS_KEY_ID = 'dev-key'
 const START_SECONDS = 30
 const ADMIN_SECONDS = 8
 const ADMIN_TRIES = 4
@@ -85,6 +87,9 @@ dbstore_db_dir = ${directory}
 dbstore_db_name_prefix = db
 rgw_data = ${directory}
 rgw_dns_name = s3.localhost
+rgw_crypt_require_ssl = false
+rgw_crypt_s3_kms_backend = testing
+rgw_crypt_s3_kms_encryption_keys = ${KMS_KEY_ID}=${'a2V5'.repeat(10)}a2U=
 rgw_frontends = beast endpoint=127.0.0.1:${port}
 `
 

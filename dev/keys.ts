@@ -15,7 +15,7 @@ import type { ApiKey } from '../src/access/settings.ts'
 import { apiKeysRule } from '../src/settings/access-rules.ts'
 import { check as checkRule } from '../src/settings/rules.ts'
 
-const USAGE = `npm run keys -- create --id ID --scopes SCOPE[,SCOPE] [--prefix PREFIX/]
+const USAGE = `npm run keys -- create --id ID --scopes SCOPE[,SCOPE] [--prefix PREFIX/] [--buckets ALIAS[,ALIAS]]
 npm run keys -- rotate ID            (adds a second key; the first one keeps working)
 npm run keys -- rotate ID --finish   (removes the first one)
 npm run keys -- rotate ID --now      (replaces all keys of ID: after a leak)
@@ -25,6 +25,8 @@ npm run keys -- check                (reads a key from standard input)
 npm run keys -- push [--remove KEY[,KEY]] [--restore KEY[,KEY]] [--replace-all] [--env ENVIRONMENT]
 
 SCOPE is one of ${SCOPES.join(', ')}.
+ALIAS is a bucket of the configuration. The first one is the default of the key. Without --buckets, a
+key can use all of them.
 Each command accepts --file FILE (default: api-keys.json). The file contains digests, not keys.
 push sends the file to the deployed Worker. The other commands only change the file.
 KEY is ID:DIGEST, with the first 8 digits of the digest. --remove also accepts an ID that the file no
@@ -53,7 +55,7 @@ async function main(): Promise<void> {
   const extra = named ? rest[0] : id
   switch (extra === undefined ? command : null) {
     case 'create':
-      return create(values.id ?? '', values.scopes?.split(',') ?? [], values.prefix, file)
+      return create(values, file)
     case 'rotate':
       return rotate(id ?? '', values, file)
     case 'revoke':
@@ -79,6 +81,7 @@ function readArguments() {
         id: { type: 'string' },
         scopes: { type: 'string' },
         prefix: { type: 'string', default: '' },
+        buckets: { type: 'string' },
         file: { type: 'string', default: 'api-keys.json' },
         finish: { type: 'boolean', default: false },
         now: { type: 'boolean', default: false },
@@ -93,9 +96,25 @@ function readArguments() {
   }
 }
 
-async function create(id: string, scopes: string[], prefix: string, file: string): Promise<void> {
+interface CreateOptions {
+  readonly id?: string | undefined
+  readonly scopes?: string | undefined
+  readonly prefix: string
+  readonly buckets?: string | undefined
+}
+
+async function create(
+  { id = '', scopes, prefix, buckets }: CreateOptions,
+  file: string,
+): Promise<void> {
   const key = newKey(id)
-  const entry = { id, sha256: sha256Hex(key), scopes, prefix }
+  const entry = {
+    id,
+    sha256: sha256Hex(key),
+    scopes: scopes?.split(',') ?? [],
+    prefix,
+    buckets: buckets?.split(','),
+  }
   const keys = await writeKeys(file, [...(await readKeys(file)), entry])
   console.log(`The key, shown only once:\n\n  ${key}\n
 Its entry, added to ${file}:\n\n  ${JSON.stringify(keys.at(-1))}\n
@@ -162,9 +181,11 @@ async function revoke(id: string, file: string): Promise<void> {
 async function list(file: string): Promise<void> {
   const keys = await readKeys(file)
   if (keys.length === 0) console.log(`${file} contains no keys.`)
-  for (const { id, sha256, scopes, prefix } of keys) {
+  for (const { id, sha256, scopes, prefix, buckets } of keys) {
+    const inBuckets = buckets === undefined ? '' : `\tin ${buckets.join(',')}`
     const two = [sha256].flat().length > 1 ? '\t(two keys: in rotation)' : ''
-    console.log(`${id}\t${scopes.join(',')}\t${prefix === '' ? '(every key)' : prefix}${two}`)
+    const under = prefix === '' ? '(every key)' : prefix
+    console.log(`${id}\t${scopes.join(',')}\t${under}${inBuckets}${two}`)
   }
 }
 
@@ -172,7 +193,9 @@ async function check(file: string): Promise<void> {
   const digest = sha256Hex((await text(process.stdin)).trim())
   const known = (await readKeys(file)).find(({ sha256 }) => [sha256].flat().includes(digest))
   if (known === undefined) throw new UsageError(`No. This key is not in ${file}.`)
-  console.log(`Yes: ${known.id} may ${known.scopes.join(', ')} under "${known.prefix}".`)
+  const { id, scopes, prefix, buckets } = known
+  const inBuckets = buckets === undefined ? '' : ` in ${buckets.join(', ')}`
+  console.log(`Yes: ${id} may ${scopes.join(', ')} under "${prefix}"${inBuckets}.`)
 }
 
 interface PushOptions {

@@ -38,7 +38,8 @@ export function readOptions(
   args: readonly string[],
   addresses: readonly string[] = ownAddresses(),
 ): DevOptions {
-  const { values } = parseArgs({
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
     args: args.map((arg, i) =>
       arg === '--host' && (args[i + 1] ?? '-').startsWith('-') ? '--host=' : arg,
     ),
@@ -53,6 +54,11 @@ export function readOptions(
       'env-file': { type: 'string' },
     },
   })
+  // npm keeps options that come before `--` for itself, and passes on only their values.
+  if (positionals.length > 0)
+    throw new Error(
+      `Unexpected argument ${positionals[0]}. Write -- before the options: npm run dev -- --port 8799.`,
+    )
   const { help, ceph, data, origin: origins, 'env-file': envFile } = values
   const port = toPort(values.port, '--port')
   const s3Port = toPort(values['s3-port'] ?? '4568', '--s3-port')

@@ -7,6 +7,7 @@ import { fileRoutes } from './routes/files.ts'
 import { healthRoutes } from './routes/health.ts'
 import { deliveryRoutes, linkRoutes } from './routes/links.ts'
 import { multipartRoutes } from './routes/multipart.ts'
+import { notificationRoutes } from './routes/notifications.ts'
 import { tokenRoutes } from './routes/tokens.ts'
 import { uppyRoutes } from './uppy/routes.ts'
 
@@ -31,5 +32,6 @@ export const app = newApp()
   .route('/', healthRoutes)
   .route('/', deliveryRoutes)
   .route('/', uppyRoutes)
+  .route('/', notificationRoutes)
   .route('/u/:token', api)
   .route('/', api)

@@ -4,20 +4,19 @@ import { LinearRouter } from 'hono/router/linear-router'
 import { type AppPrincipal, type Principal, principalOfApp } from './access/principal.ts'
 import { app as routes } from './app.ts'
 import { edgeObjects, stubIn } from './cloudflare/edge-objects.ts'
+import { type QueueBatch, runJobs } from './cloudflare/job-queue.ts'
+import { consumeNotifications } from './cloudflare/notification-queue.ts'
+import { fetchIsPublic } from './cloudflare/runtime.ts'
 import { directObjects } from './delivery/object-source.ts'
+import { within } from './delivery/within.ts'
 import { ApiError, asApiError, type Issue } from './errors/api-error.ts'
 import { describe } from './errors/describe.ts'
-import type { WarningText } from './errors/warnings.ts'
+import type { Warning, WarningText } from './errors/warnings.ts'
+import { announcerTo, type Later } from './events/announcer.ts'
+import type { FileEvent } from './events/file-event.ts'
+import { type JobMessage, jobMessage } from './events/job.ts'
 import { type FileIndex, noFileIndex } from './file-index/file-index.ts'
-import type {
-  FileEvent,
-  Host,
-  Instance,
-  LogLine,
-  NewFile,
-  RateLimiter,
-  UploadChanges,
-} from './http/host.ts'
+import type { Host, Instance, LogLine, NewFile, RateLimiter, UploadChanges } from './http/host.ts'
 import { keepEach, loadedBy, nameOf, type SettingsFor } from './settings/define.ts'
 
 // biome-ignore-start lint/performance/noBarrelFile: the entry of the package
@@ -29,9 +28,10 @@ export {
   isPresignerError,
   type PresignerError,
 } from './errors/api-error.ts'
+export type { FileEvent } from './events/file-event.ts'
 export type { FileIndex } from './file-index/file-index.ts'
 export type { FileRecord } from './file-index/file-record.ts'
-export type { FileEvent, LogLine, NewFile, RateLimiter, UploadChanges } from './http/host.ts'
+export type { LogLine, NewFile, RateLimiter, UploadChanges } from './http/host.ts'
 export { defineSettings, type SettingsFor, type SettingsInput } from './settings/define.ts'
 // biome-ignore-end lint/performance/noBarrelFile: the entry of the package
 
@@ -58,8 +58,26 @@ export interface PresignerOptions<E extends Env = Env> {
     principal: Principal,
     c: Context<E>,
   ) => undefined | UploadChanges | Promise<undefined | UploadChanges>
-  /** Called after a change to a file. The response waits for it, and fails if it throws. */
-  onEvent?: (event: FileEvent, context: EventContext<E>) => void | Promise<void>
+  /**
+   * Called for a change to a file, before the index changes. The response waits for it. If it
+   * throws, the response is 503 `events_unavailable`, the index stays as it is, and a repeat calls it
+   * again. What it returns for `recorded` and `replaced` is the member `data` of the response.
+   */
+  onEvent?: (event: FileEvent, context: EventContext<E>) => unknown
+  /**
+   * Returns the queue for webhooks, such as `env.EVENTS`, or a falsy value for none. Call
+   * `presigner.queue` from your Worker's `queue` handler. Called like `fileIndex`.
+   */
+  jobQueue?: (env: E['Bindings']) => Falsy<JobQueue>
+  /**
+   * Start of the names of queues that `presigner.queue` handles. Default: `edge-presigner-jobs`.
+   */
+  jobQueueName?: string
+  /**
+   * Start of the names of queues with R2's event notifications, which `presigner.queue` handles too.
+   * Default: `edge-presigner-notifications`.
+   */
+  notificationQueueName?: string
   /**
    * Called with the log line of each request. Default: writes JSON to the console. Its errors don't
    * affect the response.
@@ -77,6 +95,16 @@ export interface PresignerOptions<E extends Env = Env> {
   objectsEntrypoint?: string | null
 }
 
+/** The longest wait for the queue, in milliseconds. */
+const QUEUE_TIMEOUT = 10_000
+
+/** A queue of Cloudflare Queues. */
+export interface JobQueue {
+  sendBatch(messages: { body: JobMessage }[]): Promise<unknown>
+}
+
+const NO_QUEUE: JobQueue = { sendBatch: async () => {} }
+
 type Falsy<T> = T | null | undefined | false | '' | 0
 
 export interface EventContext<E extends Env = Env> {
@@ -90,6 +118,11 @@ export interface Presigner<E extends Env = Env> {
   readonly app: HonoBase<E>
   /** Handles a request without a host app, at the root of an origin. */
   fetch(request: Request, env: E['Bindings'], context?: ExecutionContext): Promise<Response>
+  /**
+   * Handles a batch of Cloudflare Queues, and acknowledges or retries each message. Resolves with
+   * false for the batch of another queue, which it doesn't touch.
+   */
+  queue(batch: QueueBatch, env: E['Bindings'], context?: ExecutionContext): Promise<boolean>
 }
 
 /**
@@ -107,8 +140,13 @@ export function createPresigner<E extends Env = Env>(
     const instance = instanceFor(c.env)
     return routes.fetch(c.req.raw, { instance, host: hostOf(c, instance, options) }, contextOf(c))
   })
-  const { authenticate, beforeUpload, onEvent } = options
-  const isAlone = !(authenticate || beforeUpload || onEvent)
+  const {
+    authenticate,
+    beforeUpload,
+    jobQueueName = 'edge-presigner-jobs',
+    notificationQueueName = 'edge-presigner-notifications',
+  } = options
+  const isAlone = !(authenticate || beforeUpload)
   const answerAlone = (request: Request, instance: Instance, context: ExecutionContext) => {
     const host = sharesOrigin(instance, options) ? SHARED : ALONE
     return routes.fetch(request, { instance, host }, context)
@@ -121,6 +159,16 @@ export function createPresigner<E extends Env = Env>(
           ? answerAlone(request, instanceFor(env), context)
           : app.fetch(request, env, context),
       ),
+    async queue(batch, env, context = NO_CONTEXT) {
+      const hasNotifications = batch.queue.startsWith(notificationQueueName)
+      if (!hasNotifications && !batch.queue.startsWith(jobQueueName)) return false
+      const instance = instanceFor(env)
+      const objects = instance.objects(context)
+      if (hasNotifications)
+        await consumeNotifications(batch, instance, objects, context, new Date())
+      else await runJobs(batch, instance.settings, objects)
+      return true
+    },
   }
 }
 
@@ -130,12 +178,13 @@ export function createPresigner<E extends Env = Env>(
  */
 function instancesOf<E extends Env>(
   settings: SettingsFor<E['Bindings']>,
-  { fileIndex, rateLimiter, ...options }: PresignerOptions<E>,
+  { fileIndex, rateLimiter, jobQueue, ...options }: PresignerOptions<E>,
 ): (env: E['Bindings']) => Instance {
   const made = {
     ...options,
     ...(fileIndex && { fileIndex: keepEach(fileIndex) }),
     ...(rateLimiter && { rateLimiter: keepEach(rateLimiter) }),
+    ...(jobQueue && { jobQueue: keepEach(jobQueue) }),
   }
   const instances = new WeakMap<object, Instance>()
   return (env) => {
@@ -148,7 +197,14 @@ function instancesOf<E extends Env>(
 
 function createInstance<E extends Env>(
   settings: SettingsFor<E['Bindings']>,
-  { fileIndex, rateLimiter, log, objectsEntrypoint = 'Objects' }: PresignerOptions<E>,
+  {
+    fileIndex,
+    rateLimiter,
+    jobQueue,
+    onEvent,
+    log,
+    objectsEntrypoint = 'Objects',
+  }: PresignerOptions<E>,
   env: E['Bindings'],
 ): Instance {
   const loaded = loadedBy(settings, env)
@@ -178,8 +234,33 @@ function createInstance<E extends Env>(
     fileIndex: make('fileIndex', fileIndex, noFileIndex, 'list'),
     rateLimiter: make<RateLimiter | null>('rateLimiter', rateLimiter, null, 'limit'),
   }
+  const orNone = jobQueue && ((one: E['Bindings']) => jobQueue(one) || NO_QUEUE)
+  const queue = make('jobQueue', orNone, NO_QUEUE, 'sendBatch')
+  const later: Later | null =
+    queue === NO_QUEUE
+      ? null
+      : async (...jobs) => {
+          const messages = jobs.map((job) => ({ body: jobMessage(job) }))
+          await within(QUEUE_TIMEOUT, queue.sendBatch(messages))
+        }
+  const webhooks = loaded.ok ? loaded.settings.webhooks : []
+  const warnings: Warning[] = []
+  if (webhooks.length > 0 && later === null) warnings.push(warnOfNoQueue())
+  const fetchesWorkers = webhooks.length > 0 || (loaded.ok && loaded.settings.jwt?.jwksUrl)
+  if (fetchesWorkers && !fetchIsPublic()) warnings.push('fetch is not strictly public')
   return {
     ...made,
+    later,
+    warnings,
+    events: announcerTo({
+      onEvent:
+        onEvent === undefined
+          ? null
+          : (event, background) =>
+              onEvent(event, { env, waitUntil: (work) => background.waitUntil(work) }),
+      webhooks,
+      later,
+    }),
     settings: issues.length === 0 ? loaded : { ok: false, issues },
     log: log === undefined ? (line) => console.log(JSON.stringify(line)) : harmless(log),
     objects(context) {
@@ -187,6 +268,12 @@ function createInstance<E extends Env>(
       return stub === null ? directObjects : edgeObjects(stub)
     },
   }
+}
+
+function warnOfNoQueue(): Warning {
+  const warning = 'webhooks are not queued'
+  console.warn(JSON.stringify({ warning, reason: 'there is no queue, so each has one attempt' }))
+  return warning
 }
 
 /** Returns `log` with its errors caught, also asynchronous ones. They only go to the console. */
@@ -210,7 +297,6 @@ const ALONE: Host = {
   sharesOrigin: false,
   authenticate: null,
   beforeUpload: null,
-  onEvent: null,
 }
 const SHARED: Host = { ...ALONE, sharesOrigin: true }
 
@@ -225,7 +311,7 @@ function hostOf<E extends Env>(
   instance: Instance,
   options: PresignerOptions<E>,
 ): Host {
-  const { authenticate, beforeUpload, onEvent } = options
+  const { authenticate, beforeUpload } = options
   return {
     mountPath: mountPathOf(c),
     sharesOrigin: sharesOrigin(instance, options),
@@ -240,15 +326,6 @@ function hostOf<E extends Env>(
       beforeUpload === undefined
         ? null
         : (file, principal) => call(() => beforeUpload(file, principal, c)),
-    onEvent:
-      onEvent === undefined
-        ? null
-        : (event) => {
-            const { env } = c
-            const context = contextOf(c)
-            const waitUntil = (work: Promise<unknown>) => context.waitUntil(work)
-            return call(() => onEvent(event, { env, waitUntil }))
-          },
   }
 }
 

@@ -6,6 +6,8 @@ import {
   type DownloadUrl,
   downloadUrl,
   MAX_DOWNLOAD_NAME_LENGTH,
+  MAX_VERSION_ID_LENGTH,
+  VERSION_ID,
 } from './delivery/download-url.ts'
 import { type Link, linkTo, MAX_LINK_NAME_LENGTH } from './delivery/link.ts'
 import { ApiError } from './errors/api-error.ts'
@@ -26,9 +28,12 @@ import {
 import type { Settings } from './settings/settings.ts'
 import { createUploadUrl, type UploadRequest, type UploadUrl } from './uploads/single.ts'
 import {
+  CONTENT_DISPOSITION,
+  CONTENT_ENCODING,
   DIRECTORY,
   HEADER_VALUE,
   MAX_CACHE_CONTROL_LENGTH,
+  MAX_CONTENT_DISPOSITION_LENGTH,
   MAX_FILE_NAME_LENGTH,
   MAX_METADATA_VALUE_LENGTH,
   METADATA_NAME,
@@ -164,6 +169,8 @@ const uploadRule = table({
     ),
   ),
   cacheControl: optional(upTo(MAX_CACHE_CONTROL_LENGTH, HEADER_VALUE)),
+  contentDisposition: optional(upTo(MAX_CONTENT_DISPOSITION_LENGTH, CONTENT_DISPOSITION)),
+  contentEncoding: optional(upTo(MAX_CACHE_CONTROL_LENGTH, CONTENT_ENCODING)),
   directory: optional(matching(DIRECTORY, 'must be segments separated by "/"')),
   overwrite: optional(flag),
   expiresIn,
@@ -177,6 +184,7 @@ const downloadRule = table({
   download: optional(upTo(MAX_DOWNLOAD_NAME_LENGTH)),
   inline: optional(flag),
   stable: optional(flag),
+  versionId: optional(upTo(MAX_VERSION_ID_LENGTH, VERSION_ID)),
   bucket,
 })
 

@@ -2,12 +2,16 @@ import { environmentSettings } from './cloudflare/environment.ts'
 import { kvFileIndex } from './cloudflare/kv-file-index.ts'
 import { objectsEntrypoint } from './cloudflare/objects.ts'
 import { pageFile } from './cloudflare/page.ts'
-import { createPresigner } from './index.ts'
+import { createPresigner, type JobQueue } from './index.ts'
+
+/** The queue is optional: docs/events.md. */
+type Bindings = Env & { readonly EVENTS?: JobQueue }
 
 /** The presigner with the settings of the environment. */
-export const presigner = createPresigner<{ Bindings: Env }>(environmentSettings, {
+export const presigner = createPresigner<{ Bindings: Bindings }>(environmentSettings, {
   fileIndex: (env) => kvFileIndex(env.FILE_INDEX),
   rateLimiter: (env) => env.RATE_LIMITER,
+  jobQueue: (env) => env.EVENTS,
   ownsOrigin: true,
 })
 
@@ -18,5 +22,8 @@ export default {
   fetch(request, env, context) {
     const answer = () => presigner.fetch(request, env, context)
     return pageFile(request, env)?.then((file) => file ?? answer()) ?? answer()
+  },
+  async queue(batch, env, context) {
+    await presigner.queue(batch, env, context)
   },
 } satisfies ExportedHandler<Env>

@@ -43,6 +43,8 @@ const bucket: Bucket = {
   maxBytes: null,
   allowedTypes: null,
   maxExpiresIn: { upload: 3600, view: 604_800, stream: 604_800, email: 604_800, link: 31_536_000 },
+  uploadHeaders: null,
+  requestHeaders: null,
   edgeTtlSeconds: 86_400,
   crossOriginResourcePolicy: 'cross-origin',
 }

@@ -8,7 +8,6 @@ import type {
 } from './requests.ts'
 import {
   type FilePage,
-  type FileRecord,
   type FileUrl,
   isAnything,
   isFilePage,
@@ -19,6 +18,7 @@ import {
   isNothing,
   type Link,
   type Links,
+  type RecordedFile,
 } from './responses.ts'
 import { type UploadOptions, upload } from './upload.ts'
 
@@ -37,7 +37,7 @@ export interface Client {
    * Uploads a file and records it. Retries after temporary errors. If an upload in parts fails or
    * the page closes, the upload resumes when you upload the same File again within a week.
    */
-  upload(file: File | Blob, options?: UploadOptions): Promise<FileRecord>
+  upload(file: File | Blob, options?: UploadOptions): Promise<RecordedFile>
   /** Lists one page of the index. */
   list(options?: ListOptions): Promise<FilePage>
   /** Returns a presigned GET URL. */
@@ -47,7 +47,7 @@ export interface Client {
   /** Returns links to up to 1000 files. */
   links(keys: readonly string[], options?: LinksOptions): Promise<Links>
   /** Records an object that was uploaded by other means, under a display name. */
-  record(key: string, name: string): Promise<FileRecord>
+  record(key: string, name: string): Promise<RecordedFile>
   /** Deletes the object and its record. */
   remove(key: string): Promise<void>
   /** Sends any other request to the API, with the token. `path` starts with a slash. */

@@ -25,6 +25,7 @@ export type ApiErrorCode =
   | 'upload_not_found'
   | 'unknown_bucket'
   | 'object_exists'
+  | 'file_replaced'
   | 'link_expired'
   | 'body_too_large'
   | 'file_too_large'
@@ -37,6 +38,7 @@ export type ApiErrorCode =
   | 'misconfigured'
   | 'credentials_expired'
   | 'index_unavailable'
+  | 'events_unavailable'
   | 'purge_failed'
   | 'auth_unavailable'
 
@@ -45,7 +47,7 @@ export type ApiErrorCode =
  * that has never responded: a wrong `baseUrl`, or CORS), `bad_answer` (a response that is not the
  * API's), `bucket_refused` (the bucket returned an error to a PUT), `etag_hidden` (the bucket's
  * CORS rules do not expose ETag), `file_changed` (on disk, since the user chose it),
- * `invalid_options`, `browser_required`.
+ * `invalid_options`, `browser_required`, `invalid_webhook`.
  */
 export type ClientErrorCode =
   | 'network'
@@ -56,5 +58,6 @@ export type ClientErrorCode =
   | 'file_changed'
   | 'invalid_options'
   | 'browser_required'
+  | 'invalid_webhook'
 
 export type ErrorCode = ApiErrorCode | ClientErrorCode

@@ -15,6 +15,7 @@ export type {
   Link,
   Links,
   ListedFile,
+  RecordedFile,
   RefusedKey,
 } from './responses.ts'
 export type { UploadOptions } from './upload.ts'

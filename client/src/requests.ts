@@ -9,6 +9,10 @@ export interface FileConditions {
   readonly metadata?: Record<string, string> | undefined
   /** The Cache-Control header that the bucket returns. */
   readonly cacheControl?: string | undefined
+  /** The Content-Disposition header that the bucket returns (RFC 6266, in ASCII). */
+  readonly contentDisposition?: string | undefined
+  /** How you compressed the file, such as `gzip`. */
+  readonly contentEncoding?: string | undefined
 }
 
 /** Body of `POST /multipart`. It has either `fileName` or `key`. */
@@ -19,8 +23,10 @@ export interface StartRequest extends FileConditions {
   /** Whether the upload may replace an object under `key`. Needs the scope `files:delete`. */
   readonly overwrite?: boolean | undefined
   readonly mimetype: string
-  /** Bytes. */
-  readonly size: number
+  /** Bytes. Without it, the Worker checks the size when the upload is complete. */
+  readonly size?: number | undefined
+  /** Bytes of each part except the last: 5 MiB to 5 GiB. */
+  readonly partSize?: number | undefined
   readonly bucket?: string | undefined
 }
 
@@ -95,6 +101,8 @@ export interface UrlOptions {
   readonly inline?: boolean | undefined
   /** Returns the same URL to every caller for a while, so that caches can serve it. */
   readonly stable?: boolean | undefined
+  /** A version of the object, if the bucket keeps versions. */
+  readonly versionId?: string | undefined
 }
 
 /** Body of `POST /links`, without its keys. */

@@ -22,6 +22,12 @@ export interface FileRecord {
   createdAt: string
 }
 
+/** A file that was just recorded. */
+export interface RecordedFile extends FileRecord {
+  /** What the app's `onEvent` returned. */
+  data?: unknown
+}
+
 export interface ListedFile extends FileRecord {
   /** Only with `urls`. */
   url?: string | undefined

@@ -20,6 +20,10 @@ export interface UppyOptions {
   readonly metadata?: boolean | readonly string[] | undefined
   /** The Cache-Control header that the bucket returns. */
   readonly cacheControl?: string | undefined
+  /** The Content-Disposition header that the bucket returns (RFC 6266, in ASCII). */
+  readonly contentDisposition?: string | ((file: UppyFile) => string | undefined) | undefined
+  /** How you compressed the files, such as `gzip`. */
+  readonly contentEncoding?: string | undefined
   /**
    * Called with each error that a request waits for to pass, and with `undefined` when it continues
    * or fails.
@@ -106,7 +110,7 @@ export function uppyOptions(
 async function described(
   file: UppyFile,
   { method, contentType = file.type || 'application/octet-stream' }: SignRequest,
-  { sha256, directory, metadata = true, cacheControl }: UppyOptions,
+  { sha256, directory, metadata = true, cacheControl, ...options }: UppyOptions,
 ): Promise<object> {
   const { data } = file
   return {
@@ -114,11 +118,17 @@ async function described(
     fileName: nameOf(file),
     size: file.size ?? undefined,
     sha256: sha256 && method === 'PUT' && data instanceof Blob ? await sha256Of(data) : undefined,
-    directory: typeof directory === 'function' ? directory(file) : directory,
+    directory: valueFor(file, directory),
     metadata: metadataOf(file, metadata),
     cacheControl,
+    contentDisposition: valueFor(file, options.contentDisposition),
+    contentEncoding: options.contentEncoding,
   }
 }
+
+/** An option for one file: the same for all files, or a function. */
+const valueFor = (file: UppyFile, option: UppyOptions['directory']): string | undefined =>
+  typeof option === 'function' ? option(file) : option
 
 function metadataOf({ meta }: UppyFile, fields: boolean | readonly string[]): object | undefined {
   if (fields === false) return undefined

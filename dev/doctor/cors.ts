@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { XmlElement } from '@rgrove/parse-xml'
-import type { Credentials } from '../../src/bucket/bucket.ts'
+import type { Bucket, Credentials } from '../../src/bucket/bucket.ts'
 import { s3CodeIn } from '../../src/storage/s3.ts'
 import { childrenOf, escapeXml, readXml } from '../../src/storage/xml.ts'
 import { uploadHeaders } from '../../src/uploads/signed-headers.ts'
@@ -14,16 +14,19 @@ export const FOREIGN_ORIGIN = 'https://edge-presigner-doctor.invalid'
 /** An origin that a configured one allows: a label replaces the star of `https://*.app.example.com`. */
 export const sampleOf = (origin: string): string => origin.replace('*', 'edge-presigner-doctor')
 
-/** All headers that a client may send with a PUT, in the format of a preflight. */
-const UPLOAD_HEADERS = Object.keys(
-  uploadHeaders({
-    mimetype: 'text/plain',
-    sha256: 'digest',
-    metadata: { name: 'value' },
-    cacheControl: 'no-store',
-    overwrite: false,
-  }),
-).map((name) => name.toLowerCase())
+/** The names of all headers that a client may send with a PUT to `bucket`, for a preflight. */
+const namesOfUpload = (bucket: Bucket): string[] =>
+  Object.keys(
+    uploadHeaders(bucket, {
+      mimetype: 'text/plain',
+      sha256: 'digest',
+      metadata: { name: 'value' },
+      cacheControl: 'no-store',
+      contentDisposition: 'attachment',
+      contentEncoding: 'gzip',
+      overwrite: false,
+    }),
+  ).map((name) => name.toLowerCase())
 
 /**
  * What the response to a preflight lacks, or null if the browser may send the request itself
@@ -83,7 +86,8 @@ export async function checkOrigin(probe: Probe, origin: string): Promise<Result>
   const limited = (what: string, failure: string) =>
     warn(`${origin}: ${what}: ${failure}.`, HOW_TO_FIX)
 
-  const put = await ask('PUT', ['content-type'])
+  const needed = ['content-type', ...Object.keys(probe.bucket.uploadHeaders ?? {})]
+  const put = await ask('PUT', needed)
   if (put !== null) return failed('PUT', put)
   const get = await ask('GET', [])
   if (get !== null) return failed('GET', get)
@@ -102,9 +106,12 @@ export async function checkOrigin(probe: Probe, origin: string): Promise<Result>
   if (read.status === 200 && readable.failure !== null)
     return failed('the response to a GET', readable.failure)
 
-  const options = await ask('PUT', UPLOAD_HEADERS)
+  const options = await ask('PUT', namesOfUpload(probe.bucket))
   if (options !== null)
-    return limited('PUT with sha256, metadata, cacheControl or overwrite: false', options)
+    return limited(
+      'PUT with sha256, metadata, cacheControl, contentDisposition, contentEncoding or overwrite: false',
+      options,
+    )
   const post = await ask('POST', ['content-type'])
   if (post !== null) return limited('POST, which Uppy sends', post)
   const drop = await ask('DELETE', [])

@@ -44,6 +44,7 @@ const wranglerConfig = z.object({
   definedEnvironments: z._default(z.array(z.string()), []),
   vars: z.record(z.string(), z.unknown()),
   kv_namespaces: z.array(z.object({ binding: z.string() })),
+  queues: z.object({ producers: z._default(z.array(z.object({ binding: z.string() })), []) }),
   ratelimits: z.array(
     z.object({ name: z.string(), simple: z.object({ limit: z.number(), period: z.number() }) }),
   ),
@@ -56,7 +57,7 @@ const wranglerConfig = z.object({
 export async function readEnvironment(sources: Sources): Promise<WorkerEnvironment> {
   const { config, environment } = sources
   const read = await readConfig(config, environment)
-  const { definedEnvironments, vars, kv_namespaces, ratelimits } = read
+  const { definedEnvironments, vars, kv_namespaces, queues, ratelimits } = read
   if (environment !== undefined && !definedEnvironments.includes(environment))
     throw new UsageError(`${config} has no [env.${environment}].`)
   const envFile = sources.envFile ?? (existsSync(DEFAULT_ENV_FILE) ? DEFAULT_ENV_FILE : null)
@@ -64,6 +65,7 @@ export async function readEnvironment(sources: Sources): Promise<WorkerEnvironme
   const bound = [
     ...kv_namespaces.map(({ binding }) => binding),
     ...ratelimits.map(({ name }) => name),
+    ...queues.producers.map(({ binding }) => binding),
   ]
   const env: Record<string, unknown> = { ...vars, ...secrets }
   const keysFile = join(dirname(config), KEYS_FILE)

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { ApiError } from '../../src/errors/api-error.ts'
 import { signPostPolicy } from '../../src/signing/post-policy.ts'
 import { listParts, type MultipartUpload } from '../../src/storage/multipart.ts'
+import { postObjectFields } from '../../src/storage/post-object.ts'
 import type { BucketCheck, BucketContext } from './bucket.ts'
 import { codeOf, reasonOf } from './probe.ts'
 import { fail, pass, type Result, skip, warn } from './report.ts'
@@ -73,7 +74,11 @@ async function postPolicies({ probe, bucket }: BucketContext): Promise<Result> {
       bucket,
       credentials: bucket.uploadCredentials,
       key,
-      fields: { success_action_status: '201', 'content-type': 'text/plain' },
+      fields: {
+        success_action_status: '201',
+        'content-type': 'text/plain',
+        ...postObjectFields(bucket),
+      },
       maxBytes,
       signedAt: new Date(),
       signedSeconds: 300,

@@ -70,8 +70,9 @@ export function readOptions(args: readonly string[]): Options {
 
 function parsedArguments(args: readonly string[]) {
   try {
-    return parseArgs({
+    const { values, positionals } = parseArgs({
       args: [...args],
+      allowPositionals: true,
       options: {
         help: { type: 'boolean', default: false },
         'env-file': { type: 'string' },
@@ -85,7 +86,13 @@ function parsedArguments(args: readonly string[]) {
         timeout: { type: 'string', default: '10' },
         json: { type: 'boolean', default: false },
       },
-    }).values
+    })
+    // npm keeps options that come before `--` for itself, and passes on only their values.
+    if (positionals.length > 0)
+      throw new Error(
+        `Unexpected argument ${positionals[0]}. Write -- before the options: npm run doctor -- --url URL.`,
+      )
+    return values
   } catch (error) {
     throw new UsageError(`${error instanceof Error ? error.message : error}\n\n${USAGE}`)
   }

@@ -111,7 +111,7 @@ export class Probe {
       method: 'PUT',
       key: this.key(name),
       credentials: this.bucket.uploadCredentials,
-      signedHeaders: { 'Content-Type': 'text/plain', ...headers },
+      signedHeaders: { 'Content-Type': 'text/plain', ...this.bucket.uploadHeaders, ...headers },
       headers: unsignedHeaders,
       body,
     })
@@ -183,6 +183,7 @@ export class Probe {
       url: url.href,
       headers: {
         ...Object.fromEntries(new Headers(options.headers)),
+        ...this.bucket.requestHeaders,
         'X-Amz-Content-Sha256': digest.digest('hex'),
       },
       signedAt: new Date(),
@@ -198,7 +199,7 @@ export class Probe {
   /** S3 CreateMultipartUpload. Throws the same errors as the Worker's code. */
   async startUpload(name: string): Promise<MultipartUpload> {
     const key = this.key(name)
-    const headers = { 'Content-Type': 'text/plain' }
+    const headers = { 'Content-Type': 'text/plain', ...this.bucket.uploadHeaders }
     const s3UploadId = await createMultipartUpload(this.bucket, key, headers, new Date())
     const upload = { bucket: this.bucket, key, s3UploadId }
     this.#uploads.add(upload)

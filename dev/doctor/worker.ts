@@ -1,4 +1,5 @@
 import * as z from 'zod/mini'
+import type { Warning } from '../../src/errors/warnings.ts'
 import type { Settings } from '../../src/settings/settings.ts'
 import { FOREIGN_ORIGIN, preflightError, preflightHeaders, sampleOf } from './cors.ts'
 import { type Finding, fail, pass, type Result, skip, warn } from './report.ts'
@@ -16,7 +17,11 @@ export interface WorkerOptions {
 }
 
 const healthSchema = z.union([
-  z.object({ status: z.literal('ok'), edgeCache: z.boolean() }),
+  z.object({
+    status: z.literal('ok'),
+    edgeCache: z.boolean(),
+    warnings: z.optional(z.array(z.string())),
+  }),
   z.object({
     code: z.literal('misconfigured'),
     issues: z.array(z.object({ path: z.string(), message: z.string() })),
@@ -91,6 +96,14 @@ function parsed<T>(schema: z.core.$ZodType<T>, { text }: Answer): T | null {
   }
 }
 
+/** What to do about a warning of /healthz. */
+const FIXES: Readonly<Record<string, string>> = {
+  ['webhooks are not queued' satisfies Warning]:
+    'Add the queue of docs/events.md, or remove WEBHOOKS.',
+  ['fetch is not strictly public' satisfies Warning]:
+    'Add "global_fetch_strictly_public" to compatibility_flags in wrangler.toml.',
+}
+
 function checkHealth(answer: Answer, url: string): Result[] {
   const health = parsed(healthSchema, answer)
   if (health === null) {
@@ -128,6 +141,9 @@ function checkHealth(answer: Answer, url: string): Result[] {
           '/healthz returns ok, but the Worker fetches every link from the bucket.',
           'Export `Objects`, and add the blocks of docs/configuration.md#edge-copies.',
         ),
+    ...(health.warnings ?? []).map((text) =>
+      warn(`/healthz warns: ${text.slice(0, 200)}.`, FIXES[text] ?? 'See docs/troubleshooting.md.'),
+    ),
   ]
 }
 
@@ -167,12 +183,16 @@ async function checkPage({ url, requests }: WorkerOptions): Promise<Result[]> {
   ]
 }
 
+const LOOPBACK = /^(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])$/
+
 async function checkClosed({ url, requests }: WorkerOptions): Promise<Result> {
   const { status } = await requests.send(`${url}/files?limit=1`)
   if (status >= 200 && status < 300)
     return fail(
       'The list of files is open to everyone.',
-      'Remove OPEN_ACCESS, and everything that adds credentials in front of the Worker.',
+      LOOPBACK.test(new URL(url).hostname)
+        ? '`npm run dev` lets this machine in. Check the deployed Worker with --url.'
+        : 'Remove OPEN_ACCESS, and everything that adds credentials in front of the Worker.',
     )
   return status === 401
     ? pass('A request without credentials is refused (401).')

@@ -39,6 +39,13 @@ const refusedKey = z.object({
 
 export const fileRecord = z.object(record)
 
+export const recordedFile = z.object({
+  ...record,
+  data: z
+    .optional(z.unknown())
+    .check(z.describe("What the app's `onEvent` returned, in an app that has one.")),
+})
+
 export const filePage = z.object({
   files: z.array(
     z.object({
@@ -57,6 +64,25 @@ export const uploadUrl = z.object({
   headers: headers('The headers that the client must send unchanged. All of them are signed.'),
   expiresIn: seconds(),
   expiresAt: end(),
+})
+
+/** Why one file or key of a list failed. The others are not affected. */
+const itemError = z.object({
+  code: z.enum(Object.keys(STATUS_BY_CODE)),
+  message: z.string(),
+  issues: z.optional(z.array(z.object({ path: z.string(), message: z.string() }))),
+})
+
+export const uploadUrls = z.object({
+  uploads: z
+    .array(z.union([uploadUrl, z.object({ fileName: z.optional(z.string()), error: itemError })]))
+    .check(z.describe('One for each file, in the order of the request.')),
+})
+
+export const deletedFiles = z.object({
+  deleted: z
+    .array(z.object({ key: z.string(), error: z.optional(itemError) }))
+    .check(z.describe('One for each key, in the order of the request.')),
 })
 
 export const fileUrl = z.object({
@@ -97,7 +123,9 @@ export const startedUpload = z.object({
   bucket: alias(),
   uploadId: text('Bound to key, bucket and principal; can be a few kilobytes long.'),
   partSize: count('Bytes of each part except the last.'),
-  partCount: z.int().check(z.minimum(1), z.maximum(10_000)),
+  partCount: z
+    .optional(z.int().check(z.minimum(1), z.maximum(10_000)))
+    .check(z.describe('Missing if the request has no `size`.')),
   expiresAt: instant('When `uploadId` expires: after 7 days.'),
 })
 
@@ -115,11 +143,20 @@ export const partList = z.object({
     .check(z.describe('By ascending number.')),
 })
 
+export const settledNotifications = z.object({
+  counts: z
+    .record(z.string(), z.int())
+    .check(z.describe('How many notifications had each outcome, by its name.')),
+})
+
 export const health = z.object({
   status: z.literal('ok'),
   edgeCache: z
     .boolean()
     .check(z.describe('Whether the Worker serves links through the edge cache.')),
+  warnings: z
+    .optional(z.array(z.string()))
+    .check(z.describe('What you should change although the Worker works.')),
 })
 
 const errorMembers = {
@@ -194,7 +231,9 @@ export const signedRequest = z.object({
 })
 
 const named = {
+  DeletedFiles: deletedFiles,
   Error: error,
+  ItemError: itemError,
   FilePage: filePage,
   FileRecord: fileRecord,
   FileUrl: fileUrl,
@@ -204,11 +243,14 @@ const named = {
   Links: links,
   PartList: partList,
   PartUrls: partUrls,
+  RecordedFile: recordedFile,
   RefusedKey: refusedKey,
+  SettledNotifications: settledNotifications,
   SignedRequest: signedRequest,
   StartedUpload: startedUpload,
   Token: token,
   UploadUrl: uploadUrl,
+  UploadUrls: uploadUrls,
   UppyError: uppyError,
   UppyForm: uppyForm,
   UppyLocation: uppyLocation,

@@ -1,4 +1,5 @@
 import { hex, utf8 } from '../keys/encodings.ts'
+import { onlyBuckets } from './limits.ts'
 import type { ApiKey } from './settings.ts'
 import { refuse, type Verdict } from './verdict.ts'
 
@@ -17,15 +18,17 @@ export async function verifyApiKey(token: string, apiKeys: readonly ApiKey[]): P
   if (apiKey === undefined) return refuse('api key unknown', id)
   const matches = [apiKey.sha256].flat().filter((known) => areEqual(digest, known))
   if (matches.length === 0) return refuse('api key wrong', id)
-  const { scopes, prefix } = apiKey
-  return { ok: true, principal: { id: `key:${id}`, scopes, prefix, expiresAt: Infinity } }
+  const { scopes, prefix, buckets } = apiKey
+  const limits = onlyBuckets(buckets)
+  const principal = { id: `key:${id}`, scopes, prefix, expiresAt: Infinity, limits, context: null }
+  return { ok: true, principal }
 }
 
 /**
  * Compares two strings of digits in constant time. Reads all digits, and doesn't branch on their
  * values.
  */
-function areEqual(a: string, b: string): boolean {
+export function areEqual(a: string, b: string): boolean {
   let difference = a.length ^ b.length
   for (let i = 0; i < a.length; i++) difference |= a.charCodeAt(i) ^ b.charCodeAt(i)
   return difference === 0

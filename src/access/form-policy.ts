@@ -1,5 +1,6 @@
 import * as z from 'zod/mini'
 import { ApiError } from '../errors/api-error.ts'
+import type { Json } from '../keys/encodings.ts'
 import { seal, unsealAs } from './seal.ts'
 import type { SigningSettings } from './settings.ts'
 
@@ -10,6 +11,7 @@ const claimsSchema = z.object({
   maxBytes: z.int(),
   overwrite: z.optional(z.boolean()),
   fields: z.catchall(z.object({ key: z.string() }), z.string()),
+  context: z.optional(z.custom<Json>()),
 })
 
 /** What the holder of a form may upload. */
@@ -25,6 +27,8 @@ export interface FormPolicy {
   readonly overwrite?: boolean | undefined
   /** Exactly the fields that the form must have, by their names in lower case. */
   readonly fields: Readonly<Record<string, string>> & { readonly key: string }
+  /** The principal's context, if it has one. */
+  readonly context?: Json | undefined
 }
 
 /** Returns `policy` in the form for clients. Its holder can read it, and use it for `seconds`. */

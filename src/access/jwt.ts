@@ -2,6 +2,7 @@ import { decodeProtectedHeader, errors, type JWTPayload, jwtVerify } from 'jose'
 import { ApiError } from '../errors/api-error.ts'
 import { keyPrefixError } from '../keys/object-key.ts'
 import { JwksUnavailableError, type KeySource, type KeySourceHooks, remoteJwks } from './jwks.ts'
+import { onlyBuckets } from './limits.ts'
 import { isPrincipalId } from './principal.ts'
 import { importPublicKey } from './public-key.ts'
 import { SCOPES, type Scope } from './scopes.ts'
@@ -48,7 +49,16 @@ export async function verifyJwt(
   const prefix = fillPrefix(settings.prefix, claims)
   if (prefix === null) return refuse('jwt claim does not fit the prefix')
   const scopes = settings.scopes ?? scopesIn(claimAt(claims, settings.scopesClaim ?? 'scope'))
-  return { ok: true, principal: { id: `jwt:${sub}`, scopes, prefix, expiresAt: exp * 1000 } }
+  const limits = onlyBuckets(settings.buckets)
+  const principal = {
+    id: `jwt:${sub}`,
+    scopes,
+    prefix,
+    expiresAt: exp * 1000,
+    limits,
+    context: null,
+  }
+  return { ok: true, principal }
 }
 
 /** Refusals by jose's error code. jose checks claims only after the signature, and `exp` last. */

@@ -1,6 +1,7 @@
 import { ApiError } from '../errors/api-error.ts'
-import { utf8Length } from '../keys/encodings.ts'
+import { type Json, utf8Length } from '../keys/encodings.ts'
 import { isNfc, keyPrefixError, type ObjectKey } from '../keys/object-key.ts'
+import { type Limits, NO_LIMITS } from './limits.ts'
 import { SCOPES, type Scope } from './scopes.ts'
 
 /** Who sends a request, and what they may do. */
@@ -12,6 +13,9 @@ export interface Principal {
   readonly prefix: string
   /** When the credentials expire, in milliseconds since 1970. Infinite for an API key. */
   readonly expiresAt: number
+  readonly limits: Limits
+  /** What the creator of a token wants to see in its events. */
+  readonly context: Json | null
 }
 
 /** The principal that an app returns for its own user. */
@@ -63,7 +67,65 @@ export function principalOfApp({ id, scopes, prefix, expiresAt }: AppPrincipal):
         : Number.NaN
   if (Number.isNaN(end))
     throw new TypeError('authenticate returned an expiresAt that is not a valid Date.')
-  return { id: `app:${id}`, scopes: [...scopes], prefix, expiresAt: end }
+  return {
+    id: `app:${id}`,
+    scopes: [...scopes],
+    prefix,
+    expiresAt: end,
+    limits: NO_LIMITS,
+    context: null,
+  }
+}
+
+/** An app's own id of a user. It has no slash, so that a principal's id can end with it. */
+export const SUBJECT = /^[A-Za-z0-9._@:-]{1,128}$/
+
+/** Ids of the credentials that may name a subject. They have no slash, so that the rest is the subject. */
+const WITH_SUBJECT = /^(key:[a-z0-9-]+|localhost)(?:\/(.+))?$/
+
+/**
+ * Returns the user that a token is for, or null. `key:app/alice` is the user `alice` of the API key
+ * `app`. Nothing else can have such an id: those of JWTs and apps have a prefix.
+ */
+export const subjectOf = ({ id }: Pick<Principal, 'id'>): string | null =>
+  WITH_SUBJECT.exec(id)?.[2] ?? null
+
+/**
+ * Returns the id of a token for `subject`. Throws `forbidden` if the caller is another user's token,
+ * or is not an API key.
+ */
+export function idOfSubject(caller: Pick<Principal, 'id'>, subject: string): string {
+  const [, minter, own] = WITH_SUBJECT.exec(caller.id) ?? []
+  if (minter === undefined)
+    throw new ApiError('forbidden', 'Only a token of an API key can have a subject.')
+  if (own !== undefined && own !== subject)
+    throw new ApiError('forbidden', "A token can't change its subject.")
+  return `${minter}/${subject}`
+}
+
+/** Returns the principal's context for what is sealed, which has no such member without one. */
+export const contextOf = ({ context }: Pick<Principal, 'context'>): { readonly context?: Json } =>
+  context === null ? {} : { context }
+
+/** The settings that decide which credentials there are. */
+export interface Minters {
+  readonly apiKeys: readonly { readonly id: string }[]
+  readonly jwt: object | null
+  readonly openOnLocalhost: boolean
+}
+
+/** Returns the id without its subject. */
+export const minterOf = (id: string): string => id.split('/', 1)[0] ?? ''
+
+/**
+ * Tells whether the credential that a principal's id comes from is still configured: its API key,
+ * any issuer of JWTs, or open access on localhost. An app's own users are not in the settings.
+ */
+export function isConfigured(id: string, { apiKeys, jwt, openOnLocalhost }: Minters): boolean {
+  const credential = minterOf(id)
+  if (credential.startsWith('key:')) return apiKeys.some((key) => credential === `key:${key.id}`)
+  if (credential === 'localhost') return openOnLocalhost
+  return !credential.startsWith('jwt:') || jwt !== null
 }
 
 /** Throws `forbidden` unless the principal has `scope`. */

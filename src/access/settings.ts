@@ -8,6 +8,8 @@ export interface ApiKey {
   readonly scopes: readonly Scope[]
   /** Empty (every key), or ends with `/`. */
   readonly prefix: string
+  /** Aliases of the buckets that it may use. The first one is its default. Default: all buckets. */
+  readonly buckets?: readonly string[] | undefined
 }
 
 /** `JWT`: which issuer's tokens are accepted, and what they allow. */
@@ -25,6 +27,8 @@ export interface JwtSettings {
   /** Scopes of every token. Set this or `scopesClaim`. */
   readonly scopes?: readonly Scope[] | undefined
   readonly scopesClaim?: string | undefined
+  /** Aliases of the buckets that JWTs may use. The first one is their default. Default: all buckets. */
+  readonly buckets?: readonly string[] | undefined
   /** Name of the header that contains the token. */
   readonly header: string
 }

@@ -1,7 +1,18 @@
 import * as z from 'zod/mini'
+import type { Bucket } from '../bucket/bucket.ts'
 import { ApiError } from '../errors/api-error.ts'
+import { type Json, utf8Length } from '../keys/encodings.ts'
 import { keyPrefixError } from '../keys/object-key.ts'
-import { type Principal, requirePrefix, requireScope } from './principal.ts'
+import { type AskedLimits, NO_LIMITS, narrowLimits } from './limits.ts'
+import {
+  idOfSubject,
+  isConfigured,
+  type Minters,
+  minterOf,
+  type Principal,
+  requirePrefix,
+  requireScope,
+} from './principal.ts'
 import { SCOPES, type Scope } from './scopes.ts'
 import { seal, unseal } from './seal.ts'
 import type { SigningSettings } from './settings.ts'
@@ -13,39 +24,73 @@ const MAX_SECONDS = 3600
 /** Longer, since a large file may take hours. Such a token can't read or delete files. */
 const MAX_UPLOAD_ONLY_SECONDS = 86_400
 
-const claimsSchema = z.object({
-  sub: z.string().check(z.minLength(1)),
+const MAX_CONTEXT_BYTES = 1024
+/** So that a token fits into a path, a header and a cookie. */
+const MAX_TOKEN_LENGTH = 4096
+
+/**
+ * The form of tokens since the first version has `sub`. A token with limits or a context has `id` in
+ * its place, since earlier versions would ignore its other claims: they refuse a token without `sub`.
+ * Strict for the same reason, so that this version refuses what a later one adds.
+ */
+const claimsSchema = z.strictObject({
+  sub: z.optional(z.string().check(z.minLength(1))),
+  id: z.optional(z.string().check(z.minLength(1))),
   scopes: z.array(z.enum(SCOPES)),
   prefix: z.string(),
   exp: z.int(),
+  buckets: z._default(z.nullable(z.array(z.string())), null),
+  maxBytes: z._default(z.nullable(z.int()), null),
+  allowedTypes: z._default(z.nullable(z.array(z.string())), null),
+  maxExpiresIn: z._default(z.nullable(z.int()), null),
+  context: z._default(z.custom<Json>(), null),
 })
 
-export interface TokenRequest {
+export interface TokenRequest extends AskedLimits {
   readonly scopes: readonly Scope[]
   /** Default: the caller's own prefix. */
   readonly prefix?: string | undefined
   /** 1 to 3600 seconds, or to 86400 with only `files:upload`. Default: 10 minutes. */
   readonly expiresIn?: number | undefined
+  /** The app's id of the user. The token has its own principal then. */
+  readonly subject?: string | undefined
+  /** Any JSON of up to 1 KB, which comes back in events. Null is the same as nothing. */
+  readonly context?: unknown
 }
+
+/** The settings that tokens depend on. */
+export type TokenSettings = SigningSettings &
+  Minters & { readonly buckets: readonly [Bucket, ...Bucket[]] }
 
 /** Tells whether `token` starts like a token from `mintToken`. */
 export const looksLikeToken = (token: string): boolean => token.startsWith(TOKEN_PREFIX)
 
 /**
  * Returns a short-lived token with some of the caller's permissions. Throws `forbidden` if it
- * exceeds the caller's scopes or prefix. Throws `invalid_expiry` if it would expire after the
- * caller's own credentials. The default lifetime is shortened to theirs.
+ * exceeds the caller's scopes, prefix or limits, or changes the caller's subject or context. Throws
+ * `invalid_expiry` if it would expire after the caller's own credentials. The default lifetime is
+ * shortened to theirs. Throws `invalid_request` for a token that is too long.
  */
 export async function mintToken(
   caller: Principal,
-  { scopes, prefix = caller.prefix, expiresIn }: TokenRequest,
-  { signingSecrets }: SigningSettings,
+  { scopes, prefix = caller.prefix, expiresIn, subject, ...asked }: TokenRequest,
+  settings: Pick<TokenSettings, 'signingSecrets' | 'buckets'>,
   now: Date,
 ): Promise<{ readonly token: string; readonly expiresAt: Date }> {
   const prefixError = keyPrefixError(prefix)
   if (prefixError !== null) throw new ApiError('invalid_key', prefixError)
   requirePrefix(caller, prefix)
   for (const scope of scopes) requireScope(caller, scope)
+  const id = subject === undefined ? caller.id : idOfSubject(caller, subject)
+  const limits = narrowLimits(caller.limits, asked, settings)
+  const context = contextOf(asked.context)
+  const inherited = caller.context
+  if (
+    inherited !== null &&
+    context !== null &&
+    JSON.stringify(context) !== JSON.stringify(inherited)
+  )
+    throw new ApiError('forbidden', "A token can't change the context of its caller.")
 
   const nowSeconds = Math.floor(now.getTime() / 1000)
   const isUploadOnly = scopes.every((scope) => scope === 'files:upload')
@@ -56,26 +101,60 @@ export async function mintToken(
     throw new ApiError('invalid_expiry', `expiresIn must be from 1 to ${max} seconds for you.`)
 
   const exp = nowSeconds + lifetime
-  const claims: z.infer<typeof claimsSchema> = { sub: caller.id, scopes: [...scopes], prefix, exp }
-  return {
-    token: TOKEN_PREFIX + (await seal(signingSecrets, 'token', claims)),
-    expiresAt: new Date(exp * 1000),
+  const rights = { scopes, prefix, exp }
+  const kept = inherited ?? context
+  const claims =
+    limits === NO_LIMITS && kept === null
+      ? { sub: id, ...rights }
+      : { id, ...rights, ...withoutNulls({ ...limits, context: kept }) }
+  const token = TOKEN_PREFIX + (await seal(settings.signingSecrets, 'token', claims))
+  if (token.length > MAX_TOKEN_LENGTH)
+    throw new ApiError(
+      'invalid_request',
+      `The token would have ${token.length} characters, and ${MAX_TOKEN_LENGTH} are allowed. Shorten its prefix, buckets, allowedTypes or context.`,
+    )
+  return { token, expiresAt: new Date(exp * 1000) }
+}
+
+/** Returns the context of a request, and null without one. Throws `invalid_request` above 1 KB. */
+function contextOf(context: unknown = null): Json {
+  if (isContext(context)) return context
+  throw new ApiError('invalid_request', 'The request is not valid.', {
+    issues: [{ path: 'context', message: `must be at most ${MAX_CONTEXT_BYTES} bytes of JSON` }],
+  })
+}
+
+function isContext(value: unknown): value is Json {
+  try {
+    return utf8Length(JSON.stringify(value)) <= MAX_CONTEXT_BYTES
+  } catch {
+    return false // nested too deep
   }
 }
 
-/** Returns the principal of a token from `mintToken`. Accepts one that expired up to `graceSeconds` ago. */
+const withoutNulls = (claims: object): object =>
+  Object.fromEntries(Object.entries(claims).filter(([, value]) => value !== null))
+
+/**
+ * Returns the principal of a token from `mintToken`, unless the credential that it comes from is no
+ * longer configured. Accepts one that expired up to `graceSeconds` ago.
+ */
 export async function verifyToken(
   token: string,
-  { signingSecrets }: SigningSettings,
+  settings: Omit<TokenSettings, 'buckets'>,
   now: Date,
   graceSeconds = 0,
 ): Promise<Verdict> {
   if (!looksLikeToken(token)) return refuse('token malformed')
   const text = token.slice(TOKEN_PREFIX.length)
-  const sealed = await unseal(signingSecrets, 'token', text, now, graceSeconds)
+  const sealed = await unseal(settings.signingSecrets, 'token', text, now, graceSeconds)
   if (!sealed.ok) return refuse(`token ${sealed.failure}`, loggable(sealed.kid))
   const claims = claimsSchema.safeParse(sealed.claims)
   if (!claims.success) return refuse('token claims unusable')
-  const { sub, scopes, prefix, exp } = claims.data
-  return { ok: true, principal: { id: sub, scopes, prefix, expiresAt: exp * 1000 } }
+  const { sub, id = sub, scopes, prefix, exp, context, ...limits } = claims.data
+  if (id === undefined) return refuse('token claims unusable')
+  if (!isConfigured(id, settings))
+    return refuse('token minter not configured', loggable(minterOf(id)))
+  const principal = { id, scopes, prefix, expiresAt: exp * 1000, context }
+  return { ok: true, principal: { ...principal, limits: sub === undefined ? limits : NO_LIMITS } }
 }

@@ -22,6 +22,7 @@ const claimsSchema = z.object({
   partSize: z.nullable(z.int()),
   /** Only for a chosen key. */
   chosen: z.optional(z.object({ mark: z.string(), overwrite: z.boolean() })),
+  maxBytes: z.optional(z.int()),
 })
 
 /** Identifies the owner and the object of an upload. */
@@ -45,6 +46,8 @@ export interface UploadClaims extends UploadScope {
   readonly partSize: number | null
   /** For a key that the client chose. Undefined for a generated one. */
   readonly chosen?: ChosenKey | undefined
+  /** Maximum size of the file when the upload began, if there was one. */
+  readonly maxBytes?: number | undefined
 }
 
 /** How an upload in parts treats an object that its key already has. */

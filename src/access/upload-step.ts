@@ -1,9 +1,17 @@
 import * as z from 'zod/mini'
 import { ApiError } from '../errors/api-error.ts'
+import type { Json } from '../keys/encodings.ts'
 import { seal, unsealAs } from './seal.ts'
 import type { SigningSettings } from './settings.ts'
 
-const UPLOAD = { bucket: z.string(), owner: z.string(), key: z.string() }
+const UPLOAD = {
+  bucket: z.string(),
+  owner: z.string(),
+  key: z.string(),
+  /** The principal's own limit and context, if it has them. */
+  maxBytes: z.optional(z.int()),
+  context: z.optional(z.custom<Json>()),
+}
 
 const startSchema = z.object({
   ...UPLOAD,
@@ -12,6 +20,8 @@ const startSchema = z.object({
     mimetype: z.string(),
     metadata: z.optional(z.record(z.string(), z.string())),
     cacheControl: z.optional(z.string()),
+    contentDisposition: z.optional(z.string()),
+    contentEncoding: z.optional(z.string()),
     size: z.nullable(z.int()),
     /** Whether it may replace an object. Only for a chosen key. */
     overwrite: z.optional(z.boolean()),

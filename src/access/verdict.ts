@@ -20,6 +20,7 @@ export const REFUSALS = {
   'token signature wrong': 'not_accepted',
   'token claims unusable': 'not_accepted',
   'token expired': 'expired',
+  'token minter not configured': 'not_accepted',
   'jwt malformed': 'malformed',
   'jwt algorithm not allowed': 'not_accepted',
   'jwt key unknown': 'not_accepted',
@@ -29,6 +30,7 @@ export const REFUSALS = {
   'jwt not supported': 'not_accepted',
   'jwt subject unusable': 'not_accepted',
   'jwt claim does not fit the prefix': 'not_accepted',
+  'notification secret wrong': 'not_accepted',
   'refused by the app': 'not_accepted',
   'session expired': 'expired',
 } as const satisfies Readonly<Record<string, Reason>>

@@ -45,12 +45,21 @@ export interface Bucket extends Address {
   readonly conditionalPut: boolean
   /** Whether the server supports If-None-Match when it completes an upload in parts. */
   readonly conditionalComplete: boolean
+  /** Prefixes of chosen keys that bucket notifications may record. */
+  readonly managedPrefixes: readonly string[]
   /** `type/subtype` or `type/*`, in lower case, or null if every type is allowed. */
   readonly allowedTypes: readonly string[] | null
   /** Maximum lifetime of a URL. */
   readonly maxExpiresIn: SecondsByUse
   /** Lifetime of a URL without `expiresIn`. Shortened to the allowed maximum. */
   readonly defaultExpiresIn: SecondsByUse
+  /** Headers that every upload carries, by their names in lower case. */
+  readonly uploadHeaders: Readonly<Record<string, string>> | null
+  /**
+   * Headers that every request carries. A presigned URL has them in its query, where S3 reads them
+   * too, so that clients need not send them.
+   */
+  readonly requestHeaders: Readonly<Record<string, string>> | null
   /** Maximum lifetime of an edge copy, in seconds. */
   readonly edgeTtlSeconds: number
   /** Value of the Cross-Origin-Resource-Policy header of link responses. */

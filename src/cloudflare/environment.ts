@@ -1,5 +1,10 @@
 import type { Credentials } from '../bucket/bucket.ts'
-import { apiKeysRule, jwtRule, signingSecretsRule } from '../settings/access-rules.ts'
+import {
+  apiKeysRule,
+  jwtRule,
+  notificationSecretsRule,
+  signingSecretsRule,
+} from '../settings/access-rules.ts'
 import { bucketsRule } from '../settings/bucket-rules.ts'
 import {
   cookieOriginsRule,
@@ -24,6 +29,7 @@ import {
   type Words,
 } from '../settings/rules.ts'
 import type { Settings } from '../settings/settings.ts'
+import { webhooksRule } from '../settings/webhook-rules.ts'
 
 /**
  * Returns the settings from the Worker's variables, secrets and bindings (docs/configuration.md).
@@ -65,6 +71,12 @@ export const environmentRules = (variables: Readonly<Record<string, unknown>>) =
   CORS_COOKIE_ORIGINS: optional(oneIsNoList(cookieOriginsRule), []),
   JWT: optional(tableOrJson(jwtRule), null),
   LINK_ORIGIN: optional(originRule, null),
+  NOTIFICATION_SECRETS:
+    variables.NOTIFICATION_SECRETS === undefined && 'NOTIFICATION_SECRET' in variables
+      ? needed(notificationSecretsRule, misspelt(variables, 'NOTIFICATION_SECRET') ?? '')
+      : optional(notificationSecretsRule, []),
+  WEBHOOKS: optional(tableOrJson(webhooksRule), []),
+  EVENTS: optional(binding('a queue', '[[queues.producers]]')),
   OPEN_ACCESS: optional(oneOf('localhost'), null),
 })
 
@@ -81,6 +93,8 @@ const environmentRule = (variables: Readonly<Record<string, unknown>>): Rule<Set
       corsCookieOrigins: given.CORS_COOKIE_ORIGINS,
       linkBase: given.LINK_ORIGIN,
       linkHostOnly: given.LINK_ORIGIN !== null,
+      notificationSecrets: given.NOTIFICATION_SECRETS,
+      webhooks: given.WEBHOOKS,
       openOnLocalhost: given.OPEN_ACCESS !== null,
     }),
   )
@@ -115,11 +129,20 @@ const tableOrJson =
     let parsed: unknown
     try {
       parsed = JSON.parse(value)
-    } catch {
-      return breaks(place, `must be ${place.words.table([])}, or JSON text`)
+    } catch (error) {
+      return breaks(
+        place,
+        /^\s*[[{]/.test(value)
+          ? `is not valid JSON${placeIn(error)}`
+          : `must be ${place.words.table([])}, or JSON text`,
+      )
     }
     return rule(parsed, place)
   }
+
+/** Returns where JSON.parse failed, without the text around it, which may be a secret. */
+const placeIn = (error: unknown): string =>
+  / at position \d+/.exec(error instanceof Error ? error.message : '')?.[0] ?? ''
 
 /** Accepts a name, never an access key id, since an issue about a missing secret would show it. */
 const credentialsName = matching(

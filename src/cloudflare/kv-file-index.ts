@@ -35,7 +35,9 @@ export function kvFileIndex(kv: KVNamespace): FileIndex {
           `The index accepts keys of at most ${MAX_KV_KEY_BYTES - kvKey(record.bucket, '').length} bytes in this bucket.`,
         )
       const metadata = toMetadata(record)
-      await attempt(() => writeTwice(() => kv.put(name, '', { metadata })))
+      const write = () => kv.put(name, '', { metadata })
+      // Only one writer gets through. A provisional record must not follow the one with an owner.
+      await attempt(() => (record.owner === null ? write() : writeTwice(write)))
       return { ...record, ...metadata }
     },
 

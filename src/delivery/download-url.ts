@@ -15,12 +15,18 @@ export interface DownloadRequest {
   readonly download?: string | undefined
   /** Also show types in the browser that may run scripts there. */
   readonly inline?: boolean | undefined
+  /** The version to serve, from a bucket with versioning. Default: the current one. */
+  readonly versionId?: string | undefined
   /** Return the same URL to every caller within a time window. */
   readonly stable?: boolean | undefined
 }
 
 /** Maximum length of a name to save a file under, in UTF-16 code units. */
 export const MAX_DOWNLOAD_NAME_LENGTH = 1024
+
+/** The id of a version. S3's are "URL-ready", and at most 1024 bytes long. */
+export const VERSION_ID = /^[\w.~-]+$/
+export const MAX_VERSION_ID_LENGTH = 1024
 
 /** A presigned GET URL in the form for clients. */
 export interface DownloadUrl {
@@ -60,13 +66,14 @@ export interface DownloadSigner {
  */
 export function downloadSigner(
   bucket: Bucket,
-  { expiresIn, download, inline = false, ...request }: DownloadRequest,
+  { expiresIn, download, inline = false, versionId, ...request }: DownloadRequest,
   now: Date,
 ): DownloadSigner {
   const { credentials } = bucket
   const validity = resolveValidity({ ...request, expiresIn, bucket, credentials, now })
   const { signedAt, signedSeconds } = validity
-  const template = { bucket, credentials, method: 'GET', signedAt, signedSeconds } as const
+  const query = versionId === undefined ? undefined : { versionId }
+  const template = { bucket, credentials, method: 'GET', query, signedAt, signedSeconds } as const
   let shown: PresignKey | undefined
   let saved: PresignKey | undefined
   return {
@@ -75,8 +82,11 @@ export function downloadSigner(
         shown ??= presignMany(template)
         return shown(key)
       }
-      const query = { 'response-content-disposition': attachment(download ?? null) }
-      saved ??= presignMany({ ...template, query })
+      const disposition = attachment(download ?? null)
+      saved ??= presignMany({
+        ...template,
+        query: { 'response-content-disposition': disposition, ...query },
+      })
       return saved(key)
     },
     expiresIn: validity.expiresInSeconds,

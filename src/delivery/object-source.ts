@@ -1,7 +1,5 @@
 import type { Bucket } from '../bucket/bucket.ts'
 import { ApiError } from '../errors/api-error.ts'
-import { describe } from '../errors/describe.ts'
-import type { WarningText } from '../errors/warnings.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { contentCodings } from './content-coding.ts'
 import { openObject } from './open-object.ts'
@@ -22,25 +20,11 @@ export interface ObjectSource {
     range: string | null,
   ): Promise<Response>
   /**
-   * Purges every copy of an object. Throws `purge_failed`. A copy then stays for at most
-   * `copySeconds`.
+   * Purges every copy of these objects, at most 100, in one call. Throws `purge_failed`. Copies then
+   * stay for at most `copySeconds`.
    */
-  purge(bucket: Bucket, key: ObjectKey): Promise<void>
+  purge(bucket: Bucket, keys: readonly ObjectKey[]): Promise<void>
 }
-
-/**
- * Purges every copy of an object after its bytes have changed. Resolves with a warning for the log
- * if that fails, since the change itself has happened.
- */
-export const purgeChanged = (
-  source: Pick<ObjectSource, 'purge'>,
-  bucket: Bucket,
-  key: ObjectKey,
-): Promise<WarningText | null> =>
-  source.purge(bucket, key).then(
-    () => null,
-    (failure) => `edge copy not purged: ${describe(failure)}` as const,
-  )
 
 /**
  * Whether `fetch` returns bytes as they are stored. On Node, Deno and Bun, it decodes encoded

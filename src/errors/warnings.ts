@@ -6,14 +6,22 @@ export const WARNINGS = [
   'rate limit not applied',
   'index entries unreadable',
   'edge copy not purged',
+  'files not deleted',
   'parts and their size not checked',
   'complete failed although the object exists',
   'metadata left out',
+  'notifications dropped',
+  'notifications failed',
   'key set not read',
   'The Cache API failed to match.',
   'The Cache API failed to put.',
   'The Cache API failed to delete.',
   "The presigner's log failed",
+  'webhooks are not queued',
+  'fetch is not strictly public',
+  'webhook not delivered',
+  'webhook lost',
+  'job not done',
 ] as const
 
 export type Warning = (typeof WARNINGS)[number]

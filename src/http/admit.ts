@@ -1,6 +1,7 @@
 import type { MiddlewareHandler } from 'hono'
 import { looksLikeApiKey, verifyApiKey } from '../access/api-key.ts'
 import { verifyJwt } from '../access/jwt.ts'
+import { NO_LIMITS } from '../access/limits.ts'
 import type { Principal } from '../access/principal.ts'
 import { SCOPES } from '../access/scopes.ts'
 import { looksLikeToken, verifyToken } from '../access/token.ts'
@@ -29,6 +30,8 @@ const LOCAL_PRINCIPAL: Principal = {
   scopes: SCOPES,
   prefix: '',
   expiresAt: Infinity,
+  limits: NO_LIMITS,
+  context: null,
 }
 
 /**

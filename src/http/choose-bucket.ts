@@ -1,16 +1,30 @@
+import { mayUse, narrowBucket } from '../access/limits.ts'
 import type { Bucket } from '../bucket/bucket.ts'
 import { findBucket } from '../bucket/find-bucket.ts'
 import { requireSpelling } from '../bucket/key-spelling.ts'
+import { ApiError } from '../errors/api-error.ts'
 import type { AppContext } from './app-env.ts'
 
 /**
- * Returns the bucket that the request names, or the default one, and stores it for the log. `key`
- * is the key, or the start of keys, in the request. It is null for no key or a list. Throws
- * `unknown_bucket`, and `invalid_key` for a key that this bucket doesn't accept.
+ * Returns the bucket that the request names, or the principal's default one, as the principal sees
+ * it: with its own limits, if they are narrower. Stores it for the log. `key` is the key, or the
+ * start of keys, in the request. It is null for no key or a list. Throws `forbidden` for a bucket
+ * that the principal may not use, `unknown_bucket`, and `invalid_key` for a key that this bucket
+ * doesn't accept.
  */
 export function chooseBucket(c: AppContext, alias: string | undefined, key: string | null): Bucket {
+  const { limits } = c.get('principal')
+  // Before it is clear whether there is such a bucket, so that nobody can find out which ones exist.
+  if (alias !== undefined && !mayUse(limits, alias))
+    throw new ApiError('forbidden', 'You may not use this bucket.')
+  const bucket = signedBucket(c, alias ?? limits.buckets?.[0])
+  if (key !== null) requireSpelling(bucket, key)
+  return narrowBucket(bucket, limits)
+}
+
+/** Returns the bucket that a link's signature names, and stores it for the log. Throws `unknown_bucket`. */
+export function signedBucket(c: AppContext, alias: string | undefined): Bucket {
   const bucket = findBucket(c.get('settings'), alias)
   c.set('bucket', bucket.alias)
-  if (key !== null) requireSpelling(bucket, key)
   return bucket
 }

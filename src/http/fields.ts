@@ -5,9 +5,12 @@ import { MAX_KEYS, MAX_PARTS } from '../bucket/limits.ts'
 import { asApiError } from '../errors/api-error.ts'
 import { type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
 import {
+  CONTENT_DISPOSITION,
+  CONTENT_ENCODING,
   DIRECTORY,
   HEADER_VALUE,
   MAX_CACHE_CONTROL_LENGTH,
+  MAX_CONTENT_DISPOSITION_LENGTH,
   MAX_FILE_NAME_LENGTH,
   MAX_METADATA_VALUE_LENGTH,
   METADATA_NAME,
@@ -30,6 +33,25 @@ export const cacheControl = z.optional(
   z
     .string()
     .check(z.maxLength(MAX_CACHE_CONTROL_LENGTH), z.regex(HEADER_VALUE, 'must be printable ASCII')),
+)
+export const contentDisposition = z.optional(
+  z
+    .string()
+    .check(
+      z.maxLength(MAX_CONTENT_DISPOSITION_LENGTH),
+      z.regex(
+        CONTENT_DISPOSITION,
+        'must be a Content-Disposition, such as attachment; filename="a.pdf"',
+      ),
+    ),
+)
+export const contentEncoding = z.optional(
+  z
+    .string()
+    .check(
+      z.maxLength(MAX_CACHE_CONTROL_LENGTH),
+      z.regex(CONTENT_ENCODING, 'must be content codings, such as "gzip", and not "aws-chunked"'),
+    ),
 )
 export const sha256 = z.optional(z.string().check(z.regex(SHA256, 'must be 32 bytes in base64')))
 /** S3's user-defined metadata. */
@@ -78,16 +100,32 @@ export const overwriteOfKey = names(
   ({ overwrite, key }) => overwrite === undefined || key !== undefined,
 )
 
-/** Size limit of a body with a list of keys. */
+/** Size limit of a body with a list of keys or files. */
 export const MAX_KEYS_BODY_BYTES = 2 * 1024 ** 2
 
 /** 1 to 1000 object keys, not yet parsed. */
 export const keyList = z.array(z.string()).check(z.minLength(1), z.maxLength(MAX_KEYS))
 
+/** Maximum number of files in one request that uploads or deletes. */
+export const MAX_FILES = 100
+
 /** What a client receives for a refused key. The other keys are not affected. */
 export interface RefusedKey {
   readonly key: string
   readonly error: { readonly code: string; readonly message: string }
+}
+
+/** Returns the error of one key. Throws `error` if it is not an ApiError. */
+export const refusedKey = (key: string, error: unknown): RefusedKey => ({
+  key,
+  error: itemError(error),
+})
+
+/** Returns the error of one item of a list. Throws `error` if it is not an ApiError. */
+export function itemError(error: unknown): RefusedKey['error'] {
+  const known = asApiError(error)
+  if (known === null) throw error
+  return { code: known.code, message: known.message }
 }
 
 /**
@@ -105,9 +143,7 @@ export const forEachKey = <T>(
         requireSpelling(bucket, key)
         return await act(parseObjectKey(key))
       } catch (error) {
-        const known = asApiError(error)
-        if (known === null) throw error
-        return { key, error: { code: known.code, message: known.message } }
+        return refusedKey(key, error)
       }
     }),
   )

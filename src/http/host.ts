@@ -2,8 +2,9 @@ import type { ExecutionContext } from 'hono'
 import type { Principal } from '../access/principal.ts'
 import type { ObjectSource } from '../delivery/object-source.ts'
 import type { ErrorCode } from '../errors/api-error.ts'
+import type { Warning } from '../errors/warnings.ts'
+import type { Announcer, Later } from '../events/announcer.ts'
 import type { FileIndex } from '../file-index/file-index.ts'
-import type { FileRecord } from '../file-index/file-record.ts'
 import type { LoadedSettings } from '../settings/define.ts'
 
 /** One presigner in one environment. */
@@ -12,7 +13,13 @@ export interface Instance {
   readonly fileIndex: FileIndex
   /** Null if there is no limit. */
   readonly rateLimiter: RateLimiter | null
+  /** Null if nobody listens. */
+  readonly events: Announcer | null
+  /** Null without a queue. */
+  readonly later: Later | null
   readonly log: (line: LogLine) => void
+  /** What is wrong with the instance although it works, for `/healthz`. */
+  readonly warnings: readonly Warning[]
   /** Returns the source of objects for a request with this execution context. */
   readonly objects: (context: ExecutionContext) => ObjectSource
 }
@@ -27,7 +34,6 @@ export interface Host {
   readonly authenticate: (() => Promise<Principal | null>) | null
   /** Returns `UploadChanges`, unchecked. */
   readonly beforeUpload: ((file: NewFile, principal: Principal) => Promise<unknown>) | null
-  readonly onEvent: ((event: FileEvent) => Promise<void>) | null
 }
 
 /** A rate limit by key, such as Cloudflare's rate limiting binding. */
@@ -82,17 +88,3 @@ export interface UploadChanges {
   /** Refuses the upload. The client receives `forbidden` with this message. */
   readonly refuse?: string | undefined
 }
-
-/** What happened to a file. It may arrive twice. `key` and `etag` identify an upload. */
-export type FileEvent =
-  | {
-      readonly type: 'recorded' | 'replaced'
-      readonly file: FileRecord
-      /** Id of the principal. */
-      readonly principal: string
-    }
-  | {
-      readonly type: 'deleted'
-      readonly file: { readonly bucket: string; readonly key: string }
-      readonly principal: string
-    }

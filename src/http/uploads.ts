@@ -1,9 +1,9 @@
 import * as z from 'zod/mini'
 import type { Principal } from '../access/principal.ts'
-import { requireKey, requireScope } from '../access/principal.ts'
+import { requireKey, requireScope, subjectOf } from '../access/principal.ts'
 import { openUploadId, type UploadClaims } from '../access/upload-id.ts'
 import type { Bucket } from '../bucket/bucket.ts'
-import { purgeChanged } from '../delivery/object-source.ts'
+import { requireSpelling } from '../bucket/key-spelling.ts'
 import { ApiError } from '../errors/api-error.ts'
 import type { FileRecord } from '../file-index/file-record.ts'
 import { lastSegment } from '../keys/file-name.ts'
@@ -11,11 +11,13 @@ import { requireChoice } from '../keys/new-key.ts'
 import { keyPrefixError, type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
 import { finishMultipart } from '../uploads/finish-multipart.ts'
 import { newUpload } from '../uploads/new-upload.ts'
+import type { Announce, Recorded } from '../uploads/record.ts'
 import { DIRECTORY, S3_METADATA_NAME } from '../uploads/upload-fields.ts'
 import { refuseForeignPage } from './admit.ts'
 import type { AppContext } from './app-env.ts'
 import { chooseBucket } from './choose-bucket.ts'
-import type { FileEvent, NewFile } from './host.ts'
+import type { NewFile } from './host.ts'
+import { purgeReplaced } from './purge.ts'
 import { addWarning } from './request-log.ts'
 
 /** How a client names a file: by its own name, or by a key that it chooses. */
@@ -36,13 +38,18 @@ interface Named {
  * Returns `file` with its name and its key, if the client chose one. Throws `forbidden` unless the
  * caller may choose this key, and replace an object with `overwrite`, and `invalid_key`.
  */
-export function nameFile<File extends Naming>(c: AppContext, file: File): File & Named {
+export function nameFile<File extends Naming>(
+  c: AppContext,
+  bucket: Bucket,
+  file: File,
+): File & Named {
   if (hasOwnName(file)) return file
   const { fileName, overwrite = false } = file
   const principal = c.get('principal')
   const key = parseObjectKey(file.key ?? '')
   requireKey(principal, 'keys:choose', key)
   if (overwrite) requireScope(principal, 'files:delete')
+  requireSpelling(bucket, key)
   requireChoice(key)
   return { ...file, key, overwrite, fileName: fileName ?? lastSegment(key) }
 }
@@ -112,31 +119,24 @@ const changesSchema = z.strictObject({
 })
 
 /**
- * Purges the edge copy of an object that was replaced, so that links show the new one. If that
- * fails, adds a warning to the log: the copy stays for at most `copySeconds`.
+ * Returns the function that announces what this request does to files, or null if nobody listens.
  */
-export async function purgeReplaced(
-  c: AppContext,
-  bucket: Bucket,
-  key: ObjectKey,
-  replaces: boolean,
-): Promise<void> {
-  if (!replaces) return
-  const source = c.env.instance.objects(c.executionCtx)
-  const warning = await purgeChanged(source, bucket, key)
-  if (warning !== null) addWarning(c, warning)
+export function announcerOf(c: AppContext): Announce | null {
+  const { events } = c.env.instance
+  if (events === null) return null
+  const principal = c.get('principal')
+  const { id, context } = principal
+  const actor = { principal: id, subject: subjectOf(principal), context }
+  return (change, about) => events({ ...change, ...actor }, about, c.executionCtx)
 }
 
-/** Tells the app that a file was recorded, and waits for it. */
-export const tellRecorded = async (
-  c: AppContext,
-  { record: file, replaces }: { readonly record: FileRecord; readonly replaces: boolean },
-): Promise<void> =>
-  tell(c, (principal) => ({ type: replaces ? 'replaced' : 'recorded', file, principal }))
+/** Returns the body of a 201: the record, with what the app returned as `data`. */
+export const recordBody = ({ record, data }: Recorded): FileRecord & { data?: unknown } =>
+  data === undefined ? record : { ...record, data }
 
 /**
- * Completes an upload in parts, logs its warning and tells the app. `name` is undefined for the name
- * from the start of the upload. Throws what `finishMultipart` throws.
+ * Completes an upload and logs its warning. `name` is undefined for the name from the start of the
+ * upload. Throws what `finishMultipart` throws.
  */
 export async function finishUpload(
   c: AppContext,
@@ -145,26 +145,31 @@ export async function finishUpload(
   parts: Parameters<typeof finishMultipart>[3],
   name: string | undefined,
   now: Date,
-): Promise<FileRecord> {
+): Promise<Recorded> {
   const { fileIndex } = c.env.instance
-  const finished = await finishMultipart(bucket, fileIndex, upload, parts, name, now)
+  const announce = announcerOf(c)
+  const finished = await finishMultipart(bucket, fileIndex, upload, parts, name, now, announce)
   if (finished.warning !== undefined) addWarning(c, finished.warning)
   // An earlier object may have no record.
   const mayReplace = finished.replaces || upload.chosen?.overwrite === true
-  await purgeReplaced(c, bucket, upload.key, mayReplace)
-  await tellRecorded(c, finished)
-  return finished.record
+  if (mayReplace) await purgeReplaced(c, bucket, upload.key)
+  return finished
 }
 
-/** Tells the app that a file was deleted, and waits for it. */
-export const tellDeleted = (
+/**
+ * Announces that a file was deleted. Call it before its record is removed. Throws
+ * `events_unavailable`.
+ */
+export async function tellDeleted(
   c: AppContext,
-  file: { readonly bucket: string; readonly key: string },
-): Promise<void> => tell(c, (principal) => ({ type: 'deleted', file, principal }))
-
-async function tell(c: AppContext, event: (principal: string) => FileEvent): Promise<void> {
-  const { onEvent } = c.env.host
-  if (onEvent !== null) await onEvent(event(c.get('principal').id))
+  { alias: bucket }: Bucket,
+  key: ObjectKey,
+): Promise<void> {
+  const announce = announcerOf(c)
+  if (announce === null) return
+  // The record tells which upload was deleted, so that a repeat has the same event id.
+  const known = await c.env.instance.fileIndex.get(bucket, key)
+  await announce({ type: 'deleted', file: { bucket, key } }, known)
 }
 
 /**

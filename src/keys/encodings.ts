@@ -3,6 +3,15 @@
  * functions don't use them.
  */
 
+/** A value that JSON can represent. */
+export type Json =
+  | null
+  | boolean
+  | number
+  | string
+  | readonly Json[]
+  | { readonly [name: string]: Json }
+
 const encoder = new TextEncoder()
 const HEX_DIGITS = Uint8Array.from('0123456789abcdef', (digit) => digit.charCodeAt(0))
 

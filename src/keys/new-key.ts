@@ -68,6 +68,14 @@ export function requireChoice(key: ObjectKey): void {
     )
 }
 
+/**
+ * Returns a name to show for `key`: its last segment, without the id if `newObjectKey` created it.
+ */
+export function nameInKey(key: ObjectKey): string {
+  const name = key.slice(key.lastIndexOf('/') + 1)
+  return isNewObjectKey(key) ? name.slice(TIME_DIGITS + RANDOM_DIGITS + 1) : name || key
+}
+
 /** Returns 20 characters: 45 bits of inverted milliseconds, then 55 random bits. */
 function newId(now: Date): string {
   let time = MAX_TIME - now.getTime()

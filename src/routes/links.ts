@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
 import { verifyLink } from '../access/link-signature.ts'
-import { requireKey, requireScope } from '../access/principal.ts'
+import { type Principal, requireKey, requireScope } from '../access/principal.ts'
 import { LINK_REFUSALS } from '../access/verdict.ts'
 import { storedKey } from '../bucket/key-spelling.ts'
 import { createLink, linkExpiry, linkTo, MAX_LINK_NAME_LENGTH } from '../delivery/link.ts'
@@ -9,7 +9,7 @@ import { serveLink } from '../delivery/serve-link.ts'
 import { ApiError } from '../errors/api-error.ts'
 import { configure } from '../http/admit.ts'
 import type { AppContext } from '../http/app-env.ts'
-import { chooseBucket } from '../http/choose-bucket.ts'
+import { chooseBucket, signedBucket } from '../http/choose-bucket.ts'
 import { bucket, expiresIn, forEachKey, keyList, MAX_KEYS_BODY_BYTES } from '../http/fields.ts'
 import { newApp } from '../http/new-app.ts'
 import { json } from '../http/responses.ts'
@@ -49,6 +49,7 @@ export const linkRoutes = newApp()
       const { expiresIn, delivery, download = null } = c.req.valid('json')
       const key = keyParam(c)
       requireKey(principal, 'links:create', key)
+      requireDelivery(principal, delivery)
       const bucket = chooseBucket(c, c.req.valid('query').bucket, key)
       const request = { expiresIn, delivery, download }
       return json(c, await linkTo(settings, linkBase(c), bucket, key, request, new Date()))
@@ -59,6 +60,7 @@ export const linkRoutes = newApp()
     const settings = c.get('settings')
     const { keys, expiresIn, delivery, bucket: alias } = c.req.valid('json')
     requireScope(principal, 'links:create')
+    requireDelivery(principal, delivery)
     const bucket = chooseBucket(c, alias, null)
     const expires = linkExpiry(bucket, expiresIn, new Date())
     const base = linkBase(c)
@@ -69,6 +71,18 @@ export const linkRoutes = newApp()
     })
     return json(c, { links, expiresAt: new Date(expires * 1000).toISOString() })
   })
+
+/**
+ * Throws `forbidden` for a redirect if the principal has its own limit for lifetimes. The Worker
+ * signs the target when somebody opens the link, and the target outlives the link.
+ */
+function requireDelivery({ limits }: Principal, delivery: 'stream' | 'redirect'): void {
+  if (delivery === 'redirect' && limits.maxExpiresIn !== null)
+    throw new ApiError(
+      'forbidden',
+      'The target of a redirect could outlive your maxExpiresIn. Use the delivery "stream".',
+    )
+}
 
 /** Returns the URL before `/i/…` in the links of this request. */
 const linkBase = (c: AppContext): string =>
@@ -88,7 +102,7 @@ export const deliveryRoutes = newApp()
       const message = code === 'link_expired' ? 'This link has expired.' : 'This link is not valid.'
       throw new ApiError(code, message, { cause: verdict.refusal })
     }
-    const bucket = chooseBucket(c, verdict.policy.bucket, null)
+    const bucket = signedBucket(c, verdict.policy.bucket)
     if (settings.linkHostOnly && !asksLinkHost(settings, c.req.url)) {
       c.header('Cross-Origin-Resource-Policy', bucket.crossOriginResourcePolicy)
       return c.redirect(settings.linkBase + path + search, 308)

@@ -1,11 +1,19 @@
 import * as z from 'zod/mini'
 import { requireScope } from '../access/principal.ts'
-import { MAX_OBJECT_BYTES, MAX_PARTS, MAX_PARTS_BODY_BYTES } from '../bucket/limits.ts'
+import {
+  MAX_OBJECT_BYTES,
+  MAX_PART_BYTES,
+  MAX_PARTS,
+  MAX_PARTS_BODY_BYTES,
+  MIN_PART_BYTES,
+} from '../bucket/limits.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
 import {
   bucket,
   cacheControl,
   chosenKey,
+  contentDisposition,
+  contentEncoding,
   directory,
   expiresIn,
   fileName,
@@ -17,21 +25,22 @@ import {
 } from '../http/fields.ts'
 import { newApp } from '../http/new-app.ts'
 import { created, json } from '../http/responses.ts'
-import { askApp, finishUpload, nameFile, openUpload } from '../http/uploads.ts'
+import { askApp, finishUpload, nameFile, openUpload, recordBody } from '../http/uploads.ts'
 import { validateJson, validateQuery } from '../http/validate.ts'
 import { dropMultipart, signParts, startMultipart, uploadedParts } from '../uploads/multipart.ts'
 import { planParts } from '../uploads/part-plan.ts'
-
-/** Size limit of a body with up to 10 000 parts. */
 
 const startSchema = z
   .strictObject({
     fileName: z.optional(fileName),
     key: chosenKey,
     mimetype: z.string(),
-    size: z.int().check(z.minimum(1)),
+    size: z.optional(z.int().check(z.minimum(1))),
+    partSize: z.optional(z.int().check(z.minimum(MIN_PART_BYTES), z.maximum(MAX_PART_BYTES))),
     metadata,
     cacheControl,
+    contentDisposition,
+    contentEncoding,
     directory,
     overwrite,
     bucket,
@@ -59,14 +68,17 @@ const completeSchema = z.strictObject({
 /** Uploads in parts: S3's multipart upload. Its id is bound to bucket, key and principal. */
 export const multipartRoutes = newApp()
   .post('/multipart', validateJson(startSchema), async (c) => {
-    const { bucket: alias, ...request } = c.req.valid('json')
+    const { bucket: alias, partSize, ...request } = c.req.valid('json')
     const principal = c.get('principal')
     requireScope(principal, 'files:upload')
-    const bucket = chooseBucket(c, alias, request.key ?? null)
-    const file = await askApp(c, bucket, nameFile(c, request), MAX_OBJECT_BYTES)
-    const upload = await startMultipart(c.get('settings'), bucket, principal, file, new Date())
+    const bucket = chooseBucket(c, alias, null)
+    const size = request.size ?? null
+    const plan = planParts(size, partSize)
+    const named = nameFile(c, bucket, { ...request, size })
+    const file = await askApp(c, bucket, named, MAX_OBJECT_BYTES)
+    const planned = { ...file, partSize: plan.partSize }
+    const upload = await startMultipart(c.get('settings'), bucket, principal, planned, new Date())
     const { key, uploadId, expiresAt } = upload
-    const plan = planParts(request.size)
     return json(c, { key, bucket: bucket.alias, uploadId, ...plan, expiresAt })
   })
   .post('/multipart/:uploadId/urls', validateJson(urlsSchema), async (c) => {
@@ -90,7 +102,7 @@ export const multipartRoutes = newApp()
       const { key, name, parts, bucket: alias } = c.req.valid('json')
       const now = new Date()
       const { bucket, upload } = await openUpload(c, alias, key, now)
-      return created(c, await finishUpload(c, bucket, upload, parts, name, now))
+      return created(c, recordBody(await finishUpload(c, bucket, upload, parts, name, now)))
     },
   )
   .delete('/multipart/:uploadId', validateQuery(uploadSchema), async (c) => {

@@ -1,6 +1,7 @@
 import { fitsAlgorithm } from '../access/jwk-algorithm.ts'
 import { SCOPES } from '../access/scopes.ts'
 import type { ApiKey, JwtSettings, SigningSecret, SigningSettings } from '../access/settings.ts'
+import type { Issue } from '../errors/api-error.ts'
 import { keyPrefixError } from '../keys/object-key.ts'
 import {
   also,
@@ -15,9 +16,12 @@ import {
   table,
   text,
 } from './rules.ts'
+import type { Settings } from './settings.ts'
 
 const keyPrefix = text(keyPrefixError)
 const scopes = list(oneOf(...SCOPES), 1)
+/** Accepts aliases of buckets, which `aliasesExist` compares with the buckets. */
+const buckets = optional(list(notEmpty, 1))
 
 function digestError(value: string): string | null {
   if (value.startsWith('ep_'))
@@ -40,6 +44,7 @@ export const apiKeysRule: Rule<ApiKey[]> = also(
       sha256: (value, place) => (Array.isArray(value) ? digests : digest)(value, place),
       scopes,
       prefix: keyPrefix,
+      buckets,
     }),
   ),
   (keys) => {
@@ -72,6 +77,33 @@ export const signingSecretsRule: Rule<Secrets> = (value, place) => {
   }
   const [first, ...others] = secrets
   return first === undefined ? BROKEN : [first, ...others]
+}
+
+/** Returns an issue for each bucket of an API key or of JWTs that doesn't exist. */
+export function unknownAliases({ buckets, apiKeys, jwt, jwtPath }: Settings): Issue[] {
+  const aliases = buckets.map(({ alias }) => alias)
+  const keysPath = jwtPath === 'JWT' ? 'API_KEYS' : 'apiKeys'
+  return [...apiKeys.map((key, i) => [`${keysPath}.${i}`, key] as const), [jwtPath, jwt] as const]
+    .flatMap(([path, has]) => (has?.buckets ?? []).map((alias, i) => ({ path, alias, i })))
+    .filter(({ alias }) => !aliases.includes(alias))
+    .map(({ path, i }) => ({
+      path: `${path}.buckets.${i}`,
+      message: `must be the alias of a bucket: ${aliases.join(', ')}`,
+    }))
+}
+
+/**
+ * Accepts secret[,secret]. Its characters need no encoding in a header or before the host of a URL,
+ * where servers keep it.
+ */
+export const notificationSecretsRule: Rule<string[]> = (value, place) => {
+  const secrets = typeof value === 'string' ? value.split(',').map((secret) => secret.trim()) : []
+  const areValid = secrets.every((secret) => /^[A-Za-z0-9._~-]{32,128}$/.test(secret))
+  if (areValid && [1, 2].includes(secrets.length)) return secrets
+  return breaks(
+    place,
+    'must be one or two secrets, separated by ",", each of 32 to 128 of a-z, 0-9 and "._~-". Set it to the output of `openssl rand -hex 32`.',
+  )
 }
 
 /** Signature algorithms with a public key. A shared secret can't be used with them. */
@@ -130,6 +162,7 @@ export const jwtRule: Rule<JwtSettings> = also(
     prefix: text(prefixTemplateError),
     scopes: optional(scopes),
     scopesClaim: optional(notEmpty),
+    buckets,
     header: optional(
       matching(/^[A-Za-z0-9-]+$/, 'must be the name of a header, such as "Authorization"'),
       'Authorization',

@@ -1,5 +1,7 @@
+import { ALLOWED_TYPE } from '../access/limits.ts'
 import type { Address, Bucket, Credentials, SecondsByUse } from '../bucket/bucket.ts'
 import { MAX_LINK_SECONDS, MAX_SIGNATURE_SECONDS, MAX_UPLOAD_SECONDS } from '../bucket/limits.ts'
+import { keyPrefixError } from '../keys/object-key.ts'
 import {
   also,
   BROKEN,
@@ -16,6 +18,7 @@ import {
   text,
   whole,
 } from './rules.ts'
+import { type BucketHeaders, uploadHeadersRule } from './upload-headers-rule.ts'
 
 /**
  * Accepts a maximum lifetime of at least two seconds, since a stable URL and a link use half of it.
@@ -117,7 +120,7 @@ const R2 = /\.r2\.cloudflarestorage\.com\.?(?::\d+)?$/i
 /** Hosts of AWS S3, which supports If-None-Match on PutObject and CompleteMultipartUpload. */
 const AWS = /\.amazonaws\.com(?:\.cn)?(?::\d+)?$/i
 
-const ALLOWED_TYPE = /^[\w!#$&^.+-]+\/(\*|[\w!#$&^.+-]+)$/
+const NO_HEADERS: BucketHeaders = { uploadHeaders: null, requestHeaders: null }
 
 /** Returns the address of the bucket called `name` at `endpoint`. */
 function addressAt(endpoint: string, name: string, addressing: 'path' | 'virtual'): Address {
@@ -150,6 +153,7 @@ const bucketRule = (alias: string, credentials: Rule<Credentials>): Rule<Bucket>
         normalizesKeys: optional(flag),
         conditionalPut: optional(flag),
         conditionalComplete: optional(flag),
+        managedPrefixes: optional(list(text(keyPrefixError)), []),
         allowedTypes: optional(
           into(
             list(matching(ALLOWED_TYPE, 'must be a type such as "image/png" or "image/*"'), 1),
@@ -159,6 +163,7 @@ const bucketRule = (alias: string, credentials: Rule<Credentials>): Rule<Bucket>
         ),
         maxExpiresIn: (value, place) => maxExpiresInRule(value ?? {}, place),
         defaultExpiresIn: (value, place) => defaultExpiresInRule(value ?? {}, place),
+        uploadHeaders: optional(uploadHeadersRule, NO_HEADERS),
         edgeTtl: optional(whole(0, MAX_LINK_SECONDS), 86_400),
         crossOriginResourcePolicy: optional(
           oneOf('cross-origin', 'same-site', 'same-origin'),
@@ -168,6 +173,7 @@ const bucketRule = (alias: string, credentials: Rule<Credentials>): Rule<Bucket>
       (given) => addressingError(given) ?? lifetimeError(given),
     ),
     ({ endpoint, publicEndpoint, bucket: name, addressing, edgeTtl, ...given }): Bucket => {
+      const { uploadHeaders: headers } = given
       const address = addressAt(endpoint, name, addressing)
       const publicAddress =
         publicEndpoint === undefined ? address : addressAt(publicEndpoint, name, addressing)
@@ -176,12 +182,15 @@ const bucketRule = (alias: string, credentials: Rule<Credentials>): Rule<Bucket>
         server.test(address.origin) || server.test(publicAddress.origin)
       return {
         ...given,
+        ...headers,
         ...address,
         alias,
         name,
         publicAddress,
         uploadCredentials: given.uploadCredentials ?? given.credentials,
-        postUploads: given.postUploads ?? !is(WITHOUT_POST_UPLOADS),
+        // S3 documents no form field for the headers of every request.
+        postUploads:
+          given.postUploads ?? (headers.requestHeaders === null && !is(WITHOUT_POST_UPLOADS)),
         normalizesKeys: given.normalizesKeys ?? is(R2),
         conditionalPut: given.conditionalPut ?? (is(AWS) || is(R2)),
         conditionalComplete: given.conditionalComplete ?? is(AWS),

@@ -1,7 +1,14 @@
 import type { ApiKey, JwtSettings } from '../access/settings.ts'
 import type { Bucket, Credentials, SecondsByUse } from '../bucket/bucket.ts'
 import { ApiError, asApiError, type Issue } from '../errors/api-error.ts'
-import { apiKeysRule, jwtRule, signingSecretsRule } from './access-rules.ts'
+import type { EventType } from '../events/file-event.ts'
+import {
+  apiKeysRule,
+  jwtRule,
+  notificationSecretsRule,
+  signingSecretsRule,
+  unknownAliases,
+} from './access-rules.ts'
 import { bucketsRule } from './bucket-rules.ts'
 import {
   also,
@@ -21,6 +28,8 @@ import {
   type Words,
 } from './rules.ts'
 import type { Settings } from './settings.ts'
+import type { UploadHeaders } from './upload-headers-rule.ts'
+import { webhooksRule } from './webhook-rules.ts'
 
 /** An access key pair of a bucket. */
 export interface CredentialsInput {
@@ -50,12 +59,16 @@ export interface BucketInput {
   readonly normalizesKeys?: boolean | undefined
   readonly conditionalPut?: boolean | undefined
   readonly conditionalComplete?: boolean | undefined
+  /** Prefixes of chosen keys that bucket notifications may record: `avatars/`. */
+  readonly managedPrefixes?: readonly string[] | undefined
   /** `type/subtype` or `type/*`. */
   readonly allowedTypes?: readonly string[] | undefined
   /** Maximum lifetime in seconds, by use. */
   readonly maxExpiresIn?: Partial<SecondsByUse> | undefined
   /** Default lifetime in seconds, by use. */
   readonly defaultExpiresIn?: Partial<SecondsByUse> | undefined
+  /** Headers of every upload, by S3's names: `x-amz-server-side-encryption` and others. */
+  readonly uploadHeaders?: UploadHeaders | undefined
   /** Lifetime of an edge copy in seconds. With 0, no copy is kept. */
   readonly edgeTtl?: number | undefined
   readonly crossOriginResourcePolicy?: Bucket['crossOriginResourcePolicy'] | undefined
@@ -79,6 +92,20 @@ export interface SettingsInput {
   readonly linkBase?: string | undefined
   /** Whether the host of `linkBase` serves only links. */
   readonly linkHostOnly?: boolean | undefined
+  /** `secret[,secret]` for `POST /notifications`. Without it, there is no such route. */
+  readonly notificationSecrets?: string | undefined
+  /** Endpoints that receive events. */
+  readonly webhooks?: readonly WebhookInput[] | undefined
+}
+
+/** An endpoint that receives events (docs/events.md). */
+export interface WebhookInput {
+  /** `https://…`, or `http://localhost:…` for development. */
+  readonly url: string
+  /** `whsec_` and base64. During a rotation, the old one and the new one. */
+  readonly secret: string | readonly string[]
+  /** Default: all events. */
+  readonly events?: readonly EventType[] | undefined
 }
 
 /** Returns the settings for one environment. Throws ApiError `misconfigured` with the issues. */
@@ -103,7 +130,11 @@ export const defineSettings = <E = unknown>(read: (env: E) => SettingsInput): Se
  */
 export function loadWith(rule: Rule<Settings>, input: unknown, words?: Words): LoadedSettings {
   const checked = check(rule, input, words)
-  return checked.ok ? { ok: true, settings: deepFreeze(checked.value) } : checked
+  if (!checked.ok) return checked
+  const issues = unknownAliases(checked.value)
+  return issues.length > 0
+    ? { ok: false, issues }
+    : { ok: true, settings: deepFreeze(checked.value) }
 }
 
 /**
@@ -231,6 +262,8 @@ const settingsRule: Rule<Settings> = also(
       corsCookieOrigins: optional(cookieOriginsRule, []),
       linkBase: optional(linkBaseRule, null),
       linkHostOnly: optional(flag, false),
+      notificationSecrets: optional(notificationSecretsRule, []),
+      webhooks: optional(webhooksRule, []),
     }),
     ({ name, signingSecrets: [first, ...others], ...given }): Settings => ({
       ...given,

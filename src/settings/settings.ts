@@ -1,5 +1,6 @@
 import type { ApiKey, JwtSettings, SigningSettings } from '../access/settings.ts'
 import type { Bucket } from '../bucket/bucket.ts'
+import type { Webhook } from '../events/webhook.ts'
 
 /** The settings of one instance: checked, complete and frozen. */
 export interface Settings extends SigningSettings {
@@ -22,6 +23,10 @@ export interface Settings extends SigningSettings {
   readonly linkBase: string | null
   /** Whether the host of `linkBase` serves only links. */
   readonly linkHostOnly: boolean
+  /** Secrets of the servers that send notifications. Empty if none may. */
+  readonly notificationSecrets: readonly string[]
+  /** Endpoints that receive events. */
+  readonly webhooks: readonly Webhook[]
   /** Whether a request for localhost needs no credentials. */
   readonly openOnLocalhost: boolean
 }

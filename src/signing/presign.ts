@@ -10,7 +10,7 @@ export interface PresignInput {
   readonly method: 'GET' | 'HEAD' | 'PUT' | 'POST' | 'DELETE'
   readonly key: ObjectKey
   /** Query of the S3 operation, such as `response-content-disposition`. */
-  readonly query?: Readonly<Record<string, string>>
+  readonly query?: Readonly<Record<string, string>> | undefined
   /** Headers that the client must send unchanged. All of them are signed. */
   readonly headers?: Readonly<Record<string, string>>
   readonly signedAt: Date
@@ -33,7 +33,11 @@ export async function presign(input: PresignInput): Promise<string> {
 export function querySigner(input: PresignInput): AwsV4Signer {
   const { bucket, key, query, signedSeconds, ...request } = input
   assertSignedSeconds(signedSeconds)
-  const search = new URLSearchParams({ ...query, 'X-Amz-Expires': String(signedSeconds) })
+  const search = new URLSearchParams({
+    ...query,
+    ...bucket.requestHeaders,
+    'X-Amz-Expires': String(signedSeconds),
+  })
   const { origin, basePath } = bucket.publicAddress
   const url = `${origin}${basePath}${encodeKey(key)}?${search}`
   return awsSigner({ ...request, bucket, url, inQuery: true })

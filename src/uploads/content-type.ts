@@ -1,3 +1,4 @@
+import { coversType } from '../access/limits.ts'
 import type { Bucket } from '../bucket/bucket.ts'
 import { ApiError } from '../errors/api-error.ts'
 import { splitFileName } from '../keys/file-name.ts'
@@ -34,10 +35,10 @@ export function requireContentType(
   const essence = essenceOf(mimetype)
   if (essence === undefined)
     throw new ApiError('invalid_mimetype', 'mimetype must be type/subtype, such as image/jpeg.')
-  if (allowedTypes !== null && !allowedTypes.some((allowed) => covers(allowed, essence)))
+  if (allowedTypes !== null && !allowedTypes.some((allowed) => coversType(allowed, essence)))
     throw new ApiError(
       'mimetype_not_allowed',
-      `This bucket accepts only ${allowedTypes.join(', ')}.`,
+      `Only these types are allowed here: ${allowedTypes.join(', ') || 'none'}.`,
     )
   if (typeRunsScript(essence) && !keyRunsScript(key))
     throw new ApiError(
@@ -45,7 +46,3 @@ export function requireContentType(
       `${essence} can run scripts, but the extension "${splitFileName(key).extension}" does not show that. Use an extension of this type, or send another type.`,
     )
 }
-
-/** Tells whether `essence` is the type `allowed`, or matches its `type/*`. */
-const covers = (allowed: string, essence: string): boolean =>
-  allowed.endsWith('/*') ? essence.startsWith(allowed.slice(0, -1)) : essence === allowed

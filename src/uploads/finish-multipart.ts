@@ -1,3 +1,4 @@
+import { NO_LIMITS, narrowBucket } from '../access/limits.ts'
 import type { UploadClaims } from '../access/upload-id.ts'
 import type { Bucket } from '../bucket/bucket.ts'
 import { MAX_OBJECT_BYTES, MAX_PARTS } from '../bucket/limits.ts'
@@ -15,7 +16,7 @@ import {
 import { deleteObject, headObject } from '../storage/object.ts'
 import { StorageFailure } from '../storage/storage-failure.ts'
 import { completedObject, isOfUpload, requireVacant } from './chosen-key.ts'
-import { type Recorded, recordUpload } from './record.ts'
+import { type Announce, type Recorded, recordUpload } from './record.ts'
 import { requireBytes } from './size-limit.ts'
 
 /** A complete file, with a warning for the log. */
@@ -25,20 +26,23 @@ export interface Finished extends Recorded {
 
 /**
  * Completes an upload and records the file, under `name` or the name from its start. First compares
- * parts and sizes with the bucket's own list, if the bucket supports it. Also records an upload
+ * parts and sizes with the bucket's own list, if the bucket supports it. Also applies the limit from
+ * its start, which may be a token's. Also records an upload
  * that is already complete, so repeating this is safe. Throws `invalid_part`, `size_mismatch`,
  * `file_too_large`, `object_exists`, `not_supported`, `upload_not_found`, `storage_error`,
  * `storage_busy`, and what `recordUpload` throws.
  */
 export async function finishMultipart(
-  bucket: Bucket,
+  known: Bucket,
   index: FileIndex,
   upload: UploadClaims,
   parts: readonly Part[],
   name: string | undefined,
   now: Date,
+  announce: Announce | null,
 ): Promise<Finished> {
-  const { key, owner } = upload
+  const { key, owner, maxBytes = null } = upload
+  const bucket = narrowBucket(known, { ...NO_LIMITS, maxBytes })
   let warning: WarningText | undefined
   let isAccepted = false
   try {
@@ -48,15 +52,20 @@ export async function finishMultipart(
     // If it was the bucket that refused, the upload may already be complete.
     const head = isOfBucket(error) ? await completedObject(bucket, upload, now) : null
     if (head === null) throw error
-    isAccepted = (await index.get(bucket.alias, key))?.etag === head.etag
+    const entry = await index.get(bucket.alias, key)
+    // A bucket's notification records any size.
+    isAccepted = entry !== null && entry.owner !== null && entry.etag === head.etag
     warning = `complete failed although the object exists: ${describe(error)}`
   }
-  // Replacing an object needs a size that was checked before.
-  const isHeld = upload.partSize !== null || isAccepted || upload.chosen?.overwrite === true
-  if (!isHeld) await holdToSize(bucket, upload, now)
+  // What replaces an object has a size that was checked before.
+  const isChecked = isSigned(upload) || isAccepted || upload.chosen?.overwrite === true
+  if (!isChecked) await holdToSize(bucket, upload, now)
   const request = { key, name: name ?? upload.name, owner }
-  return { ...(await recordUpload(bucket, index, request, now)), warning }
+  return { ...(await recordUpload(bucket, index, request, now, announce)), warning }
 }
+
+/** Tells whether the lengths of all parts were signed. */
+const isSigned = ({ size, partSize }: UploadClaims): boolean => size !== null && partSize !== null
 
 const isOfBucket = (error: unknown): boolean =>
   error instanceof ApiError && error.cause instanceof StorageFailure
@@ -64,10 +73,11 @@ const isOfBucket = (error: unknown): boolean =>
 /** Completes the upload. Resolves with whether its parts were compared with the bucket's list. */
 async function assemble(
   bucket: Bucket,
-  { key, s3UploadId, size, partSize, chosen }: UploadClaims,
+  claims: UploadClaims,
   parts: readonly Part[],
   now: Date,
 ): Promise<boolean> {
+  const { key, s3UploadId, size, partSize, chosen } = claims
   requireOrder(parts)
   if (size !== null && partSize !== null && parts.length !== Math.ceil(size / partSize))
     throw new ApiError('invalid_part', `This file has ${Math.ceil(size / partSize)} parts.`)
@@ -75,7 +85,7 @@ async function assemble(
   const upload = { bucket, key, s3UploadId, overwrite }
   const isLimited = bucket.maxBytes !== null || size !== null
   // Completing can't be undone: the object that it replaces is lost, even if the new one is too large.
-  const needsList = overwrite && partSize === null && isLimited
+  const needsList = overwrite && isLimited && !isSigned(claims)
   const listed = needsList ? await listParts(upload, now) : await listWhereSupported(upload, now)
   if (listed !== null) {
     const bytes = sumOfParts(parts, listed)
@@ -89,8 +99,8 @@ async function assemble(
 }
 
 /**
- * Deletes an object that is too large, or that has another size than the client stated. If the
- * client chooses the parts and the bucket doesn't list them, the size is only known now.
+ * Deletes an object that is too large, or that has another size than the client stated. If no
+ * lengths of parts were signed and the bucket doesn't list them, the size is only known now.
  */
 async function holdToSize(bucket: Bucket, upload: UploadClaims, now: Date): Promise<void> {
   const { key, size } = upload

@@ -17,14 +17,19 @@ import { completedObject, requireVacant } from './chosen-key.ts'
 import { newUpload, uploadSignature } from './new-upload.ts'
 import { partBytes, planParts } from './part-plan.ts'
 import { type UploadConditions, uploadHeaders } from './signed-headers.ts'
+import { requireBytes } from './size-limit.ts'
 
 const MAX_NAME_BYTES = 255
 
-export interface MultipartRequest
-  extends Pick<UploadConditions, 'mimetype' | 'metadata' | 'cacheControl'> {
+export interface MultipartRequest extends Omit<UploadConditions, 'sha256' | 'overwrite'> {
   readonly fileName: string
-  /** Size in bytes, or null if the client doesn't state it and chooses the parts itself. */
+  /** Size in bytes, or null if the client doesn't state it. */
   readonly size: number | null
+  /**
+   * Bytes of each part except the last, from `planParts`. Without it and `size`, the client chooses
+   * the parts itself.
+   */
+  readonly partSize?: number
   readonly directory?: string | undefined
   /** The key that the caller chose. Default: a new key. */
   readonly key?: ObjectKey | undefined
@@ -67,7 +72,7 @@ export async function startMultipart(
 ): Promise<StartedUpload> {
   const key = newUpload(bucket, request, prefix, MAX_OBJECT_BYTES, now)
   const { size } = request
-  const partSize = size === null ? null : planParts(size).partSize
+  const partSize = request.partSize ?? (size === null ? null : planParts(size).partSize)
   return beginMultipart(settings, bucket, { key, owner }, { ...request, partSize }, now)
 }
 
@@ -79,7 +84,9 @@ export async function beginMultipart(
   settings: SigningSettings,
   bucket: Bucket,
   { key, owner }: { readonly key: ObjectKey; readonly owner: string },
-  request: Omit<MultipartRequest, 'directory' | 'key'> & { readonly partSize: number | null },
+  request: Omit<MultipartRequest, 'directory' | 'partSize' | 'key'> & {
+    readonly partSize: number | null
+  },
   now: Date,
 ): Promise<StartedUpload> {
   const { size, partSize, overwrite, ...conditions } = request
@@ -90,17 +97,19 @@ export async function beginMultipart(
     chosen === undefined
       ? conditions
       : { ...conditions, metadata: { ...conditions.metadata, [UPLOAD_MARK]: chosen.mark } }
-  const s3UploadId = await createMultipartUpload(bucket, key, uploadHeaders(marked), now)
+  const s3UploadId = await createMultipartUpload(bucket, key, uploadHeaders(bucket, marked), now)
   const name = cutToBytes(request.fileName, MAX_NAME_BYTES)
   const claims = { bucket: bucket.alias, key, owner, s3UploadId, name, size, partSize, chosen }
-  const { uploadId, expiresAt } = await sealUploadId(settings, claims, now)
+  const limit = bucket.maxBytes === null ? {} : { maxBytes: bucket.maxBytes }
+  const { uploadId, expiresAt } = await sealUploadId(settings, { ...claims, ...limit }, now)
   return { key, uploadId, expiresAt: expiresAt.toISOString() }
 }
 
 /**
  * Presigns S3 UploadPart for each part, in the order of `partNumbers`. If the size of the file is
  * known, signs the size of each part as Content-Length. Throws `invalid_part` for a part that the
- * file doesn't have, `invalid_expiry` and `credentials_expired`.
+ * file doesn't have, `file_too_large` for one beyond the largest file of the bucket,
+ * `invalid_expiry` and `credentials_expired`.
  */
 export async function signParts(
   bucket: Bucket,
@@ -113,10 +122,11 @@ export async function signParts(
   const { signing, expiresIn, expiresAt } = uploadSignature(bucket, seconds, now)
   const urls = partNumbers.map(async (partNumber) => {
     const query = { partNumber: String(partNumber), uploadId: s3UploadId }
-    const headers =
-      size === null || partSize === null
-        ? {}
-        : { 'Content-Length': String(partBytes(size, partSize, partNumber)) }
+    const headers: Record<string, string> = {}
+    if (partSize !== null && size !== null)
+      headers['Content-Length'] = String(partBytes(size, partSize, partNumber))
+    else if (partSize !== null)
+      requireBytes((partNumber - 1) * partSize + 1, bucket, MAX_OBJECT_BYTES)
     const url = await presign({ ...signing, method: 'PUT', key, query, headers })
     return { partNumber, url }
   })

@@ -1,8 +1,9 @@
 import type { Bucket } from '../bucket/bucket.ts'
 import { ApiError } from '../errors/api-error.ts'
+import type { FileChange } from '../events/file-event.ts'
 import type { FileIndex } from '../file-index/file-index.ts'
 import type { FileRecord } from '../file-index/file-record.ts'
-import { splitFileName } from '../keys/file-name.ts'
+import { nameInKey } from '../keys/new-key.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { headObject, type ObjectHead } from '../storage/object.ts'
 
@@ -18,42 +19,63 @@ export interface Recorded {
   readonly record: FileRecord
   /** Whether this key had a record of another upload. */
   readonly replaces: boolean
+  /** What the app returned when it was told, or undefined. */
+  readonly data: unknown
 }
+
+/**
+ * Tells whoever listens about a change. `about` is the record of the file. If it throws, nothing is
+ * written.
+ */
+export type Announce = (change: FileChange, about: FileRecord | null) => Promise<unknown>
 
 /** Workers KV shows a record that another location has deleted for less than this time. */
 const MAX_LAG_SECONDS = 600
 
 /**
  * Records an uploaded object with the bucket's data. A record of the same upload (the same ETag and
- * date) keeps its name and owner, so repeating this changes nothing. Removes the record if the
- * object is missing or is deleted meanwhile. Throws `object_not_found`, `storage_error`,
- * `key_not_indexable`, `index_unavailable`.
+ * date) keeps its name and owner, so repeating this changes nothing. A provisional record, without
+ * an owner, gets both. Removes the record if the object is missing or is deleted meanwhile.
+ * Announces each change before the index changes, and again when it is repeated. `announce` is null
+ * if nobody listens. Throws `object_not_found`, `storage_error`, `key_not_indexable`,
+ * `index_unavailable`, and what `announce` throws.
  */
 export async function recordUpload(
   bucket: Bucket,
   index: FileIndex,
   { key, name, owner }: RecordRequest,
   now: Date,
+  announce: Announce | null,
 ): Promise<Recorded> {
+  const forget = async (record: FileRecord): Promise<never> => {
+    if (announce !== null) await announce({ type: 'deleted', file: fileOf(record) }, record)
+    await index.remove(bucket.alias, key)
+    throw objectNotFound()
+  }
   const [head, known] = await Promise.all([
     headObject(bucket, key, now),
     index.get(bucket.alias, key),
   ])
   if (head === null) {
-    if (known !== null) await index.remove(bucket.alias, key)
+    if (known !== null) await forget(known)
     throw objectNotFound()
   }
   const record = toRecord(bucket, key, name, owner, head)
-  const isKnown = known?.etag === record.etag && known.createdAt === record.createdAt
+  const isSame = known !== null && isSameUpload(known, head)
+  const isKnown = isSame && known.owner !== null
+  const file = isKnown ? known : record
+  const replaces = known !== null && !isSame
+  const type = replaces ? 'replaced' : 'recorded'
+  const data = announce === null ? undefined : await announce({ type, file }, file)
   // The record of a recent object may be an old one that was deleted with the previous upload.
   if (isKnown && now.getTime() - head.lastModified.getTime() > MAX_LAG_SECONDS * 1000)
-    return { record: known, replaces: false }
-  const stored = await index.put(isKnown ? known : record)
-  if ((await headObject(bucket, key, now)) !== null)
-    return { record: stored, replaces: known !== null && !isKnown }
-  await index.remove(bucket.alias, key)
-  throw objectNotFound()
+    return { record: known, replaces, data }
+  const stored = await index.put(file)
+  if ((await headObject(bucket, key, now)) === null) await forget(stored)
+  return { record: stored, replaces, data }
 }
+
+const fileOf = ({ bucket, key }: FileRecord) => ({ bucket, key })
 
 /**
  * Returns the record of a file. Without a record, returns the bucket's data about the object.
@@ -69,18 +91,23 @@ export async function findFile(
   if (known !== null) return known
   const head = await headObject(bucket, key, now)
   if (head === null) throw objectNotFound()
-  const { stem, extension } = splitFileName(key)
-  return toRecord(bucket, key, stem + extension, null, head)
+  return toRecord(bucket, key, nameInKey(key), null, head)
 }
 
-const objectNotFound = (): ApiError =>
+export const objectNotFound = (): ApiError =>
   new ApiError('object_not_found', 'There is no object under this key.')
+
+/** Tells whether a record is of the upload that the bucket has. */
+export const isSameUpload = (
+  { etag, createdAt }: FileRecord,
+  { etag: current, lastModified }: ObjectHead,
+): boolean => etag === current && createdAt === lastModified.toISOString()
 
 /**
  * Returns the record of an object. `createdAt` is the object's own date, so that recording it twice
  * has the same result.
  */
-const toRecord = (
+export const toRecord = (
   { alias }: Bucket,
   key: ObjectKey,
   name: string,

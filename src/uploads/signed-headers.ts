@@ -1,3 +1,4 @@
+import type { Bucket } from '../bucket/bucket.ts'
 import { MAX_METADATA_BYTES } from '../bucket/limits.ts'
 import { ApiError } from '../errors/api-error.ts'
 import { base64, utf8, utf8Length } from '../keys/encodings.ts'
@@ -9,22 +10,31 @@ export interface UploadConditions {
   readonly sha256?: string | undefined
   readonly metadata?: Readonly<Record<string, string>> | undefined
   readonly cacheControl?: string | undefined
+  readonly contentDisposition?: string | undefined
+  readonly contentEncoding?: string | undefined
   /** With false, the upload can't replace an object. */
   readonly overwrite?: boolean | undefined
 }
 
 /**
- * Returns the headers of S3 PutObject that the client must send. Throws `invalid_request` for too
- * much metadata.
+ * Returns the headers of S3 PutObject that the client must send, with those of the bucket. Throws
+ * `invalid_request` for too much metadata.
  */
-export function uploadHeaders(conditions: UploadConditions): Record<string, string> {
+export function uploadHeaders(
+  bucket: Pick<Bucket, 'uploadHeaders'>,
+  conditions: UploadConditions,
+): Record<string, string> {
   const { mimetype, sha256, metadata = {}, cacheControl, overwrite } = conditions
+  const { contentDisposition, contentEncoding } = conditions
   return {
     'Content-Type': mimetype,
-    ...(cacheControl === undefined ? {} : { 'Cache-Control': cacheControl }),
-    ...(overwrite === false ? { 'If-None-Match': '*' } : {}),
-    ...(sha256 === undefined ? {} : { 'x-amz-checksum-sha256': sha256 }),
+    ...(cacheControl && { 'Cache-Control': cacheControl }),
+    ...(contentDisposition && { 'Content-Disposition': contentDisposition }),
+    ...(contentEncoding && { 'Content-Encoding': contentEncoding }),
+    ...(overwrite === false && { 'If-None-Match': '*' }),
+    ...(sha256 && { 'x-amz-checksum-sha256': sha256 }),
     ...metadataHeaders(metadata),
+    ...bucket.uploadHeaders,
   }
 }
 

@@ -43,11 +43,8 @@ export async function createUploadUrl(
   const { size } = request
   const key = newUpload(bucket, { ...request, size }, prefix, MAX_PUT_BYTES, now)
   const { signing, expiresIn, expiresAt } = uploadSignature(bucket, request.expiresIn, now)
-  const headers = uploadHeaders(
-    request.key === undefined || bucket.conditionalPut
-      ? request
-      : { ...request, overwrite: undefined },
-  )
+  const isSigned = request.key === undefined || bucket.conditionalPut
+  const headers = uploadHeaders(bucket, isSigned ? request : { ...request, overwrite: undefined })
   const presignKey = presignMany({
     ...signing,
     method: 'PUT',

@@ -12,8 +12,8 @@ export function requireBytes(bytes: number, bucket: Bucket, s3Max: number): void
     throw new ApiError('file_too_large', `A file may have at most ${max} bytes here.`)
 }
 
-/** Throws `size_required` if the bucket has a limit, since the client must then state the size. */
+/** Throws `size_required` if there is a limit, since the client must then state the size. */
 export function requireStatedSize({ maxBytes }: Bucket): void {
   if (maxBytes === null) return
-  throw new ApiError('size_required', 'This bucket limits the size of a file. Send size, in bytes.')
+  throw new ApiError('size_required', 'The size of a file is limited here. Send size, in bytes.')
 }

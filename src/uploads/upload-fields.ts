@@ -19,5 +19,15 @@ export const MAX_METADATA_VALUE_LENGTH = MAX_METADATA_BYTES
 export const HEADER_VALUE = /^[\x21-\x7e]+(?: [\x21-\x7e]+)*$/
 /** Maximum length of `Cache-Control`. */
 export const MAX_CACHE_CONTROL_LENGTH = 255
+/**
+ * A `Content-Disposition` (RFC 6266): a type, then parameters, each a token or a quoted string. A
+ * name that is not ASCII goes into `filename*` (RFC 8187).
+ */
+export const CONTENT_DISPOSITION =
+  /^(?!.* {2})[\w-]+(?:; ?[\w*-]+=(?:[\w!#$%&'*+.^`|~-]+|"(?:[ !#-[\]-~]|\\[ -~])*"))*$/
+/** Maximum length of `Content-Disposition`. */
+export const MAX_CONTENT_DISPOSITION_LENGTH = 1024
+/** A `Content-Encoding`: codings that were applied to the file, such as `gzip`. */
+export const CONTENT_ENCODING = /^(?!.*aws-chunked)[\w.+-]+(?:, ?[\w.+-]+){0,7}$/i
 /** SHA-256 of a file in base64. */
 export const SHA256 = /^[A-Za-z0-9+/]{43}=$/

@@ -48,9 +48,9 @@ export const companionRoutes = newApp()
         }),
       ),
     )
-    const bucket = chooseBucket(c, undefined, objectKey ?? null)
+    const bucket = chooseBucket(c, undefined, null)
     const mimetype = s3Type(type)
-    const named = nameFile(c, {
+    const named = nameFile(c, bucket, {
       ...namesOf(filename, objectKey, flagOf(overwrite)),
       mimetype: mimetype ?? DEFAULT_TYPE,
       metadata,
@@ -71,8 +71,8 @@ export const companionRoutes = newApp()
     const body = startBody.safeParse(await readJson(c.req.raw, MAX_BODY_BYTES))
     if (!body.success) throw badRequest(startError(body.error.issues[0]))
     const { filename, type, metadata, objectKey, overwrite } = body.data
-    const bucket = chooseBucket(c, undefined, objectKey ?? null)
-    const named = nameFile(c, {
+    const bucket = chooseBucket(c, undefined, null)
+    const named = nameFile(c, bucket, {
       ...namesOf(filename, objectKey, overwrite),
       mimetype: s3Type(type) ?? DEFAULT_TYPE,
       metadata: s3Metadata(c, metadata ?? {}),

@@ -1,10 +1,11 @@
 import { sealFormPolicy } from '../access/form-policy.ts'
-import type { Principal } from '../access/principal.ts'
+import { contextOf, type Principal } from '../access/principal.ts'
 import type { SigningSettings } from '../access/settings.ts'
 import type { Bucket } from '../bucket/bucket.ts'
 import { MAX_PUT_BYTES } from '../bucket/limits.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { postUrl, signPostPolicy } from '../signing/post-policy.ts'
+import { postObjectFields } from '../storage/post-object.ts'
 import { newUpload, uploadSignature } from '../uploads/new-upload.ts'
 import { encodedWord, metadataFields, requireMetadataSize } from '../uploads/signed-headers.ts'
 import { largestFile } from '../uploads/size-limit.ts'
@@ -42,11 +43,11 @@ export async function createPostForm(
   ownUrl: string,
   bucket: Bucket,
   { fileName, mimetype, metadata, directory, key: chosen, overwrite }: PostFormRequest,
-  { id: owner, prefix }: Pick<Principal, 'id' | 'prefix'>,
+  principal: Pick<Principal, 'id' | 'prefix' | 'context'>,
   now: Date,
 ): Promise<PostForm> {
   const file = { key: chosen, fileName, mimetype: mimetype ?? DEFAULT_TYPE, size: null, directory }
-  const key = newUpload(bucket, file, prefix, MAX_PUT_BYTES, now)
+  const key = newUpload(bucket, file, principal.prefix, MAX_PUT_BYTES, now)
   // The Worker sends what it gets in a form as headers.
   const encode = bucket.postUploads ? fieldValue : encodedWord
   const values = Object.entries(metadata).map(([name, value]) => [name, encode(value)])
@@ -60,11 +61,17 @@ export async function createPostForm(
     ...metadataFields(named),
   }
   if (bucket.postUploads) {
-    const fields = await signPostPolicy({ ...signing, key, fields: about, maxBytes })
+    const fields = await signPostPolicy({
+      ...signing,
+      key,
+      fields: { ...about, ...postObjectFields(bucket) },
+      maxBytes,
+    })
     return { url: postUrl(bucket), fields, expiresIn }
   }
   const fields = { ...about, key, bucket: bucket.name }
-  const sealed = { bucket: bucket.alias, owner, name: fileName, maxBytes, overwrite, fields }
+  const of = { bucket: bucket.alias, owner: principal.id, name: fileName }
+  const sealed = { ...of, maxBytes, overwrite, fields, ...contextOf(principal) }
   const policy = await sealFormPolicy(settings, sealed, expiresIn, now)
   return { url: ownUrl, fields: { ...fields, policy }, expiresIn }
 }

@@ -1,6 +1,8 @@
 import type { Next } from 'hono'
 import * as z from 'zod/mini'
 import { openFormPolicy } from '../access/form-policy.ts'
+import { NO_LIMITS } from '../access/limits.ts'
+import { isConfigured } from '../access/principal.ts'
 import { openUploadId } from '../access/upload-id.ts'
 import { openComplete, openStart, sealUploadStep, type UploadStep } from '../access/upload-step.ts'
 import { MAX_PARTS, MAX_PARTS_BODY_BYTES } from '../bucket/limits.ts'
@@ -10,8 +12,9 @@ import type { AppContext } from '../http/app-env.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
 import { readForm } from '../http/form-body.ts'
 import { newApp } from '../http/new-app.ts'
+import { purgeReplaced } from '../http/purge.ts'
 import { countNetwork, countRequest } from '../http/rate-limit.ts'
-import { finishUpload, purgeReplaced, tellRecorded } from '../http/uploads.ts'
+import { announcerOf, finishUpload } from '../http/uploads.ts'
 import { checkUrl, readText } from '../http/validate.ts'
 import { parseObjectKey } from '../keys/object-key.ts'
 import type { Settings } from '../settings/settings.ts'
@@ -68,7 +71,7 @@ export const s3Routes = newApp()
       const sealed = form.fields.get('policy') ?? ''
       return { ...form, policy: await openFormPolicy(settings, sealed, now) }
     })
-    await admitOwner(c, policy.owner, now)
+    await admitOwner(c, policy, now)
     requireFields(fields, policy.fields)
     const key = parseObjectKey(policy.fields.key)
     const bucket = chooseBucket(c, policy.bucket, key)
@@ -78,12 +81,12 @@ export const s3Routes = newApp()
     await requireVacant(bucket, key, overwrite, bucket.conditionalPut, now)
     const condition =
       overwrite === false && bucket.conditionalPut ? { 'If-None-Match': '*' } : undefined
-    const headers = { ...objectHeaders(policy.fields), ...condition }
+    const headers = { ...objectHeaders(policy.fields), ...condition, ...bucket.uploadHeaders }
     const etag = await putObject(bucket, key, file, headers, now)
     const request = { key, name: policy.name, owner: policy.owner }
-    const recorded = await recordUpload(bucket, c.env.instance.fileIndex, request, now)
-    await purgeReplaced(c, bucket, key, recorded.replaces || overwrite === true)
-    await tellRecorded(c, recorded)
+    const { fileIndex } = c.env.instance
+    const recorded = await recordUpload(bucket, fileIndex, request, now, announcerOf(c))
+    if (recorded.replaces || overwrite === true) await purgeReplaced(c, bucket, key)
     const Location = objectUrl(bucket.publicAddress, key).href
     const body = { Location, Bucket: bucket.name, Key: key, ETag: etag }
     return xml('PostResponse', body, 201, { ETag: etag, Location })
@@ -104,9 +107,9 @@ export const s3Routes = newApp()
     const parts = await readParts(c.req.raw)
     const scope = { bucket: bucket.alias, key, owner: step.owner }
     const upload = await openUploadId(settings, scope, step.uploadId, now)
-    const { etag } = await finishUpload(c, bucket, upload, parts, undefined, now)
+    const { record } = await finishUpload(c, bucket, upload, parts, undefined, now)
     const Location = objectUrl(bucket.publicAddress, key).href
-    const body = { Location, Bucket: bucket.name, Key: key, ETag: etag }
+    const body = { Location, Bucket: bucket.name, Key: key, ETag: record.etag }
     return xml('CompleteMultipartUploadResult', body)
   })
 
@@ -122,7 +125,7 @@ async function beginStep<Step extends UploadStep>(
 ) {
   const { settings, now } = await begin(c)
   const step = await orCounted(c, () => open(settings, c.req.query('step') ?? '', now))
-  await admitOwner(c, step.owner, now)
+  await admitOwner(c, step, now)
   const key = parseObjectKey(step.key)
   return { settings, now, step, key, bucket: chooseBucket(c, step.bucket, key) }
 }
@@ -139,15 +142,22 @@ async function orCounted<T>(c: AppContext, read: () => Promise<T>): Promise<T> {
 
 /**
  * Counts the request against the principal who requested the URL or the form. Throws `forbidden` if
- * its API key is no longer configured.
+ * its credential is no longer configured.
  */
-async function admitOwner(c: AppContext, id: string, now: Date): Promise<void> {
-  const { apiKeys } = c.get('settings')
-  if (id.startsWith('key:') && !apiKeys.some((apiKey) => id === `key:${apiKey.id}`))
-    throw new ApiError('forbidden', 'The API key that requested this URL is no longer valid.')
-  c.set('principal', { id, scopes: [], prefix: '', expiresAt: now.getTime() })
+async function admitOwner(
+  c: AppContext,
+  { owner: id, maxBytes, context = null }: Owned,
+  now: Date,
+): Promise<void> {
+  if (!isConfigured(id, c.get('settings')))
+    throw new ApiError('forbidden', 'The credential that requested this URL is no longer valid.')
+  const limits = maxBytes === undefined ? NO_LIMITS : { ...NO_LIMITS, maxBytes }
+  c.set('principal', { id, scopes: [], prefix: '', expiresAt: now.getTime(), limits, context })
   await countRequest(c, `principal ${id}`)
 }
+
+/** What a policy or a step says about the principal who requested it. */
+type Owned = Pick<UploadStep, 'owner' | 'maxBytes' | 'context'>
 
 /** Returns the parts in the body of S3 CompleteMultipartUpload. Throws `invalid_request`. */
 async function readParts(request: Request): Promise<Part[]> {

@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import { requireScope } from '../access/principal.ts'
+import { contextOf, requireScope } from '../access/principal.ts'
 import type { UploadClaims } from '../access/upload-id.ts'
 import type { Bucket } from '../bucket/bucket.ts'
 import { MAX_OBJECT_BYTES, MAX_PUT_BYTES } from '../bucket/limits.ts'
@@ -9,6 +9,8 @@ import {
   bucket,
   cacheControl,
   chosenKey,
+  contentDisposition,
+  contentEncoding,
   directory,
   expiresIn,
   fileName,
@@ -46,6 +48,8 @@ const signSchema = z.object({
   sha256,
   metadata,
   cacheControl,
+  contentDisposition,
+  contentEncoding,
   directory,
   objectKey: chosenKey,
   overwrite,
@@ -64,22 +68,24 @@ export const signRoutes = newApp().post('/s3/sign', validateJson(signSchema), as
   const principal = c.get('principal')
   const now = new Date()
   requireScope(principal, 'files:upload')
-  const named = uploadId === undefined ? (objectKey ?? null) : key
-  const bucket = chooseBucket(c, request.bucket, named)
+  const bucket = chooseBucket(c, request.bucket, uploadId === undefined ? null : key)
   if (uploadId === undefined) {
-    const { fileName = key, metadata, cacheControl, directory, size, sha256 } = request
+    const { fileName = key, directory, size, sha256 } = request
+    const { metadata, cacheControl, contentDisposition, contentEncoding } = request
     if (method !== 'POST' && method !== 'PUT')
       throw badRequest('Only uploads are signed here. To delete a file, send DELETE /files/:key.')
     if (objectKey !== undefined && directory !== undefined)
       throw badRequest('directory must be missing next to objectKey.')
     const names = namesOf(fileName, objectKey, request.overwrite)
-    const asked = nameFile(c, { ...names, mimetype, metadata, cacheControl, directory })
+    const stored = { metadata, cacheControl, contentDisposition, contentEncoding }
+    const asked = nameFile(c, bucket, { ...names, mimetype, directory, ...stored })
     if (method === 'POST') {
       // The size is optional here. The bucket's limit is checked when the upload is complete.
       const file = await askApp(c, bucket, { ...asked, size: size ?? null }, MAX_OBJECT_BYTES)
       const newKey = newUpload(bucket, file, principal.prefix, MAX_OBJECT_BYTES, now)
-      uploadHeaders(file) // throws for too much metadata now, instead of when the upload starts
-      const step = { bucket: bucket.alias, owner: principal.id, key: newKey, file: fileOf(file) }
+      uploadHeaders(bucket, file) // throws for too much metadata now, instead of when the upload starts
+      const of = { bucket: bucket.alias, owner: principal.id, key: newKey }
+      const step = { ...of, file: fileOf(file), ...limitIn(bucket) }
       const seconds = uploadSignature(bucket, expiresIn, now).expiresIn
       return json(c, { url: await stepUrl(c, step, seconds, now), key: newKey })
     }
@@ -108,7 +114,12 @@ async function operationUrl(
   const { signing, expiresIn: seconds } = uploadSignature(bucket, expiresIn, now)
   const { owner, key, s3UploadId } = upload
   if (method === 'POST')
-    return stepUrl(c, { bucket: bucket.alias, owner, key, uploadId }, seconds, now)
+    return stepUrl(
+      c,
+      { bucket: bucket.alias, owner, key, uploadId, ...contextOf(c.get('principal')) },
+      seconds,
+      now,
+    )
   // ListParts and AbortMultipartUpload.
   if (method !== 'PUT') return presign({ ...signing, method, key, query: { uploadId: s3UploadId } })
   if (partNumber === undefined) throw badRequest('A part needs its partNumber.')
@@ -116,19 +127,8 @@ async function operationUrl(
   return urls[0]?.url ?? ''
 }
 
+/** The limit of the principal when it began, since the step itself has no principal's limits. */
+const limitIn = ({ maxBytes }: Bucket) => (maxBytes === null ? {} : { maxBytes })
+
 /** Returns the members of a file that a step stores. */
-const fileOf = ({
-  fileName,
-  mimetype,
-  metadata,
-  cacheControl,
-  size,
-  overwrite,
-}: MultipartRequest) => ({
-  fileName,
-  mimetype,
-  metadata,
-  cacheControl,
-  size,
-  overwrite,
-})
+const fileOf = ({ directory, key, ...file }: MultipartRequest) => file

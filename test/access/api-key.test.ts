@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest'
 import { looksLikeApiKey, verifyApiKey } from '../../src/access/api-key.ts'
+import { NO_LIMITS } from '../../src/access/limits.ts'
 import type { ApiKey } from '../../src/access/settings.ts'
 import { testApiKey } from '../support/credentials.ts'
 
@@ -13,7 +14,14 @@ it('returns the scopes and the prefix of the entry', async () => {
   const two = await testApiKey('two', ['files:list'])
   expect(await verifyApiKey(one.token, [configured(two), configured(one)])).toEqual({
     ok: true,
-    principal: { id: 'key:one', scopes: ['files:read'], prefix: 'team-a/', expiresAt: Infinity },
+    principal: {
+      id: 'key:one',
+      scopes: ['files:read'],
+      prefix: 'team-a/',
+      expiresAt: Infinity,
+      limits: NO_LIMITS,
+      context: null,
+    },
   })
 })
 

@@ -1,6 +1,7 @@
 import type { JWTPayload } from 'jose'
 import { describe, expect, it } from 'vitest'
 import { openCursor, sealCursor } from '../../src/access/cursor.ts'
+import { NO_LIMITS } from '../../src/access/limits.ts'
 import { type LinkPolicy, signLink, verifyLink } from '../../src/access/link-signature.ts'
 import { encryptionKey, type Purpose, purposeKey } from '../../src/access/purpose-key.ts'
 import { seal } from '../../src/access/seal.ts'
@@ -45,7 +46,14 @@ describe.each(STRANGERS)(
     })
 
     it('a token', async () => {
-      const caller = { id: 'key:ci', scopes: [], prefix: '', expiresAt: Infinity }
+      const caller = {
+        id: 'key:ci',
+        scopes: [],
+        prefix: '',
+        expiresAt: Infinity,
+        limits: NO_LIMITS,
+        context: null,
+      }
       const { token } = await mintToken(caller, { scopes: [] }, named(other), NOW)
       expect(await verifyToken(token, named(other), NOW)).toMatchObject({ ok: true })
       expect(await verifyToken(token, named(own), NOW)).toMatchObject({ ok: false })

@@ -1,6 +1,7 @@
 import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { verifyJwt as verifyWithHooks } from '../../src/access/jwt.ts'
+import { NO_LIMITS } from '../../src/access/limits.ts'
 import type { JwtSettings } from '../../src/access/settings.ts'
 import { toBase64url } from '../support/base64.ts'
 import { AUDIENCE, ISSUER, NO_HOOKS, type TestIssuer, testIssuer } from '../support/issuer.ts'
@@ -40,6 +41,8 @@ it('returns the subject, the prefix and the expiry of the token', async () => {
       scopes: ['files:read'],
       prefix: 'users/auth0|42/',
       expiresAt: exp * 1000,
+      limits: NO_LIMITS,
+      context: null,
     },
   })
 })

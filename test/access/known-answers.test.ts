@@ -1,11 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import { openCursor, sealCursor } from '../../src/access/cursor.ts'
 import { openFormPolicy, sealFormPolicy } from '../../src/access/form-policy.ts'
+import { NO_LIMITS } from '../../src/access/limits.ts'
 import { type LinkPolicy, signLink, verifyLink } from '../../src/access/link-signature.ts'
 import { seal } from '../../src/access/seal.ts'
 import { mintToken, verifyToken } from '../../src/access/token.ts'
 import { openUploadId, sealUploadId, type UploadClaims } from '../../src/access/upload-id.ts'
-import { openStart, sealUploadStep } from '../../src/access/upload-step.ts'
+import { openComplete, openStart, sealUploadStep } from '../../src/access/upload-step.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { fromBase64 } from '../support/base64.ts'
 import { linkTarget } from '../support/link-target.ts'
@@ -62,6 +63,8 @@ it('a token from an earlier version is still signed the same way, and still vali
     id: 'key:ci',
     scopes: ['files:read', 'files:list'],
     prefix: 'team-a/',
+    limits: NO_LIMITS,
+    context: null,
   } as const
   const caller = { ...principal, expiresAt: Infinity }
   const { token } = await mintToken(caller, { scopes: principal.scopes }, config, NOW)
@@ -70,6 +73,47 @@ it('a token from an earlier version is still signed the same way, and still vali
     ok: true,
     principal: { ...principal, expiresAt: NOW.getTime() + 600_000 },
   })
+})
+
+const USER_TOKEN = [
+  'ept_eyJhbGciOiJIUzI1NiIsImtpZCI6ImsxIn0',
+  'eyJzdWIiOiJrZXk6Y2kvYWxpY2VAZXhhbXBsZS5jb20iLCJzY29wZXMiOlsiZmlsZXM6cmVhZCIsImZpbGVzOmxpc3QiXSwicHJlZml4IjoidGVhbS1hLyIsImV4cCI6MTc5NTUyMjIwMH0',
+  'jEq0xa0tAPXKSM3lCwiC1poU8QfljUi8YfCd5lwvUAs',
+].join('.')
+
+it('a token of a user is still signed the same way, and still valid', async () => {
+  const rights = { scopes: ['files:read', 'files:list'], prefix: 'team-a/' } as const
+  const none = { limits: NO_LIMITS, context: null }
+  const caller = { id: 'key:ci', ...rights, ...none, expiresAt: Infinity }
+  const request = { scopes: rights.scopes, subject: 'alice@example.com' }
+  expect((await mintToken(caller, request, config, NOW)).token).toBe(USER_TOKEN)
+  const expiresAt = NOW.getTime() + 600_000
+  const principal = { id: 'key:ci/alice@example.com', ...rights, ...none, expiresAt }
+  expect(await verifyToken(USER_TOKEN, config, NOW)).toEqual({ ok: true, principal })
+})
+
+/** Has `id` in place of `sub`, so that versions that don't know these limits refuse it. */
+const LIMITED_TOKEN = [
+  'ept_eyJhbGciOiJIUzI1NiIsImtpZCI6ImsxIn0',
+  'eyJpZCI6ImtleTpjaS9hbGljZSIsInNjb3BlcyI6WyJmaWxlczpyZWFkIiwiZmlsZXM6bGlzdCJdLCJwcmVmaXgiOiJ0ZWFtLWEvIiwiZXhwIjoxNzk1NTIyMjAwLCJidWNrZXRzIjpbImZpbGVzIl0sIm1heEJ5dGVzIjoxMDAwLCJhbGxvd2VkVHlwZXMiOlsiaW1hZ2UvKiJdLCJtYXhFeHBpcmVzSW4iOjYwMCwiY29udGV4dCI6eyJwbGFuIjoicHJvIiwiw6kiOlsxLG51bGxdfX0',
+  'lw45mLILmZDc6UXb4BwTt00WCvS_rAgGY2k-rrsjFNU',
+].join('.')
+
+it('a token with limits is still signed the same way, and still valid', async () => {
+  const rights = { scopes: ['files:read', 'files:list'], prefix: 'team-a/' } as const
+  const limits = {
+    buckets: ['files'],
+    maxBytes: 1000,
+    allowedTypes: ['image/*'],
+    maxExpiresIn: 600,
+  }
+  const context = { plan: 'pro', é: [1, null] }
+  const caller = { id: 'key:ci', ...rights, expiresAt: Infinity, limits: NO_LIMITS, context: null }
+  const request = { scopes: rights.scopes, subject: 'alice', ...limits, context }
+  expect((await mintToken(caller, request, config, NOW)).token).toBe(LIMITED_TOKEN)
+  const expiresAt = NOW.getTime() + 600_000
+  const principal = { id: 'key:ci/alice', ...rights, expiresAt, limits, context }
+  expect(await verifyToken(LIMITED_TOKEN, config, NOW)).toEqual({ ok: true, principal })
 })
 
 const CURSOR = [
@@ -107,6 +151,30 @@ it('a form from an earlier version is still signed the same way, and still valid
   expect(await openFormPolicy(config, FORM_POLICY, NOW)).toEqual(policy)
 })
 
+const FORM_POLICY_OF_USER = [
+  'eyJhbGciOiJIUzI1NiIsImtpZCI6ImsxIn0',
+  'eyJidWNrZXQiOiJmaWxlcyIsIm93bmVyIjoia2V5OmNpL2FsaWNlIiwibmFtZSI6IsOpIGIucG5nIiwibWF4Qnl0ZXMiOjEwMDAsImZpZWxkcyI6eyJzdWNjZXNzX2FjdGlvbl9zdGF0dXMiOiIyMDEiLCJjb250ZW50LXR5cGUiOiJpbWFnZS9wbmciLCJrZXkiOiJ0ZWFtLWEvdXBsb2Fkcy_DqSBiLnBuZyIsImJ1Y2tldCI6InN0b3JlIn0sImNvbnRleHQiOnsicGxhbiI6InBybyJ9LCJleHAiOjE3OTU1MjI0MDB9',
+  '368AWCiyIhm10tajQO3RiYFp5_Zx6-4QRHRFHY3CSD4',
+].join('.')
+
+it('a form with a context is still signed the same way, and still valid', async () => {
+  const policy = {
+    bucket: 'files',
+    owner: 'key:ci/alice',
+    name: 'é b.png',
+    maxBytes: 1000,
+    fields: {
+      success_action_status: '201',
+      'content-type': 'image/png',
+      key: KEY,
+      bucket: 'store',
+    },
+    context: { plan: 'pro' },
+  }
+  expect(await sealFormPolicy(config, policy, 800, NOW)).toBe(FORM_POLICY_OF_USER)
+  expect(await openFormPolicy(config, FORM_POLICY_OF_USER, NOW)).toEqual(policy)
+})
+
 const STEP = [
   'eyJhbGciOiJIUzI1NiIsImtpZCI6ImsxIn0',
   'eyJidWNrZXQiOiJmaWxlcyIsIm93bmVyIjoia2V5OmNpIiwia2V5IjoidGVhbS1hL3VwbG9hZHMvw6kgYi5wbmciLCJmaWxlIjp7ImZpbGVOYW1lIjoiw6kgYi5wbmciLCJtaW1ldHlwZSI6ImltYWdlL3BuZyIsInNpemUiOm51bGx9LCJleHAiOjE3OTU1MjE5MDB9',
@@ -122,6 +190,29 @@ it('a step of an upload from an earlier version is still signed the same way, an
   }
   expect(await sealUploadStep(config, step, 300, NOW)).toBe(STEP)
   expect(await openStart(config, STEP, NOW)).toEqual(step)
+})
+
+const LIMITED_STEP = [
+  'eyJhbGciOiJIUzI1NiIsImtpZCI6ImsxIn0',
+  'eyJidWNrZXQiOiJmaWxlcyIsIm93bmVyIjoia2V5OmNpL2FsaWNlIiwia2V5IjoidGVhbS1hL3VwbG9hZHMvw6kgYi5wbmciLCJmaWxlIjp7ImZpbGVOYW1lIjoiw6kgYi5wbmciLCJtaW1ldHlwZSI6ImltYWdlL3BuZyIsInNpemUiOm51bGx9LCJtYXhCeXRlcyI6MTAwMCwiZXhwIjoxNzk1NTIxOTAwfQ',
+  'r_h8VLBWO00IGj9aE6XxZKOEWaoRF2q4UUCKnryY6dk',
+].join('.')
+
+const STEP_WITH_CONTEXT = [
+  'eyJhbGciOiJIUzI1NiIsImtpZCI6ImsxIn0',
+  'eyJidWNrZXQiOiJmaWxlcyIsIm93bmVyIjoia2V5OmNpL2FsaWNlIiwia2V5IjoidGVhbS1hL3VwbG9hZHMvw6kgYi5wbmciLCJ1cGxvYWRJZCI6IngiLCJjb250ZXh0Ijp7InBsYW4iOiJwcm8ifSwiZXhwIjoxNzk1NTIxOTAwfQ',
+  'E_3gZYYK5nG7SO7MfWW5ksEflshVDJwo41NyWQdxwYA',
+].join('.')
+
+it('steps with a limit or a context are still signed the same way, and still valid', async () => {
+  const of = { bucket: 'files', owner: 'key:ci/alice', key: KEY }
+  const file = { fileName: 'é b.png', mimetype: 'image/png', size: null }
+  const start = { ...of, file, maxBytes: 1000 }
+  expect(await sealUploadStep(config, start, 300, NOW)).toBe(LIMITED_STEP)
+  expect(await openStart(config, LIMITED_STEP, NOW)).toEqual(start)
+  const complete = { ...of, uploadId: 'x', context: { plan: 'pro' } }
+  expect(await sealUploadStep(config, complete, 300, NOW)).toBe(STEP_WITH_CONTEXT)
+  expect(await openComplete(config, STEP_WITH_CONTEXT, NOW)).toEqual(complete)
 })
 
 /** With S3's own id in the clear, as in ids before it was encrypted. */

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { expect, inject, it } from 'vitest'
+import { NO_LIMITS } from '../../src/access/limits.ts'
 import { type Principal, requireKey, requirePrefix } from '../../src/access/principal.ts'
 import { SCOPES } from '../../src/access/scopes.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
@@ -11,6 +12,8 @@ const principal = (prefix: string): Principal => ({
   scopes: SCOPES,
   prefix,
   expiresAt: Infinity,
+  limits: NO_LIMITS,
+  context: null,
 })
 
 it('covers only keys that start with its prefix', () => {

@@ -1,6 +1,8 @@
-import { expect, it } from 'vitest'
-import type { Principal } from '../../src/access/principal.ts'
-import { mintToken, verifyToken } from '../../src/access/token.ts'
+import { describe, expect, it } from 'vitest'
+import { NO_LIMITS } from '../../src/access/limits.ts'
+import { type Principal, subjectOf } from '../../src/access/principal.ts'
+import { seal } from '../../src/access/seal.ts'
+import { mintToken, type TokenRequest, verifyToken } from '../../src/access/token.ts'
 import { signingSettings } from '../support/signing-settings.ts'
 
 const NOW = new Date('2026-11-24T12:00:00.500Z')
@@ -11,6 +13,8 @@ const caller: Principal = {
   scopes: ['files:read', 'files:upload', 'tokens:create'],
   prefix: 'team-a/',
   expiresAt: Infinity,
+  limits: NO_LIMITS,
+  context: null,
 }
 
 const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
@@ -33,6 +37,8 @@ it('contains the caller, the scopes and the prefix', async () => {
       scopes: ['files:read'],
       prefix: 'team-a/x/',
       expiresAt: expiresAt.getTime(),
+      limits: NO_LIMITS,
+      context: null,
     },
   })
 })
@@ -119,4 +125,188 @@ it('refuses a token in which any character was changed', async () => {
 it('refuses a token without its prefix ept_', async () => {
   const { token } = await mintToken(caller, { scopes: ['files:read'] }, config, NOW)
   expect(await verifyToken(token.replace('ept_', 'zzz_'), config, NOW)).toMatchObject({ ok: false })
+})
+
+const alice = { scopes: ['files:read', 'tokens:create'], subject: 'alice' } as const
+const principalOf = async (token: string, settings = config): Promise<Principal> => {
+  const verdict = await verifyToken(token, settings, NOW)
+  if (!verdict.ok) throw new Error(verdict.refusal)
+  return verdict.principal
+}
+const mint = async (by: Principal, request: TokenRequest): Promise<Principal> =>
+  principalOf((await mintToken(by, request, config, NOW)).token)
+
+describe('a token for a user', () => {
+  it('has its own principal, with the minter in its id', async () => {
+    const principal = await mint(caller, alice)
+    expect(principal.id).toBe('key:ci/alice')
+    expect(subjectOf(principal)).toBe('alice')
+    expect(subjectOf(caller)).toBeNull()
+  })
+
+  it('mints tokens only for the same user', async () => {
+    const user = await mint(caller, alice)
+    const request = { scopes: ['files:read'] } as const
+    expect((await mint(user, request)).id).toBe('key:ci/alice')
+    expect((await mint(user, { ...request, subject: 'alice' })).id).toBe('key:ci/alice')
+    for (const subject of ['bob', 'alice/bob', 'alic', 'alice2'])
+      await expect(mintToken(user, { ...request, subject }, config, NOW)).rejects.toMatchObject({
+        code: 'forbidden',
+      })
+  })
+
+  it.each(['jwt:auth0', 'app:ann', 'app:key:ci', 'jwt:key:ci'])(
+    'can not be minted by %s, whose id could be the start of another',
+    async (id) => {
+      await expect(mintToken({ ...caller, id }, alice, config, NOW)).rejects.toMatchObject({
+        code: 'forbidden',
+      })
+    },
+  )
+
+  it.each(['app:key:ci/alice', 'jwt:key:ci/alice', 'jwt:localhost/alice', 'app:localhost/alice'])(
+    'is not what the id %s says',
+    (id) => {
+      expect(subjectOf({ id })).toBeNull()
+    },
+  )
+
+  it('can be minted by localhost', async () => {
+    const local = { ...config, openOnLocalhost: true }
+    const { token } = await mintToken({ ...caller, id: 'localhost' }, alice, local, NOW)
+    expect((await principalOf(token, local)).id).toBe('localhost/alice')
+  })
+})
+
+describe('the context of a token', () => {
+  const asked = { scopes: ['files:read', 'tokens:create'] as const }
+
+  it.each<readonly [string, unknown]>([
+    ['an object', { tenant: 7, tags: ['a', null, true] }],
+    ['a list', [1, 2]],
+    ['text', 'vip'],
+    ['false', false],
+    ['zero', 0],
+    ['empty text', ''],
+    ['a member called __proto__', JSON.parse('{"__proto__": {"a": 1}}')],
+    ['1 KB', 'x'.repeat(1022)],
+  ])('can be %s', async (_, context) => {
+    const principal = await mint(caller, { ...asked, context })
+    expect(JSON.stringify(principal.context)).toBe(JSON.stringify(context))
+  })
+
+  it('is none if it is null', async () => {
+    expect((await mint(caller, { ...asked, context: null })).context).toBeNull()
+    expect((await mint(caller, asked)).context).toBeNull()
+  })
+
+  it.each<readonly [string, () => unknown]>([
+    ['1 KB and a byte', () => 'x'.repeat(1023)],
+    ['1 KB in characters, but more in bytes', () => 'é'.repeat(512)],
+    ['deep nesting', () => JSON.parse('['.repeat(30_000) + ']'.repeat(30_000))],
+  ])('can not be %s', async (_, context) => {
+    const request = { ...asked, context: context() }
+    await expect(mintToken(caller, request, config, NOW)).rejects.toMatchObject({
+      code: 'invalid_request',
+      issues: [{ path: 'context' }],
+    })
+  })
+
+  it('is inherited, and can not be changed', async () => {
+    const first = await mint(caller, { ...asked, context: { plan: 'free' } })
+    expect((await mint(first, asked)).context).toEqual({ plan: 'free' })
+    expect((await mint(first, { ...asked, context: { plan: 'free' } })).context).toEqual({
+      plan: 'free',
+    })
+    const pro = { ...asked, context: { plan: 'pro' } }
+    await expect(mintToken(first, pro, config, NOW)).rejects.toMatchObject({ code: 'forbidden' })
+    expect((await mint(first, { ...asked, context: null })).context).toEqual({ plan: 'free' })
+  })
+})
+
+describe('a chained token', () => {
+  const first = {
+    ...alice,
+    buckets: ['files'],
+    maxBytes: 1000,
+    allowedTypes: ['image/*'],
+    maxExpiresIn: 60,
+  }
+  const next = { scopes: ['files:read'] } as const
+
+  it('keeps all limits that it does not narrow', async () => {
+    const { limits } = await mint(await mint(caller, first), { ...next, maxBytes: 10 })
+    const { buckets, allowedTypes, maxExpiresIn } = first
+    expect(limits).toEqual({ buckets, maxBytes: 10, allowedTypes, maxExpiresIn })
+  })
+
+  it.each([
+    ['a bucket', { buckets: ['files', 'other'] }],
+    ['bytes', { maxBytes: 1001 }],
+    ['types', { allowedTypes: ['image/png', 'text/plain'] }],
+    ['a lifetime', { maxExpiresIn: 61 }],
+  ])('can not add %s', async (_, wider) => {
+    const minter = await mint(caller, first)
+    await expect(mintToken(minter, { ...next, ...wider }, config, NOW)).rejects.toMatchObject({
+      code: 'forbidden',
+    })
+  })
+})
+
+describe('the longest token', () => {
+  const prefix = `team-a/${'p'.repeat(1016)}/`
+  const subject = 's'.repeat(128)
+  const longest = { scopes: ['files:read'], prefix, subject, context: 'c'.repeat(1022) } as const
+
+  it('has 4096 characters, with room for the longest prefix, subject and context', async () => {
+    const { token } = await mintToken(caller, longest, config, NOW)
+    expect(token.length).toBeLessThanOrEqual(4096)
+    expect(await principalOf(token)).toMatchObject({ prefix, context: longest.context })
+  })
+
+  it('is refused above that', async () => {
+    const allowedTypes = Array.from({ length: 20 }, (_, i) => `image/${'x'.repeat(60)}${i}`)
+    const tooLong = mintToken(caller, { ...longest, allowedTypes }, config, NOW)
+    await expect(tooLong).rejects.toMatchObject({ code: 'invalid_request' })
+  })
+})
+
+it.each(['key:ci', 'key:ci/alice', 'jwt:auth0|1', 'localhost', 'localhost/alice'])(
+  'a token of %s is refused once its minter is no longer configured',
+  async (sub) => {
+    const all = { ...config, jwt: {}, openOnLocalhost: true }
+    const { token } = await mintToken(
+      { ...caller, id: sub },
+      { scopes: ['files:read'] },
+      config,
+      NOW,
+    )
+    expect(await verifyToken(token, all, NOW)).toMatchObject({ ok: true })
+    const none = { ...all, apiKeys: [{ id: 'ci2' }], jwt: null, openOnLocalhost: false }
+    expect(await verifyToken(token, none, NOW)).toMatchObject({
+      ok: false,
+      refusal: 'token minter not configured',
+    })
+  },
+)
+
+it("a token of an app's user does not depend on the settings", async () => {
+  const { token } = await mintToken(
+    { ...caller, id: 'app:ann' },
+    { scopes: ['files:read'] },
+    config,
+    NOW,
+  )
+  expect(await verifyToken(token, { ...config, apiKeys: [] }, NOW)).toMatchObject({ ok: true })
+})
+
+it.each([
+  ['neither sub nor id', {}],
+  ['a claim of a later version', { sub: 'key:ci', maxFiles: 3 }],
+  ['limits of the wrong type', { id: 'key:ci', maxBytes: '5' }],
+])('refuses a token with %s', async (_, changed) => {
+  const exp = Math.floor(NOW.getTime() / 1000) + 60
+  const claims = { scopes: ['files:read'], prefix: '', exp, ...changed }
+  const token = `ept_${await seal(config.signingSecrets, 'token', claims)}`
+  expect(await verifyToken(token, config, NOW)).toMatchObject({ refusal: 'token claims unusable' })
 })

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { createTestHarness } from 'wrangler'
 import type { AccessKey } from '../../dev/s3-server.ts'
+import type { UploadHeaders } from '../../src/settings/upload-headers-rule.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 
@@ -23,6 +24,8 @@ export interface BucketTable {
   readonly normalizesKeys?: boolean
   readonly postUploads?: boolean
   readonly conditionalPut?: boolean
+  readonly maxBytes?: number
+  readonly uploadHeaders?: UploadHeaders
   readonly maxExpiresIn?: { readonly upload: number }
 }
 
@@ -34,11 +37,19 @@ export interface BuiltWorkerOptions {
   readonly variables: Readonly<
     Partial<
       Record<
-        'API_KEYS' | 'CORS_ORIGINS' | 'CORS_COOKIE_ORIGINS' | 'JWT' | 'LINK_ORIGIN' | 'OPEN_ACCESS',
+        | 'API_KEYS'
+        | 'CORS_ORIGINS'
+        | 'CORS_COOKIE_ORIGINS'
+        | 'JWT'
+        | 'LINK_ORIGIN'
+        | 'OPEN_ACCESS'
+        | 'WEBHOOKS',
         string
       >
     >
   >
+  /** Path of another configuration than `wrangler.toml`. */
+  readonly configPath?: string
 }
 
 /** A bucket at a port where nothing listens, for tests that need none. */
@@ -65,7 +76,7 @@ export async function startBuiltWorker(options: BuiltWorkerOptions): Promise<Bui
     root: ROOT,
     workers: [
       {
-        configPath: 'wrangler.toml',
+        configPath: options.configPath ?? 'wrangler.toml',
         secrets: {
           BUCKETS: JSON.stringify(options.buckets),
           SIGNING_SECRETS: `test:${'0123456789abcdef'.repeat(2)}`,

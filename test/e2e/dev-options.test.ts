@@ -35,7 +35,7 @@ describe('the options of npm run dev', () => {
 
   it.each([
     [['--cehp'], '--cehp'],
-    [['now'], 'now'],
+    [['8799', 'real.env'], 'Unexpected argument 8799. Write -- before the options'],
     [['--port', 'http'], '--port must be'],
     [['--port', '0'], '--port must be'],
     [['--s3-port', '8787'], 'must differ'],

@@ -797,6 +797,8 @@ describe('npm run doctor', () => {
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
     expect(stderr).toContain('npm run doctor -- [--env-file FILE]')
     expect(stderr).not.toContain('    at ')
+    const stripped = await runDoctor({}, 'https://files.example.com')
+    expect(stripped.stderr).toContain('Write -- before the options: npm run doctor -- --url URL.')
   })
 })
 

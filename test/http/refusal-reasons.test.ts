@@ -13,6 +13,7 @@ import { type TestWorker, testWorker } from '../support/worker.ts'
 
 const OTHER_SECRETS = 'k1:fedcba9876543210fedcba9876543210'
 const PAST = Math.floor(Date.now() / 1000) - 3600
+const FUTURE = PAST + 7200
 
 let issuer: TestIssuer
 let other: TestIssuer
@@ -82,6 +83,24 @@ const CASES: readonly (readonly [
     null,
   ],
   ['token claims unusable', '', async () => `Bearer ${await token({ sub: 'key:ci' })}`, null],
+  [
+    'token minter not configured',
+    ': key:gone',
+    async () => `Bearer ${await token({ ...GRANT, sub: 'key:gone/alice', exp: FUTURE })}`,
+    null,
+  ],
+  [
+    'token minter not configured',
+    ': jwt:alice',
+    async () => `Bearer ${await token({ ...GRANT, sub: 'jwt:alice', exp: FUTURE })}`,
+    withoutJwt,
+  ],
+  [
+    'token minter not configured',
+    ': localhost',
+    async () => `Bearer ${await token({ ...GRANT, sub: 'localhost', exp: FUTURE })}`,
+    withoutJwt,
+  ],
   ['token expired', ': k1', async () => `Bearer ${await token({ ...GRANT, exp: PAST })}`, null],
   ['jwt malformed', '', () => 'Bearer a.b.c', null],
   [

@@ -328,31 +328,46 @@ describe('an error that the host app throws', () => {
     ['immediately', fail],
     ['later', failLater],
     ['as a value that is not an Error', failOddly],
-  ])('%s becomes a 500 of the presigner, with its reason only in the log', async (_, thrower) => {
-    const asks: readonly (readonly [
-      object,
-      (app: ReturnType<typeof mount>) => Promise<Response>,
-    ])[] = [
-      [{ authenticate: thrower }, (app) => app.fetch('/media/files')],
-      [{ beforeUpload: thrower }, (app) => app.post('/media/files/upload-url', newFile)],
-      [{ onEvent: thrower }, (app) => app.fetch('/media/files/none', { method: 'DELETE' })],
-    ]
-    for (const [options, ask] of asks) {
-      const { host, onError } = watchedHost()
-      const app = mount({ ...options, host })
-      const response = await ask(app)
-      expect(await response.clone().text()).not.toMatch(/canary|no Error/)
-      expect(await refusal(response)).toBe('500 internal')
-      expect(onError).not.toHaveBeenCalled()
-      expect(app.lines).toEqual([
-        expect.objectContaining({
-          status: 500,
-          code: 'internal',
-          reason: expect.stringMatching(/canary|no Error/),
-        }),
-      ])
-    }
-  })
+  ])(
+    '%s becomes an error of the presigner, with its reason only in the log',
+    async (_, thrower) => {
+      const asks: readonly (readonly [
+        object,
+        (app: ReturnType<typeof mount>) => Promise<Response>,
+        number,
+        string,
+      ])[] = [
+        [{ authenticate: thrower }, (app) => app.fetch('/media/files'), 500, 'internal'],
+        [
+          { beforeUpload: thrower },
+          (app) => app.post('/media/files/upload-url', newFile),
+          500,
+          'internal',
+        ],
+        [
+          { onEvent: thrower },
+          (app) => app.fetch('/media/files/none', { method: 'DELETE' }),
+          503,
+          'events_unavailable',
+        ],
+      ]
+      for (const [options, ask, status, code] of asks) {
+        const { host, onError } = watchedHost()
+        const app = mount({ ...options, host })
+        const response = await ask(app)
+        expect(await response.clone().text()).not.toMatch(/canary|no Error/)
+        expect(await refusal(response)).toBe(`${status} ${code}`)
+        expect(onError).not.toHaveBeenCalled()
+        expect(app.lines).toEqual([
+          expect.objectContaining({
+            status,
+            code,
+            reason: expect.stringMatching(/canary|no Error/),
+          }),
+        ])
+      }
+    },
+  )
 
   it.each(['settings', 'fileIndex', 'rateLimiter'] as const)(
     'in %s is named by /healthz without its message, and the function is called again',

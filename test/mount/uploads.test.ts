@@ -1,10 +1,17 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { memoryFileIndex } from '../../src/file-index/memory-file-index.ts'
-import type { FileEvent, NewFile, SettingsInput, UploadChanges } from '../../src/index.ts'
+import {
+  createPresigner,
+  defineSettings,
+  type FileEvent,
+  type NewFile,
+  type SettingsInput,
+  type UploadChanges,
+} from '../../src/index.ts'
 import type { BucketInput } from '../../src/settings/define.ts'
 import { ANN } from '../support/ann.ts'
 import { jsonOf, settingsInput, upload } from '../support/app.ts'
-import { type Mounted, mount } from '../support/mount.ts'
+import { clientOf, type Mounted, mount } from '../support/mount.ts'
 import {
   answer,
   completed,
@@ -212,6 +219,8 @@ describe('beforeUpload', () => {
   })
 })
 
+const NOBODY = { subject: null, context: null }
+
 /** An app that records its events, and fails for the first `failures` of them. */
 function listening(failures = 0, options: Parameters<typeof mount>[0] = {}) {
   const events: FileEvent[] = []
@@ -233,13 +242,14 @@ describe('onEvent', () => {
     const { app, events } = listening()
     const key = await upload(app, '/media')
     const record = await jsonOf(await app.post('/media/files', { key, name: 'Cat.png' }))
-    expect(events).toEqual([{ type: 'recorded', file: record, principal: 'app:ann' }])
+    expect(events).toEqual([{ type: 'recorded', file: record, principal: 'app:ann', ...NOBODY }])
 
     expect((await app.fetch(`/media/files/${key}`, { method: 'DELETE' })).status).toBe(204)
     expect(events.at(-1)).toEqual({
       type: 'deleted',
       file: { bucket: 'files', key },
       principal: 'app:ann',
+      ...NOBODY,
     })
     expect(events).toHaveLength(2)
   })
@@ -301,30 +311,31 @@ describe('onEvent', () => {
           : app.post(path, { key: begun.key, parts: [{ partNumber: 1, etag: 'e1' }] })
       }
       const failed = await complete()
-      expect(failed.status).toBe(500)
-      expect(await jsonOf(failed)).toMatchObject({ code: 'internal' })
+      expect(failed.status).toBe(503)
+      expect(await jsonOf(failed)).toMatchObject({ code: 'events_unavailable' })
       expect((await complete()).ok).toBe(true)
       const event = {
         type: 'recorded',
         principal: 'app:ann',
+        ...NOBODY,
         file: expect.objectContaining({ key: begun.key, name: 'a.mp4', size: 5 }),
       }
       expect(events).toEqual([event, event])
     },
   )
 
-  it('that throws causes a 500, and a repeated request sends the event again', async () => {
+  it('that throws causes a 503, and a repeated request sends the event again', async () => {
     const { app, events } = listening(1)
     const key = await upload(app, '/media')
     const record = () => app.post('/media/files', { key, name: 'Cat.png' })
-    expect((await record()).status).toBe(500)
+    expect((await record()).status).toBe(503)
     expect(app.lines.at(-1)?.reason).toContain('the database is down')
     expect((await record()).status).toBe(201)
     expect(events[1]).toEqual(events[0])
 
     const gone = listening(1)
     const remove = () => gone.app.fetch(`/media/files/${key}`, { method: 'DELETE' })
-    expect((await remove()).status).toBe(500)
+    expect((await remove()).status).toBe(503)
     expect((await remove()).status).toBe(204)
     expect(gone.events).toHaveLength(2)
     expect(gone.events[1]).toEqual(gone.events[0])
@@ -346,6 +357,37 @@ describe('onEvent', () => {
     isDown = false
     expect((await remove()).status).toBe(204)
     expect(events.map(({ type }) => type)).toEqual(['deleted', 'deleted'])
+  })
+
+  it('adds what it returns to the response as data, also when the request is repeated', async () => {
+    scriptedBucket({
+      CreateMultipartUpload: started('i'),
+      ListParts: listed([partXml(1, 5, '"e1"')]),
+      CompleteMultipartUpload: completed,
+      HeadObject: found(5),
+    })
+    const data = { id: 7, url: 'https://app.example/files/7' }
+    const app = mount({ onEvent: async ({ type }) => ({ ...data, type }) })
+    const body = { key: 'a.mp4', name: 'a.mp4' }
+    for (const _ of [1, 2]) {
+      const response = await app.post('/media/files', body)
+      expect(await jsonOf(response)).toMatchObject({ ...body, data: { ...data, type: 'recorded' } })
+    }
+    const begun = await jsonOf<{ key: string; uploadId: string }>(
+      await app.post('/media/multipart', { fileName: 'a.mp4', mimetype: 'video/mp4', size: 5 }),
+    )
+    const done = await app.post(`/media/multipart/${begun.uploadId}/complete`, {
+      key: begun.key,
+      parts: [{ partNumber: 1, etag: 'e1' }],
+    })
+    expect(await jsonOf(done)).toMatchObject({ key: begun.key, data })
+  })
+
+  it('that returns nothing adds no member to the response', async () => {
+    scriptedBucket({ HeadObject: found(5) })
+    const { app } = listening()
+    const response = await app.post('/media/files', { key: 'a.mp4', name: 'a.mp4' })
+    expect(await jsonOf(response)).not.toHaveProperty('data')
   })
 
   it('is not called for failed operations', async () => {
@@ -374,5 +416,48 @@ describe('onEvent', () => {
     )
     await app.fetch(`/media/u/${token}/files/a.png`, { method: 'DELETE' })
     expect(events[0]?.principal).toBe('app:ann')
+  })
+})
+
+describe('webhooks of an app', () => {
+  const webhooks = [{ url: 'https://hooks.example/', secret: `whsec_${btoa('k'.repeat(32))}` }]
+
+  it('use the queue of the option jobQueue, and any name for it', async () => {
+    scriptedBucket({ HeadObject: found(5) })
+    const messages: { body: unknown }[] = []
+    const queue = { sendBatch: async (batch: { body: unknown }[]) => void messages.push(...batch) }
+    const env = {}
+    const presigner = createPresigner(
+      defineSettings(() => settingsInput({ webhooks })),
+      {
+        authenticate: () => ANN,
+        log: () => undefined,
+        jobQueue: () => queue,
+        jobQueueName: 'acme-media',
+      },
+    )
+    const response = await clientOf(presigner, env).post('/files', { key: 'a.mp4', name: 'a.mp4' })
+    expect(response.status).toBe(201)
+    expect(messages).toHaveLength(1)
+
+    const hooks: string[] = []
+    vi.stubGlobal('fetch', async (url: string) => {
+      hooks.push(url)
+      return new Response()
+    })
+    const message = { body: messages[0]?.body, attempts: 1, ack: vi.fn(), retry: vi.fn() }
+    const batch = (name: string) => ({ queue: name, messages: [message] })
+    expect(await presigner.queue(batch('edge-presigner-jobs'), env)).toBe(false)
+    expect(message.ack).not.toHaveBeenCalled()
+    expect(await presigner.queue(batch('acme-media'), env)).toBe(true)
+    expect(hooks).toEqual(['https://hooks.example/'])
+    expect(message.ack).toHaveBeenCalledOnce()
+  })
+
+  it('name an option jobQueue that returns no queue', async () => {
+    const app = mount({ jobQueue: () => ({ send: async () => undefined }) as never })
+    expect(await jsonOf(await app.fetch('/media/healthz'))).toMatchObject({
+      issues: [{ path: 'jobQueue', message: 'must return an object with sendBatch()' }],
+    })
   })
 })

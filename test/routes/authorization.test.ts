@@ -11,14 +11,17 @@ import {
   type ProtectedRoute,
   ROUTES,
 } from '../support/protected-routes.ts'
-import { type TestWorker, testWorker } from '../support/worker.ts'
+import { s3rverBucket, type TestWorker, testWorker } from '../support/worker.ts'
 
 /**
- * Routes that answer anyone. The link itself is a credential, tested in test/routes/links.test.ts.
+ * Routes that need no principal. The link itself is a credential, tested in
+ * test/routes/links.test.ts. Notifications have a secret of their own, tested in
+ * test/routes/notifications.test.ts.
  */
 const OPEN_ROUTES = [
   'GET /healthz',
   'GET /i/:bucket/:key',
+  'POST /notifications',
   'POST /s3/form',
   'POST /s3/uploads',
   'POST /s3/uploads/complete',
@@ -30,6 +33,8 @@ let full: TestApiKey
 let teamA: TestApiKey
 let scopeless: Readonly<Record<Scope, TestApiKey>>
 let minted: string
+/** A token that may use only one of two buckets. */
+let limited: string
 let worker: TestWorker
 
 const call = (
@@ -41,7 +46,7 @@ const call = (
   const [path, body] = request(key)
   const [method = ''] = route.split(' ')
   if (body === undefined) return worker.fetch(prefix + path, { ...init, method })
-  return worker.post(prefix + path, body, init)
+  return worker.post(prefix + path, body, { ...init, method })
 }
 
 async function expectAllowed(route: ProtectedRoute, response: Response): Promise<void> {
@@ -90,6 +95,7 @@ beforeAll(async () => {
   worker = testWorker(
     {
       OPEN_ACCESS: undefined,
+      BUCKETS: { files: s3rverBucket(), other: s3rverBucket() },
       API_KEYS: [full, teamA, ...withoutEach.map(([, key]) => key)].map(({ entry }) => entry),
       JWT: {
         issuer: ISSUER,
@@ -104,7 +110,20 @@ beforeAll(async () => {
   )
   const tokens = await worker.post('/tokens', { scopes: SCOPES }, bearer(full.token))
   minted = (await tokens.json<{ token: string }>()).token
+  const request = { scopes: SCOPES, subject: 'alice', buckets: ['files'] }
+  const user = await worker.post('/tokens', request, bearer(full.token))
+  limited = (await user.json<{ token: string }>()).token
 })
+
+/** Calls `route` with the token of a user, and names `bucket`. */
+function inBucket(route: ProtectedRoute, bucket: string): Promise<Response> {
+  const [path, body] = route.request('nobody/uploaded.txt')
+  const query = `${path.includes('?') ? '&' : '?'}bucket=${bucket}`
+  const request = () =>
+    route.bucketIn === 'query' ? [path + query, body] : [path, { ...Object(body), bucket }]
+  const [asked = '', json] = request()
+  return call({ ...route, request: () => [asked, json] }, '', bearer(limited))
+}
 
 it('tests every route of the app', () => {
   const registered = app.routes
@@ -113,6 +132,16 @@ it('tests every route of the app', () => {
   const known = ROUTES.map(({ route }) => route)
   const inPath = known.map((route) => route.replace(' /', ' /u/:token/'))
   expect(new Set(registered)).toEqual(new Set([...known, ...inPath, ...OPEN_ROUTES]))
+})
+
+it('knows every route that takes a bucket', () => {
+  const taking = app.routes.flatMap(({ method, path, handler }) => {
+    const schemas: unknown[] = ['body', 'query'].map((name) => Reflect.get(handler, name))
+    const takesBucket = schemas.some((schema) => 'bucket' in Object(Object(schema).shape))
+    return takesBucket && !path.startsWith('/u/') ? [`${method} ${path}`] : []
+  })
+  const known = ROUTES.filter(({ bucketIn }) => bucketIn !== null).map(({ route }) => route)
+  expect(new Set(taking)).toEqual(new Set(known))
 })
 
 it('answers /healthz to anyone', async () => {
@@ -145,6 +174,13 @@ describe.each([...ROUTES, ...CHOSEN_KEY_ROUTES])('$route', (route) => {
   else
     it('refuses a principal without its scope', async () => {
       await expectForbidden(route, await call(route, 'a.txt', bearer(scopeless[scope].token)))
+    })
+
+  if (route.bucketIn !== null)
+    it('refuses a bucket that the token may not use, whether or not it exists', async () => {
+      await expectForbidden(route, await inBucket(route, 'other'))
+      await expectForbidden(route, await inBucket(route, 'nope'))
+      await expectAllowed(route, await inBucket(route, 'files'))
     })
 
   if (route.takesKey) {

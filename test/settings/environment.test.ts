@@ -53,6 +53,7 @@ const FULL: Settings = {
       normalizesKeys: false,
       conditionalPut: true,
       conditionalComplete: true,
+      managedPrefixes: [],
       region: 'eu-central-1',
       credentials: S3,
       uploadCredentials: WRITE,
@@ -66,6 +67,8 @@ const FULL: Settings = {
         email: 43_200,
         link: 1_296_000,
       },
+      uploadHeaders: null,
+      requestHeaders: null,
       edgeTtlSeconds: 3600,
       crossOriginResourcePolicy: 'same-site',
     },
@@ -79,6 +82,7 @@ const FULL: Settings = {
       normalizesKeys: false,
       conditionalPut: false,
       conditionalComplete: false,
+      managedPrefixes: [],
       region: 'auto',
       credentials: CEPH,
       uploadCredentials: CEPH,
@@ -86,6 +90,8 @@ const FULL: Settings = {
       allowedTypes: null,
       maxExpiresIn: DEFAULT_LIMITS,
       defaultExpiresIn: DEFAULTS,
+      uploadHeaders: null,
+      requestHeaders: null,
       edgeTtlSeconds: 86_400,
       crossOriginResourcePolicy: 'cross-origin',
     },
@@ -117,6 +123,8 @@ const FULL: Settings = {
   corsCookieOrigins: ['https://intranet.example.com'],
   linkBase: 'https://files.example.com',
   linkHostOnly: true,
+  notificationSecrets: [],
+  webhooks: [],
   openOnLocalhost: true,
 }
 
@@ -139,6 +147,20 @@ describe('the environment', () => {
     const tables = { BUCKETS, API_KEYS, CORS_ORIGINS, CORS_COOKIE_ORIGINS, JWT }
     const texts = Object.entries(tables).map(([name, table]) => [name, JSON.stringify(table)])
     expect(load({ ...others, ...Object.fromEntries(texts) })).toEqual(FULL)
+  })
+
+  it('says where JSON text is invalid, and never shows the text', () => {
+    const broken = (API_KEYS: string) => {
+      const loaded = loadEnvironment({ ...leastVariables(), API_KEYS })
+      return loaded.ok ? [] : loaded.issues
+    }
+    expect(broken('[{"id":"hidden" "sha256":1}]')).toEqual([
+      { path: 'API_KEYS', message: 'is not valid JSON at position 16' },
+    ])
+    expect(broken('[hidden]')).toEqual([{ path: 'API_KEYS', message: 'is not valid JSON' }])
+    expect(broken('hidden')).toEqual([
+      { path: 'API_KEYS', message: 'must be a table, or JSON text' },
+    ])
   })
 
   it('freezes the result deeply', () => {
@@ -172,6 +194,7 @@ describe('the environment', () => {
           normalizesKeys: false,
           conditionalPut: true,
           conditionalComplete: true,
+          managedPrefixes: [],
           region: 'us-east-1',
           credentials,
           uploadCredentials: credentials,
@@ -179,6 +202,8 @@ describe('the environment', () => {
           allowedTypes: null,
           maxExpiresIn: DEFAULT_LIMITS,
           defaultExpiresIn: DEFAULTS,
+          uploadHeaders: null,
+          requestHeaders: null,
           edgeTtlSeconds: 86_400,
           crossOriginResourcePolicy: 'cross-origin',
         },
@@ -191,6 +216,8 @@ describe('the environment', () => {
       corsCookieOrigins: [],
       linkBase: null,
       linkHostOnly: false,
+      notificationSecrets: [],
+      webhooks: [],
       openOnLocalhost: false,
     })
   })

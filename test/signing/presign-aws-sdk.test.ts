@@ -1,8 +1,10 @@
 import {
+  AbortMultipartUploadCommand,
   CreateMultipartUploadCommand,
   DeleteObjectCommand,
   GetObjectCommand,
   HeadObjectCommand,
+  ListPartsCommand,
   PutObjectCommand,
   S3Client,
   UploadPartCommand,
@@ -30,6 +32,12 @@ const SIDES: Side[] = [
   { addressing: 'path', region: 'auto', sessionToken: 'FwoGZXIvYXdzE//+==' },
   { addressing: 'virtual', region: 'ap-southeast-2', sessionToken: 'FwoGZXIvYXdzE//+==' },
 ]
+
+const REQUEST_INPUT = { RequestPayer: 'requester', ExpectedBucketOwner: '111122223333' } as const
+const REQUEST_HEADERS = {
+  'x-amz-request-payer': 'requester',
+  'x-amz-expected-bucket-owner': '111122223333',
+}
 
 const KEYS = [
   'photo.jpg',
@@ -139,6 +147,105 @@ describe.each(SIDES)('presign and the AWS SDK, for $addressing addressing in $re
     const theirs = await getSignedUrl(sdk, command, { ...options, signableHeaders })
     expect(contents(url)).toEqual(contents(theirs))
     expect(contents(theirs).query['X-Amz-SignedHeaders']).toBe('content-length;content-type;host')
+  })
+
+  it('sign a PUT alike with every header that a bucket can require', async () => {
+    const command = new PutObjectCommand({
+      Bucket: 'acme-files',
+      Key: 'a b/é.png',
+      ContentType: 'image/png',
+      ContentDisposition: 'attachment; filename="a b.png"',
+      ContentEncoding: 'gzip',
+      ServerSideEncryption: 'aws:kms',
+      SSEKMSKeyId: 'arn:aws:kms:eu-central-1:111122223333:key/1234abcd',
+      SSEKMSEncryptionContext: 'eyJ0ZWFtIjoid2ViIn0=',
+      BucketKeyEnabled: true,
+      StorageClass: 'STANDARD_IA',
+      Tagging: 'team=web&cost-center=a%20b',
+      ACL: 'bucket-owner-full-control',
+      ...REQUEST_INPUT,
+    })
+    const { bucket, ...signing } = ours(side)
+    const headers = {
+      'Content-Type': 'image/png',
+      'Content-Disposition': 'attachment; filename="a b.png"',
+      'Content-Encoding': 'gzip',
+      'x-amz-server-side-encryption': 'aws:kms',
+      'x-amz-server-side-encryption-aws-kms-key-id':
+        'arn:aws:kms:eu-central-1:111122223333:key/1234abcd',
+      'x-amz-server-side-encryption-context': 'eyJ0ZWFtIjoid2ViIn0=',
+      'x-amz-server-side-encryption-bucket-key-enabled': 'true',
+      'x-amz-storage-class': 'STANDARD_IA',
+      'x-amz-tagging': 'team=web&cost-center=a%20b',
+      'x-amz-acl': 'bucket-owner-full-control',
+    }
+    const names = Object.keys(headers).map((name) => name.toLowerCase())
+    const theirs = await getSignedUrl(sdk, command, {
+      ...options,
+      signableHeaders: new Set(['host', ...names]),
+      unhoistableHeaders: new Set(names),
+    })
+    const url = await presign({
+      ...signing,
+      bucket: { ...bucket, requestHeaders: REQUEST_HEADERS },
+      method: 'PUT',
+      key: parseObjectKey('a b/é.png'),
+      query: sdkQuery('PutObject'),
+      headers,
+    })
+    expect(contents(url)).toEqual(contents(theirs))
+    expect(contents(url).query).toMatchObject(REQUEST_HEADERS)
+  })
+
+  it('sign the payer and the owner of every operation alike, in the query', async () => {
+    const named = { Bucket: 'acme-files', Key: 'big.bin', ...REQUEST_INPUT }
+    const part = { UploadId: 'id', PartNumber: 7 }
+    const { bucket, ...signing } = ours(side)
+    const theirs = [
+      ['GET', { 'x-id': 'GetObject' }, getSignedUrl(sdk, new GetObjectCommand(named), options)],
+      [
+        'GET',
+        { 'x-id': 'GetObject', versionId: 'v' },
+        getSignedUrl(sdk, new GetObjectCommand({ ...named, VersionId: 'v' }), options),
+      ],
+      ['HEAD', {}, getSignedUrl(sdk, new HeadObjectCommand(named), options)],
+      [
+        'DELETE',
+        { 'x-id': 'DeleteObject' },
+        getSignedUrl(sdk, new DeleteObjectCommand(named), options),
+      ],
+      [
+        'POST',
+        { uploads: '' },
+        getSignedUrl(sdk, new CreateMultipartUploadCommand(named), options),
+      ],
+      [
+        'PUT',
+        { 'x-id': 'UploadPart', uploadId: 'id', partNumber: '7' },
+        getSignedUrl(sdk, new UploadPartCommand({ ...named, ...part }), options),
+      ],
+      [
+        'GET',
+        { 'x-id': 'ListParts', uploadId: 'id' },
+        getSignedUrl(sdk, new ListPartsCommand({ ...named, UploadId: 'id' }), options),
+      ],
+      [
+        'DELETE',
+        { 'x-id': 'AbortMultipartUpload', uploadId: 'id' },
+        getSignedUrl(sdk, new AbortMultipartUploadCommand({ ...named, UploadId: 'id' }), options),
+      ],
+    ] as const
+    for (const [method, query, signed] of theirs) {
+      const url = await presign({
+        ...signing,
+        bucket: { ...bucket, requestHeaders: REQUEST_HEADERS },
+        method,
+        key: parseObjectKey('big.bin'),
+        query: { ...query, ...sdkQuery() },
+      })
+      expect(contents(url)).toEqual(contents(await signed))
+      expect(contents(url).query).toMatchObject(REQUEST_HEADERS)
+    }
   })
 
   it('sign the start and a part of a multipart upload alike', async () => {

@@ -28,7 +28,8 @@ export const part = (partNumber: number, etag = `"e${partNumber}"`): Part => ({ 
 
 export const BOTH = [part(1), part(2)]
 
-const index = kvFileIndex(env.FILE_INDEX)
+/** The index in which `finish` records. */
+export const index = kvFileIndex(env.FILE_INDEX)
 
 /** Completes `upload` with `parts`, in a bucket with `changes` applied. */
 export const finish = async (...args: Parameters<typeof finishAll>): Promise<FileRecord> =>
@@ -40,7 +41,8 @@ export const finishAll = (
   parts: readonly Part[] = BOTH,
   changes: Partial<Bucket> = {},
   name?: string,
-): Promise<Finished> => finishMultipart(testBucket(changes), index, upload, parts, name, new Date())
+): Promise<Finished> =>
+  finishMultipart(testBucket(changes), index, upload, parts, name, new Date(), null)
 
 /** Returns the file's record in the index. */
 export const recorded = (): Promise<FileRecord | null> => index.get('files', UPLOAD.key)

@@ -8,6 +8,7 @@ const bucket: fc.Arbitrary<Bucket> = fc.constantFrom(
   testBucket(),
   testBucket({ origin: 'https://files.s3.example.com', basePath: '/store/v1/', region: 'auto' }),
   testBucket({ origin: 'https://s3.eu-central-1.wasabisys.com', basePath: '/files/' }),
+  testBucket({ requestHeaders: { 'x-amz-request-payer': 'requester' } }),
   testBucket({ origin: 'http://127.0.0.1:9000', basePath: '/store/my.files/', region: 'garage' }),
 )
 
@@ -32,7 +33,9 @@ const headers = fc.dictionary(
     'Cache-Control',
     'If-None-Match',
     'Range',
+    'Content-Disposition',
     'x-amz-checksum-sha256',
+    'x-amz-server-side-encryption',
     'x-amz-meta-a',
     'x-amz-meta-b-c',
   ),

@@ -12,6 +12,8 @@ export interface ProtectedRoute {
   readonly request: (key: string) => readonly [path: string, body?: unknown]
   /** False when the server chooses the key. */
   readonly takesKey: boolean
+  /** Where the request names a bucket. Null for a route that only uses the default one, or none. */
+  readonly bucketIn: 'body' | 'query' | null
   /** The status for a missing object, for an allowed caller. */
   readonly allowed: number
   /** The error code with that status. */
@@ -37,6 +39,34 @@ export const ROUTES: readonly ProtectedRoute[] = [
     scope: 'files:upload',
     request: () => ['/files/upload-url', { fileName: 'a.txt', mimetype: 'text/plain' }],
     takesKey: false,
+    bucketIn: 'body',
+    allowed: 200,
+  },
+  {
+    route: 'POST /files/upload-urls',
+    scope: 'files:upload',
+    request: () => [
+      '/files/upload-urls',
+      { files: [{ fileName: 'a.txt', mimetype: 'text/plain' }] },
+    ],
+    takesKey: false,
+    bucketIn: 'body',
+    allowed: 200,
+  },
+  {
+    route: 'PATCH /files/:key',
+    scope: 'files:upload',
+    request: (key) => [`/files/${encoded(key)}`, { name: 'a.txt' }],
+    takesKey: true,
+    bucketIn: 'body',
+    allowed: 404,
+  },
+  {
+    route: 'POST /files/delete',
+    scope: 'files:delete',
+    request: () => ['/files/delete', { keys: ['a.txt'] }],
+    takesKey: false,
+    bucketIn: 'body',
     allowed: 200,
   },
   {
@@ -44,6 +74,7 @@ export const ROUTES: readonly ProtectedRoute[] = [
     scope: 'files:read',
     request: (key) => [`/files/${encoded(key)}/url`],
     takesKey: true,
+    bucketIn: 'query',
     allowed: 200,
   },
   {
@@ -51,6 +82,7 @@ export const ROUTES: readonly ProtectedRoute[] = [
     scope: 'files:upload',
     request: (key) => ['/files', { key, name: 'a.txt' }],
     takesKey: true,
+    bucketIn: 'body',
     allowed: 404,
   },
   {
@@ -58,6 +90,7 @@ export const ROUTES: readonly ProtectedRoute[] = [
     scope: 'files:list',
     request: (key) => [`/files?prefix=${encoded(key)}`],
     takesKey: true,
+    bucketIn: 'query',
     allowed: 200,
   },
   {
@@ -65,6 +98,7 @@ export const ROUTES: readonly ProtectedRoute[] = [
     scope: 'files:read',
     request: (key) => [`/files/${encoded(key)}`],
     takesKey: true,
+    bucketIn: 'query',
     allowed: 404,
   },
   {
@@ -72,6 +106,7 @@ export const ROUTES: readonly ProtectedRoute[] = [
     scope: 'files:delete',
     request: (key) => [`/files/${encoded(key)}`],
     takesKey: true,
+    bucketIn: 'query',
     allowed: 204,
   },
   {
@@ -79,6 +114,7 @@ export const ROUTES: readonly ProtectedRoute[] = [
     scope: 'links:create',
     request: (key) => [`/files/${encoded(key)}/link`, {}],
     takesKey: true,
+    bucketIn: 'query',
     allowed: 200,
   },
   {
@@ -86,6 +122,7 @@ export const ROUTES: readonly ProtectedRoute[] = [
     scope: 'files:read',
     request: () => ['/files/urls', { keys: ['a.txt'] }],
     takesKey: false,
+    bucketIn: 'body',
     allowed: 200,
   },
   {
@@ -93,6 +130,7 @@ export const ROUTES: readonly ProtectedRoute[] = [
     scope: 'links:create',
     request: () => ['/links', { keys: ['a.txt'] }],
     takesKey: false,
+    bucketIn: 'body',
     allowed: 200,
   },
   {
@@ -100,6 +138,15 @@ export const ROUTES: readonly ProtectedRoute[] = [
     scope: 'tokens:create',
     request: (key) => ['/tokens', { scopes: ['tokens:create'], prefix: `${key}/` }],
     takesKey: true,
+    bucketIn: null,
+    allowed: 200,
+  },
+  {
+    route: 'GET /limits',
+    scope: null,
+    request: () => ['/limits'],
+    takesKey: false,
+    bucketIn: null,
     allowed: 200,
   },
   {
@@ -107,26 +154,31 @@ export const ROUTES: readonly ProtectedRoute[] = [
     scope: 'files:upload',
     request: () => ['/multipart', { fileName: 'a.txt', mimetype: 'text/plain', size: 1 }],
     takesKey: false,
+    bucketIn: 'body',
     allowed: 200,
   },
   {
     route: 'POST /multipart/:uploadId/urls',
     request: (key) => [`/multipart/${ID}/urls`, { key, partNumbers: [1] }],
+    bucketIn: 'body',
     ...BY_UPLOAD_ID,
   },
   {
     route: 'GET /multipart/:uploadId',
     request: (key) => [`/multipart/${ID}?key=${encoded(key)}`],
+    bucketIn: 'query',
     ...BY_UPLOAD_ID,
   },
   {
     route: 'POST /multipart/:uploadId/complete',
     request: (key) => [`/multipart/${ID}/complete`, { key, parts: [{ partNumber: 1, etag: 'e' }] }],
+    bucketIn: 'body',
     ...BY_UPLOAD_ID,
   },
   {
     route: 'DELETE /multipart/:uploadId',
     request: (key) => [`/multipart/${ID}?key=${encoded(key)}`],
+    bucketIn: 'query',
     ...BY_UPLOAD_ID,
   },
   {
@@ -134,6 +186,7 @@ export const ROUTES: readonly ProtectedRoute[] = [
     scope: 'files:upload',
     request: () => ['/s3/params?filename=a.txt'],
     takesKey: false,
+    bucketIn: null,
     allowed: 200,
   },
   {
@@ -141,21 +194,25 @@ export const ROUTES: readonly ProtectedRoute[] = [
     scope: 'files:upload',
     request: () => ['/s3/multipart', { filename: 'a.txt' }],
     takesKey: false,
+    bucketIn: null,
     allowed: 200,
   },
   {
     route: 'GET /s3/multipart/:uploadId',
     request: (key) => [`/s3/multipart/${ID}?key=${encoded(key)}`],
+    bucketIn: null,
     ...BY_UPLOAD_ID,
   },
   {
     route: 'GET /s3/multipart/:uploadId/batch',
     request: (key) => [`/s3/multipart/${ID}/batch?key=${encoded(key)}&partNumbers=1,2`],
+    bucketIn: null,
     ...BY_UPLOAD_ID,
   },
   {
     route: 'GET /s3/multipart/:uploadId/:partNumber',
     request: (key) => [`/s3/multipart/${ID}/1?key=${encoded(key)}`],
+    bucketIn: null,
     ...BY_UPLOAD_ID,
   },
   {
@@ -164,16 +221,19 @@ export const ROUTES: readonly ProtectedRoute[] = [
       `/s3/multipart/${ID}/complete?key=${encoded(key)}`,
       { parts: [{ PartNumber: 1, ETag: 'e' }] },
     ],
+    bucketIn: null,
     ...BY_UPLOAD_ID,
   },
   {
     route: 'DELETE /s3/multipart/:uploadId',
     request: (key) => [`/s3/multipart/${ID}?key=${encoded(key)}`],
+    bucketIn: null,
     ...BY_UPLOAD_ID,
   },
   {
     route: 'POST /s3/sign',
     request: (key) => ['/s3/sign', { method: 'GET', key, uploadId: ID }],
+    bucketIn: 'body',
     ...BY_UPLOAD_ID,
   },
   {
@@ -181,6 +241,7 @@ export const ROUTES: readonly ProtectedRoute[] = [
     scope: null,
     request: () => ['/s3/sts'],
     takesKey: false,
+    bucketIn: null,
     allowed: 501,
     allowedCode: 'not_supported',
   },
@@ -192,26 +253,31 @@ const CHOSEN = { scope: 'keys:choose', takesKey: true, allowed: 200 } as const
 export const CHOSEN_KEY_ROUTES: readonly ProtectedRoute[] = [
   {
     route: 'POST /files/upload-url with a chosen key',
+    bucketIn: 'body',
     request: (key) => ['/files/upload-url', { key, mimetype: 'text/plain' }],
     ...CHOSEN,
   },
   {
     route: 'POST /multipart with a chosen key',
+    bucketIn: 'body',
     request: (key) => ['/multipart', { key, mimetype: 'text/plain', size: 1 }],
     ...CHOSEN,
   },
   {
     route: 'GET /s3/params with a chosen key',
+    bucketIn: null,
     request: (key) => [`/s3/params?filename=a.txt&objectKey=${encoded(key)}`],
     ...CHOSEN,
   },
   {
     route: 'POST /s3/multipart with a chosen key',
+    bucketIn: null,
     request: (key) => ['/s3/multipart', { filename: 'a.txt', objectKey: key }],
     ...CHOSEN,
   },
   {
     route: 'POST /s3/sign with a chosen key',
+    bucketIn: 'body',
     request: (key) => ['/s3/sign', { method: 'PUT', key: 'a.txt', objectKey: key }],
     ...CHOSEN,
   },

@@ -8,7 +8,9 @@ export type Operation =
   | 'AbortMultipartUpload'
   | 'HeadObject'
   | 'GetObject'
+  | 'PutObject'
   | 'DeleteObject'
+  | 'DeleteObjects'
 
 /** A request as it was sent. */
 export interface Sent {
@@ -28,7 +30,9 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
   'DELETE uploadId': 'AbortMultipartUpload',
   'HEAD ': 'HeadObject',
   'GET ': 'GetObject',
+  'PUT ': 'PutObject',
   'DELETE ': 'DeleteObject',
+  'POST delete': 'DeleteObjects',
 }
 
 /**
@@ -42,7 +46,7 @@ export function scriptedBucket(script: Partial<Record<Operation, Answer | Answer
     const request = new Request(input, init)
     const url = input instanceof Request ? input.url : input
     const { searchParams } = new URL(url)
-    const kind = ['uploads', 'uploadId'].find((name) => searchParams.has(name)) ?? ''
+    const kind = ['uploads', 'uploadId', 'delete'].find((name) => searchParams.has(name)) ?? ''
     const operation = OPERATIONS[`${request.method} ${kind}`]
     if (operation === undefined) throw new Error(`${request.method} ${kind} is not scripted.`)
     const earlier = sent.filter((other) => other.operation === operation).length

@@ -1,17 +1,21 @@
-import type { SigningSecret, SigningSettings } from '../../src/access/settings.ts'
+import type { SigningSecret } from '../../src/access/settings.ts'
+import type { TokenSettings } from '../../src/access/token.ts'
+import { testBucket } from './test-bucket.ts'
 
 /**
  * Returns the settings that sign links, tokens, cursors and upload ids of the instance `name`, from
- * `kid:secret[,kid:secret]`.
+ * `kid:secret[,kid:secret]`. There are an API key `ci` and a bucket `files`.
  */
 export function signingSettings(
   secrets = 'k1:0123456789abcdef0123456789abcdef',
   name = '',
-): SigningSettings {
+): TokenSettings {
   const [first = toSecret('', name), ...others] = secrets
     .split(',')
     .map((entry) => toSecret(entry, name))
-  return { signingSecrets: [first, ...others] }
+  const apiKeys = [{ id: 'ci' }]
+  const buckets = [testBucket()] as const
+  return { signingSecrets: [first, ...others], apiKeys, jwt: null, openOnLocalhost: false, buckets }
 }
 
 function toSecret(entry: string, name: string): SigningSecret {

@@ -1,16 +1,20 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { attachment } from '../../src/delivery/content-disposition.ts'
 import { uploadHeaders } from '../../src/uploads/signed-headers.ts'
+import { CONTENT_DISPOSITION, CONTENT_ENCODING } from '../../src/uploads/upload-fields.ts'
 import { fromBase64 } from '../support/base64.ts'
 import { hostileText } from '../support/hostile.ts'
 
+const PLAIN = { uploadHeaders: null }
+
 const metadataHeader = (value: string): string | undefined =>
-  uploadHeaders({ mimetype: 'image/png', metadata: { note: value } })['x-amz-meta-note']
+  uploadHeaders(PLAIN, { mimetype: 'image/png', metadata: { note: value } })['x-amz-meta-note']
 
 describe('the headers of an upload', () => {
   it('are only Content-Type by default', () => {
-    expect(uploadHeaders({ mimetype: 'image/png' })).toEqual({ 'Content-Type': 'image/png' })
-    expect(uploadHeaders({ mimetype: 'image/png', overwrite: true, metadata: {} })).toEqual({
+    expect(uploadHeaders(PLAIN, { mimetype: 'image/png' })).toEqual({ 'Content-Type': 'image/png' })
+    expect(uploadHeaders(PLAIN, { mimetype: 'image/png', overwrite: true, metadata: {} })).toEqual({
       'Content-Type': 'image/png',
     })
   })
@@ -18,21 +22,98 @@ describe('the headers of an upload', () => {
   it("include everything that the caller asks for, under S3's names", () => {
     const sha256 = '47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='
     expect(
-      uploadHeaders({
+      uploadHeaders(PLAIN, {
         mimetype: 'text/plain; charset=utf-8',
         sha256,
         cacheControl: 'private, max-age=60',
+        contentDisposition: 'inline; filename="a.txt"',
+        contentEncoding: 'gzip',
         overwrite: false,
         metadata: { author: 'me', 'photo-id': '42' },
       }),
     ).toEqual({
       'Content-Type': 'text/plain; charset=utf-8',
       'Cache-Control': 'private, max-age=60',
+      'Content-Disposition': 'inline; filename="a.txt"',
+      'Content-Encoding': 'gzip',
       'If-None-Match': '*',
       'x-amz-checksum-sha256': sha256,
       'x-amz-meta-author': 'me',
       'x-amz-meta-photo-id': '42',
     })
+  })
+
+  it("include the bucket's own, which a caller can't replace", () => {
+    const bucket = { uploadHeaders: { 'x-amz-acl': 'private', 'x-amz-meta-note': 'bucket' } }
+    expect(uploadHeaders(bucket, { mimetype: 'image/png', metadata: { note: 'caller' } })).toEqual({
+      'Content-Type': 'image/png',
+      'x-amz-acl': 'private',
+      'x-amz-meta-note': 'bucket',
+    })
+  })
+})
+
+describe('a Content-Disposition', () => {
+  it.each([
+    'attachment',
+    'inline',
+    'attachment; filename="My report (final).pdf"',
+    'attachment; filename=report.pdf',
+    'attachment;filename="a.pdf"; filename*=UTF-8\'\'%e2%82%ac.pdf',
+    'attachment; filename="a \\"quoted\\" name; with=marks.pdf"',
+    'form-data; name="field"',
+    attachment('Größe + 100% "漢字" 😀.pdf'),
+  ])('is valid: %s', (value) => {
+    expect(value).toMatch(CONTENT_DISPOSITION)
+    expect(new Headers({ a: value }).get('a')).toBe(value)
+  })
+
+  it.each([
+    '',
+    ' attachment',
+    'attachment ',
+    'attachment; ',
+    'attachment; filename',
+    'attachment; filename=',
+    'attachment; filename=my report.pdf',
+    'attachment; filename="a',
+    'attachment; filename="a"b',
+    'attachment; filename="a" "b"',
+    'attachment; filename="two  spaces"',
+    'attachment; filename="é.pdf"',
+    'attachment; filename="a\\"',
+    'attachment\r\nx-amz-acl: public-read',
+    'attachment; filename="a\r\nx-amz-acl: public-read"',
+    'attachment, inline',
+    '=?UTF-8?Q?attachment?=',
+  ])('is invalid: %j', (value) => {
+    expect(value).not.toMatch(CONTENT_DISPOSITION)
+  })
+
+  it('is checked in time that grows with its length only', () => {
+    for (const part of ['; a="\\"', '; a=b', '\\"', '; a="', 'a'])
+      expect(`a${part.repeat(100_000)}\n`).not.toMatch(CONTENT_DISPOSITION)
+  })
+})
+
+describe('a Content-Encoding', () => {
+  it.each(['gzip', 'br', 'zstd', 'x-gzip', 'gzip, br', 'gzip,br'])('is valid: %s', (value) => {
+    expect(value).toMatch(CONTENT_ENCODING)
+  })
+
+  it.each([
+    '',
+    'gzip ',
+    'gzip,',
+    ',gzip',
+    'gzip br',
+    'gzip;q=1',
+    'gzip\r\nx-amz-acl: public-read',
+    'aws-chunked',
+    'AWS-Chunked, gzip',
+    'gzip,aws-chunked',
+  ])('is invalid: %j', (value) => {
+    expect(value).not.toMatch(CONTENT_ENCODING)
   })
 })
 
@@ -80,7 +161,7 @@ describe('a metadata value', () => {
 
 describe('all metadata values', () => {
   const upload = (metadata: Record<string, string>) => () =>
-    uploadHeaders({ mimetype: 'image/png', metadata })
+    uploadHeaders(PLAIN, { mimetype: 'image/png', metadata })
   const tooLarge = expect.objectContaining({
     code: 'invalid_request',
     issues: [{ path: 'metadata', message: 'must not be longer than 2048 bytes' }],

@@ -14,7 +14,7 @@ const form = (file: Partial<PostFormRequest> = {}, changes: Partial<Bucket> = {}
     'https://files.example.com/s3/form',
     testBucket(changes),
     { ...FILE, ...file },
-    { id: 'key:ci', prefix },
+    { id: 'key:ci', prefix, context: null },
     NOW,
   )
 
@@ -129,5 +129,44 @@ describe('a form is refused', () => {
       code: 'invalid_request',
       issues: [{ path: 'metadata', message: 'must not be longer than 2048 bytes' }],
     })
+  })
+})
+
+describe('a form for a bucket with uploadHeaders', () => {
+  const uploadHeaders = {
+    'x-amz-server-side-encryption': 'aws:kms',
+    'x-amz-server-side-encryption-aws-kms-key-id': 'alias/files',
+    'x-amz-storage-class': 'STANDARD_IA',
+    'x-amz-tagging': 'team=web&cost%20center=R%2BD',
+    'x-amz-acl': 'private',
+  }
+  const requestHeaders = { 'x-amz-expected-bucket-owner': '111122223333' }
+
+  it("has them as S3's fields, all of them in the policy", async () => {
+    const { fields } = await form({}, { uploadHeaders, requestHeaders })
+    const expected = {
+      'x-amz-server-side-encryption': 'aws:kms',
+      'x-amz-server-side-encryption-aws-kms-key-id': 'alias/files',
+      'x-amz-storage-class': 'STANDARD_IA',
+      tagging:
+        '<Tagging><TagSet><Tag><Key>team</Key><Value>web</Value></Tag><Tag><Key>cost center</Key><Value>R+D</Value></Tag></TagSet></Tagging>',
+      acl: 'private',
+      'x-amz-expected-bucket-owner': '111122223333',
+    }
+    expect(fields).toMatchObject(expected)
+    for (const name of ['x-amz-tagging', 'x-amz-acl']) expect(fields).not.toHaveProperty(name)
+    for (const [name, value] of Object.entries(expected))
+      expect(policyOf(fields).conditions).toContainEqual({ [name]: value })
+  })
+
+  it('has none of them when the Worker takes it, which adds them itself', async () => {
+    const { fields } = await form({}, { uploadHeaders, requestHeaders, postUploads: false })
+    expect(Object.keys(fields)).toEqual([
+      'success_action_status',
+      'content-type',
+      'key',
+      'bucket',
+      'policy',
+    ])
   })
 })

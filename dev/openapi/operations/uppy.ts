@@ -130,6 +130,7 @@ export const uppyOperations: Operations = {
       'object_not_found',
       'not_supported',
       'index_unavailable',
+      'events_unavailable',
       'rate_limited',
       'size_required',
       'unsupported_media_type',
@@ -200,6 +201,7 @@ export const uppyOperations: Operations = {
       'object_not_found',
       'key_not_indexable',
       'index_unavailable',
+      'events_unavailable',
     ],
   },
   'DELETE /s3/multipart/:uploadId': {
@@ -298,6 +300,7 @@ export const uppyOperations: Operations = {
       'key_not_indexable',
       'object_not_found',
       'index_unavailable',
+      'events_unavailable',
     ],
   },
 }

@@ -19,6 +19,15 @@ import { type BucketTable, startBuiltWorker } from '../built-worker.ts'
 /** The name of the second bucket, with the alias "archive". */
 const ARCHIVE = 'cold-store'
 
+/** What every upload to the bucket with the alias "guarded" carries. */
+export const UPLOAD_HEADERS = {
+  'x-amz-storage-class': 'STANDARD',
+  'x-amz-tagging': 'team=web&cost-center=a%20b',
+  'x-amz-acl': 'private',
+  'x-amz-request-payer': 'requester',
+  'x-amz-expected-bucket-owner': '111122223333',
+} as const
+
 /**
  * Features that not every server has. The rules show the difference in their names, and none is
  * skipped.
@@ -69,7 +78,7 @@ export interface Context {
 
 /**
  * Starts the server on an empty folder, and a Worker for it with the buckets files, archive, inbox,
- * counted and virtual.
+ * guarded, counted and virtual.
  */
 export async function startContext(
   start: (options: S3ServerOptions) => Promise<S3Server>,
@@ -103,6 +112,7 @@ export async function startContext(
       files,
       archive: { ...files, bucket: ARCHIVE },
       inbox: { ...files, uploadCredentials: 'S3_WRITE' },
+      guarded: { ...files, uploadHeaders: UPLOAD_HEADERS },
       counted: { ...files, endpoint: countedEndpoint },
       virtual: { ...files, endpoint: server.virtualEndpoint, addressing: 'virtual' },
     },

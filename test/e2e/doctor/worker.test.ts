@@ -93,6 +93,32 @@ describe('doctor --url', () => {
           : undefined,
     ],
     [
+      'a warning of /healthz',
+      'health',
+      'warn',
+      /webhooks are not queued/,
+      (path) =>
+        path === '/healthz'
+          ? {
+              body: { status: 'ok', edgeCache: true, warnings: ['webhooks are not queued'] },
+              headers: WORKER_HEADERS,
+            }
+          : undefined,
+    ],
+    [
+      'a compatibility flag that is off',
+      'health',
+      'warn',
+      /fetch is not strictly public/,
+      (path) =>
+        path === '/healthz'
+          ? {
+              body: { status: 'ok', edgeCache: true, warnings: ['fetch is not strictly public'] },
+              headers: WORKER_HEADERS,
+            }
+          : undefined,
+    ],
+    [
       'missing headers',
       'headers',
       'fail',
@@ -200,6 +226,20 @@ describe('doctor --url', () => {
     const found = findings.find((one) => one.check === `url.${check}` && one.status === status)
     expect(found?.message, JSON.stringify(findings)).toMatch(said)
     expect(JSON.stringify(findings)).not.toContain('hidden')
+  })
+
+  it('names `npm run dev` as the cause of an open list only on this machine', async () => {
+    await using worker = await startWorker((path, { method }) =>
+      path === '/files' && method === 'GET' ? { body: { files: [] } } : undefined,
+    )
+    const closed = (findings: Awaited<ReturnType<typeof findingsOf>>) =>
+      findings.find(({ check }) => check === 'url.closed')
+    const local = closed(await findingsOf(worker.url, good))
+    const remote = closed(await findingsOf('https://files.example.com', good, 10, worker.url))
+    expect([local?.fix, remote?.fix]).toEqual([
+      expect.stringContaining('npm run dev'),
+      expect.stringContaining('Remove OPEN_ACCESS'),
+    ])
   })
 
   it('warns about a Worker over http, unless it is on this machine', async () => {

@@ -1,0 +1,101 @@
+import type { ObjectSource } from '../delivery/object-source.ts'
+import { describe } from '../errors/describe.ts'
+import type { Warning } from '../errors/warnings.ts'
+import { type Job, jobIn } from '../events/job.ts'
+import { retryDelay } from '../events/retry-delay.ts'
+import { deliver, endpointId, logWebhook } from '../events/webhook.ts'
+import { parseObjectKey } from '../keys/object-key.ts'
+import type { LoadedSettings } from '../settings/define.ts'
+import type { Settings } from '../settings/settings.ts'
+
+/** A batch of Cloudflare Queues. */
+export interface QueueBatch {
+  /** Name of the queue. */
+  readonly queue: string
+  readonly messages: readonly QueueMessage[]
+}
+
+export interface QueueMessage {
+  readonly body: unknown
+  /** Counts from 1. */
+  readonly attempts: number
+  ack(): void
+  retry(options?: { delaySeconds?: number }): void
+}
+
+/** Workers wait for the headers of at most six responses at a time. */
+const AT_ONCE = 5
+
+/**
+ * Runs the jobs in a batch, and acknowledges or retries each alone. The queue itself ends the
+ * retries: `max_retries` and `dead_letter_queue` in wrangler.toml.
+ */
+export async function runJobs(
+  { messages }: QueueBatch,
+  loaded: LoadedSettings,
+  objects: ObjectSource,
+): Promise<void> {
+  for (let start = 0; start < messages.length; start += AT_ONCE)
+    await Promise.all(
+      messages.slice(start, start + AT_ONCE).map((message) => runJob(message, loaded, objects)),
+    )
+}
+
+async function runJob(
+  message: QueueMessage,
+  loaded: LoadedSettings,
+  objects: ObjectSource,
+): Promise<void> {
+  const { attempts } = message
+  const retry = (askedSeconds = 0): { attempt: number; retryInSeconds: number } => {
+    const delaySeconds = retryDelay(attempts, askedSeconds, Math.random())
+    message.retry({ delaySeconds })
+    return { attempt: attempts, retryInSeconds: delaySeconds }
+  }
+  const job = jobIn(message.body)
+  if (job === null || !loaded.ok) {
+    const reason = job === null ? 'the message is malformed' : 'the settings are not valid'
+    return warn('job not done', { reason, ...retry() })
+  }
+  const { settings } = loaded
+  if (job.kind === 'purge') {
+    const failure = await purge(job, settings, objects).then(() => null, describe)
+    if (failure === null) message.ack()
+    else warn('edge copy not purged', { reason: failure, ...retry() })
+    return
+  }
+  const webhook = await endpointOf(job.endpoint, settings)
+  if (webhook === null) {
+    message.ack()
+    return warn('webhook lost', { event: job.id, reason: 'the endpoint is no longer configured' })
+  }
+  const attempt = await deliver(webhook, job, new Date())
+  if (attempt.outcome === 'failed')
+    return logWebhook('webhook not delivered', webhook, {
+      event: job.id,
+      reason: attempt.reason,
+      ...retry(attempt.askedSeconds),
+    })
+  message.ack()
+  if (attempt.outcome === 'refused')
+    logWebhook('webhook lost', webhook, { event: job.id, reason: attempt.reason })
+}
+
+async function endpointOf(id: string, { webhooks }: Settings) {
+  for (const webhook of webhooks) if ((await endpointId(webhook.url)) === id) return webhook
+  return null
+}
+
+/** Purges the copies of all keys. A bucket that is no longer configured has no links. */
+async function purge(
+  { bucket: alias, keys }: Extract<Job, { kind: 'purge' }>,
+  { buckets }: Settings,
+  objects: ObjectSource,
+): Promise<void> {
+  const bucket = buckets.find((one) => one.alias === alias)
+  if (bucket === undefined) return
+  await objects.purge(bucket, keys.map(parseObjectKey))
+}
+
+const warn = (warning: Warning, members: object): void =>
+  console.warn(JSON.stringify({ warning, ...members }))

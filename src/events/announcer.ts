@@ -1,0 +1,78 @@
+import { ApiError } from '../errors/api-error.ts'
+import type { FileRecord } from '../file-index/file-record.ts'
+import { eventBody, eventId, eventTypeOf, type FileEvent } from './file-event.ts'
+import type { Job } from './job.ts'
+import { deliver, endpointId, logWebhook, type Webhook } from './webhook.ts'
+
+/** Keeps work running after the response. */
+export interface Background {
+  waitUntil(work: Promise<unknown>): void
+}
+
+/**
+ * Tells the app and its webhooks about a change, before the index changes. `about` is the record of
+ * the file, also of a deleted one. Resolves with the result of the app's `onEvent`. Throws
+ * `events_unavailable`. Then nothing may be written, so that a repeat announces the change again.
+ */
+export type Announcer = (
+  event: FileEvent,
+  about: FileRecord | null,
+  background: Background,
+) => Promise<unknown>
+
+/** Queues jobs, all or none. */
+export type Later = (...jobs: readonly Job[]) => Promise<void>
+
+interface Listeners {
+  readonly onEvent: ((event: FileEvent, background: Background) => unknown) | null
+  readonly webhooks: readonly Webhook[]
+  /** Without a queue, each webhook gets one attempt in the background. */
+  readonly later: Later | null
+}
+
+/** Returns the function that announces changes to `listeners`, or null if nobody listens. */
+export function announcerTo({ onEvent, webhooks, later }: Listeners): Announcer | null {
+  if (onEvent === null && webhooks.length === 0) return null
+  return async (event, about, background) => {
+    const data = onEvent === null ? undefined : await told(() => onEvent(event, background))
+    const type = eventTypeOf(event)
+    const interested = webhooks.filter(({ events }) => events.includes(type))
+    if (interested.length === 0) return data
+    const now = new Date()
+    const sent = { id: await eventId(event, about), body: eventBody(event, now) }
+    if (later === null)
+      for (const webhook of interested) background.waitUntil(deliverOnce(webhook, sent, now))
+    else
+      await told(async () =>
+        later(
+          ...(await Promise.all(
+            interested.map(async ({ url }) => {
+              const endpoint = await endpointId(url)
+              return { kind: 'webhook' as const, endpoint, ...sent }
+            }),
+          )),
+        ),
+      )
+    return data
+  }
+}
+
+async function told<T>(tell: () => T | Promise<T>): Promise<T> {
+  try {
+    return await tell()
+  } catch (cause) {
+    throw new ApiError('events_unavailable', 'The app was not told of this change. Try again.', {
+      cause,
+    })
+  }
+}
+
+async function deliverOnce(
+  webhook: Webhook,
+  sent: { readonly id: string; readonly body: string },
+  now: Date,
+): Promise<void> {
+  const attempt = await deliver(webhook, sent, now)
+  if (attempt.outcome !== 'delivered')
+    logWebhook('webhook lost', webhook, { event: sent.id, reason: attempt.reason })
+}

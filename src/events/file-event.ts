@@ -1,0 +1,63 @@
+import type { FileRecord } from '../file-index/file-record.ts'
+import { hex, type Json, utf8 } from '../keys/encodings.ts'
+
+/** A change to a file. `key` and `etag` identify an upload. */
+export type FileChange =
+  | { readonly type: 'recorded' | 'replaced'; readonly file: FileRecord }
+  | {
+      readonly type: 'deleted'
+      readonly file: { readonly bucket: string; readonly key: string }
+    }
+
+/** Who changed a file. Everything is null if the bucket itself reported the change. */
+export interface Actor {
+  /** Id of the principal. */
+  readonly principal: string | null
+  /** The user that the principal's token is for. */
+  readonly subject: string | null
+  /** The `context` of the principal's token. */
+  readonly context: Json | null
+}
+
+/** What happened to a file, and who did it. It may arrive more than once. */
+export type FileEvent = FileChange & Actor
+
+/** Event types of webhooks. */
+export const EVENT_TYPES = ['file.recorded', 'file.replaced', 'file.deleted'] as const
+
+export type EventType = (typeof EVENT_TYPES)[number]
+
+export const eventTypeOf = ({ type }: FileChange): EventType => `file.${type}`
+
+/**
+ * Returns the id of an event: a digest of what happened, bucket, key, ETag and the object's date.
+ * A repeat has the same id, also if it reports a replaced file as recorded. A provisional record,
+ * without an owner, has another id than the later one with the owner. `about` is the record of
+ * the file. Without one, as for a deleted file that was never recorded, each event has its own id.
+ */
+export async function eventId(
+  { type, file: { bucket, key } }: FileChange,
+  about: Pick<FileRecord, 'etag' | 'createdAt' | 'owner'> | null,
+): Promise<string> {
+  const stored = about?.owner === null ? 'provisional' : 'stored'
+  const what = type === 'deleted' ? 'deleted' : stored
+  const upload = about === null ? [crypto.randomUUID()] : [about.etag, about.createdAt]
+  const digest = await crypto.subtle.digest(
+    'SHA-256',
+    utf8(JSON.stringify([what, bucket, key, ...upload])),
+  )
+  return `evt_${hex(digest).slice(0, 32)}`
+}
+
+/** Returns the body of a webhook. `now` is when the event happened. */
+export const eventBody = (event: FileEvent, now: Date): string =>
+  JSON.stringify({
+    type: eventTypeOf(event),
+    timestamp: now.toISOString(),
+    data: {
+      file: event.file,
+      principal: event.principal,
+      subject: event.subject,
+      context: event.context,
+    },
+  })

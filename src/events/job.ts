@@ -1,0 +1,38 @@
+import * as z from 'zod/mini'
+
+/** Work for later, which a queue keeps until it is done. */
+export type Job = z.infer<typeof webhookJob> | z.infer<typeof purgeJob>
+
+/** One event for one endpoint. It contains no secret. */
+const webhookJob = z.object({
+  kind: z.literal('webhook'),
+  /** The id of the endpoint, from `endpointId`. */
+  endpoint: z.string(),
+  /** The id of the event. */
+  id: z.string(),
+  body: z.string(),
+})
+
+/** Edge copies to purge. */
+const purgeJob = z.object({
+  kind: z.literal('purge'),
+  /** Alias of the bucket. */
+  bucket: z.string(),
+  keys: z.array(z.string()),
+})
+
+/** A job as a message. Messages outlive a deploy, so they have a version. */
+export type JobMessage = { readonly version: 1 } & Job
+
+export const jobMessage = (job: Job): JobMessage => ({ version: 1, ...job })
+
+const messageSchema = z.union([
+  z.extend(webhookJob, { version: z.literal(1) }),
+  z.extend(purgeJob, { version: z.literal(1) }),
+])
+
+/** Returns the job in a message, or null for one that this version can't read. */
+export function jobIn(message: unknown): Job | null {
+  const parsed = messageSchema.safeParse(message)
+  return parsed.success ? parsed.data : null
+}

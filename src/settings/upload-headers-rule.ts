@@ -1,0 +1,141 @@
+import { also, breaks, entries, into, matching, oneOf, optional, type Rule, text } from './rules.ts'
+
+/** Headers for the bucket's server, by S3's names in lower case. */
+type Headers = Readonly<Record<string, string>>
+
+/** The headers of a bucket's requests. Null if there are none. */
+export interface BucketHeaders {
+  /** What each new object gets: encryption, storage class, tags and ACL. */
+  readonly uploadHeaders: Headers | null
+  /** What each request carries: who pays, and whose bucket it must be. */
+  readonly requestHeaders: Headers | null
+}
+
+/** The headers that a bucket's table may set. docs/configuration.md describes each of them. */
+export interface UploadHeaders {
+  readonly 'x-amz-server-side-encryption'?: 'AES256' | 'aws:kms' | 'aws:kms:dsse' | undefined
+  readonly 'x-amz-server-side-encryption-aws-kms-key-id'?: string | undefined
+  readonly 'x-amz-server-side-encryption-context'?: string | undefined
+  readonly 'x-amz-server-side-encryption-bucket-key-enabled'?: 'true' | 'false' | undefined
+  readonly 'x-amz-storage-class'?: string | undefined
+  readonly 'x-amz-tagging'?: string | undefined
+  readonly 'x-amz-acl'?: 'private' | 'bucket-owner-full-control' | undefined
+  readonly 'x-amz-request-payer'?: 'requester' | undefined
+  readonly 'x-amz-expected-bucket-owner'?: string | undefined
+}
+
+const MAX_TAGS = 10
+const TAG = /^((?:[\w.:/@-]|%[\dA-F]{2})+)=((?:[\w.:/@-]|%[\dA-F]{2})*)$/i
+/** The characters of a tag that S3 accepts everywhere ("Tag naming limits and requirements"). */
+const TAG_TEXT = /^[\p{L}\p{N}\p{Z}+\-=._:/@]*$/u
+
+function taggingError(value: string): string | null {
+  const tags = value.split('&')
+  const names = new Set<string>()
+  for (const [i, tag] of tags.entries()) {
+    const [, name = '', content = ''] = TAG.exec(tag)?.map(decoded) ?? []
+    const isValid =
+      name !== '' &&
+      TAG_TEXT.test(name + content) &&
+      !/^aws:/i.test(name) &&
+      name.length <= 128 &&
+      content.length <= 256
+    if (!isValid)
+      return `must be tags such as "team=web&cost-center=a%20b", percent-encoded. Tag ${i + 1} is invalid`
+    names.add(name)
+  }
+  if (names.size < tags.length) return 'must not repeat the name of a tag'
+  return tags.length > MAX_TAGS ? `must have at most ${MAX_TAGS} tags` : null
+}
+
+/** Returns the decoded text, or one that no tag may have if it is not UTF-8. */
+function decoded(encoded: string): string {
+  try {
+    return decodeURIComponent(encoded)
+  } catch {
+    return '%'
+  }
+}
+
+function contextError(value: string): string | null {
+  try {
+    const context: unknown = JSON.parse(atob(value))
+    const isTable = typeof context === 'object' && context !== null && !Array.isArray(context)
+    if (isTable && Object.values(context).every((member) => typeof member === 'string'))
+      // `atob` ignores white space.
+      return /\s/.test(value) ? CONTEXT : null
+  } catch {}
+  return CONTEXT
+}
+
+const CONTEXT =
+  'must be a JSON object of strings in base64, such as "eyJ0ZWFtIjoid2ViIn0=" for {"team":"web"}'
+
+const RULES: ReadonlyMap<string, Rule<string>> = new Map<keyof UploadHeaders, Rule<string>>([
+  ['x-amz-server-side-encryption', oneOf('AES256', 'aws:kms', 'aws:kms:dsse')],
+  [
+    'x-amz-server-side-encryption-aws-kms-key-id',
+    matching(/^[\w:/.-]{1,2048}$/, 'must be the id, the ARN or the alias of a KMS key'),
+  ],
+  ['x-amz-server-side-encryption-context', text(contextError)],
+  [
+    'x-amz-server-side-encryption-bucket-key-enabled',
+    matching(/^(?:true|false)$/, 'must be "true" or "false"'),
+  ],
+  [
+    'x-amz-storage-class',
+    matching(/^[A-Z][A-Z0-9_]{0,63}$/, 'must be a storage class, such as "STANDARD_IA"'),
+  ],
+  ['x-amz-tagging', text(taggingError)],
+  ['x-amz-acl', oneOf('private', 'bucket-owner-full-control')],
+  ['x-amz-request-payer', oneOf('requester')],
+  ['x-amz-expected-bucket-owner', matching(/^\d{12}$/, 'must be the 12 digits of an AWS account')],
+])
+
+const headerRule =
+  (name: string): Rule<readonly (readonly [string, string])[]> =>
+  (value, place) => {
+    const rule = RULES.get(name)
+    return rule === undefined
+      ? breaks(place, `is not a header to set here. Known headers: ${[...RULES.keys()].join(', ')}`)
+      : into(optional(rule), (header) => (header === undefined ? [] : [[name, header] as const]))(
+          value,
+          place,
+        )
+  }
+
+/**
+ * Accepts the headers that every upload to a bucket carries, by S3's names (PutObject and
+ * CreateMultipartUpload). The list is closed, so that no header makes an object public by mistake.
+ */
+export const uploadHeadersRule: Rule<BucketHeaders> = into(
+  also(
+    into(
+      entries(() => null, headerRule),
+      (headers) => Object.fromEntries(headers.flat()),
+    ),
+    encryptionError,
+  ),
+  ({ 'x-amz-request-payer': payer, 'x-amz-expected-bucket-owner': owner, ...uploadHeaders }) => ({
+    uploadHeaders: orNull(uploadHeaders),
+    requestHeaders: orNull({
+      ...(payer && { 'x-amz-request-payer': payer }),
+      ...(owner && { 'x-amz-expected-bucket-owner': owner }),
+    }),
+  }),
+)
+
+/** Returns which header needs another encryption, or null. S3 refuses these combinations. */
+function encryptionError(headers: Headers): string | null {
+  const encryption = headers['x-amz-server-side-encryption'] ?? ''
+  for (const name of Object.keys(headers)) {
+    if (name.endsWith('-enabled') && encryption !== 'aws:kms')
+      return `needs x-amz-server-side-encryption = "aws:kms" for ${name}`
+    if (/-(?:key-id|context)$/.test(name) && !encryption.startsWith('aws:kms'))
+      return `needs x-amz-server-side-encryption = "aws:kms" or "aws:kms:dsse" for ${name}`
+  }
+  return null
+}
+
+const orNull = (headers: Headers): Headers | null =>
+  Object.keys(headers).length === 0 ? null : headers

@@ -1,0 +1,58 @@
+import { EVENT_TYPES } from '../events/file-event.ts'
+import { secretBytes } from '../events/standard-webhooks.ts'
+import type { Webhook } from '../events/webhook.ts'
+import { also, into, list, oneOf, optional, type Rule, table, text } from './rules.ts'
+
+/** One request for each endpoint and event, so a few are enough. */
+const MAX_WEBHOOKS = 10
+
+const LOCAL = ['localhost', '127.0.0.1', '[::1]']
+
+function urlError(value: string): string | null {
+  if (!URL.canParse(value)) return 'must be a URL, such as https://app.example.com/webhooks'
+  const { protocol, hostname, username, password, hash } = new URL(value)
+  if (protocol !== 'https:' && !(protocol === 'http:' && LOCAL.includes(hostname)))
+    return 'must start with https://'
+  return username + password + hash === ''
+    ? null
+    : 'must not have a user name, a password or a fragment'
+}
+
+const secret = text((value) =>
+  secretBytes(value) === null
+    ? 'must be "whsec_" and the base64 of 24 to 64 bytes, such as the output of `echo whsec_$(openssl rand -base64 32)`'
+    : null,
+)
+
+const secrets = also(list(secret, 1), (given) =>
+  given.length > 2 || new Set(given).size < given.length
+    ? 'must have one secret, or two different ones'
+    : null,
+)
+
+const events = also(list(oneOf(...EVENT_TYPES), 1), (given) =>
+  new Set(given).size < given.length ? 'must not repeat an event' : null,
+)
+
+/** Accepts the endpoints that receive events. */
+export const webhooksRule: Rule<Webhook[]> = also(
+  list(
+    into(
+      table({
+        url: text(urlError),
+        secret: (value, place): ReturnType<typeof secrets> =>
+          (Array.isArray(value) ? secrets : into(secret, (one) => [one]))(value, place),
+        events: optional(events, [...EVENT_TYPES]),
+      }),
+      ({ url, secret, events }): Webhook => ({ url: new URL(url).href, secrets: secret, events }),
+    ),
+  ),
+  (given) => {
+    if (given.length > MAX_WEBHOOKS) return `must have at most ${MAX_WEBHOOKS} endpoints`
+    const urls = given.map(({ url }) => url)
+    const again = urls.findIndex((url, i) => urls.indexOf(url) < i)
+    return again === -1
+      ? null
+      : `must not repeat a URL (entries ${urls.indexOf(urls[again] ?? '')} and ${again})`
+  },
+)

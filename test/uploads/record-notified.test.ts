@@ -1,0 +1,397 @@
+import { reset } from 'cloudflare:test'
+import { env } from 'cloudflare:workers'
+import fc from 'fast-check'
+import { afterEach, describe, expect, inject, it, vi } from 'vitest'
+import { kvFileIndex } from '../../src/cloudflare/kv-file-index.ts'
+import { ApiError } from '../../src/errors/api-error.ts'
+import type { FileIndex } from '../../src/file-index/file-index.ts'
+import { parseObjectKey } from '../../src/keys/object-key.ts'
+import type { Notification } from '../../src/uploads/notification.ts'
+import { recordUpload } from '../../src/uploads/record.ts'
+import {
+  type Recorder,
+  recordAllNotified,
+  recordNotified,
+  summarize,
+} from '../../src/uploads/record-notified.ts'
+import { bucketFetch } from '../support/bucket.ts'
+import { answer, operations, scriptedBucket } from '../support/scripted-bucket.ts'
+import { testBucket } from '../support/test-bucket.ts'
+
+const NOW = new Date('2026-11-24T12:10:00Z')
+const KEY = 'uploads/ybqr1sgp7a270ajfewde-my-photo.jpg'
+const NOTICE: Notification = { bucket: 'files', account: null, key: KEY, time: 0 }
+const index = kvFileIndex(env.FILE_INDEX)
+const purge = vi.fn(async () => undefined)
+
+/** The bucket "files" of s3rver under an alias. */
+const aliased = (alias = 'files') => {
+  const credentials = {
+    accessKeyId: 'S3RVER',
+    secretAccessKey: 'S3RVER',
+    sessionToken: null,
+    expiresAt: Number.POSITIVE_INFINITY,
+  }
+  return testBucket({
+    alias,
+    origin: inject('s3Endpoint'),
+    basePath: '/files/',
+    name: 'files',
+    credentials,
+    managedPrefixes: ['avatars/'],
+  })
+}
+const recorder = (changes: Partial<Recorder> = {}): Recorder => ({
+  buckets: [aliased()],
+  index,
+  purge,
+  announce: null,
+  ...changes,
+})
+const notified = (changes: Partial<Recorder> = {}, key = KEY) =>
+  recordNotified(recorder(changes), { ...NOTICE, key }, new Date())
+const confirmed = (key = KEY, bucket = aliased()) =>
+  recordUpload(
+    bucket,
+    index,
+    { key: parseObjectKey(key), name: 'My photo.jpg', owner: 'key:ci' },
+    new Date(),
+    null,
+  )
+const known = (key = KEY, alias = 'files') => index.get(alias, parseObjectKey(key))
+
+async function put(body: string, key = KEY): Promise<void> {
+  const headers = { 'Content-Type': 'image/jpeg' }
+  expect((await bucketFetch(key, { method: 'PUT', headers, body })).status).toBe(200)
+}
+async function remove(key = KEY): Promise<void> {
+  expect((await bucketFetch(key, { method: 'DELETE' })).status).toBe(204)
+}
+
+afterEach(async () => {
+  vi.unstubAllGlobals()
+  purge.mockClear()
+  await remove()
+  await remove('avatars/42.png')
+  await reset()
+})
+
+describe('a notification', () => {
+  it('records an object that nobody has confirmed, without an owner', async () => {
+    await put('pixels')
+    expect(await notified()).toBe('recorded')
+    expect(await known()).toMatchObject({
+      key: KEY,
+      bucket: 'files',
+      name: 'my-photo.jpg',
+      owner: null,
+      size: 6,
+      mimetype: 'image/jpeg',
+    })
+    await put('face', 'avatars/42.png')
+    expect(await notified({}, 'avatars/42.png')).toBe('recorded')
+    expect(await known('avatars/42.png')).toMatchObject({ name: '42.png', owner: null })
+  })
+
+  it('changes nothing when it repeats', async () => {
+    await put('pixels')
+    await notified()
+    const write = vi.fn(index.put)
+    expect(await notified({ index: { ...index, put: write } })).toBe('known')
+    expect(write).not.toHaveBeenCalled()
+  })
+
+  it('keeps the name and owner of a confirmed upload, and costs no write', async () => {
+    await put('pixels')
+    const { record } = await confirmed()
+    const write = vi.fn(index.put)
+    expect(await notified({ index: { ...index, put: write } })).toBe('known')
+    expect(write).not.toHaveBeenCalled()
+    expect(await known()).toEqual(record)
+  })
+
+  it('of a delete removes the record and purges the edge copy', async () => {
+    await put('pixels')
+    await confirmed()
+    await remove()
+    expect(await notified()).toBe('removed')
+    expect(await known()).toBeNull()
+    expect(purge).toHaveBeenCalledExactlyOnceWith(expect.objectContaining({ alias: 'files' }), KEY)
+    expect(await notified()).toBe('missing')
+    expect(purge).toHaveBeenCalledOnce()
+  })
+
+  it('of a delete changes nothing when the object is back', async () => {
+    await put('pixels')
+    const { record } = await confirmed()
+    // The delete was followed by the same upload, and its notification arrives last.
+    expect(await notified()).toBe('known')
+    expect(await known()).toEqual(record)
+    expect(purge).not.toHaveBeenCalled()
+  })
+
+  it('of an upload that is already deleted records nothing', async () => {
+    expect(await notified()).toBe('missing')
+    expect(await known()).toBeNull()
+  })
+
+  it('of a replacement has a new record without an owner, and purges the edge copy', async () => {
+    await put('face', 'avatars/42.png')
+    await confirmed('avatars/42.png')
+    await put('another face', 'avatars/42.png')
+    expect(await notified({}, 'avatars/42.png')).toBe('replaced')
+    expect(await known('avatars/42.png')).toMatchObject({ size: 12, owner: null, name: '42.png' })
+    expect(purge).toHaveBeenCalledOnce()
+  })
+
+  it('leaves no record when the object is deleted while it is recorded', async () => {
+    await put('pixels')
+    const racing: FileIndex = {
+      ...index,
+      async put(record) {
+        await remove()
+        // The notification of that delete comes first, and finds no record.
+        expect(await notified()).toBe('missing')
+        return index.put(record)
+      },
+    }
+    expect(await notified({ index: racing })).toBe('removed')
+    expect(await known()).toBeNull()
+  })
+})
+
+describe('an upload that is confirmed after its notification', () => {
+  it('gets its name and owner', async () => {
+    await put('pixels')
+    await notified()
+    const { record, replaces } = await confirmed()
+    expect(record).toMatchObject({ name: 'My photo.jpg', owner: 'key:ci' })
+    expect(replaces).toBe(false)
+    expect(await known()).toEqual(record)
+    expect(await notified()).toBe('known')
+    expect(await known()).toEqual(record)
+  })
+
+  it('gets them also when the object is old', async () => {
+    const created = new Date(NOW.getTime() - 86_400_000)
+    scriptedBucket({
+      HeadObject: answer(200, null, {
+        'Content-Length': '5',
+        ETag: '"e1"',
+        'Last-Modified': created.toUTCString(),
+      }),
+    })
+    const request = { key: parseObjectKey(KEY), name: 'a.txt', owner: 'key:ci' }
+    await recordNotified(recorder(), NOTICE, NOW)
+    expect(await known()).toMatchObject({ owner: null })
+    await recordUpload(aliased(), index, request, NOW, null)
+    expect(await known()).toMatchObject({ name: 'a.txt', owner: 'key:ci' })
+  })
+
+  it('keeps them when both write at once, since KV lets only one of them through', async () => {
+    await put('pixels')
+    const put429 = vi.fn(async () => {
+      throw new Error('KV PUT failed: 429 Too Many Requests')
+    })
+    const kv = { ...boundKv(), put: put429 } as unknown as KVNamespace
+    await expect(notified({ index: kvFileIndex(kv) })).rejects.toMatchObject({
+      code: 'index_unavailable',
+    })
+    // No second attempt a second later, which would overwrite the other record.
+    expect(put429).toHaveBeenCalledOnce()
+  })
+})
+
+const boundKv = () => ({
+  getWithMetadata: (name: string) => env.FILE_INDEX.getWithMetadata(name),
+  delete: (name: string) => env.FILE_INDEX.delete(name),
+})
+
+describe('several aliases of one bucket', () => {
+  const buckets = [aliased(), aliased('photos'), aliased('videos')]
+
+  it('share one provisional record, under the first alias', async () => {
+    await put('pixels')
+    expect(await notified({ buckets })).toBe('recorded')
+    expect(await known()).not.toBeNull()
+    expect(await known(KEY, 'photos')).toBeNull()
+  })
+
+  it('get no second record when one of them has it', async () => {
+    await put('pixels')
+    const { record } = await confirmed(KEY, aliased('photos'))
+    expect(await notified({ buckets })).toBe('known')
+    expect(await known()).toBeNull()
+    expect(await known(KEY, 'photos')).toEqual(record)
+  })
+
+  it('all lose the record of a deleted object, and its copy is purged once', async () => {
+    await put('pixels')
+    await confirmed()
+    await confirmed(KEY, aliased('videos'))
+    await remove()
+    expect(await notified({ buckets })).toBe('removed')
+    expect(await known()).toBeNull()
+    expect(await known(KEY, 'videos')).toBeNull()
+    expect(purge).toHaveBeenCalledOnce()
+  })
+})
+
+describe('an event', () => {
+  it('is announced before the index changes, and has no principal of its own', async () => {
+    const seen: unknown[] = []
+    const announce: Recorder['announce'] = async (change, about) => {
+      seen.push([change.type, about?.owner, (await known()) !== null])
+    }
+    await put('pixels')
+    await notified({ announce })
+    await notified({ announce })
+    await remove()
+    await notified({ announce })
+    expect(seen).toEqual([
+      ['recorded', null, false],
+      ['deleted', null, true],
+    ])
+  })
+
+  it('that fails leaves the index as it is, so that a repeat announces it again', async () => {
+    const failure = new ApiError('events_unavailable', 'The app was not told.')
+    const announce = vi.fn(async () => undefined).mockRejectedValueOnce(failure)
+    await put('pixels')
+    await expect(notified({ announce })).rejects.toBe(failure)
+    expect(await known()).toBeNull()
+    expect(await notified({ announce })).toBe('recorded')
+    expect(announce).toHaveBeenCalledTimes(2)
+  })
+
+  it('of a delete keeps the record while the purge fails', async () => {
+    await put('pixels')
+    await confirmed()
+    await remove()
+    const failure = new ApiError('purge_failed', 'Not purged.')
+    purge.mockRejectedValueOnce(failure)
+    await expect(notified()).rejects.toBe(failure)
+    expect(await known()).not.toBeNull()
+    expect(await notified()).toBe('removed')
+  })
+})
+
+describe('notifications in any order, with repeats,', () => {
+  /** What happens to one object. `notify` delivers the notification of an earlier step. */
+  const step = fc.oneof(
+    fc.record({ do: fc.constant('put' as const), body: fc.constantFrom('a', 'b', 'c') }),
+    fc.constant({ do: 'delete' as const }),
+    fc.constant({ do: 'confirm' as const }),
+    fc.constant({ do: 'notify' as const }),
+  )
+
+  it('end with the record of exactly what is in the bucket', async () => {
+    const key = 'avatars/42.png'
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 8 }), async (steps) => {
+        let pending = 0
+        for (const one of steps) {
+          if (one.do === 'put') await put(one.body, key)
+          if (one.do === 'delete') await remove(key)
+          if (one.do === 'confirm') await confirmed(key).catch(() => undefined)
+          if (one.do === 'notify' && pending > 0) await notified({}, key)
+          if (one.do === 'put' || one.do === 'delete') pending++
+        }
+        // The last change is reported after it, perhaps twice.
+        await Promise.all([notified({}, key), notified({}, key)])
+        const object = await bucketFetch(key)
+        const record = await known(key)
+        expect(record?.etag).toBe(object.ok ? object.headers.get('etag') : undefined)
+        if (!object.ok) return
+        const { record: mine } = await confirmed(key)
+        expect(mine.owner).toBe('key:ci')
+        await notified({}, key)
+        expect(await known(key)).toEqual(mine)
+      }),
+      { numRuns: 12 },
+    )
+  })
+})
+
+describe('a batch', () => {
+  const DROPPED: Notification = { ...NOTICE, bucket: 'nobody' }
+
+  it('asks the bucket once for repeats, and has a result for each', async () => {
+    const sent = scriptedBucket({
+      HeadObject: answer(200, null, {
+        'Content-Length': '5',
+        ETag: '"e1"',
+        'Last-Modified': NOW.toUTCString(),
+      }),
+    })
+    const results = await recordAllNotified(
+      recorder(),
+      [NOTICE, 'malformed', NOTICE, DROPPED, { ...NOTICE, time: 5 }],
+      NOW,
+    )
+    expect(results.map((result) => result.status === 'fulfilled' && result.value)).toEqual([
+      'recorded',
+      'malformed',
+      'recorded',
+      'unknown bucket',
+      'recorded',
+    ])
+    expect(operations(sent)).toEqual(['HeadObject', 'HeadObject'])
+  })
+
+  it('is not stopped by a failure of one', async () => {
+    await put('pixels')
+    const faulty: FileIndex = {
+      ...index,
+      async get(bucket, key) {
+        if (key.startsWith('avatars/')) throw new ApiError('index_unavailable', 'No response.')
+        return index.get(bucket, key)
+      },
+    }
+    const results = await recordAllNotified(
+      recorder({ index: faulty }),
+      [{ ...NOTICE, key: 'avatars/42.png' }, NOTICE],
+      NOW,
+    )
+    expect(results.map(({ status }) => status)).toEqual(['rejected', 'fulfilled'])
+    expect(await known()).not.toBeNull()
+  })
+
+  it('drops a key that is too long for the index', async () => {
+    const key = `avatars/${`${'x'.repeat(99)}/`.repeat(6)}a`
+    await put('pixels', key)
+    expect(await notified({}, key)).toBe('key not indexable')
+    await remove(key)
+  })
+
+  it('is summarized by counts, without keys or messages', () => {
+    const ok = <T>(value: T) => ({ status: 'fulfilled' as const, value })
+    const bad = (reason: unknown) => ({ status: 'rejected' as const, reason })
+    expect(
+      summarize([
+        ok('recorded'),
+        ok('recorded'),
+        ok('missing'),
+        ok('unknown bucket'),
+        ok('invalid key'),
+        ok('unknown bucket'),
+        bad(new ApiError('storage_error', 'secret')),
+        bad(new Error('secret')),
+      ]),
+    ).toEqual({
+      counts: {
+        recorded: 2,
+        missing: 1,
+        'unknown bucket': 2,
+        'invalid key': 1,
+        storage_error: 1,
+        internal: 1,
+      },
+      warnings: [
+        'notifications dropped: unknown bucket 2, invalid key 1',
+        'notifications failed: storage_error 1, internal 1',
+      ],
+    })
+    expect(summarize([ok('known')])).toEqual({ counts: { known: 1 }, warnings: [] })
+  })
+})
