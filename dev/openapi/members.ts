@@ -8,7 +8,10 @@ import type { Member, Members } from './operation.ts'
 
 /** Members of bodies and queries with the same meaning everywhere. */
 export const COMMON_MEMBERS: Members = {
-  bucket: { description: 'Alias of a bucket in the configuration. The default is the first one.' },
+  bucket: {
+    description:
+      'Alias of a bucket in the configuration. The default is the first one that the caller may use.',
+  },
   cacheControl: {
     description: 'The `Cache-Control` that the bucket sends with the object: printable ASCII.',
     minLength: 1,
