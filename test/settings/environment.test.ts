@@ -52,7 +52,7 @@ const FULL: Settings = {
       postUploads: true,
       normalizesKeys: false,
       conditionalComplete: true,
-      managedPrefixes: [],
+      managedPrefixes: ['avatars/', ''],
       region: 'eu-central-1',
       credentials: S3,
       uploadCredentials: WRITE,
@@ -121,7 +121,10 @@ const FULL: Settings = {
   corsCookieOrigins: ['https://intranet.example.com'],
   linkBase: 'https://files.example.com',
   linkHostOnly: true,
-  notificationSecrets: [],
+  notificationSecrets: [
+    `${CANARY}-0123456789abcdef0123456789`,
+    `${CANARY}-abcdef0123456789abcdef0123`,
+  ],
   webhooks: [],
   openOnLocalhost: true,
 }
