@@ -14,6 +14,7 @@ import type {
   UrlOptions,
 } from '../../client/src/requests.ts'
 import type {
+  Deleted,
   FilePage,
   FileRecord,
   FileUrl,
@@ -75,6 +76,8 @@ export const errors: [Same<ErrorCode, ApiErrorCode>, Same<ApiIssue, Issue>] = [t
 export const answers: [
   Same<Omit<Answer<Files['$post'], 201>, 'data'>, FileRecord>,
   Same<Answer<File['$get'], 200>, FileRecord>,
+  Same<Answer<File['$patch'], 200>, FileRecord>,
+  Same<Answer<Files['delete']['$post'], 200>, Deleted>,
   Same<Omit<Answer<Upload['complete']['$post'], 201>, 'data'>, FileRecord>,
   Same<keyof Answer<Files['$post'], 201>, keyof RecordedFile>,
   Same<keyof Answer<Upload['complete']['$post'], 201>, keyof RecordedFile>,
@@ -88,7 +91,25 @@ export const answers: [
   Covers<Answer<Api['multipart']['$post'], 200>, StartedUpload>,
   Covers<Answer<Upload['urls']['$post'], 200>, PartUrls>,
   Same<Answer<Upload['$get'], 200>, PartList>,
-] = [true, true, true, true, true, true, true, true, true, true, true, true, true, true, true]
+] = [
+  true,
+  true,
+  true,
+  true,
+  true,
+  true,
+  true,
+  true,
+  true,
+  true,
+  true,
+  true,
+  true,
+  true,
+  true,
+  true,
+  true,
+]
 
 export const bodies: [
   Same<Body<Files['$post']>, RecordRequest>,

@@ -5,7 +5,7 @@ import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { install, pack, projectBin, ROOT } from './package/packed.ts'
 
-const MAX_BYTES = 5120
+const MAX_BYTES = 5376
 
 /** Compiles only if the types exist, and are not `any`. */
 const MISUSE = `
@@ -29,7 +29,7 @@ describe('the client package', () => {
   })
   afterAll(() => rm(directory, { recursive: true }))
 
-  it.each(['index.js', 'uppy.js'])('has at most 5 KB in %s, with gzip', async (file) => {
+  it.each(['index.js', 'uppy.js'])('has at most 5.25 KiB in %s, with gzip', async (file) => {
     const bytes = gzipSync(await readFile(join(installed, 'dist', file))).length
     console.info(`${file}: ${bytes} bytes with gzip`)
     expect(bytes).toBeLessThanOrEqual(MAX_BYTES)
