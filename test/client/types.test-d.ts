@@ -28,7 +28,7 @@ import type {
   UploadUrl,
 } from '../../client/src/responses.ts'
 import type { TokenRequest } from '../../client/src/server/requests.ts'
-import type { Deleted, FileUrls, Token, UploadUrls } from '../../client/src/server/responses.ts'
+import type { FileUrls, Token, UploadUrls } from '../../client/src/server/responses.ts'
 import type { WebhookEvent } from '../../client/src/server/webhook.ts'
 import type { app } from '../../src/app.ts'
 import type { Issue as ApiIssue, ErrorCode } from '../../src/errors/api-error.ts'
@@ -80,8 +80,6 @@ export const errors: [Same<ErrorCode, ApiErrorCode>, Same<ApiIssue, Issue>] = [t
 export const answers: [
   Same<Omit<Answer<Files['$post'], 201>, 'data'>, FileRecord>,
   Same<Answer<File['$get'], 200>, FileRecord>,
-  Same<Answer<File['$patch'], 200>, FileRecord>,
-  Same<Answer<Files['delete']['$post'], 200>, Deleted>,
   Same<Omit<Answer<Upload['complete']['$post'], 201>, 'data'>, FileRecord>,
   Same<keyof Answer<Files['$post'], 201>, keyof RecordedFile>,
   Same<keyof Answer<Upload['complete']['$post'], 201>, keyof RecordedFile>,
@@ -95,25 +93,7 @@ export const answers: [
   Covers<Answer<Api['multipart']['$post'], 200>, StartedUpload>,
   Covers<Answer<Upload['urls']['$post'], 200>, PartUrls>,
   Same<Answer<Upload['$get'], 200>, PartList>,
-] = [
-  true,
-  true,
-  true,
-  true,
-  true,
-  true,
-  true,
-  true,
-  true,
-  true,
-  true,
-  true,
-  true,
-  true,
-  true,
-  true,
-  true,
-]
+] = [true, true, true, true, true, true, true, true, true, true, true, true, true, true, true]
 
 export const bodies: [
   Same<Body<Files['$post']>, RecordRequest>,
