@@ -14,6 +14,7 @@ import type {
   UrlOptions,
 } from '../../client/src/requests.ts'
 import type {
+  Deleted,
   FilePage,
   FileRecord,
   FileUrl,
@@ -27,7 +28,7 @@ import type {
   UploadUrl,
 } from '../../client/src/responses.ts'
 import type { TokenRequest } from '../../client/src/server/requests.ts'
-import type { Deleted, FileUrls, Token, UploadUrls } from '../../client/src/server/responses.ts'
+import type { FileUrls, Token, UploadUrls } from '../../client/src/server/responses.ts'
 import type { WebhookEvent } from '../../client/src/server/webhook.ts'
 import type { app } from '../../src/app.ts'
 import type { Issue as ApiIssue, ErrorCode } from '../../src/errors/api-error.ts'
