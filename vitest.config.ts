@@ -13,6 +13,7 @@ const PORTABLE = [
   'test/access/!(cross-use|jwks|principal).test.ts',
   'test/bucket/find-bucket.test.ts',
   'test/client/{server-calls,webhook}.test.ts',
+  'test/events/{file-event,retry-delay,standard-webhooks}.test.ts',
   'test/delivery/{byte-range,content-disposition,download-url,media-type,preconditions,redirect}.test.ts',
   'test/settings/define.test.ts',
   'test/signer/signer.test.ts',
@@ -35,6 +36,7 @@ const SLOW = [
   'uppy',
   'package',
   'stored-types',
+  'webhooks',
 ].map((name) => `/test/e2e/${name}.test.ts`)
 
 class SlowFirst extends BaseSequencer {

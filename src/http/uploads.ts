@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
 import type { Principal } from '../access/principal.ts'
-import { requireKey } from '../access/principal.ts'
+import { requireKey, subjectOf } from '../access/principal.ts'
 import { openUploadId, type UploadClaims } from '../access/upload-id.ts'
 import type { Bucket } from '../bucket/bucket.ts'
 import { ApiError } from '../errors/api-error.ts'
@@ -76,7 +76,9 @@ const changesSchema = z.strictObject({
 export function announcerOf(c: AppContext): Announce | null {
   const { events } = c.env.instance
   if (events === null) return null
-  const actor = { principal: c.get('principal').id, subject: null, context: null }
+  const principal = c.get('principal')
+  const { id, context } = principal
+  const actor = { principal: id, subject: subjectOf(principal), context }
   return (change, about) => events({ ...change, ...actor }, about, c.executionCtx)
 }
 
