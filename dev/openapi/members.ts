@@ -14,6 +14,15 @@ export const COMMON_MEMBERS: Members = {
     minLength: 1,
     examples: ['public, max-age=31536000, immutable'],
   },
+  contentDisposition: {
+    description:
+      'The `Content-Disposition` that the bucket sends with the object (RFC 6266): printable ASCII. Links decide it themselves.',
+    examples: ['attachment; filename="report.pdf"'],
+  },
+  contentEncoding: {
+    description: 'The codings of a file that the client has compressed. Not `aws-chunked`.',
+    examples: ['gzip'],
+  },
   delivery: {
     description:
       '`stream`: the Worker and its edge cache deliver the bytes; `redirect`: the Worker redirects to the bucket.',
