@@ -12,10 +12,12 @@ const PORTABLE = [
   'test/{keys,signing}/*.test.ts',
   'test/access/!(cross-use|jwks|principal).test.ts',
   'test/bucket/find-bucket.test.ts',
+  'test/events/{file-event,retry-delay,standard-webhooks}.test.ts',
+  'test/client/{server-calls,webhook}.test.ts',
   'test/delivery/{byte-range,content-disposition,download-url,media-type,preconditions,redirect}.test.ts',
   'test/settings/define.test.ts',
   'test/signer/signer.test.ts',
-  'test/storage/{multipart-answers,multipart-failures,multipart-pages,multipart-requests,object-failures,xml}.test.ts',
+  'test/storage/{delete-objects,multipart-answers,multipart-failures,multipart-pages,multipart-requests,object-failures,xml}.test.ts',
   'test/uploads/{content-type,new-upload,part-plan,signed-headers,single}.test.ts',
 ]
 
@@ -26,6 +28,7 @@ const SLOW = [
   'client',
   'client-outages',
   'client-r2',
+  'client-react',
   'page',
   'dev',
   'doctor',
@@ -35,6 +38,7 @@ const SLOW = [
   'uppy',
   'package',
   'stored-types',
+  'webhooks',
 ].map((name) => `/test/e2e/${name}.test.ts`)
 
 class SlowFirst extends BaseSequencer {

@@ -1,17 +1,28 @@
 import { defineConfig } from 'vite'
 
-export default defineConfig({
+// Run twice: for pages, and with `--mode server`. So that `server.js` is complete in itself, and
+// `index.js` has nothing that only servers need.
+export default defineConfig(({ mode }) => ({
   build: {
     target: 'es2022',
     sourcemap: true,
+    emptyOutDir: mode !== 'server',
     lib: {
-      entry: { index: 'src/index.ts', uppy: 'src/uppy.ts' },
+      entry:
+        mode === 'server'
+          ? { server: 'src/server.ts' }
+          : { index: 'src/index.ts', uppy: 'src/uppy.ts', react: 'src/react.ts' },
       formats: ['es'],
     },
     rolldownOptions: {
+      external: ['react'],
+      // `'use client'` is kept: test/e2e/client-build.test.ts.
+      onLog: (level, log, handle) => {
+        if (log.code !== 'MODULE_LEVEL_DIRECTIVE') handle(level, log)
+      },
       // `uppy.js` imports shared code from `index.js`, so that there is no third file.
       preserveEntrySignatures: 'allow-extension',
       output: { entryFileNames: '[name].js', chunkFileNames: '[name].js', minify: true },
     },
   },
-})
+}))

@@ -1,5 +1,6 @@
 declare module '@20minutes/s3rver/lib/models/error.js' {
   export default class S3Error extends Error {
+    readonly code: string
     constructor(code: string, message: string)
   }
 }
@@ -35,7 +36,12 @@ declare module '@20minutes/s3rver/lib/models/object.js' {
 declare module '@20minutes/s3rver/lib/controllers/object.js' {
   import type { Context } from '@20minutes/s3rver'
 
-  type Operation = 'postObject' | 'uploadPart' | 'uploadPartCopy' | 'completeMultipartUpload'
+  type Operation =
+    | 'postObject'
+    | 'uploadPart'
+    | 'uploadPartCopy'
+    | 'completeMultipartUpload'
+    | 'deleteMultipleObjects'
 
   const controller: Record<Operation, (ctx: Context) => Promise<void>>
   export default controller
@@ -66,6 +72,7 @@ declare module '@20minutes/s3rver/lib/stores/filesystem.js' {
     /** Rejects if the object is missing. */
     getMetadata(bucket: string, key: string): Promise<Readonly<Record<string, string>>>
     putObject(object: S3Object): Promise<{ readonly md5: string }>
+    existsObject(bucket: string, key: string): Promise<boolean>
     deleteObject(bucket: string, key: string): Promise<void>
     initiateUpload(
       bucket: string,

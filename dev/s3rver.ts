@@ -4,6 +4,7 @@ import objectController from '@20minutes/s3rver/lib/controllers/object.js'
 import AWSAccount from '@20minutes/s3rver/lib/models/account.js'
 import v4 from '@20minutes/s3rver/lib/signature/v4.js'
 import type { S3Server, S3ServerOptions } from './s3-server.ts'
+import { deleteMultipleObjects } from './s3rver-delete.ts'
 import { checkedPostObject } from './s3rver-form.ts'
 import { s3rverGuard } from './s3rver-guard.ts'
 import { completeMultipartUploads } from './s3rver-multipart.ts'
@@ -25,6 +26,7 @@ v4.getStringToSign = (request, signature) => {
 confineStore()
 completeMultipartUploads()
 objectController.postObject = checkedPostObject
+objectController.deleteMultipleObjects = deleteMultipleObjects
 
 /**
  * Starts the embedded S3 server in this process, behind a guard. It doesn't support virtual hosts.

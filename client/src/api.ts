@@ -1,6 +1,7 @@
-import { type Check, isListOf, isObject, isOptional, isString } from './check.ts'
-import type { ApiErrorCode, ClientErrorCode } from './error-code.ts'
-import { type Issue, PresignerError } from './presigner-error.ts'
+import type { Check } from './check.ts'
+import type { ClientErrorCode } from './error-code.ts'
+import { isErrorBody, parse, searchOf } from './json.ts'
+import { PresignerError } from './presigner-error.ts'
 import type { Stall } from './progress.ts'
 import { codeWithoutResponse, noteResponse } from './responded.ts'
 
@@ -56,20 +57,6 @@ export type Api = <T>(
   path: string,
   request?: ApiRequest & { readonly stall?: Stall | undefined },
 ) => Promise<T>
-
-const isErrorBody = isObject<{
-  code: ApiErrorCode
-  message: string
-  requestId?: string | undefined
-  reason?: string | undefined
-  issues?: Issue[] | undefined
-}>({
-  code: (value): value is ApiErrorCode => isString(value),
-  message: isString,
-  requestId: isOptional(isString),
-  reason: isOptional(isString),
-  issues: isOptional(isListOf(isObject<Issue>({ path: isString, message: isString }))),
-})
 
 /** Returns a function that calls the API at `baseUrl`. */
 export function createApi({
@@ -141,18 +128,3 @@ const hintOf = (code: ClientErrorCode): string =>
   code === 'unreachable'
     ? `. Check baseUrl, and that CORS_ORIGINS includes ${globalThis.origin}.`
     : ''
-
-function searchOf(query: object): string {
-  const search = new URLSearchParams()
-  for (const [name, value] of Object.entries<unknown>({ ...query }))
-    if (value !== undefined) search.set(name, String(value))
-  return search.size > 0 ? `?${search}` : ''
-}
-
-function parse(json: string): unknown {
-  try {
-    return JSON.parse(json)
-  } catch {
-    return undefined // No body, or not JSON. The checks decide whether that is valid.
-  }
-}

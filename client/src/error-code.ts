@@ -24,6 +24,7 @@ export type ApiErrorCode =
   | 'object_not_found'
   | 'upload_not_found'
   | 'unknown_bucket'
+  | 'file_replaced'
   | 'link_expired'
   | 'body_too_large'
   | 'file_too_large'
@@ -45,7 +46,7 @@ export type ApiErrorCode =
  * that has never responded: a wrong `baseUrl`, or CORS), `bad_answer` (a response that is not the
  * API's), `bucket_refused` (the bucket returned an error to a PUT), `etag_hidden` (the bucket's
  * CORS rules do not expose ETag), `file_changed` (on disk, since the user chose it),
- * `invalid_options`, `browser_required`.
+ * `invalid_options`, `browser_required`, `invalid_webhook`.
  */
 export type ClientErrorCode =
   | 'network'
@@ -56,5 +57,6 @@ export type ClientErrorCode =
   | 'file_changed'
   | 'invalid_options'
   | 'browser_required'
+  | 'invalid_webhook'
 
 export type ErrorCode = ApiErrorCode | ClientErrorCode

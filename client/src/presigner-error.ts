@@ -1,5 +1,8 @@
 import type { ErrorCode } from './error-code.ts'
 
+/** Errors with a status of 500 or more that a retry doesn't fix. */
+const LASTING: readonly ErrorCode[] = ['misconfigured', 'credentials_expired', 'not_supported']
+
 /** One error in an input. `path` is a dotted path from the root of the body or the query. */
 export interface Issue {
   readonly path: string
@@ -50,5 +53,16 @@ export class PresignerError extends Error {
     this.issues = issues
     this.reason = reason
     this.retryAfter = retryAfter
+  }
+
+  /** Whether the same request may succeed later: after no response, 408, 429 and most 5xx. */
+  get retryable(): boolean {
+    const { code, status } = this
+    return (
+      !LASTING.includes(code) &&
+      (['network', 'unreachable'].includes(code) ||
+        [408, 429].includes(status) ||
+        (status >= 500 && status !== 501))
+    )
   }
 }

@@ -19,8 +19,10 @@ export interface FileConditions {
 export interface StartRequest extends FileConditions {
   readonly fileName: string
   readonly mimetype: string
-  /** Bytes. */
-  readonly size: number
+  /** Bytes. Without it, the Worker checks the size when the upload is complete. */
+  readonly size?: number | undefined
+  /** Bytes of each part except the last: 5 MiB to 5 GiB. */
+  readonly partSize?: number | undefined
   readonly bucket?: string | undefined
 }
 

@@ -1,5 +1,6 @@
 import { type Check, isNumber, isObject, isOptional, isString } from './check.ts'
 import { sampleOf } from './file-bytes.ts'
+import { parse } from './json.ts'
 import type { StartRequest } from './requests.ts'
 import { isStartedUpload, type StartedUpload } from './responses.ts'
 
@@ -95,7 +96,7 @@ export async function withResumeSlot<T>(
 
 /** Returns the upload that is saved under `name`, unless it has expired. */
 function read(storage: Storage, name: string): KeptUpload | undefined {
-  const upload = parse(storage.getItem(name))
+  const upload = parse(storage.getItem(name) ?? '')
   return isStartedUpload(upload) && Date.parse(upload.expiresAt) > Date.now() ? upload : undefined
 }
 
@@ -121,14 +122,5 @@ function sweep(storage: Storage, baseUrl: string | undefined, drop: Drop): void 
       storage.removeItem(name)
       drop(upload, bucket)
     })
-  }
-}
-
-/** Returns the value of `json`, or undefined if it is not JSON. */
-function parse(json: string | null): unknown {
-  try {
-    return JSON.parse(json ?? 'null')
-  } catch {
-    return undefined
   }
 }

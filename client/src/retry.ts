@@ -1,4 +1,3 @@
-import type { ErrorCode } from './error-code.ts'
 import { PresignerError } from './presigner-error.ts'
 import type { Stall } from './progress.ts'
 
@@ -10,8 +9,6 @@ const MAX_FIRST_RETRIES = 3
 const LONGEST_FIRST_MILLISECONDS = 5000
 const FIRST_PAUSE_MILLISECONDS = 500
 const LONGEST_PAUSE_MILLISECONDS = 15_000
-/** Errors with a status of 500 or more that a retry doesn't fix. */
-const LASTING: readonly ErrorCode[] = ['misconfigured', 'credentials_expired', 'not_supported']
 
 /**
  * Runs `act` again after temporary errors: no network, 408, 429, 5xx. Waits longer each time, with
@@ -33,7 +30,8 @@ export async function withRetries<T>(
       return value
     } catch (error) {
       signal.throwIfAborted()
-      if (!mayPass(error) || retry >= retriesAfter(error, Date.now() - begun)) throw error
+      if (!(error instanceof PresignerError) || !error.retryable) throw error
+      if (retry >= retriesAfter(error, Date.now() - begun)) throw error
       stall?.(error)
       const pause = Math.min(FIRST_PAUSE_MILLISECONDS * 2 ** retry, LONGEST_PAUSE_MILLISECONDS)
       await online(signal, error.retryAfter * 1000 + pause * (0.5 + Math.random() / 2))
@@ -44,13 +42,6 @@ export async function withRetries<T>(
     }
   }
 }
-
-const mayPass = (error: unknown): error is PresignerError =>
-  error instanceof PresignerError &&
-  !LASTING.includes(error.code) &&
-  (['network', 'unreachable'].includes(error.code) ||
-    [408, 429].includes(error.status) ||
-    (error.status >= 500 && error.status !== 501))
 
 const retriesAfter = ({ code }: PresignerError, milliseconds: number): number =>
   code !== 'unreachable'

@@ -66,6 +66,25 @@ export const uploadUrl = z.object({
   expiresAt: end(),
 })
 
+/** Why one file or key of a list failed. The others are not affected. */
+const itemError = z.object({
+  code: z.enum(Object.keys(STATUS_BY_CODE)),
+  message: z.string(),
+  issues: z.optional(z.array(z.object({ path: z.string(), message: z.string() }))),
+})
+
+export const uploadUrls = z.object({
+  uploads: z
+    .array(z.union([uploadUrl, z.object({ fileName: z.optional(z.string()), error: itemError })]))
+    .check(z.describe('One for each file, in the order of the request.')),
+})
+
+export const deletedFiles = z.object({
+  deleted: z
+    .array(z.object({ key: z.string(), error: z.optional(itemError) }))
+    .check(z.describe('One for each key, in the order of the request.')),
+})
+
 export const fileUrl = z.object({
   url: url('A presigned GET.'),
   key: objectKey(),
@@ -104,7 +123,9 @@ export const startedUpload = z.object({
   bucket: alias(),
   uploadId: text('Bound to key, bucket and principal; can be a few kilobytes long.'),
   partSize: count('Bytes of each part except the last.'),
-  partCount: z.int().check(z.minimum(1), z.maximum(10_000)),
+  partCount: z
+    .optional(z.int().check(z.minimum(1), z.maximum(10_000)))
+    .check(z.describe('Missing if the request has no `size`.')),
   expiresAt: instant('When `uploadId` expires: after 7 days.'),
 })
 
@@ -120,6 +141,12 @@ export const partList = z.object({
   parts: z
     .array(z.object({ partNumber: z.int(), size: bytes('Bytes.'), etag: etag() }))
     .check(z.describe('By ascending number.')),
+})
+
+export const settledNotifications = z.object({
+  counts: z
+    .record(z.string(), z.int())
+    .check(z.describe('How many notifications had each outcome, by its name.')),
 })
 
 export const health = z.object({
@@ -204,7 +231,9 @@ export const signedRequest = z.object({
 })
 
 const named = {
+  DeletedFiles: deletedFiles,
   Error: error,
+  ItemError: itemError,
   FilePage: filePage,
   FileRecord: fileRecord,
   FileUrl: fileUrl,
@@ -216,10 +245,12 @@ const named = {
   PartUrls: partUrls,
   RecordedFile: recordedFile,
   RefusedKey: refusedKey,
+  SettledNotifications: settledNotifications,
   SignedRequest: signedRequest,
   StartedUpload: startedUpload,
   Token: token,
   UploadUrl: uploadUrl,
+  UploadUrls: uploadUrls,
   UppyError: uppyError,
   UppyForm: uppyForm,
   UppyLocation: uppyLocation,

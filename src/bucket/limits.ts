@@ -2,6 +2,9 @@
 export const MAX_PUT_BYTES = 5 * 1024 ** 3
 /** S3's limit for one object: 5 TiB. */
 export const MAX_OBJECT_BYTES = 5 * 1024 ** 4
+/** S3's limits for a part that is not the last one: 5 MiB and 5 GiB. */
+export const MIN_PART_BYTES = 5 * 1024 ** 2
+export const MAX_PART_BYTES = 5 * 1024 ** 3
 /** S3's limit for the parts of one upload. */
 export const MAX_PARTS = 10_000
 /** Maximum size of a list of all parts of an upload, as JSON or XML. */

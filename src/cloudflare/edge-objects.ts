@@ -16,7 +16,7 @@ const failureSchema = z.object({
 /** The methods of the `Objects` entrypoint. */
 export interface ObjectsStub {
   fetch(request: Request, init?: object): Promise<Response>
-  purge(alias: string, key: string): Promise<string | null>
+  purge(alias: string, keys: readonly string[]): Promise<string | null>
 }
 
 /**
@@ -45,8 +45,8 @@ export const edgeObjects = (stub: ObjectsStub): ObjectSource => ({
     if (answer.ok || answer.status === 416) return answer
     throw failureOf(answer)
   },
-  async purge({ alias }, key) {
-    const cause = await stub.purge(alias, key).catch(describe)
+  async purge({ alias }, keys) {
+    const cause = await stub.purge(alias, keys).catch(describe)
     if (cause !== null)
       throw new ApiError('purge_failed', 'The edge copy could not be purged. Try again.', {
         cause,

@@ -94,7 +94,7 @@ async function purge(
 ): Promise<void> {
   const bucket = buckets.find((one) => one.alias === alias)
   if (bucket === undefined) return
-  await Promise.all(keys.map((key) => objects.purge(bucket, parseObjectKey(key))))
+  await objects.purge(bucket, keys.map(parseObjectKey))
 }
 
 const warn = (warning: Warning, members: object): void =>

@@ -18,7 +18,7 @@ const PURGE_MILLISECONDS = 10_000
 /** The entrypoint that a Worker exports as `Objects`. */
 export interface ObjectsEntrypoint<E> extends WorkerEntrypoint<E> {
   fetch(request: Request): Promise<Response>
-  purge(alias: string, key: string): Promise<string | null>
+  purge(alias: string, keys: readonly string[]): Promise<string | null>
 }
 
 /**
@@ -50,30 +50,32 @@ export const objectsEntrypoint = <E extends object>(
     }
 
     /**
-     * Purges the edge copies of an object for all aliases of its bucket. With Workers Caching,
-     * purges them in every location. Resolves with null, or with the reason of a failure, since the
-     * runtime logs an error that an entrypoint throws as uncaught.
+     * Purges the edge copies of at most 100 objects for all aliases of their bucket. With Workers
+     * Caching, purges them in every location, in one call. Resolves with null, or with the reason
+     * of a failure, since the runtime logs an error that an entrypoint throws as uncaught.
      */
-    async purge(alias: string, objectKey: string): Promise<string | null> {
+    async purge(alias: string, objectKeys: readonly string[]): Promise<string | null> {
       try {
-        await this.#purge(alias, parseObjectKey(objectKey))
+        await this.#purge(alias, objectKeys.map(parseObjectKey))
         return null
       } catch (error) {
         return describe(error)
       }
     }
 
-    async #purge(alias: string, key: ObjectKey): Promise<void> {
+    async #purge(alias: string, keys: readonly ObjectKey[]): Promise<void> {
       const settings = settingsFor(this.env)
       const bucket = findBucket(settings, alias)
-      if (this.ctx.cache !== undefined) return this.#purgeTag(bucket, key)
+      if (this.ctx.cache !== undefined) return this.#purgeTags(bucket, keys)
       const same = settings.buckets.filter((other) => homeOf(other) === homeOf(bucket))
-      const urls = new Set(await Promise.all(same.map((other) => copyUrl(other, key))))
+      const urls = new Set(
+        await Promise.all(same.flatMap((other) => keys.map((key) => copyUrl(other, key)))),
+      )
       await Promise.all([...urls].map(dropCopy))
     }
 
-    async #purgeTag(bucket: Bucket, key: ObjectKey): Promise<void> {
-      const tags = [await cacheTag(bucket, key)]
+    async #purgeTags(bucket: Bucket, keys: readonly ObjectKey[]): Promise<void> {
+      const tags = await Promise.all(keys.map((key) => cacheTag(bucket, key)))
       const purged = await within(
         PURGE_MILLISECONDS,
         Promise.resolve(this.ctx.cache?.purge({ tags })),
@@ -119,7 +121,7 @@ export const objectsEntrypoint = <E extends object>(
      * run before the copy existed.
      */
     async #dropIfDeleted(bucket: Bucket, key: ObjectKey): Promise<void> {
-      if ((await headObject(bucket, key, new Date())) === null) await this.#purgeTag(bucket, key)
+      if ((await headObject(bucket, key, new Date())) === null) await this.#purgeTags(bucket, [key])
     }
 
     /**

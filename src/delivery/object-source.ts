@@ -20,10 +20,10 @@ export interface ObjectSource {
     range: string | null,
   ): Promise<Response>
   /**
-   * Purges every copy of an object. Throws `purge_failed`. A copy then stays for at most the
-   * bucket's `edgeTtl`.
+   * Purges every copy of these objects, at most 100, in one call. Throws `purge_failed`. Copies then
+   * stay for at most the bucket's `edgeTtl`.
    */
-  purge(bucket: Bucket, key: ObjectKey): Promise<void>
+  purge(bucket: Bucket, keys: readonly ObjectKey[]): Promise<void>
 }
 
 /**

@@ -23,7 +23,7 @@ export const cors: MiddlewareHandler<AppEnv> = function cors(c, next) {
   const asked = c.req.header('Access-Control-Request-Headers')
   const headers = {
     'Access-Control-Max-Age': '7200',
-    'Access-Control-Allow-Methods': 'GET,HEAD,POST,DELETE,OPTIONS',
+    'Access-Control-Allow-Methods': 'GET,HEAD,POST,PATCH,DELETE,OPTIONS',
     ...(asked ? { 'Access-Control-Allow-Headers': asked.replace(/\s*,\s*/g, ',').trim() } : {}),
     Vary: 'Origin, Access-Control-Request-Headers',
   }

@@ -66,16 +66,32 @@ export const directory = z.optional(
 )
 export const partNumber = z.int().check(z.minimum(1), z.maximum(MAX_PARTS))
 
-/** Size limit of a body with a list of keys. */
+/** Size limit of a body with a list of keys or files. */
 export const MAX_KEYS_BODY_BYTES = 2 * 1024 ** 2
 
 /** 1 to 1000 object keys, not yet parsed. */
 export const keyList = z.array(z.string()).check(z.minLength(1), z.maxLength(MAX_KEYS))
 
+/** Maximum number of files in one request that uploads or deletes. */
+export const MAX_FILES = 100
+
 /** What a client receives for a refused key. The other keys are not affected. */
 export interface RefusedKey {
   readonly key: string
   readonly error: { readonly code: string; readonly message: string }
+}
+
+/** Returns the error of one key. Throws `error` if it is not an ApiError. */
+export const refusedKey = (key: string, error: unknown): RefusedKey => ({
+  key,
+  error: itemError(error),
+})
+
+/** Returns the error of one item of a list. Throws `error` if it is not an ApiError. */
+export function itemError(error: unknown): RefusedKey['error'] {
+  const known = asApiError(error)
+  if (known === null) throw error
+  return { code: known.code, message: known.message }
 }
 
 /**
@@ -93,9 +109,7 @@ export const forEachKey = <T>(
         requireSpelling(bucket, key)
         return await act(parseObjectKey(key))
       } catch (error) {
-        const known = asApiError(error)
-        if (known === null) throw error
-        return { key, error: { code: known.code, message: known.message } }
+        return refusedKey(key, error)
       }
     }),
   )

@@ -77,7 +77,11 @@ export function checkUrl(url: string): void {
   }
 }
 
-function check<Schema extends z.ZodMiniType<object>>(schema: Schema, value: unknown): object {
+/** Returns what `schema` makes of `value`. Throws `invalid_request` with issues. */
+export function check<Schema extends z.ZodMiniType<object>>(
+  schema: Schema,
+  value: unknown,
+): z.output<Schema> {
   // Set here, since `z.config` would change the messages of the host's own schemas.
   const parsed = schema.safeParse(value, { error: describeIssue })
   if (!parsed.success)

@@ -1,6 +1,8 @@
 import * as z from 'zod/mini'
 import { openCursor, sealCursor } from '../access/cursor.ts'
 import { requireKey, requirePrefix, requireScope } from '../access/principal.ts'
+import { sixAtOnce } from '../bucket/at-once.ts'
+import type { Bucket } from '../bucket/bucket.ts'
 import { MAX_KEYS, MAX_PUT_BYTES } from '../bucket/limits.ts'
 import {
   type DownloadSigner,
@@ -10,8 +12,9 @@ import {
   MAX_VERSION_ID_LENGTH,
   VERSION_ID,
 } from '../delivery/download-url.ts'
-import { describe } from '../errors/describe.ts'
+import { asApiError } from '../errors/api-error.ts'
 import type { FileRecord } from '../file-index/file-record.ts'
+import type { AppContext } from '../http/app-env.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
 import {
   bucket,
@@ -23,27 +26,31 @@ import {
   expiresIn,
   fileName,
   forEachKey,
+  itemError,
   keyList,
+  MAX_FILES,
   MAX_KEYS_BODY_BYTES,
   metadata,
+  refusedKey,
   sha256,
 } from '../http/fields.ts'
 import { newApp } from '../http/new-app.ts'
+import { removeAll, warnOfFailures } from '../http/removal.ts'
 import { addWarning } from '../http/request-log.ts'
 import { created, json } from '../http/responses.ts'
-import { announcerOf, askApp, recordBody, tellDeleted } from '../http/uploads.ts'
-import { keyParam, validateJson, validateQuery } from '../http/validate.ts'
-import { parseKeyStart, parseObjectKey } from '../keys/object-key.ts'
-import { deleteObject } from '../storage/object.ts'
-import { mayHaveHappened } from '../storage/storage-failure.ts'
+import { announcerOf, askApp, recordBody } from '../http/uploads.ts'
+import { check, keyParam, validateJson, validateQuery } from '../http/validate.ts'
+import { type ObjectKey, parseKeyStart, parseObjectKey } from '../keys/object-key.ts'
+import { uploadSignature } from '../uploads/new-upload.ts'
 import { findFile, recordUpload } from '../uploads/record.ts'
-import { createUploadUrl } from '../uploads/single.ts'
+import { renameFile } from '../uploads/rename.ts'
+import { createUploadUrl, type UploadRequest, type UploadUrl } from '../uploads/single.ts'
 
 const flag = z.pipe(
   z._default(z.enum(['true', 'false']), 'false'),
   z.transform((value) => value === 'true'),
 )
-const uploadSchema = z.strictObject({
+const upload = {
   fileName,
   mimetype: z.string(),
   size: z.optional(z.int().check(z.minimum(0))),
@@ -54,9 +61,31 @@ const uploadSchema = z.strictObject({
   contentEncoding,
   directory,
   overwrite: z.optional(z.boolean()),
+}
+
+const uploadSchema = z.strictObject({ ...upload, expiresIn, bucket })
+
+const oneOfUploads = z.strictObject(upload)
+
+const uploadsSchema = z.strictObject({
+  files: z.array(oneOfUploads).check(z.minLength(1), z.maxLength(MAX_FILES)),
   expiresIn,
   bucket,
 })
+
+/** The same, with files that are not yet checked, since an invalid one doesn't affect the others. */
+const uncheckedUploads = z.extend(uploadsSchema, {
+  files: z
+    .array(z.custom<z.input<typeof oneOfUploads>>())
+    .check(z.minLength(1), z.maxLength(MAX_FILES)),
+})
+
+const validateUploads = Object.assign(validateJson(uncheckedUploads, MAX_KEYS_BODY_BYTES), {
+  body: uploadsSchema, // for docs/openapi.json
+})
+
+/** What identifies a file for its client, as far as it is valid. */
+const named = z.partial(z.object({ fileName: z.string() }))
 
 const use = z.enum(['view', 'stream', 'email'])
 
@@ -84,6 +113,13 @@ const urlsSchema = z.strictObject({
   bucket,
 })
 
+const deleteSchema = z.strictObject({
+  keys: z.array(z.string()).check(z.minLength(1), z.maxLength(MAX_FILES)),
+  bucket,
+})
+
+const renameSchema = z.strictObject({ name: fileName, bucket })
+
 const recordSchema = z.strictObject({ key: z.string(), name: fileName, bucket })
 
 const listSchema = z.strictObject({
@@ -100,12 +136,23 @@ const bucketSchema = z.strictObject({ bucket })
 export const fileRoutes = newApp()
   .post('/files/upload-url', validateJson(uploadSchema), async (c) => {
     const { bucket: alias, ...request } = c.req.valid('json')
-    const principal = c.get('principal')
-    requireScope(principal, 'files:upload')
+    requireScope(c.get('principal'), 'files:upload')
     const bucket = chooseBucket(c, alias, null)
-    const file = await askApp(c, bucket, request, MAX_PUT_BYTES)
-    const upload = await createUploadUrl(bucket, file, principal.prefix, new Date())
-    return json(c, upload)
+    return json(c, await signUpload(c, bucket, request))
+  })
+  .post('/files/upload-urls', validateUploads, async (c) => {
+    const { files, bucket: alias, expiresIn } = c.req.valid('json')
+    requireScope(c.get('principal'), 'files:upload')
+    const bucket = chooseBucket(c, alias, null)
+    uploadSignature(bucket, expiresIn, new Date()) // throws what would be the error of every file
+    const uploads = await sixAtOnce(files, async (file) => {
+      try {
+        return await signUpload(c, bucket, { ...check(oneOfUploads, file), expiresIn })
+      } catch (error) {
+        return { ...named.safeParse(file).data, error: fileError(error) }
+      }
+    })
+    return json(c, { uploads })
   })
   .get('/files/:key/url', validateQuery(urlSchema), async (c) => {
     const { bucket: alias, ...request } = c.req.valid('query')
@@ -167,31 +214,56 @@ export const fileRoutes = newApp()
     const bucket = chooseBucket(c, c.req.valid('query').bucket, key)
     return json(c, await findFile(bucket, c.env.instance.fileIndex, key, new Date()))
   })
+  .patch('/files/:key', validateJson(renameSchema), async (c) => {
+    const { name, bucket: alias } = c.req.valid('json')
+    const key = keyParam(c)
+    requireKey(c.get('principal'), 'files:upload', key)
+    const bucket = chooseBucket(c, alias, key)
+    return json(c, await renameFile(bucket, c.env.instance.fileIndex, key, name, new Date()))
+  })
+  .post('/files/delete', validateJson(deleteSchema, MAX_KEYS_BODY_BYTES), async (c) => {
+    const { keys, bucket: alias } = c.req.valid('json')
+    const principal = c.get('principal')
+    requireScope(principal, 'files:delete')
+    const bucket = chooseBucket(c, alias, null)
+    const accepted = new Set<ObjectKey>()
+    const checked = await forEachKey(bucket, keys, async (key) => {
+      requireKey(principal, 'files:delete', key)
+      accepted.add(key)
+      return { key }
+    })
+    const failures = await removeAll(c, bucket, [...accepted])
+    warnOfFailures(c, [...failures.values()])
+    const deleted = checked.map((one) => {
+      const failure = failures.get(one.key)
+      return failure === undefined ? one : refusedKey(one.key, failure)
+    })
+    return json(c, { deleted })
+  })
   .delete('/files/:key', validateQuery(bucketSchema), async (c) => {
     const key = keyParam(c)
     requireKey(c.get('principal'), 'files:delete', key)
     const bucket = chooseBucket(c, c.req.valid('query').bucket, key)
-    const { fileIndex, objects } = c.env.instance
-    const source = objects(c.executionCtx)
-    try {
-      await deleteObject(bucket, key, new Date())
-    } catch (error) {
-      // The object may be deleted anyway, so its edge copy must be purged.
-      if (mayHaveHappened(error))
-        await source
-          .purge(bucket, key)
-          .catch((failure) => addWarning(c, `edge copy not purged: ${describe(failure)}`))
-      throw error
-    }
-    try {
-      await source.purge(bucket, key)
-    } finally {
-      // The object is deleted, even if its copies are not. A repeat sends the event again.
-      await tellDeleted(c, bucket, [key])
-    }
-    await fileIndex.remove(bucket.alias, key)
+    const failures = await removeAll(c, bucket, [key])
+    if (failures.has(key)) throw failures.get(key)
     return c.body(null, 204)
   })
+
+/** Returns the error of one file, and what is wrong with its members. */
+function fileError(error: unknown) {
+  const { issues = [] } = asApiError(error) ?? {}
+  return { ...itemError(error), ...(issues.length === 0 ? {} : { issues }) }
+}
+
+/** Asks the app about a file, and signs the URL for its upload. */
+async function signUpload(
+  c: AppContext,
+  bucket: Bucket,
+  request: UploadRequest,
+): Promise<UploadUrl> {
+  const file = await askApp(c, bucket, request, MAX_PUT_BYTES)
+  return createUploadUrl(bucket, file, c.get('principal').prefix, new Date())
+}
 
 const withUrls = (records: readonly FileRecord[], { urlOf }: DownloadSigner) =>
   Promise.all(records.map(async (record) => ({ ...record, url: await urlOf(record.key) })))

@@ -1,6 +1,12 @@
 import * as z from 'zod/mini'
 import { requireScope } from '../access/principal.ts'
-import { MAX_OBJECT_BYTES, MAX_PARTS, MAX_PARTS_BODY_BYTES } from '../bucket/limits.ts'
+import {
+  MAX_OBJECT_BYTES,
+  MAX_PART_BYTES,
+  MAX_PARTS,
+  MAX_PARTS_BODY_BYTES,
+  MIN_PART_BYTES,
+} from '../bucket/limits.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
 import {
   bucket,
@@ -20,12 +26,11 @@ import { validateJson, validateQuery } from '../http/validate.ts'
 import { dropMultipart, signParts, startMultipart, uploadedParts } from '../uploads/multipart.ts'
 import { planParts } from '../uploads/part-plan.ts'
 
-/** Size limit of a body with up to 10 000 parts. */
-
 const startSchema = z.strictObject({
   fileName,
   mimetype: z.string(),
-  size: z.int().check(z.minimum(1)),
+  size: z.optional(z.int().check(z.minimum(1))),
+  partSize: z.optional(z.int().check(z.minimum(MIN_PART_BYTES), z.maximum(MAX_PART_BYTES))),
   metadata,
   cacheControl,
   contentDisposition,
@@ -55,14 +60,16 @@ const completeSchema = z.strictObject({
 /** Uploads in parts: S3's multipart upload. Its id is bound to bucket, key and principal. */
 export const multipartRoutes = newApp()
   .post('/multipart', validateJson(startSchema), async (c) => {
-    const { bucket: alias, ...request } = c.req.valid('json')
+    const { bucket: alias, partSize, ...request } = c.req.valid('json')
     const principal = c.get('principal')
     requireScope(principal, 'files:upload')
     const bucket = chooseBucket(c, alias, null)
-    const file = await askApp(c, bucket, request, MAX_OBJECT_BYTES)
-    const upload = await startMultipart(c.get('settings'), bucket, principal, file, new Date())
+    const size = request.size ?? null
+    const plan = planParts(size, partSize)
+    const file = await askApp(c, bucket, { ...request, size }, MAX_OBJECT_BYTES)
+    const planned = { ...file, partSize: plan.partSize }
+    const upload = await startMultipart(c.get('settings'), bucket, principal, planned, new Date())
     const { key, uploadId, expiresAt } = upload
-    const plan = planParts(request.size)
     return json(c, { key, bucket: bucket.alias, uploadId, ...plan, expiresAt })
   })
   .post('/multipart/:uploadId/urls', validateJson(urlsSchema), async (c) => {

@@ -8,7 +8,8 @@ export interface AuthorizedInput {
   readonly bucket: Bucket
   readonly credentials: Credentials
   readonly method: 'GET' | 'HEAD' | 'PUT' | 'POST' | 'DELETE'
-  readonly key: ObjectKey
+  /** Null for an operation on the bucket itself. */
+  readonly key: ObjectKey | null
   /** Query of the S3 operation, such as `uploadId`. */
   readonly query?: Readonly<Record<string, string>>
   readonly headers?: Readonly<Record<string, string>>
@@ -29,7 +30,9 @@ export async function authorize({
   body,
   ...request
 }: AuthorizedInput): Promise<{ readonly url: string; readonly headers: Headers }> {
-  const url = objectUrl(bucket, key)
+  // As the SDKs write it, without a slash at the end. Some servers sign only this spelling.
+  const ofBucket = () => new URL(bucket.origin + bucket.basePath.slice(0, -1))
+  const url = key === null ? ofBucket() : objectUrl(bucket, key)
   url.search = new URLSearchParams(query).toString()
   const digest = body === undefined ? {} : { 'X-Amz-Content-Sha256': await sha256(body) }
   const signer = awsSigner({
@@ -38,7 +41,7 @@ export async function authorize({
     url: url.href,
     headers: { ...headers, ...bucket.requestHeaders, ...digest },
   })
-  assertNamesObject(signer.url, bucket, key)
+  if (key !== null) assertNamesObject(signer.url, bucket, key)
   const signed = await signer.sign()
   return { url: spaced(signed.url.href), headers: signed.headers }
 }

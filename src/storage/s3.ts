@@ -13,7 +13,8 @@ export interface ObjectRequest {
   readonly method: 'GET' | 'HEAD' | 'PUT' | 'POST' | 'DELETE'
   /** Name of the S3 operation. Default: the operation of the method on an object. */
   readonly operation?: string
-  readonly key: ObjectKey
+  /** Null for an operation on the bucket itself. */
+  readonly key: ObjectKey | null
   /** Query of the S3 operation, such as `uploadId`. */
   readonly query?: Readonly<Record<string, string>>
   readonly headers?: Readonly<Record<string, string>>

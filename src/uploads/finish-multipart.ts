@@ -57,7 +57,8 @@ export async function finishMultipart(
     isAccepted = ((await index.get(bucket.alias, key))?.owner ?? null) !== null
     warning = `complete failed although the object exists: ${describe(error)}`
   }
-  if (upload.partSize === null && !isAccepted) await holdToSize(bucket, upload, now)
+  const isSigned = upload.size !== null && upload.partSize !== null
+  if (!isSigned && !isAccepted) await holdToSize(bucket, upload, now)
   const request = { key, name: name ?? upload.name, owner }
   return { ...(await recordUpload(bucket, index, request, now, announce)), warning }
 }
@@ -87,8 +88,8 @@ async function assemble(
 }
 
 /**
- * Deletes an object that is too large, or that has another size than the client stated. If the
- * client chooses the parts and the bucket doesn't list them, the size is only known now.
+ * Deletes an object that is too large, or that has another size than the client stated. If no
+ * lengths of parts were signed and the bucket doesn't list them, the size is only known now.
  */
 async function holdToSize(bucket: Bucket, { key, size }: UploadClaims, now: Date): Promise<void> {
   if (bucket.maxBytes === null && size === null) return

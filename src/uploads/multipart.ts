@@ -16,13 +16,19 @@ import { headObject } from '../storage/object.ts'
 import { newUpload, uploadSignature } from './new-upload.ts'
 import { partBytes, planParts } from './part-plan.ts'
 import { type UploadConditions, uploadHeaders } from './signed-headers.ts'
+import { requireBytes } from './size-limit.ts'
 
 const MAX_NAME_BYTES = 255
 
 export interface MultipartRequest extends Omit<UploadConditions, 'sha256' | 'overwrite'> {
   readonly fileName: string
-  /** Size in bytes, or null if the client doesn't state it and chooses the parts itself. */
+  /** Size in bytes, or null if the client doesn't state it. */
   readonly size: number | null
+  /**
+   * Bytes of each part except the last, from `planParts`. Without it and `size`, the client chooses
+   * the parts itself.
+   */
+  readonly partSize?: number
   readonly directory?: string | undefined
 }
 
@@ -61,7 +67,7 @@ export async function startMultipart(
 ): Promise<StartedUpload> {
   const key = newUpload(bucket, request, prefix, MAX_OBJECT_BYTES, now)
   const { size } = request
-  const partSize = size === null ? null : planParts(size).partSize
+  const partSize = request.partSize ?? (size === null ? null : planParts(size).partSize)
   return beginMultipart(settings, bucket, { key, owner }, { ...request, partSize }, now)
 }
 
@@ -70,7 +76,9 @@ export async function beginMultipart(
   settings: SigningSettings,
   bucket: Bucket,
   { key, owner }: { readonly key: ObjectKey; readonly owner: string },
-  request: Omit<MultipartRequest, 'directory'> & { readonly partSize: number | null },
+  request: Omit<MultipartRequest, 'directory' | 'partSize'> & {
+    readonly partSize: number | null
+  },
   now: Date,
 ): Promise<StartedUpload> {
   const { size, partSize } = request
@@ -85,7 +93,8 @@ export async function beginMultipart(
 /**
  * Presigns S3 UploadPart for each part, in the order of `partNumbers`. If the size of the file is
  * known, signs the size of each part as Content-Length. Throws `invalid_part` for a part that the
- * file doesn't have, `invalid_expiry` and `credentials_expired`.
+ * file doesn't have, `file_too_large` for one beyond the largest file of the bucket,
+ * `invalid_expiry` and `credentials_expired`.
  */
 export async function signParts(
   bucket: Bucket,
@@ -98,10 +107,11 @@ export async function signParts(
   const { signing, expiresIn, expiresAt } = uploadSignature(bucket, seconds, now)
   const urls = partNumbers.map(async (partNumber) => {
     const query = { partNumber: String(partNumber), uploadId: s3UploadId }
-    const headers =
-      size === null || partSize === null
-        ? {}
-        : { 'Content-Length': String(partBytes(size, partSize, partNumber)) }
+    const headers: Record<string, string> = {}
+    if (partSize !== null && size !== null)
+      headers['Content-Length'] = String(partBytes(size, partSize, partNumber))
+    else if (partSize !== null)
+      requireBytes((partNumber - 1) * partSize + 1, bucket, MAX_OBJECT_BYTES)
     const url = await presign({ ...signing, method: 'PUT', key, query, headers })
     return { partNumber, url }
   })

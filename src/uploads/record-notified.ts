@@ -30,13 +30,13 @@ export interface Recorder {
 export const recorderOf = (
   buckets: readonly Bucket[],
   index: FileIndex,
-  objects: Pick<Recorder, 'purge'>,
+  objects: { purge(bucket: Bucket, keys: readonly ObjectKey[]): Promise<void> },
   events: Announcer | null,
   background: Background,
 ): Recorder => ({
   buckets,
   index,
-  purge: (bucket, key) => objects.purge(bucket, key),
+  purge: (bucket, key) => objects.purge(bucket, [key]),
   announce:
     events &&
     ((change, about) =>

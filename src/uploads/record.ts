@@ -94,7 +94,7 @@ export async function findFile(
   return toRecord(bucket, key, nameInKey(key), null, head)
 }
 
-const objectNotFound = (): ApiError =>
+export const objectNotFound = (): ApiError =>
   new ApiError('object_not_found', 'There is no object under this key.')
 
 /** Tells whether a record is of the upload that the bucket has. */

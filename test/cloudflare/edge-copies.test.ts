@@ -47,7 +47,7 @@ function configured(BUCKETS: object, changes: object = {}) {
         return answer.headers.get(FAILURE) ?? textOf(answer)
       }),
     purge: (key: ObjectKey, alias = loaded.settings.buckets[0].alias) =>
-      run((objects) => objects.purge(alias, key)),
+      run((objects) => objects.purge(alias, [key])),
     run,
     buckets: loaded.settings.buckets,
   }

@@ -137,7 +137,7 @@ describe('Objects behind Workers Caching', () => {
 
   it("purges by the object's tag, in this entrypoint", async () => {
     const { objects, purged } = inProduction()
-    expect(await objects.purge('files', 'a b/é.png')).toBeNull()
+    expect(await objects.purge('files', ['a b/é.png'])).toBeNull()
     const tag = await cacheTag(bucketOf('files'), parseObjectKey('a b/é.png'))
     expect(tag).toMatch(/^[0-9a-f]{64}$/)
     expect(purged).toEqual([{ tags: [tag] }])
@@ -145,7 +145,7 @@ describe('Objects behind Workers Caching', () => {
 
   it('purges for a bucket with edgeTtl 0, so that its older copies are removed', async () => {
     const { objects, purged } = inProduction()
-    await objects.purge('uncached', 'a.png')
+    await objects.purge('uncached', ['a.png'])
     expect(purged).toEqual([{ tags: [await cacheTag(bucketOf('files'), parseObjectKey('a.png'))] }])
   })
 
@@ -169,14 +169,14 @@ describe('Objects behind Workers Caching', () => {
 
   it('reports a refused purge', async () => {
     const { objects } = inProduction(Promise.resolve(false))
-    expect(await objects.purge('files', 'a.png')).toBe('Error: The edge cache refused the purge.')
+    expect(await objects.purge('files', ['a.png'])).toBe('Error: The edge cache refused the purge.')
   })
 
   it('waits at most ten seconds for a purge', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     try {
       const { objects, purged } = inProduction(new Promise(() => {}))
-      const refused = objects.purge('files', 'a.png')
+      const refused = objects.purge('files', ['a.png'])
       await vi.waitUntil(() => purged.length > 0)
       await vi.advanceTimersByTimeAsync(10_000)
       expect(await refused).toContain('No response in time')

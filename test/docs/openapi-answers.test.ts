@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
 import { checkAnswer, createDocumentClient, type DocumentClient } from './support/openapi-client.ts'
 import { type Located, operationsOf, readDocument } from './support/openapi-document.ts'
-import { type Presigner, startPresigner } from './support/presigner.ts'
+import { NOTIFICATION_SECRET, type Presigner, startPresigner } from './support/presigner.ts'
 
 const DOCUMENT = readDocument()
 const OPERATIONS = operationsOf(DOCUMENT)
@@ -26,6 +26,17 @@ const read =
 
 const readUpload = read(
   z.object({ uploadUrl: z.string(), key: z.string(), headers: z.record(z.string(), z.string()) }),
+)
+const readUploads = read(
+  z.object({
+    uploads: z.array(
+      z.object({
+        uploadUrl: z.optional(z.string()),
+        key: z.optional(z.string()),
+        headers: z.optional(z.record(z.string(), z.string())),
+      }),
+    ),
+  }),
 )
 const readStarted = read(z.object({ uploadId: z.string(), key: z.string() }))
 const readUrl = read(z.object({ url: z.string() }))
@@ -97,6 +108,25 @@ describe('a client that reads only docs/openapi.json', () => {
     await client.call('getFileUrls', 200, { body: { keys, use: 'view', expiresIn: 60 } })
     await client.call('deleteFile', 204, { parameters: { key } })
     await client.call('getFile', 404, { parameters: { key } })
+  })
+
+  it('uploads, renames and deletes many files', async () => {
+    const files = [
+      { fileName: 'a.png', mimetype: 'image/png', size: CONTENT.length },
+      { fileName: 'b.png', mimetype: 'no type' },
+      { fileName: '', mimetype: 'image/png' },
+    ]
+    const { uploads } = await readUploads(
+      client.call('createUploadUrls', 200, { body: { files, expiresIn: 60, bucket: 'files' } }),
+    )
+    const [{ uploadUrl = '', key = '', headers } = {}] = uploads
+    await put(uploadUrl, headers)
+    const parameters = { key }
+    const body = { name: 'Holiday.png', bucket: 'files' }
+    await client.call('renameFile', 404, { parameters, body })
+    await client.call('recordFile', 201, { body: { key, name: 'a.png' } })
+    await client.call('renameFile', 200, { parameters, body })
+    await client.call('deleteFiles', 200, { body: { keys: [key, '../secret'], bucket: 'files' } })
   })
 
   it('follows the pages of the list', async () => {
@@ -216,6 +246,23 @@ describe('a client that reads only docs/openapi.json', () => {
       parameters: step(complete),
       body: `<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>${etag}</ETag></Part></CompleteMultipartUpload>`,
     })
+  })
+
+  it('reports an upload as a server does', async () => {
+    const body = { fileName: 'a.png', mimetype: 'image/png' }
+    const asked = await readUpload(client.call('createUploadUrl', 200, { body }))
+    await put(asked.uploadUrl, asked.headers)
+    const record = {
+      eventName: 's3:ObjectCreated:Put',
+      eventTime: new Date().toISOString(),
+      s3: { bucket: { name: 'files' }, object: { key: encodeURIComponent(asked.key) } },
+    }
+    const notification = { body: { Records: [record] } }
+    const headers = { Authorization: `Bearer ${NOTIFICATION_SECRET}` }
+    expect(await client.call('notify', 200, { ...notification, headers })).toEqual({
+      counts: { recorded: 1 },
+    })
+    await client.call('notify', 401, notification)
   })
 
   it('checks the health of the Worker', async () => {

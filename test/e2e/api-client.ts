@@ -23,6 +23,14 @@ type Query = Readonly<Record<string, string>>
 export interface ApiClient {
   uploadUrl(request: Readonly<Record<string, unknown>>): Promise<Upload>
   confirm(request: Readonly<Record<string, unknown>>): Promise<FileRecord>
+  uploadUrls(
+    files: readonly Readonly<Record<string, unknown>>[],
+  ): Promise<z.infer<typeof answers.uploadUrls>['uploads']>
+  rename(key: string, name: string): Promise<FileRecord>
+  removeMany(
+    keys: readonly string[],
+    bucket?: string,
+  ): Promise<z.infer<typeof answers.deletedFiles>['deleted']>
   url(key: string, query?: Query): Promise<z.infer<typeof answers.fileUrl>>
   record(key: string, query?: Query): Promise<FileRecord>
   list(query?: Query): Promise<readonly FileRecord[]>
@@ -61,6 +69,16 @@ export function createApiClient(origin: string, apiKey: string): ApiClient {
       answers.uploadUrl.parse(await json(send('POST', '/files/upload-url', request), 200)),
     confirm: async (request) =>
       answers.fileRecord.parse(await json(send('POST', '/files', request), 201)),
+    async uploadUrls(files) {
+      const body = await json(send('POST', '/files/upload-urls', { files }), 200)
+      return answers.uploadUrls.parse(body).uploads
+    },
+    rename: async (key, name) =>
+      answers.fileRecord.parse(await json(send('PATCH', filePath(key), { name }), 200)),
+    async removeMany(keys, bucket) {
+      const body = await json(send('POST', '/files/delete', { keys, bucket }), 200)
+      return answers.deletedFiles.parse(body).deleted
+    },
     url: async (key, query) =>
       answers.fileUrl.parse(await json(send('GET', `${filePath(key)}/url${search(query)}`), 200)),
     record: async (key, query) =>

@@ -17,7 +17,7 @@ it('answers a preflight of a configured origin without credentials', async () =>
   const { status, headers } = await from(APP, 'OPTIONS')
   expect(status).toBe(204)
   expect(headers.get('Access-Control-Allow-Origin')).toBe(APP)
-  expect(headers.get('Access-Control-Allow-Methods')).toBe('GET,HEAD,POST,DELETE,OPTIONS')
+  expect(headers.get('Access-Control-Allow-Methods')).toBe('GET,HEAD,POST,PATCH,DELETE,OPTIONS')
   expect(headers.get('Access-Control-Allow-Headers')).toBe('authorization,cf-access-jwt-assertion')
   expect(headers.get('Vary')).toContain('Origin')
 })

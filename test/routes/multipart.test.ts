@@ -76,6 +76,20 @@ it('returns the same record when it is completed again, even with another name',
   }
 })
 
+it('uploads a file of unknown size in parts of the chosen size, and records its size', async () => {
+  const upload = await startUpload(worker, { size: undefined, partSize: 5 * MIB })
+  expect(Object.keys(upload)).toEqual(NAMES.filter((name) => name !== 'partCount'))
+  expect(upload).toMatchObject({ partSize: 5 * MIB })
+  const [first = '', last = ''] = await partUrls(worker, upload, [1, 2])
+  const parts = [
+    { partNumber: 1, etag: await putPart(first, new Uint8Array(5 * MIB)) },
+    { partNumber: 2, etag: await putPart(last, 'hello') },
+  ]
+  const answer = await complete(upload, { parts })
+  expect(answer.status).toBe(201)
+  expect(await answer.json()).toMatchObject({ size: 5 * MIB + 5 })
+})
+
 describe('POST /multipart', () => {
   it('answers with exactly what a client needs', async () => {
     const now = Math.floor(Date.now() / 1000) * 1000

@@ -71,7 +71,7 @@ export function clientOf(host: Pick<TestHost, 'fetch'>, env: object = {}): Omit<
     post(path, body, init = {}) {
       const headers = new Headers(init.headers)
       headers.set('Content-Type', 'application/json')
-      return this.fetch(path, { ...init, method: 'POST', headers, body: JSON.stringify(body) })
+      return this.fetch(path, { method: 'POST', ...init, headers, body: JSON.stringify(body) })
     },
   }
 }

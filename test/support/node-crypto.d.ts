@@ -8,6 +8,6 @@ declare module 'node:crypto' {
     digest(): Uint8Array
     digest(encoding: 'hex'): string
   }
-  export function createHash(algorithm: 'sha256'): Digest
+  export function createHash(algorithm: 'md5' | 'sha256'): Digest
   export function createHmac(algorithm: 'sha256', key: string | Uint8Array): Digest
 }

@@ -43,6 +43,33 @@ export const ROUTES: readonly ProtectedRoute[] = [
     allowed: 200,
   },
   {
+    route: 'POST /files/upload-urls',
+    scope: 'files:upload',
+    request: () => [
+      '/files/upload-urls',
+      { files: [{ fileName: 'a.txt', mimetype: 'text/plain' }] },
+    ],
+    takesKey: false,
+    bucketIn: 'body',
+    allowed: 200,
+  },
+  {
+    route: 'PATCH /files/:key',
+    scope: 'files:upload',
+    request: (key) => [`/files/${encoded(key)}`, { name: 'a.txt' }],
+    takesKey: true,
+    bucketIn: 'body',
+    allowed: 404,
+  },
+  {
+    route: 'POST /files/delete',
+    scope: 'files:delete',
+    request: () => ['/files/delete', { keys: ['a.txt'] }],
+    takesKey: false,
+    bucketIn: 'body',
+    allowed: 200,
+  },
+  {
     route: 'GET /files/:key/url',
     scope: 'files:read',
     request: (key) => [`/files/${encoded(key)}/url`],

@@ -1,7 +1,7 @@
 import { exports } from 'cloudflare:workers'
 import { type Mock, onTestFinished, vi } from 'vitest'
 
-type Purge = (alias: string, key: string) => Promise<string | null>
+type Purge = (alias: string, keys: readonly string[]) => Promise<string | null>
 
 const purge: Purge = exports.Objects.purge
 let replacement: Purge | undefined

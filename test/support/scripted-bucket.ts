@@ -10,6 +10,7 @@ export type Operation =
   | 'GetObject'
   | 'PutObject'
   | 'DeleteObject'
+  | 'DeleteObjects'
 
 /** A request as it was sent. */
 export interface Sent {
@@ -31,6 +32,7 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
   'GET ': 'GetObject',
   'PUT ': 'PutObject',
   'DELETE ': 'DeleteObject',
+  'POST delete': 'DeleteObjects',
 }
 
 /**
@@ -44,7 +46,7 @@ export function scriptedBucket(script: Partial<Record<Operation, Answer | Answer
     const request = new Request(input, init)
     const url = input instanceof Request ? input.url : input
     const { searchParams } = new URL(url)
-    const kind = ['uploads', 'uploadId'].find((name) => searchParams.has(name)) ?? ''
+    const kind = ['uploads', 'uploadId', 'delete'].find((name) => searchParams.has(name)) ?? ''
     const operation = OPERATIONS[`${request.method} ${kind}`]
     if (operation === undefined) throw new Error(`${request.method} ${kind} is not scripted.`)
     const earlier = sent.filter((other) => other.operation === operation).length

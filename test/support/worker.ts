@@ -61,7 +61,7 @@ export function testWorker(
     post(path, body, init = {}) {
       const headers = new Headers(init.headers)
       headers.set('Content-Type', 'application/json')
-      return this.fetch(path, { ...init, method: 'POST', headers, body: JSON.stringify(body) })
+      return this.fetch(path, { method: 'POST', ...init, headers, body: JSON.stringify(body) })
     },
   }
 }

@@ -54,6 +54,11 @@ describe('a new upload', () => {
     expect(await claimsOf({ size: null })).toMatchObject({ size: null, partSize: null })
   })
 
+  it('has the planned part size when the size of the file is not known yet', async () => {
+    const claims = await claimsOf({ size: null, partSize: 6 * MIB })
+    expect(claims).toMatchObject({ size: null, partSize: 6 * MIB })
+  })
+
   it('keeps at most 255 bytes of a name, cut between characters', async () => {
     expect((await claimsOf({ fileName: 'a'.repeat(1024) })).name).toBe('a'.repeat(255))
     expect((await claimsOf({ fileName: '漢'.repeat(1024) })).name).toBe('漢'.repeat(85))
@@ -101,6 +106,18 @@ describe('the URL of a part', () => {
     const { urls } = await signParts(bucket, sizeless, [10_000], undefined, NOW)
     const sent = { method: 'PUT', url: urls[0]?.url ?? '' }
     expect(verifyPresigned(sent, server)).toMatchObject({ ok: true })
+  })
+
+  it('is refused beyond the largest file of the bucket, while the size is unknown', async () => {
+    const unknown = { ...upload, size: null }
+    const limited = testBucket({ ...bucket, maxBytes: 8 * MIB })
+    expect((await signParts(limited, unknown, [1], undefined, NOW)).urls).toHaveLength(1)
+    await expect(signParts(limited, unknown, [1, 2], undefined, NOW)).rejects.toMatchObject({
+      code: 'file_too_large',
+      message: `A file may have at most ${8 * MIB} bytes here.`,
+    })
+    const url = (await signParts(bucket, unknown, [10_000], undefined, NOW)).urls[0]?.url ?? ''
+    expect(verifyPresigned({ method: 'PUT', url }, server)).toMatchObject({ ok: true })
   })
 
   it('is valid for the requested lifetime, and no longer than the credentials', async () => {

@@ -39,7 +39,7 @@ describe('the parts of a file', () => {
     expect(MAX_PARTS).toBe(10_000)
     fc.assert(
       fc.property(size, (bytes) => {
-        const { partSize, partCount } = planParts(bytes)
+        const { partSize, partCount = 0 } = planParts(bytes)
         expect(partCount).toBeGreaterThanOrEqual(1)
         expect(partCount).toBeLessThanOrEqual(10_000)
         expect(partSize).toBeGreaterThanOrEqual(S3_MIN_PART)
@@ -53,7 +53,7 @@ describe('the parts of a file', () => {
   it('are equal except the last, are not empty, and add up to the file', () => {
     fc.assert(
       fc.property(size, (bytes) => {
-        const { partSize, partCount } = planParts(bytes)
+        const { partSize, partCount = 0 } = planParts(bytes)
         const parts = Array.from({ length: partCount }, (_, i) => partBytes(bytes, partSize, i + 1))
         expect(new Set(parts.slice(0, -1)).size).toBeLessThanOrEqual(1)
         if (partCount > 1) expect(parts[0]).toBe(partSize)
@@ -68,12 +68,37 @@ describe('the parts of a file', () => {
   it('are as few as their size allows', () => {
     fc.assert(
       fc.property(size, (bytes) => {
-        const { partSize, partCount } = planParts(bytes)
+        const { partSize, partCount = 0 } = planParts(bytes)
         expect((partCount - 1) * partSize).toBeLessThan(bytes)
         // Also no larger than needed: with one MiB less, there would be too many parts.
         if (partSize > 8 * MIB) expect((partSize - MIB) * MAX_PARTS).toBeLessThan(bytes)
       }),
     )
+  })
+})
+
+describe('parts of a chosen size', () => {
+  it.each([
+    [20 * MIB, 5 * MIB, 4],
+    [20 * MIB + 1, 5 * MIB, 5],
+    [1, 5 * 1024 ** 3, 1],
+    [50_000 * MIB, 5 * MIB, 10_000],
+  ])('of a file of %i bytes have %i bytes, and their number is %i', (bytes, asked, partCount) => {
+    expect(planParts(bytes, asked)).toEqual({ partSize: asked, partCount })
+  })
+
+  it('are refused if the file would need more than 10,000', () => {
+    expect(() => planParts(50_000 * MIB + 1, 5 * MIB)).toThrow(
+      expect.objectContaining({
+        code: 'invalid_request',
+        issues: [{ path: 'partSize', message: 'must be at least 5242881, for 10000 parts' }],
+      }),
+    )
+  })
+
+  it('have no count while the size of the file is unknown', () => {
+    expect(planParts(null)).toEqual({ partSize: 8 * MIB })
+    expect(planParts(null, 6 * MIB)).toEqual({ partSize: 6 * MIB })
   })
 })
 

@@ -1,6 +1,15 @@
 import { MAX_PUT_BYTES } from '../../../src/bucket/limits.ts'
 import type { ErrorCode } from '../../../src/errors/api-error.ts'
-import { filePage, fileRecord, fileUrl, fileUrls, recordedFile, uploadUrl } from '../answers.ts'
+import {
+  deletedFiles,
+  filePage,
+  fileRecord,
+  fileUrl,
+  fileUrls,
+  recordedFile,
+  uploadUrl,
+  uploadUrls,
+} from '../answers.ts'
 import { DOWNLOAD_SECONDS, UPLOAD_SECONDS } from '../members.ts'
 import type { Operations } from '../operation.ts'
 
@@ -43,6 +52,44 @@ export const fileOperations: Operations = {
       'credentials_expired',
       'unknown_bucket',
     ],
+  },
+  'POST /files/upload-urls': {
+    id: 'createUploadUrls',
+    tag: 'files',
+    summary: 'Sign PUTs for up to 100 new keys',
+    description:
+      'Does for each file what `POST /files/upload-url` does. A file that is refused gets an error, and the other files still get their URLs. The Worker sends no request to the bucket.',
+    scopes: ['files:upload'],
+    members: {
+      files: {
+        description: 'What `POST /files/upload-url` takes, without `expiresIn` and `bucket`.',
+      },
+      expiresIn: UPLOAD_SECONDS,
+    },
+    answers: { 200: { description: 'A URL or an error for each file.', body: uploadUrls } },
+    errors: ['invalid_expiry', 'credentials_expired', 'unknown_bucket'],
+  },
+  'POST /files/delete': {
+    id: 'deleteFiles',
+    tag: 'files',
+    summary: 'Delete up to 100 objects and their records',
+    description:
+      'Does for each key what `DELETE /files/:key` does, with one request to the bucket if its server supports DeleteObjects, and one purge of the edge cache. Safe to repeat.',
+    scopes: ['files:delete'],
+    answers: {
+      200: { description: 'Each key, with an error if it is not deleted.', body: deletedFiles },
+    },
+    errors: ['unknown_bucket'],
+  },
+  'PATCH /files/:key': {
+    id: 'renameFile',
+    tag: 'files',
+    summary: 'Rename a file in the index',
+    description:
+      'Changes only the name in the record. The key and the object stay the same. Safe to repeat.',
+    scopes: ['files:upload'],
+    answers: { 200: { description: 'The record.', body: fileRecord } },
+    errors: ['object_not_found', 'file_replaced', 'invalid_key', 'index_unavailable', ...STORAGE],
   },
   'GET /files/:key/url': {
     id: 'getFileUrl',

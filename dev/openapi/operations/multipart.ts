@@ -28,8 +28,13 @@ export const multipartOperations: Operations = {
     scopes: ['files:upload'],
     members: {
       size: {
-        description: "Bytes, at most 5 TiB or the bucket's `maxBytes`.",
+        description:
+          "Bytes, at most 5 TiB or the bucket's `maxBytes`. Without it, the Worker checks the size when the upload is complete.",
         maximum: MAX_OBJECT_BYTES,
+      },
+      partSize: {
+        description:
+          'Bytes of each part except the last. By default 8 MiB, or more if a file of `size` needs it. The file may have at most 10,000 parts.',
       },
     },
     answers: { 200: { description: 'How to split the file.', body: startedUpload } },
@@ -51,7 +56,7 @@ export const multipartOperations: Operations = {
     tag: 'multipart',
     summary: 'Sign PUTs for parts',
     description:
-      'You can ask for the same parts again, for example if their URLs have expired. The length of the part is signed. The PUT needs no headers of its own. Keep the `ETag` from the response to each PUT: you need it to complete the upload. The Worker sends no request to the bucket.',
+      'You can ask for the same parts again, for example if their URLs have expired. If the upload has a `size`, the length of the part is signed. The PUT needs no headers of its own. Keep the `ETag` from the response to each PUT: you need it to complete the upload. The Worker sends no request to the bucket.',
     scopes: ['files:upload'],
     members: {
       ...UPLOAD_MEMBERS,
@@ -59,7 +64,7 @@ export const multipartOperations: Operations = {
       expiresIn: UPLOAD_SECONDS,
     },
     answers: { 200: { description: 'A URL for each part.', body: partUrls } },
-    errors: [...STEP, 'invalid_part', 'invalid_expiry'],
+    errors: [...STEP, 'invalid_part', 'file_too_large', 'invalid_expiry'],
   },
   'GET /multipart/:uploadId': {
     id: 'listParts',

@@ -94,7 +94,7 @@ const operationObject = z.strictObject({
   ),
 })
 
-const pathItemObject = z.partialRecord(z.enum(['get', 'post', 'delete']), operationObject)
+const pathItemObject = z.partialRecord(z.enum(['get', 'post', 'delete', 'patch']), operationObject)
 
 const documentObject = z.strictObject({
   openapi: z.literal('3.1.0'),

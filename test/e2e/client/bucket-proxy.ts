@@ -26,6 +26,16 @@ export interface BucketRequest {
  */
 export type Failure = 'cut' | 'lost' | number | null
 
+export interface BucketProxyOptions {
+  /**
+   * Sends parts one after the other, because Ceph RGW 18 on its SQLite store loses some of the
+   * parts that arrive at the same time.
+   */
+  readonly partsInTurn: boolean
+  /** Tells the requests of the client under test from those of the Worker. Default: those of a page. */
+  readonly isClient?: (incoming: IncomingMessage) => boolean
+}
+
 /** A server in front of the bucket that lets tests see its requests and cause errors. */
 export interface BucketProxy {
   readonly endpoint: string
@@ -40,18 +50,20 @@ export interface BucketProxy {
 
 /**
  * Passes requests on to `endpoint` unchanged, including the Host header, so that signatures stay
- * valid. Parts go one after the other if requested, because Ceph RGW 18 on its SQLite store loses
- * some of the parts that arrive at the same time.
+ * valid.
  */
 export async function startBucketProxy(
   endpoint: string,
-  { partsInTurn }: { readonly partsInTurn: boolean },
+  {
+    partsInTurn,
+    isClient = ({ method, headers }) => method !== 'OPTIONS' && headers.origin !== undefined,
+  }: BucketProxyOptions,
 ): Promise<BucketProxy> {
   let turn = Promise.resolve()
   const port = await freePort()
   const targetPort = Number(new URL(endpoint).port)
   const server = createServer({ keepAliveTimeout: 0 }, async (incoming, outgoing) => {
-    if (incoming.method === 'OPTIONS' || incoming.headers.origin === undefined) {
+    if (!isClient(incoming)) {
       pass(incoming, outgoing, targetPort)
       return
     }

@@ -50,6 +50,24 @@ export function keyRules(
     expect(await head(key)).toBeNull()
   })
 
+  it('deletes all of them in one request to the bucket, and nothing else', async () => {
+    const { api, s3, server, head, requestsFor } = context()
+    const keys = [
+      ...KEYS.filter(names).map((key) => `many/${key}`),
+      ...[' space.txt', 'end .txt ', '007', '1e3', 'x\uFFFEy'],
+    ]
+    const kept = ['space.txt', 'end .txt', '7', '1000', 'x', 'many/two words.txt.bak']
+    const put = (key: string) =>
+      s3.send(new PutObjectCommand({ Bucket: server.bucket, Key: key, Body: key }))
+    await Promise.all([...keys, ...kept].map(put))
+    expect(await api.removeMany(keys, 'counted')).toEqual(keys.map((key) => ({ key })))
+    expect(await Promise.all(keys.map((key) => head(key)))).toEqual(keys.map(() => null))
+    expect(await Promise.all(kept.map((key) => head(key)))).not.toContain(null)
+    // The server has received DeleteObjects, and not a request for each key.
+    expect(await requestsFor('many/two words.txt')).toBe(0)
+    expect(await requestsFor(' space.txt')).toBe(1)
+  })
+
   const others = KEYS.filter((key) => !names(key))
   it.each(others)('refuses %j, which is a second spelling of an object', async (key) => {
     const refusal = await context().api.refusal('POST', '/files', { key, name: 'name' })

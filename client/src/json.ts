@@ -1,0 +1,35 @@
+import { isListOf, isObject, isOptional, isString } from './check.ts'
+import type { ApiErrorCode } from './error-code.ts'
+import type { Issue } from './presigner-error.ts'
+
+/** Accepts the body of an error response of the API. */
+export const isErrorBody = isObject<{
+  code: ApiErrorCode
+  message: string
+  requestId?: string | undefined
+  reason?: string | undefined
+  issues?: Issue[] | undefined
+}>({
+  code: (value): value is ApiErrorCode => isString(value),
+  message: isString,
+  requestId: isOptional(isString),
+  reason: isOptional(isString),
+  issues: isOptional(isListOf(isObject<Issue>({ path: isString, message: isString }))),
+})
+
+/** Returns the members of `query` that are not undefined, as the search part of a URL. */
+export function searchOf(query: object): string {
+  const search = new URLSearchParams()
+  for (const [name, value] of Object.entries<unknown>({ ...query }))
+    if (value !== undefined) search.set(name, String(value))
+  return search.size > 0 ? `?${search}` : ''
+}
+
+/** Returns the value of `json`, or undefined if it is not JSON. */
+export function parse(json: string): unknown {
+  try {
+    return JSON.parse(json)
+  } catch {
+    return undefined // No body, or not JSON. The checks decide whether that is valid.
+  }
+}

@@ -1,0 +1,23 @@
+// biome-ignore-all lint/performance/noBarrelFile: the package's entry for servers
+
+export type { ApiErrorCode, ClientErrorCode, ErrorCode } from './error-code.ts'
+export type { Issue } from './presigner-error.ts'
+export { PresignerError } from './presigner-error.ts'
+export type { FileConditions, LinkOptions, LinksOptions, UrlOptions, UrlUse } from './requests.ts'
+export type { FileRecord, FileUrl, Link, Links, ListedFile, RefusedKey } from './responses.ts'
+export type { CallOptions } from './server/api.ts'
+export type { ServerClient, ServerClientOptions } from './server/client.ts'
+export { createServerClient } from './server/client.ts'
+export type { FileToUpload, ListAllOptions, Scope, TokenRequest } from './server/requests.ts'
+export type {
+  Deleted,
+  FileUrls,
+  RefusedFile,
+  SignedUpload,
+  Token,
+  UploadUrls,
+} from './server/responses.ts'
+export type { Chunk, UploadSource } from './server/source.ts'
+export type { ServerUploadOptions } from './server/upload.ts'
+export type { WebhookEvent, WebhookOptions, WebhookRequest } from './server/webhook.ts'
+export { verifyWebhook } from './server/webhook.ts'

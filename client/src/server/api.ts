@@ -1,0 +1,149 @@
+import type { Check } from '../check.ts'
+import { isErrorBody, parse, searchOf } from '../json.ts'
+import { PresignerError } from '../presigner-error.ts'
+import { retryAfterOf, wasRefused, withRetries } from './retry.ts'
+
+const TIMEOUT_MILLISECONDS = 60_000
+/** The Worker waits two minutes while the bucket assembles parts. */
+const COMPLETE_TIMEOUT_MILLISECONDS = 200_000
+
+/** Options of every method. */
+export interface CallOptions {
+  /** Cancels the call, its retries included. For a deadline: `AbortSignal.timeout(10_000)`. */
+  readonly signal?: AbortSignal | undefined
+}
+
+export interface ServerOptions {
+  /**
+   * URL of the API, with its path: `https://files.example.com`, or `https://app.example.com/media`.
+   */
+  readonly baseUrl: string
+  /** An API key, or a token or JWT. */
+  readonly apiKey: string
+  /**
+   * Sends the requests to the Worker, for example through a service binding. The bucket's requests
+   * always use the global `fetch`.
+   */
+  readonly fetch?: ((url: string, init: RequestInit) => Promise<Response>) | undefined
+}
+
+export interface ServerRequest extends CallOptions {
+  readonly query?: object | undefined
+  readonly body?: object | undefined
+}
+
+/**
+ * Sends one request to the Worker, with retries. Resolves with the response, which `check` must
+ * accept. Throws PresignerError, or the reason of `signal`.
+ */
+export type ServerApi = <T>(
+  check: Check<T>,
+  method: 'GET' | 'POST' | 'PATCH' | 'DELETE',
+  path: string,
+  request?: ServerRequest,
+) => Promise<T>
+
+/** Returns a function that calls the API. Throws PresignerError: `invalid_options`. */
+export function createServerApi({
+  baseUrl,
+  apiKey,
+  // As a property of an object, the global function would get a wrong `this`.
+  fetch: send = (url, init) => fetch(url, init),
+}: ServerOptions): ServerApi {
+  const base = requireBaseUrl(baseUrl)
+  const { pathname } = new URL(base)
+  requireApiKey(apiKey)
+
+  async function ask<T>(
+    check: Check<T>,
+    method: string,
+    path: string,
+    { query = {}, body, signal }: ServerRequest,
+  ): Promise<T> {
+    const url = base + path
+    const headers = new Headers({ Authorization: `Bearer ${apiKey}` })
+    if (body) headers.set('Content-Type', 'application/json')
+    const [response, text] = await exchange(
+      send,
+      url + searchOf(query),
+      { method, headers, body: body ? JSON.stringify(body) : null, redirect: 'manual' },
+      path.endsWith('/complete') ? COMPLETE_TIMEOUT_MILLISECONDS : TIMEOUT_MILLISECONDS,
+      signal,
+      `${method} ${url}`,
+    )
+    const { ok, status } = response
+    const answer = parse(text)
+    if (ok && check(answer)) return answer
+    const retryAfter = retryAfterOf(response)
+    if (!ok && isErrorBody(answer)) {
+      // A path too much is often read as a key.
+      const isLost = answer.code === 'not_found' || (status === 404 && path === '/files' && !body)
+      const hint = isLost && pathname !== '/' ? ` Is the API mounted at ${pathname}?` : ''
+      const issues = (answer.issues ?? []).map(({ path, message }) => ` ${path} ${message}.`)
+      const next = isLost ? ` Check baseUrl: ${base}.${hint}` : issues.join('')
+      const message = answer.message + next
+      throw new PresignerError(answer.code, message, { ...answer, status, retryAfter })
+    }
+    const where = response.headers.get('Location')
+    const requestId = response.headers.get('X-Request-Id') ?? undefined
+    const hint = where ? `It redirects to ${where}.` : 'Is an edge-presigner there?'
+    const message = `Unexpected response to ${method} ${url}: ${status}. Check baseUrl. ${hint}`
+    throw new PresignerError('bad_answer', message, { status, requestId, retryAfter })
+  }
+
+  return (check, method, path, request = {}) => {
+    // A repeated start would leave parts of an upload that nobody knows.
+    const mayRepeat = method === 'POST' && path === '/multipart' ? wasRefused : undefined
+    return withRetries(request.signal, () => ask(check, method, path, request), mayRepeat)
+  }
+}
+
+/**
+ * Sends a request and reads the response as text. Throws PresignerError `network` after
+ * `milliseconds` or without a response, or the reason of `signal`.
+ */
+export async function exchange(
+  send: (url: string, init: RequestInit) => Promise<Response>,
+  url: string,
+  init: RequestInit,
+  milliseconds: number,
+  signal: AbortSignal | undefined,
+  what: string,
+): Promise<readonly [Response, string]> {
+  const timeout = AbortSignal.timeout(milliseconds)
+  try {
+    const response = await send(url, {
+      ...init,
+      signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
+    })
+    return [response, await response.text()]
+  } catch (cause) {
+    signal?.throwIfAborted()
+    const limit = timeout.aborted ? ` within ${milliseconds / 1000} seconds` : ''
+    throw new PresignerError('network', `No response to ${what}${limit}`, { cause })
+  }
+}
+
+const invalid = (message: string): PresignerError => new PresignerError('invalid_options', message)
+
+/** Returns `baseUrl` without the slash at its end. */
+function requireBaseUrl(baseUrl: string): string {
+  const example = 'Write it as https://files.example.com, with the path if the API is mounted.'
+  if (!/^https?:\/\//i.test(baseUrl))
+    throw invalid(`baseUrl: ${JSON.stringify(baseUrl)} has no https://. ${example}`)
+  if (!URL.canParse(baseUrl))
+    throw invalid(`baseUrl: ${JSON.stringify(baseUrl)} is not a URL. ${example}`)
+  const { username, search, hash } = new URL(baseUrl)
+  if (username || search || hash)
+    throw invalid(`baseUrl: a user, a query or a fragment is not allowed. ${example}`)
+  return baseUrl.replace(/\/+$/, '')
+}
+
+function requireApiKey(apiKey: string): void {
+  if ('document' in globalThis && 'window' in globalThis)
+    throw invalid(
+      'apiKey: an API key must not be in a page. In a browser, use edge-presigner-client with a token.',
+    )
+  if (typeof apiKey !== 'string' || !/^[\x21-\x7e]+$/.test(apiKey))
+    throw invalid('apiKey: empty, or with spaces or other characters that no key has.')
+}

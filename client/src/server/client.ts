@@ -1,0 +1,167 @@
+import type { LinkOptions, LinksOptions, UrlOptions } from '../requests.ts'
+import {
+  type FileRecord,
+  type FileUrl,
+  isFilePage,
+  isFileRecord,
+  isFileUrl,
+  isLink,
+  isLinks,
+  isNothing,
+  type Link,
+  type Links,
+  type ListedFile,
+} from '../responses.ts'
+import { type CallOptions, createServerApi, type ServerOptions } from './api.ts'
+import type { FileToUpload, ListAllOptions, TokenRequest } from './requests.ts'
+import {
+  type Deleted,
+  type FileUrls,
+  isDeleted,
+  isFileUrls,
+  isToken,
+  isUploadUrls,
+  type Token,
+  type UploadUrls,
+} from './responses.ts'
+import type { UploadSource } from './source.ts'
+import { type ServerUploadOptions, upload } from './upload.ts'
+import { verifyWebhook } from './webhook.ts'
+
+/** The API's limits for the keys or files in one request. */
+const MAX_SIGNED_KEYS = 1000
+const MAX_CHANGED_FILES = 100
+
+export interface ServerClientOptions extends ServerOptions {
+  /** Alias of a bucket. Default: the first one that the key may use. */
+  readonly bucket?: string | undefined
+}
+
+/**
+ * A Worker's API for server code, for one of its buckets. Its methods throw PresignerError, and the
+ * reason of `signal`. They retry after temporary errors.
+ */
+export interface ServerClient {
+  readonly bucket: string | undefined
+  readonly tokens: {
+    /** Creates a token for a page or an app, with some of the rights of the API key. */
+    create(request: TokenRequest, options?: CallOptions): Promise<Token>
+  }
+  /**
+   * Uploads bytes, a Blob, a stream or a file on disk, and records it. Large and unknown sources go
+   * in parts. A failed upload is aborted in the bucket.
+   */
+  upload(source: UploadSource, options?: ServerUploadOptions): Promise<FileRecord>
+  /** Returns upload URLs for any number of files. Sends one request for each 100. */
+  uploadUrls(
+    files: readonly FileToUpload[],
+    options?: CallOptions & { readonly expiresIn?: number | undefined },
+  ): Promise<UploadUrls>
+  /** Returns a presigned GET URL. */
+  url(key: string, options?: UrlOptions & CallOptions): Promise<FileUrl>
+  /** Returns presigned GET URLs of any number of files. Sends one request for each 1000. */
+  urls(
+    keys: readonly string[],
+    options?: Pick<UrlOptions, 'use' | 'expiresIn'> & CallOptions,
+  ): Promise<FileUrls>
+  /** Returns a link that stays the same for a while, for `<img>` and email. */
+  link(key: string, options?: LinkOptions & CallOptions): Promise<Link>
+  /** Returns links to any number of files. Sends one request for each 1000. */
+  links(keys: readonly string[], options?: LinksOptions & CallOptions): Promise<Links>
+  /** Lists all files of the index. Fetches a page when the loop needs it. */
+  list(options?: ListAllOptions & CallOptions): AsyncGenerator<ListedFile, void, undefined>
+  /** Records an object that was uploaded by other means, under a display name. */
+  record(key: string, name: string, options?: CallOptions): Promise<FileRecord>
+  /** Changes the display name. */
+  rename(key: string, name: string, options?: CallOptions): Promise<FileRecord>
+  /** Deletes the object and its record. */
+  remove(key: string, options?: CallOptions): Promise<void>
+  /** Deletes any number of files. Sends one request for each 100. */
+  removeMany(keys: readonly string[], options?: CallOptions): Promise<Deleted>
+  readonly verifyWebhook: typeof verifyWebhook
+}
+
+/**
+ * Returns a client of the Worker at `baseUrl`. Throws PresignerError `invalid_options` for a
+ * `baseUrl` or `apiKey` that can't be right, and in a browser.
+ */
+export function createServerClient({ bucket, ...options }: ServerClientOptions): ServerClient {
+  const api = createServerApi(options)
+  const pathOf = (key: string) => `/files/${encodeURIComponent(key)}`
+  return {
+    bucket,
+    tokens: {
+      create: (body, { signal } = {}) => api(isToken, 'POST', '/tokens', { body, signal }),
+    },
+    upload: (source, uploadOptions = {}) => upload({ api, bucket }, source, uploadOptions),
+    async uploadUrls(files, { signal, expiresIn } = {}) {
+      const answers = await inChunks(files, MAX_CHANGED_FILES, (chunk) => {
+        const body = { files: chunk, expiresIn, bucket }
+        return api(isUploadUrls, 'POST', '/files/upload-urls', { body, signal })
+      })
+      return { uploads: answers.flatMap(({ uploads }) => uploads) }
+    },
+    url: (key, { signal, ...query } = {}) =>
+      api(isFileUrl, 'GET', `${pathOf(key)}/url`, { query: { ...query, bucket }, signal }),
+    async urls(keys, { signal, ...asked } = {}) {
+      const answers = await inChunks(keys, MAX_SIGNED_KEYS, (chunk) => {
+        const body = { ...asked, keys: chunk, bucket }
+        return api(isFileUrls, 'POST', '/files/urls', { body, signal })
+      })
+      const urls = answers.flatMap((answer) => answer.urls)
+      const expiresIn = Math.min(
+        ...answers.map((answer) => answer.expiresIn),
+        answers.length && Infinity,
+      )
+      return { urls, expiresIn, expiresAt: earliest(answers) }
+    },
+    link: (key, { signal, ...body } = {}) =>
+      api(isLink, 'POST', `${pathOf(key)}/link`, { query: { bucket }, body, signal }),
+    async links(keys, { signal, ...asked } = {}) {
+      const answers = await inChunks(keys, MAX_SIGNED_KEYS, (chunk) => {
+        const body = { ...asked, keys: chunk, bucket }
+        return api(isLinks, 'POST', '/links', { body, signal })
+      })
+      const links = answers.flatMap((answer) => answer.links)
+      return { links, expiresAt: earliest(answers) }
+    },
+    async *list({ signal, pageSize: limit, ...asked } = {}) {
+      let cursor: string | undefined
+      do {
+        const query = { ...asked, limit, cursor, bucket }
+        const page = await api(isFilePage, 'GET', '/files', { query, signal })
+        yield* page.files
+        cursor = page.cursor
+      } while (cursor !== undefined)
+    },
+    record: (key, name, { signal } = {}) =>
+      api(isFileRecord, 'POST', '/files', { body: { key, name, bucket }, signal }),
+    rename: (key, name, { signal } = {}) =>
+      api(isFileRecord, 'PATCH', pathOf(key), { body: { name, bucket }, signal }),
+    remove: (key, { signal } = {}) =>
+      api(isNothing, 'DELETE', pathOf(key), { query: { bucket }, signal }),
+    async removeMany(keys, { signal } = {}) {
+      const answers = await inChunks(keys, MAX_CHANGED_FILES, (chunk) =>
+        api(isDeleted, 'POST', '/files/delete', { body: { keys: chunk, bucket }, signal }),
+      )
+      return { deleted: answers.flatMap(({ deleted }) => deleted) }
+    },
+    verifyWebhook,
+  }
+}
+
+/** Sends one request after the other, each with at most `size` items. */
+async function inChunks<Item, Answer>(
+  items: readonly Item[],
+  size: number,
+  send: (chunk: Item[]) => Promise<Answer>,
+): Promise<Answer[]> {
+  const answers: Answer[] = []
+  for (let start = 0; start < items.length; start += size)
+    answers.push(await send(items.slice(start, start + size)))
+  return answers
+}
+
+/** Returns when the first answer expires; now if nothing was asked for. */
+const earliest = (answers: readonly { readonly expiresAt: string }[]): string =>
+  answers.map(({ expiresAt }) => expiresAt).sort()[0] ?? new Date().toISOString()

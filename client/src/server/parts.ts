@@ -1,0 +1,132 @@
+import { PresignerError } from '../presigner-error.ts'
+import type { PartUrlsRequest } from '../requests.ts'
+import { isPartUrls } from '../responses.ts'
+import type { ServerApi } from './api.ts'
+import { putBytes, type SignedPut } from './put.ts'
+import type { Bytes } from './source.ts'
+
+/** How many parts are in memory and on their way at the same time. */
+const PARALLEL_PARTS = 4
+/** How many URLs are signed together. */
+const BATCH = 10
+/** S3's limit. */
+const MAX_PARTS = 10_000
+
+export interface Part {
+  readonly partNumber: number
+  readonly etag: string
+}
+
+/** An upload in parts that has started. */
+export interface PartsUpload {
+  readonly api: ServerApi
+  /** Path of the upload in the API. */
+  readonly path: string
+  readonly key: string
+  readonly bucket: string | undefined
+  readonly partSize: number
+}
+
+/**
+ * Sends what `next` returns as parts, until it returns less than a whole part. Reads a part only
+ * when less than four are on their way. If one part fails for good, stops at once. When this
+ * rejects, no request is left.
+ */
+export async function sendParts(
+  upload: PartsUpload,
+  next: () => Promise<Bytes>,
+  signal: AbortSignal | undefined,
+): Promise<Part[]> {
+  const failure = new AbortController()
+  const stop = signal ? AbortSignal.any([signal, failure.signal]) : failure.signal
+  const signPart = partSigner(upload, stop)
+  const running = new Set<Promise<void>>()
+  const parts: Part[] = []
+
+  async function send(partNumber: number, bytes: Bytes): Promise<void> {
+    try {
+      const etag = await putBytes(() => signPart(partNumber), bytes, stop)
+      if (!etag)
+        throw new PresignerError('bad_answer', `The bucket returned no ETag for part ${partNumber}`)
+      parts[partNumber - 1] = { partNumber, etag }
+    } catch (error) {
+      failure.abort(error)
+    }
+  }
+
+  try {
+    for (let partNumber = 1; ; partNumber++) {
+      const bytes = await untilAborted(next(), stop)
+      // An upload needs a part, also of an empty stream.
+      if (bytes.length === 0 && partNumber > 1) break
+      if (partNumber > MAX_PARTS)
+        throw new PresignerError('file_too_large', `More than ${MAX_PARTS} parts. Set partSize.`)
+      const sent = send(partNumber, bytes).finally(() => running.delete(sent))
+      running.add(sent)
+      if (running.size >= PARALLEL_PARTS) await Promise.race(running)
+      stop.throwIfAborted()
+      if (bytes.length < upload.partSize) break
+    }
+    await Promise.all(running)
+    stop.throwIfAborted()
+    return parts
+  } catch (error) {
+    failure.abort(error)
+    await Promise.all(running)
+    throw error
+  }
+}
+
+/** Returns a function that signs a part, together with the next ones. */
+function partSigner(
+  { api, path, key, bucket }: PartsUpload,
+  signal: AbortSignal,
+): (partNumber: number) => Promise<SignedPut> {
+  const urls = new Map<number, SignedPut>()
+  let signing: Promise<void> | undefined
+
+  async function sign(partNumbers: number[]): Promise<void> {
+    const body: PartUrlsRequest = { key, partNumbers, bucket }
+    const answer = await api(isPartUrls, 'POST', `${path}/urls`, { body, signal })
+    const until = Date.now() + answer.expiresIn * 1000
+    for (const { partNumber, url } of answer.urls) urls.set(partNumber, { url, headers: {}, until })
+  }
+
+  /** Signs only one part if the file can't have the parts after it. */
+  async function signFrom(partNumber: number): Promise<void> {
+    const batch = Array.from({ length: BATCH }, (_, index) => partNumber + index)
+    try {
+      await sign(batch.filter((number) => number <= MAX_PARTS))
+    } catch (error) {
+      if (!(error instanceof PresignerError)) throw error
+      if (!['invalid_part', 'file_too_large'].includes(error.code)) throw error
+      await sign([partNumber])
+    }
+  }
+
+  return async (partNumber) => {
+    for (;;) {
+      const signed = urls.get(partNumber)
+      urls.delete(partNumber) // If it is asked for again, the bucket has refused the URL.
+      if (signed && signed.until > Date.now()) return signed
+      const first = !signing
+      signing ??= signFrom(partNumber).finally(() => {
+        signing = undefined
+      })
+      await signing
+      if (first && !urls.has(partNumber))
+        throw new PresignerError('bad_answer', `No URL for part ${partNumber}`)
+    }
+  }
+}
+
+/** Resolves as `promise`, unless `signal` aborts before. Then rejects with its reason. */
+export function untilAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return promise
+  return new Promise((resolve, reject) => {
+    const stop = () => reject(signal.reason)
+    if (signal.aborted) stop()
+    signal.addEventListener('abort', stop, { once: true })
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
+  })
+}

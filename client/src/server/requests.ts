@@ -1,0 +1,57 @@
+import type { FileConditions } from '../requests.ts'
+
+export type Scope =
+  | 'files:upload'
+  | 'files:read'
+  | 'files:list'
+  | 'files:delete'
+  | 'links:create'
+  | 'tokens:create'
+  | 'keys:choose'
+  | 'upkeep:read'
+
+/** Body of `POST /tokens`. Each member only narrows what the API key may do. */
+export interface TokenRequest {
+  readonly scopes: Scope[]
+  /** Empty, or ends with `/`. */
+  readonly prefix?: string | undefined
+  /** Seconds. */
+  readonly expiresIn?: number | undefined
+  /** Your user's id: 1 to 128 of `A-Za-z0-9._@:-`. */
+  readonly subject?: string | undefined
+  /** Aliases. The first one is the default. */
+  readonly buckets?: string[] | undefined
+  /** Largest file, in bytes. */
+  readonly maxBytes?: number | undefined
+  /** Media types, such as `image/png` or `image/*`. */
+  readonly allowedTypes?: string[] | undefined
+  /** Longest lifetime of what the token signs, in seconds. */
+  readonly maxExpiresIn?: number | undefined
+  /** JSON of up to 1 KB, which comes back in every event. */
+  readonly context?: unknown
+}
+
+/** One file in `POST /files/upload-urls`: with a `fileName`, or with a `key`. */
+export interface FileToUpload extends FileConditions {
+  readonly fileName?: string | undefined
+  /** Needs the scope `keys:choose`. */
+  readonly key?: string | undefined
+  readonly overwrite?: boolean | undefined
+  readonly mimetype: string
+  /** Bytes. */
+  readonly size?: number | undefined
+  /** In base64. */
+  readonly sha256?: string | undefined
+  readonly contentDisposition?: string | undefined
+  readonly contentEncoding?: string | undefined
+}
+
+/** Which files `list` returns. */
+export interface ListAllOptions {
+  /** Only keys that start with this. */
+  readonly prefix?: string | undefined
+  /** Files in one request: 1 to 1000. Default: 100. */
+  readonly pageSize?: number | undefined
+  /** Adds a `url` for this use to each file. */
+  readonly urls?: 'view' | 'stream' | 'email' | undefined
+}

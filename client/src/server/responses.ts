@@ -1,0 +1,75 @@
+import { isEither, isListOf, isNumber, isObject, isString, isStringMap } from '../check.ts'
+import type { RefusedKey } from '../responses.ts'
+
+export interface Token {
+  token: string
+  expiresAt: string
+}
+
+export interface FileUrls {
+  /** In the order of the request. */
+  urls: ({ key: string; url: string } | RefusedKey)[]
+  /** Seconds, from the response on. */
+  expiresIn: number
+  expiresAt: string
+}
+
+export interface Deleted {
+  /** In the order of the request. */
+  deleted: ({ key: string } | RefusedKey)[]
+}
+
+export interface SignedUpload {
+  uploadUrl: string
+  key: string
+  bucket: string
+  method: 'PUT'
+  /** The headers to send. */
+  headers: Record<string, string>
+  expiresIn: number
+  expiresAt: string
+}
+
+/** Why one file of a list was refused. The other files are not affected. */
+export interface RefusedFile {
+  fileName?: string | undefined
+  key?: string | undefined
+  error: { code: string; message: string }
+}
+
+export interface UploadUrls {
+  /** In the order of the request. */
+  uploads: (SignedUpload | RefusedFile)[]
+}
+
+const error = isObject<RefusedKey['error']>({ code: isString, message: isString })
+const isRefusedKey = isObject<RefusedKey>({ key: isString, error })
+
+export const isToken = isObject<Token>({ token: isString, expiresAt: isString })
+
+export const isFileUrls = isObject<FileUrls>({
+  urls: isListOf(isEither(isObject({ key: isString, url: isString }), isRefusedKey)),
+  expiresIn: isNumber,
+  expiresAt: isString,
+})
+
+export const isDeleted = isObject<Deleted>({
+  deleted: isListOf(isEither(isRefusedKey, isObject({ key: isString }))),
+})
+
+export const isUploadUrls = isObject<UploadUrls>({
+  uploads: isListOf(
+    isEither(
+      isObject<SignedUpload>({
+        uploadUrl: isString,
+        key: isString,
+        bucket: isString,
+        method: (value): value is 'PUT' => value === 'PUT',
+        headers: isStringMap,
+        expiresIn: isNumber,
+        expiresAt: isString,
+      }),
+      isObject<{ error: RefusedFile['error'] }>({ error }),
+    ),
+  ),
+})

@@ -1,0 +1,208 @@
+import { bytesOf } from '../file-bytes.ts'
+import { PresignerError } from '../presigner-error.ts'
+
+export type Bytes = Uint8Array<ArrayBuffer>
+
+/** A part of a stream. A string is sent as UTF-8. */
+export type Chunk = Uint8Array | string
+
+/**
+ * What can be uploaded: bytes (also a Buffer), a Blob or File, a stream of unknown length (of the
+ * web or of Node, or any async iterable), or the path of a file.
+ */
+export type UploadSource =
+  | string
+  | ArrayBuffer
+  | ArrayBufferView
+  | Blob
+  | ReadableStream<Uint8Array>
+  | AsyncIterable<Chunk>
+
+/** An open source of bytes. */
+export interface Source {
+  /** Bytes, or null if nobody knows. */
+  readonly size: number | null
+  readonly name?: string | undefined
+  readonly mimetype?: string | undefined
+  /**
+   * Returns the next `bytes` bytes, and fewer only at the end. Throws what the source throws, and
+   * PresignerError `file_changed`.
+   */
+  read(bytes: number): Promise<Bytes>
+  /** Releases the source. Cancels a stream that hasn't ended. */
+  close(): Promise<void>
+}
+
+/** The members of `node:fs/promises` that are used here. Deno and Bun have them too. */
+interface FileSystem {
+  open(path: string): Promise<{
+    stat(): Promise<{ size: number; mtimeMs: number; isFile(): boolean }>
+    read(
+      buffer: Bytes,
+      offset: number,
+      length: number,
+      position: number,
+    ): Promise<{ bytesRead: number }>
+    close(): Promise<void>
+  }>
+}
+
+const FIRST_BUFFER_BYTES = 64 * 1024
+
+const invalid = (message: string, cause?: unknown): PresignerError =>
+  new PresignerError('invalid_options', message, { cause })
+
+/** Opens `source`. Throws PresignerError `invalid_options`, and what the file system throws. */
+export async function openSource(source: UploadSource): Promise<Source> {
+  if (typeof source === 'string') return openPath(source)
+  if (source instanceof Blob) return openBlob(source)
+  if (source instanceof ArrayBuffer) return openBytes(new Uint8Array(source))
+  if (ArrayBuffer.isView(source)) {
+    const { buffer, byteOffset, byteLength } = source
+    return openBytes(new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength))
+  }
+  if (typeof source === 'object' && source !== null) {
+    if ('getReader' in source) return openStream(webChunks(source))
+    if (Symbol.asyncIterator in source) return openStream(iterableChunks(source))
+  }
+  throw invalid('upload() takes bytes, a Blob, a stream, an async iterable or a path.')
+}
+
+function openBytes(bytes: Bytes): Source {
+  return {
+    size: bytes.length,
+    read: inOrder(async (start, end) => bytes.subarray(start, end)),
+    close: async () => undefined,
+  }
+}
+
+function openBlob(blob: Blob): Source {
+  return {
+    size: blob.size,
+    // Bun's files have a path as their name.
+    name: 'name' in blob ? baseName(String(blob.name)) : undefined,
+    mimetype: blob.type || undefined,
+    read: inOrder(async (start, end) => new Uint8Array(await bytesOf(blob.slice(start, end)))),
+    close: async () => undefined,
+  }
+}
+
+function inOrder(readRange: (start: number, end: number) => Promise<Bytes>): Source['read'] {
+  let at = 0
+  return (bytes) => {
+    const start = at
+    at += bytes
+    return readRange(start, at)
+  }
+}
+
+async function openPath(path: string): Promise<Source> {
+  const { open } = await fileSystem()
+  const file = await open(path)
+  try {
+    const stats = await file.stat()
+    if (!stats.isFile()) throw invalid(`${path} is not a file. Pass a stream.`)
+    const { size, mtimeMs } = stats
+    const changed = () => new PresignerError('file_changed', `${path} changed during its upload`)
+    return {
+      size,
+      name: baseName(path),
+      read: inOrder(async (start, end) => {
+        const bytes = new Uint8Array(Math.max(0, Math.min(end, size) - start))
+        for (let filled = 0; filled < bytes.length; ) {
+          const left = bytes.length - filled
+          const { bytesRead } = await file.read(bytes, filled, left, start + filled)
+          if (bytesRead === 0) throw changed()
+          filled += bytesRead
+        }
+        const now = await file.stat()
+        if (now.size !== size || now.mtimeMs !== mtimeMs) throw changed()
+        return bytes
+      }),
+      close: () => file.close(),
+    }
+  } catch (error) {
+    await file.close()
+    throw error
+  }
+}
+
+/** Loads it only for a path, since Workers have none. */
+async function fileSystem(): Promise<FileSystem> {
+  // A bundler for Workers must not look for the module.
+  const name = 'node:fs/promises'
+  try {
+    return await import(/* @vite-ignore */ /* webpackIgnore: true */ name)
+  } catch (cause) {
+    throw invalid('A path needs a file system, and this runtime has none. Pass a stream.', cause)
+  }
+}
+
+const baseName = (path: string): string => path.split(/[/\\]/).at(-1) ?? ''
+
+interface Chunks {
+  next(): Promise<{ readonly done?: boolean | undefined; readonly value?: unknown }>
+  cancel(): Promise<unknown>
+}
+
+function webChunks(stream: ReadableStream<Uint8Array>): Chunks {
+  const reader = stream.getReader()
+  return { next: () => reader.read(), cancel: () => reader.cancel() }
+}
+
+function iterableChunks(source: AsyncIterable<Chunk>): Chunks {
+  const iterator = source[Symbol.asyncIterator]()
+  return {
+    next: () => iterator.next(),
+    async cancel() {
+      // A generator returns only after its next value, for which a stream of Node may wait long.
+      const destroy: unknown = Reflect.get(source, 'destroy')
+      if (typeof destroy === 'function') destroy.call(source)
+      else void iterator.return?.().catch(() => undefined)
+    },
+  }
+}
+
+function openStream(chunks: Chunks): Source {
+  let rest: Uint8Array = new Uint8Array()
+  let isDone = false
+  return {
+    size: null,
+    async read(length) {
+      // Grows with the stream, so that a short one needs little memory.
+      let buffer = new Uint8Array(Math.min(length, FIRST_BUFFER_BYTES))
+      let filled = 0
+      while (filled < length) {
+        if (rest.length === 0) {
+          const { done, value } = isDone ? { done: true, value: undefined } : await chunks.next()
+          if (done) {
+            isDone = true
+            break
+          }
+          rest = chunkBytes(value)
+          continue
+        }
+        const taken = rest.subarray(0, length - filled)
+        if (filled + taken.length > buffer.length) {
+          const larger = Math.max(buffer.length * 2, filled + taken.length)
+          const grown = new Uint8Array(Math.min(length, larger))
+          grown.set(buffer.subarray(0, filled))
+          buffer = grown
+        }
+        buffer.set(taken, filled)
+        filled += taken.length
+        rest = rest.subarray(taken.length)
+      }
+      return buffer.subarray(0, filled)
+    },
+    async close() {
+      if (!isDone) await chunks.cancel().catch(() => undefined)
+    },
+  }
+}
+
+function chunkBytes(chunk: unknown): Uint8Array {
+  if (chunk instanceof Uint8Array) return chunk
+  if (typeof chunk === 'string') return new TextEncoder().encode(chunk)
+  throw invalid(`The stream must have chunks of bytes or strings, not ${typeof chunk}.`)
+}

@@ -1,0 +1,155 @@
+import { PresignerError } from '../presigner-error.ts'
+import type { FileConditions } from '../requests.ts'
+import {
+  type FileRecord,
+  isFileRecord,
+  isNothing,
+  isStartedUpload,
+  isUploadUrl,
+} from '../responses.ts'
+import type { CallOptions, ServerApi } from './api.ts'
+import { sendParts, untilAborted } from './parts.ts'
+import { putBytes, type SignedPut } from './put.ts'
+import { type Bytes, openSource, type Source, type UploadSource } from './source.ts'
+
+/** A larger file goes in parts, like in the browser client. */
+const MAX_SINGLE_BYTES = 32 * 1024 ** 2
+/** For a stream, whose parts are in memory until the bucket has them. */
+const STREAM_PART_BYTES = 8 * 1024 ** 2
+/** How long deleting the parts of a failed upload may take. */
+const ABORT_MILLISECONDS = 30_000
+
+export interface ServerUploadOptions extends FileConditions, CallOptions {
+  /** Name of the file. Default: the name of the File or the path. */
+  readonly fileName?: string | undefined
+  /** The object's key, for a principal with the scope `keys:choose`. Default: a new one. */
+  readonly key?: string | undefined
+  /** Replaces the object under `key`, for a principal that may also delete. */
+  readonly overwrite?: boolean | undefined
+  /** Media type. Default: the Blob's, or `application/octet-stream`. */
+  readonly mimetype?: string | undefined
+  /** Bytes of a stream, if you know them. The upload fails if the stream has more or fewer. */
+  readonly size?: number | undefined
+  /**
+   * Bytes of each part, from 5 MiB on. A larger file goes in parts. Default: 8 MiB, or more if a
+   * file of known size needs it.
+   */
+  readonly partSize?: number | undefined
+  readonly contentDisposition?: string | undefined
+  readonly contentEncoding?: string | undefined
+}
+
+/** What an upload needs of its client. */
+export interface UploadContext {
+  readonly api: ServerApi
+  readonly bucket: string | undefined
+}
+
+/**
+ * Uploads `input` and records it. Aborts the upload in the bucket if it fails. Throws
+ * PresignerError, what the source throws, and the reason of `signal`.
+ */
+export async function upload(
+  context: UploadContext,
+  input: UploadSource,
+  { signal, ...options }: ServerUploadOptions,
+): Promise<FileRecord> {
+  signal?.throwIfAborted()
+  const opened = await openSource(input)
+  try {
+    const { size, ...source } = withSize(opened, options.size)
+    const { fileName, key, partSize, mimetype = source.mimetype, ...conditions } = options
+    const { bucket } = context
+    const name = fileName ?? source.name ?? key?.split('/').at(-1) ?? 'file'
+    const file = {
+      ...conditions,
+      ...(key === undefined ? { fileName: name } : { key }),
+      mimetype: mimetype ?? 'application/octet-stream',
+      bucket,
+    }
+    const planned = partSize ?? (size === null ? STREAM_PART_BYTES : undefined)
+    const maxSingle = planned ?? MAX_SINGLE_BYTES
+    let first: Bytes | undefined
+    if (size === null || size <= maxSingle) {
+      first = await untilAborted(source.read(maxSingle), signal)
+      if (size !== null || first.length < maxSingle)
+        return await uploadSingle(context, { ...file, size: first.length }, name, first, signal)
+    }
+    const request = { ...file, size: size ?? undefined, partSize: planned }
+    return await uploadParts(context, request, name, source, first, signal)
+  } finally {
+    await opened.close()
+  }
+}
+
+/** Returns `source`, checked against the `stated` size. */
+function withSize(source: Source, stated: number | undefined): Source {
+  const size = source.size ?? stated ?? null
+  const mismatch = (bytes: string) =>
+    new PresignerError('size_mismatch', `The source has ${bytes} bytes, but size is ${stated}.`)
+  if (stated !== undefined && size !== stated) throw mismatch(String(size))
+  if (stated === undefined || source.size !== null) return source
+  let total = 0
+  return {
+    ...source,
+    size,
+    async read(bytes) {
+      const wanted = Math.min(bytes, stated - total)
+      const read = await source.read(wanted)
+      total += read.length
+      if (read.length < wanted) throw mismatch(String(total))
+      if (total === stated && (await source.read(1)).length > 0) throw mismatch('more')
+      return read
+    },
+  }
+}
+
+/** Uploads all bytes with one PUT, and records the file. */
+async function uploadSingle(
+  { api, bucket }: UploadContext,
+  body: { readonly size: number; readonly key?: string },
+  name: string,
+  bytes: Bytes,
+  signal: AbortSignal | undefined,
+): Promise<FileRecord> {
+  let key = ''
+  const sign = async (): Promise<SignedPut> => {
+    const signed = await api(isUploadUrl, 'POST', '/files/upload-url', { body, signal })
+    key = signed.key
+    const { uploadUrl: url, headers, expiresIn } = signed
+    return { url, headers, until: Date.now() + expiresIn * 1000 }
+  }
+  await putBytes(sign, bytes, signal)
+  return api(isFileRecord, 'POST', '/files', { body: { key, name, bucket }, signal })
+}
+
+/** Uploads the source in parts, after those that are already read, and records the file. */
+async function uploadParts(
+  { api, bucket }: UploadContext,
+  body: object,
+  name: string,
+  source: Pick<Source, 'read'>,
+  first: Bytes | undefined,
+  signal: AbortSignal | undefined,
+): Promise<FileRecord> {
+  // The signal doesn't cancel this request, since an upload without a known id can't be aborted.
+  const started = await api(isStartedUpload, 'POST', '/multipart', { body })
+  const { key, uploadId, partSize } = started
+  const path = `/multipart/${uploadId}`
+  try {
+    let read = first
+    const next = async () => {
+      const bytes = read ?? (await source.read(partSize))
+      read = undefined
+      return bytes
+    }
+    const parts = await sendParts({ api, path, key, bucket, partSize }, next, signal)
+    const completed = { key, name, parts, bucket }
+    return await api(isFileRecord, 'POST', `${path}/complete`, { body: completed, signal })
+  } catch (error) {
+    const limit = AbortSignal.timeout(ABORT_MILLISECONDS)
+    const query = { key, bucket }
+    await api(isNothing, 'DELETE', path, { query, signal: limit }).catch(() => undefined)
+    throw error
+  }
+}

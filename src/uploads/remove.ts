@@ -1,0 +1,54 @@
+import { sixAtOnce } from '../bucket/at-once.ts'
+import type { Bucket } from '../bucket/bucket.ts'
+import type { FileIndex } from '../file-index/file-index.ts'
+import type { ObjectKey } from '../keys/object-key.ts'
+import { deleteObjects } from '../storage/delete-objects.ts'
+import { mayHaveHappened } from '../storage/storage-failure.ts'
+
+/** What else a deletion changes. */
+export interface Removal {
+  readonly index: FileIndex
+  /** Purges the edge copies of all these objects, in one call. */
+  readonly purge: (keys: readonly ObjectKey[]) => Promise<void>
+  /** Tells the app that an object is deleted. */
+  readonly tell: (key: ObjectKey) => Promise<void>
+}
+
+/**
+ * Deletes the objects of distinct keys, then their edge copies, then their records. Returns the
+ * error of each key that is not completely deleted. Its record stays, so that a repeat finishes the
+ * deletion. A failure of one key doesn't affect the others.
+ */
+export async function removeFiles(
+  bucket: Bucket,
+  keys: readonly ObjectKey[],
+  { index, purge, tell }: Removal,
+  now: Date,
+): Promise<ReadonlyMap<string, unknown>> {
+  const failures = new Map<string, unknown>()
+  const deletions = await deleteObjects(bucket, keys, now)
+  for (const [key, failure] of deletions) if (failure !== null) failures.set(key, failure)
+  // An object may be deleted despite an error, so its edge copy must be purged.
+  const purged = keys.filter((key) => {
+    const failure = failures.get(key)
+    return failure === undefined || mayHaveHappened(failure)
+  })
+  const unpurged = purged.length === 0 ? null : await failureOf(purge(purged))
+  await sixAtOnce(
+    purged.filter((key) => !failures.has(key)),
+    async (key) => {
+      // The object is deleted, even if another step fails. A repeat sends the event again.
+      const untold = await failureOf(tell(key))
+      const failure = unpurged ?? untold ?? (await failureOf(index.remove(bucket.alias, key)))
+      if (failure !== null) failures.set(key, failure.error)
+    },
+  )
+  return failures
+}
+
+/** Resolves with what `work` throws, or with null. */
+const failureOf = (work: Promise<unknown>): Promise<{ readonly error: unknown } | null> =>
+  work.then(
+    () => null,
+    (error: unknown) => ({ error }),
+  )

@@ -1,0 +1,24 @@
+import { afterAll, beforeAll, describe } from 'vitest'
+import { startCeph } from '../../dev/ceph.ts'
+import type { S3Server, S3ServerOptions } from '../../dev/s3-server.ts'
+import { startS3rver } from '../../dev/s3rver.ts'
+import { type ServerContext, startServerContext } from './server-sdk/context.ts'
+import { uploadRules } from './server-sdk/uploads.ts'
+import { describeWith, RADOSGW } from './system-package.ts'
+
+function declare(start: (options: S3ServerOptions) => Promise<S3Server>): void {
+  let started: ServerContext | undefined
+  const context = () => {
+    if (started === undefined) throw new Error('The server is not running.')
+    return started
+  }
+  beforeAll(async () => {
+    started = await startServerContext(start)
+  })
+  afterAll(() => started?.close())
+
+  uploadRules(context)
+}
+
+describe('the server client with s3rver', () => declare(startS3rver))
+describeWith([RADOSGW], 'the server client with Ceph RGW', () => declare(startCeph))
