@@ -17,10 +17,12 @@ export const COMMON_MEMBERS: Members = {
   contentDisposition: {
     description:
       'The `Content-Disposition` that the bucket sends with the object (RFC 6266): printable ASCII. Links decide it themselves.',
+    minLength: 1,
     examples: ['attachment; filename="report.pdf"'],
   },
   contentEncoding: {
     description: 'The codings of a file that the client has compressed. Not `aws-chunked`.',
+    minLength: 1,
     examples: ['gzip'],
   },
   delivery: {
