@@ -51,7 +51,7 @@ describe('the client package', () => {
       'edge-presigner-client',
     ])
     const files = await readdir(join(installed, 'dist'))
-    const scripts = ['index.js', 'react.js', 'uppy.js']
+    const scripts = ['index.js', 'react.js', 'server.js', 'uppy.js']
     expect(files.filter((file) => file.endsWith('.js')).toSorted()).toEqual(scripts)
     expect(files.filter((file) => file.endsWith('.map')).toSorted()).toEqual(
       scripts.map((name) => `${name}.map`),
