@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
 import type { Principal } from '../access/principal.ts'
-import { requireKey } from '../access/principal.ts'
+import { requireKey, subjectOf } from '../access/principal.ts'
 import { openUploadId, type UploadClaims } from '../access/upload-id.ts'
 import type { Bucket } from '../bucket/bucket.ts'
 import { ApiError } from '../errors/api-error.ts'
@@ -76,7 +76,9 @@ const changesSchema = z.strictObject({
 export function announcerOf(c: AppContext): Announce | null {
   const { events } = c.env.instance
   if (events === null) return null
-  const actor = { principal: c.get('principal').id, subject: null, context: null }
+  const principal = c.get('principal')
+  const { id, context } = principal
+  const actor = { principal: id, subject: subjectOf(principal), context }
   return (change, about) => events({ ...change, ...actor }, about, c.executionCtx)
 }
 
@@ -104,24 +106,19 @@ export async function finishUpload(
 }
 
 /**
- * Announces that files were deleted. Call it before their records are removed. Throws
+ * Announces that a file was deleted. Call it before its record is removed. Throws
  * `events_unavailable`.
  */
 export async function tellDeleted(
   c: AppContext,
-  bucket: Bucket,
-  keys: readonly ObjectKey[],
+  { alias: bucket }: Bucket,
+  key: ObjectKey,
 ): Promise<void> {
   const announce = announcerOf(c)
   if (announce === null) return
-  const { fileIndex } = c.env.instance
-  await Promise.all(
-    keys.map(async (key) => {
-      // The record tells which upload was deleted, so that a repeat has the same event id.
-      const known = await fileIndex.get(bucket.alias, key)
-      await announce({ type: 'deleted', file: { bucket: bucket.alias, key } }, known)
-    }),
-  )
+  // The record tells which upload was deleted, so that a repeat has the same event id.
+  const known = await c.env.instance.fileIndex.get(bucket, key)
+  await announce({ type: 'deleted', file: { bucket, key } }, known)
 }
 
 /**

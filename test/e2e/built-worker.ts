@@ -36,11 +36,19 @@ export interface BuiltWorkerOptions {
   readonly variables: Readonly<
     Partial<
       Record<
-        'API_KEYS' | 'CORS_ORIGINS' | 'CORS_COOKIE_ORIGINS' | 'JWT' | 'LINK_ORIGIN' | 'OPEN_ACCESS',
+        | 'API_KEYS'
+        | 'CORS_ORIGINS'
+        | 'CORS_COOKIE_ORIGINS'
+        | 'JWT'
+        | 'LINK_ORIGIN'
+        | 'OPEN_ACCESS'
+        | 'WEBHOOKS',
         string
       >
     >
   >
+  /** Path of another configuration than `wrangler.toml`. */
+  readonly configPath?: string
 }
 
 /** A bucket at a port where nothing listens, for tests that need none. */
@@ -67,7 +75,7 @@ export async function startBuiltWorker(options: BuiltWorkerOptions): Promise<Bui
     root: ROOT,
     workers: [
       {
-        configPath: 'wrangler.toml',
+        configPath: options.configPath ?? 'wrangler.toml',
         secrets: {
           BUCKETS: JSON.stringify(options.buckets),
           SIGNING_SECRETS: `test:${'0123456789abcdef'.repeat(2)}`,
