@@ -12,6 +12,8 @@ const PORTABLE = [
   'test/{keys,signing}/*.test.ts',
   'test/access/!(cross-use|jwks|principal).test.ts',
   'test/bucket/find-bucket.test.ts',
+  'test/events/{file-event,retry-delay,standard-webhooks}.test.ts',
+  'test/client/{server-calls,webhook}.test.ts',
   'test/delivery/{byte-range,content-disposition,download-url,media-type,preconditions,redirect}.test.ts',
   'test/settings/define.test.ts',
   'test/signer/signer.test.ts',
@@ -26,14 +28,17 @@ const SLOW = [
   'client',
   'client-outages',
   'client-r2',
+  'client-react',
   'page',
   'dev',
   'doctor',
   'first-hour',
   'ceph',
+  'bucket-policies',
   'uppy',
   'package',
   'stored-types',
+  'webhooks',
 ].map((name) => `/test/e2e/${name}.test.ts`)
 
 class SlowFirst extends BaseSequencer {

@@ -9,9 +9,10 @@ import { consumeNotifications } from './cloudflare/notification-queue.ts'
 import { fetchIsPublic } from './cloudflare/runtime.ts'
 import { directObjects } from './delivery/object-source.ts'
 import type { ImageResizer } from './delivery/variant.ts'
+import { within } from './delivery/within.ts'
 import { ApiError, asApiError, type Issue } from './errors/api-error.ts'
 import { describe } from './errors/describe.ts'
-import type { Warning, WarningText } from './errors/warnings.ts'
+import { logWarning, type Warning, type WarningText } from './errors/warnings.ts'
 import { announcerTo, type Later } from './events/announcer.ts'
 import type { FileEvent } from './events/file-event.ts'
 import { type JobMessage, jobMessage } from './events/job.ts'
@@ -99,10 +100,15 @@ export interface PresignerOptions<E extends Env = Env> {
   images?: (env: E['Bindings']) => ImageResizer | null | undefined
 }
 
+/** The longest wait for the queue, in milliseconds. */
+const QUEUE_TIMEOUT = 10_000
+
 /** A queue of Cloudflare Queues. */
 export interface JobQueue {
   sendBatch(messages: { body: JobMessage }[]): Promise<unknown>
 }
+
+const NO_QUEUE: JobQueue = { sendBatch: async () => {} }
 
 type Falsy<T> = T | null | undefined | false | '' | 0
 
@@ -219,7 +225,7 @@ function createInstance<E extends Env>(
     if (!loaded.ok || create === undefined) return without
     try {
       const made = create(env)
-      if (typeof Object(made)[method] === 'function' || (without === null && !made)) return made
+      if (typeof Object(made)[method] === 'function') return made
       issues.push({ path, message: `must return an object with ${method}()` })
       return without
     } catch (error) {
@@ -234,14 +240,21 @@ function createInstance<E extends Env>(
     fileIndex: make('fileIndex', fileIndex, noFileIndex, 'list'),
     rateLimiter: make<RateLimiter | null>('rateLimiter', rateLimiter, null, 'limit'),
   }
-  const queue = make<Falsy<JobQueue>>('jobQueue', jobQueue, null, 'sendBatch')
-  const later: Later | null = queue
-    ? async (...jobs) =>
-        void (await queue.sendBatch(jobs.map((job) => ({ body: jobMessage(job) }))))
-    : null
+  const orNone = jobQueue && ((one: E['Bindings']) => jobQueue(one) || NO_QUEUE)
+  const queue = make('jobQueue', orNone, NO_QUEUE, 'sendBatch')
+  const later: Later | null =
+    queue === NO_QUEUE
+      ? null
+      : async (...jobs) => {
+          const messages = jobs.map((job) => ({ body: jobMessage(job) }))
+          await within(QUEUE_TIMEOUT, queue.sendBatch(messages))
+        }
   const webhooks = loaded.ok ? loaded.settings.webhooks : []
   const warnings: Warning[] = []
-  if (webhooks.length > 0 && later === null) warnings.push(warnOfNoQueue())
+  if (webhooks.length > 0 && later === null) {
+    warnings.push('webhooks are not queued')
+    logWarning('webhooks are not queued', { reason: 'each has one attempt' })
+  }
   const fetchesWorkers = webhooks.length > 0 || (loaded.ok && loaded.settings.jwt?.jwksUrl)
   if (fetchesWorkers && !fetchIsPublic()) warnings.push('fetch is not strictly public')
   return {
@@ -265,12 +278,6 @@ function createInstance<E extends Env>(
       return stub === null ? directObjects : edgeObjects(stub)
     },
   }
-}
-
-function warnOfNoQueue(): Warning {
-  const warning = 'webhooks are not queued'
-  console.warn(JSON.stringify({ warning, reason: 'there is no queue, so each has one attempt' }))
-  return warning
 }
 
 /** Returns `log` with its errors caught, also asynchronous ones. They only go to the console. */

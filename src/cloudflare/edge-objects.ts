@@ -1,6 +1,7 @@
 import * as z from 'zod/mini'
 import type { Bucket } from '../bucket/bucket.ts'
 import type { ObjectSource } from '../delivery/object-source.ts'
+import { copySeconds } from '../delivery/open-object.ts'
 import { specQuery, type VariantSpec } from '../delivery/variant.ts'
 import { ApiError, type ErrorCode, isErrorCode } from '../errors/api-error.ts'
 import { describe } from '../errors/describe.ts'
@@ -67,8 +68,8 @@ export async function objectRequest(
   variant: VariantSpec | null = null,
 ): Promise<Request> {
   const headers: HeadersInit = range === null ? {} : { Range: range, [WANTED_RANGE]: range }
-  // The query is part of Workers Caching's key, so each `edgeTtl` has its own copy.
-  const query = `edgeTtl=${bucket.edgeTtlSeconds}${variant === null ? '' : `&${specQuery(variant)}`}`
+  // The query is part of Workers Caching's key, so each lifetime and each variant has its own copy.
+  const query = `edgeTtl=${copySeconds(bucket, key)}${variant === null ? '' : `&${specQuery(variant)}`}`
   return new Request(`${await copyUrl(bucket, key)}?${query}`, { method, headers })
 }
 

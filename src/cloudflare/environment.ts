@@ -80,6 +80,7 @@ export const environmentRules = (variables: Readonly<Record<string, unknown>>) =
       : optional(notificationSecretsRule, []),
   WEBHOOKS: optional(tableOrJson(webhooksRule), []),
   EVENTS: optional(binding('a queue', '[[queues.producers]]')),
+  IMAGES: optional(binding('Cloudflare Images', '[images]')),
   OPEN_ACCESS: optional(oneOf('localhost'), null),
 })
 

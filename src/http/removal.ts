@@ -4,28 +4,22 @@ import { describe } from '../errors/describe.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { removeFiles } from '../uploads/remove.ts'
 import type { AppContext } from './app-env.ts'
+import { purgeCopies } from './purge.ts'
 import { addWarning } from './request-log.ts'
 import { tellDeleted } from './uploads.ts'
 
 /**
- * Deletes files with their edge copies and records, and tells the app about each. Returns what
- * `removeFiles` returns.
+ * Deletes files with their edge copies and records, and tells the app about each. If the purge
+ * fails, a queue repeats it. Returns what `removeFiles` returns.
  */
 export function removeAll(
   c: AppContext,
   bucket: Bucket,
   keys: readonly ObjectKey[],
 ): Promise<ReadonlyMap<string, unknown>> {
-  const { fileIndex: index, objects } = c.env.instance
-  const purge = async (purged: readonly ObjectKey[]): Promise<void> => {
-    try {
-      await objects(c.executionCtx).purge(bucket, purged)
-    } catch (error) {
-      addWarning(c, `edge copy not purged: ${describe(error)}`)
-      throw error
-    }
-  }
-  const tell = (key: ObjectKey) => tellDeleted(c, bucket, [key])
+  const { fileIndex: index } = c.env.instance
+  const purge = (purged: readonly ObjectKey[]) => purgeCopies(c, bucket, purged)
+  const tell = (key: ObjectKey) => tellDeleted(c, bucket, key)
   return removeFiles(bucket, keys, { index, purge, tell }, new Date())
 }
 

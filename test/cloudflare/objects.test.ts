@@ -14,7 +14,7 @@ import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { deleteObject } from '../../src/storage/object.ts'
 import { Objects } from '../../src/worker.ts'
 import { twoColorPng } from '../support/images.ts'
-import { putObject, requestsFor, textOf } from '../support/links.ts'
+import { putChosen, putObject, requestsFor, textOf } from '../support/links.ts'
 import { testBucket, testPlace } from '../support/test-bucket.ts'
 
 /**
@@ -81,7 +81,7 @@ describe('the request to Objects', () => {
     await serveLink(client, policy, testPlace(source), new Date())
     expect(seen).toHaveLength(1)
     expect(seen[0]?.url).toMatch(
-      /^https:\/\/objects\.invalid\/[0-9a-f]{64}\/a%20b%2F%C3%A9%3F\.png\?edgeTtl=86400$/,
+      /^https:\/\/objects\.invalid\/[0-9a-f]{64}\/a%20b%2F%C3%A9%3F\.png\?edgeTtl=60$/,
     )
     expect(Object.fromEntries(seen[0]?.headers ?? [])).toEqual({
       range: 'bytes=0-1',
@@ -137,6 +137,13 @@ describe('Objects behind Workers Caching', () => {
     const variant: VariantSpec = { ...sizeOf(64), format: 'webp', quality: 80 }
     const answer = await objects.fetch(await objectRequest('GET', counted, key, null, variant))
     expect([answer.status, answer.headers.get('Cache-Control')]).toEqual([415, 'no-store'])
+  })
+
+  it('lets a copy live a minute when the key is not a generated one', async () => {
+    const { objects } = inProduction()
+    const answer = await ask(objects, await putChosen('a.png', 'pixels'))
+    expect(answer.headers.get('Cache-Control')).toBe('public, max-age=60, must-revalidate')
+    await textOf(answer)
   })
 
   it('does not use the Cache API', async () => {

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
 import { checkAnswer, createDocumentClient, type DocumentClient } from './support/openapi-client.ts'
 import { type Located, operationsOf, readDocument } from './support/openapi-document.ts'
-import { type Presigner, startPresigner } from './support/presigner.ts'
+import { NOTIFICATION_SECRET, type Presigner, startPresigner } from './support/presigner.ts'
 
 const DOCUMENT = readDocument()
 const OPERATIONS = operationsOf(DOCUMENT)
@@ -178,6 +178,23 @@ describe('a client that reads only docs/openapi.json', () => {
     })
   })
 
+  it('limits a token to a user, and shows its limits', async () => {
+    const limits = {
+      buckets: ['files'],
+      maxBytes: 1000,
+      allowedTypes: ['image/*'],
+      maxExpiresIn: 60,
+    }
+    const body = { scopes: ['files:upload'], subject: 'alice', ...limits, context: { plan: 'pro' } }
+    const { token } = await readToken(client.call('createToken', 200, { body }))
+    const base = `/u/${token}`
+    const shown = await client.call('getLimits', 200, { base })
+    expect(shown).toMatchObject({ buckets: [{ bucket: 'files', maxBytes: 1000 }] })
+    await client.call('getLimits', 200)
+    await client.call('createToken', 403, { body: { ...body, maxExpiresIn: 31_536_001 } })
+    await client.call('createToken', 404, { body: { ...body, buckets: ['nope'] } })
+  })
+
   it('uploads in parts', async () => {
     const file = { fileName: 'Film.mp4', mimetype: 'video/mp4', size: CONTENT.length }
     const { key, uploadId } = await readStarted(client.call('startMultipart', 200, { body: file }))
@@ -246,6 +263,23 @@ describe('a client that reads only docs/openapi.json', () => {
       parameters: step(complete),
       body: `<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>${etag}</ETag></Part></CompleteMultipartUpload>`,
     })
+  })
+
+  it('reports an upload as a server does', async () => {
+    const body = { fileName: 'a.png', mimetype: 'image/png' }
+    const asked = await readUpload(client.call('createUploadUrl', 200, { body }))
+    await put(asked.uploadUrl, asked.headers)
+    const record = {
+      eventName: 's3:ObjectCreated:Put',
+      eventTime: new Date().toISOString(),
+      s3: { bucket: { name: 'files' }, object: { key: encodeURIComponent(asked.key) } },
+    }
+    const notification = { body: { Records: [record] } }
+    const headers = { Authorization: `Bearer ${NOTIFICATION_SECRET}` }
+    expect(await client.call('notify', 200, { ...notification, headers })).toEqual({
+      counts: { recorded: 1 },
+    })
+    await client.call('notify', 401, notification)
   })
 
   it('checks the health of the Worker', async () => {

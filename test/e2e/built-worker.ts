@@ -9,6 +9,10 @@ const ROOT = join(import.meta.dirname, '../..')
 export interface BuiltWorker {
   /** `http://localhost:PORT` */
   readonly origin: string
+  /** Returns the Worker's bindings, as proxies. */
+  bindings(): Promise<Record<string, unknown>>
+  /** Returns what the Worker has written to the console. */
+  logs(): string
   close(): Promise<void>
 }
 
@@ -23,6 +27,7 @@ export interface BucketTable {
   readonly uploadCredentials?: string
   readonly normalizesKeys?: boolean
   readonly postUploads?: boolean
+  readonly conditionalPut?: boolean
   readonly maxBytes?: number
   readonly uploadHeaders?: UploadHeaders
   readonly maxExpiresIn?: { readonly upload: number }
@@ -36,11 +41,19 @@ export interface BuiltWorkerOptions {
   readonly variables: Readonly<
     Partial<
       Record<
-        'API_KEYS' | 'CORS_ORIGINS' | 'CORS_COOKIE_ORIGINS' | 'JWT' | 'LINK_ORIGIN' | 'OPEN_ACCESS',
+        | 'API_KEYS'
+        | 'CORS_ORIGINS'
+        | 'CORS_COOKIE_ORIGINS'
+        | 'JWT'
+        | 'LINK_ORIGIN'
+        | 'OPEN_ACCESS'
+        | 'WEBHOOKS',
         string
       >
     >
   >
+  /** Path of another configuration than `wrangler.toml`. */
+  readonly configPath?: string
 }
 
 /** A bucket at a port where nothing listens, for tests that need none. */
@@ -67,7 +80,7 @@ export async function startBuiltWorker(options: BuiltWorkerOptions): Promise<Bui
     root: ROOT,
     workers: [
       {
-        configPath: 'wrangler.toml',
+        configPath: options.configPath ?? 'wrangler.toml',
         secrets: {
           BUCKETS: JSON.stringify(options.buckets),
           SIGNING_SECRETS: `test:${'0123456789abcdef'.repeat(2)}`,
@@ -82,5 +95,14 @@ export async function startBuiltWorker(options: BuiltWorkerOptions): Promise<Bui
     ],
   })
   const { url } = await harness.listen()
-  return { origin: `http://localhost:${url.port}`, close: () => harness.close() }
+  return {
+    origin: `http://localhost:${url.port}`,
+    bindings: () => harness.getWorker<Record<string, unknown>>().getEnv(),
+    logs: () =>
+      harness
+        .getLogs()
+        .map(({ message }) => message)
+        .join('\n'),
+    close: () => harness.close(),
+  }
 }

@@ -1,10 +1,17 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { memoryFileIndex } from '../../src/file-index/memory-file-index.ts'
-import type { FileEvent, NewFile, SettingsInput, UploadChanges } from '../../src/index.ts'
+import {
+  createPresigner,
+  defineSettings,
+  type FileEvent,
+  type NewFile,
+  type SettingsInput,
+  type UploadChanges,
+} from '../../src/index.ts'
 import type { BucketInput } from '../../src/settings/define.ts'
 import { ANN } from '../support/ann.ts'
 import { jsonOf, settingsInput, upload } from '../support/app.ts'
-import { type Mounted, mount } from '../support/mount.ts'
+import { clientOf, type Mounted, mount } from '../support/mount.ts'
 import {
   answer,
   completed,
@@ -44,6 +51,43 @@ const limited = (limits: Partial<BucketInput>): Partial<SettingsInput> => {
   if (files === undefined) throw new Error('There is a bucket.')
   return { buckets: { files: { ...files, ...limits } } }
 }
+
+/** The same requests for a chosen key. */
+const CHOICES: typeof STARTS = {
+  'POST /files/upload-url': (app) => app.post('/media/files/upload-url', { ...png, key: CHOSEN }),
+  'POST /multipart': (app) => app.post('/media/multipart', { ...png, key: CHOSEN, size: 5 }),
+  'GET /s3/params': (app) =>
+    app.fetch(`/media/s3/params?filename=42.png&type=image/png&objectKey=${CHOSEN}`),
+  'POST /s3/multipart': (app) =>
+    app.post('/media/s3/multipart', { filename: '42.png', type: 'image/png', objectKey: CHOSEN }),
+  'POST /s3/sign (create)': (app) => app.post('/media/s3/sign', { ...sign, method: 'POST' }),
+  'POST /s3/sign (put)': (app) => app.post('/media/s3/sign', { ...sign, method: 'PUT' }),
+}
+const CHOSEN = 'no-such-avatars/42.png'
+const png = { mimetype: 'image/png' }
+const sign = { key: '42.png', contentType: 'image/png', objectKey: CHOSEN }
+
+describe.each(Object.entries(CHOICES))('beforeUpload, for %s with a chosen key,', (_, start) => {
+  it('receives the key, and may refuse it', async () => {
+    const seen: NewFile[] = []
+    const beforeUpload = (asked: NewFile) => {
+      seen.push(asked)
+      return { refuse: 'Not this one.' }
+    }
+    const response = await start(mount({ beforeUpload }))
+    expect(response.status).toBe(403)
+    expect(await response.json()).toMatchObject({ code: 'forbidden', message: 'Not this one.' })
+    expect(seen).toMatchObject([{ key: CHOSEN, overwrite: false, fileName: '42.png' }])
+  })
+
+  it('may change the metadata, but a folder from it refuses the key', async () => {
+    const metadata = await start(mount({ beforeUpload: () => ({ metadata: { a: 'b' } }) }))
+    expect(await keyOf(metadata)).toBe(CHOSEN)
+    const directory = await start(mount({ beforeUpload: () => ({ directory: 'anns' }) }))
+    expect(directory.status).toBe(403)
+    expect(await directory.json()).toMatchObject({ code: 'forbidden' })
+  })
+})
 
 describe.each(Object.entries(STARTS))('beforeUpload, for %s,', (name, start) => {
   const isSized = name === 'POST /multipart'
@@ -315,6 +359,37 @@ describe('onEvent', () => {
     expect(events.map(({ type }) => type)).toEqual(['deleted', 'deleted'])
   })
 
+  it('adds what it returns to the response as data, also when the request is repeated', async () => {
+    scriptedBucket({
+      CreateMultipartUpload: started('i'),
+      ListParts: listed([partXml(1, 5, '"e1"')]),
+      CompleteMultipartUpload: completed,
+      HeadObject: found(5),
+    })
+    const data = { id: 7, url: 'https://app.example/files/7' }
+    const app = mount({ onEvent: async ({ type }) => ({ ...data, type }) })
+    const body = { key: 'a.mp4', name: 'a.mp4' }
+    for (const _ of [1, 2]) {
+      const response = await app.post('/media/files', body)
+      expect(await jsonOf(response)).toMatchObject({ ...body, data: { ...data, type: 'recorded' } })
+    }
+    const begun = await jsonOf<{ key: string; uploadId: string }>(
+      await app.post('/media/multipart', { fileName: 'a.mp4', mimetype: 'video/mp4', size: 5 }),
+    )
+    const done = await app.post(`/media/multipart/${begun.uploadId}/complete`, {
+      key: begun.key,
+      parts: [{ partNumber: 1, etag: 'e1' }],
+    })
+    expect(await jsonOf(done)).toMatchObject({ key: begun.key, data })
+  })
+
+  it('that returns nothing adds no member to the response', async () => {
+    scriptedBucket({ HeadObject: found(5) })
+    const { app } = listening()
+    const response = await app.post('/media/files', { key: 'a.mp4', name: 'a.mp4' })
+    expect(await jsonOf(response)).not.toHaveProperty('data')
+  })
+
   it('is not called for failed operations', async () => {
     const { app, events } = listening()
     expect((await app.post('/media/files', { key: 'none', name: 'a' })).status).toBe(404)
@@ -341,5 +416,48 @@ describe('onEvent', () => {
     )
     await app.fetch(`/media/u/${token}/files/a.png`, { method: 'DELETE' })
     expect(events[0]?.principal).toBe('app:ann')
+  })
+})
+
+describe('webhooks of an app', () => {
+  const webhooks = [{ url: 'https://hooks.example/', secret: `whsec_${btoa('k'.repeat(32))}` }]
+
+  it('use the queue of the option jobQueue, and any name for it', async () => {
+    scriptedBucket({ HeadObject: found(5) })
+    const messages: { body: unknown }[] = []
+    const queue = { sendBatch: async (batch: { body: unknown }[]) => void messages.push(...batch) }
+    const env = {}
+    const presigner = createPresigner(
+      defineSettings(() => settingsInput({ webhooks })),
+      {
+        authenticate: () => ANN,
+        log: () => undefined,
+        jobQueue: () => queue,
+        jobQueueName: 'acme-media',
+      },
+    )
+    const response = await clientOf(presigner, env).post('/files', { key: 'a.mp4', name: 'a.mp4' })
+    expect(response.status).toBe(201)
+    expect(messages).toHaveLength(1)
+
+    const hooks: string[] = []
+    vi.stubGlobal('fetch', async (url: string) => {
+      hooks.push(url)
+      return new Response()
+    })
+    const message = { body: messages[0]?.body, attempts: 1, ack: vi.fn(), retry: vi.fn() }
+    const batch = (name: string) => ({ queue: name, messages: [message] })
+    expect(await presigner.queue(batch('edge-presigner-jobs'), env)).toBe(false)
+    expect(message.ack).not.toHaveBeenCalled()
+    expect(await presigner.queue(batch('acme-media'), env)).toBe(true)
+    expect(hooks).toEqual(['https://hooks.example/'])
+    expect(message.ack).toHaveBeenCalledOnce()
+  })
+
+  it('name an option jobQueue that returns no queue', async () => {
+    const app = mount({ jobQueue: () => ({ send: async () => undefined }) as never })
+    expect(await jsonOf(await app.fetch('/media/healthz'))).toMatchObject({
+      issues: [{ path: 'jobQueue', message: 'must return an object with sendBatch()' }],
+    })
   })
 })

@@ -5,15 +5,23 @@ import { app } from '../../src/app.ts'
 import { bucketFetch, bucketUrl } from '../support/bucket.ts'
 import { bearer, type TestApiKey, testApiKey } from '../support/credentials.ts'
 import { AUDIENCE, ISSUER, type TestIssuer, testIssuer } from '../support/issuer.ts'
-import { codeOf, type ProtectedRoute, ROUTES } from '../support/protected-routes.ts'
+import {
+  CHOSEN_KEY_ROUTES,
+  codeOf,
+  type ProtectedRoute,
+  ROUTES,
+} from '../support/protected-routes.ts'
 import { s3rverBucket, type TestWorker, testWorker } from '../support/worker.ts'
 
 /**
- * Routes that answer anyone. The link itself is a credential, tested in test/routes/links.test.ts.
+ * Routes that need no principal. The link itself is a credential, tested in
+ * test/routes/links.test.ts. Notifications have a secret of their own, tested in
+ * test/routes/notifications.test.ts.
  */
 const OPEN_ROUTES = [
   'GET /healthz',
   'GET /i/:bucket/:key',
+  'POST /notifications',
   'POST /s3/form',
   'POST /s3/uploads',
   'POST /s3/uploads/complete',
@@ -140,7 +148,7 @@ it('answers /healthz to anyone', async () => {
   expect((await worker.fetch('/healthz')).status).toBe(200)
 })
 
-describe.each(ROUTES)('$route', (route) => {
+describe.each([...ROUTES, ...CHOSEN_KEY_ROUTES])('$route', (route) => {
   it('refuses an API key that does not exist', async () => {
     await expectUnauthenticated(route, await call(route, 'a.txt', bearer(unknownKey())))
   })

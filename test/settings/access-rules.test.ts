@@ -18,6 +18,38 @@ const loads = (changes: Record<string, unknown>): boolean =>
 
 const SECRET = 'canary-0123456789abcdef012345678'
 
+describe('NOTIFICATION_SECRETS', () => {
+  it.each([
+    ['empty text', ' '],
+    ['a secret of 31 characters', SECRET.slice(1)],
+    ['a secret of 129 characters', 'x'.repeat(129)],
+    ['a short secret after a valid one', `${SECRET},canary`],
+    ['an empty entry', `${SECRET},`],
+    ['three secrets', `${SECRET},${SECRET}x,${SECRET}y`],
+    ['a character that a URL would need to encode', `${SECRET}:`],
+    ['a space', `${SECRET} x`],
+    ['a list', [SECRET]],
+  ])('refuse %s', (_, value) => {
+    expect(paths({ NOTIFICATION_SECRETS: value })).toEqual(['NOTIFICATION_SECRETS'])
+  })
+
+  it('are one or two, or none', () => {
+    expect(loads({ NOTIFICATION_SECRETS: SECRET })).toBe(true)
+    expect(loads({ NOTIFICATION_SECRETS: `${SECRET}, ${SECRET}x` })).toBe(true)
+    expect(loads({ NOTIFICATION_SECRETS: undefined })).toBe(true)
+  })
+
+  it('are not silently ignored under a misspelt name', () => {
+    const misspelt = { NOTIFICATION_SECRETS: undefined, NOTIFICATION_SECRET: SECRET }
+    expect(issuesOf(misspelt)).toEqual([
+      {
+        path: 'NOTIFICATION_SECRETS',
+        message: 'is missing. Rename NOTIFICATION_SECRET to NOTIFICATION_SECRETS.',
+      },
+    ])
+  })
+})
+
 describe('SIGNING_SECRETS', () => {
   it.each([
     ['absent', undefined],
@@ -65,6 +97,8 @@ describe('API_KEYS', () => {
     ['prefix', 'canary\n/'],
     ['prefix', 'canary/e\u0301/'],
     ['prefix', undefined],
+    ['buckets', 'files'],
+    ['buckets', []],
   ])('have a valid %s, not %j', (name, value) => {
     expect(paths(withKey({ [name]: value }))).toEqual([`API_KEYS.1.${name}`])
   })
@@ -72,6 +106,18 @@ describe('API_KEYS', () => {
   it('have two digests while a key is rotated, each valid', () => {
     expect(loads(withKey({ sha256: ['a'.repeat(64), 'b'.repeat(64)] }))).toBe(true)
     expect(paths(withKey({ sha256: ['a'.repeat(64), 'canary'] }))).toEqual(['API_KEYS.1.sha256.1'])
+  })
+
+  it('have buckets that exist', () => {
+    const { BUCKETS } = fullVariables()
+    const aliases = Object.keys(BUCKETS)
+    expect(loads(withKey({ buckets: aliases }))).toBe(true)
+    expect(issuesOf(withKey({ buckets: [...aliases, 'nope'] }))).toEqual([
+      {
+        path: `API_KEYS.1.buckets.${aliases.length}`,
+        message: `must be the alias of a bucket: ${aliases.join(', ')}`,
+      },
+    ])
   })
 
   it('have known scopes', () => {
@@ -206,6 +252,12 @@ describe('JWT', () => {
   })
   const publicJwk = { kty: 'EC', crv: 'P-256', x: 'canary', y: 'canary' }
 
+  it('have buckets that exist', () => {
+    const [alias = ''] = Object.keys(fullVariables().BUCKETS)
+    expect(loads(withJwt({ buckets: [alias] }))).toBe(true)
+    expect(paths(withJwt({ buckets: ['nope', alias] }))).toEqual(['JWT.buckets.0'])
+  })
+
   it.each(['HS256', 'HS384', 'HS512', 'none', 'None', 'canary', ''])(
     'must not use the algorithm %j',
     (algorithm) => {
@@ -224,6 +276,8 @@ describe('JWT', () => {
     ['jwksUrl', 'canary'],
     ['jwksUrl', 'http://canary.example.com/jwks'],
     ['jwksUrl', 'ftp://canary.example.com/jwks'],
+    ['buckets', []],
+    ['buckets', 'files'],
     ['prefix', undefined],
     ['prefix', 'canary'],
     ['prefix', '{sub}'],

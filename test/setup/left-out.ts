@@ -30,7 +30,9 @@ const NEEDS: readonly Need[] = [
     met: (platform) => platform !== 'win32',
     files: [
       'test/docs/api-examples.test.ts',
+      'test/docs/d1-index.test.ts',
       'test/docs/examples.test.ts',
+      'test/docs/frameworks.test.ts',
       'test/docs/library.test.ts',
       'test/docs/migrations.test.ts',
       'test/docs/openapi.test.ts',

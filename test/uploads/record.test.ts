@@ -4,15 +4,20 @@ import { afterEach, describe, expect, it, vi } from 'vitest'
 import { kvFileIndex } from '../../src/cloudflare/kv-file-index.ts'
 import type { FileIndex } from '../../src/file-index/file-index.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
-import { recordUpload } from '../../src/uploads/record.ts'
+import { type Announce, recordUpload } from '../../src/uploads/record.ts'
 import { answer, operations, scriptedBucket } from '../support/scripted-bucket.ts'
 import { testBucket } from '../support/test-bucket.ts'
 
 const KEY = parseObjectKey('uploads/a.txt')
 const UPLOADED = new Date('2026-11-24T12:00:00Z')
 const index = kvFileIndex(env.FILE_INDEX)
-const recorded = (name = 'a.txt', owner = 'key:ci', now = UPLOADED, through: FileIndex = index) =>
-  recordUpload(testBucket(), through, { key: KEY, name, owner }, now, null)
+const recorded = (
+  name = 'a.txt',
+  owner = 'key:ci',
+  now = UPLOADED,
+  through: FileIndex = index,
+  announce: Announce | null = null,
+) => recordUpload(testBucket(), through, { key: KEY, name, owner }, now, announce)
 const record = async (...given: Parameters<typeof recorded>) => (await recorded(...given)).record
 
 /** The HeadObject response for an object with `etag`, uploaded at `at`. */
@@ -118,5 +123,72 @@ describe('a deleted object', () => {
       code: 'object_not_found',
     })
     expect(remove).not.toHaveBeenCalled()
+  })
+})
+
+describe('a change', () => {
+  /** Announces to a list, with the record that the index has at that moment. */
+  function listening(fails = false) {
+    const told: unknown[] = []
+    const announce: Announce = async (change, about) => {
+      told.push([change.type, about?.etag, (await index.get('files', KEY))?.etag ?? null])
+      if (fails) throw new Error('down')
+      return 'data'
+    }
+    const act = () => recorded('a.txt', 'key:ci', UPLOADED, index, announce)
+    return { told, act }
+  }
+
+  it('is announced before the index changes, and again when it is repeated', async () => {
+    const { told, act } = listening()
+    scriptedBucket({ HeadObject: [object(), object(), object(), object(), object('"e2"')] })
+    expect(await act()).toMatchObject({ replaces: false, data: 'data' })
+    expect(await act()).toMatchObject({ replaces: false, data: 'data' })
+    expect(await act()).toMatchObject({ replaces: true, data: 'data' })
+    expect(told).toEqual([
+      ['recorded', '"e1"', null],
+      ['recorded', '"e1"', '"e1"'],
+      ['replaced', '"e2"', '"e1"'],
+    ])
+  })
+
+  it('that nobody could be told about is not written', async () => {
+    const { told, act } = listening(true)
+    scriptedBucket({ HeadObject: object() })
+    await expect(act()).rejects.toThrow('down')
+    expect(told).toEqual([['recorded', '"e1"', null]])
+    expect(await isListed()).toBe(false)
+  })
+
+  it('is "deleted" when the object of a record is missing, before the record is removed', async () => {
+    scriptedBucket({ HeadObject: object() })
+    await recorded()
+    const { told, act } = listening()
+    scriptedBucket({ HeadObject: MISSING })
+    await expect(act()).rejects.toMatchObject({ code: 'object_not_found' })
+    expect(told).toEqual([['deleted', '"e1"', '"e1"']])
+    expect(await isListed()).toBe(false)
+    // Without a record, nothing changes.
+    await expect(act()).rejects.toMatchObject({ code: 'object_not_found' })
+    expect(told).toHaveLength(1)
+  })
+
+  it('keeps the record of a missing object while nobody can be told', async () => {
+    scriptedBucket({ HeadObject: object() })
+    await recorded()
+    const { act } = listening(true)
+    scriptedBucket({ HeadObject: MISSING })
+    await expect(act()).rejects.toThrow('down')
+    expect(await isListed()).toBe(true)
+  })
+
+  it('is "recorded" and then "deleted" if the object disappears meanwhile', async () => {
+    const { told, act } = listening()
+    scriptedBucket({ HeadObject: [object(), MISSING] })
+    await expect(act()).rejects.toMatchObject({ code: 'object_not_found' })
+    expect(told).toEqual([
+      ['recorded', '"e1"', null],
+      ['deleted', '"e1"', '"e1"'],
+    ])
   })
 })

@@ -93,6 +93,32 @@ describe('doctor --url', () => {
           : undefined,
     ],
     [
+      'a warning of /healthz',
+      'health',
+      'warn',
+      /webhooks are not queued/,
+      (path) =>
+        path === '/healthz'
+          ? {
+              body: { status: 'ok', edgeCache: true, warnings: ['webhooks are not queued'] },
+              headers: WORKER_HEADERS,
+            }
+          : undefined,
+    ],
+    [
+      'a compatibility flag that is off',
+      'health',
+      'warn',
+      /fetch is not strictly public/,
+      (path) =>
+        path === '/healthz'
+          ? {
+              body: { status: 'ok', edgeCache: true, warnings: ['fetch is not strictly public'] },
+              headers: WORKER_HEADERS,
+            }
+          : undefined,
+    ],
+    [
       'missing headers',
       'headers',
       'fail',
