@@ -53,7 +53,7 @@ const FULL: Settings = {
       normalizesKeys: false,
       conditionalPut: true,
       conditionalComplete: true,
-      managedPrefixes: [],
+      managedPrefixes: ['avatars/', ''],
       region: 'eu-central-1',
       credentials: S3,
       uploadCredentials: WRITE,
@@ -123,7 +123,10 @@ const FULL: Settings = {
   corsCookieOrigins: ['https://intranet.example.com'],
   linkBase: 'https://files.example.com',
   linkHostOnly: true,
-  notificationSecrets: [],
+  notificationSecrets: [
+    `${CANARY}-0123456789abcdef0123456789`,
+    `${CANARY}-abcdef0123456789abcdef0123`,
+  ],
   webhooks: [],
   openOnLocalhost: true,
 }

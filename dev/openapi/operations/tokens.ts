@@ -30,12 +30,10 @@ export const tokenOperations: Operations = {
       buckets: {
         description:
           "Aliases of the buckets that the token may use. The first one is its default. The default is the caller's list.",
-        examples: [['files']],
       },
       maxBytes: { description: "Maximum size of an upload. The default is the caller's limit." },
       allowedTypes: {
         description: "Types that may be uploaded. The default is the caller's list.",
-        examples: [['image/*']],
       },
       maxExpiresIn: {
         description:
@@ -43,7 +41,6 @@ export const tokenOperations: Operations = {
       },
       context: {
         description: 'Any JSON of at most 1024 bytes. It comes back in events.',
-        examples: [{ plan: 'pro' }],
       },
     },
     answers: { 200: { description: 'The token.', body: token } },
