@@ -143,6 +143,12 @@ export const partList = z.object({
     .check(z.describe('By ascending number.')),
 })
 
+export const settledNotifications = z.object({
+  counts: z
+    .record(z.string(), z.int())
+    .check(z.describe('How many notifications had each outcome, by its name.')),
+})
+
 export const health = z.object({
   status: z.literal('ok'),
   edgeCache: z
@@ -239,6 +245,7 @@ const named = {
   PartUrls: partUrls,
   RecordedFile: recordedFile,
   RefusedKey: refusedKey,
+  SettledNotifications: settledNotifications,
   SignedRequest: signedRequest,
   StartedUpload: startedUpload,
   Token: token,

@@ -7,6 +7,7 @@ import { fileOperations } from './operations/files.ts'
 import { healthOperations } from './operations/health.ts'
 import { linkOperations } from './operations/links.ts'
 import { multipartOperations } from './operations/multipart.ts'
+import { notificationOperations } from './operations/notifications.ts'
 import { tokenOperations } from './operations/tokens.ts'
 import { uppyOperations } from './operations/uppy.ts'
 import { type Checks, describeRequest } from './request.ts'
@@ -17,6 +18,7 @@ const OPERATIONS: Operations = {
   ...linkOperations,
   ...multipartOperations,
   ...tokenOperations,
+  ...notificationOperations,
   ...uppyOperations,
   ...healthOperations,
 }

@@ -28,7 +28,7 @@ interface Instance {
  * upload, and the notification costs no write.
  */
 const WAIT_SECONDS = 30
-/** Notifications at a time. Each causes up to four requests, and the free plan allows 50. */
+/** Notifications at a time. Each causes about five requests, and the free plan allows 50. */
 const AT_ONCE = 10
 
 /**

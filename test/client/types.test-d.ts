@@ -26,8 +26,12 @@ import type {
   StartedUpload,
   UploadUrl,
 } from '../../client/src/responses.ts'
+import type { TokenRequest } from '../../client/src/server/requests.ts'
+import type { Deleted, FileUrls, Token, UploadUrls } from '../../client/src/server/responses.ts'
+import type { WebhookEvent } from '../../client/src/server/webhook.ts'
 import type { app } from '../../src/app.ts'
 import type { Issue as ApiIssue, ErrorCode } from '../../src/errors/api-error.ts'
+import type { EventType, FileEvent } from '../../src/events/file-event.ts'
 import type { ObjectKey } from '../../src/keys/object-key.ts'
 
 // Compiled but never run. When a type of the client differs from the Worker's, a line below is an
@@ -108,3 +112,21 @@ export const queries: [
   Same<Query<Upload['$get']>, UploadQuery>,
   Same<Query<Upload['$delete']>, UploadQuery>,
 ] = [true, true, true, true, true, true]
+
+type Sent<Type extends EventType> = Extract<WebhookEvent, { type: Type }>['data']
+type Told<Type extends FileEvent['type']> = Omit<Extract<FileEvent, { type: Type }>, 'type'>
+
+/** The server client. */
+export const server: [
+  Same<Answer<Api['tokens']['$post'], 200>, Token>,
+  Same<Body<Api['tokens']['$post']>, TokenRequest>,
+  Same<Answer<Files['urls']['$post'], 200>, FileUrls>,
+  Same<Answer<Files['delete']['$post'], 200>, Deleted>,
+  Same<Answer<File['$patch'], 200>, FileRecord>,
+  Same<Body<File['$patch']>, InBucket & { name: string }>,
+  Covers<Answer<Files['upload-urls']['$post'], 200>, UploadUrls>,
+  Same<EventType, WebhookEvent['type']>,
+  Same<keyof Sent<'file.recorded'>, keyof Told<'recorded'>>,
+  Same<Sent<'file.recorded'>['file'], Told<'recorded'>['file']>,
+  Same<Sent<'file.deleted'>['file'], Told<'deleted'>['file']>,
+] = [true, true, true, true, true, true, true, true, true, true, true]

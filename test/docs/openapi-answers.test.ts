@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
 import { checkAnswer, createDocumentClient, type DocumentClient } from './support/openapi-client.ts'
 import { type Located, operationsOf, readDocument } from './support/openapi-document.ts'
-import { type Presigner, startPresigner } from './support/presigner.ts'
+import { NOTIFICATION_SECRET, type Presigner, startPresigner } from './support/presigner.ts'
 
 const DOCUMENT = readDocument()
 const OPERATIONS = operationsOf(DOCUMENT)
@@ -246,6 +246,23 @@ describe('a client that reads only docs/openapi.json', () => {
       parameters: step(complete),
       body: `<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>${etag}</ETag></Part></CompleteMultipartUpload>`,
     })
+  })
+
+  it('reports an upload as a server does', async () => {
+    const body = { fileName: 'a.png', mimetype: 'image/png' }
+    const asked = await readUpload(client.call('createUploadUrl', 200, { body }))
+    await put(asked.uploadUrl, asked.headers)
+    const record = {
+      eventName: 's3:ObjectCreated:Put',
+      eventTime: new Date().toISOString(),
+      s3: { bucket: { name: 'files' }, object: { key: encodeURIComponent(asked.key) } },
+    }
+    const notification = { body: { Records: [record] } }
+    const headers = { Authorization: `Bearer ${NOTIFICATION_SECRET}` }
+    expect(await client.call('notify', 200, { ...notification, headers })).toEqual({
+      counts: { recorded: 1 },
+    })
+    await client.call('notify', 401, notification)
   })
 
   it('checks the health of the Worker', async () => {

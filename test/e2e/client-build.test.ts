@@ -5,16 +5,19 @@ import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { install, pack, projectBin, ROOT } from './package/packed.ts'
 
-const MAX_BYTES = 5120
-
 /** Compiles only if the types exist, and are not `any`. */
 const MISUSE = `
 import { createClient } from 'edge-presigner-client'
+import { useFiles, useUpload } from 'edge-presigner-client/react'
 import { uppyOptions } from 'edge-presigner-client/uppy'
 // @ts-expect-error
 createClient({ baseUrl: 1 })
 // @ts-expect-error
 uppyOptions(createClient({ baseUrl: '' }), { directory: 1 })
+// @ts-expect-error
+useUpload('https://files.example.com')
+// @ts-expect-error
+useFiles(createClient({ baseUrl: '' }), { prefix: 1 })
 `
 
 describe('the client package', () => {
@@ -25,43 +28,55 @@ describe('the client package', () => {
     directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
     installed = join(directory, 'node_modules/edge-presigner-client')
     await install(directory, await pack('edge-presigner-client', directory))
-    await symlink(join(ROOT, 'node_modules/@uppy'), join(directory, 'node_modules/@uppy'))
+    for (const name of ['@uppy', '@types'])
+      await symlink(join(ROOT, 'node_modules', name), join(directory, 'node_modules', name))
   })
   afterAll(() => rm(directory, { recursive: true }))
 
-  it.each(['index.js', 'uppy.js'])('has at most 5 KB in %s, with gzip', async (file) => {
+  it.each([
+    ['index.js', 5120],
+    ['uppy.js', 2048],
+    ['react.js', 2560],
+  ])('has in %s at most %i bytes, with gzip', async (file, maxBytes) => {
     const bytes = gzipSync(await readFile(join(installed, 'dist', file))).length
     console.info(`${file}: ${bytes} bytes with gzip`)
-    expect(bytes).toBeLessThanOrEqual(MAX_BYTES)
+    expect(bytes).toBeLessThanOrEqual(maxBytes)
   })
 
-  it('has only these two scripts, with source maps, and no dependencies', async () => {
+  it('has only these scripts, with source maps, and no dependencies', async () => {
     expect(await readdir(join(directory, 'node_modules'))).toEqual([
       '.package-lock.json',
+      '@types',
       '@uppy',
       'edge-presigner-client',
     ])
     const files = await readdir(join(installed, 'dist'))
-    expect(files.filter((file) => file.endsWith('.map'))).toEqual(['index.js.map', 'uppy.js.map'])
-    expect(files.filter((file) => file.endsWith('.js')).toSorted()).toEqual(['index.js', 'uppy.js'])
+    const scripts = ['index.js', 'react.js', 'uppy.js']
+    expect(files.filter((file) => file.endsWith('.js')).toSorted()).toEqual(scripts)
+    expect(files.filter((file) => file.endsWith('.map')).toSorted()).toEqual(
+      scripts.map((name) => `${name}.map`),
+    )
     const imports = (code: string) => code.match(/\bimport\b[^"]*"[^"]*"|\bimport\(/g) ?? []
     expect(imports(await readFile(join(installed, 'dist/index.js'), 'utf8'))).toEqual([])
     expect(imports(await readFile(join(installed, 'dist/uppy.js'), 'utf8'))).toEqual([
       expect.stringMatching(/from"\.\/index\.js"$/),
     ])
+    const hooks = await readFile(join(installed, 'dist/react.js'), 'utf8')
+    expect(imports(hooks)).toEqual([expect.stringMatching(/from"react"$/)])
+    expect(hooks).toMatch(/^"use client";/)
   })
 
   it.each(['bundler', 'nodenext'])(
     'has types for the examples of its README, resolved as %s',
     async (how) => {
       const readme = await readFile(join(installed, 'README.md'), 'utf8')
-      const examples = [...readme.matchAll(/^```ts\n(.*?)^```/gms)].map(([, code = '']) => code)
+      const examples = [...readme.matchAll(/^```tsx?\n(.*?)^```/gms)].map(([, code = '']) => code)
       expect(examples.length).toBeGreaterThan(3)
       const folder = join(directory, how)
       await mkdir(folder)
       await Promise.all(
         [MISUSE, ...examples].map((code, index) =>
-          writeFile(join(folder, `example-${index}.ts`), code),
+          writeFile(join(folder, `example-${index}.tsx`), code),
         ),
       )
       const compilerOptions = {
@@ -69,6 +84,7 @@ describe('the client package', () => {
         lib: ['es2024', 'dom', 'dom.iterable', 'esnext.disposable'],
         module: how === 'bundler' ? 'esnext' : how,
         moduleResolution: how,
+        jsx: 'react-jsx',
         types: [],
         strict: true,
         exactOptionalPropertyTypes: true,

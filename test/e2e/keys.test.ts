@@ -51,6 +51,30 @@ describe('npm run keys', () => {
     expect(stdout).toContain('npm run keys -- push')
   })
 
+  it('limits a key to some buckets', () => {
+    const other = join(directory, 'buckets.json')
+    const args = [
+      '--id',
+      'b',
+      '--scopes',
+      'files:read',
+      '--buckets',
+      'photos,docs',
+      '--file',
+      other,
+    ]
+    const { stdout } = keys(['create', ...args])
+    expect(stdout).toContain('"buckets":["photos","docs"]')
+    expect(keys(['list', '--file', other]).stdout).toBe(
+      'b\tfiles:read\t(every key)\tin photos,docs\n',
+    )
+    expect(keys(['check', '--file', other], keyIn(stdout)).stdout).toBe(
+      'Yes: b may files:read under "" in photos, docs.\n',
+    )
+    keys(['rotate', 'b', '--file', other])
+    expect(keys(['list', '--file', other]).stdout).toContain('\tin photos,docs\t(two keys')
+  })
+
   it('lists the keys, and recognizes a key that it created', () => {
     const key = keyIn(create('second', 'files:list').stdout)
     const { stdout } = keys(['list'])
@@ -72,6 +96,7 @@ describe('npm run keys', () => {
       'a prefix without a slash',
       ['create', '--id', 'x', '--scopes', 'files:read', '--prefix', 'a'],
     ],
+    ['an empty bucket', ['create', '--id', 'x', '--scopes', 'files:read', '--buckets', 'photos,']],
     ['an unknown option', ['create', '--id', 'x', '--scopes', 'files:read', '--force']],
     ['an unknown command', ['destroy']],
     ['an extra argument', ['list', 'ci']],

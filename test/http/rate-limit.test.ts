@@ -67,7 +67,40 @@ it('refuses what the real binding refuses', async () => {
   expect(seen).toContain(429)
 })
 
-it('counts a token as its minter', async () => {
+it('refuses only the user that sends too many requests, with the real binding', async () => {
+  const real = limitedBy(Reflect.get(env, 'TIGHT_RATE_LIMITER'))
+  const tokenOf = async (subject: string) => {
+    const request = { scopes: ['files:list', 'tokens:create'], subject }
+    const minted = await worker.post('/tokens', request, bearer(two.token))
+    return (await minted.json<{ token: string }>()).token
+  }
+  const [alice, bob] = [await tokenOf('alice'), await tokenOf('bob')]
+  const ask = (token: string) => real.fetch('/files', bearer(token))
+  expect(await statuses(7, () => ask(alice))).toContain(429)
+  // Another token of the same user counts as the same user.
+  const again = await worker.post('/tokens', { scopes: ['files:list'] }, bearer(alice))
+  const { token } = await again.json<{ token: string }>()
+  expect(await statuses(4, () => ask(token))).toContain(429)
+  // Neither the other users of the key nor the key itself are affected.
+  expect(await statuses(3, () => ask(bob))).toEqual([200, 200, 200])
+  expect(await statuses(3, () => ask(two.token))).toEqual([200, 200, 200])
+})
+
+it('counts a step of an upload as its user', async () => {
+  const minted = await worker.post(
+    '/tokens',
+    { scopes: ['files:upload'], subject: 'alice' },
+    bearer(one.token),
+  )
+  const { token } = await minted.json<{ token: string }>()
+  const signed = await worker.post('/s3/sign', { method: 'POST', key: 'a' }, bearer(token))
+  const { url } = await signed.json<{ url: string }>()
+  const post = () => worker.fetch(url, { method: 'POST' })
+  expect(await statuses(3, post)).toEqual([200, 200, 429])
+  expect((await worker.fetch('/files', bearer(one.token))).status).toBe(200)
+})
+
+it('counts a token without a user as its minter', async () => {
   const minted = await worker.post('/tokens', { scopes: ['files:list'] }, bearer(one.token))
   const { token }: { token: string } = await minted.json()
   expect(await statuses(3, () => worker.fetch('/files', bearer(token)))).toEqual([200, 200, 429])

@@ -8,6 +8,7 @@ import { jsonOf, upload } from '../support/app.ts'
 import { bearer, testApiKey } from '../support/credentials.ts'
 import { ISSUER, jwtVariable, testIssuer } from '../support/issuer.ts'
 import { mount } from '../support/mount.ts'
+import { testWorker } from '../support/worker.ts'
 
 /** Returns the status and the code of a response, and the reason from the log. */
 async function outcome(app: ReturnType<typeof mount>, path: string, init?: RequestInit) {
@@ -181,6 +182,33 @@ describe('a principal', () => {
     await app.fetch('/media/files/a/url')
     expect(app.lines[0]?.principal).toBe('app:key:ci')
   })
+
+  it.each(['key:app', 'key:app/alice', 'localhost/alice'])(
+    'from an app with the id %s can not touch the upload of that API key or user',
+    async (id) => {
+      const apiKey = await testApiKey('app', SCOPES)
+      const settings = { apiKeys: [apiKey.entry] }
+      // It has the same secrets and bucket as the app.
+      const own = testWorker({ API_KEYS: [apiKey.entry], OPEN_ACCESS: undefined })
+      const { token } = await jsonOf<{ token: string }>(
+        await own.post('/tokens', { scopes: SCOPES, subject: 'alice' }, bearer(apiKey.token)),
+      )
+      const by = bearer(id === 'key:app' ? apiKey.token : token)
+      const file = { fileName: 'a.txt', mimetype: 'text/plain', size: 5 }
+      const { key, uploadId } = await jsonOf(await own.post('/multipart', file, by))
+      const path = `/multipart/${uploadId}?key=${encodeURIComponent(String(key))}`
+      expect((await own.fetch(path, by)).status).toBe(200)
+
+      const host = mount({ settings, authenticate: () => ({ id, scopes: SCOPES, prefix: '' }) })
+      expect(await outcome(host, `/media${path}`)).toMatchObject({
+        result: '400 invalid_upload_id',
+      })
+      expect(host.lines.at(-1)?.principal).toBe(`app:${id}`)
+      // Nor does it become that user by minting a token.
+      const minted = await host.post('/media/tokens', { scopes: SCOPES, subject: 'alice' })
+      expect(minted.status).toBe(403)
+    },
+  )
 
   it('limits the tokens that it mints, in scopes, prefix and lifetime', async () => {
     const expiresAt = new Date(Date.now() + 60_000)

@@ -29,7 +29,13 @@ const READS = [
 ]
 /** Routes without the app's authentication. */
 const STEPS = ['POST /s3/uploads', 'POST /s3/uploads/complete']
-const OPEN = ['GET /healthz', 'GET /i/:bucket/:key', 'POST /s3/form', ...STEPS]
+const OPEN = [
+  'GET /healthz',
+  'GET /i/:bucket/:key',
+  'POST /notifications',
+  'POST /s3/form',
+  ...STEPS,
+]
 
 const form = 'application/x-www-form-urlencoded'
 

@@ -9,11 +9,14 @@ import { codeOf, type ProtectedRoute, ROUTES } from '../support/protected-routes
 import { s3rverBucket, type TestWorker, testWorker } from '../support/worker.ts'
 
 /**
- * Routes that answer anyone. The link itself is a credential, tested in test/routes/links.test.ts.
+ * Routes that need no principal. The link itself is a credential, tested in
+ * test/routes/links.test.ts. Notifications have a secret of their own, tested in
+ * test/routes/notifications.test.ts.
  */
 const OPEN_ROUTES = [
   'GET /healthz',
   'GET /i/:bucket/:key',
+  'POST /notifications',
   'POST /s3/form',
   'POST /s3/uploads',
   'POST /s3/uploads/complete',

@@ -65,6 +65,8 @@ describe('API_KEYS', () => {
     ['prefix', 'canary\n/'],
     ['prefix', 'canary/e\u0301/'],
     ['prefix', undefined],
+    ['buckets', 'files'],
+    ['buckets', []],
   ])('have a valid %s, not %j', (name, value) => {
     expect(paths(withKey({ [name]: value }))).toEqual([`API_KEYS.1.${name}`])
   })
@@ -72,6 +74,18 @@ describe('API_KEYS', () => {
   it('have two digests while a key is rotated, each valid', () => {
     expect(loads(withKey({ sha256: ['a'.repeat(64), 'b'.repeat(64)] }))).toBe(true)
     expect(paths(withKey({ sha256: ['a'.repeat(64), 'canary'] }))).toEqual(['API_KEYS.1.sha256.1'])
+  })
+
+  it('have buckets that exist', () => {
+    const { BUCKETS } = fullVariables()
+    const aliases = Object.keys(BUCKETS)
+    expect(loads(withKey({ buckets: aliases }))).toBe(true)
+    expect(issuesOf(withKey({ buckets: [...aliases, 'nope'] }))).toEqual([
+      {
+        path: `API_KEYS.1.buckets.${aliases.length}`,
+        message: `must be the alias of a bucket: ${aliases.join(', ')}`,
+      },
+    ])
   })
 
   it('have known scopes', () => {
@@ -206,6 +220,12 @@ describe('JWT', () => {
   })
   const publicJwk = { kty: 'EC', crv: 'P-256', x: 'canary', y: 'canary' }
 
+  it('have buckets that exist', () => {
+    const [alias = ''] = Object.keys(fullVariables().BUCKETS)
+    expect(loads(withJwt({ buckets: [alias] }))).toBe(true)
+    expect(paths(withJwt({ buckets: ['nope', alias] }))).toEqual(['JWT.buckets.0'])
+  })
+
   it.each(['HS256', 'HS384', 'HS512', 'none', 'None', 'canary', ''])(
     'must not use the algorithm %j',
     (algorithm) => {
@@ -224,6 +244,8 @@ describe('JWT', () => {
     ['jwksUrl', 'canary'],
     ['jwksUrl', 'http://canary.example.com/jwks'],
     ['jwksUrl', 'ftp://canary.example.com/jwks'],
+    ['buckets', []],
+    ['buckets', 'files'],
     ['prefix', undefined],
     ['prefix', 'canary'],
     ['prefix', '{sub}'],

@@ -51,6 +51,26 @@ describe('settings in code', () => {
     })
   })
 
+  it('name each bucket of an API key or of JWTs that does not exist', () => {
+    const key = { id: 'ci', sha256: 'a'.repeat(64), scopes: ['files:read'], prefix: '' } as const
+    const jwt = {
+      issuer: 'https://issuer.example',
+      audience: 'a',
+      algorithms: ['ES256'],
+      jwksUrl: 'https://issuer.example/jwks.json',
+      prefix: '',
+      scopes: ['files:read'],
+    } as const
+    const apiKeys = [
+      { ...key, buckets: ['files'] },
+      { ...key, id: 'b', buckets: ['files', 'x'] },
+    ]
+    expect(paths({ apiKeys, jwt: { ...jwt, buckets: ['y', 'files'] } })).toEqual([
+      'apiKeys.1.buckets.1',
+      'jwt.buckets.0',
+    ])
+  })
+
   it('give every signing secret the name of the instance', () => {
     const secret = '0123456789abcdef0123456789abcdef'
     const { signingSecrets } = load({ name: 'media', signingSecrets: `k2:${secret}, k1:${secret}` })

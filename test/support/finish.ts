@@ -28,7 +28,8 @@ export const part = (partNumber: number, etag = `"e${partNumber}"`): Part => ({ 
 
 export const BOTH = [part(1), part(2)]
 
-const index = kvFileIndex(env.FILE_INDEX)
+/** The index in which `finish` records. */
+export const index = kvFileIndex(env.FILE_INDEX)
 
 /** Completes `upload` with `parts`, in a bucket with `changes` applied. */
 export const finish = async (...args: Parameters<typeof finishAll>): Promise<FileRecord> =>

@@ -73,3 +73,14 @@ export const completeXml = (etags: readonly string[]): string =>
   `<CompleteMultipartUpload>${etags
     .map((etag, i) => `<Part><PartNumber>${i + 1}</PartNumber><ETag>${etag}</ETag></Part>`)
     .join('')}</CompleteMultipartUpload>`
+
+/** Returns the POST of `form` as browsers write it: with its length, and a line break at its end. */
+export async function formRequest(form: FormData): Promise<RequestInit> {
+  const written = new Response(form)
+  const type = written.headers.get('Content-Type') ?? ''
+  const text = new Uint8Array(await written.arrayBuffer())
+  const end = text.at(-1) === 10 ? '' : '\r\n'
+  const body = await new Blob([text, end]).arrayBuffer()
+  const headers = { 'Content-Type': type, 'Content-Length': String(body.byteLength) }
+  return { method: 'POST', headers, body }
+}

@@ -1,6 +1,7 @@
 import { reset } from 'cloudflare:test'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { BOTH, finish, recorded, SIZELESS, UPLOAD } from '../support/finish.ts'
+import { testRecord } from '../file-index/records.ts'
+import { BOTH, finish, index, recorded, SIZELESS, UPLOAD } from '../support/finish.ts'
 import {
   answer,
   completed,
@@ -97,6 +98,18 @@ describe('a bucket that limits the size of a file, and does not list parts,', ()
     })
     await expect(finish(SIZELESS, BOTH, { maxBytes: 9 })).rejects.toBeDefined()
     expect(await recorded()).toBeNull()
+  })
+
+  it('deletes an object that is larger also when a notification has recorded it', async () => {
+    await index.put(testRecord(UPLOAD.key, { etag: '"abc-2"', owner: null }))
+    const sent = scriptedBucket({
+      ...script,
+      CompleteMultipartUpload: s3Error(404, 'NoSuchUpload'),
+      HeadObject: found(10),
+      DeleteObject: answer(204),
+    })
+    await expect(finish(SIZELESS, BOTH, { maxBytes: 9 })).rejects.toMatchObject(tooLarge)
+    expect(operations(sent)).toContain('DeleteObject')
   })
 
   it('does not record an object that is too large, even when the first HeadObject fails', async () => {

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, inject, it, vi } from 'vitest'
 import { toHex } from '../support/base64.ts'
 import { bucketFetch } from '../support/bucket.ts'
 import { bearer, testApiKey } from '../support/credentials.ts'
-import { uppyRefusal } from '../support/uppy.ts'
+import { formRequest, uppyRefusal } from '../support/uppy.ts'
 import { s3rverBucket, type TestWorker, testWorker } from '../support/worker.ts'
 
 interface Params {
@@ -30,20 +30,16 @@ function formOf(
   return form
 }
 
-/** POSTs `form` as browsers do: with its length, and a line break at its end. */
+/** POSTs `form` as browsers do. */
 async function post(
   { url }: Pick<Params, 'url'>,
   form: FormData,
   of: TestWorker = worker,
   headers: Record<string, string> = {},
 ): Promise<Response> {
-  const written = new Response(form)
-  const type = written.headers.get('Content-Type') ?? ''
-  const text = new Uint8Array(await written.arrayBuffer())
-  const end = text.at(-1) === 10 ? '' : '\r\n'
-  const body = await new Blob([text, end]).arrayBuffer()
-  const length = { 'Content-Type': type, 'Content-Length': String(body.byteLength) }
-  return of.fetch(url, { method: 'POST', headers: { ...length, ...headers }, body })
+  const request = await formRequest(form)
+  const written = Object.fromEntries(new Headers(request.headers))
+  return of.fetch(url, { ...request, headers: { ...written, ...headers } })
 }
 
 const stored = async (key = ''): Promise<number> => (await bucketFetch(key)).status

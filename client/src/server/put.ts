@@ -27,8 +27,13 @@ export function putBytes(
   let signed: SignedPut | undefined
   /** The last try has ended without a response, so the bucket may have the bytes. */
   let isLost = false
+  let unsigned: unknown
   const attempt = async () => {
-    if (!signed || signed.until < Date.now()) signed = await sign()
+    if (!signed || signed.until < Date.now())
+      signed = await sign().catch((error: unknown) => {
+        unsigned = error
+        throw error
+      })
     try {
       return await put(signed, bytes, signal)
     } catch (error) {
@@ -42,7 +47,7 @@ export function putBytes(
       throw error
     }
   }
-  return withRetries(signal, async () => {
+  const act = async () => {
     try {
       return await attempt()
     } catch (error) {
@@ -51,7 +56,9 @@ export function putBytes(
       signed = undefined
       return attempt()
     }
-  })
+  }
+  // `sign` has its own retries.
+  return withRetries(signal, act, (error) => error.retryable && error !== unsigned)
 }
 
 const hasStatus = (error: unknown, statuses: readonly number[]): boolean =>

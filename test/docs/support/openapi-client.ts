@@ -14,6 +14,8 @@ export interface CallInput {
   readonly parameters?: Readonly<Record<string, unknown>>
   /** A string or a form is sent unchanged, everything else as JSON. */
   readonly body?: unknown
+  /** Header fields that the document describes only in words. */
+  readonly headers?: Readonly<Record<string, string>>
   /** The API's base below the origin: one of the document's servers, by default the first. */
   readonly base?: string
 }
@@ -40,7 +42,7 @@ export function createDocumentClient(document: OpenApiDocument, origin: string):
   async function call(
     operationId: string,
     status: number,
-    { parameters = {}, body, base = '' }: CallInput = {},
+    { parameters = {}, body, headers = {}, base = '' }: CallInput = {},
   ): Promise<{ readonly text: string; readonly json: unknown }> {
     const located = operations.get(operationId)
     if (located === undefined) throw new Error(`There is no operation ${operationId}.`)
@@ -53,6 +55,7 @@ export function createDocumentClient(document: OpenApiDocument, origin: string):
     const response = await fetch(origin + base + target(document, located, parameters), {
       method,
       headers: {
+        ...headers,
         ...headerParameters(located, parameters),
         ...(body === undefined || isPlain ? {} : { 'Content-Type': 'application/json' }),
       },

@@ -5,6 +5,9 @@ import { createTestHarness } from 'wrangler'
 import { startS3rver } from '../../../dev/s3rver.ts'
 import { ROOT } from './markdown.ts'
 
+/** The secret that servers send with notifications. */
+export const NOTIFICATION_SECRET = '0123456789abcdef'.repeat(4)
+
 const DOCUMENTED_ORIGIN = 'http://localhost:8787'
 
 /** What `npm run dev` starts, on its own ports. */
@@ -43,6 +46,7 @@ export async function startPresigner(): Promise<Presigner> {
           S3_ACCESS_KEY_ID: accessKeyId,
           S3_SECRET_ACCESS_KEY: secretAccessKey,
           SIGNING_SECRETS: 'k1:0123456789abcdef0123456789abcdef',
+          NOTIFICATION_SECRETS: NOTIFICATION_SECRET,
         },
       },
     ],

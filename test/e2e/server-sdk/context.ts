@@ -26,10 +26,11 @@ export interface ServerContext {
   readonly api: ApiProxy
   /** Has the PUTs of the client under test. */
   readonly puts: BucketProxy
-  /** Whether the server is Ceph RGW, which returns wrong bytes for an object from parts. */
   readonly isCeph: boolean
-  /** Returns the size and, except for parts in Ceph, the SHA-256 of an object. */
-  stored(key: string): Promise<{ size: number; sha256: string }>
+  /** Returns the ETag of an object, without quotes. */
+  etag(key: string): Promise<string>
+  /** Returns the SHA-256 of an object. Ceph RGW on SQLite can't read objects from parts. */
+  sha256(key: string): Promise<string>
   exists(key: string): Promise<boolean>
   /** Returns the parts of an unfinished upload, or null if there is no such upload. */
   parts(key: string, s3UploadId: string): Promise<number | null>
@@ -69,10 +70,14 @@ export async function startServerContext(
   const all = stack.move()
   return {
     ...{ baseUrl: api.origin, apiKey, api, puts: bucket, isCeph },
-    async stored(Key) {
+    async etag(Key) {
+      const { ETag = '' } = await s3.send(new HeadObjectCommand({ Bucket, Key }))
+      return ETag.replaceAll('"', '')
+    },
+    async sha256(Key) {
       const { Body } = await s3.send(new GetObjectCommand({ Bucket, Key }))
       const bytes = (await Body?.transformToByteArray()) ?? new Uint8Array()
-      return { size: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') }
+      return createHash('sha256').update(bytes).digest('hex')
     },
     exists: (Key) => found(s3, new HeadObjectCommand({ Bucket, Key }), () => true, false),
     parts: (Key, UploadId) =>

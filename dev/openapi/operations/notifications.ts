@@ -1,0 +1,24 @@
+import { settledNotifications } from '../answers.ts'
+import type { Operations } from '../operation.ts'
+
+export const notificationOperations: Operations = {
+  'POST /notifications': {
+    id: 'notify',
+    tag: 'notifications',
+    summary: 'Report what happened in a bucket',
+    description:
+      "For S3 servers, not for clients. Needs one of `NOTIFICATION_SECRETS`, as a Bearer token or as the password of Basic authentication; other credentials are not accepted. Without that setting, the route doesn't exist. The body is JSON of at most 256 KiB: S3's event notifications with at most 10 `Records`, or S3's event from Amazon EventBridge. A notification is only a hint. The Worker asks the bucket itself. It drops what it can't use, and still answers 200, because servers repeat a notification after an error.",
+    answers: { 200: { description: 'What became of them.', body: settledNotifications } },
+    errors: [
+      'invalid_request',
+      'unauthenticated',
+      'unsupported_media_type',
+      'rate_limited',
+      'storage_error',
+      'index_unavailable',
+      'events_unavailable',
+      'purge_failed',
+      'storage_busy',
+    ],
+  },
+}

@@ -1,0 +1,316 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { createServerClient, type ServerClient } from '../../client/src/server.ts'
+
+/** Retries take less than this, unless a response asks for more. */
+const LONG = 100_000
+const KEY = 'uploads/a.png'
+const RECORD = {
+  ...{ key: KEY, bucket: 'files', name: 'a.png', size: 5, mimetype: 'image/png', etag: '"e"' },
+  ...{ owner: null, createdAt: '2026-11-25T12:00:00.000Z' },
+}
+
+interface Call {
+  readonly method: string
+  /** With its query, and without the base URL. */
+  readonly path: string
+  readonly body: unknown
+  readonly init: RequestInit
+  readonly at: number
+}
+
+type Answer = (call: Call) => Response | Error
+
+let calls: Call[] = []
+
+const clientOf = (answer: Answer, baseUrl = 'https://files.example.com'): ServerClient =>
+  createServerClient({
+    baseUrl,
+    apiKey: 'ep_app_secret',
+    async fetch(url, init) {
+      const { method = '', body } = init
+      const parsed = typeof body === 'string' ? JSON.parse(body) : null
+      const path = url.replace(baseUrl, '')
+      const call = { method, path, body: parsed, init, at: Date.now() }
+      calls.push(call)
+      const result = answer(call)
+      if (result instanceof Error) throw result
+      return result
+    },
+  })
+
+const refusal = (status: number, code: string, headers = {}): Response =>
+  Response.json({ code, message: 'No.', requestId: 'r1' }, { status, headers })
+
+const lost = (): Error => new TypeError('fetch failed')
+const refusedConnection = (): Error =>
+  new TypeError('fetch failed', { cause: Object.assign(new Error(), { code: 'ECONNREFUSED' }) })
+
+/** Runs all timers until `promise` settles. Resolves with its error. */
+async function errorOf(promise: Promise<unknown>): Promise<unknown> {
+  const settled = promise.then(
+    () => new Error('It succeeded.'),
+    (error: unknown) => error,
+  )
+  await vi.advanceTimersByTimeAsync(LONG)
+  return settled
+}
+
+beforeEach(() => {
+  calls = []
+  vi.useFakeTimers({ now: new Date('2026-11-25T12:00:00Z') })
+})
+afterEach(() => {
+  vi.useRealTimers()
+})
+
+describe('a call that fails for a moment', () => {
+  const all: [string, (client: ServerClient) => Promise<unknown>][] = [
+    ['tokens.create', ({ tokens }) => tokens.create({ scopes: ['files:read'] })],
+    ['uploadUrls', (client) => client.uploadUrls([{ fileName: 'a', mimetype: 'text/plain' }])],
+    ['url', (client) => client.url(KEY)],
+    ['urls', (client) => client.urls([KEY])],
+    ['link', (client) => client.link(KEY)],
+    ['links', (client) => client.links([KEY])],
+    ['list', (client) => client.list().next()],
+    ['record', (client) => client.record(KEY, 'a.png')],
+    ['rename', (client) => client.rename(KEY, 'a.png')],
+    ['remove', (client) => client.remove(KEY)],
+    ['removeMany', (client) => client.removeMany([KEY])],
+    ['upload', (client) => client.upload(new Uint8Array(1))],
+  ]
+
+  it.each(all)('is repeated: %s', async (_, call) => {
+    for (const answer of [lost, () => refusal(502, 'storage_error')]) {
+      calls = []
+      const error = await errorOf(call(clientOf(answer)))
+      expect(error).toMatchObject({ retryable: true })
+      expect(calls).toHaveLength(7)
+      expect((calls[6]?.at ?? 0) - (calls[0]?.at ?? 0)).toBeLessThan(31_000)
+    }
+  })
+
+  it.each([
+    { what: 'a lost response', answer: lost, tries: 1 },
+    { what: '500', answer: () => refusal(500, 'internal'), tries: 1 },
+    { what: '502', answer: () => refusal(502, 'storage_error'), tries: 1 },
+    { what: '429', answer: () => refusal(429, 'rate_limited'), tries: 7 },
+    { what: '503', answer: () => refusal(503, 'storage_busy'), tries: 7 },
+    { what: 'a refused connection', answer: refusedConnection, tries: 7 },
+  ])('is a start of parts after $what: $tries tries', async ({ answer, tries }) => {
+    const upload = clientOf(answer).upload(new Uint8Array(6 * 1024 ** 2), { partSize: 5_242_880 })
+    expect(await errorOf(upload)).toMatchObject({ name: 'PresignerError' })
+    expect(calls.map(({ path }) => path)).toEqual(Array(tries).fill('/multipart'))
+  })
+
+  it('succeeds as soon as one try does', async () => {
+    const answers = [lost(), refusal(503, 'index_unavailable'), Response.json(RECORD)]
+    const recording = clientOf(() => answers[calls.length - 1] ?? lost()).record(KEY, 'a.png')
+    await vi.advanceTimersByTimeAsync(LONG)
+    expect(await recording).toEqual(RECORD)
+    expect(calls).toHaveLength(3)
+  })
+
+  it.each([
+    { header: '7', seconds: 7 },
+    { header: 'Wed, 25 Nov 2026 12:00:30 GMT', seconds: 30 },
+  ])('waits for $seconds seconds after Retry-After: $header', async ({ header, seconds }) => {
+    const busy = () => refusal(503, 'storage_busy', { 'Retry-After': header })
+    const client = clientOf(() => (calls.length === 1 ? busy() : Response.json(RECORD)))
+    const recording = client.record(KEY, 'a.png')
+    await vi.advanceTimersByTimeAsync(LONG)
+    await recording
+    const [first, second] = calls
+    const waited = (second?.at ?? 0) - (first?.at ?? 0)
+    expect(waited).toBeGreaterThanOrEqual(seconds * 1000)
+    expect(waited).toBeLessThan(seconds * 1000 + 1000)
+  })
+
+  it('leaves a wait of more than a minute to the caller', async () => {
+    const limited = () => refusal(429, 'rate_limited', { 'Retry-After': '61' })
+    expect(await errorOf(clientOf(limited).url(KEY))).toMatchObject({
+      ...{ code: 'rate_limited', status: 429, requestId: 'r1', retryable: true, retryAfter: 61 },
+    })
+    expect(calls).toHaveLength(1)
+  })
+
+  it.each([
+    [403, 'forbidden'],
+    [404, 'object_not_found'],
+    [501, 'not_supported'],
+    [503, 'misconfigured'],
+    [503, 'credentials_expired'],
+  ])('is not repeated after %i %s', async (status, code) => {
+    const error = await errorOf(clientOf(() => refusal(status, code)).url(KEY))
+    expect(error).toMatchObject({ code, status, retryable: false })
+    expect(calls).toHaveLength(1)
+  })
+
+  it('ends with the reason of its signal, in a pause and before the first try', async () => {
+    const controller = new AbortController()
+    const { signal } = controller
+    const calling = clientOf(lost).url(KEY, { signal })
+    const failed = expect(calling).rejects.toThrow('enough')
+    await vi.advanceTimersByTimeAsync(600)
+    const before = calls.length
+    controller.abort(new Error('enough'))
+    await failed
+    await expect(clientOf(lost).url(KEY, { signal })).rejects.toThrow('enough')
+    await vi.advanceTimersByTimeAsync(LONG)
+    expect(calls).toHaveLength(before)
+  })
+})
+
+describe('baseUrl and apiKey', () => {
+  it.each([
+    ['files.example.com', /has no https:\/\//],
+    ['localhost:8787', /has no https:\/\//],
+    ['', /has no https:\/\//],
+    ['https://', /is not a URL/],
+    ['https://me:secret@files.example.com', /a user, a query or a fragment/],
+    ['https://files.example.com?x=1', /a user, a query or a fragment/],
+  ])('%j is refused', (baseUrl, message) => {
+    expect(() => createServerClient({ baseUrl, apiKey: 'key' })).toThrow(
+      expect.objectContaining({
+        code: 'invalid_options',
+        message: expect.stringMatching(message),
+      }),
+    )
+  })
+
+  it.each(['', 'key\n', 'a b', 'schlüssel', undefined])('the key %j is refused', (apiKey) => {
+    const options = Object({ baseUrl: 'https://files.example.com', apiKey })
+    expect(() => createServerClient(options)).toThrow(
+      expect.objectContaining({
+        code: 'invalid_options',
+        message: expect.stringMatching(/^apiKey/),
+      }),
+    )
+  })
+
+  it('names the base URL if another server answers', async () => {
+    const page = () => new Response('<h1>Not found</h1>', { status: 404 })
+    expect(await errorOf(clientOf(page).url(KEY))).toMatchObject({
+      code: 'bad_answer',
+      message:
+        'Unexpected response to GET https://files.example.com/files/uploads%2Fa.png/url: 404. Check baseUrl. Is an edge-presigner there?',
+    })
+    const moved = () => new Response(null, { status: 301, headers: { Location: 'https://b/' } })
+    expect(await errorOf(clientOf(moved).url(KEY))).toMatchObject({
+      code: 'bad_answer',
+      message: expect.stringMatching(/It redirects to https:\/\/b\/\.$/),
+    })
+  })
+
+  it.each([
+    ['/files', 'object_not_found'],
+    ['/media', 'not_found'],
+  ])('names the path %s that is too much, after %s', async (path, code) => {
+    const baseUrl = `https://files.example.com${path}`
+    const client = clientOf(() => refusal(404, code), baseUrl)
+    expect(await errorOf(client.list().next())).toMatchObject({
+      code,
+      message: `No. Check baseUrl: ${baseUrl}. Is the API mounted at ${path}?`,
+    })
+  })
+
+  it('sends the key only to the base URL, and does not follow redirects', async () => {
+    const client = clientOf(() => Response.json(RECORD), 'https://app.example.com/media/')
+    await client.record(KEY, 'a.png')
+    expect(calls[0]).toMatchObject({ path: 'files', init: { redirect: 'manual' } })
+    expect(new Headers(calls[0]?.init.headers).get('Authorization')).toBe('Bearer ep_app_secret')
+  })
+
+  it('lists what is wrong with a request in the message', async () => {
+    const issues = [{ path: 'limit', message: 'must be at most 1000' }]
+    const wrong = () =>
+      Response.json(
+        { code: 'invalid_request', message: 'The request is not valid.', issues },
+        { status: 400 },
+      )
+    const error = await errorOf(clientOf(wrong).list({ pageSize: 5000 }).next())
+    expect(error).toMatchObject({
+      issues,
+      message: 'The request is not valid. limit must be at most 1000.',
+    })
+  })
+})
+
+describe('a list', () => {
+  const page = (names: string[], cursor?: string) =>
+    Response.json({ files: names.map((name) => ({ ...RECORD, name })), cursor })
+  const answer: Answer = ({ path }) =>
+    new URLSearchParams(path.split('?')[1]).has('cursor') ? page(['c']) : page(['a', 'b'], 'next')
+
+  it('goes through all pages', async () => {
+    const names: string[] = []
+    for await (const { name } of clientOf(answer).list({ prefix: 'x/', pageSize: 2, urls: 'view' }))
+      names.push(name)
+    expect(names).toEqual(['a', 'b', 'c'])
+    expect(calls.map(({ path }) => path)).toEqual([
+      '/files?prefix=x%2F&urls=view&limit=2',
+      '/files?prefix=x%2F&urls=view&limit=2&cursor=next',
+    ])
+  })
+
+  it('sends a request only when the loop needs it, and none after a break', async () => {
+    const list = clientOf(answer).list()
+    expect(calls).toHaveLength(0)
+    for await (const { name } of list) if (name === 'b') break
+    expect(calls).toHaveLength(1)
+    expect(await list.next()).toEqual({ done: true, value: undefined })
+    expect(calls).toHaveLength(1)
+  })
+})
+
+describe('many files', () => {
+  const keys = (count: number) => Array.from({ length: count }, (_, index) => `k${index}`)
+  const expiresAt = (minute: number) => `2026-11-25T12:0${minute}:00.000Z`
+  const sizes = () =>
+    calls.map(({ body }) => Object(Object(body).keys ?? Object(body).files).length)
+  const asked = (call: Call): string[] => Object(call.body).keys
+
+  it('are deleted 100 at a time, in order', async () => {
+    const client = clientOf((call) =>
+      Response.json({ deleted: asked(call).map((key) => ({ key })) }),
+    )
+    const { deleted } = await client.removeMany(keys(250))
+    expect(deleted.map(({ key }) => key)).toEqual(keys(250))
+    expect(sizes()).toEqual([100, 100, 50])
+  })
+
+  it('get upload URLs 100 at a time', async () => {
+    const refused = { fileName: 'a', error: { code: 'invalid_key', message: 'No.' } }
+    const client = clientOf(({ body }) =>
+      Response.json({ uploads: Object(body).files.map(() => refused) }),
+    )
+    const files = keys(101).map((fileName) => ({ fileName, mimetype: 'text/plain' }))
+    const { uploads } = await client.uploadUrls(files, { expiresIn: 60 })
+    expect(uploads).toEqual(Array(101).fill(refused))
+    expect(sizes()).toEqual([100, 1])
+    expect(calls[0]?.body).toMatchObject({ expiresIn: 60 })
+  })
+
+  it('get URLs and links 1000 at a time, with the earliest expiry', async () => {
+    const times = { expiresIn: 0, expiresAt: '' }
+    const client = clientOf((call) => {
+      const count = calls.length
+      Object.assign(times, { expiresIn: 900 - count, expiresAt: expiresAt(9 - count) })
+      const items = asked(call).map((key) => ({ key, url: 'https://a', link: 'https://a' }))
+      return Response.json({ urls: items, links: items, ...times })
+    })
+    const urls = await client.urls(keys(1001), { use: 'view' })
+    expect(urls).toMatchObject({ expiresIn: 898, expiresAt: expiresAt(7) })
+    expect(urls.urls.map(({ key }) => key)).toEqual(keys(1001))
+    expect((await client.links(keys(1001))).expiresAt).toBe(expiresAt(5))
+    expect(sizes()).toEqual([1000, 1, 1000, 1])
+  })
+
+  it('may be none, without a request', async () => {
+    const client = clientOf(lost)
+    expect(await client.removeMany([])).toEqual({ deleted: [] })
+    expect(await client.uploadUrls([])).toEqual({ uploads: [] })
+    expect(await client.urls([])).toMatchObject({ urls: [], expiresIn: 0 })
+    expect(await client.links([])).toMatchObject({ links: [] })
+    expect(calls).toEqual([])
+  })
+})

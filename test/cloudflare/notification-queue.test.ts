@@ -1,0 +1,202 @@
+import { createExecutionContext, createMessageBatch, getQueueResult, reset } from 'cloudflare:test'
+import { env } from 'cloudflare:workers'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import type { QueueBatch } from '../../src/cloudflare/job-queue.ts'
+import { kvFileIndex } from '../../src/cloudflare/kv-file-index.ts'
+import { createPresigner, defineSettings, type LogLine } from '../../src/index.ts'
+import { parseObjectKey } from '../../src/keys/object-key.ts'
+import { settingsInput } from '../support/app.ts'
+import { bucketFetch } from '../support/bucket.ts'
+
+const QUEUE = 'edge-presigner-notifications'
+const NOW = new Date('2026-11-24T12:10:00Z')
+const ACCOUNT = '3f4b7e3dcab231cbfdaa90a6a28bd548'
+const FIRST = 'uploads/ybqr1sgp7a270ajfewde-first.txt'
+const SECOND = 'uploads/ybqr1sgp7a270ajfewdf-second.txt'
+
+let lines: LogLine[]
+beforeEach(() => {
+  lines = []
+  vi.useFakeTimers({ now: NOW, toFake: ['Date'] })
+})
+afterEach(async () => {
+  vi.useRealTimers()
+  for (const key of [FIRST, SECOND]) await bucketFetch(key, { method: 'DELETE' })
+  await reset()
+})
+
+const index = kvFileIndex(env.FILE_INDEX)
+const presignerWith = (input: Partial<ReturnType<typeof settingsInput>> = {}) =>
+  createPresigner(
+    defineSettings(() => settingsInput(input)),
+    { fileIndex: () => index, log: (line) => void lines.push(line) },
+  )
+const presigner = presignerWith()
+
+const put = (key: string) => bucketFetch(key, { method: 'PUT', body: key })
+const isRecorded = async (key: string) => (await index.get('files', parseObjectKey(key))) !== null
+
+/** R2's message about a PutObject, `age` seconds ago. */
+const message = (key: string, age = 60, changes: object = {}) => ({
+  account: ACCOUNT,
+  action: 'PutObject',
+  bucket: 'files',
+  object: { key, size: 5, eTag: 'e' },
+  eventTime: new Date(NOW.getTime() - age * 1000).toISOString(),
+  ...changes,
+})
+
+/** Hands a batch to the presigner, and returns what became of each message, by its id. */
+async function consume(bodies: readonly unknown[], to = presigner, queue = QUEUE, attempts = 1) {
+  const messages = bodies.map((body, id) => ({
+    id: String(id),
+    timestamp: NOW,
+    attempts,
+    body,
+  }))
+  const batch = createMessageBatch(queue, messages)
+  const retries: [id: string, delaySeconds: number | undefined][] = []
+  // workerd's result has no delays.
+  const watched: QueueBatch = {
+    queue: batch.queue,
+    messages: batch.messages.map((one) => ({
+      body: one.body,
+      attempts: one.attempts,
+      ack: () => one.ack(),
+      retry(options) {
+        retries.push([one.id, options?.delaySeconds])
+        one.retry(options)
+      },
+    })),
+  }
+  const context = createExecutionContext()
+  const isOurs = await to.queue(watched, {}, context)
+  const { explicitAcks, retryMessages } = await getQueueResult(batch, context)
+  expect(retryMessages.map(({ msgId }) => msgId)).toEqual(retries.map(([id]) => id))
+  return { isOurs, acks: explicitAcks, retries }
+}
+
+describe('a batch of notifications', () => {
+  it('records each object, and acknowledges each message', async () => {
+    await put(FIRST)
+    await put(SECOND)
+    expect(await consume([message(FIRST), message(SECOND), message(FIRST)])).toEqual({
+      isOurs: true,
+      acks: ['0', '1', '2'],
+      retries: [],
+    })
+    expect([await isRecorded(FIRST), await isRecorded(SECOND)]).toEqual([true, true])
+  })
+
+  it('waits until a notification is 30 seconds old', async () => {
+    await put(FIRST)
+    await put(SECOND)
+    const { acks, retries } = await consume([
+      message(FIRST, 0),
+      message(SECOND, 30),
+      message(FIRST, 12.5),
+      message(FIRST, 29.9),
+      message(FIRST, -3600),
+    ])
+    expect(acks).toEqual(['1'])
+    expect(retries).toEqual([
+      ['0', 30],
+      ['2', 18],
+      ['3', 1],
+      ['4', 30],
+    ])
+    expect([await isRecorded(FIRST), await isRecorded(SECOND)]).toEqual([false, true])
+  })
+
+  it('acknowledges what it drops, and counts it by its reason', async () => {
+    await put(FIRST)
+    const { acks, retries } = await consume([
+      message(FIRST),
+      message(FIRST, 60, { bucket: 'other' }),
+      message('../secret.txt'),
+      message('backups/secret.sql'),
+      message(FIRST, 60, { action: 'GetObject' }),
+      'secret',
+      null,
+      message('uploads/ybqr1sgp7a270ajfewdg-missing.txt'),
+      message(FIRST, 0),
+    ])
+    expect(acks).toEqual(['0', '1', '2', '3', '4', '5', '6', '7'])
+    expect(retries).toEqual([['8', 30]])
+    expect(lines).toEqual([
+      {
+        method: 'QUEUE',
+        route: QUEUE,
+        status: 200,
+        milliseconds: expect.any(Number),
+        message:
+          'waiting 1, recorded 1, unknown bucket 1, invalid key 1, key not managed 1, other event 1, malformed 2, missing 1',
+        warning:
+          'notifications dropped: unknown bucket 1, invalid key 1, key not managed 1, other event 1, malformed 2',
+      },
+    ])
+    expect(JSON.stringify(lines)).not.toContain('secret')
+  })
+
+  it("drops a notification for another account's bucket without a request to the bucket", async () => {
+    const buckets = {
+      files: {
+        ...settingsInput().buckets.files,
+        endpoint: 'https://00000000000000000000000000000000.r2.cloudflarestorage.com',
+      },
+    } as ReturnType<typeof settingsInput>['buckets']
+    const { acks } = await consume([message(FIRST)], presignerWith({ buckets }))
+    expect(acks).toEqual(['0'])
+    expect(lines).toMatchObject([{ warning: 'notifications dropped: other account 1' }])
+  })
+
+  it('retries only what failed, later with each attempt', async () => {
+    await put(FIRST)
+    const files = settingsInput().buckets.files
+    if (files === undefined) throw new Error('There is no bucket.')
+    const buckets = {
+      files,
+      broken: { ...files, bucket: 'broken', endpoint: 'http://127.0.0.1:9' },
+    }
+    const broken = message(FIRST, 60, { bucket: 'broken' })
+    const first = await consume([message(FIRST), broken], presignerWith({ buckets }))
+    expect(first.acks).toEqual(['0'])
+    expect(first.retries).toEqual([['1', expect.any(Number)]])
+    expect(await isRecorded(FIRST)).toBe(true)
+    expect(lines).toMatchObject([
+      {
+        status: 503,
+        message: 'recorded 1, storage_error 1',
+        warning: 'notifications failed: storage_error 1',
+      },
+    ])
+    const fifth = await consume([broken], presignerWith({ buckets }), QUEUE, 5)
+    const [early, late] = [first.retries[0]?.[1], fifth.retries[0]?.[1]].map(Number)
+    expect(early).toBeGreaterThanOrEqual(10)
+    expect(late).toBeGreaterThanOrEqual(160)
+  })
+
+  it('is kept while the settings are not valid', async () => {
+    const { acks, retries } = await consume(
+      [message(FIRST), 'malformed'],
+      presignerWith({ signingSecrets: 'short' }),
+    )
+    expect(acks).toEqual([])
+    expect(retries).toHaveLength(2)
+    expect(lines).toMatchObject([{ status: 503, warning: 'notifications failed: misconfigured 2' }])
+  })
+
+  it('comes from a queue whose name starts with ours', async () => {
+    const { isOurs, acks } = await consume(['x'], presigner, `${QUEUE}-staging`)
+    expect([isOurs, acks]).toEqual([true, ['0']])
+  })
+
+  it('of any other queue is left to the host', async () => {
+    expect(await consume([message(FIRST)], presigner, 'orders')).toEqual({
+      isOurs: false,
+      acks: [],
+      retries: [],
+    })
+    expect(lines).toEqual([])
+  })
+})
