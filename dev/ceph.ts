@@ -24,8 +24,8 @@ const WRITER_ID = 'writer'
 /** Everyone can know this key, so the server listens only on 127.0.0.1. */
 const OWNER: AccessKey = { accessKeyId: 'CEPHDEV', secretAccessKey: 'CEPHDEVSECRET' }
 const WRITER: AccessKey = { accessKeyId: 'CEPHWRITER', secretAccessKey: 'CEPHWRITERSECRET' }
-/** The only key of the server's key management. */
-const KMS_KEY_ID = 'dev-key'
+/** The only key in the key management of the server. */
+export const KMS_KEY_ID = 'dev-key'
 const START_SECONDS = 30
 const ADMIN_SECONDS = 8
 const ADMIN_TRIES = 4

@@ -21,6 +21,8 @@ const PARALLEL_PARTS = 4
 /** How often parts are sent again that the bucket accepted and then lost. */
 const MAX_REPAIRS = 3
 
+/** The reason of a signal that stops an upload and keeps its parts. */
+const PAUSE = 'pause'
 /** After one of these errors, an upload can't be resumed. */
 const FINAL_CODES: readonly ErrorCode[] = [
   'upload_not_found',
@@ -37,7 +39,7 @@ type Etags = Map<number, string>
 /**
  * Uploads the file in parts and records it. `slot` keeps what a later call needs to send only the
  * missing parts. If `signal` cancels the upload, or it can't be resumed, clears `slot` and aborts
- * the upload in the bucket.
+ * the upload in the bucket. If `signal` pauses it, keeps both.
  */
 export async function uploadParts(job: Job, slot: ResumeSlot): Promise<FileRecord> {
   const { api, request, signal } = job
@@ -54,15 +56,17 @@ export async function uploadParts(job: Job, slot: ResumeSlot): Promise<FileRecor
         // aborted.
         const options = { body: request, signal: undefined }
         upload = await call(job, isStartedUpload, 'POST', '/multipart', options)
-        signal.throwIfAborted()
         slot.save(upload, (abandoned, bucket) => abort(api, abandoned, bucket))
+        signal.throwIfAborted()
       }
       record = await sendAll(job, upload, etags ?? new Map())
     }
     slot.clear()
     return record
   } catch (error) {
-    if (signal.aborted || hasCode(error, FINAL_CODES)) {
+    // Without a slot, a later call can't find the parts.
+    const isCanceled = signal.aborted && !(signal.reason === PAUSE && slot.load())
+    if (isCanceled || hasCode(error, FINAL_CODES)) {
       slot.clear()
       if (upload) abort(api, upload, request.bucket)
     }

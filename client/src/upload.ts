@@ -13,7 +13,10 @@ const MULTIPART_BYTES = 32 * 1024 ** 2
 export interface UploadOptions extends FileConditions {
   /** Called when bytes are sent, and when `stalled` changes. */
   readonly onProgress?: ((progress: Progress) => void) | undefined
-  /** Cancels the upload. It can't be resumed. */
+  /**
+   * Cancels the upload. It can't be resumed. If the signal's reason is the string `pause`, the
+   * bucket keeps the parts of a File, and the upload resumes when you upload the same File again.
+   */
   readonly signal?: AbortSignal | undefined
   /** Whether the file goes in parts. Default: from 32 MiB on. An empty file never does. */
   readonly multipart?: boolean | undefined

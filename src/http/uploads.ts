@@ -106,24 +106,19 @@ export async function finishUpload(
 }
 
 /**
- * Announces that files were deleted. Call it before their records are removed. Throws
+ * Announces that a file was deleted. Call it before its record is removed. Throws
  * `events_unavailable`.
  */
 export async function tellDeleted(
   c: AppContext,
-  bucket: Bucket,
-  keys: readonly ObjectKey[],
+  { alias: bucket }: Bucket,
+  key: ObjectKey,
 ): Promise<void> {
   const announce = announcerOf(c)
   if (announce === null) return
-  const { fileIndex } = c.env.instance
-  await Promise.all(
-    keys.map(async (key) => {
-      // The record tells which upload was deleted, so that a repeat has the same event id.
-      const known = await fileIndex.get(bucket.alias, key)
-      await announce({ type: 'deleted', file: { bucket: bucket.alias, key } }, known)
-    }),
-  )
+  // The record tells which upload was deleted, so that a repeat has the same event id.
+  const known = await c.env.instance.fileIndex.get(bucket, key)
+  await announce({ type: 'deleted', file: { bucket, key } }, known)
 }
 
 /**

@@ -3,8 +3,8 @@ import { ApiError } from '../errors/api-error.ts'
 import type { FileIndex } from '../file-index/file-index.ts'
 import type { FileRecord } from '../file-index/file-record.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
-import { headObject, type ObjectHead } from '../storage/object.ts'
-import { objectNotFound, toRecord } from './record.ts'
+import { headObject } from '../storage/object.ts'
+import { isSameUpload, objectNotFound, toRecord } from './record.ts'
 
 /**
  * Changes the display name in the record of a file, and nothing else. Throws `object_not_found` for
@@ -28,19 +28,16 @@ export async function renameFile(
       'object_not_found',
       'The index has no record of this file. Record it with POST /files.',
     )
-  if (!isOf(known, head)) throw fileReplaced()
+  if (!isSameUpload(known, head)) throw fileReplaced()
   const stored = await index.put({ ...known, name })
   const after = await headObject(bucket, key, now)
-  if (after !== null && isOf(known, after)) return stored
-  // The object changed meanwhile, so this may have overwritten its newer record.
+  if (after !== null && isSameUpload(known, after)) return stored
+  // The object changed meanwhile, so this may have overwritten its newer record. A provisional one
+  // gets its owner when the upload is recorded again.
   if (after === null) await index.remove(bucket.alias, key)
-  else await index.put(toRecord(bucket, key, name, known.owner, after))
+  else await index.put(toRecord(bucket, key, name, null, after))
   throw after === null ? objectNotFound() : fileReplaced()
 }
-
-/** Tells whether `record` is of the upload that the bucket reports. */
-const isOf = ({ etag, createdAt }: FileRecord, head: ObjectHead): boolean =>
-  etag === head.etag && createdAt === head.lastModified.toISOString()
 
 const fileReplaced = (): ApiError =>
   new ApiError(

@@ -77,6 +77,7 @@ async function startMultipart(): Promise<z.infer<typeof startedSchema>> {
 
 /** The values of the example's variables. */
 async function variables(title: string): Promise<Record<string, string>> {
+  if (title.startsWith('PATCH ')) await post('/files', { key: upload.key, name: 'a' })
   if (!title.includes('/multipart/')) return { KEY: upload.key, LINK: link }
   const { key, uploadId } = await startMultipart()
   return { KEY: key, UPLOAD: uploadId }

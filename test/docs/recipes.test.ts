@@ -19,13 +19,19 @@ import { codeBlocks, markedBlock, ROOT, readPage } from './support/markdown.ts'
 import { runShell, withoutCurl } from './support/shell.ts'
 import { BROWSER, type Snippets, writeSnippets } from './support/snippets.ts'
 
-const PAGES = ['react', 'next', 'hono', 'express', 'plain-html', 'rails-and-django']
+const PAGES = [
+  ...['react', 'next', 'vue', 'svelte', 'hono', 'express'],
+  ...['plain-html', 'rails-and-django'],
+]
 const PACKAGES = join(import.meta.dirname, 'recipes')
 
 /** Marks of the blocks that a test below compiles or runs. A mark with a slash names a file. */
 const TESTED: Readonly<Record<string, readonly string[]>> = {
   next: ['mint', 'route', 'presigner', 'page'],
   hono: ['dev-vars'], // in test/e2e/first-hour.test.ts
+  // in test/docs/frameworks.test.ts
+  vue: ['use-uploads', 'files', 'main'],
+  svelte: ['uploads', 'files', 'main'],
   express: ['mint', 'server', 'signer-page'],
   'plain-html': ['page', 'file-token', 'with-token'],
   'rails-and-django': ['token', 'server-side'],
@@ -122,9 +128,9 @@ beforeAll(async () => {
       'app/files/presigner.ts': block('next', 'presigner'),
       'app/files/page.tsx': block('next', 'page'),
       ...Object.fromEntries(
-        ['explain.ts', 'use-uploads.ts', 'use-files.ts', 'drop-zone.tsx', 'files.tsx']
-          .concat('file-token.ts')
-          .map((name) => [`app/files/${name}`, reactFile(name)]),
+        ['explain.ts', 'file-token.ts', 'drop-zone.tsx', 'upload-row.tsx', 'files.tsx'].map(
+          (name) => [`app/files/${name}`, reactFile(name)],
+        ),
       ),
       'call-route.ts': CALL_ROUTE,
       'call-mint.ts': CALL_MINT,
@@ -199,6 +205,10 @@ const listed = (token: string, ...prefixes: readonly string[]): Promise<number[]
       return (await fetch(`${worker.origin}/files?${query}`, { headers })).status
     }),
   )
+
+it('the drop zone for React has at most 40 lines', () => {
+  expect(reactFile('drop-zone.tsx').trimEnd().split('\n').length).toBeLessThanOrEqual(40)
+})
 
 describe('the code of the recipes', () => {
   it('compiles, for Next.js and for Express', async () => {

@@ -5,17 +5,20 @@ import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { install, pack, projectBin, ROOT } from './package/packed.ts'
 
-const MAX_BYTES = { 'index.js': 5120, 'uppy.js': 5120, 'server.js': 7168 }
-
 /** Compiles only if the types exist, and are not `any`. */
 const MISUSE = `
 import { createClient } from 'edge-presigner-client'
+import { useFiles, useUpload } from 'edge-presigner-client/react'
 import { createServerClient, verifyWebhook } from 'edge-presigner-client/server'
 import { uppyOptions } from 'edge-presigner-client/uppy'
 // @ts-expect-error
 createClient({ baseUrl: 1 })
 // @ts-expect-error
 uppyOptions(createClient({ baseUrl: '' }), { directory: 1 })
+// @ts-expect-error
+useUpload('https://files.example.com')
+// @ts-expect-error
+useFiles(createClient({ baseUrl: '' }), { prefix: 1 })
 // @ts-expect-error
 createServerClient({ baseUrl: '' })
 // @ts-expect-error
@@ -36,32 +39,43 @@ describe('the client package', () => {
     directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
     installed = join(directory, 'node_modules/edge-presigner-client')
     await install(directory, await pack('edge-presigner-client', directory))
-    await symlink(join(ROOT, 'node_modules/@uppy'), join(directory, 'node_modules/@uppy'))
+    for (const name of ['@uppy', '@types'])
+      await symlink(join(ROOT, 'node_modules', name), join(directory, 'node_modules', name))
   })
   afterAll(() => rm(directory, { recursive: true }))
 
-  it.each(Object.entries(MAX_BYTES))('has in %s at most %i bytes, with gzip', async (file, max) => {
+  it.each([
+    ['index.js', 5120],
+    ['uppy.js', 2048],
+    ['react.js', 2560],
+    ['server.js', 7168],
+  ])('has in %s at most %i bytes, with gzip', async (file, maxBytes) => {
     const bytes = gzipSync(await readFile(join(installed, 'dist', file))).length
     console.info(`${file}: ${bytes} bytes with gzip`)
-    expect(bytes).toBeLessThanOrEqual(max)
+    expect(bytes).toBeLessThanOrEqual(maxBytes)
   })
 
   it('has only these scripts, with source maps, and no dependencies', async () => {
     expect(await readdir(join(directory, 'node_modules'))).toEqual([
       '.package-lock.json',
+      '@types',
       '@uppy',
       'edge-presigner-client',
     ])
     const files = await readdir(join(installed, 'dist'))
-    const scripts = ['index.js', 'server.js', 'uppy.js']
+    const scripts = ['index.js', 'react.js', 'server.js', 'uppy.js']
     expect(files.filter((file) => file.endsWith('.js')).toSorted()).toEqual(scripts)
-    const maps = scripts.map((script) => `${script}.map`)
-    expect(files.filter((file) => file.endsWith('.map')).toSorted()).toEqual(maps)
+    expect(files.filter((file) => file.endsWith('.map')).toSorted()).toEqual(
+      scripts.map((name) => `${name}.map`),
+    )
     const imports = (code: string) => code.match(/\bimport\b[^"]*"[^"]*"|\bimport\(/g) ?? []
     expect(imports(await readFile(join(installed, 'dist/index.js'), 'utf8'))).toEqual([])
     expect(imports(await readFile(join(installed, 'dist/uppy.js'), 'utf8'))).toEqual([
       expect.stringMatching(/from"\.\/index\.js"$/),
     ])
+    const hooks = await readFile(join(installed, 'dist/react.js'), 'utf8')
+    expect(imports(hooks)).toEqual([expect.stringMatching(/from"react"$/)])
+    expect(hooks).toMatch(/^"use client";/)
     // Only for a path.
     const server = await readFile(join(installed, 'dist/server.js'), 'utf8')
     expect(imports(server)).toEqual(['import('])
@@ -72,13 +86,13 @@ describe('the client package', () => {
     'has types for the examples of its README, resolved as %s',
     async (how) => {
       const readme = await readFile(join(installed, 'README.md'), 'utf8')
-      const examples = [...readme.matchAll(/^```ts\n(.*?)^```/gms)].map(([, code = '']) => code)
+      const examples = [...readme.matchAll(/^```tsx?\n(.*?)^```/gms)].map(([, code = '']) => code)
       expect(examples.length).toBeGreaterThan(3)
       const folder = join(directory, how)
       await mkdir(folder)
       await Promise.all(
         [MISUSE, ...examples].map((code, index) =>
-          writeFile(join(folder, `example-${index}.ts`), code),
+          writeFile(join(folder, `example-${index}.tsx`), code),
         ),
       )
       const compilerOptions = {
@@ -86,6 +100,7 @@ describe('the client package', () => {
         lib: ['es2024', 'dom', 'dom.iterable', 'esnext.disposable'],
         module: how === 'bundler' ? 'esnext' : how,
         moduleResolution: how,
+        jsx: 'react-jsx',
         types: [],
         strict: true,
         exactOptionalPropertyTypes: true,

@@ -10,7 +10,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import * as z from 'zod/mini'
 import { freePort } from '../../dev/ports.ts'
 import { markedBlock } from '../docs/support/markdown.ts'
-import { startChromium } from './chromium.ts'
+import { chooseByKeyboard, startChromium } from './chromium.ts'
 import { type NpmProcess, startNpm } from './npm-process.ts'
 import { type NodeServer, startNodeServer } from './package/node-server.ts'
 import { exec, pack, projectBin, ROOT } from './package/packed.ts'
@@ -182,13 +182,8 @@ describeWith([CHROMIUM], 'the first hour: a new React app next to npm run dev', 
   it('uploads, lists, shows and deletes files, with a form for keyboards and screen readers', async () => {
     await using page = await open(server.origin)
     await page.waitForSelector('text=No files yet.')
-    await page.keyboard.press('Tab')
-    expect(await page.evaluate('document.activeElement.matches("label input[type=file]")')).toBe(
-      true,
-    )
-
-    await page.setInputFiles('[type=file]', [PNG, TEXT])
-    await page.waitForSelector('text=2 of 2 files uploaded.')
+    await chooseByKeyboard(page, [PNG, TEXT])
+    await page.waitForSelector('[role=status] >> text=2 of 2 files uploaded.')
     await seesPicture(page)
     await page.evaluate(`(() => {
       const dataTransfer = new DataTransfer()
@@ -198,13 +193,18 @@ describeWith([CHROMIUM], 'the first hour: a new React app next to npm run dev', 
     })()`)
     await page.waitForSelector('text=3 of 3 files uploaded.')
     await expectAccessible(page)
+    await page.click('[aria-label="Hide: a.png"]')
+    await page.waitForSelector('text=2 of 2 files uploaded.')
+    expect(await page.locator('[aria-label=Files] li').count()).toBe(3)
 
     await page.reload()
     await seesPicture(page)
     expect(await page.locator('[aria-label=Files] li').count()).toBe(3)
     await page.click('[aria-label="Delete c.txt"]')
     await expect.poll(() => page.locator('[aria-label=Files] li').count()).toBe(2)
-    expect([...(await listed()).keys()].toSorted()).toEqual(['a.png', 'b.txt'])
+    await expect
+      .poll(async () => [...(await listed()).keys()].toSorted())
+      .toEqual(['a.png', 'b.txt'])
     expect(await alerts(page)).toEqual([])
   })
 
@@ -222,9 +222,10 @@ describeWith([CHROMIUM], 'the first hour: a new React app next to npm run dev', 
       names.map((name) => ({ ...TEXT, name })),
     )
     await expect.poll(() => held.length).toBe(3)
-    await page.click('[aria-label="Cancel 1.txt"]')
+    await expectAccessible(page)
+    await page.click('[aria-label="Cancel: 1.txt"]')
     await expect.poll(() => held.length).toBe(4)
-    await page.click('[aria-label="Cancel 5.txt"]')
+    await page.click('[aria-label="Cancel: 5.txt"]')
     for (const route of held) await route.continue().catch(() => undefined) // One was cancelled.
     await page.waitForSelector('text=3 of 3 files uploaded.')
     const kept = [...(await listed()).keys()].filter((name) => names.includes(name))

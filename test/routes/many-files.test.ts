@@ -1,7 +1,8 @@
-import { reset } from 'cloudflare:test'
+import { createExecutionContext, reset, waitOnExecutionContext } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { FileRecord } from '../../src/file-index/file-record.ts'
+import { presigner } from '../../src/worker.ts'
 import { bucketFetch } from '../support/bucket.ts'
 import { bearer, testApiKey } from '../support/credentials.ts'
 import { failNextPurge } from '../support/purge.ts'
@@ -242,6 +243,83 @@ describe('POST /files/delete', () => {
     expect(await stored()).toHaveLength(2)
     expect(await removeMany(keys)).toEqual({ deleted: keys.map((key) => ({ key })) })
     expect(await stored()).toEqual([])
+  })
+
+  describe('with a queue', () => {
+    /** The messages that the queue has received. */
+    const queued: { readonly body: unknown }[] = []
+    const queue = {
+      sendBatch: async (messages: readonly { readonly body: unknown }[]) => {
+        queued.push(...messages)
+      },
+    }
+    const queueing = testWorker({ EVENTS: queue })
+    const remove = async (keys: readonly string[], through = queueing): Promise<Deleted> =>
+      (await through.post('/files/delete', { keys })).json()
+
+    /** Delivers what is queued to the Worker, and returns whether each message was acknowledged. */
+    async function deliver(): Promise<boolean[]> {
+      const context = createExecutionContext()
+      const acknowledged: boolean[] = []
+      const messages = queued.splice(0).map(({ body }, index) => ({
+        body,
+        attempts: 1,
+        ack: () => {
+          acknowledged[index] = true
+        },
+        retry: () => {
+          acknowledged[index] = false
+        },
+      }))
+      const variables = { ...env, EVENTS: queue } as unknown as Env
+      await presigner.queue({ queue: 'edge-presigner-jobs', messages }, variables, context)
+      await waitOnExecutionContext(context)
+      return acknowledged
+    }
+
+    it('removes the records after a failed purge, which the queue repeats', async () => {
+      const keys = await uploadMany('a.txt', 'b.txt')
+      const purge = failNextPurge(new Error('rate limited'))
+      expect(await remove(keys)).toEqual({ deleted: keys.map((key) => ({ key })) })
+      expect(await stored()).toEqual([])
+      expect(await deliver()).toEqual([true])
+      expect(purge.mock.calls).toEqual([
+        ['files', keys],
+        ['files', keys],
+      ])
+    })
+
+    it('leaves a job in the queue until its purge succeeds', async () => {
+      const keys = await uploadMany('a.txt', 'b.txt')
+      vi.spyOn(console, 'warn').mockReturnValue()
+      failNextPurge(new Error('rate limited')).mockRejectedValueOnce(new Error('rate limited'))
+      await remove(keys)
+      expect(await deliver()).toEqual([false])
+    })
+
+    it('queues messages of at most 128 KB', async () => {
+      const long = `${'"'.repeat(120)}/`.repeat(8)
+      const keys = Array.from({ length: 100 }, (_, i) => `${long}${i}`)
+      failNextPurge(new Error('rate limited'))
+      expect((await remove(keys)).deleted.some(({ error }) => error)).toBe(false)
+      const bodies = queued.splice(0).map(({ body }) => JSON.stringify(body))
+      expect(Math.max(...bodies.map((body) => new TextEncoder().encode(body).length))).toBeLessThan(
+        128_000,
+      )
+      const named = bodies.flatMap((body) => JSON.parse(body).keys)
+      expect(named).toEqual(keys)
+    })
+
+    it('keeps the records if the queue fails too', async () => {
+      const keys = await uploadMany('a.txt', 'b.txt')
+      failNextPurge(new Error('rate limited'))
+      const failing = testWorker({
+        EVENTS: { sendBatch: () => Promise.reject(new Error('queue down')) },
+      })
+      const { deleted } = await remove(keys, failing)
+      expect(deleted.map(({ error }) => error?.code)).toEqual(['purge_failed', 'purge_failed'])
+      expect(await stored()).toHaveLength(2)
+    })
   })
 
   it('deletes the other records when one removal fails, and logs that', async () => {

@@ -31,6 +31,7 @@ const NEEDS: readonly Need[] = [
     files: [
       'test/docs/api-examples.test.ts',
       'test/docs/examples.test.ts',
+      'test/docs/frameworks.test.ts',
       'test/docs/library.test.ts',
       'test/docs/migrations.test.ts',
       'test/docs/openapi.test.ts',

@@ -90,8 +90,11 @@ it('repairs the record of an object that is replaced meanwhile', async () => {
   expect(await stored()).toMatchObject({
     etag: '"e2"',
     createdAt: LATER.toISOString(),
-    owner: 'key:ann',
+    owner: null,
   })
+  const again = { key: KEY, name: 'new.txt', owner: 'key:bob' }
+  const { record: repaired } = await recordUpload(bucket, index, again, LATER, null)
+  expect(repaired).toMatchObject({ name: 'new.txt', owner: 'key:bob' })
 })
 
 it('removes the record of an object that is deleted meanwhile', async () => {

@@ -15,6 +15,7 @@ export const ENTRIES: Readonly<Record<string, string>> = {
   'edge-presigner/signer': join(ROOT, 'src', 'signer.ts'),
   'edge-presigner/testing': join(ROOT, 'src', 'testing.ts'),
   'edge-presigner-client': join(ROOT, 'client', 'src', 'index.ts'),
+  'edge-presigner-client/react': join(ROOT, 'client', 'src', 'react.ts'),
   'edge-presigner-client/server': join(ROOT, 'client', 'src', 'server.ts'),
   'edge-presigner-client/uppy': join(ROOT, 'client', 'src', 'uppy.ts'),
 }

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { HeadObjectCommand, ListPartsCommand, type S3Client } from '@aws-sdk/client-s3'
 import type { Browser } from 'playwright-core'
 import { build } from 'vite'
+import { installOwnPackages } from '../../../dev/own-packages.ts'
 import { freePort } from '../../../dev/ports.ts'
 import type { S3Server, S3ServerOptions } from '../../../dev/s3-server.ts'
 import { type BucketTable, startBuiltWorker } from '../built-worker.ts'
@@ -94,20 +95,21 @@ export async function startClientContext(
   const front = await startForwarder(() => Number(new URL(worker.origin).port))
   stack.defer(() => front.close())
 
-  const scripts = await bundlePages(directory)
-  const site = createServer((request, response) => {
+  const scripts = await bundleClient(directory)
+  const site = createServer(async (request, response) => {
     const path = request.url ?? '/'
-    const script = scripts[path]
-    if (script !== undefined) {
-      response.setHeader('Content-Type', 'text/javascript').end(script)
+    if (path.endsWith('.js')) {
+      response.setHeader('Content-Type', 'text/javascript').end(await scripts(path.slice(1)))
       return
     }
     if (path === '/uppy-strict')
       response.setHeader('Content-Security-Policy', "connect-src 'self' http:")
-    const src = path.startsWith('/uppy') ? '/uppy-page.js' : '/page.js'
+    const [name = 'page'] = /^(?:uppy|react-\d+)/.exec(path.slice(1)) ?? []
     response
       .setHeader('Content-Type', 'text/html; charset=utf-8')
-      .end(`<!doctype html><title>Client</title><input type="file"><script src="${src}"></script>`)
+      .end(
+        `<!doctype html><title>Client</title><input type="file"><div id="root"></div><script src="/${name}.js"></script>`,
+      )
   }).listen(pagePort, '127.0.0.1')
   stack.defer(() => site[Symbol.asyncDispose]())
   await once(site, 'listening')
@@ -151,28 +153,71 @@ export async function startClientContext(
   }
 }
 
-/** The scripts of the pages by path, with the package as published. */
-async function bundlePages(directory: string): Promise<Readonly<Record<string, string>>> {
+interface Bundle {
+  /** The module in client/test. */
+  readonly entry: string
+  /** The folder with the packages of React. */
+  readonly react?: string
+  readonly format?: 'es'
+}
+
+/** React 18 and 19. Their development builds mount twice in StrictMode, and print warnings. */
+const bundlesOfReact = (version: number, react: string): Readonly<Record<string, Bundle>> => ({
+  [`react-${version}.js`]: { entry: 'react-page.tsx', react },
+  [`react-${version}-server.js`]: { entry: 'react-server.tsx', react, format: 'es' },
+})
+
+const BUNDLES: Readonly<Record<string, Bundle>> = {
+  'page.js': { entry: 'page.ts' },
+  'uppy.js': { entry: 'uppy-page.ts' },
+  ...bundlesOfReact(18, join(CLIENT, '../test/e2e/react-18')),
+  ...bundlesOfReact(19, join(CLIENT, '../test/docs/recipes')),
+}
+
+/**
+ * Builds the package as it is published. Returns a function that bundles the script of a page with
+ * it, once.
+ */
+async function bundleClient(directory: string): Promise<(name: string) => Promise<string>> {
   const dist = join(directory, 'dist')
   await build({ root: CLIENT, logLevel: 'warn', build: { outDir: dist, emptyOutDir: true } })
   const outDir = join(directory, 'pages')
   const bundle = async (name: string) => {
+    const { entry, react, format = 'iife' } = BUNDLES[name] ?? { entry: name }
+    if (react) await installOwnPackages(react)
     await build({
       configFile: false,
       logLevel: 'warn',
-      define: { 'process.env.NODE_ENV': '"production"' },
-      resolve: { alias: [{ find: /^\.\.\/src\/(index|uppy)\.ts$/, replacement: `${dist}/$1.js` }] },
+      define: { 'process.env.NODE_ENV': react ? '"development"' : '"production"' },
+      resolve: {
+        alias: [
+          { find: /^\.\.\/src\/(index|uppy|react)\.ts$/, replacement: `${dist}/$1.js` },
+          ...(react
+            ? [{ find: /^react(?=$|-dom|\/)/, replacement: `${react}/node_modules/react` }]
+            : []),
+        ],
+      },
       build: {
         outDir,
         emptyOutDir: false,
         minify: false,
-        lib: { entry: join(CLIENT, `test/${name}.ts`), formats: ['iife'], name: 'testPage' },
-        rolldownOptions: { output: { entryFileNames: `${name}.js` } },
+        lib: { entry: join(CLIENT, 'test', entry), formats: [format], name: 'testPage' },
+        rolldownOptions: {
+          output: { entryFileNames: name },
+          onLog: (level, log, handle) => {
+            if (log.code !== 'MODULE_LEVEL_DIRECTIVE') handle(level, log)
+          },
+        },
       },
     })
-    return readFile(join(outDir, `${name}.js`), 'utf8')
+    return readFile(join(outDir, name), 'utf8')
   }
-  return { '/page.js': await bundle('page'), '/uppy-page.js': await bundle('uppy-page') }
+  const bundled = new Map<string, Promise<string>>()
+  return (name) => {
+    const script = bundled.get(name) ?? bundle(name)
+    bundled.set(name, script)
+    return script
+  }
 }
 
 const apiKeyEntry = (apiKey: string) => ({

@@ -1,0 +1,202 @@
+import type { Client } from './client.ts'
+import { announce, type FileChange, onChange, recentChanges } from './file-changes.ts'
+import type { LinksOptions, ListOptions } from './requests.ts'
+import type { FileRecord } from './responses.ts'
+import { asError, createStore, type Store } from './store.ts'
+
+/** How many links one request may ask for. */
+const MAX_LINKS = 1000
+
+export interface FilePagesOptions extends Pick<ListOptions, 'prefix' | 'limit'> {
+  /** Adds a `link` to each file, for `<img>`. Needs the scope `links:create`. */
+  readonly links?: boolean | LinksOptions | undefined
+}
+
+export interface ShownFile extends FileRecord {
+  /** Only with `links`, and if the API allows a link of this file. */
+  readonly link?: string | undefined
+}
+
+export interface FilesState {
+  /** The loaded pages. Newly uploaded files come first. */
+  readonly files: readonly ShownFile[]
+  /** `loading` until the first page is loaded, or `failed` if it can't be loaded. */
+  readonly status: 'loading' | 'ready' | 'failed'
+  /** Whether a page is being loaded: the first, the next, or the first again. */
+  readonly isFetching: boolean
+  /** Whether `loadMore` finds more files. */
+  readonly hasMore: boolean
+  /** Why the last action failed. The next action clears it. */
+  readonly error: Error | undefined
+}
+
+/** Functions that stay the same for the same client and options. Their promises never reject. */
+export interface FileActions {
+  /** Loads the next page. */
+  loadMore(): Promise<void>
+  /** Loads the first page again, and replaces the list by it. */
+  refresh(): Promise<void>
+  /** Shows a file that was recorded in another way, such as with Uppy, in all lists of the client. */
+  add(record: FileRecord): void
+  /**
+   * Deletes a file. It disappears at once, and returns if the API can't delete it. Resolves with
+   * whether the file is deleted.
+   */
+  remove(key: string): Promise<boolean>
+}
+
+export interface FilePages extends Store<FilesState>, FileActions {}
+
+/** Returns a list that loads its first page when somebody subscribes. */
+export function createFilePages(client: Client, options: FilePagesOptions): FilePages {
+  const { prefix, limit, links } = options
+  /** The files whose link is requested. */
+  const asked = new WeakSet<ShownFile>()
+  const removals = new Map<string, Promise<boolean>>()
+  let files: readonly ShownFile[] = []
+  let status: FilesState['status'] = 'loading'
+  let cursor: string | undefined
+  let error: Error | undefined
+  /** The latest request for a page. The responses to earlier ones are ignored. */
+  let fetching: Promise<void> | undefined
+  let subscribers = 0
+  let stopListening = () => {}
+
+  const store = createStore(() => ({
+    files: files.filter(({ key }) => !removals.has(key)),
+    status,
+    isFetching: fetching !== undefined || status === 'loading',
+    hasMore: cursor !== undefined,
+    error,
+  }))
+
+  /** Requests the page at `from`, and calls `show` with its files, if it is still wanted. */
+  function fetchPage(
+    from: string | undefined,
+    show: (page: readonly ShownFile[]) => void,
+  ): Promise<void> {
+    const load = async () => {
+      const page = await client.list({ prefix, limit, cursor: from })
+      return { next: page.cursor, page: await withLinks(page.files) }
+    }
+    const done = (act: () => void) => {
+      if (fetching !== promise) return
+      fetching = undefined
+      act()
+      store.changed()
+    }
+    const promise: Promise<void> = load().then(
+      ({ next, page }) =>
+        done(() => {
+          cursor = next
+          status = 'ready'
+          show(page)
+          void linkNewFiles()
+        }),
+      (thrown) =>
+        done(() => {
+          error = asError(thrown)
+          if (status === 'loading') status = 'failed'
+        }),
+    )
+    fetching = promise
+    error = undefined
+    if (status === 'failed') status = 'loading'
+    store.changed()
+    return promise
+  }
+
+  function refresh(): Promise<void> {
+    return fetchPage(undefined, (page) => {
+      files = recentChanges(client).reduce(changed, page)
+    })
+  }
+
+  /** Returns `shown` after a change by this page. */
+  function changed(shown: readonly ShownFile[], { key, record }: FileChange): readonly ShownFile[] {
+    const others = shown.filter((file) => file.key !== key)
+    if (record === null) return others
+    if (others.length < shown.length) return shown.map((file) => (file.key === key ? record : file))
+    return key.startsWith(prefix ?? '') ? [record, ...shown] : shown
+  }
+
+  /** Adds the links of files that the page has just uploaded. */
+  async function linkNewFiles(): Promise<void> {
+    const unlinked = files.filter((file) => !('link' in file || asked.has(file)))
+    if (!links || unlinked.length === 0) return
+    for (const file of unlinked) asked.add(file)
+    try {
+      const linked = new Map((await withLinks(unlinked)).map((file) => [file.key, file]))
+      files = files.map((file) => (unlinked.includes(file) && linked.get(file.key)) || file)
+    } catch (thrown) {
+      error = asError(thrown)
+    }
+    store.changed()
+  }
+
+  async function withLinks(records: readonly FileRecord[]): Promise<readonly ShownFile[]> {
+    if (!links) return records
+    const linkOf = new Map<string, string>()
+    for (let at = 0; at < records.length; at += MAX_LINKS) {
+      const keys = records.slice(at, at + MAX_LINKS).map(({ key }) => key)
+      const answer = await client.links(keys, links === true ? undefined : links)
+      for (const each of answer.links) if ('link' in each) linkOf.set(each.key, each.link)
+    }
+    return records.map((record) => ({ ...record, link: linkOf.get(record.key) }))
+  }
+
+  async function removeNow(key: string): Promise<boolean> {
+    try {
+      await client.remove(key)
+      announce(client, key, null)
+      return true
+    } catch (thrown) {
+      error = asError(thrown)
+      return false
+    } finally {
+      removals.delete(key)
+      store.changed()
+    }
+  }
+
+  return {
+    ...store,
+    subscribe(listener) {
+      const unsubscribe = store.subscribe(listener)
+      if (subscribers++ === 0) {
+        stopListening = onChange(client, (change) => {
+          files = changed(files, change)
+          store.changed()
+          void linkNewFiles()
+        })
+        // Not again when React mounts a component twice, as in StrictMode.
+        if (!fetching) void refresh()
+      }
+      return () => {
+        unsubscribe()
+        if (--subscribers === 0) stopListening()
+      }
+    },
+    refresh,
+    async loadMore() {
+      if (fetching) return fetching
+      if (cursor === undefined) return
+      await fetchPage(cursor, (page) => {
+        const shown = new Set(files.map(({ key }) => key))
+        const ofPage = ({ key }: { readonly key: string }) => page.some((file) => file.key === key)
+        const current = recentChanges(client).filter(ofPage).reduce(changed, page)
+        files = [...files, ...current.filter(({ key }) => !shown.has(key))]
+      })
+    },
+    add: (record) => announce(client, record.key, record),
+    remove(key) {
+      const known = removals.get(key)
+      if (known) return known
+      error = undefined
+      const removal = removeNow(key)
+      removals.set(key, removal)
+      store.changed()
+      return removal
+    },
+  }
+}

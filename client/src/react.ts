@@ -1,0 +1,59 @@
+'use client'
+
+import { useEffect, useMemo, useState, useSyncExternalStore } from 'react'
+import type { Client } from './client.ts'
+import {
+  createFilePages,
+  type FileActions,
+  type FilePagesOptions,
+  type FilesState,
+} from './file-pages.ts'
+import {
+  createUploadQueue,
+  type UploadActions,
+  type UploadQueueOptions,
+  type UploadsState,
+} from './upload-queue.ts'
+
+export type { FileActions, FilesState, ShownFile } from './file-pages.ts'
+export type {
+  FileOptions,
+  Upload,
+  UploadActions,
+  UploadStatus,
+  UploadsState,
+} from './upload-queue.ts'
+
+export type UseUploadOptions = UploadQueueOptions
+export type UseUploadResult = UploadsState & UploadActions
+export type UseFilesOptions = FilePagesOptions
+export type UseFilesResult = FilesState & FileActions
+
+/**
+ * Uploads files with `client`, several at a time. Returns the list of uploads, their progress, and
+ * functions that never change. Uploads continue after the component unmounts.
+ */
+export function useUpload(client: Client, options: UseUploadOptions = {}): UseUploadResult {
+  const [queue] = useState(() => createUploadQueue(client, options))
+  useEffect(() => queue.configure(client, options))
+  const state = useSyncExternalStore(queue.subscribe, queue.getSnapshot, queue.getServerSnapshot)
+  const { add, pause, resume, cancel, retry, remove } = queue
+  return { ...state, add, pause, resume, cancel, retry, remove }
+}
+
+/**
+ * Lists the files of `client`, page by page. Files that `useUpload` uploads with the same client
+ * appear at once. Another client or other options start a new list, so create the client outside
+ * of components, or keep it in `useState` or `useMemo`.
+ */
+export function useFiles(client: Client, options: UseFilesOptions = {}): UseFilesResult {
+  const { prefix, limit, links } = options
+  const linksJson = JSON.stringify(links)
+  const pages = useMemo(
+    () => createFilePages(client, { prefix, limit, links: linksJson && JSON.parse(linksJson) }),
+    [client, prefix, limit, linksJson],
+  )
+  const state = useSyncExternalStore(pages.subscribe, pages.getSnapshot, pages.getServerSnapshot)
+  const { loadMore, refresh, add, remove } = pages
+  return { ...state, loadMore, refresh, add, remove }
+}
