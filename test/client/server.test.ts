@@ -36,7 +36,9 @@ function stream(count: number): ReadableStream<Uint8Array> {
 
 describe('the server client in workerd', () => {
   it('uploads bytes, and text as a Blob', async () => {
-    const { key } = await client.upload(new TextEncoder().encode('hello'), { mimetype: 'text/plain' })
+    const { key } = await client.upload(new TextEncoder().encode('hello'), {
+      mimetype: 'text/plain',
+    })
     expect(await (await bucketFetch(key)).text()).toBe('hello')
     const blob = new Blob(['hi'], { type: 'text/plain' })
     expect(await client.upload(blob)).toMatchObject({ size: 2, mimetype: 'text/plain' })
