@@ -53,7 +53,7 @@ export interface ApiRequest {
  */
 export type Api = <T>(
   check: Check<T>,
-  method: 'GET' | 'POST' | 'DELETE',
+  method: 'GET' | 'POST' | 'PATCH' | 'DELETE',
   path: string,
   request?: ApiRequest & { readonly stall?: Stall | undefined },
 ) => Promise<T>

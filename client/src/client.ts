@@ -7,9 +7,12 @@ import type {
   UrlOptions,
 } from './requests.ts'
 import {
+  type Deleted,
   type FilePage,
+  type FileRecord,
   type FileUrl,
   isAnything,
+  isDeleted,
   isFilePage,
   isFileRecord,
   isFileUrl,
@@ -48,10 +51,18 @@ export interface Client {
   links(keys: readonly string[], options?: LinksOptions): Promise<Links>
   /** Records an object that was uploaded by other means, under a display name. */
   record(key: string, name: string): Promise<RecordedFile>
+  /** Changes the display name in the index. */
+  rename(key: string, name: string): Promise<FileRecord>
   /** Deletes the object and its record. */
   remove(key: string): Promise<void>
+  /** Deletes up to 100 files. Resolves with an error for each key that is not deleted. */
+  removeMany(keys: readonly string[]): Promise<Deleted>
   /** Sends any other request to the API, with the token. `path` starts with a slash. */
-  request(method: 'GET' | 'POST' | 'DELETE', path: string, request?: ApiRequest): Promise<unknown>
+  request(
+    method: 'GET' | 'POST' | 'PATCH' | 'DELETE',
+    path: string,
+    request?: ApiRequest,
+  ): Promise<unknown>
 }
 
 /** Returns a client of the Worker at `baseUrl`. */
@@ -71,6 +82,8 @@ export function createClient({ bucket, ...options }: ClientOptions): Client {
       const body: RecordRequest = { key, name, bucket }
       return api(isFileRecord, 'POST', '/files', { body })
     },
+    rename: (key, name) => api(isFileRecord, 'PATCH', pathOf(key), { body: { name, bucket } }),
+    removeMany: (keys) => api(isDeleted, 'POST', '/files/delete', { body: { keys, bucket } }),
     remove: (key) => api(isNothing, 'DELETE', pathOf(key), { query: { bucket } }),
     request: (method, path, request) => api(isAnything, method, path, request),
   }

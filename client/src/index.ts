@@ -9,6 +9,7 @@ export { PresignerError } from './presigner-error.ts'
 export type { Progress } from './progress.ts'
 export type { LinkOptions, LinksOptions, ListOptions, UrlOptions, UrlUse } from './requests.ts'
 export type {
+  Deleted,
   FilePage,
   FileRecord,
   FileUrl,

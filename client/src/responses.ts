@@ -65,6 +65,12 @@ export interface Links {
   expiresAt: string
 }
 
+/** Response of `POST /files/delete`. */
+export interface Deleted {
+  /** In the order of the request. A key with an error is not completely deleted. */
+  deleted: ({ key: string } | RefusedKey)[]
+}
+
 /** Response of `POST /files/upload-url`: the members that this client uses. */
 export interface UploadUrl {
   uploadUrl: string
@@ -125,17 +131,22 @@ export const isFileUrl = isObject<FileUrl>({
 
 export const isLink = isObject<Link>({ link: isString, expiresAt: isString })
 
+export const isItemError = isObject<RefusedKey['error']>({ code: isString, message: isString })
+
+export const isRefusedKey = isObject<RefusedKey>({ key: isString, error: isItemError })
+
 export const isLinks = isObject<Links>({
   links: isListOf(
     isEither(
       isObject<{ key: string; link: string }>({ key: isString, link: isString }),
-      isObject<RefusedKey>({
-        key: isString,
-        error: isObject<RefusedKey['error']>({ code: isString, message: isString }),
-      }),
+      isRefusedKey,
     ),
   ),
   expiresAt: isString,
+})
+
+export const isDeleted = isObject<Deleted>({
+  deleted: isListOf(isEither(isRefusedKey, isObject<{ key: string }>({ key: isString }))),
 })
 
 export const isUploadUrl = isObject<UploadUrl>({

@@ -4,13 +4,20 @@ export type { ApiErrorCode, ClientErrorCode, ErrorCode } from './error-code.ts'
 export type { Issue } from './presigner-error.ts'
 export { PresignerError } from './presigner-error.ts'
 export type { FileConditions, LinkOptions, LinksOptions, UrlOptions, UrlUse } from './requests.ts'
-export type { FileRecord, FileUrl, Link, Links, ListedFile, RefusedKey } from './responses.ts'
+export type {
+  Deleted,
+  FileRecord,
+  FileUrl,
+  Link,
+  Links,
+  ListedFile,
+  RefusedKey,
+} from './responses.ts'
 export type { CallOptions } from './server/api.ts'
 export type { ServerClient, ServerClientOptions } from './server/client.ts'
 export { createServerClient } from './server/client.ts'
 export type { FileToUpload, ListAllOptions, Scope, TokenRequest } from './server/requests.ts'
 export type {
-  Deleted,
   FileUrls,
   RefusedFile,
   SignedUpload,

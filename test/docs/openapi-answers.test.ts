@@ -178,6 +178,23 @@ describe('a client that reads only docs/openapi.json', () => {
     })
   })
 
+  it('limits a token to a user, and shows its limits', async () => {
+    const limits = {
+      buckets: ['files'],
+      maxBytes: 1000,
+      allowedTypes: ['image/*'],
+      maxExpiresIn: 60,
+    }
+    const body = { scopes: ['files:upload'], subject: 'alice', ...limits, context: { plan: 'pro' } }
+    const { token } = await readToken(client.call('createToken', 200, { body }))
+    const base = `/u/${token}`
+    const shown = await client.call('getLimits', 200, { base })
+    expect(shown).toMatchObject({ buckets: [{ bucket: 'files', maxBytes: 1000 }] })
+    await client.call('getLimits', 200)
+    await client.call('createToken', 403, { body: { ...body, maxExpiresIn: 31_536_001 } })
+    await client.call('createToken', 404, { body: { ...body, buckets: ['nope'] } })
+  })
+
   it('uploads in parts', async () => {
     const file = { fileName: 'Film.mp4', mimetype: 'video/mp4', size: CONTENT.length }
     const { key, uploadId } = await readStarted(client.call('startMultipart', 200, { body: file }))

@@ -1,7 +1,9 @@
 import type { LinkOptions, LinksOptions, UrlOptions } from '../requests.ts'
 import {
+  type Deleted,
   type FileRecord,
   type FileUrl,
+  isDeleted,
   isFilePage,
   isFileRecord,
   isFileUrl,
@@ -15,9 +17,7 @@ import {
 import { type CallOptions, createServerApi, type ServerOptions } from './api.ts'
 import type { FileToUpload, ListAllOptions, TokenRequest } from './requests.ts'
 import {
-  type Deleted,
   type FileUrls,
-  isDeleted,
   isFileUrls,
   isToken,
   isUploadUrls,

@@ -1,5 +1,5 @@
 import { isEither, isListOf, isNumber, isObject, isString, isStringMap } from '../check.ts'
-import type { RefusedKey } from '../responses.ts'
+import { isItemError, isRefusedKey, type RefusedKey } from '../responses.ts'
 
 export interface Token {
   token: string
@@ -12,11 +12,6 @@ export interface FileUrls {
   /** Seconds, from the response on. */
   expiresIn: number
   expiresAt: string
-}
-
-export interface Deleted {
-  /** In the order of the request. */
-  deleted: ({ key: string } | RefusedKey)[]
 }
 
 export interface SignedUpload {
@@ -42,19 +37,12 @@ export interface UploadUrls {
   uploads: (SignedUpload | RefusedFile)[]
 }
 
-const error = isObject<RefusedKey['error']>({ code: isString, message: isString })
-const isRefusedKey = isObject<RefusedKey>({ key: isString, error })
-
 export const isToken = isObject<Token>({ token: isString, expiresAt: isString })
 
 export const isFileUrls = isObject<FileUrls>({
   urls: isListOf(isEither(isObject({ key: isString, url: isString }), isRefusedKey)),
   expiresIn: isNumber,
   expiresAt: isString,
-})
-
-export const isDeleted = isObject<Deleted>({
-  deleted: isListOf(isEither(isRefusedKey, isObject({ key: isString }))),
 })
 
 export const isUploadUrls = isObject<UploadUrls>({
@@ -69,7 +57,7 @@ export const isUploadUrls = isObject<UploadUrls>({
         expiresIn: isNumber,
         expiresAt: isString,
       }),
-      isObject<{ error: RefusedFile['error'] }>({ error }),
+      isObject<{ error: RefusedFile['error'] }>({ error: isItemError }),
     ),
   ),
 })
