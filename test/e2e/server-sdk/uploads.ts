@@ -163,6 +163,21 @@ export function uploadRules(context: () => ServerContext): void {
     await expectNothing()
   })
 
+  it('uploads to a chosen key, and replaces only what it is told to replace', async () => {
+    for (const [key, size] of [
+      ['reports/small.bin', 5],
+      ['reports/large.bin', 9 * MIB],
+    ] as const) {
+      const send = (options: object) =>
+        client.upload(inChunks(patternBytes(size)), { mimetype: TYPE.mimetype, key, ...options })
+      const name = key.slice('reports/'.length)
+      expect(await send({})).toMatchObject({ key, name, size })
+      await expect(send({})).rejects.toMatchObject({ code: 'object_exists', retryable: false })
+      const replaced = await send({ overwrite: true, fileName: 'Report.bin' })
+      expect(replaced).toMatchObject({ key, name: 'Report.bin', size })
+    }
+  })
+
   describe('a stream of stated size', () => {
     it.each([
       { size: 6, parts: undefined },
