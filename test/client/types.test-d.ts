@@ -28,7 +28,7 @@ import type {
   UploadUrl,
 } from '../../client/src/responses.ts'
 import type { Scope, TokenRequest } from '../../client/src/server/requests.ts'
-import type { Deleted, FileUrls, Token, UploadUrls } from '../../client/src/server/responses.ts'
+import type { FileUrls, Token, UploadUrls } from '../../client/src/server/responses.ts'
 import type { WebhookEvent } from '../../client/src/server/webhook.ts'
 import type { app } from '../../src/app.ts'
 import type { Issue as ApiIssue, ErrorCode } from '../../src/errors/api-error.ts'

@@ -108,6 +108,10 @@ export const fileOperations: Operations = {
       expiresIn: DOWNLOAD_SECONDS,
       download: { description: 'The browser saves the object under this name.' },
       inline: { description: 'Also show files that could run script.' },
+      versionId: {
+        description: 'A version of the object, from a bucket with versioning. It is signed.',
+        examples: ['3GlRcP.vGmehMeQIwtrnUxOZMSuN92u'],
+      },
       stable: {
         description:
           'The same URL for every caller within a window as long as `expiresIn`. The maximum is then half as long.',
