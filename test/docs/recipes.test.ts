@@ -128,9 +128,14 @@ beforeAll(async () => {
       'app/files/presigner.ts': block('next', 'presigner'),
       'app/files/page.tsx': block('next', 'page'),
       ...Object.fromEntries(
-        ['explain.ts', 'file-token.ts', 'drop-zone.tsx', 'upload-row.tsx', 'files.tsx'].map(
-          (name) => [`app/files/${name}`, reactFile(name)],
-        ),
+        [
+          'explain.ts',
+          'file-token.ts',
+          'use-limits.ts',
+          'drop-zone.tsx',
+          'upload-row.tsx',
+          'files.tsx',
+        ].map((name) => [`app/files/${name}`, reactFile(name)]),
       ),
       'call-route.ts': CALL_ROUTE,
       'call-mint.ts': CALL_MINT,
