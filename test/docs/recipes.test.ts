@@ -238,11 +238,15 @@ describe('the route handler for Next.js', () => {
   }
 
   it('gives each user a token for their own folder', async () => {
-    const answer = await call('ann/uploads')
+    const answer = await call('ann@example.com')
     expect(answer).toMatchObject({ status: 200, cache: 'no-store' })
     const { token } = tokenAnswer.parse(answer)
-    const own = `users/${encodeURIComponent('ann/uploads')}/`
+    const own = `users/${encodeURIComponent('ann@example.com')}/`
     expect(await listed(token, own, 'users/ann/', 'users/')).toEqual([200, 403, 403])
+  })
+
+  it('mints no token for an id that must be encoded first', async () => {
+    await expect(call('ann/uploads')).rejects.toThrow('subject')
   })
 
   it('answers 401 when nobody is logged in, and when the user has no id', async () => {
