@@ -287,10 +287,10 @@ describe('a client that reads only docs/openapi.json', () => {
     }
     const notification = { body: { Records: [record] } }
     const headers = { Authorization: `Bearer ${NOTIFICATION_SECRET}` }
-    expect(await client.call('notify', 200, { ...notification, headers })).toEqual({
+    expect(await client.call('receiveNotifications', 200, { ...notification, headers })).toEqual({
       counts: { recorded: 1 },
     })
-    await client.call('notify', 401, notification)
+    await client.call('receiveNotifications', 401, notification)
   })
 
   it('checks the health of the Worker', async () => {
