@@ -11,7 +11,7 @@ import { directObjects } from './delivery/object-source.ts'
 import { within } from './delivery/within.ts'
 import { ApiError, asApiError, type Issue } from './errors/api-error.ts'
 import { describe } from './errors/describe.ts'
-import type { Warning, WarningText } from './errors/warnings.ts'
+import { logWarning, type Warning, type WarningText } from './errors/warnings.ts'
 import { announcerTo, type Later } from './events/announcer.ts'
 import type { FileEvent } from './events/file-event.ts'
 import { type JobMessage, jobMessage } from './events/job.ts'
@@ -245,7 +245,10 @@ function createInstance<E extends Env>(
         }
   const webhooks = loaded.ok ? loaded.settings.webhooks : []
   const warnings: Warning[] = []
-  if (webhooks.length > 0 && later === null) warnings.push(warnOfNoQueue())
+  if (webhooks.length > 0 && later === null) {
+    warnings.push('webhooks are not queued')
+    logWarning('webhooks are not queued', { reason: 'each has one attempt' })
+  }
   const fetchesWorkers = webhooks.length > 0 || (loaded.ok && loaded.settings.jwt?.jwksUrl)
   if (fetchesWorkers && !fetchIsPublic()) warnings.push('fetch is not strictly public')
   return {
@@ -268,12 +271,6 @@ function createInstance<E extends Env>(
       return stub === null ? directObjects : edgeObjects(stub)
     },
   }
-}
-
-function warnOfNoQueue(): Warning {
-  const warning = 'webhooks are not queued'
-  console.warn(JSON.stringify({ warning, reason: 'there is no queue, so each has one attempt' }))
-  return warning
 }
 
 /** Returns `log` with its errors caught, also asynchronous ones. They only go to the console. */

@@ -64,7 +64,7 @@ interface InBucket {
   readonly bucket?: string | undefined
 }
 
-export interface UploadOptions extends UploadRequest, InBucket {
+export interface UploadOptions extends Omit<UploadRequest, 'key'>, InBucket {
   /** Start of the new key: empty (default), or ends with `/`. */
   readonly prefix?: string | undefined
 }

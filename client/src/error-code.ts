@@ -24,6 +24,7 @@ export type ApiErrorCode =
   | 'object_not_found'
   | 'upload_not_found'
   | 'unknown_bucket'
+  | 'object_exists'
   | 'file_replaced'
   | 'link_expired'
   | 'body_too_large'

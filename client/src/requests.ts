@@ -15,9 +15,13 @@ export interface FileConditions {
   readonly contentEncoding?: string | undefined
 }
 
-/** Body of `POST /multipart`. */
+/** Body of `POST /multipart`. It has either `fileName` or `key`. */
 export interface StartRequest extends FileConditions {
-  readonly fileName: string
+  readonly fileName?: string | undefined
+  /** The key to use, in place of a generated one. Needs the scope `keys:choose`. */
+  readonly key?: string | undefined
+  /** Whether the upload may replace an object under `key`. Needs the scope `files:delete`. */
+  readonly overwrite?: boolean | undefined
   readonly mimetype: string
   /** Bytes. Without it, the Worker checks the size when the upload is complete. */
   readonly size?: number | undefined
@@ -26,9 +30,11 @@ export interface StartRequest extends FileConditions {
   readonly bucket?: string | undefined
 }
 
-/** Body of `POST /files/upload-url`. */
+/** Body of `POST /files/upload-url`. It has either `fileName` or `key`. */
 export interface UploadUrlRequest extends FileConditions {
-  readonly fileName: string
+  readonly fileName?: string | undefined
+  /** The key to use, in place of a generated one. Needs the scope `keys:choose`. */
+  readonly key?: string | undefined
   readonly mimetype: string
   /** Bytes. */
   readonly size?: number | undefined
@@ -43,7 +49,8 @@ export interface UploadUrlRequest extends FileConditions {
 /** Body of `POST /files`. */
 export interface RecordRequest {
   readonly key: string
-  readonly name: string
+  /** Default for a chosen key: its last segment. */
+  readonly name?: string | undefined
   readonly bucket?: string | undefined
 }
 

@@ -25,16 +25,30 @@ const unsupported = (what: string, fix: string): Result => warn(`Not supported: 
 
 const isOk = ({ status }: Answer): boolean => status >= 200 && status < 300
 
-/** PutObject with `If-None-Match: *`, which is what `overwrite: false` sends. */
-async function conditionalWrites({ probe }: BucketContext): Promise<Result> {
+/**
+ * PutObject with `If-None-Match: *`, which is what `overwrite: false` sends, and `conditionalPut` in
+ * the settings.
+ */
+async function conditionalWrites({ probe, bucket }: BucketContext): Promise<Result> {
   const put = () => probe.put('once.txt', 'doctor', { 'If-None-Match': '*' })
-  const fix = 'Do not rely on `overwrite: false`, and give no two uploads the same key.'
+  const lacking = (what: string) =>
+    bucket.conditionalPut
+      ? fail(`Not supported: ${what}.`, 'Set `conditionalPut = false`.')
+      : unsupported(
+          what,
+          'Do not rely on `overwrite: false`, and give no two uploads the same key.',
+        )
   const first = await put()
-  if (!isOk(first)) return unsupported(`If-None-Match is refused (${codeOf(first)})`, fix)
+  if (!isOk(first)) return lacking(`If-None-Match is refused (${codeOf(first)})`)
   const second = await put()
-  return isOk(second)
-    ? unsupported('If-None-Match is ignored, and the object was replaced', fix)
-    : supported(`a second upload with If-None-Match is refused (${codeOf(second)})`)
+  if (isOk(second)) return lacking('If-None-Match is ignored, and the object was replaced')
+  const what = `a second upload with If-None-Match is refused (${codeOf(second)})`
+  return bucket.conditionalPut
+    ? supported(what)
+    : warn(
+        `Supported, but \`conditionalPut\` is off: ${what}.`,
+        'Set `conditionalPut = true` in the table of this bucket.',
+      )
 }
 
 const sha256 = (text: string): string => createHash('sha256').update(text).digest('base64')

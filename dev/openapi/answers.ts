@@ -1,4 +1,5 @@
 import * as z from 'zod/mini'
+import { SCOPES } from '../../src/access/scopes.ts'
 import { REASONS, STATUS_BY_CODE } from '../../src/errors/api-error.ts'
 
 /** The Worker's responses, under their names in docs/openapi.json. */
@@ -75,7 +76,16 @@ const itemError = z.object({
 
 export const uploadUrls = z.object({
   uploads: z
-    .array(z.union([uploadUrl, z.object({ fileName: z.optional(z.string()), error: itemError })]))
+    .array(
+      z.union([
+        uploadUrl,
+        z.object({
+          fileName: z.optional(z.string()),
+          key: z.optional(z.string()),
+          error: itemError,
+        }),
+      ]),
+    )
     .check(z.describe('One for each file, in the order of the request.')),
 })
 
@@ -116,6 +126,36 @@ export const links = z.object({
 export const token = z.object({
   token: z.string().check(z.startsWith('ept_'), z.describe('Send it as a Bearer token.')),
   expiresAt: end(),
+})
+
+export const limits = z.object({
+  scopes: z.array(z.enum(SCOPES)),
+  prefix: text('Empty, or ends with `/`.'),
+  expiresAt: z
+    .nullable(z.iso.datetime())
+    .check(z.describe('When the credential expires, ISO 8601 in UTC; null if it does not.')),
+  buckets: z
+    .array(
+      z.object({
+        bucket: alias(),
+        maxBytes: z
+          .nullable(z.int().check(z.minimum(1)))
+          .check(z.describe('Maximum size of an upload; null without a limit.')),
+        allowedTypes: z
+          .nullable(z.array(z.string()))
+          .check(z.describe('`type/subtype` or `type/*`; null if every type is allowed.')),
+        maxExpiresIn: z
+          .object({
+            upload: z.int(),
+            view: z.int(),
+            stream: z.int(),
+            email: z.int(),
+            link: z.int(),
+          })
+          .check(z.describe('Seconds by use. `expiresIn` of a link can be half of `link`.')),
+      }),
+    )
+    .check(z.describe('Those that the caller may use. The first one is the default.')),
 })
 
 export const startedUpload = z.object({
@@ -241,6 +281,7 @@ const named = {
   Health: health,
   Link: link,
   Links: links,
+  Limits: limits,
   PartList: partList,
   PartUrls: partUrls,
   RecordedFile: recordedFile,

@@ -8,11 +8,30 @@ import type { Member, Members } from './operation.ts'
 
 /** Members of bodies and queries with the same meaning everywhere. */
 export const COMMON_MEMBERS: Members = {
-  bucket: { description: 'Alias of a bucket in the configuration. The default is the first one.' },
+  bucket: {
+    description:
+      'Alias of a bucket in the configuration. The default is the first one that the caller may use.',
+  },
   cacheControl: {
     description: 'The `Cache-Control` that the bucket sends with the object: printable ASCII.',
     minLength: 1,
     examples: ['public, max-age=31536000, immutable'],
+  },
+  objectKey: {
+    description:
+      'The key to use, in place of a generated one. Needs the scope `keys:choose`. `filename` or `key` is then only the name of the file.',
+    maxLength: MAX_OBJECT_KEY_BYTES,
+  },
+  contentDisposition: {
+    description:
+      'The `Content-Disposition` that the bucket sends with the object (RFC 6266): printable ASCII. Links decide it themselves.',
+    minLength: 1,
+    examples: ['attachment; filename="report.pdf"'],
+  },
+  contentEncoding: {
+    description: 'The codings of a file that the client has compressed. Not `aws-chunked`.',
+    minLength: 1,
+    examples: ['gzip'],
   },
   delivery: {
     description:
@@ -41,6 +60,14 @@ export const COMMON_MEMBERS: Members = {
   name: { description: 'The name to show to people.', examples: ['My Photo.JPG'] },
   sha256: { description: 'SHA-256 of the file in base64, for the bucket to check.' },
   use: { description: 'What the URL is for. It determines the default lifetime.' },
+}
+
+/** `key` where an upload begins. */
+export const CHOSEN_KEY: Member = {
+  description:
+    'The key to use, in place of a generated one. Needs the scope `keys:choose`, and no `fileName` or `directory` next to it.',
+  minLength: 1,
+  maxLength: MAX_OBJECT_KEY_BYTES,
 }
 
 /** `expiresIn` of an upload URL. */

@@ -9,6 +9,7 @@ const claimsSchema = z.object({
   owner: z.string(),
   name: z.string(),
   maxBytes: z.int(),
+  overwrite: z.optional(z.boolean()),
   fields: z.catchall(z.object({ key: z.string() }), z.string()),
   context: z.optional(z.custom<Json>()),
 })
@@ -22,6 +23,8 @@ export interface FormPolicy {
   /** File name. */
   readonly name: string
   readonly maxBytes: number
+  /** Whether it may replace an object. Only for a chosen key. */
+  readonly overwrite?: boolean | undefined
   /** Exactly the fields that the form must have, by their names in lower case. */
   readonly fields: Readonly<Record<string, string>> & { readonly key: string }
   /** The principal's context, if it has one. */

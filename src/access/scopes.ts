@@ -6,6 +6,7 @@ export const SCOPES = [
   'files:delete',
   'links:create',
   'tokens:create',
+  'keys:choose',
 ] as const
 
 export type Scope = (typeof SCOPES)[number]

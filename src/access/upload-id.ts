@@ -20,6 +20,8 @@ const claimsSchema = z.object({
   name: z.string(),
   size: z.nullable(z.int()),
   partSize: z.nullable(z.int()),
+  /** Only for a chosen key. */
+  chosen: z.optional(z.object({ mark: z.string(), overwrite: z.boolean() })),
   maxBytes: z.optional(z.int()),
 })
 
@@ -42,9 +44,22 @@ export interface UploadClaims extends UploadScope {
   readonly size: number | null
   /** Bytes of each part except the last, or null if the client chooses the parts. */
   readonly partSize: number | null
+  /** For a key that the client chose. Undefined for a generated one. */
+  readonly chosen?: ChosenKey | undefined
   /** Maximum size of the file when the upload began, if there was one. */
   readonly maxBytes?: number | undefined
 }
+
+/** How an upload in parts treats an object that its key already has. */
+export interface ChosenKey {
+  /** Random text in the metadata of the object that this upload makes. */
+  readonly mark: string
+  /** Whether the upload may replace another object. */
+  readonly overwrite: boolean
+}
+
+/** What the encrypted part of an upload id is bound to. */
+type Bound = UploadScope & Pick<UploadClaims, 'chosen'>
 
 /**
  * Returns an upload id for clients, bound to bucket, key and principal, and its expiry. Its holder
@@ -89,7 +104,8 @@ export async function openUploadId(
     )
   const { s3 = '', ...claims } = parsed.data
   const { secret } = unsealed
-  const s3UploadId = claims.s3UploadId ?? (await decrypt(secret, scope, s3))
+  const s3UploadId =
+    claims.s3UploadId ?? (await decrypt(secret, { ...scope, chosen: claims.chosen }, s3))
   return { ...claims, key: scope.key, s3UploadId }
 }
 
@@ -97,14 +113,14 @@ export async function openUploadId(
  * Encrypts `text` with AES-GCM. The random initialization vector comes first. To decrypt it, the
  * scope must be the same.
  */
-async function encrypt(secret: SigningSecret, scope: UploadScope, text: string): Promise<string> {
+async function encrypt(secret: SigningSecret, scope: Bound, text: string): Promise<string> {
   const iv = crypto.getRandomValues(new Uint8Array(IV_BYTES))
   const key = await encryptionKey(secret)
   const sealed = await crypto.subtle.encrypt(aesGcm(iv, scope), key, utf8(text))
   return base64url(new Uint8Array([...iv, ...new Uint8Array(sealed)]))
 }
 
-async function decrypt(secret: SigningSecret, scope: UploadScope, text: string): Promise<string> {
+async function decrypt(secret: SigningSecret, scope: Bound, text: string): Promise<string> {
   const bytes = fromBase64url(text)
   const algorithm = aesGcm(bytes.subarray(0, IV_BYTES), scope)
   const key = await encryptionKey(secret)
@@ -113,8 +129,17 @@ async function decrypt(secret: SigningSecret, scope: UploadScope, text: string):
   )
 }
 
-const aesGcm = (iv: Uint8Array, { bucket, key, owner }: UploadScope) => ({
+/**
+ * An earlier version of the presigner can't decrypt the id of an upload to a chosen key. It would
+ * treat any object under the key as this upload's own.
+ */
+const aesGcm = (iv: Uint8Array, { bucket, key, owner, chosen }: Bound) => ({
   name: 'AES-GCM',
   iv,
-  additionalData: utf8(JSON.stringify([bucket, key, owner])),
+  additionalData: utf8(
+    JSON.stringify([
+      ...[bucket, key, owner],
+      ...(chosen === undefined ? [] : [chosen.mark, chosen.overwrite]),
+    ]),
+  ),
 })

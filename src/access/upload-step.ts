@@ -23,6 +23,8 @@ const startSchema = z.object({
     contentDisposition: z.optional(z.string()),
     contentEncoding: z.optional(z.string()),
     size: z.nullable(z.int()),
+    /** Whether it may replace an object. Only for a chosen key. */
+    overwrite: z.optional(z.boolean()),
   }),
 })
 

@@ -41,6 +41,8 @@ export interface Bucket extends Address {
    * Whether the server stores keys in Unicode NFC, so that all spellings of a key name one object.
    */
   readonly normalizesKeys: boolean
+  /** Whether the server supports If-None-Match on PutObject. */
+  readonly conditionalPut: boolean
   /** Whether the server supports If-None-Match when it completes an upload in parts. */
   readonly conditionalComplete: boolean
   /** Prefixes of chosen keys that bucket notifications may record. */

@@ -1,6 +1,7 @@
 import * as z from 'zod/mini'
 import type { Bucket } from '../bucket/bucket.ts'
 import type { ObjectSource } from '../delivery/object-source.ts'
+import { copySeconds } from '../delivery/open-object.ts'
 import { ApiError, type ErrorCode, isErrorCode } from '../errors/api-error.ts'
 import { describe } from '../errors/describe.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
@@ -65,8 +66,8 @@ export async function objectRequest(
   range: string | null,
 ): Promise<Request> {
   const headers: HeadersInit = range === null ? {} : { Range: range, [WANTED_RANGE]: range }
-  // The query is part of Workers Caching's key, so each `edgeTtl` has its own copy.
-  const url = `${await copyUrl(bucket, key)}?edgeTtl=${bucket.edgeTtlSeconds}`
+  // The query is part of Workers Caching's key, so each lifetime has its own copy.
+  const url = `${await copyUrl(bucket, key)}?edgeTtl=${copySeconds(bucket, key)}`
   return new Request(url, { method, headers })
 }
 

@@ -1,6 +1,6 @@
 import type { ObjectSource } from '../delivery/object-source.ts'
 import { describe } from '../errors/describe.ts'
-import type { Warning } from '../errors/warnings.ts'
+import { logWarning } from '../errors/warnings.ts'
 import { type Job, jobIn } from '../events/job.ts'
 import { retryDelay } from '../events/retry-delay.ts'
 import { deliver, endpointId, logWebhook } from '../events/webhook.ts'
@@ -55,19 +55,22 @@ async function runJob(
   const job = jobIn(message.body)
   if (job === null || !loaded.ok) {
     const reason = job === null ? 'the message is malformed' : 'the settings are not valid'
-    return warn('job not done', { reason, ...retry() })
+    return logWarning('job not done', { reason, ...retry() })
   }
   const { settings } = loaded
   if (job.kind === 'purge') {
     const failure = await purge(job, settings, objects).then(() => null, describe)
     if (failure === null) message.ack()
-    else warn('edge copy not purged', { reason: failure, ...retry() })
+    else logWarning('edge copy not purged', { reason: failure, ...retry() })
     return
   }
   const webhook = await endpointOf(job.endpoint, settings)
   if (webhook === null) {
     message.ack()
-    return warn('webhook lost', { event: job.id, reason: 'the endpoint is no longer configured' })
+    return logWarning('webhook lost', {
+      event: job.id,
+      reason: 'the endpoint is no longer configured',
+    })
   }
   const attempt = await deliver(webhook, job, new Date())
   if (attempt.outcome === 'failed')
@@ -96,6 +99,3 @@ async function purge(
   if (bucket === undefined) return
   await objects.purge(bucket, keys.map(parseObjectKey))
 }
-
-const warn = (warning: Warning, members: object): void =>
-  console.warn(JSON.stringify({ warning, ...members }))

@@ -1,7 +1,7 @@
 import { WorkerEntrypoint } from 'cloudflare:workers'
 import type { Bucket } from '../bucket/bucket.ts'
 import { findBucket } from '../bucket/find-bucket.ts'
-import { cacheTag, copiesOf, homeOf, openObject } from '../delivery/open-object.ts'
+import { cacheTag, copiesOf, copySeconds, homeOf, openObject } from '../delivery/open-object.ts'
 import { relay } from '../delivery/pump.ts'
 import { within } from '../delivery/within.ts'
 import { ApiError, STATUS_BY_CODE } from '../errors/api-error.ts'
@@ -41,7 +41,7 @@ export const objectsEntrypoint = <E extends object>(
         const open = (fillBytes?: number) =>
           openObject(bucket, key, method, range, new Date(), fillBytes)
         if (this.ctx.cache !== undefined) return this.#forCache(await open(), bucket, key)
-        const { edgeTtlSeconds: maxAgeSeconds } = bucket
+        const maxAgeSeconds = copySeconds(bucket, key)
         if (maxAgeSeconds === 0) return relay(await open())[0]
         return await this.#throughCacheApi({ url, range, maxAgeSeconds }, method, open)
       } catch (error) {
@@ -129,11 +129,12 @@ export const objectsEntrypoint = <E extends object>(
      * no bucket has the caller's configuration.
      */
     async #locate({ origin, pathname, searchParams }: URL) {
-      const [, copies, key = ''] = pathname.split('/').map(decodeURIComponent)
+      const [, copies, path = ''] = pathname.split('/').map(decodeURIComponent)
+      const key = parseObjectKey(path)
       const edgeTtl = searchParams.get('edgeTtl')
       for (const bucket of settingsFor(this.env).buckets)
-        if ((await copiesOf(bucket)) === copies && String(bucket.edgeTtlSeconds) === edgeTtl)
-          return { bucket, key: parseObjectKey(key), url: origin + pathname }
+        if ((await copiesOf(bucket)) === copies && String(copySeconds(bucket, key)) === edgeTtl)
+          return { bucket, key, url: origin + pathname }
       throw new ApiError('unknown_bucket', 'No bucket is configured like this.')
     }
   }

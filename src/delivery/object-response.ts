@@ -1,7 +1,7 @@
 import type { LinkPolicy } from '../access/link-signature.ts'
 import type { Bucket } from '../bucket/bucket.ts'
 import { MAX_REPLACEABLE_SECONDS } from '../bucket/limits.ts'
-import { keyCreatedAt } from '../keys/new-key.ts'
+import { isNewObjectKey, keyCreatedAt } from '../keys/new-key.ts'
 import { keyRunsScript } from '../keys/script-types.ts'
 import { contentCodings } from './content-coding.ts'
 import { attachment } from './content-disposition.ts'
@@ -75,11 +75,13 @@ function contain(headers: Headers, { key, download }: LinkPolicy, sharesOrigin: 
 }
 
 /**
- * Returns the Cache-Control for the browser, never longer than the link. An object that may change
- * is checked again when its copy expires. An object with a new key can't change after every URL
- * that could replace it has expired, and also the edge copy of an object that it replaced.
+ * Returns the Cache-Control for the browser, never longer than the link. An object with a generated
+ * key is checked again when its copy expires. It can't change after every URL that could replace it
+ * has expired, and also the edge copy of an object that it replaced. The object under any other key
+ * may be replaced at any time, so browsers always ask whether their copy is current.
  */
 function browserLifetime({ key, expires }: LinkPolicy, bucket: Bucket, now: Date): string {
+  if (!isNewObjectKey(key)) return 'private, no-cache'
   const left = Math.max(0, expires - Math.ceil(now.getTime() / 1000))
   const settledAt = keyCreatedAt(key) + (MAX_REPLACEABLE_SECONDS + bucket.edgeTtlSeconds) * 1000
   if (now.getTime() > settledAt) return `private, max-age=${left}, immutable`

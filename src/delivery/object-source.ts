@@ -21,7 +21,7 @@ export interface ObjectSource {
   ): Promise<Response>
   /**
    * Purges every copy of these objects, at most 100, in one call. Throws `purge_failed`. Copies then
-   * stay for at most the bucket's `edgeTtl`.
+   * stay for at most `copySeconds`.
    */
   purge(bucket: Bucket, keys: readonly ObjectKey[]): Promise<void>
 }

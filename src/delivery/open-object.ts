@@ -1,6 +1,7 @@
 import type { Bucket } from '../bucket/bucket.ts'
 import { ApiError } from '../errors/api-error.ts'
 import { hex, utf8 } from '../keys/encodings.ts'
+import { isNewObjectKey } from '../keys/new-key.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { requireBucket } from '../storage/object.ts'
 import {
@@ -131,13 +132,13 @@ async function copyOf(
   size: number | null,
 ): Promise<Response> {
   const headers = keptHeaders(answer)
-  const { edgeTtlSeconds } = bucket
+  const seconds = copySeconds(bucket, key)
   // A truncated body without a length could not be detected. An encoded body is not cached, since a
   // cache may decode it.
   const kept = size !== null && size <= MAX_COPY_BYTES && !headers.has('content-encoding')
   if (size !== null) headers.set('Content-Length', String(size))
-  if (kept && edgeTtlSeconds > 0) {
-    headers.set('Cache-Control', `public, max-age=${edgeTtlSeconds}, must-revalidate`)
+  if (kept && seconds > 0) {
+    headers.set('Cache-Control', `public, max-age=${seconds}, must-revalidate`)
     headers.set('Cache-Tag', await cacheTag(bucket, key))
   } else headers.set('Cache-Control', 'no-store')
   return new Response(answer.body, { status: 200, headers, encodeBody: 'manual' })
@@ -150,6 +151,16 @@ function keptHeaders({ headers }: Response): Headers {
   })
   return new Headers([...kept, ['Accept-Ranges', 'bytes']])
 }
+
+/** Maximum seconds for an edge copy of an object that an upload may replace at any time. */
+const MAX_CHANGING_SECONDS = 60
+
+/**
+ * Returns the maximum lifetime of an edge copy. Only a generated key names one upload. The object
+ * under any other key may be replaced, also by another program.
+ */
+export const copySeconds = ({ edgeTtlSeconds }: Bucket, key: ObjectKey): number =>
+  isNewObjectKey(key) ? edgeTtlSeconds : Math.min(edgeTtlSeconds, MAX_CHANGING_SECONDS)
 
 /**
  * Returns the tag that purges every copy of an object. It is a digest, since tags ignore case and

@@ -25,6 +25,7 @@ export const STATUS_BY_CODE = {
   upload_not_found: 404,
   unknown_bucket: 404,
   encoding_not_acceptable: 406,
+  object_exists: 409,
   file_replaced: 409,
   link_expired: 410,
   body_too_large: 413,

@@ -28,3 +28,8 @@ export type Warning = (typeof WARNINGS)[number]
 
 /** A warning, with or without its reason. */
 export type WarningText = Warning | `${Warning}: ${string}`
+
+/** Writes a warning about work that belongs to no request. */
+export function logWarning(warning: Warning, members: object): void {
+  console.warn(JSON.stringify({ warning, ...members }))
+}

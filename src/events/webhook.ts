@@ -1,5 +1,5 @@
 import { describe } from '../errors/describe.ts'
-import type { Warning } from '../errors/warnings.ts'
+import { logWarning, type Warning } from '../errors/warnings.ts'
 import { hex, utf8 } from '../keys/encodings.ts'
 import type { EventType } from './file-event.ts'
 import { secondsAsked } from './retry-delay.ts'
@@ -70,5 +70,5 @@ export async function deliver(
 
 /** Logs what became of an event that was not delivered. Names the endpoint by its host. */
 export function logWebhook(warning: Warning, { url }: Webhook, members: object): void {
-  console.warn(JSON.stringify({ warning, endpoint: new URL(url).host, ...members }))
+  logWarning(warning, { endpoint: new URL(url).host, ...members })
 }

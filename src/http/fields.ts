@@ -66,6 +66,40 @@ export const directory = z.optional(
 )
 export const partNumber = z.int().check(z.minimum(1), z.maximum(MAX_PARTS))
 
+/** A key that the caller chooses, in place of `fileName`. */
+export const chosenKey = z.optional(z.string())
+/** Whether an upload may replace an object. */
+export const overwrite = z.optional(z.boolean())
+
+interface FileNames {
+  readonly fileName?: string | undefined
+  readonly key?: string | undefined
+  readonly directory?: string | undefined
+  readonly overwrite?: boolean | undefined
+}
+
+/** Accepts what `allows` accepts, otherwise `name` gets `error`. Also reports it next to other issues. */
+const names = (
+  name: keyof FileNames,
+  error: string,
+  allows: (names: FileNames) => boolean,
+): z.core.$ZodCheck<FileNames> =>
+  z.refine(allows, { path: [name], error, when: ({ value }) => Object(value) === value })
+
+/** Checks that an upload has either a file name or a chosen key, which has its own folder. */
+export const oneName = [
+  names('fileName', 'is missing', ({ fileName, key }) => (fileName ?? key) !== undefined),
+  names('fileName', 'must be missing next to key', ({ fileName, key }) => !(fileName && key)),
+  names('directory', 'must be missing next to key', ({ directory, key }) => !(directory && key)),
+]
+
+/** Checks that only a chosen key has `overwrite`. */
+export const overwriteOfKey = names(
+  'overwrite',
+  'needs key',
+  ({ overwrite, key }) => overwrite === undefined || key !== undefined,
+)
+
 /** Size limit of a body with a list of keys or files. */
 export const MAX_KEYS_BODY_BYTES = 2 * 1024 ** 2
 

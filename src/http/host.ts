@@ -61,7 +61,12 @@ export interface LogLine {
 export interface NewFile {
   /** Alias of the bucket. */
   readonly bucket: string
+  /** For a chosen key, its last segment unless the client sends another name. */
   readonly fileName: string
+  /** The key that the client chose. Undefined for a generated one. */
+  readonly key?: string | undefined
+  /** Whether the upload may replace an object. Only for a chosen key. */
+  readonly overwrite?: boolean | undefined
   readonly mimetype: string
   /** Size in bytes, or undefined if the client doesn't state it. */
   readonly size?: number | undefined
@@ -73,7 +78,10 @@ export interface NewFile {
  * What the app changes about an upload before anything is signed. Its members replace the client's.
  */
 export interface UploadChanges {
-  /** Folder under `uploads/`: segments separated by `/`. */
+  /**
+   * Folder under `uploads/`: segments separated by `/`. With it, the app decides where files go, so a
+   * chosen key is refused with `forbidden`.
+   */
   readonly directory?: string | undefined
   /** S3's user-defined metadata. Names consist of a-z, 0-9 and "-". */
   readonly metadata?: Readonly<Record<string, string>> | undefined

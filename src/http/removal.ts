@@ -1,10 +1,10 @@
 import type { Bucket } from '../bucket/bucket.ts'
 import { asApiError } from '../errors/api-error.ts'
 import { describe } from '../errors/describe.ts'
-import type { Job } from '../events/job.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { removeFiles } from '../uploads/remove.ts'
 import type { AppContext } from './app-env.ts'
+import { purgeCopies } from './purge.ts'
 import { addWarning } from './request-log.ts'
 import { tellDeleted } from './uploads.ts'
 
@@ -17,32 +17,11 @@ export function removeAll(
   bucket: Bucket,
   keys: readonly ObjectKey[],
 ): Promise<ReadonlyMap<string, unknown>> {
-  const { fileIndex: index, objects, later } = c.env.instance
-  const purge = async (purged: readonly ObjectKey[]): Promise<void> => {
-    try {
-      await objects(c.executionCtx).purge(bucket, purged)
-    } catch (error) {
-      addWarning(c, `edge copy not purged: ${describe(error)}`)
-      if (later === null) throw error
-      await later(...purgeJobs(bucket, purged)).catch((unqueued: unknown) => {
-        addWarning(c, `edge copy not purged: ${describe(unqueued)}`)
-        throw error
-      })
-    }
-  }
+  const { fileIndex: index } = c.env.instance
+  const purge = (purged: readonly ObjectKey[]) => purgeCopies(c, bucket, purged)
   const tell = (key: ObjectKey) => tellDeleted(c, bucket, key)
   return removeFiles(bucket, keys, { index, purge, tell }, new Date())
 }
-
-/** A message of Cloudflare Queues has at most 128 KB. A key has up to 2 KB in JSON. */
-const KEYS_IN_JOB = 50
-
-const purgeJobs = ({ alias }: Bucket, keys: readonly ObjectKey[]): Job[] =>
-  Array.from({ length: Math.ceil(keys.length / KEYS_IN_JOB) }, (_, i) => ({
-    kind: 'purge',
-    bucket: alias,
-    keys: keys.slice(i * KEYS_IN_JOB, (i + 1) * KEYS_IN_JOB),
-  }))
 
 /** Adds a warning with the number of keys that were not deleted, by code, and the first reason. */
 export function warnOfFailures(c: AppContext, failures: readonly unknown[]): void {

@@ -1,10 +1,13 @@
 import * as z from 'zod/mini'
 import type { Principal } from '../access/principal.ts'
-import { requireKey, subjectOf } from '../access/principal.ts'
+import { requireKey, requireScope, subjectOf } from '../access/principal.ts'
 import { openUploadId, type UploadClaims } from '../access/upload-id.ts'
 import type { Bucket } from '../bucket/bucket.ts'
+import { requireSpelling } from '../bucket/key-spelling.ts'
 import { ApiError } from '../errors/api-error.ts'
 import type { FileRecord } from '../file-index/file-record.ts'
+import { lastSegment } from '../keys/file-name.ts'
+import { requireChoice } from '../keys/new-key.ts'
 import { keyPrefixError, type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
 import { finishMultipart } from '../uploads/finish-multipart.ts'
 import { newUpload } from '../uploads/new-upload.ts'
@@ -14,10 +17,51 @@ import { refuseForeignPage } from './admit.ts'
 import type { AppContext } from './app-env.ts'
 import { chooseBucket } from './choose-bucket.ts'
 import type { NewFile } from './host.ts'
+import { purgeReplaced } from './purge.ts'
 import { addWarning } from './request-log.ts'
 
+/** How a client names a file: by its own name, or by a key that it chooses. */
+interface Naming {
+  readonly fileName?: string | undefined
+  readonly key?: string | undefined
+  readonly overwrite?: boolean | undefined
+}
+
+/** What `nameFile` adds. For a chosen key, `overwrite` is true or false. */
+interface Named {
+  readonly fileName: string
+  readonly key?: ObjectKey | undefined
+  readonly overwrite?: boolean | undefined
+}
+
+/**
+ * Returns `file` with its name and its key, if the client chose one. Throws `forbidden` unless the
+ * caller may choose this key, and replace an object with `overwrite`, and `invalid_key`.
+ */
+export function nameFile<File extends Naming>(
+  c: AppContext,
+  bucket: Bucket,
+  file: File,
+): File & Named {
+  if (hasOwnName(file)) return file
+  const { fileName, overwrite = false } = file
+  const principal = c.get('principal')
+  const key = parseObjectKey(file.key ?? '')
+  requireKey(principal, 'keys:choose', key)
+  if (overwrite) requireScope(principal, 'files:delete')
+  requireSpelling(bucket, key)
+  requireChoice(key)
+  return { ...file, key, overwrite, fileName: fileName ?? lastSegment(key) }
+}
+
+const hasOwnName = <File extends Naming>(
+  file: File,
+): file is File & { readonly fileName: string; readonly key?: undefined } =>
+  file.key === undefined && file.fileName !== undefined
+
 /** What a client wants to upload. `size` is as in `newUpload`. */
-type AskedFile = Omit<NewFile, 'bucket' | 'size'> & { readonly size?: number | null | undefined }
+type AskedFile = Omit<NewFile, 'bucket' | 'size' | 'key'> &
+  Pick<Named, 'key'> & { readonly size?: number | null | undefined }
 
 /**
  * Calls the app's `beforeUpload` and returns `file` with its changes. Calls it only for a file that
@@ -34,11 +78,13 @@ export async function askApp<File extends AskedFile>(
   const { beforeUpload } = c.env.host
   if (beforeUpload === null) return file
   refuseForeignPage(c, c.get('settings'))
-  const { fileName, mimetype, size, directory, metadata } = file
+  const { key, fileName, mimetype, size, directory, metadata } = file
   const principal = c.get('principal')
   // Checks the client's values first, so that the app is not blamed for them.
-  newUpload(bucket, { fileName, mimetype, directory, size }, principal.prefix, s3Max, new Date())
-  const told = { fileName, mimetype, size: size ?? undefined, directory, metadata }
+  const { prefix } = principal
+  newUpload(bucket, { key, fileName, mimetype, directory, size }, prefix, s3Max, new Date())
+  const chosen = key === undefined ? {} : { key, overwrite: file.overwrite }
+  const told = { fileName, ...chosen, mimetype, size: size ?? undefined, directory, metadata }
   const changed = await beforeUpload({ bucket: bucket.alias, ...told }, principal)
   const parsed = changesSchema.safeParse(changed ?? {})
   if (!parsed.success) {
@@ -47,6 +93,8 @@ export async function askApp<File extends AskedFile>(
   }
   const { refuse, metadata: added, ...changes } = parsed.data
   if (refuse !== undefined) throw new ApiError('forbidden', refuse)
+  if (key !== undefined && changes.directory !== undefined)
+    throw new ApiError('forbidden', 'This app chooses the folder of a file. Send fileName.')
   return { ...file, ...changes, ...(added === undefined ? {} : { metadata: lowerCased(added) }) }
 }
 
@@ -102,6 +150,9 @@ export async function finishUpload(
   const announce = announcerOf(c)
   const finished = await finishMultipart(bucket, fileIndex, upload, parts, name, now, announce)
   if (finished.warning !== undefined) addWarning(c, finished.warning)
+  // An earlier object may have no record.
+  const mayReplace = finished.replaces || upload.chosen?.overwrite === true
+  if (mayReplace) await purgeReplaced(c, bucket, upload.key)
   return finished
 }
 
@@ -123,8 +174,9 @@ export async function tellDeleted(
 
 /**
  * Returns the upload with the id in the path, or with `uploadId`. The caller must be allowed to
- * write `key`, and the id must belong to the caller, the key and the bucket. Throws `invalid_key`,
- * `forbidden`, `unknown_bucket` and `invalid_upload_id`.
+ * write `key`, and the id must belong to the caller, the key and the bucket. A caller who has lost
+ * the scopes for a chosen key can't continue its upload. Throws `invalid_key`, `forbidden`,
+ * `unknown_bucket` and `invalid_upload_id`.
  */
 export async function openUpload(
   c: AppContext,
@@ -138,8 +190,8 @@ export async function openUpload(
   requireKey(principal, 'files:upload', scope.key)
   const bucket = chooseBucket(c, alias, scope.key)
   const settings = c.get('settings')
-  return {
-    bucket,
-    upload: await openUploadId(settings, { ...scope, bucket: bucket.alias }, uploadId, now),
-  }
+  const upload = await openUploadId(settings, { ...scope, bucket: bucket.alias }, uploadId, now)
+  if (upload.chosen !== undefined) requireScope(principal, 'keys:choose')
+  if (upload.chosen?.overwrite) requireScope(principal, 'files:delete')
+  return { bucket, upload }
 }

@@ -9,9 +9,12 @@ export interface FileName {
   readonly extension: string
 }
 
+/** Returns the text behind the last slash. */
+export const lastSegment = (path: string): string => path.slice(path.lastIndexOf('/') + 1)
+
 /** Splits a file name or object key. A leading dot starts no extension: `.env` is a stem. */
 export function splitFileName(path: string): FileName {
-  const base = path.slice(path.lastIndexOf('/') + 1)
+  const base = lastSegment(path)
   const dot = base.lastIndexOf('.')
   if (dot <= 0) return { stem: base, extension: '' }
   return { stem: base.slice(0, dot), extension: base.slice(dot).toLowerCase() }

@@ -1,3 +1,4 @@
+import { ApiError } from '../errors/api-error.ts'
 import { cutToBytes, splitFileName } from './file-name.ts'
 import { type ObjectKey, parseObjectKey } from './object-key.ts'
 
@@ -47,7 +48,25 @@ export function keyCreatedAt(key: ObjectKey): number {
 }
 
 /** Tells whether `key` has the form of `newObjectKey`. */
-export const isNewObjectKey = (key: ObjectKey): boolean => NEW_KEY.test(key)
+export const isNewObjectKey = (key: string): boolean => NEW_KEY.test(key)
+
+/**
+ * Throws `invalid_key` unless a caller may choose `key`. It must end with a name. It must not have
+ * the form of `newObjectKey`, whose objects browsers may keep for ever, also not in the spellings
+ * that some servers treat as the same key: not in Unicode NFC, in another case, with a slash twice.
+ */
+export function requireChoice(key: ObjectKey): void {
+  if (key.endsWith('/')) throw new ApiError('invalid_key', 'A chosen key must not end with "/".')
+  const folded = key
+    .normalize('NFKC')
+    .toLowerCase()
+    .replace(/\/{2,}/g, '/')
+  if (isNewObjectKey(key) || isNewObjectKey(folded))
+    throw new ApiError(
+      'invalid_key',
+      'A chosen key must not look like a generated one: uploads/, 20 characters, and "-". Choose another name.',
+    )
+}
 
 /**
  * Returns a name to show for `key`: its last segment, without the id if `newObjectKey` created it.

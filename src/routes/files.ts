@@ -19,6 +19,7 @@ import { chooseBucket } from '../http/choose-bucket.ts'
 import {
   bucket,
   cacheControl,
+  chosenKey,
   contentDisposition,
   contentEncoding,
   digits,
@@ -31,16 +32,21 @@ import {
   MAX_FILES,
   MAX_KEYS_BODY_BYTES,
   metadata,
+  oneName,
+  overwrite,
   refusedKey,
   sha256,
 } from '../http/fields.ts'
 import { newApp } from '../http/new-app.ts'
+import { purgeReplaced } from '../http/purge.ts'
 import { removeAll, warnOfFailures } from '../http/removal.ts'
 import { addWarning } from '../http/request-log.ts'
 import { created, json } from '../http/responses.ts'
-import { announcerOf, askApp, recordBody } from '../http/uploads.ts'
+import { announcerOf, askApp, nameFile, recordBody } from '../http/uploads.ts'
 import { check, keyParam, validateJson, validateQuery } from '../http/validate.ts'
+import { nameInKey } from '../keys/new-key.ts'
 import { type ObjectKey, parseKeyStart, parseObjectKey } from '../keys/object-key.ts'
+import { requireVacant } from '../uploads/chosen-key.ts'
 import { uploadSignature } from '../uploads/new-upload.ts'
 import { findFile, recordUpload } from '../uploads/record.ts'
 import { renameFile } from '../uploads/rename.ts'
@@ -51,7 +57,8 @@ const flag = z.pipe(
   z.transform((value) => value === 'true'),
 )
 const upload = {
-  fileName,
+  fileName: z.optional(fileName),
+  key: chosenKey,
   mimetype: z.string(),
   size: z.optional(z.int().check(z.minimum(0))),
   sha256,
@@ -60,12 +67,12 @@ const upload = {
   contentDisposition,
   contentEncoding,
   directory,
-  overwrite: z.optional(z.boolean()),
+  overwrite,
 }
 
-const uploadSchema = z.strictObject({ ...upload, expiresIn, bucket })
+const uploadSchema = z.strictObject({ ...upload, expiresIn, bucket }).check(...oneName)
 
-const oneOfUploads = z.strictObject(upload)
+const oneOfUploads = z.strictObject(upload).check(...oneName)
 
 const uploadsSchema = z.strictObject({
   files: z.array(oneOfUploads).check(z.minLength(1), z.maxLength(MAX_FILES)),
@@ -85,7 +92,7 @@ const validateUploads = Object.assign(validateJson(uncheckedUploads, MAX_KEYS_BO
 })
 
 /** What identifies a file for its client, as far as it is valid. */
-const named = z.partial(z.object({ fileName: z.string() }))
+const named = z.partial(z.object({ fileName: z.string(), key: z.string() }))
 
 const use = z.enum(['view', 'stream', 'email'])
 
@@ -120,7 +127,7 @@ const deleteSchema = z.strictObject({
 
 const renameSchema = z.strictObject({ name: fileName, bucket })
 
-const recordSchema = z.strictObject({ key: z.string(), name: fileName, bucket })
+const recordSchema = z.strictObject({ key: z.string(), name: z.optional(fileName), bucket })
 
 const listSchema = z.strictObject({
   prefix: z.optional(z.string()),
@@ -174,14 +181,16 @@ export const fileRoutes = newApp()
     return json(c, { urls, expiresIn, expiresAt })
   })
   .post('/files', validateJson(recordSchema), async (c) => {
-    const { bucket: alias, name, ...request } = c.req.valid('json')
+    const { bucket: alias, ...request } = c.req.valid('json')
     const principal = c.get('principal')
     const key = parseObjectKey(request.key)
     requireKey(principal, 'files:upload', key)
     const bucket = chooseBucket(c, alias, key)
+    const name = request.name ?? nameInKey(key)
     const upload = { key, name, owner: principal.id }
     const { fileIndex } = c.env.instance
     const recorded = await recordUpload(bucket, fileIndex, upload, new Date(), announcerOf(c))
+    if (recorded.replaces) await purgeReplaced(c, bucket, key)
     return created(c, recordBody(recorded))
   })
   .get('/files', validateQuery(listSchema), async (c) => {
@@ -259,10 +268,13 @@ function fileError(error: unknown) {
 async function signUpload(
   c: AppContext,
   bucket: Bucket,
-  request: UploadRequest,
+  request: z.output<typeof oneOfUploads> & Pick<UploadRequest, 'expiresIn'>,
 ): Promise<UploadUrl> {
-  const file = await askApp(c, bucket, request, MAX_PUT_BYTES)
-  return createUploadUrl(bucket, file, c.get('principal').prefix, new Date())
+  const file = await askApp(c, bucket, nameFile(c, bucket, request), MAX_PUT_BYTES)
+  const now = new Date()
+  if (file.key !== undefined)
+    await requireVacant(bucket, file.key, file.overwrite, bucket.conditionalPut, now)
+  return createUploadUrl(bucket, file, c.get('principal').prefix, now)
 }
 
 const withUrls = (records: readonly FileRecord[], { urlOf }: DownloadSigner) =>

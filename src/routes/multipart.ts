@@ -11,33 +11,41 @@ import { chooseBucket } from '../http/choose-bucket.ts'
 import {
   bucket,
   cacheControl,
+  chosenKey,
   contentDisposition,
   contentEncoding,
   directory,
   expiresIn,
   fileName,
   metadata,
+  oneName,
+  overwrite,
+  overwriteOfKey,
   partNumber,
 } from '../http/fields.ts'
 import { newApp } from '../http/new-app.ts'
 import { created, json } from '../http/responses.ts'
-import { askApp, finishUpload, openUpload, recordBody } from '../http/uploads.ts'
+import { askApp, finishUpload, nameFile, openUpload, recordBody } from '../http/uploads.ts'
 import { validateJson, validateQuery } from '../http/validate.ts'
 import { dropMultipart, signParts, startMultipart, uploadedParts } from '../uploads/multipart.ts'
 import { planParts } from '../uploads/part-plan.ts'
 
-const startSchema = z.strictObject({
-  fileName,
-  mimetype: z.string(),
-  size: z.optional(z.int().check(z.minimum(1))),
-  partSize: z.optional(z.int().check(z.minimum(MIN_PART_BYTES), z.maximum(MAX_PART_BYTES))),
-  metadata,
-  cacheControl,
-  contentDisposition,
-  contentEncoding,
-  directory,
-  bucket,
-})
+const startSchema = z
+  .strictObject({
+    fileName: z.optional(fileName),
+    key: chosenKey,
+    mimetype: z.string(),
+    size: z.optional(z.int().check(z.minimum(1))),
+    partSize: z.optional(z.int().check(z.minimum(MIN_PART_BYTES), z.maximum(MAX_PART_BYTES))),
+    metadata,
+    cacheControl,
+    contentDisposition,
+    contentEncoding,
+    directory,
+    overwrite,
+    bucket,
+  })
+  .check(...oneName, overwriteOfKey)
 
 const urlsSchema = z.strictObject({
   key: z.string(),
@@ -66,7 +74,8 @@ export const multipartRoutes = newApp()
     const bucket = chooseBucket(c, alias, null)
     const size = request.size ?? null
     const plan = planParts(size, partSize)
-    const file = await askApp(c, bucket, { ...request, size }, MAX_OBJECT_BYTES)
+    const named = nameFile(c, bucket, { ...request, size })
+    const file = await askApp(c, bucket, named, MAX_OBJECT_BYTES)
     const planned = { ...file, partSize: plan.partSize }
     const upload = await startMultipart(c.get('settings'), bucket, principal, planned, new Date())
     const { key, uploadId, expiresAt } = upload

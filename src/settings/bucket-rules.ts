@@ -113,10 +113,12 @@ function lifetimeError({
 
 /** Hosts of Cloudflare R2 and Backblaze B2, which don't support POST policies. */
 const WITHOUT_POST_UPLOADS = /\.(?:r2\.cloudflarestorage|backblazeb2)\.com(?::\d+)?$/i
-/** Hosts of Cloudflare R2, which stores keys in Unicode NFC. */
-const NORMALIZES_KEYS = /\.r2\.cloudflarestorage\.com\.?(?::\d+)?$/i
-/** Hosts of AWS S3, which supports If-None-Match in CompleteMultipartUpload. */
-const WITH_CONDITIONAL_COMPLETE = /\.amazonaws\.com(?:\.cn)?(?::\d+)?$/i
+/**
+ * Hosts of Cloudflare R2, which stores keys in Unicode NFC and supports If-None-Match on PutObject.
+ */
+const R2 = /\.r2\.cloudflarestorage\.com\.?(?::\d+)?$/i
+/** Hosts of AWS S3, which supports If-None-Match on PutObject and CompleteMultipartUpload. */
+const AWS = /\.amazonaws\.com(?:\.cn)?(?::\d+)?$/i
 
 const NO_HEADERS: BucketHeaders = { uploadHeaders: null, requestHeaders: null }
 
@@ -149,6 +151,7 @@ const bucketRule = (alias: string, credentials: Rule<Credentials>): Rule<Bucket>
         maxBytes: optional(whole(1, Number.MAX_SAFE_INTEGER), null),
         postUploads: optional(flag),
         normalizesKeys: optional(flag),
+        conditionalPut: optional(flag),
         conditionalComplete: optional(flag),
         managedPrefixes: optional(list(text(keyPrefixError)), []),
         allowedTypes: optional(
@@ -188,8 +191,9 @@ const bucketRule = (alias: string, credentials: Rule<Credentials>): Rule<Bucket>
         // S3 documents no form field for the headers of every request.
         postUploads:
           given.postUploads ?? (headers.requestHeaders === null && !is(WITHOUT_POST_UPLOADS)),
-        normalizesKeys: given.normalizesKeys ?? is(NORMALIZES_KEYS),
-        conditionalComplete: given.conditionalComplete ?? is(WITH_CONDITIONAL_COMPLETE),
+        normalizesKeys: given.normalizesKeys ?? is(R2),
+        conditionalPut: given.conditionalPut ?? (is(AWS) || is(R2)),
+        conditionalComplete: given.conditionalComplete ?? is(AWS),
         edgeTtlSeconds: edgeTtl,
       }
     },

@@ -8,6 +8,7 @@ import {
   ask,
   type BucketResponse,
   type ObjectRequest,
+  objectExists,
   s3CodeIn,
   TIMEOUT_SECONDS,
   unexpectedResponse,
@@ -22,6 +23,8 @@ export interface MultipartUpload {
   readonly key: ObjectKey
   /** S3's own `UploadId`. */
   readonly s3UploadId: string
+  /** Whether its complete may replace an object. */
+  readonly overwrite?: boolean
 }
 
 /** A part in the list that completes an upload. `etag` with or without its quotes. */
@@ -124,16 +127,18 @@ function readPart(element: XmlElement): ListedPart {
 
 /**
  * Returns the headers that make CompleteMultipartUpload refuse a key that already has an object, if
- * the server supports them.
+ * the server supports them and the upload must not replace one.
  */
-export const completeHeaders = ({
-  conditionalComplete,
-}: Bucket): Readonly<Record<string, string>> =>
-  conditionalComplete ? { 'If-None-Match': '*' } : {}
+const completeHeaders = ({
+  bucket: { conditionalComplete },
+  overwrite = false,
+}: MultipartUpload): Readonly<Record<string, string>> =>
+  conditionalComplete && !overwrite ? { 'If-None-Match': '*' } : {}
 
 /**
  * Calls S3 CompleteMultipartUpload. Its response may be an error with status 200. Throws
- * `upload_not_found`, `invalid_part`, `not_supported`, `storage_error` and `storage_busy`.
+ * `upload_not_found`, `invalid_part`, `object_exists`, `not_supported`, `storage_error` and
+ * `storage_busy`.
  */
 export async function completeMultipartUpload(
   upload: MultipartUpload,
@@ -147,7 +152,7 @@ export async function completeMultipartUpload(
   const body = `<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">${list.join('')}</CompleteMultipartUpload>`
   const request = {
     ...ofUpload('POST', upload),
-    headers: { 'Content-Type': 'application/xml', ...completeHeaders(upload.bucket) },
+    headers: { 'Content-Type': 'application/xml', ...completeHeaders(upload) },
     body,
   }
   await callOnce('CompleteMultipartUpload', request, now, COMPLETE_TIMEOUT_SECONDS)
@@ -216,6 +221,7 @@ function refusal(operation: Operation, answer: BucketResponse, namesUpload: bool
       `The bucket's upload credentials do not allow ${operation}.`,
       { cause },
     )
+  if (status === 412 || s3Code === 'PreconditionFailed') return objectExists(cause)
   const code = BAD_PARTS.includes(s3Code ?? '') ? 'invalid_part' : 'storage_error'
   return unexpectedResponse(operation, answer, s3Code, code)
 }

@@ -2,7 +2,14 @@ import * as z from 'zod/mini'
 import type { Bucket } from '../bucket/bucket.ts'
 import { ApiError } from '../errors/api-error.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
-import { ask, s3CodeIn, TIMEOUT_SECONDS, unexpectedResponse, withDeadline } from './s3.ts'
+import {
+  ask,
+  objectExists,
+  s3CodeIn,
+  TIMEOUT_SECONDS,
+  unexpectedResponse,
+  withDeadline,
+} from './s3.ts'
 import { StorageFailure } from './storage-failure.ts'
 
 const headSchema = z.object({
@@ -13,6 +20,7 @@ const headSchema = z.object({
     z.string().check(z.refine((value) => !Number.isNaN(Date.parse(value)))),
     z.transform((value) => new Date(value)),
   ),
+  mark: z.optional(z.string()),
 })
 
 /**
@@ -20,6 +28,12 @@ const headSchema = z.object({
  * ones.
  */
 const UPLOAD_IDLE_SECONDS = 60
+
+/**
+ * Name in the user-defined metadata of an object under a chosen key that was uploaded in parts. Its
+ * value tells which upload made the object.
+ */
+export const UPLOAD_MARK = 'edge-presigner-upload'
 
 /** The bytes of a new object. */
 export interface ObjectBytes {
@@ -53,6 +67,7 @@ export async function headObject(
     mimetype: response.headers.get('content-type') ?? undefined,
     etag: response.headers.get('etag'),
     lastModified: response.headers.get('last-modified'),
+    mark: response.headers.get(`x-amz-meta-${UPLOAD_MARK}`) ?? undefined,
   })
   if (head.success) return head.data
   throw new ApiError('storage_error', "The bucket's response to HeadObject lacks headers.", {
@@ -98,7 +113,8 @@ export async function deleteObject(bucket: Bucket, key: ObjectKey, now: Date): P
 
 /**
  * Calls S3 PutObject with the upload credentials. Returns the ETag in its quotes. Throws the error
- * of `bytes`, `storage_error` and `storage_busy`.
+ * of `bytes`, `object_exists` if a condition in `headers` is not met, `storage_error` and
+ * `storage_busy`.
  */
 export async function putObject(
   bucket: Bucket,
@@ -148,7 +164,10 @@ export async function putObject(
     const answer = await ask(request, now, abort.signal)
     const etag = answer.headers.get('etag')
     if (answer.status === 200 && etag) return etag
-    throw unexpectedResponse('PutObject', answer, s3CodeIn(answer.text))
+    const s3Code = s3CodeIn(answer.text)
+    if (answer.status === 412)
+      throw objectExists(new StorageFailure('PutObject', answer.status, s3Code))
+    throw unexpectedResponse('PutObject', answer, s3Code)
   } catch (error) {
     throw failure instanceof ApiError ? failure : error
   } finally {

@@ -192,6 +192,14 @@ export function unexpectedResponse(
   return new ApiError(code, `The bucket answered ${operation} with ${what}.`, { cause })
 }
 
+/** Returns the error for an upload that must not replace the object under its key. */
+export const objectExists = (cause?: StorageFailure): ApiError =>
+  new ApiError(
+    'object_exists',
+    'There is already an object under this key. Choose another key, or send overwrite: true.',
+    { cause },
+  )
+
 /** Returns the seconds in a Retry-After header (RFC 9110, §10.2.3). Ignores a date. */
 function secondsIn(retryAfter: string | null): number {
   if (retryAfter === null || !/^\d{1,15}$/.test(retryAfter)) return RETRY_AFTER_SECONDS

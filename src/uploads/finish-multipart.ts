@@ -10,13 +10,12 @@ import {
   completeMultipartUpload,
   type ListedPart,
   listParts,
-  type MultipartUpload,
   type Part,
   unquoted,
 } from '../storage/multipart.ts'
 import { deleteObject, headObject } from '../storage/object.ts'
 import { StorageFailure } from '../storage/storage-failure.ts'
-import { objectExists } from './multipart.ts'
+import { completedObject, isOfUpload, requireVacant } from './chosen-key.ts'
 import { type Announce, type Recorded, recordUpload } from './record.ts'
 import { requireBytes } from './size-limit.ts'
 
@@ -30,8 +29,8 @@ export interface Finished extends Recorded {
  * parts and sizes with the bucket's own list, if the bucket supports it. Also applies the limit from
  * its start, which may be a token's. Also records an upload
  * that is already complete, so repeating this is safe. Throws `invalid_part`, `size_mismatch`,
- * `file_too_large`, `upload_not_found`, `storage_error`, `storage_busy`, and what `recordUpload`
- * throws.
+ * `file_too_large`, `object_exists`, `not_supported`, `upload_not_found`, `storage_error`,
+ * `storage_busy`, and what `recordUpload` throws.
  */
 export async function finishMultipart(
   known: Bucket,
@@ -42,47 +41,59 @@ export async function finishMultipart(
   now: Date,
   announce: Announce | null,
 ): Promise<Finished> {
-  const { key, owner, s3UploadId, maxBytes = null } = upload
+  const { key, owner, maxBytes = null } = upload
   const bucket = narrowBucket(known, { ...NO_LIMITS, maxBytes })
   let warning: WarningText | undefined
   let isAccepted = false
   try {
-    const isChecked = await assemble({ bucket, key, s3UploadId }, upload, parts, now)
+    const isChecked = await assemble(bucket, upload, parts, now)
     if (!isChecked) warning = 'parts and their size not checked: the bucket lacks ListParts'
   } catch (error) {
-    // The key was made for one file, so an object under it means that the upload is complete, if
-    // it was the bucket that refused.
-    if (!(isOfBucket(error) && (await objectExists(bucket, key, now)))) throw error
+    // If it was the bucket that refused, the upload may already be complete.
+    const head = isOfBucket(error) ? await completedObject(bucket, upload, now) : null
+    if (head === null) throw error
+    const entry = await index.get(bucket.alias, key)
     // A bucket's notification records any size.
-    isAccepted = ((await index.get(bucket.alias, key))?.owner ?? null) !== null
+    isAccepted = entry !== null && entry.owner !== null && entry.etag === head.etag
     warning = `complete failed although the object exists: ${describe(error)}`
   }
-  const isSigned = upload.size !== null && upload.partSize !== null
-  if (!isSigned && !isAccepted) await holdToSize(bucket, upload, now)
+  // What replaces an object has a size that was checked before.
+  const isChecked = isSigned(upload) || isAccepted || upload.chosen?.overwrite === true
+  if (!isChecked) await holdToSize(bucket, upload, now)
   const request = { key, name: name ?? upload.name, owner }
   return { ...(await recordUpload(bucket, index, request, now, announce)), warning }
 }
+
+/** Tells whether the lengths of all parts were signed. */
+const isSigned = ({ size, partSize }: UploadClaims): boolean => size !== null && partSize !== null
 
 const isOfBucket = (error: unknown): boolean =>
   error instanceof ApiError && error.cause instanceof StorageFailure
 
 /** Completes the upload. Resolves with whether its parts were compared with the bucket's list. */
 async function assemble(
-  upload: MultipartUpload,
-  { size, partSize }: UploadClaims,
+  bucket: Bucket,
+  claims: UploadClaims,
   parts: readonly Part[],
   now: Date,
 ): Promise<boolean> {
-  const { bucket } = upload
+  const { key, s3UploadId, size, partSize, chosen } = claims
   requireOrder(parts)
   if (size !== null && partSize !== null && parts.length !== Math.ceil(size / partSize))
     throw new ApiError('invalid_part', `This file has ${Math.ceil(size / partSize)} parts.`)
-  const listed = await listWhereSupported(upload, now)
+  const overwrite = chosen?.overwrite === true
+  const upload = { bucket, key, s3UploadId, overwrite }
+  const isLimited = bucket.maxBytes !== null || size !== null
+  // Completing can't be undone: the object that it replaces is lost, even if the new one is too large.
+  const needsList = overwrite && isLimited && !isSigned(claims)
+  const listed = needsList ? await listParts(upload, now) : await listWhereSupported(upload, now)
   if (listed !== null) {
     const bytes = sumOfParts(parts, listed)
     requireBytes(bytes, bucket, MAX_OBJECT_BYTES)
     if (size !== null && bytes !== size) throw sizeMismatch(bytes, size)
   }
+  if (chosen !== undefined)
+    await requireVacant(bucket, key, overwrite, bucket.conditionalComplete, now, chosen.mark)
   await completeMultipartUpload(upload, parts, now)
   return listed !== null
 }
@@ -91,10 +102,11 @@ async function assemble(
  * Deletes an object that is too large, or that has another size than the client stated. If no
  * lengths of parts were signed and the bucket doesn't list them, the size is only known now.
  */
-async function holdToSize(bucket: Bucket, { key, size }: UploadClaims, now: Date): Promise<void> {
+async function holdToSize(bucket: Bucket, upload: UploadClaims, now: Date): Promise<void> {
+  const { key, size } = upload
   if (bucket.maxBytes === null && size === null) return
   const head = await headObject(bucket, key, now)
-  if (head === null) return
+  if (head === null || !isOfUpload(head, upload)) return
   const isExpected = size === null || head.size === size
   if (isExpected && head.size <= (bucket.maxBytes ?? head.size)) return
   await deleteObject(bucket, key, now)
@@ -141,7 +153,7 @@ function sumOfParts(parts: readonly Part[], listed: readonly ListedPart[]): numb
 }
 
 async function listWhereSupported(
-  upload: MultipartUpload,
+  upload: Parameters<typeof listParts>[0],
   now: Date,
 ): Promise<ListedPart[] | null> {
   try {

@@ -12,7 +12,8 @@ import {
   type ListedPart,
   listParts,
 } from '../storage/multipart.ts'
-import { headObject } from '../storage/object.ts'
+import { UPLOAD_MARK } from '../storage/object.ts'
+import { completedObject, requireVacant } from './chosen-key.ts'
 import { newUpload, uploadSignature } from './new-upload.ts'
 import { partBytes, planParts } from './part-plan.ts'
 import { type UploadConditions, uploadHeaders } from './signed-headers.ts'
@@ -30,6 +31,10 @@ export interface MultipartRequest extends Omit<UploadConditions, 'sha256' | 'ove
    */
   readonly partSize?: number
   readonly directory?: string | undefined
+  /** The key that the caller chose. Default: a new key. */
+  readonly key?: ObjectKey | undefined
+  /** Whether the upload may replace an object. Only for a chosen key, undefined otherwise. */
+  readonly overwrite?: boolean | undefined
 }
 
 /** Who uploads. `prefix` is empty or ends with `/`. */
@@ -55,8 +60,8 @@ export interface PartUrls {
 }
 
 /**
- * Calls S3 CreateMultipartUpload for a new key. Throws ApiError for a file that this bucket doesn't
- * accept.
+ * Calls S3 CreateMultipartUpload for the chosen key, or a new one. Throws ApiError for a file that
+ * this bucket doesn't accept.
  */
 export async function startMultipart(
   settings: SigningSettings,
@@ -71,20 +76,30 @@ export async function startMultipart(
   return beginMultipart(settings, bucket, { key, owner }, { ...request, partSize }, now)
 }
 
-/** Does the same for a key from `newUpload`. `partSize` is null if the client chooses the parts. */
+/**
+ * Does the same for a key from `newUpload`. `partSize` is null if the client chooses the parts.
+ * Throws `object_exists` and `not_supported`.
+ */
 export async function beginMultipart(
   settings: SigningSettings,
   bucket: Bucket,
   { key, owner }: { readonly key: ObjectKey; readonly owner: string },
-  request: Omit<MultipartRequest, 'directory' | 'partSize'> & {
+  request: Omit<MultipartRequest, 'directory' | 'partSize' | 'key'> & {
     readonly partSize: number | null
   },
   now: Date,
 ): Promise<StartedUpload> {
-  const { size, partSize } = request
-  const s3UploadId = await createMultipartUpload(bucket, key, uploadHeaders(bucket, request), now)
+  const { size, partSize, overwrite, ...conditions } = request
+  if (overwrite !== undefined)
+    await requireVacant(bucket, key, overwrite, bucket.conditionalComplete, now)
+  const chosen = overwrite === undefined ? undefined : { mark: crypto.randomUUID(), overwrite }
+  const marked =
+    chosen === undefined
+      ? conditions
+      : { ...conditions, metadata: { ...conditions.metadata, [UPLOAD_MARK]: chosen.mark } }
+  const s3UploadId = await createMultipartUpload(bucket, key, uploadHeaders(bucket, marked), now)
   const name = cutToBytes(request.fileName, MAX_NAME_BYTES)
-  const claims = { bucket: bucket.alias, key, owner, s3UploadId, name, size, partSize }
+  const claims = { bucket: bucket.alias, key, owner, s3UploadId, name, size, partSize, chosen }
   const limit = bucket.maxBytes === null ? {} : { maxBytes: bucket.maxBytes }
   const { uploadId, expiresAt } = await sealUploadId(settings, { ...claims, ...limit }, now)
   return { key, uploadId, expiresAt: expiresAt.toISOString() }
@@ -124,26 +139,20 @@ export async function signParts(
  */
 export async function uploadedParts(
   bucket: Bucket,
-  { key, s3UploadId }: UploadClaims,
+  upload: UploadClaims,
   now: Date,
 ): Promise<ListedPart[]> {
+  const { key, s3UploadId } = upload
   try {
     return await listParts({ bucket, key, s3UploadId }, now)
   } catch (error) {
     // After the upload is complete, some servers refuse this to credentials that can't read.
     const isDenied = error instanceof ApiError && error.code === 'not_supported'
-    if (isDenied && (await objectExists(bucket, key, now)))
+    if (isDenied && (await completedObject(bucket, upload, now)) !== null)
       throw new ApiError('upload_not_found', 'This upload is complete.', { cause: error })
     throw error
   }
 }
-
-/**
- * Tells whether the object exists. Only one upload uses a new key, so its object means that the
- * upload is complete.
- */
-export const objectExists = async (bucket: Bucket, key: ObjectKey, now: Date): Promise<boolean> =>
-  (await headObject(bucket, key, now).catch(() => null)) !== null
 
 /**
  * Aborts an upload and deletes its parts. Also succeeds if it is already complete or aborted.

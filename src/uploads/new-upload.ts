@@ -17,21 +17,23 @@ export interface NewFile {
    * Null if the size is checked in another way.
    */
   readonly size: number | null | undefined
+  /** The key that the caller chose, or undefined for a new key. */
+  readonly key?: ObjectKey | undefined
 }
 
 /**
- * Returns a new key for `file` under `prefix` (empty, or ending with `/`). The upload may have at
- * most `s3Max` bytes. Throws, in this order, `invalid_key`, `invalid_mimetype`,
+ * Returns the key for `file`: the chosen one, or a new one under `prefix` (empty, or ending with
+ * `/`). The upload may have at most `s3Max` bytes. Throws, in this order, `invalid_key`, `invalid_mimetype`,
  * `mimetype_not_allowed`, `type_mismatch`, `size_required` and `file_too_large`.
  */
 export function newUpload(
   bucket: Bucket,
-  { fileName, mimetype, directory, size }: NewFile,
+  { key: chosen, fileName, mimetype, directory, size }: NewFile,
   prefix: string,
   s3Max: number,
   now: Date,
 ): ObjectKey {
-  const key = newObjectKey({ fileName, prefix, directory, now })
+  const key = chosen ?? newObjectKey({ fileName, prefix, directory, now })
   requireContentType(mimetype, key, bucket)
   if (size === undefined) requireStatedSize(bucket)
   else if (size !== null) requireBytes(size, bucket, s3Max)

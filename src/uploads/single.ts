@@ -7,6 +7,8 @@ import { type UploadConditions, uploadHeaders } from './signed-headers.ts'
 
 export interface UploadRequest extends UploadConditions {
   readonly fileName: string
+  /** The key that the caller chose, which `requireVacant` has checked. Default: a new key. */
+  readonly key?: ObjectKey | undefined
   /** Size in bytes. If given, it is signed as Content-Length. */
   readonly size?: number | undefined
   readonly directory?: string | undefined
@@ -29,8 +31,8 @@ export interface UploadUrl {
 }
 
 /**
- * Returns a presigned PUT for a new key under `prefix` (empty, or ending with `/`). Throws ApiError
- * for a file that this bucket doesn't accept.
+ * Returns a presigned PUT for the chosen key, or for a new key under `prefix` (empty, or ending with
+ * `/`). Throws ApiError for a file that this bucket doesn't accept.
  */
 export async function createUploadUrl(
   bucket: Bucket,
@@ -41,7 +43,8 @@ export async function createUploadUrl(
   const { size } = request
   const key = newUpload(bucket, { ...request, size }, prefix, MAX_PUT_BYTES, now)
   const { signing, expiresIn, expiresAt } = uploadSignature(bucket, request.expiresIn, now)
-  const headers = uploadHeaders(bucket, request)
+  const isSigned = request.key === undefined || bucket.conditionalPut
+  const headers = uploadHeaders(bucket, isSigned ? request : { ...request, overwrite: undefined })
   const presignKey = presignMany({
     ...signing,
     method: 'PUT',

@@ -7,6 +7,8 @@ export const startBody = z.object({
   filename: fileName,
   type: z.optional(z.nullable(z.string())),
   metadata: z.optional(z.nullable(z.record(z.string(), z.unknown()))),
+  objectKey: z.optional(z.nullable(z.string())),
+  overwrite: z.optional(z.nullable(z.boolean())),
 })
 
 /** Body of `POST /s3/multipart/:uploadId/complete`. */

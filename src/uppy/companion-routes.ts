@@ -5,15 +5,24 @@ import { ApiError } from '../errors/api-error.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
 import { newApp } from '../http/new-app.ts'
 import { json } from '../http/responses.ts'
-import { askApp, finishUpload, openUpload } from '../http/uploads.ts'
+import { askApp, finishUpload, nameFile, openUpload } from '../http/uploads.ts'
 import { readJson } from '../http/validate.ts'
 import { objectUrl } from '../signing/object-url.ts'
+import { requireVacant } from '../uploads/chosen-key.ts'
 import { dropMultipart, signParts, startMultipart, uploadedParts } from '../uploads/multipart.ts'
 import { MAX_FILE_NAME_LENGTH } from '../uploads/upload-fields.ts'
 import { completeBody, startBody } from './bodies.ts'
-import { badRequest, DEFAULT_TYPE, partNumbers, queryKey, s3Metadata, s3Type } from './dialect.ts'
+import {
+  badRequest,
+  DEFAULT_TYPE,
+  namesOf,
+  partNumbers,
+  queryKey,
+  s3Metadata,
+  s3Type,
+} from './dialect.ts'
 import { companionLifetime } from './lifetime.ts'
-import { createPostForm } from './post-form.ts'
+import { createPostForm, refusesForms } from './post-form.ts'
 import { formUrl } from './s3-routes.ts'
 
 const MAX_BODY_BYTES = 1024 ** 2
@@ -24,7 +33,7 @@ export const companionRoutes = newApp()
   .get('/s3/params', async (c) => {
     const principal = c.get('principal')
     requireScope(principal, 'files:upload')
-    const { filename, type, ...query } = c.req.query()
+    const { filename, type, objectKey, overwrite, ...query } = c.req.query()
     if (!filename)
       throw badRequest(
         's3: the "filename" query parameter is required and must be a non-empty string',
@@ -41,21 +50,19 @@ export const companionRoutes = newApp()
     )
     const bucket = chooseBucket(c, undefined, null)
     const mimetype = s3Type(type)
-    const named = {
-      fileName: filename,
+    const named = nameFile(c, bucket, {
+      ...namesOf(filename, objectKey, flagOf(overwrite)),
       mimetype: mimetype ?? DEFAULT_TYPE,
       metadata,
       size: null,
-    }
+    })
     const request = { ...(await askApp(c, bucket, named, MAX_PUT_BYTES)), mimetype }
-    const form = await createPostForm(
-      c.get('settings'),
-      formUrl(c),
-      bucket,
-      request,
-      principal,
-      new Date(),
-    )
+    const now = new Date()
+    const { key } = request
+    if (key !== undefined)
+      await requireVacant(bucket, key, request.overwrite, refusesForms(bucket), now)
+    const settings = c.get('settings')
+    const form = await createPostForm(settings, formUrl(c), bucket, request, principal, now)
     return json(c, { method: 'POST', url: form.url, fields: form.fields, expires: form.expiresIn })
   })
   .post('/s3/multipart', async (c) => {
@@ -63,14 +70,14 @@ export const companionRoutes = newApp()
     requireScope(principal, 'files:upload')
     const body = startBody.safeParse(await readJson(c.req.raw, MAX_BODY_BYTES))
     if (!body.success) throw badRequest(startError(body.error.issues[0]))
-    const { filename, type, metadata } = body.data
+    const { filename, type, metadata, objectKey, overwrite } = body.data
     const bucket = chooseBucket(c, undefined, null)
-    const named = {
-      fileName: filename,
+    const named = nameFile(c, bucket, {
+      ...namesOf(filename, objectKey, overwrite),
       mimetype: s3Type(type) ?? DEFAULT_TYPE,
       metadata: s3Metadata(c, metadata ?? {}),
       size: null,
-    }
+    })
     const request = await askApp(c, bucket, named, MAX_OBJECT_BYTES)
     const started = await startMultipart(c.get('settings'), bucket, principal, request, new Date())
     return json(c, { key: started.key, uploadId: started.uploadId, bucket: bucket.name })
@@ -146,12 +153,21 @@ export const companionRoutes = newApp()
     )
   })
 
+/** Returns `overwrite` in a query. Throws `invalid_request`. */
+function flagOf(text: string | undefined): boolean | undefined {
+  if (text === undefined) return undefined
+  if (text === 'true' || text === 'false') return text === 'true'
+  throw badRequest('s3: overwrite must be true or false')
+}
+
 const LONG_NAME = `s3: the file name may have at most ${MAX_FILE_NAME_LENGTH} characters.`
 
 const startError = (issue: z.core.$ZodIssue | undefined): string => {
   const member = issue?.path[0]
   if (member === 'filename' && issue?.code === 'too_big') return LONG_NAME
   if (member === 'type') return 's3: content type must be a string'
+  if (member === 'objectKey') return 's3: objectKey must be a string'
+  if (member === 'overwrite') return 's3: overwrite must be true or false'
   if (member === 'metadata') return 's3: metadata must be an object'
   return 's3: the "filename" field is required and must be a non-empty string'
 }

@@ -42,6 +42,16 @@ export const uppyDialect: MiddlewareHandler<AppEnv> = function uppyDialect(c, ne
 /** Returns the error for a malformed request, with Companion's message. */
 export const badRequest = (message: string): ApiError => new ApiError('invalid_request', message)
 
+/**
+ * Returns how a client names a file: by `fileName`, which Uppy always sends, and by `objectKey` if it
+ * chooses the key. `key` already has other meanings in Uppy's requests.
+ */
+export const namesOf = (
+  fileName: string,
+  key: string | null | undefined,
+  overwrite: boolean | null | undefined,
+) => (key == null ? { fileName } : { fileName, key, overwrite: overwrite ?? undefined })
+
 /** Returns the object key in the query. Throws `invalid_request`. */
 export function queryKey(c: Context<AppEnv>): string {
   const key = c.req.query('key')

@@ -3,6 +3,7 @@ import { contextOf, type Principal } from '../access/principal.ts'
 import type { SigningSettings } from '../access/settings.ts'
 import type { Bucket } from '../bucket/bucket.ts'
 import { MAX_PUT_BYTES } from '../bucket/limits.ts'
+import type { ObjectKey } from '../keys/object-key.ts'
 import { postUrl, signPostPolicy } from '../signing/post-policy.ts'
 import { postObjectFields } from '../storage/post-object.ts'
 import { newUpload, uploadSignature } from '../uploads/new-upload.ts'
@@ -17,6 +18,10 @@ export interface PostFormRequest {
   /** Names are valid in an HTTP header. */
   readonly metadata: Readonly<Record<string, string>>
   readonly directory?: string | undefined
+  /** The key that the caller chose, which `requireVacant` has checked. Default: a new key. */
+  readonly key?: ObjectKey | undefined
+  /** Whether the form may replace an object. Only for a chosen key. */
+  readonly overwrite?: boolean | undefined
 }
 
 export interface PostForm {
@@ -37,11 +42,11 @@ export async function createPostForm(
   settings: SigningSettings,
   ownUrl: string,
   bucket: Bucket,
-  { fileName, mimetype, metadata, directory }: PostFormRequest,
+  { fileName, mimetype, metadata, directory, key: chosen, overwrite }: PostFormRequest,
   principal: Pick<Principal, 'id' | 'prefix' | 'context'>,
   now: Date,
 ): Promise<PostForm> {
-  const file = { fileName, mimetype: mimetype ?? DEFAULT_TYPE, size: null, directory }
+  const file = { key: chosen, fileName, mimetype: mimetype ?? DEFAULT_TYPE, size: null, directory }
   const key = newUpload(bucket, file, principal.prefix, MAX_PUT_BYTES, now)
   // The Worker sends what it gets in a form as headers.
   const encode = bucket.postUploads ? fieldValue : encodedWord
@@ -66,10 +71,17 @@ export async function createPostForm(
   }
   const fields = { ...about, key, bucket: bucket.name }
   const of = { bucket: bucket.alias, owner: principal.id, name: fileName }
-  const sealed = { ...of, maxBytes, fields, ...contextOf(principal) }
+  const sealed = { ...of, maxBytes, overwrite, fields, ...contextOf(principal) }
   const policy = await sealFormPolicy(settings, sealed, expiresIn, now)
   return { url: ownUrl, fields: { ...fields, policy }, expiresIn }
 }
+
+/**
+ * Tells whether a form that must not replace an object is refused when it is sent: by the bucket,
+ * which gets the file from the Worker. S3 has no such condition for its own forms.
+ */
+export const refusesForms = ({ postUploads, conditionalPut }: Bucket): boolean =>
+  !postUploads && conditionalPut
 
 /**
  * Returns `value` for a form field. Encodes control characters, since browsers write each line

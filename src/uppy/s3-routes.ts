@@ -12,6 +12,7 @@ import type { AppContext } from '../http/app-env.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
 import { readForm } from '../http/form-body.ts'
 import { newApp } from '../http/new-app.ts'
+import { purgeReplaced } from '../http/purge.ts'
 import { countNetwork, countRequest } from '../http/rate-limit.ts'
 import { announcerOf, finishUpload } from '../http/uploads.ts'
 import { checkUrl, readText } from '../http/validate.ts'
@@ -21,6 +22,7 @@ import { objectUrl } from '../signing/object-url.ts'
 import type { Part } from '../storage/multipart.ts'
 import { putObject } from '../storage/object.ts'
 import { childrenOf, escapeXml, readXml, textOf } from '../storage/xml.ts'
+import { requireVacant } from '../uploads/chosen-key.ts'
 import { beginMultipart } from '../uploads/multipart.ts'
 import { recordUpload } from '../uploads/record.ts'
 import { requireBytes } from '../uploads/size-limit.ts'
@@ -75,10 +77,16 @@ export const s3Routes = newApp()
     const bucket = chooseBucket(c, policy.bucket, key)
     requireBytes(file.size, bucket, policy.maxBytes)
 
-    const headers = { ...objectHeaders(policy.fields), ...bucket.uploadHeaders }
+    const { overwrite } = policy
+    await requireVacant(bucket, key, overwrite, bucket.conditionalPut, now)
+    const condition =
+      overwrite === false && bucket.conditionalPut ? { 'If-None-Match': '*' } : undefined
+    const headers = { ...objectHeaders(policy.fields), ...condition, ...bucket.uploadHeaders }
     const etag = await putObject(bucket, key, file, headers, now)
     const request = { key, name: policy.name, owner: policy.owner }
-    await recordUpload(bucket, c.env.instance.fileIndex, request, now, announcerOf(c))
+    const { fileIndex } = c.env.instance
+    const recorded = await recordUpload(bucket, fileIndex, request, now, announcerOf(c))
+    if (recorded.replaces || overwrite === true) await purgeReplaced(c, bucket, key)
     const Location = objectUrl(bucket.publicAddress, key).href
     const body = { Location, Bucket: bucket.name, Key: key, ETag: etag }
     return xml('PostResponse', body, 201, { ETag: etag, Location })

@@ -8,25 +8,28 @@ import { chooseBucket } from '../http/choose-bucket.ts'
 import {
   bucket,
   cacheControl,
+  chosenKey,
   contentDisposition,
   contentEncoding,
   directory,
   expiresIn,
   fileName,
   metadata,
+  overwrite,
   partNumber,
   sha256,
 } from '../http/fields.ts'
 import { newApp } from '../http/new-app.ts'
 import { json } from '../http/responses.ts'
-import { askApp, openUpload } from '../http/uploads.ts'
+import { askApp, nameFile, openUpload } from '../http/uploads.ts'
 import { validateJson } from '../http/validate.ts'
 import { presign } from '../signing/presign.ts'
+import { requireVacant } from '../uploads/chosen-key.ts'
 import { type MultipartRequest, signParts } from '../uploads/multipart.ts'
 import { newUpload, uploadSignature } from '../uploads/new-upload.ts'
 import { uploadHeaders } from '../uploads/signed-headers.ts'
 import { createUploadUrl } from '../uploads/single.ts'
-import { badRequest, DEFAULT_TYPE } from './dialect.ts'
+import { badRequest, DEFAULT_TYPE, namesOf } from './dialect.ts'
 import { stepUrl } from './s3-routes.ts'
 
 /**
@@ -48,6 +51,8 @@ const signSchema = z.object({
   contentDisposition,
   contentEncoding,
   directory,
+  objectKey: chosenKey,
+  overwrite,
   bucket,
 })
 
@@ -59,7 +64,7 @@ type SignRequest = z.infer<typeof signSchema>
  */
 export const signRoutes = newApp().post('/s3/sign', validateJson(signSchema), async (c) => {
   const request = c.req.valid('json')
-  const { method, key, uploadId, contentType: mimetype, expiresIn } = request
+  const { method, key, uploadId, contentType: mimetype, expiresIn, objectKey } = request
   const principal = c.get('principal')
   const now = new Date()
   requireScope(principal, 'files:upload')
@@ -69,8 +74,11 @@ export const signRoutes = newApp().post('/s3/sign', validateJson(signSchema), as
     const { metadata, cacheControl, contentDisposition, contentEncoding } = request
     if (method !== 'POST' && method !== 'PUT')
       throw badRequest('Only uploads are signed here. To delete a file, send DELETE /files/:key.')
+    if (objectKey !== undefined && directory !== undefined)
+      throw badRequest('directory must be missing next to objectKey.')
+    const names = namesOf(fileName, objectKey, request.overwrite)
     const stored = { metadata, cacheControl, contentDisposition, contentEncoding }
-    const asked = { fileName, mimetype, directory, ...stored }
+    const asked = nameFile(c, bucket, { ...names, mimetype, directory, ...stored })
     if (method === 'POST') {
       // The size is optional here. The bucket's limit is checked when the upload is complete.
       const file = await askApp(c, bucket, { ...asked, size: size ?? null }, MAX_OBJECT_BYTES)
@@ -82,6 +90,8 @@ export const signRoutes = newApp().post('/s3/sign', validateJson(signSchema), as
       return json(c, { url: await stepUrl(c, step, seconds, now), key: newKey })
     }
     const file = await askApp(c, bucket, { ...asked, size }, MAX_PUT_BYTES)
+    if (file.key !== undefined)
+      await requireVacant(bucket, file.key, file.overwrite, bucket.conditionalPut, now)
     const upload = { ...file, sha256, expiresIn }
     const signed = await createUploadUrl(bucket, upload, principal.prefix, now)
     return json(c, { url: signed.uploadUrl, key: signed.key, headers: signed.headers })
@@ -121,4 +131,4 @@ async function operationUrl(
 const limitIn = ({ maxBytes }: Bucket) => (maxBytes === null ? {} : { maxBytes })
 
 /** Returns the members of a file that a step stores. */
-const fileOf = ({ directory, ...file }: MultipartRequest) => file
+const fileOf = ({ directory, key, ...file }: MultipartRequest) => file

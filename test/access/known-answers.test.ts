@@ -3,6 +3,7 @@ import { openCursor, sealCursor } from '../../src/access/cursor.ts'
 import { openFormPolicy, sealFormPolicy } from '../../src/access/form-policy.ts'
 import { NO_LIMITS } from '../../src/access/limits.ts'
 import { type LinkPolicy, signLink, verifyLink } from '../../src/access/link-signature.ts'
+import { seal } from '../../src/access/seal.ts'
 import { mintToken, verifyToken } from '../../src/access/token.ts'
 import { openUploadId, sealUploadId, type UploadClaims } from '../../src/access/upload-id.ts'
 import { openComplete, openStart, sealUploadStep } from '../../src/access/upload-step.ts'
@@ -260,4 +261,65 @@ describe('an upload id from an earlier version', () => {
     expect(uploadId.split('.')[0]).toBe(UPLOAD_ID.split('.')[0])
     expect(uploadId).toHaveLength(UPLOAD_ID.length)
   })
+})
+
+const CHOSEN_UPLOAD_ID = [
+  'eyJhbGciOiJIUzI1NiIsImtpZCI6ImsxIn0',
+  'eyJidWNrZXQiOiJmaWxlcyIsImtleSI6ImF2YXRhcnMvNDIucG5nIiwib3duZXIiOiJrZXk6Y2kiLCJuYW1lIjoiNDIucG5nIiwic2l6ZSI6NSwicGFydFNpemUiOjgzODg2MDgsImNob3NlbiI6eyJtYXJrIjoiMGY4ZmFkNWItZDljYi00NjlmLWExNjUtNzA4Njc3Mjg5NTBlIiwib3ZlcndyaXRlIjp0cnVlfSwiczMiOiJBQUVDQXdRRkJnY0lDUW9MZTI5akVUTVUxUUk2RlRBMnNXLU9aWDRwOW9PczBkcWN4dyIsImV4cCI6MTc5NjEyNjQwMH0',
+  'YuAvsYmfhRGATmltZvvrVTtWc_w9yFa1NC2cIznKa6Q',
+].join('.')
+const CHOSEN_STEP = [
+  'eyJhbGciOiJIUzI1NiIsImtpZCI6ImsxIn0',
+  'eyJidWNrZXQiOiJmaWxlcyIsIm93bmVyIjoia2V5OmNpIiwia2V5IjoidGVhbS1hL3VwbG9hZHMvw6kgYi5wbmciLCJmaWxlIjp7ImZpbGVOYW1lIjoiYSIsIm1pbWV0eXBlIjoiYS9iIiwic2l6ZSI6bnVsbCwib3ZlcndyaXRlIjpmYWxzZX0sImV4cCI6MTc5NTUyMTkwMH0',
+  '3sdLcv0YXwdPMUiccTTvkEEXOzgUObEfni_IXrrkyIU',
+].join('.')
+const CHOSEN_FORM = [
+  'eyJhbGciOiJIUzI1NiIsImtpZCI6ImsxIn0',
+  'eyJidWNrZXQiOiJmaWxlcyIsIm93bmVyIjoia2V5OmNpIiwibmFtZSI6ImEiLCJtYXhCeXRlcyI6OSwib3ZlcndyaXRlIjpmYWxzZSwiZmllbGRzIjp7ImtleSI6InRlYW0tYS91cGxvYWRzL8OpIGIucG5nIn0sImV4cCI6MTc5NTUyMjQwMH0',
+  'gZDYt4uK7DbpfrKrzWwjvc2T4hZ0DXmNaDgrkzn4ntY',
+].join('.')
+
+describe('an upload id for a chosen key', () => {
+  const claims: UploadClaims = {
+    bucket: 'files',
+    key: parseObjectKey('avatars/42.png'),
+    owner: 'key:ci',
+    s3UploadId: '2~x+/=&<>',
+    name: '42.png',
+    size: 5,
+    partSize: 8_388_608,
+    chosen: { mark: '0f8fad5b-d9cb-469f-a165-70867728950e', overwrite: true },
+  }
+
+  it('from an earlier version is still valid', async () => {
+    expect(await openUploadId(config, claims, CHOSEN_UPLOAD_ID, NOW)).toEqual(claims)
+  })
+
+  it('cannot be opened by a version that does not know chosen keys', async () => {
+    const { uploadId } = await sealUploadId(config, claims, NOW)
+    const payload = JSON.parse(
+      new TextDecoder().decode(fromBase64(uploadId.split('.')[1] ?? '')),
+    ) as Record<string, unknown>
+    // Such a version ignores the claim.
+    const { chosen: _, ...known } = payload
+    const stripped = await seal(config.signingSecrets, 'upload', known)
+    await expect(openUploadId(config, claims, stripped, NOW)).rejects.toBeDefined()
+  })
+})
+
+it('a step and a form for a chosen key are signed the same way', async () => {
+  const scope = { bucket: 'files', owner: 'key:ci', key: KEY }
+  const step = { ...scope, file: { fileName: 'a', mimetype: 'a/b', size: null, overwrite: false } }
+  expect(await sealUploadStep(config, step, 300, NOW)).toBe(CHOSEN_STEP)
+  expect(await openStart(config, CHOSEN_STEP, NOW)).toEqual(step)
+  const policy = {
+    bucket: 'files',
+    owner: 'key:ci',
+    name: 'a',
+    maxBytes: 9,
+    overwrite: false,
+    fields: { key: KEY },
+  }
+  expect(await sealFormPolicy(config, policy, 800, NOW)).toBe(CHOSEN_FORM)
+  expect(await openFormPolicy(config, CHOSEN_FORM, NOW)).toEqual(policy)
 })

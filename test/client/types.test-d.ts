@@ -27,7 +27,7 @@ import type {
   StartedUpload,
   UploadUrl,
 } from '../../client/src/responses.ts'
-import type { TokenRequest } from '../../client/src/server/requests.ts'
+import type { Scope, TokenRequest } from '../../client/src/server/requests.ts'
 import type { FileUrls, Token, UploadUrls } from '../../client/src/server/responses.ts'
 import type { WebhookEvent } from '../../client/src/server/webhook.ts'
 import type { app } from '../../src/app.ts'
@@ -114,13 +114,15 @@ export const queries: [
   Same<Query<Upload['$delete']>, UploadQuery>,
 ] = [true, true, true, true, true, true]
 
+type TokenBody = Body<Api['tokens']['$post']>
 type Sent<Type extends EventType> = Extract<WebhookEvent, { type: Type }>['data']
 type Told<Type extends FileEvent['type']> = Omit<Extract<FileEvent, { type: Type }>, 'type'>
 
 /** The server client. */
 export const server: [
   Same<Answer<Api['tokens']['$post'], 200>, Token>,
-  Same<Body<Api['tokens']['$post']>, TokenRequest>,
+  Same<Omit<TokenBody, 'scopes'>, Omit<TokenRequest, 'scopes'>>,
+  TokenBody['scopes'][number] extends Scope ? true : never,
   Same<Answer<Files['urls']['$post'], 200>, FileUrls>,
   Same<Answer<Files['delete']['$post'], 200>, Deleted>,
   Same<Answer<File['$patch'], 200>, FileRecord>,
@@ -130,4 +132,4 @@ export const server: [
   Same<keyof Sent<'file.recorded'>, keyof Told<'recorded'>>,
   Same<Sent<'file.recorded'>['file'], Told<'recorded'>['file']>,
   Same<Sent<'file.deleted'>['file'], Told<'deleted'>['file']>,
-] = [true, true, true, true, true, true, true, true, true, true, true]
+] = [true, true, true, true, true, true, true, true, true, true, true, true]

@@ -7,7 +7,7 @@ import { FAILURE } from '../../src/cloudflare/objects-protocol.ts'
 import { type ObjectKey, parseObjectKey } from '../../src/keys/object-key.ts'
 import { Objects } from '../../src/worker.ts'
 import { captureLog } from '../support/capture-log.ts'
-import { linkTo, open, putObject, requestsFor, textOf } from '../support/links.ts'
+import { linkTo, open, putChosen, putObject, requestsFor, textOf } from '../support/links.ts'
 import { failNextPurge } from '../support/purge.ts'
 import { s3rverBucket, testWorker } from '../support/worker.ts'
 
@@ -82,6 +82,18 @@ it('reads no copy when edgeTtl is 0, and purges older copies', async () => {
   expect(await requestsFor(key)).toBe(3)
 })
 
+it('reads no copy of an object under a chosen key that is older than a minute', async () => {
+  const key = parseObjectKey(await putChosen('a.png', 'pixels'))
+  const { read } = configured({ images: counting() })
+  await read(key)
+  vi.setSystemTime(Date.now() + 59_000)
+  await read(key)
+  expect(await requestsFor(key)).toBe(1)
+  vi.setSystemTime(Date.now() + 1000)
+  await read(key)
+  expect(await requestsFor(key)).toBe(2)
+})
+
 it('shares the copies of a bucket between its aliases, each with its own edgeTtl', async () => {
   const { buckets, read, purge } = configured({
     day: counting(),
@@ -107,7 +119,14 @@ it('names copies only by the endpoint, not by the public endpoint', async () => 
     const BUCKETS = { files: { ...s3rverBucket(), ...changes } }
     const loaded = loadEnvironment({ ...env, BUCKETS })
     if (!loaded.ok) throw new Error(JSON.stringify(loaded.issues))
-    return (await objectRequest('GET', loaded.settings.buckets[0], parseObjectKey('a'), null)).url
+    return (
+      await objectRequest(
+        'GET',
+        loaded.settings.buckets[0],
+        parseObjectKey(`uploads/${'y'.repeat(20)}-a`),
+        null,
+      )
+    ).url
   }
   const name = await nameOf({ endpoint: 'https://minio.example.com' })
   const publicEndpoint = 'https://files.example.com'
@@ -115,7 +134,7 @@ it('names copies only by the endpoint, not by the public endpoint', async () => 
   // The same name as before a bucket could have a public endpoint. A different name would empty
   // every cache.
   expect(name).toBe(
-    'https://objects.invalid/d53877be20c24903cb12cf7e0f1256a073da693d2378e7fc2815f5ec859c344a/a?edgeTtl=86400',
+    'https://objects.invalid/d53877be20c24903cb12cf7e0f1256a073da693d2378e7fc2815f5ec859c344a/uploads%2Fyyyyyyyyyyyyyyyyyyyy-a?edgeTtl=86400',
   )
 })
 

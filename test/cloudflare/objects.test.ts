@@ -11,7 +11,7 @@ import { serveLink } from '../../src/delivery/serve-link.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { deleteObject } from '../../src/storage/object.ts'
 import { Objects } from '../../src/worker.ts'
-import { putObject, requestsFor, textOf } from '../support/links.ts'
+import { putChosen, putObject, requestsFor, textOf } from '../support/links.ts'
 import { testBucket } from '../support/test-bucket.ts'
 
 /**
@@ -77,7 +77,7 @@ describe('the request to Objects', () => {
     await serveLink(client, policy, testBucket(), source, new Date(), false)
     expect(seen).toHaveLength(1)
     expect(seen[0]?.url).toMatch(
-      /^https:\/\/objects\.invalid\/[0-9a-f]{64}\/a%20b%2F%C3%A9%3F\.png\?edgeTtl=86400$/,
+      /^https:\/\/objects\.invalid\/[0-9a-f]{64}\/a%20b%2F%C3%A9%3F\.png\?edgeTtl=60$/,
     )
     expect(Object.fromEntries(seen[0]?.headers ?? [])).toEqual({
       range: 'bytes=0-1',
@@ -102,6 +102,13 @@ describe('Objects behind Workers Caching', () => {
       etag: expect.any(String),
       'last-modified': expect.any(String),
     })
+  })
+
+  it('lets a copy live a minute when the key is not a generated one', async () => {
+    const { objects } = inProduction()
+    const answer = await ask(objects, await putChosen('a.png', 'pixels'))
+    expect(answer.headers.get('Cache-Control')).toBe('public, max-age=60, must-revalidate')
+    await textOf(answer)
   })
 
   it('does not use the Cache API', async () => {

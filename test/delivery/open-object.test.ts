@@ -9,7 +9,7 @@ afterEach(() => {
 })
 
 const OBJECT = { ETag: '"abc"', 'Last-Modified': 'Tue, 24 Nov 2026 12:00:00 GMT' }
-const key = parseObjectKey('a.png')
+const key = parseObjectKey(`uploads/${'y'.repeat(20)}-a.png`)
 
 type Answer = readonly [status: number, headers: Record<string, string>]
 

@@ -178,6 +178,28 @@ describe('a client that reads only docs/openapi.json', () => {
     })
   })
 
+  it('limits a token to a user, and shows its limits', async () => {
+    const limits = {
+      buckets: ['files'],
+      maxBytes: 1000,
+      allowedTypes: ['image/*'],
+      maxExpiresIn: 60,
+    }
+    const body = { scopes: ['files:upload'], subject: 'alice', ...limits, context: { plan: 'pro' } }
+    const { token } = await readToken(client.call('createToken', 200, { body }))
+    const base = `/u/${token}`
+    const shown = await client.call('getLimits', 200, { base })
+    expect(shown).toMatchObject({ buckets: [{ bucket: 'files', maxBytes: 1000 }] })
+    await client.call('getLimits', 200)
+    await client.call('createToken', 403, { body: { ...body, maxExpiresIn: 31_536_001 } })
+    await client.call('createToken', 404, { body: { ...body, buckets: ['nope'] } })
+    // The longest token fits into a path.
+    const longest = { ...body, prefix: `${'p'.repeat(1023)}/`, context: 'c'.repeat(1022) }
+    const { token: long } = await readToken(client.call('createToken', 200, { body: longest }))
+    expect(long.length).toBeGreaterThan(3500)
+    await client.call('getLimits', 200, { base: `/u/${long}` })
+  })
+
   it('uploads in parts', async () => {
     const file = { fileName: 'Film.mp4', mimetype: 'video/mp4', size: CONTENT.length }
     const { key, uploadId } = await readStarted(client.call('startMultipart', 200, { body: file }))

@@ -46,7 +46,7 @@ export interface ApiClient {
   complete(uploadId: string, request: Readonly<Record<string, unknown>>): Promise<FileRecord>
   abort(uploadId: string, key: string): Promise<void>
   /** The response of `GET /s3/params`: a form for one file. */
-  form(fileName: string, mimetype?: string): Promise<z.infer<typeof answers.uppyForm>>
+  form(fileName: string, mimetype?: string, more?: Query): Promise<z.infer<typeof answers.uppyForm>>
   /** The response of `POST /s3/sign`: one request of an S3 client. */
   sign(request: Readonly<Record<string, unknown>>): Promise<z.infer<typeof answers.signedRequest>>
   /** Returns the Worker's error for a request that it must refuse. */
@@ -105,8 +105,8 @@ export function createApiClient(origin: string, apiKey: string): ApiClient {
     },
     abort: (uploadId, key) => gone(send('DELETE', `/multipart/${uploadId}${search({ key })}`)),
     remove: (key, query) => gone(send('DELETE', filePath(key) + search(query))),
-    form: async (filename, type) => {
-      const query = { filename, ...(type === undefined ? {} : { type }) }
+    form: async (filename, type, more) => {
+      const query = { filename, ...(type === undefined ? {} : { type }), ...more }
       return answers.uppyForm.parse(await json(send('GET', `/s3/params${search(query)}`), 200))
     },
     async sign(request) {

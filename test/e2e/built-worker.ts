@@ -9,6 +9,10 @@ const ROOT = join(import.meta.dirname, '../..')
 export interface BuiltWorker {
   /** `http://localhost:PORT` */
   readonly origin: string
+  /** Returns the Worker's bindings, as proxies. */
+  bindings(): Promise<Record<string, unknown>>
+  /** Returns what the Worker has written to the console. */
+  logs(): string
   close(): Promise<void>
 }
 
@@ -23,6 +27,7 @@ export interface BucketTable {
   readonly uploadCredentials?: string
   readonly normalizesKeys?: boolean
   readonly postUploads?: boolean
+  readonly conditionalPut?: boolean
   readonly maxBytes?: number
   readonly uploadHeaders?: UploadHeaders
   readonly maxExpiresIn?: { readonly upload: number }
@@ -90,5 +95,14 @@ export async function startBuiltWorker(options: BuiltWorkerOptions): Promise<Bui
     ],
   })
   const { url } = await harness.listen()
-  return { origin: `http://localhost:${url.port}`, close: () => harness.close() }
+  return {
+    origin: `http://localhost:${url.port}`,
+    bindings: () => harness.getWorker<Record<string, unknown>>().getEnv(),
+    logs: () =>
+      harness
+        .getLogs()
+        .map(({ message }) => message)
+        .join('\n'),
+    close: () => harness.close(),
+  }
 }

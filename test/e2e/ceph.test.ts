@@ -10,6 +10,7 @@ describeWith([RADOSGW], 'the built Worker with Ceph RGW', () =>
     virtualHosts: true,
     keepsEmptySegments: true,
     normalizesKeys: false,
+    conditionalPut: false,
     takesForms: true,
     readsParts: false,
   }),

@@ -5,10 +5,13 @@ import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { install, pack, projectBin, ROOT } from './package/packed.ts'
 
+const MAX_BYTES = { 'index.js': 5376, 'uppy.js': 2048, 'react.js': 2560, 'server.js': 7168 }
+
 /** Compiles only if the types exist, and are not `any`. */
 const MISUSE = `
 import { createClient } from 'edge-presigner-client'
 import { useFiles, useUpload } from 'edge-presigner-client/react'
+import { createServerClient, verifyWebhook } from 'edge-presigner-client/server'
 import { uppyOptions } from 'edge-presigner-client/uppy'
 // @ts-expect-error
 createClient({ baseUrl: 1 })
@@ -18,6 +21,15 @@ uppyOptions(createClient({ baseUrl: '' }), { directory: 1 })
 useUpload('https://files.example.com')
 // @ts-expect-error
 useFiles(createClient({ baseUrl: '' }), { prefix: 1 })
+createServerClient({ baseUrl: '' })
+// @ts-expect-error
+createServerClient({ baseUrl: '', apiKey: '' }).upload(1)
+export const name = async (request: Request): Promise<string> => {
+  const event = await verifyWebhook(request, ['whsec_'])
+  // @ts-expect-error
+  event.data.file.name
+  return event.type === 'file.deleted' ? event.data.file.key : event.data.file.name
+}
 `
 
 describe('the client package', () => {
@@ -33,14 +45,10 @@ describe('the client package', () => {
   })
   afterAll(() => rm(directory, { recursive: true }))
 
-  it.each([
-    ['index.js', 5376],
-    ['uppy.js', 2048],
-    ['react.js', 2560],
-  ])('has in %s at most %i bytes, with gzip', async (file, maxBytes) => {
+  it.each(Object.entries(MAX_BYTES))('has in %s at most %i bytes, with gzip', async (file, max) => {
     const bytes = gzipSync(await readFile(join(installed, 'dist', file))).length
     console.info(`${file}: ${bytes} bytes with gzip`)
-    expect(bytes).toBeLessThanOrEqual(maxBytes)
+    expect(bytes).toBeLessThanOrEqual(max)
   })
 
   it('has only these scripts, with source maps, and no dependencies', async () => {
@@ -51,11 +59,10 @@ describe('the client package', () => {
       'edge-presigner-client',
     ])
     const files = await readdir(join(installed, 'dist'))
-    const scripts = ['index.js', 'react.js', 'uppy.js']
+    const scripts = ['index.js', 'react.js', 'server.js', 'uppy.js']
     expect(files.filter((file) => file.endsWith('.js')).toSorted()).toEqual(scripts)
-    expect(files.filter((file) => file.endsWith('.map')).toSorted()).toEqual(
-      scripts.map((name) => `${name}.map`),
-    )
+    const maps = scripts.map((script) => `${script}.map`)
+    expect(files.filter((file) => file.endsWith('.map')).toSorted()).toEqual(maps)
     const imports = (code: string) => code.match(/\bimport\b[^"]*"[^"]*"|\bimport\(/g) ?? []
     expect(imports(await readFile(join(installed, 'dist/index.js'), 'utf8'))).toEqual([])
     expect(imports(await readFile(join(installed, 'dist/uppy.js'), 'utf8'))).toEqual([
@@ -64,6 +71,10 @@ describe('the client package', () => {
     const hooks = await readFile(join(installed, 'dist/react.js'), 'utf8')
     expect(imports(hooks)).toEqual([expect.stringMatching(/from"react"$/)])
     expect(hooks).toMatch(/^"use client";/)
+    // Only for a path.
+    const server = await readFile(join(installed, 'dist/server.js'), 'utf8')
+    expect(imports(server)).toEqual(['import('])
+    expect(server).toMatch(/import\([^)]*`node:fs\/promises`\)/)
   })
 
   it.each(['bundler', 'nodenext'])(

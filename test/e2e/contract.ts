@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe } from 'vitest'
 import type { S3Server, S3ServerOptions } from '../../dev/s3-server.ts'
 import { bucketRules } from './contract/buckets.ts'
+import { chosenKeyRules } from './contract/chosen-keys.ts'
 import { type Capabilities, type Context, startContext } from './contract/context.ts'
 import { flowRules } from './contract/flow.ts'
 import { formRules } from './contract/forms.ts'
@@ -31,6 +32,7 @@ export function declareContract(
   describe('uploads with a form', () => formRules(context))
   describe('multipart uploads', () => multipartRules(context, capabilities))
   describe('keys with every kind of character', () => keyRules(context, capabilities))
+  describe('a chosen key', () => chosenKeyRules(context, capabilities))
   describe('buckets and credentials', () => bucketRules(context, capabilities))
   describe('tampering with a URL', () => tamperingRules(context, capabilities))
 }

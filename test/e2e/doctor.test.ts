@@ -256,8 +256,24 @@ describe('doctor, for a bucket,', () => {
         accessBlock: 'unknown',
       },
     ],
-    ['If-None-Match ignored', 'conditional-writes', 'warn', /replaced/, { ifNoneMatch: 'ignored' }],
-    ['If-None-Match refused', 'conditional-writes', 'warn', /501/, { ifNoneMatch: 'refused' }],
+    ['If-None-Match ignored', 'conditional-writes', 'fail', /replaced/, { ifNoneMatch: 'ignored' }],
+    ['If-None-Match refused', 'conditional-writes', 'fail', /501/, { ifNoneMatch: 'refused' }],
+    [
+      'If-None-Match ignored, as set',
+      'conditional-writes',
+      'warn',
+      /replaced/,
+      { ifNoneMatch: 'ignored' },
+      { bucket: { conditionalPut: false } },
+    ],
+    [
+      'If-None-Match that is not used',
+      'conditional-writes',
+      'warn',
+      /`conditionalPut` is off/,
+      {},
+      { bucket: { conditionalPut: false } },
+    ],
     ['checksums ignored', 'checksums', 'warn', /accepted/, { checksums: 'ignored' }],
     ['checksums refused', 'checksums', 'warn', /refused/, { checksums: 'refused' }],
     ['no forms', 'post-policies', 'fail', /501 NotImplemented/, { forms: 'refused' }],
@@ -796,7 +812,7 @@ async function startReal(
   const s3 = sdkClient(server, server)
   const { endpoint, bucket: Bucket, accessKeyId, secretAccessKey, writer } = server
   const settings = {
-    ...variables(endpoint, { conditionalComplete: false, ...table }),
+    ...variables(endpoint, { conditionalPut: false, conditionalComplete: false, ...table }),
     S3_ACCESS_KEY_ID: accessKeyId,
     S3_SECRET_ACCESS_KEY: secretAccessKey,
     S3_WRITE_ACCESS_KEY_ID: writer.accessKeyId,

@@ -30,6 +30,7 @@ describe('the built Worker with a simulated R2', () =>
     virtualHosts: false,
     keepsEmptySegments: false,
     normalizesKeys: true,
+    conditionalPut: true,
     takesForms: false,
     readsParts: true,
   }))

@@ -10,6 +10,7 @@ describe('the built Worker with s3rver', () =>
     virtualHosts: false,
     keepsEmptySegments: false,
     normalizesKeys: false,
+    conditionalPut: false,
     takesForms: true,
     readsParts: true,
   }))

@@ -14,13 +14,18 @@ it.each<readonly [object, readonly (readonly [string, string])[]]>([
   [
     {},
     [
-      ['fileName', 'is missing'],
       ['mimetype', 'is missing'],
+      ['fileName', 'is missing'],
     ],
   ],
   [{ ...png, fileName: 1 }, [['fileName', 'must be a string']]],
   [{ ...png, fileName: '' }, [['fileName', 'must not be empty']]],
   [{ ...png, fileName: 'x'.repeat(1025) }, [['fileName', 'must have a length of at most 1024']]],
+  [{ ...png, key: 'a.png' }, [['fileName', 'must be missing next to key']]],
+  [
+    { key: 'a.png', mimetype: 'image/png', directory: 'b' },
+    [['directory', 'must be missing next to key']],
+  ],
   [{ ...png, size: 1.5 }, [['size', 'must be a whole number']]],
   [{ ...png, size: '1' }, [['size', 'must be a number']]],
   [{ ...png, size: -1 }, [['size', 'must be at least 0']]],

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { utf8Length } from '../../src/keys/encodings.ts'
-import { keyCreatedAt, newObjectKey } from '../../src/keys/new-key.ts'
+import { keyCreatedAt, nameInKey, newObjectKey } from '../../src/keys/new-key.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 
 const NOW = new Date('2026-11-24T12:00:00Z')
@@ -141,5 +141,27 @@ describe('the name in a new key', () => {
     expect(nameFor('a.')).toBe('a')
     expect(nameFor(`a.${'x'.repeat(40)}`)).toBe(`a.${'x'.repeat(16)}`)
     expect(nameFor(`a.${'漢'.repeat(6)}`)).toBe(`a.${'漢'.repeat(5)}`)
+  })
+})
+
+describe('nameInKey', () => {
+  it('leaves out the folders, and the id of a key that newObjectKey made', () => {
+    for (const fileName of ['My Photo.JPG', '.env', 'a', 'über.tar.gz']) {
+      const key = newObjectKey({ fileName, prefix: 'team-a/', directory: '2026', now: NOW })
+      expect(nameInKey(key)).toMatch(/^[^/]+$/)
+      expect(key.endsWith(`-${nameInKey(key)}`)).toBe(true)
+    }
+    expect(nameInKey(newObjectKey({ fileName: 'My Photo.JPG', prefix: '', now: NOW }))).toBe(
+      'my-photo.jpg',
+    )
+  })
+
+  it.each([
+    ['avatars/42.PNG', '42.PNG'],
+    ['a', 'a'],
+    ['ybqr1sgp7a270ajfewde-a.jpg', 'ybqr1sgp7a270ajfewde-a.jpg'],
+    ['photos/', 'photos/'],
+  ])('of another key is its last segment: %s', (key, name) => {
+    expect(nameInKey(parseObjectKey(key))).toBe(name)
   })
 })

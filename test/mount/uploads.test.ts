@@ -52,6 +52,43 @@ const limited = (limits: Partial<BucketInput>): Partial<SettingsInput> => {
   return { buckets: { files: { ...files, ...limits } } }
 }
 
+/** The same requests for a chosen key. */
+const CHOICES: typeof STARTS = {
+  'POST /files/upload-url': (app) => app.post('/media/files/upload-url', { ...png, key: CHOSEN }),
+  'POST /multipart': (app) => app.post('/media/multipart', { ...png, key: CHOSEN, size: 5 }),
+  'GET /s3/params': (app) =>
+    app.fetch(`/media/s3/params?filename=42.png&type=image/png&objectKey=${CHOSEN}`),
+  'POST /s3/multipart': (app) =>
+    app.post('/media/s3/multipart', { filename: '42.png', type: 'image/png', objectKey: CHOSEN }),
+  'POST /s3/sign (create)': (app) => app.post('/media/s3/sign', { ...sign, method: 'POST' }),
+  'POST /s3/sign (put)': (app) => app.post('/media/s3/sign', { ...sign, method: 'PUT' }),
+}
+const CHOSEN = 'no-such-avatars/42.png'
+const png = { mimetype: 'image/png' }
+const sign = { key: '42.png', contentType: 'image/png', objectKey: CHOSEN }
+
+describe.each(Object.entries(CHOICES))('beforeUpload, for %s with a chosen key,', (_, start) => {
+  it('receives the key, and may refuse it', async () => {
+    const seen: NewFile[] = []
+    const beforeUpload = (asked: NewFile) => {
+      seen.push(asked)
+      return { refuse: 'Not this one.' }
+    }
+    const response = await start(mount({ beforeUpload }))
+    expect(response.status).toBe(403)
+    expect(await response.json()).toMatchObject({ code: 'forbidden', message: 'Not this one.' })
+    expect(seen).toMatchObject([{ key: CHOSEN, overwrite: false, fileName: '42.png' }])
+  })
+
+  it('may change the metadata, but a folder from it refuses the key', async () => {
+    const metadata = await start(mount({ beforeUpload: () => ({ metadata: { a: 'b' } }) }))
+    expect(await keyOf(metadata)).toBe(CHOSEN)
+    const directory = await start(mount({ beforeUpload: () => ({ directory: 'anns' }) }))
+    expect(directory.status).toBe(403)
+    expect(await directory.json()).toMatchObject({ code: 'forbidden' })
+  })
+})
+
 describe.each(Object.entries(STARTS))('beforeUpload, for %s,', (name, start) => {
   const isSized = name === 'POST /multipart'
 

@@ -5,7 +5,12 @@ import { app } from '../../src/app.ts'
 import { bucketFetch, bucketUrl } from '../support/bucket.ts'
 import { bearer, type TestApiKey, testApiKey } from '../support/credentials.ts'
 import { AUDIENCE, ISSUER, type TestIssuer, testIssuer } from '../support/issuer.ts'
-import { codeOf, type ProtectedRoute, ROUTES } from '../support/protected-routes.ts'
+import {
+  CHOSEN_KEY_ROUTES,
+  codeOf,
+  type ProtectedRoute,
+  ROUTES,
+} from '../support/protected-routes.ts'
 import { s3rverBucket, type TestWorker, testWorker } from '../support/worker.ts'
 
 /**
@@ -143,7 +148,7 @@ it('answers /healthz to anyone', async () => {
   expect((await worker.fetch('/healthz')).status).toBe(200)
 })
 
-describe.each(ROUTES)('$route', (route) => {
+describe.each([...ROUTES, ...CHOSEN_KEY_ROUTES])('$route', (route) => {
   it('refuses an API key that does not exist', async () => {
     await expectUnauthenticated(route, await call(route, 'a.txt', bearer(unknownKey())))
   })

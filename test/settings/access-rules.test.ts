@@ -18,6 +18,38 @@ const loads = (changes: Record<string, unknown>): boolean =>
 
 const SECRET = 'canary-0123456789abcdef012345678'
 
+describe('NOTIFICATION_SECRETS', () => {
+  it.each([
+    ['empty text', ' '],
+    ['a secret of 31 characters', SECRET.slice(1)],
+    ['a secret of 129 characters', 'x'.repeat(129)],
+    ['a short secret after a valid one', `${SECRET},canary`],
+    ['an empty entry', `${SECRET},`],
+    ['three secrets', `${SECRET},${SECRET}x,${SECRET}y`],
+    ['a character that a URL would need to encode', `${SECRET}:`],
+    ['a space', `${SECRET} x`],
+    ['a list', [SECRET]],
+  ])('refuse %s', (_, value) => {
+    expect(paths({ NOTIFICATION_SECRETS: value })).toEqual(['NOTIFICATION_SECRETS'])
+  })
+
+  it('are one or two, or none', () => {
+    expect(loads({ NOTIFICATION_SECRETS: SECRET })).toBe(true)
+    expect(loads({ NOTIFICATION_SECRETS: `${SECRET}, ${SECRET}x` })).toBe(true)
+    expect(loads({ NOTIFICATION_SECRETS: undefined })).toBe(true)
+  })
+
+  it('are not silently ignored under a misspelt name', () => {
+    const misspelt = { NOTIFICATION_SECRETS: undefined, NOTIFICATION_SECRET: SECRET }
+    expect(issuesOf(misspelt)).toEqual([
+      {
+        path: 'NOTIFICATION_SECRETS',
+        message: 'is missing. Rename NOTIFICATION_SECRET to NOTIFICATION_SECRETS.',
+      },
+    ])
+  })
+})
+
 describe('SIGNING_SECRETS', () => {
   it.each([
     ['absent', undefined],

@@ -54,6 +54,7 @@ describe('a table of BUCKETS', () => {
     ['maxBytes', '100'],
     ['maxBytes', 0],
     ['maxBytes', 1.5],
+    ['managedPrefixes', 'canary/'],
     ['allowedTypes', []],
     ['allowedTypes', 'canary/*'],
     ['maxExpiresIn', 60],
@@ -65,6 +66,14 @@ describe('a table of BUCKETS', () => {
   ])('has a valid %s, not %j', (name, value) => {
     const changes = { addressing: 'path', [name]: value }
     expect(paths(withBucket(changes))).toEqual([`BUCKETS.files.${name}`])
+  })
+
+  it('lists managed prefixes that are empty or end with a slash', () => {
+    for (const prefix of ['canary', '/../canary/', 'e\u0301/'])
+      expect(paths(withBucket({ managedPrefixes: ['avatars/', prefix] }))).toEqual([
+        'BUCKETS.files.managedPrefixes.1',
+      ])
+    expect(loadEnvironment(withBucket({ managedPrefixes: ['', 'avatars/', 'a/b/'] })).ok).toBe(true)
   })
 
   it('lists types as type/subtype or type/*', () => {

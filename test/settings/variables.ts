@@ -16,6 +16,7 @@ export const fullVariables = () => ({
       credentials: 'S3',
       uploadCredentials: 'S3_WRITE',
       maxBytes: 104_857_600,
+      managedPrefixes: ['avatars/', ''],
       allowedTypes: ['image/*', 'Application/PDF'],
       maxExpiresIn: { upload: 600, view: 3600, stream: 7200, email: 86_400, link: 2_592_000 },
       defaultExpiresIn: { upload: 600, email: 43_200, link: 1_296_000 },
@@ -56,6 +57,7 @@ export const fullVariables = () => ({
     header: 'Cf-Access-Jwt-Assertion',
   } as Record<string, unknown>,
   LINK_ORIGIN: 'https://files.example.com',
+  NOTIFICATION_SECRETS: `${CANARY}-0123456789abcdef0123456789, ${CANARY}-abcdef0123456789abcdef0123`,
   OPEN_ACCESS: 'localhost',
 })
 

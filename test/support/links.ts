@@ -1,16 +1,32 @@
 import { inject } from 'vitest'
+import { newObjectKey } from '../../src/keys/new-key.ts'
 import { bucketFetch } from './bucket.ts'
 import { type TestWorker, testWorker } from './worker.ts'
 
 const worker: TestWorker = testWorker()
 let serial = 0
 
-/**
- * Puts an object directly into the bucket of s3rver and returns its key, which no other test uses.
- */
-export async function putObject(name: string, body: BodyInit, type = 'image/png'): Promise<string> {
+/** Returns the start of keys that no other test uses. */
+function newPrefix(): string {
   serial += 1
-  const key = `links/${serial}-${crypto.randomUUID()}/${name}`
+  return `links/${serial}-${crypto.randomUUID()}/`
+}
+
+/**
+ * Puts an object directly into the bucket of s3rver, under a key in the form of the presigner's own.
+ * Returns the key, which no other test uses.
+ */
+export function putObject(name: string, body: BodyInit, type = 'image/png'): Promise<string> {
+  const key = newObjectKey({ fileName: 'x', prefix: newPrefix(), now: new Date() })
+  return putUnder(key.replace(/x$/, name), body, type)
+}
+
+/** Does the same under a key that a caller may choose. */
+export const putChosen = (name: string, body: BodyInit, type = 'image/png'): Promise<string> =>
+  putUnder(newPrefix() + name, body, type)
+
+/** Puts an object directly into the bucket of s3rver, and returns its key. */
+export async function putUnder(key: string, body: BodyInit, type = 'image/png'): Promise<string> {
   const path = key.split('/').map(encodeURIComponent).join('/')
   const headers = { 'Content-Type': type }
   await bucketFetch(path, { method: 'PUT', body, headers })

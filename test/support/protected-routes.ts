@@ -247,6 +247,42 @@ export const ROUTES: readonly ProtectedRoute[] = [
   },
 ]
 
+const CHOSEN = { scope: 'keys:choose', takesKey: true, allowed: 200 } as const
+
+/** The same routes as above, with a key that the caller chooses. */
+export const CHOSEN_KEY_ROUTES: readonly ProtectedRoute[] = [
+  {
+    route: 'POST /files/upload-url with a chosen key',
+    bucketIn: 'body',
+    request: (key) => ['/files/upload-url', { key, mimetype: 'text/plain' }],
+    ...CHOSEN,
+  },
+  {
+    route: 'POST /multipart with a chosen key',
+    bucketIn: 'body',
+    request: (key) => ['/multipart', { key, mimetype: 'text/plain', size: 1 }],
+    ...CHOSEN,
+  },
+  {
+    route: 'GET /s3/params with a chosen key',
+    bucketIn: null,
+    request: (key) => [`/s3/params?filename=a.txt&objectKey=${encoded(key)}`],
+    ...CHOSEN,
+  },
+  {
+    route: 'POST /s3/multipart with a chosen key',
+    bucketIn: null,
+    request: (key) => ['/s3/multipart', { filename: 'a.txt', objectKey: key }],
+    ...CHOSEN,
+  },
+  {
+    route: 'POST /s3/sign with a chosen key',
+    bucketIn: 'body',
+    request: (key) => ['/s3/sign', { method: 'PUT', key: 'a.txt', objectKey: key }],
+    ...CHOSEN,
+  },
+]
+
 /**
  * Returns the code of the error from `route`, after checking its shape: Uppy's routes also have
  * `error`.

@@ -29,6 +29,7 @@ export const testBucket = (changes: Partial<Bucket> = {}): Bucket => ({
   maxBytes: null,
   postUploads: true,
   normalizesKeys: false,
+  conditionalPut: false,
   conditionalComplete: false,
   managedPrefixes: [],
   allowedTypes: null,

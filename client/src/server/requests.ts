@@ -8,7 +8,6 @@ export type Scope =
   | 'links:create'
   | 'tokens:create'
   | 'keys:choose'
-  | 'upkeep:read'
 
 /** Body of `POST /tokens`. Each member only narrows what the API key may do. */
 export interface TokenRequest {

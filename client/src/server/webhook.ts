@@ -7,6 +7,9 @@ const TOLERANCE_SECONDS = 300
 /** More signatures than a rotation of secrets ever needs. */
 const MAX_SIGNATURES = 20
 
+/** Node's types have no `CryptoKey`. */
+type HmacKey = Awaited<ReturnType<typeof importSecret>>
+
 interface Asked {
   /** Id of the principal; null for a bucket notification. */
   principal: string | null
@@ -94,7 +97,7 @@ export async function verifyWebhook(
 
 /** Tells whether one of the signatures `v1,…` is of one of the keys. WebCrypto compares in constant time. */
 async function isSigned(
-  keys: readonly CryptoKey[],
+  keys: readonly HmacKey[],
   signatures: string,
   signed: Uint8Array<ArrayBuffer>,
 ): Promise<boolean> {
@@ -106,7 +109,7 @@ async function isSigned(
   return false
 }
 
-async function importSecret(secret: string): Promise<CryptoKey> {
+async function importSecret(secret: string) {
   const bytes = typeof secret === 'string' ? fromBase64(secret.replace(/^whsec_/, '')) : null
   if (bytes === null || bytes.length === 0)
     throw invalid('A secret must be whsec_ and bytes in base64.')

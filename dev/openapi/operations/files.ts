@@ -10,7 +10,7 @@ import {
   uploadUrl,
   uploadUrls,
 } from '../answers.ts'
-import { DOWNLOAD_SECONDS, UPLOAD_SECONDS } from '../members.ts'
+import { CHOSEN_KEY, DOWNLOAD_SECONDS, UPLOAD_SECONDS } from '../members.ts'
 import type { Operations } from '../operation.ts'
 
 /** For operations that read or change the object in the bucket. */
@@ -26,17 +26,19 @@ export const fileOperations: Operations = {
     id: 'createUploadUrl',
     tag: 'files',
     summary: 'Sign a PUT for a new key',
-    description: 'Creates a key and signs a PUT for it. The Worker sends no request to the bucket.',
+    description:
+      'Creates a key and signs a PUT for it. The body has either `fileName` or `key`. The Worker sends no request to the bucket, except for a chosen `key`: unless the bucket refuses the PUT itself, or `overwrite` is true, it looks whether there is an object.',
     scopes: ['files:upload'],
     members: {
+      key: CHOSEN_KEY,
       size: {
         description:
           'Bytes, signed as `Content-Length`. Required if the bucket has `maxBytes`, which may be less than 5 GiB.',
         maximum: MAX_PUT_BYTES,
       },
       overwrite: {
-        description: '`false` makes the bucket refuse to replace an object.',
-        default: true,
+        description:
+          '`false` makes the bucket refuse to replace an object. The default is true for a new key, and false for a chosen one, where true needs the scope `files:delete`.',
       },
       expiresIn: UPLOAD_SECONDS,
     },
@@ -49,6 +51,10 @@ export const fileOperations: Operations = {
       'file_too_large',
       'invalid_key',
       'invalid_expiry',
+      'object_exists',
+      'not_supported',
+      'storage_error',
+      'storage_busy',
       'credentials_expired',
       'unknown_bucket',
     ],
@@ -58,7 +64,7 @@ export const fileOperations: Operations = {
     tag: 'files',
     summary: 'Sign PUTs for up to 100 new keys',
     description:
-      'Does for each file what `POST /files/upload-url` does. A file that is refused gets an error, and the other files still get their URLs. The Worker sends no request to the bucket.',
+      'Does for each file what `POST /files/upload-url` does. A file that is refused gets an error, and the other files still get their URLs.',
     scopes: ['files:upload'],
     members: {
       files: {
@@ -102,6 +108,10 @@ export const fileOperations: Operations = {
       expiresIn: DOWNLOAD_SECONDS,
       download: { description: 'The browser saves the object under this name.' },
       inline: { description: 'Also show files that could run script.' },
+      versionId: {
+        description: 'A version of the object, from a bucket with versioning. It is signed.',
+        examples: ['3GlRcP.vGmehMeQIwtrnUxOZMSuN92u'],
+      },
       stable: {
         description:
           'The same URL for every caller within a window as long as `expiresIn`. The maximum is then half as long.',

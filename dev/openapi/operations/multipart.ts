@@ -1,7 +1,7 @@
 import { MAX_OBJECT_BYTES } from '../../../src/bucket/limits.ts'
 import type { ErrorCode } from '../../../src/errors/api-error.ts'
 import { partList, partUrls, recordedFile, startedUpload } from '../answers.ts'
-import { UPLOAD_SECONDS } from '../members.ts'
+import { CHOSEN_KEY, UPLOAD_SECONDS } from '../members.ts'
 import type { Operations } from '../operation.ts'
 
 /** For every step of a started upload. */
@@ -24,9 +24,16 @@ export const multipartOperations: Operations = {
     id: 'startMultipart',
     tag: 'multipart',
     summary: 'Start an upload in parts',
-    description: 'Creates a key and starts a multipart upload in the bucket.',
+    description:
+      'Creates a key and starts a multipart upload in the bucket. The body has either `fileName` or `key`.',
     scopes: ['files:upload'],
     members: {
+      key: CHOSEN_KEY,
+      overwrite: {
+        description:
+          'Only with `key`: whether the upload may replace an object, which needs the scope `files:delete`.',
+        default: false,
+      },
       size: {
         description:
           "Bytes, at most 5 TiB or the bucket's `maxBytes`. Without it, the Worker checks the size when the upload is complete.",
@@ -44,6 +51,7 @@ export const multipartOperations: Operations = {
       'type_mismatch',
       'file_too_large',
       'invalid_key',
+      'object_exists',
       'not_supported',
       'storage_error',
       'storage_busy',
@@ -101,6 +109,7 @@ export const multipartOperations: Operations = {
       },
     },
     errors: [
+      'object_exists',
       ...AT_BUCKET,
       'upload_not_found',
       'invalid_part',

@@ -1,4 +1,4 @@
-import { token } from '../answers.ts'
+import { limits, token } from '../answers.ts'
 import type { Operations } from '../operation.ts'
 
 export const tokenOperations: Operations = {
@@ -7,7 +7,7 @@ export const tokenOperations: Operations = {
     tag: 'tokens',
     summary: 'Create a short-lived token',
     description:
-      "The token has some or all of the caller's rights. It never exceeds the caller's scopes, prefix or lifetime. You cannot revoke a single token.",
+      "The token has some or all of the caller's rights. A request for more than the caller may do is refused. You cannot revoke a single token.",
     scopes: ['tokens:create'],
     members: {
       scopes: { description: 'What the token may do. The caller must have all of these scopes.' },
@@ -22,8 +22,37 @@ export const tokenOperations: Operations = {
         minimum: 1,
         maximum: 86_400,
       },
+      subject: {
+        description:
+          "The app's id of the user. The token then has its own principal: `key:app/alice`. Only an API key can name one.",
+        examples: ['alice'],
+      },
+      buckets: {
+        description:
+          "Aliases of the buckets that the token may use. The first one is its default. The default is the caller's list.",
+      },
+      maxBytes: { description: "Maximum size of an upload. The default is the caller's limit." },
+      allowedTypes: {
+        description: "Types that may be uploaded. The default is the caller's list.",
+      },
+      maxExpiresIn: {
+        description:
+          'The longest lifetime of a URL or link that the token may sign, in seconds. Twice the `expiresIn` of a link counts.',
+      },
+      context: {
+        description: 'Any JSON of at most 1024 bytes. It comes back in events.',
+      },
     },
     answers: { 200: { description: 'The token.', body: token } },
-    errors: ['forbidden', 'invalid_key', 'invalid_expiry'],
+    errors: ['forbidden', 'invalid_key', 'invalid_expiry', 'unknown_bucket'],
+  },
+  'GET /limits': {
+    id: 'getLimits',
+    tag: 'tokens',
+    summary: 'What the caller may do',
+    description: 'For a page, before its user picks a file. Every valid credential can ask.',
+    scopes: [],
+    answers: { 200: { description: 'The scopes, the prefix and the limits.', body: limits } },
+    errors: [],
   },
 }

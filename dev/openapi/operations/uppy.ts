@@ -22,6 +22,8 @@ const formQuery = z.object({
   filename: fileName,
   type: z.optional(z.string()),
   metadata: z.optional(z.record(z.string(), z.string())),
+  objectKey: z.optional(z.string()),
+  overwrite: z.optional(z.boolean()),
 })
 
 const keyQuery = z.object({ key: z.string() })
@@ -36,6 +38,7 @@ const START: readonly ErrorCode[] = [
   'mimetype_not_allowed',
   'type_mismatch',
   'invalid_key',
+  'object_exists',
   'not_supported',
   'credentials_expired',
 ]
@@ -45,6 +48,11 @@ const STEP: readonly ErrorCode[] = ['invalid_key', 'invalid_upload_id', 'credent
 
 /** For every step that sends a request to the bucket. */
 const AT_BUCKET: readonly ErrorCode[] = [...STEP, 'not_supported', 'storage_error', 'storage_busy']
+
+const OVERWRITE = {
+  description:
+    'Whether the upload may replace an object under `objectKey`, which needs the scope `files:delete`.',
+}
 
 const FILE_MEMBERS: Members = {
   filename: { description: 'Name of the file.', examples: ['My Photo.JPG'] },
@@ -56,6 +64,7 @@ const FILE_MEMBERS: Members = {
     description:
       'Names of 1 to 64 characters of `a-z`, `0-9`, `.`, `-` and `_`. Members with other names are omitted. A value that is not text is stored as JSON.',
   },
+  overwrite: OVERWRITE,
 }
 
 const UPLOAD_MEMBERS: Members = {
@@ -90,7 +99,7 @@ export const uppyOperations: Operations = {
     query: formQuery,
     members: FILE_MEMBERS,
     answers: { 200: { description: 'The form.', body: uppyForm } },
-    errors: START,
+    errors: [...START, 'storage_error', 'storage_busy'],
   },
   'POST /s3/form': {
     id: 'uploadUppyForm',
@@ -117,7 +126,9 @@ export const uppyOperations: Operations = {
       'body_too_large',
       'file_too_large',
       'key_not_indexable',
+      'object_exists',
       'object_not_found',
+      'not_supported',
       'index_unavailable',
       'events_unavailable',
       'rate_limited',
@@ -182,6 +193,7 @@ export const uppyOperations: Operations = {
     answers: { 200: { description: 'The object.', body: uppyLocation } },
     errors: [
       ...AT_BUCKET,
+      'object_exists',
       'upload_not_found',
       'invalid_part',
       'size_mismatch',
@@ -230,6 +242,7 @@ export const uppyOperations: Operations = {
       contentType: { description: 'Type of the object where an upload begins.' },
       expiresIn: UPLOAD_SECONDS,
       fileName: { description: 'Name of the file, in place of `key`.' },
+      overwrite: OVERWRITE,
       size: {
         description:
           'Bytes: signed as `Content-Length` of PutObject, checked when an upload in parts is complete. Required for PutObject where the bucket has `maxBytes`.',
@@ -239,6 +252,7 @@ export const uppyOperations: Operations = {
     },
     answers: { 200: { description: 'The signed request.', body: signedRequest } },
     errors: [
+      'object_exists',
       'invalid_mimetype',
       'mimetype_not_allowed',
       'type_mismatch',
@@ -261,7 +275,7 @@ export const uppyOperations: Operations = {
     answers: {
       200: { description: 'S3’s InitiateMultipartUploadResult.', body: 'application/xml' },
     },
-    errors: [...STEP_ERRORS, 'not_supported'],
+    errors: [...STEP_ERRORS, 'object_exists', 'not_supported'],
   },
   'POST /s3/uploads/complete': {
     id: 'completeUppyUpload',
@@ -274,6 +288,7 @@ export const uppyOperations: Operations = {
       200: { description: 'S3’s CompleteMultipartUploadResult.', body: 'application/xml' },
     },
     errors: [
+      'object_exists',
       ...STEP_ERRORS,
       'not_supported',
       'body_too_large',

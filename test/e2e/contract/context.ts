@@ -47,6 +47,8 @@ export interface Capabilities {
   readonly keepsEmptySegments: boolean
   /** Stores keys in Unicode NFC. */
   readonly normalizesKeys: boolean
+  /** If-None-Match on PutObject. */
+  readonly conditionalPut: boolean
   /** S3 PostObject. */
   readonly takesForms: boolean
   /**
@@ -80,7 +82,7 @@ export interface Context {
  */
 export async function startContext(
   start: (options: S3ServerOptions) => Promise<S3Server>,
-  { normalizesKeys, takesForms }: Capabilities,
+  { normalizesKeys, takesForms, conditionalPut }: Capabilities,
 ): Promise<Context> {
   await using stack = new AsyncDisposableStack()
   const directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
@@ -101,6 +103,7 @@ export async function startContext(
     addressing: 'path',
     credentials: 'S3',
     normalizesKeys,
+    conditionalPut,
     postUploads: takesForms,
   }
   const apiKey = `ep_test_${randomBytes(32).toString('base64url')}`
@@ -168,6 +171,13 @@ export const sdkClient = (
 export const apiKeyEntry = (apiKey: string) => ({
   id: 'test',
   sha256: createHash('sha256').update(apiKey).digest('hex'),
-  scopes: ['files:upload', 'files:read', 'files:list', 'files:delete', 'links:create'],
+  scopes: [
+    'files:upload',
+    'files:read',
+    'files:list',
+    'files:delete',
+    'links:create',
+    'keys:choose',
+  ],
   prefix: '',
 })

@@ -29,6 +29,7 @@ export const variables = (endpoint: string, bucket: object = {}): Variables => (
       bucket: 'files',
       credentials: 'S3',
       uploadCredentials: 'S3_WRITE',
+      conditionalPut: true,
       conditionalComplete: true,
       ...bucket,
     },

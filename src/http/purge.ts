@@ -1,0 +1,45 @@
+import type { Bucket } from '../bucket/bucket.ts'
+import { describe } from '../errors/describe.ts'
+import type { Job } from '../events/job.ts'
+import type { ObjectKey } from '../keys/object-key.ts'
+import type { AppContext } from './app-env.ts'
+import { addWarning } from './request-log.ts'
+
+/**
+ * Purges the edge copies of these objects. If that fails, adds a warning to the log, and a queue
+ * repeats it. Throws `purge_failed` without a queue.
+ */
+export async function purgeCopies(
+  c: AppContext,
+  bucket: Bucket,
+  keys: readonly ObjectKey[],
+): Promise<void> {
+  const { objects, later } = c.env.instance
+  try {
+    await objects(c.executionCtx).purge(bucket, keys)
+  } catch (error) {
+    addWarning(c, `edge copy not purged: ${describe(error)}`)
+    if (later === null) throw error
+    await later(...purgeJobs(bucket, keys)).catch((unqueued: unknown) => {
+      addWarning(c, `edge copy not purged: ${describe(unqueued)}`)
+      throw error
+    })
+  }
+}
+
+/**
+ * Purges the edge copy of an object that was replaced, so that links show the new one. A failure is
+ * only a warning, since the object has changed anyway. The copy stays for at most `copySeconds`.
+ */
+export const purgeReplaced = (c: AppContext, bucket: Bucket, key: ObjectKey): Promise<void> =>
+  purgeCopies(c, bucket, [key]).catch(() => undefined)
+
+/** A message of Cloudflare Queues has at most 128 KB. A key has up to 2 KB in JSON. */
+const KEYS_IN_JOB = 50
+
+const purgeJobs = ({ alias }: Bucket, keys: readonly ObjectKey[]): Job[] =>
+  Array.from({ length: Math.ceil(keys.length / KEYS_IN_JOB) }, (_, i) => ({
+    kind: 'purge',
+    bucket: alias,
+    keys: keys.slice(i * KEYS_IN_JOB, (i + 1) * KEYS_IN_JOB),
+  }))

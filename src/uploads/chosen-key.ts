@@ -1,0 +1,58 @@
+import type { UploadClaims } from '../access/upload-id.ts'
+import type { Bucket } from '../bucket/bucket.ts'
+import { ApiError } from '../errors/api-error.ts'
+import type { ObjectKey } from '../keys/object-key.ts'
+import { headObject, type ObjectHead } from '../storage/object.ts'
+import { objectExists } from '../storage/s3.ts'
+import { StorageFailure } from '../storage/storage-failure.ts'
+
+/**
+ * Looks in the bucket whether an upload would replace an object. Throws `object_exists` if it would
+ * and must not, and `not_supported` if the bucket doesn't let the Worker look. Does nothing for a
+ * generated key (`overwrite` undefined), if it may replace an object, or if `isConditional`: the
+ * bucket then refuses the upload itself. An object with `mark` is the upload's own.
+ *
+ * Another upload can still create the object between this and the end of the upload.
+ */
+export async function requireVacant(
+  bucket: Bucket,
+  key: ObjectKey,
+  overwrite: boolean | undefined,
+  isConditional: boolean,
+  now: Date,
+  mark?: string,
+): Promise<void> {
+  if (overwrite !== false || isConditional) return
+  const head = await headObject(bucket, key, now).catch((error: unknown) => {
+    const cause = error instanceof ApiError ? error.cause : undefined
+    if (!(cause instanceof StorageFailure && cause.status === 403)) throw error
+    throw new ApiError(
+      'not_supported',
+      "The bucket's credentials do not allow HeadObject, so the Worker can't see whether the key has an object. Allow s3:GetObject and s3:ListBucket, or send overwrite: true.",
+      { cause },
+    )
+  })
+  if (head !== null && !(mark !== undefined && head.mark === mark)) throw objectExists()
+}
+
+/**
+ * Tells whether `upload` made this object. Only one upload uses a generated key. The object under a
+ * chosen key may be older or newer, so it has the mark of its upload.
+ */
+export const isOfUpload = (
+  { mark }: Pick<ObjectHead, 'mark'>,
+  { chosen }: Pick<UploadClaims, 'chosen'>,
+): boolean => chosen === undefined || mark === chosen.mark
+
+/**
+ * Returns what the bucket reports about the object that `upload` made: the upload is complete.
+ * Returns null without such an object, or if the bucket doesn't answer.
+ */
+export async function completedObject(
+  bucket: Bucket,
+  upload: Pick<UploadClaims, 'key' | 'chosen'>,
+  now: Date,
+): Promise<ObjectHead | null> {
+  const head = await headObject(bucket, upload.key, now).catch(() => null)
+  return head !== null && isOfUpload(head, upload) ? head : null
+}

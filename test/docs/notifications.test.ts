@@ -1,0 +1,122 @@
+import { execFile } from 'node:child_process'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import * as z from 'zod/mini'
+import { codeBlocks, markedBlock, ROOT, readPage } from './support/markdown.ts'
+import { NOTIFICATION_SECRET, type Presigner, startPresigner } from './support/presigner.ts'
+import { runShell, withoutCurl } from './support/shell.ts'
+
+const PAGE = 'docs/notifications.md'
+const RECIPE = 'docs/recipes/aws-eventbridge.md'
+const isWithoutCurl = await withoutCurl()
+
+const eventSchema = z.object({
+  source: z.string(),
+  'detail-type': z.string(),
+  detail: z.object({
+    bucket: z.object({ name: z.string() }),
+    object: z.object({ key: z.string() }),
+  }),
+})
+const uploadSchema = z.object({ key: z.string(), uploadUrl: z.string() })
+const filesSchema = z.object({
+  files: z.array(z.object({ key: z.string(), owner: z.nullable(z.string()) })),
+})
+
+describe('the recipe for EventBridge', () => {
+  const event = eventSchema.parse(JSON.parse(markedBlock(RECIPE, 'event')))
+
+  it('has a pattern that matches its event', () => {
+    expect(JSON.parse(markedBlock(RECIPE, 'pattern'))).toEqual({
+      source: [event.source],
+      'detail-type': expect.arrayContaining([event['detail-type']]),
+      detail: { bucket: { name: [event.detail.bucket.name] } },
+    })
+  })
+
+  describe.skipIf(isWithoutCurl)('with the built Worker and its bucket "files"', () => {
+    let presigner: Presigner
+    beforeAll(async () => {
+      presigner = await startPresigner()
+    })
+    afterAll(() => presigner.close())
+
+    /** Sends the event of the recipe about `key`, with the command of the recipe. */
+    const send = (key: string, secret = NOTIFICATION_SECRET): Promise<string> => {
+      const { detail, ...others } = event
+      const object = { ...detail.object, key }
+      const EVENT = JSON.stringify({
+        ...others,
+        time: '2026-11-24T12:00:00Z',
+        detail: { ...detail, bucket: { name: 'files' }, object },
+      })
+      return runShell(
+        `printf %s "$EVENT" > event.json\n${markedBlock(RECIPE, 'curl').replace('curl', 'curl -sS')}`,
+        { EVENT, NOTIFICATION_SECRET: secret, PRESIGNER_URL: presigner.origin },
+      )
+    }
+
+    it('answers as the recipe says', async () => {
+      expect(await send(event.detail.object.key)).toBe('{"counts":{"missing":1}}')
+      expect(readPage(RECIPE)).toContain('`{"counts":{"missing":1}}`')
+      expect(await send(event.detail.object.key, 'x'.repeat(64))).toContain('"unauthenticated"')
+    })
+
+    it('records an upload that nobody confirmed', async () => {
+      const asked = await fetch(`${presigner.origin}/files/upload-url`, {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/json' },
+        body: JSON.stringify({ fileName: 'a b+c%41.txt', mimetype: 'text/plain' }),
+      })
+      const { key, uploadUrl } = uploadSchema.parse(await asked.json())
+      const headers = { 'Content-Type': 'text/plain' }
+      await fetch(uploadUrl, { method: 'PUT', headers, body: 'hello' })
+      expect(await send(key)).toBe('{"counts":{"recorded":1}}')
+      const { files } = filesSchema.parse(await (await fetch(`${presigner.origin}/files`)).json())
+      expect(files).toEqual([{ key, owner: null }])
+    })
+  })
+})
+
+describe('the commands for R2', () => {
+  const commands = codeBlocks(readPage(PAGE))
+    .filter(({ language }) => language === 'sh')
+    .flatMap(({ code }) => code.replaceAll('\\\n', ' ').split('\n'))
+    .flatMap((line) => /npx wrangler ((?:r2|queues) .*)/.exec(line)?.[1] ?? [])
+
+  it.each(commands)('have only options that wrangler has: %s', async (command) => {
+    const words = command.trim().split(/\s+/)
+    const options = words.flatMap((word) => /^--[a-z-]+/.exec(word)?.[0] ?? [])
+    const names = words.slice(
+      0,
+      words.findIndex((word) => /^(?:edge|acme)-/.test(word)),
+    )
+    const wrangler = join(ROOT, 'node_modules', 'wrangler', 'bin', 'wrangler.js')
+    const { stdout } = await promisify(execFile)(process.execPath, [wrangler, ...names, '--help'])
+    for (const option of options) expect(stdout).toContain(option)
+    for (const type of command.match(/object-\w+/g) ?? []) expect(stdout).toContain(`"${type}"`)
+  })
+
+  it('exist', () => {
+    expect(commands).toHaveLength(3)
+  })
+
+  it('name the queues of wrangler.toml', () => {
+    const toml = readPage('wrangler.toml')
+    for (const name of ['edge-presigner-notifications', 'edge-presigner-notifications-dead']) {
+      expect(toml).toContain(`queue = "${name}"`)
+      expect(commands.join('\n')).toMatch(new RegExp(`${name}\\b`))
+    }
+  })
+})
+
+it('lists each reason for a drop once', () => {
+  const [, section = ''] = readPage(PAGE).split('## What is dropped\n')
+  const [table = ''] = section.split('\n\nMinIO')
+  const reasons = [...table.matchAll(/^\| `([a-z ]+)` \|/gm)].map(([, reason]) => reason)
+  const source = readPage('src/uploads/notification.ts')
+  const [, union = ''] = source.split('export type Drop =\n')
+  const known = [...(union.split('\n\n')[0] ?? '').matchAll(/'([a-z ]+)'/g)].map(([, name]) => name)
+  expect(reasons).toEqual(known)
+})

@@ -1,0 +1,381 @@
+import { afterEach, describe, expect, inject, it, vi } from 'vitest'
+import { SCOPES, type Scope } from '../../src/access/scopes.ts'
+import { bucketFetch } from '../support/bucket.ts'
+import { captureLog } from '../support/capture-log.ts'
+import { bearer, testApiKey } from '../support/credentials.ts'
+import { open, textOf } from '../support/links.ts'
+import { partUrls, putPart, type StartedUpload } from '../support/parts.ts'
+import { failNextPurge } from '../support/purge.ts'
+import { s3rverBucket, type TestWorker, testWorker } from '../support/worker.ts'
+
+afterEach(() => vi.restoreAllMocks())
+
+const ID = 'y0'.repeat(10)
+let serial = 0
+/** A key that no other test uses, in the folder `avatars/`. */
+const newKey = (name = '42.png') => `avatars/${++serial}-${crypto.randomUUID()}/${name}`
+
+/** A Worker for an API key with these scopes, whose requests have that key. */
+async function workerWith(
+  scopes: readonly Scope[],
+  { prefix = '', bucket = {} }: { prefix?: string; bucket?: object } = {},
+): Promise<TestWorker> {
+  const apiKey = await testApiKey('ci', scopes, prefix)
+  const { headers } = bearer(apiKey.token)
+  const worker = testWorker({
+    BUCKETS: { files: { ...s3rverBucket(), ...bucket } },
+    OPEN_ACCESS: undefined,
+    API_KEYS: [apiKey.entry],
+  })
+  const withKey = (init: RequestInit = {}) => ({
+    ...init,
+    headers: { ...headers, ...Object.fromEntries(new Headers(init.headers)) },
+  })
+  return {
+    fetch: (path, init) => worker.fetch(path, withKey(init)),
+    post: (path, body, init) => worker.post(path, body, withKey(init)),
+  }
+}
+
+const CHOOSER: readonly Scope[] = ['files:upload', 'keys:choose', 'links:create']
+const REPLACER: readonly Scope[] = [...CHOOSER, 'files:delete']
+
+/** Each request that starts an upload to `key`. */
+const STARTS: Readonly<
+  Record<string, (of: TestWorker, key: string, more?: object) => Promise<Response>>
+> = {
+  'POST /files/upload-url': (of, key, more) =>
+    of.post('/files/upload-url', { key, mimetype: 'image/png', ...more }),
+  'POST /multipart': (of, key, more) =>
+    of.post('/multipart', { key, mimetype: 'image/png', size: 5, ...more }),
+  'GET /s3/params': (of, objectKey, more) =>
+    of.fetch(
+      `/s3/params?${new URLSearchParams({ filename: 'a.png', type: 'image/png', objectKey, ...more })}`,
+    ),
+  'POST /s3/multipart': (of, objectKey, more) =>
+    of.post('/s3/multipart', { filename: 'a.png', type: 'image/png', objectKey, ...more }),
+  'POST /s3/sign (put)': (of, objectKey, more) =>
+    of.post('/s3/sign', {
+      method: 'PUT',
+      key: 'a.png',
+      contentType: 'image/png',
+      objectKey,
+      ...more,
+    }),
+  'POST /s3/sign (create)': (of, objectKey, more) =>
+    of.post('/s3/sign', {
+      method: 'POST',
+      key: 'a.png',
+      contentType: 'image/png',
+      objectKey,
+      ...more,
+    }),
+}
+
+async function expectError(response: Response, status: number, code: string): Promise<void> {
+  expect(await response.json()).toMatchObject({ code })
+  expect(response.status).toBe(status)
+}
+
+const keyIn = async (response: Response): Promise<string | undefined> => {
+  const body: { key?: string; fields?: { key: string } } = await response.json()
+  return body.key ?? body.fields?.key
+}
+
+describe.each(Object.entries(STARTS))('%s with a chosen key', (_, start) => {
+  it('uses exactly this key', async () => {
+    const of = await workerWith(CHOOSER)
+    const key = newKey('My Cat é.png')
+    const response = await start(of, key)
+    expect(response.status).toBe(200)
+    expect(await keyIn(response)).toBe(key)
+  })
+
+  it('needs the scopes files:upload and keys:choose', async () => {
+    for (const missing of ['files:upload', 'keys:choose']) {
+      const of = await workerWith(SCOPES.filter((scope) => scope !== missing))
+      await expectError(await start(of, newKey()), 403, 'forbidden')
+    }
+  })
+
+  it('needs the scope files:delete to replace an object', async () => {
+    const overwrite = { overwrite: true }
+    const without = SCOPES.filter((scope) => scope !== 'files:delete')
+    const key = newKey()
+    await expectError(await start(await workerWith(without), key, overwrite), 403, 'forbidden')
+    expect((await start(await workerWith(SCOPES), key, overwrite)).status).toBe(200)
+  })
+
+  it("refuses a key outside the caller's prefix", async () => {
+    const of = await workerWith(SCOPES, { prefix: 'team-a/' })
+    for (const key of ['team-b/a.png', 'team-a', 'a.png'])
+      await expectError(await start(of, key), 403, 'forbidden')
+    expect((await start(of, `team-a/${newKey()}`)).status).toBe(200)
+  })
+
+  it('refuses a key that is invalid, looks generated, or has another spelling', async () => {
+    const of = await workerWith(SCOPES, { bucket: { normalizesKeys: true } })
+    const wrong = ['a/../b.png', 'a\u0000.png', `uploads/${ID}-a.png`, 'a/', 'cafe\u0301.png']
+    for (const key of wrong) await expectError(await start(of, key), 400, 'invalid_key')
+  })
+
+  it('applies the rules for types', async () => {
+    const of = await workerWith(SCOPES, { bucket: { allowedTypes: ['image/*'] } })
+    const types = { mimetype: 'text/plain', type: 'text/plain', contentType: 'text/plain' }
+    const body = (name: keyof typeof types) => ({ [name]: types[name] })
+    const refused = await Promise.all(
+      (['mimetype', 'type', 'contentType'] as const).map(async (name) => {
+        const response = await start(of, newKey('a.txt'), body(name))
+        return ((await response.json()) as { code?: string }).code
+      }),
+    )
+    expect(refused).toContain('mimetype_not_allowed')
+  })
+})
+
+const LOOKING = Object.entries(STARTS).filter(([name]) => name !== 'POST /s3/sign (create)')
+
+describe.each(LOOKING)('%s with a key that has an object', (_, start) => {
+  it('is refused, unless it may be replaced', async () => {
+    const key = newKey()
+    await bucketFetch(key, { method: 'PUT', body: 'older' })
+    const of = await workerWith(REPLACER)
+    await expectError(await start(of, key), 409, 'object_exists')
+    await expectError(await start(of, key, { overwrite: false }), 409, 'object_exists')
+    expect((await start(of, key, { overwrite: true })).status).toBe(200)
+  })
+
+  it('is refused when the credentials may not look', async () => {
+    const endpoint = `http://127.0.0.1:${inject('testPorts').faulty}`
+    const of = await workerWith(CHOOSER, { bucket: { endpoint } })
+    await expectError(await start(of, '403/a.png'), 501, 'not_supported')
+    await expectError(await start(of, '500/a.png'), 502, 'storage_error')
+  })
+})
+
+describe('an upload URL for a chosen key', () => {
+  const asking = { key: 'avatars/42.png', mimetype: 'image/png' }
+  const signed = async (bucket: object, more: object = {}) => {
+    const of = await workerWith(REPLACER, { bucket })
+    const response = await of.post('/files/upload-url', { ...asking, key: newKey(), ...more })
+    return response.json<{ uploadUrl: string; headers: Record<string, string> }>()
+  }
+
+  it('makes the bucket refuse to replace an object where it can', async () => {
+    const { headers, uploadUrl } = await signed({ conditionalPut: true })
+    expect(headers['If-None-Match']).toBe('*')
+    const names = new URL(uploadUrl).searchParams.get('X-Amz-SignedHeaders')?.split(';')
+    expect(names).toContain('if-none-match')
+  })
+
+  it('asks nothing of the bucket then', async () => {
+    const endpoint = `http://127.0.0.1:${inject('testPorts').faulty}`
+    const of = await workerWith(CHOOSER, { bucket: { endpoint, conditionalPut: true } })
+    const key = '500/a.png'
+    expect((await of.post('/files/upload-url', { ...asking, key })).status).toBe(200)
+  })
+
+  it('has no condition when the object may be replaced, or the server knows none', async () => {
+    for (const { headers } of [
+      await signed({ conditionalPut: true }, { overwrite: true }),
+      await signed({ conditionalPut: false }),
+    ])
+      expect(headers).toEqual({ 'Content-Type': 'image/png' })
+  })
+})
+
+describe('POST /files', () => {
+  it('records the last segment of a chosen key as the name, unless there is another', async () => {
+    const of = await workerWith(SCOPES)
+    const key = newKey('My Cat.png')
+    await bucketFetch(encodeURI(key), { method: 'PUT', body: 'x' })
+    expect(await (await of.post('/files', { key })).json()).toMatchObject({ name: 'My Cat.png' })
+    const other = newKey()
+    await bucketFetch(other, { method: 'PUT', body: 'x' })
+    const named = await of.post('/files', { key: other, name: 'Ann.png' })
+    expect(await named.json()).toMatchObject({ name: 'Ann.png' })
+  })
+})
+
+/** Uploads `body` to `key` in one request, and records it. */
+async function replace(of: TestWorker, key: string, body: string): Promise<Response> {
+  const asked = { key, mimetype: 'image/png', overwrite: true }
+  const signed = await of.post('/files/upload-url', asked)
+  const { uploadUrl, headers } = await signed.json<{
+    uploadUrl: string
+    headers: Record<string, string>
+  }>()
+  expect((await fetch(uploadUrl, { method: 'PUT', headers, body })).status).toBe(200)
+  return of.post('/files', { key })
+}
+
+const linkOf = async (of: TestWorker, key: string): Promise<string> => {
+  const response = await of.post(`/files/${encodeURIComponent(key)}/link?bucket=files`, {})
+  return (await response.json<{ link: string }>()).link
+}
+const shown = async (link: string) => {
+  const response = await open(link)
+  return [await textOf(response), response.headers.get('Cache-Status')]
+}
+const HIT = 'edge-presigner; hit'
+const MISS = 'edge-presigner; fwd=uri-miss; stored'
+
+describe('an avatar that is replaced', () => {
+  it('is shown by the same link as soon as it is recorded', async () => {
+    const of = await workerWith(REPLACER)
+    const key = newKey()
+    await replace(of, key, 'old')
+    const link = await linkOf(of, key)
+    expect(await shown(link)).toEqual(['old', MISS])
+    expect(await shown(link)).toEqual(['old', HIT])
+    expect((await replace(of, key, 'new')).status).toBe(201)
+    expect(await shown(link)).toEqual(['new', MISS])
+    expect(await linkOf(of, key)).toBe(link)
+  })
+
+  it('is recorded with a warning when its old edge copy can not be purged', async () => {
+    const of = await workerWith(REPLACER)
+    const key = newKey()
+    await replace(of, key, 'old')
+    const purge = failNextPurge(new Error('rate limited'))
+    const lines = captureLog()
+    expect((await replace(of, key, 'new')).status).toBe(201)
+    expect(purge).toHaveBeenCalledTimes(1)
+    expect(JSON.parse(lines.at(-1) ?? '')).toMatchObject({
+      warning: expect.stringMatching(/^edge copy not purged: .*rate limited/),
+    })
+  })
+
+  it('purges nothing the first time, and nothing when a record is repeated', async () => {
+    const of = await workerWith(REPLACER)
+    const key = newKey()
+    const purge = failNextPurge(new Error('rate limited'))
+    await replace(of, key, 'old')
+    await of.post('/files', { key })
+    expect(purge).not.toHaveBeenCalled()
+  })
+
+  it('is shown by the same link when it is uploaded in parts', async () => {
+    const of = await workerWith(REPLACER)
+    const key = newKey()
+    await bucketFetch(key, { method: 'PUT', body: 'older' })
+    const link = await linkOf(of, key)
+    expect(await shown(link)).toEqual(['older', MISS])
+    expect((await completeParts(of, await start(of, key, true))).status).toBe(201)
+    expect(await shown(link)).toEqual(['hello', MISS])
+  })
+})
+
+const start = async (of: TestWorker, key: string, overwrite: boolean): Promise<StartedUpload> =>
+  (await of.post('/multipart', { key, mimetype: 'image/png', size: 5, overwrite })).json()
+
+async function completeParts(of: TestWorker, upload: StartedUpload): Promise<Response> {
+  const [url = ''] = await partUrls(of, upload, [1])
+  const parts = [{ partNumber: 1, etag: await putPart(url, 'hello') }]
+  return of.post(`/multipart/${upload.uploadId}/complete`, { key: upload.key, parts })
+}
+
+describe('an upload in parts to a chosen key', () => {
+  it('does not replace an object that appeared meanwhile', async () => {
+    const of = await workerWith(REPLACER)
+    const key = newKey()
+    const upload = await start(of, key, false)
+    await bucketFetch(key, { method: 'PUT', body: 'other' })
+    await expectError(await completeParts(of, upload), 409, 'object_exists')
+    expect(await textOf(await bucketFetch(key))).toBe('other')
+  })
+
+  it('can be completed twice', async () => {
+    const of = await workerWith(REPLACER)
+    for (const overwrite of [false, true]) {
+      const upload = await start(of, newKey(), overwrite)
+      const [url = ''] = await partUrls(of, upload, [1])
+      const parts = [{ partNumber: 1, etag: await putPart(url, 'hello') }]
+      const complete = () =>
+        of.post(`/multipart/${upload.uploadId}/complete`, { key: upload.key, parts })
+      const first = await complete()
+      expect(first.status).toBe(201)
+      const record = await first.json()
+      expect(await (await complete()).json()).toEqual(record)
+    }
+  })
+
+  it('ends for a caller who has lost the scopes for it', async () => {
+    const upload = await start(await workerWith(REPLACER), newKey(), true)
+    for (const missing of ['keys:choose', 'files:delete']) {
+      const of = await workerWith(REPLACER.filter((scope) => scope !== missing))
+      const urls = of.post(`/multipart/${upload.uploadId}/urls`, {
+        key: upload.key,
+        partNumbers: [1],
+      })
+      await expectError(await urls, 403, 'forbidden')
+    }
+  })
+
+  it('has overwrite only next to key', async () => {
+    const of = await workerWith(REPLACER)
+    const file = { fileName: 'a.png', mimetype: 'image/png', size: 5, overwrite: true }
+    await expectError(await of.post('/multipart', file), 400, 'invalid_request')
+  })
+
+  it("starts by Uppy's URL only when there is no object", async () => {
+    const of = await workerWith(REPLACER)
+    const key = newKey()
+    const sign = async (overwrite: boolean) => {
+      const request = { method: 'POST', key: 'a.png', contentType: 'image/png', objectKey: key }
+      const response = await of.post('/s3/sign', { ...request, overwrite })
+      return (await response.json<{ url: string }>()).url
+    }
+    const [keeping, replacing] = [await sign(false), await sign(true)]
+    await bucketFetch(key, { method: 'PUT', body: 'other' })
+    const refused = await of.fetch(keeping, { method: 'POST' })
+    expect(refused.status).toBe(409)
+    expect(await refused.text()).toContain('<Code>object_exists</Code>')
+    expect((await of.fetch(replacing, { method: 'POST' })).status).toBe(200)
+  })
+})
+
+describe('a form through the Worker for a chosen key', () => {
+  const send = async (of: TestWorker, key: string, overwrite: boolean, before?: () => unknown) => {
+    const query = {
+      filename: 'Ann.png',
+      type: 'image/png',
+      objectKey: key,
+      overwrite: `${overwrite}`,
+    }
+    const asked = await of.fetch(`/s3/params?${new URLSearchParams(query)}`)
+    const { url, fields } = await asked.json<{ url: string; fields: Record<string, string> }>()
+    await before?.()
+    const form = new FormData()
+    for (const [name, value] of Object.entries(fields)) form.append(name, value)
+    form.append('file', new Blob(['pixels']), 'a.png')
+    const { headers, body } = new Request('http://localhost', { method: 'POST', body: form })
+    const text = await new Response(body).arrayBuffer()
+    const bytes = await new Blob([text, '\r\n']).arrayBuffer() // as browsers end a form
+    const type = { 'Content-Type': headers.get('Content-Type') ?? '' }
+    return of.fetch(url, {
+      method: 'POST',
+      headers: { ...type, 'Content-Length': String(bytes.byteLength) },
+      body: bytes,
+    })
+  }
+  const own = { bucket: { postUploads: false } }
+
+  it('stores the file under this key, and replaces an object only if it may', async () => {
+    const of = await workerWith(REPLACER, own)
+    const key = newKey()
+    expect((await send(of, key, false)).status).toBe(201)
+    expect(await textOf(await bucketFetch(key))).toBe('pixels')
+    await bucketFetch(key, { method: 'PUT', body: 'other' })
+    expect((await send(of, key, true)).status).toBe(201)
+    expect(await textOf(await bucketFetch(key))).toBe('pixels')
+  })
+
+  it('does not replace an object that appeared meanwhile', async () => {
+    const of = await workerWith(REPLACER, own)
+    const key = newKey()
+    const other = () => bucketFetch(key, { method: 'PUT', body: 'other' })
+    await expectError(await send(of, key, false, other), 409, 'object_exists')
+    expect(await textOf(await bucketFetch(key))).toBe('other')
+  })
+})
