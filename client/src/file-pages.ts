@@ -76,7 +76,10 @@ export function createFilePages(client: Client, options: FilePagesOptions): File
     show: (page: readonly ShownFile[]) => void,
   ): Promise<void> {
     const load = async () => {
-      const page = await client.list({ prefix, limit, cursor: from })
+      let page = await client.list({ prefix, limit, cursor: from })
+      // A page may be empty although more follow.
+      while (page.files.length === 0 && page.cursor !== undefined)
+        page = await client.list({ prefix, limit, cursor: page.cursor })
       return { next: page.cursor, page: await withLinks(page.files) }
     }
     const done = (act: () => void) => {

@@ -22,6 +22,17 @@ export const COMMON_MEMBERS: Members = {
       'The key to use, in place of a generated one. Needs the scope `keys:choose`. `filename` or `key` is then only the name of the file.',
     maxLength: MAX_OBJECT_KEY_BYTES,
   },
+  contentDisposition: {
+    description:
+      'The `Content-Disposition` that the bucket sends with the object (RFC 6266): printable ASCII. Links decide it themselves.',
+    minLength: 1,
+    examples: ['attachment; filename="report.pdf"'],
+  },
+  contentEncoding: {
+    description: 'The codings of a file that the client has compressed. Not `aws-chunked`.',
+    minLength: 1,
+    examples: ['gzip'],
+  },
   delivery: {
     description:
       '`stream`: the Worker and its edge cache deliver the bytes; `redirect`: the Worker redirects to the bucket.',

@@ -92,6 +92,16 @@ it('shows API keys that the Worker accepts', () => {
   expect(load({ API_KEYS })).toMatchObject({ ok: true, settings: { apiKeys: [{ id: 'ci' }] } })
 })
 
+it('shows each header of uploadHeaders, and no other', () => {
+  const [, rows = ''] = readPage(PAGE).split('<!-- test: upload-headers -->')
+  const shown = [...(rows.split('\n\n', 1)[0] ?? '').matchAll(/^\| `([^`]+)`/gm)]
+  const files = { ...BUCKETS.files, uploadHeaders: { unknown: 'a' } }
+  const loaded = load({ BUCKETS: { files } })
+  const [issue] = loaded.ok ? [] : loaded.issues
+  const [, known = ''] = /Known headers: (.*)/.exec(issue?.message ?? '') ?? []
+  expect(shown.map(([, name]) => name)).toEqual(known.split(', '))
+})
+
 describe('the table of', () => {
   /**
    * Returns the names in the first column of the tables under a heading, up to the next heading.

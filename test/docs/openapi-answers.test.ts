@@ -193,6 +193,11 @@ describe('a client that reads only docs/openapi.json', () => {
     await client.call('getLimits', 200)
     await client.call('createToken', 403, { body: { ...body, maxExpiresIn: 31_536_001 } })
     await client.call('createToken', 404, { body: { ...body, buckets: ['nope'] } })
+    // The longest token fits into a path.
+    const longest = { ...body, prefix: `${'p'.repeat(1023)}/`, context: 'c'.repeat(1022) }
+    const { token: long } = await readToken(client.call('createToken', 200, { body: longest }))
+    expect(long.length).toBeGreaterThan(3500)
+    await client.call('getLimits', 200, { base: `/u/${long}` })
   })
 
   it('uploads in parts', async () => {

@@ -8,6 +8,7 @@ import {
   GetObjectTaggingCommand,
   HeadObjectCommand,
   ListObjectVersionsCommand,
+  PutBucketCorsCommand,
   PutBucketPolicyCommand,
   PutBucketVersioningCommand,
   type S3Client,
@@ -20,6 +21,7 @@ import { markedBlock } from '../docs/support/markdown.ts'
 import { type ApiClient, createApiClient } from './api-client.ts'
 import { startBuiltWorker } from './built-worker.ts'
 import { apiKeyEntry, sdkClient } from './contract/context.ts'
+import { findingsOf, ORIGIN, variables } from './doctor/run.ts'
 import { describeWith, RADOSGW } from './system-package.ts'
 
 const VERSIONED = 'versioned'
@@ -183,6 +185,60 @@ describeWith([RADOSGW], 'a bucket of Ceph RGW', () => {
         expect(await encryptionOf(key)).toEqual(['aws:kms', KMS_KEY_ID])
       },
     )
+
+    it('passes doctor, which sends the headers with everything that it stores', async () => {
+      const findings = await doctor(['*'])
+      const failed = findings.filter(({ status }) => status === 'fail')
+      expect(failed).toEqual([])
+      for (const check of ['upload', 'post-policies', 'parts', 'cors', 'clean-up'])
+        expect(findings.map((finding) => finding.check)).toContain(`bucket.${check}`)
+      expect(findings.find(({ check }) => check === 'bucket.post-policies')?.message).toContain(
+        'a form is accepted',
+      )
+      expect(findings.find(({ check }) => check === 'bucket.acl')?.message).toContain(
+        "An upload URL can't make an object public",
+      )
+    })
+
+    it('fails the CORS check of doctor when its rules do not allow the headers', async () => {
+      const resultOf = async (headers: string[]) =>
+        (await doctor(headers)).find(({ check }) => check === 'bucket.cors')
+      expect(await resultOf(['content-type'])).toMatchObject({
+        status: 'fail',
+        message: expect.stringContaining(': PUT: the preflight is refused'), // RGW names no header
+      })
+      // Without the headers of sha256, metadata and other options, it only warns.
+      expect(await resultOf(['content-type', ...Object.keys(OF_DOCTOR)])).toMatchObject({
+        status: 'warn',
+        message: expect.stringContaining('PUT with sha256'),
+      })
+    })
+
+    /** A signed ACL, since the bucket has no public access block now, and RGW accepts an unsigned one. */
+    const OF_DOCTOR: UploadHeaders = { ...KMS, 'x-amz-acl': 'private' }
+
+    /** Runs doctor for a bucket with CORS rules that allow these headers. */
+    async function doctor(AllowedHeaders: string[]) {
+      const { endpoint, accessKeyId, secretAccessKey, bucket } = server
+      const rule = {
+        AllowedOrigins: [ORIGIN],
+        AllowedMethods: ['GET', 'HEAD', 'PUT', 'POST', 'DELETE'],
+        AllowedHeaders,
+        ExposeHeaders: ['ETag', 'Location'],
+      }
+      await s3.send(
+        new PutBucketCorsCommand({ Bucket: bucket, CORSConfiguration: { CORSRules: [rule] } }),
+      )
+      return findingsOf({
+        ...variables(endpoint, {
+          uploadCredentials: 'S3',
+          conditionalComplete: false,
+          uploadHeaders: OF_DOCTOR,
+        }),
+        S3_ACCESS_KEY_ID: accessKeyId,
+        S3_SECRET_ACCESS_KEY: secretAccessKey,
+      })
+    }
 
     it('refuses the start of one with another encryption', async () => {
       const body = { fileName: 'a.bin', mimetype: 'application/x-bin', size: 4, bucket: 'weak' }

@@ -268,6 +268,25 @@ describeWith([CHROMIUM], 'the hooks for React', () => {
       expect((await page.state()).files.isFetching).toBe(false)
     })
 
+    it('goes on to the next page if one is empty', async () => {
+      await emptyIndex()
+      await using page = await open()
+      await page.isReady()
+      const cursors: (string | null)[] = []
+      await page.tab.route(/\/files(\?|$)/, async (route) => {
+        const cursor = new URL(route.request().url()).searchParams.get('cursor')
+        cursors.push(cursor)
+        const body = cursor === null ? { files: [], cursor: 'c' } : { files: [recordOf('a')] }
+        await route.fulfill({
+          headers: { 'Access-Control-Allow-Origin': '*', 'Content-Type': 'application/json' },
+          body: JSON.stringify(body),
+        })
+      })
+      await page.files('refresh')
+      expect(cursors).toEqual([null, 'c'])
+      expect(await page.names()).toEqual(['a'])
+    })
+
     it('starts another list when the prefix changes, and reports what it may not list', async () => {
       await emptyIndex()
       await using page = await open({ prefix: 'team/' })
@@ -281,6 +300,12 @@ describeWith([CHROMIUM], 'the hooks for React', () => {
       await page.isReady()
       expect(await page.names()).toEqual(['a.txt'])
       expect(await page.statuses()).toEqual(['done'])
+
+      await page.mount({ again: true, prefix: 'team/uploads/elsewhere/' })
+      await page.isReady()
+      await page.add(SMALL)
+      await page.reaches('done')
+      expect(await page.names()).toEqual([])
     })
 
     it('continues uploads after the component unmounts, and renders nothing more', async () => {

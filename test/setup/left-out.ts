@@ -30,6 +30,7 @@ const NEEDS: readonly Need[] = [
     met: (platform) => platform !== 'win32',
     files: [
       'test/docs/api-examples.test.ts',
+      'test/docs/d1-index.test.ts',
       'test/docs/examples.test.ts',
       'test/docs/frameworks.test.ts',
       'test/docs/library.test.ts',

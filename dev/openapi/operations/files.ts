@@ -64,7 +64,7 @@ export const fileOperations: Operations = {
     tag: 'files',
     summary: 'Sign PUTs for up to 100 new keys',
     description:
-      'Does for each file what `POST /files/upload-url` does. A file that is refused gets an error, and the other files still get their URLs. The Worker sends no request to the bucket.',
+      'Does for each file what `POST /files/upload-url` does. A file that is refused gets an error, and the other files still get their URLs.',
     scopes: ['files:upload'],
     members: {
       files: {
@@ -108,6 +108,10 @@ export const fileOperations: Operations = {
       expiresIn: DOWNLOAD_SECONDS,
       download: { description: 'The browser saves the object under this name.' },
       inline: { description: 'Also show files that could run script.' },
+      versionId: {
+        description: 'A version of the object, from a bucket with versioning. It is signed.',
+        examples: ['3GlRcP.vGmehMeQIwtrnUxOZMSuN92u'],
+      },
       stable: {
         description:
           'The same URL for every caller within a window as long as `expiresIn`. The maximum is then half as long.',

@@ -1,0 +1,313 @@
+import { createHash } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { D1Database } from '@cloudflare/workers-types'
+import { Webhook } from 'standardwebhooks'
+import { build } from 'vite'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { createTestHarness, type TestHarness } from 'wrangler'
+import { startS3rver } from '../../dev/s3rver.ts'
+import { type BuiltWorker, startBuiltWorker } from '../e2e/built-worker.ts'
+import { codeBlocks, markedBlock, readPage } from './support/markdown.ts'
+import { BROWSER, ENTRIES, type Snippets, writeSnippets } from './support/snippets.ts'
+
+const PAGE = 'docs/recipes/d1-index.md'
+const CLIENT = 'edge-presigner-client/server'
+const SECRET = `whsec_${Buffer.alloc(32, 7).toString('base64')}`
+const OLD_SECRET = `whsec_${Buffer.alloc(32, 8).toString('base64')}`
+const API_KEY = `ep_app_${'0123456789abcdef'.repeat(3).slice(5)}`
+const MARKS = ['wrangler', 'schema', 'file-events', 'search', 'worker', 'on-event', 'page', 'fill']
+
+/** The login, which the page leaves to its readers. */
+const SESSION = `
+export const currentUser = async ({ headers }: Request): Promise<{ id: string } | null> => {
+  const id = headers.get('X-User')
+  return id === null ? null : { id }
+}
+`
+const SETTINGS = `
+import { defineSettings } from 'edge-presigner'
+export const settings = defineSettings(() => ({ buckets: {}, signingSecrets: '' }))
+`
+
+interface Row {
+  readonly key: string
+  readonly name: string
+  readonly owner: string | null
+  readonly size: number
+}
+interface Found {
+  readonly files: readonly Row[]
+  readonly cursor?: string
+}
+
+let app: Snippets
+let page: Snippets
+let harness: TestHarness
+let origin: string
+let db: D1Database
+beforeAll(async () => {
+  const block = (mark: string) => markedBlock(PAGE, mark)
+  app = writeSnippets({
+    // The client is not installed here.
+    'wrangler.toml': `${block('wrangler')}
+[alias]
+"${CLIENT}" = ${JSON.stringify(ENTRIES[CLIENT])}
+`,
+    'src/file-events.ts': block('file-events'),
+    'src/search.ts': block('search'),
+    'src/index.ts': block('worker'),
+    'src/session.ts': SESSION,
+    'src/media.ts': block('on-event'),
+    'src/settings.ts': SETTINGS,
+    'src/fill.ts': block('fill'),
+  })
+  page = writeSnippets({ 'search-files.ts': block('page') }, { compilerOptions: BROWSER })
+  harness = createTestHarness({
+    root: app.directory,
+    workers: [
+      { configPath: 'wrangler.toml', secrets: { WEBHOOK_SECRET: `${SECRET} ${OLD_SECRET}` } },
+    ],
+  })
+  origin = (await harness.listen()).url.origin
+  db = (await harness.getWorker<{ DB: D1Database }>().getEnv()).DB
+  const statements = block('schema').replaceAll(/--.*$/gm, '').split(';')
+  for (const statement of statements) if (statement.trim()) await db.prepare(statement).run()
+})
+afterAll(async () => {
+  await harness?.close()
+  app?.remove()
+  page?.remove()
+})
+beforeEach(() => db.prepare('DELETE FROM files').run())
+
+const minute = (count: number): string => new Date(Date.UTC(2026, 0, 1, 0, count)).toISOString()
+const key = (name: string): string => `users/ada/uploads/${name}`
+
+/** Sends a webhook as the presigner does: `at` is in minutes. */
+function send(type: string, file: object, at: number, secret = SECRET): Promise<Response> {
+  const data = { file, principal: 'app/ada', subject: 'ada', context: null }
+  const body = JSON.stringify({ type: `file.${type}`, timestamp: minute(at), data })
+  const now = new Date()
+  const headers = {
+    'webhook-id': `evt_${at}`,
+    'webhook-timestamp': String(Math.floor(now.getTime() / 1000)),
+    'webhook-signature': new Webhook(secret).sign(`evt_${at}`, now, body),
+  }
+  return fetch(`${origin}/webhooks/files`, { method: 'POST', headers, body })
+}
+
+const record = (name: string, more: object = {}): object => ({
+  ...{ bucket: 'files', key: key(name), name, size: 1, mimetype: 'text/plain' },
+  ...{ etag: '"e"', owner: 'app:ada', createdAt: minute(0), ...more },
+})
+const deleted = (name: string): object => ({ bucket: 'files', key: key(name) })
+
+const ask = (path: string, user = 'ada'): Promise<Response> =>
+  fetch(origin + path, { headers: { 'X-User': user } })
+
+async function found(query: Readonly<Record<string, string>> = {}): Promise<Found> {
+  const response = await ask(`/search?${new URLSearchParams(query)}`)
+  expect(response.status).toBe(200)
+  return (await response.json()) as Found
+}
+const names = async (query?: Readonly<Record<string, string>>): Promise<string[]> =>
+  (await found(query)).files.map(({ name }) => name)
+
+describe('the recipe for an index in D1', () => {
+  it('has only code that a test here compiles or runs, and compiles', async () => {
+    const marks = codeBlocks(readPage(PAGE)).filter(({ language }) => language !== 'sh')
+    expect(marks.map(({ mark }) => mark)).toEqual(MARKS)
+    expect(readPage('docs/recipes/README.md')).toContain('(d1-index.md)')
+    expect(await app.typeErrors()).toBe('')
+    expect(await page.typeErrors()).toBe('')
+  })
+
+  it('records, replaces and deletes, also when an event arrives twice', async () => {
+    for (const [type, file, at] of [
+      ['recorded', record('a.txt'), 1],
+      ['recorded', record('a.txt'), 1],
+      ['replaced', record('a.txt', { size: 2, etag: '"f"' }), 2],
+      ['replaced', record('a.txt', { size: 2, etag: '"f"' }), 2],
+      ['recorded', record('b.txt'), 3],
+      ['deleted', deleted('b.txt'), 4],
+      ['deleted', deleted('b.txt'), 4],
+      ['deleted', deleted('never-recorded.txt'), 5],
+    ] as const)
+      expect((await send(type, file, at)).status).toBe(204)
+    expect((await found()).files).toMatchObject([{ key: key('a.txt'), size: 2, owner: 'app:ada' }])
+  })
+
+  it('ignores an event that is older than what it knows', async () => {
+    await send('replaced', record('a.txt', { size: 2, etag: '"f"' }), 2)
+    await send('recorded', record('a.txt'), 1)
+    await send('deleted', deleted('a.txt'), 0)
+    expect((await found()).files).toMatchObject([{ size: 2 }])
+    await send('deleted', deleted('b.txt'), 4)
+    await send('recorded', record('b.txt'), 3)
+    expect(await names()).toEqual(['a.txt'])
+    await send('recorded', record('b.txt'), 5)
+    expect(await names({ order: 'name' })).toEqual(['a.txt', 'b.txt'])
+  })
+
+  it('keeps the owner and the name when a bucket notification of the same upload comes later', async () => {
+    const notified = { owner: null, name: 'from-key.txt' }
+    await send('recorded', record('a.txt', notified), 1)
+    expect((await found()).files).toMatchObject([notified])
+    await send('recorded', record('a.txt'), 2)
+    await send('recorded', record('a.txt', notified), 3)
+    expect((await found()).files).toMatchObject([{ owner: 'app:ada', name: 'a.txt' }])
+    await send('replaced', record('a.txt', { ...notified, etag: '"f"' }), 4)
+    expect((await found()).files).toMatchObject([notified])
+  })
+
+  it('refuses webhooks that are forged or malformed, and accepts the old secret', async () => {
+    const forged = `whsec_${Buffer.alloc(32, 9).toString('base64')}`
+    expect((await send('recorded', record('a.txt'), 1, forged)).status).toBe(400)
+    expect((await send('recorded', { bucket: 'files' }, 1)).status).toBe(400)
+    const unsigned = await fetch(`${origin}/webhooks/files`, { method: 'POST', body: '{}' })
+    expect(unsigned.status).toBe(400)
+    expect(await names()).toEqual([])
+    expect((await send('recorded', record('a.txt'), 1, OLD_SECRET)).status).toBe(204)
+    expect((await send('renamed', record('b.txt'), 2)).status).toBe(204) // of a newer Worker
+    expect(await names()).toEqual(['a.txt'])
+  })
+
+  it('searches and sorts page by page, also while files are deleted', async () => {
+    const sizes = Array.from({ length: 120 }, (_, index) => (index * 37) % 40)
+    await Promise.all(
+      sizes.map((size, index) =>
+        send('recorded', record(`File ${index}.txt`, { size, createdAt: minute(index) }), index),
+      ),
+    )
+    await send('recorded', record('GRÜSSE_100%.txt', { size: 1000 }), 1)
+    for (const [order, compare] of [
+      ['newest', (a: Row, b: Row) => Number(b.name.slice(5, -4)) - Number(a.name.slice(5, -4))],
+      ['largest', (a: Row, b: Row) => b.size - a.size],
+    ] as const) {
+      const seen: Row[] = []
+      let cursor: string | undefined
+      do {
+        const page: Found = await found({ q: 'FILE', order, ...(cursor && { cursor }) })
+        seen.push(...page.files)
+        cursor = page.cursor
+      } while (cursor)
+      expect(new Set(seen.map((file) => file.key)).size).toBe(120)
+      expect(seen).toEqual(seen.toSorted(compare))
+    }
+    const first = await found({ order: 'largest' })
+    expect(first.files[0]?.name).toBe('GRÜSSE_100%.txt')
+    await send('deleted', deleted(first.files.at(-1)?.name ?? ''), 1000)
+    const second = await found({ order: 'largest', cursor: first.cursor ?? '' })
+    expect(second.files).toHaveLength(50)
+    expect(
+      second.files.filter((file) => first.files.some((other) => other.key === file.key)),
+    ).toEqual([])
+    for (const q of ['grüsse', '0%', 'e_1']) expect(await names({ q })).toEqual(['GRÜSSE_100%.txt'])
+    expect(await names({ q: '\\' })).toEqual([])
+    expect(await names({ q: "' OR 1=1 --" })).toEqual([])
+  })
+
+  it('lists folders, and only what the user may see', async () => {
+    const at = (path: string) => record(path, { key: path, name: path.split('/').at(-1) })
+    for (const path of [
+      ...['users/ada/a.txt', 'users/ada/2025/b.txt', 'users/ada/2026/c.txt'],
+      ...['users/ada/2026/d/e.txt', 'users/ada2/x.txt', 'users/bob/y/z.txt'],
+    ])
+      await send('recorded', at(path), 1)
+    const folders = async (query = '', user = 'ada') =>
+      (await (await ask(`/folders?${query}`, user)).json()) as { folders: string[] }
+    expect(await folders()).toEqual({ folders: ['2025/', '2026/'] })
+    expect(await folders('prefix=2026/')).toEqual({ folders: ['d/'] })
+    expect(await folders('prefix=../bob/')).toEqual({ folders: [] })
+    expect(await folders('', 'bob')).toEqual({ folders: ['y/'] })
+    expect(await names({ order: 'name' })).toEqual(['a.txt', 'b.txt', 'c.txt', 'e.txt'])
+    expect(await names({ prefix: '2026/' })).toHaveLength(2)
+    expect((await fetch(`${origin}/search`)).status).toBe(401)
+    for (const query of ['order=owner', 'cursor=[]', 'cursor={', 'cursor=[null,"a"]'])
+      expect((await ask(`/search?${query}`)).status, query).toBe(400)
+  })
+
+  it('forgets deleted files after 30 days', async () => {
+    await send('deleted', deleted('old.txt'), 0)
+    await send('recorded', record('a.txt'), 0)
+    await harness.getWorker().scheduled({ cron: '17 3 * * *' })
+    const { results } = await db.prepare('SELECT name, is_deleted FROM files').all()
+    expect(results).toEqual([{ name: 'a.txt', is_deleted: 0 }])
+  })
+})
+
+describe('with the built presigner', () => {
+  let presigner: BuiltWorker
+  const stack = new AsyncDisposableStack()
+  beforeAll(async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
+    stack.defer(() => rm(directory, { recursive: true }))
+    const s3 = await startS3rver({ port: 0, directory, corsOrigins: [origin] })
+    stack.defer(() => s3.close())
+    const { endpoint, region, bucket } = s3
+    presigner = await startBuiltWorker({
+      buckets: { files: { endpoint, region, bucket, addressing: 'path', credentials: 'S3' } },
+      accessKeys: { S3: s3 },
+      variables: {
+        API_KEYS: JSON.stringify([
+          {
+            id: 'app',
+            sha256: createHash('sha256').update(API_KEY).digest('hex'),
+            scopes: ['files:upload', 'files:list', 'files:delete'],
+            prefix: 'users/ada/',
+          },
+        ]),
+        WEBHOOKS: JSON.stringify([
+          { url: `http://localhost:${new URL(origin).port}/webhooks/files`, secret: SECRET },
+        ]),
+      },
+    })
+    stack.defer(() => presigner.close())
+  })
+  afterAll(() => stack.disposeAsync())
+
+  it('finds what is uploaded, and nothing that is deleted', async () => {
+    const call = (method: string, path: string, body?: object): Promise<Response> =>
+      fetch(presigner.origin + path, {
+        method,
+        headers: { Authorization: `Bearer ${API_KEY}`, 'Content-Type': 'application/json' },
+        body: body ? JSON.stringify(body) : null,
+      })
+    const start = { fileName: 'Report.txt', mimetype: 'text/plain' }
+    const signed = await call('POST', '/files/upload-url', start)
+    const { uploadUrl, key } = (await signed.json()) as { uploadUrl: string; key: string }
+    const headers = { 'Content-Type': 'text/plain' }
+    await fetch(uploadUrl, { method: 'PUT', headers, body: 'hello' })
+    expect((await call('POST', '/files', { key, name: 'Report.txt' })).status).toBe(201)
+    await expect.poll(() => found({ q: 'report' })).toMatchObject({ files: [{ key, size: 5 }] })
+
+    await db.prepare('DELETE FROM files').run()
+    expect(await (await bundledFill())(db, presigner.origin, API_KEY)).toBe(1)
+    expect(await names({ q: 'report' })).toEqual(['Report.txt'])
+
+    expect((await call('DELETE', `/files/${encodeURIComponent(key)}`)).status).toBe(204)
+    await expect.poll(() => names()).toEqual([])
+  })
+})
+
+/** The function of the page that adds earlier files, bundled for Node. */
+async function bundledFill() {
+  const entry = join(app.directory, 'src/fill.ts')
+  const outDir = join(app.directory, 'dist')
+  await build({
+    configFile: false,
+    logLevel: 'warn',
+    resolve: { alias: { [CLIENT]: ENTRIES[CLIENT] ?? '' } },
+    build: {
+      outDir,
+      emptyOutDir: true,
+      target: 'es2022',
+      lib: { entry, formats: ['es'], fileName: () => 'fill.js' },
+      rolldownOptions: { external: /^node:/ },
+    },
+  })
+  const { fill } = await import(join(outDir, 'fill.js'))
+  return fill as (db: D1Database, baseUrl: string, apiKey: string) => Promise<number>
+}
