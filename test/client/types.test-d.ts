@@ -27,7 +27,7 @@ import type {
   StartedUpload,
   UploadUrl,
 } from '../../client/src/responses.ts'
-import type { FileToUpload, Scope, TokenRequest } from '../../client/src/server/requests.ts'
+import type { FileToUpload, TokenRequest } from '../../client/src/server/requests.ts'
 import type { FileUrls, Token, UploadUrls } from '../../client/src/server/responses.ts'
 import type { WebhookEvent } from '../../client/src/server/webhook.ts'
 import type { app } from '../../src/app.ts'
