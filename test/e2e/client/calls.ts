@@ -121,6 +121,16 @@ export function callRules(context: () => ClientContext): void {
       ],
     })
     expect(await tab.call('request', 'GET', '/healthz')).toEqual({ status: 'ok', edgeCache: true })
+    // A browser asks for PATCH by a preflight.
+    const renamed = { ...record, name: 'Renamed' }
+    expect(await tab.call('rename', key, 'Renamed')).toEqual(renamed)
+    expect(await tab.call('list', { prefix })).toEqual({ files: [renamed] })
+    expect(await tab.call('removeMany', ['team/missing', 'other/key'])).toEqual({
+      deleted: [
+        { key: 'team/missing' },
+        { key: 'other/key', error: { code: 'forbidden', message: expect.any(String) } },
+      ],
+    })
     expect(await tab.call('remove', key)).toBeUndefined()
     expect(await tab.call('list', { prefix })).toEqual({ files: [] })
   })
