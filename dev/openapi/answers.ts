@@ -76,7 +76,16 @@ const itemError = z.object({
 
 export const uploadUrls = z.object({
   uploads: z
-    .array(z.union([uploadUrl, z.object({ fileName: z.optional(z.string()), error: itemError })]))
+    .array(
+      z.union([
+        uploadUrl,
+        z.object({
+          fileName: z.optional(z.string()),
+          key: z.optional(z.string()),
+          error: itemError,
+        }),
+      ]),
+    )
     .check(z.describe('One for each file, in the order of the request.')),
 })
 
