@@ -46,7 +46,7 @@ import { announcerOf, askApp, nameFile, recordBody } from '../http/uploads.ts'
 import { check, keyParam, validateJson, validateQuery } from '../http/validate.ts'
 import { nameInKey } from '../keys/new-key.ts'
 import { type ObjectKey, parseKeyStart, parseObjectKey } from '../keys/object-key.ts'
-import { requireVacant } from '../uploads/chosen-key.ts'
+import { keepExisting } from '../uploads/chosen-key.ts'
 import { uploadSignature } from '../uploads/new-upload.ts'
 import { findFile, recordUpload } from '../uploads/record.ts'
 import { renameFile } from '../uploads/rename.ts'
@@ -272,9 +272,8 @@ async function signUpload(
 ): Promise<UploadUrl> {
   const file = await askApp(c, bucket, nameFile(c, bucket, request), MAX_PUT_BYTES)
   const now = new Date()
-  if (file.key !== undefined)
-    await requireVacant(bucket, file.key, file.overwrite, bucket.conditionalPut, now)
-  return createUploadUrl(bucket, file, c.get('principal').prefix, now)
+  const kept = file.key === undefined ? file : await keepExisting(bucket, file, now)
+  return createUploadUrl(bucket, kept, c.get('principal').prefix, now)
 }
 
 const withUrls = (records: readonly FileRecord[], { urlOf }: DownloadSigner) =>
