@@ -40,8 +40,7 @@ export async function upload(
   file: File | Blob,
   options: UploadOptions,
 ): Promise<FileRecord> {
-  const { onProgress, multipart, sha256 = false, directory, metadata, cacheControl } = options
-  const { contentDisposition, contentEncoding } = options
+  const { onProgress, signal: canceled, multipart, sha256 = false, fileName, ...rest } = options
   if (multipart && sha256)
     throw new PresignerError('invalid_options', "sha256 and multipart can't be combined")
   if (typeof XMLHttpRequest === 'undefined')
@@ -49,22 +48,18 @@ export async function upload(
       'browser_required',
       'upload() needs a browser. Elsewhere, PUT to a URL from POST /files/upload-url.',
     )
-  options.signal?.throwIfAborted()
+  canceled?.throwIfAborted()
 
   const isFile = file instanceof File
   const request: StartRequest = {
-    fileName: options.fileName ?? (isFile ? file.name : 'file'),
+    ...rest,
+    fileName: fileName ?? (isFile ? file.name : 'file'),
     mimetype: file.type || 'application/octet-stream',
     size: file.size,
-    directory,
-    metadata,
-    cacheControl,
-    contentDisposition,
-    contentEncoding,
     bucket,
   }
   const over = new AbortController()
-  const signal = AbortSignal.any([over.signal, ...(options.signal ? [options.signal] : [])])
+  const signal = AbortSignal.any([over.signal, ...(canceled ? [canceled] : [])])
   const job = { api, file, request, signal, ...trackProgress(file.size, onProgress) }
   const inParts = file.size > 0 && (multipart ?? (file.size >= MULTIPART_BYTES && !sha256))
   // A Blob has no name and date to recognize it by after a reload.

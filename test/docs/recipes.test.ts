@@ -128,9 +128,14 @@ beforeAll(async () => {
       'app/files/presigner.ts': block('next', 'presigner'),
       'app/files/page.tsx': block('next', 'page'),
       ...Object.fromEntries(
-        ['explain.ts', 'file-token.ts', 'drop-zone.tsx', 'upload-row.tsx', 'files.tsx'].map(
-          (name) => [`app/files/${name}`, reactFile(name)],
-        ),
+        [
+          'explain.ts',
+          'file-token.ts',
+          'use-limits.ts',
+          'drop-zone.tsx',
+          'upload-row.tsx',
+          'files.tsx',
+        ].map((name) => [`app/files/${name}`, reactFile(name)]),
       ),
       'call-route.ts': CALL_ROUTE,
       'call-mint.ts': CALL_MINT,
@@ -233,11 +238,15 @@ describe('the route handler for Next.js', () => {
   }
 
   it('gives each user a token for their own folder', async () => {
-    const answer = await call('ann/uploads')
+    const answer = await call('ann@example.com')
     expect(answer).toMatchObject({ status: 200, cache: 'no-store' })
     const { token } = tokenAnswer.parse(answer)
-    const own = `users/${encodeURIComponent('ann/uploads')}/`
+    const own = `users/${encodeURIComponent('ann@example.com')}/`
     expect(await listed(token, own, 'users/ann/', 'users/')).toEqual([200, 403, 403])
+  })
+
+  it('mints no token for an id that must be encoded first', async () => {
+    await expect(call('ann/uploads')).rejects.toThrow('subject')
   })
 
   it('answers 401 when nobody is logged in, and when the user has no id', async () => {

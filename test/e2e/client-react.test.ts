@@ -300,6 +300,12 @@ describeWith([CHROMIUM], 'the hooks for React', () => {
       await page.isReady()
       expect(await page.names()).toEqual(['a.txt'])
       expect(await page.statuses()).toEqual(['done'])
+
+      await page.mount({ again: true, prefix: 'team/uploads/elsewhere/' })
+      await page.isReady()
+      await page.add(SMALL)
+      await page.reaches('done')
+      expect(await page.names()).toEqual([])
     })
 
     it('continues uploads after the component unmounts, and renders nothing more', async () => {

@@ -166,7 +166,7 @@ describeWith([CHROMIUM], 'the first hour: a new React app next to npm run dev', 
   }
 
   /** Mints a token at the Worker, as the server of an app does. */
-  async function mint(expiresIn: number): Promise<string> {
+  async function mint(expiresIn: number, limits: object = {}): Promise<string> {
     const response = await fetch(`${presigner}/tokens`, {
       method: 'POST',
       headers: { 'Content-Type': 'application/json' },
@@ -174,6 +174,7 @@ describeWith([CHROMIUM], 'the first hour: a new React app next to npm run dev', 
         scopes: ['files:upload', 'files:list', 'links:create'],
         prefix: 'users/ada/',
         expiresIn,
+        ...limits,
       }),
     })
     return tokenAnswer.parse(await response.json()).token
@@ -290,6 +291,17 @@ describeWith([CHROMIUM], 'the first hour: a new React app next to npm run dev', 
     answerToken = async () => [401, { message: 'Log in first.' }]
     await page.reload()
     await expect.poll(() => alerts(page)).toEqual(['Log in to use your files.'])
+  })
+
+  it('shows what users may upload, and why a file is refused', async () => {
+    const limits = { allowedTypes: ['image/*'], maxBytes: 2_500_000 }
+    answerToken = async () => [200, { token: await mint(600, limits) }]
+    await using withTokens = await startApp({ VITE_PRESIGNER_URL: presigner })
+    await using page = await open(withTokens.origin)
+    await page.waitForSelector('text=Up to 2 MB for each file.')
+    expect(await page.getAttribute('[type=file]', 'accept')).toBe('image/*')
+    await page.setInputFiles('[type=file]', TEXT)
+    await expect.poll(() => alerts(page)).toEqual(['Files of this type are not allowed.'])
   })
 
   it('does not tell users to log in when the server returns no token, or a broken one', async () => {

@@ -4,7 +4,7 @@ import { type ChangeEvent, type DragEvent, useState } from 'react'
 import { UploadRow } from './upload-row'
 
 /** A drop zone and its uploads, also for the keyboard and for screen readers. */
-export function DropZone({ client }: { client: Client }) {
+export function DropZone({ client, accept }: { client: Client; accept?: string | undefined }) {
   const { uploads, progress, status, add, ...actions } = useUpload(client)
   const [isOver, setIsOver] = useState(false)
   const count = (wanted: string) => uploads.filter((each) => each.status === wanted).length
@@ -27,7 +27,7 @@ export function DropZone({ client }: { client: Client }) {
     <>
       <label className={over} onDragOver={onDrag} onDragLeave={onDrag} onDrop={onDrag}>
         Drop files here, or choose them
-        <input type="file" multiple onChange={onChange} />
+        <input type="file" multiple accept={accept} onChange={onChange} />
       </label>
       <ul aria-label="Uploads" className="uploads">
         {uploads.map((upload) => (
