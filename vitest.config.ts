@@ -28,6 +28,7 @@ const SLOW = [
   'client',
   'client-outages',
   'client-r2',
+  'client-server',
   'client-react',
   'page',
   'dev',

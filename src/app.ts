@@ -9,6 +9,7 @@ import { deliveryRoutes, linkRoutes } from './routes/links.ts'
 import { multipartRoutes } from './routes/multipart.ts'
 import { notificationRoutes } from './routes/notifications.ts'
 import { tokenRoutes } from './routes/tokens.ts'
+import { uploadUrlRoutes } from './routes/upload-urls.ts'
 import { uppyRoutes } from './uppy/routes.ts'
 
 /**
@@ -18,6 +19,7 @@ import { uppyRoutes } from './uppy/routes.ts'
  */
 const api = newApp()
   .use(admit)
+  .route('/', uploadUrlRoutes)
   .route('/', fileRoutes)
   .route('/', linkRoutes)
   .route('/', multipartRoutes)

@@ -8,6 +8,7 @@ import { type QueueBatch, runJobs } from './cloudflare/job-queue.ts'
 import { consumeNotifications } from './cloudflare/notification-queue.ts'
 import { fetchIsPublic } from './cloudflare/runtime.ts'
 import { directObjects } from './delivery/object-source.ts'
+import type { ImageResizer } from './delivery/variant.ts'
 import { within } from './delivery/within.ts'
 import { ApiError, asApiError, type Issue } from './errors/api-error.ts'
 import { describe } from './errors/describe.ts'
@@ -93,6 +94,10 @@ export interface PresignerOptions<E extends Env = Env> {
    * export, each link reads from the bucket.
    */
   objectsEntrypoint?: string | null
+  /**
+   * Returns the Images binding, if links can show resized images. `objectsEntrypoint` needs it too.
+   */
+  images?: (env: E['Bindings']) => ImageResizer | null | undefined
 }
 
 /** The longest wait for the queue, in milliseconds. */
@@ -203,6 +208,7 @@ function createInstance<E extends Env>(
     jobQueue,
     onEvent,
     log,
+    images,
     objectsEntrypoint = 'Objects',
   }: PresignerOptions<E>,
   env: E['Bindings'],
@@ -253,6 +259,7 @@ function createInstance<E extends Env>(
   if (fetchesWorkers && !fetchIsPublic()) warnings.push('fetch is not strictly public')
   return {
     ...made,
+    resizesImages: loaded.ok && Boolean(images?.(env)),
     later,
     warnings,
     events: announcerTo({

@@ -11,12 +11,15 @@ type Bindings = Env & { readonly EVENTS?: JobQueue }
 export const presigner = createPresigner<{ Bindings: Bindings }>(environmentSettings, {
   fileIndex: (env) => kvFileIndex(env.FILE_INDEX),
   rateLimiter: (env) => env.RATE_LIMITER,
+  images: (env) => env.IMAGES,
   jobQueue: (env) => env.EVENTS,
   ownsOrigin: true,
 })
 
 /** Reads objects for links, behind Workers Caching. */
-export class Objects extends objectsEntrypoint<Env>(environmentSettings) {}
+export class Objects extends objectsEntrypoint<Env>(environmentSettings, {
+  images: (env) => env.IMAGES,
+}) {}
 
 export default {
   fetch(request, env, context) {

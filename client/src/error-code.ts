@@ -30,6 +30,7 @@ export type ApiErrorCode =
   | 'body_too_large'
   | 'file_too_large'
   | 'unsupported_media_type'
+  | 'unsupported_image'
   | 'rate_limited'
   | 'internal'
   | 'not_supported'
@@ -40,6 +41,7 @@ export type ApiErrorCode =
   | 'index_unavailable'
   | 'events_unavailable'
   | 'purge_failed'
+  | 'image_unavailable'
   | 'auth_unavailable'
 
 /**

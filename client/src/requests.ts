@@ -113,6 +113,14 @@ export interface LinksOptions {
    * `stream` sends the file through the Worker and its cache. `redirect` redirects to the bucket.
    */
   readonly delivery?: 'stream' | 'redirect' | undefined
+  /** Shows images in this width, one of the Worker's `IMAGE_WIDTHS`. Default: the original. */
+  readonly width?: number | undefined
+  /** Returns `srcset` with these widths, in place of `width`. */
+  readonly widths?: number[] | undefined
+  /** Default: `auto`, the best format that the browser accepts. */
+  readonly format?: 'auto' | 'avif' | 'webp' | 'jpeg' | 'png' | undefined
+  /** Shows the original if an image can't be resized. */
+  readonly fallback?: 'original' | undefined
 }
 
 /** Body of `POST /files/:key/link`. */

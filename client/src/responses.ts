@@ -49,7 +49,10 @@ export interface FileUrl {
 }
 
 export interface Link {
+  /** With `widths`, the link of the widest image. */
   link: string
+  /** For `<img srcset>`. Only with `widths`. */
+  srcset?: string | undefined
   expiresAt: string
 }
 
@@ -61,7 +64,7 @@ export interface RefusedKey {
 
 export interface Links {
   /** In the order of the request. */
-  links: ({ key: string; link: string } | RefusedKey)[]
+  links: ({ key: string; link: string; srcset?: string | undefined } | RefusedKey)[]
   expiresAt: string
 }
 
@@ -129,7 +132,11 @@ export const isFileUrl = isObject<FileUrl>({
   expiresAt: isString,
 })
 
-export const isLink = isObject<Link>({ link: isString, expiresAt: isString })
+export const isLink = isObject<Link>({
+  link: isString,
+  srcset: isOptional(isString),
+  expiresAt: isString,
+})
 
 export const isItemError = isObject<RefusedKey['error']>({ code: isString, message: isString })
 

@@ -74,7 +74,16 @@ export interface ClientPage {
   uploadBlob(text: string): Promise<Outcome<FileRecord>>
   /** Calls another method of the client. */
   call(
-    method: 'list' | 'url' | 'link' | 'links' | 'record' | 'remove' | 'request',
+    method:
+      | 'list'
+      | 'url'
+      | 'link'
+      | 'links'
+      | 'record'
+      | 'rename'
+      | 'remove'
+      | 'removeMany'
+      | 'request',
     ...args: unknown[]
   ): Promise<Outcome<unknown>>
   /** Removes localStorage. */

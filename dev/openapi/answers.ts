@@ -76,7 +76,16 @@ const itemError = z.object({
 
 export const uploadUrls = z.object({
   uploads: z
-    .array(z.union([uploadUrl, z.object({ fileName: z.optional(z.string()), error: itemError })]))
+    .array(
+      z.union([
+        uploadUrl,
+        z.object({
+          fileName: z.optional(z.string()),
+          key: z.optional(z.string()),
+          error: itemError,
+        }),
+      ]),
+    )
     .check(z.describe('One for each file, in the order of the request.')),
 })
 
@@ -102,14 +111,20 @@ export const fileUrls = z.object({
   expiresAt: end(),
 })
 
+const srcset = () =>
+  z
+    .optional(z.string())
+    .check(z.describe('For `<img srcset>`: a link for each of `widths`. Missing without `widths`.'))
+
 export const link = z.object({
-  link: url('For `<img src>`, email and similar uses.'),
+  link: url('For `<img src>`, email and similar uses. With `widths`, the widest image.'),
+  srcset: srcset(),
   expiresAt: end(),
 })
 
 export const links = z.object({
   links: z
-    .array(z.union([z.object({ key: z.string(), link: z.url() }), refusedKey]))
+    .array(z.union([z.object({ key: z.string(), link: z.url(), srcset: srcset() }), refusedKey]))
     .check(z.describe('One for each key, in the order of the request.')),
   expiresAt: end(),
 })
@@ -185,6 +200,9 @@ export const health = z.object({
   edgeCache: z
     .boolean()
     .check(z.describe('Whether the Worker serves links through the edge cache.')),
+  images: z
+    .optional(z.literal(true))
+    .check(z.describe('Present if links can show resized images.')),
   warnings: z
     .optional(z.array(z.string()))
     .check(z.describe('What you should change although the Worker works.')),

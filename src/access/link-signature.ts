@@ -4,6 +4,18 @@ import { purposeKey } from './purpose-key.ts'
 import type { SigningSecret, SigningSettings } from './settings.ts'
 import type { LinkRefusal } from './verdict.ts'
 
+/** The formats that a link can ask for. `auto` depends on the client's `Accept` header. */
+export const LINK_FORMATS = ['auto', 'avif', 'webp', 'jpeg', 'png'] as const
+
+/** A resized copy of an image. */
+export interface Variant {
+  /** Pixels. */
+  readonly width: number
+  readonly format: (typeof LINK_FORMATS)[number]
+  /** Whether the link shows the original if the image can't be resized. */
+  readonly fallback: boolean
+}
+
 /** Everything that a link allows. */
 export interface LinkPolicy {
   /** Alias of the bucket. */
@@ -15,6 +27,8 @@ export interface LinkPolicy {
   readonly delivery: 'stream' | 'redirect'
   /** Name to save the object under, or null to show it in the browser. */
   readonly download: string | null
+  /** Null for the original. */
+  readonly variant: Variant | null
 }
 
 /** The result of a link check. */
@@ -26,15 +40,24 @@ export type LinkVerdict =
  * Returns what the signature of a link covers: every member of the policy on its own line. No
  * member can contain a line break.
  */
-export const canonicalString = ({ bucket, key, expires, delivery, download }: LinkPolicy): string =>
-  [
-    'edge-presigner link v1',
+export const canonicalString = (policy: LinkPolicy): string => {
+  const { bucket, key, expires, delivery, download, variant } = policy
+  return [
+    `edge-presigner link ${variant === null ? 'v1' : 'v2'}`,
     bucket,
     expires,
     delivery,
     download === null ? 'inline' : `attachment ${uriEncode(download)}`,
+    ...(variant === null ? [] : [variantQuery(variant).join(' ')]),
     key,
   ].join('\n')
+}
+
+const variantQuery = ({ width, format, fallback }: Variant): string[] => [
+  `w=${width}`,
+  `fmt=${format}`,
+  ...(fallback ? ['fallback=original'] : []),
+]
 
 /**
  * Returns the path and query of a link for `policy`, signed by HMAC-SHA-256 with the first secret.
@@ -78,6 +101,7 @@ export async function verifyLink(
     expires: Number(expires),
     delivery: searchParams.has('mode') ? 'redirect' : 'stream',
     download: searchParams.get('dl'),
+    variant: variantIn(searchParams),
   }
   const signature = decodeSignature(searchParams.get('sig') ?? '')
   if (signature === null || spell(policy, secret, signature) !== path + search)
@@ -90,12 +114,24 @@ export async function verifyLink(
   return { ok: true, policy }
 }
 
+/**
+ * Returns the variant in the query of a link, or null. Text that `signLink` doesn't write makes the
+ * link rewritten.
+ */
+function variantIn(query: URLSearchParams): Variant | null {
+  const format = LINK_FORMATS.find((name) => name === query.get('fmt'))
+  const width = Number(query.get('w'))
+  if (format === undefined || !Number.isInteger(width)) return null
+  return { width, format, fallback: query.has('fallback') }
+}
+
 function spell(policy: LinkPolicy, { kid }: SigningSecret, signature: Uint8Array): string {
-  const { bucket, key, expires, delivery, download } = policy
+  const { bucket, key, expires, delivery, download, variant } = policy
   const query = [
     `exp=${expires}`,
     ...(delivery === 'redirect' ? ['mode=redirect'] : []),
     ...(download === null ? [] : [`dl=${uriEncode(download)}`]),
+    ...(variant === null ? [] : variantQuery(variant)),
     `kid=${kid}`,
     `sig=${base64url(signature)}`,
   ]

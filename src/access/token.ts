@@ -155,6 +155,5 @@ export async function verifyToken(
   if (id === undefined) return refuse('token claims unusable')
   if (!isConfigured(id, settings))
     return refuse('token minter not configured', loggable(minterOf(id)))
-  const principal = { id, scopes, prefix, expiresAt: exp * 1000, context }
-  return { ok: true, principal: { ...principal, limits: sub === undefined ? limits : NO_LIMITS } }
+  return { ok: true, principal: { id, scopes, prefix, expiresAt: exp * 1000, limits, context } }
 }

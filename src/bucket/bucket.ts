@@ -62,6 +62,8 @@ export interface Bucket extends Address {
   readonly requestHeaders: Readonly<Record<string, string>> | null
   /** Maximum lifetime of an edge copy, in seconds. */
   readonly edgeTtlSeconds: number
+  /** Quality of resized images, 1 to 100. */
+  readonly imageQuality: number
   /** Value of the Cross-Origin-Resource-Policy header of link responses. */
   readonly crossOriginResourcePolicy: 'cross-origin' | 'same-site' | 'same-origin'
 }

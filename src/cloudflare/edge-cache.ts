@@ -163,7 +163,7 @@ async function keep(
  * Returns the result of `work`. If the Cache API fails or hangs, writes a log line and returns
  * undefined, since a link also works without the cache.
  */
-async function attempt<T>(
+export async function attempt<T>(
   operation: 'match' | 'put' | 'delete',
   work: (cache: Cache) => Promise<T>,
 ): Promise<T | undefined> {

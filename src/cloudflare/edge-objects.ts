@@ -2,6 +2,7 @@ import * as z from 'zod/mini'
 import type { Bucket } from '../bucket/bucket.ts'
 import type { ObjectSource } from '../delivery/object-source.ts'
 import { copySeconds } from '../delivery/open-object.ts'
+import { specQuery, type VariantSpec } from '../delivery/variant.ts'
 import { ApiError, type ErrorCode, isErrorCode } from '../errors/api-error.ts'
 import { describe } from '../errors/describe.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
@@ -40,8 +41,8 @@ const isStub = (value: unknown): value is ObjectsStub =>
  */
 export const edgeObjects = (stub: ObjectsStub): ObjectSource => ({
   keepsCopies: true,
-  async open(method, bucket, key, range) {
-    const request = await objectRequest(method, bucket, key, range)
+  async open(method, bucket, key, range, variant) {
+    const request = await objectRequest(method, bucket, key, range, variant)
     const answer = await stub.fetch(request, { encodeResponseBody: 'manual' })
     if (answer.ok || answer.status === 416) return answer
     throw failureOf(answer)
@@ -56,7 +57,7 @@ export const edgeObjects = (stub: ObjectsStub): ObjectSource => ({
 })
 
 /**
- * Returns a request to `Objects` for an object, or one range of it. It contains nothing from the
+ * Returns a request to `Objects` for an object or a variant, or one range of it. It contains nothing from the
  * client's own request, since all clients share the edge copy.
  */
 export async function objectRequest(
@@ -64,11 +65,12 @@ export async function objectRequest(
   bucket: Bucket,
   key: ObjectKey,
   range: string | null,
+  variant: VariantSpec | null = null,
 ): Promise<Request> {
   const headers: HeadersInit = range === null ? {} : { Range: range, [WANTED_RANGE]: range }
-  // The query is part of Workers Caching's key, so each lifetime has its own copy.
-  const url = `${await copyUrl(bucket, key)}?edgeTtl=${copySeconds(bucket, key)}`
-  return new Request(url, { method, headers })
+  // The query is part of Workers Caching's key, so each lifetime and each variant has its own copy.
+  const query = `edgeTtl=${copySeconds(bucket, key)}${variant === null ? '' : `&${specQuery(variant)}`}`
+  return new Request(`${await copyUrl(bucket, key)}?${query}`, { method, headers })
 }
 
 /** Returns the error in a response of `Objects`. */

@@ -1,4 +1,5 @@
 import type { Credentials } from '../bucket/bucket.ts'
+import { DEFAULT_IMAGE_SIZES } from '../bucket/image-size.ts'
 import {
   apiKeysRule,
   jwtRule,
@@ -14,6 +15,7 @@ import {
   loadWith,
   originRule,
 } from '../settings/define.ts'
+import { imageSizesRule } from '../settings/image-rules.ts'
 import {
   BROKEN,
   breaks,
@@ -71,12 +73,14 @@ export const environmentRules = (variables: Readonly<Record<string, unknown>>) =
   CORS_COOKIE_ORIGINS: optional(oneIsNoList(cookieOriginsRule), []),
   JWT: optional(tableOrJson(jwtRule), null),
   LINK_ORIGIN: optional(originRule, null),
+  IMAGE_WIDTHS: optional(tableOrJson(imageSizesRule), DEFAULT_IMAGE_SIZES),
   NOTIFICATION_SECRETS:
     variables.NOTIFICATION_SECRETS === undefined && 'NOTIFICATION_SECRET' in variables
       ? needed(notificationSecretsRule, misspelt(variables, 'NOTIFICATION_SECRET') ?? '')
       : optional(notificationSecretsRule, []),
   WEBHOOKS: optional(tableOrJson(webhooksRule), []),
   EVENTS: optional(binding('a queue', '[[queues.producers]]')),
+  IMAGES: optional(binding('Cloudflare Images', '[images]')),
   OPEN_ACCESS: optional(oneOf('localhost'), null),
 })
 
@@ -93,6 +97,7 @@ const environmentRule = (variables: Readonly<Record<string, unknown>>): Rule<Set
       corsCookieOrigins: given.CORS_COOKIE_ORIGINS,
       linkBase: given.LINK_ORIGIN,
       linkHostOnly: given.LINK_ORIGIN !== null,
+      imageSizes: given.IMAGE_WIDTHS,
       notificationSecrets: given.NOTIFICATION_SECRETS,
       webhooks: given.WEBHOOKS,
       openOnLocalhost: given.OPEN_ACCESS !== null,

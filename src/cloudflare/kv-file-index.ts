@@ -2,7 +2,7 @@ import { ApiError } from '../errors/api-error.ts'
 import type { FileIndex } from '../file-index/file-index.ts'
 import { fromMetadata, toMetadata } from '../file-index/file-record.ts'
 import { utf8Length } from '../keys/encodings.ts'
-import { objectKeyError, parseObjectKey } from '../keys/object-key.ts'
+import { type ObjectKey, objectKeyError, parseObjectKey } from '../keys/object-key.ts'
 
 /** Workers KV's limit for a key, in bytes. */
 const MAX_KV_KEY_BYTES = 512
@@ -19,7 +19,16 @@ export function kvFileIndex(kv: KVNamespace): FileIndex {
       'misconfigured',
       'needs a KV namespace. Add a [[kv_namespaces]] block to wrangler.toml, and pass its binding.',
     )
+  const requireIndexable = (bucket: string, key: ObjectKey): void => {
+    if (utf8Length(kvKey(bucket, key)) > MAX_KV_KEY_BYTES)
+      throw new ApiError(
+        'key_not_indexable',
+        `The index accepts keys of at most ${MAX_KV_KEY_BYTES - kvKey(bucket, '').length} bytes in this bucket.`,
+      )
+  }
   return {
+    requireIndexable,
+
     async get(bucket, key) {
       const name = kvKey(bucket, key)
       if (utf8Length(name) > MAX_KV_KEY_BYTES) return null
@@ -28,12 +37,8 @@ export function kvFileIndex(kv: KVNamespace): FileIndex {
     },
 
     async put(record) {
+      requireIndexable(record.bucket, record.key)
       const name = kvKey(record.bucket, record.key)
-      if (utf8Length(name) > MAX_KV_KEY_BYTES)
-        throw new ApiError(
-          'key_not_indexable',
-          `The index accepts keys of at most ${MAX_KV_KEY_BYTES - kvKey(record.bucket, '').length} bytes in this bucket.`,
-        )
       const metadata = toMetadata(record)
       const write = () => kv.put(name, '', { metadata })
       // Only one writer gets through. A provisional record must not follow the one with an owner.

@@ -3,6 +3,14 @@ import type { Bucket } from '../bucket/bucket.ts'
 import { findBucket } from '../bucket/find-bucket.ts'
 import { cacheTag, copiesOf, copySeconds, homeOf, openObject } from '../delivery/open-object.ts'
 import { relay } from '../delivery/pump.ts'
+import {
+  type ImageResizer,
+  imageResponse,
+  type KeptImage,
+  resize,
+  specIn,
+  type VariantSpec,
+} from '../delivery/variant.ts'
 import { within } from '../delivery/within.ts'
 import { ApiError, STATUS_BY_CODE } from '../errors/api-error.ts'
 import { describe } from '../errors/describe.ts'
@@ -10,6 +18,13 @@ import { type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
 import type { SettingsFor } from '../settings/define.ts'
 import { headObject } from '../storage/object.ts'
 import { beginFill, dropCopy, findCopy, serveAndKeep, type Wanted } from './edge-cache.ts'
+import {
+  currentGeneration,
+  dropVariants,
+  makeOnce,
+  matchVariant,
+  putVariant,
+} from './edge-variants.ts'
 import { copyUrl, FAILURE, WANTED_RANGE } from './objects-protocol.ts'
 
 /** Maximum time of a purge of Workers Caching. */
@@ -21,6 +36,11 @@ export interface ObjectsEntrypoint<E> extends WorkerEntrypoint<E> {
   purge(alias: string, keys: readonly string[]): Promise<string | null>
 }
 
+export interface ObjectsOptions<E> {
+  /** Returns the Images binding, for links to resized images. */
+  readonly images?: (env: E) => ImageResizer | null | undefined
+}
+
 /**
  * Returns the entrypoint that reads objects for links. It does not authenticate, since the routes
  * verify a link before they call it. In production, Workers Caching calls it only on a miss
@@ -29,6 +49,7 @@ export interface ObjectsEntrypoint<E> extends WorkerEntrypoint<E> {
  */
 export const objectsEntrypoint = <E extends object>(
   settingsFor: SettingsFor<E>,
+  { images }: ObjectsOptions<E> = {},
 ): (new (
   ...given: ConstructorParameters<typeof WorkerEntrypoint<E>>
 ) => ObjectsEntrypoint<E>) =>
@@ -37,7 +58,20 @@ export const objectsEntrypoint = <E extends object>(
       const range = request.headers.get(WANTED_RANGE)
       const method = request.method === 'HEAD' ? 'HEAD' : 'GET'
       try {
-        const { bucket, key, url } = await this.#locate(new URL(request.url))
+        const asked = new URL(request.url)
+        const { bucket, key, url } = await this.#locate(asked)
+        const variant = specIn(asked.searchParams)
+        if (variant !== null) {
+          const image = await this.#variant({
+            bucket,
+            key,
+            variant,
+            url,
+            query: asked.search,
+            range,
+          })
+          return method === 'HEAD' ? new Response(null, image) : image
+        }
         const open = (fillBytes?: number) =>
           openObject(bucket, key, method, range, new Date(), fillBytes)
         if (this.ctx.cache !== undefined) return this.#forCache(await open(), bucket, key)
@@ -71,7 +105,7 @@ export const objectsEntrypoint = <E extends object>(
       const urls = new Set(
         await Promise.all(same.flatMap((other) => keys.map((key) => copyUrl(other, key)))),
       )
-      await Promise.all([...urls].map(dropCopy))
+      await Promise.all([...urls].flatMap((url) => [dropCopy(url), dropVariants(url)]))
     }
 
     async #purgeTags(bucket: Bucket, keys: readonly ObjectKey[]): Promise<void> {
@@ -108,6 +142,33 @@ export const objectsEntrypoint = <E extends object>(
       }
     }
 
+    /** Returns a resized image, from the edge cache if it is there. */
+    async #variant({ bucket, key, variant, url, query, range }: VariantRequest): Promise<Response> {
+      const wanted = { url, query: query.slice(1) }
+      const usesCacheApi = this.ctx.cache === undefined
+      const kept = usesCacheApi ? await matchVariant(wanted, range) : null
+      if (kept) return kept
+      let generation: string | undefined
+      const make = async () => {
+        if (usesCacheApi) generation = await currentGeneration(url)
+        const original = await openObject(bucket, key, 'GET', null, new Date(), 0)
+        return resize(relay(original)[0], variant, images?.(this.env) ?? null)
+      }
+      const keep = (image: KeptImage) => {
+        const stored =
+          generation === undefined
+            ? Promise.resolve()
+            : putVariant(wanted, generation, imageResponse(image, null))
+        this.ctx.waitUntil(stored)
+        return stored
+      }
+      const image = await makeOnce(`${url}${query}`, make, keep)
+      if (usesCacheApi)
+        return withStatus(imageResponse(image, range), generation ? 'MISS' : 'BYPASS')
+      this.ctx.waitUntil(this.#dropIfDeleted(bucket, key))
+      return imageResponse(image, null)
+    }
+
     /** Returns the response for Workers Caching. */
     #forCache(opened: Response, bucket: Bucket, key: ObjectKey): Response {
       const [response, done] = relay(opened)
@@ -138,6 +199,17 @@ export const objectsEntrypoint = <E extends object>(
       throw new ApiError('unknown_bucket', 'No bucket is configured like this.')
     }
   }
+
+interface VariantRequest {
+  readonly bucket: Bucket
+  readonly key: ObjectKey
+  readonly variant: VariantSpec
+  /** Name of the object's copies, without a query. */
+  readonly url: string
+  /** Query of the request, which names the variant. */
+  readonly query: string
+  readonly range: string | null
+}
 
 /** Marks `response` like Workers Caching. */
 function withStatus(response: Response, status: 'MISS' | 'BYPASS'): Response {

@@ -32,7 +32,16 @@ export function parseContentRange(header: string | null): ByteRange | null {
  * bytes.
  */
 export function coversAll(range: string, size: number): boolean {
+  const { first, last } = rangeOf(range, size)
+  return first === 0 && last === size - 1
+}
+
+/**
+ * Returns the bytes of `range`, from `singleRange`, in a representation of `size` bytes. `first` is
+ * larger than `last` if it has none of them.
+ */
+export function rangeOf(range: string, size: number): Pick<ByteRange, 'first' | 'last'> {
   const [first = '', last = ''] = range.slice('bytes='.length).split('-')
-  if (first === '') return Number(last) >= size
-  return Number(first) === 0 && (last === '' || Number(last) >= size - 1)
+  if (first === '') return { first: Math.max(0, size - Number(last)), last: size - 1 }
+  return { first: Number(first), last: last === '' ? size - 1 : Math.min(Number(last), size - 1) }
 }

@@ -1,4 +1,4 @@
-import { type LinkPolicy, signLink } from '../access/link-signature.ts'
+import { type LinkPolicy, signLink, type Variant } from '../access/link-signature.ts'
 import type { SigningSettings } from '../access/settings.ts'
 import type { Bucket } from '../bucket/bucket.ts'
 import { ApiError } from '../errors/api-error.ts'
@@ -19,7 +19,10 @@ export function linkExpiry(bucket: Bucket, expiresIn: number | undefined, now: D
 
 /** A link in the form for clients. */
 export interface Link {
+  /** With several variants, the link of the widest one. */
   readonly link: string
+  /** The links of several variants, for the attribute `srcset` of `<img>`. */
+  readonly srcset?: string | undefined
   /** ISO 8601 in UTC. */
   readonly expiresAt: string
 }
@@ -30,6 +33,8 @@ export const MAX_LINK_NAME_LENGTH = 255
 export interface LinkRequest extends Pick<LinkPolicy, 'delivery' | 'download'> {
   /** Lifetime in seconds. Default: the bucket's default, which is a day unless configured. */
   readonly expiresIn?: number | undefined
+  /** One resized copy of an image, or several for `srcset`. Default: the original. */
+  readonly variant?: Variant | readonly Variant[] | undefined
 }
 
 /** Returns one link and its expiry. Throws `invalid_expiry`. */
@@ -38,26 +43,36 @@ export async function linkTo(
   base: string,
   bucket: Bucket,
   key: ObjectKey,
-  { expiresIn, ...policy }: LinkRequest,
+  { expiresIn, ...request }: LinkRequest,
   now: Date,
 ): Promise<Link> {
   const expires = linkExpiry(bucket, expiresIn, now)
-  const link = await createLink(settings, base, bucket, key, policy, expires)
-  return { link, expiresAt: new Date(expires * 1000).toISOString() }
+  const links = await createLink(settings, base, bucket, key, request, expires)
+  return { ...links, expiresAt: new Date(expires * 1000).toISOString() }
 }
 
 /**
- * Returns an absolute link to the object under `key`. `base` is the URL before `/i/…`. Does not
- * check that the object exists.
+ * Returns an absolute link to the object under `key`, or to its variants. `base` is the URL before
+ * `/i/…`. Does not check that the object exists.
  */
 export async function createLink(
   settings: SigningSettings,
   base: string,
   bucket: Bucket,
   key: ObjectKey,
-  { delivery, download }: Pick<LinkPolicy, 'delivery' | 'download'>,
+  { delivery, download, variant }: Omit<LinkRequest, 'expiresIn'>,
   expires: number,
-): Promise<string> {
-  const policy = { bucket: bucket.alias, key, expires, delivery, download }
-  return base + (await signLink(policy, settings))
+): Promise<Omit<Link, 'expiresAt'>> {
+  const linkOf = async (one: Variant | null): Promise<string> => {
+    const policy = { bucket: bucket.alias, key, expires, delivery, download, variant: one }
+    return base + (await signLink(policy, settings))
+  }
+  if (variant === undefined || !isSeveral(variant)) return { link: await linkOf(variant ?? null) }
+  const sorted = variant.toSorted((a, b) => a.width - b.width)
+  const links = await Promise.all(sorted.map(linkOf))
+  const srcset = links.map((link, i) => `${link} ${sorted[i]?.width}w`).join(', ')
+  return { link: links.at(-1) ?? '', srcset }
 }
+
+const isSeveral = (variant: Variant | readonly Variant[]): variant is readonly Variant[] =>
+  Array.isArray(variant)

@@ -45,6 +45,7 @@ export function toClientResponse(
     if (value !== null) headers.set(name, value)
   }
   const codings = contentCodings(object.headers.get('content-encoding'))
+  if (policy.variant?.format === 'auto') headers.set('Vary', 'Accept, Origin')
   if (codings.length > 0) headers.set('Vary', 'Accept-Encoding, Origin')
   if (!isWhole) {
     void object.body?.cancel()

@@ -4,20 +4,22 @@ import type { ObjectKey } from '../keys/object-key.ts'
 import { contentCodings } from './content-coding.ts'
 import { openObject } from './open-object.ts'
 import { ON_WORKERS, relay } from './pump.ts'
+import type { VariantSpec } from './variant.ts'
 
 /** The source of object bytes for links. */
 export interface ObjectSource {
   /** Whether it keeps copies, which a delete must purge. */
   readonly keepsCopies: boolean
   /**
-   * Returns the object, or one range of it, like `openObject`: 200, 206 or 416. The client's own
-   * request never reaches the bucket. Throws what `openObject` throws.
+   * Returns the object or a variant of it, or one range, like `openObject`: 200, 206 or 416. The
+   * client's own request never reaches the bucket. Throws what `openObject` and `resize` throw.
    */
   open(
     method: 'GET' | 'HEAD',
     bucket: Bucket,
     key: ObjectKey,
     range: string | null,
+    variant?: VariantSpec | null,
   ): Promise<Response>
   /**
    * Purges every copy of these objects, at most 100, in one call. Throws `purge_failed`. Copies then
@@ -38,7 +40,10 @@ const FETCH_KEEPS_CODINGS = ON_WORKERS
  */
 export const directObjects: ObjectSource = {
   keepsCopies: false,
-  async open(method, bucket, key, range) {
+  async open(method, bucket, key, range, variant) {
+    // Without copies, each view of an image would be billed.
+    if (variant)
+      throw new ApiError('image_unavailable', 'Images are resized only behind an edge cache.')
     const opened = await openObject(bucket, key, method, range, new Date(), 0)
     if (!FETCH_KEEPS_CODINGS && contentCodings(opened.headers.get('content-encoding')).length > 0) {
       await opened.body?.cancel()

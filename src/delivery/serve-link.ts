@@ -1,27 +1,42 @@
 import type { LinkPolicy } from '../access/link-signature.ts'
 import type { Bucket } from '../bucket/bucket.ts'
+import type { ImageSize } from '../bucket/image-size.ts'
+import { asApiError } from '../errors/api-error.ts'
 import { coversAll, singleRange } from './byte-range.ts'
 import { requireCodings } from './content-coding.ts'
+import { parseMediaType } from './media-type.ts'
 import { toClientResponse } from './object-response.ts'
 import type { ObjectSource } from './object-source.ts'
 import { isConditional, rangeIsCurrent } from './preconditions.ts'
+import { variantSpec } from './variant.ts'
+
+/** Where a link is served. */
+export interface LinkPlace {
+  readonly bucket: Bucket
+  readonly objects: ObjectSource
+  /** The sizes that images can have. */
+  readonly imageSizes: readonly ImageSize[]
+  /** Whether an app uses the same origin. */
+  readonly sharesOrigin: boolean
+}
 
 /**
  * Returns the object of a verified link, for the method, range and conditions of `request`.
- * `objects` never receives the request itself. `sharesOrigin` tells whether an app uses the same
- * origin. Throws what `objects.open` throws.
+ * `objects` never receives the request itself. Throws what `objects.open` throws.
  */
 export async function serveLink(
   request: Request,
   policy: LinkPolicy,
-  bucket: Bucket,
-  objects: ObjectSource,
+  { bucket, objects, imageSizes, sharesOrigin }: LinkPlace,
   now: Date,
-  sharesOrigin: boolean,
 ): Promise<Response> {
   const method = request.method === 'HEAD' ? 'HEAD' : 'GET'
+  const variant =
+    policy.variant === null
+      ? null
+      : variantSpec(policy.variant, imageSizes, bucket.imageQuality, request.headers.get('accept'))
   const ask = async (range: string | null): Promise<Response> => {
-    const answer = await objects.open(method, bucket, policy.key, range)
+    const answer = await objects.open(method, bucket, policy.key, range, variant)
     return range === null ? answer : asPart(answer, range)
   }
 
@@ -38,6 +53,33 @@ export async function serveLink(
     throw error
   }
   return toClientResponse(answer, request.headers, policy, bucket, now, sharesOrigin)
+}
+
+/** How long a browser keeps an original in place of a resized image. */
+const FALLBACK_SECONDS = 60
+
+/**
+ * Returns the original in place of an image that can't be resized, if the link allows it. Throws
+ * `failure` otherwise, and for HEIC, which most browsers can't show.
+ */
+export async function serveFallback(
+  request: Request,
+  policy: LinkPolicy,
+  place: LinkPlace,
+  failure: unknown,
+  now: Date,
+): Promise<Response> {
+  const code = asApiError(failure)?.code
+  if (!policy.variant?.fallback || (code !== 'image_unavailable' && code !== 'unsupported_image'))
+    throw failure
+  const response = await serveLink(request, { ...policy, variant: null }, place, now)
+  const type = parseMediaType(response.headers.get('content-type') ?? '')?.contentType ?? ''
+  if (/^image\/hei[cf]/.test(type) || /\.hei[cf]$/i.test(policy.key)) {
+    await response.body?.cancel()
+    throw failure
+  }
+  response.headers.set('Cache-Control', `private, max-age=${FALLBACK_SECONDS}`)
+  return response
 }
 
 /**

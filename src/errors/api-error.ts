@@ -31,6 +31,7 @@ export const STATUS_BY_CODE = {
   body_too_large: 413,
   file_too_large: 413,
   unsupported_media_type: 415,
+  unsupported_image: 415,
   rate_limited: 429,
   internal: 500,
   not_supported: 501,
@@ -40,6 +41,7 @@ export const STATUS_BY_CODE = {
   index_unavailable: 503,
   events_unavailable: 503,
   purge_failed: 503,
+  image_unavailable: 503,
   auth_unavailable: 503,
   storage_busy: 503,
 } as const

@@ -6,6 +6,7 @@ export const WARNINGS = [
   'rate limit not applied',
   'index entries unreadable',
   'edge copy not purged',
+  'image not resized',
   'files not deleted',
   'parts and their size not checked',
   'complete failed although the object exists',

@@ -37,6 +37,8 @@ export interface FileIndex {
    */
   put(record: FileRecord): Promise<FileRecord>
   remove(bucket: string, key: ObjectKey): Promise<void>
+  /** Throws `key_not_indexable` for a key that `put` would refuse. Optional. */
+  requireIndexable?(bucket: string, key: ObjectKey): void
   /**
    * Returns one page in the order of the keys. For keys that this Worker created, that is newest
    * first.

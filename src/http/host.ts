@@ -18,6 +18,8 @@ export interface Instance {
   /** Null without a queue. */
   readonly later: Later | null
   readonly log: (line: LogLine) => void
+  /** Whether an Images binding can resize images. */
+  readonly resizesImages: boolean
   /** What is wrong with the instance although it works, for `/healthz`. */
   readonly warnings: readonly Warning[]
   /** Returns the source of objects for a request with this execution context. */

@@ -1,9 +1,7 @@
 import * as z from 'zod/mini'
 import { openCursor, sealCursor } from '../access/cursor.ts'
 import { requireKey, requirePrefix, requireScope } from '../access/principal.ts'
-import { sixAtOnce } from '../bucket/at-once.ts'
-import type { Bucket } from '../bucket/bucket.ts'
-import { MAX_KEYS, MAX_PUT_BYTES } from '../bucket/limits.ts'
+import { MAX_KEYS } from '../bucket/limits.ts'
 import {
   type DownloadSigner,
   downloadSigner,
@@ -12,87 +10,35 @@ import {
   MAX_VERSION_ID_LENGTH,
   VERSION_ID,
 } from '../delivery/download-url.ts'
-import { asApiError } from '../errors/api-error.ts'
 import type { FileRecord } from '../file-index/file-record.ts'
-import type { AppContext } from '../http/app-env.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
 import {
   bucket,
-  cacheControl,
-  chosenKey,
-  contentDisposition,
-  contentEncoding,
   digits,
-  directory,
   expiresIn,
   fileName,
   forEachKey,
-  itemError,
   keyList,
   MAX_FILES,
   MAX_KEYS_BODY_BYTES,
-  metadata,
-  oneName,
-  overwrite,
   refusedKey,
-  sha256,
 } from '../http/fields.ts'
 import { newApp } from '../http/new-app.ts'
 import { purgeReplaced } from '../http/purge.ts'
 import { removeAll, warnOfFailures } from '../http/removal.ts'
 import { addWarning } from '../http/request-log.ts'
 import { created, json } from '../http/responses.ts'
-import { announcerOf, askApp, nameFile, recordBody } from '../http/uploads.ts'
-import { check, keyParam, validateJson, validateQuery } from '../http/validate.ts'
+import { announcerOf, recordBody } from '../http/uploads.ts'
+import { keyParam, validateJson, validateQuery } from '../http/validate.ts'
 import { nameInKey } from '../keys/new-key.ts'
 import { type ObjectKey, parseKeyStart, parseObjectKey } from '../keys/object-key.ts'
-import { requireVacant } from '../uploads/chosen-key.ts'
-import { uploadSignature } from '../uploads/new-upload.ts'
 import { findFile, recordUpload } from '../uploads/record.ts'
 import { renameFile } from '../uploads/rename.ts'
-import { createUploadUrl, type UploadRequest, type UploadUrl } from '../uploads/single.ts'
 
 const flag = z.pipe(
   z._default(z.enum(['true', 'false']), 'false'),
   z.transform((value) => value === 'true'),
 )
-const upload = {
-  fileName: z.optional(fileName),
-  key: chosenKey,
-  mimetype: z.string(),
-  size: z.optional(z.int().check(z.minimum(0))),
-  sha256,
-  metadata,
-  cacheControl,
-  contentDisposition,
-  contentEncoding,
-  directory,
-  overwrite,
-}
-
-const uploadSchema = z.strictObject({ ...upload, expiresIn, bucket }).check(...oneName)
-
-const oneOfUploads = z.strictObject(upload).check(...oneName)
-
-const uploadsSchema = z.strictObject({
-  files: z.array(oneOfUploads).check(z.minLength(1), z.maxLength(MAX_FILES)),
-  expiresIn,
-  bucket,
-})
-
-/** The same, with files that are not yet checked, since an invalid one doesn't affect the others. */
-const uncheckedUploads = z.extend(uploadsSchema, {
-  files: z
-    .array(z.custom<z.input<typeof oneOfUploads>>())
-    .check(z.minLength(1), z.maxLength(MAX_FILES)),
-})
-
-const validateUploads = Object.assign(validateJson(uncheckedUploads, MAX_KEYS_BODY_BYTES), {
-  body: uploadsSchema, // for docs/openapi.json
-})
-
-/** What identifies a file for its client, as far as it is valid. */
-const named = z.partial(z.object({ fileName: z.string(), key: z.string() }))
 
 const use = z.enum(['view', 'stream', 'email'])
 
@@ -139,28 +85,8 @@ const listSchema = z.strictObject({
 
 const bucketSchema = z.strictObject({ bucket })
 
-/** Upload and download URLs, and the index of what was uploaded. */
+/** Download URLs, and the index of what was uploaded. */
 export const fileRoutes = newApp()
-  .post('/files/upload-url', validateJson(uploadSchema), async (c) => {
-    const { bucket: alias, ...request } = c.req.valid('json')
-    requireScope(c.get('principal'), 'files:upload')
-    const bucket = chooseBucket(c, alias, null)
-    return json(c, await signUpload(c, bucket, request))
-  })
-  .post('/files/upload-urls', validateUploads, async (c) => {
-    const { files, bucket: alias, expiresIn } = c.req.valid('json')
-    requireScope(c.get('principal'), 'files:upload')
-    const bucket = chooseBucket(c, alias, null)
-    uploadSignature(bucket, expiresIn, new Date()) // throws what would be the error of every file
-    const uploads = await sixAtOnce(files, async (file) => {
-      try {
-        return await signUpload(c, bucket, { ...check(oneOfUploads, file), expiresIn })
-      } catch (error) {
-        return { ...named.safeParse(file).data, error: fileError(error) }
-      }
-    })
-    return json(c, { uploads })
-  })
   .get('/files/:key/url', validateQuery(urlSchema), async (c) => {
     const { bucket: alias, ...request } = c.req.valid('query')
     const key = keyParam(c)
@@ -257,25 +183,6 @@ export const fileRoutes = newApp()
     if (failures.has(key)) throw failures.get(key)
     return c.body(null, 204)
   })
-
-/** Returns the error of one file, and what is wrong with its members. */
-function fileError(error: unknown) {
-  const { issues = [] } = asApiError(error) ?? {}
-  return { ...itemError(error), ...(issues.length === 0 ? {} : { issues }) }
-}
-
-/** Asks the app about a file, and signs the URL for its upload. */
-async function signUpload(
-  c: AppContext,
-  bucket: Bucket,
-  request: z.output<typeof oneOfUploads> & Pick<UploadRequest, 'expiresIn'>,
-): Promise<UploadUrl> {
-  const file = await askApp(c, bucket, nameFile(c, bucket, request), MAX_PUT_BYTES)
-  const now = new Date()
-  if (file.key !== undefined)
-    await requireVacant(bucket, file.key, file.overwrite, bucket.conditionalPut, now)
-  return createUploadUrl(bucket, file, c.get('principal').prefix, now)
-}
 
 const withUrls = (records: readonly FileRecord[], { urlOf }: DownloadSigner) =>
   Promise.all(records.map(async (record) => ({ ...record, url: await urlOf(record.key) })))

@@ -1,24 +1,42 @@
 import * as z from 'zod/mini'
-import { verifyLink } from '../access/link-signature.ts'
+import {
+  LINK_FORMATS,
+  type LinkPolicy,
+  type Variant,
+  verifyLink,
+} from '../access/link-signature.ts'
 import { type Principal, requireKey, requireScope } from '../access/principal.ts'
 import { LINK_REFUSALS } from '../access/verdict.ts'
+import type { Bucket } from '../bucket/bucket.ts'
+import { MAX_IMAGE_SIZES } from '../bucket/image-size.ts'
 import { storedKey } from '../bucket/key-spelling.ts'
 import { createLink, linkExpiry, linkTo, MAX_LINK_NAME_LENGTH } from '../delivery/link.ts'
 import { redirectTarget } from '../delivery/redirect.ts'
-import { serveLink } from '../delivery/serve-link.ts'
+import { serveFallback, serveLink } from '../delivery/serve-link.ts'
 import { ApiError } from '../errors/api-error.ts'
+import { describe } from '../errors/describe.ts'
 import { configure } from '../http/admit.ts'
 import type { AppContext } from '../http/app-env.ts'
 import { chooseBucket, signedBucket } from '../http/choose-bucket.ts'
 import { bucket, expiresIn, forEachKey, keyList, MAX_KEYS_BODY_BYTES } from '../http/fields.ts'
 import { newApp } from '../http/new-app.ts'
+import { addWarning } from '../http/request-log.ts'
 import { json } from '../http/responses.ts'
 import { keyParam, validateJson, validateQuery } from '../http/validate.ts'
 import { asksLinkHost } from '../settings/settings.ts'
 
 const delivery = z._default(z.enum(['stream', 'redirect']), 'stream')
 
+/** Resized copies of an image. */
+const variant = {
+  width: z.optional(z.int()),
+  widths: z.optional(z.array(z.int()).check(z.minLength(1), z.maxLength(MAX_IMAGE_SIZES))),
+  format: z.optional(z.enum(LINK_FORMATS)),
+  fallback: z.optional(z.literal('original')),
+}
+
 const linkSchema = z.strictObject({
+  ...variant,
   expiresIn,
   download: z.optional(
     z.string().check(
@@ -31,6 +49,7 @@ const linkSchema = z.strictObject({
 })
 
 const linksSchema = z.strictObject({
+  ...variant,
   keys: keyList,
   expiresIn,
   delivery,
@@ -46,31 +65,79 @@ export const linkRoutes = newApp()
     async (c) => {
       const principal = c.get('principal')
       const settings = c.get('settings')
-      const { expiresIn, delivery, download = null } = c.req.valid('json')
+      const { expiresIn, delivery, download = null, ...image } = c.req.valid('json')
       const key = keyParam(c)
       requireKey(principal, 'links:create', key)
       requireDelivery(principal, delivery)
       const bucket = chooseBucket(c, c.req.valid('query').bucket, key)
-      const request = { expiresIn, delivery, download }
+      const variant = variantOf(c, bucket, delivery, image)
+      const request = { expiresIn, delivery, download, variant }
       return json(c, await linkTo(settings, linkBase(c), bucket, key, request, new Date()))
     },
   )
   .post('/links', validateJson(linksSchema, MAX_KEYS_BODY_BYTES), async (c) => {
     const principal = c.get('principal')
     const settings = c.get('settings')
-    const { keys, expiresIn, delivery, bucket: alias } = c.req.valid('json')
+    const { keys, expiresIn, delivery, bucket: alias, ...image } = c.req.valid('json')
     requireScope(principal, 'links:create')
     requireDelivery(principal, delivery)
     const bucket = chooseBucket(c, alias, null)
     const expires = linkExpiry(bucket, expiresIn, new Date())
     const base = linkBase(c)
+    const policy = { delivery, download: null, variant: variantOf(c, bucket, delivery, image) }
     const links = await forEachKey(bucket, keys, async (key) => {
       requireKey(principal, 'links:create', key)
-      const policy = { delivery, download: null }
-      return { key, link: await createLink(settings, base, bucket, key, policy, expires) }
+      return { key, ...(await createLink(settings, base, bucket, key, policy, expires)) }
     })
     return json(c, { links, expiresAt: new Date(expires * 1000).toISOString() })
   })
+
+type ImageRequest = Omit<z.infer<typeof linkSchema>, 'expiresIn' | 'download' | 'delivery'>
+
+/**
+ * Returns the variants that a request asks for. Throws `invalid_request` for a width that is not
+ * configured, and if images can't be resized. Throws `forbidden` for a link that may show the
+ * original, if the principal may not read it.
+ */
+function variantOf(
+  c: AppContext,
+  bucket: Bucket,
+  delivery: LinkPolicy['delivery'],
+  { width, widths, format, fallback }: ImageRequest,
+): Variant | readonly Variant[] | undefined {
+  if (width === undefined && widths === undefined) {
+    if (format === undefined && fallback === undefined) return undefined
+    throw badImage(format === undefined ? 'fallback' : 'format', 'needs a width')
+  }
+  if (width !== undefined && widths !== undefined)
+    throw badImage('widths', 'must not be combined with width')
+  if (delivery === 'redirect') throw badImage('delivery', 'must be "stream" for a resized image')
+  if (widths !== undefined && new Set(widths).size < widths.length)
+    throw badImage('widths', 'must not repeat a width')
+  if (fallback !== undefined) requireScope(c.get('principal'), 'files:read')
+  if (fallback === undefined && !canResize(c, bucket))
+    throw badImage(
+      'width',
+      'needs the Images binding and an edge copy. Ask for fallback "original", or add the binding',
+    )
+  const known = c.get('settings').imageSizes.map((size) => size.width)
+  const toVariant = (one: number, path: string): Variant => {
+    if (!known.includes(one)) throw badImage(path, `must be one of ${known.join(', ')}`)
+    return { width: one, format: format ?? 'auto', fallback: fallback !== undefined }
+  }
+  return width === undefined
+    ? widths?.map((one, i) => toVariant(one, `widths.${i}`))
+    : toVariant(width, 'width')
+}
+
+/** Tells whether images of `bucket` can be resized, and are kept, since each call is billed. */
+const canResize = (c: AppContext, { edgeTtlSeconds }: Bucket): boolean =>
+  c.env.instance.resizesImages &&
+  edgeTtlSeconds > 0 &&
+  c.env.instance.objects(c.executionCtx).keepsCopies
+
+const badImage = (path: string, message: string): ApiError =>
+  new ApiError('invalid_request', 'The request is not valid.', { issues: [{ path, message }] })
 
 /**
  * Throws `forbidden` for a redirect if the principal has its own limit for lifetimes. The Worker
@@ -113,14 +180,19 @@ export const deliveryRoutes = newApp()
       c.header('Cache-Control', `private, max-age=${maxAgeSeconds}`)
       return c.redirect(url, 302)
     }
-    const response = await serveLink(
-      c.req.raw,
-      policy,
+    const place = {
       bucket,
-      c.env.instance.objects(c.executionCtx),
-      now,
-      c.env.host.sharesOrigin,
-    )
+      objects: c.env.instance.objects(c.executionCtx),
+      imageSizes: settings.imageSizes,
+      sharesOrigin: c.env.host.sharesOrigin,
+    }
+    let response: Response
+    try {
+      response = await serveLink(c.req.raw, policy, place, now)
+    } catch (error) {
+      response = await serveFallback(c.req.raw, policy, place, error, now)
+      addWarning(c, `image not resized: ${describe(error)}`)
+    }
     c.set('cacheStatus', response.headers.get('Cache-Status') ?? '')
     return response
   })

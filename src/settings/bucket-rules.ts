@@ -165,6 +165,7 @@ const bucketRule = (alias: string, credentials: Rule<Credentials>): Rule<Bucket>
         defaultExpiresIn: (value, place) => defaultExpiresInRule(value ?? {}, place),
         uploadHeaders: optional(uploadHeadersRule, NO_HEADERS),
         edgeTtl: optional(whole(0, MAX_LINK_SECONDS), 86_400),
+        imageQuality: optional(whole(1, 100), 80),
         crossOriginResourcePolicy: optional(
           oneOf('cross-origin', 'same-site', 'same-origin'),
           'cross-origin' as const,

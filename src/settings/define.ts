@@ -1,5 +1,6 @@
 import type { ApiKey, JwtSettings } from '../access/settings.ts'
 import type { Bucket, Credentials, SecondsByUse } from '../bucket/bucket.ts'
+import { DEFAULT_IMAGE_SIZES, type ImageSize } from '../bucket/image-size.ts'
 import { ApiError, asApiError, type Issue } from '../errors/api-error.ts'
 import type { EventType } from '../events/file-event.ts'
 import {
@@ -10,6 +11,7 @@ import {
   unknownAliases,
 } from './access-rules.ts'
 import { bucketsRule } from './bucket-rules.ts'
+import { imageSizesRule } from './image-rules.ts'
 import {
   also,
   breaks,
@@ -71,6 +73,8 @@ export interface BucketInput {
   readonly uploadHeaders?: UploadHeaders | undefined
   /** Lifetime of an edge copy in seconds. With 0, no copy is kept. */
   readonly edgeTtl?: number | undefined
+  /** Quality of resized images, 1 to 100. Default: 80. */
+  readonly imageQuality?: number | undefined
   readonly crossOriginResourcePolicy?: Bucket['crossOriginResourcePolicy'] | undefined
 }
 
@@ -92,6 +96,10 @@ export interface SettingsInput {
   readonly linkBase?: string | undefined
   /** Whether the host of `linkBase` serves only links. */
   readonly linkHostOnly?: boolean | undefined
+  /** Up to 16 sizes of resized images, by width. Default: 16 widths from 32 to 2560. */
+  readonly imageWidths?:
+    | readonly (number | (Pick<ImageSize, 'width'> & Partial<ImageSize>))[]
+    | undefined
   /** `secret[,secret]` for `POST /notifications`. Without it, there is no such route. */
   readonly notificationSecrets?: string | undefined
   /** Endpoints that receive events. */
@@ -262,11 +270,18 @@ const settingsRule: Rule<Settings> = also(
       corsCookieOrigins: optional(cookieOriginsRule, []),
       linkBase: optional(linkBaseRule, null),
       linkHostOnly: optional(flag, false),
+      imageWidths: optional(imageSizesRule, DEFAULT_IMAGE_SIZES),
       notificationSecrets: optional(notificationSecretsRule, []),
       webhooks: optional(webhooksRule, []),
     }),
-    ({ name, signingSecrets: [first, ...others], ...given }): Settings => ({
+    ({
+      imageWidths: imageSizes,
+      name,
+      signingSecrets: [first, ...others],
+      ...given
+    }): Settings => ({
       ...given,
+      imageSizes,
       corsOrigins: [...given.corsOrigins, ...given.corsCookieOrigins],
       signingSecrets: [{ ...first, name }, ...others.map((secret) => ({ ...secret, name }))],
       jwtPath: 'jwt',

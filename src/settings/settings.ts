@@ -1,5 +1,6 @@
 import type { ApiKey, JwtSettings, SigningSettings } from '../access/settings.ts'
 import type { Bucket } from '../bucket/bucket.ts'
+import type { ImageSize } from '../bucket/image-size.ts'
 import type { Webhook } from '../events/webhook.ts'
 
 /** The settings of one instance: checked, complete and frozen. */
@@ -23,6 +24,8 @@ export interface Settings extends SigningSettings {
   readonly linkBase: string | null
   /** Whether the host of `linkBase` serves only links. */
   readonly linkHostOnly: boolean
+  /** The sizes that links to resized images can ask for. */
+  readonly imageSizes: readonly ImageSize[]
   /** Secrets of the servers that send notifications. Empty if none may. */
   readonly notificationSecrets: readonly string[]
   /** Endpoints that receive events. */

@@ -100,6 +100,7 @@ async function settle(
   const buckets = type === 'replaced' ? outdated.map(({ bucket }) => bucket) : [first]
   const records = buckets.map((bucket) => toRecord(bucket, key, nameInKey(key), null, head))
   for (const file of records) {
+    index.requireIndexable?.(file.bucket, key)
     if (announce !== null) await announce({ type, file }, file)
     await index.put(file)
   }

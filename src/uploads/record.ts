@@ -66,7 +66,11 @@ export async function recordUpload(
   const file = isKnown ? known : record
   const replaces = known !== null && !isSame
   const type = replaces ? 'replaced' : 'recorded'
-  const data = announce === null ? undefined : await announce({ type, file }, file)
+  let data: unknown
+  if (announce !== null) {
+    index.requireIndexable?.(bucket.alias, key)
+    data = await announce({ type, file }, file)
+  }
   // The record of a recent object may be an old one that was deleted with the previous upload.
   if (isKnown && now.getTime() - head.lastModified.getTime() > MAX_LAG_SECONDS * 1000)
     return { record: known, replaces, data }

@@ -35,6 +35,7 @@ describe.each(STRANGERS)(
         expires: 1_795_522_500,
         delivery: 'stream',
         download: null,
+        variant: null,
       }
       const target = linkTarget(await signLink(policy, named(other)))
       const verdict = (name: string) => verifyLink(target, 'files', KEY, named(name), NOW)
@@ -118,6 +119,7 @@ it('a named instance signs the same link as earlier versions', async () => {
     expires: 1_795_522_500,
     delivery: 'stream',
     download: null,
+    variant: null,
   }
   expect(new URL(await signLink(policy, named('media')), 'https://a').searchParams.get('sig')).toBe(
     'SMhdiPKD6P7TWIABVCOrLxYEBUfiCCc69c6UikPoX7o',

@@ -30,6 +30,10 @@ const SAVED =
   '/i/files/team-a%2Fuploads%2F%C3%A9%20b.png?exp=1795522500&mode=redirect&dl=R%C3%A9sum%C3%A9%20%281%29.png&kid=k1&' +
   'sig=KetM5HyBqzOp7DFSrQ_-jFIe-s2Zkg4AbnjxfuWCIlE'
 
+const RESIZED =
+  '/i/files/team-a%2Fuploads%2F%C3%A9%20b.png?exp=1795522500&w=320&fmt=auto&fallback=original&kid=k1&' +
+  'sig=sXEBt-XS1rc8uwwGQfi0CffT9ox5r_VtXv_zo4Q5sbk'
+
 describe('a link from an earlier version', () => {
   const shown: LinkPolicy = {
     bucket: 'files',
@@ -37,10 +41,17 @@ describe('a link from an earlier version', () => {
     expires: 1_795_522_500,
     delivery: 'stream',
     download: null,
+    variant: null,
   }
   const saved: LinkPolicy = { ...shown, delivery: 'redirect', download: 'Résumé (1).png' }
 
+  const resized: LinkPolicy = {
+    ...shown,
+    variant: { width: 320, format: 'auto', fallback: true },
+  }
+
   it.each([
+    ['that shows a resized image', RESIZED, resized],
     ['that shows a file inline', SHOWN, shown],
     ['that downloads a file', SAVED, saved],
   ])('%s is still signed the same way, and still valid', async (_, link, policy) => {

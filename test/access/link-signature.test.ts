@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { expect, it } from 'vitest'
 import {
   canonicalString,
+  LINK_FORMATS,
   type LinkPolicy,
   signLink,
   verifyLink,
@@ -30,6 +31,14 @@ const policies: fc.Arbitrary<LinkPolicy> = fc.record({
   expires: fc.constantFrom(1, 11, 1_900_000_000, 1_900_000_001),
   delivery: fc.constantFrom('stream', 'redirect'),
   download: fc.option(text, { nil: null }),
+  variant: fc.option(
+    fc.record({
+      width: fc.integer({ min: 1, max: 4096 }),
+      format: fc.constantFrom(...LINK_FORMATS),
+      fallback: fc.boolean(),
+    }),
+    { nil: null },
+  ),
 })
 
 it('writes a different canonical string for each policy', () => {

@@ -160,6 +160,44 @@ describe('a call that fails for a moment', () => {
   })
 })
 
+describe('a PUT to the bucket', () => {
+  const signed = {
+    ...{ uploadUrl: 'https://bucket.example.com/a', key: 'a', bucket: 'files', method: 'PUT' },
+    ...{ headers: { 'If-None-Match': '*' }, expiresIn: 300, expiresAt: RECORD.createdAt },
+  }
+  const client = clientOf(({ path }) =>
+    Response.json(path === '/files' ? RECORD : path === '/files/upload-url' ? signed : {}),
+  )
+  afterEach(() => vi.unstubAllGlobals())
+
+  it('has no API key, and says what it can not know when its own try may have made the object', async () => {
+    const puts: RequestInit[] = []
+    vi.stubGlobal('fetch', async (_: string, init: RequestInit) => {
+      puts.push(init)
+      if (puts.length === 1) throw lost()
+      return new Response('<Code>PreconditionFailed</Code>', { status: 412 })
+    })
+    expect(await errorOf(client.upload(new Uint8Array(5), { key: 'a' }))).toMatchObject({
+      ...{ code: 'bucket_refused', status: 412, retryable: false },
+      message: expect.stringMatching(/It may be yours/),
+    })
+    expect(puts.map(({ headers }) => headers)).toEqual([signed.headers, signed.headers])
+  })
+
+  it('waits as long as the Retry-After of the bucket says', async () => {
+    const puts: number[] = []
+    vi.stubGlobal('fetch', async () => {
+      puts.push(Date.now())
+      const slow = { status: 503, headers: { 'Retry-After': '20' } }
+      return new Response(null, puts.length === 1 ? slow : { headers: { ETag: '"e"' } })
+    })
+    const uploading = client.upload(new Uint8Array(5))
+    await vi.advanceTimersByTimeAsync(LONG)
+    expect(await uploading).toEqual(RECORD)
+    expect((puts[1] ?? 0) - (puts[0] ?? 0)).toBeGreaterThanOrEqual(20_000)
+  })
+})
+
 describe('baseUrl and apiKey', () => {
   it.each([
     ['files.example.com', /has no https:\/\//],

@@ -36,7 +36,9 @@ function stream(count: number): ReadableStream<Uint8Array> {
 
 describe('the server client in workerd', () => {
   it('uploads bytes, and text as a Blob', async () => {
-    const { key } = await client.upload(new TextEncoder().encode('hello'), { fileName: 'a.txt' })
+    const { key } = await client.upload(new TextEncoder().encode('hello'), {
+      mimetype: 'text/plain',
+    })
     expect(await (await bucketFetch(key)).text()).toBe('hello')
     const blob = new Blob(['hi'], { type: 'text/plain' })
     expect(await client.upload(blob)).toMatchObject({ size: 2, mimetype: 'text/plain' })
@@ -54,7 +56,7 @@ describe('the server client in workerd', () => {
   it('uploads the body of a request', async () => {
     const { body } = new Request('https://app.example.com', { method: 'POST', body: 'hello' })
     if (body === null) throw new Error('The request has no body.')
-    const { key } = await client.upload(body, { fileName: 'b.txt' })
+    const { key } = await client.upload(body, { mimetype: 'text/plain' })
     expect(await (await bucketFetch(key)).text()).toBe('hello')
   })
 
@@ -75,5 +77,72 @@ describe('the server client in workerd', () => {
     expect(() => createServerClient({ baseUrl: 'https://a', apiKey: 'b' })).toThrow(
       expect.objectContaining({ code: 'invalid_options' }),
     )
+  })
+})
+
+describe('the methods of the server client', () => {
+  const hello = (fileName: string) =>
+    client.upload(new TextEncoder().encode('hello'), { fileName, mimetype: 'text/plain' })
+
+  it('create a token with the limits of a user', async () => {
+    const { token, expiresAt } = await client.tokens.create({
+      scopes: ['files:upload'],
+      subject: 'alice',
+      buckets: ['files'],
+      maxBytes: 10,
+      allowedTypes: ['image/*'],
+      maxExpiresIn: 60,
+      context: { plan: 'pro' },
+    })
+    expect(Date.parse(expiresAt)).toBeGreaterThan(Date.now())
+    const headers = { Authorization: `Bearer ${token}` }
+    const limits = await (await worker.fetch('/limits', { headers })).json()
+    expect(limits).toMatchObject({
+      scopes: ['files:upload'],
+      buckets: [{ bucket: 'files', maxBytes: 10, allowedTypes: ['image/*'] }],
+    })
+  })
+
+  it('sign, rename, list and delete', async () => {
+    const { key } = await hello('a.txt')
+    const record = await client.rename(key, 'B.txt')
+    expect(record).toMatchObject({ key, name: 'B.txt' })
+    expect(await client.record(key, 'C.txt')).toEqual(record)
+    const names: string[] = []
+    for await (const { name } of client.list({ prefix: key, urls: 'view' })) names.push(name)
+    expect(names).toEqual(['B.txt'])
+    const { url } = await client.url(key, { download: 'D.txt' })
+    expect((await fetch(url)).headers.get('Content-Disposition')).toMatch(/D\.txt/)
+    const { link } = await client.link(key, { expiresIn: 60 })
+    expect(await (await worker.fetch(link)).text()).toBe('hello')
+    await client.remove(key)
+    await client.remove(key)
+    await expect(client.rename(key, 'E.txt')).rejects.toMatchObject({ code: 'object_not_found' })
+  })
+
+  it('report the error of one file among many', async () => {
+    const [one, two] = [await hello('a.txt'), await hello('b.txt')]
+    const keys = [one.key, '../x', two.key]
+    const invalid = { error: { code: 'invalid_key' } }
+    expect((await client.urls(keys)).urls).toMatchObject([
+      { key: one.key, url: expect.stringMatching(/^http/) },
+      { key: '../x', ...invalid },
+      { key: two.key, url: expect.stringMatching(/^http/) },
+    ])
+    expect((await client.links(keys)).links).toMatchObject([{}, invalid, {}])
+    expect((await client.removeMany(keys)).deleted).toMatchObject([
+      { key: one.key },
+      { key: '../x', ...invalid },
+      { key: two.key },
+    ])
+    expect((await bucketFetch(one.key)).status).toBe(404)
+    const { uploads } = await client.uploadUrls([
+      { fileName: 'c.txt', mimetype: 'text/plain', size: 5 },
+      { fileName: 'd.txt', mimetype: 'nonsense' },
+    ])
+    expect(uploads).toMatchObject([
+      { method: 'PUT', bucket: 'files' },
+      { fileName: 'd.txt', error: { code: 'invalid_mimetype' } },
+    ])
   })
 })

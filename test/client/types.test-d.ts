@@ -27,7 +27,7 @@ import type {
   StartedUpload,
   UploadUrl,
 } from '../../client/src/responses.ts'
-import type { Scope, TokenRequest } from '../../client/src/server/requests.ts'
+import type { FileToUpload, TokenRequest } from '../../client/src/server/requests.ts'
 import type { FileUrls, Token, UploadUrls } from '../../client/src/server/responses.ts'
 import type { WebhookEvent } from '../../client/src/server/webhook.ts'
 import type { app } from '../../src/app.ts'
@@ -114,15 +114,14 @@ export const queries: [
   Same<Query<Upload['$delete']>, UploadQuery>,
 ] = [true, true, true, true, true, true]
 
-type TokenBody = Body<Api['tokens']['$post']>
 type Sent<Type extends EventType> = Extract<WebhookEvent, { type: Type }>['data']
 type Told<Type extends FileEvent['type']> = Omit<Extract<FileEvent, { type: Type }>, 'type'>
 
 /** The server client. */
 export const server: [
   Same<Answer<Api['tokens']['$post'], 200>, Token>,
-  Same<Omit<TokenBody, 'scopes'>, Omit<TokenRequest, 'scopes'>>,
-  TokenBody['scopes'][number] extends Scope ? true : never,
+  Same<Body<Api['tokens']['$post']>, TokenRequest>,
+  Same<Body<Files['upload-urls']['$post']>['files'][number], FileToUpload>,
   Same<Answer<Files['urls']['$post'], 200>, FileUrls>,
   Same<Answer<Files['delete']['$post'], 200>, Deleted>,
   Same<Answer<File['$patch'], 200>, FileRecord>,

@@ -3,16 +3,19 @@ import { env } from 'cloudflare:workers'
 import { describe, expect, it, vi } from 'vitest'
 import type { LinkPolicy } from '../../src/access/link-signature.ts'
 import { findBucket } from '../../src/bucket/find-bucket.ts'
+import { sizeOf } from '../../src/bucket/image-size.ts'
 import { edgeObjects, objectRequest } from '../../src/cloudflare/edge-objects.ts'
 import { loadEnvironment } from '../../src/cloudflare/environment.ts'
 import { FAILURE } from '../../src/cloudflare/objects-protocol.ts'
 import { cacheTag } from '../../src/delivery/open-object.ts'
 import { serveLink } from '../../src/delivery/serve-link.ts'
+import type { VariantSpec } from '../../src/delivery/variant.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { deleteObject } from '../../src/storage/object.ts'
 import { Objects } from '../../src/worker.ts'
+import { twoColorPng } from '../support/images.ts'
 import { putChosen, putObject, requestsFor, textOf } from '../support/links.ts'
-import { testBucket } from '../support/test-bucket.ts'
+import { testBucket, testPlace } from '../support/test-bucket.ts'
 
 /**
  * `Objects` as it runs behind Workers Caching. The platform's cache doesn't exist here: `ctx.cache`
@@ -54,6 +57,7 @@ describe('the request to Objects', () => {
       expires: 2_000_000_000,
       delivery: 'stream',
       download: 'x.png',
+      variant: null,
     }
     const client = new Request('https://links.example/i/files/x?exp=1&sig=y', {
       headers: {
@@ -74,7 +78,7 @@ describe('the request to Objects', () => {
       })
     }
     const source = edgeObjects({ fetch: objects, purge: async () => null })
-    await serveLink(client, policy, testBucket(), source, new Date(), false)
+    await serveLink(client, policy, testPlace(source), new Date())
     expect(seen).toHaveLength(1)
     expect(seen[0]?.url).toMatch(
       /^https:\/\/objects\.invalid\/[0-9a-f]{64}\/a%20b%2F%C3%A9%3F\.png\?edgeTtl=60$/,
@@ -102,6 +106,37 @@ describe('Objects behind Workers Caching', () => {
       etag: expect.any(String),
       'last-modified': expect.any(String),
     })
+  })
+
+  it('answers a resized image with the lifetime and the tag of its object', async () => {
+    const key = await putObject('a.png', await twoColorPng(300, 200))
+    const { objects, purged, done } = inProduction()
+    const variant: VariantSpec = { ...sizeOf(64), format: 'webp', quality: 80 }
+    const request = await objectRequest('GET', counted, parseObjectKey(key), null, variant)
+    const answer = await objects.fetch(request)
+    expect(Object.fromEntries(answer.headers)).toEqual({
+      'accept-ranges': 'bytes',
+      'cache-control': 'public, max-age=86400, must-revalidate',
+      'cache-tag': await cacheTag(counted, parseObjectKey(key)),
+      'content-length': String((await answer.arrayBuffer()).byteLength),
+      'content-type': 'image/webp',
+      etag: expect.any(String),
+      'last-modified': expect.any(String),
+    })
+    await done()
+    expect(purged).toEqual([])
+    // Nothing is remembered, since the object may be replaced.
+    await objects.fetch(request)
+    await done()
+    expect(await requestsFor(key)).toBe(4)
+  })
+
+  it('forbids caching an image that can not be resized', async () => {
+    const { objects } = inProduction()
+    const key = parseObjectKey(await putObject('a.png', 'no picture'))
+    const variant: VariantSpec = { ...sizeOf(64), format: 'webp', quality: 80 }
+    const answer = await objects.fetch(await objectRequest('GET', counted, key, null, variant))
+    expect([answer.status, answer.headers.get('Cache-Control')]).toEqual([415, 'no-store'])
   })
 
   it('lets a copy live a minute when the key is not a generated one', async () => {

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest'
 import { directObjects } from '../../src/delivery/object-source.ts'
 import { serveLink } from '../../src/delivery/serve-link.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
-import { testBucket } from '../support/test-bucket.ts'
+import { testPlace } from '../support/test-bucket.ts'
 
 /** Returns the `Cache-Status` of a link when `Objects` answers with these headers. */
 async function cacheStatus(headers: Record<string, string>): Promise<string | null> {
@@ -12,12 +12,13 @@ async function cacheStatus(headers: Record<string, string>): Promise<string | nu
     expires: 2_000_000_000,
     delivery: 'stream',
     download: null,
+    variant: null,
   } as const
   const answer = new Response('x', { headers: { 'Cache-Control': 'public', ...headers } })
   const request = new Request('https://links.example/')
   const now = new Date('2026-11-24T12:00:00Z')
   const objects = { ...directObjects, open: async () => answer }
-  const response = await serveLink(request, policy, testBucket(), objects, now, false)
+  const response = await serveLink(request, policy, testPlace(objects), now)
   return response.headers.get('Cache-Status')
 }
 

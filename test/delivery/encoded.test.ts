@@ -7,7 +7,7 @@ import { serveLink } from '../../src/delivery/serve-link.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { bucketFetch } from '../support/bucket.ts'
 import { linkTo, open, requestsFor, textOf } from '../support/links.ts'
-import { testBucket } from '../support/test-bucket.ts'
+import { testPlace } from '../support/test-bucket.ts'
 
 /** RFC 1952, section 2.3.1. */
 const GZIP_MAGIC = new Uint8Array([0x1f, 0x8b])
@@ -168,13 +168,14 @@ describe('HEAD of a link', () => {
       expires: 2e9,
       delivery: 'stream',
       download: null,
+      variant: null,
     }
     const request = new Request('https://img.example/', { method: 'HEAD' })
     const objects = edgeObjects({
       fetch: async () => new Response(null, { status: 500 }),
       purge: async () => null,
     })
-    const served = serveLink(request, policy, testBucket(), objects, new Date(), false)
+    const served = serveLink(request, policy, testPlace(objects), new Date())
     await expect(served).rejects.toThrow('Objects answered with status 500.')
   })
 })

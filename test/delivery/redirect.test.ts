@@ -10,6 +10,7 @@ const POLICY = {
   expires: NOW / 1000 + 86_400,
   delivery: 'redirect',
   download: null,
+  variant: null,
 } as const
 
 it('keeps one target in each window, and expires no later than temporary credentials', async () => {

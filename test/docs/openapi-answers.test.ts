@@ -193,6 +193,17 @@ describe('a client that reads only docs/openapi.json', () => {
     await client.call('getLimits', 200)
     await client.call('createToken', 403, { body: { ...body, maxExpiresIn: 31_536_001 } })
     await client.call('createToken', 404, { body: { ...body, buckets: ['nope'] } })
+    // The longest token fits into a path.
+    const longest = {
+      ...body,
+      prefix: `${'p'.repeat(1023)}/`,
+      subject: 's'.repeat(128),
+      allowedTypes: Array.from({ length: 6 }, (_, i) => `image/${'x'.repeat(90)}${i}`),
+      context: 'c'.repeat(1022),
+    }
+    const { token: long } = await readToken(client.call('createToken', 200, { body: longest }))
+    expect(long.length).toBeGreaterThan(3900)
+    await client.call('getLimits', 200, { base: `/u/${long}` })
   })
 
   it('uploads in parts', async () => {
@@ -276,10 +287,10 @@ describe('a client that reads only docs/openapi.json', () => {
     }
     const notification = { body: { Records: [record] } }
     const headers = { Authorization: `Bearer ${NOTIFICATION_SECRET}` }
-    expect(await client.call('notify', 200, { ...notification, headers })).toEqual({
+    expect(await client.call('receiveNotifications', 200, { ...notification, headers })).toEqual({
       counts: { recorded: 1 },
     })
-    await client.call('notify', 401, notification)
+    await client.call('receiveNotifications', 401, notification)
   })
 
   it('checks the health of the Worker', async () => {

@@ -25,6 +25,11 @@ const outcomeSchema = z.object({
   height: z.int(),
 })
 
+const signedSchema = z.object({
+  uploadUrl: z.string(),
+  headers: z.record(z.string(), z.string()),
+})
+
 /** The flow of the README, in a page with a different origin than the Worker and the bucket. */
 const page = (worker: string): string => `<!doctype html>
 <meta charset="utf-8">
@@ -63,6 +68,7 @@ function browserRules(start: typeof startS3rver): void {
   const stack = new AsyncDisposableStack()
   let directory = ''
   let pageUrl = ''
+  let origin = ''
   let browser: Browser
 
   beforeAll(async () => {
@@ -79,7 +85,8 @@ function browserRules(start: typeof startS3rver): void {
       variables: { OPEN_ACCESS: 'localhost', CORS_ORIGINS: JSON.stringify([pageUrl]) },
     })
     stack.defer(() => worker.close())
-    const html = page(worker.origin)
+    origin = worker.origin
+    const html = page(origin)
     const site = createServer((_, response) => {
       response.setHeader('Content-Type', 'text/html').end(html)
     }).listen(sitePort, 'localhost')
@@ -103,6 +110,37 @@ function browserRules(start: typeof startS3rver): void {
     expect(outcome.etag).toMatch(/^"[0-9a-f]{32}"$/)
     const { etag } = outcome
     expect(outcome.record).toEqual({ name: 'Grüne Wiese.png', mimetype: 'image/png', etag })
+  })
+
+  it('shows a replaced avatar under the same link when the page is loaded again', async () => {
+    const key = 'avatars/42.png'
+    const post = async (path: string, body: object): Promise<unknown> => {
+      const headers = { 'Content-Type': 'application/json' }
+      const init = { method: 'POST', headers, body: JSON.stringify(body) }
+      return (await fetch(origin + path, init)).json()
+    }
+    const replace = async (width: number) => {
+      const asked = { key, mimetype: 'image/png', overwrite: true }
+      const { uploadUrl, headers } = signedSchema.parse(await post('/files/upload-url', asked))
+      await fetch(uploadUrl, { method: 'PUT', headers, body: smallPng(width, HEIGHT) })
+      await post('/files', { key })
+    }
+    await replace(5)
+    const path = `/files/${encodeURIComponent(key)}/link`
+    const { link } = z.object({ link: z.string() }).parse(await post(path, {}))
+    const tab = await browser.newPage()
+    const width = async () => {
+      await tab.goto(pageUrl, { timeout: 20_000 })
+      return tab.evaluate(`(async () => {
+        const image = document.querySelector('img')
+        image.src = ${JSON.stringify(link)}
+        await image.decode()
+        return image.naturalWidth
+      })()`)
+    }
+    expect([await width(), await width()]).toEqual([5, 5])
+    await replace(7)
+    expect(await width()).toBe(7)
   })
 }
 

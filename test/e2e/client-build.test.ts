@@ -21,6 +21,7 @@ uppyOptions(createClient({ baseUrl: '' }), { directory: 1 })
 useUpload('https://files.example.com')
 // @ts-expect-error
 useFiles(createClient({ baseUrl: '' }), { prefix: 1 })
+// @ts-expect-error
 createServerClient({ baseUrl: '' })
 // @ts-expect-error
 createServerClient({ baseUrl: '', apiKey: '' }).upload(1)

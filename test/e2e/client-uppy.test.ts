@@ -158,6 +158,25 @@ describe("the client's functions for Uppy's core", () => {
       await signed
       expect(events).toEqual(['stall No response', 'continue'])
     })
+
+    it('states the disposition and the encoding of a file', async () => {
+      const bodies: unknown[] = []
+      const request = async (_method: string, _path: string, { body }: { body: unknown }) => {
+        bodies.push(body)
+        return { url: 'https://bucket.example/a', key: 'uploads/a' }
+      }
+      const file = { id: '1', name: 'a.csv', type: 'text/csv', size: 4, meta: {} }
+      const named = ({ name }: { name: string }) => `attachment; filename="${name}"`
+      for (const contentDisposition of ['inline', named]) {
+        const options = { contentDisposition, contentEncoding: 'gzip' }
+        const { generateObjectKey, signRequest } = uppyOptions({ request }, options)
+        await signRequest({ method: 'PUT', key: generateObjectKey(file) })
+      }
+      expect(bodies).toMatchObject([
+        { contentDisposition: 'inline', contentEncoding: 'gzip' },
+        { contentDisposition: 'attachment; filename="a.csv"', contentEncoding: 'gzip' },
+      ])
+    })
   })
 
   describe('restartLostUploads', () => {

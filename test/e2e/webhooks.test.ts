@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { Webhook } from 'standardwebhooks'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { verifyWebhook } from '../../client/src/server.ts'
 import { freePort } from '../../dev/ports.ts'
 import type { S3Server } from '../../dev/s3-server.ts'
 import { startS3rver } from '../../dev/s3rver.ts'
@@ -49,7 +50,8 @@ class Endpoint {
     const milliseconds = performance.now()
     const body = await text(request)
     const headers = request.headers as Record<string, string>
-    const event = new Webhook(SECRET).verify(body, headers) as { data: { file: { key: string } } }
+    new Webhook(SECRET).verify(body, headers)
+    const event = await verifyWebhook({ headers: request.headers, body }, SECRET)
     const received = { id: String(headers['webhook-id']), key: event.data.file.key, milliseconds }
     this.arrived.push(received)
     response.on('finish', () => {

@@ -115,6 +115,14 @@ describe('with a queue', () => {
     expect(batches[0]?.messages[0]?.id).toBe(batches[1]?.messages[0]?.id)
   })
 
+  it('sends nothing about a key that the index refuses', async () => {
+    scriptedBucket({ HeadObject: found(5) })
+    const { worker, batches } = withQueue()
+    const response = await worker.post('/files', { key: `uploads/${'a'.repeat(600)}`, name: 'a' })
+    expect(await response.json()).toMatchObject({ code: 'key_not_indexable' })
+    expect(batches).toEqual([])
+  })
+
   it('gives up on a queue that hangs for ten seconds', async () => {
     scriptedBucket({ HeadObject: found(5) })
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })

@@ -4,7 +4,7 @@ import { s3rverBucket, testWorker } from '../support/worker.ts'
 it('answers 200 for a valid configuration', async () => {
   const response = await testWorker({ OPEN_ACCESS: undefined }).fetch('/healthz')
   expect(response.status).toBe(200)
-  expect(await response.json()).toEqual({ status: 'ok', edgeCache: true })
+  expect(await response.json()).toEqual({ status: 'ok', edgeCache: true, images: true })
 })
 
 it('names each invalid setting but never its value, while every other route refuses', async () => {

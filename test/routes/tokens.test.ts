@@ -200,6 +200,8 @@ describe('maxBytes', () => {
     expect(await refusal(await upload())).toBe('400 size_required')
     expect(await refusal(await upload(11))).toBe('413 file_too_large')
     expect((await upload(10)).status).toBe(200)
+    const many = await alice.post('/files/upload-urls', { files: [file({ size: 11 })] })
+    expect(await many.json()).toMatchObject({ uploads: [{ error: { code: 'file_too_large' } }] })
     expect(await refusal(await alice.post('/multipart', file({ size: 11 })))).toBe(
       '413 file_too_large',
     )
@@ -229,6 +231,15 @@ describe('maxBytes', () => {
   it('limits an upload in parts of unknown size when it is complete, also for a wider token', async () => {
     const alice = await user({ ...ten, subject: 'alice' })
     const wider = await user({ buckets: ['archive'], subject: 'alice' })
+    const file = { fileName: 'a.txt', mimetype: 'text/plain', size: undefined }
+    for (const by of [alice, wider]) {
+      const upload = await startUpload(alice, file)
+      const [url = ''] = await partUrls(by, upload, [1])
+      const parts = [{ partNumber: 1, etag: await putPart(url, 'x'.repeat(11)) }]
+      const { key, uploadId } = upload
+      const response = await by.post(`/multipart/${uploadId}/complete`, { key, parts })
+      expect(await refusal(response)).toBe('413 file_too_large')
+    }
     for (const by of [alice, wider]) {
       const { key, uploadId } = await startCompanion(alice)
       const upload = { key, uploadId, bucket: 'files' }
@@ -309,6 +320,7 @@ describe('maxExpiresIn', () => {
     const asked: (readonly [string, unknown?])[] = [
       ['/files/upload-url', file({ size: 5 })],
       ['/files/upload-url', file({ size: 5, expiresIn: LIMIT })],
+      ['/files/upload-urls', { files: [file({ size: 5 }), file({ size: 6 })] }],
       ...['view', 'stream', 'email'].map((use) => [`/files/${key}/url?use=${use}`] as const),
       [`/files/${key}/url?stable=true`],
       [`/files/${key}/url?stable=true&expiresIn=30`],

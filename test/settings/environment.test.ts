@@ -1,5 +1,6 @@
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
+import { DEFAULT_IMAGE_SIZES } from '../../src/bucket/image-size.ts'
 import { environmentSettings, loadEnvironment } from '../../src/cloudflare/environment.ts'
 import type { Settings } from '../../src/settings/settings.ts'
 import { CANARY, fullVariables, leastVariables } from './variables.ts'
@@ -70,6 +71,7 @@ const FULL: Settings = {
       uploadHeaders: null,
       requestHeaders: null,
       edgeTtlSeconds: 3600,
+      imageQuality: 70,
       crossOriginResourcePolicy: 'same-site',
     },
     {
@@ -93,6 +95,7 @@ const FULL: Settings = {
       uploadHeaders: null,
       requestHeaders: null,
       edgeTtlSeconds: 86_400,
+      imageQuality: 80,
       crossOriginResourcePolicy: 'cross-origin',
     },
   ],
@@ -123,6 +126,10 @@ const FULL: Settings = {
   corsCookieOrigins: ['https://intranet.example.com'],
   linkBase: 'https://files.example.com',
   linkHostOnly: true,
+  imageSizes: [
+    { width: 96, height: 96, fit: 'cover' },
+    { width: 320, height: null, fit: 'scale-down' },
+  ],
   notificationSecrets: [
     `${CANARY}-0123456789abcdef0123456789`,
     `${CANARY}-abcdef0123456789abcdef0123`,
@@ -146,8 +153,9 @@ describe('the environment', () => {
   })
 
   it('accepts every table as JSON text too', () => {
-    const { BUCKETS, API_KEYS, CORS_ORIGINS, CORS_COOKIE_ORIGINS, JWT, ...others } = fullVariables()
-    const tables = { BUCKETS, API_KEYS, CORS_ORIGINS, CORS_COOKIE_ORIGINS, JWT }
+    const { BUCKETS, API_KEYS, CORS_ORIGINS, CORS_COOKIE_ORIGINS, JWT, IMAGE_WIDTHS, ...others } =
+      fullVariables()
+    const tables = { BUCKETS, API_KEYS, CORS_ORIGINS, CORS_COOKIE_ORIGINS, JWT, IMAGE_WIDTHS }
     const texts = Object.entries(tables).map(([name, table]) => [name, JSON.stringify(table)])
     expect(load({ ...others, ...Object.fromEntries(texts) })).toEqual(FULL)
   })
@@ -208,6 +216,7 @@ describe('the environment', () => {
           uploadHeaders: null,
           requestHeaders: null,
           edgeTtlSeconds: 86_400,
+          imageQuality: 80,
           crossOriginResourcePolicy: 'cross-origin',
         },
       ],
@@ -219,6 +228,7 @@ describe('the environment', () => {
       corsCookieOrigins: [],
       linkBase: null,
       linkHostOnly: false,
+      imageSizes: DEFAULT_IMAGE_SIZES,
       notificationSecrets: [],
       webhooks: [],
       openOnLocalhost: false,

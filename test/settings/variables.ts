@@ -21,6 +21,7 @@ export const fullVariables = () => ({
       maxExpiresIn: { upload: 600, view: 3600, stream: 7200, email: 86_400, link: 2_592_000 },
       defaultExpiresIn: { upload: 600, email: 43_200, link: 1_296_000 },
       edgeTtl: 3600,
+      imageQuality: 70,
       crossOriginResourcePolicy: 'same-site',
     },
     archive: {
@@ -57,6 +58,7 @@ export const fullVariables = () => ({
     header: 'Cf-Access-Jwt-Assertion',
   } as Record<string, unknown>,
   LINK_ORIGIN: 'https://files.example.com',
+  IMAGE_WIDTHS: [{ width: 96, height: 96, fit: 'cover' }, 320],
   NOTIFICATION_SECRETS: `${CANARY}-0123456789abcdef0123456789, ${CANARY}-abcdef0123456789abcdef0123`,
   OPEN_ACCESS: 'localhost',
 })

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { verifyLink } from '../../src/access/link-signature.ts'
-import { defineSettings, type SettingsInput } from '../../src/settings/define.ts'
+import { type BucketInput, defineSettings, type SettingsInput } from '../../src/settings/define.ts'
 import { createSigner } from '../../src/signer.ts'
 import { fixedClock } from '../../src/testing.ts'
 import { linkTarget } from '../support/link-target.ts'
@@ -94,6 +94,41 @@ describe('a signer', () => {
     expect(verifyPresigned(other, { ...WRITE, ...server }).ok).toBe(false)
   })
 
+  it("signs the bucket's own headers, a disposition and an encoding", async () => {
+    const own = {
+      'x-amz-server-side-encryption': 'aws:kms',
+      'x-amz-expected-bucket-owner': '111122223333',
+    } as const
+    const files = { ...input().buckets.files, uploadHeaders: own } as BucketInput
+    const made = await signerOf({ buckets: { files } }).signer.uploadUrl({
+      fileName: 'a.csv',
+      mimetype: 'text/csv',
+      size: 3,
+      contentDisposition: 'attachment; filename="b.csv"',
+      contentEncoding: 'gzip',
+    })
+    expect(made.headers).toEqual({
+      'Content-Type': 'text/csv',
+      'Content-Disposition': 'attachment; filename="b.csv"',
+      'Content-Encoding': 'gzip',
+      'x-amz-server-side-encryption': 'aws:kms',
+    })
+    const headers = { ...made.headers, 'Content-Length': '3' }
+    const request = { method: 'PUT', url: made.uploadUrl, headers }
+    expect(verifyPresigned(request, { ...WRITE, ...server })).toMatchObject({
+      ok: true,
+      query: { 'x-amz-expected-bucket-owner': '111122223333' },
+    })
+  })
+
+  it('signs a URL for one version', async () => {
+    const { url } = await signer.downloadUrl('a.png', { versionId: '3GlRcP.vGmehMeQ' })
+    expect(verifyPresigned({ method: 'GET', url }, { ...READ, ...server })).toMatchObject({
+      ok: true,
+      query: { versionId: '3GlRcP.vGmehMeQ' },
+    })
+  })
+
   it('signs a link that only the instance with its name accepts', async () => {
     const { link, expiresAt } = await signer.link('a/b.png', { expiresIn: 3600, bucket: 'archive' })
     expect(link).toMatch(/^https:\/\/app\.example\.com\/media\/i\/archive\/a%2Fb\.png\?exp=/)
@@ -136,6 +171,8 @@ describe('a signer refuses', () => {
       { ...png, cacheControl: 'a\r\nx-amz-acl: public-read' },
       'invalid_request',
     ],
+    ['a header in a disposition', { ...png, contentDisposition: 'a\r\nb: c' }, 'invalid_request'],
+    ['streaming signatures', { ...png, contentEncoding: 'aws-chunked' }, 'invalid_request'],
     ['a metadata name with a colon', { ...png, metadata: { 'a:b': 'x' } }, 'invalid_request'],
     ['metadata that is not a string', { ...png, metadata: { a: 1 } }, 'invalid_request'],
     ['an unknown bucket', { ...png, bucket: 'none' }, 'unknown_bucket'],
@@ -157,6 +194,7 @@ describe('a signer refuses', () => {
     ['an unknown use', 'a', { use: 'other' }, 'invalid_request'],
     ['a lifetime of eight days', 'a', { expiresIn: 691_200 }, 'invalid_expiry'],
     ['a lone surrogate in a name', 'a', { download: '\ud800' }, 'invalid_request'],
+    ['a version id with a parameter', 'a', { versionId: 'v&X-Amz-Expires=1' }, 'invalid_request'],
     ['an unknown bucket', 'a', { bucket: 'none' }, 'unknown_bucket'],
   ])('%s', async (_, key, options, code) => {
     await expect(signer.downloadUrl(key, Object(options))).rejects.toMatchObject({ code })

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { openObject } from '../../src/delivery/open-object.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
+import { deleteObjects } from '../../src/storage/delete-objects.ts'
 import {
   abortMultipartUpload,
   completeMultipartUpload,
@@ -55,6 +56,7 @@ describe('the payer and the expected owner', () => {
       HeadObject: [found(5), answer(404)],
       GetObject: answer(404, '<Error><Code>NoSuchKey</Code></Error>'),
       DeleteObject: answer(204),
+      DeleteObjects: answer(200, '<DeleteResult></DeleteResult>'),
       PutObject: answer(200, null, { ETag: '"e"' }),
     })
     await createMultipartUpload(bucket, KEY, {}, NOW)
@@ -65,6 +67,7 @@ describe('the payer and the expected owner', () => {
     expect(await headObject(bucket, KEY, NOW)).toBeNull()
     await expect(openObject(bucket, KEY, 'GET', 'bytes=0-1', NOW)).rejects.toThrow('no object')
     await deleteObject(bucket, KEY, NOW)
+    await deleteObjects(bucket, [KEY, parseObjectKey('b.png')], NOW)
     await putObject(bucket, KEY, { size: 0, bytes: new Blob().stream() }, {}, NOW)
     expect(operations(sent)).toEqual([
       'CreateMultipartUpload',
@@ -76,6 +79,7 @@ describe('the payer and the expected owner', () => {
       'GetObject', // looks for the bucket
       'GetObject',
       'DeleteObject',
+      'DeleteObjects',
       'PutObject',
     ])
     for (const request of sent) {

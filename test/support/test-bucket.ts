@@ -1,4 +1,7 @@
 import type { Bucket, Credentials } from '../../src/bucket/bucket.ts'
+import { DEFAULT_IMAGE_SIZES } from '../../src/bucket/image-size.ts'
+import type { ObjectSource } from '../../src/delivery/object-source.ts'
+import type { LinkPlace } from '../../src/delivery/serve-link.ts'
 
 /** The example credentials of AWS's documentation. */
 export const EXAMPLE_CREDENTIALS: Credentials = {
@@ -38,6 +41,15 @@ export const testBucket = (changes: Partial<Bucket> = {}): Bucket => ({
   uploadHeaders: null,
   requestHeaders: null,
   edgeTtlSeconds: 86_400,
+  imageQuality: 80,
   crossOriginResourcePolicy: 'cross-origin',
   ...changes,
+})
+
+/** Returns a place to serve links of a test bucket from `objects`. */
+export const testPlace = (objects: ObjectSource): LinkPlace => ({
+  bucket: testBucket(),
+  objects,
+  imageSizes: DEFAULT_IMAGE_SIZES,
+  sharesOrigin: false,
 })

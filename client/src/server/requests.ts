@@ -1,4 +1,4 @@
-import type { FileConditions } from '../requests.ts'
+import type { UploadUrlRequest, UrlUse } from '../requests.ts'
 
 export type Scope =
   | 'files:upload'
@@ -30,20 +30,8 @@ export interface TokenRequest {
   readonly context?: unknown
 }
 
-/** One file in `POST /files/upload-urls`: with a `fileName`, or with a `key`. */
-export interface FileToUpload extends FileConditions {
-  readonly fileName?: string | undefined
-  /** Needs the scope `keys:choose`. */
-  readonly key?: string | undefined
-  readonly overwrite?: boolean | undefined
-  readonly mimetype: string
-  /** Bytes. */
-  readonly size?: number | undefined
-  /** In base64. */
-  readonly sha256?: string | undefined
-  readonly contentDisposition?: string | undefined
-  readonly contentEncoding?: string | undefined
-}
+/** One file in `POST /files/upload-urls`. It has either `fileName` or `key`. */
+export type FileToUpload = Omit<UploadUrlRequest, 'expiresIn' | 'bucket'>
 
 /** Which files `list` returns. */
 export interface ListAllOptions {
@@ -52,5 +40,5 @@ export interface ListAllOptions {
   /** Files in one request: 1 to 1000. Default: 100. */
   readonly pageSize?: number | undefined
   /** Adds a `url` for this use to each file. */
-  readonly urls?: 'view' | 'stream' | 'email' | undefined
+  readonly urls?: UrlUse | undefined
 }

@@ -35,8 +35,6 @@ export interface ServerUploadOptions extends FileConditions, CallOptions {
    * file of known size needs it.
    */
   readonly partSize?: number | undefined
-  readonly contentDisposition?: string | undefined
-  readonly contentEncoding?: string | undefined
 }
 
 /** What an upload needs of its client. */

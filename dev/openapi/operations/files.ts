@@ -64,7 +64,7 @@ export const fileOperations: Operations = {
     tag: 'files',
     summary: 'Sign PUTs for up to 100 new keys',
     description:
-      'Does for each file what `POST /files/upload-url` does. A file that is refused gets an error, and the other files still get their URLs. The Worker sends no request to the bucket.',
+      'Does for each file what `POST /files/upload-url` does. A file that is refused gets an error, and the other files still get their URLs.',
     scopes: ['files:upload'],
     members: {
       files: {

@@ -1,12 +1,16 @@
 import * as z from 'zod/mini'
+import { LINK_FORMATS } from '../../../src/access/link-signature.ts'
 import { link, links } from '../answers.ts'
 import { LINK_SECONDS } from '../members.ts'
-import type { Operations } from '../operation.ts'
+import type { Members, Operations } from '../operation.ts'
 
 const linkQuery = z.strictObject({
   exp: z.int().check(z.minimum(0)),
   mode: z.optional(z.literal('redirect')),
   dl: z.optional(z.string()),
+  w: z.optional(z.int().check(z.minimum(1))),
+  fmt: z.optional(z.enum(LINK_FORMATS)),
+  fallback: z.optional(z.literal('original')),
   kid: z.string(),
   sig: z.string(),
 })
@@ -14,6 +18,26 @@ const linkQuery = z.strictObject({
 const VALIDATORS = {
   ETag: 'As the bucket reports it.',
   'Last-Modified': 'As the bucket reports it.',
+}
+
+const IMAGE: Members = {
+  width: {
+    description: 'Shows an image in this width, one of `IMAGE_WIDTHS`. Default: the original.',
+    minimum: 1,
+    examples: [640],
+  },
+  widths: {
+    description: 'In place of `width`: returns `srcset` with these widths.',
+    examples: [[320, 640, 1280]],
+  },
+  format: {
+    description:
+      'The format of a resized image. `auto` is the best one that the client accepts. The default is `auto`.',
+  },
+  fallback: {
+    description:
+      '`original`: shows the original if the image can not be resized. Also needs `files:read`.',
+  },
 }
 
 const OF_OBJECT = {
@@ -34,6 +58,7 @@ export const linkOperations: Operations = {
     members: {
       expiresIn: LINK_SECONDS,
       download: { description: 'The browser saves the object under this name.' },
+      ...IMAGE,
     },
     answers: { 200: { description: 'The link.', body: link } },
     errors: ['invalid_key', 'invalid_expiry', 'unknown_bucket'],
@@ -44,7 +69,7 @@ export const linkOperations: Operations = {
     summary: 'Create up to 1000 links',
     description: 'If a key is `invalid_key` or `forbidden`, the other keys still get their links.',
     scopes: ['links:create'],
-    members: { expiresIn: LINK_SECONDS },
+    members: { expiresIn: LINK_SECONDS, ...IMAGE },
     answers: { 200: { description: 'A link or an error for each key.', body: links } },
     errors: ['invalid_expiry', 'unknown_bucket'],
   },
@@ -59,10 +84,14 @@ export const linkOperations: Operations = {
       exp: { description: 'When the link expires, in seconds since 1970.' },
       mode: { description: 'Present in a link that redirects.' },
       dl: { description: 'Name to save the object under.' },
+      w: { description: 'Width of a resized image.' },
+      fmt: { description: 'Its format.' },
+      fallback: { description: 'Present in a link that may show the original in its place.' },
       kid: { description: 'The name of the secret that signed the link.' },
       sig: { description: 'The signature.' },
     },
     headers: {
+      Accept: 'Types of images that the client can read, for a link with `fmt=auto`.',
       Range:
         'One range of bytes. If there are several ranges, another unit or a malformed value, the response is the whole object.',
       'If-Range':
@@ -99,6 +128,8 @@ export const linkOperations: Operations = {
       'encoding_not_acceptable',
       'link_expired',
       'object_not_found',
+      'unsupported_image',
+      'image_unavailable',
       'not_supported',
       'storage_error',
       'storage_busy',

@@ -3,7 +3,7 @@ import type { Operations } from '../operation.ts'
 
 export const notificationOperations: Operations = {
   'POST /notifications': {
-    id: 'notify',
+    id: 'receiveNotifications',
     tag: 'notifications',
     summary: 'Report what happened in a bucket',
     description:

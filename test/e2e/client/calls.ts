@@ -19,7 +19,8 @@ export function callRules(context: () => ClientContext): void {
 
   it('uploads a small file in one request, with its SHA-256 and metadata', async () => {
     const options = { sha256: true, metadata: { album: 'Übersee' }, directory: '2026/november' }
-    await tab.begin(1000, { ...options, fileName: 'Neuer Name.mp4' })
+    const stored = { contentDisposition: 'attachment', contentEncoding: 'x-test' }
+    await tab.begin(1000, { ...options, ...stored, fileName: 'Neuer Name.mp4' })
     const record = await tab.end()
     const key = expect.stringMatching(/^team\/uploads\/2026\/november\/.{20}-neuer-name\.mp4$/)
     expect(record).toMatchObject({ key, name: 'Neuer Name.mp4', size: 1000, bucket: 'files' })
@@ -29,6 +30,8 @@ export function callRules(context: () => ClientContext): void {
       'x-amz-checksum-sha256': digest,
       'content-type': 'video/mp4',
       'content-length': '1000',
+      'content-disposition': 'attachment',
+      'content-encoding': 'x-test',
     })
     const { metadata } = await context().head(record.key)
     expect(metadata.album).toBe('=?UTF-8?B?w5xiZXJzZWU=?=')
@@ -120,7 +123,21 @@ export function callRules(context: () => ClientContext): void {
         { key: 'other/key', error: { code: 'forbidden' } },
       ],
     })
-    expect(await tab.call('request', 'GET', '/healthz')).toEqual({ status: 'ok', edgeCache: true })
+    expect(await tab.call('request', 'GET', '/healthz')).toEqual({
+      status: 'ok',
+      edgeCache: true,
+      images: true,
+    })
+    // A browser asks for PATCH by a preflight.
+    const renamed = { ...record, name: 'Renamed' }
+    expect(await tab.call('rename', key, 'Renamed')).toEqual(renamed)
+    expect(await tab.call('list', { prefix })).toEqual({ files: [renamed] })
+    expect(await tab.call('removeMany', ['team/missing', 'other/key'])).toEqual({
+      deleted: [
+        { key: 'team/missing' },
+        { key: 'other/key', error: { code: 'forbidden', message: expect.any(String) } },
+      ],
+    })
     expect(await tab.call('remove', key)).toBeUndefined()
     expect(await tab.call('list', { prefix })).toEqual({ files: [] })
   })

@@ -110,7 +110,7 @@ const apiKeyEntry = (apiKey: string) => ({
   sha256: createHash('sha256').update(apiKey).digest('hex'),
   scopes: [
     ...['files:upload', 'files:read', 'files:list', 'files:delete'],
-    ...['links:create', 'tokens:create'],
+    ...['links:create', 'tokens:create', 'keys:choose'],
   ],
   prefix: '',
 })

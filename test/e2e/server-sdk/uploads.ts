@@ -9,6 +9,7 @@ import { patternBytes } from '../pattern-bytes.ts'
 import { etagOf } from '../uppy/context.ts'
 import type { ServerContext } from './context.ts'
 import { MIB, SMALL_BYTES } from './context.ts'
+import { startSdkWorker } from './worker.ts'
 
 const PART_BYTES = 8 * MIB
 const CHUNK_BYTES = 300_000
@@ -162,6 +163,21 @@ export function uploadRules(context: () => ServerContext): void {
     await expectNothing()
   })
 
+  it('uploads to a chosen key, and replaces only what it is told to replace', async () => {
+    for (const [key, size] of [
+      ['reports/small.bin', 5],
+      ['reports/large.bin', 9 * MIB],
+    ] as const) {
+      const send = (options: object) =>
+        client.upload(inChunks(patternBytes(size)), { mimetype: TYPE.mimetype, key, ...options })
+      const name = key.slice('reports/'.length)
+      expect(await send({})).toMatchObject({ key, name, size })
+      await expect(send({})).rejects.toMatchObject({ code: 'object_exists', retryable: false })
+      const replaced = await send({ overwrite: true, fileName: 'Report.bin' })
+      expect(replaced).toMatchObject({ key, name: 'Report.bin', size })
+    }
+  })
+
   describe('a stream of stated size', () => {
     it.each([
       { size: 6, parts: undefined },
@@ -262,6 +278,16 @@ export function uploadRules(context: () => ServerContext): void {
     await expect(uploading).rejects.toThrow('too slow')
     expect(hanging.destroyed).toBe(true)
     await expectNothing()
+  })
+
+  it('sends a stream from a Worker without Node, and explains that it has no paths', async () => {
+    await using worker = await startSdkWorker(context())
+    expect(await worker.ask('/')).toMatchObject({ name: 'a.bin', size: 12 * MIB })
+    expect(partPuts()).toHaveLength(2)
+    expect(await worker.ask('/path')).toEqual({
+      code: 'invalid_options',
+      message: 'A path needs a file system, and this runtime has none. Pass a stream.',
+    })
   })
 
   it('stops a stream beyond the largest file of the bucket, and leaves nothing', async () => {

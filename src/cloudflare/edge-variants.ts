@@ -1,0 +1,133 @@
+import type { KeptImage } from '../delivery/variant.ts'
+import { withinCacheTime } from '../delivery/within.ts'
+import { attempt } from './edge-cache.ts'
+
+const WAIT_MILLISECONDS = 50
+const MAX_WAITS = 240
+/** How long an image stays in memory for the requests that wait for it. */
+const IMAGE_MILLISECONDS = 2000
+/** How long an error is remembered, so that a crowd doesn't repeat a call that is billed. */
+const ERROR_MILLISECONDS = 10_000
+const MAX_OUTCOMES = 100
+const GENERATION_SECONDS = 31_536_000
+const GENERATION = 'X-Generation'
+
+type Outcome = { readonly until: number } & (
+  | { readonly image: KeptImage }
+  | { readonly error: unknown }
+)
+
+/** Names of the variants that this isolate is making. */
+const making = new Set<string>()
+/** The latest variants of this isolate, by name. */
+const outcomes = new Map<string, Outcome>()
+/** Generations that this isolate is storing, by the name of the object's copies. */
+const beginning = new Map<string, string>()
+
+/**
+ * Resolves with the result of `make`, which is billed, and starts to store it with `keep`. Requests
+ * for the same variant that come before it is stored get the same image, or the same error. Later
+ * ones don't, since the object may have changed.
+ */
+export async function makeOnce(
+  name: string,
+  make: () => Promise<KeptImage>,
+  keep: (image: KeptImage) => Promise<unknown>,
+): Promise<KeptImage> {
+  let isShared = making.has(name)
+  for (let waits = 0; waits < MAX_WAITS && making.has(name) && !latest(name); waits++)
+    await new Promise((resolve) => setTimeout(resolve, WAIT_MILLISECONDS))
+  isShared ||= making.has(name)
+  const known = latest(name)
+  if (known !== undefined && 'error' in known) throw known.error
+  if (known !== undefined && isShared) return known.image
+  making.add(name)
+  try {
+    const image = await make()
+    remember(name, { image, until: Date.now() + IMAGE_MILLISECONDS })
+    void keep(image).finally(() => making.delete(name))
+    return image
+  } catch (error) {
+    remember(name, { error, until: Date.now() + ERROR_MILLISECONDS })
+    making.delete(name)
+    throw error
+  }
+}
+
+/** Returns the latest outcome of a variant, if it is recent. */
+function latest(name: string): Outcome | undefined {
+  const known = outcomes.get(name)
+  return known !== undefined && Date.now() < known.until ? known : undefined
+}
+
+function remember(name: string, outcome: Outcome): void {
+  outcomes.delete(name)
+  outcomes.set(name, outcome)
+  const [oldest] = outcomes.keys()
+  if (outcomes.size > MAX_OUTCOMES && oldest !== undefined) outcomes.delete(oldest)
+}
+
+/** A variant of an object in the Cache API. */
+export interface WantedVariant {
+  /** Name of the object's copies, without a query. */
+  readonly url: string
+  /** What distinguishes this variant from the others of the object. */
+  readonly query: string
+}
+
+/**
+ * Returns a variant from the Cache API, or its range. Null without one. A purge begins a new
+ * generation of all variants of an object, so that it doesn't need their names.
+ */
+export const matchVariant = (
+  wanted: WantedVariant,
+  range: string | null,
+): Promise<Response | null | undefined> =>
+  attempt('match', async (cache) => {
+    const generation = await generationIn(cache, wanted.url)
+    if (generation === null) return null
+    const headers: HeadersInit = range === null ? {} : { Range: range }
+    return (await cache.match(new Request(copyName(wanted, generation), { headers }))) ?? null
+  })
+
+/**
+ * Returns the current generation of an object's variants, a new one if there is none. Undefined if
+ * the Cache API fails. Call this before the request to the bucket.
+ */
+export const currentGeneration = (url: string): Promise<string | undefined> =>
+  attempt('put', async (cache) => (await generationIn(cache, url)) ?? beginGeneration(url, cache))
+
+/** Stores a variant in the generation that was current before the request to the bucket. */
+export const putVariant = (
+  wanted: WantedVariant,
+  generation: string,
+  copy: Response,
+): Promise<void> => attempt('put', (cache) => cache.put(copyName(wanted, generation), copy))
+
+/** Makes every variant of an object unreachable. Throws Error if the Cache API fails. */
+export async function dropVariants(url: string): Promise<void> {
+  beginning.delete(url)
+  for (const name of outcomes.keys()) if (name.startsWith(`${url}?`)) outcomes.delete(name)
+  await withinCacheTime(beginGeneration(url, caches.default))
+}
+
+const generationIn = async (cache: Cache, url: string): Promise<string | null> =>
+  (await cache.match(generationUrl(url)))?.headers.get(GENERATION) ?? null
+
+async function beginGeneration(url: string, cache: Cache): Promise<string> {
+  // Variants that begin one at the same time share it.
+  const generation = beginning.get(url) ?? crypto.randomUUID()
+  beginning.set(url, generation)
+  const headers = { 'Cache-Control': `max-age=${GENERATION_SECONDS}`, [GENERATION]: generation }
+  try {
+    await cache.put(generationUrl(url), new Response(null, { headers }))
+  } finally {
+    beginning.delete(url)
+  }
+  return generation
+}
+
+const generationUrl = (url: string): string => `${url}?generation`
+
+const copyName = ({ url, query }: WantedVariant, generation: string): string =>
+  `${url}?${query}&generation=${generation}`
