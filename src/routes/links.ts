@@ -11,6 +11,7 @@ import type { Bucket } from '../bucket/bucket.ts'
 import { MAX_IMAGE_SIZES } from '../bucket/image-size.ts'
 import { storedKey } from '../bucket/key-spelling.ts'
 import { createLink, linkExpiry, linkTo, MAX_LINK_NAME_LENGTH } from '../delivery/link.ts'
+import { keepsCopiesOf } from '../delivery/object-source.ts'
 import { redirectTarget } from '../delivery/redirect.ts'
 import { serveFallback, serveLink } from '../delivery/serve-link.ts'
 import { ApiError } from '../errors/api-error.ts'
@@ -131,10 +132,8 @@ function variantOf(
 }
 
 /** Tells whether images of `bucket` can be resized, and are kept, since each call is billed. */
-const canResize = (c: AppContext, { edgeTtlSeconds }: Bucket): boolean =>
-  c.env.instance.resizesImages &&
-  edgeTtlSeconds > 0 &&
-  c.env.instance.objects(c.executionCtx).keepsCopies
+const canResize = (c: AppContext, bucket: Bucket): boolean =>
+  c.env.instance.resizesImages && keepsCopiesOf(bucket, c.env.instance.objects(c.executionCtx))
 
 const badImage = (path: string, message: string): ApiError =>
   new ApiError('invalid_request', 'The request is not valid.', { issues: [{ path, message }] })

@@ -178,6 +178,13 @@ describe('a link to a resized image', () => {
     }
   })
 
+  it('shows the original of a bucket with edgeTtl 0, where each view would be billed', async () => {
+    const original = await twoColorPng(300, 200)
+    const key = await putObject('a.png', original)
+    const link = await resized(key, { fallback: 'original' }, 'uncached')
+    expect(await shown(await open(link))).toMatchObject({ width: 300 })
+  })
+
   it('fails if its width, format or fallback is changed', async () => {
     const key = await putObject('a.png', await twoColorPng(300, 200))
     const link = new URL(await resized(key))
