@@ -233,6 +233,18 @@ describe('asking for a resized image', () => {
     expect(first?.srcset).toMatch(/ 320w, .* 640w$/)
   })
 
+  it('makes at most 4000 links at once, since a response must fit into memory', async () => {
+    const keys = Array.from({ length: 1000 }, (_, i) => `${i}.png`)
+    const widths = [32, 64, 96, 128, 256]
+    const many = await worker.post('/links', { keys, widths: widths.slice(1) })
+    expect(many.status).toBe(200)
+    expect(await codeOf(await worker.post('/links', { keys, widths }))).toEqual([
+      400,
+      'invalid_request',
+      'widths',
+    ])
+  })
+
   it.each([
     [{ width: 321 }, 'width'],
     [{ width: 0 }, 'width'],
