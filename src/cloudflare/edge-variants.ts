@@ -1,4 +1,4 @@
-import type { KeptImage } from '../delivery/variant.ts'
+import { isImageError, type KeptImage } from '../delivery/variant.ts'
 import { withinCacheTime } from '../delivery/within.ts'
 import { attempt } from './edge-cache.ts'
 
@@ -6,7 +6,7 @@ const WAIT_MILLISECONDS = 50
 const MAX_WAITS = 240
 /** How long an image stays in memory for the requests that wait for it. */
 const IMAGE_MILLISECONDS = 2000
-/** How long an error is remembered, so that a crowd doesn't repeat a call that is billed. */
+/** How long a failure to resize is remembered, so that a crowd doesn't repeat a call that is billed. */
 const ERROR_MILLISECONDS = 10_000
 const MAX_OUTCOMES = 100
 const GENERATION_SECONDS = 31_536_000
@@ -26,8 +26,8 @@ const beginning = new Map<string, string>()
 
 /**
  * Resolves with the result of `make`, which is billed, and starts to store it with `keep`. Requests
- * for the same variant that come before it is stored get the same image, or the same error. Later
- * ones don't, since the object may have changed.
+ * for the same variant that come before it is stored get the same image, or the same error of
+ * `resize`. Later ones don't, since the object may have changed.
  */
 export async function makeOnce(
   name: string,
@@ -48,7 +48,8 @@ export async function makeOnce(
     void keep(image).finally(() => making.delete(name))
     return image
   } catch (error) {
-    remember(name, { error, until: Date.now() + ERROR_MILLISECONDS })
+    // The bucket may answer differently at once: the object may be uploaded now.
+    if (isImageError(error)) remember(name, { error, until: Date.now() + ERROR_MILLISECONDS })
     making.delete(name)
     throw error
   }

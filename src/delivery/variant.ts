@@ -1,6 +1,6 @@
 import type { Variant } from '../access/link-signature.ts'
 import { FITS, type ImageSize, sizeOf } from '../bucket/image-size.ts'
-import { ApiError } from '../errors/api-error.ts'
+import { ApiError, asApiError } from '../errors/api-error.ts'
 import { hex } from '../keys/encodings.ts'
 import { rangeOf } from './byte-range.ts'
 import { type ImageType, imageInfo } from './image-info.ts'
@@ -216,3 +216,7 @@ const unsupported = (message: string, cause?: unknown): ApiError =>
 
 const unavailable = (cause: unknown): ApiError =>
   new ApiError('image_unavailable', 'The image can not be resized now. Try again later.', { cause })
+
+/** Tells whether `resize` threw this error, and not the bucket. */
+export const isImageError = (error: unknown): boolean =>
+  ['unsupported_image', 'image_unavailable'].includes(asApiError(error)?.code ?? '')
