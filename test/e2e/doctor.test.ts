@@ -699,7 +699,9 @@ describeWith([RADOSGW], 'doctor, for Ceph RGW,', () => {
 describe('npm run doctor', () => {
   it('prints a table and exits with 0 when nothing fails, even if something warns', async () => {
     await using server = await startWrongServer({ ifNoneMatch: 'ignored' })
-    const { code, stdout, stderr } = await runDoctor(variables(server.endpoint, { conditionalPut: false }))
+    const { code, stdout, stderr } = await runDoctor(
+      variables(server.endpoint, { conditionalPut: false }),
+    )
     expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
     expect(stdout).toMatch(/^ {2}pass {2}private {15}\s+Reading and listing/m)
     expect(stdout).toMatch(/^ {2}warn {2}conditional-writes\s.*\n\s+Fix: /m)
