@@ -145,7 +145,7 @@ describe('the resized images', () => {
   it('cost what the introduction of their section says', () => {
     const [, section = ''] = readPage('docs/cost.md').split('## Resized images')
     const [bold = ''] = /\*\*[^*]+\*\*/.exec(section) ?? []
-    expect([...bold.matchAll(/\$[\d.]+/g)].map(([price]) => price)).toEqual([
+    expect([...bold.matchAll(/\$\d+\.\d\d/g)].map(([price]) => price)).toEqual([
       example?.[1][5],
       others[0]?.[1][5],
     ])
