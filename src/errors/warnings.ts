@@ -20,6 +20,7 @@ export const WARNINGS = [
   "The presigner's log failed",
   'webhooks are not queued',
   'fetch is not strictly public',
+  'images are not resized',
   'webhook not delivered',
   'webhook lost',
   'job not done',
