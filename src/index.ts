@@ -3,6 +3,7 @@ import { HonoBase } from 'hono/hono-base'
 import { LinearRouter } from 'hono/router/linear-router'
 import { type AppPrincipal, type Principal, principalOfApp } from './access/principal.ts'
 import { app as routes } from './app.ts'
+import { DEFAULT_IMAGE_SIZES } from './bucket/image-size.ts'
 import { edgeObjects, stubIn } from './cloudflare/edge-objects.ts'
 import { type QueueBatch, runJobs } from './cloudflare/job-queue.ts'
 import { consumeNotifications } from './cloudflare/notification-queue.ts'
@@ -257,9 +258,12 @@ function createInstance<E extends Env>(
   }
   const fetchesWorkers = webhooks.length > 0 || (loaded.ok && loaded.settings.jwt?.jwksUrl)
   if (fetchesWorkers && !fetchIsPublic()) warnings.push('fetch is not strictly public')
+  const resizesImages = loaded.ok && Boolean(images?.(env))
+  if (loaded.ok && !resizesImages && loaded.settings.imageSizes !== DEFAULT_IMAGE_SIZES)
+    warnings.push('images are not resized')
   return {
     ...made,
-    resizesImages: loaded.ok && Boolean(images?.(env)),
+    resizesImages,
     later,
     warnings,
     events: announcerTo({
