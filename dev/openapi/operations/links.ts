@@ -33,10 +33,12 @@ const IMAGE: Members = {
   format: {
     description:
       'The format of a resized image. `auto` is the best one that the client accepts. The default is `auto`.',
+    examples: ['webp'],
   },
   fallback: {
     description:
       '`original`: shows the original if the image can not be resized. Also needs `files:read`.',
+    examples: ['original'],
   },
 }
 
@@ -84,8 +86,8 @@ export const linkOperations: Operations = {
       exp: { description: 'When the link expires, in seconds since 1970.' },
       mode: { description: 'Present in a link that redirects.' },
       dl: { description: 'Name to save the object under.' },
-      w: { description: 'Width of a resized image.' },
-      fmt: { description: 'Its format.' },
+      w: { description: 'Width of a resized image.', examples: [640] },
+      fmt: { description: 'Its format.', examples: ['auto'] },
       fallback: { description: 'Present in a link that may show the original in its place.' },
       kid: { description: 'The name of the secret that signed the link.' },
       sig: { description: 'The signature.' },
