@@ -5,8 +5,8 @@
 export const WARNINGS = [
   'rate limit not applied',
   'index entries unreadable',
-  'edge copy not purged',
   'image not resized',
+  'edge copy not purged',
   'files not deleted',
   'parts and their size not checked',
   'complete failed although the object exists',
