@@ -84,7 +84,7 @@ export const linkOperations: Operations = {
       exp: { description: 'When the link expires, in seconds since 1970.' },
       mode: { description: 'Present in a link that redirects.' },
       dl: { description: 'Name to save the object under.' },
-      w: { description: 'Width of a resized image.', examples: [640] },
+      w: { description: 'Width of a resized image.' },
       fmt: { description: 'Its format.', examples: ['auto'] },
       fallback: { description: 'Present in a link that may show the original in its place.' },
       kid: { description: 'The name of the secret that signed the link.' },
