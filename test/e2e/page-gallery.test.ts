@@ -49,6 +49,8 @@ describeWith([CHROMIUM], 'the gallery of the page in Chromium', () => {
   beforeAll(async () => {
     demo = stack.use(await startDemoPage())
     const photos = Array.from({ length: PHOTOS / 3 }, (_, seed) => photoPng(seed))
+    // The newest one is large on the page. Its AVIF must not take ten seconds on a busy machine.
+    photos[PHOTOS / 3 - 1] = photoPng(PHOTOS, true)
     for (let index = 0; index < PHOTOS; index++)
       await demo.put(nameOf(index), 'image/png', photos[index % photos.length])
   }, 120_000)
@@ -69,19 +71,23 @@ describeWith([CHROMIUM], 'the gallery of the page in Chromium', () => {
   it.each([
     ['a gallery of 39 photos', { viewport: { width: 1280, height: 900 } }, true, 1_500_000],
     ['the first screen of a phone', PHONE, false, 400_000],
-  ] as const)('loads little for %s, and shifts nothing', async (_, options, isWhole, limit) => {
-    const measure = async () => {
-      await using tab = await visit(options, isWhole)
-      const sizes = await transferred(tab.page)
-      console.log(sizes)
-      if (isWhole) expect(await tab.page.locator('.preview img.is-loaded').count()).toBe(PHOTOS)
-      expect(sizes.shift).toBeLessThan(0.05)
-      expect(tab.failures).toEqual([])
-      return sizes.all
-    }
-    // On a busy machine, the first resizing may take so long that the original takes its place.
-    await expect.poll(measure, { timeout: 50_000, interval: 100 }).toBeLessThan(limit)
-  })
+  ] as const)(
+    'loads little for %s, and shifts nothing',
+    async (_, options, isWhole, limit) => {
+      const measure = async () => {
+        await using tab = await visit(options, isWhole)
+        const sizes = await transferred(tab.page)
+        console.log(sizes)
+        if (isWhole) expect(await tab.page.locator('.preview img.is-loaded').count()).toBe(PHOTOS)
+        expect(sizes.shift).toBeLessThan(0.05)
+        expect(tab.failures).toEqual([])
+        return sizes.all
+      }
+      // On a busy machine, the first resizing may take so long that the original takes its place.
+      await expect.poll(measure, { timeout: 100_000, interval: 100 }).toBeLessThan(limit)
+    },
+    120_000,
+  )
 
   it('reserves the place of a picture, and shows an icon if it is broken', async () => {
     const name = 'broken.png'
@@ -121,7 +127,7 @@ describeWith([CHROMIUM], 'the gallery of the page in Chromium', () => {
 
     await page.getByRole('button', { name: 'Details' }).click()
     const details = await page.locator('#viewer-details').textContent()
-    for (const text of [second, /uploads\/\w+-view/, 'image/png', /[\d,]{9} bytes/, /"\w{32}"/])
+    for (const text of [second, /uploads\/\w+-view/, 'image/png', /\([\d,]+ bytes\)/, /"\w{32}"/])
       expect(details).toMatch(text)
     expect(details).toContain('key:localhost')
 
