@@ -2,15 +2,17 @@ import '@uppy/core/css/style.min.css'
 import '@uppy/dashboard/css/style.min.css'
 import './style.css'
 import './uppy.css'
-import { createClient } from '../../client/src/index.ts'
+import { createClient, PresignerError } from '../../client/src/index.ts'
 import { createAccessPanel } from './access-panel.ts'
-import { wantsCredentials } from './error-text.ts'
+import { createConnection } from './connection.ts'
+import { isWithoutAnswer, wantsCredentials } from './error-text.ts'
 import { createFileActions } from './file-actions.ts'
 import { createFileMenu } from './file-menu.ts'
 import { find } from './find.ts'
 import { createGallery } from './gallery.ts'
 import { createNotice } from './notice.ts'
 import { acceptDrops } from './page-drop.ts'
+import { createPermissionStates, loadPermissions } from './permissions.ts'
 import { keptText } from './storage.ts'
 import { createTheme } from './theme.ts'
 import { createUploader } from './uploader.ts'
@@ -19,18 +21,25 @@ import { filesInWords } from './words.ts'
 const token = keptText(() => sessionStorage, 'token')
 const client = createClient({ baseUrl: '', token: () => token.get() })
 const notice = createNotice(find(document, '#notice', HTMLDivElement))
-const access = createAccessPanel(token, () => gallery.reload())
+const access = createAccessPanel(token, () => start())
+const connection = createConnection(client, () => {
+  if (!isStarted) start()
+})
+const states = createPermissionStates(() => start())
+let isStarted = false
+let may: readonly string[] = []
 
-const report = (error: unknown) => {
+const report = (error: unknown, about?: string) => {
   if (wantsCredentials(error)) access.ask(error)
-  else notice.fail(error)
+  else notice.fail(error, about)
 }
 
 const gallery = createGallery({
   client,
   onMenu: (tile, record) => menu.moveTo(tile, record),
   onPage(error) {
-    if (error === undefined) access.settle()
+    isStarted = error === undefined
+    if (isWithoutAnswer(error)) connection.lose('Worker')
     else if (wantsCredentials(error)) access.ask(error)
   },
 })
@@ -41,13 +50,39 @@ const uploader = createUploader({
   client,
   target: find(document, '#uploader', HTMLDivElement),
   theme,
-  onRecord: (record) => gallery.add(record).catch(report),
+  onRecord(record) {
+    if (may.includes('files:list')) gallery.add(record).catch(report)
+  },
   onDone: (files) => notice.say(`${filesInWords(files)} uploaded.`),
   onError: report,
   onStall(error) {
-    if (error) notice.fail(new Error(`${error.message}. The upload resumes automatically.`))
-    else notice.say('The upload continues.')
+    if (error === undefined) connection.restore()
+    else connection.lose(error instanceof PresignerError ? 'Worker' : 'bucket')
   },
 })
-acceptDrops(uploader.add)
-gallery.reload()
+acceptDrops((files) => {
+  if (may.includes('files:upload')) uploader.add(files)
+})
+
+/** Shows what the token allows. */
+async function start(): Promise<void> {
+  const used = token.get()
+  try {
+    const permissions = await loadPermissions(client)
+    if (used !== token.get()) return // the user has entered another one
+    may = permissions.scopes
+    isStarted = true
+    states.allow(permissions, used === '')
+    access.settle()
+    uploader.limit(permissions)
+    uploader.retry()
+    if (may.includes('files:list')) gallery.reload()
+  } catch (error) {
+    if (used !== token.get()) return
+    may = []
+    states.refuse(error)
+    if (wantsCredentials(error)) access.ask(error)
+    else if (isWithoutAnswer(error)) connection.lose('Worker')
+  }
+}
+start()

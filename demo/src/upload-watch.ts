@@ -1,0 +1,53 @@
+import type { Body, Meta, Uppy } from '@uppy/core'
+
+/** After this long without progress, the page says so. */
+const PATIENCE_MILLISECONDS = 8000
+/** After this long, the request starts again. A browser doesn't always report a lost connection. */
+const SILENCE_MILLISECONDS = 45_000
+
+/**
+ * Watches the progress of all uploads. Calls `onStall` with an error if the bucket takes no bytes
+ * for a while, and with `undefined` when it does again.
+ */
+export function watchProgress<M extends Meta, B extends Body>(
+  uppy: Uppy<M, B>,
+  onStall: (error?: Error) => void,
+): void {
+  let lastByteAt = 0
+  let isSilent = false
+  const settle = () => {
+    lastByteAt = Date.now()
+    if (isSilent) onStall()
+    isSilent = false
+  }
+  for (const event of ['upload-start', 'upload-progress', 'resume-all', 'upload-pause'] as const)
+    uppy.on(event, settle)
+  const isSending = () =>
+    uppy.getFiles().some(({ error, isPaused, progress }) => {
+      const { uploadStarted, bytesUploaded, bytesTotal } = progress
+      return uploadStarted && !error && !isPaused && Number(bytesUploaded) < Number(bytesTotal)
+    })
+  setInterval(() => {
+    if (!navigator.onLine || !isSending()) {
+      settle()
+      return
+    }
+    const silence = Date.now() - lastByteAt
+    if (silence > PATIENCE_MILLISECONDS && !isSilent) {
+      isSilent = true
+      onStall(new Error('The bucket takes no more bytes'))
+    }
+    if (silence > SILENCE_MILLISECONDS) {
+      lastByteAt = Date.now()
+      uppy.pauseAll()
+      uppy.resumeAll()
+    }
+  }, 1000)
+}
+
+/** Makes the browser ask before the user leaves the page while `isBusy` is true. */
+export function askBeforeLeaving(isBusy: () => boolean): void {
+  addEventListener('beforeunload', (event) => {
+    if (isBusy()) event.preventDefault()
+  })
+}
