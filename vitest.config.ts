@@ -31,6 +31,7 @@ const SLOW = [
   'client-server',
   'client-react',
   'page',
+  'page-uploads',
   'dev',
   'doctor',
   'first-hour',

@@ -2,7 +2,7 @@ import '@uppy/core/css/style.min.css'
 import '@uppy/dashboard/css/style.min.css'
 import './style.css'
 import './uppy.css'
-import { createClient, PresignerError } from '../../client/src/index.ts'
+import { type Client, createClient, PresignerError } from '../../client/src/index.ts'
 import { createAccessPanel } from './access-panel.ts'
 import { createConnection } from './connection.ts'
 import { isWithoutAnswer, wantsCredentials } from './error-text.ts'
@@ -18,16 +18,23 @@ import { createTheme } from './theme.ts'
 import { createUploader } from './uploader.ts'
 import { filesInWords } from './words.ts'
 
+let isStarted = false
+/** The scopes of the token. */
+let may: readonly string[] = []
 const token = keptText(() => sessionStorage, 'token')
-const client = createClient({ baseUrl: '', token: () => token.get() })
+const api = createClient({ baseUrl: '', token: () => token.get() })
+const client: Client = {
+  ...api,
+  // A token that may not make links doesn't ask for any.
+  links: async (keys, options) =>
+    may.includes('links:create') ? api.links(keys, options) : { links: [], expiresAt: '' },
+}
 const notice = createNotice(find(document, '#notice', HTMLDivElement))
 const access = createAccessPanel(token, () => start())
 const connection = createConnection(client, () => {
   if (!isStarted) start()
 })
 const states = createPermissionStates(() => start())
-let isStarted = false
-let may: readonly string[] = []
 
 const report = (error: unknown, about?: string) => {
   if (wantsCredentials(error)) access.ask(error)
