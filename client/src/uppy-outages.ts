@@ -94,8 +94,15 @@ export function retryAfterOutages<Result extends UploadResult | undefined>(
   }
 }
 
-/** Tells whether Uppy (`NETWORK`) or the client (`network`) got no response that it could expect. */
+/**
+ * Tells whether Uppy (`NETWORK`) or the client got no response, or one from a proxy in front of the
+ * Worker.
+ */
 function isOutage(error: Error, responded: boolean): boolean {
   const code: unknown = Reflect.get(error, 'code')
-  return code === 'network' || (responded && code === 'NETWORK')
+  return (
+    code === 'network' ||
+    (code === 'bad_answer' && Number(Reflect.get(error, 'status')) >= 500) ||
+    (code === 'NETWORK' && responded)
+  )
 }

@@ -1,16 +1,15 @@
 import { type Client, PresignerError } from '../../client/src/index.ts'
-import { isWithoutAnswer } from './error-text.ts'
+import { isWithoutAnswer, reasonOf } from './error-text.ts'
 import { find } from './find.ts'
 
 const PROBE_MILLISECONDS = 2000
 const BACK_MILLISECONDS = 4000
+const NO_WORKER = 'No connection to the Worker.'
 
-type Side = 'Worker' | 'bucket'
-
-/** One line above the uploads, which tells that the page has no connection, and waits for it. */
+/** One line above the uploads, which tells that requests wait, and for what. */
 export interface Connection {
-  /** Shows that a request to this side failed, and asks the Worker until it answers. */
-  lose(side: Side): void
+  /** Shows what requests wait for. If that is the Worker, asks it until it answers. */
+  lose(error: unknown): void
   /** Shows that the requests continue. */
   restore(): void
 }
@@ -18,7 +17,7 @@ export interface Connection {
 /** Connects the line to the page. Calls `onBack` when the Worker answers again. */
 export function createConnection(client: Client, onBack: () => void): Connection {
   const line = find(document, '#connection', HTMLParagraphElement)
-  let lost: Side | undefined
+  let reason = ''
   /** Whether the Worker, or the whole network, was out of reach. */
   let isAway = false
   let isAsking = false
@@ -31,7 +30,7 @@ export function createConnection(client: Client, onBack: () => void): Connection
   }
   const showState = () => {
     if (!navigator.onLine) show('You are offline. The page continues when you are online again.')
-    else if (lost) show(`No connection to the ${lost}. Trying again…`)
+    else if (reason !== '') show(`${reason} Trying again…`)
     else if (line.textContent !== '') {
       show('Connected again.', true)
       cleared = setTimeout(() => show(''), BACK_MILLISECONDS)
@@ -40,8 +39,10 @@ export function createConnection(client: Client, onBack: () => void): Connection
   async function probe(): Promise<void> {
     isAsking = false
     const isBack = await answers(client)
-    if (!isBack) lost = 'Worker'
-    else if (lost === 'Worker') lost = undefined
+    if (!isBack) {
+      isAway = true
+      reason = NO_WORKER
+    } else if (reason === NO_WORKER) reason = ''
     showState()
     if (!isBack) askLater()
     else if (isAway) {
@@ -54,19 +55,24 @@ export function createConnection(client: Client, onBack: () => void): Connection
     if (!isAsking) setTimeout(probe, PROBE_MILLISECONDS)
     isAsking = true
   }
-  const lose = (side?: Side) => {
-    isAway ||= side !== 'bucket'
-    lost = side ?? lost
+
+  addEventListener('offline', () => {
+    isAway = true
     showState()
     askLater()
-  }
-
-  addEventListener('offline', () => lose())
+  })
   addEventListener('online', showState)
   return {
-    lose,
+    lose(error) {
+      const isLost = isWithoutAnswer(error)
+      const isWorker = error instanceof PresignerError
+      isAway ||= isLost && isWorker
+      reason = isLost ? (isWorker ? NO_WORKER : 'No connection to the bucket.') : reasonOf(error)
+      showState()
+      if (isLost) askLater()
+    },
     restore() {
-      lost = undefined
+      reason = ''
       showState()
     },
   }

@@ -18,10 +18,7 @@ const REASONS: Readonly<Record<string, string>> = {
   forbidden: 'Your token may not do this.',
   rate_limited: 'These were too many requests. Wait a minute, and try again.',
   storage_error: 'The bucket returned an error. Try again later.',
-  storage_busy: 'The bucket is busy. Try again in a minute.',
-  index_unavailable: 'The list of files is not available. Try again later.',
   misconfigured: 'The settings of this Worker are not complete. /healthz names what is missing.',
-  credentials_expired: "The Worker's keys for the bucket have expired.",
 }
 
 const REFUSED: Readonly<Record<string, string>> = {
@@ -30,7 +27,7 @@ const REFUSED: Readonly<Record<string, string>> = {
 }
 
 /** Returns what happened in plain words. */
-function reasonOf(error: unknown): string {
+export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   if (codeOf(error) === 'NETWORK')
     // A browser doesn't tell a page why a request failed.

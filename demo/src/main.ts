@@ -2,7 +2,7 @@ import '@uppy/core/css/style.min.css'
 import '@uppy/dashboard/css/style.min.css'
 import './style.css'
 import './uppy.css'
-import { type Client, createClient, PresignerError } from '../../client/src/index.ts'
+import { type Client, createClient } from '../../client/src/index.ts'
 import { createAccessPanel } from './access-panel.ts'
 import { createConnection } from './connection.ts'
 import { isWithoutAnswer, wantsCredentials } from './error-text.ts'
@@ -46,7 +46,7 @@ const gallery = createGallery({
   onMenu: (tile, record) => menu.moveTo(tile, record),
   onPage(error) {
     isStarted = error === undefined
-    if (isWithoutAnswer(error)) connection.lose('Worker')
+    if (isWithoutAnswer(error)) connection.lose(error)
     else if (wantsCredentials(error)) access.ask(error)
   },
 })
@@ -64,7 +64,7 @@ const uploader = createUploader({
   onError: report,
   onStall(error) {
     if (error === undefined) connection.restore()
-    else connection.lose(error instanceof PresignerError ? 'Worker' : 'bucket')
+    else connection.lose(error)
   },
 })
 acceptDrops((files) => {
@@ -89,7 +89,7 @@ async function start(): Promise<void> {
     may = []
     states.refuse(error)
     if (wantsCredentials(error)) access.ask(error)
-    else if (isWithoutAnswer(error)) connection.lose('Worker')
+    else if (isWithoutAnswer(error)) connection.lose(error)
   }
 }
 start()

@@ -23,6 +23,7 @@ export function watchProgress<M extends Meta, B extends Body>(
   for (const event of ['upload-start', 'upload-progress', 'resume-all', 'upload-pause'] as const)
     uppy.on(event, settle)
   const isSending = () =>
+    uppy.getState().recoveredState === null &&
     uppy.getFiles().some(({ error, isPaused, progress }) => {
       const { uploadStarted, bytesUploaded, bytesTotal } = progress
       return uploadStarted && !error && !isPaused && Number(bytesUploaded) < Number(bytesTotal)
@@ -35,7 +36,7 @@ export function watchProgress<M extends Meta, B extends Body>(
     const silence = Date.now() - lastByteAt
     if (silence > PATIENCE_MILLISECONDS && !isSilent) {
       isSilent = true
-      onStall(new Error('The bucket takes no more bytes'))
+      onStall(new Error('The bucket takes no more bytes.'))
     }
     if (silence > SILENCE_MILLISECONDS) {
       lastByteAt = Date.now()
