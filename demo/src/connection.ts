@@ -3,6 +3,8 @@ import { isWithoutAnswer, reasonOf } from './error-text.ts'
 import { find } from './find.ts'
 
 const PROBE_MILLISECONDS = 2000
+/** How long the Worker may take to answer. */
+const LONGEST_MILLISECONDS = 5000
 const BACK_MILLISECONDS = 4000
 const NO_WORKER = 'No connection to the Worker.'
 
@@ -81,7 +83,7 @@ export function createConnection(client: Client, onBack: () => void): Connection
 /** Tells whether the Worker answers, even if its settings are wrong. */
 async function answers(client: Client): Promise<boolean> {
   try {
-    await client.request('GET', '/healthz')
+    await client.request('GET', '/healthz', { signal: AbortSignal.timeout(LONGEST_MILLISECONDS) })
     return true
   } catch (error) {
     return error instanceof PresignerError && !isWithoutAnswer(error)

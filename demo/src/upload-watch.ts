@@ -20,29 +20,36 @@ export function watchProgress<M extends Meta, B extends Body>(
     if (isSilent) onStall()
     isSilent = false
   }
-  for (const event of ['upload-start', 'upload-progress', 'resume-all', 'upload-pause'] as const)
+  for (const event of ['upload-start', 'upload-progress', 'resume-all'] as const)
     uppy.on(event, settle)
-  const isSending = () =>
-    uppy.getState().recoveredState === null &&
-    uppy.getFiles().some(({ error, isPaused, progress }) => {
-      const { uploadStarted, bytesUploaded, bytesTotal } = progress
-      return uploadStarted && !error && !isPaused && Number(bytesUploaded) < Number(bytesTotal)
-    })
+  const sending = () =>
+    uppy.getState().recoveredState === null
+      ? uppy.getFiles().filter(({ error, isPaused, progress }) => {
+          const { uploadStarted, bytesUploaded, bytesTotal } = progress
+          return uploadStarted && !error && !isPaused && Number(bytesUploaded) < Number(bytesTotal)
+        })
+      : []
+  const restart = () => {
+    lastByteAt = Date.now()
+    for (const { id } of sending()) {
+      uppy.pauseResume(id)
+      uppy.pauseResume(id)
+    }
+  }
+  addEventListener('online', () => {
+    if (isSilent) restart()
+  })
   setInterval(() => {
-    if (!navigator.onLine || !isSending()) {
+    if (!navigator.onLine || sending().length === 0) {
       settle()
       return
     }
     const silence = Date.now() - lastByteAt
     if (silence > PATIENCE_MILLISECONDS && !isSilent) {
       isSilent = true
-      onStall(new Error('The bucket takes no more bytes.'))
+      onStall(Object.assign(new Error('No progress'), { code: 'NETWORK' }))
     }
-    if (silence > SILENCE_MILLISECONDS) {
-      lastByteAt = Date.now()
-      uppy.pauseAll()
-      uppy.resumeAll()
-    }
+    if (silence > SILENCE_MILLISECONDS) restart()
   }, 1000)
 }
 

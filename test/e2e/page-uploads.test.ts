@@ -54,11 +54,21 @@ const connection = (page: Page) => page.locator('#connection')
 
 const notice = (page: Page) => page.locator('#notice')
 
-/** Passes connections on to a Worker that can be killed and started at the same origin. */
-async function startGate(port: number): Promise<Server & { target: number }> {
+/** The origin of a Worker that can be killed and started, or hang. */
+interface Gate extends Server {
+  target: number
+  /** Ends all connections, and accepts new ones that it doesn't pass on until `target` is set. */
+  hang(): void
+}
+
+async function startGate(port: number): Promise<Gate> {
   const sockets = new Set<Socket>()
   const gate = Object.assign(
     createServer((incoming) => {
+      if (gate.target === 0) {
+        sockets.add(incoming.on('error', () => {}))
+        return
+      }
       const passed = connect(gate.target, 'localhost')
       for (const socket of [incoming, passed]) {
         sockets.add(socket)
@@ -71,11 +81,15 @@ async function startGate(port: number): Promise<Server & { target: number }> {
       }
       incoming.pipe(passed).pipe(incoming)
     }),
-    { target: 0 },
+    {
+      target: 0,
+      hang() {
+        gate.target = 0
+        for (const socket of sockets) socket.destroy()
+      },
+    },
   )
-  gate.on('close', () => {
-    for (const socket of sockets) socket.destroy()
-  })
+  gate.on('close', () => gate.hang())
   gate.listen(port, 'localhost')
   await once(gate, 'listening')
   return gate
@@ -86,7 +100,7 @@ describeWith([CHROMIUM], 'uploads on the page of a Worker in Chromium', () => {
   let directory: string
   let origin: string
   let options: BuiltWorkerOptions
-  let gate: Server & { target: number }
+  let gate: Gate
   let worker: BuiltWorker
   let browser: Browser
   let film: string
@@ -302,6 +316,19 @@ describeWith([CHROMIUM], 'uploads on the page of a Worker in Chromium', () => {
     await notice(page).getByText('1 file uploaded.').waitFor()
     await expect.poll(() => connection(page).textContent()).toBe('')
     expect(await list()).toMatchObject([{ name: FILM.name, size: FILM.size }])
+  })
+
+  it('notices a Worker that does not answer, and continues when it does', async () => {
+    await using tab = await open(FULL)
+    const { page } = tab
+    await sendOnePart(page)
+    const { target } = gate
+    gate.hang()
+    await limitUploads(page, 0)
+    await connection(page).getByText('No connection to the Worker. Trying again…').waitFor()
+    gate.target = target
+    await notice(page).getByText('1 file uploaded.').waitFor()
+    await expect.poll(() => connection(page).textContent()).toBe('')
   })
 
   it('opens without a Worker, and shows the files as soon as it answers', async () => {
