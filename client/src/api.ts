@@ -116,10 +116,8 @@ export function createApi({
         retryAfter: Number(headers.get('Retry-After')) || 0,
       })
     const requestId = headers.get('X-Request-Id') ?? undefined
-    throw new PresignerError('bad_answer', `Unexpected response to ${method} ${url}: ${status}`, {
-      status,
-      requestId,
-    })
+    const message = `Unexpected response to ${method} ${url}: ${status}. Check baseUrl.`
+    throw new PresignerError('bad_answer', message, { status, requestId })
   }
 }
 

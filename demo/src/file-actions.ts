@@ -1,54 +1,106 @@
 import type { Client, FileRecord } from '../../client/src/index.ts'
 import { copyText } from './copy-text.ts'
 import { confirmDelete } from './delete-dialog.ts'
-import type { FileActions } from './file-menu.ts'
 import type { Notice } from './notice.ts'
-import { momentInWords } from './words.ts'
+import { filesInWords, momentInWords } from './words.ts'
+
+export const DAY_SECONDS = 24 * 3600
+/** How many files `POST /files/delete` accepts. */
+const MAX_DELETES = 100
+/** How many files `POST /links` accepts. */
+const MAX_LINKS = 1000
 
 export interface ActionContext {
   readonly client: Client
   readonly notice: Notice
-  /** Removes a deleted file from the page. */
-  readonly drop: (record: FileRecord) => void
+  /** Removes deleted files from the page. */
+  readonly drop: (records: readonly FileRecord[]) => void
   readonly report: (error: unknown) => void
 }
 
-/** Returns what the menu of a file does. */
+/** What a user can do with files. */
+export interface FileActions {
+  copyLinks(records: readonly FileRecord[], seconds: number): Promise<void>
+  download(record: FileRecord): Promise<void>
+  remove(records: readonly FileRecord[]): Promise<void>
+}
+
 export function createFileActions({ client, notice, drop, report }: ActionContext): FileActions {
+  const named = (records: readonly FileRecord[]): string =>
+    records.length === 1 ? (records[0]?.name ?? '') : filesInWords(records.length)
+
+  const reporting =
+    <T extends unknown[]>(action: (...inputs: T) => Promise<void>) =>
+    (...inputs: T): Promise<void> =>
+      action(...inputs).catch(report)
+
   return {
-    async copyLink({ key, name }, expiresInSeconds) {
-      const made = client.link(key, { expiresIn: expiresInSeconds })
-      try {
-        if (await copyText(made.then(({ link }) => link))) {
-          const { expiresAt } = await made
-          notice.say(
-            `Link to ${name} copied. It works until ${momentInWords(new Date(expiresAt))}.`,
-          )
+    copyLinks: reporting(async (records, seconds) => {
+      const expiresIn = windowFor(seconds, new Date())
+      const made = linksTo(client, records, expiresIn)
+      if (!(await copyText(made.then(({ links }) => links.join('\n'))))) return
+      const until = momentInWords(new Date((await made).expiresAt))
+      notice.say(
+        records.length === 1
+          ? `Link to ${named(records)} copied. It works until ${until}.`
+          : `Links to ${named(records)} copied. They work until ${until}.`,
+      )
+    }),
+    download: reporting(async ({ key, name }) => {
+      const { url } = await client.url(key, { download: name })
+      const anchor = document.createElement('a')
+      anchor.href = url
+      anchor.rel = 'noreferrer'
+      anchor.click() // The response is an attachment, so the page stays.
+    }),
+    remove: reporting(async (records) => {
+      if (!(await confirmDelete(records))) return
+      const refused: string[] = []
+      for (let at = 0; at < records.length; at += MAX_DELETES) {
+        const some = records.slice(at, at + MAX_DELETES)
+        const { deleted } = await client.removeMany(some.map(({ key }) => key))
+        const errorOf = new Map(deleted.map((each) => [each.key, 'error' in each && each.error]))
+        drop(some.filter(({ key }) => !errorOf.get(key)))
+        for (const { key, name } of some) {
+          const error = errorOf.get(key)
+          if (error) refused.push(`${name}: ${error.message}`)
         }
-      } catch (error) {
-        report(error)
       }
-    },
-    async download({ key, name }) {
-      try {
-        const { url } = await client.url(key, { download: name })
-        const anchor = document.createElement('a')
-        anchor.href = url
-        anchor.rel = 'noreferrer'
-        anchor.click() // The response is an attachment, so the page stays.
-      } catch (error) {
-        report(error)
-      }
-    },
-    async remove(record) {
-      if (!(await confirmDelete(record.name))) return
-      try {
-        await client.remove(record.key)
-        drop(record)
-        notice.say(`Deleted ${record.name}.`)
-      } catch (error) {
-        report(error)
-      }
-    },
+      if (refused.length === 0) return notice.say(`Deleted ${named(records)}.`)
+      throw new Error(`${filesInWords(refused.length)} not deleted. ${refused[0]}`)
+    }),
   }
+}
+
+async function linksTo(client: Client, records: readonly FileRecord[], expiresIn: number) {
+  const links: string[] = []
+  let expiresAt = ''
+  for (let at = 0; at < records.length; at += MAX_LINKS) {
+    const keys = records.slice(at, at + MAX_LINKS).map(({ key }) => key)
+    const answer = await client.links(keys, { expiresIn })
+    expiresAt = answer.expiresAt
+    for (const each of answer.links) {
+      if ('error' in each) throw new Error(`${each.key}: ${each.error.message}`)
+      links.push(each.link)
+    }
+  }
+  return { links, expiresAt }
+}
+
+/**
+ * Returns the `expiresIn` whose link is valid for `seconds`, and hardly longer. A link expires at
+ * the end of the next window of `expiresIn` seconds (docs/api.md, POST /files/:key/link), so that
+ * `seconds` itself would give a link for up to twice as long. Windows that are about to end are left
+ * out, since the Worker's clock may differ from this one.
+ */
+export function windowFor(seconds: number, now: Date): number {
+  const start = now.getTime() / 1000
+  const step = Math.max(1, Math.floor(seconds / 10_000))
+  let best = seconds
+  let bestExcess = Number.POSITIVE_INFINITY
+  for (let size = Math.ceil(0.6 * seconds); size <= 0.9 * seconds; size += step) {
+    const excess = 2 * size - (start % size) - seconds
+    if (excess >= 0 && excess < bestExcess) [best, bestExcess] = [size, excess]
+  }
+  return best
 }

@@ -1,21 +1,13 @@
 import type { FileRecord } from '../../client/src/index.ts'
+import { DAY_SECONDS, type FileActions } from './file-actions.ts'
 import { find } from './find.ts'
 
-const HOUR_SECONDS = 3600
-const DAY_SECONDS = 24 * HOUR_SECONDS
-
 const LIFETIMES = [
-  ['an hour', HOUR_SECONDS],
+  ['an hour', 3600],
   ['a day', DAY_SECONDS],
   ['a week', 7 * DAY_SECONDS],
   ['a month', 30 * DAY_SECONDS],
 ] as const
-
-export interface FileActions {
-  copyLink(record: FileRecord, expiresInSeconds: number): void
-  download(record: FileRecord): void
-  remove(record: FileRecord): void
-}
 
 /** The menu that all tiles share. */
 export interface FileMenu {
@@ -39,12 +31,15 @@ export function createFileMenu(actions: FileActions): FileMenu {
     button.textContent = words
     button.addEventListener(
       'click',
-      run((record) => actions.copyLink(record, seconds)),
+      run((record) => actions.copyLinks([record], seconds)),
     )
     choices.append(button)
   }
   find(menu, '#download-button', HTMLButtonElement).addEventListener('click', run(actions.download))
-  find(menu, '#delete-button', HTMLButtonElement).addEventListener('click', run(actions.remove))
+  find(menu, '#delete-button', HTMLButtonElement).addEventListener(
+    'click',
+    run((record) => actions.remove([record])),
+  )
   return {
     moveTo(tile, record) {
       current = record

@@ -1,39 +1,74 @@
+import { PresignerError } from '../../client/src/index.ts'
 import { errorText, wantsCredentials } from './error-text.ts'
 import { find } from './find.ts'
 import { filesInWords } from './words.ts'
 
+/** What the list has. */
+export interface ListState {
+  readonly loaded: number
+  /** How many of them match the filter, or undefined without a filter. */
+  readonly matching: number | undefined
+  readonly isAtEnd: boolean
+}
+
 /** The texts around the tiles: how many there are, and why there are none. */
 export interface FileStates {
-  showCount(shown: number, isAtEnd: boolean): void
+  showCount(state: ListState): void
   showError(error: unknown): void
   /** The element after the last tile. */
   readonly end: HTMLElement
 }
 
-/** Connects these texts to the page. Calls `onRetry` when the user retries a list that failed. */
-export function createFileStates(onRetry: () => void): FileStates {
+/** Connects these texts to the page. Calls `onLoad` when the user or the network wants more files. */
+export function createFileStates(onLoad: () => void): FileStates {
   const count = find(document, '#files-count', HTMLSpanElement)
   const empty = find(document, '#files-empty', HTMLDivElement)
   const locked = find(document, '#files-locked', HTMLDivElement)
+  const closed = find(document, '#files-closed', HTMLDivElement)
   const errorBox = find(document, '#files-error', HTMLDivElement)
+  const title = find(errorBox, 'h3', HTMLHeadingElement)
   const text = find(errorBox, '[role=alert]', HTMLDivElement)
+  const match = find(document, '#files-match', HTMLDivElement)
+  const matchText = find(match, 'p', HTMLParagraphElement)
+  const more = find(match, 'button', HTMLButtonElement)
   const end = find(document, '#files-end', HTMLParagraphElement)
-  find(errorBox, 'button', HTMLButtonElement).addEventListener('click', onRetry)
+  find(errorBox, 'button', HTMLButtonElement).addEventListener('click', onLoad)
+  more.addEventListener('click', onLoad)
+  addEventListener('online', () => {
+    if (!errorBox.hidden) onLoad()
+  })
   return {
     end,
-    showCount(shown, isAtEnd) {
-      empty.hidden = !isAtEnd || shown > 0
+    showCount({ loaded, matching, isAtEnd }) {
+      empty.hidden = !isAtEnd || loaded > 0
       locked.hidden = true
+      closed.hidden = true
       errorBox.hidden = true
-      count.textContent = shown === 0 ? '' : `${shown}${isAtEnd ? '' : '+'}`
-      end.textContent = isAtEnd && shown > 0 ? filesInWords(shown) : ''
+      count.textContent = loaded === 0 ? '' : `${matching ?? loaded}${isAtEnd ? '' : '+'}`
+      match.hidden = matching === undefined || loaded === 0
+      const found = matching === 0 ? 'No file' : filesInWords(matching ?? 0)
+      const verb = matching === undefined || matching < 2 ? 'matches' : 'match'
+      const scope = isAtEnd ? '.' : ` among the ${loaded} newest. Older files are not loaded yet.`
+      matchText.textContent = match.hidden ? '' : `${found} ${verb}${scope}`
+      more.hidden = isAtEnd
+      end.textContent = isAtEnd && loaded > 0 && match.hidden ? filesInWords(loaded) : ''
     },
     showError(error) {
       const isLocked = wantsCredentials(error)
+      const code = error instanceof PresignerError ? error.code : ''
       empty.hidden = true
+      match.hidden = true
       locked.hidden = !isLocked
-      errorBox.hidden = isLocked
-      text.replaceChildren(...(isLocked ? [] : errorText(error)))
+      closed.hidden = code !== 'forbidden'
+      errorBox.hidden = isLocked || code === 'forbidden'
+      title.textContent = navigator.onLine
+        ? (TITLES.get(code) ?? 'Could not list the files')
+        : 'You are offline'
+      if (errorBox.hidden) text.replaceChildren()
+      else if (navigator.onLine) text.replaceChildren(...errorText(error))
+      else text.replaceChildren(...errorText('The list loads when the connection returns.'))
     },
   }
 }
+
+const TITLES = new Map([['misconfigured', 'The Worker has a setting to fix']])

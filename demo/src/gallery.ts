@@ -1,17 +1,29 @@
 import type { Client, FileRecord } from '../../client/src/index.ts'
-import { createFilePages, type FilePages, type GalleryFile, linked } from './file-pages.ts'
+import type { FileActions } from './file-actions.ts'
+import { createFileLinks, type GalleryFile } from './file-links.ts'
+import { createFilePages, type FilePages } from './file-pages.ts'
 import { createFileStates } from './file-states.ts'
-import { fileTile } from './file-tile.ts'
+import { fileTile, type Tile } from './file-tile.ts'
 import { find } from './find.ts'
+import { createGalleryTools } from './gallery-tools.ts'
+import { createSelection } from './selection.ts'
 
 const SKELETONS = 8
+/** The width of the newest file, which takes two columns if it is a picture. */
+const LARGE_SIZES =
+  '(max-width: 40rem) and (min-resolution: 2.5x) 60vw, (max-width: 40rem) 92vw, 25rem'
 
 export interface GalleryOptions {
   readonly client: Client
+  /** Called when the user opens a file. */
+  readonly onOpen: (record: FileRecord) => void
   /** Called before the menu of a tile opens. */
   readonly onMenu: (tile: HTMLElement, record: FileRecord) => void
   /** Called after each page of the list: with undefined, or with the error. */
   readonly onPage: (error: unknown) => void
+  /** What to do with the selected files. */
+  readonly onCopy: (records: readonly FileRecord[]) => void
+  readonly onDelete: FileActions['remove']
 }
 
 /** The files of the index, newest first. Loads more when the user scrolls near the end. */
@@ -20,17 +32,46 @@ export interface Gallery {
   reload(): void
   /** Adds a new file at the top. The index may take a minute to list it. */
   add(record: FileRecord): Promise<void>
-  /** Removes a file for good. The index may still list it for a minute. */
-  drop(record: FileRecord): void
+  /** Removes files for good. The index may still list them for a minute. */
+  drop(records: readonly FileRecord[]): void
+  /** Returns the file before (-1) or after (1) this one in what is shown and loaded. */
+  neighbour(record: FileRecord, by: -1 | 1): FileRecord | undefined
+  /** Loads the next page, unless the list is at its end. */
+  loadMore(): Promise<void>
+  /** Returns the picture that the tile of this file shows. */
+  thumbnail(record: FileRecord): string | undefined
+  /** Returns a new link, in the width of the screen. */
+  screenLink(record: FileRecord): Promise<string | undefined>
+  /** Moves the focus to the tile of this file. */
+  focus(record: FileRecord): void
 }
 
-export function createGallery({ client, onMenu, onPage }: GalleryOptions): Gallery {
+export function createGallery(options: GalleryOptions): Gallery {
+  const { client, onOpen, onMenu, onPage } = options
   const list = find(document, '#files', HTMLUListElement)
   const heading = find(document, '#files-title', HTMLHeadingElement)
-  const tiles = new Map<string, HTMLElement>()
+  const tiles = new Map<string, Tile>()
   const addedKeys = new Map<Element, string>()
   const deletedKeys = new Set<string>()
   const states = createFileStates(load)
+  const tools = createGalleryTools(() => {
+    for (const tile of tiles.values()) filter(tile)
+    selection.prune()
+    update()
+  })
+  /** The tiles in their order on the page, without those that the filter hides. */
+  const shown = (): readonly Tile[] => {
+    const tileOf = new Map([...tiles.values()].map((tile) => [tile.element as Element, tile]))
+    return [...list.children].flatMap((element) => {
+      const tile = tileOf.get(element)
+      return tile === undefined || tile.element.hidden ? [] : [tile]
+    })
+  }
+  const selection = createSelection({
+    shown,
+    onCopy: options.onCopy,
+    onDelete: options.onDelete,
+  })
   // An observer reports only changes, and the end may still be near after a page. So each page
   // observes it again.
   const nearEnd = new IntersectionObserver(
@@ -39,53 +80,89 @@ export function createGallery({ client, onMenu, onPage }: GalleryOptions): Galle
     },
     { rootMargin: '0px 0px 800px' },
   )
-  let pages = createFilePages(client)
-  let loading: FilePages | undefined
+  let links = createFileLinks(client)
+  let pages = createFilePages(client, links)
+  let loading: { readonly pages: FilePages; readonly done: Promise<void> } | undefined
 
   const isNews = ({ key }: FileRecord): boolean => !tiles.has(key) && !deletedKeys.has(key)
-  const tileOf = (file: GalleryFile): HTMLElement => {
-    const tile = fileTile(file, () => onMenu(tile, file.record))
-    tiles.set(file.record.key, tile)
-    return tile
+
+  function filter({ element, file }: Tile): void {
+    element.hidden = !tools.matches(file.record)
+  }
+
+  function tileOf(file: GalleryFile): HTMLElement {
+    const { record } = file
+    const tile = fileTile(file, () => onMenu(tile.element, record))
+    tiles.set(record.key, tile)
+    selection.watch(tile)
+    tile.anchor.addEventListener('click', (event) => {
+      if (event.defaultPrevented || event.ctrlKey || event.metaKey) return
+      event.preventDefault()
+      onOpen(record)
+    })
+    filter(tile)
+    return tile.element
+  }
+
+  /** Shows how many files there are, and observes the end if more are wanted. */
+  function update(): void {
+    const { isFiltering } = tools
+    list.classList.toggle('is-filtered', isFiltering)
+    const large = list.firstElementChild?.querySelector<HTMLImageElement>('img[srcset]')
+    if (large && large.sizes !== LARGE_SIZES) large.sizes = LARGE_SIZES
+    const { isAtEnd } = pages
+    states.showCount({
+      loaded: tiles.size,
+      matching: isFiltering ? shown().length : undefined,
+      isAtEnd,
+    })
+    nearEnd.unobserve(states.end)
+    // A search that finds little must not load the whole index.
+    if (!isAtEnd && !isFiltering && loading === undefined) nearEnd.observe(states.end)
   }
 
   async function load(): Promise<void> {
-    if (loading === pages || pages.isAtEnd) return
-    const from = pages
+    if (loading?.pages === pages) return loading.done
+    if (pages.isAtEnd) return
+    const done = loadPage(pages)
+    loading = { pages, done }
+    update()
+    return done
+  }
+
+  async function loadPage(from: FilePages): Promise<void> {
     const skeletons = Array.from({ length: SKELETONS }, skeleton)
-    nearEnd.unobserve(states.end)
-    states.showCount(tiles.size, false)
     list.append(...skeletons)
     list.setAttribute('aria-busy', 'true')
-    loading = from
     let error: unknown
     const files = await from.next().catch((reason: unknown) => {
       error = reason
     })
     if (from !== pages) return // the user has reloaded
     loading = undefined
-    list.setAttribute('aria-busy', 'false')
     for (const item of skeletons) item.remove()
     if (files === undefined) {
       states.showError(error)
     } else {
       list.append(...files.filter(({ record }) => isNews(record)).map(tileOf))
-      states.showCount(tiles.size, pages.isAtEnd)
-      if (!pages.isAtEnd) nearEnd.observe(states.end)
+      update()
     }
+    list.setAttribute('aria-busy', 'false')
     onPage(error)
   }
 
   return {
     reload() {
-      pages = createFilePages(client)
+      links = createFileLinks(client)
+      pages = createFilePages(client, links)
       tiles.clear()
       addedKeys.clear()
       list.replaceChildren()
+      selection.prune()
       load()
     },
     async add(record) {
-      const [file] = await linked(client, [record])
+      const [file] = await links.forTiles([record])
       if (file === undefined || !isNews(record)) return
       const tile = tileOf(file)
       let below = list.firstElementChild
@@ -94,18 +171,36 @@ export function createGallery({ client, onMenu, onPage }: GalleryOptions): Galle
         below = below.nextElementSibling
       list.insertBefore(tile, below)
       addedKeys.set(tile, record.key)
-      states.showCount(tiles.size, pages.isAtEnd)
+      update()
     },
-    drop({ key }) {
-      const tile = tiles.get(key)
-      deletedKeys.add(key)
-      tiles.delete(key)
-      if (tile === undefined) return
-      const neighbour = tile.nextElementSibling ?? tile.previousElementSibling
-      const hadFocus = tile.contains(document.activeElement)
-      tile.remove()
-      if (hadFocus) (neighbour?.querySelector<HTMLElement>('a[href], button') ?? heading).focus()
-      states.showCount(tiles.size, pages.isAtEnd)
+    drop(records) {
+      const before = shown()
+      const focused = before.findIndex(({ element }) => element.contains(document.activeElement))
+      for (const { key } of records) {
+        deletedKeys.add(key)
+        tiles.get(key)?.element.remove()
+        tiles.delete(key)
+      }
+      selection.prune()
+      update()
+      if (focused === -1 || before[focused]?.element.isConnected) return
+      const after = shown()
+      const next = before.slice(focused).find(({ element }) => element.isConnected) ?? after.at(-1)
+      const target = next?.anchor ?? heading
+      target.focus()
+    },
+    neighbour(record, by) {
+      const all = shown()
+      const at = all.findIndex(({ file }) => file.record.key === record.key)
+      return at === -1 ? undefined : all[at + by]?.file.record
+    },
+    loadMore: load,
+    thumbnail: ({ key }) =>
+      tiles.get(key)?.element.querySelector<HTMLImageElement>('img.is-loaded')?.currentSrc,
+    screenLink: (record) => links.forScreen(record),
+    focus({ key }) {
+      const target = tiles.get(key)?.anchor ?? heading
+      target.focus()
     },
   }
 }

@@ -1,3 +1,5 @@
+import type { FileRecord } from '../../client/src/index.ts'
+
 /** What a tile shows for a file. Each name is the name of an icon. */
 export type Kind = 'image' | 'video' | 'audio' | 'text' | 'archive' | 'file'
 
@@ -12,6 +14,13 @@ export function kindOf(mimetype: string): Kind {
   if (type.startsWith('text/') || TEXT.test(type)) return 'text'
   return ARCHIVE.test(type) ? 'archive' : 'file'
 }
+
+/** The Worker resizes no larger image. As a thumbnail, its original would take too long to load. */
+export const MAX_PICTURE_BYTES = 20 * 1024 ** 2
+
+/** Tells whether the Worker can resize this file. */
+export const isResizable = ({ mimetype, size }: FileRecord): boolean =>
+  kindOf(mimetype) === 'image' && !/^image\/svg/i.test(mimetype) && size <= MAX_PICTURE_BYTES
 
 /** Returns `PDF` for `report.pdf`, and nothing if the extension is missing or long. */
 export const extensionOf = (name: string): string =>

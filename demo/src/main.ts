@@ -1,12 +1,14 @@
 import '@uppy/core/css/style.min.css'
 import '@uppy/dashboard/css/style.min.css'
 import './style.css'
+import './gallery.css'
+import './viewer.css'
 import './uppy.css'
-import { type Client, createClient } from '../../client/src/index.ts'
+import { type Client, createClient, type FileRecord } from '../../client/src/index.ts'
 import { createAccessPanel } from './access-panel.ts'
 import { createConnection } from './connection.ts'
 import { isWithoutAnswer, wantsCredentials } from './error-text.ts'
-import { createFileActions } from './file-actions.ts'
+import { createFileActions, DAY_SECONDS } from './file-actions.ts'
 import { createFileMenu } from './file-menu.ts'
 import { find } from './find.ts'
 import { createGallery } from './gallery.ts'
@@ -16,6 +18,7 @@ import { createPermissionStates, loadPermissions } from './permissions.ts'
 import { keptText } from './storage.ts'
 import { createTheme } from './theme.ts'
 import { createUploader } from './uploader.ts'
+import { createViewer, type Viewer } from './viewer.ts'
 import { filesInWords } from './words.ts'
 
 let isStarted = false
@@ -43,15 +46,19 @@ const report = (error: unknown, about?: string) => {
 
 const gallery = createGallery({
   client,
+  onOpen: (record) => viewer.open(record),
   onMenu: (tile, record) => menu.moveTo(tile, record),
   onPage(error) {
     isStarted = error === undefined
     if (isWithoutAnswer(error)) connection.lose(error)
     else if (wantsCredentials(error)) access.ask(error)
   },
+  onCopy: (records) => actions.copyLinks(records, DAY_SECONDS),
+  onDelete: (records) => actions.remove(records),
 })
-const drop = gallery.drop
-const menu = createFileMenu(createFileActions({ client, notice, drop, report }))
+const actions = createFileActions({ client, notice, drop: gallery.drop, report })
+const menu = createFileMenu(actions)
+const viewer = createFileViewer()
 const theme = createTheme((chosen) => uploader.setTheme(chosen))
 const uploader = createUploader({
   client,
@@ -92,4 +99,23 @@ async function start(): Promise<void> {
     else if (isWithoutAnswer(error)) connection.lose(error)
   }
 }
+/** The viewer has its own notice, because it covers the page's. */
+function createFileViewer(): Viewer {
+  const viewerNotice = createNotice(find(document, '#viewer-notice', HTMLDivElement))
+  const reportThere = (error: unknown) => {
+    if (!wantsCredentials(error)) return viewerNotice.fail(error)
+    viewer.close()
+    access.ask(error)
+  }
+  const drop = (records: readonly FileRecord[]) => {
+    viewer.leave(records)
+    gallery.drop(records)
+  }
+  return createViewer({
+    gallery,
+    actions: createFileActions({ client, notice: viewerNotice, drop, report: reportThere }),
+    report: reportThere,
+  })
+}
+
 start()

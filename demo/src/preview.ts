@@ -1,9 +1,13 @@
-import type { GalleryFile } from './file-pages.ts'
+import type { GalleryFile } from './file-links.ts'
 import { icon } from './icon.ts'
-import { extensionOf, kindOf } from './kind.ts'
+import { extensionOf, kindOf, MAX_PICTURE_BYTES } from './kind.ts'
 
-/** A larger picture takes too long to load for a tile. */
-const MAX_PICTURE_BYTES = 24 * 1024 ** 2
+/**
+ * The width of a tile: see `.files` in style.css. A phone with three pixels for a CSS pixel loads
+ * two of them.
+ */
+const TILE_SIZES =
+  '(max-width: 40rem) and (min-resolution: 2.5x) 30vw, (max-width: 40rem) 46vw, 12rem'
 
 /** Returns what the tile shows for the file: the picture, the start of the video, or an icon. */
 export function preview(file: GalleryFile): readonly Element[] {
@@ -18,8 +22,15 @@ function picture(file: GalleryFile, link: string): HTMLElement {
   const image = document.createElement('img')
   image.loading = 'lazy'
   image.decoding = 'async'
+  image.width = 320
+  image.height = 240
   image.alt = '' // the name is next to it
+  image.addEventListener('load', () => image.classList.add('is-loaded'), { once: true })
   image.addEventListener('error', () => image.replaceWith(symbol(file)), { once: true })
+  if (file.srcset !== undefined) {
+    image.sizes = TILE_SIZES
+    image.srcset = file.srcset
+  }
   image.src = link
   return image
 }
@@ -48,10 +59,13 @@ const nearness = new IntersectionObserver(
   { rootMargin: '200px' },
 )
 
-function symbol({ record }: GalleryFile): HTMLElement {
+/** Returns the icon of the file's kind, with its extension. */
+export function symbol({ record }: GalleryFile): HTMLElement {
   const kind = kindOf(record.mimetype)
   const box = document.createElement('span')
   box.className = 'symbol'
-  box.append(icon(kind), extensionOf(record.name))
+  // Not as text, since the accessible name of the tile doesn't contain it.
+  box.dataset.extension = extensionOf(record.name)
+  box.append(icon(kind))
   return box
 }

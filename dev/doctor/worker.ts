@@ -20,6 +20,7 @@ const healthSchema = z.union([
   z.object({
     status: z.literal('ok'),
     edgeCache: z.boolean(),
+    images: z.optional(z.boolean()),
     warnings: z.optional(z.array(z.string())),
   }),
   z.object({
@@ -30,7 +31,15 @@ const healthSchema = z.union([
 const openApiSchema = z.object({ info: z.object({ version: z.string() }) })
 
 /** The checks of a Worker, in their order. */
-export const CHECKS = ['health', 'headers', 'closed', 'cors', 'version', 'link-host'] as const
+export const CHECKS = [
+  'health',
+  'images',
+  'headers',
+  'closed',
+  'cors',
+  'version',
+  'link-host',
+] as const
 
 type Check = (typeof CHECKS)[number]
 
@@ -55,7 +64,8 @@ export async function checkWorker(options: WorkerOptions): Promise<void> {
   }
   const results = checkHealth(health, url)
   tell('health', ...results)
-  if (parsed(healthSchema, health) === null) {
+  const read = parsed(healthSchema, health)
+  if (read === null) {
     for (const name of later) tell(name, skip('The response is not from the Worker.'))
     return
   }
@@ -67,6 +77,7 @@ export async function checkWorker(options: WorkerOptions): Promise<void> {
       tell(name, fail(error.message, 'Run doctor again, and check the log of the Worker.'))
     }
   }
+  tell('images', checkImages(read))
   await tried('headers', async () => [checkHeaders(health), ...(await checkPage(options))])
   await tried('closed', async () => [await checkClosed(options)])
   await tried('cors', () => checkCors(options, settings))
@@ -102,6 +113,8 @@ const FIXES: Readonly<Record<string, string>> = {
     'Add the queue of docs/events.md, or remove WEBHOOKS.',
   ['fetch is not strictly public' satisfies Warning]:
     'Add "global_fetch_strictly_public" to compatibility_flags in wrangler.toml.',
+  ['images are not resized' satisfies Warning]:
+    'Add the [images] block of docs/operations.md#resized-images, or remove IMAGE_WIDTHS.',
 }
 
 function checkHealth(answer: Answer, url: string): Result[] {
@@ -145,6 +158,18 @@ function checkHealth(answer: Answer, url: string): Result[] {
       warn(`/healthz warns: ${text.slice(0, 200)}.`, FIXES[text] ?? 'See docs/troubleshooting.md.'),
     ),
   ]
+}
+
+/** Whether links can show resized images. */
+function checkImages(health: z.infer<typeof healthSchema>): Result {
+  if ('issues' in health) return skip('The settings are not valid.')
+  if (health.images) return pass('Links can show resized images.')
+  return skip(
+    health.edgeCache
+      ? 'Links show only originals, because the Worker has no Images binding.'
+      : 'Links show only originals, because the Worker has no edge cache or no Images binding.',
+    'If you want resized images: docs/operations.md#resized-images.',
+  )
 }
 
 /** What every answer carries: docs/security.md. */

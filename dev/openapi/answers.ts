@@ -201,8 +201,8 @@ export const health = z.object({
     .boolean()
     .check(z.describe('Whether the Worker serves links through the edge cache.')),
   images: z
-    .optional(z.literal(true))
-    .check(z.describe('Present if links can show resized images.')),
+    .optional(z.boolean())
+    .check(z.describe('Present and `true` if links can show resized images.')),
   warnings: z
     .optional(z.array(z.string()))
     .check(z.describe('What you should change although the Worker works.')),

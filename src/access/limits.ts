@@ -26,17 +26,31 @@ export const NO_LIMITS: Limits = {
 export const onlyBuckets = (buckets: readonly string[] | undefined): Limits =>
   buckets === undefined ? NO_LIMITS : { ...NO_LIMITS, buckets }
 
-/** Returns `bucket` as a principal with these limits sees it: the same object if it is the same. */
+/** Buckets by their limits. Each token has its own object of limits, with the same few values. */
+const narrowed = new WeakMap<Bucket, Map<string, Bucket>>()
+const MAX_NARROWED = 64
+
+/**
+ * Returns `bucket` as a principal with these limits sees it: the same object if it is the same. The
+ * same limits return the same object again, since what is derived for signing is kept by bucket.
+ */
 export function narrowBucket(bucket: Bucket, limits: Omit<Limits, 'buckets'>): Bucket {
   const { maxBytes, allowedTypes, maxExpiresIn } = limits
   if (maxBytes === null && allowedTypes === null && maxExpiresIn === null) return bucket
-  return {
+  const kept = narrowed.get(bucket) ?? new Map<string, Bucket>()
+  const name = JSON.stringify([maxBytes, allowedTypes, maxExpiresIn])
+  const known = kept.get(name)
+  if (known !== undefined) return known
+  const copy = {
     ...bucket,
     maxBytes: smaller(bucket.maxBytes, maxBytes),
     allowedTypes: commonTypes(bucket.allowedTypes, allowedTypes),
     // A default above the maximum is shortened where it is used.
     maxExpiresIn: maxExpiresIn === null ? bucket.maxExpiresIn : upTo(maxExpiresIn, bucket),
   }
+  if (kept.size >= MAX_NARROWED) kept.clear()
+  narrowed.set(bucket, kept.set(name, copy))
+  return copy
 }
 
 const smaller = (a: number | null, b: number | null): number | null =>

@@ -12,7 +12,8 @@ export interface ObjectSource {
   readonly keepsCopies: boolean
   /**
    * Returns the object or a variant of it, or one range, like `openObject`: 200, 206 or 416. The
-   * client's own request never reaches the bucket. Throws what `openObject` and `resize` throw.
+   * client's own request never reaches the bucket. Ask for a variant only if `keepsCopiesOf` the
+   * bucket. Throws what `openObject` and `resize` throw.
    */
   open(
     method: 'GET' | 'HEAD',
@@ -29,6 +30,15 @@ export interface ObjectSource {
 }
 
 /**
+ * Tells whether copies of the objects in `bucket` are kept. Without them, images are not resized,
+ * since each view would be billed.
+ */
+export const keepsCopiesOf = (
+  { edgeTtlSeconds }: Bucket,
+  { keepsCopies }: Pick<ObjectSource, 'keepsCopies'>,
+): boolean => keepsCopies && edgeTtlSeconds > 0
+
+/**
  * Whether `fetch` returns bytes as they are stored. On Node, Deno and Bun, it decodes encoded
  * responses.
  */
@@ -40,10 +50,7 @@ const FETCH_KEEPS_CODINGS = ON_WORKERS
  */
 export const directObjects: ObjectSource = {
   keepsCopies: false,
-  async open(method, bucket, key, range, variant) {
-    // Without copies, each view of an image would be billed.
-    if (variant)
-      throw new ApiError('image_unavailable', 'Images are resized only behind an edge cache.')
+  async open(method, bucket, key, range) {
     const opened = await openObject(bucket, key, method, range, new Date(), 0)
     if (!FETCH_KEEPS_CODINGS && contentCodings(opened.headers.get('content-encoding')).length > 0) {
       await opened.body?.cancel()

@@ -1,12 +1,12 @@
 import type { LinkPolicy } from '../access/link-signature.ts'
 import type { Bucket } from '../bucket/bucket.ts'
 import type { ImageSize } from '../bucket/image-size.ts'
-import { asApiError } from '../errors/api-error.ts'
+import { ApiError, asApiError } from '../errors/api-error.ts'
 import { coversAll, singleRange } from './byte-range.ts'
 import { requireCodings } from './content-coding.ts'
 import { parseMediaType } from './media-type.ts'
 import { toClientResponse } from './object-response.ts'
-import type { ObjectSource } from './object-source.ts'
+import { keepsCopiesOf, type ObjectSource } from './object-source.ts'
 import { isConditional, rangeIsCurrent } from './preconditions.ts'
 import { variantSpec } from './variant.ts'
 
@@ -22,7 +22,8 @@ export interface LinkPlace {
 
 /**
  * Returns the object of a verified link, for the method, range and conditions of `request`.
- * `objects` never receives the request itself. Throws what `objects.open` throws.
+ * `objects` never receives the request itself. Throws what `objects.open` throws, and
+ * `image_unavailable` for a resized image if there are no copies of it.
  */
 export async function serveLink(
   request: Request,
@@ -35,6 +36,8 @@ export async function serveLink(
     policy.variant === null
       ? null
       : variantSpec(policy.variant, imageSizes, bucket.imageQuality, request.headers.get('accept'))
+  if (variant !== null && !keepsCopiesOf(bucket, objects))
+    throw new ApiError('image_unavailable', 'Images are resized only behind an edge cache.')
   const ask = async (range: string | null): Promise<Response> => {
     const answer = await objects.open(method, bucket, policy.key, range, variant)
     return range === null ? answer : asPart(answer, range)

@@ -5,8 +5,8 @@
 export const WARNINGS = [
   'rate limit not applied',
   'index entries unreadable',
-  'edge copy not purged',
   'image not resized',
+  'edge copy not purged',
   'files not deleted',
   'parts and their size not checked',
   'complete failed although the object exists',
@@ -20,6 +20,7 @@ export const WARNINGS = [
   "The presigner's log failed",
   'webhooks are not queued',
   'fetch is not strictly public',
+  'images are not resized',
   'webhook not delivered',
   'webhook lost',
   'job not done',

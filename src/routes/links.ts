@@ -10,7 +10,9 @@ import { LINK_REFUSALS } from '../access/verdict.ts'
 import type { Bucket } from '../bucket/bucket.ts'
 import { MAX_IMAGE_SIZES } from '../bucket/image-size.ts'
 import { storedKey } from '../bucket/key-spelling.ts'
+import { MAX_KEYS } from '../bucket/limits.ts'
 import { createLink, linkExpiry, linkTo, MAX_LINK_NAME_LENGTH } from '../delivery/link.ts'
+import { keepsCopiesOf } from '../delivery/object-source.ts'
 import { redirectTarget } from '../delivery/redirect.ts'
 import { serveFallback, serveLink } from '../delivery/serve-link.ts'
 import { ApiError } from '../errors/api-error.ts'
@@ -34,6 +36,9 @@ const variant = {
   format: z.optional(z.enum(LINK_FORMATS)),
   fallback: z.optional(z.literal('original')),
 }
+
+/** Links in one response, so that it fits into the memory of a Worker. */
+const MAX_LINKS = 4 * MAX_KEYS
 
 const linkSchema = z.strictObject({
   ...variant,
@@ -81,6 +86,8 @@ export const linkRoutes = newApp()
     const { keys, expiresIn, delivery, bucket: alias, ...image } = c.req.valid('json')
     requireScope(principal, 'links:create')
     requireDelivery(principal, delivery)
+    if (keys.length * (image.widths?.length ?? 1) > MAX_LINKS)
+      throw badImage('widths', `must make at most ${MAX_LINKS} links with these keys`)
     const bucket = chooseBucket(c, alias, null)
     const expires = linkExpiry(bucket, expiresIn, new Date())
     const base = linkBase(c)
@@ -131,10 +138,8 @@ function variantOf(
 }
 
 /** Tells whether images of `bucket` can be resized, and are kept, since each call is billed. */
-const canResize = (c: AppContext, { edgeTtlSeconds }: Bucket): boolean =>
-  c.env.instance.resizesImages &&
-  edgeTtlSeconds > 0 &&
-  c.env.instance.objects(c.executionCtx).keepsCopies
+const canResize = (c: AppContext, bucket: Bucket): boolean =>
+  c.env.instance.resizesImages && keepsCopiesOf(bucket, c.env.instance.objects(c.executionCtx))
 
 const badImage = (path: string, message: string): ApiError =>
   new ApiError('invalid_request', 'The request is not valid.', { issues: [{ path, message }] })

@@ -27,7 +27,7 @@ import { newApp } from '../http/new-app.ts'
 import { json } from '../http/responses.ts'
 import { askApp, nameFile } from '../http/uploads.ts'
 import { check, validateJson } from '../http/validate.ts'
-import { requireVacant } from '../uploads/chosen-key.ts'
+import { keepExisting } from '../uploads/chosen-key.ts'
 import { uploadSignature } from '../uploads/new-upload.ts'
 import { createUploadUrl, type UploadRequest, type UploadUrl } from '../uploads/single.ts'
 
@@ -106,7 +106,6 @@ async function signUpload(
 ): Promise<UploadUrl> {
   const file = await askApp(c, bucket, nameFile(c, bucket, request), MAX_PUT_BYTES)
   const now = new Date()
-  if (file.key !== undefined)
-    await requireVacant(bucket, file.key, file.overwrite, bucket.conditionalPut, now)
-  return createUploadUrl(bucket, file, c.get('principal').prefix, now)
+  const kept = file.key === undefined ? file : await keepExisting(bucket, file, now)
+  return createUploadUrl(bucket, kept, c.get('principal').prefix, now)
 }

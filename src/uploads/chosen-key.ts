@@ -36,6 +36,19 @@ export async function requireVacant(
 }
 
 /**
+ * Returns `file` with the condition that its upload in one request must sign. If the server doesn't
+ * support one, looks first. Throws what `requireVacant` throws.
+ */
+export async function keepExisting<
+  File extends { readonly key?: ObjectKey | undefined; readonly overwrite?: boolean | undefined },
+>(bucket: Bucket, file: File, now: Date): Promise<File> {
+  const { key, overwrite } = file
+  const { conditionalPut } = bucket
+  if (key !== undefined) await requireVacant(bucket, key, overwrite, conditionalPut, now)
+  return key === undefined || conditionalPut ? file : { ...file, overwrite: undefined }
+}
+
+/**
  * Tells whether `upload` made this object. Only one upload uses a generated key. The object under a
  * chosen key may be older or newer, so it has the mark of its upload.
  */

@@ -7,7 +7,7 @@ import { type UploadConditions, uploadHeaders } from './signed-headers.ts'
 
 export interface UploadRequest extends UploadConditions {
   readonly fileName: string
-  /** The key that the caller chose, which `requireVacant` has checked. Default: a new key. */
+  /** The key that the caller chose, which `keepExisting` has checked. Default: a new key. */
   readonly key?: ObjectKey | undefined
   /** Size in bytes. If given, it is signed as Content-Length. */
   readonly size?: number | undefined
@@ -43,8 +43,7 @@ export async function createUploadUrl(
   const { size } = request
   const key = newUpload(bucket, { ...request, size }, prefix, MAX_PUT_BYTES, now)
   const { signing, expiresIn, expiresAt } = uploadSignature(bucket, request.expiresIn, now)
-  const isSigned = request.key === undefined || bucket.conditionalPut
-  const headers = uploadHeaders(bucket, isSigned ? request : { ...request, overwrite: undefined })
+  const headers = uploadHeaders(bucket, request)
   const presignKey = presignMany({
     ...signing,
     method: 'PUT',

@@ -24,7 +24,7 @@ import { json } from '../http/responses.ts'
 import { askApp, nameFile, openUpload } from '../http/uploads.ts'
 import { validateJson } from '../http/validate.ts'
 import { presign } from '../signing/presign.ts'
-import { requireVacant } from '../uploads/chosen-key.ts'
+import { keepExisting } from '../uploads/chosen-key.ts'
 import { type MultipartRequest, signParts } from '../uploads/multipart.ts'
 import { newUpload, uploadSignature } from '../uploads/new-upload.ts'
 import { uploadHeaders } from '../uploads/signed-headers.ts'
@@ -90,9 +90,8 @@ export const signRoutes = newApp().post('/s3/sign', validateJson(signSchema), as
       return json(c, { url: await stepUrl(c, step, seconds, now), key: newKey })
     }
     const file = await askApp(c, bucket, { ...asked, size }, MAX_PUT_BYTES)
-    if (file.key !== undefined)
-      await requireVacant(bucket, file.key, file.overwrite, bucket.conditionalPut, now)
-    const upload = { ...file, sha256, expiresIn }
+    const kept = file.key === undefined ? file : await keepExisting(bucket, file, now)
+    const upload = { ...kept, sha256, expiresIn }
     const signed = await createUploadUrl(bucket, upload, principal.prefix, now)
     return json(c, { url: signed.uploadUrl, key: signed.key, headers: signed.headers })
   }

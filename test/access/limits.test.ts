@@ -24,6 +24,22 @@ describe('a bucket', () => {
     expect(narrowBucket(bucket, limited({ buckets: ['files'] }))).toBe(bucket)
   })
 
+  it('is the same object for the same limits, so that signing finds what it has derived', () => {
+    const bucket = testBucket()
+    const limits = () => limited({ maxBytes: 5, allowedTypes: ['image/png'], maxExpiresIn: 60 })
+    const narrow = narrowBucket(bucket, limits())
+    expect(narrowBucket(bucket, limits())).toBe(narrow)
+    expect(narrowBucket(bucket, { ...limits(), maxBytes: 6 })).toMatchObject({ maxBytes: 6 })
+    expect(narrowBucket(testBucket({ maxBytes: 1 }), limits())).toMatchObject({ maxBytes: 1 })
+  })
+
+  it('is forgotten after many others', () => {
+    const bucket = testBucket()
+    const first = narrowBucket(bucket, limited({ maxBytes: 1 }))
+    for (let bytes = 2; bytes <= 65; bytes++) narrowBucket(bucket, limited({ maxBytes: bytes }))
+    expect(narrowBucket(bucket, limited({ maxBytes: 1 }))).not.toBe(first)
+  })
+
   it.each([
     [null, 10, 10],
     [5, 10, 5],

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { DEFAULT_IMAGE_SIZES } from '../../src/bucket/image-size.ts'
 import { readPage } from './support/markdown.ts'
 
 /** Returns the rows of the table whose first column has this heading, by that column. */
@@ -105,3 +106,48 @@ describe.each(columns.map((column, i) => ({ ...column, i })))(
     })
   },
 )
+
+describe('the resized images', () => {
+  const calls = table('100,000 photos')
+  const [example, ...others] = [...calls.entries()]
+  const [free, each] = table('Price of calls').get('Images Paid') ?? []
+
+  it('are billed for each call beyond the included ones', () => {
+    expect(calls.size).toBeGreaterThan(5)
+    for (const [name, cells] of calls) {
+      const [amount = '', costs] = cells.slice(-2)
+      const beyond = numberIn(amount) - numberIn(free)
+      expect(numberIn(costs), name).toBeCloseTo((beyond * numberIn(each)) / 1e6, 2)
+    }
+  })
+
+  it('are one call for each photo, size, format, location and time', () => {
+    for (const [name, cells] of others) {
+      const [sizes, formats, locations, times, amount] = cells.map(numberIn)
+      const factors = [100_000, sizes, formats, locations, times]
+      const product = factors.reduce<number>((result, factor = 0) => result * factor, 1)
+      expect(amount, name).toBe(product)
+    }
+  })
+
+  it('of the example are those without an edge copy', () => {
+    const images = numberIn(QUANTITIES.get('Images through the Worker')?.[1])
+    expect(numberIn(example?.[1][4])).toBe(images * 0.05)
+  })
+
+  it('have in the worst case every format of every default size', () => {
+    const formats = DEFAULT_IMAGE_SIZES.map(({ width }) => (width <= 1200 ? 3 : 2))
+    const [, worst] = others.at(-1) ?? []
+    const [sizes = 0, average = 0] = worst?.map(numberIn) ?? []
+    expect(sizes * average).toBe(formats.reduce<number>((sum, count) => sum + count, 0))
+  })
+
+  it('cost what the introduction of their section says', () => {
+    const [, section = ''] = readPage('docs/cost.md').split('## Resized images')
+    const [bold = ''] = /\*\*[^*]+\*\*/.exec(section) ?? []
+    expect([...bold.matchAll(/\$\d+\.\d\d/g)].map(([price]) => price)).toEqual([
+      example?.[1][5],
+      others[0]?.[1][5],
+    ])
+  })
+})

@@ -193,6 +193,7 @@ describe('the recipe for an index in D1', () => {
         seen.push(...page.files)
         cursor = page.cursor
       } while (cursor)
+      expect(seen).toHaveLength(120)
       expect(new Set(seen.map((file) => file.key)).size).toBe(120)
       expect(seen).toEqual(seen.toSorted(compare))
     }

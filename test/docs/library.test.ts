@@ -21,6 +21,7 @@ export interface Env {
   S3_SECRET_ACCESS_KEY: string
   SIGNING_SECRETS: string
   FILES: KVNamespace
+  IMAGES: ImagesBinding
   RATE_LIMITER: RateLimit
 }
 
@@ -94,7 +95,17 @@ const answers = {
 console.log(JSON.stringify(answers))
 `
 
-const MARKS = ['mount', 'settings', 'node-settings', 'options', 'edge', 'signer', 'node', 'testing']
+const MARKS = [
+  'mount',
+  'settings',
+  'node-settings',
+  'options',
+  'edge',
+  'images',
+  'signer',
+  'node',
+  'testing',
+]
 const other = codeBlocks(readPage(PAGE)).filter(
   ({ language, mark }) => language === 'ts' && !MARKS.includes(mark),
 )
@@ -108,6 +119,7 @@ beforeAll(() => {
     'workers/settings.ts': block('settings'),
     'workers/options.ts': block('options'),
     'workers/edge.ts': block('edge'),
+    'workers/images.ts': block('images'),
     // Node's types conflict with those of Workers.
     'node/process.d.ts': 'declare const process: { env: Record<string, string | undefined> }',
     'node/signer.ts': block('signer'),
@@ -161,7 +173,7 @@ describe('the table of', () => {
 
   it('options has exactly the existing members', () => {
     const [, members = ''] =
-      /interface PresignerOptions[^{]*\{\n([\s\S]*?)\n\}/.exec(readPage('src/index.ts')) ?? []
+      /interface PresignerOptions[^{]*\{\n([\s\S]*?)\n\}/.exec(readPage('src/instance.ts')) ?? []
     const names = [...members.matchAll(/^ {2}(\w+)\?: /gm)].map(([, name = '']) => name)
     expect(names.length).toBeGreaterThan(5)
     expect(documented('## Options').toSorted()).toEqual(names.toSorted())

@@ -114,7 +114,7 @@ describe('a client that reads only docs/openapi.json', () => {
     const files = [
       { fileName: 'a.png', mimetype: 'image/png', size: CONTENT.length },
       { fileName: 'b.png', mimetype: 'no type' },
-      { fileName: '', mimetype: 'image/png' },
+      { fileName: 'c.txt', mimetype: 'text/html' },
     ]
     const { uploads } = await readUploads(
       client.call('createUploadUrls', 200, { body: { files, expiresIn: 60, bucket: 'files' } }),

@@ -75,6 +75,13 @@ describe('the client in Node', () => {
     expect(credentials).toEqual(sent)
   })
 
+  it('names the setting to check when another server answers', async () => {
+    await expect(createClient({ baseUrl, token: 'fresh' }).url('a')).rejects.toMatchObject({
+      code: 'bad_answer',
+      message: `Unexpected response to GET ${baseUrl}/files/a/url: 200. Check baseUrl.`,
+    })
+  })
+
   it('names the settings to check when nothing answers', async () => {
     const nowhere = `http://127.0.0.1:${await freePort()}`
     await expect(createClient({ baseUrl: nowhere }).list()).rejects.toMatchObject({

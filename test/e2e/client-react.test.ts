@@ -207,7 +207,10 @@ describeWith([CHROMIUM], 'the hooks for React', () => {
       const before = await page.names()
       expect(before).toHaveLength(2)
       // Two clicks load one page.
+      const lists = () => page.requests.filter((request) => request === 'GET /files').length
+      const listed = lists()
       await Promise.all([page.files('loadMore'), page.files('loadMore')])
+      expect(lists()).toBe(listed + 1)
       const { files } = (await page.state()).files
       expect(new Set(files.map(({ name }) => name))).toEqual(new Set(['1.txt', '2.txt', '3.txt']))
       expect((await page.state()).files.hasMore).toBe(false)

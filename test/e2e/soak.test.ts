@@ -7,7 +7,7 @@ it('loses no record, no object and no event while the bucket fails now and then'
     uploads: 80,
     clients: 4,
     seed: 14,
-    bucketFailures: 0.05,
+    bucketFailures: 0.2,
     webhookFailures: 0,
     restartSeconds: Infinity,
     eventSeconds: 45,

@@ -147,7 +147,7 @@ describe('with a queue', () => {
 
   it('is not named by /healthz', async () => {
     const { worker } = withQueue()
-    expect(await (await worker.fetch('/healthz')).json()).toEqual({ status: 'ok', edgeCache: true })
+    expect(await (await worker.fetch('/healthz')).json()).not.toHaveProperty('warnings')
   })
 })
 
@@ -184,11 +184,7 @@ describe('without a queue', () => {
   it('is named by /healthz', async () => {
     captureLog()
     const health = await testWorker({ WEBHOOKS }).fetch('/healthz')
-    expect(await health.json()).toEqual({
-      status: 'ok',
-      edgeCache: true,
-      warnings: ['webhooks are not queued'],
-    })
+    expect(await health.json()).toMatchObject({ warnings: ['webhooks are not queued'] })
   })
 })
 

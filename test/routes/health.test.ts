@@ -7,6 +7,19 @@ it('answers 200 for a valid configuration', async () => {
   expect(await response.json()).toEqual({ status: 'ok', edgeCache: true, images: true })
 })
 
+it('says whether links can show resized images, and warns about sizes that have no use', async () => {
+  const IMAGE_WIDTHS = [320]
+  const healthWith = async (variables: object) =>
+    (await testWorker({ ...variables }).fetch('/healthz')).json()
+  const without = { status: 'ok', edgeCache: true }
+  expect(await healthWith({ IMAGES: undefined })).toEqual(without)
+  expect(await healthWith({ IMAGES: undefined, IMAGE_WIDTHS })).toEqual({
+    ...without,
+    warnings: ['images are not resized'],
+  })
+  expect(await healthWith({ IMAGE_WIDTHS })).toEqual({ ...without, images: true })
+})
+
 it('names each invalid setting but never its value, while every other route refuses', async () => {
   const canary = 'canary-value'
   const worker = testWorker({

@@ -178,6 +178,13 @@ describe('a link to a resized image', () => {
     }
   })
 
+  it('shows the original of a bucket with edgeTtl 0, where each view would be billed', async () => {
+    const original = await twoColorPng(300, 200)
+    const key = await putObject('a.png', original)
+    const link = await resized(key, { fallback: 'original' }, 'uncached')
+    expect(await shown(await open(link))).toMatchObject({ width: 300 })
+  })
+
   it('fails if its width, format or fallback is changed', async () => {
     const key = await putObject('a.png', await twoColorPng(300, 200))
     const link = new URL(await resized(key))
@@ -224,6 +231,18 @@ describe('asking for a resized image', () => {
     const set = await worker.post('/links', { keys: ['a.png'], widths: [320, 640] })
     const [first] = (await set.json<{ links: { srcset: string }[] }>()).links
     expect(first?.srcset).toMatch(/ 320w, .* 640w$/)
+  })
+
+  it('makes at most 4000 links at once, since a response must fit into memory', async () => {
+    const keys = Array.from({ length: 1000 }, (_, i) => `${i}.png`)
+    const widths = [32, 64, 96, 128, 256]
+    const many = await worker.post('/links', { keys, widths: widths.slice(1) })
+    expect(many.status).toBe(200)
+    expect(await codeOf(await worker.post('/links', { keys, widths }))).toEqual([
+      400,
+      'invalid_request',
+      'widths',
+    ])
   })
 
   it.each([

@@ -24,11 +24,9 @@ const IMAGE: Members = {
   width: {
     description: 'Shows an image in this width, one of `IMAGE_WIDTHS`. Default: the original.',
     minimum: 1,
-    examples: [640],
   },
   widths: {
     description: 'In place of `width`: returns `srcset` with these widths.',
-    examples: [[320, 640, 1280]],
   },
   format: {
     description:

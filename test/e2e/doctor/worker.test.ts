@@ -35,6 +35,7 @@ describe('doctor --url', () => {
     const findings = await findingsOf(worker.url, good)
     expect(statuses(findings)).toEqual({
       health: 'pass',
+      images: 'pass',
       headers: 'pass',
       closed: 'pass',
       cors: 'pass',
@@ -116,6 +117,39 @@ describe('doctor --url', () => {
               body: { status: 'ok', edgeCache: true, warnings: ['fetch is not strictly public'] },
               headers: WORKER_HEADERS,
             }
+          : undefined,
+    ],
+    [
+      'sizes of images without the binding',
+      'health',
+      'warn',
+      /images are not resized/,
+      (path) =>
+        path === '/healthz'
+          ? {
+              body: { status: 'ok', edgeCache: true, warnings: ['images are not resized'] },
+              headers: WORKER_HEADERS,
+            }
+          : undefined,
+    ],
+    [
+      'no Images binding',
+      'images',
+      'skip',
+      /because the Worker has no Images binding/,
+      (path) =>
+        path === '/healthz'
+          ? { body: { status: 'ok', edgeCache: true }, headers: WORKER_HEADERS }
+          : undefined,
+    ],
+    [
+      'no edge cache for images',
+      'images',
+      'skip',
+      /no edge cache or no Images binding/,
+      (path) =>
+        path === '/healthz'
+          ? { body: { status: 'ok', edgeCache: false }, headers: WORKER_HEADERS }
           : undefined,
     ],
     [
@@ -254,7 +288,7 @@ describe('doctor --url', () => {
   it('gives up on a Worker that hangs, immediately or later', async () => {
     await using deaf = await startWorker(() => null)
     const findings = await findingsOf(deaf.url, good, 0.3)
-    expect(Object.values(statuses(findings))).toEqual(['fail', ...Array(5).fill('skip')])
+    expect(Object.values(statuses(findings))).toEqual(['fail', ...Array(6).fill('skip')])
     await using slow = await startWorker((path) => (path === '/openapi.json' ? null : undefined))
     expect(statuses(await findingsOf(slow.url, good, 1.5))).toMatchObject({
       version: 'fail',
@@ -279,6 +313,7 @@ describe('doctor --url', () => {
     try {
       expect(statuses(await findingsOf(worker.origin, good))).toEqual({
         health: 'pass',
+        images: 'pass',
         headers: 'pass',
         closed: 'pass',
         cors: 'pass',

@@ -33,7 +33,7 @@ function rightReply(path: string, { method, headers }: IncomingMessage): Reply {
   }
   switch (path) {
     case '/healthz':
-      return { body: { status: 'ok', edgeCache: true }, headers: WORKER_HEADERS }
+      return { body: { status: 'ok', edgeCache: true, images: true }, headers: WORKER_HEADERS }
     case '/openapi.json':
       return { body: { info: { version: '0.1.0' } } }
     case '/':

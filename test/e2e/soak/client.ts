@@ -165,7 +165,7 @@ export async function runClient(
     done += size
     const recent = own.slice(-20)
     for (const file of recent) if (random() < 0.1) await change(file)
-    if (random() < 0.3) {
+    if (random() < 0.5) {
       const keys = recent.map(({ key }) => key).filter((key) => ledger.files.has(key))
       const chosen = keys.filter(() => random() < 0.2)
       if (chosen.length > 0) await remove(chosen)

@@ -1,0 +1,16 @@
+/**
+ * Shows a name in `element`: a start that may be cut off where space is short, and the extension,
+ * which stays. The whole name is the tooltip.
+ */
+export function showName(element: HTMLElement, name: string): void {
+  const extension = /\.[\p{L}\p{N}]{1,5}$/u.exec(name)?.[0] ?? ''
+  const start = name.slice(0, name.length - extension.length)
+  element.title = name
+  element.replaceChildren(
+    ...[start, extension].map((text) => {
+      const part = document.createElement('span')
+      part.textContent = text
+      return part
+    }),
+  )
+}

@@ -1,0 +1,221 @@
+import type { Context, Env } from 'hono'
+import type { AppPrincipal, Principal } from './access/principal.ts'
+import { DEFAULT_IMAGE_SIZES } from './bucket/image-size.ts'
+import { edgeObjects, stubIn } from './cloudflare/edge-objects.ts'
+import { fetchIsPublic } from './cloudflare/runtime.ts'
+import { directObjects } from './delivery/object-source.ts'
+import type { ImageResizer } from './delivery/variant.ts'
+import { within } from './delivery/within.ts'
+import { asApiError, type Issue } from './errors/api-error.ts'
+import { describe } from './errors/describe.ts'
+import { logWarning, type Warning, type WarningText } from './errors/warnings.ts'
+import { announcerTo, type Later } from './events/announcer.ts'
+import type { FileEvent } from './events/file-event.ts'
+import { type JobMessage, jobMessage } from './events/job.ts'
+import { type FileIndex, noFileIndex } from './file-index/file-index.ts'
+import type { Instance, LogLine, NewFile, RateLimiter, UploadChanges } from './http/host.ts'
+import { keepEach, loadedBy, nameOf, type SettingsFor } from './settings/define.ts'
+
+/** Options of a presigner, in addition to its settings. All of them are optional. */
+export interface PresignerOptions<E extends Env = Env> {
+  /**
+   * Returns the index that stores records of files. Without it, files can't be listed. Called once
+   * for each environment, or only once if it has no parameter: `() => index`.
+   */
+  fileIndex?: (env: E['Bindings']) => FileIndex
+  /**
+   * Returns the rate limiter. It counts requests by principal, or by network without one. Without
+   * it, there is no limit. Called like `fileIndex`.
+   */
+  rateLimiter?: (env: E['Bindings']) => RateLimiter
+  /**
+   * Returns the principal of the app's own login. A falsy result is 401. Tokens from this presigner
+   * stay valid. Without it, the API keys and JWTs in the settings apply.
+   */
+  authenticate?: (c: Context<E>) => Falsy<AppPrincipal> | Promise<Falsy<AppPrincipal>>
+  /** Called for each new upload before anything is signed. Can change or refuse it. */
+  beforeUpload?: (
+    file: NewFile,
+    principal: Principal,
+    c: Context<E>,
+  ) => undefined | UploadChanges | Promise<undefined | UploadChanges>
+  /**
+   * Called for a change to a file, before the index changes. The response waits for it. If it
+   * throws, the response is 503 `events_unavailable`, the index stays as it is, and a repeat calls it
+   * again. What it returns for `recorded` and `replaced` is the member `data` of the response.
+   */
+  onEvent?: (event: FileEvent, context: EventContext<E>) => unknown
+  /**
+   * Returns the queue for webhooks, such as `env.EVENTS`, or a falsy value for none. Call
+   * `presigner.queue` from your Worker's `queue` handler. Called like `fileIndex`.
+   */
+  jobQueue?: (env: E['Bindings']) => Falsy<JobQueue>
+  /**
+   * Start of the names of queues that `presigner.queue` handles. Default: `edge-presigner-jobs`.
+   */
+  jobQueueName?: string
+  /**
+   * Start of the names of queues with R2's event notifications, which `presigner.queue` handles too.
+   * Default: `edge-presigner-notifications`.
+   */
+  notificationQueueName?: string
+  /**
+   * Called with the log line of each request. Default: writes JSON to the console. Its errors don't
+   * affect the response.
+   */
+  log?: (line: LogLine) => void
+  /**
+   * Whether only this presigner uses its origin. Links then also show text, PDF and fonts there.
+   * Otherwise, they show images, audio and video, unless a separate host serves the links.
+   */
+  ownsOrigin?: boolean
+  /**
+   * Name of the Worker's export with the edge cache. Default: `Objects`. With null, or without that
+   * export, each link reads from the bucket.
+   */
+  objectsEntrypoint?: string | null
+  /**
+   * Returns the Images binding, if links can show resized images. `objectsEntrypoint` needs it too.
+   */
+  images?: (env: E['Bindings']) => ImageResizer | null | undefined
+}
+
+/** The longest wait for the queue, in milliseconds. */
+const QUEUE_TIMEOUT = 10_000
+
+/** A queue of Cloudflare Queues. */
+export interface JobQueue {
+  sendBatch(messages: { body: JobMessage }[]): Promise<unknown>
+}
+
+const NO_QUEUE: JobQueue = { sendBatch: async () => {} }
+
+type Falsy<T> = T | null | undefined | false | '' | 0
+
+export interface EventContext<E extends Env = Env> {
+  readonly env: E['Bindings']
+  /** Keeps work running after the response. */
+  waitUntil(work: Promise<unknown>): void
+}
+
+/**
+ * Returns the instance for each environment. Creates an instance with invalid settings again for
+ * each request.
+ */
+export function instancesOf<E extends Env>(
+  settings: SettingsFor<E['Bindings']>,
+  { fileIndex, rateLimiter, jobQueue, ...options }: PresignerOptions<E>,
+): (env: E['Bindings']) => Instance {
+  const made = {
+    ...options,
+    ...(fileIndex && { fileIndex: keepEach(fileIndex) }),
+    ...(rateLimiter && { rateLimiter: keepEach(rateLimiter) }),
+    ...(jobQueue && { jobQueue: keepEach(jobQueue) }),
+  }
+  const instances = new WeakMap<object, Instance>()
+  return (env) => {
+    const owner = typeof env === 'object' && env !== null ? env : options
+    const instance = instances.get(owner) ?? createInstance(settings, made, env)
+    if (instance.settings.ok) instances.set(owner, instance)
+    return instance
+  }
+}
+
+function createInstance<E extends Env>(
+  settings: SettingsFor<E['Bindings']>,
+  {
+    fileIndex,
+    rateLimiter,
+    jobQueue,
+    onEvent,
+    log,
+    images,
+    objectsEntrypoint = 'Objects',
+  }: PresignerOptions<E>,
+  env: E['Bindings'],
+): Instance {
+  const loaded = loadedBy(settings, env)
+  const issues: Issue[] = []
+  const make = <T>(
+    path: string,
+    create: ((env: E['Bindings']) => T) | undefined,
+    without: T,
+    method: string,
+  ): T => {
+    // Don't use a binding that the settings report as missing.
+    if (!loaded.ok || create === undefined) return without
+    try {
+      const made = create(env)
+      if (typeof Object(made)[method] === 'function') return made
+      issues.push({ path, message: `must return an object with ${method}()` })
+      return without
+    } catch (error) {
+      // The message of another error may contain a secret.
+      const known = asApiError(error)
+      const message = known?.message ?? `could not be created: ${nameOf(error)}`
+      issues.push({ path, message })
+      return without
+    }
+  }
+  const made = {
+    fileIndex: make('fileIndex', fileIndex, noFileIndex, 'list'),
+    rateLimiter: make<RateLimiter | null>('rateLimiter', rateLimiter, null, 'limit'),
+  }
+  const orNone = jobQueue && ((one: E['Bindings']) => jobQueue(one) || NO_QUEUE)
+  const queue = make('jobQueue', orNone, NO_QUEUE, 'sendBatch')
+  const later: Later | null =
+    queue === NO_QUEUE
+      ? null
+      : async (...jobs) => {
+          const messages = jobs.map((job) => ({ body: jobMessage(job) }))
+          await within(QUEUE_TIMEOUT, queue.sendBatch(messages))
+        }
+  const webhooks = loaded.ok ? loaded.settings.webhooks : []
+  const warnings: Warning[] = []
+  if (webhooks.length > 0 && later === null) {
+    warnings.push('webhooks are not queued')
+    logWarning('webhooks are not queued', { reason: 'each has one attempt' })
+  }
+  const fetchesWorkers = webhooks.length > 0 || (loaded.ok && loaded.settings.jwt?.jwksUrl)
+  if (fetchesWorkers && !fetchIsPublic()) warnings.push('fetch is not strictly public')
+  const resizesImages = loaded.ok && Boolean(images?.(env))
+  if (loaded.ok && !resizesImages && loaded.settings.imageSizes !== DEFAULT_IMAGE_SIZES)
+    warnings.push('images are not resized')
+  return {
+    ...made,
+    resizesImages,
+    later,
+    warnings,
+    events: announcerTo({
+      onEvent:
+        onEvent === undefined
+          ? null
+          : (event, background) =>
+              onEvent(event, { env, waitUntil: (work) => background.waitUntil(work) }),
+      webhooks,
+      later,
+    }),
+    settings: issues.length === 0 ? loaded : { ok: false, issues },
+    log: log === undefined ? (line) => console.log(JSON.stringify(line)) : harmless(log),
+    objects(context) {
+      const stub = objectsEntrypoint === null ? null : stubIn(context, objectsEntrypoint)
+      return stub === null ? directObjects : edgeObjects(stub)
+    },
+  }
+}
+
+/** Returns `log` with its errors caught, also asynchronous ones. They only go to the console. */
+function harmless(log: (line: LogLine) => unknown): (line: LogLine) => void {
+  const report = (error: unknown) => {
+    const warning: WarningText = `The presigner's log failed: ${describe(error)}`
+    console.error(warning)
+  }
+  return (line) => {
+    try {
+      const done = log(line)
+      if (done instanceof Promise) done.catch(report)
+    } catch (error) {
+      report(error)
+    }
+  }
+}

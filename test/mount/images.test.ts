@@ -1,0 +1,93 @@
+import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test'
+import { env } from 'cloudflare:workers'
+import { Hono } from 'hono'
+import { describe, expect, it } from 'vitest'
+import { objectsEntrypoint } from '../../src/cloudflare/objects.ts'
+import { defineSettings, type PresignerOptions } from '../../src/index.ts'
+import { jsonOf, settingsInput, upload } from '../support/app.ts'
+import { twoColorPng } from '../support/images.ts'
+import { mount } from '../support/mount.ts'
+
+const images = () => env.IMAGES
+const input = settingsInput({ imageWidths: [{ width: 64, height: 10, fit: 'scale-down' }, 128] })
+
+/** Mounts a presigner whose own entrypoint has, or lacks, the Images binding. */
+function mounted(options: PresignerOptions, entrypoint: Parameters<typeof objectsEntrypoint>[1]) {
+  const Objects = objectsEntrypoint(
+    defineSettings(() => input),
+    entrypoint,
+  )
+  const host = new Hono()
+  mount({ host, settings: input, ...options })
+  const fetch = async (path: string, init?: RequestInit) => {
+    const context = createExecutionContext()
+    const objects = new Objects(context, {})
+    const stub = {
+      fetch: (request: Request) => objects.fetch(request),
+      purge: (alias: string, keys: readonly string[]) => objects.purge(alias, keys),
+    }
+    const request = new Request(new URL(path, 'https://app.example'), init)
+    const response = await host.fetch(
+      request,
+      {},
+      Object.assign(context, { exports: { Objects: stub } }),
+    )
+    await waitOnExecutionContext(context)
+    return response
+  }
+  const post = (path: string, body: unknown) =>
+    fetch(path, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify(body),
+    })
+  const app = { fetch, post }
+  return {
+    ...app,
+    async link(body: object) {
+      const key = await upload(app, '/media', await twoColorPng(300, 200))
+      return post(`/media/files/${encodeURIComponent(key)}/link`, body)
+    },
+  }
+}
+
+const opened = async (app: ReturnType<typeof mounted>, answer: Response) =>
+  app.fetch((await jsonOf<{ link: string }>(answer)).link)
+
+describe('a mounted presigner', () => {
+  it('shows images in the sizes of its own settings', async () => {
+    const app = mounted({ images }, { images })
+    expect(await jsonOf(await app.fetch('/media/healthz'))).toMatchObject({ images: true })
+    const response = await opened(app, await app.link({ width: 64, format: 'png' }))
+    expect(response.status).toBe(200)
+    const { body } = new Response(await response.arrayBuffer())
+    if (body === null) throw new Error('The response has no body.')
+    expect(await env.IMAGES.info(body)).toMatchObject({ width: 15, height: 10 })
+    const unknown = await app.link({ width: 320 })
+    expect(await jsonOf(unknown)).toMatchObject({
+      code: 'invalid_request',
+      issues: [{ path: 'width', message: 'must be one of 64, 128' }],
+    })
+  })
+
+  it('makes no such links without the option, unless the original will do', async () => {
+    const app = mounted({}, {})
+    expect(await jsonOf(await app.fetch('/media/healthz'))).toMatchObject({
+      warnings: ['images are not resized'],
+    })
+    expect((await app.link({ width: 64 })).status).toBe(400)
+    const response = await opened(app, await app.link({ width: 64, fallback: 'original' }))
+    expect(response.status).toBe(200)
+    expect((await response.arrayBuffer()).byteLength).toBe((await twoColorPng(300, 200)).byteLength)
+  })
+
+  it.each([
+    ['the presigner alone', {}],
+    ['an entrypoint whose environment lacks it', { images: () => undefined }],
+  ])('answers 503 with the binding in %s', async (_, entrypoint) => {
+    const app = mounted({ images }, entrypoint)
+    const response = await opened(app, await app.link({ width: 64 }))
+    expect([response.status, response.headers.get('Cache-Control')]).toEqual([503, 'no-store'])
+    expect(await jsonOf(response)).toMatchObject({ code: 'image_unavailable' })
+  })
+})
