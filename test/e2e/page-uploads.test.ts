@@ -213,7 +213,7 @@ describeWith([CHROMIUM], 'uploads on the page of a Worker in Chromium', () => {
     const shuffled = [7, 2, 11, 0, 9, 4, 1, 10, 3, 8, 6, 5].map((index) => inOrder[index] ?? '')
     await dropOn(page, 'h1', shuffled.map(picture))
     await notice(page).getByText('12 files uploaded.').waitFor()
-    expect(await names(page)).toEqual(inOrder)
+    await expect.poll(() => names(page)).toEqual(inOrder)
     await page.reload()
     await tile(page, 'picture 1.png').waitFor()
     expect(await names(page)).toEqual(inOrder)
@@ -246,7 +246,7 @@ describeWith([CHROMIUM], 'uploads on the page of a Worker in Chromium', () => {
     await expectAccessible(page)
     expect(parts).toEqual(['1'])
     await page.getByRole('button', { name: 'Continue with 1 file' }).press('Enter')
-    await tile(page, FILM.name).waitFor()
+    await tile(page, FILM.name).first().waitFor()
     expect(parts).toEqual(['1', '2', '3'])
 
     const [file] = await list()
@@ -257,7 +257,7 @@ describeWith([CHROMIUM], 'uploads on the page of a Worker in Chromium', () => {
     expect(bytes.equals(patternBytes(FILM.size))).toBe(true)
     await page.getByText('Drop files here').waitFor()
     await page.reload()
-    await tile(page, FILM.name).waitFor()
+    await tile(page, FILM.name).first().waitFor()
     expect(await page.getByText('Continue the upload?').count()).toBe(0)
     expect(tab.failures).toEqual([])
   })
@@ -340,7 +340,7 @@ describeWith([CHROMIUM], 'uploads on the page of a Worker in Chromium', () => {
     await page.getByRole('heading', { name: 'The files are not available' }).waitFor()
     await expectAccessible(page)
     await page.unroute('**/limits')
-    await tile(page, FILM.name).waitFor()
+    await tile(page, FILM.name).first().waitFor()
   })
 
   it('names a file that the token does not allow, and the reason', async () => {
@@ -372,10 +372,13 @@ describeWith([CHROMIUM], 'uploads on the page of a Worker in Chromium', () => {
     it('for reading only, offers neither uploads nor deletes', async () => {
       await using tab = await open(READ_ONLY)
       const { page } = tab
-      await tile(page, FILM.name).waitFor()
+      await tile(page, FILM.name).first().waitFor()
       expect(await page.locator('#uploader').isVisible()).toBe(false)
       await dropOn(page, 'h1', [picture('refused.png')])
-      await page.getByRole('button', { name: `Actions for ${FILM.name}` }).click()
+      await page
+        .getByRole('button', { name: `Actions for ${FILM.name}` })
+        .first()
+        .click()
       await page.getByRole('button', { name: 'Download' }).waitFor()
       expect(await page.getByRole('button', { name: 'Delete…' }).isVisible()).toBe(false)
       await page.keyboard.press('Escape')
@@ -394,7 +397,7 @@ describeWith([CHROMIUM], 'uploads on the page of a Worker in Chromium', () => {
       const field = page.getByRole('textbox', { name: 'Token or API key' })
       await field.fill(FULL)
       await field.press('Enter')
-      await tile(page, FILM.name).waitFor()
+      await tile(page, FILM.name).first().waitFor()
       await page.getByRole('button', { name: 'browse files' }).waitFor()
       expect(await field.isVisible()).toBe(false)
     })
