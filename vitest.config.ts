@@ -32,6 +32,7 @@ const SLOW = [
   'client-react',
   'page',
   'page-gallery',
+  'page-uploads',
   'dev',
   'doctor',
   'first-hour',

@@ -267,7 +267,7 @@ describeWith([CHROMIUM], 'the page of npm run dev in Chromium', () => {
       route.fulfill({ status: 413, json: { message, code: 'file_too_large', requestId: 'r-2' } }),
     )
     await choose(page, picture('large.png', 200))
-    await notice(page).getByText(message).waitFor()
+    await notice(page).getByText(`“large.png” was not uploaded. ${message}`).waitFor()
     await notice(page).getByText('file_too_large · r-2').waitFor()
     expect(await seriousFindings(page)).toEqual([])
     await page.unroute('**/s3/sign')
@@ -303,16 +303,12 @@ describeWith([CHROMIUM], 'the page of npm run dev in Chromium', () => {
     await tile(page, 'before.png').waitFor()
     const bucket = (url: URL) => url.searchParams.has('X-Amz-Signature')
     for (const [gone, name, message] of [
-      [bucket, 'bucket.png', 'Network error during S3 request. The upload resumes automatically.'],
-      [
-        '**/s3/sign',
-        'worker.png',
-        'No response to POST /s3/sign. The upload resumes automatically.',
-      ],
+      [bucket, 'bucket.png', 'No connection to the bucket. Trying again…'],
+      ['**/s3/sign', 'worker.png', 'No connection to the Worker. Trying again…'],
     ] as const) {
       await page.route(gone, (route) => route.abort())
       await choose(page, picture(name, 30))
-      await notice(page).getByText(message).waitFor()
+      await page.locator('#connection').getByText(message).waitFor()
       await page.unroute(gone)
       await tile(page, name).waitFor()
     }
