@@ -23,20 +23,18 @@ const shownName = (page: Page): Promise<string | null> => page.locator('#viewer-
 /** Waits until the viewer has replaced the thumbnail. */
 const loaded = (page: Page) => page.locator('#viewer-media:not(.is-loading) > *').first().waitFor()
 
-/** The bytes of the pictures, and those of everything, that the page has loaded. */
+/** The bytes that the page has loaded, with its own files, and how far it has moved. */
 const transferred = async (page: Page) =>
-  z.object({ pictures: z.number(), all: z.number(), shift: z.number() }).parse(
+  z.object({ all: z.number(), shift: z.number() }).parse(
     await page.evaluate(`(async () => {
       const entries = performance.getEntriesByType('resource')
-      const bytes = (some) => some.reduce((sum, { transferSize }) => sum + transferSize, 0)
       const shifts = await new Promise((resolve) => {
         new PerformanceObserver((list) => resolve(list.getEntries()))
           .observe({ type: 'layout-shift', buffered: true })
         setTimeout(() => resolve([]), 500)
       })
       return {
-        pictures: bytes(entries.filter(({ name }) => name.includes('/i/files/'))),
-        all: bytes(entries),
+        all: entries.reduce((sum, { transferSize }) => sum + transferSize, 0),
         shift: shifts.reduce((sum, { value }) => sum + value, 0),
       }
     })()`),
@@ -74,17 +72,18 @@ describeWith([CHROMIUM], 'the gallery of the page in Chromium', () => {
   ] as const)(
     'loads little for %s, and shifts nothing',
     async (_, options, isWhole, limit) => {
+      const shifts: number[] = []
       const measure = async () => {
         await using tab = await visit(options, isWhole)
-        const sizes = await transferred(tab.page)
-        console.log(sizes)
+        const { all, shift } = await transferred(tab.page)
         if (isWhole) expect(await tab.page.locator('.preview img.is-loaded').count()).toBe(PHOTOS)
-        expect(sizes.shift).toBeLessThan(0.05)
         expect(tab.failures).toEqual([])
-        return sizes.all
+        shifts.push(shift)
+        return all
       }
       // On a busy machine, the first resizing may take so long that the original takes its place.
       await expect.poll(measure, { timeout: 100_000, interval: 100 }).toBeLessThan(limit)
+      expect(Math.max(...shifts)).toBeLessThan(0.05)
     },
     120_000,
   )
@@ -296,6 +295,35 @@ describeWith([CHROMIUM], 'the gallery of the page in Chromium', () => {
     await count(`${(await names(page)).length} selected`)
     expect(tab.failures).toEqual([])
   })
+
+  it.each([{ width: 1280, height: 700 }, PHONE.viewport])(
+    'shows what was done without covering any text, at %o',
+    async (viewport) => {
+      await using tab = await demo.open({
+        viewport,
+        permissions: ['clipboard-read', 'clipboard-write'],
+      })
+      const { page } = tab
+      await page.getByRole('button', { name: `Actions for ${nameOf(20)}` }).click()
+      await page.getByRole('button', { name: 'a day' }).click()
+      const notice = page.locator('#notice')
+      await notice.getByText(`Link to ${nameOf(20)} copied.`).waitFor()
+      const boxOf = async (selector: string) => {
+        const box = await page.locator(selector).boundingBox()
+        const { x = 0, y = 0, width = 0, height = 0 } = box ?? {}
+        return { left: x, top: y, right: x + width, bottom: y + height }
+      }
+      const [said, bar] = [await boxOf('#notice'), await boxOf('.bar')]
+      expect(bar.top).toBe(0)
+      expect(said.bottom).toBeLessThanOrEqual(bar.bottom)
+      expect(said.right).toBeLessThanOrEqual(viewport.width)
+      for (const selector of ['.brand', '#access-button', '#theme-button']) {
+        const other = await boxOf(selector)
+        const isBeside = other.right <= said.left || other.left >= said.right
+        expect(isBeside || other.bottom <= said.top).toBe(true)
+      }
+    },
+  )
 
   it('searches names and filters kinds, and says what is not loaded yet', async () => {
     for (let index = 0; index < NOTES; index++) await demo.put(`Über ${index}.txt`)
