@@ -262,6 +262,30 @@ describeWith([CHROMIUM], 'uploads on the page of a Worker in Chromium', () => {
     expect(tab.failures).toEqual([])
   })
 
+  it('asks for a file that the browser did not keep, and sends only its missing parts', async () => {
+    await using tab = await open(FULL)
+    const { page } = tab
+    page.on('dialog', (dialog) => dialog.accept())
+    const parts = await sendOnePart(page)
+    await page.evaluate(`new Promise((resolve, reject) => {
+      const request = indexedDB.open('uppy-blobs')
+      request.onerror = reject
+      request.onsuccess = () => {
+        const change = request.result.transaction('files', 'readwrite')
+        change.objectStore('files').clear()
+        change.oncomplete = resolve
+      }
+    })`)
+    await page.reload()
+    await page.getByText('Choose the marked file again.').waitFor()
+    await expectAccessible(page)
+    await page.getByRole('button', { name: 'Choose it again' }).click()
+    await choose(page, film)
+    await page.getByRole('button', { name: 'Continue with 1 file' }).click()
+    await notice(page).getByText('1 file uploaded.').waitFor()
+    expect(parts).toEqual(['1', '2', '3'])
+  })
+
   it('asks before the user leaves while files are uploading, and only then', async () => {
     await using tab = await open(FULL)
     const { page } = tab
