@@ -1,7 +1,7 @@
 /**
  * `node test/e2e/page-images.ts DIRECTORY` takes screenshots of the page with files, in light and
  * dark mode, on four screens: the gallery, the viewer, and a selection in the list. In docs/images
- * are page-light-1280.png, page-dark-1280.png and viewer-dark-1280.png, without their widths.
+ * are page-light-1280.png and page-dark-1280.png, without their widths.
  */
 import { join } from 'node:path'
 import { dropOn, startDemoPage, type TestFile, tile } from './demo-page.ts'
