@@ -4,6 +4,7 @@ import { findBucket } from '../bucket/find-bucket.ts'
 import { cacheTag, copiesOf, copySeconds, homeOf, openObject } from '../delivery/open-object.ts'
 import { relay } from '../delivery/pump.ts'
 import {
+  heldBytes,
   type ImageResizer,
   imageResponse,
   type KeptImage,
@@ -24,6 +25,7 @@ import {
   makeOnce,
   matchVariant,
   putVariant,
+  withRoom,
 } from './edge-variants.ts'
 import { copyUrl, FAILURE, WANTED_RANGE } from './objects-protocol.ts'
 
@@ -152,7 +154,9 @@ export const objectsEntrypoint = <E extends object>(
       const make = async () => {
         if (usesCacheApi) generation = await currentGeneration(url)
         const original = await openObject(bucket, key, 'GET', null, new Date(), 0)
-        return resize(relay(original)[0], variant, images?.(this.env) ?? null)
+        return withRoom(heldBytes(original), () =>
+          resize(relay(original)[0], variant, images?.(this.env) ?? null),
+        )
       }
       const keep = (image: KeptImage) => {
         const stored =
