@@ -157,12 +157,15 @@ function browserRules(start: typeof startS3rver): void {
     expect(await shown('reloadPicture')).toBe(9)
     const longer = z.object({ link: z.string() }).parse(await post(path, { expiresIn: 7200 }))
     await replace(11)
-    console.log('OTHER', await tab.evaluate(`(async () => {
+    console.log(
+      'OTHER',
+      await tab.evaluate(`(async () => {
         const image = document.querySelector('img')
         image.src = ${JSON.stringify(longer.link)}
         await image.decode()
         return image.naturalWidth
-      })()`))
+      })()`),
+    )
   })
 }
 
