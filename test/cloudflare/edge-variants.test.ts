@@ -145,7 +145,7 @@ describe('making an image', () => {
     const make = vi.fn(() => Promise.reject<KeptImage>(new Error('down')))
     const ask = () => makeOnce(name, make, keep).catch(String)
     await ask()
-    forgetVariants(`${name.replace('?w=1', '')}0`)
+    forgetVariants(name.replace('?w=1', '').slice(0, -1))
     await ask()
     expect(make).toHaveBeenCalledTimes(1)
     forgetVariants(name.replace('?w=1', ''))
@@ -160,6 +160,17 @@ describe('making an image', () => {
     for (const name of names.slice(1)) await makeOnce(name, make, keep).catch(String)
     expect(make).toHaveBeenCalledTimes(101)
     await makeOnce(names[0] ?? '', make, keep).catch(String)
+    expect(make).toHaveBeenCalledTimes(102)
+  })
+
+  it('forgets the oldest result first', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] })
+    const [first = '', ...others] = Array.from({ length: 100 }, newName)
+    const make = vi.fn(() => Promise.reject<KeptImage>(new Error('down')))
+    const ask = (name: string) => makeOnce(name, make, keep).catch(String)
+    for (const name of [first, ...others]) await ask(name)
+    vi.advanceTimersByTime(10_000)
+    for (const name of [first, newName(), first]) await ask(name)
     expect(make).toHaveBeenCalledTimes(102)
   })
 
