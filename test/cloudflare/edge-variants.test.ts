@@ -65,9 +65,9 @@ function objectsWith(resizer: ImageResizer, behindCache = false) {
   }
   return {
     purged,
-    show: (key: string) =>
+    show: (key: string, variant = VARIANT) =>
       run(async (objects) => {
-        const asked = await objectRequest('GET', counted, parseObjectKey(key), null, VARIANT)
+        const asked = await objectRequest('GET', counted, parseObjectKey(key), null, variant)
         const answer = await objects.fetch(asked)
         const { body } = new Response(await answer.arrayBuffer())
         if (answer.status !== 200 || body === null) return answer.status
@@ -98,6 +98,17 @@ describe.each([
     expect(await before).toBe(64)
     expect(await show(key)).toBe(21)
   })
+})
+
+it('several sizes that begin at the same time are each made once', async () => {
+  const key = await putObject('a.png', await twoColorPng(300, 300))
+  const { calls, resizer } = countingResizer()
+  const { show } = objectsWith(resizer)
+  const showAll = () =>
+    Promise.all([32, 64, 96].map((width) => show(key, { ...VARIANT, ...sizeOf(width) })))
+  expect(await showAll()).toEqual([32, 64, 96])
+  expect(await showAll()).toEqual([32, 64, 96])
+  expect(calls).toHaveLength(3)
 })
 
 it('behind Workers Caching, purges an image whose object was deleted while it was made', async () => {
