@@ -1,4 +1,4 @@
-import type { KeptImage } from '../delivery/variant.ts'
+import { isImageError, type KeptImage } from '../delivery/variant.ts'
 import { withinCacheTime } from '../delivery/within.ts'
 import { attempt } from './edge-cache.ts'
 
@@ -6,9 +6,13 @@ const WAIT_MILLISECONDS = 50
 const MAX_WAITS = 240
 /** How long an image stays in memory for the requests that wait for it. */
 const IMAGE_MILLISECONDS = 2000
-/** How long an error is remembered, so that a crowd doesn't repeat a call that is billed. */
+/** How long a failure to resize is remembered, so that a crowd doesn't repeat a call that is billed. */
 const ERROR_MILLISECONDS = 10_000
 const MAX_OUTCOMES = 100
+/** Bytes of originals in memory at a time. An isolate has 128 MB for everything. */
+const MAX_HELD_BYTES = 40 * 1024 ** 2
+/** Work that takes longer has been canceled with its request. */
+const HELD_MILLISECONDS = 60_000
 const GENERATION_SECONDS = 31_536_000
 const GENERATION = 'X-Generation'
 
@@ -21,13 +25,16 @@ type Outcome = { readonly until: number } & (
 const making = new Map<string, object>()
 /** The latest variants of this isolate, by name. */
 const outcomes = new Map<string, Outcome>()
+/** Originals that this isolate holds. */
+const held = new Set<{ readonly bytes: number; readonly until: number }>()
 /** Generations that this isolate is storing, by the name of the object's copies. */
 const beginning = new Map<string, string>()
 
 /**
  * Resolves with the result of `make`, which is billed, and starts to store it with `keep`. Requests
- * for the same variant that come before it is stored get the same image, or the same error. Later
- * ones don't, since the object may have changed, and neither do those after `forgetVariants`.
+ * for the same variant that come before it is stored get the same image, or the same error of
+ * `resize`. Later ones don't, since the object may have changed, and neither do those after
+ * `forgetVariants`.
  */
 export async function makeOnce(
   name: string,
@@ -51,10 +58,36 @@ export async function makeOnce(
     void keep(image).finally(end)
     return image
   } catch (error) {
-    if (isCurrent()) remember(name, { error, until: Date.now() + ERROR_MILLISECONDS })
+    // The bucket may answer differently at once: the object may be uploaded now.
+    if (isImageError(error) && isCurrent())
+      remember(name, { error, until: Date.now() + ERROR_MILLISECONDS })
     end()
     throw error
   }
+}
+
+/**
+ * Runs `work`, which holds an original of so many bytes, when there is room for it: a page of
+ * thumbnails would otherwise need all originals at once. After a while, it runs anyway.
+ */
+export async function withRoom<T>(bytes: number, work: () => Promise<T>): Promise<T> {
+  for (let waits = 0; waits < MAX_WAITS && !hasRoom(bytes); waits++)
+    await new Promise((resolve) => setTimeout(resolve, WAIT_MILLISECONDS))
+  const one = { bytes, until: Date.now() + HELD_MILLISECONDS }
+  held.add(one)
+  try {
+    return await work()
+  } finally {
+    held.delete(one)
+  }
+}
+
+function hasRoom(bytes: number): boolean {
+  let sum = 0
+  for (const one of held)
+    if (one.until > Date.now()) sum += one.bytes
+    else held.delete(one)
+  return sum === 0 || sum + bytes <= MAX_HELD_BYTES
 }
 
 /**

@@ -4,6 +4,7 @@ import { findBucket } from '../bucket/find-bucket.ts'
 import { cacheTag, copiesOf, copySeconds, homeOf, openObject } from '../delivery/open-object.ts'
 import { relay } from '../delivery/pump.ts'
 import {
+  heldBytes,
   type ImageResizer,
   imageResponse,
   type KeptImage,
@@ -25,6 +26,7 @@ import {
   makeOnce,
   matchVariant,
   putVariant,
+  withRoom,
 } from './edge-variants.ts'
 import { copyUrl, FAILURE, WANTED_RANGE } from './objects-protocol.ts'
 
@@ -107,7 +109,8 @@ export const objectsEntrypoint = <E extends object>(
       )
       for (const url of urls) forgetVariants(url)
       if (this.ctx.cache !== undefined) return this.#purgeTags(bucket, keys)
-      await Promise.all([...urls].flatMap((url) => [dropCopy(url), dropVariants(url)]))
+      const drops = images === undefined ? [dropCopy] : [dropCopy, dropVariants]
+      await Promise.all([...urls].flatMap((url) => drops.map((drop) => drop(url))))
     }
 
     async #purgeTags(bucket: Bucket, keys: readonly ObjectKey[]): Promise<void> {
@@ -154,7 +157,9 @@ export const objectsEntrypoint = <E extends object>(
       const make = async () => {
         if (usesCacheApi) generation = await currentGeneration(url)
         const original = await openObject(bucket, key, 'GET', null, new Date(), 0)
-        return resize(relay(original)[0], variant, images?.(this.env) ?? null)
+        return withRoom(heldBytes(original), () =>
+          resize(relay(original)[0], variant, images?.(this.env) ?? null),
+        )
       }
       const keep = (image: KeptImage) => {
         const stored =

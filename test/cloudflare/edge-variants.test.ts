@@ -7,6 +7,7 @@ import { objectRequest } from '../../src/cloudflare/edge-objects.ts'
 import { forgetVariants, makeOnce } from '../../src/cloudflare/edge-variants.ts'
 import { loadEnvironment } from '../../src/cloudflare/environment.ts'
 import type { ImageResizer, KeptImage, VariantSpec } from '../../src/delivery/variant.ts'
+import { ApiError } from '../../src/errors/api-error.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { deleteObject } from '../../src/storage/object.ts'
 import { Objects } from '../../src/worker.ts'
@@ -132,6 +133,8 @@ it('a crowd costs one call and one request to the bucket, also if the call fails
   }
 })
 
+const DOWN = new ApiError('image_unavailable', 'The image can not be resized now.')
+
 describe('making an image', () => {
   const newName = () => `https://objects.invalid/made/${crypto.randomUUID()}?w=1`
   const image = (): KeptImage => ({ bytes: new Uint8Array(1), headers: [] })
@@ -140,9 +143,9 @@ describe('making an image', () => {
   it('is not tried again for ten seconds after an error', async () => {
     vi.useFakeTimers({ toFake: ['Date'] })
     const name = newName()
-    const make = vi.fn(() => Promise.reject<KeptImage>(new Error('down')))
-    const ask = () => makeOnce(name, make, keep).catch(String)
-    expect([await ask(), await ask()]).toEqual(['Error: down', 'Error: down'])
+    const make = vi.fn(() => Promise.reject<KeptImage>(DOWN))
+    const ask = () => makeOnce(name, make, keep).catch((error: unknown) => error)
+    expect([await ask(), await ask()]).toEqual([DOWN, DOWN])
     vi.advanceTimersByTime(9999)
     await ask()
     expect(make).toHaveBeenCalledTimes(1)
@@ -153,8 +156,8 @@ describe('making an image', () => {
 
   it('is tried again after a purge', async () => {
     const name = newName()
-    const make = vi.fn(() => Promise.reject<KeptImage>(new Error('down')))
-    const ask = () => makeOnce(name, make, keep).catch(String)
+    const make = vi.fn(() => Promise.reject<KeptImage>(DOWN))
+    const ask = () => makeOnce(name, make, keep).catch((error: unknown) => error)
     await ask()
     forgetVariants(name.replace('?w=1', '').slice(0, -1))
     await ask()
@@ -166,7 +169,7 @@ describe('making an image', () => {
 
   it('remembers at most 100 results', async () => {
     const names = Array.from({ length: 101 }, newName)
-    const make = vi.fn(() => Promise.reject<KeptImage>(new Error('down')))
+    const make = vi.fn(() => Promise.reject<KeptImage>(DOWN))
     for (const name of names) await makeOnce(name, make, keep).catch(String)
     for (const name of names.slice(1)) await makeOnce(name, make, keep).catch(String)
     expect(make).toHaveBeenCalledTimes(101)

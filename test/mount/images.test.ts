@@ -32,10 +32,11 @@ function mounted(options: PresignerOptions, entrypoint: Parameters<typeof object
       {},
       Object.assign(context, { exports: { Objects: stub } }),
     )
-    // The work after a response waits until its body is read.
-    const body = await response.arrayBuffer()
+    // The copy of an original waits for its reader, and so would the context.
+    const { body } = response
+    const answer = body === null ? response : new Response(await response.arrayBuffer(), response)
     await waitOnExecutionContext(context)
-    return new Response(body, response)
+    return answer
   }
   const post = (path: string, body: unknown) =>
     fetch(path, {

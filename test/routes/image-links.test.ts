@@ -13,7 +13,7 @@ import {
   twoColorPng,
   withExif,
 } from '../support/images.ts'
-import { linkTo, open, putObject, requestsFor, textOf } from '../support/links.ts'
+import { linkTo, open, putObject, putUnder, requestsFor, textOf } from '../support/links.ts'
 import { testWorker } from '../support/worker.ts'
 
 const worker = testWorker()
@@ -205,6 +205,14 @@ describe('a link to a resized image', () => {
   it('is 404 for a missing object', async () => {
     const response = await open(await resized('links/none.png'))
     expect(await codeOf(response)).toEqual([404, 'object_not_found'])
+  })
+
+  it('shows an image that is uploaded after the link was opened in vain', async () => {
+    const key = `links/${crypto.randomUUID()}/avatar.png`
+    const link = await resized(key)
+    expect((await open(link)).status).toBe(404)
+    await putUnder(key, await twoColorPng(300, 200))
+    expect(await shown(await open(link))).toMatchObject({ width: 64 })
   })
 
   it('shows the original if it says so, for a minute, except HEIC', async () => {
