@@ -31,6 +31,7 @@ const SLOW = [
   'client-server',
   'client-react',
   'page',
+  'page-gallery',
   'page-uploads',
   'dev',
   'doctor',

@@ -215,15 +215,52 @@ describe('baseUrl and apiKey', () => {
     )
   })
 
-  it.each(['', 'key\n', 'a b', 'schlüssel', undefined])('the key %j is refused', (apiKey) => {
+  it.each([
+    ['', /^apiKey: missing\. Set it to .* Only a Worker on localhost needs none\.$/],
+    [undefined, /^apiKey: missing\./],
+    [1, /^apiKey: missing\./],
+    ['key\n', /^apiKey: contains .* Copy it again\.$/],
+    ['a b', /^apiKey: contains/],
+    ['schlüssel', /^apiKey: contains/],
+  ])('the key %j is refused', (apiKey, message) => {
     const options = Object({ baseUrl: 'https://files.example.com', apiKey })
     expect(() => createServerClient(options)).toThrow(
       expect.objectContaining({
         code: 'invalid_options',
-        message: expect.stringMatching(/^apiKey/),
+        message: expect.stringMatching(message),
       }),
     )
   })
+
+  it.each([
+    'http://localhost:8787',
+    'http://LOCALHOST:8787/media',
+    'http://files.localhost:8787',
+    'http://127.0.0.1:8787',
+    'http://[::1]:8787',
+    'http://host.docker.internal:8787',
+  ])('a Worker on this machine needs no key: %s', async (baseUrl) => {
+    for (const apiKey of [undefined, '']) {
+      const sent: Headers[] = []
+      const client = createServerClient({
+        baseUrl,
+        apiKey,
+        async fetch(_, { headers }) {
+          sent.push(new Headers(headers))
+          return Response.json(RECORD)
+        },
+      })
+      await client.record(KEY, 'a.png')
+      expect(sent.map((headers) => headers.has('Authorization'))).toEqual([false])
+    }
+  })
+
+  it.each(['https://localhost.example.com', 'https://notlocalhost', 'http://127.0.0.10'])(
+    'any other host needs a key: %s',
+    (baseUrl) => {
+      expect(() => createServerClient({ baseUrl })).toThrow(/^apiKey: missing/)
+    },
+  )
 
   it('names the base URL if another server answers', async () => {
     const page = () => new Response('<h1>Not found</h1>', { status: 404 })

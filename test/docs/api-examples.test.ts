@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
 import { codeBlocks, readPage } from './support/markdown.ts'
-import { type Presigner, startPresigner } from './support/presigner.ts'
+import { NOTIFICATION_SECRET, type Presigner, startPresigner } from './support/presigner.ts'
 import { runShell, withoutCurl } from './support/shell.ts'
 
 const CONTENT = 'not really a picture'
@@ -78,6 +78,10 @@ async function startMultipart(): Promise<z.infer<typeof startedSchema>> {
 /** The values of the example's variables. */
 async function variables(title: string): Promise<Record<string, string>> {
   if (title.startsWith('PATCH ')) await post('/files', { key: upload.key, name: 'a' })
+  if (title.includes('/notifications')) {
+    const KEY = encodeURIComponent(upload.key)
+    return { KEY, BUCKET: presigner.bucket, NOTIFICATION_SECRET }
+  }
   if (!title.includes('/multipart/')) return { KEY: upload.key, LINK: link }
   const { key, uploadId } = await startMultipart()
   return { KEY: key, UPLOAD: uploadId }
@@ -94,7 +98,7 @@ function shape(value: unknown): unknown {
 function urlsIn(value: unknown): string[] {
   if (typeof value !== 'object' || value === null) return []
   return Object.entries(value).flatMap(([name, member]) =>
-    ['url', 'link'].includes(name) ? [z.string().parse(member)] : urlsIn(member),
+    ['url', 'link'].includes(name) && typeof member === 'string' ? [member] : urlsIn(member),
   )
 }
 

@@ -3,7 +3,9 @@ import { join, resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { ROOT } from './support/markdown.ts'
 
-/** Returns every module outside src/ that an entry imports, directly or indirectly. */
+const TYPES_ONLY = /^(?:import|export) type [^']*'[^']+'$/gm
+
+/** Returns every module outside src/ that an entry needs at run time, directly or indirectly. */
 async function modulesOf(entry: string): Promise<string[]> {
   const seen = new Set<string>()
   const modules = new Set<string>()
@@ -11,7 +13,7 @@ async function modulesOf(entry: string): Promise<string[]> {
   for (const file of files) {
     if (seen.has(file)) continue
     seen.add(file)
-    const source = await readFile(file, 'utf8')
+    const source = (await readFile(file, 'utf8')).replace(TYPES_ONLY, '')
     for (const [, name = ''] of source.matchAll(/(?:\bfrom|\bimport|import\()\s*'([^']+)'/g))
       if (name.startsWith('.')) files.push(resolve(file, '..', name))
       else modules.add(name)

@@ -232,6 +232,7 @@ describeWith([RADOSGW], 'a bucket of Ceph RGW', () => {
       return findingsOf({
         ...variables(endpoint, {
           uploadCredentials: 'S3',
+          conditionalPut: false,
           conditionalComplete: false,
           uploadHeaders: OF_DOCTOR,
         }),

@@ -22,7 +22,7 @@ useUpload('https://files.example.com')
 // @ts-expect-error
 useFiles(createClient({ baseUrl: '' }), { prefix: 1 })
 // @ts-expect-error
-createServerClient({ baseUrl: '' })
+createServerClient({ apiKey: '' })
 // @ts-expect-error
 createServerClient({ baseUrl: '', apiKey: '' }).upload(1)
 export const name = async (request: Request): Promise<string> => {

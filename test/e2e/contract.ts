@@ -28,7 +28,7 @@ export function declareContract(
 
   describe('the flow of a file', () => flowRules(context))
   describe('links', () => linkRules(context))
-  describe('conditions of an upload', () => uploadRules(context))
+  describe('conditions of an upload', () => uploadRules(context, capabilities))
   describe('uploads with a form', () => formRules(context))
   describe('multipart uploads', () => multipartRules(context, capabilities))
   describe('keys with every kind of character', () => keyRules(context, capabilities))

@@ -11,6 +11,7 @@ import { promisify } from 'node:util'
 import { brotliCompressSync, gzipSync } from 'node:zlib'
 import { HeadObjectCommand } from '@aws-sdk/client-s3'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { createServerClient } from '../../client/src/server.ts'
 import { startFront } from '../../dev/front.ts'
 import { freePort, requireFreePort } from '../../dev/ports.ts'
 import { startS3rver } from '../../dev/s3rver.ts'
@@ -292,6 +293,14 @@ describe('npm run dev, while it runs,', () => {
   afterAll(async () => {
     await dev[Symbol.asyncDispose]()
     await rm(data, { recursive: true })
+  })
+
+  it('needs no key from the server client', async () => {
+    const client = createServerClient({ baseUrl: `http://localhost:${port}` })
+    const { key } = await client.upload(Buffer.from('hello'), { fileName: 'server.txt' })
+    const { link } = await client.link(key)
+    expect(await (await fetch(link)).text()).toBe('hello')
+    await client.remove(key)
   })
 
   it('accepts only requests that address localhost', async () => {

@@ -30,13 +30,17 @@ interface Received {
 /** An endpoint whose server can be killed and started again on the same port. */
 class Endpoint {
   readonly port: number
-  readonly #answer: (response: ServerResponse, attempt: number) => void
+  readonly #answer: (response: ServerResponse, arrived: number, attempt: number) => void
   readonly accepted: Received[] = []
   /** Everything that arrived, also what was accepted. */
   readonly arrived: Received[] = []
   #server: Server | undefined
 
-  constructor(port: number, answer: (response: ServerResponse, attempt: number) => void) {
+  /** `answer` gets how many requests have arrived, and how many of them with the same event. */
+  constructor(
+    port: number,
+    answer: (response: ServerResponse, arrived: number, attempt: number) => void,
+  ) {
     this.port = port
     this.#answer = answer
   }
@@ -57,7 +61,8 @@ class Endpoint {
     response.on('finish', () => {
       if (response.statusCode < 300) this.accepted.push(received)
     })
-    this.#answer(response, this.arrived.length)
+    const attempt = this.arrived.filter(({ id }) => id === received.id).length
+    this.#answer(response, this.arrived.length, attempt)
   }
 
   kill(): void {
@@ -79,18 +84,18 @@ const keys: string[] = []
 const endpoints = {
   steady: new Endpoint(await freePort(), status(204)),
   /** Dies in the middle of its fourth request. */
-  killed: new Endpoint(await freePort(), (response, attempt) => {
-    if (attempt === 4) endpoints.killed.kill()
+  killed: new Endpoint(await freePort(), (response, arrived) => {
+    if (arrived === 4) endpoints.killed.kill()
     else status(200)(response)
   }),
-  failing: new Endpoint(await freePort(), (response, attempt) =>
-    status(attempt <= FILES ? 500 : 200)(response),
+  failing: new Endpoint(await freePort(), (response, _, attempt) =>
+    status(attempt === 1 ? 500 : 200)(response),
   ),
-  busy: new Endpoint(await freePort(), (response, attempt) =>
-    status(attempt <= FILES ? 503 : 200, { 'Retry-After': '13' })(response),
+  busy: new Endpoint(await freePort(), (response, _, attempt) =>
+    status(attempt === 1 ? 503 : 200, { 'Retry-After': '13' })(response),
   ),
-  redirecting: new Endpoint(await freePort(), (response, attempt) =>
-    attempt <= FILES
+  redirecting: new Endpoint(await freePort(), (response, _, attempt) =>
+    attempt === 1
       ? status(307, { Location: `http://127.0.0.1:${endpoints.stranger.port}/` })(response)
       : status(200)(response),
   ),
@@ -98,8 +103,8 @@ const endpoints = {
   gone: new Endpoint(await freePort(), status(410)),
 }
 /** Never answers the first request. */
-const hanging = new Endpoint(await freePort(), (response, attempt) => {
-  if (attempt > 1) status(200)(response)
+const hanging = new Endpoint(await freePort(), (response, arrived) => {
+  if (arrived > 1) status(200)(response)
 })
 
 const all = [...Object.values(endpoints), hanging]

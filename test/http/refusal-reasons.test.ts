@@ -139,6 +139,7 @@ const CASES: readonly (readonly [
   ['jwt not supported', ': ERR_JOSE_NOT_SUPPORTED', () => `Bearer ${critical()}`, null],
   ['jwt subject unusable', '', async () => `Bearer ${await issuer.sign({ sub: 'a\nb' })}`, null],
   ['jwt claim does not fit the prefix', '', async () => `Bearer ${await issuer.sign()}`, null],
+  ['notification secret wrong', '', () => `Bearer ${'x'.repeat(32)}`, notified],
   ['refused by the app', '', () => undefined, () => inApp(() => null)],
   [
     'session expired',
@@ -154,6 +155,12 @@ async function withAlgorithm(alg: string): Promise<string> {
     toBase64url(new TextEncoder().encode(JSON.stringify({ alg, kid: issuer.kid }))),
     ...others,
   ].join('.')
+}
+
+/** A Worker that is asked by a server with notifications. */
+function notified(): Pick<TestWorker, 'fetch'> {
+  const { fetch } = testWorker({ NOTIFICATION_SECRETS: 's'.repeat(32) })
+  return { fetch: (_, init) => fetch('/notifications', { ...init, method: 'POST' }) }
 }
 
 /** An app that also logs to the console. */

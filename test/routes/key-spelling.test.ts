@@ -22,8 +22,13 @@ describe('a key that is not NFC, in a bucket that normalizes keys,', () => {
   it.each(ROUTES.filter(({ takesKey }) => takesKey))('is refused by $route', async (route) => {
     const [path, body] = route.request(`users/${NFD}/a.txt`)
     const [method = ''] = route.route.split(' ')
-    const response =
-      body === undefined ? await worker.fetch(path, { method }) : await worker.post(path, body)
+    const response = await worker.fetch(path, {
+      method,
+      ...(body !== undefined && {
+        headers: { 'Content-Type': 'application/json' },
+        body: JSON.stringify(body),
+      }),
+    })
     expect(response.status).toBe(400)
     expect(await codeOf(route, response)).toBe('invalid_key')
   })

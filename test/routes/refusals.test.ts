@@ -293,7 +293,7 @@ describe('a route', () => {
     ['GET', '/'],
     ['GET', '/files/'],
     ['PUT', '/files'],
-    ['PATCH', '/files/a'],
+    ['PATCH', '/files'],
     ['POST', '/files/a'],
     ['GET', '/nope'],
   ])('%s %s does not exist', async (method, path) => {

@@ -18,8 +18,11 @@ export interface ServerOptions {
    * URL of the API, with its path: `https://files.example.com`, or `https://app.example.com/media`.
    */
   readonly baseUrl: string
-  /** An API key, or a token or JWT. */
-  readonly apiKey: string
+  /**
+   * An API key, or a token or JWT. Leave it out or empty for `npm run dev`, which accepts requests
+   * from your machine.
+   */
+  readonly apiKey?: string | undefined
   /**
    * Sends the requests to the Worker, for example through a service binding. The bucket's requests
    * always use the global `fetch`.
@@ -51,8 +54,8 @@ export function createServerApi({
   fetch: send = (url, init) => fetch(url, init),
 }: ServerOptions): ServerApi {
   const base = requireBaseUrl(baseUrl)
-  const { pathname } = new URL(base)
-  requireApiKey(apiKey)
+  const { pathname, hostname } = new URL(base)
+  const credential = credentialFor(hostname, apiKey)
 
   async function ask<T>(
     check: Check<T>,
@@ -61,7 +64,7 @@ export function createServerApi({
     { query = {}, body, signal }: ServerRequest,
   ): Promise<T> {
     const url = base + path
-    const headers = new Headers({ Authorization: `Bearer ${apiKey}` })
+    const headers = new Headers(credential)
     if (body) headers.set('Content-Type', 'application/json')
     const [response, text] = await exchange(
       send,
@@ -139,11 +142,24 @@ function requireBaseUrl(baseUrl: string): string {
   return baseUrl.replace(/\/+$/, '')
 }
 
-function requireApiKey(apiKey: string): void {
+/** The names of this machine, also in a container (docs/development.md). */
+const LOCAL_HOST =
+  /^(?:(?:.+\.)?localhost|127\.0\.0\.1|\[::1\]|host\.(?:docker|containers)\.internal)$/
+
+/** Returns the header with `apiKey`, or none if `hostname` is this machine and there is no key. */
+function credentialFor(hostname: string, apiKey: string | undefined): Record<string, string> {
   if ('document' in globalThis && 'window' in globalThis)
     throw invalid(
       'apiKey: an API key must not be in a page. In a browser, use edge-presigner-client with a token.',
     )
-  if (typeof apiKey !== 'string' || !/^[\x21-\x7e]+$/.test(apiKey))
-    throw invalid('apiKey: empty, or with spaces or other characters that no key has.')
+  if (!apiKey && LOCAL_HOST.test(hostname)) return {}
+  if (!apiKey || typeof apiKey !== 'string')
+    throw invalid(
+      'apiKey: missing. Set it to an API key (ep_…), a token or a JWT. Only a Worker on localhost needs none.',
+    )
+  if (!/^[\x21-\x7e]+$/.test(apiKey))
+    throw invalid(
+      'apiKey: contains a space, a line break or another wrong character. Copy it again.',
+    )
+  return { Authorization: `Bearer ${apiKey}` }
 }

@@ -16,6 +16,8 @@ export interface Presigner {
   readonly origin: string
   /** Returns an example of the documentation with this Worker's origin. */
   here(example: string): string
+  /** Name of the bucket. */
+  readonly bucket: string
   close(): Promise<void>
 }
 
@@ -59,7 +61,7 @@ export async function startPresigner(): Promise<Presigner> {
   try {
     const { url } = await worker.listen()
     const here = (example: string) => example.replaceAll(DOCUMENTED_ORIGIN, url.origin)
-    return { origin: url.origin, here, close }
+    return { origin: url.origin, bucket, here, close }
   } catch (error) {
     await close()
     throw error
