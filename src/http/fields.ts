@@ -96,11 +96,13 @@ const names = (
 ): z.core.$ZodCheck<FileNames> =>
   z.refine(allows, { path: [name], error, when: ({ value }) => Object(value) === value })
 
+const WITH_KEY = "can't be combined with key. Remove it."
+
 /** Checks that an upload has either a file name or a chosen key, which has its own folder. */
 export const oneName = [
   names('fileName', 'is missing', ({ fileName, key }) => (fileName ?? key) !== undefined),
-  names('fileName', 'must be missing next to key', ({ fileName, key }) => !(fileName && key)),
-  names('directory', 'must be missing next to key', ({ directory, key }) => !(directory && key)),
+  names('fileName', WITH_KEY, ({ fileName, key }) => !(fileName && key)),
+  names('directory', WITH_KEY, ({ directory, key }) => !(directory && key)),
 ]
 
 /** Checks that only a chosen key has `overwrite`. */
