@@ -145,7 +145,11 @@ export const isRefusedKey = isObject<RefusedKey>({ key: isString, error: isItemE
 export const isLinks = isObject<Links>({
   links: isListOf(
     isEither(
-      isObject<{ key: string; link: string }>({ key: isString, link: isString }),
+      isObject<{ key: string; link: string; srcset?: string | undefined }>({
+        key: isString,
+        link: isString,
+        srcset: isOptional(isString),
+      }),
       isRefusedKey,
     ),
   ),
