@@ -45,7 +45,8 @@ export function errorCodes(
     ...errors,
     ...(scopes === undefined ? [] : WITH_CREDENTIALS),
     ...(scopes !== undefined && takes.query ? (['invalid_request'] as const) : []),
-    ...(takes.body ? WITH_BODY : []),
+    // POST /notifications, which needs no credentials of the API, drops a malformed body.
+    ...(scopes !== undefined && takes.body ? WITH_BODY : []),
   ])
   return CODES.filter((code) => possible.has(code))
 }

@@ -1,4 +1,4 @@
-import type { KeptImage } from '../delivery/variant.ts'
+import { isImageError, type KeptImage } from '../delivery/variant.ts'
 import { withinCacheTime } from '../delivery/within.ts'
 import { attempt } from './edge-cache.ts'
 
@@ -6,9 +6,13 @@ const WAIT_MILLISECONDS = 50
 const MAX_WAITS = 240
 /** How long an image stays in memory for the requests that wait for it. */
 const IMAGE_MILLISECONDS = 2000
-/** How long an error is remembered, so that a crowd doesn't repeat a call that is billed. */
+/** How long a failure to resize is remembered, so that a crowd doesn't repeat a call that is billed. */
 const ERROR_MILLISECONDS = 10_000
 const MAX_OUTCOMES = 100
+/** Bytes of originals in memory at a time. An isolate has 128 MB for everything. */
+const MAX_HELD_BYTES = 40 * 1024 ** 2
+/** Work that takes longer has been canceled with its request. */
+const HELD_MILLISECONDS = 60_000
 const GENERATION_SECONDS = 31_536_000
 const GENERATION = 'X-Generation'
 
@@ -17,17 +21,20 @@ type Outcome = { readonly until: number } & (
   | { readonly error: unknown }
 )
 
-/** Names of the variants that this isolate is making. */
-const making = new Set<string>()
+/** The variants that this isolate is making, by name. The value identifies the request. */
+const making = new Map<string, object>()
 /** The latest variants of this isolate, by name. */
 const outcomes = new Map<string, Outcome>()
+/** Originals that this isolate holds. */
+const held = new Set<{ readonly bytes: number; readonly until: number }>()
 /** Generations that this isolate is storing, by the name of the object's copies. */
 const beginning = new Map<string, string>()
 
 /**
  * Resolves with the result of `make`, which is billed, and starts to store it with `keep`. Requests
- * for the same variant that come before it is stored get the same image, or the same error. Later
- * ones don't, since the object may have changed.
+ * for the same variant that come before it is stored get the same image, or the same error of
+ * `resize`. Later ones don't, since the object may have changed, and neither do those after
+ * `forgetVariants`.
  */
 export async function makeOnce(
   name: string,
@@ -41,17 +48,55 @@ export async function makeOnce(
   const known = latest(name)
   if (known !== undefined && 'error' in known) throw known.error
   if (known !== undefined && isShared) return known.image
-  making.add(name)
+  const request = {}
+  making.set(name, request)
+  const isCurrent = () => making.get(name) === request
+  const end = () => isCurrent() && making.delete(name)
   try {
     const image = await make()
-    remember(name, { image, until: Date.now() + IMAGE_MILLISECONDS })
-    void keep(image).finally(() => making.delete(name))
+    if (isCurrent()) remember(name, { image, until: Date.now() + IMAGE_MILLISECONDS })
+    void keep(image).finally(end)
     return image
   } catch (error) {
-    remember(name, { error, until: Date.now() + ERROR_MILLISECONDS })
-    making.delete(name)
+    // The bucket may answer differently at once: the object may be uploaded now.
+    if (isImageError(error) && isCurrent())
+      remember(name, { error, until: Date.now() + ERROR_MILLISECONDS })
+    end()
     throw error
   }
+}
+
+/**
+ * Runs `work`, which holds an original of so many bytes, when there is room for it: a page of
+ * thumbnails would otherwise need all originals at once. After a while, it runs anyway.
+ */
+export async function withRoom<T>(bytes: number, work: () => Promise<T>): Promise<T> {
+  for (let waits = 0; waits < MAX_WAITS && !hasRoom(bytes); waits++)
+    await new Promise((resolve) => setTimeout(resolve, WAIT_MILLISECONDS))
+  const one = { bytes, until: Date.now() + HELD_MILLISECONDS }
+  held.add(one)
+  try {
+    return await work()
+  } finally {
+    held.delete(one)
+  }
+}
+
+function hasRoom(bytes: number): boolean {
+  let sum = 0
+  for (const one of held)
+    if (one.until > Date.now()) sum += one.bytes
+    else held.delete(one)
+  return sum === 0 || sum + bytes <= MAX_HELD_BYTES
+}
+
+/**
+ * Separates later requests for variants of an object from those that this isolate is making or has
+ * just made.
+ */
+export function forgetVariants(url: string): void {
+  for (const names of [making, outcomes])
+    for (const name of names.keys()) if (name.startsWith(`${url}?`)) names.delete(name)
 }
 
 /** Returns the latest outcome of a variant, if it is recent. */
@@ -104,10 +149,9 @@ export const putVariant = (
   copy: Response,
 ): Promise<void> => attempt('put', (cache) => cache.put(copyName(wanted, generation), copy))
 
-/** Makes every variant of an object unreachable. Throws Error if the Cache API fails. */
+/** Makes every stored variant of an object unreachable. Throws Error if the Cache API fails. */
 export async function dropVariants(url: string): Promise<void> {
   beginning.delete(url)
-  for (const name of outcomes.keys()) if (name.startsWith(`${url}?`)) outcomes.delete(name)
   await withinCacheTime(beginGeneration(url, caches.default))
 }
 

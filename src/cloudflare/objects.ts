@@ -4,6 +4,7 @@ import { findBucket } from '../bucket/find-bucket.ts'
 import { cacheTag, copiesOf, copySeconds, homeOf, openObject } from '../delivery/open-object.ts'
 import { relay } from '../delivery/pump.ts'
 import {
+  heldBytes,
   type ImageResizer,
   imageResponse,
   type KeptImage,
@@ -21,9 +22,11 @@ import { beginFill, dropCopy, findCopy, serveAndKeep, type Wanted } from './edge
 import {
   currentGeneration,
   dropVariants,
+  forgetVariants,
   makeOnce,
   matchVariant,
   putVariant,
+  withRoom,
 } from './edge-variants.ts'
 import { copyUrl, FAILURE, WANTED_RANGE } from './objects-protocol.ts'
 
@@ -100,11 +103,12 @@ export const objectsEntrypoint = <E extends object>(
     async #purge(alias: string, keys: readonly ObjectKey[]): Promise<void> {
       const settings = settingsFor(this.env)
       const bucket = findBucket(settings, alias)
-      if (this.ctx.cache !== undefined) return this.#purgeTags(bucket, keys)
       const same = settings.buckets.filter((other) => homeOf(other) === homeOf(bucket))
       const urls = new Set(
         await Promise.all(same.flatMap((other) => keys.map((key) => copyUrl(other, key)))),
       )
+      for (const url of urls) forgetVariants(url)
+      if (this.ctx.cache !== undefined) return this.#purgeTags(bucket, keys)
       await Promise.all([...urls].flatMap((url) => [dropCopy(url), dropVariants(url)]))
     }
 
@@ -152,7 +156,9 @@ export const objectsEntrypoint = <E extends object>(
       const make = async () => {
         if (usesCacheApi) generation = await currentGeneration(url)
         const original = await openObject(bucket, key, 'GET', null, new Date(), 0)
-        return resize(relay(original)[0], variant, images?.(this.env) ?? null)
+        return withRoom(heldBytes(original), () =>
+          resize(relay(original)[0], variant, images?.(this.env) ?? null),
+        )
       }
       const keep = (image: KeptImage) => {
         const stored =

@@ -1,14 +1,14 @@
 import type { LinkPolicy } from '../access/link-signature.ts'
 import type { Bucket } from '../bucket/bucket.ts'
 import type { ImageSize } from '../bucket/image-size.ts'
-import { ApiError, asApiError } from '../errors/api-error.ts'
+import { ApiError } from '../errors/api-error.ts'
 import { coversAll, singleRange } from './byte-range.ts'
 import { requireCodings } from './content-coding.ts'
 import { parseMediaType } from './media-type.ts'
 import { toClientResponse } from './object-response.ts'
 import { keepsCopiesOf, type ObjectSource } from './object-source.ts'
 import { isConditional, rangeIsCurrent } from './preconditions.ts'
-import { variantSpec } from './variant.ts'
+import { isImageError, variantSpec } from './variant.ts'
 
 /** Where a link is served. */
 export interface LinkPlace {
@@ -72,9 +72,7 @@ export async function serveFallback(
   failure: unknown,
   now: Date,
 ): Promise<Response> {
-  const code = asApiError(failure)?.code
-  if (!policy.variant?.fallback || (code !== 'image_unavailable' && code !== 'unsupported_image'))
-    throw failure
+  if (!policy.variant?.fallback || !isImageError(failure)) throw failure
   const response = await serveLink(request, { ...policy, variant: null }, place, now)
   const type = parseMediaType(response.headers.get('content-type') ?? '')?.contentType ?? ''
   if (/^image\/hei[cf]/.test(type) || /\.hei[cf]$/i.test(policy.key)) {

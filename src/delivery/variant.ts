@@ -1,6 +1,6 @@
 import type { Variant } from '../access/link-signature.ts'
 import { FITS, type ImageSize, sizeOf } from '../bucket/image-size.ts'
-import { ApiError } from '../errors/api-error.ts'
+import { ApiError, asApiError } from '../errors/api-error.ts'
 import { hex } from '../keys/encodings.ts'
 import { rangeOf } from './byte-range.ts'
 import { type ImageType, imageInfo } from './image-info.ts'
@@ -182,22 +182,27 @@ async function readImage(original: Response): Promise<Uint8Array<ArrayBuffer>> {
     await body?.cancel()
     throw refusal ?? unsupported('This image is empty.')
   }
-  const chunks: Uint8Array[] = []
+  // In one piece if the length is known, since a Worker has little memory.
+  let bytes = new Uint8Array(Number(length ?? 0))
   let size = 0
   for await (const chunk of body) {
-    size += chunk.byteLength
+    const end = size + chunk.byteLength
     // Leaving the loop cancels the stream.
-    if (size > MAX_IMAGE_BYTES) throw tooLarge()
-    chunks.push(chunk)
+    if (end > MAX_IMAGE_BYTES) throw tooLarge()
+    if (end > bytes.byteLength) {
+      const longer = new Uint8Array(Math.min(2 * end, MAX_IMAGE_BYTES))
+      longer.set(bytes.subarray(0, size))
+      bytes = longer
+    }
+    bytes.set(chunk, size)
+    size = end
   }
-  const bytes = new Uint8Array(size)
-  let at = 0
-  for (const chunk of chunks) {
-    bytes.set(chunk, at)
-    at += chunk.byteLength
-  }
-  return bytes
+  return bytes.subarray(0, size)
 }
+
+/** Returns how many bytes of an original `resize` may hold. */
+export const heldBytes = ({ headers }: Response): number =>
+  Math.min(Number(headers.get('content-length') ?? MAX_IMAGE_BYTES), MAX_IMAGE_BYTES)
 
 /**
  * Cloudflare's codes for images that it can't read: too large (9402), not an image (9412), too many
@@ -216,3 +221,7 @@ const unsupported = (message: string, cause?: unknown): ApiError =>
 
 const unavailable = (cause: unknown): ApiError =>
   new ApiError('image_unavailable', 'The image can not be resized now. Try again later.', { cause })
+
+/** Tells whether `resize` threw this error, and not the bucket. */
+export const isImageError = (error: unknown): boolean =>
+  ['unsupported_image', 'image_unavailable'].includes(asApiError(error)?.code ?? '')

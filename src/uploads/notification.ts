@@ -66,7 +66,7 @@ export function readR2Message(body: unknown): Notification | Drop {
 }
 
 /** AmazonS3/latest/userguide/notification-content-structure: one of `Records`. */
-const recordSchema = z.object({
+export const recordSchema = z.object({
   eventName: z.string(),
   eventSource: z.optional(z.string()),
   eventTime: instant,
@@ -77,7 +77,7 @@ const recordSchema = z.object({
 })
 
 /** AmazonS3/latest/userguide/ev-events: S3's event on EventBridge. */
-const eventBridgeSchema = z.object({
+export const eventBridgeSchema = z.object({
   source: z.literal('aws.s3'),
   'detail-type': z.string(),
   time: instant,

@@ -76,12 +76,15 @@ async function settle(
   now: Date,
 ): Promise<Exclude<Outcome, Drop>> {
   const [first] = aliases
-  const head = await headObject(first, key, now)
+  const seen = await headObject(first, key, now)
   // As late as possible, so that a record with an owner that is written meanwhile is seen.
   const entries = await Promise.all(
     aliases.map(async (bucket) => ({ bucket, known: await index.get(bucket.alias, key) })),
   )
   const held = entries.flatMap(({ known }) => known ?? [])
+  // A record that differs may be newer than the bucket's answer, so this asks again.
+  const isCurrent = held.every((known) => seen !== null && isSameUpload(known, seen))
+  const head = isCurrent ? seen : await headObject(first, key, now)
   const forget = async (record: FileRecord): Promise<void> => {
     const { bucket } = record
     if (announce !== null) await announce({ type: 'deleted', file: { bucket, key } }, record)

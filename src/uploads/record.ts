@@ -35,7 +35,8 @@ const MAX_LAG_SECONDS = 600
 /**
  * Records an uploaded object with the bucket's data. A record of the same upload (the same ETag and
  * date) keeps its name and owner, so repeating this changes nothing. A provisional record, without
- * an owner, gets both. Removes the record if the object is missing or is deleted meanwhile.
+ * an owner, gets both. Removes the record if the object is missing or is deleted meanwhile. Does
+ * everything again, once, if the object is replaced meanwhile: its newer record may be overwritten.
  * Announces each change before the index changes, and again when it is repeated. `announce` is null
  * if nobody listens. Throws `object_not_found`, `storage_error`, `key_not_indexable`,
  * `index_unavailable`, and what `announce` throws.
@@ -43,10 +44,12 @@ const MAX_LAG_SECONDS = 600
 export async function recordUpload(
   bucket: Bucket,
   index: FileIndex,
-  { key, name, owner }: RecordRequest,
+  request: RecordRequest,
   now: Date,
   announce: Announce | null,
+  isRepeat = false,
 ): Promise<Recorded> {
+  const { key, name, owner } = request
   const forget = async (record: FileRecord): Promise<never> => {
     if (announce !== null) await announce({ type: 'deleted', file: fileOf(record) }, record)
     await index.remove(bucket.alias, key)
@@ -75,8 +78,11 @@ export async function recordUpload(
   if (isKnown && now.getTime() - head.lastModified.getTime() > MAX_LAG_SECONDS * 1000)
     return { record: known, replaces, data }
   const stored = await index.put(file)
-  if ((await headObject(bucket, key, now)) === null) await forget(stored)
-  return { record: stored, replaces, data }
+  const after = await headObject(bucket, key, now)
+  if (after === null) return forget(stored)
+  if (isRepeat || isSameUpload(stored, after)) return { record: stored, replaces, data }
+  const again = await recordUpload(bucket, index, request, now, announce, true)
+  return { ...again, replaces: true }
 }
 
 const fileOf = ({ bucket, key }: FileRecord) => ({ bucket, key })

@@ -19,10 +19,26 @@ const eventSchema = z.object({
     object: z.object({ key: z.string() }),
   }),
 })
-const uploadSchema = z.object({ key: z.string(), uploadUrl: z.string() })
+const uploadSchema = z.object({
+  key: z.string(),
+  uploadUrl: z.string(),
+  headers: z.record(z.string(), z.string()),
+})
 const filesSchema = z.object({
   files: z.array(z.object({ key: z.string(), owner: z.nullable(z.string()) })),
 })
+
+/** Asks for an upload URL, uploads a file, and resolves with its key. */
+async function upload(origin: string, fileName: string): Promise<string> {
+  const asked = await fetch(`${origin}/files/upload-url`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify({ fileName, mimetype: 'text/plain' }),
+  })
+  const { key, uploadUrl, headers } = uploadSchema.parse(await asked.json())
+  await fetch(uploadUrl, { method: 'PUT', headers, body: 'hello' })
+  return key
+}
 
 describe('the recipe for EventBridge', () => {
   const event = eventSchema.parse(JSON.parse(markedBlock(RECIPE, 'event')))
@@ -64,17 +80,29 @@ describe('the recipe for EventBridge', () => {
     })
 
     it('records an upload that nobody confirmed', async () => {
-      const asked = await fetch(`${presigner.origin}/files/upload-url`, {
-        method: 'POST',
-        headers: { 'Content-Type': 'application/json' },
-        body: JSON.stringify({ fileName: 'a b+c%41.txt', mimetype: 'text/plain' }),
-      })
-      const { key, uploadUrl } = uploadSchema.parse(await asked.json())
-      const headers = { 'Content-Type': 'text/plain' }
-      await fetch(uploadUrl, { method: 'PUT', headers, body: 'hello' })
+      const key = await upload(presigner.origin, 'a b+c%41.txt')
       expect(await send(key)).toBe('{"counts":{"recorded":1}}')
       const { files } = filesSchema.parse(await (await fetch(`${presigner.origin}/files`)).json())
       expect(files).toEqual([{ key, owner: null }])
+    })
+
+    it('answers the command of docs/notifications.md as the page says', async () => {
+      const example = markedBlock(PAGE, 'try')
+      const env = { NOTIFICATION_SECRET, PRESIGNER_URL: presigner.origin, BUCKET: presigner.bucket }
+      const answer = async (KEY: string, command = example) => {
+        const printed = await runShell(command, { ...env, KEY })
+        expect(readPage(PAGE)).toContain(`\`${printed}\``)
+        return printed
+      }
+      const KEY = encodeURIComponent(await upload(presigner.origin, 'b c.txt'))
+      expect(await answer(KEY)).toBe('{"counts":{"recorded":1}}')
+      expect(await answer('uploads%2Fybqr1sgp7a270ajfewde-a.txt')).toBe('{"counts":{"missing":1}}')
+      const withoutSource = example.replace(/ *"eventSource".*\n/, '')
+      expect(await runShell(withoutSource, { ...env, KEY })).toBe('{"counts":{"known":1}}')
+      for (const name of ['eventTime', 'eventName', 'name', 'key']) {
+        const without = example.replace(`"${name}"`, `"no-${name}"`)
+        expect(await answer(KEY, without), name).toBe('{"counts":{"malformed":1}}')
+      }
     })
   })
 })

@@ -9,6 +9,7 @@ import * as z from 'zod/mini'
 import { startCeph } from '../../dev/ceph.ts'
 import { freePort } from '../../dev/ports.ts'
 import { startS3rver } from '../../dev/s3rver.ts'
+import { markedBlock } from '../docs/support/markdown.ts'
 import { startBuiltWorker } from './built-worker.ts'
 import { startChromium } from './chromium.ts'
 import { smallPng } from './small-png.ts'
@@ -141,6 +142,27 @@ function browserRules(start: typeof startS3rver): void {
     expect([await width(), await width()]).toEqual([5, 5])
     await replace(7)
     expect(await width()).toBe(7)
+
+    // docs/api.md, in the page that already shows the picture
+    await replace(9)
+    const shown = (how: string) =>
+      tab.evaluate(`(async () => {
+        ${markedBlock('docs/api.md', 'reload-picture')}
+        const image = document.querySelector('img')
+        await (${how})(image, ${JSON.stringify(link)})
+        await image.decode()
+        return image.naturalWidth
+      })()`)
+    console.log('PLAIN', await shown('(image, link) => { image.src = link }'))
+    expect(await shown('reloadPicture')).toBe(9)
+    const longer = z.object({ link: z.string() }).parse(await post(path, { expiresIn: 7200 }))
+    await replace(11)
+    console.log('OTHER', await tab.evaluate(`(async () => {
+        const image = document.querySelector('img')
+        image.src = ${JSON.stringify(longer.link)}
+        await image.decode()
+        return image.naturalWidth
+      })()`))
   })
 }
 

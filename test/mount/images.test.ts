@@ -32,8 +32,11 @@ function mounted(options: PresignerOptions, entrypoint: Parameters<typeof object
       {},
       Object.assign(context, { exports: { Objects: stub } }),
     )
+    // The copy of an original waits for its reader, and so would the context.
+    const { body } = response
+    const answer = body === null ? response : new Response(await response.arrayBuffer(), response)
     await waitOnExecutionContext(context)
-    return response
+    return answer
   }
   const post = (path: string, body: unknown) =>
     fetch(path, {
@@ -79,6 +82,13 @@ describe('a mounted presigner', () => {
     const response = await opened(app, await app.link({ width: 64, fallback: 'original' }))
     expect(response.status).toBe(200)
     expect((await response.arrayBuffer()).byteLength).toBe((await twoColorPng(300, 200)).byteLength)
+  })
+
+  it('makes no such links without an edge cache, since each view would be billed', async () => {
+    const app = mounted({ images, objectsEntrypoint: null }, { images })
+    const health = await jsonOf(await app.fetch('/media/healthz'))
+    expect(health).toEqual({ status: 'ok', edgeCache: false })
+    expect((await app.link({ width: 64 })).status).toBe(400)
   })
 
   it.each([

@@ -144,6 +144,30 @@ describe('a notification', () => {
     expect(purge).toHaveBeenCalledOnce()
   })
 
+  it.each([
+    ['missing', 'none'],
+    ['replaced', 'old bytes'],
+  ])('keeps a newer record of an object that was %s when it asked the bucket', async (_, old) => {
+    if (old !== 'none') {
+      await put(old)
+      await confirmed()
+    }
+    let isFirst = true
+    const overtaken: FileIndex = {
+      ...index,
+      async get(alias, key) {
+        if (isFirst) {
+          isFirst = false
+          await put('newer bytes')
+          await confirmed()
+        }
+        return index.get(alias, key)
+      },
+    }
+    expect(await notified({ index: overtaken })).toBe('known')
+    expect(await known()).toMatchObject({ owner: 'key:ci', size: 11 })
+  })
+
   it('leaves no record when the object is deleted while it is recorded', async () => {
     await put('pixels')
     const racing: FileIndex = {

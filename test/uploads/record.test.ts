@@ -100,6 +100,24 @@ describe('a file that was deleted and uploaded again, while KV still shows its o
   })
 })
 
+it('is recorded as the bucket has it when another upload replaced it meanwhile', async () => {
+  let head = object()
+  scriptedBucket({ HeadObject: (sent) => head(sent) })
+  const overtaken: FileIndex = {
+    ...index,
+    async put(file) {
+      if (file.etag === '"e1"') {
+        head = object('"e2"')
+        await record('b.txt', 'key:other')
+      }
+      return index.put(file)
+    },
+  }
+  const { replaces, record: last } = await recorded('a.txt', 'key:ci', UPLOADED, overtaken)
+  expect([replaces, last.etag]).toEqual([true, '"e2"'])
+  expect(await index.get('files', KEY)).toEqual(last)
+})
+
 describe('a deleted object', () => {
   it('has no record when it was deleted while it was recorded', async () => {
     const sent = scriptedBucket({ HeadObject: [object(), MISSING] })
