@@ -31,6 +31,8 @@ const SLOW = [
   'client-server',
   'client-react',
   'page',
+  'page-gallery',
+  'page-uploads',
   'dev',
   'doctor',
   'first-hour',

@@ -9,6 +9,8 @@ export interface MiniflareWorker {
   readonly bindings?: Readonly<Record<string, unknown>>
   /** Id of the KV namespace by the name of its binding. */
   readonly kvNamespaces?: Readonly<Record<string, string>>
+  /** Name of the binding of Cloudflare Images, in its local version. */
+  readonly images?: string
 }
 
 export interface RunningMiniflare {
@@ -47,7 +49,7 @@ export async function startMiniflare(
 }
 
 const options = (
-  { name, script, bindings, kvNamespaces }: MiniflareWorker,
+  { name, script, bindings, kvNamespaces, images }: MiniflareWorker,
   date: string,
 ): V4WorkerOptions =>
   ({
@@ -57,6 +59,7 @@ const options = (
     compatibilityDate: date,
     bindings: { ...bindings },
     kvNamespaces: { ...kvNamespaces },
+    ...(images && { images: { binding: images } }),
     ratelimits: { RATE_LIMITER: { namespace_id: '8787', simple: { limit: 1e9, period: 60 } } },
     unsafeDirectSockets: [{ host: '127.0.0.1', port: 0 }],
   }) as V4WorkerOptions

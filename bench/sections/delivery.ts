@@ -1,11 +1,12 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { AwsClient } from 'aws4fetch'
 import * as z from 'zod/mini'
 import { httpRequest } from '../lib/load.ts'
 import { startMiniflare } from '../lib/miniflare.ts'
 import { startNodeServer } from '../lib/peers.ts'
-import { API_KEY, variables } from '../lib/presigner.ts'
+import { API_KEY, keyOf, variables } from '../lib/presigner.ts'
 import { residentMebibytes } from '../lib/process.ts'
 import { interleave, ratio, spread } from '../lib/rounds.ts'
 import { atMost, type Section, type Tools } from '../lib/section.ts'
@@ -23,9 +24,15 @@ const bucketSchema = z.object({
   secretAccessKey: z.string(),
 })
 
+type Bucket = z.infer<typeof bucketSchema>
+
+/** Keys in the form of the Worker's own, whose copies live for a day. */
+const [PHOTO, SAME_SIZE] = [keyOf(1), keyOf(2)]
+
 /**
- * Compares a link's edge copy with the bucket itself, and measures memory while a large object
- * streams. Uses Miniflare, since bare workerd has no cache.
+ * Compares a link's edge copy with the bucket itself, and a resized image with an original of the
+ * same size. Measures memory while a large object streams. Uses Miniflare, since bare workerd has
+ * no cache.
  */
 export async function measureDelivery({ presigner, generator, rounds }: Tools): Promise<Section> {
   const directory = await mkdtemp(join(tmpdir(), 'edge-presigner-bench-'))
@@ -45,6 +52,7 @@ export async function measureDelivery({ presigner, generator, rounds }: Tools): 
       script: presigner.bundle.script,
       bindings,
       kvNamespaces: { FILE_INDEX: 'index' },
+      images: 'IMAGES',
     },
   ])
   const server = miniflare.servers.presigner
@@ -59,7 +67,18 @@ export async function measureDelivery({ presigner, generator, rounds }: Tools): 
       connections: CONNECTIONS,
       seconds: SECONDS,
     })
-  const subjects = { hit: load(server, link), direct: load(bucket, presigned) }
+  const resized = await linkTo(server, PHOTO, { width: 320, format: 'webp' })
+  const image = await waitForCopy(server, resized)
+  await storeCopy(s3, SAME_SIZE, image)
+  const sameSize = await linkTo(server, SAME_SIZE)
+  await waitForCopy(server, sameSize)
+  const misses = await resizeTimes(server)
+  const subjects = {
+    hit: load(server, link),
+    direct: load(bucket, presigned),
+    resized: load(server, resized),
+    sameSize: load(server, sameSize),
+  }
   for (const warm of Object.values(subjects)) await warm()
   const measured = await interleave(subjects, rounds)
   const perSecond = (name: keyof typeof subjects) =>
@@ -68,10 +87,14 @@ export async function measureDelivery({ presigner, generator, rounds }: Tools): 
   const streams: Stream[] = []
   for (const i of [0, 1, 2])
     streams.push(await streamLarge(server, await linkTo(server, `video-${i}.mp4`)))
+  const cpu = (name: keyof typeof subjects) =>
+    measured[name].map(({ cpuMilliseconds }) => cpuMilliseconds)
+  const cost = ratio(cpu('resized'), cpu('sameSize'))
   const peak = spread(streams.map(({ mebibytes }) => mebibytes))
   await miniflare.close()
   await bucket.close()
   await rm(directory, { recursive: true })
+  const kilobytes = Math.round(image.byteLength / 1000)
   const row = (name: string, subject: keyof typeof subjects) => ({
     name,
     values: {
@@ -79,6 +102,7 @@ export async function measureDelivery({ presigner, generator, rounds }: Tools): 
       ofBucket: ratio(perSecond(subject), perSecond('direct')),
       megabytesPerSecond: spread(measured[subject].map((one) => one.megabytesPerSecond)),
       p50Milliseconds: spread(measured[subject].map((one) => one.p50Milliseconds)),
+      ...(subject === 'direct' ? {} : { cpuMilliseconds: spread(cpu(subject)) }),
     },
   })
   return {
@@ -88,11 +112,18 @@ export async function measureDelivery({ presigner, generator, rounds }: Tools): 
       ofBucket: 'relative to the bucket',
       megabytesPerSecond: 'MB/s',
       p50Milliseconds: 'p50, ms',
+      cpuMilliseconds: 'CPU for each request, ms',
       mebibytes: 'additional memory, MiB',
     },
     rows: [
       row('a link, hit of the edge copy, 100 KB', 'hit'),
       row('the same object from the bucket, presigned', 'direct'),
+      row(`a link to a resized image, hit, ${kilobytes} KB`, 'resized'),
+      row(`a link to an original of the same size, hit, ${kilobytes} KB`, 'sameSize'),
+      {
+        name: 'a link to a resized image, miss: 640 × 480 pixels, local version of Cloudflare Images',
+        values: { p50Milliseconds: spread(misses) },
+      },
       {
         name: 'a link, miss, 100 MB: at the peak',
         values: {
@@ -101,7 +132,10 @@ export async function measureDelivery({ presigner, generator, rounds }: Tools): 
         },
       },
     ],
-    targets: [atMost('Additional memory while a miss streams 100 MB, MiB', peak, 50)],
+    targets: [
+      atMost('Additional memory while a miss streams 100 MB, MiB', peak, 50),
+      atMost('CPU for the hit of a resized image, relative to an original of its size', cost, 1.1),
+    ],
     chart: {
       title: 'An object of 100 KB: requests a second',
       unit: '/s',
@@ -114,11 +148,11 @@ export async function measureDelivery({ presigner, generator, rounds }: Tools): 
 }
 
 /** Returns the path and query of a stream link. */
-async function linkTo({ port }: RunningServer, key: string): Promise<string> {
+async function linkTo({ port }: RunningServer, key: string, options: object = {}): Promise<string> {
   const response = await fetch(`http://127.0.0.1:${port}/links`, {
     method: 'POST',
     headers: { Authorization: `Bearer ${API_KEY}`, 'Content-Type': 'application/json' },
-    body: JSON.stringify({ keys: [key] }),
+    body: JSON.stringify({ ...options, keys: [key] }),
   })
   const schema = z.object({ links: z.tuple([z.object({ link: z.string() })]) })
   const { links } = schema.parse(await response.json())
@@ -135,14 +169,42 @@ async function presignedUrl({ port }: RunningServer, key: string): Promise<strin
   return pathname + search
 }
 
-/** Requests a link until the response comes from the copy. */
-async function waitForCopy({ port }: RunningServer, link: string): Promise<void> {
+/** Requests a link until the response comes from the copy. Returns its body. */
+async function waitForCopy({ port }: RunningServer, link: string): Promise<ArrayBuffer> {
   for (let i = 0; i < 50; i++) {
     const response = await fetch(`http://127.0.0.1:${port}${link}`)
-    await response.arrayBuffer()
-    if (response.headers.get('cache-status') === 'edge-presigner; hit') return
+    const body = await response.arrayBuffer()
+    if (response.headers.get('cache-status') === 'edge-presigner; hit') return body
   }
   throw new Error('The edge copy was never stored.')
+}
+
+/** Puts an image into the bucket, to compare its link with that of the resized one. */
+async function storeCopy(s3: Bucket, key: string, body: ArrayBuffer): Promise<void> {
+  const { accessKeyId, secretAccessKey, region, endpoint, bucket } = s3
+  const client = new AwsClient({ accessKeyId, secretAccessKey, region, service: 's3' })
+  const headers = { 'Content-Type': 'image/webp' }
+  const response = await client.fetch(`${endpoint}/${bucket}/${key}`, {
+    method: 'PUT',
+    headers,
+    body,
+  })
+  if (!response.ok) throw new Error(`The bucket refused ${key}: ${response.status}.`)
+}
+
+/** Returns how long the first request for each of some sizes takes, in milliseconds. */
+async function resizeTimes(server: RunningServer): Promise<number[]> {
+  const times: number[] = []
+  for (const width of [128, 256, 384, 480])
+    for (const format of ['jpeg', 'webp']) {
+      const link = await linkTo(server, PHOTO, { width, format })
+      const start = performance.now()
+      const response = await fetch(`http://127.0.0.1:${server.port}${link}`)
+      await response.arrayBuffer()
+      if (!response.ok) throw new Error(`A resized image answered ${response.status}.`)
+      times.push(performance.now() - start)
+    }
+  return times
 }
 
 interface Stream {

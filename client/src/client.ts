@@ -16,9 +16,11 @@ import {
   isFilePage,
   isFileRecord,
   isFileUrl,
+  isLimits,
   isLink,
   isLinks,
   isNothing,
+  type Limits,
   type Link,
   type Links,
   type RecordedFile,
@@ -57,6 +59,8 @@ export interface Client {
   remove(key: string): Promise<void>
   /** Deletes up to 100 files. Resolves with an error for each key that is not deleted. */
   removeMany(keys: readonly string[]): Promise<Deleted>
+  /** Returns what the caller may do, for example to check a file before its upload. */
+  limits(): Promise<Limits>
   /** Sends any other request to the API, with the token. `path` starts with a slash. */
   request(
     method: 'GET' | 'POST' | 'PATCH' | 'DELETE',
@@ -85,6 +89,7 @@ export function createClient({ bucket, ...options }: ClientOptions): Client {
     rename: (key, name) => api(isFileRecord, 'PATCH', pathOf(key), { body: { name, bucket } }),
     removeMany: (keys) => api(isDeleted, 'POST', '/files/delete', { body: { keys, bucket } }),
     remove: (key) => api(isNothing, 'DELETE', pathOf(key), { query: { bucket } }),
+    limits: () => api(isLimits, 'GET', '/limits'),
     request: (method, path, request) => api(isAnything, method, path, request),
   }
 }

@@ -7,12 +7,21 @@ export type { ApiErrorCode, ClientErrorCode, ErrorCode } from './error-code.ts'
 export type { Issue } from './presigner-error.ts'
 export { PresignerError } from './presigner-error.ts'
 export type { Progress } from './progress.ts'
-export type { LinkOptions, LinksOptions, ListOptions, UrlOptions, UrlUse } from './requests.ts'
 export type {
+  LinkOptions,
+  LinksOptions,
+  ListOptions,
+  Scope,
+  UrlOptions,
+  UrlUse,
+} from './requests.ts'
+export type {
+  BucketLimits,
   Deleted,
   FilePage,
   FileRecord,
   FileUrl,
+  Limits,
   Link,
   Links,
   ListedFile,

@@ -1,3 +1,13 @@
+/** What a caller may do. */
+export type Scope =
+  | 'files:upload'
+  | 'files:read'
+  | 'files:list'
+  | 'files:delete'
+  | 'links:create'
+  | 'tokens:create'
+  | 'keys:choose'
+
 /** What a GET URL is for. Sets its lifetime, unless you give `expiresIn`. */
 export type UrlUse = 'view' | 'stream' | 'email'
 

@@ -8,6 +8,7 @@ import {
   isString,
   isStringMap,
 } from './check.ts'
+import type { Scope, UrlUse } from './requests.ts'
 
 /** A file in the index. `size` in bytes, `createdAt` ISO 8601 in UTC, `etag` in its quotes. */
 export interface FileRecord {
@@ -74,6 +75,28 @@ export interface Deleted {
   deleted: ({ key: string } | RefusedKey)[]
 }
 
+/** What the caller may do in one bucket. */
+export interface BucketLimits {
+  bucket: string
+  /** Largest file, in bytes; null without a limit. */
+  maxBytes: number | null
+  /** Types such as `image/png` or `image/*`; null without a limit. */
+  allowedTypes: string[] | null
+  /** Longest lifetimes in seconds. */
+  maxExpiresIn: Record<UrlUse | 'upload' | 'link', number>
+}
+
+/** What the caller may do. */
+export interface Limits {
+  scopes: Scope[]
+  /** The start of all keys that the caller may use. */
+  prefix: string
+  /** When the token expires; null for an API key. */
+  expiresAt: string | null
+  /** The first one is the default. */
+  buckets: BucketLimits[]
+}
+
 /** Response of `POST /files/upload-url`: the members that this client uses. */
 export interface UploadUrl {
   uploadUrl: string
@@ -102,6 +125,8 @@ export interface PartList {
   parts: { partNumber: number; size: number; etag: string }[]
 }
 
+const isNullOr = <T>(check: Check<T>): Check<T | null> => isEither(check, (value) => value === null)
+
 const record = {
   key: isString,
   bucket: isString,
@@ -109,7 +134,7 @@ const record = {
   size: isNumber,
   mimetype: isString,
   etag: isString,
-  owner: isEither(isString, (value) => value === null),
+  owner: isNullOr(isString),
   createdAt: isString,
 }
 
@@ -145,7 +170,11 @@ export const isRefusedKey = isObject<RefusedKey>({ key: isString, error: isItemE
 export const isLinks = isObject<Links>({
   links: isListOf(
     isEither(
-      isObject<{ key: string; link: string }>({ key: isString, link: isString }),
+      isObject<{ key: string; link: string; srcset?: string | undefined }>({
+        key: isString,
+        link: isString,
+        srcset: isOptional(isString),
+      }),
       isRefusedKey,
     ),
   ),
@@ -154,6 +183,26 @@ export const isLinks = isObject<Links>({
 
 export const isDeleted = isObject<Deleted>({
   deleted: isListOf(isEither(isRefusedKey, isObject<{ key: string }>({ key: isString }))),
+})
+
+export const isLimits = isObject<Limits>({
+  scopes: isListOf((value): value is Scope => isString(value)),
+  prefix: isString,
+  expiresAt: isNullOr(isString),
+  buckets: isListOf(
+    isObject<BucketLimits>({
+      bucket: isString,
+      maxBytes: isNullOr(isNumber),
+      allowedTypes: isNullOr(isListOf(isString)),
+      maxExpiresIn: isObject<BucketLimits['maxExpiresIn']>({
+        upload: isNumber,
+        view: isNumber,
+        stream: isNumber,
+        email: isNumber,
+        link: isNumber,
+      }),
+    }),
+  ),
 })
 
 export const isUploadUrl = isObject<UploadUrl>({

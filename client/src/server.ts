@@ -3,11 +3,20 @@
 export type { ApiErrorCode, ClientErrorCode, ErrorCode } from './error-code.ts'
 export type { Issue } from './presigner-error.ts'
 export { PresignerError } from './presigner-error.ts'
-export type { FileConditions, LinkOptions, LinksOptions, UrlOptions, UrlUse } from './requests.ts'
 export type {
+  FileConditions,
+  LinkOptions,
+  LinksOptions,
+  Scope,
+  UrlOptions,
+  UrlUse,
+} from './requests.ts'
+export type {
+  BucketLimits,
   Deleted,
   FileRecord,
   FileUrl,
+  Limits,
   Link,
   Links,
   ListedFile,
@@ -16,7 +25,7 @@ export type {
 export type { CallOptions } from './server/api.ts'
 export type { ServerClient, ServerClientOptions } from './server/client.ts'
 export { createServerClient } from './server/client.ts'
-export type { FileToUpload, ListAllOptions, Scope, TokenRequest } from './server/requests.ts'
+export type { FileToUpload, ListAllOptions, TokenRequest } from './server/requests.ts'
 export type {
   FileUrls,
   RefusedFile,

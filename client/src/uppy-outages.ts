@@ -32,20 +32,22 @@ export interface OutageOptions {
    * fails.
    */
   readonly onStall?: ((error?: Error) => void) | undefined
+  /** How often a file is retried without a byte in between. Default: 15. */
+  readonly maxRetries?: number | undefined
 }
 
 const PAUSE_MILLISECONDS = 5000
-/** Together with Uppy's own retries, about two minutes. */
+/** Together with Uppy's own retries, about two minutes without a bucket. */
 const MAX_RETRIES = 15
 
 /**
- * Retries a file that failed because the bucket did not respond, every five seconds for about two
- * minutes. Doesn't retry if the page has never sent a byte, since the bucket's CORS rules are then
+ * Retries a file that failed because the bucket or the Worker did not respond, every five seconds,
+ * for about two minutes without the bucket. Doesn't retry if the page has never sent a byte, since the bucket's CORS rules are then
  * the likely reason. Returns a function that stops this.
  */
 export function retryAfterOutages<Result extends UploadResult | undefined>(
   uppy: WaitingUppy<Result>,
-  { onStall }: OutageOptions = {},
+  { onStall, maxRetries = MAX_RETRIES }: OutageOptions = {},
 ): () => void {
   let responded = false
   /** By file id: the retries since the last byte, and the timer of the next one. */
@@ -64,7 +66,7 @@ export function retryAfterOutages<Result extends UploadResult | undefined>(
     if (!file) return
     const { id } = file
     const { retries = 0, timer } = waiting.get(id) ?? {}
-    if (!responded || Reflect.get(error, 'code') !== 'NETWORK' || retries === MAX_RETRIES) {
+    if (!isOutage(error, responded) || retries >= maxRetries) {
       settle(id)
       return
     }
@@ -90,4 +92,17 @@ export function retryAfterOutages<Result extends UploadResult | undefined>(
     uppy.off('upload-error', onError)
     for (const { timer } of waiting.values()) clearTimeout(timer)
   }
+}
+
+/**
+ * Tells whether Uppy (`NETWORK`) or the client got no response, or one from a proxy in front of the
+ * Worker.
+ */
+function isOutage(error: Error, responded: boolean): boolean {
+  const code: unknown = Reflect.get(error, 'code')
+  return (
+    code === 'network' ||
+    (code === 'bad_answer' && Number(Reflect.get(error, 'status')) >= 500) ||
+    (code === 'NETWORK' && responded)
+  )
 }

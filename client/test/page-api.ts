@@ -83,6 +83,7 @@ export interface ClientPage {
       | 'rename'
       | 'remove'
       | 'removeMany'
+      | 'limits'
       | 'request',
     ...args: unknown[]
   ): Promise<Outcome<unknown>>

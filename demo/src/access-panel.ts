@@ -47,6 +47,7 @@ export function createAccessPanel(token: KeptText, onToken: () => void): AccessP
       isWaiting = true
       show(true)
       errorBox.replaceChildren(...(token.get() === '' ? [] : errorText(error)))
+      panel.scrollIntoView({ block: 'nearest' }) // a token may expire while the user is far below
     },
     settle() {
       if (!isWaiting) return

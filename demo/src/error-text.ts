@@ -4,15 +4,56 @@ import { PresignerError } from '../../client/src/index.ts'
 export const wantsCredentials = (error: unknown): boolean =>
   error instanceof PresignerError && error.code === 'unauthenticated'
 
+/** Tells whether a request got no response, or one that is not the Worker's, as of a proxy. */
+export const isWithoutAnswer = (error: unknown): boolean =>
+  error instanceof Error &&
+  ['network', 'unreachable', 'bad_answer', 'NETWORK'].includes(codeOf(error))
+
+/** What an error means for the user, where its own message is for developers. */
+const REASONS: Readonly<Record<string, string>> = {
+  network: 'The Worker does not answer.',
+  unreachable: 'The Worker does not answer.',
+  bad_answer: 'The Worker does not answer.',
+  mimetype_not_allowed: 'This bucket does not accept files of this type.',
+  forbidden: 'Your token may not do this.',
+  rate_limited: 'These were too many requests. Wait a minute, and try again.',
+  storage_error: 'The bucket returned an error. Try again later.',
+  misconfigured: 'The settings of this Worker are not complete. /healthz names what is missing.',
+}
+
+const REFUSED: Readonly<Record<string, string>> = {
+  expired: 'This token has expired. Enter a new one to continue.',
+  not_accepted: 'This Worker does not accept this token.',
+}
+
+/** Returns what happened in plain words. */
+export function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  if (codeOf(error) === 'NETWORK')
+    // A browser doesn't tell a page why a request failed.
+    return `No response from the bucket that this page can read. Check its access key, and that its CORS rules allow ${location.origin}.`
+  if (error instanceof PresignerError)
+    return REFUSED[error.reason ?? ''] ?? REASONS[error.code] ?? error.message
+  const status: unknown = Reflect.get(error, 'status')
+  if (typeof status !== 'number') return error.message
+  return `The bucket refused the file (${[status, codeOf(error)].filter(Boolean).join(' ')}).`
+}
+
 /**
- * Returns the message of `error`. Below it, in small print, the code and request id for the log.
+ * Returns what happened, after `about`. Below it, in small print, the code and request id for the
+ * log.
  */
-export function errorText(error: unknown): readonly HTMLElement[] {
+export function errorText(error: unknown, about = ''): readonly HTMLElement[] {
   const message = document.createElement('p')
-  message.textContent = error instanceof Error ? error.message : String(error)
+  message.textContent = [about, reasonOf(error)].filter(Boolean).join(' ')
   if (!(error instanceof PresignerError)) return [message]
   const details = document.createElement('p')
   details.className = 'error-details'
   details.textContent = [error.code, error.requestId].filter(Boolean).join(' · ')
   return [message, details]
+}
+
+function codeOf(error: Error): string {
+  const code: unknown = Reflect.get(error, 'code')
+  return typeof code === 'string' ? code : ''
 }

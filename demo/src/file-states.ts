@@ -1,4 +1,3 @@
-import { PresignerError } from '../../client/src/index.ts'
 import { errorText, wantsCredentials } from './error-text.ts'
 import { find } from './find.ts'
 import { filesInWords } from './words.ts'
@@ -19,14 +18,12 @@ export interface FileStates {
   readonly end: HTMLElement
 }
 
-/** Connects these texts to the page. Calls `onLoad` when the user or the network wants more files. */
+/** Connects these texts to the page. Calls `onLoad` when the user wants more files. */
 export function createFileStates(onLoad: () => void): FileStates {
   const count = find(document, '#files-count', HTMLSpanElement)
   const empty = find(document, '#files-empty', HTMLDivElement)
   const locked = find(document, '#files-locked', HTMLDivElement)
-  const closed = find(document, '#files-closed', HTMLDivElement)
   const errorBox = find(document, '#files-error', HTMLDivElement)
-  const title = find(errorBox, 'h3', HTMLHeadingElement)
   const text = find(errorBox, '[role=alert]', HTMLDivElement)
   const match = find(document, '#files-match', HTMLDivElement)
   const matchText = find(match, 'p', HTMLParagraphElement)
@@ -34,15 +31,11 @@ export function createFileStates(onLoad: () => void): FileStates {
   const end = find(document, '#files-end', HTMLParagraphElement)
   find(errorBox, 'button', HTMLButtonElement).addEventListener('click', onLoad)
   more.addEventListener('click', onLoad)
-  addEventListener('online', () => {
-    if (!errorBox.hidden) onLoad()
-  })
   return {
     end,
     showCount({ loaded, matching, isAtEnd }) {
       empty.hidden = !isAtEnd || loaded > 0
       locked.hidden = true
-      closed.hidden = true
       errorBox.hidden = true
       count.textContent = loaded === 0 ? '' : `${matching ?? loaded}${isAtEnd ? '' : '+'}`
       match.hidden = matching === undefined || loaded === 0
@@ -55,20 +48,11 @@ export function createFileStates(onLoad: () => void): FileStates {
     },
     showError(error) {
       const isLocked = wantsCredentials(error)
-      const code = error instanceof PresignerError ? error.code : ''
       empty.hidden = true
       match.hidden = true
       locked.hidden = !isLocked
-      closed.hidden = code !== 'forbidden'
-      errorBox.hidden = isLocked || code === 'forbidden'
-      title.textContent = navigator.onLine
-        ? (TITLES.get(code) ?? 'Could not list the files')
-        : 'You are offline'
-      if (errorBox.hidden) text.replaceChildren()
-      else if (navigator.onLine) text.replaceChildren(...errorText(error))
-      else text.replaceChildren(...errorText('The list loads when the connection returns.'))
+      errorBox.hidden = isLocked
+      text.replaceChildren(...(isLocked ? [] : errorText(error)))
     },
   }
 }
-
-const TITLES = new Map([['misconfigured', 'The Worker has a setting to fix']])

@@ -4,31 +4,44 @@ import './style.css'
 import './gallery.css'
 import './viewer.css'
 import './uppy.css'
-import { createClient, type FileRecord } from '../../client/src/index.ts'
+import { type Client, createClient, type FileRecord } from '../../client/src/index.ts'
 import { createAccessPanel } from './access-panel.ts'
-import { wantsCredentials } from './error-text.ts'
+import { createConnection } from './connection.ts'
+import { isWithoutAnswer, wantsCredentials } from './error-text.ts'
 import { createFileActions, DAY_SECONDS } from './file-actions.ts'
 import { createFileMenu } from './file-menu.ts'
 import { find } from './find.ts'
 import { createGallery } from './gallery.ts'
 import { createNotice } from './notice.ts'
 import { acceptDrops } from './page-drop.ts'
-import { createRights } from './rights.ts'
+import { createPermissionStates, loadPermissions } from './permissions.ts'
 import { keptText } from './storage.ts'
 import { createTheme } from './theme.ts'
 import { createUploader } from './uploader.ts'
 import { createViewer, type Viewer } from './viewer.ts'
 import { filesInWords } from './words.ts'
 
+let isStarted = false
+/** The scopes of the token. */
+let may: readonly string[] = []
 const token = keptText(() => sessionStorage, 'token')
-const client = createClient({ baseUrl: '', token: () => token.get() })
+const api = createClient({ baseUrl: '', token: () => token.get() })
+const client: Client = {
+  ...api,
+  // A token that may not make links doesn't ask for any.
+  links: async (keys, options) =>
+    may.includes('links:create') ? api.links(keys, options) : { links: [], expiresAt: '' },
+}
 const notice = createNotice(find(document, '#notice', HTMLDivElement))
-const access = createAccessPanel(token, showFiles)
-const rights = createRights(client)
+const access = createAccessPanel(token, () => start())
+const connection = createConnection(client, () => {
+  if (!isStarted) start()
+})
+const states = createPermissionStates(() => start())
 
-const report = (error: unknown) => {
+const report = (error: unknown, about?: string) => {
   if (wantsCredentials(error)) access.ask(error)
-  else notice.fail(error)
+  else notice.fail(error, about)
 }
 
 const gallery = createGallery({
@@ -36,7 +49,8 @@ const gallery = createGallery({
   onOpen: (record) => viewer.open(record),
   onMenu: (tile, record) => menu.moveTo(tile, record),
   onPage(error) {
-    if (error === undefined) access.settle()
+    isStarted = error === undefined
+    if (isWithoutAnswer(error)) connection.lose(error)
     else if (wantsCredentials(error)) access.ask(error)
   },
   onCopy: (records) => actions.copyLinks(records, DAY_SECONDS),
@@ -50,22 +64,41 @@ const uploader = createUploader({
   client,
   target: find(document, '#uploader', HTMLDivElement),
   theme,
-  onRecord: (record) => gallery.add(record).catch(report),
+  onRecord(record) {
+    if (may.includes('files:list')) gallery.add(record).catch(report)
+  },
   onDone: (files) => notice.say(`${filesInWords(files)} uploaded.`),
   onError: report,
   onStall(error) {
-    if (error) notice.fail(new Error(`${error.message}. The upload resumes automatically.`))
-    else notice.say('The upload continues.')
+    if (error === undefined) connection.restore()
+    else connection.lose(error)
   },
 })
-acceptDrops(uploader.add)
-showFiles()
+acceptDrops((files) => {
+  if (may.includes('files:upload')) uploader.add(files)
+})
 
-function showFiles(): void {
-  void rights.reload()
-  gallery.reload()
+/** Shows what the token allows. */
+async function start(): Promise<void> {
+  const used = token.get()
+  try {
+    const permissions = await loadPermissions(client)
+    if (used !== token.get()) return // the user has entered another one
+    may = permissions.scopes
+    isStarted = true
+    states.allow(permissions, used === '')
+    access.settle()
+    uploader.limit(permissions)
+    uploader.retry()
+    if (may.includes('files:list')) gallery.reload()
+  } catch (error) {
+    if (used !== token.get()) return
+    may = []
+    states.refuse(error)
+    if (wantsCredentials(error)) access.ask(error)
+    else if (isWithoutAnswer(error)) connection.lose(error)
+  }
 }
-
 /** The viewer has its own notice, because it covers the page's. */
 function createFileViewer(): Viewer {
   const viewerNotice = createNotice(find(document, '#viewer-notice', HTMLDivElement))
@@ -84,3 +117,5 @@ function createFileViewer(): Viewer {
     report: reportThere,
   })
 }
+
+start()

@@ -7,8 +7,11 @@ const SHOWN_MILLISECONDS = 6000
 export interface Notice {
   /** Shows what was done, for a few seconds. */
   say(text: string): void
-  /** Shows an error until the user dismisses it or another notice replaces it. */
-  fail(error: unknown): void
+  /**
+   * Shows an error until the user dismisses it or another notice replaces it. `about` says what
+   * didn't work.
+   */
+  fail(error: unknown, about?: string): void
 }
 
 export function createNotice(root: HTMLElement): Notice {
@@ -29,6 +32,6 @@ export function createNotice(root: HTMLElement): Notice {
       show([text], false)
       timer = setTimeout(clear, SHOWN_MILLISECONDS)
     },
-    fail: (error) => show(errorText(error), true),
+    fail: (error, about) => show(errorText(error, about), true),
   }
 }

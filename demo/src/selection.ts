@@ -78,7 +78,8 @@ export function createSelection({ shown, onCopy, onDelete }: SelectionOptions): 
   button('#selection-clear').addEventListener('click', clear)
   gallery.addEventListener('keydown', (event) => {
     if (event.key === 'Escape' && selected.size > 0 && !event.defaultPrevented) clear()
-    else if (event.key === 'Delete' && selected.size > 0) onDelete(records())
+    else if (event.key === 'Delete' && button('#selection-delete').checkVisibility())
+      onDelete(records())
     else if (
       event.key === 'a' &&
       (event.ctrlKey || event.metaKey) &&

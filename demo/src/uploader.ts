@@ -1,6 +1,7 @@
 import AwsS3 from '@uppy/aws-s3'
 import Uppy from '@uppy/core'
 import Dashboard from '@uppy/dashboard'
+import GoldenRetriever, { type GoldenRetrieverOptions } from '@uppy/golden-retriever'
 import type { Client, FileRecord } from '../../client/src/index.ts'
 import {
   recordUploads,
@@ -9,7 +10,13 @@ import {
   uppyOptions,
 } from '../../client/src/uppy.ts'
 import { completeRoles } from './dashboard-roles.ts'
+import { isWithoutAnswer } from './error-text.ts'
+import type { Permissions } from './permissions.ts'
+import { keptText } from './storage.ts'
 import type { Theme } from './theme.ts'
+import { signInTurn, uploadLastNameFirst } from './upload-order.ts'
+import { askBeforeLeaving, watchProgress } from './upload-watch.ts'
+import { namesInWords, sizeInWords } from './words.ts'
 
 const MIB = 1024 ** 2
 /** Larger files go in parts, which can be paused and resumed. */
@@ -17,6 +24,14 @@ const MULTIPART_ABOVE_BYTES = 16 * MIB
 const PART_BYTES = 8 * MIB
 /** How long Uppy shows a finished upload. */
 const DONE_MILLISECONDS = 2500
+/**
+ * How much the browser keeps for a reload: a file, and all together. A user must choose larger
+ * files again.
+ */
+const KEPT: GoldenRetrieverOptions['indexedDB'] & { maxFileSize: number; maxTotalSize: number } = {
+  maxFileSize: 256 * MIB,
+  maxTotalSize: 1024 * MIB,
+}
 
 export interface UploaderOptions {
   readonly client: Client
@@ -26,7 +41,8 @@ export interface UploaderOptions {
   readonly onRecord: (record: FileRecord) => void
   /** Called after each batch without failures. */
   readonly onDone: (files: number) => void
-  readonly onError: (error: unknown) => void
+  /** Called with an error, and with which files it stops. */
+  readonly onError: (error: unknown, about?: string) => void
   /** Called with each error that uploads wait out, and with `undefined` when they continue. */
   readonly onStall: (error?: Error) => void
 }
@@ -35,51 +51,81 @@ export interface Uploader {
   setTheme(theme: Theme): void
   /** Uploads these files. */
   add(files: Iterable<File>): void
+  /** Accepts only files that these permissions allow. */
+  limit(permissions: Permissions): void
+  /** Uploads the files again that failed. */
+  retry(): void
 }
 
 /**
  * Starts Uppy's Dashboard, which sends files directly to the bucket with URLs that the Worker
- * signs.
+ * signs. A reload of the tab offers to continue its uploads.
  */
 export function createUploader(options: UploaderOptions): Uploader {
-  const { client, onRecord, onDone } = options
+  const { client, onRecord, onDone, onError } = options
   let isStalled = false
   const onStall = (error?: Error) => {
     isStalled = error !== undefined
     options.onStall(error)
   }
-  // Uppy also reports an error for a file that is about to be retried.
-  const onError = (error: unknown) => {
-    if (!isStalled) options.onError(error)
-  }
-  const uppy = new Uppy({ autoProceed: true })
+  const uppy = new Uppy({ id: tabId(), autoProceed: true })
   uppy.use(Dashboard, {
     target: options.target,
     theme: options.theme,
     inline: true,
     width: '100%',
-    height: 250,
+    height: '100%',
     singleFileFullScreen: false,
+    hideProgressDetails: true, // so that the percentage is the only number
     disableInformer: true, // the page's notice shows it
-    note: 'Files over 16 MB are uploaded in parts.',
     locale: {
-      strings: { dashboardTitle: 'Upload', dropPasteFiles: 'Drop files here, or %{browseFiles}' },
+      strings: {
+        dashboardTitle: 'Upload',
+        dropPasteFiles: 'Drop files here, or %{browseFiles}',
+        sessionRestored: 'Continue the upload?',
+        recoveredAllFiles: 'It stopped when this page closed.',
+        recoveredXFiles: {
+          0: 'It stopped when this page closed. Choose the marked file again.',
+          1: 'It stopped when this page closed. Choose the %{smart_count} marked files again.',
+        },
+        reSelect: 'Choose it again',
+        uploadXFiles: {
+          0: 'Continue with %{smart_count} file',
+          1: 'Continue with %{smart_count} files',
+        },
+      },
     },
   })
   completeRoles(options.target)
+  const { signRequest, generateObjectKey } = uppyOptions(client, { metadata: false, onStall })
   uppy.use(AwsS3, {
-    ...uppyOptions(client, { metadata: false, onStall }),
+    generateObjectKey,
+    signRequest: signInTurn(signRequest),
     shouldUseMultipart: ({ size }) => (size ?? 0) > MULTIPART_ABOVE_BYTES,
     getChunkSize: () => PART_BYTES,
   })
+  uppy.use(GoldenRetriever, { indexedDB: KEPT })
+  uploadLastNameFirst(uppy)
   recordUploads(uppy, client, { onRecord })
   restartLostUploads(uppy)
-  retryAfterOutages(uppy, { onStall })
-  uppy.on('info-visible', () => {
-    const info = uppy.getState().info.at(-1)
-    if (info?.type === 'error') onError(new Error(info.message))
+  retryAfterOutages(uppy, { onStall, maxRetries: Number.POSITIVE_INFINITY })
+  watchProgress(uppy, onStall)
+  askBeforeLeaving(() => {
+    const { currentUploads, recoveredState } = uppy.getState()
+    return recoveredState === null && (isStalled || Object.keys(currentUploads).length > 0)
   })
-  uppy.on('upload-error', (_, error) => onError(explained(error)))
+  uppy.on('restriction-failed', (file, error) => {
+    const name = file?.name ?? ''
+    // Most of Uppy's messages contain the name.
+    onError(error, error.message.includes(name) ? '' : `${namesInWords([name])} was not uploaded.`)
+  })
+  uppy.on('upload-error', (file, error) => {
+    // The file is about to be retried.
+    if (isStalled && isWithoutAnswer(error)) return
+    const failed = uppy.getFiles().filter((other) => other.error === error.message)
+    const names = failed.length > 0 ? failed.map(({ name }) => name) : [file?.name ?? '']
+    onError(error, `${namesInWords(names)} ${names.length === 1 ? 'was' : 'were'} not uploaded.`)
+  })
   uppy.on('complete', ({ successful = [], failed = [] }) => {
     if (failed.length > 0 || successful.length === 0) return
     onDone(successful.length)
@@ -92,13 +138,32 @@ export function createUploader(options: UploaderOptions): Uploader {
   return {
     setTheme: (theme) => dashboard?.setOptions({ theme }),
     add: (files) => dashboard?.addFiles([...files]),
+    limit({ maxBytes, allowedTypes }) {
+      const restrictions = {
+        maxFileSize: maxBytes,
+        allowedFileTypes: allowedTypes === null ? null : [...allowedTypes],
+      }
+      uppy.setOptions({ restrictions })
+      dashboard?.setOptions({ note: noteOf(maxBytes, allowedTypes) })
+    },
+    retry() {
+      const isAsking = uppy.getState().recoveredState !== null
+      if (!isAsking && uppy.getFiles().some(({ error }) => error)) uppy.retryAll().catch(onError)
+    },
   }
 }
 
-/** Returns an error with a hint, since a browser doesn't tell a page why a request failed. */
-function explained(error: object): unknown {
-  if (Reflect.get(error, 'code') !== 'NETWORK') return error
-  return new Error(
-    `No response from the bucket that this page can read. Check its access key, and that its CORS rules allow ${location.origin}.`,
-  )
+/** Returns the id of this tab's uploads, which survives a reload, but not the tab. */
+function tabId(): string {
+  const kept = keptText(() => sessionStorage, 'uploads')
+  if (kept.get() === '') kept.set(crypto.randomUUID())
+  return kept.get()
 }
+
+const noteOf = (maxBytes: number | null, types: readonly string[] | null): string =>
+  [
+    maxBytes === null ? '' : `Files of up to ${sizeInWords(maxBytes)}.`,
+    types === null ? '' : `Only ${types.join(', ')}.`,
+  ]
+    .filter(Boolean)
+    .join(' ')

@@ -121,7 +121,7 @@ export function createViewer({ gallery, actions, report }: ViewerOptions): Viewe
     if (target instanceof HTMLMediaElement || event.altKey || event.ctrlKey || event.metaKey) return
     if (key === 'ArrowLeft') step(-1)
     else if (key === 'ArrowRight') step(1)
-    else if (key === 'Delete' && !button('#viewer-delete').hidden && current)
+    else if (key === 'Delete' && button('#viewer-delete').checkVisibility() && current)
       void actions.remove([current])
   }
 

@@ -37,3 +37,9 @@ export const momentInWords = (then: Date): string => dateAndTime.format(then)
 
 /** Returns `3 files` for 3. */
 export const filesInWords = (count: number): string => (count === 1 ? '1 file' : `${count} files`)
+
+/** Returns `“a.png”`, or `“a.png” and 2 other files`. */
+export const namesInWords = ([first = '', ...others]: readonly string[]): string =>
+  others.length === 0
+    ? `“${first}”`
+    : `“${first}” and ${others.length} other ${others.length === 1 ? 'file' : 'files'}`

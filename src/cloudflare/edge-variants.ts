@@ -21,8 +21,8 @@ type Outcome = { readonly until: number } & (
   | { readonly error: unknown }
 )
 
-/** Names of the variants that this isolate is making. */
-const making = new Set<string>()
+/** The variants that this isolate is making, by name. The value identifies the request. */
+const making = new Map<string, object>()
 /** The latest variants of this isolate, by name. */
 const outcomes = new Map<string, Outcome>()
 /** Originals that this isolate holds. */
@@ -33,7 +33,8 @@ const beginning = new Map<string, string>()
 /**
  * Resolves with the result of `make`, which is billed, and starts to store it with `keep`. Requests
  * for the same variant that come before it is stored get the same image, or the same error of
- * `resize`. Later ones don't, since the object may have changed.
+ * `resize`. Later ones don't, since the object may have changed, and neither do those after
+ * `forgetVariants`.
  */
 export async function makeOnce(
   name: string,
@@ -47,16 +48,20 @@ export async function makeOnce(
   const known = latest(name)
   if (known !== undefined && 'error' in known) throw known.error
   if (known !== undefined && isShared) return known.image
-  making.add(name)
+  const request = {}
+  making.set(name, request)
+  const isCurrent = () => making.get(name) === request
+  const end = () => isCurrent() && making.delete(name)
   try {
     const image = await make()
-    remember(name, { image, until: Date.now() + IMAGE_MILLISECONDS })
-    void keep(image).finally(() => making.delete(name))
+    if (isCurrent()) remember(name, { image, until: Date.now() + IMAGE_MILLISECONDS })
+    void keep(image).finally(end)
     return image
   } catch (error) {
     // The bucket may answer differently at once: the object may be uploaded now.
-    if (isImageError(error)) remember(name, { error, until: Date.now() + ERROR_MILLISECONDS })
-    making.delete(name)
+    if (isImageError(error) && isCurrent())
+      remember(name, { error, until: Date.now() + ERROR_MILLISECONDS })
+    end()
     throw error
   }
 }
@@ -83,6 +88,15 @@ function hasRoom(bytes: number): boolean {
     if (one.until > Date.now()) sum += one.bytes
     else held.delete(one)
   return sum === 0 || sum + bytes <= MAX_HELD_BYTES
+}
+
+/**
+ * Separates later requests for variants of an object from those that this isolate is making or has
+ * just made.
+ */
+export function forgetVariants(url: string): void {
+  for (const names of [making, outcomes])
+    for (const name of names.keys()) if (name.startsWith(`${url}?`)) names.delete(name)
 }
 
 /** Returns the latest outcome of a variant, if it is recent. */
@@ -135,10 +149,9 @@ export const putVariant = (
   copy: Response,
 ): Promise<void> => attempt('put', (cache) => cache.put(copyName(wanted, generation), copy))
 
-/** Makes every variant of an object unreachable. Throws Error if the Cache API fails. */
+/** Makes every stored variant of an object unreachable. Throws Error if the Cache API fails. */
 export async function dropVariants(url: string): Promise<void> {
   beginning.delete(url)
-  for (const name of outcomes.keys()) if (name.startsWith(`${url}?`)) outcomes.delete(name)
   await withinCacheTime(beginGeneration(url, caches.default))
 }
 

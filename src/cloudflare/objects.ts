@@ -22,6 +22,7 @@ import { beginFill, dropCopy, findCopy, serveAndKeep, type Wanted } from './edge
 import {
   currentGeneration,
   dropVariants,
+  forgetVariants,
   makeOnce,
   matchVariant,
   putVariant,
@@ -102,12 +103,14 @@ export const objectsEntrypoint = <E extends object>(
     async #purge(alias: string, keys: readonly ObjectKey[]): Promise<void> {
       const settings = settingsFor(this.env)
       const bucket = findBucket(settings, alias)
-      if (this.ctx.cache !== undefined) return this.#purgeTags(bucket, keys)
       const same = settings.buckets.filter((other) => homeOf(other) === homeOf(bucket))
       const urls = new Set(
         await Promise.all(same.flatMap((other) => keys.map((key) => copyUrl(other, key)))),
       )
-      await Promise.all([...urls].flatMap((url) => [dropCopy(url), dropVariants(url)]))
+      for (const url of urls) forgetVariants(url)
+      if (this.ctx.cache !== undefined) return this.#purgeTags(bucket, keys)
+      const drops = images === undefined ? [dropCopy] : [dropCopy, dropVariants]
+      await Promise.all([...urls].flatMap((url) => drops.map((drop) => drop(url))))
     }
 
     async #purgeTags(bucket: Bucket, keys: readonly ObjectKey[]): Promise<void> {

@@ -61,7 +61,7 @@ function jpeg(view: DataView): ImageInfo | null {
         frames: 1,
       }
     if (marker === 0xd9 || marker === 0xda) return null
-    at += 2 + Math.max(2, view.getUint16(at + 2))
+    at += 2 + view.getUint16(at + 2)
   }
 }
 

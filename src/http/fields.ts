@@ -71,6 +71,16 @@ export const chosenKey = z.optional(z.string())
 /** Whether an upload may replace an object. */
 export const overwrite = z.optional(z.boolean())
 
+/** What an upload stores with its object, and under which key. */
+export const storedWith = {
+  metadata,
+  cacheControl,
+  contentDisposition,
+  contentEncoding,
+  directory,
+  overwrite,
+}
+
 interface FileNames {
   readonly fileName?: string | undefined
   readonly key?: string | undefined

@@ -95,9 +95,12 @@ describe('the methods of the server client', () => {
       context: { plan: 'pro' },
     })
     expect(Date.parse(expiresAt)).toBeGreaterThan(Date.now())
-    const headers = { Authorization: `Bearer ${token}` }
-    const limits = await (await worker.fetch('/limits', { headers })).json()
-    expect(limits).toMatchObject({
+    const user = createServerClient({
+      baseUrl: 'http://localhost:8787',
+      apiKey: token,
+      fetch: worker.fetch,
+    })
+    expect(await user.limits()).toMatchObject({
       scopes: ['files:upload'],
       buckets: [{ bucket: 'files', maxBytes: 10, allowedTypes: ['image/*'] }],
     })

@@ -18,6 +18,7 @@ import type {
   FilePage,
   FileRecord,
   FileUrl,
+  Limits,
   Link,
   Links,
   ListedFile,
@@ -93,7 +94,8 @@ export const answers: [
   Covers<Answer<Api['multipart']['$post'], 200>, StartedUpload>,
   Covers<Answer<Upload['urls']['$post'], 200>, PartUrls>,
   Same<Answer<Upload['$get'], 200>, PartList>,
-] = [true, true, true, true, true, true, true, true, true, true, true, true, true, true, true]
+  Same<Answer<Api['limits']['$get'], 200>, Limits>,
+] = [true, true, true, true, true, true, true, true, true, true, true, true, true, true, true, true]
 
 export const bodies: [
   Same<Body<Files['$post']>, RecordRequest>,

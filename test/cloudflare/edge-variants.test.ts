@@ -1,87 +1,202 @@
 import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
-import { afterEach, expect, it, vi } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { findBucket } from '../../src/bucket/find-bucket.ts'
 import { sizeOf } from '../../src/bucket/image-size.ts'
 import { objectRequest } from '../../src/cloudflare/edge-objects.ts'
-import { withRoom } from '../../src/cloudflare/edge-variants.ts'
-import { environmentSettings, loadEnvironment } from '../../src/cloudflare/environment.ts'
-import { objectsEntrypoint } from '../../src/cloudflare/objects.ts'
-import type { ImageResizer } from '../../src/delivery/variant.ts'
+import { forgetVariants, makeOnce } from '../../src/cloudflare/edge-variants.ts'
+import { loadEnvironment } from '../../src/cloudflare/environment.ts'
+import type { ImageResizer, KeptImage, VariantSpec } from '../../src/delivery/variant.ts'
+import { ApiError } from '../../src/errors/api-error.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
+import { deleteObject } from '../../src/storage/object.ts'
+import { Objects } from '../../src/worker.ts'
 import { twoColorPng } from '../support/images.ts'
-import { putObject } from '../support/links.ts'
+import { putObject, putUnder, requestsFor } from '../support/links.ts'
 
-const MIB = 1024 ** 2
+afterEach(() => void vi.useRealTimers())
 
-afterEach(() => {
-  vi.useRealTimers()
-})
+const loaded = loadEnvironment(env)
+if (!loaded.ok) throw new Error('The test configuration is malformed.')
+const counted = findBucket(loaded.settings, 'counted')
+const VARIANT: VariantSpec = { ...sizeOf(64), format: 'png', quality: 80 }
 
-/** Returns work that counts how many run at once, and takes a while. */
-function counting(milliseconds = 20) {
-  const counts = { now: 0, most: 0, done: 0 }
-  const work = async () => {
-    counts.now += 1
-    counts.most = Math.max(counts.most, counts.now)
-    await new Promise((resolve) => setTimeout(resolve, milliseconds))
-    counts.now -= 1
-    counts.done += 1
-  }
-  return { counts, work }
+/** A promise, and the function that resolves it. */
+function gate() {
+  let open = () => {}
+  const opened = new Promise<void>((resolve) => {
+    open = resolve
+  })
+  return { open, opened }
 }
 
-it('holds at most 40 MiB of originals at a time', async () => {
-  const { counts, work } = counting()
-  await Promise.all(Array.from({ length: 6 }, () => withRoom(15 * MIB, work)))
-  expect(counts).toEqual({ now: 0, most: 2, done: 6 })
-})
-
-it('makes room again when the work fails', async () => {
-  const failing = () => Promise.reject(new Error('broken'))
-  for (let i = 0; i < 4; i++) await expect(withRoom(20 * MIB, failing)).rejects.toThrow('broken')
-  const { counts, work } = counting()
-  await withRoom(20 * MIB, work)
-  expect(counts.done).toBe(1)
-})
-
-it('forgets the original of a request that never ended', async () => {
-  vi.useFakeTimers({ toFake: ['Date'] })
-  void withRoom(40 * MIB, () => new Promise(() => {}))
-  await Promise.resolve()
-  vi.advanceTimersByTime(61_000)
-  const start = performance.now()
-  const { counts, work } = counting()
-  await withRoom(20 * MIB, work)
-  expect(counts.done).toBe(1)
-  expect(performance.now() - start).toBeLessThan(5000)
-})
-
-it('resizes large images of one page one after another', async () => {
-  const loaded = loadEnvironment(env)
-  if (!loaded.ok) throw new Error('The test configuration is malformed.')
-  const bucket = findBucket(loaded.settings, 'counted')
-  const small = await twoColorPng(30, 20)
-  const large = new Uint8Array(15 * MIB)
-  large.set(new Uint8Array(await new Response(small).arrayBuffer()))
-  const keys = await Promise.all(Array.from({ length: 3 }, () => putObject('a.png', large)))
-  const { counts, work } = counting(3000)
-  const output = async () => {
-    await work()
-    return { response: () => new Response(small) }
-  }
-  const images: ImageResizer = { input: () => ({ transform: () => ({ output }) }) }
-  const Objects = objectsEntrypoint(environmentSettings, { images: () => images })
-  const variant = { ...sizeOf(64), format: 'png', quality: 80 } as const
-  const statuses = await Promise.all(
-    keys.map(async (key) => {
-      const context = createExecutionContext()
-      const request = await objectRequest('GET', bucket, parseObjectKey(key), null, variant)
-      const { status } = await new Objects(context, env).fetch(request)
-      await waitOnExecutionContext(context)
-      return status
+/** The real resizer. Counts its calls, and runs `before` ahead of each result. */
+function countingResizer(before: () => Promise<unknown> = async () => {}) {
+  const calls: number[] = []
+  const resizer: ImageResizer = {
+    input: (image) => ({
+      transform: (size) => ({
+        async output(options) {
+          calls.push(size.width)
+          const made = await env.IMAGES.input(image).transform(size).output(options)
+          await before()
+          return made
+        },
+      }),
     }),
-  )
-  expect(statuses).toEqual([200, 200, 200])
-  expect(counts.most).toBeLessThanOrEqual(2)
+  }
+  return { calls, resizer }
+}
+
+/** `Objects` with this resizer, with the Cache API or behind a stand-in for Workers Caching. */
+function objectsWith(resizer: ImageResizer, behindCache = false) {
+  const purged: unknown[] = []
+  const cache = {
+    purge: async (options: unknown) => {
+      purged.push(options)
+      return { success: true, errors: [] }
+    },
+  }
+  const run = async <T>(work: (objects: Objects) => Promise<T>): Promise<T> => {
+    const context = createExecutionContext()
+    const ctx = behindCache ? Object.assign(context, { cache }) : context
+    const result = await work(new Objects(ctx, { ...env, IMAGES: resizer } as unknown as Env))
+    await waitOnExecutionContext(context)
+    return result
+  }
+  return {
+    purged,
+    show: (key: string, variant = VARIANT) =>
+      run(async (objects) => {
+        const asked = await objectRequest('GET', counted, parseObjectKey(key), null, variant)
+        const answer = await objects.fetch(asked)
+        const { body } = new Response(await answer.arrayBuffer())
+        if (answer.status !== 200 || body === null) return answer.status
+        const info = await env.IMAGES.info(body)
+        return 'height' in info ? info.height : info.format
+      }),
+    purge: (key: string) => run((objects) => objects.purge('counted', [key])),
+  }
+}
+
+describe.each([
+  ['with the Cache API', false],
+  ['behind Workers Caching', true],
+])('an image that is being made while its object is replaced, %s,', (_, behindCache) => {
+  it('is not shown to later requests', async () => {
+    const key = await putObject('a.png', await twoColorPng(300, 300))
+    const { open, opened } = gate()
+    const { calls, resizer } = countingResizer(async () => {
+      if (calls.length === 1) await opened
+    })
+    const { show, purge } = objectsWith(resizer, behindCache)
+    const before = show(key)
+    await vi.waitFor(() => expect(calls).toHaveLength(1))
+    await putUnder(key, await twoColorPng(300, 100))
+    expect(await purge(key)).toBeNull()
+    expect(await show(key)).toBe(21)
+    open()
+    expect(await before).toBe(64)
+    expect(await show(key)).toBe(21)
+  })
+})
+
+it('several sizes that begin at the same time are each made once', async () => {
+  const key = await putObject('a.png', await twoColorPng(300, 300))
+  const { calls, resizer } = countingResizer()
+  const { show } = objectsWith(resizer)
+  const showAll = () =>
+    Promise.all([32, 64, 96].map((width) => show(key, { ...VARIANT, ...sizeOf(width) })))
+  expect(await showAll()).toEqual([32, 64, 96])
+  expect(await showAll()).toEqual([32, 64, 96])
+  expect(calls).toHaveLength(3)
+})
+
+it('behind Workers Caching, purges an image whose object was deleted while it was made', async () => {
+  const key = await putObject('a.png', await twoColorPng(300, 300))
+  const { resizer } = countingResizer(() => deleteObject(counted, parseObjectKey(key), new Date()))
+  const { show, purged } = objectsWith(resizer, true)
+  expect(await show(key)).toBe(64)
+  expect(purged).toHaveLength(1)
+})
+
+it('a crowd costs one call and one request to the bucket, also if the call fails', async () => {
+  for (const fails of [false, true]) {
+    const key = await putObject('a.png', await twoColorPng(300, 300))
+    const { calls, resizer } = countingResizer(() =>
+      fails ? Promise.reject(new Error('down')) : Promise.resolve(),
+    )
+    const { show } = objectsWith(resizer)
+    const crowd = await Promise.all(Array.from({ length: 30 }, () => show(key)))
+    expect(new Set(crowd)).toEqual(new Set([fails ? 503 : 64]))
+    expect([calls.length, await requestsFor(key)]).toEqual([1, 1])
+  }
+})
+
+const DOWN = new ApiError('image_unavailable', 'The image can not be resized now.')
+
+describe('making an image', () => {
+  const newName = () => `https://objects.invalid/made/${crypto.randomUUID()}?w=1`
+  const image = (): KeptImage => ({ bytes: new Uint8Array(1), headers: [] })
+  const keep = () => Promise.resolve()
+
+  it('is not tried again for ten seconds after an error', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] })
+    const name = newName()
+    const make = vi.fn(() => Promise.reject<KeptImage>(DOWN))
+    const ask = () => makeOnce(name, make, keep).catch((error: unknown) => error)
+    expect([await ask(), await ask()]).toEqual([DOWN, DOWN])
+    vi.advanceTimersByTime(9999)
+    await ask()
+    expect(make).toHaveBeenCalledTimes(1)
+    vi.advanceTimersByTime(1)
+    await ask()
+    expect(make).toHaveBeenCalledTimes(2)
+  })
+
+  it('is tried again after a purge', async () => {
+    const name = newName()
+    const make = vi.fn(() => Promise.reject<KeptImage>(DOWN))
+    const ask = () => makeOnce(name, make, keep).catch((error: unknown) => error)
+    await ask()
+    forgetVariants(name.replace('?w=1', '').slice(0, -1))
+    await ask()
+    expect(make).toHaveBeenCalledTimes(1)
+    forgetVariants(name.replace('?w=1', ''))
+    await ask()
+    expect(make).toHaveBeenCalledTimes(2)
+  })
+
+  it('remembers at most 100 results', async () => {
+    const names = Array.from({ length: 101 }, newName)
+    const make = vi.fn(() => Promise.reject<KeptImage>(DOWN))
+    for (const name of names) await makeOnce(name, make, keep).catch(String)
+    for (const name of names.slice(1)) await makeOnce(name, make, keep).catch(String)
+    expect(make).toHaveBeenCalledTimes(101)
+    await makeOnce(names[0] ?? '', make, keep).catch(String)
+    expect(make).toHaveBeenCalledTimes(102)
+  })
+
+  it('forgets the oldest result first', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] })
+    const [first = '', ...others] = Array.from({ length: 100 }, newName)
+    const make = vi.fn(() => Promise.reject<KeptImage>(new Error('down')))
+    const ask = (name: string) => makeOnce(name, make, keep).catch(String)
+    for (const name of [first, ...others]) await ask(name)
+    vi.advanceTimersByTime(10_000)
+    for (const name of [first, newName(), first]) await ask(name)
+    expect(make).toHaveBeenCalledTimes(102)
+  })
+
+  it('shares the image until it is stored, and no longer', async () => {
+    const name = newName()
+    const make = vi.fn(async () => image())
+    const { open, opened } = gate()
+    const first = await makeOnce(name, make, () => opened)
+    expect(await makeOnce(name, make, keep)).toBe(first)
+    open()
+    await opened
+    await vi.waitFor(async () => expect(await makeOnce(name, make, keep)).not.toBe(first))
+    expect(make).toHaveBeenCalledTimes(2)
+  })
 })

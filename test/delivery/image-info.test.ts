@@ -42,6 +42,18 @@ const heic = (brand = 'heic'): Uint8Array =>
     box('mdat', new Uint8Array(32)),
   )
 
+/** Segments of a JPEG: the start of the pixels, the end, and the size 30 × 20. */
+const SCAN = [0xff, 0xda, 0, 2]
+const END = [0xff, 0xd9, 0, 2]
+const SIZE = Uint8Array.of(0xff, 0xc0, 0, 8, 8, 0, 20, 0, 30, 1)
+
+/** A HEIC with 60 unknown brands before its own. */
+const lateBrand = () =>
+  joined(
+    box('ftyp', ascii('none'), new Uint8Array(4), ascii('none'.repeat(60)), ascii('heic')),
+    box('meta', new Uint8Array(4), box('iprp', box('ipco', ispe(30, 20)))),
+  )
+
 describe('imageInfo', () => {
   it('reads real images of each format', async () => {
     expect(imageInfo(await twoColorPng(30, 20))).toEqual({
@@ -105,6 +117,14 @@ describe('imageInfo', () => {
     ['an MP4', '\0\0\0\x18ftypmp42\0\0\0\0mp42isom'],
   ])('returns null for %s', (_, bytes) => {
     expect(imageInfo(ascii(bytes))).toBeNull()
+  })
+
+  it.each([
+    ['a JPEG without a size before its pixels', joined(Uint8Array.of(0xff, 0xd8, ...SCAN), SIZE)],
+    ['a JPEG that ends before its size', joined(Uint8Array.of(0xff, 0xd8, ...END), SIZE)],
+    ['a HEIC whose brand comes after 256 bytes', lateBrand()],
+  ])('returns null for bytes of %s', (_, bytes) => {
+    expect(imageInfo(bytes)).toBeNull()
   })
 
   it('returns null for an image without pixels', () => {

@@ -23,7 +23,11 @@ const wrap = async (output: () => Promise<Response>) => {
   return () => response
 }
 
-const original = (bytes: BodyInit, headers: HeadersInit = {}) => new Response(bytes, { headers })
+const original = (bytes: BodyInit | null, headers: HeadersInit = {}) =>
+  new Response(bytes, { headers })
+
+/** Maximum size of an image. */
+const LIMIT = 20 * 1024 ** 2
 
 const failureOf = async (work: Promise<unknown>) => {
   const error = asApiError(await work.catch((thrown: unknown) => thrown))
@@ -92,21 +96,42 @@ it('names each variant differently, and reads the name back', () => {
 
 describe('an image that is not resized', () => {
   const never = resizerWith(() => Promise.reject(new Error('must not be called')))
+  const small = joined(PNG_START, pngHeader(30, 20), pngChunk('IDAT', new Uint8Array(9)))
   const bomb = joined(PNG_START, pngHeader(20_000, 20_000), pngChunk('IDAT', new Uint8Array(9)))
 
   it.each([
-    ['text', 'hello', {}],
-    ['HTML that says it is a PNG', '<!doctype html>', { 'content-type': 'image/png' }],
-    ['SVG', '<svg xmlns="http://www.w3.org/2000/svg"/>', { 'content-type': 'image/svg+xml' }],
-    ['an empty file', '', {}],
-    ['20,000 × 20,000 pixels in 60 bytes', bomb, {}],
-    ['an animation of 100 megapixels', gifOf(1000, 1000, 100), {}],
-    ['a stored encoding', 'x', { 'content-encoding': 'gzip' }],
-    ['a length over the limit', 'x', { 'content-length': String(20 * 1024 ** 2 + 1) }],
-    ['more bytes than the limit', new Uint8Array(20 * 1024 ** 2 + 1), {}],
-  ])('is 415 without a call that is billed: %s', async (_, bytes, headers) => {
-    const [code] = await failureOf(resize(original(bytes, headers), SPEC, never))
-    expect(code).toBe('unsupported_image')
+    ['text', 'hello', {}, 'not a'],
+    ['HTML that says it is a PNG', '<!doctype html>', { 'content-type': 'image/png' }, 'not a'],
+    ['SVG', '<svg xmlns="http://www.w3.org/2000/svg"/>', {}, 'not a'],
+    ['an empty file', '', {}, 'not a'],
+    ['no body', null, {}, 'empty'],
+    ['20,000 × 20,000 pixels in 60 bytes', bomb, {}, '50 megapixels'],
+    ['an animation of 100 megapixels', gifOf(1000, 1000, 100), {}, '50 megapixels'],
+    ['a stored encoding', small, { 'content-encoding': 'gzip' }, 'Content-Encoding'],
+    ['a length over the limit', small, { 'content-length': `${LIMIT + 1}` }, '20 MiB'],
+    ['more bytes than the limit', joined(small, new Uint8Array(LIMIT)), {}, '20 MiB'],
+  ])('is 415 without a call that is billed: %s', async (_, bytes, headers, reason) => {
+    const [code, message] = await failureOf(resize(original(bytes, headers), SPEC, never))
+    expect([code, message]).toEqual(['unsupported_image', expect.stringContaining(reason)])
+  })
+
+  it.each([
+    ['a length over the limit', { 'content-length': `${LIMIT + 1}` }],
+    ['a stored encoding', { 'content-encoding': 'gzip' }],
+    ['more bytes than the limit', {}],
+  ])('does not read on: %s', async (_, headers: HeadersInit) => {
+    let reads = 0
+    const cancel = vi.fn()
+    const endless = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        reads += 1
+        controller.enqueue(new Uint8Array(1024 ** 2))
+      },
+      cancel,
+    })
+    await failureOf(resize(original(endless, headers), SPEC, never))
+    expect(cancel).toHaveBeenCalledTimes(1)
+    expect(reads).toBeLessThan(23)
   })
 
   it.each([9402, 9412, 9413, 9520, 9523])('is 415 if the binding answers %i', async (code) => {
@@ -174,6 +199,7 @@ describe('the response with a resized image', () => {
   ])('for %s', async (range, status, contentRange, bytes) => {
     const response = imageResponse(image, range)
     expect([response.status, response.headers.get('Content-Range')]).toEqual([status, contentRange])
+    expect(response.headers.get('Cache-Control')).toBe(status === 416 ? 'no-store' : null)
     expect([...new Uint8Array(await response.arrayBuffer())]).toEqual(bytes)
   })
 })

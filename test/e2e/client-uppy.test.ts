@@ -76,12 +76,16 @@ describe("the client's functions for Uppy's core", () => {
       uppy.emit('upload-progress', uppy.getFile(fileId), { bytesUploaded, bytesTotal: 3 })
     /** Uploads the file, whose attempts end with `errors`. Returns the function that ends this. */
     const begin = async (...errors: Error[]): Promise<() => void> => {
-      const end = retryAfterOutages(uppy, { onStall })
+      const end = retryAfterOutages(uppy, { onStall, maxRetries })
       sendBytes(1)
       failures = errors
       await uppy.upload()
       return end
     }
+    let maxRetries: number | undefined
+    afterEach(() => {
+      maxRetries = undefined
+    })
     const attempts = () => events.filter((event) => event === 'send').length
     const failed = ['send', 'error No response', 'stall No response']
 
@@ -98,6 +102,34 @@ describe("the client's functions for Uppy's core", () => {
       await pass()
       expect(attempts()).toBe(16)
       expect(events.at(-1)).toBe('continue')
+    })
+
+    it('retries as often as the page wants', async () => {
+      maxRetries = 18
+      await begin(...Array<Error>(30).fill(outage))
+      await pass()
+      expect(attempts()).toBe(19)
+    })
+
+    it.each([
+      ['the Worker does not respond', 'network', 0],
+      ['a proxy responds for the Worker', 'bad_answer', 502],
+    ])('retries when %s, also before the first byte', async (_, code, status) => {
+      retryAfterOutages(uppy, { onStall })
+      failures = [Object.assign(new Error('No response'), { code, status })]
+      await uppy.upload()
+      await pass()
+      expect(attempts()).toBe(2)
+    })
+
+    it.each([
+      ['unreachable', 0],
+      ['bad_answer', 404],
+      ['internal', 500],
+    ])('does not retry after %s with status %i', async (code, status) => {
+      await begin(Object.assign(new Error('No response'), { code, status }))
+      await pass()
+      expect(attempts()).toBe(1)
     })
 
     it('retries nothing once it is off', async () => {

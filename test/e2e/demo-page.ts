@@ -17,8 +17,10 @@ export interface DemoPage extends AsyncDisposable {
   readonly directory: string
   /** Opens the page in a new tab, without anything that an earlier tab has stored. */
   open(options?: BrowserContextOptions): Promise<DemoTab>
-  /** Uploads and records text without the page. */
-  put(fileName: string): Promise<void>
+  /** Uploads and records a file without the page. Default: its name as text. Resolves with its key. */
+  put(fileName: string, mimetype?: string, body?: string | Uint8Array<ArrayBuffer>): Promise<string>
+  /** Returns a token with these scopes. */
+  token(...scopes: readonly string[]): Promise<string>
   /** The first page of the index. */
   list(): Promise<z.infer<typeof listSchema>>
 }
@@ -65,15 +67,19 @@ export async function startDemoPage(...flags: readonly string[]): Promise<DemoPa
     origin,
     directory,
     list: async () => listSchema.parse(await send('/files')),
-    async put(fileName) {
-      const mimetype = 'text/plain'
+    token: async (...scopes) => {
+      const made = await post('/tokens', { scopes, expiresIn: 600 })
+      return z.object({ token: z.string() }).parse(made).token
+    },
+    async put(fileName, mimetype = 'text/plain', body = fileName) {
       const { uploadUrl, key } = uploadSchema.parse(
         await post('/files/upload-url', { fileName, mimetype }),
       )
       const headers = { 'Content-Type': mimetype }
-      const { ok } = await fetch(uploadUrl, { method: 'PUT', headers, body: fileName })
+      const { ok } = await fetch(uploadUrl, { method: 'PUT', headers, body })
       if (!ok) throw new Error(`The bucket refused ${fileName}`)
       await post('/files', { key, name: fileName })
+      return key
     },
     async open(options) {
       // Without transitions, no test checks a half-finished state.

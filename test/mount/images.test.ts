@@ -84,6 +84,13 @@ describe('a mounted presigner', () => {
     expect((await response.arrayBuffer()).byteLength).toBe((await twoColorPng(300, 200)).byteLength)
   })
 
+  it('makes no such links without an edge cache, since each view would be billed', async () => {
+    const app = mounted({ images, objectsEntrypoint: null }, { images })
+    const health = await jsonOf(await app.fetch('/media/healthz'))
+    expect(health).toEqual({ status: 'ok', edgeCache: false })
+    expect((await app.link({ width: 64 })).status).toBe(400)
+  })
+
   it.each([
     ['the presigner alone', {}],
     ['an entrypoint whose environment lacks it', { images: () => undefined }],

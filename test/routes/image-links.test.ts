@@ -1,7 +1,18 @@
 import { env } from 'cloudflare:workers'
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { imageInfo } from '../../src/delivery/image-info.ts'
 import { bearer, testApiKey } from '../support/credentials.ts'
-import { imageOf, twoColorPng, withExif } from '../support/images.ts'
+import {
+  gifOf,
+  imageOf,
+  joined,
+  PNG_START,
+  pngChunk,
+  pngHeader,
+  twoColorPng,
+  withExif,
+} from '../support/images.ts'
 import { linkTo, open, putObject, putUnder, requestsFor, textOf } from '../support/links.ts'
 import { testWorker } from '../support/worker.ts'
 
@@ -153,6 +164,42 @@ describe('a link to a resized image', () => {
     const png = await twoColorPng(300, 200)
     const key = await putObject('a.png', png.slice(0, 60))
     expect(await codeOf(await open(await resized(key)))).toEqual([415, 'unsupported_image'])
+  })
+
+  it('is an image or a clear error for any damaged file, never 500', async () => {
+    const originals = await Promise.all([
+      twoColorPng(60, 40),
+      ...(['image/jpeg', 'image/webp', 'image/avif'] as const).map((type) => imageOf(type, 60, 40)),
+      gifOf(60, 40, 2),
+    ])
+    const damaged = fc.record({
+      at: fc.constantFrom(...originals.keys()),
+      cut: fc.double({ min: 0, max: 1, noNaN: true }),
+      changes: fc.array(fc.tuple(fc.nat(200), fc.nat(255)), { maxLength: 4 }),
+      format: fc.constantFrom('jpeg', 'webp', 'avif', 'png'),
+    })
+    await fc.assert(
+      fc.asyncProperty(damaged, async ({ at, cut, changes, format }) => {
+        const file = Uint8Array.from(originals[at] ?? [])
+        for (const [index, byte] of changes) if (index < file.byteLength) file[index] = byte
+        const part = file.slice(0, Math.ceil(file.byteLength * cut))
+        const response = await open(await resized(await putObject('a.png', part), { format }))
+        const body = new Uint8Array(await response.arrayBuffer())
+        expect([200, 415, 503]).toContain(response.status)
+        if (response.status === 200) expect(imageInfo(body)?.type).toBe(`image/${format}`)
+        else expect(response.headers.get('Cache-Control')).toBe('no-store')
+      }),
+      { numRuns: 40 },
+    )
+  })
+
+  it.each([
+    ['20,000 × 20,000 pixels', pngHeader(20_000, 20_000)],
+    ['4,294,967,295 × 4,294,967,295 pixels', pngHeader(2 ** 32 - 1, 2 ** 32 - 1)],
+  ])('is 415 for a small file that says it has %s', async (_, header) => {
+    const bomb = joined(PNG_START, header, pngChunk('IDAT', new Uint8Array(9)))
+    const response = await open(await resized(await putObject('a.png', bomb)))
+    expect(await codeOf(response)).toEqual([415, 'unsupported_image'])
   })
 
   it('is 404 for a missing object', async () => {

@@ -7,9 +7,11 @@ import {
   isFilePage,
   isFileRecord,
   isFileUrl,
+  isLimits,
   isLink,
   isLinks,
   isNothing,
+  type Limits,
   type Link,
   type Links,
   type ListedFile,
@@ -78,6 +80,8 @@ export interface ServerClient {
   remove(key: string, options?: CallOptions): Promise<void>
   /** Deletes any number of files. Sends one request for each 100. */
   removeMany(keys: readonly string[], options?: CallOptions): Promise<Deleted>
+  /** Returns what the API key may do. */
+  limits(options?: CallOptions): Promise<Limits>
   readonly verifyWebhook: typeof verifyWebhook
 }
 
@@ -146,6 +150,7 @@ export function createServerClient({ bucket, ...options }: ServerClientOptions):
       )
       return { deleted: answers.flatMap(({ deleted }) => deleted) }
     },
+    limits: ({ signal } = {}) => api(isLimits, 'GET', '/limits', { signal }),
     verifyWebhook,
   }
 }

@@ -1,13 +1,4 @@
-import type { UploadUrlRequest, UrlUse } from '../requests.ts'
-
-export type Scope =
-  | 'files:upload'
-  | 'files:read'
-  | 'files:list'
-  | 'files:delete'
-  | 'links:create'
-  | 'tokens:create'
-  | 'keys:choose'
+import type { Scope, UploadUrlRequest, UrlUse } from '../requests.ts'
 
 /** Body of `POST /tokens`. Each member only narrows what the API key may do. */
 export interface TokenRequest {

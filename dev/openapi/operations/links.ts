@@ -31,10 +31,12 @@ const IMAGE: Members = {
   format: {
     description:
       'The format of a resized image. `auto` is the best one that the client accepts. The default is `auto`.',
+    examples: ['webp'],
   },
   fallback: {
     description:
       '`original`: shows the original if the image can not be resized. Also needs `files:read`.',
+    examples: ['original'],
   },
 }
 
@@ -83,7 +85,7 @@ export const linkOperations: Operations = {
       mode: { description: 'Present in a link that redirects.' },
       dl: { description: 'Name to save the object under.' },
       w: { description: 'Width of a resized image.' },
-      fmt: { description: 'Its format.' },
+      fmt: { description: 'Its format.', examples: ['auto'] },
       fallback: { description: 'Present in a link that may show the original in its place.' },
       kid: { description: 'The name of the secret that signed the link.' },
       sig: { description: 'The signature.' },

@@ -1,21 +1,14 @@
-import type { Client } from 'edge-presigner-client'
+import type { BucketLimits, Client } from 'edge-presigner-client'
 import { useEffect, useState } from 'react'
-
-interface Limits {
-  readonly bucket: string
-  readonly maxBytes: number | null
-  /** Types such as `image/png` or `image/*`. */
-  readonly allowedTypes: readonly string[] | null
-}
 
 /** Returns what the user may upload, for a file input. The Worker checks each upload in any case. */
 export function useLimits(client: Client) {
-  const [limits, setLimits] = useState<Limits>()
+  const [limits, setLimits] = useState<BucketLimits>()
 
   useEffect(() => {
     let isCurrent = true
     async function load() {
-      const { buckets } = (await client.request('GET', '/limits')) as { buckets: Limits[] }
+      const { buckets } = await client.limits()
       const own = buckets.find(({ bucket }) => bucket === (client.bucket ?? bucket))
       if (isCurrent) setLimits(own)
     }

@@ -123,6 +123,21 @@ export function callRules(context: () => ClientContext): void {
         { key: 'other/key', error: { code: 'forbidden' } },
       ],
     })
+    const widths = [640, 320]
+    const resized = await tab.call('link', key, { widths, format: 'webp' })
+    expect(resized).toEqual({
+      link: expect.stringContaining('w=640'),
+      srcset: expect.stringMatching(/w=320\S* 320w, .*w=640\S* 640w$/),
+      expiresAt: expect.any(String),
+    })
+    expect(await tab.call('links', [key], { widths, format: 'webp' })).toMatchObject({
+      links: [{ key, srcset: expect.stringMatching(/ 320w, .* 640w$/) }],
+    })
+    expect(await tab.call('limits')).toMatchObject({
+      prefix: 'team/',
+      scopes: expect.arrayContaining(['files:upload']),
+      buckets: [{ bucket: 'files', maxExpiresIn: { upload: expect.any(Number) } }, {}],
+    })
     expect(await tab.call('request', 'GET', '/healthz')).toEqual({
       status: 'ok',
       edgeCache: true,

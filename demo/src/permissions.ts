@@ -1,0 +1,84 @@
+import { type Client, PresignerError } from '../../client/src/index.ts'
+import { errorText, wantsCredentials } from './error-text.ts'
+import { find } from './find.ts'
+
+/** What the page's token allows. */
+export interface Permissions {
+  readonly scopes: readonly string[]
+  /** The largest file, or null. */
+  readonly maxBytes: number | null
+  /** Media types such as `image/*`, or null for all. */
+  readonly allowedTypes: readonly string[] | null
+}
+
+const NOTHING: Permissions = { scopes: [], maxBytes: null, allowedTypes: null }
+
+/** The part of the page that explains why it shows no files or takes none. */
+export interface PermissionStates {
+  /** Shows only what `permissions` allow. Elements name the scope that they need in `data-needs`. */
+  allow(permissions: Permissions, isOpen: boolean): void
+  /** Shows nothing but the reason: no valid token, wrong settings, or no Worker. */
+  refuse(error: unknown): void
+}
+
+/** Connects these states to the page. `onRetry` is called when the user tries again. */
+export function createPermissionStates(onRetry: () => void): PermissionStates {
+  const state = find(document, '#page-state', HTMLDivElement)
+  const title = find(state, 'h3', HTMLHeadingElement)
+  const text = find(state, 'div', HTMLDivElement)
+  const retry = find(state, 'button', HTMLButtonElement)
+  const list = find(document, '#files', HTMLUListElement)
+  const open = find(document, '#access-open', HTMLSpanElement)
+  retry.addEventListener('click', onRetry)
+  const show = (heading: string, content: readonly (Node | string)[], canRetry = false) => {
+    title.textContent = heading
+    text.replaceChildren(...content)
+    retry.hidden = !canRetry
+    state.hidden = heading === ''
+    if (heading !== '') list.setAttribute('aria-busy', 'false')
+  }
+  const limit = ({ scopes }: Permissions) => {
+    document.documentElement.dataset.may = scopes.join(' ')
+  }
+  return {
+    allow(permissions, isOpen) {
+      limit(permissions)
+      open.hidden = !isOpen
+      const { scopes } = permissions
+      if (scopes.includes('files:list')) show('', [])
+      else if (scopes.includes('files:upload'))
+        show('Only for uploads', ['This token can upload files, but not list them.'])
+      else show('Nothing to show', ['This token can neither upload files nor list them.'])
+    },
+    refuse(error) {
+      limit(NOTHING)
+      open.hidden = true
+      if (wantsCredentials(error))
+        show('These files are private', ['Enter a token or an API key to see or upload files.'])
+      else show(titleOf(error), errorText(error), true)
+    },
+  }
+}
+
+const titleOf = (error: unknown): string =>
+  error instanceof PresignerError && error.code === 'misconfigured'
+    ? 'This Worker is not set up yet'
+    : 'The files are not available'
+
+/** Asks the Worker what the token allows in the default bucket. */
+export async function loadPermissions(client: Client): Promise<Permissions> {
+  const answer: unknown = await client.request('GET', '/limits')
+  const { scopes, buckets } = members(answer)
+  const { maxBytes, allowedTypes } = members(Array.isArray(buckets) ? buckets[0] : undefined)
+  return {
+    scopes: textsIn(scopes) ?? [],
+    maxBytes: typeof maxBytes === 'number' ? maxBytes : null,
+    allowedTypes: textsIn(allowedTypes),
+  }
+}
+
+const members = (value: unknown): Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null ? { ...value } : {}
+
+const textsIn = (value: unknown): readonly string[] | null =>
+  Array.isArray(value) ? value.filter((item) => typeof item === 'string') : null

@@ -1,0 +1,30 @@
+import type { Body, Meta, Uppy } from '@uppy/core'
+import type { UppySigner } from '../../client/src/uppy.ts'
+
+const collator = new Intl.Collator('en', { numeric: true })
+
+/**
+ * Uploads the files of a batch from the last name to the first. The index lists new keys first, so
+ * it then shows the names in their order.
+ */
+export function uploadLastNameFirst<M extends Meta, B extends Body>(uppy: Uppy<M, B>): void {
+  const nameOf = (id: string) => uppy.getFile(id)?.name ?? ''
+  // Uppy hands the same array to its uploader.
+  uppy.addPreProcessor(async (ids) => {
+    ids.sort((a, b) => collator.compare(nameOf(b), nameOf(a)))
+  })
+}
+
+/**
+ * Signs the first requests of uploads one after another, since the key of a file contains the time
+ * of its signature.
+ */
+export function signInTurn(sign: UppySigner['signRequest']): UppySigner['signRequest'] {
+  let last: Promise<unknown> = Promise.resolve()
+  return (request) => {
+    if (request.uploadId !== undefined) return sign(request)
+    const signed = last.then(() => sign(request))
+    last = signed.catch(() => undefined)
+    return signed
+  }
+}

@@ -1,0 +1,81 @@
+import { describe, expect, it } from 'vitest'
+import type { LinkPolicy } from '../../src/access/link-signature.ts'
+import type { ObjectSource } from '../../src/delivery/object-source.ts'
+import { serveFallback } from '../../src/delivery/serve-link.ts'
+import { ApiError, type ErrorCode } from '../../src/errors/api-error.ts'
+import { parseObjectKey } from '../../src/keys/object-key.ts'
+import { testPlace } from '../support/test-bucket.ts'
+
+/** The result of a failed image with this error, and whether the original was asked for. */
+async function resultOf(code: ErrorCode, { fallback = true, key = 'a.jpg', type = 'image/jpeg' }) {
+  const opened: unknown[] = []
+  let isCancelled = false
+  const objects: ObjectSource = {
+    keepsCopies: true,
+    async open(_method, _bucket, _key, _range, variant) {
+      opened.push(variant)
+      const body = new ReadableStream({
+        cancel() {
+          isCancelled = true
+        },
+      })
+      const headers = { 'Content-Type': type, ETag: '"e"', 'Content-Length': '8' }
+      return new Response(body, { headers })
+    },
+    purge: async () => {},
+  }
+  const policy: LinkPolicy = {
+    bucket: 'files',
+    key: parseObjectKey(key),
+    expires: 2_000_000_000,
+    delivery: 'stream',
+    download: null,
+    variant: { width: 64, format: 'auto', fallback },
+  }
+  const failure = new ApiError(code, 'no')
+  const request = new Request('https://links.example/i/files/a')
+  const result = await serveFallback(
+    request,
+    policy,
+    testPlace(objects),
+    failure,
+    new Date(),
+  ).catch((error: unknown) => error)
+  const shown = result instanceof Response ? 'the original' : result === failure && 'the error'
+  return { shown, opened, isCancelled }
+}
+
+describe('in place of an image that can not be resized, a link shows', () => {
+  it.each(['unsupported_image', 'image_unavailable'] as const)(
+    'the original after %s, if it says so',
+    async (code) => {
+      expect(await resultOf(code, {})).toMatchObject({ shown: 'the original', opened: [null] })
+    },
+  )
+
+  it.each(['unsupported_image', 'image_unavailable'] as const)(
+    'never the original after %s otherwise',
+    async (code) => {
+      const { shown, opened } = await resultOf(code, { fallback: false })
+      expect([shown, opened]).toEqual(['the error', []])
+    },
+  )
+
+  it.each(['storage_error', 'object_not_found', 'internal'] as const)(
+    'the error for %s, without another request',
+    async (code) => {
+      expect(await resultOf(code, {})).toMatchObject({ shown: 'the error', opened: [] })
+    },
+  )
+
+  it.each([
+    { type: 'image/heic' },
+    { type: 'image/heif' },
+    { type: 'IMAGE/HEIC; a=b' },
+    { key: 'a.HEIC' },
+    { key: 'a.heif' },
+  ])('the error for HEIC, and closes the original: %j', async (heic) => {
+    const result = await resultOf('image_unavailable', heic)
+    expect(result).toMatchObject({ shown: 'the error', isCancelled: true })
+  })
+})

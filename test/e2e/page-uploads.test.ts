@@ -1,0 +1,479 @@
+import { createHash } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { connect, createServer, type Server, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Browser, BrowserContext, Page } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import * as z from 'zod/mini'
+import { buildPage } from '../../dev/build-page.ts'
+import { freePort } from '../../dev/ports.ts'
+import { startS3rver } from '../../dev/s3rver.ts'
+import {
+  type BuiltWorker,
+  type BuiltWorkerOptions,
+  startBuiltWorker,
+  UNREACHABLE,
+} from './built-worker.ts'
+import { startChromium } from './chromium.ts'
+import { choose, dropOn, limitUploads, seriousFindings, type TestFile, tile } from './demo-page.ts'
+import { patternBytes } from './pattern-bytes.ts'
+import { smallPng } from './small-png.ts'
+import { CHROMIUM, describeWith } from './system-package.ts'
+
+const MIB = 1024 ** 2
+const FILM = { name: 'film.bin', size: 24 * MIB, parts: 3 }
+const FULL = 'ep_full_0123456789abcdef0123456789abcdef0123456789a'
+const READ_ONLY = 'ep_reader_0123456789abcdef0123456789abcdef0123456789a'
+const UPLOAD_ONLY = 'ep_uploader_0123456789abcdef0123456789abcdef0123456789a'
+const READ = ['files:read', 'files:list', 'links:create']
+
+const tokenSchema = z.object({ token: z.string() })
+const listSchema = z.object({
+  files: z.array(z.object({ key: z.string(), name: z.string(), size: z.int() })),
+})
+const urlSchema = z.object({ url: z.url() })
+
+const apiKey = (key: string, scopes: readonly string[]) => ({
+  id: key.split('_')[1],
+  sha256: createHash('sha256').update(key).digest('hex'),
+  scopes,
+  prefix: '',
+})
+
+const picture = (name: string): TestFile => ({
+  name,
+  mimeType: 'image/png',
+  buffer: smallPng(64, 40, 90),
+})
+
+const names = (page: Page): Promise<string[]> => page.locator('.file-name').allTextContents()
+
+const connection = (page: Page) => page.locator('#connection')
+
+const notice = (page: Page) => page.locator('#notice')
+
+/** The origin of a Worker that can be killed and started, or hang. */
+interface Gate extends Server {
+  target: number
+  /** Ends all connections, and accepts new ones that it doesn't pass on until `target` is set. */
+  hang(): void
+}
+
+async function startGate(port: number): Promise<Gate> {
+  const sockets = new Set<Socket>()
+  const gate = Object.assign(
+    createServer((incoming) => {
+      if (gate.target === 0) {
+        sockets.add(incoming.on('error', () => {}))
+        return
+      }
+      const passed = connect(gate.target, 'localhost')
+      for (const socket of [incoming, passed]) {
+        sockets.add(socket)
+        socket.on('error', () => {})
+        socket.on('close', () => {
+          sockets.delete(socket)
+          incoming.destroy()
+          passed.destroy()
+        })
+      }
+      incoming.pipe(passed).pipe(incoming)
+    }),
+    {
+      target: 0,
+      hang() {
+        gate.target = 0
+        for (const socket of sockets) socket.destroy()
+      },
+    },
+  )
+  gate.on('close', () => gate.hang())
+  gate.listen(port, 'localhost')
+  await once(gate, 'listening')
+  return gate
+}
+
+describeWith([CHROMIUM], 'uploads on the page of a Worker in Chromium', () => {
+  const stack = new AsyncDisposableStack()
+  let directory: string
+  let origin: string
+  let options: BuiltWorkerOptions
+  let gate: Gate
+  let worker: BuiltWorker
+  let browser: Browser
+  let film: string
+
+  const startWorker = async () => {
+    worker = await startBuiltWorker(options)
+    gate.target = Number(new URL(worker.origin).port)
+  }
+
+  const call = async (path: string, init: RequestInit = {}): Promise<unknown> => {
+    const headers = { Authorization: `Bearer ${FULL}`, 'Content-Type': 'application/json' }
+    const response = await fetch(worker.origin + path, { ...init, headers })
+    if (!response.ok) throw new Error(`${path} answered ${await response.text()}`)
+    return response.json()
+  }
+  const mint = async (body: object): Promise<string> =>
+    tokenSchema.parse(await call('/tokens', { method: 'POST', body: JSON.stringify(body) })).token
+  const list = async () => listSchema.parse(await call('/files')).files
+
+  interface Tab extends AsyncDisposable {
+    readonly page: Page
+    readonly context: BrowserContext
+    readonly failures: readonly string[]
+  }
+
+  /** Opens the page with a token in a new tab. */
+  async function open(token: string, at = origin): Promise<Tab> {
+    const context = await browser.newContext({ reducedMotion: 'reduce' })
+    const page = await context.newPage()
+    const failures: string[] = []
+    page.on('pageerror', ({ message }) => failures.push(message))
+    page.on('console', (message) => {
+      if (message.type() === 'error') failures.push(message.text())
+    })
+    if (token !== '')
+      await page.addInitScript(
+        `if (!sessionStorage.getItem('token')) sessionStorage.setItem('token', '${token}')`,
+      )
+    await page.goto(at)
+    await page.locator('#files[aria-busy=false]').waitFor({ state: 'attached' })
+    return { page, context, failures, [Symbol.asyncDispose]: () => context.close() }
+  }
+
+  /** Checks the page on a desktop and on a phone. */
+  async function expectAccessible(page: Page): Promise<void> {
+    for (const width of [1280, 390]) {
+      await page.setViewportSize({ width, height: 800 })
+      expect(await seriousFindings(page)).toEqual([])
+      expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(width)
+    }
+    await page.setViewportSize({ width: 1280, height: 800 })
+  }
+
+  /** Starts the upload of a large file, and resolves when the bucket has its first part. */
+  async function sendOnePart(page: Page): Promise<string[]> {
+    const parts: string[] = []
+    page.on('requestfinished', (request) => {
+      const part = new URL(request.url()).searchParams.get('partNumber')
+      if (request.method() === 'PUT' && part !== null) parts.push(part)
+    })
+    await limitUploads(page, 12 * MIB)
+    await choose(page, film)
+    await expect.poll(() => parts).toEqual(['1'])
+    await limitUploads(page, MIB)
+    return parts
+  }
+
+  beforeAll(async () => {
+    await buildPage()
+    directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
+    stack.defer(() => rm(directory, { recursive: true }))
+    film = join(directory, FILM.name)
+    await writeFile(film, patternBytes(FILM.size))
+    const port = await freePort()
+    origin = `http://localhost:${port}`
+    const s3 = await startS3rver({
+      port: 0,
+      directory: join(directory, 's3'),
+      corsOrigins: [origin],
+    })
+    stack.defer(() => s3.close())
+    const { endpoint, region, bucket } = s3
+    options = {
+      buckets: { files: { endpoint, region, bucket, addressing: 'path', credentials: 'S3' } },
+      accessKeys: { S3: s3 },
+      variables: {
+        API_KEYS: JSON.stringify([
+          apiKey(FULL, [...READ, 'files:upload', 'files:delete', 'tokens:create']),
+          apiKey(READ_ONLY, READ),
+          apiKey(UPLOAD_ONLY, ['files:upload']),
+        ]),
+      },
+    }
+    gate = await startGate(port)
+    stack.defer(() => {
+      gate.close()
+    })
+    await startWorker()
+    stack.defer(() => worker.close())
+    browser = await startChromium()
+    stack.defer(() => browser.close())
+  })
+
+  afterAll(() => stack.disposeAsync())
+
+  it('keeps the order of names in a batch', async () => {
+    await using tab = await open(FULL)
+    const { page } = tab
+    const inOrder = Array.from({ length: 12 }, (_, index) => `picture ${index + 1}.png`)
+    const shuffled = [7, 2, 11, 0, 9, 4, 1, 10, 3, 8, 6, 5].map((index) => inOrder[index] ?? '')
+    let waits = 6
+    await page.route('**/s3/sign', async (route) => {
+      await delay(80 * Math.max(0, --waits)) // the first request is the slowest
+      await route.continue()
+    })
+    await dropOn(page, 'h1', shuffled.map(picture))
+    await notice(page).getByText('12 files uploaded.').waitFor()
+    await expect.poll(() => names(page)).toEqual(inOrder)
+    await page.reload()
+    await tile(page, 'picture 1.png').waitFor()
+    expect(await names(page)).toEqual(inOrder)
+    expect(tab.failures).toEqual([])
+  })
+
+  it.each([
+    [1280, 640],
+    [1280, 900],
+    [390, 844],
+  ])('keeps the panel in view while the user scrolls, at %i × %i', async (width, height) => {
+    await using tab = await open(FULL)
+    const { page } = tab
+    await page.setViewportSize({ width, height: height })
+    await page.evaluate(`document.querySelector('.gallery').style.minHeight = '3000px'`)
+    await page.evaluate('scrollTo(0, 2000)')
+    const box = await page.locator('#uploader').boundingBox()
+    expect(box?.y).toBeGreaterThanOrEqual(0)
+    expect((box?.y ?? 0) + (box?.height ?? 0)).toBeLessThanOrEqual(height)
+    await page.getByRole('button', { name: 'browse files' }).click({ trial: true })
+  })
+
+  it('offers to continue after a reload, and sends only the missing parts', async () => {
+    await using tab = await open(FULL)
+    const { page } = tab
+    page.on('dialog', (dialog) => dialog.accept())
+    const parts = await sendOnePart(page)
+    await page.reload()
+    await page.getByText('Continue the upload?').waitFor()
+    await expectAccessible(page)
+    expect(parts).toEqual(['1'])
+    await page.getByRole('button', { name: 'Continue with 1 file' }).press('Enter')
+    await tile(page, FILM.name).first().waitFor()
+    expect(parts).toEqual(['1', '2', '3'])
+
+    const [file] = await list()
+    expect(file).toMatchObject({ name: FILM.name, size: FILM.size })
+    const path = `/files/${encodeURIComponent(file?.key ?? '')}/url`
+    const { url } = urlSchema.parse(await call(path))
+    const bytes = Buffer.from(await (await fetch(url)).arrayBuffer())
+    expect(bytes.equals(patternBytes(FILM.size))).toBe(true)
+    await page.getByText('Drop files here').waitFor()
+    await page.reload()
+    await tile(page, FILM.name).first().waitFor()
+    expect(await page.getByText('Continue the upload?').count()).toBe(0)
+    expect(tab.failures).toEqual([])
+  })
+
+  it('asks for a file that the browser did not keep, and sends only its missing parts', async () => {
+    await using tab = await open(FULL)
+    const { page } = tab
+    page.on('dialog', (dialog) => dialog.accept())
+    const parts = await sendOnePart(page)
+    await page.evaluate(`new Promise((resolve, reject) => {
+      const request = indexedDB.open('uppy-blobs')
+      request.onerror = reject
+      request.onsuccess = () => {
+        const change = request.result.transaction('files', 'readwrite')
+        change.objectStore('files').clear()
+        change.oncomplete = resolve
+      }
+    })`)
+    await page.reload()
+    await page.getByText('Choose the marked file again.').waitFor()
+    await expectAccessible(page)
+    await page.getByRole('button', { name: 'Choose it again' }).click()
+    await choose(page, film)
+    await page.getByRole('button', { name: 'Continue with 1 file' }).click()
+    await notice(page).getByText('1 file uploaded.').waitFor()
+    expect(parts).toEqual(['1', '2', '3'])
+  })
+
+  it('asks before the user leaves while files are uploading, and only then', async () => {
+    await using tab = await open(FULL)
+    const { page } = tab
+    await page.locator('h1').click() // a browser asks only after the user has used the page
+    const asked: string[] = []
+    page.on('dialog', async (dialog) => {
+      asked.push(dialog.type())
+      await dialog.dismiss()
+    })
+    await sendOnePart(page)
+    await page.close({ runBeforeUnload: true })
+    await expect.poll(() => asked).toEqual(['beforeunload'])
+    await limitUploads(page, 0)
+    await notice(page).getByText('1 file uploaded.').waitFor()
+    await page.reload()
+    await tile(page, FILM.name).first().waitFor()
+    expect(asked).toEqual(['beforeunload'])
+  })
+
+  it('shows one number as progress', async () => {
+    await using tab = await open(FULL)
+    const { page } = tab
+    await sendOnePart(page)
+    const text = await page.locator('.uppy-StatusBar-content').textContent()
+    expect(text).toMatch(/^Uploading: \d+%$/)
+    await page.getByRole('button', { name: 'Cancel', exact: true }).last().click()
+  })
+
+  it('shows that the browser is offline, and continues when it is online', async () => {
+    await using tab = await open(FULL)
+    const { page, context } = tab
+    const parts = await sendOnePart(page)
+    await context.setOffline(true)
+    await connection(page).getByText('You are offline.').waitFor()
+    await expectAccessible(page)
+    await context.setOffline(false)
+    await notice(page).getByText('1 file uploaded.').waitFor()
+    await expect.poll(() => connection(page).textContent()).toBe('')
+    expect([...new Set(parts)].toSorted()).toEqual(['1', '2', '3'])
+  })
+
+  it('waits for a Worker that was killed, and continues when it is back', async () => {
+    await using tab = await open(FULL)
+    const { page } = tab
+    await sendOnePart(page)
+    await worker.close()
+    await limitUploads(page, 0)
+    await connection(page).getByText('No connection to the Worker. Trying again…').waitFor()
+    await expectAccessible(page)
+    expect(await notice(page).getAttribute('class')).not.toContain('is-error')
+    await startWorker()
+    await notice(page).getByText('1 file uploaded.').waitFor()
+    await expect.poll(() => connection(page).textContent()).toBe('')
+    expect(await list()).toMatchObject([{ name: FILM.name, size: FILM.size }])
+  })
+
+  it('notices a Worker that does not answer, and continues when it does', async () => {
+    await using tab = await open(FULL)
+    const { page } = tab
+    await sendOnePart(page)
+    const { target } = gate
+    gate.hang()
+    await limitUploads(page, 0)
+    await connection(page).getByText('No connection to the Worker. Trying again…').waitFor()
+    gate.target = target
+    await notice(page).getByText('1 file uploaded.').waitFor()
+    await expect.poll(() => connection(page).textContent()).toBe('')
+  })
+
+  it('opens without a Worker, and shows the files as soon as it answers', async () => {
+    await using tab = await open(FULL)
+    const { page } = tab
+    await page.route('**/limits', (route) => route.abort())
+    await page.reload()
+    await connection(page).getByText('No connection to the Worker.').waitFor()
+    await page.getByRole('heading', { name: 'The files are not available' }).waitFor()
+    await expectAccessible(page)
+    await page.unroute('**/limits')
+    await tile(page, FILM.name).first().waitFor()
+  })
+
+  it('names a file that the token does not allow, and the reason', async () => {
+    const limits = { maxBytes: 4096, allowedTypes: ['image/png'] }
+    const scopes = ['files:upload', 'files:list']
+    await using tab = await open(await mint({ scopes, ...limits }))
+    const { page } = tab
+    await page.getByText('Files of up to 4 KB. Only image/png.').waitFor()
+    await choose(page, picture('small.png'))
+    await tile(page, 'small.png').waitFor()
+    await choose(page, { ...picture('large.png'), buffer: Buffer.alloc(5000) })
+    await notice(page).getByText('large.png').waitFor()
+    await choose(page, { ...picture('notes.txt'), mimeType: 'text/plain' })
+    await notice(page).getByText('“notes.txt” was not uploaded.').waitFor()
+    await expectAccessible(page)
+    expect(tab.failures).toEqual([])
+  })
+
+  describe('with a token', () => {
+    it('for uploads only, takes files and does not ask for a list', async () => {
+      await using tab = await open(UPLOAD_ONLY)
+      const { page } = tab
+      await page.getByRole('heading', { name: 'Only for uploads' }).waitFor()
+      await choose(page, picture('one.png'))
+      await notice(page).getByText('1 file uploaded.').waitFor()
+      await expectAccessible(page)
+      expect(await page.locator('.is-error').count()).toBe(0)
+      expect(tab.failures).toEqual([])
+    })
+
+    it('for reading only, offers neither uploads nor deletes', async () => {
+      await using tab = await open(READ_ONLY)
+      const { page } = tab
+      await tile(page, FILM.name).first().waitFor()
+      expect(await page.locator('#uploader').isVisible()).toBe(false)
+      await dropOn(page, 'h1', [picture('refused.png')])
+      await page
+        .getByRole('button', { name: `Actions for ${FILM.name}` })
+        .first()
+        .click()
+      await page.getByRole('button', { name: 'Download' }).waitFor()
+      expect(await page.getByRole('button', { name: 'Delete…' }).isVisible()).toBe(false)
+      await page.keyboard.press('Escape')
+      await expectAccessible(page)
+      expect((await list()).map(({ name }) => name)).not.toContain('refused.png')
+      expect(tab.failures).toEqual([])
+    })
+
+    it('that is missing, asks for one and claims nothing else', async () => {
+      await using tab = await open('')
+      const { page } = tab
+      await page.getByRole('heading', { name: 'These files are private' }).waitFor()
+      expect(await page.locator('#uploader').isVisible()).toBe(false)
+      expect(await page.getByText("don't need").isVisible()).toBe(false)
+      await expectAccessible(page)
+      const field = page.getByRole('textbox', { name: 'Token or API key' })
+      await field.fill(FULL)
+      await field.press('Enter')
+      await tile(page, FILM.name).first().waitFor()
+      await page.getByRole('button', { name: 'browse files' }).waitFor()
+      expect(await field.isVisible()).toBe(false)
+    })
+
+    it('that expires on the open page, keeps the upload for the next token', async () => {
+      const token = await mint({ scopes: ['files:upload', 'files:list'], expiresIn: 10 })
+      await using tab = await open(token)
+      const { page } = tab
+      const headers = { Authorization: `Bearer ${token}` }
+      const status = async () => (await fetch(`${worker.origin}/limits`, { headers })).status
+      await expect.poll(status).toBe(401)
+      await choose(page, picture('kept.png'))
+      await page.getByText('This token has expired. Enter a new one to continue.').waitFor()
+      await expectAccessible(page)
+      const field = page.getByRole('textbox', { name: 'Token or API key' })
+      await field.fill(FULL)
+      await field.press('Enter')
+      await tile(page, 'kept.png').waitFor()
+    })
+  })
+
+  it('says that the settings of the Worker are not complete', async () => {
+    await using broken = new AsyncDisposableStack()
+    const other = await startBuiltWorker({ ...UNREACHABLE, buckets: {}, variables: {} })
+    broken.defer(() => other.close())
+    await using tab = await open('', other.origin)
+    const { page } = tab
+    await page.getByRole('heading', { name: 'This Worker is not set up yet' }).waitFor()
+    expect(await page.locator('#uploader').isVisible()).toBe(false)
+    await page.getByRole('button', { name: 'Try again' }).click()
+    await page.getByText('/healthz names what is missing').waitFor()
+    await expectAccessible(page)
+  })
+
+  it('uploads with the keyboard alone', async () => {
+    await using tab = await open(FULL)
+    const { page } = tab
+    const focused = () => page.evaluate('document.activeElement.innerText')
+    for (let presses = 0; presses < 20 && (await focused()) !== 'browse files'; presses++)
+      await page.keyboard.press('Tab')
+    const chooser = page.waitForEvent('filechooser')
+    await page.keyboard.press('Enter')
+    await (await chooser).setFiles(picture('typed.png'))
+    await tile(page, 'typed.png').waitFor()
+    expect(tab.failures).toEqual([])
+  })
+})
