@@ -180,7 +180,7 @@ describe('making an image', () => {
   it('forgets the oldest result first', async () => {
     vi.useFakeTimers({ toFake: ['Date'] })
     const [first = '', ...others] = Array.from({ length: 100 }, newName)
-    const make = vi.fn(() => Promise.reject<KeptImage>(new Error('down')))
+    const make = vi.fn(() => Promise.reject<KeptImage>(DOWN))
     const ask = (name: string) => makeOnce(name, make, keep).catch(String)
     for (const name of [first, ...others]) await ask(name)
     vi.advanceTimersByTime(10_000)
