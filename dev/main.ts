@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import * as z from 'zod/mini'
 import type { Issue } from '../src/errors/api-error.ts'
@@ -12,7 +13,14 @@ import type { S3Server } from './s3-server.ts'
 import { startS3rver } from './s3rver.ts'
 import { waitUntil } from './wait-until.ts'
 import { startWorker } from './worker.ts'
-import { keptS3Secret, randomSecret, readVariables, writeWorkerEnv } from './worker-env.ts'
+import { writeConfigForWebhooks } from './worker-config.ts'
+import {
+  keptS3Secret,
+  randomSecret,
+  readVariables,
+  type Variables,
+  writeWorkerEnv,
+} from './worker-env.ts'
 
 const START_SECONDS = 60
 /** How often to check that the shell that started this process still runs. */
@@ -23,11 +31,15 @@ const PARENT_SECONDS = 1
  * exit code.
  */
 async function dev(options: DevOptions, stopped: Promise<0>): Promise<number> {
-  const { port, host, envFile } = options
+  const { port, host, envFile, vars } = options
+  const file = envFile ?? vars
   await requireFreePort(port, '--port')
-  const given = envFile === undefined ? {} : await readVariables(resolve(envFile))
+  const given = file === undefined ? {} : await readVariables(resolve(file))
+  if (vars !== undefined) refuseBucketIn(vars, given)
+  else if (file === undefined && existsSync('.dev.vars'))
+    console.log('Ignored: .dev.vars. To use it, add --env-file .dev.vars or --vars .dev.vars.')
   for (const unknown of unknownNames(given))
-    console.warn(`Warning: ${unknownText(envFile ?? '', unknown)}`)
+    console.warn(`Warning: ${unknownText(file ?? '', unknown)}`)
   await using stack = new AsyncDisposableStack()
   const close = (started: { close(): Promise<void> }) => stack.defer(() => started.close())
 
@@ -44,6 +56,8 @@ async function dev(options: DevOptions, stopped: Promise<0>): Promise<number> {
 
   const apiKey = `ep_localhost_${randomSecret()}`
   await writeWorkerEnv(runFile, { s3, given, apiKey, origin })
+  const configFile = given.WEBHOOKS ? `${stateDirectory}.wrangler.json` : undefined
+  if (configFile !== undefined) await writeConfigForWebhooks(configFile)
   const workerPort = await freePort()
   const front = await startFront({
     ...{ port, workerPort, origin, callers, apiKey },
@@ -55,7 +69,8 @@ async function dev(options: DevOptions, stopped: Promise<0>): Promise<number> {
     {
       port: workerPort,
       publicHost,
-      envFiles: envFile === undefined ? [runFile] : [resolve(envFile), runFile],
+      envFiles: file === undefined ? [runFile] : [resolve(file), runFile],
+      configFile,
       stateDirectory,
     },
     (line) => console.log(line),
@@ -63,7 +78,7 @@ async function dev(options: DevOptions, stopped: Promise<0>): Promise<number> {
   close(worker)
 
   const ended = Promise.race([stopped, worker.exited])
-  const toText = (issue: Issue) => issueInFiles(issue, envFile ?? runFile, given)
+  const toText = (issue: Issue) => issueInFiles(issue, file ?? runFile, given)
   const healthy = waitUntil(
     'The Worker is healthy',
     () => isHealthy(workerPort, toText),
@@ -96,6 +111,15 @@ async function startS3(
     host,
     secretAccessKey: await keptS3Secret(runFile),
   })
+}
+
+/** Throws an Error if `given` sets what belongs to the embedded S3 server. */
+function refuseBucketIn(vars: string, given: Variables): void {
+  const name = Object.keys(given).find((name) => name === 'BUCKETS' || /^S3_/.test(name))
+  if (name !== undefined)
+    throw new Error(
+      `--vars: ${vars} sets ${name}, but "npm run dev" sets it for the embedded bucket. To use your own bucket, write --env-file.`,
+    )
 }
 
 /**

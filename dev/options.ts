@@ -17,6 +17,8 @@ export interface DevOptions {
   readonly host: string | undefined
   /** The file with the variables of a real bucket. Replaces the embedded S3 server. */
   readonly envFile: string | undefined
+  /** The file with more variables for the Worker of the embedded S3 server. */
+  readonly vars: string | undefined
 }
 
 /** The usage text of `npm run dev`. */
@@ -27,6 +29,7 @@ export const USAGE = `usage: npm run dev -- [options]
   --origin ORIGIN   also allow pages of this origin, such as https://app.example.com (repeatable)
   --host [ADDRESS]  also listen for phones and containers; the default is the first IPv4 address of this
                     machine. Everyone on that network can then use the embedded bucket without a key
+  --vars FILE       add the variables of FILE, such as WEBHOOKS, to those of the embedded bucket
   --env-file FILE   use the bucket and the settings of FILE, without an S3 server
   --ceph            use Ceph RGW instead of the embedded S3 server`
 
@@ -52,6 +55,7 @@ export function readOptions(
       origin: { type: 'string', multiple: true, default: [] },
       host: { type: 'string' },
       'env-file': { type: 'string' },
+      vars: { type: 'string' },
     },
   })
   // npm keeps options that come before `--` for itself, and passes on only their values.
@@ -59,12 +63,15 @@ export function readOptions(
     throw new Error(
       `Unexpected argument ${positionals[0]}. Write -- before the options: npm run dev -- --port 8799.`,
     )
-  const { help, ceph, data, origin: origins, 'env-file': envFile } = values
+  const { help, ceph, data, origin: origins, 'env-file': envFile, vars } = values
   const port = toPort(values.port, '--port')
   const s3Port = toPort(values['s3-port'] ?? '4568', '--s3-port')
   if (port === s3Port) throw new Error('--port and --s3-port must differ.')
   if (data === '') throw new Error('--data must name a folder.')
   if (envFile === '') throw new Error('--env-file must name a file.')
+  if (vars === '') throw new Error('--vars must name a file.')
+  if (envFile !== undefined && vars !== undefined)
+    throw new Error("--vars can't be combined with --env-file. Add the variables to that file.")
   if (envFile !== undefined && (ceph || values['s3-port'] !== undefined))
     throw new Error(
       "--env-file can't be combined with --ceph or --s3-port, since it starts no S3 server.",
@@ -75,7 +82,7 @@ export function readOptions(
   const host = values.host === undefined ? undefined : toAddress(values.host, addresses)
   if (host !== undefined && ceph)
     throw new Error("--host can't be combined with --ceph, whose access keys everyone knows.")
-  return { help, ceph, port, s3Port, data, origins, host, envFile }
+  return { help, ceph, port, s3Port, data, origins, host, envFile, vars }
 }
 
 function toPort(value: string, option: string): number {

@@ -15,7 +15,7 @@ export type Variables = Readonly<Record<string, string | undefined>>
 export interface WorkerEnv {
   /** The embedded S3 server, or undefined if `given` names the bucket. */
   readonly s3: S3Server | undefined
-  /** The variables of a file that wrangler reads before this one. */
+  /** The variables of the developer's file, which wrangler reads before this one. */
   readonly given: Variables
   /** A key with all scopes. */
   readonly apiKey: string
@@ -55,7 +55,7 @@ export async function readVariables(file: string): Promise<Variables> {
     return parseEnv(await readFile(file, 'utf8'))
   } catch (error) {
     if (!hasCode(error, 'ENOENT')) throw error
-    throw new Error(`--env-file: ${file} is missing. docs/development.md shows its content.`)
+    throw new Error(`${file} is missing. docs/development.md shows its content.`)
   }
 }
 
@@ -96,7 +96,7 @@ function listIn(variables: Variables, name: string): readonly unknown[] {
   } catch {
     // The message below is enough. The parser's message could contain secrets.
   }
-  throw new Error(`${name} in the file of --env-file must be a JSON list.`)
+  throw new Error(`${name} in your file must be a JSON list.`)
 }
 
 /**

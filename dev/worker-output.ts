@@ -1,3 +1,4 @@
+import { stripVTControlCharacters } from 'node:util'
 import * as z from 'zod/mini'
 
 /** What wrangler prints without a problem. */
@@ -22,7 +23,15 @@ const logSchema = z.object({
   code: z.optional(z.string()),
   message: z.optional(z.string()),
   reason: z.optional(z.string()),
+  /** Members of an attempt to send a webhook: `dev/webhook-log.ts`. */
+  webhook: z.optional(z.string()),
+  endpoint: z.optional(z.string()),
+  status: z.optional(z.union([z.number(), z.string()])),
+  retryInSeconds: z.optional(z.number()),
 })
+
+/** What wrangler prints before the text of `console.warn`, without its colors. */
+const WARNING = /^▲ \[WARNING\] /
 
 /**
  * Filters the output of `wrangler dev` line by line. Buffers it until the Worker has started. After
@@ -60,10 +69,17 @@ export class WorkerOutput {
  * log.
  */
 export function shownLines(line: string): readonly string[] {
-  if (!line.startsWith('{')) return NOISE.some((noise) => noise.test(line)) ? [] : [line]
-  const logged = logSchema.safeParse(parsedJson(line))
+  const text = stripVTControlCharacters(line).replace(WARNING, '')
+  if (!text.startsWith('{')) return NOISE.some((noise) => noise.test(line)) ? [] : [line]
+  const logged = logSchema.safeParse(parsedJson(text))
   if (!logged.success) return [line]
   const { method, route, warning, code, message, reason } = logged.data
+  const { webhook, endpoint, status, retryInSeconds } = logged.data
+  if (webhook !== undefined) return [`webhook ${webhook} ${endpoint} ${status}`]
+  if (endpoint !== undefined) {
+    const retry = retryInSeconds === undefined ? '' : `, again in ${retryInSeconds} s`
+    return [`  ${warning}: ${endpoint}: ${reason}${retry}`]
+  }
   const request = [method, route].filter(Boolean).join(' ')
   // The proxy explains a request without credentials, and knows whether its page gets the key.
   const isExplained = message === undefined && (reason === undefined || reason === 'no credentials')

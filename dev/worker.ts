@@ -13,6 +13,8 @@ export interface WorkerOptions {
   readonly publicHost: string
   /** Absolute paths of its variable files. A later file overrides the earlier ones. */
   readonly envFiles: readonly string[]
+  /** Absolute path of its configuration. Default: `wrangler.toml`. */
+  readonly configFile: string | undefined
   /** Absolute path of the folder for its local KV. */
   readonly stateDirectory: string
 }
@@ -24,7 +26,7 @@ export interface Worker extends Child {
 
 /** Starts `wrangler dev`, which rebuilds the Worker on each change of the source. */
 export async function startWorker(
-  { port, publicHost, envFiles, stateDirectory }: WorkerOptions,
+  { port, publicHost, envFiles, configFile, stateDirectory }: WorkerOptions,
   print: (line: string) => void,
 ): Promise<Worker> {
   const child = await startChild(
@@ -34,6 +36,7 @@ export async function startWorker(
       ...['--ip', '127.0.0.1', '--port', String(port), '--inspector-port', '0'],
       ...['--local-upstream', publicHost, '--upstream-protocol', 'http'],
       ...envFiles.flatMap((file) => ['--env-file', file]),
+      ...(configFile === undefined ? [] : ['--config', configFile]),
       ...['--persist-to', stateDirectory],
       '--show-interactive-dev-session=false', // its hotkeys would intercept Ctrl-C
     ],

@@ -47,13 +47,8 @@ export {
   isPresignerError,
   type PresignerError,
 } from './errors/api-error.ts'
-export {
-  type BucketInput,
-  type CredentialsInput,
-  defineSettings,
-  type SettingsFor,
-  type SettingsInput,
-} from './settings/define.ts'
+export { defineSettings, type SettingsFor } from './settings/define.ts'
+export type { BucketInput, CredentialsInput, SettingsInput } from './settings/input.ts'
 export type { Settings } from './settings/settings.ts'
 export type { DownloadUrl, Link, UploadUrl }
 

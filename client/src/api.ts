@@ -1,6 +1,6 @@
 import type { Check } from './check.ts'
 import type { ClientErrorCode } from './error-code.ts'
-import { isErrorBody, parse, searchOf } from './json.ts'
+import { isErrorBody, messageOf, parse, searchOf } from './json.ts'
 import { PresignerError } from './presigner-error.ts'
 import type { Stall } from './progress.ts'
 import { codeWithoutResponse, noteResponse } from './responded.ts'
@@ -110,7 +110,7 @@ export function createApi({
     const answer = parse(text)
     if (ok && check(answer)) return answer
     if (!ok && isErrorBody(answer))
-      throw new PresignerError(answer.code, answer.message, {
+      throw new PresignerError(answer.code, messageOf(answer), {
         ...answer,
         status,
         retryAfter: Number(headers.get('Retry-After')) || 0,

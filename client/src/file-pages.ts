@@ -15,6 +15,8 @@ export interface FilePagesOptions extends Pick<ListOptions, 'prefix' | 'limit'> 
 export interface ShownFile extends FileRecord {
   /** Only with `links`, and if the API allows a link of this file. */
   readonly link?: string | undefined
+  /** For `<img srcset>`. Only with `widths` in `links`. */
+  readonly srcset?: string | undefined
 }
 
 export interface FilesState {
@@ -139,13 +141,17 @@ export function createFilePages(client: Client, options: FilePagesOptions): File
 
   async function withLinks(records: readonly FileRecord[]): Promise<readonly ShownFile[]> {
     if (!links) return records
-    const linkOf = new Map<string, string>()
+    const linkOf = new Map<string, Pick<ShownFile, 'link' | 'srcset'>>()
     for (let at = 0; at < records.length; at += MAX_LINKS) {
       const keys = records.slice(at, at + MAX_LINKS).map(({ key }) => key)
       const answer = await client.links(keys, links === true ? undefined : links)
-      for (const each of answer.links) if ('link' in each) linkOf.set(each.key, each.link)
+      for (const each of answer.links) {
+        if (!('link' in each)) continue
+        const { key, link, srcset } = each
+        linkOf.set(key, { link, srcset })
+      }
     }
-    return records.map((record) => ({ ...record, link: linkOf.get(record.key) }))
+    return records.map((record) => ({ ...record, link: undefined, ...linkOf.get(record.key) }))
   }
 
   async function removeNow(key: string): Promise<boolean> {

@@ -8,7 +8,10 @@ import { withRetries } from './retry.ts'
 export interface Job extends Tracker {
   readonly api: Api
   readonly file: Blob
+  /** What identifies the upload. */
   readonly request: StartRequest
+  /** The same as the API accepts it: with either `fileName` or `key`. */
+  readonly body: StartRequest
   /** Cancels all requests of this upload. */
   readonly signal: AbortSignal
 }

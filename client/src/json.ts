@@ -2,20 +2,26 @@ import { isListOf, isObject, isOptional, isString } from './check.ts'
 import type { ApiErrorCode } from './error-code.ts'
 import type { Issue } from './presigner-error.ts'
 
-/** Accepts the body of an error response of the API. */
-export const isErrorBody = isObject<{
+interface ErrorBody {
   code: ApiErrorCode
   message: string
   requestId?: string | undefined
   reason?: string | undefined
   issues?: Issue[] | undefined
-}>({
+}
+
+/** Accepts the body of an error response of the API. */
+export const isErrorBody = isObject<ErrorBody>({
   code: (value): value is ApiErrorCode => isString(value),
   message: isString,
   requestId: isOptional(isString),
   reason: isOptional(isString),
   issues: isOptional(isListOf(isObject<Issue>({ path: isString, message: isString }))),
 })
+
+/** Returns the message of an error, with what is wrong in the request. */
+export const messageOf = ({ message, issues = [] }: ErrorBody): string =>
+  [message, ...issues.map((issue) => `${issue.path} ${issue.message}.`)].join(' ')
 
 /** Returns the members of `query` that are not undefined, as the search part of a URL. */
 export function searchOf(query: object): string {

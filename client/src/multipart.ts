@@ -48,13 +48,13 @@ export async function uploadParts(job: Job, slot: ResumeSlot): Promise<FileRecor
   try {
     const same = kept?.sample === slot.sample ? kept : undefined
     const etags = same && (await findParts(job, same))
-    let record = same && !etags ? await recordIfComplete(job, same) : undefined
+    let record = same && !etags && !request.key ? await recordIfComplete(job, same) : undefined
     if (!record) {
       if (!upload || !etags) {
         if (kept) abort(api, kept, request.bucket)
         // The signal doesn't cancel this request, since an upload without a known id can't be
         // aborted.
-        const options = { body: request, signal: undefined }
+        const options = { body: job.body, signal: undefined }
         upload = await call(job, isStartedUpload, 'POST', '/multipart', options)
         slot.save(upload, (abandoned, bucket) => abort(api, abandoned, bucket))
         signal.throwIfAborted()
@@ -98,7 +98,7 @@ async function findParts(
 
 /**
  * Records an upload that the bucket no longer lists, in case it is complete. The page may have
- * closed before the response arrived.
+ * closed before the response arrived. Under a chosen key, another file may be stored.
  */
 async function recordIfComplete(job: Job, { key }: StartedUpload): Promise<FileRecord | undefined> {
   const { file, request, report } = job
@@ -120,7 +120,8 @@ async function sendAll(job: Job, upload: StartedUpload, etags: Etags): Promise<F
     const parts = [...etags]
       .sort(([one], [other]) => one - other)
       .map(([partNumber, etag]) => ({ partNumber, etag }))
-    const body: CompleteRequest = { key: upload.key, parts, bucket: request.bucket }
+    const { fileName: name, bucket } = request
+    const body: CompleteRequest = { key: upload.key, name, parts, bucket }
     const path = `/multipart/${upload.uploadId}/complete`
     try {
       return await call(job, isFileRecord, 'POST', path, { body })

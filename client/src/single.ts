@@ -7,7 +7,7 @@ import { send, type Targets } from './send.ts'
 /** Uploads the file in one request and records it. */
 export async function uploadSingle(job: Job, sha256: boolean): Promise<FileRecord> {
   const { api, file, request, report, signal } = job
-  const body: UploadUrlRequest = sha256 ? { ...request, sha256: await sha256Of(file) } : request
+  const body: UploadUrlRequest = sha256 ? { ...job.body, sha256: await sha256Of(file) } : job.body
   let signed: (UploadUrl & { readonly until: number }) | undefined
   const targets: Targets = {
     async get(stall) {

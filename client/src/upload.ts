@@ -27,6 +27,10 @@ export interface UploadOptions extends FileConditions {
   readonly sha256?: boolean | undefined
   /** Display name of the file. Default: the name of the File. */
   readonly fileName?: string | undefined
+  /** The object's key, in place of a generated one. Needs the scope `keys:choose`. */
+  readonly key?: string | undefined
+  /** Replaces the object under `key`. Needs the scope `files:delete`. */
+  readonly overwrite?: boolean | undefined
 }
 
 /**
@@ -53,14 +57,15 @@ export async function upload(
   const isFile = file instanceof File
   const request: StartRequest = {
     ...rest,
-    fileName: fileName ?? (isFile ? file.name : 'file'),
+    fileName: fileName ?? (isFile ? file.name : rest.key ? undefined : 'file'),
     mimetype: file.type || 'application/octet-stream',
     size: file.size,
     bucket,
   }
+  const body = rest.key === undefined ? request : { ...request, fileName: undefined }
   const over = new AbortController()
   const signal = AbortSignal.any([over.signal, ...(canceled ? [canceled] : [])])
-  const job = { api, file, request, signal, ...trackProgress(file.size, onProgress) }
+  const job = { api, file, request, body, signal, ...trackProgress(file.size, onProgress) }
   const inParts = file.size > 0 && (multipart ?? (file.size >= MULTIPART_BYTES && !sha256))
   // A Blob has no name and date to recognize it by after a reload.
   const identity = isFile ? ([origin, file.lastModified, request] as const) : null

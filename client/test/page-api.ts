@@ -29,6 +29,8 @@ export interface PageUpload {
   readonly multipart?: boolean
   readonly sha256?: boolean
   readonly fileName?: string
+  readonly key?: string
+  readonly overwrite?: boolean
   readonly directory?: string
   readonly metadata?: Record<string, string>
 }

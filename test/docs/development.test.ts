@@ -32,6 +32,19 @@ it.each(['env-r2', 'env-aws'])('has an environment file that the Worker accepts:
   })
 })
 
+it('has variables of webhooks and notifications that the Worker accepts', () => {
+  const [bucket, events] = ['env-r2', 'env-events'].map((mark) => markedBlock(PAGE, mark))
+  const SIGNING_SECRETS = `k1:${'0123456789abcdef'.repeat(2)}`
+  const loaded = loadEnvironment({
+    ...parseEnv(`${bucket}${events}`),
+    SIGNING_SECRETS,
+    ...bindings,
+  })
+  expect(loaded.ok && loaded.settings.webhooks.map(({ url }) => url)).toEqual([
+    'http://localhost:3000/webhooks/files',
+  ])
+})
+
 it('adds to the environment file what doctor needs', () => {
   const variables = parseEnv(
     ['env-r2', 'env-doctor'].map((mark) => markedBlock(PAGE, mark)).join(''),

@@ -16,6 +16,7 @@ describe('the options of npm run dev', () => {
       origins: [],
       host: undefined,
       envFile: undefined,
+      vars: undefined,
     })
   })
 
@@ -49,6 +50,8 @@ describe('the options of npm run dev', () => {
     [['--host', 'example.com'], 'of this machine'],
     [['--host', '--ceph'], "can't be combined"],
     [['--env-file', ''], '--env-file must'],
+    [['--vars', ''], '--vars must'],
+    [['--vars', 'x', '--env-file', 'y'], "--vars can't be combined with --env-file"],
     [['--env-file', 'x', '--ceph'], "can't be combined with --ceph"],
     [['--env-file', 'x', '--s3-port', '1'], "can't be combined with --ceph or --s3-port"],
   ])('refuse %j', (args, message) => {
@@ -87,6 +90,15 @@ describe('in the output of wrangler', () => {
       '{"method":"GET","route":"/i","status":200,"warning":"purge failed"}',
       '  GET /i: warning: purge failed',
     ],
+    [
+      '{"webhook":"file.recorded","endpoint":"a.example","status":204}',
+      'webhook file.recorded a.example 204',
+    ],
+    [
+      '\u001b[33m▲ \u001b[43;33m[\u001b[43;30mWARNING\u001b[43;33m]\u001b[0m \u001b[1m{"warning":"webhook not delivered","endpoint":"a.example","event":"evt_1","reason":"status 500","attempt":1,"retryInSeconds":11}\u001b[0m',
+      '  webhook not delivered: a.example: status 500, again in 11 s',
+    ],
+    ['▲ [WARNING] something else', '▲ [WARNING] something else'],
     ['{"warning":"key set not read","reason":"timeout"}', '  warning: key set not read'],
   ])('%j is shown', (line, shown) => {
     expect(shownLines(line)[0]).toBe(shown)

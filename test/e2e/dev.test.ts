@@ -579,6 +579,62 @@ describe('npm run dev -- --env-file', () => {
   })
 })
 
+describe('npm run dev -- --vars', () => {
+  separately()
+
+  it('sends webhooks through a local queue, prints each attempt, and accepts notifications', async () => {
+    const events = new Map<string, number>()
+    const endpoint = createHttpServer((incoming, outgoing) => {
+      const id = String(incoming.headers['webhook-id'])
+      events.set(id, (events.get(id) ?? 0) + 1)
+      incoming
+        .resume()
+        .once('end', () => outgoing.writeHead(events.get(id) === 1 ? 500 : 204).end())
+    }).listen(0, '127.0.0.1')
+    await once(endpoint, 'listening')
+    await using _ = { [Symbol.asyncDispose]: async () => void endpoint.close() }
+    const address = endpoint.address()
+    const host = `localhost:${typeof address === 'object' ? address?.port : ''}`
+    const secret = `whsec_${Buffer.alloc(32, 7).toString('base64')}`
+    const notificationSecret = 'n'.repeat(32)
+    const file = join(data, 'events.env')
+    await writeFile(
+      file,
+      `WEBHOOKS='${JSON.stringify([{ url: `http://${host}/hooks`, secret }])}'
+NOTIFICATION_SECRETS=${notificationSecret}
+`,
+    )
+    await using dev = await startDev('--vars', file)
+    expect(await (await fetch(`${origin()}/healthz`)).json()).not.toHaveProperty('warnings')
+    const client = createServerClient({ baseUrl: origin() })
+    const { key } = await client.upload(Buffer.from('hello'), { fileName: 'a.txt' })
+    await dev.printed(new RegExp(`webhook not delivered: ${host}: status 500, again in 1\\d s`))
+    const notification = await fetch(`${origin()}/notifications`, {
+      method: 'POST',
+      headers: {
+        Authorization: `Bearer ${notificationSecret}`,
+        'Content-Type': 'application/json',
+      },
+      body: '{"Records":[]}',
+    })
+    expect(notification.status).toBe(200)
+    await dev.printed(new RegExp(`^webhook file.recorded ${host} 204$`, 'm'))
+    expect(dev.output()).toContain(`\nwebhook file.recorded ${host} 500\n`)
+    expect([...events.values()]).toEqual([2])
+    expect(await readdir(data)).toContain('s3') // The embedded bucket has the file.
+    await client.remove(key)
+    await pressCtrlC(dev)
+  })
+
+  it('refuses a file with a bucket, which would have no effect', async () => {
+    const file = join(data, 'bucket.env')
+    await writeFile(file, 'BUCKETS={}\n')
+    await using dev = startNpmDev('--vars', file)
+    expect(await dev.end()).toBe(1)
+    expect(dev.output()).toContain(`--vars: ${file} sets BUCKETS`)
+  })
+})
+
 describeWith([RADOSGW], 'npm run dev -- --ceph', () => {
   separately()
   walksThrough('--ceph')

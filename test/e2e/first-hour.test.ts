@@ -298,10 +298,49 @@ describeWith([CHROMIUM], 'the first hour: a new React app next to npm run dev', 
     answerToken = async () => [200, { token: await mint(600, limits) }]
     await using withTokens = await startApp({ VITE_PRESIGNER_URL: presigner })
     await using page = await open(withTokens.origin)
-    await page.waitForSelector('text=Up to 2 MB for each file.')
+    await page.waitForSelector('text=Up to 2.5 MB for each file.')
     expect(await page.getAttribute('[type=file]', 'accept')).toBe('image/*')
     await page.setInputFiles('[type=file]', TEXT)
     await expect.poll(() => alerts(page)).toEqual(['Files of this type are not allowed.'])
+    // Another try would be refused in the same way.
+    expect(await page.locator('text=Try again').count()).toBe(0)
+
+    answerToken = async () => [200, { token: await mint(600, { maxBytes: 1999 }) }]
+    await page.reload()
+    await page.waitForSelector('text=Up to 1.9 kB for each file.')
+  })
+
+  it('keeps the place of the keyboard after each action', async () => {
+    await using page = await open(server.origin)
+    await page.waitForSelector('[aria-label=Files] li')
+    const focused = () =>
+      page.evaluate('document.activeElement.ariaLabel ?? document.activeElement.type')
+    let release = () => {}
+    const held = new Promise<void>((resolve) => {
+      release = resolve
+    })
+    await page.route(`http://127.0.0.1:${s3Port}/**`, async (route) => {
+      if (route.request().method() === 'PUT') await held
+      await route.continue().catch(() => undefined) // The upload may be over.
+    })
+    await page.setInputFiles('[type=file]', [TEXT, { ...TEXT, name: 'z.txt' }])
+    await page.focus(`[aria-label="Pause: ${TEXT.name}"]`)
+    for (const label of ['Resume', 'Pause']) {
+      await page.keyboard.press('Enter')
+      await expect.poll(focused).toBe(`${label}: ${TEXT.name}`)
+    }
+    await page.focus(`[aria-label="Cancel: ${TEXT.name}"]`)
+    await page.keyboard.press('Enter')
+    await expect.poll(focused).toBe('Cancel: z.txt')
+    release()
+    await expect.poll(focused).toBe('Hide: z.txt')
+    await page.keyboard.press('Enter')
+    await expect.poll(focused).toBe('file')
+
+    await page.focus('[aria-label="Delete z.txt"]')
+    await page.keyboard.press('Enter')
+    await page.waitForSelector('[role=status] >> text=z.txt deleted.')
+    expect(await focused()).toMatch(/^Delete /)
   })
 
   it('does not tell users to log in when the server returns no token, or a broken one', async () => {

@@ -5,7 +5,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Browser, BrowserContext, Page } from 'playwright-core'
+import type { Browser, BrowserContext, FileChooser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
 import { buildPage } from '../../dev/build-page.ts'
@@ -467,12 +467,24 @@ describeWith([CHROMIUM], 'uploads on the page of a Worker in Chromium', () => {
   it('uploads with the keyboard alone', async () => {
     await using tab = await open(FULL)
     const { page } = tab
+    await page.getByRole('button', { name: 'browse files' }).waitFor()
     const focused = () => page.evaluate('document.activeElement.innerText')
-    for (let presses = 0; presses < 20 && (await focused()) !== 'browse files'; presses++)
-      await page.keyboard.press('Tab')
-    const chooser = page.waitForEvent('filechooser')
-    await page.keyboard.press('Enter')
-    await (await chooser).setFiles(picture('typed.png'))
+    // Chromium ignores keys before it has painted the page.
+    await expect
+      .poll(async () => {
+        if ((await focused()) !== 'browse files') await page.keyboard.press('Tab')
+        return focused()
+      })
+      .toBe('browse files')
+    const choosers: FileChooser[] = []
+    page.on('filechooser', (chooser) => choosers.push(chooser))
+    await expect
+      .poll(async () => {
+        if (choosers.length === 0) await page.keyboard.press('Enter')
+        return choosers.length
+      })
+      .toBeGreaterThan(0)
+    await choosers[0]?.setFiles(picture('typed.png'))
     await tile(page, 'typed.png').waitFor()
     expect(tab.failures).toEqual([])
   })

@@ -1,5 +1,5 @@
 import type { Check } from '../check.ts'
-import { isErrorBody, parse, searchOf } from '../json.ts'
+import { isErrorBody, messageOf, parse, searchOf } from '../json.ts'
 import { PresignerError } from '../presigner-error.ts'
 import { retryAfterOf, wasRefused, withRetries } from './retry.ts'
 
@@ -82,9 +82,8 @@ export function createServerApi({
       // A path too much is often read as a key.
       const isLost = answer.code === 'not_found' || (status === 404 && path === '/files' && !body)
       const hint = isLost && pathname !== '/' ? ` Is the API mounted at ${pathname}?` : ''
-      const issues = (answer.issues ?? []).map(({ path, message }) => ` ${path} ${message}.`)
-      const next = isLost ? ` Check baseUrl: ${base}.${hint}` : issues.join('')
-      const message = answer.message + next
+      const next = isLost ? ` Check baseUrl: ${base}.${hint}` : ''
+      const message = messageOf(answer) + next
       throw new PresignerError(answer.code, message, { ...answer, status, retryAfter })
     }
     const where = response.headers.get('Location')

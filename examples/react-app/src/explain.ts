@@ -18,3 +18,7 @@ export function explain(error: unknown): string {
       return error.status >= 500 ? `${error.message} (request ${error.requestId})` : error.message
   }
 }
+
+/** Tells whether another try may succeed, perhaps after the user has logged in. */
+export const canRetry = (error: unknown): boolean =>
+  !(error instanceof PresignerError) || error.retryable || error.code === 'unauthenticated'

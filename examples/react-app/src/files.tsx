@@ -1,7 +1,9 @@
 import type { Client } from 'edge-presigner-client'
 import { type ShownFile, useFiles } from 'edge-presigner-client/react'
+import { type MouseEvent, useState } from 'react'
 import { DropZone } from './drop-zone'
 import { explain } from './explain'
+import { focusNextRow } from './upload-row'
 import { useLimits } from './use-limits'
 
 /** A drop zone, and the user's files. A new file appears as soon as it is uploaded. */
@@ -9,6 +11,11 @@ export function Files({ client }: { client: Client }) {
   const list = useFiles(client, { links: true, limit: 50 })
   const { accept, hint } = useLimits(client)
   const { files, status, error, hasMore, isFetching, loadMore, remove } = list
+  const [message, setMessage] = useState('')
+
+  async function removeFile({ key, name }: ShownFile) {
+    if (await remove(key)) setMessage(`${name} deleted.`)
+  }
 
   return (
     <>
@@ -19,9 +26,10 @@ export function Files({ client }: { client: Client }) {
       {status === 'ready' && files.length === 0 && <p>No files yet.</p>}
       <ul aria-label="Files" className="files">
         {files.map((file) => (
-          <FileTile key={file.key} file={file} remove={remove} />
+          <FileTile key={file.key} file={file} onRemove={removeFile} />
         ))}
       </ul>
+      <p role="status">{message}</p>
       {hasMore && (
         <button type="button" disabled={isFetching} onClick={loadMore}>
           Show more
@@ -31,14 +39,23 @@ export function Files({ client }: { client: Client }) {
   )
 }
 
-function FileTile({ file, remove }: { file: ShownFile; remove: (key: string) => void }) {
-  const { key, name, mimetype, link } = file
+interface FileTileProps {
+  readonly file: ShownFile
+  readonly onRemove: (file: ShownFile) => void
+}
+
+function FileTile({ file, onRemove }: FileTileProps) {
+  const { name, mimetype, link } = file
   const isImage = mimetype.startsWith('image/')
+  function onClick(event: MouseEvent<HTMLElement>) {
+    focusNextRow(event)
+    onRemove(file)
+  }
   return (
     <li>
       <a href={link}>{isImage && link ? <img src={link} alt={name} /> : name}</a>
       {isImage && <span>{name}</span>}
-      <button type="button" aria-label={`Delete ${name}`} onClick={() => remove(key)}>
+      <button type="button" aria-label={`Delete ${name}`} onClick={onClick}>
         Delete
       </button>
     </li>

@@ -21,6 +21,14 @@ export function useLimits(client: Client) {
   const { maxBytes, allowedTypes } = limits ?? {}
   return {
     accept: allowedTypes?.join(','),
-    hint: maxBytes ? `Up to ${Math.max(1, Math.floor(maxBytes / 1e6))} MB for each file.` : '',
+    hint: maxBytes ? `Up to ${sizeText(maxBytes)} for each file.` : '',
   }
+}
+
+/** Returns a size, rounded down: `2.5 MB`. */
+function sizeText(bytes: number): string {
+  const [unit, unitBytes]: [string, number] =
+    bytes < 1e3 ? ['byte', 1] : bytes < 1e6 ? ['kilobyte', 1e3] : ['megabyte', 1e6]
+  const size = Math.floor((bytes / unitBytes) * 10) / 10
+  return new Intl.NumberFormat('en', { style: 'unit', unit }).format(size)
 }

@@ -39,6 +39,20 @@ export function callRules(context: () => ClientContext): void {
     expect(await tab.page.evaluate(() => page.tokenCalls())).toBe(2)
   })
 
+  it.each([
+    { how: 'one request', multipart: false, size: 1000 },
+    { how: 'parts', multipart: true, size: PART_BYTES + 1 },
+  ])('uploads in $how under a chosen key, and replaces it', async ({ multipart, size }) => {
+    const key = `team/avatars/7-${multipart}.mp4`
+    await tab.begin(size, { key, multipart })
+    expect(await tab.end()).toMatchObject({ key, name: 'Grüße.bin', size })
+    await tab.begin(size, { key, multipart })
+    expect(await tab.failure()).toMatchObject({ code: 'object_exists', status: 409 })
+    await tab.begin(size + 1, { key, multipart, overwrite: true, fileName: 'Neu.mp4' })
+    expect(await tab.end()).toMatchObject({ key, name: 'Neu.mp4', size: size + 1 })
+    expect(await context().head(key)).toMatchObject({ size: size + 1 })
+  })
+
   it('sends the SHA-256 of a file that would otherwise go in parts', async () => {
     await tab.begin(5 * PART_BYTES, { sha256: true })
     await tab.end()
@@ -163,6 +177,7 @@ export function callRules(context: () => ClientContext): void {
     expect(await tab.call('list', { limit: 0 })).toMatchObject({
       ...{ type, code: 'invalid_request', status: 400, requestId },
       issues: [{ path: 'limit', message: expect.any(String) }],
+      message: expect.stringMatching(/^The request is not valid\. limit must .+\.$/),
     })
     await tab.connect({ token: 'ep_nobody_x' })
     const unauthenticated = { type, code: 'unauthenticated', status: 401, requestId, issues: [] }

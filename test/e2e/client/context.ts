@@ -223,6 +223,13 @@ async function bundleClient(directory: string): Promise<(name: string) => Promis
 const apiKeyEntry = (apiKey: string) => ({
   id: 'page',
   sha256: createHash('sha256').update(apiKey).digest('hex'),
-  scopes: ['files:upload', 'files:read', 'files:list', 'files:delete', 'links:create'],
+  scopes: [
+    'keys:choose',
+    'files:upload',
+    'files:read',
+    'files:list',
+    'files:delete',
+    'links:create',
+  ],
   prefix: 'team/',
 })

@@ -124,6 +124,27 @@ export function largeFileRules(context: () => ClientContext, server: ServerName)
     expect(tab.parts()).toEqual([])
   })
 
+  it('does not take the object that it replaces for its own upload', async () => {
+    const key = 'team/chosen.mp4'
+    await tab.begin(1000, { key, overwrite: true })
+    await tab.end()
+    context().proxy.reset()
+    const options = { key, overwrite: true, multipart: true }
+    context().proxy.failure = ({ partNumber }) =>
+      partNumber > 1 ? new Promise(() => undefined) : null
+    await tab.begin(PART_BYTES + 1, options)
+    await tab.partsTaken(1)
+    const [{ s3UploadId: UploadId } = { s3UploadId: '' }] = tab.parts()
+    await context().s3.send(
+      new AbortMultipartUploadCommand({ Bucket: context().bucket, Key: key, UploadId }),
+    )
+    await tab.reload()
+    context().proxy.reset()
+    await tab.begin(PART_BYTES + 1, options)
+    expect(await tab.end()).toMatchObject({ key, size: PART_BYTES + 1 })
+    expect(tab.partNumbers()).toEqual([1, 2])
+  })
+
   it('starts again after a reload when the bucket has removed the upload', async () => {
     await beginHalf()
     const [{ key: Key, s3UploadId: UploadId } = { key: '', s3UploadId: '' }] = tab.parts()
