@@ -98,7 +98,10 @@ export async function mintToken(
   const max = Math.min(longest, Math.floor(caller.expiresAt / 1000) - nowSeconds)
   const lifetime = expiresIn ?? Math.min(DEFAULT_SECONDS, max)
   if (lifetime < 1 || lifetime > max)
-    throw new ApiError('invalid_expiry', `expiresIn must be from 1 to ${max} seconds for you.`)
+    throw new ApiError(
+      'invalid_expiry',
+      `expiresIn must be 1 to ${max} seconds. Only a token whose single scope is files:upload may be valid longer.`,
+    )
 
   const exp = nowSeconds + lifetime
   const rights = { scopes, prefix, exp }

@@ -61,9 +61,13 @@ async function told<T>(tell: () => T | Promise<T>): Promise<T> {
   try {
     return await tell()
   } catch (cause) {
-    throw new ApiError('events_unavailable', 'The app was not told of this change. Try again.', {
-      cause,
-    })
+    throw new ApiError(
+      'events_unavailable',
+      'The app could not be told of this change, so nothing was changed. Try again.',
+      {
+        cause,
+      },
+    )
   }
 }
 

@@ -89,8 +89,8 @@ const names = (
 /** Checks that an upload has either a file name or a chosen key, which has its own folder. */
 export const oneName = [
   names('fileName', 'is missing', ({ fileName, key }) => (fileName ?? key) !== undefined),
-  names('fileName', 'must be missing next to key', ({ fileName, key }) => !(fileName && key)),
-  names('directory', 'must be missing next to key', ({ directory, key }) => !(directory && key)),
+  names('fileName', "can't be combined with key", ({ fileName, key }) => !(fileName && key)),
+  names('directory', "can't be combined with key", ({ directory, key }) => !(directory && key)),
 ]
 
 /** Checks that only a chosen key has `overwrite`. */

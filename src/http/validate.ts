@@ -123,7 +123,7 @@ const describeIssue: z.core.$ZodErrorMap = (issue) => {
         : `must be at least ${issue.minimum}`
     case 'too_big':
       return isLength(issue.origin)
-        ? `must have a length of at most ${issue.maximum}`
+        ? `must have at most ${issue.maximum} ${issue.origin === 'array' ? 'items' : 'characters'}`
         : `must be at most ${issue.maximum}`
     default:
       return 'is not valid'

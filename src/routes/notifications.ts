@@ -57,7 +57,7 @@ async function readNotifications(c: AppContext): Promise<(Notification | Drop)[]
   const notifications = readS3Body(body)
   if (notifications.length > MAX_RECORDS)
     throw new ApiError('invalid_request', 'The request is not valid.', {
-      issues: [{ path: 'Records', message: `must have a length of at most ${MAX_RECORDS}` }],
+      issues: [{ path: 'Records', message: `must have at most ${MAX_RECORDS} items` }],
     })
   return notifications
 }

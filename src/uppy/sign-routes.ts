@@ -75,7 +75,7 @@ export const signRoutes = newApp().post('/s3/sign', validateJson(signSchema), as
     if (method !== 'POST' && method !== 'PUT')
       throw badRequest('Only uploads are signed here. To delete a file, send DELETE /files/:key.')
     if (objectKey !== undefined && directory !== undefined)
-      throw badRequest('directory must be missing next to objectKey.')
+      throw badRequest("directory can't be combined with objectKey.")
     const names = namesOf(fileName, objectKey, request.overwrite)
     const stored = { metadata, cacheControl, contentDisposition, contentEncoding }
     const asked = nameFile(c, bucket, { ...names, mimetype, directory, ...stored })

@@ -20,11 +20,11 @@ it.each<readonly [object, readonly (readonly [string, string])[]]>([
   ],
   [{ ...png, fileName: 1 }, [['fileName', 'must be a string']]],
   [{ ...png, fileName: '' }, [['fileName', 'must not be empty']]],
-  [{ ...png, fileName: 'x'.repeat(1025) }, [['fileName', 'must have a length of at most 1024']]],
-  [{ ...png, key: 'a.png' }, [['fileName', 'must be missing next to key']]],
+  [{ ...png, fileName: 'x'.repeat(1025) }, [['fileName', 'must have at most 1024 characters']]],
+  [{ ...png, key: 'a.png' }, [['fileName', "can't be combined with key"]]],
   [
     { key: 'a.png', mimetype: 'image/png', directory: 'b' },
-    [['directory', 'must be missing next to key']],
+    [['directory', "can't be combined with key"]],
   ],
   [{ ...png, size: 1.5 }, [['size', 'must be a whole number']]],
   [{ ...png, size: '1' }, [['size', 'must be a number']]],
@@ -52,7 +52,7 @@ it.each([
 it('names the limit for the keys in a list', async () => {
   const keys = Array.from({ length: 1001 }, () => 'a')
   expect(await issuesOf(worker.post('/links', { keys }))).toEqual([
-    { path: 'keys', message: 'must have a length of at most 1000' },
+    { path: 'keys', message: 'must have at most 1000 items' },
   ])
   expect(await issuesOf(worker.post('/links', { keys: [] }))).toEqual([
     { path: 'keys', message: 'must not be empty' },
