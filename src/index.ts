@@ -24,7 +24,8 @@ export type { FileIndex } from './file-index/file-index.ts'
 export type { FileRecord } from './file-index/file-record.ts'
 export type { LogLine, NewFile, RateLimiter, UploadChanges } from './http/host.ts'
 export type { EventContext, JobQueue, PresignerOptions } from './instance.ts'
-export { defineSettings, type SettingsFor, type SettingsInput } from './settings/define.ts'
+export { defineSettings, type SettingsFor } from './settings/define.ts'
+export type { SettingsInput } from './settings/input.ts'
 // biome-ignore-end lint/performance/noBarrelFile: the entry of the package
 
 export interface Presigner<E extends Env = Env> {

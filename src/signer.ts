@@ -47,13 +47,8 @@ export {
   isPresignerError,
   type PresignerError,
 } from './errors/api-error.ts'
-export {
-  type BucketInput,
-  type CredentialsInput,
-  defineSettings,
-  type SettingsFor,
-  type SettingsInput,
-} from './settings/define.ts'
+export { defineSettings, type SettingsFor } from './settings/define.ts'
+export type { BucketInput, CredentialsInput, SettingsInput } from './settings/input.ts'
 export type { Settings } from './settings/settings.ts'
 export type { DownloadUrl, Link, UploadUrl }
 
@@ -64,6 +59,7 @@ interface InBucket {
   readonly bucket?: string | undefined
 }
 
+/** Without `key`: a signer sends no request to look whether a chosen key has an object. */
 export interface UploadOptions extends Omit<UploadRequest, 'key'>, InBucket {
   /** Start of the new key: empty (default), or ends with `/`. */
   readonly prefix?: string | undefined

@@ -142,5 +142,8 @@ export function requireKey(principal: Principal, scope: Scope, key: ObjectKey): 
 /** Throws `forbidden` unless `prefix` is under the principal's own prefix. */
 export function requirePrefix(principal: Principal, prefix: string): void {
   if (!prefix.startsWith(principal.prefix))
-    throw new ApiError('forbidden', 'This is outside your prefix.')
+    throw new ApiError(
+      'forbidden',
+      `This is outside your prefix ${JSON.stringify(principal.prefix)}.`,
+    )
 }

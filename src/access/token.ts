@@ -23,6 +23,7 @@ const DEFAULT_SECONDS = 600
 const MAX_SECONDS = 3600
 /** Longer, since a large file may take hours. Such a token can't read or delete files. */
 const MAX_UPLOAD_ONLY_SECONDS = 86_400
+const UPLOAD_ONLY_HINT = ` Only a token whose single scope is files:upload may be valid for up to ${MAX_UPLOAD_ONLY_SECONDS}.`
 
 const MAX_CONTEXT_BYTES = 1024
 /** So that a token fits into a path, a header and a cookie. */
@@ -100,7 +101,7 @@ export async function mintToken(
   if (lifetime < 1 || lifetime > max)
     throw new ApiError(
       'invalid_expiry',
-      `expiresIn must be 1 to ${max} seconds. Only a token whose single scope is files:upload may be valid longer.`,
+      `expiresIn must be 1 to ${max} seconds.${max === MAX_SECONDS ? UPLOAD_ONLY_HINT : ''}`,
     )
 
   const exp = nowSeconds + lifetime

@@ -10,6 +10,7 @@ export function findBucket(
 ): Bucket {
   if (alias === undefined) return buckets[0]
   const bucket = buckets.find((candidate) => candidate.alias === alias)
-  if (bucket === undefined) throw new ApiError('unknown_bucket', 'No bucket has this alias.')
+  if (bucket === undefined)
+    throw new ApiError('unknown_bucket', `No bucket has the alias ${JSON.stringify(alias)}.`)
   return bucket
 }

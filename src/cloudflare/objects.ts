@@ -109,7 +109,8 @@ export const objectsEntrypoint = <E extends object>(
       )
       for (const url of urls) forgetVariants(url)
       if (this.ctx.cache !== undefined) return this.#purgeTags(bucket, keys)
-      await Promise.all([...urls].flatMap((url) => [dropCopy(url), dropVariants(url)]))
+      const drops = images === undefined ? [dropCopy] : [dropCopy, dropVariants]
+      await Promise.all([...urls].flatMap((url) => drops.map((drop) => drop(url))))
     }
 
     async #purgeTags(bucket: Bucket, keys: readonly ObjectKey[]): Promise<void> {

@@ -63,10 +63,8 @@ async function told<T>(tell: () => T | Promise<T>): Promise<T> {
   } catch (cause) {
     throw new ApiError(
       'events_unavailable',
-      'The app could not be told of this change, so nothing was changed. Try again.',
-      {
-        cause,
-      },
+      'The app could not be notified of this change, so the index did not change. Try again.',
+      { cause },
     )
   }
 }

@@ -71,6 +71,16 @@ export const chosenKey = z.optional(z.string())
 /** Whether an upload may replace an object. */
 export const overwrite = z.optional(z.boolean())
 
+/** What an upload stores with its object, and under which key. */
+export const storedWith = {
+  metadata,
+  cacheControl,
+  contentDisposition,
+  contentEncoding,
+  directory,
+  overwrite,
+}
+
 interface FileNames {
   readonly fileName?: string | undefined
   readonly key?: string | undefined
@@ -86,11 +96,13 @@ const names = (
 ): z.core.$ZodCheck<FileNames> =>
   z.refine(allows, { path: [name], error, when: ({ value }) => Object(value) === value })
 
+const WITH_KEY = "can't be combined with key"
+
 /** Checks that an upload has either a file name or a chosen key, which has its own folder. */
 export const oneName = [
   names('fileName', 'is missing', ({ fileName, key }) => (fileName ?? key) !== undefined),
-  names('fileName', "can't be combined with key", ({ fileName, key }) => !(fileName && key)),
-  names('directory', "can't be combined with key", ({ directory, key }) => !(directory && key)),
+  names('fileName', WITH_KEY, ({ fileName, key }) => !(fileName && key)),
+  names('directory', WITH_KEY, ({ directory, key }) => !(directory && key)),
 ]
 
 /** Checks that only a chosen key has `overwrite`. */

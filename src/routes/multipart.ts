@@ -10,18 +10,13 @@ import {
 import { chooseBucket } from '../http/choose-bucket.ts'
 import {
   bucket,
-  cacheControl,
   chosenKey,
-  contentDisposition,
-  contentEncoding,
-  directory,
   expiresIn,
   fileName,
-  metadata,
   oneName,
-  overwrite,
   overwriteOfKey,
   partNumber,
+  storedWith,
 } from '../http/fields.ts'
 import { newApp } from '../http/new-app.ts'
 import { created, json } from '../http/responses.ts'
@@ -37,12 +32,7 @@ const startSchema = z
     mimetype: z.string(),
     size: z.optional(z.int().check(z.minimum(1))),
     partSize: z.optional(z.int().check(z.minimum(MIN_PART_BYTES), z.maximum(MAX_PART_BYTES))),
-    metadata,
-    cacheControl,
-    contentDisposition,
-    contentEncoding,
-    directory,
-    overwrite,
+    ...storedWith,
     bucket,
   })
   .check(...oneName, overwriteOfKey)

@@ -8,20 +8,15 @@ import type { AppContext } from '../http/app-env.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
 import {
   bucket,
-  cacheControl,
   chosenKey,
-  contentDisposition,
-  contentEncoding,
-  directory,
   expiresIn,
   fileName,
   itemError,
   MAX_FILES,
   MAX_KEYS_BODY_BYTES,
-  metadata,
   oneName,
-  overwrite,
   sha256,
+  storedWith,
 } from '../http/fields.ts'
 import { newApp } from '../http/new-app.ts'
 import { json } from '../http/responses.ts'
@@ -37,12 +32,7 @@ const upload = {
   mimetype: z.string(),
   size: z.optional(z.int().check(z.minimum(0))),
   sha256,
-  metadata,
-  cacheControl,
-  contentDisposition,
-  contentEncoding,
-  directory,
-  overwrite,
+  ...storedWith,
 }
 
 const uploadSchema = z.strictObject({ ...upload, expiresIn, bucket }).check(...oneName)

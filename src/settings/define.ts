@@ -1,8 +1,6 @@
-import type { ApiKey, JwtSettings } from '../access/settings.ts'
-import type { Bucket, Credentials, SecondsByUse } from '../bucket/bucket.ts'
-import { DEFAULT_IMAGE_SIZES, type ImageSize } from '../bucket/image-size.ts'
+import type { Credentials } from '../bucket/bucket.ts'
+import { DEFAULT_IMAGE_SIZES } from '../bucket/image-size.ts'
 import { ApiError, asApiError, type Issue } from '../errors/api-error.ts'
-import type { EventType } from '../events/file-event.ts'
 import {
   apiKeysRule,
   jwtRule,
@@ -12,6 +10,7 @@ import {
 } from './access-rules.ts'
 import { bucketsRule } from './bucket-rules.ts'
 import { imageSizesRule } from './image-rules.ts'
+import type { SettingsInput } from './input.ts'
 import {
   also,
   breaks,
@@ -30,91 +29,7 @@ import {
   type Words,
 } from './rules.ts'
 import type { Settings } from './settings.ts'
-import type { UploadHeaders } from './upload-headers-rule.ts'
 import { webhooksRule } from './webhook-rules.ts'
-
-/** An access key pair of a bucket. */
-export interface CredentialsInput {
-  readonly accessKeyId: string
-  readonly secretAccessKey: string
-  /** For temporary credentials. */
-  readonly sessionToken?: string | undefined
-  /** When temporary credentials expire. URLs expire no later. */
-  readonly expiresAt?: Date | undefined
-}
-
-/** One bucket. docs/configuration.md describes each member. */
-export interface BucketInput {
-  readonly endpoint: string
-  /** The bucket's endpoint for clients, if the presigner uses another host. */
-  readonly publicEndpoint?: string | undefined
-  readonly region: string
-  /** The bucket's name on its server. */
-  readonly bucket: string
-  readonly addressing?: 'path' | 'virtual' | undefined
-  readonly credentials: CredentialsInput
-  /** A key pair for uploads that can't read. Default: `credentials`. */
-  readonly uploadCredentials?: CredentialsInput | undefined
-  /** Maximum size of an upload in bytes. */
-  readonly maxBytes?: number | undefined
-  readonly postUploads?: boolean | undefined
-  readonly normalizesKeys?: boolean | undefined
-  readonly conditionalPut?: boolean | undefined
-  readonly conditionalComplete?: boolean | undefined
-  /** Prefixes of chosen keys that bucket notifications may record: `avatars/`. */
-  readonly managedPrefixes?: readonly string[] | undefined
-  /** `type/subtype` or `type/*`. */
-  readonly allowedTypes?: readonly string[] | undefined
-  /** Maximum lifetime in seconds, by use. */
-  readonly maxExpiresIn?: Partial<SecondsByUse> | undefined
-  /** Default lifetime in seconds, by use. */
-  readonly defaultExpiresIn?: Partial<SecondsByUse> | undefined
-  /** Headers of every upload, by S3's names: `x-amz-server-side-encryption` and others. */
-  readonly uploadHeaders?: UploadHeaders | undefined
-  /** Lifetime of an edge copy in seconds. With 0, no copy is kept. */
-  readonly edgeTtl?: number | undefined
-  /** Quality of resized images, 1 to 100. Default: 80. */
-  readonly imageQuality?: number | undefined
-  readonly crossOriginResourcePolicy?: Bucket['crossOriginResourcePolicy'] | undefined
-}
-
-/** The settings of one instance, as you write them. */
-export interface SettingsInput {
-  /** Separates instances that share secrets: 1 to 32 of a-z, 0-9 and "-". */
-  readonly name?: string | undefined
-  /** Buckets by alias. The first one is the default. */
-  readonly buckets: Readonly<Record<string, BucketInput>>
-  /** `kid:secret[,kid:secret]`: the first one signs, and all of them verify. */
-  readonly signingSecrets: string
-  readonly apiKeys?: readonly ApiKey[] | undefined
-  readonly jwt?: (Omit<JwtSettings, 'header'> & Partial<JwtSettings>) | undefined
-  /** `https://app.example.com`, or `https://*.app.pages.dev`, where the star is one label. */
-  readonly corsOrigins?: readonly string[] | undefined
-  /** Origins whose pages may use the API with cookies. */
-  readonly corsCookieOrigins?: readonly string[] | undefined
-  /** The URL before `/i/…` in a link, such as `https://app.example.com/media`. */
-  readonly linkBase?: string | undefined
-  /** Whether the host of `linkBase` serves only links. */
-  readonly linkHostOnly?: boolean | undefined
-  /** Up to 16 sizes of resized images, by width. Default: 16 widths from 32 to 2560. */
-  readonly imageWidths?:
-    | readonly (number | (Pick<ImageSize, 'width'> & Partial<ImageSize>))[]
-    | undefined
-  /** `secret[,secret]` for `POST /notifications`. Without it, there is no such route. */
-  readonly notificationSecrets?: string | undefined
-  /** Endpoints that receive events. */
-  readonly webhooks?: readonly WebhookInput[] | undefined
-}
-
-/** An endpoint that receives events (docs/events.md). */
-export interface WebhookInput {
-  /** `https://…`, or `http://localhost:…` for development. */
-  readonly url: string
-  /** `whsec_` and base64. During a rotation, the old one and the new one. */
-  readonly secret: string | readonly string[]
-  /** Default: all events. */
-  readonly events?: readonly EventType[] | undefined
-}
 
 /** Returns the settings for one environment. Throws ApiError `misconfigured` with the issues. */
 export type SettingsFor<E> = (env: E) => Settings

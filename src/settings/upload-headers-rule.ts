@@ -92,12 +92,17 @@ const RULES: ReadonlyMap<string, Rule<string>> = new Map<keyof UploadHeaders, Ru
   ['x-amz-expected-bucket-owner', matching(/^\d{12}$/, 'must be the 12 digits of an AWS account')],
 ])
 
+const hintFor = (lower: string): string =>
+  RULES.has(lower)
+    ? `Write it in lower case: ${lower}`
+    : `Known headers: ${[...RULES.keys()].join(', ')}`
+
 const headerRule =
   (name: string): Rule<readonly (readonly [string, string])[]> =>
   (value, place) => {
     const rule = RULES.get(name)
     return rule === undefined
-      ? breaks(place, `is not a header to set here. Known headers: ${[...RULES.keys()].join(', ')}`)
+      ? breaks(place, `is not a header to set here. ${hintFor(name.toLowerCase())}`)
       : into(optional(rule), (header) => (header === undefined ? [] : [[name, header] as const]))(
           value,
           place,

@@ -1,8 +1,10 @@
 import { sixAtOnce } from '../bucket/at-once.ts'
 import type { Bucket } from '../bucket/bucket.ts'
 import type { FileIndex } from '../file-index/file-index.ts'
+import { isNewObjectKey } from '../keys/new-key.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { deleteObjects } from '../storage/delete-objects.ts'
+import { headObject } from '../storage/object.ts'
 import { mayHaveHappened } from '../storage/storage-failure.ts'
 
 /** What else a deletion changes. */
@@ -17,7 +19,8 @@ export interface Removal {
 /**
  * Deletes the objects of distinct keys, then their edge copies, then their records. Returns the
  * error of each key that is not completely deleted. Its record stays, so that a repeat finishes the
- * deletion. A failure of one key doesn't affect the others.
+ * deletion. A failure of one key doesn't affect the others. Leaves the record of an upload to a
+ * chosen key that comes meanwhile.
  */
 export async function removeFiles(
   bucket: Bucket,
@@ -37,6 +40,7 @@ export async function removeFiles(
   await sixAtOnce(
     purged.filter((key) => !failures.has(key)),
     async (key) => {
+      if (await isThereAgain(bucket, index, key, now)) return
       // The object is deleted, even if another step fails. A repeat sends the event again.
       const untold = await failureOf(tell(key))
       const failure = unpurged ?? untold ?? (await failureOf(index.remove(bucket.alias, key)))
@@ -44,6 +48,27 @@ export async function removeFiles(
     },
   )
   return failures
+}
+
+/** How far the clock of the bucket may be behind ours. */
+const MAX_SKEW_MILLISECONDS = 60_000
+
+/**
+ * Tells whether somebody has uploaded to the key after its object was deleted, and has recorded
+ * that. Only a chosen key can be used again. Asks the bucket only about a new record.
+ */
+async function isThereAgain(
+  bucket: Bucket,
+  index: FileIndex,
+  key: ObjectKey,
+  now: Date,
+): Promise<boolean> {
+  if (isNewObjectKey(key)) return false
+  const known = await index.get(bucket.alias, key).catch(() => null)
+  if (known === null || Date.parse(known.createdAt) < now.getTime() - MAX_SKEW_MILLISECONDS)
+    return false
+  const head = await headObject(bucket, key, now).catch(() => null)
+  return head !== null && head.etag === known.etag
 }
 
 /** Resolves with what `work` throws, or with null. */

@@ -7,17 +7,12 @@ import type { AppContext } from '../http/app-env.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
 import {
   bucket,
-  cacheControl,
   chosenKey,
-  contentDisposition,
-  contentEncoding,
-  directory,
   expiresIn,
   fileName,
-  metadata,
-  overwrite,
   partNumber,
   sha256,
+  storedWith,
 } from '../http/fields.ts'
 import { newApp } from '../http/new-app.ts'
 import { json } from '../http/responses.ts'
@@ -46,13 +41,8 @@ const signSchema = z.object({
   fileName: z.optional(fileName),
   size: z.optional(z.int().check(z.minimum(0))),
   sha256,
-  metadata,
-  cacheControl,
-  contentDisposition,
-  contentEncoding,
-  directory,
+  ...storedWith,
   objectKey: chosenKey,
-  overwrite,
   bucket,
 })
 
@@ -75,7 +65,7 @@ export const signRoutes = newApp().post('/s3/sign', validateJson(signSchema), as
     if (method !== 'POST' && method !== 'PUT')
       throw badRequest('Only uploads are signed here. To delete a file, send DELETE /files/:key.')
     if (objectKey !== undefined && directory !== undefined)
-      throw badRequest("directory can't be combined with objectKey.")
+      throw badRequest("directory can't be combined with objectKey. Remove it.")
     const names = namesOf(fileName, objectKey, request.overwrite)
     const stored = { metadata, cacheControl, contentDisposition, contentEncoding }
     const asked = nameFile(c, bucket, { ...names, mimetype, directory, ...stored })

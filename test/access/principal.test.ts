@@ -20,7 +20,9 @@ it('covers only keys that start with its prefix', () => {
   const key = parseObjectKey('team-a/x')
   expect(() => requireKey(principal(''), 'files:read', key)).not.toThrow()
   expect(() => requireKey(principal('team-a/'), 'files:read', key)).not.toThrow()
-  expect(() => requireKey(principal('team-b/'), 'files:read', key)).toThrow('outside')
+  expect(() => requireKey(principal('team-b/'), 'files:read', key)).toThrow(
+    'This is outside your prefix "team-b/".',
+  )
   expect(() => requirePrefix(principal('team-a/'), 'team-a')).toThrow('outside')
   expect(() => requirePrefix(principal('team-a/'), '')).toThrow('outside')
 })

@@ -88,6 +88,19 @@ it('is valid for up to a day when it allows only uploads', async () => {
   expect(expiresAt).toEqual(new Date('2026-11-24T12:10:00Z'))
 })
 
+it('names the bounds of a lifetime, and what may be valid for longer', async () => {
+  const messageOf = (more: object) => {
+    const request = { scopes: ['files:read'], expiresIn: 90_000, ...more } as const
+    return mintToken(caller, request, config, NOW).catch(({ message }) => message)
+  }
+  expect(await messageOf({})).toBe(
+    'expiresIn must be 1 to 3600 seconds. Only a token whose single scope is files:upload may be valid for up to 86400.',
+  )
+  expect(await messageOf({ scopes: ['files:upload'] })).toBe(
+    'expiresIn must be 1 to 86400 seconds.',
+  )
+})
+
 it("expires no later than the caller's credentials", async () => {
   const short = { ...caller, expiresAt: after(90).getTime() }
   const { expiresAt } = await mintToken(short, { scopes: ['files:read'] }, config, NOW)

@@ -27,6 +27,9 @@ it.each([
   'files ',
 ])('finds no bucket named %j', (alias) => {
   expect(() => findBucket(config, alias)).toThrow(
-    expect.objectContaining({ code: 'unknown_bucket' }),
+    expect.objectContaining({
+      code: 'unknown_bucket',
+      message: `No bucket has the alias ${JSON.stringify(alias)}.`,
+    }),
   )
 })

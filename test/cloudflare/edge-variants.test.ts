@@ -66,9 +66,9 @@ function objectsWith(resizer: ImageResizer, behindCache = false) {
   }
   return {
     purged,
-    show: (key: string) =>
+    show: (key: string, variant = VARIANT) =>
       run(async (objects) => {
-        const asked = await objectRequest('GET', counted, parseObjectKey(key), null, VARIANT)
+        const asked = await objectRequest('GET', counted, parseObjectKey(key), null, variant)
         const answer = await objects.fetch(asked)
         const { body } = new Response(await answer.arrayBuffer())
         if (answer.status !== 200 || body === null) return answer.status
@@ -99,6 +99,17 @@ describe.each([
     expect(await before).toBe(64)
     expect(await show(key)).toBe(21)
   })
+})
+
+it('several sizes that begin at the same time are each made once', async () => {
+  const key = await putObject('a.png', await twoColorPng(300, 300))
+  const { calls, resizer } = countingResizer()
+  const { show } = objectsWith(resizer)
+  const showAll = () =>
+    Promise.all([32, 64, 96].map((width) => show(key, { ...VARIANT, ...sizeOf(width) })))
+  expect(await showAll()).toEqual([32, 64, 96])
+  expect(await showAll()).toEqual([32, 64, 96])
+  expect(calls).toHaveLength(3)
 })
 
 it('behind Workers Caching, purges an image whose object was deleted while it was made', async () => {
@@ -148,7 +159,7 @@ describe('making an image', () => {
     const make = vi.fn(() => Promise.reject<KeptImage>(DOWN))
     const ask = () => makeOnce(name, make, keep).catch((error: unknown) => error)
     await ask()
-    forgetVariants(`${name.replace('?w=1', '')}0`)
+    forgetVariants(name.replace('?w=1', '').slice(0, -1))
     await ask()
     expect(make).toHaveBeenCalledTimes(1)
     forgetVariants(name.replace('?w=1', ''))
@@ -163,6 +174,17 @@ describe('making an image', () => {
     for (const name of names.slice(1)) await makeOnce(name, make, keep).catch(String)
     expect(make).toHaveBeenCalledTimes(101)
     await makeOnce(names[0] ?? '', make, keep).catch(String)
+    expect(make).toHaveBeenCalledTimes(102)
+  })
+
+  it('forgets the oldest result first', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] })
+    const [first = '', ...others] = Array.from({ length: 100 }, newName)
+    const make = vi.fn(() => Promise.reject<KeptImage>(new Error('down')))
+    const ask = (name: string) => makeOnce(name, make, keep).catch(String)
+    for (const name of [first, ...others]) await ask(name)
+    vi.advanceTimersByTime(10_000)
+    for (const name of [first, newName(), first]) await ask(name)
     expect(make).toHaveBeenCalledTimes(102)
   })
 

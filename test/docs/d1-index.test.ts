@@ -42,6 +42,13 @@ interface Found {
   readonly cursor?: string
 }
 
+interface FileEvents {
+  renameFile(db: D1Database, file: { bucket: string; key: string; name: string }): Promise<void>
+}
+interface Fill {
+  fill(db: D1Database, baseUrl: string, apiKey: string): Promise<number>
+}
+
 let app: Snippets
 let page: Snippets
 let harness: TestHarness
@@ -221,6 +228,7 @@ describe('the recipe for an index in D1', () => {
       (await (await ask(`/folders?${query}`, user)).json()) as { folders: string[] }
     expect(await folders()).toEqual({ folders: ['2025/', '2026/'] })
     expect(await folders('prefix=2026/')).toEqual({ folders: ['d/'] })
+    expect((await ask('/folders?prefix=2026')).status).toBe(400)
     expect(await folders('prefix=../bob/')).toEqual({ folders: [] })
     expect(await folders('', 'bob')).toEqual({ folders: ['y/'] })
     expect(await names({ order: 'name' })).toEqual(['a.txt', 'b.txt', 'c.txt', 'e.txt'])
@@ -228,6 +236,17 @@ describe('the recipe for an index in D1', () => {
     expect((await fetch(`${origin}/search`)).status).toBe(401)
     for (const query of ['order=owner', 'cursor=[]', 'cursor={', 'cursor=[null,"a"]'])
       expect((await ask(`/search?${query}`)).status, query).toBe(400)
+  })
+
+  it('renames a file that is not deleted, and keeps the name when its event is repeated', async () => {
+    await send('recorded', record('a.txt'), 1)
+    await send('deleted', deleted('b.txt'), 1)
+    const { renameFile } = await bundled<FileEvents>('file-events')
+    for (const old of ['a.txt', 'b.txt'])
+      await renameFile(db, { bucket: 'files', key: key(old), name: 'GRÜN.txt' })
+    await send('recorded', record('a.txt'), 1)
+    expect(await names({ q: 'grün' })).toEqual(['GRÜN.txt'])
+    expect(await names({ q: 'a.txt' })).toEqual([])
   })
 
   it('forgets deleted files after 30 days', async () => {
@@ -285,7 +304,8 @@ describe('with the built presigner', () => {
     await expect.poll(() => found({ q: 'report' })).toMatchObject({ files: [{ key, size: 5 }] })
 
     await db.prepare('DELETE FROM files').run()
-    expect(await (await bundledFill())(db, presigner.origin, API_KEY)).toBe(1)
+    const { fill } = await bundled<Fill>('fill')
+    expect(await fill(db, presigner.origin, API_KEY)).toBe(1)
     expect(await names({ q: 'report' })).toEqual(['Report.txt'])
 
     expect((await call('DELETE', `/files/${encodeURIComponent(key)}`)).status).toBe(204)
@@ -293,9 +313,9 @@ describe('with the built presigner', () => {
   })
 })
 
-/** The function of the page that adds earlier files, bundled for Node. */
-async function bundledFill() {
-  const entry = join(app.directory, 'src/fill.ts')
+/** Returns what a file of the page exports, bundled for Node. */
+async function bundled<Exports>(name: string): Promise<Exports> {
+  const entry = join(app.directory, `src/${name}.ts`)
   const outDir = join(app.directory, 'dist')
   await build({
     configFile: false,
@@ -305,10 +325,9 @@ async function bundledFill() {
       outDir,
       emptyOutDir: true,
       target: 'es2022',
-      lib: { entry, formats: ['es'], fileName: () => 'fill.js' },
+      lib: { entry, formats: ['es'], fileName: () => `${name}.js` },
       rolldownOptions: { external: /^node:/ },
     },
   })
-  const { fill } = await import(join(outDir, 'fill.js'))
-  return fill as (db: D1Database, baseUrl: string, apiKey: string) => Promise<number>
+  return import(join(outDir, `${name}.js`))
 }

@@ -265,7 +265,11 @@ describe.each([
   ['4', 'server-4.ts'],
 ])('the server with Express %s', (_, file) => {
   const start = (more: Readonly<Record<string, string>> = {}) =>
-    startNodeServer(express.directory, { ...variables(), PORT: `${appPort}`, ...more }, [file])
+    startNodeServer(express.directory, { ...variables(), PORT: `${appPort}`, ...more }, [
+      '--import',
+      './hooks.mjs',
+      file,
+    ])
   const ask = (Cookie: string) =>
     fetch(`${app}/api/file-token`, { method: 'POST', headers: { Cookie } })
 
@@ -365,7 +369,8 @@ describeWith([CHROMIUM], 'the plain page, served by the Express recipe', () => {
     await copyFile(join(directory, 'client/index.js'), join(folder, 'presigner.js'))
     await using stack = new AsyncDisposableStack()
     const server = { ...variables(), PORT: `${appPort}` }
-    stack.use(await startNodeServer(express.directory, server, ['server.ts']))
+    const modules = ['--import', './hooks.mjs', 'server.ts']
+    stack.use(await startNodeServer(express.directory, server, modules))
     const browser = await startChromium()
     stack.defer(() => browser.close())
     const page = await browser.newPage()

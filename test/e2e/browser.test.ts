@@ -26,6 +26,7 @@ const outcomeSchema = z.object({
   height: z.int(),
 })
 
+const linkSchema = z.object({ link: z.string() })
 const signedSchema = z.object({
   uploadUrl: z.string(),
   headers: z.record(z.string(), z.string()),
@@ -128,7 +129,7 @@ function browserRules(start: typeof startS3rver): void {
     }
     await replace(5)
     const path = `/files/${encodeURIComponent(key)}/link`
-    const { link } = z.object({ link: z.string() }).parse(await post(path, {}))
+    const { link } = linkSchema.parse(await post(path, {}))
     const tab = await browser.newPage()
     const width = async () => {
       await tab.goto(pageUrl, { timeout: 20_000 })
@@ -145,24 +146,18 @@ function browserRules(start: typeof startS3rver): void {
 
     // docs/api.md, in the page that already shows the picture
     await replace(9)
-    const shown = (how: string) =>
+    const shown = (how: string, url: string) =>
       tab.evaluate(`(async () => {
         ${markedBlock('docs/api.md', 'reload-picture')}
         const image = document.querySelector('img')
-        await (${how})(image, ${JSON.stringify(link)})
+        await (${how})(image, ${JSON.stringify(url)})
         await image.decode()
         return image.naturalWidth
       })()`)
-    console.log('PLAIN', await shown('(image, link) => { image.src = link }'))
-    expect(await shown('reloadPicture')).toBe(9)
-    const longer = z.object({ link: z.string() }).parse(await post(path, { expiresIn: 7200 }))
+    expect(await shown('reloadPicture', link)).toBe(9)
     await replace(11)
-    console.log('OTHER', await tab.evaluate(`(async () => {
-        const image = document.querySelector('img')
-        image.src = ${JSON.stringify(longer.link)}
-        await image.decode()
-        return image.naturalWidth
-      })()`))
+    const { link: other } = linkSchema.parse(await post(path, { expiresIn: 7200 }))
+    expect(await shown('(image, link) => { image.src = link }', other)).toBe(11)
   })
 }
 

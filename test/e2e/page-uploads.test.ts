@@ -4,7 +4,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Browser, BrowserContext, Page } from 'playwright-core'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Browser, BrowserContext, FileChooser, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
 import { buildPage } from '../../dev/build-page.ts'
@@ -211,6 +212,11 @@ describeWith([CHROMIUM], 'uploads on the page of a Worker in Chromium', () => {
     const { page } = tab
     const inOrder = Array.from({ length: 12 }, (_, index) => `picture ${index + 1}.png`)
     const shuffled = [7, 2, 11, 0, 9, 4, 1, 10, 3, 8, 6, 5].map((index) => inOrder[index] ?? '')
+    let waits = 6
+    await page.route('**/s3/sign', async (route) => {
+      await delay(80 * Math.max(0, --waits)) // the first request is the slowest
+      await route.continue()
+    })
     await dropOn(page, 'h1', shuffled.map(picture))
     await notice(page).getByText('12 files uploaded.').waitFor()
     await expect.poll(() => names(page)).toEqual(inOrder)
@@ -373,6 +379,8 @@ describeWith([CHROMIUM], 'uploads on the page of a Worker in Chromium', () => {
     await using tab = await open(await mint({ scopes, ...limits }))
     const { page } = tab
     await page.getByText('Files of up to 4 KB. Only image/png.').waitFor()
+    await choose(page, picture('small.png'))
+    await tile(page, 'small.png').waitFor()
     await choose(page, { ...picture('large.png'), buffer: Buffer.alloc(5000) })
     await notice(page).getByText('large.png').waitFor()
     await choose(page, { ...picture('notes.txt'), mimeType: 'text/plain' })
@@ -459,12 +467,24 @@ describeWith([CHROMIUM], 'uploads on the page of a Worker in Chromium', () => {
   it('uploads with the keyboard alone', async () => {
     await using tab = await open(FULL)
     const { page } = tab
+    await page.getByRole('button', { name: 'browse files' }).waitFor()
     const focused = () => page.evaluate('document.activeElement.innerText')
-    for (let presses = 0; presses < 20 && (await focused()) !== 'browse files'; presses++)
-      await page.keyboard.press('Tab')
-    const chooser = page.waitForEvent('filechooser')
-    await page.keyboard.press('Enter')
-    await (await chooser).setFiles(picture('typed.png'))
+    // Chromium ignores keys before it has painted the page.
+    await expect
+      .poll(async () => {
+        if ((await focused()) !== 'browse files') await page.keyboard.press('Tab')
+        return focused()
+      })
+      .toBe('browse files')
+    const choosers: FileChooser[] = []
+    page.on('filechooser', (chooser) => choosers.push(chooser))
+    await expect
+      .poll(async () => {
+        if (choosers.length === 0) await page.keyboard.press('Enter')
+        return choosers.length
+      })
+      .toBeGreaterThan(0)
+    await choosers[0]?.setFiles(picture('typed.png'))
     await tile(page, 'typed.png').waitFor()
     expect(tab.failures).toEqual([])
   })

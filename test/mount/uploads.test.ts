@@ -8,7 +8,7 @@ import {
   type SettingsInput,
   type UploadChanges,
 } from '../../src/index.ts'
-import type { BucketInput } from '../../src/settings/define.ts'
+import type { BucketInput } from '../../src/settings/input.ts'
 import { ANN } from '../support/ann.ts'
 import { jsonOf, settingsInput, upload } from '../support/app.ts'
 import { clientOf, type Mounted, mount } from '../support/mount.ts'

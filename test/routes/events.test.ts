@@ -139,8 +139,10 @@ describe('with a queue', () => {
     scriptedBucket({ HeadObject: found(5), DeleteObject: deleted })
     const { worker, batches } = withQueue(0, {})
     const read = vi.spyOn(env.FILE_INDEX, 'getWithMetadata')
-    expect((await record(worker)).status).toBe(201)
-    expect((await remove(worker)).status).toBe(204)
+    const key = 'uploads/ybqr1sgp7a270ajfewde-a.mp4' // as the Worker makes it
+    expect((await worker.post('/files', { key, name: 'a.mp4' })).status).toBe(201)
+    const path = `/files/${encodeURIComponent(key)}`
+    expect((await worker.fetch(path, { method: 'DELETE' })).status).toBe(204)
     expect(batches).toEqual([])
     expect(read).toHaveBeenCalledTimes(1)
   })

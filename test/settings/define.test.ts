@@ -1,7 +1,8 @@
 import { describe, expect, it, vi } from 'vitest'
 import type { Issue } from '../../src/errors/api-error.ts'
 import { isPresignerError } from '../../src/errors/api-error.ts'
-import { defineSettings, loadedBy, type SettingsInput } from '../../src/settings/define.ts'
+import { defineSettings, loadedBy } from '../../src/settings/define.ts'
+import type { SettingsInput } from '../../src/settings/input.ts'
 
 const CANARY = 'canary'
 

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { verifyLink } from '../../src/access/link-signature.ts'
-import { type BucketInput, defineSettings, type SettingsInput } from '../../src/settings/define.ts'
+import { defineSettings } from '../../src/settings/define.ts'
+import type { BucketInput, SettingsInput } from '../../src/settings/input.ts'
 import { createSigner } from '../../src/signer.ts'
 import { fixedClock } from '../../src/testing.ts'
 import { linkTarget } from '../support/link-target.ts'

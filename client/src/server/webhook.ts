@@ -79,9 +79,15 @@ export async function verifyWebhook(
     (name) => headerOf(request.headers, name),
   )
   if (!id || !timestamp || !signature || !/^\d{1,12}$/.test(timestamp))
-    throw refused('headers', 'webhook-id, webhook-timestamp or webhook-signature is missing')
+    throw refused(
+      'headers',
+      'The header webhook-id, webhook-timestamp or webhook-signature is missing or malformed.',
+    )
   if (!(Math.abs(Date.now() / 1000 - Number(timestamp)) <= tolerance))
-    throw refused('timestamp', 'The timestamp is too old or too new')
+    throw refused(
+      'timestamp',
+      `The timestamp differs by more than ${tolerance} seconds from the clock of this server.`,
+    )
   const body =
     request instanceof Request ? new Uint8Array(await request.arrayBuffer()) : bytesOf(request.body)
   const head = new TextEncoder().encode(`${id}.${timestamp}.`)
@@ -89,9 +95,12 @@ export async function verifyWebhook(
   signed.set(head)
   signed.set(body, head.length)
   if (!(await isSigned(keys, signature, signed)))
-    throw refused('signature', 'No signature matches the secret')
+    throw refused(
+      'signature',
+      'No signature matches. Check that the secret is the one of this endpoint, and that the body is unchanged.',
+    )
   const event = parse(new TextDecoder().decode(body))
-  if (!isEvent(event)) throw refused('body', 'The body is not an event')
+  if (!isEvent(event)) throw refused('body', 'The body is not an event of edge-presigner.')
   return { ...event, id } as WebhookEvent
 }
 
@@ -110,6 +119,7 @@ async function isSigned(
 }
 
 async function importSecret(secret: string) {
+  if (!secret) throw invalid('secret: missing. Pass the whsec_… of this endpoint.')
   const bytes = typeof secret === 'string' ? fromBase64(secret.replace(/^whsec_/, '')) : null
   if (bytes === null || bytes.length === 0)
     throw invalid('A secret must be whsec_ and bytes in base64.')
