@@ -59,6 +59,7 @@ interface InBucket {
   readonly bucket?: string | undefined
 }
 
+/** Without `key`: a signer sends no request to look whether a chosen key has an object. */
 export interface UploadOptions extends Omit<UploadRequest, 'key'>, InBucket {
   /** Start of the new key: empty (default), or ends with `/`. */
   readonly prefix?: string | undefined

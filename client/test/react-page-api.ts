@@ -18,7 +18,7 @@ export interface PageState {
     }[]
   }
   readonly files: {
-    readonly files: readonly (FileRecord & { readonly link?: string })[]
+    readonly files: readonly (FileRecord & { readonly link?: string; readonly srcset?: string })[]
     readonly status: 'loading' | 'ready' | 'failed'
     readonly isFetching: boolean
     readonly hasMore: boolean
@@ -35,7 +35,7 @@ export interface PageState {
 export interface PageMount extends PageClient {
   readonly prefix?: string
   readonly limit?: number
-  readonly links?: boolean
+  readonly links?: boolean | { readonly widths: number[] }
   readonly concurrency?: number
   readonly multipart?: boolean
   /** HTML from a server, to hydrate. */

@@ -96,7 +96,7 @@ const names = (
 ): z.core.$ZodCheck<FileNames> =>
   z.refine(allows, { path: [name], error, when: ({ value }) => Object(value) === value })
 
-const WITH_KEY = "can't be combined with key. Remove it."
+const WITH_KEY = "can't be combined with key"
 
 /** Checks that an upload has either a file name or a chosen key, which has its own folder. */
 export const oneName = [

@@ -262,6 +262,29 @@ describe('baseUrl and apiKey', () => {
     },
   )
 
+  it('names the code of a connection that failed, and what to check', async () => {
+    const answered = clientOf(refusedConnection).url(KEY)
+    expect(await errorOf(answered)).toMatchObject({
+      code: 'network',
+      message:
+        'No response to GET https://files.example.com/files/uploads%2Fa.png/url (ECONNREFUSED). Check baseUrl, and that the Worker runs.',
+    })
+  })
+
+  it.each([
+    [{ overwrite: true }, 'overwrite needs key.'],
+    [{ partSize: 100 }, 'partSize must be at least 5242880.'],
+  ])('refuses options of an upload also for a small file: %j', async (options, message) => {
+    const uploading = clientOf(lost).upload(new Uint8Array(1), options)
+    await expect(uploading).rejects.toMatchObject({ code: 'invalid_options', message })
+    expect(calls).toEqual([])
+  })
+
+  it('says how to upload a response', async () => {
+    const uploading = clientOf(lost).upload(Object(new Response('a')))
+    await expect(uploading).rejects.toThrow(/Pass response\.body\.$/)
+  })
+
   it('names the base URL if another server answers', async () => {
     const page = () => new Response('<h1>Not found</h1>', { status: 404 })
     expect(await errorOf(clientOf(page).url(KEY))).toMatchObject({

@@ -61,7 +61,10 @@ describe('the server client in workerd', () => {
   })
 
   it('reports a path that does not exist', async () => {
-    await expect(client.upload('/tmp/missing')).rejects.toMatchObject({ code: 'ENOENT' })
+    await expect(client.upload('/tmp/missing')).rejects.toMatchObject({
+      code: 'ENOENT',
+      message: 'upload("/tmp/missing"): no such file. To upload text, pass Buffer.from(text).',
+    })
     expect(calls).toEqual([])
   })
 

@@ -5,7 +5,7 @@ import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { install, pack, projectBin, ROOT } from './package/packed.ts'
 
-const MAX_BYTES = { 'index.js': 5120, 'uppy.js': 2048, 'react.js': 2560, 'server.js': 7168 }
+const MAX_BYTES = { 'index.js': 5376, 'uppy.js': 2048, 'react.js': 2560, 'server.js': 7168 }
 
 /** Compiles only if the types exist, and are not `any`. */
 const MISUSE = `

@@ -127,6 +127,17 @@ describeWith([CHROMIUM], 'the hooks for React', () => {
       expect(await page.names()).toHaveLength(3)
     })
 
+    it('lists files with the links of an srcset', async () => {
+      await emptyIndex()
+      await using page = await open({ links: { widths: [320, 640] } })
+      await page.isReady()
+      await page.add(...small('1.png'))
+      await page.reaches('done')
+      await expect
+        .poll(async () => (await page.state()).files.files.map(({ srcset }) => srcset))
+        .toEqual([expect.stringMatching(/^http\S+ 320w, http\S+ 640w$/)])
+    })
+
     it('pauses and resumes: a file in parts sends only the missing ones', async () => {
       await using page = await open({ multipart: true })
       holdPuts(({ partNumber }) => partNumber > 1)

@@ -21,10 +21,10 @@ it.each<readonly [object, readonly (readonly [string, string])[]]>([
   [{ ...png, fileName: 1 }, [['fileName', 'must be a string']]],
   [{ ...png, fileName: '' }, [['fileName', 'must not be empty']]],
   [{ ...png, fileName: 'x'.repeat(1025) }, [['fileName', 'must have at most 1024 characters']]],
-  [{ ...png, key: 'a.png' }, [['fileName', "can't be combined with key. Remove it."]]],
+  [{ ...png, key: 'a.png' }, [['fileName', "can't be combined with key"]]],
   [
     { key: 'a.png', mimetype: 'image/png', directory: 'b' },
-    [['directory', "can't be combined with key. Remove it."]],
+    [['directory', "can't be combined with key"]],
   ],
   [{ ...png, size: 1.5 }, [['size', 'must be a whole number']]],
   [{ ...png, size: '1' }, [['size', 'must be a number']]],

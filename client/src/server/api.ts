@@ -1,7 +1,7 @@
 import type { Check } from '../check.ts'
 import { isErrorBody, messageOf, parse, searchOf } from '../json.ts'
 import { PresignerError } from '../presigner-error.ts'
-import { retryAfterOf, wasRefused, withRetries } from './retry.ts'
+import { reasonOf, retryAfterOf, wasRefused, withRetries } from './retry.ts'
 
 const TIMEOUT_MILLISECONDS = 60_000
 /** The Worker waits two minutes while the bucket assembles parts. */
@@ -73,6 +73,7 @@ export function createServerApi({
       path.endsWith('/complete') ? COMPLETE_TIMEOUT_MILLISECONDS : TIMEOUT_MILLISECONDS,
       signal,
       `${method} ${url}`,
+      ' Check baseUrl, and that the Worker runs.',
     )
     const { ok, status } = response
     const answer = parse(text)
@@ -111,6 +112,7 @@ export async function exchange(
   milliseconds: number,
   signal: AbortSignal | undefined,
   what: string,
+  hint: string,
 ): Promise<readonly [Response, string]> {
   const timeout = AbortSignal.timeout(milliseconds)
   try {
@@ -121,8 +123,10 @@ export async function exchange(
     return [response, await response.text()]
   } catch (cause) {
     signal?.throwIfAborted()
-    const limit = timeout.aborted ? ` within ${milliseconds / 1000} seconds` : ''
-    throw new PresignerError('network', `No response to ${what}${limit}`, { cause })
+    const reason = reasonOf(cause)
+    const detail = typeof reason === 'string' ? ` (${reason})` : ''
+    const why = timeout.aborted ? ` within ${milliseconds / 1000} seconds` : detail
+    throw new PresignerError('network', `No response to ${what}${why}.${hint}`, { cause })
   }
 }
 

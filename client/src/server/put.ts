@@ -79,6 +79,7 @@ async function put(
     TIMEOUT_MILLISECONDS + Math.ceil(body.length / SLOWEST_BYTES_PER_MILLISECOND),
     signal,
     `PUT ${origin}`,
+    '',
   )
   const { ok, status } = response
   if (ok) return response.headers.get('ETag') ?? ''

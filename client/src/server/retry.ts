@@ -42,7 +42,8 @@ export const wasRefused = (error: PresignerError): boolean =>
 /** The codes of Node, Bun and Deno for a connection that was never made. */
 const UNSENT: readonly unknown[] = ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'ConnectionRefused']
 
-const reasonOf = (error: unknown): unknown =>
+/** Returns the runtime's code for a connection that failed, such as `ECONNREFUSED`. */
+export const reasonOf = (error: unknown): unknown =>
   error instanceof Error
     ? (Reflect.get(error, 'code') ?? reasonOf(Reflect.get(error, 'cause')))
     : undefined

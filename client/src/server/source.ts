@@ -47,6 +47,7 @@ interface FileSystem {
   }>
 }
 
+const MAX_SHOWN_CHARACTERS = 100
 const FIRST_BUFFER_BYTES = 64 * 1024
 
 const invalid = (message: string, cause?: unknown): PresignerError =>
@@ -65,7 +66,8 @@ export async function openSource(source: UploadSource): Promise<Source> {
     if ('getReader' in source) return openStream(webChunks(source))
     if (Symbol.asyncIterator in source) return openStream(iterableChunks(source))
   }
-  throw invalid('upload() takes bytes, a Blob, a stream, an async iterable or a path.')
+  const hint = Object(source) instanceof Response ? ' Pass response.body.' : ''
+  throw invalid(`upload() takes bytes, a Blob, a stream, an async iterable or a path.${hint}`)
 }
 
 function openBytes(bytes: Bytes): Source {
@@ -98,7 +100,14 @@ function inOrder(readRange: (start: number, end: number) => Promise<Bytes>): Sou
 
 async function openPath(path: string): Promise<Source> {
   const { open } = await fileSystem()
-  const file = await open(path)
+  const file = await open(path).catch((cause: unknown) => {
+    const code: unknown = cause instanceof Error ? Reflect.get(cause, 'code') : undefined
+    if (code !== 'ENOENT' && code !== 'ENAMETOOLONG') throw cause
+    const shown =
+      path.length > MAX_SHOWN_CHARACTERS ? `${path.slice(0, MAX_SHOWN_CHARACTERS)}…` : path
+    const message = `upload(${JSON.stringify(shown)}): no such file. To upload text, pass Buffer.from(text).`
+    throw Object.assign(new Error(message, { cause }), { code })
+  })
   try {
     const stats = await file.stat()
     if (!stats.isFile()) throw invalid(`${path} is not a file. Pass a stream.`)

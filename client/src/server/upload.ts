@@ -14,6 +14,8 @@ import { type Bytes, openSource, type Source, type UploadSource } from './source
 
 /** A larger file goes in parts, like in the browser client. */
 const MAX_SINGLE_BYTES = 32 * 1024 ** 2
+/** S3's limit for each part except the last. */
+const MIN_PART_BYTES = 5 * 1024 ** 2
 /** For a stream, whose parts are in memory until the bucket has them. */
 const STREAM_PART_BYTES = 8 * 1024 ** 2
 /** How long deleting the parts of a failed upload may take. */
@@ -26,7 +28,10 @@ export interface ServerUploadOptions extends FileConditions, CallOptions {
   readonly key?: string | undefined
   /** Replaces the object under `key`, for a principal that may also delete. */
   readonly overwrite?: boolean | undefined
-  /** Media type. Default: the Blob's, or `application/octet-stream`. */
+  /**
+   * Media type. Default: the Blob's, or `application/octet-stream`, which a link delivers as a
+   * download.
+   */
   readonly mimetype?: string | undefined
   /** Bytes of a stream, if you know them. The upload fails if the stream has more or fewer. */
   readonly size?: number | undefined
@@ -53,6 +58,10 @@ export async function upload(
   { signal, ...options }: ServerUploadOptions,
 ): Promise<FileRecord> {
   signal?.throwIfAborted()
+  // Also for a small file, so that the mistake doesn't appear only with a large one.
+  if (options.overwrite && options.key === undefined) throw invalid('overwrite needs key.')
+  if (options.partSize !== undefined && options.partSize < MIN_PART_BYTES)
+    throw invalid(`partSize must be at least ${MIN_PART_BYTES}.`)
   const opened = await openSource(input)
   try {
     const { size, ...source } = withSize(opened, options.size)
@@ -79,6 +88,8 @@ export async function upload(
     await opened.close()
   }
 }
+
+const invalid = (message: string): PresignerError => new PresignerError('invalid_options', message)
 
 /** Returns `source`, checked against the `stated` size. */
 function withSize(source: Source, stated: number | undefined): Source {
