@@ -112,8 +112,8 @@ export default defineConfig({
           testTimeout: 60_000,
           hookTimeout: 60_000,
           expect: { poll: { timeout: 30_000 } },
-          // These tests wait for servers and browsers most of the time.
-          maxWorkers: 2,
+          // These tests wait for servers and browsers a third of the time, also on two cores.
+          maxWorkers: 3,
           sequence: { groupOrder: 2 },
         },
       },
