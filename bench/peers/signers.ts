@@ -1,8 +1,8 @@
 import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3'
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
 import { AwsV4Signer } from 'aws4fetch'
-import type { Bucket } from '../../src/bucket/bucket.ts'
 import { type ObjectKey, parseObjectKey } from '../../src/keys/object-key.ts'
+import { defineSettings } from '../../src/settings/define.ts'
 import { presign } from '../../src/signing/presign.ts'
 import { presignMany } from '../../src/signing/presign-many.ts'
 
@@ -27,27 +27,23 @@ export default {
 
 const REGION = 'us-east-1'
 const SECONDS = 900
-const credentials = {
-  accessKeyId: 'AKIAIOSFODNN7EXAMPLE',
-  secretAccessKey: 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY',
-  sessionToken: null,
-  expiresAt: Infinity,
-}
-const bucket: Bucket = {
-  alias: 'files',
-  origin: 'https://acme-files.s3.us-east-1.amazonaws.com',
-  basePath: '/',
-  region: REGION,
-  credentials,
-  uploadCredentials: credentials,
-  maxBytes: null,
-  allowedTypes: null,
-  maxExpiresIn: { upload: 3600, view: 604_800, stream: 604_800, email: 604_800, link: 31_536_000 },
-  uploadHeaders: null,
-  requestHeaders: null,
-  edgeTtlSeconds: 86_400,
-  crossOriginResourcePolicy: 'cross-origin',
-}
+const settings = defineSettings(() => ({
+  buckets: {
+    files: {
+      endpoint: `https://s3.${REGION}.amazonaws.com`,
+      region: REGION,
+      bucket: 'acme-files',
+      addressing: 'virtual',
+      credentials: {
+        accessKeyId: 'AKIAIOSFODNN7EXAMPLE',
+        secretAccessKey: 'wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY',
+      },
+    },
+  },
+  signingSecrets: `k1:${'s'.repeat(32)}`,
+}))
+const [bucket] = settings({}).buckets
+const { credentials } = bucket
 
 const derivedKeys = new Map<string, ArrayBuffer>()
 const client = new S3Client({
