@@ -9,6 +9,8 @@ const IMAGE_MILLISECONDS = 2000
 /** How long a failure to resize is remembered, so that a crowd doesn't repeat a call that is billed. */
 const ERROR_MILLISECONDS = 10_000
 const MAX_OUTCOMES = 100
+/** Maximum size of all remembered images. The newest one may be larger. */
+const MAX_REMEMBERED_BYTES = 8 * 1024 ** 2
 /** Bytes of originals in memory at a time. An isolate has 128 MB for everything. */
 const MAX_HELD_BYTES = 40 * 1024 ** 2
 /** Work that takes longer has been canceled with its request. */
@@ -108,9 +110,17 @@ function latest(name: string): Outcome | undefined {
 function remember(name: string, outcome: Outcome): void {
   outcomes.delete(name)
   outcomes.set(name, outcome)
-  const [oldest] = outcomes.keys()
-  if (outcomes.size > MAX_OUTCOMES && oldest !== undefined) outcomes.delete(oldest)
+  let bytes = 0
+  for (const one of outcomes.values()) bytes += bytesOf(one)
+  for (const [oldest, one] of outcomes) {
+    if (oldest === name || (outcomes.size <= MAX_OUTCOMES && bytes <= MAX_REMEMBERED_BYTES)) return
+    outcomes.delete(oldest)
+    bytes -= bytesOf(one)
+  }
 }
+
+const bytesOf = (outcome: Outcome): number =>
+  'image' in outcome ? outcome.image.bytes.byteLength : 0
 
 /** A variant of an object in the Cache API. */
 export interface WantedVariant {

@@ -199,4 +199,19 @@ describe('making an image', () => {
     await vi.waitFor(async () => expect(await makeOnce(name, make, keep)).not.toBe(first))
     expect(make).toHaveBeenCalledTimes(2)
   })
+
+  it('remembers at most 8 MiB of images, so that they do not fill the isolate', async () => {
+    const [first, second] = [newName(), newName()]
+    const large = { bytes: new Uint8Array(7 * 1024 ** 2), headers: [] }
+    const make = vi.fn(async () => large)
+    const { open, opened } = gate()
+    await makeOnce(first, make, () => opened)
+    expect(await makeOnce(first, make, keep)).toBe(large)
+    expect(make).toHaveBeenCalledTimes(1)
+    await makeOnce(second, make, keep)
+    const again = makeOnce(first, make, keep)
+    open()
+    await again
+    expect(make).toHaveBeenCalledTimes(3)
+  })
 })
