@@ -14,7 +14,7 @@ import {
 import { type Child, startChild } from './child.ts'
 import { LOOPBACK_ORIGIN_RULES } from './loopback.ts'
 import { freePort } from './ports.ts'
-import type { AccessKey, S3Server, S3ServerOptions } from './s3-server.ts'
+import type { AccessKey, BucketOptions, S3Server, S3ServerOptions } from './s3-server.ts'
 import { answers, waitUntil } from './wait-until.ts'
 
 const BUCKET = 'files'
@@ -138,11 +138,11 @@ async function started(gateway: Child, { endpoint }: S3Server, logFile: string):
   await Promise.race([waitUntil('radosgw answers', () => answers(endpoint), START_SECONDS), ended])
 }
 
-async function createBuckets(
-  server: S3Server,
-  { corsOrigins, loopbackOrigins = false, otherBuckets = [] }: S3ServerOptions,
+/** Creates the buckets of a running server, or sets them up again. */
+export async function createBuckets(
+  { endpoint, region, bucket, accessKeyId, secretAccessKey }: Omit<S3Server, 'close'>,
+  { corsOrigins, loopbackOrigins = false, otherBuckets = [] }: BucketOptions,
 ): Promise<void> {
-  const { endpoint, region, accessKeyId, secretAccessKey } = server
   const client = new S3Client({
     endpoint,
     region,
@@ -150,7 +150,7 @@ async function createBuckets(
     forcePathStyle: true,
   })
   try {
-    for (const Bucket of [BUCKET, ...otherBuckets]) {
+    for (const Bucket of [bucket, ...otherBuckets]) {
       await client.send(new CreateBucketCommand({ Bucket })) // The owner may create it again.
       // The public access block of an earlier start refuses every policy.
       await client.send(new DeletePublicAccessBlockCommand({ Bucket }))

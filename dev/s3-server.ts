@@ -28,19 +28,23 @@ export interface S3Server extends AccessKey {
   close(): Promise<void>
 }
 
-export interface S3ServerOptions {
-  /** 0 chooses a free port. */
-  readonly port: number
-  /** Folder of the objects. */
-  readonly directory: string
+/** How the buckets of a server are set up. */
+export interface BucketOptions {
   /** Origins of pages that may use the bucket: at least one. */
   readonly corsOrigins: readonly [string, ...string[]]
   /** Whether pages of this machine may also use the bucket, on any port. */
   readonly loopbackOrigins?: boolean
-  /** An IPv4 address of this machine to listen on instead of 127.0.0.1. */
-  readonly host?: string | undefined
   /** More buckets, in addition to the default one. */
   readonly otherBuckets?: readonly string[]
+}
+
+export interface S3ServerOptions extends BucketOptions {
+  /** 0 chooses a free port. */
+  readonly port: number
+  /** Folder of the objects. */
+  readonly directory: string
+  /** An IPv4 address of this machine to listen on instead of 127.0.0.1. */
+  readonly host?: string | undefined
   /** The secret of s3rver's access key. The default is publicly known. */
   readonly secretAccessKey?: string
 }

@@ -8,6 +8,7 @@ import {
   verifyLink,
 } from '../../src/access/link-signature.ts'
 import { objectKeyError, parseObjectKey } from '../../src/keys/object-key.ts'
+import { runs } from '../support/fuzz.ts'
 import { linkTarget } from '../support/link-target.ts'
 import { signingSettings } from '../support/signing-settings.ts'
 
@@ -50,7 +51,7 @@ it('writes a different canonical string for each policy', () => {
       seen.set(canonical, JSON.stringify(policy))
       expect(known ?? JSON.stringify(policy)).toBe(JSON.stringify(policy))
     }),
-    { numRuns: 5000 },
+    { numRuns: runs(5000) },
   )
   expect(seen.size).toBeGreaterThan(1000)
 })
@@ -68,7 +69,7 @@ it('verifies the links that it signs, and returns their policy', async () => {
           : { ok: false, refusal: 'link expired' },
       )
     }),
-    { numRuns: 1000 },
+    { numRuns: runs(1000) },
   )
   expect(alive).toBeGreaterThan(200)
 })
@@ -85,6 +86,6 @@ it('never accepts the signature of one policy for another', async () => {
         ok: false,
       })
     }),
-    { numRuns: 1000 },
+    { numRuns: runs(1000) },
   )
 })

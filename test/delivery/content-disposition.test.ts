@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { attachment } from '../../src/delivery/content-disposition.ts'
 import { utf8Length } from '../../src/keys/encodings.ts'
+import { runs } from '../support/fuzz.ts'
 import { hostileText } from '../support/hostile.ts'
 
 /** Reads `filename` and the decoded `filename*` of a header value, by RFC 6266 and RFC 8187. */
@@ -116,7 +117,7 @@ describe('attachment', () => {
         expect(extended ?? plain).not.toMatch(/["\\/\p{Cc}\p{Bidi_Control}]/u)
         expect(utf8Length(extended ?? plain)).toBeLessThanOrEqual(255)
       }),
-      { numRuns: 1000 },
+      { numRuns: runs(1000) },
     )
   })
 })

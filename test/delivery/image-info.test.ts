@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { imageInfo } from '../../src/delivery/image-info.ts'
+import { runs } from '../support/fuzz.ts'
 import {
   gifOf,
   imageOf,
@@ -152,7 +153,7 @@ describe('imageInfo', () => {
           expect(info === null || info.width * info.height * info.frames > 0).toBe(true)
         },
       ),
-      { numRuns: 3000 },
+      { numRuns: runs(3000) },
     )
   })
 })

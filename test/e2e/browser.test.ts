@@ -6,12 +6,12 @@ import { join } from 'node:path'
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import * as z from 'zod/mini'
-import { startCeph } from '../../dev/ceph.ts'
 import { freePort } from '../../dev/ports.ts'
 import { startS3rver } from '../../dev/s3rver.ts'
 import { markedBlock } from '../docs/support/markdown.ts'
 import { startBuiltWorker } from './built-worker.ts'
-import { startChromium } from './chromium.ts'
+import { connectChromium } from './chromium.ts'
+import { sharedCeph } from './shared.ts'
 import { smallPng } from './small-png.ts'
 import { CHROMIUM, describeWith, RADOSGW } from './system-package.ts'
 
@@ -94,7 +94,7 @@ function browserRules(start: typeof startS3rver): void {
     }).listen(sitePort, 'localhost')
     stack.defer(() => site[Symbol.asyncDispose]())
     await once(site, 'listening')
-    browser = await startChromium()
+    browser = await connectChromium()
     stack.defer(() => browser.close())
   })
 
@@ -162,4 +162,6 @@ function browserRules(start: typeof startS3rver): void {
 }
 
 describeWith([CHROMIUM], 'a page in Chromium with s3rver', () => browserRules(startS3rver))
-describeWith([CHROMIUM, RADOSGW], 'a page in Chromium with Ceph RGW', () => browserRules(startCeph))
+describeWith([CHROMIUM, RADOSGW], 'a page in Chromium with Ceph RGW', () =>
+  browserRules(sharedCeph),
+)

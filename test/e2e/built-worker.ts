@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { createTestHarness } from 'wrangler'
 import type { AccessKey } from '../../dev/s3-server.ts'
 import type { UploadHeaders } from '../../src/settings/upload-headers-rule.ts'
+import { shared } from './shared.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 
@@ -52,7 +53,7 @@ export interface BuiltWorkerOptions {
       >
     >
   >
-  /** Path of another configuration than `wrangler.toml`. */
+  /** Path of another configuration than `wrangler.toml`, which then needs a bundle of its own. */
   readonly configPath?: string
 }
 
@@ -70,7 +71,7 @@ export const UNREACHABLE: Pick<BuiltWorkerOptions, 'buckets' | 'accessKeys'> = {
   accessKeys: { S3: { accessKeyId: 'a', secretAccessKey: 'b' } },
 }
 
-/** Builds the Worker as a deployment does and starts it with an empty index. */
+/** Starts the Worker, built as a deployment does, with an empty index. */
 export async function startBuiltWorker(options: BuiltWorkerOptions): Promise<BuiltWorker> {
   const accessKeys = Object.entries(options.accessKeys).flatMap(([name, accessKey]) => [
     [`${name}_ACCESS_KEY_ID`, accessKey.accessKeyId],
@@ -80,7 +81,7 @@ export async function startBuiltWorker(options: BuiltWorkerOptions): Promise<Bui
     root: ROOT,
     workers: [
       {
-        configPath: options.configPath ?? 'wrangler.toml',
+        configPath: options.configPath ?? (await shared('worker')),
         secrets: {
           BUCKETS: JSON.stringify(options.buckets),
           SIGNING_SECRETS: `test:${'0123456789abcdef'.repeat(2)}`,

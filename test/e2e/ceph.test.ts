@@ -1,9 +1,9 @@
-import { startCeph } from '../../dev/ceph.ts'
 import { declareContract } from './contract.ts'
+import { sharedCeph } from './shared.ts'
 import { describeWith, RADOSGW } from './system-package.ts'
 
 describeWith([RADOSGW], 'the built Worker with Ceph RGW', () =>
-  declareContract(startCeph, {
+  declareContract(sharedCeph, {
     unsigned: 403,
     expired: 403,
     limitsWriter: true,

@@ -1,19 +1,15 @@
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { expect } from 'vitest'
-import { CHROMIUM_PATH } from './system-package.ts'
+import { CHROMIUM_OPTIONS } from '../setup/chromium-options.ts'
+import { shared } from './shared.ts'
 
-/** Starts Debian's Chromium without a window and without background requests. */
-export const startChromium = (...more: readonly string[]): Promise<Browser> =>
-  chromium.launch({
-    executablePath: CHROMIUM_PATH,
-    timeout: 30_000,
-    args: [
-      ...['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run'],
-      ...['--disable-background-networking', '--disable-component-update', '--disable-sync'],
-      '--autoplay-policy=no-user-gesture-required',
-      ...more,
-    ],
-  })
+/** Connects to the browser of this run. `close()` closes the caller's contexts, not the browser. */
+export const connectChromium = async (): Promise<Browser> =>
+  chromium.connect(await shared('chromium'))
+
+/** Starts another browser, for pages that need the flag `more`. */
+export const startChromium = (more: string): Promise<Browser> =>
+  chromium.launch({ ...CHROMIUM_OPTIONS, args: [...CHROMIUM_OPTIONS.args, more] })
 
 /**
  * Chooses files in the first control of the page, a file input in a label, with only the keyboard.

@@ -1,35 +1,18 @@
-import { afterAll, beforeAll, describe } from 'vitest'
-import { startCeph } from '../../dev/ceph.ts'
+import { afterAll, beforeAll } from 'vitest'
 import { startS3rver } from '../../dev/s3rver.ts'
-import { callRules } from './client/calls.ts'
 import { type ClientContext, startClientContext } from './client/context.ts'
-import { failureRules } from './client/failures.ts'
-import { largeFileRules } from './client/large-files.ts'
-import { uppyHelperRules } from './client/uppy-helper.ts'
-import { CHROMIUM, describeWith, RADOSGW } from './system-package.ts'
+import { resumeRules } from './client/large-files.ts'
+import { CHROMIUM, describeWith } from './system-package.ts'
 
-function startWith(start: typeof startCeph): () => ClientContext {
+describeWith([CHROMIUM], 'the client in Chromium', () => {
   let started: ClientContext | undefined
   beforeAll(async () => {
-    started = await startClientContext(start)
+    started = await startClientContext(startS3rver)
   })
   afterAll(() => started?.close())
-  return () => {
+
+  resumeRules(() => {
     if (started === undefined) throw new Error('The server is not running.')
     return started
-  }
-}
-
-describeWith([CHROMIUM, RADOSGW], 'the client in Chromium with Ceph RGW', () => {
-  const context = startWith(startCeph)
-  describe('large files', () => largeFileRules(context, 'Ceph RGW'))
-  describe('with Uppy', () => uppyHelperRules(context, 'Ceph RGW'))
-  describe('errors', () => failureRules(context))
-  describe('calls', () => callRules(context))
-})
-
-describeWith([CHROMIUM], 'the client in Chromium with s3rver', () => {
-  const context = startWith(startS3rver)
-  describe('large files', () => largeFileRules(context, 's3rver'))
-  describe('with Uppy', () => uppyHelperRules(context, 's3rver'))
+  }, 's3rver')
 })

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import type { BrowserContextOptions, Page } from 'playwright-core'
 import * as z from 'zod/mini'
 import { freePort } from '../../dev/ports.ts'
-import { startChromium } from './chromium.ts'
+import { connectChromium } from './chromium.ts'
 import { startNpm } from './npm-process.ts'
 
 const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js')
@@ -49,7 +49,7 @@ export async function startDemoPage(...flags: readonly string[]): Promise<DemoPa
   const [port, s3Port] = [await freePort(), await freePort()]
   const ports = ['--port', `${port}`, '--s3-port', `${s3Port}`]
   const dev = stack.use(startNpm('run', 'dev', '--', ...ports, '--data', directory, ...flags))
-  const browser = await startChromium()
+  const browser = await connectChromium()
   stack.defer(() => browser.close())
   await dev.printed(/Ctrl-C to stop/)
   const origin = `http://localhost:${port}`

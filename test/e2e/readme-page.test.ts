@@ -7,7 +7,7 @@ import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { freePort } from '../../dev/ports.ts'
 import { markedBlock } from '../docs/support/markdown.ts'
-import { startChromium } from './chromium.ts'
+import { connectChromium } from './chromium.ts'
 import { startNpm } from './npm-process.ts'
 import { smallPng } from './small-png.ts'
 import { CHROMIUM, describeWith } from './system-package.ts'
@@ -37,7 +37,7 @@ describeWith([CHROMIUM], "README's page in Chromium, served from another port,",
     site.listen(sitePort, '127.0.0.1')
     stack.defer(() => site[Symbol.asyncDispose]())
     await once(site, 'listening')
-    browser = await startChromium()
+    browser = await connectChromium()
     stack.defer(() => browser.close())
     await dev.printed(/Ctrl-C to stop/)
   })

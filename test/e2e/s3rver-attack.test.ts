@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { freePort } from '../../dev/ports.ts'
 import type { S3Server } from '../../dev/s3-server.ts'
 import { startS3rver } from '../../dev/s3rver.ts'
-import { startChromium } from './chromium.ts'
+import { connectChromium } from './chromium.ts'
 import { CHROMIUM, describeWith } from './system-package.ts'
 
 /**
@@ -63,7 +63,7 @@ describeWith([CHROMIUM], 'a page of another origin in Chromium', () => {
       response.setHeader('Content-Type', 'text/html').end(attack(server.endpoint))
     }).listen(pagePort, '127.0.0.1')
     await once(pages, 'listening')
-    browser = await startChromium()
+    browser = await connectChromium()
   })
 
   afterAll(async () => {

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { describe, it } from 'vitest'
 import { cephInstalled } from '../../dev/ceph.ts'
+import { CHROMIUM_PATH } from '../setup/chromium-options.ts'
 
 /** A system package that some tests need and npm can't install. */
 export interface SystemPackage {
@@ -9,9 +10,6 @@ export interface SystemPackage {
   /** The command that installs it. */
   readonly install: string
 }
-
-/** Debian's Chromium. */
-export const CHROMIUM_PATH = '/usr/bin/chromium'
 
 /** A real browser. */
 export const CHROMIUM: SystemPackage = {

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { fromMetadata, toMetadata } from '../../src/file-index/file-record.ts'
 import { utf8Length } from '../../src/keys/encodings.ts'
+import { runs } from '../support/fuzz.ts'
 import { hostileText } from '../support/hostile.ts'
 import { testRecord } from './records.ts'
 
@@ -48,7 +49,7 @@ describe('toMetadata', () => {
         const kept = Array.from(metadata.name).length
         expect(Array.from(name).slice(0, kept).join('')).toBe(metadata.name)
       }),
-      { numRuns: 50 },
+      { numRuns: runs(50) },
     )
   })
 })

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { beforeAll, expect, it } from 'vitest'
 import { SCOPES } from '../../src/access/scopes.ts'
 import { type TestApiKey, testApiKey } from '../support/credentials.ts'
+import { runs } from '../support/fuzz.ts'
 import { jwtVariable, testIssuer } from '../support/issuer.ts'
 import { type TestWorker, testWorker } from '../support/worker.ts'
 
@@ -51,7 +52,7 @@ it('answers malformed credentials of every kind with 401, never with 500', async
       const inPath = await worker.fetch(`/u/${encodeURIComponent(text) || '-'}/files`)
       expect(inPath.status).toBe(401)
     }),
-    { numRuns: 300 },
+    { numRuns: runs(300) },
   )
 })
 

@@ -1,6 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { readForm } from '../../src/http/form-body.ts'
+import { runs } from '../support/fuzz.ts'
 
 const encode = (text: string) => new TextEncoder().encode(text)
 const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes)
@@ -73,7 +74,7 @@ describe('a form', () => {
           )
         },
       ),
-      { numRuns: 200 },
+      { numRuns: runs(200) },
     )
   })
 

@@ -11,6 +11,7 @@ import {
   writeHex,
 } from '../../src/keys/encodings.ts'
 import { fromBase64, toBase64, toBase64url, toHex } from '../support/base64.ts'
+import { runs } from '../support/fuzz.ts'
 import { hostileText } from '../support/hostile.ts'
 
 const bytes = fc.uint8Array({ maxLength: 100 })
@@ -147,7 +148,7 @@ describe('fromBase64url', () => {
           expect(toBase64url(read)).toBe(text)
         },
       ),
-      { numRuns: 2000 },
+      { numRuns: runs(2000) },
     )
   })
 })

@@ -3,6 +3,7 @@ import { expect, it } from 'vitest'
 import { utf8Length } from '../../src/keys/encodings.ts'
 import { newObjectKey } from '../../src/keys/new-key.ts'
 import { isNfc, objectKeyError } from '../../src/keys/object-key.ts'
+import { runs } from '../support/fuzz.ts'
 import { hostileText, maybeKey } from '../support/hostile.ts'
 
 const instant = fc.date({
@@ -22,7 +23,7 @@ it('is a valid key of bounded length for every file name', () => {
       expect(utf8Length(key)).toBeLessThanOrEqual('p/uploads/d/'.length + 20 + 1 + 80 + 1 + 16)
       expect(key).toBe(key.toLowerCase())
     }),
-    { numRuns: 1000 },
+    { numRuns: runs(1000) },
   )
 })
 
@@ -35,7 +36,7 @@ it('sorts before every older key of its directory for all file names', () => {
       const newerKey = newObjectKey({ fileName: nameOfB, prefix: '', now: newer })
       expect(newerKey < olderKey).toBe(true)
     }),
-    { numRuns: 500 },
+    { numRuns: runs(500) },
   )
 })
 
@@ -91,7 +92,7 @@ it('is in Unicode NFC for every file name and directory', () => {
         }
       },
     ),
-    { numRuns: 3000 },
+    { numRuns: runs(3000) },
   )
 })
 

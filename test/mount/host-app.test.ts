@@ -15,6 +15,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { FileIndex } from '../../src/index.ts'
 import { ANN } from '../support/ann.ts'
 import { jsonOf, ORIGIN, upload } from '../support/app.ts'
+import { runs } from '../support/fuzz.ts'
 import { textOf } from '../support/links.ts'
 import { clientOf, mount, type TestHost } from '../support/mount.ts'
 
@@ -258,7 +259,7 @@ it('answers every path below a mount path the same as at the root', async () => 
         if (!/"url":/.test(expected.text)) expect(answer.text, base + tail).toBe(expected.text)
       }
     }),
-    { numRuns: 500 },
+    { numRuns: runs(500) },
   )
 }, 120_000)
 

@@ -3,6 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { imageInfo } from '../../src/delivery/image-info.ts'
 import { bearer, testApiKey } from '../support/credentials.ts'
+import { runs } from '../support/fuzz.ts'
 import {
   gifOf,
   imageOf,
@@ -189,7 +190,7 @@ describe('a link to a resized image', () => {
         if (response.status === 200) expect(imageInfo(body)?.type).toBe(`image/${format}`)
         else expect(response.headers.get('Cache-Control')).toBe('no-store')
       }),
-      { numRuns: 40 },
+      { numRuns: runs(40) },
     )
   })
 

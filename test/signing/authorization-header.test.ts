@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type ObjectKey, objectKeyError, parseObjectKey } from '../../src/keys/object-key.ts'
 import { type AuthorizedInput, authorize } from '../../src/signing/authorization-header.ts'
+import { runs } from '../support/fuzz.ts'
 import { headerValue, hostileText, maybeKey } from '../support/hostile.ts'
 import { signedInput } from '../support/presign-input.ts'
 import { authorizationError } from '../support/sigv4-authorization.ts'
@@ -41,7 +42,7 @@ describe('authorize', () => {
         for (const [name, value] of Object.entries(one.headers ?? {}))
           expect(headers.get(name)).toBe(value)
       }),
-      { numRuns: 300 },
+      { numRuns: runs(300) },
     )
   })
 

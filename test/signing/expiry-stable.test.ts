@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Bucket } from '../../src/bucket/bucket.ts'
 import { resolveValidity, type Use, type ValidityInput } from '../../src/signing/expiry.ts'
+import { runs } from '../support/fuzz.ts'
 import { EXAMPLE_CREDENTIALS, testBucket } from '../support/test-bucket.ts'
 
 const NOW = new Date('2026-11-24T12:00:00Z')
@@ -56,7 +57,7 @@ describe('a stable URL', () => {
             expect(stable({ use, expiresIn, now }).signedAt).not.toEqual(first.signedAt)
         },
       ),
-      { numRuns: 300 },
+      { numRuns: runs(300) },
     )
   })
 

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { ApiError } from '../../src/errors/api-error.ts'
 import { type ObjectKey, parseObjectKey } from '../../src/keys/object-key.ts'
 import { type PresignInput, presign } from '../../src/signing/presign.ts'
+import { runs } from '../support/fuzz.ts'
 import { hostileText, maybeKey } from '../support/hostile.ts'
 import { signedInput } from '../support/presign-input.ts'
 import { verifyPresigned } from '../support/sigv4-verifier.ts'
@@ -56,7 +57,7 @@ describe('presign under hostile input', () => {
         expect(new URL(url).href).toBe(url)
         expect(url.slice(url.indexOf('?'))).not.toContain('+')
       }),
-      { numRuns: 1500 },
+      { numRuns: runs(1500) },
     )
     expect(taken).toBeGreaterThan(300)
     expect(refused).toBeGreaterThan(100)
@@ -69,7 +70,7 @@ describe('presign under hostile input', () => {
         const { verified } = await signAndVerify(input, parseObjectKey(longest))
         expect(verified).toMatchObject({ ok: true, path: input.bucket.basePath + longest })
       }),
-      { numRuns: 20 },
+      { numRuns: runs(20) },
     )
   })
 
@@ -85,7 +86,7 @@ describe('presign under hostile input', () => {
           second?.searchParams.get('X-Amz-Signature'),
         )
       }),
-      { numRuns: 200 },
+      { numRuns: runs(200) },
     )
   })
 })

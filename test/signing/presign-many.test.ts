@@ -4,6 +4,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest'
 import { type ObjectKey, objectKeyError, parseObjectKey } from '../../src/keys/object-key.ts'
 import { presign } from '../../src/signing/presign.ts'
 import { type PresignTemplate, presignMany } from '../../src/signing/presign-many.ts'
+import { runs } from '../support/fuzz.ts'
 import { headerValue, maybeKey } from '../support/hostile.ts'
 import { signedInput } from '../support/presign-input.ts'
 import { verifyPresigned } from '../support/sigv4-verifier.ts'
@@ -42,7 +43,7 @@ describe('presignMany', () => {
             expect(await presignKey(key)).toBe(await presign({ ...input, key }))
         },
       ),
-      { numRuns: 1000 },
+      { numRuns: runs(1000) },
     )
   })
 
@@ -56,7 +57,7 @@ describe('presignMany', () => {
           path: input.bucket.basePath + key,
         })
       }),
-      { numRuns: 300 },
+      { numRuns: runs(300) },
     )
   })
 

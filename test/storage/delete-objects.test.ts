@@ -5,6 +5,7 @@ import { type ObjectKey, objectKeyError, parseObjectKey } from '../../src/keys/o
 import { deleteObjects } from '../../src/storage/delete-objects.ts'
 import { mayHaveHappened } from '../../src/storage/storage-failure.ts'
 import { childrenOf, escapeXml, readXml, textOf } from '../../src/storage/xml.ts'
+import { runs } from '../support/fuzz.ts'
 import { hostileText } from '../support/hostile.ts'
 import {
   answer,
@@ -228,7 +229,7 @@ describe('deleteObjects', () => {
         const together = sent.filter(({ operation }) => operation === 'DeleteObjects')
         expect(alone.length + together.flatMap(keysIn).length).toBe(keys.length)
       }),
-      { numRuns: 200 },
+      { numRuns: runs(200) },
     )
   })
 })

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { childrenOf, escapeXml, readXml, textOf } from '../../src/storage/xml.ts'
+import { runs } from '../support/fuzz.ts'
 import { hostileText } from '../support/hostile.ts'
 
 /** Characters that no XML 1.0 document may hold, escaped or not (§2.2). */
@@ -26,7 +27,7 @@ describe('escapeXml', () => {
         const normalized = text.replace(/[\t\n]/g, ' ')
         expect(root?.attributes).toEqual({ a: normalized, b: normalized })
       }),
-      { numRuns: 500 },
+      { numRuns: runs(500) },
     )
   })
 })

@@ -15,5 +15,9 @@ declare module 'vitest' {
     /** The endpoint of the s3rver that the Worker tests share. */
     s3Endpoint: string
     testPorts: TestPorts
+    /** By how much property tests multiply their examples. */
+    fuzzFactor: number
+    /** Where `shared` finds the services of a run. */
+    sharedServices: string
   }
 }

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { MAX_PARTS } from '../../src/bucket/limits.ts'
 import { partBytes, planParts } from '../../src/uploads/part-plan.ts'
+import { runs } from '../support/fuzz.ts'
 
 const MIB = 1024 ** 2
 const TIB = 1024 ** 4
@@ -46,7 +47,7 @@ describe('the parts of a file', () => {
         expect(partSize).toBeLessThanOrEqual(S3_MAX_PART)
         expect(partSize % MIB).toBe(0)
       }),
-      { numRuns: 1000 },
+      { numRuns: runs(1000) },
     )
   })
 
@@ -61,7 +62,7 @@ describe('the parts of a file', () => {
         expect(parts.at(-1)).toBeLessThanOrEqual(partSize)
         expect(parts.reduce((sum, part) => sum + part, 0)).toBe(bytes)
       }),
-      { numRuns: 50 },
+      { numRuns: runs(50) },
     )
   })
 

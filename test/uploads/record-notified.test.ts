@@ -15,6 +15,7 @@ import {
   summarize,
 } from '../../src/uploads/record-notified.ts'
 import { bucketFetch } from '../support/bucket.ts'
+import { runs } from '../support/fuzz.ts'
 import { answer, operations, scriptedBucket } from '../support/scripted-bucket.ts'
 import { testBucket } from '../support/test-bucket.ts'
 
@@ -332,7 +333,7 @@ describe('notifications in any order, with repeats,', () => {
         await notified({}, key)
         expect(await known(key)).toEqual(mine)
       }),
-      { numRuns: 12 },
+      { numRuns: runs(12) },
     )
   })
 })

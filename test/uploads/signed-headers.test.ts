@@ -4,6 +4,7 @@ import { attachment } from '../../src/delivery/content-disposition.ts'
 import { uploadHeaders } from '../../src/uploads/signed-headers.ts'
 import { CONTENT_DISPOSITION, CONTENT_ENCODING } from '../../src/uploads/upload-fields.ts'
 import { fromBase64 } from '../support/base64.ts'
+import { runs } from '../support/fuzz.ts'
 import { hostileText } from '../support/hostile.ts'
 
 const PLAIN = { uploadHeaders: null }
@@ -154,7 +155,7 @@ describe('a metadata value', () => {
         const read = word === undefined ? header : decoder.decode(fromBase64(word))
         expect(read).toBe(value)
       }),
-      { numRuns: 500 },
+      { numRuns: runs(500) },
     )
   })
 })

@@ -1,25 +1,22 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { HeadObjectCommand, ListPartsCommand, type S3Client } from '@aws-sdk/client-s3'
 import type { Browser } from 'playwright-core'
-import { build } from 'vite'
-import { installOwnPackages } from '../../../dev/own-packages.ts'
 import { freePort } from '../../../dev/ports.ts'
 import type { S3Server, S3ServerOptions } from '../../../dev/s3-server.ts'
 import { type BucketTable, startBuiltWorker } from '../built-worker.ts'
-import { startChromium } from '../chromium.ts'
+import { connectChromium } from '../chromium.ts'
 import { sdkClient } from '../contract/context.ts'
+import { shared } from '../shared.ts'
 import { type BucketProxy, startBucketProxy } from './bucket-proxy.ts'
 import { startForwarder } from './forwarder.ts'
 
 /** Short enough for a test to wait, and long enough for a loaded machine to use a new URL. */
 export const HASTY_SECONDS = 4
-
-const CLIENT = join(import.meta.dirname, '../../../client')
 
 /**
  * An S3 server behind a proxy, the built Worker in front of it, and the built client in Chromium on
@@ -95,11 +92,12 @@ export async function startClientContext(
   const front = await startForwarder(() => Number(new URL(worker.origin).port))
   stack.defer(() => front.close())
 
-  const scripts = await bundleClient(directory)
   const site = createServer(async (request, response) => {
     const path = request.url ?? '/'
     if (path.endsWith('.js')) {
-      response.setHeader('Content-Type', 'text/javascript').end(await scripts(path.slice(1)))
+      response
+        .setHeader('Content-Type', 'text/javascript')
+        .end(await shared('clientPage', path.slice(1)))
       return
     }
     if (path === '/uppy-strict')
@@ -113,7 +111,7 @@ export async function startClientContext(
   }).listen(pagePort, '127.0.0.1')
   stack.defer(() => site[Symbol.asyncDispose]())
   await once(site, 'listening')
-  const browser = await startChromium()
+  const browser = await connectChromium()
   stack.defer(() => browser.close())
 
   const s3 = sdkClient(server, server)
@@ -150,73 +148,6 @@ export async function startClientContext(
       }
     },
     close: () => all.disposeAsync(),
-  }
-}
-
-interface Bundle {
-  /** The module in client/test. */
-  readonly entry: string
-  /** The folder with the packages of React. */
-  readonly react?: string
-  readonly format?: 'es'
-}
-
-/** React 18 and 19. Their development builds mount twice in StrictMode, and print warnings. */
-const bundlesOfReact = (version: number, react: string): Readonly<Record<string, Bundle>> => ({
-  [`react-${version}.js`]: { entry: 'react-page.tsx', react },
-  [`react-${version}-server.js`]: { entry: 'react-server.tsx', react, format: 'es' },
-})
-
-const BUNDLES: Readonly<Record<string, Bundle>> = {
-  'page.js': { entry: 'page.ts' },
-  'uppy.js': { entry: 'uppy-page.ts' },
-  ...bundlesOfReact(18, join(CLIENT, '../test/e2e/react-18')),
-  ...bundlesOfReact(19, join(CLIENT, '../test/docs/recipes')),
-}
-
-/**
- * Builds the package as it is published. Returns a function that bundles the script of a page with
- * it, once.
- */
-async function bundleClient(directory: string): Promise<(name: string) => Promise<string>> {
-  const dist = join(directory, 'dist')
-  await build({ root: CLIENT, logLevel: 'warn', build: { outDir: dist, emptyOutDir: true } })
-  const outDir = join(directory, 'pages')
-  const bundle = async (name: string) => {
-    const { entry, react, format = 'iife' } = BUNDLES[name] ?? { entry: name }
-    if (react) await installOwnPackages(react)
-    await build({
-      configFile: false,
-      logLevel: 'warn',
-      define: { 'process.env.NODE_ENV': react ? '"development"' : '"production"' },
-      resolve: {
-        alias: [
-          { find: /^\.\.\/src\/(index|uppy|react)\.ts$/, replacement: `${dist}/$1.js` },
-          ...(react
-            ? [{ find: /^react(?=$|-dom|\/)/, replacement: `${react}/node_modules/react` }]
-            : []),
-        ],
-      },
-      build: {
-        outDir,
-        emptyOutDir: false,
-        minify: false,
-        lib: { entry: join(CLIENT, 'test', entry), formats: [format], name: 'testPage' },
-        rolldownOptions: {
-          output: { entryFileNames: name },
-          onLog: (level, log, handle) => {
-            if (log.code !== 'MODULE_LEVEL_DIRECTIVE') handle(level, log)
-          },
-        },
-      },
-    })
-    return readFile(join(outDir, name), 'utf8')
-  }
-  const bundled = new Map<string, Promise<string>>()
-  return (name) => {
-    const script = bundled.get(name) ?? bundle(name)
-    bundled.set(name, script)
-    return script
   }
 }
 

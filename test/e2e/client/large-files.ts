@@ -16,6 +16,32 @@ const LARGE_BYTES = 200 * 1000 ** 2
 /** Six parts. */
 const SIX_PARTS = 5 * PART_BYTES + 1000
 
+/** Starts an upload whose first three parts arrive and whose others don't. */
+async function beginHalf(tab: ClientTab, { proxy }: ClientContext): Promise<void> {
+  proxy.failure = ({ partNumber }) => (partNumber > 3 ? new Promise(() => undefined) : null)
+  await tab.begin(SIX_PARTS, { multipart: true })
+  await tab.partsTaken(3)
+}
+
+/** One upload that is interrupted, and resumed. */
+export function resumeRules(context: () => ClientContext, server: ServerName): void {
+  it('continues after a reload, and sends only the missing parts', async () => {
+    await using tab = await openClientTab(context())
+    await beginHalf(tab, context())
+    const [first] = tab.parts()
+    await tab.reload()
+    context().proxy.reset()
+    await tab.begin(SIX_PARTS, { multipart: true })
+    const { key } = await tab.end()
+    expect(tab.partNumbers()).toEqual([4, 5, 6])
+    expect(key).toBe(first?.key)
+    const etag = partedEtag(SIX_PARTS, server)
+    expect(await context().head(key)).toMatchObject({ size: SIX_PARTS, etag })
+    await tab.expectGrowth(SIX_PARTS)
+    expect((await tab.progress())[2]).toBe(3 * PART_BYTES)
+  })
+}
+
 /** Multipart uploads: complete, canceled, and resumed. */
 export function largeFileRules(context: () => ClientContext, server: ServerName): void {
   let tab: ClientTab
@@ -24,14 +50,6 @@ export function largeFileRules(context: () => ClientContext, server: ServerName)
     tab = await openClientTab(context())
   })
   afterEach(() => tab.close())
-
-  /** Starts an upload whose first three parts arrive and whose others don't. */
-  const beginHalf = async (): Promise<void> => {
-    context().proxy.failure = ({ partNumber }) =>
-      partNumber > 3 ? new Promise(() => undefined) : null
-    await tab.begin(SIX_PARTS, { multipart: true })
-    await tab.partsTaken(3)
-  }
 
   it('uploads 200 MB in parts, with progress that only grows', async () => {
     await tab.begin(LARGE_BYTES)
@@ -47,7 +65,7 @@ export function largeFileRules(context: () => ClientContext, server: ServerName)
   })
 
   it('ends immediately when it is aborted, and leaves no parts', async () => {
-    await beginHalf()
+    await beginHalf(tab, context())
     const [{ key, s3UploadId } = { key: '', s3UploadId: '' }] = tab.parts()
     const dropped = tab.page.waitForResponse((response) => response.request().method() === 'DELETE')
     // Neither the parts nor the DELETE have a response when it ends.
@@ -67,21 +85,6 @@ export function largeFileRules(context: () => ClientContext, server: ServerName)
     await tab.begin(SIX_PARTS, { multipart: true })
     expect((await tab.end()).key).not.toBe(key)
     expect(tab.partNumbers()).toEqual([1, 2, 3, 4, 5, 6])
-  })
-
-  it('continues after a reload, and sends only the missing parts', async () => {
-    await beginHalf()
-    const [first] = tab.parts()
-    await tab.reload()
-    context().proxy.reset()
-    await tab.begin(SIX_PARTS, { multipart: true })
-    const { key } = await tab.end()
-    expect(tab.partNumbers()).toEqual([4, 5, 6])
-    expect(key).toBe(first?.key)
-    const etag = partedEtag(SIX_PARTS, server)
-    expect(await context().head(key)).toMatchObject({ size: SIX_PARTS, etag })
-    await tab.expectGrowth(SIX_PARTS)
-    expect((await tab.progress())[2]).toBe(3 * PART_BYTES)
   })
 
   it('finds a completed upload after a reload, even if the response was lost', async () => {
@@ -146,7 +149,7 @@ export function largeFileRules(context: () => ClientContext, server: ServerName)
   })
 
   it('starts again after a reload when the bucket has removed the upload', async () => {
-    await beginHalf()
+    await beginHalf(tab, context())
     const [{ key: Key, s3UploadId: UploadId } = { key: '', s3UploadId: '' }] = tab.parts()
     await context().s3.send(
       new AbortMultipartUploadCommand({ Bucket: context().bucket, Key, UploadId }),

@@ -1,7 +1,8 @@
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { exec, install, pack, ROOT } from './packed.ts'
+import { shared } from '../shared.ts'
+import { exec, install, ROOT } from './packed.ts'
 
 /** What the apps' types need, in the folder above them, whose node_modules/ is found too. */
 const TYPES = ['@types/node', '@types/express', '@cloudflare/workers-types']
@@ -29,8 +30,8 @@ export async function createConsumers(): Promise<Consumers> {
   await copyExample('mounted-app', at('mounted-app-oldest'))
   await copyExample('node-server', at('node-server'))
   const [library, client, types] = await Promise.all([
-    pack('edge-presigner', directory),
-    pack('edge-presigner-client', directory),
+    shared('tarball', 'edge-presigner'),
+    shared('tarball', 'edge-presigner-client'),
     exactTypes(),
   ])
   await Promise.all([

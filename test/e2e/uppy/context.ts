@@ -6,10 +6,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { HeadObjectCommand, ListPartsCommand, type S3Client } from '@aws-sdk/client-s3'
 import type { Browser } from 'playwright-core'
-import { startCeph } from '../../../dev/ceph.ts'
 import { type BucketTable, type BuiltWorkerOptions, startBuiltWorker } from '../built-worker.ts'
-import { startChromium } from '../chromium.ts'
+import { connectChromium } from '../chromium.ts'
 import { sdkClient } from '../contract/context.ts'
+import { sharedCeph } from '../shared.ts'
 import { serveUppyPage, type UppyVersion } from './serve-page.ts'
 
 /** How a Worker for the tests differs from one that accepts only credentials. */
@@ -53,7 +53,7 @@ export async function startUppyContext(
   }
   const [first, ...others] = versions
   const corsOrigins = [pages[first], ...others.map((version) => pages[version])] as const
-  const server = await startCeph({ port: 0, directory: join(directory, 'ceph'), corsOrigins })
+  const server = await sharedCeph({ port: 0, directory: join(directory, 'ceph'), corsOrigins })
   stack.defer(() => server.close())
   const s3 = sdkClient(server, server)
   stack.defer(() => s3.destroy())
@@ -68,7 +68,7 @@ export async function startUppyContext(
     ...{ endpoint, region, bucket, addressing: 'path', credentials: 'S3' },
     uploadCredentials: 'S3_WRITE',
   }
-  const browser = await startChromium()
+  const browser = await connectChromium()
   stack.defer(() => browser.close())
 
   const all = stack.move()

@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { install, pack, projectBin, ROOT } from './package/packed.ts'
+import { install, projectBin, ROOT } from './package/packed.ts'
+import { shared } from './shared.ts'
 
 const MAX_BYTES = { 'index.js': 5376, 'uppy.js': 2048, 'react.js': 2560, 'server.js': 7168 }
 
@@ -40,7 +41,7 @@ describe('the client package', () => {
   beforeAll(async () => {
     directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
     installed = join(directory, 'node_modules/edge-presigner-client')
-    await install(directory, await pack('edge-presigner-client', directory))
+    await install(directory, await shared('tarball', 'edge-presigner-client'))
     for (const name of ['@uppy', '@types'])
       await symlink(join(ROOT, 'node_modules', name), join(directory, 'node_modules', name))
   })

@@ -11,7 +11,7 @@ import { freePort } from '../../dev/ports.ts'
 import type { S3Server } from '../../dev/s3-server.ts'
 import { startS3rver } from '../../dev/s3rver.ts'
 import { type BuiltWorker, startBuiltWorker } from '../e2e/built-worker.ts'
-import { startChromium } from '../e2e/chromium.ts'
+import { connectChromium } from '../e2e/chromium.ts'
 import { startNodeServer } from '../e2e/package/node-server.ts'
 import { smallPng } from '../e2e/small-png.ts'
 import { CHROMIUM, describeWith } from '../e2e/system-package.ts'
@@ -28,8 +28,8 @@ const PACKAGES = join(import.meta.dirname, 'recipes')
 /** Marks of the blocks that a test below compiles or runs. A mark with a slash names a file. */
 const TESTED: Readonly<Record<string, readonly string[]>> = {
   next: ['mint', 'route', 'presigner', 'page'],
-  hono: ['dev-vars'], // in test/e2e/first-hour.test.ts
-  // in test/docs/frameworks.test.ts
+  hono: ['dev-vars'], // in test/e2e/first-hour.slow.test.ts
+  // in test/docs/frameworks.full.test.ts
   vue: ['use-uploads', 'files', 'main'],
   svelte: ['uploads', 'files', 'main'],
   express: ['mint', 'server', 'signer-page'],
@@ -162,7 +162,7 @@ beforeAll(async () => {
     },
     { packages, compilerOptions: { types: ['node'], lib: ['es2024'] } },
   )
-  // test/e2e/package.test.ts compiles these with the types of the package.
+  // test/e2e/package.slow.test.ts compiles these with the types of the package.
   signer = writeSnippets(
     {
       'app.ts': block('express', 'examples/node-server/src/app.ts'),
@@ -371,7 +371,7 @@ describeWith([CHROMIUM], 'the plain page, served by the Express recipe', () => {
     const server = { ...variables(), PORT: `${appPort}` }
     const modules = ['--import', './hooks.mjs', 'server.ts']
     stack.use(await startNodeServer(express.directory, server, modules))
-    const browser = await startChromium()
+    const browser = await connectChromium()
     stack.defer(() => browser.close())
     const page = await browser.newPage()
     await page.goto(app)

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, describe } from 'vitest'
-import { startCeph } from '../../dev/ceph.ts'
 import type { S3Server, S3ServerOptions } from '../../dev/s3-server.ts'
 import { startS3rver } from '../../dev/s3rver.ts'
 import { type ServerContext, startServerContext } from './server-sdk/context.ts'
 import { uploadRules } from './server-sdk/uploads.ts'
+import { sharedCeph } from './shared.ts'
 import { describeWith, RADOSGW } from './system-package.ts'
 
 function declare(start: (options: S3ServerOptions) => Promise<S3Server>): void {
@@ -21,4 +21,4 @@ function declare(start: (options: S3ServerOptions) => Promise<S3Server>): void {
 }
 
 describe('the server client with s3rver', () => declare(startS3rver))
-describeWith([RADOSGW], 'the server client with Ceph RGW', () => declare(startCeph))
+describeWith([RADOSGW], 'the server client with Ceph RGW', () => declare(sharedCeph))

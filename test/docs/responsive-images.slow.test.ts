@@ -10,7 +10,7 @@ import { installOwnPackages } from '../../dev/own-packages.ts'
 import { freePort } from '../../dev/ports.ts'
 import { startS3rver } from '../../dev/s3rver.ts'
 import { startBuiltWorker } from '../e2e/built-worker.ts'
-import { startChromium } from '../e2e/chromium.ts'
+import { connectChromium } from '../e2e/chromium.ts'
 import { smallPng } from '../e2e/small-png.ts'
 import { CHROMIUM, describeWith } from '../e2e/system-package.ts'
 import { codeBlocks, markedBlock, readPage } from './support/markdown.ts'
@@ -166,7 +166,7 @@ describeWith([CHROMIUM], `${PAGE} in Chromium`, () => {
   afterAll(() => stack.disposeAsync())
 
   it.each(['html', 'react'])('loads the size that fits the screen: %s', async (path) => {
-    await using browser = await startChromium()
+    await using browser = await connectChromium()
     const loadedAt = async (width: number, deviceScaleFactor: number) => {
       const viewport = { width, height: 900 }
       const page = await browser.newPage({ viewport, deviceScaleFactor })

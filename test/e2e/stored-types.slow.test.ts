@@ -9,7 +9,7 @@ import * as z from 'zod/mini'
 import type { S3Server } from '../../dev/s3-server.ts'
 import { startS3rver } from '../../dev/s3rver.ts'
 import { type BuiltWorker, startBuiltWorker } from './built-worker.ts'
-import { startChromium } from './chromium.ts'
+import { connectChromium } from './chromium.ts'
 import { smallPng } from './small-png.ts'
 import { CHROMIUM, describeWith } from './system-package.ts'
 import { silentWav } from './wav.ts'
@@ -82,7 +82,7 @@ describeWith([CHROMIUM], 'an object of any stored type in Chromium', () => {
     stack.defer(() => report[Symbol.asyncDispose]())
     const address = report.address()
     reportOrigin = `http://localhost:${typeof address === 'object' ? address?.port : ''}`
-    browser = await startChromium()
+    browser = await connectChromium()
     stack.defer(() => browser.close())
   })
 

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe } from 'vitest'
 import { startR2 } from '../../dev/r2.ts'
 import { type ClientContext, startClientContext } from './client/context.ts'
 import { interruptedRules } from './client/interrupted.ts'
-import { largeFileRules } from './client/large-files.ts'
+import { largeFileRules, resumeRules } from './client/large-files.ts'
 import { slowLineRules } from './client/slow-lines.ts'
 import { tabRules } from './client/tabs.ts'
 import { CHROMIUM, describeWith } from './system-package.ts'
@@ -19,6 +19,7 @@ describeWith([CHROMIUM], 'the client in Chromium with a simulated R2', () => {
   afterAll(() => started?.close())
 
   describe('large files', () => largeFileRules(context, 'simulated R2'))
+  describe('an interruption', () => resumeRules(context, 'simulated R2'))
   describe('a network outage', () => interruptedRules(context))
   describe('two tabs', () => tabRules(context))
   describe('slow lines', () => slowLineRules(context))

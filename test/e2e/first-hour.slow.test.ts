@@ -13,7 +13,8 @@ import { markedBlock } from '../docs/support/markdown.ts'
 import { chooseByKeyboard, startChromium } from './chromium.ts'
 import { type NpmProcess, startNpm } from './npm-process.ts'
 import { type NodeServer, startNodeServer } from './package/node-server.ts'
-import { exec, pack, projectBin, ROOT } from './package/packed.ts'
+import { exec, projectBin, ROOT } from './package/packed.ts'
+import { shared } from './shared.ts'
 import { smallPng } from './small-png.ts'
 import { CHROMIUM, describeWith } from './system-package.ts'
 
@@ -87,8 +88,8 @@ describeWith([CHROMIUM], 'the first hour: a new React app next to npm run dev', 
       `http://localhost:${backendPort}`,
     )
     const tarballs = await Promise.all([
-      pack('edge-presigner-client', directory),
-      pack('edge-presigner', directory),
+      shared('tarball', 'edge-presigner-client'),
+      shared('tarball', 'edge-presigner'),
     ])
     const quick = ['--prefer-offline', '--no-audit', '--no-fund']
     await exec(app, 'npm', 'install', ...quick, ...tarballs, 'hono')

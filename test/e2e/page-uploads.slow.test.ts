@@ -17,7 +17,7 @@ import {
   startBuiltWorker,
   UNREACHABLE,
 } from './built-worker.ts'
-import { startChromium } from './chromium.ts'
+import { connectChromium } from './chromium.ts'
 import { choose, dropOn, limitUploads, seriousFindings, type TestFile, tile } from './demo-page.ts'
 import { patternBytes } from './pattern-bytes.ts'
 import { smallPng } from './small-png.ts'
@@ -201,7 +201,7 @@ describeWith([CHROMIUM], 'uploads on the page of a Worker in Chromium', () => {
     })
     await startWorker()
     stack.defer(() => worker.close())
-    browser = await startChromium()
+    browser = await connectChromium()
     stack.defer(() => browser.close())
   })
 

@@ -10,7 +10,7 @@ import { installOwnPackages } from '../../dev/own-packages.ts'
 import { freePort } from '../../dev/ports.ts'
 import { startS3rver } from '../../dev/s3rver.ts'
 import { type BuiltWorker, startBuiltWorker } from '../e2e/built-worker.ts'
-import { chooseByKeyboard, startChromium } from '../e2e/chromium.ts'
+import { chooseByKeyboard, connectChromium } from '../e2e/chromium.ts'
 import { smallPng } from '../e2e/small-png.ts'
 import { CHROMIUM, describeWith } from '../e2e/system-package.ts'
 import { markedBlock, ROOT, readPage } from './support/markdown.ts'
@@ -134,7 +134,7 @@ interface ImportMeta { readonly env: { readonly VITE_PRESIGNER_URL?: string } }\
       }).listen(port, 'localhost')
       stack.defer(() => server[Symbol.asyncDispose]())
       await once(server, 'listening')
-      const browser = await startChromium()
+      const browser = await connectChromium()
       stack.defer(() => browser.close())
       const page = await browser.newPage()
       const errors: string[] = []

@@ -10,7 +10,7 @@ import { freePort } from '../../dev/ports.ts'
 import { startS3rver } from '../../dev/s3rver.ts'
 import { countingProxy } from '../setup/counting-proxy.ts'
 import { type BuiltWorker, startBuiltWorker } from './built-worker.ts'
-import { startChromium } from './chromium.ts'
+import { connectChromium } from './chromium.ts'
 import { smallPng } from './small-png.ts'
 import { CHROMIUM, describeWith } from './system-package.ts'
 import { silentWav } from './wav.ts'
@@ -92,7 +92,7 @@ describeWith([CHROMIUM], 'links in a page in Chromium', () => {
     await once(site, 'listening')
     const address = site.address()
     siteOrigin = `http://localhost:${typeof address === 'object' ? address?.port : ''}`
-    browser = await startChromium()
+    browser = await connectChromium()
     stack.defer(() => browser.close())
     pictures = await Promise.all(
       Array.from({ length: PICTURES }, (_, i) =>

@@ -10,7 +10,7 @@ import * as z from 'zod/mini'
 import { freePort } from '../../dev/ports.ts'
 import type { S3Server } from '../../dev/s3-server.ts'
 import { startS3rver } from '../../dev/s3rver.ts'
-import { startChromium } from './chromium.ts'
+import { connectChromium } from './chromium.ts'
 import { smallPng } from './small-png.ts'
 import { CHROMIUM, describeWith } from './system-package.ts'
 
@@ -50,7 +50,7 @@ describeWith([CHROMIUM], 'a mounted presigner with a session cookie, in a browse
     )
     server.listen(port, '127.0.0.1')
     await once(server, 'listening')
-    browser = await startChromium()
+    browser = await connectChromium()
     page = await browser.newPage()
   })
   afterAll(async () => {

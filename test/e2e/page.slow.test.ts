@@ -172,7 +172,9 @@ describeWith([CHROMIUM], 'the page of npm run dev in Chromium', () => {
     await page.getByRole('button', { name: 'Download' }).click()
     const download = await downloading
     expect(download.suggestedFilename()).toBe(name)
-    expect(await readFile(await download.path())).toEqual(picture(name, 10).buffer)
+    const saved = join(demo.directory, 'download.png')
+    await download.saveAs(saved)
+    expect(await readFile(saved)).toEqual(picture(name, 10).buffer)
     expect(tab.failures).toEqual([])
   })
 

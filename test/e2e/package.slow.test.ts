@@ -7,7 +7,7 @@ import * as z from 'zod/mini'
 import { freePort } from '../../dev/ports.ts'
 import { markedBlock } from '../docs/support/markdown.ts'
 import { runShell, withoutCurl } from '../docs/support/shell.ts'
-import { startChromium } from './chromium.ts'
+import { connectChromium } from './chromium.ts'
 import { type Consumers, createConsumers } from './package/consumers.ts'
 import { logIn, type MountedApp, PASSWORD, startMountedApp } from './package/mounted-app.ts'
 import { startNodeServer } from './package/node-server.ts'
@@ -256,7 +256,7 @@ it('wrangler bundles the mounted app', async () => {
 describeWith([CHROMIUM], 'the page of the mounted app', () => {
   it('logs in, uploads and shows a file, with the client package', async () => {
     await using stack = new AsyncDisposableStack()
-    const browser = await startChromium()
+    const browser = await connectChromium()
     stack.defer(() => browser.close())
     const page = await browser.newPage()
     await page.goto(app.origin)

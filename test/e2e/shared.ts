@@ -1,0 +1,25 @@
+import { inject } from 'vitest'
+import type { S3Server, S3ServerOptions } from '../../dev/s3-server.ts'
+import type { SharedServices } from '../setup/share-services.ts'
+
+/** Calls a service that the test files of a run share. It may have to start first. */
+export async function shared<Name extends keyof SharedServices>(
+  name: Name,
+  ...args: Parameters<SharedServices[Name]>
+): Promise<Awaited<ReturnType<SharedServices[Name]>>> {
+  const response = await fetch(`${inject('sharedServices')}/${name}`, {
+    method: 'POST',
+    body: JSON.stringify(args),
+  })
+  if (!response.ok) throw new Error(`The shared ${name} failed: ${await response.text()}`)
+  return response.json() as Promise<Awaited<ReturnType<SharedServices[Name]>>>
+}
+
+/**
+ * Returns the Ceph RGW of this run with buckets for the caller, in place of a server for one file.
+ * The folder and port of `options` have no effect.
+ */
+export async function sharedCeph(options: S3ServerOptions): Promise<S3Server> {
+  // The server ends with the run.
+  return { ...(await shared('ceph', options)), close: async () => {} }
+}

@@ -1,0 +1,15 @@
+import type { LaunchOptions } from 'playwright-core'
+
+/** Debian's Chromium. */
+export const CHROMIUM_PATH = '/usr/bin/chromium'
+
+/** Starts it without a window and without background requests. */
+export const CHROMIUM_OPTIONS: LaunchOptions & { readonly args: readonly string[] } = {
+  executablePath: CHROMIUM_PATH,
+  timeout: 60_000,
+  args: [
+    ...['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run'],
+    ...['--disable-background-networking', '--disable-component-update', '--disable-sync'],
+    '--autoplay-policy=no-user-gesture-required',
+  ],
+}

@@ -1,0 +1,163 @@
+import { execFile } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { json } from 'node:stream/consumers'
+import { promisify } from 'node:util'
+import type { TestProject } from 'vitest/node'
+import type { BucketOptions, S3Server } from '../../dev/s3-server.ts'
+import type {} from '../support/provided-context.ts'
+import { CHROMIUM_OPTIONS } from './chromium-options.ts'
+import { RUN_VARIABLE, startWatchman } from './end-leftovers.ts'
+
+const ROOT = join(import.meta.dirname, '../..')
+/** An origin that no page has. Ceph RGW needs one for the bucket that it starts with. */
+const NOBODY = 'http://nobody.test'
+
+const run = promisify(execFile)
+
+/** What test files share. Each starts when the first file asks for it, once in a run. */
+export interface SharedServices {
+  /** Starts Debian's Chromium. Returns the address to connect to. */
+  chromium(): Promise<string>
+  /** Starts Ceph RGW. Returns it with a bucket that no other file uses. */
+  ceph(options: BucketOptions): Promise<Omit<S3Server, 'close'>>
+  /** Packs a package as `npm publish` does. Returns the path of the tarball. */
+  tarball(name: 'edge-presigner' | 'edge-presigner-client'): Promise<string>
+  /** Bundles a page of client/test with the client as it is published. Returns the script. */
+  clientPage(name: string): Promise<string>
+  /** Bundles the Worker. Returns the path of a configuration that runs the bundle. */
+  worker(): Promise<string>
+}
+
+/**
+ * Vitest's global setup of a whole run: a server that starts what test files share. Ends everything
+ * afterwards, also if the run is killed.
+ */
+export default async function shareServices(project: TestProject): Promise<() => Promise<void>> {
+  const stack = new AsyncDisposableStack()
+  const runId = randomUUID()
+  const watchman = startWatchman(runId)
+  stack.defer(() => {
+    watchman?.kill()
+  })
+  process.env[RUN_VARIABLE] = runId
+  const directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
+  stack.defer(() => rm(directory, { recursive: true, force: true }))
+  const server = serve(createServices(directory, stack)).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  stack.defer(() => server[Symbol.asyncDispose]())
+  stack.defer(() => server.closeAllConnections())
+  const { port } = server.address() as AddressInfo
+  project.provide('sharedServices', `http://127.0.0.1:${port}`)
+  return () => stack.disposeAsync()
+}
+
+/** Returns the services. What they start ends with `stack`. */
+function createServices(directory: string, stack: AsyncDisposableStack): SharedServices {
+  const folder = async (name: string) => {
+    await mkdir(join(directory, name), { recursive: true })
+    return join(directory, name)
+  }
+  const ceph = onFirstCall(async () => {
+    const { createBuckets, startCeph } = await import('../../dev/ceph.ts')
+    const directory = await folder('ceph')
+    const server = await startCeph({ port: 0, directory, corsOrigins: [NOBODY] })
+    stack.defer(() => server.close())
+    return { server, createBuckets }
+  })
+  const client = onFirstCall(async () => {
+    const { buildClient } = await import('./build-client.ts')
+    const dist = await folder('client')
+    await buildClient(dist)
+    return dist
+  })
+  let buckets = 0
+  return {
+    chromium: onFirstCall(async () => {
+      const { chromium } = await import('playwright-core')
+      const server = await chromium.launchServer(CHROMIUM_OPTIONS)
+      stack.defer(() => server.close())
+      return server.wsEndpoint()
+    }),
+    async ceph(options) {
+      const { server, createBuckets } = await ceph()
+      const own = { ...server, bucket: `${server.bucket}-${++buckets}` }
+      await createBuckets(own, options)
+      return own
+    },
+    tarball: onFirstName(async (name) => {
+      const { pack } = await import('../e2e/package/packed.ts')
+      return pack(name, await folder('packed'))
+    }),
+    clientPage: onFirstName(async (name) => {
+      const { bundleClientPage } = await import('./build-client.ts')
+      return bundleClientPage(name, { dist: await client(), outDir: await folder('pages') })
+    }),
+    worker: onFirstCall(async () => {
+      const wrangler = join(ROOT, 'node_modules/wrangler/bin/wrangler.js')
+      const outdir = await folder('worker')
+      const args = [wrangler, 'deploy', '--dry-run', '--outdir', outdir]
+      await run(process.execPath, args, { cwd: ROOT })
+      const config = join(outdir, 'wrangler.toml')
+      await writeFile(config, configOfBundle(await readFile(join(ROOT, 'wrangler.toml'), 'utf8')))
+      return config
+    }),
+  }
+}
+
+/** Returns the configuration for a bundle in its own folder. It builds nothing. */
+function configOfBundle(text: string): string {
+  const changes: readonly (readonly [pattern: RegExp, replacement: string])[] = [
+    [/^main = .*$/m, 'main = "worker.js"\nno_bundle = true'],
+    [/^minify = .*\n/m, ''],
+    [/^directory = "public"$/m, `directory = ${JSON.stringify(join(ROOT, 'public'))}`],
+    [/^\[build\]\n(?:.+\n)*/m, ''],
+  ]
+  return changes.reduce((config, [pattern, replacement]) => {
+    if (!pattern.test(config)) throw new Error(`wrangler.toml has nothing that matches ${pattern}`)
+    return config.replace(pattern, replacement)
+  }, text)
+}
+
+/** Returns a function that does `work` at its first call, and again only after a failure. */
+function onFirstCall<Result>(work: () => Promise<Result>): () => Promise<Result> {
+  let result: Promise<Result> | undefined
+  return () => {
+    result ??= work().catch((error: unknown) => {
+      result = undefined
+      throw error
+    })
+    return result
+  }
+}
+
+/** Returns a function that does `work` once for each name. */
+function onFirstName<Name extends string, Result>(
+  work: (name: Name) => Promise<Result>,
+): (name: Name) => Promise<Result> {
+  const byName = new Map<Name, () => Promise<Result>>()
+  return (name) => {
+    const known = byName.get(name) ?? onFirstCall(() => work(name))
+    byName.set(name, known)
+    return known()
+  }
+}
+
+/** Answers `POST /NAME` with the result of a service. The body is its argument. */
+const serve = (services: SharedServices): Server =>
+  createServer(async (request: IncomingMessage, response: ServerResponse) => {
+    const service = Object.entries(services).find(([name]) => `/${name}` === request.url)?.[1]
+    try {
+      if (service === undefined) throw new Error(`There is no service ${request.url}`)
+      const [argument] = (await json(request)) as [never]
+      const result: unknown = await service(argument)
+      response.end(JSON.stringify(result))
+    } catch (error) {
+      response.writeHead(500).end(error instanceof Error ? error.stack : String(error))
+    }
+  })
