@@ -302,6 +302,7 @@ describe('npm run keys -- push', () => {
     ])
   })
 
+  // @threat key-list-overwritten
   it("refuses a list without a colleague's keys and names them, and accepts their names to drop them", async () => {
     cloudflare.secrets = new Map([...pushed, ['SIGNING_SECRETS', 'k1:kept']])
     const theirs = await clone()
@@ -317,6 +318,7 @@ describe('npm run keys -- push', () => {
     expect(cloudflare.secrets.size).toBe(5)
   })
 
+  // @threat key-list-overwritten
   it('refuses a key that a colleague has rotated in the meantime', async () => {
     cloudflare.secrets = new Map(pushed)
     const theirs = await copyOf(mine)
@@ -329,6 +331,7 @@ describe('npm run keys -- push', () => {
     expect(deployed()[0]?.sha256).toEqual(expect.any(String))
   })
 
+  // @threat key-list-overwritten
   it('refuses to bring back a key that a colleague has revoked, unless named', async () => {
     cloudflare.secrets = new Map(pushed)
     const theirs = await copyOf(mine)
@@ -349,6 +352,7 @@ describe('npm run keys -- push', () => {
     expect([...cloudflare.secrets.keys()].filter((name) => name.includes('GONE'))).toEqual([])
   })
 
+  // @threat key-list-overwritten
   it('does not remove a key that a colleague has created for the same id', async () => {
     cloudflare.secrets = new Map(pushed)
     const ours = await copyOf(mine)

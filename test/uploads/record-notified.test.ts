@@ -121,6 +121,7 @@ describe('a notification', () => {
     expect(purge).toHaveBeenCalledOnce()
   })
 
+  // @threat notification-false
   it('of a delete changes nothing when the object is back', async () => {
     await put('pixels')
     const { record } = await confirmed()
@@ -309,6 +310,7 @@ describe('notifications in any order, with repeats,', () => {
     fc.constant({ do: 'notify' as const }),
   )
 
+  // @threat notification-false
   it('end with the record of exactly what is in the bucket', async () => {
     const key = 'avatars/42.png'
     await fc.assert(
