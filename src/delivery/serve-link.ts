@@ -58,7 +58,7 @@ export async function serveLink(
   return toClientResponse(answer, request.headers, policy, bucket, now, sharesOrigin)
 }
 
-/** How long a browser keeps an original in place of a resized image. */
+/** How long a browser keeps an original in place of a resized image at most. */
 const FALLBACK_SECONDS = 60
 
 /**
@@ -79,7 +79,12 @@ export async function serveFallback(
     await response.body?.cancel()
     throw failure
   }
-  response.headers.set('Cache-Control', `private, max-age=${FALLBACK_SECONDS}`)
+  const [, own] = /max-age=(\d+)/.exec(response.headers.get('Cache-Control') ?? '') ?? []
+  if (own !== undefined)
+    response.headers.set(
+      'Cache-Control',
+      `private, max-age=${Math.min(Number(own), FALLBACK_SECONDS)}`,
+    )
   return response
 }
 

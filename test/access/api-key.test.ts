@@ -25,6 +25,7 @@ it('returns the scopes and the prefix of the entry', async () => {
   })
 })
 
+// @threat api-key-guessed
 it('gives the reason for a refusal only in the verdict', async () => {
   const key = await testApiKey('one', ['files:read'])
   const other = await testApiKey('one', ['files:read'])

@@ -108,6 +108,7 @@ it('accepts each credential in its own place', async () => {
   expect(await (await asForm(made.form)).json()).toHaveProperty('issues')
 })
 
+// @threat credential-misused form-changed upload-url-reused
 it('refuses each credential in every other place', async () => {
   for (const kind of ['api key', 'jwt', 'cursor', 'link', 'upload', 'form', 'step'] as const)
     expect((await inPath(made[kind])).status, `${kind} in the path`).toBe(401)
@@ -196,6 +197,7 @@ it('refuses a cursor of another prefix or bucket', async () => {
   expect(await response.json()).toMatchObject({ code: 'invalid_cursor' })
 })
 
+// @threat credential-misused
 it('derives a different key for each purpose and each secret', async () => {
   const data = new TextEncoder().encode('x')
   const secrets = [

@@ -93,6 +93,7 @@ describe.each(STRANGERS)(
   },
 )
 
+// @threat instance-confused
 it('derives a different key for each purpose and each name', async () => {
   const purposes = ['token', 'cursor', 'link', 'upload'] as const satisfies Purpose[]
   const names = ['', 'a', 'b', 'token', 'link', 'upload']

@@ -99,6 +99,7 @@ it('stops accepting a removed key within ten minutes', async () => {
   expect(await verify(first, settings)).toMatchObject({ ok: false })
 })
 
+// @threat issuer-down
 it('accepts known keys during an outage, and answers 503 for others', async () => {
   await publish(first)
   const settings = freshSettings()
@@ -129,6 +130,7 @@ it('answers 503 for a malformed key set', async () => {
   }
 })
 
+// @threat issuer-down
 it('gives up on an issuer that does not answer', async () => {
   // Stands in for a server that never answers: this request ends only when it is aborted.
   vi.spyOn(globalThis, 'fetch').mockImplementation(
@@ -142,6 +144,7 @@ it('gives up on an issuer that does not answer', async () => {
   expect(timeout.mock.calls).toEqual([[3000]])
 })
 
+// @threat issuer-flooded
 describe('one request fetches the key set for all', () => {
   const crowd = (issuer: TestIssuer, settings: JwtSettings, hooks = NO_HOOKS) =>
     Promise.all(Array.from({ length: 40 }, () => verify(issuer, settings, hooks)))
@@ -252,6 +255,7 @@ it('refuses a request over its limit before it fetches, and still accepts known 
   expect(fetched).toHaveBeenCalledTimes(1)
 })
 
+// @threat jwt-bad-key
 it('skips the unusable members of a key set', async () => {
   const { publicJwk } = first
   const members: readonly unknown[] = [
@@ -279,6 +283,7 @@ it('skips the unusable members of a key set', async () => {
   }
 })
 
+// @threat issuer-down
 it('accepts known keys for at most an hour while the key set is unavailable', async () => {
   await publish(first)
   const settings = freshSettings()

@@ -102,6 +102,7 @@ it('gives no scopes when the claim is missing or has the wrong type', async () =
   }
 })
 
+// @threat jwt-claim-in-prefix
 it.each<readonly [string, Record<string, unknown>]>([
   ['missing', {}],
   ['empty', { tenant: '' }],
@@ -127,6 +128,7 @@ it('never uses a member of Object.prototype as a claim', async () => {
   expect(await verifyJwt(await issuer.sign(), prefixed, new Date())).toMatchObject({ ok: false })
 })
 
+// @threat jwt-forged
 it('refuses an algorithm that is not listed, although the key supports it', async () => {
   const { privateKey } = await generateKeyPair('ES384')
   const token = await new SignJWT({ iss: ISSUER, aud: AUDIENCE, sub: 'a', exp: 2 ** 32 })
@@ -139,6 +141,7 @@ it('refuses an algorithm that is not listed, although the key supports it', asyn
   })
 })
 
+// @threat jwt-forged
 it.each([
   ['aud', { aud: 'canary' }, [], 'jwt claim not accepted', 'aud'],
   ['iss', { iss: 'canary' }, [], 'jwt claim not accepted', 'iss'],
@@ -152,6 +155,7 @@ it.each([
   },
 )
 
+// @threat jwt-bad-subject
 it('refuses a subject that does not fit into a record', async () => {
   const open = withClaims({ prefix: '' })
   for (const sub of ['é'.repeat(101), 'a\u0000b', 'a\nb', 'a\u202eb']) {
@@ -160,6 +164,7 @@ it('refuses a subject that does not fit into a record', async () => {
   }
 })
 
+// @threat key-two-spellings
 it('refuses a subject that is not NFC, whatever the prefix', async () => {
   const open = withClaims({ prefix: '' })
   const verdict = (sub: string) =>
@@ -168,6 +173,7 @@ it('refuses a subject that is not NFC, whatever the prefix', async () => {
   expect(await verdict('\u00e9')).toMatchObject({ ok: true, principal: { id: 'jwt:\u00e9' } })
 })
 
+// @threat jwt-bad-subject
 it.each([7, 0, true, null, ['alice'], { id: 'alice' }])(
   'refuses a subject that is not a string: %j',
   async (sub) => {
@@ -178,6 +184,7 @@ it.each([7, 0, true, null, ['alice'], { id: 'alice' }])(
   },
 )
 
+// @threat jwt-bad-key
 describe('an unusable key refuses the token without an internal error:', () => {
   const algorithms: JwtSettings['algorithms'] = ['ES256', 'ES384', 'RS256']
   const unusable = { ok: false, refusal: 'jwt key unknown', detail: 'kid-1' }

@@ -34,6 +34,7 @@ const RESIZED =
   '/i/files/team-a%2Fuploads%2F%C3%A9%20b.png?exp=1795522500&w=320&fmt=auto&fallback=original&kid=k1&' +
   'sig=sXEBt-XS1rc8uwwGQfi0CffT9ox5r_VtXv_zo4Q5sbk'
 
+// @threat deploy-invalidates
 describe('a link from an earlier version', () => {
   const shown: LinkPolicy = {
     bucket: 'files',
@@ -69,6 +70,7 @@ const TOKEN = [
   'hL3UH-VNzhgWXMFrvMMYkZRQZkfAzOnycdC2oRkZZGE',
 ].join('.')
 
+// @threat deploy-invalidates
 it('a token from an earlier version is still signed the same way, and still valid', async () => {
   const principal = {
     id: 'key:ci',
@@ -110,6 +112,7 @@ const LIMITED_TOKEN = [
   'lw45mLILmZDc6UXb4BwTt00WCvS_rAgGY2k-rrsjFNU',
 ].join('.')
 
+// @threat token-limit-skipped
 it('a token with limits is still signed the same way, and still valid', async () => {
   const rights = { scopes: ['files:read', 'files:list'], prefix: 'team-a/' } as const
   const limits = {
@@ -133,6 +136,7 @@ const CURSOR = [
   '09FPzIDOJWg34pbQvekCdYdT0W7UFMkUSiaB6ml-XTc',
 ].join('.')
 
+// @threat deploy-invalidates
 it('a cursor from an earlier version is still signed the same way, and still valid', async () => {
   const scope = { bucket: 'files', prefix: 'team-a/' }
   expect(await sealCursor(config, scope, 'AAAA-kv-cursor')).toBe(CURSOR)
@@ -145,6 +149,7 @@ const FORM_POLICY = [
   'EQ9kJskK79P8ZJ_jcsZpUax_z8cTsM2sKLF99v0LPzY',
 ].join('.')
 
+// @threat deploy-invalidates
 it('a form from an earlier version is still signed the same way, and still valid', async () => {
   const policy = {
     bucket: 'files',
@@ -192,6 +197,7 @@ const STEP = [
   'hw200YinEsmsCS-tPvchRZwB0Usoxmto2yJRGt2DE6E',
 ].join('.')
 
+// @threat deploy-invalidates
 it('a step of an upload from an earlier version is still signed the same way, and still valid', async () => {
   const step = {
     bucket: 'files',
@@ -239,6 +245,7 @@ const UPLOAD_ID = [
   '4KFMi7MVZyU2Uux_RLwvwfl8REtWojdMvlX_TqTgX0U',
 ].join('.')
 
+// @threat deploy-invalidates
 describe('an upload id from an earlier version', () => {
   const claims: UploadClaims = {
     bucket: 'files',
@@ -302,6 +309,7 @@ describe('an upload id for a chosen key', () => {
     chosen: { mark: '0f8fad5b-d9cb-469f-a165-70867728950e', overwrite: true },
   }
 
+  // @threat deploy-invalidates
   it('from an earlier version is still valid', async () => {
     expect(await openUploadId(config, claims, CHOSEN_UPLOAD_ID, NOW)).toEqual(claims)
   })

@@ -75,6 +75,7 @@ describe('a bucket', () => {
 })
 
 describe('limits of a token', () => {
+  // @threat token-wider
   it.each<readonly [string, Limits, AskedLimits, readonly string[]]>([
     [
       'a bucket of another principal',

@@ -42,6 +42,7 @@ const policies: fc.Arbitrary<LinkPolicy> = fc.record({
   ),
 })
 
+// @threat link-forged
 it('writes a different canonical string for each policy', () => {
   const seen = new Map<string, string>()
   fc.assert(

@@ -17,6 +17,7 @@ const principal = (prefix: string): Principal => ({
   context: null,
 })
 
+// @threat foreign-key
 it('covers only keys that start with its prefix', () => {
   const key = parseObjectKey('team-a/x')
   expect(() => requireKey(principal(''), 'files:read', key)).not.toThrow()

@@ -52,6 +52,7 @@ it("is valid for ten minutes under the caller's prefix by default", async () => 
   expect(await verifyToken(token, config, after(600))).toMatchObject({ ok: false })
 })
 
+// @threat token-wider token-too-long
 it.each([
   ['a scope that the caller lacks', { scopes: ['files:delete'] }, 'forbidden'],
   ['a wider prefix', { scopes: ['files:read'], prefix: '' }, 'forbidden'],
@@ -79,6 +80,7 @@ it.each([
   await expect(mintToken(caller, request, config, NOW)).rejects.toMatchObject({ code })
 })
 
+// @threat token-too-long
 it('is valid for up to a day when it allows only uploads', async () => {
   const request = { scopes: ['files:upload'], expiresIn: 86_400 } as const
   const { token } = await mintToken(caller, request, config, NOW)
@@ -101,6 +103,7 @@ it('names the bounds of a lifetime, and what may be valid for longer', async () 
   )
 })
 
+// @threat token-too-long
 it("expires no later than the caller's credentials", async () => {
   const short = { ...caller, expiresAt: after(90).getTime() }
   const { expiresAt } = await mintToken(short, { scopes: ['files:read'] }, config, NOW)
@@ -157,6 +160,7 @@ describe('a token for a user', () => {
     expect(subjectOf(caller)).toBeNull()
   })
 
+  // @threat user-impersonated
   it('mints tokens only for the same user', async () => {
     const user = await mint(caller, alice)
     const request = { scopes: ['files:read'] } as const
@@ -168,6 +172,7 @@ describe('a token for a user', () => {
       })
   })
 
+  // @threat user-impersonated
   it.each(['jwt:auth0', 'app:ann', 'app:key:ci', 'jwt:key:ci'])(
     'can not be minted by %s, whose id could be the start of another',
     async (id) => {
@@ -253,6 +258,7 @@ describe('a chained token', () => {
     expect(limits).toEqual({ buckets, maxBytes: 10, allowedTypes, maxExpiresIn })
   })
 
+  // @threat token-wider
   it.each([
     ['a bucket', { buckets: ['files', 'other'] }],
     ['bytes', { maxBytes: 1001 }],
@@ -313,6 +319,7 @@ it("a token of an app's user does not depend on the settings", async () => {
   expect(await verifyToken(token, { ...config, apiKeys: [] }, NOW)).toMatchObject({ ok: true })
 })
 
+// @threat token-limit-skipped
 it.each([
   ['neither sub nor id', {}],
   ['a claim of a later version', { sub: 'key:ci', maxFiles: 3 }],

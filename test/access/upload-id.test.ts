@@ -68,6 +68,7 @@ describe('an upload id is refused for', () => {
 })
 
 describe('the lifetime of an upload id', () => {
+  // @threat replaced-after-immutable
   it('is seven days, to the second', async () => {
     const { expiresAt } = await sealUploadId(config, CLAIMS, NOW)
     expect(expiresAt).toEqual(secondsLater(604_800))

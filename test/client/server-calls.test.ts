@@ -311,6 +311,7 @@ describe('baseUrl and apiKey', () => {
     })
   })
 
+  // @threat server-key-leaks
   it('sends the key only to the base URL, and does not follow redirects', async () => {
     const client = clientOf(() => Response.json(RECORD), 'https://app.example.com/media/')
     await client.record(KEY, 'a.png')

@@ -74,6 +74,7 @@ describe('the server client in workerd', () => {
     expect(error.requestId).toMatch(/^[0-9a-f-]{36}$/)
   })
 
+  // @threat server-key-leaks
   it('refuses to run in a page', () => {
     vi.stubGlobal('window', globalThis)
     vi.stubGlobal('document', {})

@@ -72,6 +72,7 @@ describe('verifyWebhook', () => {
     await verifyWebhook(webhook, OLD)
   })
 
+  // @threat event-forged
   it('refuses another secret, body, id or timestamp', async () => {
     const forged = [
       { webhook: await sent(), secret: OTHER },
@@ -85,6 +86,7 @@ describe('verifyWebhook', () => {
       await expect(verifyWebhook(webhook, secret)).rejects.toMatchObject(refusal('signature'))
   })
 
+  // @threat event-forged
   it.each([-300, 300])('accepts a clock that is %i seconds off, and no more', async (seconds) => {
     const at = (offset: number) => new Date(NOW.getTime() + offset * 1000)
     await verifyWebhook(await sent(BODY, [OLD], at(seconds)), OLD)

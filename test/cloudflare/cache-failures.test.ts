@@ -53,6 +53,7 @@ it('stops waiting for a cache that hangs after two seconds', async () => {
   expect(await found).toBeUndefined()
 })
 
+// @threat copy-cache-fails
 it.each([
   ['rejects', failing],
   [
@@ -94,6 +95,7 @@ it('leaves no partial copy of a truncated body, and no mark of one', async () =>
   await vi.waitFor(() => expect(deleted).toHaveBeenCalledWith(urls[0]), PATIENCE)
 })
 
+// @threat copy-broken
 it('marks no copy that the cache truncated without an error', async () => {
   const put = vi.spyOn(caches.default, 'put').mockImplementation(async (_, { body }) => {
     const reader = body?.getReader()

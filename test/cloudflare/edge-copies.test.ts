@@ -53,6 +53,7 @@ function configured(BUCKETS: object, changes: object = {}) {
   }
 }
 
+// @threat copy-other-bucket
 it('serves nothing from the bucket that an alias named before', async () => {
   const key = parseObjectKey(await putObject('loud.png', 'old bucket'))
   const before = configured({ images: counting() })
@@ -65,6 +66,7 @@ it('serves nothing from the bucket that an alias named before', async () => {
   expect(await renamed.read(key)).not.toContain('old bucket')
 })
 
+// @threat copy-undeleted
 it('reads no copy when edgeTtl is 0, and purges older copies', async () => {
   const key = parseObjectKey(await putObject('a.png', 'pixels'))
   const before = configured({ images: counting() })
@@ -82,6 +84,7 @@ it('reads no copy when edgeTtl is 0, and purges older copies', async () => {
   expect(await requestsFor(key)).toBe(3)
 })
 
+// @threat copy-outdated
 it('reads no copy of an object under a chosen key that is older than a minute', async () => {
   const key = parseObjectKey(await putChosen('a.png', 'pixels'))
   const { read } = configured({ images: counting() })
@@ -138,6 +141,7 @@ it('names copies only by the endpoint, not by the public endpoint', async () => 
   )
 })
 
+// @threat copy-other-bucket
 it('shares no copy between aliases with different access keys, and purges all of them', async () => {
   const { buckets, read, purge } = configured(
     { all: counting(), some: { ...counting(), credentials: 'OTHER' } },
@@ -158,6 +162,7 @@ it('refuses a request for a bucket with a different configuration', async () => 
   expect(await read(parseObjectKey('a'), foreign)).toContain('unknown_bucket')
 })
 
+// @threat copy-undeleted
 it('keeps no copy of an object that was deleted during its download, 40 times out of 40', async () => {
   const worker = testWorker()
   const statuses: number[] = []
@@ -173,6 +178,7 @@ it('keeps no copy of an object that was deleted during its download, 40 times ou
   expect(statuses).toEqual(Array(40).fill(404))
 }, 60_000)
 
+// @threat copy-undeleted
 it('purges the copy when the response to a delete was lost', async () => {
   const key = `delete-lost/${crypto.randomUUID()}.png`
   const { link } = await linkTo(key, {}, 'faulty')
@@ -184,6 +190,7 @@ it('purges the copy when the response to a delete was lost', async () => {
   expect((await open(link)).status).toBe(404)
 })
 
+// @threat copy-undeleted
 it('reports a lost response to a delete, and logs a warning when the purge also fails', async () => {
   const lines = captureLog()
   failNextPurge(new Error('no purge'))

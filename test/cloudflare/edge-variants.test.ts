@@ -83,6 +83,7 @@ describe.each([
   ['with the Cache API', false],
   ['behind Workers Caching', true],
 ])('an image that is being made while its object is replaced, %s,', (_, behindCache) => {
+  // @threat image-outdated
   it('is not shown to later requests', async () => {
     const key = await putObject('a.png', await twoColorPng(300, 300))
     const { open, opened } = gate()
@@ -112,6 +113,7 @@ it('several sizes that begin at the same time are each made once', async () => {
   expect(calls).toHaveLength(3)
 })
 
+// @threat image-outdated
 it('behind Workers Caching, purges an image whose object was deleted while it was made', async () => {
   const key = await putObject('a.png', await twoColorPng(300, 300))
   const { resizer } = countingResizer(() => deleteObject(counted, parseObjectKey(key), new Date()))
@@ -120,6 +122,7 @@ it('behind Workers Caching, purges an image whose object was deleted while it wa
   expect(purged).toHaveLength(1)
 })
 
+// @threat image-costs
 it('a crowd costs one call and one request to the bucket, also if the call fails', async () => {
   for (const fails of [false, true]) {
     const key = await putObject('a.png', await twoColorPng(300, 300))
@@ -140,6 +143,7 @@ describe('making an image', () => {
   const image = (): KeptImage => ({ bytes: new Uint8Array(1), headers: [] })
   const keep = () => Promise.resolve()
 
+  // @threat image-costs
   it('is not tried again for ten seconds after an error', async () => {
     vi.useFakeTimers({ toFake: ['Date'] })
     const name = newName()

@@ -162,6 +162,7 @@ describe('a webhook in the queue', () => {
     ])
   })
 
+  // @threat event-endpoint-hangs
   it('does not read the body of the response', async () => {
     const cancel = vi.fn()
     vi.stubGlobal('fetch', async () => {

@@ -30,6 +30,7 @@ it('stores a record under the KV key and in the format of docs/kv-schema.md', as
   expect(await env.FILE_INDEX.get(KV_KEY)).toBe('')
 })
 
+// @threat deploy-invalidates
 it.each([
   ['of a principal', METADATA],
   ['without an owner', { ...METADATA, owner: null }],

@@ -184,6 +184,7 @@ describe('an operation of KV that hangs', () => {
     vi.useRealTimers()
   })
 
+  // @threat index-hangs
   it('is index_unavailable after ten seconds, for every operation', async () => {
     vi.useFakeTimers()
     const hang = () => new Promise<never>(() => {})

@@ -49,6 +49,7 @@ const ask = async (
 ) => objects.fetch(await objectRequest(method, counted, parseObjectKey(key), range))
 
 describe('the request to Objects', () => {
+  // @threat copy-poisoned
   it('contains only the path, whatever the client sends', async () => {
     const seen: Request[] = []
     const policy: LinkPolicy = {
@@ -157,6 +158,7 @@ describe('Objects behind Workers Caching', () => {
     }
   })
 
+  // @threat copy-broken
   it('forbids caching an error', async () => {
     const { objects } = inProduction()
     const answer = await ask(objects, 'nobody/has-this.png')
@@ -191,6 +193,7 @@ describe('Objects behind Workers Caching', () => {
     expect(purged).toEqual([{ tags: [await cacheTag(bucketOf('files'), parseObjectKey('a.png'))] }])
   })
 
+  // @threat copy-undeleted
   it('purges a copy whose object was deleted during its download', async () => {
     const faulty = bucketOf('faulty')
     const key = parseObjectKey(`deleted-midway/${crypto.randomUUID()}`)
@@ -214,6 +217,7 @@ describe('Objects behind Workers Caching', () => {
     expect(await objects.purge('files', ['a.png'])).toBe('Error: The edge cache refused the purge.')
   })
 
+  // @threat copy-undeleted
   it('waits at most ten seconds for a purge', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     try {

@@ -64,6 +64,7 @@ describe('a file of the page', () => {
     expect(await ask('https://files.example/', { ASSETS: undefined }).answer).toBeUndefined()
   })
 
+  // @threat page-runs-upload
   it.each(['https://files.example', 'http://localhost:8787', 'https://a.workers.dev'])(
     'loads scripts and styles only from its own paths, at %s',
     async (origin) => {

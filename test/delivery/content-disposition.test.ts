@@ -82,6 +82,7 @@ describe('attachment', () => {
     expect(names(attachment('😀'.repeat(100))).extended).toBe('😀'.repeat(63))
   })
 
+  // @threat link-file-name
   it.each([
     [`${'a'.repeat(300)}.PDF`, `${'a'.repeat(251)}.PDF`],
     [`${'a'.repeat(300)}.tar.gz`, `${'a'.repeat(252)}.gz`],

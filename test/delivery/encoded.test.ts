@@ -56,6 +56,7 @@ describe('an encoded object', () => {
     },
   )
 
+  // @threat encoding-bomb
   it.each([
     ['gzip', undefined],
     ['gzip', ''],
@@ -109,6 +110,7 @@ describe('an encoded object', () => {
     expect((await open(link, { Range: 'bytes=0-' })).status).toBe(406)
   })
 
+  // @threat encoding-bomb
   it('is never created on the way from the bucket', async () => {
     const { link } = await linkTo(`negotiated/${crypto.randomUUID()}.png`, {}, 'faulty')
     const response = await open(link)
@@ -116,6 +118,7 @@ describe('an encoded object', () => {
     expect(await textOf(response)).toBe('good')
   })
 
+  // @threat encoding-bomb
   it('is not encoded again on its way out of the Worker', async () => {
     const { body, link } = await gzippedDigits()
     const init = { headers: { 'Accept-Encoding': 'gzip' }, encodeResponseBody: 'manual' } as const

@@ -25,6 +25,7 @@ it.each([
   }
 })
 
+// @threat bucket-missing
 it.each([
   ['404', 404],
   ['no-bucket', 502],
@@ -36,6 +37,7 @@ it.each([
   },
 )
 
+// @threat bucket-busy
 it('passes on the Retry-After of a busy bucket, also for a range and for HEAD', async () => {
   for (const [method, headers] of [
     ['GET', {}],
@@ -59,6 +61,7 @@ it('serves the object as soon as the bucket recovers', async () => {
   expect(hit.headers.get('Cache-Status')).toBe('edge-presigner; hit')
 })
 
+// @threat copy-broken
 it.each(['cut', 'once-cut'])('never caches a truncated body (%s)', async (failure) => {
   const { key, link } = await faulty(failure)
   await expect(textOf(await open(link))).rejects.toThrow()

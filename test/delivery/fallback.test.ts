@@ -6,8 +6,13 @@ import { ApiError, type ErrorCode } from '../../src/errors/api-error.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { testPlace } from '../support/test-bucket.ts'
 
+const NEW_KEY = 'uploads/ybqr1sgp7a270ajfewde-my-photo.jpg'
+
 /** The result of a failed image with this error, and whether the original was asked for. */
-async function resultOf(code: ErrorCode, { fallback = true, key = 'a.jpg', type = 'image/jpeg' }) {
+async function resultOf(
+  code: ErrorCode,
+  { fallback = true, key = 'a.jpg', type = 'image/jpeg', left = 86_400 },
+) {
   const opened: unknown[] = []
   let isCancelled = false
   const objects: ObjectSource = {
@@ -34,15 +39,13 @@ async function resultOf(code: ErrorCode, { fallback = true, key = 'a.jpg', type 
   }
   const failure = new ApiError(code, 'no')
   const request = new Request('https://links.example/i/files/a')
-  const result = await serveFallback(
-    request,
-    policy,
-    testPlace(objects),
-    failure,
-    new Date(),
-  ).catch((error: unknown) => error)
+  const now = new Date((policy.expires - left) * 1000)
+  const result = await serveFallback(request, policy, testPlace(objects), failure, now).catch(
+    (error: unknown) => error,
+  )
   const shown = result instanceof Response ? 'the original' : result === failure && 'the error'
-  return { shown, opened, isCancelled }
+  const lifetime = result instanceof Response ? result.headers.get('Cache-Control') : null
+  return { shown, opened, isCancelled, lifetime }
 }
 
 describe('in place of an image that can not be resized, a link shows', () => {
@@ -53,6 +56,7 @@ describe('in place of an image that can not be resized, a link shows', () => {
     },
   )
 
+  // @threat image-original
   it.each(['unsupported_image', 'image_unavailable'] as const)(
     'never the original after %s otherwise',
     async (code) => {
@@ -67,6 +71,15 @@ describe('in place of an image that can not be resized, a link shows', () => {
       expect(await resultOf(code, {})).toMatchObject({ shown: 'the error', opened: [] })
     },
   )
+
+  // @threat link-outlived copy-outdated
+  it.each([
+    [{ key: NEW_KEY }, 'private, max-age=60'],
+    [{ key: NEW_KEY, left: 7 }, 'private, max-age=7'],
+    [{ key: 'avatars/42.jpg' }, 'private, no-cache'],
+  ])('the original for a minute, but never longer than the object itself: %j', async (link, is) => {
+    expect(await resultOf('image_unavailable', link)).toMatchObject({ lifetime: is })
+  })
 
   it.each([
     { type: 'image/heic' },

@@ -132,6 +132,7 @@ describe('imageInfo', () => {
     expect(imageInfo(joined(PNG_START, pngHeader(0, 10)))).toBeNull()
   })
 
+  // @threat image-bomb
   it('ends for every truncated or changed image', async () => {
     const images = [
       await twoColorPng(30, 20),

@@ -25,6 +25,7 @@ describe('a stored Content-Type', () => {
     expect(parseMediaType(value)).toMatchObject({ contentType, isInert: true })
   })
 
+  // @threat link-runs-script
   it.each([
     '',
     'image',

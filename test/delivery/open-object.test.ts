@@ -37,6 +37,7 @@ const ask = (range: string | null = null, method: 'GET' | 'HEAD' = 'GET') =>
 const { ETag, ...withoutETag } = OBJECT
 const { 'Last-Modified': _, ...withoutDate } = OBJECT
 
+// @threat copy-poisoned
 it.each([
   ['an ETag', withoutETag],
   ['an ETag in quotes', { ...OBJECT, ETag: 'abc' }],

@@ -61,6 +61,7 @@ const settled = async () => {
   for (let i = 0; i < 200; i++) await Promise.resolve()
 }
 
+// @threat bucket-stalls
 it('ends a body that sends nothing for 30 seconds, and its connection', async () => {
   const { body, state, send } = bodyOf()
   const [client, copy] = [sinkOf(), sinkOf()]
@@ -77,6 +78,7 @@ it('ends a body that sends nothing for 30 seconds, and its connection', async ()
   expect([state.cancelled, client.state.aborted, copy.state.aborted]).toEqual([true, true, true])
 })
 
+// @threat bucket-stalls
 it('waits for a slow client as long as it takes', async () => {
   const { body, state, send, end } = bodyOf()
   const client = sinkOf(false)

@@ -99,6 +99,7 @@ describe('an image that is not resized', () => {
   const small = joined(PNG_START, pngHeader(30, 20), pngChunk('IDAT', new Uint8Array(9)))
   const bomb = joined(PNG_START, pngHeader(20_000, 20_000), pngChunk('IDAT', new Uint8Array(9)))
 
+  // @threat image-bomb
   it.each([
     ['text', 'hello', {}, 'not a'],
     ['HTML that says it is a PNG', '<!doctype html>', { 'content-type': 'image/png' }, 'not a'],
@@ -115,6 +116,7 @@ describe('an image that is not resized', () => {
     expect([code, message]).toEqual(['unsupported_image', expect.stringContaining(reason)])
   })
 
+  // @threat image-bomb
   it.each([
     ['a length over the limit', { 'content-length': `${LIMIT + 1}` }],
     ['a stored encoding', { 'content-encoding': 'gzip' }],
@@ -160,6 +162,7 @@ describe('an image that is not resized', () => {
     expect((await failureOf(resize(png, SPEC, null)))[0]).toBe('image_unavailable')
   })
 
+  // @threat image-bomb
   it('is 503 after ten seconds without a response', async () => {
     const png = original(await twoColorPng(30, 20))
     vi.useFakeTimers()
@@ -171,6 +174,7 @@ describe('an image that is not resized', () => {
     expect([early, (await failed)[0]]).toEqual(['waits', 'image_unavailable'])
   })
 
+  // @threat image-original
   it('is 503 if the binding returns the original, so that nobody gets its full resolution', async () => {
     const png = await twoColorPng(30, 20)
     const echo = resizerWith(async () => new Response(png))

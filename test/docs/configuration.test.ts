@@ -169,6 +169,7 @@ describe('wrangler.toml', () => {
     })
   })
 
+  // @threat removed-key-works
   it('gives old versions no URL, because removed keys would still work there', () => {
     const config = unstable_readConfig({ config: join(ROOT, 'wrangler.toml') })
     expect(config).toMatchObject({ preview_urls: false, workers_dev: true })

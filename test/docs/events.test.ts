@@ -86,12 +86,14 @@ describe('the receiver in docs/events.md', () => {
     return (await fetch(url, init)).status
   }
 
+  // @threat event-forged
   it('saves an event once, although it arrives twice', async () => {
     expect([await send('evt_1', 'a'), await send('evt_1', 'a')]).toEqual([204, 204])
     expect(await send('evt_2', 'b')).toBe(204)
     await expect.poll(() => saved).toEqual(['file.deleted a', 'file.deleted b'])
   })
 
+  // @threat event-forged
   it('refuses a forged, changed or old event', async () => {
     const before = [...saved]
     const forged = { 'webhook-signature': `v1,${Buffer.alloc(32).toString('base64')}` }

@@ -114,6 +114,7 @@ function browserRules(start: typeof startS3rver): void {
     expect(outcome.record).toEqual({ name: 'Grüne Wiese.png', mimetype: 'image/png', etag })
   })
 
+  // @threat copy-outdated
   it('shows a replaced avatar under the same link when the page is loaded again', async () => {
     const key = 'avatars/42.png'
     const post = async (path: string, body: object): Promise<unknown> => {

@@ -121,6 +121,7 @@ describe('npm run dev', () => {
   separately()
   walksThrough()
 
+  // @threat dev-log-secrets
   it('prints the URL once, at the end, and then one line for each request', async () => {
     await using dev = await startDev()
     const [, output = ''] = /dev\/main\.ts .*\n\n([\s\S]*)/.exec(dev.output()) ?? []
@@ -303,6 +304,7 @@ describe('npm run dev, while it runs,', () => {
     await client.remove(key)
   })
 
+  // @threat dev-rebinding
   it('accepts only requests that address localhost', async () => {
     const files = async (headers: Readonly<Record<string, string>>, address = '127.0.0.1') =>
       (await ask('/files', { headers, address })).status
@@ -331,6 +333,7 @@ describe('npm run dev, while it runs,', () => {
     expect(await created.text()).toContain(`{"link":"http://localhost:${port}/i/files/a.txt?`)
   })
 
+  // @threat dev-other-page
   it('allows pages of any port of localhost and of --origin, at the Worker and at the bucket', async () => {
     const Host = `localhost:${port}`
     const seen = async (Origin: string) => {
@@ -446,6 +449,7 @@ describe('npm run dev, while it runs,', () => {
     expect(dev.output()).not.toContain('secret1')
   })
 
+  // @threat dev-rebinding
   it("refuses requests on wrangler's own port, whatever the Host and MF headers", async () => {
     const [wrangler = 0] = await dev.children()
     const { stdout } = await shell('ps', ['-o', 'args=', '-p', `${wrangler}`])
@@ -463,6 +467,7 @@ describe('npm run dev, while it runs,', () => {
 
 describe('npm run dev -- --host', () => {
   separately()
+  // @threat dev-rebinding
   it('lets other machines use the embedded bucket, at the address in the URLs', async () => {
     await using dev = await startDev('--host')
     const [, address = ''] = /^Network: http:\/\/([\d.]+):/m.exec(dev.output()) ?? []
@@ -513,6 +518,7 @@ describe('npm run dev -- --env-file', () => {
     return { bucket, file }
   }
 
+  // @threat dev-other-machine
   it('uses the bucket and the settings of the file, and starts no S3 server', async () => {
     const key = 'ep_app_0123456789abcdef0123456789abcdef0123456789a'
     const digest = createHash('sha256').update(key).digest('hex')

@@ -98,6 +98,7 @@ describe('doctor, for a bucket,', () => {
 
   const rules = (change: Partial<Rule>): Setup => ({ rules: [{ ...RULE, ...change }] })
 
+  // @threat doctor-log-secrets
   it.each<[what: string, check: string, status: Status, said: RegExp, Switches, Setup?]>([
     ...(
       [
@@ -448,6 +449,7 @@ describe('doctor, for a bucket,', () => {
     expect(server.objects()).toEqual([])
   })
 
+  // @threat doctor-leftovers
   it.each<[string, Switches]>([
     ['a server that keeps versions', { keepsVersions: true }],
     ['a server without AbortMultipartUpload', { abort: 'refused' }],
@@ -473,6 +475,7 @@ describe('doctor, for a bucket,', () => {
     expect(findings.filter(({ status }) => status !== 'pass')).toEqual([])
   })
 
+  // @threat doctor-leftovers
   it('deletes what it has created when a check throws', async () => {
     await using server = await startWrongServer()
     const onFinding = ({ check }: Finding) => {
@@ -543,6 +546,7 @@ describe('doctor --fix-cors', () => {
     expect(shown.join()).toContain('Its 1 other rule stays')
   })
 
+  // @threat doctor-overwrites-cors
   it.each<[string, Switches, Setup, boolean]>([
     ['the user does not agree', {}, { rules: [foreign] }, false],
     ['the rules are correct', {}, {}, true],
@@ -697,6 +701,7 @@ describeWith([RADOSGW], 'doctor, for Ceph RGW,', () => {
 })
 
 describe('npm run doctor', () => {
+  // @threat doctor-log-secrets
   it('prints a table and exits with 0 when nothing fails, even if something warns', async () => {
     await using server = await startWrongServer({ ifNoneMatch: 'ignored' })
     const { code, stdout, stderr } = await runDoctor(
@@ -727,6 +732,7 @@ describe('npm run doctor', () => {
     expectNoSecrets(stdout)
   })
 
+  // @threat doctor-leftovers
   it('deletes what it has created when Ctrl-C stops it', async () => {
     await using server = await startWrongServer()
     const settings = variables(server.endpoint)

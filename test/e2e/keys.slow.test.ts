@@ -239,7 +239,20 @@ describe('npm run keys -- push', () => {
     return directory
   }
 
-  beforeAll(() => cloudflare.listen())
+  /** A clone that has pushed two keys, the output, and the Worker's state after that. */
+  let mine: string
+  let push: Awaited<ReturnType<typeof keys>>
+  let pushed: ReadonlyMap<string, string>
+
+  beforeAll(async () => {
+    await cloudflare.listen()
+    cloudflare.secrets = null
+    mine = await clone()
+    await create(mine, 'ci')
+    await create(mine, 'web-app')
+    push = await keys(mine, 'push')
+    pushed = new Map(cloudflare.secrets ?? [])
+  })
   afterAll(async () => {
     await cloudflare.close()
     await Promise.all(clones.map((directory) => rm(directory, { recursive: true })))
@@ -280,21 +293,13 @@ describe('npm run keys -- push', () => {
   const deployed = () => DEPLOYED.parse(JSON.parse(cloudflare.secrets?.get('API_KEYS') ?? '[]'))
   const ids = () => deployed().map(({ id }) => id)
 
-  /** A clone that has pushed two keys, and the Worker's state after that. */
-  let mine: string
-  let pushed: Map<string, string>
-
-  it('sends the list to a Worker, even to one that does not exist yet', async () => {
-    cloudflare.secrets = null
-    mine = await clone()
-    await create(mine, 'ci')
-    await create(mine, 'web-app')
-    expect(await keys(mine, 'push')).toMatchObject({
+  it('sends the list to a Worker, even to one that does not exist yet', () => {
+    expect(push).toMatchObject({
       status: 0,
       stdout: 'The Worker has these 2 keys: ci, web-app.\n',
     })
+    cloudflare.secrets = new Map(pushed)
     expect(ids()).toEqual(['ci', 'web-app'])
-    pushed = new Map(cloudflare.secrets ?? [])
     expect([...pushed.keys()]).toEqual([
       'API_KEYS',
       expect.stringMatching(/^API_KEYS_LIST_ci_[0-9a-f]{8}$/),
@@ -302,6 +307,7 @@ describe('npm run keys -- push', () => {
     ])
   })
 
+  // @threat key-list-overwritten
   it("refuses a list without a colleague's keys and names them, and accepts their names to drop them", async () => {
     cloudflare.secrets = new Map([...pushed, ['SIGNING_SECRETS', 'k1:kept']])
     const theirs = await clone()
@@ -317,6 +323,7 @@ describe('npm run keys -- push', () => {
     expect(cloudflare.secrets.size).toBe(5)
   })
 
+  // @threat key-list-overwritten
   it('refuses a key that a colleague has rotated in the meantime', async () => {
     cloudflare.secrets = new Map(pushed)
     const theirs = await copyOf(mine)
@@ -329,6 +336,7 @@ describe('npm run keys -- push', () => {
     expect(deployed()[0]?.sha256).toEqual(expect.any(String))
   })
 
+  // @threat key-list-overwritten
   it('refuses to bring back a key that a colleague has revoked, unless named', async () => {
     cloudflare.secrets = new Map(pushed)
     const theirs = await copyOf(mine)
@@ -349,6 +357,7 @@ describe('npm run keys -- push', () => {
     expect([...cloudflare.secrets.keys()].filter((name) => name.includes('GONE'))).toEqual([])
   })
 
+  // @threat key-list-overwritten
   it('does not remove a key that a colleague has created for the same id', async () => {
     cloudflare.secrets = new Map(pushed)
     const ours = await copyOf(mine)

@@ -98,6 +98,7 @@ describeWith([CHROMIUM], 'a mounted presigner with a session cookie, in a browse
     expect(requests.every(({ hadCookie }) => hadCookie)).toBe(true)
   })
 
+  // @threat app-csrf
   it('changes nothing for a page of a different origin, although the browser sends the cookie', async () => {
     const { key } = await uploadInApp()
     await seen()

@@ -151,6 +151,7 @@ function rules(start: Start, publicHost: string): void {
     expect(await requestsFor(key)).toBe(1)
   })
 
+  // @threat url-changed
   it('signs for one host: the server refuses the URL at another', async () => {
     const { api, endpoint, publicEndpoint } = context()
     const key = await upload('one host')

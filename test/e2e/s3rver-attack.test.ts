@@ -74,6 +74,7 @@ describeWith([CHROMIUM], 'a page of another origin in Chromium', () => {
     await rm(root, { recursive: true })
   })
 
+  // @threat dev-other-page
   it('writes, deletes, reads and runs nothing on the S3 server', async () => {
     const files = async () => (await readdir(root, { recursive: true })).sort()
     const before = await files()

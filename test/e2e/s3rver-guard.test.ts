@@ -120,6 +120,7 @@ describe('the guard of s3rver', () => {
     }
   })
 
+  // @threat dev-rebinding
   it.each([
     'evil.example',
     'evil.example:4568',
@@ -140,6 +141,7 @@ describe('the guard of s3rver', () => {
     })
   })
 
+  // @threat dev-unsigned
   it.each([
     ['GET', '/'],
     ['GET', `/files/${KEY}`],
@@ -233,6 +235,7 @@ describe('the guard of s3rver', () => {
     expect(put.head).toContain(`Access-Control-Allow-Origin: ${PAGE}`)
   })
 
+  // @threat dev-leaves-folder
   it.each([
     ['/files/../../evil.txt', 'PUT'],
     ['/files/..%2F..%2Fevil.txt', 'PUT'],
@@ -299,6 +302,7 @@ describe('the guard of s3rver', () => {
     })
   })
 
+  // @threat dev-leaves-folder
   it('deletes no folder when an upload that names it is completed or aborted', async () => {
     // Makes a folder look like an upload's folder.
     for (const folder of ['.', 'data', 'data/files'])
@@ -413,6 +417,7 @@ describe('a form for s3rver', () => {
     const { [name]: _, ...rest } = signedForm({})
     return rest
   }
+  // @threat dev-unsigned
   it.each<[string, () => Fields, string?, string?]>([
     ['a missing policy', () => ({ key: 'evil.txt' })],
     ['no policy', () => without('policy')],

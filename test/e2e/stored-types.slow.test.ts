@@ -103,6 +103,7 @@ describeWith([CHROMIUM], 'an object of any stored type in Chromium', () => {
     expect(ran).toHaveLength(1)
   })
 
+  // @threat link-runs-script
   it.each([
     'image/png, text/html',
     'text/html,',

@@ -182,6 +182,7 @@ describe('with the queue of wrangler.toml, every event reaches', () => {
     expect(new Set(endpoints.steady.accepted.map(({ id }) => id)).size).toBe(FILES)
   })
 
+  // @threat event-lost
   it('an endpoint that was killed in the middle of a request and starts again', async () => {
     await expect.poll(() => endpoints.killed.arrived.length, LONG).toBe(4)
     expect(received(endpoints.killed).length).toBeLessThanOrEqual(3)
@@ -202,11 +203,13 @@ describe('with the queue of wrangler.toml, every event reaches', () => {
     expect(Math.min(...waits(busy))).toBeGreaterThan(12_000)
   })
 
+  // @threat event-diverted
   it('an endpoint that redirects first, but never where it redirects to', async () => {
     await expect.poll(() => received(endpoints.redirecting), LONG).toEqual(everyKey())
     expect(endpoints.stranger.arrived.length).toBe(0)
   })
 
+  // @threat event-endpoint-hangs
   it('an endpoint that hangs first, which is given up after ten seconds', async () => {
     await expect.poll(() => received(hanging), LONG).toEqual(everyKey())
     expect(hanging.arrived).toHaveLength(FILES + 1)

@@ -32,6 +32,7 @@ it('lets a configured origin read every response, including errors', async () =>
   expect(headers.get('Vary')).toContain('Origin')
 })
 
+// @threat cors-other-origin
 it('sends no CORS headers to other origins', async () => {
   for (const origin of [
     'https://app.example.evil',
@@ -72,10 +73,12 @@ it('allows an origin that a star matches, and names only that origin', async () 
     }
 })
 
+// @threat cors-other-origin
 it('does not allow browser credentials', async () => {
   expect((await from(APP, 'OPTIONS')).headers.has('Access-Control-Allow-Credentials')).toBe(false)
 })
 
+// @threat cors-other-origin
 it('allows cookies only for the origins in CORS_COOKIE_ORIGINS', async () => {
   const INTRANET = 'https://intranet.example'
   const withCookies = testWorker({ CORS_ORIGINS: [APP], CORS_COOKIE_ORIGINS: [INTRANET] })

@@ -35,6 +35,7 @@ it('counts bytes, not characters', async () => {
   await expect(readJson(request('"éé"'), 5)).rejects.toMatchObject({ code: 'body_too_large' })
 })
 
+// @threat body-hostile
 it('stops reading after the limit', async () => {
   const { stream, taken } = countedBody(10_000_000, 1000)
   await expect(readJson(request(stream), 65_536)).rejects.toMatchObject({ code: 'body_too_large' })
@@ -42,6 +43,7 @@ it('stops reading after the limit', async () => {
   expect(taken.cancelled).toBe(true)
 })
 
+// @threat body-hostile
 it('refuses a body over the limit, whatever its Content-Length says', async () => {
   for (const length of ['2', '100', '101', '1e9']) {
     const stated = request(`"${'a'.repeat(99)}"`, 'application/json', { 'Content-Length': length })
@@ -49,6 +51,7 @@ it('refuses a body over the limit, whatever its Content-Length says', async () =
   }
 })
 
+// @threat body-hostile
 it.each(['-1', '-5', '-1e9', '0.5', 'abc', 'NaN', '', '1e9', 'Infinity'])(
   'reads a whole body whose Content-Length says %j',
   async (length) => {

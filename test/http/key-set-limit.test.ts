@@ -39,6 +39,7 @@ const ask = async (token: string, address: string) => {
   return (await worker.fetch('/files', { headers })).status
 }
 
+// @threat issuer-flooded
 it('accepts many users behind one address at once when no key is cached', async () => {
   const tokens = await Promise.all(
     Array.from({ length: 20 }, (_, user) => issuer.sign({ sub: `crowd-${count}-${user}` })),
@@ -55,6 +56,7 @@ it('counts a request once against its network, before it fetches a key set', asy
   expect(await ask(stranger, '198.51.100.2')).toBe(429)
 })
 
+// @threat issuer-flooded
 it('fetches no key set for a network that is over its limit', async () => {
   for (let i = 0; i < 3; i++) expect(await ask('x', '198.51.100.3')).toBe(401)
   const fetched = vi.spyOn(globalThis, 'fetch')
@@ -65,6 +67,7 @@ it('fetches no key set for a network that is over its limit', async () => {
   expect(await ask(token, '198.51.100.3')).toBe(200)
 })
 
+// @threat issuer-down
 it('completes the fetch of a key set when its client disconnects', async () => {
   const context = createExecutionContext()
   const kept = vi.spyOn(context, 'waitUntil')

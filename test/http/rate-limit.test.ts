@@ -49,6 +49,7 @@ const statuses = async (count: number, request: () => Promise<Response>) => {
   return seen
 }
 
+// @threat flood
 it('refuses only the principal that sends too many requests', async () => {
   const ask = (key: TestApiKey) => worker.fetch('/files', bearer(key.token))
   expect(await statuses(5, () => ask(one))).toEqual([200, 200, 200, 429, 429])
@@ -67,6 +68,7 @@ it('refuses what the real binding refuses', async () => {
   expect(seen).toContain(429)
 })
 
+// @threat flood
 it('refuses only the user that sends too many requests, with the real binding', async () => {
   const real = limitedBy(Reflect.get(env, 'TIGHT_RATE_LIMITER'))
   const tokenOf = async (subject: string) => {
@@ -106,6 +108,7 @@ it('counts a token without a user as its minter', async () => {
   expect(await statuses(3, () => worker.fetch('/files', bearer(token)))).toEqual([200, 200, 429])
 })
 
+// @threat flood
 it('counts requests without valid credentials by network', async () => {
   const from = (address: string) =>
     worker.fetch('/files', { headers: { 'CF-Connecting-IP': address } })
@@ -149,6 +152,7 @@ it.each<readonly [string, () => unknown, string]>([
   },
 )
 
+// @threat rate-limiter-down
 it('waits one second for a rate limit that never answers', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
   const lines = captureLog()

@@ -199,6 +199,7 @@ describe('a refusal', () => {
     expect([...shown].toSorted()).toEqual(Object.keys(REFUSALS).toSorted())
   })
 
+  // @threat probing-by-401
   it('is the same for an unknown API key and a wrong one', async () => {
     const answers = await Promise.all(
       [wrongKey, wrongKey.replace('_ci_', '_other_')].map(async (key) => {
@@ -211,6 +212,7 @@ describe('a refusal', () => {
     expect(answers[0]).toEqual(answers[1])
   })
 
+  // @threat probing-by-401
   it('reports credentials as expired only when their signature is valid', async () => {
     const reasonOf = async (credential: string): Promise<unknown> =>
       Object(await (await ask(`Bearer ${credential}`, worker)).json()).reason
@@ -222,6 +224,7 @@ describe('a refusal', () => {
     expect(await reasonOf(await other.sign({ exp: PAST }))).toBe('not_accepted')
   })
 
+  // @threat log-forged
   it('writes a name from the client to the log only when it is short and plain', async () => {
     const lines = captureLog()
     await ask(`Bearer ${await issuer.sign({}, { kid: 'a "\n" b' })}x`, worker)

@@ -168,6 +168,7 @@ it('warns about a complete that failed although the object exists', async () => 
   ])
 })
 
+// @threat log-incomplete
 it('contains every warning of a request', async () => {
   const lines = captureLog()
   const limit = () => Promise.reject(new Error('limiter down'))
@@ -179,6 +180,7 @@ it('contains every warning of a request', async () => {
   })
 })
 
+// @threat log-secrets
 it('contains no key material, signature, token, query or body, whatever the request', async () => {
   const issuer = await testIssuer()
   const apiKey = await testApiKey('ci', SCOPES)

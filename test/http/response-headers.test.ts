@@ -35,6 +35,7 @@ describe.each([
     expectPrivate(await worker.fetch(`${path}/%zz`), 'malformed URL')
   })
 
+  // @threat response-sniffed
   it('marks its response as private when there is no route', async () => {
     expectPrivate(await worker.fetch('/nowhere'), 'nowhere')
   })

@@ -40,6 +40,7 @@ async function ask(path: string, init?: RequestInit) {
   return { status: response.status, code, requestId, counted: [...counted], logged }
 }
 
+// @threat route-run-twice
 it.each<readonly [string, () => Parameters<typeof ask>]>([
   ['a token in the path', () => [`/u/${token}/nope`]],
   ['only a token in the path', () => [`/u/${token}`]],
@@ -57,6 +58,7 @@ it.each<readonly [string, () => Parameters<typeof ask>]>([
   })
 })
 
+// @threat route-run-twice
 it.each<readonly [string, () => Parameters<typeof ask>]>([
   ['a wrong token in the path', () => [`/u/${token}x/nope`]],
   ['a wrong token in the path next to a valid API key', () => ['/u/x/nope', bearer(apiKey.token)]],
@@ -70,6 +72,7 @@ it.each<readonly [string, () => Parameters<typeof ask>]>([
   })
 })
 
+// @threat route-run-twice
 it.each([
   '/*',
   '/u/*',

@@ -25,6 +25,7 @@ describe('a chosen key', () => {
     expect(() => choose(key)).not.toThrow()
   })
 
+  // @threat chosen-key-generated
   it.each([
     `uploads/${ID}-a.png`,
     `uploads/2026/11/${ID}-a.png`,
@@ -45,6 +46,7 @@ describe('a chosen key', () => {
     expect(() => choose(key)).toThrow(refused)
   })
 
+  // @threat chosen-key-generated
   it('is never a key that the presigner generates, or would take for one', () => {
     const date = fc.date({ min: new Date(0), max: new Date('2100-01-01'), noInvalidDate: true })
     fc.assert(

@@ -12,6 +12,7 @@ const NOW = new Date('2026-11-24T12:00:00Z')
 
 afterEach(() => vi.restoreAllMocks())
 
+// @threat deploy-invalidates
 it('still generates the same key as earlier versions for the same time and random bytes', () => {
   vi.spyOn(crypto, 'getRandomValues').mockImplementation((bytes) => {
     if (bytes instanceof Uint8Array) bytes.set(Uint8Array.from(bytes.keys()))

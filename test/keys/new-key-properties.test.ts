@@ -77,6 +77,7 @@ const composing = fc
   )
   .map((pieces) => pieces.join(''))
 
+// @threat key-two-spellings
 it('is in Unicode NFC for every file name and directory', () => {
   const directory = composing.map((text) => text.replace(/[\p{C}/.]/gu, '')).filter(Boolean)
   fc.assert(

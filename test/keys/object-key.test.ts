@@ -117,6 +117,7 @@ describe('parseKeyStart', () => {
 })
 
 describe('the prefix of a principal', () => {
+  // @threat foreign-key
   it('is empty or ends with a slash', () => {
     for (const prefix of ['', 'team-a/', 'a/b/', 'é/', '/'])
       expect(keyPrefixError(prefix), prefix).toBeNull()
@@ -124,6 +125,7 @@ describe('the prefix of a principal', () => {
       expect(keyPrefixError(prefix), prefix).toBe('A prefix must be empty or end with "/".')
   })
 
+  // @threat key-two-spellings
   it.each([
     ['../', '".." segment'],
     ['users/e\u0301/', 'NFC'],

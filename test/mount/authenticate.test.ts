@@ -42,6 +42,7 @@ describe('authenticate', () => {
     },
   )
 
+  // @threat app-session-expired
   it('refuses an expired session', async () => {
     const ended = { ...ANN, expiresAt: new Date(Date.now() - 1) }
     const app = mount({ authenticate: () => ended })
@@ -137,6 +138,7 @@ describe('a principal', () => {
     ['a string', 'ann'],
   ]
 
+  // @threat app-bad-principal
   it.each(broken)(
     'with %s is an error in the app: answers 500 without access',
     async (_, principal) => {
@@ -177,12 +179,14 @@ describe('a principal', () => {
     expect(urls.status).toBe(200)
   })
 
+  // @threat user-impersonated
   it('from an app never counts as an API key or a JWT, whatever its id', async () => {
     const app = mount({ authenticate: () => ({ ...ANN, id: 'key:ci' }) })
     await app.fetch('/media/files/a/url')
     expect(app.lines[0]?.principal).toBe('app:key:ci')
   })
 
+  // @threat user-impersonated
   it.each(['key:app', 'key:app/alice', 'localhost/alice'])(
     'from an app with the id %s can not touch the upload of that API key or user',
     async (id) => {
@@ -210,6 +214,7 @@ describe('a principal', () => {
     },
   )
 
+  // @threat app-session-expired
   it('limits the tokens that it mints, in scopes, prefix and lifetime', async () => {
     const expiresAt = new Date(Date.now() + 60_000)
     const principal = {
@@ -243,6 +248,7 @@ describe('with authenticate', () => {
     expect(authenticate).not.toHaveBeenCalled()
   })
 
+  // @threat app-login-bypassed
   it('API keys and JWTs do not apply', async () => {
     const [apiKey, issuer] = [await testApiKey('ci', SCOPES), await testIssuer()]
     const settings = {

@@ -75,12 +75,14 @@ describe('a link on the origin of an app', () => {
     expect(await shown(mount(), await put(name, type))).toBe('inline')
   })
 
+  // @threat app-shows-upload
   it.each([...DOCUMENTS, ...SCRIPTS])('downloads %s of type %s', async (name, type) => {
     expect(await shown(mount(), await put(name, type))).toBe('attachment')
   })
 })
 
 describe('a page of an app', () => {
+  // @threat app-shows-upload
   it.each([
     'text/javascript',
     'application/javascript; charset=utf-8',

@@ -99,6 +99,7 @@ function watched(settings = {}) {
   return { app, authenticate, beforeUpload, onEvent }
 }
 
+// @threat app-csrf
 it('tests every route of the presigner', () => {
   const registered = presignerRoutes.routes
     .filter(({ method, path }) => method !== 'ALL' && !path.startsWith('/u/:token/'))
@@ -108,6 +109,7 @@ it('tests every route of the presigner', () => {
 })
 
 describe.each(CHANGES)('$route', (route) => {
+  // @threat app-csrf
   it('does nothing for a page of a different origin, whatever it sends', async () => {
     const { app, authenticate, beforeUpload, onEvent } = watched()
     const json = JSON.stringify(route.request('a.txt')[1] ?? {})
@@ -123,6 +125,7 @@ describe.each(CHANGES)('$route', (route) => {
     expect(onEvent).not.toHaveBeenCalled()
   })
 
+  // @threat app-csrf
   it('refuses a form, text and an empty body, even without an Origin header', async () => {
     const takesBody = route.request('a.txt')[1] !== undefined
     if (!takesBody) return expect(['GET', 'DELETE']).toContain(methodOf(route))
@@ -166,6 +169,7 @@ describe.each(CHANGES)('$route', (route) => {
 })
 
 describe('a page of a different origin', () => {
+  // @threat app-csrf
   it('refuses cookies from an origin that only a star matches', async () => {
     const { app } = watched({ corsOrigins: [FRIEND, 'https://*.previews.example'] })
     const ask = async (Origin: string, headers: Record<string, string> = {}) => {

@@ -131,6 +131,7 @@ describe('a host app', () => {
     })
   })
 
+  // @threat app-disturbed
   it('keeps its variables, its error and not-found handlers, and its middleware', async () => {
     const host = new Hono<{ Variables: { requestId: string; principal: string } }>()
     const after: unknown[] = []
@@ -397,6 +398,7 @@ describe('an error that the host app throws', () => {
     },
   )
 
+  // @threat app-error-shown
   it('in a file index becomes a 500 of the presigner', async () => {
     const { host, onError } = watchedHost()
     const broken: FileIndex = { get: failLater, put: fail, remove: failOddly, list: failOddly }

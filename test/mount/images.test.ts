@@ -84,6 +84,7 @@ describe('a mounted presigner', () => {
     expect((await response.arrayBuffer()).byteLength).toBe((await twoColorPng(300, 200)).byteLength)
   })
 
+  // @threat image-costs
   it('makes no such links without an edge cache, since each view would be billed', async () => {
     const app = mounted({ images, objectsEntrypoint: null }, { images })
     const health = await jsonOf(await app.fetch('/media/healthz'))

@@ -49,6 +49,7 @@ describe.each([
     for (const key of keys) await app.post('/one/files', { key, name: 'a.png' })
   })
 
+  // @threat instance-confused
   it("refuse each other's links", async () => {
     const { link } = await jsonOf<{ link: string }>(
       await app.post(`/one/files/${keys[0]}/link`, {}),
@@ -56,6 +57,7 @@ describe.each([
     expect(await both((base) => app.fetch(link.replace('/one/', `${base}/`)))).toEqual([200, 403])
   })
 
+  // @threat instance-confused
   it("refuse each other's tokens", async () => {
     const { token } = await jsonOf<{ token: string }>(
       await app.post('/one/tokens', { scopes: ['files:list'] }),
@@ -64,6 +66,7 @@ describe.each([
     expect(await both((base) => app.fetch(`${base}/files`, bearer(token)))).toEqual([200, 401])
   })
 
+  // @threat instance-confused
   it("refuse each other's cursors", async () => {
     const { cursor } = await jsonOf(await app.fetch('/one/files?limit=1'))
     expect(await both((base) => app.fetch(`${base}/files?limit=1&cursor=${cursor}`))).toEqual([
@@ -71,6 +74,7 @@ describe.each([
     ])
   })
 
+  // @threat instance-confused
   it("refuse each other's upload ids", async () => {
     const file = { fileName: 'a.txt', mimetype: 'text/plain', size: 5 }
     const { key, uploadId } = await jsonOf(await app.post('/one/multipart', file))

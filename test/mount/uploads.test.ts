@@ -131,6 +131,7 @@ describe.each(Object.entries(STARTS))('beforeUpload, for %s,', (name, start) => 
     )
   })
 
+  // @threat app-before-upload
   it('refuses it with a message, before anything is signed or sent to the bucket', async () => {
     const sent = scriptedBucket({})
     const app = mount({ beforeUpload: () => ({ refuse: 'Your quota is used up.' }) })
@@ -178,6 +179,7 @@ describe('beforeUpload', () => {
     },
   )
 
+  // @threat app-before-upload
   it.each<readonly [string, unknown]>([
     ['false', false],
     ['a string', 'no'],

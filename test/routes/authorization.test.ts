@@ -134,6 +134,7 @@ it('tests every route of the app', () => {
   expect(new Set(registered)).toEqual(new Set([...known, ...inPath, ...OPEN_ROUTES]))
 })
 
+// @threat token-other-bucket
 it('knows every route that takes a bucket', () => {
   const taking = app.routes.flatMap(({ method, path, handler }) => {
     const schemas: unknown[] = ['body', 'query'].map((name) => Reflect.get(handler, name))
@@ -149,6 +150,7 @@ it('answers /healthz to anyone', async () => {
 })
 
 describe.each([...ROUTES, ...CHOSEN_KEY_ROUTES])('$route', (route) => {
+  // @threat no-credentials
   it('refuses an API key that does not exist', async () => {
     await expectUnauthenticated(route, await call(route, 'a.txt', bearer(unknownKey())))
   })
@@ -177,6 +179,7 @@ describe.each([...ROUTES, ...CHOSEN_KEY_ROUTES])('$route', (route) => {
     })
 
   if (route.bucketIn !== null)
+    // @threat token-other-bucket
     it('refuses a bucket that the token may not use, whether or not it exists', async () => {
       await expectForbidden(route, await inBucket(route, 'other'))
       await expectForbidden(route, await inBucket(route, 'nope'))
@@ -184,6 +187,7 @@ describe.each([...ROUTES, ...CHOSEN_KEY_ROUTES])('$route', (route) => {
     })
 
   if (route.takesKey) {
+    // @threat foreign-key
     it("refuses a key outside the principal's prefix", async () => {
       await expectForbidden(route, await call(route, 'team-b/a.txt', bearer(teamA.token)))
     })
@@ -209,6 +213,7 @@ describe('GET /files/:key/url with credentials and keys of every kind', () => {
   const route = routeOf('GET /files/:key/url')
   const now = () => Math.floor(Date.now() / 1000)
 
+  // @threat jwt-forged jwt-claim-in-prefix
   it.each<readonly [string, () => RequestInit | Promise<RequestInit>]>([
     ['no credentials', () => ({})],
     ['an empty Authorization', () => ({ headers: { Authorization: '' } })],
@@ -300,6 +305,7 @@ it('puts new keys under the prefix of the principal', async () => {
   })
 })
 
+// @threat no-credentials
 it('refuses everyone on a host that is not localhost', async () => {
   for (const host of [
     'presigner.example',

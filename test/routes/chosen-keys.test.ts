@@ -105,6 +105,7 @@ describe.each(Object.entries(STARTS))('%s with a chosen key', (_, start) => {
     }
   })
 
+  // @threat object-replaced
   it('needs the scope files:delete to replace an object', async () => {
     const overwrite = { overwrite: true }
     const without = SCOPES.filter((scope) => scope !== 'files:delete')
@@ -143,6 +144,7 @@ describe.each(Object.entries(STARTS))('%s with a chosen key', (_, start) => {
 const LOOKING = Object.entries(STARTS).filter(([name]) => name !== 'POST /s3/sign (create)')
 
 describe.each(LOOKING)('%s with a key that has an object', (_, start) => {
+  // @threat object-replaced
   it('is refused, unless it may be replaced', async () => {
     const key = newKey()
     await bucketFetch(key, { method: 'PUT', body: 'older' })
@@ -152,6 +154,7 @@ describe.each(LOOKING)('%s with a key that has an object', (_, start) => {
     expect((await start(of, key, { overwrite: true })).status).toBe(200)
   })
 
+  // @threat object-replaced
   it('is refused when the credentials may not look', async () => {
     const endpoint = `http://127.0.0.1:${inject('testPorts').faulty}`
     const of = await workerWith(CHOOSER, { bucket: { endpoint } })
@@ -228,6 +231,7 @@ const HIT = 'edge-presigner; hit'
 const MISS = 'edge-presigner; fwd=uri-miss; stored'
 
 describe('an avatar that is replaced', () => {
+  // @threat copy-outdated
   it('is shown by the same link as soon as it is recorded', async () => {
     const of = await workerWith(REPLACER)
     const key = newKey()

@@ -49,6 +49,7 @@ const isRecorded = async () => (await env.FILE_INDEX.list()).keys.length === 1
 const deleted = answer(204)
 
 describe('with a queue', () => {
+  // @threat event-secret-leaks
   it('sends one message for each interested endpoint, without its URL or secret', async () => {
     scriptedBucket({ HeadObject: found(5), DeleteObject: deleted })
     const { worker, batches } = withQueue()
@@ -87,6 +88,7 @@ describe('with a queue', () => {
     })
   })
 
+  // @threat event-lost
   it('records nothing if the queue fails, and a repeat sends the same event again', async () => {
     scriptedBucket({ HeadObject: found(5) })
     const lines = captureLog()
@@ -103,6 +105,7 @@ describe('with a queue', () => {
     expect(new Set(ids).size).toBe(1)
   })
 
+  // @threat event-lost
   it('keeps the record if the queue fails, and a repeat of the delete has the same id', async () => {
     scriptedBucket({ HeadObject: found(5), DeleteObject: deleted })
     await record(testWorker())
@@ -154,6 +157,7 @@ describe('with a queue', () => {
 })
 
 describe('without a queue', () => {
+  // @threat event-secret-leaks
   it('gives each webhook one attempt, and logs which one is lost', async () => {
     const sent = scriptedBucket({ HeadObject: found(5) })
     const toBucket = fetch

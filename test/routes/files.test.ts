@@ -105,6 +105,7 @@ it('answers an upload with everything that a client needs', async () => {
   )
 })
 
+// @threat copy-undeleted
 it('keeps the record and reports it when the edge copy could not be purged', async () => {
   const { key } = await upload('a.txt', 'a')
   await worker.post('/files', { key, name: 'a.txt' })

@@ -109,6 +109,7 @@ describe('a link to a resized image', () => {
     expect(await requestsFor(key)).toBe(2)
   })
 
+  // @threat image-outdated
   it('shows the new image after the original is replaced or deleted', async () => {
     const key = await putObject('a.png', await twoColorPng(300, 200))
     const links = await Promise.all([32, 64, 96].map((width) => resized(key, { width })))
@@ -123,6 +124,7 @@ describe('a link to a resized image', () => {
     expect(statuses).toEqual([404, 404, 404])
   })
 
+  // @threat image-original
   it('turns the picture as EXIF says, and drops the rest of EXIF', async () => {
     const photo = withExif(await imageOf('image/jpeg', 300, 200))
     const key = await putObject('a.jpg', photo, 'image/jpeg')
@@ -150,6 +152,7 @@ describe('a link to a resized image', () => {
     expect(response.headers.get('Content-Disposition')).toContain('attachment')
   })
 
+  // @threat image-original
   it.each([
     ['a text', 'hello', 'text/plain'],
     ['an SVG', '<svg xmlns="http://www.w3.org/2000/svg"/>', 'image/svg+xml'],
@@ -167,6 +170,7 @@ describe('a link to a resized image', () => {
     expect(await codeOf(await open(await resized(key)))).toEqual([415, 'unsupported_image'])
   })
 
+  // @threat image-bomb
   it('is an image or a clear error for any damaged file, never 500', async () => {
     const originals = await Promise.all([
       twoColorPng(60, 40),
@@ -194,6 +198,7 @@ describe('a link to a resized image', () => {
     )
   })
 
+  // @threat image-bomb
   it.each([
     ['20,000 × 20,000 pixels', pngHeader(20_000, 20_000)],
     ['4,294,967,295 × 4,294,967,295 pixels', pngHeader(2 ** 32 - 1, 2 ** 32 - 1)],
@@ -241,6 +246,7 @@ describe('a link to a resized image', () => {
     expect(await shown(await open(link))).toMatchObject({ width: 300 })
   })
 
+  // @threat image-original
   it('fails if its width, format or fallback is changed', async () => {
     const key = await putObject('a.png', await twoColorPng(300, 200))
     const link = new URL(await resized(key))
@@ -317,6 +323,7 @@ describe('asking for a resized image', () => {
     expect(await codeOf(await post(body))).toEqual([400, 'invalid_request', path])
   })
 
+  // @threat image-costs
   it('allows only the configured widths', async () => {
     const own = testWorker({ IMAGE_WIDTHS: [100, { width: 50, height: 50, fit: 'cover' }] })
     expect((await post({ width: 100 }, own)).status).toBe(200)
@@ -335,6 +342,7 @@ describe('asking for a resized image', () => {
     expect(await codeOf(uncached)).toEqual([400, 'invalid_request', 'width'])
   })
 
+  // @threat image-original
   it('needs files:read for a link that may show the original', async () => {
     const { token, entry } = await testApiKey('gallery', ['links:create'])
     const limited = testWorker({ API_KEYS: [entry] })

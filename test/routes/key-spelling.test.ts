@@ -19,6 +19,7 @@ const worker = testWorker({
 })
 
 describe('a key that is not NFC, in a bucket that normalizes keys,', () => {
+  // @threat key-two-spellings
   it.each(ROUTES.filter(({ takesKey }) => takesKey))('is refused by $route', async (route) => {
     const [path, body] = route.request(`users/${NFD}/a.txt`)
     const [method = ''] = route.route.split(' ')
@@ -80,6 +81,7 @@ describe('a link to a key that is not NFC, from before normalizesKeys was set,',
     expect(await requestsFor(key.normalize('NFD'))).toBe(0)
   })
 
+  // @threat key-two-spellings
   it('loses the copy when the object is deleted', async () => {
     const { link: url } = await link()
     expect((await worker.fetch(url)).status).toBe(200)

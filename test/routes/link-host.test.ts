@@ -31,6 +31,7 @@ const paths = [
 ] as const
 
 describe('the host of LINK_ORIGIN', () => {
+  // @threat link-runs-script
   it.each(paths)('answers 404 to %s %s', async (method, path) => {
     const { links } = await twoHosts()
     const response = await links.fetch(path, { method, headers: { Origin: PAGE } })
@@ -67,6 +68,7 @@ describe('the host of LINK_ORIGIN', () => {
 })
 
 describe('every other host', () => {
+  // @threat link-runs-script
   it.each(['stream', 'redirect'])(
     'answers a valid link (%s) with 308 to the same link, without a body',
     async (delivery) => {

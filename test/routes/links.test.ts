@@ -51,6 +51,7 @@ describe('a link', () => {
     expect((await linkTo(key, { expiresIn: 3600 })).link).not.toBe(link)
   })
 
+  // @threat link-outlived
   it('expires at the exact second', async () => {
     const key = await put('cat.png', 'x')
     vi.setSystemTime(new Date('2026-11-24T12:00:00Z'))
@@ -114,6 +115,7 @@ describe('a link', () => {
     expect(link.startsWith('https://img.example/i/files/a.png?')).toBe(true)
   })
 
+  // @threat link-forged
   it('is refused with any character of path or query changed, without a request to the bucket', async () => {
     const key = await put('Zoë & co.png', 'x')
     const { link } = await linkTo(key, { download: 'a b.png' })
@@ -128,6 +130,7 @@ describe('a link', () => {
     expect(await requestsFor(key)).toBe(0)
   })
 
+  // @threat link-two-spellings
   it.each([
     ['an extra parameter', (link: string) => `${link}&x=1`],
     ['a parameter twice', (link: string) => link.replace(/(exp=\d+)/, '$1&$1')],
@@ -239,6 +242,7 @@ describe('the edge copy', () => {
     expect(await requestsFor(key)).toBe(1)
   }, 30_000)
 
+  // @threat copy-undeleted
   it('is deleted with the file', async () => {
     const key = await put('cat.png', 'pixels')
     const { link } = await linkTo(key)
@@ -274,6 +278,7 @@ describe('the edge copy', () => {
 })
 
 describe('the response to a link', () => {
+  // @threat replaced-after-immutable
   it('is immutable only when no URL that could replace the object can be valid any more', async () => {
     const madeAt = Date.parse('2026-11-24T12:00:00Z')
     vi.setSystemTime(madeAt)
@@ -294,6 +299,7 @@ describe('the response to a link', () => {
     expect(await cacheControl()).toBe(`private, max-age=${left}, immutable`)
   })
 
+  // @threat link-outlived
   it("has the edge copy's lifetime as max-age until then, and never more than the link's", async () => {
     vi.setSystemTime(new Date('2026-11-24T12:00:00Z'))
     const other = await linkTo(await put('a.png', 'x'), { expiresIn: 864_000 })
@@ -350,6 +356,7 @@ describe('the response to a link', () => {
     )
   })
 
+  // @threat hotlinking
   it("allows embedding as the bucket's settings say", async () => {
     const { link } = await linkTo(await put('a.png', 'x'), {}, 'files')
     for (const crossOriginResourcePolicy of ['same-origin', 'same-site', 'cross-origin']) {
@@ -360,6 +367,7 @@ describe('the response to a link', () => {
     }
   })
 
+  // @threat link-shows-headers
   it("passes on only the bucket's headers that describe the object", async () => {
     const { link } = await linkTo('loud/a.png', {}, 'faulty')
     const response = await open(link)

@@ -204,6 +204,7 @@ describe('POST /files/delete', () => {
     expect(await stored()).toEqual([])
   })
 
+  // @threat foreign-key
   it('deletes nothing outside the prefix of the caller', async () => {
     const key = await testApiKey('app', ['files:delete'], 'team-a/')
     const guarded = testWorker({ API_KEYS: [key.entry], OPEN_ACCESS: undefined })
@@ -234,6 +235,7 @@ describe('POST /files/delete', () => {
     expect(purge.mock.calls).toEqual([['files', keys]])
   })
 
+  // @threat delete-unconfirmed
   it('keeps the records after a failed purge, and a repeat finishes', async () => {
     const keys = await uploadMany('a.txt', 'b.txt')
     failNextPurge(new Error('rate limited'))
@@ -363,6 +365,7 @@ describe('POST /files/delete', () => {
     expect((await Promise.all(names.map(exists))).some(Boolean)).toBe(false)
   })
 
+  // @threat delete-wrong-object
   it.each(['a&b\'"<c>]]>.txt', 'a%20+b.txt', '漢字😀.txt', ' space.txt', 'end .txt ', 'x\uFFFEy'])(
     'deletes the object under %j, and no other',
     async (name) => {

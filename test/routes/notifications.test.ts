@@ -146,6 +146,7 @@ describe('the secret for notifications', () => {
     expect((await asked(authorization)).status).toBe(200)
   })
 
+  // @threat notification-forged
   it.each([
     ['none', undefined],
     ['another secret', `Bearer ${SECRET.replace('0', '1')}`],
@@ -165,6 +166,7 @@ describe('the secret for notifications', () => {
     expect(response.headers.get('WWW-Authenticate')).toMatch(/^Bearer/)
   })
 
+  // @threat notification-forged
   it('is not replaced by other credentials, or by the open access to localhost', async () => {
     const { token } = await jsonOf<{ token: string }>(
       await worker.post('/tokens', { scopes: ['files:upload'] }),
@@ -173,6 +175,7 @@ describe('the secret for notifications', () => {
     expect((await asked(undefined)).status).toBe(401)
   })
 
+  // @threat credential-misused
   it('opens no other route', async () => {
     const strict = testWorker({ NOTIFICATION_SECRETS: SECRET, OPEN_ACCESS: undefined })
     expect((await strict.fetch('/files', MINIO)).status).toBe(401)

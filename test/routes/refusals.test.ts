@@ -302,6 +302,7 @@ describe('a route', () => {
 })
 
 describe('a body with an unknown member', () => {
+  // @threat body-hostile
   it.each([
     ['/files/upload-url', { fileName: 'a.txt', mimetype: 'text/plain' }],
     ['/files', { key: 'a.txt', name: 'a.txt' }],

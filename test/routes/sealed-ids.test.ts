@@ -27,6 +27,7 @@ function decoded(text: string): string[] {
   }
 }
 
+// @threat upload-hijacked
 it('signs no part of an upload with anything that another principal can read from its upload id', async () => {
   const alice = await testApiKey('alice', SCOPES)
   const bob = await testApiKey('bob', SCOPES)

@@ -148,6 +148,7 @@ describe('the user of a token', () => {
     expect(await partUrls(again, started, [1])).toHaveLength(1)
   })
 
+  // @threat removed-key-works
   it('is refused once the key is gone, with all tokens of its tokens', async () => {
     const first = await mint({ subject: 'alice' })
     const chained = await mint({}, first)
@@ -164,6 +165,7 @@ describe('the user of a token', () => {
     }
   })
 
+  // @threat removed-key-works
   it('can not use a form or a step that was signed before the key was removed', async () => {
     const alice = await user({ subject: 'alice', buckets: ['archive'] })
     const renamed = workerWith({ API_KEYS: [{ ...app.entry, id: 'app2' }] })
@@ -194,6 +196,7 @@ async function formOf(by: TestWorker, size = 5) {
 describe('maxBytes', () => {
   const ten = { maxBytes: 10, buckets: ['archive'] }
 
+  // @threat token-limit-skipped
   it('limits every way to upload, and makes the size required', async () => {
     const alice = await user(ten)
     const upload = (size?: number) => alice.post('/files/upload-url', file({ size }))
@@ -212,6 +215,7 @@ describe('maxBytes', () => {
     )
   })
 
+  // @threat token-limit-skipped
   it('limits the form of the Worker, and that of the bucket', async () => {
     const alice = await user(ten)
     const send = async (size: number) => {
@@ -228,6 +232,7 @@ describe('maxBytes', () => {
     ])
   })
 
+  // @threat token-limit-skipped
   it('limits an upload in parts of unknown size when it is complete, also for a wider token', async () => {
     const alice = await user({ ...ten, subject: 'alice' })
     const wider = await user({ buckets: ['archive'], subject: 'alice' })
@@ -250,6 +255,7 @@ describe('maxBytes', () => {
     }
   })
 
+  // @threat token-limit-skipped
   it('limits an upload in parts by steps, in the step that completes it', async () => {
     const alice = await user({ ...ten, subject: 'alice' })
     const wider = await user({ buckets: ['archive'], subject: 'alice' })
@@ -265,6 +271,7 @@ describe('maxBytes', () => {
   })
 })
 
+// @threat token-limit-skipped
 it('allowedTypes limits every way to upload', async () => {
   const alice = await user({ allowedTypes: ['IMAGE/png'], buckets: ['files'] })
   const jpeg = file({ mimetype: 'image/jpeg', size: 5 })
@@ -311,6 +318,7 @@ describe('maxExpiresIn', () => {
         : []
       : Object.values(Object(json)).flatMap(urlsIn)
 
+  // @threat token-limit-skipped
   it('bounds every URL and link, with and without a lifetime in the request', async () => {
     vi.useFakeTimers({ now: NOW, toFake: ['Date'] })
     const alice = await user({ maxExpiresIn: LIMIT, subject: 'alice' })
@@ -348,6 +356,7 @@ describe('maxExpiresIn', () => {
     expect(form.expires).toBeLessThanOrEqual(LIMIT)
   })
 
+  // @threat token-limit-skipped
   it('bounds the URLs of a list', async () => {
     const upload = file({ fileName: 'a.txt', mimetype: 'text/plain', size: 5 })
     const {
@@ -392,6 +401,7 @@ describe('maxExpiresIn', () => {
     expect(await post(`/files/${key}/link`, { expiresIn: 31 })).toBe(refused)
   })
 
+  // @threat token-limit-skipped
   it('refuses a link with a redirect, whose target would outlive it', async () => {
     const alice = await user({ maxExpiresIn: LIMIT })
     const delivery = 'redirect'

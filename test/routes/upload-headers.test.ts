@@ -66,6 +66,7 @@ afterEach(async () => {
 })
 
 describe("a bucket's uploadHeaders", () => {
+  // @threat upload-headers-changed
   it('are handed out with an upload URL, and the bucket refuses the upload without one of them', async () => {
     const { uploadUrl: url, headers } = await uploadUrl()
     expect(headers).toEqual({ 'Content-Type': 'text/csv', ...OF_UPLOADS })
@@ -79,6 +80,7 @@ describe("a bucket's uploadHeaders", () => {
     expect((await fetch(url, { method: 'PUT', body: 'hello', headers })).status).toBe(200)
   })
 
+  // @threat bucket-replaced
   it('put the payer and the owner into the URL, which a client cannot remove', async () => {
     const now = new Date(Math.floor(Date.now() / 1000) * 1000)
     vi.useFakeTimers({ now, toFake: ['Date'] })
@@ -225,6 +227,7 @@ describe('the disposition and the encoding of an upload', () => {
     expect(new URL(url).searchParams.get('response-content-disposition')).toBe('attachment')
   })
 
+  // @threat upload-headers-changed
   it.each([
     [{ contentDisposition: 'attachment\r\nx-amz-acl: public-read' }],
     [{ contentDisposition: 'attachment; filename="é.png"' }],
@@ -255,6 +258,7 @@ describe('versionId', () => {
   const ask = (query: Record<string, string> | string[][], key = 'a.png') =>
     plain.fetch(`/files/${key}/url?${new URLSearchParams(query)}`)
 
+  // @threat url-changed
   it('is signed in the query of a download URL', async () => {
     const now = new Date(Math.floor(Date.now() / 1000) * 1000)
     vi.useFakeTimers({ now, toFake: ['Date'] })

@@ -132,6 +132,7 @@ describe.each([...OURS, ...UPPY])('$route', (route) => {
     expect(await refusal(await ask(route, make(), bearer(alice.token)))).toBe(REFUSED)
   })
 
+  // @threat upload-hijacked
   it('refuses another principal with every scope and prefix', async () => {
     expect(await refusal(await ask(route, upload, bearer(bob.token)))).toBe(REFUSED)
   })
@@ -174,6 +175,7 @@ describe('a token that expires during an upload', () => {
     expect(response.status).toBe(route.allowed)
   })
 
+  // @threat token-too-long
   it.each([...OURS, ...UPPY].filter(isAbort))(
     '$route accepts the expired one too',
     async (route) => {
@@ -199,6 +201,7 @@ describe('a token that expires during an upload', () => {
     },
   )
 
+  // @threat token-too-long
   it.each([...OURS, ...UPPY].filter((route) => !isAbort(route)))(
     '$route refuses the expired one',
     async (route) => {
@@ -208,6 +211,7 @@ describe('a token that expires during an upload', () => {
     },
   )
 
+  // @threat token-too-long
   it('deletes no file with the expired one', async () => {
     const request = { scopes: ['files:delete'], expiresIn: 60 }
     const minted = await worker.post('/tokens', request, bearer(alice.token))

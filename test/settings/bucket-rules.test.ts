@@ -130,6 +130,7 @@ describe('a table of BUCKETS', () => {
     expect(paths(withBucket({ [name]: undefined }))).toEqual([`BUCKETS.files.${name}`])
   })
 
+  // @threat settings-typo
   it('has no unknown member, such as a misspelled one', () => {
     for (const [path, changes] of [
       ['BUCKETS.files', { maxbytes: 'canary' }],

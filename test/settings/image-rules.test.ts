@@ -25,6 +25,7 @@ describe('IMAGE_WIDTHS', () => {
     ])
   })
 
+  // @threat image-costs
   it('has 16 sizes without the variable, and at most', () => {
     const loaded = load(undefined)
     expect(loaded.ok && loaded.settings.imageSizes).toHaveLength(16)

@@ -51,6 +51,7 @@ describe('publicJwk is imported when the configuration loads:', () => {
   })
 })
 
+// @threat jwt-bad-key
 it('reports an unusable publicJwk in /healthz, and disables every route and link', async () => {
   const apiKey = await testApiKey('ci', SCOPES)
   const jwt = {

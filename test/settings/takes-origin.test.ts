@@ -55,6 +55,7 @@ describe('a star in an origin', () => {
     expect(takes(origin)).toBe(false)
   })
 
+  // @threat cors-other-origin
   it('matches nothing that a browser would read as another host, or as more than one label', () => {
     const scrap = fc.constantFrom(
       ...['https://', 'http://', '.app.pages.dev', 'app', 'evil.com', 'a', '.', '-', '/', '\\'],

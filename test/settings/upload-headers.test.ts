@@ -118,6 +118,7 @@ describe('uploadHeaders refuse', () => {
     ])
   })
 
+  // @threat upload-headers-changed
   it.each([
     ['x-amz-acl', 'public-read', 'must be one of private, bucket-owner-full-control'],
     ['x-amz-acl', 'public-read-write', 'must be one of private, bucket-owner-full-control'],
@@ -155,6 +156,7 @@ describe('uploadHeaders refuse', () => {
     expect(issuesOf({ [name]: value })).toEqual([expect.stringContaining(message)])
   })
 
+  // @threat upload-headers-changed
   it.each([
     ['-aws-kms-key-id', 'a b', 'must be the id, the ARN or the alias of a KMS key'],
     ['-aws-kms-key-id', 'a\r\nb: c', 'must be the id, the ARN or the alias of a KMS key'],

@@ -53,6 +53,7 @@ describe('WEBHOOKS', () => {
     },
   )
 
+  // @threat event-diverted
   it.each([
     ['http', 'http://app.example.com/canary', /start with https/],
     ['http on a host that only starts with localhost', 'http://localhost.canary.com/', /https/],

@@ -80,6 +80,7 @@ describe('a stable URL', () => {
     )
   })
 
+  // @threat url-too-long
   it('never exceeds the maximum of SigV4, the bucket or temporary credentials', () => {
     const limit = fc.integer({ min: 2, max: 604_800 })
     fc.assert(

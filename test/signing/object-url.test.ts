@@ -39,6 +39,7 @@ describe('assertNamesObject', () => {
       expect(() => assertNamesObject(new URL(url), bucket, key)).not.toThrow()
   })
 
+  // @threat key-escapes
   it.each([
     ['a different host', 'https://evil.example.com/store/files/a%20b/c.txt'],
     ['a different scheme', 'http://s3.example.com/store/files/a%20b/c.txt'],

@@ -124,6 +124,7 @@ describe('the policy of a form', () => {
       ])
   })
 
+  // @threat form-changed
   it('fixes every field, so that none can be changed or added', async () => {
     await fc.assert(
       fc.asyncProperty(

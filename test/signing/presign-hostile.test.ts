@@ -33,6 +33,7 @@ function isRefused(text: string): boolean {
 }
 
 describe('presign under hostile input', () => {
+  // @threat key-escapes
   it('signs every valid key for exactly that object, and refuses all others', async () => {
     let taken = 0
     let refused = 0

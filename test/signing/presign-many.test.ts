@@ -197,6 +197,7 @@ describe('an aws4fetch that signs in an unexpected way', () => {
     vi.restoreAllMocks()
   })
 
+  // @threat url-wrong-signature
   it('is detected before any URL is signed: the sample has a different signature', async () => {
     const { signature } = AwsV4Signer.prototype
     vi.spyOn(AwsV4Signer.prototype, 'signature').mockImplementation(async function (

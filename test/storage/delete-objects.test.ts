@@ -115,6 +115,7 @@ describe('deleteObjects', () => {
     expect(await outcome([A, B])).toEqual({ [A]: null, [B]: null })
   })
 
+  // @threat delete-unconfirmed
   it.each([
     ['does not name', [deletedXml(A)]],
     ['names in another spelling', [deletedXml(A), deletedXml('B.txt')]],
@@ -133,6 +134,7 @@ describe('deleteObjects', () => {
     expect(failures.get(B)?.message).not.toContain('secret value')
   })
 
+  // @threat delete-unconfirmed
   it.each([
     ['a page', answer(200, '<html>Sign in</html>')],
     ['a page that contains a result', answer(200, `<html>${resultXml(deletedXml(A))}</html>`)],
@@ -197,6 +199,7 @@ describe('deleteObjects', () => {
     expect(most).toBe(6)
   })
 
+  // @threat delete-wrong-object
   it.each(['x\uFFFEy', 'x\uFFFFy', ' a', 'a ', '\u00a0a', 'a\ufeff'])(
     'deletes alone the key %j, which a server may read differently in XML',
     async (name) => {

@@ -119,6 +119,7 @@ describe.each(ALL)('%s', (operation) => {
       })
   })
 
+  // @threat bucket-stalls
   it('cancels a response that stalls after its status, when the timeout ends', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     const cancel = vi.fn()

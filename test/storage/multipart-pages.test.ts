@@ -112,6 +112,7 @@ describe('the pages of ListParts', () => {
     expect(sent).toHaveLength(2)
   })
 
+  // @threat bucket-stalls
   it('are at most ten, whatever the bucket answers', async () => {
     let next = 0
     const sent = scriptedBucket({

@@ -128,6 +128,7 @@ describe('headObject after a 404', () => {
     return fake
   }
 
+  // @threat bucket-missing
   it('throws storage_error when a GET of one byte reports that the bucket is missing', async () => {
     const fake = lacking(
       () => new Response('<Error><Code>NoSuchBucket</Code></Error>', { status: 404 }),
@@ -228,6 +229,7 @@ describe('deleteObject', () => {
     await expect(remove()).resolves.toBeUndefined()
   })
 
+  // @threat delete-unconfirmed
   it.each([
     [200, '<Error><Code>InternalError</Code></Error>', 'with InternalError'],
     [200, '<html>Sign in</html>', 'with status 200'],
@@ -272,6 +274,7 @@ describe('deleteObject', () => {
     expect(mayHaveHappened(new Error('of ours'))).toBe(false)
   })
 
+  // @threat bucket-stalls
   it('gives up on a response whose body stalls, after ten seconds', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     const cancel = vi.fn()
@@ -289,6 +292,7 @@ describe('deleteObject', () => {
 })
 
 describe('a busy bucket', () => {
+  // @threat bucket-busy
   it.each([
     [503, '7', 7],
     [429, '7', 7],

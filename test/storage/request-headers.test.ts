@@ -47,6 +47,7 @@ const s3Headers = (headers: Headers): Record<string, string> =>
 afterEach(() => vi.unstubAllGlobals())
 
 describe('the payer and the expected owner', () => {
+  // @threat bucket-replaced
   it('are signed headers of every request that the Worker sends', async () => {
     const sent = scriptedBucket({
       CreateMultipartUpload: started('id'),
@@ -92,6 +93,7 @@ describe('the payer and the expected owner', () => {
     }
   })
 
+  // @threat bucket-replaced
   it('are in the URL of each part, whose client sends no header', async () => {
     const file = { key: KEY, s3UploadId: 'id', size: 5, partSize: 5 }
     const { urls } = await signParts(bucket, file, [1], 60, NOW)

@@ -91,6 +91,7 @@ describe('the types that a bucket accepts', () => {
     },
   )
 
+  // @threat upload-type
   it.each([
     'text/plain',
     'application/pdfx',
@@ -108,6 +109,7 @@ describe('the types that a bucket accepts', () => {
 })
 
 describe('a type that can run script', () => {
+  // @threat upload-type
   it.each([
     ['text/html', 'a.png'],
     ['text/html', 'no-extension'],
@@ -139,6 +141,7 @@ describe('a type that can run script', () => {
     expect(check(mimetype, key)).not.toThrow()
   })
 
+  // @threat upload-type
   it('is covered by image/* only when the extension shows it', () => {
     expect(check('image/svg+xml', 'a.svg', ['image/*'])).not.toThrow()
     expect(check('image/svg+xml', 'a.png', ['image/*'])).toThrow(withCode('type_mismatch'))

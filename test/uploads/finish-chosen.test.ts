@@ -96,6 +96,7 @@ describe('an upload to a chosen key that must not replace an object', () => {
     expect(await finish(FIRST)).toMatchObject({ size: 10 })
   })
 
+  // @threat chosen-upload-confused
   it('does not take an object of another upload for its own after an abort', async () => {
     for (const upload of [FIRST, REPLACING, sizeless(FIRST), sizeless(REPLACING)]) {
       scriptedBucket({ ListParts: NO_UPLOAD, HeadObject: OLDER })
@@ -135,6 +136,7 @@ describe('an upload to a chosen key that may replace an object', () => {
 describe('an older object is never deleted', () => {
   const script = { ListParts: NO_LIST, CompleteMultipartUpload: completed }
 
+  // @threat chosen-upload-confused
   it('when a replacement is too large: its parts are counted before they replace anything', async () => {
     const sent = scriptedBucket({ ListParts: LIST, HeadObject: OLDER })
     await expect(finish(sizeless(REPLACING), BOTH, { maxBytes: 9 })).rejects.toMatchObject({

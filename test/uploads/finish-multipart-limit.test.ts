@@ -29,6 +29,7 @@ describe('a bucket that limits the size of a file, and lists parts,', () => {
     expect(await finish(SIZELESS, BOTH, { maxBytes: 10 })).toMatchObject({ size: 10 })
   })
 
+  // @threat upload-too-large
   it('refuses one byte more, before the parts are assembled', async () => {
     const sent = scriptedBucket({ ListParts: LIST, HeadObject: MISSING })
     await expect(finish(SIZELESS, BOTH, { maxBytes: 9 })).rejects.toMatchObject(tooLarge)
@@ -60,6 +61,7 @@ describe('a bucket that limits the size of a file, and does not list parts,', ()
     expect(operations(sent)).not.toContain('DeleteObject')
   })
 
+  // @threat upload-too-large
   it.each([
     { parts: 'of any size', upload: SIZELESS },
     { parts: 'of the size from the Worker', upload: { ...SIZELESS, partSize: 6 } },
@@ -100,6 +102,7 @@ describe('a bucket that limits the size of a file, and does not list parts,', ()
     expect(await recorded()).toBeNull()
   })
 
+  // @threat upload-too-large
   it('deletes an object that is larger also when a notification has recorded it', async () => {
     await index.put(testRecord(UPLOAD.key, { etag: '"abc-2"', owner: null }))
     const sent = scriptedBucket({

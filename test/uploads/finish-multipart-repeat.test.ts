@@ -156,6 +156,7 @@ describe('the warning for the log', () => {
   })
 })
 
+// @threat upload-false-success
 it('does not report success after a bug, even if the object exists', async () => {
   scriptedBucket({ ListParts: LIST, CompleteMultipartUpload: completed, HeadObject: found(10) })
   const broken = { partNumber: 1, etag: undefined as unknown as string }

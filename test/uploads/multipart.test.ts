@@ -108,6 +108,7 @@ describe('the URL of a part', () => {
     expect(verifyPresigned(sent, server)).toMatchObject({ ok: true })
   })
 
+  // @threat upload-too-large
   it('is refused beyond the largest file of the bucket, while the size is unknown', async () => {
     const unknown = { ...upload, size: null }
     const limited = testBucket({ ...bucket, maxBytes: 8 * MIB })

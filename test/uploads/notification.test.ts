@@ -40,6 +40,7 @@ describe('a message of R2', () => {
     expect(readR2Message(message)).toMatchObject({ key: 'a%20b+c' })
   })
 
+  // @threat notification-loop
   it.each([
     ['other event', r2Message({ action: 'GetObject' })],
     ['malformed', r2Message({ account: undefined })],
@@ -162,6 +163,7 @@ describe('a request of a server', () => {
     expect(readS3Body(body)).toEqual([expect.objectContaining({ account: null })])
   })
 
+  // @threat notification-loop
   it.each([
     ['other event', named('s3:ObjectAccessed:Head')],
     ['other event', named('s3:ObjectAccessed:Get')],
@@ -232,6 +234,7 @@ describe('the places of a notification', () => {
     expect(placesOf([r2Bucket(origin)], r2Notice())).toHaveLength(1)
   })
 
+  // @threat notification-foreign
   it.each([
     `https://${OTHER_ACCOUNT}.r2.cloudflarestorage.com`,
     `https://my-bucket.${OTHER_ACCOUNT}.fedramp.r2.cloudflarestorage.com`,
@@ -248,6 +251,7 @@ describe('the places of a notification', () => {
     expect(placesOf([hidden], r2Notice())).toBe('other account')
   })
 
+  // @threat notification-foreign
   it.each(['', '../secret', 'uploads/../x', 'a\u0000b', 'uploads/\ud800', 'x'.repeat(1025)])(
     'are missing for a key that is not an object key: %j',
     (key) => {
@@ -255,6 +259,7 @@ describe('the places of a notification', () => {
     },
   )
 
+  // @threat notification-foreign
   it('are missing for keys that the presigner neither made nor was told to manage', () => {
     const managing = testBucket({ managedPrefixes: ['avatars/', 'logos/'] })
     for (const key of ['avatars/42.png', 'logos/a/b.svg', NEW_KEY, `team-a/${NEW_KEY}`])

@@ -122,6 +122,7 @@ describe('a notification', () => {
     expect(purge).toHaveBeenCalledOnce()
   })
 
+  // @threat notification-false
   it('of a delete changes nothing when the object is back', async () => {
     await put('pixels')
     const { record } = await confirmed()
@@ -310,6 +311,7 @@ describe('notifications in any order, with repeats,', () => {
     fc.constant({ do: 'notify' as const }),
   )
 
+  // @threat notification-false
   it('end with the record of exactly what is in the bucket', async () => {
     const key = 'avatars/42.png'
     await fc.assert(

@@ -83,6 +83,7 @@ describe('recording the same upload again', () => {
 })
 
 describe('a file that was deleted and uploaded again, while KV still shows its old record,', () => {
+  // @threat record-wrong
   it.each([
     ['a second later', 1],
     ['within the same second', 0],
@@ -119,6 +120,7 @@ it('is recorded as the bucket has it when another upload replaced it meanwhile',
 })
 
 describe('a deleted object', () => {
+  // @threat record-wrong
   it('has no record when it was deleted while it was recorded', async () => {
     const sent = scriptedBucket({ HeadObject: [object(), MISSING] })
     await expect(record()).rejects.toMatchObject({ code: 'object_not_found' })

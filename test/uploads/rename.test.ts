@@ -73,6 +73,7 @@ it('leaves the record of a missing object', async () => {
   await expect(rename()).rejects.toMatchObject({ code: 'object_not_found' })
 })
 
+// @threat rename-race
 it.each([
   ['other bytes', object('"e2"')],
   ['the same bytes', object('"e1"', LATER)],
@@ -83,6 +84,7 @@ it.each([
   expect(await stored()).toEqual(before)
 })
 
+// @threat rename-race
 it('repairs the record of an object that is replaced meanwhile', async () => {
   await record()
   scriptedBucket({ HeadObject: [object(), object('"e2"', LATER)] })

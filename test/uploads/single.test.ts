@@ -5,6 +5,7 @@ import { EXAMPLE_CREDENTIALS, testBucket } from '../support/test-bucket.ts'
 const NOW = new Date('2026-11-24T12:00:00Z')
 const FILE = { fileName: 'a.txt', mimetype: 'text/plain' }
 
+// @threat copy-by-upload
 it('is signed with the credentials for uploads, never with those for reading', async () => {
   const uploadCredentials = { ...EXAMPLE_CREDENTIALS, accessKeyId: 'WRITE' }
   const { uploadUrl } = await createUploadUrl(testBucket({ uploadCredentials }), FILE, '', NOW)
@@ -22,6 +23,7 @@ it('expires with the credentials for uploads, not with those for reading', async
   expect(await createUploadUrl(bucket, FILE, '', NOW)).toMatchObject({ expiresIn: 100 })
 })
 
+// @threat url-changed
 it('signs the type and, when given, the size', async () => {
   const signed = async (file: object) => {
     const { uploadUrl } = await createUploadUrl(testBucket(), { ...FILE, ...file }, '', NOW)

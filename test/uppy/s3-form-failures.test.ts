@@ -97,6 +97,7 @@ it.each<[string, () => Promise<RequestInit>]>([
   expect(counted).toEqual(['network 192.0.2.1'])
 })
 
+// @threat removed-key-works
 it('refuses a form and a step of an API key that is gone', async () => {
   const apiKey = await testApiKey('gone', ['files:upload'])
   const variables = { BUCKETS: { files: BUCKET }, OPEN_ACCESS: undefined }

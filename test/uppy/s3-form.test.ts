@@ -163,6 +163,7 @@ describe('POST /s3/form', () => {
       }
     })
 
+    // @threat form-changed
     it.each<readonly [string, Record<string, string | undefined>]>([
       ['a different type', { 'content-type': 'text/html' }],
       ['no type', { 'content-type': undefined }],
@@ -180,6 +181,7 @@ describe('POST /s3/form', () => {
       expect(refusal).toMatch(/^403 /)
     })
 
+    // @threat form-changed
     it('a policy that was changed', async () => {
       const [header, claims = '', signature] = (form.fields.policy ?? '').split('.')
       const text = atob(claims.replaceAll('-', '+').replaceAll('_', '/'))
@@ -220,6 +222,7 @@ describe('POST /s3/form', () => {
       expect(await uppyRefusal(response)).toMatch(/^413 .*Upload a larger file in parts/)
     })
 
+    // @threat form-interrupted
     it('a form that is truncated in its file', async () => {
       const body = `--b\r\n${Object.entries(form.fields)
         .map(

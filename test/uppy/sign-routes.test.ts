@@ -147,6 +147,7 @@ describe('a multipart upload', () => {
     expect(await seconds({ expiresIn: 3600 })).toBe('3600')
   })
 
+  // @threat upload-too-large
   it('accepts only a file of the declared size, and deletes any other', async () => {
     const { key, send } = await upload(worker, { size: 10 }, ['hello ', 'world'])
     const response = await send()
@@ -175,6 +176,7 @@ describe('a multipart upload', () => {
     expect(await (await bucketFetch(key)).text()).toBe('hello')
   })
 
+  // @threat upload-too-large
   it('applies the size limit of the bucket, with or without a declared size', async () => {
     const limited = testWorker({ BUCKETS: { files: { ...s3rverBucket(), maxBytes: 8 } } })
     const { key, send } = await upload(limited, {}, ['hello ', 'world'])
@@ -221,6 +223,7 @@ describe('a multipart upload', () => {
 })
 
 describe('the URL of a step', () => {
+  // @threat upload-url-reused
   it('is not valid for the other step', async () => {
     const { url: create } = await sign(worker, { method: 'POST', key: 'a' })
     const swapped = create.replace('/s3/uploads?', '/s3/uploads/complete?')
@@ -231,6 +234,7 @@ describe('the URL of a step', () => {
     expect((await worker.fetch(back, { method: 'POST' })).status).toBe(403)
   })
 
+  // @threat upload-url-reused
   it('expires', async () => {
     const { url } = await sign(worker, { method: 'POST', key: 'a', expiresIn: 60 })
     vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 61_000 })

@@ -97,6 +97,7 @@ export function tamperingRules(
     expect((await fetch(origin + pathname)).status).toBe(unsigned)
   })
 
+  // @threat acl-by-upload
   it.each(['public-read', 'public-read-write'])(
     'keeps an object private after an upload with an unsigned x-amz-acl: %s',
     async (acl) => {

@@ -58,6 +58,7 @@ export function uploadRules(context: () => Context, { unimplemented }: Capabilit
   })
 
   if (unimplemented === undefined) {
+    // @threat upload-headers-changed
     it("refuses an upload without one of the bucket's own headers, or with another value", async () => {
       const { api, head } = context()
       const { uploadUrl, key, headers } = await api.uploadUrl({

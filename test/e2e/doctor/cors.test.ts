@@ -100,6 +100,7 @@ describe('the CORS rules of a bucket', () => {
     expect(mergeRules([], [APP])).toEqual([own([APP])])
   })
 
+  // @threat doctor-overwrites-cors
   it("keep every other rule after doctor's own, because S3 uses the first match", () => {
     expect(mergeRules([foreign], [APP])).toEqual([own([APP]), foreign])
   })
