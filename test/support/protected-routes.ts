@@ -321,6 +321,12 @@ export const CHOSEN_KEY_ROUTES: readonly ProtectedRoute[] = [
     request: (key) => ['/s3/sign', { method: 'PUT', key: 'a.txt', objectKey: key }],
     ...CHOSEN,
   },
+  {
+    route: 'POST /s3/sign with a chosen key, in parts',
+    bucketIn: 'body',
+    request: (key) => ['/s3/sign', { method: 'POST', key: 'a.txt', objectKey: key }],
+    ...CHOSEN,
+  },
 ]
 
 /** Returns the path and the init of a request to a route for `key`. */
