@@ -33,6 +33,7 @@ export function declareFileIndexContract(open: () => FileIndex): void {
     const { records, cursor, unreadable } = await index.list(input)
     expect(unreadable).toBe(0)
     expect(records.length).toBeLessThanOrEqual(input.limit)
+    if (input.cursor !== undefined) expect(cursor).not.toBe(input.cursor)
     return cursor === undefined ? records : [...records, ...(await rest({ ...input, cursor }))]
   }
 
