@@ -6,7 +6,7 @@ import { testWorker } from '../support/worker.ts'
 const APP = 'https://app.example'
 const worker = testWorker({ CORS_ORIGINS: [APP] })
 
-it('redirects it to one slash, for Uppy 6 with a trailing slash in its endpoint', async () => {
+it('redirects a path with a second slash, for Uppy 6 with a trailing slash in its endpoint', async () => {
   for (const [path, target] of [
     ['//s3/params?filename=a%20b', '/s3/params?filename=a%20b'],
     ['/u/ept_x//s3/multipart', '/u/ept_x/s3/multipart'],
