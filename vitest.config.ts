@@ -14,6 +14,7 @@ const PORTABLE = [
   'test/{keys,signing}/*.test.ts',
   'test/access/!(cross-use|jwks|principal).test.ts',
   'test/bucket/find-bucket.test.ts',
+  'test/file-index/memory-file-index.test.ts',
   'test/events/{file-event,retry-delay,standard-webhooks}.test.ts',
   'test/client/{server-calls,webhook}.test.ts',
   'test/delivery/{byte-range,content-disposition,download-url,media-type,preconditions,redirect}.test.ts',

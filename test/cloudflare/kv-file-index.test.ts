@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { kvFileIndex } from '../../src/cloudflare/kv-file-index.ts'
 import { utf8Length } from '../../src/keys/encodings.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
+import { declareFileIndexContract } from '../file-index/contract.ts'
 import { testRecord } from '../file-index/records.ts'
 
 const index = kvFileIndex(env.FILE_INDEX)
@@ -11,68 +12,8 @@ const all = { bucket: 'files', prefix: '', limit: 1000 }
 
 afterEach(reset)
 
-describe('the index', () => {
-  it('returns the record that was put', async () => {
-    const record = testRecord('uploads/a.jpg')
-    expect(await index.put(record)).toEqual(record)
-    expect(await index.get('files', record.key)).toEqual(record)
-    expect(await index.list(all)).toEqual({ records: [record], cursor: undefined, unreadable: 0 })
-  })
-
-  it('returns nothing for other keys and other buckets', async () => {
-    await index.put(testRecord('a'))
-    for (const [bucket, key] of [
-      ['files', 'b'],
-      ['files', 'a/'],
-      ['archive', 'a'],
-    ] as const)
-      expect(await index.get(bucket, parseObjectKey(key))).toBeNull()
-    expect((await index.list({ ...all, bucket: 'archive' })).records).toEqual([])
-  })
-
-  it('separates equal keys of different buckets', async () => {
-    const [one, two] = [testRecord('a'), testRecord('a', { bucket: 'archive', size: 2 })]
-    await index.put(one)
-    await index.put(two)
-    expect(await index.get('files', one.key)).toEqual(one)
-    expect(await index.get('archive', two.key)).toEqual(two)
-    await index.remove('files', one.key)
-    expect(await index.get('archive', two.key)).toEqual(two)
-  })
-
-  it('replaces a record', async () => {
-    await index.put(testRecord('a'))
-    const record = testRecord('a', { size: 2, owner: null })
-    await index.put(record)
-    expect((await index.list(all)).records).toEqual([record])
-  })
-
-  it('removes a record, and accepts a second removal', async () => {
-    const record = testRecord('a')
-    await index.put(record)
-    for (let i = 0; i < 2; i++) {
-      await index.remove('files', record.key)
-      expect(await index.get('files', record.key)).toBeNull()
-    }
-    expect((await index.list(all)).records).toEqual([])
-  })
-
-  it.each([
-    'a b/+%?#&\'()*!~=".txt',
-    '%2e%2e/%2F',
-    '..\\x',
-    '/leading//double/',
-    'files:a:b',
-    '漢字/😀e\u0301\u202e',
-    ' ',
-  ])('stores the key %j unchanged', async (key) => {
-    const record = testRecord(key)
-    await index.put(record)
-    expect(await index.get('files', record.key)).toEqual(record)
-    expect((await index.list(all)).records).toEqual([record])
-    await index.remove('files', record.key)
-    expect(await index.get('files', record.key)).toBeNull()
-  })
+describe('the file index in Workers KV', () => {
+  declareFileIndexContract(() => index)
 
   it('cuts a long name to the space in KV, and returns what it stored', async () => {
     for (const name of ['a'.repeat(3000), '漢'.repeat(1000)]) {

@@ -67,98 +67,115 @@ const CHOSEN = 'no-such-avatars/42.png'
 const png = { mimetype: 'image/png' }
 const sign = { key: '42.png', contentType: 'image/png', objectKey: CHOSEN }
 
-describe.each(Object.entries(CHOICES))('beforeUpload, for %s with a chosen key,', (_, start) => {
+describe('beforeUpload, for each request that starts an upload with a chosen key,', () => {
   it('receives the key, and may refuse it', async () => {
-    const seen: NewFile[] = []
-    const beforeUpload = (asked: NewFile) => {
-      seen.push(asked)
-      return { refuse: 'Not this one.' }
+    for (const [name, start] of Object.entries(CHOICES)) {
+      const seen: NewFile[] = []
+      const beforeUpload = (asked: NewFile) => {
+        seen.push(asked)
+        return { refuse: 'Not this one.' }
+      }
+      const response = await start(mount({ beforeUpload }))
+      const refusal = { code: 'forbidden', message: 'Not this one.' }
+      expect.soft(response.status, name).toBe(403)
+      expect.soft(await response.json(), name).toMatchObject(refusal)
+      const asked = { key: CHOSEN, overwrite: false, fileName: '42.png' }
+      expect.soft(seen, name).toMatchObject([asked])
     }
-    const response = await start(mount({ beforeUpload }))
-    expect(response.status).toBe(403)
-    expect(await response.json()).toMatchObject({ code: 'forbidden', message: 'Not this one.' })
-    expect(seen).toMatchObject([{ key: CHOSEN, overwrite: false, fileName: '42.png' }])
   })
 
   it('may change the metadata, but a folder from it refuses the key', async () => {
-    const metadata = await start(mount({ beforeUpload: () => ({ metadata: { a: 'b' } }) }))
-    expect(await keyOf(metadata)).toBe(CHOSEN)
-    const directory = await start(mount({ beforeUpload: () => ({ directory: 'anns' }) }))
-    expect(directory.status).toBe(403)
-    expect(await directory.json()).toMatchObject({ code: 'forbidden' })
+    for (const [name, start] of Object.entries(CHOICES)) {
+      const metadata = await start(mount({ beforeUpload: () => ({ metadata: { a: 'b' } }) }))
+      expect.soft(await keyOf(metadata), name).toBe(CHOSEN)
+      const directory = await start(mount({ beforeUpload: () => ({ directory: 'anns' }) }))
+      expect.soft(directory.status, name).toBe(403)
+      expect.soft(await directory.json(), name).toMatchObject({ code: 'forbidden' })
+    }
   })
 })
 
-describe.each(Object.entries(STARTS))('beforeUpload, for %s,', (name, start) => {
-  const isSized = name === 'POST /multipart'
-
+describe('beforeUpload, for each request that starts an upload,', () => {
   it('receives the file and its uploader', async () => {
-    const beforeUpload = vi.fn((_: NewFile, __: unknown, c: { req: { path: string } }) => {
-      expect(c.req.path).toMatch('/media/')
-      return undefined
-    })
-    const app = mount({ beforeUpload })
-    expect(await keyOf(await start(app))).toMatch(/^uploads\/[^/]+-cat\.png$/)
-    const [asked, principal] = beforeUpload.mock.lastCall ?? []
-    const { metadata, ...known } = asked ?? {}
-    expect(metadata ?? {}).toEqual({})
-    expect(known).toEqual({
-      ...file,
-      bucket: 'files',
-      size: isSized ? 5 : undefined,
-      directory: undefined,
-    })
-    expect(principal).toMatchObject({ id: 'app:ann', prefix: '' })
-    expect(beforeUpload).toHaveBeenCalledTimes(1)
+    for (const [name, start] of Object.entries(STARTS)) {
+      const beforeUpload = vi.fn((_: NewFile, __: unknown, c: { req: { path: string } }) => {
+        expect.soft(c.req.path, name).toMatch('/media/')
+        return undefined
+      })
+      const app = mount({ beforeUpload })
+      expect.soft(await keyOf(await start(app)), name).toMatch(/^uploads\/[^/]+-cat\.png$/)
+      const [asked, principal] = beforeUpload.mock.lastCall ?? []
+      const { metadata, ...known } = asked ?? {}
+      expect.soft(metadata ?? {}, name).toEqual({})
+      expect.soft(known, name).toEqual({
+        ...file,
+        bucket: 'files',
+        size: name === 'POST /multipart' ? 5 : undefined,
+        directory: undefined,
+      })
+      expect.soft(principal, name).toMatchObject({ id: 'app:ann', prefix: '' })
+      expect.soft(beforeUpload, name).toHaveBeenCalledTimes(1)
+    }
   })
 
   it('moves the file to a directory, and adds signed metadata', async () => {
-    const sent = /multipart|create/.test(name)
-      ? scriptedBucket({ CreateMultipartUpload: started('i') })
-      : []
-    const app = mount({
-      authenticate: () => ({ ...ANN, prefix: 'ann/' }),
-      beforeUpload: async () => ({ directory: 'avatars/2026', metadata: { owner: 'Änn' } }),
-    })
-    const response = await start(app)
-    const text = await response.clone().text()
-    expect(await keyOf(response)).toMatch(/^ann\/uploads\/avatars\/2026\/[^/]+-cat\.png$/)
-    // Here the upload starts at the signed URL.
-    if (name.includes('create')) await app.fetch(JSON.parse(text).url, { method: 'POST' })
-    const signed = sent[0]?.headers.get('x-amz-meta-owner') ?? text
-    expect(signed).toMatch(
-      name === 'GET /s3/params' ? /"x-amz-meta-owner":"Änn"/ : /=\?UTF-8\?B\?w4Rubg==\?=/,
-    )
+    for (const [name, start] of Object.entries(STARTS)) {
+      const sent = /multipart|create/.test(name)
+        ? scriptedBucket({ CreateMultipartUpload: started('i') })
+        : []
+      const app = mount({
+        authenticate: () => ({ ...ANN, prefix: 'ann/' }),
+        beforeUpload: async () => ({ directory: 'avatars/2026', metadata: { owner: 'Änn' } }),
+      })
+      const response = await start(app)
+      const text = await response.clone().text()
+      const key = /^ann\/uploads\/avatars\/2026\/[^/]+-cat\.png$/
+      expect.soft(await keyOf(response), name).toMatch(key)
+      // Here the upload starts at the signed URL.
+      if (name.includes('create')) await app.fetch(JSON.parse(text).url, { method: 'POST' })
+      const signed = sent[0]?.headers.get('x-amz-meta-owner') ?? text
+      const owner =
+        name === 'GET /s3/params' ? /"x-amz-meta-owner":"Änn"/ : /=\?UTF-8\?B\?w4Rubg==\?=/
+      expect.soft(signed, name).toMatch(owner)
+      vi.unstubAllGlobals()
+    }
   })
 
   // @threat app-before-upload
   it('refuses it with a message, before anything is signed or sent to the bucket', async () => {
     const sent = scriptedBucket({})
-    const app = mount({ beforeUpload: () => ({ refuse: 'Your quota is used up.' }) })
-    const response = await start(app)
-    expect(response.status).toBe(403)
-    expect(await jsonOf(response)).toMatchObject({
-      code: 'forbidden',
-      message: 'Your quota is used up.',
-      ...(name.includes('/s3/') ? { error: 'Your quota is used up.' } : {}),
-    })
-    expect(sent).toEqual([])
+    const message = 'Your quota is used up.'
+    const app = mount({ beforeUpload: () => ({ refuse: message }) })
+    for (const [name, start] of Object.entries(STARTS)) {
+      const response = await start(app)
+      expect.soft(response.status, name).toBe(403)
+      expect.soft(await jsonOf(response), name).toMatchObject({
+        code: 'forbidden',
+        message,
+        ...(name.includes('/s3/') ? { error: message } : {}),
+      })
+      expect.soft(sent, name).toEqual([])
+    }
   })
 
   it('is not called for a type that the bucket does not accept', async () => {
     const beforeUpload = vi.fn(() => undefined)
     const app = mount({ beforeUpload, settings: limited({ allowedTypes: ['video/*'] }) })
-    const response = await start(app)
-    expect(response.status).toBe(400)
-    expect(await jsonOf(response)).toMatchObject({ code: 'mimetype_not_allowed' })
-    expect(beforeUpload).not.toHaveBeenCalled()
+    for (const [name, start] of Object.entries(STARTS)) {
+      const response = await start(app)
+      expect.soft(response.status, name).toBe(400)
+      expect.soft(await jsonOf(response), name).toMatchObject({ code: 'mimetype_not_allowed' })
+      expect.soft(beforeUpload, name).not.toHaveBeenCalled()
+    }
   })
 
   it('is not called for a principal that must not upload', async () => {
     const beforeUpload = vi.fn(() => undefined)
     const app = mount({ beforeUpload, authenticate: () => ({ ...ANN, scopes: ['files:read'] }) })
-    expect((await start(app)).status).toBe(403)
-    expect(beforeUpload).not.toHaveBeenCalled()
+    for (const [name, start] of Object.entries(STARTS)) {
+      expect.soft((await start(app)).status, name).toBe(403)
+      expect.soft(beforeUpload, name).not.toHaveBeenCalled()
+    }
   })
 })
 

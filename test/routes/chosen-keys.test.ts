@@ -5,6 +5,7 @@ import { captureLog } from '../support/capture-log.ts'
 import { bearer, testApiKey } from '../support/credentials.ts'
 import { open, textOf } from '../support/links.ts'
 import { partUrls, putPart, type StartedUpload } from '../support/parts.ts'
+import { CHOSEN_KEY_ROUTES, type ProtectedRoute } from '../support/protected-routes.ts'
 import { failNextPurge } from '../support/purge.ts'
 import { s3rverBucket, type TestWorker, testWorker } from '../support/worker.ts'
 
@@ -47,41 +48,23 @@ async function workerWith(
 const CHOOSER: readonly Scope[] = ['files:upload', 'keys:choose', 'links:create']
 const REPLACER: readonly Scope[] = [...CHOOSER, 'files:delete']
 
-/** Each request that starts an upload to `key`. */
-const STARTS: Readonly<
-  Record<string, (of: TestWorker, key: string, more?: object) => Promise<Response>>
-> = {
-  'POST /files/upload-url': (of, key, more) =>
-    of.post('/files/upload-url', { key, mimetype: 'image/png', ...more }),
-  'POST /multipart': (of, key, more) =>
-    of.post('/multipart', { key, mimetype: 'image/png', size: 5, ...more }),
-  'GET /s3/params': (of, objectKey, more) =>
-    of.fetch(
-      `/s3/params?${new URLSearchParams({ filename: 'a.png', type: 'image/png', objectKey, ...more })}`,
-    ),
-  'POST /s3/multipart': (of, objectKey, more) =>
-    of.post('/s3/multipart', { filename: 'a.png', type: 'image/png', objectKey, ...more }),
-  'POST /s3/sign (put)': (of, objectKey, more) =>
-    of.post('/s3/sign', {
-      method: 'PUT',
-      key: 'a.png',
-      contentType: 'image/png',
-      objectKey,
-      ...more,
-    }),
-  'POST /s3/sign (create)': (of, objectKey, more) =>
-    of.post('/s3/sign', {
-      method: 'POST',
-      key: 'a.png',
-      contentType: 'image/png',
-      objectKey,
-      ...more,
-    }),
+/** Sends a request that starts an upload to `key`, with the members of `more` added. */
+function startTo(
+  of: TestWorker,
+  { request }: ProtectedRoute,
+  key: string,
+  more: object = {},
+): Promise<Response> {
+  const [path, body] = request(key, '')
+  return body === undefined
+    ? of.fetch(`${path}&${new URLSearchParams({ ...more })}`)
+    : of.post(path, { ...body, ...more })
 }
 
-async function expectError(response: Response, status: number, code: string): Promise<void> {
-  expect(await response.json()).toMatchObject({ code })
-  expect(response.status).toBe(status)
+/** `label` names the route of a loop. */
+async function expectError(response: Response, expected: string, label?: string): Promise<void> {
+  const { code }: { code?: string } = await response.json()
+  expect.soft(`${response.status} ${code}`, label).toBe(expected)
 }
 
 const keyIn = async (response: Response): Promise<string | undefined> => {
@@ -89,77 +72,99 @@ const keyIn = async (response: Response): Promise<string | undefined> => {
   return body.key ?? body.fields?.key
 }
 
-describe.each(Object.entries(STARTS))('%s with a chosen key', (_, start) => {
+describe('each request that starts an upload, with a chosen key,', () => {
   it('uses exactly this key', async () => {
     const of = await workerWith(CHOOSER)
-    const key = newKey('My Cat é.png')
-    const response = await start(of, key)
-    expect(response.status).toBe(200)
-    expect(await keyIn(response)).toBe(key)
+    for (const route of CHOSEN_KEY_ROUTES) {
+      const key = newKey('My Cat é.png')
+      const response = await startTo(of, route, key)
+      expect.soft(response.status, route.route).toBe(200)
+      expect.soft(await keyIn(response), route.route).toBe(key)
+    }
   })
 
   it('needs the scopes files:upload and keys:choose', async () => {
     for (const missing of ['files:upload', 'keys:choose']) {
       const of = await workerWith(SCOPES.filter((scope) => scope !== missing))
-      await expectError(await start(of, newKey()), 403, 'forbidden')
+      for (const route of CHOSEN_KEY_ROUTES)
+        await expectError(
+          await startTo(of, route, newKey()),
+          '403 forbidden',
+          `${route.route}, ${missing}`,
+        )
     }
   })
 
   // @threat object-replaced
   it('needs the scope files:delete to replace an object', async () => {
     const overwrite = { overwrite: true }
-    const without = SCOPES.filter((scope) => scope !== 'files:delete')
-    const key = newKey()
-    await expectError(await start(await workerWith(without), key, overwrite), 403, 'forbidden')
-    expect((await start(await workerWith(SCOPES), key, overwrite)).status).toBe(200)
+    const allowed = await workerWith(SCOPES)
+    const refused = await workerWith(SCOPES.filter((scope) => scope !== 'files:delete'))
+    for (const route of CHOSEN_KEY_ROUTES) {
+      const key = newKey()
+      await expectError(await startTo(refused, route, key, overwrite), '403 forbidden', route.route)
+      expect.soft((await startTo(allowed, route, key, overwrite)).status, route.route).toBe(200)
+    }
   })
 
   it("refuses a key outside the caller's prefix", async () => {
     const of = await workerWith(SCOPES, { prefix: 'team-a/' })
-    for (const key of ['team-b/a.png', 'team-a', 'a.png'])
-      await expectError(await start(of, key), 403, 'forbidden')
-    expect((await start(of, `team-a/${newKey()}`)).status).toBe(200)
+    for (const route of CHOSEN_KEY_ROUTES) {
+      for (const key of ['team-b/a.png', 'team-a', 'a.png'])
+        await expectError(await startTo(of, route, key), '403 forbidden', `${route.route}, ${key}`)
+      expect.soft((await startTo(of, route, `team-a/${newKey()}`)).status, route.route).toBe(200)
+    }
   })
 
   it('refuses a key that is invalid, looks generated, or has another spelling', async () => {
     const of = await workerWith(SCOPES, { bucket: { normalizesKeys: true } })
     const wrong = ['a/../b.png', 'a\u0000.png', `uploads/${ID}-a.png`, 'a/', 'cafe\u0301.png']
-    for (const key of wrong) await expectError(await start(of, key), 400, 'invalid_key')
+    for (const route of CHOSEN_KEY_ROUTES)
+      for (const key of wrong)
+        await expectError(
+          await startTo(of, route, key),
+          '400 invalid_key',
+          `${route.route}, ${key}`,
+        )
   })
 
   it('applies the rules for types', async () => {
     const of = await workerWith(SCOPES, { bucket: { allowedTypes: ['image/*'] } })
-    const types = { mimetype: 'text/plain', type: 'text/plain', contentType: 'text/plain' }
-    const body = (name: keyof typeof types) => ({ [name]: types[name] })
-    const refused = await Promise.all(
-      (['mimetype', 'type', 'contentType'] as const).map(async (name) => {
-        const response = await start(of, newKey('a.txt'), body(name))
-        return ((await response.json()) as { code?: string }).code
-      }),
-    )
-    expect(refused).toContain('mimetype_not_allowed')
+    for (const route of CHOSEN_KEY_ROUTES) {
+      const response = await startTo(of, route, newKey('a.txt'))
+      await expectError(response, '400 mimetype_not_allowed', route.route)
+    }
   })
-})
 
-const LOOKING = Object.entries(STARTS).filter(([name]) => name !== 'POST /s3/sign (create)')
+  // That upload starts later, at the signed URL, which then looks for an object.
+  const looking = CHOSEN_KEY_ROUTES.filter(({ route }) => !route.endsWith('in parts'))
 
-describe.each(LOOKING)('%s with a key that has an object', (_, start) => {
   // @threat object-replaced
-  it('is refused, unless it may be replaced', async () => {
-    const key = newKey()
-    await bucketFetch(key, { method: 'PUT', body: 'older' })
+  it('to a key that has an object is refused, unless it may be replaced', async () => {
     const of = await workerWith(REPLACER)
-    await expectError(await start(of, key), 409, 'object_exists')
-    await expectError(await start(of, key, { overwrite: false }), 409, 'object_exists')
-    expect((await start(of, key, { overwrite: true })).status).toBe(200)
+    for (const route of looking) {
+      const key = newKey()
+      await bucketFetch(key, { method: 'PUT', body: 'older' })
+      await expectError(await startTo(of, route, key), '409 object_exists', route.route)
+      await expectError(
+        await startTo(of, route, key, { overwrite: false }),
+        '409 object_exists',
+        route.route,
+      )
+      expect
+        .soft((await startTo(of, route, key, { overwrite: true })).status, route.route)
+        .toBe(200)
+    }
   })
 
   // @threat object-replaced
-  it('is refused when the credentials may not look', async () => {
+  it('is refused when the credentials may not look for an object', async () => {
     const endpoint = `http://127.0.0.1:${inject('testPorts').faulty}`
     const of = await workerWith(CHOOSER, { bucket: { endpoint } })
-    await expectError(await start(of, '403/a.png'), 501, 'not_supported')
-    await expectError(await start(of, '500/a.png'), 502, 'storage_error')
+    for (const route of looking) {
+      await expectError(await startTo(of, route, '403/a.png'), '501 not_supported', route.route)
+      await expectError(await startTo(of, route, '500/a.png'), '502 storage_error', route.route)
+    }
   })
 })
 
@@ -306,7 +311,7 @@ describe('an upload in parts to a chosen key', () => {
     const key = newKey()
     const upload = await start(of, key, false)
     await bucketFetch(key, { method: 'PUT', body: 'other' })
-    await expectError(await completeParts(of, upload), 409, 'object_exists')
+    await expectError(await completeParts(of, upload), '409 object_exists')
     expect(await textOf(await bucketFetch(key))).toBe('other')
   })
 
@@ -333,14 +338,14 @@ describe('an upload in parts to a chosen key', () => {
         key: upload.key,
         partNumbers: [1],
       })
-      await expectError(await urls, 403, 'forbidden')
+      await expectError(await urls, '403 forbidden')
     }
   })
 
   it('has overwrite only next to key', async () => {
     const of = await workerWith(REPLACER)
     const file = { fileName: 'a.png', mimetype: 'image/png', size: 5, overwrite: true }
-    await expectError(await of.post('/multipart', file), 400, 'invalid_request')
+    await expectError(await of.post('/multipart', file), '400 invalid_request')
   })
 
   it("starts by Uppy's URL only when there is no object", async () => {
@@ -400,7 +405,7 @@ describe('a form through the Worker for a chosen key', () => {
     const of = await workerWith(REPLACER, own)
     const key = newKey()
     const other = () => bucketFetch(key, { method: 'PUT', body: 'other' })
-    await expectError(await send(of, key, false, other), 409, 'object_exists')
+    await expectError(await send(of, key, false, other), '409 object_exists')
     expect(await textOf(await bucketFetch(key))).toBe('other')
   })
 })

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, inject, it } from 'vitest'
 import { type Link, linkTo, open, putObject, requestsFor, textOf } from '../support/links.ts'
-import { codeOf, ROUTES } from '../support/protected-routes.ts'
+import { outcomeOf, ROUTES, requestTo } from '../support/protected-routes.ts'
 import { baseVariables, s3rverBucket, testWorker } from '../support/worker.ts'
 
 const NFC = '\u00e9'
@@ -20,18 +20,11 @@ const worker = testWorker({
 
 describe('a key that is not NFC, in a bucket that normalizes keys,', () => {
   // @threat key-two-spellings
-  it.each(ROUTES.filter(({ takesKey }) => takesKey))('is refused by $route', async (route) => {
-    const [path, body] = route.request(`users/${NFD}/a.txt`)
-    const [method = ''] = route.route.split(' ')
-    const response = await worker.fetch(path, {
-      method,
-      ...(body !== undefined && {
-        headers: { 'Content-Type': 'application/json' },
-        body: JSON.stringify(body),
-      }),
-    })
-    expect(response.status).toBe(400)
-    expect(await codeOf(route, response)).toBe('invalid_key')
+  it('is refused by every route that takes a key', async () => {
+    for (const route of ROUTES.filter(({ takesKey }) => takesKey)) {
+      const response = await worker.fetch(...requestTo(route, `users/${NFD}/a.txt`))
+      expect.soft(await outcomeOf(route, response), route.route).toBe('400 invalid_key')
+    }
   })
 
   it.each(['/files/urls', '/links'])(

@@ -2,6 +2,13 @@ import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { SCOPES } from '../../src/access/scopes.ts'
 import { bearer, type TestApiKey, testApiKey } from '../support/credentials.ts'
 import { partUrls, putPart, startUpload } from '../support/parts.ts'
+import {
+  outcomeOf,
+  PART,
+  type ProtectedRoute,
+  ROUTES,
+  requestTo,
+} from '../support/protected-routes.ts'
 import { s3rverBucket, type TestWorker, testWorker } from '../support/worker.ts'
 
 interface Upload {
@@ -9,69 +16,8 @@ interface Upload {
   readonly uploadId: string
 }
 
-interface Route {
-  readonly route: string
-  /** The path with its query, and the body of a POST. */
-  readonly request: (upload: Upload, bucket: string) => readonly [path: string, body?: unknown]
-  /** The status for the owner. */
-  readonly allowed: number
-}
-
-const encoded = encodeURIComponent
-const CONTENT = 'hello'
-/** The ETag of CONTENT: its MD5. */
-const ETAG = '"5d41402abc4b2a76b9719d911017c592"'
-const ours = ({ uploadId }: Upload, rest = '') => `/multipart/${encoded(uploadId)}${rest}`
-const uppy = ({ key, uploadId }: Upload, step = '') =>
-  `/s3/multipart/${encoded(uploadId)}${step}?key=${encoded(key)}`
-const queryOf = ({ key }: Upload, bucket: string) => `?key=${encoded(key)}&bucket=${bucket}`
-
-/** Every route with an upload id. */
-const OURS: readonly Route[] = [
-  {
-    route: 'POST urls',
-    request: (upload, bucket) => [
-      ours(upload, '/urls'),
-      { key: upload.key, partNumbers: [1], bucket },
-    ],
-    allowed: 200,
-  },
-  {
-    route: 'GET parts',
-    request: (upload, bucket) => [ours(upload, queryOf(upload, bucket))],
-    allowed: 200,
-  },
-  {
-    route: 'POST complete',
-    request: (upload, bucket) => [
-      ours(upload, '/complete'),
-      { key: upload.key, parts: [{ partNumber: 1, etag: ETAG }], bucket },
-    ],
-    allowed: 201,
-  },
-  {
-    route: 'DELETE upload',
-    request: (upload, bucket) => [ours(upload, queryOf(upload, bucket))],
-    allowed: 204,
-  },
-]
-
-/** Uppy's routes use only the default bucket. */
-const UPPY: readonly Route[] = [
-  { route: 'GET list of Uppy', request: (upload) => [uppy(upload)], allowed: 200 },
-  {
-    route: 'GET batch of Uppy',
-    request: (upload) => [`${uppy(upload, '/batch')}&partNumbers=1`],
-    allowed: 200,
-  },
-  { route: 'GET part of Uppy', request: (upload) => [uppy(upload, '/1')], allowed: 200 },
-  {
-    route: 'POST complete of Uppy',
-    request: (upload) => [uppy(upload, '/complete'), { parts: [{ PartNumber: 1, ETag: ETAG }] }],
-    allowed: 200,
-  },
-  { route: 'DELETE upload of Uppy', request: (upload) => [uppy(upload)], allowed: 200 },
-]
+/** Every route that takes an upload id. */
+const UPLOAD_ROUTES = ROUTES.filter(({ owned }) => owned !== undefined)
 
 let worker: TestWorker
 let alice: TestApiKey
@@ -79,22 +25,23 @@ let bob: TestApiKey
 let upload: Upload
 let other: Upload
 
-function ask(
-  { route, request }: Route,
-  of: Upload,
-  init: RequestInit,
-  { bucket = 'files', base = '' } = {},
-): Promise<Response> {
-  const [path, body] = request(of, bucket)
-  const [method = ''] = route.split(' ')
-  if (body === undefined) return worker.fetch(base + path, { ...init, method })
-  return worker.post(base + path, body, init)
+/** Calls a route for an upload as Alice, unless `more` has other credentials. */
+async function ask(
+  route: ProtectedRoute,
+  { key, uploadId }: Upload,
+  { base = '', ...more }: Readonly<Record<string, string>> = { token: alice.token },
+): Promise<string> {
+  const [path, init] = requestTo(route, key, { uploadId, ...more })
+  return outcomeOf(route, await worker.fetch(base + path, init))
 }
 
-const refusal = async (response: Response) => {
-  const { code }: { code?: unknown } = await response.json()
-  return `${response.status} ${code}`
+/** Returns a token of `key` that is valid for a minute. */
+async function mint({ token }: TestApiKey, scopes = ['files:upload']): Promise<string> {
+  const minted = await worker.post('/tokens', { scopes, expiresIn: 60 }, bearer(token))
+  return (await minted.json<{ token: string }>()).token
 }
+
+const UNAUTHENTICATED = '401 unauthenticated'
 const REFUSED = '400 invalid_upload_id'
 
 beforeAll(async () => {
@@ -115,11 +62,18 @@ afterEach(() => vi.useRealTimers())
 async function uploadWithPart(credential = alice.token): Promise<Upload> {
   const started = await startUpload(worker, {}, bearer(credential))
   const [url = ''] = await partUrls(worker, started, [1], bearer(credential))
-  await putPart(url, CONTENT)
+  await putPart(url, PART.content)
   return started
 }
 
-describe.each([...OURS, ...UPPY])('$route', (route) => {
+it('tests every route with an upload id', () => {
+  const known = ROUTES.filter(
+    ({ route }) => route.includes('/:uploadId') || route === 'POST /s3/sign',
+  )
+  expect(UPLOAD_ROUTES).toEqual(known)
+})
+
+describe('every route with an upload id', () => {
   it.each<readonly [string, () => Upload]>([
     ['the id of another upload', () => ({ ...upload, uploadId: other.uploadId })],
     ['the key of another upload', () => ({ ...upload, key: other.key })],
@@ -129,107 +83,98 @@ describe.each([...OURS, ...UPPY])('$route', (route) => {
     ['an id with an extra character', () => ({ ...upload, uploadId: `${upload.uploadId}A` })],
     ['an id with a slash after it', () => ({ ...upload, uploadId: `${upload.uploadId}/` })],
   ])('refuses %s', async (_, make) => {
-    expect(await refusal(await ask(route, make(), bearer(alice.token)))).toBe(REFUSED)
+    for (const route of UPLOAD_ROUTES)
+      expect.soft(await ask(route, make()), route.route).toBe(REFUSED)
   })
 
   // @threat upload-hijacked
   it('refuses another principal with every scope and prefix', async () => {
-    expect(await refusal(await ask(route, upload, bearer(bob.token)))).toBe(REFUSED)
+    for (const route of UPLOAD_ROUTES)
+      expect.soft(await ask(route, upload, { token: bob.token }), route.route).toBe(REFUSED)
   })
 
   it('refuses an expired id', async () => {
     vi.useFakeTimers({ now: Date.now() + 604_801_000, toFake: ['Date'] })
-    expect(await refusal(await ask(route, upload, bearer(alice.token)))).toBe(REFUSED)
+    for (const route of UPLOAD_ROUTES)
+      expect.soft(await ask(route, upload), route.route).toBe(REFUSED)
+  })
+
+  it('refuses the id in another bucket, or from one if it uses only the default bucket', async () => {
+    const elsewhere = await startUpload(worker, { bucket: 'other' }, bearer(alice.token))
+    for (const route of UPLOAD_ROUTES) {
+      const outcome =
+        route.bucketIn === null
+          ? await ask(route, elsewhere)
+          : await ask(route, upload, { token: alice.token, bucket: 'other' })
+      expect.soft(outcome, route.route).toBe(REFUSED)
+    }
   })
 
   it('accepts the owner with any of their credentials', async () => {
-    const minted = await worker.post('/tokens', { scopes: ['files:upload'] }, bearer(alice.token))
-    const { token }: { token: string } = await minted.json()
-    for (const [init, options] of [
-      [bearer(alice.token)],
-      [bearer(token)],
-      [{}, { base: `/u/${token}` }],
-    ] as const) {
-      const response = await ask(route, await uploadWithPart(), init, options)
-      expect(response.status).toBe(route.allowed)
-    }
+    const token = await mint(alice)
+    for (const route of UPLOAD_ROUTES)
+      for (const credentials of [{ token: alice.token }, { token }, { base: `/u/${token}` }]) {
+        const outcome = await ask(route, await uploadWithPart(), credentials)
+        expect.soft(outcome, route.route).toBe(route.owned)
+      }
   })
 })
 
 describe('a token that expires during an upload', () => {
-  const mint = async (of: TestApiKey): Promise<string> => {
-    const request = { scopes: ['files:upload'], expiresIn: 60 }
-    const minted = await worker.post('/tokens', request, bearer(of.token))
-    return (await minted.json<{ token: string }>()).token
-  }
   const later = (seconds: number) =>
     vi.useFakeTimers({ now: Date.now() + seconds * 1000, toFake: ['Date'] })
-  const isAbort = ({ route }: Route) => route.startsWith('DELETE')
+  const isAbort = ({ route }: ProtectedRoute) => route.startsWith('DELETE')
 
-  it.each([...OURS, ...UPPY])('$route accepts a newer one of the same principal', async (route) => {
+  it('can be replaced by a newer one of the same principal on every route', async () => {
     const old = await mint(alice)
-    const started = await uploadWithPart(old)
+    const uploads = new Map<ProtectedRoute, Upload>()
+    for (const route of UPLOAD_ROUTES) uploads.set(route, await uploadWithPart(old))
     later(61)
-    const newer = await mint(alice)
-    const response = await ask(route, started, {}, { base: `/u/${newer}` })
-    expect(response.status).toBe(route.allowed)
+    const base = `/u/${await mint(alice)}`
+    for (const [route, started] of uploads)
+      expect.soft(await ask(route, started, { base }), route.route).toBe(route.owned)
   })
 
   // @threat token-too-long
-  it.each([...OURS, ...UPPY].filter(isAbort))(
-    '$route accepts the expired one too',
-    async (route) => {
+  it('is still accepted by every route that aborts the upload', async () => {
+    for (const route of UPLOAD_ROUTES.filter(isAbort)) {
+      const expectOutcome = async (of: Upload, credentials: object, expected?: string) =>
+        expect.soft(await ask(route, of, { ...credentials }), route.route).toBe(expected)
       const old = await mint(alice)
       const bobs = await mint(bob)
       const [one, two] = [await uploadWithPart(old), await uploadWithPart(old)]
       later(61)
-      expect((await ask(route, one, bearer(old))).status).toBe(route.allowed)
-      expect((await ask(route, two, {}, { base: `/u/${old}` })).status).toBe(route.allowed)
-      for (const { uploadId, key } of [one, two])
-        expect(
-          await refusal(
-            await worker.fetch(
-              ours({ uploadId, key }, `?key=${encoded(key)}`),
-              bearer(alice.token),
-            ),
-          ),
-        ).toBe('404 upload_not_found')
-      expect(await refusal(await ask(route, other, bearer(bobs)))).toBe(REFUSED)
-      expect(await refusal(await ask(route, other, bearer(`${old}x`)))).toBe('401 unauthenticated')
+      await expectOutcome(one, { token: old }, route.owned)
+      await expectOutcome(two, { base: `/u/${old}` }, route.owned)
+      for (const { uploadId, key } of [one, two]) {
+        const path = `/multipart/${uploadId}?key=${encodeURIComponent(key)}`
+        const listed = await worker.fetch(path, bearer(alice.token))
+        expect(await listed.json(), route.route).toMatchObject({ code: 'upload_not_found' })
+      }
+      await expectOutcome(other, { token: bobs }, REFUSED)
+      await expectOutcome(other, { token: `${old}x` }, UNAUTHENTICATED)
       later(604_800 + 61)
-      expect(await refusal(await ask(route, other, bearer(old)))).toBe('401 unauthenticated')
-    },
-  )
+      await expectOutcome(other, { token: old }, UNAUTHENTICATED)
+      vi.useRealTimers()
+    }
+  })
 
   // @threat token-too-long
-  it.each([...OURS, ...UPPY].filter((route) => !isAbort(route)))(
-    '$route refuses the expired one',
-    async (route) => {
-      const old = await mint(alice)
-      later(61)
-      expect(await refusal(await ask(route, upload, bearer(old)))).toBe('401 unauthenticated')
-    },
-  )
+  it('is refused by every other route', async () => {
+    const token = await mint(alice)
+    later(61)
+    for (const route of UPLOAD_ROUTES.filter((route) => !isAbort(route)))
+      expect.soft(await ask(route, upload, { token }), route.route).toBe(UNAUTHENTICATED)
+  })
 
   // @threat token-too-long
   it('deletes no file with the expired one', async () => {
-    const request = { scopes: ['files:delete'], expiresIn: 60 }
-    const minted = await worker.post('/tokens', request, bearer(alice.token))
-    const { token } = await minted.json<{ token: string }>()
+    const token = await mint(alice, ['files:delete'])
     later(61)
-    for (const path of ['/files/a.txt', '/multipart', '/multipart/a/b'])
-      expect(await refusal(await worker.fetch(path, { method: 'DELETE', ...bearer(token) }))).toBe(
-        '401 unauthenticated',
-      )
+    for (const path of ['/files/a.txt', '/multipart', '/multipart/a/b']) {
+      const response = await worker.fetch(path, { method: 'DELETE', ...bearer(token) })
+      expect(response.status, path).toBe(401)
+      expect(await response.json(), path).toMatchObject({ code: 'unauthenticated' })
+    }
   })
-})
-
-it.each(OURS)('$route refuses the id in another bucket', async (route) => {
-  const response = await ask(route, upload, bearer(alice.token), { bucket: 'other' })
-  expect(await refusal(response)).toBe(REFUSED)
-})
-
-it.each(UPPY)('$route refuses an id from a bucket other than the default one', async (route) => {
-  const elsewhere = await startUpload(worker, { bucket: 'other' }, bearer(alice.token))
-  expect(await refusal(await ask(route, elsewhere, bearer(alice.token)))).toBe(REFUSED)
 })

@@ -1,6 +1,6 @@
 import { expect } from 'vitest'
 import type { Scope } from '../../src/access/scopes.ts'
-import type { ErrorCode } from '../../src/errors/api-error.ts'
+import { bearer } from './credentials.ts'
 
 /** A route that needs credentials, and how to call it. */
 export interface ProtectedRoute {
@@ -9,29 +9,46 @@ export interface ProtectedRoute {
   /** Null when any principal may call it. */
   readonly scope: Scope | null
   /** Returns a request for `key`, or for what the route has in place of a key. */
-  readonly request: (key: string) => readonly [path: string, body?: unknown]
+  readonly request: (key: string, uploadId: string) => readonly [path: string, body?: object]
   /** False when the server chooses the key. */
   readonly takesKey: boolean
   /** Where the request names a bucket. Null for a route that only uses the default one, or none. */
   readonly bucketIn: 'body' | 'query' | null
-  /** The status for a missing object, for an allowed caller. */
-  readonly allowed: number
-  /** The error code with that status. */
-  readonly allowedCode?: ErrorCode
+  /** The outcome for an allowed caller, a missing object and an invalid upload id. */
+  readonly allowed: string
+  /** True when it only reads, so that pages of other origins need no check. */
+  readonly reads?: true
+  /** For a route that takes an upload id: the outcome for the owner of the upload. */
+  readonly owned?: string
 }
 
 const encoded = encodeURIComponent
 /** Not an upload id. The route must check scope and prefix first. */
 const ID = 'eyJhbGciOiJIUzI1NiJ9.e30.AAAA'
+/** What every upload in parts here consists of, and its ETag. */
+export const PART = { content: 'hello', etag: '"5d41402abc4b2a76b9719d911017c592"' } as const
 const BY_UPLOAD_ID = {
   scope: 'files:upload',
   takesKey: true,
-  allowed: 400,
-  allowedCode: 'invalid_upload_id',
+  allowed: '400 invalid_upload_id',
 } as const
 
 /**
- * Every route that needs credentials. If a route of the app is missing here, the first test fails.
+ * Routes that need no principal. The link itself is a credential, tested in
+ * test/routes/links.test.ts. Notifications have a secret of their own, tested in
+ * test/routes/notifications.test.ts. Forms and steps are signed, tested in test/uppy/.
+ */
+export const OPEN_ROUTES: readonly string[] = [
+  'GET /healthz',
+  'GET /i/:bucket/:key',
+  'POST /notifications',
+  'POST /s3/form',
+  'POST /s3/uploads',
+  'POST /s3/uploads/complete',
+]
+
+/**
+ * Every route that needs credentials. test/routes/authorization.test.ts compares it with the app.
  */
 export const ROUTES: readonly ProtectedRoute[] = [
   {
@@ -40,7 +57,7 @@ export const ROUTES: readonly ProtectedRoute[] = [
     request: () => ['/files/upload-url', { fileName: 'a.txt', mimetype: 'text/plain' }],
     takesKey: false,
     bucketIn: 'body',
-    allowed: 200,
+    allowed: '200',
   },
   {
     route: 'POST /files/upload-urls',
@@ -51,7 +68,7 @@ export const ROUTES: readonly ProtectedRoute[] = [
     ],
     takesKey: false,
     bucketIn: 'body',
-    allowed: 200,
+    allowed: '200',
   },
   {
     route: 'PATCH /files/:key',
@@ -59,7 +76,7 @@ export const ROUTES: readonly ProtectedRoute[] = [
     request: (key) => [`/files/${encoded(key)}`, { name: 'a.txt' }],
     takesKey: true,
     bucketIn: 'body',
-    allowed: 404,
+    allowed: '404 object_not_found',
   },
   {
     route: 'POST /files/delete',
@@ -67,7 +84,7 @@ export const ROUTES: readonly ProtectedRoute[] = [
     request: () => ['/files/delete', { keys: ['a.txt'] }],
     takesKey: false,
     bucketIn: 'body',
-    allowed: 200,
+    allowed: '200',
   },
   {
     route: 'GET /files/:key/url',
@@ -75,7 +92,8 @@ export const ROUTES: readonly ProtectedRoute[] = [
     request: (key) => [`/files/${encoded(key)}/url`],
     takesKey: true,
     bucketIn: 'query',
-    allowed: 200,
+    allowed: '200',
+    reads: true,
   },
   {
     route: 'POST /files',
@@ -83,7 +101,7 @@ export const ROUTES: readonly ProtectedRoute[] = [
     request: (key) => ['/files', { key, name: 'a.txt' }],
     takesKey: true,
     bucketIn: 'body',
-    allowed: 404,
+    allowed: '404 object_not_found',
   },
   {
     route: 'GET /files',
@@ -91,7 +109,8 @@ export const ROUTES: readonly ProtectedRoute[] = [
     request: (key) => [`/files?prefix=${encoded(key)}`],
     takesKey: true,
     bucketIn: 'query',
-    allowed: 200,
+    allowed: '200',
+    reads: true,
   },
   {
     route: 'GET /files/:key',
@@ -99,7 +118,8 @@ export const ROUTES: readonly ProtectedRoute[] = [
     request: (key) => [`/files/${encoded(key)}`],
     takesKey: true,
     bucketIn: 'query',
-    allowed: 404,
+    allowed: '404 object_not_found',
+    reads: true,
   },
   {
     route: 'DELETE /files/:key',
@@ -107,7 +127,7 @@ export const ROUTES: readonly ProtectedRoute[] = [
     request: (key) => [`/files/${encoded(key)}`],
     takesKey: true,
     bucketIn: 'query',
-    allowed: 204,
+    allowed: '204',
   },
   {
     route: 'POST /files/:key/link',
@@ -115,7 +135,7 @@ export const ROUTES: readonly ProtectedRoute[] = [
     request: (key) => [`/files/${encoded(key)}/link`, {}],
     takesKey: true,
     bucketIn: 'query',
-    allowed: 200,
+    allowed: '200',
   },
   {
     route: 'POST /files/urls',
@@ -123,7 +143,7 @@ export const ROUTES: readonly ProtectedRoute[] = [
     request: () => ['/files/urls', { keys: ['a.txt'] }],
     takesKey: false,
     bucketIn: 'body',
-    allowed: 200,
+    allowed: '200',
   },
   {
     route: 'POST /links',
@@ -131,7 +151,7 @@ export const ROUTES: readonly ProtectedRoute[] = [
     request: () => ['/links', { keys: ['a.txt'] }],
     takesKey: false,
     bucketIn: 'body',
-    allowed: 200,
+    allowed: '200',
   },
   {
     route: 'POST /tokens',
@@ -139,7 +159,7 @@ export const ROUTES: readonly ProtectedRoute[] = [
     request: (key) => ['/tokens', { scopes: ['tokens:create'], prefix: `${key}/` }],
     takesKey: true,
     bucketIn: null,
-    allowed: 200,
+    allowed: '200',
   },
   {
     route: 'GET /limits',
@@ -147,7 +167,8 @@ export const ROUTES: readonly ProtectedRoute[] = [
     request: () => ['/limits'],
     takesKey: false,
     bucketIn: null,
-    allowed: 200,
+    allowed: '200',
+    reads: true,
   },
   {
     route: 'POST /multipart',
@@ -155,30 +176,38 @@ export const ROUTES: readonly ProtectedRoute[] = [
     request: () => ['/multipart', { fileName: 'a.txt', mimetype: 'text/plain', size: 1 }],
     takesKey: false,
     bucketIn: 'body',
-    allowed: 200,
+    allowed: '200',
   },
   {
     route: 'POST /multipart/:uploadId/urls',
-    request: (key) => [`/multipart/${ID}/urls`, { key, partNumbers: [1] }],
+    request: (key, uploadId) => [`/multipart/${encoded(uploadId)}/urls`, { key, partNumbers: [1] }],
     bucketIn: 'body',
+    owned: '200',
     ...BY_UPLOAD_ID,
   },
   {
     route: 'GET /multipart/:uploadId',
-    request: (key) => [`/multipart/${ID}?key=${encoded(key)}`],
+    request: (key, uploadId) => [`/multipart/${encoded(uploadId)}?key=${encoded(key)}`],
     bucketIn: 'query',
+    owned: '200',
     ...BY_UPLOAD_ID,
+    reads: true,
   },
   {
     route: 'POST /multipart/:uploadId/complete',
-    request: (key) => [`/multipart/${ID}/complete`, { key, parts: [{ partNumber: 1, etag: 'e' }] }],
+    request: (key, uploadId) => [
+      `/multipart/${encoded(uploadId)}/complete`,
+      { key, parts: [{ partNumber: 1, etag: PART.etag }] },
+    ],
     bucketIn: 'body',
+    owned: '201',
     ...BY_UPLOAD_ID,
   },
   {
     route: 'DELETE /multipart/:uploadId',
-    request: (key) => [`/multipart/${ID}?key=${encoded(key)}`],
+    request: (key, uploadId) => [`/multipart/${encoded(uploadId)}?key=${encoded(key)}`],
     bucketIn: 'query',
+    owned: '204',
     ...BY_UPLOAD_ID,
   },
   {
@@ -187,7 +216,7 @@ export const ROUTES: readonly ProtectedRoute[] = [
     request: () => ['/s3/params?filename=a.txt'],
     takesKey: false,
     bucketIn: null,
-    allowed: 200,
+    allowed: '200',
   },
   {
     route: 'POST /s3/multipart',
@@ -195,45 +224,56 @@ export const ROUTES: readonly ProtectedRoute[] = [
     request: () => ['/s3/multipart', { filename: 'a.txt' }],
     takesKey: false,
     bucketIn: null,
-    allowed: 200,
+    allowed: '200',
   },
   {
     route: 'GET /s3/multipart/:uploadId',
-    request: (key) => [`/s3/multipart/${ID}?key=${encoded(key)}`],
+    request: (key, uploadId) => [`/s3/multipart/${encoded(uploadId)}?key=${encoded(key)}`],
     bucketIn: null,
+    owned: '200',
     ...BY_UPLOAD_ID,
+    reads: true,
   },
   {
     route: 'GET /s3/multipart/:uploadId/batch',
-    request: (key) => [`/s3/multipart/${ID}/batch?key=${encoded(key)}&partNumbers=1,2`],
+    request: (key, uploadId) => [
+      `/s3/multipart/${encoded(uploadId)}/batch?key=${encoded(key)}&partNumbers=1`,
+    ],
     bucketIn: null,
+    owned: '200',
     ...BY_UPLOAD_ID,
+    reads: true,
   },
   {
     route: 'GET /s3/multipart/:uploadId/:partNumber',
-    request: (key) => [`/s3/multipart/${ID}/1?key=${encoded(key)}`],
+    request: (key, uploadId) => [`/s3/multipart/${encoded(uploadId)}/1?key=${encoded(key)}`],
     bucketIn: null,
+    owned: '200',
     ...BY_UPLOAD_ID,
+    reads: true,
   },
   {
     route: 'POST /s3/multipart/:uploadId/complete',
-    request: (key) => [
-      `/s3/multipart/${ID}/complete?key=${encoded(key)}`,
-      { parts: [{ PartNumber: 1, ETag: 'e' }] },
+    request: (key, uploadId) => [
+      `/s3/multipart/${encoded(uploadId)}/complete?key=${encoded(key)}`,
+      { parts: [{ PartNumber: 1, ETag: PART.etag }] },
     ],
     bucketIn: null,
+    owned: '200',
     ...BY_UPLOAD_ID,
   },
   {
     route: 'DELETE /s3/multipart/:uploadId',
-    request: (key) => [`/s3/multipart/${ID}?key=${encoded(key)}`],
+    request: (key, uploadId) => [`/s3/multipart/${encoded(uploadId)}?key=${encoded(key)}`],
     bucketIn: null,
+    owned: '200',
     ...BY_UPLOAD_ID,
   },
   {
     route: 'POST /s3/sign',
-    request: (key) => ['/s3/sign', { method: 'GET', key, uploadId: ID }],
+    request: (key, uploadId) => ['/s3/sign', { method: 'GET', key, uploadId }],
     bucketIn: 'body',
+    owned: '200',
     ...BY_UPLOAD_ID,
   },
   {
@@ -242,12 +282,12 @@ export const ROUTES: readonly ProtectedRoute[] = [
     request: () => ['/s3/sts'],
     takesKey: false,
     bucketIn: null,
-    allowed: 501,
-    allowedCode: 'not_supported',
+    allowed: '501 not_supported',
+    reads: true,
   },
 ]
 
-const CHOSEN = { scope: 'keys:choose', takesKey: true, allowed: 200 } as const
+const CHOSEN = { scope: 'keys:choose', takesKey: true, allowed: '200' } as const
 
 /** The same routes as above, with a key that the caller chooses. */
 export const CHOSEN_KEY_ROUTES: readonly ProtectedRoute[] = [
@@ -281,15 +321,40 @@ export const CHOSEN_KEY_ROUTES: readonly ProtectedRoute[] = [
     request: (key) => ['/s3/sign', { method: 'PUT', key: 'a.txt', objectKey: key }],
     ...CHOSEN,
   },
+  {
+    route: 'POST /s3/sign with a chosen key, in parts',
+    bucketIn: 'body',
+    request: (key) => ['/s3/sign', { method: 'POST', key: 'a.txt', objectKey: key }],
+    ...CHOSEN,
+  },
 ]
 
+/** Returns the path and the init of a request to a route for `key`. */
+export function requestTo(
+  { route, request, bucketIn }: ProtectedRoute,
+  key: string,
+  { uploadId = ID, bucket, token }: Readonly<Record<string, string | undefined>> = {},
+): [path: string, init: RequestInit] {
+  const [plain, body] = request(key, uploadId)
+  const named = bucket === undefined ? {} : { bucket }
+  const query = bucketIn === 'query' ? new URLSearchParams(named).toString() : ''
+  const path = query === '' ? plain : `${plain}${plain.includes('?') ? '&' : '?'}${query}`
+  const headers = new Headers(token === undefined ? {} : bearer(token).headers)
+  const [method = ''] = route.split(' ')
+  if (body === undefined) return [path, { method, headers }]
+  headers.set('Content-Type', 'application/json')
+  const json = JSON.stringify(bucketIn === 'body' ? { ...body, ...named } : body)
+  return [path, { method, headers, body: json }]
+}
+
 /**
- * Returns the code of the error from `route`, after checking its shape: Uppy's routes also have
- * `error`.
+ * Returns the status of the response from a route, with the code if it is an error, after checking
+ * its shape: Uppy's routes also have `error`.
  */
-export async function codeOf({ route }: ProtectedRoute, response: Response): Promise<unknown> {
+export async function outcomeOf({ route }: ProtectedRoute, response: Response): Promise<string> {
+  if (response.ok) return `${response.status}`
   const { error, message, code }: Record<string, unknown> = await response.json()
-  expect(message).toMatch(/./)
-  expect(error).toBe(route.includes(' /s3/') ? message : undefined)
-  return code
+  expect.soft(message, route).toMatch(/./)
+  expect.soft(error, route).toBe(route.includes(' /s3/') ? message : undefined)
+  return `${response.status} ${code}`
 }

@@ -6,17 +6,19 @@ import { testWorker } from '../support/worker.ts'
 const APP = 'https://app.example'
 const worker = testWorker({ CORS_ORIGINS: [APP] })
 
-it.each([
-  ['//s3/params?filename=a%20b', '/s3/params?filename=a%20b'],
-  ['/u/ept_x//s3/multipart', '/u/ept_x/s3/multipart'],
-  ['//s3/multipart/id/1?key=//s3/x', '/s3/multipart/id/1?key=//s3/x'],
-])('redirects %s to %s, for Uppy 6 with a trailing slash in its endpoint', async (path, target) => {
-  const url = `http://localhost:8787${path}`
-  const response = await worker.fetch(url, { redirect: 'manual', headers: { Origin: APP } })
-  expect(response.status).toBe(308)
-  expect(response.headers.get('Location')).toBe(target)
-  expect(response.headers.get('Access-Control-Allow-Origin')).toBe(APP)
-  expect(response.headers.get('Cache-Control')).toBe('no-store')
+it('redirects a path with a second slash, for Uppy 6 with a trailing slash in its endpoint', async () => {
+  for (const [path, target] of [
+    ['//s3/params?filename=a%20b', '/s3/params?filename=a%20b'],
+    ['/u/ept_x//s3/multipart', '/u/ept_x/s3/multipart'],
+    ['//s3/multipart/id/1?key=//s3/x', '/s3/multipart/id/1?key=//s3/x'],
+  ] as const) {
+    const url = `http://localhost:8787${path}`
+    const response = await worker.fetch(url, { redirect: 'manual', headers: { Origin: APP } })
+    expect.soft(response.status, path).toBe(308)
+    expect.soft(response.headers.get('Location'), path).toBe(target)
+    expect.soft(response.headers.get('Access-Control-Allow-Origin'), path).toBe(APP)
+    expect.soft(response.headers.get('Cache-Control'), path).toBe('no-store')
+  }
 })
 
 it('keeps the mount path', async () => {
@@ -26,14 +28,16 @@ it('keeps the mount path', async () => {
   expect(response.headers.get('Location')).toBe('/media/s3/params?filename=a')
 })
 
-it.each([
-  '/s3/params/?filename=a',
-  '///s3/params?filename=a',
-  '//files',
-  '//evil.example/s3/params',
-  '//evil.example//s3/params',
-  '/u/ept_x///s3/params',
-])('does not redirect %s', async (path) => {
-  const response = await worker.fetch(`http://localhost:8787${path}`)
-  expect([401, 404]).toContain(response.status)
+it('redirects no other path', async () => {
+  for (const path of [
+    '/s3/params/?filename=a',
+    '///s3/params?filename=a',
+    '//files',
+    '//evil.example/s3/params',
+    '//evil.example//s3/params',
+    '/u/ept_x///s3/params',
+  ]) {
+    const response = await worker.fetch(`http://localhost:8787${path}`)
+    expect.soft([401, 404], path).toContain(response.status)
+  }
 })

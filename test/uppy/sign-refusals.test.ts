@@ -17,47 +17,52 @@ const codeOf = async (response: Response) => {
 }
 
 describe('a request to sign is refused', () => {
-  it.each<readonly [unknown, string]>([
-    [null, '400 invalid_request'],
-    [[], '400 invalid_request'],
-    [{}, '400 invalid_request'],
-    [{ method: 'PUT' }, '400 invalid_request'],
-    [{ method: 'PUT', key: '' }, '400 invalid_request'],
-    [{ method: 'PUT', key: 7 }, '400 invalid_request'],
-    [{ method: 'put', key: 'a' }, '400 invalid_request'],
-    [{ method: 'HEAD', key: 'a' }, '400 invalid_request'],
-    [{ method: 'PUT', key: 'a', contentType: '' }, '400 invalid_mimetype'],
-    [{ method: 'PUT', key: 'a', contentType: 'text' }, '400 invalid_mimetype'],
-    [{ method: 'PUT', key: 'a.png', contentType: 'text/html' }, '400 type_mismatch'],
-    [
-      { method: 'PUT', key: 'a.html', fileName: 'a.png', contentType: 'text/html' },
-      '400 type_mismatch',
-    ],
-    [{ method: 'PUT', key: 'a', size: -1 }, '400 invalid_request'],
-    [{ method: 'PUT', key: 'a', size: 5 * 1024 ** 3 + 1 }, '413 file_too_large'],
-    [{ method: 'PUT', key: 'a', sha256: 'x' }, '400 invalid_request'],
-    [{ method: 'PUT', key: 'a', metadata: { A: 'x' } }, '400 invalid_request'],
-    [{ method: 'PUT', key: 'a', directory: 'x/../y' }, '400 invalid_key'],
-    [{ method: 'PUT', key: 'a', expiresIn: 0 }, '400 invalid_expiry'],
-    [{ method: 'PUT', key: 'a', expiresIn: 3601 }, '400 invalid_expiry'],
-    [{ method: 'PUT', key: 'a', bucket: 'nope' }, '404 unknown_bucket'],
-    [{ method: 'PUT', key: KEY, uploadId: '', partNumber: 1 }, '400 invalid_request'],
-    [{ method: 'PUT', key: KEY, uploadId: 'x'.repeat(4097), partNumber: 1 }, '400 invalid_request'],
-    [{ method: 'POST', key: 'a.png', contentType: 'text/html' }, '400 type_mismatch'],
-    [{ method: 'POST', key: 'a', size: 5 * 1024 ** 4 + 1 }, '413 file_too_large'],
-    [{ method: 'POST', key: 'a', metadata: { a: 'x'.repeat(2048) } }, '400 invalid_request'],
-    [{ method: 'POST', key: 'a', expiresIn: 3601 }, '400 invalid_expiry'],
-    [{ method: 'POST', key: 'a', bucket: 'limited', size: 1001 }, '413 file_too_large'],
-    [{ method: 'PUT', key: KEY, uploadId: 'id', partNumber: 0 }, '400 invalid_request'],
-    [{ method: 'PUT', key: KEY, uploadId: 'id', partNumber: 10_001 }, '400 invalid_request'],
-    [{ method: 'PUT', key: KEY, uploadId: 'id', partNumber: '1' }, '400 invalid_request'],
-    [{ method: 'GET', key: 'uploads/../a', uploadId: 'id' }, '400 invalid_key'],
-    [{ method: 'GET', key: KEY, uploadId: 'id' }, '400 invalid_upload_id'],
-    [{ method: 'PUT', key: KEY, uploadId: 'id', partNumber: 1 }, '400 invalid_upload_id'],
-    [{ method: 'POST', key: KEY, uploadId: 'id' }, '400 invalid_upload_id'],
-    [{ method: 'DELETE', key: KEY, uploadId: 'id' }, '400 invalid_upload_id'],
-  ])('for %j', async (request, expected) => {
-    expect(await codeOf(await sign(request))).toBe(expected)
+  it('for what is invalid or not allowed', async () => {
+    for (const [request, expected] of [
+      [null, '400 invalid_request'],
+      [[], '400 invalid_request'],
+      [{}, '400 invalid_request'],
+      [{ method: 'PUT' }, '400 invalid_request'],
+      [{ method: 'PUT', key: '' }, '400 invalid_request'],
+      [{ method: 'PUT', key: 7 }, '400 invalid_request'],
+      [{ method: 'put', key: 'a' }, '400 invalid_request'],
+      [{ method: 'HEAD', key: 'a' }, '400 invalid_request'],
+      [{ method: 'PUT', key: 'a', contentType: '' }, '400 invalid_mimetype'],
+      [{ method: 'PUT', key: 'a', contentType: 'text' }, '400 invalid_mimetype'],
+      [{ method: 'PUT', key: 'a.png', contentType: 'text/html' }, '400 type_mismatch'],
+      [
+        { method: 'PUT', key: 'a.html', fileName: 'a.png', contentType: 'text/html' },
+        '400 type_mismatch',
+      ],
+      [{ method: 'PUT', key: 'a', size: -1 }, '400 invalid_request'],
+      [{ method: 'PUT', key: 'a', size: 5 * 1024 ** 3 + 1 }, '413 file_too_large'],
+      [{ method: 'PUT', key: 'a', sha256: 'x' }, '400 invalid_request'],
+      [{ method: 'PUT', key: 'a', metadata: { A: 'x' } }, '400 invalid_request'],
+      [{ method: 'PUT', key: 'a', directory: 'x/../y' }, '400 invalid_key'],
+      [{ method: 'PUT', key: 'a', expiresIn: 0 }, '400 invalid_expiry'],
+      [{ method: 'PUT', key: 'a', expiresIn: 3601 }, '400 invalid_expiry'],
+      [{ method: 'PUT', key: 'a', bucket: 'nope' }, '404 unknown_bucket'],
+      [{ method: 'PUT', key: KEY, uploadId: '', partNumber: 1 }, '400 invalid_request'],
+      [
+        { method: 'PUT', key: KEY, uploadId: 'x'.repeat(4097), partNumber: 1 },
+        '400 invalid_request',
+      ],
+      [{ method: 'POST', key: 'a.png', contentType: 'text/html' }, '400 type_mismatch'],
+      [{ method: 'POST', key: 'a', size: 5 * 1024 ** 4 + 1 }, '413 file_too_large'],
+      [{ method: 'POST', key: 'a', metadata: { a: 'x'.repeat(2048) } }, '400 invalid_request'],
+      [{ method: 'POST', key: 'a', expiresIn: 3601 }, '400 invalid_expiry'],
+      [{ method: 'POST', key: 'a', bucket: 'limited', size: 1001 }, '413 file_too_large'],
+      [{ method: 'PUT', key: KEY, uploadId: 'id', partNumber: 0 }, '400 invalid_request'],
+      [{ method: 'PUT', key: KEY, uploadId: 'id', partNumber: 10_001 }, '400 invalid_request'],
+      [{ method: 'PUT', key: KEY, uploadId: 'id', partNumber: '1' }, '400 invalid_request'],
+      [{ method: 'GET', key: 'uploads/../a', uploadId: 'id' }, '400 invalid_key'],
+      [{ method: 'GET', key: KEY, uploadId: 'id' }, '400 invalid_upload_id'],
+      [{ method: 'PUT', key: KEY, uploadId: 'id', partNumber: 1 }, '400 invalid_upload_id'],
+      [{ method: 'POST', key: KEY, uploadId: 'id' }, '400 invalid_upload_id'],
+      [{ method: 'DELETE', key: KEY, uploadId: 'id' }, '400 invalid_upload_id'],
+    ] as const) {
+      expect.soft(await codeOf(await sign(request)), JSON.stringify(request)).toBe(expected)
+    }
   })
 
   it('for a type that the bucket does not accept, in one request or in parts', async () => {
