@@ -209,7 +209,7 @@ describe('a link to a resized image', () => {
   })
 
   it('is 404 for a missing object', async () => {
-    const response = await open(await resized('links/none.png'))
+    const response = await open(await resized('links/none-resized.png'))
     expect(await codeOf(response)).toEqual([404, 'object_not_found'])
   })
 
