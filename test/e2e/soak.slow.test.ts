@@ -10,7 +10,7 @@ it('loses no record, no object and no event while the bucket fails now and then'
     bucketFailures: 0.2,
     webhookFailures: 0,
     restartSeconds: Infinity,
-    eventSeconds: 45,
+    eventSeconds: 120,
   })
   expect(problems).toEqual([])
   expect(figures.uploads).toBe(80)
@@ -20,4 +20,4 @@ it('loses no record, no object and no event while the bucket fails now and then'
   expect(figures.renamed).toBeGreaterThan(0)
   expect(figures.bucket.lost).toBeGreaterThan(0)
   expect(figures.retries).toBeGreaterThan(0)
-}, 180_000)
+}, 240_000)

@@ -14,7 +14,8 @@ import { configWithQueues } from './queue-config.ts'
 
 /*
  * The built Worker with the real queue of workerd, as wrangler.toml describes it, and endpoints that
- * are real HTTP servers. All of them fail at the same time, since a retry takes ten seconds.
+ * are real HTTP servers. The queue has only the real clock, and a retry takes ten seconds: so all of
+ * them fail at the same time.
  */
 
 const SECRET = `whsec_${Buffer.alloc(32, 7).toString('base64')}`
@@ -173,7 +174,7 @@ const waits = ({ accepted, arrived }: Endpoint) =>
       milliseconds - (arrived.find((one) => one.id === id)?.milliseconds ?? milliseconds),
   )
 const everyKey = () => keys.toSorted()
-const LONG = { timeout: 50_000 }
+const LONG = { timeout: 110_000 }
 
 describe('with the queue of wrangler.toml, every event reaches', () => {
   it('an endpoint that is always there, once', async () => {
