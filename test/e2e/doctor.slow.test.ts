@@ -428,7 +428,7 @@ describe('doctor, for a bucket,', () => {
     const { findings } = await checked({ hangs }, { run: { hangs } })
     expect(findings.find((one) => one.check === `bucket.${check}`)).toMatchObject({
       status: 'fail',
-      message: `No response within ${NEVER_SECONDS} seconds.`,
+      message: expect.stringContaining(`No response within ${NEVER_SECONDS} seconds.`),
     })
   })
 

@@ -47,7 +47,8 @@ export default async function shareServices(project: TestProject): Promise<() =>
   })
   process.env[RUN_VARIABLE] = runId
   const directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
-  stack.defer(() => rm(directory, { recursive: true, force: true }))
+  // A process that is about to end may still write to it.
+  stack.defer(() => rm(directory, { recursive: true, force: true, maxRetries: 20 }))
   // Each process that loads wrangler or Vite compiles a third less.
   process.env.NODE_COMPILE_CACHE ??= join(directory, 'compiled')
   const server = serve(createServices(directory, stack)).listen(0, '127.0.0.1')
