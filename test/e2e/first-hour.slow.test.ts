@@ -106,6 +106,7 @@ describeWith([CHROMIUM], 'the first hour: a new React app next to npm run dev', 
       join(app, 'public/presigner.js'),
     )
     server = await startApp()
+    // Its own browser, which resolves one more host.
     browser = await startChromium(`--host-resolver-rules=MAP ${OTHER_HOST} localhost`)
     await dev.printed(/Ready: http/)
   }, 240_000)

@@ -1,13 +1,11 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { shared } from './shared.ts'
 
 /**
- * Writes the configuration of the built Worker, with the commented blocks for queues of
- * `wrangler.toml` switched on, into `directory`. Returns the path.
+ * Copies the configuration of a bundle, with the commented blocks for queues of `wrangler.toml`
+ * switched on, into `directory`. Returns the path of the copy.
  */
-export async function configWithQueues(directory: string): Promise<string> {
-  const bundle = await shared('worker')
+export async function configWithQueues(directory: string, bundle: string): Promise<string> {
   const text = await readFile(bundle, 'utf8')
   const commented = /^# \[\[queues\.[\s\S]*?(?=\n\n)/gm
   if (!commented.test(text)) throw new Error('wrangler.toml has no block for queues.')

@@ -1,9 +1,11 @@
 import { expect, it } from 'vitest'
+import { shared } from './shared.ts'
 import { soak } from './soak/soak.ts'
 
 /** The short version of `npm run soak`. A webhook that fails would be repeated after ten seconds. */
 it('loses no record, no object and no event while the bucket fails now and then', async () => {
   const { problems, ...figures } = await soak({
+    bundle: await shared('worker'),
     uploads: 80,
     clients: 4,
     seed: 14,

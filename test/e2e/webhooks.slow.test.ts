@@ -11,6 +11,7 @@ import type { S3Server } from '../../dev/s3-server.ts'
 import { startS3rver } from '../../dev/s3rver.ts'
 import { type BuiltWorker, startBuiltWorker } from './built-worker.ts'
 import { configWithQueues } from './queue-config.ts'
+import { shared } from './shared.ts'
 
 /*
  * The built Worker with the real queue of workerd, as wrangler.toml describes it, and endpoints that
@@ -136,7 +137,7 @@ beforeAll(async () => {
   s3 = await startS3rver({ port, directory: join(directory, 's3'), corsOrigins: [ORIGIN] })
   await Promise.all(all.map((endpoint) => endpoint.start()))
   worker = await startBuiltWorker({
-    configPath: await configWithQueues(directory),
+    configPath: await configWithQueues(directory, await shared('worker')),
     buckets: {
       files: {
         endpoint: `http://127.0.0.1:${port}`,
