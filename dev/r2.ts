@@ -34,15 +34,18 @@ type Parts = Parameters<FilesystemStore['putObjectMultipart']>[2]
  * developers.cloudflare.com/r2. If a page is ambiguous, the stricter reading applies: the server
  * returns 501 to an unimplemented header, and to conditions of CompleteMultipartUpload. Not
  * simulated: jurisdictions, the spelling of a normalized key in lists, and the time until CORS
- * rules take effect.
+ * rules take effect. The limit of one write per second to a key follows `now`, in milliseconds.
  */
-export async function startR2(options: S3ServerOptions): Promise<S3Server> {
-  const server = await startS3rver(options, r2Rules())
+export async function startR2(
+  options: S3ServerOptions,
+  now: () => number = Date.now,
+): Promise<S3Server> {
+  const server = await startS3rver(options, r2Rules(now))
   return { ...server, name: 'simulated R2', region: 'auto' }
 }
 
 /** Returns Koa middleware that runs before one s3rver. */
-function r2Rules(): Middleware {
+function r2Rules(now: () => number): Middleware {
   /** When each object was last written, by its path on the disk. */
   const writtenAt = new Map<string, number>()
 
@@ -56,7 +59,7 @@ function r2Rules(): Middleware {
       throw r2Error(401, 'Unauthorized', 'Missing authentication credentials.')
     if (!unsigned) requireRegion(ctx)
 
-    ctx.store = r2Store(ctx.store, ctx, writtenAt)
+    ctx.store = r2Store(ctx.store, ctx, writtenAt, now)
     try {
       await next()
     } catch (error) {
@@ -72,6 +75,7 @@ function r2Store(
   store: FilesystemStore,
   ctx: Context,
   writtenAt: Map<string, number>,
+  now: () => number,
 ): FilesystemStore {
   const { headers } = ctx.req
 
@@ -85,10 +89,10 @@ function r2Store(
   /** platform/limits: one write a second to one key. */
   const requirePause = (bucket: string, key: string): void => {
     const path = normalizing.getResourcePath(bucket, key, 'object')
-    const now = Date.now()
-    if (now - (writtenAt.get(path) ?? 0) < MS_BETWEEN_WRITES)
+    const time = now()
+    if (time - (writtenAt.get(path) ?? 0) < MS_BETWEEN_WRITES)
       throw r2Error(429, 'TooManyRequests', 'The limit is one write per second to the same key.')
-    writtenAt.set(path, now)
+    writtenAt.set(path, time)
   }
 
   return Object.assign(Object.create(normalizing), {

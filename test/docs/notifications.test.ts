@@ -1,9 +1,6 @@
-import { execFile } from 'node:child_process'
-import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
-import { codeBlocks, markedBlock, ROOT, readPage } from './support/markdown.ts'
+import { markedBlock, readPage, wranglerCommands } from './support/markdown.ts'
 import { NOTIFICATION_SECRET, type Presigner, startPresigner } from './support/presigner.ts'
 import { runShell, withoutCurl } from './support/shell.ts'
 
@@ -108,23 +105,7 @@ describe('the recipe for EventBridge', () => {
 })
 
 describe('the commands for R2', () => {
-  const commands = codeBlocks(readPage(PAGE))
-    .filter(({ language }) => language === 'sh')
-    .flatMap(({ code }) => code.replaceAll('\\\n', ' ').split('\n'))
-    .flatMap((line) => /npx wrangler ((?:r2|queues) .*)/.exec(line)?.[1] ?? [])
-
-  it.each(commands)('have only options that wrangler has: %s', async (command) => {
-    const words = command.trim().split(/\s+/)
-    const options = words.flatMap((word) => /^--[a-z-]+/.exec(word)?.[0] ?? [])
-    const names = words.slice(
-      0,
-      words.findIndex((word) => /^(?:edge|acme)-/.test(word)),
-    )
-    const wrangler = join(ROOT, 'node_modules', 'wrangler', 'bin', 'wrangler.js')
-    const { stdout } = await promisify(execFile)(process.execPath, [wrangler, ...names, '--help'])
-    for (const option of options) expect(stdout).toContain(option)
-    for (const type of command.match(/object-\w+/g) ?? []) expect(stdout).toContain(`"${type}"`)
-  })
+  const commands = wranglerCommands(PAGE)
 
   it('exist', () => {
     expect(commands).toHaveLength(3)

@@ -5,48 +5,18 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { unstable_readConfig } from 'wrangler'
-import { markedBlock, pagePaths, ROOT, readPage } from './support/markdown.ts'
+import { pagePaths, ROOT, readPage } from './support/markdown.ts'
 
 const PAGE = 'docs/operations.md'
-const WRANGLER = join(ROOT, 'node_modules/wrangler/bin/wrangler.js')
 const run = promisify(execFile)
-
-/** A record as in `docs/kv-schema.md`. */
-const METADATA = {
-  name: 'My Photo.JPG',
-  size: 48_213,
-  mimetype: 'image/jpeg',
-  etag: '"9dd4e461268c8034f5c8564e155c67a6"',
-  owner: 'key:ci',
-  createdAt: '2026-11-24T23:28:04.000Z',
-}
 
 describe('docs/operations.md', () => {
   let directory: string
-  const wrangler = async (...args: string[]) =>
-    (
-      await run(process.execPath, [WRANGLER, ...args, '--namespace-id', 'index', '--local'], {
-        cwd: directory,
-        env: { ...process.env, WRANGLER_SEND_METRICS: 'false' },
-      })
-    ).stdout
 
   beforeAll(async () => {
     directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
-    await writeFile(
-      join(directory, 'wrangler.toml'),
-      'name = "x"\ncompatibility_date = "2026-11-01"\n',
-    )
   })
   afterAll(() => rm(directory, { recursive: true }))
-
-  it('restores an exported index unchanged', async () => {
-    const entries = [{ name: 'file:files:uploads/a.jpg', metadata: METADATA }]
-    await writeFile(join(directory, 'index.json'), JSON.stringify(entries))
-    await run('sh', ['-eu', '-c', markedBlock(PAGE, 'restore')], { cwd: directory })
-    await wrangler('kv', 'bulk', 'put', 'restore.json')
-    expect(JSON.parse(await wrangler('kv', 'key', 'list'))).toEqual(entries)
-  })
 
   it('adds a custom domain to wrangler.toml, above its first table', async () => {
     const [, routes = ''] = /```toml\n(routes = [^`]+)```/.exec(readPage(PAGE)) ?? []

@@ -1,7 +1,4 @@
 import { randomBytes } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import {
   DeletePublicAccessBlockCommand,
   GetBucketPolicyCommand,
@@ -14,7 +11,7 @@ import {
   type S3Client,
 } from '@aws-sdk/client-s3'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { KMS_KEY_ID, startCeph } from '../../dev/ceph.ts'
+import { KMS_KEY_ID } from '../../dev/ceph.ts'
 import type { S3Server } from '../../dev/s3-server.ts'
 import type { UploadHeaders } from '../../src/settings/upload-headers-rule.ts'
 import { markedBlock } from '../docs/support/markdown.ts'
@@ -22,6 +19,7 @@ import { type ApiClient, createApiClient } from './api-client.ts'
 import { startBuiltWorker } from './built-worker.ts'
 import { apiKeyEntry, sdkClient } from './contract/context.ts'
 import { findingsOf, ORIGIN, variables } from './doctor/run.ts'
+import { shared } from './shared.ts'
 import { describeWith, RADOSGW } from './system-package.ts'
 
 const VERSIONED = 'versioned'
@@ -49,16 +47,13 @@ const KMS: UploadHeaders = {
 
 describeWith([RADOSGW], 'a bucket of Ceph RGW', () => {
   const closing: (() => unknown)[] = []
-  let server: S3Server
+  let server: Omit<S3Server, 'close'>
   let s3: S3Client
   let api: ApiClient
 
   beforeAll(async () => {
-    const directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
-    closing.push(() => rm(directory, { recursive: true }))
     const corsOrigins = ['http://localhost:8787'] as const
-    server = await startCeph({ port: 0, directory, corsOrigins, otherBuckets: [VERSIONED] })
-    closing.push(() => server.close())
+    server = await shared('ceph', { corsOrigins, otherBuckets: [VERSIONED] })
     s3 = sdkClient(server, server)
     closing.push(() => s3.destroy())
     const { endpoint, region, bucket } = server
@@ -231,6 +226,7 @@ describeWith([RADOSGW], 'a bucket of Ceph RGW', () => {
       )
       return findingsOf({
         ...variables(endpoint, {
+          bucket,
           uploadCredentials: 'S3',
           conditionalPut: false,
           conditionalComplete: false,

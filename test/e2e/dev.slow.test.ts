@@ -89,7 +89,7 @@ const walkThrough = () =>
 const origin = () => `http://localhost:${port}`
 
 const runShell = (script: string) =>
-  shell('sh', ['-euc', script], { timeout: 30_000, cwd: data }).then(({ stdout }) => stdout)
+  shell('sh', ['-euc', script], { cwd: data }).then(({ stdout }) => stdout)
 
 /** Ends `dev` with Ctrl-C: npm waits until everything has stopped, and reports no error. */
 async function pressCtrlC(dev: NpmProcess): Promise<void> {
@@ -103,27 +103,35 @@ async function pressCtrlC(dev: NpmProcess): Promise<void> {
   expect(dev.output()).not.toMatch(/npm err/i)
 }
 
-function walksThrough(...flags: readonly string[]): void {
-  it('runs the walk-through with curl, and leaves nothing running', async () => {
-    await using dev = await startDev(...flags)
-    const [record = '', downloaded, list, ...rest] = (await runShell(walkThrough())).split('\n')
-    expect(JSON.parse(record)).toMatchObject({
-      name: 'hello.txt',
-      size: 20,
-      mimetype: 'text/plain',
-    })
-    expect([downloaded, list, rest]).toEqual(['Hello from the edge', `{"files":[${record}]}`, ['']])
-    await pressCtrlC(dev)
-  })
+/** Runs the walk-through with curl, and compares what it prints. */
+async function walk(): Promise<void> {
+  const [record = '', downloaded, list, ...rest] = (await runShell(walkThrough())).split('\n')
+  expect(JSON.parse(record)).toMatchObject({ name: 'hello.txt', size: 20, mimetype: 'text/plain' })
+  expect([downloaded, list, rest]).toEqual(['Hello from the edge', `{"files":[${record}]}`, ['']])
 }
 
-describe('npm run dev', () => {
-  separately()
-  walksThrough()
+// A start takes seconds, so these tests share their processes.
+describe('npm run dev, started twice,', () => {
+  const envFile = () => join(data, 's3-worker.env')
+  const listed = async () => (await fetch(`${origin()}/files`)).text()
+  const secrets = async () =>
+    (await readFile(envFile(), 'utf8')).match(
+      /^(?:SIGNING_SECRETS|S3_SECRET_ACCESS_KEY)='.{43,}'$/gm,
+    )
+  let dev: NpmProcess
+  let before: readonly unknown[] = []
+
+  beforeAll(async () => {
+    await newPlace()
+    dev = await startDev()
+  })
+  afterAll(async () => {
+    await dev?.[Symbol.asyncDispose]()
+    await rm(data, { recursive: true })
+  })
 
   // @threat dev-log-secrets
   it('prints the URL once, at the end, and then one line for each request', async () => {
-    await using dev = await startDev()
     const [, output = ''] = /dev\/main\.ts .*\n\n([\s\S]*)/.exec(dev.output()) ?? []
     expect(output).toBe(
       `Starting the S3 server and the Worker.
@@ -156,26 +164,33 @@ Ready: http://localhost:${port} (Ctrl-C to stop)
     ])
   })
 
-  it('keeps its files, its index and its secrets across a restart, readable only by this user', async () => {
-    const envFile = join(data, 's3-worker.env')
-    const listed = async () => (await fetch(`${origin()}/files`)).text()
-    const secrets = async () =>
-      (await readFile(envFile, 'utf8')).match(
-        /^(?:SIGNING_SECRETS|S3_SECRET_ACCESS_KEY)='.{43,}'$/gm,
-      )
-    let before: readonly unknown[] = []
-    {
-      await using dev = await startDev()
-      await runShell(walkThrough().replace(/^curl -sS -X DELETE.*$/m, ''))
-      before = [await listed(), await secrets()]
-      expect(before).toEqual([expect.stringContaining('hello.txt'), [ANY, ANY]])
-      await pressCtrlC(dev)
-    }
-    await using dev = await startDev()
-    expect([await listed(), await secrets()]).toEqual(before)
-    expect((await stat(envFile)).mode & 0o777).toBe(0o600)
+  it('runs the walk-through with curl', walk)
+
+  it('leaves nothing running after Ctrl-C', async () => {
+    await runShell(walkThrough().replace(/^curl -sS -X DELETE.*$/m, ''))
+    before = [await listed(), await secrets()]
+    expect(before).toEqual([expect.stringContaining('hello.txt'), [ANY, ANY]])
     await pressCtrlC(dev)
   })
+
+  it('keeps its files, its index and its secrets, readable only by this user', async () => {
+    dev = await startDev()
+    expect([await listed(), await secrets()]).toEqual(before)
+    expect((await stat(envFile())).mode & 0o777).toBe(0o600)
+  })
+
+  it('ends when the Worker ends, and leaves nothing running', async () => {
+    const [wrangler] = await dev.children()
+    if (wrangler === undefined) throw new Error('npm run dev has started nothing.')
+    process.kill(wrangler, 'SIGKILL')
+    expect(await dev.end()).toBe(1)
+    await requireFreePort(port, '')
+    await requireFreePort(s3Port, '')
+  })
+})
+
+describe('npm run dev', () => {
+  separately()
 
   it.each(['--port', '--s3-port'])('names the port of %s that is in use', async (flag) => {
     const taken = flag === '--port' ? port : s3Port
@@ -198,16 +213,6 @@ Ready: http://localhost:${port} (Ctrl-C to stop)
     expect(await dev.end()).toBe(1)
     expect(dev.output()).toContain('--cehp')
     expect(dev.output()).toContain('usage: npm run dev')
-  })
-
-  it('ends when the Worker ends, and leaves nothing running', async () => {
-    await using dev = await startDev()
-    const [wrangler] = await dev.children()
-    if (wrangler === undefined) throw new Error('npm run dev has started nothing.')
-    process.kill(wrangler, 'SIGKILL')
-    expect(await dev.end()).toBe(1)
-    await requireFreePort(port, '')
-    await requireFreePort(s3Port, '')
   })
 
   it.each([
@@ -274,7 +279,7 @@ describe('the proxy of npm run dev', () => {
       await waitUntil(
         'The request is logged',
         async () => lines.some((line) => /^GET/.test(line)),
-        5,
+        110,
       )
       await front.close()
       worker.close()
@@ -641,12 +646,13 @@ NOTIFICATION_SECRETS=${notificationSecret}
   })
 })
 
+// Its Ceph RGW is the one that `--ceph` starts, not the shared one.
 describeWith([RADOSGW], 'npm run dev -- --ceph', () => {
   separately()
-  walksThrough('--ceph')
 
-  it('npm run dev -- --ceph lets pages of localhost write to the bucket, on any port', async () => {
-    await using _ = await startDev('--ceph', '--origin', 'https://app.example.com')
+  it('runs the walk-through, and lets pages of localhost write to the bucket, on any port', async () => {
+    await using dev = await startDev('--ceph', '--origin', 'https://app.example.com')
+    await walk()
     const preflight = (Origin: string) =>
       ask('/files/a.txt', {
         method: 'OPTIONS',
@@ -660,5 +666,6 @@ describeWith([RADOSGW], 'npm run dev -- --ceph', () => {
       expect([Origin, allowedOrigin(await preflight(Origin))]).toEqual([Origin, Origin])
     for (const Origin of ['https://evil.example', 'http://localhost.evil.example'])
       expect([Origin, allowedOrigin(await preflight(Origin))]).toEqual([Origin, undefined])
+    await pressCtrlC(dev)
   })
 })

@@ -12,7 +12,6 @@ import {
   PutBucketPolicyCommand,
 } from '@aws-sdk/client-s3'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { startCeph } from '../../dev/ceph.ts'
 import type { Finding, Status } from '../../dev/doctor/report.ts'
 import { startR2 } from '../../dev/r2.ts'
 import type { S3Server, S3ServerOptions } from '../../dev/s3-server.ts'
@@ -21,6 +20,8 @@ import { sdkClient } from './contract/context.ts'
 import {
   type BucketRun,
   findingsOf,
+  type Hangs,
+  NEVER_SECONDS,
   ORIGIN,
   READER_SECRET,
   runDoctor,
@@ -40,6 +41,7 @@ import {
   type WrongServer,
 } from './doctor/wrong-server.ts'
 import { startWorker } from './doctor/wrong-worker.ts'
+import { sharedCeph } from './shared.ts'
 import { describeWith, RADOSGW } from './system-package.ts'
 
 const CHECKS = [
@@ -424,20 +426,19 @@ describe('doctor, for a bucket,', () => {
     ['immediately', 'reachable', (): boolean => true],
     ['at an upload', 'upload', (method: string): boolean => method === 'PUT'],
   ])('gives up on a server that hangs %s', async (_, check, hangs) => {
-    const { findings } = await checked({ hangs }, { run: { timeoutSeconds: 1.5 } })
+    const { findings } = await checked({ hangs }, { run: { hangs } })
     expect(findings.find((one) => one.check === `bucket.${check}`)).toMatchObject({
       status: 'fail',
-      message: expect.stringMatching(/No response within 1\.5 seconds/),
+      message: expect.stringContaining(`No response within ${NEVER_SECONDS} seconds.`),
     })
   })
 
   it('stops after two requests without a response', async () => {
     const asked: string[] = []
-    await using server = await startWrongServer({
-      hangs: (method, key) => method === 'GET' && key.endsWith('object.txt'),
-    })
+    const hangs: Hangs = (method, path) => method === 'GET' && path.endsWith('object.txt')
+    await using server = await startWrongServer({ hangs })
     server.onRequest = (method, key) => asked.push(`${method} ${key.split('/').at(-1)}`)
-    const findings = await findingsOf(variables(server.endpoint), { timeoutSeconds: 1.5 })
+    const findings = await findingsOf(variables(server.endpoint), { hangs })
     expect(statuses(findings)).toMatchObject({
       read: 'fail',
       'upload-pair': 'fail',
@@ -650,7 +651,7 @@ describe('doctor, for the simulated R2,', () => {
 describeWith([RADOSGW], 'doctor, for Ceph RGW,', () => {
   let bucket: Awaited<ReturnType<typeof startReal>>
   beforeAll(async () => {
-    bucket = await startReal(startCeph)
+    bucket = await startReal(sharedCeph)
   })
   afterAll(() => bucket?.[Symbol.asyncDispose]())
 
@@ -676,7 +677,7 @@ describeWith([RADOSGW], 'doctor, for Ceph RGW,', () => {
 
   it('detects an upload pair that cannot read, and that nothing blocks public ACLs', async () => {
     // RGW refuses such a policy while BlockPublicPolicy is on.
-    await bucket.s3.send(new DeletePublicAccessBlockCommand({ Bucket: 'files' }))
+    await bucket.s3.send(new DeletePublicAccessBlockCommand({ Bucket: bucket.name }))
     await bucket.denyReading()
     expect(statuses(await findingsOf(bucket.variables))).toMatchObject({
       'upload-pair': 'pass',
@@ -688,7 +689,7 @@ describeWith([RADOSGW], 'doctor, for Ceph RGW,', () => {
   })
 
   it('writes CORS rules before the existing ones', async () => {
-    const Bucket = 'files'
+    const Bucket = bucket.name
     const foreign = { AllowedOrigins: ['https://shop.example.com'], AllowedMethods: ['GET'] }
     const CORSConfiguration = { CORSRules: [foreign] }
     await bucket.s3.send(new PutBucketCorsCommand({ Bucket, CORSConfiguration }))
@@ -821,7 +822,12 @@ async function startReal(
   const s3 = sdkClient(server, server)
   const { endpoint, bucket: Bucket, accessKeyId, secretAccessKey, writer } = server
   const settings = {
-    ...variables(endpoint, { conditionalPut: false, conditionalComplete: false, ...table }),
+    ...variables(endpoint, {
+      bucket: Bucket,
+      conditionalPut: false,
+      conditionalComplete: false,
+      ...table,
+    }),
     S3_ACCESS_KEY_ID: accessKeyId,
     S3_SECRET_ACCESS_KEY: secretAccessKey,
     S3_WRITE_ACCESS_KEY_ID: writer.accessKeyId,
@@ -829,6 +835,7 @@ async function startReal(
   }
   return {
     s3,
+    name: Bucket,
     secrets: [secretAccessKey, writer.secretAccessKey],
     variables: settings,
     /** Returns the keys that the owner can list. */

@@ -52,6 +52,8 @@ describeWith([CHROMIUM], 'the first hour: a new React app next to npm run dev', 
   let dev: NpmProcess
   /** The app's own `npm run dev`, without variables. */
   let server: NodeServer
+  /** The same, with the URL of the presigner: its page needs a token. See `startWithTokens`. */
+  let withTokens: NodeServer | undefined
   /** The Worker's port. */
   let presigner: string
   let s3Port: number
@@ -104,11 +106,13 @@ describeWith([CHROMIUM], 'the first hour: a new React app next to npm run dev', 
       join(app, 'public/presigner.js'),
     )
     server = await startApp()
+    // Its own browser, which resolves one more host.
     browser = await startChromium(`--host-resolver-rules=MAP ${OTHER_HOST} localhost`)
     await dev.printed(/Ready: http/)
   }, 240_000)
   afterAll(async () => {
     await browser?.close()
+    await withTokens?.[Symbol.asyncDispose]()
     await server?.[Symbol.asyncDispose]()
     await dev?.[Symbol.asyncDispose]()
     backend?.close()
@@ -120,6 +124,15 @@ describeWith([CHROMIUM], 'the first hour: a new React app next to npm run dev', 
     startNodeServer(app, { __VITE_ADDITIONAL_SERVER_ALLOWED_HOSTS: OTHER_HOST, ...variables }, [
       ...['node_modules/vite/bin/vite.js', '--strictPort', '--port', `${await freePort()}`],
     ])
+
+  /**
+   * Returns the origin of the app that needs a token. It starts once, and after the other one, whose
+   * optimized packages it uses.
+   */
+  async function startWithTokens(): Promise<string> {
+    withTokens ??= await startApp({ VITE_PRESIGNER_URL: presigner })
+    return withTokens.origin
+  }
 
   /** Opens a page in its own tab. An uncaught error of the page fails the test. */
   async function open(url: string): Promise<Page & AsyncDisposable> {
@@ -273,8 +286,7 @@ describeWith([CHROMIUM], 'the first hour: a new React app next to npm run dev', 
     await expect.poll(async () => (await fetch(`${presigner}/files`, { headers })).status).toBe(401)
     answerToken = async () => [200, { token: expired }]
 
-    await using withTokens = await startApp({ VITE_PRESIGNER_URL: presigner })
-    await using page = await open(withTokens.origin)
+    await using page = await open(await startWithTokens())
     const EXPIRED = 'Your session has expired. Reload the page.'
     await expect.poll(() => alerts(page)).toEqual([EXPIRED])
     await page.setInputFiles('[type=file]', TEXT)
@@ -297,8 +309,7 @@ describeWith([CHROMIUM], 'the first hour: a new React app next to npm run dev', 
   it('shows what users may upload, and why a file is refused', async () => {
     const limits = { allowedTypes: ['image/*'], maxBytes: 2_500_000 }
     answerToken = async () => [200, { token: await mint(600, limits) }]
-    await using withTokens = await startApp({ VITE_PRESIGNER_URL: presigner })
-    await using page = await open(withTokens.origin)
+    await using page = await open(await startWithTokens())
     await page.waitForSelector('text=Up to 2.5 MB for each file.')
     expect(await page.getAttribute('[type=file]', 'accept')).toBe('image/*')
     await page.setInputFiles('[type=file]', TEXT)
@@ -346,8 +357,7 @@ describeWith([CHROMIUM], 'the first hour: a new React app next to npm run dev', 
 
   it('does not tell users to log in when the server returns no token, or a broken one', async () => {
     answerToken = async () => [200, {}]
-    await using withTokens = await startApp({ VITE_PRESIGNER_URL: presigner })
-    await using page = await open(withTokens.origin)
+    await using page = await open(await startWithTokens())
     const NO_TOKEN = '/api/file-token returned no token.'
     await expect.poll(() => alerts(page)).toEqual([NO_TOKEN])
     answerToken = async () => [200, { token: 'ept_broken' }]

@@ -6,7 +6,10 @@ import { afterEach, beforeEach, expect, it } from 'vitest'
 import { jwtVariable, type TestIssuer, testIssuer } from '../support/issuer.ts'
 import { type BuiltWorker, startBuiltWorker } from './built-worker.ts'
 
-/** How long the key set takes: long enough for all concurrent requests to arrive. */
+/**
+ * How long the key set takes, so that the other requests arrive meanwhile. Nothing shows from outside
+ * when they have. On a busy machine some may come later, and then find the key.
+ */
 const ANSWER_MILLISECONDS = 1000
 
 let issuer: TestIssuer

@@ -8,6 +8,7 @@ import type { S3Server } from '../../dev/s3-server.ts'
 import { startS3rver } from '../../dev/s3rver.ts'
 import { type BuiltWorker, startBuiltWorker } from './built-worker.ts'
 import { configWithQueues } from './queue-config.ts'
+import { shared } from './shared.ts'
 
 /* The built Worker with the real queue of workerd, as the block in wrangler.toml describes it. */
 
@@ -42,7 +43,7 @@ afterAll(async () => {
 
 /** Adds what R2 is in production: a producer. */
 async function configWithProducer(): Promise<string> {
-  const path = await configWithQueues(directory)
+  const path = await configWithQueues(directory, await shared('worker'))
   const text = await readFile(path, 'utf8')
   const quick = text.replace('max_batch_timeout = 5', 'max_batch_timeout = 1')
   expect(quick).not.toBe(text)

@@ -4,7 +4,8 @@ import { promisify } from 'node:util'
 import { waitUntil } from '../../dev/wait-until.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
-const SECONDS = 40
+/** Ends a wait for what never happens, a little before the test itself has to end. */
+const SECONDS = 110
 
 const run = promisify(execFile)
 
@@ -16,18 +17,19 @@ export interface NpmProcess extends AsyncDisposable {
   /** Standard output and standard error so far. */
   output(): string
   /**
-   * Waits for a match in the output. Throws when the command ends before that, or after 40 seconds.
+   * Waits for a match in the output. Throws when the command ends before that, or after
+   * 110 seconds.
    */
   printed(pattern: RegExp): Promise<void>
   signal(name: 'SIGINT' | 'SIGTERM'): void
   /** The same for npm's own process, but not for its child processes. */
   signalNpm(name: 'SIGTERM'): void
   /**
-   * Waits until npm ends, and returns its exit code or the signal that ended it. Throws after 40
-   * seconds.
+   * Waits until npm ends, and returns its exit code or the signal that ended it. Throws after
+   * 110 seconds.
    */
   end(): Promise<number | NodeJS.Signals | null>
-  /** Waits until everything that npm has started ends as well. Throws after 40 seconds. */
+  /** Waits until everything that npm has started ends as well. Throws after 110 seconds. */
   gone(): Promise<void>
   /** Processes that the command started and that lead their own group. */
   children(): Promise<readonly number[]>
@@ -49,8 +51,6 @@ export function startNpm(...args: readonly string[]): NpmProcess {
       output += chunk
     })
   const running = () => child.exitCode === null && child.signalCode === null
-  const ended = (seconds: number) => waitUntil('npm ends', async () => !running(), seconds)
-
   const groupMembers = async () =>
     (await processes()).filter(({ group }) => group === pid).map(({ id }) => id)
   const gone = () =>
@@ -71,7 +71,7 @@ export function startNpm(...args: readonly string[]): NpmProcess {
     signal: (name) => process.kill(-pid, name),
     signalNpm: (name) => process.kill(pid, name),
     async end() {
-      await ended(SECONDS)
+      await waitUntil('npm ends', async () => !running(), SECONDS)
       return child.exitCode ?? child.signalCode
     },
     gone,
@@ -100,7 +100,7 @@ interface Process {
 
 /** All processes of this machine, except zombies. */
 async function processes(): Promise<readonly Process[]> {
-  const { stdout } = await run('ps', ['-A', '-o', 'pid=,ppid=,pgid=,stat='], { timeout: 10_000 })
+  const { stdout } = await run('ps', ['-A', '-o', 'pid=,ppid=,pgid=,stat='])
   return stdout
     .trim()
     .split('\n')

@@ -4,7 +4,6 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { startCeph } from '../../dev/ceph.ts'
 import { freePort } from '../../dev/ports.ts'
 import type { S3Server, S3ServerOptions } from '../../dev/s3-server.ts'
 import { startS3rver } from '../../dev/s3rver.ts'
@@ -12,6 +11,7 @@ import { countingProxy } from '../setup/counting-proxy.ts'
 import { type ApiClient, createApiClient } from './api-client.ts'
 import { startBuiltWorker } from './built-worker.ts'
 import { apiKeyEntry } from './contract/context.ts'
+import { sharedCeph } from './shared.ts'
 import { describeWith, RADOSGW } from './system-package.ts'
 
 interface Context {
@@ -166,5 +166,5 @@ function rules(start: Start, publicHost: string): void {
 describe('a bucket with a publicEndpoint, on s3rver', () => rules(startS3rver, 'localhost'))
 // Ceph RGW treats an unknown host, such as localhost, as the name of a bucket.
 describeWith([RADOSGW], 'a bucket with a publicEndpoint, on Ceph RGW', () =>
-  rules(startCeph, '127.0.0.1'),
+  rules(sharedCeph, '127.0.0.1'),
 )

@@ -1,22 +1,21 @@
 import { readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
-
-const ROOT = join(import.meta.dirname, '../..')
+import { dirname, join } from 'node:path'
 
 /**
- * Writes `wrangler.toml` with its commented blocks for queues switched on into `directory`, and
- * returns the path.
+ * Copies the configuration of a bundle, with the commented blocks for queues of `wrangler.toml`
+ * switched on, into `directory`. Returns the path of the copy.
  */
-export async function configWithQueues(directory: string): Promise<string> {
-  const text = await readFile(join(ROOT, 'wrangler.toml'), 'utf8')
+export async function configWithQueues(directory: string, bundle: string): Promise<string> {
+  const text = await readFile(bundle, 'utf8')
   const commented = /^# \[\[queues\.[\s\S]*?(?=\n\n)/gm
   if (!commented.test(text)) throw new Error('wrangler.toml has no block for queues.')
-  const absolute = text
-    .replace(commented, (block) => block.replace(/^# ?/gm, ''))
-    .replace(/^main = "/m, `main = "${ROOT}/`)
-    .replace(/^directory = "/m, `directory = "${ROOT}/`)
-    .replace(/^watch_dir = .*$/m, `cwd = ${JSON.stringify(ROOT)}`)
   const path = join(directory, 'wrangler.toml')
-  await writeFile(path, absolute)
+  const main = JSON.stringify(join(dirname(bundle), 'worker.js'))
+  await writeFile(
+    path,
+    text
+      .replace(commented, (block) => block.replace(/^# ?/gm, ''))
+      .replace('main = "worker.js"', `main = ${main}`),
+  )
   return path
 }

@@ -11,10 +11,12 @@ import type { S3Server } from '../../dev/s3-server.ts'
 import { startS3rver } from '../../dev/s3rver.ts'
 import { type BuiltWorker, startBuiltWorker } from './built-worker.ts'
 import { configWithQueues } from './queue-config.ts'
+import { shared } from './shared.ts'
 
 /*
  * The built Worker with the real queue of workerd, as wrangler.toml describes it, and endpoints that
- * are real HTTP servers. All of them fail at the same time, since a retry takes ten seconds.
+ * are real HTTP servers. The queue has only the real clock, and a retry takes ten seconds: so all of
+ * them fail at the same time.
  */
 
 const SECRET = `whsec_${Buffer.alloc(32, 7).toString('base64')}`
@@ -135,7 +137,7 @@ beforeAll(async () => {
   s3 = await startS3rver({ port, directory: join(directory, 's3'), corsOrigins: [ORIGIN] })
   await Promise.all(all.map((endpoint) => endpoint.start()))
   worker = await startBuiltWorker({
-    configPath: await configWithQueues(directory),
+    configPath: await configWithQueues(directory, await shared('worker')),
     buckets: {
       files: {
         endpoint: `http://127.0.0.1:${port}`,
@@ -173,7 +175,7 @@ const waits = ({ accepted, arrived }: Endpoint) =>
       milliseconds - (arrived.find((one) => one.id === id)?.milliseconds ?? milliseconds),
   )
 const everyKey = () => keys.toSorted()
-const LONG = { timeout: 50_000 }
+const LONG = { timeout: 110_000 }
 
 describe('with the queue of wrangler.toml, every event reaches', () => {
   it('an endpoint that is always there, once', async () => {

@@ -62,3 +62,10 @@ export const fragment = (heading: string): string =>
     .toLowerCase()
     .replaceAll(/[^\p{L}\p{M}\p{N}_ -]/gu, '')
     .replaceAll(' ', '-')
+
+/** Returns the commands of wrangler for R2 and Queues on a page, without `npx wrangler`. */
+export const wranglerCommands = (page: string): readonly string[] =>
+  codeBlocks(readPage(page))
+    .filter(({ language }) => language === 'sh')
+    .flatMap(({ code }) => code.replaceAll('\\\n', ' ').split('\n'))
+    .flatMap((line) => /npx wrangler ((?:r2|queues) .*)/.exec(line)?.[1] ?? [])

@@ -1,9 +1,8 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createTestHarness } from 'wrangler'
 import { startS3rver } from '../../../dev/s3rver.ts'
-import { ROOT } from './markdown.ts'
+import { startBuiltWorker } from '../../e2e/built-worker.ts'
 
 /** The secret that servers send with notifications. */
 export const NOTIFICATION_SECRET = '0123456789abcdef'.repeat(4)
@@ -12,7 +11,7 @@ const DOCUMENTED_ORIGIN = 'http://localhost:8787'
 
 /** What `npm run dev` starts, on its own ports. */
 export interface Presigner {
-  /** The Worker's origin: `http://127.0.0.1:PORT`. */
+  /** The Worker's origin: `http://localhost:PORT`. */
   readonly origin: string
   /** Returns an example of the documentation with this Worker's origin. */
   here(example: string): string
@@ -23,47 +22,25 @@ export interface Presigner {
 
 /** Starts s3rver and the built Worker, with OPEN_ACCESS for localhost. */
 export async function startPresigner(): Promise<Presigner> {
+  await using stack = new AsyncDisposableStack()
   const directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
-  const s3 = await startS3rver({ port: 0, directory, corsOrigins: ['http://localhost:8787'] })
-  const { endpoint, region, bucket, accessKeyId, secretAccessKey } = s3
-  const worker = createTestHarness({
-    workers: [
-      {
-        configPath: join(ROOT, 'wrangler.toml'),
-        vars: {
-          // Forms go through the Worker, as on R2, so that it answers every documented request.
-          BUCKETS: {
-            files: {
-              endpoint,
-              region,
-              bucket,
-              addressing: 'path',
-              credentials: 'S3',
-              postUploads: false,
-            },
-          },
-          OPEN_ACCESS: 'localhost',
-        },
-        secrets: {
-          S3_ACCESS_KEY_ID: accessKeyId,
-          S3_SECRET_ACCESS_KEY: secretAccessKey,
-          SIGNING_SECRETS: 'k1:0123456789abcdef0123456789abcdef',
-          NOTIFICATION_SECRETS: NOTIFICATION_SECRET,
-        },
-      },
-    ],
+  stack.defer(() => rm(directory, { recursive: true }))
+  const s3 = await startS3rver({ port: 0, directory, corsOrigins: [DOCUMENTED_ORIGIN] })
+  stack.defer(() => s3.close())
+  const { endpoint, region, bucket } = s3
+  const files = { endpoint, region, bucket, addressing: 'path', credentials: 'S3' } as const
+  const { origin, close } = await startBuiltWorker({
+    // Forms go through the Worker, as on R2, so that it answers every documented request.
+    buckets: { files: { ...files, postUploads: false } },
+    accessKeys: { S3: s3 },
+    variables: { OPEN_ACCESS: 'localhost', NOTIFICATION_SECRETS: NOTIFICATION_SECRET },
   })
-  const close = async () => {
-    await worker.close()
-    await s3.close()
-    await rm(directory, { recursive: true })
-  }
-  try {
-    const { url } = await worker.listen()
-    const here = (example: string) => example.replaceAll(DOCUMENTED_ORIGIN, url.origin)
-    return { origin: url.origin, bucket, here, close }
-  } catch (error) {
-    await close()
-    throw error
+  stack.defer(close)
+  const all = stack.move()
+  return {
+    origin,
+    here: (example) => example.replaceAll(DOCUMENTED_ORIGIN, origin),
+    bucket,
+    close: () => all.disposeAsync(),
   }
 }

@@ -107,13 +107,13 @@ const sendToLoopback = (
         method,
         path: pathname + search,
         headers: { ...headers, Host: host, 'Content-Length': String(Buffer.byteLength(body)) },
-        timeout: 10_000,
+        timeout: 60_000,
       },
       (response) => {
         text(response).then((content) => resolve([response.statusCode, content]), reject)
       },
     )
     request.once('error', reject)
-    request.once('timeout', () => request.destroy(new Error('No answer in ten seconds.')))
+    request.once('timeout', () => request.destroy(new Error('No answer in a minute.')))
     request.end(body)
   })

@@ -56,6 +56,11 @@ export interface Capabilities {
    * bytes of its last part everywhere.
    */
   readonly readsParts: boolean
+  /**
+   * Moves the server's clock by a second, if it accepts only one write per second to a key as R2
+   * does.
+   */
+  readonly passSecond?: () => void
 }
 
 /**
@@ -155,7 +160,7 @@ async function startCounter(
 
 /** Returns the AWS SDK's client for `server`. */
 export const sdkClient = (
-  { endpoint, region }: S3Server,
+  { endpoint, region }: Pick<S3Server, 'endpoint' | 'region'>,
   { accessKeyId, secretAccessKey }: AccessKey,
 ): S3Client =>
   new S3Client({

@@ -6,7 +6,7 @@ import { text } from 'node:stream/consumers'
 import { checkBucket } from '../../../dev/doctor/bucket.ts'
 import type { Consent } from '../../../dev/doctor/cors.ts'
 import type { Finding, Status } from '../../../dev/doctor/report.ts'
-import { requestsUntil } from '../../../dev/doctor/requests.ts'
+import { type Requests, requestsUntil } from '../../../dev/doctor/requests.ts'
 import { loadEnvironment } from '../../../src/cloudflare/environment.ts'
 import { READER, WRITER } from './wrong-server.ts'
 
@@ -45,15 +45,36 @@ export const variables = (endpoint: string, bucket: object = {}): Variables => (
   ]),
 })
 
+/** Tells which requests the server never answers. */
+export type Hangs = (method: string, path: string) => boolean
+
+/** How long doctor waits for what never comes, which only real time can show. */
+export const NEVER_SECONDS = 0.3
+
+/**
+ * Sends doctor's requests. Only those that hang have a short deadline, since a busy machine may
+ * answer the others late.
+ */
+export function patientRequests(hangs: Hangs = () => false): Requests {
+  const never = new AbortController().signal
+  const [patient, impatient] = [requestsUntil(never, 60), requestsUntil(never, NEVER_SECONDS)]
+  return {
+    send(url, options) {
+      const isDeaf = hangs(options?.method ?? 'GET', new URL(url).pathname)
+      return (isDeaf ? impatient : patient).send(url, options)
+    },
+  }
+}
+
 export interface BucketRun {
-  readonly timeoutSeconds?: number
+  readonly hangs?: Hangs
   readonly consent?: Consent
   readonly onFinding?: (finding: Finding) => void
 }
 
 /** Runs doctor for the bucket of `settings`, in this process. */
 export async function findingsOf(settings: Variables, run: BucketRun = {}): Promise<Finding[]> {
-  const { timeoutSeconds = 10, consent, onFinding } = run
+  const { hangs, consent, onFinding } = run
   const loaded = loadEnvironment({ ...settings, FILE_INDEX: {}, RATE_LIMITER: {} })
   if (!loaded.ok) throw new Error(JSON.stringify(loaded.issues))
   const { buckets, corsOrigins } = loaded.settings
@@ -63,8 +84,8 @@ export async function findingsOf(settings: Variables, run: BucketRun = {}): Prom
     names: { reads: 'S3', uploads: 'S3_WRITE' },
     admin: undefined,
     origins: corsOrigins,
-    requests: requestsUntil(new AbortController().signal, timeoutSeconds),
-    cleaningRequests: requestsUntil(new AbortController().signal, timeoutSeconds),
+    requests: patientRequests(hangs),
+    cleaningRequests: patientRequests(hangs),
     consent,
     tell: (...found) => {
       findings.push(...found)

@@ -1,20 +1,18 @@
 import { describe, expect, it } from 'vitest'
 import type { Finding, Status } from '../../../dev/doctor/report.ts'
-import { requestsUntil } from '../../../dev/doctor/requests.ts'
 import { checkWorker } from '../../../dev/doctor/worker.ts'
 import { loadEnvironment } from '../../../src/cloudflare/environment.ts'
 import { startBuiltWorker, UNREACHABLE } from '../built-worker.ts'
-import { ORIGIN, statuses, type Variables, variables } from './run.ts'
+import { type Hangs, ORIGIN, patientRequests, statuses, type Variables, variables } from './run.ts'
 import { startWorker, WORKER_HEADERS, type Wrong } from './wrong-worker.ts'
 
 /** Runs doctor for the Worker at `url`, with requests to `realUrl`. */
 async function findingsOf(
   url: string,
   settings: Variables | null,
-  timeoutSeconds = 10,
-  realUrl = url,
+  { realUrl = url, hangs }: { realUrl?: string; hangs?: Hangs } = {},
 ): Promise<Finding[]> {
-  const requests = requestsUntil(new AbortController().signal, timeoutSeconds)
+  const requests = patientRequests(hangs)
   const loaded = loadEnvironment({ ...settings, FILE_INDEX: {}, RATE_LIMITER: {} })
   const findings: Finding[] = []
   await checkWorker({
@@ -269,7 +267,9 @@ describe('doctor --url', () => {
     const closed = (findings: Awaited<ReturnType<typeof findingsOf>>) =>
       findings.find(({ check }) => check === 'url.closed')
     const local = closed(await findingsOf(worker.url, good))
-    const remote = closed(await findingsOf('https://files.example.com', good, 10, worker.url))
+    const remote = closed(
+      await findingsOf('https://files.example.com', good, { realUrl: worker.url }),
+    )
     expect([local?.fix, remote?.fix]).toEqual([
       expect.stringContaining('npm run dev'),
       expect.stringContaining('Remove OPEN_ACCESS'),
@@ -279,18 +279,19 @@ describe('doctor --url', () => {
   it('warns about a Worker over http, unless it is on this machine', async () => {
     await using worker = await startWorker()
     const [local] = await findingsOf(worker.url, good)
-    const [remote] = await findingsOf('http://files.example.com', good, 10, worker.url)
-    const [secure] = await findingsOf('https://files.example.com', good, 10, worker.url)
+    const [remote] = await findingsOf('http://files.example.com', good, { realUrl: worker.url })
+    const [secure] = await findingsOf('https://files.example.com', good, { realUrl: worker.url })
     expect([local?.status, remote?.status, secure?.status]).toEqual(['pass', 'warn', 'pass'])
     expect(remote?.message).toMatch(/over http\./)
   })
 
   it('gives up on a Worker that hangs, immediately or later', async () => {
     await using deaf = await startWorker(() => null)
-    const findings = await findingsOf(deaf.url, good, 0.3)
+    const findings = await findingsOf(deaf.url, good, { hangs: () => true })
     expect(Object.values(statuses(findings))).toEqual(['fail', ...Array(6).fill('skip')])
-    await using slow = await startWorker((path) => (path === '/openapi.json' ? null : undefined))
-    expect(statuses(await findingsOf(slow.url, good, 1.5))).toMatchObject({
+    const hangs: Hangs = (_, path) => path === '/openapi.json'
+    await using slow = await startWorker((path) => (hangs('GET', path) ? null : undefined))
+    expect(statuses(await findingsOf(slow.url, good, { hangs }))).toMatchObject({
       version: 'fail',
       'link-host': 'skip',
     })

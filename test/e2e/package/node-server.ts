@@ -33,7 +33,7 @@ export async function startNodeServer(
       if (child.exitCode !== null) throw new Error(`It ended: ${output}`)
       return printedOrigin() !== undefined
     },
-    20,
+    110,
   )
   return {
     origin: printedOrigin() ?? '',

@@ -1,4 +1,8 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import { buildWorker } from '../../setup/build-worker.ts'
 import { soak } from './soak.ts'
 
 const { values } = parseArgs({
@@ -10,7 +14,11 @@ const { values } = parseArgs({
 })
 
 console.log(`${values.uploads} uploads by ${values.clients} clients, seed ${values.seed}`)
+await using stack = new AsyncDisposableStack()
+const directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
+stack.defer(() => rm(directory, { recursive: true }))
 const { problems, ...figures } = await soak({
+  bundle: await buildWorker(directory),
   uploads: Number(values.uploads),
   clients: Number(values.clients),
   seed: Number(values.seed),

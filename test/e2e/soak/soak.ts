@@ -12,6 +12,8 @@ import { emptyLedger, type Ledger, runClient } from './client.ts'
 import { type BucketFailures, failingBucket, Receiver, randomFrom } from './faults.ts'
 
 export interface SoakOptions {
+  /** Path of the configuration of the Worker's bundle. */
+  readonly bundle: string
   readonly uploads: number
   readonly clients: number
   readonly seed: number
@@ -75,7 +77,7 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
     return { id, token, entry: { id, sha256, scopes: SCOPES, prefix: '' } }
   })
   const worker = await startBuiltWorker({
-    configPath: await configWithQueues(directory),
+    configPath: await configWithQueues(directory, options.bundle),
     buckets: {
       files: {
         endpoint: s3.endpoint,

@@ -71,6 +71,7 @@ beforeAll(async () => {
     'src/fill.ts': block('fill'),
   })
   page = writeSnippets({ 'search-files.ts': block('page') }, { compilerOptions: BROWSER })
+  // The page's own Worker, not this project's.
   harness = createTestHarness({
     root: app.directory,
     workers: [

@@ -211,6 +211,7 @@ describe('the minimal app', () => {
         ...Object.entries(ENTRIES).map(([name, path]) => `"${name}" = "${path}"`),
       ].join('\n'),
     )
+    // The app of the page, which needs a bundle of its own.
     const worker = createTestHarness({
       workers: [
         {
