@@ -30,8 +30,9 @@ const FULL = '**/*.full.test.ts'
 
 /** Tests that start servers and browsers, and the documentation. */
 const endToEnd = {
-  testTimeout: 120_000,
-  hookTimeout: 240_000,
+  // Twenty times as long as on an idle machine, to end a test that hangs.
+  testTimeout: 300_000,
+  hookTimeout: 300_000,
   expect: { poll: { timeout: 60_000 } },
   // These tests wait for servers and browsers a third of the time, also on two cores.
   maxWorkers: 3,
