@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, utimes } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createTestHarness } from 'wrangler'
@@ -18,6 +18,8 @@ export interface Presigner {
   here(example: string): string
   /** Name of the bucket. */
   readonly bucket: string
+  /** Makes all objects an hour old, so that notifications about them count. */
+  age(): Promise<void>
   close(): Promise<void>
 }
 
@@ -61,7 +63,12 @@ export async function startPresigner(): Promise<Presigner> {
   try {
     const { url } = await worker.listen()
     const here = (example: string) => example.replaceAll(DOCUMENTED_ORIGIN, url.origin)
-    return { origin: url.origin, bucket, here, close }
+    const age = async () => {
+      const hourAgo = new Date(Date.now() - 3_600_000)
+      const objects = await readdir(join(directory, bucket), { recursive: true })
+      for (const name of objects) await utimes(join(directory, bucket, name), hourAgo, hourAgo)
+    }
+    return { origin: url.origin, bucket, here, age, close }
   } catch (error) {
     await close()
     throw error
