@@ -36,6 +36,7 @@ export type ApiErrorCode =
   | 'not_supported'
   | 'storage_error'
   | 'storage_busy'
+  | 'notification_early'
   | 'misconfigured'
   | 'credentials_expired'
   | 'index_unavailable'

@@ -4,6 +4,7 @@ export type Scope =
   | 'files:read'
   | 'files:list'
   | 'files:delete'
+  | 'files:record'
   | 'links:create'
   | 'tokens:create'
   | 'keys:choose'
@@ -61,6 +62,8 @@ export interface RecordRequest {
   readonly key: string
   /** Default for a chosen key: its last segment. */
   readonly name?: string | undefined
+  /** Records only an object with this ETag. Otherwise, the code is `file_replaced`. */
+  readonly etag?: string | undefined
   readonly bucket?: string | undefined
 }
 

@@ -21,9 +21,15 @@ export async function uploadSingle(job: Job, sha256: boolean): Promise<FileRecor
       signed = undefined
     },
   }
-  await send(job, file, 1, targets)
+  const etag = await send(job, file, 1, targets)
   report(1, file.size)
   const { fileName: name, bucket } = request
-  const record: RecordRequest = { key: signed?.key ?? '', name, bucket }
+  const record: RecordRequest = {
+    key: signed?.key ?? '',
+    name,
+    // Somebody else may replace the object under a chosen key.
+    etag: (request.key && etag) || undefined,
+    bucket,
+  }
   return call(job, isFileRecord, 'POST', '/files', { body: record })
 }

@@ -4,6 +4,7 @@ export const SCOPES = [
   'files:read',
   'files:list',
   'files:delete',
+  'files:record',
   'links:create',
   'tokens:create',
   'keys:choose',

@@ -4,8 +4,13 @@ import type { Announcer, Background } from '../events/announcer.ts'
 import { retryDelay } from '../events/retry-delay.ts'
 import type { FileIndex } from '../file-index/file-index.ts'
 import type { LoadedSettings } from '../settings/define.ts'
-import { readR2Message } from '../uploads/notification.ts'
-import { recordAllNotified, recorderOf, summarize } from '../uploads/record-notified.ts'
+import { type Notification, readR2Message } from '../uploads/notification.ts'
+import {
+  recordAllNotified,
+  recorderOf,
+  SETTLED_SECONDS,
+  summarize,
+} from '../uploads/record-notified.ts'
 import type { QueueBatch, QueueMessage } from './job-queue.ts'
 
 /** The parts of an instance that notifications need. */
@@ -23,11 +28,6 @@ interface Instance {
   }) => void
 }
 
-/**
- * Seconds after an event until its notification counts. By then, most clients have recorded their
- * upload, and the notification costs no write.
- */
-const WAIT_SECONDS = 30
 /** Notifications at a time. Each causes about five requests, and the free plan allows 50. */
 const AT_ONCE = 10
 
@@ -42,37 +42,34 @@ export async function consumeNotifications(
   background: Background,
   now: Date,
 ): Promise<void> {
-  const counts: Record<string, number> = {}
+  let counts: Readonly<Record<string, number>> = {}
   const warnings: WarningText[] = []
   const read = messages.map((message) => ({ message, notification: readR2Message(message.body) }))
-  const due = read.filter(({ message, notification }) => {
-    if (typeof notification === 'string') return true
-    const age = (now.getTime() - notification.time) / 1000
-    if (age >= WAIT_SECONDS) return true
-    // The clock of the bucket may be ahead.
-    message.retry({ delaySeconds: Math.min(Math.ceil(WAIT_SECONDS - age), WAIT_SECONDS) })
-    counts.waiting = (counts.waiting ?? 0) + 1
-    return false
-  })
   let hasFailed = false
   if (!loaded.ok) {
-    for (const { message } of due) retryLater(message)
+    for (const { message } of read) retryLater(message)
     hasFailed = true
-    warnings.push(`notifications failed: misconfigured ${due.length}`)
+    warnings.push(`notifications failed: misconfigured ${read.length}`)
   } else {
     const recorder = recorderOf(loaded.settings.buckets, fileIndex, objects, events, background)
     const results = []
-    for (let start = 0; start < due.length; start += AT_ONCE) {
-      const some = due.slice(start, start + AT_ONCE)
+    for (let start = 0; start < read.length; start += AT_ONCE) {
+      const some = read.slice(start, start + AT_ONCE)
       const notifications = some.map(({ notification }) => notification)
-      const settled = await recordAllNotified(recorder, notifications, now)
-      for (const [i, { message }] of some.entries())
-        if (settled[i]?.status === 'fulfilled') message.ack()
-        else retryLater(message)
+      // A delivery that came too early didn't look, so the age counts too.
+      const isFirstLook = ({ time }: Notification, i: number) =>
+        (some[i]?.message.attempts ?? 1) < 2 || now.getTime() - time < 2000 * SETTLED_SECONDS
+      const settled = await recordAllNotified(recorder, notifications, now, isFirstLook)
+      for (const [i, { message }] of some.entries()) {
+        const result = settled[i]
+        if (result?.status !== 'fulfilled') retryLater(message)
+        else if (typeof result.value === 'number') message.retry({ delaySeconds: result.value })
+        else message.ack()
+      }
       results.push(...settled)
     }
     const summary = summarize(results)
-    Object.assign(counts, summary.counts)
+    counts = summary.counts
     warnings.push(...summary.warnings)
     hasFailed = results.some(({ status }) => status === 'rejected')
   }

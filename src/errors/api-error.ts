@@ -44,6 +44,7 @@ export const STATUS_BY_CODE = {
   purge_failed: 503,
   auth_unavailable: 503,
   storage_busy: 503,
+  notification_early: 503,
 } as const
 
 export type ErrorCode = keyof typeof STATUS_BY_CODE

@@ -1,6 +1,8 @@
 import * as z from 'zod/mini'
 import { openCursor, sealCursor } from '../access/cursor.ts'
+import type { Principal } from '../access/principal.ts'
 import { requireKey, requirePrefix, requireScope } from '../access/principal.ts'
+import type { Bucket } from '../bucket/bucket.ts'
 import { MAX_KEYS } from '../bucket/limits.ts'
 import {
   type DownloadSigner,
@@ -30,9 +32,10 @@ import { addWarning } from '../http/request-log.ts'
 import { created, json } from '../http/responses.ts'
 import { announcerOf, recordBody } from '../http/uploads.ts'
 import { keyParam, validateJson, validateQuery } from '../http/validate.ts'
-import { nameInKey } from '../keys/new-key.ts'
+import { isNewObjectKey, nameInKey } from '../keys/new-key.ts'
 import { type ObjectKey, parseKeyStart, parseObjectKey } from '../keys/object-key.ts'
-import { findFile, recordUpload } from '../uploads/record.ts'
+import { unquoted } from '../storage/multipart.ts'
+import { type Claim, findFile, recordUpload } from '../uploads/record.ts'
 import { renameFile } from '../uploads/rename.ts'
 
 const flag = z.pipe(
@@ -73,7 +76,12 @@ const deleteSchema = z.strictObject({
 
 const renameSchema = z.strictObject({ name: fileName, bucket })
 
-const recordSchema = z.strictObject({ key: z.string(), name: z.optional(fileName), bucket })
+const recordSchema = z.strictObject({
+  key: z.string(),
+  name: z.optional(fileName),
+  etag: z.optional(z.string().check(z.minLength(1), z.maxLength(255))),
+  bucket,
+})
 
 const listSchema = z.strictObject({
   prefix: z.optional(z.string()),
@@ -107,13 +115,19 @@ export const fileRoutes = newApp()
     return json(c, { urls, expiresIn, expiresAt })
   })
   .post('/files', validateJson(recordSchema), async (c) => {
-    const { bucket: alias, ...request } = c.req.valid('json')
+    const { bucket: alias, etag, ...request } = c.req.valid('json')
     const principal = c.get('principal')
     const key = parseObjectKey(request.key)
     requireKey(principal, 'files:upload', key)
     const bucket = chooseBucket(c, alias, key)
-    const name = request.name ?? nameInKey(key)
-    const upload = { key, name, owner: principal.id }
+    const upload = {
+      key,
+      name: request.name ?? nameInKey(key),
+      owner: principal.id,
+      isExpected: (head: { readonly etag: string }) =>
+        etag === undefined || unquoted(etag) === unquoted(head.etag),
+      claim: claimOf(principal, bucket, key),
+    }
     const { fileIndex } = c.env.instance
     const recorded = await recordUpload(bucket, fileIndex, upload, new Date(), announcerOf(c))
     if (recorded.replaces) await purgeReplaced(c, bucket, key)
@@ -152,9 +166,11 @@ export const fileRoutes = newApp()
   .patch('/files/:key', validateJson(renameSchema), async (c) => {
     const { name, bucket: alias } = c.req.valid('json')
     const key = keyParam(c)
-    requireKey(c.get('principal'), 'files:upload', key)
+    const principal = c.get('principal')
+    requireKey(principal, 'files:upload', key)
     const bucket = chooseBucket(c, alias, key)
-    return json(c, await renameFile(bucket, c.env.instance.fileIndex, key, name, new Date()))
+    const owner = principal.scopes.includes('files:delete') ? null : principal.id
+    return json(c, await renameFile(bucket, c.env.instance.fileIndex, key, name, owner, new Date()))
   })
   .post('/files/delete', validateJson(deleteSchema, MAX_KEYS_BODY_BYTES), async (c) => {
     const { keys, bucket: alias } = c.req.valid('json')
@@ -186,3 +202,15 @@ export const fileRoutes = newApp()
 
 const withUrls = (records: readonly FileRecord[], { urlOf }: DownloadSigner) =>
   Promise.all(records.map(async (record) => ({ ...record, url: await urlOf(record.key) })))
+
+/**
+ * Returns what a caller may record who only names a key. Throws `forbidden` for a key that the
+ * Worker did not make, unless the caller may choose keys, or record everything.
+ */
+function claimOf(principal: Principal, bucket: Bucket, key: ObjectKey): Claim {
+  const { scopes, limits } = principal
+  const ofOthers = scopes.includes('files:read') && scopes.includes('files:record')
+  if (!ofOthers && !isNewObjectKey(key)) requireScope(principal, 'keys:choose')
+  // The limits of a bucket are for uploads. What is there already may exceed them.
+  return { ofOthers, limits: ofOthers ? limits : bucket }
+}

@@ -27,22 +27,28 @@ export const isMediaType = (mimetype: string): boolean => essenceOf(mimetype) !=
  * or `type_mismatch` for a type that can run scripts under an extension that can't. So the
  * extension alone decides what must be an attachment.
  */
-export function requireContentType(
-  mimetype: string,
-  key: ObjectKey,
-  { allowedTypes }: Bucket,
-): void {
+export function requireContentType(mimetype: string, key: ObjectKey, bucket: Bucket): void {
   const essence = essenceOf(mimetype)
   if (essence === undefined)
     throw new ApiError('invalid_mimetype', 'mimetype must be type/subtype, such as image/jpeg.')
-  if (allowedTypes !== null && !allowedTypes.some((allowed) => coversType(allowed, essence)))
-    throw new ApiError(
-      'mimetype_not_allowed',
-      `Only these types are allowed here: ${allowedTypes.join(', ') || 'none'}.`,
-    )
+  requireAllowedType(mimetype, bucket)
   if (typeRunsScript(essence) && !keyRunsScript(key))
     throw new ApiError(
       'type_mismatch',
       `${essence} can run scripts, but the extension "${splitFileName(key).extension}" does not show that. Use an extension of this type, or send another type.`,
+    )
+}
+
+/** Throws `mimetype_not_allowed` unless `allowedTypes` has `mimetype`, which may be malformed. */
+export function requireAllowedType(
+  mimetype: string,
+  { allowedTypes }: Pick<Bucket, 'allowedTypes'>,
+): void {
+  if (allowedTypes === null) return
+  const essence = essenceOf(mimetype) ?? ''
+  if (!allowedTypes.some((allowed) => coversType(allowed, essence)))
+    throw new ApiError(
+      'mimetype_not_allowed',
+      `Only these types are allowed here: ${allowedTypes.join(', ') || 'none'}.`,
     )
 }

@@ -13,7 +13,7 @@ import {
   type Part,
   unquoted,
 } from '../storage/multipart.ts'
-import { deleteObject, headObject } from '../storage/object.ts'
+import { deleteObject, headObject, type ObjectHead } from '../storage/object.ts'
 import { StorageFailure } from '../storage/storage-failure.ts'
 import { completedObject, isOfUpload, requireVacant } from './chosen-key.ts'
 import { type Announce, type Recorded, recordUpload } from './record.ts'
@@ -60,7 +60,8 @@ export async function finishMultipart(
   // What replaces an object has a size that was checked before.
   const isChecked = isSigned(upload) || isAccepted || upload.chosen?.overwrite === true
   if (!isChecked) await holdToSize(bucket, upload, now)
-  const request = { key, name: name ?? upload.name, owner }
+  const isExpected = (head: ObjectHead) => isOfUpload(head, upload)
+  const request = { key, name: name ?? upload.name, owner, isExpected }
   return { ...(await recordUpload(bucket, index, request, now, announce)), warning }
 }
 

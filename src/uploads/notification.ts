@@ -5,7 +5,7 @@ import { type ObjectKey, objectKeyError, parseObjectKey } from '../keys/object-k
 
 /*
  * What buckets report about their objects. A notification is only a hint: it says under which key
- * to look. So an event's kind, size and ETag are not read, and repeats and another order do no harm.
+ * to look. So repeats and another order do no harm. The ETag only tells that an object is newer.
  */
 
 /** Why a notification is dropped, for the log. Repeating such a notification would not help. */
@@ -28,6 +28,8 @@ export interface Notification {
   readonly key: string
   /** Milliseconds since 1970. */
   readonly time: number
+  /** ETag of the object without quotes, empty for a deleted one. Undefined if it is missing. */
+  readonly etag?: string | undefined
 }
 
 const instant = z.pipe(
@@ -44,7 +46,7 @@ const r2Schema = z.object({
   account: z.string(),
   action: z.string(),
   bucket: z.string(),
-  object: z.object({ key: z.string() }),
+  object: z.object({ key: z.string(), eTag: z._default(z.string(), '') }),
   eventTime: instant,
 })
 
@@ -62,7 +64,7 @@ export function readR2Message(body: unknown): Notification | Drop {
   if (!parsed.success) return 'malformed'
   const { account, action, bucket, object, eventTime } = parsed.data
   if (!R2_ACTIONS.includes(action)) return 'other event'
-  return { bucket, account, key: object.key, time: eventTime }
+  return { bucket, account, key: object.key, time: eventTime, etag: object.eTag }
 }
 
 /** AmazonS3/latest/userguide/notification-content-structure: one of `Records`. */
@@ -72,7 +74,7 @@ export const recordSchema = z.object({
   eventTime: instant,
   s3: z.object({
     bucket: z.object({ name: z.string() }),
-    object: z.object({ key: z.string() }),
+    object: z.object({ key: z.string(), eTag: z.optional(z.string()) }),
   }),
 })
 
@@ -83,7 +85,7 @@ export const eventBridgeSchema = z.object({
   time: instant,
   detail: z.object({
     bucket: z.object({ name: z.string() }),
-    object: z.object({ key: z.string() }),
+    object: z.object({ key: z.string(), etag: z._default(z.string(), '') }),
   }),
 })
 
@@ -104,7 +106,8 @@ export function readS3Body(body: unknown): (Notification | Drop)[] {
   if (!event.success) return [isTest(body) ? 'other event' : 'malformed']
   const { detail, time, 'detail-type': type } = event.data
   if (type !== 'Object Created' && type !== 'Object Deleted') return ['other event']
-  return [{ bucket: detail.bucket.name, account: null, key: detail.object.key, time }]
+  const { bucket, object } = detail
+  return [{ bucket: bucket.name, account: null, key: object.key, time, etag: object.etag }]
 }
 
 /** The message by which S3 tests a new destination. */
@@ -118,7 +121,8 @@ function readRecord(record: unknown): Notification | Drop {
   // Ceph RGW writes the key as it is. Everyone else encodes it as a form does.
   const key = eventSource === 'ceph:s3' ? s3.object.key : formDecoded(s3.object.key)
   if (key === null) return 'malformed'
-  return { bucket: s3.bucket.name, account: null, key, time: eventTime }
+  const etag = eventName.includes('ObjectCreated') ? s3.object.eTag : ''
+  return { bucket: s3.bucket.name, account: null, key, time: eventTime, etag }
 }
 
 /** Decodes `application/x-www-form-urlencoded`. Returns null for malformed percent-encoding. */

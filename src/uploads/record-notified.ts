@@ -6,12 +6,30 @@ import type { FileIndex } from '../file-index/file-index.ts'
 import type { FileRecord } from '../file-index/file-record.ts'
 import { nameInKey } from '../keys/new-key.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
-import { headObject } from '../storage/object.ts'
+import { unquoted } from '../storage/multipart.ts'
+import { headObject, type ObjectHead } from '../storage/object.ts'
 import { type Drop, type Notification, type Place, placesOf } from './notification.ts'
 import { type Announce, isSameUpload, toRecord } from './record.ts'
 
-/** What became of a notification. `known` and `missing` change nothing. */
-export type Outcome = 'recorded' | 'replaced' | 'known' | 'removed' | 'missing' | Drop
+/**
+ * What became of a notification. `known`, `missing` and `superseded` change nothing. A number is the
+ * seconds to wait until another look, since nothing is certain yet.
+ */
+export type Outcome =
+  | 'recorded'
+  | 'replaced'
+  | 'known'
+  | 'removed'
+  | 'missing'
+  | 'superseded'
+  | Drop
+  | number
+
+/**
+ * Age of an object in seconds from which a notification counts. By then, most clients have recorded
+ * their upload, and Workers KV, which needs up to a minute, shows that in every location.
+ */
+export const SETTLED_SECONDS = 90
 
 /** What recording needs apart from the bucket. */
 export interface Recorder {
@@ -43,40 +61,81 @@ export const recorderOf = (
       events({ ...change, principal: null, subject: null, context: null }, about, background)),
 })
 
+/** What a look at an object found: an outcome, or the object if it is too young. */
+type Look = Exclude<Outcome, Drop> | ObjectHead
+
 /**
- * Makes the index agree with the bucket for the object of a notification. The message is only a
- * hint, so this asks the bucket: an object without a record gets a provisional one, without an
- * owner, until somebody records the upload. The record of a missing object is removed. So repeats
- * and another order have the same result. Announces each change before the index changes. Throws
- * `storage_error`, `storage_busy`, `index_unavailable`, `purge_failed` and what `announce` throws;
- * then the sender should repeat the notification.
+ * Makes the index agree with the bucket for the object of each notification, in any order, and once
+ * for repeats. Resolves with the results in the same order. A notification is only a hint, so this
+ * asks the bucket: an object without a record gets a provisional one, without an owner, until
+ * somebody records the upload. The record of a missing object is removed. Changes nothing while an
+ * object is young, or if `isFirstLook` of this notification: bucket and index may be late. Announces
+ * each change before the index changes. A result is rejected with `storage_error`, `storage_busy`,
+ * `index_unavailable`, `purge_failed` or what `announce` throws; then the sender should repeat the
+ * notification.
  */
-export async function recordNotified(
+export function recordAllNotified(
   recorder: Recorder,
-  notification: Notification | Drop,
+  notifications: readonly (Notification | Drop)[],
   now: Date,
-): Promise<Outcome> {
-  if (typeof notification === 'string') return notification
-  const places = placesOf(recorder.buckets, notification)
-  if (typeof places === 'string') return places
-  try {
-    const outcomes = await Promise.all(places.map((place) => settle(recorder, place, now)))
-    const changed = outcomes.find((outcome) => outcome !== 'known' && outcome !== 'missing')
-    return changed ?? outcomes[0] ?? 'missing'
-  } catch (error) {
-    if (asApiError(error)?.code === 'key_not_indexable') return 'key not indexable'
-    throw error
-  }
+  isFirstLook: (notification: Notification, i: number) => boolean = () => false,
+): Promise<Result[]> {
+  const begun = new Map<string, Promise<readonly Look[]>>()
+  return Promise.allSettled(
+    notifications.map(async (notification, i): Promise<Outcome> => {
+      if (typeof notification === 'string') return notification
+      const places = placesOf(recorder.buckets, notification)
+      if (typeof places === 'string') return places
+      const young = secondsUntilSettled(notification.time, now)
+      if (young > 0) return young
+      const { bucket, account, key } = notification
+      const isFirst = isFirstLook(notification, i)
+      const name = JSON.stringify([bucket, account, key, isFirst])
+      const looks =
+        begun.get(name) ?? Promise.all(places.map((place) => settle(recorder, place, now, isFirst)))
+      begun.set(name, looks)
+      try {
+        return outcomeOf(await looks, notification, now)
+      } catch (error) {
+        if (asApiError(error)?.code === 'key_not_indexable') return 'key not indexable'
+        throw error
+      }
+    }),
+  )
 }
+
+/** Returns one outcome for all places of a notification. */
+function outcomeOf(looks: readonly Look[], { etag }: Notification, now: Date): Outcome {
+  const outcomes = looks.map((look) => {
+    if (typeof look !== 'object') return look
+    // A newer upload has its own notification. Without this, a key that changes often never counts.
+    return etag === undefined || etag === unquoted(look.etag)
+      ? secondsUntilSettled(look.lastModified.getTime(), now)
+      : 'superseded'
+  })
+  const waiting = outcomes.filter((outcome) => typeof outcome === 'number')
+  if (waiting.length > 0) return Math.max(...waiting)
+  const changed = outcomes.find((outcome) => outcome !== 'known' && outcome !== 'missing')
+  return changed ?? outcomes[0] ?? 'missing'
+}
+
+/** Returns the seconds until what happened at `time` counts. The bucket's clock may be ahead. */
+const secondsUntilSettled = (time: number, now: Date): number =>
+  Math.min(SETTLED_SECONDS, Math.ceil(SETTLED_SECONDS - (now.getTime() - time) / 1000))
+
+const isYoung = (head: ObjectHead | null, now: Date): head is ObjectHead =>
+  head !== null && secondsUntilSettled(head.lastModified.getTime(), now) > 0
 
 /** Settles one object. All aliases that know it are brought up to date, or else the first one. */
 async function settle(
   { index, purge, announce }: Recorder,
   { aliases, key }: Place,
   now: Date,
-): Promise<Exclude<Outcome, Drop>> {
+  isFirstLook: boolean,
+): Promise<Look> {
   const [first] = aliases
   const seen = await headObject(first, key, now)
+  if (isYoung(seen, now)) return seen
   // As late as possible, so that a record with an owner that is written meanwhile is seen.
   const entries = await Promise.all(
     aliases.map(async (bucket) => ({ bucket, known: await index.get(bucket.alias, key) })),
@@ -85,19 +144,26 @@ async function settle(
   // A record that differs may be newer than the bucket's answer, so this asks again.
   const isCurrent = held.every((known) => seen !== null && isSameUpload(known, seen))
   const head = isCurrent ? seen : await headObject(first, key, now)
+  if (isYoung(head, now)) return head
   const forget = async (record: FileRecord): Promise<void> => {
     const { bucket } = record
     if (announce !== null) await announce({ type: 'deleted', file: { bucket, key } }, record)
     await index.remove(bucket, key)
   }
+  const outdated = entries.filter(
+    ({ known }) => known !== null && (head === null || !isSameUpload(known, head)),
+  )
+  if (head !== null && held.length > 0 && outdated.length === 0) return 'known'
+  // A bucket that is late may not have the object of a young record yet.
+  const dates = held.map(({ createdAt }) => secondsUntilSettled(Date.parse(createdAt), now))
+  const seconds = Math.max(isFirstLook ? SETTLED_SECONDS : 0, ...dates)
+  if (seconds > 0) return seconds
   if (head === null) {
     if (held.length === 0) return 'missing'
     await purge(first, key)
     for (const record of held) await forget(record)
     return 'removed'
   }
-  const outdated = entries.filter(({ known }) => known !== null && !isSameUpload(known, head))
-  if (held.length > 0 && outdated.length === 0) return 'known'
   const type = outdated.length > 0 ? 'replaced' : 'recorded'
   if (type === 'replaced') await purge(first, key)
   const buckets = type === 'replaced' ? outdated.map(({ bucket }) => bucket) : [first]
@@ -116,29 +182,15 @@ async function settle(
 /** The result of one notification: an outcome, or the error after which the sender should repeat it. */
 export type Result = PromiseSettledResult<Outcome>
 
-/**
- * Does `recordNotified` for each notification, in any order, and once for repeats. Returns the
- * results in the same order.
- */
-export function recordAllNotified(
-  recorder: Recorder,
-  notifications: readonly (Notification | Drop)[],
-  now: Date,
-): Promise<Result[]> {
-  const begun = new Map<string, Promise<Outcome>>()
-  return Promise.allSettled(
-    notifications.map((notification) => {
-      if (typeof notification === 'string') return notification
-      const { bucket, account, key } = notification
-      const name = JSON.stringify([bucket, account, key])
-      const outcome = begun.get(name) ?? recordNotified(recorder, notification, now)
-      begun.set(name, outcome)
-      return outcome
-    }),
-  )
-}
-
-const SETTLED: readonly string[] = ['recorded', 'replaced', 'known', 'removed', 'missing']
+const SETTLED: readonly string[] = [
+  'recorded',
+  'replaced',
+  'known',
+  'removed',
+  'missing',
+  'superseded',
+  'waiting',
+]
 
 /** What the log says about results: how many there are of each kind, and no key. */
 export function summarize(results: readonly Result[]): {
@@ -150,7 +202,11 @@ export function summarize(results: readonly Result[]): {
   const failed: string[] = []
   for (const result of results) {
     const kind =
-      result.status === 'fulfilled' ? result.value : (asApiError(result.reason)?.code ?? 'internal')
+      result.status === 'rejected'
+        ? (asApiError(result.reason)?.code ?? 'internal')
+        : typeof result.value === 'number'
+          ? 'waiting'
+          : result.value
     const list = result.status === 'rejected' ? failed : SETTLED.includes(kind) ? null : dropped
     if (list !== null && counts[kind] === undefined) list.push(kind)
     counts[kind] = (counts[kind] ?? 0) + 1

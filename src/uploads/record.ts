@@ -1,4 +1,5 @@
 import type { Bucket } from '../bucket/bucket.ts'
+import { MAX_OBJECT_BYTES } from '../bucket/limits.ts'
 import { ApiError } from '../errors/api-error.ts'
 import type { FileChange } from '../events/file-event.ts'
 import type { FileIndex } from '../file-index/file-index.ts'
@@ -6,6 +7,8 @@ import type { FileRecord } from '../file-index/file-record.ts'
 import { nameInKey } from '../keys/new-key.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { headObject, type ObjectHead } from '../storage/object.ts'
+import { requireAllowedType } from './content-type.ts'
+import { requireBytes } from './size-limit.ts'
 
 export interface RecordRequest {
   readonly key: ObjectKey
@@ -13,6 +16,17 @@ export interface RecordRequest {
   readonly name: string
   /** Id of the principal. */
   readonly owner: string
+  /** Tells whether this is the upload to record. Default: it is. */
+  readonly isExpected?: (head: ObjectHead) => boolean
+  /** For a caller who can't prove that the upload is theirs. */
+  readonly claim?: Claim
+}
+
+/** What a caller may record without having uploaded it. */
+export interface Claim {
+  /** Whether they may record, and so read, the file of another owner. */
+  readonly ofOthers: boolean
+  readonly limits: Pick<Bucket, 'maxBytes' | 'allowedTypes'>
 }
 
 export interface Recorded {
@@ -34,12 +48,14 @@ const MAX_LAG_SECONDS = 600
 
 /**
  * Records an uploaded object with the bucket's data. A record of the same upload (the same ETag and
- * date) keeps its name and owner, so repeating this changes nothing. A provisional record, without
- * an owner, gets both. Removes the record if the object is missing or is deleted meanwhile. Does
- * everything again, once, if the object is replaced meanwhile: its newer record may be overwritten.
- * Announces each change before the index changes, and again when it is repeated. `announce` is null
- * if nobody listens. Throws `object_not_found`, `storage_error`, `key_not_indexable`,
- * `index_unavailable`, and what `announce` throws.
+ * date) keeps its name and owner, so repeating this changes nothing. Only the proven owner of an
+ * upload replaces another one. A provisional record, without an owner, gets both. Removes the record
+ * if the object is missing or is deleted meanwhile. Does everything again, once, if the object is
+ * replaced meanwhile: its newer record may be overwritten. Announces each change before the index
+ * changes, and again when its owner repeats it. `announce` is null if nobody listens. Throws
+ * `forbidden`, `file_too_large` and `mimetype_not_allowed` for a claim that is not allowed,
+ * `file_replaced` for another upload than the expected one, `object_not_found`, `storage_error`,
+ * `key_not_indexable`, `index_unavailable`, and what `announce` throws.
  */
 export async function recordUpload(
   bucket: Bucket,
@@ -49,7 +65,7 @@ export async function recordUpload(
   announce: Announce | null,
   isRepeat = false,
 ): Promise<Recorded> {
-  const { key, name, owner } = request
+  const { key, name, owner, claim, isExpected = () => true } = request
   const forget = async (record: FileRecord): Promise<never> => {
     if (announce !== null) await announce({ type: 'deleted', file: fileOf(record) }, record)
     await index.remove(bucket.alias, key)
@@ -59,13 +75,23 @@ export async function recordUpload(
     headObject(bucket, key, now),
     index.get(bucket.alias, key),
   ])
+  const isOfOther = known !== null && known.owner !== null && known.owner !== owner
+  if (claim !== undefined && isOfOther && !claim.ofOthers)
+    throw new ApiError(
+      'forbidden',
+      'Another owner has recorded this file. This needs the scopes files:read and files:record.',
+    )
   if (head === null) {
     if (known !== null) await forget(known)
     throw objectNotFound()
   }
+  if (claim !== undefined) requireWithin(claim, head)
+  if (!isExpected(head)) throw fileReplaced()
   const record = toRecord(bucket, key, name, owner, head)
   const isSame = known !== null && isSameUpload(known, head)
-  const isKnown = isSame && known.owner !== null
+  if (isSame && isOfOther && claim !== undefined)
+    return { record: known, replaces: false, data: undefined }
+  const isKnown = isSame && known.owner !== null && !isOfOther
   const file = isKnown ? known : record
   const replaces = known !== null && !isSame
   const type = replaces ? 'replaced' : 'recorded'
@@ -81,11 +107,41 @@ export async function recordUpload(
   const after = await headObject(bucket, key, now)
   if (after === null) return forget(stored)
   if (isRepeat || isSameUpload(stored, after)) return { record: stored, replaces, data }
+  if (!isExpected(after)) return yieldTo(bucket, index, key, after)
   const again = await recordUpload(bucket, index, request, now, announce, true)
   return { ...again, replaces: true }
 }
 
 const fileOf = ({ bucket, key }: FileRecord) => ({ bucket, key })
+
+/** Throws unless the object is within the limits of a caller who may not have uploaded it. */
+function requireWithin({ limits }: Claim, { size, mimetype }: ObjectHead): void {
+  requireBytes(size, limits, MAX_OBJECT_BYTES)
+  // AWS stores `binary/octet-stream` for a form without a type, which Uppy may send.
+  requireAllowedType(mimetype.replace(/^binary\//, 'application/'), limits)
+}
+
+/**
+ * Ends a request that was overtaken by a newer upload, whose object is `head`. Its record may be
+ * overwritten, so it gets a provisional one. Throws `file_replaced`.
+ */
+export async function yieldTo(
+  bucket: Bucket,
+  index: FileIndex,
+  key: ObjectKey,
+  head: ObjectHead,
+): Promise<never> {
+  const known = await index.get(bucket.alias, key)
+  if (known === null || !isSameUpload(known, head))
+    await index.put(toRecord(bucket, key, nameInKey(key), null, head))
+  throw fileReplaced()
+}
+
+export const fileReplaced = (): ApiError =>
+  new ApiError(
+    'file_replaced',
+    'Another upload has replaced the object. Record that one with POST /files first.',
+  )
 
 /**
  * Returns the record of a file. Without a record, returns the bucket's data about the object.

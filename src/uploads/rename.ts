@@ -4,43 +4,43 @@ import type { FileIndex } from '../file-index/file-index.ts'
 import type { FileRecord } from '../file-index/file-record.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { headObject } from '../storage/object.ts'
-import { isSameUpload, objectNotFound, toRecord } from './record.ts'
+import { fileReplaced, isSameUpload, objectNotFound, yieldTo } from './record.ts'
 
 /**
- * Changes the display name in the record of a file, and nothing else. Throws `object_not_found` for
- * a file without an object or a record, `file_replaced` if the record is not of the object that the
- * bucket has, `storage_error` and `index_unavailable`.
+ * Changes the display name in the record of a file, and nothing else. `owner` is the only owner whose
+ * files the caller may rename, or null for everyone's. Throws `object_not_found` for a file without
+ * a record or an object, `forbidden` for the file of another owner, `file_replaced` if the record
+ * is not of the object that the bucket has, `storage_error` and `index_unavailable`.
  */
 export async function renameFile(
   bucket: Bucket,
   index: FileIndex,
   key: ObjectKey,
   name: string,
+  owner: string | null,
   now: Date,
 ): Promise<FileRecord> {
-  const [head, known] = await Promise.all([
-    headObject(bucket, key, now),
-    index.get(bucket.alias, key),
-  ])
+  const find = async (): Promise<FileRecord> => {
+    const known = await index.get(bucket.alias, key)
+    if (known === null)
+      throw new ApiError(
+        'object_not_found',
+        'The index has no record of this file. Record it with POST /files.',
+      )
+    if (owner === null || known.owner === owner) return known
+    throw new ApiError('forbidden', "To rename another owner's file needs the scope files:delete.")
+  }
+  const [known, head] = await Promise.all([find(), headObject(bucket, key, now)])
   if (head === null) throw objectNotFound()
-  if (known === null)
-    throw new ApiError(
-      'object_not_found',
-      'The index has no record of this file. Record it with POST /files.',
-    )
   if (!isSameUpload(known, head)) throw fileReplaced()
-  const stored = await index.put({ ...known, name })
+  // The bucket may have been slow, and somebody may have recorded another upload meanwhile.
+  const latest = await find()
+  if (!isSameUpload(latest, head) || latest.owner !== known.owner) throw fileReplaced()
+  const stored = await index.put({ ...latest, name })
   const after = await headObject(bucket, key, now)
-  if (after !== null && isSameUpload(known, after)) return stored
-  // The object changed meanwhile, so this may have overwritten its newer record. A provisional one
-  // gets its owner when the upload is recorded again.
-  if (after === null) await index.remove(bucket.alias, key)
-  else await index.put(toRecord(bucket, key, name, null, after))
-  throw after === null ? objectNotFound() : fileReplaced()
+  if (after === null) {
+    await index.remove(bucket.alias, key)
+    throw objectNotFound()
+  }
+  return isSameUpload(stored, after) ? stored : yieldTo(bucket, index, key, after)
 }
-
-const fileReplaced = (): ApiError =>
-  new ApiError(
-    'file_replaced',
-    'The object is newer than its record. Record it with POST /files, then try again.',
-  )

@@ -2,11 +2,11 @@ import type { Bucket } from '../bucket/bucket.ts'
 import { ApiError } from '../errors/api-error.ts'
 
 /** Returns the maximum file size of this bucket. S3's own limit is `s3Max` bytes. */
-export const largestFile = ({ maxBytes }: Bucket, s3Max: number): number =>
+export const largestFile = ({ maxBytes }: Pick<Bucket, 'maxBytes'>, s3Max: number): number =>
   Math.min(maxBytes ?? s3Max, s3Max)
 
 /** Throws `file_too_large` for more bytes than the maximum. */
-export function requireBytes(bytes: number, bucket: Bucket, s3Max: number): void {
+export function requireBytes(bytes: number, bucket: Pick<Bucket, 'maxBytes'>, s3Max: number): void {
   const max = largestFile(bucket, s3Max)
   if (bytes > max)
     throw new ApiError('file_too_large', `A file may have at most ${max} bytes here.`)

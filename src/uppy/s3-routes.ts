@@ -83,7 +83,8 @@ export const s3Routes = newApp()
       overwrite === false && bucket.conditionalPut ? { 'If-None-Match': '*' } : undefined
     const headers = { ...objectHeaders(policy.fields), ...condition, ...bucket.uploadHeaders }
     const etag = await putObject(bucket, key, file, headers, now)
-    const request = { key, name: policy.name, owner: policy.owner }
+    const isExpected = (head: { readonly etag: string }) => head.etag === etag
+    const request = { key, name: policy.name, owner: policy.owner, isExpected }
     const { fileIndex } = c.env.instance
     const recorded = await recordUpload(bucket, fileIndex, request, now, announcerOf(c))
     if (recorded.replaces || overwrite === true) await purgeReplaced(c, bucket, key)

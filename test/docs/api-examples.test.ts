@@ -79,6 +79,7 @@ async function startMultipart(): Promise<z.infer<typeof startedSchema>> {
 async function variables(title: string): Promise<Record<string, string>> {
   if (title.startsWith('PATCH ')) await post('/files', { key: upload.key, name: 'a' })
   if (title.includes('/notifications')) {
+    await presigner.age()
     const KEY = encodeURIComponent(upload.key)
     return { KEY, BUCKET: presigner.bucket, NOTIFICATION_SECRET }
   }

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
 import { markedBlock, readPage, wranglerCommands } from './support/markdown.ts'
@@ -13,7 +14,7 @@ const eventSchema = z.object({
   'detail-type': z.string(),
   detail: z.object({
     bucket: z.object({ name: z.string() }),
-    object: z.object({ key: z.string() }),
+    object: z.object({ key: z.string(), etag: z.string() }),
   }),
 })
 const uploadSchema = z.object({
@@ -56,9 +57,13 @@ describe('the recipe for EventBridge', () => {
     afterAll(() => presigner.close())
 
     /** Sends the event of the recipe about `key`, with the command of the recipe. */
-    const send = (key: string, secret = NOTIFICATION_SECRET): Promise<string> => {
+    const send = (
+      key: string,
+      secret = NOTIFICATION_SECRET,
+      etag = event.detail.object.etag,
+    ): Promise<string> => {
       const { detail, ...others } = event
-      const object = { ...detail.object, key }
+      const object = { ...detail.object, key, etag }
       const EVENT = JSON.stringify({
         ...others,
         time: '2026-11-24T12:00:00Z',
@@ -78,6 +83,11 @@ describe('the recipe for EventBridge', () => {
 
     it('records an upload that nobody confirmed', async () => {
       const key = await upload(presigner.origin, 'a b+c%41.txt')
+      const etag = createHash('md5').update('hello').digest('hex')
+      expect(await send(key, NOTIFICATION_SECRET, etag)).toContain('"notification_early"')
+      // Another etag is of an older object.
+      expect(await send(key)).toBe('{"counts":{"superseded":1}}')
+      await presigner.age()
       expect(await send(key)).toBe('{"counts":{"recorded":1}}')
       const { files } = filesSchema.parse(await (await fetch(`${presigner.origin}/files`)).json())
       expect(files).toEqual([{ key, owner: null }])
@@ -92,6 +102,9 @@ describe('the recipe for EventBridge', () => {
         return printed
       }
       const KEY = encodeURIComponent(await upload(presigner.origin, 'b c.txt'))
+      expect(await runShell(example, { ...env, KEY })).toContain('"notification_early"')
+      expect(readPage(PAGE)).toContain('In the first 90 seconds after the upload')
+      await presigner.age()
       expect(await answer(KEY)).toBe('{"counts":{"recorded":1}}')
       expect(await answer('uploads%2Fybqr1sgp7a270ajfewde-a.txt')).toBe('{"counts":{"missing":1}}')
       const withoutSource = example.replace(/ *"eventSource".*\n/, '')

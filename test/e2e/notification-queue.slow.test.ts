@@ -1,4 +1,5 @@
-import { appendFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { createHash } from 'node:crypto'
+import { appendFile, mkdtemp, readFile, rm, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { AwsClient } from 'aws4fetch'
@@ -66,21 +67,23 @@ async function call(method: string, path: string, body?: object): Promise<unknow
   return response.status === 204 ? null : response.json()
 }
 
-/** Uploads a file without recording it. */
-async function upload(fileName: string): Promise<string> {
+/** Uploads a file without recording it. Its object is `age` seconds old. */
+async function upload(fileName: string, age: number): Promise<string> {
   const file = { fileName, mimetype: 'text/plain' }
   const { key, uploadUrl } = uploadSchema.parse(await call('POST', '/files/upload-url', file))
   const headers = { 'Content-Type': 'text/plain' }
   expect((await fetch(uploadUrl, { method: 'PUT', headers, body: fileName })).status).toBe(200)
+  const date = new Date(Date.now() - age * 1000)
+  await utimes(join(directory, 's3', s3.bucket, `${key}._S3rver_object`), date, date)
   return key
 }
 
-/** R2's message about a change, `age` seconds ago. */
-const message = (key: string, age: number, action = 'PutObject', bucket = s3.bucket) => ({
+/** R2's message about an upload of a file called `fileName`, `age` seconds ago. */
+const message = (key: string, fileName: string, age: number, bucket = s3.bucket) => ({
   account: '3f4b7e3dcab231cbfdaa90a6a28bd548',
-  action,
+  action: 'PutObject',
   bucket,
-  object: { key },
+  object: { key, eTag: createHash('md5').update(fileName).digest('hex') },
   eventTime: new Date(Date.now() - age * 1000).toISOString(),
 })
 
@@ -105,48 +108,49 @@ async function listed(): Promise<Record<string, string | null>> {
 }
 
 describe('a queue with notifications of R2', () => {
-  it('records what nobody confirmed, keeps what somebody confirmed, and removes what is gone', async () => {
-    const [closed, confirmed, deleted, young] = [
-      await upload('closed.txt'),
-      await upload('confirmed.txt'),
-      await upload('deleted.txt'),
-      await upload('young.txt'),
+  it('records what nobody confirmed when it is old enough, and keeps what somebody confirmed', async () => {
+    const [closed, confirmed, young, unseen] = [
+      await upload('closed.txt', 86),
+      await upload('confirmed.txt', 600),
+      await upload('young.txt', 600),
+      await upload('unseen.txt', 600),
     ] as const
     await call('POST', '/files', { key: confirmed, name: 'Confirmed' })
-    await call('POST', '/files', { key: deleted, name: 'Deleted' })
-    const bucket = new AwsClient({ ...s3, service: 's3', region: s3.region })
-    await bucket.fetch(`${s3.endpoint}/${s3.bucket}/${deleted}`, { method: 'DELETE' })
+    await call('POST', '/files', { key: young, name: 'Young' })
 
-    const others = Array.from({ length: 9 }, (_, i) => message(`backups/${i}`, 60))
+    const others = Array.from({ length: 9 }, (_, i) => message(`backups/${i}`, 'backup', 600))
     const sentAt = Date.now()
     await send(
-      message(deleted, 60, 'DeleteObject'),
-      message(young, 26),
-      message(confirmed, 60),
+      message(young, 'young.txt', 86),
+      message(confirmed, 'confirmed.txt', 600),
       ...others,
       'malformed',
-      message(closed, 60, 'PutObject', 'other'),
-      message(closed, 60),
-      message(deleted, 60),
-      message(closed, 60, 'DeleteObject'),
+      message(closed, 'closed.txt', 600, 'other'),
+      message(closed, 'closed.txt', 600),
+      message(unseen, 'unseen.txt', 600),
     )
     await expect.poll(listed).toEqual({
       [closed]: 'closed.txt null',
       [confirmed]: 'Confirmed localhost',
-      [young]: 'young.txt null',
+      [young]: 'Young localhost',
     })
-    // It waited in the queue until it was 30 seconds old.
+    // It waited in the queue until its object was 90 seconds old.
     expect(Date.now() - sentAt).toBeGreaterThan(3500)
+    await expect.poll(countKnown).toBe(2)
 
     await call('POST', '/files', { key: closed, name: 'Closed' })
-    const before = countKnown()
-    await send(message(closed, 60), message(closed, 60, 'DeleteObject'))
-    await expect.poll(countKnown).toBe(before + 2)
-    expect(await listed()).toMatchObject({ [closed]: 'Closed localhost' })
+    await send(message(closed, 'closed.txt', 600), message(closed, 'closed.txt', 600))
+    await expect.poll(countKnown).toBe(4)
+    // A second look, 90 seconds after the first one, is needed for the last file.
+    expect(await listed()).toEqual({
+      [closed]: 'Closed localhost',
+      [confirmed]: 'Confirmed localhost',
+      [young]: 'Young localhost',
+    })
 
     const log = worker.logs()
     expect(log).toContain('"method":"QUEUE","route":"edge-presigner-notifications"')
     expect(log).toMatch(/notifications dropped: [^"]*key not managed \d/)
-    for (const key of [closed, confirmed, deleted, young, 'backups']) expect(log).not.toContain(key)
+    for (const key of [closed, confirmed, young, unseen, 'backups']) expect(log).not.toContain(key)
   })
 })

@@ -79,7 +79,7 @@ describe('with a queue', () => {
     const rights = { scopes: ['files:upload'], subject: 'alice', context: { plan: 'pro' } }
     const { token }: { token: string } = await (await worker.post('/tokens', rights)).json()
     const headers = { Authorization: `Bearer ${token}` }
-    const body = { key: 'uploads/a.mp4', name: 'a.mp4' }
+    const body = { key: 'uploads/ybqr1sgp7a270ajfewde-a.mp4', name: 'a.mp4' }
     expect((await worker.post('/files', body, { headers })).status).toBe(201)
     expect(JSON.parse(batches[0]?.messages[0]?.body ?? '').data).toMatchObject({
       principal: 'localhost/alice',

@@ -3,6 +3,7 @@ import { env } from 'cloudflare:workers'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { memoryFileIndex } from '../../src/file-index/memory-file-index.ts'
 import type { FileEvent } from '../../src/index.ts'
+import { SETTLED_SECONDS } from '../../src/uploads/record-notified.ts'
 import { jsonOf, upload } from '../support/app.ts'
 import { bucketFetch } from '../support/bucket.ts'
 import { captureLog } from '../support/capture-log.ts'
@@ -32,7 +33,16 @@ const record = (key: string, changes: object = {}) => ({
   ...changes,
 })
 const body = (...keys: string[]) => ({ Records: keys.map((key) => record(key)) })
-const notify = (...keys: string[]) => worker.post('/notifications', body(...keys), MINIO)
+/** Sends a notification when the objects are so old that it counts. */
+async function postLater(to: Pick<TestWorker, 'post'>, path: string, value: unknown) {
+  vi.useFakeTimers({ now: Date.now() + SETTLED_SECONDS * 1000, toFake: ['Date'] })
+  try {
+    return await to.post(path, value, MINIO)
+  } finally {
+    vi.useRealTimers()
+  }
+}
+const notify = (...keys: string[]) => postLater(worker, '/notifications', body(...keys))
 const recorded = async (to: Pick<TestWorker, 'fetch'>, key: string, base = '') =>
   (
     await jsonOf<{ files: { key: string; name: string; owner: string | null }[] }>(
@@ -66,7 +76,7 @@ describe('POST /notifications', () => {
     await (await worker.fetch(link)).arrayBuffer()
     await bucketFetch(key, { method: 'DELETE' })
     const deleted = record(key, { eventName: 's3:ObjectRemoved:Delete' })
-    const response = await worker.post('/notifications', { Records: [deleted] }, MINIO)
+    const response = await postLater(worker, '/notifications', { Records: [deleted] })
     expect(await response.json()).toEqual({ counts: { removed: 1 } })
     expect(await recorded(worker, key)).toBeUndefined()
     const after = await worker.fetch(link)
@@ -112,6 +122,32 @@ describe('POST /notifications', () => {
     expect(lines.join('')).toContain('notifications failed: purge_failed 1')
     expect(await recorded(worker, second)).toBeDefined()
     expect(await (await notify(first, second)).json()).toEqual({ counts: { removed: 1, known: 1 } })
+  })
+
+  // @threat record-disowned
+  it('is asked to come again about a young object, so that its owner is kept', async () => {
+    const key = await upload(worker, '')
+    const lines = captureLog()
+    const early = await worker.post('/notifications', body(key), MINIO)
+    expect(early.status).toBe(503)
+    expect(await early.json()).toMatchObject({ code: 'notification_early' })
+    const seconds = Number(early.headers.get('Retry-After'))
+    expect(seconds).toBeGreaterThan(0)
+    expect(seconds).toBeLessThanOrEqual(SETTLED_SECONDS)
+    expect(lines.join('')).not.toContain('notifications failed')
+    expect(await recorded(worker, key)).toBeUndefined()
+
+    await worker.post('/files', { key, name: 'My cat.png' })
+    expect(await (await notify(key)).json()).toEqual({ counts: { known: 1 } })
+    expect(await recorded(worker, key)).toMatchObject({ name: 'My cat.png', owner: 'localhost' })
+  })
+
+  it('is asked to come again about a new event, without a look at the bucket', async () => {
+    const now = new Date(Date.now() - 10_500).toISOString()
+    const old = record('avatars/none')
+    const young = record('avatars/none', { eventTime: now })
+    const response = await worker.post('/notifications', { Records: [old, young] }, MINIO)
+    expect([response.status, response.headers.get('Retry-After')]).toEqual([503, '80'])
   })
 
   it('takes at most ten records', async () => {
@@ -222,9 +258,9 @@ describe('in an app', () => {
       onEvent: (event) => void events.push(event),
     })
     const key = await upload(app, '/media')
-    expect((await app.post('/media/notifications', body(key), MINIO)).status).toBe(200)
+    expect((await postLater(app, '/media/notifications', body(key))).status).toBe(200)
     expect((await app.post('/media/files', { key, name: 'My cat.png' })).status).toBe(201)
-    expect((await app.post('/media/notifications', body(key), MINIO)).status).toBe(200)
+    expect((await postLater(app, '/media/notifications', body(key))).status).toBe(200)
     expect(events).toEqual([
       expect.objectContaining({
         type: 'recorded',
@@ -258,12 +294,12 @@ describe('in an app', () => {
       },
     })
     const key = await upload(app, '/media')
-    const refused = await app.post('/media/notifications', body(key), MINIO)
+    const refused = await postLater(app, '/media/notifications', body(key))
     expect(refused.status).toBe(503)
     expect(await refused.json()).toMatchObject({ code: 'events_unavailable' })
     expect(await recorded(app, key, '/media')).toBeUndefined()
     isDown = false
-    expect((await app.post('/media/notifications', body(key), MINIO)).status).toBe(200)
+    expect((await postLater(app, '/media/notifications', body(key))).status).toBe(200)
     expect(await recorded(app, key, '/media')).toMatchObject({ owner: null })
   })
 })

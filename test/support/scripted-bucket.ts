@@ -21,7 +21,7 @@ export interface Sent {
   readonly body: string
 }
 
-type Answer = (sent: Sent) => Response | Promise<Response>
+export type Answer = (sent: Sent) => Response | Promise<Response>
 
 const OPERATIONS: Readonly<Record<string, Operation>> = {
   'POST uploads': 'CreateMultipartUpload',

@@ -133,7 +133,7 @@ describe('an upload to a chosen key that may replace an object', () => {
   })
 })
 
-describe('an older object is never deleted', () => {
+describe('the object of another upload is never deleted', () => {
   const script = { ListParts: NO_LIST, CompleteMultipartUpload: completed }
 
   // @threat chosen-upload-confused
@@ -154,14 +154,18 @@ describe('an older object is never deleted', () => {
     expect(operations(sent)).toEqual(['ListParts', 'HeadObject'])
   })
 
-  it('when another upload has replaced an object that is too large', async () => {
+  // @threat file-misattributed
+  it('or recorded, when another upload has replaced an object that is too large', async () => {
     const sent = scriptedBucket({
       ...script,
       HeadObject: [MISSING, madeBy('m2', 10)],
       GetObject: s3Error(404, 'NoSuchKey'),
     })
-    await finish(sizeless(FIRST), BOTH, { maxBytes: 9 })
+    await expect(finish(sizeless(FIRST), BOTH, { maxBytes: 9 })).rejects.toMatchObject({
+      code: 'file_replaced',
+    })
     expect(operations(sent)).not.toContain('DeleteObject')
+    expect(await recorded()).toBeNull()
   })
 
   it('but a first object that is too large is', async () => {

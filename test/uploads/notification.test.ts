@@ -20,12 +20,13 @@ const r2Message = (changes: object = {}) => ({
 })
 
 describe('a message of R2', () => {
-  it('names account, bucket, key and time', () => {
+  it('names account, bucket, key, time and ETag', () => {
     expect(readR2Message(r2Message())).toEqual({
       account: ACCOUNT,
       bucket: 'my-bucket',
       key: 'my-new-object',
       time: Date.parse('2024-05-24T19:36:44.379Z'),
+      etag: 'c846ff7a18f28c2e262116d6e8719ef0',
     })
   })
 
@@ -37,7 +38,7 @@ describe('a message of R2', () => {
     'LifecycleDeletion',
   ])('is read after %s, also without size and ETag', (action) => {
     const message = r2Message({ action, object: { key: 'a%20b+c' } })
-    expect(readR2Message(message)).toMatchObject({ key: 'a%20b+c' })
+    expect(readR2Message(message)).toMatchObject({ key: 'a%20b+c', etag: '' })
   })
 
   // @threat notification-loop
@@ -129,16 +130,27 @@ const keyed = (key: string, eventSource = 'aws:s3') =>
 
 describe('a request of a server', () => {
   it.each([
-    ['MinIO, with its key decoded', MINIO, 'images', 'uploads/a b+é.jpg'],
-    ['Ceph RGW, with its key as it is', CEPH, 'mybucket1', 'uploads/a b+%41.jpg'],
+    ['MinIO, with its key decoded', MINIO, 'images', 'uploads/a b+é.jpg', 'e'],
+    ['Ceph RGW, with its key as it is', CEPH, 'mybucket1', 'uploads/a b+%41.jpg', 'e'],
     [
       'EventBridge, with its key as it is',
       eventBridge(),
       'amzn-s3-demo-bucket1',
       'uploads/a b+%41.jpg',
+      'b1946ac92492d2347c6235b4d2611184',
     ],
-  ])('is read from %s', (_, body, bucket, key) => {
-    expect(readS3Body(body)).toEqual([{ account: null, bucket, key, time: expect.any(Number) }])
+  ])('is read from %s', (_, body, bucket, key, etag) => {
+    const time = expect.any(Number)
+    expect(readS3Body(body)).toEqual([{ account: null, bucket, key, time, etag }])
+  })
+
+  it.each([
+    ['a delete, which has none', named('s3:ObjectRemoved:Delete'), ''],
+    ['a delete marker', named('ObjectRemoved:DeleteMarkerCreated'), ''],
+    ['an expired object', named('ObjectLifecycle:Expiration:Current'), ''],
+    ['a server that sends none', keyed('a'), undefined],
+  ])('has the ETag of %s', (_, body, etag) => {
+    expect(readS3Body(body)).toMatchObject([{ etag }])
   })
 
   it('has a result for each record', () => {

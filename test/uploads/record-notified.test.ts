@@ -9,9 +9,10 @@ import { parseObjectKey } from '../../src/keys/object-key.ts'
 import type { Notification } from '../../src/uploads/notification.ts'
 import { recordUpload } from '../../src/uploads/record.ts'
 import {
+  type Outcome,
   type Recorder,
   recordAllNotified,
-  recordNotified,
+  SETTLED_SECONDS,
   summarize,
 } from '../../src/uploads/record-notified.ts'
 import { bucketFetch } from '../support/bucket.ts'
@@ -49,8 +50,22 @@ const recorder = (changes: Partial<Recorder> = {}): Recorder => ({
   announce: null,
   ...changes,
 })
+/** The time at which everything counts that has happened until now. */
+const later = () => new Date(Date.now() + SETTLED_SECONDS * 1000)
+
+/** What becomes of one notification. */
+async function outcome(
+  changes: Partial<Recorder>,
+  notice: Notification,
+  now: Date,
+  isFirstLook = false,
+): Promise<Outcome> {
+  const [result] = await recordAllNotified(recorder(changes), [notice], now, () => isFirstLook)
+  if (result?.status === 'fulfilled') return result.value
+  throw result?.reason
+}
 const notified = (changes: Partial<Recorder> = {}, key = KEY) =>
-  recordNotified(recorder(changes), { ...NOTICE, key }, new Date())
+  outcome(changes, { ...NOTICE, key }, later())
 const confirmed = (key = KEY, bucket = aliased()) =>
   recordUpload(
     bucket,
@@ -186,6 +201,116 @@ describe('a notification', () => {
   })
 })
 
+describe("a notification within Workers KV's minute", () => {
+  const UPLOADED = new Date('2026-11-24T12:00:00Z')
+  const inSeconds = (seconds: number) => new Date(UPLOADED.getTime() + seconds * 1000)
+  const at = (seconds: number): Notification => ({ ...NOTICE, time: inSeconds(seconds).getTime() })
+  const object = (etag = '"e1"', seconds = 0) =>
+    answer(200, null, {
+      'Content-Length': '5',
+      ETag: etag,
+      'Last-Modified': inSeconds(seconds).toUTCString(),
+    })
+  const MISSING = answer(404)
+  const recordedBy = (owner: string) =>
+    recordUpload(
+      aliased(),
+      index,
+      { key: parseObjectKey(KEY), name: `of ${owner}`, owner },
+      UPLOADED,
+      null,
+    )
+  /** Shows what the index has now until `isFresh`, as another location does for a minute. */
+  async function lateIndex() {
+    const seen = await known()
+    const late = { isFresh: false }
+    const get: FileIndex['get'] = (alias, key) =>
+      late.isFresh ? index.get(alias, key) : Promise.resolve(seen)
+    return { late, index: { ...index, get } }
+  }
+
+  // @threat record-disowned
+  it('waits without a request, and so keeps the owner of an upload', async () => {
+    const { late, index: other } = await lateIndex()
+    const sent = scriptedBucket({ HeadObject: object() })
+    await recordedBy('key:ann')
+    expect(await outcome({ index: other }, at(0), inSeconds(0))).toBe(90)
+    expect(await outcome({ index: other }, at(0), inSeconds(60.5))).toBe(30)
+    // The clock of the bucket is an hour ahead.
+    expect(await outcome({ index: other }, at(3600), inSeconds(0))).toBe(90)
+    expect(operations(sent)).toEqual(['HeadObject', 'HeadObject'])
+    late.isFresh = true
+    expect(await outcome({ index: other }, at(0), inSeconds(90))).toBe('known')
+    expect(await known()).toMatchObject({ owner: 'key:ann', name: 'of key:ann' })
+  })
+
+  // @threat record-disowned
+  it('waits until the object is old, if an old notification comes late', async () => {
+    scriptedBucket({ HeadObject: object() })
+    await recordedBy('key:ann')
+    const { late, index: other } = await lateIndex()
+    scriptedBucket({ HeadObject: object('"e2"', 200) })
+    await recordedBy('key:bob')
+    expect(await outcome({ index: other }, at(0), inSeconds(210))).toBe(80)
+    late.isFresh = true
+    expect(await outcome({ index: other }, at(0), inSeconds(290))).toBe('known')
+    expect(await known()).toMatchObject({ owner: 'key:bob', etag: '"e2"' })
+  })
+
+  // @threat record-disowned
+  it('changes nothing at the first look, since the index may be later than its minute', async () => {
+    const { late, index: other } = await lateIndex()
+    scriptedBucket({ HeadObject: object() })
+    await recordedBy('key:ann')
+    expect(await outcome({ index: other }, at(0), inSeconds(90), true)).toBe(90)
+    late.isFresh = true
+    expect(await outcome({ index: other }, at(0), inSeconds(180))).toBe('known')
+    expect(await known()).toMatchObject({ owner: 'key:ann' })
+  })
+
+  // @threat record-disowned
+  it.each([
+    ['has no object', MISSING],
+    ['still has the previous object', object('"e0"', -600)],
+  ])('does not believe a bucket that %s against a young record', async (_, old) => {
+    scriptedBucket({ HeadObject: object() })
+    const { record } = await recordedBy('key:ann')
+    scriptedBucket({ HeadObject: old })
+    expect(await outcome({}, at(-600), inSeconds(20))).toBe(70)
+    expect(await known()).toEqual(record)
+    scriptedBucket({ HeadObject: object() })
+    expect(await outcome({}, at(-600), inSeconds(90))).toBe('known')
+  })
+
+  // @threat record-disowned
+  it('is not dropped when the bucket does not show its object at the first look', async () => {
+    scriptedBucket({ HeadObject: [MISSING, object()] })
+    expect(await outcome({}, at(0), inSeconds(90), true)).toBe(90)
+    expect(await outcome({}, at(0), inSeconds(180))).toBe('recorded')
+    scriptedBucket({ HeadObject: MISSING })
+    await index.remove('files', parseObjectKey(KEY))
+    expect(await outcome({}, at(0), inSeconds(180))).toBe('missing')
+  })
+
+  it('does not wait for a newer object, which has its own notification', async () => {
+    scriptedBucket({ HeadObject: object('"e2"', 60) })
+    const of = (etag: string | undefined) => outcome({}, { ...at(0), etag }, inSeconds(100))
+    expect(await of('e1')).toBe('superseded')
+    expect(await of('')).toBe('superseded') // a delete
+    expect(await of('e2')).toBe(50)
+    expect(await of(undefined)).toBe(50)
+    expect(await known()).toBeNull()
+  })
+
+  it('waits for the longest time of all places', async () => {
+    const buckets = [aliased(), { ...aliased('elsewhere'), origin: 'https://elsewhere.example' }]
+    scriptedBucket({
+      HeadObject: (sent) => object('"e1"', sent.url.includes('elsewhere') ? 60 : 0)(sent),
+    })
+    expect(await outcome({ buckets }, at(0), inSeconds(100))).toBe(50)
+  })
+})
+
 describe('an upload that is confirmed after its notification', () => {
   it('gets its name and owner', async () => {
     await put('pixels')
@@ -208,7 +333,7 @@ describe('an upload that is confirmed after its notification', () => {
       }),
     })
     const request = { key: parseObjectKey(KEY), name: 'a.txt', owner: 'key:ci' }
-    await recordNotified(recorder(), NOTICE, NOW)
+    await outcome({}, NOTICE, NOW)
     expect(await known()).toMatchObject({ owner: null })
     await recordUpload(aliased(), index, request, NOW, null)
     expect(await known()).toMatchObject({ name: 'a.txt', owner: 'key:ci' })
@@ -348,7 +473,7 @@ describe('a batch', () => {
       HeadObject: answer(200, null, {
         'Content-Length': '5',
         ETag: '"e1"',
-        'Last-Modified': NOW.toUTCString(),
+        'Last-Modified': new Date(0).toUTCString(),
       }),
     })
     const results = await recordAllNotified(
@@ -378,7 +503,7 @@ describe('a batch', () => {
     const results = await recordAllNotified(
       recorder({ index: faulty }),
       [{ ...NOTICE, key: 'avatars/42.png' }, NOTICE],
-      NOW,
+      later(),
     )
     expect(results.map(({ status }) => status)).toEqual(['rejected', 'fulfilled'])
     expect(await known()).not.toBeNull()
@@ -419,6 +544,9 @@ describe('a batch', () => {
         'notifications failed: storage_error 1, internal 1',
       ],
     })
-    expect(summarize([ok('known')])).toEqual({ counts: { known: 1 }, warnings: [] })
+    expect(summarize([ok('known'), ok('superseded'), ok(30), ok(60)])).toEqual({
+      counts: { known: 1, superseded: 1, waiting: 2 },
+      warnings: [],
+    })
   })
 })

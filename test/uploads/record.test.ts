@@ -1,10 +1,11 @@
 import { reset } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { NO_LIMITS } from '../../src/access/limits.ts'
 import { kvFileIndex } from '../../src/cloudflare/kv-file-index.ts'
 import type { FileIndex } from '../../src/file-index/file-index.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
-import { type Announce, recordUpload } from '../../src/uploads/record.ts'
+import { type Announce, type Claim, recordUpload } from '../../src/uploads/record.ts'
 import { answer, operations, scriptedBucket } from '../support/scripted-bucket.ts'
 import { testBucket } from '../support/test-bucket.ts'
 
@@ -17,7 +18,9 @@ const recorded = (
   now = UPLOADED,
   through: FileIndex = index,
   announce: Announce | null = null,
-) => recordUpload(testBucket(), through, { key: KEY, name, owner }, now, announce)
+) => recordUpload(testBucket(), through, { key: KEY, name, owner, claim: ANY }, now, announce)
+/** May record everything. */
+const ANY: Claim = { ofOthers: true, limits: NO_LIMITS }
 const record = async (...given: Parameters<typeof recorded>) => (await recorded(...given)).record
 
 /** The HeadObject response for an object with `etag`, uploaded at `at`. */
@@ -210,5 +213,150 @@ describe('a change', () => {
       ['recorded', '"e1"', null],
       ['deleted', '"e1"', '"e1"'],
     ])
+  })
+})
+
+describe('a caller who only names a key', () => {
+  const bob = (claim: Partial<Claim> = {}, announce: Announce | null = null, through = index) =>
+    recordUpload(
+      testBucket(),
+      through,
+      {
+        ...{ key: KEY, name: 'bob.txt', owner: 'key:bob' },
+        claim: { ofOthers: false, limits: NO_LIMITS, ...claim },
+      },
+      UPLOADED,
+      announce,
+    )
+
+  // @threat file-misattributed
+  it('records what nobody has recorded, also a provisional record', async () => {
+    scriptedBucket({ HeadObject: object() })
+    const { record: first } = await bob()
+    expect(first).toMatchObject({ owner: 'key:bob', name: 'bob.txt' })
+    expect((await bob()).record).toEqual(first)
+    await index.put({ ...first, owner: null })
+    expect((await bob()).record).toEqual(first)
+  })
+
+  // @threat file-misattributed
+  it.each([
+    ['the same upload', object()],
+    ['an older upload', object('"e2"')],
+    ['an upload that is gone', MISSING],
+  ])("is refused, without an event, for another owner's record of %s", async (_, now) => {
+    scriptedBucket({ HeadObject: object() })
+    const before = await record('ann.txt', 'key:ann')
+    scriptedBucket({ HeadObject: now })
+    const announce = vi.fn<Announce>()
+    const refused = await bob({}, announce).catch((error: unknown) => error)
+    expect(refused).toMatchObject({ code: 'forbidden', issues: [] })
+    expect(String(refused)).not.toMatch(/ann|e1|text/)
+    expect(announce).not.toHaveBeenCalled()
+    expect(await index.get('files', KEY)).toEqual(before)
+  })
+
+  // @threat file-misattributed
+  it("who may record others' files gets the record, and causes no event and no write", async () => {
+    scriptedBucket({ HeadObject: object() })
+    const before = await record('ann.txt', 'key:ann')
+    const announce = vi.fn<Announce>()
+    const put = vi.fn(index.put)
+    const repeated = await bob({ ofOthers: true }, announce, { ...index, put })
+    expect(repeated).toEqual({ record: before, replaces: false, data: undefined })
+    expect(announce).not.toHaveBeenCalled()
+    expect(put).not.toHaveBeenCalled()
+  })
+
+  // @threat record-beyond-limits
+  it.each([
+    ['file_too_large', { maxBytes: 4, allowedTypes: null }],
+    ['mimetype_not_allowed', { maxBytes: null, allowedTypes: ['image/*', 'text/html'] }],
+  ])('is refused with %s, without an event', async (code, limits) => {
+    scriptedBucket({ HeadObject: object() })
+    const announce = vi.fn<Announce>()
+    for (const ofOthers of [false, true])
+      await expect(bob({ ofOthers, limits }, announce)).rejects.toMatchObject({ code })
+    expect(announce).not.toHaveBeenCalled()
+    expect(await isListed()).toBe(false)
+  })
+
+  it.each([
+    ['text/plain; charset=utf-8', true],
+    ['binary/octet-stream', true],
+    ['text/html, text/plain', false],
+    ['TEXT/PLAIN', true],
+  ])('records the type %s only if the limits cover it: %s', async (type, isAllowed) => {
+    scriptedBucket({
+      HeadObject: answer(200, null, {
+        ...{ 'Content-Length': '5', 'Content-Type': type, ETag: '"e1"' },
+        'Last-Modified': UPLOADED.toUTCString(),
+      }),
+    })
+    const limits = { maxBytes: 5, allowedTypes: ['text/plain', 'application/octet-stream'] }
+    const outcome = await bob({ limits }).then(
+      () => true,
+      () => false,
+    )
+    expect(outcome).toBe(isAllowed)
+  })
+})
+
+// @threat file-misattributed
+it('has the owner who can prove the upload, also if somebody else was faster', async () => {
+  scriptedBucket({ HeadObject: object() })
+  await record('bob.txt', 'key:bob')
+  const announce = vi.fn<Announce>()
+  const proven = { key: KEY, name: 'ann.txt', owner: 'key:ann' }
+  const { record: hers } = await recordUpload(testBucket(), index, proven, UPLOADED, announce)
+  expect(hers).toMatchObject({ name: 'ann.txt', owner: 'key:ann' })
+  expect(announce).toHaveBeenCalledExactlyOnceWith({ type: 'recorded', file: hers }, hers)
+  expect(await index.get('files', KEY)).toEqual(hers)
+})
+
+describe('a record of one certain upload', () => {
+  const slow = (through: FileIndex = index, announce: Announce | null = null) =>
+    recordUpload(
+      testBucket(),
+      through,
+      {
+        ...{ key: KEY, name: 'ann.txt', owner: 'key:ann', claim: ANY },
+        isExpected: ({ etag }) => etag === '"e1"',
+      },
+      UPLOADED,
+      announce,
+    )
+
+  // @threat file-misattributed
+  it('does not own the upload that has replaced it', async () => {
+    scriptedBucket({ HeadObject: object('"e2"') })
+    const announce = vi.fn<Announce>()
+    await expect(slow(index, announce)).rejects.toMatchObject({ code: 'file_replaced' })
+    expect(announce).not.toHaveBeenCalled()
+    expect(await isListed()).toBe(false)
+  })
+
+  // @threat file-misattributed
+  it.each([
+    ['before', { owner: null, name: 'a.txt' }],
+    ['after', { owner: 'key:bob', name: 'bob.txt' }],
+  ])('yields to another one that is recorded %s it is written', async (when, expected) => {
+    let head = object()
+    scriptedBucket({ HeadObject: (sent) => head(sent) })
+    const replace = async () => {
+      head = object('"e2"')
+      await record('bob.txt', 'key:bob')
+    }
+    const overtaken: FileIndex = {
+      ...index,
+      async put(file) {
+        if (when === 'before') await replace()
+        const stored = await index.put(file)
+        if (when === 'after') await replace()
+        return stored
+      },
+    }
+    await expect(slow(overtaken)).rejects.toMatchObject({ code: 'file_replaced' })
+    expect(await index.get('files', KEY)).toMatchObject({ etag: '"e2"', ...expected })
   })
 })

@@ -1,6 +1,6 @@
 import { reset } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
-import { afterEach, beforeEach, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { kvFileIndex } from '../../src/cloudflare/kv-file-index.ts'
 import type { FileIndex } from '../../src/file-index/file-index.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
@@ -26,8 +26,8 @@ const MISSING = answer(404)
 
 const record = () =>
   recordUpload(bucket, index, { key: KEY, name: 'a.txt', owner: 'key:ann' }, UPLOADED, null)
-const rename = (through: FileIndex = index, name = 'b.txt') =>
-  renameFile(bucket, through, KEY, name, LATER)
+const rename = (through: FileIndex = index, name = 'b.txt', owner: string | null = 'key:ann') =>
+  renameFile(bucket, through, KEY, name, owner, LATER)
 const stored = () => index.get('files', KEY)
 
 beforeEach(() => {
@@ -93,10 +93,85 @@ it('repairs the record of an object that is replaced meanwhile', async () => {
     etag: '"e2"',
     createdAt: LATER.toISOString(),
     owner: null,
+    name: 'a.txt',
   })
   const again = { key: KEY, name: 'new.txt', owner: 'key:bob' }
   const { record: repaired } = await recordUpload(bucket, index, again, LATER, null)
   expect(repaired).toMatchObject({ name: 'new.txt', owner: 'key:bob' })
+})
+
+describe('a rename while another upload replaces the object', () => {
+  const bobs = { key: KEY, name: 'bob.txt', owner: 'key:bob' }
+  const replace = async (etag: string) => {
+    scriptedBucket({ HeadObject: object(etag) })
+    return (await recordUpload(bucket, index, bobs, LATER, null)).record
+  }
+
+  // @threat rename-race
+  it.each([
+    ['other bytes', '"e2"'],
+    ['the same bytes in the same second', '"e1"'],
+  ])('keeps the record that came first, of %s', async (_, etag) => {
+    await record()
+    let newer: unknown
+    const overtaken: FileIndex = {
+      ...index,
+      async get(alias, key) {
+        const seen = await index.get(alias, key)
+        if (newer === undefined) {
+          newer = null
+          await index.remove(alias, key)
+          newer = await replace(etag)
+        }
+        return seen
+      },
+    }
+    const put = vi.fn(index.put)
+    await expect(rename({ ...overtaken, put }, 'mine.txt', null)).rejects.toMatchObject({
+      code: 'file_replaced',
+    })
+    expect(put).not.toHaveBeenCalled()
+    expect(await stored()).toEqual(newer)
+  })
+
+  // @threat rename-race
+  it('keeps the record that comes while it writes', async () => {
+    await record()
+    const overtaken: FileIndex = {
+      ...index,
+      async put(file) {
+        const written = await index.put(file)
+        if (file.etag === '"e1"') await replace('"e2"')
+        return written
+      },
+    }
+    await expect(rename(overtaken)).rejects.toMatchObject({ code: 'file_replaced' })
+    expect(await stored()).toMatchObject({ etag: '"e2"', name: 'bob.txt', owner: 'key:bob' })
+  })
+})
+
+describe("another owner's file", () => {
+  // @threat file-misattributed
+  it('is only renamed by a caller who may rename the files of everyone', async () => {
+    const before = (await record()).record
+    await expect(rename(index, 'b.txt', 'key:bob')).rejects.toMatchObject({ code: 'forbidden' })
+    expect(await stored()).toEqual(before)
+    expect(await rename(index, 'b.txt', null)).toEqual({ ...before, name: 'b.txt' })
+  })
+
+  // @threat file-misattributed
+  it('does not reveal whether its object exists', async () => {
+    await record()
+    scriptedBucket({ HeadObject: MISSING, GetObject: MISSING })
+    await expect(rename(index, 'b.txt', 'key:bob')).rejects.toMatchObject({ code: 'forbidden' })
+  })
+
+  // @threat file-misattributed
+  it('is also one that nobody owns', async () => {
+    const nobodys = { ...(await record()).record, owner: null }
+    await index.put(nobodys)
+    await expect(rename()).rejects.toMatchObject({ code: 'forbidden' })
+  })
 })
 
 it('removes the record of an object that is deleted meanwhile', async () => {

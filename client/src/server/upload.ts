@@ -128,8 +128,10 @@ async function uploadSingle(
     const { uploadUrl: url, headers, expiresIn } = signed
     return { url, headers, until: Date.now() + expiresIn * 1000 }
   }
-  await putBytes(sign, bytes, signal)
-  return api(isFileRecord, 'POST', '/files', { body: { key, name, bucket }, signal })
+  const etag = await putBytes(sign, bytes, signal)
+  // Somebody else may replace the object under a chosen key.
+  const record = { key, name, etag: (body.key && etag) || undefined, bucket }
+  return api(isFileRecord, 'POST', '/files', { body: record, signal })
 }
 
 /** Uploads the source in parts, after those that are already read, and records the file. */

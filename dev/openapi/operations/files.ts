@@ -92,7 +92,7 @@ export const fileOperations: Operations = {
     tag: 'files',
     summary: 'Rename a file in the index',
     description:
-      'Changes only the name in the record. The key and the object stay the same. Safe to repeat.',
+      "Changes only the name in the record. The key and the object stay the same. Safe to repeat. Another owner's file also needs `files:delete`.",
     scopes: ['files:upload'],
     answers: { 200: { description: 'The record.', body: fileRecord } },
     errors: ['object_not_found', 'file_replaced', 'invalid_key', 'index_unavailable', ...STORAGE],
@@ -136,8 +136,15 @@ export const fileOperations: Operations = {
     tag: 'files',
     summary: 'Record an uploaded object',
     description:
-      'Asks the bucket for the object, and records its size, type and ETag. Repeating the request changes nothing while the object has the same ETag and date.',
+      'Asks the bucket for the object, and records its size, type and ETag. Repeating the request changes nothing while the object has the same ETag and date. A key that the Worker did not make also needs `keys:choose`. With `files:read` and `files:record`, it can be any key, and also a file of another owner.',
     scopes: ['files:upload'],
+    members: {
+      etag: {
+        description:
+          'The ETag from the response to the PUT, with or without its quotes. Another object is `file_replaced`.',
+        examples: ['"9dd4e461268c8034f5c8564e155c67a6"'],
+      },
+    },
     answers: {
       201: {
         description: 'The record.',
@@ -147,6 +154,9 @@ export const fileOperations: Operations = {
     },
     errors: [
       'object_not_found',
+      'file_replaced',
+      'file_too_large',
+      'mimetype_not_allowed',
       'invalid_key',
       'key_not_indexable',
       'index_unavailable',

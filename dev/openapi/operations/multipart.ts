@@ -110,6 +110,7 @@ export const multipartOperations: Operations = {
     },
     errors: [
       'object_exists',
+      'file_replaced',
       ...AT_BUCKET,
       'upload_not_found',
       'invalid_part',

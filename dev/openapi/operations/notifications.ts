@@ -15,7 +15,7 @@ export const notificationOperations: Operations = {
     tag: 'notifications',
     summary: 'Report what happened in a bucket',
     description:
-      "For S3 servers, not for clients. Needs one of `NOTIFICATION_SECRETS`, as a Bearer token or as the password of Basic authentication; other credentials are not accepted. Without that setting, the route doesn't exist. The body is JSON of at most 256 KiB: S3's event notifications with at most 10 `Records`, or S3's event from Amazon EventBridge. A notification is only a hint. The Worker asks the bucket itself. It drops what it can't use, and still answers 200, because servers repeat a notification after an error.",
+      "For S3 servers, not for clients. Needs one of `NOTIFICATION_SECRETS`, as a Bearer token or as the password of Basic authentication; other credentials are not accepted. Without that setting, the route doesn't exist. The body is JSON of at most 256 KiB: S3's event notifications with at most 10 `Records`, or S3's event from Amazon EventBridge. A notification is only a hint. The Worker asks the bucket itself. It drops what it can't use, and still answers 200, because servers repeat a notification after an error. It answers 503 while the object or the event is younger than 90 seconds.",
     body: notificationBody,
     members: {
       Records: {
@@ -38,6 +38,7 @@ export const notificationOperations: Operations = {
       'events_unavailable',
       'purge_failed',
       'storage_busy',
+      'notification_early',
     ],
   },
 }

@@ -127,6 +127,7 @@ export const uppyOperations: Operations = {
       'file_too_large',
       'key_not_indexable',
       'object_exists',
+      'file_replaced',
       'object_not_found',
       'not_supported',
       'index_unavailable',
@@ -194,6 +195,7 @@ export const uppyOperations: Operations = {
     errors: [
       ...AT_BUCKET,
       'object_exists',
+      'file_replaced',
       'upload_not_found',
       'invalid_part',
       'size_mismatch',
@@ -289,6 +291,7 @@ export const uppyOperations: Operations = {
     },
     errors: [
       'object_exists',
+      'file_replaced',
       ...STEP_ERRORS,
       'not_supported',
       'body_too_large',

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, utimes } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startS3rver } from '../../../dev/s3rver.ts'
@@ -17,6 +17,8 @@ export interface Presigner {
   here(example: string): string
   /** Name of the bucket. */
   readonly bucket: string
+  /** Makes all objects an hour old, so that notifications about them count. */
+  age(): Promise<void>
   close(): Promise<void>
 }
 
@@ -41,6 +43,11 @@ export async function startPresigner(): Promise<Presigner> {
     origin,
     here: (example) => example.replaceAll(DOCUMENTED_ORIGIN, origin),
     bucket,
+    async age() {
+      const hourAgo = new Date(Date.now() - 3_600_000)
+      const objects = await readdir(join(directory, bucket), { recursive: true })
+      for (const name of objects) await utimes(join(directory, bucket, name), hourAgo, hourAgo)
+    },
     close: () => all.disposeAsync(),
   }
 }
