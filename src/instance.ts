@@ -5,8 +5,8 @@ import { edgeObjects, stubIn } from './cloudflare/edge-objects.ts'
 import { fetchIsPublic } from './cloudflare/runtime.ts'
 import { directObjects } from './delivery/object-source.ts'
 import type { ImageResizer } from './delivery/variant.ts'
-import { within } from './delivery/within.ts'
 import { asApiError, type Issue } from './errors/api-error.ts'
+import { within } from './errors/deadline.ts'
 import { describe } from './errors/describe.ts'
 import { logWarning, type Warning, type WarningText } from './errors/warnings.ts'
 import { announcerTo, type Later } from './events/announcer.ts'
@@ -80,8 +80,8 @@ export interface PresignerOptions<E extends Env = Env> {
   images?: (env: E['Bindings']) => ImageResizer | null | undefined
 }
 
-/** The longest wait for the queue, in milliseconds. */
-const QUEUE_TIMEOUT = 10_000
+/** The longest wait for the queue, and for the app's `onEvent`, in milliseconds. */
+const EVENT_TIMEOUT = 10_000
 
 /** A queue of Cloudflare Queues. */
 export interface JobQueue {
@@ -168,7 +168,7 @@ function createInstance<E extends Env>(
       ? null
       : async (...jobs) => {
           const messages = jobs.map((job) => ({ body: jobMessage(job) }))
-          await within(QUEUE_TIMEOUT, queue.sendBatch(messages))
+          await within(EVENT_TIMEOUT, queue.sendBatch(messages))
         }
   const webhooks = loaded.ok ? loaded.settings.webhooks : []
   const warnings: Warning[] = []
@@ -191,7 +191,12 @@ function createInstance<E extends Env>(
         onEvent === undefined
           ? null
           : (event, background) =>
-              onEvent(event, { env, waitUntil: (work) => background.waitUntil(work) }),
+              within(
+                EVENT_TIMEOUT,
+                Promise.resolve(
+                  onEvent(event, { env, waitUntil: (work) => background.waitUntil(work) }),
+                ),
+              ),
       webhooks,
       later,
     }),

@@ -1,10 +1,12 @@
 import { coversAll } from '../delivery/byte-range.ts'
-import { pipeOf, pump } from '../delivery/pump.ts'
-import { withinCacheTime } from '../delivery/within.ts'
+import { logCut, pipeOf, pump, withinCacheTime } from '../delivery/pump.ts'
+import { inTime } from '../errors/deadline.ts'
 import type { Warning } from '../errors/warnings.ts'
+import { awaitTurn, lead, type Turn, Turns } from './turns.ts'
 
 const WAIT_MILLISECONDS = 20
-const MAX_WAITS = 50
+/** How often a request looks for the copy that another one stores: for a second. */
+const MAX_LOOKS = 50
 /** Maximum time to fill a copy. A purge is remembered for this time. */
 const MAX_FILL_SECONDS = 3600
 
@@ -35,40 +37,76 @@ const matchCopy = ({ url, range, maxAgeSeconds }: Wanted): Promise<Response | nu
     return (await cache.match(new Request(copyUrl(url, id), { headers }))) ?? null
   })
 
-/** URLs of the copies that this isolate is fetching from the bucket. */
-const filling = new Set<string>()
+/** The requests of this isolate that are fetching a copy, by its URL. */
+const filling = new Turns()
 
 /**
- * Returns the copy. If another request is fetching it, waits for up to a second. So many clients of
- * a new object cost the bucket one request, as with Workers Caching. Returns null without a copy,
- * undefined if the Cache API fails.
+ * Returns the copy. If another request is fetching it, waits for the bucket's answer to that, and
+ * then for up to a second for the copy. So many clients of a new object cost the bucket one request,
+ * as with Workers Caching. Throws the error that the bucket's answer means. Without a copy, returns
+ * null, or if this request may fetch it until `deadline`, its turn. Returns undefined if the Cache
+ * API fails.
  */
-export async function findCopy(wanted: Wanted): Promise<Response | null | undefined> {
+export async function findCopy(
+  wanted: Wanted,
+  deadline: number | null,
+): Promise<Response | Turn | null | undefined> {
+  const { url } = wanted
   let copy = await matchCopy(wanted)
-  for (let waits = 0; waits < MAX_WAITS && copy === null && filling.has(wanted.url); waits++) {
-    await new Promise((resolve) => setTimeout(resolve, WAIT_MILLISECONDS))
-    copy = await matchCopy(wanted)
+  const other = filling.find(url)
+  for (let looks = 0; other && copy === null && looks < MAX_LOOKS; ) {
+    await awaitTurn(other, WAIT_MILLISECONDS)
+    const isOver = filling.find(url) !== other
+    if (other.hasAnswer) {
+      copy = await matchCopy(wanted)
+      looks += 1
+    }
+    if (isOver) break
   }
-  return copy
+  return copy === null && deadline !== null ? filling.begin(url, deadline) : copy
+}
+
+/** Ends the turn from `findCopy` to fetch the copy of `url`. */
+export const endFill = (url: string, turn: Turn): void => filling.end(url, turn)
+
+/** The requests of this isolate that are opening an object, by its URL. */
+const opening = new Turns()
+
+/**
+ * Opens an object. If another request for it waits for the bucket's answer, waits too, and throws its
+ * error. An error is not cached, so many clients would otherwise each ask a bucket that fails.
+ */
+export async function openOnce(
+  url: string,
+  deadline: number,
+  open: () => Promise<Response>,
+): Promise<Response> {
+  const other = opening.find(url)
+  if (other !== undefined) {
+    while (opening.find(url) === other) await awaitTurn(other, WAIT_MILLISECONDS)
+    return open()
+  }
+  const turn = opening.begin(url, deadline)
+  try {
+    return await lead(turn, open)
+  } finally {
+    opening.end(url, turn)
+  }
 }
 
 /** A copy that is being fetched. */
 export interface Fill {
   /** Tells whether there was no purge since the start. Also false if unknown. */
   isCurrent(): Promise<boolean>
-  /** Call this at the end. Other requests then stop waiting for this copy. */
-  end(): void
 }
 
 /** Starts a fill. Call this before the request to the bucket for the object of `url`. */
 export async function beginFill(url: string): Promise<Fill> {
-  filling.add(url)
   const end = Date.now() + MAX_FILL_SECONDS * 1000
   const purged = await lastPurge(url)
   return {
     isCurrent: async () =>
       purged !== undefined && (await lastPurge(url)) === purged && Date.now() < end,
-    end: () => filling.delete(url),
   }
 }
 
@@ -101,26 +139,31 @@ export async function dropCopy(url: string): Promise<void> {
  * Serves a complete object while the Cache API stores a copy. Workers Caching does that
  * automatically. For a partial `range`, stores the copy first and returns the range from it.
  * Returns null if the Cache API stores nothing, as on workers.dev. Throws `storage_error` if the
- * bucket's response breaks off.
+ * bucket's response breaks off, and `storage_busy` at the deadline of `now`. `about` is for the log
+ * of a delivery that the bucket cuts.
  */
 export async function serveAndKeep(
   wanted: Wanted,
   fill: Fill,
   whole: Response,
   waitUntil: (work: Promise<unknown>) => void,
+  now: Date,
+  about: object,
 ): Promise<Response | null> {
   if (whole.body === null) return whole
   const { url, range } = wanted
   const length = whole.headers.get('content-length')
   const copy = pipeOf(length)
   const copied = new Response(copy.readable, whole)
-  if (range !== null && !coversAll(range, Number(length)))
-    return (await keep(url, fill, copied, pump(whole.body, { copy: copy.writable })))
-      ? ((await matchCopy(wanted)) ?? null)
-      : null
+  if (range !== null && !coversAll(range, Number(length))) {
+    const kept = keep(url, fill, copied, pump(whole.body, { copy: copy.writable }))
+    // After the deadline, it continues for the next request.
+    waitUntil(kept)
+    return (await inTime(Infinity, now, () => kept)) ? ((await matchCopy(wanted)) ?? null) : null
+  }
   const client = pipeOf(length)
   const sinks = { client: client.writable, copy: copy.writable }
-  waitUntil(keep(url, fill, copied, pump(whole.body, sinks)))
+  waitUntil(keep(url, fill, copied, pump(whole.body, sinks)).catch((error) => logCut(about, error)))
   return new Response(client.readable, whole)
 }
 

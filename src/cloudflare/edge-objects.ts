@@ -1,12 +1,13 @@
 import * as z from 'zod/mini'
 import type { Bucket } from '../bucket/bucket.ts'
-import type { ObjectSource } from '../delivery/object-source.ts'
+import type { Asker, ObjectSource } from '../delivery/object-source.ts'
 import { copySeconds } from '../delivery/open-object.ts'
 import { specQuery, type VariantSpec } from '../delivery/variant.ts'
 import { ApiError, type ErrorCode, isErrorCode } from '../errors/api-error.ts'
+import { deadlineOf, within } from '../errors/deadline.ts'
 import { describe } from '../errors/describe.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
-import { copyUrl, FAILURE, WANTED_RANGE } from './objects-protocol.ts'
+import { ASKER, copyUrl, DEADLINE, FAILURE, WANTED_RANGE } from './objects-protocol.ts'
 
 const failureSchema = z.object({
   code: z.custom<ErrorCode>(isErrorCode),
@@ -14,6 +15,9 @@ const failureSchema = z.object({
   reason: z.optional(z.string()),
   retryAfterSeconds: z.optional(z.number()),
 })
+
+/** Maximum time of a purge. */
+const PURGE_MILLISECONDS = 10_000
 
 /** The methods of the `Objects` entrypoint. */
 export interface ObjectsStub {
@@ -41,24 +45,25 @@ const isStub = (value: unknown): value is ObjectsStub =>
  */
 export const edgeObjects = (stub: ObjectsStub): ObjectSource => ({
   keepsCopies: true,
-  async open(method, bucket, key, range, variant) {
-    const request = await objectRequest(method, bucket, key, range, variant)
+  async open(method, bucket, key, range, variant, asker) {
+    const request = await objectRequest(method, bucket, key, range, variant, asker)
     const answer = await stub.fetch(request, { encodeResponseBody: 'manual' })
     if (answer.ok || answer.status === 416) return answer
     throw failureOf(answer)
   },
   async purge({ alias }, keys) {
-    const cause = await stub.purge(alias, keys).catch(describe)
+    const cause = await within(PURGE_MILLISECONDS, stub.purge(alias, keys)).catch(describe)
     if (cause !== null)
       throw new ApiError('purge_failed', 'The edge copy could not be purged. Try again.', {
         cause,
+        retryAfterSeconds: 60,
       })
   },
 })
 
 /**
- * Returns a request to `Objects` for an object or a variant, or one range of it. It contains nothing from the
- * client's own request, since all clients share the edge copy.
+ * Returns a request to `Objects` for an object or a variant, or one range of it. It contains nothing
+ * from the client's own request, since all clients share the edge copy.
  */
 export async function objectRequest(
   method: 'GET' | 'HEAD',
@@ -66,8 +71,12 @@ export async function objectRequest(
   key: ObjectKey,
   range: string | null,
   variant: VariantSpec | null = null,
+  asker?: Asker,
 ): Promise<Request> {
-  const headers: HeadersInit = range === null ? {} : { Range: range, [WANTED_RANGE]: range }
+  const headers = {
+    ...(range === null ? {} : { Range: range, [WANTED_RANGE]: range }),
+    ...(asker && { [ASKER]: asker.requestId, [DEADLINE]: String(deadlineOf(asker.now)) }),
+  }
   // The query is part of Workers Caching's key, so each lifetime and each variant has its own copy.
   const query = `edgeTtl=${copySeconds(bucket, key)}${variant === null ? '' : `&${specQuery(variant)}`}`
   return new Request(`${await copyUrl(bucket, key)}?${query}`, { method, headers })

@@ -1,6 +1,7 @@
+import { withinCacheTime } from '../delivery/pump.ts'
 import { isImageError, type KeptImage } from '../delivery/variant.ts'
-import { withinCacheTime } from '../delivery/within.ts'
 import { attempt } from './edge-cache.ts'
+import { awaitTurn, Turns } from './turns.ts'
 
 const WAIT_MILLISECONDS = 50
 const MAX_WAITS = 240
@@ -23,8 +24,8 @@ type Outcome = { readonly until: number } & (
   | { readonly error: unknown }
 )
 
-/** The variants that this isolate is making, by name. The value identifies the request. */
-const making = new Map<string, object>()
+/** The requests of this isolate that are making a variant, by its name. */
+const making = new Turns()
 /** The latest variants of this isolate, by name. */
 const outcomes = new Map<string, Outcome>()
 /** Originals that this isolate holds. */
@@ -34,35 +35,36 @@ const beginning = new Map<string, string>()
 
 /**
  * Resolves with the result of `make`, which is billed, and starts to store it with `keep`. Requests
- * for the same variant that come before it is stored get the same image, or the same error of
- * `resize`. Later ones don't, since the object may have changed, and neither do those after
- * `forgetVariants`.
+ * for the same variant that come before it is stored get the same image, or the same error. Later
+ * ones don't, since the object may have changed, and neither do those after `forgetVariants`.
  */
 export async function makeOnce(
   name: string,
   make: () => Promise<KeptImage>,
   keep: (image: KeptImage) => Promise<unknown>,
 ): Promise<KeptImage> {
-  let isShared = making.has(name)
-  for (let waits = 0; waits < MAX_WAITS && making.has(name) && !latest(name); waits++)
-    await new Promise((resolve) => setTimeout(resolve, WAIT_MILLISECONDS))
-  isShared ||= making.has(name)
+  let other = making.find(name)
+  const isShared = other !== undefined
+  for (let waits = 0; waits < MAX_WAITS && other && !latest(name); waits++) {
+    await awaitTurn(other, WAIT_MILLISECONDS)
+    other = making.find(name)
+  }
   const known = latest(name)
   if (known !== undefined && 'error' in known) throw known.error
   if (known !== undefined && isShared) return known.image
-  const request = {}
-  making.set(name, request)
-  const isCurrent = () => making.get(name) === request
-  const end = () => isCurrent() && making.delete(name)
+  const turn = making.begin(name, Date.now() + HELD_MILLISECONDS)
+  const isCurrent = () => making.find(name) === turn
+  const end = () => making.end(name, turn)
   try {
     const image = await make()
     if (isCurrent()) remember(name, { image, until: Date.now() + IMAGE_MILLISECONDS })
     void keep(image).finally(end)
     return image
   } catch (error) {
-    // The bucket may answer differently at once: the object may be uploaded now.
+    // For later requests, the bucket may answer differently: the object may be uploaded now.
     if (isImageError(error) && isCurrent())
       remember(name, { error, until: Date.now() + ERROR_MILLISECONDS })
+    turn.failure = { error }
     end()
     throw error
   }
@@ -97,8 +99,9 @@ function hasRoom(bytes: number): boolean {
  * just made.
  */
 export function forgetVariants(url: string): void {
-  for (const names of [making, outcomes])
-    for (const name of names.keys()) if (name.startsWith(`${url}?`)) names.delete(name)
+  const start = `${url}?`
+  making.forget(start)
+  for (const name of outcomes.keys()) if (name.startsWith(start)) outcomes.delete(name)
 }
 
 /** Returns the latest outcome of a variant, if it is recent. */

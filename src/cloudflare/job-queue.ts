@@ -1,4 +1,5 @@
 import type { ObjectSource } from '../delivery/object-source.ts'
+import { asApiError } from '../errors/api-error.ts'
 import { describe } from '../errors/describe.ts'
 import { logWarning } from '../errors/warnings.ts'
 import { type Job, jobIn } from '../events/job.ts'
@@ -59,9 +60,13 @@ async function runJob(
   }
   const { settings } = loaded
   if (job.kind === 'purge') {
-    const failure = await purge(job, settings, objects).then(() => null, describe)
-    if (failure === null) message.ack()
-    else logWarning('edge copy not purged', { reason: failure, ...retry() })
+    try {
+      await purge(job, settings, objects)
+      message.ack()
+    } catch (error) {
+      const asked = asApiError(error)?.retryAfterSeconds
+      logWarning('edge copy not purged', { reason: describe(error), ...retry(asked) })
+    }
     return
   }
   const webhook = await endpointOf(job.endpoint, settings)

@@ -1,13 +1,13 @@
 import { ApiError } from '../errors/api-error.ts'
-import type { FileIndex } from '../file-index/file-index.ts'
+import { type FileIndex, indexUnavailable } from '../file-index/file-index.ts'
 import { fromMetadata, toMetadata } from '../file-index/file-record.ts'
 import { utf8Length } from '../keys/encodings.ts'
 import { type ObjectKey, objectKeyError, parseObjectKey } from '../keys/object-key.ts'
 
 /** Workers KV's limit for a key, in bytes. */
 const MAX_KV_KEY_BYTES = 512
-/** Maximum time of one operation of Workers KV. */
-const TIMEOUT_SECONDS = 10
+/** Seconds until Workers KV accepts another write of the same key. */
+const WRITE_SECONDS = 1
 
 /**
  * Returns the file index in Workers KV. docs/kv-schema.md describes its keys. Throws
@@ -76,35 +76,25 @@ export function kvFileIndex(kv: KVNamespace): FileIndex {
 
 const kvKey = (bucket: string, key: string): string => `file:${bucket}:${key}`
 
-/**
- * Resolves with the result of Workers KV. Its errors (mostly limits) and timeouts become
- * `index_unavailable`. After a timeout, the operation may still take effect.
- */
+/** Resolves with the result of Workers KV. Its errors, mostly limits, become `index_unavailable`. */
 async function attempt<T>(operation: () => Promise<T>): Promise<T> {
-  let timer: number | null = null
-  const timeout = new Promise<never>((_, reject) => {
-    const late = new Error(`Workers KV did not respond within ${TIMEOUT_SECONDS} seconds.`)
-    timer = setTimeout(() => reject(late), TIMEOUT_SECONDS * 1000)
-  })
   try {
-    return await Promise.race([operation(), timeout])
+    return await operation()
   } catch (cause) {
-    throw new ApiError('index_unavailable', 'The index did not respond. Try again.', { cause })
-  } finally {
-    clearTimeout(timer)
+    throw indexUnavailable(cause, isTooSoon(cause) ? WRITE_SECONDS : undefined)
   }
 }
 
-/**
- * Runs `write`, and once more after a second if another request has just written the same key.
- * Workers KV refuses a second write to a key within a second.
- */
+/** Tells whether Workers KV refused a second write to a key within a second. */
+const isTooSoon = (error: unknown): boolean => /\b429\b/.test(String(error))
+
+/** Runs `write`, and once more after a second if another request has just written the same key. */
 async function writeTwice(write: () => Promise<void>): Promise<void> {
   try {
     await write()
   } catch (error) {
-    if (!/\b429\b/.test(String(error))) throw error
-    await new Promise((resolve) => setTimeout(resolve, 1100))
+    if (!isTooSoon(error)) throw error
+    await new Promise((resolve) => setTimeout(resolve, WRITE_SECONDS * 1100))
     await write()
   }
 }

@@ -1,8 +1,9 @@
 import type { ObjectSource } from '../delivery/object-source.ts'
+import { asApiError } from '../errors/api-error.ts'
 import type { WarningText } from '../errors/warnings.ts'
 import type { Announcer, Background } from '../events/announcer.ts'
 import { retryDelay } from '../events/retry-delay.ts'
-import type { FileIndex } from '../file-index/file-index.ts'
+import { type FileIndex, timedIndex } from '../file-index/file-index.ts'
 import type { LoadedSettings } from '../settings/define.ts'
 import { type Notification, readR2Message } from '../uploads/notification.ts'
 import {
@@ -51,7 +52,13 @@ export async function consumeNotifications(
     hasFailed = true
     warnings.push(`notifications failed: misconfigured ${read.length}`)
   } else {
-    const recorder = recorderOf(loaded.settings.buckets, fileIndex, objects, events, background)
+    const recorder = recorderOf(
+      loaded.settings.buckets,
+      timedIndex(fileIndex, now),
+      objects,
+      events,
+      background,
+    )
     const results = []
     for (let start = 0; start < read.length; start += AT_ONCE) {
       const some = read.slice(start, start + AT_ONCE)
@@ -62,7 +69,7 @@ export async function consumeNotifications(
       const settled = await recordAllNotified(recorder, notifications, now, isFirstLook)
       for (const [i, { message }] of some.entries()) {
         const result = settled[i]
-        if (result?.status !== 'fulfilled') retryLater(message)
+        if (result?.status !== 'fulfilled') retryLater(message, result?.reason)
         else if (typeof result.value === 'number') message.retry({ delaySeconds: result.value })
         else message.ack()
       }
@@ -87,5 +94,7 @@ export async function consumeNotifications(
 }
 
 /** The queue itself ends the retries: `max_retries` and `dead_letter_queue` in wrangler.toml. */
-const retryLater = (message: QueueMessage): void =>
-  message.retry({ delaySeconds: retryDelay(message.attempts, 0, Math.random()) })
+function retryLater(message: QueueMessage, failure?: unknown): void {
+  const asked = asApiError(failure)?.retryAfterSeconds ?? 0
+  message.retry({ delaySeconds: retryDelay(message.attempts, asked, Math.random()) })
+}

@@ -6,6 +6,10 @@ import type { ObjectKey } from '../keys/object-key.ts'
 /** The header that repeats `Range`, since Workers Caching removes that from its requests. */
 export const WANTED_RANGE = 'X-Wanted-Range'
 
+/** The headers with the id and the deadline of the request that asks, for the log and the bucket. */
+export const ASKER = 'X-Asker'
+export const DEADLINE = 'X-Deadline'
+
 /**
  * The header that contains an error as percent-encoded JSON, since the response to a HEAD has no
  * body.

@@ -12,13 +12,21 @@ import {
   specIn,
   type VariantSpec,
 } from '../delivery/variant.ts'
-import { within } from '../delivery/within.ts'
 import { ApiError, STATUS_BY_CODE } from '../errors/api-error.ts'
+import { inTime, newDeadline, RequestTime } from '../errors/deadline.ts'
 import { describe } from '../errors/describe.ts'
 import { type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
 import type { SettingsFor } from '../settings/define.ts'
 import { headObject } from '../storage/object.ts'
-import { beginFill, dropCopy, findCopy, serveAndKeep, type Wanted } from './edge-cache.ts'
+import {
+  beginFill,
+  dropCopy,
+  endFill,
+  findCopy,
+  openOnce,
+  serveAndKeep,
+  type Wanted,
+} from './edge-cache.ts'
 import {
   currentGeneration,
   dropVariants,
@@ -28,10 +36,8 @@ import {
   putVariant,
   withRoom,
 } from './edge-variants.ts'
-import { copyUrl, FAILURE, WANTED_RANGE } from './objects-protocol.ts'
-
-/** Maximum time of a purge of Workers Caching. */
-const PURGE_MILLISECONDS = 10_000
+import { ASKER, copyUrl, DEADLINE, FAILURE, WANTED_RANGE } from './objects-protocol.ts'
+import { lead } from './turns.ts'
 
 /** The entrypoint that a Worker exports as `Objects`. */
 export interface ObjectsEntrypoint<E> extends WorkerEntrypoint<E> {
@@ -57,33 +63,35 @@ export const objectsEntrypoint = <E extends object>(
   ...given: ConstructorParameters<typeof WorkerEntrypoint<E>>
 ) => ObjectsEntrypoint<E>) =>
   class Objects extends WorkerEntrypoint<E> {
-    override async fetch(request: Request): Promise<Response> {
-      const range = request.headers.get(WANTED_RANGE)
-      const method = request.method === 'HEAD' ? 'HEAD' : 'GET'
-      try {
-        const asked = new URL(request.url)
-        const { bucket, key, url } = await this.#locate(asked)
-        const variant = specIn(asked.searchParams)
-        if (variant !== null) {
-          const image = await this.#variant({
-            bucket,
-            key,
-            variant,
-            url,
-            query: asked.search,
-            range,
-          })
-          return method === 'HEAD' ? new Response(null, image) : image
-        }
-        const open = (fillBytes?: number) =>
-          openObject(bucket, key, method, range, new Date(), fillBytes)
-        if (this.ctx.cache !== undefined) return this.#forCache(await open(), bucket, key)
-        const maxAgeSeconds = copySeconds(bucket, key)
-        if (maxAgeSeconds === 0) return relay(await open())[0]
-        return await this.#throughCacheApi({ url, range, maxAgeSeconds }, method, open)
-      } catch (error) {
-        return failure(error)
+    override fetch(request: Request): Promise<Response> {
+      const answer = this.#answer(request).catch(failure)
+      // Other requests wait for this one, also if its client disconnects.
+      this.ctx.waitUntil(answer.catch(() => undefined))
+      return answer
+    }
+
+    async #answer({ url: href, headers, method: asked }: Request): Promise<Response> {
+      const range = headers.get(WANTED_RANGE)
+      const method = asked === 'HEAD' ? 'HEAD' : 'GET'
+      const deadline = Math.min(Number(headers.get(DEADLINE) ?? Infinity), newDeadline())
+      const now = new RequestTime(deadline)
+      const { searchParams, search: query } = new URL(href)
+      const { bucket, key, url } = await this.#locate(new URL(href))
+      const about = { requestId: headers.get(ASKER), bucket: bucket.alias }
+      const variant = specIn(searchParams)
+      if (variant !== null) {
+        const wanted = { bucket, key, variant, url, query, range }
+        const image = await inTime(Infinity, now, () => this.#variant(wanted, now))
+        return method === 'HEAD' ? new Response(null, image) : image
       }
+      const open = (fillBytes?: number) => openObject(bucket, key, method, range, now, fillBytes)
+      if (this.ctx.cache !== undefined) {
+        const opened = method === 'GET' && range === null ? openOnce(href, deadline, open) : open()
+        return this.#forCache(await opened, bucket, key, about)
+      }
+      const maxAgeSeconds = copySeconds(bucket, key)
+      if (maxAgeSeconds === 0) return relay(await open(), about)[0]
+      return this.#throughCacheApi({ url, range, maxAgeSeconds }, method, open, now, about)
     }
 
     /**
@@ -115,10 +123,7 @@ export const objectsEntrypoint = <E extends object>(
 
     async #purgeTags(bucket: Bucket, keys: readonly ObjectKey[]): Promise<void> {
       const tags = await Promise.all(keys.map((key) => cacheTag(bucket, key)))
-      const purged = await within(
-        PURGE_MILLISECONDS,
-        Promise.resolve(this.ctx.cache?.purge({ tags })),
-      )
+      const purged = await this.ctx.cache?.purge({ tags })
       if (purged?.success !== true) throw new Error('The edge cache refused the purge.')
     }
 
@@ -126,29 +131,38 @@ export const objectsEntrypoint = <E extends object>(
       wanted: Wanted,
       method: 'GET' | 'HEAD',
       open: (fillBytes?: number) => Promise<Response>,
+      now: RequestTime,
+      about: object,
     ): Promise<Response> {
       const bypass = async (fillBytes?: number) =>
-        withStatus(relay(await open(fillBytes))[0], 'BYPASS')
-      const copy = await findCopy(wanted)
+        withStatus(relay(await open(fillBytes), about)[0], 'BYPASS')
+      const copy = await findCopy(wanted, method === 'HEAD' ? null : now.deadline)
       if (copy === undefined) return bypass(0)
-      if (copy !== null) return method === 'HEAD' ? new Response(null, copy) : copy
-      if (method === 'HEAD') return bypass()
+      if (copy === null) return bypass()
+      if (copy instanceof Response) return method === 'HEAD' ? new Response(null, copy) : copy
 
-      const fill = await beginFill(wanted.url)
       const works: Promise<unknown>[] = []
       try {
-        const opened = await open()
-        if (opened.headers.get('Cache-Control') === 'no-store')
-          return withStatus(relay(opened)[0], 'BYPASS')
-        const served = await serveAndKeep(wanted, fill, opened, (work) => works.push(work))
-        return served === null ? await bypass(0) : withStatus(served, 'MISS')
+        return await lead(copy, async () => {
+          const fill = await beginFill(wanted.url)
+          const opened = await open()
+          copy.hasAnswer = true
+          if (opened.headers.get('Cache-Control') === 'no-store')
+            return withStatus(relay(opened, about)[0], 'BYPASS')
+          const later = (work: Promise<unknown>) => works.push(work)
+          const served = await serveAndKeep(wanted, fill, opened, later, now, about)
+          return served === null ? await bypass(0) : withStatus(served, 'MISS')
+        })
       } finally {
-        this.ctx.waitUntil(Promise.allSettled(works).then(fill.end))
+        this.ctx.waitUntil(Promise.allSettled(works).then(() => endFill(wanted.url, copy)))
       }
     }
 
     /** Returns a resized image, from the edge cache if it is there. */
-    async #variant({ bucket, key, variant, url, query, range }: VariantRequest): Promise<Response> {
+    async #variant(
+      { bucket, key, variant, url, query, range }: VariantRequest,
+      now: Date,
+    ): Promise<Response> {
       const wanted = { url, query: query.slice(1) }
       const usesCacheApi = this.ctx.cache === undefined
       const kept = usesCacheApi ? await matchVariant(wanted, range) : null
@@ -156,9 +170,9 @@ export const objectsEntrypoint = <E extends object>(
       let generation: string | undefined
       const make = async () => {
         if (usesCacheApi) generation = await currentGeneration(url)
-        const original = await openObject(bucket, key, 'GET', null, new Date(), 0)
+        const original = await openObject(bucket, key, 'GET', null, now, 0)
         return withRoom(heldBytes(original), () =>
-          resize(relay(original)[0], variant, images?.(this.env) ?? null),
+          resize(relay(original, null)[0], variant, images?.(this.env) ?? null),
         )
       }
       const keep = (image: KeptImage) => {
@@ -177,8 +191,8 @@ export const objectsEntrypoint = <E extends object>(
     }
 
     /** Returns the response for Workers Caching. */
-    #forCache(opened: Response, bucket: Bucket, key: ObjectKey): Response {
-      const [response, done] = relay(opened)
+    #forCache(opened: Response, bucket: Bucket, key: ObjectKey, about: object): Response {
+      const [response, done] = relay(opened, about)
       const kept = opened.body !== null && opened.headers.get('Cache-Control') !== 'no-store'
       if (kept) this.ctx.waitUntil(done.then(() => this.#dropIfDeleted(bucket, key)))
       return response

@@ -91,7 +91,7 @@ function browserLifetime({ key, expires }: LinkPolicy, bucket: Bucket, now: Date
 
 /**
  * Returns `Cache-Status` (RFC 9211) from Cloudflare's cache status, and for objects that are never
- * cached.
+ * cached. It has no `stored`, since the bucket may still cut the body.
  */
 function cacheStatus(object: Headers): string {
   if (object.get('cache-control') === 'no-store') return 'edge-presigner; fwd=bypass'
@@ -101,10 +101,10 @@ function cacheStatus(object: Headers): string {
     case 'UPDATING':
       return 'edge-presigner; hit'
     case 'MISS':
-      return 'edge-presigner; fwd=uri-miss; stored'
+      return 'edge-presigner; fwd=uri-miss'
     case 'EXPIRED':
     case 'REVALIDATED':
-      return 'edge-presigner; fwd=stale; stored'
+      return 'edge-presigner; fwd=stale'
     default:
       return 'edge-presigner; fwd=bypass'
   }

@@ -6,6 +6,13 @@ import { openObject } from './open-object.ts'
 import { ON_WORKERS, relay } from './pump.ts'
 import type { VariantSpec } from './variant.ts'
 
+/** The request that asks for an object. */
+export interface Asker {
+  readonly now: Date
+  /** For the log of a delivery that the bucket cuts. */
+  readonly requestId: string
+}
+
 /** The source of object bytes for links. */
 export interface ObjectSource {
   /** Whether it keeps copies, which a delete must purge. */
@@ -20,7 +27,8 @@ export interface ObjectSource {
     bucket: Bucket,
     key: ObjectKey,
     range: string | null,
-    variant?: VariantSpec | null,
+    variant: VariantSpec | null,
+    asker: Asker,
   ): Promise<Response>
   /**
    * Purges every copy of these objects, at most 100, in one call. Throws `purge_failed`. Copies then
@@ -50,8 +58,8 @@ const FETCH_KEEPS_CODINGS = ON_WORKERS
  */
 export const directObjects: ObjectSource = {
   keepsCopies: false,
-  async open(method, bucket, key, range) {
-    const opened = await openObject(bucket, key, method, range, new Date(), 0)
+  async open(method, bucket, key, range, _variant, { now, requestId }) {
+    const opened = await openObject(bucket, key, method, range, now, 0)
     if (!FETCH_KEEPS_CODINGS && contentCodings(opened.headers.get('content-encoding')).length > 0) {
       await opened.body?.cancel()
       throw new ApiError(
@@ -59,7 +67,7 @@ export const directObjects: ObjectSource = {
         'Links can\'t deliver an object with a Content-Encoding here. Use a download URL, or a link with delivery "redirect".',
       )
     }
-    return relay(opened)[0]
+    return relay(opened, { requestId, bucket: bucket.alias })[0]
   },
   async purge() {},
 }

@@ -48,13 +48,13 @@ export async function openObject(
 ): Promise<Response> {
   if (range !== null && method === 'GET') {
     const part = await fetchObject({ bucket, method: 'GET', key, headers: { Range: range } }, now)
-    const answer = await answerPart(bucket, key, part, fillBytes)
+    const answer = await answerPart(bucket, key, part, fillBytes, now)
     if (answer !== null) return answer
   }
   const answer = await fetchObject({ bucket, method, key }, now)
   if (method === 'HEAD' && answer.status === 404)
-    await withDeadline(TIMEOUT_SECONDS, (signal) => requireBucket(bucket, key, now, signal))
-  return wholeObject(bucket, key, answer, method === 'HEAD' ? 'HeadObject' : 'GetObject')
+    await withDeadline(TIMEOUT_SECONDS, now, (signal) => requireBucket(bucket, key, now, signal))
+  return wholeObject(bucket, key, answer, now, method === 'HEAD' ? 'HeadObject' : 'GetObject')
 }
 
 /** Returns the response to a range, or null if the complete object should be fetched instead. */
@@ -63,6 +63,7 @@ async function answerPart(
   key: ObjectKey,
   part: Response,
   fillBytes: number,
+  now: Date,
 ): Promise<Response | null> {
   if (part.status === 416) {
     await part.body?.cancel()
@@ -71,7 +72,7 @@ async function answerPart(
     if (contentRange !== null) headers.set('Content-Range', contentRange)
     return new Response(null, { status: 416, headers })
   }
-  if (part.status !== 206) return wholeObject(bucket, key, part)
+  if (part.status !== 206) return wholeObject(bucket, key, part, now)
   await assertObject(part)
 
   const range = parseContentRange(part.headers.get('content-range'))
@@ -96,6 +97,7 @@ async function wholeObject(
   bucket: Bucket,
   key: ObjectKey,
   answer: Response,
+  now: Date,
   operation = 'GetObject',
 ): Promise<Response> {
   if (answer.status === 200) {
@@ -103,7 +105,7 @@ async function wholeObject(
     const length = answer.headers.get('content-length')
     return copyOf(bucket, key, answer, length === null ? null : Number(length))
   }
-  const s3Code = await readS3Code(answer)
+  const s3Code = await readS3Code(answer, now)
   if (answer.status === 404 && s3Code !== 'NoSuchBucket')
     throw new ApiError('object_not_found', 'There is no object under this key.')
   throw unexpectedResponse(operation, answer, s3Code)

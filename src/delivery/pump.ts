@@ -1,11 +1,14 @@
 import { ApiError } from '../errors/api-error.ts'
-import { within, withinCacheTime } from './within.ts'
+import { within } from '../errors/deadline.ts'
+import { describe } from '../errors/describe.ts'
+import { logWarning } from '../errors/warnings.ts'
 
-/** Maximum seconds until the bucket sends the next bytes of an object. */
-const IDLE_SECONDS = 30
-/** The same for a large read, whose progress is not visible. */
-const LARGE_IDLE_SECONDS = 120
-const MIN_LARGE_BYTES = 16 * 1024
+/**
+ * A bucket that sends fewer bytes than this in so much time is given up. Only the time counts that
+ * the Worker waits for the bucket.
+ */
+const SLOW_BYTES = 16 * 1024
+const SLOW_MILLISECONDS = 20_000
 const CHUNK_BYTES = 256 * 1024
 /** How far a copy may lag behind before it slows the client. */
 const MAX_LAG_BYTES = 1024 ** 2
@@ -34,6 +37,8 @@ export async function pump(source: ReadableStream<Uint8Array>, sinks: Sinks): Pr
   let lagBytes = 0
   let atLeast = 1
   let view = new Uint8Array(CHUNK_BYTES)
+  let waited = 0
+  let received = 0
 
   const toClient = async (act: (writer: Writer) => Promise<void>) => {
     try {
@@ -53,12 +58,16 @@ export async function pump(source: ReadableStream<Uint8Array>, sinks: Sinks): Pr
 
   try {
     for (;;) {
-      // The timeout applies only to the bucket. A client may be slow.
+      // A client may be slow: the time to write to it doesn't count.
       const asked = Date.now()
-      const seconds = atLeast === 1 ? IDLE_SECONDS : LARGE_IDLE_SECONDS
-      const { done, value } = await within(seconds * 1000, reader.read(atLeast, view))
+      const reading = reader.read(atLeast, view)
+      const { done, value } = await within(SLOW_MILLISECONDS - waited, reading)
       if (done) break
-      if (reader.waits) atLeast = nextBytes(value.byteLength, Date.now() - asked)
+      const milliseconds = Date.now() - asked
+      if (reader.waits) atLeast = nextBytes(value.byteLength, milliseconds)
+      waited += milliseconds
+      received += value.byteLength
+      if (received >= SLOW_BYTES) waited = received = 0
       await toCopy(async (writer) => {
         const { byteLength } = value
         lagBytes += byteLength
@@ -79,8 +88,9 @@ export async function pump(source: ReadableStream<Uint8Array>, sinks: Sinks): Pr
       view = isFree ? new Uint8Array(buffer) : new Uint8Array(CHUNK_BYTES)
     }
   } catch (cause) {
-    for (const end of [reader.cancel(cause), client?.abort(cause), copy?.abort(cause)]) ignore(end)
-    throw new ApiError('storage_error', "The bucket's response ended early.", { cause })
+    const error = new ApiError('storage_error', "The bucket's response ended early.", { cause })
+    for (const end of [reader.cancel(cause), client?.abort(error), copy?.abort(error)]) ignore(end)
+    throw error
   }
   await Promise.all([
     toClient((writer) => writer.close()),
@@ -116,11 +126,12 @@ export function readerOf(source: ReadableStream<Uint8Array>): ByteReader {
 
 /**
  * Returns how many bytes to wait for after a read of `bytes`: the expected bytes of a tenth of a
- * second, and at most twice as many. Each read costs CPU, independent of its size.
+ * second, and at most twice as many. Each read costs CPU, independent of its size. The progress of a
+ * large read is not visible, so a bucket that suddenly is 200 times slower is given up too.
  */
 function nextBytes(bytes: number, milliseconds: number): number {
   const next = Math.ceil(bytes * Math.min(2, 100 / milliseconds))
-  return next < MIN_LARGE_BYTES ? 1 : Math.min(next, CHUNK_BYTES)
+  return next < SLOW_BYTES ? 1 : Math.min(next, CHUNK_BYTES)
 }
 
 /** Ignores a rejection of `work`. */
@@ -136,11 +147,24 @@ export function pipeOf(length: string | null): TransformStream<Uint8Array, Uint8
 
 /**
  * Returns `opened` with a body that fails if the bucket stalls, and a promise that resolves after
- * the transfer. Cancels the request to the bucket if the client disconnects.
+ * the transfer. Cancels the request to the bucket if the client disconnects. Logs a transfer that
+ * the bucket cuts with `about`, or nothing if that is null.
  */
-export function relay(opened: Response): [Response, Promise<unknown>] {
+export function relay(opened: Response, about: object | null): [Response, Promise<unknown>] {
   if (opened.body === null) return [opened, Promise.resolve()]
   const { readable, writable } = pipeOf(opened.headers.get('content-length'))
-  const done = pump(opened.body, { client: writable }).catch(() => undefined)
+  const done = pump(opened.body, { client: writable }).catch((error: unknown) => {
+    if (about !== null) logCut(about, error)
+  })
   return [new Response(readable, opened), done]
 }
+
+/** Logs that the bucket cut a delivery whose response had begun. */
+export const logCut = (about: object, error: unknown): void =>
+  logWarning('delivery cut', { ...about, reason: describe(error) })
+
+/**
+ * Resolves with the result of one step of the Cache API, which has two seconds. A link also works
+ * without the cache.
+ */
+export const withinCacheTime = <T>(work: Promise<T>): Promise<T> => within(2000, work)

@@ -18,6 +18,7 @@ export interface LinkPlace {
   readonly imageSizes: readonly ImageSize[]
   /** Whether an app uses the same origin. */
   readonly sharesOrigin: boolean
+  readonly requestId: string
 }
 
 /**
@@ -28,7 +29,7 @@ export interface LinkPlace {
 export async function serveLink(
   request: Request,
   policy: LinkPolicy,
-  { bucket, objects, imageSizes, sharesOrigin }: LinkPlace,
+  { bucket, objects, imageSizes, sharesOrigin, requestId }: LinkPlace,
   now: Date,
 ): Promise<Response> {
   const method = request.method === 'HEAD' ? 'HEAD' : 'GET'
@@ -39,7 +40,10 @@ export async function serveLink(
   if (variant !== null && !keepsCopiesOf(bucket, objects))
     throw new ApiError('image_unavailable', 'Images are resized only behind an edge cache.')
   const ask = async (range: string | null): Promise<Response> => {
-    const answer = await objects.open(method, bucket, policy.key, range, variant)
+    const answer = await objects.open(method, bucket, policy.key, range, variant, {
+      now,
+      requestId,
+    })
     return range === null ? answer : asPart(answer, range)
   }
 

@@ -1,10 +1,10 @@
 import type { Variant } from '../access/link-signature.ts'
 import { FITS, type ImageSize, sizeOf } from '../bucket/image-size.ts'
 import { ApiError, asApiError } from '../errors/api-error.ts'
+import { within } from '../errors/deadline.ts'
 import { hex } from '../keys/encodings.ts'
 import { rangeOf } from './byte-range.ts'
 import { type ImageType, imageInfo } from './image-info.ts'
-import { within } from './within.ts'
 
 /** Maximum size of an image to resize. */
 const MAX_IMAGE_BYTES = 20 * 1024 ** 2

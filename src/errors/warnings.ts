@@ -6,6 +6,7 @@ export const WARNINGS = [
   'rate limit not applied',
   'index entries unreadable',
   'image not resized',
+  'delivery cut',
   'edge copy not purged',
   'files not deleted',
   'parts and their size not checked',

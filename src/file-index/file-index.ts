@@ -1,4 +1,5 @@
 import { ApiError } from '../errors/api-error.ts'
+import { inTime } from '../errors/deadline.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import type { FileRecord } from './file-record.ts'
 
@@ -45,6 +46,34 @@ export interface FileIndex {
    */
   list(input: ListInput): Promise<ListedPage>
 }
+
+/** Maximum seconds of one operation. */
+const TIMEOUT_SECONDS = 10
+
+/**
+ * Returns `index` with a limit for each operation: `index_unavailable` after ten seconds, and
+ * `storage_busy` at the deadline of `now`. The operation may still take effect.
+ */
+export function timedIndex(index: FileIndex, now: Date): FileIndex {
+  const timed = <T>(operate: () => Promise<T>): Promise<T> =>
+    inTime(TIMEOUT_SECONDS * 1000, now, operate, () =>
+      indexUnavailable(new Error(`It did not respond within ${TIMEOUT_SECONDS} seconds.`)),
+    )
+  return {
+    get: (...key) => timed(() => index.get(...key)),
+    put: (record) => timed(() => index.put(record)),
+    remove: (...key) => timed(() => index.remove(...key)),
+    list: (input) => timed(() => index.list(input)),
+    requireIndexable: (...key) => index.requireIndexable?.(...key),
+  }
+}
+
+/** Returns the error for an operation that failed. */
+export const indexUnavailable = (cause: unknown, retryAfterSeconds?: number): ApiError =>
+  new ApiError('index_unavailable', 'The index did not respond. Try again.', {
+    cause,
+    retryAfterSeconds,
+  })
 
 /** The index of a presigner without an index. It finds nothing, and can't list files. */
 export const noFileIndex: FileIndex = {

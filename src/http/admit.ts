@@ -13,6 +13,7 @@ import type { LoadedSettings } from '../settings/define.ts'
 import { type Settings, takesOrigin } from '../settings/settings.ts'
 import { withKeys } from '../settings/with-keys.ts'
 import type { AppContext, AppEnv } from './app-env.ts'
+import { byDeadline } from './deadline.ts'
 import { countNetwork, countRequest } from './rate-limit.ts'
 import { checkUrl } from './validate.ts'
 
@@ -156,7 +157,7 @@ async function judgeByApp(
 ): Promise<Verdict> {
   if (c.req.method !== 'GET' && c.req.method !== 'HEAD') refuseForeignPage(c, settings)
   try {
-    const principal = await authenticate()
+    const principal = await byDeadline(c, authenticate)
     if (principal === null) return refuse('refused by the app')
     if (principal.expiresAt <= now.getTime()) return refuse('session expired')
     return { ok: true, principal }

@@ -9,6 +9,8 @@ export interface AppEnv {
   Bindings: { readonly instance: Instance; readonly host: Host }
   Variables: {
     requestId: string
+    /** When the response must begin, in milliseconds since 1970. */
+    deadline: number
     settings: Settings
     principal: Principal
     /** Alias of the request's bucket, for the log. */

@@ -3,6 +3,7 @@ import { describe } from '../errors/describe.ts'
 import type { Job } from '../events/job.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import type { AppContext } from './app-env.ts'
+import { byDeadline } from './deadline.ts'
 import { addWarning } from './request-log.ts'
 
 /**
@@ -14,18 +15,25 @@ export async function purgeCopies(
   bucket: Bucket,
   keys: readonly ObjectKey[],
 ): Promise<void> {
-  const { objects, later } = c.env.instance
+  const { later } = c.env.instance
   try {
-    await objects(c.executionCtx).purge(bucket, keys)
+    await purgeNow(c, bucket, keys)
   } catch (error) {
     addWarning(c, `edge copy not purged: ${describe(error)}`)
     if (later === null) throw error
-    await later(...purgeJobs(bucket, keys)).catch((unqueued: unknown) => {
+    await byDeadline(c, () => later(...purgeJobs(bucket, keys))).catch((unqueued: unknown) => {
       addWarning(c, `edge copy not purged: ${describe(unqueued)}`)
       throw error
     })
   }
 }
+
+/** Purges the edge copies of these objects. Throws `purge_failed`, and `storage_busy` at the deadline. */
+export const purgeNow = (
+  c: AppContext,
+  bucket: Bucket,
+  keys: readonly ObjectKey[],
+): Promise<void> => byDeadline(c, () => c.env.instance.objects(c.executionCtx).purge(bucket, keys))
 
 /**
  * Purges the edge copy of an object that was replaced, so that links show the new one. A failure is

@@ -4,6 +4,7 @@ import { describe } from '../errors/describe.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { removeFiles } from '../uploads/remove.ts'
 import type { AppContext } from './app-env.ts'
+import { fileIndexOf, timeOf } from './deadline.ts'
 import { purgeCopies } from './purge.ts'
 import { addWarning } from './request-log.ts'
 import { tellDeleted } from './uploads.ts'
@@ -17,10 +18,10 @@ export function removeAll(
   bucket: Bucket,
   keys: readonly ObjectKey[],
 ): Promise<ReadonlyMap<string, unknown>> {
-  const { fileIndex: index } = c.env.instance
+  const index = fileIndexOf(c)
   const purge = (purged: readonly ObjectKey[]) => purgeCopies(c, bucket, purged)
   const tell = (key: ObjectKey) => tellDeleted(c, bucket, key)
-  return removeFiles(bucket, keys, { index, purge, tell }, new Date())
+  return removeFiles(bucket, keys, { index, purge, tell }, timeOf(c))
 }
 
 /** Adds a warning with the number of keys that were not deleted, by code, and the first reason. */

@@ -66,8 +66,7 @@ export function onError(thrown: unknown, c: AppContext): Response {
   c.set('failure', thrown)
   const error = asApiError(thrown) ?? new ApiError('internal', 'Internal error. See the log.')
   const { code, message, issues, reason } = error
-  const retryAfter =
-    code === 'rate_limited' || code === 'purge_failed' ? 60 : error.retryAfterSeconds
+  const retryAfter = code === 'rate_limited' ? 60 : error.retryAfterSeconds
   const status = STATUS_BY_CODE[code]
   const headers = {
     ...(code === 'unauthenticated' ? { 'WWW-Authenticate': challenge(c, reason) } : {}),

@@ -16,6 +16,7 @@ import { DIRECTORY, S3_METADATA_NAME } from '../uploads/upload-fields.ts'
 import { refuseForeignPage } from './admit.ts'
 import type { AppContext } from './app-env.ts'
 import { chooseBucket } from './choose-bucket.ts'
+import { byDeadline, eventsOf, fileIndexOf, removeDeadline, timeOf } from './deadline.ts'
 import type { NewFile } from './host.ts'
 import { purgeReplaced } from './purge.ts'
 import { addWarning } from './request-log.ts'
@@ -85,7 +86,9 @@ export async function askApp<File extends AskedFile>(
   newUpload(bucket, { key, fileName, mimetype, directory, size }, prefix, s3Max, new Date())
   const chosen = key === undefined ? {} : { key, overwrite: file.overwrite }
   const told = { fileName, ...chosen, mimetype, size: size ?? undefined, directory, metadata }
-  const changed = await beforeUpload({ bucket: bucket.alias, ...told }, principal)
+  const changed = await byDeadline(c, () =>
+    beforeUpload({ bucket: bucket.alias, ...told }, principal),
+  )
   const parsed = changesSchema.safeParse(changed ?? {})
   if (!parsed.success) {
     const errors = parsed.error.issues.map(({ path, message }) => `${path.join('.')} ${message}`)
@@ -122,7 +125,7 @@ const changesSchema = z.strictObject({
  * Returns the function that announces what this request does to files, or null if nobody listens.
  */
 export function announcerOf(c: AppContext): Announce | null {
-  const { events } = c.env.instance
+  const events = eventsOf(c)
   if (events === null) return null
   const principal = c.get('principal')
   const { id, context } = principal
@@ -135,8 +138,8 @@ export const recordBody = ({ record, data }: Recorded): FileRecord & { data?: un
   data === undefined ? record : { ...record, data }
 
 /**
- * Completes an upload and logs its warning. `name` is undefined for the name from the start of the
- * upload. Throws what `finishMultipart` throws.
+ * Completes an upload and logs its warning, without a deadline. `name` is undefined for the name from
+ * the start of the upload. Throws what `finishMultipart` throws.
  */
 export async function finishUpload(
   c: AppContext,
@@ -144,11 +147,10 @@ export async function finishUpload(
   upload: UploadClaims,
   parts: Parameters<typeof finishMultipart>[3],
   name: string | undefined,
-  now: Date,
 ): Promise<Recorded> {
-  const { fileIndex } = c.env.instance
-  const announce = announcerOf(c)
-  const finished = await finishMultipart(bucket, fileIndex, upload, parts, name, now, announce)
+  removeDeadline(c)
+  const [index, now, announce] = [fileIndexOf(c), timeOf(c), announcerOf(c)]
+  const finished = await finishMultipart(bucket, index, upload, parts, name, now, announce)
   if (finished.warning !== undefined) addWarning(c, finished.warning)
   // An earlier object may have no record.
   const mayReplace = finished.replaces || upload.chosen?.overwrite === true
@@ -168,7 +170,7 @@ export async function tellDeleted(
   const announce = announcerOf(c)
   if (announce === null) return
   // The record tells which upload was deleted, so that a repeat has the same event id.
-  const known = await c.env.instance.fileIndex.get(bucket, key)
+  const known = await fileIndexOf(c).get(bucket, key)
   await announce({ type: 'deleted', file: { bucket, key } }, known)
 }
 

@@ -14,6 +14,7 @@ import {
 } from '../delivery/download-url.ts'
 import type { FileRecord } from '../file-index/file-record.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
+import { fileIndexOf, timeOf } from '../http/deadline.ts'
 import {
   bucket,
   digits,
@@ -128,8 +129,8 @@ export const fileRoutes = newApp()
         etag === undefined || unquoted(etag) === unquoted(head.etag),
       claim: claimOf(principal, bucket, key),
     }
-    const { fileIndex } = c.env.instance
-    const recorded = await recordUpload(bucket, fileIndex, upload, new Date(), announcerOf(c))
+    const index = fileIndexOf(c)
+    const recorded = await recordUpload(bucket, index, upload, timeOf(c), announcerOf(c))
     if (recorded.replaces) await purgeReplaced(c, bucket, key)
     return created(c, recordBody(recorded))
   })
@@ -143,7 +144,7 @@ export const fileRoutes = newApp()
     if (urls !== undefined) requireScope(principal, 'files:read')
     const bucket = chooseBucket(c, alias, prefix)
     const list = { bucket: bucket.alias, prefix }
-    const page = await c.env.instance.fileIndex.list({
+    const page = await fileIndexOf(c).list({
       ...list,
       limit,
       ...(cursor === undefined ? {} : { cursor: await openCursor(settings, list, cursor) }),
@@ -161,7 +162,7 @@ export const fileRoutes = newApp()
     const key = keyParam(c)
     requireKey(c.get('principal'), 'files:read', key)
     const bucket = chooseBucket(c, c.req.valid('query').bucket, key)
-    return json(c, await findFile(bucket, c.env.instance.fileIndex, key, new Date()))
+    return json(c, await findFile(bucket, fileIndexOf(c), key, timeOf(c)))
   })
   .patch('/files/:key', validateJson(renameSchema), async (c) => {
     const { name, bucket: alias } = c.req.valid('json')
@@ -170,7 +171,7 @@ export const fileRoutes = newApp()
     requireKey(principal, 'files:upload', key)
     const bucket = chooseBucket(c, alias, key)
     const owner = principal.scopes.includes('files:delete') ? null : principal.id
-    return json(c, await renameFile(bucket, c.env.instance.fileIndex, key, name, owner, new Date()))
+    return json(c, await renameFile(bucket, fileIndexOf(c), key, name, owner, timeOf(c)))
   })
   .post('/files/delete', validateJson(deleteSchema, MAX_KEYS_BODY_BYTES), async (c) => {
     const { keys, bucket: alias } = c.req.valid('json')

@@ -20,6 +20,7 @@ import { describe } from '../errors/describe.ts'
 import { configure } from '../http/admit.ts'
 import type { AppContext } from '../http/app-env.ts'
 import { chooseBucket, signedBucket } from '../http/choose-bucket.ts'
+import { timeOf } from '../http/deadline.ts'
 import { bucket, expiresIn, forEachKey, keyList, MAX_KEYS_BODY_BYTES } from '../http/fields.ts'
 import { newApp } from '../http/new-app.ts'
 import { addWarning } from '../http/request-log.ts'
@@ -164,7 +165,7 @@ const linkBase = (c: AppContext): string =>
 export const deliveryRoutes = newApp()
   .get('/i/:bucket/:key', async (c) => {
     const settings = await configure(c)
-    const now = new Date()
+    const now = timeOf(c)
     const { bucket: alias, key } = c.req.param()
     const { pathname, search, searchParams } = new URL(c.req.url)
     const path = pathname.slice(c.env.host.mountPath.length)
@@ -190,6 +191,7 @@ export const deliveryRoutes = newApp()
       objects: c.env.instance.objects(c.executionCtx),
       imageSizes: settings.imageSizes,
       sharesOrigin: c.env.host.sharesOrigin,
+      requestId: c.get('requestId'),
     }
     let response: Response
     try {

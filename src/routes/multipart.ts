@@ -8,6 +8,7 @@ import {
   MIN_PART_BYTES,
 } from '../bucket/limits.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
+import { timeOf } from '../http/deadline.ts'
 import {
   bucket,
   chosenKey,
@@ -67,7 +68,7 @@ export const multipartRoutes = newApp()
     const named = nameFile(c, bucket, { ...request, size })
     const file = await askApp(c, bucket, named, MAX_OBJECT_BYTES)
     const planned = { ...file, partSize: plan.partSize }
-    const upload = await startMultipart(c.get('settings'), bucket, principal, planned, new Date())
+    const upload = await startMultipart(c.get('settings'), bucket, principal, planned, timeOf(c))
     const { key, uploadId, expiresAt } = upload
     return json(c, { key, bucket: bucket.alias, uploadId, ...plan, expiresAt })
   })
@@ -79,7 +80,7 @@ export const multipartRoutes = newApp()
   })
   .get('/multipart/:uploadId', validateQuery(uploadSchema), async (c) => {
     const { key, bucket: alias } = c.req.valid('query')
-    const now = new Date()
+    const now = timeOf(c)
     const { bucket, upload } = await openUpload(c, alias, key, now)
     const listed = await uploadedParts(bucket, upload, now)
     const parts = listed.map(({ partNumber, size, etag }) => ({ partNumber, size, etag }))
@@ -90,14 +91,13 @@ export const multipartRoutes = newApp()
     validateJson(completeSchema, MAX_PARTS_BODY_BYTES),
     async (c) => {
       const { key, name, parts, bucket: alias } = c.req.valid('json')
-      const now = new Date()
-      const { bucket, upload } = await openUpload(c, alias, key, now)
-      return created(c, recordBody(await finishUpload(c, bucket, upload, parts, name, now)))
+      const { bucket, upload } = await openUpload(c, alias, key, new Date())
+      return created(c, recordBody(await finishUpload(c, bucket, upload, parts, name)))
     },
   )
   .delete('/multipart/:uploadId', validateQuery(uploadSchema), async (c) => {
     const { key, bucket: alias } = c.req.valid('query')
-    const now = new Date()
+    const now = timeOf(c)
     const { bucket, upload } = await openUpload(c, alias, key, now)
     await dropMultipart(bucket, upload, now)
     return c.body(null, 204)

@@ -1,13 +1,17 @@
 import { refuseSender } from '../access/notification-secret.ts'
 import { REFUSALS } from '../access/verdict.ts'
+import type { Bucket } from '../bucket/bucket.ts'
 import { ApiError, asApiError } from '../errors/api-error.ts'
 import { configure } from '../http/admit.ts'
 import type { AppContext } from '../http/app-env.ts'
+import { eventsOf, fileIndexOf, timeOf } from '../http/deadline.ts'
 import { newApp } from '../http/new-app.ts'
+import { purgeNow } from '../http/purge.ts'
 import { countNetwork } from '../http/rate-limit.ts'
 import { addWarning } from '../http/request-log.ts'
 import { json } from '../http/responses.ts'
-import { readJson } from '../http/validate.ts'
+import { readBody } from '../http/validate.ts'
+import type { ObjectKey } from '../keys/object-key.ts'
 import { type Drop, type Notification, readS3Body } from '../uploads/notification.ts'
 import {
   recordAllNotified,
@@ -38,11 +42,10 @@ export const notificationRoutes = newApp().post('/notifications', async (c, next
     })
   }
   const notifications = await readNotifications(c)
-  const { fileIndex, objects, events } = c.env.instance
-  const { executionCtx } = c
-  const source = objects(executionCtx)
-  const recorder = recorderOf(settings.buckets, fileIndex, source, events, executionCtx)
-  const results = await recordAllNotified(recorder, notifications, new Date())
+  const purge = (...copies: [Bucket, readonly ObjectKey[]]) => purgeNow(c, ...copies)
+  const [index, events] = [fileIndexOf(c), eventsOf(c)]
+  const recorder = recorderOf(settings.buckets, index, { purge }, events, c.executionCtx)
+  const results = await recordAllNotified(recorder, notifications, timeOf(c))
   const { counts, warnings } = summarize(results)
   for (const warning of warnings) addWarning(c, warning)
   const failed = results.find((result) => result.status === 'rejected')
@@ -61,7 +64,7 @@ export const notificationRoutes = newApp().post('/notifications', async (c, next
 async function readNotifications(c: AppContext): Promise<(Notification | Drop)[]> {
   let body: unknown
   try {
-    body = await readJson(c.req.raw, MAX_BODY_BYTES)
+    body = await readBody(c, MAX_BODY_BYTES)
   } catch (error) {
     const code = asApiError(error)?.code
     if (code !== 'malformed_json' && code !== 'body_too_large') throw error

@@ -6,6 +6,7 @@ import { MAX_PUT_BYTES } from '../bucket/limits.ts'
 import { asApiError } from '../errors/api-error.ts'
 import type { AppContext } from '../http/app-env.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
+import { timeOf } from '../http/deadline.ts'
 import {
   bucket,
   chosenKey,
@@ -95,7 +96,7 @@ async function signUpload(
   request: z.output<typeof oneOfUploads> & Pick<UploadRequest, 'expiresIn'>,
 ): Promise<UploadUrl> {
   const file = await askApp(c, bucket, nameFile(c, bucket, request), MAX_PUT_BYTES)
-  const now = new Date()
+  const now = timeOf(c)
   const kept = file.key === undefined ? file : await keepExisting(bucket, file, now)
   return createUploadUrl(bucket, kept, c.get('principal').prefix, now)
 }

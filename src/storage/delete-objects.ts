@@ -11,8 +11,11 @@ import { childrenOf, escapeXml, readXml, textOf } from './xml.ts'
 /** For each key: null if the object is deleted or missing, otherwise why it may still exist. */
 export type Deletions = ReadonlyMap<ObjectKey, ApiError | null>
 
-/** A server deletes the objects one after another before it responds. */
-const TIMEOUT_SECONDS = 30
+/**
+ * A server deletes the objects one after another before it responds. This leaves time for the edge
+ * copies and records.
+ */
+const TIMEOUT_SECONDS = 20
 
 /**
  * A key that a server may read differently in XML: one with a character that XML 1.0 forbids, or
@@ -93,7 +96,7 @@ async function deleteTogether(
     headers,
     body,
   } as const
-  const answer = await withDeadline(TIMEOUT_SECONDS, (signal) => ask(request, now, signal))
+  const answer = await withDeadline(TIMEOUT_SECONDS, now, (signal) => ask(request, now, signal))
   const root = readXml(answer.text)
   if (answer.status === 200 && root?.name === 'DeleteResult') return failuresIn(root, keys, answer)
   const s3Code = s3CodeIn(answer.text)

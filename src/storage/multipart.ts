@@ -99,7 +99,7 @@ export async function createMultipartUpload(
  * `upload_not_found`, `not_supported`, `storage_error` and `storage_busy`.
  */
 export const listParts = (upload: MultipartUpload, now: Date): Promise<ListedPart[]> =>
-  withDeadline(TIMEOUT_SECONDS, async (signal) => {
+  withDeadline(TIMEOUT_SECONDS, now, async (signal) => {
     const parts: ListedPart[] = []
     let marker = 0
     for (let pages = 0; pages < MAX_PAGES; pages++) {
@@ -182,7 +182,7 @@ const callOnce = (
   now: Date,
   timeoutSeconds = TIMEOUT_SECONDS,
 ): Promise<XmlElement | null> =>
-  withDeadline(timeoutSeconds, (signal) => call(operation, request, now, signal))
+  withDeadline(timeoutSeconds, now, (signal) => call(operation, request, now, signal))
 
 /** Sends `operation` with the upload credentials. Returns the root element of the response. */
 async function call(

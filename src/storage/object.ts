@@ -55,7 +55,7 @@ export async function headObject(
   key: ObjectKey,
   now: Date,
 ): Promise<ObjectHead | null> {
-  const response = await withDeadline(TIMEOUT_SECONDS, async (signal) => {
+  const response = await withDeadline(TIMEOUT_SECONDS, now, async (signal) => {
     const answer = await ask({ bucket, method: 'HEAD', key }, now, signal)
     if (answer.status === 404) await requireBucket(bucket, key, now, signal)
     return answer
@@ -100,7 +100,7 @@ export async function requireBucket(
  * anyway.
  */
 export async function deleteObject(bucket: Bucket, key: ObjectKey, now: Date): Promise<void> {
-  const answer = await withDeadline(TIMEOUT_SECONDS, (signal) =>
+  const answer = await withDeadline(TIMEOUT_SECONDS, now, (signal) =>
     ask({ bucket, method: 'DELETE', key }, now, signal),
   )
   const { status, text } = answer

@@ -1,5 +1,6 @@
 import type { Bucket, Credentials } from '../bucket/bucket.ts'
-import { ApiError, type ErrorCode } from '../errors/api-error.ts'
+import { ApiError, asApiError, type ErrorCode } from '../errors/api-error.ts'
+import { outOfTime, timeLeft } from '../errors/deadline.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { authorize } from '../signing/authorization-header.ts'
 import { credentialsExpired } from '../signing/expiry.ts'
@@ -52,11 +53,11 @@ export interface BucketResponse {
 
 /**
  * Sends one signed request to a bucket, without retries and caching. Resolves with any response.
- * Throws `storage_error` if no response starts within ten seconds, and `credentials_expired`. The
- * body has no deadline.
+ * Throws `storage_error` if no response starts within ten seconds, `credentials_expired`, and
+ * `storage_busy` at the deadline of `now`. The body has no deadline.
  */
 export const fetchObject = (request: ObjectRequest, now: Date): Promise<Response> =>
-  withDeadline(TIMEOUT_SECONDS, (signal) => send(request, now, signal))
+  withDeadline(TIMEOUT_SECONDS, now, (signal) => send(request, now, signal))
 
 /**
  * Sends a request whose response contains no object, and reads the complete response. `signal` is
@@ -72,15 +73,25 @@ export async function ask(
   return { status: response.status, headers: response.headers, text }
 }
 
-/** Runs `act` with a signal that aborts after `seconds`. */
+/**
+ * Runs `act` with a signal that aborts after `seconds`, or at the deadline of `now`. Throws
+ * `storage_busy` then, without running `act` if it is too late.
+ */
 export async function withDeadline<T>(
   seconds: number,
+  now: Date,
   act: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
+  const left = timeLeft(seconds * 1000, now)
   const abort = new AbortController()
-  const timer = setTimeout(() => abort.abort(), seconds * 1000)
+  const timer = setTimeout(() => abort.abort(), left)
   try {
     return await act(abort.signal)
+  } catch (error) {
+    // The cause tells whether the operation may have happened.
+    throw abort.signal.aborted && left < seconds * 1000
+      ? outOfTime(asApiError(error)?.cause ?? error)
+      : error
   } finally {
     clearTimeout(timer)
   }
@@ -166,8 +177,8 @@ export function s3CodeIn(text: string): string | null {
 }
 
 /** Returns the same from the body of `response`, or null if the body doesn't arrive in time. */
-export const readS3Code = (response: Response): Promise<string | null> =>
-  withDeadline(TIMEOUT_SECONDS, (signal) => readText(response, '', signal)).then(
+export const readS3Code = (response: Response, now: Date): Promise<string | null> =>
+  withDeadline(TIMEOUT_SECONDS, now, (signal) => readText(response, '', signal)).then(
     s3CodeIn,
     () => null,
   )

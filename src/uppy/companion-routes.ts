@@ -3,10 +3,11 @@ import { requireScope } from '../access/principal.ts'
 import { MAX_OBJECT_BYTES, MAX_PUT_BYTES } from '../bucket/limits.ts'
 import { ApiError } from '../errors/api-error.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
+import { timeOf } from '../http/deadline.ts'
 import { newApp } from '../http/new-app.ts'
 import { json } from '../http/responses.ts'
 import { askApp, finishUpload, nameFile, openUpload } from '../http/uploads.ts'
-import { readJson } from '../http/validate.ts'
+import { readBody } from '../http/validate.ts'
 import { objectUrl } from '../signing/object-url.ts'
 import { requireVacant } from '../uploads/chosen-key.ts'
 import { dropMultipart, signParts, startMultipart, uploadedParts } from '../uploads/multipart.ts'
@@ -57,7 +58,7 @@ export const companionRoutes = newApp()
       size: null,
     })
     const request = { ...(await askApp(c, bucket, named, MAX_PUT_BYTES)), mimetype }
-    const now = new Date()
+    const now = timeOf(c)
     const { key } = request
     if (key !== undefined)
       await requireVacant(bucket, key, request.overwrite, refusesForms(bucket), now)
@@ -68,7 +69,7 @@ export const companionRoutes = newApp()
   .post('/s3/multipart', async (c) => {
     const principal = c.get('principal')
     requireScope(principal, 'files:upload')
-    const body = startBody.safeParse(await readJson(c.req.raw, MAX_BODY_BYTES))
+    const body = startBody.safeParse(await readBody(c, MAX_BODY_BYTES))
     if (!body.success) throw badRequest(startError(body.error.issues[0]))
     const { filename, type, metadata, objectKey, overwrite } = body.data
     const bucket = chooseBucket(c, undefined, null)
@@ -79,11 +80,11 @@ export const companionRoutes = newApp()
       size: null,
     })
     const request = await askApp(c, bucket, named, MAX_OBJECT_BYTES)
-    const started = await startMultipart(c.get('settings'), bucket, principal, request, new Date())
+    const started = await startMultipart(c.get('settings'), bucket, principal, request, timeOf(c))
     return json(c, { key: started.key, uploadId: started.uploadId, bucket: bucket.name })
   })
   .get('/s3/multipart/:uploadId', async (c) => {
-    const now = new Date()
+    const now = timeOf(c)
     const { bucket, upload } = await openUpload(c, undefined, queryKey(c), now)
     const parts = await uploadedParts(bucket, upload, now)
     return json(
@@ -123,17 +124,16 @@ export const companionRoutes = newApp()
     return json(c, { url: urls[0]?.url, expires })
   })
   .post('/s3/multipart/:uploadId/complete', async (c) => {
-    const now = new Date()
     const key = queryKey(c)
-    const body = completeBody.safeParse(await readJson(c.req.raw, MAX_BODY_BYTES))
+    const body = completeBody.safeParse(await readBody(c, MAX_BODY_BYTES))
     if (!body.success)
       throw badRequest('s3: `parts` must be an array of {ETag, PartNumber} objects.')
     const parts = body.data.parts.map(({ PartNumber, ETag }) => ({
       partNumber: PartNumber,
       etag: ETag,
     }))
-    const { bucket, upload } = await openUpload(c, undefined, key, now)
-    await finishUpload(c, bucket, upload, parts, undefined, now)
+    const { bucket, upload } = await openUpload(c, undefined, key, new Date())
+    await finishUpload(c, bucket, upload, parts, undefined)
     return json(c, {
       location: objectUrl(bucket.publicAddress, upload.key).href,
       key,
@@ -141,7 +141,7 @@ export const companionRoutes = newApp()
     })
   })
   .delete('/s3/multipart/:uploadId', async (c) => {
-    const now = new Date()
+    const now = timeOf(c)
     const { bucket, upload } = await openUpload(c, undefined, queryKey(c), now)
     await dropMultipart(bucket, upload, now)
     return json(c, {})

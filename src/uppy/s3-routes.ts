@@ -10,6 +10,7 @@ import { ApiError } from '../errors/api-error.ts'
 import { configure } from '../http/admit.ts'
 import type { AppContext } from '../http/app-env.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
+import { fileIndexOf, removeDeadline, timeOf } from '../http/deadline.ts'
 import { readForm } from '../http/form-body.ts'
 import { newApp } from '../http/new-app.ts'
 import { purgeReplaced } from '../http/purge.ts'
@@ -65,6 +66,7 @@ function ownUrl(c: AppContext, path: string): string {
 export const s3Routes = newApp()
   .use(PATHS.form, uppyDialect)
   .post(PATHS.form, async (c) => {
+    removeDeadline(c)
     const { settings, now } = await begin(c)
     const { fields, file, policy } = await orCounted(c, async () => {
       const form = await readForm(c.req.raw)
@@ -85,8 +87,7 @@ export const s3Routes = newApp()
     const etag = await putObject(bucket, key, file, headers, now)
     const isExpected = (head: { readonly etag: string }) => head.etag === etag
     const request = { key, name: policy.name, owner: policy.owner, isExpected }
-    const { fileIndex } = c.env.instance
-    const recorded = await recordUpload(bucket, fileIndex, request, now, announcerOf(c))
+    const recorded = await recordUpload(bucket, fileIndexOf(c), request, now, announcerOf(c))
     if (recorded.replaces || overwrite === true) await purgeReplaced(c, bucket, key)
     const Location = objectUrl(bucket.publicAddress, key).href
     const body = { Location, Bucket: bucket.name, Key: key, ETag: etag }
@@ -108,7 +109,7 @@ export const s3Routes = newApp()
     const parts = await readParts(c.req.raw)
     const scope = { bucket: bucket.alias, key, owner: step.owner }
     const upload = await openUploadId(settings, scope, step.uploadId, now)
-    const { record } = await finishUpload(c, bucket, upload, parts, undefined, now)
+    const { record } = await finishUpload(c, bucket, upload, parts, undefined)
     const Location = objectUrl(bucket.publicAddress, key).href
     const body = { Location, Bucket: bucket.name, Key: key, ETag: record.etag }
     return xml('CompleteMultipartUploadResult', body)
@@ -116,7 +117,7 @@ export const s3Routes = newApp()
 
 async function begin(c: AppContext): Promise<{ readonly settings: Settings; readonly now: Date }> {
   checkUrl(c.req.url)
-  return { settings: await configure(c), now: new Date() }
+  return { settings: await configure(c), now: timeOf(c) }
 }
 
 /** Opens the step in the URL. Throws `forbidden`, `rate_limited` and `unknown_bucket`. */

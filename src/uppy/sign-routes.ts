@@ -5,6 +5,7 @@ import type { Bucket } from '../bucket/bucket.ts'
 import { MAX_OBJECT_BYTES, MAX_PUT_BYTES } from '../bucket/limits.ts'
 import type { AppContext } from '../http/app-env.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
+import { timeOf } from '../http/deadline.ts'
 import {
   bucket,
   chosenKey,
@@ -56,7 +57,7 @@ export const signRoutes = newApp().post('/s3/sign', validateJson(signSchema), as
   const request = c.req.valid('json')
   const { method, key, uploadId, contentType: mimetype, expiresIn, objectKey } = request
   const principal = c.get('principal')
-  const now = new Date()
+  const now = timeOf(c)
   requireScope(principal, 'files:upload')
   const bucket = chooseBucket(c, request.bucket, uploadId === undefined ? null : key)
   if (uploadId === undefined) {

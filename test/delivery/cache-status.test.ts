@@ -26,9 +26,9 @@ it.each([
   ['HIT', 'edge-presigner; hit'],
   ['STALE', 'edge-presigner; hit'],
   ['UPDATING', 'edge-presigner; hit'],
-  ['MISS', 'edge-presigner; fwd=uri-miss; stored'],
-  ['EXPIRED', 'edge-presigner; fwd=stale; stored'],
-  ['REVALIDATED', 'edge-presigner; fwd=stale; stored'],
+  ['MISS', 'edge-presigner; fwd=uri-miss'],
+  ['EXPIRED', 'edge-presigner; fwd=stale'],
+  ['REVALIDATED', 'edge-presigner; fwd=stale'],
   ['BYPASS', 'edge-presigner; fwd=bypass'],
   ['DYNAMIC', 'edge-presigner; fwd=bypass'],
 ])("reports Cloudflare's %s as %s", async (status, told) => {

@@ -48,7 +48,7 @@ it('shows whether the edge had a copy for a link', async () => {
   await textOf(await open(link))
   await open(link.replace('exp=', 'exp=1'))
   expect(lines.map((line) => JSON.parse(line))).toMatchObject([
-    { route: '/i/:bucket/:key', bucket: 'counted', cache: 'edge-presigner; fwd=uri-miss; stored' },
+    { route: '/i/:bucket/:key', bucket: 'counted', cache: 'edge-presigner; fwd=uri-miss' },
     { route: '/i/:bucket/:key', bucket: 'counted', cache: 'edge-presigner; hit' },
     {
       route: '/i/:bucket/:key',

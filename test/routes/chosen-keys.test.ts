@@ -233,7 +233,7 @@ const shown = async (link: string) => {
   return [await textOf(response), response.headers.get('Cache-Status')]
 }
 const HIT = 'edge-presigner; hit'
-const MISS = 'edge-presigner; fwd=uri-miss; stored'
+const MISS = 'edge-presigner; fwd=uri-miss'
 
 describe('an avatar that is replaced', () => {
   // @threat copy-outdated

@@ -65,7 +65,7 @@ describe('a link to a resized image', () => {
     expect(Object.fromEntries(response.headers)).toMatchObject({
       'accept-ranges': 'bytes',
       'cache-control': expect.stringMatching(/^private, max-age=\d+$/),
-      'cache-status': 'edge-presigner; fwd=uri-miss; stored',
+      'cache-status': 'edge-presigner; fwd=uri-miss',
       'content-length': expect.stringMatching(/^\d+$/),
       'cross-origin-resource-policy': 'cross-origin',
       etag: expect.stringMatching(/^"[0-9a-f]{32}"$/),

@@ -17,7 +17,15 @@ Object.defineProperty(exports.Objects, 'purge', {
  * method, because workerd prints the stack of what an entrypoint throws.
  */
 export function failNextPurge(error: Error): Mock<Purge> {
-  const mock = vi.fn(purge).mockRejectedValueOnce(error)
+  return replace(vi.fn(purge).mockRejectedValueOnce(error))
+}
+
+/** Makes the next call of `Objects.purge` in this test hang. */
+export function hangNextPurge(): Mock<Purge> {
+  return replace(vi.fn(purge).mockReturnValueOnce(new Promise(() => {})))
+}
+
+function replace(mock: Mock<Purge>): Mock<Purge> {
   replacement = mock
   onTestFinished(() => {
     replacement = undefined

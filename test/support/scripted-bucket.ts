@@ -56,7 +56,10 @@ export function scriptedBucket(script: Partial<Record<Operation, Answer | Answer
     const answers = [script[operation] ?? []].flat()
     const answer = answers[Math.min(earlier, answers.length - 1)]
     if (answer === undefined) throw new TypeError('Network connection lost.')
-    return answer(one)
+    const aborted = new Promise<never>((_, reject) =>
+      init?.signal?.addEventListener('abort', () => reject(new Error('aborted'))),
+    )
+    return Promise.race([answer(one), aborted])
   })
   return sent
 }
@@ -70,6 +73,17 @@ export const answer =
   (status: number, body: string | null = null, headers: Record<string, string> = {}): Answer =>
   () =>
     new Response(body, { status, headers })
+
+/** Never answers. */
+export const hanging: Answer = () => new Promise(() => {})
+
+/** Gives an answer after `milliseconds` of the fake clock. */
+export const later =
+  (milliseconds: number, given: Answer): Answer =>
+  async (sent) => {
+    await new Promise((resolve) => setTimeout(resolve, milliseconds))
+    return given(sent)
+  }
 
 /** S3's error document, under any status. */
 export const s3Error = (status: number, code: string): Answer =>

@@ -52,4 +52,5 @@ export const testPlace = (objects: ObjectSource): LinkPlace => ({
   objects,
   imageSizes: DEFAULT_IMAGE_SIZES,
   sharesOrigin: false,
+  requestId: '0f0c6a0e-53a5-4f7b-8c86-5f1d4d8c7a35',
 })

@@ -1,0 +1,69 @@
+import { ApiError } from './api-error.ts'
+
+/** Milliseconds from the end of a request's body to its response. */
+const REQUEST_MILLISECONDS = 25_000
+
+/** The deadline of a request whose body ends now, in milliseconds since 1970. */
+export const newDeadline = (): number => Date.now() + REQUEST_MILLISECONDS
+
+/**
+ * The current time of a request that has a deadline. Everything below the routes gets it as `now`, so
+ * that each call takes at most its own limit, and what is left. A plain `Date` has no deadline.
+ */
+export class RequestTime extends Date {
+  /** In milliseconds since 1970, or infinite. */
+  readonly deadline: number
+
+  constructor(deadline: number) {
+    super(Date.now())
+    this.deadline = deadline
+  }
+}
+
+/** Returns the deadline of `now`, which is infinite for a plain `Date`. */
+export const deadlineOf = (now: Date): number =>
+  now instanceof RequestTime ? now.deadline : Infinity
+
+/**
+ * Returns the milliseconds that a call may take: `own`, or what is left until the deadline of `now`.
+ * Throws `storage_busy` if nothing is left.
+ */
+export function timeLeft(own: number, now: Date): number {
+  const left = deadlineOf(now) - Date.now()
+  if (left <= 0) throw outOfTime()
+  return Math.min(own, left)
+}
+
+/** Returns the error for what a request could not finish by its deadline. */
+export const outOfTime = (cause?: unknown): ApiError =>
+  new ApiError('storage_busy', 'This request took too long. Send it again.', {
+    cause: cause ?? 'deadline',
+    retryAfterSeconds: 5,
+  })
+
+/**
+ * Resolves with the result of `work`. Throws `late()` if it takes longer than `own` milliseconds, and
+ * `storage_busy` at the deadline of `now`. Doesn't start `work` after that.
+ */
+export async function inTime<T>(
+  own: number,
+  now: Date,
+  work: () => T | Promise<T>,
+  late: () => Error = () => new Error('No response in time.'),
+): Promise<T> {
+  const left = timeLeft(own, now)
+  if (left === Infinity) return work()
+  const { promise: end, reject } = Promise.withResolvers<never>()
+  const timer = setTimeout(() => reject(left < own ? outOfTime() : late()), left)
+  try {
+    return await Promise.race([work(), end])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+const NO_DEADLINE = new Date(0)
+
+/** Does the same for work that belongs to no request, or that has already begun. */
+export const within = <T>(milliseconds: number, work: Promise<T>): Promise<T> =>
+  inTime(milliseconds, NO_DEADLINE, () => work)

@@ -1,0 +1,30 @@
+import { inTime, RequestTime } from '../errors/deadline.ts'
+import type { Announcer } from '../events/announcer.ts'
+import { type FileIndex, timedIndex } from '../file-index/file-index.ts'
+import type { AppContext } from './app-env.ts'
+
+/**
+ * Returns the current time with the deadline of the request, for everything that it waits for.
+ * Call it after the body was read.
+ */
+export const timeOf = (c: AppContext): RequestTime => new RequestTime(c.get('deadline'))
+
+/**
+ * Removes the deadline: the client has sent all of a file, and should not have to repeat that. Each
+ * call still has its own limit.
+ */
+export const removeDeadline = (c: AppContext): void => c.set('deadline', Infinity)
+
+/** Resolves with the result of `work`, a call without its own limit. Throws `storage_busy`. */
+export const byDeadline = <T>(c: AppContext, work: () => T | Promise<T>): Promise<T> =>
+  inTime(Infinity, timeOf(c), work)
+
+/** Returns the index of files for this request. */
+export const fileIndexOf = (c: AppContext): FileIndex =>
+  timedIndex(c.env.instance.fileIndex, timeOf(c))
+
+/** Returns the function that announces changes, or null if nobody listens. */
+export function eventsOf(c: AppContext): Announcer | null {
+  const { events } = c.env.instance
+  return events && ((...change) => byDeadline(c, () => events(...change)))
+}
