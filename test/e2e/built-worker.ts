@@ -47,6 +47,7 @@ export interface BuiltWorkerOptions {
         | 'CORS_COOKIE_ORIGINS'
         | 'JWT'
         | 'LINK_ORIGIN'
+        | 'NOTIFICATION_SECRETS'
         | 'OPEN_ACCESS'
         | 'WEBHOOKS',
         string
