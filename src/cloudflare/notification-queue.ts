@@ -56,9 +56,20 @@ export async function consumeNotifications(
   })
   let hasFailed = false
   if (!loaded.ok) {
-    for (const { message } of due) retryLater(message)
+    const dropped = due.flatMap(({ message, notification }) => {
+      if (typeof notification !== 'string') return []
+      message.ack()
+      return [{ status: 'fulfilled' as const, value: notification }]
+    })
+    for (const { message, notification } of due)
+      if (typeof notification !== 'string') retryLater(message)
+    const summary = summarize(dropped)
+    Object.assign(counts, summary.counts)
     hasFailed = true
-    warnings.push(`notifications failed: misconfigured ${due.length}`)
+    warnings.push(
+      ...summary.warnings,
+      `notifications failed: misconfigured ${due.length - dropped.length}`,
+    )
   } else {
     const recorder = recorderOf(loaded.settings.buckets, fileIndex, objects, events, background)
     const results = []
