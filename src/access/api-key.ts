@@ -20,8 +20,8 @@ export async function verifyApiKey(token: string, apiKeys: readonly ApiKey[]): P
   if (matches.length === 0) return refuse('api key wrong', id)
   const { scopes, prefix, buckets } = apiKey
   const limits = onlyBuckets(buckets)
-  const principal = { id: `key:${id}`, scopes, prefix, expiresAt: Infinity, limits, context: null }
-  return { ok: true, principal }
+  const rights = { scopes, prefix, expiresAt: Infinity, limits, context: null }
+  return { ok: true, principal: { kind: 'key', id: `key:${id}`, ...rights } }
 }
 
 /**

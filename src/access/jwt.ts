@@ -10,6 +10,8 @@ import type { JwtSettings } from './settings.ts'
 import { loggable, type Refusal, refuse, type Verdict } from './verdict.ts'
 
 const LEEWAY_SECONDS = 30
+/** The last time that a Date can be, in milliseconds since 1970. */
+const MAX_TIME = 8.64e15
 
 const keySources = new WeakMap<JwtSettings, KeySource>()
 
@@ -45,20 +47,15 @@ export async function verifyJwt(
   }
 
   const { sub, exp = 0 } = claims
+  const expiresAt = exp * 1000
+  if (expiresAt > MAX_TIME) return refuse('jwt claim not accepted', 'exp')
   if (!isPrincipalId(sub)) return refuse('jwt subject unusable')
   const prefix = fillPrefix(settings.prefix, claims)
   if (prefix === null) return refuse('jwt claim does not fit the prefix')
   const scopes = settings.scopes ?? scopesIn(claimAt(claims, settings.scopesClaim ?? 'scope'))
   const limits = onlyBuckets(settings.buckets)
-  const principal = {
-    id: `jwt:${sub}`,
-    scopes,
-    prefix,
-    expiresAt: exp * 1000,
-    limits,
-    context: null,
-  }
-  return { ok: true, principal }
+  const rights = { scopes, prefix, expiresAt, limits, context: null }
+  return { ok: true, principal: { kind: 'jwt', id: `jwt:${sub}`, ...rights } }
 }
 
 /** Refusals by jose's error code. jose checks claims only after the signature, and `exp` last. */

@@ -125,13 +125,12 @@ export function narrowLimits(
     refuse('maxExpiresIn', `must be at most ${longest}`)
   if (issues.length > 0) throw tooWide(issues)
 
-  const own = {
+  return {
     buckets: buckets ?? caller.buckets,
     maxBytes: maxBytes ?? caller.maxBytes,
     allowedTypes: allowedTypes ?? caller.allowedTypes,
     maxExpiresIn: maxExpiresIn ?? caller.maxExpiresIn,
   }
-  return Object.values(own).every((limit) => limit === null) ? NO_LIMITS : own
 }
 
 const tooWide = (issues: readonly Issue[]): ApiError =>

@@ -6,6 +6,8 @@ import { SCOPES, type Scope } from './scopes.ts'
 
 /** Who sends a request, and what they may do. */
 export interface Principal {
+  /** The credential. `token` also stands for a form or an upload step that the Worker sealed. */
+  readonly kind: 'key' | 'jwt' | 'app' | 'localhost' | 'token'
   /** For records and logs. */
   readonly id: string
   readonly scopes: readonly Scope[]
@@ -31,12 +33,15 @@ export interface AppPrincipal {
 
 const MAX_ID_BYTES = 200
 
-/** Tells whether `id` may appear in records and logs: a short string in Unicode NFC. */
+/**
+ * Tells whether `id` may appear in records and logs: a short string in Unicode NFC, on one line. The
+ * line separators U+2028 and U+2029 are not control characters.
+ */
 export const isPrincipalId = (id: unknown): id is string =>
   typeof id === 'string' &&
   id !== '' &&
   utf8Length(id) <= MAX_ID_BYTES &&
-  !/\p{C}/u.test(id) &&
+  !/[\p{C}\p{Zl}\p{Zp}]/u.test(id) &&
   isNfc(id)
 
 /**
@@ -68,6 +73,7 @@ export function principalOfApp({ id, scopes, prefix, expiresAt }: AppPrincipal):
   if (Number.isNaN(end))
     throw new TypeError('authenticate returned an expiresAt that is not a valid Date.')
   return {
+    kind: 'app',
     id: `app:${id}`,
     scopes: [...scopes],
     prefix,
@@ -91,42 +97,22 @@ export const subjectOf = ({ id }: Pick<Principal, 'id'>): string | null =>
   WITH_SUBJECT.exec(id)?.[2] ?? null
 
 /**
- * Returns the id of a token for `subject`. Throws `forbidden` if the caller is another user's token,
- * or is not an API key.
+ * Returns the id of a token for `subject`. Throws `forbidden` unless the caller already is that
+ * user, or is an API key. A token without a subject could otherwise pose as any user.
  */
-export function idOfSubject(caller: Pick<Principal, 'id'>, subject: string): string {
-  const [, minter, own] = WITH_SUBJECT.exec(caller.id) ?? []
-  if (minter === undefined)
-    throw new ApiError('forbidden', 'Only a token of an API key can have a subject.')
-  if (own !== undefined && own !== subject)
-    throw new ApiError('forbidden', "A token can't change its subject.")
-  return `${minter}/${subject}`
+export function idOfSubject(caller: Pick<Principal, 'kind' | 'id'>, subject: string): string {
+  if (subject === subjectOf(caller)) return caller.id
+  if (caller.kind === 'key' || caller.kind === 'localhost') return `${caller.id}/${subject}`
+  throw new ApiError('forbidden', 'Only an API key can set the subject of a token.')
 }
+
+/** Tells whether the caller may set the context of a token, which the app's server trusts. */
+export const maySetContext = ({ kind }: Pick<Principal, 'kind'>): boolean =>
+  kind === 'key' || kind === 'localhost' || kind === 'app'
 
 /** Returns the principal's context for what is sealed, which has no such member without one. */
 export const contextOf = ({ context }: Pick<Principal, 'context'>): { readonly context?: Json } =>
   context === null ? {} : { context }
-
-/** The settings that decide which credentials there are. */
-export interface Minters {
-  readonly apiKeys: readonly { readonly id: string }[]
-  readonly jwt: object | null
-  readonly openOnLocalhost: boolean
-}
-
-/** Returns the id without its subject. */
-export const minterOf = (id: string): string => id.split('/', 1)[0] ?? ''
-
-/**
- * Tells whether the credential that a principal's id comes from is still configured: its API key,
- * any issuer of JWTs, or open access on localhost. An app's own users are not in the settings.
- */
-export function isConfigured(id: string, { apiKeys, jwt, openOnLocalhost }: Minters): boolean {
-  const credential = minterOf(id)
-  if (credential.startsWith('key:')) return apiKeys.some((key) => credential === `key:${key.id}`)
-  if (credential === 'localhost') return openOnLocalhost
-  return !credential.startsWith('jwt:') || jwt !== null
-}
 
 /** Throws `forbidden` unless the principal has `scope`. */
 export function requireScope({ scopes }: Principal, scope: Scope): void {
@@ -137,6 +123,20 @@ export function requireScope({ scopes }: Principal, scope: Scope): void {
 export function requireKey(principal: Principal, scope: Scope, key: ObjectKey): void {
   requireScope(principal, scope)
   requirePrefix(principal, key)
+}
+
+/**
+ * Throws `forbidden` unless the principal may upload to `key`. `overwrite` is undefined for a key
+ * that the caller did not choose.
+ */
+export function requireUpload(
+  principal: Principal,
+  key: ObjectKey,
+  overwrite: boolean | undefined,
+): void {
+  requireKey(principal, 'files:upload', key)
+  if (overwrite !== undefined) requireScope(principal, 'keys:choose')
+  if (overwrite) requireScope(principal, 'files:delete')
 }
 
 /** Throws `forbidden` unless `prefix` is under the principal's own prefix. */

@@ -13,6 +13,12 @@ const derived = new WeakMap<SigningSecret, Map<string, Promise<CryptoKey>>>()
 export const purposeKey = (secret: SigningSecret, purpose: Purpose): Promise<CryptoKey> =>
   keyFor(secret, purpose, { name: 'HMAC', hash: 'SHA-256', length: 256 }, ['sign', 'verify'])
 
+/**
+ * Tells whether `text` is a signature in base64url, in its only spelling: 32 bytes without padding.
+ * The last character has four used bits, and its other bits are zero.
+ */
+export const isSignature = (text: string): boolean => /^[\w-]{42}[AEIMQUYcgkosw048]$/.test(text)
+
 /** Returns the AES-GCM key for the part of an upload id that its holder must not read. */
 export const encryptionKey = (secret: SigningSecret): Promise<CryptoKey> =>
   keyFor(secret, 'upload-encryption', { name: 'AES-GCM', length: 256 }, ['encrypt', 'decrypt'])

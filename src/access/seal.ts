@@ -1,6 +1,6 @@
 import { errors, type JWTPayload, jwtVerify, SignJWT } from 'jose'
 import type * as z from 'zod/mini'
-import { type Purpose, purposeKey } from './purpose-key.ts'
+import { isSignature, type Purpose, purposeKey } from './purpose-key.ts'
 import type { SigningSecret } from './settings.ts'
 
 type SigningSecrets = readonly [SigningSecret, ...SigningSecret[]]
@@ -31,7 +31,8 @@ export type Unsealed =
     }
 
 /**
- * Opens what was sealed for `purpose`. Reports `expired` only if the signature is valid and `exp`
+ * Opens what was sealed for `purpose`. Accepts only the exact text from `seal`: the signature covers
+ * its other parts as text, and jose would accept other spellings of the signature. Reports `expired` only if the signature is valid and `exp`
  * is at least `graceSeconds` ago.
  */
 export async function unseal(
@@ -43,6 +44,8 @@ export async function unseal(
 ): Promise<Unsealed> {
   let secret: SigningSecret | undefined
   let claimed: unknown
+  if (!isSignature(sealed.slice(sealed.lastIndexOf('.') + 1)))
+    return { ok: false, failure: 'malformed', kid: undefined }
   try {
     const { payload } = await jwtVerify(
       sealed,

@@ -3,12 +3,11 @@ import type { Bucket } from '../bucket/bucket.ts'
 import { ApiError } from '../errors/api-error.ts'
 import { type Json, utf8Length } from '../keys/encodings.ts'
 import { keyPrefixError } from '../keys/object-key.ts'
-import { type AskedLimits, NO_LIMITS, narrowLimits } from './limits.ts'
+import { type AskedLimits, narrowLimits } from './limits.ts'
+import { type Minters, stillGranted } from './minter.ts'
 import {
   idOfSubject,
-  isConfigured,
-  type Minters,
-  minterOf,
+  maySetContext,
   type Principal,
   requirePrefix,
   requireScope,
@@ -29,14 +28,9 @@ const MAX_CONTEXT_BYTES = 1024
 /** So that a token fits into a path, a header and a cookie. */
 const MAX_TOKEN_LENGTH = 4096
 
-/**
- * The form of tokens since the first version has `sub`. A token with limits or a context has `id` in
- * its place, since earlier versions would ignore its other claims: they refuse a token without `sub`.
- * Strict for the same reason, so that this version refuses what a later one adds.
- */
+/** Strict, so that this version refuses a token with a limit that a later one adds. */
 const claimsSchema = z.strictObject({
-  sub: z.optional(z.string().check(z.minLength(1))),
-  id: z.optional(z.string().check(z.minLength(1))),
+  id: z.string().check(z.minLength(1)),
   scopes: z.array(z.enum(SCOPES)),
   prefix: z.string(),
   exp: z.int(),
@@ -68,8 +62,8 @@ export const looksLikeToken = (token: string): boolean => token.startsWith(TOKEN
 
 /**
  * Returns a short-lived token with some of the caller's permissions. Throws `forbidden` if it
- * exceeds the caller's scopes, prefix or limits, or changes the caller's subject or context. Throws
- * `invalid_expiry` if it would expire after the caller's own credentials. The default lifetime is
+ * exceeds the caller's scopes, prefix or limits, or has a subject or context that the caller may not
+ * set. Throws `invalid_expiry` if it would expire after the caller's own credentials. The default lifetime is
  * shortened to theirs. Throws `invalid_request` for a token that is too long.
  */
 export async function mintToken(
@@ -84,14 +78,9 @@ export async function mintToken(
   for (const scope of scopes) requireScope(caller, scope)
   const id = subject === undefined ? caller.id : idOfSubject(caller, subject)
   const limits = narrowLimits(caller.limits, asked, settings)
-  const context = contextOf(asked.context)
-  const inherited = caller.context
-  if (
-    inherited !== null &&
-    context !== null &&
-    JSON.stringify(context) !== JSON.stringify(inherited)
-  )
-    throw new ApiError('forbidden', "A token can't change the context of its caller.")
+  const context = readContext(asked.context) ?? caller.context
+  if (!maySetContext(caller) && JSON.stringify(context) !== JSON.stringify(caller.context))
+    throw new ApiError('forbidden', 'Only an API key or the app can set the context of a token.')
 
   const nowSeconds = Math.floor(now.getTime() / 1000)
   const isUploadOnly = scopes.every((scope) => scope === 'files:upload')
@@ -105,12 +94,7 @@ export async function mintToken(
     )
 
   const exp = nowSeconds + lifetime
-  const rights = { scopes, prefix, exp }
-  const kept = inherited ?? context
-  const claims =
-    limits === NO_LIMITS && kept === null
-      ? { sub: id, ...rights }
-      : { id, ...rights, ...withoutNulls({ ...limits, context: kept }) }
+  const claims = { id, scopes, prefix, exp, ...withoutNulls({ ...limits, context }) }
   const token = TOKEN_PREFIX + (await seal(settings.signingSecrets, 'token', claims))
   if (token.length > MAX_TOKEN_LENGTH)
     throw new ApiError(
@@ -121,7 +105,7 @@ export async function mintToken(
 }
 
 /** Returns the context of a request, and null without one. Throws `invalid_request` above 1 KB. */
-function contextOf(context: unknown = null): Json {
+function readContext(context: unknown = null): Json {
   if (isContext(context)) return context
   throw new ApiError('invalid_request', 'The request is not valid.', {
     issues: [{ path: 'context', message: `must be at most ${MAX_CONTEXT_BYTES} bytes of JSON` }],
@@ -140,8 +124,8 @@ const withoutNulls = (claims: object): object =>
   Object.fromEntries(Object.entries(claims).filter(([, value]) => value !== null))
 
 /**
- * Returns the principal of a token from `mintToken`, unless the credential that it comes from is no
- * longer configured. Accepts one that expired up to `graceSeconds` ago.
+ * Returns the principal of a token from `mintToken`, with the rights that the credential still has
+ * that it comes from. Accepts one that expired up to `graceSeconds` ago.
  */
 export async function verifyToken(
   token: string,
@@ -155,9 +139,7 @@ export async function verifyToken(
   if (!sealed.ok) return refuse(`token ${sealed.failure}`, loggable(sealed.kid))
   const claims = claimsSchema.safeParse(sealed.claims)
   if (!claims.success) return refuse('token claims unusable')
-  const { sub, id = sub, scopes, prefix, exp, context, ...limits } = claims.data
-  if (id === undefined) return refuse('token claims unusable')
-  if (!isConfigured(id, settings))
-    return refuse('token minter not configured', loggable(minterOf(id)))
-  return { ok: true, principal: { id, scopes, prefix, expiresAt: exp * 1000, limits, context } }
+  const { id, scopes, prefix, exp, context, ...limits } = claims.data
+  const expiresAt = exp * 1000
+  return stillGranted({ kind: 'token', id, scopes, prefix, expiresAt, limits, context }, settings)
 }

@@ -21,6 +21,7 @@ export const REFUSALS = {
   'token claims unusable': 'not_accepted',
   'token expired': 'expired',
   'token minter not configured': 'not_accepted',
+  'token outside the prefix of its minter': 'not_accepted',
   'jwt malformed': 'malformed',
   'jwt algorithm not allowed': 'not_accepted',
   'jwt key unknown': 'not_accepted',

@@ -28,8 +28,9 @@ export interface QueueMessage {
 const AT_ONCE = 5
 
 /**
- * Runs the jobs in a batch, and acknowledges or retries each alone. The queue itself ends the
- * retries: `max_retries` and `dead_letter_queue` in wrangler.toml.
+ * Runs the jobs in a batch, and acknowledges or retries each alone. Drops a message that no version
+ * can read, since a retry would not help. The queue itself ends the retries: `max_retries` and
+ * `dead_letter_queue` in wrangler.toml.
  */
 export async function runJobs(
   { messages }: QueueBatch,
@@ -54,8 +55,12 @@ async function runJob(
     return { attempt: attempts, retryInSeconds: delaySeconds }
   }
   const job = jobIn(message.body)
-  if (job === null || !loaded.ok) {
-    const reason = job === null ? 'the message is malformed' : 'the settings are not valid'
+  if (job === 'malformed') {
+    message.ack()
+    return logWarning('job lost', { reason: 'the message is malformed' })
+  }
+  if (typeof job === 'string' || !loaded.ok) {
+    const reason = typeof job === 'string' ? `the message is ${job}` : 'the settings are not valid'
     return logWarning('job not done', { reason, ...retry() })
   }
   const { settings } = loaded

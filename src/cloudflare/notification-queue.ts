@@ -48,9 +48,20 @@ export async function consumeNotifications(
   const read = messages.map((message) => ({ message, notification: readR2Message(message.body) }))
   let hasFailed = false
   if (!loaded.ok) {
-    for (const { message } of read) retryLater(message)
+    const dropped = read.flatMap(({ message, notification }) => {
+      if (typeof notification !== 'string') return []
+      message.ack()
+      return [{ status: 'fulfilled' as const, value: notification }]
+    })
+    for (const { message, notification } of read)
+      if (typeof notification !== 'string') retryLater(message)
+    const summary = summarize(dropped)
+    counts = summary.counts
     hasFailed = true
-    warnings.push(`notifications failed: misconfigured ${read.length}`)
+    warnings.push(
+      ...summary.warnings,
+      `notifications failed: misconfigured ${read.length - dropped.length}`,
+    )
   } else {
     const recorder = recorderOf(
       loaded.settings.buckets,

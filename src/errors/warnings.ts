@@ -25,6 +25,7 @@ export const WARNINGS = [
   'webhook not delivered',
   'webhook lost',
   'job not done',
+  'job lost',
 ] as const
 
 export type Warning = (typeof WARNINGS)[number]

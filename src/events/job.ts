@@ -1,4 +1,5 @@
 import * as z from 'zod/mini'
+import { objectKeyError } from '../keys/object-key.ts'
 
 /** Work for later, which a queue keeps until it is done. */
 export type Job = z.infer<typeof webhookJob> | z.infer<typeof purgeJob>
@@ -18,7 +19,7 @@ const purgeJob = z.object({
   kind: z.literal('purge'),
   /** Alias of the bucket. */
   bucket: z.string(),
-  keys: z.array(z.string()),
+  keys: z.array(z.string().check(z.refine((key) => objectKeyError(key) === null))),
 })
 
 /** A job as a message. Messages outlive a deploy, so they have a version. */
@@ -31,8 +32,13 @@ const messageSchema = z.union([
   z.extend(purgeJob, { version: z.literal(1) }),
 ])
 
-/** Returns the job in a message, or null for one that this version can't read. */
-export function jobIn(message: unknown): Job | null {
+/**
+ * Returns the job in a message, or why there is none. A later version of the Worker may send jobs
+ * while this one still runs; any other message can be read by no version.
+ */
+export function jobIn(message: unknown): Job | 'malformed' | 'of a later version' {
   const parsed = messageSchema.safeParse(message)
-  return parsed.success ? parsed.data : null
+  if (parsed.success) return parsed.data
+  const version: unknown = Reflect.get(Object(message), 'version')
+  return typeof version === 'number' && version > 1 ? 'of a later version' : 'malformed'
 }

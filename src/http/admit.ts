@@ -27,6 +27,7 @@ const MESSAGES: Readonly<Record<Reason, string>> = {
 }
 
 const LOCAL_PRINCIPAL: Principal = {
+  kind: 'localhost',
   id: 'localhost',
   scopes: SCOPES,
   prefix: '',
@@ -56,13 +57,17 @@ export const admit: MiddlewareHandler<AppEnv> = async function admit(c) {
   const verdict = await judge(c, settings, countOnce)
   if (!verdict.ok) {
     await countOnce()
-    const { refusal, detail } = verdict
-    const reason = REFUSALS[refusal]
-    const cause = detail === undefined ? refusal : `${refusal}: ${detail}`
-    throw new ApiError('unauthenticated', MESSAGES[reason], { reason, cause })
+    throw unauthenticated(verdict)
   }
   await countRequest(c, `principal ${verdict.principal.id}`)
   c.set('principal', verdict.principal)
+}
+
+/** Returns the error for refused credentials. Only its cause, for the log, is exact. */
+export function unauthenticated({ refusal, detail }: Verdict & { ok: false }): ApiError {
+  const reason = REFUSALS[refusal]
+  const cause = detail === undefined ? refusal : `${refusal}: ${detail}`
+  return new ApiError('unauthenticated', MESSAGES[reason], { reason, cause })
 }
 
 /**

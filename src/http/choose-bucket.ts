@@ -14,10 +14,11 @@ import type { AppContext } from './app-env.ts'
  */
 export function chooseBucket(c: AppContext, alias: string | undefined, key: string | null): Bucket {
   const { limits } = c.get('principal')
+  const wanted = alias ?? limits.buckets?.[0]
   // Before it is clear whether there is such a bucket, so that nobody can find out which ones exist.
-  if (alias !== undefined && !mayUse(limits, alias))
+  if (wanted === undefined ? limits.buckets !== null : !mayUse(limits, wanted))
     throw new ApiError('forbidden', 'You may not use this bucket.')
-  const bucket = signedBucket(c, alias ?? limits.buckets?.[0])
+  const bucket = signedBucket(c, wanted)
   if (key !== null) requireSpelling(bucket, key)
   return narrowBucket(bucket, limits)
 }

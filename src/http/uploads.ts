@@ -1,6 +1,6 @@
 import * as z from 'zod/mini'
 import type { Principal } from '../access/principal.ts'
-import { requireKey, requireScope, subjectOf } from '../access/principal.ts'
+import { requireKey, requireScope, requireUpload, subjectOf } from '../access/principal.ts'
 import { openUploadId, type UploadClaims } from '../access/upload-id.ts'
 import type { Bucket } from '../bucket/bucket.ts'
 import { requireSpelling } from '../bucket/key-spelling.ts'
@@ -193,7 +193,6 @@ export async function openUpload(
   const bucket = chooseBucket(c, alias, scope.key)
   const settings = c.get('settings')
   const upload = await openUploadId(settings, { ...scope, bucket: bucket.alias }, uploadId, now)
-  if (upload.chosen !== undefined) requireScope(principal, 'keys:choose')
-  if (upload.chosen?.overwrite) requireScope(principal, 'files:delete')
+  requireUpload(principal, scope.key, upload.chosen?.overwrite)
   return { bucket, upload }
 }

@@ -159,8 +159,8 @@ export async function readJson(request: Request, maxBytes: number): Promise<unkn
 }
 
 /**
- * Returns the body of `request`, at most `maxBytes` of UTF-8. Throws `body_too_large`, and
- * TypeError for a body that is not UTF-8.
+ * Returns the body of `request`, at most `maxBytes` of UTF-8. Throws `body_too_large`, usually after
+ * the whole body, and TypeError for a body that is not UTF-8.
  */
 export async function readText(request: Request, maxBytes: number): Promise<string> {
   const { headers, bodyUsed } = request
@@ -179,7 +179,16 @@ const isJson = (contentType: string): boolean =>
   contentType === 'application/json' ||
   contentType.split(';')[0]?.trim().toLowerCase() === 'application/json'
 
-/** Returns the first `room` bytes, or fewer if the body ends before. Cancels the rest. */
+/**
+ * Bytes above the limit that are read, and not kept. Otherwise the server closes the connection
+ * while the client still sends, and the client never reads the response.
+ */
+const MAX_DISCARDED_BYTES = 16 * 1024 ** 2
+
+/**
+ * Returns the first `room` bytes, or fewer if the body ends before. Discards the rest, and cancels a
+ * body that goes on after that.
+ */
 async function readUpTo(
   room: number,
   body: ReadableStream<Uint8Array> | null,
@@ -188,12 +197,11 @@ async function readUpTo(
   const bytes = new Uint8Array(room)
   const reader = body.getReader()
   let length = 0
-  while (length < room) {
+  while (length < room + MAX_DISCARDED_BYTES) {
     const { done, value } = await reader.read()
     if (done) return bytes.subarray(0, length)
-    const taken = value.subarray(0, room - length)
-    bytes.set(taken, length)
-    length += taken.byteLength
+    if (length < room) bytes.set(value.subarray(0, room - length), length)
+    length += value.byteLength
   }
   await reader.cancel()
   return bytes

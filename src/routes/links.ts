@@ -26,7 +26,6 @@ import { newApp } from '../http/new-app.ts'
 import { addWarning } from '../http/request-log.ts'
 import { json } from '../http/responses.ts'
 import { keyParam, validateJson, validateQuery } from '../http/validate.ts'
-import { asksLinkHost } from '../settings/settings.ts'
 
 const delivery = z._default(z.enum(['stream', 'redirect']), 'stream')
 
@@ -104,8 +103,8 @@ type ImageRequest = Omit<z.infer<typeof linkSchema>, 'expiresIn' | 'download' | 
 
 /**
  * Returns the variants that a request asks for. Throws `invalid_request` for a width that is not
- * configured, and if images can't be resized. Throws `forbidden` for a link that may show the
- * original, if the principal may not read it.
+ * configured, and if images can't be resized. Throws `forbidden` for a link that shows the original,
+ * or may show it, if the principal may not read it.
  */
 function variantOf(
   c: AppContext,
@@ -113,7 +112,9 @@ function variantOf(
   delivery: LinkPolicy['delivery'],
   { width, widths, format, fallback }: ImageRequest,
 ): Variant | readonly Variant[] | undefined {
-  if (width === undefined && widths === undefined) {
+  const isOriginal = width === undefined && widths === undefined
+  if (isOriginal || fallback !== undefined) requireScope(c.get('principal'), 'files:read')
+  if (isOriginal) {
     if (format === undefined && fallback === undefined) return undefined
     throw badImage(format === undefined ? 'fallback' : 'format', 'needs a width')
   }
@@ -122,7 +123,6 @@ function variantOf(
   if (delivery === 'redirect') throw badImage('delivery', 'must be "stream" for a resized image')
   if (widths !== undefined && new Set(widths).size < widths.length)
     throw badImage('widths', 'must not repeat a width')
-  if (fallback !== undefined) requireScope(c.get('principal'), 'files:read')
   if (fallback === undefined && !canResize(c, bucket))
     throw badImage(
       'width',
@@ -167,7 +167,7 @@ export const deliveryRoutes = newApp()
     const settings = await configure(c)
     const now = timeOf(c)
     const { bucket: alias, key } = c.req.param()
-    const { pathname, search, searchParams } = new URL(c.req.url)
+    const { host, pathname, search, searchParams } = new URL(c.req.url)
     const path = pathname.slice(c.env.host.mountPath.length)
     const verdict = await verifyLink({ path, search, searchParams }, alias, key, settings, now)
     if (!verdict.ok) {
@@ -176,9 +176,10 @@ export const deliveryRoutes = newApp()
       throw new ApiError(code, message, { cause: verdict.refusal })
     }
     const bucket = signedBucket(c, verdict.policy.bucket)
-    if (settings.linkHostOnly && !asksLinkHost(settings, c.req.url)) {
+    const { linkBase, linkHostOnly } = settings
+    if (linkHostOnly && linkBase !== null && host !== new URL(linkBase).host) {
       c.header('Cross-Origin-Resource-Policy', bucket.crossOriginResourcePolicy)
-      return c.redirect(settings.linkBase + path + search, 308)
+      return c.redirect(linkBase + path + search, 308)
     }
     const policy = { ...verdict.policy, key: storedKey(bucket, verdict.policy.key) }
     if (policy.delivery === 'redirect') {

@@ -85,4 +85,6 @@ export interface WebhookInput {
   readonly secret: string | readonly string[]
   /** Default: all events. */
   readonly events?: readonly EventType[] | undefined
+  /** Whether the URL may be on this computer or in a private network. Default: false. */
+  readonly private?: boolean | undefined
 }

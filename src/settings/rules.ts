@@ -122,15 +122,19 @@ export const list =
     return allOf(results) ? results : BROKEN
   }
 
-/** Accepts entries by name, and keeps their order. */
+/**
+ * Accepts entries by name, and keeps their order. The path of an entry whose name is refused has its
+ * index instead, since the name may be a secret.
+ */
 export const entries =
   <T>(name: FindError<string>, rule: (name: string) => Rule<T>): Rule<T[]> =>
   (value, place) => {
     if (!isTable(value)) return breaks(place, missing(value, place.words.table([])))
-    const results = Object.entries(value).map(([key, member]) => {
-      const at = inside(place, key)
+    const results = Object.entries(value).map(([key, member], i) => {
       const message = name(key)
-      return message === null ? rule(key)(member, at) : breaks(at, message)
+      return message === null
+        ? rule(key)(member, inside(place, key))
+        : breaks(inside(place, String(i)), message)
     })
     return allOf(results) ? results : BROKEN
   }
@@ -148,12 +152,11 @@ export const table =
   (value, place) => {
     const names = Object.keys(members)
     if (!isTable(value)) return breaks(place, missing(value, place.words.table(names)))
-    let isBroken = false
-    for (const name of Object.keys(value))
-      if (open === null && !Object.hasOwn(members, name)) {
-        breaks(place, `has the unknown member "${name}". Known members: ${names.join(', ')}`)
-        isBroken = true
-      }
+    const unknown = Object.keys(value).filter((name) => !names.includes(name)).length
+    let isBroken = open === null && unknown > 0
+    // Not their names: `/healthz` is public, and somebody may have pasted a secret as a name.
+    if (isBroken)
+      breaks(place, `has unknown members: ${unknown}. Known members: ${names.join(', ')}`)
     const result: Record<string, unknown> = {}
     for (const [name, rule] of Object.entries(members)) {
       const member = rule(Object.hasOwn(value, name) ? value[name] : undefined, inside(place, name))

@@ -51,6 +51,11 @@ export const takesOrigin = (
           LABEL.test(origin.slice(start.length, -end.length))
   })
 
-/** Tells whether `url` has the host and port that serve only links. */
+/**
+ * Tells whether `url` is at the host that serves only links, at any port and with or without the
+ * dot at the end of a full name.
+ */
 export const asksLinkHost = ({ linkBase, linkHostOnly }: Settings, url: string): boolean =>
-  linkHostOnly && linkBase !== null && new URL(url).host === new URL(linkBase).host
+  linkHostOnly && linkBase !== null && hostNameOf(url) === hostNameOf(linkBase)
+
+const hostNameOf = (url: string): string => new URL(url).hostname.replace(/\.+$/, '')

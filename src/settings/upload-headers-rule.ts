@@ -1,4 +1,4 @@
-import { also, breaks, entries, into, matching, oneOf, optional, type Rule, text } from './rules.ts'
+import { also, entries, into, matching, oneOf, optional, type Rule, text } from './rules.ts'
 
 /** Headers for the bucket's server, by S3's names in lower case. */
 type Headers = Readonly<Record<string, string>>
@@ -92,22 +92,19 @@ const RULES: ReadonlyMap<string, Rule<string>> = new Map<keyof UploadHeaders, Ru
   ['x-amz-expected-bucket-owner', matching(/^\d{12}$/, 'must be the 12 digits of an AWS account')],
 ])
 
-const hintFor = (lower: string): string =>
-  RULES.has(lower)
+function nameError(name: string): string | null {
+  if (RULES.has(name)) return null
+  const lower = name.toLowerCase()
+  const hint = RULES.has(lower)
     ? `Write it in lower case: ${lower}`
     : `Known headers: ${[...RULES.keys()].join(', ')}`
+  return `is not a header to set here. ${hint}`
+}
 
-const headerRule =
-  (name: string): Rule<readonly (readonly [string, string])[]> =>
-  (value, place) => {
-    const rule = RULES.get(name)
-    return rule === undefined
-      ? breaks(place, `is not a header to set here. ${hintFor(name.toLowerCase())}`)
-      : into(optional(rule), (header) => (header === undefined ? [] : [[name, header] as const]))(
-          value,
-          place,
-        )
-  }
+const headerRule = (name: string): Rule<readonly (readonly [string, string])[]> =>
+  into(optional(RULES.get(name) ?? text(() => null)), (header) =>
+    header === undefined ? [] : [[name, header] as const],
+  )
 
 /**
  * Accepts the headers that every upload to a bucket carries, by S3's names (PutObject and
@@ -115,10 +112,7 @@ const headerRule =
  */
 export const uploadHeadersRule: Rule<BucketHeaders> = into(
   also(
-    into(
-      entries(() => null, headerRule),
-      (headers) => Object.fromEntries(headers.flat()),
-    ),
+    into(entries(nameError, headerRule), (headers) => Object.fromEntries(headers.flat())),
     encryptionError,
   ),
   ({ 'x-amz-request-payer': payer, 'x-amz-expected-bucket-owner': owner, ...uploadHeaders }) => ({

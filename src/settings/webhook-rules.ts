@@ -1,7 +1,7 @@
 import { EVENT_TYPES } from '../events/file-event.ts'
 import { secretBytes } from '../events/standard-webhooks.ts'
 import type { Webhook } from '../events/webhook.ts'
-import { also, into, list, oneOf, optional, type Rule, table, text } from './rules.ts'
+import { also, flag, into, list, oneOf, optional, type Rule, table, text } from './rules.ts'
 
 /** One request for each endpoint and event, so a few are enough. */
 const MAX_WEBHOOKS = 10
@@ -17,6 +17,18 @@ function urlError(value: string): string | null {
     ? null
     : 'must not have a user name, a password or a fragment'
 }
+
+/**
+ * Hosts that only a private network has, as `URL` spells them: names without a dot and those that
+ * are never public, IPv4 addresses that are not public, and IPv6 addresses outside 2000::/3, or in
+ * its parts for tunnels and documentation.
+ */
+const PRIVATE_HOSTS = [
+  /^[^.:]+\.?$/,
+  /\.(?:localhost|local|internal|home\.arpa)\.?$/,
+  /^(?:0|10|127|169\.254|172\.(?:1[6-9]|2\d|3[01])|192\.(?:168|0\.0)|198\.1[89]|100\.(?:6[4-9]|[7-9]\d|1[01]\d|12[0-7])|22[4-9]|2[345]\d)(?:\.\d+)+$/,
+  /^\[(?!(?!2002:|2001:(?:0|db8)?:)[23][0-9a-f]{3}:)/,
+]
 
 const secret = text((value) =>
   secretBytes(value) === null
@@ -38,12 +50,19 @@ const events = also(list(oneOf(...EVENT_TYPES), 1), (given) =>
 export const webhooksRule: Rule<Webhook[]> = also(
   list(
     into(
-      table({
-        url: text(urlError),
-        secret: (value, place): ReturnType<typeof secrets> =>
-          (Array.isArray(value) ? secrets : into(secret, (one) => [one]))(value, place),
-        events: optional(events, [...EVENT_TYPES]),
-      }),
+      also(
+        table({
+          url: text(urlError),
+          secret: (value, place): ReturnType<typeof secrets> =>
+            (Array.isArray(value) ? secrets : into(secret, (one) => [one]))(value, place),
+          events: optional(events, [...EVENT_TYPES]),
+          private: optional(flag, false),
+        }),
+        (given) =>
+          given.private || !PRIVATE_HOSTS.some((hosts) => hosts.test(new URL(given.url).hostname))
+            ? null
+            : 'has a url on this computer or in a private network. To allow it, set private to true',
+      ),
       ({ url, secret, events }): Webhook => ({ url: new URL(url).href, secrets: secret, events }),
     ),
   ),

@@ -2,12 +2,13 @@ import type { Next } from 'hono'
 import * as z from 'zod/mini'
 import { openFormPolicy } from '../access/form-policy.ts'
 import { NO_LIMITS } from '../access/limits.ts'
-import { isConfigured } from '../access/principal.ts'
+import { stillGranted } from '../access/minter.ts'
+import { requireUpload } from '../access/principal.ts'
 import { openUploadId } from '../access/upload-id.ts'
 import { openComplete, openStart, sealUploadStep, type UploadStep } from '../access/upload-step.ts'
 import { MAX_PARTS, MAX_PARTS_BODY_BYTES } from '../bucket/limits.ts'
 import { ApiError } from '../errors/api-error.ts'
-import { configure } from '../http/admit.ts'
+import { configure, unauthenticated } from '../http/admit.ts'
 import type { AppContext } from '../http/app-env.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
 import { fileIndexOf, removeDeadline, timeOf } from '../http/deadline.ts'
@@ -17,7 +18,7 @@ import { purgeReplaced } from '../http/purge.ts'
 import { countNetwork, countRequest } from '../http/rate-limit.ts'
 import { announcerOf, finishUpload } from '../http/uploads.ts'
 import { checkUrl, readText } from '../http/validate.ts'
-import { parseObjectKey } from '../keys/object-key.ts'
+import { type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
 import type { Settings } from '../settings/settings.ts'
 import { objectUrl } from '../signing/object-url.ts'
 import type { Part } from '../storage/multipart.ts'
@@ -73,9 +74,10 @@ export const s3Routes = newApp()
       const sealed = form.fields.get('policy') ?? ''
       return { ...form, policy: await openFormPolicy(settings, sealed, now) }
     })
-    await admitOwner(c, policy, now)
-    requireFields(fields, policy.fields)
     const key = parseObjectKey(policy.fields.key)
+    await admitOwner(c, policy, key, now)
+    requireUpload(c.get('principal'), key, policy.overwrite)
+    requireFields(fields, policy.fields)
     const bucket = chooseBucket(c, policy.bucket, key)
     requireBytes(file.size, bucket, policy.maxBytes)
 
@@ -96,6 +98,7 @@ export const s3Routes = newApp()
   .use(PATHS.create, s3Errors)
   .post(PATHS.create, async (c) => {
     const { settings, now, step, bucket, key } = await beginStep(c, openStart)
+    requireUpload(c.get('principal'), key, step.file.overwrite)
     const upload = { key, owner: step.owner }
     // The client chooses the parts, independent of the size.
     const request = { ...step.file, partSize: null }
@@ -109,6 +112,7 @@ export const s3Routes = newApp()
     const parts = await readParts(c.req.raw)
     const scope = { bucket: bucket.alias, key, owner: step.owner }
     const upload = await openUploadId(settings, scope, step.uploadId, now)
+    requireUpload(c.get('principal'), key, upload.chosen?.overwrite)
     const { record } = await finishUpload(c, bucket, upload, parts, undefined)
     const Location = objectUrl(bucket.publicAddress, key).href
     const body = { Location, Bucket: bucket.name, Key: key, ETag: record.etag }
@@ -120,15 +124,18 @@ async function begin(c: AppContext): Promise<{ readonly settings: Settings; read
   return { settings: await configure(c), now: timeOf(c) }
 }
 
-/** Opens the step in the URL. Throws `forbidden`, `rate_limited` and `unknown_bucket`. */
+/**
+ * Opens the step in the URL. Throws `forbidden`, `unauthenticated`, `rate_limited` and
+ * `unknown_bucket`.
+ */
 async function beginStep<Step extends UploadStep>(
   c: AppContext,
   open: (settings: Settings, sealed: string, now: Date) => Promise<Step>,
 ) {
   const { settings, now } = await begin(c)
   const step = await orCounted(c, () => open(settings, c.req.query('step') ?? '', now))
-  await admitOwner(c, step, now)
   const key = parseObjectKey(step.key)
+  await admitOwner(c, step, key, now)
   return { settings, now, step, key, bucket: chooseBucket(c, step.bucket, key) }
 }
 
@@ -143,20 +150,32 @@ async function orCounted<T>(c: AppContext, read: () => Promise<T>): Promise<T> {
 }
 
 /**
- * Counts the request against the principal who requested the URL or the form. Throws `forbidden` if
- * its credential is no longer configured.
+ * Counts the request against the principal who requested the URL or the form, with the rights to
+ * upload to `key` that are left. Throws `unauthenticated` if its credential is no longer configured,
+ * or not for this key.
  */
 async function admitOwner(
   c: AppContext,
   { owner: id, maxBytes, context = null }: Owned,
+  key: ObjectKey,
   now: Date,
 ): Promise<void> {
-  if (!isConfigured(id, c.get('settings')))
-    throw new ApiError('forbidden', 'The credential that requested this URL is no longer valid.')
   const limits = maxBytes === undefined ? NO_LIMITS : { ...NO_LIMITS, maxBytes }
-  c.set('principal', { id, scopes: [], prefix: '', expiresAt: now.getTime(), limits, context })
+  const rights = { scopes: UPLOAD_SCOPES, prefix: key, limits, context }
+  const verdict = stillGranted(
+    { kind: 'token', id, expiresAt: now.getTime(), ...rights },
+    c.get('settings'),
+  )
+  if (!verdict.ok) {
+    await countNetwork(c)
+    throw unauthenticated(verdict)
+  }
   await countRequest(c, `principal ${id}`)
+  c.set('principal', verdict.principal)
 }
+
+/** What a form or a step may have needed when it was signed. */
+const UPLOAD_SCOPES = ['files:upload', 'keys:choose', 'files:delete'] as const
 
 /** What a policy or a step says about the principal who requested it. */
 type Owned = Pick<UploadStep, 'owner' | 'maxBytes' | 'context'>

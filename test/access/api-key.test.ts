@@ -15,6 +15,7 @@ it('returns the scopes and the prefix of the entry', async () => {
   expect(await verifyApiKey(one.token, [configured(two), configured(one)])).toEqual({
     ok: true,
     principal: {
+      kind: 'key',
       id: 'key:one',
       scopes: ['files:read'],
       prefix: 'team-a/',

@@ -185,6 +185,30 @@ it('refuses each credential in every other place', async () => {
     if (kind !== 'step') expect((await asStep(value)).status, kind).toBe(403)
 })
 
+// @threat token-two-spellings link-two-spellings
+it('refuses each of them in another spelling of its signature', async () => {
+  const digits = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+  const spellings = (value: string) => [
+    ...[1, 2, 3].map((bits) => {
+      const last = digits.indexOf(value.at(-1) ?? '')
+      return value.slice(0, -1) + digits.charAt(last ^ bits)
+    }),
+    ...['=', '==', '\n', ' '].map((text) => value + text),
+  ]
+  for (const value of spellings(made.token)) {
+    expect((await inPath(value)).status, value).toBe(401)
+    expect((await asBearer(value.trim())).status, value).toBe(
+      value.trim() === made.token ? 200 : 401,
+    )
+  }
+  for (const value of spellings(made.cursor)) expect((await asCursor(value)).status).toBe(400)
+  for (const value of spellings(made.upload)) expect((await asUpload(value)).status).toBe(400)
+  for (const value of spellings(made.link)) expect((await asLink(value)).status).toBe(403)
+  for (const value of spellings(made.step)) expect((await asStep(value)).status).toBe(403)
+  for (const value of spellings(made.form))
+    expect(await (await asForm(value)).json()).not.toHaveProperty('issues')
+})
+
 it('refuses a cursor of another prefix or bucket', async () => {
   const cursor = encodeURIComponent(made.cursor)
   for (const query of [`cursor=${cursor}`, `prefix=cross&cursor=${cursor}`]) {

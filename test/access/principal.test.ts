@@ -9,6 +9,7 @@ import { runs } from '../support/fuzz.ts'
 import { testWorker } from '../support/worker.ts'
 
 const principal = (prefix: string): Principal => ({
+  kind: 'key',
   id: 'x',
   scopes: SCOPES,
   prefix,

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { NO_LIMITS } from '../../src/access/limits.ts'
+import { stillGranted } from '../../src/access/minter.ts'
 import { type Principal, subjectOf } from '../../src/access/principal.ts'
+import { SCOPES } from '../../src/access/scopes.ts'
 import { seal } from '../../src/access/seal.ts'
 import { mintToken, type TokenRequest, verifyToken } from '../../src/access/token.ts'
 import { signingSettings } from '../support/signing-settings.ts'
@@ -9,6 +11,7 @@ const NOW = new Date('2026-11-24T12:00:00.500Z')
 const after = (seconds: number) => new Date(NOW.getTime() + seconds * 1000)
 
 const caller: Principal = {
+  kind: 'key',
   id: 'key:ci',
   scopes: ['files:read', 'files:upload', 'tokens:create'],
   prefix: 'team-a/',
@@ -33,6 +36,7 @@ it('contains the caller, the scopes and the prefix', async () => {
   expect(await verifyToken(token, config, NOW)).toEqual({
     ok: true,
     principal: {
+      kind: 'token',
       id: 'key:ci',
       scopes: ['files:read'],
       prefix: 'team-a/x/',
@@ -131,12 +135,28 @@ it('stays valid during a rotation of the secrets, until the old one is removed',
 it('refuses a token in which any character was changed', async () => {
   const { token } = await mintToken(caller, { scopes: ['files:read'] }, config, NOW)
   for (let at = 'ept_'.length; at < token.length; at++) {
-    // Flips the highest bit of each digit: the lowest two bits of the last digit encode nothing.
-    const other = BASE64URL.charAt(BASE64URL.indexOf(token.charAt(at)) ^ 32) || 'A'
-    const changed = token.slice(0, at) + other + token.slice(at + 1)
-    expect(await verifyToken(changed, config, NOW), `at ${at}`).toMatchObject({ ok: false })
+    const digit = BASE64URL.indexOf(token.charAt(at))
+    // The lowest two bits of the last digit encode nothing.
+    for (const bit of [32, 2, 1]) {
+      const other = BASE64URL.charAt(digit ^ bit) || 'A'
+      const changed = token.slice(0, at) + other + token.slice(at + 1)
+      expect(await verifyToken(changed, config, NOW), `at ${at}`).toMatchObject({ ok: false })
+    }
   }
 })
+
+// @threat token-two-spellings
+it.each(['=', '==', ' ', '\n', '.', 'A', '\u0000'])(
+  'refuses a token with %j appended or within its signature',
+  async (text) => {
+    const { token } = await mintToken(caller, { scopes: ['files:read'] }, config, NOW)
+    for (const at of [token.length, token.length - 1, token.length - 43])
+      expect(
+        await verifyToken(token.slice(0, at) + text + token.slice(at), config, NOW),
+        `at ${at}`,
+      ).toMatchObject({ ok: false })
+  },
+)
 
 it('refuses a token without its prefix ept_', async () => {
   const { token } = await mintToken(caller, { scopes: ['files:read'] }, config, NOW)
@@ -173,10 +193,17 @@ describe('a token for a user', () => {
   })
 
   // @threat user-impersonated
-  it.each(['jwt:auth0', 'app:ann', 'app:key:ci', 'jwt:key:ci'])(
-    'can not be minted by %s, whose id could be the start of another',
-    async (id) => {
-      await expect(mintToken({ ...caller, id }, alice, config, NOW)).rejects.toMatchObject({
+  it.each([
+    ['jwt', 'jwt:auth0'],
+    ['app', 'app:ann'],
+    ['app', 'app:key:ci'],
+    ['jwt', 'jwt:key:ci'],
+    ['token', 'key:ci'],
+    ['token', 'localhost'],
+  ] as const)(
+    'can not be minted by a credential of the kind %s with the id %s',
+    async (kind, id) => {
+      await expect(mintToken({ ...caller, kind, id }, alice, config, NOW)).rejects.toMatchObject({
         code: 'forbidden',
       })
     },
@@ -191,7 +218,8 @@ describe('a token for a user', () => {
 
   it('can be minted by localhost', async () => {
     const local = { ...config, openOnLocalhost: true }
-    const { token } = await mintToken({ ...caller, id: 'localhost' }, alice, local, NOW)
+    const open = { ...caller, kind: 'localhost', id: 'localhost' } as const
+    const { token } = await mintToken(open, alice, local, NOW)
     expect((await principalOf(token, local)).id).toBe('localhost/alice')
   })
 })
@@ -240,6 +268,18 @@ describe('the context of a token', () => {
     await expect(mintToken(first, pro, config, NOW)).rejects.toMatchObject({ code: 'forbidden' })
     expect((await mint(first, { ...asked, context: null })).context).toEqual({ plan: 'free' })
   })
+
+  // @threat user-impersonated
+  it.each(['key', 'localhost', 'app', 'jwt', 'token'] as const)(
+    'can be set by an API key, open access and an app, and not by others: %s',
+    async (kind) => {
+      const minted = mint({ ...caller, kind }, { ...asked, context: { role: 'admin' } })
+      if (kind === 'jwt' || kind === 'token')
+        await expect(minted).rejects.toMatchObject({ code: 'forbidden' })
+      else expect((await minted).context).toEqual({ role: 'admin' })
+      expect((await mint({ ...caller, kind }, asked)).context).toBeNull()
+    },
+  )
 })
 
 describe('a chained token', () => {
@@ -290,39 +330,100 @@ describe('the longest token', () => {
   })
 })
 
-it.each(['key:ci', 'key:ci/alice', 'jwt:auth0|1', 'localhost', 'localhost/alice'])(
-  'a token of %s is refused once its minter is no longer configured',
-  async (sub) => {
-    const all = { ...config, jwt: {}, openOnLocalhost: true }
-    const { token } = await mintToken(
-      { ...caller, id: sub },
-      { scopes: ['files:read'] },
-      config,
-      NOW,
-    )
-    expect(await verifyToken(token, all, NOW)).toMatchObject({ ok: true })
-    const none = { ...all, apiKeys: [{ id: 'ci2' }], jwt: null, openOnLocalhost: false }
-    expect(await verifyToken(token, none, NOW)).toMatchObject({
-      ok: false,
-      refusal: 'token minter not configured',
-    })
-  },
-)
+describe('after a change of the credential that minted it, a token', () => {
+  const apiKey = { id: 'ci', scopes: SCOPES, prefix: '' } as const
+  const jwt = { prefix: 'users/{sub}/', scopes: SCOPES }
+  const all = { ...config, apiKeys: [apiKey], jwt, openOnLocalhost: true }
 
-it("a token of an app's user does not depend on the settings", async () => {
-  const { token } = await mintToken(
-    { ...caller, id: 'app:ann' },
-    { scopes: ['files:read'] },
-    config,
-    NOW,
+  /** A token of `id` with two scopes, a prefix and perhaps buckets. */
+  const tokenOf = async (id: string, buckets: readonly string[] | null = null) => {
+    const prefix = 'users/ann/'
+    const minter = { ...caller, id, prefix, limits: { ...NO_LIMITS, buckets } }
+    const request = { scopes: ['files:read', 'files:upload'] } as const
+    return (await mintToken(minter, request, config, NOW)).token
+  }
+
+  // @threat removed-key-works
+  it.each(['key:ci', 'key:ci/alice', 'jwt:auth0|1', 'jwt:a/b', 'localhost', 'localhost/alice'])(
+    'of %s is refused once its minter is no longer configured',
+    async (id) => {
+      const token = await tokenOf(id)
+      expect(await verifyToken(token, all, NOW)).toMatchObject({ ok: true })
+      const apiKeys = [{ ...apiKey, id: 'ci2' }]
+      const none = { ...all, apiKeys, jwt: null, openOnLocalhost: false }
+      expect(await verifyToken(token, none, NOW)).toMatchObject({
+        ok: false,
+        refusal: 'token minter not configured',
+      })
+    },
   )
-  expect(await verifyToken(token, { ...config, apiKeys: [] }, NOW)).toMatchObject({ ok: true })
+
+  // @threat narrowed-key-works
+  it.each(['key:ci', 'key:ci/alice', 'jwt:ann'])(
+    'of %s keeps only the scopes and buckets that its minter still has',
+    async (id) => {
+      const narrowed = async (change: object, buckets?: readonly string[]) => {
+        const apiKeys = [{ ...apiKey, ...change }]
+        const settings = { ...all, apiKeys, jwt: { ...jwt, ...change } }
+        return principalOf(await tokenOf(id, buckets), settings)
+      }
+      expect((await narrowed({ scopes: ['files:list', 'files:read'] })).scopes).toEqual([
+        'files:read',
+      ])
+      expect((await narrowed({ scopes: ['files:list'] })).scopes).toEqual([])
+      const both = ['files', 'other']
+      expect((await narrowed({ buckets: ['other'] })).limits.buckets).toEqual(['other'])
+      expect((await narrowed({ buckets: ['other'] }, both)).limits.buckets).toEqual(['other'])
+      expect((await narrowed({ buckets: ['third'] }, both)).limits.buckets).toEqual([])
+      expect(await narrowed({ buckets: both }, ['files'])).toMatchObject({
+        scopes: ['files:read', 'files:upload'],
+        prefix: 'users/ann/',
+        limits: { buckets: ['files'] },
+      })
+    },
+  )
+
+  // @threat narrowed-key-works
+  it.each([
+    ['key:ci', 'users/', true],
+    ['key:ci', 'users/ann/', true],
+    ['key:ci', 'users/ann/a/', false],
+    ['key:ci/alice', 'teams/', false],
+    ['jwt:ann', 'users/{sub}/', true],
+    ['jwt:ann', '{sub}/', true],
+    ['jwt:ann', 'teams/{sub}/', false],
+    ['jwt:ann', 'users/bob/', false],
+  ])(
+    'of %s is refused outside the prefix that its minter still has: %s',
+    async (id, prefix, ok) => {
+      const settings = { ...all, apiKeys: [{ ...apiKey, prefix }], jwt: { ...jwt, prefix } }
+      expect(await verifyToken(await tokenOf(id), settings, NOW)).toMatchObject(
+        ok ? { ok } : { ok, refusal: 'token outside the prefix of its minter' },
+      )
+    },
+  )
+
+  it("of an app's user stays as it is", async () => {
+    const none = { ...all, apiKeys: [], jwt: null, openOnLocalhost: false }
+    expect(await principalOf(await tokenOf('app:ann'), none)).toMatchObject({
+      scopes: ['files:read', 'files:upload'],
+      prefix: 'users/ann/',
+    })
+  })
+})
+
+it('is not copied if its minter still has all of its rights', () => {
+  const limits = { ...NO_LIMITS, buckets: ['files'] }
+  const principal = { ...caller, kind: 'token', limits } as const
+  const key = { id: 'ci', scopes: SCOPES, prefix: '', buckets: ['files', 'other'] }
+  const verdict = stillGranted(principal, { ...config, apiKeys: [key] })
+  expect(verdict.ok && verdict.principal).toBe(principal)
 })
 
 // @threat token-limit-skipped
 it.each([
-  ['neither sub nor id', {}],
-  ['a claim of a later version', { sub: 'key:ci', maxFiles: 3 }],
+  ['no id', {}],
+  ['a claim of a later version', { id: 'key:ci', maxFiles: 3 }],
   ['limits of the wrong type', { id: 'key:ci', maxBytes: '5' }],
 ])('refuses a token with %s', async (_, changed) => {
   const exp = Math.floor(NOW.getTime() / 1000) + 60

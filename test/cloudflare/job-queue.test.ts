@@ -238,19 +238,30 @@ describe('a batch', () => {
     expect((await consume(bodies, { queue: `${QUEUE}-staging` })).acked).toEqual(['m0'])
   })
 
-  it('keeps messages that it can not read, and everything while the settings are invalid', async () => {
+  // @threat queue-malformed
+  it('drops messages that no version can read, also while the settings are invalid', async () => {
+    reply(new Response())
+    const purge = { version: 1, kind: 'purge', bucket: 'files', keys: ['../canary'] }
+    const malformed = ['canary', null, { version: 1, kind: 'canary' }, { version: '2' }, purge]
+    for (const variables of [{}, { SIGNING_SECRETS: 'canary' }])
+      expect(await consume(malformed, { variables })).toMatchObject({
+        acked: ['m0', 'm1', 'm2', 'm3', 'm4'],
+        retried: [],
+      })
+    const line = { warning: 'job lost', reason: 'the message is malformed' }
+    expect(lines.map((text) => JSON.parse(text))).toEqual(Array(10).fill(line))
+    expect(sent).toEqual([])
+  })
+
+  it('keeps messages of a later version, and everything while the settings are invalid', async () => {
     reply(new Response())
     const newer = { version: 2, kind: 'webhook', canary: 1 }
-    expect(await consume([newer, 'canary'])).toMatchObject({
-      acked: [],
-      retried: [retry(0, 10), retry(1, 10)],
-    })
+    expect(await consume([newer])).toMatchObject({ acked: [], retried: [retry(0, 10)] })
     const variables = { SIGNING_SECRETS: 'canary' }
     const known = jobMessage(await jobFor(URL_A))
     expect((await consume([known], { variables })).retried).toEqual([retry(0, 10)])
     expect(lines.map((line) => JSON.parse(line).reason)).toEqual([
-      'the message is malformed',
-      'the message is malformed',
+      'the message is of a later version',
       'the settings are not valid',
     ])
     expect(sent).toEqual([])

@@ -281,7 +281,11 @@ describe('with the built presigner', () => {
           },
         ]),
         WEBHOOKS: JSON.stringify([
-          { url: `http://localhost:${new URL(origin).port}/webhooks/files`, secret: SECRET },
+          {
+            url: `http://localhost:${new URL(origin).port}/webhooks/files`,
+            secret: SECRET,
+            private: true,
+          },
         ]),
       },
     })

@@ -154,6 +154,7 @@ beforeAll(async () => {
         configured.map((endpoint) => ({
           url: `http://127.0.0.1:${endpoint.port}/hooks`,
           secret: SECRET,
+          private: true,
         })),
       ),
     },

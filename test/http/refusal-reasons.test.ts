@@ -5,7 +5,7 @@ import { REFUSALS, type Refusal } from '../../src/access/verdict.ts'
 import { ANN } from '../support/ann.ts'
 import { toBase64url } from '../support/base64.ts'
 import { captureLog } from '../support/capture-log.ts'
-import { testApiKey } from '../support/credentials.ts'
+import { type TestApiKey, testApiKey } from '../support/credentials.ts'
 import { jwtVariable, type TestIssuer, testIssuer } from '../support/issuer.ts'
 import { mount } from '../support/mount.ts'
 import { signingSettings } from '../support/signing-settings.ts'
@@ -18,16 +18,17 @@ const FUTURE = PAST + 7200
 let issuer: TestIssuer
 let other: TestIssuer
 let worker: TestWorker
+let ciKey: TestApiKey
 let wrongKey: string
 
 beforeAll(async () => {
   issuer = await testIssuer()
   other = await testIssuer()
-  const key = await testApiKey('ci', SCOPES)
+  ciKey = await testApiKey('ci', SCOPES)
   wrongKey = (await testApiKey('ci', SCOPES)).token
   worker = testWorker({
     OPEN_ACCESS: undefined,
-    API_KEYS: [key.entry],
+    API_KEYS: [ciKey.entry],
     JWT: { ...jwtVariable(issuer), prefix: 'users/{tenant}/' },
   })
 })
@@ -35,7 +36,7 @@ afterEach(() => vi.restoreAllMocks())
 
 const token = async (claims: Record<string, unknown>, secrets?: string): Promise<string> =>
   `ept_${await seal(signingSettings(secrets).signingSecrets, 'token', claims)}`
-const GRANT = { sub: 'key:ci', scopes: ['files:read'], prefix: '' }
+const GRANT = { id: 'key:ci', scopes: ['files:read'], prefix: '' }
 
 /** Returns `jwt` with a wrong signature. */
 const forged = (jwt: string): string => jwt.replace(/[^.]+$/, toBase64url(new Uint8Array(64)))
@@ -43,6 +44,10 @@ const forged = (jwt: string): string => jwt.replace(/[^.]+$/, toBase64url(new Ui
 /** A JWT whose header marks an unknown member as critical. */
 const critical = (): string =>
   ['{"alg":"ES256","crit":["x"],"x":1}', '{}', 'AAAA'].map((part) => btoa(part)).join('.')
+
+/** A Worker whose API key `ci` has a prefix. */
+const withPrefix = () =>
+  testWorker({ OPEN_ACCESS: undefined, API_KEYS: [{ ...ciKey.entry, prefix: 'team-a/' }] })
 
 const withoutJwt = () => testWorker({ OPEN_ACCESS: undefined })
 
@@ -82,24 +87,30 @@ const CASES: readonly (readonly [
     async () => `Bearer ${await token({ ...GRANT, exp: PAST }, OTHER_SECRETS)}`,
     null,
   ],
-  ['token claims unusable', '', async () => `Bearer ${await token({ sub: 'key:ci' })}`, null],
+  ['token claims unusable', '', async () => `Bearer ${await token({ id: 'key:ci' })}`, null],
   [
     'token minter not configured',
     ': key:gone',
-    async () => `Bearer ${await token({ ...GRANT, sub: 'key:gone/alice', exp: FUTURE })}`,
+    async () => `Bearer ${await token({ ...GRANT, id: 'key:gone/alice', exp: FUTURE })}`,
     null,
   ],
   [
     'token minter not configured',
     ': jwt:alice',
-    async () => `Bearer ${await token({ ...GRANT, sub: 'jwt:alice', exp: FUTURE })}`,
+    async () => `Bearer ${await token({ ...GRANT, id: 'jwt:alice', exp: FUTURE })}`,
     withoutJwt,
   ],
   [
     'token minter not configured',
     ': localhost',
-    async () => `Bearer ${await token({ ...GRANT, sub: 'localhost', exp: FUTURE })}`,
+    async () => `Bearer ${await token({ ...GRANT, id: 'localhost', exp: FUTURE })}`,
     withoutJwt,
+  ],
+  [
+    'token outside the prefix of its minter',
+    ': key:ci',
+    async () => `Bearer ${await token({ ...GRANT, prefix: 'team-b/', exp: FUTURE })}`,
+    withPrefix,
   ],
   ['token expired', ': k1', async () => `Bearer ${await token({ ...GRANT, exp: PAST })}`, null],
   ['jwt malformed', '', () => 'Bearer a.b.c', null],

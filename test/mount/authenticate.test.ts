@@ -233,6 +233,18 @@ describe('a principal', () => {
 })
 
 describe('with authenticate', () => {
+  // @threat user-impersonated
+  it('may set the context of the tokens that it mints, which they can not', async () => {
+    const app = mount()
+    const request = { scopes: ['tokens:create'] }
+    const context = { role: 'admin' }
+    expect((await app.post('/media/tokens', { ...request, context })).status).toBe(200)
+    const { token } = await jsonOf<{ token: string }>(await app.post('/media/tokens', request))
+    const path = `/media/u/${token}/tokens`
+    expect((await app.post(path, request)).status).toBe(200)
+    expect((await app.post(path, { ...request, context })).status).toBe(403)
+  })
+
   it('tokens of this presigner stay valid, in the path and in a header, without a call to authenticate', async () => {
     const authenticate = vi.fn(() => ANN)
     const app = mount({ authenticate })

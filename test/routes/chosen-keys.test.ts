@@ -45,7 +45,7 @@ async function workerWith(
   }
 }
 
-const CHOOSER: readonly Scope[] = ['files:upload', 'keys:choose', 'links:create']
+const CHOOSER: readonly Scope[] = ['files:upload', 'keys:choose', 'files:read', 'links:create']
 const REPLACER: readonly Scope[] = [...CHOOSER, 'files:delete']
 
 /** Sends a request that starts an upload to `key`, with the members of `more` added. */

@@ -40,6 +40,33 @@ it('names each invalid setting but never its value, while every other route refu
   }
 })
 
+// @threat health-shows-secret
+it('tells how many unknown names there are, and none of them, since one may be a secret', async () => {
+  const canary = 'canary-secret-pasted-as-a-name'
+  const bucket = s3rverBucket()
+  for (const [variables, path, message] of [
+    [
+      { BUCKETS: { files: { ...bucket, [canary]: 1, [`${canary}2`]: 1 } } },
+      'BUCKETS.files',
+      'has unknown members: 2. Known members: endpoint, ',
+    ],
+    [{ BUCKETS: { files: bucket, [`${canary}_`]: bucket } }, 'BUCKETS.1', 'must be an alias'],
+    [
+      { BUCKETS: { files: { ...bucket, uploadHeaders: { [canary]: 'x' } } } },
+      'BUCKETS.files.uploadHeaders.0',
+      'is not a header to set here. Known headers: ',
+    ],
+    [{ API_KEYS: [{ [canary]: 1 }] }, 'API_KEYS.0', 'has unknown members: 1. '],
+    [{ WEBHOOKS: [{ [canary]: 1 }] }, 'WEBHOOKS.0', 'has unknown members: 1. '],
+    [{ JWT: { [canary]: 1 } }, 'JWT', 'has unknown members: 1. '],
+  ] as const) {
+    const text = await (await testWorker(variables).fetch('/healthz')).text()
+    expect(text).not.toContain('canary')
+    const { issues }: { issues: unknown[] } = JSON.parse(text)
+    expect(issues).toContainEqual({ path, message: expect.stringContaining(message) })
+  }
+})
+
 it('names a secret that is missing', async () => {
   const response = await testWorker({ S3_SECRET_ACCESS_KEY: undefined }).fetch('/healthz')
   expect(await response.json()).toMatchObject({

@@ -2,7 +2,7 @@ import { env } from 'cloudflare:workers'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { imageInfo } from '../../src/delivery/image-info.ts'
-import { bearer, testApiKey } from '../support/credentials.ts'
+import { bearer, type TestApiKey, testApiKey } from '../support/credentials.ts'
 import { runs } from '../support/fuzz.ts'
 import {
   gifOf,
@@ -343,11 +343,24 @@ describe('asking for a resized image', () => {
   })
 
   // @threat image-original
-  it('needs files:read for a link that may show the original', async () => {
-    const { token, entry } = await testApiKey('gallery', ['links:create'])
-    const limited = testWorker({ API_KEYS: [entry] })
-    expect((await post({ width: 320 }, limited, bearer(token))).status).toBe(200)
-    const refused = await post({ width: 320, fallback: 'original' }, limited, bearer(token))
-    expect(refused.status).toBe(403)
+  it('needs files:read for a link that shows the original, or may show it', async () => {
+    const gallery = await testApiKey('gallery', ['links:create'])
+    const reader = await testApiKey('reader', ['links:create', 'files:read'])
+    const limited = testWorker({ API_KEYS: [gallery.entry, reader.entry] })
+    for (const image of [{ width: 320 }, { widths: [320, 640], format: 'webp' }])
+      expect((await post(image, limited, bearer(gallery.token))).status).toBe(200)
+    const originals = [{}, { download: 'a.png' }, { delivery: 'redirect' }]
+    const fallbacks = [{ width: 320, fallback: 'original' }]
+    for (const link of [...originals, ...fallbacks]) {
+      expect((await post(link, limited, bearer(gallery.token))).status).toBe(403)
+      expect((await post(link, limited, bearer(reader.token))).status).toBe(200)
+    }
+    const many = (image: object, { token }: TestApiKey) =>
+      limited.post('/links', { keys: ['a.png'], ...image }, bearer(token))
+    expect((await many({ width: 320 }, gallery)).status).toBe(200)
+    for (const link of [{}, { delivery: 'redirect' }, ...fallbacks]) {
+      expect((await many(link, gallery)).status).toBe(403)
+      expect((await many(link, reader)).status).toBe(200)
+    }
   })
 })

@@ -45,6 +45,23 @@ describe('the host of LINK_ORIGIN', () => {
     }
   })
 
+  // @threat link-runs-script
+  it('is the same host at every port, and with a dot at its end', async () => {
+    const { links, linkOf, linkOrigin } = await twoHosts('https://img.example')
+    const link = await linkOf({})
+    for (const origin of [
+      'https://img.example.',
+      'https://img.example:8443',
+      'http://IMG.example.:8080',
+    ]) {
+      for (const path of ['/', '/files', '/limits', '/s3/params?filename=a'])
+        expect.soft((await links.fetch(origin + path)).status, origin + path).toBe(404)
+      const response = await links.fetch(link.replace(linkOrigin, origin), { redirect: 'manual' })
+      expect.soft(response.status, origin).toBe(308)
+      expect.soft(response.headers.get('Location'), origin).toBe(link)
+    }
+  })
+
   it.each(['https://img.example', 'http://127.0.0.1:8787', 'https://img.example:8443'])(
     'serves links and /healthz at %s',
     async (origin) => {

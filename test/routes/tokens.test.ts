@@ -115,11 +115,18 @@ describe('POST /tokens', () => {
     expect(await refusal(await ask({ buckets: ['files', 'nope'] }))).toBe('404 unknown_bucket')
   })
 
-  it('refuses a JWT that names a subject', async () => {
+  // @threat user-impersonated
+  it('refuses a JWT or a token that sets a subject or a context', async () => {
     const jwt = await issuer.sign({ sub: 'alice' })
-    expect(await refusal(await ask({ scopes: ['files:read'], subject: 'bob' }, jwt))).toBe(
-      '403 forbidden',
-    )
+    const token = await mint({})
+    const inPath = (body: object) => worker.post(`/u/${token}/tokens`, body)
+    for (const said of [{ subject: 'bob' }, { context: { role: 'admin' } }]) {
+      const body = { scopes: ['files:read'] as const, ...said }
+      for (const by of [jwt, token])
+        expect(await refusal(await ask(body, by))).toBe('403 forbidden')
+      expect(await refusal(await inPath(body))).toBe('403 forbidden')
+      expect((await ask(body)).status).toBe(200)
+    }
   })
 })
 
@@ -165,14 +172,73 @@ describe('the user of a token', () => {
     }
   })
 
+  // @threat narrowed-key-works
+  it('loses what the key loses, and gets it back with the key', async () => {
+    const first = await mint({ subject: 'alice', prefix: 'users/alice/' })
+    const narrowedTo = (change: object) => workerWith({ API_KEYS: [{ ...app.entry, ...change }] })
+    const key = 'users/alice/a.txt'
+    const ask = async (change: object) => {
+      const statuses = []
+      for (const token of [first, await mint({}, first)]) {
+        const alice = as(token, narrowedTo(change))
+        for (const response of [
+          await alice.fetch(`/files/${encodeURIComponent(key)}/url`),
+          await alice.post('/files/upload-url', file({ size: 5, bucket: 'files' })),
+          await alice.post('/tokens', { scopes: ['files:read'] }),
+        ])
+          statuses.push(response.status)
+      }
+      expect(statuses.slice(0, 3)).toEqual(statuses.slice(3))
+      return statuses.slice(0, 3)
+    }
+    expect(await ask({})).toEqual([200, 200, 200])
+    expect(await ask({ scopes: ['files:read', 'tokens:create'] })).toEqual([200, 403, 200])
+    expect(await ask({ scopes: ['files:upload', 'tokens:create'] })).toEqual([403, 200, 403])
+    expect(await ask({ buckets: ['archive'] })).toEqual([200, 403, 200])
+    expect(await ask({ prefix: 'users/' })).toEqual([200, 200, 200])
+    expect(await ask({ prefix: 'users/bob/' })).toEqual([401, 401, 401])
+    expect(await ask({ prefix: 'users/alice/b/' })).toEqual([401, 401, 401])
+  })
+
+  // @threat narrowed-key-works token-other-bucket
+  it('uses no bucket at all, and not the default one, if the key has none of its buckets', async () => {
+    const alice = as(
+      await mint({ buckets: ['files'] }),
+      workerWith({ API_KEYS: [{ ...app.entry, buckets: ['archive'] }] }),
+    )
+    for (const query of ['', '?bucket=files', '?bucket=archive'])
+      expect(await refusal(await alice.fetch(`/files/a.png/url${query}`)), query).toBe(
+        '403 forbidden',
+      )
+    expect(await refusal(await alice.fetch('/s3/params?filename=a.txt'))).toBe('403 forbidden')
+    expect(await (await alice.fetch('/limits')).json()).toMatchObject({ buckets: [] })
+    expect((await alice.post('/tokens', { scopes: ['files:read'] })).status).toBe(404)
+  })
+
+  // @threat narrowed-key-works
+  it('of a JWT loses the scopes and buckets that the settings lose', async () => {
+    const jwt = { ...jwtVariable(issuer), scopesClaim: undefined, scopes: SCOPES, prefix: '' }
+    const wide = workerWith({ JWT: jwt })
+    const minted = await as(await issuer.sign(), wide).post('/tokens', { scopes: SCOPES })
+    const { token } = await minted.json<{ token: string }>()
+    const statusWith = async (change: object) => {
+      const narrowed = as(token, workerWith({ JWT: { ...jwt, ...change } }))
+      return (await narrowed.fetch('/files/a.png/url?bucket=files')).status
+    }
+    expect(await statusWith({})).toBe(200)
+    expect(await statusWith({ scopes: ['files:list'] })).toBe(403)
+    expect(await statusWith({ buckets: ['archive'] })).toBe(403)
+    expect(await statusWith({ prefix: 'users/{sub}/' })).toBe(401)
+  })
+
   // @threat removed-key-works
   it('can not use a form or a step that was signed before the key was removed', async () => {
     const alice = await user({ subject: 'alice', buckets: ['archive'] })
     const renamed = workerWith({ API_KEYS: [{ ...app.entry, id: 'app2' }] })
     const { url } = await sign(alice, { method: 'POST', key: 'a.txt' })
-    expect((await renamed.fetch(url, { method: 'POST' })).status).toBe(403)
+    expect((await renamed.fetch(url, { method: 'POST' })).status).toBe(401)
     const { request } = await formOf(alice)
-    expect((await renamed.fetch('/s3/form', request)).status).toBe(403)
+    expect((await renamed.fetch('/s3/form', request)).status).toBe(401)
     expect((await worker.fetch('/s3/form', request)).status).toBe(201)
   })
 })

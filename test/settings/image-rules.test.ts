@@ -38,7 +38,7 @@ describe('IMAGE_WIDTHS', () => {
     ['a repeated width', [320, { width: 320, height: 9 }], /must not repeat a width/],
     ['a fit without a height', [{ width: 96, fit: 'cover' }], /needs a height for its fit/],
     ['an unknown fit', [{ width: 96, height: 96, fit: 'stretch' }], /^IMAGE_WIDTHS\.0\.fit /],
-    ['an unknown member', [{ width: 96, quality: 5 }], /quality/],
+    ['an unknown member', [{ width: 96, quality: 5 }], /^IMAGE_WIDTHS\.0 has unknown members: 1/],
     ['a height of zero', [{ width: 96, height: 0 }], /^IMAGE_WIDTHS\.0\.height /],
     ['a width of zero', [0], /^IMAGE_WIDTHS\.0 /],
     ['a width over 4096', [4097], /^IMAGE_WIDTHS\.0 /],

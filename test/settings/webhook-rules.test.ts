@@ -47,11 +47,84 @@ describe('WEBHOOKS', () => {
   })
 
   it.each(['http://localhost:3000/hooks', 'http://127.0.0.1:3000/', 'http://[::1]:3000/'])(
-    'may use http on this computer: %s',
+    'may use http on this computer, if they are private: %s',
     (url) => {
-      expect(load([hook({ url })])).toEqual([expect.objectContaining({ url })])
+      expect(load([hook({ url, private: true })])).toEqual([
+        { url, secrets: [SECRET], events: all },
+      ])
+      expect(issues([hook({ url })])).toHaveLength(1)
     },
   )
+
+  // @threat event-diverted
+  it.each([
+    'localhost',
+    'a.localhost.',
+    'redis',
+    'metadata.google.internal',
+    'printer.local',
+    'nas.home.arpa',
+    '0.0.0.0',
+    '10.1.2.3',
+    '127.0.0.2',
+    '0x7f.1',
+    '2130706433',
+    '127.0.0.1.',
+    '169.254.169.254',
+    '172.16.0.1',
+    '172.31.255.255',
+    '192.168.1.1',
+    '100.64.0.1',
+    '198.18.0.1',
+    '224.0.0.1',
+    '255.255.255.255',
+    '[::]',
+    '[::1]',
+    '[::ffff:10.0.0.1]',
+    '[::ffff:8.8.8.8]',
+    '[64:ff9b::a00:1]',
+    '[fc00::1]',
+    '[fd12:3456::1]',
+    '[fe80::1]',
+    '[ff02::1]',
+    '[2::1]',
+    '[2001::1]',
+    '[2001:0:1::1]',
+    '[2001:db8::1]',
+    '[2002:a00:1::1]',
+  ])('refuse the private host %s, unless they are private', (host) => {
+    const url = `https://${host}/hooks`
+    expect(issues([hook({ url })])).toEqual([
+      {
+        path: 'WEBHOOKS.0',
+        message: expect.stringMatching(/private network.*set private to true/),
+      },
+    ])
+    expect(load([hook({ url, private: true })])).toHaveLength(1)
+    expect(load([hook({ url, private: false })])).toHaveLength(1)
+  })
+
+  it.each([
+    'app.example.com',
+    'internal.example.com',
+    'localhost.example.com',
+    'b.example.',
+    '8.8.8.8',
+    '1.10.0.0',
+    '172.15.0.1',
+    '172.32.0.1',
+    '100.63.0.1',
+    '100.128.0.1',
+    '192.0.1.1',
+    '193.168.0.1',
+    '223.255.0.1',
+    '[2606:4700::1111]',
+    '[2001:4860:4860::8888]',
+    '[2a00::1]',
+    '[3fff:1::1]',
+  ])('may use the public host %s', (host) => {
+    expect(load([hook({ url: `https://${host}/hooks` })])).toMatchObject([{ secrets: [SECRET] }])
+  })
 
   // @threat event-diverted
   it.each([
@@ -95,7 +168,6 @@ describe('WEBHOOKS', () => {
     ['text that is not JSON', 'canary', 'WEBHOOKS'],
   ])('refuse %s', (_, given, path) => {
     const found = issues(given).map((issue) => issue.path)
-    // The name of an unknown member is in the issue: it is no secret.
     expect(found).toEqual([path])
   })
 

@@ -13,7 +13,7 @@ export function signingSettings(
   const [first = toSecret('', name), ...others] = secrets
     .split(',')
     .map((entry) => toSecret(entry, name))
-  const apiKeys = [{ id: 'ci' }]
+  const apiKeys = [{ id: 'ci', prefix: '' }]
   const buckets = [testBucket()] as const
   return { signingSecrets: [first, ...others], apiKeys, jwt: null, openOnLocalhost: false, buckets }
 }

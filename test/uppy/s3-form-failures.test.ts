@@ -2,8 +2,10 @@ import { describe, expect, inject, it } from 'vitest'
 import { jsonOf } from '../support/app.ts'
 import { fromBase64 } from '../support/base64.ts'
 import { bucketFetch } from '../support/bucket.ts'
+import { captureLog } from '../support/capture-log.ts'
 import { bearer, testApiKey } from '../support/credentials.ts'
 import { mount } from '../support/mount.ts'
+import { completeXml } from '../support/uppy.ts'
 import { s3rverBucket, testWorker } from '../support/worker.ts'
 
 interface Form {
@@ -105,11 +107,54 @@ it('refuses a form and a step of an API key that is gone', async () => {
   const after = testWorker({ ...variables, API_KEYS: [] })
   const credentials = bearer(apiKey.token)
   const form: Form = await (await before.fetch('/s3/params?filename=a', credentials)).json()
-  expect((await after.fetch(form.url, await post(form.fields))).status).toBe(403)
+  expect((await after.fetch(form.url, await post(form.fields))).status).toBe(401)
   const signed = await before.post('/s3/sign', { method: 'POST', key: 'a' }, credentials)
   const { url } = await signed.json<{ url: string }>()
-  expect((await after.fetch(url, { method: 'POST' })).status).toBe(403)
+  expect((await after.fetch(url, { method: 'POST' })).status).toBe(401)
   expect((await before.fetch(url, { method: 'POST' })).status).toBe(200)
+})
+
+// @threat narrowed-key-works
+it.each([
+  ['without files:upload', { scopes: ['files:read'] }, 403],
+  ['without keys:choose', { scopes: ['files:upload', 'files:delete'] }, 403],
+  ['without files:delete', { scopes: ['files:upload', 'keys:choose'] }, 403],
+  ['for another bucket', { buckets: ['other'] }, 403],
+  ['for a prefix without this key', { prefix: 'avatars/b/' }, 401],
+  ['for its prefix, and a new secret', { prefix: 'avatars/', sha256: 'a'.repeat(64) }, null],
+] as const)('refuses a form and steps of an API key that is now %s', async (_, change, status) => {
+  const key = await testApiKey('narrowed', ['files:upload', 'keys:choose', 'files:delete'])
+  const variables = { BUCKETS: { files: BUCKET, other: BUCKET }, OPEN_ACCESS: undefined }
+  const before = testWorker({ ...variables, API_KEYS: [key.entry] })
+  const after = testWorker({ ...variables, API_KEYS: [{ ...key.entry, ...change }] })
+  const lines = captureLog()
+  const statusOf = async (url: string, init: RequestInit) => {
+    const response = await after.fetch(url, init)
+    await response.arrayBuffer()
+    return response.status
+  }
+  const credentials = bearer(key.token)
+  const objectKey = `avatars/${crypto.randomUUID()}.png`
+  const chosen = { objectKey, overwrite: true }
+  const query = new URLSearchParams({ filename: 'a.png', objectKey, overwrite: 'true' })
+  const form: Form = await (await before.fetch(`/s3/params?${query}`, credentials)).json()
+  expect(await statusOf(form.url, await post(form.fields))).toBe(status ?? 201)
+
+  const sign = async (request: object): Promise<string> => {
+    const body = { key: 'a.png', ...request }
+    const signed = await before.post('/s3/sign', { method: 'POST', ...body }, credentials)
+    return (await signed.json<{ url: string }>()).url
+  }
+  const create = await sign(chosen)
+  expect(await statusOf(create, { method: 'POST' })).toBe(status ?? 200)
+  const begun = await (await before.fetch(create, { method: 'POST' })).text()
+  const uploadId = /<UploadId>(.*?)<\/UploadId>/.exec(begun)?.[1]
+  const complete = await sign({ key: objectKey, uploadId })
+  const body = completeXml(['"0"'])
+  // The bucket doesn't know this part.
+  expect(await statusOf(complete, { method: 'POST', body })).toBe(status ?? 400)
+  const log = lines.join('\n')
+  if (status === 401) expect(log).toContain('token outside the prefix of its minter: key:narrowed')
 })
 
 it('is reached where linkBase says that the presigner is', async () => {

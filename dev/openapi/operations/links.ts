@@ -22,7 +22,8 @@ const VALIDATORS = {
 
 const IMAGE: Members = {
   width: {
-    description: 'Shows an image in this width, one of `IMAGE_WIDTHS`. Default: the original.',
+    description:
+      'Shows an image in this width, one of `IMAGE_WIDTHS`. Default: the original, which also needs `files:read`.',
     minimum: 1,
   },
   widths: {

@@ -24,7 +24,7 @@ export const tokenOperations: Operations = {
       },
       subject: {
         description:
-          "The app's id of the user. The token then has its own principal: `key:app/alice`. Only an API key can name one.",
+          "The app's id of the user. The token then has its own principal: `key:app/alice`. Only an API key can set one.",
         examples: ['alice'],
       },
       buckets: {
@@ -40,7 +40,8 @@ export const tokenOperations: Operations = {
           'The longest lifetime of a URL or link that the token may sign, in seconds. Twice the `expiresIn` of a link counts.',
       },
       context: {
-        description: 'Any JSON of at most 1024 bytes. It comes back in events.',
+        description:
+          "Any JSON of at most 1024 bytes. It comes back in events. Only an API key or an app's login can set one.",
       },
     },
     answers: { 200: { description: 'The token.', body: token } },

@@ -90,7 +90,9 @@ export async function soak(options: SoakOptions): Promise<SoakResult> {
     accessKeys: { S3: s3 },
     variables: {
       API_KEYS: JSON.stringify(keys.map(({ entry }) => entry)),
-      WEBHOOKS: JSON.stringify([{ url: `http://127.0.0.1:${receiver.port}/`, secret: SECRET }]),
+      WEBHOOKS: JSON.stringify([
+        { url: `http://127.0.0.1:${receiver.port}/`, secret: SECRET, private: true },
+      ]),
     },
   })
   stack.defer(() => worker.close())
