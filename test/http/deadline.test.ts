@@ -188,8 +188,9 @@ describe('a request', () => {
     if (files === undefined) throw new Error('There is no bucket.')
     const settings = { buckets: { files: { ...files, postUploads: false } } }
     const app = mounted({ settings, onEvent: slow })
-    const key = 'long.txt'
-    const uploadId = await begin(app, key)
+    const file = { fileName: 'long.txt', mimetype: 'text/plain', size: 5 }
+    const started = await app.post('/media/multipart', file)
+    const { key, uploadId } = (await started.json()) as { key: string; uploadId: string }
     const params = await app.fetch('/media/s3/params?filename=a.txt')
     const { url, fields } = (await params.json()) as {
       url: string

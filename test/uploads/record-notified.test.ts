@@ -51,7 +51,7 @@ const recorder = (changes: Partial<Recorder> = {}): Recorder => ({
   ...changes,
 })
 /** The time at which everything counts that has happened until now. */
-const later = () => new Date(Date.now() + SETTLED_SECONDS * 1000)
+const later = () => new Date(Date.now() + 2 * SETTLED_SECONDS * 1000)
 
 /** What becomes of one notification. */
 async function outcome(
