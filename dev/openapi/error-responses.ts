@@ -28,11 +28,17 @@ const WITH_BODY: readonly ErrorCode[] = [
   'unsupported_media_type',
 ]
 
+const RETRY_AFTER = {
+  'Retry-After':
+    'Seconds, with `purge_failed`, `storage_busy`, and `index_unavailable` if a record was written twice in a second.',
+}
+
 const HEADERS: Readonly<Partial<Record<ErrorCode, Readonly<Record<string, string>>>>> = {
   unauthenticated: { 'WWW-Authenticate': '`Bearer`, or `Bearer error="invalid_token"`.' },
   rate_limited: { 'Retry-After': 'Seconds.' },
-  purge_failed: { 'Retry-After': 'Seconds, with `purge_failed` and `storage_busy`.' },
-  storage_busy: { 'Retry-After': 'Seconds, with `purge_failed` and `storage_busy`.' },
+  purge_failed: RETRY_AFTER,
+  storage_busy: RETRY_AFTER,
+  index_unavailable: RETRY_AFTER,
 }
 
 /** Every error code that `operation` can return. */

@@ -10,6 +10,8 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { type Job, jobMessage } from '../../src/events/job.ts'
 import { endpointId } from '../../src/events/webhook.ts'
 import { presigner } from '../../src/worker.ts'
+import { captureLog } from '../support/capture-log.ts'
+import { failNextPurge } from '../support/purge.ts'
 import { baseVariables } from '../support/worker.ts'
 
 const QUEUE = 'edge-presigner-jobs'
@@ -274,6 +276,14 @@ describe('a purge in the queue', () => {
 
   it('is acknowledged when the copies of all keys are gone', async () => {
     expect(await consume([job()])).toMatchObject({ acked: ['m0'], retried: [] })
+  })
+
+  it('that fails is tried again when Cloudflare accepts purges again', async () => {
+    captureLog()
+    failNextPurge(new Error('too many'))
+    const { acked, retried } = await consume([job()])
+    expect([acked, retried.length]).toEqual([[], 1])
+    expect(retried[0]?.delaySeconds).toBeGreaterThanOrEqual(60)
   })
 
   it('of a bucket that is no longer configured is acknowledged', async () => {

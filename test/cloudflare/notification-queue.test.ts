@@ -3,10 +3,13 @@ import { env } from 'cloudflare:workers'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { QueueBatch } from '../../src/cloudflare/job-queue.ts'
 import { kvFileIndex } from '../../src/cloudflare/kv-file-index.ts'
+import { type FileIndex, indexUnavailable } from '../../src/file-index/file-index.ts'
 import { createPresigner, defineSettings, type LogLine } from '../../src/index.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { settingsInput } from '../support/app.ts'
 import { bucketFetch } from '../support/bucket.ts'
+import { FAKE_CLOCK, fakeSeconds } from '../support/fake-seconds.ts'
+import { answer, found, scriptedBucket } from '../support/scripted-bucket.ts'
 
 const QUEUE = 'edge-presigner-notifications'
 const ACCOUNT = '3f4b7e3dcab231cbfdaa90a6a28bd548'
@@ -20,15 +23,19 @@ beforeEach(() => {
 })
 afterEach(async () => {
   vi.useRealTimers()
+  vi.unstubAllGlobals()
   for (const key of [FIRST, SECOND]) await bucketFetch(key, { method: 'DELETE' })
   await reset()
 })
 
 const index = kvFileIndex(env.FILE_INDEX)
-const presignerWith = (input: Partial<ReturnType<typeof settingsInput>> = {}) =>
+const presignerWith = (
+  input: Partial<ReturnType<typeof settingsInput>> = {},
+  fileIndex: FileIndex = index,
+) =>
   createPresigner(
     defineSettings(() => settingsInput(input)),
-    { fileIndex: () => index, log: (line) => void lines.push(line) },
+    { fileIndex: () => fileIndex, log: (line) => void lines.push(line) },
   )
 const presigner = presignerWith()
 
@@ -203,6 +210,32 @@ describe('a batch of notifications', () => {
     const [early, late] = [first.retries[0]?.[1], fifth.retries[0]?.[1]].map(Number)
     expect(early).toBeGreaterThanOrEqual(10)
     expect(late).toBeGreaterThanOrEqual(160)
+  })
+
+  // @threat bucket-busy
+  it('waits as long as a busy bucket or index asks', async () => {
+    scriptedBucket({ HeadObject: answer(503, null, { 'Retry-After': '900' }) })
+    const busy = await consume([message(FIRST)])
+    scriptedBucket({ HeadObject: found(5) })
+    const tooSoon = indexUnavailable(new Error('KV PUT failed: 429 Too Many Requests'), 600)
+    const full = presignerWith({}, { ...index, put: () => Promise.reject(tooSoon) })
+    const refused = await consume([message(SECOND)], full)
+    for (const [{ retries }, asked] of [
+      [busy, 900],
+      [refused, 600],
+    ] as const) {
+      const delay = Number(retries[0]?.[1])
+      expect([delay >= asked, delay <= asked * 1.25]).toEqual([true, true])
+    }
+  })
+
+  it('gives each operation of an index that hangs ten seconds', async () => {
+    vi.useFakeTimers({ now: NOW, ...FAKE_CLOCK })
+    scriptedBucket({ HeadObject: found(5) })
+    const hanging = presignerWith({}, { ...index, get: () => new Promise(() => {}) })
+    const [{ retries }, seconds] = await fakeSeconds(consume([message(FIRST)], hanging))
+    expect([retries.length, seconds]).toEqual([1, 10])
+    expect(lines).toMatchObject([{ message: 'index_unavailable 1' }])
   })
 
   // @threat queue-malformed

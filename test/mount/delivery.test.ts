@@ -5,11 +5,15 @@ import { afterEach, describe, expect, inject, it, vi } from 'vitest'
 import { ANN } from '../support/ann.ts'
 import { jsonOf, ORIGIN, settingsInput } from '../support/app.ts'
 import { bucketFetch } from '../support/bucket.ts'
+import { captureLog } from '../support/capture-log.ts'
 import { requestsFor, textOf } from '../support/links.ts'
 import { clientOf, type Mounted, mount } from '../support/mount.ts'
 import { testWorker } from '../support/worker.ts'
 
-afterEach(() => vi.unstubAllGlobals())
+afterEach(() => {
+  vi.unstubAllGlobals()
+  vi.restoreAllMocks()
+})
 
 /** A bucket on one of the shared test servers. */
 const bucketAt = (port: number) => ({
@@ -210,6 +214,22 @@ describe('without an entrypoint for objects', () => {
     const response = await app.fetch(await linkTo(app, `cut/${crypto.randomUUID()}.png`, 'faulty'))
     expect(response.status).toBe(200)
     await expect(textOf(response)).rejects.toThrow()
+  })
+
+  // @threat delivery-cut
+  it('is logged as cut, with the id of its request', async () => {
+    const app = direct()
+    const link = await linkTo(app, `cut/${crypto.randomUUID()}.png`, 'faulty')
+    const lines = captureLog()
+    const response = await app.fetch(link)
+    await expect(textOf(response)).rejects.toThrow()
+    const line = await vi.waitUntil(() => lines.find((text) => text.includes('delivery cut')))
+    expect(JSON.parse(line)).toMatchObject({
+      warning: 'delivery cut',
+      requestId: response.headers.get('X-Request-Id'),
+      bucket: 'faulty',
+    })
+    expect(app.lines.at(-1)).toMatchObject({ cache: 'edge-presigner; fwd=bypass' })
   })
 
   it('the request to the bucket ends when the client disconnects', async () => {
