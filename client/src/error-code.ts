@@ -38,6 +38,8 @@ export type ApiErrorCode =
   | 'storage_busy'
   | 'misconfigured'
   | 'credentials_expired'
+  | 'credentials_invalid'
+  | 'clock_skew'
   | 'index_unavailable'
   | 'events_unavailable'
   | 'purge_failed'
