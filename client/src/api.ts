@@ -1,5 +1,4 @@
 import type { Check } from './check.ts'
-import type { ClientErrorCode } from './error-code.ts'
 import { isErrorBody, messageOf, parse, searchOf } from './json.ts'
 import { PresignerError } from './presigner-error.ts'
 import type { Stall } from './progress.ts'
@@ -79,7 +78,12 @@ export function createApi({
       const timeout = AbortSignal.timeout(milliseconds)
       const silence = (cause?: unknown) => {
         const code = codeWithoutResponse(url)
-        return new PresignerError(code, `No response to ${method} ${url}${hintOf(code)}`, { cause })
+        // CORS rules must include the page's origin.
+        const hint =
+          code === 'unreachable'
+            ? `. Check baseUrl, and that CORS_ORIGINS includes ${globalThis.origin}.`
+            : ''
+        return new PresignerError(code, `No response to ${method} ${url}${hint}`, { cause })
       }
       const timer = setTimeout(() => stall?.(silence()), milliseconds * PATIENCE)
       try {
@@ -120,9 +124,3 @@ export function createApi({
     throw new PresignerError('bad_answer', message, { status, requestId })
   }
 }
-
-/** Returns the next step for the developer. CORS rules must include the page's origin. */
-const hintOf = (code: ClientErrorCode): string =>
-  code === 'unreachable'
-    ? `. Check baseUrl, and that CORS_ORIGINS includes ${globalThis.origin}.`
-    : ''

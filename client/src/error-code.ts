@@ -39,6 +39,8 @@ export type ApiErrorCode =
   | 'notification_early'
   | 'misconfigured'
   | 'credentials_expired'
+  | 'credentials_invalid'
+  | 'clock_skew'
   | 'index_unavailable'
   | 'events_unavailable'
   | 'purge_failed'

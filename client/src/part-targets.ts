@@ -4,6 +4,7 @@ import type { Stall } from './progress.ts'
 import type { PartUrlsRequest } from './requests.ts'
 import { isPartUrls, type StartedUpload } from './responses.ts'
 import type { Targets } from './send.ts'
+import { isFresh, type SignedPut } from './signed-put.ts'
 
 /** How many URLs are signed together: few enough to use them all before they expire. */
 const BATCH = 20
@@ -17,7 +18,7 @@ export function partTargets(
   { uploadId, key }: StartedUpload,
   missing: readonly number[],
 ): (partNumber: number) => Targets {
-  const urls = new Map<number, { readonly url: string; readonly until: number }>()
+  const targets = new Map<number, SignedPut>()
   let signing: Promise<void> | undefined
 
   async function sign(partNumber: number, stall: Stall): Promise<void> {
@@ -26,23 +27,26 @@ export function partTargets(
     const body: PartUrlsRequest = { key, partNumbers, bucket }
     const request = { body, signal, stall }
     const answer = await api(isPartUrls, 'POST', `/multipart/${uploadId}/urls`, request)
-    const until = Date.now() + answer.expiresIn * 1000
-    for (const { partNumber, url } of answer.urls) urls.set(partNumber, { url, until })
-    if (!urls.has(partNumber))
+    const signedAt = Date.now()
+    for (const { partNumber, url } of answer.urls)
+      targets.set(partNumber, { ...answer, url, headers: {}, signedAt })
+    if (!targets.has(partNumber))
       throw new PresignerError('bad_answer', `No URL for part ${partNumber}`)
   }
 
   return (partNumber) => ({
     async get(stall) {
+      if (!isFresh(targets.get(partNumber))) targets.delete(partNumber)
       for (;;) {
-        const known = urls.get(partNumber)
-        if (known && known.until > Date.now()) return { url: known.url, headers: {} }
+        const target = targets.get(partNumber)
+        // A URL that was just signed is always tried, so that this never signs in a loop.
+        if (target) return target
         signing ??= sign(partNumber, stall).finally(() => {
           signing = undefined
         })
         await signing
       }
     },
-    drop: () => urls.delete(partNumber),
+    drop: () => targets.delete(partNumber),
   })
 }

@@ -1,7 +1,7 @@
 import type { ErrorCode } from './error-code.ts'
 
-/** Errors with a status of 500 or more that a retry doesn't fix. */
-const LASTING: readonly ErrorCode[] = ['misconfigured', 'credentials_expired', 'not_supported']
+/** Codes of errors with a status of 500 or more, except 501, that a retry doesn't fix. */
+const LASTING = /^(misconfigured|credentials_|clock_skew)/
 
 /** One error in an input. `path` is a dotted path from the root of the body or the query. */
 export interface Issue {
@@ -24,15 +24,15 @@ export interface PresignerErrorOptions {
  */
 export class PresignerError extends Error {
   override readonly name = 'PresignerError'
-  readonly code: ErrorCode
-  readonly status: number
+  declare readonly code: ErrorCode
+  declare readonly status: number
   /** The id of the request in the Worker's log. */
-  readonly requestId: string | undefined
-  readonly issues: readonly Issue[]
+  declare readonly requestId: string | undefined
+  declare readonly issues: readonly Issue[]
   /** For `unauthenticated`: `missing`, `malformed`, `expired` or `not_accepted`. */
-  readonly reason: string | undefined
+  declare readonly reason: string | undefined
   /** Seconds to wait before a retry, from the Worker's Retry-After; 0 without one. */
-  readonly retryAfter: number
+  declare readonly retryAfter: number
 
   constructor(
     code: ErrorCode,
@@ -47,21 +47,18 @@ export class PresignerError extends Error {
     }: PresignerErrorOptions = {},
   ) {
     super(message, { cause })
-    this.code = code
-    this.status = status
-    this.requestId = requestId
-    this.issues = issues
-    this.reason = reason
-    this.retryAfter = retryAfter
+    Object.assign(this, { code, status, requestId, issues, reason, retryAfter })
   }
 
   /** Whether the same request may succeed later: after no response, 408, 429 and most 5xx. */
   get retryable(): boolean {
     const { code, status } = this
     return (
-      !LASTING.includes(code) &&
-      (['network', 'unreachable'].includes(code) ||
-        [408, 429].includes(status) ||
+      !LASTING.test(code) &&
+      (code === 'network' ||
+        code === 'unreachable' ||
+        status === 408 ||
+        status === 429 ||
         (status >= 500 && status !== 501))
     )
   }

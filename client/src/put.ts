@@ -1,6 +1,7 @@
 import { PresignerError } from './presigner-error.ts'
 import type { Stall } from './progress.ts'
 import { codeWithoutResponse, hasRead, noteResponse } from './responded.ts'
+import { refusalOf, type SignedPut } from './signed-put.ts'
 
 /**
  * How many uploads of the page run at the same time. A browser has six connections for each host.
@@ -17,12 +18,6 @@ const SILENCE_MILLISECONDS = 120_000
  * they take turns.
  */
 const LONGEST_SILENCE_MILLISECONDS = 600_000
-
-/** A presigned PUT. */
-export interface Target {
-  readonly url: string
-  readonly headers: Readonly<Record<string, string>>
-}
 
 let free = PARALLEL_PUTS
 const queue: (() => void)[] = []
@@ -45,17 +40,18 @@ export async function inTurn<T>(act: () => Promise<T>): Promise<T> {
 /**
  * Sends `body` to the bucket. Uses XMLHttpRequest, since only that reports the progress of an
  * upload. Resolves with the ETag, which is empty if CORS rules hide it. Calls `stall` after a long
- * time without progress, and when it continues. Throws PresignerError: `bucket_refused`, `network`,
- * `unreachable`.
+ * time without progress, and when it continues. Throws PresignerError: `bucket_refused`,
+ * `clock_skew`, `network`, `unreachable`.
  */
 export const put = (
-  { url, headers }: Target,
+  signed: SignedPut,
   body: Blob,
   onProgress: (sentBytes: number) => void,
   signal: AbortSignal,
   stall: Stall,
 ): Promise<string> =>
   new Promise((resolve, reject) => {
+    const { url, headers } = signed
     const xhr = new XMLHttpRequest()
     const sentAt = Date.now()
     let ownByteAt = 0
@@ -88,12 +84,9 @@ export const put = (
       if (status >= 200 && status < 300) {
         resolve(xhr.getResponseHeader('ETag') ?? '')
       } else if (status) {
-        const reason = /<Code>(\w+)/.exec(xhr.responseText)?.[1] ?? ''
-        reject(
-          new PresignerError('bucket_refused', `The bucket returned ${status} ${reason}`, {
-            status,
-          }),
-        )
+        // `getResponseHeader` would print an error if CORS rules hide the date.
+        const date = /^date: (.+)/m.exec(xhr.getAllResponseHeaders())?.[1]
+        reject(refusalOf(signed, status, xhr.responseText, date))
       } else {
         reject(noResponse(url))
       }

@@ -104,6 +104,7 @@ export interface UploadUrl {
   /** The headers to send. A browser adds its own. */
   headers: Record<string, string>
   expiresIn: number
+  expiresAt: string
 }
 
 /** Response of `POST /multipart`: the members that this client uses and keeps to resume later. */
@@ -119,6 +120,7 @@ export interface StartedUpload {
 export interface PartUrls {
   urls: { partNumber: number; url: string }[]
   expiresIn: number
+  expiresAt: string
 }
 
 export interface PartList {
@@ -210,6 +212,7 @@ export const isUploadUrl = isObject<UploadUrl>({
   key: isString,
   headers: isStringMap,
   expiresIn: isNumber,
+  expiresAt: isString,
 })
 
 export const isStartedUpload = isObject<StartedUpload>({
@@ -222,6 +225,7 @@ export const isStartedUpload = isObject<StartedUpload>({
 export const isPartUrls = isObject<PartUrls>({
   urls: isListOf(isObject<PartUrls['urls'][number]>({ partNumber: isNumber, url: isString })),
   expiresIn: isNumber,
+  expiresAt: isString,
 })
 
 export const isPartList = isObject<PartList>({

@@ -62,10 +62,10 @@ export async function withResumeSlot<T>(
   const slot: ResumeSlot = {
     sample,
     load: () => use((storage) => read(storage, name)),
-    save: ({ uploadId, key, partSize, expiresAt }, drop) =>
+    save: (upload, drop) =>
       use((storage) => {
         sweep(storage, identity?.[0], drop)
-        storage.setItem(name, JSON.stringify({ uploadId, key, partSize, expiresAt, sample }))
+        storage.setItem(name, JSON.stringify({ ...upload, sample }))
       }),
     clear: () => use((storage) => storage.removeItem(name)),
   }

@@ -1,14 +1,14 @@
 import { bytesOf } from './file-bytes.ts'
 import type { Job } from './job.ts'
-import { PresignerError } from './presigner-error.ts'
 import type { Stall } from './progress.ts'
-import { inTurn, put, type Target } from './put.ts'
+import { inTurn, put } from './put.ts'
 import { withRetries } from './retry.ts'
+import { refusesUrl, type SignedPut } from './signed-put.ts'
 
 /** A source of presigned URLs. */
 export interface Targets {
   /** Returns a URL that should work now. */
-  get(stall: Stall): Promise<Target>
+  get(stall: Stall): Promise<SignedPut>
   /** Discards the URL that `get` returned last. */
   drop(): void
 }
@@ -40,12 +40,3 @@ export function send(
   }
   return withRetries(signal, () => inTurn(act), stall)
 }
-
-/**
- * Tells whether the bucket refused the URL. S3 returns 403 for an expired URL, and 400 for expired
- * temporary credentials.
- */
-const refusesUrl = (error: unknown): boolean =>
-  error instanceof PresignerError &&
-  error.code === 'bucket_refused' &&
-  [400, 401, 403].includes(error.status)

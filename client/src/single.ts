@@ -1,21 +1,22 @@
 import { sha256Of } from './file-bytes.ts'
 import { call, type Job } from './job.ts'
 import type { RecordRequest, UploadUrlRequest } from './requests.ts'
-import { type FileRecord, isFileRecord, isUploadUrl, type UploadUrl } from './responses.ts'
+import { type FileRecord, isFileRecord, isUploadUrl } from './responses.ts'
 import { send, type Targets } from './send.ts'
+import { isFresh, type SignedPut } from './signed-put.ts'
 
 /** Uploads the file in one request and records it. */
 export async function uploadSingle(job: Job, sha256: boolean): Promise<FileRecord> {
   const { api, file, request, report, signal } = job
   const body: UploadUrlRequest = sha256 ? { ...job.body, sha256: await sha256Of(file) } : job.body
-  let signed: (UploadUrl & { readonly until: number }) | undefined
+  let signed: (SignedPut & { readonly key: string }) | undefined
   const targets: Targets = {
     async get(stall) {
-      if (!signed || signed.until < Date.now()) {
+      if (!isFresh(signed)) {
         const answer = await api(isUploadUrl, 'POST', '/files/upload-url', { body, signal, stall })
-        signed = { ...answer, until: Date.now() + answer.expiresIn * 1000 }
+        signed = { ...answer, url: answer.uploadUrl, signedAt: Date.now() }
       }
-      return { url: signed.uploadUrl, headers: signed.headers }
+      return signed
     },
     drop() {
       signed = undefined

@@ -50,7 +50,7 @@ export async function upload(
   if (typeof XMLHttpRequest === 'undefined')
     throw new PresignerError(
       'browser_required',
-      'upload() needs a browser. Elsewhere, PUT to a URL from POST /files/upload-url.',
+      'upload() needs a browser. Elsewhere, use edge-presigner-client/server.',
     )
   canceled?.throwIfAborted()
 

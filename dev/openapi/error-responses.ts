@@ -33,6 +33,9 @@ const RETRY_AFTER = {
     'Seconds, with `purge_failed`, `storage_busy`, and `index_unavailable` if a record was written twice in a second.',
 }
 
+/** Errors of every request to a bucket. */
+const AT_BUCKET: readonly ErrorCode[] = ['clock_skew', 'credentials_expired', 'credentials_invalid']
+
 const HEADERS: Readonly<Partial<Record<ErrorCode, Readonly<Record<string, string>>>>> = {
   unauthenticated: { 'WWW-Authenticate': '`Bearer`, or `Bearer error="invalid_token"`.' },
   rate_limited: { 'Retry-After': 'Seconds.' },
@@ -49,6 +52,7 @@ export function errorCodes(
   const possible = new Set([
     ...ALWAYS,
     ...errors,
+    ...(errors.includes('storage_error') ? AT_BUCKET : []),
     ...(scopes === undefined ? [] : WITH_CREDENTIALS),
     ...(scopes !== undefined && takes.query ? (['invalid_request'] as const) : []),
     // POST /notifications, which needs no credentials of the API, drops a malformed body.

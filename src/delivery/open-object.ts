@@ -3,7 +3,7 @@ import { ApiError } from '../errors/api-error.ts'
 import { hex, utf8 } from '../keys/encodings.ts'
 import { isNewObjectKey } from '../keys/new-key.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
-import { requireBucket } from '../storage/object.ts'
+import { codeBehindHead } from '../storage/object.ts'
 import {
   fetchObject,
   readS3Code,
@@ -36,7 +36,7 @@ const KEPT_HEADERS = [
  * and the copy's lifetime in Cache-Control. Two responses are only for this request (`no-store`):
  * 206 for `range` of a large object, and 416. A HEAD returns the headers of the complete object.
  * For a range of an object of up to `fillBytes`, fetches the complete object. Throws
- * `object_not_found` and `storage_error`.
+ * `object_not_found`, and what `unexpectedResponse` returns.
  */
 export async function openObject(
   bucket: Bucket,
@@ -52,9 +52,11 @@ export async function openObject(
     if (answer !== null) return answer
   }
   const answer = await fetchObject({ bucket, method, key }, now)
-  if (method === 'HEAD' && answer.status === 404)
-    await withDeadline(TIMEOUT_SECONDS, now, (signal) => requireBucket(bucket, key, now, signal))
-  return wholeObject(bucket, key, answer, now, method === 'HEAD' ? 'HeadObject' : 'GetObject')
+  if (method === 'GET') return wholeObject(bucket, key, answer, now)
+  const s3Code = await withDeadline(TIMEOUT_SECONDS, now, (signal) =>
+    codeBehindHead(answer.status, bucket, key, now, signal),
+  )
+  return wholeObject(bucket, key, answer, now, 'HeadObject', s3Code)
 }
 
 /** Returns the response to a range, or null if the complete object should be fetched instead. */
@@ -99,13 +101,14 @@ async function wholeObject(
   answer: Response,
   now: Date,
   operation = 'GetObject',
+  codeOfHead: string | null = null,
 ): Promise<Response> {
   if (answer.status === 200) {
     await assertObject(answer, operation)
     const length = answer.headers.get('content-length')
     return copyOf(bucket, key, answer, length === null ? null : Number(length))
   }
-  const s3Code = await readS3Code(answer, now)
+  const s3Code = codeOfHead ?? (await readS3Code(answer, now))
   if (answer.status === 404 && s3Code !== 'NoSuchBucket')
     throw new ApiError('object_not_found', 'There is no object under this key.')
   throw unexpectedResponse(operation, answer, s3Code)

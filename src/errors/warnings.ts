@@ -12,6 +12,7 @@ export const WARNINGS = [
   'parts and their size not checked',
   'complete failed although the object exists',
   'metadata left out',
+  'clock of the bucket ahead',
   'notifications dropped',
   'notifications failed',
   'key set not read',

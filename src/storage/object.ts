@@ -48,20 +48,19 @@ export type ObjectHead = z.infer<typeof headSchema>
 
 /**
  * Calls S3 HeadObject. Returns null if the object is missing. Throws `storage_error`, also for a
- * missing bucket, and `storage_busy`.
+ * missing bucket, and what else `unexpectedResponse` returns.
  */
 export async function headObject(
   bucket: Bucket,
   key: ObjectKey,
   now: Date,
 ): Promise<ObjectHead | null> {
-  const response = await withDeadline(TIMEOUT_SECONDS, now, async (signal) => {
+  const [response, s3Code] = await withDeadline(TIMEOUT_SECONDS, now, async (signal) => {
     const answer = await ask({ bucket, method: 'HEAD', key }, now, signal)
-    if (answer.status === 404) await requireBucket(bucket, key, now, signal)
-    return answer
+    return [answer, await codeBehindHead(answer.status, bucket, key, now, signal)] as const
   })
-  if (response.status === 404) return null
-  if (response.status !== 200) throw unexpectedResponse('HeadObject', response)
+  if (response.status === 404 && s3Code !== 'NoSuchBucket') return null
+  if (response.status !== 200) throw unexpectedResponse('HeadObject', response, s3Code)
   const head = headSchema.safeParse({
     size: response.headers.get('content-length'),
     mimetype: response.headers.get('content-type') ?? undefined,
@@ -75,22 +74,25 @@ export async function headObject(
   })
 }
 
+/** The statuses of a refused HEAD that can mean different things. */
+const AMBIGUOUS = [400, 401, 403, 404]
+
 /**
- * Throws `storage_error` if a HEAD returned 404 because the bucket is missing. The response to a
- * HEAD has no body with an error code, so this sends a GET for one byte. Any other result of the
- * GET is ignored.
+ * Returns S3's code for a HEAD that got `status`, or null. The response to a HEAD has no body with
+ * a code, so this sends a GET for one byte, after a status that can mean different things. Any
+ * other result of the GET is ignored.
  */
-export async function requireBucket(
+export async function codeBehindHead(
+  status: number,
   bucket: Bucket,
   key: ObjectKey,
   now: Date,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<string | null> {
+  if (!AMBIGUOUS.includes(status)) return null
   const oneByte = { bucket, method: 'GET', key, headers: { Range: 'bytes=0-0' } } as const
   const answer = await ask(oneByte, now, signal).catch(() => null)
-  if (answer?.status !== 404) return
-  const s3Code = s3CodeIn(answer.text)
-  if (s3Code === 'NoSuchBucket') throw unexpectedResponse('HeadObject', answer, s3Code)
+  return answer?.status === status ? s3CodeIn(answer.text) : null
 }
 
 /**

@@ -1,11 +1,11 @@
 import type { Bucket, Credentials } from '../bucket/bucket.ts'
 import { ApiError, asApiError, type ErrorCode } from '../errors/api-error.ts'
 import { outOfTime, timeLeft } from '../errors/deadline.ts'
+import { logWarning } from '../errors/warnings.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { authorize } from '../signing/authorization-header.ts'
 import { credentialsExpired } from '../signing/expiry.ts'
 import { StorageFailure } from './storage-failure.ts'
-import { readXml, textOf } from './xml.ts'
 
 export interface ObjectRequest {
   readonly bucket: Bucket
@@ -36,6 +36,28 @@ const MAX_RETRY_AFTER_SECONDS = 3600
 
 const BUSY = ['SlowDown', 'ServiceUnavailable', 'TooManyRequests']
 
+/**
+ * S3's codes for what stays wrong until somebody sets a clock or the credentials. R2 returns
+ * ExpiredRequest and Unauthorized, MinIO InvalidTokenId, and Google Cloud Storage InvalidSecurity.
+ */
+const LASTING: readonly (readonly [ErrorCode, RegExp])[] = [
+  ['clock_skew', /^(RequestTimeTooSkewed|ExpiredRequest)$/],
+  ['credentials_expired', /^(ExpiredToken|TokenRefreshRequired)$/],
+  [
+    'credentials_invalid',
+    /^(InvalidAccessKeyId|SignatureDoesNotMatch|InvalidToken(Id)?|InvalidSecurity|AuthFailure|Unauthorized)$/,
+  ],
+]
+
+/**
+ * From this many seconds on, a bucket's clock counts as ahead. All requests with the same `now`,
+ * except the upload of an object, take less time together.
+ */
+const MAX_AHEAD_SECONDS = 180
+
+/** Buckets whose clock has been reported since this isolate started. */
+const reportedAhead = new WeakSet<Bucket>()
+
 const OBJECT_OPERATIONS = {
   GET: 'GetObject',
   HEAD: 'HeadObject',
@@ -54,7 +76,8 @@ export interface BucketResponse {
 /**
  * Sends one signed request to a bucket, without retries and caching. Resolves with any response.
  * Throws `storage_error` if no response starts within ten seconds, `credentials_expired`, and
- * `storage_busy` at the deadline of `now`. The body has no deadline.
+ * `storage_busy` at the deadline of `now`. The body has no deadline. Logs a warning if the bucket's
+ * clock is ahead.
  */
 export const fetchObject = (request: ObjectRequest, now: Date): Promise<Response> =>
   withDeadline(TIMEOUT_SECONDS, now, (signal) => send(request, now, signal))
@@ -108,7 +131,7 @@ async function send(request: ObjectRequest, now: Date, signal: AbortSignal): Pro
     if (isObject) headers.set('Accept-Encoding', 'identity')
     // Without no-store, Cloudflare may send a GET instead of a HEAD, and the signature doesn't
     // match.
-    return await fetch(url, {
+    const response = await fetch(url, {
       method,
       headers,
       cache: 'no-store',
@@ -118,9 +141,22 @@ async function send(request: ObjectRequest, now: Date, signal: AbortSignal): Pro
       ...(body === undefined ? {} : { body }),
       ...(object === undefined ? {} : { duplex: 'half' }), // Node requires it
     })
+    if (object === undefined) reportClock(bucket, response.headers.get('date'), now)
+    return response
   } catch (cause) {
     throw noResponse('The bucket did not respond.', operationOf(request), cause)
   }
+}
+
+/**
+ * Warns about a clock that is ahead, since the bucket then refuses URLs before they expire. A cache
+ * may send an old date, so one that is behind means nothing.
+ */
+function reportClock(bucket: Bucket, date: string | null, now: Date): void {
+  const seconds = Math.round((Date.parse(date ?? '') - now.getTime()) / 1000)
+  if (!(seconds >= MAX_AHEAD_SECONDS) || reportedAhead.has(bucket)) return
+  reportedAhead.add(bucket)
+  logWarning('clock of the bucket ahead', { bucket: bucket.alias, seconds })
 }
 
 /** Returns the body as text. A response may break off, stall, or never end. */
@@ -167,14 +203,11 @@ const noResponse = (
   })
 
 /**
- * Returns S3's code in an error document, or null if it is malformed. Clients and the log receive
- * it.
+ * Returns S3's code in an error document, or null without one. Clients and the log receive it, so
+ * it is one word.
  */
-export function s3CodeIn(text: string): string | null {
-  const root = readXml(text)
-  const code = root?.name === 'Error' ? textOf(root, 'Code') : null
-  return code !== null && /^[\w.]{1,64}$/.test(code) ? code : null
-}
+export const s3CodeIn = (text: string): string | null =>
+  /^\s*(?:<\?[^>]*>\s*)?<Error[\s>][\s\S]*?<Code>([\w.]{1,64})<\/Code>/.exec(text)?.[1] ?? null
 
 /** Returns the same from the body of `response`, or null if the body doesn't arrive in time. */
 export const readS3Code = (response: Response, now: Date): Promise<string | null> =>
@@ -185,7 +218,8 @@ export const readS3Code = (response: Response, now: Date): Promise<string | null
 
 /**
  * Returns the error for an unexpected response to `operation`: `storage_busy` if the bucket asks
- * for fewer requests, otherwise `code`.
+ * for fewer requests; `clock_skew`, `credentials_invalid` or `credentials_expired` if it refuses
+ * the signature; otherwise `code`.
  */
 export function unexpectedResponse(
   operation: string,
@@ -200,7 +234,8 @@ export function unexpectedResponse(
       retryAfterSeconds: secondsIn(headers.get('retry-after')),
     })
   const what = s3Code ?? `status ${status}`
-  return new ApiError(code, `The bucket answered ${operation} with ${what}.`, { cause })
+  const [lasting] = LASTING.find(([, codes]) => codes.test(what)) ?? []
+  return new ApiError(lasting ?? code, `The bucket answered ${operation} with ${what}.`, { cause })
 }
 
 /** Returns the error for an upload that must not replace the object under its key. */

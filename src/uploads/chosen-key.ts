@@ -24,7 +24,7 @@ export async function requireVacant(
 ): Promise<void> {
   if (overwrite !== false || isConditional) return
   const head = await headObject(bucket, key, now).catch((error: unknown) => {
-    const cause = error instanceof ApiError ? error.cause : undefined
+    const cause = error instanceof ApiError && error.code === 'storage_error' ? error.cause : null
     if (!(cause instanceof StorageFailure && cause.status === 403)) throw error
     throw new ApiError(
       'not_supported',

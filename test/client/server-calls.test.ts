@@ -139,6 +139,8 @@ describe('a call that fails for a moment', () => {
     [501, 'not_supported'],
     [503, 'misconfigured'],
     [503, 'credentials_expired'],
+    [503, 'credentials_invalid'],
+    [503, 'clock_skew'],
   ])('is not repeated after %i %s', async (status, code) => {
     const error = await errorOf(clientOf(() => refusal(status, code)).url(KEY))
     expect(error).toMatchObject({ code, status, retryable: false })
@@ -163,7 +165,7 @@ describe('a call that fails for a moment', () => {
 describe('a PUT to the bucket', () => {
   const signed = {
     ...{ uploadUrl: 'https://bucket.example.com/a', key: 'a', bucket: 'files', method: 'PUT' },
-    ...{ headers: { 'If-None-Match': '*' }, expiresIn: 300, expiresAt: RECORD.createdAt },
+    ...{ headers: { 'If-None-Match': '*' }, expiresIn: 300, expiresAt: '2026-11-25T12:05:00.000Z' },
   }
   const client = clientOf(({ path }) =>
     Response.json(path === '/files' ? RECORD : path === '/files/upload-url' ? signed : {}),
@@ -195,6 +197,97 @@ describe('a PUT to the bucket', () => {
     await vi.advanceTimersByTimeAsync(LONG)
     expect(await uploading).toEqual(RECORD)
     expect((puts[1] ?? 0) - (puts[0] ?? 0)).toBeGreaterThanOrEqual(20_000)
+  })
+})
+
+describe('a PUT with a URL that expires', () => {
+  /** A bucket whose clock is ahead of the Worker's. It refuses expired URLs. */
+  const bucketAhead = (seconds: number, status: number, lifetime = 300) => {
+    const puts: number[] = []
+    vi.stubGlobal('fetch', async (url: string) => {
+      puts.push(Date.now())
+      const now = workerNow() + seconds * 1000
+      const headers = { Date: new Date(now).toUTCString(), ETag: '"e"' }
+      const isOld = now >= Number(new URL(url).searchParams.get('from')) + lifetime * 1000
+      return new Response(isOld ? '<Code>AccessDenied</Code>' : '', {
+        ...{ status: isOld ? status : 200, headers },
+      })
+    })
+    return puts
+  }
+  /** How far the clock of this machine is ahead of the Worker's. */
+  let wrong = 0
+  const workerNow = () => Date.now() - wrong
+  const signing = (lifetime = 300) =>
+    clientOf(({ path, body }) => {
+      const now = workerNow()
+      const expiresAt = new Date(now + lifetime * 1000).toISOString()
+      const times = { expiresIn: lifetime, expiresAt }
+      const url = `https://bucket.example.com/a?from=${now}`
+      if (path === '/multipart')
+        return Response.json({ uploadId: 'u', key: 'a', partSize: 5_242_880, expiresAt })
+      if (path.endsWith('/urls'))
+        return Response.json({
+          ...times,
+          urls: Object(body).partNumbers.map((partNumber: number) => ({ partNumber, url })),
+        })
+      if (path !== '/files/upload-url') return Response.json(RECORD)
+      return Response.json({ uploadUrl: url, key: 'a', headers: {}, ...times })
+    })
+  afterEach(() => {
+    wrong = 0
+    vi.unstubAllGlobals()
+  })
+
+  // @threat retry-futile
+  it.each([0, 3600_000, -3600_000])(
+    'is sent once if the bucket is six minutes ahead, and this machine by %i ms',
+    async (milliseconds) => {
+      for (const status of [403, 400]) {
+        calls = []
+        wrong = milliseconds
+        const puts = bucketAhead(360, status)
+        const error = await errorOf(signing().upload(new Uint8Array(5)))
+        expect(error).toMatchObject({ code: 'clock_skew', status, retryable: false })
+        expect(String(error)).toMatch(
+          /The bucket returned 40[03] AccessDenied\. Its clock is ahead: Wed, 25 Nov 2026/,
+        )
+        expect(puts).toHaveLength(1)
+        expect(calls.map(({ path }) => path)).toEqual(['/files/upload-url'])
+      }
+    },
+  )
+
+  it('is sent again with a new URL if it was signed too long ago', async () => {
+    const puts: string[] = []
+    vi.stubGlobal('fetch', async (url: string) => {
+      puts.push(url)
+      if (puts.length === 1) {
+        vi.setSystemTime(Date.now() + 400_000)
+        const headers = { Date: new Date().toUTCString() }
+        return new Response('<Code>AccessDenied</Code>', { status: 403, headers })
+      }
+      return new Response(null, { headers: { ETag: '"e"' } })
+    })
+    const uploading = signing().upload(new Uint8Array(5))
+    await vi.advanceTimersByTimeAsync(LONG)
+    expect(await uploading).toEqual(RECORD)
+    expect(new Set(puts).size).toBe(2)
+  })
+
+  it.each([404, 412, 501])('names no clock for a %i, which has another reason', async (status) => {
+    bucketAhead(360, status)
+    const error = await errorOf(signing().upload(new Uint8Array(5)))
+    expect(error).toMatchObject({ code: 'bucket_refused', status })
+  })
+
+  it('is never signed in a loop, even if each URL expires at once', async () => {
+    const puts = bucketAhead(0, 403, 1)
+    const uploading = signing(0).upload(new Uint8Array(11_000_000), { partSize: 5_242_880 })
+    await vi.advanceTimersByTimeAsync(LONG)
+    expect(await uploading).toEqual(RECORD)
+    expect(puts).toHaveLength(3)
+    expect(calls.filter(({ path }) => path.endsWith('/urls')).length).toBeLessThanOrEqual(3)
   })
 })
 

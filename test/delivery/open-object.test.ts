@@ -1,6 +1,7 @@
 import { afterEach, expect, it, vi } from 'vitest'
 import { openObject } from '../../src/delivery/open-object.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
+import { answer, operations, s3Error, scriptedBucket } from '../support/scripted-bucket.ts'
 import { testBucket } from '../support/test-bucket.ts'
 
 afterEach(() => {
@@ -65,6 +66,17 @@ it.each([
   const answer = await ask()
   expect(answer.headers.get('Cache-Control')).toBe(cacheControl)
   await answer.body?.cancel()
+})
+
+it('reads the code of a refused HEAD, which has no body, with one GET of one byte', async () => {
+  const code = 'RequestTimeTooSkewed'
+  const sent = scriptedBucket({ HeadObject: answer(403), GetObject: s3Error(403, code) })
+  await expect(ask(null, 'HEAD')).rejects.toMatchObject({
+    code: 'clock_skew',
+    cause: { message: `HeadObject 403 ${code}` },
+  })
+  expect(operations(sent)).toEqual(['HeadObject', 'GetObject'])
+  expect(sent[1]?.headers.get('Range')).toBe('bytes=0-0')
 })
 
 const PART = { ...OBJECT, 'Content-Range': 'bytes 0-3/10', 'Content-Length': '4' }

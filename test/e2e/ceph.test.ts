@@ -7,6 +7,7 @@ describeWith([RADOSGW], 'the built Worker with Ceph RGW', () =>
     unsigned: 403,
     expired: 403,
     limitsWriter: true,
+    checksClock: true,
     virtualHosts: true,
     keepsEmptySegments: true,
     normalizesKeys: false,

@@ -42,7 +42,7 @@ describe('the client in Node', () => {
     const upload = createClient({ baseUrl }).upload(new Blob(['x']))
     await expect(upload).rejects.toMatchObject({
       code: 'browser_required',
-      message: 'upload() needs a browser. Elsewhere, PUT to a URL from POST /files/upload-url.',
+      message: 'upload() needs a browser. Elsewhere, use edge-presigner-client/server.',
     })
     expect(credentials).toEqual([])
   })

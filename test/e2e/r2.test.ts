@@ -33,6 +33,7 @@ describe('the built Worker with a simulated R2', () =>
     expired: 400,
     unimplemented: 501,
     limitsWriter: false,
+    checksClock: false,
     virtualHosts: false,
     keepsEmptySegments: false,
     normalizesKeys: true,

@@ -7,6 +7,7 @@ describe('the built Worker with s3rver', () =>
     unsigned: 403,
     expired: 403,
     limitsWriter: false,
+    checksClock: false,
     virtualHosts: false,
     keepsEmptySegments: false,
     normalizesKeys: false,

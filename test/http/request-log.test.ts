@@ -103,7 +103,7 @@ it("gives the bucket's error for a link, which the response does not", async () 
 it("gives the bucket's error for HEAD of a link, which the response does not", async () => {
   const lines = captureLog()
   for (const [failure, status, reason] of [
-    ['403', 502, 'StorageFailure: HeadObject 403'],
+    ['403', 502, 'StorageFailure: HeadObject 403 AccessDenied'],
     ['busy', 503, 'StorageFailure: HeadObject 503'],
   ] as const) {
     const { link } = await linkTo(`${failure}/${crypto.randomUUID()}.png`, {}, 'faulty')
@@ -130,8 +130,8 @@ it('names the failed operation and its error for each request to the bucket', as
     {
       status: 502,
       code: 'storage_error',
-      message: 'The bucket answered HeadObject with status 403.',
-      reason: 'StorageFailure: HeadObject 403',
+      message: 'The bucket answered HeadObject with AccessDenied.',
+      reason: 'StorageFailure: HeadObject 403 AccessDenied',
     },
     {
       message: 'The bucket answered DeleteObject with AccessDenied.',

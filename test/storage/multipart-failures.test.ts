@@ -59,7 +59,6 @@ describe.each(ALL)('%s', (operation) => {
   })
 
   it.each([
-    ['SignatureDoesNotMatch', s3Error(403, 'SignatureDoesNotMatch'), 'with SignatureDoesNotMatch'],
     ['InternalError', s3Error(500, 'InternalError'), 'with InternalError'],
     ['InternalError under 200', s3Error(200, 'InternalError'), 'with InternalError'],
     ['NoSuchBucket', s3Error(404, 'NoSuchBucket'), 'with NoSuchBucket'],
@@ -91,6 +90,20 @@ describe.each(ALL)('%s', (operation) => {
         code: 'storage_error',
         cause: { message: expect.stringContaining(operation), cause: lost },
       })
+  })
+
+  it.each([
+    [403, 'RequestTimeTooSkewed', 'clock_skew'],
+    [403, 'SignatureDoesNotMatch', 'credentials_invalid'],
+    [401, 'Unauthorized', 'credentials_invalid'],
+    [400, 'ExpiredToken', 'credentials_expired'],
+    [200, 'ExpiredToken', 'credentials_expired'],
+  ])('for %i %s, throws %s', async (status, s3Code, code) => {
+    expect(await thrown(operation, s3Error(status, s3Code))).toMatchObject({
+      code,
+      message: `The bucket answered ${operation} with ${s3Code}.`,
+      cause: { message: `${operation} ${status} ${s3Code}` },
+    })
   })
 
   it.each([

@@ -1,7 +1,8 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { type ObjectKey, parseObjectKey } from '../../src/keys/object-key.ts'
-import { deleteObject, headObject } from '../../src/storage/object.ts'
+import { deleteObject, headObject, putObject } from '../../src/storage/object.ts'
 import { mayHaveHappened } from '../../src/storage/storage-failure.ts'
+import { answer, operations, s3Error, scriptedBucket } from '../support/scripted-bucket.ts'
 import { EXAMPLE_CREDENTIALS, testBucket } from '../support/test-bucket.ts'
 
 const NOW = new Date('2026-11-24T12:00:00Z')
@@ -28,7 +29,10 @@ const without = (name: keyof typeof HEADERS): Record<string, string> => {
 const head = () => headObject(testBucket(), KEY, NOW)
 const remove = () => deleteObject(testBucket(), KEY, NOW)
 
-afterEach(() => vi.unstubAllGlobals())
+afterEach(() => {
+  vi.unstubAllGlobals()
+  vi.restoreAllMocks()
+})
 
 describe('headObject', () => {
   it('sends one signed HEAD, bypasses every cache, and follows no redirect', async () => {
@@ -75,7 +79,7 @@ describe('headObject', () => {
     expect(await head()).toMatchObject({ mimetype: 'application/octet-stream' })
   })
 
-  it.each([301, 302, 307, 400, 403, 405, 500, 502, 504, 204, 206])(
+  it.each([301, 302, 307, 405, 500, 502, 504, 204, 206])(
     'throws storage_error for the status %i, without a retry',
     async (status) => {
       const fake = answering(status, { ...HEADERS, Location: 'https://other.example/' })
@@ -163,6 +167,111 @@ describe('headObject after a 404', () => {
     await vi.advanceTimersByTimeAsync(1)
     expect(await found).toBeNull()
     vi.useRealTimers()
+  })
+})
+
+describe('headObject after a refusal', () => {
+  const NO_CODE = answer(403)
+
+  // @threat retry-futile
+  it.each([
+    [403, 'RequestTimeTooSkewed', 'clock_skew'],
+    [400, 'ExpiredRequest', 'clock_skew'],
+    [403, 'InvalidAccessKeyId', 'credentials_invalid'],
+    [403, 'SignatureDoesNotMatch', 'credentials_invalid'],
+    [400, 'InvalidToken', 'credentials_invalid'],
+    [403, 'InvalidTokenId', 'credentials_invalid'],
+    [403, 'InvalidSecurity', 'credentials_invalid'],
+    [403, 'AuthFailure', 'credentials_invalid'],
+    [401, 'Unauthorized', 'credentials_invalid'],
+    [400, 'ExpiredToken', 'credentials_expired'],
+    [400, 'TokenRefreshRequired', 'credentials_expired'],
+    [403, 'AccessDenied', 'storage_error'],
+    [403, 'constructor', 'storage_error'],
+  ])(
+    'reads the code of the %i with one GET of one byte: %s is %s',
+    async (status, s3Code, code) => {
+      const sent = scriptedBucket({
+        HeadObject: answer(status),
+        GetObject: s3Error(status, s3Code),
+      })
+      await expect(head()).rejects.toMatchObject({
+        code,
+        message: `The bucket answered HeadObject with ${s3Code}.`,
+        cause: { message: `HeadObject ${status} ${s3Code}` },
+      })
+      expect(operations(sent)).toEqual(['HeadObject', 'GetObject'])
+      expect(sent[1]?.headers.get('Range')).toBe('bytes=0-0')
+    },
+  )
+
+  it.each([
+    ['no code', NO_CODE],
+    ['another status', s3Error(400, 'ExpiredToken')],
+    ['the object', answer(206, 'x')],
+    ['no response', () => Promise.reject(new TypeError('Network connection lost.'))],
+  ])('is a storage_error if that GET gets %s', async (_, get) => {
+    scriptedBucket({ HeadObject: answer(403), GetObject: get })
+    await expect(head()).rejects.toMatchObject({
+      code: 'storage_error',
+      cause: { message: 'HeadObject 403' },
+    })
+  })
+
+  it('has no meaning from the message of an error or from below its root', async () => {
+    const texts = [
+      '<Error><Message>&lt;Code&gt;ExpiredToken&lt;/Code&gt;</Message></Error>',
+      '<html><Error><Code>ExpiredToken</Code></Error></html>',
+      '<Errors><Code>ExpiredToken</Code></Errors>',
+      '<Error><Code>Expired Token</Code></Error>',
+      '<Error><Code>ExpiredToken',
+    ]
+    for (const text of texts) {
+      scriptedBucket({ HeadObject: answer(403), GetObject: answer(403, text) })
+      await expect(head(), text).rejects.toMatchObject({ cause: { message: 'HeadObject 403' } })
+    }
+  })
+})
+
+describe('the clock of a bucket', () => {
+  const dated = (seconds: number) =>
+    new Date(NOW.getTime() + seconds * 1000).toUTCString().replace('UTC', 'GMT')
+  const warnings = () => {
+    const lines: unknown[] = []
+    vi.spyOn(console, 'warn').mockImplementation((line: string) => lines.push(JSON.parse(line)))
+    return lines
+  }
+
+  it('is reported once if it is ahead, also when the bucket refuses', async () => {
+    for (const status of [200, 403]) {
+      const lines = warnings()
+      answering(status, { ...HEADERS, Date: dated(360) })
+      const bucket = testBucket()
+      for (let i = 0; i < 2; i++) await headObject(bucket, KEY, NOW).catch(() => undefined)
+      expect(lines).toEqual([
+        { warning: 'clock of the bucket ahead', bucket: 'files', seconds: 360 },
+      ])
+    }
+  })
+
+  it.each([
+    ['a slow response', dated(170)],
+    ['a cached response', dated(-86_400)],
+    ['a malformed date', 'tomorrow'],
+    ['no date', undefined],
+  ])('is not reported for %s', async (_, date) => {
+    const lines = warnings()
+    answering(200, date === undefined ? HEADERS : { ...HEADERS, Date: date })
+    await head()
+    expect(lines).toEqual([])
+  })
+
+  it('is not reported for the upload of an object, which may take longer', async () => {
+    const lines = warnings()
+    answering(200, { ETag: '"e"', Date: dated(3600) })
+    const bytes = new Response('12345').body ?? expect.fail()
+    await putObject(testBucket(), KEY, { size: 5, bytes }, {}, NOW)
+    expect(lines).toEqual([])
   })
 })
 

@@ -74,13 +74,13 @@ describe('headObject', () => {
   })
 
   it.each([
-    ['secret', { secretAccessKey: 'wrong' }],
-    ['access key', { accessKeyId: 'UNKNOWN' }],
-  ])('throws storage_error when the %s is wrong', async (_, wrong) => {
+    ['secret', { secretAccessKey: 'wrong' }, 'SignatureDoesNotMatch'],
+    ['access key', { accessKeyId: 'UNKNOWN' }, 'InvalidAccessKeyId'],
+  ])('throws credentials_invalid when the %s is wrong', async (_, wrong, s3Code) => {
     const refused = head('photo.png', { credentials: { ...credentials, ...wrong } })
     await expect(refused).rejects.toMatchObject({
-      code: 'storage_error',
-      message: expect.stringContaining('403'),
+      code: 'credentials_invalid',
+      message: `The bucket answered HeadObject with ${s3Code}.`,
     })
   })
 
@@ -113,11 +113,11 @@ describe('deleteObject', () => {
     expect(await head('a.txt.bak')).toMatchObject({ size: 1 })
   })
 
-  it('throws storage_error when the credentials are wrong, and deletes nothing', async () => {
+  it('throws credentials_invalid when the credentials are wrong, and deletes nothing', async () => {
     await upload('kept.txt', 'kept', 'text/plain')
     const wrong = { ...credentials, secretAccessKey: 'wrong' }
     await expect(remove('kept.txt', { credentials: wrong })).rejects.toMatchObject({
-      code: 'storage_error',
+      code: 'credentials_invalid',
     })
     expect(await head('kept.txt')).toMatchObject({ size: 4 })
   })

@@ -81,12 +81,20 @@ describe('an upload to a chosen key that must not replace an object', () => {
     expect(await recorded()).toBeNull()
   })
 
-  it.each([403, 500])('is refused when the bucket answers HeadObject with %d', async (status) => {
-    const sent = scriptedBucket({ ListParts: LIST, HeadObject: answer(status) })
-    const code = status === 403 ? 'not_supported' : 'storage_error'
-    await expect(finish(FIRST)).rejects.toMatchObject({ code })
-    expect(operations(sent)).not.toContain('CompleteMultipartUpload')
-  })
+  it.each([
+    [403, 'AccessDenied', 'not_supported'],
+    [403, 'InvalidAccessKeyId', 'credentials_invalid'],
+    [403, 'RequestTimeTooSkewed', 'clock_skew'],
+    [500, 'InternalError', 'storage_error'],
+  ])(
+    'is refused when the bucket answers HeadObject with %d %s: %s',
+    async (status, s3Code, code) => {
+      const refused = { HeadObject: answer(status), GetObject: s3Error(status, s3Code) }
+      const sent = scriptedBucket({ ListParts: LIST, ...refused })
+      await expect(finish(FIRST)).rejects.toMatchObject({ code })
+      expect(operations(sent)).not.toContain('CompleteMultipartUpload')
+    },
+  )
 
   it.each([
     ['lists parts', NO_UPLOAD],

@@ -1,8 +1,9 @@
 import { PresignerError } from '../presigner-error.ts'
 import type { PartUrlsRequest } from '../requests.ts'
 import { isPartUrls } from '../responses.ts'
+import { isFresh, type SignedPut } from '../signed-put.ts'
 import type { ServerApi } from './api.ts'
-import { putBytes, type SignedPut } from './put.ts'
+import { putBytes } from './put.ts'
 import type { Bytes } from './source.ts'
 
 /** How many parts are in memory and on their way at the same time. */
@@ -88,8 +89,16 @@ function partSigner(
   async function sign(partNumbers: number[]): Promise<void> {
     const body: PartUrlsRequest = { key, partNumbers, bucket }
     const answer = await api(isPartUrls, 'POST', `${path}/urls`, { body, signal })
-    const until = Date.now() + answer.expiresIn * 1000
-    for (const { partNumber, url } of answer.urls) urls.set(partNumber, { url, headers: {}, until })
+    const signedAt = Date.now()
+    for (const { partNumber, url } of answer.urls)
+      urls.set(partNumber, { ...answer, url, headers: {}, signedAt })
+  }
+
+  /** Returns a URL once. If it is asked for again, the bucket has refused it. */
+  function take(partNumber: number): SignedPut | undefined {
+    const signed = urls.get(partNumber)
+    urls.delete(partNumber)
+    return signed
   }
 
   /** Signs only one part if the file can't have the parts after it. */
@@ -105,17 +114,18 @@ function partSigner(
   }
 
   return async (partNumber) => {
+    let signed = take(partNumber)
+    if (isFresh(signed)) return signed
     for (;;) {
-      const signed = urls.get(partNumber)
-      urls.delete(partNumber) // If it is asked for again, the bucket has refused the URL.
-      if (signed && signed.until > Date.now()) return signed
       const first = !signing
       signing ??= signFrom(partNumber).finally(() => {
         signing = undefined
       })
       await signing
-      if (first && !urls.has(partNumber))
-        throw new PresignerError('bad_answer', `No URL for part ${partNumber}`)
+      // A URL that was just signed is always tried, so that this never ends up signing in a loop.
+      signed = take(partNumber)
+      if (signed) return signed
+      if (first) throw new PresignerError('bad_answer', `No URL for part ${partNumber}`)
     }
   }
 }

@@ -1,4 +1,5 @@
 import { PresignerError } from '../presigner-error.ts'
+import { isFresh, refusalOf, refusesUrl, type SignedPut } from '../signed-put.ts'
 import { exchange } from './api.ts'
 import { retryAfterOf, withRetries } from './retry.ts'
 import type { Bytes } from './source.ts'
@@ -7,17 +8,10 @@ import type { Bytes } from './source.ts'
 const TIMEOUT_MILLISECONDS = 60_000
 const SLOWEST_BYTES_PER_MILLISECOND = 50
 
-/** A presigned PUT. `until` is when it expires, in milliseconds. */
-export interface SignedPut {
-  readonly url: string
-  readonly headers: Readonly<Record<string, string>>
-  readonly until: number
-}
-
 /**
  * Sends `bytes` to the bucket, with retries. Signs again if the URL has expired, and once in each
  * try if the bucket refuses it. Resolves with the ETag. Throws PresignerError: `bucket_refused`,
- * `network`, and what `sign` throws.
+ * `clock_skew`, `network`, and what `sign` throws.
  */
 export function putBytes(
   sign: () => Promise<SignedPut>,
@@ -29,7 +23,7 @@ export function putBytes(
   let isLost = false
   let unsigned: unknown
   const attempt = async () => {
-    if (!signed || signed.until < Date.now())
+    if (!isFresh(signed))
       signed = await sign().catch((error: unknown) => {
         unsigned = error
         throw error
@@ -37,7 +31,7 @@ export function putBytes(
     try {
       return await put(signed, bytes, signal)
     } catch (error) {
-      if (hasStatus(error, [412]) && isLost)
+      if (error instanceof PresignerError && error.status === 412 && isLost)
         throw new PresignerError(
           'bucket_refused',
           'The bucket returned 412: there is already an object. It may be yours: an earlier try had no response.',
@@ -51,8 +45,7 @@ export function putBytes(
     try {
       return await attempt()
     } catch (error) {
-      // S3 returns 403 for an expired URL, and 400 for expired temporary credentials.
-      if (!hasStatus(error, [400, 401, 403])) throw error
+      if (!refusesUrl(error)) throw error
       signed = undefined
       return attempt()
     }
@@ -61,16 +54,12 @@ export function putBytes(
   return withRetries(signal, act, (error) => error.retryable && error !== unsigned)
 }
 
-const hasStatus = (error: unknown, statuses: readonly number[]): boolean =>
-  error instanceof PresignerError &&
-  error.code === 'bucket_refused' &&
-  statuses.includes(error.status)
-
 async function put(
-  { url, headers }: SignedPut,
+  signed: SignedPut,
   body: Bytes,
   signal: AbortSignal | undefined,
 ): Promise<string> {
+  const { url, headers } = signed
   const { origin } = new URL(url)
   const [response, text] = await exchange(
     (input, init) => fetch(input, init),
@@ -81,11 +70,7 @@ async function put(
     `PUT ${origin}`,
     '',
   )
-  const { ok, status } = response
-  if (ok) return response.headers.get('ETag') ?? ''
-  const reason = /<Code>(\w+)/.exec(text)?.[1] ?? ''
-  throw new PresignerError('bucket_refused', `The bucket returned ${status} ${reason}`, {
-    status,
-    retryAfter: retryAfterOf(response),
-  })
+  const { ok, status, headers: answered } = response
+  if (ok) return answered.get('ETag') ?? ''
+  throw refusalOf(signed, status, text, answered.get('Date'), retryAfterOf(response))
 }

@@ -7,9 +7,10 @@ import {
   isStartedUpload,
   isUploadUrl,
 } from '../responses.ts'
+import type { SignedPut } from '../signed-put.ts'
 import type { CallOptions, ServerApi } from './api.ts'
 import { sendParts, untilAborted } from './parts.ts'
-import { putBytes, type SignedPut } from './put.ts'
+import { putBytes } from './put.ts'
 import { type Bytes, openSource, type Source, type UploadSource } from './source.ts'
 
 /** A larger file goes in parts, like in the browser client. */
@@ -125,8 +126,7 @@ async function uploadSingle(
   const sign = async (): Promise<SignedPut> => {
     const signed = await api(isUploadUrl, 'POST', '/files/upload-url', { body, signal })
     key = signed.key
-    const { uploadUrl: url, headers, expiresIn } = signed
-    return { url, headers, until: Date.now() + expiresIn * 1000 }
+    return { ...signed, url: signed.uploadUrl, signedAt: Date.now() }
   }
   const etag = await putBytes(sign, bytes, signal)
   // Somebody else may replace the object under a chosen key.

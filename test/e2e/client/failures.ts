@@ -74,6 +74,61 @@ export function failureRules(context: () => ClientContext): void {
     expect(second - first).toBeGreaterThanOrEqual(3000)
   })
 
+  // @threat retry-futile
+  it('does not repeat a request after an error that lasts', async () => {
+    const codes = ['clock_skew', 'credentials_invalid', 'credentials_expired', 'misconfigured']
+    for (const code of codes) {
+      let requests = 0
+      await tab.page.route('**/multipart', (route) => {
+        requests++
+        const headers = { 'Access-Control-Allow-Origin': '*' }
+        return route.fulfill({ status: 503, headers, json: { code, message: 'No.' } })
+      })
+      await tab.begin(SIZE, { multipart: true })
+      expect(await tab.failure()).toMatchObject({ code, status: 503 })
+      expect(requests).toBe(1)
+      await tab.page.unroute('**/multipart')
+    }
+  })
+
+  it('reports that the clock of the bucket is ahead, after one PUT', async () => {
+    let puts = 0
+    await tab.page.route(
+      (url) => url.searchParams.has('X-Amz-Signature'),
+      (route) => {
+        puts++
+        const headers = {
+          'Access-Control-Allow-Origin': '*',
+          'Access-Control-Expose-Headers': 'ETag, Date',
+          Date: new Date(Date.now() + 3_600_000).toUTCString(),
+        }
+        return route.fulfill({ status: 403, headers, body: '<Code>AccessDenied</Code>' })
+      },
+    )
+    await tab.begin(1000)
+    expect(await tab.failure()).toMatchObject({
+      code: 'clock_skew',
+      status: 403,
+      message: expect.stringMatching(
+        /^The bucket returned 403 AccessDenied\. Its clock is ahead: /,
+      ),
+    })
+    expect(puts).toBe(1)
+  })
+
+  it('never signs in a loop, even if each URL expires at once', async () => {
+    let signed = 0
+    await tab.page.route('**/urls', async (route) => {
+      signed++
+      const response = await route.fetch()
+      const json = { ...(await response.json()), expiresIn: 0 }
+      return route.fulfill({ response, json })
+    })
+    await tab.begin(SIZE, { multipart: true })
+    await expectWhole()
+    expect(signed).toBeLessThanOrEqual(6)
+  })
+
   it('requests a new URL when that of a part has expired', async () => {
     // The bucket refuses any expired URL: see the whole file below, and contract/tampering.ts.
     let refused = false

@@ -70,6 +70,21 @@ export function uppyHelperRules(context: () => ClientContext, server: 'Ceph RGW'
     expect(await context().head(key)).toMatchObject({ size: SIZE, etag })
   }
 
+  it('fails at once after an error that lasts', async () => {
+    for (const code of ['clock_skew', 'credentials_invalid', 'credentials_expired']) {
+      let requests = 0
+      await tab.route('**/s3/sign', (route) => {
+        requests++
+        const headers = { 'Access-Control-Allow-Origin': '*' }
+        return route.fulfill({ status: 503, headers, json: { code, message: 'No.' } })
+      })
+      await upload(SIZE)
+      expect((await events(1))[0]).toBe('upload-error')
+      expect(requests).toBe(1)
+      await tab.unroute('**/s3/sign')
+    }
+  })
+
   it('resumes after a pause without sending a part twice', async () => {
     await pauseHalf()
     await tab.evaluate(() => page.resume())

@@ -2,13 +2,18 @@ import { request as httpRequest } from 'node:http'
 import { text } from 'node:stream/consumers'
 import { GetObjectCommand } from '@aws-sdk/client-s3'
 import { expect, it } from 'vitest'
+import type { S3Server } from '../../../dev/s3-server.ts'
+import type { Bucket } from '../../../src/bucket/bucket.ts'
+import { loadEnvironment } from '../../../src/cloudflare/environment.ts'
+import { parseObjectKey } from '../../../src/keys/object-key.ts'
+import { ask, s3CodeIn, unexpectedResponse } from '../../../src/storage/s3.ts'
 import { type Capabilities, type Context, sdkClient } from './context.ts'
 import { uploadText } from './upload-text.ts'
 
 /** Several buckets, two ways to address them, and a second access key for uploads. */
 export function bucketRules(
   context: () => Context,
-  { limitsWriter, virtualHosts }: Capabilities,
+  { limitsWriter, virtualHosts, checksClock }: Capabilities,
 ): void {
   it('separates the buckets', async () => {
     const { api, head } = context()
@@ -58,6 +63,40 @@ export function bucketRules(
     },
   )
 
+  it.each(['wrongsecret', 'wrongkey'])(
+    'names credentials that the server does not accept, also where it answers a HEAD: %s',
+    async (bucket) => {
+      const { api } = context()
+      const refused = { status: 503, code: 'credentials_invalid' }
+      const body = { key: 'a.txt', name: 'a.txt', bucket }
+      expect(await api.refusal('POST', '/files', body)).toEqual(refused)
+      expect(await api.refusal('DELETE', `/files/a.txt?bucket=${bucket}`)).toEqual(refused)
+      const start = { fileName: 'a.txt', mimetype: 'text/plain', bucket }
+      expect(await api.refusal('POST', '/multipart', start)).toEqual(refused)
+    },
+  )
+
+  it.each([20, -20])(
+    checksClock
+      ? 'names a clock that differs by %i minutes'
+      : 'gets no error when a clock differs by %i minutes, which this server does not check',
+    async (minutes) => {
+      const { key } = await uploadText(context(), { text: 'now' })
+      const bucket = bucketOf(context().server)
+      const request = { bucket, method: 'GET', key: parseObjectKey(key) } as const
+      const now = new Date(Date.now() + minutes * 60_000)
+      const answer = await ask(request, now, AbortSignal.timeout(10_000))
+      if (!checksClock) {
+        expect(answer).toMatchObject({ status: 200, text: 'now' })
+        return
+      }
+      expect(unexpectedResponse('GetObject', answer, s3CodeIn(answer.text))).toMatchObject({
+        code: 'clock_skew',
+        message: 'The bucket answered GetObject with RequestTimeTooSkewed.',
+      })
+    },
+  )
+
   it("signs for the bucket's own host", async () => {
     const { api, server } = context()
     const request = { fileName: 'v w.txt', mimetype: 'text/plain', bucket: 'virtual' }
@@ -83,6 +122,21 @@ export function bucketRules(
       expect((await sendToLoopback('GET', url.replace('v-w', 'v-x')))[0]).toBe(403)
     },
   )
+}
+
+/** Returns the bucket of `server` as the Worker knows it, to send requests at any time. */
+function bucketOf({ endpoint, region, bucket, accessKeyId, secretAccessKey }: S3Server): Bucket {
+  const table = { endpoint, region, bucket, addressing: 'path', credentials: 'S3' }
+  const loaded = loadEnvironment({
+    BUCKETS: { files: table },
+    S3_ACCESS_KEY_ID: accessKeyId,
+    S3_SECRET_ACCESS_KEY: secretAccessKey,
+    SIGNING_SECRETS: `k1:${'0'.repeat(32)}`,
+    FILE_INDEX: {},
+    RATE_LIMITER: {},
+  })
+  if (!loaded.ok) throw new Error(JSON.stringify(loaded.issues))
+  return loaded.settings.buckets[0]
 }
 
 const accessKeyIn = (url: string): string | undefined =>

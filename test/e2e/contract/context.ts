@@ -41,6 +41,8 @@ export interface Capabilities {
   readonly unimplemented?: 501
   /** The second access key can only write. */
   readonly limitsWriter: boolean
+  /** Refuses a request that is signed 20 minutes earlier or later. S3 allows 15. */
+  readonly checksClock: boolean
   /** A bucket also answers on its own host. */
   readonly virtualHosts: boolean
   /** `a//b` and `a/b` are two objects. */
@@ -83,7 +85,7 @@ export interface Context {
 
 /**
  * Starts the server on an empty folder, and a Worker for it with the buckets files, archive, inbox,
- * guarded, counted and virtual.
+ * guarded, counted and virtual, and two with wrong access keys.
  */
 export async function startContext(
   start: (options: S3ServerOptions) => Promise<S3Server>,
@@ -120,8 +122,15 @@ export async function startContext(
       guarded: { ...files, uploadHeaders: UPLOAD_HEADERS },
       counted: { ...files, endpoint: countedEndpoint },
       virtual: { ...files, endpoint: server.virtualEndpoint, addressing: 'virtual' },
+      wrongsecret: { ...files, credentials: 'WRONG_SECRET' },
+      wrongkey: { ...files, credentials: 'WRONG_KEY' },
     },
-    accessKeys: { S3: server, S3_WRITE: server.writer },
+    accessKeys: {
+      S3: server,
+      S3_WRITE: server.writer,
+      WRONG_SECRET: { ...server.writer, secretAccessKey: 'wrong' },
+      WRONG_KEY: { ...server.writer, accessKeyId: 'UNKNOWN' },
+    },
     variables: { API_KEYS: JSON.stringify([apiKeyEntry(apiKey)]) },
   })
   stack.defer(() => worker.close())

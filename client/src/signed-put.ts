@@ -1,0 +1,50 @@
+import { PresignerError } from './presigner-error.ts'
+
+/** A presigned PUT, with its lifetime as the API returns it. */
+export interface SignedPut {
+  readonly url: string
+  readonly headers: Readonly<Record<string, string>>
+  /** Seconds from `signedAt` on. */
+  readonly expiresIn: number
+  /** The same by the API's clock. */
+  readonly expiresAt: string
+  /** When the response arrived, by the clock of this machine, which may be wrong. */
+  readonly signedAt: number
+}
+
+/** Tells whether there is a URL that has not expired yet. */
+export const isFresh = (put: SignedPut | undefined): put is SignedPut =>
+  put !== undefined && Date.now() < put.signedAt + put.expiresIn * 1000
+
+/**
+ * The bucket's statuses if it refuses a URL. S3 returns 403 for an expired URL, and 400 for expired
+ * temporary credentials.
+ */
+const REFUSALS: readonly number[] = [400, 401, 403]
+
+/** Tells whether a new URL may help. */
+export const refusesUrl = (error: unknown): boolean =>
+  error instanceof PresignerError &&
+  error.code === 'bucket_refused' &&
+  REFUSALS.includes(error.status)
+
+/**
+ * Returns the error for the bucket's response to a PUT: `clock_skew` if the URL had already expired
+ * when it was signed, by the bucket's clock in `date`. Every new URL then has too.
+ */
+export function refusalOf(
+  { expiresAt, signedAt }: SignedPut,
+  status: number,
+  text: string,
+  date: string | null | undefined,
+  retryAfter?: number,
+): PresignerError {
+  const reason = /<Code>(\w+)/.exec(text)?.[1] ?? ''
+  const signedAtBucket = Date.parse(`${date}`) - Date.now() + signedAt
+  const isAhead = signedAtBucket >= Date.parse(expiresAt) && REFUSALS.includes(status)
+  return new PresignerError(
+    isAhead ? 'clock_skew' : 'bucket_refused',
+    `The bucket returned ${status} ${reason}${isAhead ? `. Its clock is ahead: ${date}` : ''}`,
+    { status, retryAfter },
+  )
+}
