@@ -16,6 +16,7 @@ import { DIRECTORY, S3_METADATA_NAME } from '../uploads/upload-fields.ts'
 import { refuseForeignPage } from './admit.ts'
 import type { AppContext } from './app-env.ts'
 import { chooseBucket } from './choose-bucket.ts'
+import { metadataRecord } from './fields.ts'
 import type { NewFile } from './host.ts'
 import { purgeReplaced } from './purge.ts'
 import { addWarning } from './request-log.ts'
@@ -110,7 +111,7 @@ const changesSchema = z.strictObject({
     ),
   ),
   metadata: z.optional(
-    z.record(
+    metadataRecord(
       z.string().check(z.regex(S3_METADATA_NAME)),
       z.string(), // the upload checks the size of all metadata
     ),
@@ -151,7 +152,7 @@ export async function finishUpload(
   const finished = await finishMultipart(bucket, fileIndex, upload, parts, name, now, announce)
   if (finished.warning !== undefined) addWarning(c, finished.warning)
   // An earlier object may have no record.
-  const mayReplace = finished.replaces || upload.chosen?.overwrite === true
+  const mayReplace = finished.replaces || upload.overwrite === true
   if (mayReplace) await purgeReplaced(c, bucket, upload.key)
   return finished
 }
@@ -191,7 +192,7 @@ export async function openUpload(
   const bucket = chooseBucket(c, alias, scope.key)
   const settings = c.get('settings')
   const upload = await openUploadId(settings, { ...scope, bucket: bucket.alias }, uploadId, now)
-  if (upload.chosen !== undefined) requireScope(principal, 'keys:choose')
-  if (upload.chosen?.overwrite) requireScope(principal, 'files:delete')
+  if (upload.overwrite !== undefined) requireScope(principal, 'keys:choose')
+  if (upload.overwrite) requireScope(principal, 'files:delete')
   return { bucket, upload }
 }
