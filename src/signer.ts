@@ -37,6 +37,7 @@ import {
   MAX_FILE_NAME_LENGTH,
   MAX_METADATA_VALUE_LENGTH,
   METADATA_NAME,
+  RESERVED_METADATA_NAME,
   SHA256,
 } from './uploads/upload-fields.ts'
 
@@ -158,7 +159,10 @@ const uploadRule = table({
   metadata: optional(
     into(
       entries(
-        (key) => (METADATA_NAME.test(key) ? null : 'must be a name of a-z, 0-9 and "-"'),
+        (key) => {
+          if (RESERVED_METADATA_NAME.test(key)) return 'is a reserved name'
+          return METADATA_NAME.test(key) ? null : 'must be a name of a-z, 0-9 and "-"'
+        },
         (key) => into(upTo(MAX_METADATA_VALUE_LENGTH, /^/), (value) => [key, value] as const),
       ),
       Object.fromEntries<string>,

@@ -30,6 +30,7 @@ const FINAL_CODES: readonly ErrorCode[] = [
   'not_supported',
   'invalid_part',
   'size_mismatch',
+  'file_too_large',
   'file_changed',
 ]
 

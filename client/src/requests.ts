@@ -72,6 +72,11 @@ export interface PartUrlsRequest {
   readonly key: string
   /** 1 to 100 numbers. */
   readonly partNumbers: number[]
+  /**
+   * Bytes of each part, in the order of `partNumbers`. Only for an upload without `size`, and
+   * required if there is a limit. They are signed.
+   */
+  readonly sizes?: number[] | undefined
   readonly expiresIn?: number | undefined
   readonly bucket?: string | undefined
 }

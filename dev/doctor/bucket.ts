@@ -354,7 +354,7 @@ async function publicEndpoint({ probe, bucket }: BucketContext): Promise<Result>
 /** The advice if uploads are signed with a pair that can read. */
 const leastPrivilege = ({ origin }: Bucket): string =>
   /\.r2\.cloudflarestorage\.com$/.test(new URL(origin).hostname)
-    ? 'R2 has no pair that can only write. Limit the token to this bucket: docs/security.md#least-privilege-keys.'
+    ? 'R2 has no pair that can only write, so nothing but the presigner keeps the tenants of this bucket apart. Limit the token to this bucket: docs/security.md#least-privilege-keys.'
     : 'Set `uploadCredentials` to a pair that can only write: docs/security.md#least-privilege-keys.'
 
 /** Checks that the pair for uploads can't read, so that nobody can use an upload URL to copy. */
@@ -362,7 +362,10 @@ async function uploadPair({ probe, bucket, names }: BucketContext): Promise<Resu
   const { credentials, uploadCredentials } = bucket
   const fix = leastPrivilege(bucket)
   if (credentials.accessKeyId === uploadCredentials.accessKeyId)
-    return warn(`One pair, ${names.reads}, signs uploads and reads.`, fix)
+    return warn(
+      `One pair, ${names.reads}, signs uploads and reads. On some servers, everyone who may upload can read every object of the bucket.`,
+      fix,
+    )
   const object = await probe.get(OBJECT, uploadCredentials)
   if (object.status === 200 || object.text === TEXT)
     return fail(`The pair for uploads, ${names.uploads}, can read objects.`, fix)

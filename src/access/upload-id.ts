@@ -14,15 +14,20 @@ const claimsSchema = z.object({
   bucket: z.string(),
   key: z.string(),
   owner: z.string(),
-  /** S3's own id, encrypted. Earlier versions stored it unencrypted, as `s3UploadId`. */
-  s3: z.optional(z.string()),
-  s3UploadId: z.optional(z.string().check(z.minLength(1))),
+  /** What the holder must not read, encrypted. */
+  secret: z.string(),
   name: z.string(),
   size: z.nullable(z.int()),
   partSize: z.nullable(z.int()),
   /** Only for a chosen key. */
-  chosen: z.optional(z.object({ mark: z.string(), overwrite: z.boolean() })),
+  overwrite: z.optional(z.boolean()),
   maxBytes: z.optional(z.int()),
+})
+
+const secretSchema = z.object({
+  s3UploadId: z.string().check(z.minLength(1)),
+  /** Only for a chosen key. */
+  mark: z.optional(z.string()),
 })
 
 /** Identifies the owner and the object of an upload. */
@@ -44,36 +49,31 @@ export interface UploadClaims extends UploadScope {
   readonly size: number | null
   /** Bytes of each part except the last, or null if the client chooses the parts. */
   readonly partSize: number | null
-  /** For a key that the client chose. Undefined for a generated one. */
-  readonly chosen?: ChosenKey | undefined
+  /** Whether it may replace an object. Only for a key that the client chose. */
+  readonly overwrite?: boolean | undefined
+  /** Random text in the metadata of the object that it makes. Only for such a key. */
+  readonly mark?: string | undefined
   /** Maximum size of the file when the upload began, if there was one. */
   readonly maxBytes?: number | undefined
 }
 
-/** How an upload in parts treats an object that its key already has. */
-export interface ChosenKey {
-  /** Random text in the metadata of the object that this upload makes. */
-  readonly mark: string
-  /** Whether the upload may replace another object. */
-  readonly overwrite: boolean
-}
-
 /** What the encrypted part of an upload id is bound to. */
-type Bound = UploadScope & Pick<UploadClaims, 'chosen'>
+type Bound = UploadScope & Pick<UploadClaims, 'overwrite'>
 
 /**
  * Returns an upload id for clients, bound to bucket, key and principal, and its expiry. Its holder
- * can read everything except S3's own id. With that id, anyone could sign parts through a route
- * that accepts S3's ids.
+ * can read everything except S3's own id and the mark. With that id, anyone could sign parts through
+ * a route that accepts S3's ids. With the mark, the holder could pass another object off as the one
+ * that this upload made.
  */
 export async function sealUploadId(
   { signingSecrets }: SigningSettings,
-  { s3UploadId, ...claims }: UploadClaims,
+  { s3UploadId, mark, ...claims }: UploadClaims,
   now: Date,
 ): Promise<{ readonly uploadId: string; readonly expiresAt: Date }> {
   const exp = Math.floor(now.getTime() / 1000) + MAX_UPLOAD_AGE_SECONDS
-  const s3 = await encrypt(signingSecrets[0], claims, s3UploadId)
-  const uploadId = await seal(signingSecrets, 'upload', { ...claims, s3, exp })
+  const secret = await encrypt(signingSecrets[0], claims, JSON.stringify({ s3UploadId, mark }))
+  const uploadId = await seal(signingSecrets, 'upload', { ...claims, secret, exp })
   return { uploadId, expiresAt: new Date(exp * 1000) }
 }
 
@@ -93,7 +93,6 @@ export async function openUploadId(
   if (
     !unsealed.ok ||
     !parsed.success ||
-    (parsed.data.s3 ?? parsed.data.s3UploadId) === undefined ||
     parsed.data.bucket !== scope.bucket ||
     parsed.data.key !== scope.key ||
     parsed.data.owner !== scope.owner
@@ -102,11 +101,10 @@ export async function openUploadId(
       'invalid_upload_id',
       'This upload id belongs to another upload or has expired.',
     )
-  const { s3 = '', ...claims } = parsed.data
-  const { secret } = unsealed
-  const s3UploadId =
-    claims.s3UploadId ?? (await decrypt(secret, { ...scope, chosen: claims.chosen }, s3))
-  return { ...claims, key: scope.key, s3UploadId }
+  const { secret, ...claims } = parsed.data
+  const bound = { ...scope, overwrite: claims.overwrite }
+  const opened: unknown = JSON.parse(await decrypt(unsealed.secret, bound, secret))
+  return { ...claims, key: scope.key, ...secretSchema.parse(opened) }
 }
 
 /**
@@ -129,17 +127,8 @@ async function decrypt(secret: SigningSecret, scope: Bound, text: string): Promi
   )
 }
 
-/**
- * An earlier version of the presigner can't decrypt the id of an upload to a chosen key. It would
- * treat any object under the key as this upload's own.
- */
-const aesGcm = (iv: Uint8Array, { bucket, key, owner, chosen }: Bound) => ({
+const aesGcm = (iv: Uint8Array, { bucket, key, owner, overwrite }: Bound) => ({
   name: 'AES-GCM',
   iv,
-  additionalData: utf8(
-    JSON.stringify([
-      ...[bucket, key, owner],
-      ...(chosen === undefined ? [] : [chosen.mark, chosen.overwrite]),
-    ]),
-  ),
+  additionalData: utf8(JSON.stringify([bucket, key, owner, overwrite ?? null])),
 })

@@ -14,6 +14,7 @@ import {
   MAX_FILE_NAME_LENGTH,
   MAX_METADATA_VALUE_LENGTH,
   METADATA_NAME,
+  RESERVED_METADATA_NAME,
   SHA256,
 } from '../uploads/upload-fields.ts'
 
@@ -54,9 +55,24 @@ export const contentEncoding = z.optional(
     ),
 )
 export const sha256 = z.optional(z.string().check(z.regex(SHA256, 'must be 32 bytes in base64')))
+/** Returns the schema of metadata, which has no reserved names. */
+export const metadataRecord = <Value>(
+  name: z.ZodMiniString<string>,
+  value: z.ZodMiniType<Value, Value>,
+) =>
+  z.pipe(
+    // A record of zod leaves out `__proto__` silently.
+    z.transform((input: Record<string, Value>, { issues }) => {
+      for (const member of Object.keys(Object(input)))
+        if (RESERVED_METADATA_NAME.test(member))
+          issues.push({ code: 'custom', input, path: [member], message: 'is a reserved name' })
+      return input
+    }),
+    z.record(name, value),
+  )
 /** S3's user-defined metadata. */
 export const metadata = z.optional(
-  z.record(
+  metadataRecord(
     z.string().check(z.regex(METADATA_NAME, 'must be a name of a-z, 0-9 and "-"')),
     z.string().check(z.maxLength(MAX_METADATA_VALUE_LENGTH)),
   ),

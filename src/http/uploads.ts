@@ -17,6 +17,7 @@ import { refuseForeignPage } from './admit.ts'
 import type { AppContext } from './app-env.ts'
 import { chooseBucket } from './choose-bucket.ts'
 import { byDeadline, eventsOf, fileIndexOf, removeDeadline, timeOf } from './deadline.ts'
+import { metadataRecord } from './fields.ts'
 import type { NewFile } from './host.ts'
 import { purgeReplaced } from './purge.ts'
 import { addWarning } from './request-log.ts'
@@ -113,7 +114,7 @@ const changesSchema = z.strictObject({
     ),
   ),
   metadata: z.optional(
-    z.record(
+    metadataRecord(
       z.string().check(z.regex(S3_METADATA_NAME)),
       z.string(), // the upload checks the size of all metadata
     ),
@@ -153,7 +154,7 @@ export async function finishUpload(
   const finished = await finishMultipart(bucket, index, upload, parts, name, now, announce)
   if (finished.warning !== undefined) addWarning(c, finished.warning)
   // An earlier object may have no record.
-  const mayReplace = finished.replaces || upload.chosen?.overwrite === true
+  const mayReplace = finished.replaces || upload.overwrite === true
   if (mayReplace) await purgeReplaced(c, bucket, upload.key)
   return finished
 }
@@ -193,6 +194,6 @@ export async function openUpload(
   const bucket = chooseBucket(c, alias, scope.key)
   const settings = c.get('settings')
   const upload = await openUploadId(settings, { ...scope, bucket: bucket.alias }, uploadId, now)
-  requireUpload(principal, scope.key, upload.chosen?.overwrite)
+  requireUpload(principal, scope.key, upload.overwrite)
   return { bucket, upload }
 }

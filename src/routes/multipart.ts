@@ -25,6 +25,7 @@ import { askApp, finishUpload, nameFile, openUpload, recordBody } from '../http/
 import { validateJson, validateQuery } from '../http/validate.ts'
 import { dropMultipart, signParts, startMultipart, uploadedParts } from '../uploads/multipart.ts'
 import { planParts } from '../uploads/part-plan.ts'
+import { largestFile } from '../uploads/size-limit.ts'
 
 const startSchema = z
   .strictObject({
@@ -38,12 +39,20 @@ const startSchema = z
   })
   .check(...oneName, overwriteOfKey)
 
-const urlsSchema = z.strictObject({
-  key: z.string(),
-  partNumbers: z.array(partNumber).check(z.minLength(1), z.maxLength(100)),
-  expiresIn,
-  bucket,
-})
+const urlsSchema = z
+  .strictObject({
+    key: z.string(),
+    partNumbers: z.array(partNumber).check(z.minLength(1), z.maxLength(100)),
+    sizes: z.optional(z.array(z.int().check(z.minimum(0), z.maximum(MAX_PART_BYTES)))),
+    expiresIn,
+    bucket,
+  })
+  .check(
+    z.refine(({ partNumbers, sizes = partNumbers }) => sizes.length === partNumbers.length, {
+      path: ['sizes'],
+      error: 'must have one size for each of partNumbers',
+    }),
+  )
 
 const uploadSchema = z.strictObject({ key: z.string(), bucket })
 
@@ -64,7 +73,7 @@ export const multipartRoutes = newApp()
     requireScope(principal, 'files:upload')
     const bucket = chooseBucket(c, alias, null)
     const size = request.size ?? null
-    const plan = planParts(size, partSize)
+    const plan = planParts(size, partSize, largestFile(bucket, MAX_OBJECT_BYTES))
     const named = nameFile(c, bucket, { ...request, size })
     const file = await askApp(c, bucket, named, MAX_OBJECT_BYTES)
     const planned = { ...file, partSize: plan.partSize }
@@ -73,10 +82,11 @@ export const multipartRoutes = newApp()
     return json(c, { key, bucket: bucket.alias, uploadId, ...plan, expiresAt })
   })
   .post('/multipart/:uploadId/urls', validateJson(urlsSchema), async (c) => {
-    const { key, partNumbers, expiresIn, bucket: alias } = c.req.valid('json')
+    const { key, partNumbers, sizes, expiresIn, bucket: alias } = c.req.valid('json')
     const now = new Date()
     const { bucket, upload } = await openUpload(c, alias, key, now)
-    return json(c, await signParts(bucket, upload, partNumbers, expiresIn, now))
+    const parts = partNumbers.map((partNumber, i) => ({ partNumber, size: sizes?.[i] }))
+    return json(c, await signParts(bucket, upload, parts, expiresIn, now))
   })
   .get('/multipart/:uploadId', validateQuery(uploadSchema), async (c) => {
     const { key, bucket: alias } = c.req.valid('query')

@@ -1,5 +1,6 @@
 import * as z from 'zod/mini'
 import type { Bucket } from '../bucket/bucket.ts'
+import { UPLOAD_MARK } from '../bucket/limits.ts'
 import { ApiError } from '../errors/api-error.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import {
@@ -28,12 +29,6 @@ const headSchema = z.object({
  * ones.
  */
 const UPLOAD_IDLE_SECONDS = 60
-
-/**
- * Name in the user-defined metadata of an object under a chosen key that was uploaded in parts. Its
- * value tells which upload made the object.
- */
-export const UPLOAD_MARK = 'edge-presigner-upload'
 
 /** The bytes of a new object. */
 export interface ObjectBytes {

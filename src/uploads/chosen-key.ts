@@ -10,7 +10,7 @@ import { StorageFailure } from '../storage/storage-failure.ts'
  * Looks in the bucket whether an upload would replace an object. Throws `object_exists` if it would
  * and must not, and `not_supported` if the bucket doesn't let the Worker look. Does nothing for a
  * generated key (`overwrite` undefined), if it may replace an object, or if `isConditional`: the
- * bucket then refuses the upload itself. An object with `mark` is the upload's own.
+ * bucket then refuses the upload itself.
  *
  * Another upload can still create the object between this and the end of the upload.
  */
@@ -20,7 +20,6 @@ export async function requireVacant(
   overwrite: boolean | undefined,
   isConditional: boolean,
   now: Date,
-  mark?: string,
 ): Promise<void> {
   if (overwrite !== false || isConditional) return
   const head = await headObject(bucket, key, now).catch((error: unknown) => {
@@ -32,7 +31,7 @@ export async function requireVacant(
       { cause },
     )
   })
-  if (head !== null && !(mark !== undefined && head.mark === mark)) throw objectExists()
+  if (head !== null) throw objectExists()
 }
 
 /**
@@ -53,9 +52,9 @@ export async function keepExisting<
  * chosen key may be older or newer, so it has the mark of its upload.
  */
 export const isOfUpload = (
-  { mark }: Pick<ObjectHead, 'mark'>,
-  { chosen }: Pick<UploadClaims, 'chosen'>,
-): boolean => chosen === undefined || mark === chosen.mark
+  head: Pick<ObjectHead, 'mark'>,
+  { overwrite, mark }: Pick<UploadClaims, 'overwrite' | 'mark'>,
+): boolean => overwrite === undefined || (mark !== undefined && head.mark === mark)
 
 /**
  * Returns what the bucket reports about the object that `upload` made: the upload is complete.
@@ -63,7 +62,7 @@ export const isOfUpload = (
  */
 export async function completedObject(
   bucket: Bucket,
-  upload: Pick<UploadClaims, 'key' | 'chosen'>,
+  upload: Pick<UploadClaims, 'key' | 'overwrite' | 'mark'>,
   now: Date,
 ): Promise<ObjectHead | null> {
   const head = await headObject(bucket, upload.key, now).catch(() => null)

@@ -1,4 +1,3 @@
-import { NO_LIMITS, narrowBucket } from '../access/limits.ts'
 import type { UploadClaims } from '../access/upload-id.ts'
 import type { Bucket } from '../bucket/bucket.ts'
 import { MAX_OBJECT_BYTES, MAX_PARTS } from '../bucket/limits.ts'
@@ -7,6 +6,7 @@ import { describe } from '../errors/describe.ts'
 import type { WarningText } from '../errors/warnings.ts'
 import type { FileIndex } from '../file-index/file-index.ts'
 import {
+  abortMultipartUpload,
   completeMultipartUpload,
   type ListedPart,
   listParts,
@@ -17,7 +17,7 @@ import { deleteObject, headObject, type ObjectHead } from '../storage/object.ts'
 import { StorageFailure } from '../storage/storage-failure.ts'
 import { completedObject, isOfUpload, requireVacant } from './chosen-key.ts'
 import { type Announce, type Recorded, recordUpload } from './record.ts'
-import { requireBytes } from './size-limit.ts'
+import { requireBytes, withLimitOf } from './size-limit.ts'
 
 /** A complete file, with a warning for the log. */
 export interface Finished extends Recorded {
@@ -27,10 +27,10 @@ export interface Finished extends Recorded {
 /**
  * Completes an upload and records the file, under `name` or the name from its start. First compares
  * parts and sizes with the bucket's own list, if the bucket supports it. Also applies the limit from
- * its start, which may be a token's. Also records an upload
- * that is already complete, so repeating this is safe. Throws `invalid_part`, `size_mismatch`,
- * `file_too_large`, `object_exists`, `not_supported`, `upload_not_found`, `storage_error`,
- * `storage_busy`, and what `recordUpload` throws.
+ * its start, which may be a token's. Also records an upload that is already complete, so repeating
+ * this is safe. Throws `size_mismatch` and `file_too_large`, after which nothing of the upload is
+ * left. Every other error leaves its parts: `invalid_part`, `object_exists`, `not_supported`,
+ * `upload_not_found`, `storage_error`, `storage_busy`, and what `recordUpload` throws.
  */
 export async function finishMultipart(
   known: Bucket,
@@ -41,25 +41,26 @@ export async function finishMultipart(
   now: Date,
   announce: Announce | null,
 ): Promise<Finished> {
-  const { key, owner, maxBytes = null } = upload
-  const bucket = narrowBucket(known, { ...NO_LIMITS, maxBytes })
+  const { key, owner } = upload
+  const bucket = withLimitOf(upload, known)
   let warning: WarningText | undefined
+  let isNew = true
   let isAccepted = false
   try {
     const isChecked = await assemble(bucket, upload, parts, now)
     if (!isChecked) warning = 'parts and their size not checked: the bucket lacks ListParts'
   } catch (error) {
-    // If it was the bucket that refused, the upload may already be complete.
-    const head = isOfBucket(error) ? await completedObject(bucket, upload, now) : null
+    const head = mayBeComplete(error) ? await completedObject(bucket, upload, now) : null
     if (head === null) throw error
+    isNew = false
     const entry = await index.get(bucket.alias, key)
     // A bucket's notification records any size.
     isAccepted = entry !== null && entry.owner !== null && entry.etag === head.etag
     warning = `complete failed although the object exists: ${describe(error)}`
   }
   // What replaces an object has a size that was checked before.
-  const isChecked = isSigned(upload) || isAccepted || upload.chosen?.overwrite === true
-  if (!isChecked) await holdToSize(bucket, upload, now)
+  const isChecked = isSigned(upload) || isAccepted || upload.overwrite === true
+  if (!isChecked) await holdToSize(bucket, upload, isNew, now)
   const isExpected = (head: ObjectHead) => isOfUpload(head, upload)
   const request = { key, name: name ?? upload.name, owner, isExpected }
   return { ...(await recordUpload(bucket, index, request, now, announce)), warning }
@@ -68,8 +69,10 @@ export async function finishMultipart(
 /** Tells whether the lengths of all parts were signed. */
 const isSigned = ({ size, partSize }: UploadClaims): boolean => size !== null && partSize !== null
 
-const isOfBucket = (error: unknown): boolean =>
-  error instanceof ApiError && error.cause instanceof StorageFailure
+/** Tells whether the bucket refused, or the key has an object. It may be the one of this upload. */
+const mayBeComplete = (error: unknown): boolean =>
+  error instanceof ApiError &&
+  (error.cause instanceof StorageFailure || error.code === 'object_exists')
 
 /** Completes the upload. Resolves with whether its parts were compared with the bucket's list. */
 async function assemble(
@@ -78,45 +81,68 @@ async function assemble(
   parts: readonly Part[],
   now: Date,
 ): Promise<boolean> {
-  const { key, s3UploadId, size, partSize, chosen } = claims
+  const { key, s3UploadId, size, partSize } = claims
   requireOrder(parts)
   if (size !== null && partSize !== null && parts.length !== Math.ceil(size / partSize))
     throw new ApiError('invalid_part', `This file has ${Math.ceil(size / partSize)} parts.`)
-  const overwrite = chosen?.overwrite === true
+  const overwrite = claims.overwrite === true
   const upload = { bucket, key, s3UploadId, overwrite }
   const isLimited = bucket.maxBytes !== null || size !== null
   // Completing can't be undone: the object that it replaces is lost, even if the new one is too large.
   const needsList = overwrite && isLimited && !isSigned(claims)
   const listed = needsList ? await listParts(upload, now) : await listWhereSupported(upload, now)
-  if (listed !== null) {
-    const bytes = sumOfParts(parts, listed)
-    requireBytes(bytes, bucket, MAX_OBJECT_BYTES)
-    if (size !== null && bytes !== size) throw sizeMismatch(bytes, size)
-  }
-  if (chosen !== undefined)
-    await requireVacant(bucket, key, overwrite, bucket.conditionalComplete, now, chosen.mark)
+  if (listed !== null)
+    await requireSize(bucket, size, sumOfParts(parts, listed), () =>
+      // If it fails, a repeat of this request is refused and aborts again.
+      abortMultipartUpload(upload, now).catch(() => undefined),
+    )
+  await requireVacant(bucket, key, claims.overwrite, bucket.conditionalComplete, now)
   await completeMultipartUpload(upload, parts, now)
   return listed !== null
 }
 
 /**
- * Deletes an object that is too large, or that has another size than the client stated. If no
- * lengths of parts were signed and the bucket doesn't list them, the size is only known now.
+ * Deletes a new object that is too large, or that has another size than the client stated. If no
+ * lengths of parts were signed and the bucket doesn't list them, the size is only known now. An
+ * object that was already there stays: it may be another one that looks like this upload's own.
  */
-async function holdToSize(bucket: Bucket, upload: UploadClaims, now: Date): Promise<void> {
+async function holdToSize(
+  bucket: Bucket,
+  upload: UploadClaims,
+  isNew: boolean,
+  now: Date,
+): Promise<void> {
   const { key, size } = upload
   if (bucket.maxBytes === null && size === null) return
   const head = await headObject(bucket, key, now)
   if (head === null || !isOfUpload(head, upload)) return
-  const isExpected = size === null || head.size === size
-  if (isExpected && head.size <= (bucket.maxBytes ?? head.size)) return
-  await deleteObject(bucket, key, now)
-  requireBytes(head.size, bucket, MAX_OBJECT_BYTES)
-  throw sizeMismatch(head.size, size)
+  await requireSize(bucket, size, head.size, async () => {
+    if (isNew) await deleteObject(bucket, key, now)
+  })
 }
 
-const sizeMismatch = (bytes: number, size: number | null): ApiError =>
-  new ApiError('size_mismatch', `The parts have ${bytes} bytes, but the file has ${size}.`)
+/**
+ * Throws `file_too_large` or `size_mismatch` unless `bytes` may be uploaded and are the `stated`
+ * size. Before that, calls `remove`.
+ */
+async function requireSize(
+  bucket: Bucket,
+  stated: number | null,
+  bytes: number,
+  remove: () => Promise<void>,
+): Promise<void> {
+  try {
+    requireBytes(bytes, bucket, MAX_OBJECT_BYTES)
+    if (stated !== null && bytes !== stated)
+      throw new ApiError(
+        'size_mismatch',
+        `The parts have ${bytes} bytes, but the file has ${stated}.`,
+      )
+  } catch (error) {
+    await remove()
+    throw error
+  }
+}
 
 /** Throws unless the parts are in ascending order and unique, as S3 requires. */
 function requireOrder(parts: readonly Part[]): void {

@@ -1,7 +1,7 @@
 import type { SigningSettings } from '../access/settings.ts'
 import { sealUploadId, type UploadClaims } from '../access/upload-id.ts'
 import type { Bucket } from '../bucket/bucket.ts'
-import { MAX_OBJECT_BYTES } from '../bucket/limits.ts'
+import { MAX_OBJECT_BYTES, MAX_PART_BYTES, MIN_PART_BYTES, UPLOAD_MARK } from '../bucket/limits.ts'
 import { ApiError } from '../errors/api-error.ts'
 import { cutToBytes } from '../keys/file-name.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
@@ -12,12 +12,11 @@ import {
   type ListedPart,
   listParts,
 } from '../storage/multipart.ts'
-import { UPLOAD_MARK } from '../storage/object.ts'
 import { completedObject, requireVacant } from './chosen-key.ts'
 import { newUpload, uploadSignature } from './new-upload.ts'
 import { partBytes, planParts } from './part-plan.ts'
 import { type UploadConditions, uploadHeaders } from './signed-headers.ts'
-import { requireBytes } from './size-limit.ts'
+import { requireBytes, requireStatedSize, withLimitOf } from './size-limit.ts'
 
 const MAX_NAME_BYTES = 255
 
@@ -49,6 +48,12 @@ export interface StartedUpload {
   readonly uploadId: string
   /** When the upload id expires, ISO 8601 in UTC. */
   readonly expiresAt: string
+}
+
+/** A part to sign. `size` in bytes, if the client states it. */
+export interface PartToSign {
+  readonly partNumber: number
+  readonly size?: number | undefined
 }
 
 export interface PartUrls {
@@ -92,45 +97,71 @@ export async function beginMultipart(
   const { size, partSize, overwrite, ...conditions } = request
   if (overwrite !== undefined)
     await requireVacant(bucket, key, overwrite, bucket.conditionalComplete, now)
-  const chosen = overwrite === undefined ? undefined : { mark: crypto.randomUUID(), overwrite }
+  const mark = overwrite === undefined ? undefined : crypto.randomUUID()
   const marked =
-    chosen === undefined
+    mark === undefined
       ? conditions
-      : { ...conditions, metadata: { ...conditions.metadata, [UPLOAD_MARK]: chosen.mark } }
+      : { ...conditions, metadata: { ...conditions.metadata, [UPLOAD_MARK]: mark } }
   const s3UploadId = await createMultipartUpload(bucket, key, uploadHeaders(bucket, marked), now)
   const name = cutToBytes(request.fileName, MAX_NAME_BYTES)
-  const claims = { bucket: bucket.alias, key, owner, s3UploadId, name, size, partSize, chosen }
+  const upload = { bucket: bucket.alias, key, owner, s3UploadId, mark, overwrite }
+  const claims = { ...upload, name, size, partSize }
   const limit = bucket.maxBytes === null ? {} : { maxBytes: bucket.maxBytes }
   const { uploadId, expiresAt } = await sealUploadId(settings, { ...claims, ...limit }, now)
   return { key, uploadId, expiresAt: expiresAt.toISOString() }
 }
 
 /**
- * Presigns S3 UploadPart for each part, in the order of `partNumbers`. If the size of the file is
- * known, signs the size of each part as Content-Length. Throws `invalid_part` for a part that the
- * file doesn't have, `file_too_large` for one beyond the largest file of the bucket,
+ * Presigns S3 UploadPart for each part, in their order. Signs the length of a part as
+ * Content-Length, if it is planned or stated. Throws `invalid_part` for a part that the file doesn't
+ * have, `file_too_large` for one that ends beyond the largest file of the bucket, `size_required`,
  * `invalid_expiry` and `credentials_expired`.
  */
 export async function signParts(
-  bucket: Bucket,
-  upload: Pick<UploadClaims, 'key' | 's3UploadId' | 'size' | 'partSize'>,
-  partNumbers: readonly number[],
+  known: Bucket,
+  upload: Pick<UploadClaims, 'key' | 's3UploadId' | 'size' | 'partSize' | 'maxBytes'>,
+  parts: readonly PartToSign[],
   seconds: number | undefined,
   now: Date,
 ): Promise<PartUrls> {
-  const { key, s3UploadId, size, partSize } = upload
+  const { key, s3UploadId } = upload
+  const bucket = withLimitOf(upload, known)
   const { signing, expiresIn, expiresAt } = uploadSignature(bucket, seconds, now)
-  const urls = partNumbers.map(async (partNumber) => {
+  const urls = parts.map(async (part) => {
+    const { partNumber } = part
     const query = { partNumber: String(partNumber), uploadId: s3UploadId }
-    const headers: Record<string, string> = {}
-    if (partSize !== null && size !== null)
-      headers['Content-Length'] = String(partBytes(size, partSize, partNumber))
-    else if (partSize !== null)
-      requireBytes((partNumber - 1) * partSize + 1, bucket, MAX_OBJECT_BYTES)
+    const length = partLength(bucket, upload, part)
+    const headers: Record<string, string> =
+      length === undefined ? {} : { 'Content-Length': String(length) }
     const url = await presign({ ...signing, method: 'PUT', key, query, headers })
     return { partNumber, url }
   })
   return { urls: await Promise.all(urls), expiresIn, expiresAt }
+}
+
+/**
+ * Returns the length that is signed for a part. Returns undefined if the client doesn't state it, for
+ * parts that it chooses itself. Each part before this one has `partSize` bytes, or at least S3's
+ * minimum, which bounds what is left for this one.
+ */
+function partLength(
+  bucket: Bucket,
+  { size, partSize }: Pick<UploadClaims, 'size' | 'partSize'>,
+  { partNumber, size: stated }: PartToSign,
+): number | undefined {
+  const planned =
+    size !== null && partSize !== null ? partBytes(size, partSize, partNumber) : undefined
+  const length = planned ?? stated
+  const end = (partNumber - 1) * (partSize ?? MIN_PART_BYTES) + (length || 1)
+  requireBytes(end, bucket, MAX_OBJECT_BYTES)
+  const isPossible =
+    end <= (size ?? end) &&
+    (length ?? 0) <= (partSize ?? MAX_PART_BYTES) &&
+    (stated ?? length) === length
+  if (!isPossible)
+    throw new ApiError('invalid_part', `Part ${partNumber} of this file has another size.`)
+  if (length === undefined && partSize !== null) requireStatedSize(bucket, 'the size of each part')
+  return length
 }
 
 /**

@@ -18,11 +18,12 @@ export interface PartPlan {
 
 /**
  * Returns the plan for a file of `size` bytes, at least 1, or null if nobody knows it yet. All parts
- * except the last have the same size, as R2 requires: `asked` bytes, or a default. Throws
- * `invalid_request` if the file would have too many parts.
+ * except the last have the same size, as R2 requires: `asked` bytes, or a default. If a part could
+ * hold more than `max` bytes, the maximum of a file, there is only one. Throws `invalid_request` if
+ * the file would have too many parts.
  */
-export function planParts(size: number | null, asked?: number): PartPlan {
-  if (size === null) return { partSize: asked ?? DEFAULT_PART_BYTES }
+export function planParts(size: number | null, asked?: number, max = Infinity): PartPlan {
+  if (size === null) return { partSize: Math.min(asked ?? DEFAULT_PART_BYTES, max) }
   const smallest = Math.ceil(size / MAX_PARTS)
   if (asked !== undefined && asked < smallest)
     throw new ApiError('invalid_request', 'The request is not valid.', {

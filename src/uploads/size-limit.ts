@@ -1,3 +1,5 @@
+import { NO_LIMITS, narrowBucket } from '../access/limits.ts'
+import type { UploadClaims } from '../access/upload-id.ts'
 import type { Bucket } from '../bucket/bucket.ts'
 import { ApiError } from '../errors/api-error.ts'
 
@@ -12,8 +14,12 @@ export function requireBytes(bytes: number, bucket: Pick<Bucket, 'maxBytes'>, s3
     throw new ApiError('file_too_large', `A file may have at most ${max} bytes here.`)
 }
 
-/** Throws `size_required` if there is a limit, since the client must then state the size. */
-export function requireStatedSize({ maxBytes }: Bucket): void {
+/** Throws `size_required` if there is a limit, since the client must then state `what`. */
+export function requireStatedSize({ maxBytes }: Bucket, what = 'size'): void {
   if (maxBytes === null) return
-  throw new ApiError('size_required', 'The size of a file is limited here. Send size, in bytes.')
+  throw new ApiError('size_required', `The size of a file is limited here. Send ${what}, in bytes.`)
 }
+
+/** Returns `bucket` with the limit from the start of an upload in parts, which may be a token's. */
+export const withLimitOf = ({ maxBytes }: Pick<UploadClaims, 'maxBytes'>, bucket: Bucket): Bucket =>
+  narrowBucket(bucket, { ...NO_LIMITS, maxBytes: maxBytes ?? null })

@@ -1,12 +1,12 @@
 import * as z from 'zod/mini'
 import { MAX_PARTS } from '../bucket/limits.ts'
-import { fileName, partNumber } from '../http/fields.ts'
+import { fileName, metadataRecord, partNumber } from '../http/fields.ts'
 
 /** Body of `POST /s3/multipart`. */
 export const startBody = z.object({
   filename: fileName,
   type: z.optional(z.nullable(z.string())),
-  metadata: z.optional(z.nullable(z.record(z.string(), z.unknown()))),
+  metadata: z.optional(z.nullable(metadataRecord(z.string(), z.unknown()))),
   objectKey: z.optional(z.nullable(z.string())),
   overwrite: z.optional(z.nullable(z.boolean())),
 })

@@ -17,7 +17,7 @@ import {
   badRequest,
   DEFAULT_TYPE,
   namesOf,
-  partNumbers,
+  partsIn,
   queryKey,
   s3Metadata,
   s3Type,
@@ -107,20 +107,20 @@ export const companionRoutes = newApp()
       )
     if (texts.length > MAX_BATCH)
       throw badRequest(`s3: at most ${MAX_BATCH} part numbers are signed at once.`)
-    const numbers = partNumbers(texts, 'numbers')
+    const parts = partsIn(texts, 'numbers')
     const { bucket, upload } = await openUpload(c, undefined, key, now)
     const expiresIn = companionLifetime(bucket, now)
-    const { urls } = await signParts(bucket, upload, numbers, expiresIn, now)
+    const { urls } = await signParts(bucket, upload, parts, expiresIn, now)
     return json(c, {
       presignedUrls: Object.fromEntries(urls.map(({ partNumber, url }) => [partNumber, url])),
     })
   })
   .get('/s3/multipart/:uploadId/:partNumber', async (c) => {
     const now = new Date()
-    const numbers = partNumbers([c.req.param('partNumber')], 'number')
+    const parts = partsIn([c.req.param('partNumber')], 'number')
     const { bucket, upload } = await openUpload(c, undefined, queryKey(c), now)
     const expires = companionLifetime(bucket, now)
-    const { urls } = await signParts(bucket, upload, numbers, expires, now)
+    const { urls } = await signParts(bucket, upload, parts, expires, now)
     return json(c, { url: urls[0]?.url, expires })
   })
   .post('/s3/multipart/:uploadId/complete', async (c) => {
@@ -168,6 +168,7 @@ const startError = (issue: z.core.$ZodIssue | undefined): string => {
   if (member === 'type') return 's3: content type must be a string'
   if (member === 'objectKey') return 's3: objectKey must be a string'
   if (member === 'overwrite') return 's3: overwrite must be true or false'
+  if (issue?.code === 'custom') return `s3: ${issue.path.join('.')} ${issue.message}`
   if (member === 'metadata') return 's3: metadata must be an object'
   return 's3: the "filename" field is required and must be a non-empty string'
 }

@@ -4,8 +4,9 @@ import { ApiError } from '../errors/api-error.ts'
 import type { AppContext, AppEnv } from '../http/app-env.ts'
 import { addWarning } from '../http/request-log.ts'
 import { isMediaType } from '../uploads/content-type.ts'
+import type { PartToSign } from '../uploads/multipart.ts'
 import { fittingMetadata } from '../uploads/signed-headers.ts'
-import { S3_METADATA_NAME } from '../uploads/upload-fields.ts'
+import { RESERVED_METADATA_NAME, S3_METADATA_NAME } from '../uploads/upload-fields.ts'
 
 /** S3's default type of an object. */
 export const DEFAULT_TYPE = 'application/octet-stream'
@@ -62,12 +63,13 @@ export function queryKey(c: Context<AppEnv>): string {
 }
 
 /**
- * Returns the part numbers in a URL. `subject` is Companion's word for them. Throws
+ * Returns the parts whose numbers are in a URL. `subject` is Companion's word for them. Throws
  * `invalid_request`.
  */
-export function partNumbers(texts: readonly string[], subject: 'number' | 'numbers'): number[] {
+export function partsIn(texts: readonly string[], subject: 'number' | 'numbers'): PartToSign[] {
   const numbers = texts.map((text) => (/^\d{1,5}$/.test(text) ? Number(text) : 0))
-  if (numbers.every((number) => number >= 1 && number <= MAX_PARTS)) return numbers
+  if (numbers.every((number) => number >= 1 && number <= MAX_PARTS))
+    return numbers.map((partNumber) => ({ partNumber }))
   throw badRequest(`s3: the part ${subject} must be a number between 1 and ${MAX_PARTS}.`)
 }
 
@@ -78,12 +80,15 @@ const NO_VALUES: readonly unknown[] = [null, undefined, 'null', 'undefined']
 
 /**
  * Returns Uppy's metadata in S3's form: names in lower case, and only strings as values. Omits what
- * S3 can't store, so that the upload doesn't fail. The log has the number of omitted members.
+ * S3 can't store, so that the upload doesn't fail. The log has the number of omitted members. Throws
+ * `invalid_request` for a reserved name.
  */
 export function s3Metadata(
   c: AppContext,
   metadata: Readonly<Record<string, unknown>>,
 ): Record<string, string> {
+  const reserved = Object.keys(metadata).find((name) => RESERVED_METADATA_NAME.test(name))
+  if (reserved !== undefined) throw badRequest(`s3: metadata.${reserved} is a reserved name`)
   const valued = Object.entries(metadata).filter(([, value]) => !NO_VALUES.includes(value))
   const named = Object.fromEntries(
     valued

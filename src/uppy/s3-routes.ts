@@ -112,7 +112,7 @@ export const s3Routes = newApp()
     const parts = await readParts(c.req.raw)
     const scope = { bucket: bucket.alias, key, owner: step.owner }
     const upload = await openUploadId(settings, scope, step.uploadId, now)
-    requireUpload(c.get('principal'), key, upload.chosen?.overwrite)
+    requireUpload(c.get('principal'), key, upload.overwrite)
     const { record } = await finishUpload(c, bucket, upload, parts, undefined)
     const Location = objectUrl(bucket.publicAddress, key).href
     const body = { Location, Bucket: bucket.name, Key: key, ETag: record.etag }

@@ -28,6 +28,9 @@ import { createUploadUrl } from '../uploads/single.ts'
 import { badRequest, DEFAULT_TYPE, namesOf } from './dialect.ts'
 import { stepUrl } from './s3-routes.ts'
 
+/** Each use of a URL that starts an upload starts another one. The client uses it at once. */
+const MAX_START_SECONDS = 300
+
 /**
  * The request of Uppy's `signRequest`, with the members that the client of this project adds. Later
  * versions may add more.
@@ -78,7 +81,8 @@ export const signRoutes = newApp().post('/s3/sign', validateJson(signSchema), as
       const of = { bucket: bucket.alias, owner: principal.id, key: newKey }
       const step = { ...of, file: fileOf(file), ...limitIn(bucket) }
       const seconds = uploadSignature(bucket, expiresIn, now).expiresIn
-      return json(c, { url: await stepUrl(c, step, seconds, now), key: newKey })
+      const url = await stepUrl(c, step, Math.min(seconds, MAX_START_SECONDS), now)
+      return json(c, { url, key: newKey })
     }
     const file = await askApp(c, bucket, { ...asked, size }, MAX_PUT_BYTES)
     const kept = file.key === undefined ? file : await keepExisting(bucket, file, now)
@@ -98,7 +102,7 @@ async function operationUrl(
   c: AppContext,
   bucket: Bucket,
   upload: UploadClaims,
-  { method, uploadId, partNumber, expiresIn }: SignRequest & { readonly uploadId: string },
+  { method, uploadId, partNumber, size, expiresIn }: SignRequest & { readonly uploadId: string },
   now: Date,
 ): Promise<string> {
   const { signing, expiresIn: seconds } = uploadSignature(bucket, expiresIn, now)
@@ -113,7 +117,7 @@ async function operationUrl(
   // ListParts and AbortMultipartUpload.
   if (method !== 'PUT') return presign({ ...signing, method, key, query: { uploadId: s3UploadId } })
   if (partNumber === undefined) throw badRequest('A part needs its partNumber.')
-  const { urls } = await signParts(bucket, upload, [partNumber], expiresIn, now)
+  const { urls } = await signParts(bucket, upload, [{ partNumber, size }], expiresIn, now)
   return urls[0]?.url ?? ''
 }
 

@@ -15,6 +15,7 @@ const SECRETS = {
   ...accessKey('S3'),
   ...accessKey('S3_WRITE'),
   ...accessKey('WASABI'),
+  ...accessKey('WASABI_WRITE'),
 }
 /** Bindings, which no text can provide. */
 const BINDINGS = { FILE_INDEX: {}, RATE_LIMITER: {} }

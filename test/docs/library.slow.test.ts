@@ -20,6 +20,8 @@ export interface Env {
   S3_ENDPOINT: string
   S3_ACCESS_KEY_ID: string
   S3_SECRET_ACCESS_KEY: string
+  S3_WRITE_ACCESS_KEY_ID: string
+  S3_WRITE_SECRET_ACCESS_KEY: string
   SIGNING_SECRETS: string
   FILES: KVNamespace
   IMAGES: ImagesBinding

@@ -299,6 +299,8 @@ it('the signer for Express signs what its page uploads', async () => {
       S3_BUCKET: bucket,
       S3_ACCESS_KEY_ID: accessKeyId,
       S3_SECRET_ACCESS_KEY: secretAccessKey,
+      S3_WRITE_ACCESS_KEY_ID: s3.writer.accessKeyId,
+      S3_WRITE_SECRET_ACCESS_KEY: s3.writer.secretAccessKey,
       SIGNING_SECRETS: `k1:${'0123456789abcdef'.repeat(2)}`,
       LINK_BASE: 'https://files.example.com',
       USERS: JSON.stringify({ [USER_TOKEN]: 'ada' }),

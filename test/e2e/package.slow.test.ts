@@ -306,6 +306,8 @@ describe('the Node server', async () => {
         S3_BUCKET: app.s3.bucket,
         S3_ACCESS_KEY_ID: app.s3.accessKeyId,
         S3_SECRET_ACCESS_KEY: app.s3.secretAccessKey,
+        S3_WRITE_ACCESS_KEY_ID: app.s3.accessKeyId,
+        S3_WRITE_SECRET_ACCESS_KEY: app.s3.secretAccessKey,
         SIGNING_SECRETS: app.signingSecrets,
         LINK_BASE: `${app.origin}/media`,
         USERS: '{"a-long-random-token":"ada"}',

@@ -211,6 +211,8 @@ describe('beforeUpload', () => {
     ['a directory with a line break', { directory: 'a\nb' }],
     ['metadata with an invalid header name', { metadata: { 'A b': 'c' } }],
     ['metadata that is not a string', { metadata: { a: 7 } }],
+    ['metadata with the name of the presigner', { metadata: { 'Edge-Presigner-Upload': 'x' } }],
+    ['metadata called __proto__', { metadata: JSON.parse('{"__proto__":"x"}') }],
   ])(
     'that returns %s is an error in the app: answers 500 and signs nothing',
     async (_, changes) => {

@@ -7,6 +7,7 @@ import { open, textOf } from '../support/links.ts'
 import { partUrls, putPart, type StartedUpload } from '../support/parts.ts'
 import { CHOSEN_KEY_ROUTES, type ProtectedRoute } from '../support/protected-routes.ts'
 import { failNextPurge } from '../support/purge.ts'
+import { readableIn } from '../support/readable.ts'
 import { s3rverBucket, type TestWorker, testWorker } from '../support/worker.ts'
 
 afterEach(() => vi.restoreAllMocks())
@@ -306,6 +307,28 @@ async function completeParts(of: TestWorker, upload: StartedUpload): Promise<Res
 }
 
 describe('an upload in parts to a chosen key', () => {
+  // @threat chosen-upload-confused object-replaced
+  it('neither replaces nor deletes an object with any mark that its client can see', async () => {
+    const of = await workerWith(CHOOSER)
+    const key = newKey()
+    const upload = await start(of, key, false)
+    const [url = ''] = await partUrls(of, upload, [1])
+    const parts = [{ partNumber: 1, etag: await putPart(url, 'hello') }]
+    const { searchParams } = new URL(url)
+    const readable = [...readableIn(upload.uploadId), ...searchParams.values()]
+    const marks = readable.filter((text) => /^[\x21-\x7e]+$/.test(text))
+    expect(marks.length).toBeGreaterThan(10)
+    for (const mark of marks) {
+      // Some servers accept this header without a signature.
+      const headers = { 'x-amz-meta-edge-presigner-upload': mark }
+      const put = await bucketFetch(key, { method: 'PUT', body: 'approved', headers })
+      expect(put.status).toBe(200)
+      const completed = of.post(`/multipart/${upload.uploadId}/complete`, { key, parts })
+      await expectError(await completed, '409 object_exists', mark)
+      expect.soft(await textOf(await bucketFetch(key)), mark).toBe('approved')
+    }
+  })
+
   it('does not replace an object that appeared meanwhile', async () => {
     const of = await workerWith(REPLACER)
     const key = newKey()

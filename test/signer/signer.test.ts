@@ -175,6 +175,11 @@ describe('a signer refuses', () => {
     ['a header in a disposition', { ...png, contentDisposition: 'a\r\nb: c' }, 'invalid_request'],
     ['streaming signatures', { ...png, contentEncoding: 'aws-chunked' }, 'invalid_request'],
     ['a metadata name with a colon', { ...png, metadata: { 'a:b': 'x' } }, 'invalid_request'],
+    [
+      'metadata with the name of the presigner',
+      { ...png, metadata: { 'edge-presigner-upload': 'x' } },
+      'invalid_request',
+    ],
     ['metadata that is not a string', { ...png, metadata: { a: 1 } }, 'invalid_request'],
     ['an unknown bucket', { ...png, bucket: 'none' }, 'unknown_bucket'],
     ['a lifetime of 3601 seconds', { ...png, expiresIn: 3601 }, 'invalid_expiry'],

@@ -96,7 +96,7 @@ describe('the payer and the expected owner', () => {
   // @threat bucket-replaced
   it('are in the URL of each part, whose client sends no header', async () => {
     const file = { key: KEY, s3UploadId: 'id', size: 5, partSize: 5 }
-    const { urls } = await signParts(bucket, file, [1], 60, NOW)
+    const { urls } = await signParts(bucket, file, [{ partNumber: 1 }], 60, NOW)
     const [{ url } = { url: '' }] = urls
     const headers = { 'Content-Length': '5' }
     expect(verifyPresigned({ method: 'PUT', url, headers }, server)).toMatchObject({

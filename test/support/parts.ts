@@ -30,14 +30,16 @@ export async function putPart(url: string, body: BodyInit): Promise<string> {
   return response.headers.get('ETag') ?? ''
 }
 
-/** Returns the URL of each part in `partNumbers`, in that order. */
+/** Returns the URL of each part in `partNumbers`, in that order. `sizes` if they are stated. */
 export async function partUrls(
   worker: TestWorker,
   { key, uploadId }: StartedUpload,
   partNumbers: readonly number[],
   init: RequestInit = {},
+  sizes?: readonly number[],
 ): Promise<string[]> {
-  const response = await worker.post(`/multipart/${uploadId}/urls`, { key, partNumbers }, init)
+  const body = { key, partNumbers, sizes }
+  const response = await worker.post(`/multipart/${uploadId}/urls`, body, init)
   if (response.status !== 200) throw new Error(`No URLs: ${await response.text()}`)
   const { urls }: { urls: { url: string }[] } = await response.json()
   return urls.map(({ url }) => url)

@@ -30,9 +30,13 @@ const madeBy = (mark: string | null, size = 10, etag = '"abc-2"') =>
 const OURS = madeBy('m1')
 const OLDER = madeBy(null, 3, '"old"')
 
-const FIRST: UploadClaims = { ...UPLOAD, chosen: { mark: 'm1', overwrite: false } }
-const REPLACING: UploadClaims = { ...UPLOAD, chosen: { mark: 'm1', overwrite: true } }
-const sizeless = ({ chosen }: UploadClaims): UploadClaims => ({ ...SIZELESS, chosen })
+const FIRST: UploadClaims = { ...UPLOAD, mark: 'm1', overwrite: false }
+const REPLACING: UploadClaims = { ...UPLOAD, mark: 'm1', overwrite: true }
+const sizeless = ({ mark, overwrite }: UploadClaims): UploadClaims => ({
+  ...SIZELESS,
+  mark,
+  overwrite,
+})
 
 afterEach(async () => {
   vi.unstubAllGlobals()
@@ -63,7 +67,7 @@ describe('an upload to a chosen key that must not replace an object', () => {
     for (const lists of [LIST, NO_LIST]) {
       const sent = scriptedBucket({ ListParts: lists, HeadObject: head })
       await expect(finish(FIRST)).rejects.toMatchObject({ code: 'object_exists' })
-      expect(operations(sent)).toEqual(['ListParts', 'HeadObject'])
+      expect(operations(sent)).toEqual(['ListParts', 'HeadObject', 'HeadObject'])
     }
     expect(await recorded()).toBeNull()
   })
@@ -146,11 +150,12 @@ describe('the object of another upload is never deleted', () => {
 
   // @threat chosen-upload-confused
   it('when a replacement is too large: its parts are counted before they replace anything', async () => {
-    const sent = scriptedBucket({ ListParts: LIST, HeadObject: OLDER })
+    const AbortMultipartUpload = answer(204)
+    const sent = scriptedBucket({ ListParts: LIST, HeadObject: OLDER, AbortMultipartUpload })
     await expect(finish(sizeless(REPLACING), BOTH, { maxBytes: 9 })).rejects.toMatchObject({
       code: 'file_too_large',
     })
-    expect(operations(sent)).toEqual(['ListParts'])
+    expect(operations(sent)).toEqual(['ListParts', 'AbortMultipartUpload'])
   })
 
   it.each([
@@ -174,6 +179,18 @@ describe('the object of another upload is never deleted', () => {
     })
     expect(operations(sent)).not.toContain('DeleteObject')
     expect(await recorded()).toBeNull()
+  })
+
+  // @threat chosen-upload-confused
+  it('when it has the mark of the upload before the upload is complete', async () => {
+    for (const upload of [FIRST, sizeless(FIRST)]) {
+      const sent = scriptedBucket({ ...script, HeadObject: madeBy('m1', 10) })
+      await finish(upload, BOTH, { maxBytes: 9 }).catch(({ code }: { code?: string }) =>
+        expect(code).toBe('file_too_large'),
+      )
+      expect(operations(sent)).not.toContain('CompleteMultipartUpload')
+      expect(operations(sent)).not.toContain('DeleteObject')
+    }
   })
 
   it('but a first object that is too large is', async () => {

@@ -152,7 +152,7 @@ describe('a file of a known size', () => {
       code: 'size_mismatch',
       message: `The parts have ${bytes} bytes, but the file has 10.`,
     })
-    expect(operations(sent)).toEqual(['ListParts'])
+    expect(operations(sent)).toEqual(['ListParts', 'AbortMultipartUpload'])
     expect(await recorded()).toBeNull()
   })
 })

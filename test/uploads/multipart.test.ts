@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { openUploadId } from '../../src/access/upload-id.ts'
+import type { Bucket } from '../../src/bucket/bucket.ts'
 import { loadEnvironment } from '../../src/cloudflare/environment.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import type { Settings } from '../../src/settings/settings.ts'
@@ -83,13 +84,15 @@ describe('a new upload', () => {
   })
 })
 
+const parts = (...numbers: number[]) => numbers.map((partNumber) => ({ partNumber }))
+
 describe('the URL of a part', () => {
   const key = parseObjectKey('uploads/é a.mp4')
   const upload = { key, s3UploadId: '2~x +/=&', size: 20 * MIB, partSize: 8 * MIB }
   const server = { ...WRITER, region: bucket.region, now: NOW }
 
   it('is signed with the credentials for uploads, and with its length when that is known', async () => {
-    const { urls } = await signParts(bucket, upload, [1, 3], undefined, NOW)
+    const { urls } = await signParts(bucket, upload, parts(1, 3), undefined, NOW)
     for (const [index, length] of [8 * MIB, 4 * MIB].entries()) {
       const { partNumber = 0, url = '' } = urls[index] ?? {}
       const sent = { method: 'PUT', url, headers: { 'Content-Length': String(length) } }
@@ -103,39 +106,85 @@ describe('the URL of a part', () => {
 
   it('is signed without a length when the size was not declared', async () => {
     const sizeless = { ...upload, size: null, partSize: null }
-    const { urls } = await signParts(bucket, sizeless, [10_000], undefined, NOW)
+    const { urls } = await signParts(bucket, sizeless, parts(10_000), undefined, NOW)
     const sent = { method: 'PUT', url: urls[0]?.url ?? '' }
     expect(verifyPresigned(sent, server)).toMatchObject({ ok: true })
   })
 
+  const limited = testBucket({ ...bucket, maxBytes: 12 * MIB })
+  const lengthOf = async (of: Bucket, file: object, partNumber: number, size?: number) => {
+    const signed = await signParts(of, { ...upload, ...file }, [{ partNumber, size }], 60, NOW)
+    return signed.urls[0]?.url.includes('content-length') ?? false
+  }
+
   // @threat upload-too-large
-  it('is refused beyond the largest file of the bucket, while the size is unknown', async () => {
-    const unknown = { ...upload, size: null }
-    const limited = testBucket({ ...bucket, maxBytes: 8 * MIB })
-    expect((await signParts(limited, unknown, [1], undefined, NOW)).urls).toHaveLength(1)
-    await expect(signParts(limited, unknown, [1, 2], undefined, NOW)).rejects.toMatchObject({
+  it.each([
+    ['planned for an unknown size', { size: null }, 8 * MIB],
+    ['chosen by the client', { size: null, partSize: null }, 5 * MIB],
+    ['chosen by the client, of a known size', { size: 12 * MIB, partSize: null }, 5 * MIB],
+  ])('is signed up to what is left of the limit, if parts are %s', async (_, file, smallest) => {
+    const last = Math.ceil((12 * MIB) / smallest)
+    const left = 12 * MIB - (last - 1) * smallest
+    expect(await lengthOf(limited, file, last, left)).toBe(true)
+    const refused = {
       code: 'file_too_large',
-      message: `A file may have at most ${8 * MIB} bytes here.`,
-    })
-    const url = (await signParts(bucket, unknown, [10_000], undefined, NOW)).urls[0]?.url ?? ''
-    expect(verifyPresigned({ method: 'PUT', url }, server)).toMatchObject({ ok: true })
+      message: `A file may have at most ${12 * MIB} bytes here.`,
+    }
+    for (const [partNumber, size] of [
+      [last, left + 1],
+      [last + 1, 0],
+      [last + 1, undefined],
+      [10_000, 1],
+    ] as const) {
+      const signed = lengthOf(limited, file, partNumber, size)
+      await expect(signed, `${partNumber}, ${size}`).rejects.toMatchObject(refused)
+    }
+    // The limit from the start of the upload applies where the bucket has none.
+    const started = { ...file, maxBytes: 12 * MIB }
+    await expect(lengthOf(bucket, started, last, left + 1)).rejects.toMatchObject(refused)
+  })
+
+  // @threat upload-too-large
+  it('needs the size of a planned part where there is a limit, and no more than is planned', async () => {
+    const unknown = { size: null }
+    await expect(lengthOf(limited, unknown, 1)).rejects.toMatchObject({ code: 'size_required' })
+    expect(await lengthOf(bucket, unknown, 1)).toBe(false)
+    expect(await lengthOf(limited, unknown, 1, 8 * MIB)).toBe(true)
+    for (const [file, size] of [
+      [unknown, 8 * MIB + 1],
+      [{}, 8 * MIB - 1],
+      [{}, 8 * MIB + 1],
+      [{ size: 10, partSize: null }, 11],
+    ] as const)
+      await expect(lengthOf(bucket, file, 1, size), `${size}`).rejects.toMatchObject({
+        code: 'invalid_part',
+        message: 'Part 1 of this file has another size.',
+      })
+    expect(await lengthOf(bucket, {}, 1, 8 * MIB)).toBe(true)
+  })
+
+  it('is signed without a length where the client chooses the parts and states none', async () => {
+    expect(await lengthOf(limited, { size: null, partSize: null }, 3)).toBe(false)
+    expect(await lengthOf(bucket, { size: null }, 10_000)).toBe(false)
   })
 
   it('is valid for the requested lifetime, and no longer than the credentials', async () => {
-    expect(await signParts(bucket, upload, [1], 60, NOW)).toMatchObject({
+    expect(await signParts(bucket, upload, parts(1), 60, NOW)).toMatchObject({
       expiresIn: 60,
       expiresAt: '2026-11-24T12:01:00.000Z',
     })
     const ending = { ...WRITER, expiresAt: NOW.getTime() + 30_000 }
     const short = testBucket({ uploadCredentials: ending })
-    expect(await signParts(short, upload, [1], undefined, NOW)).toMatchObject({ expiresIn: 30 })
-    await expect(signParts(short, upload, [1], 60, NOW)).rejects.toMatchObject({
+    expect(await signParts(short, upload, parts(1), undefined, NOW)).toMatchObject({
+      expiresIn: 30,
+    })
+    await expect(signParts(short, upload, parts(1), 60, NOW)).rejects.toMatchObject({
       code: 'invalid_expiry',
     })
   })
 
   it('is refused for a part that the file does not have, together with all other parts', async () => {
-    await expect(signParts(bucket, upload, [1, 4], undefined, NOW)).rejects.toMatchObject({
+    await expect(signParts(bucket, upload, parts(1, 4), undefined, NOW)).rejects.toMatchObject({
       code: 'invalid_part',
       message: 'This file has 3 parts.',
     })

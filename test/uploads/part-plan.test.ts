@@ -101,6 +101,13 @@ describe('parts of a chosen size', () => {
     expect(planParts(null)).toEqual({ partSize: 8 * MIB })
     expect(planParts(null, 6 * MIB)).toEqual({ partSize: 6 * MIB })
   })
+
+  // @threat upload-too-large
+  it('are not larger than a file may be', () => {
+    expect(planParts(null, undefined, 1)).toEqual({ partSize: 1 })
+    expect(planParts(null, 6 * MIB, 6 * MIB - 1)).toEqual({ partSize: 6 * MIB - 1 })
+    expect(planParts(null, 6 * MIB, 100 * MIB)).toEqual({ partSize: 6 * MIB })
+  })
 })
 
 describe('a part that the file does not have', () => {

@@ -90,14 +90,12 @@ describe('GET /s3/params', () => {
       'metadata[]': 'x',
       'metadata[x\r\ny]': 'x',
       [`metadata[${'n'.repeat(65)}]`]: 'x',
-      'metadata[__proto__]': 'x',
       'metadata[large]': 'x'.repeat(2048),
       'metadata[last]': 'x',
     })
     const kept = Object.entries(fields).filter(([name]) => name.startsWith('x-amz-meta-'))
     expect(kept).toEqual([
       ['x-amz-meta-user.name', 'x'],
-      ['x-amz-meta-__proto__', 'x'],
       ['x-amz-meta-last', 'x'],
     ])
     vi.restoreAllMocks()

@@ -92,7 +92,7 @@ describe('a multipart upload', () => {
       cacheControl: 'no-cache',
       size: 11,
     }
-    const { key, send } = await upload(worker, file, ['hello ', 'world'])
+    const { key, send } = await upload(worker, file, ['hello world'])
     expect(key).toMatch(NEW_KEY)
     const response = await send()
     expect(response.status).toBe(200)
@@ -149,7 +149,7 @@ describe('a multipart upload', () => {
 
   // @threat upload-too-large
   it('accepts only a file of the declared size, and deletes any other', async () => {
-    const { key, send } = await upload(worker, { size: 10 }, ['hello ', 'world'])
+    const { key, send } = await upload(worker, { size: 10 }, ['hello world'])
     const response = await send()
     expect(response.status).toBe(400)
     expect(errorIn(await response.text())).toEqual(['size_mismatch', expect.any(String)])
@@ -179,7 +179,7 @@ describe('a multipart upload', () => {
   // @threat upload-too-large
   it('applies the size limit of the bucket, with or without a declared size', async () => {
     const limited = testWorker({ BUCKETS: { files: { ...s3rverBucket(), maxBytes: 8 } } })
-    const { key, send } = await upload(limited, {}, ['hello ', 'world'])
+    const { key, send } = await upload(limited, {}, ['hello world'])
     const response = await send()
     expect(response.status).toBe(413)
     expect(errorIn(await response.text())[0]).toBe('file_too_large')
@@ -248,16 +248,36 @@ describe('the URL of a step', () => {
       expect((await worker.fetch(path + query, { method: 'POST' })).status).toBe(403)
   })
 
-  it('counts against the principal that requested it', async () => {
+  // @threat upload-url-reused
+  it('starts uploads for five minutes at most, whatever lifetime is requested', async () => {
+    const now = Math.floor(Date.now() / 1000) * 1000
+    vi.useFakeTimers({ toFake: ['Date'], now })
+    const slow = { ...s3rverBucket(), defaultExpiresIn: { upload: 1800 } }
+    const of = testWorker({ BUCKETS: { files: slow } })
+    for (const lifetime of [{}, { expiresIn: 3600 }]) {
+      vi.setSystemTime(now)
+      const { url } = await sign(of, { method: 'POST', key: 'a', ...lifetime })
+      vi.setSystemTime(now + 299_000)
+      expect((await of.fetch(url, { method: 'POST' })).status).toBe(200)
+      vi.setSystemTime(now + 300_000)
+      expect((await of.fetch(url, { method: 'POST' })).status).toBe(403)
+    }
+  })
+
+  // @threat upload-url-reused
+  it('counts each use against the principal that requested it', async () => {
     const keys: string[] = []
     const limit = async ({ key }: { key: string }) => {
       keys.push(key)
-      return { success: keys.length === 1 }
+      return { success: keys.length < 4 }
     }
     const of = testWorker({ RATE_LIMITER: { limit } })
     const { url } = await sign(of, { method: 'POST', key: 'a' })
-    expect((await of.fetch(url, { method: 'POST' })).status).toBe(429)
-    expect(keys).toEqual(['principal localhost', 'principal localhost'])
+    const statuses: number[] = []
+    for (let use = 0; use < 3; use++)
+      statuses.push((await of.fetch(url, { method: 'POST' })).status)
+    expect(statuses).toEqual([200, 200, 429])
+    expect(keys).toEqual(Array(4).fill('principal localhost'))
   })
 })
 

@@ -26,6 +26,8 @@ export interface PartsUpload {
   readonly key: string
   readonly bucket: string | undefined
   readonly partSize: number
+  /** Whether the API knows the size of the file. Otherwise, it needs the size of each part. */
+  readonly isSized: boolean
 }
 
 /**
@@ -46,7 +48,7 @@ export async function sendParts(
 
   async function send(partNumber: number, bytes: Bytes): Promise<void> {
     try {
-      const etag = await putBytes(() => signPart(partNumber), bytes, stop)
+      const etag = await putBytes(() => signPart(partNumber, bytes.length), bytes, stop)
       if (!etag)
         throw new PresignerError('bad_answer', `The bucket returned no ETag for part ${partNumber}`)
       parts[partNumber - 1] = { partNumber, etag }
@@ -78,20 +80,26 @@ export async function sendParts(
   }
 }
 
-/** Returns a function that signs a part, together with the next ones. */
+/** Returns a function that signs a part of `size` bytes, a whole one together with the next ones. */
 function partSigner(
-  { api, path, key, bucket }: PartsUpload,
+  { api, path, key, bucket, partSize, isSized }: PartsUpload,
   signal: AbortSignal,
-): (partNumber: number) => Promise<SignedPut> {
+): (partNumber: number, size: number) => Promise<SignedPut> {
   const urls = new Map<number, SignedPut>()
   let signing: Promise<void> | undefined
 
-  async function sign(partNumbers: number[]): Promise<void> {
-    const body: PartUrlsRequest = { key, partNumbers, bucket }
+  /** Signs parts that have the same size. */
+  async function sign(partNumbers: number[], size: number): Promise<Map<number, SignedPut>> {
+    const sizes = isSized ? undefined : partNumbers.map(() => size)
+    const body: PartUrlsRequest = { key, partNumbers, sizes, bucket }
     const answer = await api(isPartUrls, 'POST', `${path}/urls`, { body, signal })
     const signedAt = Date.now()
-    for (const { partNumber, url } of answer.urls)
-      urls.set(partNumber, { ...answer, url, headers: {}, signedAt })
+    return new Map(
+      answer.urls.map(({ partNumber, url }) => [
+        partNumber,
+        { ...answer, url, headers: {}, signedAt },
+      ]),
+    )
   }
 
   /** Returns a URL once. If it is asked for again, the bucket has refused it. */
@@ -104,16 +112,26 @@ function partSigner(
   /** Signs only one part if the file can't have the parts after it. */
   async function signFrom(partNumber: number): Promise<void> {
     const batch = Array.from({ length: BATCH }, (_, index) => partNumber + index)
-    try {
-      await sign(batch.filter((number) => number <= MAX_PARTS))
-    } catch (error) {
+    const signed = await sign(
+      batch.filter((number) => number <= MAX_PARTS),
+      partSize,
+    ).catch((error: unknown) => {
       if (!(error instanceof PresignerError)) throw error
       if (!['invalid_part', 'file_too_large'].includes(error.code)) throw error
-      await sign([partNumber])
-    }
+      return sign([partNumber], partSize)
+    })
+    for (const [number, put] of signed) urls.set(number, put)
   }
 
-  return async (partNumber) => {
+  const missing = (partNumber: number): PresignerError =>
+    new PresignerError('bad_answer', `No URL for part ${partNumber}`)
+
+  return async (partNumber, size) => {
+    if (!isSized && size !== partSize) {
+      const last = (await sign([partNumber], size)).get(partNumber)
+      if (!last) throw missing(partNumber)
+      return last
+    }
     let signed = take(partNumber)
     if (isFresh(signed)) return signed
     for (;;) {
@@ -125,7 +143,7 @@ function partSigner(
       // A URL that was just signed is always tried, so that this never ends up signing in a loop.
       signed = take(partNumber)
       if (signed) return signed
-      if (first) throw new PresignerError('bad_answer', `No URL for part ${partNumber}`)
+      if (first) throw missing(partNumber)
     }
   }
 }

@@ -137,7 +137,7 @@ async function uploadSingle(
 /** Uploads the source in parts, after those that are already read, and records the file. */
 async function uploadParts(
   { api, bucket }: UploadContext,
-  body: object,
+  body: { readonly size: number | undefined },
   name: string,
   source: Pick<Source, 'read'>,
   first: Bytes | undefined,
@@ -154,7 +154,8 @@ async function uploadParts(
       read = undefined
       return bytes
     }
-    const parts = await sendParts({ api, path, key, bucket, partSize }, next, signal)
+    const isSized = body.size !== undefined
+    const parts = await sendParts({ api, path, key, bucket, partSize, isSized }, next, signal)
     const completed = { key, name, parts, bucket }
     return await api(isFileRecord, 'POST', `${path}/complete`, { body: completed, signal })
   } catch (error) {

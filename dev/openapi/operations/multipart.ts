@@ -36,12 +36,12 @@ export const multipartOperations: Operations = {
       },
       size: {
         description:
-          "Bytes, at most 5 TiB or the bucket's `maxBytes`. Without it, the Worker checks the size when the upload is complete.",
+          "Bytes, at most 5 TiB or the bucket's `maxBytes`. Without it, the size of each part is stated when it is signed.",
         maximum: MAX_OBJECT_BYTES,
       },
       partSize: {
         description:
-          'Bytes of each part except the last. By default 8 MiB, or more if a file of `size` needs it. The file may have at most 10,000 parts.',
+          'Bytes of each part except the last. By default 8 MiB, or more if a file of `size` needs it, or less if a file must be smaller. The file may have at most 10,000 parts.',
       },
     },
     answers: { 200: { description: 'How to split the file.', body: startedUpload } },
@@ -64,15 +64,19 @@ export const multipartOperations: Operations = {
     tag: 'multipart',
     summary: 'Sign PUTs for parts',
     description:
-      'You can ask for the same parts again, for example if their URLs have expired. If the upload has a `size`, the length of the part is signed. The PUT needs no headers of its own. Keep the `ETag` from the response to each PUT: you need it to complete the upload. The Worker sends no request to the bucket.',
+      'You can ask for the same parts again, for example if their URLs have expired. If the upload has a `size`, or the request has `sizes`, the length of the part is signed. The PUT needs no headers of its own. Keep the `ETag` from the response to each PUT: you need it to complete the upload. The Worker sends no request to the bucket.',
     scopes: ['files:upload'],
     members: {
       ...UPLOAD_MEMBERS,
       partNumbers: { description: 'The numbers of the parts.' },
+      sizes: {
+        description:
+          'Bytes of each part, in the order of `partNumbers`. Only for an upload without `size`, and required if the bucket or the token has `maxBytes`.',
+      },
       expiresIn: UPLOAD_SECONDS,
     },
     answers: { 200: { description: 'A URL for each part.', body: partUrls } },
-    errors: [...STEP, 'invalid_part', 'file_too_large', 'invalid_expiry'],
+    errors: [...STEP, 'invalid_part', 'size_required', 'file_too_large', 'invalid_expiry'],
   },
   'GET /multipart/:uploadId': {
     id: 'listParts',
@@ -88,7 +92,7 @@ export const multipartOperations: Operations = {
     tag: 'multipart',
     summary: 'Complete an upload in parts',
     description:
-      'Joins the parts into one object, and records the file. Safe to repeat: if the upload is already complete, the file is still recorded.',
+      'Joins the parts into one object, and records the file. Safe to repeat: if the upload is already complete, the file is still recorded. After `size_mismatch` and `file_too_large`, the upload has ended and its parts are deleted.',
     scopes: ['files:upload'],
     members: {
       ...UPLOAD_MEMBERS,

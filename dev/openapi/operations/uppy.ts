@@ -165,7 +165,7 @@ export const uppyOperations: Operations = {
     query: batchQuery,
     members: { ...UPLOAD_MEMBERS, partNumbers: { description: 'The numbers of the parts.' } },
     answers: { 200: { description: 'A URL for each part.', body: uppyPartUrls } },
-    errors: [...STEP, 'invalid_part'],
+    errors: [...STEP, 'invalid_part', 'size_required', 'file_too_large'],
   },
   'GET /s3/multipart/:uploadId/:partNumber': {
     id: 'signUppyPart',
@@ -175,7 +175,7 @@ export const uppyOperations: Operations = {
     query: keyQuery,
     members: UPLOAD_MEMBERS,
     answers: { 200: { description: 'A URL for the part.', body: uppyPartUrl } },
-    errors: [...STEP, 'invalid_part'],
+    errors: [...STEP, 'invalid_part', 'size_required', 'file_too_large'],
   },
   'POST /s3/multipart/:uploadId/complete': {
     id: 'completeUppyMultipart',
@@ -247,7 +247,7 @@ export const uppyOperations: Operations = {
       overwrite: OVERWRITE,
       size: {
         description:
-          'Bytes: signed as `Content-Length` of PutObject, checked when an upload in parts is complete. Required for PutObject where the bucket has `maxBytes`.',
+          'Bytes, of the file or of a part: signed as `Content-Length` of PutObject and UploadPart, checked when an upload in parts is complete. Required for PutObject where the bucket has `maxBytes`.',
         maximum: MAX_OBJECT_BYTES,
       },
       sha256: { description: 'SHA-256 of the file in base64, for PutObject.' },
@@ -263,6 +263,7 @@ export const uppyOperations: Operations = {
       'invalid_key',
       'invalid_expiry',
       'invalid_upload_id',
+      'invalid_part',
       'credentials_expired',
       'unknown_bucket',
     ],

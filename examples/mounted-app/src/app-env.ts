@@ -6,6 +6,8 @@ export interface Env {
   readonly S3_BUCKET: string
   readonly S3_ACCESS_KEY_ID: string
   readonly S3_SECRET_ACCESS_KEY: string
+  readonly S3_WRITE_ACCESS_KEY_ID: string
+  readonly S3_WRITE_SECRET_ACCESS_KEY: string
   readonly SIGNING_SECRETS: string
   readonly SESSION_SECRET: string
   readonly PASSWORD: string

@@ -12,6 +12,11 @@ const settings = defineSettings((env: NodeJS.ProcessEnv) => ({
         accessKeyId: env.S3_ACCESS_KEY_ID ?? '',
         secretAccessKey: env.S3_SECRET_ACCESS_KEY ?? '',
       },
+      // A second access key that can only write. Cloudflare R2 has none: remove these lines.
+      uploadCredentials: {
+        accessKeyId: env.S3_WRITE_ACCESS_KEY_ID ?? '',
+        secretAccessKey: env.S3_WRITE_SECRET_ACCESS_KEY ?? '',
+      },
     },
   },
   signingSecrets: env.SIGNING_SECRETS ?? '',

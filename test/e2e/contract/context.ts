@@ -19,6 +19,9 @@ import { type BucketTable, startBuiltWorker } from '../built-worker.ts'
 /** The name of the second bucket, with the alias "archive". */
 const ARCHIVE = 'cold-store'
 
+/** The largest file in the bucket with the alias "small". */
+export const SMALL_BYTES = 1000
+
 /** What every upload to the bucket with the alias "guarded" carries. */
 export const UPLOAD_HEADERS = {
   'x-amz-storage-class': 'STANDARD',
@@ -85,7 +88,7 @@ export interface Context {
 
 /**
  * Starts the server on an empty folder, and a Worker for it with the buckets files, archive, inbox,
- * guarded, counted and virtual, and two with wrong access keys.
+ * small, guarded, counted and virtual, and two with wrong access keys.
  */
 export async function startContext(
   start: (options: S3ServerOptions) => Promise<S3Server>,
@@ -119,6 +122,7 @@ export async function startContext(
       files,
       archive: { ...files, bucket: ARCHIVE },
       inbox: { ...files, uploadCredentials: 'S3_WRITE' },
+      small: { ...files, maxBytes: SMALL_BYTES },
       guarded: { ...files, uploadHeaders: UPLOAD_HEADERS },
       counted: { ...files, endpoint: countedEndpoint },
       virtual: { ...files, endpoint: server.virtualEndpoint, addressing: 'virtual' },

@@ -1,7 +1,7 @@
 import { AbortMultipartUploadCommand, ListPartsCommand } from '@aws-sdk/client-s3'
 import { expect, it } from 'vitest'
 import type { Started } from '../api-client.ts'
-import type { Capabilities, Context } from './context.ts'
+import { type Capabilities, type Context, SMALL_BYTES } from './context.ts'
 
 const MIB = 1024 ** 2
 
@@ -125,6 +125,53 @@ export function multipartRules(context: () => Context, capabilities: Capabilitie
       expect.stringContaining('<CompleteMultipartUploadResult>'),
     ])
     expect(await api.record(key)).toMatchObject({ name: 'Film.MP4', size: body.length })
+  })
+
+  it('keeps nothing of a file that is larger than allowed', async () => {
+    const { api, s3, server, head } = context()
+    const bucket = 'small'
+    const post = (path: string, body: object) => api.refusal('POST', path, body)
+    const tooLarge = { status: 413, code: 'file_too_large' }
+    const left = async (Key: string, url: string): Promise<number> => {
+      const UploadId = new URL(url).searchParams.get('uploadId') ?? ''
+      const command = new ListPartsCommand({ Bucket: server.bucket, Key, UploadId })
+      const listed = await s3.send(command).catch(({ $metadata }) => {
+        if ($metadata?.httpStatusCode === 404) return { Parts: [] }
+        throw new Error(`ListParts answered ${$metadata?.httpStatusCode}`)
+      })
+      const parts = (listed.Parts ?? []).map(({ Size = 0 }) => Size)
+      return parts.reduce((sum, size) => sum + size, (await head(Key))?.ContentLength ?? 0)
+    }
+
+    // The length of each part is signed.
+    const file = { fileName: 'a.bin', mimetype: 'video/mp4', bucket }
+    const planned = await api.startMultipart(file)
+    expect(planned.partSize).toBe(SMALL_BYTES)
+    const { key, uploadId } = planned
+    const path = `/multipart/${uploadId}/urls`
+    const over = [SMALL_BYTES + 1]
+    expect(await post(path, { key, bucket, partNumbers: [1], sizes: over })).toEqual(tooLarge)
+    expect(await post(path, { key, bucket, partNumbers: [2], sizes: [1] })).toEqual(tooLarge)
+    const request = { key, bucket, partNumbers: [1], sizes: [SMALL_BYTES] }
+    const [part] = await api.partUrls(uploadId, request)
+    const refused = await fetch(part?.url ?? '', { method: 'PUT', body: bytes(SMALL_BYTES + 1) })
+    expect(refused.status).toBe(403)
+    expect(await left(key, part?.url ?? '')).toBe(0)
+
+    // Nobody states the length of a part.
+    const begun = await api.sign({ method: 'POST', key: 'a.bin', bucket })
+    const created = await fetch(begun.url, { method: 'POST' })
+    const [, id = ''] = /<UploadId>(.+)<\/UploadId>/.exec(await created.text()) ?? []
+    const of = { key: begun.key, uploadId: id, bucket }
+    expect(await post('/s3/sign', { method: 'PUT', partNumber: 2, ...of })).toEqual(tooLarge)
+    const { url } = await api.sign({ method: 'PUT', partNumber: 1, ...of })
+    const put = await fetch(url, { method: 'PUT', body: bytes(SMALL_BYTES + 1) })
+    expect(await left(begun.key, url)).toBe(SMALL_BYTES + 1)
+    const complete = await api.sign({ method: 'POST', ...of })
+    const etag = put.headers.get('ETag') ?? ''
+    const xml = `<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>${etag}</ETag></Part></CompleteMultipartUpload>`
+    expect((await fetch(complete.url, { method: 'POST', body: xml })).status).toBe(413)
+    expect(await left(begun.key, url)).toBe(0)
   })
 
   it('uploads in parts with write-only credentials', async () => {

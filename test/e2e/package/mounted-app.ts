@@ -34,6 +34,8 @@ export async function startMountedApp(folder: string): Promise<MountedApp> {
         secrets: {
           S3_ACCESS_KEY_ID: 'S3RVER',
           S3_SECRET_ACCESS_KEY: 'S3RVER',
+          S3_WRITE_ACCESS_KEY_ID: 'S3RVER',
+          S3_WRITE_SECRET_ACCESS_KEY: 'S3RVER',
           SIGNING_SECRETS: signingSecrets,
           SESSION_SECRET: randomBytes(32).toString('hex'),
           PASSWORD,
