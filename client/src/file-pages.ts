@@ -8,7 +8,7 @@ import { asError, createStore, type Store } from './store.ts'
 const MAX_LINKS = 1000
 
 export interface FilePagesOptions extends Pick<ListOptions, 'prefix' | 'limit'> {
-  /** Adds a `link` to each file, for `<img>`. Needs the scope `links:create`. */
+  /** Adds a `link` to each file, for `<img>`. Needs the scope `links:create`, and `files:read` for originals. */
   readonly links?: boolean | LinksOptions | undefined
 }
 

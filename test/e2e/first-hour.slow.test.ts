@@ -185,7 +185,7 @@ describeWith([CHROMIUM], 'the first hour: a new React app next to npm run dev', 
       method: 'POST',
       headers: { 'Content-Type': 'application/json' },
       body: JSON.stringify({
-        scopes: ['files:upload', 'files:list', 'links:create'],
+        scopes: ['files:upload', 'files:list', 'files:read', 'links:create'],
         prefix: 'users/ada/',
         expiresIn,
         ...limits,

@@ -74,7 +74,8 @@ describeWith([CHROMIUM], 'links in a page in Chromium', () => {
     stack.defer(() => s3.close())
     const { endpoint, region, bucket } = s3
     const linkPort = await freePort()
-    linkOrigin = `http://localhost:${linkPort}`
+    // The API keeps the name localhost.
+    linkOrigin = `http://127.0.0.1:${linkPort}`
     worker = await startBuiltWorker({
       buckets: { files: { endpoint, region, bucket, addressing: 'path', credentials: 'S3' } },
       accessKeys: { S3: s3 },
@@ -82,7 +83,7 @@ describeWith([CHROMIUM], 'links in a page in Chromium', () => {
     })
     stack.defer(() => worker.close())
 
-    const counter = countingProxy(Number(new URL(worker.origin).port)).listen(linkPort, 'localhost')
+    const counter = countingProxy(Number(new URL(worker.origin).port)).listen(linkPort, '127.0.0.1')
     stack.defer(() => counter[Symbol.asyncDispose]())
     await once(counter, 'listening')
     const site = createServer((_, response) => {
