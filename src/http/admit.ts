@@ -13,7 +13,7 @@ import type { LoadedSettings } from '../settings/define.ts'
 import { type Settings, takesOrigin } from '../settings/settings.ts'
 import { withKeys } from '../settings/with-keys.ts'
 import type { AppContext, AppEnv } from './app-env.ts'
-import { countNetwork, countRequest } from './rate-limit.ts'
+import { countNetwork, countPrincipal } from './rate-limit.ts'
 import { checkUrl } from './validate.ts'
 
 const LOCAL_HOSTS = ['localhost', '127.0.0.1', '[::1]']
@@ -60,7 +60,7 @@ export const admit: MiddlewareHandler<AppEnv> = async function admit(c) {
     const cause = detail === undefined ? refusal : `${refusal}: ${detail}`
     throw new ApiError('unauthenticated', MESSAGES[reason], { reason, cause })
   }
-  await countRequest(c, `principal ${verdict.principal.id}`)
+  await countPrincipal(c, verdict.principal)
   c.set('principal', verdict.principal)
 }
 

@@ -48,16 +48,17 @@ export type ObjectHead = z.infer<typeof headSchema>
 
 /**
  * Calls S3 HeadObject. Returns null if the object is missing. Throws `storage_error`, also for a
- * missing bucket, and `storage_busy`.
+ * missing bucket, and `storage_busy`. Sends only one request if it is known that the bucket exists.
  */
 export async function headObject(
   bucket: Bucket,
   key: ObjectKey,
   now: Date,
+  bucketExists = false,
 ): Promise<ObjectHead | null> {
   const response = await withDeadline(TIMEOUT_SECONDS, async (signal) => {
     const answer = await ask({ bucket, method: 'HEAD', key }, now, signal)
-    if (answer.status === 404) await requireBucket(bucket, key, now, signal)
+    if (answer.status === 404 && !bucketExists) await requireBucket(bucket, key, now, signal)
     return answer
   })
   if (response.status === 404) return null

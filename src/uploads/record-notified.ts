@@ -2,13 +2,13 @@ import type { Bucket } from '../bucket/bucket.ts'
 import { asApiError } from '../errors/api-error.ts'
 import type { WarningText } from '../errors/warnings.ts'
 import type { Announcer, Background } from '../events/announcer.ts'
+import { NOBODY } from '../events/file-event.ts'
 import type { FileIndex } from '../file-index/file-index.ts'
-import type { FileRecord } from '../file-index/file-record.ts'
 import { nameInKey } from '../keys/new-key.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { headObject } from '../storage/object.ts'
 import { type Drop, type Notification, type Place, placesOf } from './notification.ts'
-import { type Announce, isSameUpload, toRecord } from './record.ts'
+import { type Announce, forget, isSameUpload, toRecord } from './record.ts'
 
 /** What became of a notification. `known` and `missing` change nothing. */
 export type Outcome = 'recorded' | 'replaced' | 'known' | 'removed' | 'missing' | Drop
@@ -39,8 +39,7 @@ export const recorderOf = (
   purge: (bucket, key) => objects.purge(bucket, [key]),
   announce:
     events &&
-    ((change, about) =>
-      events({ ...change, principal: null, subject: null, context: null }, about, background)),
+    ((change, about, at = new Date()) => events({ ...change, ...NOBODY }, about, at, background)),
 })
 
 /**
@@ -81,19 +80,14 @@ async function settle(
   const entries = await Promise.all(
     aliases.map(async (bucket) => ({ bucket, known: await index.get(bucket.alias, key) })),
   )
-  const held = entries.flatMap(({ known }) => known ?? [])
+  const held = entries.flatMap(({ bucket, known }) => (known === null ? [] : { bucket, known }))
   // A record that differs may be newer than the bucket's answer, so this asks again.
-  const isCurrent = held.every((known) => seen !== null && isSameUpload(known, seen))
+  const isCurrent = held.every(({ known }) => seen !== null && isSameUpload(known, seen))
   const head = isCurrent ? seen : await headObject(first, key, now)
-  const forget = async (record: FileRecord): Promise<void> => {
-    const { bucket } = record
-    if (announce !== null) await announce({ type: 'deleted', file: { bucket, key } }, record)
-    await index.remove(bucket, key)
-  }
   if (head === null) {
     if (held.length === 0) return 'missing'
     await purge(first, key)
-    for (const record of held) await forget(record)
+    for (const { bucket, known } of held) await forget(bucket, index, key, known, announce, now)
     return 'removed'
   }
   const outdated = entries.filter(({ known }) => known !== null && !isSameUpload(known, head))
@@ -101,15 +95,18 @@ async function settle(
   const type = outdated.length > 0 ? 'replaced' : 'recorded'
   if (type === 'replaced') await purge(first, key)
   const buckets = type === 'replaced' ? outdated.map(({ bucket }) => bucket) : [first]
-  const records = buckets.map((bucket) => toRecord(bucket, key, nameInKey(key), null, head))
-  for (const file of records) {
+  const records = buckets.map((bucket) => ({
+    bucket,
+    file: toRecord(bucket, key, nameInKey(key), null, head),
+  }))
+  for (const { file } of records) {
     index.requireIndexable?.(file.bucket, key)
     if (announce !== null) await announce({ type, file }, file)
     await index.put(file)
   }
   // The notification of a delete may have been here before the record.
   if ((await headObject(first, key, now)) !== null) return type
-  for (const record of records) await forget(record)
+  for (const { bucket, file } of records) await forget(bucket, index, key, file, announce, now)
   return 'removed'
 }
 

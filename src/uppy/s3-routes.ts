@@ -13,7 +13,7 @@ import { chooseBucket } from '../http/choose-bucket.ts'
 import { readForm } from '../http/form-body.ts'
 import { newApp } from '../http/new-app.ts'
 import { purgeReplaced } from '../http/purge.ts'
-import { countNetwork, countRequest } from '../http/rate-limit.ts'
+import { countNetwork, countPrincipal } from '../http/rate-limit.ts'
 import { announcerOf, finishUpload } from '../http/uploads.ts'
 import { checkUrl, readText } from '../http/validate.ts'
 import { parseObjectKey } from '../keys/object-key.ts'
@@ -153,7 +153,7 @@ async function admitOwner(
     throw new ApiError('forbidden', 'The credential that requested this URL is no longer valid.')
   const limits = maxBytes === undefined ? NO_LIMITS : { ...NO_LIMITS, maxBytes }
   c.set('principal', { id, scopes: [], prefix: '', expiresAt: now.getTime(), limits, context })
-  await countRequest(c, `principal ${id}`)
+  await countPrincipal(c, { id })
 }
 
 /** What a policy or a step says about the principal who requested it. */
