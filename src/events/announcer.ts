@@ -19,7 +19,7 @@ export interface Background {
 /**
  * Tells the app and its webhooks about a change that happened `at`, before the index changes.
  * `about` is the record of the file, also of a deleted one. Resolves with the result of the app's
- * `onEvent`. Throws `events_unavailable`. Then the index may not change, so that a repeat announces
+ * `onEvent`. A repeat of an accepted event only calls `onEvent` again. Throws `events_unavailable`. Then the index may not change, so that a repeat announces
  * the change again.
  */
 export type Announcer = (
@@ -27,6 +27,7 @@ export type Announcer = (
   about: FileRecord | null,
   at: Date,
   background: Background,
+  isRepeat?: boolean,
 ) => Promise<unknown>
 
 /** Queues jobs, all or none. */
@@ -42,11 +43,11 @@ interface Listeners {
 /** Returns the function that announces changes to `listeners`, or null if nobody listens. */
 export function announcerTo({ onEvent, webhooks, later }: Listeners): Announcer | null {
   if (onEvent === null && webhooks.length === 0) return null
-  return async (change, about, at, background) => {
+  return async (change, about, at, background, isRepeat = false) => {
     const event: FileEvent = { ...change, timestamp: at.toISOString() }
     const data = onEvent === null ? undefined : await told(() => onEvent(event, background))
     const type = eventTypeOf(event)
-    const interested = webhooks.filter(({ events }) => events.includes(type))
+    const interested = isRepeat ? [] : webhooks.filter(({ events }) => events.includes(type))
     if (interested.length === 0) return data
     const sent = { id: await eventId(event, about), body: eventBody(event) }
     if (later === null)

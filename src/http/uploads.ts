@@ -155,10 +155,11 @@ export function announcerOf(c: AppContext): Announce | null {
   const principal = c.get('principal')
   const { id, context } = principal
   const actor = { principal: id, subject: subjectOf(principal), context }
-  return (change, about, at = new Date()) => {
+  return (change, about, at = new Date(), isRepeat) => {
     // The presigner itself makes a provisional record.
     const isProvisional = change.type !== 'deleted' && change.file.owner === null
-    return events({ ...change, ...(isProvisional ? NOBODY : actor) }, about, at, c.executionCtx)
+    const event = { ...change, ...(isProvisional ? NOBODY : actor) }
+    return events(event, about, at, c.executionCtx, isRepeat)
   }
 }
 

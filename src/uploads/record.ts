@@ -25,9 +25,15 @@ export interface Recorded {
 
 /**
  * Tells whoever listens about a change, which happened `at`, or else now. `about` is the record of
- * the file. If it throws, the index may not change.
+ * the file. It `isRepeat` if the index already has that record. If it throws, the index may not
+ * change.
  */
-export type Announce = (change: FileChange, about: FileRecord | null, at?: Date) => Promise<unknown>
+export type Announce = (
+  change: FileChange,
+  about: FileRecord | null,
+  at?: Date,
+  isRepeat?: boolean,
+) => Promise<unknown>
 
 /** Workers KV shows a change of another location within less than this time. */
 export const MAX_LAG_SECONDS = 600
@@ -71,7 +77,8 @@ export async function recordUpload(
   let data: unknown
   if (announce !== null) {
     index.requireIndexable?.(bucket.alias, key)
-    data = await announce({ type, file }, file)
+    // An event is accepted before its record is written.
+    data = await announce({ type, file }, file, undefined, isKnown)
   }
   // The record of a recent object may be an old one that was deleted with the previous upload.
   if (isKnown && now.getTime() - head.lastModified.getTime() > MAX_LAG_SECONDS * 1000)

@@ -112,10 +112,17 @@ describe('with a queue', () => {
     expect(await isRecorded()).toBe(false)
     expect(lines.join()).toContain('Queue quota exceeded')
     expect((await record(worker)).status).toBe(201)
-    expect((await record(worker)).status).toBe(201)
-    expect(batches.map(({ recorded }) => recorded)).toEqual([0, 0, 1])
+    expect(batches.map(({ recorded }) => recorded)).toEqual([0, 0])
     const ids = batches.map(({ messages }) => messages[0]?.id)
     expect(new Set(ids).size).toBe(1)
+  })
+
+  // @threat event-flood
+  it('sends a webhook only once for an upload that is recorded again', async () => {
+    scriptedBucket({ HeadObject: found(5) })
+    const { worker, batches } = withQueue()
+    for (const _ of [1, 2, 3]) expect((await record(worker)).status).toBe(201)
+    expect(batches).toHaveLength(1)
   })
 
   // @threat event-lost
