@@ -22,7 +22,14 @@ export {
 export type { FileEvent } from './events/file-event.ts'
 export type { FileIndex } from './file-index/file-index.ts'
 export type { FileRecord } from './file-index/file-record.ts'
-export type { LogLine, NewFile, RateLimiter, UploadChanges } from './http/host.ts'
+export type {
+  DeleteAnswer,
+  LogLine,
+  NewFile,
+  RateLimiter,
+  StoredFile,
+  UploadChanges,
+} from './http/host.ts'
 export type { EventContext, JobQueue, PresignerOptions } from './instance.ts'
 export { defineSettings, type SettingsFor } from './settings/define.ts'
 export type { SettingsInput } from './settings/input.ts'
@@ -58,10 +65,11 @@ export function createPresigner<E extends Env = Env>(
   const {
     authenticate,
     beforeUpload,
+    beforeDelete,
     jobQueueName = 'edge-presigner-jobs',
     notificationQueueName = 'edge-presigner-notifications',
   } = options
-  const isAlone = !(authenticate || beforeUpload)
+  const isAlone = !(authenticate || beforeUpload || beforeDelete)
   const answerAlone = (request: Request, instance: Instance, context: ExecutionContext) => {
     const host = sharesOrigin(instance, options) ? SHARED : ALONE
     return routes.fetch(request, { instance, host }, context)
@@ -92,6 +100,7 @@ const ALONE: Host = {
   sharesOrigin: false,
   authenticate: null,
   beforeUpload: null,
+  beforeDelete: null,
 }
 const SHARED: Host = { ...ALONE, sharesOrigin: true }
 
@@ -106,7 +115,7 @@ function hostOf<E extends Env>(
   instance: Instance,
   options: PresignerOptions<E>,
 ): Host {
-  const { authenticate, beforeUpload } = options
+  const { authenticate, beforeUpload, beforeDelete } = options
   return {
     mountPath: mountPathOf(c),
     sharesOrigin: sharesOrigin(instance, options),
@@ -121,6 +130,10 @@ function hostOf<E extends Env>(
       beforeUpload === undefined
         ? null
         : (file, principal) => call(() => beforeUpload(file, principal, c)),
+    beforeDelete:
+      beforeDelete === undefined
+        ? null
+        : (file, principal) => call(() => beforeDelete(file, principal, c)),
   }
 }
 

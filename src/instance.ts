@@ -13,7 +13,15 @@ import { announcerTo, type Later } from './events/announcer.ts'
 import type { FileEvent } from './events/file-event.ts'
 import { type JobMessage, jobMessage } from './events/job.ts'
 import { type FileIndex, noFileIndex } from './file-index/file-index.ts'
-import type { Instance, LogLine, NewFile, RateLimiter, UploadChanges } from './http/host.ts'
+import type {
+  DeleteAnswer,
+  Instance,
+  LogLine,
+  NewFile,
+  RateLimiter,
+  StoredFile,
+  UploadChanges,
+} from './http/host.ts'
 import { keepEach, loadedBy, nameOf, type SettingsFor } from './settings/define.ts'
 
 /** Options of a presigner, in addition to its settings. All of them are optional. */
@@ -40,9 +48,18 @@ export interface PresignerOptions<E extends Env = Env> {
     c: Context<E>,
   ) => undefined | UploadChanges | Promise<undefined | UploadChanges>
   /**
-   * Called for a change to a file, before the index changes. The response waits for it. If it
-   * throws, the response is 503 `events_unavailable`, the index stays as it is, and a repeat calls it
-   * again. What it returns for `recorded` and `replaced` is the member `data` of the response.
+   * Called for each file that a client wants to delete, before anything is deleted. Can refuse it.
+   * Not called for an object that an upload replaces: `beforeUpload` gets that with `overwrite`.
+   */
+  beforeDelete?: (
+    file: StoredFile,
+    principal: Principal,
+    c: Context<E>,
+  ) => undefined | DeleteAnswer | Promise<undefined | DeleteAnswer>
+  /**
+   * Called for a change to a file: after the bucket has stored or deleted its object, and before the
+   * index changes. The response waits for it. If it throws, the response is 503
+   * `events_unavailable`, the index stays as it is, and a repeat calls it again. What it returns for `recorded` and `replaced` is the member `data` of the response.
    */
   onEvent?: (event: FileEvent, context: EventContext<E>) => unknown
   /**

@@ -1,6 +1,13 @@
 import { ApiError } from '../errors/api-error.ts'
 import type { FileRecord } from '../file-index/file-record.ts'
-import { eventBody, eventId, eventTypeOf, type FileEvent } from './file-event.ts'
+import {
+  type Actor,
+  eventBody,
+  eventId,
+  eventTypeOf,
+  type FileChange,
+  type FileEvent,
+} from './file-event.ts'
 import type { Job } from './job.ts'
 import { deliver, endpointId, logWebhook, type Webhook } from './webhook.ts'
 
@@ -10,14 +17,17 @@ export interface Background {
 }
 
 /**
- * Tells the app and its webhooks about a change, before the index changes. `about` is the record of
- * the file, also of a deleted one. Resolves with the result of the app's `onEvent`. Throws
- * `events_unavailable`. Then nothing may be written, so that a repeat announces the change again.
+ * Tells the app and its webhooks about a change that happened `at`, before the index changes.
+ * `about` is the record of the file, also of a deleted one. Resolves with the result of the app's
+ * `onEvent`. A repeat of an accepted event only calls `onEvent` again. Throws `events_unavailable`. Then the index may not change, so that a repeat announces
+ * the change again.
  */
 export type Announcer = (
-  event: FileEvent,
+  change: FileChange & Actor,
   about: FileRecord | null,
+  at: Date,
   background: Background,
+  isRepeat?: boolean,
 ) => Promise<unknown>
 
 /** Queues jobs, all or none. */
@@ -33,15 +43,15 @@ interface Listeners {
 /** Returns the function that announces changes to `listeners`, or null if nobody listens. */
 export function announcerTo({ onEvent, webhooks, later }: Listeners): Announcer | null {
   if (onEvent === null && webhooks.length === 0) return null
-  return async (event, about, background) => {
+  return async (change, about, at, background, isRepeat = false) => {
+    const event: FileEvent = { ...change, timestamp: at.toISOString() }
     const data = onEvent === null ? undefined : await told(() => onEvent(event, background))
     const type = eventTypeOf(event)
-    const interested = webhooks.filter(({ events }) => events.includes(type))
+    const interested = isRepeat ? [] : webhooks.filter(({ events }) => events.includes(type))
     if (interested.length === 0) return data
-    const now = new Date()
-    const sent = { id: await eventId(event, about), body: eventBody(event, now) }
+    const sent = { id: await eventId(event, about), body: eventBody(event) }
     if (later === null)
-      for (const webhook of interested) background.waitUntil(deliverOnce(webhook, sent, now))
+      for (const webhook of interested) background.waitUntil(deliverOnce(webhook, sent))
     else
       await told(async () =>
         later(
@@ -72,9 +82,8 @@ async function told<T>(tell: () => T | Promise<T>): Promise<T> {
 async function deliverOnce(
   webhook: Webhook,
   sent: { readonly id: string; readonly body: string },
-  now: Date,
 ): Promise<void> {
-  const attempt = await deliver(webhook, sent, now)
+  const attempt = await deliver(webhook, sent, new Date())
   if (attempt.outcome !== 'delivered')
     logWebhook('webhook lost', webhook, { event: sent.id, reason: attempt.reason })
 }

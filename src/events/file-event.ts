@@ -19,8 +19,18 @@ export interface Actor {
   readonly context: Json | null
 }
 
-/** What happened to a file, and who did it. It may arrive more than once. */
-export type FileEvent = FileChange & Actor
+/** The actor of what the presigner or the bucket itself reports. */
+export const NOBODY: Actor = { principal: null, subject: null, context: null }
+
+/** What happened to a file, when, and who did it. It may arrive more than once. */
+export type FileEvent = FileChange &
+  Actor & {
+    /**
+     * When it happened, ISO 8601 in UTC. For a deleted file, a moment before the bucket was asked to
+     * delete it, so that every later upload under its key has a later one.
+     */
+    readonly timestamp: string
+  }
 
 /** Event types of webhooks. */
 export const EVENT_TYPES = ['file.recorded', 'file.replaced', 'file.deleted'] as const
@@ -49,11 +59,11 @@ export async function eventId(
   return `evt_${hex(digest).slice(0, 32)}`
 }
 
-/** Returns the body of a webhook. `now` is when the event happened. */
-export const eventBody = (event: FileEvent, now: Date): string =>
+/** Returns the body of a webhook. */
+export const eventBody = (event: FileEvent): string =>
   JSON.stringify({
     type: eventTypeOf(event),
-    timestamp: now.toISOString(),
+    timestamp: event.timestamp,
     data: {
       file: event.file,
       principal: event.principal,

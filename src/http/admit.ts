@@ -14,7 +14,7 @@ import { type Settings, takesOrigin } from '../settings/settings.ts'
 import { withKeys } from '../settings/with-keys.ts'
 import type { AppContext, AppEnv } from './app-env.ts'
 import { byDeadline } from './deadline.ts'
-import { countNetwork, countRequest } from './rate-limit.ts'
+import { countNetwork, countPrincipal } from './rate-limit.ts'
 import { checkUrl } from './validate.ts'
 
 const LOCAL_HOSTS = ['localhost', '127.0.0.1', '[::1]']
@@ -59,7 +59,7 @@ export const admit: MiddlewareHandler<AppEnv> = async function admit(c) {
     await countOnce()
     throw unauthenticated(verdict)
   }
-  await countRequest(c, `principal ${verdict.principal.id}`)
+  await countPrincipal(c, verdict.principal)
   c.set('principal', verdict.principal)
 }
 

@@ -36,6 +36,8 @@ export interface Host {
   readonly authenticate: (() => Promise<Principal | null>) | null
   /** Returns `UploadChanges`, unchecked. */
   readonly beforeUpload: ((file: NewFile, principal: Principal) => Promise<unknown>) | null
+  /** Returns `DeleteAnswer`, unchecked. */
+  readonly beforeDelete: ((file: StoredFile, principal: Principal) => Promise<unknown>) | null
 }
 
 /** A rate limit by key, such as Cloudflare's rate limiting binding. */
@@ -88,5 +90,18 @@ export interface UploadChanges {
   /** S3's user-defined metadata. Names consist of a-z, 0-9 and "-". */
   readonly metadata?: Readonly<Record<string, string>> | undefined
   /** Refuses the upload. The client receives `forbidden` with this message. */
+  readonly refuse?: string | undefined
+}
+
+/** A file that a client wants to delete. */
+export interface StoredFile {
+  /** Alias of the bucket. */
+  readonly bucket: string
+  readonly key: string
+}
+
+/** What the app says about a delete. */
+export interface DeleteAnswer {
+  /** Refuses the delete. The client receives `forbidden` with this message. */
   readonly refuse?: string | undefined
 }

@@ -1,3 +1,4 @@
+import type { Principal } from '../access/principal.ts'
 import { ON_WORKERS } from '../delivery/pump.ts'
 import { ApiError } from '../errors/api-error.ts'
 import { describe } from '../errors/describe.ts'
@@ -29,12 +30,18 @@ export function clientNetwork(address: string): string {
 export const countNetwork = (c: AppContext): Promise<void> | undefined =>
   countRequest(c, `network ${networkOf(c.req.header('CF-Connecting-IP'))}`)
 
+/** Counts the request against its principal. Throws `rate_limited`. */
+export const countPrincipal = (
+  c: AppContext,
+  { id }: Pick<Principal, 'id'>,
+): Promise<void> | undefined => countRequest(c, `principal ${id}`)
+
 /**
  * Counts the request against `subject` in the rate limit, if there is one. Cloudflare counts in
  * each location separately. Throws `rate_limited`. If the limiter fails or does not respond within
  * a second, allows the request with a warning in the log.
  */
-export function countRequest(c: AppContext, subject: string): Promise<void> | undefined {
+function countRequest(c: AppContext, subject: string): Promise<void> | undefined {
   const { rateLimiter } = c.env.instance
   if (rateLimiter === null) return undefined
   return new Promise((resolve, reject) => {

@@ -6,22 +6,45 @@ import { removeFiles } from '../uploads/remove.ts'
 import type { AppContext } from './app-env.ts'
 import { fileIndexOf, timeOf } from './deadline.ts'
 import { purgeCopies } from './purge.ts'
+import { countPrincipal } from './rate-limit.ts'
 import { addWarning } from './request-log.ts'
-import { tellDeleted } from './uploads.ts'
+import { announcerOf, askToDelete } from './uploads.ts'
 
 /**
- * Deletes files with their edge copies and records, and tells the app about each. If the purge
- * fails, a queue repeats it. Returns what `removeFiles` returns.
+ * Deletes the files of distinct keys with their edge copies and records, and tells the app about
+ * each. First asks the app about all of them, and counts each accepted one against the principal.
+ * If the purge fails, a queue repeats it. Returns what `removeFiles` returns, with the errors
+ * `forbidden` and `rate_limited`.
  */
-export function removeAll(
+export async function removeAll(
   c: AppContext,
   bucket: Bucket,
   keys: readonly ObjectKey[],
 ): Promise<ReadonlyMap<string, unknown>> {
+  const refused = new Map<string, unknown>()
+  /** Returns the keys for which `check` throws no ApiError. */
+  const pass = async (asked: readonly ObjectKey[], check: (key: ObjectKey) => unknown) => {
+    const checks = asked.map(async (key) => {
+      try {
+        await check(key)
+      } catch (error) {
+        if (asApiError(error) === null) throw error
+        refused.set(key, error)
+      }
+    })
+    await Promise.all(checks)
+    return asked.filter((key) => !refused.has(key))
+  }
+  const allowed = await pass(keys, (key) => askToDelete(c, bucket, key))
+  // The first one has already counted as the request.
+  const counted = await pass(allowed, (key) =>
+    key === allowed[0] ? undefined : countPrincipal(c, c.get('principal')),
+  )
   const index = fileIndexOf(c)
   const purge = (purged: readonly ObjectKey[]) => purgeCopies(c, bucket, purged)
-  const tell = (key: ObjectKey) => tellDeleted(c, bucket, key)
-  return removeFiles(bucket, keys, { index, purge, tell }, timeOf(c))
+  const removal = { index, purge, announce: announcerOf(c) }
+  const failures = await removeFiles(bucket, counted, removal, timeOf(c))
+  return new Map([...refused, ...failures])
 }
 
 /** Adds a warning with the number of keys that were not deleted, by code, and the first reason. */

@@ -30,9 +30,10 @@ export function logRequest(
   })
 }
 
-/** Adds to the warnings in the log line of the request. */
+/** Adds to the warnings in the log line of the request, unless they have it. */
 export function addWarning(c: AppContext, text: WarningText): void {
   const warning = c.get('warning')
+  if (warning?.includes(text)) return
   c.set('warning', warning === undefined ? text : `${warning}; ${text}`)
 }
 

@@ -5,6 +5,7 @@ import { openUploadId, type UploadClaims } from '../access/upload-id.ts'
 import type { Bucket } from '../bucket/bucket.ts'
 import { requireSpelling } from '../bucket/key-spelling.ts'
 import { ApiError } from '../errors/api-error.ts'
+import { NOBODY } from '../events/file-event.ts'
 import type { FileRecord } from '../file-index/file-record.ts'
 import { lastSegment } from '../keys/file-name.ts'
 import { requireChoice } from '../keys/new-key.ts'
@@ -87,19 +88,49 @@ export async function askApp<File extends AskedFile>(
   newUpload(bucket, { key, fileName, mimetype, directory, size }, prefix, s3Max, new Date())
   const chosen = key === undefined ? {} : { key, overwrite: file.overwrite }
   const told = { fileName, ...chosen, mimetype, size: size ?? undefined, directory, metadata }
-  const changed = await byDeadline(c, () =>
+  const returned = await byDeadline(c, () =>
     beforeUpload({ bucket: bucket.alias, ...told }, principal),
   )
-  const parsed = changesSchema.safeParse(changed ?? {})
-  if (!parsed.success) {
-    const errors = parsed.error.issues.map(({ path, message }) => `${path.join('.')} ${message}`)
-    throw new TypeError(`beforeUpload returned invalid changes: ${errors.join('; ')}`)
-  }
-  const { refuse, metadata: added, ...changes } = parsed.data
-  if (refuse !== undefined) throw new ApiError('forbidden', refuse)
+  const { metadata: added, ...changes } = readAnswer('beforeUpload', changesSchema, returned)
   if (key !== undefined && changes.directory !== undefined)
     throw new ApiError('forbidden', 'This app chooses the folder of a file. Send fileName.')
   return { ...file, ...changes, ...(added === undefined ? {} : { metadata: lowerCased(added) }) }
+}
+
+const refusable = { refuse: z.optional(z.string().check(z.minLength(1))) }
+
+/** What `beforeDelete` returns. */
+const verdictSchema = z.strictObject(refusable)
+
+/**
+ * Calls the app's `beforeDelete`. A page of another origin doesn't get here, since it may send only
+ * a GET with the app's login. Throws `forbidden` if the app refuses.
+ */
+export async function askToDelete(c: AppContext, { alias }: Bucket, key: ObjectKey): Promise<void> {
+  const { beforeDelete } = c.env.host
+  if (beforeDelete === null) return
+  const principal = c.get('principal')
+  const returned = await byDeadline(c, () => beforeDelete({ bucket: alias, key }, principal))
+  readAnswer('beforeDelete', verdictSchema, returned)
+}
+
+/**
+ * Returns what a function of the app has returned, or an empty object for nothing. Throws
+ * `forbidden` if the app refuses.
+ */
+function readAnswer<T extends { refuse?: string | undefined }>(
+  name: 'beforeUpload' | 'beforeDelete',
+  schema: z.ZodMiniType<T>,
+  returned: unknown,
+): Omit<T, 'refuse'> {
+  const parsed = schema.safeParse(returned ?? {})
+  if (!parsed.success) {
+    const errors = parsed.error.issues.map(({ path, message }) => `${path.join('.')} ${message}`)
+    throw new TypeError(`${name} returned an invalid value: ${errors.join('; ')}`)
+  }
+  const { refuse, ...answer } = parsed.data
+  if (refuse !== undefined) throw new ApiError('forbidden', refuse)
+  return answer
 }
 
 /** S3 doesn't distinguish the case of these names. */
@@ -119,7 +150,7 @@ const changesSchema = z.strictObject({
       z.string(), // the upload checks the size of all metadata
     ),
   ),
-  refuse: z.optional(z.string().check(z.minLength(1))),
+  ...refusable,
 })
 
 /**
@@ -131,7 +162,12 @@ export function announcerOf(c: AppContext): Announce | null {
   const principal = c.get('principal')
   const { id, context } = principal
   const actor = { principal: id, subject: subjectOf(principal), context }
-  return (change, about) => events({ ...change, ...actor }, about, c.executionCtx)
+  return (change, about, at = new Date(), isRepeat) => {
+    // The presigner itself makes a provisional record.
+    const isProvisional = change.type !== 'deleted' && change.file.owner === null
+    const event = { ...change, ...(isProvisional ? NOBODY : actor) }
+    return events(event, about, at, c.executionCtx, isRepeat)
+  }
 }
 
 /** Returns the body of a 201: the record, with what the app returned as `data`. */
@@ -157,22 +193,6 @@ export async function finishUpload(
   const mayReplace = finished.replaces || upload.overwrite === true
   if (mayReplace) await purgeReplaced(c, bucket, upload.key)
   return finished
-}
-
-/**
- * Announces that a file was deleted. Call it before its record is removed. Throws
- * `events_unavailable`.
- */
-export async function tellDeleted(
-  c: AppContext,
-  { alias: bucket }: Bucket,
-  key: ObjectKey,
-): Promise<void> {
-  const announce = announcerOf(c)
-  if (announce === null) return
-  // The record tells which upload was deleted, so that a repeat has the same event id.
-  const known = await fileIndexOf(c).get(bucket, key)
-  await announce({ type: 'deleted', file: { bucket, key } }, known)
 }
 
 /**

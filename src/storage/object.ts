@@ -43,16 +43,20 @@ export type ObjectHead = z.infer<typeof headSchema>
 
 /**
  * Calls S3 HeadObject. Returns null if the object is missing. Throws `storage_error`, also for a
- * missing bucket, and what else `unexpectedResponse` returns.
+ * missing bucket, and what else `unexpectedResponse` returns. Sends only one request for a missing
+ * object if it is known that the bucket exists.
  */
 export async function headObject(
   bucket: Bucket,
   key: ObjectKey,
   now: Date,
+  bucketExists = false,
 ): Promise<ObjectHead | null> {
   const [response, s3Code] = await withDeadline(TIMEOUT_SECONDS, now, async (signal) => {
     const answer = await ask({ bucket, method: 'HEAD', key }, now, signal)
-    return [answer, await codeBehindHead(answer.status, bucket, key, now, signal)] as const
+    const isMissing = answer.status === 404 && bucketExists
+    const s3Code = isMissing ? null : await codeBehindHead(answer.status, bucket, key, now, signal)
+    return [answer, s3Code] as const
   })
   if (response.status === 404 && s3Code !== 'NoSuchBucket') return null
   if (response.status !== 200) throw unexpectedResponse('HeadObject', response, s3Code)

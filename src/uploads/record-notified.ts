@@ -2,14 +2,14 @@ import type { Bucket } from '../bucket/bucket.ts'
 import { asApiError } from '../errors/api-error.ts'
 import type { WarningText } from '../errors/warnings.ts'
 import type { Announcer, Background } from '../events/announcer.ts'
+import { NOBODY } from '../events/file-event.ts'
 import type { FileIndex } from '../file-index/file-index.ts'
-import type { FileRecord } from '../file-index/file-record.ts'
 import { nameInKey } from '../keys/new-key.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { unquoted } from '../storage/multipart.ts'
 import { headObject, type ObjectHead } from '../storage/object.ts'
 import { type Drop, type Notification, type Place, placesOf } from './notification.ts'
-import { type Announce, isSameUpload, toRecord } from './record.ts'
+import { type Announce, forget, isSameUpload, toRecord } from './record.ts'
 
 /**
  * What became of a notification. `known`, `missing` and `superseded` change nothing. A number is the
@@ -57,8 +57,7 @@ export const recorderOf = (
   purge: (bucket, key) => objects.purge(bucket, [key]),
   announce:
     events &&
-    ((change, about) =>
-      events({ ...change, principal: null, subject: null, context: null }, about, background)),
+    ((change, about, at = new Date()) => events({ ...change, ...NOBODY }, about, at, background)),
 })
 
 /** What a look at an object found: an outcome, or the object if it is too young. */
@@ -140,42 +139,42 @@ async function settle(
   const entries = await Promise.all(
     aliases.map(async (bucket) => ({ bucket, known: await index.get(bucket.alias, key) })),
   )
-  const held = entries.flatMap(({ known }) => known ?? [])
+  const held = entries.flatMap(({ bucket, known }) => (known === null ? [] : { bucket, known }))
   // A record that differs may be newer than the bucket's answer, so this asks again.
-  const isCurrent = held.every((known) => seen !== null && isSameUpload(known, seen))
+  const isCurrent = held.every(({ known }) => seen !== null && isSameUpload(known, seen))
   const head = isCurrent ? seen : await headObject(first, key, now)
   if (isYoung(head, now)) return head
-  const forget = async (record: FileRecord): Promise<void> => {
-    const { bucket } = record
-    if (announce !== null) await announce({ type: 'deleted', file: { bucket, key } }, record)
-    await index.remove(bucket, key)
-  }
   const outdated = entries.filter(
     ({ known }) => known !== null && (head === null || !isSameUpload(known, head)),
   )
   if (head !== null && held.length > 0 && outdated.length === 0) return 'known'
   // A bucket that is late may not have the object of a young record yet.
-  const dates = held.map(({ createdAt }) => secondsUntilSettled(Date.parse(createdAt), now))
+  const dates = held.map(({ known: { createdAt } }) =>
+    secondsUntilSettled(Date.parse(createdAt), now),
+  )
   const seconds = Math.max(isFirstLook ? SETTLED_SECONDS : 0, ...dates)
   if (seconds > 0) return seconds
   if (head === null) {
     if (held.length === 0) return 'missing'
     await purge(first, key)
-    for (const record of held) await forget(record)
+    for (const { bucket, known } of held) await forget(bucket, index, key, known, announce, now)
     return 'removed'
   }
   const type = outdated.length > 0 ? 'replaced' : 'recorded'
   if (type === 'replaced') await purge(first, key)
   const buckets = type === 'replaced' ? outdated.map(({ bucket }) => bucket) : [first]
-  const records = buckets.map((bucket) => toRecord(bucket, key, nameInKey(key), null, head))
-  for (const file of records) {
+  const records = buckets.map((bucket) => ({
+    bucket,
+    file: toRecord(bucket, key, nameInKey(key), null, head),
+  }))
+  for (const { file } of records) {
     index.requireIndexable?.(file.bucket, key)
     if (announce !== null) await announce({ type, file }, file)
     await index.put(file)
   }
   // The notification of a delete may have been here before the record.
   if ((await headObject(first, key, now)) !== null) return type
-  for (const record of records) await forget(record)
+  for (const { bucket, file } of records) await forget(bucket, index, key, file, announce, now)
   return 'removed'
 }
 

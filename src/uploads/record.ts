@@ -4,7 +4,7 @@ import { ApiError } from '../errors/api-error.ts'
 import type { FileChange } from '../events/file-event.ts'
 import type { FileIndex } from '../file-index/file-index.ts'
 import type { FileRecord } from '../file-index/file-record.ts'
-import { nameInKey } from '../keys/new-key.ts'
+import { isNewObjectKey, nameInKey } from '../keys/new-key.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { headObject, type ObjectHead } from '../storage/object.ts'
 import { requireAllowedType } from './content-type.ts'
@@ -38,13 +38,19 @@ export interface Recorded {
 }
 
 /**
- * Tells whoever listens about a change. `about` is the record of the file. If it throws, nothing is
- * written.
+ * Tells whoever listens about a change, which happened `at`, or else now. `about` is the record of
+ * the file. It `isRepeat` if the index already has that record. If it throws, the index may not
+ * change.
  */
-export type Announce = (change: FileChange, about: FileRecord | null) => Promise<unknown>
+export type Announce = (
+  change: FileChange,
+  about: FileRecord | null,
+  at?: Date,
+  isRepeat?: boolean,
+) => Promise<unknown>
 
-/** Workers KV shows a record that another location has deleted for less than this time. */
-const MAX_LAG_SECONDS = 600
+/** Workers KV shows a change of another location within less than this time. */
+export const MAX_LAG_SECONDS = 600
 
 /**
  * Records an uploaded object with the bucket's data. A record of the same upload (the same ETag and
@@ -66,9 +72,8 @@ export async function recordUpload(
   isRepeat = false,
 ): Promise<Recorded> {
   const { key, name, owner, claim, isExpected = () => true } = request
-  const forget = async (record: FileRecord): Promise<never> => {
-    if (announce !== null) await announce({ type: 'deleted', file: fileOf(record) }, record)
-    await index.remove(bucket.alias, key)
+  const gone = async (record: FileRecord): Promise<never> => {
+    await forget(bucket, index, key, record, announce, now)
     throw objectNotFound()
   }
   const [head, known] = await Promise.all([
@@ -82,7 +87,7 @@ export async function recordUpload(
       'Another owner has recorded this file. This needs the scopes files:read and files:record.',
     )
   if (head === null) {
-    if (known !== null) await forget(known)
+    if (known !== null) await gone(known)
     throw objectNotFound()
   }
   if (claim !== undefined) requireWithin(claim, head)
@@ -98,21 +103,65 @@ export async function recordUpload(
   let data: unknown
   if (announce !== null) {
     index.requireIndexable?.(bucket.alias, key)
-    data = await announce({ type, file }, file)
+    // An event is accepted before its record is written.
+    data = await announce({ type, file }, file, undefined, isKnown)
   }
   // The record of a recent object may be an old one that was deleted with the previous upload.
   if (isKnown && now.getTime() - head.lastModified.getTime() > MAX_LAG_SECONDS * 1000)
     return { record: known, replaces, data }
   const stored = await index.put(file)
   const after = await headObject(bucket, key, now)
-  if (after === null) return forget(stored)
+  if (after === null) return gone(stored)
   if (isRepeat || isSameUpload(stored, after)) return { record: stored, replaces, data }
   if (!isExpected(after)) return yieldTo(bucket, index, key, after)
   const again = await recordUpload(bucket, index, request, now, announce, true)
   return { ...again, replaces: true }
 }
 
-const fileOf = ({ bucket, key }: FileRecord) => ({ bucket, key })
+/**
+ * Longer than a second: Workers KV refuses a second write to a key within that time. Meanwhile, the
+ * upload may also be recorded by its own client.
+ */
+const WAIT_MILLISECONDS = 1100
+
+/**
+ * Forgets a file whose object is gone: announces that it was deleted `at`, and then removes its
+ * record. So the record stays until the event is accepted, and a repeat sends it. A file without a
+ * record causes no event.
+ *
+ * Somebody may upload to a chosen key and record that meanwhile. So this looks once more, and if
+ * there is an object, puts the removed record back if it is of this object, or else a provisional
+ * one. Throws what `announce` throws, `index_unavailable`, `storage_error` and `storage_busy`.
+ */
+export async function forget(
+  bucket: Bucket,
+  index: FileIndex,
+  key: ObjectKey,
+  known: FileRecord | null,
+  announce: Announce | null,
+  now: Date,
+  at?: Date,
+): Promise<void> {
+  const { alias } = bucket
+  if (known !== null) await announce?.({ type: 'deleted', file: { bucket: alias, key } }, known, at)
+  if (isNewObjectKey(key)) return index.remove(alias, key)
+  // By now, it may be the record of a newer upload.
+  const removed = known && (await index.get(alias, key))
+  await index.remove(alias, key)
+  const head = await headObject(bucket, key, now, true)
+  if (head === null) return
+  await new Promise((resolve) => setTimeout(resolve, WAIT_MILLISECONDS))
+  const since = await index.get(alias, key)
+  // Workers KV may still show the removed record.
+  if (since !== null && !(removed !== null && isSameRecord(since, removed))) return
+  if (removed !== null && isSameUpload(removed, head)) return void (await index.put(removed))
+  const file = toRecord(bucket, key, nameInKey(key), null, head)
+  await index.put(file)
+  await announce?.({ type: 'recorded', file }, file)
+}
+
+const isSameRecord = (one: FileRecord, other: FileRecord): boolean =>
+  one.etag === other.etag && one.createdAt === other.createdAt
 
 /** Throws unless the object is within the limits of a caller who may not have uploaded it. */
 function requireWithin({ limits }: Claim, { size, mimetype }: ObjectHead): void {

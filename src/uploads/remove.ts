@@ -1,74 +1,87 @@
 import { sixAtOnce } from '../bucket/at-once.ts'
 import type { Bucket } from '../bucket/bucket.ts'
-import type { FileIndex } from '../file-index/file-index.ts'
-import { isNewObjectKey } from '../keys/new-key.ts'
+import { ApiError, asApiError } from '../errors/api-error.ts'
+import { type FileIndex, noFileIndex } from '../file-index/file-index.ts'
+import { isNewObjectKey, keyCreatedAt } from '../keys/new-key.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { deleteObjects } from '../storage/delete-objects.ts'
 import { headObject } from '../storage/object.ts'
 import { mayHaveHappened } from '../storage/storage-failure.ts'
+import { type Announce, forget, MAX_LAG_SECONDS } from './record.ts'
 
 /** What else a deletion changes. */
 export interface Removal {
   readonly index: FileIndex
   /** Purges the edge copies of all these objects, in one call. */
   readonly purge: (keys: readonly ObjectKey[]) => Promise<void>
-  /** Tells the app that an object is deleted. */
-  readonly tell: (key: ObjectKey) => Promise<void>
+  /** Null if nobody listens. */
+  readonly announce: Announce | null
 }
 
 /**
- * Deletes the objects of distinct keys, then their edge copies, then their records. Returns the
+ * Deletes the objects of distinct keys, then their edge copies, then forgets the files. Returns the
  * error of each key that is not completely deleted. Its record stays, so that a repeat finishes the
- * deletion. A failure of one key doesn't affect the others. Leaves the record of an upload to a
- * chosen key that comes meanwhile.
+ * deletion and sends its event. A failure of one key doesn't affect the others.
  */
 export async function removeFiles(
   bucket: Bucket,
   keys: readonly ObjectKey[],
-  { index, purge, tell }: Removal,
+  { index, purge, announce }: Removal,
   now: Date,
 ): Promise<ReadonlyMap<string, unknown>> {
   const failures = new Map<string, unknown>()
   const deletions = await deleteObjects(bucket, keys, now)
   for (const [key, failure] of deletions) if (failure !== null) failures.set(key, failure)
   // An object may be deleted despite an error, so its edge copy must be purged.
-  const purged = keys.filter((key) => {
+  const gone = keys.filter((key) => {
     const failure = failures.get(key)
     return failure === undefined || mayHaveHappened(failure)
   })
-  const unpurged = purged.length === 0 ? null : await failureOf(purge(purged))
+  const purged = gone.length === 0 ? Promise.resolve() : purge(gone)
+  await failureOf(purged)
   await sixAtOnce(
-    purged.filter((key) => !failures.has(key)),
+    gone.filter((key) => !failures.has(key)),
     async (key) => {
-      if (await isThereAgain(bucket, index, key, now)) return
-      // The object is deleted, even if another step fails. A repeat sends the event again.
-      const untold = await failureOf(tell(key))
-      const failure = unpurged ?? untold ?? (await failureOf(index.remove(bucket.alias, key)))
+      const failure = await failureOf(finish(bucket, key, index, announce, purged, now))
       if (failure !== null) failures.set(key, failure.error)
     },
   )
   return failures
 }
 
-/** How far the clock of the bucket may be behind ours. */
-const MAX_SKEW_MILLISECONDS = 60_000
-
-/**
- * Tells whether somebody has uploaded to the key after its object was deleted, and has recorded
- * that. Only a chosen key can be used again. Asks the bucket only about a new record.
- */
-async function isThereAgain(
+/** Forgets a file whose object is deleted, unless there is one again. */
+async function finish(
   bucket: Bucket,
-  index: FileIndex,
   key: ObjectKey,
+  index: FileIndex,
+  announce: Announce | null,
+  purged: Promise<void>,
   now: Date,
-): Promise<boolean> {
-  if (isNewObjectKey(key)) return false
-  const known = await index.get(bucket.alias, key).catch(() => null)
-  if (known === null || Date.parse(known.createdAt) < now.getTime() - MAX_SKEW_MILLISECONDS)
-    return false
-  const head = await headObject(bucket, key, now).catch(() => null)
-  return head !== null && head.etag === known.etag
+): Promise<void> {
+  const { alias } = bucket
+  // The app learns of a deleted object, even if its record must stay for the next purge.
+  const tell: Announce = async (...change) => {
+    await announce?.(...change)
+    await purged
+  }
+  if (index === noFileIndex)
+    return void (await tell({ type: 'deleted', file: { bucket: alias, key } }, null, now))
+  // Only a chosen key can be used again.
+  if (!isNewObjectKey(key) && (await headObject(bucket, key, now, true)) !== null) return
+  try {
+    const known = await index.get(alias, key)
+    if (known === null) await purged
+    // A recent record may look absent.
+    const age = now.getTime() - keyCreatedAt(key)
+    if (known === null && age > MAX_LAG_SECONDS * 1000) return
+    await forget(bucket, index, key, known, tell, now, now)
+  } catch (error) {
+    // An index of the app may throw anything.
+    const { code = 'index_unavailable', cause = error } = asApiError(error) ?? {}
+    if (code !== 'index_unavailable') throw error
+    const message = 'The object is deleted, but the index failed and has its record. Try again.'
+    throw new ApiError(code, message, { cause })
+  }
 }
 
 /** Resolves with what `work` throws, or with null. */

@@ -15,7 +15,7 @@ import { fileIndexOf, removeDeadline, timeOf } from '../http/deadline.ts'
 import { readForm } from '../http/form-body.ts'
 import { newApp } from '../http/new-app.ts'
 import { purgeReplaced } from '../http/purge.ts'
-import { countNetwork, countRequest } from '../http/rate-limit.ts'
+import { countNetwork, countPrincipal } from '../http/rate-limit.ts'
 import { announcerOf, finishUpload } from '../http/uploads.ts'
 import { checkUrl, readText } from '../http/validate.ts'
 import { type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
@@ -170,7 +170,7 @@ async function admitOwner(
     await countNetwork(c)
     throw unauthenticated(verdict)
   }
-  await countRequest(c, `principal ${id}`)
+  await countPrincipal(c, verdict.principal)
   c.set('principal', verdict.principal)
 }
 

@@ -15,8 +15,9 @@ const FILE = {
   ...{ key, bucket: 'files', name: 'ä.png', size: 5, mimetype: 'image/png', etag: '"e"' },
   ...{ owner: 'key:app/alice', createdAt: NOW.toISOString() },
 }
-const RECORDED: FileEvent = { type: 'recorded', file: FILE, ...ACTOR }
-const BODY = eventBody(RECORDED, NOW)
+const timestamp = NOW.toISOString()
+const RECORDED: FileEvent = { type: 'recorded', file: FILE, ...ACTOR, timestamp }
+const BODY = eventBody(RECORDED)
 
 /** Returns a webhook as the Worker sends it. */
 const sent = async (body = BODY, secrets: readonly string[] = [OLD], now = NOW) => ({
@@ -36,13 +37,13 @@ describe('verifyWebhook', () => {
   it.each<FileEvent>([
     RECORDED,
     { ...RECORDED, type: 'replaced', principal: null, subject: null, context: null },
-    { type: 'deleted', file: { bucket: 'files', key }, ...ACTOR },
+    { type: 'deleted', file: { bucket: 'files', key }, ...ACTOR, timestamp },
   ])('returns the event of type $type', async (event) => {
-    const { type, ...data } = event
-    expect(await verifyWebhook(await sent(eventBody(event, NOW)), OLD)).toEqual({
+    const { type, timestamp, ...data } = event
+    expect(await verifyWebhook(await sent(eventBody(event)), OLD)).toEqual({
       id: 'evt_1',
       type: `file.${type}`,
-      timestamp: NOW.toISOString(),
+      timestamp,
       data,
     })
   })

@@ -43,7 +43,7 @@ describe('docs/events.md', () => {
   it('shows a payload with the members that the Worker sends, and names each event', () => {
     const { type, timestamp, data } = JSON.parse(block('payload'))
     const file = { ...data.file, key: parseObjectKey(data.file.key) }
-    const sent = eventBody({ ...data, type: type.split('.')[1], file }, new Date(timestamp))
+    const sent = eventBody({ ...data, type: type.split('.')[1], timestamp, file })
     expect(JSON.parse(sent)).toEqual({ type, timestamp, data })
     for (const name of EVENT_TYPES) expect(readPage(PAGE)).toContain(`\`${name}\``)
   })

@@ -59,10 +59,11 @@ describe('the id of an event', () => {
 
 it('the body of a webhook has the file, who changed it, and the time', () => {
   const actor = { principal: 'key:app/alice', subject: 'alice', context: { plan: 'pro' } }
-  const body = eventBody({ ...recorded, ...actor }, new Date('2026-11-24T12:00:05Z'))
+  const timestamp = '2026-11-24T12:00:05.000Z'
+  const body = eventBody({ ...recorded, ...actor, timestamp })
   expect(JSON.parse(body)).toEqual({
     type: 'file.recorded',
-    timestamp: '2026-11-24T12:00:05.000Z',
+    timestamp,
     data: { file: FILE, ...actor },
   })
 })

@@ -1,7 +1,8 @@
 import { env } from 'cloudflare:workers'
-import { afterEach, beforeAll, beforeEach, expect, it, vi } from 'vitest'
+import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { SCOPES } from '../../src/access/scopes.ts'
 import { clientNetwork } from '../../src/http/rate-limit.ts'
+import { bucketFetch } from '../support/bucket.ts'
 import { captureLog } from '../support/capture-log.ts'
 import { bearer, type TestApiKey, testApiKey } from '../support/credentials.ts'
 import { type TestWorker, testWorker } from '../support/worker.ts'
@@ -57,6 +58,50 @@ it('refuses only the principal that sends too many requests', async () => {
   const response = await ask(one)
   expect(response.headers.get('Retry-After')).toBe('60')
   expect(await response.json()).toMatchObject({ code: 'rate_limited' })
+})
+
+describe('a request for many files', () => {
+  const keys = ['rate/1.txt', 'rate/2.txt', 'rate/3.txt', 'rate/4.txt', 'rate/5.txt']
+  const ask = (path: string, body: object) => worker.post(path, body, bearer(one.token))
+
+  // @threat flood
+  it('counts each file that it deletes, and leaves those beyond the limit', async () => {
+    for (const key of keys)
+      expect((await bucketFetch(key, { method: 'PUT', body: 'x' })).status).toBe(200)
+    // An invalid key and a repeated one have no effect, so they don't count.
+    const asked = ['../x', keys[0], ...keys]
+    const { deleted } = await (await ask('/files/delete', { keys: asked })).json<{
+      deleted: { key: string; error?: { code: string } }[]
+    }>()
+    expect(deleted.map(({ error }) => error?.code ?? null)).toEqual([
+      'invalid_key',
+      ...[null, null, null, null],
+      ...['rate_limited', 'rate_limited'],
+    ])
+    const left = await Promise.all(keys.map(async (key) => (await bucketFetch(key)).status))
+    expect(left).toEqual([404, 404, 404, 200, 200])
+    expect((await ask('/files/urls', { keys })).status).toBe(429)
+  })
+
+  it('counts once if it signs', async () => {
+    for (const path of ['/files/urls', '/files/urls', '/files/urls'])
+      expect((await ask(path, { keys })).status).toBe(200)
+  })
+
+  // @threat rate-limiter-down
+  it('waits one second for all files, and warns once, if the rate limit stops answering', async () => {
+    const lines = captureLog()
+    const limit = vi.fn(() => new Promise(() => undefined))
+    limit.mockResolvedValueOnce({ success: true })
+    worker = limitedBy({ limit })
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    const answered = ask('/files/delete', { keys: keys.map((key) => `missing-${key}`) })
+    await vi.waitFor(() => expect(limit).toHaveBeenCalledTimes(5))
+    await vi.advanceTimersByTimeAsync(1000)
+    vi.useRealTimers()
+    expect((await answered).status).toBe(200)
+    expect(lines.join().match(/rate limit not applied/g)).toHaveLength(1)
+  })
 })
 
 it('refuses what the real binding refuses', async () => {

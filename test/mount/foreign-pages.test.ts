@@ -67,16 +67,17 @@ function send(
 function watched(settings = {}) {
   const authenticate = vi.fn(() => ANN)
   const beforeUpload = vi.fn(() => undefined)
+  const beforeDelete = vi.fn(() => undefined)
   const onEvent = vi.fn()
-  const app = mount({ authenticate, beforeUpload, onEvent, settings })
-  return { app, authenticate, beforeUpload, onEvent }
+  const app = mount({ authenticate, beforeUpload, beforeDelete, onEvent, settings })
+  return { app, authenticate, beforeUpload, beforeDelete, onEvent }
 }
 
 describe('every route that changes something', () => {
   // @threat app-csrf
   it('does nothing for a page of a different origin, whatever it sends', async () => {
     for (const route of CHANGES) {
-      const { app, authenticate, beforeUpload, onEvent } = watched()
+      const { app, authenticate, beforeUpload, beforeDelete, onEvent } = watched()
       const json = jsonFor(route) ?? '{}'
       for (const [page, from] of Object.entries(PAGES))
         for (const [name, init] of Object.entries(BODIES)) {
@@ -88,6 +89,7 @@ describe('every route that changes something', () => {
         }
       if (methodOf(route) !== 'GET') expect.soft(authenticate, route.route).not.toHaveBeenCalled()
       expect.soft(beforeUpload, route.route).not.toHaveBeenCalled()
+      expect.soft(beforeDelete, route.route).not.toHaveBeenCalled()
       expect.soft(onEvent, route.route).not.toHaveBeenCalled()
     }
   })

@@ -12,6 +12,7 @@ import { timeout } from 'hono/timeout'
 import { Hono as TinyHono } from 'hono/tiny'
 import { trimTrailingSlash } from 'hono/trailing-slash'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { noFileIndex } from '../../src/file-index/file-index.ts'
 import type { FileIndex } from '../../src/index.ts'
 import { ANN } from '../support/ann.ts'
 import { jsonOf, ORIGIN, upload } from '../support/app.ts'
@@ -347,7 +348,13 @@ describe('an error that the host app throws', () => {
           'internal',
         ],
         [
-          { onEvent: thrower },
+          { beforeDelete: thrower },
+          (app) => app.fetch('/media/files/none', { method: 'DELETE' }),
+          500,
+          'internal',
+        ],
+        [
+          { onEvent: thrower, fileIndex: () => noFileIndex },
           (app) => app.fetch('/media/files/none', { method: 'DELETE' }),
           503,
           'events_unavailable',

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { type FileIndex, noFileIndex } from '../../src/file-index/file-index.ts'
 import { memoryFileIndex } from '../../src/file-index/memory-file-index.ts'
 import {
   createPresigner,
@@ -8,6 +9,7 @@ import {
   type SettingsInput,
   type UploadChanges,
 } from '../../src/index.ts'
+import { parseObjectKey } from '../../src/keys/object-key.ts'
 import type { BucketInput } from '../../src/settings/input.ts'
 import { ANN } from '../support/ann.ts'
 import { jsonOf, settingsInput, upload } from '../support/app.ts'
@@ -220,7 +222,7 @@ describe('beforeUpload', () => {
       const response = await app.post('/media/files/upload-url', file)
       expect(response.status).toBe(500)
       expect(await jsonOf(response)).toMatchObject({ code: 'internal' })
-      expect(app.lines[0]?.reason).toContain('beforeUpload returned invalid changes')
+      expect(app.lines[0]?.reason).toContain('beforeUpload returned an invalid value')
     },
   )
 
@@ -239,8 +241,6 @@ describe('beforeUpload', () => {
     expect(beforeUpload).toHaveBeenCalledTimes(1)
   })
 })
-
-const NOBODY = { subject: null, context: null }
 
 /** An app that records its events, and fails for the first `failures` of them. */
 function listening(failures = 0, options: Parameters<typeof mount>[0] = {}) {
@@ -263,15 +263,12 @@ describe('onEvent', () => {
     const { app, events } = listening()
     const key = await upload(app, '/media')
     const record = await jsonOf(await app.post('/media/files', { key, name: 'Cat.png' }))
-    expect(events).toEqual([{ type: 'recorded', file: record, principal: 'app:ann', ...NOBODY }])
+    const timestamp = expect.stringMatching(/^20\d\d-\d\d-\d\dT.*Z$/)
+    const actor = { principal: 'app:ann', subject: null, context: null, timestamp }
+    expect(events).toEqual([{ type: 'recorded', file: record, ...actor }])
 
     expect((await app.fetch(`/media/files/${key}`, { method: 'DELETE' })).status).toBe(204)
-    expect(events.at(-1)).toEqual({
-      type: 'deleted',
-      file: { bucket: 'files', key },
-      principal: 'app:ann',
-      ...NOBODY,
-    })
+    expect(events.at(-1)).toEqual({ type: 'deleted', file: { bucket: 'files', key }, ...actor })
     expect(events).toHaveLength(2)
   })
 
@@ -338,10 +335,9 @@ describe('onEvent', () => {
       const event = {
         type: 'recorded',
         principal: 'app:ann',
-        ...NOBODY,
         file: expect.objectContaining({ key: begun.key, name: 'a.mp4', size: 5 }),
       }
-      expect(events).toEqual([event, event])
+      expect(events).toMatchObject([event, event])
     },
   )
 
@@ -352,32 +348,61 @@ describe('onEvent', () => {
     expect((await record()).status).toBe(503)
     expect(app.lines.at(-1)?.reason).toContain('the database is down')
     expect((await record()).status).toBe(201)
-    expect(events[1]).toEqual(events[0])
+    expect(events).toMatchObject([
+      { type: 'recorded', file: { key } },
+      { type: 'recorded', file: { key } },
+    ])
+  })
 
-    const gone = listening(1)
+  it('that throws for a deleted file leaves its record, and a repeated request sends the event again', async () => {
+    const index = memoryFileIndex()
+    const key = await upload(listening(0, { fileIndex: () => index }).app, '/media')
+    const recording = mount({ fileIndex: () => index })
+    expect((await recording.post('/media/files', { key, name: 'Cat.png' })).status).toBe(201)
+
+    const gone = listening(1, { fileIndex: () => index })
     const remove = () => gone.app.fetch(`/media/files/${key}`, { method: 'DELETE' })
     expect((await remove()).status).toBe(503)
+    expect(await index.get('files', parseObjectKey(key))).not.toBeNull()
     expect((await remove()).status).toBe(204)
-    expect(gone.events).toHaveLength(2)
-    expect(gone.events[1]).toEqual(gone.events[0])
+    expect((await remove()).status).toBe(204)
+    const deleted = { type: 'deleted', file: { bucket: 'files', key } }
+    expect(gone.events).toMatchObject([deleted, deleted])
+    expect(await index.get('files', parseObjectKey(key))).toBeNull()
   })
 
   it('receives a deleted object even when the index fails, and the client gets the failure', async () => {
     const index = memoryFileIndex()
     let isDown = true
-    const flaky = {
+    const flaky: FileIndex = {
       ...index,
-      remove: async () => {
+      remove: async (...given) => {
         if (isDown) throw new Error('index down')
+        await index.remove(...given)
       },
     }
     const { app, events } = listening(0, { fileIndex: () => flaky })
-    const remove = () => app.fetch('/media/files/a.png', { method: 'DELETE' })
-    expect((await remove()).status).toBe(500)
-    expect(events.map(({ type }) => type)).toEqual(['deleted'])
+    const key = await upload(app, '/media')
+    await app.post('/media/files', { key, name: 'Cat.png' })
+    const remove = () => app.fetch(`/media/files/${key}`, { method: 'DELETE' })
+    const failed = await remove()
+    expect(failed.status).toBe(503)
+    expect(await jsonOf(failed)).toMatchObject({ code: 'index_unavailable' })
+    expect(app.lines.at(-1)?.reason).toContain('index down')
+    expect(events.map(({ type }) => type)).toEqual(['recorded', 'deleted'])
     isDown = false
     expect((await remove()).status).toBe(204)
-    expect(events.map(({ type }) => type)).toEqual(['deleted', 'deleted'])
+    expect(events.map(({ type }) => type)).toEqual(['recorded', 'deleted', 'deleted'])
+  })
+
+  it('receives no event for a deleted key without a record, unless there is no index', async () => {
+    const remove = (app: Mounted) => app.fetch('/media/files/none.png', { method: 'DELETE' })
+    const { app, events } = listening()
+    expect((await remove(app)).status).toBe(204)
+    expect(events).toEqual([])
+    const without = listening(0, { fileIndex: () => noFileIndex })
+    expect((await remove(without.app)).status).toBe(204)
+    expect(without.events).toMatchObject([{ type: 'deleted', file: { key: 'none.png' } }])
   })
 
   it('adds what it returns to the response as data, also when the request is repeated', async () => {
@@ -426,17 +451,20 @@ describe('onEvent', () => {
         waitUntil(Promise.resolve().then(() => done.push(env)))
       },
     })
-    await app.fetch('/media/files/a.png', { method: 'DELETE' })
+    const key = await upload(app, '/media')
+    await app.post('/media/files', { key, name: 'Cat.png' })
     expect(done).toEqual([{}])
   })
 
   it('receives the id of the principal, also for a token', async () => {
     const { app, events } = listening()
     const { token } = await jsonOf<{ token: string }>(
-      await app.post('/media/tokens', { scopes: ['files:delete'] }),
+      await app.post('/media/tokens', { scopes: ['files:delete', 'files:upload'] }),
     )
-    await app.fetch(`/media/u/${token}/files/a.png`, { method: 'DELETE' })
-    expect(events[0]?.principal).toBe('app:ann')
+    const key = await upload(app, `/media/u/${token}`)
+    await app.post(`/media/u/${token}/files`, { key, name: 'Cat.png' })
+    await app.fetch(`/media/u/${token}/files/${key}`, { method: 'DELETE' })
+    expect(events.map(({ principal }) => principal)).toEqual(['app:ann', 'app:ann'])
   })
 })
 

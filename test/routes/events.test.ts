@@ -1,6 +1,7 @@
 import { reset } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { newObjectKey } from '../../src/keys/new-key.ts'
 import { captureLog } from '../support/capture-log.ts'
 import { answer, found, scriptedBucket } from '../support/scripted-bucket.ts'
 import { type TestWorker, testWorker } from '../support/worker.ts'
@@ -46,12 +47,24 @@ const record = (worker: TestWorker) =>
   worker.post('/files', { key: 'uploads/a.mp4', name: 'a.mp4' })
 const remove = (worker: TestWorker) => worker.fetch('/files/uploads%2Fa.mp4', { method: 'DELETE' })
 const isRecorded = async () => (await env.FILE_INDEX.list()).keys.length === 1
-const deleted = answer(204)
+
+/** A bucket with one object, until it is deleted. */
+function oneObject(onDelete = () => {}) {
+  let isThere = true
+  return scriptedBucket({
+    HeadObject: (sent) => (isThere ? found(5) : answer(404))(sent),
+    DeleteObject: (sent) => {
+      isThere = false
+      onDelete()
+      return answer(204)(sent)
+    },
+  })
+}
 
 describe('with a queue', () => {
   // @threat event-secret-leaks
   it('sends one message for each interested endpoint, without its URL or secret', async () => {
-    scriptedBucket({ HeadObject: found(5), DeleteObject: deleted })
+    oneObject()
     const { worker, batches } = withQueue()
     const recorded = await (await record(worker)).json()
     expect((await remove(worker)).status).toBe(204)
@@ -99,15 +112,22 @@ describe('with a queue', () => {
     expect(await isRecorded()).toBe(false)
     expect(lines.join()).toContain('Queue quota exceeded')
     expect((await record(worker)).status).toBe(201)
-    expect((await record(worker)).status).toBe(201)
-    expect(batches.map(({ recorded }) => recorded)).toEqual([0, 0, 1])
+    expect(batches.map(({ recorded }) => recorded)).toEqual([0, 0])
     const ids = batches.map(({ messages }) => messages[0]?.id)
     expect(new Set(ids).size).toBe(1)
   })
 
+  // @threat event-flood
+  it('sends a webhook only once for an upload that is recorded again', async () => {
+    scriptedBucket({ HeadObject: found(5) })
+    const { worker, batches } = withQueue()
+    for (const _ of [1, 2, 3]) expect((await record(worker)).status).toBe(201)
+    expect(batches).toHaveLength(1)
+  })
+
   // @threat event-lost
   it('keeps the record if the queue fails, and a repeat of the delete has the same id', async () => {
-    scriptedBucket({ HeadObject: found(5), DeleteObject: deleted })
+    oneObject()
     await record(testWorker())
     const { worker, batches } = withQueue(1)
     const refused = await remove(worker)
@@ -116,6 +136,73 @@ describe('with a queue', () => {
     expect((await remove(worker)).status).toBe(204)
     expect(await isRecorded()).toBe(false)
     expect(batches[0]?.messages[0]?.id).toBe(batches[1]?.messages[0]?.id)
+    expect((await remove(worker)).status).toBe(204)
+    expect(batches).toHaveLength(2)
+  })
+
+  // @threat event-lost
+  it("keeps the record if the queue fails, and the bucket's notification sends the event", async () => {
+    oneObject()
+    const key = 'uploads/ybqr1sgp7a270ajfewde-a.mp4' // as the Worker makes it
+    await testWorker().post('/files', { key, name: 'a.mp4' })
+    const secret = 'notification-secret-0123456789abcdef'
+    const { worker, batches } = withQueue(1, { WEBHOOKS, NOTIFICATION_SECRETS: secret })
+    const refused = await worker.fetch(`/files/${encodeURIComponent(key)}`, { method: 'DELETE' })
+    expect(await refused.json()).toMatchObject({ code: 'events_unavailable' })
+    const report = {
+      eventSource: 'minio:s3',
+      eventTime: new Date().toISOString(),
+      eventName: 's3:ObjectRemoved:Delete',
+      s3: { bucket: { name: 'files' }, object: { key: encodeURIComponent(key) } },
+    }
+    const notified = await worker.post(
+      '/notifications',
+      { Records: [report] },
+      { headers: { Authorization: `Bearer ${secret}` } },
+    )
+    expect(await notified.json()).toEqual({ counts: { removed: 1 } })
+    expect(batches.map(({ messages }) => messages[0]?.id)).toEqual(
+      Array(2).fill(batches[0]?.messages[0]?.id),
+    )
+    expect(await isRecorded()).toBe(false)
+  })
+
+  // @threat event-out-of-order
+  it('gives the event of a delete the time at which the bucket was asked to delete', async () => {
+    vi.useFakeTimers({ now: new Date('2026-11-24T12:00:00Z'), toFake: ['Date'] })
+    oneObject(() => vi.setSystemTime(new Date('2026-11-24T12:00:20Z')))
+    const { worker, batches } = withQueue()
+    await record(worker)
+    await remove(worker)
+    const [, sent] = batches.map(({ messages }) => JSON.parse(messages[0]?.body ?? ''))
+    expect(sent).toMatchObject({ type: 'file.deleted', timestamp: '2026-11-24T12:00:00.000Z' })
+  })
+
+  // @threat event-flood
+  it('sends nothing about 100 keys that never existed, and removes no record of old ones', async () => {
+    vi.useFakeTimers({ now: new Date('2026-11-24T12:00:00Z'), toFake: ['Date'] })
+    const hooks = Array.from({ length: 10 }, (_, i) => ({
+      url: `https://${i}.example/`,
+      secret: SECRET,
+    }))
+    const { worker, batches } = withQueue(0, { WEBHOOKS: hooks })
+    const [read, removed] = [
+      vi.spyOn(env.FILE_INDEX, 'getWithMetadata'),
+      vi.spyOn(env.FILE_INDEX, 'delete'),
+    ]
+    const deleteAll = async (keys: readonly string[]) => {
+      const response = await worker.post('/files/delete', { keys })
+      expect(await response.json()).toEqual({ deleted: keys.map((key) => ({ key })) })
+    }
+    const key = (minutes: number, i = 0) => {
+      const now = new Date(Date.now() - minutes * 60_000)
+      return newObjectKey({ fileName: `${i}.png`, prefix: '', now })
+    }
+    await deleteAll(Array.from({ length: 100 }, (_, i) => key(11, i)))
+    expect([batches.length, read.mock.calls.length, removed.mock.calls.length]).toEqual([0, 100, 0])
+    // The record of these may be too new to be visible.
+    await deleteAll([key(9), 'no-such-avatars/1.png'])
+    expect([batches.length, removed.mock.calls.length]).toEqual([0, 2])
   })
 
   it('sends nothing about a key that the index refuses', async () => {
@@ -138,8 +225,8 @@ describe('with a queue', () => {
     expect(await isRecorded()).toBe(false)
   })
 
-  it('sends nothing without webhooks, and reads nothing more', async () => {
-    scriptedBucket({ HeadObject: found(5), DeleteObject: deleted })
+  it('sends nothing without webhooks, and reads each record once', async () => {
+    oneObject()
     const { worker, batches } = withQueue(0, {})
     const read = vi.spyOn(env.FILE_INDEX, 'getWithMetadata')
     const key = 'uploads/ybqr1sgp7a270ajfewde-a.mp4' // as the Worker makes it
@@ -147,7 +234,7 @@ describe('with a queue', () => {
     const path = `/files/${encodeURIComponent(key)}`
     expect((await worker.fetch(path, { method: 'DELETE' })).status).toBe(204)
     expect(batches).toEqual([])
-    expect(read).toHaveBeenCalledTimes(1)
+    expect(read).toHaveBeenCalledTimes(2)
   })
 
   it('is not named by /healthz', async () => {

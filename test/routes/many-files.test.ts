@@ -350,6 +350,37 @@ describe('POST /files/delete', () => {
     expect(line.warning).not.toContain(b)
   })
 
+  // @threat delete-unfinished
+  it.each(['delete', 'getWithMetadata'])(
+    'names each file whose record is left if %s of Workers KV is down, and a repeat removes them',
+    async (operation) => {
+      const keys = await uploadMany(...Array.from({ length: 8 }, (_, i) => `${i}.txt`))
+      const chosen = 'no-such-avatars/1.png'
+      const log = vi.spyOn(console, 'log').mockReturnValue()
+      const failing = testWorker({
+        FILE_INDEX: new Proxy(env.FILE_INDEX, {
+          get(kv, name) {
+            if (name !== operation) return Reflect.get(kv, name).bind(kv)
+            return () => Promise.reject(new Error('KV is down'))
+          },
+        }),
+      })
+      const response = await failing.post('/files/delete', { keys: [...keys, chosen] })
+      const error = {
+        code: 'index_unavailable',
+        message: 'The object is deleted, but the index failed and has its record. Try again.',
+      }
+      const left = [...keys, chosen].map((key) => ({ key, error }))
+      expect(await response.json()).toEqual({ deleted: left })
+      expect((await Promise.all(keys.map(exists))).some(Boolean)).toBe(false)
+      expect(await stored()).toEqual(keys.map((key) => `file:files:${key}`).sort())
+      const line = JSON.parse(String(log.mock.calls.at(-1)?.[0]))
+      expect(line.warning).toMatch(/^files not deleted: 9 index_unavailable \(.*KV is down/)
+      expect(await removeMany(keys)).toEqual({ deleted: keys.map((key) => ({ key })) })
+      expect(await stored()).toEqual([])
+    },
+  )
+
   it.each([{ keys: [] }, { keys: Array(101).fill('a') }, { keys: 'a' }, { keys: [1] }, {}])(
     'refuses the whole request %#',
     async (body) => {
@@ -357,6 +388,13 @@ describe('POST /files/delete', () => {
       expect(await response.json()).toMatchObject({ code: 'invalid_request' })
     },
   )
+
+  it('fits into the 50 subrequests of the free plan with 24 chosen keys', async () => {
+    const names = Array.from({ length: 24 }, (_, i) => `free-plan/${i}.txt`)
+    const sent = vi.spyOn(globalThis, 'fetch')
+    expect(await removeMany(names)).toEqual({ deleted: names.map((key) => ({ key })) })
+    expect(sent).toHaveBeenCalledTimes(49) // one DeleteObjects, and two looks for each key
+  })
 
   it('deletes 100 files', async () => {
     const names = Array.from({ length: 100 }, (_, i) => `hundred/${i}.txt`)

@@ -147,6 +147,24 @@ describe('a notification', () => {
     expect(purge).not.toHaveBeenCalled()
   })
 
+  // @threat record-lost
+  it('of a delete keeps the record of an upload that comes while the app is told', async () => {
+    const key = 'avatars/42.png'
+    await put('face', key)
+    await confirmed(key)
+    await remove(key)
+    const later = setTimeout
+    vi.spyOn(globalThis, 'setTimeout').mockImplementation(((act: () => void, wait: number) =>
+      later(act, wait === 1100 ? 0 : wait)) as typeof setTimeout)
+    const announce = async ({ type }: { readonly type: string }) => {
+      if (type === 'deleted') await put('another', key)
+      if (type === 'deleted') await confirmed(key)
+    }
+    expect(await notified({ announce }, key)).toBe('removed')
+    expect(await known(key)).toMatchObject({ size: 7, owner: 'key:ci' })
+    vi.restoreAllMocks()
+  })
+
   it('of an upload that is already deleted records nothing', async () => {
     expect(await notified()).toBe('missing')
     expect(await known()).toBeNull()

@@ -80,7 +80,7 @@ export const fileOperations: Operations = {
     tag: 'files',
     summary: 'Delete up to 100 objects and their records',
     description:
-      'Does for each key what `DELETE /files/:key` does, with one request to the bucket if its server supports DeleteObjects, and one purge of the edge cache. Safe to repeat.',
+      'Does for each key what `DELETE /files/:key` does, with one request to the bucket if its server supports DeleteObjects, and one purge of the edge cache. Each key that is deleted counts against the rate limit; those beyond it get `rate_limited`. After `index_unavailable`, `events_unavailable` or `purge_failed`, the object is deleted and its record is left. Safe to repeat.',
     scopes: ['files:delete'],
     answers: {
       200: { description: 'Each key, with an error if it is not deleted.', body: deletedFiles },
@@ -206,7 +206,8 @@ export const fileOperations: Operations = {
     id: 'deleteFile',
     tag: 'files',
     summary: 'Delete an object and its record',
-    description: 'Deletes the object, then its edge copy, then the record. Safe to repeat.',
+    description:
+      'Deletes the object, then its edge copy, then sends the event, then removes the record. Safe to repeat.',
     scopes: ['files:delete'],
     answers: { 204: { description: 'Deleted, or the object did not exist.' } },
     errors: ['invalid_key', 'purge_failed', 'index_unavailable', 'events_unavailable', ...STORAGE],
