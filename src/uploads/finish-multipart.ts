@@ -28,9 +28,10 @@ export interface Finished extends Recorded {
  * Completes an upload and records the file, under `name` or the name from its start. First compares
  * parts and sizes with the bucket's own list, if the bucket supports it. Also applies the limit from
  * its start, which may be a token's. Also records an upload that is already complete, so repeating
- * this is safe. Throws `size_mismatch` and `file_too_large`, after which nothing of the upload is
- * left. Every other error leaves its parts: `invalid_part`, `object_exists`, `not_supported`,
- * `upload_not_found`, `storage_error`, `storage_busy`, and what `recordUpload` throws.
+ * this is safe. Throws `size_mismatch` and `file_too_large`, which abort the upload, since a repeat
+ * would be refused too. Every other error leaves its parts: `invalid_part`, `object_exists`,
+ * `not_supported`, `upload_not_found`, `storage_error`, `storage_busy`, and what `recordUpload`
+ * throws.
  */
 export async function finishMultipart(
   known: Bucket,
@@ -93,7 +94,6 @@ async function assemble(
   const listed = needsList ? await listParts(upload, now) : await listWhereSupported(upload, now)
   if (listed !== null)
     await requireSize(bucket, size, sumOfParts(parts, listed), () =>
-      // If it fails, a repeat of this request is refused and aborts again.
       abortMultipartUpload(upload, now).catch(() => undefined),
     )
   await requireVacant(bucket, key, claims.overwrite, bucket.conditionalComplete, now)

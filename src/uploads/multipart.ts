@@ -159,7 +159,7 @@ function partLength(
     (length ?? 0) <= (partSize ?? MAX_PART_BYTES) &&
     (stated ?? length) === length
   if (!isPossible)
-    throw new ApiError('invalid_part', `Part ${partNumber} of this file has another size.`)
+    throw new ApiError('invalid_part', `This file has no part ${partNumber} of this size.`)
   if (length === undefined && partSize !== null) requireStatedSize(bucket, 'the size of each part')
   return length
 }

@@ -158,7 +158,7 @@ describe('the URL of a part', () => {
     ] as const)
       await expect(lengthOf(bucket, file, 1, size), `${size}`).rejects.toMatchObject({
         code: 'invalid_part',
-        message: 'Part 1 of this file has another size.',
+        message: 'This file has no part 1 of this size.',
       })
     expect(await lengthOf(bucket, {}, 1, 8 * MIB)).toBe(true)
   })

@@ -92,7 +92,7 @@ export const multipartOperations: Operations = {
     tag: 'multipart',
     summary: 'Complete an upload in parts',
     description:
-      'Joins the parts into one object, and records the file. Safe to repeat: if the upload is already complete, the file is still recorded. After `size_mismatch` and `file_too_large`, the upload has ended and its parts are deleted.',
+      'Joins the parts into one object, and records the file. Safe to repeat: if the upload is already complete, the file is still recorded. After `size_mismatch` and `file_too_large`, the upload was aborted.',
     scopes: ['files:upload'],
     members: {
       ...UPLOAD_MEMBERS,
