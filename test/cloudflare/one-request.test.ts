@@ -90,6 +90,19 @@ describe('40 clients of one cold link', () => {
     expect(sent).toHaveLength(1)
   })
 
+  it('keep the first request running when its client disconnects', async () => {
+    vi.useFakeTimers(FAKE_CLOCK)
+    scriptedBucket({ GetObject: later(200, BUSY) })
+    const context = createExecutionContext()
+    const kept = vi.spyOn(context, 'waitUntil')
+    const answered = new Objects(context, env).fetch(
+      await objectRequest('GET', bucket, newKey(), null),
+    )
+    expect(kept).toHaveBeenCalledTimes(1)
+    const [response] = await fakeSeconds(Promise.resolve(kept.mock.calls[0]?.[0]))
+    expect(response).toBe(await answered)
+  })
+
   it('do not wait for a request that the runtime has cancelled', async () => {
     vi.useFakeTimers(FAKE_CLOCK)
     const sent = scriptedBucket({ GetObject: [hanging, object('pixels')] })
