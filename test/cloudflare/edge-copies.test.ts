@@ -150,7 +150,7 @@ it('shares no copy between aliases with different access keys, and purges all of
   const [all, some] = buckets
   const key = parseObjectKey(await putObject('a.png', 'pixels'))
   expect(await read(key, all)).toBe('pixels')
-  expect(await read(key, some)).toContain('storage_error')
+  expect(await read(key, some)).toContain('credentials_invalid')
   await purge(key, 'some')
   await read(key, all)
   expect(await requestsFor(key)).toBe(3)

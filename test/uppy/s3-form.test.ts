@@ -243,7 +243,7 @@ describe('POST /s3/form', () => {
     it('an upload that the bucket refuses', async () => {
       const of = testWorker({ ...withoutForms(), S3_SECRET_ACCESS_KEY: 'wrong' })
       const response = await post(form, formOf(form.fields), of)
-      expect(await uppyRefusal(response)).toMatch(/^502 .*SignatureDoesNotMatch/)
+      expect(await uppyRefusal(response)).toMatch(/^503 .*SignatureDoesNotMatch/)
     })
   })
 })
