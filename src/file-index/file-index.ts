@@ -55,6 +55,7 @@ const TIMEOUT_SECONDS = 10
  * `storage_busy` at the deadline of `now`. The operation may still take effect.
  */
 export function timedIndex(index: FileIndex, now: Date): FileIndex {
+  if (index === noFileIndex) return index
   const timed = <T>(operate: () => Promise<T>): Promise<T> =>
     inTime(TIMEOUT_SECONDS * 1000, now, operate, () =>
       indexUnavailable(new Error(`It did not respond within ${TIMEOUT_SECONDS} seconds.`)),

@@ -259,7 +259,7 @@ describe('a batch', () => {
     const index = memoryFileIndex()
     const keys = Array.from({ length: 30 }, (_, i) => `team/${i}.txt`)
     for (const key of keys) await index.put(testRecord(key))
-    scriptedBucket(BUCKET)
+    scriptedBucket({ ...BUCKET, HeadObject: answer(404) })
     const half = slowIndex(slow, index)
     const app = mounted({ fileIndex: () => ({ ...half, get: async () => null }) })
     const [response, seconds] = await fakeSeconds(app.post('/media/files/delete', { keys }))
@@ -298,7 +298,7 @@ describe('a batch', () => {
 describe('a purge that hangs', () => {
   // @threat request-slow
   it('is purge_failed after ten seconds, with Retry-After', async () => {
-    scriptedBucket(BUCKET)
+    scriptedBucket({ ...BUCKET, HeadObject: answer(404) })
     const purge = hangNextPurge()
     const [response, seconds] = await fakeSeconds(
       mounted({ objectsEntrypoint: 'Objects' }).fetch('/media/files/a.txt', { method: 'DELETE' }),

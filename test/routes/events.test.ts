@@ -151,7 +151,7 @@ describe('with a queue', () => {
     expect(await refused.json()).toMatchObject({ code: 'events_unavailable' })
     const report = {
       eventSource: 'minio:s3',
-      eventTime: new Date().toISOString(),
+      eventTime: new Date(Date.now() - 120_000).toISOString(),
       eventName: 's3:ObjectRemoved:Delete',
       s3: { bucket: { name: 'files' }, object: { key: encodeURIComponent(key) } },
     }
