@@ -40,17 +40,16 @@ export type EventType = (typeof EVENT_TYPES)[number]
 export const eventTypeOf = ({ type }: FileChange): EventType => `file.${type}`
 
 /**
- * Returns the id of an event: a digest of what happened, bucket, key, ETag and the object's date.
- * A repeat has the same id, also if it reports a replaced file as recorded. A provisional record,
- * without an owner, has another id than the later one with the owner. `about` is the record of
+ * Returns the id of an event: a digest of what happened, bucket, key, ETag and the object's date, and
+ * of the owner of a file that is stored. A repeat has the same id, also if it reports a replaced file
+ * as recorded. A record with another owner, or the first one, has another id. `about` is the record of
  * the file. Without one, as for a deleted file that was never recorded, each event has its own id.
  */
 export async function eventId(
   { type, file: { bucket, key } }: FileChange,
   about: Pick<FileRecord, 'etag' | 'createdAt' | 'owner'> | null,
 ): Promise<string> {
-  const stored = about?.owner === null ? 'provisional' : 'stored'
-  const what = type === 'deleted' ? 'deleted' : stored
+  const what = type === 'deleted' ? type : (about?.owner ?? null)
   const upload = about === null ? [crypto.randomUUID()] : [about.etag, about.createdAt]
   const digest = await crypto.subtle.digest(
     'SHA-256',

@@ -13,12 +13,7 @@ import { json } from '../http/responses.ts'
 import { readBody } from '../http/validate.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { type Drop, type Notification, readS3Body } from '../uploads/notification.ts'
-import {
-  recordAllNotified,
-  recorderOf,
-  SETTLED_SECONDS,
-  summarize,
-} from '../uploads/record-notified.ts'
+import { recordAllNotified, recorderOf, summarize } from '../uploads/record-notified.ts'
 
 const MAX_BODY_BYTES = 256 * 1024
 /** A request may cause only so many requests to the bucket and to KV. Servers send one record. */
@@ -53,11 +48,9 @@ export const notificationRoutes = newApp().post('/notifications', async (c, next
   const waits = results.map((result) => (result.status === 'fulfilled' ? result.value : 0))
   const retryAfterSeconds = Math.max(...waits.filter((wait) => typeof wait === 'number'), 0)
   if (retryAfterSeconds > 0)
-    throw new ApiError(
-      'notification_early',
-      `The object is younger than ${SETTLED_SECONDS} seconds. Repeat the notification later.`,
-      { retryAfterSeconds },
-    )
+    throw new ApiError('notification_early', 'The object is too young. Repeat this later.', {
+      retryAfterSeconds,
+    })
   return json(c, { counts })
 })
 

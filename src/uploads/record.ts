@@ -82,10 +82,7 @@ export async function recordUpload(
   ])
   const isOfOther = known !== null && known.owner !== null && known.owner !== owner
   if (claim !== undefined && isOfOther && !claim.ofOthers)
-    throw new ApiError(
-      'forbidden',
-      'Another owner has recorded this file. This needs the scopes files:read and files:record.',
-    )
+    throw hasOtherOwner('files:read and files:record')
   if (head === null) {
     if (known !== null) await gone(known)
     throw objectNotFound()
@@ -186,10 +183,13 @@ export async function yieldTo(
   throw fileReplaced()
 }
 
+export const hasOtherOwner = (scopes: string): ApiError =>
+  new ApiError('forbidden', `This file has another owner. For that, you need ${scopes}.`)
+
 export const fileReplaced = (): ApiError =>
   new ApiError(
     'file_replaced',
-    'Another upload has replaced the object. Record that one with POST /files first.',
+    'The object was replaced. Record the new one with POST /files first.',
   )
 
 /**

@@ -4,7 +4,7 @@ import type { FileIndex } from '../file-index/file-index.ts'
 import type { FileRecord } from '../file-index/file-record.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { headObject } from '../storage/object.ts'
-import { fileReplaced, isSameUpload, objectNotFound, yieldTo } from './record.ts'
+import { fileReplaced, hasOtherOwner, isSameUpload, objectNotFound, yieldTo } from './record.ts'
 
 /**
  * Changes the display name in the record of a file, and nothing else. `owner` is the only owner whose
@@ -28,7 +28,7 @@ export async function renameFile(
         'The index has no record of this file. Record it with POST /files.',
       )
     if (owner === null || known.owner === owner) return known
-    throw new ApiError('forbidden', "To rename another owner's file needs the scope files:delete.")
+    throw hasOtherOwner('files:delete')
   }
   const [known, head] = await Promise.all([find(), headObject(bucket, key, now)])
   if (head === null) throw objectNotFound()
@@ -39,7 +39,7 @@ export async function renameFile(
   const stored = await index.put({ ...latest, name })
   const after = await headObject(bucket, key, now)
   if (after === null) {
-    await index.remove(bucket.alias, key)
+    await forget(bucket, index, key, null, null, now)
     throw objectNotFound()
   }
   return isSameUpload(stored, after) ? stored : yieldTo(bucket, index, key, after)

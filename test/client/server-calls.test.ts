@@ -186,6 +186,19 @@ describe('a PUT to the bucket', () => {
     expect(puts.map(({ headers }) => headers)).toEqual([signed.headers, signed.headers])
   })
 
+  // @threat file-misattributed
+  it('to a chosen key is recorded only if nobody has replaced it', async () => {
+    vi.stubGlobal('fetch', async () => new Response(null, { headers: { ETag: '"e"' } }))
+    const record = async (options: object) => {
+      await client.upload(new Uint8Array(5), options)
+      return calls.at(-1)?.body
+    }
+    expect(await record({ key: 'a' })).toEqual({ key: 'a', name: 'a', etag: '"e"' })
+    expect(await record({ fileName: 'a' })).toEqual({ key: 'a', name: 'a' })
+    vi.stubGlobal('fetch', async () => new Response(null))
+    expect(await record({ key: 'a' })).toEqual({ key: 'a', name: 'a' })
+  })
+
   it('waits as long as the Retry-After of the bucket says', async () => {
     const puts: number[] = []
     vi.stubGlobal('fetch', async () => {

@@ -310,6 +310,23 @@ describe("a notification within Workers KV's minute", () => {
     expect(await outcome({}, at(0), inSeconds(180))).toBe('missing')
   })
 
+  // @threat record-disowned
+  it('does not read the index about a young object, since KV would keep what it says', async () => {
+    scriptedBucket({ HeadObject: object('"e1"', 20) })
+    const get = vi.fn(index.get)
+    expect(await outcome({ index: { ...index, get } }, at(0), inSeconds(100))).toBe(10)
+    expect(get).not.toHaveBeenCalled()
+  })
+
+  // @threat record-disowned
+  it('waits for an object that appears when it asks the bucket again', async () => {
+    scriptedBucket({ HeadObject: object('"e0"') })
+    const { record } = await recordedBy('key:ann')
+    scriptedBucket({ HeadObject: [object('"e1"', 60), object('"e2"', 200)] })
+    expect(await outcome({}, at(60), inSeconds(210))).toBe(80)
+    expect(await known()).toEqual(record)
+  })
+
   it('does not wait for a newer object, which has its own notification', async () => {
     scriptedBucket({ HeadObject: object('"e2"', 60) })
     const of = (etag: string | undefined) => outcome({}, { ...at(0), etag }, inSeconds(100))
@@ -323,7 +340,7 @@ describe("a notification within Workers KV's minute", () => {
   it('waits for the longest time of all places', async () => {
     const buckets = [aliased(), { ...aliased('elsewhere'), origin: 'https://elsewhere.example' }]
     scriptedBucket({
-      HeadObject: (sent) => object('"e1"', sent.url.includes('elsewhere') ? 60 : 0)(sent),
+      HeadObject: (sent) => object('"e1"', sent.url.includes('elsewhere') ? 60 : 40)(sent),
     })
     expect(await outcome({ buckets }, at(0), inSeconds(100))).toBe(50)
   })

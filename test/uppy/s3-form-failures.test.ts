@@ -1,10 +1,11 @@
-import { describe, expect, inject, it } from 'vitest'
+import { describe, expect, inject, it, vi } from 'vitest'
 import { jsonOf } from '../support/app.ts'
 import { fromBase64 } from '../support/base64.ts'
 import { bucketFetch } from '../support/bucket.ts'
 import { captureLog } from '../support/capture-log.ts'
 import { bearer, testApiKey } from '../support/credentials.ts'
 import { mount } from '../support/mount.ts'
+import { answer, scriptedBucket } from '../support/scripted-bucket.ts'
 import { completeXml } from '../support/uppy.ts'
 import { s3rverBucket, testWorker } from '../support/worker.ts'
 
@@ -79,6 +80,26 @@ describe('a form through the Worker', () => {
       })
     },
   )
+})
+
+// @threat file-misattributed
+it('a form does not record the object that another upload has put in its place', async () => {
+  const form: Form = await (await worker.fetch('/s3/params?filename=a.bin')).json()
+  const head = (etag: string) =>
+    answer(200, null, {
+      ...{ 'Content-Length': '5', ETag: etag },
+      'Last-Modified': new Date().toUTCString(),
+    })
+  for (const [etag, status] of [
+    ['"e2"', 409],
+    ['"e1"', 201],
+  ] as const) {
+    scriptedBucket({ PutObject: answer(200, null, { ETag: '"e1"' }), HeadObject: head(etag) })
+    const response = await worker.fetch(form.url, await post(form.fields))
+    expect([etag, response.status]).toEqual([etag, status])
+    if (status === 409) expect(await response.json()).toMatchObject({ code: 'file_replaced' })
+  }
+  vi.unstubAllGlobals()
 })
 
 it.each<[string, () => Promise<RequestInit>]>([
