@@ -75,12 +75,12 @@ export const objectsEntrypoint = <E extends object>(
       const method = asked === 'HEAD' ? 'HEAD' : 'GET'
       const deadline = Math.min(Number(headers.get(DEADLINE) ?? Infinity), newDeadline())
       const now = new RequestTime(deadline)
-      const { searchParams, search: query } = new URL(href)
-      const { bucket, key, url } = await this.#locate(new URL(href))
+      const location = new URL(href)
+      const { bucket, key, url } = await this.#locate(location)
       const about = { requestId: headers.get(ASKER), bucket: bucket.alias }
-      const variant = specIn(searchParams)
+      const variant = specIn(location.searchParams)
       if (variant !== null) {
-        const wanted = { bucket, key, variant, url, query, range }
+        const wanted = { bucket, key, variant, url, query: location.search, range }
         const image = await inTime(Infinity, now, () => this.#variant(wanted, now))
         return method === 'HEAD' ? new Response(null, image) : image
       }
