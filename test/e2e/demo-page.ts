@@ -41,6 +41,9 @@ export interface TestFile {
   readonly buffer: Buffer
 }
 
+/** A file that the page sends in three parts, since it has more than 16 MiB. */
+export const FILM = { name: 'film.bin', size: 16 * 1024 ** 2 + 1000, parts: ['1', '2', '3'] }
+
 /** Starts `npm run dev` with an empty bucket, on free ports, with `flags`. */
 export async function startDemoPage(...flags: readonly string[]): Promise<DemoPage> {
   await using stack = new AsyncDisposableStack()
@@ -128,18 +131,6 @@ export const tile = (page: Page, name: string) =>
   page
     .getByRole('listitem')
     .filter({ has: page.getByRole('button', { name: `Actions for ${name}` }) })
-
-/** Limits the page to this many bytes per second of upload. 0 means no limit. */
-export async function limitUploads(page: Page, bytesPerSecond: number): Promise<void> {
-  const session = await page.context().newCDPSession(page)
-  await session.send('Network.enable')
-  await session.send('Network.emulateNetworkConditions', {
-    offline: false,
-    latency: 0,
-    downloadThroughput: -1,
-    uploadThroughput: bytesPerSecond === 0 ? -1 : bytesPerSecond,
-  })
-}
 
 const axeSchema = z.object({
   violations: z.array(

@@ -6,17 +6,15 @@ import {
   choose,
   type DemoPage,
   dropOn,
-  limitUploads,
+  FILM,
   seriousFindings,
   startDemoPage,
   type TestFile,
   tile,
 } from './demo-page.ts'
+import { type HeldPart, holdPart } from './held-part.ts'
 import { smallPng } from './small-png.ts'
 import { CHROMIUM, describeWith, RADOSGW } from './system-package.ts'
-
-const MIB = 1024 ** 2
-const FILM = { name: 'film.bin', size: 24 * MIB, parts: ['1', '2', '3'] }
 
 const picture = (name: string, grey: number): TestFile => ({
   name,
@@ -28,15 +26,14 @@ const names = (page: Page): Promise<string[]> => page.locator('.file-name').allT
 
 const notice = (page: Page) => page.locator('#notice')
 
-/** Sends the first part of a large file, and slows down the rest. */
-async function sendOnePart(page: Page, directory: string): Promise<void> {
+/** Starts the upload of a large file, of which the bucket gets only the first part. */
+async function sendOnePart(page: Page, directory: string): Promise<HeldPart> {
   const film = join(directory, FILM.name)
   await writeFile(film, Buffer.alloc(FILM.size, FILM.name))
-  await limitUploads(page, 12 * MIB)
-  const sent = page.waitForResponse((response) => response.url().includes('partNumber=1'))
+  const part2 = await holdPart(page, 2)
   await choose(page, film)
-  await sent
-  await limitUploads(page, MIB)
+  await part2.isHeld()
+  return part2
 }
 
 /** The rules for uploads of a large file. */
@@ -49,12 +46,12 @@ function partRules(demo: () => DemoPage): void {
       const part = new URL(request.url()).searchParams.get('partNumber')
       if (request.method() === 'PUT' && part !== null) sent.push(part)
     })
-    await sendOnePart(page, demo().directory)
+    const { release } = await sendOnePart(page, demo().directory)
     await page.getByRole('button', { name: 'Pause', exact: true }).click()
     await page.getByText('Upload paused').waitFor()
     expect(sent).toEqual(['1'])
     expect(await seriousFindings(page)).toEqual([])
-    await limitUploads(page, 0)
+    await release()
     await page.getByRole('button', { name: 'Resume', exact: true }).click()
     await tile(page, FILM.name).waitFor()
     expect(sent).toEqual(FILM.parts)
@@ -301,6 +298,7 @@ describeWith([CHROMIUM], 'the page of npm run dev in Chromium', () => {
   it('shows that the bucket or the Worker is unreachable, and continues when it is back', async () => {
     await using tab = await demo.open()
     const { page } = tab
+    await page.clock.install()
     await choose(page, picture('before.png', 20))
     await tile(page, 'before.png').waitFor()
     const bucket = (url: URL) => url.searchParams.has('X-Amz-Signature')
@@ -312,7 +310,12 @@ describeWith([CHROMIUM], 'the page of npm run dev in Chromium', () => {
       await choose(page, picture(name, 30))
       await page.locator('#connection').getByText(message).waitFor()
       await page.unroute(gone)
-      await tile(page, name).waitFor()
+      await expect
+        .poll(async () => {
+          await page.clock.fastForward(5000) // the pause before the next try
+          return tile(page, name).count()
+        })
+        .toBe(1)
     }
   })
 

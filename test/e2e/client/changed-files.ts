@@ -9,8 +9,8 @@ import type { ClientContext } from './context.ts'
 
 declare const page: ClientPage
 
-/** Six parts. */
-const SIZE = 5 * PART_BYTES + 1000
+/** Three parts. */
+const SIZE = 2 * PART_BYTES + 1000
 
 /** Files that have changed. */
 export function changedFileRules(context: () => ClientContext): void {
@@ -45,9 +45,9 @@ export function changedFileRules(context: () => ClientContext): void {
       const path = join(directory, 'film.bin')
       await writeFile(path, patternBytes(SIZE))
       await tab.page.locator('input').setInputFiles(path)
-      const cut = holdAfter(3)
+      const cut = holdAfter(1)
       await tab.page.evaluate(() => page.beginChosen({ multipart: true }))
-      await tab.partsTaken(3)
+      await tab.partsTaken(1)
       await change(path)
       cut()
       expect(await tab.failure()).toMatchObject({
@@ -61,9 +61,9 @@ export function changedFileRules(context: () => ClientContext): void {
   )
 
   it('does not resume with other content, and aborts the old upload', async () => {
-    holdAfter(3)
+    holdAfter(1)
     await tab.begin(SIZE, { multipart: true })
-    await tab.partsTaken(3)
+    await tab.partsTaken(1)
     const [first] = tab.parts()
     await tab.reload()
     context().proxy.failure = () => null
@@ -71,7 +71,7 @@ export function changedFileRules(context: () => ClientContext): void {
     const { key } = await tab.end()
     expect(key).not.toBe(first?.key)
     const sent = tab.parts().filter((part) => part.key === key)
-    expect(sent).toHaveLength(6)
+    expect(sent).toHaveLength(3)
     await expectDropped()
   })
 
@@ -90,9 +90,9 @@ export function changedFileRules(context: () => ClientContext): void {
   })
 
   it('aborts an upload that was not resumed for six days', async () => {
-    holdAfter(3)
+    holdAfter(1)
     await tab.begin(SIZE, { multipart: true })
-    await tab.partsTaken(3)
+    await tab.partsTaken(1)
     const [abandoned] = tab.parts()
     const upload = () => context().hasUpload(abandoned?.key ?? '', abandoned?.s3UploadId ?? '')
     const beginOther = async () => {
