@@ -26,6 +26,15 @@ export function changedFileRules(context: () => ClientContext): void {
   })
   afterEach(() => tab.close())
 
+  /** Playwright would choose a copy of the file, since it only connects to the browser. */
+  const choose = async (path: string): Promise<void> => {
+    const session = await tab.page.context().newCDPSession(tab.page)
+    const { root } = await session.send('DOM.getDocument')
+    const input = { nodeId: root.nodeId, selector: 'input' }
+    const { nodeId } = await session.send('DOM.querySelector', input)
+    await session.send('DOM.setFileInputFiles', { nodeId, files: [path] })
+    await session.detach()
+  }
   const holdAfter = (count: number) => {
     const held = Promise.withResolvers<'cut'>()
     context().proxy.failure = ({ partNumber }) => (partNumber > count ? held.promise : null)
@@ -44,7 +53,7 @@ export function changedFileRules(context: () => ClientContext): void {
     async (_, change) => {
       const path = join(directory, 'film.bin')
       await writeFile(path, patternBytes(SIZE))
-      await tab.page.locator('input').setInputFiles(path)
+      await choose(path)
       const cut = holdAfter(1)
       await tab.page.evaluate(() => page.beginChosen({ multipart: true }))
       await tab.partsTaken(1)
@@ -78,7 +87,7 @@ export function changedFileRules(context: () => ClientContext): void {
   it('fails immediately when a small file has changed since it was chosen', async () => {
     const path = join(directory, 'small.bin')
     await writeFile(path, 'before')
-    await tab.page.locator('input').setInputFiles(path)
+    await choose(path)
     // Chromium compares the file with its state when the page first read it.
     await tab.page.locator('input').evaluate((input) => Reflect.get(input, 'files')[0].size)
     await writeFile(path, 'afterwards')
