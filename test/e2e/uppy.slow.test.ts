@@ -201,7 +201,7 @@ describeWith([RADOSGW, CHROMIUM], 'Uppy in Chromium, with Ceph RGW behind the Wo
 
     it('leaves no parts in the bucket when it is cancelled', async () => {
       await holdPart(tab, 2)
-      const begun = tab.waitForRequest(({ url }) => url().includes('partNumber=1&'))
+      const begun = tab.waitForRequest((request) => request.url().includes('partNumber=1&'))
       await begin(version, await chosen())
       const url = new URL((await begun).url())
       const key = decodeURIComponent(url.pathname.split('/').slice(2).join('/'))
