@@ -44,14 +44,14 @@ export interface TestFile {
 /** A file that the page sends in three parts, since it has more than 16 MiB. */
 export const FILM = { name: 'film.bin', size: 16 * 1024 ** 2 + 1000, parts: ['1', '2', '3'] }
 
-/** Starts `npm run dev` with an empty bucket, on free ports, with `flags`. */
-export async function startDemoPage(...flags: readonly string[]): Promise<DemoPage> {
+/** Starts `npm run dev` with an empty bucket, on free ports. */
+export async function startDemoPage(): Promise<DemoPage> {
   await using stack = new AsyncDisposableStack()
   const directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
   stack.defer(() => rm(directory, { recursive: true }))
   const [port, s3Port] = [await freePort(), await freePort()]
   const ports = ['--port', `${port}`, '--s3-port', `${s3Port}`]
-  const dev = stack.use(startNpm('run', 'dev', '--', ...ports, '--data', directory, ...flags))
+  const dev = stack.use(startNpm('run', 'dev', '--', ...ports, '--data', directory))
   const browser = await connectChromium()
   stack.defer(() => browser.close())
   await dev.printed(/Ctrl-C to stop/)

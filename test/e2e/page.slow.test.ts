@@ -14,7 +14,7 @@ import {
 } from './demo-page.ts'
 import { type HeldPart, holdPart } from './held-part.ts'
 import { smallPng } from './small-png.ts'
-import { CHROMIUM, describeWith, RADOSGW } from './system-package.ts'
+import { CHROMIUM, describeWith } from './system-package.ts'
 
 const picture = (name: string, grey: number): TestFile => ({
   name,
@@ -34,47 +34,6 @@ async function sendOnePart(page: Page, directory: string): Promise<HeldPart> {
   await choose(page, film)
   await part2.isHeld()
   return part2
-}
-
-/** The rules for uploads of a large file. */
-function partRules(demo: () => DemoPage): void {
-  it('pauses a large file, and resumes it at the same place', async () => {
-    await using tab = await demo().open()
-    const { page } = tab
-    const sent: string[] = []
-    page.on('requestfinished', (request) => {
-      const part = new URL(request.url()).searchParams.get('partNumber')
-      if (request.method() === 'PUT' && part !== null) sent.push(part)
-    })
-    const { release } = await sendOnePart(page, demo().directory)
-    await page.getByRole('button', { name: 'Pause', exact: true }).click()
-    await page.getByText('Upload paused').waitFor()
-    expect(sent).toEqual(['1'])
-    expect(await seriousFindings(page)).toEqual([])
-    await release()
-    await page.getByRole('button', { name: 'Resume', exact: true }).click()
-    await tile(page, FILM.name).waitFor()
-    expect(sent).toEqual(FILM.parts)
-    const { files } = await demo().list()
-    expect(files[0]).toMatchObject({ name: FILM.name, size: FILM.size })
-    expect(tab.failures).toEqual([])
-  })
-
-  it('cancels a large file', async () => {
-    await using tab = await demo().open()
-    const { page } = tab
-    const aborts: number[] = []
-    page.on('response', (response) => {
-      if (response.request().method() === 'DELETE') aborts.push(response.status())
-    })
-    const before = await names(page)
-    await sendOnePart(page, demo().directory)
-    await page.getByRole('button', { name: 'Cancel', exact: true }).last().click()
-    await page.getByText('Drop files here').first().waitFor()
-    await expect.poll(() => aborts).toEqual([204])
-    expect(await names(page)).toEqual(before)
-    expect(tab.failures).toEqual([])
-  })
 }
 
 describeWith([CHROMIUM], 'the page of npm run dev in Chromium', () => {
@@ -335,7 +294,43 @@ describeWith([CHROMIUM], 'the page of npm run dev in Chromium', () => {
     expect(tab.failures).toEqual([])
   })
 
-  partRules(() => demo)
+  it('pauses a large file, and resumes it at the same place', async () => {
+    await using tab = await demo.open()
+    const { page } = tab
+    const sent: string[] = []
+    page.on('requestfinished', (request) => {
+      const part = new URL(request.url()).searchParams.get('partNumber')
+      if (request.method() === 'PUT' && part !== null) sent.push(part)
+    })
+    const { release } = await sendOnePart(page, demo.directory)
+    await page.getByRole('button', { name: 'Pause', exact: true }).click()
+    await page.getByText('Upload paused').waitFor()
+    expect(sent).toEqual(['1'])
+    expect(await seriousFindings(page)).toEqual([])
+    await release()
+    await page.getByRole('button', { name: 'Resume', exact: true }).click()
+    await tile(page, FILM.name).waitFor()
+    expect(sent).toEqual(FILM.parts)
+    const { files } = await demo.list()
+    expect(files[0]).toMatchObject({ name: FILM.name, size: FILM.size })
+    expect(tab.failures).toEqual([])
+  })
+
+  it('cancels a large file', async () => {
+    await using tab = await demo.open()
+    const { page } = tab
+    const aborts: number[] = []
+    page.on('response', (response) => {
+      if (response.request().method() === 'DELETE') aborts.push(response.status())
+    })
+    const before = await names(page)
+    await sendOnePart(page, demo.directory)
+    await page.getByRole('button', { name: 'Cancel', exact: true }).last().click()
+    await page.getByText('Drop files here').first().waitFor()
+    await expect.poll(() => aborts).toEqual([204])
+    expect(await names(page)).toEqual(before)
+    expect(tab.failures).toEqual([])
+  })
 
   it('loads more pages while scrolling', async () => {
     await Promise.all(Array.from({ length: 60 }, (_, index) => demo.put(`${index}.txt`)))
@@ -351,25 +346,4 @@ describeWith([CHROMIUM], 'the page of npm run dev in Chromium', () => {
     expect(shown[0]).toBe('last.txt')
     expect(tab.failures).toEqual([])
   })
-})
-
-describeWith([CHROMIUM, RADOSGW], 'the page of npm run dev -- --ceph in Chromium', () => {
-  const stack = new AsyncDisposableStack()
-  let demo: DemoPage
-
-  beforeAll(async () => {
-    demo = stack.use(await startDemoPage('--ceph'))
-  })
-
-  afterAll(() => stack.disposeAsync())
-
-  it('uploads an image and shows it', async () => {
-    await using tab = await demo.open()
-    const file = picture('Grüne Wiese.png', 100)
-    await choose(tab.page, file)
-    await tile(tab.page, file.name).locator('img').waitFor()
-    expect(tab.failures).toEqual([])
-  })
-
-  partRules(() => demo)
 })
