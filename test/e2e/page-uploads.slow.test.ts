@@ -125,7 +125,7 @@ describeWith([CHROMIUM], 'uploads on the page of a Worker in Chromium', () => {
     const part2 = await holdPart(page, 2)
     await choose(page, film)
     await part2.isHeld()
-    expect(parts).toEqual(['1'])
+    await expect.poll(() => parts).toEqual(['1'])
     return { ...part2, parts }
   }
 
