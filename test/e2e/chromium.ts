@@ -26,6 +26,18 @@ function patient(browser: Browser): Browser {
 }
 
 /**
+ * Chooses the file at `path` in the first control that matches `selector`. Playwright would send a
+ * copy of the file to the browser, since it only connects to it.
+ */
+export async function chooseFromDisk(page: Page, selector: string, path: string): Promise<void> {
+  const session = await page.context().newCDPSession(page)
+  const { root } = await session.send('DOM.getDocument')
+  const { nodeId } = await session.send('DOM.querySelector', { nodeId: root.nodeId, selector })
+  await session.send('DOM.setFileInputFiles', { nodeId, files: [path] })
+  await session.detach()
+}
+
+/**
  * Chooses files with only the keyboard, in the control that matches the selector `control`. Repeats
  * a key that has no effect, since Chromium ignores keys before it has painted the page.
  */

@@ -5,9 +5,10 @@ import { join } from 'node:path'
 import type { BrowserContextOptions, Page } from 'playwright-core'
 import * as z from 'zod/mini'
 import { freePort } from '../../dev/ports.ts'
-import { connectChromium } from './chromium.ts'
+import { chooseFromDisk, connectChromium } from './chromium.ts'
 import { startNpm } from './npm-process.ts'
 
+const CHOOSER = '#uploader input[type=file]'
 const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js')
 
 /** The page of `npm run dev`, and a browser to open it. */
@@ -104,8 +105,12 @@ export async function startDemoPage(): Promise<DemoPage> {
 /**
  * Adds a file to Uppy's Dashboard, as its "browse files" does. A large file is added by its path.
  */
-export const choose = (page: Page, file: TestFile | string): Promise<void> =>
-  page.locator('#uploader input[type=file]').first().setInputFiles(file)
+export async function choose(page: Page, file: TestFile | string): Promise<void> {
+  const control = page.locator(CHOOSER).first()
+  if (typeof file !== 'string') return control.setInputFiles(file)
+  await control.waitFor({ state: 'attached' })
+  return chooseFromDisk(page, CHOOSER, file)
+}
 
 /** Drops files on the element that `selector` names. */
 export async function dropOn(page: Page, selector: string, files: readonly TestFile[]) {

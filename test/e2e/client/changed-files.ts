@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
 import type { ClientPage } from '../../../client/test/page-api.ts'
+import { chooseFromDisk } from '../chromium.ts'
 import { patternBytes } from '../pattern-bytes.ts'
 import { type ClientTab, openClientTab, PART_BYTES } from './client-tab.ts'
 import type { ClientContext } from './context.ts'
@@ -26,15 +27,6 @@ export function changedFileRules(context: () => ClientContext): void {
   })
   afterEach(() => tab.close())
 
-  /** Playwright would choose a copy of the file, since it only connects to the browser. */
-  const choose = async (path: string): Promise<void> => {
-    const session = await tab.page.context().newCDPSession(tab.page)
-    const { root } = await session.send('DOM.getDocument')
-    const input = { nodeId: root.nodeId, selector: 'input' }
-    const { nodeId } = await session.send('DOM.querySelector', input)
-    await session.send('DOM.setFileInputFiles', { nodeId, files: [path] })
-    await session.detach()
-  }
   const holdAfter = (count: number) => {
     const held = Promise.withResolvers<'cut'>()
     context().proxy.failure = ({ partNumber }) => (partNumber > count ? held.promise : null)
@@ -53,7 +45,7 @@ export function changedFileRules(context: () => ClientContext): void {
     async (_, change) => {
       const path = join(directory, 'film.bin')
       await writeFile(path, patternBytes(SIZE))
-      await choose(path)
+      await chooseFromDisk(tab.page, 'input', path)
       const cut = holdAfter(1)
       await tab.page.evaluate(() => page.beginChosen({ multipart: true }))
       await tab.partsTaken(1)
@@ -87,7 +79,7 @@ export function changedFileRules(context: () => ClientContext): void {
   it('fails immediately when a small file has changed since it was chosen', async () => {
     const path = join(directory, 'small.bin')
     await writeFile(path, 'before')
-    await choose(path)
+    await chooseFromDisk(tab.page, 'input', path)
     // Chromium compares the file with its state when the page first read it.
     await tab.page.locator('input').evaluate((input) => Reflect.get(input, 'files')[0].size)
     await writeFile(path, 'afterwards')
