@@ -16,7 +16,7 @@ export default defineConfig(({ mode }) => ({
     },
     rolldownOptions: {
       external: ['react'],
-      // `'use client'` is kept: test/e2e/client-build.test.ts.
+      // `'use client'` is kept: test/e2e/client-build.slow.test.ts.
       onLog: (level, log, handle) => {
         if (log.code !== 'MODULE_LEVEL_DIRECTIVE') handle(level, log)
       },

@@ -104,9 +104,9 @@ function browserRules(start: typeof startS3rver): void {
     const file = join(directory, 'Grüne Wiese.png')
     await writeFile(file, smallPng(WIDTH, HEIGHT))
     const tab = await browser.newPage()
-    await tab.goto(pageUrl, { timeout: 20_000 })
+    await tab.goto(pageUrl)
     await tab.setInputFiles('input', file)
-    const output = await tab.locator('output:not(:empty)').textContent({ timeout: 20_000 })
+    const output = await tab.locator('output:not(:empty)').textContent()
     const outcome = outcomeSchema.parse(JSON.parse(output ?? ''))
     expect(outcome).toMatchObject({ width: WIDTH, height: HEIGHT })
     expect(outcome.etag).toMatch(/^"[0-9a-f]{32}"$/)
@@ -133,7 +133,7 @@ function browserRules(start: typeof startS3rver): void {
     const { link } = linkSchema.parse(await post(path, {}))
     const tab = await browser.newPage()
     const width = async () => {
-      await tab.goto(pageUrl, { timeout: 20_000 })
+      await tab.goto(pageUrl)
       return tab.evaluate(`(async () => {
         const image = document.querySelector('img')
         image.src = ${JSON.stringify(link)}

@@ -1,9 +1,7 @@
-import { afterAll, beforeAll, describe } from 'vitest'
+import { afterAll, beforeAll } from 'vitest'
 import { startCeph } from '../../dev/ceph.ts'
-import { changedFileRules } from './client/changed-files.ts'
 import { type ClientContext, startClientContext } from './client/context.ts'
 import { outageRules } from './client/outages.ts'
-import { tabRules } from './client/tabs.ts'
 import { CHROMIUM, describeWith, RADOSGW } from './system-package.ts'
 
 describeWith(
@@ -15,13 +13,12 @@ describeWith(
       if (started === undefined) throw new Error('The server is not running.')
       return started
     }
+    // It kills the server, so it can't share one.
     beforeAll(async () => {
       started = await startClientContext(startCeph)
     })
     afterAll(() => started?.close())
 
-    describe('outages', () => outageRules(context))
-    describe('two tabs', () => tabRules(context))
-    describe('changed files', () => changedFileRules(context))
+    outageRules(context)
   },
 )

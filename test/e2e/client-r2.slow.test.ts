@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, describe } from 'vitest'
 import { startR2 } from '../../dev/r2.ts'
+import { callRules } from './client/calls.ts'
+import { changedFileRules } from './client/changed-files.ts'
 import { type ClientContext, startClientContext } from './client/context.ts'
-import { interruptedRules } from './client/interrupted.ts'
-import { largeFileRules, resumeRules } from './client/large-files.ts'
+import { failureRules } from './client/failures.ts'
+import { largeFileRules, manyPartsRules, resumeRules } from './client/large-files.ts'
 import { slowLineRules } from './client/slow-lines.ts'
 import { tabRules } from './client/tabs.ts'
 import { CHROMIUM, describeWith } from './system-package.ts'
@@ -18,9 +20,12 @@ describeWith([CHROMIUM], 'the client in Chromium with a simulated R2', () => {
   })
   afterAll(() => started?.close())
 
-  describe('large files', () => largeFileRules(context, 'simulated R2'))
+  describe('many parts', () => manyPartsRules(context))
+  describe('large files', () => largeFileRules(context))
   describe('an interruption', () => resumeRules(context, 'simulated R2'))
-  describe('a network outage', () => interruptedRules(context))
+  describe('errors', () => failureRules(context))
+  describe('calls', () => callRules(context))
+  describe('changed files', () => changedFileRules(context))
   describe('two tabs', () => tabRules(context))
   describe('slow lines', () => slowLineRules(context))
 })

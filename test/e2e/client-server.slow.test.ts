@@ -6,7 +6,7 @@ import { uploadRules } from './server-sdk/uploads.ts'
 import { sharedCeph } from './shared.ts'
 import { describeWith, RADOSGW } from './system-package.ts'
 
-function declare(start: (options: S3ServerOptions) => Promise<S3Server>): void {
+function declare(start: (options: S3ServerOptions) => Promise<S3Server>, isCeph: boolean): void {
   let started: ServerContext | undefined
   const context = () => {
     if (started === undefined) throw new Error('The server is not running.')
@@ -17,8 +17,8 @@ function declare(start: (options: S3ServerOptions) => Promise<S3Server>): void {
   })
   afterAll(() => started?.close())
 
-  uploadRules(context)
+  uploadRules(context, isCeph)
 }
 
-describe('the server client with s3rver', () => declare(startS3rver))
-describeWith([RADOSGW], 'the server client with Ceph RGW', () => declare(sharedCeph))
+describe('the server client with s3rver', () => declare(startS3rver, false))
+describeWith([RADOSGW], 'the server client with Ceph RGW', () => declare(sharedCeph, true))

@@ -1,9 +1,7 @@
 import { afterAll, beforeAll, describe } from 'vitest'
 import type { S3Server, S3ServerOptions } from '../../dev/s3-server.ts'
 import { startS3rver } from '../../dev/s3rver.ts'
-import { callRules } from './client/calls.ts'
 import { type ClientContext, startClientContext } from './client/context.ts'
-import { failureRules } from './client/failures.ts'
 import { largeFileRules, resumeRules } from './client/large-files.ts'
 import { uppyHelperRules } from './client/uppy-helper.ts'
 import { sharedCeph } from './shared.ts'
@@ -21,17 +19,15 @@ function startWith(start: (options: S3ServerOptions) => Promise<S3Server>): () =
   }
 }
 
+// What depends on the bucket's answers. client-r2.slow.test.ts has the other rules.
 describeWith([CHROMIUM, RADOSGW], 'the client in Chromium with Ceph RGW', () => {
   const context = startWith(sharedCeph)
-  describe('large files', () => largeFileRules(context, 'Ceph RGW'))
+  describe('large files', () => largeFileRules(context))
   describe('an interruption', () => resumeRules(context, 'Ceph RGW'))
   describe('with Uppy', () => uppyHelperRules(context, 'Ceph RGW'))
-  describe('errors', () => failureRules(context))
-  describe('calls', () => callRules(context))
 })
 
 describeWith([CHROMIUM], 'the client in Chromium with s3rver', () => {
   const context = startWith(startS3rver)
-  describe('large files', () => largeFileRules(context, 's3rver'))
   describe('with Uppy', () => uppyHelperRules(context, 's3rver'))
 })

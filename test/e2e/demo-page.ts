@@ -5,9 +5,10 @@ import { join } from 'node:path'
 import type { BrowserContextOptions, Page } from 'playwright-core'
 import * as z from 'zod/mini'
 import { freePort } from '../../dev/ports.ts'
-import { connectChromium } from './chromium.ts'
+import { chooseFromDisk, connectChromium } from './chromium.ts'
 import { startNpm } from './npm-process.ts'
 
+const CHOOSER = '#uploader input[type=file]'
 const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js')
 
 /** The page of `npm run dev`, and a browser to open it. */
@@ -41,14 +42,17 @@ export interface TestFile {
   readonly buffer: Buffer
 }
 
-/** Starts `npm run dev` with an empty bucket, on free ports, with `flags`. */
-export async function startDemoPage(...flags: readonly string[]): Promise<DemoPage> {
+/** A file that the page sends in three parts, since it has more than 16 MiB. */
+export const FILM = { name: 'film.bin', size: 16 * 1024 ** 2 + 1000, parts: ['1', '2', '3'] }
+
+/** Starts `npm run dev` with an empty bucket, on free ports. */
+export async function startDemoPage(): Promise<DemoPage> {
   await using stack = new AsyncDisposableStack()
   const directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
   stack.defer(() => rm(directory, { recursive: true }))
   const [port, s3Port] = [await freePort(), await freePort()]
   const ports = ['--port', `${port}`, '--s3-port', `${s3Port}`]
-  const dev = stack.use(startNpm('run', 'dev', '--', ...ports, '--data', directory, ...flags))
+  const dev = stack.use(startNpm('run', 'dev', '--', ...ports, '--data', directory))
   const browser = await connectChromium()
   stack.defer(() => browser.close())
   await dev.printed(/Ctrl-C to stop/)
@@ -101,8 +105,12 @@ export async function startDemoPage(...flags: readonly string[]): Promise<DemoPa
 /**
  * Adds a file to Uppy's Dashboard, as its "browse files" does. A large file is added by its path.
  */
-export const choose = (page: Page, file: TestFile | string): Promise<void> =>
-  page.locator('#uploader input[type=file]').first().setInputFiles(file)
+export async function choose(page: Page, file: TestFile | string): Promise<void> {
+  const control = page.locator(CHOOSER).first()
+  if (typeof file !== 'string') return control.setInputFiles(file)
+  await control.waitFor({ state: 'attached' })
+  return chooseFromDisk(page, CHOOSER, file)
+}
 
 /** Drops files on the element that `selector` names. */
 export async function dropOn(page: Page, selector: string, files: readonly TestFile[]) {
@@ -128,18 +136,6 @@ export const tile = (page: Page, name: string) =>
   page
     .getByRole('listitem')
     .filter({ has: page.getByRole('button', { name: `Actions for ${name}` }) })
-
-/** Limits the page to this many bytes per second of upload. 0 means no limit. */
-export async function limitUploads(page: Page, bytesPerSecond: number): Promise<void> {
-  const session = await page.context().newCDPSession(page)
-  await session.send('Network.enable')
-  await session.send('Network.emulateNetworkConditions', {
-    offline: false,
-    latency: 0,
-    downloadThroughput: -1,
-    uploadThroughput: bytesPerSecond === 0 ? -1 : bytesPerSecond,
-  })
-}
 
 const axeSchema = z.object({
   violations: z.array(

@@ -1,11 +1,8 @@
 import { createHash } from 'node:crypto'
-import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { connect, createServer, type Server, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
-import type { Browser, BrowserContext, FileChooser, Page } from 'playwright-core'
+import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
 import { buildPage } from '../../dev/build-page.ts'
@@ -17,14 +14,15 @@ import {
   startBuiltWorker,
   UNREACHABLE,
 } from './built-worker.ts'
-import { connectChromium } from './chromium.ts'
-import { choose, dropOn, limitUploads, seriousFindings, type TestFile, tile } from './demo-page.ts'
+import { chooseByKeyboard, connectChromium } from './chromium.ts'
+import { type Forwarder, startForwarder } from './client/forwarder.ts'
+import { choose, dropOn, FILM, seriousFindings, type TestFile, tile } from './demo-page.ts'
+import { type HeldPart, holdPart } from './held-part.ts'
 import { patternBytes } from './pattern-bytes.ts'
 import { smallPng } from './small-png.ts'
 import { CHROMIUM, describeWith } from './system-package.ts'
+import { uploadIsKept } from './uppy/kept-upload.ts'
 
-const MIB = 1024 ** 2
-const FILM = { name: 'film.bin', size: 24 * MIB, parts: 3 }
 const FULL = 'ep_full_0123456789abcdef0123456789abcdef0123456789a'
 const READ_ONLY = 'ep_reader_0123456789abcdef0123456789abcdef0123456789a'
 const UPLOAD_ONLY = 'ep_uploader_0123456789abcdef0123456789abcdef0123456789a'
@@ -55,60 +53,22 @@ const connection = (page: Page) => page.locator('#connection')
 
 const notice = (page: Page) => page.locator('#notice')
 
-/** The origin of a Worker that can be killed and started, or hang. */
-interface Gate extends Server {
-  target: number
-  /** Ends all connections, and accepts new ones that it doesn't pass on until `target` is set. */
-  hang(): void
-}
-
-async function startGate(port: number): Promise<Gate> {
-  const sockets = new Set<Socket>()
-  const gate = Object.assign(
-    createServer((incoming) => {
-      if (gate.target === 0) {
-        sockets.add(incoming.on('error', () => {}))
-        return
-      }
-      const passed = connect(gate.target, 'localhost')
-      for (const socket of [incoming, passed]) {
-        sockets.add(socket)
-        socket.on('error', () => {})
-        socket.on('close', () => {
-          sockets.delete(socket)
-          incoming.destroy()
-          passed.destroy()
-        })
-      }
-      incoming.pipe(passed).pipe(incoming)
-    }),
-    {
-      target: 0,
-      hang() {
-        gate.target = 0
-        for (const socket of sockets) socket.destroy()
-      },
-    },
-  )
-  gate.on('close', () => gate.hang())
-  gate.listen(port, 'localhost')
-  await once(gate, 'listening')
-  return gate
-}
-
 describeWith([CHROMIUM], 'uploads on the page of a Worker in Chromium', () => {
   const stack = new AsyncDisposableStack()
   let directory: string
   let origin: string
   let options: BuiltWorkerOptions
-  let gate: Gate
+  /** At the Worker's origin, which stays the same when the Worker is killed and started. */
+  let gate: Forwarder
+  /** The port of the Worker. 0 while it hangs. */
+  let workerPort = 0
   let worker: BuiltWorker
   let browser: Browser
   let film: string
 
   const startWorker = async () => {
     worker = await startBuiltWorker(options)
-    gate.target = Number(new URL(worker.origin).port)
+    workerPort = Number(new URL(worker.origin).port)
   }
 
   const call = async (path: string, init: RequestInit = {}): Promise<unknown> => {
@@ -155,18 +115,18 @@ describeWith([CHROMIUM], 'uploads on the page of a Worker in Chromium', () => {
     await page.setViewportSize({ width: 1280, height: 800 })
   }
 
-  /** Starts the upload of a large file, and resolves when the bucket has its first part. */
-  async function sendOnePart(page: Page): Promise<string[]> {
+  /** Starts the upload of a large file, of which the bucket gets only the first part. */
+  async function sendOnePart(page: Page): Promise<HeldPart & { readonly parts: string[] }> {
     const parts: string[] = []
     page.on('requestfinished', (request) => {
       const part = new URL(request.url()).searchParams.get('partNumber')
       if (request.method() === 'PUT' && part !== null) parts.push(part)
     })
-    await limitUploads(page, 12 * MIB)
+    const part2 = await holdPart(page, 2)
     await choose(page, film)
+    await part2.isHeld()
     await expect.poll(() => parts).toEqual(['1'])
-    await limitUploads(page, MIB)
-    return parts
+    return { ...part2, parts }
   }
 
   beforeAll(async () => {
@@ -195,10 +155,8 @@ describeWith([CHROMIUM], 'uploads on the page of a Worker in Chromium', () => {
         ]),
       },
     }
-    gate = await startGate(port)
-    stack.defer(() => {
-      gate.close()
-    })
+    gate = await startForwarder(() => workerPort, port)
+    stack.defer(() => gate.close())
     await startWorker()
     stack.defer(() => worker.close())
     browser = await connectChromium()
@@ -212,14 +170,19 @@ describeWith([CHROMIUM], 'uploads on the page of a Worker in Chromium', () => {
     const { page } = tab
     const inOrder = Array.from({ length: 12 }, (_, index) => `picture ${index + 1}.png`)
     const shuffled = [7, 2, 11, 0, 9, 4, 1, 10, 3, 8, 6, 5].map((index) => inOrder[index] ?? '')
-    let waits = 6
+    // Requests at the same time would overtake each other.
+    let running = 0
+    let most = 0
     await page.route('**/s3/sign', async (route) => {
-      await delay(80 * Math.max(0, --waits)) // the first request is the slowest
-      await route.continue()
+      most = Math.max(most, ++running)
+      const response = await route.fetch()
+      running--
+      await route.fulfill({ response })
     })
     await dropOn(page, 'h1', shuffled.map(picture))
     await notice(page).getByText('12 files uploaded.').waitFor()
     await expect.poll(() => names(page)).toEqual(inOrder)
+    expect(most).toBe(1)
     await page.reload()
     await tile(page, 'picture 1.png').waitFor()
     expect(await names(page)).toEqual(inOrder)
@@ -246,8 +209,10 @@ describeWith([CHROMIUM], 'uploads on the page of a Worker in Chromium', () => {
     await using tab = await open(FULL)
     const { page } = tab
     page.on('dialog', (dialog) => dialog.accept())
-    const parts = await sendOnePart(page)
+    const { parts, release } = await sendOnePart(page)
+    await uploadIsKept(page)
     await page.reload()
+    await release()
     await page.getByText('Continue the upload?').waitFor()
     await expectAccessible(page)
     expect(parts).toEqual(['1'])
@@ -272,7 +237,8 @@ describeWith([CHROMIUM], 'uploads on the page of a Worker in Chromium', () => {
     await using tab = await open(FULL)
     const { page } = tab
     page.on('dialog', (dialog) => dialog.accept())
-    const parts = await sendOnePart(page)
+    const { parts, release } = await sendOnePart(page)
+    await uploadIsKept(page)
     await page.evaluate(`new Promise((resolve, reject) => {
       const request = indexedDB.open('uppy-blobs')
       request.onerror = reject
@@ -283,6 +249,7 @@ describeWith([CHROMIUM], 'uploads on the page of a Worker in Chromium', () => {
       }
     })`)
     await page.reload()
+    await release()
     await page.getByText('Choose the marked file again.').waitFor()
     await expectAccessible(page)
     await page.getByRole('button', { name: 'Choose it again' }).click()
@@ -301,10 +268,10 @@ describeWith([CHROMIUM], 'uploads on the page of a Worker in Chromium', () => {
       asked.push(dialog.type())
       await dialog.dismiss()
     })
-    await sendOnePart(page)
+    const { release } = await sendOnePart(page)
     await page.close({ runBeforeUnload: true })
     await expect.poll(() => asked).toEqual(['beforeunload'])
-    await limitUploads(page, 0)
+    await release()
     await notice(page).getByText('1 file uploaded.').waitFor()
     await page.reload()
     await tile(page, FILM.name).first().waitFor()
@@ -323,8 +290,9 @@ describeWith([CHROMIUM], 'uploads on the page of a Worker in Chromium', () => {
   it('shows that the browser is offline, and continues when it is online', async () => {
     await using tab = await open(FULL)
     const { page, context } = tab
-    const parts = await sendOnePart(page)
+    const { parts, release } = await sendOnePart(page)
     await context.setOffline(true)
+    await release()
     await connection(page).getByText('You are offline.').waitFor()
     await expectAccessible(page)
     await context.setOffline(false)
@@ -336,9 +304,9 @@ describeWith([CHROMIUM], 'uploads on the page of a Worker in Chromium', () => {
   it('waits for a Worker that was killed, and continues when it is back', async () => {
     await using tab = await open(FULL)
     const { page } = tab
-    await sendOnePart(page)
+    const { release } = await sendOnePart(page)
     await worker.close()
-    await limitUploads(page, 0)
+    await release()
     await connection(page).getByText('No connection to the Worker. Trying again…').waitFor()
     await expectAccessible(page)
     expect(await notice(page).getAttribute('class')).not.toContain('is-error')
@@ -351,12 +319,17 @@ describeWith([CHROMIUM], 'uploads on the page of a Worker in Chromium', () => {
   it('notices a Worker that does not answer, and continues when it does', async () => {
     await using tab = await open(FULL)
     const { page } = tab
-    await sendOnePart(page)
-    const { target } = gate
-    gate.hang()
-    await limitUploads(page, 0)
+    const { release } = await sendOnePart(page)
+    await page.clock.install()
+    const port = workerPort
+    workerPort = 0
+    gate.cut()
+    const asked = page.waitForRequest('**/s3/sign')
+    await release()
+    await asked
+    await page.clock.fastForward(7500) // the client's patience
     await connection(page).getByText('No connection to the Worker. Trying again…').waitFor()
-    gate.target = target
+    workerPort = port
     await notice(page).getByText('1 file uploaded.').waitFor()
     await expect.poll(() => connection(page).textContent()).toBe('')
   })
@@ -435,12 +408,20 @@ describeWith([CHROMIUM], 'uploads on the page of a Worker in Chromium', () => {
     })
 
     it('that expires on the open page, keeps the upload for the next token', async () => {
-      const token = await mint({ scopes: ['files:upload', 'files:list'], expiresIn: 10 })
+      const scopes = ['files:upload', 'files:list']
+      const token = await mint({ scopes })
       await using tab = await open(token)
       const { page } = tab
-      const headers = { Authorization: `Bearer ${token}` }
-      const status = async () => (await fetch(`${worker.origin}/limits`, { headers })).status
+      // Only the Worker's own clock ends a token, so the page's requests get one that has ended.
+      const ended = `Bearer ${await mint({ scopes, expiresIn: 1 })}`
+      const status = async () =>
+        (await fetch(`${worker.origin}/limits`, { headers: { Authorization: ended } })).status
       await expect.poll(status).toBe(401)
+      await page.route('**/s3/sign', (route) => {
+        const headers = route.request().headers()
+        if (headers.authorization === `Bearer ${token}`) headers.authorization = ended
+        return route.continue({ headers })
+      })
       await choose(page, picture('kept.png'))
       await page.getByText('This token has expired. Enter a new one to continue.').waitFor()
       await expectAccessible(page)
@@ -467,24 +448,7 @@ describeWith([CHROMIUM], 'uploads on the page of a Worker in Chromium', () => {
   it('uploads with the keyboard alone', async () => {
     await using tab = await open(FULL)
     const { page } = tab
-    await page.getByRole('button', { name: 'browse files' }).waitFor()
-    const focused = () => page.evaluate('document.activeElement.innerText')
-    // Chromium ignores keys before it has painted the page.
-    await expect
-      .poll(async () => {
-        if ((await focused()) !== 'browse files') await page.keyboard.press('Tab')
-        return focused()
-      })
-      .toBe('browse files')
-    const choosers: FileChooser[] = []
-    page.on('filechooser', (chooser) => choosers.push(chooser))
-    await expect
-      .poll(async () => {
-        if (choosers.length === 0) await page.keyboard.press('Enter')
-        return choosers.length
-      })
-      .toBeGreaterThan(0)
-    await choosers[0]?.setFiles(picture('typed.png'))
+    await chooseByKeyboard(page, picture('typed.png'), '.uppy-Dashboard-browse')
     await tile(page, 'typed.png').waitFor()
     expect(tab.failures).toEqual([])
   })

@@ -53,16 +53,13 @@ describeWith([CHROMIUM], "README's page in Chromium, served from another port,",
       const errors: string[] = []
       page.on('pageerror', ({ message }) => errors.push(message))
       page.on('console', (message) => message.type() === 'error' && errors.push(message.text()))
-      await page.goto(`http://${host}:${sitePort}/`, { timeout: 20_000 })
+      await page.goto(`http://${host}:${sitePort}/`)
       await page.setInputFiles('input', picture)
       await expect
-        .poll(
-          async () => [
-            await page.evaluate('document.querySelector("img").naturalWidth'),
-            errors.filter((error) => !error.includes('favicon')),
-          ],
-          { timeout: 20_000 },
-        )
+        .poll(async () => [
+          await page.evaluate('document.querySelector("img").naturalWidth'),
+          errors.filter((error) => !error.includes('favicon')),
+        ])
         .toEqual([3, []])
       await page.close()
     },

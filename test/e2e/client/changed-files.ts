@@ -3,14 +3,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
 import type { ClientPage } from '../../../client/test/page-api.ts'
+import { chooseFromDisk } from '../chromium.ts'
 import { patternBytes } from '../pattern-bytes.ts'
 import { type ClientTab, openClientTab, PART_BYTES } from './client-tab.ts'
 import type { ClientContext } from './context.ts'
 
 declare const page: ClientPage
 
-/** Six parts. */
-const SIZE = 5 * PART_BYTES + 1000
+/** Three parts. */
+const SIZE = 2 * PART_BYTES + 1000
 
 /** Files that have changed. */
 export function changedFileRules(context: () => ClientContext): void {
@@ -44,10 +45,10 @@ export function changedFileRules(context: () => ClientContext): void {
     async (_, change) => {
       const path = join(directory, 'film.bin')
       await writeFile(path, patternBytes(SIZE))
-      await tab.page.locator('input').setInputFiles(path)
-      const cut = holdAfter(3)
+      await chooseFromDisk(tab.page, 'input', path)
+      const cut = holdAfter(1)
       await tab.page.evaluate(() => page.beginChosen({ multipart: true }))
-      await tab.partsTaken(3)
+      await tab.partsTaken(1)
       await change(path)
       cut()
       expect(await tab.failure()).toMatchObject({
@@ -61,9 +62,9 @@ export function changedFileRules(context: () => ClientContext): void {
   )
 
   it('does not resume with other content, and aborts the old upload', async () => {
-    holdAfter(3)
+    holdAfter(1)
     await tab.begin(SIZE, { multipart: true })
-    await tab.partsTaken(3)
+    await tab.partsTaken(1)
     const [first] = tab.parts()
     await tab.reload()
     context().proxy.failure = () => null
@@ -71,14 +72,14 @@ export function changedFileRules(context: () => ClientContext): void {
     const { key } = await tab.end()
     expect(key).not.toBe(first?.key)
     const sent = tab.parts().filter((part) => part.key === key)
-    expect(sent).toHaveLength(6)
+    expect(sent).toHaveLength(3)
     await expectDropped()
   })
 
   it('fails immediately when a small file has changed since it was chosen', async () => {
     const path = join(directory, 'small.bin')
     await writeFile(path, 'before')
-    await tab.page.locator('input').setInputFiles(path)
+    await chooseFromDisk(tab.page, 'input', path)
     // Chromium compares the file with its state when the page first read it.
     await tab.page.locator('input').evaluate((input) => Reflect.get(input, 'files')[0].size)
     await writeFile(path, 'afterwards')
@@ -90,9 +91,9 @@ export function changedFileRules(context: () => ClientContext): void {
   })
 
   it('aborts an upload that was not resumed for six days', async () => {
-    holdAfter(3)
+    holdAfter(1)
     await tab.begin(SIZE, { multipart: true })
-    await tab.partsTaken(3)
+    await tab.partsTaken(1)
     const [abandoned] = tab.parts()
     const upload = () => context().hasUpload(abandoned?.key ?? '', abandoned?.s3UploadId ?? '')
     const beginOther = async () => {

@@ -18,6 +18,9 @@ declare const page: ClientPage
 /** The part size that the Worker chooses for the files of these tests. */
 export const PART_BYTES = 8 * 1024 ** 2
 
+/** The client's shortest pause before it sends a request again. */
+const STEP_MILLISECONDS = 250
+
 /** The servers that the client is tested with. */
 export type ServerName = 'Ceph RGW' | 's3rver' | 'simulated R2'
 
@@ -49,6 +52,8 @@ export interface ClientTab extends AsyncDisposable {
   partNumbers(): readonly number[]
   /** Waits until the bucket has accepted that many parts. */
   partsTaken(count: number): Promise<void>
+  /** Moves the page's clock while no request is running, until `result` is settled. */
+  skipPauses<T>(result: Promise<T>): Promise<T>
   /** Loads the page again, as a user does, and connects. */
   reload(): Promise<void>
   close(): Promise<void>
@@ -62,21 +67,26 @@ export interface ClientTabOptions {
    * it.
    */
   readonly browserContext?: BrowserContext
-  /** How much faster than real time the page's timers run. */
-  readonly clockSpeed?: number
+  /** Whether the page's clock stands still, except when the test moves it. */
+  readonly isClockStopped?: boolean
 }
 
 /** Opens a tab. An uncaught error of the page fails the test when the tab closes. */
 export async function openClientTab(
   context: ClientContext,
-  { origin = context.page, browserContext: shared, clockSpeed = 1 }: ClientTabOptions = {},
+  { origin = context.page, browserContext: shared, isClockStopped = false }: ClientTabOptions = {},
 ): Promise<ClientTab> {
   const browserContext = shared ?? (await context.browser.newContext())
   const tab = await browserContext.newPage()
-  if (clockSpeed !== 1) await tab.addInitScript(speedUpClock, clockSpeed)
   const errors: string[] = []
+  let running = 0
   let silences = 0
-  tab.on('requestfailed', () => silences++)
+  tab.on('request', () => running++)
+  tab.on('requestfinished', () => running--)
+  tab.on('requestfailed', () => {
+    running--
+    silences++
+  })
   tab.on('pageerror', ({ message }) => errors.push(message))
   const connect = (options: Partial<PageClient> = {}) =>
     tab.evaluate((given) => page.connect(given), {
@@ -94,7 +104,9 @@ export async function openClientTab(
   }
 
   if (!shared) context.proxy.reset()
+  if (isClockStopped) await tab.clock.install()
   await tab.goto(origin)
+  if (isClockStopped) await tab.clock.pauseAt(Date.now() + 60_000)
   await connect()
   return {
     page: tab,
@@ -133,9 +145,20 @@ export async function openClientTab(
         .map(({ partNumber }) => partNumber)
         .toSorted(ascending),
     partsTaken: (count) =>
-      expect
-        .poll(() => parts().filter(({ status }) => status === 200).length, { timeout: 20_000 })
-        .toBe(count),
+      expect.poll(() => parts().filter(({ status }) => status === 200).length).toBe(count),
+    async skipPauses(result) {
+      let isOver = false
+      const end = () => {
+        isOver = true
+      }
+      result.then(end, end)
+      const skip = async () => {
+        if (!isOver && running === 0) await tab.clock.fastForward(STEP_MILLISECONDS)
+        return isOver
+      }
+      await expect.poll(skip, { interval: 10 }).toBe(true)
+      return result
+    },
     async reload() {
       await tab.reload()
       await connect()
@@ -143,18 +166,6 @@ export async function openClientTab(
     close,
     [Symbol.asyncDispose]: close,
   }
-}
-
-/** Runs in the page, before its scripts. */
-function speedUpClock(factor: number): void {
-  const { setTimeout, setInterval } = globalThis
-  const now = Date.now
-  const begun = now()
-  Date.now = () => begun + (now() - begun) * factor
-  Object.assign(globalThis, {
-    setTimeout: (act: () => void, milliseconds = 0) => setTimeout(act, milliseconds / factor),
-    setInterval: (act: () => void, milliseconds = 0) => setInterval(act, milliseconds / factor),
-  })
 }
 
 const ascending = (one: number, other: number): number => one - other

@@ -15,9 +15,6 @@ import { shared } from '../shared.ts'
 import { type BucketProxy, startBucketProxy } from './bucket-proxy.ts'
 import { startForwarder } from './forwarder.ts'
 
-/** Short enough for a test to wait, and long enough for a loaded machine to use a new URL. */
-export const HASTY_SECONDS = 4
-
 /**
  * An S3 server behind a proxy, the built Worker in front of it, and the built client in Chromium on
  * a page of a different origin.
@@ -29,7 +26,6 @@ export interface ClientContext {
   readonly pageWithoutBucket: string
   /** The same page at an origin that neither allows. */
   readonly pageWithoutWorker: string
-  /** Its buckets are files, and hasty, whose upload URLs expire after `HASTY_SECONDS`. */
   readonly worker: string
   readonly apiKey: string
   readonly proxy: BucketProxy
@@ -80,7 +76,7 @@ export async function startClientContext(
   const apiKey = `ep_page_${randomBytes(32).toString('base64url')}`
   const startWorker = () =>
     startBuiltWorker({
-      buckets: { files, hasty: { ...files, maxExpiresIn: { upload: HASTY_SECONDS } } },
+      buckets: { files },
       accessKeys: { S3: server, S3_WRITE: server.writer },
       variables: {
         API_KEYS: JSON.stringify([apiKeyEntry(apiKey)]),

@@ -1,74 +1,77 @@
 import { createHash } from 'node:crypto'
-import { setTimeout as delay } from 'node:timers/promises'
 import { expect, it } from 'vitest'
 import type { ClientPage } from '../../../client/test/page-api.ts'
-import { limitUploads } from '../demo-page.ts'
 import { patternBytes } from '../pattern-bytes.ts'
 import { fileOf, openClientTab } from './client-tab.ts'
 import type { ClientContext } from './context.ts'
 
 declare const page: ClientPage
 
-/** Two minutes on the client's clock take four seconds in these tests. */
-const CLOCK_SPEED = 30
-const FILES = 100
+const FILES = 12
 const FILE_BYTES = 50_000
-/** All files take 12 seconds, which are six minutes on the client's clock. */
-const BYTES_PER_SECOND = 400_000
+/** How many uploads of a page run at the same time. */
+const PARALLEL = 4
+/** More than the two minutes without progress after which the client sends a request again. */
+const TOO_LONG_MILLISECONDS = 125_000
 
-/** Slow and silent connections. */
+/** Slow and silent connections. The page's clock moves only where a test moves it. */
 export function slowLineRules(context: () => ClientContext): void {
-  it('uploads 100 files at once over a slow connection, and sends none of them twice', async () => {
-    await using tab = await openClientTab(context(), { clockSpeed: CLOCK_SPEED })
-    let parallel = 0
-    let slowest = false
-    context().proxy.failure = async () => {
-      const running = context().proxy.requests.filter(({ status }) => status === undefined).length
-      parallel = Math.max(parallel, running)
-      if (slowest) return null
-      slowest = true
-      await delay(6000) // Silent for more than two minutes on the client's clock, while others continue.
-      return null
+  const open = () => openClientTab(context(), { isClockStopped: true })
+
+  it('uploads many files at once over a slow connection, and sends none of them twice', async () => {
+    await using tab = await open()
+    const held: (() => void)[] = []
+    context().proxy.failure = () =>
+      new Promise((resolve) => {
+        held.push(() => resolve(null))
+      })
+    const uploading = tab.page.evaluate(([count, file]) => page.uploadMany(count, file), [
+      FILES,
+      fileOf(FILE_BYTES),
+    ] as const)
+    // The first file is silent for longer than two minutes, while the others continue.
+    for (let sent = 1; sent < FILES; sent++) {
+      await expect.poll(() => held.length).toBe(Math.min(sent + PARALLEL - 1, FILES))
+      await tab.page.clock.runFor(TOO_LONG_MILLISECONDS / (FILES - 1))
+      held[sent]?.()
     }
-    await limitUploads(tab.page, BYTES_PER_SECOND)
-    const { value, failure } = await tab.page.evaluate(
-      ([count, file]) => page.uploadMany(count, file),
-      [FILES, fileOf(FILE_BYTES)] as const,
-    )
+    held[0]?.()
+    const { value, failure } = await uploading
     expect(failure).toBeNull()
     const etag = `"${createHash('md5').update(patternBytes(FILE_BYTES)).digest('hex')}"`
     expect(value?.map((record) => record.etag)).toEqual(Array.from({ length: FILES }, () => etag))
     expect(tab.silences()).toBe(0)
     expect(context().proxy.requests).toHaveLength(FILES)
-    expect(parallel).toBe(4)
   })
 
   it('waits for a connection while other requests use all six', async () => {
-    await using tab = await openClientTab(context(), { clockSpeed: CLOCK_SPEED })
+    await using tab = await open()
     const held = Promise.withResolvers<number>()
     context().proxy.failure = ({ method }) => (method === 'GET' ? held.promise : null)
     await tab.page.evaluate((endpoint) => {
       for (let index = 0; index < 6; index++) void fetch(`${endpoint}/files/${index}`)
     }, context().proxy.endpoint)
     await expect.poll(() => context().proxy.requests.length).toBe(6)
+    const put = tab.page.waitForRequest((request) => request.method() === 'PUT')
     await tab.begin(1000)
-    await delay(6000) // More than two minutes on the client's clock.
+    await put
+    await tab.page.clock.runFor(TOO_LONG_MILLISECONDS)
     held.resolve(404)
     expect(await tab.end()).toMatchObject({ size: 1000 })
     expect(tab.silences()).toBe(0)
   })
 
   it('waits for a bucket that accepts bytes, although it has never answered', async () => {
-    await using tab = await openClientTab(context(), { clockSpeed: CLOCK_SPEED })
+    await using tab = await open()
     let cuts = 0
     context().proxy.failure = async () => {
       if (cuts === 5) return null
       cuts++
-      await delay(500)
+      await expect.poll(() => tab.progress()).toEqual([1000])
       return 'cut'
     }
     await tab.begin(1000)
-    expect(await tab.end()).toMatchObject({ size: 1000 })
+    expect(await tab.skipPauses(tab.end())).toMatchObject({ size: 1000 })
     expect(context().proxy.requests).toHaveLength(6)
     // A refusal without CORS headers looks the same to a page.
     expect(await tab.stalls()).toContain(
@@ -77,7 +80,7 @@ export function slowLineRules(context: () => ClientContext): void {
   })
 
   it('shows that the upload stalls, and sends a request again after two silent minutes', async () => {
-    await using tab = await openClientTab(context(), { clockSpeed: CLOCK_SPEED })
+    await using tab = await open()
     let isFirst = true
     context().proxy.failure = () => {
       if (!isFirst) return null
@@ -85,9 +88,10 @@ export function slowLineRules(context: () => ClientContext): void {
       return new Promise(() => undefined)
     }
     await tab.begin(1000)
-    expect(await tab.end()).toMatchObject({ size: 1000 })
+    await expect.poll(() => tab.progress()).toEqual([1000])
+    await tab.page.clock.runFor(TOO_LONG_MILLISECONDS)
+    expect(await tab.skipPauses(tab.end())).toMatchObject({ size: 1000 })
     expect(context().proxy.requests).toHaveLength(2)
-    // A Worker that needs a quarter of a second also counts as stalled, before and after this.
     const stalls = await tab.stalls()
     expect(stalls).toContainEqual(expect.stringMatching(/^No response from the bucket/))
     expect(stalls.at(-1)).toBe('')

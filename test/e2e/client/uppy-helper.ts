@@ -46,9 +46,7 @@ export function uppyHelperRules(context: () => ClientContext, server: 'Ceph RGW'
   }
   const outcome = () => tab.evaluate(() => page.outcome())
   const events = async (count: number): Promise<readonly string[]> => {
-    await expect
-      .poll(async () => (await outcome()).events.length, { timeout: 20_000 })
-      .toBeGreaterThanOrEqual(count)
+    await expect.poll(async () => (await outcome()).events.length).toBeGreaterThanOrEqual(count)
     return (await outcome()).events
   }
   const parts = () => context().proxy.requests.filter(({ partNumber }) => partNumber > 0)
@@ -58,8 +56,8 @@ export function uppyHelperRules(context: () => ClientContext, server: 'Ceph RGW'
     context().proxy.failure = ({ partNumber }) =>
       partNumber === 3 ? new Promise(() => undefined) : null
     await upload(SIZE, {}, {}, path)
-    await expect.poll(async () => (await outcome()).partsUploaded, { timeout: 20_000 }).toBe(2)
-    await expect.poll(() => partNumbers().at(-1), { timeout: 20_000 }).toBe(3)
+    await expect.poll(async () => (await outcome()).partsUploaded).toBe(2)
+    await expect.poll(() => partNumbers().at(-1)).toBe(3)
     await tab.evaluate(() => page.pause())
     lastPart = parts().at(-1) ?? lastPart
     context().proxy.reset()

@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { createServer, type OutgoingHttpHeaders, request } from 'node:http'
+import { createServer, request } from 'node:http'
 import { freePort } from '../../../dev/ports.ts'
 
 /** A request to the Worker. */
@@ -10,7 +10,7 @@ export interface ApiCall {
 }
 
 /** `cut`: the Worker gets nothing. `lost`: the Worker answers, but nobody gets the response. */
-export type ApiFailure = 'cut' | 'lost' | { readonly status: number; headers: OutgoingHttpHeaders }
+export type ApiFailure = 'cut' | 'lost'
 
 /** A proxy in front of the Worker that lets tests see its requests and cause errors. */
 export interface ApiProxy {
@@ -30,13 +30,6 @@ export async function startApiProxy(target: string): Promise<ApiProxy> {
     const failure = proxy.failure({ method, path })
     if (failure === 'cut') {
       incoming.socket.destroy()
-      return
-    }
-    if (failure !== null && failure !== 'lost') {
-      const body = JSON.stringify({ code: 'storage_busy', message: 'The bucket is busy.' })
-      incoming
-        .resume()
-        .once('end', () => outgoing.writeHead(failure.status, failure.headers).end(body))
       return
     }
     const passed = request(

@@ -26,7 +26,6 @@ export interface ServerContext {
   readonly api: ApiProxy
   /** Has the PUTs of the client under test. */
   readonly puts: BucketProxy
-  readonly isCeph: boolean
   /** Returns the ETag of an object, without quotes. */
   etag(key: string): Promise<string>
   /** Returns the SHA-256 of an object. Ceph RGW on SQLite can't read objects from parts. */
@@ -45,9 +44,8 @@ export async function startServerContext(
   stack.defer(() => rm(directory, { recursive: true }))
   const server = await start({ port: 0, directory, corsOrigins: ['http://localhost:8787'] })
   stack.defer(() => server.close())
-  const isCeph = server.name === 'Ceph RGW'
   const bucket = await startBucketProxy(server.endpoint, {
-    partsInTurn: isCeph,
+    partsInTurn: server.name === 'Ceph RGW',
     isClient: ({ method }) => method === 'PUT',
   })
   stack.defer(() => bucket.close())
@@ -69,7 +67,7 @@ export async function startServerContext(
   const { bucket: Bucket } = server
   const all = stack.move()
   return {
-    ...{ baseUrl: api.origin, apiKey, api, puts: bucket, isCeph },
+    ...{ baseUrl: api.origin, apiKey, api, puts: bucket },
     async etag(Key) {
       const { ETag = '' } = await s3.send(new HeadObjectCommand({ Bucket, Key }))
       return ETag.replaceAll('"', '')

@@ -2,13 +2,13 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { startCeph } from '../../../dev/ceph.ts'
 import { startChild } from '../../../dev/child.ts'
 import { installOwnPackages } from '../../../dev/own-packages.ts'
 import { freePort } from '../../../dev/ports.ts'
 import type { S3Server } from '../../../dev/s3-server.ts'
 import { answers, waitUntil } from '../../../dev/wait-until.ts'
 import { startBuiltWorker } from '../built-worker.ts'
+import { sharedCeph } from '../shared.ts'
 import { describeWith, RADOSGW } from '../system-package.ts'
 import { docTable } from './doc-table.ts'
 
@@ -202,12 +202,7 @@ describeWith([RADOSGW], 'Companion and the Worker, in front of the same bucket',
     await installOwnPackages(import.meta.dirname)
     const directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
     stack.defer(() => rm(directory, { recursive: true }))
-    const server = await startCeph({
-      port: 0,
-      directory: join(directory, 'ceph'),
-      corsOrigins: ['http://localhost:1'],
-    })
-    stack.defer(() => server.close())
+    const server = await sharedCeph({ port: 0, directory, corsOrigins: ['http://localhost:1'] })
     const { endpoint, region, bucket } = server
     const files = { endpoint, region, bucket, addressing: 'path', credentials: 'S3' } as const
     const worker = await startBuiltWorker({
@@ -219,7 +214,7 @@ describeWith([RADOSGW], 'Companion and the Worker, in front of the same bucket',
     const base = await startCompanion(server, directory)
     stack.defer(async () => companion?.close())
     sides = [await begin(base), await begin(worker.origin)]
-  }, 120_000)
+  })
   afterAll(() => stack.disposeAsync())
 
   it.each(Object.entries(REQUESTS))('%s', async (request, ask) => {

@@ -12,12 +12,6 @@ import { sdkClient } from '../contract/context.ts'
 import { sharedCeph } from '../shared.ts'
 import { serveUppyPage, type UppyVersion } from './serve-page.ts'
 
-/** How a Worker for the tests differs from one that accepts only credentials. */
-export interface WorkerChanges {
-  readonly table?: Pick<BucketTable, 'maxExpiresIn'>
-  readonly variables?: BuiltWorkerOptions['variables']
-}
-
 /** Ceph RGW, Workers in front of it, and the pages of some versions of Uppy in Chromium. */
 export interface UppyContext {
   readonly browser: Browser
@@ -27,7 +21,7 @@ export interface UppyContext {
   /** The URL of each version's page. */
   readonly pages: Readonly<Record<UppyVersion, string>>
   /** Starts a built Worker that allows these pages. Resolves with its origin. */
-  startWorker(changes?: WorkerChanges): Promise<string>
+  startWorker(variables?: BuiltWorkerOptions['variables']): Promise<string>
   /** Returns the bucket's data about an object: its size, and its ETag without quotes. */
   object(key: string): Promise<{ size: number; etag: string; mimetype: string; metadata: object }>
   /** Whether the bucket has an unfinished upload of this id. */
@@ -74,14 +68,14 @@ export async function startUppyContext(
   const all = stack.move()
   return {
     ...{ browser, bucket: endpoint, apiKey, pages },
-    async startWorker(changes = {}) {
+    async startWorker(variables = {}) {
       const worker = await startBuiltWorker({
-        buckets: { files: { ...table, ...changes.table } },
+        buckets: { files: table },
         accessKeys: { S3: server, S3_WRITE: server.writer },
         variables: {
           API_KEYS: JSON.stringify([apiKeyEntry(apiKey)]),
           CORS_ORIGINS: JSON.stringify(corsOrigins),
-          ...changes.variables,
+          ...variables,
         },
       })
       all.defer(() => worker.close())
