@@ -4,7 +4,14 @@ import type { FileIndex } from '../file-index/file-index.ts'
 import type { FileRecord } from '../file-index/file-record.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { headObject } from '../storage/object.ts'
-import { fileReplaced, hasOtherOwner, isSameUpload, objectNotFound, yieldTo } from './record.ts'
+import {
+  fileReplaced,
+  forget,
+  hasOtherOwner,
+  isSameUpload,
+  objectNotFound,
+  yieldTo,
+} from './record.ts'
 
 /**
  * Changes the display name in the record of a file, and nothing else. `owner` is the only owner whose
@@ -39,7 +46,7 @@ export async function renameFile(
   const stored = await index.put({ ...latest, name })
   const after = await headObject(bucket, key, now)
   if (after === null) {
-    await forget(bucket, index, key, null, null, now)
+    await forget(bucket, index, key, stored, null, now)
     throw objectNotFound()
   }
   return isSameUpload(stored, after) ? stored : yieldTo(bucket, index, key, after)
