@@ -163,7 +163,7 @@ const isSameRecord = (one: FileRecord, other: FileRecord): boolean =>
 /** Throws unless the object is within the limits of a caller who may not have uploaded it. */
 function requireWithin({ limits }: Claim, { size, mimetype }: ObjectHead): void {
   requireBytes(size, limits, MAX_OBJECT_BYTES)
-  // AWS stores `binary/octet-stream` for a form without a type, which Uppy may send.
+  // AWS stores `binary/octet-stream` for a form without a type.
   requireAllowedType(mimetype.replace(/^binary\//, 'application/'), limits)
 }
 

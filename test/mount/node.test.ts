@@ -189,13 +189,14 @@ describe('a presigner in an app on Node', () => {
 
   it('stops reading an endless body', async () => {
     const { ask } = nodeApp()
+    const PIECE_BYTES = 1024 ** 2
     let pieces = 0
     let cancelled = false
     const body = new ReadableStream<Uint8Array>({
       pull(controller) {
         pieces += 1
-        controller.enqueue(new Uint8Array(1000).fill(0x20))
-        if (pieces > 10_000) controller.close()
+        controller.enqueue(new Uint8Array(PIECE_BYTES).fill(0x20))
+        if (pieces > 1000) controller.close()
       },
       cancel: () => {
         cancelled = true
@@ -205,7 +206,8 @@ describe('a presigner in an app on Node', () => {
     const init = { method: 'POST', headers, body, duplex: 'half' }
     expect((await ask('/media/tokens', init)).status).toBe(413)
     expect(cancelled).toBe(true)
-    expect(pieces).toBeLessThan(100)
+    // The limit, and what it reads so that the client sees the response.
+    expect(pieces).toBeLessThan(20)
   })
 
   it('refuses a body that the app has already read, and logs the reason', async () => {
@@ -307,7 +309,7 @@ describe('the bytes of a large object', () => {
     const reader = (await app.ask(link)).body?.getReader()
     expect((await reader?.read())?.value?.byteLength).toBe(3)
     const rest = reader?.read()
-    const failed = expect(rest).rejects.toThrow('No response in time.')
+    const failed = expect(rest).rejects.toThrow("The bucket's response ended early.")
     await vi.advanceTimersByTimeAsync(31_000)
     await failed
   })
