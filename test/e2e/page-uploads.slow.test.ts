@@ -53,6 +53,15 @@ const connection = (page: Page) => page.locator('#connection')
 
 const notice = (page: Page) => page.locator('#notice')
 
+/** Expects that the line about the connection disappears, four seconds after its last text. */
+const expectConnected = (page: Page): Promise<void> =>
+  expect
+    .poll(async () => {
+      await page.clock.fastForward(4000)
+      return connection(page).textContent()
+    })
+    .toBe('')
+
 describeWith([CHROMIUM], 'uploads on the page of a Worker in Chromium', () => {
   const stack = new AsyncDisposableStack()
   let directory: string
@@ -291,13 +300,15 @@ describeWith([CHROMIUM], 'uploads on the page of a Worker in Chromium', () => {
     await using tab = await open(FULL)
     const { page, context } = tab
     const { parts, release } = await sendOnePart(page)
+    await page.clock.install()
     await context.setOffline(true)
     await release()
     await connection(page).getByText('You are offline.').waitFor()
     await expectAccessible(page)
     await context.setOffline(false)
+    await page.clock.fastForward(5000) // the pause before the next try
     await notice(page).getByText('1 file uploaded.').waitFor()
-    await expect.poll(() => connection(page).textContent()).toBe('')
+    await expectConnected(page)
     expect([...new Set(parts)].toSorted()).toEqual(['1', '2', '3'])
   })
 
@@ -305,6 +316,7 @@ describeWith([CHROMIUM], 'uploads on the page of a Worker in Chromium', () => {
     await using tab = await open(FULL)
     const { page } = tab
     const { release } = await sendOnePart(page)
+    await page.clock.install()
     await worker.close()
     await release()
     await connection(page).getByText('No connection to the Worker. Trying again…').waitFor()
@@ -312,7 +324,7 @@ describeWith([CHROMIUM], 'uploads on the page of a Worker in Chromium', () => {
     expect(await notice(page).getAttribute('class')).not.toContain('is-error')
     await startWorker()
     await notice(page).getByText('1 file uploaded.').waitFor()
-    await expect.poll(() => connection(page).textContent()).toBe('')
+    await expectConnected(page)
     expect(await list()).toMatchObject([{ name: FILM.name, size: FILM.size }])
   })
 
@@ -331,7 +343,7 @@ describeWith([CHROMIUM], 'uploads on the page of a Worker in Chromium', () => {
     await connection(page).getByText('No connection to the Worker. Trying again…').waitFor()
     workerPort = port
     await notice(page).getByText('1 file uploaded.').waitFor()
-    await expect.poll(() => connection(page).textContent()).toBe('')
+    await expectConnected(page)
   })
 
   it('opens without a Worker, and shows the files as soon as it answers', async () => {
