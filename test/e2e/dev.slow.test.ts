@@ -611,7 +611,7 @@ describe('npm run dev -- --vars', () => {
     const file = join(data, 'events.env')
     await writeFile(
       file,
-      `WEBHOOKS='${JSON.stringify([{ url: `http://${host}/hooks`, secret }])}'
+      `WEBHOOKS='${JSON.stringify([{ url: `http://${host}/hooks`, private: true, secret }])}'
 NOTIFICATION_SECRETS=${notificationSecret}
 `,
     )
