@@ -20,6 +20,7 @@ const loaded = loadEnvironment(env)
 if (!loaded.ok) throw new Error('The test configuration is malformed.')
 const counted = findBucket(loaded.settings, 'counted')
 const VARIANT: VariantSpec = { ...sizeOf(64), format: 'png', quality: 80 }
+const NOW = new Date()
 
 /** A promise, and the function that resolves it. */
 function gate() {
@@ -148,7 +149,7 @@ describe('making an image', () => {
     vi.useFakeTimers({ toFake: ['Date'] })
     const name = newName()
     const make = vi.fn(() => Promise.reject<KeptImage>(DOWN))
-    const ask = () => makeOnce(name, make, keep).catch((error: unknown) => error)
+    const ask = () => makeOnce(name, make, keep, NOW).catch((error: unknown) => error)
     expect([await ask(), await ask()]).toEqual([DOWN, DOWN])
     vi.advanceTimersByTime(9999)
     await ask()
@@ -161,7 +162,7 @@ describe('making an image', () => {
   it('is tried again after a purge', async () => {
     const name = newName()
     const make = vi.fn(() => Promise.reject<KeptImage>(DOWN))
-    const ask = () => makeOnce(name, make, keep).catch((error: unknown) => error)
+    const ask = () => makeOnce(name, make, keep, NOW).catch((error: unknown) => error)
     await ask()
     forgetVariants(name.replace('?w=1', '').slice(0, -1))
     await ask()
@@ -174,10 +175,10 @@ describe('making an image', () => {
   it('remembers at most 100 results', async () => {
     const names = Array.from({ length: 101 }, newName)
     const make = vi.fn(() => Promise.reject<KeptImage>(DOWN))
-    for (const name of names) await makeOnce(name, make, keep).catch(String)
-    for (const name of names.slice(1)) await makeOnce(name, make, keep).catch(String)
+    for (const name of names) await makeOnce(name, make, keep, NOW).catch(String)
+    for (const name of names.slice(1)) await makeOnce(name, make, keep, NOW).catch(String)
     expect(make).toHaveBeenCalledTimes(101)
-    await makeOnce(names[0] ?? '', make, keep).catch(String)
+    await makeOnce(names[0] ?? '', make, keep, NOW).catch(String)
     expect(make).toHaveBeenCalledTimes(102)
   })
 
@@ -185,7 +186,7 @@ describe('making an image', () => {
     vi.useFakeTimers({ toFake: ['Date'] })
     const [first = '', ...others] = Array.from({ length: 100 }, newName)
     const make = vi.fn(() => Promise.reject<KeptImage>(DOWN))
-    const ask = (name: string) => makeOnce(name, make, keep).catch(String)
+    const ask = (name: string) => makeOnce(name, make, keep, NOW).catch(String)
     for (const name of [first, ...others]) await ask(name)
     vi.advanceTimersByTime(10_000)
     for (const name of [first, newName(), first]) await ask(name)
@@ -196,11 +197,11 @@ describe('making an image', () => {
     const name = newName()
     const make = vi.fn(async () => image())
     const { open, opened } = gate()
-    const first = await makeOnce(name, make, () => opened)
-    expect(await makeOnce(name, make, keep)).toBe(first)
+    const first = await makeOnce(name, make, () => opened, NOW)
+    expect(await makeOnce(name, make, keep, NOW)).toBe(first)
     open()
     await opened
-    await vi.waitFor(async () => expect(await makeOnce(name, make, keep)).not.toBe(first))
+    await vi.waitFor(async () => expect(await makeOnce(name, make, keep, NOW)).not.toBe(first))
     expect(make).toHaveBeenCalledTimes(2)
   })
 
@@ -209,11 +210,11 @@ describe('making an image', () => {
     const large = { bytes: new Uint8Array(7 * 1024 ** 2), headers: [] }
     const make = vi.fn(async () => large)
     const { open, opened } = gate()
-    await makeOnce(first, make, () => opened)
-    expect(await makeOnce(first, make, keep)).toBe(large)
+    await makeOnce(first, make, () => opened, NOW)
+    expect(await makeOnce(first, make, keep, NOW)).toBe(large)
     expect(make).toHaveBeenCalledTimes(1)
-    await makeOnce(second, make, keep)
-    const again = makeOnce(first, make, keep)
+    await makeOnce(second, make, keep, NOW)
+    const again = makeOnce(first, make, keep, NOW)
     open()
     await again
     expect(make).toHaveBeenCalledTimes(3)
