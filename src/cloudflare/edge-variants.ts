@@ -37,7 +37,7 @@ const beginning = new Map<string, string>()
  * Resolves with the result of `make`, which is billed, and starts to store it with `keep`. Requests
  * for the same variant that come before it is stored get the same image, or the same error. Later
  * ones don't, since the object may have changed, and neither do those after `forgetVariants`. Nobody
- * waits longer than the deadline of `now`, that of the first request.
+ * waits for a request after its deadline, that of its `now`, or after their own.
  */
 export async function makeOnce(
   name: string,
@@ -48,7 +48,7 @@ export async function makeOnce(
   let other = making.find(name)
   const isShared = other !== undefined
   while (other && !latest(name)) {
-    await awaitTurn(other, WAIT_MILLISECONDS)
+    await awaitTurn(other, timeLeft(WAIT_MILLISECONDS, now))
     other = making.find(name)
   }
   const known = latest(name)

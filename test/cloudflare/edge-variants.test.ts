@@ -7,10 +7,12 @@ import { objectRequest } from '../../src/cloudflare/edge-objects.ts'
 import { forgetVariants, makeOnce } from '../../src/cloudflare/edge-variants.ts'
 import { loadEnvironment } from '../../src/cloudflare/environment.ts'
 import type { ImageResizer, KeptImage, VariantSpec } from '../../src/delivery/variant.ts'
-import { ApiError } from '../../src/errors/api-error.ts'
+import { ApiError, asApiError } from '../../src/errors/api-error.ts'
+import { RequestTime } from '../../src/errors/deadline.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { deleteObject } from '../../src/storage/object.ts'
 import { Objects } from '../../src/worker.ts'
+import { FAKE_CLOCK, fakeSeconds } from '../support/fake-seconds.ts'
 import { twoColorPng } from '../support/images.ts'
 import { putObject, putUnder, requestsFor } from '../support/links.ts'
 
@@ -157,6 +159,21 @@ describe('making an image', () => {
     vi.advanceTimersByTime(1)
     await ask()
     expect(make).toHaveBeenCalledTimes(2)
+  })
+
+  // @threat request-slow
+  it('is not begun by a request that has waited until its deadline', async () => {
+    vi.useFakeTimers(FAKE_CLOCK)
+    const name = newName()
+    void makeOnce(name, () => new Promise(() => {}), keep, new RequestTime(Date.now() + 3000))
+    const make = vi.fn(() => Promise.reject<KeptImage>(new Error('begun')))
+    const late = makeOnce(name, make, keep, new RequestTime(Date.now() + 2000)).catch(asApiError)
+    const [error, seconds] = await fakeSeconds(late)
+    expect([error, seconds]).toEqual([expect.objectContaining({ code: 'storage_busy' }), 2])
+    expect(make).not.toHaveBeenCalled()
+    // A later request waits no longer than the first one may take.
+    const next = makeOnce(name, make, keep, new RequestTime(Date.now() + 9000)).catch(String)
+    expect(await fakeSeconds(next)).toEqual(['Error: begun', 1])
   })
 
   it('is tried again after a purge', async () => {
