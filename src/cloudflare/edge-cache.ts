@@ -156,14 +156,16 @@ export async function serveAndKeep(
   const copy = pipeOf(length)
   const copied = new Response(copy.readable, whole)
   if (range !== null && !coversAll(range, Number(length))) {
-    const kept = keep(url, fill, copied, pump(whole.body, { copy: copy.writable }))
+    const kept = keep(url, fill, copied, pump(whole.body, { copy: copy.writable }, length))
     // After the deadline, it continues for the next request.
     waitUntil(kept)
     return (await inTime(Infinity, now, () => kept)) ? ((await matchCopy(wanted)) ?? null) : null
   }
   const client = pipeOf(length)
   const sinks = { client: client.writable, copy: copy.writable }
-  waitUntil(keep(url, fill, copied, pump(whole.body, sinks)).catch((error) => logCut(about, error)))
+  waitUntil(
+    keep(url, fill, copied, pump(whole.body, sinks, length)).catch((error) => logCut(about, error)),
+  )
   return new Response(client.readable, whole)
 }
 

@@ -1,10 +1,10 @@
 import { withinCacheTime } from '../delivery/pump.ts'
 import { isImageError, type KeptImage } from '../delivery/variant.ts'
+import { deadlineOf, timeLeft } from '../errors/deadline.ts'
 import { attempt } from './edge-cache.ts'
 import { awaitTurn, Turns } from './turns.ts'
 
 const WAIT_MILLISECONDS = 50
-const MAX_WAITS = 240
 /** How long an image stays in memory for the requests that wait for it. */
 const IMAGE_MILLISECONDS = 2000
 /** How long a failure to resize is remembered, so that a crowd doesn't repeat a call that is billed. */
@@ -36,23 +36,25 @@ const beginning = new Map<string, string>()
 /**
  * Resolves with the result of `make`, which is billed, and starts to store it with `keep`. Requests
  * for the same variant that come before it is stored get the same image, or the same error. Later
- * ones don't, since the object may have changed, and neither do those after `forgetVariants`.
+ * ones don't, since the object may have changed, and neither do those after `forgetVariants`. Nobody
+ * waits for a request after its deadline, that of its `now`, or after their own.
  */
 export async function makeOnce(
   name: string,
   make: () => Promise<KeptImage>,
   keep: (image: KeptImage) => Promise<unknown>,
+  now: Date,
 ): Promise<KeptImage> {
   let other = making.find(name)
   const isShared = other !== undefined
-  for (let waits = 0; waits < MAX_WAITS && other && !latest(name); waits++) {
-    await awaitTurn(other, WAIT_MILLISECONDS)
+  while (other && !latest(name)) {
+    await awaitTurn(other, timeLeft(WAIT_MILLISECONDS, now))
     other = making.find(name)
   }
   const known = latest(name)
   if (known !== undefined && 'error' in known) throw known.error
   if (known !== undefined && isShared) return known.image
-  const turn = making.begin(name, Date.now() + HELD_MILLISECONDS)
+  const turn = making.begin(name, deadlineOf(now))
   const isCurrent = () => making.find(name) === turn
   const end = () => making.end(name, turn)
   try {
@@ -72,11 +74,14 @@ export async function makeOnce(
 
 /**
  * Runs `work`, which holds an original of so many bytes, when there is room for it: a page of
- * thumbnails would otherwise need all originals at once. After a while, it runs anyway.
+ * thumbnails would otherwise need all originals at once. Throws `storage_busy` at the deadline of
+ * `now`.
  */
-export async function withRoom<T>(bytes: number, work: () => Promise<T>): Promise<T> {
-  for (let waits = 0; waits < MAX_WAITS && !hasRoom(bytes); waits++)
-    await new Promise((resolve) => setTimeout(resolve, WAIT_MILLISECONDS))
+export async function withRoom<T>(bytes: number, now: Date, work: () => Promise<T>): Promise<T> {
+  while (!hasRoom(bytes)) {
+    const milliseconds = timeLeft(WAIT_MILLISECONDS, now)
+    await new Promise((resolve) => setTimeout(resolve, milliseconds))
+  }
   const one = { bytes, until: Date.now() + HELD_MILLISECONDS }
   held.add(one)
   try {

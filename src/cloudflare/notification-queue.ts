@@ -1,12 +1,13 @@
 import type { ObjectSource } from '../delivery/object-source.ts'
-import { asApiError } from '../errors/api-error.ts'
+import { ApiError, asApiError } from '../errors/api-error.ts'
 import type { WarningText } from '../errors/warnings.ts'
 import type { Announcer, Background } from '../events/announcer.ts'
 import { retryDelay } from '../events/retry-delay.ts'
 import { type FileIndex, timedIndex } from '../file-index/file-index.ts'
 import type { LoadedSettings } from '../settings/define.ts'
-import { type Notification, readR2Message } from '../uploads/notification.ts'
+import { type Drop, type Notification, readR2Message } from '../uploads/notification.ts'
 import {
+  type Result,
   recordAllNotified,
   recorderOf,
   SETTLED_SECONDS,
@@ -43,59 +44,34 @@ export async function consumeNotifications(
   background: Background,
   now: Date,
 ): Promise<void> {
-  let counts: Readonly<Record<string, number>> = {}
-  const warnings: WarningText[] = []
-  const read = messages.map((message) => ({ message, notification: readR2Message(message.body) }))
-  let hasFailed = false
-  if (!loaded.ok) {
-    const dropped = read.flatMap(({ message, notification }) => {
-      if (typeof notification !== 'string') return []
-      message.ack()
-      return [{ status: 'fulfilled' as const, value: notification }]
-    })
-    for (const { message, notification } of read)
-      if (typeof notification !== 'string') retryLater(message)
-    const summary = summarize(dropped)
-    counts = summary.counts
-    hasFailed = true
-    warnings.push(
-      ...summary.warnings,
-      `notifications failed: misconfigured ${read.length - dropped.length}`,
-    )
-  } else {
-    const recorder = recorderOf(
-      loaded.settings.buckets,
-      timedIndex(fileIndex, now),
-      objects,
-      events,
-      background,
-    )
-    const results = []
-    for (let start = 0; start < read.length; start += AT_ONCE) {
-      const some = read.slice(start, start + AT_ONCE)
-      const notifications = some.map(({ notification }) => notification)
-      // A delivery that came too early didn't look, so the age counts too.
-      const isFirstLook = ({ time }: Notification, i: number) =>
-        (some[i]?.message.attempts ?? 1) < 2 || now.getTime() - time < 2000 * SETTLED_SECONDS
-      const settled = await recordAllNotified(recorder, notifications, now, isFirstLook)
-      for (const [i, { message }] of some.entries()) {
-        const result = settled[i]
-        if (result?.status !== 'fulfilled') retryLater(message, result?.reason)
-        else if (typeof result.value === 'number') message.retry({ delaySeconds: result.value })
-        else message.ack()
-      }
-      results.push(...settled)
+  const recorder = loaded.ok
+    ? recorderOf(loaded.settings.buckets, timedIndex(fileIndex, now), objects, events, background)
+    : null
+  const results: Result[] = []
+  for (let start = 0; start < messages.length; start += AT_ONCE) {
+    const some = messages.slice(start, start + AT_ONCE)
+    const notifications = some.map(({ body }) => readR2Message(body))
+    // A delivery that came too early didn't look, so the age counts too.
+    const isFirstLook = ({ time }: Notification, i: number) =>
+      (some[i]?.attempts ?? 1) < 2 || Math.abs(now.getTime() - time) < 2000 * SETTLED_SECONDS
+    const settled =
+      recorder === null
+        ? notifications.map(withoutSettings)
+        : await recordAllNotified(recorder, notifications, now, isFirstLook)
+    for (const [i, message] of some.entries()) {
+      const result = settled[i]
+      if (result?.status !== 'fulfilled') retryLater(message, result?.reason)
+      else if (typeof result.value === 'number') message.retry({ delaySeconds: result.value })
+      else message.ack()
     }
-    const summary = summarize(results)
-    counts = summary.counts
-    warnings.push(...summary.warnings)
-    hasFailed = results.some(({ status }) => status === 'rejected')
+    results.push(...settled)
   }
+  const { counts, warnings } = summarize(results)
   const [warning, ...others] = warnings
   log({
     method: 'QUEUE',
     route: queue,
-    status: hasFailed ? 503 : 200,
+    status: results.some(({ status }) => status === 'rejected') ? 503 : 200,
     milliseconds: Date.now() - now.getTime(),
     message: Object.entries(counts)
       .map(([kind, count]) => `${kind} ${count}`)
@@ -103,6 +79,12 @@ export async function consumeNotifications(
     warning: warning && ([warning, ...others].join('; ') as WarningText),
   })
 }
+
+/** A notification is kept while the settings are not valid, unless no settings could help. */
+const withoutSettings = (notification: Notification | Drop): Result =>
+  typeof notification === 'string'
+    ? { status: 'fulfilled', value: notification }
+    : { status: 'rejected', reason: new ApiError('misconfigured', 'The settings are not valid.') }
 
 /** The queue itself ends the retries: `max_retries` and `dead_letter_queue` in wrangler.toml. */
 function retryLater(message: QueueMessage, failure?: unknown): void {

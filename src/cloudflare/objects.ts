@@ -134,11 +134,10 @@ export const objectsEntrypoint = <E extends object>(
       now: RequestTime,
       about: object,
     ): Promise<Response> {
-      const bypass = async (fillBytes?: number) =>
-        withStatus(relay(await open(fillBytes), about)[0], 'BYPASS')
+      const bypass = async () => withStatus(relay(await open(0), about)[0], 'BYPASS')
       const copy = await findCopy(wanted, method === 'HEAD' ? null : now.deadline)
-      if (copy === undefined) return bypass(0)
-      if (copy === null) return bypass()
+      // Without a turn, `copy` is null only for HEAD.
+      if (!copy) return bypass()
       if (copy instanceof Response) return method === 'HEAD' ? new Response(null, copy) : copy
 
       const works: Promise<unknown>[] = []
@@ -151,7 +150,7 @@ export const objectsEntrypoint = <E extends object>(
             return withStatus(relay(opened, about)[0], 'BYPASS')
           const later = (work: Promise<unknown>) => works.push(work)
           const served = await serveAndKeep(wanted, fill, opened, later, now, about)
-          return served === null ? await bypass(0) : withStatus(served, 'MISS')
+          return served === null ? await bypass() : withStatus(served, 'MISS')
         })
       } finally {
         this.ctx.waitUntil(Promise.allSettled(works).then(() => endFill(wanted.url, copy)))
@@ -171,7 +170,7 @@ export const objectsEntrypoint = <E extends object>(
       const make = async () => {
         if (usesCacheApi) generation = await currentGeneration(url)
         const original = await openObject(bucket, key, 'GET', null, now, 0)
-        return withRoom(heldBytes(original), () =>
+        return withRoom(heldBytes(original), now, () =>
           resize(relay(original, null)[0], variant, images?.(this.env) ?? null),
         )
       }
@@ -183,7 +182,7 @@ export const objectsEntrypoint = <E extends object>(
         this.ctx.waitUntil(stored)
         return stored
       }
-      const image = await makeOnce(`${url}${query}`, make, keep)
+      const image = await makeOnce(`${url}${query}`, make, keep, now)
       if (usesCacheApi)
         return withStatus(imageResponse(image, range), generation ? 'MISS' : 'BYPASS')
       this.ctx.waitUntil(this.#dropIfDeleted(bucket, key))

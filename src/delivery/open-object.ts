@@ -3,14 +3,8 @@ import { ApiError } from '../errors/api-error.ts'
 import { hex, utf8 } from '../keys/encodings.ts'
 import { isNewObjectKey } from '../keys/new-key.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
-import { codeBehindHead } from '../storage/object.ts'
-import {
-  fetchObject,
-  readS3Code,
-  TIMEOUT_SECONDS,
-  unexpectedResponse,
-  withDeadline,
-} from '../storage/s3.ts'
+import { askHead } from '../storage/object.ts'
+import { fetchObject, readS3Code, unexpectedResponse } from '../storage/s3.ts'
 import { StorageFailure } from '../storage/storage-failure.ts'
 import { parseContentRange } from './byte-range.ts'
 
@@ -51,11 +45,9 @@ export async function openObject(
     const answer = await answerPart(bucket, key, part, fillBytes, now)
     if (answer !== null) return answer
   }
-  const answer = await fetchObject({ bucket, method, key }, now)
-  if (method === 'GET') return wholeObject(bucket, key, answer, now)
-  const s3Code = await withDeadline(TIMEOUT_SECONDS, now, (signal) =>
-    codeBehindHead(answer.status, bucket, key, now, signal),
-  )
+  if (method === 'GET')
+    return wholeObject(bucket, key, await fetchObject({ bucket, method, key }, now), now)
+  const [answer, s3Code] = await askHead(bucket, key, now)
   return wholeObject(bucket, key, answer, now, 'HeadObject', s3Code)
 }
 

@@ -28,10 +28,15 @@ export interface Sinks {
  * Copies `source` to its sinks at the speed of the client. Resolves with whether the copy is
  * complete. Abandons a copy that fails or stalls. Continues the copy if the client disconnects.
  * Cancels the source without both. Throws `storage_error` and fails the sinks if the source breaks
- * off or stalls.
+ * off, stalls, or has other than `length` bytes, unless that is null.
  */
-export async function pump(source: ReadableStream<Uint8Array>, sinks: Sinks): Promise<boolean> {
+export async function pump(
+  source: ReadableStream<Uint8Array>,
+  sinks: Sinks,
+  length: string | null = null,
+): Promise<boolean> {
   const reader = readerOf(source)
+  let left = Number(length ?? Number.NaN)
   let client = sinks.client?.getWriter()
   let copy = sinks.copy?.getWriter()
   let lagBytes = 0
@@ -62,6 +67,8 @@ export async function pump(source: ReadableStream<Uint8Array>, sinks: Sinks): Pr
       const asked = Date.now()
       const reading = reader.read(atLeast, view)
       const { done, value } = await within(SLOW_MILLISECONDS - waited, reading)
+      left -= value?.byteLength ?? 0
+      if (left < 0 || (done && left > 0)) throw new Error('The length is wrong.')
       if (done) break
       const milliseconds = Date.now() - asked
       if (reader.waits) atLeast = nextBytes(value.byteLength, milliseconds)
@@ -88,7 +95,7 @@ export async function pump(source: ReadableStream<Uint8Array>, sinks: Sinks): Pr
       view = isFree ? new Uint8Array(buffer) : new Uint8Array(CHUNK_BYTES)
     }
   } catch (cause) {
-    const error = new ApiError('storage_error', "The bucket's response ended early.", { cause })
+    const error = endedEarly(cause)
     for (const end of [reader.cancel(cause), client?.abort(error), copy?.abort(error)]) ignore(end)
     throw error
   }
@@ -98,6 +105,10 @@ export async function pump(source: ReadableStream<Uint8Array>, sinks: Sinks): Pr
   ])
   return copy !== undefined
 }
+
+/** Returns the error for an object whose bytes did not all arrive. */
+export const endedEarly = (cause: unknown): ApiError =>
+  new ApiError('storage_error', "The bucket's response ended early.", { cause })
 
 /** Reads a stream in chunks of a chosen size, if the runtime supports it. */
 export interface ByteReader {
@@ -152,8 +163,9 @@ export function pipeOf(length: string | null): TransformStream<Uint8Array, Uint8
  */
 export function relay(opened: Response, about: object | null): [Response, Promise<unknown>] {
   if (opened.body === null) return [opened, Promise.resolve()]
-  const { readable, writable } = pipeOf(opened.headers.get('content-length'))
-  const done = pump(opened.body, { client: writable }).catch((error: unknown) => {
+  const length = opened.headers.get('content-length')
+  const { readable, writable } = pipeOf(length)
+  const done = pump(opened.body, { client: writable }, length).catch((error: unknown) => {
     if (about !== null) logCut(about, error)
   })
   return [new Response(readable, opened), done]

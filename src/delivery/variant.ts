@@ -5,6 +5,7 @@ import { within } from '../errors/deadline.ts'
 import { hex } from '../keys/encodings.ts'
 import { rangeOf } from './byte-range.ts'
 import { type ImageType, imageInfo } from './image-info.ts'
+import { endedEarly } from './pump.ts'
 
 /** Maximum size of an image to resize. */
 const MAX_IMAGE_BYTES = 20 * 1024 ** 2
@@ -185,17 +186,22 @@ async function readImage(original: Response): Promise<Uint8Array<ArrayBuffer>> {
   // In one piece if the length is known, since a Worker has little memory.
   let bytes = new Uint8Array(Number(length ?? 0))
   let size = 0
-  for await (const chunk of body) {
-    const end = size + chunk.byteLength
-    // Leaving the loop cancels the stream.
-    if (end > MAX_IMAGE_BYTES) throw tooLarge()
-    if (end > bytes.byteLength) {
-      const longer = new Uint8Array(Math.min(2 * end, MAX_IMAGE_BYTES))
-      longer.set(bytes.subarray(0, size))
-      bytes = longer
+  try {
+    for await (const chunk of body) {
+      const end = size + chunk.byteLength
+      // Leaving the loop cancels the stream.
+      if (end > MAX_IMAGE_BYTES) throw tooLarge()
+      if (end > bytes.byteLength) {
+        const longer = new Uint8Array(Math.min(2 * end, MAX_IMAGE_BYTES))
+        longer.set(bytes.subarray(0, size))
+        bytes = longer
+      }
+      bytes.set(chunk, size)
+      size = end
     }
-    bytes.set(chunk, size)
-    size = end
+  } catch (cause) {
+    // On Workers, an error has lost its class when it comes out of a stream.
+    throw asApiError(cause) ?? endedEarly(cause)
   }
   return bytes.subarray(0, size)
 }

@@ -7,6 +7,7 @@ import {
   ask,
   objectExists,
   s3CodeIn,
+  send,
   TIMEOUT_SECONDS,
   unexpectedResponse,
   withDeadline,
@@ -52,12 +53,7 @@ export async function headObject(
   now: Date,
   bucketExists = false,
 ): Promise<ObjectHead | null> {
-  const [response, s3Code] = await withDeadline(TIMEOUT_SECONDS, now, async (signal) => {
-    const answer = await ask({ bucket, method: 'HEAD', key }, now, signal)
-    const isMissing = answer.status === 404 && bucketExists
-    const s3Code = isMissing ? null : await codeBehindHead(answer.status, bucket, key, now, signal)
-    return [answer, s3Code] as const
-  })
+  const [response, s3Code] = await askHead(bucket, key, now, bucketExists)
   if (response.status === 404 && s3Code !== 'NoSuchBucket') return null
   if (response.status !== 200) throw unexpectedResponse('HeadObject', response, s3Code)
   const head = headSchema.safeParse({
@@ -77,22 +73,24 @@ export async function headObject(
 const AMBIGUOUS = [400, 401, 403, 404]
 
 /**
- * Returns S3's code for a HEAD that got `status`, or null. The response to a HEAD has no body with
- * a code, so this sends a GET for one byte, after a status that can mean different things. Any
- * other result of the GET is ignored.
+ * Calls S3 HeadObject. Returns the response, and S3's code or null. The response to a HEAD has no
+ * body with a code, so this sends a GET for one byte, after a status that can mean different things.
+ * Any other result of the GET is ignored.
  */
-export async function codeBehindHead(
-  status: number,
+export const askHead = (
   bucket: Bucket,
   key: ObjectKey,
   now: Date,
-  signal: AbortSignal,
-): Promise<string | null> {
-  if (!AMBIGUOUS.includes(status)) return null
-  const oneByte = { bucket, method: 'GET', key, headers: { Range: 'bytes=0-0' } } as const
-  const answer = await ask(oneByte, now, signal).catch(() => null)
-  return answer?.status === status ? s3CodeIn(answer.text) : null
-}
+  bucketExists = false,
+): Promise<[Response, string | null]> =>
+  withDeadline(TIMEOUT_SECONDS, now, async (signal) => {
+    const head = await send({ bucket, method: 'HEAD', key }, now, signal)
+    const { status } = head
+    if (!AMBIGUOUS.includes(status) || (status === 404 && bucketExists)) return [head, null]
+    const oneByte = { bucket, method: 'GET', key, headers: { Range: 'bytes=0-0' } } as const
+    const answer = await ask(oneByte, now, signal).catch(() => null)
+    return [head, answer?.status === status ? s3CodeIn(answer.text) : null]
+  })
 
 /**
  * Calls S3 DeleteObject. Also succeeds if the object is missing. Success is only 204, or 200

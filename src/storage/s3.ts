@@ -120,7 +120,12 @@ export async function withDeadline<T>(
   }
 }
 
-async function send(request: ObjectRequest, now: Date, signal: AbortSignal): Promise<Response> {
+/** Sends a request. Resolves as soon as the response begins. */
+export async function send(
+  request: ObjectRequest,
+  now: Date,
+  signal: AbortSignal,
+): Promise<Response> {
   const { bucket, credentials = bucket.credentials, method, object, body = object } = request
   if (credentials.expiresAt <= now.getTime()) throw credentialsExpired()
   const { url, headers } = await authorize({ ...request, credentials, signedAt: now })

@@ -118,9 +118,14 @@ function outcomeOf(looks: readonly Look[], { etag }: Notification, now: Date): O
   return changed ?? outcomes[0] ?? 'missing'
 }
 
-/** Returns the seconds until what happened at `time` counts. The bucket's clock may be ahead. */
-const secondsUntilSettled = (time: number, now: Date): number =>
-  Math.min(SETTLED_SECONDS, Math.ceil(SETTLED_SECONDS - (now.getTime() - time) / 1000))
+/**
+ * Returns the seconds until what happened at `time` counts. The bucket's clock may be ahead, but by
+ * an hour at most: a wrong time must not cause repeats without end.
+ */
+function secondsUntilSettled(time: number, now: Date): number {
+  const ahead = (time - now.getTime()) / 1000
+  return ahead > 3600 ? 0 : Math.min(SETTLED_SECONDS, Math.ceil(SETTLED_SECONDS + ahead))
+}
 
 const isYoung = (head: ObjectHead | null, now: Date): head is ObjectHead =>
   head !== null && secondsUntilSettled(head.lastModified.getTime(), now) > 0

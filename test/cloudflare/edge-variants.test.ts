@@ -7,10 +7,12 @@ import { objectRequest } from '../../src/cloudflare/edge-objects.ts'
 import { forgetVariants, makeOnce } from '../../src/cloudflare/edge-variants.ts'
 import { loadEnvironment } from '../../src/cloudflare/environment.ts'
 import type { ImageResizer, KeptImage, VariantSpec } from '../../src/delivery/variant.ts'
-import { ApiError } from '../../src/errors/api-error.ts'
+import { ApiError, asApiError } from '../../src/errors/api-error.ts'
+import { RequestTime } from '../../src/errors/deadline.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { deleteObject } from '../../src/storage/object.ts'
 import { Objects } from '../../src/worker.ts'
+import { FAKE_CLOCK, fakeSeconds } from '../support/fake-seconds.ts'
 import { twoColorPng } from '../support/images.ts'
 import { putObject, putUnder, requestsFor } from '../support/links.ts'
 
@@ -20,6 +22,7 @@ const loaded = loadEnvironment(env)
 if (!loaded.ok) throw new Error('The test configuration is malformed.')
 const counted = findBucket(loaded.settings, 'counted')
 const VARIANT: VariantSpec = { ...sizeOf(64), format: 'png', quality: 80 }
+const NOW = new Date()
 
 /** A promise, and the function that resolves it. */
 function gate() {
@@ -148,7 +151,7 @@ describe('making an image', () => {
     vi.useFakeTimers({ toFake: ['Date'] })
     const name = newName()
     const make = vi.fn(() => Promise.reject<KeptImage>(DOWN))
-    const ask = () => makeOnce(name, make, keep).catch((error: unknown) => error)
+    const ask = () => makeOnce(name, make, keep, NOW).catch((error: unknown) => error)
     expect([await ask(), await ask()]).toEqual([DOWN, DOWN])
     vi.advanceTimersByTime(9999)
     await ask()
@@ -158,10 +161,25 @@ describe('making an image', () => {
     expect(make).toHaveBeenCalledTimes(2)
   })
 
+  // @threat request-slow
+  it('is not begun by a request that has waited until its deadline', async () => {
+    vi.useFakeTimers(FAKE_CLOCK)
+    const name = newName()
+    void makeOnce(name, () => new Promise(() => {}), keep, new RequestTime(Date.now() + 3000))
+    const make = vi.fn(() => Promise.reject<KeptImage>(new Error('begun')))
+    const late = makeOnce(name, make, keep, new RequestTime(Date.now() + 2000)).catch(asApiError)
+    const [error, seconds] = await fakeSeconds(late)
+    expect([error, seconds]).toEqual([expect.objectContaining({ code: 'storage_busy' }), 2])
+    expect(make).not.toHaveBeenCalled()
+    // A later request waits no longer than the first one may take.
+    const next = makeOnce(name, make, keep, new RequestTime(Date.now() + 9000)).catch(String)
+    expect(await fakeSeconds(next)).toEqual(['Error: begun', 1])
+  })
+
   it('is tried again after a purge', async () => {
     const name = newName()
     const make = vi.fn(() => Promise.reject<KeptImage>(DOWN))
-    const ask = () => makeOnce(name, make, keep).catch((error: unknown) => error)
+    const ask = () => makeOnce(name, make, keep, NOW).catch((error: unknown) => error)
     await ask()
     forgetVariants(name.replace('?w=1', '').slice(0, -1))
     await ask()
@@ -174,10 +192,10 @@ describe('making an image', () => {
   it('remembers at most 100 results', async () => {
     const names = Array.from({ length: 101 }, newName)
     const make = vi.fn(() => Promise.reject<KeptImage>(DOWN))
-    for (const name of names) await makeOnce(name, make, keep).catch(String)
-    for (const name of names.slice(1)) await makeOnce(name, make, keep).catch(String)
+    for (const name of names) await makeOnce(name, make, keep, NOW).catch(String)
+    for (const name of names.slice(1)) await makeOnce(name, make, keep, NOW).catch(String)
     expect(make).toHaveBeenCalledTimes(101)
-    await makeOnce(names[0] ?? '', make, keep).catch(String)
+    await makeOnce(names[0] ?? '', make, keep, NOW).catch(String)
     expect(make).toHaveBeenCalledTimes(102)
   })
 
@@ -185,7 +203,7 @@ describe('making an image', () => {
     vi.useFakeTimers({ toFake: ['Date'] })
     const [first = '', ...others] = Array.from({ length: 100 }, newName)
     const make = vi.fn(() => Promise.reject<KeptImage>(DOWN))
-    const ask = (name: string) => makeOnce(name, make, keep).catch(String)
+    const ask = (name: string) => makeOnce(name, make, keep, NOW).catch(String)
     for (const name of [first, ...others]) await ask(name)
     vi.advanceTimersByTime(10_000)
     for (const name of [first, newName(), first]) await ask(name)
@@ -196,11 +214,11 @@ describe('making an image', () => {
     const name = newName()
     const make = vi.fn(async () => image())
     const { open, opened } = gate()
-    const first = await makeOnce(name, make, () => opened)
-    expect(await makeOnce(name, make, keep)).toBe(first)
+    const first = await makeOnce(name, make, () => opened, NOW)
+    expect(await makeOnce(name, make, keep, NOW)).toBe(first)
     open()
     await opened
-    await vi.waitFor(async () => expect(await makeOnce(name, make, keep)).not.toBe(first))
+    await vi.waitFor(async () => expect(await makeOnce(name, make, keep, NOW)).not.toBe(first))
     expect(make).toHaveBeenCalledTimes(2)
   })
 
@@ -209,11 +227,11 @@ describe('making an image', () => {
     const large = { bytes: new Uint8Array(7 * 1024 ** 2), headers: [] }
     const make = vi.fn(async () => large)
     const { open, opened } = gate()
-    await makeOnce(first, make, () => opened)
-    expect(await makeOnce(first, make, keep)).toBe(large)
+    await makeOnce(first, make, () => opened, NOW)
+    expect(await makeOnce(first, make, keep, NOW)).toBe(large)
     expect(make).toHaveBeenCalledTimes(1)
-    await makeOnce(second, make, keep)
-    const again = makeOnce(first, make, keep)
+    await makeOnce(second, make, keep, NOW)
+    const again = makeOnce(first, make, keep, NOW)
     open()
     await again
     expect(make).toHaveBeenCalledTimes(3)

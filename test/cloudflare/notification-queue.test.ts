@@ -144,6 +144,15 @@ describe('a batch of notifications', () => {
     expect(await isRecorded(FIRST)).toBe(true)
   })
 
+  // @threat notification-false
+  it('looks only twice if the time of the event is far in the future', async () => {
+    await put(FIRST)
+    const forged = message(FIRST, 0, { eventTime: '9999-12-31T23:59:59Z' })
+    expect((await consume([forged], presigner, QUEUE, 1)).retries).toEqual([['0', 90]])
+    expect(await consume([forged])).toMatchObject({ acks: ['0'], retries: [] })
+    expect(await isRecorded(FIRST)).toBe(true)
+  })
+
   it('acknowledges what it drops, and counts it by its reason', async () => {
     await put(FIRST)
     const { acks, retries } = await consume([

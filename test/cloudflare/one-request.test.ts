@@ -80,6 +80,33 @@ describe('40 clients of one cold link', () => {
     expect(sent).toHaveLength(2)
   })
 
+  // @threat bucket-stalls
+  it.each([
+    ['with the Cache API', false],
+    ['behind Workers Caching', true],
+  ])('of a resized image %s, are one request when its body stalls', async (_, behindCache) => {
+    vi.useFakeTimers(FAKE_CLOCK)
+    const source: UnderlyingByteSource = { type: 'bytes', pull: () => new Promise(() => {}) }
+    const sent = scriptedBucket({
+      GetObject: () =>
+        new Response(new ReadableStream(source), {
+          headers: {
+            'Content-Length': '10',
+            ETag: '"e"',
+            'Last-Modified': 'Tue, 24 Nov 2026 12:00:00 GMT',
+          },
+        }),
+    })
+    const key = newKey()
+    const asked = { variant: IMAGE, behindCache }
+    const clients = Array.from({ length: 40 }, () => ask(key, asked))
+    const [responses, seconds] = await fakeSeconds(Promise.all(clients))
+    expect(sent).toHaveLength(1)
+    expect(seconds).toBeLessThan(21)
+    for (const response of responses)
+      expect(failureIn(response)).toMatchObject({ code: 'storage_error' })
+  })
+
   it('wait for a slow bucket, and share its object', async () => {
     vi.useFakeTimers(FAKE_CLOCK)
     const sent = scriptedBucket({ GetObject: later(200, object('pixels')) })
@@ -133,6 +160,13 @@ describe('Objects', () => {
     expect(seconds).toBeCloseTo(4, 1)
   })
 
+  it('give a HEAD ten seconds, with the request for its code', async () => {
+    vi.useFakeTimers(FAKE_CLOCK)
+    scriptedBucket({ HeadObject: later(9000, answer(404)), GetObject: hanging })
+    const [response, seconds] = await fakeSeconds(ask(newKey(), { method: 'HEAD' }))
+    expect([failureIn(response).code, seconds]).toEqual(['object_not_found', 10])
+  })
+
   // @threat request-slow
   it('end a range at the deadline, although the whole object is stored first', async () => {
     vi.useFakeTimers(FAKE_CLOCK)
@@ -176,6 +210,24 @@ describe('Objects', () => {
 })
 
 describe('a delivery that the bucket cuts', () => {
+  // @threat delivery-cut
+  it.each([
+    ['fewer', 5],
+    ['more', 15],
+  ])('is logged when the bucket sends %s bytes than its Content-Range says', async (_, bytes) => {
+    const lines = captureLog()
+    scriptedBucket({
+      GetObject: answer(206, 'x'.repeat(bytes), {
+        'Content-Range': 'bytes 0-9/100000000',
+        ETag: '"e"',
+        'Last-Modified': 'Tue, 24 Nov 2026 12:00:00 GMT',
+      }),
+    })
+    const response = await ask(newKey(), { range: 'bytes=0-9' })
+    await expect(response.arrayBuffer()).rejects.toThrow()
+    await vi.waitUntil(() => lines.some((text) => text.includes('delivery cut')), 20_000)
+  })
+
   // @threat delivery-cut
   it.each([
     ['with the Cache API', {}],

@@ -262,6 +262,15 @@ describe("a notification within Workers KV's minute", () => {
     expect(await known()).toMatchObject({ owner: 'key:ann', name: 'of key:ann' })
   })
 
+  // @threat notification-false
+  it('does not wait for a time that is more than an hour ahead', async () => {
+    const hours = 3601
+    scriptedBucket({ HeadObject: object('"e1"', hours) })
+    expect(await outcome({}, at(hours), inSeconds(0))).toBe('recorded')
+    scriptedBucket({ HeadObject: MISSING })
+    expect(await outcome({}, at(3e11), inSeconds(0))).toBe('removed')
+  })
+
   // @threat record-disowned
   it('waits until the object is old, if an old notification comes late', async () => {
     scriptedBucket({ HeadObject: object() })
