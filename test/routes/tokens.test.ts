@@ -339,6 +339,18 @@ describe('maxBytes', () => {
   })
 })
 
+// @threat token-two-spellings
+it('a token in a path has one spelling', async () => {
+  const token = await mint({ scopes: ['files:list'] })
+  const statusOf = async (text: string, more = '') =>
+    (await worker.fetch(`/u/${text}/files${more}`)).status
+  expect(await statusOf(token)).toBe(200)
+  for (const encoded of [`%65${token.slice(1)}`, token.replace('.', '%2E')]) {
+    expect(await statusOf(encoded)).toBe(401)
+    expect(await statusOf(encoded, `?prefix=/u/${token}/`)).toBe(401)
+  }
+})
+
 // @threat token-limit-skipped
 it('allowedTypes limits every way to upload', async () => {
   const alice = await user({ allowedTypes: ['IMAGE/png'], buckets: ['files'] })
