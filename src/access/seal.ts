@@ -1,5 +1,6 @@
-import { errors, type JWTPayload, jwtVerify, SignJWT } from 'jose'
+import { errors, type JWTPayload, jwtVerify } from 'jose'
 import type * as z from 'zod/mini'
+import { base64url, utf8 } from '../keys/encodings.ts'
 import { isSignature, type Purpose, purposeKey } from './purpose-key.ts'
 import type { SigningSecret } from './settings.ts'
 
@@ -15,9 +16,12 @@ export async function seal(
   claims: JWTPayload,
 ): Promise<string> {
   const [secret] = secrets
-  return new SignJWT(claims)
-    .setProtectedHeader({ alg: 'HS256', kid: secret.kid })
-    .sign(await purposeKey(secret, purpose))
+  const signed = [{ alg: 'HS256', kid: secret.kid }, claims]
+    .map((part) => base64url(utf8(JSON.stringify(part))))
+    .join('.')
+  const key = await purposeKey(secret, purpose)
+  const signature = await crypto.subtle.sign('HMAC', key, utf8(signed))
+  return `${signed}.${base64url(new Uint8Array(signature))}`
 }
 
 /** The claims of a seal and the secret that signed it, or why it is invalid. */

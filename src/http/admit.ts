@@ -148,7 +148,8 @@ const bearerOf = (authorization: string | undefined): string | undefined =>
 /** Returns the token in the path, which takes precedence, or in the header. */
 function tokenOf(c: AppContext): string | undefined {
   const inPath = c.req.param('token')
-  if (inPath !== undefined) return inPath
+  // A percent-encoded spelling is no token, so that a filter can compare the path as text.
+  if (inPath !== undefined) return `${c.req.path}/`.startsWith(`/u/${inPath}/`) ? inPath : ''
   const bearer = bearerOf(c.req.header('Authorization'))
   return bearer !== undefined && looksLikeToken(bearer) ? bearer : undefined
 }

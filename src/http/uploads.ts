@@ -123,7 +123,10 @@ function readAnswer<T extends { refuse?: string | undefined }>(
   schema: z.ZodMiniType<T>,
   returned: unknown,
 ): Omit<T, 'refuse'> {
-  const parsed = schema.safeParse(returned ?? {})
+  const given = returned ?? {}
+  // An Error or a Date has no members either, but doesn't accept anything.
+  const isObject = Object.prototype.toString.call(given) === '[object Object]'
+  const parsed = schema.safeParse(isObject && given)
   if (!parsed.success) {
     const errors = parsed.error.issues.map(({ path, message }) => `${path.join('.')} ${message}`)
     throw new TypeError(`${name} returned an invalid value: ${errors.join('; ')}`)

@@ -50,10 +50,9 @@ export const apiKeysRule: Rule<ApiKey[]> = also(
   (keys) => {
     const ids = keys.map(({ id }) => id)
     const again = ids.findIndex((id, i) => ids.indexOf(id) < i)
-    const id = ids[again]
-    return id === undefined
+    return again === -1
       ? null
-      : `must not repeat the id "${id}" (entries ${ids.indexOf(id)} and ${again})`
+      : `must not repeat an id (entries ${ids.indexOf(ids[again] ?? '')} and ${again})`
   },
 )
 
@@ -88,7 +87,7 @@ export function unknownAliases({ buckets, apiKeys, jwt, jwtPath }: Settings): Is
     .filter(({ alias }) => !aliases.includes(alias))
     .map(({ path, i }) => ({
       path: `${path}.buckets.${i}`,
-      message: `must be the alias of a bucket: ${aliases.join(', ')}`,
+      message: 'must be the alias of a bucket',
     }))
 }
 

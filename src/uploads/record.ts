@@ -76,10 +76,9 @@ export async function recordUpload(
     await forget(bucket, index, key, record, announce, now)
     throw objectNotFound()
   }
-  const [head, known] = await Promise.all([
-    headObject(bucket, key, now),
-    index.get(bucket.alias, key),
-  ])
+  const head = await headObject(bucket, key, now)
+  // As late as possible, so that what somebody else has recorded meanwhile is seen.
+  const known = await index.get(bucket.alias, key)
   const isOfOther = known !== null && known.owner !== null && known.owner !== owner
   if (claim !== undefined && isOfOther && !claim.ofOthers)
     throw hasOtherOwner('files:read and files:record')

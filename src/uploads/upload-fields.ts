@@ -11,10 +11,13 @@ export const METADATA_NAME = /^[a-z0-9-]{1,64}$/
 /** The names that S3 accepts. Other protocols allow more names than this API. */
 export const S3_METADATA_NAME = /^[\w.-]{1,64}$/
 /**
- * Names that no client can set: the presigner's own, and one that JavaScript's objects don't have as
- * a member.
+ * Names that no client can set: the presigner's own, also with "_", which some servers don't
+ * distinguish from "-" in a header, and one that JavaScript's objects don't have as a member.
  */
-export const RESERVED_METADATA_NAME = new RegExp(`^(?:${UPLOAD_MARK}|__proto__)$`, 'i')
+export const RESERVED_METADATA_NAME = new RegExp(
+  `^(?:${UPLOAD_MARK.replaceAll('-', '[-_]')}|__proto__)$`,
+  'i',
+)
 /** Maximum length of such a value, in UTF-16 code units. */
 export const MAX_METADATA_VALUE_LENGTH = MAX_METADATA_BYTES
 /**

@@ -107,13 +107,10 @@ async function operationUrl(
 ): Promise<string> {
   const { signing, expiresIn: seconds } = uploadSignature(bucket, expiresIn, now)
   const { owner, key, s3UploadId } = upload
-  if (method === 'POST')
-    return stepUrl(
-      c,
-      { bucket: bucket.alias, owner, key, uploadId, ...contextOf(c.get('principal')) },
-      seconds,
-      now,
-    )
+  if (method === 'POST') {
+    const of = { bucket: bucket.alias, owner, key, uploadId, ...limitIn(bucket) }
+    return stepUrl(c, { ...of, ...contextOf(c.get('principal')) }, seconds, now)
+  }
   // ListParts and AbortMultipartUpload.
   if (method !== 'PUT') return presign({ ...signing, method, key, query: { uploadId: s3UploadId } })
   if (partNumber === undefined) throw badRequest('A part needs its partNumber.')
@@ -121,7 +118,7 @@ async function operationUrl(
   return urls[0]?.url ?? ''
 }
 
-/** The limit of the principal when it began, since the step itself has no principal's limits. */
+/** The limit of the principal who requests a step, since the step itself has no principal's limits. */
 const limitIn = ({ maxBytes }: Bucket) => (maxBytes === null ? {} : { maxBytes })
 
 /** Returns the members of a file that a step stores. */

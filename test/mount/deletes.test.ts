@@ -76,17 +76,22 @@ describe('beforeDelete', () => {
   })
 
   // @threat delete-refused
-  it.each([false, 'no', { refuse: '' }, { refuse: 1 }, { refused: 'yes' }])(
-    'that returns %j is an error in the app: answers 500 and deletes nothing',
-    async (answer) => {
-      const [a, b] = [await putChosen('a.png', 'a'), await putChosen('b.png', 'b')]
-      const app = mount({ beforeDelete: ({ key }) => (key === b ? (answer as never) : undefined) })
-      expect((await removeOne(app, b)).status).toBe(500)
-      expect(app.lines[0]?.reason).toContain('beforeDelete returned an invalid value')
-      expect((await removeMany(app, [a, b])).status).toBe(500)
-      expect([await exists(a), await exists(b)]).toEqual([true, true])
-    },
-  )
+  it.each([
+    false,
+    'no',
+    new Error('no'),
+    new Map([['refuse', 'no']]),
+    { refuse: '' },
+    { refuse: 1 },
+    { refused: 'yes' },
+  ])('that returns %o is an error in the app: answers 500 and deletes nothing', async (answer) => {
+    const [a, b] = [await putChosen('a.png', 'a'), await putChosen('b.png', 'b')]
+    const app = mount({ beforeDelete: ({ key }) => (key === b ? (answer as never) : undefined) })
+    expect((await removeOne(app, b)).status).toBe(500)
+    expect(app.lines[0]?.reason).toContain('beforeDelete returned an invalid value')
+    expect((await removeMany(app, [a, b])).status).toBe(500)
+    expect([await exists(a), await exists(b)]).toEqual([true, true])
+  })
 
   it('is not called for what the principal may not delete', async () => {
     const beforeDelete = vi.fn(refuse)

@@ -202,6 +202,7 @@ describe('beforeUpload', () => {
   it.each<readonly [string, unknown]>([
     ['false', false],
     ['a string', 'no'],
+    ['an error', new Error('no')],
     ['an unknown member', { reject: 'no' }],
     ['an empty refusal', { refuse: '' }],
     ['a refusal without a message', { refuse: true }],

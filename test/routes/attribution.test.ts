@@ -1,5 +1,5 @@
 import { reset } from 'cloudflare:test'
-import { afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { Scope } from '../../src/access/scopes.ts'
 import { memoryFileIndex } from '../../src/file-index/memory-file-index.ts'
 import type { FileEvent } from '../../src/index.ts'
@@ -7,6 +7,7 @@ import { jsonOf, upload } from '../support/app.ts'
 import { bucketFetch } from '../support/bucket.ts'
 import { bearer, type TestApiKey, testApiKey } from '../support/credentials.ts'
 import { mount } from '../support/mount.ts'
+import { found, scriptedBucket } from '../support/scripted-bucket.ts'
 import { s3rverBucket, type TestWorker, testWorker } from '../support/worker.ts'
 
 /* Several principals with the same prefix. */
@@ -43,6 +44,7 @@ beforeAll(async () => {
   })
 })
 afterEach(async () => {
+  vi.unstubAllGlobals()
   await bucketFetch(CHOSEN, { method: 'DELETE' })
   await reset()
 })
@@ -139,6 +141,36 @@ describe('POST /files for an object of somebody else', () => {
     expect(await codeOf(await record(String(minted.token), CHOSEN))).toBe('413 file_too_large')
     expect(await codeOf(await record(token, CHOSEN))).toBe('201')
   })
+})
+
+// @threat file-misattributed
+it('POST /files that waits for the bucket leaves what its owner has recorded meanwhile', async () => {
+  const { entry, token } = await testApiKey('bob', BOBS.choose)
+  const events: FileEvent[] = []
+  const app = mount({
+    authenticate: undefined as never,
+    settings: { apiKeys: [ann.entry, entry] },
+    onEvent: (event) => void events.push(event),
+  })
+  const { promise: held, resolve: release } = Promise.withResolvers<void>()
+  const { promise: asked, resolve: isAsked } = Promise.withResolvers<void>()
+  scriptedBucket({
+    HeadObject: [
+      async (sent) => {
+        isAsked()
+        await held
+        return found(6)(sent)
+      },
+      found(6),
+    ],
+  })
+  const slow = app.post('/media/files', { key: CHOSEN }, bearer(token))
+  await asked
+  const anns = await app.post('/media/files', { key: CHOSEN, name: 'Mine' }, bearer(ann.token))
+  expect(await jsonOf(anns)).toMatchObject({ owner: 'key:ann', name: 'Mine' })
+  release()
+  expect(await codeOf(await slow)).toBe(FORBIDDEN)
+  expect(events).toHaveLength(1)
 })
 
 describe('POST /files with an ETag', () => {

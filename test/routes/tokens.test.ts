@@ -320,11 +320,15 @@ describe('maxBytes', () => {
   })
 
   // @threat token-limit-skipped
-  it('limits an upload in parts by steps, in the step that completes it', async () => {
+  it('limits an upload in parts by steps, in the step that completes it, whoever starts it', async () => {
     const alice = await user({ ...ten, subject: 'alice' })
     const wider = await user({ buckets: ['archive'], subject: 'alice' })
-    for (const by of [alice, wider]) {
-      const { key, uploadId } = await beginUpload(alice)
+    for (const [starter, by] of [
+      [alice, alice],
+      [alice, wider],
+      [wider, alice],
+    ] as const) {
+      const { key, uploadId } = await beginUpload(starter)
       const part = await sign(by, { method: 'PUT', key, uploadId, partNumber: 1 })
       const body = completeXml([await putPart(part.url, 'x'.repeat(11))])
       const { url } = await sign(by, { method: 'POST', key, uploadId })
@@ -333,6 +337,18 @@ describe('maxBytes', () => {
       expect(await response.text()).toContain('<Code>file_too_large</Code>')
     }
   })
+})
+
+// @threat token-two-spellings
+it('a token in a path has one spelling', async () => {
+  const token = await mint({ scopes: ['files:list'] })
+  const statusOf = async (text: string, more = '') =>
+    (await worker.fetch(`/u/${text}/files${more}`)).status
+  expect(await statusOf(token)).toBe(200)
+  for (const encoded of [`%65${token.slice(1)}`, token.replace('.', '%2E')]) {
+    expect(await statusOf(encoded)).toBe(401)
+    expect(await statusOf(encoded, `?prefix=/u/${token}/`)).toBe(401)
+  }
 })
 
 // @threat token-limit-skipped

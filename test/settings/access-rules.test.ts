@@ -115,7 +115,7 @@ describe('API_KEYS', () => {
     expect(issuesOf(withKey({ buckets: [...aliases, 'nope'] }))).toEqual([
       {
         path: `API_KEYS.1.buckets.${aliases.length}`,
-        message: `must be the alias of a bucket: ${aliases.join(', ')}`,
+        message: 'must be the alias of a bucket',
       },
     ])
   })
@@ -128,9 +128,9 @@ describe('API_KEYS', () => {
     expect(paths(withKey({ key: 'ep_canary' }))).toEqual(['API_KEYS.1'])
   })
 
-  it('must not repeat an id: the issue names the id and the entries', () => {
+  it('must not repeat an id: the issue names the entries, and not the id, since /healthz is public', () => {
     expect(issuesOf(withKey({ id: 'admin' }))).toEqual([
-      { path: 'API_KEYS', message: 'must not repeat the id "admin" (entries 0 and 1)' },
+      { path: 'API_KEYS', message: 'must not repeat an id (entries 0 and 1)' },
     ])
   })
 
