@@ -116,10 +116,10 @@ export async function recordUpload(
 }
 
 /**
- * Longer than a second: Workers KV refuses a second write to a key within that time. Meanwhile, the
- * upload may also be recorded by its own client.
+ * Waits for more than a second: Workers KV refuses a second write to a key within that time.
+ * Meanwhile, the upload may also be recorded by its own client.
  */
-const WAIT_MILLISECONDS = 1100
+const untilWritable = () => new Promise((resolve) => setTimeout(resolve, 1100))
 
 /**
  * Forgets a file whose object is gone: announces that it was deleted `at`, and then removes its
@@ -147,7 +147,7 @@ export async function forget(
   await index.remove(alias, key)
   const head = await headObject(bucket, key, now, true)
   if (head === null) return
-  await new Promise((resolve) => setTimeout(resolve, WAIT_MILLISECONDS))
+  await untilWritable()
   const since = await index.get(alias, key)
   // Workers KV may still show the removed record.
   if (since !== null && !(removed !== null && isSameRecord(since, removed))) return
@@ -177,6 +177,7 @@ export async function yieldTo(
   key: ObjectKey,
   head: ObjectHead,
 ): Promise<never> {
+  await untilWritable()
   const known = await index.get(bucket.alias, key)
   if (known === null || !isSameUpload(known, head))
     await index.put(toRecord(bucket, key, nameInKey(key), null, head))

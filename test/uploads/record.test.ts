@@ -6,6 +6,7 @@ import { kvFileIndex } from '../../src/cloudflare/kv-file-index.ts'
 import type { FileIndex } from '../../src/file-index/file-index.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { type Announce, type Claim, recordUpload } from '../../src/uploads/record.ts'
+import { oneWriteASecond } from '../support/fake-seconds.ts'
 import { answer, operations, scriptedBucket } from '../support/scripted-bucket.ts'
 import { testBucket } from '../support/test-bucket.ts'
 
@@ -46,6 +47,7 @@ async function staleIndex(): Promise<FileIndex> {
 
 afterEach(async () => {
   vi.unstubAllGlobals()
+  vi.restoreAllMocks()
   await reset()
 })
 
@@ -357,7 +359,7 @@ describe('a record of one certain upload', () => {
         return stored
       },
     }
-    await expect(slow(overtaken)).rejects.toMatchObject({ code: 'file_replaced' })
+    await expect(slow(oneWriteASecond(overtaken))).rejects.toMatchObject({ code: 'file_replaced' })
     expect(await index.get('files', KEY)).toMatchObject({ etag: '"e2"', ...expected })
   })
 })
