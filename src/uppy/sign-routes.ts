@@ -110,7 +110,10 @@ async function operationUrl(
   if (method === 'POST')
     return stepUrl(
       c,
-      { bucket: bucket.alias, owner, key, uploadId, ...contextOf(c.get('principal')) },
+      {
+        ...{ bucket: bucket.alias, owner, key, uploadId },
+        ...{ ...limitIn(bucket), ...contextOf(c.get('principal')) },
+      },
       seconds,
       now,
     )
