@@ -152,7 +152,7 @@ function partLength(
   const planned =
     size !== null && partSize !== null ? partBytes(size, partSize, partNumber) : undefined
   const length = planned ?? stated
-  const end = (partNumber - 1) * (partSize ?? MIN_PART_BYTES) + (length || 1)
+  const end = (partNumber - 1) * (partSize ?? MIN_PART_BYTES) + (length || Number(size !== 0))
   requireBytes(end, bucket, MAX_OBJECT_BYTES)
   const isPossible =
     end <= (size ?? end) &&

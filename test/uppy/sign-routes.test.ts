@@ -188,6 +188,15 @@ describe('a multipart upload', () => {
     expect((await small.send()).status).toBe(200)
   })
 
+  it('uploads an empty file', async () => {
+    const { key, uploadId } = await beginUpload(worker, { size: 0 })
+    const part = { method: 'PUT', key, uploadId, partNumber: 1 }
+    const { url } = await sign(worker, { ...part, size: 0 })
+    expect(new URL(url).searchParams.get('X-Amz-SignedHeaders')).toBe('content-length;host')
+    for (const other of [{ size: 1 }, { partNumber: 2, size: 0 }])
+      await expect(sign(worker, { ...part, ...other })).rejects.toThrow('invalid_part')
+  })
+
   // @threat token-limit-skipped
   it('applies the limit of the token that asks for its end', async () => {
     const app = await testApiKey('app', SCOPES)
