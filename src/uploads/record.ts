@@ -72,10 +72,11 @@ export async function recordUpload(
   isRepeat = false,
 ): Promise<Recorded> {
   const { key, name, owner, claim, isExpected = () => true } = request
-  const gone = async (record: FileRecord): Promise<never> => {
-    await forget(bucket, index, key, record, announce, now)
+  const gone = async (record: FileRecord, at: Date): Promise<never> => {
+    await forget(bucket, index, key, record, announce, now, at)
     throw objectNotFound()
   }
+  const asked = new Date()
   const [head, known] = await Promise.all([
     headObject(bucket, key, now),
     index.get(bucket.alias, key),
@@ -84,7 +85,7 @@ export async function recordUpload(
   if (claim !== undefined && isOfOther && !claim.ofOthers)
     throw hasOtherOwner('files:read and files:record')
   if (head === null) {
-    if (known !== null) await gone(known)
+    if (known !== null) await gone(known, asked)
     throw objectNotFound()
   }
   if (claim !== undefined) requireWithin(claim, head)
@@ -107,10 +108,11 @@ export async function recordUpload(
   if (isKnown && now.getTime() - head.lastModified.getTime() > MAX_LAG_SECONDS * 1000)
     return { record: known, replaces, data }
   const stored = await index.put(file)
+  const askedAgain = new Date()
   const after = await headObject(bucket, key, now)
-  if (after === null) return gone(stored)
-  if (isRepeat || isSameUpload(stored, after)) return { record: stored, replaces, data }
+  if (after === null) return gone(stored, askedAgain)
   if (!isExpected(after)) return yieldTo(bucket, index, key, after)
+  if (isRepeat || isSameUpload(stored, after)) return { record: stored, replaces, data }
   const again = await recordUpload(bucket, index, request, now, announce, true)
   return { ...again, replaces: true }
 }
@@ -122,8 +124,8 @@ export async function recordUpload(
 const untilWritable = () => new Promise((resolve) => setTimeout(resolve, 1100))
 
 /**
- * Forgets a file whose object is gone: announces that it was deleted `at`, and then removes its
- * record. So the record stays until the event is accepted, and a repeat sends it. A file without a
+ * Forgets a file whose object is gone: announces that it was deleted `at`, a moment before the
+ * bucket was asked to delete it, or whether it is there, and then removes its record. So the record stays until the event is accepted, and a repeat sends it. A file without a
  * record causes no event.
  *
  * Somebody may upload to a chosen key and record that meanwhile. So this looks once more, and if
@@ -137,7 +139,7 @@ export async function forget(
   known: FileRecord | null,
   announce: Announce | null,
   now: Date,
-  at?: Date,
+  at = now,
 ): Promise<void> {
   const { alias } = bucket
   if (known !== null) await announce?.({ type: 'deleted', file: { bucket: alias, key } }, known, at)
