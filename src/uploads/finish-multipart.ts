@@ -56,7 +56,8 @@ export async function finishMultipart(
     warning = `complete failed although the object exists: ${describe(error)}`
   }
   // What replaces an object has a size that was checked before.
-  if (!isSigned(upload) && upload.overwrite !== true)
+  const isLimited = bucket.maxBytes !== null || upload.size !== null
+  if (isLimited && !isSigned(upload) && upload.overwrite !== true)
     await holdToSize(bucket, index, upload, old, now)
   const isExpected = (head: ObjectHead) => isOfUpload(head, upload)
   const request = { key, name: name ?? upload.name, owner, isExpected }
@@ -111,7 +112,6 @@ async function holdToSize(
   now: Date,
 ): Promise<void> {
   const { key, size } = upload
-  if (bucket.maxBytes === null && size === null) return
   const head = old ?? (await headObject(bucket, key, now))
   if (head === null || !isOfUpload(head, upload)) return
   const entry = await index.get(bucket.alias, key)

@@ -72,11 +72,11 @@ export async function recordUpload(
   isRepeat = false,
 ): Promise<Recorded> {
   const { key, name, owner, claim, isExpected = () => true } = request
-  const gone = async (record: FileRecord, at: Date): Promise<never> => {
-    await forget(bucket, index, key, record, announce, now, at)
+  let asked = new Date()
+  const gone = async (record: FileRecord): Promise<never> => {
+    await forget(bucket, index, key, record, announce, now, asked)
     throw objectNotFound()
   }
-  const asked = new Date()
   const [head, known] = await Promise.all([
     headObject(bucket, key, now),
     index.get(bucket.alias, key),
@@ -85,7 +85,7 @@ export async function recordUpload(
   if (claim !== undefined && isOfOther && !claim.ofOthers)
     throw hasOtherOwner('files:read and files:record')
   if (head === null) {
-    if (known !== null) await gone(known, asked)
+    if (known !== null) await gone(known)
     throw objectNotFound()
   }
   if (claim !== undefined) requireWithin(claim, head)
@@ -108,9 +108,9 @@ export async function recordUpload(
   if (isKnown && now.getTime() - head.lastModified.getTime() > MAX_LAG_SECONDS * 1000)
     return { record: known, replaces, data }
   const stored = await index.put(file)
-  const askedAgain = new Date()
+  asked = new Date()
   const after = await headObject(bucket, key, now)
-  if (after === null) return gone(stored, askedAgain)
+  if (after === null) return gone(stored)
   if (!isExpected(after)) return yieldTo(bucket, index, key, after)
   if (isRepeat || isSameUpload(stored, after)) return { record: stored, replaces, data }
   const again = await recordUpload(bucket, index, request, now, announce, true)
