@@ -1,5 +1,4 @@
 import * as z from 'zod/mini'
-import { ApiError } from '../errors/api-error.ts'
 import type { Json } from '../keys/encodings.ts'
 import { seal, unsealAs } from './seal.ts'
 import type { SigningSettings } from './settings.ts'
@@ -44,12 +43,8 @@ export const sealFormPolicy = (
  * Returns the policy that `sealFormPolicy` sealed. Throws `forbidden` if it is invalid or has
  * expired.
  */
-export async function openFormPolicy(
+export const openFormPolicy = (
   { signingSecrets }: SigningSettings,
   sealed: string,
   now: Date,
-): Promise<FormPolicy> {
-  const policy = await unsealAs(signingSecrets, 'form', claimsSchema, sealed, now)
-  if (policy !== null) return policy
-  throw new ApiError('forbidden', 'The policy of this form is invalid or has expired.')
-}
+): Promise<FormPolicy> => unsealAs(signingSecrets, 'form', claimsSchema, sealed, now)

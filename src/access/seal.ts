@@ -1,5 +1,6 @@
 import { errors, type JWTPayload, jwtVerify } from 'jose'
 import type * as z from 'zod/mini'
+import { ApiError } from '../errors/api-error.ts'
 import { base64url, utf8 } from '../keys/encodings.ts'
 import { isSignature, type Purpose, purposeKey } from './purpose-key.ts'
 import type { SigningSecret } from './settings.ts'
@@ -76,15 +77,16 @@ const FAILURES: Readonly<Record<string, (Unsealed & { ok: false })['failure']>> 
   [errors.JWTExpired.code]: 'expired',
 }
 
-/** Returns what `sealed` holds for `purpose`, or null unless it is valid and fits `schema`. */
+/** Returns what `sealed` holds for `purpose`. Throws `forbidden` unless it is valid and fits `schema`. */
 export async function unsealAs<Schema extends z.ZodMiniType>(
   secrets: SigningSecrets,
   purpose: Purpose,
   schema: Schema,
   sealed: string,
   now: Date,
-): Promise<z.output<Schema> | null> {
+): Promise<z.output<Schema>> {
   const unsealed = await unseal(secrets, purpose, sealed, now)
   const claims = schema.safeParse(unsealed.ok && unsealed.claims)
-  return claims.success ? claims.data : null
+  if (claims.success) return claims.data
+  throw new ApiError('forbidden', 'This URL or form is invalid or has expired. Request a new one.')
 }

@@ -1,5 +1,4 @@
 import * as z from 'zod/mini'
-import { ApiError } from '../errors/api-error.ts'
 import type { Json } from '../keys/encodings.ts'
 import { seal, unsealAs } from './seal.ts'
 import type { SigningSettings } from './settings.ts'
@@ -43,20 +42,9 @@ export const sealUploadStep = (
   seal(signingSecrets, 'step', { ...step, exp: Math.floor(now.getTime() / 1000) + seconds })
 
 /** Returns what a URL that starts an upload allows. Throws `forbidden`. */
-export const openStart = (settings: SigningSettings, sealed: string, now: Date) =>
-  open(settings, startSchema, sealed, now)
+export const openStart = ({ signingSecrets }: SigningSettings, sealed: string, now: Date) =>
+  unsealAs(signingSecrets, 'step', startSchema, sealed, now)
 
 /** Returns what a URL that completes an upload allows. Throws `forbidden`. */
-export const openComplete = (settings: SigningSettings, sealed: string, now: Date) =>
-  open(settings, completeSchema, sealed, now)
-
-async function open<Schema extends z.ZodMiniType>(
-  { signingSecrets }: SigningSettings,
-  schema: Schema,
-  sealed: string,
-  now: Date,
-): Promise<z.output<Schema>> {
-  const step = await unsealAs(signingSecrets, 'step', schema, sealed, now)
-  if (step !== null) return step
-  throw new ApiError('forbidden', 'This URL is invalid or has expired. Request a new one.')
-}
+export const openComplete = ({ signingSecrets }: SigningSettings, sealed: string, now: Date) =>
+  unsealAs(signingSecrets, 'step', completeSchema, sealed, now)

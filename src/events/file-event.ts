@@ -27,7 +27,7 @@ export type FileEvent = FileChange &
   Actor & {
     /**
      * When it happened, ISO 8601 in UTC. For a deleted file, a moment before the bucket was asked to
-     * delete it, so that every later upload under its key has a later one.
+     * delete it, or whether it is there, so that every later upload under its key has a later one.
      */
     readonly timestamp: string
   }

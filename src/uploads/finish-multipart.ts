@@ -45,23 +45,20 @@ export async function finishMultipart(
   const { key, owner } = upload
   const bucket = withLimitOf(upload, known)
   let warning: WarningText | undefined
-  let isNew = true
-  let isAccepted = false
+  /** An object that was there before this request. */
+  let old: ObjectHead | null = null
   try {
     const isChecked = await assemble(bucket, upload, parts, now)
     if (!isChecked) warning = 'parts and their size not checked: the bucket lacks ListParts'
   } catch (error) {
-    const head = mayBeComplete(error) ? await completedObject(bucket, upload, now) : null
-    if (head === null) throw error
-    isNew = false
-    const entry = await index.get(bucket.alias, key)
-    // A bucket's notification records any size.
-    isAccepted = entry !== null && entry.owner !== null && entry.etag === head.etag
+    old = mayBeComplete(error) ? await completedObject(bucket, upload, now) : null
+    if (old === null) throw error
     warning = `complete failed although the object exists: ${describe(error)}`
   }
   // What replaces an object has a size that was checked before.
-  const isChecked = isSigned(upload) || isAccepted || upload.overwrite === true
-  if (!isChecked) await holdToSize(bucket, upload, isNew, now)
+  const isLimited = bucket.maxBytes !== null || upload.size !== null
+  if (isLimited && !isSigned(upload) && upload.overwrite !== true)
+    await holdToSize(bucket, index, upload, old, now)
   const isExpected = (head: ObjectHead) => isOfUpload(head, upload)
   const request = { key, name: name ?? upload.name, owner, isExpected }
   return { ...(await recordUpload(bucket, index, request, now, announce)), warning }
@@ -104,20 +101,24 @@ async function assemble(
 /**
  * Deletes a new object that is too large, or that has another size than the client stated. If no
  * lengths of parts were signed and the bucket doesn't list them, the size is only known now. An
- * object that was already there stays: it may be another one that looks like this upload's own.
+ * `old` object stays: it may be another one that looks like this upload's own. So does one that was
+ * recorded, since some servers complete an upload again without an error.
  */
 async function holdToSize(
   bucket: Bucket,
+  index: FileIndex,
   upload: UploadClaims,
-  isNew: boolean,
+  old: ObjectHead | null,
   now: Date,
 ): Promise<void> {
   const { key, size } = upload
-  if (bucket.maxBytes === null && size === null) return
-  const head = await headObject(bucket, key, now)
+  const head = old ?? (await headObject(bucket, key, now))
   if (head === null || !isOfUpload(head, upload)) return
+  const entry = await index.get(bucket.alias, key)
+  // A bucket's notification records any size.
+  if (entry !== null && entry.owner !== null && entry.etag === head.etag) return
   await requireSize(bucket, size, head.size, async () => {
-    if (isNew) await deleteObject(bucket, key, now)
+    if (old === null) await deleteObject(bucket, key, now)
   })
 }
 

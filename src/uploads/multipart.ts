@@ -105,9 +105,8 @@ export async function beginMultipart(
   const s3UploadId = await createMultipartUpload(bucket, key, uploadHeaders(bucket, marked), now)
   const name = cutToBytes(request.fileName, MAX_NAME_BYTES)
   const upload = { bucket: bucket.alias, key, owner, s3UploadId, mark, overwrite }
-  const claims = { ...upload, name, size, partSize }
-  const limit = bucket.maxBytes === null ? {} : { maxBytes: bucket.maxBytes }
-  const { uploadId, expiresAt } = await sealUploadId(settings, { ...claims, ...limit }, now)
+  const claims = { ...upload, name, size, partSize, maxBytes: bucket.maxBytes ?? undefined }
+  const { uploadId, expiresAt } = await sealUploadId(settings, claims, now)
   return { key, uploadId, expiresAt: expiresAt.toISOString() }
 }
 
@@ -152,7 +151,7 @@ function partLength(
   const planned =
     size !== null && partSize !== null ? partBytes(size, partSize, partNumber) : undefined
   const length = planned ?? stated
-  const end = (partNumber - 1) * (partSize ?? MIN_PART_BYTES) + (length || 1)
+  const end = (partNumber - 1) * (partSize ?? MIN_PART_BYTES) + (length || Number(size !== 0))
   requireBytes(end, bucket, MAX_OBJECT_BYTES)
   const isPossible =
     end <= (size ?? end) &&

@@ -147,6 +147,7 @@ async function settle(
   const held = entries.flatMap(({ bucket, known }) => (known === null ? [] : { bucket, known }))
   // A record that differs may be newer than the bucket's answer, so this asks again.
   const isCurrent = held.every(({ known }) => seen !== null && isSameUpload(known, seen))
+  let asked = new Date()
   const head = isCurrent ? seen : await headObject(first, key, now)
   if (isYoung(head, now)) return head
   const outdated = entries.filter(
@@ -162,7 +163,8 @@ async function settle(
   if (head === null) {
     if (held.length === 0) return 'missing'
     await purge(first, key)
-    for (const { bucket, known } of held) await forget(bucket, index, key, known, announce, now)
+    for (const { bucket, known } of held)
+      await forget(bucket, index, key, known, announce, now, asked)
     return 'removed'
   }
   const type = outdated.length > 0 ? 'replaced' : 'recorded'
@@ -178,8 +180,10 @@ async function settle(
     await index.put(file)
   }
   // The notification of a delete may have been here before the record.
+  asked = new Date()
   if ((await headObject(first, key, now)) !== null) return type
-  for (const { bucket, file } of records) await forget(bucket, index, key, file, announce, now)
+  for (const { bucket, file } of records)
+    await forget(bucket, index, key, file, announce, now, asked)
   return 'removed'
 }
 

@@ -72,8 +72,9 @@ export async function recordUpload(
   isRepeat = false,
 ): Promise<Recorded> {
   const { key, name, owner, claim, isExpected = () => true } = request
+  let asked = new Date()
   const gone = async (record: FileRecord): Promise<never> => {
-    await forget(bucket, index, key, record, announce, now)
+    await forget(bucket, index, key, record, announce, now, asked)
     throw objectNotFound()
   }
   const head = await headObject(bucket, key, now)
@@ -106,23 +107,24 @@ export async function recordUpload(
   if (isKnown && now.getTime() - head.lastModified.getTime() > MAX_LAG_SECONDS * 1000)
     return { record: known, replaces, data }
   const stored = await index.put(file)
+  asked = new Date()
   const after = await headObject(bucket, key, now)
   if (after === null) return gone(stored)
-  if (isRepeat || isSameUpload(stored, after)) return { record: stored, replaces, data }
   if (!isExpected(after)) return yieldTo(bucket, index, key, after)
+  if (isRepeat || isSameUpload(stored, after)) return { record: stored, replaces, data }
   const again = await recordUpload(bucket, index, request, now, announce, true)
   return { ...again, replaces: true }
 }
 
 /**
- * Longer than a second: Workers KV refuses a second write to a key within that time. Meanwhile, the
- * upload may also be recorded by its own client.
+ * Waits for more than a second: Workers KV refuses a second write to a key within that time.
+ * Meanwhile, the upload may also be recorded by its own client.
  */
-const WAIT_MILLISECONDS = 1100
+const untilWritable = () => new Promise((resolve) => setTimeout(resolve, 1100))
 
 /**
- * Forgets a file whose object is gone: announces that it was deleted `at`, and then removes its
- * record. So the record stays until the event is accepted, and a repeat sends it. A file without a
+ * Forgets a file whose object is gone: announces that it was deleted `at`, a moment before the
+ * bucket was asked to delete it, or whether it is there, and then removes its record. So the record stays until the event is accepted, and a repeat sends it. A file without a
  * record causes no event.
  *
  * Somebody may upload to a chosen key and record that meanwhile. So this looks once more, and if
@@ -136,7 +138,7 @@ export async function forget(
   known: FileRecord | null,
   announce: Announce | null,
   now: Date,
-  at?: Date,
+  at = now,
 ): Promise<void> {
   const { alias } = bucket
   if (known !== null) await announce?.({ type: 'deleted', file: { bucket: alias, key } }, known, at)
@@ -144,9 +146,16 @@ export async function forget(
   // By now, it may be the record of a newer upload.
   const removed = known && (await index.get(alias, key))
   await index.remove(alias, key)
-  const head = await headObject(bucket, key, now, true)
+  const head = await headObject(bucket, key, now, true).catch(async (error: unknown) => {
+    // Nobody can tell now whether a newer upload is there, so its record stays.
+    if (removed !== null && known !== null && !isSameRecord(removed, known)) {
+      await untilWritable()
+      await index.put(removed)
+    }
+    throw error
+  })
   if (head === null) return
-  await new Promise((resolve) => setTimeout(resolve, WAIT_MILLISECONDS))
+  await untilWritable()
   const since = await index.get(alias, key)
   // Workers KV may still show the removed record.
   if (since !== null && !(removed !== null && isSameRecord(since, removed))) return
@@ -176,6 +185,7 @@ export async function yieldTo(
   key: ObjectKey,
   head: ObjectHead,
 ): Promise<never> {
+  await untilWritable()
   const known = await index.get(bucket.alias, key)
   if (known === null || !isSameUpload(known, head))
     await index.put(toRecord(bucket, key, nameInKey(key), null, head))

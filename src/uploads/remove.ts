@@ -74,7 +74,7 @@ async function finish(
     // A recent record may look absent.
     const age = now.getTime() - keyCreatedAt(key)
     if (known === null && age > MAX_LAG_SECONDS * 1000) return
-    await forget(bucket, index, key, known, tell, now, now)
+    await forget(bucket, index, key, known, tell, now)
   } catch (error) {
     // An index of the app may throw anything.
     const { code = 'index_unavailable', cause = error } = asApiError(error) ?? {}

@@ -19,6 +19,7 @@ import { newApp } from '../http/new-app.ts'
 import { json } from '../http/responses.ts'
 import { askApp, nameFile, openUpload } from '../http/uploads.ts'
 import { validateJson } from '../http/validate.ts'
+import type { ObjectKey } from '../keys/object-key.ts'
 import { presign } from '../signing/presign.ts'
 import { keepExisting } from '../uploads/chosen-key.ts'
 import { type MultipartRequest, signParts } from '../uploads/multipart.ts'
@@ -78,8 +79,7 @@ export const signRoutes = newApp().post('/s3/sign', validateJson(signSchema), as
       const file = await askApp(c, bucket, { ...asked, size: size ?? null }, MAX_OBJECT_BYTES)
       const newKey = newUpload(bucket, file, principal.prefix, MAX_OBJECT_BYTES, now)
       uploadHeaders(bucket, file) // throws for too much metadata now, instead of when the upload starts
-      const of = { bucket: bucket.alias, owner: principal.id, key: newKey }
-      const step = { ...of, file: fileOf(file), ...limitIn(bucket) }
+      const step = { ...stepOf(bucket, principal.id, newKey), file: fileOf(file) }
       const seconds = uploadSignature(bucket, expiresIn, now).expiresIn
       const url = await stepUrl(c, step, Math.min(seconds, MAX_START_SECONDS), now)
       return json(c, { url, key: newKey })
@@ -107,10 +107,13 @@ async function operationUrl(
 ): Promise<string> {
   const { signing, expiresIn: seconds } = uploadSignature(bucket, expiresIn, now)
   const { owner, key, s3UploadId } = upload
-  if (method === 'POST') {
-    const of = { bucket: bucket.alias, owner, key, uploadId, ...limitIn(bucket) }
-    return stepUrl(c, { ...of, ...contextOf(c.get('principal')) }, seconds, now)
-  }
+  if (method === 'POST')
+    return stepUrl(
+      c,
+      { ...stepOf(bucket, owner, key), uploadId, ...contextOf(c.get('principal')) },
+      seconds,
+      now,
+    )
   // ListParts and AbortMultipartUpload.
   if (method !== 'PUT') return presign({ ...signing, method, key, query: { uploadId: s3UploadId } })
   if (partNumber === undefined) throw badRequest('A part needs its partNumber.')
@@ -118,8 +121,11 @@ async function operationUrl(
   return urls[0]?.url ?? ''
 }
 
-/** The limit of the principal who requests a step, since the step itself has no principal's limits. */
-const limitIn = ({ maxBytes }: Bucket) => (maxBytes === null ? {} : { maxBytes })
+/** The members of every step. Its limit is the principal's when it was signed. */
+const stepOf = ({ alias, maxBytes }: Bucket, owner: string, key: ObjectKey) => ({
+  ...{ bucket: alias, owner, key },
+  maxBytes: maxBytes ?? undefined,
+})
 
 /** Returns the members of a file that a step stores. */
 const fileOf = ({ directory, key, ...file }: MultipartRequest) => file

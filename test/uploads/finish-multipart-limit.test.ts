@@ -110,6 +110,14 @@ describe('a bucket that limits the size of a file, and does not list parts,', ()
     }
   })
 
+  // @threat upload-too-large
+  it('keeps a recorded object if the limit is lower now and the bucket completes it again', async () => {
+    const sent = scriptedBucket({ ...script, HeadObject: found(10), DeleteObject: answer(204) })
+    const first = await finish(SIZELESS, BOTH, { maxBytes: 10 })
+    expect(await finish(SIZELESS, BOTH, { maxBytes: 9 })).toEqual(first)
+    expect(operations(sent)).not.toContain('DeleteObject')
+  })
+
   it('does not record an object that is too large, even when the first HeadObject fails', async () => {
     scriptedBucket({
       ...script,

@@ -5,6 +5,7 @@ import { afterEach, describe, expect, inject, it, vi } from 'vitest'
 import { kvFileIndex } from '../../src/cloudflare/kv-file-index.ts'
 import { ApiError } from '../../src/errors/api-error.ts'
 import type { FileIndex } from '../../src/file-index/file-index.ts'
+import type { FileRecord } from '../../src/file-index/file-record.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import type { Notification } from '../../src/uploads/notification.ts'
 import { recordUpload } from '../../src/uploads/record.ts'
@@ -447,6 +448,32 @@ describe('an event', () => {
       ['recorded', null, false],
       ['deleted', null, true],
     ])
+  })
+
+  // @threat event-out-of-order
+  it('of a delete has a time before the bucket was asked', async () => {
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() })
+    const send = fetch
+    vi.stubGlobal('fetch', async (...given: Parameters<typeof fetch>) => {
+      const response = await send(...given)
+      if (response.status === 404) vi.setSystemTime(Date.now() + 4000)
+      return response
+    })
+    const secondsAgo: number[] = []
+    const announce: Recorder['announce'] = async ({ type }, _, at = new Date()) => {
+      if (type === 'deleted') secondsAgo.push((Date.now() - at.getTime()) / 1000)
+    }
+    await put('pixels')
+    await confirmed()
+    await remove()
+    expect(await notified({ announce })).toBe('removed')
+    await put('pixels')
+    const racing = { ...index, put: (file: FileRecord) => remove().then(() => index.put(file)) }
+    expect(await notified({ announce, index: racing })).toBe('removed')
+    // Each missing object costs a HEAD and a GET.
+    expect(secondsAgo).toEqual([8, 8])
+    vi.unstubAllGlobals()
+    vi.useRealTimers()
   })
 
   it('that fails leaves the index as it is, so that a repeat announces it again', async () => {

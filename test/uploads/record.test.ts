@@ -6,7 +6,8 @@ import { kvFileIndex } from '../../src/cloudflare/kv-file-index.ts'
 import type { FileIndex } from '../../src/file-index/file-index.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { type Announce, type Claim, recordUpload } from '../../src/uploads/record.ts'
-import { answer, operations, scriptedBucket } from '../support/scripted-bucket.ts'
+import { oneWriteASecond } from '../support/fake-seconds.ts'
+import { type Answer, answer, operations, scriptedBucket } from '../support/scripted-bucket.ts'
 import { testBucket } from '../support/test-bucket.ts'
 
 const KEY = parseObjectKey('uploads/a.txt')
@@ -46,6 +47,8 @@ async function staleIndex(): Promise<FileIndex> {
 
 afterEach(async () => {
   vi.unstubAllGlobals()
+  vi.restoreAllMocks()
+  vi.useRealTimers()
   await reset()
 })
 
@@ -197,6 +200,38 @@ describe('a change', () => {
     expect(told).toHaveLength(1)
   })
 
+  // @threat event-out-of-order
+  it('is "deleted" before an upload that comes while the bucket is asked', async () => {
+    vi.useFakeTimers({ toFake: ['Date'], now: UPLOADED })
+    const events: [string, number][] = []
+    const announce: Announce = async ({ type }, _, at = new Date()) => {
+      events.push([type, (at.getTime() - UPLOADED.getTime()) / 1000])
+    }
+    const upload = async () => {
+      vi.setSystemTime(UPLOADED.getTime() + 4000)
+      await announce({ type: 'recorded', file: await record() }, null)
+      vi.setSystemTime(UPLOADED.getTime() + 8000)
+    }
+    const through = oneWriteASecond(index)
+    for (const before of [[], [object()]]) {
+      vi.setSystemTime(UPLOADED)
+      scriptedBucket({ HeadObject: object() })
+      await record()
+      const gone: Answer = async (sent) => {
+        scriptedBucket({ HeadObject: object() })
+        await upload()
+        return MISSING(sent)
+      }
+      scriptedBucket({ HeadObject: [...before, gone], GetObject: MISSING })
+      const given = recorded('a.txt', 'key:ci', UPLOADED, through, announce)
+      await expect(given).rejects.toMatchObject({ code: 'object_not_found' })
+    }
+    expect(events.filter(([type]) => type === 'deleted')).toEqual([
+      ['deleted', 0],
+      ['deleted', 0],
+    ])
+  })
+
   it('keeps the record of a missing object while nobody can be told', async () => {
     scriptedBucket({ HeadObject: object() })
     await recorded()
@@ -338,6 +373,14 @@ describe('a record of one certain upload', () => {
   })
 
   // @threat file-misattributed
+  it('yields to another one also after the same bytes were uploaded again', async () => {
+    const again = object('"e1"', minutesLater(1))
+    scriptedBucket({ HeadObject: [object(), again, again, object('"e2"', minutesLater(2))] })
+    await expect(slow(oneWriteASecond(index))).rejects.toMatchObject({ code: 'file_replaced' })
+    expect(await index.get('files', KEY)).toMatchObject({ etag: '"e2"', owner: null })
+  })
+
+  // @threat file-misattributed
   it.each([
     ['before', { owner: null, name: 'a.txt' }],
     ['after', { owner: 'key:bob', name: 'bob.txt' }],
@@ -357,7 +400,7 @@ describe('a record of one certain upload', () => {
         return stored
       },
     }
-    await expect(slow(overtaken)).rejects.toMatchObject({ code: 'file_replaced' })
+    await expect(slow(oneWriteASecond(overtaken))).rejects.toMatchObject({ code: 'file_replaced' })
     expect(await index.get('files', KEY)).toMatchObject({ etag: '"e2"', ...expected })
   })
 })

@@ -81,6 +81,7 @@ function oneObject(turn: (client: string) => Promise<void> = async () => {}) {
     object: FIRST as typeof FIRST | null,
     requests: [] as string[],
     hasWaited: false,
+    isDown: false,
   }
   vi.stubGlobal('fetch', async (input: RequestInfo, init?: RequestInit) => {
     const { method, url } = new Request(input, init)
@@ -88,6 +89,7 @@ function oneObject(turn: (client: string) => Promise<void> = async () => {}) {
     bucket.requests.push(method)
     if (method === 'DELETE') bucket.object = null
     if (method === 'DELETE') return new Response(null, { status: 204 })
+    if (bucket.isDown) return new Response(null, { status: 503 })
     if (bucket.object === null) return new Response(null, { status: 404 })
     const { etag, at } = bucket.object
     const headers = { 'Content-Length': '5', 'Content-Type': 'image/png', ETag: etag }
@@ -160,6 +162,7 @@ async function overtaken(
   moment: string,
   seen: Partial<FileIndex> = {},
   purge = () => Promise.resolve(),
+  goesDown = false,
 ) {
   const bucket = oneObject()
   const index = memoryFileIndex()
@@ -178,6 +181,7 @@ async function overtaken(
         await at('before remove')
         await index.remove(...given)
         hasRemoved = true
+        bucket.isDown = goesDown
         await at('remove')
         await at('remove, unrecorded')
       },
@@ -275,6 +279,13 @@ describe('a delete of a chosen key', () => {
     ['after the record was removed', 'remove', [DELETED]],
   ])('keeps the record of an upload that comes %s', async (_, moment, events) => {
     expect(await overtaken(moment)).toEqual({ events, failures: [], kept: OF_BOB })
+  })
+
+  // @threat record-lost
+  it('keeps the record of a newer upload if the bucket can no longer be asked', async () => {
+    const { failures, kept } = await overtaken('announce', {}, undefined, true)
+    expect(failures).toMatchObject([[KEY, { code: 'storage_busy' }]])
+    expect(kept).toEqual(OF_BOB)
   })
 
   // @threat record-lost

@@ -6,6 +6,7 @@ import type { FileIndex } from '../../src/file-index/file-index.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { recordUpload } from '../../src/uploads/record.ts'
 import { renameFile } from '../../src/uploads/rename.ts'
+import { oneWriteASecond } from '../support/fake-seconds.ts'
 import { answer, scriptedBucket } from '../support/scripted-bucket.ts'
 import { testBucket } from '../support/test-bucket.ts'
 
@@ -35,6 +36,7 @@ beforeEach(() => {
 })
 afterEach(async () => {
   vi.unstubAllGlobals()
+  vi.restoreAllMocks()
   await reset()
 })
 
@@ -88,7 +90,7 @@ it.each([
 it('repairs the record of an object that is replaced meanwhile', async () => {
   await record()
   scriptedBucket({ HeadObject: [object(), object('"e2"', LATER)] })
-  await expect(rename()).rejects.toMatchObject({ code: 'file_replaced' })
+  await expect(rename(oneWriteASecond(index))).rejects.toMatchObject({ code: 'file_replaced' })
   expect(await stored()).toMatchObject({
     etag: '"e2"',
     createdAt: LATER.toISOString(),
@@ -145,7 +147,9 @@ describe('a rename while another upload replaces the object', () => {
         return written
       },
     }
-    await expect(rename(overtaken)).rejects.toMatchObject({ code: 'file_replaced' })
+    await expect(rename(oneWriteASecond(overtaken))).rejects.toMatchObject({
+      code: 'file_replaced',
+    })
     expect(await stored()).toMatchObject({ etag: '"e2"', name: 'bob.txt', owner: 'key:bob' })
   })
 })

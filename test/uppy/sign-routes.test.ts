@@ -188,6 +188,34 @@ describe('a multipart upload', () => {
     expect((await small.send()).status).toBe(200)
   })
 
+  it('uploads an empty file', async () => {
+    const { key, uploadId } = await beginUpload(worker, { size: 0 })
+    const part = { method: 'PUT', key, uploadId, partNumber: 1 }
+    const { url } = await sign(worker, { ...part, size: 0 })
+    expect(new URL(url).searchParams.get('X-Amz-SignedHeaders')).toBe('content-length;host')
+    for (const other of [{ size: 1 }, { partNumber: 2, size: 0 }])
+      await expect(sign(worker, { ...part, ...other })).rejects.toThrow('invalid_part')
+  })
+
+  // @threat token-limit-skipped
+  it('applies the limit of the token that asks for its end', async () => {
+    const app = await testApiKey('app', SCOPES)
+    const of = testWorker({ OPEN_ACCESS: undefined, API_KEYS: [app.entry] })
+    const as = (token: string): TestWorker => ({
+      ...of,
+      post: (path, body, init) => of.post(path, body, { ...bearer(token), ...init }),
+    })
+    const { token } = await (
+      await as(app.token).post('/tokens', { scopes: ['files:upload'], maxBytes: 4 })
+    ).json<{ token: string }>()
+    const { key, uploadId } = await beginUpload(as(app.token))
+    const part = await sign(as(app.token), { method: 'PUT', key, uploadId, partNumber: 1 })
+    const etag = await putPart(part.url, 'hello')
+    const { url } = await sign(as(token), { method: 'POST', key, uploadId })
+    const response = await of.fetch(url, { method: 'POST', body: completeXml([etag]) })
+    expect(errorIn(await response.text())[0]).toBe('file_too_large')
+  })
+
   it('reports errors to an S3 client in XML', async () => {
     const { url } = await upload(worker, {}, ['hello'])
     const post = (body: string) => worker.fetch(url, { method: 'POST', body })
