@@ -37,8 +37,8 @@ export type Unsealed =
 
 /**
  * Opens what was sealed for `purpose`. Accepts only the exact text from `seal`: the signature covers
- * its other parts as text, and jose would accept other spellings of the signature. Reports `expired` only if the signature is valid and `exp`
- * is at least `graceSeconds` ago.
+ * its other parts as text, and jose would accept other spellings of the signature. Reports `expired`
+ * only if the signature is valid and `exp` is at least `graceSeconds` ago.
  */
 export async function unseal(
   secrets: SigningSecrets,
