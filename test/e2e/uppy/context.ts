@@ -17,6 +17,7 @@ export interface UppyContext {
   readonly browser: Browser
   /** The origin of the bucket. */
   readonly bucket: string
+  readonly bucketName: string
   readonly apiKey: string
   /** The URL of each version's page. */
   readonly pages: Readonly<Record<UppyVersion, string>>
@@ -67,7 +68,7 @@ export async function startUppyContext(
 
   const all = stack.move()
   return {
-    ...{ browser, bucket: endpoint, apiKey, pages },
+    ...{ browser, bucket: endpoint, bucketName: bucket, apiKey, pages },
     async startWorker(variables = {}) {
       const worker = await startBuiltWorker({
         buckets: { files: table },
