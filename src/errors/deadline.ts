@@ -64,6 +64,9 @@ export async function inTime<T>(
 
 const NO_DEADLINE = new Date(0)
 
-/** Does the same for work that belongs to no request, or that has already begun. */
+/**
+ * Resolves with the result of `work`, which belongs to no request or has already begun. Throws after
+ * `milliseconds`.
+ */
 export const within = <T>(milliseconds: number, work: Promise<T>): Promise<T> =>
   inTime(milliseconds, NO_DEADLINE, () => work)

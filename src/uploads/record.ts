@@ -124,8 +124,9 @@ const untilWritable = () => new Promise((resolve) => setTimeout(resolve, 1100))
 
 /**
  * Forgets a file whose object is gone: announces that it was deleted `at`, a moment before the
- * bucket was asked to delete it, or whether it is there, and then removes its record. So the record stays until the event is accepted, and a repeat sends it. A file without a
- * record causes no event.
+ * bucket was asked to delete it, or whether it is there, and then removes its record. So the record
+ * stays until the event is accepted, and a repeat sends it. A file without a record causes no
+ * event.
  *
  * Somebody may upload to a chosen key and record that meanwhile. So this looks once more, and if
  * there is an object, puts the removed record back if it is of this object, or else a provisional
