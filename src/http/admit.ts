@@ -10,6 +10,7 @@ import { MAX_UPLOAD_AGE_SECONDS } from '../bucket/limits.ts'
 import { ApiError, type Reason } from '../errors/api-error.ts'
 import { describe } from '../errors/describe.ts'
 import type { LoadedSettings } from '../settings/define.ts'
+import { deepFreeze } from '../settings/rules.ts'
 import { type Settings, takesOrigin } from '../settings/settings.ts'
 import { withKeys } from '../settings/with-keys.ts'
 import type { AppContext, AppEnv } from './app-env.ts'
@@ -60,7 +61,7 @@ export const admit: MiddlewareHandler<AppEnv> = async function admit(c) {
     throw unauthenticated(verdict)
   }
   await countPrincipal(c, verdict.principal)
-  c.set('principal', verdict.principal)
+  c.set('principal', deepFreeze(verdict.principal))
 }
 
 /** Returns the error for refused credentials. Only its cause, for the log, is exact. */

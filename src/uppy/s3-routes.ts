@@ -19,6 +19,7 @@ import { countNetwork, countPrincipal } from '../http/rate-limit.ts'
 import { announcerOf, finishUpload } from '../http/uploads.ts'
 import { checkUrl, readText } from '../http/validate.ts'
 import { type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
+import { deepFreeze } from '../settings/rules.ts'
 import type { Settings } from '../settings/settings.ts'
 import { objectUrl } from '../signing/object-url.ts'
 import type { Part } from '../storage/multipart.ts'
@@ -171,7 +172,7 @@ async function admitOwner(
     throw unauthenticated(verdict)
   }
   await countPrincipal(c, verdict.principal)
-  c.set('principal', verdict.principal)
+  c.set('principal', deepFreeze(verdict.principal))
 }
 
 /** What a form or a step may have needed when it was signed. */
