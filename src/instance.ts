@@ -4,6 +4,7 @@ import { DEFAULT_IMAGE_SIZES } from './bucket/image-size.ts'
 import { edgeObjects, stubIn } from './cloudflare/edge-objects.ts'
 import { fetchIsPublic } from './cloudflare/runtime.ts'
 import { directObjects } from './delivery/object-source.ts'
+import { ON_WORKERS } from './delivery/pump.ts'
 import type { ImageResizer } from './delivery/variant.ts'
 import { asApiError, type Issue, unknownMembers } from './errors/api-error.ts'
 import { within } from './errors/deadline.ts'
@@ -218,6 +219,8 @@ function createInstance<E extends Env>(
   const resizesImages = loaded.ok && Boolean(images?.(env))
   if (loaded.ok && !resizesImages && loaded.settings.imageSizes !== DEFAULT_IMAGE_SIZES)
     warnings.push('images are not resized')
+  if (loaded.ok && loaded.settings.linkBase === null && !ON_WORKERS)
+    warnings.push('links need linkBase')
   return {
     ...made,
     resizesImages,
