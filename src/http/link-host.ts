@@ -47,17 +47,12 @@ export function ownBase(c: AppContext, { linkBase, linkHostOnly }: Settings): st
 /** Returns `base`. Throws `misconfigured` if nothing tells it. */
 export function requireBase(base: string | null): string {
   if (base !== null) return base
+  const path = 'linkBase'
+  const message =
+    'is missing. Set it to the URL of the presigner for clients, such as https://app.example.com/media'
   throw new ApiError(
     'misconfigured',
     'Outside of Cloudflare Workers, links and URLs for Uppy need the setting linkBase.',
-    {
-      issues: [
-        {
-          path: 'linkBase',
-          message:
-            'is missing. Set it to the URL of the presigner for clients, such as https://app.example.com/media',
-        },
-      ],
-    },
+    { issues: [{ path, message }], cause: path },
   )
 }

@@ -376,7 +376,10 @@ describe('behind a server that puts its own host into request.url', () => {
       })
     }
     expect(answers.map(({ status }) => status)).toEqual([503, 503, 503])
-    expect(app.lines.at(-1)?.message).toContain('need the setting linkBase')
+    expect(app.lines.at(-1)).toMatchObject({
+      ...{ code: 'misconfigured', reason: 'linkBase' },
+      message: expect.stringContaining('need the setting linkBase'),
+    })
     expect(await jsonOf(await app.ask('/media/healthz'))).toMatchObject({
       status: 'ok',
       warnings: ['links need linkBase'],
