@@ -58,9 +58,10 @@ export function createPresigner<E extends Env = Env>(
 ): Presigner<E> {
   const instanceFor = instancesOf(settings, options)
   const app = new HonoBase<E>({ router: new LinearRouter() })
-  app.all('*', (c) => {
+  app.all('*', async (c) => {
     const instance = instanceFor(c.env)
-    return routes.fetch(c.req.raw, { instance, host: hostOf(c, instance, options) }, contextOf(c))
+    const env = { instance, host: hostOf(c, instance, options) }
+    return withHeadersOf(c, await routes.fetch(c.req.raw, env, contextOf(c)))
   })
   const {
     authenticate,
@@ -155,6 +156,20 @@ async function call<T>(act: () => T | Promise<T>): Promise<T> {
     if (status === 403) throw new ApiError('forbidden', 'The app refused this.', { cause: thrown })
     throw thrown
   }
+}
+
+/**
+ * Adds the headers and cookies that a middleware of the host has set, except those that the
+ * presigner sets itself. Hono adds them only to responses of `c.json` and the like. If a middleware
+ * has read `c.res`, Hono would also replace the presigner's headers, so that response is removed.
+ */
+function withHeadersOf(c: Context, response: Response): Response {
+  const { headers } = response
+  const own = new Set(headers.keys())
+  for (const [name, value] of c.body(null).headers) if (!own.has(name)) headers.append(name, value)
+  c.res = undefined
+  c.res = response
+  return response
 }
 
 /**

@@ -4,8 +4,9 @@ import { DEFAULT_IMAGE_SIZES } from './bucket/image-size.ts'
 import { edgeObjects, stubIn } from './cloudflare/edge-objects.ts'
 import { fetchIsPublic } from './cloudflare/runtime.ts'
 import { directObjects } from './delivery/object-source.ts'
+import { ON_WORKERS } from './delivery/pump.ts'
 import type { ImageResizer } from './delivery/variant.ts'
-import { asApiError, type Issue } from './errors/api-error.ts'
+import { asApiError, type Issue, unknownMembers } from './errors/api-error.ts'
 import { within } from './errors/deadline.ts'
 import { describe } from './errors/describe.ts'
 import { logWarning, type Warning, type WarningText } from './errors/warnings.ts'
@@ -97,6 +98,23 @@ export interface PresignerOptions<E extends Env = Env> {
   images?: (env: E['Bindings']) => ImageResizer | null | undefined
 }
 
+/** The names of all options. */
+const OPTIONS = Object.keys({
+  fileIndex: 0,
+  rateLimiter: 0,
+  authenticate: 0,
+  beforeUpload: 0,
+  beforeDelete: 0,
+  onEvent: 0,
+  jobQueue: 0,
+  jobQueueName: 0,
+  notificationQueueName: 0,
+  log: 0,
+  ownsOrigin: 0,
+  objectsEntrypoint: 0,
+  images: 0,
+} satisfies Record<keyof PresignerOptions, 0>)
+
 /** The longest wait for the queue, and for the app's `onEvent`, in milliseconds. */
 const EVENT_TIMEOUT = 10_000
 
@@ -123,6 +141,7 @@ export function instancesOf<E extends Env>(
   settings: SettingsFor<E['Bindings']>,
   { fileIndex, rateLimiter, jobQueue, ...options }: PresignerOptions<E>,
 ): (env: E['Bindings']) => Instance {
+  const unknown = unknownMembers(options, OPTIONS)
   const made = {
     ...options,
     ...(fileIndex && { fileIndex: keepEach(fileIndex) }),
@@ -132,7 +151,7 @@ export function instancesOf<E extends Env>(
   const instances = new WeakMap<object, Instance>()
   return (env) => {
     const owner = typeof env === 'object' && env !== null ? env : options
-    const instance = instances.get(owner) ?? createInstance(settings, made, env)
+    const instance = instances.get(owner) ?? createInstance(settings, made, env, unknown)
     if (instance.settings.ok) instances.set(owner, instance)
     return instance
   }
@@ -150,9 +169,11 @@ function createInstance<E extends Env>(
     objectsEntrypoint = 'Objects',
   }: PresignerOptions<E>,
   env: E['Bindings'],
+  unknown: string | null,
 ): Instance {
   const loaded = loadedBy(settings, env)
-  const issues: Issue[] = []
+  const issues: Issue[] = loaded.ok ? [] : [...loaded.issues]
+  if (unknown !== null) issues.push({ path: 'options', message: unknown })
   const make = <T>(
     path: string,
     create: ((env: E['Bindings']) => T) | undefined,
@@ -198,6 +219,8 @@ function createInstance<E extends Env>(
   const resizesImages = loaded.ok && Boolean(images?.(env))
   if (loaded.ok && !resizesImages && loaded.settings.imageSizes !== DEFAULT_IMAGE_SIZES)
     warnings.push('images are not resized')
+  if (loaded.ok && loaded.settings.linkBase === null && !ON_WORKERS)
+    warnings.push('links need linkBase')
   return {
     ...made,
     resizesImages,

@@ -10,7 +10,7 @@ import {
   VERSION_ID,
 } from './delivery/download-url.ts'
 import { type Link, linkTo, MAX_LINK_NAME_LENGTH } from './delivery/link.ts'
-import { ApiError } from './errors/api-error.ts'
+import { ApiError, unknownMembers } from './errors/api-error.ts'
 import { keyPrefixError, parseObjectKey } from './keys/object-key.ts'
 import {
   check,
@@ -101,11 +101,14 @@ export interface Signer {
   link(key: string, options?: LinkOptions): Promise<Link>
 }
 
-/** Creates a signer for `settings`: `createSigner(settingsFor(process.env))`. */
-export function createSigner(
-  settings: Settings,
-  { now = () => new Date() }: SignerOptions = {},
-): Signer {
+/**
+ * Creates a signer for `settings`: `createSigner(settingsFor(process.env))`. Throws `misconfigured`
+ * for an unknown option.
+ */
+export function createSigner(settings: Settings, options: SignerOptions = {}): Signer {
+  const { now = () => new Date() } = options
+  const unknown = unknownMembers(options, ['now'])
+  if (unknown !== null) throw new ApiError('misconfigured', `createSigner: options ${unknown}.`)
   const locate = (alias: string | undefined, key: string) => {
     const bucket = findBucket(settings, alias)
     requireSpelling(bucket, key)

@@ -15,12 +15,12 @@ export interface Limits {
 }
 
 /** The limits of a principal without any. */
-export const NO_LIMITS: Limits = {
+export const NO_LIMITS: Limits = Object.freeze({
   buckets: null,
   maxBytes: null,
   allowedTypes: null,
   maxExpiresIn: null,
-}
+})
 
 /** Returns the limits of a credential that only lists buckets. */
 export const onlyBuckets = (buckets: readonly string[] | undefined): Limits =>

@@ -1,4 +1,4 @@
-import { ApiError } from '../errors/api-error.ts'
+import { ApiError, unknownMembers } from '../errors/api-error.ts'
 import { type Json, utf8Length } from '../keys/encodings.ts'
 import { isNfc, keyPrefixError, type ObjectKey } from '../keys/object-key.ts'
 import { type Limits, NO_LIMITS } from './limits.ts'
@@ -20,8 +20,11 @@ export interface Principal {
   readonly context: Json | null
 }
 
-/** The principal that an app returns for its own user. */
-export interface AppPrincipal {
+/** Limits are for tokens. An app's own user has none, so an object with one does not compile. */
+type WithoutLimits = { readonly [Name in keyof Limits]?: never }
+
+/** The principal that an app returns for its own user. Other members are refused. */
+export interface AppPrincipal extends WithoutLimits {
   /** The app's id of the user: 1 to 200 bytes without control characters. */
   readonly id: string
   readonly scopes: readonly Scope[]
@@ -48,7 +51,10 @@ export const isPrincipalId = (id: unknown): id is string =>
  * Returns the principal for an app's own user. Its id differs from the ids of all other
  * credentials. Throws TypeError for an invalid principal, such as one with a prefix without `/`.
  */
-export function principalOfApp({ id, scopes, prefix, expiresAt }: AppPrincipal): Principal {
+export function principalOfApp(given: AppPrincipal): Principal {
+  const { id, scopes, prefix, expiresAt } = given
+  const unknown = unknownMembers(given, ['id', 'scopes', 'prefix', 'expiresAt'])
+  if (unknown !== null) throw new TypeError(`authenticate returned a principal that ${unknown}.`)
   const prefixError =
     typeof prefix === 'string' ? keyPrefixError(prefix) : 'A prefix must be a string.'
   if (!isPrincipalId(id))
@@ -57,12 +63,12 @@ export function principalOfApp({ id, scopes, prefix, expiresAt }: AppPrincipal):
     )
   if (prefixError !== null)
     throw new TypeError(`authenticate returned an invalid prefix. ${prefixError}`)
-  const unknown: unknown = Array.isArray(scopes)
+  const wrong: unknown = Array.isArray(scopes)
     ? scopes.find((scope) => !SCOPES.includes(scope))
     : scopes
-  if (!Array.isArray(scopes) || unknown !== undefined)
+  if (!Array.isArray(scopes) || wrong !== undefined)
     throw new TypeError(
-      `authenticate returned the unknown scope ${JSON.stringify(unknown)}. Use a list of ${SCOPES.join(', ')}.`,
+      `authenticate returned the unknown scope ${JSON.stringify(wrong)}. Use a list of ${SCOPES.join(', ')}.`,
     )
   const end =
     expiresAt === undefined

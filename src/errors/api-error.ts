@@ -68,6 +68,17 @@ export interface Issue {
   readonly message: string
 }
 
+/**
+ * Returns what is wrong with an object that has other members than `known`, or null. Doesn't name
+ * them: `/healthz` is public, and somebody may have pasted a secret as a name.
+ */
+export function unknownMembers(given: object, known: readonly string[]): string | null {
+  const unknown = Object.keys(given).filter((name) => !known.includes(name)).length
+  return unknown === 0
+    ? null
+    : `has unknown members: ${unknown}. Known members: ${known.join(', ')}`
+}
+
 export interface ApiErrorOptions {
   readonly issues?: readonly Issue[]
   readonly cause?: unknown

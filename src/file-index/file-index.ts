@@ -1,12 +1,15 @@
 import { ApiError } from '../errors/api-error.ts'
 import { inTime } from '../errors/deadline.ts'
-import type { ObjectKey } from '../keys/object-key.ts'
+import { type ObjectKey, objectKeyError } from '../keys/object-key.ts'
 import type { FileRecord } from './file-record.ts'
 
 export interface ListInput {
   /** Alias of the bucket. */
   readonly bucket: string
-  /** Only keys that start with this. */
+  /**
+   * Only keys that start with exactly this, in the same case. In SQL's `LIKE`, `_` and `%` are
+   * wildcards.
+   */
   readonly prefix: string
   /** 1 to 1000. */
   readonly limit: number
@@ -21,7 +24,7 @@ export interface ListedPage {
    * last.
    */
   readonly cursor: string | undefined
-  /** Number of entries on this page that are not valid records. */
+  /** Number of entries on this page that are not valid records, or not those that were asked for. */
   readonly unreadable: number
 }
 
@@ -53,6 +56,9 @@ const TIMEOUT_SECONDS = 10
 /**
  * Returns `index` with a limit for each operation: `index_unavailable` after ten seconds, and
  * `storage_busy` at the deadline of `now`. The operation may still take effect.
+ *
+ * Checks every record, since a host's index may compare keys in its own way, such as without case:
+ * the record of another file is `index_unavailable`, and a list leaves it out as unreadable.
  */
 export function timedIndex(index: FileIndex, now: Date): FileIndex {
   if (index === noFileIndex) return index
@@ -61,12 +67,33 @@ export function timedIndex(index: FileIndex, now: Date): FileIndex {
       indexUnavailable(new Error(`It did not respond within ${TIMEOUT_SECONDS} seconds.`)),
     )
   return {
-    get: (...key) => timed(() => index.get(...key)),
-    put: (record) => timed(() => index.put(record)),
+    async get(bucket, key) {
+      const record = await timed(() => index.get(bucket, key))
+      return record ? requireRecord(record, bucket, key) : null
+    },
+    put: async (record) =>
+      requireRecord(await timed(() => index.put(record)), record.bucket, record.key),
     remove: (...key) => timed(() => index.remove(...key)),
-    list: (input) => timed(() => index.list(input)),
+    async list(input) {
+      const page = await timed(() => index.list(input))
+      const records = page.records.filter(
+        ({ bucket, key }) =>
+          bucket === input.bucket && key.startsWith(input.prefix) && objectKeyError(key) === null,
+      )
+      return {
+        ...page,
+        records,
+        unreadable: page.unreadable + page.records.length - records.length,
+      }
+    },
     requireIndexable: (...key) => index.requireIndexable?.(...key),
   }
+}
+
+/** Returns `record`. Throws `index_unavailable` unless it is of this file. */
+function requireRecord(record: FileRecord, bucket: string, key: ObjectKey): FileRecord {
+  if (record?.bucket === bucket && record.key === key) return record
+  throw indexUnavailable(new Error('It returned something other than the record of this file.'))
 }
 
 /** Returns the error for an operation that failed. */

@@ -10,10 +10,12 @@ import { MAX_UPLOAD_AGE_SECONDS } from '../bucket/limits.ts'
 import { ApiError, type Reason } from '../errors/api-error.ts'
 import { describe } from '../errors/describe.ts'
 import type { LoadedSettings } from '../settings/define.ts'
+import { deepFreeze } from '../settings/rules.ts'
 import { type Settings, takesOrigin } from '../settings/settings.ts'
 import { withKeys } from '../settings/with-keys.ts'
 import type { AppContext, AppEnv } from './app-env.ts'
 import { byDeadline } from './deadline.ts'
+import { ownBase } from './link-host.ts'
 import { countNetwork, countPrincipal } from './rate-limit.ts'
 import { checkUrl } from './validate.ts'
 
@@ -60,7 +62,7 @@ export const admit: MiddlewareHandler<AppEnv> = async function admit(c) {
     throw unauthenticated(verdict)
   }
   await countPrincipal(c, verdict.principal)
-  c.set('principal', verdict.principal)
+  c.set('principal', deepFreeze(verdict.principal))
 }
 
 /** Returns the error for refused credentials. Only its cause, for the log, is exact. */
@@ -175,7 +177,7 @@ async function judgeByApp(
 
 /**
  * Throws `forbidden` for a request from a page of another origin that is not in `corsOrigins`, if
- * the app authenticates. The app's credential may be a cookie, which a browser also adds to
+ * the app authenticates. The origin of `linkBase` is the app's own, unless it serves only links. The app's credential may be a cookie, which a browser also adds to
  * requests from another site's page. That does not apply to tokens. Clients other than browsers
  * send no origin.
  */
@@ -185,6 +187,8 @@ export function refuseForeignPage(c: AppContext, settings: Settings): void {
   const site = c.req.header('Sec-Fetch-Site')
   if (origin === undefined && site === undefined) return
   if (site === 'same-origin' || origin === new URL(c.req.url).origin) return
+  const base = ownBase(c, settings)
+  if (base !== null && origin === new URL(base).origin) return
   // A star is not for cookies.
   const takes =
     c.req.header('Cookie') === undefined

@@ -12,6 +12,7 @@ export interface AppEnv {
     /** When the response must begin, in milliseconds since 1970. */
     deadline: number
     settings: Settings
+    /** Frozen, since the app gets it. */
     principal: Principal
     /** Alias of the request's bucket, for the log. */
     bucket: string

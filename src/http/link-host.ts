@@ -1,7 +1,8 @@
 import type { MiddlewareHandler } from 'hono'
+import { ON_WORKERS } from '../delivery/pump.ts'
 import { ApiError } from '../errors/api-error.ts'
-import { asksLinkHost } from '../settings/settings.ts'
-import type { AppEnv } from './app-env.ts'
+import { asksLinkHost, type Settings } from '../settings/settings.ts'
+import type { AppContext, AppEnv } from './app-env.ts'
 
 /**
  * Allows only links and `/healthz` on the host that serves only links, since an uploaded document
@@ -11,9 +12,47 @@ export const linkHost: MiddlewareHandler<AppEnv> = function linkHost(c, next) {
   const loaded = c.env.instance.settings
   if (
     loaded.ok &&
-    asksLinkHost(loaded.settings, c.req.url) &&
+    asksLinkHost(loaded.settings, askedUrl(c)) &&
     !/^\/(?:i\/|healthz$)/.test(c.req.path)
   )
     throw new ApiError('not_found', 'There is no such route.')
   return next()
+}
+
+/**
+ * Returns the URL of the request with the host that the client asked for. Outside of Workers, a
+ * server such as Next.js puts its own host into `request.url`, and only the header has the client's.
+ */
+export function askedUrl(c: AppContext): string {
+  const host = ON_WORKERS ? undefined : c.req.header('Host')
+  if (host === undefined) return c.req.url
+  const url = new URL(c.req.url)
+  url.port = ''
+  url.host = host
+  return url.href
+}
+
+/**
+ * Returns the URL of this presigner as clients see it, or null if nothing tells it. With
+ * `linkHostOnly`, `linkBase` is only the host of links, but has the same protocol.
+ */
+export function ownBase(c: AppContext, { linkBase, linkHostOnly }: Settings): string | null {
+  if (linkBase !== null && !linkHostOnly) return linkBase
+  if (linkBase === null && !ON_WORKERS) return null
+  const { protocol, host } = new URL(askedUrl(c))
+  const scheme = ON_WORKERS || linkBase === null ? protocol : new URL(linkBase).protocol
+  return `${scheme}//${host}${c.env.host.mountPath}`
+}
+
+/** Returns `base`. Throws `misconfigured` if nothing tells it. */
+export function requireBase(base: string | null): string {
+  if (base !== null) return base
+  const path = 'linkBase'
+  const message =
+    'is missing. Set it to the URL of the presigner for clients, such as https://app.example.com/media'
+  throw new ApiError(
+    'misconfigured',
+    'Outside of Cloudflare Workers, links and URLs for Uppy need the setting linkBase.',
+    { issues: [{ path, message }], cause: path },
+  )
 }

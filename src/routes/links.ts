@@ -22,6 +22,7 @@ import type { AppContext } from '../http/app-env.ts'
 import { chooseBucket, signedBucket } from '../http/choose-bucket.ts'
 import { timeOf } from '../http/deadline.ts'
 import { bucket, expiresIn, forEachKey, keyList, MAX_KEYS_BODY_BYTES } from '../http/fields.ts'
+import { askedUrl, ownBase, requireBase } from '../http/link-host.ts'
 import { newApp } from '../http/new-app.ts'
 import { addWarning } from '../http/request-log.ts'
 import { json } from '../http/responses.ts'
@@ -158,8 +159,10 @@ function requireDelivery({ limits }: Principal, delivery: 'stream' | 'redirect')
 }
 
 /** Returns the URL before `/i/…` in the links of this request. */
-const linkBase = (c: AppContext): string =>
-  c.get('settings').linkBase ?? new URL(c.req.url).origin + c.env.host.mountPath
+function linkBase(c: AppContext): string {
+  const settings = c.get('settings')
+  return settings.linkBase ?? requireBase(ownBase(c, settings))
+}
 
 /** Serves links. The link itself is the credential. */
 export const deliveryRoutes = newApp()
@@ -167,7 +170,7 @@ export const deliveryRoutes = newApp()
     const settings = await configure(c)
     const now = timeOf(c)
     const { bucket: alias, key } = c.req.param()
-    const { host, pathname, search, searchParams } = new URL(c.req.url)
+    const { host, pathname, search, searchParams } = new URL(askedUrl(c))
     const path = pathname.slice(c.env.host.mountPath.length)
     const verdict = await verifyLink({ path, search, searchParams }, alias, key, settings, now)
     if (!verdict.ok) {

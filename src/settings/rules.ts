@@ -1,4 +1,4 @@
-import type { Issue } from '../errors/api-error.ts'
+import { type Issue, unknownMembers } from '../errors/api-error.ts'
 
 /** The names of value types in the language of the settings. */
 export interface Words {
@@ -152,11 +152,9 @@ export const table =
   (value, place) => {
     const names = Object.keys(members)
     if (!isTable(value)) return breaks(place, missing(value, place.words.table(names)))
-    const unknown = Object.keys(value).filter((name) => !names.includes(name)).length
-    let isBroken = open === null && unknown > 0
-    // Not their names: `/healthz` is public, and somebody may have pasted a secret as a name.
-    if (isBroken)
-      breaks(place, `has unknown members: ${unknown}. Known members: ${names.join(', ')}`)
+    const unknown = open === null ? unknownMembers(value, names) : null
+    let isBroken = unknown !== null
+    if (unknown !== null) breaks(place, unknown)
     const result: Record<string, unknown> = {}
     for (const [name, rule] of Object.entries(members)) {
       const member = rule(Object.hasOwn(value, name) ? value[name] : undefined, inside(place, name))

@@ -13,12 +13,14 @@ import type { AppContext } from '../http/app-env.ts'
 import { chooseBucket } from '../http/choose-bucket.ts'
 import { fileIndexOf, removeDeadline, timeOf } from '../http/deadline.ts'
 import { readForm } from '../http/form-body.ts'
+import { ownBase, requireBase } from '../http/link-host.ts'
 import { newApp } from '../http/new-app.ts'
 import { purgeReplaced } from '../http/purge.ts'
 import { countNetwork, countPrincipal } from '../http/rate-limit.ts'
 import { announcerOf, finishUpload } from '../http/uploads.ts'
 import { checkUrl, readText } from '../http/validate.ts'
 import { type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
+import { deepFreeze } from '../settings/rules.ts'
 import type { Settings } from '../settings/settings.ts'
 import { objectUrl } from '../signing/object-url.ts'
 import type { Part } from '../storage/multipart.ts'
@@ -52,12 +54,8 @@ export async function stepUrl(
   return `${ownUrl(c, path)}?step=${await sealUploadStep(c.get('settings'), step, seconds, now)}`
 }
 
-/** A URL of this presigner as clients see it: a proxy in front may end TLS, which `linkBase` tells. */
-function ownUrl(c: AppContext, path: string): string {
-  const { linkBase, linkHostOnly } = c.get('settings')
-  const here = new URL(c.req.url).origin + c.env.host.mountPath
-  return ((linkHostOnly ? null : linkBase) ?? here) + path
-}
+const ownUrl = (c: AppContext, path: string): string =>
+  requireBase(ownBase(c, c.get('settings'))) + path
 
 /**
  * S3 operations that the Worker runs for S3 clients. The bucket's server lacks them, or would not
@@ -171,7 +169,7 @@ async function admitOwner(
     throw unauthenticated(verdict)
   }
   await countPrincipal(c, verdict.principal)
-  c.set('principal', verdict.principal)
+  c.set('principal', deepFreeze(verdict.principal))
 }
 
 /** What a form or a step may have needed when it was signed. */

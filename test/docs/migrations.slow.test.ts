@@ -28,8 +28,9 @@ export const currentUser = async (request: Request): Promise<{ id: string } | nu
 `
 /** Calls the routes as a server would, and a Worker with its token. */
 const MAIN = `
-import { GET, POST } from './server.ts'
+import * as server from './server.ts'
 
+const { GET, POST } = server
 const ask = async (request: Request) => {
   const response = await (request.method === 'POST' ? POST : GET)(request)
   return { status: response.status, body: await response.json() }
@@ -41,7 +42,20 @@ const upload = (user: string | null, bucket: string, file: object) =>
     body: JSON.stringify({ bucket, ...file }),
   }))
 const image = { fileName: 'a.png', mimetype: 'image/png', size: 5 }
+/** Each method that the module exports for Next.js, with the status of its response. */
+const methods: Record<string, number> = {}
+for (const method of ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'] as const) {
+  const response = await server[method](new Request('http://app/api/upload/healthz', { method }))
+  methods[method + (response.headers.has('X-Request-Id') ? '' : ' elsewhere')] = response.status
+}
+const linked = new Request('https://localhost:3000/api/upload/files/users%2Fann%2Fa.png/link', {
+  method: 'POST',
+  headers: { 'Content-Type': 'application/json', 'X-Test-User': 'ann' },
+  body: '{}',
+})
 console.log(JSON.stringify({
+  methods,
+  link: await ask(linked),
   health: await ask(new Request('http://app/api/upload/healthz')),
   image: await upload('ann/x', 'images', image),
   nobody: await upload(null, 'images', image),
@@ -104,10 +118,19 @@ describe('the server that replaces better-upload', () => {
       S3_ACCESS_KEY_ID: 'id',
       S3_SECRET_ACCESS_KEY: 'secret',
       SIGNING_SECRETS: 'k1:0123456789abcdef0123456789abcdef',
+      LINK_BASE: 'https://app.example.com/api/upload',
     }
     const lines = (await server.run('main.ts', env)).trim().split('\n')
     expect(JSON.parse(lines.at(-1) ?? '')).toMatchObject({
-      health: { status: 200, body: { status: 'ok' } },
+      methods: {
+        ...{ GET: 200, HEAD: 200, POST: 401, PUT: 401, PATCH: 401, DELETE: 401, OPTIONS: 401 },
+      },
+      link: {
+        body: {
+          link: expect.stringMatching('^https://app.example.com/api/upload/i/images/users%2Fann'),
+        },
+      },
+      health: { status: 200, body: { status: 'ok', edgeCache: false } },
       image: {
         status: 200,
         body: { key: expect.stringMatching(/^users\/ann%2Fx\/uploads\/gallery\/.*-a\.png$/) },

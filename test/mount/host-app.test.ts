@@ -163,6 +163,60 @@ describe('a host app', () => {
     expect(await (await app.fetch('/mediax/healthz')).text()).toBe('host not found')
   })
 
+  // @threat app-disturbed
+  it.each([
+    ['', false],
+    [' and has read c.res', true],
+  ])('keeps the headers and cookies that it has set before next()%s', async (_, reads) => {
+    const host = new Hono().use(async (c, next) => {
+      if (reads) void c.res
+      c.header('Server-Timing', 'login;dur=1')
+      c.header('Server-Timing', 'db;dur=2', { append: true })
+      c.header('Set-Cookie', 'a=1; Path=/', { append: true })
+      c.header('Set-Cookie', 'b=2, 3', { append: true })
+      c.header('Cache-Control', 'public, max-age=60')
+      c.header('Content-Type', 'text/html')
+      c.header('X-Request-Id', 'of the host')
+      c.status(201)
+      await next()
+      c.header('X-After', c.res.headers.get('Content-Type') ?? 'none')
+    })
+    const app = mount({ host })
+    const key = await upload(app, '/media')
+    const link = await linkIn(app, '/media', key)
+    const responses = [
+      await app.fetch('/media/healthz'),
+      await app.fetch('/media/nope'),
+      await app.fetch(`/media/files/${key}/url`),
+      await app.fetch('/media/links', { method: 'POST' }),
+      await app.fetch(link),
+      await app.fetch(link, { method: 'HEAD' }),
+      await app.fetch(link, { headers: { Range: 'bytes=0-1' } }),
+      await app.fetch(link, { headers: { 'If-None-Match': '*' } }),
+      await app.fetch(`/media/files/${key}`, { method: 'DELETE' }),
+    ]
+    for (const { status, headers } of responses) {
+      const own = Object.fromEntries(headers)
+      expect.soft(headers.getSetCookie(), `${status}`).toEqual(['a=1; Path=/', 'b=2, 3'])
+      expect.soft(own, `${status}`).toMatchObject({
+        'server-timing': 'login;dur=1, db;dur=2',
+        'x-after': own['content-type'],
+      })
+      expect.soft(own['cache-control'], `${status}`).not.toContain('public')
+      expect.soft(own['x-request-id'], `${status}`).toMatch(/^[0-9a-f-]{36}$/)
+    }
+    const of = (name: string) => responses.map(({ headers }) => headers.get(name))
+    expect(responses.map(({ status }) => status)).toEqual([
+      ...[200, 404, 200, 415],
+      ...[200, 200, 206, 304, 204],
+    ])
+    expect(of('Content-Type').slice(0, 7)).toEqual([
+      ...Array(4).fill('application/json'),
+      ...Array(3).fill('image/png'),
+    ])
+    expect(await textOf(responses[4] ?? new Response())).toBe('pixels')
+  })
+
   it('has its own parameters in authenticate, but not those of the presigner', async () => {
     const seen: unknown[] = []
     const app = mount({
@@ -178,8 +232,8 @@ describe('a host app', () => {
 })
 
 /** A link to an object that may not exist. */
-const linkIn = async (app: Parameters<typeof upload>[0], base: string) =>
-  (await jsonOf(await app.post(`${base}/files/a.png/link`, {}))).link
+const linkIn = async (app: Parameters<typeof upload>[0], base: string, key = 'a.png') =>
+  (await jsonOf<{ link: string }>(await app.post(`${base}/files/${key}/link`, {}))).link
 
 describe('a key below a mount path', () => {
   it.each([

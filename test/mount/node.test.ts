@@ -1,6 +1,12 @@
 import { Hono } from 'hono'
 import { afterEach, describe, expect, inject, it, vi } from 'vitest'
-import { createPresigner, defineSettings, type FileEvent, type LogLine } from '../../src/index.ts'
+import {
+  createPresigner,
+  defineSettings,
+  type FileEvent,
+  type LogLine,
+  type SettingsInput,
+} from '../../src/index.ts'
 import { memoryFileIndex } from '../../src/testing.ts'
 import { ANN } from '../support/ann.ts'
 import { jsonOf, ORIGIN, settingsInput, upload } from '../support/app.ts'
@@ -17,12 +23,16 @@ const faulty = () => ({
 })
 
 /** A presigner in an app on a Node server, where each request has its own environment. */
-function nodeApp(host = new Hono()) {
+function nodeApp(host = new Hono(), changes: Partial<SettingsInput> = {}) {
   const events: FileEvent[] = []
   const lines: LogLine[] = []
   const { app } = createPresigner(
     defineSettings(() =>
-      settingsInput({ buckets: { ...settingsInput().buckets, faulty: faulty() as never } }),
+      settingsInput({
+        buckets: { ...settingsInput().buckets, faulty: faulty() as never },
+        linkBase: `${ORIGIN}/media`,
+        ...changes,
+      }),
     ),
     {
       fileIndex: () => index,
@@ -312,5 +322,106 @@ describe('the bytes of a large object', () => {
     const failed = expect(rest).rejects.toThrow("The bucket's response ended early.")
     await vi.advanceTimersByTimeAsync(31_000)
     await failed
+  })
+})
+
+describe('behind a server that puts its own host into request.url', () => {
+  /** Sends a request as Next.js passes it on: only the header has the visitor's host. */
+  const viaNext = (
+    app: ReturnType<typeof nodeApp>,
+    path: string,
+    { headers, ...init }: RequestInit = {},
+    host = 'app.example',
+  ) =>
+    app.ask(`https://localhost:3000${path}`, {
+      ...init,
+      headers: { Host: host, ...Object.fromEntries(new Headers(headers)) },
+    })
+  const json = (body: object, headers: object = {}): RequestInit => ({
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json', ...headers },
+    body: JSON.stringify(body),
+  })
+  const withoutForms = { ...Object.values(settingsInput().buckets)[0], postUploads: false }
+  const buckets = { files: withoutForms as never }
+  const params = '/media/s3/params?filename=a.png&type=image/png'
+
+  // @threat link-elsewhere
+  it('links and URLs for Uppy start with linkBase', async () => {
+    const app = nodeApp(new Hono(), { buckets })
+    const { link } = await jsonOf(await viaNext(app, '/media/files/a.png/link', json({})))
+    expect(link).toMatch(`${ORIGIN}/media/i/files/a.png?`)
+    const { links } = await jsonOf<{ links: { link: string }[] }>(
+      await viaNext(app, '/media/links', json({ keys: ['a.png'] })),
+    )
+    expect(links[0]?.link).toBe(link)
+    expect((await jsonOf(await viaNext(app, params))).url).toBe(`${ORIGIN}/media/s3/form`)
+    expect(await jsonOf(await app.ask('/media/healthz'))).not.toHaveProperty('warnings')
+  })
+
+  // @threat link-elsewhere
+  it('without linkBase, nothing leads to the server, and /healthz says so', async () => {
+    const app = nodeApp(new Hono(), { buckets, linkBase: undefined })
+    const answers = [
+      await viaNext(app, '/media/files/a.png/link', json({})),
+      await viaNext(app, '/media/links', json({ keys: ['a.png'] })),
+      await viaNext(app, params),
+    ]
+    for (const answer of answers) {
+      const text = await answer.text()
+      expect(text).not.toContain('localhost')
+      expect(JSON.parse(text)).toMatchObject({
+        code: 'misconfigured',
+        issues: [{ path: 'linkBase', message: expect.stringContaining('is missing.') }],
+      })
+    }
+    expect(answers.map(({ status }) => status)).toEqual([503, 503, 503])
+    expect(app.lines.at(-1)).toMatchObject({
+      ...{ code: 'misconfigured', reason: 'linkBase' },
+      message: expect.stringContaining('need the setting linkBase'),
+    })
+    expect(await jsonOf(await app.ask('/media/healthz'))).toMatchObject({
+      status: 'ok',
+      warnings: ['links need linkBase'],
+    })
+    expect((await viaNext(app, '/media/files/a.png/url')).status).toBe(200)
+  })
+
+  // @threat app-csrf
+  it('a page of the origin of linkBase is not foreign, and any other page is', async () => {
+    const app = nodeApp()
+    const statusFor = async (Origin: string) =>
+      (await viaNext(app, '/media/files/a.png/link', json({}, { Origin }))).status
+    expect(await statusFor(ORIGIN)).toBe(200)
+    for (const origin of ['https://evil.example', ORIGIN.replace('https', 'http'), `${ORIGIN}:1`])
+      expect(await statusFor(origin)).toBe(403)
+    const without = nodeApp(new Hono(), { linkBase: undefined })
+    const init = json({ fileName: 'a', mimetype: 'a/b' }, { Origin: ORIGIN })
+    expect((await viaNext(without, '/media/files/upload-url', init)).status).toBe(403)
+  })
+
+  // @threat app-csrf link-runs-script
+  it('a host that serves only links does so, and is not the page of the app', async () => {
+    const app = nodeApp(new Hono(), {
+      ...{ buckets, linkBase: 'https://files.example/media', linkHostOnly: true },
+    })
+    const key = await upload(app, '/media', 'pixels')
+    const { link } = await jsonOf<{ link: string }>(
+      await viaNext(app, `/media/files/${encodeURIComponent(key)}/link`, json({})),
+    )
+    expect(link).toMatch('https://files.example/media/i/files/')
+    const path = link.slice('https://files.example'.length)
+    const shown = await viaNext(app, path, {}, 'files.example')
+    expect([shown.status, await shown.text()]).toEqual([200, 'pixels'])
+    expect((await viaNext(app, params, {}, 'files.example')).status).toBe(404)
+    expect((await viaNext(app, params, {}, 'files.example:3000')).status).toBe(404)
+    const moved = await viaNext(app, path)
+    expect([moved.status, moved.headers.get('Location')]).toEqual([308, link])
+    expect((await jsonOf(await viaNext(app, params))).url).toBe(`${ORIGIN}/media/s3/form`)
+    const from = async (Origin: string) =>
+      (await viaNext(app, '/media/files/a.png/link', json({}, { Origin }))).status
+    expect([await from(ORIGIN), await from('https://files.example')]).toEqual([200, 403])
+    const odd = await viaNext(app, '/media/healthz', {}, 'a b/@')
+    expect(odd.status).toBe(200)
   })
 })

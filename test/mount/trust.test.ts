@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import { SCOPES } from '../../src/access/scopes.ts'
 import { kvFileIndex } from '../../src/cloudflare/kv-file-index.ts'
-import { createPresigner, defineSettings, type FileIndex } from '../../src/index.ts'
+import { createPresigner, defineSettings, type FileIndex, type Principal } from '../../src/index.ts'
 import { createSigner } from '../../src/signer.ts'
 import { jsonOf, ORIGIN, settingsInput } from '../support/app.ts'
 import { bucketFetch } from '../support/bucket.ts'
+import { testApiKey } from '../support/credentials.ts'
 import { clientOf, mount } from '../support/mount.ts'
 
 const png = { fileName: 'a.png', mimetype: 'image/png' }
@@ -129,6 +130,93 @@ it('names an unknown scope from authenticate, and the valid scopes', async () =>
   const app = mount({ authenticate: () => principal as never })
   expect((await app.post('/media/files/upload-url', png)).status).toBe(500)
   expect(app.lines[0]?.reason).toContain('the unknown scope "upload". Use a list of files:upload')
+})
+
+// @threat app-changes
+it.each(['app', 'token', 'key'])(
+  'hands the app a frozen principal of kind %s, which no other user shares',
+  async (kind) => {
+    const changed: string[] = []
+    const touch = (_: unknown, principal: Principal) => {
+      const changes: Record<string, () => unknown> = {
+        maxBytes: () => Object.assign(principal.limits, { maxBytes: 3 }),
+        prefix: () => Object.assign(principal, { prefix: '' }),
+        scopes: () => (principal.scopes as string[]).push('files:delete'),
+        context: () => Object.assign(principal.context ?? Object.freeze({}), { order: 2 }),
+      }
+      for (const [name, change] of Object.entries(changes))
+        try {
+          change()
+          changed.push(`${principal.kind} ${name}`)
+        } catch {
+          // A frozen object throws a TypeError.
+        }
+    }
+    const key = await testApiKey('app', ['files:upload', 'files:delete', 'tokens:create'])
+    const bearerOf = (credential: string) => ({ Authorization: `Bearer ${credential}` })
+    const app = mount({
+      ...(kind === 'app' ? {} : { authenticate: undefined as never }),
+      settings: { apiKeys: [key.entry] },
+      beforeUpload: (file, principal) => touch(file, principal) as undefined,
+      beforeDelete: (file, principal) => touch(file, principal) as undefined,
+    })
+    const asked = { scopes: ['files:upload', 'files:delete'], context: { order: 1 } }
+    const tokenFrom = async () =>
+      (
+        await jsonOf<{ token: string }>(
+          await app.post('/media/tokens', asked, { headers: bearerOf(key.token) }),
+        )
+      ).token
+    const headers = kind === 'app' ? {} : bearerOf(kind === 'key' ? key.token : await tokenFrom())
+    const asks = async () => (await app.post('/media/files/upload-url', png, { headers })).status
+    expect(await asks()).toBe(200)
+    const path = '/media/files/frozen.png'
+    expect((await app.fetch(path, { method: 'DELETE', headers })).status).toBe(204)
+    expect(changed).toEqual([])
+    const large = { ...png, size: 4 }
+    expect((await mount().post('/media/files/upload-url', large)).status).toBe(200)
+  },
+)
+
+// @threat app-limits
+it('refuses a principal with an unknown member, and names the known ones in the log', async () => {
+  for (const limit of [{ buckets: ['files'] }, { maxBytes: 3 }, { limits: { maxBytes: 3 } }]) {
+    const principal = { id: 'ann', scopes: SCOPES, prefix: '', ...limit }
+    const app = mount({ authenticate: () => principal as never })
+    const response = await app.post('/media/files/upload-url', png)
+    expect(await jsonOf(response)).toMatchObject({ code: 'internal' })
+    expect(app.lines[0]).toMatchObject({
+      code: 'internal',
+      reason: expect.stringContaining(
+        'a principal that has unknown members: 1. Known members: id, scopes, prefix, expiresAt.',
+      ),
+    })
+  }
+})
+
+// @threat app-limits
+it('refuses an unknown option, next to other issues, and names the known ones', async () => {
+  const app = mount({ maxBytes: 3, Authenticate: () => null } as object)
+  const health = await jsonOf(await app.fetch('/media/healthz'))
+  expect(health).toMatchObject({
+    code: 'misconfigured',
+    issues: [
+      {
+        path: 'options',
+        message: expect.stringMatching(
+          /^has unknown members: 2\. Known members: fileIndex, .*images$/,
+        ),
+      },
+    ],
+  })
+  const refused = await app.post('/media/files/upload-url', png)
+  expect(await jsonOf(refused)).toMatchObject({ code: 'misconfigured' })
+  expect(app.lines.at(-1)).toMatchObject({ code: 'misconfigured', reason: 'options' })
+  const both = mount({ maxBytes: 3, settings: { signingSecrets: 'short' } } as object)
+  const { issues } = await jsonOf<{ issues: { path: string }[] }>(
+    await both.fetch('/media/healthz'),
+  )
+  expect(issues.map(({ path }) => path)).toEqual(['signingSecrets', 'options'])
 })
 
 it.each([null, '2026-11-25T12:00:00Z', new Date('x')])(

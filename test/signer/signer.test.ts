@@ -218,3 +218,14 @@ describe('a signer refuses', () => {
     })
   })
 })
+
+it('refuses an unknown option', () => {
+  const { settings } = signerOf()
+  const unknown = { clock: () => new Date() } as object
+  expect(() => createSigner(settings, unknown)).toThrow(
+    expect.objectContaining({
+      code: 'misconfigured',
+      message: 'createSigner: options has unknown members: 1. Known members: now.',
+    }),
+  )
+})

@@ -178,6 +178,20 @@ it.each([
   if (status === 401) expect(log).toContain('token outside the prefix of its minter: key:narrowed')
 })
 
+// @threat app-changes
+it('hands the app the context of its token, frozen', async () => {
+  const contexts: unknown[] = []
+  const app = mount({
+    settings: withoutForms(),
+    onEvent: ({ context }) => void contexts.push(context, Object.isFrozen(context)),
+  })
+  const asked = { scopes: ['files:upload'], context: { order: 1 } }
+  const { token } = await jsonOf<{ token: string }>(await app.post('/media/tokens', asked))
+  const form = await jsonOf<Form>(await app.fetch(`/media/u/${token}/s3/params?filename=cat.png`))
+  expect((await app.fetch(form.url, await post(form.fields))).status).toBe(201)
+  expect(contexts).toEqual([{ order: 1 }, true])
+})
+
 it('is reached where linkBase says that the presigner is', async () => {
   const linkBase = 'https://app.example.com/media'
   const app = mount({ settings: { ...withoutForms(), linkBase } })
