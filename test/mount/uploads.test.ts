@@ -6,6 +6,7 @@ import {
   defineSettings,
   type FileEvent,
   type NewFile,
+  type PresignerOptions,
   type SettingsInput,
   type UploadChanges,
 } from '../../src/index.ts'
@@ -118,6 +119,18 @@ describe('beforeUpload, for each request that starts an upload,', () => {
       expect.soft(principal, name).toMatchObject({ id: 'app:ann', prefix: '' })
       expect.soft(beforeUpload, name).toHaveBeenCalledTimes(1)
     }
+  })
+
+  it('accepts the upload if it returns nothing, in every way to write that', async () => {
+    const seen: string[] = []
+    const note = ({ fileName }: { fileName: string }): void => void seen.push(fileName)
+    for (const beforeUpload of [
+      note,
+      async (file: NewFile) => note(file),
+      async (file: NewFile): Promise<void> => note(file),
+    ] satisfies NonNullable<PresignerOptions['beforeUpload']>[])
+      expect((await mount({ beforeUpload }).post('/media/files/upload-url', file)).status).toBe(200)
+    expect(seen).toHaveLength(3)
   })
 
   it('moves the file to a directory, and adds signed metadata', async () => {
