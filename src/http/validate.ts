@@ -169,7 +169,7 @@ export async function readText(request: Request, maxBytes: number): Promise<stri
   const stated = headers.get('content-length') ?? ''
   const length = /^\d+$/.test(stated) ? Number(stated) : Infinity
   // HTTP limits a body to its Content-Length (RFC 9112, section 6.3).
-  const bytes = await fromClient(
+  const bytes = await fromClient<ArrayBuffer | Uint8Array>(
     length <= maxBytes ? request.arrayBuffer() : readUpTo(maxBytes + 1, request.body),
   )
   if (bytes.byteLength > maxBytes)

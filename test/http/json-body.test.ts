@@ -109,8 +109,10 @@ it.each([
       start: (controller) => controller.enqueue(new TextEncoder().encode('{"a":')),
       pull: (controller) => controller.error(reason),
     })
-    const error = await readJson(request(left, 'application/json', headers), 1000).catch((e) => e)
-    expect(error).toMatchObject({ code: 'invalid_request', cause: reason })
-    expect(error.message).toContain('in the middle of its body')
+    await expect(readJson(request(left, 'application/json', headers), 1000)).rejects.toMatchObject({
+      code: 'invalid_request',
+      message: 'The request ended in the middle of its body.',
+      cause: reason,
+    })
   }
 })
