@@ -49,6 +49,7 @@ const NEEDS: readonly Need[] = [
       'test/docs/responsive-images.slow.test.ts',
       'test/docs/server.slow.test.ts',
       'test/docs/test-changed.test.ts',
+      'test/docs/update.slow.test.ts',
       'test/docs/wrangler.slow.test.ts',
       'test/e2e/client-build.slow.test.ts',
       'test/e2e/demo-build.test.ts',
