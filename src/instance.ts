@@ -41,7 +41,10 @@ export interface PresignerOptions<E extends Env = Env> {
    * stay valid. Without it, the API keys and JWTs in the settings apply.
    */
   authenticate?: (c: Context<E>) => Falsy<AppPrincipal> | Promise<Falsy<AppPrincipal>>
-  /** Called for each new upload before anything is signed. Can change or refuse it. */
+  /**
+   * Called for each new upload before anything is signed. Can change or refuse it. The user is
+   * `principal`: a request with a token may have another user's cookie in `c`.
+   */
   beforeUpload?: (
     file: NewFile,
     principal: Principal,
