@@ -31,6 +31,7 @@ export const TESTS_BY_PATH: readonly (readonly [path: RegExp, tests: readonly st
   [/^demo\//, ['test/e2e/{page,demo-build}*.test.ts']],
   [/^dev\/doctor/, ['test/e2e/doctor/**/*.test.ts', 'test/e2e/doctor*.test.ts']],
   [/^dev\/(?:keys|env-file)\.ts$/, ['test/e2e/keys*.test.ts']],
+  [/^dev\/types\.ts$/, ['test/docs/update*.test.ts']],
   [/^dev\/openapi/, ['test/docs/openapi*.test.ts']],
   [/^dev\/(?:s3rver.*|r2|ceph|s3-server)\.ts$/, ['test/e2e/{s3rver*,r2,ceph}.test.ts']],
   [/^dev\//, ['test/e2e/dev*.test.ts']],

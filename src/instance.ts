@@ -42,12 +42,15 @@ export interface PresignerOptions<E extends Env = Env> {
    * stay valid. Without it, the API keys and JWTs in the settings apply.
    */
   authenticate?: (c: Context<E>) => Falsy<AppPrincipal> | Promise<Falsy<AppPrincipal>>
-  /** Called for each new upload before anything is signed. Can change or refuse it. */
+  /**
+   * Called for each new upload before anything is signed. Can change or refuse it. The user is
+   * `principal`: a request with a token may have another user's cookie in `c`.
+   */
   beforeUpload?: (
     file: NewFile,
     principal: Principal,
     c: Context<E>,
-  ) => undefined | UploadChanges | Promise<undefined | UploadChanges>
+  ) => Nothing | UploadChanges | Promise<Nothing | UploadChanges>
   /**
    * Called for each file that a client wants to delete, before anything is deleted. Can refuse it.
    * Not called for an object that an upload replaces: `beforeUpload` gets that with `overwrite`.
@@ -56,7 +59,7 @@ export interface PresignerOptions<E extends Env = Env> {
     file: StoredFile,
     principal: Principal,
     c: Context<E>,
-  ) => undefined | DeleteAnswer | Promise<undefined | DeleteAnswer>
+  ) => Nothing | DeleteAnswer | Promise<Nothing | DeleteAnswer>
   /**
    * Called for a change to a file: after the bucket has stored or deleted its object, and before the
    * index changes. The response waits for it. If it throws, the response is 503
@@ -125,6 +128,9 @@ export interface JobQueue {
 
 const NO_QUEUE: JobQueue = { sendBatch: async () => {} }
 
+// biome-ignore lint/suspicious/noConfusingVoidType: a function that returns nothing is an answer
+type Nothing = void | undefined
+
 type Falsy<T> = T | null | undefined | false | '' | 0
 
 export interface EventContext<E extends Env = Env> {
@@ -149,10 +155,16 @@ export function instancesOf<E extends Env>(
     ...(jobQueue && { jobQueue: keepEach(jobQueue) }),
   }
   const instances = new WeakMap<object, Instance>()
+  // On Node, each request has its own environment, and so its own instance.
+  let hasWarned = false
   return (env) => {
     const owner = typeof env === 'object' && env !== null ? env : options
     const instance = instances.get(owner) ?? createInstance(settings, made, env, unknown)
     if (instance.settings.ok) instances.set(owner, instance)
+    if (!hasWarned && instance.warnings.includes('webhooks are not queued')) {
+      hasWarned = true
+      logWarning('webhooks are not queued', { reason: 'each has one attempt' })
+    }
     return instance
   }
 }
@@ -210,10 +222,7 @@ function createInstance<E extends Env>(
         }
   const webhooks = loaded.ok ? loaded.settings.webhooks : []
   const warnings: Warning[] = []
-  if (webhooks.length > 0 && later === null) {
-    warnings.push('webhooks are not queued')
-    logWarning('webhooks are not queued', { reason: 'each has one attempt' })
-  }
+  if (webhooks.length > 0 && later === null) warnings.push('webhooks are not queued')
   const fetchesWorkers = webhooks.length > 0 || (loaded.ok && loaded.settings.jwt?.jwksUrl)
   if (fetchesWorkers && !fetchIsPublic()) warnings.push('fetch is not strictly public')
   const resizesImages = loaded.ok && Boolean(images?.(env))

@@ -136,7 +136,7 @@ export const token = z.object({
 
 export const limits = z.object({
   scopes: z.array(z.enum(SCOPES)),
-  prefix: text('Empty, or ends with `/`.'),
+  prefix: text('Empty, or ends with `/` and has no empty segment.'),
   expiresAt: z
     .nullable(z.iso.datetime())
     .check(z.describe('When the credential expires, ISO 8601 in UTC; null if it does not.')),

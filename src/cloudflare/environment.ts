@@ -17,6 +17,7 @@ import {
 } from '../settings/define.ts'
 import { imageSizesRule } from '../settings/image-rules.ts'
 import {
+  accessKey,
   BROKEN,
   breaks,
   into,
@@ -177,8 +178,8 @@ export const accessKeys = (name: string): Rule<Credentials> =>
   into(
     table(
       {
-        [`${name}_ACCESS_KEY_ID`]: needed(notEmpty, secretAdvice(`${name}_ACCESS_KEY_ID`)),
-        [`${name}_SECRET_ACCESS_KEY`]: needed(notEmpty, secretAdvice(`${name}_SECRET_ACCESS_KEY`)),
+        [`${name}_ACCESS_KEY_ID`]: needed(accessKey, secretAdvice(`${name}_ACCESS_KEY_ID`)),
+        [`${name}_SECRET_ACCESS_KEY`]: needed(accessKey, secretAdvice(`${name}_SECRET_ACCESS_KEY`)),
         [`${name}_SESSION_TOKEN`]: optional(notEmpty, null),
         [`${name}_CREDENTIAL_EXPIRATION`]: optional(instant, null),
       },

@@ -1,6 +1,7 @@
 import { type ByteReader, readerOf } from '../delivery/pump.ts'
 import { ApiError } from '../errors/api-error.ts'
 import { utf8 } from '../keys/encodings.ts'
+import { fromClient } from './validate.ts'
 
 /** A form that ends with its file, as in S3 PostObject. */
 export interface UploadForm {
@@ -35,7 +36,7 @@ const FIELD_NAME = /^content-disposition: *form-data *;(?:.*;)? *name="([^"]*)"/
 /**
  * Reads the fields of a multipart/form-data body (RFC 7578), and returns its file as a stream.
  * Throws `unsupported_media_type`, `size_required` without a Content-Length, `body_too_large`, and
- * `invalid_request` for a form that doesn't end with a file.
+ * `invalid_request` for a form that doesn't end with a file, or whose client has left.
  */
 export async function readForm({ body, headers }: Request): Promise<UploadForm> {
   const contentType = headers.get('content-type') ?? ''
@@ -62,7 +63,7 @@ export async function readForm({ body, headers }: Request): Promise<UploadForm> 
       // Many small chunks would cost a view each.
       const room = wanted - length
       const view = new Uint8Array(reader.waits ? room : 0)
-      const { done, value = new Uint8Array() } = await reader.read(room, view)
+      const { done, value = new Uint8Array() } = await fromClient(reader.read(room, view))
       isWhole = done
       length += value.length
       chunks.push(value as Bytes)
@@ -122,7 +123,7 @@ function fileStream(
   const delimiter = end.subarray(0, -4)
   const skips = skipsOf(delimiter)
   // Each read costs CPU, independent of its size.
-  const next = () => reader.read(CHUNK_BYTES, new Uint8Array(CHUNK_BYTES))
+  const next = () => fromClient(reader.read(CHUNK_BYTES, new Uint8Array(CHUNK_BYTES)))
   let left = size
   return new ReadableStream<Uint8Array>({
     async pull(controller) {

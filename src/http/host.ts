@@ -87,7 +87,10 @@ export interface UploadChanges {
    * chosen key is refused with `forbidden`.
    */
   readonly directory?: string | undefined
-  /** S3's user-defined metadata. Names consist of a-z, 0-9 and "-". */
+  /**
+   * S3's user-defined metadata, in place of all that the client sent. Names have up to 64 letters,
+   * digits, "_", "." and "-", and are stored in lower case.
+   */
   readonly metadata?: Readonly<Record<string, string>> | undefined
   /** Refuses the upload. The client receives `forbidden` with this message. */
   readonly refuse?: string | undefined

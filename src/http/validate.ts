@@ -160,7 +160,8 @@ export async function readJson(request: Request, maxBytes: number): Promise<unkn
 
 /**
  * Returns the body of `request`, at most `maxBytes` of UTF-8. Throws `body_too_large`, usually after
- * the whole body, and TypeError for a body that is not UTF-8.
+ * the whole body, `invalid_request` for a body without its end, and TypeError for a body that is not
+ * UTF-8.
  */
 export async function readText(request: Request, maxBytes: number): Promise<string> {
   const { headers, bodyUsed } = request
@@ -168,11 +169,24 @@ export async function readText(request: Request, maxBytes: number): Promise<stri
   const stated = headers.get('content-length') ?? ''
   const length = /^\d+$/.test(stated) ? Number(stated) : Infinity
   // HTTP limits a body to its Content-Length (RFC 9112, section 6.3).
-  const bytes =
-    length <= maxBytes ? await request.arrayBuffer() : await readUpTo(maxBytes + 1, request.body)
+  const bytes = await fromClient<ArrayBuffer | Uint8Array>(
+    length <= maxBytes ? request.arrayBuffer() : readUpTo(maxBytes + 1, request.body),
+  )
   if (bytes.byteLength > maxBytes)
     throw new ApiError('body_too_large', `The body may have at most ${maxBytes} bytes.`)
   return decoder.decode(bytes)
+}
+
+/**
+ * Resolves with what `reading` has read of a body. Throws `invalid_request` if that fails, because
+ * the client has left in the middle of it.
+ */
+export async function fromClient<T>(reading: Promise<T>): Promise<T> {
+  try {
+    return await reading
+  } catch (cause) {
+    throw new ApiError('invalid_request', 'The request ended in the middle of its body.', { cause })
+  }
 }
 
 const isJson = (contentType: string): boolean =>

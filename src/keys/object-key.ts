@@ -54,11 +54,14 @@ export const parseKeyStart = (value: string): string => (value === '' ? '' : par
 /**
  * Returns why `value` can't be the prefix of a principal, or null if it can. A prefix is empty
  * (every key) or ends with `/`, so that `team-a/` never includes `team-ab/`. It must be in Unicode
- * NFC: in a bucket that normalizes keys, its other spellings name the same objects.
+ * NFC: in a bucket that normalizes keys, its other spellings name the same objects. It has
+ * no empty segment: an empty user id leaves one, and some servers remove it.
  */
 export function keyPrefixError(value: string): string | null {
   if (value === '') return null
   if (!value.endsWith('/')) return 'A prefix must be empty or end with "/".'
+  if (`/${value}`.includes('//'))
+    return 'A prefix must not start with "/" or contain "//". For every key, leave it empty.'
   if (!isNfc(value)) return 'A prefix must be in Unicode NFC.'
   return objectKeyError(value)?.replace('An object key', 'A prefix') ?? null
 }

@@ -12,6 +12,7 @@ import {
   notEmpty,
   oneOf,
   optional,
+  printedError,
   type Rule,
   table,
   text,
@@ -71,6 +72,8 @@ export const signingSecretsRule: Rule<Secrets> = (value, place) => {
         place,
         `must be kid:secret[,kid:secret], each secret of at least 32 characters without ",". ${SECRETS_ADVICE}`,
       )
+    const printed = printedError(secret)
+    if (printed !== null) return breaks(place, `${printed}. ${SECRETS_ADVICE}`)
     if (secrets.some((other) => other.kid === kid)) return breaks(place, 'must not repeat a kid')
     secrets.push({ name: '', kid, secret })
   }
@@ -98,11 +101,11 @@ export function unknownAliases({ buckets, apiKeys, jwt, jwtPath }: Settings): Is
 export const notificationSecretsRule: Rule<string[]> = (value, place) => {
   const secrets = typeof value === 'string' ? value.split(',').map((secret) => secret.trim()) : []
   const areValid = secrets.every((secret) => /^[A-Za-z0-9._~-]{32,128}$/.test(secret))
-  if (areValid && [1, 2].includes(secrets.length)) return secrets
-  return breaks(
-    place,
-    'must be one or two secrets, separated by ",", each of 32 to 128 of a-z, 0-9 and "._~-". Set it to the output of `openssl rand -hex 32`.',
-  )
+  const printed = secrets.map(printedError).find((error) => error !== null)
+  if (areValid && [1, 2].includes(secrets.length) && printed === undefined) return secrets
+  const rule =
+    'must be one or two secrets, separated by ",", each of 32 to 128 of a-z, 0-9 and "._~-"'
+  return breaks(place, `${printed ?? rule}. Set it to the output of \`openssl rand -hex 32\`.`)
 }
 
 /** Signature algorithms with a public key. A shared secret can't be used with them. */

@@ -12,6 +12,7 @@ import { bucketsRule } from './bucket-rules.ts'
 import { imageSizesRule } from './image-rules.ts'
 import type { SettingsInput } from './input.ts'
 import {
+  accessKey,
   also,
   breaks,
   check,
@@ -164,8 +165,8 @@ const instant: Rule<number> = (value, place) =>
     : breaks(place, 'must be a valid Date')
 
 const credentialsRule: Rule<Credentials> = table({
-  accessKeyId: notEmpty,
-  secretAccessKey: notEmpty,
+  accessKeyId: accessKey,
+  secretAccessKey: accessKey,
   sessionToken: optional(notEmpty, null),
   expiresAt: optional(instant, Infinity),
 })

@@ -92,6 +92,19 @@ export const matching = (pattern: RegExp, message: string): Rule<string> =>
 
 export const notEmpty: Rule<string> = text((value) => (value === '' ? 'must not be empty' : null))
 
+/** Starts of what documentation prints in place of a secret: this one, and that of Standard Webhooks. */
+const PRINTED = /^(?:your-|replace-|whsec_(?:MDEyMzQ1Njc4OWFi|MfKQ9r8GKYqrTwjU))/
+
+/** Returns why `value` can't be a secret, since documentation prints it, or null. */
+export const printedError: FindError<string> = (value) =>
+  PRINTED.test(value) ? 'still has a placeholder that documentation prints' : null
+
+/** Accepts a part of an access key. */
+export const accessKey: Rule<string> = also(notEmpty, (value) => {
+  const error = printedError(value)
+  return error && `${error}. Replace it with your own access key`
+})
+
 export const oneOf =
   <const T extends string>(...values: readonly T[]): Rule<T> =>
   (value, place) =>

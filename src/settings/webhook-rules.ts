@@ -1,7 +1,18 @@
 import { EVENT_TYPES } from '../events/file-event.ts'
 import { secretBytes } from '../events/standard-webhooks.ts'
 import type { Webhook } from '../events/webhook.ts'
-import { also, flag, into, list, oneOf, optional, type Rule, table, text } from './rules.ts'
+import {
+  also,
+  flag,
+  into,
+  list,
+  oneOf,
+  optional,
+  printedError,
+  type Rule,
+  table,
+  text,
+} from './rules.ts'
 
 /** One request for each endpoint and event, so a few are enough. */
 const MAX_WEBHOOKS = 10
@@ -33,7 +44,7 @@ const PRIVATE_HOSTS = [
 const secret = text((value) =>
   secretBytes(value) === null
     ? 'must be "whsec_" and the base64 of 24 to 64 bytes, such as the output of `echo whsec_$(openssl rand -base64 32)`'
-    : null,
+    : printedError(value),
 )
 
 const secrets = also(list(secret, 1), (given) =>

@@ -1,4 +1,4 @@
-import type { Bucket, Credentials } from '../bucket/bucket.ts'
+import type { Address, Bucket, Credentials } from '../bucket/bucket.ts'
 import { ApiError, asApiError, type ErrorCode } from '../errors/api-error.ts'
 import { outOfTime, timeLeft } from '../errors/deadline.ts'
 import { logWarning } from '../errors/warnings.ts'
@@ -55,8 +55,11 @@ const LASTING: readonly (readonly [ErrorCode, RegExp])[] = [
  */
 const MAX_AHEAD_SECONDS = 180
 
-/** Buckets whose clock has been reported since this isolate started. */
-const reportedAhead = new WeakSet<Bucket>()
+/**
+ * Addresses of buckets whose clock has been reported since this isolate started. The copies of a
+ * bucket with narrower limits have the same address.
+ */
+const reportedAhead = new WeakSet<Address>()
 
 const OBJECT_OPERATIONS = {
   GET: 'GetObject',
@@ -158,9 +161,10 @@ export async function send(
  * may send an old date, so one that is behind means nothing.
  */
 function reportClock(bucket: Bucket, date: string | null, now: Date): void {
+  const { publicAddress: address } = bucket
   const seconds = Math.round((Date.parse(date ?? '') - now.getTime()) / 1000)
-  if (!(seconds >= MAX_AHEAD_SECONDS) || reportedAhead.has(bucket)) return
-  reportedAhead.add(bucket)
+  if (!(seconds >= MAX_AHEAD_SECONDS) || reportedAhead.has(address)) return
+  reportedAhead.add(address)
   logWarning('clock of the bucket ahead', { bucket: bucket.alias, seconds })
 }
 

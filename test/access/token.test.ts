@@ -68,6 +68,7 @@ it.each([
     'invalid_key',
   ],
   ['a prefix with dot segments', { scopes: ['files:read'], prefix: 'team-a/../' }, 'invalid_key'],
+  ['a prefix with an empty segment', { scopes: ['files:read'], prefix: 'team-a//' }, 'invalid_key'],
   ['no lifetime', { scopes: ['files:read'], expiresIn: 0 }, 'invalid_expiry'],
   ['more than an hour', { scopes: ['files:read'], expiresIn: 3601 }, 'invalid_expiry'],
   [

@@ -86,11 +86,16 @@ it('shows buckets as JSON in an environment file', () => {
   expect(load(parseEnv(markedBlock(PAGE, 'environment')))).toMatchObject({ ok: true })
 })
 
-it('shows API keys that the Worker accepts', () => {
+it('shows API keys that the Worker accepts, once they have a digest', () => {
   const [API_KEYS] = blocks('json')
     .map(({ code }) => code)
     .filter((code) => code.includes('sha256'))
-  expect(load({ API_KEYS })).toMatchObject({ ok: true, settings: { apiKeys: [{ id: 'ci' }] } })
+  expect(load({ API_KEYS }).ok).toBe(false)
+  const withDigest = API_KEYS?.replace(/the digest [^"]+/, 'ab'.repeat(32))
+  expect(load({ API_KEYS: withDigest })).toMatchObject({
+    ok: true,
+    settings: { apiKeys: [{ id: 'ci' }] },
+  })
 })
 
 it('shows each header of uploadHeaders, and no other', () => {

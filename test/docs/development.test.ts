@@ -24,34 +24,52 @@ const bindings = {
   RATE_LIMITER: { limit: () => undefined },
 }
 
-it.each(['env-r2', 'env-aws'])('has an environment file that the Worker accepts: %s', (mark) => {
-  const variables = parseEnv(markedBlock(PAGE, mark))
-  const SIGNING_SECRETS = `k1:${'0123456789abcdef'.repeat(2)}` // The one that `npm run dev` adds
-  expect(loadEnvironment({ ...variables, SIGNING_SECRETS, ...bindings })).toMatchObject({
-    ok: true,
-  })
+const SIGNING_SECRETS = `k1:${'0f1e2d3c'.repeat(8)}` // The one that `npm run dev` adds
+
+/** The variables in these blocks, with secrets in place of what the Worker refuses. */
+const variablesIn = (...marks: string[]) => {
+  const text = marks.map((mark) => markedBlock(PAGE, mark)).join('')
+  const filled = text
+    .replace('whsec_replace-this', `whsec_${btoa('0f1e2d3c'.repeat(4))}`)
+    .replaceAll(/\breplace-this[\w-]*/g, '0f1e2d3c'.repeat(8))
+    .replaceAll(/=your-/g, '=')
+  return { asPrinted: parseEnv(text), filled: parseEnv(filled) }
+}
+
+const refused = (variables: object): string[] => {
+  const loaded = loadEnvironment({ SIGNING_SECRETS, ...bindings, ...variables })
+  return loaded.ok ? [] : loaded.issues.map(({ path }) => path)
+}
+
+it.each([
+  ['env-r2', ['S3']],
+  ['env-aws', ['S3', 'S3_WRITE']],
+])('has an environment file that the Worker accepts with your own key: %s', (mark, names) => {
+  const { asPrinted, filled } = variablesIn(mark)
+  expect(refused(filled)).toEqual([])
+  expect(refused(asPrinted)).toEqual(
+    names.flatMap((name) => [`${name}_ACCESS_KEY_ID`, `${name}_SECRET_ACCESS_KEY`]),
+  )
 })
 
-it('has variables of webhooks and notifications that the Worker accepts', () => {
-  const [bucket, events] = ['env-r2', 'env-events'].map((mark) => markedBlock(PAGE, mark))
-  const SIGNING_SECRETS = `k1:${'0123456789abcdef'.repeat(2)}`
-  const loaded = loadEnvironment({
-    ...parseEnv(`${bucket}${events}`),
-    SIGNING_SECRETS,
-    ...bindings,
-  })
+it('has variables of webhooks and notifications that the Worker accepts with your own secrets', () => {
+  const { filled } = variablesIn('env-r2', 'env-events')
+  const loaded = loadEnvironment({ SIGNING_SECRETS, ...bindings, ...filled })
   expect(loaded.ok && loaded.settings.webhooks.map(({ url }) => url)).toEqual([
     'http://localhost:3000/webhooks/files',
   ])
+  const printed = parseEnv(markedBlock(PAGE, 'env-events'))
+  expect(refused({ ...filled, ...printed })).toEqual(['NOTIFICATION_SECRETS', 'WEBHOOKS.0.secret'])
 })
 
 it('adds to the environment file what doctor needs', () => {
-  const variables = parseEnv(
-    ['env-r2', 'env-doctor'].map((mark) => markedBlock(PAGE, mark)).join(''),
-  )
-  expect(loadEnvironment({ ...variables, ...bindings })).toMatchObject({ ok: true })
+  const { asPrinted, filled } = variablesIn('env-r2', 'env-doctor')
+  expect(refused(filled)).toEqual([])
+  expect(refused({ ...filled, SIGNING_SECRETS: asPrinted.SIGNING_SECRETS })).toEqual([
+    'SIGNING_SECRETS',
+  ])
   const [rule] = JSON.parse(markedBlock(PAGE, 'cors-localhost'))
-  expect(JSON.parse(variables.CORS_ORIGINS ?? '')).toEqual(rule.AllowedOrigins)
+  expect(JSON.parse(filled.CORS_ORIGINS ?? '')).toEqual(rule.AllowedOrigins)
 })
 
 it('has CORS rules that allow the page of npm run dev and a different port', () => {

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { LINK_REFUSALS, REFUSALS } from '../../src/access/verdict.ts'
 import { REASONS, STATUS_BY_CODE } from '../../src/errors/api-error.ts'
 import { WARNINGS } from '../../src/errors/warnings.ts'
-import { ROOT, readPage } from './support/markdown.ts'
+import { pagePaths, ROOT, readPage } from './support/markdown.ts'
 
 const PAGE = 'docs/troubleshooting.md'
 
@@ -55,4 +55,18 @@ it('lists every warning that the code writes to the console', () => {
 it('is linked from the pages where people look for errors', () => {
   for (const page of ['README.md', 'docs/api.md'])
     expect(readPage(page)).toContain('troubleshooting.md')
+})
+
+it('quotes only what the code writes to the log, on every page', () => {
+  const sources = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => readPage(`src/${name.replaceAll('\\', '/')}`))
+    .join()
+  const quoted = [...pagePaths(), 'client/README.md'].flatMap((path) =>
+    [...readPage(path).matchAll(/\blog (?:contains|has|shows)(?: the \w+)? `([^`{]+)`/g)].map(
+      ([, text = '']) => text,
+    ),
+  )
+  expect(quoted).toContain('The app read the body before the presigner')
+  for (const text of quoted) expect.soft(sources, text).toContain(text)
 })

@@ -310,7 +310,7 @@ describe('the Node server', async () => {
         S3_WRITE_SECRET_ACCESS_KEY: app.s3.secretAccessKey,
         SIGNING_SECRETS: app.signingSecrets,
         LINK_BASE: `${app.origin}/media`,
-        USERS: '{"a-long-random-token":"ada"}',
+        USERS: '{"a-long-random-token":"ada","another-token":"ada/uploads"}',
       })
       const example = markedBlock('examples/node-server/README.md', 'node-server')
       const printed = await runShell(example.replaceAll('http://localhost:3000', server.origin))
@@ -327,6 +327,24 @@ describe('the Node server', async () => {
       const hidden = await ask('/files/users/ada/..%2Fbob%2Fa.txt', 'a-long-random-token')
       expect(hidden.status).toBe(400)
       expect(await hidden.json()).toMatchObject({ code: 'invalid_key' })
+      // The folder of a user whose id has a slash is not inside another one's.
+      const nested = {
+        method: 'POST',
+        body: '{"fileName":"b.txt","mimetype":"text/plain","size":1}',
+      }
+      const started = await fetch(`${server.origin}/uploads`, {
+        ...nested,
+        headers: { Authorization: 'Bearer another-token', 'Content-Type': 'application/json' },
+      })
+      const { key } = uploadUrlAnswer.parse(await started.json())
+      expect(key).toMatch(/^users\/ada%2Fuploads\/uploads\//)
+      const path = `/files/${encodeURIComponent(key)}`
+      expect((await ask(path, 'a-long-random-token')).status).toBe(403)
+      const redirect = await fetch(server.origin + path, {
+        headers: { Authorization: 'Bearer another-token' },
+        redirect: 'manual',
+      })
+      expect(redirect.status).toBe(302)
       const empty = await ask('/uploads', 'a-long-random-token', 'POST')
       expect(empty.status).toBe(400)
       expect(await empty.json()).toMatchObject({ code: 'invalid_request' })

@@ -133,6 +133,24 @@ describe('a form is refused', () => {
       })
   })
 
+  // @threat form-interrupted
+  it.each([
+    ['its fields', 20],
+    ['its file', encode(`${field('a', '1')}${FILE}te`).length],
+  ])('whose client leaves in the middle of %s', async (_, sent) => {
+    const reason = new Error('Network connection lost.')
+    const { headers } = requestOf(encode(whole))
+    const body = new ReadableStream({
+      type: 'bytes',
+      start: (controller) => controller.enqueue(encode(whole).slice(0, sent)),
+      pull: (controller) => controller.error(reason),
+    })
+    await expect(read({ body, headers } as unknown as Request)).rejects.toMatchObject({
+      code: 'invalid_request',
+      cause: reason,
+    })
+  })
+
   it('that is shorter or longer than its Content-Length', async () => {
     const body = encode(whole)
     for (const length of [body.length - 1, body.length + 1, 10])

@@ -99,3 +99,20 @@ it('refuses a body without the media type of JSON', async () => {
       code: 'unsupported_media_type',
     })
 })
+
+it.each([
+  ['with a length', { 'Content-Length': '100' }],
+  ['without one', {}],
+])('blames the client that leaves in the middle of a body %s', async (_, headers) => {
+  for (const reason of [new Error('Network connection lost.'), new TypeError('terminated')]) {
+    const left = new ReadableStream<Uint8Array>({
+      start: (controller) => controller.enqueue(new TextEncoder().encode('{"a":')),
+      pull: (controller) => controller.error(reason),
+    })
+    await expect(readJson(request(left, 'application/json', headers), 1000)).rejects.toMatchObject({
+      code: 'invalid_request',
+      message: 'The request ended in the middle of its body.',
+      cause: reason,
+    })
+  }
+})

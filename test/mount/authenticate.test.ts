@@ -122,6 +122,8 @@ describe('a principal', () => {
   const broken: readonly (readonly [string, unknown])[] = [
     ['a prefix without a slash', { ...ANN, prefix: 'users/ann' }],
     ['a prefix with dot segments', { ...ANN, prefix: '../' }],
+    ['a prefix that is only a slash', { ...ANN, prefix: '/' }],
+    ['a prefix of an empty id', { ...ANN, prefix: 'users//' }],
     ['no prefix', { id: 'ann', scopes: [] }],
     ['a prefix that is not a string', { ...ANN, prefix: null }],
     ['an unknown scope', { ...ANN, scopes: ['files:read', 'admin'] }],

@@ -75,6 +75,14 @@ describe('beforeDelete', () => {
     expect(await exists(key)).toBe(false)
   })
 
+  it('that is an async function without a result accepts the delete', async () => {
+    const asked: string[] = []
+    const beforeDelete = async ({ key }: StoredFile) => void asked.push(key)
+    const key = await putChosen('noted.png', 'pixels')
+    expect((await removeOne(mount({ beforeDelete }), key)).status).toBe(204)
+    expect(asked).toEqual([key])
+  })
+
   // @threat delete-refused
   it.each([
     false,

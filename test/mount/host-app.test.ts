@@ -13,12 +13,12 @@ import { Hono as TinyHono } from 'hono/tiny'
 import { trimTrailingSlash } from 'hono/trailing-slash'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { noFileIndex } from '../../src/file-index/file-index.ts'
-import type { FileIndex } from '../../src/index.ts'
+import { createPresigner, defineSettings, type FileIndex } from '../../src/index.ts'
 import { ANN } from '../support/ann.ts'
-import { jsonOf, ORIGIN, upload } from '../support/app.ts'
+import { jsonOf, ORIGIN, settingsInput, upload } from '../support/app.ts'
 import { runs } from '../support/fuzz.ts'
 import { textOf } from '../support/links.ts'
-import { clientOf, mount, type TestHost } from '../support/mount.ts'
+import { clientOf, type Mounted, mount, type TestHost } from '../support/mount.ts'
 
 afterEach(() => vi.restoreAllMocks())
 
@@ -562,10 +562,12 @@ describe('CORS', () => {
     expect(written.headers.get('Access-Control-Allow-Origin')).toBe(PAGE)
   })
 
-  it('of the host app lets a page read, but not make changes', async () => {
+  it('of the host app lets a page read, but not make changes or see Retry-After', async () => {
     const host = new Hono().use(cors({ origin: PAGE, credentials: true }))
     const app = mount({ host })
-    expect((await app.fetch('/media/files', asked)).status).toBe(200)
+    const read = await app.fetch('/media/files', asked)
+    expect(read.status).toBe(200)
+    expect(read.headers.get('Access-Control-Expose-Headers')).toBeNull()
     expect((await app.post('/media/links', { keys: ['a'] }, asked)).status).toBe(403)
   })
 })
@@ -605,6 +607,56 @@ describe('a request', () => {
     expect([part.status, await textOf(part)]).toEqual([206, 'pix'])
     const etagOf = seen.headers.get('ETag') ?? ''
     expect((await app.fetch(link, { headers: { 'If-None-Match': etagOf } })).status).toBe(304)
+  })
+
+  it('without a Content-Type is refused by csrf() around the mount path, which is not needed', async () => {
+    const remove = (app: Mounted, headers: Record<string, string> = {}) =>
+      app.fetch('/media/files/uploads%2Fnone.png', { method: 'DELETE', headers })
+    const around = mount({ host: new Hono().use(csrf()) })
+    const refused = await remove(around)
+    expect([refused.status, await refused.text(), around.lines]).toEqual([403, 'Forbidden', []])
+    // The form of Uppy's Companion mode, from a page of corsOrigins.
+    const page = 'https://page.example'
+    const form = { method: 'POST', body: new FormData(), headers: { Origin: page } }
+    expect((await around.fetch('/media/s3/form', form)).status).toBe(403)
+    expect(around.lines).toEqual([])
+
+    const host = new Hono().use('/own/*', csrf())
+    const app = mount({ host, settings: { corsOrigins: [page] } })
+    expect((await remove(app)).status).toBe(204)
+    expect((await remove(app, { Origin: 'https://foreign.example' })).status).toBe(403)
+    expect((await app.fetch('/media/s3/form', form)).status).toBe(400)
+  })
+
+  it('reaches a presigner in app.mount without the mount path and the variables of the app', async () => {
+    const seen: unknown[] = []
+    const presigner = createPresigner(
+      defineSettings(() => settingsInput()),
+      {
+        authenticate: (c) => {
+          seen.push(c.get('user' as never))
+          return ANN
+        },
+        log: () => undefined,
+      },
+    )
+    const makes = async (host: Hono) => {
+      const app = clientOf(host)
+      const made = await app.post('/media/files/a.png/link', {})
+      const { link } = await jsonOf<{ link: string }>(made)
+      return [new URL(link).pathname, (await app.fetch(link)).headers.has('X-Request-Id')]
+    }
+    const host = () =>
+      new Hono<{ Variables: { user: string } }>().use(async (c, next) => {
+        c.set('user', 'ann')
+        await next()
+      }) as unknown as Hono
+    expect(await makes(host().route('/media', presigner.app))).toEqual([
+      '/media/i/files/a.png',
+      true,
+    ])
+    expect(await makes(host().mount('/media', presigner.fetch))).toEqual(['/i/files/a.png', false])
+    expect(seen).toEqual(['ann', undefined])
   })
 
   it('needs neither an environment nor an execution context', async () => {

@@ -145,6 +145,26 @@ describe('a presigner in an app on Node', () => {
     expect(keys.toSorted()).toEqual([key, other].toSorted())
   })
 
+  it('warns once that webhooks are not queued, not with each request', async () => {
+    const secret = `whsec_${btoa('k'.repeat(32))}`
+    const webhooks = [{ url: 'https://app.example.com/webhooks', secret }]
+    for (const settings of [
+      defineSettings(() => settingsInput({ webhooks })),
+      defineSettings((_: unknown) => settingsInput({ webhooks })),
+    ]) {
+      const warn = vi.spyOn(console, 'warn').mockImplementation(() => undefined)
+      const { app } = createPresigner(settings, { log: () => undefined })
+      for (let i = 0; i < 3; i++) {
+        const health = await app.request('/healthz', {}, { incoming: {}, outgoing: {} })
+        expect(await jsonOf(health)).toMatchObject({
+          warnings: expect.arrayContaining(['webhooks are not queued']),
+        })
+      }
+      expect(warn.mock.calls).toEqual([[expect.stringContaining('webhooks are not queued')]])
+      warn.mockRestore()
+    }
+  })
+
   it('works in a host app with a different copy of Hono', async () => {
     const copy: string = '../../node_modules/hono/dist/cjs/index.js'
     const { Hono: OtherHono } = await import(copy)

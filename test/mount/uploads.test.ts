@@ -6,6 +6,7 @@ import {
   defineSettings,
   type FileEvent,
   type NewFile,
+  type PresignerOptions,
   type SettingsInput,
   type UploadChanges,
 } from '../../src/index.ts'
@@ -118,6 +119,63 @@ describe('beforeUpload, for each request that starts an upload,', () => {
       expect.soft(principal, name).toMatchObject({ id: 'app:ann', prefix: '' })
       expect.soft(beforeUpload, name).toHaveBeenCalledTimes(1)
     }
+  })
+
+  it('gets the principal of a token, and in `c` the cookie that came with it', async () => {
+    const seen: unknown[] = []
+    const app = mount({
+      authenticate: (c) => ({ ...ANN, id: c.req.header('Cookie') ?? 'ann', prefix: 'ann/' }),
+      beforeUpload: (_, { id, prefix }, c) => void seen.push([id, prefix, c.req.header('Cookie')]),
+    })
+    const minted = await app.post('/media/tokens', { scopes: ['files:upload'] })
+    const { token } = await jsonOf<{ token: string }>(minted)
+    const headers = { Authorization: `Bearer ${token}`, Cookie: 'bob' }
+    const path = '/media/files/upload-url'
+    expect((await app.post(path, file, { headers })).status).toBe(200)
+    expect((await app.post(path, file, { headers: { Cookie: 'bob' } })).status).toBe(200)
+    expect(seen).toEqual([
+      ['app:ann', 'ann/', 'bob'],
+      ['app:bob', 'ann/', 'bob'],
+    ])
+  })
+
+  it('replaces all metadata of the client, with more names than a client may send', async () => {
+    const sent = { ...file, metadata: { mine: '1' } }
+    const headersAfter = async (changes: UploadChanges) => {
+      const app = mount({ beforeUpload: () => changes })
+      const response = await app.post('/media/files/upload-url', sent)
+      return (await jsonOf<{ headers: object }>(response)).headers
+    }
+    const type = { 'Content-Type': 'image/png' }
+    expect(await headersAfter({ directory: 'a' })).toEqual({ ...type, 'x-amz-meta-mine': '1' })
+    expect(await headersAfter({ metadata: {} })).toEqual(type)
+    const metadata = { Camera_ID: '7', 'lens.mm': '50' }
+    const named = { 'x-amz-meta-camera_id': '7', 'x-amz-meta-lens.mm': '50' }
+    expect(await headersAfter({ metadata })).toEqual({ ...type, ...named })
+  })
+
+  it('blames the request for metadata and directories of the app that are too long', async () => {
+    for (const [changes, code] of [
+      [{ metadata: { a: 'x'.repeat(2048) } }, 'invalid_request'],
+      [{ directory: 'x'.repeat(1000) }, 'invalid_key'],
+    ] as const) {
+      const app = mount({ beforeUpload: () => changes })
+      const response = await app.post('/media/files/upload-url', file)
+      expect(response.status).toBe(400)
+      expect(await jsonOf(response)).toMatchObject({ code })
+    }
+  })
+
+  it('accepts the upload if it returns nothing, in every way to write that', async () => {
+    const seen: string[] = []
+    const note = ({ fileName }: { fileName: string }): void => void seen.push(fileName)
+    for (const beforeUpload of [
+      note,
+      async (file: NewFile) => note(file),
+      async (file: NewFile): Promise<void> => note(file),
+    ] satisfies NonNullable<PresignerOptions['beforeUpload']>[])
+      expect((await mount({ beforeUpload }).post('/media/files/upload-url', file)).status).toBe(200)
+    expect(seen).toHaveLength(3)
   })
 
   it('moves the file to a directory, and adds signed metadata', async () => {

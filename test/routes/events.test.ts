@@ -262,8 +262,8 @@ describe('without a queue', () => {
     expect(sent.length).toBeGreaterThan(0)
     expect(hooks.map(({ method }) => method)).toEqual(['POST'])
     const warnings = lines.map((line) => JSON.parse(line)).filter((line) => 'warning' in line)
-    expect(warnings).toEqual([
-      { warning: 'webhooks are not queued', reason: expect.any(String) },
+    // Once for all environments of the presigner, so perhaps in an earlier test.
+    expect(warnings.filter(({ warning }) => warning !== 'webhooks are not queued')).toEqual([
       {
         warning: 'webhook lost',
         endpoint: 'a.example',

@@ -18,6 +18,27 @@ const loads = (changes: Record<string, unknown>): boolean =>
 
 const SECRET = 'canary-0123456789abcdef012345678'
 
+// @threat secret-printed
+describe('a secret that documentation prints', () => {
+  const printed = 'replace-this-with-at-least-32-random-characters'
+
+  it.each([
+    ['SIGNING_SECRETS', `k1:${printed}`],
+    ['SIGNING_SECRETS', `k1:${SECRET},k2:${printed}`],
+    ['NOTIFICATION_SECRETS', printed],
+    ['NOTIFICATION_SECRETS', `${SECRET},${printed}`],
+    ['S3_ACCESS_KEY_ID', 'your-access-key-id'],
+    ['S3_SECRET_ACCESS_KEY', 'your-secret-access-key'],
+  ])('is refused in %s: %s', (name, value) => {
+    expect(issuesOf({ [name]: value })).toEqual([
+      {
+        path: name,
+        message: expect.stringMatching(/^still has a placeholder that documentation prints\. \w/),
+      },
+    ])
+  })
+})
+
 describe('NOTIFICATION_SECRETS', () => {
   it.each([
     ['empty text', ' '],
@@ -94,6 +115,8 @@ describe('API_KEYS', () => {
     ['scopes', undefined],
     ['prefix', 'canary'],
     ['prefix', '../canary/'],
+    ['prefix', '/'],
+    ['prefix', 'canary//'],
     ['prefix', 'canary\n/'],
     ['prefix', 'canary/e\u0301/'],
     ['prefix', undefined],
@@ -289,6 +312,8 @@ describe('JWT', () => {
     ['prefix', 'users/{{sub}}/'],
     ['prefix', 'users/{a/b}/'],
     ['prefix', '../{sub}/'],
+    ['prefix', '/{sub}/'],
+    ['prefix', 'users//{sub}/'],
     ['prefix', 'canary\u0000/'],
     ['prefix', 'canary/e\u0301/{sub}/'],
     ['header', 'canary header'],

@@ -69,7 +69,7 @@ describe('a table of BUCKETS', () => {
   })
 
   it('lists managed prefixes that are empty or end with a slash', () => {
-    for (const prefix of ['canary', '/../canary/', 'e\u0301/'])
+    for (const prefix of ['canary', '../canary/', '/', 'canary//', 'e\u0301/'])
       expect(paths(withBucket({ managedPrefixes: ['avatars/', prefix] }))).toEqual([
         'BUCKETS.files.managedPrefixes.1',
       ])

@@ -128,6 +128,11 @@ describe('settings in code', () => {
   it.each([
     ['credentials', { accessKeyId: '', secretAccessKey: 'canary' }, 'credentials.accessKeyId'],
     ['credentials', { accessKeyId: 'canary' }, 'credentials.secretAccessKey'],
+    [
+      'credentials',
+      { accessKeyId: 'canary', secretAccessKey: 'your-secret-access-key' },
+      'credentials.secretAccessKey',
+    ],
     ['credentials', undefined, 'credentials'],
     ['credentials', 'CANARY', 'credentials'],
     [

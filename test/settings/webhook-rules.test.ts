@@ -140,6 +140,17 @@ describe('WEBHOOKS', () => {
     ])
   })
 
+  // @threat secret-printed
+  it.each([
+    'whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=',
+    'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw', // in the documentation of Standard Webhooks
+  ])('refuse the secret %s, which documentation prints', (secret) => {
+    for (const value of [secret, [SECRET, secret]])
+      expect(issues([hook({ secret: value })])).toMatchObject([
+        { message: 'still has a placeholder that documentation prints' },
+      ])
+  })
+
   it.each([
     ['missing', undefined, 'secret'],
     ['not base64', 'whsec_canary!', 'secret'],

@@ -167,6 +167,8 @@ describe('a signer refuses', () => {
     ['an absolute directory', { ...png, directory: '/other' }, 'invalid_request'],
     ['a prefix without a trailing slash', { ...png, prefix: 'users/4' }, 'invalid_request'],
     ['a prefix with dot segments', { ...png, prefix: '../' }, 'invalid_request'],
+    ['a prefix that is only a slash', { ...png, prefix: '/' }, 'invalid_request'],
+    ['a prefix with an empty segment', { ...png, prefix: 'users//' }, 'invalid_request'],
     [
       'a header in a header',
       { ...png, cacheControl: 'a\r\nx-amz-acl: public-read' },

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { NO_LIMITS, narrowBucket } from '../../src/access/limits.ts'
 import { type ObjectKey, parseObjectKey } from '../../src/keys/object-key.ts'
 import { deleteObject, headObject, putObject } from '../../src/storage/object.ts'
 import { mayHaveHappened } from '../../src/storage/storage-failure.ts'
@@ -247,7 +248,10 @@ describe('the clock of a bucket', () => {
       const lines = warnings()
       answering(status, { ...HEADERS, Date: dated(360) })
       const bucket = testBucket()
-      for (let i = 0; i < 2; i++) await headObject(bucket, KEY, NOW).catch(() => undefined)
+      const narrow = narrowBucket(bucket, { ...NO_LIMITS, maxBytes: 1 })
+      expect(narrow).not.toBe(bucket)
+      for (const one of [bucket, bucket, narrow])
+        await headObject(one, KEY, NOW).catch(() => undefined)
       expect(lines).toEqual([
         { warning: 'clock of the bucket ahead', bucket: 'files', seconds: 360 },
       ])

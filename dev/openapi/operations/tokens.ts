@@ -13,7 +13,7 @@ export const tokenOperations: Operations = {
       scopes: { description: 'What the token may do. The caller must have all of these scopes.' },
       prefix: {
         description:
-          "Empty, or ends with `/`. Must start with the caller's prefix, which is the default.",
+          "Empty, or ends with `/` and has no empty segment. Must start with the caller's prefix, which is the default.",
         examples: ['team-a/'],
       },
       expiresIn: {

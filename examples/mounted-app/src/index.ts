@@ -32,7 +32,7 @@ const media = createPresigner<AppEnv>(settings, {
     user && {
       id: user,
       scopes: ['files:upload', 'files:read', 'files:list', 'files:delete', 'links:create'],
-      prefix: `users/${user}/`,
+      prefix: `users/${encodeURIComponent(user)}/`,
     },
 })
 

@@ -62,7 +62,8 @@ function whoIsIt(env: NodeJS.ProcessEnv): RequestHandler {
   }
 }
 
-const folderOf = (user: string): string => `users/${user}/`
+/** Encodes the user, since `ann/uploads` would be a folder inside Ann's. */
+const folderOf = (user: string): string => `users/${encodeURIComponent(user)}/`
 
 /** The signer signs any key, so the server must check who may read it. */
 const mayRead: RequestHandler = ({ params }, response, next) => {
