@@ -74,10 +74,10 @@ export function announcerTo({ onEvent, webhooks, later }: Listeners): Announcer 
  * for data that JSON can't express.
  */
 function dataIn(returned: unknown): Json | undefined {
-  const [name, ...others] = Object.keys(Object(returned))
-  if (name !== 'data' || others.length > 0) return undefined
+  if (typeof returned !== 'object' || returned === null || !('data' in returned)) return undefined
+  if (Object.keys(returned).length > 1) return undefined
   try {
-    const text: string | undefined = JSON.stringify(Object(returned).data)
+    const text: string | undefined = JSON.stringify(returned.data)
     return text === undefined ? undefined : JSON.parse(text)
   } catch (cause) {
     throw new TypeError("onEvent returned data that JSON can't express.", { cause })

@@ -259,6 +259,7 @@ describe('a batch of notifications', () => {
       {
         status: 503,
         warning: 'notifications dropped: malformed 1; notifications failed: misconfigured 1',
+        reason: 'signingSecrets',
       },
     ])
   })

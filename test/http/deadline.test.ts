@@ -218,7 +218,7 @@ describe('what the app is asked', () => {
   const upload = { fileName: 'a.txt', mimetype: 'text/plain' }
   const index: FileIndex = slowIndex(never)
 
-  // @threat request-slow
+  // @threat request-slow app-hangs
   it.each([
     ['authenticate', never, '/media/files/urls', { keys: ['a.txt'] }, 'storage_busy'],
     ['beforeUpload', never, '/media/files/upload-url', upload, 'storage_busy'],

@@ -105,9 +105,25 @@ describe('what a function of the app throws', () => {
   })
 })
 
+describe('what the log function throws', () => {
+  it.each(THROWN)('may be %s', async (_, thrown, reason) => {
+    const errors = vi.spyOn(console, 'error').mockImplementation(() => {})
+    const { host, onError } = watchedHost()
+    const log = () => {
+      throw thrown
+    }
+    expect((await mount({ host, log }).fetch('/media/healthz')).status).toBe(200)
+    expect(onError).not.toHaveBeenCalled()
+    const shown = /7/.test(String(reason)) ? /8: / : reason
+    expect(errors.mock.calls).toEqual([[expect.stringMatching(shown)]])
+    errors.mockRestore()
+  })
+})
+
 describe('an option or a settings function that fails', () => {
   const options = ['fileIndex', 'rateLimiter', 'jobQueue', 'images'] as const
 
+  // @threat app-error-shown health-shows-secret
   it.each([...options, 'settings'] as const)(
     'tells everyone only the class of its error, and the log everything except URLs: %s',
     async (name) => {
