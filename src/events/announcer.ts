@@ -46,7 +46,10 @@ export function announcerTo({ onEvent, webhooks, later }: Listeners): Announcer 
   if (onEvent === null && webhooks.length === 0) return null
   return async (change, about, at, background, isRepeat = false) => {
     const event: FileEvent = { ...change, timestamp: at.toISOString() }
-    const data = onEvent && (await told(async () => dataIn(await onEvent(event, background))))
+    const data =
+      onEvent === null
+        ? undefined
+        : await told(async () => dataIn(await onEvent(event, background)))
     const type = eventTypeOf(event)
     const interested = isRepeat ? [] : webhooks.filter(({ events }) => events.includes(type))
     if (interested.length === 0) return data
