@@ -40,4 +40,4 @@ function shown(show: () => unknown): string {
   }
 }
 
-const withoutUrls = (text: string): string => text.replace(/\bhttps?:\/\/\S+/g, '(URL)')
+export const withoutUrls = (text: string): string => text.replace(/\bhttps?:\/\/\S+/g, '(URL)')
