@@ -145,7 +145,7 @@ function copyOf(thrown: PresignerError): ApiError {
 function refusalIn(thrown: unknown): ApiError | null {
   if (!(thrown instanceof Error && 'getResponse' in thrown && 'status' in thrown)) return null
   const { status, message } = thrown
-  if (typeof status !== 'number' || !(status >= 400 && status < 500)) return null
+  if (typeof status !== 'number' || !/^4\d\d$/.test(String(status))) return null
   const why = { status, cause: thrown }
   if (status === 401) return new ApiError('unauthenticated', 'Valid credentials are required.', why)
   return status === 403

@@ -263,16 +263,17 @@ describe('an HTTPException', () => {
     })
   })
 
-  it("of another copy of Hono's class counts too", async () => {
-    const error = Object.assign(new Error('Over your quota.'), {
-      status: 402,
-      getResponse: () => new Response(),
-    })
+  it.each<readonly [unknown, number, string]>([
+    [402, 402, 'refused'],
+    [499, 499, 'refused'],
+    [399, 500, 'internal'],
+    [422.5, 500, 'internal'],
+    ['422', 500, 'internal'],
+  ])("of another copy of Hono's class counts too: status %j", async (given, status, code) => {
+    const members = { status: given, getResponse: () => new Response() }
+    const error = Object.assign(new Error('Over your quota.'), members)
     const app = mount({ authenticate: () => Promise.reject(error) })
-    expect(await refusalOf(await app.fetch('/media/files'))).toMatchObject({
-      status: 402,
-      code: 'refused',
-    })
+    expect(await refusalOf(await app.fetch('/media/files'))).toMatchObject({ status, code })
   })
 
   it('has its message and status for Uppy, and as XML', async () => {
