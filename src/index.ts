@@ -5,7 +5,6 @@ import { principalOfApp } from './access/principal.ts'
 import { app as routes } from './app.ts'
 import { type QueueBatch, runJobs } from './cloudflare/job-queue.ts'
 import { consumeNotifications } from './cloudflare/notification-queue.ts'
-import { ApiError, asApiError } from './errors/api-error.ts'
 import type { Host, Instance } from './http/host.ts'
 import { instancesOf, type PresignerOptions } from './instance.ts'
 import type { SettingsFor } from './settings/define.ts'
@@ -124,37 +123,17 @@ function hostOf<E extends Env>(
       authenticate === undefined
         ? null
         : async () => {
-            const principal = await call(() => authenticate(c))
+            const principal = await authenticate(c)
             return principal ? principalOfApp(principal) : null
           },
     beforeUpload:
       beforeUpload === undefined
         ? null
-        : (file, principal) => call(() => beforeUpload(file, principal, c)),
+        : async (file, principal) => beforeUpload(file, principal, c),
     beforeDelete:
       beforeDelete === undefined
         ? null
-        : (file, principal) => call(() => beforeDelete(file, principal, c)),
-  }
-}
-
-/**
- * Resolves with the result of an app's function. An error ends the request. An error from any copy
- * of this package keeps its code. Hono's HTTPException 401 and 403 become `unauthenticated` and
- * `forbidden`. Anything else becomes `internal`, with the reason only in the log.
- */
-async function call<T>(act: () => T | Promise<T>): Promise<T> {
-  try {
-    return await act()
-  } catch (thrown) {
-    const known = asApiError(thrown)
-    if (known !== null) throw known
-    const status =
-      thrown instanceof Error && 'getResponse' in thrown && Reflect.get(thrown, 'status')
-    if (status === 401)
-      throw new ApiError('unauthenticated', 'Valid credentials are required.', { cause: thrown })
-    if (status === 403) throw new ApiError('forbidden', 'The app refused this.', { cause: thrown })
-    throw thrown
+        : async (file, principal) => beforeDelete(file, principal, c),
   }
 }
 

@@ -7,8 +7,8 @@ import { directObjects } from './delivery/object-source.ts'
 import { ON_WORKERS } from './delivery/pump.ts'
 import type { ImageResizer } from './delivery/variant.ts'
 import { asApiError, type Issue, unknownMembers } from './errors/api-error.ts'
-import { within } from './errors/deadline.ts'
-import { describe } from './errors/describe.ts'
+import { APP_MILLISECONDS, within } from './errors/deadline.ts'
+import { classOf, describe, stackOf } from './errors/describe.ts'
 import { logWarning, type Warning, type WarningText } from './errors/warnings.ts'
 import { announcerTo, type Later } from './events/announcer.ts'
 import type { FileEvent } from './events/file-event.ts'
@@ -23,7 +23,8 @@ import type {
   StoredFile,
   UploadChanges,
 } from './http/host.ts'
-import { keepEach, loadedBy, nameOf, type SettingsFor } from './settings/define.ts'
+import { keepEach, loadedBy, type SettingsFor } from './settings/define.ts'
+import { BROKEN, TYPESCRIPT, whole } from './settings/rules.ts'
 
 /** Options of a presigner, in addition to its settings. All of them are optional. */
 export interface PresignerOptions<E extends Env = Env> {
@@ -63,7 +64,8 @@ export interface PresignerOptions<E extends Env = Env> {
   /**
    * Called for a change to a file: after the bucket has stored or deleted its object, and before the
    * index changes. The response waits for it. If it throws, the response is 503
-   * `events_unavailable`, the index stays as it is, and a repeat calls it again. What it returns for `recorded` and `replaced` is the member `data` of the response.
+   * `events_unavailable`, the index stays as it is, and a repeat calls it again. If it returns
+   * `{ data }` for `recorded` or `replaced`, and nothing else, the response has `data`, as JSON.
    */
   onEvent?: (event: FileEvent, context: EventContext<E>) => unknown
   /**
@@ -99,6 +101,11 @@ export interface PresignerOptions<E extends Env = Env> {
    * Returns the Images binding, if links can show resized images. `objectsEntrypoint` needs it too.
    */
   images?: (env: E['Bindings']) => ImageResizer | null | undefined
+  /**
+   * Seconds that `authenticate`, `beforeUpload`, `beforeDelete`, `onEvent` and each operation of the
+   * index may take: 1 to 25. Default: 10.
+   */
+  appTimeoutSeconds?: number
 }
 
 /** The names of all options. */
@@ -116,17 +123,18 @@ const OPTIONS = Object.keys({
   ownsOrigin: 0,
   objectsEntrypoint: 0,
   images: 0,
+  appTimeoutSeconds: 0,
 } satisfies Record<keyof PresignerOptions, 0>)
 
-/** The longest wait for the queue, and for the app's `onEvent`, in milliseconds. */
-const EVENT_TIMEOUT = 10_000
+/** The longest wait for the queue, in milliseconds. */
+const QUEUE_MILLISECONDS = 10_000
+/** A request has no more time itself. */
+const MAX_APP_SECONDS = 25
 
 /** A queue of Cloudflare Queues. */
 export interface JobQueue {
   sendBatch(messages: { body: JobMessage }[]): Promise<unknown>
 }
-
-const NO_QUEUE: JobQueue = { sendBatch: async () => {} }
 
 // biome-ignore lint/suspicious/noConfusingVoidType: a function that returns nothing is an answer
 type Nothing = void | undefined
@@ -179,6 +187,7 @@ function createInstance<E extends Env>(
     log,
     images,
     objectsEntrypoint = 'Objects',
+    appTimeoutSeconds = APP_MILLISECONDS / 1000,
   }: PresignerOptions<E>,
   env: E['Bindings'],
   unknown: string | null,
@@ -186,46 +195,54 @@ function createInstance<E extends Env>(
   const loaded = loadedBy(settings, env)
   const issues: Issue[] = loaded.ok ? [] : [...loaded.issues]
   if (unknown !== null) issues.push({ path: 'options', message: unknown })
+  const thrown = loaded.ok ? [] : [...(loaded.thrown ?? [])]
   const make = <T>(
     path: string,
     create: ((env: E['Bindings']) => T) | undefined,
     without: T,
     method: string,
+    mayLack = false,
   ): T => {
     // Don't use a binding that the settings report as missing.
     if (!loaded.ok || create === undefined) return without
     try {
       const made = create(env)
+      if (mayLack && !made) return without
       if (typeof Object(made)[method] === 'function') return made
       issues.push({ path, message: `must return an object with ${method}()` })
       return without
     } catch (error) {
       // The message of another error may contain a secret.
       const known = asApiError(error)
-      const message = known?.message ?? `could not be created: ${nameOf(error)}`
+      const isKnown = known?.code === 'misconfigured'
+      const message = isKnown ? known.message : `could not be created: ${classOf(error)}`
       issues.push({ path, message })
+      thrown.push(stackOf(error))
       return without
     }
   }
+  const place = { path: 'appTimeoutSeconds', issues, words: TYPESCRIPT }
+  const seconds = whole(1, MAX_APP_SECONDS)(appTimeoutSeconds, place)
+  const appMilliseconds = seconds === BROKEN ? APP_MILLISECONDS : seconds * 1000
   const made = {
     fileIndex: make('fileIndex', fileIndex, noFileIndex, 'list'),
     rateLimiter: make<RateLimiter | null>('rateLimiter', rateLimiter, null, 'limit'),
   }
-  const orNone = jobQueue && ((one: E['Bindings']) => jobQueue(one) || NO_QUEUE)
-  const queue = make('jobQueue', orNone, NO_QUEUE, 'sendBatch')
-  const later: Later | null =
-    queue === NO_QUEUE
-      ? null
-      : async (...jobs) => {
-          const messages = jobs.map((job) => ({ body: jobMessage(job) }))
-          await within(EVENT_TIMEOUT, queue.sendBatch(messages))
-        }
+  const queue = make<Falsy<JobQueue>>('jobQueue', jobQueue, null, 'sendBatch', true)
+  const later: Later | null = !queue
+    ? null
+    : async (...jobs) => {
+        const messages = jobs.map((job) => ({ body: jobMessage(job) }))
+        await within(QUEUE_MILLISECONDS, queue.sendBatch(messages))
+      }
   const webhooks = loaded.ok ? loaded.settings.webhooks : []
   const warnings: Warning[] = []
   if (webhooks.length > 0 && later === null) warnings.push('webhooks are not queued')
   const fetchesWorkers = webhooks.length > 0 || (loaded.ok && loaded.settings.jwt?.jwksUrl)
   if (fetchesWorkers && !fetchIsPublic()) warnings.push('fetch is not strictly public')
-  const resizesImages = loaded.ok && Boolean(images?.(env))
+  const resizesImages = Boolean(
+    make<ImageResizer | null | undefined>('images', images, null, 'input', true),
+  )
   if (loaded.ok && !resizesImages && loaded.settings.imageSizes !== DEFAULT_IMAGE_SIZES)
     warnings.push('images are not resized')
   if (loaded.ok && loaded.settings.linkBase === null && !ON_WORKERS)
@@ -241,7 +258,7 @@ function createInstance<E extends Env>(
           ? null
           : (event, background) =>
               within(
-                EVENT_TIMEOUT,
+                appMilliseconds,
                 Promise.resolve(
                   onEvent(event, { env, waitUntil: (work) => background.waitUntil(work) }),
                 ),
@@ -249,7 +266,8 @@ function createInstance<E extends Env>(
       webhooks,
       later,
     }),
-    settings: issues.length === 0 ? loaded : { ok: false, issues },
+    appMilliseconds,
+    settings: issues.length === 0 ? loaded : { ok: false, issues, thrown },
     log: log === undefined ? (line) => console.log(JSON.stringify(line)) : harmless(log),
     objects(context) {
       const stub = objectsEntrypoint === null ? null : stubIn(context, objectsEntrypoint)

@@ -32,6 +32,7 @@ export type ApiErrorCode =
   | 'unsupported_media_type'
   | 'unsupported_image'
   | 'rate_limited'
+  | 'refused'
   | 'internal'
   | 'not_supported'
   | 'storage_error'

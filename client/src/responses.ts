@@ -25,7 +25,7 @@ export interface FileRecord {
 
 /** A file that was just recorded. */
 export interface RecordedFile extends FileRecord {
-  /** What the app's `onEvent` returned. */
+  /** The `data` that the app's `onEvent` returned. */
   data?: unknown
 }
 

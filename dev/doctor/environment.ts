@@ -6,7 +6,8 @@ import * as z from 'zod/mini'
 import { fetchKeySet, JwksUnavailableError } from '../../src/access/jwks.ts'
 import type { Bucket, Credentials } from '../../src/bucket/bucket.ts'
 import { accessKeys, loadEnvironment } from '../../src/cloudflare/environment.ts'
-import { type LoadedSettings, nameOf } from '../../src/settings/define.ts'
+import { classOf } from '../../src/errors/describe.ts'
+import type { LoadedSettings } from '../../src/settings/define.ts'
 import { check } from '../../src/settings/rules.ts'
 import type { Settings } from '../../src/settings/settings.ts'
 import { withKeys } from '../../src/settings/with-keys.ts'
@@ -100,7 +101,7 @@ async function readText(path: string): Promise<string> {
   try {
     return await readFile(path, 'utf8')
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : nameOf(error)
+    const code = error instanceof Error && 'code' in error ? error.code : classOf(error)
     throw new UsageError(`${path} can't be read: ${code}.`)
   }
 }
@@ -289,7 +290,7 @@ async function checkKeySet({ jwt }: Settings): Promise<Result> {
           'Set `algorithms` to what the issuer signs with.',
         )
   } catch (error) {
-    const reason = error instanceof JwksUnavailableError ? error.message : nameOf(error)
+    const reason = error instanceof JwksUnavailableError ? error.message : classOf(error)
     return fail(
       `The key set can't be read: ${reason}.`,
       'Check `jwksUrl`: the issuer names it as `jwks_uri` in /.well-known/openid-configuration.',

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { nameOf } from '../../src/settings/define.ts'
+import { classOf } from '../../src/errors/describe.ts'
 
 /** A complete response. */
 export interface Answer {
@@ -102,5 +102,5 @@ const REASONS: Readonly<Record<string, string>> = {
 function reasonOf(error: unknown): string {
   const cause = error instanceof Error ? error.cause : undefined
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : null
-  return (code === null ? null : REASONS[code]) ?? `The request failed: ${code ?? nameOf(error)}.`
+  return (code === null ? null : REASONS[code]) ?? `The request failed: ${code ?? classOf(error)}.`
 }

@@ -44,7 +44,7 @@ export const recordedFile = z.object({
   ...record,
   data: z
     .optional(z.unknown())
-    .check(z.describe("What the app's `onEvent` returned, in an app that has one.")),
+    .check(z.describe("The `data` that the app's `onEvent` returned, in an app that has one.")),
 })
 
 export const filePage = z.object({

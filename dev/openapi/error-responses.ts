@@ -19,6 +19,7 @@ const WITH_CREDENTIALS: readonly ErrorCode[] = [
   'unauthenticated',
   'forbidden',
   'rate_limited',
+  'refused',
   'auth_unavailable',
 ]
 const WITH_BODY: readonly ErrorCode[] = [

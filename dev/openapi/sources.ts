@@ -57,7 +57,7 @@ export async function readSources(): Promise<Sources> {
  */
 function whenByCode(page: string): WhenByCode {
   const [, table = ''] = page.split('<!-- test: errors -->')
-  const rows = table.matchAll(/^\| `(\w+)` \| \d{3} \| (.+) \|$/gm)
+  const rows = table.matchAll(/^\| `(\w+)` \| (?:\d{3}|4XX) \| (.+) \|$/gm)
   const withoutLinks = (text: string) => text.replaceAll(/\[([^\]]*)\]\([^)]*\)/g, '$1')
   return new Map([...rows].map(([, code = '', when = '']) => [code, withoutLinks(when)]))
 }

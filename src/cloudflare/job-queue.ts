@@ -6,7 +6,7 @@ import { type Job, jobIn } from '../events/job.ts'
 import { retryDelay } from '../events/retry-delay.ts'
 import { deliver, endpointId, logWebhook } from '../events/webhook.ts'
 import { parseObjectKey } from '../keys/object-key.ts'
-import type { LoadedSettings } from '../settings/define.ts'
+import { type LoadedSettings, whyInvalid } from '../settings/define.ts'
 import type { Settings } from '../settings/settings.ts'
 
 /** A batch of Cloudflare Queues. */
@@ -60,7 +60,10 @@ async function runJob(
     return logWarning('job lost', { reason: 'the message is malformed' })
   }
   if (typeof job === 'string' || !loaded.ok) {
-    const reason = typeof job === 'string' ? `the message is ${job}` : 'the settings are not valid'
+    const reason =
+      loaded.ok || typeof job === 'string'
+        ? `the message is ${job}`
+        : `the settings are not valid: ${whyInvalid(loaded)}`
     return logWarning('job not done', { reason, ...retry() })
   }
   const { settings } = loaded

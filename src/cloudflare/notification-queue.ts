@@ -4,7 +4,7 @@ import type { WarningText } from '../errors/warnings.ts'
 import type { Announcer, Background } from '../events/announcer.ts'
 import { retryDelay } from '../events/retry-delay.ts'
 import { type FileIndex, timedIndex } from '../file-index/file-index.ts'
-import type { LoadedSettings } from '../settings/define.ts'
+import { type LoadedSettings, whyInvalid } from '../settings/define.ts'
 import { type Drop, type Notification, readR2Message } from '../uploads/notification.ts'
 import {
   type Result,
@@ -19,6 +19,7 @@ import type { QueueBatch, QueueMessage } from './job-queue.ts'
 interface Instance {
   readonly settings: LoadedSettings
   readonly fileIndex: FileIndex
+  readonly appMilliseconds: number
   readonly events: Announcer | null
   readonly log: (line: {
     readonly method: string
@@ -27,6 +28,7 @@ interface Instance {
     readonly milliseconds: number
     readonly message: string
     readonly warning?: WarningText | undefined
+    readonly reason?: string | undefined
   }) => void
 }
 
@@ -39,13 +41,14 @@ const AT_ONCE = 10
  */
 export async function consumeNotifications(
   { queue, messages }: QueueBatch,
-  { settings: loaded, fileIndex, events, log }: Instance,
+  { settings: loaded, fileIndex, appMilliseconds, events, log }: Instance,
   objects: ObjectSource,
   background: Background,
   now: Date,
 ): Promise<void> {
+  const index = timedIndex(fileIndex, now, appMilliseconds)
   const recorder = loaded.ok
-    ? recorderOf(loaded.settings.buckets, timedIndex(fileIndex, now), objects, events, background)
+    ? recorderOf(loaded.settings.buckets, index, objects, events, background)
     : null
   const results: Result[] = []
   for (let start = 0; start < messages.length; start += AT_ONCE) {
@@ -77,6 +80,7 @@ export async function consumeNotifications(
       .map(([kind, count]) => `${kind} ${count}`)
       .join(', '),
     warning: warning && ([warning, ...others].join('; ') as WarningText),
+    reason: loaded.ok ? undefined : whyInvalid(loaded),
   })
 }
 

@@ -12,7 +12,7 @@ import {
   specIn,
   type VariantSpec,
 } from '../delivery/variant.ts'
-import { ApiError, STATUS_BY_CODE } from '../errors/api-error.ts'
+import { ApiError } from '../errors/api-error.ts'
 import { inTime, newDeadline, RequestTime } from '../errors/deadline.ts'
 import { describe } from '../errors/describe.ts'
 import { type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
@@ -244,11 +244,11 @@ function withStatus(response: Response, status: 'MISS' | 'BYPASS'): Response {
  */
 function failure(error: unknown): Response {
   if (!(error instanceof ApiError)) throw error
-  const { code, message, cause, retryAfterSeconds } = error
+  const { code, message, status, cause, retryAfterSeconds } = error
   const reason = cause === undefined ? undefined : describe(cause)
   const json = JSON.stringify({ code, message, reason, retryAfterSeconds })
   return new Response(null, {
-    status: STATUS_BY_CODE[code],
+    status,
     headers: { 'Cache-Control': 'no-store', [FAILURE]: encodeURIComponent(json) },
   })
 }

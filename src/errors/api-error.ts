@@ -1,6 +1,6 @@
 /**
  * Every error code that a client can receive, with its HTTP status. The list is complete, and
- * docs/api.md explains it.
+ * docs/api.md explains it. Only the status of `refused` varies: the app chooses it.
  */
 export const STATUS_BY_CODE = {
   invalid_request: 400,
@@ -33,6 +33,7 @@ export const STATUS_BY_CODE = {
   unsupported_image: 415,
   unsupported_media_type: 415,
   rate_limited: 429,
+  refused: '4XX',
   internal: 500,
   not_supported: 501,
   storage_error: 502,
@@ -86,6 +87,8 @@ export interface ApiErrorOptions {
   readonly retryAfterSeconds?: number | undefined
   /** For `unauthenticated`. The client receives it. */
   readonly reason?: Reason | undefined
+  /** For `refused`: 400 to 499. */
+  readonly status?: number
 }
 
 /** An error that a caller can identify by its `code`. */
@@ -106,6 +109,8 @@ export const isPresignerError = (error: unknown): error is PresignerError =>
 export class ApiError extends Error implements PresignerError {
   override readonly name = 'PresignerError'
   readonly code: ErrorCode
+  /** HTTP status of the response. */
+  readonly status: number
   readonly issues: readonly Issue[]
   readonly retryAfterSeconds: number | undefined
   readonly reason: Reason | undefined
@@ -113,22 +118,50 @@ export class ApiError extends Error implements PresignerError {
   constructor(
     code: ErrorCode,
     message: string,
-    { issues = [], cause, retryAfterSeconds, reason }: ApiErrorOptions = {},
+    { issues = [], cause, retryAfterSeconds, reason, status = 400 }: ApiErrorOptions = {},
   ) {
     super(message, { cause })
     this.code = code
+    const usual = STATUS_BY_CODE[code]
+    this.status = usual === '4XX' ? status : usual
     this.issues = issues
     this.retryAfterSeconds = retryAfterSeconds
     this.reason = reason
   }
 }
 
-/** Returns `thrown` as an ApiError if it comes from any copy of this package, otherwise null. */
+/**
+ * Returns `thrown` as an ApiError if it comes from any copy of this package, or if it is an
+ * HTTPException of Hono with a status of 400 to 499, with which an app refuses a request. Otherwise,
+ * returns null.
+ */
 export function asApiError(thrown: unknown): ApiError | null {
-  if (thrown instanceof ApiError) return thrown
-  if (!isPresignerError(thrown)) return null
-  const { code, message, issues = [], cause } = thrown
+  try {
+    if (thrown instanceof ApiError) return thrown
+    return isPresignerError(thrown) ? copyOf(thrown) : refusalIn(thrown)
+  } catch {
+    return null // an object that throws when it is read
+  }
+}
+
+function copyOf(thrown: PresignerError): ApiError {
+  const { code, message, issues, cause } = thrown
   const seconds: unknown = Reflect.get(thrown, 'retryAfterSeconds')
   const retryAfterSeconds = typeof seconds === 'number' ? seconds : undefined
-  return new ApiError(code, message, { issues, cause, retryAfterSeconds })
+  const list = Array.isArray(issues) ? issues : []
+  return new ApiError(code, String(message), { issues: list, cause, retryAfterSeconds })
 }
+
+/** Knows an HTTPException by its members, since the app may have another copy of Hono. */
+function refusalIn(thrown: unknown): ApiError | null {
+  if (!(thrown instanceof Error && 'getResponse' in thrown && 'status' in thrown)) return null
+  const { status, message } = thrown
+  if (typeof status !== 'number' || !/^4\d\d$/.test(String(status))) return null
+  const why = { status, cause: thrown }
+  if (status === 401) return new ApiError('unauthenticated', 'Valid credentials are required.', why)
+  return status === 403
+    ? new ApiError('forbidden', REFUSED, why)
+    : new ApiError('refused', message || REFUSED, why)
+}
+
+const REFUSED = 'The app refused this.'

@@ -3,6 +3,9 @@ import { ApiError } from './api-error.ts'
 /** Milliseconds from the end of a request's body to its response. */
 const REQUEST_MILLISECONDS = 25_000
 
+/** Milliseconds of each function of an app, and of each operation of its index, by default. */
+export const APP_MILLISECONDS = 10_000
+
 /** The deadline of a request whose body ends now, in milliseconds since 1970. */
 export const newDeadline = (): number => Date.now() + REQUEST_MILLISECONDS
 
@@ -34,7 +37,7 @@ export function timeLeft(own: number, now: Date): number {
   return Math.min(own, left)
 }
 
-/** Returns the error for what a request could not finish by its deadline. */
+/** Returns the error for what could not finish in time, such as a request by its deadline. */
 export const outOfTime = (cause?: unknown): ApiError =>
   new ApiError('storage_busy', 'This request took too long. Send it again.', {
     cause: cause ?? 'deadline',

@@ -1,5 +1,6 @@
 import { ApiError } from '../errors/api-error.ts'
 import type { FileRecord } from '../file-index/file-record.ts'
+import type { Json } from '../keys/encodings.ts'
 import {
   type Actor,
   eventBody,
@@ -18,9 +19,9 @@ export interface Background {
 
 /**
  * Tells the app and its webhooks about a change that happened `at`, before the index changes.
- * `about` is the record of the file, also of a deleted one. Resolves with the result of the app's
- * `onEvent`. A repeat of an accepted event only calls `onEvent` again. Throws `events_unavailable`. Then the index may not change, so that a repeat announces
- * the change again.
+ * `about` is the record of the file, also of a deleted one. Resolves with what `dataIn` finds in the
+ * result of the app's `onEvent`. A repeat of an accepted event only calls `onEvent` again. Throws
+ * `events_unavailable`. Then the index may not change, so that a repeat announces the change again.
  */
 export type Announcer = (
   change: FileChange & Actor,
@@ -28,7 +29,7 @@ export type Announcer = (
   at: Date,
   background: Background,
   isRepeat?: boolean,
-) => Promise<unknown>
+) => Promise<Json | undefined>
 
 /** Queues jobs, all or none. */
 export type Later = (...jobs: readonly Job[]) => Promise<void>
@@ -45,7 +46,10 @@ export function announcerTo({ onEvent, webhooks, later }: Listeners): Announcer 
   if (onEvent === null && webhooks.length === 0) return null
   return async (change, about, at, background, isRepeat = false) => {
     const event: FileEvent = { ...change, timestamp: at.toISOString() }
-    const data = onEvent === null ? undefined : await told(() => onEvent(event, background))
+    const data =
+      onEvent === null
+        ? undefined
+        : await told(async () => dataIn(await onEvent(event, background)))
     const type = eventTypeOf(event)
     const interested = isRepeat ? [] : webhooks.filter(({ events }) => events.includes(type))
     if (interested.length === 0) return data
@@ -64,6 +68,22 @@ export function announcerTo({ onEvent, webhooks, later }: Listeners): Announcer 
         ),
       )
     return data
+  }
+}
+
+/**
+ * Returns the data in `{ data }` as it will be in the response, or undefined for any other result: a
+ * function often returns what it happens to call last, such as a row of a database. Throws TypeError
+ * for data that JSON can't express.
+ */
+function dataIn(returned: unknown): Json | undefined {
+  if (typeof returned !== 'object' || returned === null || !('data' in returned)) return undefined
+  if (Object.keys(returned).length > 1) return undefined
+  try {
+    const text: string | undefined = JSON.stringify(returned.data)
+    return text === undefined ? undefined : JSON.parse(text)
+  } catch (cause) {
+    throw new TypeError("onEvent returned data that JSON can't express.", { cause })
   }
 }
 

@@ -1,5 +1,5 @@
 import { ApiError } from '../errors/api-error.ts'
-import { inTime } from '../errors/deadline.ts'
+import { APP_MILLISECONDS, inTime } from '../errors/deadline.ts'
 import { type ObjectKey, objectKeyError } from '../keys/object-key.ts'
 import type { FileRecord } from './file-record.ts'
 
@@ -50,21 +50,22 @@ export interface FileIndex {
   list(input: ListInput): Promise<ListedPage>
 }
 
-/** Maximum seconds of one operation. */
-const TIMEOUT_SECONDS = 10
-
 /**
- * Returns `index` with a limit for each operation: `index_unavailable` after ten seconds, and
+ * Returns `index` with a limit for each operation: `index_unavailable` after `milliseconds`, and
  * `storage_busy` at the deadline of `now`. The operation may still take effect.
  *
  * Checks every record, since a host's index may compare keys in its own way, such as without case:
  * the record of another file is `index_unavailable`, and a list leaves it out as unreadable.
  */
-export function timedIndex(index: FileIndex, now: Date): FileIndex {
+export function timedIndex(
+  index: FileIndex,
+  now: Date,
+  milliseconds = APP_MILLISECONDS,
+): FileIndex {
   if (index === noFileIndex) return index
   const timed = <T>(operate: () => Promise<T>): Promise<T> =>
-    inTime(TIMEOUT_SECONDS * 1000, now, operate, () =>
-      indexUnavailable(new Error(`It did not respond within ${TIMEOUT_SECONDS} seconds.`)),
+    inTime(milliseconds, now, operate, () =>
+      indexUnavailable(new Error(`It did not respond within ${milliseconds / 1000} seconds.`)),
     )
   return {
     async get(bucket, key) {

@@ -7,14 +7,14 @@ import { SCOPES } from '../access/scopes.ts'
 import { looksLikeToken, verifyToken } from '../access/token.ts'
 import { REFUSALS, type Refusal, refuse, type Verdict } from '../access/verdict.ts'
 import { MAX_UPLOAD_AGE_SECONDS } from '../bucket/limits.ts'
-import { ApiError, type Reason } from '../errors/api-error.ts'
+import { ApiError, asApiError, type Reason } from '../errors/api-error.ts'
 import { describe } from '../errors/describe.ts'
-import type { LoadedSettings } from '../settings/define.ts'
+import { type LoadedSettings, whyInvalid } from '../settings/define.ts'
 import { deepFreeze } from '../settings/rules.ts'
 import { type Settings, takesOrigin } from '../settings/settings.ts'
 import { withKeys } from '../settings/with-keys.ts'
 import type { AppContext, AppEnv } from './app-env.ts'
-import { byDeadline } from './deadline.ts'
+import { askInTime } from './deadline.ts'
 import { ownBase } from './link-host.ts'
 import { countNetwork, countPrincipal } from './rate-limit.ts'
 import { checkUrl } from './validate.ts'
@@ -86,7 +86,7 @@ export function configure(c: AppContext): Settings | Promise<Settings> {
 function keepSettings(c: AppContext, loaded: LoadedSettings): Settings {
   if (!loaded.ok)
     throw new ApiError('misconfigured', 'The settings are not valid. /healthz names each one.', {
-      cause: loaded.issues.map(({ path }) => path || 'settings').join(', '),
+      cause: whyInvalid(loaded),
     })
   c.set('settings', loaded.settings)
   return loaded.settings
@@ -165,13 +165,14 @@ async function judgeByApp(
 ): Promise<Verdict> {
   if (c.req.method !== 'GET' && c.req.method !== 'HEAD') refuseForeignPage(c, settings)
   try {
-    const principal = await byDeadline(c, authenticate)
+    const principal = await askInTime(c, 'authenticate', authenticate)
     if (principal === null) return refuse('refused by the app')
     if (principal.expiresAt <= now.getTime()) return refuse('session expired')
     return { ok: true, principal }
   } catch (error) {
-    if (!(error instanceof ApiError && error.code === 'unauthenticated')) throw error
-    return refuse('refused by the app', describe(error.cause ?? error))
+    const known = asApiError(error)
+    if (known?.code !== 'unauthenticated') throw error
+    return refuse('refused by the app', describe(known.cause ?? known))
   }
 }
 

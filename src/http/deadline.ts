@@ -1,4 +1,4 @@
-import { inTime, RequestTime } from '../errors/deadline.ts'
+import { inTime, outOfTime, RequestTime } from '../errors/deadline.ts'
 import type { Announcer } from '../events/announcer.ts'
 import { type FileIndex, timedIndex } from '../file-index/file-index.ts'
 import type { AppContext } from './app-env.ts'
@@ -19,9 +19,24 @@ export const removeDeadline = (c: AppContext): void => c.set('deadline', Infinit
 export const byDeadline = <T>(c: AppContext, work: () => T | Promise<T>): Promise<T> =>
   inTime(Infinity, timeOf(c), work)
 
+/**
+ * Resolves with the result of `ask`, which calls the app's function `name`. Throws `storage_busy`
+ * after the time that such a function has.
+ */
+export const askInTime = <T>(
+  c: AppContext,
+  name: 'authenticate' | 'beforeUpload' | 'beforeDelete',
+  ask: () => Promise<T>,
+): Promise<T> =>
+  inTime(c.env.instance.appMilliseconds, timeOf(c), ask, () =>
+    outOfTime(`${name} did not end in time`),
+  )
+
 /** Returns the index of files for this request. */
-export const fileIndexOf = (c: AppContext): FileIndex =>
-  timedIndex(c.env.instance.fileIndex, timeOf(c))
+export const fileIndexOf = (c: AppContext): FileIndex => {
+  const { fileIndex, appMilliseconds } = c.env.instance
+  return timedIndex(fileIndex, timeOf(c), appMilliseconds)
+}
 
 /** Returns the function that announces changes, or null if nobody listens. */
 export function eventsOf(c: AppContext): Announcer | null {

@@ -18,6 +18,8 @@ export interface Instance {
   /** Null without a queue. */
   readonly later: Later | null
   readonly log: (line: LogLine) => void
+  /** Milliseconds that each function of the app, and each operation of the index, may take. */
+  readonly appMilliseconds: number
   /** Whether an Images binding can resize images. */
   readonly resizesImages: boolean
   /** What is wrong with the instance although it works, for `/healthz`. */

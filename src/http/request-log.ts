@@ -1,6 +1,6 @@
 import type { Principal } from '../access/principal.ts'
-import { asApiError, type ErrorCode, STATUS_BY_CODE } from '../errors/api-error.ts'
-import { describe, withoutUrls } from '../errors/describe.ts'
+import { asApiError, type ErrorCode } from '../errors/api-error.ts'
+import { describe, stackOf } from '../errors/describe.ts'
 import type { WarningText } from '../errors/warnings.ts'
 import type { AppContext } from './app-env.ts'
 
@@ -48,15 +48,11 @@ function describeError(failure: unknown): {
 } {
   if (failure === undefined) return {}
   const error = asApiError(failure)
-  if (error === null)
-    return {
-      code: 'internal',
-      reason: withoutUrls((failure instanceof Error && failure.stack) || String(failure)),
-    }
-  const { code, message, cause } = error
+  if (error === null) return { code: 'internal', reason: stackOf(failure) }
+  const { code, message, status, cause } = error
   return {
     code,
-    ...(STATUS_BY_CODE[code] >= 500 ? { message } : {}),
+    ...(status >= 500 ? { message } : {}),
     ...(cause === undefined ? {} : { reason: describe(cause) }),
   }
 }

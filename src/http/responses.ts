@@ -1,7 +1,7 @@
 import type { TypedResponse } from 'hono'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import type { JSONParsed } from 'hono/utils/types'
-import { ApiError, asApiError, type Reason, STATUS_BY_CODE } from '../errors/api-error.ts'
+import { ApiError, asApiError, type Reason } from '../errors/api-error.ts'
 import { uriEncode } from '../keys/encodings.ts'
 import type { AppContext } from './app-env.ts'
 
@@ -10,12 +10,12 @@ type Headers = Readonly<Record<string, string>>
 /**
  * Returns `body` as JSON with all headers at once, since each header that is set later costs time.
  */
-export function json<Body, Status extends ContentfulStatusCode = 200>(
+export function json<Body, Status extends number = 200>(
   c: AppContext,
   body: Body,
   status?: Status,
   headers?: Headers,
-): Response & TypedResponse<JSONParsed<Body>, Status, 'json'> {
+): Response & TypedResponse<JSONParsed<Body>, Status & ContentfulStatusCode, 'json'> {
   const response = new Response(JSON.stringify(body), {
     status: status ?? 200,
     headers: {
@@ -30,7 +30,7 @@ export function json<Body, Status extends ContentfulStatusCode = 200>(
     },
   })
   c.set('complete', response)
-  return response as typeof response & TypedResponse<JSONParsed<Body>, Status, 'json'>
+  return response as ReturnType<typeof json<Body, Status>>
 }
 
 /**
@@ -63,11 +63,10 @@ export const created = <FileRecord extends { readonly key: string; readonly buck
  * `internal`, without details.
  */
 export function onError(thrown: unknown, c: AppContext): Response {
-  c.set('failure', thrown)
+  c.set('failure', thrown ?? String(thrown))
   const error = asApiError(thrown) ?? new ApiError('internal', 'Internal error. See the log.')
-  const { code, message, issues, reason } = error
+  const { code, status, message, issues, reason } = error
   const retryAfter = code === 'rate_limited' ? 60 : error.retryAfterSeconds
-  const status = STATUS_BY_CODE[code]
   const headers = {
     ...(code === 'unauthenticated' ? { 'WWW-Authenticate': challenge(c, reason) } : {}),
     ...(retryAfter === undefined ? {} : { 'Retry-After': String(retryAfter) }),

@@ -17,7 +17,7 @@ import { DIRECTORY, S3_METADATA_NAME } from '../uploads/upload-fields.ts'
 import { refuseForeignPage } from './admit.ts'
 import type { AppContext } from './app-env.ts'
 import { chooseBucket } from './choose-bucket.ts'
-import { byDeadline, eventsOf, fileIndexOf, removeDeadline, timeOf } from './deadline.ts'
+import { askInTime, eventsOf, fileIndexOf, removeDeadline, timeOf } from './deadline.ts'
 import { metadataRecord } from './fields.ts'
 import type { NewFile } from './host.ts'
 import { purgeReplaced } from './purge.ts'
@@ -88,7 +88,7 @@ export async function askApp<File extends AskedFile>(
   newUpload(bucket, { key, fileName, mimetype, directory, size }, prefix, s3Max, new Date())
   const chosen = key === undefined ? {} : { key, overwrite: file.overwrite }
   const told = { fileName, ...chosen, mimetype, size: size ?? undefined, directory, metadata }
-  const returned = await byDeadline(c, () =>
+  const returned = await askInTime(c, 'beforeUpload', () =>
     beforeUpload({ bucket: bucket.alias, ...told }, principal),
   )
   const { metadata: added, ...changes } = readAnswer('beforeUpload', changesSchema, returned)
@@ -110,7 +110,9 @@ export async function askToDelete(c: AppContext, { alias }: Bucket, key: ObjectK
   const { beforeDelete } = c.env.host
   if (beforeDelete === null) return
   const principal = c.get('principal')
-  const returned = await byDeadline(c, () => beforeDelete({ bucket: alias, key }, principal))
+  const returned = await askInTime(c, 'beforeDelete', () =>
+    beforeDelete({ bucket: alias, key }, principal),
+  )
   readAnswer('beforeDelete', verdictSchema, returned)
 }
 

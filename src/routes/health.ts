@@ -1,6 +1,7 @@
 import { ApiError } from '../errors/api-error.ts'
 import { newApp } from '../http/new-app.ts'
 import { json } from '../http/responses.ts'
+import { whyInvalid } from '../settings/define.ts'
 import { withKeys } from '../settings/with-keys.ts'
 
 /**
@@ -11,7 +12,10 @@ import { withKeys } from '../settings/with-keys.ts'
 export const healthRoutes = newApp().get('/healthz', async (c) => {
   const loaded = await withKeys(c.env.instance.settings)
   if (!loaded.ok)
-    throw new ApiError('misconfigured', 'The settings are not valid.', { issues: loaded.issues })
+    throw new ApiError('misconfigured', 'The settings are not valid.', {
+      issues: loaded.issues,
+      cause: whyInvalid(loaded),
+    })
   const { objects, resizesImages, warnings } = c.env.instance
   const { keepsCopies } = objects(c.executionCtx)
   return json(c, {

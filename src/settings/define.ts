@@ -1,6 +1,7 @@
 import type { Credentials } from '../bucket/bucket.ts'
 import { DEFAULT_IMAGE_SIZES } from '../bucket/image-size.ts'
 import { ApiError, asApiError, type Issue } from '../errors/api-error.ts'
+import { classOf, stackOf } from '../errors/describe.ts'
 import {
   apiKeysRule,
   jwtRule,
@@ -35,9 +36,19 @@ import { webhooksRule } from './webhook-rules.ts'
 /** Returns the settings for one environment. Throws ApiError `misconfigured` with the issues. */
 export type SettingsFor<E> = (env: E) => Settings
 
-export type LoadedSettings =
-  | { readonly ok: true; readonly settings: Settings }
-  | { readonly ok: false; readonly issues: readonly Issue[] }
+export type LoadedSettings = { readonly ok: true; readonly settings: Settings } | InvalidSettings
+
+interface InvalidSettings {
+  readonly ok: false
+  /** For everyone. */
+  readonly issues: readonly Issue[]
+  /** What the app's functions have thrown, with stacks. Only for the log. */
+  readonly thrown?: readonly string[]
+}
+
+/** Returns what is wrong with settings, for the log. */
+export const whyInvalid = ({ issues, thrown = [] }: InvalidSettings): string =>
+  [issues.map(({ path }) => path || 'settings').join(', '), ...thrown].join('; ')
 
 /**
  * Returns settings that depend only on the environment. `read` runs once for each environment, or
@@ -47,6 +58,9 @@ export const defineSettings = <E = unknown>(read: (env: E) => SettingsInput): Se
   const load = (env: E): LoadedSettings => loadWith(settingsRule, read(env))
   return keepFor(load, read.length === 0 ? 'once' : 'each')
 }
+
+/** Marks settings that were checked, also by another copy of this package. */
+const CHECKED = Symbol.for('edge-presigner.settings')
 
 /**
  * Checks `input` with `rule` and returns the frozen result. By default, issues use TypeScript's
@@ -58,7 +72,7 @@ export function loadWith(rule: Rule<Settings>, input: unknown, words?: Words): L
   const issues = unknownAliases(checked.value)
   return issues.length > 0
     ? { ok: false, issues }
-    : { ok: true, settings: deepFreeze(checked.value) }
+    : { ok: true, settings: deepFreeze(Object.defineProperty(checked.value, CHECKED, {})) }
 }
 
 /**
@@ -94,20 +108,20 @@ export function keepFor<E>(
 /** Returns the settings for `env`, or the issues. */
 export function loadedBy<E>(settingsFor: SettingsFor<E>, env: E): LoadedSettings {
   try {
-    return { ok: true, settings: settingsFor(env) }
+    const settings = settingsFor(env)
+    return Object.hasOwn(Object(settings), CHECKED)
+      ? { ok: true, settings }
+      : { ok: false, issues: [{ path: 'settings', message: 'must be from defineSettings' }] }
   } catch (error) {
     const known = asApiError(error)
     if (known?.code === 'misconfigured') return { ok: false, issues: known.issues }
     return {
       ok: false,
-      issues: [{ path: 'settings', message: `could not be read: ${nameOf(error)}` }],
+      issues: [{ path: 'settings', message: `could not be read: ${classOf(error)}` }],
+      thrown: [stackOf(error)],
     }
   }
 }
-
-/** Returns the name of an error. Its message may contain a secret. */
-export const nameOf = (thrown: unknown): string =>
-  thrown instanceof Error ? thrown.name : typeof thrown
 
 /** Accepts one exact origin. */
 export const originRule: Rule<string> = text((value) =>

@@ -1,6 +1,6 @@
 import { sixAtOnce } from '../bucket/at-once.ts'
 import type { Bucket } from '../bucket/bucket.ts'
-import { ApiError, asApiError } from '../errors/api-error.ts'
+import { ApiError, isPresignerError } from '../errors/api-error.ts'
 import { type FileIndex, noFileIndex } from '../file-index/file-index.ts'
 import { isNewObjectKey, keyCreatedAt } from '../keys/new-key.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
@@ -77,10 +77,10 @@ async function finish(
     await forget(bucket, index, key, known, tell, now)
   } catch (error) {
     // An index of the app may throw anything.
-    const { code = 'index_unavailable', cause = error } = asApiError(error) ?? {}
-    if (code !== 'index_unavailable') throw error
+    const known = isPresignerError(error) ? error : { code: 'index_unavailable', cause: error }
+    if (known.code !== 'index_unavailable') throw error
     const message = 'The object is deleted, but the index failed and has its record. Try again.'
-    throw new ApiError(code, message, { cause })
+    throw new ApiError(known.code, message, { cause: known.cause })
   }
 }
 

@@ -264,7 +264,7 @@ describe('a batch', () => {
     expect((await consume([known], { variables })).retried).toEqual([retry(0, 10)])
     expect(lines.map((line) => JSON.parse(line).reason)).toEqual([
       'the message is of a later version',
-      'the settings are not valid',
+      'the settings are not valid: SIGNING_SECRETS',
     ])
     expect(sent).toEqual([])
   })

@@ -4,7 +4,12 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { QueueBatch } from '../../src/cloudflare/job-queue.ts'
 import { kvFileIndex } from '../../src/cloudflare/kv-file-index.ts'
 import { type FileIndex, indexUnavailable } from '../../src/file-index/file-index.ts'
-import { createPresigner, defineSettings, type LogLine } from '../../src/index.ts'
+import {
+  createPresigner,
+  defineSettings,
+  type LogLine,
+  type PresignerOptions,
+} from '../../src/index.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { settingsInput } from '../support/app.ts'
 import { bucketFetch } from '../support/bucket.ts'
@@ -32,10 +37,11 @@ const index = kvFileIndex(env.FILE_INDEX)
 const presignerWith = (
   input: Partial<ReturnType<typeof settingsInput>> = {},
   fileIndex: FileIndex = index,
+  options: PresignerOptions = {},
 ) =>
   createPresigner(
     defineSettings(() => settingsInput(input)),
-    { fileIndex: () => fileIndex, log: (line) => void lines.push(line) },
+    { fileIndex: () => fileIndex, log: (line) => void lines.push(line), ...options },
   )
 const presigner = presignerWith()
 
@@ -238,12 +244,15 @@ describe('a batch of notifications', () => {
     }
   })
 
-  it('gives each operation of an index that hangs ten seconds', async () => {
+  it.each([
+    [10, {}],
+    [3, { appTimeoutSeconds: 3 }],
+  ])('gives each operation of an index that hangs %i seconds with %j', async (limit, options) => {
     vi.useFakeTimers({ now: NOW, ...FAKE_CLOCK })
     scriptedBucket({ HeadObject: found(5) })
-    const hanging = presignerWith({}, { ...index, get: () => new Promise(() => {}) })
+    const hanging = presignerWith({}, { ...index, get: () => new Promise(() => {}) }, options)
     const [{ retries }, seconds] = await fakeSeconds(consume([message(FIRST)], hanging))
-    expect([retries.length, seconds]).toEqual([1, 10])
+    expect([retries.length, seconds]).toEqual([1, limit])
     expect(lines).toMatchObject([{ message: 'index_unavailable 1' }])
   })
 
@@ -259,6 +268,7 @@ describe('a batch of notifications', () => {
       {
         status: 503,
         warning: 'notifications dropped: malformed 1; notifications failed: misconfigured 1',
+        reason: 'signingSecrets',
       },
     ])
   })

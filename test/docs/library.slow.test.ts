@@ -103,6 +103,7 @@ const MARKS = [
   'settings',
   'node-settings',
   'options',
+  'refusal',
   'edge',
   'images',
   'signer',
@@ -121,6 +122,7 @@ beforeAll(() => {
     'workers/worker.ts': WORKER,
     'workers/settings.ts': block('settings'),
     'workers/options.ts': block('options'),
+    'workers/refusal.ts': block('refusal'),
     'workers/edge.ts': block('edge'),
     'workers/images.ts': block('images'),
     // Node's types conflict with those of Workers.

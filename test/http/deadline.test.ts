@@ -215,28 +215,66 @@ describe('a request', () => {
 })
 
 describe('what the app is asked', () => {
-  // @threat request-slow
+  const upload = { fileName: 'a.txt', mimetype: 'text/plain' }
+  const index: FileIndex = slowIndex(never)
+
+  // @threat request-slow app-hangs
   it.each([
-    ['authenticate', '/media/files/urls', { keys: ['a.txt'] }],
-    ['beforeUpload', '/media/files/upload-url', { fileName: 'a.txt', mimetype: 'text/plain' }],
-  ] as const)('ends with the request: %s', async (name, path, body) => {
-    const app = mounted({ [name]: never })
-    const [response, seconds] = await fakeSeconds(app.post(path, body))
-    expect([response.status, seconds]).toEqual([503, 25])
-    expect(await response.json()).toMatchObject({ code: 'storage_busy' })
+    ['authenticate', never, '/media/files/urls', { keys: ['a.txt'] }, 'storage_busy'],
+    ['beforeUpload', never, '/media/files/upload-url', upload, 'storage_busy'],
+    ['beforeDelete', never, '/media/files/delete', { keys: ['a.txt'] }, 'storage_busy'],
+    ['onEvent', never, '/media/files', { key: 'a.txt' }, 'events_unavailable'],
+    ['fileIndex', () => index, '/media/files', { key: 'a.txt' }, 'index_unavailable'],
+  ] as const)('has ten seconds, or as many as the app says: %s', async (...row) => {
+    const [name, given, path, body, code] = row
+    for (const [options, limit] of [
+      [{}, 10],
+      [{ appTimeoutSeconds: 3 }, 3],
+    ] as const) {
+      scriptedBucket(BUCKET)
+      const app = mounted({ [name]: given, ...options })
+      const [response, seconds] = await fakeSeconds(app.post(path, body))
+      expect(seconds).toBe(limit)
+      expect(await response.text()).toContain(`"code":"${code}"`)
+      if (code !== 'storage_busy' || name === 'beforeDelete') continue
+      expect([response.status, response.headers.get('Retry-After')]).toEqual([503, '5'])
+      expect(app.lines[0]?.reason).toBe(`${name} did not end in time`)
+    }
   })
 
   // @threat request-slow
-  it('has ten seconds for an event', async () => {
-    scriptedBucket(BUCKET)
-    const app = mounted({ onEvent: never })
+  it('has no more time than its request', async () => {
+    scriptedBucket({ ...BUCKET, HeadObject: later(SLOW, found(5)) })
+    const app = mounted({ onEvent: never, appTimeoutSeconds: 25 })
     const [response, seconds] = await fakeSeconds(app.post('/media/files', { key: 'a.txt' }))
-    expect(seconds).toBe(10)
-    expect(await response.json()).toMatchObject({ code: 'events_unavailable' })
+    expect(seconds).toBe(25)
+    expect(await response.json()).toMatchObject({ code: 'storage_busy' })
+  })
+
+  it.each([0, 26, 1.5, Number.NaN, '10', 10n, null])('can not have %o seconds', async (seconds) => {
+    const app = mounted({ appTimeoutSeconds: seconds as number })
+    expect(await (await app.fetch('/media/healthz')).json()).toMatchObject({
+      code: 'misconfigured',
+      issues: [{ path: 'appTimeoutSeconds', message: 'must be a whole number from 1 to 25' }],
+    })
   })
 })
 
 describe('a batch', () => {
+  // @threat request-slow
+  it('tells about which file the app did not answer in time', async () => {
+    const app = mounted({
+      beforeUpload: ({ fileName }) => (fileName === 'b.txt' ? never() : undefined),
+    })
+    const files = ['a.txt', 'b.txt', 'c.txt'].map((fileName) => ({
+      fileName,
+      mimetype: 'text/plain',
+    }))
+    const [response, seconds] = await fakeSeconds(app.post('/media/files/upload-urls', { files }))
+    expect([response.status, seconds]).toEqual([200, 10])
+    expect(await codesOf(response, 'uploads')).toEqual(['ok', 'storage_busy', 'ok'])
+  })
+
   // @threat request-slow
   it('of chosen keys tells which ones the bucket did not answer for in time', async () => {
     const sent = scriptedBucket({ HeadObject: hanging })

@@ -101,4 +101,19 @@ describe('a mounted presigner', () => {
     expect([response.status, response.headers.get('Cache-Control')]).toEqual([503, 'no-store'])
     expect(await jsonOf(response)).toMatchObject({ code: 'image_unavailable' })
   })
+
+  // @threat app-error-shown
+  it.each([
+    ['an error', new Error('canary')],
+    ['no error', Object.create(null)],
+  ])('answers for an entrypoint whose function throws %s', async (_, thrown) => {
+    const images = () => {
+      throw thrown
+    }
+    const app = mounted({ images: () => env.IMAGES }, { images })
+    const response = await opened(app, await app.link({ width: 64 }))
+    expect(response.status).toBe(500)
+    const { code, message } = await jsonOf<{ code: string; message: string }>(response)
+    expect([code, message]).toEqual(['internal', expect.not.stringContaining('canary')])
+  })
 })

@@ -317,6 +317,13 @@ function listening(failures = 0, options: Parameters<typeof mount>[0] = {}) {
   return { app, events }
 }
 
+/** Returns a value that contains itself. */
+function cycle(): object {
+  const value: { self?: object } = {}
+  value.self = value
+  return value
+}
+
 describe('onEvent', () => {
   it('receives a recorded and a deleted file, before the client gets the response', async () => {
     const { app, events } = listening()
@@ -464,7 +471,7 @@ describe('onEvent', () => {
     expect(without.events).toMatchObject([{ type: 'deleted', file: { key: 'none.png' } }])
   })
 
-  it('adds what it returns to the response as data, also when the request is repeated', async () => {
+  it('adds the data that it returns to the response, also when the request is repeated', async () => {
     scriptedBucket({
       CreateMultipartUpload: started('i'),
       ListParts: listed([partXml(1, 5, '"e1"')]),
@@ -472,7 +479,7 @@ describe('onEvent', () => {
       HeadObject: found(5),
     })
     const data = { id: 7, url: 'https://app.example/files/7' }
-    const app = mount({ onEvent: async ({ type }) => ({ ...data, type }) })
+    const app = mount({ onEvent: async ({ type }) => ({ data: { ...data, type } }) })
     const body = { key: 'a.mp4', name: 'a.mp4' }
     for (const _ of [1, 2]) {
       const response = await app.post('/media/files', body)
@@ -488,11 +495,72 @@ describe('onEvent', () => {
     expect(await jsonOf(done)).toMatchObject({ key: begun.key, data })
   })
 
-  it('that returns nothing adds no member to the response', async () => {
+  // @threat event-data-shown
+  it.each<readonly [string, unknown]>([
+    ['nothing', undefined],
+    ['null', null],
+    ['a row', { id: 7, passwordHash: 'canary' }],
+    ['the result of a driver', { data: [{ passwordHash: 'canary' }], error: null, status: 201 }],
+    ['a list', [{ data: 'canary' }]],
+    ['a string', 'canary'],
+    ['no data', { data: undefined }],
+    ['a function as data', { data: () => 'canary' }],
+  ])('that returns %s adds no member to the response', async (_, result) => {
     scriptedBucket({ HeadObject: found(5) })
-    const { app } = listening()
+    const app = mount({ onEvent: () => result })
     const response = await app.post('/media/files', { key: 'a.mp4', name: 'a.mp4' })
-    expect(await jsonOf(response)).not.toHaveProperty('data')
+    expect(response.status).toBe(201)
+    const text = await response.text()
+    expect(JSON.parse(text)).not.toHaveProperty('data')
+    expect(text).not.toContain('canary')
+  })
+
+  it.each<readonly [string, unknown]>([
+    ['null', null],
+    ['a string', 'id-7'],
+    ['zero', 0],
+    ['a list', [1, { id: 7 }]],
+  ])('may return %s as data', async (_, data) => {
+    scriptedBucket({ HeadObject: found(5) })
+    const app = mount({ onEvent: async () => ({ data }) })
+    const response = await app.post('/media/files', { key: 'a.mp4', name: 'a.mp4' })
+    expect(await jsonOf(response)).toMatchObject({ data })
+  })
+
+  it.each<readonly [string, () => unknown]>([
+    ['a BigInt', () => ({ id: 7n })],
+    ['a cycle', cycle],
+    ['a toJSON that throws', () => ({ toJSON: () => JSON.parse('{') })],
+  ])('that returns data with %s is an error before the file is recorded', async (_, data) => {
+    scriptedBucket({ HeadObject: found(5) })
+    let isBroken = true
+    const index = memoryFileIndex()
+    const app = mount({
+      fileIndex: () => index,
+      onEvent: async () => ({ data: isBroken ? data() : 7 }),
+    })
+    const record = () => app.post('/media/files', { key: 'a.mp4', name: 'a.mp4' })
+    const failed = await record()
+    expect(failed.status).toBe(503)
+    expect(await jsonOf(failed)).toMatchObject({ code: 'events_unavailable' })
+    expect(app.lines[0]?.reason).toMatch(/^TypeError: onEvent returned data that JSON.*Error: /)
+    expect(await index.get('files', parseObjectKey('a.mp4'))).toBeNull()
+    isBroken = false
+    expect(await jsonOf(await record())).toMatchObject({ key: 'a.mp4', data: 7 })
+  })
+
+  it('sends the data as it was when the function returned it', async () => {
+    scriptedBucket({ HeadObject: found(5) })
+    const data = { id: 7, secret: undefined as string | undefined }
+    const index = memoryFileIndex()
+    const put: FileIndex['put'] = (file) => {
+      data.secret = 'canary'
+      return index.put(file)
+    }
+    const app = mount({ fileIndex: () => ({ ...index, put }), onEvent: () => ({ data }) })
+    const response = await app.post('/media/files', { key: 'a.mp4', name: 'a.mp4' })
+    expect((await jsonOf(response)).data).toEqual({ id: 7 })
+    expect(data.secret).toBe('canary')
   })
 
   it('is not called for failed operations', async () => {

@@ -215,7 +215,7 @@ describe('in an app', () => {
       authenticate: () => ({ id, scopes: BOBS.any, prefix: '' }),
       onEvent: (event) => {
         events.push(event)
-        return { row: events.length }
+        return { data: { row: events.length } }
       },
     })
     const key = await upload(app, '/media')

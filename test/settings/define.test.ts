@@ -241,7 +241,7 @@ describe('a settings function', () => {
     expect(read).toHaveBeenCalledOnce()
   })
 
-  it('that throws leaves the presigner misconfigured, without its message', () => {
+  it('that throws leaves the presigner misconfigured, and only the log has its message', () => {
     const settingsFor = defineSettings((env: { a: { b: string } }) => ({
       ...least(),
       signingSecrets: env.a.b,
@@ -249,6 +249,7 @@ describe('a settings function', () => {
     expect(loadedBy(settingsFor, Object({}))).toEqual({
       ok: false,
       issues: [{ path: 'settings', message: 'could not be read: TypeError' }],
+      thrown: [expect.stringMatching(/^TypeError: Cannot read [^\n]+\n\s+at /)],
     })
   })
 })

@@ -89,7 +89,7 @@ const operationObject = z.strictObject({
   parameters: z.optional(z.array(parameterObject)),
   requestBody: z.optional(z.strictObject({ required: z.literal(true), content })),
   responses: z.record(
-    z.string().check(z.regex(/^[2-5]\d\d$/)),
+    z.string().check(z.regex(/^(?:[2-5]\d\d|4XX)$/)),
     z.union([reference, responseObject]),
   ),
 })
@@ -154,7 +154,7 @@ export const operationsOf = ({ paths }: OpenApiDocument): Located[] =>
 export function responseOf(
   { components }: OpenApiDocument,
   { responses }: OperationObject,
-  status: number,
+  status: number | string,
 ): ResponseObject | undefined {
   const response = responses[status]
   if (response === undefined || !('$ref' in response)) return response
