@@ -24,7 +24,7 @@ import type {
   UploadChanges,
 } from './http/host.ts'
 import { keepEach, loadedBy, type SettingsFor } from './settings/define.ts'
-import { BROKEN, TYPESCRIPT, whole } from './settings/rules.ts'
+import { BROKEN, deepFreeze, TYPESCRIPT, whole } from './settings/rules.ts'
 
 /** Options of a presigner, in addition to its settings. All of them are optional. */
 export interface PresignerOptions<E extends Env = Env> {
@@ -260,7 +260,11 @@ function createInstance<E extends Env>(
               within(
                 appMilliseconds,
                 Promise.resolve(
-                  onEvent(event, { env, waitUntil: (work) => background.waitUntil(work) }),
+                  // A copy, since the index stores the file of the event next.
+                  onEvent(deepFreeze(structuredClone(event)), {
+                    env,
+                    waitUntil: (work) => background.waitUntil(work),
+                  }),
                 ),
               ),
       webhooks,

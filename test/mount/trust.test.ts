@@ -204,7 +204,7 @@ it('refuses an unknown option, next to other issues, and names the known ones', 
       {
         path: 'options',
         message: expect.stringMatching(
-          /^has unknown members: 2\. Known members: fileIndex, .*images$/,
+          /^has unknown members: 2\. Known members: fileIndex, .*appTimeoutSeconds$/,
         ),
       },
     ],

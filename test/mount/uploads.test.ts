@@ -471,6 +471,21 @@ describe('onEvent', () => {
     expect(without.events).toMatchObject([{ type: 'deleted', file: { key: 'none.png' } }])
   })
 
+  // @threat app-changes
+  it('receives a frozen event, so that it cannot change the record', async () => {
+    const app = mount({
+      onEvent: (event) => {
+        Reflect.set(event.file, 'owner', 'app:eve')
+        Reflect.set(event, 'type', 'deleted')
+      },
+    })
+    const key = await upload(app, '/media')
+    const recorded = await app.post('/media/files', { key, name: 'Cat.png' })
+    expect(await jsonOf(recorded)).toMatchObject({ owner: 'app:ann' })
+    const stored = await app.fetch(`/media/files/${key}`)
+    expect(await jsonOf(stored)).toMatchObject({ owner: 'app:ann' })
+  })
+
   it('adds the data that it returns to the response, also when the request is repeated', async () => {
     scriptedBucket({
       CreateMultipartUpload: started('i'),
