@@ -73,6 +73,7 @@ describe('a presigner whose credentials are a function', () => {
     expect(credentials).toHaveBeenCalledWith({ signal: expect.any(AbortSignal) })
   })
 
+  // @threat url-too-long
   it('calls it once for many requests, and signs new URLs with new credentials', async () => {
     const { calls, credentials } = held()
     const { ask: send } = asking({ credentials })
@@ -93,7 +94,7 @@ describe('a presigner whose credentials are a function', () => {
     expect(calls).toHaveLength(2)
   })
 
-  // @threat credentials-held
+  // @threat credentials-crowd
   it('goes on without the request that called it, if its client leaves', async () => {
     const { calls, credentials } = held()
     const { ask, kept } = asking({ credentials })

@@ -217,6 +217,7 @@ describe('settings in code', () => {
 })
 
 describe('a settings function', () => {
+  // @threat environment-mixed
   it('runs once for each environment', () => {
     // A spy has a length of 0, as if it accepted no arguments.
     const read = vi.fn((env: { secret: string }) => ({ ...least(), signingSecrets: env.secret }))
