@@ -1,20 +1,41 @@
+import { execFile } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { createServer, type Server, type ServerResponse } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, it, vi } from 'vitest'
-import { createTestHarness } from 'wrangler'
+import { setTimeout as wait } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import { afterEach, beforeAll, beforeEach, expect, it, vi } from 'vitest'
+import { type RunningServer, startWorkerd } from '../../bench/lib/workerd.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
+/** How long the other requests have to arrive. Nothing shows from outside when they have. */
+const ARRIVAL_MILLISECONDS = 500
 
+/** The bundle of the app with the function. */
+let script: string
 let service: Server
 /** Calls of the service that the test has not answered yet. */
 let calls: ServerResponse[]
 let count: number
-let worker: ReturnType<typeof createTestHarness>
-let port: number
+let worker: RunningServer
 
-/** A Worker in workerd, behind a real port, and a service that answers when the test says so. */
+beforeAll(async () => {
+  const outdir = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
+  const wrangler = join(ROOT, 'node_modules/wrangler/bin/wrangler.js')
+  const config = 'test/mount/credentials-host/wrangler.toml'
+  const args = ['deploy', '--dry-run', '--config', config, '--outdir', outdir]
+  await promisify(execFile)(process.execPath, [wrangler, ...args], { cwd: ROOT })
+  script = await readFile(join(outdir, 'worker.js'), 'utf8')
+  await rm(outdir, { recursive: true })
+})
+
+/**
+ * workerd itself, since the proxy of `wrangler dev` doesn't end a request whose client has gone, and a
+ * service that answers when the test says so.
+ */
 beforeEach(async () => {
   calls = []
   count = 0
@@ -24,13 +45,11 @@ beforeEach(async () => {
   }).listen(0, '127.0.0.1')
   await once(service, 'listening')
   const url = `http://127.0.0.1:${(service.address() as AddressInfo).port}/`
-  worker = createTestHarness({
-    root: ROOT,
-    workers: [
-      { configPath: 'test/mount/credentials-host/wrangler.toml', vars: { CREDENTIALS_URL: url } },
-    ],
+  worker = await startWorkerd({
+    script,
+    compatibilityDate: '2026-11-01',
+    bindings: { CREDENTIALS_URL: { text: url } },
   })
-  port = Number((await worker.listen()).url.port)
 })
 
 afterEach(async () => {
@@ -47,16 +66,16 @@ function answer(): void {
 }
 
 const ask = async (): Promise<number> => {
-  const response = await fetch(`http://localhost:${port}/media/files/a.png/url`)
+  const response = await fetch(`http://127.0.0.1:${worker.port}/media/files/a.png/url`)
   await response.body?.cancel()
   return response.status
 }
 
 /** Sends the same request, and returns how to reset its connection. */
 async function askRaw(): Promise<() => void> {
-  const socket = connect(port, '127.0.0.1').on('error', () => undefined)
+  const socket = connect(worker.port, '127.0.0.1').on('error', () => undefined)
   await once(socket, 'connect')
-  socket.write(`GET /media/files/a.png/url HTTP/1.1\r\nHost: localhost:${port}\r\n\r\n`)
+  socket.write(`GET /media/files/a.png/url HTTP/1.1\r\nHost: 127.0.0.1:${worker.port}\r\n\r\n`)
   return () => socket.resetAndDestroy()
 }
 
@@ -65,14 +84,13 @@ it('one call serves 40 real requests, although the client that caused it resets 
   const reset = await askRaw()
   await vi.waitFor(() => expect(count).toBe(1))
   const others = Promise.all(Array.from({ length: 40 }, ask))
-  // A few of them are there, and wait.
-  await new Promise((resolve) => setTimeout(resolve, 500))
+  await wait(ARRIVAL_MILLISECONDS)
   reset()
-  await new Promise((resolve) => setTimeout(resolve, 500))
+  await wait(ARRIVAL_MILLISECONDS)
   answer()
   expect(await others).toEqual(Array(40).fill(200))
   expect(count).toBe(1)
-  expect(await (await fetch(`http://localhost:${port}/environments`)).json()).toBe(1)
+  expect(await (await fetch(`http://127.0.0.1:${worker.port}/environments`)).json()).toBe(1)
 })
 
 // @threat credentials-crowd
@@ -81,7 +99,7 @@ it('requests that wait end although all of their predecessors reset their connec
   await vi.waitFor(() => expect(count).toBe(1))
   for (const reset of resets) reset()
   const others = Promise.all([ask(), ask()])
-  await new Promise((resolve) => setTimeout(resolve, 500))
+  await wait(ARRIVAL_MILLISECONDS)
   answer()
   expect(await others).toEqual([200, 200])
   expect(count).toBe(1)

@@ -219,9 +219,9 @@ describe('settings in code', () => {
 describe('a settings function', () => {
   // @threat environment-mixed
   it('runs once for each environment', () => {
-    // A spy has a length of 0, as if it accepted no arguments.
     const read = vi.fn((env: { secret: string }) => ({ ...least(), signingSecrets: env.secret }))
-    const settingsFor = defineSettings(read)
+    // Its length is 0, as if it accepted no arguments.
+    const settingsFor = defineSettings((...given: [{ secret: string }]) => read(...given))
     const [one, other] = ['1', '2'].map((digit) => ({ secret: `k1:${digit.repeat(32)}` }))
     if (one === undefined || other === undefined) throw new Error('There are two.')
     expect(settingsFor(one)).toBe(settingsFor(one))
