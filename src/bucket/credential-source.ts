@@ -113,58 +113,53 @@ export const isOpen = (bucket: ConfiguredBucket): bucket is Bucket =>
 const isSource = (credentials: Credentials | CredentialSource): credentials is CredentialSource =>
   'current' in credentials
 
-const opened = new WeakMap<ConfiguredBucket, Bucket>()
+/** Each bucket with its credentials, or with the errors in their place. */
+const opened = new WeakMap<ConfiguredBucket, readonly [read: unknown, write: unknown, Bucket]>()
 
 /**
  * Returns `bucket` with its credentials at `now`: the same object as long as they are the same, since
  * what is derived for signing is kept by bucket. Credentials that can't be fetched throw their error
- * when they are used, so that a download works without those for uploads.
+ * when they are used, so that a download works without those for uploads. Returns no promise if all
+ * of them are values.
  */
-export function openBucket(
+export const openBucket = (
   bucket: ConfiguredBucket,
   now: Date,
   background: Background,
-): Bucket | Promise<Bucket> {
-  if (isOpen(bucket)) return bucket
-  const { credentials, uploadCredentials } = bucket
-  const read = fetchFrom(credentials, now, background)
-  const write =
-    credentials === uploadCredentials ? read : fetchFrom(uploadCredentials, now, background)
-  return read instanceof Promise || write instanceof Promise
-    ? Promise.allSettled([read, write]).then(([one, other]) => withCredentials(bucket, one, other))
-    : withCredentials(bucket, fulfilled(read), fulfilled(write))
-}
+): Bucket | Promise<Bucket> => (isOpen(bucket) ? bucket : fetchFor(bucket, now, background))
 
-const fetchFrom = (
-  credentials: Credentials | CredentialSource,
+async function fetchFor(
+  bucket: ConfiguredBucket,
   now: Date,
   background: Background,
-): Credentials | Promise<Credentials> =>
-  isSource(credentials) ? credentials.current(now, background) : credentials
-
-type Fetched = PromiseSettledResult<Credentials>
-
-const fulfilled = (value: Credentials): Fetched => ({ status: 'fulfilled', value })
-
-function withCredentials(bucket: ConfiguredBucket, read: Fetched, write: Fetched): Bucket {
-  if (read.status === 'rejected' || write.status === 'rejected')
-    return {
-      ...bucket,
-      get credentials() {
-        return valueIn(read)
-      },
-      get uploadCredentials() {
-        return valueIn(write)
-      },
-    }
+): Promise<Bucket> {
+  const { credentials, uploadCredentials } = bucket
+  const fetchOne = async (one: Credentials | CredentialSource) =>
+    isSource(one) ? one.current(now, background) : one
+  const reads = fetchOne(credentials)
+  const writes = uploadCredentials === credentials ? reads : fetchOne(uploadCredentials)
+  const [read, write] = await Promise.allSettled([reads, writes])
   const kept = opened.get(bucket)
-  if (kept?.credentials === read.value && kept.uploadCredentials === write.value) return kept
-  const made = { ...bucket, credentials: read.value, uploadCredentials: write.value }
-  opened.set(bucket, made)
+  if (kept !== undefined && kept[0] === outcome(read) && kept[1] === outcome(write)) return kept[2]
+  const made: Bucket = {
+    ...bucket,
+    get credentials() {
+      return requireValue(read)
+    },
+    get uploadCredentials() {
+      return requireValue(write)
+    },
+  }
+  opened.set(bucket, [outcome(read), outcome(write), made])
   return made
 }
 
-function valueIn(fetched: Fetched): Credentials {
+type Fetched = PromiseSettledResult<Credentials>
+
+const outcome = (fetched: Fetched): unknown =>
+  fetched.status === 'fulfilled' ? fetched.value : fetched.reason
+
+function requireValue(fetched: Fetched): Credentials {
   if (fetched.status === 'rejected') throw fetched.reason
   return fetched.value
 }
