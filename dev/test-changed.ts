@@ -23,7 +23,7 @@ export const TESTS_BY_PATH: readonly (readonly [path: RegExp, tests: readonly st
   ],
   [
     /^src\/(?:signing|storage|uploads|keys|bucket)\//,
-    ['test/e2e/{s3rver,ceph,r2}.test.ts', 'test/e2e/client.*test.ts'],
+    ['test/e2e/{s3rver,ceph,r2,credentials*}.test.ts', 'test/e2e/client.*test.ts'],
   ],
   [/^src\/[\w-]+\//, ['test/e2e/s3rver.test.ts']],
   [/^src\//, ['test/e2e/{s3rver,package*}.test.ts', 'test/docs/library*.test.ts']],
@@ -40,6 +40,7 @@ export const TESTS_BY_PATH: readonly (readonly [path: RegExp, tests: readonly st
   [/^test\/e2e\/uppy(?:-[56])?\//, ['test/e2e/uppy*.test.ts']],
   [/^test\/e2e\/(?:client|server-sdk|react-18)\//, ['test/e2e/client*.test.ts']],
   [/^test\/mount\/host\//, ['test/e2e/mount-browser*.test.ts']],
+  [/^test\/mount\/credentials-host\//, ['test/e2e/credentials*.test.ts']],
   // Vitest finds these itself, or nothing runs them here.
   [/^(?:test|bench|\.ci)\/|^(?:\.[^/]+|LICENSE|tsconfig.*\.json)$/, []],
 ]

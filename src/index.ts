@@ -31,7 +31,7 @@ export type {
 } from './http/host.ts'
 export type { EventContext, JobQueue, PresignerOptions } from './instance.ts'
 export { defineSettings, type SettingsFor } from './settings/define.ts'
-export type { SettingsInput } from './settings/input.ts'
+export type { FetchCredentials, SettingsInput } from './settings/input.ts'
 // biome-ignore-end lint/performance/noBarrelFile: the entry of the package
 
 export interface Presigner<E extends Env = Env> {

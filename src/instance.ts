@@ -29,15 +29,15 @@ import { BROKEN, deepFreeze, TYPESCRIPT, whole } from './settings/rules.ts'
 /** Options of a presigner, in addition to its settings. All of them are optional. */
 export interface PresignerOptions<E extends Env = Env> {
   /**
-   * Returns the index that stores records of files. Without it, files can't be listed. Called once
-   * for each environment, or only once if it has no parameter: `() => index`.
+   * The index that stores records of files, or a function that returns it. A function is called once
+   * for each environment object. Without it, files can't be listed.
    */
-  fileIndex?: (env: E['Bindings']) => FileIndex
+  fileIndex?: FileIndex | ((env: E['Bindings']) => FileIndex)
   /**
-   * Returns the rate limiter. It counts requests by principal, or by network without one. Without
-   * it, there is no limit. Called like `fileIndex`.
+   * The rate limiter, or a function like `fileIndex`. It counts requests by principal, or by network
+   * without one. Without it, there is no limit.
    */
-  rateLimiter?: (env: E['Bindings']) => RateLimiter
+  rateLimiter?: RateLimiter | ((env: E['Bindings']) => RateLimiter)
   /**
    * Returns the principal of the app's own login. A falsy result is 401. Tokens from this presigner
    * stay valid. Without it, the API keys and JWTs in the settings apply.
@@ -69,10 +69,10 @@ export interface PresignerOptions<E extends Env = Env> {
    */
   onEvent?: (event: FileEvent, context: EventContext<E>) => unknown
   /**
-   * Returns the queue for webhooks, such as `env.EVENTS`, or a falsy value for none. Call
-   * `presigner.queue` from your Worker's `queue` handler. Called like `fileIndex`.
+   * The queue for webhooks, or a function like `fileIndex` that returns it, such as `env.EVENTS`, or
+   * a falsy value for none. Call `presigner.queue` from your Worker's `queue` handler.
    */
-  jobQueue?: (env: E['Bindings']) => Falsy<JobQueue>
+  jobQueue?: JobQueue | ((env: E['Bindings']) => Falsy<JobQueue>)
   /**
    * Start of the names of queues that `presigner.queue` handles. Default: `edge-presigner-jobs`.
    */
@@ -158,9 +158,9 @@ export function instancesOf<E extends Env>(
   const unknown = unknownMembers(options, OPTIONS)
   const made = {
     ...options,
-    ...(fileIndex && { fileIndex: keepEach(fileIndex) }),
-    ...(rateLimiter && { rateLimiter: keepEach(rateLimiter) }),
-    ...(jobQueue && { jobQueue: keepEach(jobQueue) }),
+    ...(fileIndex && { fileIndex: keepOption<E, FileIndex>(fileIndex) }),
+    ...(rateLimiter && { rateLimiter: keepOption<E, RateLimiter>(rateLimiter) }),
+    ...(jobQueue && { jobQueue: keepOption<E, Falsy<JobQueue>>(jobQueue) }),
   }
   const instances = new WeakMap<object, Instance>()
   // On Node, each request has its own environment, and so its own instance.
@@ -177,6 +177,21 @@ export function instancesOf<E extends Env>(
   }
 }
 
+/** Returns a function that returns the value of an option, also if it is the value itself. */
+const keepOption = <E extends Env, T>(
+  given: T | ((env: E['Bindings']) => T),
+): ((env: E['Bindings']) => T) => (isFunction(given) ? keepEach(given) : () => given)
+
+const isFunction = <E, T>(given: T | ((env: E) => T)): given is (env: E) => T =>
+  typeof given === 'function'
+
+type Options = 'fileIndex' | 'rateLimiter' | 'jobQueue'
+
+/** The options, with these three as functions. */
+type MadeOptions<E extends Env> = Omit<PresignerOptions<E>, Options> & {
+  [Name in Options]?: Extract<PresignerOptions<E>[Name], (env: E['Bindings']) => unknown>
+}
+
 function createInstance<E extends Env>(
   settings: SettingsFor<E['Bindings']>,
   {
@@ -188,7 +203,7 @@ function createInstance<E extends Env>(
     images,
     objectsEntrypoint = 'Objects',
     appTimeoutSeconds = APP_MILLISECONDS / 1000,
-  }: PresignerOptions<E>,
+  }: MadeOptions<E>,
   env: E['Bindings'],
   unknown: string | null,
 ): Instance {
@@ -275,7 +290,7 @@ function createInstance<E extends Env>(
     log: log === undefined ? (line) => console.log(JSON.stringify(line)) : harmless(log),
     objects(context) {
       const stub = objectsEntrypoint === null ? null : stubIn(context, objectsEntrypoint)
-      return stub === null ? directObjects : edgeObjects(stub)
+      return stub === null ? directObjects(context) : edgeObjects(stub)
     },
   }
 }

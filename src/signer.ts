@@ -1,4 +1,6 @@
 import type { LinkPolicy } from './access/link-signature.ts'
+import type { ConfiguredBucket } from './bucket/bucket.ts'
+import { type Background, openBucket } from './bucket/credential-source.ts'
 import { findBucket } from './bucket/find-bucket.ts'
 import { requireSpelling } from './bucket/key-spelling.ts'
 import {
@@ -49,7 +51,12 @@ export {
   type PresignerError,
 } from './errors/api-error.ts'
 export { defineSettings, type SettingsFor } from './settings/define.ts'
-export type { BucketInput, CredentialsInput, SettingsInput } from './settings/input.ts'
+export type {
+  BucketInput,
+  CredentialsInput,
+  FetchCredentials,
+  SettingsInput,
+} from './settings/input.ts'
 export type { Settings } from './settings/settings.ts'
 export type { DownloadUrl, Link, UploadUrl }
 
@@ -85,10 +92,16 @@ export interface LinkOptions extends InBucket {
 export interface SignerOptions {
   /** The clock. Default: the system's. */
   readonly now?: () => Date
+  /**
+   * In a Worker, `waitUntil` from `cloudflare:workers`. It keeps a call for credentials running when
+   * the client that caused it disconnects.
+   */
+  readonly waitUntil?: Background['waitUntil']
 }
 
 /**
- * Creates the same URLs and links as a presigner with the same settings, without network requests.
+ * Creates the same URLs and links as a presigner with the same settings, without network requests,
+ * except those of your own functions for `credentials`.
  * Does not authenticate: your code decides who may have them. Keys include their prefix. Methods
  * reject with a `PresignerError`. docs/api.md lists its codes.
  */
@@ -106,23 +119,26 @@ export interface Signer {
  * for an unknown option.
  */
 export function createSigner(settings: Settings, options: SignerOptions = {}): Signer {
-  const { now = () => new Date() } = options
-  const unknown = unknownMembers(options, ['now'])
+  const { now = () => new Date(), waitUntil = () => undefined } = options
+  const unknown = unknownMembers(options, ['now', 'waitUntil'])
   if (unknown !== null) throw new ApiError('misconfigured', `createSigner: options ${unknown}.`)
   const locate = (alias: string | undefined, key: string) => {
     const bucket = findBucket(settings, alias)
     requireSpelling(bucket, key)
     return { bucket, key: parseObjectKey(key) }
   }
+  const open = (bucket: ConfiguredBucket, time: Date) => openBucket(bucket, time, { waitUntil })
   return {
     async uploadUrl(options) {
       const { prefix, bucket, ...request } = requireValid(uploadRule, options)
-      return createUploadUrl(findBucket(settings, bucket), request, prefix, now())
+      const time = now()
+      return createUploadUrl(await open(findBucket(settings, bucket), time), request, prefix, time)
     },
     async downloadUrl(key, options = {}) {
       const { bucket: alias, ...request } = requireValid(downloadRule, options)
       const { bucket, key: objectKey } = locate(alias, key)
-      return downloadUrl(bucket, objectKey, request, now())
+      const time = now()
+      return downloadUrl(await open(bucket, time), objectKey, request, time)
     },
     async link(key, options = {}) {
       const { bucket: alias, ...request } = requireValid(linkRule, options)

@@ -40,6 +40,7 @@ export type ApiErrorCode =
   | 'notification_early'
   | 'misconfigured'
   | 'credentials_expired'
+  | 'credentials_unavailable'
   | 'credentials_invalid'
   | 'clock_skew'
   | 'index_unavailable'

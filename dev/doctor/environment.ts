@@ -7,7 +7,6 @@ import { fetchKeySet, JwksUnavailableError } from '../../src/access/jwks.ts'
 import type { Bucket, Credentials } from '../../src/bucket/bucket.ts'
 import { accessKeys, loadEnvironment } from '../../src/cloudflare/environment.ts'
 import { classOf } from '../../src/errors/describe.ts'
-import type { LoadedSettings } from '../../src/settings/define.ts'
 import { check } from '../../src/settings/rules.ts'
 import type { Settings } from '../../src/settings/settings.ts'
 import { withKeys } from '../../src/settings/with-keys.ts'
@@ -26,7 +25,7 @@ export interface Sources {
 
 /** The Worker's settings, and their sources. */
 export interface WorkerEnvironment {
-  readonly loaded: LoadedSettings
+  readonly loaded: ReturnType<typeof loadEnvironment>
   /** Variables, secrets and bindings, as in the Worker's `env`. */
   readonly env: Readonly<Record<string, unknown>>
   /** The names that only the file with the secrets sets, which a deploy doesn't include. */

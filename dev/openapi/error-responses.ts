@@ -31,7 +31,7 @@ const WITH_BODY: readonly ErrorCode[] = [
 
 const RETRY_AFTER = {
   'Retry-After':
-    'Seconds, with `purge_failed`, `storage_busy`, and `index_unavailable` if a record was written twice in a second.',
+    'Seconds, with `purge_failed`, `storage_busy`, `credentials_unavailable`, and `index_unavailable` if a record was written twice in a second.',
 }
 
 /** Errors of every request to a bucket. */
@@ -43,6 +43,7 @@ const HEADERS: Readonly<Partial<Record<ErrorCode, Readonly<Record<string, string
   purge_failed: RETRY_AFTER,
   storage_busy: RETRY_AFTER,
   index_unavailable: RETRY_AFTER,
+  credentials_unavailable: RETRY_AFTER,
 }
 
 /** Every error code that `operation` can return. */
@@ -54,6 +55,7 @@ export function errorCodes(
     ...ALWAYS,
     ...errors,
     ...(errors.includes('storage_error') ? AT_BUCKET : []),
+    ...(errors.includes('credentials_expired') ? (['credentials_unavailable'] as const) : []),
     ...(scopes === undefined ? [] : WITH_CREDENTIALS),
     ...(scopes !== undefined && takes.query ? (['invalid_request'] as const) : []),
     // POST /notifications, which needs no credentials of the API, drops a malformed body.

@@ -1,4 +1,4 @@
-import type { Bucket, SecondsByUse } from '../bucket/bucket.ts'
+import type { ConfiguredBucket, SecondsByUse } from '../bucket/bucket.ts'
 import { findBucket } from '../bucket/find-bucket.ts'
 import { ApiError, type Issue } from '../errors/api-error.ts'
 
@@ -27,20 +27,23 @@ export const onlyBuckets = (buckets: readonly string[] | undefined): Limits =>
   buckets === undefined ? NO_LIMITS : { ...NO_LIMITS, buckets }
 
 /** Buckets by their limits. Each token has its own object of limits, with the same few values. */
-const narrowed = new WeakMap<Bucket, Map<string, Bucket>>()
+const narrowed = new WeakMap<ConfiguredBucket, Map<string, ConfiguredBucket>>()
 const MAX_NARROWED = 64
 
 /**
  * Returns `bucket` as a principal with these limits sees it: the same object if it is the same. The
  * same limits return the same object again, since what is derived for signing is kept by bucket.
  */
-export function narrowBucket(bucket: Bucket, limits: Omit<Limits, 'buckets'>): Bucket {
+export function narrowBucket<B extends ConfiguredBucket>(
+  bucket: B,
+  limits: Omit<Limits, 'buckets'>,
+): B {
   const { maxBytes, allowedTypes, maxExpiresIn } = limits
   if (maxBytes === null && allowedTypes === null && maxExpiresIn === null) return bucket
-  const kept = narrowed.get(bucket) ?? new Map<string, Bucket>()
+  const kept = narrowed.get(bucket) ?? new Map<string, ConfiguredBucket>()
   const name = JSON.stringify([maxBytes, allowedTypes, maxExpiresIn])
   const known = kept.get(name)
-  if (known !== undefined) return known
+  if (known !== undefined) return known as B
   const copy = {
     ...bucket,
     maxBytes: smaller(bucket.maxBytes, maxBytes),
@@ -56,7 +59,7 @@ export function narrowBucket(bucket: Bucket, limits: Omit<Limits, 'buckets'>): B
 const smaller = (a: number | null, b: number | null): number | null =>
   a === null || b === null ? (a ?? b) : Math.min(a, b)
 
-const upTo = (max: number, { maxExpiresIn: seconds }: Bucket): SecondsByUse => ({
+const upTo = (max: number, { maxExpiresIn: seconds }: ConfiguredBucket): SecondsByUse => ({
   upload: Math.min(max, seconds.upload),
   view: Math.min(max, seconds.view),
   stream: Math.min(max, seconds.stream),
@@ -96,7 +99,7 @@ export type AskedLimits = {
 export function narrowLimits(
   caller: Limits,
   asked: AskedLimits,
-  settings: { readonly buckets: readonly [Bucket, ...Bucket[]] },
+  settings: { readonly buckets: readonly [ConfiguredBucket, ...ConfiguredBucket[]] },
 ): Limits {
   const { buckets, maxBytes, allowedTypes, maxExpiresIn } = asked
   const issues: Issue[] = []
@@ -146,8 +149,8 @@ export const mayUse = ({ buckets }: Pick<Limits, 'buckets'>, alias: string): boo
  */
 export const usableBuckets = (
   limits: Limits,
-  { buckets }: { readonly buckets: readonly Bucket[] },
-): Bucket[] =>
+  { buckets }: { readonly buckets: readonly ConfiguredBucket[] },
+): ConfiguredBucket[] =>
   (limits.buckets === null
     ? buckets
     : [...new Set(limits.buckets)].flatMap(

@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import type { Bucket } from '../bucket/bucket.ts'
+import type { ConfiguredBucket } from '../bucket/bucket.ts'
 import { ApiError } from '../errors/api-error.ts'
 import { type Json, utf8Length } from '../keys/encodings.ts'
 import { keyPrefixError } from '../keys/object-key.ts'
@@ -55,7 +55,7 @@ export interface TokenRequest extends AskedLimits {
 
 /** The settings that tokens depend on. */
 export type TokenSettings = SigningSettings &
-  Minters & { readonly buckets: readonly [Bucket, ...Bucket[]] }
+  Minters & { readonly buckets: readonly [ConfiguredBucket, ...ConfiguredBucket[]] }
 
 /** Tells whether `token` starts like a token from `mintToken`. */
 export const looksLikeToken = (token: string): boolean => token.startsWith(TOKEN_PREFIX)

@@ -1,3 +1,5 @@
+import type { CredentialSource } from './credential-source.ts'
+
 /**
  * An access key pair. `expiresAt` is in milliseconds since 1970, or infinite for a pair that
  * doesn't expire.
@@ -66,4 +68,11 @@ export interface Bucket extends Address {
   readonly imageQuality: number
   /** Value of the Cross-Origin-Resource-Policy header of link responses. */
   readonly crossOriginResourcePolicy: 'cross-origin' | 'same-site' | 'same-origin'
+}
+
+/** A bucket as the settings have it. `openBucket` fetches the credentials of a source. */
+export type ConfiguredBucket = BucketWith<Credentials | CredentialSource>
+
+export type BucketWith<C> = Omit<Bucket, 'credentials' | 'uploadCredentials'> & {
+  readonly [Name in 'credentials' | 'uploadCredentials']: C
 }

@@ -1,13 +1,13 @@
 import { ApiError } from '../errors/api-error.ts'
-import type { Bucket } from './bucket.ts'
+import type { ConfiguredBucket } from './bucket.ts'
 
 /**
  * Returns the bucket with this alias, or the default one without an alias. Throws `unknown_bucket`.
  */
-export function findBucket(
-  { buckets }: { readonly buckets: readonly [Bucket, ...Bucket[]] },
+export function findBucket<B extends ConfiguredBucket>(
+  { buckets }: { readonly buckets: readonly [B, ...B[]] },
   alias: string | undefined,
-): Bucket {
+): B {
   if (alias === undefined) return buckets[0]
   const bucket = buckets.find((candidate) => candidate.alias === alias)
   if (bucket === undefined)

@@ -1,12 +1,12 @@
 import { ApiError } from '../errors/api-error.ts'
 import { isNfc, type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
-import type { Bucket } from './bucket.ts'
+import type { ConfiguredBucket } from './bucket.ts'
 
 /**
  * Throws `invalid_key` for a second spelling of a key in a bucket that stores keys in Unicode NFC.
  * `key` is a key or the start of keys.
  */
-export function requireSpelling({ normalizesKeys }: Bucket, key: string): void {
+export function requireSpelling({ normalizesKeys }: ConfiguredBucket, key: string): void {
   if (normalizesKeys && !isNfc(key))
     throw new ApiError('invalid_key', 'This bucket accepts only keys in Unicode NFC.')
 }
@@ -15,5 +15,5 @@ export function requireSpelling({ normalizesKeys }: Bucket, key: string): void {
  * Returns the key under which `bucket` stores the object. It is the same for all spellings, so that
  * old and new links share one edge copy, and one delete removes it.
  */
-export const storedKey = ({ normalizesKeys }: Bucket, key: ObjectKey): ObjectKey =>
+export const storedKey = ({ normalizesKeys }: ConfiguredBucket, key: ObjectKey): ObjectKey =>
   normalizesKeys ? parseObjectKey(key.normalize()) : key

@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import type { Bucket } from '../bucket/bucket.ts'
+import type { ConfiguredBucket } from '../bucket/bucket.ts'
 import type { Asker, ObjectSource } from '../delivery/object-source.ts'
 import { copySeconds } from '../delivery/open-object.ts'
 import { specQuery, type VariantSpec } from '../delivery/variant.ts'
@@ -67,7 +67,7 @@ export const edgeObjects = (stub: ObjectsStub): ObjectSource => ({
  */
 export async function objectRequest(
   method: 'GET' | 'HEAD',
-  bucket: Bucket,
+  bucket: ConfiguredBucket,
   key: ObjectKey,
   range: string | null,
   variant: VariantSpec | null = null,

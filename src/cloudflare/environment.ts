@@ -1,4 +1,4 @@
-import type { Credentials } from '../bucket/bucket.ts'
+import type { Bucket, Credentials } from '../bucket/bucket.ts'
 import { DEFAULT_IMAGE_SIZES } from '../bucket/image-size.ts'
 import {
   apiKeysRule,
@@ -40,7 +40,7 @@ import { webhooksRule } from '../settings/webhook-rules.ts'
 export const environmentSettings = keepFor(loadEnvironment)
 
 /** Returns the same settings, or the issues. Issues name paths, never values. */
-export function loadEnvironment(env: object): LoadedSettings {
+export function loadEnvironment(env: object): LoadedSettings<Settings<Bucket>> {
   // An environment file may list a variable without a value.
   const variables = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''))
   return loadWith(environmentRule(variables), variables, TOML)
@@ -85,10 +85,10 @@ export const environmentRules = (variables: Readonly<Record<string, unknown>>) =
   OPEN_ACCESS: optional(oneOf('localhost'), null),
 })
 
-const environmentRule = (variables: Readonly<Record<string, unknown>>): Rule<Settings> =>
+const environmentRule = (variables: Readonly<Record<string, unknown>>): Rule<Settings<Bucket>> =>
   into(
     table(environmentRules(variables), 'open'),
-    (given): Settings => ({
+    (given): Settings<Bucket> => ({
       buckets: given.BUCKETS,
       signingSecrets: given.SIGNING_SECRETS,
       apiKeys: given.API_KEYS,

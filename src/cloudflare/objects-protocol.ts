@@ -1,4 +1,4 @@
-import type { Bucket } from '../bucket/bucket.ts'
+import type { ConfiguredBucket } from '../bucket/bucket.ts'
 import { copiesOf } from '../delivery/open-object.ts'
 import { uriEncode } from '../keys/encodings.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
@@ -17,5 +17,5 @@ export const DEADLINE = 'X-Deadline'
 export const FAILURE = 'X-Failure'
 
 /** Returns the name of an object's copy: the URL for `Objects`, without its query. */
-export const copyUrl = async (bucket: Bucket, key: ObjectKey): Promise<string> =>
+export const copyUrl = async (bucket: ConfiguredBucket, key: ObjectKey): Promise<string> =>
   `https://objects.invalid/${await copiesOf(bucket)}/${uriEncode(key)}`

@@ -1,5 +1,6 @@
 import { WorkerEntrypoint } from 'cloudflare:workers'
-import type { Bucket } from '../bucket/bucket.ts'
+import type { ConfiguredBucket } from '../bucket/bucket.ts'
+import { openBucket } from '../bucket/credential-source.ts'
 import { findBucket } from '../bucket/find-bucket.ts'
 import { cacheTag, copiesOf, copySeconds, homeOf, openObject } from '../delivery/open-object.ts'
 import { relay } from '../delivery/pump.ts'
@@ -84,7 +85,8 @@ export const objectsEntrypoint = <E extends object>(
         const image = await inTime(Infinity, now, () => this.#variant(wanted, now))
         return method === 'HEAD' ? new Response(null, image) : image
       }
-      const open = (fillBytes?: number) => openObject(bucket, key, method, range, now, fillBytes)
+      const open = async (fillBytes?: number) =>
+        openObject(await openBucket(bucket, now, this.ctx), key, method, range, now, fillBytes)
       if (this.ctx.cache !== undefined) {
         const opened = method === 'GET' && range === null ? openOnce(href, deadline, open) : open()
         return this.#forCache(await opened, bucket, key, about)
@@ -121,7 +123,7 @@ export const objectsEntrypoint = <E extends object>(
       await Promise.all([...urls].flatMap((url) => drops.map((drop) => drop(url))))
     }
 
-    async #purgeTags(bucket: Bucket, keys: readonly ObjectKey[]): Promise<void> {
+    async #purgeTags(bucket: ConfiguredBucket, keys: readonly ObjectKey[]): Promise<void> {
       const tags = await Promise.all(keys.map((key) => cacheTag(bucket, key)))
       const purged = await this.ctx.cache?.purge({ tags })
       if (purged?.success !== true) throw new Error('The edge cache refused the purge.')
@@ -169,7 +171,8 @@ export const objectsEntrypoint = <E extends object>(
       let generation: string | undefined
       const make = async () => {
         if (usesCacheApi) generation = await currentGeneration(url)
-        const original = await openObject(bucket, key, 'GET', null, now, 0)
+        const opened = await openBucket(bucket, now, this.ctx)
+        const original = await openObject(opened, key, 'GET', null, now, 0)
         return withRoom(heldBytes(original), now, () =>
           resize(relay(original, null)[0], variant, images?.(this.env) ?? null),
         )
@@ -190,7 +193,7 @@ export const objectsEntrypoint = <E extends object>(
     }
 
     /** Returns the response for Workers Caching. */
-    #forCache(opened: Response, bucket: Bucket, key: ObjectKey, about: object): Response {
+    #forCache(opened: Response, bucket: ConfiguredBucket, key: ObjectKey, about: object): Response {
       const [response, done] = relay(opened, about)
       const kept = opened.body !== null && opened.headers.get('Cache-Control') !== 'no-store'
       if (kept) this.ctx.waitUntil(done.then(() => this.#dropIfDeleted(bucket, key)))
@@ -201,8 +204,10 @@ export const objectsEntrypoint = <E extends object>(
      * Purges a copy whose object was deleted during the transfer. The purge of that delete may have
      * run before the copy existed.
      */
-    async #dropIfDeleted(bucket: Bucket, key: ObjectKey): Promise<void> {
-      if ((await headObject(bucket, key, new Date())) === null) await this.#purgeTags(bucket, [key])
+    async #dropIfDeleted(bucket: ConfiguredBucket, key: ObjectKey): Promise<void> {
+      const now = new Date()
+      const opened = await openBucket(bucket, now, this.ctx)
+      if ((await headObject(opened, key, now)) === null) await this.#purgeTags(bucket, [key])
     }
 
     /**
@@ -221,7 +226,7 @@ export const objectsEntrypoint = <E extends object>(
   }
 
 interface VariantRequest {
-  readonly bucket: Bucket
+  readonly bucket: ConfiguredBucket
   readonly key: ObjectKey
   readonly variant: VariantSpec
   /** Name of the object's copies, without a query. */

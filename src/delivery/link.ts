@@ -1,6 +1,6 @@
 import { type LinkPolicy, signLink, type Variant } from '../access/link-signature.ts'
 import type { SigningSettings } from '../access/settings.ts'
-import type { Bucket } from '../bucket/bucket.ts'
+import type { ConfiguredBucket } from '../bucket/bucket.ts'
 import { ApiError } from '../errors/api-error.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 
@@ -9,7 +9,11 @@ import type { ObjectKey } from '../keys/object-key.ts'
  * long as the requested lifetime, so that all requests within the window get the same link. The
  * link is valid for one to two such lifetimes. Throws `invalid_expiry`.
  */
-export function linkExpiry(bucket: Bucket, expiresIn: number | undefined, now: Date): number {
+export function linkExpiry(
+  bucket: ConfiguredBucket,
+  expiresIn: number | undefined,
+  now: Date,
+): number {
   const max = Math.floor(bucket.maxExpiresIn.link / 2)
   const lifetime = expiresIn ?? Math.min(bucket.defaultExpiresIn.link, max)
   if (lifetime < 1 || lifetime > max)
@@ -41,7 +45,7 @@ export interface LinkRequest extends Pick<LinkPolicy, 'delivery' | 'download'> {
 export async function linkTo(
   settings: SigningSettings,
   base: string,
-  bucket: Bucket,
+  bucket: ConfiguredBucket,
   key: ObjectKey,
   { expiresIn, ...request }: LinkRequest,
   now: Date,
@@ -58,7 +62,7 @@ export async function linkTo(
 export async function createLink(
   settings: SigningSettings,
   base: string,
-  bucket: Bucket,
+  bucket: ConfiguredBucket,
   key: ObjectKey,
   { delivery, download, variant }: Omit<LinkRequest, 'expiresIn'>,
   expires: number,

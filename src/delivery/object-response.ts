@@ -1,5 +1,5 @@
 import type { LinkPolicy } from '../access/link-signature.ts'
-import type { Bucket } from '../bucket/bucket.ts'
+import type { ConfiguredBucket } from '../bucket/bucket.ts'
 import { MAX_REPLACEABLE_SECONDS } from '../bucket/limits.ts'
 import { isNewObjectKey, keyCreatedAt } from '../keys/new-key.ts'
 import { keyRunsScript } from '../keys/script-types.ts'
@@ -28,7 +28,7 @@ export function toClientResponse(
   object: Response,
   request: Headers,
   policy: LinkPolicy,
-  bucket: Bucket,
+  bucket: ConfiguredBucket,
   now: Date,
   sharesOrigin: boolean,
 ): Response {
@@ -81,7 +81,11 @@ function contain(headers: Headers, { key, download }: LinkPolicy, sharesOrigin: 
  * has expired, and also the edge copy of an object that it replaced. The object under any other key
  * may be replaced at any time, so browsers always ask whether their copy is current.
  */
-function browserLifetime({ key, expires }: LinkPolicy, bucket: Bucket, now: Date): string {
+function browserLifetime(
+  { key, expires }: LinkPolicy,
+  bucket: ConfiguredBucket,
+  now: Date,
+): string {
   if (!isNewObjectKey(key)) return 'private, no-cache'
   const left = Math.max(0, expires - Math.ceil(now.getTime() / 1000))
   const settledAt = keyCreatedAt(key) + (MAX_REPLACEABLE_SECONDS + bucket.edgeTtlSeconds) * 1000

@@ -1,4 +1,5 @@
-import type { Bucket } from '../bucket/bucket.ts'
+import type { ConfiguredBucket } from '../bucket/bucket.ts'
+import { type Background, openBucket } from '../bucket/credential-source.ts'
 import { ApiError } from '../errors/api-error.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { contentCodings } from './content-coding.ts'
@@ -24,7 +25,7 @@ export interface ObjectSource {
    */
   open(
     method: 'GET' | 'HEAD',
-    bucket: Bucket,
+    bucket: ConfiguredBucket,
     key: ObjectKey,
     range: string | null,
     variant: VariantSpec | null,
@@ -34,7 +35,7 @@ export interface ObjectSource {
    * Purges every copy of these objects, at most 100, in one call. Throws `purge_failed`. Copies then
    * stay for at most `copySeconds`.
    */
-  purge(bucket: Bucket, keys: readonly ObjectKey[]): Promise<void>
+  purge(bucket: ConfiguredBucket, keys: readonly ObjectKey[]): Promise<void>
 }
 
 /**
@@ -42,7 +43,7 @@ export interface ObjectSource {
  * since each view would be billed.
  */
 export const keepsCopiesOf = (
-  { edgeTtlSeconds }: Bucket,
+  { edgeTtlSeconds }: ConfiguredBucket,
   { keepsCopies }: Pick<ObjectSource, 'keepsCopies'>,
 ): boolean => keepsCopies && edgeTtlSeconds > 0
 
@@ -56,10 +57,11 @@ const FETCH_KEEPS_CODINGS = ON_WORKERS
  * Reads from the bucket for each request. Throws `not_supported` for an object with a
  * Content-Encoding if `fetch` would decode it, since the decoded size has no limit.
  */
-export const directObjects: ObjectSource = {
+export const directObjects = (background: Background): ObjectSource => ({
   keepsCopies: false,
   async open(method, bucket, key, range, _variant, { now, requestId }) {
-    const opened = await openObject(bucket, key, method, range, now, 0)
+    const open = await openBucket(bucket, now, background)
+    const opened = await openObject(open, key, method, range, now, 0)
     if (!FETCH_KEEPS_CODINGS && contentCodings(opened.headers.get('content-encoding')).length > 0) {
       await opened.body?.cancel()
       throw new ApiError(
@@ -70,4 +72,4 @@ export const directObjects: ObjectSource = {
     return relay(opened, { requestId, bucket: bucket.alias })[0]
   },
   async purge() {},
-}
+})

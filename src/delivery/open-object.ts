@@ -1,4 +1,4 @@
-import type { Bucket } from '../bucket/bucket.ts'
+import type { Bucket, ConfiguredBucket } from '../bucket/bucket.ts'
 import { ApiError } from '../errors/api-error.ts'
 import { hex, utf8 } from '../keys/encodings.ts'
 import { isNewObjectKey } from '../keys/new-key.ts'
@@ -156,27 +156,30 @@ const MAX_CHANGING_SECONDS = 60
  * Returns the maximum lifetime of an edge copy. Only a generated key names one upload. The object
  * under any other key may be replaced, also by another program.
  */
-export const copySeconds = ({ edgeTtlSeconds }: Bucket, key: ObjectKey): number =>
+export const copySeconds = ({ edgeTtlSeconds }: ConfiguredBucket, key: ObjectKey): number =>
   isNewObjectKey(key) ? edgeTtlSeconds : Math.min(edgeTtlSeconds, MAX_CHANGING_SECONDS)
 
 /**
  * Returns the tag that purges every copy of an object. It is a digest, since tags ignore case and
  * allow no spaces.
  */
-export const cacheTag = (bucket: Bucket, key: ObjectKey): Promise<string> =>
+export const cacheTag = (bucket: ConfiguredBucket, key: ObjectKey): Promise<string> =>
   digest([homeOf(bucket), key])
 
 /**
  * Returns the name of a bucket's copies. Aliases of the same bucket with the same access key share
- * copies.
+ * copies. Fetched credentials change, so an alias with such credentials has its own copies.
  */
-export const copiesOf = (bucket: Bucket): Promise<string> =>
-  digest([homeOf(bucket), bucket.credentials.accessKeyId])
+export const copiesOf = (bucket: ConfiguredBucket): Promise<string> =>
+  digest([
+    homeOf(bucket),
+    'accessKeyId' in bucket.credentials ? bucket.credentials.accessKeyId : { alias: bucket.alias },
+  ])
 
 /**
  * Returns the bucket's URL with addressing "path". It is the same for every alias and addressing.
  */
-export function homeOf({ origin, basePath, name }: Bucket): string {
+export function homeOf({ origin, basePath, name }: ConfiguredBucket): string {
   if (basePath.endsWith(`/${name}/`)) return origin + basePath
   return `${origin.replace(`//${name}.`, '//')}${basePath}${name}/`
 }

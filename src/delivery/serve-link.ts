@@ -1,5 +1,5 @@
 import type { LinkPolicy } from '../access/link-signature.ts'
-import type { Bucket } from '../bucket/bucket.ts'
+import type { ConfiguredBucket } from '../bucket/bucket.ts'
 import type { ImageSize } from '../bucket/image-size.ts'
 import { ApiError } from '../errors/api-error.ts'
 import { coversAll, singleRange } from './byte-range.ts'
@@ -12,7 +12,7 @@ import { isImageError, variantSpec } from './variant.ts'
 
 /** Where a link is served. */
 export interface LinkPlace {
-  readonly bucket: Bucket
+  readonly bucket: ConfiguredBucket
   readonly objects: ObjectSource
   /** The sizes that images can have. */
   readonly imageSizes: readonly ImageSize[]

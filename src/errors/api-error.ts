@@ -39,6 +39,7 @@ export const STATUS_BY_CODE = {
   storage_error: 502,
   misconfigured: 503,
   credentials_expired: 503,
+  credentials_unavailable: 503,
   credentials_invalid: 503,
   clock_skew: 503,
   index_unavailable: 503,

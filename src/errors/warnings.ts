@@ -16,6 +16,8 @@ export const WARNINGS = [
   'notifications dropped',
   'notifications failed',
   'key set not read',
+  'credentials not renewed',
+  'each request has its own environment',
   'The Cache API failed to match.',
   'The Cache API failed to put.',
   'The Cache API failed to delete.',

@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import type { Bucket } from '../bucket/bucket.ts'
+import type { ConfiguredBucket } from '../bucket/bucket.ts'
 import { requireSpelling } from '../bucket/key-spelling.ts'
 import { MAX_KEYS, MAX_PARTS } from '../bucket/limits.ts'
 import { asApiError } from '../errors/api-error.ts'
@@ -161,7 +161,7 @@ export function itemError(error: unknown): RefusedKey['error'] {
  * its key.
  */
 export const forEachKey = <T>(
-  bucket: Bucket,
+  bucket: ConfiguredBucket,
   keys: readonly string[],
   act: (key: ObjectKey) => Promise<T>,
 ): Promise<(T | RefusedKey)[]> =>

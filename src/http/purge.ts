@@ -1,4 +1,4 @@
-import type { Bucket } from '../bucket/bucket.ts'
+import type { ConfiguredBucket } from '../bucket/bucket.ts'
 import { describe } from '../errors/describe.ts'
 import type { Job } from '../events/job.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
@@ -12,7 +12,7 @@ import { addWarning } from './request-log.ts'
  */
 export async function purgeCopies(
   c: AppContext,
-  bucket: Bucket,
+  bucket: ConfiguredBucket,
   keys: readonly ObjectKey[],
 ): Promise<void> {
   const { later } = c.env.instance
@@ -31,7 +31,7 @@ export async function purgeCopies(
 /** Purges the edge copies of these objects. Throws `purge_failed`, and `storage_busy` at the deadline. */
 export const purgeNow = (
   c: AppContext,
-  bucket: Bucket,
+  bucket: ConfiguredBucket,
   keys: readonly ObjectKey[],
 ): Promise<void> => byDeadline(c, () => c.env.instance.objects(c.executionCtx).purge(bucket, keys))
 
@@ -39,13 +39,16 @@ export const purgeNow = (
  * Purges the edge copy of an object that was replaced, so that links show the new one. A failure is
  * only a warning, since the object has changed anyway. The copy stays for at most `copySeconds`.
  */
-export const purgeReplaced = (c: AppContext, bucket: Bucket, key: ObjectKey): Promise<void> =>
-  purgeCopies(c, bucket, [key]).catch(() => undefined)
+export const purgeReplaced = (
+  c: AppContext,
+  bucket: ConfiguredBucket,
+  key: ObjectKey,
+): Promise<void> => purgeCopies(c, bucket, [key]).catch(() => undefined)
 
 /** A message of Cloudflare Queues has at most 128 KB. A key has up to 2 KB in JSON. */
 const KEYS_IN_JOB = 50
 
-const purgeJobs = ({ alias }: Bucket, keys: readonly ObjectKey[]): Job[] =>
+const purgeJobs = ({ alias }: ConfiguredBucket, keys: readonly ObjectKey[]): Job[] =>
   Array.from({ length: Math.ceil(keys.length / KEYS_IN_JOB) }, (_, i) => ({
     kind: 'purge',
     bucket: alias,

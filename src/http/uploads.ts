@@ -16,7 +16,7 @@ import type { Announce, Recorded } from '../uploads/record.ts'
 import { DIRECTORY, S3_METADATA_NAME } from '../uploads/upload-fields.ts'
 import { refuseForeignPage } from './admit.ts'
 import type { AppContext } from './app-env.ts'
-import { chooseBucket } from './choose-bucket.ts'
+import { chooseOpenBucket } from './choose-bucket.ts'
 import { askInTime, eventsOf, fileIndexOf, removeDeadline, timeOf } from './deadline.ts'
 import { metadataRecord } from './fields.ts'
 import type { NewFile } from './host.ts'
@@ -216,7 +216,7 @@ export async function openUpload(
   const principal: Principal = c.get('principal')
   const scope = { key: parseObjectKey(key), owner: principal.id }
   requireKey(principal, 'files:upload', scope.key)
-  const bucket = chooseBucket(c, alias, scope.key)
+  const bucket = await chooseOpenBucket(c, alias, scope.key)
   const settings = c.get('settings')
   const upload = await openUploadId(settings, { ...scope, bucket: bucket.alias }, uploadId, now)
   requireUpload(principal, scope.key, upload.overwrite)

@@ -13,7 +13,7 @@ import {
   VERSION_ID,
 } from '../delivery/download-url.ts'
 import type { FileRecord } from '../file-index/file-record.ts'
-import { chooseBucket } from '../http/choose-bucket.ts'
+import { chooseBucket, chooseOpenBucket, withCredentials } from '../http/choose-bucket.ts'
 import { fileIndexOf, timeOf } from '../http/deadline.ts'
 import {
   bucket,
@@ -100,14 +100,14 @@ export const fileRoutes = newApp()
     const { bucket: alias, ...request } = c.req.valid('query')
     const key = keyParam(c)
     requireKey(c.get('principal'), 'files:read', key)
-    const bucket = chooseBucket(c, alias, key)
+    const bucket = await chooseOpenBucket(c, alias, key)
     return json(c, await downloadUrl(bucket, key, request, new Date()))
   })
   .post('/files/urls', validateJson(urlsSchema, MAX_KEYS_BODY_BYTES), async (c) => {
     const { keys, bucket: alias, ...request } = c.req.valid('json')
     const principal = c.get('principal')
     requireScope(principal, 'files:read')
-    const bucket = chooseBucket(c, alias, null)
+    const bucket = await chooseOpenBucket(c, alias, null)
     const { urlOf, expiresIn, expiresAt } = downloadSigner(bucket, request, new Date())
     const urls = await forEachKey(bucket, keys, async (key) => {
       requireKey(principal, 'files:read', key)
@@ -120,7 +120,7 @@ export const fileRoutes = newApp()
     const principal = c.get('principal')
     const key = parseObjectKey(request.key)
     requireKey(principal, 'files:upload', key)
-    const bucket = chooseBucket(c, alias, key)
+    const bucket = await chooseOpenBucket(c, alias, key)
     const upload = {
       key,
       name: request.name ?? nameInKey(key),
@@ -150,7 +150,8 @@ export const fileRoutes = newApp()
       ...(cursor === undefined ? {} : { cursor: await openCursor(settings, list, cursor) }),
     })
     if (page.unreadable > 0) addWarning(c, `index entries unreadable: ${page.unreadable}`)
-    const signer = urls && downloadSigner(bucket, { use: urls }, new Date())
+    const signer =
+      urls && downloadSigner(await withCredentials(c, bucket), { use: urls }, new Date())
     return json(c, {
       files: signer ? await withUrls(page.records, signer) : page.records,
       ...(page.cursor === undefined
@@ -161,7 +162,7 @@ export const fileRoutes = newApp()
   .get('/files/:key', validateQuery(bucketSchema), async (c) => {
     const key = keyParam(c)
     requireKey(c.get('principal'), 'files:read', key)
-    const bucket = chooseBucket(c, c.req.valid('query').bucket, key)
+    const bucket = await chooseOpenBucket(c, c.req.valid('query').bucket, key)
     return json(c, await findFile(bucket, fileIndexOf(c), key, timeOf(c)))
   })
   .patch('/files/:key', validateJson(renameSchema), async (c) => {
@@ -169,7 +170,7 @@ export const fileRoutes = newApp()
     const key = keyParam(c)
     const principal = c.get('principal')
     requireKey(principal, 'files:upload', key)
-    const bucket = chooseBucket(c, alias, key)
+    const bucket = await chooseOpenBucket(c, alias, key)
     const owner = principal.scopes.includes('files:delete') ? null : principal.id
     return json(c, await renameFile(bucket, fileIndexOf(c), key, name, owner, timeOf(c)))
   })
@@ -177,7 +178,7 @@ export const fileRoutes = newApp()
     const { keys, bucket: alias } = c.req.valid('json')
     const principal = c.get('principal')
     requireScope(principal, 'files:delete')
-    const bucket = chooseBucket(c, alias, null)
+    const bucket = await chooseOpenBucket(c, alias, null)
     const accepted = new Set<ObjectKey>()
     const checked = await forEachKey(bucket, keys, async (key) => {
       requireKey(principal, 'files:delete', key)
@@ -195,7 +196,7 @@ export const fileRoutes = newApp()
   .delete('/files/:key', validateQuery(bucketSchema), async (c) => {
     const key = keyParam(c)
     requireKey(c.get('principal'), 'files:delete', key)
-    const bucket = chooseBucket(c, c.req.valid('query').bucket, key)
+    const bucket = await chooseOpenBucket(c, c.req.valid('query').bucket, key)
     const failures = await removeAll(c, bucket, [key])
     if (failures.has(key)) throw failures.get(key)
     return c.body(null, 204)

@@ -7,7 +7,7 @@ import {
 } from '../access/link-signature.ts'
 import { type Principal, requireKey, requireScope } from '../access/principal.ts'
 import { LINK_REFUSALS } from '../access/verdict.ts'
-import type { Bucket } from '../bucket/bucket.ts'
+import type { ConfiguredBucket } from '../bucket/bucket.ts'
 import { MAX_IMAGE_SIZES } from '../bucket/image-size.ts'
 import { storedKey } from '../bucket/key-spelling.ts'
 import { MAX_KEYS } from '../bucket/limits.ts'
@@ -19,7 +19,7 @@ import { ApiError } from '../errors/api-error.ts'
 import { describe } from '../errors/describe.ts'
 import { configure } from '../http/admit.ts'
 import type { AppContext } from '../http/app-env.ts'
-import { chooseBucket, signedBucket } from '../http/choose-bucket.ts'
+import { chooseBucket, signedBucket, withCredentials } from '../http/choose-bucket.ts'
 import { timeOf } from '../http/deadline.ts'
 import { bucket, expiresIn, forEachKey, keyList, MAX_KEYS_BODY_BYTES } from '../http/fields.ts'
 import { askedUrl, ownBase, requireBase } from '../http/link-host.ts'
@@ -109,7 +109,7 @@ type ImageRequest = Omit<z.infer<typeof linkSchema>, 'expiresIn' | 'download' | 
  */
 function variantOf(
   c: AppContext,
-  bucket: Bucket,
+  bucket: ConfiguredBucket,
   delivery: LinkPolicy['delivery'],
   { width, widths, format, fallback }: ImageRequest,
 ): Variant | readonly Variant[] | undefined {
@@ -140,7 +140,7 @@ function variantOf(
 }
 
 /** Tells whether images of `bucket` can be resized, and are kept, since each call is billed. */
-const canResize = (c: AppContext, bucket: Bucket): boolean =>
+const canResize = (c: AppContext, bucket: ConfiguredBucket): boolean =>
   c.env.instance.resizesImages && keepsCopiesOf(bucket, c.env.instance.objects(c.executionCtx))
 
 const badImage = (path: string, message: string): ApiError =>
@@ -186,7 +186,11 @@ export const deliveryRoutes = newApp()
     }
     const policy = { ...verdict.policy, key: storedKey(bucket, verdict.policy.key) }
     if (policy.delivery === 'redirect') {
-      const { url, maxAgeSeconds } = await redirectTarget(policy, bucket, now)
+      const { url, maxAgeSeconds } = await redirectTarget(
+        policy,
+        await withCredentials(c, bucket),
+        now,
+      )
       c.header('Cache-Control', `private, max-age=${maxAgeSeconds}`)
       return c.redirect(url, 302)
     }

@@ -7,7 +7,7 @@ import {
   MAX_PARTS_BODY_BYTES,
   MIN_PART_BYTES,
 } from '../bucket/limits.ts'
-import { chooseBucket } from '../http/choose-bucket.ts'
+import { chooseOpenBucket } from '../http/choose-bucket.ts'
 import { timeOf } from '../http/deadline.ts'
 import {
   bucket,
@@ -71,7 +71,7 @@ export const multipartRoutes = newApp()
     const { bucket: alias, partSize, ...request } = c.req.valid('json')
     const principal = c.get('principal')
     requireScope(principal, 'files:upload')
-    const bucket = chooseBucket(c, alias, null)
+    const bucket = await chooseOpenBucket(c, alias, null)
     const size = request.size ?? null
     const plan = planParts(size, partSize, largestFile(bucket, MAX_OBJECT_BYTES))
     const named = nameFile(c, bucket, { ...request, size })

@@ -1,6 +1,6 @@
 import { refuseSender } from '../access/notification-secret.ts'
 import { REFUSALS } from '../access/verdict.ts'
-import type { Bucket } from '../bucket/bucket.ts'
+import type { ConfiguredBucket } from '../bucket/bucket.ts'
 import { ApiError, asApiError } from '../errors/api-error.ts'
 import { configure } from '../http/admit.ts'
 import type { AppContext } from '../http/app-env.ts'
@@ -37,7 +37,7 @@ export const notificationRoutes = newApp().post('/notifications', async (c, next
     })
   }
   const notifications = await readNotifications(c)
-  const purge = (...copies: [Bucket, readonly ObjectKey[]]) => purgeNow(c, ...copies)
+  const purge = (...copies: [ConfiguredBucket, readonly ObjectKey[]]) => purgeNow(c, ...copies)
   const [index, events] = [fileIndexOf(c), eventsOf(c)]
   const recorder = recorderOf(settings.buckets, index, { purge }, events, c.executionCtx)
   const results = await recordAllNotified(recorder, notifications, timeOf(c))

@@ -5,7 +5,7 @@ import type { Bucket } from '../bucket/bucket.ts'
 import { MAX_PUT_BYTES } from '../bucket/limits.ts'
 import { asApiError } from '../errors/api-error.ts'
 import type { AppContext } from '../http/app-env.ts'
-import { chooseBucket } from '../http/choose-bucket.ts'
+import { chooseOpenBucket } from '../http/choose-bucket.ts'
 import { timeOf } from '../http/deadline.ts'
 import {
   bucket,
@@ -65,13 +65,13 @@ export const uploadUrlRoutes = newApp()
   .post('/files/upload-url', validateJson(uploadSchema), async (c) => {
     const { bucket: alias, ...request } = c.req.valid('json')
     requireScope(c.get('principal'), 'files:upload')
-    const bucket = chooseBucket(c, alias, null)
+    const bucket = await chooseOpenBucket(c, alias, null)
     return json(c, await signUpload(c, bucket, request))
   })
   .post('/files/upload-urls', validateUploads, async (c) => {
     const { files, bucket: alias, expiresIn } = c.req.valid('json')
     requireScope(c.get('principal'), 'files:upload')
-    const bucket = chooseBucket(c, alias, null)
+    const bucket = await chooseOpenBucket(c, alias, null)
     uploadSignature(bucket, expiresIn, new Date()) // throws what would be the error of every file
     const uploads = await sixAtOnce(files, async (file) => {
       try {

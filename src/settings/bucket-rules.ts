@@ -1,5 +1,5 @@
 import { ALLOWED_TYPE } from '../access/limits.ts'
-import type { Address, Bucket, Credentials, SecondsByUse } from '../bucket/bucket.ts'
+import type { Address, Bucket, BucketWith, SecondsByUse } from '../bucket/bucket.ts'
 import { MAX_LINK_SECONDS, MAX_SIGNATURE_SECONDS, MAX_UPLOAD_SECONDS } from '../bucket/limits.ts'
 import { keyPrefixError } from '../keys/object-key.ts'
 import {
@@ -131,7 +131,7 @@ function addressAt(endpoint: string, name: string, addressing: 'path' | 'virtual
     : { origin: `${protocol}//${host}`, basePath: `${path}${name}/` }
 }
 
-const bucketRule = (alias: string, credentials: Rule<Credentials>): Rule<Bucket> =>
+const bucketRule = <C>(alias: string, credentials: Rule<C>): Rule<BucketWith<C>> =>
   into(
     also(
       table({
@@ -173,7 +173,7 @@ const bucketRule = (alias: string, credentials: Rule<Credentials>): Rule<Bucket>
       }),
       (given) => addressingError(given) ?? lifetimeError(given),
     ),
-    ({ endpoint, publicEndpoint, bucket: name, addressing, edgeTtl, ...given }): Bucket => {
+    ({ endpoint, publicEndpoint, bucket: name, addressing, edgeTtl, ...given }): BucketWith<C> => {
       const { uploadHeaders: headers } = given
       const address = addressAt(endpoint, name, addressing)
       const publicAddress =
@@ -221,8 +221,8 @@ const defaultExpiresInRule = table({
 })
 
 /** Accepts buckets by alias. The rule `credentials` checks their credentials. */
-export const bucketsRule = (credentials: Rule<Credentials>): Rule<[Bucket, ...Bucket[]]> => {
-  const named = entries<Bucket>(
+export const bucketsRule = <C>(credentials: Rule<C>): Rule<[BucketWith<C>, ...BucketWith<C>[]]> => {
+  const named = entries<BucketWith<C>>(
     // JavaScript objects move numeric names to the front, which would change the order.
     (alias) =>
       /^(?!\d+$)[a-z0-9][a-z0-9-]{0,31}$/.test(alias)

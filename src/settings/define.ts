@@ -1,7 +1,7 @@
-import type { Credentials } from '../bucket/bucket.ts'
 import { DEFAULT_IMAGE_SIZES } from '../bucket/image-size.ts'
 import { ApiError, asApiError, type Issue } from '../errors/api-error.ts'
 import { classOf, stackOf } from '../errors/describe.ts'
+import { logWarning } from '../errors/warnings.ts'
 import {
   apiKeysRule,
   jwtRule,
@@ -10,10 +10,10 @@ import {
   unknownAliases,
 } from './access-rules.ts'
 import { bucketsRule } from './bucket-rules.ts'
+import { credentialsRule } from './credentials-rule.ts'
 import { imageSizesRule } from './image-rules.ts'
 import type { SettingsInput } from './input.ts'
 import {
-  accessKey,
   also,
   breaks,
   check,
@@ -23,7 +23,6 @@ import {
   list,
   matching,
   needed,
-  notEmpty,
   optional,
   type Rule,
   table,
@@ -36,7 +35,9 @@ import { webhooksRule } from './webhook-rules.ts'
 /** Returns the settings for one environment. Throws ApiError `misconfigured` with the issues. */
 export type SettingsFor<E> = (env: E) => Settings
 
-export type LoadedSettings = { readonly ok: true; readonly settings: Settings } | InvalidSettings
+export type LoadedSettings<S extends Settings = Settings> =
+  | { readonly ok: true; readonly settings: S }
+  | InvalidSettings
 
 interface InvalidSettings {
   readonly ok: false
@@ -51,13 +52,16 @@ export const whyInvalid = ({ issues, thrown = [] }: InvalidSettings): string =>
   [issues.map(({ path }) => path || 'settings').join(', '), ...thrown].join('; ')
 
 /**
- * Returns settings that depend only on the environment. `read` runs once for each environment, or
- * only once if it has no parameter. Issues name paths, never values.
+ * Returns settings that depend only on the environment. A function runs once for each environment
+ * object, and again after it has thrown or returned invalid settings. Settings that are not a
+ * function apply to every environment. Issues name paths, never values.
  */
-export const defineSettings = <E = unknown>(read: (env: E) => SettingsInput): SettingsFor<E> => {
-  const load = (env: E): LoadedSettings => loadWith(settingsRule, read(env))
-  return keepFor(load, read.length === 0 ? 'once' : 'each')
-}
+export const defineSettings = <E = unknown>(
+  given: SettingsInput | ((env: E) => SettingsInput),
+): SettingsFor<E> =>
+  typeof given === 'function'
+    ? keepFor((env) => loadWith(settingsRule, given(env)))
+    : keepFor(() => loadWith(settingsRule, given), 'once')
 
 /** Marks settings that were checked, also by another copy of this package. */
 const CHECKED = Symbol.for('edge-presigner.settings')
@@ -66,7 +70,11 @@ const CHECKED = Symbol.for('edge-presigner.settings')
  * Checks `input` with `rule` and returns the frozen result. By default, issues use TypeScript's
  * terms.
  */
-export function loadWith(rule: Rule<Settings>, input: unknown, words?: Words): LoadedSettings {
+export function loadWith<S extends Settings>(
+  rule: Rule<S>,
+  input: unknown,
+  words?: Words,
+): LoadedSettings<S> {
   const checked = check(rule, input, words)
   if (!checked.ok) return checked
   const issues = unknownAliases(checked.value)
@@ -75,27 +83,47 @@ export function loadWith(rule: Rule<Settings>, input: unknown, words?: Words): L
     : { ok: true, settings: deepFreeze(Object.defineProperty(checked.value, CHECKED, {})) }
 }
 
+/** From this many environments on, each request seems to have its own. */
+const MANY_ENVIRONMENTS = 100
+
 /**
- * Caches the result of `make` for each environment, or for all of them if `make` has no parameter.
- * Doesn't cache errors.
+ * Caches the result of `make` for each environment object, or for all of them. Doesn't cache errors,
+ * or results that `isFinal` refuses. Warns if each request seems to have its own environment.
  */
-export function keepEach<E, T>(make: (env: E) => T, takesNone = make.length === 0): (env: E) => T {
+export function keepEach<E, T>(
+  make: (env: E) => T,
+  times: 'each' | 'once' = 'each',
+  isFinal: (value: T) => boolean = () => true,
+): (env: E) => T {
   const kept = new WeakMap<object, { readonly value: T }>()
   const everyone = {}
+  let count = 0
   return (env) => {
-    const owner = !takesNone && typeof env === 'object' && env !== null ? env : everyone
-    const known = kept.get(owner) ?? { value: make(env) }
-    kept.set(owner, known)
-    return known.value
+    const owner = times === 'each' && typeof env === 'object' && env !== null ? env : everyone
+    const known = kept.get(owner)
+    if (known !== undefined) return known.value
+    const value = make(env)
+    if (isFinal(value)) {
+      kept.set(owner, { value })
+      count += 1
+      if (count === MANY_ENVIRONMENTS)
+        logWarning('each request has its own environment', {
+          reason: 'pass a value instead of a function',
+        })
+    }
+    return value
   }
 }
 
-/** Runs `load` once, or once for each environment. Throws `misconfigured` with its issues. */
+/**
+ * Runs `load` once, or once for each environment, until it succeeds. Throws `misconfigured` with its
+ * issues.
+ */
 export function keepFor<E>(
   load: (env: E) => LoadedSettings,
   times: 'each' | 'once' = 'each',
 ): SettingsFor<E> {
-  const kept = keepEach(load, times === 'once')
+  const kept = keepEach(load, times, ({ ok }) => ok)
   return (env) => {
     const loaded = kept(env)
     if (loaded.ok) return loaded.settings
@@ -171,18 +199,6 @@ const linkBaseRule: Rule<string> = text((value) => {
     if (/^https?:$/.test(protocol) && origin + path === value && isPlain) return null
   }
   return 'must be an origin and a path without "/" at the end, such as https://app.example.com/media'
-})
-
-const instant: Rule<number> = (value, place) =>
-  value instanceof Date && !Number.isNaN(value.getTime())
-    ? value.getTime()
-    : breaks(place, 'must be a valid Date')
-
-const credentialsRule: Rule<Credentials> = table({
-  accessKeyId: accessKey,
-  secretAccessKey: accessKey,
-  sessionToken: optional(notEmpty, null),
-  expiresAt: optional(instant, Infinity),
 })
 
 const settingsRule: Rule<Settings> = also(

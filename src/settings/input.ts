@@ -14,6 +14,12 @@ export interface CredentialsInput {
   readonly expiresAt?: Date | undefined
 }
 
+/**
+ * Returns credentials that are fetched, such as those of an instance role. Called on first use, and
+ * again before they expire, once for all requests that wait. `signal` aborts after ten seconds.
+ */
+export type FetchCredentials = (call: { readonly signal: AbortSignal }) => Promise<CredentialsInput>
+
 /** One bucket. docs/configuration.md describes each member. */
 export interface BucketInput {
   readonly endpoint: string
@@ -23,9 +29,9 @@ export interface BucketInput {
   /** The bucket's name on its server. */
   readonly bucket: string
   readonly addressing?: 'path' | 'virtual' | undefined
-  readonly credentials: CredentialsInput
+  readonly credentials: CredentialsInput | FetchCredentials
   /** A key pair for uploads that can't read. Default: `credentials`. */
-  readonly uploadCredentials?: CredentialsInput | undefined
+  readonly uploadCredentials?: CredentialsInput | FetchCredentials | undefined
   /** Maximum size of an upload in bytes. */
   readonly maxBytes?: number | undefined
   readonly postUploads?: boolean | undefined

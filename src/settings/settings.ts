@@ -1,12 +1,12 @@
 import type { ApiKey, JwtSettings, SigningSettings } from '../access/settings.ts'
-import type { Bucket } from '../bucket/bucket.ts'
+import type { ConfiguredBucket } from '../bucket/bucket.ts'
 import type { ImageSize } from '../bucket/image-size.ts'
 import type { Webhook } from '../events/webhook.ts'
 
 /** The settings of one instance: checked, complete and frozen. */
-export interface Settings extends SigningSettings {
+export interface Settings<B extends ConfiguredBucket = ConfiguredBucket> extends SigningSettings {
   /** At least one bucket. The first one is the default. */
-  readonly buckets: readonly [Bucket, ...Bucket[]]
+  readonly buckets: readonly [B, ...B[]]
   readonly apiKeys: readonly ApiKey[]
   /** Null if no JWT is accepted. */
   readonly jwt: JwtSettings | null

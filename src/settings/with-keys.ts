@@ -7,19 +7,21 @@ import type { Settings } from './settings.ts'
  * Returns the settings after importing `publicJwk`, since only the import shows whether the key is
  * valid.
  */
-export function withKeys(loaded: LoadedSettings): LoadedSettings | Promise<LoadedSettings> {
+export function withKeys<S extends Settings>(
+  loaded: LoadedSettings<S>,
+): LoadedSettings<S> | Promise<LoadedSettings<S>> {
   const jwt = loaded.ok ? loaded.settings.jwt : null
   return loaded.ok && jwt?.publicJwk !== undefined
     ? withKey(loaded, loaded.settings, jwt.publicJwk, jwt.algorithms)
     : loaded
 }
 
-async function withKey(
-  loaded: LoadedSettings,
+async function withKey<S extends Settings>(
+  loaded: LoadedSettings<S>,
   { jwtPath }: Settings,
   publicJwk: NonNullable<JwtSettings['publicJwk']>,
   algorithms: readonly string[],
-): Promise<LoadedSettings> {
+): Promise<LoadedSettings<S>> {
   for (const name of algorithms) if (await importPublicKey(publicJwk, name)) return loaded
   const message = 'must be a valid public key. RSA keys need at least 2048 bits'
   return { ok: false, issues: [{ path: `${jwtPath}.publicJwk`, message }] }

@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import type { Bucket } from '../bucket/bucket.ts'
+import type { ConfiguredBucket } from '../bucket/bucket.ts'
 import { isNewObjectKey } from '../keys/new-key.ts'
 import { type ObjectKey, objectKeyError, parseObjectKey } from '../keys/object-key.ts'
 
@@ -139,14 +139,14 @@ const R2_ACCOUNT =
   /(?:\/\/|\.)([0-9a-f]{32})\.(?:[a-z0-9-]+\.)?r2\.cloudflarestorage\.com(?::\d+)?$/i
 
 /** Tells whether `bucket` is at another Cloudflare account. Most hosts don't name an account. */
-const isOfOther = (account: string, { origin, publicAddress }: Bucket): boolean => {
+const isOfOther = (account: string, { origin, publicAddress }: ConfiguredBucket): boolean => {
   const own = (R2_ACCOUNT.exec(origin) ?? R2_ACCOUNT.exec(publicAddress.origin))?.[1]
   return own !== undefined && own.toLowerCase() !== account.toLowerCase()
 }
 
 /** Where to look for an object: aliases of one bucket, and the key as that bucket stores it. */
 export interface Place {
-  readonly aliases: readonly [Bucket, ...Bucket[]]
+  readonly aliases: readonly [ConfiguredBucket, ...ConfiguredBucket[]]
   readonly key: ObjectKey
 }
 
@@ -156,7 +156,7 @@ export interface Place {
  * `managedPrefixes` of the bucket.
  */
 export function placesOf(
-  buckets: readonly Bucket[],
+  buckets: readonly ConfiguredBucket[],
   { bucket: name, account, key }: Notification,
 ): Place[] | Drop {
   const named = buckets.filter((bucket) => bucket.name === name)
@@ -182,5 +182,5 @@ export function placesOf(
   return places.size === 0 ? drop : [...places.values()]
 }
 
-const isManaged = ({ managedPrefixes }: Bucket, key: ObjectKey): boolean =>
+const isManaged = ({ managedPrefixes }: ConfiguredBucket, key: ObjectKey): boolean =>
   isNewObjectKey(key) || managedPrefixes.some((prefix) => key.startsWith(prefix))

@@ -1,4 +1,5 @@
-import type { Bucket } from '../bucket/bucket.ts'
+import type { Bucket, ConfiguredBucket } from '../bucket/bucket.ts'
+import { openBucket } from '../bucket/credential-source.ts'
 import { asApiError } from '../errors/api-error.ts'
 import type { WarningText } from '../errors/warnings.ts'
 import type { Announcer, Background } from '../events/announcer.ts'
@@ -33,10 +34,12 @@ export const SETTLED_SECONDS = 90
 
 /** What recording needs apart from the bucket. */
 export interface Recorder {
-  readonly buckets: readonly Bucket[]
+  readonly buckets: readonly ConfiguredBucket[]
+  /** Returns the bucket with its credentials. */
+  readonly open: (bucket: ConfiguredBucket, now: Date) => Bucket | Promise<Bucket>
   readonly index: FileIndex
   /** Purges the edge copies of an object. */
-  readonly purge: (bucket: Bucket, key: ObjectKey) => Promise<void>
+  readonly purge: (bucket: ConfiguredBucket, key: ObjectKey) => Promise<void>
   /** Null if nobody listens. */
   readonly announce: Announce | null
 }
@@ -46,13 +49,14 @@ export interface Recorder {
  * doesn't tell who uploaded an object.
  */
 export const recorderOf = (
-  buckets: readonly Bucket[],
+  buckets: readonly ConfiguredBucket[],
   index: FileIndex,
-  objects: { purge(bucket: Bucket, keys: readonly ObjectKey[]): Promise<void> },
+  objects: { purge(bucket: ConfiguredBucket, keys: readonly ObjectKey[]): Promise<void> },
   events: Announcer | null,
   background: Background,
 ): Recorder => ({
   buckets,
+  open: (bucket, now) => openBucket(bucket, now, background),
   index,
   purge: (bucket, key) => objects.purge(bucket, [key]),
   announce:
@@ -132,17 +136,20 @@ const isYoung = (head: ObjectHead | null, now: Date): head is ObjectHead =>
 
 /** Settles one object. All aliases that know it are brought up to date, or else the first one. */
 async function settle(
-  { index, purge, announce }: Recorder,
+  { open, index, purge, announce }: Recorder,
   { aliases, key }: Place,
   now: Date,
   isFirstLook: boolean,
 ): Promise<Look> {
-  const [first] = aliases
+  const first = await open(aliases[0], now)
   const seen = await headObject(first, key, now)
   if (isYoung(seen, now)) return seen
   // As late as possible, so that a record with an owner that is written meanwhile is seen.
   const entries = await Promise.all(
-    aliases.map(async (bucket) => ({ bucket, known: await index.get(bucket.alias, key) })),
+    aliases.map(async (alias) => ({
+      bucket: await open(alias, now),
+      known: await index.get(alias.alias, key),
+    })),
   )
   const held = entries.flatMap(({ bucket, known }) => (known === null ? [] : { bucket, known }))
   // A record that differs may be newer than the bucket's answer, so this asks again.

@@ -233,7 +233,7 @@ export const isSameUpload = (
  * has the same result.
  */
 export const toRecord = (
-  { alias }: Bucket,
+  { alias }: Pick<Bucket, 'alias'>,
   key: ObjectKey,
   name: string,
   owner: string | null,

@@ -2,7 +2,7 @@ import type * as z from 'zod/mini'
 import { requireScope } from '../access/principal.ts'
 import { MAX_OBJECT_BYTES, MAX_PUT_BYTES } from '../bucket/limits.ts'
 import { ApiError } from '../errors/api-error.ts'
-import { chooseBucket } from '../http/choose-bucket.ts'
+import { chooseOpenBucket } from '../http/choose-bucket.ts'
 import { timeOf } from '../http/deadline.ts'
 import { newApp } from '../http/new-app.ts'
 import { json } from '../http/responses.ts'
@@ -49,7 +49,7 @@ export const companionRoutes = newApp()
         }),
       ),
     )
-    const bucket = chooseBucket(c, undefined, null)
+    const bucket = await chooseOpenBucket(c, undefined, null)
     const mimetype = s3Type(type)
     const named = nameFile(c, bucket, {
       ...namesOf(filename, objectKey, flagOf(overwrite)),
@@ -72,7 +72,7 @@ export const companionRoutes = newApp()
     const body = startBody.safeParse(await readBody(c, MAX_BODY_BYTES))
     if (!body.success) throw badRequest(startError(body.error.issues[0]))
     const { filename, type, metadata, objectKey, overwrite } = body.data
-    const bucket = chooseBucket(c, undefined, null)
+    const bucket = await chooseOpenBucket(c, undefined, null)
     const named = nameFile(c, bucket, {
       ...namesOf(filename, objectKey, overwrite),
       mimetype: s3Type(type) ?? DEFAULT_TYPE,

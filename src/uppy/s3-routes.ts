@@ -10,7 +10,7 @@ import { MAX_PARTS, MAX_PARTS_BODY_BYTES } from '../bucket/limits.ts'
 import { ApiError } from '../errors/api-error.ts'
 import { configure, unauthenticated } from '../http/admit.ts'
 import type { AppContext } from '../http/app-env.ts'
-import { chooseBucket } from '../http/choose-bucket.ts'
+import { chooseOpenBucket } from '../http/choose-bucket.ts'
 import { fileIndexOf, removeDeadline, timeOf } from '../http/deadline.ts'
 import { readForm } from '../http/form-body.ts'
 import { ownBase, requireBase } from '../http/link-host.ts'
@@ -76,7 +76,7 @@ export const s3Routes = newApp()
     await admitOwner(c, policy, key, now)
     requireUpload(c.get('principal'), key, policy.overwrite)
     requireFields(fields, policy.fields)
-    const bucket = chooseBucket(c, policy.bucket, key)
+    const bucket = await chooseOpenBucket(c, policy.bucket, key)
     requireBytes(file.size, bucket, policy.maxBytes)
 
     const { overwrite } = policy
@@ -134,7 +134,7 @@ async function beginStep<Step extends UploadStep>(
   const step = await orCounted(c, () => open(settings, c.req.query('step') ?? '', now))
   const key = parseObjectKey(step.key)
   await admitOwner(c, step, key, now)
-  return { settings, now, step, key, bucket: chooseBucket(c, step.bucket, key) }
+  return { settings, now, step, key, bucket: await chooseOpenBucket(c, step.bucket, key) }
 }
 
 /** Counts a request without a valid credential against its network, as `admit` does. */

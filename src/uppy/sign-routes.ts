@@ -4,7 +4,7 @@ import type { UploadClaims } from '../access/upload-id.ts'
 import type { Bucket } from '../bucket/bucket.ts'
 import { MAX_OBJECT_BYTES, MAX_PUT_BYTES } from '../bucket/limits.ts'
 import type { AppContext } from '../http/app-env.ts'
-import { chooseBucket } from '../http/choose-bucket.ts'
+import { chooseOpenBucket } from '../http/choose-bucket.ts'
 import { timeOf } from '../http/deadline.ts'
 import {
   bucket,
@@ -63,7 +63,7 @@ export const signRoutes = newApp().post('/s3/sign', validateJson(signSchema), as
   const principal = c.get('principal')
   const now = timeOf(c)
   requireScope(principal, 'files:upload')
-  const bucket = chooseBucket(c, request.bucket, uploadId === undefined ? null : key)
+  const bucket = await chooseOpenBucket(c, request.bucket, uploadId === undefined ? null : key)
   if (uploadId === undefined) {
     const { fileName = key, directory, size, sha256 } = request
     const { metadata, cacheControl, contentDisposition, contentEncoding } = request

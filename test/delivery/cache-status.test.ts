@@ -17,7 +17,7 @@ async function cacheStatus(headers: Record<string, string>): Promise<string | nu
   const answer = new Response('x', { headers: { 'Cache-Control': 'public', ...headers } })
   const request = new Request('https://links.example/')
   const now = new Date('2026-11-24T12:00:00Z')
-  const objects = { ...directObjects, open: async () => answer }
+  const objects = { ...directObjects({ waitUntil() {} }), open: async () => answer }
   const response = await serveLink(request, policy, testPlace(objects), now)
   return response.headers.get('Cache-Status')
 }

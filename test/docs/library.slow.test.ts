@@ -98,6 +98,42 @@ const answers = {
 console.log(JSON.stringify(answers))
 `
 
+/** The part of the AWS SDK that the recipe uses. */
+const AWS_SDK = `
+declare module '@aws-sdk/credential-providers' {
+  interface Identity {
+    readonly accessKeyId: string
+    readonly secretAccessKey: string
+    readonly sessionToken?: string
+    readonly expiration?: Date
+  }
+  export function fromNodeProviderChain(): () => Promise<Identity>
+}
+`
+
+/** Signs with what AWS STS answers, as its documentation says. Prints what it was asked, and the URLs. */
+const ROLE_MAIN = `
+import { createSigner } from 'edge-presigner/signer'
+import { settings } from './role-settings.ts'
+
+const asked: string[] = []
+globalThis.fetch = async (_url, init) => {
+  const body = new URLSearchParams(String(init?.body))
+  asked.push([body.get('RoleArn'), body.get('WebIdentityToken')].join())
+  const id = body.get('RoleArn')?.split('/')[1]
+  const Credentials = {
+    AccessKeyId: id, SecretAccessKey: 's', SessionToken: 't', Expiration: Math.floor(Date.now() / 1000) + 600,
+  }
+  const AssumeRoleWithWebIdentityResult = { Credentials }
+  return Response.json({ AssumeRoleWithWebIdentityResponse: { AssumeRoleWithWebIdentityResult } })
+}
+const signer = createSigner(settings({ SIGNING_SECRETS: 'k1:' + '0'.repeat(32) }))
+const read = await signer.downloadUrl('a.png')
+const write = await signer.uploadUrl({ fileName: 'a.png', mimetype: 'image/png' })
+console.log(JSON.stringify({ asked, read: read.url, expiresIn: read.expiresIn, write: write.uploadUrl }))
+`
+const role = (mark: string): string => markedBlock('docs/recipes/aws-roles.md', mark)
+
 const MARKS = [
   'mount',
   'settings',
@@ -129,6 +165,12 @@ beforeAll(() => {
     'node/process.d.ts': 'declare const process: { env: Record<string, string | undefined> }',
     'node/signer.ts': block('signer'),
     'node/settings.ts': block('node-settings'),
+    'node/aws.d.ts': AWS_SDK,
+    'node/instance.ts': role('instance'),
+    'node/assume-role.ts': role('sts'),
+    'node/identity-token.ts': "export const identityToken = async () => 'jwt-of-the-server'",
+    'node/role-settings.ts': role('sts-settings'),
+    'node/role-main.ts': ROLE_MAIN,
     'node/node.ts': block('node'),
     'node/testing.ts': block('testing'),
     'node/main.ts': MAIN,
@@ -151,6 +193,17 @@ describe('the code in docs/library.md', () => {
     expect(await wrong.typeErrors()).toContain('regoin')
     wrong.remove()
   })
+})
+
+it('the recipe for roles of AWS signs with one role for each purpose', async () => {
+  const printed = JSON.parse(await snippets.run('node/role-main.ts', {}))
+  const roleOf = (name: string) => `arn:aws:iam::111122223333:role/files-${name},jwt-of-the-server`
+  expect(printed).toMatchObject({
+    asked: expect.arrayContaining([roleOf('read'), roleOf('write')]),
+    read: expect.stringContaining('files-read%2F'),
+    write: expect.stringContaining('files-write%2F'),
+  })
+  expect(printed.expiresIn).toBeLessThanOrEqual(600)
 })
 
 describe('the table of', () => {

@@ -1,4 +1,3 @@
-import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test'
 import { Hono } from 'hono'
 import { beforeAll, describe, expect, it } from 'vitest'
 import {
@@ -166,27 +165,35 @@ describe('one instance', () => {
     expect(made).toEqual(['settings of a', 'index of a', 'settings of b', 'index of b'])
   })
 
-  it('has one index for all requests when it takes no environment, as on Node', async () => {
-    let made = 0
+  it('takes values instead of functions, for hosts with an environment for each request', async () => {
+    const sent: unknown[] = []
+    const counted: string[] = []
+    const limit = async ({ key }: { key: string }) => {
+      counted.push(key)
+      return { success: true }
+    }
     const { app } = createPresigner(
-      defineSettings(() => settingsInput()),
+      defineSettings(
+        settingsInput({
+          webhooks: [{ url: 'https://hooks.example/', secret: `whsec_${btoa('0'.repeat(32))}` }],
+        }),
+      ),
       {
-        fileIndex: () => {
-          made += 1
-          return memoryFileIndex()
-        },
+        fileIndex: memoryFileIndex(),
+        rateLimiter: { limit },
+        jobQueue: { sendBatch: async (messages) => void sent.push(...messages) },
         authenticate: () => ANN,
         log: () => {},
       },
     )
     const host = new Hono().route('/media', app)
-    for (const _ of [1, 2, 3]) {
-      const context = createExecutionContext()
-      const request = new Request('https://app.example/media/files')
-      expect((await host.fetch(request, { incoming: {} }, context)).status).toBe(200)
-      await waitOnExecutionContext(context)
-    }
-    expect(made).toBe(1)
+    // As on Node: each request has its own environment.
+    const client = (): Omit<Mounted, 'lines'> => clientOf(host, { incoming: {} })
+    const key = await upload(client(), '/media')
+    expect((await client().post('/media/files', { key, name: 'a.png' })).status).toBe(201)
+    expect(await jsonOf(await client().fetch('/media/files'))).toMatchObject({ files: [{ key }] })
+    expect(sent).toHaveLength(1)
+    expect(counted).toEqual(['principal app:ann', 'principal app:ann', 'principal app:ann'])
   })
 
   it('works without an index, and answers not_supported for a list', async () => {

@@ -222,10 +222,11 @@ describe('settings in code', () => {
 })
 
 describe('a settings function', () => {
+  // @threat environment-mixed
   it('runs once for each environment', () => {
     const read = vi.fn((env: { secret: string }) => ({ ...least(), signingSecrets: env.secret }))
-    // A spy has a length of 0, as if it accepted no arguments.
-    const settingsFor = defineSettings((env: { secret: string }) => read(env))
+    // Its length is 0, as if it accepted no arguments.
+    const settingsFor = defineSettings((...given: [{ secret: string }]) => read(...given))
     const [one, other] = ['1', '2'].map((digit) => ({ secret: `k1:${digit.repeat(32)}` }))
     if (one === undefined || other === undefined) throw new Error('There are two.')
     expect(settingsFor(one)).toBe(settingsFor(one))
@@ -233,12 +234,42 @@ describe('a settings function', () => {
     expect(read).toHaveBeenCalledTimes(2)
   })
 
-  it('runs once when it has no parameter, whatever the host passes', () => {
+  it('runs once for what is no object, as in a signer without an environment', () => {
     const read = vi.fn(least)
-    const settingsFor = defineSettings(() => read())
-    expect(settingsFor({})).toBe(settingsFor({}))
+    const settingsFor = defineSettings(read)
     expect(settingsFor(undefined)).toBe(settingsFor(null))
     expect(read).toHaveBeenCalledOnce()
+  })
+
+  it.each([
+    ['throws', () => new Error('not yet')],
+    ['returns invalid settings', () => null],
+  ])('that %s runs again', (_, fail) => {
+    const failure = fail()
+    let fails = true
+    const settingsFor = defineSettings(() => {
+      if (fails && failure !== null) throw failure
+      return fails ? { ...least(), signingSecrets: '' } : least()
+    })
+    const env = {}
+    expect(loadedBy(settingsFor, env).ok).toBe(false)
+    fails = false
+    expect(settingsFor(env)).toBe(settingsFor(env))
+  })
+
+  it('is reported once if each request has its own environment', () => {
+    const warn = vi.spyOn(console, 'warn').mockImplementation(() => {})
+    const settingsFor = defineSettings(least)
+    for (let i = 0; i < 99; i++) settingsFor({})
+    expect(warn).not.toHaveBeenCalled()
+    for (let i = 0; i < 200; i++) settingsFor({})
+    expect(warn.mock.calls.map(([line]) => JSON.parse(line))).toEqual([
+      {
+        warning: 'each request has its own environment',
+        reason: 'pass a value instead of a function',
+      },
+    ])
+    warn.mockRestore()
   })
 
   it('that throws leaves the presigner misconfigured, and only the log has its message', () => {
@@ -252,4 +283,10 @@ describe('a settings function', () => {
       thrown: [expect.stringMatching(/^TypeError: Cannot read [^\n]+\n\s+at /)],
     })
   })
+})
+
+it('settings that are not a function apply to every environment', () => {
+  const settingsFor = defineSettings(least())
+  expect(settingsFor({})).toBe(settingsFor({}))
+  expect(settingsFor(undefined)).toBe(settingsFor({}))
 })

@@ -227,7 +227,72 @@ it('refuses an unknown option', () => {
   expect(() => createSigner(settings, unknown)).toThrow(
     expect.objectContaining({
       code: 'misconfigured',
-      message: 'createSigner: options has unknown members: 1. Known members: now.',
+      message: 'createSigner: options has unknown members: 1. Known members: now, waitUntil.',
     }),
   )
+})
+
+describe('a signer whose credentials are functions', () => {
+  const expiresAt = new Date(Date.parse(NOW) + 600_000)
+  const functions = () => ({
+    read: vi.fn(async () => ({ ...READ, sessionToken: 'r', expiresAt })),
+    write: vi.fn(async () => ({ ...WRITE, sessionToken: 'w', expiresAt })),
+  })
+  const signerWith = (
+    credentials: BucketInput['credentials'],
+    uploadCredentials: BucketInput['uploadCredentials'],
+  ) => {
+    const { files } = input().buckets
+    if (files === undefined) throw new Error('There is one.')
+    return signerOf({ buckets: { files: { ...files, credentials, uploadCredentials } } })
+  }
+
+  it('calls each once, and signs URLs that a server accepts until the credentials expire', async () => {
+    const { read, write } = functions()
+    const { signer: one } = signerWith(read, write)
+    const urls = await Promise.all([
+      one.downloadUrl('a.png'),
+      one.downloadUrl('b.png'),
+      one.uploadUrl({ fileName: 'a.png', mimetype: 'image/png', size: 3 }),
+    ])
+    expect([read.mock.calls.length, write.mock.calls.length]).toEqual([1, 1])
+    expect(urls.map(({ expiresIn }) => expiresIn)).toEqual([600, 600, 300])
+    const [url = ''] = urls.map((made) => ('url' in made ? made.url : ''))
+    expect(
+      verifyPresigned({ method: 'GET', url }, { ...READ, sessionToken: 'r', ...server }).ok,
+    ).toBe(true)
+    await expect(one.downloadUrl('a.png', { expiresIn: 601 })).rejects.toMatchObject({
+      code: 'invalid_expiry',
+    })
+  })
+
+  it('needs none for a link', async () => {
+    const { read, write } = functions()
+    await signerWith(read, write).signer.link('a.png')
+    expect([read.mock.calls.length, write.mock.calls.length]).toEqual([0, 0])
+  })
+
+  it('rejects with credentials_unavailable and the reason', async () => {
+    const cause = new Error('no role')
+    const failing = async () => {
+      throw cause
+    }
+    const { signer: one } = signerWith(failing, WRITE)
+    await expect(one.downloadUrl('a.png')).rejects.toMatchObject({
+      code: 'credentials_unavailable',
+      cause,
+    })
+    expect(
+      await one.uploadUrl({ fileName: 'a.png', mimetype: 'image/png', size: 3 }),
+    ).toMatchObject({ method: 'PUT' })
+  })
+
+  it('hands its call to waitUntil', async () => {
+    const { read, write } = functions()
+    const { settings } = signerWith(read, write)
+    const kept: Promise<unknown>[] = []
+    const waitUntil = (work: Promise<unknown>) => void kept.push(work)
+    await createSigner(settings, { now: fixedClock(NOW), waitUntil }).downloadUrl('a.png')
+    expect(kept).toHaveLength(2)
+  })
 })

@@ -2,6 +2,7 @@ import { reset } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import fc from 'fast-check'
 import { afterEach, describe, expect, inject, it, vi } from 'vitest'
+import { openBucket } from '../../src/bucket/credential-source.ts'
 import { kvFileIndex } from '../../src/cloudflare/kv-file-index.ts'
 import { ApiError } from '../../src/errors/api-error.ts'
 import type { FileIndex } from '../../src/file-index/file-index.ts'
@@ -46,6 +47,7 @@ const aliased = (alias = 'files') => {
 }
 const recorder = (changes: Partial<Recorder> = {}): Recorder => ({
   buckets: [aliased()],
+  open: (bucket, now) => openBucket(bucket, now, { waitUntil() {} }),
   index,
   purge,
   announce: null,

@@ -1,0 +1,165 @@
+import { ApiError } from '../errors/api-error.ts'
+import { inTime, within } from '../errors/deadline.ts'
+import { describe } from '../errors/describe.ts'
+import { logWarning } from '../errors/warnings.ts'
+import type { Bucket, ConfiguredBucket, Credentials } from './bucket.ts'
+
+/** Keeps work running after the response, and also if the client disconnects. */
+export interface Background {
+  waitUntil(work: Promise<unknown>): void
+}
+
+/** A function of the settings that fetches credentials. */
+export interface CredentialSource {
+  /**
+   * Returns the credentials at `now`, without a promise if they are known. Throws
+   * `credentials_unavailable`, and `storage_busy` at the deadline of `now`.
+   */
+  current(now: Date, background: Background): Credentials | Promise<Credentials>
+}
+
+/** Maximum time of one call. */
+const CALL_MILLISECONDS = 10_000
+/** A cancelled request never finishes its turn, so the turn ends after this time. */
+const TURN_MILLISECONDS = CALL_MILLISECONDS + 500
+const POLL_MILLISECONDS = 20
+/** After a failed call, and at least after each other one, how long there is no other call. */
+const PAUSE_SECONDS = 10
+/** The last call is at most this old. */
+const MAX_AGE_MILLISECONDS = 3_600_000
+/** How long before credentials expire the next call begins. It is at most half of their lifetime. */
+const RENEW_MILLISECONDS = 15 * 60_000
+
+/**
+ * Returns a source that calls `fetchCredentials` on first use, and again before the credentials
+ * expire. Only one request calls it at a time. Known credentials stay in use until they expire, so
+ * that no request waits for a renewal. Requests without any wait for the one that calls: they poll,
+ * since workerd ties a promise to the request that created it. If that request is canceled, one of
+ * them takes over its turn.
+ */
+export function credentialSource(
+  fetchCredentials: (signal: AbortSignal) => Promise<Credentials>,
+): CredentialSource {
+  let known: Credentials | undefined
+  let renewAt = 0
+  let turn: { readonly endsAt: number } | undefined
+  let failure: ApiError | undefined
+  let pauseEndsAt = 0
+
+  const isCalling = () => turn !== undefined && Date.now() < turn.endsAt
+  const isPaused = () => Date.now() < pauseEndsAt
+  const knownAt = (time: number) => (known !== undefined && time < known.expiresAt ? known : null)
+
+  const call = async (now: Date): Promise<void> => {
+    const time = now.getTime()
+    const own = { endsAt: Date.now() + TURN_MILLISECONDS }
+    turn = own
+    const abort = new AbortController()
+    try {
+      const fetched = await within(CALL_MILLISECONDS, fetchCredentials(abort.signal))
+      const left = fetched.expiresAt - time
+      if (left <= 0) throw new Error('The function returned credentials that have expired.')
+      // The same object if nothing has changed, since what is derived for signing is kept by it.
+      if (JSON.stringify(fetched) !== JSON.stringify(known)) known = fetched
+      const age = Math.min(left - Math.min(RENEW_MILLISECONDS, left / 2), MAX_AGE_MILLISECONDS)
+      renewAt = time + Math.max(age, PAUSE_SECONDS * 1000)
+      failure = undefined
+    } catch (cause) {
+      abort.abort()
+      failure = new ApiError(
+        'credentials_unavailable',
+        'The credentials of this bucket could not be fetched. Try again later.',
+        { cause, retryAfterSeconds: PAUSE_SECONDS },
+      )
+      pauseEndsAt = Date.now() + PAUSE_SECONDS * 1000
+      if (knownAt(time)) logWarning('credentials not renewed', { reason: describe(cause) })
+    } finally {
+      if (turn === own) turn = undefined
+    }
+  }
+
+  return {
+    current(now, background) {
+      const time = now.getTime()
+      const callOnce = (): Promise<void> => {
+        const called = call(now)
+        background.waitUntil(called)
+        return called
+      }
+      const usable = knownAt(time)
+      if (usable !== null) {
+        if (time >= renewAt && !isCalling() && !isPaused()) callOnce()
+        return usable
+      }
+      return inTime(Infinity, now, async () => {
+        for (;;) {
+          const fetched = knownAt(time)
+          if (fetched !== null) return fetched
+          if (isCalling()) await poll()
+          else if (failure !== undefined && isPaused()) throw failure
+          else await callOnce()
+        }
+      })
+    },
+  }
+}
+
+const poll = () => new Promise((resolve) => setTimeout(resolve, POLL_MILLISECONDS))
+
+/** Tells whether the credentials of `bucket` are values. */
+export const isOpen = (bucket: ConfiguredBucket): bucket is Bucket =>
+  !(isSource(bucket.credentials) || isSource(bucket.uploadCredentials))
+
+const isSource = (credentials: Credentials | CredentialSource): credentials is CredentialSource =>
+  'current' in credentials
+
+/** Each bucket with its credentials, or with the errors in their place. */
+const opened = new WeakMap<ConfiguredBucket, readonly [read: unknown, write: unknown, Bucket]>()
+
+/**
+ * Returns `bucket` with its credentials at `now`: the same object as long as they are the same, since
+ * what is derived for signing is kept by bucket. Credentials that can't be fetched throw their error
+ * when they are used, so that a download works without those for uploads. Returns no promise if all
+ * of them are values.
+ */
+export const openBucket = (
+  bucket: ConfiguredBucket,
+  now: Date,
+  background: Background,
+): Bucket | Promise<Bucket> => (isOpen(bucket) ? bucket : fetchFor(bucket, now, background))
+
+async function fetchFor(
+  bucket: ConfiguredBucket,
+  now: Date,
+  background: Background,
+): Promise<Bucket> {
+  const { credentials, uploadCredentials } = bucket
+  const fetchOne = async (one: Credentials | CredentialSource) =>
+    isSource(one) ? one.current(now, background) : one
+  const reads = fetchOne(credentials)
+  const writes = uploadCredentials === credentials ? reads : fetchOne(uploadCredentials)
+  const [read, write] = await Promise.allSettled([reads, writes])
+  const kept = opened.get(bucket)
+  if (kept !== undefined && kept[0] === outcome(read) && kept[1] === outcome(write)) return kept[2]
+  const made: Bucket = {
+    ...bucket,
+    get credentials() {
+      return requireValue(read)
+    },
+    get uploadCredentials() {
+      return requireValue(write)
+    },
+  }
+  opened.set(bucket, [outcome(read), outcome(write), made])
+  return made
+}
+
+type Fetched = PromiseSettledResult<Credentials>
+
+const outcome = (fetched: Fetched): unknown =>
+  fetched.status === 'fulfilled' ? fetched.value : fetched.reason
+
+function requireValue(fetched: Fetched): Credentials {
+  if (fetched.status === 'rejected') throw fetched.reason
+  return fetched.value
+}
