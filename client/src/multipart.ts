@@ -12,7 +12,7 @@ import {
   isStartedUpload,
   type StartedUpload,
 } from './responses.ts'
-import type { ResumeSlot } from './resume-slot.ts'
+import type { Drop, ResumeSlot } from './resume-slot.ts'
 import { withRetries } from './retry.ts'
 import { send } from './send.ts'
 
@@ -39,11 +39,12 @@ type Etags = Map<number, string>
 
 /**
  * Uploads the file in parts and records it. `slot` keeps what a later call needs to send only the
- * missing parts. If `signal` cancels the upload, or it can't be resumed, clears `slot` and aborts
- * the upload in the bucket. If `signal` pauses it, keeps both.
+ * missing parts. If `signal` cancels the upload, or it can't be resumed, aborts the upload in the
+ * bucket, and then clears `slot`. If `signal` pauses it, keeps both.
  */
 export async function uploadParts(job: Job, slot: ResumeSlot): Promise<FileRecord> {
   const { api, request, signal } = job
+  const drop = dropWith(api)
   const kept = slot.load()
   let upload: StartedUpload | undefined = kept
   try {
@@ -52,24 +53,25 @@ export async function uploadParts(job: Job, slot: ResumeSlot): Promise<FileRecor
     let record = same && !etags && !request.key ? await recordIfComplete(job, same) : undefined
     if (!record) {
       if (!upload || !etags) {
-        if (kept) abort(api, kept, request.bucket)
+        if (kept) drop(kept, request.bucket)
         // The signal doesn't cancel this request, since an upload without a known id can't be
         // aborted.
         const options = { body: job.body, signal: undefined }
         upload = await call(job, isStartedUpload, 'POST', '/multipart', options)
-        slot.save(upload, (abandoned, bucket) => abort(api, abandoned, bucket))
+        slot.save(upload, drop)
         signal.throwIfAborted()
       }
       record = await sendAll(job, upload, etags ?? new Map())
     }
-    slot.clear()
+    if (upload) slot.clear(upload)
     return record
   } catch (error) {
     // Without a slot, a later call can't find the parts.
     const isCanceled = signal.aborted && !(signal.reason === PAUSE && slot.load())
-    if (isCanceled || hasCode(error, FINAL_CODES)) {
-      slot.clear()
-      if (upload) abort(api, upload, request.bucket)
+    if (upload && (isCanceled || hasCode(error, FINAL_CODES))) {
+      const canceled = upload
+      slot.cancel(canceled)
+      drop(canceled, request.bucket, () => slot.clear(canceled))
     }
     throw error
   }
@@ -80,13 +82,13 @@ async function findParts(
   job: Job,
   { uploadId, key, partSize }: StartedUpload,
 ): Promise<Etags | undefined> {
-  const { file, request, report } = job
+  const { request, report } = job
   const query: UploadQuery = { key, bucket: request.bucket }
   try {
     const etags: Etags = new Map()
     const { parts } = await call(job, isPartList, 'GET', `/multipart/${uploadId}`, { query })
     for (const { partNumber, size, etag } of parts) {
-      if (size !== Math.min(partSize, file.size - (partNumber - 1) * partSize)) continue
+      if (size !== Math.min(partSize, request.size - (partNumber - 1) * partSize)) continue
       etags.set(partNumber, etag)
       report(partNumber, size)
     }
@@ -102,11 +104,11 @@ async function findParts(
  * closed before the response arrived. Under a chosen key, another file may be stored.
  */
 async function recordIfComplete(job: Job, { key }: StartedUpload): Promise<FileRecord | undefined> {
-  const { file, request, report } = job
+  const { request, report } = job
   const body: RecordRequest = { key, name: request.fileName, bucket: request.bucket }
   try {
     const record = await call(job, isFileRecord, 'POST', '/files', { body })
-    report(1, file.size)
+    report(1, request.size)
     return record
   } catch {
     return undefined
@@ -139,10 +141,10 @@ async function sendAll(job: Job, upload: StartedUpload, etags: Etags): Promise<F
 
 /** Sends the parts that are missing in `etags`, several at the same time, and adds them. */
 async function sendParts(job: Job, upload: StartedUpload, etags: Etags): Promise<void> {
-  const { file, report } = job
+  const { file, request, report } = job
   const { partSize } = upload
   const missing: number[] = []
-  for (let n = 1; (n - 1) * partSize < file.size; n++) if (!etags.has(n)) missing.push(n)
+  for (let n = 1; (n - 1) * partSize < request.size; n++) if (!etags.has(n)) missing.push(n)
   const targetsOf = partTargets(job, upload, missing)
   const queue = missing.values()
   const work = async () => {
@@ -157,12 +159,20 @@ async function sendParts(job: Job, upload: StartedUpload, etags: Etags): Promise
   await Promise.all(Array.from({ length: PARALLEL_PARTS }, work))
 }
 
-/** Deletes the parts in the bucket, if the bucket supports it. Runs in the background. */
-function abort(api: Api, { uploadId, key }: StartedUpload, bucket: string | undefined): void {
-  const query: UploadQuery = { key, bucket }
-  const drop = () => api(isNothing, 'DELETE', `/multipart/${uploadId}`, { query })
-  withRetries(new AbortController().signal, drop).catch(() => undefined)
-}
+/**
+ * Returns a function that deletes the parts of an upload, if the bucket supports it. It runs in the
+ * background. Calls `done` unless a later call may delete more.
+ */
+const dropWith =
+  (api: Api): Drop =>
+  ({ uploadId, key }, bucket, done) => {
+    const query: UploadQuery = { key, bucket }
+    const send = () => api(isNothing, 'DELETE', `/multipart/${uploadId}`, { query })
+    withRetries(new AbortController().signal, send).then(
+      done,
+      (error) => hasCode(error, FINAL_CODES) && done?.(),
+    )
+  }
 
 const hasCode = (error: unknown, codes: readonly ErrorCode[]): boolean =>
   error instanceof PresignerError && codes.includes(error.code)

@@ -1,4 +1,4 @@
-import { bytesOf } from './file-bytes.ts'
+import { requireUnchanged } from './file-bytes.ts'
 import type { Job } from './job.ts'
 import type { Stall } from './progress.ts'
 import { inTurn, put } from './put.ts'
@@ -18,7 +18,7 @@ export interface Targets {
  * has expired, tries once more with a new one in each attempt.
  */
 export function send(
-  { report, signal, watch }: Job,
+  { file, request: { size }, report, signal, watch }: Job,
   body: Blob,
   part: number,
   targets: Targets,
@@ -32,7 +32,7 @@ export function send(
       return await attempt()
     } catch (error) {
       signal.throwIfAborted()
-      await bytesOf(body.slice(0, 1)) // a browser doesn't report a changed file
+      await requireUnchanged(file, size, body) // a browser doesn't report it
       if (!refusesUrl(error)) throw error
       targets.drop()
       return await attempt()
