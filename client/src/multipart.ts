@@ -3,7 +3,7 @@ import type { ErrorCode } from './error-code.ts'
 import { call, type Job } from './job.ts'
 import { partTargets } from './part-targets.ts'
 import { PresignerError } from './presigner-error.ts'
-import type { CompleteRequest, RecordRequest, UploadQuery } from './requests.ts'
+import type { CompleteRequest, RecordRequest, StartRequest, UploadQuery } from './requests.ts'
 import {
   type FileRecord,
   isFileRecord,
@@ -56,7 +56,8 @@ export async function uploadParts(job: Job, slot: ResumeSlot): Promise<FileRecor
         if (kept) drop(kept, request.bucket)
         // The signal doesn't cancel this request, since an upload without a known id can't be
         // aborted.
-        const options = { body: job.body, signal: undefined }
+        const body = { ...job.body, startId: newStartId(request) }
+        const options = { body, signal: undefined }
         upload = await call(job, isStartedUpload, 'POST', '/multipart', options)
         slot.save(upload, drop)
         signal.throwIfAborted()
@@ -76,6 +77,10 @@ export async function uploadParts(job: Job, slot: ResumeSlot): Promise<FileRecor
     throw error
   }
 }
+
+/** Returns an id for the start of an upload and its retries. A chosen key needs none. */
+const newStartId = ({ key }: StartRequest): string | undefined =>
+  key ? undefined : `${Date.now()}-${crypto.getRandomValues(new Uint32Array(4)).join('-')}`
 
 /** Returns the complete parts that the bucket has, or undefined if the bucket doesn't list them. */
 async function findParts(
