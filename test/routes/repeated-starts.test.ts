@@ -34,17 +34,21 @@ const foundWith =
     return response
   }
 
-/** A bucket with one upload, whose object it has after one request for it. */
+/** A bucket with one upload, and its object when it is complete. Before, HeadObject is `absent`. */
 function bucketWithOne(script: Parameters<typeof scriptedBucket>[0], absent = MISSING) {
   let mark: string | null = null
+  let isComplete = false
   return scriptedBucket({
     CreateMultipartUpload(request) {
       mark = request.headers.get(MARK)
       return started('id')(request)
     },
     ListParts: [LIST, s3Error(404, 'NoSuchUpload')],
-    CompleteMultipartUpload: completed,
-    HeadObject: [absent, (request) => foundWith(mark)(request)],
+    CompleteMultipartUpload(request) {
+      isComplete = true
+      return completed(request)
+    },
+    HeadObject: (request) => (isComplete ? foundWith(mark) : absent)(request),
     ...script,
   })
 }

@@ -178,6 +178,19 @@ export function largeFileRules(context: () => ClientContext): void {
     await tab.expectGrowth(SIZE)
   })
 
+  it('gets the same key again when the response to the start was lost', async () => {
+    const keys: string[] = []
+    await tab.page.route('**/multipart', async (route) => {
+      const response = await route.fetch()
+      keys.push((await response.json()).key)
+      if (keys.length === 1) await route.abort('connectionreset')
+      else await route.fulfill({ response })
+    })
+    await tab.begin(SIZE, { multipart: true })
+    const { key } = await tab.end()
+    expect(keys).toEqual([key, key])
+  })
+
   it('aborts an upload that has not started', async () => {
     const released = Promise.withResolvers<void>()
     await tab.page.route('**/multipart', async (route) => {
