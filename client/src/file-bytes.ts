@@ -7,22 +7,9 @@ export async function bytesOf(blob: Blob): Promise<ArrayBuffer> {
   try {
     return await blob.arrayBuffer()
   } catch (cause) {
-    throw fileChanged(cause)
+    throw new PresignerError('file_changed', 'The file has changed or no longer exists', { cause })
   }
 }
-
-/**
- * Throws `file_changed` unless `body`, which is `file` or a part of it, still has its bytes, as far
- * as the browser knows. `size` is the file's size when its upload began. In Chromium, a file that no
- * longer exists has size 0, and an empty slice of it reads without an error.
- */
-export async function requireUnchanged(file: Blob, size: number, body: Blob): Promise<void> {
-  if (file.size !== size) throw fileChanged()
-  await bytesOf(size ? body.slice(0, 1) : file)
-}
-
-const fileChanged = (cause?: unknown): PresignerError =>
-  new PresignerError('file_changed', 'The file has changed or no longer exists', { cause })
 
 /**
  * Returns the SHA-256 of `file` in base64, as the API expects it. Reads the whole file into memory.

@@ -8,8 +8,8 @@ import { withRetries } from './retry.ts'
 export interface Job extends Tracker {
   readonly api: Api
   readonly file: Blob
-  /** What identifies the upload. `size` is the file's when the upload began. */
-  readonly request: StartRequest & { readonly size: number }
+  /** What identifies the upload. */
+  readonly request: StartRequest
   /** The same as the API accepts it: with either `fileName` or `key`. */
   readonly body: StartRequest
   /** Cancels all requests of this upload. */

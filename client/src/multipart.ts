@@ -87,13 +87,13 @@ async function findParts(
   job: Job,
   { uploadId, key, partSize }: StartedUpload,
 ): Promise<Etags | undefined> {
-  const { request, report } = job
+  const { file, request, report } = job
   const query: UploadQuery = { key, bucket: request.bucket }
   try {
     const etags: Etags = new Map()
     const { parts } = await call(job, isPartList, 'GET', `/multipart/${uploadId}`, { query })
     for (const { partNumber, size, etag } of parts) {
-      if (size !== Math.min(partSize, request.size - (partNumber - 1) * partSize)) continue
+      if (size !== Math.min(partSize, file.size - (partNumber - 1) * partSize)) continue
       etags.set(partNumber, etag)
       report(partNumber, size)
     }
@@ -109,11 +109,11 @@ async function findParts(
  * closed before the response arrived. Under a chosen key, another file may be stored.
  */
 async function recordIfComplete(job: Job, { key }: StartedUpload): Promise<FileRecord | undefined> {
-  const { request, report } = job
+  const { file, request, report } = job
   const body: RecordRequest = { key, name: request.fileName, bucket: request.bucket }
   try {
     const record = await call(job, isFileRecord, 'POST', '/files', { body })
-    report(1, request.size)
+    report(1, file.size)
     return record
   } catch {
     return undefined
@@ -146,10 +146,10 @@ async function sendAll(job: Job, upload: StartedUpload, etags: Etags): Promise<F
 
 /** Sends the parts that are missing in `etags`, several at the same time, and adds them. */
 async function sendParts(job: Job, upload: StartedUpload, etags: Etags): Promise<void> {
-  const { file, request, report } = job
+  const { file, report } = job
   const { partSize } = upload
   const missing: number[] = []
-  for (let n = 1; (n - 1) * partSize < request.size; n++) if (!etags.has(n)) missing.push(n)
+  for (let n = 1; (n - 1) * partSize < file.size; n++) if (!etags.has(n)) missing.push(n)
   const targetsOf = partTargets(job, upload, missing)
   const queue = missing.values()
   const work = async () => {

@@ -23,7 +23,7 @@ export async function uploadSingle(job: Job, sha256: boolean): Promise<FileRecor
     },
   }
   const etag = await send(job, file, 1, targets)
-  report(1, request.size)
+  report(1, file.size)
   const { fileName: name, bucket } = request
   const record: RecordRequest = {
     key: signed?.key ?? '',
