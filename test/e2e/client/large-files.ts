@@ -98,7 +98,7 @@ export function largeFileRules(context: () => ClientContext): void {
     const [{ key, s3UploadId } = { key: '', s3UploadId: '' }] = tab.parts()
     await tab.page.evaluate(() => {
       void page.abort()
-      setTimeout(() => location.assign('about:blank'))
+      setTimeout(() => Reflect.get(globalThis, 'location').assign('about:blank'))
     })
     await tab.page.waitForURL('about:blank')
     await expect.poll(() => context().hasUpload(key, s3UploadId)).toBe(false)
