@@ -92,6 +92,7 @@ export function createApi({
           headers: sent,
           credentials,
           body: body ? JSON.stringify(body) : null,
+          keepalive: method === 'DELETE', // the page may be closing
           signal: signal ? AbortSignal.any([signal, timeout]) : timeout,
         })
         noteResponse(url)

@@ -3,7 +3,7 @@ import type { ErrorCode } from './error-code.ts'
 import { call, type Job } from './job.ts'
 import { partTargets } from './part-targets.ts'
 import { PresignerError } from './presigner-error.ts'
-import type { CompleteRequest, RecordRequest, UploadQuery } from './requests.ts'
+import type { CompleteRequest, RecordRequest, StartRequest, UploadQuery } from './requests.ts'
 import {
   type FileRecord,
   isFileRecord,
@@ -12,7 +12,7 @@ import {
   isStartedUpload,
   type StartedUpload,
 } from './responses.ts'
-import type { ResumeSlot } from './resume-slot.ts'
+import type { Drop, ResumeSlot } from './resume-slot.ts'
 import { withRetries } from './retry.ts'
 import { send } from './send.ts'
 
@@ -39,11 +39,12 @@ type Etags = Map<number, string>
 
 /**
  * Uploads the file in parts and records it. `slot` keeps what a later call needs to send only the
- * missing parts. If `signal` cancels the upload, or it can't be resumed, clears `slot` and aborts
- * the upload in the bucket. If `signal` pauses it, keeps both.
+ * missing parts. If `signal` cancels the upload, or it can't be resumed, aborts the upload in the
+ * bucket, and then clears `slot`. If `signal` pauses it, keeps both.
  */
 export async function uploadParts(job: Job, slot: ResumeSlot): Promise<FileRecord> {
   const { api, request, signal } = job
+  const drop = dropWith(api)
   const kept = slot.load()
   let upload: StartedUpload | undefined = kept
   try {
@@ -52,28 +53,34 @@ export async function uploadParts(job: Job, slot: ResumeSlot): Promise<FileRecor
     let record = same && !etags && !request.key ? await recordIfComplete(job, same) : undefined
     if (!record) {
       if (!upload || !etags) {
-        if (kept) abort(api, kept, request.bucket)
+        if (kept) drop(kept, request.bucket)
         // The signal doesn't cancel this request, since an upload without a known id can't be
         // aborted.
-        const options = { body: job.body, signal: undefined }
+        const body = { ...job.body, startId: newStartId(request) }
+        const options = { body, signal: undefined }
         upload = await call(job, isStartedUpload, 'POST', '/multipart', options)
-        slot.save(upload, (abandoned, bucket) => abort(api, abandoned, bucket))
+        slot.save(upload, drop)
         signal.throwIfAborted()
       }
       record = await sendAll(job, upload, etags ?? new Map())
     }
-    slot.clear()
+    if (upload) slot.clear(upload)
     return record
   } catch (error) {
     // Without a slot, a later call can't find the parts.
     const isCanceled = signal.aborted && !(signal.reason === PAUSE && slot.load())
-    if (isCanceled || hasCode(error, FINAL_CODES)) {
-      slot.clear()
-      if (upload) abort(api, upload, request.bucket)
+    if (upload && (isCanceled || hasCode(error, FINAL_CODES))) {
+      const canceled = upload
+      slot.cancel(canceled)
+      drop(canceled, request.bucket, () => slot.clear(canceled))
     }
     throw error
   }
 }
+
+/** Returns an id for the start of an upload and its retries. A chosen key needs none. */
+const newStartId = ({ key }: StartRequest): string | undefined =>
+  key ? undefined : `${Date.now()}-${crypto.getRandomValues(new Uint32Array(4)).join('-')}`
 
 /** Returns the complete parts that the bucket has, or undefined if the bucket doesn't list them. */
 async function findParts(
@@ -157,12 +164,20 @@ async function sendParts(job: Job, upload: StartedUpload, etags: Etags): Promise
   await Promise.all(Array.from({ length: PARALLEL_PARTS }, work))
 }
 
-/** Deletes the parts in the bucket, if the bucket supports it. Runs in the background. */
-function abort(api: Api, { uploadId, key }: StartedUpload, bucket: string | undefined): void {
-  const query: UploadQuery = { key, bucket }
-  const drop = () => api(isNothing, 'DELETE', `/multipart/${uploadId}`, { query })
-  withRetries(new AbortController().signal, drop).catch(() => undefined)
-}
+/**
+ * Returns a function that deletes the parts of an upload, if the bucket supports it. It runs in the
+ * background. Calls `done` unless a later call may delete more.
+ */
+const dropWith =
+  (api: Api): Drop =>
+  ({ uploadId, key }, bucket, done) => {
+    const query: UploadQuery = { key, bucket }
+    const send = () => api(isNothing, 'DELETE', `/multipart/${uploadId}`, { query })
+    withRetries(new AbortController().signal, send).then(
+      done,
+      (error) => hasCode(error, FINAL_CODES) && done?.(),
+    )
+  }
 
 const hasCode = (error: unknown, codes: readonly ErrorCode[]): boolean =>
   error instanceof PresignerError && codes.includes(error.code)

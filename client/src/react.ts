@@ -47,6 +47,7 @@ export function useUpload(client: Client, options: UseUploadOptions = {}): UseUp
  * of components, or keep it in `useState` or `useMemo`.
  */
 export function useFiles(client: Client, options: UseFilesOptions = {}): UseFilesResult {
+  client = useSettled(client)
   const { prefix, limit, links } = options
   const linksJson = JSON.stringify(links)
   const pages = useMemo(
@@ -56,4 +57,21 @@ export function useFiles(client: Client, options: UseFilesOptions = {}): UseFile
   const state = useSyncExternalStore(pages.subscribe, pages.getSnapshot, pages.getServerSnapshot)
   const { loadMore, refresh, add, remove } = pages
   return { ...state, loadMore, refresh, add, remove }
+}
+
+/** How many renders in a row may each have another client. */
+const MAX_CHANGES = 4
+
+/**
+ * Returns `client`. If each render has another one, which would start a list in each, stays with an
+ * earlier one and reports it once.
+ */
+function useSettled(client: Client): Client {
+  const [seen] = useState({ client, used: client, changes: 0 })
+  seen.changes = seen.client === client ? 0 : seen.changes + 1
+  seen.client = client
+  if (seen.changes < MAX_CHANGES) seen.used = client
+  else if (seen.changes === MAX_CHANGES)
+    console.error('useFiles: another client in each render. Create it outside of components.')
+  return seen.used
 }

@@ -38,6 +38,8 @@ export interface StartRequest extends FileConditions {
   readonly size?: number | undefined
   /** Bytes of each part except the last: 5 MiB to 5 GiB. */
   readonly partSize?: number | undefined
+  /** The client's own id of the upload, so that a repeat gets the same new key. */
+  readonly startId?: string | undefined
   readonly bucket?: string | undefined
 }
 

@@ -8,10 +8,11 @@ const PREFIX = 'edge-presigner:'
 /** Long enough for a page that is closing to release its lock. */
 const LOCK_MILLISECONDS = 1000
 /**
- * On the last day of an upload id, the client drops the upload. The user probably won't return, and
- * after that day the upload can't be aborted.
+ * The lifetime of an upload id. On its last day, the client drops the upload. The user probably
+ * won't return, and after that day the upload can't be aborted.
  */
-const LAST_DAY_MILLISECONDS = 86_400_000
+const DAYS = 7
+const DAY_MILLISECONDS = 86_400_000
 
 /** Identifies an upload: the API's base URL, the file's date, and the options. */
 export type UploadIdentity = readonly [string, number, StartRequest]
@@ -23,12 +24,12 @@ const isRequest = isObject<Pick<StartRequest, 'fileName' | 'bucket'>>({
 const isIdentity: Check<UploadIdentity> = (value): value is UploadIdentity =>
   Array.isArray(value) && isString(value[0]) && isNumber(value[1]) && isRequest(value[2])
 
-/** Deletes the parts of an upload to this API. */
-type Drop = (upload: StartedUpload, bucket: string | undefined) => void
+/** Deletes the parts of an upload to this API. Then calls `done`. */
+export type Drop = (upload: StartedUpload, bucket: string | undefined, done?: () => void) => void
 
 /** What the slot keeps about an upload. */
 export type KeptUpload = StartedUpload & {
-  /** `sampleOf` its file. Missing if an earlier version saved it. */
+  /** `sampleOf` its file. Missing if the upload was canceled, and the bucket may still have it. */
   readonly sample?: unknown
 }
 
@@ -42,7 +43,10 @@ export interface ResumeSlot {
    * have.
    */
   save(upload: StartedUpload, drop: Drop): void
-  clear(): void
+  /** Keeps `upload` only to delete its parts. */
+  cancel(upload: StartedUpload): void
+  /** Removes `upload`, unless the slot already has another one. */
+  clear(upload: StartedUpload): void
 }
 
 /**
@@ -64,10 +68,11 @@ export async function withResumeSlot<T>(
     load: () => use((storage) => read(storage, name)),
     save: (upload, drop) =>
       use((storage) => {
-        sweep(storage, identity?.[0], drop)
-        storage.setItem(name, JSON.stringify({ ...upload, sample }))
+        sweep(storage, identity?.[0], upload, drop)
+        write(storage, name, upload, sample)
       }),
-    clear: () => use((storage) => storage.removeItem(name)),
+    cancel: (upload) => use((storage) => write(storage, name, upload)),
+    clear: (upload) => use((storage) => remove(storage, name, upload)),
   }
   const begin = () => {
     keeps = true
@@ -94,33 +99,45 @@ export async function withResumeSlot<T>(
   }
 }
 
-/** Returns the upload that is saved under `name`, unless it has expired. */
+/** Returns the upload that is saved under `name`. Only the API knows whether it has expired. */
 function read(storage: Storage, name: string): KeptUpload | undefined {
   const upload = parse(storage.getItem(name) ?? '')
-  return isStartedUpload(upload) && Date.parse(upload.expiresAt) > Date.now() ? upload : undefined
+  return isStartedUpload(upload) ? upload : undefined
+}
+
+/** Saves `upload` under `name`. Without a sample, it can't be resumed. */
+const write = (storage: Storage, name: string, upload: StartedUpload, sample?: string): void =>
+  storage.setItem(name, JSON.stringify({ ...upload, sample }))
+
+function remove(storage: Storage, name: string, { uploadId }: StartedUpload): void {
+  if (read(storage, name)?.uploadId === uploadId) storage.removeItem(name)
 }
 
 /**
- * Removes expired uploads. Also removes and drops uploads to the API at `baseUrl` that are about to
- * expire, unless a tab works on them. Keeps what other code of the page saves, also if its name
+ * Removes expired uploads. Drops uploads to the API at `baseUrl` that were canceled or are about to
+ * expire, unless a tab works on them. Compares them with an upload that has `just` started, since
+ * the clock of this machine may be wrong. Keeps what other code of the page saves, also if its name
  * starts with the same prefix.
  */
-function sweep(storage: Storage, baseUrl: string | undefined, drop: Drop): void {
+function sweep(
+  storage: Storage,
+  baseUrl: string | undefined,
+  just: StartedUpload,
+  drop: Drop,
+): void {
   for (const name of Object.keys(storage)) {
     const identity = name.startsWith(PREFIX) && parse(name.slice(PREFIX.length))
     if (!isIdentity(identity)) continue
-    const upload = read(storage, name)
-    if (!upload) {
-      storage.removeItem(name)
-      continue
-    }
     const [base, , { bucket }] = identity
-    if (base !== baseUrl || Date.parse(upload.expiresAt) > Date.now() + LAST_DAY_MILLISECONDS)
-      continue
-    void navigator.locks.request(name, { ifAvailable: true }, (lock) => {
-      if (!lock) return
-      storage.removeItem(name)
-      drop(upload, bucket)
-    })
+    const upload = read(storage, name)
+    const days =
+      (Date.parse(just.expiresAt) - Date.parse(upload?.expiresAt ?? '')) / DAY_MILLISECONDS
+    if (!upload || !(days < DAYS)) storage.removeItem(name)
+    else if (base === baseUrl && (!upload.sample || days > DAYS - 1))
+      void navigator.locks.request(name, { ifAvailable: true }, (lock) => {
+        if (!lock) return
+        write(storage, name, upload)
+        drop(upload, bucket, () => remove(storage, name, upload))
+      })
   }
 }

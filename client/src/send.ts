@@ -32,7 +32,9 @@ export function send(
       return await attempt()
     } catch (error) {
       signal.throwIfAborted()
-      await bytesOf(body.slice(0, 1)) // a browser doesn't report a changed file
+      // A browser doesn't report a changed file. In Chromium, one that had disappeared before its
+      // size was read looks empty, and so does a slice of it.
+      await bytesOf(body.size ? body.slice(0, 1) : body)
       if (!refusesUrl(error)) throw error
       targets.drop()
       return await attempt()

@@ -55,18 +55,15 @@ export async function upload(
   canceled?.throwIfAborted()
 
   const isFile = file instanceof File
-  const request: StartRequest = {
-    ...rest,
-    fileName: fileName ?? (isFile ? file.name : rest.key ? undefined : 'file'),
-    mimetype: file.type || 'application/octet-stream',
-    size: file.size,
-    bucket,
-  }
-  const body = rest.key === undefined ? request : { ...request, fileName: undefined }
+  const { size } = file
+  const name = fileName ?? (isFile ? file.name : rest.key ? undefined : 'file')
+  const mimetype = file.type || typeFromName(name ?? rest.key ?? '')
+  const request = { ...rest, fileName: name, mimetype, size, bucket }
+  const body: StartRequest = rest.key === undefined ? request : { ...request, fileName: undefined }
   const over = new AbortController()
   const signal = AbortSignal.any([over.signal, ...(canceled ? [canceled] : [])])
-  const job = { api, file, request, body, signal, ...trackProgress(file.size, onProgress) }
-  const inParts = file.size > 0 && (multipart ?? (file.size >= MULTIPART_BYTES && !sha256))
+  const job = { api, file, request, body, signal, ...trackProgress(size, onProgress) }
+  const inParts = size > 0 && (multipart ?? (size >= MULTIPART_BYTES && !sha256))
   // A Blob has no name and date to recognize it by after a reload.
   const identity = isFile ? ([origin, file.lastModified, request] as const) : null
   try {
@@ -80,4 +77,10 @@ export async function upload(
   } finally {
     over.abort() // cancels the other parts after one has failed
   }
+}
+
+/** Returns the type of a file whose type the browser doesn't know. Most don't know HEIC. */
+function typeFromName(name: string): string {
+  const [, extension] = /\.(hei[cf])$/i.exec(name) ?? []
+  return extension ? `image/${extension.toLowerCase()}` : 'application/octet-stream'
 }

@@ -9,7 +9,8 @@ import {
 } from '../src/react.ts'
 
 export interface AppProps {
-  readonly client: Client
+  /** A function creates one in each render, as an app should not. */
+  readonly client: Client | (() => Client)
   readonly uploadOptions?: UseUploadOptions
   readonly filesOptions?: UseFilesOptions
   /** Called in each render with what the hooks return. */
@@ -17,7 +18,8 @@ export interface AppProps {
 }
 
 /** Shows what the hooks return. */
-export function App({ client, uploadOptions, filesOptions, onRender }: AppProps) {
+export function App({ client: given, uploadOptions, filesOptions, onRender }: AppProps) {
+  const client = typeof given === 'function' ? given() : given
   const uploads = useUpload(client, uploadOptions)
   const files = useFiles(client, filesOptions)
   onRender?.(uploads, files)

@@ -33,6 +33,8 @@ export interface PageState {
 }
 
 export interface PageMount extends PageClient {
+  /** Creates a client in each render, as an app should not. */
+  readonly clientInRender?: boolean
   readonly prefix?: string
   readonly limit?: number
   readonly links?: boolean | { readonly widths: number[] }

@@ -22,11 +22,12 @@ const current = (): readonly [UseUploadResult, UseFilesResult] => {
 const actions = (): readonly unknown[] =>
   current().flatMap((result) => Object.values(result).filter((each) => typeof each === 'function'))
 
-function Page({ prefix, limit, links, concurrency, multipart, cancels, throws }: PageMount) {
+function Page(props: PageMount) {
+  const { prefix, limit, links, concurrency, multipart, cancels, throws } = props
   useEffect(() => (cancels ? () => current()[0].cancel() : undefined), [cancels])
   return (
     <App
-      client={client}
+      client={props.clientInRender ? () => createClient(props) : client}
       uploadOptions={{
         concurrency,
         fileOptions: { multipart },

@@ -26,7 +26,7 @@ const claimsSchema = z.object({
 
 const secretSchema = z.object({
   s3UploadId: z.string().check(z.minLength(1)),
-  /** Only for a chosen key. */
+  /** Only for a chosen key, or with a `startId`. */
   mark: z.optional(z.string()),
 })
 
@@ -51,7 +51,10 @@ export interface UploadClaims extends UploadScope {
   readonly partSize: number | null
   /** Whether it may replace an object. Only for a key that the client chose. */
   readonly overwrite?: boolean | undefined
-  /** Random text in the metadata of the object that it makes. Only for such a key. */
+  /**
+   * Random text in the metadata of the object that it makes. Only if other uploads may have the same
+   * key: one that the client chose, or with a `startId`.
+   */
   readonly mark?: string | undefined
   /** Maximum size of the file when the upload began, if there was one. */
   readonly maxBytes?: number | undefined

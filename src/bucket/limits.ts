@@ -27,11 +27,14 @@ export const MAX_UPLOAD_SECONDS = 3600
  * the key was created.
  */
 export const MAX_UPLOAD_AGE_SECONDS = 604_800
+/** How far a client's clock may be from the Worker's to choose the time in a new key. */
+export const MAX_SKEW_SECONDS = 600
 /**
  * After this time, no URL can replace the object of a key that the presigner created, since the
- * last signature for an upload in parts has expired. One more day is for a PUT that starts in time
- * and ends late.
+ * last signature for an upload in parts has expired, also if the key has the time of a client. One
+ * more day is for a PUT that starts in time and ends late.
  */
-export const MAX_REPLACEABLE_SECONDS = MAX_UPLOAD_AGE_SECONDS + MAX_UPLOAD_SECONDS + 86_400
+export const MAX_REPLACEABLE_SECONDS =
+  MAX_UPLOAD_AGE_SECONDS + MAX_UPLOAD_SECONDS + MAX_SKEW_SECONDS + 86_400
 /** Maximum lifetime of a link: a year. */
 export const MAX_LINK_SECONDS = 31_536_000

@@ -102,6 +102,7 @@ interface FileNames {
   readonly key?: string | undefined
   readonly directory?: string | undefined
   readonly overwrite?: boolean | undefined
+  readonly startId?: string | undefined
 }
 
 /** Accepts what `allows` accepts, otherwise `name` gets `error`. Also reports it next to other issues. */
@@ -119,6 +120,7 @@ export const oneName = [
   names('fileName', 'is missing', ({ fileName, key }) => (fileName ?? key) !== undefined),
   names('fileName', WITH_KEY, ({ fileName, key }) => !(fileName && key)),
   names('directory', WITH_KEY, ({ directory, key }) => !(directory && key)),
+  names('startId', WITH_KEY, ({ startId, key }) => !(startId && key)),
 ]
 
 /** Checks that only a chosen key has `overwrite`. */

@@ -11,6 +11,7 @@ import { lastSegment } from '../keys/file-name.ts'
 import { requireChoice } from '../keys/new-key.ts'
 import { keyPrefixError, type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
 import { finishMultipart } from '../uploads/finish-multipart.ts'
+import { dropRepeats } from '../uploads/multipart.ts'
 import { newUpload } from '../uploads/new-upload.ts'
 import type { Announce, Recorded } from '../uploads/record.ts'
 import { DIRECTORY, S3_METADATA_NAME } from '../uploads/upload-fields.ts'
@@ -197,6 +198,7 @@ export async function finishUpload(
   // An earlier object may have no record.
   const mayReplace = finished.replaces || upload.overwrite === true
   if (mayReplace) await purgeReplaced(c, bucket, upload.key)
+  c.executionCtx.waitUntil(dropRepeats(bucket, upload, now).catch(() => undefined))
   return finished
 }
 

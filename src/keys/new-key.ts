@@ -18,6 +18,8 @@ export interface NewKeyInput {
   /** Folder under `uploads/`, without slashes at its ends. */
   readonly directory?: string | undefined
   readonly now: Date
+  /** At least 11 bytes for the random part of the key. Default: new ones. */
+  readonly random?: Uint8Array | undefined
 }
 
 /**
@@ -25,11 +27,11 @@ export interface NewKeyInput {
  * first within one directory. The key is in Unicode NFC, like the prefix. Throws `invalid_key` if
  * the directory breaks the rules for keys.
  */
-export function newObjectKey({ fileName, prefix, directory, now }: NewKeyInput): ObjectKey {
+export function newObjectKey({ fileName, prefix, directory, now, random }: NewKeyInput): ObjectKey {
   const folder = directory === undefined ? '' : `${directory.normalize()}/`
   const { stem, extension } = splitFileName(fileName.replaceAll('\\', '/').trim())
   return parseObjectKey(
-    `${prefix}uploads/${folder}${newId(now)}-${slug(stem)}${safeExtension(extension)}`,
+    `${prefix}uploads/${folder}${newId(now, random)}-${slug(stem)}${safeExtension(extension)}`,
   )
 }
 
@@ -77,15 +79,17 @@ export function nameInKey(key: ObjectKey): string {
 }
 
 /** Returns 20 characters: 45 bits of inverted milliseconds, then 55 random bits. */
-function newId(now: Date): string {
+function newId(
+  now: Date,
+  random: Uint8Array = crypto.getRandomValues(new Uint8Array(RANDOM_DIGITS)),
+): string {
   let time = MAX_TIME - now.getTime()
   let id = ''
   for (let i = 0; i < TIME_DIGITS; i++) {
     id = DIGITS.charAt(time % 32) + id
     time = Math.floor(time / 32)
   }
-  for (const byte of crypto.getRandomValues(new Uint8Array(RANDOM_DIGITS)))
-    id += DIGITS.charAt(byte % 32)
+  for (const byte of random.subarray(0, RANDOM_DIGITS)) id += DIGITS.charAt(byte % 32)
   return id
 }
 

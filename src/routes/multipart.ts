@@ -1,4 +1,5 @@
 import * as z from 'zod/mini'
+import { START_ID } from '../access/key-seed.ts'
 import { requireScope } from '../access/principal.ts'
 import {
   MAX_OBJECT_BYTES,
@@ -34,6 +35,9 @@ const startSchema = z
     mimetype: z.string(),
     size: z.optional(z.int().check(z.minimum(1))),
     partSize: z.optional(z.int().check(z.minimum(MIN_PART_BYTES), z.maximum(MAX_PART_BYTES))),
+    startId: z.optional(
+      z.string().check(z.regex(START_ID, 'must be milliseconds, "-" and 16 to 64 characters')),
+    ),
     ...storedWith,
     bucket,
   })

@@ -1,6 +1,6 @@
 import type { XmlElement } from '@rgrove/parse-xml'
 import * as z from 'zod/mini'
-import type { Bucket } from '../bucket/bucket.ts'
+import type { Bucket, Credentials } from '../bucket/bucket.ts'
 import { MAX_PARTS } from '../bucket/limits.ts'
 import { ApiError } from '../errors/api-error.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
@@ -25,6 +25,8 @@ export interface MultipartUpload {
   readonly s3UploadId: string
   /** Whether its complete may replace an object. */
   readonly overwrite?: boolean
+  /** Default: the bucket's upload credentials. */
+  readonly credentials?: Credentials | undefined
 }
 
 /** A part in the list that completes an upload. `etag` with or without its quotes. */
@@ -45,6 +47,7 @@ const RESULTS = {
   ListParts: 'ListPartsResult',
   CompleteMultipartUpload: 'CompleteMultipartUploadResult',
   AbortMultipartUpload: null,
+  ListMultipartUploads: 'ListMultipartUploadsResult',
 } as const
 
 type Operation = keyof typeof RESULTS
@@ -53,7 +56,7 @@ type Operation = keyof typeof RESULTS
 const COMPLETE_TIMEOUT_SECONDS = 120
 
 /** Operations that an upload doesn't need. Credentials that may only put objects may lack them. */
-const OPTIONAL: readonly Operation[] = ['ListParts', 'AbortMultipartUpload']
+const OPTIONAL: readonly Operation[] = ['ListParts', 'AbortMultipartUpload', 'ListMultipartUploads']
 const BAD_PARTS = ['InvalidPart', 'InvalidPartOrder', 'EntityTooSmall']
 
 /** Parts on a page of ListParts. This is S3's own limit. */
@@ -170,11 +173,28 @@ export async function abortMultipartUpload(upload: MultipartUpload, now: Date): 
   }
 }
 
+/**
+ * Calls S3 ListMultipartUploads for the first 1000 uploads whose key starts with `key`. Returns the
+ * S3 ids of those under `key`. Throws `not_supported`, `storage_error` and `storage_busy`.
+ */
+export async function listUploads(bucket: Bucket, key: ObjectKey, now: Date): Promise<string[]> {
+  const query = { uploads: '', prefix: key }
+  const request = { bucket, key: null, method: 'GET', query } as const
+  const page = await callOnce('ListMultipartUploads', request, now)
+  const uploads = page === null ? [] : childrenOf(page, 'Upload')
+  return uploads.flatMap((upload) =>
+    textOf(upload, 'Key') === key ? (textOf(upload, 'UploadId') ?? []) : [],
+  )
+}
+
 const ofUpload = (
   method: 'GET' | 'POST' | 'DELETE',
-  { bucket, key, s3UploadId }: MultipartUpload,
+  { bucket, key, s3UploadId, credentials = bucket.uploadCredentials }: MultipartUpload,
   query: Readonly<Record<string, string>> = {},
-): ObjectRequest => ({ bucket, key, method, query: { ...query, uploadId: s3UploadId } })
+): ObjectRequest => ({
+  ...{ bucket, key, method, credentials },
+  query: { ...query, uploadId: s3UploadId },
+})
 
 const callOnce = (
   operation: Operation,
@@ -184,7 +204,7 @@ const callOnce = (
 ): Promise<XmlElement | null> =>
   withDeadline(timeoutSeconds, now, (signal) => call(operation, request, now, signal))
 
-/** Sends `operation` with the upload credentials. Returns the root element of the response. */
+/** Sends `operation`, by default with the upload credentials. Returns the root element of the response. */
 async function call(
   operation: Operation,
   request: ObjectRequest,
@@ -192,7 +212,7 @@ async function call(
   signal: AbortSignal,
 ): Promise<XmlElement | null> {
   const credentials = request.bucket.uploadCredentials
-  const answer = await ask({ ...request, operation, credentials }, now, signal)
+  const answer = await ask({ credentials, ...request, operation }, now, signal)
   const { status, text } = answer
   const root = readXml(text)
   const result = RESULTS[operation]

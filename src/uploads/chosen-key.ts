@@ -48,13 +48,42 @@ export async function keepExisting<
 }
 
 /**
- * Tells whether `upload` made this object. Only one upload uses a generated key. The object under a
- * chosen key may be older or newer, so it has the mark of its upload.
+ * Tells whether `upload` made this object. Only one upload uses a generated key, unless it has a
+ * `startId`. The object under that key, or a chosen one, may be older or newer, so it has the mark of
+ * its upload.
  */
 export const isOfUpload = (
   head: Pick<ObjectHead, 'mark'>,
   { overwrite, mark }: Pick<UploadClaims, 'overwrite' | 'mark'>,
-): boolean => overwrite === undefined || (mark !== undefined && head.mark === mark)
+): boolean =>
+  (overwrite === undefined && mark === undefined) || (mark !== undefined && head.mark === mark)
+
+/** Tells whether another upload may have the same generated key: one with the same `startId`. */
+export const isRepeatable = ({
+  overwrite,
+  mark,
+}: Pick<UploadClaims, 'overwrite' | 'mark'>): boolean =>
+  overwrite === undefined && mark !== undefined
+
+/**
+ * Throws what `requireVacant` throws before `upload` is complete. Also throws `object_exists` if an
+ * upload with the same `startId` is.
+ */
+export async function requireUnused(
+  bucket: Bucket,
+  upload: Pick<UploadClaims, 'key' | 'overwrite' | 'mark'>,
+  now: Date,
+): Promise<void> {
+  const { key, overwrite } = upload
+  if (!isRepeatable(upload))
+    return requireVacant(bucket, key, overwrite, bucket.conditionalComplete, now)
+  try {
+    await requireVacant(bucket, key, false, bucket.conditionalComplete, now)
+  } catch (error) {
+    // Credentials that can't list objects get a 403 for a key without an object.
+    if (!(error instanceof ApiError && error.code === 'not_supported')) throw error
+  }
+}
 
 /**
  * Returns what the bucket reports about the object that `upload` made: the upload is complete.

@@ -15,7 +15,7 @@ import {
 } from '../storage/multipart.ts'
 import { deleteObject, headObject, type ObjectHead } from '../storage/object.ts'
 import { StorageFailure } from '../storage/storage-failure.ts'
-import { completedObject, isOfUpload, requireVacant } from './chosen-key.ts'
+import { completedObject, isOfUpload, requireUnused } from './chosen-key.ts'
 import { type Announce, type Recorded, recordUpload } from './record.ts'
 import { requireBytes, withLimitOf } from './size-limit.ts'
 
@@ -93,7 +93,7 @@ async function assemble(
     await requireSize(bucket, size, sumOfParts(parts, listed), () =>
       abortMultipartUpload(upload, now).catch(() => undefined),
     )
-  await requireVacant(bucket, key, claims.overwrite, bucket.conditionalComplete, now)
+  await requireUnused(bucket, claims, now)
   await completeMultipartUpload(upload, parts, now)
   return listed !== null
 }

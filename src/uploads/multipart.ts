@@ -1,3 +1,4 @@
+import { keySeed } from '../access/key-seed.ts'
 import type { SigningSettings } from '../access/settings.ts'
 import { sealUploadId, type UploadClaims } from '../access/upload-id.ts'
 import type { Bucket } from '../bucket/bucket.ts'
@@ -11,8 +12,9 @@ import {
   createMultipartUpload,
   type ListedPart,
   listParts,
+  listUploads,
 } from '../storage/multipart.ts'
-import { completedObject, requireVacant } from './chosen-key.ts'
+import { completedObject, isRepeatable, requireVacant } from './chosen-key.ts'
 import { newUpload, uploadSignature } from './new-upload.ts'
 import { partBytes, planParts } from './part-plan.ts'
 import { type UploadConditions, uploadHeaders } from './signed-headers.ts'
@@ -34,6 +36,8 @@ export interface MultipartRequest extends Omit<UploadConditions, 'sha256' | 'ove
   readonly key?: ObjectKey | undefined
   /** Whether the upload may replace an object. Only for a chosen key, undefined otherwise. */
   readonly overwrite?: boolean | undefined
+  /** The client's own id of the upload: a repeat with the same one gets the same new key. */
+  readonly startId?: string | undefined
 }
 
 /** Who uploads. `prefix` is empty or ends with `/`. */
@@ -75,8 +79,10 @@ export async function startMultipart(
   request: MultipartRequest,
   now: Date,
 ): Promise<StartedUpload> {
-  const key = newUpload(bucket, request, prefix, MAX_OBJECT_BYTES, now)
-  const { size } = request
+  const { size, startId } = request
+  const scope = { bucket: bucket.alias, owner }
+  const seed = startId === undefined ? undefined : await keySeed(settings, scope, startId, now)
+  const key = newUpload(bucket, { ...request, seed }, prefix, MAX_OBJECT_BYTES, now)
   const partSize = request.partSize ?? (size === null ? null : planParts(size).partSize)
   return beginMultipart(settings, bucket, { key, owner }, { ...request, partSize }, now)
 }
@@ -94,10 +100,11 @@ export async function beginMultipart(
   },
   now: Date,
 ): Promise<StartedUpload> {
-  const { size, partSize, overwrite, ...conditions } = request
+  const { size, partSize, overwrite, startId, ...conditions } = request
   if (overwrite !== undefined)
     await requireVacant(bucket, key, overwrite, bucket.conditionalComplete, now)
-  const mark = overwrite === undefined ? undefined : crypto.randomUUID()
+  const isOnlyUpload = overwrite === undefined && startId === undefined
+  const mark = isOnlyUpload ? undefined : crypto.randomUUID()
   const marked =
     mark === undefined
       ? conditions
@@ -176,12 +183,28 @@ export async function uploadedParts(
   try {
     return await listParts({ bucket, key, s3UploadId }, now)
   } catch (error) {
-    // After the upload is complete, some servers refuse this to credentials that can't read.
+    // When the upload is over, some servers refuse this to credentials that can't list objects.
     const isDenied = error instanceof ApiError && error.code === 'not_supported'
-    if (isDenied && (await completedObject(bucket, upload, now)) !== null)
+    if (!isDenied) throw error
+    if ((await completedObject(bucket, upload, now)) !== null)
       throw new ApiError('upload_not_found', 'This upload is complete.', { cause: error })
-    throw error
+    const { credentials } = bucket
+    return await listParts({ bucket, key, s3UploadId, credentials }, now).catch((other) => {
+      const isGone = other instanceof ApiError && other.code === 'upload_not_found'
+      throw isGone ? other : error
+    })
   }
+}
+
+/**
+ * Aborts the other uploads that began with the `startId` of `upload`, which is complete, if the bucket
+ * lists uploads. Their answers never arrived. Otherwise, the bucket's lifecycle rule removes them.
+ */
+export async function dropRepeats(bucket: Bucket, upload: UploadClaims, now: Date): Promise<void> {
+  const { key } = upload
+  if (!isRepeatable(upload)) return
+  for (const s3UploadId of await listUploads(bucket, key, now))
+    await abortMultipartUpload({ bucket, key, s3UploadId }, now)
 }
 
 /**

@@ -1,3 +1,4 @@
+import type { KeySeed } from '../access/key-seed.ts'
 import type { Bucket, Credentials } from '../bucket/bucket.ts'
 import { newObjectKey } from '../keys/new-key.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
@@ -19,6 +20,8 @@ export interface NewFile {
   readonly size: number | null | undefined
   /** The key that the caller chose, or undefined for a new key. */
   readonly key?: ObjectKey | undefined
+  /** Makes the new key, in place of the time and random bytes. */
+  readonly seed?: KeySeed | undefined
 }
 
 /**
@@ -28,12 +31,12 @@ export interface NewFile {
  */
 export function newUpload(
   bucket: Bucket,
-  { key: chosen, fileName, mimetype, directory, size }: NewFile,
+  { key: chosen, fileName, mimetype, directory, size, seed }: NewFile,
   prefix: string,
   s3Max: number,
   now: Date,
 ): ObjectKey {
-  const key = chosen ?? newObjectKey({ fileName, prefix, directory, now })
+  const key = chosen ?? newObjectKey({ fileName, prefix, directory, now, ...seed })
   requireContentType(mimetype, key, bucket)
   if (size === undefined) requireStatedSize(bucket)
   else if (size !== null) requireBytes(size, bucket, s3Max)

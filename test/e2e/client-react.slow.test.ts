@@ -95,6 +95,19 @@ describeWith([CHROMIUM], 'the hooks for React', () => {
       return () => resolve(null)
     }
 
+    it('reports once that a client is created in each render, and lists the files', async () => {
+      await emptyIndex()
+      const page = await open({ clientInRender: true })
+      await page.isReady()
+      await page.mount({ clientInRender: true, again: true, prefix: 'team/' })
+      await expect.poll(async () => (await page.state()).files.isFetching).toBe(false)
+      await page.tab.context().close()
+      expect(page.requests.filter((request) => request === 'GET /files').length).toBeLessThan(8)
+      expect(page.errors).toEqual([
+        'useFiles: another client in each render. Create it outside of components.',
+      ])
+    })
+
     it('uploads some files at a time, and lists them at once, with links', async () => {
       await emptyIndex()
       await using page = await open({ links: true, concurrency: 2 })

@@ -3,6 +3,7 @@ import { vi } from 'vitest'
 /** The S3 operations that the Worker uses, by method and query. */
 export type Operation =
   | 'CreateMultipartUpload'
+  | 'ListMultipartUploads'
   | 'ListParts'
   | 'CompleteMultipartUpload'
   | 'AbortMultipartUpload'
@@ -25,6 +26,7 @@ export type Answer = (sent: Sent) => Response | Promise<Response>
 
 const OPERATIONS: Readonly<Record<string, Operation>> = {
   'POST uploads': 'CreateMultipartUpload',
+  'GET uploads': 'ListMultipartUploads',
   'GET uploadId': 'ListParts',
   'POST uploadId': 'CompleteMultipartUpload',
   'DELETE uploadId': 'AbortMultipartUpload',
@@ -94,6 +96,17 @@ export const started = (uploadId: string): Answer =>
     200,
     `<InitiateMultipartUploadResult><UploadId>${uploadId}</UploadId></InitiateMultipartUploadResult>`,
   )
+
+/** Returns a page of ListMultipartUploads. */
+export const listedUploads = (...uploads: readonly { key: string; id: string }[]): Answer => {
+  const list = uploads.map(
+    ({ key, id }) => `<Upload><Key>${key}</Key><UploadId>${id}</UploadId></Upload>`,
+  )
+  return answer(
+    200,
+    `<ListMultipartUploadsResult>${list.join('')}<IsTruncated>false</IsTruncated></ListMultipartUploadsResult>`,
+  )
+}
 
 /** Returns one part as ListParts writes it, with `etag` as in the XML. */
 export const partXml = (partNumber: number | string, size: number | string, etag: string): string =>

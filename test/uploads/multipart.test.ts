@@ -38,6 +38,25 @@ async function claimsOf(changes: Partial<MultipartRequest>) {
 
 afterEach(() => vi.unstubAllGlobals())
 
+// @threat upload-repeated
+it('has another key for the same startId of another principal or bucket', async () => {
+  const startId = `${NOW.getTime()}-0123456789abcdef`
+  const keyFor = async (alias: string, id: string) => {
+    scriptedBucket({ CreateMultipartUpload: started('id') })
+    const request = { ...FILE, startId }
+    const by = { id, prefix: 'shared/' }
+    const of = testBucket({ alias, uploadCredentials: WRITER })
+    return (await startMultipart(config(), of, by, request, NOW)).key
+  }
+  const keys = [
+    await keyFor('files', 'key:alice'),
+    await keyFor('files', 'key:bob'),
+    await keyFor('videos', 'key:alice'),
+  ]
+  expect(new Set(keys).size).toBe(3)
+  expect(await keyFor('files', 'key:alice')).toBe(keys[0])
+})
+
 describe('a new upload', () => {
   it('is bound to bucket, key and principal, and holds the name and size of its file', async () => {
     expect(await claimsOf({})).toMatchObject({

@@ -61,6 +61,24 @@ describe('an upload in a bucket with all operations', () => {
     )
   })
 
+  it('is 404 after it was aborted elsewhere, even when the server then denies the list', async () => {
+    const buckets = { files: { ...s3rverBucket(), uploadCredentials: 'WRITE' } }
+    const keys = { WRITE_ACCESS_KEY_ID: 'writer', WRITE_SECRET_ACCESS_KEY: 'secret' }
+    const writer = testWorker({ BUCKETS: buckets, ...keys })
+    const sent = scriptedBucket({
+      CreateMultipartUpload: started('id'),
+      ListParts: [s3Error(403, 'AccessDenied'), s3Error(404, 'NoSuchKey')],
+      HeadObject: answer(404),
+    })
+    const response = await writer.fetch(companionPath(await startCompanion(writer)))
+    expect(await uppyRefusal(response)).toBe('404 The bucket no longer has this upload.')
+    const [first, second] = sent
+      .filter(({ operation }) => operation === 'ListParts')
+      .map(({ headers }) => headers.get('Authorization'))
+    expect(first).toContain('Credential=writer/')
+    expect(second).toContain('Credential=S3RVER/')
+  })
+
   it('is aborted with an empty object as the response, even when repeated', async () => {
     scriptedBucket({
       CreateMultipartUpload: started('id'),

@@ -39,6 +39,10 @@ export const multipartOperations: Operations = {
           "Bytes, at most 5 TiB or the bucket's `maxBytes`. Without it, the size of each part is stated when it is signed.",
         maximum: MAX_OBJECT_BYTES,
       },
+      startId: {
+        description:
+          'Your own id of this upload: milliseconds since 1970, `-`, and 16 to 64 random characters. If you repeat the request with the same id, because its response was lost, the new key is the same, and completing one upload aborts the others. Not with `key`.',
+      },
       partSize: {
         description:
           'Bytes of each part except the last. By default 8 MiB, or more if a file of `size` needs it, or less if a file must be smaller. The file may have at most 10,000 parts.',

@@ -67,6 +67,16 @@ export function callRules(context: () => ClientContext): void {
     expect(await tab.progress()).toEqual([0])
   })
 
+  it('knows the type of a HEIC image that the browser does not know', async () => {
+    const photo = { name: 'IMG_0001.HEIC', type: '', size: 10, lastModified: 1 }
+    await tab.page.evaluate((file) => page.begin(file), photo)
+    expect(await tab.end()).toMatchObject({ mimetype: 'image/heic' })
+    await tab.page.evaluate((file) => page.begin(file, { fileName: 'b.heif' }), photo)
+    expect(await tab.end()).toMatchObject({ mimetype: 'image/heif' })
+    await tab.page.evaluate((file) => page.begin(file, { fileName: 'heic' }), photo)
+    expect(await tab.end()).toMatchObject({ mimetype: 'application/octet-stream' })
+  })
+
   it('uploads a Blob', async () => {
     const { value } = await tab.page.evaluate(() => page.uploadBlob('text'))
     expect(value).toMatchObject({ name: 'file', mimetype: 'text/plain', size: 4 })

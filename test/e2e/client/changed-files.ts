@@ -61,6 +61,41 @@ export function changedFileRules(context: () => ClientContext): void {
     },
   )
 
+  it('fails immediately when the file was deleted before its last parts were read', async () => {
+    const path = join(directory, 'long.bin')
+    await writeFile(path, patternBytes(5 * PART_BYTES + 1000))
+    await chooseFromDisk(tab.page, 'input', path)
+    const held = Promise.withResolvers<null>()
+    context().proxy.failure = () => held.promise
+    await tab.page.evaluate(() => page.beginChosen({ multipart: true }))
+    await expect.poll(() => tab.parts().length).toBe(4)
+    await rm(path)
+    held.resolve(null)
+    expect(await tab.failure()).toMatchObject({ code: 'file_changed', status: 0 })
+    expect(await tab.stalls()).toEqual([])
+    expect(await tab.progress()).not.toContain(Number.NaN)
+    await expectDropped()
+  })
+
+  it.each(['before', 'after'])(
+    'fails immediately when a small file was deleted %s its size was read',
+    async (when) => {
+      const path = join(directory, 'gone.bin')
+      await writeFile(path, 'here')
+      await chooseFromDisk(tab.page, 'input', path)
+      if (when === 'after')
+        await tab.page.locator('input').evaluate((input) => Reflect.get(input, 'files')[0].size)
+      await rm(path)
+      for (const options of [{}, { multipart: true }, { sha256: true }]) {
+        await tab.page.evaluate((given) => page.beginChosen(given), options)
+        const message = 'The file has changed or no longer exists'
+        expect(await tab.failure()).toMatchObject({ code: 'file_changed', message })
+        expect(await tab.stalls()).toEqual([])
+      }
+      expect(context().proxy.requests.filter(({ status }) => status === 200)).toEqual([])
+    },
+  )
+
   it('does not resume with other content, and aborts the old upload', async () => {
     holdAfter(1)
     await tab.begin(SIZE, { multipart: true })

@@ -93,6 +93,67 @@ export function largeFileRules(context: () => ClientContext): void {
     expect(tab.partNumbers()).toEqual([1, 2, 3])
   })
 
+  it('leaves no parts when the page closes as soon as the upload is aborted', async () => {
+    await beginHalf(tab, context())
+    const [{ key, s3UploadId } = { key: '', s3UploadId: '' }] = tab.parts()
+    await tab.page.evaluate(() => {
+      void page.abort()
+      setTimeout(() => Reflect.get(globalThis, 'location').assign('about:blank'))
+    })
+    await tab.page.waitForURL('about:blank')
+    await expect.poll(() => context().hasUpload(key, s3UploadId)).toBe(false)
+  })
+
+  it('remembers an aborted upload until the bucket has deleted it', async () => {
+    await beginHalf(tab, context())
+    const [{ key, s3UploadId } = { key: '', s3UploadId: '' }] = tab.parts()
+    await tab.page.route('**/multipart/*', (route) =>
+      route.request().method() === 'DELETE' ? route.abort() : route.continue(),
+    )
+    await tab.page.evaluate(() => page.abort())
+    await tab.reload()
+    await tab.page.unrouteAll()
+    expect(await tab.page.evaluate(() => page.stored())).toHaveLength(1)
+    expect(await context().hasUpload(key, s3UploadId)).toBe(true)
+
+    context().proxy.reset()
+    await tab.begin(SIZE - 1, { multipart: true })
+    await tab.end()
+    await expect.poll(() => context().hasUpload(key, s3UploadId)).toBe(false)
+    await expect.poll(() => tab.page.evaluate(() => page.stored())).toEqual([])
+  })
+
+  it('does not resume an aborted upload that the bucket still has, and deletes it', async () => {
+    await beginHalf(tab, context())
+    const [{ key, s3UploadId } = { key: '', s3UploadId: '' }] = tab.parts()
+    await tab.page.route('**/multipart/*', (route) =>
+      route.request().method() === 'DELETE' ? route.abort() : route.continue(),
+    )
+    await tab.page.evaluate(() => page.abort())
+    await tab.reload()
+    await tab.page.unrouteAll()
+    context().proxy.reset()
+    await tab.begin(SIZE, { multipart: true })
+    expect((await tab.end()).key).not.toBe(key)
+    await expect.poll(() => context().hasUpload(key, s3UploadId)).toBe(false)
+    expect(await tab.page.evaluate(() => page.stored())).toEqual([])
+  })
+
+  it('resumes and keeps uploads with a clock that is eight days ahead', async () => {
+    await beginHalf(tab, context())
+    const [{ key } = { key: '' }] = tab.parts()
+    await tab.page.clock.setSystemTime(Date.now() + 8 * 86_400_000)
+    await tab.reload()
+    context().proxy.reset()
+    await tab.begin(SIZE - 1, { multipart: true })
+    await tab.end()
+    expect(await tab.page.evaluate(() => page.stored())).toHaveLength(1)
+    context().proxy.reset()
+    await tab.begin(SIZE, { multipart: true })
+    expect(await tab.end()).toMatchObject({ key })
+    expect(tab.partNumbers()).toEqual([2, 3])
+  })
+
   it('finds a completed upload after a reload, even if the response was lost', async () => {
     await tab.page.route('**/complete', async (route) => {
       await route.fetch()
@@ -115,6 +176,19 @@ export function largeFileRules(context: () => ClientContext): void {
     expect(await tab.end()).toMatchObject({ key, size: SIZE })
     expect(tab.parts()).toEqual([])
     await tab.expectGrowth(SIZE)
+  })
+
+  it('gets the same key again when the response to the start was lost', async () => {
+    const keys: string[] = []
+    await tab.page.route('**/multipart', async (route) => {
+      const response = await route.fetch()
+      keys.push((await response.json()).key)
+      if (keys.length === 1) await route.abort('connectionreset')
+      else await route.fulfill({ response })
+    })
+    await tab.begin(SIZE, { multipart: true })
+    const { key } = await tab.end()
+    expect(keys).toEqual([key, key])
   })
 
   it('aborts an upload that has not started', async () => {

@@ -1,0 +1,31 @@
+import { MAX_SKEW_SECONDS } from '../bucket/limits.ts'
+import { utf8 } from '../keys/encodings.ts'
+import type { NewKeyInput } from '../keys/new-key.ts'
+import { purposeKey } from './purpose-key.ts'
+import type { SigningSettings } from './settings.ts'
+import type { UploadScope } from './upload-id.ts'
+
+/** A client's own id of an upload: milliseconds since 1970, `-`, and random characters. */
+export const START_ID = /^\d{13}-[\w-]{16,64}$/
+
+/** What makes a key unique. */
+export type KeySeed = Pick<NewKeyInput, 'now' | 'random'>
+
+/**
+ * Returns the seed of a key from `startId`, the same one for each repeat of a request, unless the
+ * client's clock is wrong. Nobody can choose a key with it, or get one of another principal, since
+ * its random part is an HMAC.
+ */
+export async function keySeed(
+  { signingSecrets }: SigningSettings,
+  { bucket, owner }: Pick<UploadScope, 'bucket' | 'owner'>,
+  startId: string,
+  now: Date,
+): Promise<KeySeed> {
+  const time = Number(startId.slice(0, 13))
+  const isClose = Math.abs(time - now.getTime()) <= MAX_SKEW_SECONDS * 1000
+  const key = await purposeKey(signingSecrets[0], 'key')
+  const text = utf8(JSON.stringify([bucket, owner, startId]))
+  const random = new Uint8Array(await crypto.subtle.sign('HMAC', key, text))
+  return { now: isClose ? new Date(time) : now, random }
+}
