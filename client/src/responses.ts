@@ -75,6 +75,19 @@ export interface Deleted {
   deleted: ({ key: string } | RefusedKey)[]
 }
 
+/** Why one file of a list was refused. The other files are not affected. */
+export interface RefusedFile {
+  fileName?: string | undefined
+  key?: string | undefined
+  error: { code: string; message: string }
+}
+
+/** Response of `POST /files/batch`. */
+export interface RecordedFiles {
+  /** In the order of the request. */
+  files: (RecordedFile | RefusedFile)[]
+}
+
 /** What the caller may do in one bucket. */
 export interface BucketLimits {
   bucket: string
@@ -168,6 +181,16 @@ export const isLink = isObject<Link>({
 export const isItemError = isObject<RefusedKey['error']>({ code: isString, message: isString })
 
 export const isRefusedKey = isObject<RefusedKey>({ key: isString, error: isItemError })
+
+export const isRefusedFile = isObject<RefusedFile>({
+  fileName: isOptional(isString),
+  key: isOptional(isString),
+  error: isItemError,
+})
+
+export const isRecordedFiles = isObject<RecordedFiles>({
+  files: isListOf(isEither(isFileRecord, isRefusedFile)),
+})
 
 export const isLinks = isObject<Links>({
   links: isListOf(
