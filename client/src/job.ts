@@ -2,7 +2,7 @@ import type { Api, ApiRequest } from './api.ts'
 import type { Check } from './check.ts'
 import type { Tracker } from './progress.ts'
 import type { StartRequest } from './requests.ts'
-import { withRetries } from './retry.ts'
+import { createLine, withRetries } from './retry.ts'
 
 /** What the functions of one upload share. */
 export interface Job extends Tracker {
@@ -16,6 +16,9 @@ export interface Job extends Tracker {
   readonly signal: AbortSignal
 }
 
+/** The requests of all uploads of the page to Workers. */
+const line = createLine()
+
 /** Sends a request of this upload to the Worker, with retries. */
 export function call<T>(
   { api, signal, watch }: Job,
@@ -24,6 +27,10 @@ export function call<T>(
   path: string,
   request: ApiRequest,
 ): Promise<T> {
-  const stall = watch()
-  return withRetries(signal, () => api(check, method, path, { signal, stall, ...request }), stall)
+  return withRetries(
+    signal,
+    (stall) => api(check, method, path, { signal, stall, ...request }),
+    watch(),
+    line,
+  )
 }

@@ -2,7 +2,7 @@ import { bytesOf } from './file-bytes.ts'
 import type { Job } from './job.ts'
 import type { Stall } from './progress.ts'
 import { inTurn, put } from './put.ts'
-import { withRetries } from './retry.ts'
+import { createLine, withRetries } from './retry.ts'
 import { refusesUrl, type SignedPut } from './signed-put.ts'
 
 /** A source of presigned URLs. */
@@ -12,6 +12,9 @@ export interface Targets {
   /** Discards the URL that `get` returned last. */
   drop(): void
 }
+
+/** All uploads of the page to buckets, with the requests for their URLs. */
+const line = createLine()
 
 /**
  * Sends `body` as part `part`, with retries. If the bucket refuses the URL, for example because it
@@ -23,20 +26,19 @@ export function send(
   part: number,
   targets: Targets,
 ): Promise<string> {
-  const stall = watch()
-  const attempt = async () =>
+  const attempt = async (stall: Stall) =>
     put(await targets.get(stall), body, (sentBytes) => report(part, sentBytes), signal, stall)
-  const act = async () => {
+  const act = async (stall: Stall) => {
     signal.throwIfAborted() // the wait may have been long
     try {
-      return await attempt()
+      return await attempt(stall)
     } catch (error) {
       signal.throwIfAborted()
       await bytesOf(body.slice(0, 1)) // a browser doesn't report a changed file
       if (!refusesUrl(error)) throw error
       targets.drop()
-      return await attempt()
+      return await attempt(stall)
     }
   }
-  return withRetries(signal, () => inTurn(act), stall)
+  return withRetries(signal, (stall) => inTurn(() => act(stall)), watch(), line)
 }
