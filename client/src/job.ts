@@ -1,6 +1,6 @@
 import type { Api, ApiRequest } from './api.ts'
 import type { Check } from './check.ts'
-import type { Tracker } from './progress.ts'
+import type { Stall, Tracker } from './progress.ts'
 import type { StartRequest } from './requests.ts'
 import { createLine, withRetries } from './retry.ts'
 
@@ -16,8 +16,8 @@ export interface Job extends Tracker {
   readonly signal: AbortSignal
 }
 
-/** The requests of all uploads of the page to Workers. */
-const line = createLine()
+/** All requests of the page's uploads: each upload needs both the Worker and the bucket. */
+export const line = createLine()
 
 /** Sends a request of this upload to the Worker, with retries. */
 export function call<T>(
@@ -34,3 +34,18 @@ export function call<T>(
     line,
   )
 }
+
+/** Sends a request for several uploads to the Worker, with retries that none of them cancels. */
+export const callForAll = <T>(
+  api: Api,
+  check: Check<T>,
+  path: string,
+  body: object,
+  stall: Stall,
+): Promise<T> =>
+  withRetries(
+    new AbortController().signal,
+    (stall) => api(check, 'POST', path, { body, stall }),
+    stall,
+    line,
+  )

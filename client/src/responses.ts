@@ -238,6 +238,12 @@ export const isUploadUrl = isObject<UploadUrl>({
   expiresAt: isString,
 })
 
+/** Accepts a response of `POST /files/upload-urls`, whose items each need a check. */
+export const isUploadUrls = isObject<{ uploads: unknown[] }>({ uploads: isListOf(isAnything) })
+
+/** Accepts a response of `POST /files/batch`, whose items each need a check. */
+export const isBatch = isObject<{ files: unknown[] }>({ files: isListOf(isAnything) })
+
 export const isStartedUpload = isObject<StartedUpload>({
   uploadId: isString,
   key: isString,

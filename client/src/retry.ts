@@ -31,6 +31,7 @@ export interface Line {
   restarts: number
 }
 
+/** Returns a line in which nobody waits. */
 export const createLine = (): Line => ({
   error: undefined,
   failures: 0,
@@ -47,12 +48,13 @@ export const createLine = (): Line => ({
  * jitter, for about a minute in total. While the browser is offline, waits without a limit, and
  * then starts over. Adds the Worker's Retry-After to the wait. During an outage, the requests of a
  * `line` try one after the other with these waits, and give up together. Calls `stall` with each
- * error before it waits; `act` calls its `stall` without an error if the server responds. Throws the
- * last error, or the reason of `signal`.
+ * error before it waits; `act` calls its `stall` without an error if the server responds. If it has
+ * to wait before it tries, and then the line has an `error` and it doesn't lead, it throws that
+ * error to get into the line. Throws the last error, or the reason of `signal`.
  */
 export async function withRetries<T>(
   signal: AbortSignal,
-  act: (stall: Stall) => Promise<T>,
+  act: (stall: Stall, leads: boolean) => Promise<T>,
   stall?: Stall,
   line: Line = createLine(),
 ): Promise<T> {
@@ -61,8 +63,12 @@ export async function withRetries<T>(
     let leave: (() => void) | undefined
     const watch: Stall = (error) => {
       stall?.(error)
-      if (error) return
-      line.error = undefined
+      if (!error) responds()
+    }
+    // A try that was already on its way says nothing new.
+    const isNew = () => !line.error || triedAt > line.failedAt
+    const responds = () => {
+      if (isNew()) line.error = undefined
       leave?.()
     }
     let own: Promise<void> | undefined
@@ -76,17 +82,20 @@ export async function withRetries<T>(
       if (restarts !== line.restarts) retry = 0
       restarts = line.restarts
       triedAt = Date.now()
-      const value = await act(watch)
+      const value = await act(watch, line.error !== undefined)
       watch()
       return value
     } catch (error) {
       signal.throwIfAborted()
       if (!(error instanceof PresignerError) || !triedAt) throw error
+      if (error === line.error) {
+        retry--
+        continue
+      }
       const isOutage = error.retryable && OUTAGES.includes(error.status)
-      if (error.status && !isOutage) line.error = undefined
+      if (error.status && !isOutage) responds()
       if (!error.retryable) throw error
-      // One that was already on its way says nothing new.
-      if (isOutage && !(line.error && triedAt <= line.failedAt)) {
+      if (isOutage && isNew()) {
         if (!line.error) Object.assign(line, { failures: 0, begun: triedAt })
         Object.assign(line, { error, failedAt: Date.now() })
         line.pause = pauseAfter(error, line.failures++, line)

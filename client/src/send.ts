@@ -1,8 +1,8 @@
 import { bytesOf } from './file-bytes.ts'
-import type { Job } from './job.ts'
+import { type Job, line } from './job.ts'
 import type { Stall } from './progress.ts'
 import { inTurn, put } from './put.ts'
-import { createLine, withRetries } from './retry.ts'
+import { withRetries } from './retry.ts'
 import { refusesUrl, type SignedPut } from './signed-put.ts'
 
 /** A source of presigned URLs. */
@@ -12,9 +12,6 @@ export interface Targets {
   /** Discards the URL that `get` returned last. */
   drop(): void
 }
-
-/** All uploads of the page to buckets, with the requests for their URLs. */
-const line = createLine()
 
 /**
  * Sends `body` as part `part`, with retries. If the bucket refuses the URL, for example because it
@@ -40,5 +37,10 @@ export function send(
       return await attempt(stall)
     }
   }
-  return withRetries(signal, (stall) => inTurn(() => act(stall)), watch(), line)
+  const inSlot = (stall: Stall, leads: boolean) =>
+    inTurn(() => {
+      if (line.error && !leads) throw line.error
+      return act(stall)
+    })
+  return withRetries(signal, inSlot, watch(), line)
 }
