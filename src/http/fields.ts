@@ -1,5 +1,4 @@
 import * as z from 'zod/mini'
-import { sixAtOnce } from '../bucket/at-once.ts'
 import type { Bucket } from '../bucket/bucket.ts'
 import { requireSpelling } from '../bucket/key-spelling.ts'
 import { MAX_KEYS, MAX_PARTS } from '../bucket/limits.ts'
@@ -18,7 +17,6 @@ import {
   RESERVED_METADATA_NAME,
   SHA256,
 } from '../uploads/upload-fields.ts'
-import { check, validateJson } from './validate.ts'
 
 /** Members of bodies and queries that several routes share. */
 
@@ -139,41 +137,6 @@ export const keyList = z.array(z.string()).check(z.minLength(1), z.maxLength(MAX
 /** Maximum number of files in one request that uploads or deletes. */
 export const MAX_FILES = 100
 
-/**
- * Checks a body with 1 to `max` `files`. They are not yet checked as `item`s, since an invalid one
- * doesn't affect the others.
- */
-export function validateFiles<
-  Item extends z.ZodMiniType<object>,
-  More extends z.core.$ZodLooseShape,
->(item: Item, max: number, more: More) {
-  const listOf = <Of extends z.ZodMiniType>(of: Of) =>
-    z.strictObject({ files: z.array(of).check(z.minLength(1), z.maxLength(max)), ...more })
-  return Object.assign(validateJson(listOf(z.custom<z.input<Item>>()), MAX_KEYS_BODY_BYTES), {
-    body: listOf(item), // for docs/openapi.json
-  })
-}
-
-/** What identifies a file for its client, as far as it is valid. */
-const named = z.partial(z.object({ fileName: z.string(), key: z.string() }))
-
-/**
- * Returns the result of `act` for each file that is an `item`, in the same order, for six at once.
- * An ApiError becomes the result of its file.
- */
-export const forEachFile = <Item extends z.ZodMiniType<object>, T>(
-  item: Item,
-  files: readonly unknown[],
-  act: (file: z.output<Item>) => Promise<T>,
-): Promise<(T | (z.output<typeof named> & { error: ReturnType<typeof itemError> }))[]> =>
-  sixAtOnce(files, async (file) => {
-    try {
-      return await act(check(item, file))
-    } catch (error) {
-      return { ...named.safeParse(file).data, error: itemError(error) }
-    }
-  })
-
 /** What a client receives for a refused key. The other keys are not affected. */
 export interface RefusedKey {
   readonly key: string
@@ -190,7 +153,9 @@ export const refusedKey = (key: string, error: unknown): RefusedKey => ({
  * Returns the error of one item of a list, and what is wrong with its members. Throws `error` if it
  * is not an ApiError.
  */
-function itemError(error: unknown): RefusedKey['error'] & { readonly issues?: readonly Issue[] } {
+export function itemError(
+  error: unknown,
+): RefusedKey['error'] & { readonly issues?: readonly Issue[] } {
   const known = asApiError(error)
   if (known === null) throw error
   const { code, message, issues = [] } = known

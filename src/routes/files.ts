@@ -23,13 +23,11 @@ import {
   digits,
   expiresIn,
   fileName,
-  forEachFile,
   forEachKey,
   keyList,
   MAX_FILES,
   MAX_KEYS_BODY_BYTES,
   refusedKey,
-  validateFiles,
 } from '../http/fields.ts'
 import { newApp } from '../http/new-app.ts'
 import { purgeReplaced } from '../http/purge.ts'
@@ -38,7 +36,13 @@ import { removeAll, warnOfFailures } from '../http/removal.ts'
 import { addWarning } from '../http/request-log.ts'
 import { created, json } from '../http/responses.ts'
 import { announcerOf, recordBody } from '../http/uploads.ts'
-import { keyParam, validateJson, validateQuery } from '../http/validate.ts'
+import {
+  forEachFile,
+  keyParam,
+  validateFiles,
+  validateJson,
+  validateQuery,
+} from '../http/validate.ts'
 import { isNewObjectKey, nameInKey } from '../keys/new-key.ts'
 import { type ObjectKey, parseKeyStart, parseObjectKey } from '../keys/object-key.ts'
 import { unquoted } from '../storage/multipart.ts'

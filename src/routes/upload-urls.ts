@@ -10,17 +10,15 @@ import {
   chosenKey,
   expiresIn,
   fileName,
-  forEachFile,
   MAX_FILES,
   oneName,
   sha256,
   storedWith,
-  validateFiles,
 } from '../http/fields.ts'
 import { newApp } from '../http/new-app.ts'
 import { json } from '../http/responses.ts'
 import { askApp, nameFile } from '../http/uploads.ts'
-import { validateJson } from '../http/validate.ts'
+import { forEachFile, validateFiles, validateJson } from '../http/validate.ts'
 import { keepExisting } from '../uploads/chosen-key.ts'
 import { uploadSignature } from '../uploads/new-upload.ts'
 import { createUploadUrl, type UploadRequest, type UploadUrl } from '../uploads/single.ts'
