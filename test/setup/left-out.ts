@@ -51,6 +51,7 @@ const NEEDS: readonly Need[] = [
       'test/docs/test-changed.test.ts',
       'test/docs/wrangler.slow.test.ts',
       'test/e2e/client-build.slow.test.ts',
+      'test/e2e/client-held-bytes.slow.test.ts',
       'test/e2e/demo-build.test.ts',
       'test/e2e/first-hour.slow.test.ts',
       'test/e2e/keys.slow.test.ts',
