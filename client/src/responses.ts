@@ -75,6 +75,19 @@ export interface Deleted {
   deleted: ({ key: string } | RefusedKey)[]
 }
 
+/** Why one file of a list was refused. The other files are not affected. */
+export interface RefusedFile {
+  fileName?: string | undefined
+  key?: string | undefined
+  error: { code: string; message: string }
+}
+
+/** Response of `POST /files/batch`. */
+export interface RecordedFiles {
+  /** In the order of the request. */
+  files: (RecordedFile | RefusedFile)[]
+}
+
 /** What the caller may do in one bucket. */
 export interface BucketLimits {
   bucket: string
@@ -169,6 +182,16 @@ export const isItemError = isObject<RefusedKey['error']>({ code: isString, messa
 
 export const isRefusedKey = isObject<RefusedKey>({ key: isString, error: isItemError })
 
+export const isRefusedFile = isObject<RefusedFile>({
+  fileName: isOptional(isString),
+  key: isOptional(isString),
+  error: isItemError,
+})
+
+export const isRecordedFiles = isObject<RecordedFiles>({
+  files: isListOf(isEither(isFileRecord, isRefusedFile)),
+})
+
 export const isLinks = isObject<Links>({
   links: isListOf(
     isEither(
@@ -214,6 +237,12 @@ export const isUploadUrl = isObject<UploadUrl>({
   expiresIn: isNumber,
   expiresAt: isString,
 })
+
+/** Accepts a response of `POST /files/upload-urls`, whose items each need a check. */
+export const isUploadUrls = isObject<{ uploads: unknown[] }>({ uploads: isListOf(isAnything) })
+
+/** Accepts a response of `POST /files/batch`, whose items each need a check. */
+export const isBatch = isObject<{ files: unknown[] }>({ files: isListOf(isAnything) })
 
 export const isStartedUpload = isObject<StartedUpload>({
   uploadId: isString,

@@ -10,37 +10,145 @@ const LONGEST_FIRST_MILLISECONDS = 5000
 const FIRST_PAUSE_MILLISECONDS = 500
 const LONGEST_PAUSE_MILLISECONDS = 15_000
 
+/** Statuses of a server that can't answer anybody at the moment, or only fewer requests. */
+const OUTAGES: readonly number[] = [0, 429, 502, 503, 504]
+
+/** Requests that depend on the same server. During an outage, only one of them tries, for all. */
+export interface Line {
+  /** Why the last one failed. Undefined while the server responds. */
+  error: PresignerError | undefined
+  /** Failed tries of this outage, when it began, and when the last one failed. */
+  failures: number
+  begun: number
+  failedAt: number
+  /** Resolves when the next one may try. */
+  pause: Promise<void> | undefined
+  /** Resolves when the last one in the line has tried. */
+  end: Promise<void> | undefined
+  /** How many wait in the line. */
+  waiting: number
+  /** How often the browser was offline. */
+  restarts: number
+}
+
+/** Returns a line in which nobody waits. */
+export const createLine = (): Line => ({
+  error: undefined,
+  failures: 0,
+  begun: 0,
+  failedAt: 0,
+  pause: undefined,
+  end: undefined,
+  waiting: 0,
+  restarts: 0,
+})
+
 /**
  * Runs `act` again after temporary errors: no network, 408, 429, 5xx. Waits longer each time, with
  * jitter, for about a minute in total. While the browser is offline, waits without a limit, and
- * then starts over. Adds the Worker's Retry-After to the wait. Calls `stall` with each error before
- * it waits. Throws the last error, or the reason of `signal`.
+ * then starts over. Adds the Worker's Retry-After to the wait. During an outage, the requests of a
+ * `line` try one after the other with these waits, and give up together. Calls `stall` with each
+ * error before it waits; `act` calls its `stall` without an error if the server responds. If it has
+ * to wait before it tries, and then the line has an `error` and it doesn't lead, it throws that
+ * error to get into the line. Throws the last error, or the reason of `signal`.
  */
 export async function withRetries<T>(
   signal: AbortSignal,
-  act: () => Promise<T>,
+  act: (stall: Stall, leads: boolean) => Promise<T>,
   stall?: Stall,
+  line: Line = createLine(),
 ): Promise<T> {
-  let begun = Date.now()
+  let { restarts } = line
   for (let retry = 0; ; retry++) {
+    let leave: (() => void) | undefined
+    const watch: Stall = (error) => {
+      stall?.(error)
+      if (!error) responds()
+    }
+    // A try that was already on its way says nothing new.
+    const isNew = () => !line.error || triedAt > line.failedAt
+    const responds = () => {
+      if (isNew()) line.error = undefined
+      leave?.()
+    }
+    let own: Promise<void> | undefined
+    let triedAt = 0
     try {
       signal.throwIfAborted()
-      const value = await act()
-      stall?.()
+      if (line.error) {
+        stall?.(line.error)
+        leave = await takeTurn(line, signal)
+      }
+      if (restarts !== line.restarts) retry = 0
+      restarts = line.restarts
+      triedAt = Date.now()
+      const value = await act(watch, line.error !== undefined)
+      watch()
       return value
     } catch (error) {
       signal.throwIfAborted()
-      if (!(error instanceof PresignerError) || !error.retryable) throw error
-      if (retry >= retriesAfter(error, Date.now() - begun)) throw error
+      if (!(error instanceof PresignerError) || !triedAt) throw error
+      if (error === line.error) {
+        retry--
+        continue
+      }
+      const isOutage = error.retryable && OUTAGES.includes(error.status)
+      if (error.status && !isOutage) responds()
+      if (!error.retryable) throw error
+      if (isOutage && isNew()) {
+        if (!line.error) Object.assign(line, { failures: 0, begun: triedAt })
+        Object.assign(line, { error, failedAt: Date.now() })
+        line.pause = pauseAfter(error, line.failures++, line)
+      }
+      const most = retriesAfter(error, Date.now() - line.begun)
+      if (retry >= most || (isOutage && line.failures > most)) {
+        if (!line.waiting) line.error = undefined
+        throw error
+      }
       stall?.(error)
-      const pause = Math.min(FIRST_PAUSE_MILLISECONDS * 2 ** retry, LONGEST_PAUSE_MILLISECONDS)
-      await online(signal, error.retryAfter * 1000 + pause * (0.5 + Math.random() / 2))
-      if (navigator.onLine) continue
-      await online(signal)
-      retry = -1
-      begun = Date.now()
+      if (!isOutage || retry >= line.failures) own = pauseAfter(error, retry, line)
+    } finally {
+      leave?.()
     }
+    await unlessAborted(own, signal)
   }
+}
+
+/**
+ * Resolves when all before have tried, and the pause after that is over. Returns a function that
+ * lets the next one try. Throws the error of an outage that took too long.
+ */
+async function takeTurn(line: Line, signal: AbortSignal): Promise<() => void> {
+  const before = line.end
+  let leave = () => {}
+  const left = new Promise<void>((resolve) => {
+    leave = resolve
+  })
+  line.end = Promise.resolve(before).then(() => left)
+  line.waiting++
+  try {
+    await unlessAborted(before, signal)
+    const { error } = line
+    if (!error) leave()
+    else if (line.failures > retriesAfter(error, Date.now() - line.begun)) throw error
+    else await unlessAborted(line.pause, signal)
+    return leave
+  } catch (error) {
+    leave()
+    if (line.waiting === 1) line.error = undefined
+    throw error
+  } finally {
+    line.waiting--
+  }
+}
+
+/** Resolves after the pause before the next try. If the browser is offline then, waits for it. */
+async function pauseAfter({ retryAfter }: PresignerError, retry: number, line: Line) {
+  const pause = Math.min(FIRST_PAUSE_MILLISECONDS * 2 ** retry, LONGEST_PAUSE_MILLISECONDS)
+  await online(retryAfter * 1000 + pause * (0.5 + Math.random() / 2))
+  if (navigator.onLine) return
+  await online()
+  Object.assign(line, { failures: 0, begun: Date.now(), restarts: line.restarts + 1 })
 }
 
 const retriesAfter = ({ code }: PresignerError, milliseconds: number): number =>
@@ -50,21 +158,25 @@ const retriesAfter = ({ code }: PresignerError, milliseconds: number): number =>
       ? 0
       : MAX_FIRST_RETRIES
 
-/**
- * Resolves when the browser is online again, or after `milliseconds`. Rejects with the reason of
- * `signal`.
- */
-const online = (signal: AbortSignal, milliseconds?: number): Promise<void> =>
-  new Promise((resolve, reject) => {
-    const over = new AbortController()
+/** Resolves when the browser is online again, or after `milliseconds`. */
+const online = (milliseconds?: number): Promise<void> =>
+  new Promise((resolve) => {
     const done = () => {
       clearTimeout(timer)
-      over.abort()
-      if (signal.aborted) reject(signal.reason)
-      else resolve()
+      removeEventListener('online', done)
+      resolve()
     }
     const timer = milliseconds === undefined ? 0 : setTimeout(done, milliseconds)
-    const options = { signal: over.signal }
-    signal.addEventListener('abort', done, options)
-    addEventListener('online', done, options)
+    addEventListener('online', done)
+  })
+
+/** Resolves as `promise`. Rejects with the reason of `signal`. */
+const unlessAborted = (promise: Promise<void> | undefined, signal: AbortSignal): Promise<void> =>
+  new Promise((resolve, reject) => {
+    const stop = () => reject(signal.reason)
+    if (signal.aborted) stop()
+    signal.addEventListener('abort', stop)
+    Promise.resolve(promise)
+      .then(resolve)
+      .then(() => signal.removeEventListener('abort', stop))
   })

@@ -1,5 +1,5 @@
 import { bytesOf } from './file-bytes.ts'
-import type { Job } from './job.ts'
+import { type Job, line } from './job.ts'
 import type { Stall } from './progress.ts'
 import { inTurn, put } from './put.ts'
 import { withRetries } from './retry.ts'
@@ -23,13 +23,12 @@ export function send(
   part: number,
   targets: Targets,
 ): Promise<string> {
-  const stall = watch()
-  const attempt = async () =>
+  const attempt = async (stall: Stall) =>
     put(await targets.get(stall), body, (sentBytes) => report(part, sentBytes), signal, stall)
-  const act = async () => {
+  const act = async (stall: Stall) => {
     signal.throwIfAborted() // the wait may have been long
     try {
-      return await attempt()
+      return await attempt(stall)
     } catch (error) {
       signal.throwIfAborted()
       // A browser doesn't report a changed file. In Chromium, one that had disappeared before its
@@ -37,8 +36,13 @@ export function send(
       await bytesOf(body.size ? body.slice(0, 1) : body)
       if (!refusesUrl(error)) throw error
       targets.drop()
-      return await attempt()
+      return await attempt(stall)
     }
   }
-  return withRetries(signal, () => inTurn(act), stall)
+  const inSlot = (stall: Stall, leads: boolean) =>
+    inTurn(() => {
+      if (line.error && !leads) throw line.error
+      return act(stall)
+    })
+  return withRetries(signal, inSlot, watch(), line)
 }

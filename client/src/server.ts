@@ -20,15 +20,17 @@ export type {
   Link,
   Links,
   ListedFile,
+  RecordedFile,
+  RecordedFiles,
+  RefusedFile,
   RefusedKey,
 } from './responses.ts'
 export type { CallOptions } from './server/api.ts'
 export type { ServerClient, ServerClientOptions } from './server/client.ts'
 export { createServerClient } from './server/client.ts'
-export type { FileToUpload, ListAllOptions, TokenRequest } from './server/requests.ts'
+export type { FileToRecord, FileToUpload, ListAllOptions, TokenRequest } from './server/requests.ts'
 export type {
   FileUrls,
-  RefusedFile,
   SignedUpload,
   Token,
   UploadUrls,

@@ -89,6 +89,12 @@ export const uploadUrls = z.object({
     .check(z.describe('One for each file, in the order of the request.')),
 })
 
+export const recordedFiles = z.object({
+  files: z
+    .array(z.union([recordedFile, z.object({ key: z.optional(z.string()), error: itemError })]))
+    .check(z.describe('One for each file, in the order of the request.')),
+})
+
 export const deletedFiles = z.object({
   deleted: z
     .array(z.object({ key: z.string(), error: z.optional(itemError) }))
@@ -294,6 +300,7 @@ const named = {
   PartList: partList,
   PartUrls: partUrls,
   RecordedFile: recordedFile,
+  RecordedFiles: recordedFiles,
   RefusedKey: refusedKey,
   SettledNotifications: settledNotifications,
   SignedRequest: signedRequest,

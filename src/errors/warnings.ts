@@ -9,6 +9,7 @@ export const WARNINGS = [
   'delivery cut',
   'edge copy not purged',
   'files not deleted',
+  'files not recorded',
   'parts and their size not checked',
   'complete failed although the object exists',
   'metadata left out',

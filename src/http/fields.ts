@@ -2,7 +2,7 @@ import * as z from 'zod/mini'
 import type { ConfiguredBucket } from '../bucket/bucket.ts'
 import { requireSpelling } from '../bucket/key-spelling.ts'
 import { MAX_KEYS, MAX_PARTS } from '../bucket/limits.ts'
-import { asApiError } from '../errors/api-error.ts'
+import { asApiError, type Issue } from '../errors/api-error.ts'
 import { type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
 import {
   CONTENT_DISPOSITION,
@@ -151,11 +151,17 @@ export const refusedKey = (key: string, error: unknown): RefusedKey => ({
   error: itemError(error),
 })
 
-/** Returns the error of one item of a list. Throws `error` if it is not an ApiError. */
-export function itemError(error: unknown): RefusedKey['error'] {
+/**
+ * Returns the error of one item of a list, and what is wrong with its members. Throws `error` if it
+ * is not an ApiError.
+ */
+export function itemError(
+  error: unknown,
+): RefusedKey['error'] & { readonly issues?: readonly Issue[] } {
   const known = asApiError(error)
   if (known === null) throw error
-  return { code: known.code, message: known.message }
+  const { code, message, issues = [] } = known
+  return { code, message, ...(issues.length === 0 ? {} : { issues }) }
 }
 
 /**

@@ -36,14 +36,14 @@ export const purgeNow = (
 ): Promise<void> => byDeadline(c, () => c.env.instance.objects(c.executionCtx).purge(bucket, keys))
 
 /**
- * Purges the edge copy of an object that was replaced, so that links show the new one. A failure is
- * only a warning, since the object has changed anyway. The copy stays for at most `copySeconds`.
+ * Purges the edge copies of objects that were replaced, so that links show the new ones. A failure is
+ * only a warning, since the objects have changed anyway. A copy stays for at most `copySeconds`.
  */
 export const purgeReplaced = (
   c: AppContext,
   bucket: ConfiguredBucket,
-  key: ObjectKey,
-): Promise<void> => purgeCopies(c, bucket, [key]).catch(() => undefined)
+  keys: readonly ObjectKey[],
+): Promise<void> => purgeCopies(c, bucket, keys).catch(() => undefined)
 
 /** A message of Cloudflare Queues has at most 128 KB. A key has up to 2 KB in JSON. */
 const KEYS_IN_JOB = 50

@@ -47,8 +47,12 @@ export async function removeAll(
   return new Map([...refused, ...failures])
 }
 
-/** Adds a warning with the number of keys that were not deleted, by code, and the first reason. */
-export function warnOfFailures(c: AppContext, failures: readonly unknown[]): void {
+/** Adds a warning with the number of files that were not `done`, by code, and the first reason. */
+export function warnOfFailures(
+  c: AppContext,
+  done: 'deleted' | 'recorded',
+  failures: readonly unknown[],
+): void {
   const [first] = failures
   if (first === undefined) return
   const counts = new Map<string, number>()
@@ -57,5 +61,5 @@ export function warnOfFailures(c: AppContext, failures: readonly unknown[]): voi
     counts.set(code, (counts.get(code) ?? 0) + 1)
   }
   const codes = [...counts].map(([code, count]) => `${count} ${code}`).join(', ')
-  addWarning(c, `files not deleted: ${codes} (${describe(first)})`)
+  addWarning(c, `files not ${done}: ${codes} (${describe(first)})`)
 }

@@ -197,7 +197,7 @@ export async function finishUpload(
   if (finished.warning !== undefined) addWarning(c, finished.warning)
   // An earlier object may have no record.
   const mayReplace = finished.replaces || upload.overwrite === true
-  if (mayReplace) await purgeReplaced(c, bucket, upload.key)
+  if (mayReplace) await purgeReplaced(c, bucket, [upload.key])
   c.executionCtx.waitUntil(dropRepeats(bucket, upload, now).catch(() => undefined))
   return finished
 }

@@ -1,8 +1,10 @@
 import type { Context, MiddlewareHandler } from 'hono'
-import type * as z from 'zod/mini'
+import * as z from 'zod/mini'
+import { sixAtOnce } from '../bucket/at-once.ts'
 import { ApiError, type Issue } from '../errors/api-error.ts'
 import { type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
 import type { AppEnv } from './app-env.ts'
+import { itemError, MAX_KEYS_BODY_BYTES } from './fields.ts'
 
 const MAX_BODY_BYTES = 64 * 1024
 
@@ -93,6 +95,41 @@ export function check<Schema extends z.ZodMiniType<object>>(
     )
   return parsed.data
 }
+
+/**
+ * Checks a body with 1 to `max` `files`. They are not yet checked as `item`s, since an invalid one
+ * doesn't affect the others.
+ */
+export function validateFiles<
+  Item extends z.ZodMiniType<object>,
+  More extends z.core.$ZodLooseShape,
+>(item: Item, max: number, more: More) {
+  const listOf = <Of extends z.ZodMiniType>(of: Of) =>
+    z.strictObject({ files: z.array(of).check(z.minLength(1), z.maxLength(max)), ...more })
+  return Object.assign(validateJson(listOf(z.custom<z.input<Item>>()), MAX_KEYS_BODY_BYTES), {
+    body: listOf(item), // for docs/openapi.json
+  })
+}
+
+/** What identifies a file for its client, as far as it is valid. */
+const named = z.partial(z.object({ fileName: z.string(), key: z.string() }))
+
+/**
+ * Returns the result of `act` for each file that is an `item`, in the same order, for six at once.
+ * An ApiError becomes the result of its file.
+ */
+export const forEachFile = <Item extends z.ZodMiniType<object>, T>(
+  item: Item,
+  files: readonly unknown[],
+  act: (file: z.output<Item>) => Promise<T>,
+): Promise<(T | (z.output<typeof named> & { error: ReturnType<typeof itemError> }))[]> =>
+  sixAtOnce(files, async (file) => {
+    try {
+      return await act(check(item, file))
+    } catch (error) {
+      return { ...named.safeParse(file).data, error: itemError(error) }
+    }
+  })
 
 const KINDS: Readonly<Record<string, string>> = {
   string: 'a string',

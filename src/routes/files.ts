@@ -3,6 +3,7 @@ import { openCursor, sealCursor } from '../access/cursor.ts'
 import type { Principal } from '../access/principal.ts'
 import { requireKey, requirePrefix, requireScope } from '../access/principal.ts'
 import type { Bucket } from '../bucket/bucket.ts'
+import { requireSpelling } from '../bucket/key-spelling.ts'
 import { MAX_KEYS } from '../bucket/limits.ts'
 import {
   type DownloadSigner,
@@ -12,7 +13,9 @@ import {
   MAX_VERSION_ID_LENGTH,
   VERSION_ID,
 } from '../delivery/download-url.ts'
+import { ApiError } from '../errors/api-error.ts'
 import type { FileRecord } from '../file-index/file-record.ts'
+import type { AppContext } from '../http/app-env.ts'
 import { chooseBucket, chooseOpenBucket, withCredentials } from '../http/choose-bucket.ts'
 import { fileIndexOf, timeOf } from '../http/deadline.ts'
 import {
@@ -28,15 +31,23 @@ import {
 } from '../http/fields.ts'
 import { newApp } from '../http/new-app.ts'
 import { purgeReplaced } from '../http/purge.ts'
+import { countPrincipal } from '../http/rate-limit.ts'
 import { removeAll, warnOfFailures } from '../http/removal.ts'
 import { addWarning } from '../http/request-log.ts'
 import { created, json } from '../http/responses.ts'
 import { announcerOf, recordBody } from '../http/uploads.ts'
-import { keyParam, validateJson, validateQuery } from '../http/validate.ts'
+import {
+  forEachFile,
+  keyParam,
+  validateFiles,
+  validateJson,
+  validateQuery,
+} from '../http/validate.ts'
 import { isNewObjectKey, nameInKey } from '../keys/new-key.ts'
 import { type ObjectKey, parseKeyStart, parseObjectKey } from '../keys/object-key.ts'
 import { unquoted } from '../storage/multipart.ts'
-import { type Claim, findFile, recordUpload } from '../uploads/record.ts'
+import type { ObjectHead } from '../storage/object.ts'
+import { type Claim, findFile, type Recorded, recordUpload } from '../uploads/record.ts'
 import { renameFile } from '../uploads/rename.ts'
 
 const flag = z.pipe(
@@ -77,12 +88,21 @@ const deleteSchema = z.strictObject({
 
 const renameSchema = z.strictObject({ name: fileName, bucket })
 
-const recordSchema = z.strictObject({
+const record = {
   key: z.string(),
   name: z.optional(fileName),
   etag: z.optional(z.string().check(z.minLength(1), z.maxLength(255))),
-  bucket,
-})
+}
+
+const recordSchema = z.strictObject({ ...record, bucket })
+
+const oneOfRecords = z.strictObject(record)
+
+/**
+ * Each needs two requests to the bucket, and Cloudflare's free plan allows 50 for one request to the
+ * Worker.
+ */
+const MAX_RECORDS = 20
 
 const listSchema = z.strictObject({
   prefix: z.optional(z.string()),
@@ -116,23 +136,42 @@ export const fileRoutes = newApp()
     return json(c, { urls, expiresIn, expiresAt })
   })
   .post('/files', validateJson(recordSchema), async (c) => {
-    const { bucket: alias, etag, ...request } = c.req.valid('json')
-    const principal = c.get('principal')
+    const { bucket: alias, ...request } = c.req.valid('json')
     const key = parseObjectKey(request.key)
-    requireKey(principal, 'files:upload', key)
+    requireKey(c.get('principal'), 'files:upload', key)
     const bucket = await chooseOpenBucket(c, alias, key)
-    const upload = {
-      key,
-      name: request.name ?? nameInKey(key),
-      owner: principal.id,
-      isExpected: (head: { readonly etag: string }) =>
-        etag === undefined || unquoted(etag) === unquoted(head.etag),
-      claim: claimOf(principal, bucket, key),
-    }
-    const index = fileIndexOf(c)
-    const recorded = await recordUpload(bucket, index, upload, timeOf(c), announcerOf(c))
-    if (recorded.replaces) await purgeReplaced(c, bucket, key)
+    const recorded = await recordObject(c, bucket, { ...request, key })
+    if (recorded.replaces) await purgeReplaced(c, bucket, [key])
     return created(c, recordBody(recorded))
+  })
+  .post('/files/batch', validateFiles(oneOfRecords, MAX_RECORDS, { bucket }), async (c) => {
+    const { files, bucket: alias } = c.req.valid('json')
+    const principal = c.get('principal')
+    requireScope(principal, 'files:upload')
+    const bucket = await chooseOpenBucket(c, alias, null)
+    const accepted = new Set<ObjectKey>()
+    const replaced: ObjectKey[] = []
+    const failures: unknown[] = []
+    const recorded = await forEachFile(oneOfRecords, files, async (file) => {
+      const key = parseObjectKey(file.key)
+      requireKey(principal, 'files:upload', key)
+      requireSpelling(bucket, key)
+      if (accepted.has(key)) throw new ApiError('invalid_request', 'This key appears twice.')
+      accepted.add(key)
+      try {
+        // The first one has already counted as the request.
+        if (accepted.size > 1) await countPrincipal(c, principal)
+        const one = await recordObject(c, bucket, { ...file, key }, keepsHead())
+        if (one.replaces) replaced.push(key)
+        return recordBody(one)
+      } catch (error) {
+        failures.push(error)
+        throw error
+      }
+    })
+    warnOfFailures(c, 'recorded', failures)
+    if (replaced.length > 0) await purgeReplaced(c, bucket, replaced)
+    return json(c, { files: recorded })
   })
   .get('/files', validateQuery(listSchema), async (c) => {
     const { bucket: alias, limit, cursor, urls, ...request } = c.req.valid('query')
@@ -186,7 +225,7 @@ export const fileRoutes = newApp()
       return { key }
     })
     const failures = await removeAll(c, bucket, [...accepted])
-    warnOfFailures(c, [...failures.values()])
+    warnOfFailures(c, 'deleted', [...failures.values()])
     const deleted = checked.map((one) => {
       const failure = failures.get(one.key)
       return failure === undefined ? one : refusedKey(one.key, failure)
@@ -204,6 +243,38 @@ export const fileRoutes = newApp()
 
 const withUrls = (records: readonly FileRecord[], { urlOf }: DownloadSigner) =>
   Promise.all(records.map(async (record) => ({ ...record, url: await urlOf(record.key) })))
+
+/** Records the object that a caller names, if `isExpected` accepts it. Throws what `recordUpload` throws. */
+function recordObject(
+  c: AppContext,
+  bucket: Bucket,
+  { key, name, etag }: Omit<z.output<typeof oneOfRecords>, 'key'> & { readonly key: ObjectKey },
+  isExpected: (head: ObjectHead) => boolean = () => true,
+): Promise<Recorded> {
+  const principal = c.get('principal')
+  const upload = {
+    key,
+    name: name ?? nameInKey(key),
+    owner: principal.id,
+    isExpected: (head: ObjectHead) =>
+      (etag === undefined || unquoted(etag) === unquoted(head.etag)) && isExpected(head),
+    claim: claimOf(principal, bucket, key),
+  }
+  return recordUpload(bucket, fileIndexOf(c), upload, timeOf(c), announcerOf(c))
+}
+
+/**
+ * Accepts only the first upload that it sees, so that one that is replaced meanwhile is
+ * `file_replaced`, in place of another two requests to the bucket.
+ */
+function keepsHead(): (head: ObjectHead) => boolean {
+  let first: string | undefined
+  return ({ etag, lastModified }) => {
+    const seen = `${etag} ${lastModified.getTime()}`
+    first ??= seen
+    return first === seen
+  }
+}
 
 /**
  * Returns what a caller may record who only names a key. Throws `forbidden` for a key that the

@@ -88,7 +88,7 @@ export const s3Routes = newApp()
     const isExpected = (head: { readonly etag: string }) => head.etag === etag
     const request = { key, name: policy.name, owner: policy.owner, isExpected }
     const recorded = await recordUpload(bucket, fileIndexOf(c), request, now, announcerOf(c))
-    if (recorded.replaces || overwrite === true) await purgeReplaced(c, bucket, key)
+    if (recorded.replaces || overwrite === true) await purgeReplaced(c, bucket, [key])
     const Location = objectUrl(bucket.publicAddress, key).href
     const body = { Location, Bucket: bucket.name, Key: key, ETag: etag }
     return xml('PostResponse', body, 201, { ETag: etag, Location })

@@ -483,6 +483,21 @@ describe('many files', () => {
     expect(sizes()).toEqual([100, 100, 50])
   })
 
+  it('are recorded 16 at a time', async () => {
+    const refused = { key: 'k2', error: { code: 'object_not_found', message: 'No.' } }
+    const client = clientOf(({ body }) =>
+      Response.json({
+        files: Object(body).files.map(({ key }: { key: string }) =>
+          key === 'k2' ? refused : { ...RECORD, key },
+        ),
+      }),
+    )
+    const { files } = await client.recordMany(keys(20).map((key) => ({ key, name: key })))
+    expect(files.map((file) => file.key)).toEqual(keys(20))
+    expect(files[2]).toEqual(refused)
+    expect(sizes()).toEqual([16, 4])
+  })
+
   it('get upload URLs 100 at a time', async () => {
     const refused = { fileName: 'a', error: { code: 'invalid_key', message: 'No.' } }
     const client = clientOf(({ body }) =>

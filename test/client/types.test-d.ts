@@ -25,10 +25,11 @@ import type {
   PartList,
   PartUrls,
   RecordedFile,
+  RecordedFiles,
   StartedUpload,
   UploadUrl,
 } from '../../client/src/responses.ts'
-import type { FileToUpload, TokenRequest } from '../../client/src/server/requests.ts'
+import type { FileToRecord, FileToUpload, TokenRequest } from '../../client/src/server/requests.ts'
 import type { FileUrls, Token, UploadUrls } from '../../client/src/server/responses.ts'
 import type { WebhookEvent } from '../../client/src/server/webhook.ts'
 import type { app } from '../../src/app.ts'
@@ -129,8 +130,10 @@ export const server: [
   Same<Answer<File['$patch'], 200>, FileRecord>,
   Same<Body<File['$patch']>, InBucket & { name: string }>,
   Covers<Answer<Files['upload-urls']['$post'], 200>, UploadUrls>,
+  Covers<Answer<Files['batch']['$post'], 200>, RecordedFiles>,
+  Same<Body<Files['batch']['$post']>['files'][number], FileToRecord>,
   Same<EventType, WebhookEvent['type']>,
   Same<keyof Sent<'file.recorded'>, keyof Told<'recorded'>>,
   Same<Sent<'file.recorded'>['file'], Told<'recorded'>['file']>,
   Same<Sent<'file.deleted'>['file'], Told<'deleted'>['file']>,
-] = [true, true, true, true, true, true, true, true, true, true, true, true]
+] = [true, true, true, true, true, true, true, true, true, true, true, true, true, true]

@@ -126,6 +126,7 @@ describe('a client that reads only docs/openapi.json', () => {
     await client.call('renameFile', 404, { parameters, body })
     await client.call('recordFile', 201, { body: { key, name: 'a.png' } })
     await client.call('renameFile', 200, { parameters, body })
+    await client.call('recordFiles', 200, { body: { files: [{ key }, { key: '../secret' }] } })
     await client.call('deleteFiles', 200, { body: { keys: [key, '../secret'], bucket: 'files' } })
   })
 

@@ -10,7 +10,7 @@ const MIB = 1024 ** 2
 const CLIENT = join(import.meta.dirname, '../../client/src')
 const { createClient } = await import(join(CLIENT, 'index.ts'))
 const { PresignerError } = await import(join(CLIENT, 'presigner-error.ts'))
-const { withRetries } = await import(join(CLIENT, 'retry.ts'))
+const { createLine, withRetries } = await import(join(CLIENT, 'retry.ts'))
 const { sampleOf } = await import(join(CLIENT, 'file-bytes.ts'))
 
 describe('the client in Node', () => {
@@ -112,6 +112,7 @@ describe("the client's retries", () => {
     vi.useFakeTimers()
     vi.stubGlobal('navigator', { onLine: true })
     vi.stubGlobal('addEventListener', page.addEventListener.bind(page))
+    vi.stubGlobal('removeEventListener', page.removeEventListener.bind(page))
     tries = 0
   })
   afterEach(() => {
@@ -183,5 +184,77 @@ describe("the client's retries", () => {
     const before = tries
     await setOnline(true) // While it waits for up to 15 seconds.
     expect(tries).toBe(before + 1)
+  })
+
+  describe('of many uploads', () => {
+    const line = () => createLine()
+    /** Starts 100 requests that share `shared`, and returns how many have ended, and how. */
+    const startMany = (shared: object, act: (index: number) => Promise<unknown>) => {
+      const ended = { ok: 0, failed: 0 }
+      for (let index = 0; index < 100; index++)
+        withRetries(
+          new AbortController().signal,
+          () => {
+            tries++
+            return act(index)
+          },
+          undefined,
+          shared,
+        ).then(
+          () => ended.ok++,
+          () => ended.failed++,
+        )
+      return ended
+    }
+    const down = async () => {
+      throw new PresignerError('network', 'No answer')
+    }
+
+    it('try one for all while nothing answers, and go on together', async () => {
+      let isUp = false
+      const ended = startMany(line(), async () => {
+        if (!isUp) await down()
+      })
+      await vi.advanceTimersByTimeAsync(20_000)
+      expect(tries).toBeGreaterThan(103)
+      expect(tries).toBeLessThan(110)
+      isUp = true
+      await vi.advanceTimersByTimeAsync(15_000)
+      expect(ended).toEqual({ ok: 100, failed: 0 })
+      expect(tries).toBeLessThan(210)
+    })
+
+    it('give up together, and the next one tries again', async () => {
+      const shared = line()
+      const ended = startMany(shared, down)
+      await vi.advanceTimersByTimeAsync(100_000)
+      expect(ended).toEqual({ ok: 0, failed: 100 })
+      expect(tries).toBe(110)
+      const again = startMany(shared, async () => undefined)
+      await vi.advanceTimersByTimeAsync(0)
+      expect(again).toEqual({ ok: 100, failed: 0 })
+    })
+
+    it('are not held up by one that alone fails', async () => {
+      const ended = startMany(line(), async (index) => {
+        if (index === 0) await down()
+      })
+      await vi.advanceTimersByTimeAsync(2000)
+      expect(ended).toEqual({ ok: 99, failed: 0 })
+      await vi.advanceTimersByTimeAsync(100_000)
+      expect(ended).toEqual({ ok: 99, failed: 1 })
+    })
+
+    it('wait as long as Retry-After says', async () => {
+      const begun = Date.now()
+      const ended = startMany(line(), async () => {
+        if (Date.now() < begun + 60_000)
+          throw new PresignerError('rate_limited', 'Slower', { status: 429, retryAfter: 60 })
+      })
+      await vi.advanceTimersByTimeAsync(59_000)
+      expect(tries).toBe(100)
+      await vi.advanceTimersByTimeAsync(2000)
+      expect(ended).toEqual({ ok: 100, failed: 0 })
+    })
   })
 })

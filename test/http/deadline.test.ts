@@ -293,6 +293,17 @@ describe('a batch', () => {
   })
 
   // @threat request-slow
+  it('that records tells which files the bucket did not answer for in time', async () => {
+    const sent = scriptedBucket({ HeadObject: hanging })
+    const files = Array.from({ length: 20 }, (_, i) => ({ key: `team/${i}.txt` }))
+    const [response, seconds] = await fakeSeconds(mounted().post('/media/files/batch', { files }))
+    expect([response.status, seconds]).toEqual([200, 25])
+    const codes = await codesOf(response, 'files')
+    expect(counts(codes)).toEqual({ storage_error: 12, storage_busy: 8 })
+    expect(sent).toHaveLength(18)
+  })
+
+  // @threat request-slow
   it('that deletes tells which files are not done, and a repeat does the rest', async () => {
     const index = memoryFileIndex()
     const keys = Array.from({ length: 30 }, (_, i) => `team/${i}.txt`)

@@ -83,6 +83,19 @@ describe('a request for many files', () => {
     expect((await ask('/files/urls', { keys })).status).toBe(429)
   })
 
+  // @threat flood
+  it('counts each file that it records, and leaves those beyond the limit', async () => {
+    const missing = ['../x', ...keys].map((key) => ({ key: key.replace('rate', 'rate-missing') }))
+    const { files } = await (await ask('/files/batch', { files: missing })).json<{
+      files: { error: { code: string } }[]
+    }>()
+    expect(files.map(({ error }) => error.code)).toEqual([
+      'invalid_key',
+      ...['object_not_found', 'object_not_found', 'object_not_found'],
+      ...['rate_limited', 'rate_limited'],
+    ])
+  })
+
   it('counts once if it signs', async () => {
     for (const path of ['/files/urls', '/files/urls', '/files/urls'])
       expect((await ask(path, { keys })).status).toBe(200)

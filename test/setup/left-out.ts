@@ -53,6 +53,7 @@ const NEEDS: readonly Need[] = [
       'test/docs/update.slow.test.ts',
       'test/docs/wrangler.slow.test.ts',
       'test/e2e/client-build.slow.test.ts',
+      'test/e2e/client-held-bytes.slow.test.ts',
       'test/e2e/credentials.slow.test.ts',
       'test/e2e/demo-build.test.ts',
       'test/e2e/first-hour.slow.test.ts',

@@ -104,6 +104,14 @@ export const ROUTES: readonly ProtectedRoute[] = [
     allowed: '404 object_not_found',
   },
   {
+    route: 'POST /files/batch',
+    scope: 'files:upload',
+    request: () => ['/files/batch', { files: [{ key: 'a.txt' }] }],
+    takesKey: false,
+    bucketIn: 'body',
+    allowed: '200',
+  },
+  {
     route: 'GET /files',
     scope: 'files:list',
     request: (key) => [`/files?prefix=${encoded(key)}`],

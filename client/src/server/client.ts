@@ -11,13 +11,15 @@ import {
   isLink,
   isLinks,
   isNothing,
+  isRecordedFiles,
   type Limits,
   type Link,
   type Links,
   type ListedFile,
+  type RecordedFiles,
 } from '../responses.ts'
 import { type CallOptions, createServerApi, type ServerOptions } from './api.ts'
-import type { FileToUpload, ListAllOptions, TokenRequest } from './requests.ts'
+import type { FileToRecord, FileToUpload, ListAllOptions, TokenRequest } from './requests.ts'
 import {
   type FileUrls,
   isFileUrls,
@@ -33,6 +35,8 @@ import { verifyWebhook } from './webhook.ts'
 /** The API's limits for the keys or files in one request. */
 const MAX_SIGNED_KEYS = 1000
 const MAX_CHANGED_FILES = 100
+/** The API accepts 20. With webhooks, Cloudflare's free plan allows 16. */
+const MAX_RECORDED_FILES = 16
 
 export interface ServerClientOptions extends ServerOptions {
   /** Alias of a bucket. Default: the first one that the key may use. */
@@ -74,6 +78,10 @@ export interface ServerClient {
   list(options?: ListAllOptions & CallOptions): AsyncGenerator<ListedFile, void, undefined>
   /** Records an object that was uploaded by other means, under a display name. */
   record(key: string, name: string, options?: CallOptions): Promise<FileRecord>
+  /**
+   * Records any number of objects that were uploaded by other means. Sends one request for each 16.
+   */
+  recordMany(files: readonly FileToRecord[], options?: CallOptions): Promise<RecordedFiles>
   /** Changes the display name. */
   rename(key: string, name: string, options?: CallOptions): Promise<FileRecord>
   /** Deletes the object and its record. */
@@ -140,6 +148,12 @@ export function createServerClient({ bucket, ...options }: ServerClientOptions):
     },
     record: (key, name, { signal } = {}) =>
       api(isFileRecord, 'POST', '/files', { body: { key, name, bucket }, signal }),
+    async recordMany(files, { signal } = {}) {
+      const answers = await inChunks(files, MAX_RECORDED_FILES, (chunk) =>
+        api(isRecordedFiles, 'POST', '/files/batch', { body: { files: chunk, bucket }, signal }),
+      )
+      return { files: answers.flatMap((answer) => answer.files) }
+    },
     rename: (key, name, { signal } = {}) =>
       api(isFileRecord, 'PATCH', pathOf(key), { body: { name, bucket }, signal }),
     remove: (key, { signal } = {}) =>

@@ -4,7 +4,7 @@ import { isPartUrls } from '../responses.ts'
 import { isFresh, type SignedPut } from '../signed-put.ts'
 import type { ServerApi } from './api.ts'
 import { putBytes } from './put.ts'
-import type { Bytes } from './source.ts'
+import type { Piece } from './source.ts'
 
 /** How many parts are in memory and on their way at the same time. */
 const PARALLEL_PARTS = 4
@@ -37,7 +37,7 @@ export interface PartsUpload {
  */
 export async function sendParts(
   upload: PartsUpload,
-  next: () => Promise<Bytes>,
+  next: () => Promise<Piece>,
   signal: AbortSignal | undefined,
 ): Promise<Part[]> {
   const failure = new AbortController()
@@ -46,9 +46,9 @@ export async function sendParts(
   const running = new Set<Promise<void>>()
   const parts: Part[] = []
 
-  async function send(partNumber: number, bytes: Bytes): Promise<void> {
+  async function send(partNumber: number, piece: Piece): Promise<void> {
     try {
-      const etag = await putBytes(() => signPart(partNumber, bytes.length), bytes, stop)
+      const etag = await putBytes(() => signPart(partNumber, piece.size), piece, stop)
       if (!etag)
         throw new PresignerError('bad_answer', `The bucket returned no ETag for part ${partNumber}`)
       parts[partNumber - 1] = { partNumber, etag }
@@ -59,16 +59,16 @@ export async function sendParts(
 
   try {
     for (let partNumber = 1; ; partNumber++) {
-      const bytes = await untilAborted(next(), stop)
+      const piece = await untilAborted(next(), stop)
       // An upload needs a part, also of an empty stream.
-      if (bytes.length === 0 && partNumber > 1) break
+      if (piece.size === 0 && partNumber > 1) break
       if (partNumber > MAX_PARTS)
         throw new PresignerError('file_too_large', `More than ${MAX_PARTS} parts. Set partSize.`)
-      const sent = send(partNumber, bytes).finally(() => running.delete(sent))
+      const sent = send(partNumber, piece).finally(() => running.delete(sent))
       running.add(sent)
       if (running.size >= PARALLEL_PARTS) await Promise.race(running)
       stop.throwIfAborted()
-      if (bytes.length < upload.partSize) break
+      if (piece.size < upload.partSize) break
     }
     await Promise.all(running)
     stop.throwIfAborted()

@@ -2,20 +2,20 @@ import { PresignerError } from '../presigner-error.ts'
 import { isFresh, refusalOf, refusesUrl, type SignedPut } from '../signed-put.ts'
 import { exchange } from './api.ts'
 import { retryAfterOf, withRetries } from './retry.ts'
-import type { Bytes } from './source.ts'
+import { joined, type Piece } from './source.ts'
 
 /** Time for a PUT without its bytes, and the slowest connection that keeps its request. */
 const TIMEOUT_MILLISECONDS = 60_000
 const SLOWEST_BYTES_PER_MILLISECOND = 50
 
 /**
- * Sends `bytes` to the bucket, with retries. Signs again if the URL has expired, and once in each
+ * Sends `piece` to the bucket, with retries. Signs again if the URL has expired, and once in each
  * try if the bucket refuses it. Resolves with the ETag. Throws PresignerError: `bucket_refused`,
  * `clock_skew`, `network`, and what `sign` throws.
  */
 export function putBytes(
   sign: () => Promise<SignedPut>,
-  bytes: Bytes,
+  piece: Piece,
   signal: AbortSignal | undefined,
 ): Promise<string> {
   let signed: SignedPut | undefined
@@ -29,7 +29,7 @@ export function putBytes(
         throw error
       })
     try {
-      return await put(signed, bytes, signal)
+      return await put(signed, piece, signal)
     } catch (error) {
       if (error instanceof PresignerError && error.status === 412 && isLost)
         throw new PresignerError(
@@ -56,7 +56,7 @@ export function putBytes(
 
 async function put(
   signed: SignedPut,
-  body: Bytes,
+  piece: Piece,
   signal: AbortSignal | undefined,
 ): Promise<string> {
   const { url, headers } = signed
@@ -64,8 +64,8 @@ async function put(
   const [response, text] = await exchange(
     (input, init) => fetch(input, init),
     url,
-    { method: 'PUT', headers, body, redirect: 'manual' },
-    TIMEOUT_MILLISECONDS + Math.ceil(body.length / SLOWEST_BYTES_PER_MILLISECOND),
+    { method: 'PUT', redirect: 'manual', ...bodyOf(piece, headers) },
+    TIMEOUT_MILLISECONDS + Math.ceil(piece.size / SLOWEST_BYTES_PER_MILLISECOND),
     signal,
     `PUT ${origin}`,
     '',
@@ -73,4 +73,40 @@ async function put(
   const { ok, status, headers: answered } = response
   if (ok) return answered.get('ETag') ?? ''
   throw refusalOf(signed, status, text, answered.get('Date'), retryAfterOf(response))
+}
+
+/** A smaller body is not worth a stream. */
+const SMALL_BYTES = 256 * 1024
+
+/**
+ * Returns the body and its headers. `fetch` copies the bytes of a whole body up to four times, and
+ * those of a stream not at all. But only Node and Workers send the length of a stream, which S3
+ * requires.
+ */
+function bodyOf(
+  piece: Piece,
+  headers: SignedPut['headers'],
+): Pick<RequestInit, 'body' | 'headers'> & { readonly duplex?: 'half' } {
+  const Fixed: unknown = Reflect.get(globalThis, 'FixedLengthStream')
+  const isNode = /^Node/.test(Object(Reflect.get(globalThis, 'navigator')).userAgent)
+  if (piece.size <= SMALL_BYTES || !(isNode || Fixed)) return { body: joined(piece), headers }
+  const body = streamOf(piece)
+  if (typeof Fixed === 'function')
+    return { body: body.pipeThrough(Reflect.construct(Fixed, [piece.size])), headers }
+  return { body, headers: { ...headers, 'Content-Length': String(piece.size) }, duplex: 'half' }
+}
+
+function streamOf({ blocks }: Piece): ReadableStream<Uint8Array> {
+  const slices = (function* () {
+    for (const block of blocks)
+      for (let at = 0; at < block.length; at += SMALL_BYTES)
+        yield block.subarray(at, at + SMALL_BYTES)
+  })()
+  return new ReadableStream({
+    pull(controller) {
+      const { done, value } = slices.next()
+      if (done) controller.close()
+      else controller.enqueue(value)
+    },
+  })
 }

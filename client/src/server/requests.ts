@@ -1,4 +1,4 @@
-import type { Scope, UploadUrlRequest, UrlUse } from '../requests.ts'
+import type { RecordRequest, Scope, UploadUrlRequest, UrlUse } from '../requests.ts'
 
 /** Body of `POST /tokens`. Each member only narrows what the API key may do. */
 export interface TokenRequest {
@@ -23,6 +23,9 @@ export interface TokenRequest {
 
 /** One file in `POST /files/upload-urls`. It has either `fileName` or `key`. */
 export type FileToUpload = Omit<UploadUrlRequest, 'expiresIn' | 'bucket'>
+
+/** One file in `POST /files/batch`. */
+export type FileToRecord = Omit<RecordRequest, 'bucket'>
 
 /** Which files `list` returns. */
 export interface ListAllOptions {

@@ -1,5 +1,5 @@
 import { isEither, isListOf, isNumber, isObject, isString, isStringMap } from '../check.ts'
-import { isItemError, isRefusedKey, type RefusedKey } from '../responses.ts'
+import { isRefusedFile, isRefusedKey, type RefusedFile, type RefusedKey } from '../responses.ts'
 
 export interface Token {
   token: string
@@ -23,13 +23,6 @@ export interface SignedUpload {
   headers: Record<string, string>
   expiresIn: number
   expiresAt: string
-}
-
-/** Why one file of a list was refused. The other files are not affected. */
-export interface RefusedFile {
-  fileName?: string | undefined
-  key?: string | undefined
-  error: { code: string; message: string }
 }
 
 export interface UploadUrls {
@@ -57,7 +50,7 @@ export const isUploadUrls = isObject<UploadUrls>({
         expiresIn: isNumber,
         expiresAt: isString,
       }),
-      isObject<{ error: RefusedFile['error'] }>({ error: isItemError }),
+      isRefusedFile,
     ),
   ),
 })

@@ -3,6 +3,25 @@ import { PresignerError } from '../presigner-error.ts'
 
 export type Bytes = Uint8Array<ArrayBuffer>
 
+/** Consecutive bytes, in blocks, since joining them would need another copy of all. */
+export interface Piece {
+  readonly size: number
+  readonly blocks: readonly Bytes[]
+}
+
+/** Returns all bytes as one block. */
+export function joined({ size, blocks }: Piece): Bytes {
+  const [first] = blocks
+  if (first?.length === size) return first
+  const bytes = new Uint8Array(size)
+  let at = 0
+  for (const block of blocks) {
+    bytes.set(block, at)
+    at += block.length
+  }
+  return bytes
+}
+
 /** A part of a stream. A string is sent as UTF-8. */
 export type Chunk = Uint8Array | string
 
@@ -28,7 +47,7 @@ export interface Source {
    * Returns the next `bytes` bytes, and fewer only at the end. Throws what the source throws, and
    * PresignerError `file_changed`.
    */
-  read(bytes: number): Promise<Bytes>
+  read(bytes: number): Promise<Piece>
   /** Releases the source. Cancels a stream that hasn't ended. */
   close(): Promise<void>
 }
@@ -48,7 +67,8 @@ interface FileSystem {
 }
 
 const MAX_SHOWN_CHARACTERS = 100
-const FIRST_BUFFER_BYTES = 64 * 1024
+/** Of a stream. A short one needs no more. */
+const BLOCK_BYTES = 256 * 1024
 
 const invalid = (message: string, cause?: unknown): PresignerError =>
   new PresignerError('invalid_options', message, { cause })
@@ -94,7 +114,7 @@ function inOrder(readRange: (start: number, end: number) => Promise<Bytes>): Sou
   return (bytes) => {
     const start = at
     at += bytes
-    return readRange(start, at)
+    return readRange(start, at).then((block) => ({ size: block.length, blocks: [block] }))
   }
 }
 
@@ -178,10 +198,10 @@ function openStream(chunks: Chunks): Source {
   return {
     size: null,
     async read(length) {
-      // Grows with the stream, so that a short one needs little memory.
-      let buffer = new Uint8Array(Math.min(length, FIRST_BUFFER_BYTES))
-      let filled = 0
-      while (filled < length) {
+      const blocks: Bytes[] = []
+      let room = new Uint8Array()
+      let size = 0
+      while (size < length) {
         if (rest.length === 0) {
           const { done, value } = isDone ? { done: true, value: undefined } : await chunks.next()
           if (done) {
@@ -191,18 +211,20 @@ function openStream(chunks: Chunks): Source {
           rest = chunkBytes(value)
           continue
         }
-        const taken = rest.subarray(0, length - filled)
-        if (filled + taken.length > buffer.length) {
-          const larger = Math.max(buffer.length * 2, filled + taken.length)
-          const grown = new Uint8Array(Math.min(length, larger))
-          grown.set(buffer.subarray(0, filled))
-          buffer = grown
+        if (room.length === 0) {
+          room = new Uint8Array(Math.min(BLOCK_BYTES, length - size))
+          blocks.push(room)
         }
-        buffer.set(taken, filled)
-        filled += taken.length
+        // A copy, since the source may use its chunk again.
+        const taken = rest.subarray(0, room.length)
+        room.set(taken)
+        room = room.subarray(taken.length)
         rest = rest.subarray(taken.length)
+        size += taken.length
       }
-      return buffer.subarray(0, filled)
+      const last = blocks.pop()
+      if (last) blocks.push(last.subarray(0, last.length - room.length))
+      return { size, blocks }
     },
     async close() {
       if (!isDone) await chunks.cancel().catch(() => undefined)

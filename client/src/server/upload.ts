@@ -11,7 +11,7 @@ import type { SignedPut } from '../signed-put.ts'
 import type { CallOptions, ServerApi } from './api.ts'
 import { sendParts, untilAborted } from './parts.ts'
 import { putBytes } from './put.ts'
-import { type Bytes, openSource, type Source, type UploadSource } from './source.ts'
+import { openSource, type Piece, type Source, type UploadSource } from './source.ts'
 
 /** A larger file goes in parts, like in the browser client. */
 const MAX_SINGLE_BYTES = 32 * 1024 ** 2
@@ -77,18 +77,27 @@ export async function upload(
     }
     const planned = partSize ?? (size === null ? STREAM_PART_BYTES : undefined)
     const maxSingle = planned ?? MAX_SINGLE_BYTES
-    let first: Bytes | undefined
+    const ahead: Piece[] = []
     if (size === null || size <= maxSingle) {
-      first = await untilAborted(source.read(maxSingle), signal)
-      if (size !== null || first.length < maxSingle)
-        return await uploadSingle(context, { ...file, size: first.length }, name, first, signal)
+      ahead.push(await untilAborted(source.read(maxSingle), signal))
+      const whole = takeWhole(ahead, size ?? maxSingle - 1)
+      if (whole)
+        return await uploadSingle(context, { ...file, size: whole.size }, name, whole, signal)
     }
     const request = { ...file, size: size ?? undefined, partSize: planned }
-    return await uploadParts(context, request, name, source, first, signal)
+    const next = async (bytes: number) => ahead.pop() ?? source.read(bytes)
+    return await uploadParts(context, request, name, next, signal)
   } finally {
     await opened.close()
   }
 }
+
+/**
+ * Returns the piece in `ahead` if it has at most `max` bytes. A variable of the caller would keep a
+ * larger one in memory until its upload ends.
+ */
+const takeWhole = ([first]: readonly Piece[], max: number): Piece | undefined =>
+  first && first.size <= max ? first : undefined
 
 const invalid = (message: string): PresignerError => new PresignerError('invalid_options', message)
 
@@ -106,9 +115,9 @@ function withSize(source: Source, stated: number | undefined): Source {
     async read(bytes) {
       const wanted = Math.min(bytes, stated - total)
       const read = await source.read(wanted)
-      total += read.length
-      if (read.length < wanted) throw mismatch(String(total))
-      if (total === stated && (await source.read(1)).length > 0) throw mismatch('more')
+      total += read.size
+      if (read.size < wanted) throw mismatch(String(total))
+      if (total === stated && (await source.read(1)).size > 0) throw mismatch('more')
       return read
     },
   }
@@ -119,7 +128,7 @@ async function uploadSingle(
   { api, bucket }: UploadContext,
   body: { readonly size: number; readonly key?: string },
   name: string,
-  bytes: Bytes,
+  piece: Piece,
   signal: AbortSignal | undefined,
 ): Promise<FileRecord> {
   let key = ''
@@ -128,19 +137,18 @@ async function uploadSingle(
     key = signed.key
     return { ...signed, url: signed.uploadUrl, signedAt: Date.now() }
   }
-  const etag = await putBytes(sign, bytes, signal)
+  const etag = await putBytes(sign, piece, signal)
   // Somebody else may replace the object under a chosen key.
   const record = { key, name, etag: (body.key && etag) || undefined, bucket }
   return api(isFileRecord, 'POST', '/files', { body: record, signal })
 }
 
-/** Uploads the source in parts, after those that are already read, and records the file. */
+/** Uploads what `next` returns in parts, and records the file. */
 async function uploadParts(
   { api, bucket }: UploadContext,
   body: { readonly size: number | undefined },
   name: string,
-  source: Pick<Source, 'read'>,
-  first: Bytes | undefined,
+  next: Source['read'],
   signal: AbortSignal | undefined,
 ): Promise<FileRecord> {
   // The signal doesn't cancel this request, since an upload without a known id can't be aborted.
@@ -148,14 +156,12 @@ async function uploadParts(
   const { key, uploadId, partSize } = started
   const path = `/multipart/${uploadId}`
   try {
-    let read = first
-    const next = async () => {
-      const bytes = read ?? (await source.read(partSize))
-      read = undefined
-      return bytes
-    }
     const isSized = body.size !== undefined
-    const parts = await sendParts({ api, path, key, bucket, partSize, isSized }, next, signal)
+    const parts = await sendParts(
+      { api, path, key, bucket, partSize, isSized },
+      () => next(partSize),
+      signal,
+    )
     const completed = { key, name, parts, bucket }
     return await api(isFileRecord, 'POST', `${path}/complete`, { body: completed, signal })
   } catch (error) {

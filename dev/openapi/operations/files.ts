@@ -7,6 +7,7 @@ import {
   fileUrl,
   fileUrls,
   recordedFile,
+  recordedFiles,
   uploadUrl,
   uploadUrls,
 } from '../answers.ts'
@@ -163,6 +164,19 @@ export const fileOperations: Operations = {
       'events_unavailable',
       ...STORAGE,
     ],
+  },
+  'POST /files/batch': {
+    id: 'recordFiles',
+    tag: 'files',
+    summary: 'Record up to 20 uploaded objects',
+    description:
+      'Does for each file what `POST /files` does. Each one counts against the rate limit; those beyond it get `rate_limited`. A file that is refused gets an error, and the other files are still recorded. Safe to repeat.',
+    scopes: ['files:upload'],
+    members: {
+      files: { description: 'What `POST /files` takes, without `bucket`.' },
+    },
+    answers: { 200: { description: 'A record or an error for each file.', body: recordedFiles } },
+    errors: ['unknown_bucket'],
   },
   'GET /files': {
     id: 'listFiles',

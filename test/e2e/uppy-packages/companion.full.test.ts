@@ -25,6 +25,7 @@ interface Side {
 const COMPANION = 'Companion 6.2.2'
 const WORKER = 'The Worker'
 
+/** A body of bytes has no Content-Type. */
 type Ask = (side: Side) => readonly [method: string, path: string, body?: unknown]
 
 const query = (values: Record<string, string>): string => String(new URLSearchParams(values))
@@ -54,6 +55,7 @@ const REQUESTS: Readonly<Record<string, Ask>> = {
   'params: metadata': params({ filename: 'a', type: 'a/b', 'metadata[user.name]': 'Zoë' }),
   'params: no name': params({ type: 'a/b' }),
   'params: an empty name': params({ filename: '' }),
+  'params: `filename` twice': () => ['GET', '/s3/params?filename=a&filename=b&type=a/b'],
   'params: no type': params({ filename: 'a' }),
   'params: the type `weird`': params({ filename: 'a', type: 'weird' }),
   'params: the type `text/html` for `a.png`': params({ filename: 'a.png', type: 'text/html' }),
@@ -72,6 +74,8 @@ const REQUESTS: Readonly<Record<string, Ask>> = {
   'multipart: the type `weird`': start({ filename: 'a', type: 'weird' }),
   'multipart: the type `text/html` for `a.png`': start({ filename: 'a.png', type: 'text/html' }),
   'multipart: not JSON': start('{'),
+  'multipart: no Content-Type': start(new TextEncoder().encode('{"filename":"a","type":"a/b"}')),
+  'multipart: a body of 200 KB': start(named({ a: 'x'.repeat(200_000) })),
   'list: its parts': inUpload('GET', ''),
   'list: no key': withoutKey('GET', ''),
   'list: an unknown upload': ({ key }) => ['GET', `/s3/multipart/unknown?${query({ key })}`],
@@ -79,11 +83,15 @@ const REQUESTS: Readonly<Record<string, Ask>> = {
   'part: number 0': inUpload('GET', '/0'),
   'part: number 10001': inUpload('GET', '/10001'),
   'part: number `x`': inUpload('GET', '/x'),
+  'part: number `1x`': inUpload('GET', '/1x'),
+  'part: number 1.5': inUpload('GET', '/1.5'),
+  'part: number -1': inUpload('GET', '/-1'),
   'part: no key': withoutKey('GET', '/1'),
   'batch: three': inUpload('GET', '/batch', { partNumbers: '1,2,3' }),
   'batch: 101': inUpload('GET', '/batch', { partNumbers: Array(101).fill(1).join() }),
   'batch: no list': inUpload('GET', '/batch'),
   'batch: a part `x`': inUpload('GET', '/batch', { partNumbers: '1,x' }),
+  'batch: a part `1x`': inUpload('GET', '/batch', { partNumbers: '1x' }),
   'batch: no key': withoutKey('GET', '/batch'),
   'complete: no parts': inUpload('POST', '/complete', {}, {}),
   'complete: parts that are none': inUpload('POST', '/complete', {}, { parts: [1] }),
@@ -137,10 +145,12 @@ async function answerOf(side: Side, ask: Ask): Promise<Answer> {
     method,
     ...(body === undefined
       ? {}
-      : {
-          headers: { 'Content-Type': 'application/json' },
-          body: typeof body === 'string' ? body : JSON.stringify(body),
-        }),
+      : body instanceof Uint8Array
+        ? { body }
+        : {
+            headers: { 'Content-Type': 'application/json' },
+            body: typeof body === 'string' ? body : JSON.stringify(body),
+          }),
   })
   const { status, ok, headers } = response
   const text = await response.text()

@@ -1,0 +1,142 @@
+import type { Api } from './api.ts'
+import { call, callForAll, type Job } from './job.ts'
+import type { Stall } from './progress.ts'
+import type { RecordRequest, UploadUrlRequest } from './requests.ts'
+import {
+  type FileRecord,
+  isBatch,
+  isFileRecord,
+  isUploadUrl,
+  isUploadUrls,
+  type UploadUrl,
+} from './responses.ts'
+import { isFresh, type SignedPut } from './signed-put.ts'
+
+/** How many files are signed in one request. */
+const SIGNED_TOGETHER = 100
+/** How many are recorded in one: what Cloudflare's free plan allows, also with webhooks. */
+const RECORDED_TOGETHER = 16
+
+export type SignedFile = SignedPut & { readonly key: string }
+
+/** A file that will need a URL. */
+export interface Unsigned {
+  readonly job: Job
+  readonly body: UploadUrlRequest
+  /** Its URL from a request for several files; undefined if that one was refused. */
+  signing?: Promise<SignedFile | undefined> | undefined
+}
+
+interface Unrecorded {
+  readonly job: Job
+  readonly body: RecordRequest
+  readonly stall: Stall
+  record?: Promise<FileRecord>
+}
+
+/** What the uploads of one client wait for. */
+interface Waiting {
+  readonly unsigned: Set<Unsigned>
+  readonly unrecorded: Set<Unrecorded>
+  recording?: Promise<void> | undefined
+}
+
+const clients = new WeakMap<Api, Waiting>()
+
+function waitingOf({ api }: Job): Waiting {
+  const waiting = clients.get(api) ?? { unsigned: new Set(), unrecorded: new Set() }
+  clients.set(api, waiting)
+  return waiting
+}
+
+/** Announces a file, so that it can be signed together with others until its job is over. */
+export function announceFile(file: Unsigned): void {
+  const { unsigned } = waitingOf(file.job)
+  // For a chosen key, the Worker asks the bucket, which it may do only a few times in a request.
+  if (file.body.key === undefined) unsigned.add(file)
+  file.job.signal.addEventListener('abort', () => unsigned.delete(file))
+}
+
+/**
+ * Signs a file, and with it up to 99 others that were announced. One that is refused asks again
+ * alone, since only that response has a status and a Retry-After.
+ */
+export async function sign(file: Unsigned, stall: Stall): Promise<SignedFile> {
+  const { body, job } = file
+  const { api, request, signal } = job
+  const { unsigned } = waitingOf(job)
+  await undefined // so that a page can announce all of its files
+  const files = unsigned.has(file)
+    ? [...new Set([file, ...unsigned])].slice(0, SIGNED_TOGETHER)
+    : []
+  for (const one of files) unsigned.delete(one)
+  if (files.length > 1) {
+    const together = { files: withoutBuckets(files), bucket: request.bucket }
+    const answer = api(isUploadUrls, 'POST', '/files/upload-urls', { body: together, stall })
+    for (const [index, one] of files.entries()) {
+      one.signing = answer.then(({ uploads }) => {
+        const upload = uploads[index]
+        return isUploadUrl(upload) ? signedNow(upload) : undefined
+      })
+      one.signing.catch(() => {
+        if (!one.job.signal.aborted) unsigned.add(one)
+      })
+    }
+  }
+  const { signing } = file
+  file.signing = undefined
+  const early = await signing
+  if (isFresh(early)) return early
+  return signedNow(await api(isUploadUrl, 'POST', '/files/upload-url', { body, signal, stall }))
+}
+
+const signedNow = (answer: UploadUrl): SignedFile => ({
+  ...answer,
+  url: answer.uploadUrl,
+  signedAt: Date.now(),
+})
+
+const withoutBuckets = (files: readonly { readonly body: object }[]): object[] =>
+  files.map(({ body }) => ({ ...body, bucket: undefined }))
+
+/** Records a file. While such a request is on its way, collects files for the next one. */
+export async function record(job: Job, body: RecordRequest): Promise<FileRecord> {
+  const waiting = waitingOf(job)
+  const file: Unrecorded = { job, body, stall: job.watch() }
+  waiting.unrecorded.add(file)
+  while (waiting.unrecorded.has(file)) {
+    waiting.recording ??= recordNext(waiting).finally(() => {
+      waiting.recording = undefined
+    })
+    await waiting.recording
+  }
+  return file.record ?? recordAlone(file)
+}
+
+const recordAlone = ({ job, body }: Unrecorded): Promise<FileRecord> =>
+  call(job, isFileRecord, 'POST', '/files', { body })
+
+/** Starts to record what waits, and resolves when that has ended. */
+async function recordNext({ unrecorded }: Waiting): Promise<void> {
+  const files = [...unrecorded].slice(0, RECORDED_TOGETHER)
+  for (const file of files) unrecorded.delete(file)
+  const [first] = files
+  if (!first) return
+  if (files.length === 1) {
+    first.record = recordAlone(first)
+    return first.record.then(ignore, ignore)
+  }
+  const { api, request } = first.job
+  const body = { files: withoutBuckets(files), bucket: request.bucket }
+  const answer = callForAll(api, isBatch, '/files/batch', body, (error) => {
+    for (const { stall } of files) stall(error)
+  })
+  for (const [index, file] of files.entries())
+    file.record = answer.then((recorded) => {
+      const one = recorded.files[index]
+      return isFileRecord(one) ? one : recordAlone(file)
+    })
+  return answer.then(ignore, ignore)
+}
+
+const ignore = (): void => undefined
