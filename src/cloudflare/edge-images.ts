@@ -142,7 +142,8 @@ async function makeImage(
     await source?.keep?.(null)
     source?.original.body?.cancel().catch(() => undefined)
     if (asApiError(error)?.code !== 'unsupported_image') throw error
-    const refusal = failure(error)
+    // Caches keep a 404, but not a 415. The code of the error is in a header.
+    const refusal = new Response(null, { status: 404, headers: failure(error).headers })
     await setLifetime(refusal.headers, REFUSAL_SECONDS)
     waitUntil(store(refusal.clone()))
     return refusal

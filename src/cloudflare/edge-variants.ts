@@ -1,7 +1,9 @@
 import { withinCacheTime } from '../delivery/pump.ts'
 import { crowded, isCrowded, isImageError, type KeptImage } from '../delivery/variant.ts'
 import { deadlineOf } from '../errors/deadline.ts'
+import { logWarning } from '../errors/warnings.ts'
 import { attempt } from './edge-cache.ts'
+import { FAILURE } from './objects-protocol.ts'
 import { lead, Turns } from './turns.ts'
 
 /** How long a failure to resize is remembered, so that a crowd doesn't repeat a call that is billed. */
@@ -91,8 +93,12 @@ export const matchVariant = (
   attempt('match', async (cache) => {
     const generation = await generationIn(cache, wanted.url)
     if (generation === null) return null
-    const headers: HeadersInit = range === null ? {} : { Range: range }
-    return (await cache.match(new Request(copyName(wanted, generation), { headers }))) ?? null
+    const name = copyName(wanted, generation)
+    if (range === null) return (await cache.match(name)) ?? null
+    const part = await cache.match(new Request(name, { headers: { Range: range } }))
+    // There is also no range of a failure, which has no body.
+    const whole = part?.status === 416 ? await cache.match(name) : undefined
+    return (whole?.headers.has(FAILURE) ? whole : part) ?? null
   })
 
 /**
@@ -102,12 +108,25 @@ export const matchVariant = (
 export const currentGeneration = (url: string): Promise<string | undefined> =>
   attempt('put', async (cache) => (await generationIn(cache, url)) ?? beginGeneration(url, cache))
 
-/** Stores a variant in the generation that was current before the request to the bucket. */
+/** Whether this isolate has looked if the Cache API keeps anything. */
+let isChecked = false
+
+/**
+ * Stores a variant in the generation that was current before the request to the bucket. Logs a
+ * warning once if the Cache API keeps nothing, as on workers.dev: each view is then billed.
+ */
 export const putVariant = (
   wanted: WantedVariant,
   generation: string,
   copy: Response,
-): Promise<void> => attempt('put', (cache) => cache.put(copyName(wanted, generation), copy))
+): Promise<void> =>
+  attempt('put', async (cache) => {
+    const name = copyName(wanted, generation)
+    await cache.put(name, copy)
+    if (isChecked) return
+    isChecked = true
+    if ((await cache.match(name)) === undefined) logWarning('resized images are not kept', {})
+  })
 
 /** Makes every stored variant of an object unreachable. Throws Error if the Cache API fails. */
 export async function dropVariants(url: string): Promise<void> {

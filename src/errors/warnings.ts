@@ -23,6 +23,7 @@ export const WARNINGS = [
   'webhooks are not queued',
   'fetch is not strictly public',
   'images are not resized',
+  'resized images are not kept',
   'webhook not delivered',
   'webhook lost',
   'job not done',
