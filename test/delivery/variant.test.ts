@@ -10,6 +10,8 @@ import {
   variantSpec,
 } from '../../src/delivery/variant.ts'
 import { asApiError } from '../../src/errors/api-error.ts'
+import { RequestTime } from '../../src/errors/deadline.ts'
+import { FAKE_CLOCK, fakeSeconds } from '../support/fake-seconds.ts'
 import { gifOf, joined, PNG_START, pngChunk, pngHeader, twoColorPng } from '../support/images.ts'
 
 const SPEC: VariantSpec = { ...sizeOf(10), format: 'png', quality: 80 }
@@ -172,6 +174,45 @@ describe('an image that is not resized', () => {
     const early = await Promise.race([failed, Promise.resolve('waits')])
     await vi.advanceTimersByTimeAsync(1)
     expect([early, (await failed)[0]]).toEqual(['waits', 'image_unavailable'])
+  })
+
+  // @threat image-bomb
+  it.each([
+    ['states', true],
+    ['does not state', false],
+  ])('is 415 if the result is larger than memory for it, and %s its length', async (_, states) => {
+    const png = original(await twoColorPng(30, 20))
+    let reads = 0
+    const pull = (controller: ReadableByteStreamController) => {
+      reads += 1
+      controller.enqueue(new Uint8Array(1024 ** 2))
+    }
+    const headers = states ? { 'content-length': `${3 * 1024 ** 2}` } : {}
+    const huge = resizerWith(
+      async () => new Response(new ReadableStream({ type: 'bytes', pull }), { headers }),
+    )
+    const [code, message] = await failureOf(resize(png, SPEC, huge))
+    expect([code, message]).toEqual(['unsupported_image', expect.stringContaining('2 MiB')])
+    expect(reads).toBeLessThan(5)
+  })
+
+  // @threat request-slow image-bomb
+  it('is not read after the deadline of its request', async () => {
+    vi.useFakeTimers(FAKE_CLOCK)
+    const cancel = vi.fn()
+    const drip = new ReadableStream<Uint8Array>({
+      async pull(controller) {
+        await new Promise((resolve) => setTimeout(resolve, 1000))
+        controller.enqueue(new Uint8Array(20_000))
+      },
+      cancel,
+    })
+    const now = new RequestTime(Date.now() + 3500)
+    const [[code], seconds] = await fakeSeconds(
+      failureOf(resize(original(drip), SPEC, never, { now })),
+    )
+    expect([code, seconds]).toEqual(['storage_busy', 3.5])
+    expect(cancel).toHaveBeenCalledTimes(1)
   })
 
   // @threat image-original
