@@ -34,7 +34,10 @@ export interface ObjectsEntrypoint<E> extends WorkerEntrypoint<E> {
 export interface ObjectsOptions<E> {
   /** Returns the Images binding, for links to resized images. */
   readonly images?: (env: E) => ImageResizer | null | undefined
-  /** The name under which your Worker exports the entrypoint. The default is `Objects`. */
+  /**
+   * The name under which your Worker exports the entrypoint. With it, all sizes of an image are made
+   * from one copy of the original, also behind Workers Caching.
+   */
   readonly name?: string
 }
 
@@ -46,7 +49,7 @@ export interface ObjectsOptions<E> {
  */
 export const objectsEntrypoint = <E extends object>(
   settingsFor: SettingsFor<E>,
-  { images, name = 'Objects' }: ObjectsOptions<E> = {},
+  { images, name }: ObjectsOptions<E> = {},
 ): (new (
   ...given: ConstructorParameters<typeof WorkerEntrypoint<E>>
 ) => ObjectsEntrypoint<E>) =>
@@ -150,7 +153,7 @@ export const objectsEntrypoint = <E extends object>(
       const waitUntil = (work: Promise<unknown>) => this.ctx.waitUntil(work)
       const resizer = images?.(this.env) ?? null
       if (this.ctx.cache === undefined) return imageThroughCacheApi(asked, resizer, waitUntil, now)
-      const stub = stubIn(this.ctx, name)
+      const stub = name === undefined ? null : stubIn(this.ctx, name)
       const originals = stub === null ? null : edgeObjects(stub)
       const image = await imageForCache(asked, originals, resizer, waitUntil, now)
       waitUntil(this.#dropIfDeleted(asked.bucket, asked.key))

@@ -49,7 +49,12 @@ const objectOf =
  * `Objects` in front of a bucket that answers `GetObject`, with the Cache API or behind a stand-in
  * for Workers Caching. Counts calls of a resizer that runs `during` each, and requests for the object.
  */
-function objectsOf(GetObject: Answer, behindCache = false, during = async () => {}) {
+function objectsOf(
+  GetObject: Answer,
+  behindCache = false,
+  during = async () => {},
+  options: { readonly name?: string } = { name: 'Objects' },
+) {
   const sent = scriptedBucket({ GetObject, HeadObject: found(1) })
   const counts = { calls: 0, gets: 0 }
   const images: ImageResizer = {
@@ -63,7 +68,7 @@ function objectsOf(GetObject: Answer, behindCache = false, during = async () => 
       }),
     }),
   }
-  const Objects = objectsEntrypoint(environmentSettings, { images: () => images })
+  const Objects = objectsEntrypoint(environmentSettings, { images: () => images, ...options })
   const cached = new Map<string, Response>()
   const cache = {
     async purge() {
@@ -184,6 +189,15 @@ it('reads neither the original nor a copy of it if it is too large', async () =>
   const key = newKey()
   for (let i = 0; i < 2; i++) expect(codeOf(await show(key))).toBe('unsupported_image')
   expect(counts).toEqual({ calls: 0, gets: 1 })
+})
+
+// @threat copy-other-bucket
+it('asks no entrypoint for the original that may have other settings', async () => {
+  const { counts, show } = objectsOf(objectOf(PNG), true, undefined, {})
+  const key = newKey()
+  await show(key, null)
+  expect((await show(key)).status).toBe(200)
+  expect(counts.gets).toBe(2)
 })
 
 // @threat copy-outdated
