@@ -210,7 +210,8 @@ async function readBytes(
   maxBytes: number,
   now: Date,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const reader = (body ?? new ReadableStream<Uint8Array>()).getReader()
+  if (body === null) return new Uint8Array()
+  const reader = body.getReader()
   const tooLarge = () => unsupported(`This image has more than ${maxBytes / 1024 ** 2} MiB.`)
   const length = Number(headers.get('content-length') ?? maxBytes)
   try {
@@ -232,7 +233,7 @@ async function readBytes(
 
 /** Returns how many bytes `resize` may hold: the original, and the result with a copy of it. */
 export const heldBytes = ({ headers }: Response, spec: VariantSpec): number =>
-  Math.min(Number(headers.get('content-length') ?? MAX_IMAGE_BYTES), MAX_IMAGE_BYTES) +
+  Math.min(Number(headers.get('content-length')) || MAX_IMAGE_BYTES, MAX_IMAGE_BYTES) +
   2 * outputBytes(spec)
 
 /**

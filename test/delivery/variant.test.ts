@@ -176,6 +176,12 @@ describe('an image that is not resized', () => {
     expect([early, (await failed)[0]]).toEqual(['waits', 'image_unavailable'])
   })
 
+  it('is 503 at once if the binding returns nothing', async () => {
+    const png = original(await twoColorPng(30, 20))
+    const nothing = resizerWith(async () => new Response(null))
+    expect((await failureOf(resize(png, SPEC, nothing)))[0]).toBe('image_unavailable')
+  })
+
   // @threat image-bomb
   it.each([
     ['states', true],
