@@ -156,6 +156,33 @@ it('gets the room of a lost request back, without anyone who frees it', async ()
   await leftEmpty()
 })
 
+it('lets nobody wait for a request that is still opening its image', async () => {
+  vi.useFakeTimers(FAKE_CLOCK)
+  const { counts, hold, waitUntil } = counting(0)
+  const slow = async () => {
+    await sleep(5000)
+    return [CAP, null] as const
+  }
+  const opening = withRoom(within(25), waitUntil, slow, async () => 'opened')
+  const [, seconds] = await fakeSeconds(hold(CAP))
+  expect([counts.done, seconds]).toEqual([1, 0])
+  expect((await fakeSeconds(opening))[0]).toBe('opened')
+  await leftEmpty()
+})
+
+// @threat image-bomb
+it('gets the places in the queue back from requests that were lost while they opened', async () => {
+  vi.useFakeTimers(FAKE_CLOCK)
+  const { counts, hold, waitUntil } = counting(0)
+  const lost = () => new Promise<never>(() => {})
+  for (let i = 0; i < 64; i++) void withRoom(within(2), waitUntil, lost, lost)
+  await expect(hold(1)).rejects.toMatchObject(BUSY)
+  await vi.advanceTimersByTimeAsync(12_000)
+  await fakeSeconds(hold(1))
+  expect(counts.done).toBe(1)
+  await leftEmpty()
+})
+
 const loaded = loadEnvironment(env)
 if (!loaded.ok) throw new Error('The test configuration is malformed.')
 const bucket = findBucket(loaded.settings, 'counted')
