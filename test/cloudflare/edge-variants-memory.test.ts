@@ -192,7 +192,7 @@ const VARIANT: VariantSpec = { ...sizeOf(64), format: 'png', quality: 80 }
 async function counted(size: number, statesLength: boolean, milliseconds: number) {
   const small = await twoColorPng(30, 20)
   const large = joined(PNG_START, pngHeader(300, 200), new Uint8Array(size - 33))
-  const counts = { calls: 0, gets: 0, bytes: 0, peak: 0 }
+  const counts = { calls: 0, gets: 0, cancelled: 0, bytes: 0, peak: 0 }
   const begin = () => {
     counts.bytes += size
     counts.peak = Math.max(counts.peak, counts.bytes)
@@ -207,6 +207,9 @@ async function counted(size: number, statesLength: boolean, milliseconds: number
         controller.enqueue(large.slice(at, at + 256 * 1024))
         at += 256 * 1024
         if (at >= size) controller.close()
+      },
+      cancel() {
+        counts.cancelled += 1
       },
     }
     const headers = new Headers({ ETag: '"e"', 'Last-Modified': 'Tue, 24 Nov 2026 12:00:00 GMT' })
@@ -248,7 +251,7 @@ it.each([
   const crowd = Promise.all(Array.from({ length: 6 }, () => show()))
   const [answers] = await fakeSeconds(crowd)
   expect(answers.map(({ status }) => status)).toEqual(Array(6).fill(200))
-  expect(counts).toEqual({ calls: 6, gets: 6, bytes: 0, peak: most * size })
+  expect(counts).toEqual({ calls: 6, gets: 6, cancelled: 0, bytes: 0, peak: most * size })
   await leftEmpty()
 })
 
@@ -273,7 +276,8 @@ it('asks neither the bucket nor Cloudflare Images while 64 requests do or wait',
   for (const { failure } of failures) expect(failure).toMatchObject(BUSY)
   // The third call begins after 14 seconds.
   expect([counts.calls, failures.length, counts.peak]).toEqual([3, 67, 20 * MIB])
-  expect(counts.gets).toBe(64)
+  // The others end their requests to the bucket, without reading them.
+  expect([counts.gets, counts.cancelled]).toEqual([64, 61])
   await leftEmpty()
 })
 

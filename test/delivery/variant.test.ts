@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { DEFAULT_IMAGE_SIZES, type ImageSize, sizeOf } from '../../src/bucket/image-size.ts'
 import {
+  heldBytes,
   type ImageResizer,
   imageResponse,
   resize,
@@ -179,7 +180,9 @@ describe('an image that is not resized', () => {
   it('is 503 at once if the binding returns nothing', async () => {
     const png = original(await twoColorPng(30, 20))
     const nothing = resizerWith(async () => new Response(null))
-    expect((await failureOf(resize(png, SPEC, nothing)))[0]).toBe('image_unavailable')
+    vi.useFakeTimers(FAKE_CLOCK)
+    const [[code], seconds] = await fakeSeconds(failureOf(resize(png, SPEC, nothing)))
+    expect([code, seconds]).toEqual(['image_unavailable', 0])
   })
 
   // @threat image-bomb
@@ -229,6 +232,22 @@ describe('an image that is not resized', () => {
     const webp: VariantSpec = { ...SPEC, width: 100, format: 'webp' }
     expect((await failureOf(resize(original(png), webp, echo)))[0]).toBe('image_unavailable')
   })
+})
+
+// @threat image-bomb
+it.each([
+  ['1000', 1000],
+  ['99999999999', LIMIT],
+  ['many', LIMIT],
+  [null, LIMIT],
+])('needs memory for an original of %s bytes, and twice for the result', (length, bytes) => {
+  const opened = original(null, length === null ? {} : { 'content-length': length })
+  expect(heldBytes(opened, SPEC)).toBe(bytes + 2 * 2 * 1024 ** 2)
+  // At most 20 and twice 10 MiB, all that there is.
+  expect(heldBytes(opened, { ...SPEC, width: 4096 })).toBe(bytes + 2 * 10 * 1024 ** 2)
+  expect(heldBytes(opened, { ...SPEC, width: 1920, height: 1080, format: 'webp' })).toBe(
+    bytes + 2 * Math.max(1920 * 1080, 2 * 1024 ** 2),
+  )
 })
 
 describe('the response with a resized image', () => {
