@@ -6,7 +6,6 @@ import {
   heldBytes,
   type ImageResizer,
   imageResponse,
-  type KeptImage,
   resize,
   type VariantSpec,
 } from '../delivery/variant.ts'
@@ -40,7 +39,15 @@ export interface ImageRequest {
   readonly requestId: string
 }
 
-type WaitUntil = (work: Promise<unknown>) => void
+/** Where images are made and kept. */
+export interface ImagePlace {
+  /** Whether copies are in the Cache API, and not in Workers Caching. */
+  readonly usesCacheApi: boolean
+  /** Originals behind Workers Caching. Null for those of the bucket. */
+  readonly originals: ObjectSource | null
+  readonly resizer: ImageResizer | null
+  readonly waitUntil: (work: Promise<unknown>) => void
+}
 
 /** An original to resize. */
 interface Source {
@@ -49,83 +56,41 @@ interface Source {
   keep?(bytes: Uint8Array<ArrayBuffer> | null): Promise<void>
 }
 
-/** Where an image comes from, and where its copy goes. */
-interface Making {
-  readonly resizer: ImageResizer | null
-  readonly waitUntil: WaitUntil
-  open(): Promise<Source>
-  store(copy: Response): Promise<void>
-}
-
-/** Returns a resized image from the Cache API, and stores it there. */
-export async function imageThroughCacheApi(
+/**
+ * Returns a resized image, or that the object is no image to resize. Makes it once for a crowd, if
+ * the Cache API doesn't have it.
+ */
+export async function edgeImage(
   asked: ImageRequest,
-  resizer: ImageResizer | null,
-  waitUntil: WaitUntil,
+  { usesCacheApi, originals, resizer, waitUntil }: ImagePlace,
   now: Date,
 ): Promise<Response> {
-  const kept = await matchVariant(asked, asked.range)
+  const { bucket, key, variant, url, query, range, requestId } = asked
+  const kept = usesCacheApi ? await matchVariant(asked, range) : null
   if (kept) return kept
   let generation: string | undefined
-  const image = await makeImage(asked, now, {
-    resizer,
-    waitUntil,
-    async open() {
-      generation = await currentGeneration(asked.url)
-      return copiedOriginal(asked, now)
-    },
-    async store(copy) {
-      if (generation !== undefined) await putVariant(asked, generation, copy)
-    },
-  })
-  if (image instanceof Response) return image
-  return withStatus(imageResponse(image, asked.range), generation ? 'MISS' : 'BYPASS')
-}
-
-/**
- * Returns a resized image for Workers Caching, from the original of `originals`, which is behind
- * that too.
- */
-export async function imageForCache(
-  asked: ImageRequest,
-  originals: ObjectSource | null,
-  resizer: ImageResizer | null,
-  waitUntil: WaitUntil,
-  now: Date,
-): Promise<Response> {
-  const { bucket, key, requestId } = asked
-  const image = await makeImage(asked, now, {
-    resizer,
-    waitUntil,
-    async open() {
-      const original =
-        originals === null
-          ? await openObject(bucket, key, 'GET', null, now, 0)
-          : await originals.open('GET', bucket, key, null, null, { now, requestId })
-      return { original }
-    },
-    async store() {},
-  })
-  return image instanceof Response ? image : imageResponse(image, null)
-}
-
-/** Makes an image once for a crowd. Returns the response if the object is no image to resize. */
-async function makeImage(
-  { bucket, key, variant, url, query }: ImageRequest,
-  now: Date,
-  { resizer, waitUntil, open, store }: Making,
-): Promise<KeptImage | Response> {
   let source: Source | undefined
   const setLifetime = (headers: Headers, seconds = Infinity) => {
     const left = source === undefined ? 0 : secondsLeft(source.original.headers, bucket, key)
     return keepFor(headers, Math.min(left, seconds), bucket, key)
   }
-  const openSource = async () => {
-    source = await open()
+  const store = async (copy: Response) => {
+    if (generation !== undefined) await putVariant(asked, generation, copy)
+  }
+  const open = async () => {
+    if (usesCacheApi) {
+      generation = await currentGeneration(url)
+      source = await copiedOriginal(asked, now)
+    } else
+      source = {
+        original: await (originals === null
+          ? openObject(bucket, key, 'GET', null, now, 0)
+          : originals.open('GET', bucket, key, null, null, { now, requestId })),
+      }
     return [heldBytes(source.original, variant), source] as const
   }
   const make = () =>
-    withRoom(now, waitUntil, openSource, async ({ original, keep }, during): Promise<MadeImage> => {
+    withRoom(now, waitUntil, open, async ({ original, keep }, during): Promise<MadeImage> => {
       const onRead = (bytes: Uint8Array<ArrayBuffer>) => during(keep?.(bytes))
       const options = { now, during, onRead }
       const resized = await resize(relay(original, null)[0], variant, resizer, options)
@@ -137,7 +102,9 @@ async function makeImage(
       return [image, stored]
     })
   try {
-    return await makeOnce(`${url}?${query}`, make, now)
+    const image = await makeOnce(`${url}?${query}`, make, now)
+    if (!usesCacheApi) return imageResponse(image, null)
+    return withStatus(imageResponse(image, range), generation ? 'MISS' : 'BYPASS')
   } catch (error) {
     await source?.keep?.(null)
     source?.original.body?.cancel().catch(() => undefined)

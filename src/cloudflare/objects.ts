@@ -19,7 +19,7 @@ import {
   serveAndKeep,
   type Wanted,
 } from './edge-cache.ts'
-import { type ImageRequest, imageForCache, imageThroughCacheApi } from './edge-images.ts'
+import { edgeImage, type ImageRequest } from './edge-images.ts'
 import { edgeObjects, stubIn } from './edge-objects.ts'
 import { dropVariants, forgetVariants } from './edge-variants.ts'
 import { ASKER, copyUrl, DEADLINE, failure, WANTED_RANGE, withStatus } from './objects-protocol.ts'
@@ -150,13 +150,16 @@ export const objectsEntrypoint = <E extends object>(
 
     /** Returns a resized image. */
     async #image(asked: ImageRequest, now: RequestTime): Promise<Response> {
-      const waitUntil = (work: Promise<unknown>) => this.ctx.waitUntil(work)
-      const resizer = images?.(this.env) ?? null
-      if (this.ctx.cache === undefined) return imageThroughCacheApi(asked, resizer, waitUntil, now)
+      const usesCacheApi = this.ctx.cache === undefined
       const stub = name === undefined ? null : stubIn(this.ctx, name)
-      const originals = stub === null ? null : edgeObjects(stub)
-      const image = await imageForCache(asked, originals, resizer, waitUntil, now)
-      waitUntil(this.#dropIfDeleted(asked.bucket, asked.key))
+      const place = {
+        usesCacheApi,
+        originals: stub === null ? null : edgeObjects(stub),
+        resizer: images?.(this.env) ?? null,
+        waitUntil: (work: Promise<unknown>) => this.ctx.waitUntil(work),
+      }
+      const image = await edgeImage(asked, place, now)
+      if (!usesCacheApi) place.waitUntil(this.#dropIfDeleted(asked.bucket, asked.key))
       return image
     }
 
