@@ -244,10 +244,15 @@ it('keeps no copy of an original that was deleted while it was resized', async (
   expect(counts.gets).toBe(2)
 })
 
+/** Loads the module as a new isolate would. */
+function newIsolate(name: string): Promise<typeof import('../../src/cloudflare/edge-variants.ts')> {
+  const path = `../../src/cloudflare/edge-variants.ts?isolate=${name}`
+  return import(/* @vite-ignore */ path)
+}
+
 // @threat image-costs
 it('warns once where the Cache API keeps nothing', async () => {
-  vi.resetModules()
-  const { putVariant } = await import('../../src/cloudflare/edge-variants.ts')
+  const { putVariant } = await newIsolate('without-copies')
   const lines = captureLog()
   vi.spyOn(caches.default, 'put').mockResolvedValue()
   const url = `https://objects.invalid/${crypto.randomUUID()}`
@@ -257,8 +262,7 @@ it('warns once where the Cache API keeps nothing', async () => {
 })
 
 it('does not warn where it keeps them', async () => {
-  vi.resetModules()
-  const { putVariant } = await import('../../src/cloudflare/edge-variants.ts')
+  const { putVariant } = await newIsolate('with-copies')
   const lines = captureLog()
   const url = `https://objects.invalid/${crypto.randomUUID()}`
   const headers = { 'Cache-Control': 'max-age=60' }
