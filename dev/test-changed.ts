@@ -19,7 +19,7 @@ export const TESTS_BY_PATH: readonly (readonly [path: RegExp, tests: readonly st
   [/^src\/events\//, ['test/e2e/webhooks*.test.ts']],
   [
     /^src\/(?:delivery|cloudflare)\//,
-    ['test/e2e/{gallery,stored-types,browser,mount-browser,notification-queue}*.test.ts'],
+    ['test/e2e/{gallery,stored-types,browser,mount-browser,notification-queue,image-}*.test.ts'],
   ],
   [
     /^src\/(?:signing|storage|uploads|keys|bucket)\//,

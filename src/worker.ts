@@ -19,6 +19,7 @@ export const presigner = createPresigner<{ Bindings: Bindings }>(environmentSett
 /** Reads objects for links, behind Workers Caching. */
 export class Objects extends objectsEntrypoint<Env>(environmentSettings, {
   images: (env) => env.IMAGES,
+  name: 'Objects',
 }) {}
 
 export default {

@@ -1,12 +1,11 @@
 import { coversAll } from '../delivery/byte-range.ts'
 import { logCut, pipeOf, pump, withinCacheTime } from '../delivery/pump.ts'
-import { inTime } from '../errors/deadline.ts'
+import { deadlineOf, inTime } from '../errors/deadline.ts'
 import type { Warning } from '../errors/warnings.ts'
-import { awaitTurn, lead, type Turn, Turns } from './turns.ts'
+import { lead, type Turn, Turns } from './turns.ts'
 
-const WAIT_MILLISECONDS = 20
-/** How often a request looks for the copy that another one stores: for a second. */
-const MAX_LOOKS = 50
+/** How long a request waits for the copy that another one stores. */
+const MAX_STORING_MILLISECONDS = 1000
 /** Maximum time to fill a copy. A purge is remembered for this time. */
 const MAX_FILL_SECONDS = 3600
 
@@ -44,26 +43,22 @@ const filling = new Turns()
  * Returns the copy. If another request is fetching it, waits for the bucket's answer to that, and
  * then for up to a second for the copy. So many clients of a new object cost the bucket one request,
  * as with Workers Caching. Throws the error that the bucket's answer means. Without a copy, returns
- * null, or if this request may fetch it until `deadline`, its turn. Returns undefined if the Cache
- * API fails.
+ * null, or the turn of this request if it `mayFetch`. Returns undefined if the Cache API fails.
  */
 export async function findCopy(
   wanted: Wanted,
-  deadline: number | null,
+  now: Date,
+  mayFetch: boolean,
 ): Promise<Response | Turn | null | undefined> {
   const { url } = wanted
   let copy = await matchCopy(wanted)
-  const other = filling.find(url)
-  for (let looks = 0; other && copy === null && looks < MAX_LOOKS; ) {
-    await awaitTurn(other, WAIT_MILLISECONDS)
-    const isOver = filling.find(url) !== other
-    if (other.hasAnswer) {
-      copy = await matchCopy(wanted)
-      looks += 1
-    }
-    if (isOver) break
+  for (let isAnswered = false; copy === null && !isAnswered; copy = await matchCopy(wanted)) {
+    const other = filling.find(url)
+    if (other === undefined) break
+    isAnswered = (await other.wait(now)) !== null
+    if (isAnswered) await other.ended(MAX_STORING_MILLISECONDS)
   }
-  return copy === null && deadline !== null ? filling.begin(url, deadline) : copy
+  return copy === null && mayFetch ? filling.begin(url, deadlineOf(now)) : copy
 }
 
 /** Ends the turn from `findCopy` to fetch the copy of `url`. */
@@ -78,17 +73,18 @@ const opening = new Turns()
  */
 export async function openOnce(
   url: string,
-  deadline: number,
+  now: Date,
   open: () => Promise<Response>,
 ): Promise<Response> {
-  const other = opening.find(url)
-  if (other !== undefined) {
-    while (opening.find(url) === other) await awaitTurn(other, WAIT_MILLISECONDS)
-    return open()
-  }
-  const turn = opening.begin(url, deadline)
+  for (let other = opening.find(url); other !== undefined; other = opening.find(url))
+    if ((await other.wait(now)) !== null) return open()
+  const turn = opening.begin(url, deadlineOf(now))
   try {
-    return await lead(turn, open)
+    return await lead(turn, async () => {
+      const opened = await open()
+      turn.succeed()
+      return opened
+    })
   } finally {
     opening.end(url, turn)
   }
@@ -156,16 +152,15 @@ export async function serveAndKeep(
   const copy = pipeOf(length)
   const copied = new Response(copy.readable, whole)
   if (range !== null && !coversAll(range, Number(length))) {
-    const kept = keep(url, fill, copied, pump(whole.body, { copy: copy.writable }, length))
+    const kept = keepCopy(url, fill, copied, pump(whole.body, { copy: copy.writable }, length))
     // After the deadline, it continues for the next request.
     waitUntil(kept)
     return (await inTime(Infinity, now, () => kept)) ? ((await matchCopy(wanted)) ?? null) : null
   }
   const client = pipeOf(length)
   const sinks = { client: client.writable, copy: copy.writable }
-  waitUntil(
-    keep(url, fill, copied, pump(whole.body, sinks, length)).catch((error) => logCut(about, error)),
-  )
+  const pumped = pump(whole.body, sinks, length)
+  waitUntil(keepCopy(url, fill, copied, pumped).catch((error) => logCut(about, error)))
   return new Response(client.readable, whole)
 }
 
@@ -173,7 +168,7 @@ export async function serveAndKeep(
  * Stores the copy, and resolves with whether that worked. A copy is valid only after a mark names
  * it, since the Cache API may silently store a truncated body. Throws what `pumped` throws.
  */
-async function keep(
+export async function keepCopy(
   url: string,
   fill: Fill,
   copy: Response,

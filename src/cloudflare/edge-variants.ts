@@ -1,134 +1,78 @@
 import { withinCacheTime } from '../delivery/pump.ts'
-import { isImageError, type KeptImage } from '../delivery/variant.ts'
-import { deadlineOf, timeLeft } from '../errors/deadline.ts'
+import { crowded, isCrowded, isImageError, type KeptImage } from '../delivery/variant.ts'
+import { deadlineOf } from '../errors/deadline.ts'
+import { logWarning } from '../errors/warnings.ts'
 import { attempt } from './edge-cache.ts'
-import { awaitTurn, Turns } from './turns.ts'
+import { FAILURE } from './objects-protocol.ts'
+import { lead, Turns } from './turns.ts'
 
-const WAIT_MILLISECONDS = 50
-/** How long an image stays in memory for the requests that wait for it. */
-const IMAGE_MILLISECONDS = 2000
 /** How long a failure to resize is remembered, so that a crowd doesn't repeat a call that is billed. */
 const ERROR_MILLISECONDS = 10_000
-const MAX_OUTCOMES = 100
-/** Maximum size of all remembered images. The newest one may be larger. */
-const MAX_REMEMBERED_BYTES = 8 * 1024 ** 2
-/** Bytes of originals in memory at a time. An isolate has 128 MB for everything. */
-const MAX_HELD_BYTES = 40 * 1024 ** 2
-/** Work that takes longer has been canceled with its request. */
-const HELD_MILLISECONDS = 60_000
+const MAX_ERRORS = 100
+/** How long after its deadline a request counts as lost. Until then, its error is on its way. */
+const LOST_MILLISECONDS = 500
 const GENERATION_SECONDS = 31_536_000
 const GENERATION = 'X-Generation'
 
-type Outcome = { readonly until: number } & (
-  | { readonly image: KeptImage }
-  | { readonly error: unknown }
-)
-
 /** The requests of this isolate that are making a variant, by its name. */
-const making = new Turns()
-/** The latest variants of this isolate, by name. */
-const outcomes = new Map<string, Outcome>()
-/** Originals that this isolate holds. */
-const held = new Set<{ readonly bytes: number; readonly until: number }>()
+const making = new Turns<KeptImage>()
+/** The latest failures to resize of this isolate, by the name of the variant. */
+const failures = new Map<string, { readonly error: unknown; readonly until: number }>()
 /** Generations that this isolate is storing, by the name of the object's copies. */
 const beginning = new Map<string, string>()
 
+/** A new image, and the work to store it. */
+export type MadeImage = readonly [image: KeptImage, stored: Promise<unknown>]
+
 /**
- * Resolves with the result of `make`, which is billed, and starts to store it with `keep`. Requests
- * for the same variant that come before it is stored get the same image, or the same error. Later
- * ones don't, since the object may have changed, and neither do those after `forgetVariants`. Nobody
- * waits for a request after its deadline, that of its `now`, or after their own.
+ * Resolves with the image from `make`, which is billed. Requests for the same variant that come
+ * before it is stored get the same image, or the same error, also that of the bucket. Later ones
+ * don't, since the object may have changed, and neither do those after `forgetVariants`. Throws
+ * `image_unavailable` for those who have waited until their deadline. Only if the first request is
+ * lost, another one makes the image.
  */
 export async function makeOnce(
   name: string,
-  make: () => Promise<KeptImage>,
-  keep: (image: KeptImage) => Promise<unknown>,
+  make: () => Promise<MadeImage>,
   now: Date,
 ): Promise<KeptImage> {
-  let other = making.find(name)
-  const isShared = other !== undefined
-  while (other && !latest(name)) {
-    await awaitTurn(other, timeLeft(WAIT_MILLISECONDS, now))
-    other = making.find(name)
+  const failure = failures.get(name)
+  if (failure !== undefined && Date.now() < failure.until) throw failure.error
+  for (let other = making.find(name); other !== undefined; other = making.find(name)) {
+    const made = await other.wait(now, crowded)
+    if (made !== null) return made.value
   }
-  const known = latest(name)
-  if (known !== undefined && 'error' in known) throw known.error
-  if (known !== undefined && isShared) return known.image
-  const turn = making.begin(name, deadlineOf(now))
-  const isCurrent = () => making.find(name) === turn
-  const end = () => making.end(name, turn)
+  const turn = making.begin(name, deadlineOf(now) + LOST_MILLISECONDS)
   try {
-    const image = await make()
-    if (isCurrent()) remember(name, { image, until: Date.now() + IMAGE_MILLISECONDS })
-    void keep(image).finally(end)
+    const [image, stored] = await lead(turn, make)
+    turn.succeed(image)
+    void stored.finally(() => making.end(name, turn))
     return image
   } catch (error) {
     // For later requests, the bucket may answer differently: the object may be uploaded now.
-    if (isImageError(error) && isCurrent())
-      remember(name, { error, until: Date.now() + ERROR_MILLISECONDS })
-    turn.failure = { error }
-    end()
+    const isCurrent = making.holds(name, turn)
+    if (isCurrent && isImageError(error) && !isCrowded(error)) remember(name, error)
+    making.end(name, turn)
     throw error
   }
 }
 
 /**
- * Runs `work`, which holds an original of so many bytes, when there is room for it: a page of
- * thumbnails would otherwise need all originals at once. Throws `storage_busy` at the deadline of
- * `now`.
- */
-export async function withRoom<T>(bytes: number, now: Date, work: () => Promise<T>): Promise<T> {
-  while (!hasRoom(bytes)) {
-    const milliseconds = timeLeft(WAIT_MILLISECONDS, now)
-    await new Promise((resolve) => setTimeout(resolve, milliseconds))
-  }
-  const one = { bytes, until: Date.now() + HELD_MILLISECONDS }
-  held.add(one)
-  try {
-    return await work()
-  } finally {
-    held.delete(one)
-  }
-}
-
-function hasRoom(bytes: number): boolean {
-  let sum = 0
-  for (const one of held)
-    if (one.until > Date.now()) sum += one.bytes
-    else held.delete(one)
-  return sum === 0 || sum + bytes <= MAX_HELD_BYTES
-}
-
-/**
  * Separates later requests for variants of an object from those that this isolate is making or has
- * just made.
+ * just failed to make.
  */
 export function forgetVariants(url: string): void {
   const start = `${url}?`
   making.forget(start)
-  for (const name of outcomes.keys()) if (name.startsWith(start)) outcomes.delete(name)
+  for (const name of failures.keys()) if (name.startsWith(start)) failures.delete(name)
 }
 
-/** Returns the latest outcome of a variant, if it is recent. */
-function latest(name: string): Outcome | undefined {
-  const known = outcomes.get(name)
-  return known !== undefined && Date.now() < known.until ? known : undefined
+function remember(name: string, error: unknown): void {
+  failures.delete(name)
+  failures.set(name, { error, until: Date.now() + ERROR_MILLISECONDS })
+  const [oldest = name] = failures.keys()
+  if (failures.size > MAX_ERRORS) failures.delete(oldest)
 }
-
-function remember(name: string, outcome: Outcome): void {
-  outcomes.delete(name)
-  outcomes.set(name, outcome)
-  let bytes = 0
-  for (const one of outcomes.values()) bytes += bytesOf(one)
-  for (const [oldest, one] of outcomes) {
-    if (oldest === name || (outcomes.size <= MAX_OUTCOMES && bytes <= MAX_REMEMBERED_BYTES)) return
-    outcomes.delete(oldest)
-    bytes -= bytesOf(one)
-  }
-}
-
-const bytesOf = (outcome: Outcome): number =>
-  'image' in outcome ? outcome.image.bytes.byteLength : 0
 
 /** A variant of an object in the Cache API. */
 export interface WantedVariant {
@@ -149,8 +93,12 @@ export const matchVariant = (
   attempt('match', async (cache) => {
     const generation = await generationIn(cache, wanted.url)
     if (generation === null) return null
-    const headers: HeadersInit = range === null ? {} : { Range: range }
-    return (await cache.match(new Request(copyName(wanted, generation), { headers }))) ?? null
+    const name = copyName(wanted, generation)
+    if (range === null) return (await cache.match(name)) ?? null
+    const part = await cache.match(new Request(name, { headers: { Range: range } }))
+    // There is also no range of a failure, which has no body.
+    const whole = part?.status === 416 ? await cache.match(name) : undefined
+    return (whole?.headers.has(FAILURE) ? whole : part) ?? null
   })
 
 /**
@@ -160,12 +108,25 @@ export const matchVariant = (
 export const currentGeneration = (url: string): Promise<string | undefined> =>
   attempt('put', async (cache) => (await generationIn(cache, url)) ?? beginGeneration(url, cache))
 
-/** Stores a variant in the generation that was current before the request to the bucket. */
+/** Whether this isolate has looked if the Cache API keeps anything. */
+let isChecked = false
+
+/**
+ * Stores a variant in the generation that was current before the request to the bucket. Logs a
+ * warning once if the Cache API keeps nothing, as on workers.dev: each view is then billed.
+ */
 export const putVariant = (
   wanted: WantedVariant,
   generation: string,
   copy: Response,
-): Promise<void> => attempt('put', (cache) => cache.put(copyName(wanted, generation), copy))
+): Promise<void> =>
+  attempt('put', async (cache) => {
+    const name = copyName(wanted, generation)
+    await cache.put(name, copy)
+    if (isChecked) return
+    isChecked = true
+    if ((await cache.match(name)) === undefined) logWarning('resized images are not kept', {})
+  })
 
 /** Makes every stored variant of an object unreachable. Throws Error if the Cache API fails. */
 export async function dropVariants(url: string): Promise<void> {

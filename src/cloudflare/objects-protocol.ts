@@ -1,5 +1,7 @@
 import type { ConfiguredBucket } from '../bucket/bucket.ts'
 import { copiesOf } from '../delivery/open-object.ts'
+import { ApiError } from '../errors/api-error.ts'
+import { describe } from '../errors/describe.ts'
 import { uriEncode } from '../keys/encodings.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 
@@ -19,3 +21,25 @@ export const FAILURE = 'X-Failure'
 /** Returns the name of an object's copy: the URL for `Objects`, without its query. */
 export const copyUrl = async (bucket: ConfiguredBucket, key: ObjectKey): Promise<string> =>
   `https://objects.invalid/${await copiesOf(bucket)}/${uriEncode(key)}`
+
+/** Marks `response` like Workers Caching. */
+export function withStatus(response: Response, status: 'MISS' | 'BYPASS'): Response {
+  const marked = new Response(response.body, response)
+  marked.headers.set('CF-Cache-Status', status)
+  return marked
+}
+
+/**
+ * Returns an error for the caller, with the reason for the log. It must not be cached: without
+ * `no-store`, a cache may even store a 404.
+ */
+export function failure(error: unknown): Response {
+  if (!(error instanceof ApiError)) throw error
+  const { code, message, status, cause, retryAfterSeconds } = error
+  const reason = cause === undefined ? undefined : describe(cause)
+  const json = JSON.stringify({ code, message, reason, retryAfterSeconds })
+  return new Response(null, {
+    status,
+    headers: { 'Cache-Control': 'no-store', [FAILURE]: encodeURIComponent(json) },
+  })
+}

@@ -4,17 +4,9 @@ import { openBucket } from '../bucket/credential-source.ts'
 import { findBucket } from '../bucket/find-bucket.ts'
 import { cacheTag, copiesOf, copySeconds, homeOf, openObject } from '../delivery/open-object.ts'
 import { relay } from '../delivery/pump.ts'
-import {
-  heldBytes,
-  type ImageResizer,
-  imageResponse,
-  type KeptImage,
-  resize,
-  specIn,
-  type VariantSpec,
-} from '../delivery/variant.ts'
+import { type ImageResizer, specIn } from '../delivery/variant.ts'
 import { ApiError } from '../errors/api-error.ts'
-import { inTime, newDeadline, RequestTime } from '../errors/deadline.ts'
+import { newDeadline, RequestTime } from '../errors/deadline.ts'
 import { describe } from '../errors/describe.ts'
 import { type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
 import type { SettingsFor } from '../settings/define.ts'
@@ -28,16 +20,10 @@ import {
   serveAndKeep,
   type Wanted,
 } from './edge-cache.ts'
-import {
-  currentGeneration,
-  dropVariants,
-  forgetVariants,
-  makeOnce,
-  matchVariant,
-  putVariant,
-  withRoom,
-} from './edge-variants.ts'
-import { ASKER, copyUrl, DEADLINE, FAILURE, WANTED_RANGE } from './objects-protocol.ts'
+import { edgeImage, type ImageRequest } from './edge-images.ts'
+import { edgeObjects, stubIn } from './edge-objects.ts'
+import { dropVariants, forgetVariants } from './edge-variants.ts'
+import { ASKER, copyUrl, DEADLINE, failure, WANTED_RANGE, withStatus } from './objects-protocol.ts'
 import { lead } from './turns.ts'
 
 /** The entrypoint that a Worker exports as `Objects`. */
@@ -49,6 +35,11 @@ export interface ObjectsEntrypoint<E> extends WorkerEntrypoint<E> {
 export interface ObjectsOptions<E> {
   /** Returns the Images binding, for links to resized images. */
   readonly images?: (env: E) => ImageResizer | null | undefined
+  /**
+   * The name under which your Worker exports the entrypoint. With it, all sizes of an image are made
+   * from one copy of the original, also behind Workers Caching.
+   */
+  readonly name?: string
 }
 
 /**
@@ -59,7 +50,7 @@ export interface ObjectsOptions<E> {
  */
 export const objectsEntrypoint = <E extends object>(
   settingsFor: SettingsFor<E>,
-  { images }: ObjectsOptions<E> = {},
+  { images, name }: ObjectsOptions<E> = {},
 ): (new (
   ...given: ConstructorParameters<typeof WorkerEntrypoint<E>>
 ) => ObjectsEntrypoint<E>) =>
@@ -81,14 +72,14 @@ export const objectsEntrypoint = <E extends object>(
       const about = { requestId: headers.get(ASKER), bucket: bucket.alias }
       const variant = specIn(location.searchParams)
       if (variant !== null) {
-        const wanted = { bucket, key, variant, url, query: location.search, range }
-        const image = await inTime(Infinity, now, () => this.#variant(wanted, now))
+        const asked = { bucket, key, variant, url, query: location.search.slice(1), range }
+        const image = await this.#image({ ...asked, requestId: about.requestId ?? '' }, now)
         return method === 'HEAD' ? new Response(null, image) : image
       }
       const open = async (fillBytes?: number) =>
         openObject(await openBucket(bucket, now, this.ctx), key, method, range, now, fillBytes)
       if (this.ctx.cache !== undefined) {
-        const opened = method === 'GET' && range === null ? openOnce(href, deadline, open) : open()
+        const opened = method === 'GET' && range === null ? openOnce(href, now, open) : open()
         return this.#forCache(await opened, bucket, key, about)
       }
       const maxAgeSeconds = copySeconds(bucket, key)
@@ -137,7 +128,7 @@ export const objectsEntrypoint = <E extends object>(
       about: object,
     ): Promise<Response> {
       const bypass = async () => withStatus(relay(await open(0), about)[0], 'BYPASS')
-      const copy = await findCopy(wanted, method === 'HEAD' ? null : now.deadline)
+      const copy = await findCopy(wanted, now, method === 'GET')
       // Without a turn, `copy` is null only for HEAD.
       if (!copy) return bypass()
       if (copy instanceof Response) return method === 'HEAD' ? new Response(null, copy) : copy
@@ -147,7 +138,7 @@ export const objectsEntrypoint = <E extends object>(
         return await lead(copy, async () => {
           const fill = await beginFill(wanted.url)
           const opened = await open()
-          copy.hasAnswer = true
+          copy.succeed()
           if (opened.headers.get('Cache-Control') === 'no-store')
             return withStatus(relay(opened, about)[0], 'BYPASS')
           const later = (work: Promise<unknown>) => works.push(work)
@@ -159,37 +150,19 @@ export const objectsEntrypoint = <E extends object>(
       }
     }
 
-    /** Returns a resized image, from the edge cache if it is there. */
-    async #variant(
-      { bucket, key, variant, url, query, range }: VariantRequest,
-      now: Date,
-    ): Promise<Response> {
-      const wanted = { url, query: query.slice(1) }
+    /** Returns a resized image. */
+    async #image(asked: ImageRequest, now: RequestTime): Promise<Response> {
       const usesCacheApi = this.ctx.cache === undefined
-      const kept = usesCacheApi ? await matchVariant(wanted, range) : null
-      if (kept) return kept
-      let generation: string | undefined
-      const make = async () => {
-        if (usesCacheApi) generation = await currentGeneration(url)
-        const opened = await openBucket(bucket, now, this.ctx)
-        const original = await openObject(opened, key, 'GET', null, now, 0)
-        return withRoom(heldBytes(original), now, () =>
-          resize(relay(original, null)[0], variant, images?.(this.env) ?? null),
-        )
+      const stub = name === undefined ? null : stubIn(this.ctx, name)
+      const place = {
+        usesCacheApi,
+        originals: stub === null ? null : edgeObjects(stub),
+        resizer: images?.(this.env) ?? null,
+        waitUntil: (work: Promise<unknown>) => this.ctx.waitUntil(work),
       }
-      const keep = (image: KeptImage) => {
-        const stored =
-          generation === undefined
-            ? Promise.resolve()
-            : putVariant(wanted, generation, imageResponse(image, null))
-        this.ctx.waitUntil(stored)
-        return stored
-      }
-      const image = await makeOnce(`${url}${query}`, make, keep, now)
-      if (usesCacheApi)
-        return withStatus(imageResponse(image, range), generation ? 'MISS' : 'BYPASS')
-      this.ctx.waitUntil(this.#dropIfDeleted(bucket, key))
-      return imageResponse(image, null)
+      const image = await edgeImage(asked, place, now)
+      if (!usesCacheApi) place.waitUntil(this.#dropIfDeleted(asked.bucket, asked.key))
+      return image
     }
 
     /** Returns the response for Workers Caching. */
@@ -224,36 +197,3 @@ export const objectsEntrypoint = <E extends object>(
       throw new ApiError('unknown_bucket', 'No bucket is configured like this.')
     }
   }
-
-interface VariantRequest {
-  readonly bucket: ConfiguredBucket
-  readonly key: ObjectKey
-  readonly variant: VariantSpec
-  /** Name of the object's copies, without a query. */
-  readonly url: string
-  /** Query of the request, which names the variant. */
-  readonly query: string
-  readonly range: string | null
-}
-
-/** Marks `response` like Workers Caching. */
-function withStatus(response: Response, status: 'MISS' | 'BYPASS'): Response {
-  const marked = new Response(response.body, response)
-  marked.headers.set('CF-Cache-Status', status)
-  return marked
-}
-
-/**
- * Returns an error for the caller, with the reason for the log. It must not be cached: without
- * `no-store`, a cache may even store a 404.
- */
-function failure(error: unknown): Response {
-  if (!(error instanceof ApiError)) throw error
-  const { code, message, status, cause, retryAfterSeconds } = error
-  const reason = cause === undefined ? undefined : describe(cause)
-  const json = JSON.stringify({ code, message, reason, retryAfterSeconds })
-  return new Response(null, {
-    status,
-    headers: { 'Cache-Control': 'no-store', [FAILURE]: encodeURIComponent(json) },
-  })
-}

@@ -16,6 +16,9 @@ const MAX_COPY_BYTES = 512 * 1024 ** 2
  */
 const MAX_FILL_BYTES = 16 * 1024 ** 2
 
+/** The header with the time of the request to the bucket, in milliseconds since 1970. */
+const FETCHED_AT = 'X-Fetched-At'
+
 /** The bucket's headers that a representation keeps. All others are removed. */
 const KEPT_HEADERS = [
   'content-type',
@@ -75,7 +78,7 @@ async function answerPart(
     throw unexpectedResponse('GetObject', part)
   }
   const { first, last, size } = range
-  if (last - first + 1 === size) return copyOf(bucket, key, part, size)
+  if (last - first + 1 === size) return copyOf(bucket, key, part, size, now)
   if (size <= fillBytes) {
     await part.body?.cancel()
     return null
@@ -98,7 +101,7 @@ async function wholeObject(
   if (answer.status === 200) {
     await assertObject(answer, operation)
     const length = answer.headers.get('content-length')
-    return copyOf(bucket, key, answer, length === null ? null : Number(length))
+    return copyOf(bucket, key, answer, length === null ? null : Number(length), now)
   }
   const s3Code = codeOfHead ?? (await readS3Code(answer, now))
   if (answer.status === 404 && s3Code !== 'NoSuchBucket')
@@ -127,6 +130,7 @@ async function copyOf(
   key: ObjectKey,
   answer: Response,
   size: number | null,
+  now: Date,
 ): Promise<Response> {
   const headers = keptHeaders(answer)
   const seconds = copySeconds(bucket, key)
@@ -134,11 +138,32 @@ async function copyOf(
   // cache may decode it.
   const kept = size !== null && size <= MAX_COPY_BYTES && !headers.has('content-encoding')
   if (size !== null) headers.set('Content-Length', String(size))
-  if (kept && seconds > 0) {
-    headers.set('Cache-Control', `public, max-age=${seconds}, must-revalidate`)
-    headers.set('Cache-Tag', await cacheTag(bucket, key))
-  } else headers.set('Cache-Control', 'no-store')
+  headers.set(FETCHED_AT, String(now.getTime()))
+  await keepFor(headers, kept ? seconds : 0, bucket, key)
   return new Response(answer.body, { status: 200, headers, encodeBody: 'manual' })
+}
+
+/**
+ * Returns how many seconds a copy may live that is made from `object`, the response of `openObject`
+ * or a copy of it.
+ */
+export function secondsLeft(object: Headers, bucket: ConfiguredBucket, key: ObjectKey): number {
+  const age = Date.now() - Number(object.get(FETCHED_AT) ?? Number.NaN)
+  return Math.max(0, copySeconds(bucket, key) - Math.ceil(age / 1000)) || 0
+}
+
+/** Sets the lifetime and the tag of a copy. It is not kept for zero seconds. */
+export async function keepFor(
+  headers: Headers,
+  seconds: number,
+  bucket: ConfiguredBucket,
+  key: ObjectKey,
+): Promise<void> {
+  headers.set(
+    'Cache-Control',
+    seconds > 0 ? `public, max-age=${seconds}, must-revalidate` : 'no-store',
+  )
+  if (seconds > 0) headers.set('Cache-Tag', await cacheTag(bucket, key))
 }
 
 function keptHeaders({ headers }: Response): Headers {

@@ -1,7 +1,7 @@
 import type { Variant } from '../access/link-signature.ts'
 import { FITS, type ImageSize, sizeOf } from '../bucket/image-size.ts'
 import { ApiError, asApiError } from '../errors/api-error.ts'
-import { within } from '../errors/deadline.ts'
+import { inTime } from '../errors/deadline.ts'
 import { hex } from '../keys/encodings.ts'
 import { rangeOf } from './byte-range.ts'
 import { type ImageType, imageInfo } from './image-info.ts'
@@ -14,6 +14,9 @@ const MAX_PIXELS = 50_000_000
 /** Cloudflare makes no wider AVIF. */
 const MAX_AVIF_WIDTH = 1200
 const RESIZE_MILLISECONDS = 10_000
+/** Sizes between which the maximum size of a resized image lies. */
+const MIN_OUTPUT_BYTES = 2 * 1024 ** 2
+const MAX_OUTPUT_BYTES = 10 * 1024 ** 2
 
 /** The format of a variant. `compatible` is PNG or JPEG, as the original needs it. */
 export const VARIANT_FORMATS = ['avif', 'webp', 'jpeg', 'png', 'compatible'] as const
@@ -115,21 +118,31 @@ export function imageResponse({ bytes, headers }: KeptImage, range: string | nul
 const headersOf = (headers: KeptImage['headers']): Headers =>
   new Headers(headers.map(([name, value]): [string, string] => [name, value]))
 
+/** How to resize an image. */
+export interface ResizeOptions {
+  /** The time of the request, with its deadline. Without it, there is none. */
+  readonly now?: Date
+  /** Gets the complete original, to keep a copy of it. */
+  onRead?(original: Uint8Array<ArrayBuffer>): void
+  /** Gets the work that holds the bytes, which may take longer than the result. */
+  during?(work: Promise<unknown>): void
+}
+
 /**
- * Resizes the image in `original`, the response of `openObject`. Keeps its date and the lifetime and
- * tag of its copies. The entity tag is the digest of the bytes. Throws `unsupported_image` for
- * anything but an image that can be resized, and `image_unavailable` if it can't be resized now.
+ * Resizes the image in `original`, the response of `openObject`. Keeps its date. The entity tag is
+ * the digest of the bytes. Throws `unsupported_image` for anything but an image that can be resized,
+ * `image_unavailable` if it can't be resized now, and `storage_busy` if it has not been read at the
+ * deadline. Holds at most `heldBytes`.
  */
 export async function resize(
   original: Response,
-  { width, height, fit, format, quality }: VariantSpec,
+  spec: VariantSpec,
   resizer: ImageResizer | null,
+  { now = new Date(), onRead, during }: ResizeOptions = {},
 ): Promise<KeptImage> {
-  const kept = ['last-modified', 'cache-control', 'cache-tag'].flatMap((name) => {
-    const value = original.headers.get(name)
-    return value === null ? [] : [[name, value] as const]
-  })
-  const image = await readImage(original)
+  const { width, height, fit, format, quality } = spec
+  const image = await readImage(original, now)
+  onRead?.(image)
   const info = imageInfo(image)
   if (info === null) throw unsupported('This is not a JPEG, PNG, GIF, WebP, AVIF or HEIC image.')
   if (info.width * info.height * info.frames > MAX_PIXELS)
@@ -141,11 +154,15 @@ export async function resize(
   const made = async (): Promise<Uint8Array<ArrayBuffer>> => {
     const source = new Response(image).body ?? new ReadableStream<Uint8Array>()
     const result = await resizer.input(source).transform(size).output({ format: type, quality })
-    return new Uint8Array(await result.response().arrayBuffer())
+    return readBytes(result.response(), outputBytes(spec), now)
   }
   let bytes: Uint8Array<ArrayBuffer>
   try {
-    bytes = await within(RESIZE_MILLISECONDS, made())
+    bytes = await inTime(RESIZE_MILLISECONDS, now, () => {
+      const work = made()
+      during?.(work)
+      return work
+    })
   } catch (error) {
     throw resizeError(error)
   }
@@ -154,8 +171,9 @@ export async function resize(
   if (output?.type !== type) throw unavailable('the Images binding returned another type')
   if (output.width > width) throw unavailable('the Images binding returned another size')
   const digest = hex(await crypto.subtle.digest('SHA-256', bytes)).slice(0, 32)
+  const date = original.headers.get('last-modified')
   const headers = [
-    ...kept,
+    ...(date === null ? [] : [['last-modified', date] as const]),
     ['accept-ranges', 'bytes'] as const,
     ['content-length', String(bytes.byteLength)] as const,
     ['content-type', type] as const,
@@ -169,46 +187,64 @@ const compatibleWith = (type: ImageType): 'png' | 'jpeg' =>
   type === 'image/png' || type === 'image/gif' || type === 'image/webp' ? 'png' : 'jpeg'
 
 /** Reads a complete image of at most `MAX_IMAGE_BYTES`. */
-async function readImage(original: Response): Promise<Uint8Array<ArrayBuffer>> {
-  const tooLarge = () => unsupported(`This image has more than ${MAX_IMAGE_BYTES / 1024 ** 2} MiB.`)
+async function readImage(original: Response, now: Date): Promise<Uint8Array<ArrayBuffer>> {
   const { body, headers } = original
-  const length = headers.get('content-length')
-  const refusal =
-    length !== null && Number(length) > MAX_IMAGE_BYTES
-      ? tooLarge()
-      : headers.has('content-encoding')
-        ? unsupported('This image has a Content-Encoding.')
-        : null
-  if (refusal !== null || body === null) {
+  if (headers.has('content-encoding') || body === null) {
     await body?.cancel()
-    throw refusal ?? unsupported('This image is empty.')
+    throw unsupported(`This image ${body === null ? 'is empty' : 'has a Content-Encoding'}.`)
   }
-  // In one piece if the length is known, since a Worker has little memory.
-  let bytes = new Uint8Array(Number(length ?? 0))
-  let size = 0
   try {
-    for await (const chunk of body) {
-      const end = size + chunk.byteLength
-      // Leaving the loop cancels the stream.
-      if (end > MAX_IMAGE_BYTES) throw tooLarge()
-      if (end > bytes.byteLength) {
-        const longer = new Uint8Array(Math.min(2 * end, MAX_IMAGE_BYTES))
-        longer.set(bytes.subarray(0, size))
-        bytes = longer
-      }
-      bytes.set(chunk, size)
-      size = end
-    }
+    return await readBytes(original, MAX_IMAGE_BYTES, now)
   } catch (cause) {
     // On Workers, an error has lost its class when it comes out of a stream.
     throw asApiError(cause) ?? endedEarly(cause)
   }
-  return bytes.subarray(0, size)
 }
 
-/** Returns how many bytes of an original `resize` may hold. */
-export const heldBytes = ({ headers }: Response): number =>
-  Math.min(Number(headers.get('content-length') ?? MAX_IMAGE_BYTES), MAX_IMAGE_BYTES)
+/**
+ * Reads a body into one piece of memory, of its length or else of `maxBytes`. Throws
+ * `unsupported_image` if it is longer than `maxBytes`, and `storage_busy` at the deadline of `now`.
+ */
+async function readBytes(
+  { body, headers }: Response,
+  maxBytes: number,
+  now: Date,
+): Promise<Uint8Array<ArrayBuffer>> {
+  if (body === null) return new Uint8Array()
+  const reader = body.getReader()
+  const tooLarge = () => unsupported(`This image has more than ${maxBytes / 1024 ** 2} MiB.`)
+  const length = Number(headers.get('content-length') ?? maxBytes)
+  try {
+    if (length > maxBytes) throw tooLarge()
+    const bytes = new Uint8Array(length)
+    let size = 0
+    for (;;) {
+      const { done, value } = await inTime(Infinity, now, () => reader.read())
+      if (done) return new Uint8Array(bytes.buffer.transfer(size))
+      if (size + value.byteLength > maxBytes) throw tooLarge()
+      bytes.set(value, size)
+      size += value.byteLength
+    }
+  } catch (error) {
+    reader.cancel(error).catch(() => undefined)
+    throw error
+  }
+}
+
+/** Returns how many bytes `resize` may hold: the original, and the result with a copy of it. */
+export const heldBytes = ({ headers }: Response, spec: VariantSpec): number =>
+  Math.min(Number(headers.get('content-length')) || MAX_IMAGE_BYTES, MAX_IMAGE_BYTES) +
+  2 * outputBytes(spec)
+
+/**
+ * Returns the maximum size of a resized image: a byte for each pixel, or four in a PNG. Without a
+ * height, it may be twice as high as wide.
+ */
+function outputBytes({ width, height, format }: VariantSpec): number {
+  const perPixel = format === 'png' || format === 'compatible' ? 4 : 1
+  const bytes = width * (height ?? 2 * width) * perPixel
+  return Math.min(Math.max(bytes, MIN_OUTPUT_BYTES), MAX_OUTPUT_BYTES)
+}
 
 /**
  * Cloudflare's codes for images that it can't read: too large (9402), not an image (9412), too many
@@ -217,6 +253,8 @@ export const heldBytes = ({ headers }: Response): number =>
 const UNREADABLE = [9402, 9412, 9413, 9520, 9523]
 
 function resizeError(error: unknown): ApiError {
+  const known = asApiError(error)
+  if (known?.code === 'unsupported_image') return known
   const code: unknown = typeof error === 'object' && error !== null && Reflect.get(error, 'code')
   if (UNREADABLE.includes(Number(code))) return unsupported('This image could not be read.', error)
   return unavailable(error)
@@ -227,6 +265,17 @@ const unsupported = (message: string, cause?: unknown): ApiError =>
 
 const unavailable = (cause: unknown): ApiError =>
   new ApiError('image_unavailable', 'The image can not be resized now. Try again later.', { cause })
+
+/** Returns the error for an image that would need more memory than there is now. */
+export const crowded = (): ApiError =>
+  new ApiError('image_unavailable', 'Too many images are being resized. Try again later.', {
+    cause: 'no room',
+    retryAfterSeconds: 5,
+  })
+
+/** Tells whether `crowded` made this error. */
+export const isCrowded = (error: unknown): boolean =>
+  asApiError(error)?.retryAfterSeconds !== undefined
 
 /** Tells whether `resize` threw this error, and not the bucket. */
 export const isImageError = (error: unknown): boolean =>

@@ -27,6 +27,7 @@ export const WARNINGS = [
   'fetch is not strictly public',
   'images are not resized',
   'links need linkBase',
+  'resized images are not kept',
   'webhook not delivered',
   'webhook lost',
   'job not done',

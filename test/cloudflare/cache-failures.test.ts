@@ -48,7 +48,7 @@ it('stops waiting for a cache that hangs after two seconds', async () => {
   brokenCache({ match: hanging })
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
   const url = 'https://objects.invalid/a'
-  const found = findCopy({ url, range: null, maxAgeSeconds: 60 }, null)
+  const found = findCopy({ url, range: null, maxAgeSeconds: 60 }, new Date(), false)
   await vi.advanceTimersByTimeAsync(2000)
   expect(await found).toBeUndefined()
 })

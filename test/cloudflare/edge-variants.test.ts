@@ -4,9 +4,14 @@ import { afterEach, describe, expect, it, vi } from 'vitest'
 import { findBucket } from '../../src/bucket/find-bucket.ts'
 import { sizeOf } from '../../src/bucket/image-size.ts'
 import { objectRequest } from '../../src/cloudflare/edge-objects.ts'
-import { forgetVariants, makeOnce } from '../../src/cloudflare/edge-variants.ts'
+import { forgetVariants, type MadeImage, makeOnce } from '../../src/cloudflare/edge-variants.ts'
 import { loadEnvironment } from '../../src/cloudflare/environment.ts'
-import type { ImageResizer, KeptImage, VariantSpec } from '../../src/delivery/variant.ts'
+import {
+  crowded,
+  type ImageResizer,
+  type KeptImage,
+  type VariantSpec,
+} from '../../src/delivery/variant.ts'
 import { ApiError, asApiError } from '../../src/errors/api-error.ts'
 import { RequestTime } from '../../src/errors/deadline.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
@@ -62,7 +67,7 @@ function objectsWith(resizer: ImageResizer, behindCache = false) {
   }
   const run = async <T>(work: (objects: Objects) => Promise<T>): Promise<T> => {
     const context = createExecutionContext()
-    const ctx = behindCache ? Object.assign(context, { cache }) : context
+    const ctx = behindCache ? Object.assign(context, { cache, exports: {} }) : context
     const result = await work(new Objects(ctx, { ...env, IMAGES: resizer } as unknown as Env))
     await waitOnExecutionContext(context)
     return result
@@ -144,14 +149,14 @@ const DOWN = new ApiError('image_unavailable', 'The image can not be resized now
 describe('making an image', () => {
   const newName = () => `https://objects.invalid/made/${crypto.randomUUID()}?w=1`
   const image = (): KeptImage => ({ bytes: new Uint8Array(1), headers: [] })
-  const keep = () => Promise.resolve()
+  const made = (): MadeImage => [image(), Promise.resolve()]
 
   // @threat image-costs
   it('is not tried again for ten seconds after an error', async () => {
     vi.useFakeTimers({ toFake: ['Date'] })
     const name = newName()
-    const make = vi.fn(() => Promise.reject<KeptImage>(DOWN))
-    const ask = () => makeOnce(name, make, keep, NOW).catch((error: unknown) => error)
+    const make = vi.fn(() => Promise.reject<MadeImage>(DOWN))
+    const ask = () => makeOnce(name, make, NOW).catch((error: unknown) => error)
     expect([await ask(), await ask()]).toEqual([DOWN, DOWN])
     vi.advanceTimersByTime(9999)
     await ask()
@@ -165,21 +170,24 @@ describe('making an image', () => {
   it('is not begun by a request that has waited until its deadline', async () => {
     vi.useFakeTimers(FAKE_CLOCK)
     const name = newName()
-    void makeOnce(name, () => new Promise(() => {}), keep, new RequestTime(Date.now() + 3000))
-    const make = vi.fn(() => Promise.reject<KeptImage>(new Error('begun')))
-    const late = makeOnce(name, make, keep, new RequestTime(Date.now() + 2000)).catch(asApiError)
+    void makeOnce(name, () => new Promise(() => {}), new RequestTime(Date.now() + 3000))
+    const make = vi.fn(() => Promise.reject<MadeImage>(new Error('begun')))
+    const late = makeOnce(name, make, new RequestTime(Date.now() + 2000)).catch(asApiError)
     const [error, seconds] = await fakeSeconds(late)
-    expect([error, seconds]).toEqual([expect.objectContaining({ code: 'storage_busy' }), 2])
+    expect([error, seconds]).toEqual([
+      expect.objectContaining({ code: 'image_unavailable', retryAfterSeconds: 5 }),
+      2,
+    ])
     expect(make).not.toHaveBeenCalled()
-    // A later request waits no longer than the first one may take.
-    const next = makeOnce(name, make, keep, new RequestTime(Date.now() + 9000)).catch(String)
-    expect(await fakeSeconds(next)).toEqual(['Error: begun', 1])
+    // A later request waits no longer than the first one may take, and its error.
+    const next = makeOnce(name, make, new RequestTime(Date.now() + 9000)).catch(String)
+    expect(await fakeSeconds(next)).toEqual(['Error: begun', 1.5])
   })
 
   it('is tried again after a purge', async () => {
     const name = newName()
-    const make = vi.fn(() => Promise.reject<KeptImage>(DOWN))
-    const ask = () => makeOnce(name, make, keep, NOW).catch((error: unknown) => error)
+    const make = vi.fn(() => Promise.reject<MadeImage>(DOWN))
+    const ask = () => makeOnce(name, make, NOW).catch((error: unknown) => error)
     await ask()
     forgetVariants(name.replace('?w=1', '').slice(0, -1))
     await ask()
@@ -191,19 +199,19 @@ describe('making an image', () => {
 
   it('remembers at most 100 results', async () => {
     const names = Array.from({ length: 101 }, newName)
-    const make = vi.fn(() => Promise.reject<KeptImage>(DOWN))
-    for (const name of names) await makeOnce(name, make, keep, NOW).catch(String)
-    for (const name of names.slice(1)) await makeOnce(name, make, keep, NOW).catch(String)
+    const make = vi.fn(() => Promise.reject<MadeImage>(DOWN))
+    for (const name of names) await makeOnce(name, make, NOW).catch(String)
+    for (const name of names.slice(1)) await makeOnce(name, make, NOW).catch(String)
     expect(make).toHaveBeenCalledTimes(101)
-    await makeOnce(names[0] ?? '', make, keep, NOW).catch(String)
+    await makeOnce(names[0] ?? '', make, NOW).catch(String)
     expect(make).toHaveBeenCalledTimes(102)
   })
 
   it('forgets the oldest result first', async () => {
     vi.useFakeTimers({ toFake: ['Date'] })
     const [first = '', ...others] = Array.from({ length: 100 }, newName)
-    const make = vi.fn(() => Promise.reject<KeptImage>(DOWN))
-    const ask = (name: string) => makeOnce(name, make, keep, NOW).catch(String)
+    const make = vi.fn(() => Promise.reject<MadeImage>(DOWN))
+    const ask = (name: string) => makeOnce(name, make, NOW).catch(String)
     for (const name of [first, ...others]) await ask(name)
     vi.advanceTimersByTime(10_000)
     for (const name of [first, newName(), first]) await ask(name)
@@ -212,28 +220,80 @@ describe('making an image', () => {
 
   it('shares the image until it is stored, and no longer', async () => {
     const name = newName()
-    const make = vi.fn(async () => image())
     const { open, opened } = gate()
-    const first = await makeOnce(name, make, () => opened, NOW)
-    expect(await makeOnce(name, make, keep, NOW)).toBe(first)
+    const first = await makeOnce(name, async () => [image(), opened], NOW)
+    const make = vi.fn(async () => made())
+    expect(await makeOnce(name, make, NOW)).toBe(first)
+    expect(make).not.toHaveBeenCalled()
     open()
     await opened
-    await vi.waitFor(async () => expect(await makeOnce(name, make, keep, NOW)).not.toBe(first))
-    expect(make).toHaveBeenCalledTimes(2)
+    await vi.waitFor(async () => expect(await makeOnce(name, make, NOW)).not.toBe(first))
+    expect(make).toHaveBeenCalledTimes(1)
   })
 
-  it('remembers at most 8 MiB of images, so that they do not fill the isolate', async () => {
-    const [first, second] = [newName(), newName()]
-    const large = { bytes: new Uint8Array(7 * 1024 ** 2), headers: [] }
-    const make = vi.fn(async () => large)
-    const { open, opened } = gate()
-    await makeOnce(first, make, () => opened, NOW)
-    expect(await makeOnce(first, make, keep, NOW)).toBe(large)
-    expect(make).toHaveBeenCalledTimes(1)
-    await makeOnce(second, make, keep, NOW)
-    const again = makeOnce(first, make, keep, NOW)
-    open()
-    await again
-    expect(make).toHaveBeenCalledTimes(3)
+  // @threat image-costs
+  it.each([
+    ['an image', async () => made()],
+    ['an error of the bucket', () => Promise.reject(new ApiError('storage_error', 'broken'))],
+    ['an error of Cloudflare Images', () => Promise.reject(DOWN)],
+  ] as const)('takes 13 seconds once for 200 requests: %s', async (_, result) => {
+    vi.useFakeTimers(FAKE_CLOCK)
+    const name = newName()
+    const make = vi.fn(async () => {
+      await new Promise((resolve) => setTimeout(resolve, 13_000))
+      return result()
+    })
+    const crowd = Array.from({ length: 200 }, async () => {
+      const now = new RequestTime(Date.now() + 25_000)
+      return makeOnce(name, make, now).catch((error: unknown) => error)
+    })
+    const [results, seconds] = await fakeSeconds(Promise.all(crowd))
+    expect([new Set(results).size, make.mock.calls.length, seconds]).toEqual([1, 1, 13])
+  })
+
+  // @threat image-costs
+  it('ends at the deadline of 200 requests with one call and one answer', async () => {
+    vi.useFakeTimers(FAKE_CLOCK)
+    const name = newName()
+    const late = new ApiError('storage_busy', 'late')
+    const make = vi.fn(async () => {
+      await new Promise((resolve) => setTimeout(resolve, 25_000))
+      throw late
+    })
+    const ask = async (after: number) => {
+      await new Promise((resolve) => setTimeout(resolve, after))
+      const now = new RequestTime(Date.now() + 25_000)
+      return makeOnce(name, make, now).catch((error: unknown) => error)
+    }
+    const crowd = Array.from({ length: 200 }, (_, at) => ask(at % 4))
+    const [results] = await fakeSeconds(Promise.all(crowd))
+    expect([new Set(results), make.mock.calls.length]).toEqual([new Set([late]), 1])
+  })
+
+  // @threat image-costs
+  it('is taken over by one request when the first one is lost', async () => {
+    vi.useFakeTimers(FAKE_CLOCK)
+    const name = newName()
+    void makeOnce(name, () => new Promise(() => {}), new RequestTime(Date.now() + 5000))
+    const make = vi.fn(async () => {
+      await new Promise((resolve) => setTimeout(resolve, 1000))
+      return made()
+    })
+    const crowd = Array.from({ length: 50 }, () =>
+      makeOnce(name, make, new RequestTime(Date.now() + 25_000)),
+    )
+    const [images, seconds] = await fakeSeconds(Promise.all(crowd))
+    expect([new Set(images).size, make.mock.calls.length, seconds]).toEqual([1, 1, 6.5])
+  })
+
+  it('is tried again after there was no room for it', async () => {
+    const name = newName()
+    const full = vi.fn(() => Promise.reject<MadeImage>(crowded()))
+    for (let i = 0; i < 2; i++)
+      expect(asApiError(await makeOnce(name, full, NOW).catch(asApiError))).toMatchObject({
+        code: 'image_unavailable',
+        retryAfterSeconds: 5,
+      })
+    expect(full).toHaveBeenCalledTimes(2)
   })
 })

@@ -22,7 +22,10 @@ import { testBucket, testPlace } from '../support/test-bucket.ts'
  * `Objects` as it runs behind Workers Caching. The platform's cache doesn't exist here: `ctx.cache`
  * is a stand-in that records what is purged, and each `fetch` is a miss.
  */
-function inProduction(answer: Promise<boolean> = Promise.resolve(true)) {
+function inProduction(
+  answer: Promise<boolean> = Promise.resolve(true),
+  images: unknown = env.IMAGES,
+) {
   const purged: unknown[] = []
   const cache = {
     purge: async (options: unknown) => {
@@ -32,8 +35,13 @@ function inProduction(answer: Promise<boolean> = Promise.resolve(true)) {
   }
   const works: Promise<unknown>[] = []
   const waitUntil = (work: Promise<unknown>) => works.push(work)
-  const ctx = Object.assign(Object.create(createExecutionContext()), { cache, waitUntil })
-  return { objects: new Objects(ctx, env), purged, done: () => Promise.all(works) }
+  const ctx = Object.assign(Object.create(createExecutionContext()), {
+    cache,
+    waitUntil,
+    exports: {},
+  })
+  const objects = new Objects(ctx, { ...env, IMAGES: images } as Env)
+  return { objects, purged, done: () => Promise.all(works) }
 }
 
 const bucketOf = (alias: string) => {
@@ -110,6 +118,7 @@ describe('Objects behind Workers Caching', () => {
       'content-type': 'image/png',
       etag: expect.any(String),
       'last-modified': expect.any(String),
+      'x-fetched-at': expect.any(String),
     })
   })
 
@@ -121,7 +130,7 @@ describe('Objects behind Workers Caching', () => {
     const answer = await objects.fetch(request)
     expect(Object.fromEntries(answer.headers)).toEqual({
       'accept-ranges': 'bytes',
-      'cache-control': 'public, max-age=86400, must-revalidate',
+      'cache-control': expect.stringMatching(/^public, max-age=863\d\d, must-revalidate$/),
       'cache-tag': await cacheTag(counted, parseObjectKey(key)),
       'content-length': String((await answer.arrayBuffer()).byteLength),
       'content-type': 'image/webp',
@@ -136,12 +145,34 @@ describe('Objects behind Workers Caching', () => {
     expect(await requestsFor(key)).toBe(4)
   })
 
-  it('forbids caching an image that can not be resized', async () => {
-    const { objects } = inProduction()
-    const key = parseObjectKey(await putObject('a.png', 'no picture'))
+  // @threat image-costs
+  it.each([
+    ['an hour', putObject, /^public, max-age=3600, must-revalidate$/],
+    ['a minute under a chosen key', putChosen, /^public, max-age=5\d, must-revalidate$/],
+  ])(
+    'lets caches keep that an image can not be resized for %s, until a purge',
+    async (_, put, is) => {
+      const { objects, done } = inProduction()
+      const key = parseObjectKey(await put('a.png', 'no picture'))
+      const variant: VariantSpec = { ...sizeOf(64), format: 'webp', quality: 80 }
+      const answer = await objects.fetch(await objectRequest('GET', counted, key, null, variant))
+      expect([answer.status, answer.headers.get('Cache-Control')]).toEqual([
+        404,
+        expect.stringMatching(is),
+      ])
+      expect(answer.headers.get('Cache-Tag')).toBe(await cacheTag(counted, key))
+      await done()
+      // A HEAD finds out whether the object was deleted meanwhile.
+      expect(await requestsFor(key)).toBe(2)
+    },
+  )
+
+  it('forbids caching an image that can not be resized now', async () => {
+    const { objects } = inProduction(undefined, null)
+    const key = parseObjectKey(await putObject('a.png', await twoColorPng(30, 20)))
     const variant: VariantSpec = { ...sizeOf(64), format: 'webp', quality: 80 }
     const answer = await objects.fetch(await objectRequest('GET', counted, key, null, variant))
-    expect([answer.status, answer.headers.get('Cache-Control')]).toEqual([415, 'no-store'])
+    expect([answer.status, answer.headers.get('Cache-Control')]).toEqual([503, 'no-store'])
   })
 
   it('lets a copy live a minute when the key is not a generated one', async () => {

@@ -40,7 +40,7 @@ async function ask(key: ObjectKey, asked: Asked = {}): Promise<Response> {
   const { range = null, variant = null, behindCache = false, seconds = 25, method = 'GET' } = asked
   const context = createExecutionContext()
   const cache = { purge: async () => ({ success: true, errors: [] }) }
-  const ctx = behindCache ? Object.assign(context, { cache }) : context
+  const ctx = behindCache ? Object.assign(context, { cache, exports: {} }) : context
   const asker = { now: new RequestTime(Date.now() + seconds * 1000), requestId: 'request-1' }
   const request = await objectRequest(method, bucket, key, range, variant, asker)
   const response = await new Objects(ctx, env).fetch(request)

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { DEFAULT_IMAGE_SIZES, type ImageSize, sizeOf } from '../../src/bucket/image-size.ts'
 import {
+  heldBytes,
   type ImageResizer,
   imageResponse,
   resize,
@@ -10,6 +11,8 @@ import {
   variantSpec,
 } from '../../src/delivery/variant.ts'
 import { asApiError } from '../../src/errors/api-error.ts'
+import { RequestTime } from '../../src/errors/deadline.ts'
+import { FAKE_CLOCK, fakeSeconds } from '../support/fake-seconds.ts'
 import { gifOf, joined, PNG_START, pngChunk, pngHeader, twoColorPng } from '../support/images.ts'
 
 const SPEC: VariantSpec = { ...sizeOf(10), format: 'png', quality: 80 }
@@ -174,6 +177,53 @@ describe('an image that is not resized', () => {
     expect([early, (await failed)[0]]).toEqual(['waits', 'image_unavailable'])
   })
 
+  it('is 503 at once if the binding returns nothing', async () => {
+    const png = original(await twoColorPng(30, 20))
+    const nothing = resizerWith(async () => new Response(null))
+    vi.useFakeTimers(FAKE_CLOCK)
+    const [[code], seconds] = await fakeSeconds(failureOf(resize(png, SPEC, nothing)))
+    expect([code, seconds]).toEqual(['image_unavailable', 0])
+  })
+
+  // @threat image-bomb
+  it.each([
+    ['states', true],
+    ['does not state', false],
+  ])('is 415 if the result is larger than memory for it, and %s its length', async (_, states) => {
+    const png = original(await twoColorPng(30, 20))
+    let reads = 0
+    const pull = (controller: ReadableByteStreamController) => {
+      reads += 1
+      controller.enqueue(new Uint8Array(1024 ** 2))
+    }
+    const headers = states ? { 'content-length': `${3 * 1024 ** 2}` } : {}
+    const huge = resizerWith(
+      async () => new Response(new ReadableStream({ type: 'bytes', pull }), { headers }),
+    )
+    const [code, message] = await failureOf(resize(png, SPEC, huge))
+    expect([code, message]).toEqual(['unsupported_image', expect.stringContaining('2 MiB')])
+    expect(reads).toBeLessThan(5)
+  })
+
+  // @threat request-slow image-bomb
+  it('is not read after the deadline of its request', async () => {
+    vi.useFakeTimers(FAKE_CLOCK)
+    const cancel = vi.fn()
+    const drip = new ReadableStream<Uint8Array>({
+      async pull(controller) {
+        await new Promise((resolve) => setTimeout(resolve, 1000))
+        controller.enqueue(new Uint8Array(20_000))
+      },
+      cancel,
+    })
+    const now = new RequestTime(Date.now() + 3500)
+    const [[code], seconds] = await fakeSeconds(
+      failureOf(resize(original(drip), SPEC, never, { now })),
+    )
+    expect([code, seconds]).toEqual(['storage_busy', 3.5])
+    expect(cancel).toHaveBeenCalledTimes(1)
+  })
+
   // @threat image-original
   it('is 503 if the binding returns the original, so that nobody gets its full resolution', async () => {
     const png = await twoColorPng(30, 20)
@@ -182,6 +232,22 @@ describe('an image that is not resized', () => {
     const webp: VariantSpec = { ...SPEC, width: 100, format: 'webp' }
     expect((await failureOf(resize(original(png), webp, echo)))[0]).toBe('image_unavailable')
   })
+})
+
+// @threat image-bomb
+it.each([
+  ['1000', 1000],
+  ['99999999999', LIMIT],
+  ['many', LIMIT],
+  [null, LIMIT],
+])('needs memory for an original of %s bytes, and twice for the result', (length, bytes) => {
+  const opened = original(null, length === null ? {} : { 'content-length': length })
+  expect(heldBytes(opened, SPEC)).toBe(bytes + 2 * 2 * 1024 ** 2)
+  // At most 20 and twice 10 MiB, all that there is.
+  expect(heldBytes(opened, { ...SPEC, width: 4096 })).toBe(bytes + 2 * 10 * 1024 ** 2)
+  expect(heldBytes(opened, { ...SPEC, width: 1920, height: 1080, format: 'webp' })).toBe(
+    bytes + 2 * Math.max(1920 * 1080, 2 * 1024 ** 2),
+  )
 })
 
 describe('the response with a resized image', () => {
