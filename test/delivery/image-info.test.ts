@@ -3,13 +3,17 @@ import { describe, expect, it } from 'vitest'
 import { imageInfo } from '../../src/delivery/image-info.ts'
 import { runs } from '../support/fuzz.ts'
 import {
+  anmf,
   gifOf,
   imageOf,
   joined,
   PNG_START,
   pngChunk,
   pngHeader,
+  riffChunk,
   twoColorPng,
+  vp8x,
+  webpOf,
   withExif,
 } from '../support/images.ts'
 
@@ -47,6 +51,35 @@ const heic = (brand = 'heic'): Uint8Array =>
 const SCAN = [0xff, 0xda, 0, 2]
 const END = [0xff, 0xd9, 0, 2]
 const SIZE = Uint8Array.of(0xff, 0xc0, 0, 8, 8, 0, 20, 0, 30, 1)
+
+/** The start of the pixels of a lossy and of a lossless WebP, which have a size too. */
+function vp8(width: number, height: number): Uint8Array<ArrayBuffer> {
+  const body = new Uint8Array(10)
+  body.set([0x9d, 0x01, 0x2a], 3)
+  new DataView(body.buffer).setUint16(6, width, true)
+  new DataView(body.buffer).setUint16(8, height, true)
+  return riffChunk('VP8 ', body)
+}
+
+function vp8l(width: number, height: number): Uint8Array<ArrayBuffer> {
+  const body = new Uint8Array(6)
+  body[0] = 0x2f
+  new DataView(body.buffer).setUint32(1, (width - 1) | ((height - 1) << 14), true)
+  return riffChunk('VP8L', body)
+}
+
+/** Returns the numbers as 32-bit values. */
+function uint32s(...numbers: readonly number[]): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(4 * numbers.length)
+  for (const [i, number] of numbers.entries()) new DataView(bytes.buffer).setUint32(4 * i, number)
+  return bytes
+}
+
+const apngFrame = (width: number, height: number): Uint8Array =>
+  pngChunk('fcTL', joined(uint32s(0, width, height, 0, 0), new Uint8Array(6)))
+
+const sof = (width: number, height: number): Uint8Array =>
+  Uint8Array.of(0xff, 0xc0, 0, 8, 8, height >> 8, height & 255, width >> 8, width & 255, 1)
 
 /** A HEIC with 60 unknown brands before its own. */
 const lateBrand = () =>
@@ -87,12 +120,56 @@ describe('imageInfo', () => {
     new DataView(control.buffer).setUint32(0, 12)
     const apng = joined(PNG_START, pngHeader(8, 8), pngChunk('acTL', control))
     expect(imageInfo(apng)).toMatchObject({ frames: 12 })
-    const canvas = Uint8Array.of(2, 0, 0, 0, 99, 0, 0, 49, 0, 0)
-    const chunk = (name: string, body: Uint8Array) =>
-      joined(ascii(name), Uint8Array.of(body.byteLength, 0, 0, 0), body)
-    const frame = chunk('ANMF', new Uint8Array(24))
-    const webp = joined(ascii('RIFF\0\0\0\0WEBP'), chunk('VP8X', canvas), frame, frame, frame)
-    expect(imageInfo(webp)).toEqual({ type: 'image/webp', width: 100, height: 50, frames: 3 })
+    const frame = anmf(100, 50, riffChunk('ALPH', new Uint8Array(8)))
+    expect(imageInfo(webpOf(vp8x(2, 100, 50), frame, frame, frame))).toEqual({
+      type: 'image/webp',
+      width: 100,
+      height: 50,
+      frames: 3,
+    })
+  })
+
+  const pixels = pngChunk('IDAT', new Uint8Array(9))
+  const small = [PNG_START, pngHeader(8, 8), pngChunk('acTL', uint32s(1, 0))]
+
+  // @threat image-bomb
+  it.each([
+    ['a frame of a GIF', gifOf(16_000, 15_000, 1, [1, 1])],
+    ['a frame of an animated PNG', joined(...small, apngFrame(16_000, 15_000), pixels)],
+    ['a later frame', joined(...small, apngFrame(8, 8), pixels, apngFrame(16_000, 15_000))],
+    ['the pixels of a lossy WebP', webpOf(vp8x(0, 8, 8), vp8(16_000, 15_000))],
+    ['the pixels of a lossless WebP', webpOf(vp8x(0, 8, 8), vp8l(16_000, 15_000))],
+    ['a frame of a WebP', webpOf(vp8x(2, 8, 8), anmf(16_000, 15_000, vp8(8, 8)))],
+    [
+      'the pixels in a frame, after its alpha channel',
+      webpOf(vp8x(2, 8, 8), anmf(8, 8, riffChunk('ALPH', new Uint8Array(3)), vp8(16_000, 15_000))),
+    ],
+    ['the lossless pixels in a frame', webpOf(vp8x(2, 8, 8), anmf(8, 8, vp8l(16_000, 15_000)))],
+    [
+      'a second frame header of a JPEG',
+      joined(Uint8Array.of(0xff, 0xd8), sof(8, 8), sof(16_000, 15_000), Uint8Array.of(...SCAN)),
+    ],
+  ])('takes the size of %s that is larger than the whole', (_, bytes) => {
+    expect(imageInfo(bytes)).toMatchObject({ width: 16_000, height: 15_000 })
+  })
+
+  // @threat image-bomb
+  it('counts the frames of an animated PNG itself', () => {
+    const frames = Array<Uint8Array>(3).fill(apngFrame(8, 8))
+    expect(imageInfo(joined(...small, pixels, ...frames))).toMatchObject({ frames: 3 })
+  })
+
+  // @threat image-bomb
+  it.each([
+    ['a restart marker', [0xff, 0xd0]],
+    ['a marker without a meaning', [0xff, 0x01]],
+    ['a second start', [0xff, 0xd8]],
+    ['a marker without its first byte', [0, 0xe0]],
+  ])('returns null for a JPEG with %s before its size, which decoders skip', (_, stray) => {
+    // A reader that takes the real header for a length skips to the other one.
+    const real = joined(sof(16_000, 15_000), new Uint8Array(0xffc0 - 10))
+    const start = Uint8Array.of(0xff, 0xd8, ...stray)
+    expect(imageInfo(joined(start, real, sof(8, 8), Uint8Array.of(...SCAN)))).toBeNull()
   })
 
   it('takes the largest size of a HEIC with tiles, and refuses a sequence', () => {
@@ -141,6 +218,8 @@ describe('imageInfo', () => {
       await imageOf('image/avif', 60, 40),
       gifOf(30, 20, 3),
       heic(),
+      joined(...small, apngFrame(8, 8), pixels, apngFrame(8, 8)),
+      webpOf(vp8x(2, 30, 20), anmf(30, 20, vp8(30, 20)), anmf(9, 9, vp8l(9, 9))),
     ]
     fc.assert(
       fc.property(
@@ -156,5 +235,35 @@ describe('imageInfo', () => {
       ),
       { numRuns: runs(3000) },
     )
+  })
+
+  // @threat image-bomb
+  it.each([
+    ['fill bytes', [0xff, 0xd8], [0xff]],
+    ['empty segments', [0xff, 0xd8], [0xff, 0xe0, 0, 2]],
+    ['empty chunks', [...PNG_START], [0, 0, 0, 0, 0x49, 0x48, 0x44, 0x52, 0, 0, 0, 0]],
+    ['blocks of one byte', [...gifOf(8, 8, 0).slice(0, -1), 0x21, 0], [1, 1]],
+    ['empty extensions', [...gifOf(8, 8, 0).slice(0, -1)], [0x21, 0, 0]],
+    ['empty frames', [...ascii('RIFF\0\0\0\0WEBP')], [...ascii('ANMF'), 0, 0, 0, 0]],
+    ['empty boxes', [...box('ftyp', ascii('avif'), new Uint8Array(4))], [...box('free')]],
+  ])('gives up an image of 20 MiB of %s after 200,000 parts', (_, head, unit) => {
+    const bytes = new Uint8Array(20 * 1024 ** 2)
+    bytes.set(unit)
+    for (let size = unit.length; size < bytes.byteLength; size *= 2)
+      bytes.copyWithin(size, 0, Math.min(size, bytes.byteLength - size))
+    bytes.copyWithin(head.length, 0)
+    bytes.set(head)
+    let reads = 0
+    const real = DataView.prototype.getUint8
+    DataView.prototype.getUint8 = function (at) {
+      reads += 1
+      return real.call(this, at)
+    }
+    try {
+      expect(imageInfo(bytes)).toBeNull()
+    } finally {
+      DataView.prototype.getUint8 = real
+    }
+    expect(reads).toBeLessThan(2_000_000)
   })
 })

@@ -108,6 +108,7 @@ describe('an image that is not resized', () => {
     ['no body', null, {}, 'empty'],
     ['20,000 × 20,000 pixels in 60 bytes', bomb, {}, '50 megapixels'],
     ['an animation of 100 megapixels', gifOf(1000, 1000, 100), {}, '50 megapixels'],
+    ['a GIF of 35 bytes with a large frame', gifOf(16_000, 16_000, 1, [1, 1]), {}, '50 megapixels'],
     ['a stored encoding', small, { 'content-encoding': 'gzip' }, 'Content-Encoding'],
     ['a length over the limit', small, { 'content-length': `${LIMIT + 1}` }, '20 MiB'],
     ['more bytes than the limit', joined(small, new Uint8Array(LIMIT)), {}, '20 MiB'],
