@@ -24,7 +24,7 @@ export interface ImageInfo {
 const MAX_STEPS = 200_000
 
 /** The bytes of an image, and the largest size that they mention. */
-export class ImageView extends DataView {
+export class ImageView extends DataView<ArrayBufferLike> {
   width = 0
   height = 0
   frames = 0
@@ -165,6 +165,7 @@ function png(view: ImageView): ImageType | null {
   if (view.text(0, 8) !== '\x89PNG\r\n\x1a\n' || view.text(12, 4) !== 'IHDR') return null
   let announced = 0
   for (const { name, body } of chunksIn(view, 'png', 8, view.byteLength)) {
+    if (name === 'IEND') break
     if (name === 'IHDR') view.grow(view.getUint32(body), view.getUint32(body + 4))
     if (name === 'acTL') announced = view.getUint32(body)
     if (name === 'fcTL') {
@@ -259,8 +260,9 @@ export function* boxesAt(
 ): Generator<Chunk> {
   for (const box of chunksIn(view, 'iso', at, limit)) {
     if (box.name !== name) continue
-    const inner = box.body + (name === 'meta' ? 4 : 0)
+    // A version and flags, and a count of 16 or 32 bits.
+    const skipped = name === 'meta' ? 4 : name === 'iinf' ? (view.getUint8(box.body) ? 8 : 6) : 0
     if (path.length === 0) yield box
-    else yield* boxesAt(view, path, inner, Math.min(box.end, limit))
+    else yield* boxesAt(view, path, box.body + skipped, Math.min(box.end, limit))
   }
 }

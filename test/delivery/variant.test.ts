@@ -1,16 +1,26 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { DEFAULT_IMAGE_SIZES, type ImageSize, sizeOf } from '../../src/bucket/image-size.ts'
+import { imageInfo } from '../../src/delivery/image-info.ts'
 import {
   type ImageResizer,
   imageResponse,
   resize,
   specIn,
   specQuery,
+  VARIANT_FORMATS,
   type VariantSpec,
   variantSpec,
 } from '../../src/delivery/variant.ts'
 import { asApiError } from '../../src/errors/api-error.ts'
-import { gifOf, joined, PNG_START, pngChunk, pngHeader, twoColorPng } from '../support/images.ts'
+import {
+  gifOf,
+  imageOf,
+  joined,
+  PNG_START,
+  pngChunk,
+  pngHeader,
+  twoColorPng,
+} from '../support/images.ts'
 
 const SPEC: VariantSpec = { ...sizeOf(10), format: 'png', quality: 80 }
 
@@ -41,11 +51,11 @@ describe('the format of a variant', () => {
     variantSpec({ width, format: 'auto', fallback: false }, [], 80, accept).format
 
   it.each([
-    ['image/avif,image/webp,*/*', 'avif'],
-    ['image/webp,image/*;q=0.8', 'webp'],
-    ['image/avif;q=0, image/webp', 'webp'],
+    ['image/avif,image/webp,*/*', 'auto-avif'],
+    ['image/webp,image/*;q=0.8', 'auto-webp'],
+    ['image/avif;q=0, image/webp', 'auto-webp'],
     ['image/avif; q=0.000, image/webp;q=0.0', 'compatible'],
-    ['IMAGE/AVIF ;q=0.1', 'avif'],
+    ['IMAGE/AVIF ;q=0.1, Image/WebP', 'auto-avif'],
     ['image/*', 'compatible'],
     ['*/*', 'compatible'],
     ['text/html, image/avifx', 'compatible'],
@@ -55,10 +65,15 @@ describe('the format of a variant', () => {
     expect(formatFor(accept)).toBe(format)
   })
 
+  it('is never AVIF for a client that does not accept WebP, which may be in its place', () => {
+    expect(formatFor('image/avif')).toBe('compatible')
+    expect(formatFor('image/avif, image/webp;q=0')).toBe('compatible')
+  })
+
   it('is AVIF only up to 1200 pixels, the limit of Cloudflare', () => {
     expect([1200, 1201].map((width) => formatFor('image/avif, image/webp', width))).toEqual([
-      'avif',
-      'webp',
+      'auto-avif',
+      'auto-webp',
     ])
     expect(formatFor('image/avif', 1280)).toBe('compatible')
   })
@@ -82,7 +97,7 @@ it('takes height and fit from the configured size, and keeps a width that is no 
 
 it('names each variant differently, and reads the name back', () => {
   const specs = DEFAULT_IMAGE_SIZES.flatMap((size) =>
-    (['avif', 'webp', 'jpeg', 'png', 'compatible'] as const).flatMap((format) =>
+    VARIANT_FORMATS.flatMap((format) =>
       [null, 90].flatMap((height) =>
         [50, 80].map((quality): VariantSpec => ({ ...size, height, format, quality })),
       ),
@@ -176,12 +191,144 @@ describe('an image that is not resized', () => {
   })
 
   // @threat image-original
-  it('is 503 if the binding returns the original, so that nobody gets its full resolution', async () => {
+  it.each([
+    ['in full resolution', {}],
+    ['of another type', { width: 100, format: 'webp' }],
+    ['that already fits', { width: 100 }],
+    ['that is too tall', { width: 100, height: 19, fit: 'cover' }],
+  ] as const)('is 503 if the binding returns an original %s', async (_, spec) => {
     const png = await twoColorPng(30, 20)
-    const echo = resizerWith(async () => new Response(png))
-    expect((await failureOf(resize(original(png), SPEC, echo)))[0]).toBe('image_unavailable')
-    const webp: VariantSpec = { ...SPEC, width: 100, format: 'webp' }
-    expect((await failureOf(resize(original(png), webp, echo)))[0]).toBe('image_unavailable')
+    const { calls, resizer } = answering(png)
+    const made = resize(original(png), { ...SPEC, ...spec }, resizer)
+    expect((await failureOf(made))[0]).toBe('image_unavailable')
+    expect(calls).toHaveLength(1)
+  })
+
+  it('is 503 if the binding returns an image that ends too early', async () => {
+    const png = await twoColorPng(30, 20)
+    const made = resize(
+      original(png),
+      SPEC,
+      answering((await twoColorPng(10, 7)).slice(0, -5)).resizer,
+    )
+    expect(await failureOf(made)).toEqual(['image_unavailable', expect.stringContaining('broken')])
+  })
+})
+
+/** A resizer that answers its calls with these images, the last one again and again. */
+function answering(...images: readonly Uint8Array<ArrayBuffer>[]) {
+  const calls: string[] = []
+  const resizer: ImageResizer = {
+    input: () => ({
+      transform: () => ({
+        async output({ format }) {
+          const image = images[calls.length] ?? images.at(-1)
+          calls.push(format)
+          return { response: () => new Response(image) }
+        },
+      }),
+    }),
+  }
+  return { calls, resizer }
+}
+
+type OutputType = 'image/avif' | 'image/webp' | 'image/jpeg' | 'image/png'
+
+const [AVIF, WEBP, JPEG, PNG] = ['image/avif', 'image/webp', 'image/jpeg', 'image/png'] as const
+
+/** Returns an image of 20 × 30 pixels. */
+const imageAs = (type: OutputType) => (type === PNG ? twoColorPng(20, 30) : imageOf(type, 20, 30))
+
+describe('a format that Cloudflare declines', () => {
+  /** Resizes an original of 40 × 60 pixels for a binding that answers with these types. */
+  async function made(
+    format: VariantSpec['format'],
+    type: typeof JPEG | typeof PNG,
+    ...answers: readonly OutputType[]
+  ) {
+    const { calls, resizer } = answering(...(await Promise.all(answers.map(imageAs))))
+    const bytes = type === PNG ? await twoColorPng(40, 60) : await imageOf(JPEG, 40, 60)
+    const spec: VariantSpec = { ...SPEC, width: 20, format }
+    const image = await resize(original(bytes), spec, resizer).catch(asApiError)
+    if (image === null || 'code' in image) return [calls, image?.code]
+    const shown = new Headers([...image.headers]).get('content-type')
+    expect(imageInfo(image.bytes)?.type).toBe(shown)
+    return [calls, shown]
+  }
+
+  it.each([
+    [[AVIF], [AVIF], AVIF],
+    [[WEBP], [AVIF], WEBP],
+    [[JPEG], [AVIF], JPEG],
+    [[PNG, WEBP], [AVIF, WEBP], WEBP],
+    [[PNG, PNG], [AVIF, WEBP], 'image_unavailable'],
+  ] as const)('of AVIF for `auto`: %j after the calls %j is %s', async (answers, calls, result) => {
+    expect(await made('auto-avif', JPEG, ...answers)).toEqual([calls, result])
+  })
+
+  it.each([
+    [[WEBP], [AVIF], WEBP],
+    [[PNG], [AVIF], PNG],
+    [[JPEG, WEBP], [AVIF, WEBP], WEBP],
+    [[JPEG, AVIF], [AVIF, WEBP], AVIF],
+    [[JPEG, JPEG], [AVIF, WEBP], 'image_unavailable'],
+  ] as const)(
+    'of AVIF for an original that may be transparent: %j after the calls %j is %s',
+    async (answers, calls, result) => {
+      expect(await made('auto-avif', PNG, ...answers)).toEqual([calls, result])
+    },
+  )
+
+  it.each([
+    ['auto-webp', JPEG, [JPEG], [WEBP], JPEG],
+    ['auto-webp', PNG, [JPEG, PNG], [WEBP, PNG], PNG],
+    // This client does not accept AVIF.
+    ['auto-webp', JPEG, [AVIF, JPEG], [WEBP, JPEG], JPEG],
+    ['compatible', PNG, [JPEG], [PNG], 'image_unavailable'],
+    ['compatible', JPEG, [WEBP], [JPEG], 'image_unavailable'],
+    ['avif', JPEG, [WEBP], [AVIF], 'image_unavailable'],
+    ['webp', JPEG, [JPEG], [WEBP], 'image_unavailable'],
+  ] as const)(
+    'of %s for %s: %j after the calls %j is %s',
+    async (format, type, answers, calls, result) => {
+      expect(await made(format, type, ...answers)).toEqual([calls, result])
+    },
+  )
+
+  it('is 415 for a link that names AVIF, if the image is too large for it', async () => {
+    const large = { ...SPEC, width: 900, format: 'avif' } as const
+    const png = await twoColorPng(1000, 1400)
+    const tall = async (height: number) =>
+      failureOf(resize(original(png), large, answering(await imageOf(WEBP, 857, height)).resizer))
+    expect(await tall(1200)).toEqual(['image_unavailable', expect.stringContaining('type')])
+    expect(await tall(1201)).toEqual(['unsupported_image', expect.stringContaining('1200 pixels')])
+  })
+
+  const size = (width: number, height: number | null, fit: ImageSize['fit']): ImageSize => ({
+    width,
+    height,
+    fit,
+  })
+
+  it.each([
+    ['a width alone', size(1080, null, 'scale-down'), [3000, 3333], true],
+    ['a width alone', size(1080, null, 'scale-down'), [3000, 3340], false],
+    ['a width alone, for a small original', size(1080, null, 'scale-down'), [800, 1200], true],
+    ['a width alone, for a wide original', size(1200, null, 'scale-down'), [5000, 100], true],
+    ['scale-down', size(1080, 1200, 'scale-down'), [3000, 9000], true],
+    ['scale-down', size(1080, 1201, 'scale-down'), [3000, 9000], false],
+    ['contain, which enlarges', size(1080, 1300, 'contain'), [100, 125], false],
+    ['contain', size(1080, 1300, 'contain'), [100, 111], true],
+    ['cover', size(600, 1201, 'cover'), [100, 100], false],
+    ['cover', size(600, 1200, 'cover'), [100, 100], true],
+    ['pad', size(600, 1201, 'pad'), [100, 100], false],
+    ['crop, which does not enlarge', size(600, 1201, 'crop'), [5000, 1200], true],
+    ['crop', size(600, 1201, 'crop'), [5000, 1201], false],
+  ] as const)('is not asked for: %s, %j of %j is AVIF: %s', async (_, size, [w, h], isAvif) => {
+    const png = joined(PNG_START, pngHeader(w, h), pngChunk('IDAT', new Uint8Array(9)))
+    const { calls, resizer } = answering(await imageAs(WEBP))
+    await resize(original(png), { ...size, format: 'auto-avif', quality: 80 }, resizer)
+    expect(calls).toEqual([isAvif ? AVIF : WEBP])
   })
 })
 

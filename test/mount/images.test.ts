@@ -3,9 +3,10 @@ import { env } from 'cloudflare:workers'
 import { Hono } from 'hono'
 import { describe, expect, it } from 'vitest'
 import { objectsEntrypoint } from '../../src/cloudflare/objects.ts'
+import type { ImageResizer } from '../../src/delivery/variant.ts'
 import { defineSettings, type PresignerOptions } from '../../src/index.ts'
 import { jsonOf, settingsInput, upload } from '../support/app.ts'
-import { twoColorPng } from '../support/images.ts'
+import { imageOf, twoColorPng } from '../support/images.ts'
 import { mount } from '../support/mount.ts'
 
 const images = () => env.IMAGES
@@ -54,6 +55,12 @@ function mounted(options: PresignerOptions, entrypoint: Parameters<typeof object
   }
 }
 
+async function inOrder<T>(works: readonly (() => Promise<T>)[]): Promise<T[]> {
+  const results: T[] = []
+  for (const work of works) results.push(await work())
+  return results
+}
+
 const opened = async (app: ReturnType<typeof mounted>, answer: Response) =>
   app.fetch((await jsonOf<{ link: string }>(answer)).link)
 
@@ -82,6 +89,46 @@ describe('a mounted presigner', () => {
     const response = await opened(app, await app.link({ width: 64, fallback: 'original' }))
     expect(response.status).toBe(200)
     expect((await response.arrayBuffer()).byteLength).toBe((await twoColorPng(300, 200)).byteLength)
+  })
+
+  // @threat image-costs
+  it('shows the format that Cloudflare makes in place of AVIF, by one call', async () => {
+    const calls: string[] = []
+    const webp = await imageOf('image/webp', 60, 40)
+    const declining = (): ImageResizer => ({
+      input: () => ({
+        transform: () => ({
+          async output({ format }) {
+            calls.push(format)
+            return { response: () => new Response(webp) }
+          },
+        }),
+      }),
+    })
+    const app = mounted({ images }, { images: declining })
+    const { link } = await jsonOf<{ link: string }>(await app.link({ width: 128 }))
+    const answers = [{}, {}, { method: 'HEAD' }, { range: 'bytes=8-11' }].map(
+      (asked) => async () => {
+        const { method = 'GET', ...range } = { ...asked }
+        const Accept = 'image/avif,image/webp,*/*'
+        const response = await app.fetch(link, { method, headers: { Accept, ...range } })
+        const { headers } = response
+        const seen = ['Content-Type', 'Vary', 'ETag', 'Content-Length'].map((name) =>
+          headers.get(name),
+        )
+        return { status: response.status, seen, text: await response.text() }
+      },
+    )
+    const [first, hit, head, part] = await inOrder(answers)
+    const [type, vary, etag, length] = first?.seen ?? []
+    expect([type, vary, length]).toEqual(['image/webp', 'Accept, Origin', `${webp.byteLength}`])
+    expect([hit, head]).toEqual([first, { ...first, text: '' }])
+    expect(part).toEqual({ status: 206, seen: [type, vary, etag, '4'], text: 'WEBP' })
+    expect(calls).toEqual(['image/avif'])
+    // A client that accepts only one of the two never gets a copy of the other.
+    for (const Accept of ['image/avif', 'image/webp'])
+      await app.fetch(link, { headers: { Accept } })
+    expect(calls).toEqual(['image/avif', 'image/png', 'image/webp'])
   })
 
   // @threat image-costs
