@@ -88,12 +88,8 @@ const EMPTY_EXIF = [0, 0, 0, 0, 0x4d, 0x4d, 0, 0x2a, 0, 0, 0, 8]
 
 /** Overwrites instead of moving, since an AVIF contains positions (ISO/IEC 14496-12, 8.11). */
 function cleanAvif(view: ImageView, bytes: Bytes): number {
-  const fill = (start: number, end: number) => {
-    if (!(end <= bytes.byteLength)) throw new RangeError('The image ends too early.')
-    bytes.fill(0, start, end)
-  }
   for (const { name, body, end } of chunksIn(view, 'iso', 0, bytes.byteLength))
-    if (!/^(?:ftyp|meta|mdat)$/.test(name)) fill(body, end)
+    if (!/^(?:ftyp|meta|mdat)$/.test(name)) bytes.fill(0, body, end)
   const types = new Map<number, string>()
   for (const { body } of boxesAt(view, ['meta', 'iinf', 'infe'])) {
     const isLong = view.getUint8(body) > 2
@@ -102,9 +98,11 @@ function cleanAvif(view: ImageView, bytes: Bytes): number {
   }
   const [data] = boxesAt(view, ['meta', 'idat'])
   for (const [id, start, end] of extentsIn(view, data?.body ?? Number.NaN)) {
+    // Also for a place that is not known: NaN.
+    if (!(start < end && end <= bytes.byteLength)) throw new RangeError('An item is elsewhere.')
     const type = types.get(id) ?? ''
     if (AVIF_KEPT.test(type)) continue
-    fill(start, end)
+    bytes.fill(0, start, end)
     if (type === 'Exif' && end - start >= 18) bytes.set(EMPTY_EXIF, start)
   }
   return bytes.byteLength

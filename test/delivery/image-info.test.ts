@@ -4,6 +4,8 @@ import { imageInfo } from '../../src/delivery/image-info.ts'
 import { runs } from '../support/fuzz.ts'
 import {
   anmf,
+  ascii,
+  box,
   gifOf,
   imageOf,
   joined,
@@ -12,28 +14,13 @@ import {
   pngHeader,
   riffChunk,
   twoColorPng,
+  uint32s,
   vp8x,
   webpOf,
   withExif,
 } from '../support/images.ts'
 
-const ascii = (text: string): Uint8Array => Uint8Array.from(text, (char) => char.charCodeAt(0))
-
-function box(name: string, ...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const body = joined(...parts)
-  const head = new Uint8Array(8)
-  new DataView(head.buffer).setUint32(0, 8 + body.byteLength)
-  head.set(ascii(name), 4)
-  return joined(head, body)
-}
-
-function ispe(width: number, height: number): Uint8Array {
-  const body = new Uint8Array(12)
-  const view = new DataView(body.buffer)
-  view.setUint32(4, width)
-  view.setUint32(8, height)
-  return box('ispe', body)
-}
+const ispe = (width: number, height: number): Uint8Array => box('ispe', uint32s(0, width, height))
 
 /** The boxes of a photo from a phone: two tiles and the whole image. */
 const heic = (brand = 'heic'): Uint8Array =>
@@ -66,13 +53,6 @@ function vp8l(width: number, height: number): Uint8Array<ArrayBuffer> {
   body[0] = 0x2f
   new DataView(body.buffer).setUint32(1, (width - 1) | ((height - 1) << 14), true)
   return riffChunk('VP8L', body)
-}
-
-/** Returns the numbers as 32-bit values. */
-function uint32s(...numbers: readonly number[]): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(4 * numbers.length)
-  for (const [i, number] of numbers.entries()) new DataView(bytes.buffer).setUint32(4 * i, number)
-  return bytes
 }
 
 const apngFrame = (width: number, height: number): Uint8Array =>

@@ -45,6 +45,23 @@ export const joined = (...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer>
   return all
 }
 
+/** Returns a text as bytes. */
+export const ascii = (text: string): Uint8Array<ArrayBuffer> =>
+  Uint8Array.from(text, (char) => char.charCodeAt(0))
+
+/** Returns the numbers as bytes, most significant first. */
+export const uint16s = (...numbers: readonly number[]): Uint8Array<ArrayBuffer> =>
+  Uint8Array.from(numbers.flatMap((number) => [number >> 8, number & 255]))
+
+export const uint32s = (...numbers: readonly number[]): Uint8Array<ArrayBuffer> =>
+  uint16s(...numbers.flatMap((number) => [number >>> 16, number & 0xffff]))
+
+/** Returns a box of an AVIF or HEIC. */
+export function box(name: string, ...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const body = joined(...parts)
+  return joined(uint32s(8 + body.byteLength), ascii(name), body)
+}
+
 const deflated = async (bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array> =>
   new Uint8Array(
     await new Response(
@@ -77,8 +94,6 @@ export async function imageOf(
   const made = await env.IMAGES.input(png).transform({ width }).output({ format: type })
   return new Uint8Array(await made.response().arrayBuffer())
 }
-
-const ascii = (text: string): Uint8Array => Uint8Array.from(text, (char) => char.charCodeAt(0))
 
 /**
  * Returns a JPEG with EXIF data in front of its other segments: the orientation "rotated by 90
