@@ -1,3 +1,4 @@
+import { env } from 'cloudflare:workers'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { DEFAULT_IMAGE_SIZES, type ImageSize, sizeOf } from '../../src/bucket/image-size.ts'
 import { imageInfo } from '../../src/delivery/image-info.ts'
@@ -21,6 +22,7 @@ import {
   pngHeader,
   twoColorPng,
 } from '../support/images.ts'
+import { pictureWithMetadata } from '../support/pictures.ts'
 
 const SPEC: VariantSpec = { ...sizeOf(10), format: 'png', quality: 80 }
 
@@ -195,13 +197,36 @@ describe('an image that is not resized', () => {
     ['in full resolution', {}],
     ['of another type', { width: 100, format: 'webp' }],
     ['that already fits', { width: 100 }],
-    ['that is too tall', { width: 100, height: 19, fit: 'cover' }],
   ] as const)('is 503 if the binding returns an original %s', async (_, spec) => {
     const png = await twoColorPng(30, 20)
     const { calls, resizer } = answering(png)
     const made = resize(original(png), { ...SPEC, ...spec }, resizer)
     expect((await failureOf(made))[0]).toBe('image_unavailable')
     expect(calls).toHaveLength(1)
+  })
+
+  // @threat image-original
+  it('is 503 if the binding returns one that is too wide or too tall', async () => {
+    const box = { ...SPEC, width: 20, height: 20, fit: 'cover' } as const
+    for (const [width, height] of [
+      [21, 20],
+      [20, 21],
+    ] as const) {
+      const { resizer } = answering(await twoColorPng(width, height))
+      const made = failureOf(resize(original(await twoColorPng(30, 30)), box, resizer))
+      expect(await made).toEqual(['image_unavailable', expect.stringContaining('another size')])
+    }
+  })
+
+  // @threat image-bomb
+  it('is 415 for an AVIF whose header states a false size, which the binding refuses', async () => {
+    const avif = await imageOf('image/avif', 60, 40)
+    const name = [...'ispe'].map((char) => char.charCodeAt(0))
+    const at = avif.findIndex((_, i) => name.every((byte, j) => avif[i + j] === byte))
+    avif.set([0, 0, 0, 8, 0, 0, 0, 8], at + 8)
+    expect(imageInfo(avif)).toMatchObject({ width: 8, height: 8 })
+    const [code, reason] = await failureOf(resize(original(avif), SPEC, env.IMAGES))
+    expect([code, reason]).toEqual(['unsupported_image', expect.any(String)])
   })
 
   it('is 503 if the binding returns an image that ends too early', async () => {
@@ -218,18 +243,20 @@ describe('an image that is not resized', () => {
 /** A resizer that answers its calls with these images, the last one again and again. */
 function answering(...images: readonly Uint8Array<ArrayBuffer>[]) {
   const calls: string[] = []
+  const options: object[] = []
   const resizer: ImageResizer = {
     input: () => ({
       transform: () => ({
-        async output({ format }) {
+        async output(wanted) {
           const image = images[calls.length] ?? images.at(-1)
-          calls.push(format)
+          calls.push(wanted.format)
+          options.push(wanted)
           return { response: () => new Response(image) }
         },
       }),
     }),
   }
-  return { calls, resizer }
+  return { calls, options, resizer }
 }
 
 type OutputType = 'image/avif' | 'image/webp' | 'image/jpeg' | 'image/png'
@@ -329,6 +356,24 @@ describe('a format that Cloudflare declines', () => {
     const { calls, resizer } = answering(await imageAs(WEBP))
     await resize(original(png), { ...size, format: 'auto-avif', quality: 80 }, resizer)
     expect(calls).toEqual([isAvif ? AVIF : WEBP])
+  })
+})
+
+describe('metadata in what the binding returns', () => {
+  // @threat image-original
+  it.each([
+    [JPEG, 'jpeg'],
+    [PNG, 'png'],
+    [WEBP, 'webp'],
+    [AVIF, 'avif'],
+  ] as const)('is not in a resized image: %s', async (type, format) => {
+    const { options, resizer } = answering(pictureWithMetadata(type))
+    const spec = { ...SPEC, width: 16, format }
+    const { bytes, headers } = await resize(original(await twoColorPng(30, 20)), spec, resizer)
+    expect(new TextDecoder('latin1').decode(bytes)).not.toContain('Canary')
+    expect(imageInfo(bytes)).toMatchObject({ type, width: 16, height: 12 })
+    expect(new Headers([...headers]).get('content-length')).toBe(String(bytes.byteLength))
+    expect(options).toEqual([{ format: type, quality: 80, anim: false }])
   })
 })
 
