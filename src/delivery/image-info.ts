@@ -11,8 +11,8 @@ export type ImageType =
 export interface ImageInfo {
   readonly type: ImageType
   /**
-   * Pixels, as stored: of the largest frame or tile, if the image as a whole says less. A rotation
-   * by EXIF is not applied.
+   * Pixels, as a JPEG or HEIC is shown after its rotation: of the largest frame or tile, if the image
+   * as a whole says less.
    */
   readonly width: number
   readonly height: number
@@ -28,12 +28,19 @@ export class ImageView extends DataView<ArrayBufferLike> {
   width = 0
   height = 0
   frames = 0
+  /** Whether the width and the height change places when the image is shown. */
+  isTurned = false
   #steps = 0
+
+  /** Throws RangeError, like a read beyond the end, unless the image is as it must be. */
+  check(isValid: boolean): void {
+    if (!isValid) throw new RangeError('The image is malformed.')
+  }
 
   /** Counts a part. Throws RangeError if there are too many. */
   step(): void {
     this.#steps += 1
-    if (this.#steps > MAX_STEPS) throw new RangeError('The image has too many parts.')
+    this.check(this.#steps <= MAX_STEPS)
   }
 
   /** Returns `length` bytes as text, one character for each byte. */
@@ -63,9 +70,9 @@ export function imageInfo(bytes: Uint8Array): ImageInfo | null {
   const view = new ImageView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   return unlessBroken(() => {
     const type = jpeg(view) ?? png(view) ?? gif(view) ?? webp(view) ?? heif(view)
-    const { width, height, frames } = view
+    const [width, height] = view.isTurned ? [view.height, view.width] : [view.width, view.height]
     return type !== null && width > 0 && height > 0
-      ? { type, width, height, frames: Math.max(1, frames) }
+      ? { type, width, height, frames: Math.max(1, view.frames) }
       : null
   })
 }
@@ -99,8 +106,7 @@ export function* jpegSegments(view: ImageView): Generator<Segment> {
   for (let at = 2; ; ) {
     view.step()
     const marker = view.getUint8(at + 1)
-    if (view.getUint8(at) !== 0xff || marker < 0xc0 || (marker >= 0xd0 && marker <= 0xd8))
-      throw new RangeError('This is not a segment.')
+    view.check(view.getUint8(at) === 0xff && marker >= 0xc0 && !(marker >= 0xd0 && marker <= 0xd8))
     if (marker === 0xff) {
       at += 1 // a fill byte
       continue
@@ -125,11 +131,25 @@ function jpeg(view: ImageView): ImageType | null {
   if (view.getUint16(0) !== 0xffd8) return null
   for (const { marker, start } of jpegSegments(view)) {
     if (marker === 0xda) break
+    if (marker === 0xe1 && view.text(start + 4, 4) === 'Exif')
+      view.isTurned = unlessBroken(() => isTurned(view, start + 10)) ?? false
     // SOF0 to SOF15, without the tables DHT, JPG and DAC in between.
     if (marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker))
       view.grow(view.getUint16(start + 7), view.getUint16(start + 5))
   }
   return 'image/jpeg'
+}
+
+/** Tells whether the orientation in EXIF data is one of those by 90 degrees. */
+function isTurned(view: ImageView, tiff: number): boolean {
+  const isLittle = view.getUint16(tiff) === 0x4949
+  const list = tiff + view.getUint32(tiff + 4, isLittle)
+  const end = list + 2 + 12 * view.getUint16(list, isLittle)
+  for (let at = list + 2; at < end; at += 12) {
+    view.step()
+    if (view.getUint16(at, isLittle) === 0x0112) return view.getUint16(at + 8, isLittle) > 4
+  }
+  return false
 }
 
 /** A PNG chunk, a RIFF chunk or an ISO box. */
@@ -248,6 +268,8 @@ function heif(view: ImageView): ImageType | null {
   if (!isAvif && !brands.some((brand) => HEIC_BRANDS.includes(brand))) return null
   for (const { body } of boxesAt(view, ['meta', 'iprp', 'ipco', 'ispe']))
     view.grow(view.getUint32(body + 4), view.getUint32(body + 8))
+  for (const { body } of boxesAt(view, ['meta', 'iprp', 'ipco', 'irot']))
+    view.isTurned = view.getUint8(body) % 2 === 1
   return isAvif ? 'image/avif' : 'image/heic'
 }
 

@@ -30,8 +30,8 @@ const CLEANERS: Partial<Record<ImageType, (view: ImageView, bytes: Bytes) => num
 }
 
 /** Moves a part to `to`. Returns where it ends. */
-function moved(bytes: Bytes, { start, next }: Part, to: number): number {
-  if (next > bytes.byteLength) throw new RangeError('The image ends too early.')
+function moved(view: ImageView, bytes: Bytes, { start, next }: Part, to: number): number {
+  view.check(next <= bytes.byteLength)
   bytes.copyWithin(to, start, next)
   return to + next - start
 }
@@ -49,7 +49,7 @@ function cleanJpeg(view: ImageView, bytes: Bytes): number {
       marker < 0xe0 || // a frame, a table or a scan
       (JPEG_KEPT.test(view.text(start + 1, Math.min(15, next - start - 1))) &&
         (marker !== 0xe0 || next - start === JFIF_BYTES))
-    if (isKept) length = moved(bytes, segment, length)
+    if (isKept) length = moved(view, bytes, segment, length)
   }
   bytes.set([0xff, 0xd9], length)
   return length + 2
@@ -60,11 +60,14 @@ const PNG_KEPT = /^(?:[A-Z]|tRNS|gAMA|cHRM|sRGB|iCCP|cICP|sBIT|pHYs|acTL|fcTL|fd
 
 function cleanPng(view: ImageView, bytes: Bytes): number {
   let length = 8
+  let last = ''
   for (const chunk of chunksIn(view, 'png', 8, bytes.byteLength)) {
-    if (PNG_KEPT.test(chunk.name)) length = moved(bytes, chunk, length)
-    if (chunk.name === 'IEND') return length
+    last = chunk.name
+    if (PNG_KEPT.test(last)) length = moved(view, bytes, chunk, length)
+    if (last === 'IEND') break
   }
-  throw new RangeError('The image ends too early.')
+  view.check(last === 'IEND')
+  return length
 }
 
 const WEBP_KEPT = /^(?:VP8[ LX]|ALPH|ANIM|ANMF|ICCP)$/
@@ -75,7 +78,7 @@ function cleanWebp(view: ImageView, bytes: Bytes): number {
   let length = 12
   for (const chunk of chunksIn(view, 'riff', 12, 8 + view.getUint32(4, true))) {
     if (chunk.name === 'VP8X') view.setUint8(chunk.body, view.getUint8(chunk.body) & ~WEBP_METADATA)
-    if (WEBP_KEPT.test(chunk.name)) length = moved(bytes, chunk, length)
+    if (WEBP_KEPT.test(chunk.name)) length = moved(view, bytes, chunk, length)
   }
   view.setUint32(4, length - 8, true)
   return length
@@ -99,7 +102,7 @@ function cleanAvif(view: ImageView, bytes: Bytes): number {
   const [data] = boxesAt(view, ['meta', 'idat'])
   for (const [id, start, end] of extentsIn(view, data?.body ?? Number.NaN)) {
     // Also for a place that is not known: NaN.
-    if (!(start < end && end <= bytes.byteLength)) throw new RangeError('An item is elsewhere.')
+    view.check(start < end && end <= bytes.byteLength)
     const type = types.get(id) ?? ''
     if (AVIF_KEPT.test(type)) continue
     bytes.fill(0, start, end)

@@ -184,7 +184,10 @@ async function make(
   const { width, height, fit, quality } = spec
   const size = { width, fit, ...(height === null ? {} : { height }) }
   const types = outputTypes(spec, info)
+  const end = Date.now() + RESIZE_MILLISECONDS
   for (const format of types.slice(0, MAX_CALLS)) {
+    // Nobody waits for a second call after the first one took too long.
+    if (Date.now() >= end) break
     const source = new Response(image).body ?? new ReadableStream<Uint8Array>()
     const result = await resizer
       .input(source)
@@ -224,7 +227,7 @@ function outputTypes(spec: VariantSpec, info: ImageInfo): OutputType[] {
   }
 }
 
-/** Returns the longest side of an original in a size, except for one that EXIF rotates. */
+/** Returns the longest side of an original in a size. */
 function longestSide(
   { width, height, fit }: ImageSize,
   original: Pick<ImageInfo, 'width' | 'height'>,

@@ -14,6 +14,7 @@ import {
   pngHeader,
   riffChunk,
   twoColorPng,
+  uint16s,
   uint32s,
   vp8x,
   webpOf,
@@ -23,13 +24,13 @@ import {
 const ispe = (width: number, height: number): Uint8Array => box('ispe', uint32s(0, width, height))
 
 /** The boxes of a photo from a phone: two tiles and the whole image. */
-const heic = (brand = 'heic'): Uint8Array =>
+const heic = (brand = 'heic', ...properties: readonly Uint8Array[]): Uint8Array =>
   joined(
     box('ftyp', ascii(brand), new Uint8Array(4), ascii('mif1')),
     box(
       'meta',
       new Uint8Array(4),
-      box('iprp', box('ipco', ispe(512, 512), ispe(4032, 3024), ispe(512, 512))),
+      box('iprp', box('ipco', ispe(512, 512), ispe(4032, 3024), ispe(512, 512), ...properties)),
     ),
     box('mdat', new Uint8Array(32)),
   )
@@ -83,10 +84,41 @@ describe('imageInfo', () => {
         height: 40,
         frames: 1,
       })
-    expect(imageInfo(withExif(await imageOf('image/jpeg', 60, 40)))).toMatchObject({
-      width: 60,
-      height: 40,
-    })
+  })
+
+  it('returns the size that is shown after a rotation', async () => {
+    const jpeg = await imageOf('image/jpeg', 60, 40)
+    const photo = withExif(jpeg)
+    const shown = { type: 'image/jpeg', width: 40, height: 60, frames: 1 }
+    expect(imageInfo(photo)).toEqual(shown)
+    // The same in the other byte order.
+    const tiff = [0x49, 0x49, 42, 0, 8, 0, 0, 0, 1, 0, 0x12, 1, 3, 0, 1, 0, 0, 0, 8, 0, 0, 0]
+    const exif = joined(ascii('Exif\0\0'), Uint8Array.from(tiff))
+    const length = uint16s(exif.byteLength + 2)
+    const start = joined(jpeg.subarray(0, 2), Uint8Array.of(0xff, 0xe1), length, exif)
+    expect(imageInfo(joined(start, jpeg.subarray(2)))).toEqual(shown)
+    for (const orientation of [1, 2, 3, 4]) {
+      start[start.byteLength - 4] = orientation
+      expect(imageInfo(joined(start, jpeg.subarray(2)))).toMatchObject({ width: 60, height: 40 })
+    }
+    expect(imageInfo(heic('heic', box('irot', Uint8Array.of(1))))).toMatchObject({ width: 3024 })
+    expect(imageInfo(heic('heic', box('irot', Uint8Array.of(2))))).toMatchObject({ width: 4032 })
+  })
+
+  it('reads the size of a JPEG with broken EXIF data', async () => {
+    const photo = withExif(await imageOf('image/jpeg', 60, 40))
+    // Where the list of fields begins, or how many there are without the orientation.
+    for (const changes of [
+      [[16, 0xff]],
+      [
+        [21, 0xff],
+        [35, 0xff],
+      ],
+    ] as const) {
+      const broken = photo.slice()
+      for (const [at, value] of changes) broken[at] = value
+      expect(imageInfo(broken)).toMatchObject({ width: 60, height: 40 })
+    }
   })
 
   it('counts the frames of an animation', () => {

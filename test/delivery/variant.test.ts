@@ -21,6 +21,7 @@ import {
   pngChunk,
   pngHeader,
   twoColorPng,
+  withExif,
 } from '../support/images.ts'
 import { pictureWithMetadata } from '../support/pictures.ts'
 
@@ -259,6 +260,19 @@ function answering(...images: readonly Uint8Array<ArrayBuffer>[]) {
   return { calls, options, resizer }
 }
 
+/** Returns a resizer whose images come that much later. */
+const slowed = (resizer: ImageResizer, milliseconds: number): ImageResizer => ({
+  input: (image) => ({
+    transform: (size) => ({
+      async output(options) {
+        const made = await resizer.input(image).transform(size).output(options)
+        await new Promise((resolve) => setTimeout(resolve, milliseconds))
+        return made
+      },
+    }),
+  }),
+})
+
 type OutputType = 'image/avif' | 'image/webp' | 'image/jpeg' | 'image/png'
 
 const [AVIF, WEBP, JPEG, PNG] = ['image/avif', 'image/webp', 'image/jpeg', 'image/png'] as const
@@ -321,6 +335,28 @@ describe('a format that Cloudflare declines', () => {
       expect(await made(format, type, ...answers)).toEqual([calls, result])
     },
   )
+
+  it('is not asked for: a photo that EXIF turns into a portrait', async () => {
+    const photo = withExif(await imageOf(JPEG, 400, 300))
+    const { calls, resizer } = answering(await imageAs(WEBP))
+    const spec = { ...SPEC, width: 910, height: 1210, fit: 'contain', format: 'auto-avif' } as const
+    await resize(original(photo), spec, resizer)
+    await resize(original(await imageOf(JPEG, 400, 300)), spec, resizer)
+    expect(calls).toEqual([WEBP, AVIF])
+  })
+
+  // @threat image-costs
+  it('is not asked for again after ten seconds, when nobody waits any more', async () => {
+    const [jpeg, png] = await Promise.all([imageAs(JPEG), twoColorPng(40, 60)])
+    vi.useFakeTimers()
+    const { calls, resizer } = answering(jpeg)
+    const slow = slowed(resizer, 11_000)
+    const spec = { ...SPEC, width: 20, format: 'auto-avif' } as const
+    const failed = failureOf(resize(original(png), spec, slow))
+    await vi.advanceTimersByTimeAsync(12_000)
+    await vi.advanceTimersByTimeAsync(12_000)
+    expect([(await failed)[0], calls]).toEqual(['image_unavailable', [AVIF]])
+  })
 
   it('is 415 for a link that names AVIF, if the image is too large for it', async () => {
     const large = { ...SPEC, width: 900, format: 'avif' } as const
