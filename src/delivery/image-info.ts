@@ -117,14 +117,24 @@ export function* jpegSegments(view: ImageView): Generator<Segment> {
     yield { marker, start, next: at }
     if (marker === 0xda) {
       const scan = at
-      while (view.getUint8(at) !== 0xff || isData(view.getUint8(at + 1))) at += 1
+      at = afterScan(view, at)
       yield { marker: 0, start: scan, next: at }
     }
   }
 }
 
-/** Tells whether 0xff and this byte are pixels or a restart marker between them. */
-const isData = (byte: number): boolean => byte === 0 || (byte >= 0xd0 && byte <= 0xd7)
+/** Returns the position of the first marker from `at` that doesn't belong to the pixels. */
+function afterScan(view: ImageView, at: number): number {
+  // Its `indexOf` is much faster than a loop of reads.
+  const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength)
+  for (let next = at; ; ) {
+    const found = bytes.indexOf(0xff, next)
+    view.check(found >= 0)
+    const code = view.getUint8(found + 1)
+    if (code !== 0 && !(code >= 0xd0 && code <= 0xd7)) return found
+    next = found + 2
+  }
+}
 
 /** Reads the segments up to the pixels. The frame header (SOF) has the size. */
 function jpeg(view: ImageView): ImageType | null {

@@ -125,7 +125,6 @@ function* extentsIn(view: ImageView, dataAt: number): Generator<[number, number,
     const idSize = version < 2 ? 2 : 4
     const sizes = view.getUint16(body + 4)
     for (let items = read(idSize); items > 0; items--) {
-      view.step()
       const id = read(idSize)
       // Where the bytes are: 0 in the file, 1 in the box of data, 2 in another item.
       const method = version === 0 ? 0 : read(2) & 15
@@ -133,7 +132,6 @@ function* extentsIn(view: ImageView, dataAt: number): Generator<[number, number,
       read(2)
       const base = read((sizes >> 4) & 15)
       for (let extents = read(2); extents > 0; extents--) {
-        view.step()
         if (version > 0) read(sizes & 15)
         const start = from + base + read(sizes >> 12)
         yield [id, start, start + read((sizes >> 8) & 15)]
