@@ -4,22 +4,37 @@ import { ApiError, asApiError } from '../errors/api-error.ts'
 import { inTime } from '../errors/deadline.ts'
 import { hex } from '../keys/encodings.ts'
 import { rangeOf } from './byte-range.ts'
-import { type ImageType, imageInfo } from './image-info.ts'
+import { type ImageInfo, type ImageType, imageInfo } from './image-info.ts'
+import { withoutMetadata } from './image-metadata.ts'
 import { endedEarly } from './pump.ts'
 
 /** Maximum size of an image to resize. */
 const MAX_IMAGE_BYTES = 20 * 1024 ** 2
 /** Maximum number of its pixels, those of all frames of an animation together. */
 const MAX_PIXELS = 50_000_000
-/** Cloudflare makes no wider AVIF. */
-const MAX_AVIF_WIDTH = 1200
+/** Cloudflare makes no AVIF with a longer side. */
+const MAX_AVIF_SIDE = 1200
+/** Maximum number of calls for an image, since each is billed. */
+const MAX_CALLS = 2
 const RESIZE_MILLISECONDS = 10_000
 /** Sizes between which the maximum size of a resized image lies. */
 const MIN_OUTPUT_BYTES = 2 * 1024 ** 2
 const MAX_OUTPUT_BYTES = 10 * 1024 ** 2
 
-/** The format of a variant. `compatible` is PNG or JPEG, as the original needs it. */
-export const VARIANT_FORMATS = ['avif', 'webp', 'jpeg', 'png', 'compatible'] as const
+/**
+ * The format of a variant. The last three are for `auto`: `compatible` is PNG or JPEG, as the original
+ * needs it, for clients that accept nothing else. Cloudflare may decline a format, so the copies of
+ * `auto-webp` may also have that type, and those of `auto-avif` may be WebP as well.
+ */
+export const VARIANT_FORMATS = [
+  'avif',
+  'webp',
+  'jpeg',
+  'png',
+  'auto-avif',
+  'auto-webp',
+  'compatible',
+] as const
 
 export type VariantFormat = (typeof VARIANT_FORMATS)[number]
 
@@ -30,13 +45,16 @@ export interface VariantSpec extends ImageSize {
   readonly quality: number
 }
 
+type OutputType = 'image/avif' | 'image/webp' | 'image/jpeg' | 'image/png'
+
 /** Resizes images: Cloudflare's Images binding, or an equivalent. */
 export interface ImageResizer {
   input(image: ReadableStream<Uint8Array>): {
     transform(options: { width: number; height?: number; fit: ImageSize['fit'] }): {
       output(options: {
-        format: 'image/avif' | 'image/webp' | 'image/jpeg' | 'image/png'
+        format: OutputType
         quality: number
+        anim: false
       }): Promise<{ response(): Response }>
     }
   }
@@ -78,9 +96,10 @@ export function specIn(query: URLSearchParams): VariantSpec | null {
   }
 }
 
+/** AVIF is only for clients that accept WebP too, which may be in its place. */
 function acceptedFormat(width: number, accept: string): VariantFormat {
-  if (width <= MAX_AVIF_WIDTH && accepts(accept, 'image/avif')) return 'avif'
-  return accepts(accept, 'image/webp') ? 'webp' : 'compatible'
+  if (!accepts(accept, 'image/webp')) return 'compatible'
+  return width <= MAX_AVIF_SIDE && accepts(accept, 'image/avif') ? 'auto-avif' : 'auto-webp'
 }
 
 /** Tells whether an `Accept` header names `type`, with another weight than zero. */
@@ -140,7 +159,6 @@ export async function resize(
   resizer: ImageResizer | null,
   { now = new Date(), onRead, during }: ResizeOptions = {},
 ): Promise<KeptImage> {
-  const { width, height, fit, format, quality } = spec
   const image = await readImage(original, now)
   onRead?.(image)
   const info = imageInfo(image)
@@ -149,27 +167,14 @@ export async function resize(
     throw unsupported(`This image has more than ${MAX_PIXELS / 1_000_000} megapixels.`)
   if (resizer === null) throw unavailable('no Images binding')
 
-  const type = `image/${format === 'compatible' ? compatibleWith(info.type) : format}` as const
-  const size = { width, fit, ...(height === null ? {} : { height }) }
-  const made = async (): Promise<Uint8Array<ArrayBuffer>> => {
-    const source = new Response(image).body ?? new ReadableStream<Uint8Array>()
-    const result = await resizer.input(source).transform(size).output({ format: type, quality })
-    return readBytes(result.response(), outputBytes(spec), now)
+  const made = () => {
+    const work = make(image, info, spec, resizer, now)
+    during?.(work)
+    return work
   }
-  let bytes: Uint8Array<ArrayBuffer>
-  try {
-    bytes = await inTime(RESIZE_MILLISECONDS, now, () => {
-      const work = made()
-      during?.(work)
-      return work
-    })
-  } catch (error) {
-    throw resizeError(error)
-  }
-  // Checks the result too, since a resizer that is not enabled may return the original.
-  const output = imageInfo(bytes)
-  if (output?.type !== type) throw unavailable('the Images binding returned another type')
-  if (output.width > width) throw unavailable('the Images binding returned another size')
+  const [type, bytes] = await inTime(RESIZE_MILLISECONDS, now, made).catch((error: unknown) => {
+    throw isImageError(error) ? error : resizeError(error)
+  })
   const digest = hex(await crypto.subtle.digest('SHA-256', bytes)).slice(0, 32)
   const date = original.headers.get('last-modified')
   const headers = [
@@ -182,9 +187,80 @@ export async function resize(
   return { bytes, headers }
 }
 
-/** PNG may be transparent, and so may GIF and WebP. JPEG can't show that. */
-const compatibleWith = (type: ImageType): 'png' | 'jpeg' =>
-  type === 'image/png' || type === 'image/gif' || type === 'image/webp' ? 'png' : 'jpeg'
+/**
+ * Calls the resizer until it returns a type that the variant may have, and checks what it returns: it
+ * may decline a type, keep metadata, or return the original if it isn't enabled.
+ */
+async function make(
+  image: Uint8Array<ArrayBuffer>,
+  info: ImageInfo,
+  spec: VariantSpec,
+  resizer: ImageResizer,
+  now: Date,
+): Promise<[ImageType, Uint8Array<ArrayBuffer>]> {
+  const { width, height, fit, quality } = spec
+  const size = { width, fit, ...(height === null ? {} : { height }) }
+  const types = outputTypes(spec, info)
+  const end = Date.now() + RESIZE_MILLISECONDS
+  for (const format of types.slice(0, MAX_CALLS)) {
+    // Nobody waits for a second call after the first one took too long.
+    if (Date.now() >= end) break
+    const source = new Response(image).body ?? new ReadableStream<Uint8Array>()
+    const result = await resizer
+      .input(source)
+      .transform(size)
+      .output({ format, quality, anim: false })
+    const bytes = await readBytes(result.response(), outputBytes(spec), now)
+    const output = imageInfo(bytes)
+    if (output === null) throw unavailable('the Images binding returned no image')
+    if (output.width > width || output.height > (height ?? Infinity))
+      throw unavailable('the Images binding returned another size')
+    if (isEqual(bytes, image)) throw unavailable('the Images binding returned the original')
+    if (types.some((type) => type === output.type)) {
+      const clean = withoutMetadata(bytes, output.type)
+      if (clean === null) throw unavailable('the Images binding returned a broken image')
+      return [output.type, clean]
+    }
+    if (spec.format === 'avif' && Math.max(output.width, output.height) > MAX_AVIF_SIDE)
+      throw unsupported(`AVIF images have at most ${MAX_AVIF_SIDE} pixels on their longest side.`)
+  }
+  throw unavailable('the Images binding returned another type')
+}
+
+/** Returns the types that a variant may have, in the order in which they are asked for. */
+function outputTypes(spec: VariantSpec, info: ImageInfo): OutputType[] {
+  // JPEG can't be transparent.
+  const compatible = /png|gif|webp/.test(info.type) ? 'image/png' : 'image/jpeg'
+  switch (spec.format) {
+    case 'auto-avif':
+      if (longestSide(spec, info) <= MAX_AVIF_SIDE) return ['image/avif', 'image/webp', compatible]
+      return ['image/webp', compatible]
+    case 'auto-webp':
+      return ['image/webp', compatible]
+    case 'compatible':
+      return [compatible]
+    default:
+      return [`image/${spec.format}`]
+  }
+}
+
+/** Returns the longest side of an original in a size. */
+function longestSide(
+  { width, height, fit }: ImageSize,
+  original: Pick<ImageInfo, 'width' | 'height'>,
+): number {
+  const tall = height ?? Infinity
+  if (fit === 'cover' || fit === 'pad') return Math.max(width, tall)
+  if (fit === 'crop')
+    return Math.max(Math.min(width, original.width), Math.min(tall, original.height))
+  const scale = Math.min(width / original.width, tall / original.height)
+  return Math.round(
+    (fit === 'contain' ? scale : Math.min(scale, 1)) * Math.max(original.width, original.height),
+  )
+}
+
+const isEqual = (one: Uint8Array, other: Uint8Array): boolean =>
+  one.byteLength === other.byteLength && one.every((byte, i) => byte === other[i])
 
 /** Reads a complete image of at most `MAX_IMAGE_BYTES`. */
 async function readImage(original: Response, now: Date): Promise<Uint8Array<ArrayBuffer>> {

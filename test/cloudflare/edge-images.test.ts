@@ -25,6 +25,7 @@ if (!loaded.ok) throw new Error('The test configuration is malformed.')
 const bucket = findBucket(loaded.settings, 'counted')
 const VARIANT: VariantSpec = { ...sizeOf(64), format: 'png', quality: 80 }
 const PNG = await twoColorPng(30, 20)
+const SMALL = await twoColorPng(15, 10)
 
 const codeOf = ({ headers }: Response) =>
   JSON.parse(decodeURIComponent(headers.get(FAILURE) ?? '{}')).code
@@ -63,7 +64,7 @@ function objectsOf(
         async output() {
           counts.calls += 1
           await during()
-          return { response: () => new Response(PNG) }
+          return { response: () => new Response(SMALL) }
         },
       }),
     }),

@@ -13,7 +13,7 @@ import { asApiError } from '../../src/errors/api-error.ts'
 import { RequestTime } from '../../src/errors/deadline.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { FAKE_CLOCK, fakeSeconds } from '../support/fake-seconds.ts'
-import { joined, PNG_START, pngHeader, twoColorPng } from '../support/images.ts'
+import { joined, PNG_START, pngChunk, pngHeader, twoColorPng } from '../support/images.ts'
 import { type Answer, found, scriptedBucket } from '../support/scripted-bucket.ts'
 
 const MIB = 1024 ** 2
@@ -191,7 +191,8 @@ const VARIANT: VariantSpec = { ...sizeOf(64), format: 'png', quality: 80 }
 /** Counts the bytes of originals that come from a bucket and are held by a resizer. */
 async function counted(size: number, statesLength: boolean, milliseconds: number) {
   const small = await twoColorPng(30, 20)
-  const large = joined(PNG_START, pngHeader(300, 200), new Uint8Array(size - 33))
+  const pixels = pngChunk('IDAT', new Uint8Array(size - 45))
+  const large = joined(PNG_START, pngHeader(300, 200), pixels)
   const counts = { calls: 0, gets: 0, cancelled: 0, bytes: 0, peak: 0 }
   const begin = () => {
     counts.bytes += size

@@ -1,5 +1,7 @@
+import { env } from 'cloudflare:workers'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { DEFAULT_IMAGE_SIZES, type ImageSize, sizeOf } from '../../src/bucket/image-size.ts'
+import { imageInfo } from '../../src/delivery/image-info.ts'
 import {
   heldBytes,
   type ImageResizer,
@@ -7,13 +9,24 @@ import {
   resize,
   specIn,
   specQuery,
+  VARIANT_FORMATS,
   type VariantSpec,
   variantSpec,
 } from '../../src/delivery/variant.ts'
 import { asApiError } from '../../src/errors/api-error.ts'
 import { RequestTime } from '../../src/errors/deadline.ts'
 import { FAKE_CLOCK, fakeSeconds } from '../support/fake-seconds.ts'
-import { gifOf, joined, PNG_START, pngChunk, pngHeader, twoColorPng } from '../support/images.ts'
+import {
+  gifOf,
+  imageOf,
+  joined,
+  PNG_START,
+  pngChunk,
+  pngHeader,
+  twoColorPng,
+  withExif,
+} from '../support/images.ts'
+import { pictureWithMetadata } from '../support/pictures.ts'
 
 const SPEC: VariantSpec = { ...sizeOf(10), format: 'png', quality: 80 }
 
@@ -44,11 +57,11 @@ describe('the format of a variant', () => {
     variantSpec({ width, format: 'auto', fallback: false }, [], 80, accept).format
 
   it.each([
-    ['image/avif,image/webp,*/*', 'avif'],
-    ['image/webp,image/*;q=0.8', 'webp'],
-    ['image/avif;q=0, image/webp', 'webp'],
+    ['image/avif,image/webp,*/*', 'auto-avif'],
+    ['image/webp,image/*;q=0.8', 'auto-webp'],
+    ['image/avif;q=0, image/webp', 'auto-webp'],
     ['image/avif; q=0.000, image/webp;q=0.0', 'compatible'],
-    ['IMAGE/AVIF ;q=0.1', 'avif'],
+    ['IMAGE/AVIF ;q=0.1, Image/WebP', 'auto-avif'],
     ['image/*', 'compatible'],
     ['*/*', 'compatible'],
     ['text/html, image/avifx', 'compatible'],
@@ -58,10 +71,15 @@ describe('the format of a variant', () => {
     expect(formatFor(accept)).toBe(format)
   })
 
+  it('is never AVIF for a client that does not accept WebP, which may be in its place', () => {
+    expect(formatFor('image/avif')).toBe('compatible')
+    expect(formatFor('image/avif, image/webp;q=0')).toBe('compatible')
+  })
+
   it('is AVIF only up to 1200 pixels, the limit of Cloudflare', () => {
     expect([1200, 1201].map((width) => formatFor('image/avif, image/webp', width))).toEqual([
-      'avif',
-      'webp',
+      'auto-avif',
+      'auto-webp',
     ])
     expect(formatFor('image/avif', 1280)).toBe('compatible')
   })
@@ -85,7 +103,7 @@ it('takes height and fit from the configured size, and keeps a width that is no 
 
 it('names each variant differently, and reads the name back', () => {
   const specs = DEFAULT_IMAGE_SIZES.flatMap((size) =>
-    (['avif', 'webp', 'jpeg', 'png', 'compatible'] as const).flatMap((format) =>
+    VARIANT_FORMATS.flatMap((format) =>
       [null, 90].flatMap((height) =>
         [50, 80].map((quality): VariantSpec => ({ ...size, height, format, quality })),
       ),
@@ -111,6 +129,7 @@ describe('an image that is not resized', () => {
     ['no body', null, {}, 'empty'],
     ['20,000 × 20,000 pixels in 60 bytes', bomb, {}, '50 megapixels'],
     ['an animation of 100 megapixels', gifOf(1000, 1000, 100), {}, '50 megapixels'],
+    ['a GIF of 35 bytes with a large frame', gifOf(16_000, 16_000, 1, [1, 1]), {}, '50 megapixels'],
     ['a stored encoding', small, { 'content-encoding': 'gzip' }, 'Content-Encoding'],
     ['a length over the limit', small, { 'content-length': `${LIMIT + 1}` }, '20 MiB'],
     ['more bytes than the limit', joined(small, new Uint8Array(LIMIT)), {}, '20 MiB'],
@@ -225,12 +244,222 @@ describe('an image that is not resized', () => {
   })
 
   // @threat image-original
-  it('is 503 if the binding returns the original, so that nobody gets its full resolution', async () => {
+  it.each([
+    ['in full resolution', {}],
+    ['of another type', { width: 100, format: 'webp' }],
+    ['that already fits', { width: 100 }],
+  ] as const)('is 503 if the binding returns an original %s', async (_, spec) => {
     const png = await twoColorPng(30, 20)
-    const echo = resizerWith(async () => new Response(png))
-    expect((await failureOf(resize(original(png), SPEC, echo)))[0]).toBe('image_unavailable')
-    const webp: VariantSpec = { ...SPEC, width: 100, format: 'webp' }
-    expect((await failureOf(resize(original(png), webp, echo)))[0]).toBe('image_unavailable')
+    const { calls, resizer } = answering(png)
+    const made = resize(original(png), { ...SPEC, ...spec }, resizer)
+    expect((await failureOf(made))[0]).toBe('image_unavailable')
+    expect(calls).toHaveLength(1)
+  })
+
+  // @threat image-original
+  it('is 503 if the binding returns one that is too wide or too tall', async () => {
+    const box = { ...SPEC, width: 20, height: 20, fit: 'cover' } as const
+    for (const [width, height] of [
+      [21, 20],
+      [20, 21],
+    ] as const) {
+      const { resizer } = answering(await twoColorPng(width, height))
+      const made = failureOf(resize(original(await twoColorPng(30, 30)), box, resizer))
+      expect(await made).toEqual(['image_unavailable', expect.stringContaining('another size')])
+    }
+  })
+
+  // @threat image-bomb
+  it('is 415 for an AVIF whose header states a false size, which the binding refuses', async () => {
+    const avif = await imageOf('image/avif', 60, 40)
+    const name = [...'ispe'].map((char) => char.charCodeAt(0))
+    const at = avif.findIndex((_, i) => name.every((byte, j) => avif[i + j] === byte))
+    avif.set([0, 0, 0, 8, 0, 0, 0, 8], at + 8)
+    expect(imageInfo(avif)).toMatchObject({ width: 8, height: 8 })
+    const [code, reason] = await failureOf(resize(original(avif), SPEC, env.IMAGES))
+    expect([code, reason]).toEqual(['unsupported_image', expect.any(String)])
+  })
+
+  it('is 503 if the binding returns an image that ends too early', async () => {
+    const png = await twoColorPng(30, 20)
+    const made = resize(
+      original(png),
+      SPEC,
+      answering((await twoColorPng(10, 7)).slice(0, -5)).resizer,
+    )
+    expect(await failureOf(made)).toEqual(['image_unavailable', expect.stringContaining('broken')])
+  })
+})
+
+/** A resizer that answers its calls with these images, the last one again and again. */
+function answering(...images: readonly Uint8Array<ArrayBuffer>[]) {
+  const calls: string[] = []
+  const options: object[] = []
+  const resizer: ImageResizer = {
+    input: () => ({
+      transform: () => ({
+        async output(wanted) {
+          const image = images[calls.length] ?? images.at(-1)
+          calls.push(wanted.format)
+          options.push(wanted)
+          return { response: () => new Response(image) }
+        },
+      }),
+    }),
+  }
+  return { calls, options, resizer }
+}
+
+/** Returns a resizer whose images come that much later. */
+const slowed = (resizer: ImageResizer, milliseconds: number): ImageResizer => ({
+  input: (image) => ({
+    transform: (size) => ({
+      async output(options) {
+        const made = await resizer.input(image).transform(size).output(options)
+        await new Promise((resolve) => setTimeout(resolve, milliseconds))
+        return made
+      },
+    }),
+  }),
+})
+
+type OutputType = 'image/avif' | 'image/webp' | 'image/jpeg' | 'image/png'
+
+const [AVIF, WEBP, JPEG, PNG] = ['image/avif', 'image/webp', 'image/jpeg', 'image/png'] as const
+
+/** Returns an image of 20 × 30 pixels. */
+const imageAs = (type: OutputType) => (type === PNG ? twoColorPng(20, 30) : imageOf(type, 20, 30))
+
+describe('a format that Cloudflare declines', () => {
+  /** Resizes an original of 40 × 60 pixels for a binding that answers with these types. */
+  async function made(
+    format: VariantSpec['format'],
+    type: typeof JPEG | typeof PNG,
+    ...answers: readonly OutputType[]
+  ) {
+    const { calls, resizer } = answering(...(await Promise.all(answers.map(imageAs))))
+    const bytes = type === PNG ? await twoColorPng(40, 60) : await imageOf(JPEG, 40, 60)
+    const spec: VariantSpec = { ...SPEC, width: 20, format }
+    const image = await resize(original(bytes), spec, resizer).catch(asApiError)
+    if (image === null || 'code' in image) return [calls, image?.code]
+    const shown = new Headers([...image.headers]).get('content-type')
+    expect(imageInfo(image.bytes)?.type).toBe(shown)
+    return [calls, shown]
+  }
+
+  it.each([
+    [[AVIF], [AVIF], AVIF],
+    [[WEBP], [AVIF], WEBP],
+    [[JPEG], [AVIF], JPEG],
+    [[PNG, WEBP], [AVIF, WEBP], WEBP],
+    [[PNG, PNG], [AVIF, WEBP], 'image_unavailable'],
+  ] as const)('of AVIF for `auto`: %j after the calls %j is %s', async (answers, calls, result) => {
+    expect(await made('auto-avif', JPEG, ...answers)).toEqual([calls, result])
+  })
+
+  it.each([
+    [[WEBP], [AVIF], WEBP],
+    [[PNG], [AVIF], PNG],
+    [[JPEG, WEBP], [AVIF, WEBP], WEBP],
+    [[JPEG, AVIF], [AVIF, WEBP], AVIF],
+    [[JPEG, JPEG], [AVIF, WEBP], 'image_unavailable'],
+  ] as const)(
+    'of AVIF for an original that may be transparent: %j after the calls %j is %s',
+    async (answers, calls, result) => {
+      expect(await made('auto-avif', PNG, ...answers)).toEqual([calls, result])
+    },
+  )
+
+  it.each([
+    ['auto-webp', JPEG, [JPEG], [WEBP], JPEG],
+    ['auto-webp', PNG, [JPEG, PNG], [WEBP, PNG], PNG],
+    // This client does not accept AVIF.
+    ['auto-webp', JPEG, [AVIF, JPEG], [WEBP, JPEG], JPEG],
+    ['compatible', PNG, [JPEG], [PNG], 'image_unavailable'],
+    ['compatible', JPEG, [WEBP], [JPEG], 'image_unavailable'],
+    ['avif', JPEG, [WEBP], [AVIF], 'image_unavailable'],
+    ['webp', JPEG, [JPEG], [WEBP], 'image_unavailable'],
+  ] as const)(
+    'of %s for %s: %j after the calls %j is %s',
+    async (format, type, answers, calls, result) => {
+      expect(await made(format, type, ...answers)).toEqual([calls, result])
+    },
+  )
+
+  it('is not asked for: a photo that EXIF turns into a portrait', async () => {
+    const photo = withExif(await imageOf(JPEG, 400, 300))
+    const { calls, resizer } = answering(await imageAs(WEBP))
+    const spec = { ...SPEC, width: 910, height: 1210, fit: 'contain', format: 'auto-avif' } as const
+    await resize(original(photo), spec, resizer)
+    await resize(original(await imageOf(JPEG, 400, 300)), spec, resizer)
+    expect(calls).toEqual([WEBP, AVIF])
+  })
+
+  // @threat image-costs
+  it('is not asked for again after ten seconds, when nobody waits any more', async () => {
+    const [jpeg, png] = await Promise.all([imageAs(JPEG), twoColorPng(40, 60)])
+    vi.useFakeTimers()
+    const { calls, resizer } = answering(jpeg)
+    const slow = slowed(resizer, 11_000)
+    const spec = { ...SPEC, width: 20, format: 'auto-avif' } as const
+    const failed = failureOf(resize(original(png), spec, slow))
+    await vi.advanceTimersByTimeAsync(12_000)
+    await vi.advanceTimersByTimeAsync(12_000)
+    expect([(await failed)[0], calls]).toEqual(['image_unavailable', [AVIF]])
+  })
+
+  it('is 415 for a link that names AVIF, if the image is too large for it', async () => {
+    const large = { ...SPEC, width: 900, format: 'avif' } as const
+    const png = await twoColorPng(1000, 1400)
+    const tall = async (height: number) =>
+      failureOf(resize(original(png), large, answering(await imageOf(WEBP, 857, height)).resizer))
+    expect(await tall(1200)).toEqual(['image_unavailable', expect.stringContaining('type')])
+    expect(await tall(1201)).toEqual(['unsupported_image', expect.stringContaining('1200 pixels')])
+  })
+
+  const size = (width: number, height: number | null, fit: ImageSize['fit']): ImageSize => ({
+    width,
+    height,
+    fit,
+  })
+
+  it.each([
+    ['a width alone', size(1080, null, 'scale-down'), [3000, 3333], true],
+    ['a width alone', size(1080, null, 'scale-down'), [3000, 3340], false],
+    ['a width alone, for a small original', size(1080, null, 'scale-down'), [800, 1200], true],
+    ['a width alone, for a wide original', size(1200, null, 'scale-down'), [5000, 100], true],
+    ['scale-down', size(1080, 1200, 'scale-down'), [3000, 9000], true],
+    ['scale-down', size(1080, 1201, 'scale-down'), [3000, 9000], false],
+    ['contain, which enlarges', size(1080, 1300, 'contain'), [100, 125], false],
+    ['contain', size(1080, 1300, 'contain'), [100, 111], true],
+    ['cover', size(600, 1201, 'cover'), [100, 100], false],
+    ['cover', size(600, 1200, 'cover'), [100, 100], true],
+    ['pad', size(600, 1201, 'pad'), [100, 100], false],
+    ['crop, which does not enlarge', size(600, 1201, 'crop'), [5000, 1200], true],
+    ['crop', size(600, 1201, 'crop'), [5000, 1201], false],
+  ] as const)('is not asked for: %s, %j of %j is AVIF: %s', async (_, size, [w, h], isAvif) => {
+    const png = joined(PNG_START, pngHeader(w, h), pngChunk('IDAT', new Uint8Array(9)))
+    const { calls, resizer } = answering(await imageAs(WEBP))
+    await resize(original(png), { ...size, format: 'auto-avif', quality: 80 }, resizer)
+    expect(calls).toEqual([isAvif ? AVIF : WEBP])
+  })
+})
+
+describe('metadata in what the binding returns', () => {
+  // @threat image-original
+  it.each([
+    [JPEG, 'jpeg'],
+    [PNG, 'png'],
+    [WEBP, 'webp'],
+    [AVIF, 'avif'],
+  ] as const)('is not in a resized image: %s', async (type, format) => {
+    const { options, resizer } = answering(pictureWithMetadata(type))
+    const spec = { ...SPEC, width: 16, format }
+    const { bytes, headers } = await resize(original(await twoColorPng(30, 20)), spec, resizer)
+    expect(new TextDecoder('latin1').decode(bytes)).not.toContain('Canary')
+    expect(imageInfo(bytes)).toMatchObject({ type, width: 16, height: 12 })
+    expect(new Headers([...headers]).get('content-length')).toBe(String(bytes.byteLength))
+    expect(options).toEqual([{ format: type, quality: 80, anim: false }])
   })
 })
 

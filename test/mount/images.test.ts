@@ -3,9 +3,10 @@ import { env } from 'cloudflare:workers'
 import { Hono } from 'hono'
 import { describe, expect, it } from 'vitest'
 import { objectsEntrypoint } from '../../src/cloudflare/objects.ts'
+import type { ImageResizer } from '../../src/delivery/variant.ts'
 import { defineSettings, type PresignerOptions } from '../../src/index.ts'
 import { jsonOf, settingsInput, upload } from '../support/app.ts'
-import { twoColorPng } from '../support/images.ts'
+import { imageOf, twoColorPng } from '../support/images.ts'
 import { mount } from '../support/mount.ts'
 
 const images = () => env.IMAGES
@@ -82,6 +83,43 @@ describe('a mounted presigner', () => {
     const response = await opened(app, await app.link({ width: 64, fallback: 'original' }))
     expect(response.status).toBe(200)
     expect((await response.arrayBuffer()).byteLength).toBe((await twoColorPng(300, 200)).byteLength)
+  })
+
+  // @threat image-costs
+  it('shows the format that Cloudflare makes in place of AVIF, by one call', async () => {
+    const calls: string[] = []
+    const webp = await imageOf('image/webp', 60, 40)
+    const declining = (): ImageResizer => ({
+      input: () => ({
+        transform: () => ({
+          async output({ format }) {
+            calls.push(format)
+            return { response: () => new Response(webp) }
+          },
+        }),
+      }),
+    })
+    const app = mounted({ images }, { images: declining })
+    const { link } = await jsonOf<{ link: string }>(await app.link({ width: 128 }))
+    const seen = async (method: string, asked: HeadersInit = {}) => {
+      const headers = { Accept: 'image/avif,image/webp,*/*', ...asked }
+      const answer = await app.fetch(link, { method, headers })
+      const names = ['Content-Type', 'Vary', 'ETag', 'Content-Length']
+      const shown = names.map((name) => answer.headers.get(name))
+      return { status: answer.status, shown, text: await answer.text() }
+    }
+    const first = await seen('GET')
+    const [type, vary, etag, length] = first.shown
+    expect([type, vary, length]).toEqual(['image/webp', 'Accept, Origin', `${webp.byteLength}`])
+    expect(await seen('GET')).toEqual(first)
+    expect(await seen('HEAD')).toEqual({ ...first, text: '' })
+    const part = { status: 206, shown: [type, vary, etag, '4'], text: 'WEBP' }
+    expect(await seen('GET', { Range: 'bytes=8-11' })).toEqual(part)
+    expect(calls).toEqual(['image/avif'])
+    // A client that accepts only one of the two never gets a copy of the other.
+    for (const Accept of ['image/avif', 'image/webp'])
+      await app.fetch(link, { headers: { Accept } })
+    expect(calls).toEqual(['image/avif', 'image/png', 'image/webp'])
   })
 
   // @threat image-costs

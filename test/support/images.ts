@@ -45,6 +45,23 @@ export const joined = (...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer>
   return all
 }
 
+/** Returns a text as bytes. */
+export const ascii = (text: string): Uint8Array<ArrayBuffer> =>
+  Uint8Array.from(text, (char) => char.charCodeAt(0))
+
+/** Returns the numbers as bytes, most significant first. */
+export const uint16s = (...numbers: readonly number[]): Uint8Array<ArrayBuffer> =>
+  Uint8Array.from(numbers.flatMap((number) => [number >> 8, number & 255]))
+
+export const uint32s = (...numbers: readonly number[]): Uint8Array<ArrayBuffer> =>
+  uint16s(...numbers.flatMap((number) => [number >>> 16, number & 0xffff]))
+
+/** Returns a box of an AVIF or HEIC. */
+export function box(name: string, ...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const body = joined(...parts)
+  return joined(uint32s(8 + body.byteLength), ascii(name), body)
+}
+
 const deflated = async (bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array> =>
   new Uint8Array(
     await new Response(
@@ -78,8 +95,6 @@ export async function imageOf(
   return new Uint8Array(await made.response().arrayBuffer())
 }
 
-const ascii = (text: string): Uint8Array => Uint8Array.from(text, (char) => char.charCodeAt(0))
-
 /**
  * Returns a JPEG with EXIF data in front of its other segments: the orientation "rotated by 90
  * degrees", and a camera called "Canary 1".
@@ -112,10 +127,48 @@ export function withExif(jpeg: Uint8Array): Uint8Array<ArrayBuffer> {
   )
 }
 
-/** Returns a GIF of one color with that many frames, without real pixel data after the first. */
-export function gifOf(width: number, height: number, frames: number): Uint8Array<ArrayBuffer> {
-  const size = [width & 255, width >> 8, height & 255, height >> 8]
+/**
+ * Returns a GIF of one color with that many frames, without real pixel data after the first. The
+ * frames may have another size than its screen.
+ */
+export function gifOf(
+  width: number,
+  height: number,
+  frames: number,
+  screen: readonly [number, number] = [width, height],
+): Uint8Array<ArrayBuffer> {
+  const bytesOf = (...numbers: readonly number[]) => numbers.flatMap((n) => [n & 255, n >> 8])
+  const size = bytesOf(width, height)
   const frame = Uint8Array.of(0x2c, 0, 0, 0, 0, ...size, 0, 2, 2, 0x4c, 0x01, 0)
-  const head = joined(ascii('GIF89a'), Uint8Array.of(...size, 0x80, 0, 0, 255, 0, 0, 0, 0, 255))
+  const colors = [0x80, 0, 0, 255, 0, 0, 0, 0, 255]
+  const head = joined(ascii('GIF89a'), Uint8Array.of(...bytesOf(...screen), ...colors))
   return joined(head, ...Array<Uint8Array>(frames).fill(frame), Uint8Array.of(0x3b))
+}
+
+/** Returns a chunk of a WebP. */
+export function riffChunk(name: string, ...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const body = joined(...parts)
+  const size = new Uint8Array(4)
+  new DataView(size.buffer).setUint32(0, body.byteLength, true)
+  return joined(ascii(name), size, body, new Uint8Array(body.byteLength % 2))
+}
+
+/** Returns a WebP of these chunks. */
+export const webpOf = (...chunks: readonly Uint8Array[]): Uint8Array<ArrayBuffer> =>
+  riffChunk('RIFF', ascii('WEBP'), ...chunks)
+
+const uint24 = (value: number): number[] => [value & 255, (value >> 8) & 255, value >> 16]
+
+/** Returns the header chunk of a WebP with these features and this size. */
+export const vp8x = (flags: number, width: number, height: number): Uint8Array<ArrayBuffer> =>
+  riffChunk('VP8X', Uint8Array.of(flags, 0, 0, 0, ...uint24(width - 1), ...uint24(height - 1)))
+
+/** Returns a frame of an animated WebP of this size, whose contents are `parts`. */
+export const anmf = (
+  width: number,
+  height: number,
+  ...parts: readonly Uint8Array[]
+): Uint8Array<ArrayBuffer> => {
+  const size = [...uint24(width - 1), ...uint24(height - 1)]
+  return riffChunk('ANMF', Uint8Array.of(0, 0, 0, 0, 0, 0, ...size, 0, 0, 0, 0), ...parts)
 }

@@ -1,0 +1,141 @@
+import {
+  boxesAt,
+  chunksIn,
+  type ImageType,
+  ImageView,
+  jpegSegments,
+  type Part,
+  unlessBroken,
+} from './image-info.ts'
+
+type Bytes = Uint8Array<ArrayBuffer>
+
+/**
+ * Removes from an image everything that its pixels and colors don't need, such as EXIF, XMP, IPTC,
+ * comments, Content Credentials, thumbnails and what follows the image. Keeps the color profile.
+ * Overwrites `bytes` and returns the part of them that remains, or null if they can't be read.
+ */
+export function withoutMetadata(bytes: Bytes, type: ImageType): Bytes | null {
+  const clean = CLEANERS[type]
+  const view = new ImageView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  return clean === undefined ? null : unlessBroken(() => bytes.subarray(0, clean(view, bytes)))
+}
+
+/** Each one returns the new length. */
+const CLEANERS: Partial<Record<ImageType, (view: ImageView, bytes: Bytes) => number>> = {
+  'image/jpeg': cleanJpeg,
+  'image/png': cleanPng,
+  'image/webp': cleanWebp,
+  'image/avif': cleanAvif,
+}
+
+/** Moves a part to `to`. Returns where it ends. */
+function moved(view: ImageView, bytes: Bytes, { start, next }: Part, to: number): number {
+  view.check(next <= bytes.byteLength)
+  bytes.copyWithin(to, start, next)
+  return to + next - start
+}
+
+/** The segments of applications that say which colors the pixels mean, and in which density. */
+const JPEG_KEPT = /^(?:\xe0..JFIF\0|\xe2..ICC_PROFILE\0|\xee..Adobe)/s
+/** A longer JFIF segment has a thumbnail. */
+const JFIF_BYTES = 18
+
+function cleanJpeg(view: ImageView, bytes: Bytes): number {
+  let length = 2
+  for (const segment of jpegSegments(view)) {
+    const { marker, start, next } = segment
+    const isKept =
+      marker < 0xe0 || // a frame, a table or a scan
+      (JPEG_KEPT.test(view.text(start + 1, Math.min(15, next - start - 1))) &&
+        (marker !== 0xe0 || next - start === JFIF_BYTES))
+    if (isKept) length = moved(view, bytes, segment, length)
+  }
+  bytes.set([0xff, 0xd9], length)
+  return length + 2
+}
+
+/** The critical chunks, and those of transparency, color and animation. */
+const PNG_KEPT = /^(?:[A-Z]|tRNS|gAMA|cHRM|sRGB|iCCP|cICP|sBIT|pHYs|acTL|fcTL|fdAT)/
+
+function cleanPng(view: ImageView, bytes: Bytes): number {
+  let length = 8
+  let last = ''
+  for (const chunk of chunksIn(view, 'png', 8, bytes.byteLength)) {
+    last = chunk.name
+    if (PNG_KEPT.test(last)) length = moved(view, bytes, chunk, length)
+    if (last === 'IEND') break
+  }
+  view.check(last === 'IEND')
+  return length
+}
+
+const WEBP_KEPT = /^(?:VP8[ LX]|ALPH|ANIM|ANMF|ICCP)$/
+/** Flags of a WebP that has EXIF and XMP. */
+const WEBP_METADATA = 0x08 | 0x04
+
+function cleanWebp(view: ImageView, bytes: Bytes): number {
+  let length = 12
+  for (const chunk of chunksIn(view, 'riff', 12, 8 + view.getUint32(4, true))) {
+    if (chunk.name === 'VP8X') view.setUint8(chunk.body, view.getUint8(chunk.body) & ~WEBP_METADATA)
+    if (WEBP_KEPT.test(chunk.name)) length = moved(view, bytes, chunk, length)
+  }
+  view.setUint32(4, length - 8, true)
+  return length
+}
+
+/** Items that have pixels, or say how to combine them. */
+const AVIF_KEPT = /^(?:av01|grid|iovl|iden|tmap)$/
+/** EXIF data without a field, since some decoders refuse zeros. */
+const EMPTY_EXIF = [0, 0, 0, 0, 0x4d, 0x4d, 0, 0x2a, 0, 0, 0, 8]
+
+/** Overwrites instead of moving, since an AVIF contains positions (ISO/IEC 14496-12, 8.11). */
+function cleanAvif(view: ImageView, bytes: Bytes): number {
+  for (const { name, body, end } of chunksIn(view, 'iso', 0, bytes.byteLength))
+    if (!/^(?:ftyp|meta|mdat)$/.test(name)) bytes.fill(0, body, end)
+  const types = new Map<number, string>()
+  for (const { body } of boxesAt(view, ['meta', 'iinf', 'infe'])) {
+    const isLong = view.getUint8(body) > 2
+    const id = isLong ? view.getUint32(body + 4) : view.getUint16(body + 4)
+    types.set(id, view.text(body + (isLong ? 10 : 8), 4))
+  }
+  const [data] = boxesAt(view, ['meta', 'idat'])
+  for (const [id, start, end] of extentsIn(view, data?.body ?? Number.NaN)) {
+    // Also for a place that is not known: NaN.
+    view.check(start < end && end <= bytes.byteLength)
+    const type = types.get(id) ?? ''
+    if (AVIF_KEPT.test(type)) continue
+    bytes.fill(0, start, end)
+    if (type === 'Exif' && end - start >= 18) bytes.set(EMPTY_EXIF, start)
+  }
+  return bytes.byteLength
+}
+
+/** Returns the number of each item with the positions of its bytes. */
+function* extentsIn(view: ImageView, dataAt: number): Generator<[number, number, number]> {
+  for (const { body } of boxesAt(view, ['meta', 'iloc'])) {
+    let at = body + 6
+    const read = (size: number): number => {
+      at += size
+      if (size === 8) return Number(view.getBigUint64(at - 8))
+      if (size === 4) return view.getUint32(at - 4)
+      return size === 2 ? view.getUint16(at - 2) : 0
+    }
+    const version = view.getUint8(body)
+    const idSize = version < 2 ? 2 : 4
+    const sizes = view.getUint16(body + 4)
+    for (let items = read(idSize); items > 0; items--) {
+      const id = read(idSize)
+      // Where the bytes are: 0 in the file, 1 in the box of data, 2 in another item.
+      const method = version === 0 ? 0 : read(2) & 15
+      const from = [0, dataAt][method] ?? Number.NaN
+      read(2)
+      const base = read((sizes >> 4) & 15)
+      for (let extents = read(2); extents > 0; extents--) {
+        if (version > 0) read(sizes & 15)
+        const start = from + base + read(sizes >> 12)
+        yield [id, start, start + read((sizes >> 8) & 15)]
+      }
+    }
+  }
+}
