@@ -26,8 +26,20 @@ const KEPT_HEADERS = [
 ]
 
 /**
+ * When a copy expires, in milliseconds since 1970. An image that is made from a copy has it too: it
+ * must not live longer than a copy of the original that begins at the same time.
+ */
+export const COPY_EXPIRES = 'X-Copy-Expires'
+
+/** Returns the Cache-Control of a copy that expires then. */
+export function copyLifetime(expires: number): string {
+  const seconds = Math.floor((expires - Date.now()) / 1000)
+  return seconds > 0 ? `public, max-age=${seconds}, must-revalidate` : 'no-store'
+}
+
+/**
  * Calls S3 GetObject and returns a response for an edge cache: status 200 with the complete object,
- * and the copy's lifetime in Cache-Control. Two responses are only for this request (`no-store`):
+ * and the copy's lifetime in Cache-Control, which begins at `now`. Two responses are only for this request (`no-store`):
  * 206 for `range` of a large object, and 416. A HEAD returns the headers of the complete object.
  * For a range of an object of up to `fillBytes`, fetches the complete object. Throws
  * `object_not_found`, and what `unexpectedResponse` returns.
@@ -75,7 +87,7 @@ async function answerPart(
     throw unexpectedResponse('GetObject', part)
   }
   const { first, last, size } = range
-  if (last - first + 1 === size) return copyOf(bucket, key, part, size)
+  if (last - first + 1 === size) return copyOf(bucket, key, part, size, now)
   if (size <= fillBytes) {
     await part.body?.cancel()
     return null
@@ -98,7 +110,7 @@ async function wholeObject(
   if (answer.status === 200) {
     await assertObject(answer, operation)
     const length = answer.headers.get('content-length')
-    return copyOf(bucket, key, answer, length === null ? null : Number(length))
+    return copyOf(bucket, key, answer, length === null ? null : Number(length), now)
   }
   const s3Code = codeOfHead ?? (await readS3Code(answer, now))
   if (answer.status === 404 && s3Code !== 'NoSuchBucket')
@@ -127,6 +139,7 @@ async function copyOf(
   key: ObjectKey,
   answer: Response,
   size: number | null,
+  now: Date,
 ): Promise<Response> {
   const headers = keptHeaders(answer)
   const seconds = copySeconds(bucket, key)
@@ -135,7 +148,9 @@ async function copyOf(
   const kept = size !== null && size <= MAX_COPY_BYTES && !headers.has('content-encoding')
   if (size !== null) headers.set('Content-Length', String(size))
   if (kept && seconds > 0) {
-    headers.set('Cache-Control', `public, max-age=${seconds}, must-revalidate`)
+    const expires = now.getTime() + seconds * 1000
+    headers.set(COPY_EXPIRES, String(expires))
+    headers.set('Cache-Control', copyLifetime(expires))
     headers.set('Cache-Tag', await cacheTag(bucket, key))
   } else headers.set('Cache-Control', 'no-store')
   return new Response(answer.body, { status: 200, headers, encodeBody: 'manual' })

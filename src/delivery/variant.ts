@@ -4,7 +4,9 @@ import { ApiError, asApiError } from '../errors/api-error.ts'
 import { within } from '../errors/deadline.ts'
 import { hex } from '../keys/encodings.ts'
 import { rangeOf } from './byte-range.ts'
+import { weightsIn } from './field-syntax.ts'
 import { type ImageType, imageInfo } from './image-info.ts'
+import { COPY_EXPIRES, copyLifetime } from './open-object.ts'
 import { endedEarly } from './pump.ts'
 
 /** Maximum size of an image to resize. */
@@ -81,11 +83,7 @@ function acceptedFormat(width: number, accept: string): VariantFormat {
 }
 
 /** Tells whether an `Accept` header names `type`, with another weight than zero. */
-const accepts = (accept: string, type: string): boolean =>
-  accept.split(',').some((item) => {
-    const [name = '', ...parameters] = item.split(';').map((part) => part.trim().toLowerCase())
-    return name === type && !parameters.some((parameter) => /^q=0(?:\.0*)?$/.test(parameter))
-  })
+const accepts = (accept: string, type: string): boolean => Number(weightsIn(accept).get(type)) > 0
 
 /** A complete resized image, which several requests can share. */
 export interface KeptImage {
@@ -112,8 +110,13 @@ export function imageResponse({ bytes, headers }: KeptImage, range: string | nul
   return response
 }
 
-const headersOf = (headers: KeptImage['headers']): Headers =>
-  new Headers(headers.map(([name, value]): [string, string] => [name, value]))
+/** Returns the headers of an image, with what is left now of its copies' lifetime. */
+function headersOf(headers: KeptImage['headers']): Headers {
+  const made = new Headers(headers.map(([name, value]): [string, string] => [name, value]))
+  const expires = made.get(COPY_EXPIRES)
+  if (expires !== null) made.set('Cache-Control', copyLifetime(Number(expires)))
+  return made
+}
 
 /**
  * Resizes the image in `original`, the response of `openObject`. Keeps its date and the lifetime and
@@ -125,7 +128,7 @@ export async function resize(
   { width, height, fit, format, quality }: VariantSpec,
   resizer: ImageResizer | null,
 ): Promise<KeptImage> {
-  const kept = ['last-modified', 'cache-control', 'cache-tag'].flatMap((name) => {
+  const kept = ['last-modified', 'cache-control', 'cache-tag', COPY_EXPIRES].flatMap((name) => {
     const value = original.headers.get(name)
     return value === null ? [] : [[name, value] as const]
   })
