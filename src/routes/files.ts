@@ -33,6 +33,7 @@ import { addWarning } from '../http/request-log.ts'
 import { created, json } from '../http/responses.ts'
 import { announcerOf, recordBody } from '../http/uploads.ts'
 import { keyParam, validateJson, validateQuery } from '../http/validate.ts'
+import { requireFileName } from '../keys/file-name.ts'
 import { isNewObjectKey, nameInKey } from '../keys/new-key.ts'
 import { type ObjectKey, parseKeyStart, parseObjectKey } from '../keys/object-key.ts'
 import { unquoted } from '../storage/multipart.ts'
@@ -121,9 +122,11 @@ export const fileRoutes = newApp()
     const key = parseObjectKey(request.key)
     requireKey(principal, 'files:upload', key)
     const bucket = chooseBucket(c, alias, key)
+    const { name = nameInKey(key) } = request
+    requireFileName(name)
     const upload = {
       key,
-      name: request.name ?? nameInKey(key),
+      name,
       owner: principal.id,
       isExpected: (head: { readonly etag: string }) =>
         etag === undefined || unquoted(etag) === unquoted(head.etag),
@@ -170,6 +173,7 @@ export const fileRoutes = newApp()
     const principal = c.get('principal')
     requireKey(principal, 'files:upload', key)
     const bucket = chooseBucket(c, alias, key)
+    requireFileName(name)
     const owner = principal.scopes.includes('files:delete') ? null : principal.id
     return json(c, await renameFile(bucket, fileIndexOf(c), key, name, owner, timeOf(c)))
   })
