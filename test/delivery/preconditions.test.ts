@@ -145,7 +145,7 @@ describe('an HTTP-date', () => {
 })
 
 describe('the conditions of RFC 9110', () => {
-  const opaque = fc.string({ unit: fc.constantFrom(...'ab,;*W/\\'), maxLength: 3 })
+  const opaque = fc.constantFrom('a', 'b', '', ',', 'a,b', '*', 'W/', 'a\\', ';q=0')
   const tag = fc.record({ isWeak: fc.boolean(), opaque })
   type Tag = { readonly isWeak: boolean; readonly opaque: string }
   const tagText = ({ isWeak, opaque }: Tag): string => `${isWeak ? 'W/' : ''}"${opaque}"`

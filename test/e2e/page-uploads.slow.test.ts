@@ -473,7 +473,7 @@ describeWith([CHROMIUM], 'uploads on the page of a Worker in Chromium', () => {
       await uploader.getByText('Upload failed').waitFor()
       for (const text of ['Upload complete', 'files uploaded'])
         expect(await uploader.getByText(text).filter({ visible: true }).count(), text).toBe(0)
-      expect(await notice(page).innerText()).toBe('')
+      expect(await notice(page).getByRole('status').textContent()).toBe('')
       await expectAccessible(page)
       const field = page.getByRole('textbox', { name: 'Token or API key' })
       await field.fill(FULL)
