@@ -7,6 +7,7 @@ export type ApiErrorCode =
   | 'malformed_url'
   | 'invalid_key'
   | 'key_not_indexable'
+  | 'invalid_name'
   | 'invalid_cursor'
   | 'invalid_expiry'
   | 'invalid_mimetype'

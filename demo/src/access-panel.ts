@@ -1,10 +1,14 @@
 import { errorText } from './error-text.ts'
 import { find } from './find.ts'
+import type { Notice } from './notice.ts'
 import type { KeptText } from './storage.ts'
 
 /** The field for a token or API key. */
 export interface AccessPanel {
-  /** Opens the panel. Shows why the Worker refused the credential, if one was used. */
+  /**
+   * Opens the panel. Shows why the Worker refused the credential, if one was used, in place of an
+   * earlier notice.
+   */
   ask(error: unknown): void
   /** Closes the panel after credentials worked. Keeps it open if the user opened it. */
   settle(): void
@@ -13,7 +17,11 @@ export interface AccessPanel {
 /**
  * Connects the panel to the page. Calls `onToken` when the user submits a token, also an empty one.
  */
-export function createAccessPanel(token: KeptText, onToken: () => void): AccessPanel {
+export function createAccessPanel(
+  token: KeptText,
+  notice: Notice,
+  onToken: () => void,
+): AccessPanel {
   const button = find(document, '#access-button', HTMLButtonElement)
   const panel = find(document, '#access', HTMLElement)
   const form = find(panel, 'form', HTMLFormElement)
@@ -45,6 +53,7 @@ export function createAccessPanel(token: KeptText, onToken: () => void): AccessP
   return {
     ask(error) {
       isWaiting = true
+      notice.clear()
       show(true)
       errorBox.replaceChildren(...(token.get() === '' ? [] : errorText(error)))
       panel.scrollIntoView({ block: 'nearest' }) // a token may expire while the user is far below

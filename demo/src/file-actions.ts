@@ -2,7 +2,7 @@ import type { Client, FileRecord } from '../../client/src/index.ts'
 import { copyText } from './copy-text.ts'
 import { confirmDelete } from './delete-dialog.ts'
 import type { Notice } from './notice.ts'
-import { filesInWords, momentInWords } from './words.ts'
+import { filesInWords, momentInWords, nameInText } from './words.ts'
 
 export const DAY_SECONDS = 24 * 3600
 /** How many files `POST /files/delete` accepts. */
@@ -27,7 +27,7 @@ export interface FileActions {
 
 export function createFileActions({ client, notice, drop, report }: ActionContext): FileActions {
   const named = (records: readonly FileRecord[]): string =>
-    records.length === 1 ? (records[0]?.name ?? '') : filesInWords(records.length)
+    records.length === 1 ? nameInText(records[0]?.name ?? '') : filesInWords(records.length)
 
   const reporting =
     <T extends unknown[]>(action: (...inputs: T) => Promise<void>) =>
@@ -63,7 +63,7 @@ export function createFileActions({ client, notice, drop, report }: ActionContex
         drop(some.filter(({ key }) => !errorOf.get(key)))
         for (const { key, name } of some) {
           const error = errorOf.get(key)
-          if (error) refused.push(`${name}: ${error.message}`)
+          if (error) refused.push(`${nameInText(name)}: ${error.message}`)
         }
       }
       if (refused.length === 0) return notice.say(`Deleted ${named(records)}.`)

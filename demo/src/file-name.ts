@@ -1,6 +1,7 @@
 /**
  * Shows a name in `element`: a start that may be cut off where space is short, and the extension,
- * which stays. The whole name is the tooltip.
+ * which stays. The whole name is the tooltip. Each part has its own direction, so that a name in
+ * Hebrew or Arabic is cut off at its end too.
  */
 export function showName(element: HTMLElement, name: string): void {
   const extension = /\.[\p{L}\p{N}]{1,5}$/u.exec(name)?.[0] ?? ''
@@ -8,7 +9,7 @@ export function showName(element: HTMLElement, name: string): void {
   element.title = name
   element.replaceChildren(
     ...[start, extension].map((text) => {
-      const part = document.createElement('span')
+      const part = document.createElement('bdi')
       part.textContent = text
       return part
     }),

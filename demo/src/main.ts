@@ -33,7 +33,7 @@ const client: Client = {
     may.includes('links:create') ? api.links(keys, options) : { links: [], expiresAt: '' },
 }
 const notice = createNotice(find(document, '#notice', HTMLDivElement))
-const access = createAccessPanel(token, () => start())
+const access = createAccessPanel(token, notice, () => start())
 const connection = createConnection(client, () => {
   if (!isStarted) start()
 })

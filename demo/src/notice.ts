@@ -12,6 +12,7 @@ export interface Notice {
    * didn't work.
    */
   fail(error: unknown, about?: string): void
+  clear(): void
 }
 
 export function createNotice(root: HTMLElement): Notice {
@@ -33,5 +34,6 @@ export function createNotice(root: HTMLElement): Notice {
       timer = setTimeout(clear, SHOWN_MILLISECONDS)
     },
     fail: (error, about) => show(errorText(error, about), true),
+    clear,
   }
 }

@@ -234,6 +234,7 @@ function detailsOf(record: FileRecord): readonly HTMLElement[] {
     const name = document.createElement('dt')
     const text = document.createElement('dd')
     name.textContent = term
+    text.dir = 'auto'
     text.textContent = value
     row.append(name, text)
     return row

@@ -38,8 +38,16 @@ export const momentInWords = (then: Date): string => dateAndTime.format(then)
 /** Returns `3 files` for 3. */
 export const filesInWords = (count: number): string => (count === 1 ? '1 file' : `${count} files`)
 
+/** Letters that are written from right to left. */
+const RIGHT_TO_LEFT =
+  /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\u{10800}-\u{10fff}\u{1e800}-\u{1efff}]/u
+
+/** Returns a name that doesn't change the order of the words around it (UAX #9: FSI and PDI). */
+export const nameInText = (name: string): string =>
+  RIGHT_TO_LEFT.test(name) ? `\u2068${name}\u2069` : name
+
 /** Returns `“a.png”`, or `“a.png” and 2 other files`. */
 export const namesInWords = ([first = '', ...others]: readonly string[]): string =>
   others.length === 0
-    ? `“${first}”`
-    : `“${first}” and ${others.length} other ${others.length === 1 ? 'file' : 'files'}`
+    ? `“${nameInText(first)}”`
+    : `“${nameInText(first)}” and ${others.length} other ${others.length === 1 ? 'file' : 'files'}`

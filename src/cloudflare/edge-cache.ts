@@ -92,15 +92,19 @@ export async function openOnce(
 
 /** A copy that is being fetched. */
 export interface Fill {
+  /** When it started, in milliseconds since 1970. */
+  readonly startedAt: number
   /** Tells whether there was no purge since the start. Also false if unknown. */
   isCurrent(): Promise<boolean>
 }
 
 /** Starts a fill. Call this before the request to the bucket for the object of `url`. */
 export async function beginFill(url: string): Promise<Fill> {
-  const end = Date.now() + MAX_FILL_SECONDS * 1000
+  const startedAt = Date.now()
+  const end = startedAt + MAX_FILL_SECONDS * 1000
   const purged = await lastPurge(url)
   return {
+    startedAt,
     isCurrent: async () =>
       purged !== undefined && (await lastPurge(url)) === purged && Date.now() < end,
   }
@@ -174,7 +178,7 @@ export async function keepCopy(
   copy: Response,
   pumped: Promise<boolean>,
 ): Promise<boolean> {
-  const id = `${Date.now()}-${crypto.randomUUID()}`
+  const id = `${fill.startedAt}-${crypto.randomUUID()}`
   const headers = {
     'Cache-Control': copy.headers.get('cache-control') ?? 'no-store',
     [COPY_ID]: id,

@@ -7,16 +7,16 @@ export interface ByteRange {
 }
 
 /**
- * Returns the header if it is one valid range of bytes, otherwise null. For several ranges, another
+ * Returns the header in lower case if it is one valid range of bytes, otherwise null. For several ranges, another
  * unit or a malformed header, the response is the complete representation (RFC 9110, §14.2).
  */
 export function singleRange(header: string | null): string | null {
-  if (header === null) return null
-  if (/^bytes=-0*[1-9]\d{0,14}$/.test(header)) return header
-  const match = /^bytes=(\d{1,15})-(\d{0,15})$/.exec(header)
+  const range = header?.toLowerCase() ?? ''
+  if (/^bytes=-0*[1-9]\d{0,14}$/.test(range)) return range
+  const match = /^bytes=(\d{1,15})-(\d{0,15})$/.exec(range)
   if (match === null) return null
   const [, first, last] = match
-  return last === '' || Number(first) <= Number(last) ? header : null
+  return last === '' || Number(first) <= Number(last) ? range : null
 }
 
 /** Returns the range in a `Content-Range` header, or null. */

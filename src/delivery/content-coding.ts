@@ -1,4 +1,5 @@
 import { ApiError } from '../errors/api-error.ts'
+import { weightsIn } from './field-syntax.ts'
 
 /**
  * Returns the codings in a `Content-Encoding` that a client must decode. Ignores `aws-chunked`,
@@ -19,15 +20,7 @@ export const contentCodings = (header: string | null): string[] =>
 export function requireCodings({ headers }: Response, request: Request): void {
   const codings = contentCodings(headers.get('content-encoding'))
   if (codings.length === 0) return
-  const weights = new Map(
-    clientAcceptEncoding(request)
-      .toLowerCase()
-      .split(',')
-      .map((item) => {
-        const [name = '', weight = 'q=1'] = item.split(';').map((part) => part.trim())
-        return [name, Number(weight.slice('q='.length))]
-      }),
-  )
+  const weights = weightsIn(clientAcceptEncoding(request))
   if (codings.every((coding) => (weights.get(coding) ?? weights.get('*') ?? 0) > 0)) return
   throw new ApiError(
     'encoding_not_acceptable',

@@ -32,7 +32,7 @@ export function toClientResponse(
   now: Date,
   sharesOrigin: boolean,
 ): Response {
-  const status = preconditionStatus(request, object.headers) ?? object.status
+  const status = preconditionStatus(request, object.headers, now) ?? object.status
   const isWhole = status === 200 || status === 206
   const headers = new Headers({
     'Cache-Control': isWhole || status === 304 ? browserLifetime(policy, bucket, now) : 'no-store',

@@ -30,7 +30,7 @@ const KEPT_HEADERS = [
 
 /**
  * Calls S3 GetObject and returns a response for an edge cache: status 200 with the complete object,
- * and the copy's lifetime in Cache-Control. Two responses are only for this request (`no-store`):
+ * and the copy's lifetime in Cache-Control, which begins at `now`. Two responses are only for this request (`no-store`):
  * 206 for `range` of a large object, and 416. A HEAD returns the headers of the complete object.
  * For a range of an object of up to `fillBytes`, fetches the complete object. Throws
  * `object_not_found`, and what `unexpectedResponse` returns.
@@ -133,13 +133,12 @@ async function copyOf(
   now: Date,
 ): Promise<Response> {
   const headers = keptHeaders(answer)
-  const seconds = copySeconds(bucket, key)
   // A truncated body without a length could not be detected. An encoded body is not cached, since a
   // cache may decode it.
   const kept = size !== null && size <= MAX_COPY_BYTES && !headers.has('content-encoding')
   if (size !== null) headers.set('Content-Length', String(size))
   headers.set(FETCHED_AT, String(now.getTime()))
-  await keepFor(headers, kept ? seconds : 0, bucket, key)
+  await keepFor(headers, kept ? secondsLeft(headers, bucket, key) : 0, bucket, key)
   return new Response(answer.body, { status: 200, headers, encodeBody: 'manual' })
 }
 

@@ -1,39 +1,42 @@
+import { httpDate, listItems } from './field-syntax.ts'
+
 /**
  * Returns an entity tag without the mark of a weak tag, for the weak comparison of RFC 9110,
  * §8.8.3.2.
  */
 const opaqueTag = (etag: string): string => etag.replace(/^W\//, '')
 
-/** Returns the entity tags in `If-Match` or `If-None-Match`. */
-const tagsIn = (header: string): string[] => header.split(',').map((tag) => tag.trim())
-
 /** Tells whether `If-Match` names this representation, by the strong comparison. */
 const matchesStrongly = (header: string, etag: string | null): boolean =>
   header.trim() === '*' ||
-  (etag !== null && !etag.startsWith('W/') && tagsIn(header).includes(etag))
+  (etag !== null && !etag.startsWith('W/') && listItems(header).includes(etag))
 
 /** Tells whether `If-None-Match` names this representation, by the weak comparison. */
 const matchesWeakly = (header: string, etag: string | null): boolean =>
   header.trim() === '*' ||
-  (etag !== null && tagsIn(header).map(opaqueTag).includes(opaqueTag(etag)))
+  (etag !== null && listItems(header).map(opaqueTag).includes(opaqueTag(etag)))
 
 /**
  * Evaluates a request's conditions for a representation with these validators (RFC 9110, §13.2.2).
- * Returns the status to respond with, or null to send the representation. An object's
- * `Last-Modified` has whole seconds, like HTTP dates.
+ * Returns the status to respond with, or null to send the representation. Ignores dates
+ * that are not HTTP-dates. An object's `Last-Modified` has whole seconds, like HTTP-dates.
  */
-export function preconditionStatus(request: Headers, representation: Headers): 304 | 412 | null {
+export function preconditionStatus(
+  request: Headers,
+  representation: Headers,
+  now: Date,
+): 304 | 412 | null {
   const etag = representation.get('etag')
   const modified = Date.parse(representation.get('last-modified') ?? '')
 
   const ifMatch = request.get('if-match')
-  const ifUnmodifiedSince = Date.parse(request.get('if-unmodified-since') ?? '')
+  const ifUnmodifiedSince = httpDate(request.get('if-unmodified-since'), now)
   if (ifMatch !== null) {
     if (!matchesStrongly(ifMatch, etag)) return 412
   } else if (modified > ifUnmodifiedSince) return 412
 
   const ifNoneMatch = request.get('if-none-match')
-  const ifModifiedSince = Date.parse(request.get('if-modified-since') ?? '')
+  const ifModifiedSince = httpDate(request.get('if-modified-since'), now)
   if (ifNoneMatch !== null) return matchesWeakly(ifNoneMatch, etag) ? 304 : null
   return modified <= ifModifiedSince ? 304 : null
 }

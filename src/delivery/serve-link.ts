@@ -22,8 +22,8 @@ export interface LinkPlace {
 }
 
 /**
- * Returns the object of a verified link, for the method, range and conditions of `request`.
- * `objects` never receives the request itself. Throws what `objects.open` throws, and
+ * Returns the object of a verified link, or the image in the size and format that `variant` names,
+ * for the method, range and conditions of `request`. `objects` never receives the request itself. Throws what `objects.open` throws, and
  * `image_unavailable` for a resized image if there are no copies of it.
  */
 export async function serveLink(
@@ -31,19 +31,17 @@ export async function serveLink(
   policy: LinkPolicy,
   { bucket, objects, imageSizes, sharesOrigin, requestId }: LinkPlace,
   now: Date,
+  variant = policy.variant,
 ): Promise<Response> {
   const method = request.method === 'HEAD' ? 'HEAD' : 'GET'
-  const variant =
-    policy.variant === null
-      ? null
-      : variantSpec(policy.variant, imageSizes, bucket.imageQuality, request.headers.get('accept'))
-  if (variant !== null && !keepsCopiesOf(bucket, objects))
+  const accept = request.headers.get('accept')
+  const spec = variant && variantSpec(variant, imageSizes, bucket.imageQuality, accept)
+  if (spec !== null && !keepsCopiesOf(bucket, objects))
     throw new ApiError('image_unavailable', 'Images are resized only behind an edge cache.')
   const ask = async (range: string | null): Promise<Response> => {
-    const answer = await objects.open(method, bucket, policy.key, range, variant, {
-      now,
-      requestId,
-    })
+    const asker = { now, requestId }
+    const opened = await objects.open(method, bucket, policy.key, range, spec, asker)
+    const answer = policy.variant === null ? opened : withoutDate(opened)
     return range === null ? answer : asPart(answer, range)
   }
 
@@ -77,7 +75,7 @@ export async function serveFallback(
   now: Date,
 ): Promise<Response> {
   if (!policy.variant?.fallback || !isImageError(failure)) throw failure
-  const response = await serveLink(request, { ...policy, variant: null }, place, now)
+  const response = await serveLink(request, policy, place, now, null)
   const type = parseMediaType(response.headers.get('content-type') ?? '')?.contentType ?? ''
   if (/^image\/hei[cf]/.test(type) || /\.hei[cf]$/i.test(policy.key)) {
     await response.body?.cancel()
@@ -90,6 +88,17 @@ export async function serveFallback(
       `private, max-age=${Math.min(Number(own), FALLBACK_SECONDS)}`,
     )
   return response
+}
+
+/**
+ * Returns the response of a link to a resized image without its date. All sizes and formats, and
+ * the original that a link may show in their place, have the same date, so only the entity tag tells
+ * them apart.
+ */
+function withoutDate({ body, status, headers: given }: Response): Response {
+  const headers = new Headers(given)
+  headers.delete('last-modified')
+  return new Response(body, { status, headers, encodeBody: 'manual' })
 }
 
 /**

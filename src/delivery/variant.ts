@@ -4,6 +4,7 @@ import { ApiError, asApiError } from '../errors/api-error.ts'
 import { inTime } from '../errors/deadline.ts'
 import { hex } from '../keys/encodings.ts'
 import { rangeOf } from './byte-range.ts'
+import { weightsIn } from './field-syntax.ts'
 import { type ImageInfo, type ImageType, imageInfo } from './image-info.ts'
 import { withoutMetadata } from './image-metadata.ts'
 import { endedEarly } from './pump.ts'
@@ -103,11 +104,7 @@ function acceptedFormat(width: number, accept: string): VariantFormat {
 }
 
 /** Tells whether an `Accept` header names `type`, with another weight than zero. */
-const accepts = (accept: string, type: string): boolean =>
-  accept.split(',').some((item) => {
-    const [name = '', ...parameters] = item.split(';').map((part) => part.trim().toLowerCase())
-    return name === type && !parameters.some((parameter) => /^q=0(?:\.0*)?$/.test(parameter))
-  })
+const accepts = (accept: string, type: string): boolean => Number(weightsIn(accept).get(type)) > 0
 
 /** A complete resized image, which several requests can share. */
 export interface KeptImage {

@@ -8,6 +8,7 @@ export const STATUS_BY_CODE = {
   malformed_url: 400,
   invalid_key: 400,
   key_not_indexable: 400,
+  invalid_name: 400,
   invalid_cursor: 400,
   invalid_expiry: 400,
   invalid_mimetype: 400,

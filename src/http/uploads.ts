@@ -7,8 +7,8 @@ import { requireSpelling } from '../bucket/key-spelling.ts'
 import { ApiError } from '../errors/api-error.ts'
 import { NOBODY } from '../events/file-event.ts'
 import type { FileRecord } from '../file-index/file-record.ts'
-import { lastSegment } from '../keys/file-name.ts'
-import { requireChoice } from '../keys/new-key.ts'
+import { requireFileName } from '../keys/file-name.ts'
+import { nameInKey, requireChoice } from '../keys/new-key.ts'
 import { keyPrefixError, type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
 import { finishMultipart } from '../uploads/finish-multipart.ts'
 import { dropRepeats } from '../uploads/multipart.ts'
@@ -55,7 +55,7 @@ export function nameFile<File extends Naming>(
   if (overwrite) requireScope(principal, 'files:delete')
   requireSpelling(bucket, key)
   requireChoice(key)
-  return { ...file, key, overwrite, fileName: fileName ?? lastSegment(key) }
+  return { ...file, key, overwrite, fileName: fileName ?? nameInKey(key) }
 }
 
 const hasOwnName = <File extends Naming>(
@@ -182,7 +182,7 @@ export const recordBody = ({ record, data }: Recorded): FileRecord & { data?: un
 
 /**
  * Completes an upload and logs its warning, without a deadline. `name` is undefined for the name from
- * the start of the upload. Throws what `finishMultipart` throws.
+ * the start of the upload. Throws `invalid_name` and what `finishMultipart` throws.
  */
 export async function finishUpload(
   c: AppContext,
@@ -191,6 +191,7 @@ export async function finishUpload(
   parts: Parameters<typeof finishMultipart>[3],
   name: string | undefined,
 ): Promise<Recorded> {
+  if (name !== undefined) requireFileName(name)
   removeDeadline(c)
   const [index, now, announce] = [fileIndexOf(c), timeOf(c), announcerOf(c)]
   const finished = await finishMultipart(bucket, index, upload, parts, name, now, announce)

@@ -1,3 +1,4 @@
+import { ApiError } from '../errors/api-error.ts'
 import { utf8Length } from './encodings.ts'
 
 /**
@@ -19,6 +20,31 @@ export function splitFileName(path: string): FileName {
   if (dot <= 0) return { stem: base, extension: '' }
   return { stem: base.slice(0, dot), extension: base.slice(dot).toLowerCase() }
 }
+
+/** Control characters, line breaks, and what overrides or isolates the direction of text (UAX #9). */
+const UNSAFE = /[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu
+/** A character that people see. Some letters and symbols are blank, such as U+3164 and U+2800. */
+const VISIBLE = /(?![\p{DI}\u2800])[\p{L}\p{N}\p{P}\p{S}]/u
+/** A list shows, and an index keeps, only the start of a name. */
+const SHOWN_CHARACTERS = 100
+
+const isShown = (name: string): boolean => VISIBLE.test(name.slice(0, SHOWN_CHARACTERS))
+
+/** Throws `invalid_name` for a file name that people can't see, or that changes the text around it. */
+export function requireFileName(name: string): void {
+  if (isShown(name) && name.search(UNSAFE) === -1) return
+  throw new ApiError(
+    'invalid_name',
+    `A file name must have a visible character among its first ${SHOWN_CHARACTERS}, and no control character, line break or mark that overrides the direction of text.`,
+  )
+}
+
+/**
+ * Returns the first of these texts that is a file name, or a default, with `_` in place of each
+ * character that a file name must not have.
+ */
+export const toFileName = (...texts: readonly string[]): string =>
+  texts.map((text) => text.replace(UNSAFE, '_')).find(isShown) ?? 'file'
 
 /** Returns the start of `text` that fits in `maxBytes` of UTF-8. Cuts between characters. */
 export function cutToBytes(text: string, maxBytes: number): string {

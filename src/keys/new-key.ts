@@ -1,5 +1,5 @@
 import { ApiError } from '../errors/api-error.ts'
-import { cutToBytes, splitFileName } from './file-name.ts'
+import { cutToBytes, lastSegment, splitFileName, toFileName } from './file-name.ts'
 import { type ObjectKey, parseObjectKey } from './object-key.ts'
 
 const MAX_SLUG_BYTES = 80
@@ -71,11 +71,12 @@ export function requireChoice(key: ObjectKey): void {
 }
 
 /**
- * Returns a name to show for `key`: its last segment, without the id if `newObjectKey` created it.
+ * Returns a name to show for `key`: its last segment, without the id if `newObjectKey` created it. Of
+ * a last segment that nobody can see, returns the key. Other programs may put any name into a key.
  */
 export function nameInKey(key: ObjectKey): string {
-  const name = key.slice(key.lastIndexOf('/') + 1)
-  return isNewObjectKey(key) ? name.slice(TIME_DIGITS + RANDOM_DIGITS + 1) : name || key
+  const name = lastSegment(key)
+  return toFileName(isNewObjectKey(key) ? name.slice(TIME_DIGITS + RANDOM_DIGITS + 1) : name, key)
 }
 
 /** Returns 20 characters: 45 bits of inverted milliseconds, then 55 random bits. */

@@ -43,6 +43,7 @@ import {
   validateJson,
   validateQuery,
 } from '../http/validate.ts'
+import { requireFileName } from '../keys/file-name.ts'
 import { isNewObjectKey, nameInKey } from '../keys/new-key.ts'
 import { type ObjectKey, parseKeyStart, parseObjectKey } from '../keys/object-key.ts'
 import { unquoted } from '../storage/multipart.ts'
@@ -210,6 +211,7 @@ export const fileRoutes = newApp()
     const principal = c.get('principal')
     requireKey(principal, 'files:upload', key)
     const bucket = await chooseOpenBucket(c, alias, key)
+    requireFileName(name)
     const owner = principal.scopes.includes('files:delete') ? null : principal.id
     return json(c, await renameFile(bucket, fileIndexOf(c), key, name, owner, timeOf(c)))
   })
@@ -248,13 +250,18 @@ const withUrls = (records: readonly FileRecord[], { urlOf }: DownloadSigner) =>
 function recordObject(
   c: AppContext,
   bucket: Bucket,
-  { key, name, etag }: Omit<z.output<typeof oneOfRecords>, 'key'> & { readonly key: ObjectKey },
+  {
+    key,
+    name = nameInKey(key),
+    etag,
+  }: Omit<z.output<typeof oneOfRecords>, 'key'> & { readonly key: ObjectKey },
   isExpected: (head: ObjectHead) => boolean = () => true,
 ): Promise<Recorded> {
+  requireFileName(name)
   const principal = c.get('principal')
   const upload = {
     key,
-    name: name ?? nameInKey(key),
+    name,
     owner: principal.id,
     isExpected: (head: ObjectHead) =>
       (etag === undefined || unquoted(etag) === unquoted(head.etag)) && isExpected(head),

@@ -1,5 +1,6 @@
 import type { KeySeed } from '../access/key-seed.ts'
 import type { Bucket, Credentials } from '../bucket/bucket.ts'
+import { requireFileName } from '../keys/file-name.ts'
 import { newObjectKey } from '../keys/new-key.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { resolveValidity } from '../signing/expiry.ts'
@@ -26,8 +27,8 @@ export interface NewFile {
 
 /**
  * Returns the key for `file`: the chosen one, or a new one under `prefix` (empty, or ending with
- * `/`). The upload may have at most `s3Max` bytes. Throws, in this order, `invalid_key`, `invalid_mimetype`,
- * `mimetype_not_allowed`, `type_mismatch`, `size_required` and `file_too_large`.
+ * `/`). The upload may have at most `s3Max` bytes. Throws, in this order, `invalid_name`, `invalid_key`,
+ * `invalid_mimetype`, `mimetype_not_allowed`, `type_mismatch`, `size_required` and `file_too_large`.
  */
 export function newUpload(
   bucket: Bucket,
@@ -36,6 +37,7 @@ export function newUpload(
   s3Max: number,
   now: Date,
 ): ObjectKey {
+  requireFileName(fileName)
   const key = chosen ?? newObjectKey({ fileName, prefix, directory, now, ...seed })
   requireContentType(mimetype, key, bucket)
   if (size === undefined) requireStatedSize(bucket)

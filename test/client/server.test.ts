@@ -44,6 +44,17 @@ describe('the server client in workerd', () => {
     expect(await client.upload(blob)).toMatchObject({ size: 2, mimetype: 'text/plain' })
   })
 
+  it('uploads to a key whose end is no file name', async () => {
+    const key = `names/${crypto.randomUUID()}/photo\u202egpj.exe`
+    const named = { key, name: 'photo_gpj.exe' }
+    expect(await client.upload(new Uint8Array(5), { key })).toMatchObject(named)
+    expect(
+      await client.upload(stream(6), { key, overwrite: true, partSize: 5 * MIB }),
+    ).toMatchObject(named)
+    const unnamed = client.upload(new Uint8Array(5), { fileName: ' ' })
+    await expect(unnamed).rejects.toMatchObject({ code: 'invalid_name', retryable: false })
+  })
+
   it('uploads a stream of unknown length in parts', async () => {
     const record = await client.upload(stream(10), { fileName: 'a.bin' })
     expect(record.size).toBe(10 * MIB)

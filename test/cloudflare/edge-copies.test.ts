@@ -97,6 +97,25 @@ it('reads no copy of an object under a chosen key that is older than a minute', 
   expect(await requestsFor(key)).toBe(2)
 })
 
+// @threat copy-outdated
+it('counts this minute from the request to the bucket, which may answer late', async () => {
+  const key = parseObjectKey(await putChosen('a.png', 'pixels'))
+  const { read } = configured({ images: counting() })
+  const real = globalThis.fetch
+  vi.spyOn(globalThis, 'fetch').mockImplementationOnce(async (...request) => {
+    const answer = await real(...request)
+    vi.setSystemTime(Date.now() + 6000)
+    return answer
+  })
+  await read(key)
+  vi.setSystemTime(Date.now() + 53_000)
+  await read(key)
+  expect(await requestsFor(key)).toBe(1)
+  vi.setSystemTime(Date.now() + 1000)
+  await read(key)
+  expect(await requestsFor(key)).toBe(2)
+})
+
 it('shares the copies of a bucket between its aliases, each with its own edgeTtl', async () => {
   const { buckets, read, purge } = configured({
     day: counting(),

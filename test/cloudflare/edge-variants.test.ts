@@ -19,7 +19,7 @@ import { deleteObject } from '../../src/storage/object.ts'
 import { Objects } from '../../src/worker.ts'
 import { FAKE_CLOCK, fakeSeconds } from '../support/fake-seconds.ts'
 import { twoColorPng } from '../support/images.ts'
-import { putObject, putUnder, requestsFor } from '../support/links.ts'
+import { putChosen, putObject, putUnder, requestsFor } from '../support/links.ts'
 
 afterEach(() => void vi.useRealTimers())
 
@@ -74,6 +74,13 @@ function objectsWith(resizer: ImageResizer, behindCache = false) {
   }
   return {
     purged,
+    lifetime: (key: string) =>
+      run(async (objects) => {
+        const asked = await objectRequest('GET', counted, parseObjectKey(key), null, VARIANT)
+        const answer = await objects.fetch(asked)
+        await answer.arrayBuffer()
+        return answer.headers.get('Cache-Control')
+      }),
     show: (key: string, variant = VARIANT) =>
       run(async (objects) => {
         const asked = await objectRequest('GET', counted, parseObjectKey(key), null, variant)
@@ -107,6 +114,29 @@ describe.each([
     open()
     expect(await before).toBe(64)
     expect(await show(key)).toBe(21)
+  })
+})
+
+describe.each([
+  ['with the Cache API', false],
+  ['behind Workers Caching', true],
+])('a copy of an image that takes six seconds to make, %s,', (_, behindCache) => {
+  // @threat image-outdated
+  it('ends with a copy of the original that was fetched for it', async () => {
+    const [chosen, generated] = [putChosen, putObject]
+    for (const [put, seconds] of [
+      [chosen, 60],
+      [generated, 86_400],
+    ] as const) {
+      const key = await put('a.png', await twoColorPng(300, 300))
+      vi.useFakeTimers({ toFake: ['Date'] })
+      const { resizer } = countingResizer(async () => {
+        vi.setSystemTime(Date.now() + 6000)
+      })
+      const lifetime = await objectsWith(resizer, behindCache).lifetime(key)
+      expect(lifetime).toBe(`public, max-age=${seconds - 6}, must-revalidate`)
+      vi.useRealTimers()
+    }
   })
 })
 

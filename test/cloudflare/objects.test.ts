@@ -112,7 +112,7 @@ describe('Objects behind Workers Caching', () => {
     expect(await textOf(answer)).toBe('pixels')
     expect(Object.fromEntries(answer.headers)).toEqual({
       'accept-ranges': 'bytes',
-      'cache-control': 'public, max-age=86400, must-revalidate',
+      'cache-control': expect.stringMatching(/^public, max-age=86[34]\d\d, must-revalidate$/),
       'cache-tag': await cacheTag(counted, parseObjectKey(key)),
       'content-length': '6',
       'content-type': 'image/png',
@@ -130,7 +130,7 @@ describe('Objects behind Workers Caching', () => {
     const answer = await objects.fetch(request)
     expect(Object.fromEntries(answer.headers)).toEqual({
       'accept-ranges': 'bytes',
-      'cache-control': expect.stringMatching(/^public, max-age=863\d\d, must-revalidate$/),
+      'cache-control': expect.stringMatching(/^public, max-age=86[34]\d\d, must-revalidate$/),
       'cache-tag': await cacheTag(counted, parseObjectKey(key)),
       'content-length': String((await answer.arrayBuffer()).byteLength),
       'content-type': 'image/webp',
@@ -178,7 +178,9 @@ describe('Objects behind Workers Caching', () => {
   it('lets a copy live a minute when the key is not a generated one', async () => {
     const { objects } = inProduction()
     const answer = await ask(objects, await putChosen('a.png', 'pixels'))
-    expect(answer.headers.get('Cache-Control')).toBe('public, max-age=60, must-revalidate')
+    expect(answer.headers.get('Cache-Control')).toMatch(
+      /^public, max-age=(60|5\d), must-revalidate$/,
+    )
     await textOf(answer)
   })
 

@@ -5,6 +5,10 @@ it.each(['bytes=0-0', 'bytes=0-', 'bytes=5-9', 'bytes=-1', 'bytes=-010'])('accep
   expect(singleRange(range)).toBe(range)
 })
 
+it('ignores the case of the unit', () => {
+  expect(['BYTES=0-1', 'Bytes=-3'].map(singleRange)).toEqual(['bytes=0-1', 'bytes=-3'])
+})
+
 it.each([
   null,
   '',

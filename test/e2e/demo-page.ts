@@ -20,6 +20,8 @@ export interface DemoPage extends AsyncDisposable {
   open(options?: BrowserContextOptions): Promise<DemoTab>
   /** Uploads and records a file without the page. Default: its name as text. Resolves with its key. */
   put(fileName: string, mimetype?: string, body?: string | Uint8Array<ArrayBuffer>): Promise<string>
+  /** Deletes files without the page. */
+  remove(keys: readonly string[]): Promise<void>
   /** Returns a token with these scopes. */
   token(...scopes: readonly string[]): Promise<string>
   /** The first page of the index. */
@@ -74,6 +76,9 @@ export async function startDemoPage(): Promise<DemoPage> {
     token: async (...scopes) => {
       const made = await post('/tokens', { scopes, expiresIn: 600 })
       return z.object({ token: z.string() }).parse(made).token
+    },
+    async remove(keys) {
+      await post('/files/delete', { keys })
     },
     async put(fileName, mimetype = 'text/plain', body = fileName) {
       const { uploadUrl, key } = uploadSchema.parse(

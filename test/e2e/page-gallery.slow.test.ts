@@ -26,6 +26,9 @@ const shownName = (page: Page): Promise<string | null> => page.locator('#viewer-
 /** Waits until the viewer has replaced the thumbnail. */
 const loaded = (page: Page) => page.locator('#viewer-media:not(.is-loading) > *').first().waitFor()
 
+const edgesSchema = z.object({ left: z.number(), right: z.number() })
+const boxesSchema = z.tuple([edgesSchema, edgesSchema])
+
 /** The bytes that the page has loaded, with its own files, and how far it has moved. */
 const transferred = async (page: Page) =>
   z.object({ all: z.number(), shift: z.number() }).parse(
@@ -360,6 +363,50 @@ describeWith([CHROMIUM], 'the gallery of the page in Chromium', () => {
     expect(await names(page)).toEqual(['clip.webm'])
     await page.getByRole('link', { name: 'clip.webm' }).click()
     expect(await page.getByRole('button', { name: 'Next file' }).isVisible()).toBe(false)
+    expect(tab.failures).toEqual([])
+  })
+
+  // @threat name-hidden
+  it('shows the beginning of names in every direction, and keeps the words around them', async () => {
+    const start = 'חשבונית'
+    const hebrew = `${start} ${'מספר ארוך מאוד '.repeat(12)}.pdf`
+    const latin = `Invoice ${'with a very long number '.repeat(12)}.pdf`
+    const keys = [
+      await demo.put(hebrew, 'application/pdf'),
+      await demo.put(latin, 'application/pdf'),
+    ]
+    await using tab = await demo.open()
+    const { page } = tab
+    /** Where the first characters of a name are, and the box that cuts them off. */
+    const startOf = async (selector: string, characters: number) =>
+      boxesSchema.parse(
+        await page.evaluate(`(() => {
+          const part = document.querySelector(${JSON.stringify(selector)})
+          const range = document.createRange()
+          range.setEnd(part.firstChild, ${characters})
+          range.setStart(part.firstChild, 0)
+          const edges = ({ left, right }) => ({ left, right })
+          return [edges(range.getBoundingClientRect()), edges(part.getBoundingClientRect())]
+        })()`),
+      )
+    for (const [name, characters] of [
+      [hebrew, start.length],
+      [latin, 'Invoice'.length],
+    ] as const) {
+      await tile(page, name).waitFor()
+      const selector = `[title="${name}"] > :first-child`
+      const [text, box] = await startOf(selector, characters)
+      expect(text.left).toBeGreaterThanOrEqual(box.left)
+      expect(text.right).toBeLessThanOrEqual(box.right + 1)
+      await tile(page, name)
+        .getByRole('button', { name: `Actions for ${name}` })
+        .click()
+      const [inMenu, menu] = await startOf('#file-menu-title', characters)
+      expect(inMenu.left).toBeGreaterThanOrEqual(menu.left)
+      expect(inMenu.right).toBeLessThanOrEqual(menu.right + 1)
+      await page.keyboard.press('Escape')
+    }
+    await demo.remove(keys)
     expect(tab.failures).toEqual([])
   })
 

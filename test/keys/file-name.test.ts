@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { utf8Length } from '../../src/keys/encodings.ts'
-import { cutToBytes, splitFileName } from '../../src/keys/file-name.ts'
+import { cutToBytes, requireFileName, splitFileName, toFileName } from '../../src/keys/file-name.ts'
 import { hostileText } from '../support/hostile.ts'
 
 describe('splitFileName', () => {
@@ -46,6 +46,84 @@ describe('cutToBytes', () => {
         expect(utf8Length(cut)).toBeLessThanOrEqual(maxBytes)
         const [next = ''] = text.slice(cut.length)
         if (next !== '') expect(utf8Length(cut + next)).toBeGreaterThan(maxBytes)
+      }),
+    )
+  })
+})
+
+describe('a file name', () => {
+  const isRefused = (name: string): boolean => {
+    try {
+      requireFileName(name)
+      return false
+    } catch (error) {
+      expect(error).toMatchObject({ code: 'invalid_name' })
+      return true
+    }
+  }
+
+  // @threat name-hidden
+  it.each([
+    ' ',
+    '\u00a0\u2003\u3000',
+    '\u200b',
+    '\u200e\u200f',
+    '\ufeff',
+    '\u00ad',
+    '\u3164',
+    '\u115f\uffa0',
+    '\u2800',
+    '\u{e0041}',
+    '\u0301',
+    `${' '.repeat(100)}a`,
+  ])('needs something that people see: not %j', (name) => {
+    expect(isRefused(name)).toBe(true)
+    expect(toFileName(name)).toBe('file')
+    expect(toFileName(name, 'a/')).toBe('a/')
+  })
+
+  it.each([
+    'a',
+    '.',
+    '?',
+    '€',
+    '😀',
+    '漢',
+    '\u05d0.pdf',
+    ' a ',
+    `${' '.repeat(99)}a`,
+    'e\u0301',
+    '\u0e01\u0e33',
+    'a\u200e(1)',
+    '👩\u200d🚀',
+    '\u0645\u06cc\u200c\u062e',
+  ])('may be %j', (name) => {
+    expect(isRefused(name)).toBe(false)
+    expect(toFileName(name)).toBe(name)
+  })
+
+  // @threat name-hidden
+  it('has no control, line break, or mark that overrides or isolates its direction', () => {
+    const ranges = [
+      [0, 0x1f],
+      [0x7f, 0x9f],
+      [0x2028, 0x202e],
+      [0x2066, 0x2069],
+    ] as const
+    for (let code = 0; code <= 0x10ffff; code++) {
+      if (code >= 0xd800 && code <= 0xdfff) continue
+      const name = `a${String.fromCodePoint(code)}b`
+      const isUnsafe = ranges.some(([first, last]) => code >= first && code <= last)
+      if (isRefused(name) !== isUnsafe) expect(`U+${code.toString(16)}`).toBe('another result')
+      if (toFileName(name) !== (isUnsafe ? 'a_b' : name))
+        expect(`U+${code.toString(16)}`).toBe('another name')
+    }
+  })
+
+  it('that is made from any text is one that is accepted', () => {
+    fc.assert(
+      fc.property(fc.array(hostileText, { maxLength: 3 }), (texts) => {
+        expect(isRefused(toFileName(...texts))).toBe(false)
       }),
     )
   })

@@ -161,6 +161,10 @@ describe('nameInKey', () => {
     ['a', 'a'],
     ['ybqr1sgp7a270ajfewde-a.jpg', 'ybqr1sgp7a270ajfewde-a.jpg'],
     ['photos/', 'photos/'],
+    ['photos/ ', 'photos/ '],
+    ['\u3000', 'file'],
+    ['photos/a\u202egpj.exe', 'a_gpj.exe'],
+    ['a/\u2028\u2066', '__'],
   ])('of another key is its last segment: %s', (key, name) => {
     expect(nameInKey(parseObjectKey(key))).toBe(name)
   })

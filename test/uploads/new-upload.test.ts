@@ -12,6 +12,7 @@ const ended = { ...EXAMPLE_CREDENTIALS, expiresAt: NOW.getTime() }
 
 /** The errors of an upload, in the order in which they are reported. */
 const SINGLE = [
+  ['invalid_name', { fileName: ' ' }, {}],
   ['invalid_key', { directory: 'a/..' }, {}],
   ['invalid_mimetype', { mimetype: 'nonsense' }, {}],
   ['size_required', {}, { maxBytes: 10 * GIB }],
@@ -21,6 +22,7 @@ const SINGLE = [
   ['invalid_request', { metadata: { a: 'x'.repeat(2048) } }, {}],
 ] as const satisfies Failure[]
 const MULTIPART = [
+  ['invalid_name', { fileName: 'a\u202eb' }, {}],
   ['invalid_key', { directory: 'a/..' }, {}],
   ['invalid_mimetype', { mimetype: 'nonsense' }, {}],
   ['file_too_large', { size: 5 * 1024 * GIB + 1 }, {}],

@@ -68,7 +68,8 @@ export async function upload(
     const { size, ...source } = withSize(opened, options.size)
     const { fileName, key, partSize, mimetype = source.mimetype, ...conditions } = options
     const { bucket } = context
-    const name = fileName ?? source.name ?? key?.split('/').at(-1) ?? 'file'
+    // The Worker makes a name from a chosen key.
+    const name = fileName ?? source.name ?? (key === undefined ? 'file' : undefined)
     const file = {
       ...conditions,
       ...(key === undefined ? { fileName: name } : { key }),
@@ -127,7 +128,7 @@ function withSize(source: Source, stated: number | undefined): Source {
 async function uploadSingle(
   { api, bucket }: UploadContext,
   body: { readonly size: number; readonly key?: string },
-  name: string,
+  name: string | undefined,
   piece: Piece,
   signal: AbortSignal | undefined,
 ): Promise<FileRecord> {
@@ -147,7 +148,7 @@ async function uploadSingle(
 async function uploadParts(
   { api, bucket }: UploadContext,
   body: { readonly size: number | undefined },
-  name: string,
+  name: string | undefined,
   next: Source['read'],
   signal: AbortSignal | undefined,
 ): Promise<FileRecord> {

@@ -45,6 +45,7 @@ export const fileOperations: Operations = {
     },
     answers: { 200: { description: 'Where to PUT the file, and how.', body: uploadUrl } },
     errors: [
+      'invalid_name',
       'invalid_mimetype',
       'mimetype_not_allowed',
       'type_mismatch',
@@ -96,7 +97,14 @@ export const fileOperations: Operations = {
       "Changes only the name in the record. The key and the object stay the same. Safe to repeat. Another owner's file also needs `files:delete`.",
     scopes: ['files:upload'],
     answers: { 200: { description: 'The record.', body: fileRecord } },
-    errors: ['object_not_found', 'file_replaced', 'invalid_key', 'index_unavailable', ...STORAGE],
+    errors: [
+      'object_not_found',
+      'file_replaced',
+      'invalid_name',
+      'invalid_key',
+      'index_unavailable',
+      ...STORAGE,
+    ],
   },
   'GET /files/:key/url': {
     id: 'getFileUrl',
@@ -158,6 +166,7 @@ export const fileOperations: Operations = {
       'file_replaced',
       'file_too_large',
       'mimetype_not_allowed',
+      'invalid_name',
       'invalid_key',
       'key_not_indexable',
       'index_unavailable',

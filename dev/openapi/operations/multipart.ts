@@ -50,6 +50,7 @@ export const multipartOperations: Operations = {
     },
     answers: { 200: { description: 'How to split the file.', body: startedUpload } },
     errors: [
+      'invalid_name',
       'invalid_mimetype',
       'mimetype_not_allowed',
       'type_mismatch',
@@ -121,6 +122,7 @@ export const multipartOperations: Operations = {
       'file_replaced',
       ...AT_BUCKET,
       'upload_not_found',
+      'invalid_name',
       'invalid_part',
       'size_mismatch',
       'file_too_large',

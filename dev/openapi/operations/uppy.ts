@@ -35,6 +35,7 @@ const batchQuery = z.object({
 
 /** For operations that start an upload. */
 const START: readonly ErrorCode[] = [
+  'invalid_name',
   'mimetype_not_allowed',
   'type_mismatch',
   'invalid_key',
@@ -255,6 +256,7 @@ export const uppyOperations: Operations = {
     answers: { 200: { description: 'The signed request.', body: signedRequest } },
     errors: [
       'object_exists',
+      'invalid_name',
       'invalid_mimetype',
       'mimetype_not_allowed',
       'type_mismatch',
