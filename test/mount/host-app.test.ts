@@ -217,6 +217,26 @@ describe('a host app', () => {
     expect(await textOf(responses[4] ?? new Response())).toBe('pixels')
   })
 
+  // @threat cors-other-origin
+  it('keeps no CORS headers for another page, so that cookies stay refused', async () => {
+    const own = 'https://own.example'
+    const friend = 'https://friend.example'
+    const cookies = 'https://cookies.example'
+    // Hono's own `cors` lets every origin send credentials, and names only those that may read.
+    const host = new Hono().use(cors({ origin: own, credentials: true, exposeHeaders: ['X-Own'] }))
+    const corsOrigins = [friend, 'https://*.app.pages.dev']
+    const app = mount({ host, settings: { corsOrigins, corsCookieOrigins: [cookies] } })
+    const answered = async (Origin: string) => {
+      const { headers } = await app.fetch('/media/files', { headers: { Origin, Cookie: 'a=1' } })
+      return ['Origin', 'Credentials'].map((name) => headers.get(`Access-Control-Allow-${name}`))
+    }
+    expect(await answered(friend)).toEqual([friend, null])
+    const preview = 'https://evil.app.pages.dev'
+    expect(await answered(preview)).toEqual([preview, null])
+    expect(await answered(cookies)).toEqual([cookies, 'true'])
+    expect(await answered(own)).toEqual([own, 'true'])
+  })
+
   it('has its own parameters in authenticate, but not those of the presigner', async () => {
     const seen: unknown[] = []
     const app = mount({
