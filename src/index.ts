@@ -145,7 +145,8 @@ const ALLOWED = 'Access-Control-Allow-Origin'
  * has read `c.res`, Hono would also replace the presigner's headers, so that response is removed.
  *
  * CORS headers that don't name the page that the presigner allows are left out: Hono's `cors()` lets
- * every page send credentials, and a page in `corsOrigins` could read with cookies.
+ * every page send credentials, and a page in `corsOrigins` could read with cookies. A 304 changes the
+ * headers of what the browser has, so a policy of the host would replace the sandbox of a file.
  */
 function withHeadersOf(c: Context, response: Response): Response {
   const { headers } = response
@@ -154,7 +155,11 @@ function withHeadersOf(c: Context, response: Response): Response {
   const page = headers.get(ALLOWED)
   const isForOthers = page !== null && page !== given.get(ALLOWED)
   for (const [name, value] of given)
-    if (!own.has(name) && !(isForOthers && name.startsWith('access-control-')))
+    if (
+      !own.has(name) &&
+      !(isForOthers && name.startsWith('access-control-')) &&
+      !(response.status === 304 && name.startsWith('content-'))
+    )
       headers.append(name, value)
   c.res = undefined
   c.res = response

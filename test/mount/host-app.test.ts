@@ -200,7 +200,7 @@ describe('a host app', () => {
       expect.soft(headers.getSetCookie(), `${status}`).toEqual(['a=1; Path=/', 'b=2, 3'])
       expect.soft(own, `${status}`).toMatchObject({
         'server-timing': 'login;dur=1, db;dur=2',
-        'x-after': own['content-type'],
+        'x-after': own['content-type'] ?? 'none',
       })
       expect.soft(own['cache-control'], `${status}`).not.toContain('public')
       expect.soft(own['x-request-id'], `${status}`).toMatch(/^[0-9a-f-]{36}$/)
@@ -215,6 +215,24 @@ describe('a host app', () => {
       ...Array(3).fill('image/png'),
     ])
     expect(await textOf(responses[4] ?? new Response())).toBe('pixels')
+  })
+
+  // @threat app-disturbed
+  it('has no part in what a browser has already, such as the sandbox of a file', async () => {
+    const host = new Hono().use(async (c, next) => {
+      c.header('Content-Security-Policy', "default-src 'self'")
+      c.header('Content-Type', 'text/html')
+      await next()
+    })
+    const app = mount({ host })
+    const key = await upload(app, '/media')
+    const link = await linkIn(app, '/media', key)
+    const headers = { 'If-None-Match': '*' }
+    const { status, headers: updates } = await app.fetch(link, { headers })
+    expect(status).toBe(304)
+    expect([...updates.keys()].filter((name) => name.startsWith('content-'))).toEqual([])
+    const shown = await app.fetch(link)
+    expect(shown.headers.get('Content-Security-Policy')).toBe("default-src 'self'")
   })
 
   // @threat cors-other-origin
