@@ -170,6 +170,7 @@ describe('a source of credentials', () => {
     expect(await again).toMatchObject({ accessKeyId: 'ASIA2' })
   })
 
+  // @threat credentials-crowd
   it('has only one that waits for a function that has just hung', async () => {
     const { calls, current } = heldSource()
     await fakeSeconds(Promise.allSettled([current(), current()]))
