@@ -137,15 +137,30 @@ function hostOf<E extends Env>(
   }
 }
 
+const ALLOWED = 'Access-Control-Allow-Origin'
+
 /**
  * Adds the headers and cookies that a middleware of the host has set, except those that the
  * presigner sets itself. Hono adds them only to responses of `c.json` and the like. If a middleware
  * has read `c.res`, Hono would also replace the presigner's headers, so that response is removed.
+ *
+ * CORS headers that don't name the page that the presigner allows are left out: Hono's `cors()` lets
+ * every page send credentials, and a page in `corsOrigins` could read with cookies. A 304 changes the
+ * headers of what the browser has, so a policy of the host would replace the sandbox of a file.
  */
 function withHeadersOf(c: Context, response: Response): Response {
   const { headers } = response
   const own = new Set(headers.keys())
-  for (const [name, value] of c.body(null).headers) if (!own.has(name)) headers.append(name, value)
+  const given = c.body(null).headers
+  const page = headers.get(ALLOWED)
+  const isForOthers = page !== null && page !== given.get(ALLOWED)
+  for (const [name, value] of given)
+    if (
+      !own.has(name) &&
+      !(isForOthers && name.startsWith('access-control-')) &&
+      !(response.status === 304 && name.startsWith('content-'))
+    )
+      headers.append(name, value)
   c.res = undefined
   c.res = response
   return response

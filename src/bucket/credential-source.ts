@@ -25,6 +25,8 @@ const TURN_MILLISECONDS = CALL_MILLISECONDS + 500
 const POLL_MILLISECONDS = 20
 /** After a failed call, and at least after each other one, how long there is no other call. */
 const PAUSE_SECONDS = 10
+/** For this long after a failed call, requests don't wait for the next one of another request. */
+const OUTAGE_SECONDS = 30
 /** The last call is at most this old. */
 const MAX_AGE_MILLISECONDS = 3_600_000
 /** How long before credentials expire the next call begins. It is at most half of their lifetime. */
@@ -35,24 +37,25 @@ const RENEW_MILLISECONDS = 15 * 60_000
  * expire. Only one request calls it at a time. Known credentials stay in use until they expire, so
  * that no request waits for a renewal. Requests without any wait for the one that calls: they poll,
  * since workerd ties a promise to the request that created it. If that request is canceled, one of
- * them takes over its turn.
+ * them takes over its turn. After a failure, only the one that calls waits, since a download
+ * also gets here for the credentials for uploads.
  */
 export function credentialSource(
   fetchCredentials: (signal: AbortSignal) => Promise<Credentials>,
 ): CredentialSource {
   let known: Credentials | undefined
   let renewAt = 0
-  let turn: { readonly endsAt: number } | undefined
+  let turn: { readonly startedAt: number } | undefined
   let failure: ApiError | undefined
-  let pauseEndsAt = 0
+  let failedAt = -Infinity
 
-  const isCalling = () => turn !== undefined && Date.now() < turn.endsAt
-  const isPaused = () => Date.now() < pauseEndsAt
+  const isCalling = () => turn !== undefined && isSince(turn.startedAt, TURN_MILLISECONDS)
+  const isPaused = (seconds = PAUSE_SECONDS) => isSince(failedAt, seconds * 1000)
   const knownAt = (time: number) => (known !== undefined && time < known.expiresAt ? known : null)
 
   const call = async (now: Date): Promise<void> => {
     const time = now.getTime()
-    const own = { endsAt: Date.now() + TURN_MILLISECONDS }
+    const own = { startedAt: Date.now() }
     turn = own
     const abort = new AbortController()
     try {
@@ -71,7 +74,7 @@ export function credentialSource(
         'The credentials of this bucket could not be fetched. Try again later.',
         { cause, retryAfterSeconds: PAUSE_SECONDS },
       )
-      pauseEndsAt = Date.now() + PAUSE_SECONDS * 1000
+      failedAt = Date.now()
       if (knownAt(time)) logWarning('credentials not renewed', { reason: describe(cause) })
     } finally {
       if (turn === own) turn = undefined
@@ -95,13 +98,19 @@ export function credentialSource(
         for (;;) {
           const fetched = knownAt(time)
           if (fetched !== null) return fetched
+          if (isPaused(isCalling() ? OUTAGE_SECONDS : PAUSE_SECONDS)) throw failure
           if (isCalling()) await poll()
-          else if (failure !== undefined && isPaused()) throw failure
           else await callOnce()
         }
       })
     },
   }
+}
+
+/** Tells whether `time` was in the last `milliseconds`. The clock may have been set back since. */
+function isSince(time: number, milliseconds: number): boolean {
+  const age = Date.now() - time
+  return age >= 0 && age < milliseconds
 }
 
 const poll = () => new Promise((resolve) => setTimeout(resolve, POLL_MILLISECONDS))

@@ -77,10 +77,10 @@ export function announcerTo({ onEvent, webhooks, later }: Listeners): Announcer 
  * for data that JSON can't express.
  */
 function dataIn(returned: unknown): Json | undefined {
-  if (typeof returned !== 'object' || returned === null || !('data' in returned)) return undefined
-  if (Object.keys(returned).length > 1) return undefined
+  const object = Object(returned)
+  if (Object.keys(object).join() !== 'data') return undefined
   try {
-    const text: string | undefined = JSON.stringify(returned.data)
+    const text: string | undefined = JSON.stringify(object.data)
     return text === undefined ? undefined : JSON.parse(text)
   } catch (cause) {
     throw new TypeError("onEvent returned data that JSON can't express.", { cause })

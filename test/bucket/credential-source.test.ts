@@ -170,6 +170,50 @@ describe('a source of credentials', () => {
     expect(await again).toMatchObject({ accessKeyId: 'ASIA2' })
   })
 
+  // @threat credentials-crowd
+  it('has only one that waits for a function that has just hung', async () => {
+    const { calls, current } = heldSource()
+    await fakeSeconds(Promise.allSettled([current(), current()]))
+    wait(10)
+    void current()
+    expect(calls).toHaveLength(2)
+    const [[other], seconds] = await fakeSeconds(Promise.allSettled([current()]))
+    expect(other).toMatchObject({ reason: { code: 'credentials_unavailable' } })
+    expect(seconds).toBe(0)
+    calls[1]?.resolve(pair(2))
+    await settle()
+    // A failure of long ago says nothing about the next call.
+    wait(HOUR)
+    const late = current()
+    const waiting = current()
+    calls[2]?.resolve(pair(3))
+    expect(await fakeSeconds(Promise.all([late, waiting]))).toMatchObject([
+      [{ accessKeyId: 'ASIA3' }, { accessKeyId: 'ASIA3' }],
+      expect.anything(),
+    ])
+  })
+
+  it.each(['a failure', 'a cancelled request'])(
+    'is called again at once if the clock goes back after %s',
+    async (what) => {
+      const { calls, current } = heldSource()
+      wait(24 * HOUR)
+      if (what === 'a failure') {
+        const first = current()
+        calls[0]?.reject(new Error('denied'))
+        await expect(first).rejects.toMatchObject({ code: 'credentials_unavailable' })
+      } else {
+        vi.spyOn(globalThis, 'setTimeout').mockReturnValueOnce(0 as never)
+        void current()
+      }
+      wait(-24 * HOUR)
+      const next = current()
+      expect(calls).toHaveLength(2)
+      calls[1]?.resolve(pair(2))
+      expect(await next).toMatchObject({ accessKeyId: 'ASIA2' })
+    },
+  )
+
   it('refuses credentials that have already expired', async () => {
     const { calls, current } = heldSource()
     const first = current()

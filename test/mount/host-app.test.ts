@@ -200,7 +200,7 @@ describe('a host app', () => {
       expect.soft(headers.getSetCookie(), `${status}`).toEqual(['a=1; Path=/', 'b=2, 3'])
       expect.soft(own, `${status}`).toMatchObject({
         'server-timing': 'login;dur=1, db;dur=2',
-        'x-after': own['content-type'],
+        'x-after': own['content-type'] ?? 'none',
       })
       expect.soft(own['cache-control'], `${status}`).not.toContain('public')
       expect.soft(own['x-request-id'], `${status}`).toMatch(/^[0-9a-f-]{36}$/)
@@ -215,6 +215,44 @@ describe('a host app', () => {
       ...Array(3).fill('image/png'),
     ])
     expect(await textOf(responses[4] ?? new Response())).toBe('pixels')
+  })
+
+  // @threat app-disturbed
+  it('has no part in what a browser has already, such as the sandbox of a file', async () => {
+    const host = new Hono().use(async (c, next) => {
+      c.header('Content-Security-Policy', "default-src 'self'")
+      c.header('Content-Type', 'text/html')
+      await next()
+    })
+    const app = mount({ host })
+    const key = await upload(app, '/media')
+    const link = await linkIn(app, '/media', key)
+    const headers = { 'If-None-Match': '*' }
+    const { status, headers: updates } = await app.fetch(link, { headers })
+    expect(status).toBe(304)
+    expect([...updates.keys()].filter((name) => name.startsWith('content-'))).toEqual([])
+    const shown = await app.fetch(link)
+    expect(shown.headers.get('Content-Security-Policy')).toBe("default-src 'self'")
+  })
+
+  // @threat cors-other-origin
+  it('keeps no CORS headers for another page, so that cookies stay refused', async () => {
+    const own = 'https://own.example'
+    const friend = 'https://friend.example'
+    const cookies = 'https://cookies.example'
+    // Hono's own `cors` lets every origin send credentials, and names only those that may read.
+    const host = new Hono().use(cors({ origin: own, credentials: true, exposeHeaders: ['X-Own'] }))
+    const corsOrigins = [friend, 'https://*.app.pages.dev']
+    const app = mount({ host, settings: { corsOrigins, corsCookieOrigins: [cookies] } })
+    const answered = async (Origin: string) => {
+      const { headers } = await app.fetch('/media/files', { headers: { Origin, Cookie: 'a=1' } })
+      return ['Origin', 'Credentials'].map((name) => headers.get(`Access-Control-Allow-${name}`))
+    }
+    expect(await answered(friend)).toEqual([friend, null])
+    const preview = 'https://evil.app.pages.dev'
+    expect(await answered(preview)).toEqual([preview, null])
+    expect(await answered(cookies)).toEqual([cookies, 'true'])
+    expect(await answered(own)).toEqual([own, 'true'])
   })
 
   it('has its own parameters in authenticate, but not those of the presigner', async () => {

@@ -517,6 +517,7 @@ describe('onEvent', () => {
     ['a row', { id: 7, passwordHash: 'canary' }],
     ['the result of a driver', { data: [{ passwordHash: 'canary' }], error: null, status: 201 }],
     ['a list', [{ data: 'canary' }]],
+    ['an object that inherits data', Object.create({ data: 'canary' })],
     ['a string', 'canary'],
     ['no data', { data: undefined }],
     ['a function as data', { data: () => 'canary' }],
