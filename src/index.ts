@@ -1,6 +1,6 @@
 import type { Context, Env, ExecutionContext } from 'hono'
 import { HonoBase } from 'hono/hono-base'
-import { LinearRouter } from 'hono/router/linear-router'
+import type { Router } from 'hono/router'
 import { principalOfApp } from './access/principal.ts'
 import { app as routes } from './app.ts'
 import { type QueueBatch, runJobs } from './cloudflare/job-queue.ts'
@@ -56,7 +56,7 @@ export function createPresigner<E extends Env = Env>(
   options: PresignerOptions<E> = {},
 ): Presigner<E> {
   const instanceFor = instancesOf(settings, options)
-  const app = new HonoBase<E>({ router: new LinearRouter() })
+  const app = new HonoBase<E>({ router: everyPath() })
   app.all('*', async (c) => {
     const instance = instanceFor(c.env)
     const env = { instance, host: hostOf(c, instance, options) }
@@ -92,6 +92,16 @@ export function createPresigner<E extends Env = Env>(
       else await runJobs(batch, instance.settings, objects)
       return true
     },
+  }
+}
+
+/** Returns the router of an app whose only route is `*`. */
+function everyPath<Handler>(): Router<Handler> {
+  const handlers: [Handler, Record<string, never>][] = []
+  return {
+    name: 'everyPath',
+    add: (_method, _path, handler) => void handlers.push([handler, {}]),
+    match: () => [handlers],
   }
 }
 

@@ -1,4 +1,4 @@
-import { hex, utf8 } from '../keys/encodings.ts'
+import { sha256 } from '../keys/encodings.ts'
 import { onlyBuckets } from './limits.ts'
 import type { ApiKey } from './settings.ts'
 import { refuse, type Verdict } from './verdict.ts'
@@ -13,7 +13,7 @@ export async function verifyApiKey(token: string, apiKeys: readonly ApiKey[]): P
   const id = API_KEY.exec(token)?.[1]
   if (id === undefined) return refuse('api key malformed')
   // Before it is clear whether there is such a key, so that the time doesn't tell.
-  const digest = hex(await crypto.subtle.digest('SHA-256', utf8(token)))
+  const digest = await sha256(token)
   const apiKey = apiKeys.find((candidate) => candidate.id === id)
   if (apiKey === undefined) return refuse('api key unknown', id)
   const matches = [apiKey.sha256].flat().filter((known) => areEqual(digest, known))

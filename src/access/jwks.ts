@@ -1,4 +1,5 @@
-import { type CryptoKey, createLocalJWKSet, errors, type JWK, type JWTHeaderParameters } from 'jose'
+import { type CryptoKey, createLocalJWKSet, type JWK, type JWTHeaderParameters } from 'jose'
+import * as errors from 'jose/errors'
 import * as z from 'zod/mini'
 import type { Warning } from '../errors/warnings.ts'
 import { importPublicKey } from './public-key.ts'

@@ -1,4 +1,5 @@
-import { decodeProtectedHeader, errors, type JWTPayload, jwtVerify } from 'jose'
+import { decodeProtectedHeader, type JWTPayload, jwtVerify } from 'jose'
+import * as errors from 'jose/errors'
 import { ApiError } from '../errors/api-error.ts'
 import { keyPrefixError } from '../keys/object-key.ts'
 import { JwksUnavailableError, type KeySource, type KeySourceHooks, remoteJwks } from './jwks.ts'

@@ -1,4 +1,4 @@
-import { hex, utf8 } from '../keys/encodings.ts'
+import { sha256 } from '../keys/encodings.ts'
 import { areEqual } from './api-key.ts'
 import type { Refusal } from './verdict.ts'
 
@@ -14,8 +14,8 @@ export async function refuseSender(
   if (authorization === undefined) return 'no credentials'
   const [, scheme = '', value = ''] = /^(Bearer|Basic) +(\S+)$/i.exec(authorization) ?? []
   const given = scheme.toLowerCase() === 'basic' ? passwordIn(value) : value
-  const digest = await digestOf(given)
-  const known = await Promise.all(secrets.map(digestOf))
+  const digest = await sha256(given)
+  const known = await Promise.all(secrets.map(sha256))
   const matches = known.filter((secret) => areEqual(digest, secret))
   return matches.length === 0 ? 'notification secret wrong' : null
 }
@@ -28,6 +28,3 @@ function passwordIn(credentials: string): string {
     return ''
   }
 }
-
-const digestOf = async (text: string): Promise<string> =>
-  hex(await crypto.subtle.digest('SHA-256', utf8(text)))

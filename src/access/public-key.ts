@@ -1,4 +1,4 @@
-import { type CryptoKey, importJWK, type JWK } from 'jose'
+import { type CryptoKey, createLocalJWKSet, type JWK } from 'jose'
 import { fitsAlgorithm } from './jwk-algorithm.ts'
 
 const MIN_RSA_BITS = 2048
@@ -15,11 +15,20 @@ export async function importPublicKey(jwk: JWK, algorithm: string): Promise<Cryp
   const keys = imported.get(jwk) ?? new Map<string, CryptoKey>()
   const known = keys.get(algorithm)
   if (known !== undefined) return known
-  // WebCrypto and jose report an unusable key as DOMException, TypeError or JOSEError.
-  const key = await importJWK(jwk, algorithm).catch(() => null)
-  if (key === null || key instanceof Uint8Array || key.type !== 'public') return null
+  const key = await importKey(jwk, algorithm)
+  if (key === null) return null
   const bits: unknown = Reflect.get(key.algorithm, 'modulusLength')
   if (typeof bits === 'number' && bits < MIN_RSA_BITS) return null
   imported.set(jwk, keys.set(algorithm, key))
   return key
+}
+
+async function importKey({ alg: _alg, use: _use, ...jwk }: JWK, alg: string) {
+  try {
+    // Without `alg` and `use`, since the settings decide what a key is for.
+    return await createLocalJWKSet({ keys: [jwk] })({ alg })
+  } catch {
+    // WebCrypto and jose report an unusable key as DOMException, TypeError or JOSEError.
+    return null
+  }
 }

@@ -1,4 +1,5 @@
-import { errors, type JWTPayload, jwtVerify } from 'jose'
+import { type JWTPayload, jwtVerify } from 'jose'
+import * as errors from 'jose/errors'
 import type * as z from 'zod/mini'
 import { ApiError } from '../errors/api-error.ts'
 import { base64url, utf8 } from '../keys/encodings.ts'

@@ -1,6 +1,6 @@
 import { describe } from '../errors/describe.ts'
 import { logWarning, type Warning } from '../errors/warnings.ts'
-import { hex, utf8 } from '../keys/encodings.ts'
+import { sha256 } from '../keys/encodings.ts'
 import type { EventType } from './file-event.ts'
 import { secondsAsked } from './retry-delay.ts'
 import { signatureHeaders } from './standard-webhooks.ts'
@@ -18,7 +18,7 @@ export interface Webhook {
  * secret and another order. It is a digest, since a URL may contain a secret.
  */
 export async function endpointId(url: string): Promise<string> {
-  return hex(await crypto.subtle.digest('SHA-256', utf8(url))).slice(0, 32)
+  return (await sha256(url)).slice(0, 32)
 }
 
 /** What became of one attempt. */

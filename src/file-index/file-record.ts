@@ -13,7 +13,8 @@ const metadataSchema = z.object({
   mimetype: z.string(),
   etag: z.string(),
   owner: z.nullable(z.string()),
-  createdAt: z.iso.datetime(),
+  // In the only spelling that the Worker writes: that of `toISOString`.
+  createdAt: z.string().check(z.refine((text) => new Date(text).toJSON() === text)),
 })
 
 type Metadata = z.infer<typeof metadataSchema>

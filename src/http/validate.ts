@@ -112,7 +112,7 @@ export function validateFiles<
 }
 
 /** What identifies a file for its client, as far as it is valid. */
-const named = z.partial(z.object({ fileName: z.string(), key: z.string() }))
+const named = z.object({ fileName: z.optional(z.string()), key: z.optional(z.string()) })
 
 /**
  * Returns the result of `act` for each file that is an `item`, in the same order, for six at once.

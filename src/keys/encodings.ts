@@ -42,6 +42,10 @@ export function hex(digest: ArrayBuffer): string {
   return String.fromCharCode(...codes)
 }
 
+/** Returns the SHA-256 of `text` in UTF-8, in hexadecimal. */
+export const sha256 = async (text: string): Promise<string> =>
+  hex(await crypto.subtle.digest('SHA-256', utf8(text)))
+
 /** Writes `bytes` in hexadecimal, as ASCII, into `target` from `at` on. */
 export function writeHex(bytes: Uint8Array, target: number[] | Uint8Array, at: number): void {
   let end = at

@@ -1,5 +1,5 @@
 import type { Bucket, Credentials } from '../bucket/bucket.ts'
-import { hex, utf8 } from '../keys/encodings.ts'
+import { sha256 } from '../keys/encodings.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { assertNamesObject, objectUrl } from './object-url.ts'
 import { awsSigner, spaced } from './signature.ts'
@@ -45,6 +45,3 @@ export async function authorize({
   const signed = await signer.sign()
   return { url: spaced(signed.url.href), headers: signed.headers }
 }
-
-const sha256 = async (text: string): Promise<string> =>
-  hex(await crypto.subtle.digest('SHA-256', utf8(text)))
