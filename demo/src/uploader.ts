@@ -130,8 +130,12 @@ export function createUploader(options: UploaderOptions): Uploader {
     if (failed.length > 0 || successful.length === 0) return
     onDone(successful.length)
     setTimeout(() => {
-      const files = uppy.getFiles()
-      if (files.every(({ progress }) => progress.uploadComplete)) uppy.clear()
+      // A file that could not be recorded, or is about to be, counts as uploaded too.
+      if (Object.keys(uppy.getState().currentUploads).length > 0) return
+      const isDone = uppy
+        .getFiles()
+        .every(({ error, progress }) => progress.uploadComplete && !error)
+      if (isDone) uppy.clear()
     }, DONE_MILLISECONDS)
   })
   const dashboard = uppy.getPlugin('Dashboard')
