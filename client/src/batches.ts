@@ -51,8 +51,12 @@ function waitingOf({ api }: Job): Waiting {
   return waiting
 }
 
-/** Announces a file, so that it can be signed together with others until its job is over. */
+/**
+ * Announces a file, so that it can be signed together with others until its job is over. Throws the
+ * reason of a job that is.
+ */
 export function announceFile(file: Unsigned): void {
+  file.job.signal.throwIfAborted()
   const { unsigned } = waitingOf(file.job)
   // For a chosen key, the Worker asks the bucket, which it may do only a few times in a request.
   if (file.body.key === undefined) unsigned.add(file)
@@ -115,6 +119,7 @@ const withoutBuckets = (files: readonly { readonly body: object }[]): object[] =
 
 /** Records a file. While such a request is on its way, collects files for the next one. */
 export async function record(job: Job, body: RecordRequest): Promise<FileRecord> {
+  job.signal.throwIfAborted()
   const waiting = waitingOf(job)
   const file: Unrecorded = { job, body, stall: job.watch() }
   waiting.unrecorded.add(file)
@@ -153,14 +158,17 @@ async function recordNext({ unrecorded }: Waiting): Promise<void> {
   const stallAll: Stall = (error) => {
     for (const { stall } of files) stall(error)
   }
-  // None of the files cancels this.
-  const answer = withRetries(
-    new AbortController().signal,
-    (stall) =>
-      api(isBatch, 'POST', '/files/batch', { body, stall }).catch(unlessInternal({ files: [] })),
-    stallAll,
-    lineOf(api),
-  )
+  const canceled = new AbortController()
+  const { signal } = canceled
+  for (const { job } of files)
+    job.signal.addEventListener('abort', () => {
+      if (files.every((file) => file.job.signal.aborted)) canceled.abort()
+    })
+  const act = (stall: Stall) =>
+    api(isBatch, 'POST', '/files/batch', { body, signal, stall }).catch(
+      unlessInternal({ files: [] }),
+    )
+  const answer = withRetries(signal, act, stallAll, lineOf(api))
   for (const [index, file] of files.entries())
     file.record = answer.then((recorded) => {
       const one = recorded.files[index]

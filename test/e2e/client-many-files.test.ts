@@ -97,9 +97,14 @@ afterEach(() => {
 
 /** Uploads files all at once, and returns the names of those that are recorded. */
 function uploadAll(count: number): { names: string[]; errors: unknown[] } {
+  return uploadWith(client(), filesOf(count))
+}
+function uploadWith(
+  uploads: ReturnType<typeof client>,
+  files: File[],
+): { names: string[]; errors: unknown[] } {
   const outcome: { names: string[]; errors: unknown[] } = { names: [], errors: [] }
-  const uploads = client()
-  for (const file of filesOf(count))
+  for (const file of files)
     uploads.upload(file).then(
       ({ name }) => outcome.names.push(name),
       (error: unknown) => outcome.errors.push(error),
@@ -268,29 +273,40 @@ describe('one upload', () => {
     },
   )
 
-  it('that is canceled while it waits for its record is not recorded', async () => {
-    const bodies: string[] = []
-    answerApi = (path, _files, body) => {
-      if (!/^\/files(\/batch)?$/.test(path)) return undefined
-      bodies.push(body)
-      return bodies.length === 1
-        ? new Promise((resolve) =>
-            setTimeout(() => resolve(Response.json(recordOf(JSON.parse(body)))), 3000),
-          )
-        : undefined
-    }
-    const uploads = client()
-    const stop = new AbortController()
-    const results = filesOf(4).map((file) =>
-      uploads.upload(file, file.name === '3.txt' ? { signal: stop.signal } : {}).catch(() => 'no'),
-    )
-    await vi.advanceTimersByTimeAsync(1000)
-    stop.abort()
-    await vi.advanceTimersByTimeAsync(10_000)
-    expect(await Promise.all(results)).toMatchObject([{}, {}, {}, 'no'])
-    expect(bodies.join()).toContain('2.txt')
-    expect(bodies.join()).not.toContain('3.txt')
-  })
+  it.each(['while it waits for its record', 'as soon as it is sent'])(
+    'that is canceled %s is not recorded',
+    async (when) => {
+      const bodies: string[] = []
+      answerApi = (path, _files, body) => {
+        if (!/^\/files(\/batch)?$/.test(path)) return undefined
+        bodies.push(body)
+        return bodies.length === 1
+          ? new Promise((resolve) =>
+              setTimeout(() => resolve(Response.json(recordOf(JSON.parse(body)))), 3000),
+            )
+          : undefined
+      }
+      const uploads = client()
+      const stop = new AbortController()
+      let answered = 0
+      const results = filesOf(4).map((file) =>
+        uploads
+          .upload(file, file.name === '3.txt' ? { signal: stop.signal } : {})
+          .catch(() => 'no'),
+      )
+      if (when === 'as soon as it is sent')
+        answerPut = () => {
+          if (++answered === 4) queueMicrotask(() => stop.abort())
+          return 200
+        }
+      await vi.advanceTimersByTimeAsync(1000)
+      stop.abort()
+      await vi.advanceTimersByTimeAsync(10_000)
+      expect(await Promise.all(results)).toMatchObject([{}, {}, {}, 'no'])
+      expect(bodies.join()).toContain('2.txt')
+      expect(bodies.join()).not.toContain('3.txt')
+    },
+  )
 
   it('that is canceled in an outage leaves none for the next upload', async () => {
     const uploads = client()
@@ -316,5 +332,51 @@ describe('one upload', () => {
     await vi.advanceTimersByTimeAsync(2000)
     expect((await next).name).toBe('0.txt')
     expect(tries).toBe(4)
+  })
+
+  it('that is canceled while its SHA-256 is computed is not signed with others', async () => {
+    const uploads = client()
+    const stop = new AbortController()
+    const [file = new File([], '')] = filesOf(1)
+    const canceled = uploads.upload(file, { signal: stop.signal, sha256: true })
+    const failed = expect(canceled).rejects.toThrow(/abort/)
+    stop.abort()
+    await failed
+    await file.arrayBuffer()
+    for (let i = 0; i < 3; i++) await crypto.subtle.digest('SHA-256', new Uint8Array(1))
+    const { names } = uploadWith(uploads, filesOf(2))
+    await vi.advanceTimersByTimeAsync(2000)
+    expect(names).toHaveLength(2)
+    expect(sent[0]).toEqual({ request: 'POST /files/upload-urls', files: 2 })
+  })
+
+  it('that is canceled like all others of its request ends that request, in an outage too', async () => {
+    const uploads = client()
+    let begun = 0
+    answerApi = (path, _files, body) => {
+      if (path === '/files/batch') throw new TypeError('fetch failed')
+      return path === '/files' && begun++ === 0
+        ? new Promise((resolve) =>
+            setTimeout(() => resolve(Response.json(recordOf(JSON.parse(body)))), 3000),
+          )
+        : undefined
+    }
+    const stop = new AbortController()
+    const results = Promise.allSettled(
+      filesOf(4).map((file) =>
+        uploads.upload(file, file.name === '0.txt' ? {} : { signal: stop.signal }),
+      ),
+    )
+    await vi.advanceTimersByTimeAsync(5000)
+    expect(count(/batch/)).toBeGreaterThan(1)
+    const before = sent.length
+    stop.abort()
+    await vi.advanceTimersByTimeAsync(100_000)
+    expect(sent).toHaveLength(before)
+    expect((await results).map(({ status }) => status)).toEqual([
+      'fulfilled',
+      ...Array(3).fill('rejected'),
+    ])
+    expect(vi.getTimerCount()).toBe(0)
   })
 })
