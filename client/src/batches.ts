@@ -151,7 +151,7 @@ async function recordNext({ unrecorded }: Waiting): Promise<void> {
         first.stall(error)
         resolve()
       })
-      first.record.then(ignore, ignore).then(resolve)
+      first.record.catch(ignore).then(() => resolve())
     })
   const { api, request } = first.job
   const body = { files: withoutBuckets(files), bucket: request.bucket }
@@ -160,10 +160,9 @@ async function recordNext({ unrecorded }: Waiting): Promise<void> {
   }
   const canceled = new AbortController()
   const { signal } = canceled
+  let left = files.length
   for (const { job } of files)
-    job.signal.addEventListener('abort', () => {
-      if (files.every((file) => file.job.signal.aborted)) canceled.abort()
-    })
+    job.signal.addEventListener('abort', () => --left || canceled.abort())
   const act = (stall: Stall) =>
     api(isBatch, 'POST', '/files/batch', { body, signal, stall }).catch(
       unlessInternal({ files: [] }),

@@ -106,14 +106,13 @@ export async function withRetries<T>(
       }
       const isOutage = error.retryable && OUTAGES.includes(error.status)
       if (error.status && !isOutage) responds()
-      if (!error.retryable) giveUp(error)
       if (isOutage && isNew()) {
         if (!line.failures) line.begun = triedAt
         Object.assign(line, { error, failedAt: Date.now() })
         line.pause = pauseAfter(error, line.failures++, line)
       }
       const most = retriesAfter(error, Date.now() - line.begun)
-      if (retry >= most || (isOutage && line.failures > most)) giveUp(error)
+      if (!error.retryable || retry >= most || (isOutage && line.failures > most)) giveUp(error)
       stall?.(error)
       if (!isOutage || retry >= line.failures) own = pauseAfter(error, retry, line)
     } finally {
