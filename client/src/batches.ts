@@ -1,5 +1,6 @@
 import type { Api } from './api.ts'
-import { call, callForAll, type Job } from './job.ts'
+import { call, type Job, lineOf } from './job.ts'
+import { PresignerError } from './presigner-error.ts'
 import type { Stall } from './progress.ts'
 import type { RecordRequest, UploadUrlRequest } from './requests.ts'
 import {
@@ -10,6 +11,7 @@ import {
   isUploadUrls,
   type UploadUrl,
 } from './responses.ts'
+import { withRetries } from './retry.ts'
 import { isFresh, type SignedPut } from './signed-put.ts'
 
 /** How many files are signed in one request. */
@@ -49,8 +51,12 @@ function waitingOf({ api }: Job): Waiting {
   return waiting
 }
 
-/** Announces a file, so that it can be signed together with others until its job is over. */
+/**
+ * Announces a file, so that it can be signed together with others until its job is over. Throws the
+ * reason of a job that is.
+ */
 export function announceFile(file: Unsigned): void {
+  file.job.signal.throwIfAborted()
   const { unsigned } = waitingOf(file.job)
   // For a chosen key, the Worker asks the bucket, which it may do only a few times in a request.
   if (file.body.key === undefined) unsigned.add(file)
@@ -72,7 +78,8 @@ export async function sign(file: Unsigned, stall: Stall): Promise<SignedFile> {
   for (const one of files) unsigned.delete(one)
   if (files.length > 1) {
     const together = { files: withoutBuckets(files), bucket: request.bucket }
-    const answer = api(isUploadUrls, 'POST', '/files/upload-urls', { body: together, stall })
+    const asked = api(isUploadUrls, 'POST', '/files/upload-urls', { body: together, stall })
+    const answer = asked.catch(unlessInternal({ uploads: [] }))
     for (const [index, one] of files.entries()) {
       one.signing = answer.then(({ uploads }) => {
         const upload = uploads[index]
@@ -96,14 +103,27 @@ const signedNow = (answer: UploadUrl): SignedFile => ({
   signedAt: Date.now(),
 })
 
+/**
+ * Returns `none` for an `internal` error, which one of the files may cause, for example in a function
+ * of the app. Then each asks alone.
+ */
+const unlessInternal =
+  <T>(none: T) =>
+  (error: unknown): T => {
+    if (error instanceof PresignerError && error.code === 'internal') return none
+    throw error
+  }
+
 const withoutBuckets = (files: readonly { readonly body: object }[]): object[] =>
   files.map(({ body }) => ({ ...body, bucket: undefined }))
 
 /** Records a file. While such a request is on its way, collects files for the next one. */
 export async function record(job: Job, body: RecordRequest): Promise<FileRecord> {
+  job.signal.throwIfAborted()
   const waiting = waitingOf(job)
   const file: Unrecorded = { job, body, stall: job.watch() }
   waiting.unrecorded.add(file)
+  job.signal.addEventListener('abort', () => waiting.unrecorded.delete(file))
   while (waiting.unrecorded.has(file)) {
     waiting.recording ??= recordNext(waiting).finally(() => {
       waiting.recording = undefined
@@ -113,24 +133,41 @@ export async function record(job: Job, body: RecordRequest): Promise<FileRecord>
   return file.record ?? recordAlone(file)
 }
 
-const recordAlone = ({ job, body }: Unrecorded): Promise<FileRecord> =>
-  call(job, isFileRecord, 'POST', '/files', { body })
+const recordAlone = ({ job, body }: Unrecorded, stall?: Stall): Promise<FileRecord> =>
+  call(job, isFileRecord, 'POST', '/files', { body }, stall)
 
-/** Starts to record what waits, and resolves when that has ended. */
+/**
+ * Starts to record what waits, and resolves when that has ended. A single file that has to wait
+ * doesn't delay the others.
+ */
 async function recordNext({ unrecorded }: Waiting): Promise<void> {
   const files = [...unrecorded].slice(0, RECORDED_TOGETHER)
   for (const file of files) unrecorded.delete(file)
   const [first] = files
   if (!first) return
-  if (files.length === 1) {
-    first.record = recordAlone(first)
-    return first.record.then(ignore, ignore)
-  }
+  if (files.length === 1)
+    return new Promise((resolve) => {
+      first.record = recordAlone(first, (error) => {
+        first.stall(error)
+        resolve()
+      })
+      first.record.catch(ignore).then(() => resolve())
+    })
   const { api, request } = first.job
   const body = { files: withoutBuckets(files), bucket: request.bucket }
-  const answer = callForAll(api, isBatch, '/files/batch', body, (error) => {
+  const stallAll: Stall = (error) => {
     for (const { stall } of files) stall(error)
-  })
+  }
+  const canceled = new AbortController()
+  const { signal } = canceled
+  let left = files.length
+  for (const { job } of files)
+    job.signal.addEventListener('abort', () => --left || canceled.abort())
+  const act = (stall: Stall) =>
+    api(isBatch, 'POST', '/files/batch', { body, signal, stall }).catch(
+      unlessInternal({ files: [] }),
+    )
+  const answer = withRetries(signal, act, stallAll, lineOf(api))
   for (const [index, file] of files.entries())
     file.record = answer.then((recorded) => {
       const one = recorded.files[index]

@@ -1,8 +1,8 @@
 import type { Api, ApiRequest } from './api.ts'
 import type { Check } from './check.ts'
-import type { Stall, Tracker } from './progress.ts'
+import type { Tracker } from './progress.ts'
 import type { StartRequest } from './requests.ts'
-import { createLine, withRetries } from './retry.ts'
+import { createLine, type Line, withRetries } from './retry.ts'
 
 /** What the functions of one upload share. */
 export interface Job extends Tracker {
@@ -16,8 +16,17 @@ export interface Job extends Tracker {
   readonly signal: AbortSignal
 }
 
-/** All requests of the page's uploads: each upload needs both the Worker and the bucket. */
-export const line = createLine()
+const lines = new WeakMap<Api, Line>()
+
+/**
+ * Returns the line of a client's uploads: each upload needs both its Worker and its bucket. Another
+ * client may have others, or another token.
+ */
+export function lineOf(api: Api): Line {
+  const line = lines.get(api) ?? createLine()
+  lines.set(api, line)
+  return line
+}
 
 /** Sends a request of this upload to the Worker, with retries. */
 export function call<T>(
@@ -26,26 +35,12 @@ export function call<T>(
   method: 'GET' | 'POST',
   path: string,
   request: ApiRequest,
+  stall = watch(),
 ): Promise<T> {
   return withRetries(
     signal,
     (stall) => api(check, method, path, { signal, stall, ...request }),
-    watch(),
-    line,
+    stall,
+    lineOf(api),
   )
 }
-
-/** Sends a request for several uploads to the Worker, with retries that none of them cancels. */
-export const callForAll = <T>(
-  api: Api,
-  check: Check<T>,
-  path: string,
-  body: object,
-  stall: Stall,
-): Promise<T> =>
-  withRetries(
-    new AbortController().signal,
-    (stall) => api(check, 'POST', path, { body, stall }),
-    stall,
-    line,
-  )

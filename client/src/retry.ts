@@ -63,14 +63,24 @@ export async function withRetries<T>(
     let leave: (() => void) | undefined
     const watch: Stall = (error) => {
       stall?.(error)
-      if (!error) responds()
+      if (!error) proceeds()
     }
     // A try that was already on its way says nothing new.
     const isNew = () => !line.error || triedAt > line.failedAt
-    const responds = () => {
+    // Bytes on their way are no response, so the outage may go on.
+    const proceeds = () => {
       if (isNew()) line.error = undefined
       leave?.()
     }
+    const responds = () => {
+      if (isNew()) line.failures = 0
+      proceeds()
+    }
+    const giveUp = (error: unknown): never => {
+      if (!line.waiting) end(line)
+      throw error
+    }
+    let leads = false
     let own: Promise<void> | undefined
     let triedAt = 0
     try {
@@ -82,29 +92,27 @@ export async function withRetries<T>(
       if (restarts !== line.restarts) retry = 0
       restarts = line.restarts
       triedAt = Date.now()
-      const value = await act(watch, line.error !== undefined)
-      watch()
+      leads = line.error !== undefined
+      const value = await act(watch, leads)
+      stall?.()
+      responds()
       return value
     } catch (error) {
-      signal.throwIfAborted()
-      if (!(error instanceof PresignerError) || !triedAt) throw error
-      if (error === line.error) {
+      if (signal.aborted) giveUp(signal.reason)
+      if (!(error instanceof PresignerError) || !triedAt) return giveUp(error)
+      if (error === line.error && !leads) {
         retry--
         continue
       }
       const isOutage = error.retryable && OUTAGES.includes(error.status)
       if (error.status && !isOutage) responds()
-      if (!error.retryable) throw error
       if (isOutage && isNew()) {
-        if (!line.error) Object.assign(line, { failures: 0, begun: triedAt })
+        if (!line.failures) line.begun = triedAt
         Object.assign(line, { error, failedAt: Date.now() })
         line.pause = pauseAfter(error, line.failures++, line)
       }
       const most = retriesAfter(error, Date.now() - line.begun)
-      if (retry >= most || (isOutage && line.failures > most)) {
-        if (!line.waiting) line.error = undefined
-        throw error
-      }
+      if (!error.retryable || retry >= most || (isOutage && line.failures > most)) giveUp(error)
       stall?.(error)
       if (!isOutage || retry >= line.failures) own = pauseAfter(error, retry, line)
     } finally {
@@ -113,6 +121,9 @@ export async function withRetries<T>(
     await unlessAborted(own, signal)
   }
 }
+
+/** Ends an outage that nobody waits for, so that the next request tries at once. */
+const end = (line: Line): void => void Object.assign(line, { error: undefined, failures: 0 })
 
 /**
  * Resolves when all before have tried, and the pause after that is over. Returns a function that
@@ -135,7 +146,7 @@ async function takeTurn(line: Line, signal: AbortSignal): Promise<() => void> {
     return leave
   } catch (error) {
     leave()
-    if (line.waiting === 1) line.error = undefined
+    if (line.waiting === 1) end(line)
     throw error
   } finally {
     line.waiting--

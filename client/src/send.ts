@@ -1,5 +1,5 @@
 import { bytesOf } from './file-bytes.ts'
-import { type Job, line } from './job.ts'
+import { type Job, lineOf } from './job.ts'
 import type { Stall } from './progress.ts'
 import { inTurn, put } from './put.ts'
 import { withRetries } from './retry.ts'
@@ -18,11 +18,12 @@ export interface Targets {
  * has expired, tries once more with a new one in each attempt.
  */
 export function send(
-  { report, signal, watch }: Job,
+  { api, report, signal, watch }: Job,
   body: Blob,
   part: number,
   targets: Targets,
 ): Promise<string> {
+  const line = lineOf(api)
   const attempt = async (stall: Stall) =>
     put(await targets.get(stall), body, (sentBytes) => report(part, sentBytes), signal, stall)
   const act = async (stall: Stall) => {

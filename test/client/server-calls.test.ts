@@ -162,6 +162,20 @@ describe('a call that fails for a moment', () => {
   })
 })
 
+it('an upload ends with the reason of its signal, even if its stream never confirms that it is canceled', async () => {
+  const cancel = vi.fn(() => new Promise<void>(() => undefined))
+  const controller = new AbortController()
+  const upload = clientOf(lost).upload(new ReadableStream({ cancel }), {
+    signal: controller.signal,
+  })
+  const failed = expect(Promise.race([upload, vi.advanceTimersByTimeAsync(LONG)])).rejects.toThrow(
+    'enough',
+  )
+  controller.abort(new Error('enough'))
+  await failed
+  expect(cancel).toHaveBeenCalledOnce()
+})
+
 describe('a PUT to the bucket', () => {
   const signed = {
     ...{ uploadUrl: 'https://bucket.example.com/a', key: 'a', bucket: 'files', method: 'PUT' },

@@ -3,16 +3,22 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 
 // Imported without types, because their types exclude Node.
 const CLIENT = join(import.meta.dirname, '../../client/src')
-let createClient: (options: object) => { upload(file: File): Promise<{ name: string }> }
+let createClient: (options: object) => {
+  upload(file: File, options?: object): Promise<{ name: string }>
+}
 let createUploadQueue: (
   client: object,
   options: object,
 ) => { add(files: File[]): unknown; getSnapshot(): { status: string } }
 
-/** Answers one PUT to the bucket. */
+/** Answers one PUT to the bucket, which has its bytes before. */
 let answerPut: () => number
 /** Answers the API, or undefined for the usual answer. */
-let answerApi: (path: string, files: number) => Response | undefined
+let answerApi: (
+  path: string,
+  files: number,
+  body: string,
+) => Response | Promise<Response> | undefined
 /** The requests so far, as `POST /files`, and how many files each has. */
 let sent: { readonly request: string; readonly files: number }[]
 
@@ -51,7 +57,7 @@ async function api(url: string, { body }: RequestInit): Promise<Response> {
   const { files = [0], ...asked } = JSON.parse(String(body))
   sent.push({ request: `POST ${path}`, files: files.length })
   await new Promise((resolve) => setTimeout(resolve, 50))
-  const answer = answerApi(path, files.length)
+  const answer = answerApi(path, files.length, String(body))
   if (answer) return answer
   if (path === '/files/upload-urls') return Response.json({ uploads: files.map(sign) })
   if (path === '/files/upload-url') return Response.json(sign())
@@ -67,7 +73,7 @@ const client = () => createClient({ baseUrl: 'https://files.example.com' })
 const count = (pattern: RegExp) => sent.filter(({ request }) => pattern.test(request)).length
 
 beforeEach(async () => {
-  // All uploads of a page share a line.
+  // The origins that have responded.
   vi.resetModules()
   createClient = (await import(join(CLIENT, 'index.ts'))).createClient
   createUploadQueue = (await import(join(CLIENT, 'upload-queue.ts'))).createUploadQueue
@@ -91,9 +97,14 @@ afterEach(() => {
 
 /** Uploads files all at once, and returns the names of those that are recorded. */
 function uploadAll(count: number): { names: string[]; errors: unknown[] } {
+  return uploadWith(client(), filesOf(count))
+}
+function uploadWith(
+  uploads: ReturnType<typeof client>,
+  files: File[],
+): { names: string[]; errors: unknown[] } {
   const outcome: { names: string[]; errors: unknown[] } = { names: [], errors: [] }
-  const uploads = client()
-  for (const file of filesOf(count))
+  for (const file of files)
     uploads.upload(file).then(
       ({ name }) => outcome.names.push(name),
       (error: unknown) => outcome.errors.push(error),
@@ -210,5 +221,162 @@ describe('an outage of 20 seconds', () => {
     expect(requests).toBeLessThanOrEqual(14)
     await vi.advanceTimersByTimeAsync(60_000)
     expect(queue.getSnapshot().status).toBe('done')
+  })
+})
+
+it('of a bucket that takes the bytes before it refuses them, costs no more with many files', async () => {
+  answerPut = () => 503
+  const { errors } = uploadAll(100)
+  await vi.advanceTimersByTimeAsync(300_000)
+  expect(errors).toHaveLength(100)
+  // Four at a time, eleven times.
+  expect(count(/PUT/)).toBeLessThanOrEqual(55)
+})
+
+describe('one upload', () => {
+  it('of a client without a server does not fail those of another client', async () => {
+    vi.stubGlobal('fetch', async (url: string, init: RequestInit) => {
+      if (url.startsWith('https://none.example.com')) throw new TypeError('fetch failed')
+      return api(url, init)
+    })
+    const lost = createClient({ baseUrl: 'https://none.example.com' })
+    const failed = Promise.allSettled(filesOf(10).map((file) => lost.upload(file)))
+    const { names } = uploadAll(3)
+    await vi.advanceTimersByTimeAsync(1000)
+    expect(names).toHaveLength(3)
+    await vi.advanceTimersByTimeAsync(100_000)
+    for (const one of await failed) expect(one).toMatchObject({ reason: { code: 'unreachable' } })
+  })
+
+  it('that can not be recorded does not delay the others', async () => {
+    answerApi = (path, _files, body) =>
+      path === '/files' && body.includes('"0.txt"') ? refusal(500, 'internal') : undefined
+    const { names, errors } = uploadAll(20)
+    await vi.advanceTimersByTimeAsync(2000)
+    expect(names).toHaveLength(19)
+    await vi.advanceTimersByTimeAsync(100_000)
+    expect(errors).toMatchObject([{ code: 'internal' }])
+  })
+
+  it.each(['upload-url', 'batch'])(
+    'that makes the app throw does not fail the others: %s',
+    async (route) => {
+      const isBad = (path: string, body: string) =>
+        (route === 'batch' ? /^\/files(\/batch)?$/ : /upload-url/).test(path) &&
+        body.includes('"5.txt"')
+      answerApi = (path, _files, body) => (isBad(path, body) ? refusal(500, 'internal') : undefined)
+      const { names, errors } = uploadAll(20)
+      await vi.advanceTimersByTimeAsync(3000)
+      expect(names).toHaveLength(19)
+      await vi.advanceTimersByTimeAsync(100_000)
+      expect(errors).toMatchObject([{ code: 'internal' }])
+    },
+  )
+
+  it.each(['while it waits for its record', 'as soon as it is sent'])(
+    'that is canceled %s is not recorded',
+    async (when) => {
+      const bodies: string[] = []
+      answerApi = (path, _files, body) => {
+        if (!/^\/files(\/batch)?$/.test(path)) return undefined
+        bodies.push(body)
+        return bodies.length === 1
+          ? new Promise((resolve) =>
+              setTimeout(() => resolve(Response.json(recordOf(JSON.parse(body)))), 3000),
+            )
+          : undefined
+      }
+      const uploads = client()
+      const stop = new AbortController()
+      let answered = 0
+      const results = filesOf(4).map((file) =>
+        uploads
+          .upload(file, file.name === '3.txt' ? { signal: stop.signal } : {})
+          .catch(() => 'no'),
+      )
+      if (when === 'as soon as it is sent')
+        answerPut = () => {
+          if (++answered === 4) queueMicrotask(() => stop.abort())
+          return 200
+        }
+      await vi.advanceTimersByTimeAsync(1000)
+      stop.abort()
+      await vi.advanceTimersByTimeAsync(10_000)
+      expect(await Promise.all(results)).toMatchObject([{}, {}, {}, 'no'])
+      expect(bodies.join()).toContain('2.txt')
+      expect(bodies.join()).not.toContain('3.txt')
+    },
+  )
+
+  it('that is canceled in an outage leaves none for the next upload', async () => {
+    const uploads = client()
+    let tries = 0
+    vi.stubGlobal('fetch', (url: string, init: RequestInit) => {
+      tries++
+      if (tries === 1) throw new TypeError('fetch failed')
+      return tries > 2
+        ? api(url, init)
+        : new Promise((_, reject) => {
+            init.signal?.addEventListener('abort', () => reject(init.signal?.reason))
+          })
+    })
+    const stop = new AbortController()
+    const canceled = uploads.upload(filesOf(1)[0] as File, { signal: stop.signal })
+    const ended = expect(canceled).rejects.toThrow(/abort/)
+    await vi.advanceTimersByTimeAsync(5000)
+    expect(tries).toBe(2)
+    stop.abort()
+    await vi.advanceTimersByTimeAsync(60_000)
+    await ended
+    const next = uploads.upload(filesOf(1)[0] as File)
+    await vi.advanceTimersByTimeAsync(2000)
+    expect((await next).name).toBe('0.txt')
+    expect(tries).toBe(4)
+  })
+
+  it('that is canceled while its SHA-256 is computed is not signed with others', async () => {
+    const uploads = client()
+    const stop = new AbortController()
+    const [file = new File([], '')] = filesOf(1)
+    const canceled = uploads.upload(file, { signal: stop.signal, sha256: true })
+    const failed = expect(canceled).rejects.toThrow(/abort/)
+    stop.abort()
+    await failed
+    await file.arrayBuffer()
+    for (let i = 0; i < 3; i++) await crypto.subtle.digest('SHA-256', new Uint8Array(1))
+    const { names } = uploadWith(uploads, filesOf(2))
+    await vi.advanceTimersByTimeAsync(2000)
+    expect(names).toHaveLength(2)
+    expect(sent[0]).toEqual({ request: 'POST /files/upload-urls', files: 2 })
+  })
+
+  it('that is canceled like all others of its request ends that request, in an outage too', async () => {
+    const uploads = client()
+    let begun = 0
+    answerApi = (path, _files, body) => {
+      if (path === '/files/batch') throw new TypeError('fetch failed')
+      return path === '/files' && begun++ === 0
+        ? new Promise((resolve) =>
+            setTimeout(() => resolve(Response.json(recordOf(JSON.parse(body)))), 3000),
+          )
+        : undefined
+    }
+    const stop = new AbortController()
+    const results = Promise.allSettled(
+      filesOf(4).map((file) =>
+        uploads.upload(file, file.name === '0.txt' ? {} : { signal: stop.signal }),
+      ),
+    )
+    await vi.advanceTimersByTimeAsync(5000)
+    expect(count(/batch/)).toBeGreaterThan(1)
+    const before = sent.length
+    stop.abort()
+    await vi.advanceTimersByTimeAsync(100_000)
+    expect(sent).toHaveLength(before)
+    expect((await results).map(({ status }) => status)).toEqual([
+      'fulfilled',
+      ...Array(3).fill('rejected'),
+    ])
+    expect(vi.getTimerCount()).toBe(0)
   })
 })

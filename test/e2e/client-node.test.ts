@@ -186,6 +186,18 @@ describe("the client's retries", () => {
     expect(tries).toBe(before + 1)
   })
 
+  it('also wait before each attempt if an app throws the same error again', async () => {
+    const error = new PresignerError('network', 'No answer')
+    const ended = withRetries(new AbortController().signal, async () => {
+      if (++tries > 100) throw new Error('without a pause')
+      throw error
+    })
+    const failed = expect(ended).rejects.toBe(error)
+    await vi.advanceTimersByTimeAsync(100_000)
+    await failed
+    expect(tries).toBe(11)
+  })
+
   describe('of many uploads', () => {
     const line = () => createLine()
     /** Starts 100 requests that share `shared`, and returns how many have ended, and how. */

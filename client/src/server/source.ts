@@ -48,7 +48,7 @@ export interface Source {
    * PresignerError `file_changed`.
    */
   read(bytes: number): Promise<Piece>
-  /** Releases the source. Cancels a stream that hasn't ended. */
+  /** Releases the source. Cancels a stream that hasn't ended, which may never answer. */
   close(): Promise<void>
 }
 
@@ -227,7 +227,7 @@ function openStream(chunks: Chunks): Source {
       return { size, blocks }
     },
     async close() {
-      if (!isDone) await chunks.cancel().catch(() => undefined)
+      if (!isDone) void chunks.cancel().catch(() => undefined)
     },
   }
 }
