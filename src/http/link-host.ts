@@ -52,7 +52,7 @@ export function requireBase(base: string | null): string {
     'is missing. Set it to the URL of the presigner for clients, such as https://app.example.com/media'
   throw new ApiError(
     'misconfigured',
-    'Outside of Cloudflare Workers, links and URLs for Uppy need the setting linkBase.',
+    'Outside of Cloudflare Workers, links and other URLs of the presigner need the setting linkBase.',
     { issues: [{ path, message }], cause: path },
   )
 }
