@@ -12,16 +12,21 @@ const absent = leftOut(process.platform)
 /** Tests of code that must run on every runtime. They don't import anything from Workers. */
 const PORTABLE = [
   'test/{keys,signing}/*.test.ts',
-  'test/access/!(cross-use|jwks|principal).test.ts',
+  'test/access/!(cross-use|principal).test.ts',
   'test/bucket/find-bucket.test.ts',
-  'test/file-index/memory-file-index.test.ts',
-  'test/events/{file-event,retry-delay,standard-webhooks}.test.ts',
   'test/client/{server-calls,webhook}.test.ts',
-  'test/delivery/{byte-range,content-disposition,download-url,media-type,preconditions,redirect}.test.ts',
+  'test/core/{content-disposition,content-type,download-url,file-event,new-upload,signed-headers,single}.test.ts',
+  'test/errors/retry-delay.test.ts',
+  'test/plugins/{api-keys,tokens}/{api-key,token}.test.ts',
+  'test/plugins/jwt/jwt.test.ts',
+  'test/plugins/events/standard-webhooks.test.ts',
+  'test/plugins/files/{delete-objects,memory-file-index}.test.ts',
+  'test/plugins/links/{byte-range,media-type,preconditions,redirect}.test.ts',
+  'test/plugins/multipart/{part-plan,s3-answers,s3-failures,s3-pages,s3-requests,upload-id}.test.ts',
+  'test/plugins/uppy/post-policy.test.ts',
   'test/settings/define.test.ts',
   'test/signer/signer.test.ts',
-  'test/storage/{delete-objects,multipart-answers,multipart-failures,multipart-pages,multipart-requests,object-failures,xml}.test.ts',
-  'test/uploads/{content-type,new-upload,part-plan,signed-headers,single}.test.ts',
+  'test/storage/{object-failures,xml}.test.ts',
 ]
 
 /** `NAME.slow.test.ts` runs in `npm run test:slow`, `NAME.full.test.ts` in `.ci/run full`. */

@@ -1,5 +1,5 @@
-import { environmentRules } from '../src/cloudflare/environment.ts'
 import type { Issue } from '../src/errors/api-error.ts'
+import { environmentRules } from '../src/worker/environment.ts'
 
 const SETTINGS = Object.keys(environmentRules({})).filter(
   (name) => name !== 'FILE_INDEX' && name !== 'RATE_LIMITER', // bindings

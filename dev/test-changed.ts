@@ -15,14 +15,14 @@ const EVERYTHING = 'test/**/!(*.slow|*.full).test.ts'
 export const TESTS_BY_PATH: readonly (readonly [path: RegExp, tests: readonly string[]])[] = [
   [/^(?:vitest\.config\.ts|package.*\.json|wrangler\.toml|bindings\.d\.ts)$/, [EVERYTHING]],
   [/^test\/(?:setup|support)\//, [EVERYTHING]],
-  [/^src\/uppy\//, ['test/e2e/{uppy,client-uppy,without-uppy}*.test.ts']],
-  [/^src\/events\//, ['test/e2e/webhooks*.test.ts']],
+  [/^src\/plugins\/uppy\//, ['test/e2e/{uppy,client-uppy,without-uppy}*.test.ts']],
+  [/^src\/plugins\/events\//, ['test/e2e/webhooks*.test.ts']],
   [
-    /^src\/(?:delivery|cloudflare)\//,
+    /^src\/plugins\/(?:links|notifications)\//,
     ['test/e2e/{gallery,stored-types,browser,mount-browser,notification-queue,image-}*.test.ts'],
   ],
   [
-    /^src\/(?:signing|storage|uploads|keys|bucket)\//,
+    /^src\/(?:signing|storage|core|records|keys|bucket|plugins\/(?:files|multipart))\//,
     ['test/e2e/{s3rver,ceph,r2,credentials*}.test.ts', 'test/e2e/client.*test.ts'],
   ],
   [/^src\/[\w-]+\//, ['test/e2e/s3rver.test.ts']],

@@ -7,8 +7,8 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { environmentRules } from '../src/cloudflare/environment.ts'
 import { check, type Rule } from '../src/settings/rules.ts'
+import { environmentRules } from '../src/worker/environment.ts'
 
 const ROOT = join(import.meta.dirname, '..')
 const WRANGLER = join(ROOT, 'node_modules/wrangler/bin/wrangler.js')

@@ -3,10 +3,11 @@ import { HonoBase } from 'hono/hono-base'
 import type { Router } from 'hono/router'
 import { principalOfApp } from './access/principal.ts'
 import { app as routes } from './app.ts'
-import { type QueueBatch, runJobs } from './cloudflare/job-queue.ts'
-import { consumeNotifications } from './cloudflare/notification-queue.ts'
 import type { Host, Instance } from './http/host.ts'
 import { instancesOf, type PresignerOptions } from './instance.ts'
+import { runJobs } from './plugins/events/cloudflare.ts'
+import { consumeNotifications } from './plugins/notifications/cloudflare.ts'
+import type { QueueBatch } from './records/job.ts'
 import type { SettingsFor } from './settings/define.ts'
 
 // biome-ignore-start lint/performance/noBarrelFile: the entry of the package
@@ -18,9 +19,6 @@ export {
   isPresignerError,
   type PresignerError,
 } from './errors/api-error.ts'
-export type { FileEvent } from './events/file-event.ts'
-export type { FileIndex } from './file-index/file-index.ts'
-export type { FileRecord } from './file-index/file-record.ts'
 export type {
   DeleteAnswer,
   LogLine,
@@ -30,6 +28,9 @@ export type {
   UploadChanges,
 } from './http/host.ts'
 export type { EventContext, JobQueue, PresignerOptions } from './instance.ts'
+export type { FileEvent } from './records/file-event.ts'
+export type { FileIndex } from './records/file-index.ts'
+export type { FileRecord } from './records/file-record.ts'
 export { defineSettings, type SettingsFor } from './settings/define.ts'
 export type { FetchCredentials, SettingsInput } from './settings/input.ts'
 // biome-ignore-end lint/performance/noBarrelFile: the entry of the package

@@ -1,19 +1,10 @@
 import type { Context, Env } from 'hono'
 import type { AppPrincipal, Principal } from './access/principal.ts'
 import { DEFAULT_IMAGE_SIZES } from './bucket/image-size.ts'
-import { edgeObjects, stubIn } from './cloudflare/edge-objects.ts'
-import { fetchIsPublic } from './cloudflare/runtime.ts'
-import { directObjects } from './delivery/object-source.ts'
-import { ON_WORKERS } from './delivery/pump.ts'
-import type { ImageResizer } from './delivery/variant.ts'
 import { asApiError, type Issue, unknownMembers } from './errors/api-error.ts'
 import { APP_MILLISECONDS, within } from './errors/deadline.ts'
 import { classOf, describe, stackOf } from './errors/describe.ts'
 import { logWarning, type Warning, type WarningText } from './errors/warnings.ts'
-import { announcerTo, type Later } from './events/announcer.ts'
-import type { FileEvent } from './events/file-event.ts'
-import { type JobMessage, jobMessage } from './events/job.ts'
-import { type FileIndex, noFileIndex } from './file-index/file-index.ts'
 import type {
   DeleteAnswer,
   Instance,
@@ -23,6 +14,14 @@ import type {
   StoredFile,
   UploadChanges,
 } from './http/host.ts'
+import { fetchIsPublic, ON_WORKERS } from './http/runtime.ts'
+import { announcerTo } from './plugins/events/announcer.ts'
+import { edgeObjects, stubIn } from './plugins/links/edge-objects.ts'
+import type { ImageResizer } from './plugins/links/images/variant.ts'
+import { directObjects } from './plugins/links/object-source.ts'
+import type { FileEvent } from './records/file-event.ts'
+import { type FileIndex, noFileIndex } from './records/file-index.ts'
+import { type JobMessage, jobMessage, type Later } from './records/job.ts'
 import { keepEach, loadedBy, type SettingsFor } from './settings/define.ts'
 import { BROKEN, deepFreeze, TYPESCRIPT, whole } from './settings/rules.ts'
 

@@ -4,14 +4,28 @@ import { type Background, openBucket } from './bucket/credential-source.ts'
 import { findBucket } from './bucket/find-bucket.ts'
 import { requireSpelling } from './bucket/key-spelling.ts'
 import {
+  CONTENT_DISPOSITION,
+  CONTENT_ENCODING,
+  DIRECTORY,
+  HEADER_VALUE,
+  MAX_CACHE_CONTROL_LENGTH,
+  MAX_CONTENT_DISPOSITION_LENGTH,
+  MAX_FILE_NAME_LENGTH,
+  MAX_METADATA_VALUE_LENGTH,
+  METADATA_NAME,
+  RESERVED_METADATA_NAME,
+  SHA256,
+} from './bucket/upload-fields.ts'
+import {
   type DownloadRequest,
   type DownloadUrl,
   downloadUrl,
   MAX_DOWNLOAD_NAME_LENGTH,
   MAX_VERSION_ID_LENGTH,
   VERSION_ID,
-} from './delivery/download-url.ts'
-import { type Link, linkTo, MAX_LINK_NAME_LENGTH } from './delivery/link.ts'
+} from './core/download-url.ts'
+import { type Link, linkTo, MAX_LINK_NAME_LENGTH } from './core/link.ts'
+import { createUploadUrl, type UploadRequest, type UploadUrl } from './core/single.ts'
 import { ApiError, unknownMembers } from './errors/api-error.ts'
 import { keyPrefixError, parseObjectKey } from './keys/object-key.ts'
 import {
@@ -28,20 +42,6 @@ import {
   whole,
 } from './settings/rules.ts'
 import type { Settings } from './settings/settings.ts'
-import { createUploadUrl, type UploadRequest, type UploadUrl } from './uploads/single.ts'
-import {
-  CONTENT_DISPOSITION,
-  CONTENT_ENCODING,
-  DIRECTORY,
-  HEADER_VALUE,
-  MAX_CACHE_CONTROL_LENGTH,
-  MAX_CONTENT_DISPOSITION_LENGTH,
-  MAX_FILE_NAME_LENGTH,
-  MAX_METADATA_VALUE_LENGTH,
-  METADATA_NAME,
-  RESERVED_METADATA_NAME,
-  SHA256,
-} from './uploads/upload-fields.ts'
 
 // biome-ignore-start lint/performance/noBarrelFile: an entry of the package
 export {

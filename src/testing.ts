@@ -1,5 +1,5 @@
 // biome-ignore lint/performance/noBarrelFile: an entry of the package
-export { memoryFileIndex } from './file-index/memory-file-index.ts'
+export { memoryFileIndex } from './plugins/files/memory-file-index.ts'
 
 /**
  * Returns a clock that always shows `instant`, for `createSigner(settings, { now: fixedClock(…)

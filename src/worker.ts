@@ -1,8 +1,8 @@
-import { environmentSettings } from './cloudflare/environment.ts'
-import { kvFileIndex } from './cloudflare/kv-file-index.ts'
-import { objectsEntrypoint } from './cloudflare/objects.ts'
-import { pageFile } from './cloudflare/page.ts'
 import { createPresigner, type JobQueue } from './index.ts'
+import { kvFileIndex } from './plugins/files/kv-file-index.ts'
+import { objectsEntrypoint } from './plugins/links/cloudflare.ts'
+import { environmentSettings } from './worker/environment.ts'
+import { pageFile } from './worker/page.ts'
 
 /** The queue is optional: docs/events.md. */
 type Bindings = Env & { readonly EVENTS?: JobQueue }

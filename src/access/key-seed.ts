@@ -3,7 +3,6 @@ import { utf8 } from '../keys/encodings.ts'
 import type { NewKeyInput } from '../keys/new-key.ts'
 import { purposeKey } from './purpose-key.ts'
 import type { SigningSettings } from './settings.ts'
-import type { UploadScope } from './upload-id.ts'
 
 /** A client's own id of an upload: milliseconds since 1970, `-`, and random characters. */
 export const START_ID = /^\d{13}-[\w-]{16,64}$/
@@ -18,7 +17,7 @@ export type KeySeed = Pick<NewKeyInput, 'now' | 'random'>
  */
 export async function keySeed(
   { signingSecrets }: SigningSettings,
-  { bucket, owner }: Pick<UploadScope, 'bucket' | 'owner'>,
+  { bucket, owner }: { readonly bucket: string; readonly owner: string },
   startId: string,
   now: Date,
 ): Promise<KeySeed> {

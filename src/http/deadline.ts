@@ -1,6 +1,6 @@
 import { inTime, outOfTime, RequestTime } from '../errors/deadline.ts'
-import type { Announcer } from '../events/announcer.ts'
-import { type FileIndex, timedIndex } from '../file-index/file-index.ts'
+import type { Announcer } from '../records/file-event.ts'
+import { type FileIndex, timedIndex } from '../records/file-index.ts'
 import type { AppContext } from './app-env.ts'
 
 /**

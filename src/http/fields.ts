@@ -2,8 +2,6 @@ import * as z from 'zod/mini'
 import type { ConfiguredBucket } from '../bucket/bucket.ts'
 import { requireSpelling } from '../bucket/key-spelling.ts'
 import { MAX_KEYS, MAX_PARTS } from '../bucket/limits.ts'
-import { asApiError, type Issue } from '../errors/api-error.ts'
-import { type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
 import {
   CONTENT_DISPOSITION,
   CONTENT_ENCODING,
@@ -16,7 +14,9 @@ import {
   METADATA_NAME,
   RESERVED_METADATA_NAME,
   SHA256,
-} from '../uploads/upload-fields.ts'
+} from '../bucket/upload-fields.ts'
+import { asApiError, type Issue } from '../errors/api-error.ts'
+import { type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
 
 /** Members of bodies and queries that several routes share. */
 

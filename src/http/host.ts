@@ -1,10 +1,11 @@
 import type { ExecutionContext } from 'hono'
 import type { Principal } from '../access/principal.ts'
-import type { ObjectSource } from '../delivery/object-source.ts'
 import type { ErrorCode } from '../errors/api-error.ts'
 import type { Warning } from '../errors/warnings.ts'
-import type { Announcer, Later } from '../events/announcer.ts'
-import type { FileIndex } from '../file-index/file-index.ts'
+import type { ObjectSource } from '../plugins/links/object-source.ts'
+import type { Announcer } from '../records/file-event.ts'
+import type { FileIndex } from '../records/file-index.ts'
+import type { Later } from '../records/job.ts'
 import type { LoadedSettings } from '../settings/define.ts'
 
 /** One presigner in one environment. */

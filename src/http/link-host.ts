@@ -1,8 +1,8 @@
 import type { MiddlewareHandler } from 'hono'
-import { ON_WORKERS } from '../delivery/pump.ts'
 import { ApiError } from '../errors/api-error.ts'
 import { asksLinkHost, type Settings } from '../settings/settings.ts'
 import type { AppContext, AppEnv } from './app-env.ts'
+import { ON_WORKERS } from './runtime.ts'
 
 /**
  * Allows only links and `/healthz` on the host that serves only links, since an uploaded document

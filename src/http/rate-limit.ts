@@ -1,9 +1,9 @@
 import type { Principal } from '../access/principal.ts'
-import { ON_WORKERS } from '../delivery/pump.ts'
 import { ApiError } from '../errors/api-error.ts'
 import { describe } from '../errors/describe.ts'
 import type { AppContext } from './app-env.ts'
 import { addWarning } from './request-log.ts'
+import { ON_WORKERS } from './runtime.ts'
 
 const LIMITER_TIMEOUT_MILLISECONDS = 1000
 

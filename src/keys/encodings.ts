@@ -82,3 +82,13 @@ export function fromBase64url(text: string): Uint8Array {
   }
   throw new SyntaxError('Invalid base64url.')
 }
+
+/**
+ * Compares two strings of digits in constant time. Reads all digits, and doesn't branch on their
+ * values.
+ */
+export function areEqual(a: string, b: string): boolean {
+  let difference = a.length ^ b.length
+  for (let i = 0; i < a.length; i++) difference |= a.charCodeAt(i) ^ b.charCodeAt(i)
+  return difference === 0
+}

@@ -1,8 +1,8 @@
-import { fitsAlgorithm } from '../access/jwk-algorithm.ts'
 import { SCOPES } from '../access/scopes.ts'
 import type { ApiKey, JwtSettings, SigningSecret, SigningSettings } from '../access/settings.ts'
 import type { Issue } from '../errors/api-error.ts'
 import { keyPrefixError } from '../keys/object-key.ts'
+import { fitsAlgorithm } from '../plugins/jwt/jwk-algorithm.ts'
 import {
   also,
   BROKEN,

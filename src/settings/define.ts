@@ -2,6 +2,8 @@ import { DEFAULT_IMAGE_SIZES } from '../bucket/image-size.ts'
 import { ApiError, asApiError, type Issue } from '../errors/api-error.ts'
 import { classOf, stackOf } from '../errors/describe.ts'
 import { logWarning } from '../errors/warnings.ts'
+import { webhooksRule } from '../plugins/events/options.ts'
+import { imageSizesRule } from '../plugins/links/images/options.ts'
 import {
   apiKeysRule,
   jwtRule,
@@ -11,7 +13,6 @@ import {
 } from './access-rules.ts'
 import { bucketsRule } from './bucket-rules.ts'
 import { credentialsRule } from './credentials-rule.ts'
-import { imageSizesRule } from './image-rules.ts'
 import type { SettingsInput } from './input.ts'
 import {
   also,
@@ -30,7 +31,6 @@ import {
   type Words,
 } from './rules.ts'
 import type { Settings } from './settings.ts'
-import { webhooksRule } from './webhook-rules.ts'
 
 /** Returns the settings for one environment. Throws ApiError `misconfigured` with the issues. */
 export type SettingsFor<E> = (env: E) => Settings

@@ -1,7 +1,7 @@
 import type { ApiKey, JwtSettings } from '../access/settings.ts'
 import type { Bucket, SecondsByUse } from '../bucket/bucket.ts'
 import type { ImageSize } from '../bucket/image-size.ts'
-import type { EventType } from '../events/file-event.ts'
+import type { EventType } from '../records/file-event.ts'
 import type { UploadHeaders } from './upload-headers-rule.ts'
 
 /** An access key pair of a bucket. */

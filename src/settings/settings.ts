@@ -1,7 +1,7 @@
 import type { ApiKey, JwtSettings, SigningSettings } from '../access/settings.ts'
 import type { ConfiguredBucket } from '../bucket/bucket.ts'
 import type { ImageSize } from '../bucket/image-size.ts'
-import type { Webhook } from '../events/webhook.ts'
+import type { Webhook } from '../plugins/events/webhook.ts'
 
 /** The settings of one instance: checked, complete and frozen. */
 export interface Settings<B extends ConfiguredBucket = ConfiguredBucket> extends SigningSettings {

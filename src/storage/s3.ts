@@ -260,3 +260,8 @@ function secondsIn(retryAfter: string | null): number {
   if (retryAfter === null || !/^\d{1,15}$/.test(retryAfter)) return RETRY_AFTER_SECONDS
   return Math.min(Math.max(Number(retryAfter), 1), MAX_RETRY_AFTER_SECONDS)
 }
+
+/** Returns an ETag without its quotes, the form that S3 compares in CompleteMultipartUpload. */
+export function unquoted(etag: string): string {
+  return etag.replaceAll('"', '')
+}

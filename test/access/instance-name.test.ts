@@ -1,13 +1,17 @@
 import type { JWTPayload } from 'jose'
 import { describe, expect, it } from 'vitest'
-import { openCursor, sealCursor } from '../../src/access/cursor.ts'
 import { NO_LIMITS } from '../../src/access/limits.ts'
 import { type LinkPolicy, signLink, verifyLink } from '../../src/access/link-signature.ts'
 import { encryptionKey, type Purpose, purposeKey } from '../../src/access/purpose-key.ts'
 import { seal } from '../../src/access/seal.ts'
-import { mintToken, verifyToken } from '../../src/access/token.ts'
-import { openUploadId, sealUploadId, type UploadClaims } from '../../src/access/upload-id.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
+import { openCursor, sealCursor } from '../../src/plugins/files/cursor.ts'
+import {
+  openUploadId,
+  sealUploadId,
+  type UploadClaims,
+} from '../../src/plugins/multipart/upload-id.ts'
+import { mintToken, verifyToken } from '../../src/plugins/tokens/token.ts'
 import { fromBase64, toHex } from '../support/base64.ts'
 import { linkTarget } from '../support/link-target.ts'
 import { signingSettings } from '../support/signing-settings.ts'

@@ -1,13 +1,17 @@
 import { describe, expect, it } from 'vitest'
-import { openCursor, sealCursor } from '../../src/access/cursor.ts'
-import { openFormPolicy, sealFormPolicy } from '../../src/access/form-policy.ts'
 import { NO_LIMITS } from '../../src/access/limits.ts'
 import { type LinkPolicy, signLink, verifyLink } from '../../src/access/link-signature.ts'
 import { seal } from '../../src/access/seal.ts'
-import { mintToken, verifyToken } from '../../src/access/token.ts'
-import { openUploadId, sealUploadId, type UploadClaims } from '../../src/access/upload-id.ts'
-import { openComplete, openStart, sealUploadStep } from '../../src/access/upload-step.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
+import { openCursor, sealCursor } from '../../src/plugins/files/cursor.ts'
+import {
+  openUploadId,
+  sealUploadId,
+  type UploadClaims,
+} from '../../src/plugins/multipart/upload-id.ts'
+import { mintToken, verifyToken } from '../../src/plugins/tokens/token.ts'
+import { openFormPolicy, sealFormPolicy } from '../../src/plugins/uppy/form-policy.ts'
+import { openComplete, openStart, sealUploadStep } from '../../src/plugins/uppy/upload-step.ts'
 import { fromBase64 } from '../support/base64.ts'
 import { linkTarget } from '../support/link-target.ts'
 import { signingSettings } from '../support/signing-settings.ts'

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { requireSpelling, storedKey } from '../../src/bucket/key-spelling.ts'
-import { loadEnvironment } from '../../src/cloudflare/environment.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
+import { loadEnvironment } from '../../src/worker/environment.ts'
 import { fullVariables } from '../settings/variables.ts'
 import { testBucket } from '../support/test-bucket.ts'
 

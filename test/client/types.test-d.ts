@@ -34,8 +34,8 @@ import type { FileUrls, Token, UploadUrls } from '../../client/src/server/respon
 import type { WebhookEvent } from '../../client/src/server/webhook.ts'
 import type { app } from '../../src/app.ts'
 import type { Issue as ApiIssue, ErrorCode } from '../../src/errors/api-error.ts'
-import type { EventType, FileEvent } from '../../src/events/file-event.ts'
 import type { ObjectKey } from '../../src/keys/object-key.ts'
+import type { EventType, FileEvent } from '../../src/records/file-event.ts'
 
 // Compiled but never run. When a type of the client differs from the Worker's, a line below is an
 // error.

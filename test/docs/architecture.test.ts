@@ -1,125 +1,106 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { existsSync, globSync, readdirSync, readFileSync } from 'node:fs'
+import { join, posix, sep } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import * as z from 'zod/mini'
-import { markedBlock, ROOT, readPage } from './support/markdown.ts'
+import { ROOT, readPage } from './support/markdown.ts'
 
 const PAGE = 'docs/architecture.md'
 
-const overrideSchema = z.object({
-  includes: z.array(z.string()),
-  linter: z.object({
-    rules: z.object({
-      style: z.object({
-        noRestrictedImports: z.object({
-          options: z.object({ patterns: z.array(z.object({ group: z.array(z.string()) })) }),
-        }),
-      }),
-    }),
-  }),
-})
+const page = readPage(PAGE)
 
-/** The imports that biome.json refuses, by folder. */
-const refused = new Map(
-  z
-    .object({ overrides: z.array(overrideSchema) })
-    .parse(JSON.parse(readFileSync(join(ROOT, 'biome.json'), 'utf8')))
-    .overrides.map(({ includes, linter }): [string, string[]] => [
-      /^src\/([\w-]+)\/\*\*$/.exec(includes.join())?.[1] ?? '',
-      linter.rules.style.noRestrictedImports.options.patterns.flatMap(({ group }) => group),
-    ]),
-)
-const folders = [...refused.keys()].toSorted()
+/** Returns the names in the first column of a table of the page. */
+const namesIn = (heading: string): string[] =>
+  [
+    ...(page.split(`| ${heading} |`)[1] ?? '')
+      .split('\n\n', 1)
+      .join()
+      .matchAll(/^\| (`.*?`) \|/gm),
+  ].flatMap(([, cell = '']) => [...cell.matchAll(/`([\w-]+)`/g)].map(([, name = '']) => name))
 
-const picture = markedBlock(PAGE, 'folders')
-const arrows = [...picture.matchAll(/^ *([\w-]+) --> ([\w-]+)$/gm)].map(
-  ([, from = '', to = '']) => ({
-    from,
-    to,
-  }),
+const folders = namesIn('Folder')
+const plugins = namesIn('Plugin')
+
+/** The imports that the page still allows, as `file folder`. */
+const exceptions = [...page.matchAll(/^- `([\w./-]+\.ts)` imports ([^.]+)\.$/gm)].flatMap(
+  ([, file = '', list = '']) =>
+    [...list.matchAll(/`([\w/-]+)`/g)].map(([, folder]) => `${file} ${folder}`),
 )
 
-/** `- `folder` must not import `a` or `b`` below the picture. */
-const exceptions = new Map(
-  [...readPage(PAGE).matchAll(/^- `([\w-]+)` must not import ([^.]+)\./gm)].map(
-    ([, folder = '', list = '']) => [
-      folder,
-      [...list.matchAll(/`([\w-]+)`/g)].map(([, name]) => name),
-    ],
-  ),
+/** The files of `src/`, as paths below it. */
+const files = globSync('**/*.ts', { cwd: join(ROOT, 'src') }).map((path) =>
+  path.split(sep).join('/'),
 )
+const sourceOf = (file: string): string => readFileSync(join(ROOT, 'src', file), 'utf8')
 
-/** Returns every folder that the arrows lead to from `folder`. */
-function reached(folder: string, seen = new Set<string>()): Set<string> {
-  for (const { from, to } of arrows) if (from === folder && !seen.has(to)) reached(to, seen.add(to))
-  return seen
+/** Returns the modules that a file imports, or exports again. */
+const importsOf = (file: string): string[] =>
+  [...sourceOf(file).matchAll(/(?:from|import\(|^import) ?'([^']+)'/gm)].map(
+    ([, name = '']) => name,
+  )
+
+/** Returns the folder of a file, `plugins/NAME` for one of a plugin, and null for one in `src/`. */
+function folderOf(file: string): string | null {
+  const [first = '', second = '', third] = file.split('/')
+  if (second === '') return null
+  return first === 'plugins' && third !== undefined ? `plugins/${second}` : first
 }
 
-const drawn = (folder: string): string[] =>
-  [...reached(folder)].filter((other) => !exceptions.get(folder)?.includes(other)).toSorted()
+/** Tells whether a file of one folder may import from another one. */
+function mayImport(from: string | null, to: string | null): boolean {
+  if (from === null || from === to) return true
+  if (to === null) return false
+  if (from === 'worker') return true
+  const core = folders.slice(0, folders.indexOf('plugins'))
+  const own = from.startsWith('plugins/') ? core.length : core.indexOf(from)
+  return core.slice(0, own).includes(to)
+}
 
-const allowed = (folder: string): string[] =>
-  folders.filter((other) => other !== folder && !refused.get(folder)?.includes(`**/${other}/**`))
+/** The imports of `src/` that point the wrong way, as `file folder`. */
+const wrong = files.flatMap((file) =>
+  importsOf(file)
+    .filter((name) => name.startsWith('.'))
+    .map((name) => folderOf(posix.join(posix.dirname(file), name)))
+    .filter((to) => !mayImport(folderOf(file), to))
+    .map((to) => `${file} ${to}`),
+)
 
-const boxed = (name: string): string[] =>
-  picture
-    .split(`subgraph ${name} `)[1]
-    ?.split('\n  end')[0]
-    ?.split(/\s+/)
-    .filter((word) => folders.includes(word)) ?? []
-
-describe('the picture of the folders', () => {
-  it('has exactly the folders of src/', () => {
-    const onDisk = readdirSync(join(ROOT, 'src'), { withFileTypes: true })
-      .filter((entry) => entry.isDirectory())
-      .map(({ name }) => name)
-    expect(folders).toEqual(onDisk.toSorted())
-    expect([...new Set(arrows.flatMap(({ from, to }) => [from, to]))].toSorted()).toEqual(folders)
+describe('the folders', () => {
+  it('are those of src/', () => {
+    const inSrc = (path: string) =>
+      readdirSync(join(ROOT, 'src', path), { withFileTypes: true })
+        .filter((entry) => entry.isDirectory())
+        .map(({ name }) => name)
+        .toSorted()
+    expect(folders.toSorted()).toEqual(inSrc('.'))
+    expect(plugins.toSorted()).toEqual(inSrc('plugins'))
   })
 
-  it.each(folders)('shows what the linter lets %s import', (folder) => {
-    expect(drawn(folder)).toEqual(allowed(folder))
+  it('import only from those before them, except for what the page lists', () => {
+    expect(files.length).toBeGreaterThan(100)
+    expect([...new Set(wrong)].toSorted()).toEqual(exceptions.toSorted())
   })
 
-  it('has no redundant arrow or exception', () => {
-    for (const arrow of arrows) {
-      const others = arrows.filter((other) => other.from === arrow.from && other !== arrow)
-      expect(
-        others.some(({ to }) => reached(to).has(arrow.to)),
-        `${arrow.from} --> ${arrow.to}`,
-      ).toBe(false)
-    }
-    for (const [folder, names] of exceptions)
-      for (const name of names) expect(reached(folder)).toContain(name)
-  })
-
-  it('draws boxes around the folders that the linter lets import Hono and Cloudflare', () => {
-    const may = (name: string) => folders.filter((folder) => !refused.get(folder)?.includes(name))
-    expect(boxed('hono').toSorted()).toEqual(may('hono'))
-    expect(boxed('platform')).toEqual(may('cloudflare:*'))
-  })
-
-  it('describes each folder in the table below', () => {
-    const [, table = ''] = readPage(PAGE).split('| Folder |')
-    const cells = [
-      ...table
-        .split('\n\n', 1)
-        .join()
-        .matchAll(/^\| (`.*?`) \|/gm),
-    ]
-    const described = cells.flatMap(([, cell = '']) =>
-      [...cell.matchAll(/`([\w-]+)`/g)].map(([, name]) => name),
+  it('use Hono only around requests', () => {
+    const uses = files.filter((file) =>
+      importsOf(file).some((name) => /^hono(?:\/|$)|\/(?:app-env|new-app)\.ts$/.test(name)),
     )
-    expect(described.toSorted()).toEqual(folders)
+    expect(
+      uses.filter((file) => !/^(?:(?:app|index|instance)\.ts|http\/|core\/|plugins\/)/.test(file)),
+    ).toEqual([])
+  })
+
+  it('import modules of Cloudflare only in files for it', () => {
+    const uses = files.filter((file) =>
+      importsOf(file).some((name) => name.startsWith('cloudflare:')),
+    )
+    expect(uses).toEqual(['plugins/links/cloudflare.ts'])
   })
 })
 
 describe('a file that docs/architecture.md names', () => {
-  const text = readPage(PAGE)
-  const inTable = [...text.matchAll(/^\| .*\? \| (`.+`) \|$/gm)].flatMap(([, cell = '']) =>
+  const inTable = [...page.matchAll(/^\| .*\? \| (`.+`) \|$/gm)].flatMap(([, cell = '']) =>
     [...cell.matchAll(/`(.+?)`/g)].map(([, path = '']) => path),
   )
-  const inCharts = [...text.matchAll(/(?<![\w/.])(?!src\/)([a-z][\w-]*\/[\w-]+\.ts)/g)].map(
+  const inCharts = [...page.matchAll(/(?<![\w/.])(?!src\/)([a-z][\w-]*(?:\/[\w-]+)+\.ts)/g)].map(
     ([, path = '']) => `src/${path}`,
   )
 

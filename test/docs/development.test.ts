@@ -2,7 +2,7 @@ import { parseEnv } from 'node:util'
 import { expect, it } from 'vitest'
 import * as z from 'zod/mini'
 import { readOptions, USAGE } from '../../dev/options.ts'
-import { loadEnvironment } from '../../src/cloudflare/environment.ts'
+import { loadEnvironment } from '../../src/worker/environment.ts'
 import { markedBlock, readPage } from './support/markdown.ts'
 
 const PAGE = 'docs/development.md'

@@ -137,7 +137,7 @@ it('lists each reason for a drop once', () => {
   const [, section = ''] = readPage(PAGE).split('## What is dropped\n')
   const [table = ''] = section.split('\n\nMinIO')
   const reasons = [...table.matchAll(/^\| `([a-z ]+)` \|/gm)].map(([, reason]) => reason)
-  const source = readPage('src/uploads/notification.ts')
+  const source = readPage('src/plugins/notifications/notification.ts')
   const [, union = ''] = source.split('export type Drop =\n')
   const known = [...(union.split('\n\n')[0] ?? '').matchAll(/'([a-z ]+)'/g)].map(([, name]) => name)
   expect(reasons).toEqual(known)

@@ -1,12 +1,12 @@
 import { execFileSync } from 'node:child_process'
 import { expect, it } from 'vitest'
+import { webhooksRule } from '../../src/plugins/events/options.ts'
 import {
   apiKeysRule,
   notificationSecretsRule,
   signingSecretsRule,
 } from '../../src/settings/access-rules.ts'
 import { accessKey, check, type Rule } from '../../src/settings/rules.ts'
-import { webhooksRule } from '../../src/settings/webhook-rules.ts'
 import { ROOT, readPage } from './support/markdown.ts'
 
 const accepts =

@@ -8,7 +8,7 @@ import { ROOT } from '../docs/support/markdown.ts'
 
 const run = promisify(execFile)
 
-/** The project without `src/uppy/`, its import and its use. */
+/** The project without `src/plugins/uppy/`, its import and its use. */
 let directory: string
 
 beforeAll(() => {
@@ -16,7 +16,7 @@ beforeAll(() => {
   for (const name of ['src', 'package.json', 'tsconfig.json', 'wrangler.toml', 'bindings.d.ts'])
     cpSync(join(ROOT, name), join(directory, name), { recursive: true })
   symlinkSync(join(ROOT, 'node_modules'), join(directory, 'node_modules'))
-  rmSync(join(directory, 'src', 'uppy'), { recursive: true })
+  rmSync(join(directory, 'src', 'plugins', 'uppy'), { recursive: true })
   const app = join(directory, 'src', 'app.ts')
   const lines = readFileSync(app, 'utf8').split('\n')
   const kept = lines.filter((line) => !/uppy/i.test(line))
@@ -26,12 +26,12 @@ beforeAll(() => {
 
 afterAll(() => rmSync(directory, { recursive: true }))
 
-it('type-checks without src/uppy and the line that mounts it', async () => {
+it('type-checks without src/plugins/uppy and the line that mounts it', async () => {
   const tsc = join(ROOT, 'node_modules', '.bin', 'tsc')
   await run(tsc, ['-p', '.', '--noUnusedLocals'], { cwd: directory })
 })
 
-it("works without src/uppy and the line that mounts it, except for Uppy's routes", async () => {
+it("works without src/plugins/uppy and the line that mounts it, except for Uppy's routes", async () => {
   const { createPresigner } = await import(join(directory, 'src', 'index.ts'))
   const { defineSettings } = await import(join(directory, 'src', 'settings', 'define.ts'))
   const settings = defineSettings(() => ({

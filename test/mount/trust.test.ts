@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { SCOPES } from '../../src/access/scopes.ts'
-import { kvFileIndex } from '../../src/cloudflare/kv-file-index.ts'
 import { createPresigner, defineSettings, type FileIndex, type Principal } from '../../src/index.ts'
+import { kvFileIndex } from '../../src/plugins/files/kv-file-index.ts'
 import { createSigner } from '../../src/signer.ts'
 import { jsonOf, ORIGIN, settingsInput } from '../support/app.ts'
 import { bucketFetch } from '../support/bucket.ts'

@@ -1,6 +1,4 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { type FileIndex, noFileIndex } from '../../src/file-index/file-index.ts'
-import { memoryFileIndex } from '../../src/file-index/memory-file-index.ts'
 import {
   createPresigner,
   defineSettings,
@@ -11,6 +9,8 @@ import {
   type UploadChanges,
 } from '../../src/index.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
+import { memoryFileIndex } from '../../src/plugins/files/memory-file-index.ts'
+import { type FileIndex, noFileIndex } from '../../src/records/file-index.ts'
 import type { BucketInput } from '../../src/settings/input.ts'
 import { ANN } from '../support/ann.ts'
 import { jsonOf, settingsInput, upload } from '../support/app.ts'

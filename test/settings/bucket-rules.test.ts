@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { loadEnvironment } from '../../src/cloudflare/environment.ts'
 import type { Issue } from '../../src/errors/api-error.ts'
+import { loadEnvironment } from '../../src/worker/environment.ts'
 import { CANARY, fullVariables, leastVariables } from './variables.ts'
 
 /** Returns the issues of a configuration that must not load. */

@@ -1,8 +1,8 @@
 import { expect, it } from 'vitest'
-import { loadEnvironment } from '../../src/cloudflare/environment.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
-import { postUrl } from '../../src/signing/post-policy.ts'
+import { postUrl } from '../../src/plugins/uppy/post-policy.ts'
 import { presign } from '../../src/signing/presign.ts'
+import { loadEnvironment } from '../../src/worker/environment.ts'
 import { verifyPresigned } from '../support/sigv4-verifier.ts'
 import { leastVariables } from './variables.ts'
 

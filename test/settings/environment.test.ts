@@ -1,8 +1,8 @@
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
 import { DEFAULT_IMAGE_SIZES } from '../../src/bucket/image-size.ts'
-import { environmentSettings, loadEnvironment } from '../../src/cloudflare/environment.ts'
 import type { Settings } from '../../src/settings/settings.ts'
+import { environmentSettings, loadEnvironment } from '../../src/worker/environment.ts'
 import { CANARY, fullVariables, leastVariables } from './variables.ts'
 
 function load(variables: object): Settings {

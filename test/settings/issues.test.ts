@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { loadEnvironment } from '../../src/cloudflare/environment.ts'
+import { loadEnvironment } from '../../src/worker/environment.ts'
 import { CANARY, fullVariables } from './variables.ts'
 
 /** Returns the path of every string in the configuration. */

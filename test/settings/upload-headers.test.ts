@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Bucket } from '../../src/bucket/bucket.ts'
-import { loadEnvironment } from '../../src/cloudflare/environment.ts'
 import { defineSettings } from '../../src/settings/define.ts'
+import { loadEnvironment } from '../../src/worker/environment.ts'
 import { fullVariables } from './variables.ts'
 
 function load(uploadHeaders: unknown, changes: Record<string, unknown> = {}) {

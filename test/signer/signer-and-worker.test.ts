@@ -1,6 +1,6 @@
 import { afterEach, expect, inject, it, vi } from 'vitest'
-import { environmentSettings } from '../../src/cloudflare/environment.ts'
 import { createSigner } from '../../src/signer.ts'
+import { environmentSettings } from '../../src/worker/environment.ts'
 import { bucketFetch } from '../support/bucket.ts'
 import { textOf } from '../support/links.ts'
 import { baseVariables, s3rverBucket, testWorker } from '../support/worker.ts'

@@ -11,7 +11,7 @@ import {
 } from '@aws-sdk/client-s3'
 import { getSignedUrl, S3RequestPresigner } from '@aws-sdk/s3-request-presigner'
 import { describe, expect, it } from 'vitest'
-import { attachment } from '../../src/delivery/content-disposition.ts'
+import { attachment } from '../../src/core/content-disposition.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { encodeKey } from '../../src/signing/object-url.ts'
 import { presign } from '../../src/signing/presign.ts'

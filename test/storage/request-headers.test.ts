@@ -1,15 +1,15 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { openObject } from '../../src/delivery/open-object.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
-import { deleteObjects } from '../../src/storage/delete-objects.ts'
+import { deleteObjects } from '../../src/plugins/files/delete-objects.ts'
+import { openObject } from '../../src/plugins/links/open-object.ts'
+import { beginMultipart, signParts } from '../../src/plugins/multipart/begin.ts'
 import {
   abortMultipartUpload,
   completeMultipartUpload,
   createMultipartUpload,
   listParts,
-} from '../../src/storage/multipart.ts'
+} from '../../src/plugins/multipart/s3.ts'
 import { deleteObject, headObject, putObject } from '../../src/storage/object.ts'
-import { beginMultipart, signParts } from '../../src/uploads/multipart.ts'
 import {
   answer,
   completed,

@@ -1,5 +1,5 @@
 import { vi } from 'vitest'
-import type { FileIndex } from '../../src/file-index/file-index.ts'
+import type { FileIndex } from '../../src/records/file-index.ts'
 
 const realTimeout = setTimeout
 

@@ -1,11 +1,11 @@
 import { env } from 'cloudflare:workers'
-import type { UploadClaims } from '../../src/access/upload-id.ts'
 import type { Bucket } from '../../src/bucket/bucket.ts'
-import { kvFileIndex } from '../../src/cloudflare/kv-file-index.ts'
-import type { FileRecord } from '../../src/file-index/file-record.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
-import type { Part } from '../../src/storage/multipart.ts'
-import { type Finished, finishMultipart } from '../../src/uploads/finish-multipart.ts'
+import { kvFileIndex } from '../../src/plugins/files/kv-file-index.ts'
+import { type Finished, finishMultipart } from '../../src/plugins/multipart/finish.ts'
+import type { Part } from '../../src/plugins/multipart/s3.ts'
+import type { UploadClaims } from '../../src/plugins/multipart/upload-id.ts'
+import type { FileRecord } from '../../src/records/file-record.ts'
 import { testBucket } from './test-bucket.ts'
 
 /**

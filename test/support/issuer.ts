@@ -1,6 +1,6 @@
 import { type CryptoKey, exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose'
-import type { KeySourceHooks } from '../../src/access/jwks.ts'
 import { SCOPES } from '../../src/access/scopes.ts'
+import type { KeySourceHooks } from '../../src/plugins/jwt/jwks.ts'
 
 export const ISSUER = 'https://issuer.example/'
 export const AUDIENCE = 'edge-presigner'

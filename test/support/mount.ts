@@ -1,6 +1,5 @@
 import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test'
 import { type ExecutionContext, Hono } from 'hono'
-import { memoryFileIndex } from '../../src/file-index/memory-file-index.ts'
 import {
   createPresigner,
   defineSettings,
@@ -9,6 +8,7 @@ import {
   type PresignerOptions,
   type SettingsInput,
 } from '../../src/index.ts'
+import { memoryFileIndex } from '../../src/plugins/files/memory-file-index.ts'
 import { ANN } from './ann.ts'
 import { ORIGIN, settingsInput } from './app.ts'
 

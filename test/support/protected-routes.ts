@@ -35,8 +35,8 @@ const BY_UPLOAD_ID = {
 
 /**
  * Routes that need no principal. The link itself is a credential, tested in
- * test/routes/links.test.ts. Notifications have a secret of their own, tested in
- * test/routes/notifications.test.ts. Forms and steps are signed, tested in test/uppy/.
+ * test/plugins/links/links.test.ts. Notifications have a secret of their own, tested in
+ * test/plugins/notifications/notifications.test.ts. Forms and steps are signed, tested in test/plugins/uppy/.
  */
 export const OPEN_ROUTES: readonly string[] = [
   'GET /healthz',

@@ -1,5 +1,5 @@
 import type { SigningSecret } from '../../src/access/settings.ts'
-import type { TokenSettings } from '../../src/access/token.ts'
+import type { TokenSettings } from '../../src/plugins/tokens/token.ts'
 import { testBucket } from './test-bucket.ts'
 
 /**

@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import { eventBridgeSchema, recordSchema } from '../../../src/uploads/notification.ts'
+import { eventBridgeSchema, recordSchema } from '../../../src/plugins/notifications/notification.ts'
 import { settledNotifications } from '../answers.ts'
 import type { Operations } from '../operation.ts'
 

@@ -2,7 +2,7 @@ import * as z from 'zod/mini'
 import { MAX_OBJECT_BYTES } from '../../../src/bucket/limits.ts'
 import type { ErrorCode } from '../../../src/errors/api-error.ts'
 import { fileName, partNumber } from '../../../src/http/fields.ts'
-import { completeBody, startBody } from '../../../src/uppy/bodies.ts'
+import { completeBody, startBody } from '../../../src/plugins/uppy/bodies.ts'
 import {
   nothing,
   signedRequest,
@@ -16,7 +16,7 @@ import {
 import { UPLOAD_SECONDS } from '../members.ts'
 import type { Members, Operations } from '../operation.ts'
 
-// src/uppy/companion-routes.ts reads these queries by hand, as Companion does, so they are repeated here.
+// src/plugins/uppy/companion-routes.ts reads these queries by hand, as Companion does, so they are repeated here.
 
 const formQuery = z.object({
   filename: fileName,

@@ -7,7 +7,7 @@ import { checkBucket } from '../../../dev/doctor/bucket.ts'
 import type { Consent } from '../../../dev/doctor/cors.ts'
 import type { Finding, Status } from '../../../dev/doctor/report.ts'
 import { type Requests, requestsUntil } from '../../../dev/doctor/requests.ts'
-import { loadEnvironment } from '../../../src/cloudflare/environment.ts'
+import { loadEnvironment } from '../../../src/worker/environment.ts'
 import { READER, WRITER } from './wrong-server.ts'
 
 const PROGRAM = join(import.meta.dirname, '../../../dev/doctor.ts')

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Finding, Status } from '../../../dev/doctor/report.ts'
 import { checkWorker } from '../../../dev/doctor/worker.ts'
-import { loadEnvironment } from '../../../src/cloudflare/environment.ts'
+import { loadEnvironment } from '../../../src/worker/environment.ts'
 import { startBuiltWorker, UNREACHABLE } from '../built-worker.ts'
 import { type Hangs, ORIGIN, patientRequests, statuses, type Variables, variables } from './run.ts'
 import { startWorker, WORKER_HEADERS, type Wrong } from './wrong-worker.ts'

@@ -1,0 +1,100 @@
+import type { Bucket } from '../bucket/bucket.ts'
+import { ApiError } from '../errors/api-error.ts'
+import type { ObjectKey } from '../keys/object-key.ts'
+import { headObject, type ObjectHead } from '../storage/object.ts'
+import { objectExists } from '../storage/s3.ts'
+import { StorageFailure } from '../storage/storage-failure.ts'
+
+/** A key that other uploads may have too. */
+interface SharedKey {
+  readonly key: ObjectKey
+  /** Whether the upload may replace an object. Only for a key that the client chose. */
+  readonly overwrite?: boolean | undefined
+  /** Random text in the metadata of the object that the upload makes. */
+  readonly mark?: string | undefined
+}
+
+/**
+ * Looks in the bucket whether an upload would replace an object. Throws `object_exists` if it would
+ * and must not, and `not_supported` if the bucket doesn't let the Worker look. Does nothing for a
+ * generated key (`overwrite` undefined), if it may replace an object, or if `isConditional`: the
+ * bucket then refuses the upload itself.
+ *
+ * Another upload can still create the object between this and the end of the upload.
+ */
+export async function requireVacant(
+  bucket: Bucket,
+  key: ObjectKey,
+  overwrite: boolean | undefined,
+  isConditional: boolean,
+  now: Date,
+): Promise<void> {
+  if (overwrite !== false || isConditional) return
+  const head = await headObject(bucket, key, now).catch((error: unknown) => {
+    const cause = error instanceof ApiError && error.code === 'storage_error' ? error.cause : null
+    if (!(cause instanceof StorageFailure && cause.status === 403)) throw error
+    throw new ApiError(
+      'not_supported',
+      "The bucket's credentials do not allow HeadObject, so the Worker can't see whether the key has an object. Allow s3:GetObject and s3:ListBucket, or send overwrite: true.",
+      { cause },
+    )
+  })
+  if (head !== null) throw objectExists()
+}
+
+/**
+ * Returns `file` with the condition that its upload in one request must sign. If the server doesn't
+ * support one, looks first. Throws what `requireVacant` throws.
+ */
+export async function keepExisting<
+  File extends { readonly key?: ObjectKey | undefined; readonly overwrite?: boolean | undefined },
+>(bucket: Bucket, file: File, now: Date): Promise<File> {
+  const { key, overwrite } = file
+  const { conditionalPut } = bucket
+  if (key !== undefined) await requireVacant(bucket, key, overwrite, conditionalPut, now)
+  return key === undefined || conditionalPut ? file : { ...file, overwrite: undefined }
+}
+
+/**
+ * Tells whether `upload` made this object. Only one upload uses a generated key, unless it has a
+ * `startId`. The object under that key, or a chosen one, may be older or newer, so it has the mark of
+ * its upload.
+ */
+export const isOfUpload = (
+  head: Pick<ObjectHead, 'mark'>,
+  { overwrite, mark }: Pick<SharedKey, 'overwrite' | 'mark'>,
+): boolean =>
+  (overwrite === undefined && mark === undefined) || (mark !== undefined && head.mark === mark)
+
+/** Tells whether another upload may have the same generated key: one with the same `startId`. */
+export const isRepeatable = ({ overwrite, mark }: Pick<SharedKey, 'overwrite' | 'mark'>): boolean =>
+  overwrite === undefined && mark !== undefined
+
+/**
+ * Throws what `requireVacant` throws before `upload` is complete. Also throws `object_exists` if an
+ * upload with the same `startId` is.
+ */
+export async function requireUnused(bucket: Bucket, upload: SharedKey, now: Date): Promise<void> {
+  const { key, overwrite } = upload
+  if (!isRepeatable(upload))
+    return requireVacant(bucket, key, overwrite, bucket.conditionalComplete, now)
+  try {
+    await requireVacant(bucket, key, false, bucket.conditionalComplete, now)
+  } catch (error) {
+    // Credentials that can't list objects get a 403 for a key without an object.
+    if (!(error instanceof ApiError && error.code === 'not_supported')) throw error
+  }
+}
+
+/**
+ * Returns what the bucket reports about the object that `upload` made: the upload is complete.
+ * Returns null without such an object, or if the bucket doesn't answer.
+ */
+export async function completedObject(
+  bucket: Bucket,
+  upload: SharedKey,
+  now: Date,
+): Promise<ObjectHead | null> {
+  const head = await headObject(bucket, upload.key, now).catch(() => null)
+  return head !== null && isOfUpload(head, upload) ? head : null
+}

@@ -1,0 +1,27 @@
+import { ApiError } from '../errors/api-error.ts'
+import { newApp } from '../http/new-app.ts'
+import { json } from '../http/responses.ts'
+import { withKeys } from '../plugins/jwt/with-keys.ts'
+import { whyInvalid } from '../settings/define.ts'
+
+/**
+ * `GET /healthz`, without authentication. Names invalid settings by path, never by value. Also
+ * tells whether links come from an edge cache or always from the bucket, whether they can show
+ * resized images, and what is wrong although the presigner works.
+ */
+export const healthRoutes = newApp().get('/healthz', async (c) => {
+  const loaded = await withKeys(c.env.instance.settings)
+  if (!loaded.ok)
+    throw new ApiError('misconfigured', 'The settings are not valid.', {
+      issues: loaded.issues,
+      cause: whyInvalid(loaded),
+    })
+  const { objects, resizesImages, warnings } = c.env.instance
+  const { keepsCopies } = objects(c.executionCtx)
+  return json(c, {
+    status: 'ok' as const,
+    edgeCache: keepsCopies,
+    ...(resizesImages && keepsCopies ? { images: true as const } : {}),
+    ...(warnings.length === 0 ? {} : { warnings }),
+  })
+})

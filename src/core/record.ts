@@ -1,0 +1,250 @@
+import type { Bucket } from '../bucket/bucket.ts'
+import { MAX_OBJECT_BYTES } from '../bucket/limits.ts'
+import { ApiError } from '../errors/api-error.ts'
+import { isNewObjectKey, nameInKey } from '../keys/new-key.ts'
+import type { ObjectKey } from '../keys/object-key.ts'
+import type { FileChange } from '../records/file-event.ts'
+import type { FileIndex } from '../records/file-index.ts'
+import type { FileRecord } from '../records/file-record.ts'
+import { headObject, type ObjectHead } from '../storage/object.ts'
+import { requireAllowedType } from './content-type.ts'
+import { requireBytes } from './size-limit.ts'
+
+export interface RecordRequest {
+  readonly key: ObjectKey
+  /** The display name. */
+  readonly name: string
+  /** Id of the principal. */
+  readonly owner: string
+  /** Tells whether this is the upload to record. Default: it is. */
+  readonly isExpected?: (head: ObjectHead) => boolean
+  /** For a caller who can't prove that the upload is theirs. */
+  readonly claim?: Claim
+}
+
+/** What a caller may record without having uploaded it. */
+export interface Claim {
+  /** Whether they may record, and so read, the file of another owner. */
+  readonly ofOthers: boolean
+  readonly limits: Pick<Bucket, 'maxBytes' | 'allowedTypes'>
+}
+
+export interface Recorded {
+  readonly record: FileRecord
+  /** Whether this key had a record of another upload. */
+  readonly replaces: boolean
+  /** What the app returned when it was told, or undefined. */
+  readonly data: unknown
+}
+
+/**
+ * Tells whoever listens about a change, which happened `at`, or else now. `about` is the record of
+ * the file. It `isRepeat` if the index already has that record. If it throws, the index may not
+ * change.
+ */
+export type Announce = (
+  change: FileChange,
+  about: FileRecord | null,
+  at?: Date,
+  isRepeat?: boolean,
+) => Promise<unknown>
+
+/** Workers KV shows a change of another location within less than this time. */
+export const MAX_LAG_SECONDS = 600
+
+/**
+ * Records an uploaded object with the bucket's data. A record of the same upload (the same ETag and
+ * date) keeps its name and owner, so repeating this changes nothing. Only the proven owner of an
+ * upload replaces another one. A provisional record, without an owner, gets both. Removes the record
+ * if the object is missing or is deleted meanwhile. Does everything again, once, if the object is
+ * replaced meanwhile: its newer record may be overwritten. Announces each change before the index
+ * changes, and again when its owner repeats it. `announce` is null if nobody listens. Throws
+ * `forbidden`, `file_too_large` and `mimetype_not_allowed` for a claim that is not allowed,
+ * `file_replaced` for another upload than the expected one, `object_not_found`, `storage_error`,
+ * `key_not_indexable`, `index_unavailable`, and what `announce` throws.
+ */
+export async function recordUpload(
+  bucket: Bucket,
+  index: FileIndex,
+  request: RecordRequest,
+  now: Date,
+  announce: Announce | null,
+  isRepeat = false,
+): Promise<Recorded> {
+  const { key, name, owner, claim, isExpected = () => true } = request
+  let asked = new Date()
+  const gone = async (record: FileRecord): Promise<never> => {
+    await forget(bucket, index, key, record, announce, now, asked)
+    throw objectNotFound()
+  }
+  const head = await headObject(bucket, key, now)
+  // As late as possible, so that what somebody else has recorded meanwhile is seen.
+  const known = await index.get(bucket.alias, key)
+  const isOfOther = known !== null && known.owner !== null && known.owner !== owner
+  if (claim !== undefined && isOfOther && !claim.ofOthers)
+    throw hasOtherOwner('files:read and files:record')
+  if (head === null) {
+    if (known !== null) await gone(known)
+    throw objectNotFound()
+  }
+  if (claim !== undefined) requireWithin(claim, head)
+  if (!isExpected(head)) throw fileReplaced()
+  const record = toRecord(bucket, key, name, owner, head)
+  const isSame = known !== null && isSameUpload(known, head)
+  if (isSame && isOfOther && claim !== undefined)
+    return { record: known, replaces: false, data: undefined }
+  const isKnown = isSame && known.owner !== null && !isOfOther
+  const file = isKnown ? known : record
+  const replaces = known !== null && !isSame
+  const type = replaces ? 'replaced' : 'recorded'
+  let data: unknown
+  if (announce !== null) {
+    index.requireIndexable?.(bucket.alias, key)
+    // An event is accepted before its record is written.
+    data = await announce({ type, file }, file, undefined, isKnown)
+  }
+  // The record of a recent object may be an old one that was deleted with the previous upload.
+  if (isKnown && now.getTime() - head.lastModified.getTime() > MAX_LAG_SECONDS * 1000)
+    return { record: known, replaces, data }
+  const stored = await index.put(file)
+  asked = new Date()
+  const after = await headObject(bucket, key, now)
+  if (after === null) return gone(stored)
+  if (!isExpected(after)) return yieldTo(bucket, index, key, after)
+  if (isRepeat || isSameUpload(stored, after)) return { record: stored, replaces, data }
+  const again = await recordUpload(bucket, index, request, now, announce, true)
+  return { ...again, replaces: true }
+}
+
+/**
+ * Waits for more than a second: Workers KV refuses a second write to a key within that time.
+ * Meanwhile, the upload may also be recorded by its own client.
+ */
+const untilWritable = () => new Promise((resolve) => setTimeout(resolve, 1100))
+
+/**
+ * Forgets a file whose object is gone: announces that it was deleted `at`, a moment before the
+ * bucket was asked to delete it, or whether it is there, and then removes its record. So the record
+ * stays until the event is accepted, and a repeat sends it. A file without a record causes no
+ * event.
+ *
+ * Somebody may upload to a chosen key and record that meanwhile. So this looks once more, and if
+ * there is an object, puts the removed record back if it is of this object, or else a provisional
+ * one. Throws what `announce` throws, `index_unavailable`, `storage_error` and `storage_busy`.
+ */
+export async function forget(
+  bucket: Bucket,
+  index: FileIndex,
+  key: ObjectKey,
+  known: FileRecord | null,
+  announce: Announce | null,
+  now: Date,
+  at = now,
+): Promise<void> {
+  const { alias } = bucket
+  if (known !== null) await announce?.({ type: 'deleted', file: { bucket: alias, key } }, known, at)
+  if (isNewObjectKey(key)) return index.remove(alias, key)
+  // By now, it may be the record of a newer upload.
+  const removed = known && (await index.get(alias, key))
+  await index.remove(alias, key)
+  const head = await headObject(bucket, key, now, true).catch(async (error: unknown) => {
+    // Nobody can tell now whether a newer upload is there, so its record stays.
+    if (removed !== null && known !== null && !isSameRecord(removed, known)) {
+      await untilWritable()
+      await index.put(removed)
+    }
+    throw error
+  })
+  if (head === null) return
+  await untilWritable()
+  const since = await index.get(alias, key)
+  // Workers KV may still show the removed record.
+  if (since !== null && !(removed !== null && isSameRecord(since, removed))) return
+  if (removed !== null && isSameUpload(removed, head)) return void (await index.put(removed))
+  const file = toRecord(bucket, key, nameInKey(key), null, head)
+  await index.put(file)
+  await announce?.({ type: 'recorded', file }, file)
+}
+
+const isSameRecord = (one: FileRecord, other: FileRecord): boolean =>
+  one.etag === other.etag && one.createdAt === other.createdAt
+
+/** Throws unless the object is within the limits of a caller who may not have uploaded it. */
+function requireWithin({ limits }: Claim, { size, mimetype }: ObjectHead): void {
+  requireBytes(size, limits, MAX_OBJECT_BYTES)
+  // AWS stores `binary/octet-stream` for a form without a type.
+  requireAllowedType(mimetype.replace(/^binary\//, 'application/'), limits)
+}
+
+/**
+ * Ends a request that was overtaken by a newer upload, whose object is `head`. Its record may be
+ * overwritten, so it gets a provisional one. Throws `file_replaced`.
+ */
+export async function yieldTo(
+  bucket: Bucket,
+  index: FileIndex,
+  key: ObjectKey,
+  head: ObjectHead,
+): Promise<never> {
+  await untilWritable()
+  const known = await index.get(bucket.alias, key)
+  if (known === null || !isSameUpload(known, head))
+    await index.put(toRecord(bucket, key, nameInKey(key), null, head))
+  throw fileReplaced()
+}
+
+export const hasOtherOwner = (scopes: string): ApiError =>
+  new ApiError('forbidden', `This file has another owner. For that, you need ${scopes}.`)
+
+export const fileReplaced = (): ApiError =>
+  new ApiError(
+    'file_replaced',
+    'The object was replaced. Record the new one with POST /files first.',
+  )
+
+/**
+ * Returns the record of a file. Without a record, returns the bucket's data about the object.
+ * Throws `object_not_found` and `storage_error`.
+ */
+export async function findFile(
+  bucket: Bucket,
+  index: FileIndex,
+  key: ObjectKey,
+  now: Date,
+): Promise<FileRecord> {
+  const known = await index.get(bucket.alias, key)
+  if (known !== null) return known
+  const head = await headObject(bucket, key, now)
+  if (head === null) throw objectNotFound()
+  return toRecord(bucket, key, nameInKey(key), null, head)
+}
+
+export const objectNotFound = (): ApiError =>
+  new ApiError('object_not_found', 'There is no object under this key.')
+
+/** Tells whether a record is of the upload that the bucket has. */
+export const isSameUpload = (
+  { etag, createdAt }: FileRecord,
+  { etag: current, lastModified }: ObjectHead,
+): boolean => etag === current && createdAt === lastModified.toISOString()
+
+/**
+ * Returns the record of an object. `createdAt` is the object's own date, so that recording it twice
+ * has the same result.
+ */
+export const toRecord = (
+  { alias }: Pick<Bucket, 'alias'>,
+  key: ObjectKey,
+  name: string,
+  owner: string | null,
+  { size, mimetype, etag, lastModified }: ObjectHead,
+): FileRecord => ({
+  key,
+  bucket: alias,
+  name,
+  size,
+  mimetype,
+  etag,
+  owner,
+  createdAt: lastModified.toISOString(),
+})

@@ -1,0 +1,70 @@
+import * as z from 'zod/mini'
+import { requireScope } from '../access/principal.ts'
+import type { Bucket } from '../bucket/bucket.ts'
+import { MAX_PUT_BYTES } from '../bucket/limits.ts'
+import type { AppContext } from '../http/app-env.ts'
+import { chooseOpenBucket } from '../http/choose-bucket.ts'
+import { timeOf } from '../http/deadline.ts'
+import {
+  bucket,
+  chosenKey,
+  expiresIn,
+  fileName,
+  MAX_FILES,
+  oneName,
+  sha256,
+  storedWith,
+} from '../http/fields.ts'
+import { newApp } from '../http/new-app.ts'
+import { json } from '../http/responses.ts'
+import { forEachFile, validateFiles, validateJson } from '../http/validate.ts'
+import { keepExisting } from './chosen-key.ts'
+import { uploadSignature } from './new-upload.ts'
+import { createUploadUrl, type UploadRequest, type UploadUrl } from './single.ts'
+import { askApp, nameFile } from './uploads.ts'
+
+const upload = {
+  fileName: z.optional(fileName),
+  key: chosenKey,
+  mimetype: z.string(),
+  size: z.optional(z.int().check(z.minimum(0))),
+  sha256,
+  ...storedWith,
+}
+
+const uploadSchema = z.strictObject({ ...upload, expiresIn, bucket }).check(...oneName)
+
+const oneOfUploads = z.strictObject(upload).check(...oneName)
+
+const validateUploads = validateFiles(oneOfUploads, MAX_FILES, { expiresIn, bucket })
+
+/** Upload URLs, for one file and for many. */
+export const uploadUrlRoutes = newApp()
+  .post('/files/upload-url', validateJson(uploadSchema), async (c) => {
+    const { bucket: alias, ...request } = c.req.valid('json')
+    requireScope(c.get('principal'), 'files:upload')
+    const bucket = await chooseOpenBucket(c, alias, null)
+    return json(c, await signUpload(c, bucket, request))
+  })
+  .post('/files/upload-urls', validateUploads, async (c) => {
+    const { files, bucket: alias, expiresIn } = c.req.valid('json')
+    requireScope(c.get('principal'), 'files:upload')
+    const bucket = await chooseOpenBucket(c, alias, null)
+    uploadSignature(bucket, expiresIn, new Date()) // throws what would be the error of every file
+    const uploads = await forEachFile(oneOfUploads, files, (file) =>
+      signUpload(c, bucket, { ...file, expiresIn }),
+    )
+    return json(c, { uploads })
+  })
+
+/** Asks the app about a file, and signs the URL for its upload. */
+async function signUpload(
+  c: AppContext,
+  bucket: Bucket,
+  request: z.output<typeof oneOfUploads> & Pick<UploadRequest, 'expiresIn'>,
+): Promise<UploadUrl> {
+  const file = await askApp(c, bucket, nameFile(c, bucket, request), MAX_PUT_BYTES)
+  const now = timeOf(c)
+  const kept = file.key === undefined ? file : await keepExisting(bucket, file, now)
+  return createUploadUrl(bucket, kept, c.get('principal').prefix, now)
+}

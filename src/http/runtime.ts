@@ -1,0 +1,15 @@
+/** Whether this is Cloudflare's runtime, which has special streams and headers. */
+export const ON_WORKERS = typeof IdentityTransformStream !== 'undefined'
+
+/**
+ * Tells whether `fetch` can reach other Workers of the account by their public URLs: the
+ * compatibility flag `global_fetch_strictly_public`. Without it, Cloudflare answers with error 1042.
+ * Outside of Workers, it always can.
+ */
+export function fetchIsPublic(): boolean {
+  const runtime: unknown = Reflect.get(globalThis, 'Cloudflare')
+  const flags: unknown = isObject(runtime) ? Reflect.get(runtime, 'compatibilityFlags') : null
+  return !isObject(flags) || Reflect.get(flags, 'global_fetch_strictly_public') !== false
+}
+
+const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null

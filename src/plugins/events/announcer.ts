@@ -1,0 +1,86 @@
+import type { Background } from '../../bucket/credential-source.ts'
+import { ApiError } from '../../errors/api-error.ts'
+import type { Json } from '../../keys/encodings.ts'
+import {
+  type Announcer,
+  eventBody,
+  eventId,
+  eventTypeOf,
+  type FileEvent,
+} from '../../records/file-event.ts'
+import type { Later } from '../../records/job.ts'
+import { deliver, endpointId, logWebhook, type Webhook } from './webhook.ts'
+
+interface Listeners {
+  readonly onEvent: ((event: FileEvent, background: Background) => unknown) | null
+  readonly webhooks: readonly Webhook[]
+  /** Without a queue, each webhook gets one attempt in the background. */
+  readonly later: Later | null
+}
+
+/** Returns the function that announces changes to `listeners`, or null if nobody listens. */
+export function announcerTo({ onEvent, webhooks, later }: Listeners): Announcer | null {
+  if (onEvent === null && webhooks.length === 0) return null
+  return async (change, about, at, background, isRepeat = false) => {
+    const event: FileEvent = { ...change, timestamp: at.toISOString() }
+    const data =
+      onEvent === null
+        ? undefined
+        : await told(async () => dataIn(await onEvent(event, background)))
+    const type = eventTypeOf(event)
+    const interested = isRepeat ? [] : webhooks.filter(({ events }) => events.includes(type))
+    if (interested.length === 0) return data
+    const sent = { id: await eventId(event, about), body: eventBody(event) }
+    if (later === null)
+      for (const webhook of interested) background.waitUntil(deliverOnce(webhook, sent))
+    else
+      await told(async () =>
+        later(
+          ...(await Promise.all(
+            interested.map(async ({ url }) => {
+              const endpoint = await endpointId(url)
+              return { kind: 'webhook' as const, endpoint, ...sent }
+            }),
+          )),
+        ),
+      )
+    return data
+  }
+}
+
+/**
+ * Returns the data in `{ data }` as it will be in the response, or undefined for any other result: a
+ * function often returns what it happens to call last, such as a row of a database. Throws TypeError
+ * for data that JSON can't express.
+ */
+function dataIn(returned: unknown): Json | undefined {
+  const object = Object(returned)
+  if (Object.keys(object).join() !== 'data') return undefined
+  try {
+    const text: string | undefined = JSON.stringify(object.data)
+    return text === undefined ? undefined : JSON.parse(text)
+  } catch (cause) {
+    throw new TypeError("onEvent returned data that JSON can't express.", { cause })
+  }
+}
+
+async function told<T>(tell: () => T | Promise<T>): Promise<T> {
+  try {
+    return await tell()
+  } catch (cause) {
+    throw new ApiError(
+      'events_unavailable',
+      'The app could not be notified of this change, so the index did not change. Try again.',
+      { cause },
+    )
+  }
+}
+
+async function deliverOnce(
+  webhook: Webhook,
+  sent: { readonly id: string; readonly body: string },
+): Promise<void> {
+  const attempt = await deliver(webhook, sent, new Date())
+  if (attempt.outcome !== 'delivered')
+    logWebhook('webhook lost', webhook, { event: sent.id, reason: attempt.reason })
+}

@@ -1,0 +1,99 @@
+import { asApiError } from '../../errors/api-error.ts'
+import { describe } from '../../errors/describe.ts'
+import { retryDelay } from '../../errors/retry-delay.ts'
+import { logWarning } from '../../errors/warnings.ts'
+import { parseObjectKey } from '../../keys/object-key.ts'
+import { type Job, jobIn, type QueueBatch, type QueueMessage } from '../../records/job.ts'
+import { type LoadedSettings, whyInvalid } from '../../settings/define.ts'
+import type { Settings } from '../../settings/settings.ts'
+import type { ObjectSource } from '../links/object-source.ts'
+import { deliver, endpointId, logWebhook } from './webhook.ts'
+
+/** Workers wait for the headers of at most six responses at a time. */
+const AT_ONCE = 5
+
+/**
+ * Runs the jobs in a batch, and acknowledges or retries each alone. Drops a message that no version
+ * can read, since a retry would not help. The queue itself ends the retries: `max_retries` and
+ * `dead_letter_queue` in wrangler.toml.
+ */
+export async function runJobs(
+  { messages }: QueueBatch,
+  loaded: LoadedSettings,
+  objects: ObjectSource,
+): Promise<void> {
+  for (let start = 0; start < messages.length; start += AT_ONCE)
+    await Promise.all(
+      messages.slice(start, start + AT_ONCE).map((message) => runJob(message, loaded, objects)),
+    )
+}
+
+async function runJob(
+  message: QueueMessage,
+  loaded: LoadedSettings,
+  objects: ObjectSource,
+): Promise<void> {
+  const { attempts } = message
+  const retry = (askedSeconds = 0): { attempt: number; retryInSeconds: number } => {
+    const delaySeconds = retryDelay(attempts, askedSeconds, Math.random())
+    message.retry({ delaySeconds })
+    return { attempt: attempts, retryInSeconds: delaySeconds }
+  }
+  const job = jobIn(message.body)
+  if (job === 'malformed') {
+    message.ack()
+    return logWarning('job lost', { reason: 'the message is malformed' })
+  }
+  if (typeof job === 'string' || !loaded.ok) {
+    const reason =
+      loaded.ok || typeof job === 'string'
+        ? `the message is ${job}`
+        : `the settings are not valid: ${whyInvalid(loaded)}`
+    return logWarning('job not done', { reason, ...retry() })
+  }
+  const { settings } = loaded
+  if (job.kind === 'purge') {
+    try {
+      await purge(job, settings, objects)
+      message.ack()
+    } catch (error) {
+      const asked = asApiError(error)?.retryAfterSeconds
+      logWarning('edge copy not purged', { reason: describe(error), ...retry(asked) })
+    }
+    return
+  }
+  const webhook = await endpointOf(job.endpoint, settings)
+  if (webhook === null) {
+    message.ack()
+    return logWarning('webhook lost', {
+      event: job.id,
+      reason: 'the endpoint is no longer configured',
+    })
+  }
+  const attempt = await deliver(webhook, job, new Date())
+  if (attempt.outcome === 'failed')
+    return logWebhook('webhook not delivered', webhook, {
+      event: job.id,
+      reason: attempt.reason,
+      ...retry(attempt.askedSeconds),
+    })
+  message.ack()
+  if (attempt.outcome === 'refused')
+    logWebhook('webhook lost', webhook, { event: job.id, reason: attempt.reason })
+}
+
+async function endpointOf(id: string, { webhooks }: Settings) {
+  for (const webhook of webhooks) if ((await endpointId(webhook.url)) === id) return webhook
+  return null
+}
+
+/** Purges the copies of all keys. A bucket that is no longer configured has no links. */
+async function purge(
+  { bucket: alias, keys }: Extract<Job, { kind: 'purge' }>,
+  { buckets }: Settings,
+  objects: ObjectSource,
+): Promise<void> {
+  const bucket = buckets.find((one) => one.alias === alias)
+  if (bucket === undefined) return
+  await objects.purge(bucket, keys.map(parseObjectKey))
+}

@@ -1,0 +1,100 @@
+import { ApiError } from '../../errors/api-error.ts'
+import { utf8Length } from '../../keys/encodings.ts'
+import { type ObjectKey, objectKeyError, parseObjectKey } from '../../keys/object-key.ts'
+import { type FileIndex, indexUnavailable } from '../../records/file-index.ts'
+import { fromMetadata, toMetadata } from '../../records/file-record.ts'
+
+/** Workers KV's limit for a key, in bytes. */
+const MAX_KV_KEY_BYTES = 512
+/** Seconds until Workers KV accepts another write of the same key. */
+const WRITE_SECONDS = 1
+
+/**
+ * Returns the file index in Workers KV. docs/kv-schema.md describes its keys. Throws
+ * `misconfigured`.
+ */
+export function kvFileIndex(kv: KVNamespace): FileIndex {
+  if (typeof kv !== 'object' || kv === null)
+    throw new ApiError(
+      'misconfigured',
+      'needs a KV namespace. Add a [[kv_namespaces]] block to wrangler.toml, and pass its binding.',
+    )
+  const requireIndexable = (bucket: string, key: ObjectKey): void => {
+    if (utf8Length(kvKey(bucket, key)) > MAX_KV_KEY_BYTES)
+      throw new ApiError(
+        'key_not_indexable',
+        `The index accepts keys of at most ${MAX_KV_KEY_BYTES - kvKey(bucket, '').length} bytes in this bucket.`,
+      )
+  }
+  return {
+    requireIndexable,
+
+    async get(bucket, key) {
+      const name = kvKey(bucket, key)
+      if (utf8Length(name) > MAX_KV_KEY_BYTES) return null
+      const { metadata } = await attempt(() => kv.getWithMetadata(name))
+      return fromMetadata(bucket, key, metadata)
+    },
+
+    async put(record) {
+      requireIndexable(record.bucket, record.key)
+      const name = kvKey(record.bucket, record.key)
+      const metadata = toMetadata(record)
+      const write = () => kv.put(name, '', { metadata })
+      // Only one writer gets through. A provisional record must not follow the one with an owner.
+      await attempt(() => (record.owner === null ? write() : writeTwice(write)))
+      return { ...record, ...metadata }
+    },
+
+    async remove(bucket, key) {
+      const name = kvKey(bucket, key)
+      if (utf8Length(name) <= MAX_KV_KEY_BYTES)
+        await attempt(() => writeTwice(() => kv.delete(name)))
+    },
+
+    async list({ bucket, prefix, limit, cursor }) {
+      const start = kvKey(bucket, prefix)
+      if (utf8Length(start) > MAX_KV_KEY_BYTES)
+        return { records: [], cursor: undefined, unreadable: 0 }
+      const page = await attempt(() =>
+        kv.list({ prefix: start, limit, ...(cursor === undefined ? {} : { cursor }) }),
+      )
+      const records = page.keys.flatMap(({ name, metadata }) => {
+        const key = name.slice(kvKey(bucket, '').length)
+        const record =
+          objectKeyError(key) === null ? fromMetadata(bucket, parseObjectKey(key), metadata) : null
+        return record === null ? [] : [record]
+      })
+      return {
+        records,
+        cursor: page.list_complete ? undefined : page.cursor,
+        unreadable: page.keys.length - records.length,
+      }
+    },
+  }
+}
+
+const kvKey = (bucket: string, key: string): string => `file:${bucket}:${key}`
+
+/** Resolves with the result of Workers KV. Its errors, mostly limits, become `index_unavailable`. */
+async function attempt<T>(operation: () => Promise<T>): Promise<T> {
+  try {
+    return await operation()
+  } catch (cause) {
+    throw indexUnavailable(cause, isTooSoon(cause) ? WRITE_SECONDS : undefined)
+  }
+}
+
+/** Tells whether Workers KV refused a second write to a key within a second. */
+const isTooSoon = (error: unknown): boolean => /\b429\b/.test(String(error))
+
+/** Runs `write`, and once more after a second if another request has just written the same key. */
+async function writeTwice(write: () => Promise<void>): Promise<void> {
+  try {
+    await write()
+  } catch (error) {
+    if (!isTooSoon(error)) throw error
+    await new Promise((resolve) => setTimeout(resolve, WRITE_SECONDS * 1100))
+    await write()
+  }
+}

@@ -1,0 +1,92 @@
+import { sixAtOnce } from '../../bucket/at-once.ts'
+import type { Bucket } from '../../bucket/bucket.ts'
+import { type Announce, forget, MAX_LAG_SECONDS } from '../../core/record.ts'
+import { ApiError, isPresignerError } from '../../errors/api-error.ts'
+import { isNewObjectKey, keyCreatedAt } from '../../keys/new-key.ts'
+import type { ObjectKey } from '../../keys/object-key.ts'
+import { type FileIndex, noFileIndex } from '../../records/file-index.ts'
+import { headObject } from '../../storage/object.ts'
+import { mayHaveHappened } from '../../storage/storage-failure.ts'
+import { deleteObjects } from './delete-objects.ts'
+
+/** What else a deletion changes. */
+export interface Removal {
+  readonly index: FileIndex
+  /** Purges the edge copies of all these objects, in one call. */
+  readonly purge: (keys: readonly ObjectKey[]) => Promise<void>
+  /** Null if nobody listens. */
+  readonly announce: Announce | null
+}
+
+/**
+ * Deletes the objects of distinct keys, then their edge copies, then forgets the files. Returns the
+ * error of each key that is not completely deleted. Its record stays, so that a repeat finishes the
+ * deletion and sends its event. A failure of one key doesn't affect the others.
+ */
+export async function removeFiles(
+  bucket: Bucket,
+  keys: readonly ObjectKey[],
+  { index, purge, announce }: Removal,
+  now: Date,
+): Promise<ReadonlyMap<string, unknown>> {
+  const failures = new Map<string, unknown>()
+  const deletions = await deleteObjects(bucket, keys, now)
+  for (const [key, failure] of deletions) if (failure !== null) failures.set(key, failure)
+  // An object may be deleted despite an error, so its edge copy must be purged.
+  const gone = keys.filter((key) => {
+    const failure = failures.get(key)
+    return failure === undefined || mayHaveHappened(failure)
+  })
+  const purged = gone.length === 0 ? Promise.resolve() : purge(gone)
+  await failureOf(purged)
+  await sixAtOnce(
+    gone.filter((key) => !failures.has(key)),
+    async (key) => {
+      const failure = await failureOf(finish(bucket, key, index, announce, purged, now))
+      if (failure !== null) failures.set(key, failure.error)
+    },
+  )
+  return failures
+}
+
+/** Forgets a file whose object is deleted, unless there is one again. */
+async function finish(
+  bucket: Bucket,
+  key: ObjectKey,
+  index: FileIndex,
+  announce: Announce | null,
+  purged: Promise<void>,
+  now: Date,
+): Promise<void> {
+  const { alias } = bucket
+  // The app learns of a deleted object, even if its record must stay for the next purge.
+  const tell: Announce = async (...change) => {
+    await announce?.(...change)
+    await purged
+  }
+  if (index === noFileIndex)
+    return void (await tell({ type: 'deleted', file: { bucket: alias, key } }, null, now))
+  // Only a chosen key can be used again.
+  if (!isNewObjectKey(key) && (await headObject(bucket, key, now, true)) !== null) return
+  try {
+    const known = await index.get(alias, key)
+    if (known === null) await purged
+    // A recent record may look absent.
+    const age = now.getTime() - keyCreatedAt(key)
+    if (known === null && age > MAX_LAG_SECONDS * 1000) return
+    await forget(bucket, index, key, known, tell, now)
+  } catch (error) {
+    // An index of the app may throw anything.
+    const known = isPresignerError(error) ? error : { code: 'index_unavailable', cause: error }
+    if (known.code !== 'index_unavailable') throw error
+    const message = 'The object is deleted, but the index failed and has its record. Try again.'
+    throw new ApiError(known.code, message, { cause: known.cause })
+  }
+}
+
+/** Resolves with what `work` throws, or with null. */
+const failureOf = (work: Promise<unknown>): Promise<{ readonly error: unknown } | null> =>
+  work.then(
+    () => null,
+    (error: unknown) => ({ error }),
+  )

@@ -1,0 +1,53 @@
+import type { Bucket } from '../../bucket/bucket.ts'
+import {
+  fileReplaced,
+  forget,
+  hasOtherOwner,
+  isSameUpload,
+  objectNotFound,
+  yieldTo,
+} from '../../core/record.ts'
+import { ApiError } from '../../errors/api-error.ts'
+import type { ObjectKey } from '../../keys/object-key.ts'
+import type { FileIndex } from '../../records/file-index.ts'
+import type { FileRecord } from '../../records/file-record.ts'
+import { headObject } from '../../storage/object.ts'
+
+/**
+ * Changes the display name in the record of a file, and nothing else. `owner` is the only owner whose
+ * files the caller may rename, or null for everyone's. Throws `object_not_found` for a file without
+ * a record or an object, `forbidden` for the file of another owner, `file_replaced` if the record
+ * is not of the object that the bucket has, `storage_error` and `index_unavailable`.
+ */
+export async function renameFile(
+  bucket: Bucket,
+  index: FileIndex,
+  key: ObjectKey,
+  name: string,
+  owner: string | null,
+  now: Date,
+): Promise<FileRecord> {
+  const find = async (): Promise<FileRecord> => {
+    const known = await index.get(bucket.alias, key)
+    if (known === null)
+      throw new ApiError(
+        'object_not_found',
+        'The index has no record of this file. Record it with POST /files.',
+      )
+    if (owner === null || known.owner === owner) return known
+    throw hasOtherOwner('files:delete')
+  }
+  const [known, head] = await Promise.all([find(), headObject(bucket, key, now)])
+  if (head === null) throw objectNotFound()
+  if (!isSameUpload(known, head)) throw fileReplaced()
+  // The bucket may have been slow, and somebody may have recorded another upload meanwhile.
+  const latest = await find()
+  if (!isSameUpload(latest, head) || latest.owner !== known.owner) throw fileReplaced()
+  const stored = await index.put({ ...latest, name })
+  const after = await headObject(bucket, key, now)
+  if (after === null) {
+    await forget(bucket, index, key, stored, null, now)
+    throw objectNotFound()
+  }
+  return isSameUpload(stored, after) ? stored : yieldTo(bucket, index, key, after)
+}

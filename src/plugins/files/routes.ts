@@ -1,0 +1,296 @@
+import * as z from 'zod/mini'
+import type { Principal } from '../../access/principal.ts'
+import { requireKey, requirePrefix, requireScope } from '../../access/principal.ts'
+import type { Bucket } from '../../bucket/bucket.ts'
+import { requireSpelling } from '../../bucket/key-spelling.ts'
+import { MAX_KEYS } from '../../bucket/limits.ts'
+import {
+  type DownloadSigner,
+  downloadSigner,
+  downloadUrl,
+  MAX_DOWNLOAD_NAME_LENGTH,
+  MAX_VERSION_ID_LENGTH,
+  VERSION_ID,
+} from '../../core/download-url.ts'
+import { purgeReplaced } from '../../core/purge.ts'
+import { type Claim, findFile, type Recorded, recordUpload } from '../../core/record.ts'
+import { announcerOf, recordBody } from '../../core/uploads.ts'
+import { ApiError } from '../../errors/api-error.ts'
+import type { AppContext } from '../../http/app-env.ts'
+import { chooseBucket, chooseOpenBucket, withCredentials } from '../../http/choose-bucket.ts'
+import { fileIndexOf, timeOf } from '../../http/deadline.ts'
+import {
+  bucket,
+  digits,
+  expiresIn,
+  fileName,
+  forEachKey,
+  keyList,
+  MAX_FILES,
+  MAX_KEYS_BODY_BYTES,
+  refusedKey,
+} from '../../http/fields.ts'
+import { newApp } from '../../http/new-app.ts'
+import { countPrincipal } from '../../http/rate-limit.ts'
+import { addWarning } from '../../http/request-log.ts'
+import { created, json } from '../../http/responses.ts'
+import {
+  forEachFile,
+  keyParam,
+  validateFiles,
+  validateJson,
+  validateQuery,
+} from '../../http/validate.ts'
+import { requireFileName } from '../../keys/file-name.ts'
+import { isNewObjectKey, nameInKey } from '../../keys/new-key.ts'
+import { type ObjectKey, parseKeyStart, parseObjectKey } from '../../keys/object-key.ts'
+import type { FileRecord } from '../../records/file-record.ts'
+import type { ObjectHead } from '../../storage/object.ts'
+import { unquoted } from '../../storage/s3.ts'
+import { openCursor, sealCursor } from './cursor.ts'
+import { removeAll, warnOfFailures } from './removal.ts'
+import { renameFile } from './rename.ts'
+
+const flag = z.pipe(
+  z._default(z.enum(['true', 'false']), 'false'),
+  z.transform((value) => value === 'true'),
+)
+
+const use = z.enum(['view', 'stream', 'email'])
+
+const urlSchema = z.strictObject({
+  use: z._default(use, 'view'),
+  expiresIn: z.optional(digits),
+  download: z.optional(z.string().check(z.minLength(1), z.maxLength(MAX_DOWNLOAD_NAME_LENGTH))),
+  inline: flag,
+  stable: flag,
+  versionId: z.optional(
+    z
+      .string()
+      .check(
+        z.maxLength(MAX_VERSION_ID_LENGTH),
+        z.regex(VERSION_ID, 'must be the id of a version'),
+      ),
+  ),
+  bucket,
+})
+
+const urlsSchema = z.strictObject({
+  keys: keyList,
+  use: z._default(use, 'view'),
+  expiresIn,
+  bucket,
+})
+
+const deleteSchema = z.strictObject({
+  keys: z.array(z.string()).check(z.minLength(1), z.maxLength(MAX_FILES)),
+  bucket,
+})
+
+const renameSchema = z.strictObject({ name: fileName, bucket })
+
+const record = {
+  key: z.string(),
+  name: z.optional(fileName),
+  etag: z.optional(z.string().check(z.minLength(1), z.maxLength(255))),
+}
+
+const recordSchema = z.strictObject({ ...record, bucket })
+
+const oneOfRecords = z.strictObject(record)
+
+/**
+ * Each needs two requests to the bucket, and Cloudflare's free plan allows 50 for one request to the
+ * Worker.
+ */
+const MAX_RECORDS = 20
+
+const listSchema = z.strictObject({
+  prefix: z.optional(z.string()),
+  limit: z._default(z.pipe(digits, z.int().check(z.minimum(1), z.maximum(MAX_KEYS))), 100),
+  cursor: z.optional(z.string()),
+  urls: z.optional(use),
+  bucket,
+})
+
+const bucketSchema = z.strictObject({ bucket })
+
+/** Download URLs, and the index of what was uploaded. */
+export const fileRoutes = newApp()
+  .get('/files/:key/url', validateQuery(urlSchema), async (c) => {
+    const { bucket: alias, ...request } = c.req.valid('query')
+    const key = keyParam(c)
+    requireKey(c.get('principal'), 'files:read', key)
+    const bucket = await chooseOpenBucket(c, alias, key)
+    return json(c, await downloadUrl(bucket, key, request, new Date()))
+  })
+  .post('/files/urls', validateJson(urlsSchema, MAX_KEYS_BODY_BYTES), async (c) => {
+    const { keys, bucket: alias, ...request } = c.req.valid('json')
+    const principal = c.get('principal')
+    requireScope(principal, 'files:read')
+    const bucket = await chooseOpenBucket(c, alias, null)
+    const { urlOf, expiresIn, expiresAt } = downloadSigner(bucket, request, new Date())
+    const urls = await forEachKey(bucket, keys, async (key) => {
+      requireKey(principal, 'files:read', key)
+      return { key, url: await urlOf(key) }
+    })
+    return json(c, { urls, expiresIn, expiresAt })
+  })
+  .post('/files', validateJson(recordSchema), async (c) => {
+    const { bucket: alias, ...request } = c.req.valid('json')
+    const key = parseObjectKey(request.key)
+    requireKey(c.get('principal'), 'files:upload', key)
+    const bucket = await chooseOpenBucket(c, alias, key)
+    const recorded = await recordObject(c, bucket, { ...request, key })
+    if (recorded.replaces) await purgeReplaced(c, bucket, [key])
+    return created(c, recordBody(recorded))
+  })
+  .post('/files/batch', validateFiles(oneOfRecords, MAX_RECORDS, { bucket }), async (c) => {
+    const { files, bucket: alias } = c.req.valid('json')
+    const principal = c.get('principal')
+    requireScope(principal, 'files:upload')
+    const bucket = await chooseOpenBucket(c, alias, null)
+    const accepted = new Set<ObjectKey>()
+    const replaced: ObjectKey[] = []
+    const failures: unknown[] = []
+    const recorded = await forEachFile(oneOfRecords, files, async (file) => {
+      const key = parseObjectKey(file.key)
+      requireKey(principal, 'files:upload', key)
+      requireSpelling(bucket, key)
+      if (accepted.has(key)) throw new ApiError('invalid_request', 'This key appears twice.')
+      accepted.add(key)
+      try {
+        // The first one has already counted as the request.
+        if (accepted.size > 1) await countPrincipal(c, principal)
+        const one = await recordObject(c, bucket, { ...file, key }, keepsHead())
+        if (one.replaces) replaced.push(key)
+        return recordBody(one)
+      } catch (error) {
+        failures.push(error)
+        throw error
+      }
+    })
+    warnOfFailures(c, 'recorded', failures)
+    if (replaced.length > 0) await purgeReplaced(c, bucket, replaced)
+    return json(c, { files: recorded })
+  })
+  .get('/files', validateQuery(listSchema), async (c) => {
+    const { bucket: alias, limit, cursor, urls, ...request } = c.req.valid('query')
+    const principal = c.get('principal')
+    const settings = c.get('settings')
+    const prefix = parseKeyStart(request.prefix ?? principal.prefix)
+    requireScope(principal, 'files:list')
+    requirePrefix(principal, prefix)
+    if (urls !== undefined) requireScope(principal, 'files:read')
+    const bucket = chooseBucket(c, alias, prefix)
+    const list = { bucket: bucket.alias, prefix }
+    const page = await fileIndexOf(c).list({
+      ...list,
+      limit,
+      ...(cursor === undefined ? {} : { cursor: await openCursor(settings, list, cursor) }),
+    })
+    if (page.unreadable > 0) addWarning(c, `index entries unreadable: ${page.unreadable}`)
+    const signer =
+      urls && downloadSigner(await withCredentials(c, bucket), { use: urls }, new Date())
+    return json(c, {
+      files: signer ? await withUrls(page.records, signer) : page.records,
+      ...(page.cursor === undefined
+        ? {}
+        : { cursor: await sealCursor(settings, list, page.cursor) }),
+    })
+  })
+  .get('/files/:key', validateQuery(bucketSchema), async (c) => {
+    const key = keyParam(c)
+    requireKey(c.get('principal'), 'files:read', key)
+    const bucket = await chooseOpenBucket(c, c.req.valid('query').bucket, key)
+    return json(c, await findFile(bucket, fileIndexOf(c), key, timeOf(c)))
+  })
+  .patch('/files/:key', validateJson(renameSchema), async (c) => {
+    const { name, bucket: alias } = c.req.valid('json')
+    const key = keyParam(c)
+    const principal = c.get('principal')
+    requireKey(principal, 'files:upload', key)
+    const bucket = await chooseOpenBucket(c, alias, key)
+    requireFileName(name)
+    const owner = principal.scopes.includes('files:delete') ? null : principal.id
+    return json(c, await renameFile(bucket, fileIndexOf(c), key, name, owner, timeOf(c)))
+  })
+  .post('/files/delete', validateJson(deleteSchema, MAX_KEYS_BODY_BYTES), async (c) => {
+    const { keys, bucket: alias } = c.req.valid('json')
+    const principal = c.get('principal')
+    requireScope(principal, 'files:delete')
+    const bucket = await chooseOpenBucket(c, alias, null)
+    const accepted = new Set<ObjectKey>()
+    const checked = await forEachKey(bucket, keys, async (key) => {
+      requireKey(principal, 'files:delete', key)
+      accepted.add(key)
+      return { key }
+    })
+    const failures = await removeAll(c, bucket, [...accepted])
+    warnOfFailures(c, 'deleted', [...failures.values()])
+    const deleted = checked.map((one) => {
+      const failure = failures.get(one.key)
+      return failure === undefined ? one : refusedKey(one.key, failure)
+    })
+    return json(c, { deleted })
+  })
+  .delete('/files/:key', validateQuery(bucketSchema), async (c) => {
+    const key = keyParam(c)
+    requireKey(c.get('principal'), 'files:delete', key)
+    const bucket = await chooseOpenBucket(c, c.req.valid('query').bucket, key)
+    const failures = await removeAll(c, bucket, [key])
+    if (failures.has(key)) throw failures.get(key)
+    return c.body(null, 204)
+  })
+
+const withUrls = (records: readonly FileRecord[], { urlOf }: DownloadSigner) =>
+  Promise.all(records.map(async (record) => ({ ...record, url: await urlOf(record.key) })))
+
+/** Records the object that a caller names, if `isExpected` accepts it. Throws what `recordUpload` throws. */
+function recordObject(
+  c: AppContext,
+  bucket: Bucket,
+  {
+    key,
+    name = nameInKey(key),
+    etag,
+  }: Omit<z.output<typeof oneOfRecords>, 'key'> & { readonly key: ObjectKey },
+  isExpected: (head: ObjectHead) => boolean = () => true,
+): Promise<Recorded> {
+  requireFileName(name)
+  const principal = c.get('principal')
+  const upload = {
+    key,
+    name,
+    owner: principal.id,
+    isExpected: (head: ObjectHead) =>
+      (etag === undefined || unquoted(etag) === unquoted(head.etag)) && isExpected(head),
+    claim: claimOf(principal, bucket, key),
+  }
+  return recordUpload(bucket, fileIndexOf(c), upload, timeOf(c), announcerOf(c))
+}
+
+/**
+ * Accepts only the first upload that it sees, so that one that is replaced meanwhile is
+ * `file_replaced`, in place of another two requests to the bucket.
+ */
+function keepsHead(): (head: ObjectHead) => boolean {
+  let first: string | undefined
+  return ({ etag, lastModified }) => {
+    const seen = `${etag} ${lastModified.getTime()}`
+    first ??= seen
+    return first === seen
+  }
+}
+
+/**
+ * Returns what a caller may record who only names a key. Throws `forbidden` for a key that the
+ * Worker did not make, unless the caller may choose keys, or record everything.
+ */
+function claimOf(principal: Principal, bucket: Bucket, key: ObjectKey): Claim {
+  const { scopes, limits } = principal
+  const ofOthers = scopes.includes('files:read') && scopes.includes('files:record')
+  if (!ofOthers && !isNewObjectKey(key)) requireScope(principal, 'keys:choose')
+  // The limits of a bucket are for uploads. What is there already may exceed them.
+  return { ofOthers, limits: ofOthers ? limits : bucket }
+}

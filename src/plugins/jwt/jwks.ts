@@ -1,0 +1,182 @@
+import { type CryptoKey, createLocalJWKSet, type JWK, type JWTHeaderParameters } from 'jose'
+import * as errors from 'jose/errors'
+import * as z from 'zod/mini'
+import type { JwtSettings } from '../../access/settings.ts'
+import type { Warning } from '../../errors/warnings.ts'
+import { importPublicKey } from './public-key.ts'
+
+const FETCH_TIMEOUT_MILLISECONDS = 3000
+const MAX_AGE_MILLISECONDS = 600_000
+/**
+ * How long keys stay in use while the set can't be fetched, even if the issuer has removed them.
+ */
+const MAX_AGE_IN_OUTAGE_MILLISECONDS = 3_600_000
+/** After a fetch, how long an unknown `kid` causes no other fetch. */
+const COOLDOWN_MILLISECONDS = 30_000
+/** After a failed fetch, how long there is no other fetch. */
+const PAUSE_AFTER_FAILURE_MILLISECONDS = 10_000
+/** A cancelled request never finishes its turn, so the turn ends after this time. */
+const TURN_MILLISECONDS = FETCH_TIMEOUT_MILLISECONDS + 500
+const POLL_MILLISECONDS = 20
+
+const keySetSchema = z.object({ keys: z.array(z.unknown()) })
+const memberSchema = z.looseObject({ kty: z.string() })
+
+/** What the key source calls on behalf of the current request. */
+export interface KeySourceHooks {
+  /** Runs before this request fetches the key set. An error that it throws ends the request. */
+  beforeFetch(): Promise<void>
+  /** Keeps a fetch running for other requests when this request's client disconnects. */
+  waitUntil(work: Promise<unknown>): void
+}
+
+/** Finds the key that the header of a JWS names. */
+export type KeySource = (header: JWTHeaderParameters, hooks: KeySourceHooks) => Promise<CryptoKey>
+
+/** The key set could not be fetched, so an unknown key can't be checked. */
+export class JwksUnavailableError extends Error {
+  override readonly name = 'JwksUnavailableError'
+}
+
+interface KnownKeys {
+  readonly find: ReturnType<typeof createLocalJWKSet>
+  readonly fetchedAt: number
+}
+
+/** The turn of one request to count or to fetch. Other requests wait for it. */
+interface Turn {
+  readonly endsAt: number
+}
+
+const isOn = (turn: Turn | undefined): turn is Turn =>
+  turn !== undefined && Date.now() < turn.endsAt
+
+/**
+ * Returns a source of the keys in the JWKS at `url` (RFC 7517). Fetches the set on first use, every
+ * ten minutes, and for an unknown `kid`. Only one request fetches at a time, and the others wait
+ * for it. They poll, since workerd ties a promise to the request that created it. In an outage,
+ * known keys work for another hour. For an unknown key, the returned function throws
+ * JwksUnavailableError, immediately if a fetch has just failed.
+ */
+export function remoteJwks(
+  url: string,
+  { issuer, algorithms }: Pick<JwtSettings, 'issuer' | 'algorithms'>,
+): KeySource {
+  let known: KnownKeys = {
+    find: createLocalJWKSet({ keys: [] }),
+    fetchedAt: Number.NEGATIVE_INFINITY,
+  }
+  let failedAt = Number.NEGATIVE_INFINITY
+  let finished = 0
+  let counting: Turn | undefined
+  let fetching: Turn | undefined
+
+  const fetchOnce = async (): Promise<void> => {
+    const turn = { endsAt: Date.now() + TURN_MILLISECONDS }
+    fetching = turn
+    try {
+      const find = createLocalJWKSet({ keys: await fetchKeySet(url, algorithms) })
+      known = { find, fetchedAt: Date.now() }
+      failedAt = Number.NEGATIVE_INFINITY
+    } catch (cause) {
+      failedAt = Date.now()
+      logFailure(issuer, cause)
+    } finally {
+      finished += 1
+      if (fetching === turn) fetching = undefined
+    }
+  }
+
+  /** Waits for the next fetch to end: that of another request, or its own. */
+  const fetchOrJoin = async ({ beforeFetch, waitUntil }: KeySourceHooks): Promise<void> => {
+    const before = finished
+    let counted = false
+    let waited = false
+    while (finished === before) {
+      if (isOn(fetching)) await poll()
+      else if (counted) {
+        const fetched = fetchOnce()
+        waitUntil(fetched)
+        await fetched
+      } else if (isOn(counting) && !waited) {
+        // The rate limit may refuse the other request. Then this one uses its own turn, and doesn't
+        // wait again.
+        const turn = counting
+        while (counting === turn && isOn(turn)) await poll()
+        waited = true
+      } else {
+        const turn = { endsAt: Date.now() + TURN_MILLISECONDS }
+        counting = turn
+        try {
+          await beforeFetch()
+          counted = true
+        } finally {
+          if (counting === turn) counting = undefined
+        }
+      }
+    }
+  }
+
+  const refresh = async (hooks: KeySourceHooks): Promise<void> => {
+    if (Date.now() - failedAt >= PAUSE_AFTER_FAILURE_MILLISECONDS) await fetchOrJoin(hooks)
+    if (Date.now() - failedAt < PAUSE_AFTER_FAILURE_MILLISECONDS)
+      throw new JwksUnavailableError('The key set could not be fetched.')
+  }
+
+  const age = () => Date.now() - known.fetchedAt
+
+  return async (header, hooks) => {
+    if (age() > MAX_AGE_IN_OUTAGE_MILLISECONDS) await refresh(hooks)
+    // Known keys still work during an outage, and after the rate limit of a network.
+    else if (age() > MAX_AGE_MILLISECONDS) await refresh(hooks).catch(() => {})
+    try {
+      return await known.find(header)
+    } catch (error) {
+      const mayBeNew = error instanceof errors.JWKSNoMatchingKey && age() > COOLDOWN_MILLISECONDS
+      if (!mayBeNew) throw error
+      await refresh(hooks)
+      return known.find(header)
+    }
+  }
+}
+
+const poll = () => new Promise((resolve) => setTimeout(resolve, POLL_MILLISECONDS))
+
+/**
+ * Returns the usable keys of the set at `url`. Skips the others (RFC 7517, section 5), so that one
+ * key of a new kind doesn't disable the known ones. Throws if the set can't be read. The message of
+ * a JwksUnavailableError is safe to show.
+ */
+export async function fetchKeySet(url: string, algorithms: readonly string[]): Promise<JWK[]> {
+  const response = await fetch(url, {
+    headers: { Accept: 'application/json' },
+    redirect: 'manual',
+    signal: AbortSignal.timeout(FETCH_TIMEOUT_MILLISECONDS),
+  })
+  if (response.status !== 200) {
+    await response.body?.cancel()
+    throw new JwksUnavailableError(`status ${response.status}`)
+  }
+  const parsed = keySetSchema.safeParse(await response.json())
+  if (!parsed.success) throw new JwksUnavailableError('no list of keys')
+  const members = await Promise.all(
+    parsed.data.keys.map(async (value) => {
+      const member = memberSchema.safeParse(value)
+      if (!member.success) return []
+      for (const name of algorithms)
+        if ((await importPublicKey(member.data, name)) !== null) return [member.data]
+      return []
+    }),
+  )
+  return members.flat()
+}
+
+/**
+ * Writes a JSON line for a failed fetch. Omits the URL of the set, since it may contain a secret.
+ */
+function logFailure(issuer: string, cause: unknown): void {
+  const { name, message } = cause instanceof Error ? cause : new Error()
+  const reason = cause instanceof JwksUnavailableError ? message : name
+  const warning: Warning = 'key set not read'
+  console.log(JSON.stringify({ warning, issuer, reason }))
+}

@@ -1,0 +1,199 @@
+import { WorkerEntrypoint } from 'cloudflare:workers'
+import type { ConfiguredBucket } from '../../bucket/bucket.ts'
+import { openBucket } from '../../bucket/credential-source.ts'
+import { findBucket } from '../../bucket/find-bucket.ts'
+import { relay } from '../../core/pump.ts'
+import { ApiError } from '../../errors/api-error.ts'
+import { newDeadline, RequestTime } from '../../errors/deadline.ts'
+import { describe } from '../../errors/describe.ts'
+import { type ObjectKey, parseObjectKey } from '../../keys/object-key.ts'
+import type { SettingsFor } from '../../settings/define.ts'
+import { headObject } from '../../storage/object.ts'
+import {
+  beginFill,
+  dropCopy,
+  endFill,
+  findCopy,
+  openOnce,
+  serveAndKeep,
+  type Wanted,
+} from './edge-cache.ts'
+import { edgeObjects, stubIn } from './edge-objects.ts'
+import { edgeImage, type ImageRequest } from './images/edge-images.ts'
+import { dropVariants, forgetVariants } from './images/edge-variants.ts'
+import { type ImageResizer, specIn } from './images/variant.ts'
+import { ASKER, copyUrl, DEADLINE, failure, WANTED_RANGE, withStatus } from './objects-protocol.ts'
+import { cacheTag, copiesOf, copySeconds, homeOf, openObject } from './open-object.ts'
+import { lead } from './turns.ts'
+
+/** The entrypoint that a Worker exports as `Objects`. */
+export interface ObjectsEntrypoint<E> extends WorkerEntrypoint<E> {
+  fetch(request: Request): Promise<Response>
+  purge(alias: string, keys: readonly string[]): Promise<string | null>
+}
+
+export interface ObjectsOptions<E> {
+  /** Returns the Images binding, for links to resized images. */
+  readonly images?: (env: E) => ImageResizer | null | undefined
+  /**
+   * The name under which your Worker exports the entrypoint. With it, all sizes of an image are made
+   * from one copy of the original, also behind Workers Caching.
+   */
+  readonly name?: string
+}
+
+/**
+ * Returns the entrypoint that reads objects for links. It does not authenticate, since the routes
+ * verify a link before they call it. In production, Workers Caching calls it only on a miss
+ * (wrangler.toml). Without Workers Caching, as under `wrangler dev` and in tests, it uses the Cache
+ * API. `settingsFor` must be the presigner's own.
+ */
+export const objectsEntrypoint = <E extends object>(
+  settingsFor: SettingsFor<E>,
+  { images, name }: ObjectsOptions<E> = {},
+): (new (
+  ...given: ConstructorParameters<typeof WorkerEntrypoint<E>>
+) => ObjectsEntrypoint<E>) =>
+  class Objects extends WorkerEntrypoint<E> {
+    override fetch(request: Request): Promise<Response> {
+      const answer = this.#answer(request).catch(failure)
+      // Other requests wait for this one, also if its client disconnects.
+      this.ctx.waitUntil(answer.catch(() => undefined))
+      return answer
+    }
+
+    async #answer({ url: href, headers, method: asked }: Request): Promise<Response> {
+      const range = headers.get(WANTED_RANGE)
+      const method = asked === 'HEAD' ? 'HEAD' : 'GET'
+      const deadline = Math.min(Number(headers.get(DEADLINE) ?? Infinity), newDeadline())
+      const now = new RequestTime(deadline)
+      const location = new URL(href)
+      const { bucket, key, url } = await this.#locate(location)
+      const about = { requestId: headers.get(ASKER), bucket: bucket.alias }
+      const variant = specIn(location.searchParams)
+      if (variant !== null) {
+        const asked = { bucket, key, variant, url, query: location.search.slice(1), range }
+        const image = await this.#image({ ...asked, requestId: about.requestId ?? '' }, now)
+        return method === 'HEAD' ? new Response(null, image) : image
+      }
+      const open = async (fillBytes?: number) =>
+        openObject(await openBucket(bucket, now, this.ctx), key, method, range, now, fillBytes)
+      if (this.ctx.cache !== undefined) {
+        const opened = method === 'GET' && range === null ? openOnce(href, now, open) : open()
+        return this.#forCache(await opened, bucket, key, about)
+      }
+      const maxAgeSeconds = copySeconds(bucket, key)
+      if (maxAgeSeconds === 0) return relay(await open(), about)[0]
+      return this.#throughCacheApi({ url, range, maxAgeSeconds }, method, open, now, about)
+    }
+
+    /**
+     * Purges the edge copies of at most 100 objects for all aliases of their bucket. With Workers
+     * Caching, purges them in every location, in one call. Resolves with null, or with the reason
+     * of a failure, since the runtime logs an error that an entrypoint throws as uncaught.
+     */
+    async purge(alias: string, objectKeys: readonly string[]): Promise<string | null> {
+      try {
+        await this.#purge(alias, objectKeys.map(parseObjectKey))
+        return null
+      } catch (error) {
+        return describe(error)
+      }
+    }
+
+    async #purge(alias: string, keys: readonly ObjectKey[]): Promise<void> {
+      const settings = settingsFor(this.env)
+      const bucket = findBucket(settings, alias)
+      const same = settings.buckets.filter((other) => homeOf(other) === homeOf(bucket))
+      const urls = new Set(
+        await Promise.all(same.flatMap((other) => keys.map((key) => copyUrl(other, key)))),
+      )
+      for (const url of urls) forgetVariants(url)
+      if (this.ctx.cache !== undefined) return this.#purgeTags(bucket, keys)
+      const drops = images === undefined ? [dropCopy] : [dropCopy, dropVariants]
+      await Promise.all([...urls].flatMap((url) => drops.map((drop) => drop(url))))
+    }
+
+    async #purgeTags(bucket: ConfiguredBucket, keys: readonly ObjectKey[]): Promise<void> {
+      const tags = await Promise.all(keys.map((key) => cacheTag(bucket, key)))
+      const purged = await this.ctx.cache?.purge({ tags })
+      if (purged?.success !== true) throw new Error('The edge cache refused the purge.')
+    }
+
+    async #throughCacheApi(
+      wanted: Wanted,
+      method: 'GET' | 'HEAD',
+      open: (fillBytes?: number) => Promise<Response>,
+      now: RequestTime,
+      about: object,
+    ): Promise<Response> {
+      const bypass = async () => withStatus(relay(await open(0), about)[0], 'BYPASS')
+      const copy = await findCopy(wanted, now, method === 'GET')
+      // Without a turn, `copy` is null only for HEAD.
+      if (!copy) return bypass()
+      if (copy instanceof Response) return method === 'HEAD' ? new Response(null, copy) : copy
+
+      const works: Promise<unknown>[] = []
+      try {
+        return await lead(copy, async () => {
+          const fill = await beginFill(wanted.url)
+          const opened = await open()
+          copy.succeed()
+          if (opened.headers.get('Cache-Control') === 'no-store')
+            return withStatus(relay(opened, about)[0], 'BYPASS')
+          const later = (work: Promise<unknown>) => works.push(work)
+          const served = await serveAndKeep(wanted, fill, opened, later, now, about)
+          return served === null ? await bypass() : withStatus(served, 'MISS')
+        })
+      } finally {
+        this.ctx.waitUntil(Promise.allSettled(works).then(() => endFill(wanted.url, copy)))
+      }
+    }
+
+    /** Returns a resized image. */
+    async #image(asked: ImageRequest, now: RequestTime): Promise<Response> {
+      const usesCacheApi = this.ctx.cache === undefined
+      const stub = name === undefined ? null : stubIn(this.ctx, name)
+      const place = {
+        usesCacheApi,
+        originals: stub === null ? null : edgeObjects(stub),
+        resizer: images?.(this.env) ?? null,
+        waitUntil: (work: Promise<unknown>) => this.ctx.waitUntil(work),
+      }
+      const image = await edgeImage(asked, place, now)
+      if (!usesCacheApi) place.waitUntil(this.#dropIfDeleted(asked.bucket, asked.key))
+      return image
+    }
+
+    /** Returns the response for Workers Caching. */
+    #forCache(opened: Response, bucket: ConfiguredBucket, key: ObjectKey, about: object): Response {
+      const [response, done] = relay(opened, about)
+      const kept = opened.body !== null && opened.headers.get('Cache-Control') !== 'no-store'
+      if (kept) this.ctx.waitUntil(done.then(() => this.#dropIfDeleted(bucket, key)))
+      return response
+    }
+
+    /**
+     * Purges a copy whose object was deleted during the transfer. The purge of that delete may have
+     * run before the copy existed.
+     */
+    async #dropIfDeleted(bucket: ConfiguredBucket, key: ObjectKey): Promise<void> {
+      const now = new Date()
+      const opened = await openBucket(bucket, now, this.ctx)
+      if ((await headObject(opened, key, now)) === null) await this.#purgeTags(bucket, [key])
+    }
+
+    /**
+     * Returns the bucket and key of a request, and the name of its copy. Throws `unknown_bucket` if
+     * no bucket has the caller's configuration.
+     */
+    async #locate({ origin, pathname, searchParams }: URL) {
+      const [, copies, path = ''] = pathname.split('/').map(decodeURIComponent)
+      const key = parseObjectKey(path)
+      const edgeTtl = searchParams.get('edgeTtl')
+      for (const bucket of settingsFor(this.env).buckets)
+        if ((await copiesOf(bucket)) === copies && String(copySeconds(bucket, key)) === edgeTtl)
+          return { bucket, key, url: origin + pathname }
+      throw new ApiError('unknown_bucket', 'No bucket is configured like this.')
+    }
+  }

@@ -1,0 +1,36 @@
+import { ApiError } from '../../errors/api-error.ts'
+import { weightsIn } from './field-syntax.ts'
+
+/**
+ * Returns the codings in a `Content-Encoding` that a client must decode. Ignores `aws-chunked`,
+ * which describes an upload, but which some servers store.
+ */
+export const contentCodings = (header: string | null): string[] =>
+  (header ?? '')
+    .toLowerCase()
+    .split(',')
+    .map((coding) => coding.trim())
+    .filter((coding) => !['', 'identity', 'aws-chunked'].includes(coding))
+
+/**
+ * Throws `encoding_not_acceptable` if the object's coding is not in the client's `Accept-Encoding`
+ * (RFC 9110, §12.5.3). Also throws without that header, since Cloudflare would then decode the
+ * object, without a size limit.
+ */
+export function requireCodings({ headers }: Response, request: Request): void {
+  const codings = contentCodings(headers.get('content-encoding'))
+  if (codings.length === 0) return
+  const weights = weightsIn(clientAcceptEncoding(request))
+  if (codings.every((coding) => (weights.get(coding) ?? weights.get('*') ?? 0) > 0)) return
+  throw new ApiError(
+    'encoding_not_acceptable',
+    `This object is stored encoded. Send Accept-Encoding: ${codings.join(', ')}.`,
+  )
+}
+
+/**
+ * Returns the client's Accept-Encoding. Cloudflare replaces the header, and keeps the original
+ * value in `cf`.
+ */
+const clientAcceptEncoding = ({ cf, headers }: Request): string =>
+  cf === undefined ? (headers.get('accept-encoding') ?? '') : String(cf.clientAcceptEncoding ?? '')

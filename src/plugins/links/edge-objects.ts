@@ -1,0 +1,98 @@
+import * as z from 'zod/mini'
+import type { ConfiguredBucket } from '../../bucket/bucket.ts'
+import { ApiError, type ErrorCode, isErrorCode } from '../../errors/api-error.ts'
+import { deadlineOf, within } from '../../errors/deadline.ts'
+import { describe } from '../../errors/describe.ts'
+import type { ObjectKey } from '../../keys/object-key.ts'
+import { specQuery, type VariantSpec } from './images/variant.ts'
+import type { Asker, ObjectSource } from './object-source.ts'
+import { ASKER, copyUrl, DEADLINE, FAILURE, WANTED_RANGE } from './objects-protocol.ts'
+import { copySeconds } from './open-object.ts'
+
+const failureSchema = z.object({
+  code: z.custom<ErrorCode>(isErrorCode),
+  message: z.string(),
+  reason: z.optional(z.string()),
+  retryAfterSeconds: z.optional(z.number()),
+})
+
+/** Maximum time of a purge. */
+const PURGE_MILLISECONDS = 10_000
+
+/** The methods of the `Objects` entrypoint. */
+export interface ObjectsStub {
+  fetch(request: Request, init?: object): Promise<Response>
+  purge(alias: string, keys: readonly string[]): Promise<string | null>
+}
+
+/**
+ * Returns the entrypoint called `name` from the exports of the running Worker, or null if it is
+ * missing.
+ */
+export function stubIn(context: object, name: string): ObjectsStub | null {
+  const exports: unknown = Reflect.get(context, 'exports')
+  const stub: unknown =
+    typeof exports === 'object' && exports !== null ? Reflect.get(exports, name) : null
+  return isStub(stub) ? stub : null
+}
+
+const isStub = (value: unknown): value is ObjectsStub =>
+  (typeof value === 'object' || typeof value === 'function') && value !== null && 'fetch' in value
+
+/**
+ * Returns objects from the `Objects` entrypoint, behind the edge cache. Bodies keep their stored
+ * encoding.
+ */
+export const edgeObjects = (stub: ObjectsStub): ObjectSource => ({
+  keepsCopies: true,
+  async open(method, bucket, key, range, variant, asker) {
+    const request = await objectRequest(method, bucket, key, range, variant, asker)
+    const answer = await stub.fetch(request, { encodeResponseBody: 'manual' })
+    if (answer.ok || answer.status === 416) return answer
+    throw failureOf(answer)
+  },
+  async purge({ alias }, keys) {
+    const cause = await within(PURGE_MILLISECONDS, stub.purge(alias, keys)).catch(describe)
+    if (cause !== null)
+      throw new ApiError('purge_failed', 'The edge copy could not be purged. Try again.', {
+        cause,
+        retryAfterSeconds: 60,
+      })
+  },
+})
+
+/**
+ * Returns a request to `Objects` for an object or a variant, or one range of it. It contains nothing
+ * from the client's own request, since all clients share the edge copy.
+ */
+export async function objectRequest(
+  method: 'GET' | 'HEAD',
+  bucket: ConfiguredBucket,
+  key: ObjectKey,
+  range: string | null,
+  variant: VariantSpec | null = null,
+  asker?: Asker,
+): Promise<Request> {
+  const headers = {
+    ...(range === null ? {} : { Range: range, [WANTED_RANGE]: range }),
+    ...(asker && { [ASKER]: asker.requestId, [DEADLINE]: String(deadlineOf(asker.now)) }),
+  }
+  // The query is part of Workers Caching's key, so each lifetime and each variant has its own copy.
+  const query = `edgeTtl=${copySeconds(bucket, key)}${variant === null ? '' : `&${specQuery(variant)}`}`
+  return new Request(`${await copyUrl(bucket, key)}?${query}`, { method, headers })
+}
+
+/** Returns the error in a response of `Objects`. */
+function failureOf({ headers, status }: Response): Error {
+  const json = decodeURIComponent(headers.get(FAILURE) ?? 'null')
+  const failure = failureSchema.safeParse(JSON.parse(json))
+  if (!failure.success) return new Error(`Objects answered with status ${status}.`)
+  const { code, message, reason: cause, retryAfterSeconds } = failure.data
+  // The entrypoint has every bucket of its own presigner.
+  if (code === 'unknown_bucket')
+    return new ApiError(
+      'misconfigured',
+      'The objects entrypoint has different settings. Set objectsEntrypoint to another one, or to null.',
+    )
+  return new ApiError(code, message, { cause, retryAfterSeconds })
+}

@@ -1,0 +1,150 @@
+import type { ConfiguredBucket } from '../../../bucket/bucket.ts'
+import { openBucket } from '../../../bucket/credential-source.ts'
+import { relay } from '../../../core/pump.ts'
+import { asApiError } from '../../../errors/api-error.ts'
+import type { ObjectKey } from '../../../keys/object-key.ts'
+import { beginFill, endFill, findCopy, keepCopy } from '../edge-cache.ts'
+import type { ObjectSource } from '../object-source.ts'
+import { failure, withStatus } from '../objects-protocol.ts'
+import { copySeconds, keepFor, openObject, secondsLeft } from '../open-object.ts'
+import { lead } from '../turns.ts'
+import {
+  currentGeneration,
+  type MadeImage,
+  makeOnce,
+  matchVariant,
+  putVariant,
+} from './edge-variants.ts'
+import { withRoom } from './room.ts'
+import { heldBytes, type ImageResizer, imageResponse, resize, type VariantSpec } from './variant.ts'
+
+/** How long it is remembered at most that an image can't be resized. */
+const REFUSAL_SECONDS = 3600
+
+/** A request for a resized image. */
+export interface ImageRequest {
+  readonly bucket: ConfiguredBucket
+  readonly key: ObjectKey
+  readonly variant: VariantSpec
+  /** Name of the object's copies, without a query. */
+  readonly url: string
+  /** What distinguishes this variant from the others of the object. */
+  readonly query: string
+  readonly range: string | null
+  readonly requestId: string
+}
+
+/** Where images are made and kept. */
+export interface ImagePlace {
+  /** Whether copies are in the Cache API, and not in Workers Caching. */
+  readonly usesCacheApi: boolean
+  /** Originals behind Workers Caching. Null for those of the bucket. */
+  readonly originals: ObjectSource | null
+  readonly resizer: ImageResizer | null
+  waitUntil(work: Promise<unknown>): void
+}
+
+/** An original to resize. */
+interface Source {
+  readonly original: Response
+  /** Keeps a copy of it for other sizes, or with null, ends the wait for that. */
+  keep?(bytes: Uint8Array<ArrayBuffer> | null): Promise<void>
+}
+
+/**
+ * Returns a resized image, or that the object is no image to resize. Makes it once for a crowd, if
+ * the Cache API doesn't have it.
+ */
+export async function edgeImage(
+  asked: ImageRequest,
+  place: ImagePlace,
+  now: Date,
+): Promise<Response> {
+  const { usesCacheApi, originals, resizer } = place
+  const waitUntil = (work: Promise<unknown>) => place.waitUntil(work)
+  const { bucket, key, variant, url, query, range, requestId } = asked
+  const kept = usesCacheApi ? await matchVariant(asked, range) : null
+  if (kept) return kept
+  let generation: string | undefined
+  let source: Source | undefined
+  const setLifetime = (headers: Headers, seconds = Infinity) => {
+    const left = source === undefined ? 0 : secondsLeft(source.original.headers, bucket, key)
+    return keepFor(headers, Math.min(left, seconds), bucket, key)
+  }
+  const store = async (copy: Response) => {
+    if (generation !== undefined) await putVariant(asked, generation, copy)
+  }
+  const fromBucket = async () =>
+    openObject(await openBucket(bucket, now, place), key, 'GET', null, now, 0)
+  const open = async () => {
+    if (usesCacheApi) {
+      generation = await currentGeneration(url)
+      source = await copiedOriginal(asked, fromBucket, now)
+    } else
+      source = {
+        original: await (originals === null
+          ? fromBucket()
+          : originals.open('GET', bucket, key, null, null, { now, requestId })),
+      }
+    return [heldBytes(source.original, variant), source] as const
+  }
+  const make = () =>
+    withRoom(now, waitUntil, open, async ({ original, keep }, during): Promise<MadeImage> => {
+      const onRead = (bytes: Uint8Array<ArrayBuffer>) => during(keep?.(bytes))
+      const options = { now, during, onRead }
+      const resized = await resize(relay(original, null)[0], variant, resizer, options)
+      const headers = new Headers(resized.headers.map(([name, value]) => [name, value]))
+      await setLifetime(headers)
+      const image = { bytes: resized.bytes, headers: [...headers] }
+      const stored = store(imageResponse(image, null))
+      during(stored)
+      return [image, stored]
+    })
+  try {
+    const image = await makeOnce(`${url}?${query}`, make, now)
+    if (!usesCacheApi) return imageResponse(image, null)
+    return withStatus(imageResponse(image, range), generation ? 'MISS' : 'BYPASS')
+  } catch (error) {
+    await source?.keep?.(null)
+    source?.original.body?.cancel().catch(() => undefined)
+    if (asApiError(error)?.code !== 'unsupported_image') throw error
+    // Caches keep a 404, but not a 415. The code of the error is in a header.
+    const refusal = new Response(null, { status: 404, headers: failure(error).headers })
+    await setLifetime(refusal.headers, REFUSAL_SECONDS)
+    waitUntil(store(refusal.clone()))
+    return refusal
+  }
+}
+
+/**
+ * Opens an original: its copy in the Cache API, if there is one. Otherwise, its bytes become one,
+ * since other sizes need them too.
+ */
+async function copiedOriginal(
+  { bucket, key, url }: ImageRequest,
+  open: () => Promise<Response>,
+  now: Date,
+): Promise<Source> {
+  const wanted = { url, range: null, maxAgeSeconds: copySeconds(bucket, key) }
+  const turn = await findCopy(wanted, now, true)
+  if (turn instanceof Response) return { original: turn }
+  if (!turn) return { original: await open() }
+  try {
+    return await lead(turn, async () => {
+      const fill = await beginFill(url)
+      const original = await open()
+      turn.succeed()
+      return {
+        original,
+        async keep(bytes) {
+          if (bytes !== null && original.headers.get('Cache-Control') !== 'no-store')
+            await keepCopy(url, fill, new Response(bytes, original), Promise.resolve(true))
+          endFill(url, turn)
+        },
+      }
+    })
+  } catch (error) {
+    endFill(url, turn)
+    throw error
+  }
+}

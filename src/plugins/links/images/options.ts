@@ -1,0 +1,41 @@
+import {
+  FITS,
+  type ImageSize,
+  MAX_IMAGE_PIXELS_WIDE,
+  MAX_IMAGE_SIZES,
+  sizeOf,
+} from '../../../bucket/image-size.ts'
+import {
+  also,
+  into,
+  list,
+  oneOf,
+  optional,
+  type Rule,
+  table,
+  whole,
+} from '../../../settings/rules.ts'
+
+const pixels = whole(1, MAX_IMAGE_PIXELS_WIDE)
+
+const width: Rule<ImageSize> = into(pixels, sizeOf)
+
+const box: Rule<ImageSize> = also(
+  table({
+    width: pixels,
+    height: optional(pixels, null),
+    fit: optional(oneOf(...FITS), 'scale-down' as const),
+  }),
+  ({ height, fit }) =>
+    height === null && fit !== 'scale-down' ? 'needs a height for its fit' : null,
+)
+
+/** Accepts the sizes that links can ask for: `[320, { width: 96, height: 96, fit: 'cover' }]`. */
+export const imageSizesRule: Rule<ImageSize[]> = also(
+  list((value, place) => (typeof value === 'object' ? box : width)(value, place), 1),
+  (sizes) => {
+    const widths = sizes.map((size) => size.width)
+    if (sizes.length > MAX_IMAGE_SIZES) return `must have at most ${MAX_IMAGE_SIZES} sizes`
+    return new Set(widths).size < widths.length ? 'must not repeat a width' : null
+  },
+)

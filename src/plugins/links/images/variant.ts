@@ -1,0 +1,355 @@
+import type { Variant } from '../../../access/link-signature.ts'
+import { FITS, type ImageSize, sizeOf } from '../../../bucket/image-size.ts'
+import { endedEarly } from '../../../core/pump.ts'
+import { ApiError, asApiError } from '../../../errors/api-error.ts'
+import { inTime } from '../../../errors/deadline.ts'
+import { hex } from '../../../keys/encodings.ts'
+import { rangeOf } from '../byte-range.ts'
+import { weightsIn } from '../field-syntax.ts'
+import { type ImageInfo, type ImageType, imageInfo } from './image-info.ts'
+import { withoutMetadata } from './image-metadata.ts'
+
+/** Maximum size of an image to resize. */
+const MAX_IMAGE_BYTES = 20 * 1024 ** 2
+/** Maximum number of its pixels, those of all frames of an animation together. */
+const MAX_PIXELS = 50_000_000
+/** Cloudflare makes no AVIF with a longer side. */
+const MAX_AVIF_SIDE = 1200
+/** Maximum number of calls for an image, since each is billed. */
+const MAX_CALLS = 2
+const RESIZE_MILLISECONDS = 10_000
+/** Sizes between which the maximum size of a resized image lies. */
+const MIN_OUTPUT_BYTES = 2 * 1024 ** 2
+const MAX_OUTPUT_BYTES = 10 * 1024 ** 2
+
+/**
+ * The format of a variant. The last three are for `auto`: `compatible` is PNG or JPEG, as the original
+ * needs it, for clients that accept nothing else. Cloudflare may decline a format, so the copies of
+ * `auto-webp` may also have that type, and those of `auto-avif` may be WebP as well.
+ */
+export const VARIANT_FORMATS = [
+  'avif',
+  'webp',
+  'jpeg',
+  'png',
+  'auto-avif',
+  'auto-webp',
+  'compatible',
+] as const
+
+export type VariantFormat = (typeof VARIANT_FORMATS)[number]
+
+/** Everything that determines the bytes of a variant, together with the object. */
+export interface VariantSpec extends ImageSize {
+  readonly format: VariantFormat
+  /** 1 to 100. */
+  readonly quality: number
+}
+
+type OutputType = 'image/avif' | 'image/webp' | 'image/jpeg' | 'image/png'
+
+/** Resizes images: Cloudflare's Images binding, or an equivalent. */
+export interface ImageResizer {
+  input(image: ReadableStream<Uint8Array>): {
+    transform(options: { width: number; height?: number; fit: ImageSize['fit'] }): {
+      output(options: {
+        format: OutputType
+        quality: number
+        anim: false
+      }): Promise<{ response(): Response }>
+    }
+  }
+}
+
+/**
+ * Returns how to make the variant of a link for a client that accepts the types in `accept`. A size
+ * that is no longer configured keeps its width.
+ */
+export function variantSpec(
+  { width, format }: Variant,
+  sizes: readonly ImageSize[],
+  quality: number,
+  accept: string | null,
+): VariantSpec {
+  return {
+    ...(sizes.find((one) => one.width === width) ?? sizeOf(width)),
+    format: format === 'auto' ? acceptedFormat(width, accept ?? '') : format,
+    quality,
+  }
+}
+
+/** Returns a text that is the same for the same variant, for the name of its copies. */
+export const specQuery = ({ width, height, fit, format, quality }: VariantSpec): string =>
+  `w=${width}&h=${height ?? ''}&fit=${fit}&fmt=${format}&q=${quality}`
+
+/** Returns the variant of a query from `specQuery`, or null for the original. */
+export function specIn(query: URLSearchParams): VariantSpec | null {
+  const format = VARIANT_FORMATS.find((name) => name === query.get('fmt'))
+  const fit = FITS.find((name) => name === query.get('fit'))
+  if (format === undefined || fit === undefined) return null
+  const height = query.get('h') || null
+  return {
+    width: Number(query.get('w')),
+    height: height === null ? null : Number(height),
+    fit,
+    format,
+    quality: Number(query.get('q')),
+  }
+}
+
+/** AVIF is only for clients that accept WebP too, which may be in its place. */
+function acceptedFormat(width: number, accept: string): VariantFormat {
+  if (!accepts(accept, 'image/webp')) return 'compatible'
+  return width <= MAX_AVIF_SIDE && accepts(accept, 'image/avif') ? 'auto-avif' : 'auto-webp'
+}
+
+/** Tells whether an `Accept` header names `type`, with another weight than zero. */
+const accepts = (accept: string, type: string): boolean => Number(weightsIn(accept).get(type)) > 0
+
+/** A complete resized image, which several requests can share. */
+export interface KeptImage {
+  readonly bytes: Uint8Array<ArrayBuffer>
+  readonly headers: readonly (readonly [string, string])[]
+}
+
+/** Returns the response with a resized image, or with one range of it. */
+export function imageResponse({ bytes, headers }: KeptImage, range: string | null): Response {
+  const size = bytes.byteLength
+  const part = range === null ? null : rangeOf(range, size)
+  if (part === null) return new Response(bytes, { headers: headersOf(headers) })
+  if (part.first > part.last)
+    return new Response(null, {
+      status: 416,
+      headers: { 'Cache-Control': 'no-store', 'Content-Range': `bytes */${size}` },
+    })
+  const response = new Response(bytes.subarray(part.first, part.last + 1), {
+    status: 206,
+    headers: headersOf(headers),
+  })
+  response.headers.set('Content-Length', String(part.last - part.first + 1))
+  response.headers.set('Content-Range', `bytes ${part.first}-${part.last}/${size}`)
+  return response
+}
+
+const headersOf = (headers: KeptImage['headers']): Headers =>
+  new Headers(headers.map(([name, value]): [string, string] => [name, value]))
+
+/** How to resize an image. */
+export interface ResizeOptions {
+  /** The time of the request, with its deadline. Without it, there is none. */
+  readonly now?: Date
+  /** Gets the complete original, to keep a copy of it. */
+  onRead?(original: Uint8Array<ArrayBuffer>): void
+  /** Gets the work that holds the bytes, which may take longer than the result. */
+  during?(work: Promise<unknown>): void
+}
+
+/**
+ * Resizes the image in `original`, the response of `openObject`. Keeps its date. The entity tag is
+ * the digest of the bytes. Throws `unsupported_image` for anything but an image that can be resized,
+ * `image_unavailable` if it can't be resized now, and `storage_busy` if it has not been read at the
+ * deadline. Holds at most `heldBytes`.
+ */
+export async function resize(
+  original: Response,
+  spec: VariantSpec,
+  resizer: ImageResizer | null,
+  { now = new Date(), onRead, during }: ResizeOptions = {},
+): Promise<KeptImage> {
+  const image = await readImage(original, now)
+  onRead?.(image)
+  const info = imageInfo(image)
+  if (info === null) throw unsupported('This is not a JPEG, PNG, GIF, WebP, AVIF or HEIC image.')
+  if (info.width * info.height * info.frames > MAX_PIXELS)
+    throw unsupported(`This image has more than ${MAX_PIXELS / 1_000_000} megapixels.`)
+  if (resizer === null) throw unavailable('no Images binding')
+
+  const made = () => {
+    const work = make(image, info, spec, resizer, now)
+    during?.(work)
+    return work
+  }
+  const [type, bytes] = await inTime(RESIZE_MILLISECONDS, now, made).catch((error: unknown) => {
+    throw isImageError(error) ? error : resizeError(error)
+  })
+  const digest = hex(await crypto.subtle.digest('SHA-256', bytes)).slice(0, 32)
+  const date = original.headers.get('last-modified')
+  const headers = [
+    ...(date === null ? [] : [['last-modified', date] as const]),
+    ['accept-ranges', 'bytes'] as const,
+    ['content-length', String(bytes.byteLength)] as const,
+    ['content-type', type] as const,
+    ['etag', `"${digest}"`] as const,
+  ]
+  return { bytes, headers }
+}
+
+/**
+ * Calls the resizer until it returns a type that the variant may have, and checks what it returns: it
+ * may decline a type, keep metadata, or return the original if it isn't enabled.
+ */
+async function make(
+  image: Uint8Array<ArrayBuffer>,
+  info: ImageInfo,
+  spec: VariantSpec,
+  resizer: ImageResizer,
+  now: Date,
+): Promise<[ImageType, Uint8Array<ArrayBuffer>]> {
+  const { width, height, fit, quality } = spec
+  const size = { width, fit, ...(height === null ? {} : { height }) }
+  const types = outputTypes(spec, info)
+  const end = Date.now() + RESIZE_MILLISECONDS
+  for (const format of types.slice(0, MAX_CALLS)) {
+    // Nobody waits for a second call after the first one took too long.
+    if (Date.now() >= end) break
+    const source = new Response(image).body ?? new ReadableStream<Uint8Array>()
+    const result = await resizer
+      .input(source)
+      .transform(size)
+      .output({ format, quality, anim: false })
+    const bytes = await readBytes(result.response(), outputBytes(spec), now)
+    const output = imageInfo(bytes)
+    if (output === null) throw unavailable('the Images binding returned no image')
+    if (output.width > width || output.height > (height ?? Infinity))
+      throw unavailable('the Images binding returned another size')
+    if (isEqual(bytes, image)) throw unavailable('the Images binding returned the original')
+    if (types.some((type) => type === output.type)) {
+      const clean = withoutMetadata(bytes, output.type)
+      if (clean === null) throw unavailable('the Images binding returned a broken image')
+      return [output.type, clean]
+    }
+    if (spec.format === 'avif' && Math.max(output.width, output.height) > MAX_AVIF_SIDE)
+      throw unsupported(`AVIF images have at most ${MAX_AVIF_SIDE} pixels on their longest side.`)
+  }
+  throw unavailable('the Images binding returned another type')
+}
+
+/** Returns the types that a variant may have, in the order in which they are asked for. */
+function outputTypes(spec: VariantSpec, info: ImageInfo): OutputType[] {
+  // JPEG can't be transparent.
+  const compatible = /png|gif|webp/.test(info.type) ? 'image/png' : 'image/jpeg'
+  switch (spec.format) {
+    case 'auto-avif':
+      if (longestSide(spec, info) <= MAX_AVIF_SIDE) return ['image/avif', 'image/webp', compatible]
+      return ['image/webp', compatible]
+    case 'auto-webp':
+      return ['image/webp', compatible]
+    case 'compatible':
+      return [compatible]
+    default:
+      return [`image/${spec.format}`]
+  }
+}
+
+/** Returns the longest side of an original in a size. */
+function longestSide(
+  { width, height, fit }: ImageSize,
+  original: Pick<ImageInfo, 'width' | 'height'>,
+): number {
+  const tall = height ?? Infinity
+  if (fit === 'cover' || fit === 'pad') return Math.max(width, tall)
+  if (fit === 'crop')
+    return Math.max(Math.min(width, original.width), Math.min(tall, original.height))
+  const scale = Math.min(width / original.width, tall / original.height)
+  return Math.round(
+    (fit === 'contain' ? scale : Math.min(scale, 1)) * Math.max(original.width, original.height),
+  )
+}
+
+const isEqual = (one: Uint8Array, other: Uint8Array): boolean =>
+  one.byteLength === other.byteLength && one.every((byte, i) => byte === other[i])
+
+/** Reads a complete image of at most `MAX_IMAGE_BYTES`. */
+async function readImage(original: Response, now: Date): Promise<Uint8Array<ArrayBuffer>> {
+  const { body, headers } = original
+  if (headers.has('content-encoding') || body === null) {
+    await body?.cancel()
+    throw unsupported(`This image ${body === null ? 'is empty' : 'has a Content-Encoding'}.`)
+  }
+  try {
+    return await readBytes(original, MAX_IMAGE_BYTES, now)
+  } catch (cause) {
+    // On Workers, an error has lost its class when it comes out of a stream.
+    throw asApiError(cause) ?? endedEarly(cause)
+  }
+}
+
+/**
+ * Reads a body into one piece of memory, of its length or else of `maxBytes`. Throws
+ * `unsupported_image` if it is longer than `maxBytes`, and `storage_busy` at the deadline of `now`.
+ */
+async function readBytes(
+  { body, headers }: Response,
+  maxBytes: number,
+  now: Date,
+): Promise<Uint8Array<ArrayBuffer>> {
+  if (body === null) return new Uint8Array()
+  const reader = body.getReader()
+  const tooLarge = () => unsupported(`This image has more than ${maxBytes / 1024 ** 2} MiB.`)
+  const length = Number(headers.get('content-length') ?? maxBytes)
+  try {
+    if (length > maxBytes) throw tooLarge()
+    const bytes = new Uint8Array(length)
+    let size = 0
+    for (;;) {
+      const { done, value } = await inTime(Infinity, now, () => reader.read())
+      if (done) return new Uint8Array(bytes.buffer.transfer(size))
+      if (size + value.byteLength > maxBytes) throw tooLarge()
+      bytes.set(value, size)
+      size += value.byteLength
+    }
+  } catch (error) {
+    reader.cancel(error).catch(() => undefined)
+    throw error
+  }
+}
+
+/** Returns how many bytes `resize` may hold: the original, and the result with a copy of it. */
+export const heldBytes = ({ headers }: Response, spec: VariantSpec): number =>
+  Math.min(Number(headers.get('content-length')) || MAX_IMAGE_BYTES, MAX_IMAGE_BYTES) +
+  2 * outputBytes(spec)
+
+/**
+ * Returns the maximum size of a resized image: a byte for each pixel, or four in a PNG. Without a
+ * height, it may be twice as high as wide.
+ */
+function outputBytes({ width, height, format }: VariantSpec): number {
+  const perPixel = format === 'png' || format === 'compatible' ? 4 : 1
+  const bytes = width * (height ?? 2 * width) * perPixel
+  return Math.min(Math.max(bytes, MIN_OUTPUT_BYTES), MAX_OUTPUT_BYTES)
+}
+
+/**
+ * Cloudflare's codes for images that it can't read: too large (9402), not an image (9412), too many
+ * pixels (9413), an unsupported type (9520), broken (9523).
+ */
+const UNREADABLE = [9402, 9412, 9413, 9520, 9523]
+
+function resizeError(error: unknown): ApiError {
+  const known = asApiError(error)
+  if (known?.code === 'unsupported_image') return known
+  const code: unknown = typeof error === 'object' && error !== null && Reflect.get(error, 'code')
+  if (UNREADABLE.includes(Number(code))) return unsupported('This image could not be read.', error)
+  return unavailable(error)
+}
+
+const unsupported = (message: string, cause?: unknown): ApiError =>
+  new ApiError('unsupported_image', message, { cause })
+
+const unavailable = (cause: unknown): ApiError =>
+  new ApiError('image_unavailable', 'The image can not be resized now. Try again later.', { cause })
+
+/** Returns the error for an image that would need more memory than there is now. */
+export const crowded = (): ApiError =>
+  new ApiError('image_unavailable', 'Too many images are being resized. Try again later.', {
+    cause: 'no room',
+    retryAfterSeconds: 5,
+  })
+
+/** Tells whether `crowded` made this error. */
+export const isCrowded = (error: unknown): boolean =>
+  asApiError(error)?.retryAfterSeconds !== undefined
+
+/** Tells whether `resize` threw this error, and not the bucket. */
+export const isImageError = (error: unknown): boolean =>
+  ['unsupported_image', 'image_unavailable'].includes(asApiError(error)?.code ?? '')

@@ -1,0 +1,115 @@
+import type { LinkPolicy } from '../../access/link-signature.ts'
+import type { ConfiguredBucket } from '../../bucket/bucket.ts'
+import { MAX_REPLACEABLE_SECONDS } from '../../bucket/limits.ts'
+import { attachment } from '../../core/content-disposition.ts'
+import { isNewObjectKey, keyCreatedAt } from '../../keys/new-key.ts'
+import { keyRunsScript } from '../../keys/script-types.ts'
+import { contentCodings } from './content-coding.ts'
+import { parseMediaType } from './media-type.ts'
+import { preconditionStatus } from './preconditions.ts'
+
+const VALIDATORS = ['etag', 'last-modified']
+
+/** The headers of a response of `Objects` that a client may receive. */
+const SHOWN_HEADERS = [
+  ...VALIDATORS,
+  'accept-ranges',
+  'content-language',
+  'content-length',
+  'content-range',
+  'content-type',
+]
+
+/**
+ * Returns the response to a link, from the response of `Objects` and the rules of the link, the
+ * bucket and the origin. `sharesOrigin` tells whether an app uses the same origin.
+ */
+export function toClientResponse(
+  object: Response,
+  request: Headers,
+  policy: LinkPolicy,
+  bucket: ConfiguredBucket,
+  now: Date,
+  sharesOrigin: boolean,
+): Response {
+  const status = preconditionStatus(request, object.headers, now) ?? object.status
+  const isWhole = status === 200 || status === 206
+  const headers = new Headers({
+    'Cache-Control': isWhole || status === 304 ? browserLifetime(policy, bucket, now) : 'no-store',
+    'Cache-Status': cacheStatus(object.headers),
+    'Cross-Origin-Resource-Policy': bucket.crossOriginResourcePolicy,
+  })
+  const shown = isWhole ? SHOWN_HEADERS : status === 416 ? ['content-range'] : VALIDATORS
+  for (const name of shown) {
+    const value = object.headers.get(name)
+    if (value !== null) headers.set(name, value)
+  }
+  const codings = contentCodings(object.headers.get('content-encoding'))
+  if (policy.variant?.format === 'auto') headers.set('Vary', 'Accept, Origin')
+  if (codings.length > 0) headers.set('Vary', 'Accept-Encoding, Origin')
+  if (!isWhole) {
+    void object.body?.cancel()
+    return new Response(null, { status, headers })
+  }
+  if (codings.length > 0) headers.set('Content-Encoding', codings.join(', '))
+  contain(headers, policy, sharesOrigin)
+  return new Response(object.body, { status, headers, encodeBody: 'manual' })
+}
+
+/**
+ * Lets a browser show only inert types. Everything else, and a malformed type, becomes an
+ * attachment in a sandbox. A key whose extension can run scripts, or a name to save under, always
+ * makes the file an attachment.
+ *
+ * On the origin of an app, a browser may show only images, audio and video, since a text or a PDF
+ * would look like the app's own page. Other types are replaced by a neutral one, since a script or
+ * a style would count as the app's own.
+ */
+function contain(headers: Headers, { key, download }: LinkPolicy, sharesOrigin: boolean): void {
+  const type = parseMediaType(headers.get('content-type') ?? '')
+  const isHarmless = (sharesOrigin ? type?.isMedia : type?.isInert) === true
+  const isShown = isHarmless && !keyRunsScript(key)
+  const keepsType = !sharesOrigin || type?.isInert === true
+  headers.set('Content-Type', (keepsType && type?.contentType) || 'application/octet-stream')
+  if (!isShown) headers.set('Content-Security-Policy', "sandbox; default-src 'none'")
+  if (!isShown || download !== null) headers.set('Content-Disposition', attachment(download))
+}
+
+/**
+ * Returns the Cache-Control for the browser, never longer than the link. An object with a generated
+ * key is checked again when its copy expires. It can't change after every URL that could replace it
+ * has expired, and also the edge copy of an object that it replaced. The object under any other key
+ * may be replaced at any time, so browsers always ask whether their copy is current.
+ */
+function browserLifetime(
+  { key, expires }: LinkPolicy,
+  bucket: ConfiguredBucket,
+  now: Date,
+): string {
+  if (!isNewObjectKey(key)) return 'private, no-cache'
+  const left = Math.max(0, expires - Math.ceil(now.getTime() / 1000))
+  const settledAt = keyCreatedAt(key) + (MAX_REPLACEABLE_SECONDS + bucket.edgeTtlSeconds) * 1000
+  if (now.getTime() > settledAt) return `private, max-age=${left}, immutable`
+  return `private, max-age=${Math.min(left, bucket.edgeTtlSeconds)}`
+}
+
+/**
+ * Returns `Cache-Status` (RFC 9211) from Cloudflare's cache status, and for objects that are never
+ * cached. It has no `stored`, since the bucket may still cut the body.
+ */
+function cacheStatus(object: Headers): string {
+  if (object.get('cache-control') === 'no-store') return 'edge-presigner; fwd=bypass'
+  switch (object.get('cf-cache-status')) {
+    case 'HIT':
+    case 'STALE':
+    case 'UPDATING':
+      return 'edge-presigner; hit'
+    case 'MISS':
+      return 'edge-presigner; fwd=uri-miss'
+    case 'EXPIRED':
+    case 'REVALIDATED':
+      return 'edge-presigner; fwd=stale'
+    default:
+      return 'edge-presigner; fwd=bypass'
+  }
+}

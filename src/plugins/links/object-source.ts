@@ -1,0 +1,76 @@
+import type { ConfiguredBucket } from '../../bucket/bucket.ts'
+import { type Background, openBucket } from '../../bucket/credential-source.ts'
+import { relay } from '../../core/pump.ts'
+import { ApiError } from '../../errors/api-error.ts'
+import { ON_WORKERS } from '../../http/runtime.ts'
+import type { ObjectKey } from '../../keys/object-key.ts'
+import { contentCodings } from './content-coding.ts'
+import type { VariantSpec } from './images/variant.ts'
+import { openObject } from './open-object.ts'
+
+/** The request that asks for an object. */
+export interface Asker {
+  readonly now: Date
+  /** For the log of a delivery that the bucket cuts. */
+  readonly requestId: string
+}
+
+/** The source of object bytes for links. */
+export interface ObjectSource {
+  /** Whether it keeps copies, which a delete must purge. */
+  readonly keepsCopies: boolean
+  /**
+   * Returns the object or a variant of it, or one range, like `openObject`: 200, 206 or 416. The
+   * client's own request never reaches the bucket. Ask for a variant only if `keepsCopiesOf` the
+   * bucket. Throws what `openObject` and `resize` throw.
+   */
+  open(
+    method: 'GET' | 'HEAD',
+    bucket: ConfiguredBucket,
+    key: ObjectKey,
+    range: string | null,
+    variant: VariantSpec | null,
+    asker: Asker,
+  ): Promise<Response>
+  /**
+   * Purges every copy of these objects, at most 100, in one call. Throws `purge_failed`. Copies then
+   * stay for at most `copySeconds`.
+   */
+  purge(bucket: ConfiguredBucket, keys: readonly ObjectKey[]): Promise<void>
+}
+
+/**
+ * Tells whether copies of the objects in `bucket` are kept. Without them, images are not resized,
+ * since each view would be billed.
+ */
+export const keepsCopiesOf = (
+  { edgeTtlSeconds }: ConfiguredBucket,
+  { keepsCopies }: Pick<ObjectSource, 'keepsCopies'>,
+): boolean => keepsCopies && edgeTtlSeconds > 0
+
+/**
+ * Whether `fetch` returns bytes as they are stored. On Node, Deno and Bun, it decodes encoded
+ * responses.
+ */
+const FETCH_KEEPS_CODINGS = ON_WORKERS
+
+/**
+ * Reads from the bucket for each request. Throws `not_supported` for an object with a
+ * Content-Encoding if `fetch` would decode it, since the decoded size has no limit.
+ */
+export const directObjects = (background: Background): ObjectSource => ({
+  keepsCopies: false,
+  async open(method, bucket, key, range, _variant, { now, requestId }) {
+    const open = await openBucket(bucket, now, background)
+    const opened = await openObject(open, key, method, range, now, 0)
+    if (!FETCH_KEEPS_CODINGS && contentCodings(opened.headers.get('content-encoding')).length > 0) {
+      await opened.body?.cancel()
+      throw new ApiError(
+        'not_supported',
+        'Links can\'t deliver an object with a Content-Encoding here. Use a download URL, or a link with delivery "redirect".',
+      )
+    }
+    return relay(opened, { requestId, bucket: bucket.alias })[0]
+  },
+  async purge() {},
+})

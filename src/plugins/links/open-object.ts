@@ -1,0 +1,212 @@
+import type { Bucket, ConfiguredBucket } from '../../bucket/bucket.ts'
+import { ApiError } from '../../errors/api-error.ts'
+import { hex, utf8 } from '../../keys/encodings.ts'
+import { isNewObjectKey } from '../../keys/new-key.ts'
+import type { ObjectKey } from '../../keys/object-key.ts'
+import { askHead } from '../../storage/object.ts'
+import { fetchObject, readS3Code, unexpectedResponse } from '../../storage/s3.ts'
+import { StorageFailure } from '../../storage/storage-failure.ts'
+import { parseContentRange } from './byte-range.ts'
+
+/** Maximum size of a copy in an edge cache (Workers Caching and the Cache API). */
+const MAX_COPY_BYTES = 512 * 1024 ** 2
+/**
+ * Up to this size, a request for a range fetches the complete object, so that the next range comes
+ * from the copy.
+ */
+const MAX_FILL_BYTES = 16 * 1024 ** 2
+
+/** The header with the time of the request to the bucket, in milliseconds since 1970. */
+const FETCHED_AT = 'X-Fetched-At'
+
+/** The bucket's headers that a representation keeps. All others are removed. */
+const KEPT_HEADERS = [
+  'content-type',
+  'content-encoding',
+  'content-language',
+  'etag',
+  'last-modified',
+]
+
+/**
+ * Calls S3 GetObject and returns a response for an edge cache: status 200 with the complete object,
+ * and the copy's lifetime in Cache-Control, which begins at `now`. Two responses are only for this request (`no-store`):
+ * 206 for `range` of a large object, and 416. A HEAD returns the headers of the complete object.
+ * For a range of an object of up to `fillBytes`, fetches the complete object. Throws
+ * `object_not_found`, and what `unexpectedResponse` returns.
+ */
+export async function openObject(
+  bucket: Bucket,
+  key: ObjectKey,
+  method: 'GET' | 'HEAD',
+  range: string | null,
+  now: Date,
+  fillBytes = MAX_FILL_BYTES,
+): Promise<Response> {
+  if (range !== null && method === 'GET') {
+    const part = await fetchObject({ bucket, method: 'GET', key, headers: { Range: range } }, now)
+    const answer = await answerPart(bucket, key, part, fillBytes, now)
+    if (answer !== null) return answer
+  }
+  if (method === 'GET')
+    return wholeObject(bucket, key, await fetchObject({ bucket, method, key }, now), now)
+  const [answer, s3Code] = await askHead(bucket, key, now)
+  return wholeObject(bucket, key, answer, now, 'HeadObject', s3Code)
+}
+
+/** Returns the response to a range, or null if the complete object should be fetched instead. */
+async function answerPart(
+  bucket: Bucket,
+  key: ObjectKey,
+  part: Response,
+  fillBytes: number,
+  now: Date,
+): Promise<Response | null> {
+  if (part.status === 416) {
+    await part.body?.cancel()
+    const headers = new Headers({ 'Cache-Control': 'no-store' })
+    const contentRange = part.headers.get('content-range')
+    if (contentRange !== null) headers.set('Content-Range', contentRange)
+    return new Response(null, { status: 416, headers })
+  }
+  if (part.status !== 206) return wholeObject(bucket, key, part, now)
+  await assertObject(part)
+
+  const range = parseContentRange(part.headers.get('content-range'))
+  if (range === null) {
+    await part.body?.cancel()
+    throw unexpectedResponse('GetObject', part)
+  }
+  const { first, last, size } = range
+  if (last - first + 1 === size) return copyOf(bucket, key, part, size, now)
+  if (size <= fillBytes) {
+    await part.body?.cancel()
+    return null
+  }
+  const headers = keptHeaders(part)
+  headers.set('Content-Range', `bytes ${first}-${last}/${size}`)
+  headers.set('Content-Length', String(last - first + 1))
+  headers.set('Cache-Control', 'no-store')
+  return new Response(part.body, { status: 206, headers, encodeBody: 'manual' })
+}
+
+async function wholeObject(
+  bucket: Bucket,
+  key: ObjectKey,
+  answer: Response,
+  now: Date,
+  operation = 'GetObject',
+  codeOfHead: string | null = null,
+): Promise<Response> {
+  if (answer.status === 200) {
+    await assertObject(answer, operation)
+    const length = answer.headers.get('content-length')
+    return copyOf(bucket, key, answer, length === null ? null : Number(length), now)
+  }
+  const s3Code = codeOfHead ?? (await readS3Code(answer, now))
+  if (answer.status === 404 && s3Code !== 'NoSuchBucket')
+    throw new ApiError('object_not_found', 'There is no object under this key.')
+  throw unexpectedResponse(operation, answer, s3Code)
+}
+
+/**
+ * Throws if a response lacks the headers that S3 sends for each object. It is then a proxy's page
+ * or an error document.
+ */
+async function assertObject(
+  { headers, body, status }: Response,
+  operation = 'GetObject',
+): Promise<void> {
+  const dated = !Number.isNaN(Date.parse(headers.get('last-modified') ?? ''))
+  if (dated && /^(W\/)?".+"$/.test(headers.get('etag') ?? '')) return
+  await body?.cancel()
+  throw new ApiError('storage_error', `The bucket's response to ${operation} lacks headers.`, {
+    cause: new StorageFailure(operation, status, null),
+  })
+}
+
+async function copyOf(
+  bucket: Bucket,
+  key: ObjectKey,
+  answer: Response,
+  size: number | null,
+  now: Date,
+): Promise<Response> {
+  const headers = keptHeaders(answer)
+  // A truncated body without a length could not be detected. An encoded body is not cached, since a
+  // cache may decode it.
+  const kept = size !== null && size <= MAX_COPY_BYTES && !headers.has('content-encoding')
+  if (size !== null) headers.set('Content-Length', String(size))
+  headers.set(FETCHED_AT, String(now.getTime()))
+  await keepFor(headers, kept ? secondsLeft(headers, bucket, key) : 0, bucket, key)
+  return new Response(answer.body, { status: 200, headers, encodeBody: 'manual' })
+}
+
+/**
+ * Returns how many seconds a copy may live that is made from `object`, the response of `openObject`
+ * or a copy of it.
+ */
+export function secondsLeft(object: Headers, bucket: ConfiguredBucket, key: ObjectKey): number {
+  const age = Date.now() - Number(object.get(FETCHED_AT) ?? Number.NaN)
+  return Math.max(0, copySeconds(bucket, key) - Math.ceil(age / 1000)) || 0
+}
+
+/** Sets the lifetime and the tag of a copy. It is not kept for zero seconds. */
+export async function keepFor(
+  headers: Headers,
+  seconds: number,
+  bucket: ConfiguredBucket,
+  key: ObjectKey,
+): Promise<void> {
+  headers.set(
+    'Cache-Control',
+    seconds > 0 ? `public, max-age=${seconds}, must-revalidate` : 'no-store',
+  )
+  if (seconds > 0) headers.set('Cache-Tag', await cacheTag(bucket, key))
+}
+
+function keptHeaders({ headers }: Response): Headers {
+  const kept = KEPT_HEADERS.flatMap((name): [string, string][] => {
+    const value = headers.get(name)
+    return value === null ? [] : [[name, value]]
+  })
+  return new Headers([...kept, ['Accept-Ranges', 'bytes']])
+}
+
+/** Maximum seconds for an edge copy of an object that an upload may replace at any time. */
+const MAX_CHANGING_SECONDS = 60
+
+/**
+ * Returns the maximum lifetime of an edge copy. Only a generated key names one upload. The object
+ * under any other key may be replaced, also by another program.
+ */
+export const copySeconds = ({ edgeTtlSeconds }: ConfiguredBucket, key: ObjectKey): number =>
+  isNewObjectKey(key) ? edgeTtlSeconds : Math.min(edgeTtlSeconds, MAX_CHANGING_SECONDS)
+
+/**
+ * Returns the tag that purges every copy of an object. It is a digest, since tags ignore case and
+ * allow no spaces.
+ */
+export const cacheTag = (bucket: ConfiguredBucket, key: ObjectKey): Promise<string> =>
+  digest([homeOf(bucket), key])
+
+/**
+ * Returns the name of a bucket's copies. Aliases of the same bucket with the same access key share
+ * copies. Fetched credentials change, so an alias with such credentials has its own copies.
+ */
+export const copiesOf = (bucket: ConfiguredBucket): Promise<string> =>
+  digest([
+    homeOf(bucket),
+    'accessKeyId' in bucket.credentials ? bucket.credentials.accessKeyId : { alias: bucket.alias },
+  ])
+
+/**
+ * Returns the bucket's URL with addressing "path". It is the same for every alias and addressing.
+ */
+export function homeOf({ origin, basePath, name }: ConfiguredBucket): string {
+  if (basePath.endsWith(`/${name}/`)) return origin + basePath
+  return `${origin.replace(`//${name}.`, '//')}${basePath}${name}/`
+}
+
+const digest = async (parts: readonly unknown[]): Promise<string> =>
+  hex(await crypto.subtle.digest('SHA-256', utf8(JSON.stringify(parts))))

@@ -1,0 +1,217 @@
+import * as z from 'zod/mini'
+import {
+  LINK_FORMATS,
+  type LinkPolicy,
+  type Variant,
+  verifyLink,
+} from '../../access/link-signature.ts'
+import { type Principal, requireKey, requireScope } from '../../access/principal.ts'
+import { LINK_REFUSALS } from '../../access/verdict.ts'
+import type { ConfiguredBucket } from '../../bucket/bucket.ts'
+import { MAX_IMAGE_SIZES } from '../../bucket/image-size.ts'
+import { storedKey } from '../../bucket/key-spelling.ts'
+import { MAX_KEYS } from '../../bucket/limits.ts'
+import { createLink, linkExpiry, linkTo, MAX_LINK_NAME_LENGTH } from '../../core/link.ts'
+import { ApiError } from '../../errors/api-error.ts'
+import { describe } from '../../errors/describe.ts'
+import { configure } from '../../http/admit.ts'
+import type { AppContext } from '../../http/app-env.ts'
+import { chooseBucket, signedBucket, withCredentials } from '../../http/choose-bucket.ts'
+import { timeOf } from '../../http/deadline.ts'
+import { bucket, expiresIn, forEachKey, keyList, MAX_KEYS_BODY_BYTES } from '../../http/fields.ts'
+import { askedUrl, ownBase, requireBase } from '../../http/link-host.ts'
+import { newApp } from '../../http/new-app.ts'
+import { addWarning } from '../../http/request-log.ts'
+import { json } from '../../http/responses.ts'
+import { keyParam, validateJson, validateQuery } from '../../http/validate.ts'
+import { keepsCopiesOf } from './object-source.ts'
+import { redirectTarget } from './redirect.ts'
+import { serveFallback, serveLink } from './serve-link.ts'
+
+const delivery = z._default(z.enum(['stream', 'redirect']), 'stream')
+
+/** Resized copies of an image. */
+const variant = {
+  width: z.optional(z.int()),
+  widths: z.optional(z.array(z.int()).check(z.minLength(1), z.maxLength(MAX_IMAGE_SIZES))),
+  format: z.optional(z.enum(LINK_FORMATS)),
+  fallback: z.optional(z.literal('original')),
+}
+
+/** Links in one response, so that it fits into the memory of a Worker. */
+const MAX_LINKS = 4 * MAX_KEYS
+
+const linkSchema = z.strictObject({
+  ...variant,
+  expiresIn,
+  download: z.optional(
+    z.string().check(
+      z.minLength(1),
+      z.maxLength(MAX_LINK_NAME_LENGTH),
+      z.refine((name) => name.isWellFormed(), 'must be well-formed Unicode'),
+    ),
+  ),
+  delivery,
+})
+
+const linksSchema = z.strictObject({
+  ...variant,
+  keys: keyList,
+  expiresIn,
+  delivery,
+  bucket,
+})
+
+/** Creates links for an `<img>` or an email. */
+export const linkRoutes = newApp()
+  .post(
+    '/files/:key/link',
+    validateQuery(z.strictObject({ bucket })),
+    validateJson(linkSchema),
+    async (c) => {
+      const principal = c.get('principal')
+      const settings = c.get('settings')
+      const { expiresIn, delivery, download = null, ...image } = c.req.valid('json')
+      const key = keyParam(c)
+      requireKey(principal, 'links:create', key)
+      requireDelivery(principal, delivery)
+      const bucket = chooseBucket(c, c.req.valid('query').bucket, key)
+      const variant = variantOf(c, bucket, delivery, image)
+      const request = { expiresIn, delivery, download, variant }
+      return json(c, await linkTo(settings, linkBase(c), bucket, key, request, new Date()))
+    },
+  )
+  .post('/links', validateJson(linksSchema, MAX_KEYS_BODY_BYTES), async (c) => {
+    const principal = c.get('principal')
+    const settings = c.get('settings')
+    const { keys, expiresIn, delivery, bucket: alias, ...image } = c.req.valid('json')
+    requireScope(principal, 'links:create')
+    requireDelivery(principal, delivery)
+    if (keys.length * (image.widths?.length ?? 1) > MAX_LINKS)
+      throw badImage('widths', `must make at most ${MAX_LINKS} links with these keys`)
+    const bucket = chooseBucket(c, alias, null)
+    const expires = linkExpiry(bucket, expiresIn, new Date())
+    const base = linkBase(c)
+    const policy = { delivery, download: null, variant: variantOf(c, bucket, delivery, image) }
+    const links = await forEachKey(bucket, keys, async (key) => {
+      requireKey(principal, 'links:create', key)
+      return { key, ...(await createLink(settings, base, bucket, key, policy, expires)) }
+    })
+    return json(c, { links, expiresAt: new Date(expires * 1000).toISOString() })
+  })
+
+type ImageRequest = Omit<z.infer<typeof linkSchema>, 'expiresIn' | 'download' | 'delivery'>
+
+/**
+ * Returns the variants that a request asks for. Throws `invalid_request` for a width that is not
+ * configured, and if images can't be resized. Throws `forbidden` for a link that shows the original,
+ * or may show it, if the principal may not read it.
+ */
+function variantOf(
+  c: AppContext,
+  bucket: ConfiguredBucket,
+  delivery: LinkPolicy['delivery'],
+  { width, widths, format, fallback }: ImageRequest,
+): Variant | readonly Variant[] | undefined {
+  const isOriginal = width === undefined && widths === undefined
+  if (isOriginal || fallback !== undefined) requireScope(c.get('principal'), 'files:read')
+  if (isOriginal) {
+    if (format === undefined && fallback === undefined) return undefined
+    throw badImage(format === undefined ? 'fallback' : 'format', 'needs a width')
+  }
+  if (width !== undefined && widths !== undefined)
+    throw badImage('widths', 'must not be combined with width')
+  if (delivery === 'redirect') throw badImage('delivery', 'must be "stream" for a resized image')
+  if (widths !== undefined && new Set(widths).size < widths.length)
+    throw badImage('widths', 'must not repeat a width')
+  if (fallback === undefined && !canResize(c, bucket))
+    throw badImage(
+      'width',
+      'needs the Images binding and an edge copy. Ask for fallback "original", or add the binding',
+    )
+  const known = c.get('settings').imageSizes.map((size) => size.width)
+  const toVariant = (one: number, path: string): Variant => {
+    if (!known.includes(one)) throw badImage(path, `must be one of ${known.join(', ')}`)
+    return { width: one, format: format ?? 'auto', fallback: fallback !== undefined }
+  }
+  return width === undefined
+    ? widths?.map((one, i) => toVariant(one, `widths.${i}`))
+    : toVariant(width, 'width')
+}
+
+/** Tells whether images of `bucket` can be resized, and are kept, since each call is billed. */
+const canResize = (c: AppContext, bucket: ConfiguredBucket): boolean =>
+  c.env.instance.resizesImages && keepsCopiesOf(bucket, c.env.instance.objects(c.executionCtx))
+
+const badImage = (path: string, message: string): ApiError =>
+  new ApiError('invalid_request', 'The request is not valid.', { issues: [{ path, message }] })
+
+/**
+ * Throws `forbidden` for a redirect if the principal has its own limit for lifetimes. The Worker
+ * signs the target when somebody opens the link, and the target outlives the link.
+ */
+function requireDelivery({ limits }: Principal, delivery: 'stream' | 'redirect'): void {
+  if (delivery === 'redirect' && limits.maxExpiresIn !== null)
+    throw new ApiError(
+      'forbidden',
+      'The target of a redirect could outlive your maxExpiresIn. Use the delivery "stream".',
+    )
+}
+
+/** Returns the URL before `/i/…` in the links of this request. */
+function linkBase(c: AppContext): string {
+  const settings = c.get('settings')
+  return settings.linkBase ?? requireBase(ownBase(c, settings))
+}
+
+/** Serves links. The link itself is the credential. */
+export const deliveryRoutes = newApp()
+  .get('/i/:bucket/:key', async (c) => {
+    const settings = await configure(c)
+    const now = timeOf(c)
+    const { bucket: alias, key } = c.req.param()
+    const { host, pathname, search, searchParams } = new URL(askedUrl(c))
+    const path = pathname.slice(c.env.host.mountPath.length)
+    const verdict = await verifyLink({ path, search, searchParams }, alias, key, settings, now)
+    if (!verdict.ok) {
+      const code = LINK_REFUSALS[verdict.refusal]
+      const message = code === 'link_expired' ? 'This link has expired.' : 'This link is not valid.'
+      throw new ApiError(code, message, { cause: verdict.refusal })
+    }
+    const bucket = signedBucket(c, verdict.policy.bucket)
+    const { linkBase, linkHostOnly } = settings
+    if (linkHostOnly && linkBase !== null && host !== new URL(linkBase).host) {
+      c.header('Cross-Origin-Resource-Policy', bucket.crossOriginResourcePolicy)
+      return c.redirect(linkBase + path + search, 308)
+    }
+    const policy = { ...verdict.policy, key: storedKey(bucket, verdict.policy.key) }
+    if (policy.delivery === 'redirect') {
+      const { url, maxAgeSeconds } = await redirectTarget(
+        policy,
+        await withCredentials(c, bucket),
+        now,
+      )
+      c.header('Cache-Control', `private, max-age=${maxAgeSeconds}`)
+      return c.redirect(url, 302)
+    }
+    const place = {
+      bucket,
+      objects: c.env.instance.objects(c.executionCtx),
+      imageSizes: settings.imageSizes,
+      sharesOrigin: c.env.host.sharesOrigin,
+      requestId: c.get('requestId'),
+    }
+    let response: Response
+    try {
+      response = await serveLink(c.req.raw, policy, place, now)
+    } catch (error) {
+      response = await serveFallback(c.req.raw, policy, place, error, now)
+      addWarning(c, `image not resized: ${describe(error)}`)
+    }
+    c.set('cacheStatus', response.headers.get('Cache-Status') ?? '')
+    return response
+  })
+  .all('/i/*', async (c) => {
+    await configure(c)
+    throw new ApiError('link_invalid', 'This link is not valid.')
+  })

@@ -1,0 +1,124 @@
+import type { LinkPolicy } from '../../access/link-signature.ts'
+import type { ConfiguredBucket } from '../../bucket/bucket.ts'
+import type { ImageSize } from '../../bucket/image-size.ts'
+import { ApiError } from '../../errors/api-error.ts'
+import { coversAll, singleRange } from './byte-range.ts'
+import { requireCodings } from './content-coding.ts'
+import { isImageError, variantSpec } from './images/variant.ts'
+import { parseMediaType } from './media-type.ts'
+import { toClientResponse } from './object-response.ts'
+import { keepsCopiesOf, type ObjectSource } from './object-source.ts'
+import { isConditional, rangeIsCurrent } from './preconditions.ts'
+
+/** Where a link is served. */
+export interface LinkPlace {
+  readonly bucket: ConfiguredBucket
+  readonly objects: ObjectSource
+  /** The sizes that images can have. */
+  readonly imageSizes: readonly ImageSize[]
+  /** Whether an app uses the same origin. */
+  readonly sharesOrigin: boolean
+  readonly requestId: string
+}
+
+/**
+ * Returns the object of a verified link, or the image in the size and format that `variant` names,
+ * for the method, range and conditions of `request`. `objects` never receives the request itself. Throws what `objects.open` throws, and
+ * `image_unavailable` for a resized image if there are no copies of it.
+ */
+export async function serveLink(
+  request: Request,
+  policy: LinkPolicy,
+  { bucket, objects, imageSizes, sharesOrigin, requestId }: LinkPlace,
+  now: Date,
+  variant = policy.variant,
+): Promise<Response> {
+  const method = request.method === 'HEAD' ? 'HEAD' : 'GET'
+  const accept = request.headers.get('accept')
+  const spec = variant && variantSpec(variant, imageSizes, bucket.imageQuality, accept)
+  if (spec !== null && !keepsCopiesOf(bucket, objects))
+    throw new ApiError('image_unavailable', 'Images are resized only behind an edge cache.')
+  const ask = async (range: string | null): Promise<Response> => {
+    const asker = { now, requestId }
+    const opened = await objects.open(method, bucket, policy.key, range, spec, asker)
+    const answer = policy.variant === null ? opened : withoutDate(opened)
+    return range === null ? answer : asPart(answer, range)
+  }
+
+  const range = method === 'GET' ? singleRange(request.headers.get('range')) : null
+  let answer = await ask(range)
+  if (range !== null && !rangeHolds(answer, request.headers)) {
+    await answer.body?.cancel()
+    answer = await ask(null)
+  }
+  try {
+    requireCodings(answer, request)
+  } catch (error) {
+    await answer.body?.cancel()
+    throw error
+  }
+  return toClientResponse(answer, request.headers, policy, bucket, now, sharesOrigin)
+}
+
+/** How long a browser keeps an original in place of a resized image at most. */
+const FALLBACK_SECONDS = 60
+
+/**
+ * Returns the original in place of an image that can't be resized, if the link allows it. Throws
+ * `failure` otherwise, and for HEIC, which most browsers can't show.
+ */
+export async function serveFallback(
+  request: Request,
+  policy: LinkPolicy,
+  place: LinkPlace,
+  failure: unknown,
+  now: Date,
+): Promise<Response> {
+  if (!policy.variant?.fallback || !isImageError(failure)) throw failure
+  const response = await serveLink(request, policy, place, now, null)
+  const type = parseMediaType(response.headers.get('content-type') ?? '')?.contentType ?? ''
+  if (/^image\/hei[cf]/.test(type) || /\.hei[cf]$/i.test(policy.key)) {
+    await response.body?.cancel()
+    throw failure
+  }
+  const [, own] = /max-age=(\d+)/.exec(response.headers.get('Cache-Control') ?? '') ?? []
+  if (own !== undefined)
+    response.headers.set(
+      'Cache-Control',
+      `private, max-age=${Math.min(Number(own), FALLBACK_SECONDS)}`,
+    )
+  return response
+}
+
+/**
+ * Returns the response of a link to a resized image without its date. All sizes and formats, and
+ * the original that a link may show in their place, have the same date, so only the entity tag tells
+ * them apart.
+ */
+function withoutDate({ body, status, headers: given }: Response): Response {
+  const headers = new Headers(given)
+  headers.delete('last-modified')
+  return new Response(body, { status, headers, encodeBody: 'manual' })
+}
+
+/**
+ * Returns a complete representation as a partial response if `range` includes all of it. Returns
+ * any other response unchanged.
+ */
+function asPart(answer: Response, range: string): Response {
+  const size = Number(answer.headers.get('content-length') ?? 0)
+  if (answer.status !== 200 || size === 0 || !coversAll(range, size)) return answer
+  const headers = new Headers(answer.headers)
+  headers.set('Content-Range', `bytes 0-${size - 1}/${size}`)
+  return new Response(answer.body, { status: 206, headers })
+}
+
+/**
+ * Tells whether the response to a range is usable. If not, the complete representation is used,
+ * since every condition can be evaluated on it. A server may always ignore `Range` (RFC 9110,
+ * §14.2).
+ */
+function rangeHolds(part: Response, request: Headers): boolean {
+  if (part.status === 416) return !isConditional(request)
+  return part.status !== 206 || rangeIsCurrent(request.get('if-range'), part.headers)
+}

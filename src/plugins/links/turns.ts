@@ -1,0 +1,95 @@
+import { deadlineOf, outOfTime, within } from '../../errors/deadline.ts'
+
+type Outcome<T> = { readonly value: T } | { readonly error: unknown }
+
+/**
+ * The turn of one request, to do work that other requests of this isolate wait for. It needs
+ * `waitUntil`: the runtime cancels a request without a trace when its client disconnects, and not
+ * even `finally` runs then.
+ */
+export class Turn<T = void> {
+  /** Nobody waits longer. */
+  until: number
+  readonly #outcome = Promise.withResolvers<Outcome<T>>()
+  readonly #end = Promise.withResolvers<void>()
+
+  constructor(until: number) {
+    this.until = until
+  }
+
+  /** Gives those who wait a result. */
+  succeed(value: T): void {
+    this.#outcome.resolve({ value })
+  }
+
+  /** Gives those who wait an error. Nobody begins to wait after that. */
+  fail(error: unknown): void {
+    this.until = 0
+    this.#outcome.resolve({ error })
+  }
+
+  /** Ends the turn for those who wait with `ended`. */
+  end(): void {
+    this.#end.resolve()
+  }
+
+  /**
+   * Waits for the result of another request. Resolves with null if that is lost. Throws its error,
+   * and `late()` at the deadline of `now`. The timer is that of the waiting request, so it also
+   * works when the other one was cancelled.
+   */
+  async wait(now: Date, late: () => Error = outOfTime): Promise<{ readonly value: T } | null> {
+    const milliseconds = Math.min(this.until, deadlineOf(now)) - Date.now()
+    const outcome = await within(milliseconds, this.#outcome.promise).catch(() => null)
+    if (outcome === null && Date.now() >= deadlineOf(now)) throw late()
+    if (outcome !== null && 'error' in outcome) throw outcome.error
+    return outcome
+  }
+
+  /** Waits for the end of the turn, at most so long. */
+  async ended(milliseconds: number): Promise<void> {
+    await within(milliseconds, this.#end.promise).catch(() => undefined)
+  }
+}
+
+/** The turns for one kind of work, by its name. */
+export class Turns<T = void> {
+  readonly #turns = new Map<string, Turn<T>>()
+
+  /** Returns the turn of the request that does this work now. */
+  find(name: string): Turn<T> | undefined {
+    const turn = this.#turns.get(name)
+    return Date.now() < (turn?.until ?? 0) ? turn : undefined
+  }
+
+  begin(name: string, until: number): Turn<T> {
+    const turn = new Turn<T>(until)
+    this.#turns.set(name, turn)
+    return turn
+  }
+
+  /** Tells whether later requests would wait for this turn. */
+  holds(name: string, turn: Turn<T>): boolean {
+    return this.#turns.get(name) === turn
+  }
+
+  end(name: string, turn: Turn<T>): void {
+    turn.end()
+    if (this.holds(name, turn)) this.#turns.delete(name)
+  }
+
+  /** Separates later requests from the turns whose names start like this. */
+  forget(start: string): void {
+    for (const name of this.#turns.keys()) if (name.startsWith(start)) this.#turns.delete(name)
+  }
+}
+
+/** Does the work of a turn. Its error is also that of the requests that wait. */
+export async function lead<R, T>(turn: Turn<T>, work: () => Promise<R>): Promise<R> {
+  try {
+    return await work()
+  } catch (error) {
+    turn.fail(error)
+    throw error
+  }
+}

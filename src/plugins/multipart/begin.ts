@@ -1,0 +1,223 @@
+import { keySeed } from '../../access/key-seed.ts'
+import type { SigningSettings } from '../../access/settings.ts'
+import type { Bucket } from '../../bucket/bucket.ts'
+import {
+  MAX_OBJECT_BYTES,
+  MAX_PART_BYTES,
+  MIN_PART_BYTES,
+  UPLOAD_MARK,
+} from '../../bucket/limits.ts'
+import { completedObject, isRepeatable, requireVacant } from '../../core/chosen-key.ts'
+import { newUpload, uploadSignature } from '../../core/new-upload.ts'
+import { type UploadConditions, uploadHeaders } from '../../core/signed-headers.ts'
+import { requireBytes, requireStatedSize, withLimitOf } from '../../core/size-limit.ts'
+import { ApiError } from '../../errors/api-error.ts'
+import { cutToBytes } from '../../keys/file-name.ts'
+import type { ObjectKey } from '../../keys/object-key.ts'
+import { presign } from '../../signing/presign.ts'
+import { partBytes, planParts } from './part-plan.ts'
+import {
+  abortMultipartUpload,
+  createMultipartUpload,
+  type ListedPart,
+  listParts,
+  listUploads,
+} from './s3.ts'
+import { sealUploadId, type UploadClaims } from './upload-id.ts'
+
+const MAX_NAME_BYTES = 255
+
+export interface MultipartRequest extends Omit<UploadConditions, 'sha256' | 'overwrite'> {
+  readonly fileName: string
+  /** Size in bytes, or null if the client doesn't state it. */
+  readonly size: number | null
+  /**
+   * Bytes of each part except the last, from `planParts`. Without it and `size`, the client chooses
+   * the parts itself.
+   */
+  readonly partSize?: number
+  readonly directory?: string | undefined
+  /** The key that the caller chose. Default: a new key. */
+  readonly key?: ObjectKey | undefined
+  /** Whether the upload may replace an object. Only for a chosen key, undefined otherwise. */
+  readonly overwrite?: boolean | undefined
+  /** The client's own id of the upload: a repeat with the same one gets the same new key. */
+  readonly startId?: string | undefined
+}
+
+/** Who uploads. `prefix` is empty or ends with `/`. */
+export interface Uploader {
+  readonly id: string
+  readonly prefix: string
+}
+
+export interface StartedUpload {
+  readonly key: ObjectKey
+  /** Sealed: bound to bucket, key and principal. */
+  readonly uploadId: string
+  /** When the upload id expires, ISO 8601 in UTC. */
+  readonly expiresAt: string
+}
+
+/** A part to sign. `size` in bytes, if the client states it. */
+export interface PartToSign {
+  readonly partNumber: number
+  readonly size?: number | undefined
+}
+
+export interface PartUrls {
+  readonly urls: readonly { readonly partNumber: number; readonly url: string }[]
+  /** Whole seconds from now. */
+  readonly expiresIn: number
+  /** ISO 8601 in UTC. */
+  readonly expiresAt: string
+}
+
+/**
+ * Calls S3 CreateMultipartUpload for the chosen key, or a new one. Throws ApiError for a file that
+ * this bucket doesn't accept.
+ */
+export async function startMultipart(
+  settings: SigningSettings,
+  bucket: Bucket,
+  { id: owner, prefix }: Uploader,
+  request: MultipartRequest,
+  now: Date,
+): Promise<StartedUpload> {
+  const { size, startId } = request
+  const scope = { bucket: bucket.alias, owner }
+  const seed = startId === undefined ? undefined : await keySeed(settings, scope, startId, now)
+  const key = newUpload(bucket, { ...request, seed }, prefix, MAX_OBJECT_BYTES, now)
+  const partSize = request.partSize ?? (size === null ? null : planParts(size).partSize)
+  return beginMultipart(settings, bucket, { key, owner }, { ...request, partSize }, now)
+}
+
+/**
+ * Does the same for a key from `newUpload`. `partSize` is null if the client chooses the parts.
+ * Throws `object_exists` and `not_supported`.
+ */
+export async function beginMultipart(
+  settings: SigningSettings,
+  bucket: Bucket,
+  { key, owner }: { readonly key: ObjectKey; readonly owner: string },
+  request: Omit<MultipartRequest, 'directory' | 'partSize' | 'key'> & {
+    readonly partSize: number | null
+  },
+  now: Date,
+): Promise<StartedUpload> {
+  const { size, partSize, overwrite, startId, ...conditions } = request
+  if (overwrite !== undefined)
+    await requireVacant(bucket, key, overwrite, bucket.conditionalComplete, now)
+  const isOnlyUpload = overwrite === undefined && startId === undefined
+  const mark = isOnlyUpload ? undefined : crypto.randomUUID()
+  const marked =
+    mark === undefined
+      ? conditions
+      : { ...conditions, metadata: { ...conditions.metadata, [UPLOAD_MARK]: mark } }
+  const s3UploadId = await createMultipartUpload(bucket, key, uploadHeaders(bucket, marked), now)
+  const name = cutToBytes(request.fileName, MAX_NAME_BYTES)
+  const upload = { bucket: bucket.alias, key, owner, s3UploadId, mark, overwrite }
+  const claims = { ...upload, name, size, partSize, maxBytes: bucket.maxBytes ?? undefined }
+  const { uploadId, expiresAt } = await sealUploadId(settings, claims, now)
+  return { key, uploadId, expiresAt: expiresAt.toISOString() }
+}
+
+/**
+ * Presigns S3 UploadPart for each part, in their order. Signs the length of a part as
+ * Content-Length, if it is planned or stated. Throws `invalid_part` for a part that the file doesn't
+ * have, `file_too_large` for one that ends beyond the largest file of the bucket, `size_required`,
+ * `invalid_expiry` and `credentials_expired`.
+ */
+export async function signParts(
+  known: Bucket,
+  upload: Pick<UploadClaims, 'key' | 's3UploadId' | 'size' | 'partSize' | 'maxBytes'>,
+  parts: readonly PartToSign[],
+  seconds: number | undefined,
+  now: Date,
+): Promise<PartUrls> {
+  const { key, s3UploadId } = upload
+  const bucket = withLimitOf(upload, known)
+  const { signing, expiresIn, expiresAt } = uploadSignature(bucket, seconds, now)
+  const urls = parts.map(async (part) => {
+    const { partNumber } = part
+    const query = { partNumber: String(partNumber), uploadId: s3UploadId }
+    const length = partLength(bucket, upload, part)
+    const headers: Record<string, string> =
+      length === undefined ? {} : { 'Content-Length': String(length) }
+    const url = await presign({ ...signing, method: 'PUT', key, query, headers })
+    return { partNumber, url }
+  })
+  return { urls: await Promise.all(urls), expiresIn, expiresAt }
+}
+
+/**
+ * Returns the length that is signed for a part. Returns undefined if the client doesn't state it, for
+ * parts that it chooses itself. Each part before this one has `partSize` bytes, or at least S3's
+ * minimum, which bounds what is left for this one.
+ */
+function partLength(
+  bucket: Bucket,
+  { size, partSize }: Pick<UploadClaims, 'size' | 'partSize'>,
+  { partNumber, size: stated }: PartToSign,
+): number | undefined {
+  const planned =
+    size !== null && partSize !== null ? partBytes(size, partSize, partNumber) : undefined
+  const length = planned ?? stated
+  const end = (partNumber - 1) * (partSize ?? MIN_PART_BYTES) + (length || Number(size !== 0))
+  requireBytes(end, bucket, MAX_OBJECT_BYTES)
+  const isPossible =
+    end <= (size ?? end) &&
+    (length ?? 0) <= (partSize ?? MAX_PART_BYTES) &&
+    (stated ?? length) === length
+  if (!isPossible)
+    throw new ApiError('invalid_part', `This file has no part ${partNumber} of this size.`)
+  if (length === undefined && partSize !== null) requireStatedSize(bucket, 'the size of each part')
+  return length
+}
+
+/**
+ * Returns the parts that the bucket has. Throws `upload_not_found`, `not_supported` and
+ * `storage_error`.
+ */
+export async function uploadedParts(
+  bucket: Bucket,
+  upload: UploadClaims,
+  now: Date,
+): Promise<ListedPart[]> {
+  const { key, s3UploadId } = upload
+  try {
+    return await listParts({ bucket, key, s3UploadId }, now)
+  } catch (error) {
+    // When the upload is over, some servers refuse this to credentials that can't list objects.
+    const isDenied = error instanceof ApiError && error.code === 'not_supported'
+    if (!isDenied) throw error
+    if ((await completedObject(bucket, upload, now)) !== null)
+      throw new ApiError('upload_not_found', 'This upload is complete.', { cause: error })
+    const { credentials } = bucket
+    return await listParts({ bucket, key, s3UploadId, credentials }, now).catch((other) => {
+      const isGone = other instanceof ApiError && other.code === 'upload_not_found'
+      throw isGone ? other : error
+    })
+  }
+}
+
+/**
+ * Aborts the other uploads that began with the `startId` of `upload`, which is complete, if the bucket
+ * lists uploads. Their answers never arrived. Otherwise, the bucket's lifecycle rule removes them.
+ */
+export async function dropRepeats(bucket: Bucket, upload: UploadClaims, now: Date): Promise<void> {
+  const { key } = upload
+  if (!isRepeatable(upload)) return
+  for (const s3UploadId of await listUploads(bucket, key, now))
+    await abortMultipartUpload({ bucket, key, s3UploadId }, now)
+}
+
+/**
+ * Aborts an upload and deletes its parts. Also succeeds if it is already complete or aborted.
+ * Throws `not_supported` and `storage_error`.
+ */
+export const dropMultipart = (
+  bucket: Bucket,
+  { key, s3UploadId }: UploadClaims,
+  now: Date,
+): Promise<void> => abortMultipartUpload({ bucket, key, s3UploadId }, now)

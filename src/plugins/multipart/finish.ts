@@ -1,0 +1,193 @@
+import type { Bucket } from '../../bucket/bucket.ts'
+import { MAX_OBJECT_BYTES, MAX_PARTS } from '../../bucket/limits.ts'
+import { completedObject, isOfUpload, requireUnused } from '../../core/chosen-key.ts'
+import { type Announce, type Recorded, recordUpload } from '../../core/record.ts'
+import { requireBytes, withLimitOf } from '../../core/size-limit.ts'
+import { ApiError, type Issue } from '../../errors/api-error.ts'
+import { describe } from '../../errors/describe.ts'
+import type { WarningText } from '../../errors/warnings.ts'
+import type { FileIndex } from '../../records/file-index.ts'
+import { deleteObject, headObject, type ObjectHead } from '../../storage/object.ts'
+import { unquoted } from '../../storage/s3.ts'
+import { StorageFailure } from '../../storage/storage-failure.ts'
+import {
+  abortMultipartUpload,
+  completeMultipartUpload,
+  type ListedPart,
+  listParts,
+  type Part,
+} from './s3.ts'
+import type { UploadClaims } from './upload-id.ts'
+
+/** A complete file, with a warning for the log. */
+export interface Finished extends Recorded {
+  readonly warning: WarningText | undefined
+}
+
+/**
+ * Completes an upload and records the file, under `name` or the name from its start. First compares
+ * parts and sizes with the bucket's own list, if the bucket supports it. Also applies the limit from
+ * its start, which may be a token's. Also records an upload that is already complete, so repeating
+ * this is safe. Throws `size_mismatch` and `file_too_large`, which abort the upload, since a repeat
+ * would be refused too. Every other error leaves its parts: `invalid_part`, `object_exists`,
+ * `not_supported`, `upload_not_found`, `storage_error`, `storage_busy`, and what `recordUpload`
+ * throws.
+ */
+export async function finishMultipart(
+  known: Bucket,
+  index: FileIndex,
+  upload: UploadClaims,
+  parts: readonly Part[],
+  name: string | undefined,
+  now: Date,
+  announce: Announce | null,
+): Promise<Finished> {
+  const { key, owner } = upload
+  const bucket = withLimitOf(upload, known)
+  let warning: WarningText | undefined
+  /** An object that was there before this request. */
+  let old: ObjectHead | null = null
+  try {
+    const isChecked = await assemble(bucket, upload, parts, now)
+    if (!isChecked) warning = 'parts and their size not checked: the bucket lacks ListParts'
+  } catch (error) {
+    old = mayBeComplete(error) ? await completedObject(bucket, upload, now) : null
+    if (old === null) throw error
+    warning = `complete failed although the object exists: ${describe(error)}`
+  }
+  // What replaces an object has a size that was checked before.
+  const isLimited = bucket.maxBytes !== null || upload.size !== null
+  if (isLimited && !isSigned(upload) && upload.overwrite !== true)
+    await holdToSize(bucket, index, upload, old, now)
+  const isExpected = (head: ObjectHead) => isOfUpload(head, upload)
+  const request = { key, name: name ?? upload.name, owner, isExpected }
+  return { ...(await recordUpload(bucket, index, request, now, announce)), warning }
+}
+
+/** Tells whether the lengths of all parts were signed. */
+const isSigned = ({ size, partSize }: UploadClaims): boolean => size !== null && partSize !== null
+
+/** Tells whether the bucket refused, or the key has an object. It may be the one of this upload. */
+const mayBeComplete = (error: unknown): boolean =>
+  error instanceof ApiError &&
+  (error.cause instanceof StorageFailure || error.code === 'object_exists')
+
+/** Completes the upload. Resolves with whether its parts were compared with the bucket's list. */
+async function assemble(
+  bucket: Bucket,
+  claims: UploadClaims,
+  parts: readonly Part[],
+  now: Date,
+): Promise<boolean> {
+  const { key, s3UploadId, size, partSize } = claims
+  requireOrder(parts)
+  if (size !== null && partSize !== null && parts.length !== Math.ceil(size / partSize))
+    throw new ApiError('invalid_part', `This file has ${Math.ceil(size / partSize)} parts.`)
+  const overwrite = claims.overwrite === true
+  const upload = { bucket, key, s3UploadId, overwrite }
+  const isLimited = bucket.maxBytes !== null || size !== null
+  // Completing can't be undone: the object that it replaces is lost, even if the new one is too large.
+  const needsList = overwrite && isLimited && !isSigned(claims)
+  const listed = needsList ? await listParts(upload, now) : await listWhereSupported(upload, now)
+  if (listed !== null)
+    await requireSize(bucket, size, sumOfParts(parts, listed), () =>
+      abortMultipartUpload(upload, now).catch(() => undefined),
+    )
+  await requireUnused(bucket, claims, now)
+  await completeMultipartUpload(upload, parts, now)
+  return listed !== null
+}
+
+/**
+ * Deletes a new object that is too large, or that has another size than the client stated. If no
+ * lengths of parts were signed and the bucket doesn't list them, the size is only known now. An
+ * `old` object stays: it may be another one that looks like this upload's own. So does one that was
+ * recorded, since some servers complete an upload again without an error.
+ */
+async function holdToSize(
+  bucket: Bucket,
+  index: FileIndex,
+  upload: UploadClaims,
+  old: ObjectHead | null,
+  now: Date,
+): Promise<void> {
+  const { key, size } = upload
+  const head = old ?? (await headObject(bucket, key, now))
+  if (head === null || !isOfUpload(head, upload)) return
+  const entry = await index.get(bucket.alias, key)
+  // A bucket's notification records any size.
+  if (entry !== null && entry.owner !== null && entry.etag === head.etag) return
+  await requireSize(bucket, size, head.size, async () => {
+    if (old === null) await deleteObject(bucket, key, now)
+  })
+}
+
+/**
+ * Throws `file_too_large` or `size_mismatch` unless `bytes` may be uploaded and are the `stated`
+ * size. Before that, calls `remove`.
+ */
+async function requireSize(
+  bucket: Bucket,
+  stated: number | null,
+  bytes: number,
+  remove: () => Promise<void>,
+): Promise<void> {
+  try {
+    requireBytes(bytes, bucket, MAX_OBJECT_BYTES)
+    if (stated !== null && bytes !== stated)
+      throw new ApiError(
+        'size_mismatch',
+        `The parts have ${bytes} bytes, but the file has ${stated}.`,
+      )
+  } catch (error) {
+    await remove()
+    throw error
+  }
+}
+
+/** Throws unless the parts are in ascending order and unique, as S3 requires. */
+function requireOrder(parts: readonly Part[]): void {
+  const issues = parts.flatMap(({ partNumber }, index): Issue[] => {
+    const previous = parts[index - 1]?.partNumber ?? 0
+    if (partNumber > previous && partNumber <= MAX_PARTS) return []
+    const message = `must be higher than the one before, and at most ${MAX_PARTS}`
+    return [{ path: `parts.${index}.partNumber`, message }]
+  })
+  if (issues.length > 0)
+    throw new ApiError('invalid_part', 'The parts must be unique and in ascending order.', {
+      issues,
+    })
+}
+
+/**
+ * Returns the total size of `parts` from the bucket's list. Throws `invalid_part` with an issue for
+ * each part that is missing or different.
+ */
+function sumOfParts(parts: readonly Part[], listed: readonly ListedPart[]): number {
+  const byNumber = new Map(listed.map((part) => [part.partNumber, part]))
+  const issues: Issue[] = []
+  let bytes = 0
+  for (const [index, { partNumber, etag }] of parts.entries()) {
+    const known = byNumber.get(partNumber)
+    if (known?.etag === `"${unquoted(etag)}"`) bytes += known.size
+    else if (known === undefined)
+      issues.push({ path: `parts.${index}.partNumber`, message: 'was not uploaded' })
+    else issues.push({ path: `parts.${index}.etag`, message: 'does not match the uploaded part' })
+  }
+  if (issues.length === 0) return bytes
+  throw new ApiError('invalid_part', 'Some of these parts are missing or have another ETag.', {
+    issues,
+  })
+}
+
+async function listWhereSupported(
+  upload: Parameters<typeof listParts>[0],
+  now: Date,
+): Promise<ListedPart[] | null> {
+  try {
+    return await listParts(upload, now)
+  } catch (error) {
+    if (error instanceof ApiError && error.code === 'not_supported') return null
+    throw error
+  }
+}

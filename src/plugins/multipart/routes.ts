@@ -1,0 +1,119 @@
+import * as z from 'zod/mini'
+import { START_ID } from '../../access/key-seed.ts'
+import { requireScope } from '../../access/principal.ts'
+import {
+  MAX_OBJECT_BYTES,
+  MAX_PART_BYTES,
+  MAX_PARTS,
+  MAX_PARTS_BODY_BYTES,
+  MIN_PART_BYTES,
+} from '../../bucket/limits.ts'
+import { largestFile } from '../../core/size-limit.ts'
+import { askApp, nameFile, recordBody } from '../../core/uploads.ts'
+import { chooseOpenBucket } from '../../http/choose-bucket.ts'
+import { timeOf } from '../../http/deadline.ts'
+import {
+  bucket,
+  chosenKey,
+  expiresIn,
+  fileName,
+  oneName,
+  overwriteOfKey,
+  partNumber,
+  storedWith,
+} from '../../http/fields.ts'
+import { newApp } from '../../http/new-app.ts'
+import { created, json } from '../../http/responses.ts'
+import { validateJson, validateQuery } from '../../http/validate.ts'
+import { dropMultipart, signParts, startMultipart, uploadedParts } from './begin.ts'
+import { finishUpload, openUpload } from './continue.ts'
+import { planParts } from './part-plan.ts'
+
+const startSchema = z
+  .strictObject({
+    fileName: z.optional(fileName),
+    key: chosenKey,
+    mimetype: z.string(),
+    size: z.optional(z.int().check(z.minimum(1))),
+    partSize: z.optional(z.int().check(z.minimum(MIN_PART_BYTES), z.maximum(MAX_PART_BYTES))),
+    startId: z.optional(
+      z.string().check(z.regex(START_ID, 'must be milliseconds, "-" and 16 to 64 characters')),
+    ),
+    ...storedWith,
+    bucket,
+  })
+  .check(...oneName, overwriteOfKey)
+
+const urlsSchema = z
+  .strictObject({
+    key: z.string(),
+    partNumbers: z.array(partNumber).check(z.minLength(1), z.maxLength(100)),
+    sizes: z.optional(z.array(z.int().check(z.minimum(0), z.maximum(MAX_PART_BYTES)))),
+    expiresIn,
+    bucket,
+  })
+  .check(
+    z.refine(({ partNumbers, sizes = partNumbers }) => sizes.length === partNumbers.length, {
+      path: ['sizes'],
+      error: 'must have one size for each of partNumbers',
+    }),
+  )
+
+const uploadSchema = z.strictObject({ key: z.string(), bucket })
+
+const completeSchema = z.strictObject({
+  key: z.string(),
+  name: z.optional(fileName),
+  parts: z
+    .array(z.strictObject({ partNumber, etag: z.string().check(z.minLength(1), z.maxLength(255)) }))
+    .check(z.minLength(1), z.maxLength(MAX_PARTS)),
+  bucket,
+})
+
+/** Uploads in parts: S3's multipart upload. Its id is bound to bucket, key and principal. */
+export const multipartRoutes = newApp()
+  .post('/multipart', validateJson(startSchema), async (c) => {
+    const { bucket: alias, partSize, ...request } = c.req.valid('json')
+    const principal = c.get('principal')
+    requireScope(principal, 'files:upload')
+    const bucket = await chooseOpenBucket(c, alias, null)
+    const size = request.size ?? null
+    const plan = planParts(size, partSize, largestFile(bucket, MAX_OBJECT_BYTES))
+    const named = nameFile(c, bucket, { ...request, size })
+    const file = await askApp(c, bucket, named, MAX_OBJECT_BYTES)
+    const planned = { ...file, partSize: plan.partSize }
+    const upload = await startMultipart(c.get('settings'), bucket, principal, planned, timeOf(c))
+    const { key, uploadId, expiresAt } = upload
+    return json(c, { key, bucket: bucket.alias, uploadId, ...plan, expiresAt })
+  })
+  .post('/multipart/:uploadId/urls', validateJson(urlsSchema), async (c) => {
+    const { key, partNumbers, sizes, expiresIn, bucket: alias } = c.req.valid('json')
+    const now = new Date()
+    const { bucket, upload } = await openUpload(c, alias, key, now)
+    const parts = partNumbers.map((partNumber, i) => ({ partNumber, size: sizes?.[i] }))
+    return json(c, await signParts(bucket, upload, parts, expiresIn, now))
+  })
+  .get('/multipart/:uploadId', validateQuery(uploadSchema), async (c) => {
+    const { key, bucket: alias } = c.req.valid('query')
+    const now = timeOf(c)
+    const { bucket, upload } = await openUpload(c, alias, key, now)
+    const listed = await uploadedParts(bucket, upload, now)
+    const parts = listed.map(({ partNumber, size, etag }) => ({ partNumber, size, etag }))
+    return json(c, { parts })
+  })
+  .post(
+    '/multipart/:uploadId/complete',
+    validateJson(completeSchema, MAX_PARTS_BODY_BYTES),
+    async (c) => {
+      const { key, name, parts, bucket: alias } = c.req.valid('json')
+      const { bucket, upload } = await openUpload(c, alias, key, new Date())
+      return created(c, recordBody(await finishUpload(c, bucket, upload, parts, name)))
+    },
+  )
+  .delete('/multipart/:uploadId', validateQuery(uploadSchema), async (c) => {
+    const { key, bucket: alias } = c.req.valid('query')
+    const now = timeOf(c)
+    const { bucket, upload } = await openUpload(c, alias, key, now)
+    await dropMultipart(bucket, upload, now)
+    return c.body(null, 204)
+  })

@@ -1,0 +1,137 @@
+import * as z from 'zod/mini'
+import { encryptionKey } from '../../access/purpose-key.ts'
+import { seal, unseal } from '../../access/seal.ts'
+import type { SigningSecret, SigningSettings } from '../../access/settings.ts'
+import { MAX_UPLOAD_AGE_SECONDS } from '../../bucket/limits.ts'
+import { ApiError } from '../../errors/api-error.ts'
+import { base64url, fromBase64url, utf8 } from '../../keys/encodings.ts'
+import type { ObjectKey } from '../../keys/object-key.ts'
+
+/** Bytes of an initialization vector for AES-GCM. */
+const IV_BYTES = 12
+
+const claimsSchema = z.object({
+  bucket: z.string(),
+  key: z.string(),
+  owner: z.string(),
+  /** What the holder must not read, encrypted. */
+  secret: z.string(),
+  name: z.string(),
+  size: z.nullable(z.int()),
+  partSize: z.nullable(z.int()),
+  /** Only for a chosen key. */
+  overwrite: z.optional(z.boolean()),
+  maxBytes: z.optional(z.int()),
+})
+
+const secretSchema = z.object({
+  s3UploadId: z.string().check(z.minLength(1)),
+  /** Only for a chosen key, or with a `startId`. */
+  mark: z.optional(z.string()),
+})
+
+/** Identifies the owner and the object of an upload. */
+export interface UploadScope {
+  /** Alias of the bucket. */
+  readonly bucket: string
+  readonly key: ObjectKey
+  /** Id of the principal. */
+  readonly owner: string
+}
+
+/** The content of an upload id. */
+export interface UploadClaims extends UploadScope {
+  /** S3's own `UploadId`. */
+  readonly s3UploadId: string
+  /** File name. */
+  readonly name: string
+  /** Size of the file in bytes, or null if the client didn't state it. */
+  readonly size: number | null
+  /** Bytes of each part except the last, or null if the client chooses the parts. */
+  readonly partSize: number | null
+  /** Whether it may replace an object. Only for a key that the client chose. */
+  readonly overwrite?: boolean | undefined
+  /**
+   * Random text in the metadata of the object that it makes. Only if other uploads may have the same
+   * key: one that the client chose, or with a `startId`.
+   */
+  readonly mark?: string | undefined
+  /** Maximum size of the file when the upload began, if there was one. */
+  readonly maxBytes?: number | undefined
+}
+
+/** What the encrypted part of an upload id is bound to. */
+type Bound = UploadScope & Pick<UploadClaims, 'overwrite'>
+
+/**
+ * Returns an upload id for clients, bound to bucket, key and principal, and its expiry. Its holder
+ * can read everything except S3's own id and the mark. With that id, anyone could sign parts through
+ * a route that accepts S3's ids. With the mark, the holder could pass another object off as the one
+ * that this upload made.
+ */
+export async function sealUploadId(
+  { signingSecrets }: SigningSettings,
+  { s3UploadId, mark, ...claims }: UploadClaims,
+  now: Date,
+): Promise<{ readonly uploadId: string; readonly expiresAt: Date }> {
+  const exp = Math.floor(now.getTime() / 1000) + MAX_UPLOAD_AGE_SECONDS
+  const secret = await encrypt(signingSecrets[0], claims, JSON.stringify({ s3UploadId, mark }))
+  const uploadId = await seal(signingSecrets, 'upload', { ...claims, secret, exp })
+  return { uploadId, expiresAt: new Date(exp * 1000) }
+}
+
+/**
+ * Returns the content of `uploadId`. Throws `invalid_upload_id` if it belongs to another bucket,
+ * key or principal, has expired, or is malformed. All cases have the same error, so that a caller
+ * learns nothing about other uploads.
+ */
+export async function openUploadId(
+  { signingSecrets }: SigningSettings,
+  scope: UploadScope,
+  uploadId: string,
+  now: Date,
+): Promise<UploadClaims> {
+  const unsealed = await unseal(signingSecrets, 'upload', uploadId, now)
+  const parsed = claimsSchema.safeParse(unsealed.ok && unsealed.claims)
+  if (
+    !unsealed.ok ||
+    !parsed.success ||
+    parsed.data.bucket !== scope.bucket ||
+    parsed.data.key !== scope.key ||
+    parsed.data.owner !== scope.owner
+  )
+    throw new ApiError(
+      'invalid_upload_id',
+      'This upload id belongs to another upload or has expired.',
+    )
+  const { secret, ...claims } = parsed.data
+  const bound = { ...scope, overwrite: claims.overwrite }
+  const opened: unknown = JSON.parse(await decrypt(unsealed.secret, bound, secret))
+  return { ...claims, key: scope.key, ...secretSchema.parse(opened) }
+}
+
+/**
+ * Encrypts `text` with AES-GCM. The random initialization vector comes first. To decrypt it, the
+ * scope must be the same.
+ */
+async function encrypt(secret: SigningSecret, scope: Bound, text: string): Promise<string> {
+  const iv = crypto.getRandomValues(new Uint8Array(IV_BYTES))
+  const key = await encryptionKey(secret)
+  const sealed = await crypto.subtle.encrypt(aesGcm(iv, scope), key, utf8(text))
+  return base64url(new Uint8Array([...iv, ...new Uint8Array(sealed)]))
+}
+
+async function decrypt(secret: SigningSecret, scope: Bound, text: string): Promise<string> {
+  const bytes = fromBase64url(text)
+  const algorithm = aesGcm(bytes.subarray(0, IV_BYTES), scope)
+  const key = await encryptionKey(secret)
+  return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(
+    await crypto.subtle.decrypt(algorithm, key, bytes.subarray(IV_BYTES)),
+  )
+}
+
+const aesGcm = (iv: Uint8Array, { bucket, key, owner, overwrite }: Bound) => ({
+  name: 'AES-GCM',
+  iv,
+  additionalData: utf8(JSON.stringify([bucket, key, owner, overwrite ?? null])),
+})

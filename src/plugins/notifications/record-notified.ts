@@ -1,0 +1,237 @@
+import type { Bucket, ConfiguredBucket } from '../../bucket/bucket.ts'
+import { type Background, openBucket } from '../../bucket/credential-source.ts'
+import { type Announce, forget, isSameUpload, toRecord } from '../../core/record.ts'
+import { asApiError } from '../../errors/api-error.ts'
+import type { WarningText } from '../../errors/warnings.ts'
+import { nameInKey } from '../../keys/new-key.ts'
+import type { ObjectKey } from '../../keys/object-key.ts'
+import { type Announcer, NOBODY } from '../../records/file-event.ts'
+import type { FileIndex } from '../../records/file-index.ts'
+import { headObject, type ObjectHead } from '../../storage/object.ts'
+import { unquoted } from '../../storage/s3.ts'
+import { type Drop, type Notification, type Place, placesOf } from './notification.ts'
+
+/**
+ * What became of a notification. `known`, `missing` and `superseded` change nothing. A number is the
+ * seconds to wait until another look, since nothing is certain yet.
+ */
+export type Outcome =
+  | 'recorded'
+  | 'replaced'
+  | 'known'
+  | 'removed'
+  | 'missing'
+  | 'superseded'
+  | Drop
+  | number
+
+/**
+ * Age of an object in seconds from which a notification counts. By then, most clients have recorded
+ * their upload, and Workers KV, which needs up to a minute, shows that in every location.
+ */
+export const SETTLED_SECONDS = 90
+
+/** What recording needs apart from the bucket. */
+export interface Recorder {
+  readonly buckets: readonly ConfiguredBucket[]
+  /** Returns the bucket with its credentials. */
+  readonly open: (bucket: ConfiguredBucket, now: Date) => Bucket | Promise<Bucket>
+  readonly index: FileIndex
+  /** Purges the edge copies of an object. */
+  readonly purge: (bucket: ConfiguredBucket, key: ObjectKey) => Promise<void>
+  /** Null if nobody listens. */
+  readonly announce: Announce | null
+}
+
+/**
+ * Returns a recorder for the buckets of the settings. Its events have no principal, since the bucket
+ * doesn't tell who uploaded an object.
+ */
+export const recorderOf = (
+  buckets: readonly ConfiguredBucket[],
+  index: FileIndex,
+  objects: { purge(bucket: ConfiguredBucket, keys: readonly ObjectKey[]): Promise<void> },
+  events: Announcer | null,
+  background: Background,
+): Recorder => ({
+  buckets,
+  open: (bucket, now) => openBucket(bucket, now, background),
+  index,
+  purge: (bucket, key) => objects.purge(bucket, [key]),
+  announce:
+    events &&
+    ((change, about, at = new Date()) => events({ ...change, ...NOBODY }, about, at, background)),
+})
+
+/** What a look at an object found: an outcome, or the object if it is too young. */
+type Look = Exclude<Outcome, Drop> | ObjectHead
+
+/**
+ * Makes the index agree with the bucket for the object of each notification, in any order, and once
+ * for repeats. Resolves with the results in the same order. A notification is only a hint, so this
+ * asks the bucket: an object without a record gets a provisional one, without an owner, until
+ * somebody records the upload. The record of a missing object is removed. Changes nothing while an
+ * object is young, or if `isFirstLook` of this notification: bucket and index may be late. Announces
+ * each change before the index changes. A result is rejected with `storage_error`, `storage_busy`,
+ * `index_unavailable`, `purge_failed` or what `announce` throws; then the sender should repeat the
+ * notification.
+ */
+export function recordAllNotified(
+  recorder: Recorder,
+  notifications: readonly (Notification | Drop)[],
+  now: Date,
+  isFirstLook: (notification: Notification, i: number) => boolean = () => false,
+): Promise<Result[]> {
+  const begun = new Map<string, Promise<readonly Look[]>>()
+  return Promise.allSettled(
+    notifications.map(async (notification, i): Promise<Outcome> => {
+      if (typeof notification === 'string') return notification
+      const places = placesOf(recorder.buckets, notification)
+      if (typeof places === 'string') return places
+      const young = secondsUntilSettled(notification.time, now)
+      if (young > 0) return young
+      const { bucket, account, key } = notification
+      const isFirst = isFirstLook(notification, i)
+      const name = JSON.stringify([bucket, account, key, isFirst])
+      const looks =
+        begun.get(name) ?? Promise.all(places.map((place) => settle(recorder, place, now, isFirst)))
+      begun.set(name, looks)
+      try {
+        return outcomeOf(await looks, notification, now)
+      } catch (error) {
+        if (asApiError(error)?.code === 'key_not_indexable') return 'key not indexable'
+        throw error
+      }
+    }),
+  )
+}
+
+/** Returns one outcome for all places of a notification. */
+function outcomeOf(looks: readonly Look[], { etag }: Notification, now: Date): Outcome {
+  const outcomes = looks.map((look) => {
+    if (typeof look !== 'object') return look
+    // A newer upload has its own notification. Without this, a key that changes often never counts.
+    return etag === undefined || etag === unquoted(look.etag)
+      ? secondsUntilSettled(look.lastModified.getTime(), now)
+      : 'superseded'
+  })
+  const waiting = outcomes.filter((outcome) => typeof outcome === 'number')
+  if (waiting.length > 0) return Math.max(...waiting)
+  const changed = outcomes.find((outcome) => outcome !== 'known' && outcome !== 'missing')
+  return changed ?? outcomes[0] ?? 'missing'
+}
+
+/**
+ * Returns the seconds until what happened at `time` counts. The bucket's clock may be ahead, but by
+ * an hour at most: a wrong time must not cause repeats without end.
+ */
+function secondsUntilSettled(time: number, now: Date): number {
+  const ahead = (time - now.getTime()) / 1000
+  return ahead > 3600 ? 0 : Math.min(SETTLED_SECONDS, Math.ceil(SETTLED_SECONDS + ahead))
+}
+
+const isYoung = (head: ObjectHead | null, now: Date): head is ObjectHead =>
+  head !== null && secondsUntilSettled(head.lastModified.getTime(), now) > 0
+
+/** Settles one object. All aliases that know it are brought up to date, or else the first one. */
+async function settle(
+  { open, index, purge, announce }: Recorder,
+  { aliases, key }: Place,
+  now: Date,
+  isFirstLook: boolean,
+): Promise<Look> {
+  const first = await open(aliases[0], now)
+  const seen = await headObject(first, key, now)
+  if (isYoung(seen, now)) return seen
+  // As late as possible, so that a record with an owner that is written meanwhile is seen.
+  const entries = await Promise.all(
+    aliases.map(async (alias) => ({
+      bucket: await open(alias, now),
+      known: await index.get(alias.alias, key),
+    })),
+  )
+  const held = entries.flatMap(({ bucket, known }) => (known === null ? [] : { bucket, known }))
+  // A record that differs may be newer than the bucket's answer, so this asks again.
+  const isCurrent = held.every(({ known }) => seen !== null && isSameUpload(known, seen))
+  let asked = new Date()
+  const head = isCurrent ? seen : await headObject(first, key, now)
+  if (isYoung(head, now)) return head
+  const outdated = entries.filter(
+    ({ known }) => known !== null && (head === null || !isSameUpload(known, head)),
+  )
+  if (head !== null && held.length > 0 && outdated.length === 0) return 'known'
+  // A bucket that is late may not have the object of a young record yet.
+  const dates = held.map(({ known: { createdAt } }) =>
+    secondsUntilSettled(Date.parse(createdAt), now),
+  )
+  const seconds = Math.max(isFirstLook ? SETTLED_SECONDS : 0, ...dates)
+  if (seconds > 0) return seconds
+  if (head === null) {
+    if (held.length === 0) return 'missing'
+    await purge(first, key)
+    for (const { bucket, known } of held)
+      await forget(bucket, index, key, known, announce, now, asked)
+    return 'removed'
+  }
+  const type = outdated.length > 0 ? 'replaced' : 'recorded'
+  if (type === 'replaced') await purge(first, key)
+  const buckets = type === 'replaced' ? outdated.map(({ bucket }) => bucket) : [first]
+  const records = buckets.map((bucket) => ({
+    bucket,
+    file: toRecord(bucket, key, nameInKey(key), null, head),
+  }))
+  for (const { file } of records) {
+    index.requireIndexable?.(file.bucket, key)
+    if (announce !== null) await announce({ type, file }, file)
+    await index.put(file)
+  }
+  // The notification of a delete may have been here before the record.
+  asked = new Date()
+  if ((await headObject(first, key, now)) !== null) return type
+  for (const { bucket, file } of records)
+    await forget(bucket, index, key, file, announce, now, asked)
+  return 'removed'
+}
+
+/** The result of one notification: an outcome, or the error after which the sender should repeat it. */
+export type Result = PromiseSettledResult<Outcome>
+
+const SETTLED: readonly string[] = [
+  'recorded',
+  'replaced',
+  'known',
+  'removed',
+  'missing',
+  'superseded',
+  'waiting',
+]
+
+/** What the log says about results: how many there are of each kind, and no key. */
+export function summarize(results: readonly Result[]): {
+  readonly counts: Readonly<Record<string, number>>
+  readonly warnings: readonly WarningText[]
+} {
+  const counts: Record<string, number> = {}
+  const dropped: string[] = []
+  const failed: string[] = []
+  for (const result of results) {
+    const kind =
+      result.status === 'rejected'
+        ? (asApiError(result.reason)?.code ?? 'internal')
+        : typeof result.value === 'number'
+          ? 'waiting'
+          : result.value
+    const list = result.status === 'rejected' ? failed : SETTLED.includes(kind) ? null : dropped
+    if (list !== null && counts[kind] === undefined) list.push(kind)
+    counts[kind] = (counts[kind] ?? 0) + 1
+  }
+  const text = (kinds: readonly string[]) =>
+    kinds.map((kind) => `${kind} ${counts[kind] ?? 0}`).join(', ')
+  return {
+    counts,
+    warnings: [
+      ...(dropped.length === 0 ? [] : [`notifications dropped: ${text(dropped)}` as const]),
+      ...(failed.length === 0 ? [] : [`notifications failed: ${text(failed)}` as const]),
+    ],
+  }
+}

@@ -1,0 +1,111 @@
+import type { Context, MiddlewareHandler } from 'hono'
+import { MAX_PARTS } from '../../bucket/limits.ts'
+import { RESERVED_METADATA_NAME, S3_METADATA_NAME } from '../../bucket/upload-fields.ts'
+import { isMediaType } from '../../core/content-type.ts'
+import { fittingMetadata } from '../../core/signed-headers.ts'
+import { ApiError } from '../../errors/api-error.ts'
+import type { AppContext, AppEnv } from '../../http/app-env.ts'
+import { addWarning } from '../../http/request-log.ts'
+import type { PartToSign } from '../multipart/begin.ts'
+
+/** S3's default type of an object. */
+export const DEFAULT_TYPE = 'application/octet-stream'
+
+/** The request headers that Companion 2 to 4 allows. */
+const COMPANION_HEADERS = [
+  'accept',
+  'authorization',
+  'content-type',
+  'origin',
+  'uppy-auth-token',
+  'uppy-credentials-params',
+  'uppy-versions',
+]
+
+/**
+ * Runs before everything else under `/s3`. Errors also have their message as `error`, where Uppy
+ * and Companion look for it. Uppy 2 sends its own OPTIONS request, which is not a preflight, to
+ * find the allowed headers. It sends no others.
+ */
+export const uppyDialect: MiddlewareHandler<AppEnv> = function uppyDialect(c, next) {
+  c.set('errorMembers', (message) => ({ error: message }))
+  const corsHeaders = c.get('corsHeaders')
+  if (c.req.method !== 'OPTIONS' || corsHeaders === undefined) return next()
+  const name = 'Access-Control-Allow-Headers'
+  c.set('corsHeaders', { ...corsHeaders, 'Access-Control-Expose-Headers': name })
+  const loaded = c.env.instance.settings
+  const ofJwt = loaded.ok ? loaded.settings.jwt?.header.toLowerCase() : undefined
+  const allowed = new Set([...COMPANION_HEADERS, ...(ofJwt === undefined ? [] : [ofJwt])])
+  const headers = { [name]: [...allowed].join(',') }
+  return Promise.resolve(new Response(null, { status: 204, headers }))
+}
+
+/** Returns the error for a malformed request, with Companion's message. */
+export const badRequest = (message: string): ApiError => new ApiError('invalid_request', message)
+
+/**
+ * Returns how a client names a file: by `fileName`, which Uppy always sends, and by `objectKey` if it
+ * chooses the key. `key` already has other meanings in Uppy's requests.
+ */
+export const namesOf = (
+  fileName: string,
+  key: string | null | undefined,
+  overwrite: boolean | null | undefined,
+) => (key == null ? { fileName } : { fileName, key, overwrite: overwrite ?? undefined })
+
+/** Returns the object key in the query. Throws `invalid_request`. */
+export function queryKey(c: Context<AppEnv>): string {
+  const key = c.req.query('key')
+  if (key) return key
+  throw badRequest(
+    's3: the object key must be passed as a query parameter. For example: "?key=abc.jpg"',
+  )
+}
+
+/**
+ * Returns the parts whose numbers are in a URL. `subject` is Companion's word for them. Throws
+ * `invalid_request`.
+ */
+export function partsIn(texts: readonly string[], subject: 'number' | 'numbers'): PartToSign[] {
+  const numbers = texts.map((text) => (/^\d{1,5}$/.test(text) ? Number(text) : 0))
+  if (numbers.every((number) => number >= 1 && number <= MAX_PARTS))
+    return numbers.map((partNumber) => ({ partNumber }))
+  throw badRequest(`s3: the part ${subject} must be a number between 1 and ${MAX_PARTS}.`)
+}
+
+/**
+ * Values of metadata that a file doesn't have. `URLSearchParams` writes them as text in a query.
+ */
+const NO_VALUES: readonly unknown[] = [null, undefined, 'null', 'undefined']
+
+/**
+ * Returns Uppy's metadata in S3's form: names in lower case, and only strings as values. Omits what
+ * S3 can't store, so that the upload doesn't fail. The log has the number of omitted members. Throws
+ * `invalid_request` for a reserved name.
+ */
+export function s3Metadata(
+  c: AppContext,
+  metadata: Readonly<Record<string, unknown>>,
+): Record<string, string> {
+  const reserved = Object.keys(metadata).find((name) => RESERVED_METADATA_NAME.test(name))
+  if (reserved !== undefined) throw badRequest(`s3: metadata.${reserved} is a reserved name`)
+  const valued = Object.entries(metadata).filter(([, value]) => !NO_VALUES.includes(value))
+  const named = Object.fromEntries(
+    valued
+      .filter(([name]) => S3_METADATA_NAME.test(name))
+      .map(([name, value]) => [
+        name.toLowerCase(),
+        typeof value === 'string' ? value : JSON.stringify(value),
+      ]),
+  )
+  const fitting = fittingMetadata(named)
+  const leftOut = valued.length - Object.keys(fitting).length
+  if (leftOut > 0) addWarning(c, `metadata left out: ${leftOut}`)
+  return fitting
+}
+
+/** Returns a valid type for S3, or undefined if the client sends none. */
+export function s3Type(type: string | null | undefined): string | undefined {
+  if (!type) return undefined
+  return isMediaType(type) ? type : DEFAULT_TYPE
+}

@@ -1,0 +1,90 @@
+import { contextOf, type Principal } from '../../access/principal.ts'
+import type { SigningSettings } from '../../access/settings.ts'
+import type { Bucket } from '../../bucket/bucket.ts'
+import { MAX_PUT_BYTES } from '../../bucket/limits.ts'
+import { newUpload, uploadSignature } from '../../core/new-upload.ts'
+import { encodedWord, metadataFields, requireMetadataSize } from '../../core/signed-headers.ts'
+import { largestFile } from '../../core/size-limit.ts'
+import type { ObjectKey } from '../../keys/object-key.ts'
+import { DEFAULT_TYPE } from './dialect.ts'
+import { sealFormPolicy } from './form-policy.ts'
+import { companionLifetime } from './lifetime.ts'
+import { postObjectFields } from './post-object.ts'
+import { postUrl, signPostPolicy } from './post-policy.ts'
+
+export interface PostFormRequest {
+  readonly fileName: string
+  readonly mimetype: string | undefined
+  /** Names are valid in an HTTP header. */
+  readonly metadata: Readonly<Record<string, string>>
+  readonly directory?: string | undefined
+  /** The key that the caller chose, which `requireVacant` has checked. Default: a new key. */
+  readonly key?: ObjectKey | undefined
+  /** Whether the form may replace an object. Only for a chosen key. */
+  readonly overwrite?: boolean | undefined
+}
+
+export interface PostForm {
+  /** The URL to POST the form to. */
+  readonly url: string
+  /** The fields before the file in the form, in this order. */
+  readonly fields: Readonly<Record<string, string>>
+  /** Whole seconds from now. */
+  readonly expiresIn: number
+}
+
+/**
+ * Returns the form that uploads a new file of at most the bucket's `maxBytes` under `prefix`. It is
+ * for S3 PostObject, or for `ownUrl` if the bucket's server lacks that (`s3-routes.ts`). Throws
+ * ApiError for a file that this bucket doesn't accept.
+ */
+export async function createPostForm(
+  settings: SigningSettings,
+  ownUrl: string,
+  bucket: Bucket,
+  { fileName, mimetype, metadata, directory, key: chosen, overwrite }: PostFormRequest,
+  principal: Pick<Principal, 'id' | 'prefix' | 'context'>,
+  now: Date,
+): Promise<PostForm> {
+  const file = { key: chosen, fileName, mimetype: mimetype ?? DEFAULT_TYPE, size: null, directory }
+  const key = newUpload(bucket, file, principal.prefix, MAX_PUT_BYTES, now)
+  // The Worker sends what it gets in a form as headers.
+  const encode = bucket.postUploads ? fieldValue : encodedWord
+  const values = Object.entries(metadata).map(([name, value]) => [name, encode(value)])
+  const named: Record<string, string> = Object.fromEntries(values)
+  requireMetadataSize(named)
+  const { signing, expiresIn } = uploadSignature(bucket, companionLifetime(bucket, now), now)
+  const maxBytes = largestFile(bucket, MAX_PUT_BYTES)
+  const about = {
+    success_action_status: '201',
+    ...(mimetype === undefined ? {} : { 'content-type': mimetype }),
+    ...metadataFields(named),
+  }
+  if (bucket.postUploads) {
+    const fields = await signPostPolicy({
+      ...signing,
+      key,
+      fields: { ...about, ...postObjectFields(bucket) },
+      maxBytes,
+    })
+    return { url: postUrl(bucket), fields, expiresIn }
+  }
+  const fields = { ...about, key, bucket: bucket.name }
+  const of = { bucket: bucket.alias, owner: principal.id, name: fileName }
+  const sealed = { ...of, maxBytes, overwrite, fields, ...contextOf(principal) }
+  const policy = await sealFormPolicy(settings, sealed, expiresIn, now)
+  return { url: ownUrl, fields: { ...fields, policy }, expiresIn }
+}
+
+/**
+ * Tells whether a form that must not replace an object is refused when it is sent: by the bucket,
+ * which gets the file from the Worker. S3 has no such condition for its own forms.
+ */
+export const refusesForms = ({ postUploads, conditionalPut }: Bucket): boolean =>
+  !postUploads && conditionalPut
+
+/**
+ * Returns `value` for a form field. Encodes control characters, since browsers write each line
+ * break as CRLF, which would differ from the policy.
+ */
+const fieldValue = (value: string): string => (/\p{Cc}/u.test(value) ? encodedWord(value) : value)

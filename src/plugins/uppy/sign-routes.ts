@@ -1,0 +1,132 @@
+import * as z from 'zod/mini'
+import { contextOf, requireScope } from '../../access/principal.ts'
+import type { Bucket } from '../../bucket/bucket.ts'
+import { MAX_OBJECT_BYTES, MAX_PUT_BYTES } from '../../bucket/limits.ts'
+import { keepExisting } from '../../core/chosen-key.ts'
+import { newUpload, uploadSignature } from '../../core/new-upload.ts'
+import { uploadHeaders } from '../../core/signed-headers.ts'
+import { createUploadUrl } from '../../core/single.ts'
+import { askApp, nameFile } from '../../core/uploads.ts'
+import type { AppContext } from '../../http/app-env.ts'
+import { chooseOpenBucket } from '../../http/choose-bucket.ts'
+import { timeOf } from '../../http/deadline.ts'
+import {
+  bucket,
+  chosenKey,
+  expiresIn,
+  fileName,
+  partNumber,
+  sha256,
+  storedWith,
+} from '../../http/fields.ts'
+import { newApp } from '../../http/new-app.ts'
+import { json } from '../../http/responses.ts'
+import { validateJson } from '../../http/validate.ts'
+import type { ObjectKey } from '../../keys/object-key.ts'
+import { presign } from '../../signing/presign.ts'
+import { type MultipartRequest, signParts } from '../multipart/begin.ts'
+import { openUpload } from '../multipart/continue.ts'
+import type { UploadClaims } from '../multipart/upload-id.ts'
+import { badRequest, DEFAULT_TYPE, namesOf } from './dialect.ts'
+import { stepUrl } from './s3-routes.ts'
+
+/** Each use of a URL that starts an upload starts another one. The client uses it at once. */
+const MAX_START_SECONDS = 300
+
+/**
+ * The request of Uppy's `signRequest`, with the members that the client of this project adds. Later
+ * versions may add more.
+ */
+const signSchema = z.object({
+  method: z.enum(['PUT', 'POST', 'GET', 'DELETE']),
+  key: fileName,
+  uploadId: z.optional(z.string().check(z.minLength(1), z.maxLength(4096))),
+  partNumber: z.optional(partNumber),
+  contentType: z._default(z.string(), DEFAULT_TYPE),
+  expiresIn,
+  fileName: z.optional(fileName),
+  size: z.optional(z.int().check(z.minimum(0))),
+  sha256,
+  ...storedWith,
+  objectKey: chosenKey,
+  bucket,
+})
+
+type SignRequest = z.infer<typeof signSchema>
+
+/**
+ * `signRequest` of `@uppy/aws-s3` 6. The client calls S3 itself, and requests one signature at a
+ * time.
+ */
+export const signRoutes = newApp().post('/s3/sign', validateJson(signSchema), async (c) => {
+  const request = c.req.valid('json')
+  const { method, key, uploadId, contentType: mimetype, expiresIn, objectKey } = request
+  const principal = c.get('principal')
+  const now = timeOf(c)
+  requireScope(principal, 'files:upload')
+  const bucket = await chooseOpenBucket(c, request.bucket, uploadId === undefined ? null : key)
+  if (uploadId === undefined) {
+    const { fileName = key, directory, size, sha256 } = request
+    const { metadata, cacheControl, contentDisposition, contentEncoding } = request
+    if (method !== 'POST' && method !== 'PUT')
+      throw badRequest('Only uploads are signed here. To delete a file, send DELETE /files/:key.')
+    if (objectKey !== undefined && directory !== undefined)
+      throw badRequest("directory can't be combined with objectKey. Remove it.")
+    const names = namesOf(fileName, objectKey, request.overwrite)
+    const stored = { metadata, cacheControl, contentDisposition, contentEncoding }
+    const asked = nameFile(c, bucket, { ...names, mimetype, directory, ...stored })
+    if (method === 'POST') {
+      // The size is optional here. The bucket's limit is checked when the upload is complete.
+      const file = await askApp(c, bucket, { ...asked, size: size ?? null }, MAX_OBJECT_BYTES)
+      const newKey = newUpload(bucket, file, principal.prefix, MAX_OBJECT_BYTES, now)
+      uploadHeaders(bucket, file) // throws for too much metadata now, instead of when the upload starts
+      const step = { ...stepOf(bucket, principal.id, newKey), file: fileOf(file) }
+      const seconds = uploadSignature(bucket, expiresIn, now).expiresIn
+      const url = await stepUrl(c, step, Math.min(seconds, MAX_START_SECONDS), now)
+      return json(c, { url, key: newKey })
+    }
+    const file = await askApp(c, bucket, { ...asked, size }, MAX_PUT_BYTES)
+    const kept = file.key === undefined ? file : await keepExisting(bucket, file, now)
+    const upload = { ...kept, sha256, expiresIn }
+    const signed = await createUploadUrl(bucket, upload, principal.prefix, now)
+    return json(c, { url: signed.uploadUrl, key: signed.key, headers: signed.headers })
+  }
+  const { upload } = await openUpload(c, request.bucket, key, now, uploadId)
+  return json(c, {
+    url: await operationUrl(c, bucket, upload, { ...request, uploadId }, now),
+    key: upload.key,
+  })
+})
+
+/** Returns the URL of one operation on such an upload. Throws `invalid_request`. */
+async function operationUrl(
+  c: AppContext,
+  bucket: Bucket,
+  upload: UploadClaims,
+  { method, uploadId, partNumber, size, expiresIn }: SignRequest & { readonly uploadId: string },
+  now: Date,
+): Promise<string> {
+  const { signing, expiresIn: seconds } = uploadSignature(bucket, expiresIn, now)
+  const { owner, key, s3UploadId } = upload
+  if (method === 'POST')
+    return stepUrl(
+      c,
+      { ...stepOf(bucket, owner, key), uploadId, ...contextOf(c.get('principal')) },
+      seconds,
+      now,
+    )
+  // ListParts and AbortMultipartUpload.
+  if (method !== 'PUT') return presign({ ...signing, method, key, query: { uploadId: s3UploadId } })
+  if (partNumber === undefined) throw badRequest('A part needs its partNumber.')
+  const { urls } = await signParts(bucket, upload, [{ partNumber, size }], expiresIn, now)
+  return urls[0]?.url ?? ''
+}
+
+/** The members of every step. Its limit is the principal's when it was signed. */
+const stepOf = ({ alias, maxBytes }: Bucket, owner: string, key: ObjectKey) => ({
+  ...{ bucket: alias, owner, key },
+  maxBytes: maxBytes ?? undefined,
+})
+
+/** Returns the members of a file that a step stores. */
+const fileOf = ({ directory, key, ...file }: MultipartRequest) => file

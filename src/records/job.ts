@@ -1,0 +1,57 @@
+import * as z from 'zod/mini'
+import { objectKeyError } from '../keys/object-key.ts'
+
+/** Work for later, which a queue keeps until it is done. */
+export type Job = z.infer<typeof webhookJob> | z.infer<typeof purgeJob>
+
+/** One event for one endpoint. It contains no secret. */
+const webhookJob = z.object({
+  kind: z.literal('webhook'),
+  /** The id of the endpoint, from `endpointId`. */
+  endpoint: z.string(),
+  /** The id of the event. */
+  id: z.string(),
+  body: z.string(),
+})
+
+/** Edge copies to purge. */
+const purgeJob = z.object({
+  kind: z.literal('purge'),
+  /** Alias of the bucket. */
+  bucket: z.string(),
+  keys: z.array(z.string().check(z.refine((key) => objectKeyError(key) === null))),
+})
+
+/** A job as a message. Messages outlive a deploy, so they have a version. */
+export type JobMessage = { readonly version: 1 } & Job
+
+export const jobMessage = (job: Job): JobMessage => ({ version: 1, ...job })
+
+/**
+ * Returns the job in a message, or why there is none. A later version of the Worker may send jobs
+ * while this one still runs; any other message can be read by no version.
+ */
+export function jobIn(message: unknown): Job | 'malformed' | 'of a later version' {
+  const version: unknown = Reflect.get(Object(message), 'version')
+  if (typeof version === 'number' && version > 1) return 'of a later version'
+  const jobs = [webhookJob.safeParse(message), purgeJob.safeParse(message)]
+  return (version === 1 && jobs.find(({ success }) => success)?.data) || 'malformed'
+}
+
+/** Queues jobs, all or none. */
+export type Later = (...jobs: readonly Job[]) => Promise<void>
+
+/** A batch of Cloudflare Queues. */
+export interface QueueBatch {
+  /** Name of the queue. */
+  readonly queue: string
+  readonly messages: readonly QueueMessage[]
+}
+
+export interface QueueMessage {
+  readonly body: unknown
+  /** Counts from 1. */
+  readonly attempts: number
+  ack(): void
+  retry(options?: { delaySeconds?: number }): void
+}

@@ -1,0 +1,206 @@
+import type { Bucket, Credentials } from '../bucket/bucket.ts'
+import { DEFAULT_IMAGE_SIZES } from '../bucket/image-size.ts'
+import { webhooksRule } from '../plugins/events/options.ts'
+import { imageSizesRule } from '../plugins/links/images/options.ts'
+import {
+  apiKeysRule,
+  jwtRule,
+  notificationSecretsRule,
+  signingSecretsRule,
+} from '../settings/access-rules.ts'
+import { bucketsRule } from '../settings/bucket-rules.ts'
+import {
+  cookieOriginsRule,
+  corsOriginsRule,
+  keepFor,
+  type LoadedSettings,
+  loadWith,
+  originRule,
+} from '../settings/define.ts'
+import {
+  accessKey,
+  BROKEN,
+  breaks,
+  into,
+  matching,
+  needed,
+  notEmpty,
+  oneOf,
+  optional,
+  type Rule,
+  table,
+  text,
+  type Words,
+} from '../settings/rules.ts'
+import type { Settings } from '../settings/settings.ts'
+
+/**
+ * Returns the settings from the Worker's variables, secrets and bindings (docs/configuration.md).
+ */
+export const environmentSettings = keepFor(loadEnvironment)
+
+/** Returns the same settings, or the issues. Issues name paths, never values. */
+export function loadEnvironment(env: object): LoadedSettings<Settings<Bucket>> {
+  // An environment file may list a variable without a value.
+  const variables = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''))
+  return loadWith(environmentRule(variables), variables, TOML)
+}
+
+/** The words for wrangler.toml and environment files. */
+const TOML: Words = {
+  text: 'text',
+  list: 'a list',
+  table: (names) => (names.length === 0 ? 'a table' : `a table with ${names.join(', ')}`),
+}
+
+/** Returns the rules of every variable, secret and binding, except the buckets' access keys. */
+export const environmentRules = (variables: Readonly<Record<string, unknown>>) => ({
+  FILE_INDEX: binding('a KV namespace', '[[kv_namespaces]]'),
+  RATE_LIMITER: binding('a rate limit', '[[ratelimits]]'),
+  BUCKETS: needed(
+    tableOrJson(bucketsRule(credentialsNamed(variables))),
+    misspelt(variables, 'BUCKET') ?? 'Add a [vars.BUCKETS.files] table to wrangler.toml.',
+  ),
+  SIGNING_SECRETS: needed(
+    signingSecretsRule,
+    misspelt(variables, 'SIGNING_SECRET') ??
+      'Set it to "k1:" and the output of `openssl rand -hex 32`, with `npx wrangler secret put SIGNING_SECRETS`.',
+  ),
+  API_KEYS: optional(tableOrJson(apiKeysRule), []),
+  CORS_ORIGINS:
+    variables.CORS_ORIGINS === undefined && 'CORS_ORIGIN' in variables
+      ? needed(oneIsNoList(corsOriginsRule), misspelt(variables, 'CORS_ORIGIN') ?? '')
+      : optional(oneIsNoList(corsOriginsRule), []),
+  CORS_COOKIE_ORIGINS: optional(oneIsNoList(cookieOriginsRule), []),
+  JWT: optional(tableOrJson(jwtRule), null),
+  LINK_ORIGIN: optional(originRule, null),
+  IMAGE_WIDTHS: optional(tableOrJson(imageSizesRule), DEFAULT_IMAGE_SIZES),
+  NOTIFICATION_SECRETS:
+    variables.NOTIFICATION_SECRETS === undefined && 'NOTIFICATION_SECRET' in variables
+      ? needed(notificationSecretsRule, misspelt(variables, 'NOTIFICATION_SECRET') ?? '')
+      : optional(notificationSecretsRule, []),
+  WEBHOOKS: optional(tableOrJson(webhooksRule), []),
+  EVENTS: optional(binding('a queue', '[[queues.producers]]')),
+  IMAGES: optional(binding('Cloudflare Images', '[images]')),
+  OPEN_ACCESS: optional(oneOf('localhost'), null),
+})
+
+const environmentRule = (variables: Readonly<Record<string, unknown>>): Rule<Settings<Bucket>> =>
+  into(
+    table(environmentRules(variables), 'open'),
+    (given): Settings<Bucket> => ({
+      buckets: given.BUCKETS,
+      signingSecrets: given.SIGNING_SECRETS,
+      apiKeys: given.API_KEYS,
+      jwt: given.JWT,
+      jwtPath: 'JWT',
+      corsOrigins: [...given.CORS_ORIGINS, ...given.CORS_COOKIE_ORIGINS],
+      corsCookieOrigins: given.CORS_COOKIE_ORIGINS,
+      linkBase: given.LINK_ORIGIN,
+      linkHostOnly: given.LINK_ORIGIN !== null,
+      imageSizes: given.IMAGE_WIDTHS,
+      notificationSecrets: given.NOTIFICATION_SECRETS,
+      webhooks: given.WEBHOOKS,
+      openOnLocalhost: given.OPEN_ACCESS !== null,
+    }),
+  )
+
+/** Returns advice for a variable whose name lacks the final S, or null. */
+const misspelt = (variables: Readonly<Record<string, unknown>>, name: string): string | null =>
+  name in variables ? `Rename ${name} to ${name}S.` : null
+
+const binding =
+  (kind: string, table: string): Rule<object> =>
+  (value, place) =>
+    typeof value === 'object' && value !== null
+      ? value
+      : breaks(
+          place,
+          `must be bound to ${kind}. Add a ${table} block with this name to wrangler.toml.`,
+        )
+
+/** Accepts a list of origins, and refuses a single origin as text. */
+const oneIsNoList =
+  (rule: Rule<string[]>): Rule<string[]> =>
+  (value, place) =>
+    typeof value === 'string' && /^https?:/.test(value)
+      ? rule({}, place)
+      : tableOrJson(rule)(value, place)
+
+/** Accepts a table from wrangler.toml, or JSON text from an environment file. */
+const tableOrJson =
+  <T>(rule: Rule<T>): Rule<T> =>
+  (value, place) => {
+    if (typeof value !== 'string') return rule(value, place)
+    let parsed: unknown
+    try {
+      parsed = JSON.parse(value)
+    } catch (error) {
+      return breaks(
+        place,
+        /^\s*[[{]/.test(value)
+          ? `is not valid JSON${placeIn(error)}`
+          : `must be ${place.words.table([])}, or JSON text`,
+      )
+    }
+    return rule(parsed, place)
+  }
+
+/** Returns where JSON.parse failed, without the text around it, which may be a secret. */
+const placeIn = (error: unknown): string =>
+  / at position \d+/.exec(error instanceof Error ? error.message : '')?.[0] ?? ''
+
+/** Accepts a name, never an access key id, since an issue about a missing secret would show it. */
+const credentialsName = matching(
+  /^(?!(?:AKIA|ASIA)[A-Z0-9]{12,})[A-Z][A-Z0-9_]{0,63}$/,
+  'must be a name in capitals, such as "S3", which reads S3_ACCESS_KEY_ID',
+)
+
+/**
+ * Accepts a name and returns its access keys. Reads each name once, so that a missing key is
+ * reported once.
+ */
+function credentialsNamed(variables: Readonly<Record<string, unknown>>): Rule<Credentials> {
+  const known = new Map<string, Credentials | typeof BROKEN>()
+  return (value, place) => {
+    const name = credentialsName(value, place)
+    if (name === BROKEN) return BROKEN
+    const credentials = known.get(name) ?? accessKeys(name)(variables, { ...place, path: '' })
+    known.set(name, credentials)
+    return credentials
+  }
+}
+
+const secretAdvice = (name: string): string => `Set it with \`npx wrangler secret put ${name}\`.`
+
+/** Reads the access keys of a name: `S3_ACCESS_KEY_ID` and the others. */
+export const accessKeys = (name: string): Rule<Credentials> =>
+  into(
+    table(
+      {
+        [`${name}_ACCESS_KEY_ID`]: needed(accessKey, secretAdvice(`${name}_ACCESS_KEY_ID`)),
+        [`${name}_SECRET_ACCESS_KEY`]: needed(accessKey, secretAdvice(`${name}_SECRET_ACCESS_KEY`)),
+        [`${name}_SESSION_TOKEN`]: optional(notEmpty, null),
+        [`${name}_CREDENTIAL_EXPIRATION`]: optional(instant, null),
+      },
+      'open',
+    ),
+    (given) => ({
+      accessKeyId: given[`${name}_ACCESS_KEY_ID`] ?? '',
+      secretAccessKey: given[`${name}_SECRET_ACCESS_KEY`] ?? '',
+      sessionToken: given[`${name}_SESSION_TOKEN`] ?? null,
+      expiresAt: endOf(given[`${name}_CREDENTIAL_EXPIRATION`]),
+    }),
+  )
+
+/** Returns milliseconds since 1970, or infinity for credentials that don't expire. */
+const endOf = (instant: string | null | undefined): number =>
+  instant === null || instant === undefined ? Infinity : Date.parse(instant)
+
+const INSTANT = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:\d{2})$/
+
+const instant = text((value) =>
+  INSTANT.test(value) && !Number.isNaN(Date.parse(value))
+    ? null
+    : 'must be a time in ISO 8601, such as 2026-11-24T23:30:00Z',
+)

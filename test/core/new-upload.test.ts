@@ -1,0 +1,81 @@
+import { describe, expect, it } from 'vitest'
+import type { Bucket } from '../../src/bucket/bucket.ts'
+import { createUploadUrl } from '../../src/core/single.ts'
+import { startMultipart } from '../../src/plugins/multipart/begin.ts'
+import { signingSettings } from '../support/signing-settings.ts'
+import { EXAMPLE_CREDENTIALS, testBucket } from '../support/test-bucket.ts'
+
+const NOW = new Date('2026-11-24T12:00:00Z')
+const GIB = 1024 ** 3
+const FILE = { fileName: 'a.txt', mimetype: 'text/plain' }
+const ended = { ...EXAMPLE_CREDENTIALS, expiresAt: NOW.getTime() }
+
+/** The errors of an upload, in the order in which they are reported. */
+const SINGLE = [
+  ['invalid_name', { fileName: ' ' }, {}],
+  ['invalid_key', { directory: 'a/..' }, {}],
+  ['invalid_mimetype', { mimetype: 'nonsense' }, {}],
+  ['size_required', {}, { maxBytes: 10 * GIB }],
+  ['file_too_large', { size: 5 * GIB + 1 }, {}],
+  ['credentials_expired', {}, { uploadCredentials: ended }],
+  ['invalid_expiry', { expiresIn: 3601 }, {}],
+  ['invalid_request', { metadata: { a: 'x'.repeat(2048) } }, {}],
+] as const satisfies Failure[]
+const MULTIPART = [
+  ['invalid_name', { fileName: 'a\u202eb' }, {}],
+  ['invalid_key', { directory: 'a/..' }, {}],
+  ['invalid_mimetype', { mimetype: 'nonsense' }, {}],
+  ['file_too_large', { size: 5 * 1024 * GIB + 1 }, {}],
+  ['invalid_request', { metadata: { a: 'x'.repeat(2048) } }, {}],
+] as const satisfies Failure[]
+
+type Failure = readonly [code: string, file: object, bucket: Partial<Bucket>]
+
+/** Combines each error with all later ones. A size is either missing or too large, never both. */
+const withLaterOnes = (failures: readonly Failure[]): Failure[] =>
+  failures.map(([code], i) => {
+    const later = failures.slice(i)
+    const rest =
+      code === 'size_required' ? later.filter(([other]) => other !== 'file_too_large') : later
+    return [
+      code,
+      Object.assign({}, ...rest.map(([, file]) => file)),
+      Object.assign({}, ...rest.map(([, , bucket]) => bucket)),
+    ]
+  })
+
+describe('a presigned PUT', () => {
+  it.each([...SINGLE, ...withLaterOnes(SINGLE)])(
+    'is refused with %s for %o',
+    async (...failure) => {
+      const [code, file, bucket] = failure
+      const made = createUploadUrl(testBucket(bucket), { ...FILE, ...file }, '', NOW)
+      await expect(made).rejects.toMatchObject({ code })
+    },
+  )
+
+  it('may have as many bytes as both the bucket and S3 allow', async () => {
+    for (const [maxBytes, size] of [
+      [null, 5 * GIB],
+      [10, 10],
+      [10 * GIB, 5 * GIB],
+    ] as const) {
+      const bucket = testBucket({ maxBytes })
+      expect(await createUploadUrl(bucket, { ...FILE, size }, '', NOW)).toHaveProperty('key')
+      const larger = createUploadUrl(bucket, { ...FILE, size: size + 1 }, '', NOW)
+      await expect(larger).rejects.toMatchObject({ code: 'file_too_large' })
+    }
+  })
+})
+
+describe('a multipart upload', () => {
+  it.each([...MULTIPART, ...withLaterOnes(MULTIPART)])(
+    'is refused with %s for %o, without a request to the bucket',
+    async (code, file, bucket) => {
+      const request = { ...FILE, size: 1, ...file }
+      const owner = { id: 'key:ci', prefix: '' }
+      const made = startMultipart(signingSettings(), testBucket(bucket), owner, request, NOW)
+      await expect(made).rejects.toMatchObject({ code })
+    },
+  )
+})

@@ -1,5 +1,0 @@
-import { describe } from 'vitest'
-import { memoryFileIndex } from '../../src/file-index/memory-file-index.ts'
-import { declareFileIndexContract } from './contract.ts'
-
-describe('the file index in memory', () => declareFileIndexContract(memoryFileIndex))

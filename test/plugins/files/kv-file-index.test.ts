@@ -1,0 +1,168 @@
+import { reset } from 'cloudflare:test'
+import { env } from 'cloudflare:workers'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { utf8Length } from '../../../src/keys/encodings.ts'
+import { parseObjectKey } from '../../../src/keys/object-key.ts'
+import { kvFileIndex } from '../../../src/plugins/files/kv-file-index.ts'
+import { declareFileIndexContract } from './contract.ts'
+import { testRecord } from './records.ts'
+
+const index = kvFileIndex(env.FILE_INDEX)
+const all = { bucket: 'files', prefix: '', limit: 1000 }
+
+afterEach(reset)
+
+describe('the file index in Workers KV', () => {
+  declareFileIndexContract(() => index)
+
+  it('cuts a long name to the space in KV, and returns what it stored', async () => {
+    for (const name of ['a'.repeat(3000), '漢'.repeat(1000)]) {
+      const stored = await index.put(testRecord('a', { name }))
+      expect(name.startsWith(stored.name)).toBe(true)
+      expect(stored.name.isWellFormed()).toBe(true)
+      expect(await index.get('files', stored.key)).toEqual(stored)
+      const { metadata } = await env.FILE_INDEX.getWithMetadata('file:files:a')
+      const bytes = utf8Length(JSON.stringify(metadata))
+      expect(bytes).toBeLessThanOrEqual(1024)
+      expect(bytes).toBeGreaterThan(1024 - 6)
+    }
+  })
+})
+
+describe('a key at the limit of KV', () => {
+  const room = 512 - 'file:files:'.length
+  const longest = 'a'.repeat(room)
+
+  it('is indexed up to 512 bytes with its bucket', async () => {
+    for (const key of [longest, `${'漢'.repeat(Math.floor(room / 3))}`]) {
+      const record = testRecord(key)
+      await index.put(record)
+      expect(await index.get('files', record.key)).toEqual(record)
+      await index.remove('files', record.key)
+      expect(await index.get('files', record.key)).toBeNull()
+    }
+  })
+
+  it('is refused above that, counted in bytes, with an error that names the limit', async () => {
+    for (const key of [`${longest}a`, '漢'.repeat(room / 2), 'a'.repeat(1024)])
+      await expect(index.put(testRecord(key))).rejects.toMatchObject({
+        code: 'key_not_indexable',
+        message: expect.stringContaining(`at most ${room} bytes`),
+      })
+    expect((await index.list(all)).records).toEqual([])
+  })
+
+  it('is not found above that, by get, list and remove', async () => {
+    const tooLong = parseObjectKey(`${longest}a`)
+    expect(await index.get('files', tooLong)).toBeNull()
+    await expect(index.remove('files', tooLong)).resolves.toBeUndefined()
+    expect(await index.list({ ...all, prefix: tooLong })).toEqual({
+      records: [],
+      cursor: undefined,
+      unreadable: 0,
+    })
+  })
+})
+
+describe('entries that are not records', () => {
+  it('are counted, and hide no other record', async () => {
+    const [first, last] = [testRecord('a'), testRecord('z')]
+    await index.put(first)
+    await index.put(last)
+    await env.FILE_INDEX.put('file:files:b', '')
+    await env.FILE_INDEX.put('file:files:c', '', { metadata: { name: 'c' } })
+    await env.FILE_INDEX.put('file:files:d', '', { metadata: 'text' })
+    const { key, bucket, ...metadata } = first
+    await env.FILE_INDEX.put('file:files:e/../x', '', { metadata })
+    await env.FILE_INDEX.put('file:files:', '', { metadata })
+    await env.FILE_INDEX.put('other:files:f', '', { metadata })
+
+    expect(await index.list(all)).toEqual({
+      records: [first, last],
+      cursor: undefined,
+      unreadable: 5,
+    })
+    expect(await index.get(bucket, parseObjectKey('c'))).toBeNull()
+    expect(await index.get(bucket, key)).toEqual(first)
+  })
+
+  it('can fill a page without ending the list', async () => {
+    await env.FILE_INDEX.put('file:files:a', '')
+    const record = testRecord('b')
+    await index.put(record)
+    const page = await index.list({ ...all, limit: 1 })
+    expect(page).toEqual({ records: [], cursor: expect.any(String), unreadable: 1 })
+    const next = await index.list({ ...all, limit: 1, ...(page.cursor && { cursor: page.cursor }) })
+    expect(next.records).toEqual([record])
+  })
+})
+
+/** Local KV does not fail, so these tests simulate its errors. */
+describe('an error of KV', () => {
+  it('is index_unavailable with its cause, for every operation', async () => {
+    const failure = new Error('KV PUT failed: 500 Internal Server Error')
+    const fail = () => Promise.reject(failure)
+    const broken = kvFileIndex({
+      ...env.FILE_INDEX,
+      getWithMetadata: fail,
+      put: fail,
+      delete: fail,
+      list: fail,
+    })
+    const record = testRecord('a')
+    for (const operation of [
+      broken.get('files', record.key),
+      broken.put(record),
+      broken.remove('files', record.key),
+      broken.list(all),
+    ])
+      await expect(operation).rejects.toMatchObject({
+        code: 'index_unavailable',
+        cause: failure,
+        retryAfterSeconds: undefined,
+      })
+  })
+})
+
+describe('a second write of one key within a second', () => {
+  const tooMany = new Error('KV PUT failed: 429 Too Many Requests')
+  const record = testRecord('a')
+  const TOO_SOON = { code: 'index_unavailable', retryAfterSeconds: 1 }
+
+  beforeEach(() => {
+    vi.useFakeTimers()
+  })
+  afterEach(() => {
+    vi.useRealTimers()
+  })
+
+  it('is repeated once, after that second', async () => {
+    const written: string[] = []
+    const refuseFirst = async (name: string) => {
+      written.push(name)
+      if (written.length % 2 === 1) throw tooMany
+    }
+    const busy = kvFileIndex({ ...env.FILE_INDEX, put: refuseFirst, delete: refuseFirst })
+    for (const write of [() => busy.put(record), () => busy.remove('files', record.key)]) {
+      written.length = 0
+      const operation = write()
+      await vi.advanceTimersByTimeAsync(1000)
+      expect(written).toEqual(['file:files:a'])
+      await vi.advanceTimersByTimeAsync(500)
+      await operation
+      expect(written).toEqual(['file:files:a', 'file:files:a'])
+    }
+  })
+
+  it('is index_unavailable with Retry-After when KV refuses it again', async () => {
+    const put = vi.fn(() => Promise.reject(tooMany))
+    const busy = kvFileIndex({ ...env.FILE_INDEX, put })
+    const refused = expect(busy.put(record)).rejects.toMatchObject(TOO_SOON)
+    await vi.advanceTimersByTimeAsync(1500)
+    await refused
+    expect(put).toHaveBeenCalledTimes(2)
+    // A provisional record is not written twice.
+    await expect(busy.put({ ...record, owner: null })).rejects.toMatchObject(TOO_SOON)
+    expect(put).toHaveBeenCalledTimes(3)
+  })
+})

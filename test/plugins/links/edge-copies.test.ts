@@ -1,0 +1,238 @@
+import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test'
+import { env } from 'cloudflare:workers'
+import { afterEach, beforeEach, expect, inject, it, vi } from 'vitest'
+import { type ObjectKey, parseObjectKey } from '../../../src/keys/object-key.ts'
+import { objectRequest } from '../../../src/plugins/links/edge-objects.ts'
+import { FAILURE } from '../../../src/plugins/links/objects-protocol.ts'
+import { loadEnvironment } from '../../../src/worker/environment.ts'
+import { Objects } from '../../../src/worker.ts'
+import { captureLog } from '../../support/capture-log.ts'
+import { linkTo, open, putChosen, putObject, requestsFor, textOf } from '../../support/links.ts'
+import { failNextPurge } from '../../support/purge.ts'
+import { s3rverBucket, testWorker } from '../../support/worker.ts'
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['Date'] })
+})
+
+afterEach(() => {
+  vi.useRealTimers()
+  vi.restoreAllMocks()
+})
+
+const counting = () => ({
+  ...s3rverBucket(),
+  endpoint: `http://127.0.0.1:${inject('testPorts').counting}`,
+})
+const faulty = () => ({
+  ...s3rverBucket(),
+  endpoint: `http://127.0.0.1:${inject('testPorts').faulty}`,
+})
+
+/** `Objects` and the first of `BUCKETS`, with the Cache API. */
+function configured(BUCKETS: object, changes: object = {}) {
+  const variables = { ...env, ...changes, BUCKETS }
+  const loaded = loadEnvironment(variables)
+  if (!loaded.ok) throw new Error(JSON.stringify(loaded.issues))
+  const run = async <T>(work: (objects: Objects) => Promise<T>): Promise<T> => {
+    const context = createExecutionContext()
+    const result = await work(new Objects(context, variables as unknown as Env))
+    await waitOnExecutionContext(context)
+    return result
+  }
+  return {
+    read: (key: ObjectKey, bucket = loaded.settings.buckets[0]) =>
+      run(async (objects) => {
+        const answer = await objects.fetch(await objectRequest('GET', bucket, key, null))
+        return answer.headers.get(FAILURE) ?? textOf(answer)
+      }),
+    purge: (key: ObjectKey, alias = loaded.settings.buckets[0].alias) =>
+      run((objects) => objects.purge(alias, [key])),
+    run,
+    buckets: loaded.settings.buckets,
+  }
+}
+
+// @threat copy-other-bucket
+it('serves nothing from the bucket that an alias named before', async () => {
+  const key = parseObjectKey(await putObject('loud.png', 'old bucket'))
+  const before = configured({ images: counting() })
+  const after = configured({ images: faulty() })
+  expect(await before.read(key)).toBe('old bucket')
+  expect(await before.read(key)).toBe('old bucket')
+  expect(await requestsFor(key)).toBe(1)
+  expect(await after.read(key)).not.toContain('old bucket')
+  const renamed = configured({ images: { ...counting(), bucket: 'another' } })
+  expect(await renamed.read(key)).not.toContain('old bucket')
+})
+
+// @threat copy-undeleted
+it('reads no copy when edgeTtl is 0, and purges older copies', async () => {
+  const key = parseObjectKey(await putObject('a.png', 'pixels'))
+  const before = configured({ images: counting() })
+  const after = configured({ images: { ...counting(), edgeTtl: 0 } })
+  await before.read(key)
+  await before.read(key)
+  expect(await requestsFor(key)).toBe(1)
+  const match = vi.spyOn(caches.default, 'match')
+  expect(await after.read(key)).toBe('pixels')
+  expect(match).not.toHaveBeenCalled()
+  match.mockRestore()
+  expect(await requestsFor(key)).toBe(2)
+  await after.purge(key)
+  await before.read(key)
+  expect(await requestsFor(key)).toBe(3)
+})
+
+// @threat copy-outdated
+it('reads no copy of an object under a chosen key that is older than a minute', async () => {
+  const key = parseObjectKey(await putChosen('a.png', 'pixels'))
+  const { read } = configured({ images: counting() })
+  await read(key)
+  vi.setSystemTime(Date.now() + 59_000)
+  await read(key)
+  expect(await requestsFor(key)).toBe(1)
+  vi.setSystemTime(Date.now() + 1000)
+  await read(key)
+  expect(await requestsFor(key)).toBe(2)
+})
+
+// @threat copy-outdated
+it('counts this minute from the request to the bucket, which may answer late', async () => {
+  const key = parseObjectKey(await putChosen('a.png', 'pixels'))
+  const { read } = configured({ images: counting() })
+  const real = globalThis.fetch
+  vi.spyOn(globalThis, 'fetch').mockImplementationOnce(async (...request) => {
+    const answer = await real(...request)
+    vi.setSystemTime(Date.now() + 6000)
+    return answer
+  })
+  await read(key)
+  vi.setSystemTime(Date.now() + 53_000)
+  await read(key)
+  expect(await requestsFor(key)).toBe(1)
+  vi.setSystemTime(Date.now() + 1000)
+  await read(key)
+  expect(await requestsFor(key)).toBe(2)
+})
+
+it('shares the copies of a bucket between its aliases, each with its own edgeTtl', async () => {
+  const { buckets, read, purge } = configured({
+    day: counting(),
+    other: counting(),
+    minute: { ...counting(), edgeTtl: 60 },
+  })
+  const [day, other, minute] = buckets
+  const key = parseObjectKey(await putObject('a.png', 'pixels'))
+  for (const bucket of [day, other, minute]) await read(key, bucket)
+  expect(await requestsFor(key)).toBe(1)
+  vi.setSystemTime(Date.now() + 60_000)
+  await read(key, day)
+  expect(await requestsFor(key)).toBe(1)
+  await read(key, minute)
+  expect(await requestsFor(key)).toBe(2)
+  await purge(key, 'other')
+  await read(key, day)
+  expect(await requestsFor(key)).toBe(3)
+})
+
+it('names copies only by the endpoint, not by the public endpoint', async () => {
+  const nameOf = async (changes: object) => {
+    const BUCKETS = { files: { ...s3rverBucket(), ...changes } }
+    const loaded = loadEnvironment({ ...env, BUCKETS })
+    if (!loaded.ok) throw new Error(JSON.stringify(loaded.issues))
+    return (
+      await objectRequest(
+        'GET',
+        loaded.settings.buckets[0],
+        parseObjectKey(`uploads/${'y'.repeat(20)}-a`),
+        null,
+      )
+    ).url
+  }
+  const name = await nameOf({ endpoint: 'https://minio.example.com' })
+  const publicEndpoint = 'https://files.example.com'
+  expect(await nameOf({ endpoint: 'https://minio.example.com', publicEndpoint })).toBe(name)
+  // The same name as before a bucket could have a public endpoint. A different name would empty
+  // every cache.
+  expect(name).toBe(
+    'https://objects.invalid/d53877be20c24903cb12cf7e0f1256a073da693d2378e7fc2815f5ec859c344a/uploads%2Fyyyyyyyyyyyyyyyyyyyy-a?edgeTtl=86400',
+  )
+})
+
+// @threat copy-other-bucket
+it('shares no copy between aliases with different access keys, and purges all of them', async () => {
+  const { buckets, read, purge } = configured(
+    { all: counting(), some: { ...counting(), credentials: 'OTHER' } },
+    { OTHER_ACCESS_KEY_ID: 'unknown', OTHER_SECRET_ACCESS_KEY: 'x' },
+  )
+  const [all, some] = buckets
+  const key = parseObjectKey(await putObject('a.png', 'pixels'))
+  expect(await read(key, all)).toBe('pixels')
+  expect(await read(key, some)).toContain('credentials_invalid')
+  await purge(key, 'some')
+  await read(key, all)
+  expect(await requestsFor(key)).toBe(3)
+})
+
+it('refuses a request for a bucket with a different configuration', async () => {
+  const { read } = configured({ images: counting() })
+  const [foreign] = configured({ images: faulty() }).buckets
+  expect(await read(parseObjectKey('a'), foreign)).toContain('unknown_bucket')
+})
+
+// @threat copy-undeleted
+it('keeps no copy of an object that was deleted during its download, 40 times out of 40', async () => {
+  const worker = testWorker()
+  const statuses: number[] = []
+  for (let i = 0; i < 40; i++) {
+    const key = `deleted-midway/${crypto.randomUUID()}.png`
+    const { link } = await linkTo(key, {}, 'faulty')
+    const response = await open(link, i % 2 === 0 ? {} : { Range: 'bytes=0-' })
+    const path = `/files/${encodeURIComponent(key)}?bucket=faulty`
+    expect((await worker.fetch(path, { method: 'DELETE' })).status).toBe(204)
+    expect(await textOf(response)).toBe('good')
+    statuses.push((await open(link)).status)
+  }
+  expect(statuses).toEqual(Array(40).fill(404))
+}, 60_000)
+
+// @threat copy-undeleted
+it('purges the copy when the response to a delete was lost', async () => {
+  const key = `delete-lost/${crypto.randomUUID()}.png`
+  const { link } = await linkTo(key, {}, 'faulty')
+  for (const _ of [1, 2]) expect(await textOf(await open(link))).toBe('good')
+  const path = `/files/${encodeURIComponent(key)}?bucket=faulty`
+  const lost = await testWorker().fetch(path, { method: 'DELETE' })
+  expect(lost.status).toBe(502)
+  expect(await lost.json()).toMatchObject({ code: 'storage_error' })
+  expect((await open(link)).status).toBe(404)
+})
+
+// @threat copy-undeleted
+it('reports a lost response to a delete, and logs a warning when the purge also fails', async () => {
+  const lines = captureLog()
+  failNextPurge(new Error('no purge'))
+  const path = `/files/${encodeURIComponent(`delete-lost/${crypto.randomUUID()}`)}?bucket=faulty`
+  const lost = await testWorker().fetch(path, { method: 'DELETE' })
+  expect(lost.status).toBe(502)
+  expect(JSON.parse(lines.at(-1) ?? '')).toMatchObject({
+    code: 'storage_error',
+    warning: expect.stringMatching(/edge copy could not be purged.*no purge/),
+  })
+})
+
+it('ends the request to the bucket when the client disconnects and no copy is created', async () => {
+  const { buckets, run } = configured({ images: { ...faulty(), edgeTtl: 0 } })
+  const key = parseObjectKey(`endless/${crypto.randomUUID()}`)
+  const path = encodeURIComponent(`/files/${key}`)
+  const state = async () => (await fetch(`${faulty().endpoint}/.open?path=${path}`)).text()
+  await run(async (objects) => {
+    const answer = await objects.fetch(await objectRequest('GET', buckets[0], key, null))
+    const reader = answer.body?.getReader()
+    await reader?.read()
+    expect(await state()).toBe('true')
+    await reader?.cancel()
+    await vi.waitFor(async () => expect(await state()).toBe('false'), 20_000)
+  })
+})

@@ -1,0 +1,122 @@
+import { describe, expect, it } from 'vitest'
+import type { LinkPolicy } from '../../../../src/access/link-signature.ts'
+import { ApiError, type ErrorCode } from '../../../../src/errors/api-error.ts'
+import { parseObjectKey } from '../../../../src/keys/object-key.ts'
+import type { ObjectSource } from '../../../../src/plugins/links/object-source.ts'
+import { serveFallback } from '../../../../src/plugins/links/serve-link.ts'
+import { testPlace } from '../../../support/test-bucket.ts'
+
+const NEW_KEY = 'uploads/ybqr1sgp7a270ajfewde-my-photo.jpg'
+
+/** The result of a failed image with this error, and whether the original was asked for. */
+async function resultOf(
+  code: ErrorCode,
+  {
+    fallback = true,
+    key = 'a.jpg',
+    type = 'image/jpeg',
+    left = 86_400,
+    ask = {} as Record<string, string>,
+  },
+) {
+  const opened: unknown[] = []
+  let isCancelled = false
+  const objects: ObjectSource = {
+    keepsCopies: true,
+    async open(_method, _bucket, _key, range, variant) {
+      opened.push(variant)
+      if (range !== null) return new Response(null, { status: 416 })
+      const body = new ReadableStream({
+        cancel() {
+          isCancelled = true
+        },
+      })
+      const headers = {
+        'Content-Type': type,
+        ETag: '"e"',
+        'Last-Modified': 'Tue, 24 Nov 2026 12:00:00 GMT',
+        'Content-Length': '8',
+      }
+      return new Response(body, { headers })
+    },
+    purge: async () => {},
+  }
+  const policy: LinkPolicy = {
+    bucket: 'files',
+    key: parseObjectKey(key),
+    expires: 2_000_000_000,
+    delivery: 'stream',
+    download: null,
+    variant: { width: 64, format: 'auto', fallback },
+  }
+  const failure = new ApiError(code, 'no')
+  const request = new Request('https://links.example/i/files/a', { headers: ask })
+  const now = new Date((policy.expires - left) * 1000)
+  const result = await serveFallback(request, policy, testPlace(objects), failure, now).catch(
+    (error: unknown) => error,
+  )
+  const shown = result instanceof Response ? 'the original' : result === failure && 'the error'
+  const lifetime = result instanceof Response ? result.headers.get('Cache-Control') : null
+  const status = result instanceof Response ? result.status : null
+  return { shown, opened, isCancelled, lifetime, status }
+}
+
+describe('in place of an image that can not be resized, a link shows', () => {
+  it.each(['unsupported_image', 'image_unavailable'] as const)(
+    'the original after %s, if it says so',
+    async (code) => {
+      expect(await resultOf(code, {})).toMatchObject({ shown: 'the original', opened: [null] })
+    },
+  )
+
+  // @threat image-original
+  it.each(['unsupported_image', 'image_unavailable'] as const)(
+    'never the original after %s otherwise',
+    async (code) => {
+      const { shown, opened } = await resultOf(code, { fallback: false })
+      expect([shown, opened]).toEqual(['the error', []])
+    },
+  )
+
+  it.each(['storage_error', 'object_not_found', 'internal'] as const)(
+    'the error for %s, without another request',
+    async (code) => {
+      expect(await resultOf(code, {})).toMatchObject({ shown: 'the error', opened: [] })
+    },
+  )
+
+  // @threat link-outlived copy-outdated
+  it.each([
+    [{ key: NEW_KEY }, 'private, max-age=60'],
+    [{ key: NEW_KEY, left: 7 }, 'private, max-age=7'],
+    [{ key: 'avatars/42.jpg' }, 'private, no-cache'],
+  ])('the original for a minute, but never longer than the object itself: %j', async (link, is) => {
+    expect(await resultOf('image_unavailable', link)).toMatchObject({ lifetime: is })
+  })
+
+  it.each([
+    [{ 'If-Match': '"other"' }, 412],
+    [{ Range: 'bytes=99-' }, 416],
+  ])('nothing to keep, if the request %j fails with %d', async (ask, status) => {
+    const result = await resultOf('image_unavailable', { key: NEW_KEY, left: 2, ask })
+    expect(result).toMatchObject({ status, lifetime: 'no-store' })
+  })
+
+  it('the original also to a client that has an image of the same date', async () => {
+    const since = { 'If-Modified-Since': 'Tue, 24 Nov 2026 12:00:00 GMT' }
+    expect(await resultOf('image_unavailable', { ask: since })).toMatchObject({ status: 200 })
+    const same = { 'If-None-Match': '"e"' }
+    expect(await resultOf('image_unavailable', { ask: same })).toMatchObject({ status: 304 })
+  })
+
+  it.each([
+    { type: 'image/heic' },
+    { type: 'image/heif' },
+    { type: 'IMAGE/HEIC; a=b' },
+    { key: 'a.HEIC' },
+    { key: 'a.heif' },
+  ])('the error for HEIC, and closes the original: %j', async (heic) => {
+    const result = await resultOf('image_unavailable', heic)
+    expect(result).toMatchObject({ shown: 'the error', isCancelled: true })
+  })
+})
