@@ -113,8 +113,11 @@ export async function withRetries<T>(
       }
       const most = retriesAfter(error, Date.now() - line.begun)
       if (!error.retryable || retry >= most || (isOutage && line.failures > most)) giveUp(error)
-      stall?.(error)
-      if (!isOutage || retry >= line.failures) own = pauseAfter(error, retry, line)
+      // In the line, it says so at its start.
+      if (!isOutage || retry >= line.failures) {
+        stall?.(error)
+        own = pauseAfter(error, retry, line)
+      }
     } finally {
       leave?.()
     }

@@ -180,6 +180,7 @@ describe("the client's functions for Uppy's core", () => {
     it('reports the end of a stall also when the request fails', async () => {
       vi.stubGlobal('navigator', { onLine: true })
       vi.stubGlobal('addEventListener', () => undefined)
+      vi.stubGlobal('removeEventListener', () => undefined)
       const codes = ['network', 'forbidden']
       const request = async () => {
         throw new PresignerError(codes.shift(), 'No response')
