@@ -2,7 +2,7 @@ import type { Context, Env, ExecutionContext } from 'hono'
 import { HonoBase } from 'hono/hono-base'
 import type { Router } from 'hono/router'
 import { principalOfApp } from './access/principal.ts'
-import { app as routes } from './app.ts'
+import { createApp, listPlugins, pluginIssues } from './app.ts'
 import type { Host, Instance } from './http/host.ts'
 import { instancesOf, type PresignerOptions } from './instance.ts'
 import { runJobs } from './plugins/events/cloudflare.ts'
@@ -28,6 +28,7 @@ export type {
   UploadChanges,
 } from './http/host.ts'
 export type { EventContext, JobQueue, PresignerOptions } from './instance.ts'
+export type { Plugin } from './plugin.ts'
 export type { FileEvent } from './records/file-event.ts'
 export type { FileIndex } from './records/file-index.ts'
 export type { FileRecord } from './records/file-record.ts'
@@ -56,7 +57,10 @@ export function createPresigner<E extends Env = Env>(
   settings: SettingsFor<E['Bindings']>,
   options: PresignerOptions<E> = {},
 ): Presigner<E> {
-  const instanceFor = instancesOf(settings, options)
+  const plugins = listPlugins(options.plugins ?? [])
+  const issues = pluginIssues(plugins)
+  const routes = createApp(issues.length > 0 ? [] : plugins)
+  const instanceFor = instancesOf(settings, options, issues)
   const app = new HonoBase<E>({ router: everyPath() })
   app.all('*', async (c) => {
     const instance = instanceFor(c.env)

@@ -15,6 +15,7 @@ import type {
   UploadChanges,
 } from './http/host.ts'
 import { fetchIsPublic, ON_WORKERS } from './http/runtime.ts'
+import type { Plugin } from './plugin.ts'
 import { announcerTo } from './plugins/events/announcer.ts'
 import { edgeObjects, stubIn } from './plugins/links/edge-objects.ts'
 import type { ImageResizer } from './plugins/links/images/variant.ts'
@@ -27,6 +28,8 @@ import { BROKEN, deepFreeze, TYPESCRIPT, whole } from './settings/rules.ts'
 
 /** Options of a presigner, in addition to its settings. All of them are optional. */
 export interface PresignerOptions<E extends Env = Env> {
+  /** The features to have besides URLs, such as `files()` and `links()`. Their order doesn't matter. */
+  plugins?: readonly Plugin[]
   /**
    * The index that stores records of files, or a function that returns it. A function is called once
    * for each environment object. Without it, files can't be listed.
@@ -109,6 +112,7 @@ export interface PresignerOptions<E extends Env = Env> {
 
 /** The names of all options. */
 const OPTIONS = Object.keys({
+  plugins: 0,
   fileIndex: 0,
   rateLimiter: 0,
   authenticate: 0,
@@ -153,8 +157,13 @@ export interface EventContext<E extends Env = Env> {
 export function instancesOf<E extends Env>(
   settings: SettingsFor<E['Bindings']>,
   { fileIndex, rateLimiter, jobQueue, ...options }: PresignerOptions<E>,
+  pluginIssues: readonly Issue[],
 ): (env: E['Bindings']) => Instance {
   const unknown = unknownMembers(options, OPTIONS)
+  const known = [
+    ...(unknown === null ? [] : [{ path: 'options', message: unknown }]),
+    ...pluginIssues,
+  ]
   const made = {
     ...options,
     ...(fileIndex && { fileIndex: keepOption<E, FileIndex>(fileIndex) }),
@@ -166,7 +175,7 @@ export function instancesOf<E extends Env>(
   let hasWarned = false
   return (env) => {
     const owner = typeof env === 'object' && env !== null ? env : options
-    const instance = instances.get(owner) ?? createInstance(settings, made, env, unknown)
+    const instance = instances.get(owner) ?? createInstance(settings, made, env, known)
     if (instance.settings.ok) instances.set(owner, instance)
     if (!hasWarned && instance.warnings.includes('webhooks are not queued')) {
       hasWarned = true
@@ -204,11 +213,10 @@ function createInstance<E extends Env>(
     appTimeoutSeconds = APP_MILLISECONDS / 1000,
   }: MadeOptions<E>,
   env: E['Bindings'],
-  unknown: string | null,
+  known: readonly Issue[],
 ): Instance {
   const loaded = loadedBy(settings, env)
-  const issues: Issue[] = loaded.ok ? [] : [...loaded.issues]
-  if (unknown !== null) issues.push({ path: 'options', message: unknown })
+  const issues: Issue[] = loaded.ok ? [...known] : [...loaded.issues, ...known]
   const thrown = loaded.ok ? [] : [...(loaded.thrown ?? [])]
   const make = <T>(
     path: string,

@@ -3,12 +3,14 @@ import { kvFileIndex } from './plugins/files/kv-file-index.ts'
 import { objectsEntrypoint } from './plugins/links/cloudflare.ts'
 import { environmentSettings } from './worker/environment.ts'
 import { pageFile } from './worker/page.ts'
+import { PLUGINS } from './worker/plugins.ts'
 
 /** The queue is optional: docs/events.md. */
 type Bindings = Env & { readonly EVENTS?: JobQueue }
 
 /** The presigner with the settings of the environment. */
 export const presigner = createPresigner<{ Bindings: Bindings }>(environmentSettings, {
+  plugins: PLUGINS,
   fileIndex: (env) => kvFileIndex(env.FILE_INDEX),
   rateLimiter: (env) => env.RATE_LIMITER,
   images: (env) => env.IMAGES,

@@ -9,24 +9,27 @@ const ROOT = join(import.meta.dirname, '..', '..')
 const isSchema = z.custom<z.ZodMiniType<object>>((value) => value instanceof z.core.$ZodType)
 
 const appSchema = z.object({
-  app: z.object({
-    routes: z.array(
-      z.object({
-        method: z.string(),
-        path: z.string(),
-        handler: z.pipe(
-          z.transform((handler) => ({ ...Object(handler) })),
-          z.object({ body: z.optional(isSchema), query: z.optional(isSchema) }),
-        ),
-      }),
-    ),
-  }),
+  routes: z.array(
+    z.object({
+      method: z.string(),
+      path: z.string(),
+      handler: z.pipe(
+        z.transform((handler) => ({ ...Object(handler) })),
+        z.object({ body: z.optional(isSchema), query: z.optional(isSchema) }),
+      ),
+    }),
+  ),
 })
+
+const functionSchema = z.custom<(...given: unknown[]) => unknown>(
+  (value) => typeof value === 'function',
+)
+const createAppSchema = z.object({ createApp: functionSchema, listPlugins: functionSchema })
 
 /**
  * A handler of the app, or one of the checks before it. `handler` has the schema of such a check.
  */
-export type RegisteredRoute = z.infer<typeof appSchema>['app']['routes'][number]
+export type RegisteredRoute = z.infer<typeof appSchema>['routes'][number]
 
 /** The sources of the document outside dev/openapi/. */
 export interface Sources {
@@ -36,17 +39,28 @@ export interface Sources {
   readonly when: WhenByCode
 }
 
+/** Returns the exports of a module that uses the types of Workers, which this program lacks. */
+const importSource = (...path: string[]): Promise<unknown> =>
+  import(pathToFileURL(join(ROOT, 'src', ...path)).href)
+
+/** Reads the routes of the Worker. */
+export async function readRoutes(): Promise<readonly RegisteredRoute[]> {
+  const { createApp, listPlugins } = createAppSchema.parse(await importSource('app.ts'))
+  const { PLUGINS } = z
+    .object({ PLUGINS: z.unknown() })
+    .parse(await importSource('worker', 'plugins.ts'))
+  return appSchema.parse(createApp(listPlugins(PLUGINS))).routes
+}
+
 /**
- * Reads the routes of the app, which needs a module `cloudflare:workers`, the version, and the table
- * of errors.
+ * Reads the routes of the Worker, which need a module `cloudflare:workers`, the version, and the
+ * table of errors.
  */
 export async function readSources(): Promise<Sources> {
-  // By a computed name, because the app uses the types of Workers, which this program lacks.
-  const module: unknown = await import(pathToFileURL(join(ROOT, 'src', 'app.ts')).href)
   const manifest: unknown = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'))
   const page = await readFile(join(ROOT, 'docs', 'api.md'), 'utf8')
   return {
-    routes: appSchema.parse(module).app.routes,
+    routes: await readRoutes(),
     version: z.object({ version: z.string() }).parse(manifest).version,
     when: whenByCode(page),
   }

@@ -62,33 +62,45 @@ class KeyRouter implements Router<Registered> {
     return new Map([...methods].map((method) => [method, this.#routesOf(method)]))
   }
 
-  /** Returns the routes of `method`. Wildcards come last. */
+  /** Returns the routes of `method`, in an order that depends only on their paths. */
   #routesOf(method: string): Route[] {
     const registered = this.#registered.filter(([, one]) => [method, 'ALL'].includes(one.method))
-    const paths = [...new Set(registered.map(([, { path }]) => path))]
-    const wildcards = paths.filter((path) => path.endsWith('/*'))
-    return [
-      ...paths.filter((path) => !path.endsWith('/*')),
-      ...wildcards.toSorted((a, b) => b.length - a.length),
-    ].map((path) => {
-      const [prefix = ''] = path.split(/:|\/\*$/, 1)
-      const names = path.match(/(?<=\/:)\w+/g) ?? []
-      const params = Object.fromEntries(names.map((name, i) => [name, i + 1]))
-      const met = registered.filter(([, one]) => one.path === path || covers(one.path, path))
-      const own = met.find(([, one]) => one.method !== 'ALL')?.[1]
-      const handler = frame(
-        met.map(([one]) => one),
-        own?.path,
-      )
-      const route = own ?? { basePath: '/', path, method: 'ALL', handler }
-      return { prefix, pattern: patternOf(path), handlers: [[[handler, route], params]] }
-    })
+    const paths = new Set(registered.map(([, { path }]) => path))
+    return [...paths]
+      .toSorted((a, b) => rankOf(a).localeCompare(rankOf(b)))
+      .map((path) => {
+        const [prefix = ''] = path.split(/:|\/\*$/, 1)
+        const names = path.match(/(?<=\/:)\w+/g) ?? []
+        const params = Object.fromEntries(names.map((name, i) => [name, i + 1]))
+        const met = registered.filter(([, one]) => one.path === path || covers(one.path, path))
+        const own = met.find(([, one]) => one.method !== 'ALL')?.[1]
+        const handler = frame(
+          met.map(([one]) => one),
+          own?.path,
+        )
+        const route = own ?? { basePath: '/', path, method: 'ALL', handler }
+        return { prefix, pattern: patternOf(path), handlers: [[[handler, route], params]] }
+      })
   }
 }
+
+/**
+ * Ranks the segments of a path: a literal comes before a parameter, then `:key`, the end of the path,
+ * and a wildcard. Of two routes with the same ranks, only one can match a path.
+ */
+const rankOf = (path: string): string =>
+  `${path
+    .split('/')
+    .map((segment) => ({ '*': 4, ':key': 2 })[segment] ?? (segment.startsWith(':') ? 1 : 0))
+    .join('')}3`
 
 /** Tells whether the wildcard `path` matches all paths of the route `other`. */
 const covers = (path: string, other: string): boolean =>
   path.endsWith('/*') && `${other}/`.startsWith(path.slice(0, -1))
+
+/** Tells whether two paths are the same except for the names of parameters, or one covers the other. */
+export const meet = (one: string, two: string): boolean =>
+  String(patternOf(one)) === String(patternOf(two)) || covers(one, two) || covers(two, one)
 
 /**
  * Returns the pattern of a path. It also matches line breaks, so that a key with a line break is

@@ -32,15 +32,27 @@ import type {
 import type { FileToRecord, FileToUpload, TokenRequest } from '../../client/src/server/requests.ts'
 import type { FileUrls, Token, UploadUrls } from '../../client/src/server/responses.ts'
 import type { WebhookEvent } from '../../client/src/server/webhook.ts'
-import type { app } from '../../src/app.ts'
+import type { downloadUrlRoutes } from '../../src/core/download-urls.ts'
+import type { limitRoutes } from '../../src/core/limits.ts'
+import type { uploadUrlRoutes } from '../../src/core/upload-urls.ts'
 import type { Issue as ApiIssue, ErrorCode } from '../../src/errors/api-error.ts'
 import type { ObjectKey } from '../../src/keys/object-key.ts'
+import type { fileRoutes } from '../../src/plugins/files/routes.ts'
+import type { linkRoutes } from '../../src/plugins/links/routes.ts'
+import type { multipartRoutes } from '../../src/plugins/multipart/routes.ts'
+import type { tokenRoutes } from '../../src/plugins/tokens/routes.ts'
 import type { EventType, FileEvent } from '../../src/records/file-event.ts'
 
 // Compiled but never run. When a type of the client differs from the Worker's, a line below is an
 // error.
 
-type Api = ReturnType<typeof hc<typeof app>>
+type Api = ReturnType<typeof hc<typeof uploadUrlRoutes>> &
+  ReturnType<typeof hc<typeof downloadUrlRoutes>> &
+  ReturnType<typeof hc<typeof limitRoutes>> &
+  ReturnType<typeof hc<typeof fileRoutes>> &
+  ReturnType<typeof hc<typeof linkRoutes>> &
+  ReturnType<typeof hc<typeof multipartRoutes>> &
+  ReturnType<typeof hc<typeof tokenRoutes>>
 type Files = Api['files']
 type File = Files[':key']
 type Upload = Api['multipart'][':uploadId']

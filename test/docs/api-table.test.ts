@@ -1,9 +1,7 @@
-import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
 import { describe, expect, it, vi } from 'vitest'
-import * as z from 'zod/mini'
+import { readRoutes } from '../../dev/openapi/sources.ts'
 import { STATUS_BY_CODE } from '../../src/errors/api-error.ts'
-import { headings, ROOT, readPage } from './support/markdown.ts'
+import { headings, readPage } from './support/markdown.ts'
 
 // Node has no such module. The routes are only listed here, not called.
 vi.mock('cloudflare:workers', () => ({ env: {}, exports: {}, WorkerEntrypoint: class {} }))
@@ -11,16 +9,9 @@ vi.mock('cloudflare:workers', () => ({ env: {}, exports: {}, WorkerEntrypoint: c
 const API = readPage('docs/api.md')
 const UPPY = readPage('docs/uppy.md')
 
-const appSchema = z.object({
-  app: z.object({ routes: z.array(z.object({ method: z.string(), path: z.string() })) }),
-})
-
 /** Returns the handlers of the app as the documentation writes them: `GET /files/:key/url`. */
 async function registeredRoutes(): Promise<string[]> {
-  // By a computed name, because the app uses the types of Workers, which this program doesn't have.
-  const module: unknown = await import(pathToFileURL(join(ROOT, 'src', 'app.ts')).href)
-  const { app } = appSchema.parse(module)
-  const handlers = app.routes.filter(({ method }) => method !== 'ALL')
+  const handlers = (await readRoutes()).filter(({ method }) => method !== 'ALL')
   return unique(handlers.map(({ method, path }) => `${method} ${path}`))
 }
 

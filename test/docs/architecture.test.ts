@@ -54,10 +54,20 @@ function mayImport(from: string | null, to: string | null): boolean {
   return core.slice(0, own).includes(to)
 }
 
+/** Returns the modules of which a file imports only types. */
+const typesOf = (file: string): string[] =>
+  [...sourceOf(file).matchAll(/^import type [^']*'([^']+)'/gm)].map(([, name = '']) => name)
+
+/** Tells whether a plugin imports the seams, or the types of a plugin that it takes as an argument. */
+const isOfPlugin = (file: string, name: string): boolean =>
+  file.startsWith('plugins/') &&
+  typesOf(file).includes(name) &&
+  /^(?:plugins\/[\w-]+\/index|plugin)\.ts$/.test(posix.join(posix.dirname(file), name))
+
 /** The imports of `src/` that point the wrong way, as `file folder`. */
 const wrong = files.flatMap((file) =>
   importsOf(file)
-    .filter((name) => name.startsWith('.'))
+    .filter((name) => name.startsWith('.') && !isOfPlugin(file, name))
     .map((name) => folderOf(posix.join(posix.dirname(file), name)))
     .filter((to) => !mayImport(folderOf(file), to))
     .map((to) => `${file} ${to}`),
@@ -84,7 +94,9 @@ describe('the folders', () => {
       importsOf(file).some((name) => /^hono(?:\/|$)|\/(?:app-env|new-app)\.ts$/.test(name)),
     )
     expect(
-      uses.filter((file) => !/^(?:(?:app|index|instance)\.ts|http\/|core\/|plugins\/)/.test(file)),
+      uses.filter(
+        (file) => !/^(?:(?:app|index|instance|plugin)\.ts|http\/|core\/|plugins\/)/.test(file),
+      ),
     ).toEqual([])
   })
 

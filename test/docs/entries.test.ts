@@ -1,6 +1,8 @@
+import { globSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import manifest from '../../package.json' with { type: 'json' }
 import { ROOT } from './support/markdown.ts'
 
 const TYPES_ONLY = /^(?:import|export) type [^']*'[^']+'$/gm
@@ -21,19 +23,45 @@ async function modulesOf(entry: string): Promise<string[]> {
   return [...modules]
 }
 
+/** The plugins, by their folders. */
+const plugins = globSync('src/plugins/*/index.ts', { cwd: ROOT })
+  .map((path) => basename(dirname(path)))
+  .toSorted()
+
 const ofWorkers = /^(?:cloudflare|node):/
 
 describe('an entry of the package', () => {
-  it.each(['index.ts', 'signer.ts', 'testing.ts'])(
-    "runs on every runtime: %s imports no runtime's modules",
-    async (entry) => {
-      expect((await modulesOf(entry)).filter((name) => ofWorkers.test(name))).toEqual([])
-    },
-  )
+  it.each([
+    'index.ts',
+    'signer.ts',
+    'testing.ts',
+    ...plugins.map((name) => `plugins/${name}/index.ts`),
+  ])("runs on every runtime: %s imports no runtime's modules", async (entry) => {
+    expect((await modulesOf(entry)).filter((name) => ofWorkers.test(name))).toEqual([])
+  })
 
   it('for Cloudflare imports a module of Workers, which shows that these tests detect it', async () => {
     expect(await modulesOf('cloudflare.ts')).toContain('cloudflare:workers')
     expect(await modulesOf('index.ts')).toContain('hono/hono-base')
+  })
+
+  it('exists for each plugin', () => {
+    const entries = Object.entries(manifest.exports).flatMap(([name, entry]) => {
+      const [, plugin] = /plugins\/(.+)\/index\.js$/.exec(Object(entry).default) ?? []
+      return plugin === undefined ? [] : [[name, plugin]]
+    })
+    expect(plugins.length).toBeGreaterThan(5)
+    expect(entries).toEqual(plugins.map((name) => [`./${name}`, name]))
+  })
+
+  it('is listed in docs/library.md, in the Worker and in the tests of all routes, for each plugin', async () => {
+    const read = (path: string) => readFile(join(ROOT, path), 'utf8')
+    const library = await read('docs/library.md')
+    for (const name of plugins) {
+      expect.soft(library).toContain(`| \`edge-presigner/${name}\` |`)
+      for (const path of ['src/worker/plugins.ts', 'test/support/every-plugin.ts'])
+        expect.soft(await read(path), path).toContain(`/plugins/${name}/index.ts'`)
+    }
   })
 
   it('for signing needs neither Hono nor zod nor jose', async () => {

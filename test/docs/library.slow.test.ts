@@ -82,11 +82,11 @@ export class Objects extends objectsEntrypoint(settings) {}
 /** Prints the results of the two files for Node. */
 const MAIN = `
 import { app } from './node.ts'
-import { files, health, url } from './testing.ts'
+import { media, health, url } from './testing.ts'
 
 const body = JSON.stringify({ fileName: 'a.txt', mimetype: 'text/plain' })
 const init = { method: 'POST', headers: { 'Content-Type': 'application/json' }, body }
-const list = await files.app.request('/files', {}, process.env)
+const list = await media.app.request('/files', {}, process.env)
 const answers = {
   upload: await (await app.request('/uploads', init)).json(),
   own: (await app.request('/files/users/42/uploads/a.txt')).headers.get('Location'),

@@ -20,7 +20,13 @@ const MAX_SIGNER_BYTES = 10.5 * 1024
 /** Compiles only if the types exist, and are not `any`. */
 const USE = `
 import { createPresigner, defineSettings, isPresignerError } from 'edge-presigner'
+import { files } from 'edge-presigner/files'
+import { links } from 'edge-presigner/links'
+import { multipart } from 'edge-presigner/multipart'
+import { notifications } from 'edge-presigner/notifications'
 import { createSigner } from 'edge-presigner/signer'
+import { tokens } from 'edge-presigner/tokens'
+import { uppy } from 'edge-presigner/uppy'
 import { memoryFileIndex } from 'edge-presigner/testing'
 import { Hono } from 'hono'
 
@@ -39,6 +45,7 @@ const settings = defineSettings((env: Env) => ({
 }))
 const index = memoryFileIndex()
 const media = createPresigner<{ Bindings: Env; Variables: { user: string | null } }>(settings, {
+  plugins: [files(), links(), uppy({ multipart: multipart() }), tokens(), notifications()],
   fileIndex: () => index,
   authenticate: (c) => c.var.user && { id: c.var.user, scopes: ['files:read'], prefix: '' },
 })
@@ -48,6 +55,8 @@ const signer = createSigner(settings({ SECRETS: '' }))
 const url: string = (await signer.downloadUrl('a/b.png', { use: 'email' })).url
 export const code: string = isPresignerError(url) ? url.code : ''
 
+// @ts-expect-error
+uppy()
 // @ts-expect-error
 settings({ SECRETS: 1 })
 // @ts-expect-error

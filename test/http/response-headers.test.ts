@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { app } from '../../src/app.ts'
+import { app } from '../support/every-plugin.ts'
 import { testWorker } from '../support/worker.ts'
 
 /** Without duplicates: Hono lists a route for each of its handlers. */

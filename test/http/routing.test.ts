@@ -1,8 +1,8 @@
 import { afterEach, beforeAll, expect, it, vi } from 'vitest'
 import { SCOPES } from '../../src/access/scopes.ts'
-import { app } from '../../src/app.ts'
 import { captureLog } from '../support/capture-log.ts'
 import { bearer, type TestApiKey, testApiKey } from '../support/credentials.ts'
+import { app } from '../support/every-plugin.ts'
 import { type TestWorker, testWorker } from '../support/worker.ts'
 
 const counted: string[] = []

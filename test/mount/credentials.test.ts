@@ -6,6 +6,7 @@ import { objectsEntrypoint } from '../../src/plugins/links/cloudflare.ts'
 import type { BucketInput } from '../../src/settings/input.ts'
 import { ANN } from '../support/ann.ts'
 import { jsonOf, settingsInput, upload } from '../support/app.ts'
+import { everyPlugin } from '../support/every-plugin.ts'
 import { mount } from '../support/mount.ts'
 import { answer, found, operations, scriptedBucket } from '../support/scripted-bucket.ts'
 
@@ -219,7 +220,11 @@ it('edge copies stay when the credentials change', async () => {
   const Objects = objectsEntrypoint(settings)
   const context = createExecutionContext()
   Reflect.set(context, 'exports', { Objects: new Objects(context, {}) })
-  const { app } = createPresigner(settings, { authenticate: () => ANN, log: () => {} })
+  const { app } = createPresigner(settings, {
+    plugins: everyPlugin(),
+    authenticate: () => ANN,
+    log: () => {},
+  })
   const host = new Hono().route('/media', app)
   const ask = (path: string, init?: RequestInit) =>
     host.fetch(new Request(new URL(path, 'https://app.example'), init), {}, context)

@@ -16,6 +16,7 @@ import { createPresigner, defineSettings, type FileIndex } from '../../src/index
 import { noFileIndex } from '../../src/records/file-index.ts'
 import { ANN } from '../support/ann.ts'
 import { jsonOf, ORIGIN, settingsInput, upload } from '../support/app.ts'
+import { everyPlugin } from '../support/every-plugin.ts'
 import { runs } from '../support/fuzz.ts'
 import { textOf } from '../support/links.ts'
 import { clientOf, type Mounted, mount, type TestHost } from '../support/mount.ts'
@@ -671,6 +672,7 @@ describe('a request', () => {
     const presigner = createPresigner(
       defineSettings(() => settingsInput()),
       {
+        plugins: everyPlugin(),
         authenticate: (c) => {
           seen.push(c.get('user' as never))
           return ANN

@@ -10,13 +10,20 @@ import { memoryFileIndex } from '../../src/testing.ts'
 import { ANN } from '../support/ann.ts'
 import { jsonOf, settingsInput, upload } from '../support/app.ts'
 import { bearer } from '../support/credentials.ts'
+import { everyPlugin } from '../support/every-plugin.ts'
 import { textOf } from '../support/links.ts'
 import { clientOf, type Mounted } from '../support/mount.ts'
 
 const presigner = (name: string, index: FileIndex, options: PresignerOptions = {}) =>
   createPresigner(
     defineSettings(() => settingsInput({ name })),
-    { fileIndex: () => index, authenticate: () => ANN, log: () => {}, ...options },
+    {
+      plugins: everyPlugin(),
+      fileIndex: () => index,
+      authenticate: () => ANN,
+      log: () => {},
+      ...options,
+    },
   )
 
 /** Two presigners in one host app, with one bucket, one index and one secret. */
@@ -150,6 +157,7 @@ describe('one instance', () => {
         return settingsInput({ name: env.tenant })
       }),
       {
+        plugins: everyPlugin(),
         fileIndex: (env) => {
           made.push(`index of ${env.tenant}`)
           return memoryFileIndex()
@@ -179,6 +187,7 @@ describe('one instance', () => {
         }),
       ),
       {
+        plugins: everyPlugin(),
         fileIndex: memoryFileIndex(),
         rateLimiter: { limit },
         jobQueue: { sendBatch: async (messages) => void sent.push(...messages) },
@@ -198,7 +207,11 @@ describe('one instance', () => {
 
   it('works without an index, and answers not_supported for a list', async () => {
     const settings = defineSettings(() => settingsInput())
-    const { app } = createPresigner(settings, { authenticate: () => ANN, log: () => {} })
+    const { app } = createPresigner(settings, {
+      plugins: everyPlugin(),
+      authenticate: () => ANN,
+      log: () => {},
+    })
     const client = clientOf(new Hono().route('/media', app))
     const key = await upload(client, '/media')
     expect((await client.post('/media/files', { key, name: 'a.png' })).status).toBe(201)

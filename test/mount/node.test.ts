@@ -10,6 +10,7 @@ import {
 import { memoryFileIndex } from '../../src/testing.ts'
 import { ANN } from '../support/ann.ts'
 import { jsonOf, ORIGIN, settingsInput, upload } from '../support/app.ts'
+import { everyPlugin } from '../support/every-plugin.ts'
 
 afterEach(() => {
   vi.useRealTimers()
@@ -35,6 +36,7 @@ function nodeApp(host = new Hono(), changes: Partial<SettingsInput> = {}) {
       }),
     ),
     {
+      plugins: everyPlugin(),
       fileIndex: () => index,
       authenticate: (c) => (c.req.header('Cookie') === 'session=ann' ? ANN : null),
       onEvent: (event, { waitUntil }) => {

@@ -6,6 +6,7 @@ import { createSigner } from '../../src/signer.ts'
 import { jsonOf, ORIGIN, settingsInput } from '../support/app.ts'
 import { bucketFetch } from '../support/bucket.ts'
 import { testApiKey } from '../support/credentials.ts'
+import { everyPlugin } from '../support/every-plugin.ts'
 import { clientOf, mount } from '../support/mount.ts'
 
 const png = { fileName: 'a.png', mimetype: 'image/png' }
@@ -23,7 +24,11 @@ describe('presigner.fetch', () => {
     const headers = { 'Content-Type': 'application/pdf' }
     await bucketFetch(key, { method: 'PUT', body: '%PDF', headers })
     const { link } = await createSigner(settings({})).link(key)
-    const presigner = createPresigner(settings, { log: () => undefined, ...options })
+    const presigner = createPresigner(settings, {
+      plugins: everyPlugin(),
+      log: () => undefined,
+      ...options,
+    })
     const app = { fetch: (request: Request) => presigner.fetch(request, {}) }
     const response = await clientOf(app).fetch(link)
     expect(response.status).toBe(200)
@@ -204,7 +209,7 @@ it('refuses an unknown option, next to other issues, and names the known ones', 
       {
         path: 'options',
         message: expect.stringMatching(
-          /^has unknown members: 2\. Known members: fileIndex, .*appTimeoutSeconds$/,
+          /^has unknown members: 2\. Known members: plugins, fileIndex, .*appTimeoutSeconds$/,
         ),
       },
     ],

@@ -14,6 +14,7 @@ import { type FileIndex, noFileIndex } from '../../src/records/file-index.ts'
 import type { BucketInput } from '../../src/settings/input.ts'
 import { ANN } from '../support/ann.ts'
 import { jsonOf, settingsInput, upload } from '../support/app.ts'
+import { everyPlugin } from '../support/every-plugin.ts'
 import { clientOf, type Mounted, mount } from '../support/mount.ts'
 import {
   answer,
@@ -622,6 +623,7 @@ describe('webhooks of an app', () => {
     const presigner = createPresigner(
       defineSettings(() => settingsInput({ webhooks })),
       {
+        plugins: everyPlugin(),
         authenticate: () => ANN,
         log: () => undefined,
         jobQueue: () => queue,

@@ -1,9 +1,9 @@
 import { SignJWT, UnsecuredJWT } from 'jose'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { SCOPES, type Scope } from '../../src/access/scopes.ts'
-import { app } from '../../src/app.ts'
 import { bucketFetch, bucketUrl } from '../support/bucket.ts'
 import { bearer, type TestApiKey, testApiKey } from '../support/credentials.ts'
+import { app } from '../support/every-plugin.ts'
 import { AUDIENCE, ISSUER, type TestIssuer, testIssuer } from '../support/issuer.ts'
 import {
   CHOSEN_KEY_ROUTES,

@@ -11,6 +11,7 @@ import {
 import { memoryFileIndex } from '../../src/plugins/files/memory-file-index.ts'
 import { ANN } from './ann.ts'
 import { ORIGIN, settingsInput } from './app.ts'
+import { everyPlugin } from './every-plugin.ts'
 
 /** A host app for these tests. Hono's own types differ between its builds. */
 export interface TestHost {
@@ -49,6 +50,7 @@ export function mount({
   const presigner = createPresigner(
     defineSettings(() => settingsInput(settings)),
     {
+      plugins: everyPlugin(),
       fileIndex: () => index,
       authenticate: () => ANN,
       log: (line) => void lines.push(line),

@@ -1,5 +1,9 @@
 import { createPresigner, defineSettings } from 'edge-presigner'
 import { kvFileIndex, objectsEntrypoint } from 'edge-presigner/cloudflare'
+import { files } from 'edge-presigner/files'
+import { links } from 'edge-presigner/links'
+import { multipart } from 'edge-presigner/multipart'
+import { tokens } from 'edge-presigner/tokens'
 import { Hono } from 'hono'
 import type { AppEnv, Env } from './app-env.ts'
 import { sessionRoutes, whoIsIt } from './session.ts'
@@ -27,6 +31,7 @@ const settings = defineSettings((env: Env) => ({
 
 /** Each user has their own folder, and can do everything there. */
 const media = createPresigner<AppEnv>(settings, {
+  plugins: [files(), links(), multipart(), tokens()],
   fileIndex: (env) => kvFileIndex(env.FILES),
   authenticate: ({ var: { user } }) =>
     user && {

@@ -4,14 +4,8 @@ import { requireKey, requirePrefix, requireScope } from '../../access/principal.
 import type { Bucket } from '../../bucket/bucket.ts'
 import { requireSpelling } from '../../bucket/key-spelling.ts'
 import { MAX_KEYS } from '../../bucket/limits.ts'
-import {
-  type DownloadSigner,
-  downloadSigner,
-  downloadUrl,
-  MAX_DOWNLOAD_NAME_LENGTH,
-  MAX_VERSION_ID_LENGTH,
-  VERSION_ID,
-} from '../../core/download-url.ts'
+import { type DownloadSigner, downloadSigner } from '../../core/download-url.ts'
+import { downloadUse } from '../../core/download-urls.ts'
 import { purgeReplaced } from '../../core/purge.ts'
 import { type Claim, findFile, type Recorded, recordUpload } from '../../core/record.ts'
 import { announcerOf, recordBody } from '../../core/uploads.ts'
@@ -22,10 +16,8 @@ import { fileIndexOf, timeOf } from '../../http/deadline.ts'
 import {
   bucket,
   digits,
-  expiresIn,
   fileName,
   forEachKey,
-  keyList,
   MAX_FILES,
   MAX_KEYS_BODY_BYTES,
   refusedKey,
@@ -50,37 +42,6 @@ import { unquoted } from '../../storage/s3.ts'
 import { openCursor, sealCursor } from './cursor.ts'
 import { removeAll, warnOfFailures } from './removal.ts'
 import { renameFile } from './rename.ts'
-
-const flag = z.pipe(
-  z._default(z.enum(['true', 'false']), 'false'),
-  z.transform((value) => value === 'true'),
-)
-
-const use = z.enum(['view', 'stream', 'email'])
-
-const urlSchema = z.strictObject({
-  use: z._default(use, 'view'),
-  expiresIn: z.optional(digits),
-  download: z.optional(z.string().check(z.minLength(1), z.maxLength(MAX_DOWNLOAD_NAME_LENGTH))),
-  inline: flag,
-  stable: flag,
-  versionId: z.optional(
-    z
-      .string()
-      .check(
-        z.maxLength(MAX_VERSION_ID_LENGTH),
-        z.regex(VERSION_ID, 'must be the id of a version'),
-      ),
-  ),
-  bucket,
-})
-
-const urlsSchema = z.strictObject({
-  keys: keyList,
-  use: z._default(use, 'view'),
-  expiresIn,
-  bucket,
-})
 
 const deleteSchema = z.strictObject({
   keys: z.array(z.string()).check(z.minLength(1), z.maxLength(MAX_FILES)),
@@ -109,33 +70,14 @@ const listSchema = z.strictObject({
   prefix: z.optional(z.string()),
   limit: z._default(z.pipe(digits, z.int().check(z.minimum(1), z.maximum(MAX_KEYS))), 100),
   cursor: z.optional(z.string()),
-  urls: z.optional(use),
+  urls: z.optional(downloadUse),
   bucket,
 })
 
 const bucketSchema = z.strictObject({ bucket })
 
-/** Download URLs, and the index of what was uploaded. */
+/** The index of what was uploaded. */
 export const fileRoutes = newApp()
-  .get('/files/:key/url', validateQuery(urlSchema), async (c) => {
-    const { bucket: alias, ...request } = c.req.valid('query')
-    const key = keyParam(c)
-    requireKey(c.get('principal'), 'files:read', key)
-    const bucket = await chooseOpenBucket(c, alias, key)
-    return json(c, await downloadUrl(bucket, key, request, new Date()))
-  })
-  .post('/files/urls', validateJson(urlsSchema, MAX_KEYS_BODY_BYTES), async (c) => {
-    const { keys, bucket: alias, ...request } = c.req.valid('json')
-    const principal = c.get('principal')
-    requireScope(principal, 'files:read')
-    const bucket = await chooseOpenBucket(c, alias, null)
-    const { urlOf, expiresIn, expiresAt } = downloadSigner(bucket, request, new Date())
-    const urls = await forEachKey(bucket, keys, async (key) => {
-      requireKey(principal, 'files:read', key)
-      return { key, url: await urlOf(key) }
-    })
-    return json(c, { urls, expiresIn, expiresAt })
-  })
   .post('/files', validateJson(recordSchema), async (c) => {
     const { bucket: alias, ...request } = c.req.valid('json')
     const key = parseObjectKey(request.key)

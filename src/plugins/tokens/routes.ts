@@ -1,10 +1,10 @@
 import * as z from 'zod/mini'
-import { ALLOWED_TYPE, usableBuckets } from '../../access/limits.ts'
+import { ALLOWED_TYPE } from '../../access/limits.ts'
 import { requireScope, SUBJECT } from '../../access/principal.ts'
 import { SCOPES } from '../../access/scopes.ts'
 import { newApp } from '../../http/new-app.ts'
 import { json } from '../../http/responses.ts'
-import { validateJson, validateQuery } from '../../http/validate.ts'
+import { validateJson } from '../../http/validate.ts'
 import { mintToken } from './token.ts'
 
 /** For lists of what a token may use. */
@@ -36,26 +36,12 @@ const tokenSchema = z.strictObject({
   context: z.optional(z.unknown()),
 })
 
-/** Creates short-lived tokens with some of the caller's permissions, and tells what these are. */
-export const tokenRoutes = newApp()
-  .post('/tokens', validateJson(tokenSchema), async (c) => {
-    const principal = c.get('principal')
-    const settings = c.get('settings')
-    requireScope(principal, 'tokens:create')
-    const request = c.req.valid('json')
-    const { token, expiresAt } = await mintToken(principal, request, settings, new Date())
-    return json(c, { token, expiresAt: expiresAt.toISOString() })
-  })
-  .get('/limits', validateQuery(z.strictObject({})), (c) => {
-    const { scopes, prefix, expiresAt, limits } = c.get('principal')
-    const buckets = usableBuckets(limits, c.get('settings')).map(
-      ({ alias: bucket, maxBytes, allowedTypes, maxExpiresIn }) => ({
-        bucket,
-        maxBytes,
-        allowedTypes,
-        maxExpiresIn,
-      }),
-    )
-    const end = Number.isFinite(expiresAt) ? new Date(expiresAt).toISOString() : null
-    return json(c, { scopes, prefix, expiresAt: end, buckets })
-  })
+/** Creates short-lived tokens with some of the caller's permissions. */
+export const tokenRoutes = newApp().post('/tokens', validateJson(tokenSchema), async (c) => {
+  const principal = c.get('principal')
+  const settings = c.get('settings')
+  requireScope(principal, 'tokens:create')
+  const request = c.req.valid('json')
+  const { token, expiresAt } = await mintToken(principal, request, settings, new Date())
+  return json(c, { token, expiresAt: expiresAt.toISOString() })
+})

@@ -11,8 +11,7 @@ import { newApp } from '../../http/new-app.ts'
 import { json } from '../../http/responses.ts'
 import { readBody } from '../../http/validate.ts'
 import { objectUrl } from '../../signing/object-url.ts'
-import { dropMultipart, signParts, startMultipart, uploadedParts } from '../multipart/begin.ts'
-import { finishUpload, openUpload } from '../multipart/continue.ts'
+import type { MultipartSteps } from '../multipart/index.ts'
 import { completeBody, startBody } from './bodies.ts'
 import {
   badRequest,
@@ -31,128 +30,141 @@ const MAX_BODY_BYTES = 1024 ** 2
 const MAX_BATCH = 100
 
 /** The S3 routes of Uppy's Companion, for `@uppy/aws-s3` 2 to 6. They use the default bucket. */
-export const companionRoutes = newApp()
-  .get('/s3/params', async (c) => {
-    const principal = c.get('principal')
-    requireScope(principal, 'files:upload')
-    const { filename, type, objectKey, overwrite, ...query } = c.req.query()
-    if (!filename)
-      throw badRequest(
-        's3: the "filename" query parameter is required and must be a non-empty string',
+export const companionRoutes = ({
+  dropMultipart,
+  finishUpload,
+  openUpload,
+  signParts,
+  startMultipart,
+  uploadedParts,
+}: MultipartSteps) =>
+  newApp()
+    .get('/s3/params', async (c) => {
+      const principal = c.get('principal')
+      requireScope(principal, 'files:upload')
+      const { filename, type, objectKey, overwrite, ...query } = c.req.query()
+      if (!filename)
+        throw badRequest(
+          's3: the "filename" query parameter is required and must be a non-empty string',
+        )
+      if (filename.length > MAX_FILE_NAME_LENGTH) throw badRequest(LONG_NAME)
+      const metadata = s3Metadata(
+        c,
+        Object.fromEntries(
+          Object.entries(query).flatMap(([name, value]) => {
+            const inner = /^metadata\[(.*)\]$/s.exec(name)?.[1]
+            return inner === undefined ? [] : [[inner, value]]
+          }),
+        ),
       )
-    if (filename.length > MAX_FILE_NAME_LENGTH) throw badRequest(LONG_NAME)
-    const metadata = s3Metadata(
-      c,
-      Object.fromEntries(
-        Object.entries(query).flatMap(([name, value]) => {
-          const inner = /^metadata\[(.*)\]$/s.exec(name)?.[1]
-          return inner === undefined ? [] : [[inner, value]]
-        }),
-      ),
-    )
-    const bucket = await chooseOpenBucket(c, undefined, null)
-    const mimetype = s3Type(type)
-    const named = nameFile(c, bucket, {
-      ...namesOf(filename, objectKey, flagOf(overwrite)),
-      mimetype: mimetype ?? DEFAULT_TYPE,
-      metadata,
-      size: null,
+      const bucket = await chooseOpenBucket(c, undefined, null)
+      const mimetype = s3Type(type)
+      const named = nameFile(c, bucket, {
+        ...namesOf(filename, objectKey, flagOf(overwrite)),
+        mimetype: mimetype ?? DEFAULT_TYPE,
+        metadata,
+        size: null,
+      })
+      const request = { ...(await askApp(c, bucket, named, MAX_PUT_BYTES)), mimetype }
+      const now = timeOf(c)
+      const { key } = request
+      if (key !== undefined)
+        await requireVacant(bucket, key, request.overwrite, refusesForms(bucket), now)
+      const settings = c.get('settings')
+      const form = await createPostForm(settings, formUrl(c), bucket, request, principal, now)
+      return json(c, {
+        method: 'POST',
+        url: form.url,
+        fields: form.fields,
+        expires: form.expiresIn,
+      })
     })
-    const request = { ...(await askApp(c, bucket, named, MAX_PUT_BYTES)), mimetype }
-    const now = timeOf(c)
-    const { key } = request
-    if (key !== undefined)
-      await requireVacant(bucket, key, request.overwrite, refusesForms(bucket), now)
-    const settings = c.get('settings')
-    const form = await createPostForm(settings, formUrl(c), bucket, request, principal, now)
-    return json(c, { method: 'POST', url: form.url, fields: form.fields, expires: form.expiresIn })
-  })
-  .post('/s3/multipart', async (c) => {
-    const principal = c.get('principal')
-    requireScope(principal, 'files:upload')
-    const body = startBody.safeParse(await readBody(c, MAX_BODY_BYTES))
-    if (!body.success) throw badRequest(startError(body.error.issues[0]))
-    const { filename, type, metadata, objectKey, overwrite } = body.data
-    const bucket = await chooseOpenBucket(c, undefined, null)
-    const named = nameFile(c, bucket, {
-      ...namesOf(filename, objectKey, overwrite),
-      mimetype: s3Type(type) ?? DEFAULT_TYPE,
-      metadata: s3Metadata(c, metadata ?? {}),
-      size: null,
+    .post('/s3/multipart', async (c) => {
+      const principal = c.get('principal')
+      requireScope(principal, 'files:upload')
+      const body = startBody.safeParse(await readBody(c, MAX_BODY_BYTES))
+      if (!body.success) throw badRequest(startError(body.error.issues[0]))
+      const { filename, type, metadata, objectKey, overwrite } = body.data
+      const bucket = await chooseOpenBucket(c, undefined, null)
+      const named = nameFile(c, bucket, {
+        ...namesOf(filename, objectKey, overwrite),
+        mimetype: s3Type(type) ?? DEFAULT_TYPE,
+        metadata: s3Metadata(c, metadata ?? {}),
+        size: null,
+      })
+      const request = await askApp(c, bucket, named, MAX_OBJECT_BYTES)
+      const started = await startMultipart(c.get('settings'), bucket, principal, request, timeOf(c))
+      return json(c, { key: started.key, uploadId: started.uploadId, bucket: bucket.name })
     })
-    const request = await askApp(c, bucket, named, MAX_OBJECT_BYTES)
-    const started = await startMultipart(c.get('settings'), bucket, principal, request, timeOf(c))
-    return json(c, { key: started.key, uploadId: started.uploadId, bucket: bucket.name })
-  })
-  .get('/s3/multipart/:uploadId', async (c) => {
-    const now = timeOf(c)
-    const { bucket, upload } = await openUpload(c, undefined, queryKey(c), now)
-    const parts = await uploadedParts(bucket, upload, now)
-    return json(
-      c,
-      parts.map(({ partNumber, size, etag, lastModified }) => ({
-        PartNumber: partNumber,
-        Size: size,
-        ETag: etag,
-        LastModified: lastModified,
-      })),
-    )
-  })
-  .get('/s3/multipart/:uploadId/batch', async (c) => {
-    const now = new Date()
-    const key = queryKey(c)
-    const texts = c.req.query('partNumbers')?.split(',')
-    if (texts === undefined)
-      throw badRequest(
-        's3: the part numbers must be passed as a comma separated query parameter. For example: "?partNumbers=4,6,7,21"',
+    .get('/s3/multipart/:uploadId', async (c) => {
+      const now = timeOf(c)
+      const { bucket, upload } = await openUpload(c, undefined, queryKey(c), now)
+      const parts = await uploadedParts(bucket, upload, now)
+      return json(
+        c,
+        parts.map(({ partNumber, size, etag, lastModified }) => ({
+          PartNumber: partNumber,
+          Size: size,
+          ETag: etag,
+          LastModified: lastModified,
+        })),
       )
-    if (texts.length > MAX_BATCH)
-      throw badRequest(`s3: at most ${MAX_BATCH} part numbers are signed at once.`)
-    const parts = partsIn(texts, 'numbers')
-    const { bucket, upload } = await openUpload(c, undefined, key, now)
-    const expiresIn = companionLifetime(bucket, now)
-    const { urls } = await signParts(bucket, upload, parts, expiresIn, now)
-    return json(c, {
-      presignedUrls: Object.fromEntries(urls.map(({ partNumber, url }) => [partNumber, url])),
     })
-  })
-  .get('/s3/multipart/:uploadId/:partNumber', async (c) => {
-    const now = new Date()
-    const parts = partsIn([c.req.param('partNumber')], 'number')
-    const { bucket, upload } = await openUpload(c, undefined, queryKey(c), now)
-    const expires = companionLifetime(bucket, now)
-    const { urls } = await signParts(bucket, upload, parts, expires, now)
-    return json(c, { url: urls[0]?.url, expires })
-  })
-  .post('/s3/multipart/:uploadId/complete', async (c) => {
-    const key = queryKey(c)
-    const body = completeBody.safeParse(await readBody(c, MAX_BODY_BYTES))
-    if (!body.success)
-      throw badRequest('s3: `parts` must be an array of {ETag, PartNumber} objects.')
-    const parts = body.data.parts.map(({ PartNumber, ETag }) => ({
-      partNumber: PartNumber,
-      etag: ETag,
-    }))
-    const { bucket, upload } = await openUpload(c, undefined, key, new Date())
-    await finishUpload(c, bucket, upload, parts, undefined)
-    return json(c, {
-      location: objectUrl(bucket.publicAddress, upload.key).href,
-      key,
-      bucket: bucket.name,
+    .get('/s3/multipart/:uploadId/batch', async (c) => {
+      const now = new Date()
+      const key = queryKey(c)
+      const texts = c.req.query('partNumbers')?.split(',')
+      if (texts === undefined)
+        throw badRequest(
+          's3: the part numbers must be passed as a comma separated query parameter. For example: "?partNumbers=4,6,7,21"',
+        )
+      if (texts.length > MAX_BATCH)
+        throw badRequest(`s3: at most ${MAX_BATCH} part numbers are signed at once.`)
+      const parts = partsIn(texts, 'numbers')
+      const { bucket, upload } = await openUpload(c, undefined, key, now)
+      const expiresIn = companionLifetime(bucket, now)
+      const { urls } = await signParts(bucket, upload, parts, expiresIn, now)
+      return json(c, {
+        presignedUrls: Object.fromEntries(urls.map(({ partNumber, url }) => [partNumber, url])),
+      })
     })
-  })
-  .delete('/s3/multipart/:uploadId', async (c) => {
-    const now = timeOf(c)
-    const { bucket, upload } = await openUpload(c, undefined, queryKey(c), now)
-    await dropMultipart(bucket, upload, now)
-    return json(c, {})
-  })
-  .get('/s3/sts', () => {
-    throw new ApiError(
-      'not_supported',
-      'The bucket has no temporary credentials for clients. Remove "getTemporarySecurityCredentials".',
-    )
-  })
+    .get('/s3/multipart/:uploadId/:partNumber', async (c) => {
+      const now = new Date()
+      const parts = partsIn([c.req.param('partNumber')], 'number')
+      const { bucket, upload } = await openUpload(c, undefined, queryKey(c), now)
+      const expires = companionLifetime(bucket, now)
+      const { urls } = await signParts(bucket, upload, parts, expires, now)
+      return json(c, { url: urls[0]?.url, expires })
+    })
+    .post('/s3/multipart/:uploadId/complete', async (c) => {
+      const key = queryKey(c)
+      const body = completeBody.safeParse(await readBody(c, MAX_BODY_BYTES))
+      if (!body.success)
+        throw badRequest('s3: `parts` must be an array of {ETag, PartNumber} objects.')
+      const parts = body.data.parts.map(({ PartNumber, ETag }) => ({
+        partNumber: PartNumber,
+        etag: ETag,
+      }))
+      const { bucket, upload } = await openUpload(c, undefined, key, new Date())
+      await finishUpload(c, bucket, upload, parts, undefined)
+      return json(c, {
+        location: objectUrl(bucket.publicAddress, upload.key).href,
+        key,
+        bucket: bucket.name,
+      })
+    })
+    .delete('/s3/multipart/:uploadId', async (c) => {
+      const now = timeOf(c)
+      const { bucket, upload } = await openUpload(c, undefined, queryKey(c), now)
+      await dropMultipart(bucket, upload, now)
+      return json(c, {})
+    })
+    .get('/s3/sts', () => {
+      throw new ApiError(
+        'not_supported',
+        'The bucket has no temporary credentials for clients. Remove "getTemporarySecurityCredentials".',
+      )
+    })
 
 /** Returns `overwrite` in a query. Throws `invalid_request`. */
 function flagOf(text: string | undefined): boolean | undefined {

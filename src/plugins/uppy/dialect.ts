@@ -6,7 +6,7 @@ import { fittingMetadata } from '../../core/signed-headers.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import type { AppContext, AppEnv } from '../../http/app-env.ts'
 import { addWarning } from '../../http/request-log.ts'
-import type { PartToSign } from '../multipart/begin.ts'
+import type { PartToSign } from '../multipart/index.ts'
 
 /** S3's default type of an object. */
 export const DEFAULT_TYPE = 'application/octet-stream'

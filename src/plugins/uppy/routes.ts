@@ -3,6 +3,7 @@ import { admit } from '../../http/admit.ts'
 import type { AppEnv } from '../../http/app-env.ts'
 import { newApp } from '../../http/new-app.ts'
 import { onNotFound } from '../../http/responses.ts'
+import type { MultipartSteps } from '../multipart/index.ts'
 import { companionRoutes } from './companion-routes.ts'
 import { uppyDialect } from './dialect.ts'
 import { s3Routes } from './s3-routes.ts'
@@ -18,16 +19,16 @@ const withoutSecondSlash: MiddlewareHandler<AppEnv> = async function withoutSeco
   return new Response(null, { status: 308, headers })
 }
 
-/** The routes that need credentials. */
-const protectedRoutes = newApp()
-  .all('//s3/*', withoutSecondSlash)
-  .use('/s3/*', uppyDialect, admit)
-  .route('/', companionRoutes)
-  .route('/', signRoutes)
-  .all('/s3/*', onNotFound)
-
 /** Everything under `/s3`, which Uppy calls, and under `/u/:token/s3`. */
-export const uppyRoutes = newApp()
-  .route('/', s3Routes)
-  .route('/u/:token', protectedRoutes)
-  .route('/', protectedRoutes)
+export function uppyRoutes(steps: MultipartSteps) {
+  const protectedRoutes = newApp()
+    .all('//s3/*', withoutSecondSlash)
+    .use('/s3/*', uppyDialect, admit)
+    .route('/', companionRoutes(steps))
+    .route('/', signRoutes(steps))
+    .all('/s3/*', onNotFound)
+  return newApp()
+    .route('/', s3Routes(steps))
+    .route('/u/:token', protectedRoutes)
+    .route('/', protectedRoutes)
+}

@@ -24,10 +24,7 @@ import type { Settings } from '../../settings/settings.ts'
 import { objectUrl } from '../../signing/object-url.ts'
 import { putObject } from '../../storage/object.ts'
 import { childrenOf, escapeXml, readXml, textOf } from '../../storage/xml.ts'
-import { beginMultipart } from '../multipart/begin.ts'
-import { finishUpload } from '../multipart/continue.ts'
-import type { Part } from '../multipart/s3.ts'
-import { openUploadId } from '../multipart/upload-id.ts'
+import type { MultipartSteps, Part } from '../multipart/index.ts'
 import { uppyDialect } from './dialect.ts'
 import { readForm } from './form-body.ts'
 import { openFormPolicy } from './form-policy.ts'
@@ -63,60 +60,61 @@ const ownUrl = (c: AppContext, path: string): string =>
  * enforce the size of an upload. The policy or the URL is the credential. The responses are the
  * same as S3's, except the errors of a form, which Uppy reads as JSON.
  */
-export const s3Routes = newApp()
-  .use(PATHS.form, uppyDialect)
-  .post(PATHS.form, async (c) => {
-    removeDeadline(c)
-    const { settings, now } = await begin(c)
-    const { fields, file, policy } = await orCounted(c, async () => {
-      const form = await readForm(c.req.raw)
-      const sealed = form.fields.get('policy') ?? ''
-      return { ...form, policy: await openFormPolicy(settings, sealed, now) }
-    })
-    const key = parseObjectKey(policy.fields.key)
-    await admitOwner(c, policy, key, now)
-    requireUpload(c.get('principal'), key, policy.overwrite)
-    requireFields(fields, policy.fields)
-    const bucket = await chooseOpenBucket(c, policy.bucket, key)
-    requireBytes(file.size, bucket, policy.maxBytes)
+export const s3Routes = ({ beginMultipart, finishUpload, openUploadId }: MultipartSteps) =>
+  newApp()
+    .use(PATHS.form, uppyDialect)
+    .post(PATHS.form, async (c) => {
+      removeDeadline(c)
+      const { settings, now } = await begin(c)
+      const { fields, file, policy } = await orCounted(c, async () => {
+        const form = await readForm(c.req.raw)
+        const sealed = form.fields.get('policy') ?? ''
+        return { ...form, policy: await openFormPolicy(settings, sealed, now) }
+      })
+      const key = parseObjectKey(policy.fields.key)
+      await admitOwner(c, policy, key, now)
+      requireUpload(c.get('principal'), key, policy.overwrite)
+      requireFields(fields, policy.fields)
+      const bucket = await chooseOpenBucket(c, policy.bucket, key)
+      requireBytes(file.size, bucket, policy.maxBytes)
 
-    const { overwrite } = policy
-    await requireVacant(bucket, key, overwrite, bucket.conditionalPut, now)
-    const condition =
-      overwrite === false && bucket.conditionalPut ? { 'If-None-Match': '*' } : undefined
-    const headers = { ...objectHeaders(policy.fields), ...condition, ...bucket.uploadHeaders }
-    const etag = await putObject(bucket, key, file, headers, now)
-    const isExpected = (head: { readonly etag: string }) => head.etag === etag
-    const request = { key, name: policy.name, owner: policy.owner, isExpected }
-    const recorded = await recordUpload(bucket, fileIndexOf(c), request, now, announcerOf(c))
-    if (recorded.replaces || overwrite === true) await purgeReplaced(c, bucket, [key])
-    const Location = objectUrl(bucket.publicAddress, key).href
-    const body = { Location, Bucket: bucket.name, Key: key, ETag: etag }
-    return xml('PostResponse', body, 201, { ETag: etag, Location })
-  })
-  .use(PATHS.create, s3Errors)
-  .post(PATHS.create, async (c) => {
-    const { settings, now, step, bucket, key } = await beginStep(c, openStart)
-    requireUpload(c.get('principal'), key, step.file.overwrite)
-    const upload = { key, owner: step.owner }
-    // The client chooses the parts, independent of the size.
-    const request = { ...step.file, partSize: null }
-    const { uploadId } = await beginMultipart(settings, bucket, upload, request, now)
-    const body = { Bucket: bucket.name, Key: key, UploadId: uploadId }
-    return xml('InitiateMultipartUploadResult', body)
-  })
-  .use(PATHS.complete, s3Errors)
-  .post(PATHS.complete, async (c) => {
-    const { settings, now, step, bucket, key } = await beginStep(c, openComplete)
-    const parts = await readParts(c.req.raw)
-    const scope = { bucket: bucket.alias, key, owner: step.owner }
-    const upload = await openUploadId(settings, scope, step.uploadId, now)
-    requireUpload(c.get('principal'), key, upload.overwrite)
-    const { record } = await finishUpload(c, bucket, upload, parts, undefined)
-    const Location = objectUrl(bucket.publicAddress, key).href
-    const body = { Location, Bucket: bucket.name, Key: key, ETag: record.etag }
-    return xml('CompleteMultipartUploadResult', body)
-  })
+      const { overwrite } = policy
+      await requireVacant(bucket, key, overwrite, bucket.conditionalPut, now)
+      const condition =
+        overwrite === false && bucket.conditionalPut ? { 'If-None-Match': '*' } : undefined
+      const headers = { ...objectHeaders(policy.fields), ...condition, ...bucket.uploadHeaders }
+      const etag = await putObject(bucket, key, file, headers, now)
+      const isExpected = (head: { readonly etag: string }) => head.etag === etag
+      const request = { key, name: policy.name, owner: policy.owner, isExpected }
+      const recorded = await recordUpload(bucket, fileIndexOf(c), request, now, announcerOf(c))
+      if (recorded.replaces || overwrite === true) await purgeReplaced(c, bucket, [key])
+      const Location = objectUrl(bucket.publicAddress, key).href
+      const body = { Location, Bucket: bucket.name, Key: key, ETag: etag }
+      return xml('PostResponse', body, 201, { ETag: etag, Location })
+    })
+    .use(PATHS.create, s3Errors)
+    .post(PATHS.create, async (c) => {
+      const { settings, now, step, bucket, key } = await beginStep(c, openStart)
+      requireUpload(c.get('principal'), key, step.file.overwrite)
+      const upload = { key, owner: step.owner }
+      // The client chooses the parts, independent of the size.
+      const request = { ...step.file, partSize: null }
+      const { uploadId } = await beginMultipart(settings, bucket, upload, request, now)
+      const body = { Bucket: bucket.name, Key: key, UploadId: uploadId }
+      return xml('InitiateMultipartUploadResult', body)
+    })
+    .use(PATHS.complete, s3Errors)
+    .post(PATHS.complete, async (c) => {
+      const { settings, now, step, bucket, key } = await beginStep(c, openComplete)
+      const parts = await readParts(c.req.raw)
+      const scope = { bucket: bucket.alias, key, owner: step.owner }
+      const upload = await openUploadId(settings, scope, step.uploadId, now)
+      requireUpload(c.get('principal'), key, upload.overwrite)
+      const { record } = await finishUpload(c, bucket, upload, parts, undefined)
+      const Location = objectUrl(bucket.publicAddress, key).href
+      const body = { Location, Bucket: bucket.name, Key: key, ETag: record.etag }
+      return xml('CompleteMultipartUploadResult', body)
+    })
 
 async function begin(c: AppContext): Promise<{ readonly settings: Settings; readonly now: Date }> {
   checkUrl(c.req.url)

@@ -24,9 +24,7 @@ import { json } from '../../http/responses.ts'
 import { validateJson } from '../../http/validate.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
 import { presign } from '../../signing/presign.ts'
-import { type MultipartRequest, signParts } from '../multipart/begin.ts'
-import { openUpload } from '../multipart/continue.ts'
-import type { UploadClaims } from '../multipart/upload-id.ts'
+import type { MultipartRequest, MultipartSteps, UploadClaims } from '../multipart/index.ts'
 import { badRequest, DEFAULT_TYPE, namesOf } from './dialect.ts'
 import { stepUrl } from './s3-routes.ts'
 
@@ -58,51 +56,53 @@ type SignRequest = z.infer<typeof signSchema>
  * `signRequest` of `@uppy/aws-s3` 6. The client calls S3 itself, and requests one signature at a
  * time.
  */
-export const signRoutes = newApp().post('/s3/sign', validateJson(signSchema), async (c) => {
-  const request = c.req.valid('json')
-  const { method, key, uploadId, contentType: mimetype, expiresIn, objectKey } = request
-  const principal = c.get('principal')
-  const now = timeOf(c)
-  requireScope(principal, 'files:upload')
-  const bucket = await chooseOpenBucket(c, request.bucket, uploadId === undefined ? null : key)
-  if (uploadId === undefined) {
-    const { fileName = key, directory, size, sha256 } = request
-    const { metadata, cacheControl, contentDisposition, contentEncoding } = request
-    if (method !== 'POST' && method !== 'PUT')
-      throw badRequest('Only uploads are signed here. To delete a file, send DELETE /files/:key.')
-    if (objectKey !== undefined && directory !== undefined)
-      throw badRequest("directory can't be combined with objectKey. Remove it.")
-    const names = namesOf(fileName, objectKey, request.overwrite)
-    const stored = { metadata, cacheControl, contentDisposition, contentEncoding }
-    const asked = nameFile(c, bucket, { ...names, mimetype, directory, ...stored })
-    if (method === 'POST') {
-      // The size is optional here. The bucket's limit is checked when the upload is complete.
-      const file = await askApp(c, bucket, { ...asked, size: size ?? null }, MAX_OBJECT_BYTES)
-      const newKey = newUpload(bucket, file, principal.prefix, MAX_OBJECT_BYTES, now)
-      uploadHeaders(bucket, file) // throws for too much metadata now, instead of when the upload starts
-      const step = { ...stepOf(bucket, principal.id, newKey), file: fileOf(file) }
-      const seconds = uploadSignature(bucket, expiresIn, now).expiresIn
-      const url = await stepUrl(c, step, Math.min(seconds, MAX_START_SECONDS), now)
-      return json(c, { url, key: newKey })
+export const signRoutes = ({ openUpload, signParts }: MultipartSteps) =>
+  newApp().post('/s3/sign', validateJson(signSchema), async (c) => {
+    const request = c.req.valid('json')
+    const { method, key, uploadId, contentType: mimetype, expiresIn, objectKey } = request
+    const principal = c.get('principal')
+    const now = timeOf(c)
+    requireScope(principal, 'files:upload')
+    const bucket = await chooseOpenBucket(c, request.bucket, uploadId === undefined ? null : key)
+    if (uploadId === undefined) {
+      const { fileName = key, directory, size, sha256 } = request
+      const { metadata, cacheControl, contentDisposition, contentEncoding } = request
+      if (method !== 'POST' && method !== 'PUT')
+        throw badRequest('Only uploads are signed here. To delete a file, send DELETE /files/:key.')
+      if (objectKey !== undefined && directory !== undefined)
+        throw badRequest("directory can't be combined with objectKey. Remove it.")
+      const names = namesOf(fileName, objectKey, request.overwrite)
+      const stored = { metadata, cacheControl, contentDisposition, contentEncoding }
+      const asked = nameFile(c, bucket, { ...names, mimetype, directory, ...stored })
+      if (method === 'POST') {
+        // The size is optional here. The bucket's limit is checked when the upload is complete.
+        const file = await askApp(c, bucket, { ...asked, size: size ?? null }, MAX_OBJECT_BYTES)
+        const newKey = newUpload(bucket, file, principal.prefix, MAX_OBJECT_BYTES, now)
+        uploadHeaders(bucket, file) // throws for too much metadata now, instead of when the upload starts
+        const step = { ...stepOf(bucket, principal.id, newKey), file: fileOf(file) }
+        const seconds = uploadSignature(bucket, expiresIn, now).expiresIn
+        const url = await stepUrl(c, step, Math.min(seconds, MAX_START_SECONDS), now)
+        return json(c, { url, key: newKey })
+      }
+      const file = await askApp(c, bucket, { ...asked, size }, MAX_PUT_BYTES)
+      const kept = file.key === undefined ? file : await keepExisting(bucket, file, now)
+      const upload = { ...kept, sha256, expiresIn }
+      const signed = await createUploadUrl(bucket, upload, principal.prefix, now)
+      return json(c, { url: signed.uploadUrl, key: signed.key, headers: signed.headers })
     }
-    const file = await askApp(c, bucket, { ...asked, size }, MAX_PUT_BYTES)
-    const kept = file.key === undefined ? file : await keepExisting(bucket, file, now)
-    const upload = { ...kept, sha256, expiresIn }
-    const signed = await createUploadUrl(bucket, upload, principal.prefix, now)
-    return json(c, { url: signed.uploadUrl, key: signed.key, headers: signed.headers })
-  }
-  const { upload } = await openUpload(c, request.bucket, key, now, uploadId)
-  return json(c, {
-    url: await operationUrl(c, bucket, upload, { ...request, uploadId }, now),
-    key: upload.key,
+    const { upload } = await openUpload(c, request.bucket, key, now, uploadId)
+    return json(c, {
+      url: await operationUrl(c, bucket, upload, signParts, { ...request, uploadId }, now),
+      key: upload.key,
+    })
   })
-})
 
 /** Returns the URL of one operation on such an upload. Throws `invalid_request`. */
 async function operationUrl(
   c: AppContext,
   bucket: Bucket,
   upload: UploadClaims,
+  signParts: MultipartSteps['signParts'],
   { method, uploadId, partNumber, size, expiresIn }: SignRequest & { readonly uploadId: string },
   now: Date,
 ): Promise<string> {

@@ -4,16 +4,22 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
+import manifest from '../../../package.json' with { type: 'json' }
 import { ROOT } from './markdown.ts'
+
+const sourceOf = (built: string) => built.replace('/dist/', '/src/').replace(/\.js$/, '.ts')
 
 const run = promisify(execFile)
 
 /** The files behind the package's names. */
 export const ENTRIES: Readonly<Record<string, string>> = {
-  'edge-presigner': join(ROOT, 'src', 'index.ts'),
-  'edge-presigner/cloudflare': join(ROOT, 'src', 'cloudflare.ts'),
-  'edge-presigner/signer': join(ROOT, 'src', 'signer.ts'),
-  'edge-presigner/testing': join(ROOT, 'src', 'testing.ts'),
+  ...Object.fromEntries(
+    Object.entries(manifest.exports).flatMap(([name, entry]) =>
+      typeof entry === 'string'
+        ? []
+        : [[`edge-presigner${name.slice(1)}`, join(ROOT, sourceOf(entry.default))]],
+    ),
+  ),
   'edge-presigner-client': join(ROOT, 'client', 'src', 'index.ts'),
   'edge-presigner-client/react': join(ROOT, 'client', 'src', 'react.ts'),
   'edge-presigner-client/server': join(ROOT, 'client', 'src', 'server.ts'),

@@ -4,6 +4,7 @@ import { objectsEntrypoint } from '../../../src/cloudflare.ts'
 import { createPresigner, defineSettings, type FileEvent } from '../../../src/index.ts'
 import { memoryFileIndex } from '../../../src/testing.ts'
 import { ANN } from '../../support/ann.ts'
+import { everyPlugin } from '../../support/every-plugin.ts'
 
 interface Bindings {
   readonly S3_ENDPOINT: string
@@ -34,6 +35,7 @@ const events: FileEvent[] = []
 const index = memoryFileIndex()
 
 const files = createPresigner<{ Bindings: Bindings }>(settings, {
+  plugins: everyPlugin(),
   fileIndex: () => index,
   authenticate: (c) => (getCookie(c, 'session') === 'ann' ? ANN : null),
   onEvent: (event) => void events.push(event),

@@ -1,0 +1,75 @@
+import * as z from 'zod/mini'
+import { requireKey, requireScope } from '../access/principal.ts'
+import { chooseOpenBucket } from '../http/choose-bucket.ts'
+import {
+  bucket,
+  digits,
+  expiresIn,
+  forEachKey,
+  keyList,
+  MAX_KEYS_BODY_BYTES,
+} from '../http/fields.ts'
+import { newApp } from '../http/new-app.ts'
+import { json } from '../http/responses.ts'
+import { keyParam, validateJson, validateQuery } from '../http/validate.ts'
+import {
+  downloadSigner,
+  downloadUrl,
+  MAX_DOWNLOAD_NAME_LENGTH,
+  MAX_VERSION_ID_LENGTH,
+  VERSION_ID,
+} from './download-url.ts'
+
+const flag = z.pipe(
+  z._default(z.enum(['true', 'false']), 'false'),
+  z.transform((value) => value === 'true'),
+)
+
+/** What a download URL is for. */
+export const downloadUse = z.enum(['view', 'stream', 'email'])
+
+const urlSchema = z.strictObject({
+  use: z._default(downloadUse, 'view'),
+  expiresIn: z.optional(digits),
+  download: z.optional(z.string().check(z.minLength(1), z.maxLength(MAX_DOWNLOAD_NAME_LENGTH))),
+  inline: flag,
+  stable: flag,
+  versionId: z.optional(
+    z
+      .string()
+      .check(
+        z.maxLength(MAX_VERSION_ID_LENGTH),
+        z.regex(VERSION_ID, 'must be the id of a version'),
+      ),
+  ),
+  bucket,
+})
+
+const urlsSchema = z.strictObject({
+  keys: keyList,
+  use: z._default(downloadUse, 'view'),
+  expiresIn,
+  bucket,
+})
+
+/** Download URLs, for one file and for many. */
+export const downloadUrlRoutes = newApp()
+  .get('/files/:key/url', validateQuery(urlSchema), async (c) => {
+    const { bucket: alias, ...request } = c.req.valid('query')
+    const key = keyParam(c)
+    requireKey(c.get('principal'), 'files:read', key)
+    const bucket = await chooseOpenBucket(c, alias, key)
+    return json(c, await downloadUrl(bucket, key, request, new Date()))
+  })
+  .post('/files/urls', validateJson(urlsSchema, MAX_KEYS_BODY_BYTES), async (c) => {
+    const { keys, bucket: alias, ...request } = c.req.valid('json')
+    const principal = c.get('principal')
+    requireScope(principal, 'files:read')
+    const bucket = await chooseOpenBucket(c, alias, null)
+    const { urlOf, expiresIn, expiresAt } = downloadSigner(bucket, request, new Date())
+    const urls = await forEachKey(bucket, keys, async (key) => {
+      requireKey(principal, 'files:read', key)
+      return { key, url: await urlOf(key) }
+    })
+    return json(c, { urls, expiresIn, expiresAt })
+  })

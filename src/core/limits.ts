@@ -1,0 +1,20 @@
+import * as z from 'zod/mini'
+import { usableBuckets } from '../access/limits.ts'
+import { newApp } from '../http/new-app.ts'
+import { json } from '../http/responses.ts'
+import { validateQuery } from '../http/validate.ts'
+
+/** Tells what the caller may do. */
+export const limitRoutes = newApp().get('/limits', validateQuery(z.strictObject({})), (c) => {
+  const { scopes, prefix, expiresAt, limits } = c.get('principal')
+  const buckets = usableBuckets(limits, c.get('settings')).map(
+    ({ alias: bucket, maxBytes, allowedTypes, maxExpiresIn }) => ({
+      bucket,
+      maxBytes,
+      allowedTypes,
+      maxExpiresIn,
+    }),
+  )
+  const end = Number.isFinite(expiresAt) ? new Date(expiresAt).toISOString() : null
+  return json(c, { scopes, prefix, expiresAt: end, buckets })
+})

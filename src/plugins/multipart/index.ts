@@ -1,0 +1,28 @@
+import type { Plugin } from '../../plugin.ts'
+import { beginMultipart, dropMultipart, signParts, startMultipart, uploadedParts } from './begin.ts'
+import { finishUpload, openUpload } from './continue.ts'
+import { multipartRoutes } from './routes.ts'
+import { openUploadId } from './upload-id.ts'
+
+export type { MultipartRequest, PartToSign } from './begin.ts'
+export type { Part } from './s3.ts'
+export type { UploadClaims } from './upload-id.ts'
+
+/** The steps of an upload in parts, for plugins with another protocol. */
+const STEPS = {
+  ...{ beginMultipart, startMultipart, signParts, uploadedParts },
+  ...{ openUpload, openUploadId, finishUpload, dropMultipart },
+}
+
+export type MultipartSteps = typeof STEPS
+
+export interface Multipart extends Plugin {
+  readonly steps: MultipartSteps
+}
+
+/** Uploads in parts: S3's multipart upload, for files that are large or may be interrupted. */
+export const multipart = (): Multipart => ({
+  name: 'multipart',
+  api: multipartRoutes,
+  steps: STEPS,
+})

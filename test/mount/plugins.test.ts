@@ -1,0 +1,150 @@
+import { describe, expect, it } from 'vitest'
+import { newApp } from '../../src/http/new-app.ts'
+import { json } from '../../src/http/responses.ts'
+import { createPresigner, defineSettings, type Plugin } from '../../src/index.ts'
+import { files } from '../../src/plugins/files/index.ts'
+import { links } from '../../src/plugins/links/index.ts'
+import { multipart } from '../../src/plugins/multipart/index.ts'
+import { tokens } from '../../src/plugins/tokens/index.ts'
+import { uppy } from '../../src/plugins/uppy/index.ts'
+import { jsonOf, settingsInput, upload } from '../support/app.ts'
+import { clientOf, mount } from '../support/mount.ts'
+
+/** Returns the issues of a presigner with these plugins. */
+async function issuesOf(plugins: readonly Plugin[]): Promise<unknown> {
+  const health = await mount({ plugins }).fetch('/media/healthz')
+  return (await jsonOf(health)).issues
+}
+
+const inPlugins = (message: string) => [{ path: 'plugins', message }]
+
+const withRoutes = (name: string, api: NonNullable<Plugin['api']>): Plugin => ({ name, api })
+
+describe('a presigner without plugins', () => {
+  const app = mount({ plugins: [] })
+
+  it('signs uploads and downloads, and tells limits and health', async () => {
+    const key = await upload(app, '/media')
+    for (const path of [`/files/${key}/url`, '/limits', '/healthz'])
+      expect.soft((await app.fetch(`/media${path}`)).status, path).toBe(200)
+    expect((await app.post('/media/files/urls', { keys: [key] })).status).toBe(200)
+  })
+
+  it.each([
+    ['GET', '/files'],
+    ['GET', '/files/a.png'],
+    ['POST', '/files'],
+    ['DELETE', '/files/a.png'],
+    ['POST', '/files/a.png/link'],
+    ['GET', '/i/files/a.png'],
+    ['POST', '/multipart'],
+    ['POST', '/s3/sign'],
+    ['POST', '/tokens'],
+    ['POST', '/notifications'],
+  ])("has no other plugin's route: %s %s", async (method, path) => {
+    const response = await app.fetch(`/media${path}`, { method })
+    expect(response.status).toBe(404)
+    expect(await jsonOf(response)).toMatchObject({ code: 'not_found' })
+    expect(app.lines.at(-1)).toMatchObject({ code: 'not_found', status: 404 })
+  })
+
+  it('still asks who it is before it says that there is no such route', async () => {
+    const { app: presigner } = createPresigner(
+      defineSettings(() => settingsInput()),
+      { authenticate: () => null, log: () => {} },
+    )
+    expect((await clientOf(presigner).fetch('/files')).status).toBe(401)
+  })
+})
+
+describe('the order of plugins', () => {
+  const own = withRoutes(
+    'thumbnails',
+    newApp().get('/files/:key/thumbnail', (c) => json(c, { thumbnail: c.req.param('key') })),
+  )
+
+  it.each([
+    ['before', [own, files()]],
+    ['after', [files(), own]],
+  ])(
+    "does not matter: a plugin's longer path comes first, also if it is %s",
+    async (_, plugins) => {
+      const app = mount({ plugins })
+      const response = await app.fetch('/media/files/a/b.png/thumbnail')
+      expect(await jsonOf(response)).toEqual({ thumbnail: 'a/b.png' })
+      expect(await jsonOf(await app.fetch('/media/files/a.png/url'))).toHaveProperty('url')
+    },
+  )
+
+  it.each([
+    ['before', [own, files()]],
+    ['after', [files(), own]],
+  ])("keeps the core's own paths, also below a token: %s", async (_, plugins) => {
+    const app = mount({ plugins: [...plugins, tokens()] })
+    const minted = await app.post('/media/tokens', { scopes: ['files:read'] })
+    const { token } = await jsonOf<{ token: string }>(minted)
+    const response = await app.fetch(`/media/u/${token}/files/a.png/thumbnail`)
+    expect(await jsonOf(response)).toEqual({ thumbnail: 'a.png' })
+    expect((await app.fetch(`/media/u/${token}/files/a.png/url`)).status).toBe(200)
+  })
+})
+
+describe('a list of plugins', () => {
+  it('has each plugin once', async () => {
+    expect(await issuesOf([files(), links(), files()])).toEqual(
+      inPlugins('must not share a name: files, files'),
+    )
+    expect(await issuesOf([multipart(), uppy({ multipart: multipart() })])).toEqual(
+      inPlugins('must not share a name: multipart, multipart'),
+    )
+  })
+
+  it('may name a plugin that another one was given', async () => {
+    const parts = multipart()
+    expect(await issuesOf([parts, uppy({ multipart: parts })])).toBeUndefined()
+  })
+
+  it('registers a plugin that another one was given', async () => {
+    const app = mount({ plugins: [uppy({ multipart: multipart() })] })
+    const started = await app.post('/media/multipart', { fileName: 'a.png', mimetype: 'image/png' })
+    expect(started.status).toBe(200)
+  })
+
+  it.each([
+    ['the same path', '/links', newApp().post('/links', (c) => c.text(''))],
+    [
+      'a parameter with another name',
+      '/files/:key',
+      newApp().get('/files/:key', (c) => c.text('')),
+    ],
+    ['every method', '/links', newApp().all('/links', (c) => c.text(''))],
+    ['a wildcard', '/files', newApp().use('/files/*', (_c, next) => next())],
+  ])('has no two plugins for one path: %s', async (_, path, routes) => {
+    expect(await issuesOf([files(), links(), withRoutes('mine', routes)])).toContainEqual({
+      path: 'plugins',
+      message: expect.stringMatching(`^must not share ${path}: \\w+, mine$`),
+    })
+  })
+
+  it("has none for a path of the core's", async () => {
+    const health = withRoutes(
+      'mine',
+      newApp().get('/healthz', (c) => c.text('')),
+    )
+    expect(await issuesOf([health])).toEqual(inPlugins('must not share /healthz: core, mine'))
+  })
+
+  it('may have one path with two methods', async () => {
+    const put = withRoutes(
+      'mine',
+      newApp().put('/files/:key', (c) => c.text('')),
+    )
+    expect(await issuesOf([files(), put])).toBeUndefined()
+  })
+
+  it('has only plugins', async () => {
+    const message = 'must contain only plugins, such as files()'
+    for (const one of [files, undefined, null, 'files'])
+      expect(await issuesOf([one as never])).toEqual(inPlugins(message))
+  })
+})
