@@ -80,7 +80,7 @@ export interface UploadFields extends ObjectHeaders {
   /** The name on the user's disk. A path before it is removed. */
   readonly fileName: string
   readonly mimetype: string
-  /** Size in bytes. */
+  /** Size in bytes, if the client states it. */
   readonly size?: number | undefined
   /** SHA-256 of the file in base64, checked by the bucket. */
   readonly sha256?: string | undefined
