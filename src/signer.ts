@@ -3,17 +3,13 @@ import type { ConfiguredBucket } from './bucket/bucket.ts'
 import { type Background, openBucket } from './bucket/credential-source.ts'
 import { findBucket } from './bucket/find-bucket.ts'
 import { requireSpelling } from './bucket/key-spelling.ts'
+import { MAX_METADATA_BYTES } from './bucket/limits.ts'
 import {
-  CONTENT_DISPOSITION,
-  CONTENT_ENCODING,
+  byObjectHeader,
   DIRECTORY,
-  HEADER_VALUE,
-  MAX_CACHE_CONTROL_LENGTH,
-  MAX_CONTENT_DISPOSITION_LENGTH,
   MAX_FILE_NAME_LENGTH,
-  MAX_METADATA_VALUE_LENGTH,
   METADATA_NAME,
-  RESERVED_METADATA_NAME,
+  reservedNameError,
   SHA256,
 } from './bucket/upload-fields.ts'
 import {
@@ -30,13 +26,12 @@ import { ApiError, unknownMembers } from './errors/api-error.ts'
 import { keyPrefixError, parseObjectKey } from './keys/object-key.ts'
 import {
   check,
-  entries,
   flag,
-  into,
   matching,
   oneOf,
   optional,
   type Rule,
+  record,
   table,
   text,
   whole,
@@ -174,23 +169,15 @@ const uploadRule = table({
   fileName: upTo(MAX_FILE_NAME_LENGTH),
   mimetype: anyText,
   size: optional(whole(0, Number.MAX_SAFE_INTEGER)),
-  sha256: optional(matching(SHA256, 'must be 32 bytes in base64')),
+  sha256: optional(matching(...SHA256)),
   metadata: optional(
-    into(
-      entries(
-        (key) => {
-          if (RESERVED_METADATA_NAME.test(key)) return 'is a reserved name'
-          return METADATA_NAME.test(key) ? null : 'must be a name of a-z, 0-9 and "-"'
-        },
-        (key) => into(upTo(MAX_METADATA_VALUE_LENGTH, /^/), (value) => [key, value] as const),
-      ),
-      Object.fromEntries<string>,
+    record(
+      (name) => reservedNameError(name) ?? (METADATA_NAME[0].test(name) ? null : METADATA_NAME[1]),
+      () => upTo(MAX_METADATA_BYTES, /^/),
     ),
   ),
-  cacheControl: optional(upTo(MAX_CACHE_CONTROL_LENGTH, HEADER_VALUE)),
-  contentDisposition: optional(upTo(MAX_CONTENT_DISPOSITION_LENGTH, CONTENT_DISPOSITION)),
-  contentEncoding: optional(upTo(MAX_CACHE_CONTROL_LENGTH, CONTENT_ENCODING)),
-  directory: optional(matching(DIRECTORY, 'must be segments separated by "/"')),
+  ...byObjectHeader(([, , maxLength, pattern]) => optional(upTo(maxLength, pattern))),
+  directory: optional(matching(...DIRECTORY)),
   overwrite: optional(flag),
   expiresIn,
   bucket,

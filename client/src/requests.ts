@@ -26,37 +26,33 @@ export interface FileConditions {
   readonly contentEncoding?: string | undefined
 }
 
-/** Body of `POST /multipart`. It has either `fileName` or `key`. */
-export interface StartRequest extends FileConditions {
+/** What both ways to upload a file begin with. It has either `fileName` or `key`. */
+interface FileRequest extends FileConditions {
   readonly fileName?: string | undefined
   /** The key to use, in place of a generated one. Needs the scope `keys:choose`. */
   readonly key?: string | undefined
   /** Whether the upload may replace an object under `key`. Needs the scope `files:delete`. */
   readonly overwrite?: boolean | undefined
   readonly mimetype: string
-  /** Bytes. Without it, the Worker checks the size when the upload is complete. */
+  /** Bytes. Without it, the Worker checks the size of an upload in parts when it is complete. */
   readonly size?: number | undefined
+  readonly bucket?: string | undefined
+}
+
+/** Body of `POST /multipart`. */
+export interface StartRequest extends FileRequest {
   /** Bytes of each part except the last: 5 MiB to 5 GiB. */
   readonly partSize?: number | undefined
   /** The client's own id of the upload, so that a repeat gets the same new key. */
   readonly startId?: string | undefined
-  readonly bucket?: string | undefined
 }
 
-/** Body of `POST /files/upload-url`. It has either `fileName` or `key`. */
-export interface UploadUrlRequest extends FileConditions {
-  readonly fileName?: string | undefined
-  /** The key to use, in place of a generated one. Needs the scope `keys:choose`. */
-  readonly key?: string | undefined
-  readonly mimetype: string
-  /** Bytes. */
-  readonly size?: number | undefined
+/** Body of `POST /files/upload-url`. */
+export interface UploadUrlRequest extends FileRequest {
   /** In base64. */
   readonly sha256?: string | undefined
-  readonly overwrite?: boolean | undefined
   /** Seconds. */
   readonly expiresIn?: number | undefined
-  readonly bucket?: string | undefined
 }
 
 /** Body of `POST /files`. */

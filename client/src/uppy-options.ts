@@ -2,10 +2,12 @@ import { isObject, isOptional, isString, isStringMap } from './check.ts'
 import type { Client } from './client.ts'
 import { sha256Of } from './file-bytes.ts'
 import { PresignerError } from './index.ts'
+import type { FileConditions } from './requests.ts'
 import { withRetries } from './retry.ts'
 import { nameOf, type UppyFile } from './uppy-file.ts'
 
-export interface UppyOptions {
+export interface UppyOptions
+  extends Omit<FileConditions, 'directory' | 'metadata' | 'contentDisposition'> {
   /**
    * Makes the bucket verify the SHA-256 of files that go in one request. Reads them into memory.
    */
@@ -18,12 +20,8 @@ export interface UppyOptions {
    * 0-9 and `-`.
    */
   readonly metadata?: boolean | readonly string[] | undefined
-  /** The Cache-Control header that the bucket returns. */
-  readonly cacheControl?: string | undefined
   /** The Content-Disposition header that the bucket returns (RFC 6266, in ASCII). */
   readonly contentDisposition?: string | ((file: UppyFile) => string | undefined) | undefined
-  /** How you compressed the files, such as `gzip`. */
-  readonly contentEncoding?: string | undefined
   /**
    * Called with each error that a request waits for to pass, and with `undefined` when it continues
    * or fails.
@@ -110,19 +108,18 @@ export function uppyOptions(
 async function described(
   file: UppyFile,
   { method, contentType = file.type || 'application/octet-stream' }: SignRequest,
-  { sha256, directory, metadata = true, cacheControl, ...options }: UppyOptions,
+  { sha256, directory, metadata = true, contentDisposition, onStall, ...headers }: UppyOptions,
 ): Promise<object> {
   const { data } = file
   return {
+    ...headers,
     contentType,
     fileName: nameOf(file),
     size: file.size ?? undefined,
     sha256: sha256 && method === 'PUT' && data instanceof Blob ? await sha256Of(data) : undefined,
     directory: valueFor(file, directory),
     metadata: metadataOf(file, metadata),
-    cacheControl,
-    contentDisposition: valueFor(file, options.contentDisposition),
-    contentEncoding: options.contentEncoding,
+    contentDisposition: valueFor(file, contentDisposition),
   }
 }
 

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { XmlElement } from '@rgrove/parse-xml'
 import type { Bucket, Credentials } from '../../src/bucket/bucket.ts'
+import { byObjectHeader, OBJECT_HEADERS } from '../../src/bucket/upload-fields.ts'
 import { uploadHeaders } from '../../src/core/signed-headers.ts'
 import { s3CodeIn } from '../../src/storage/s3.ts'
 import { childrenOf, escapeXml, readXml } from '../../src/storage/xml.ts'
@@ -21,9 +22,7 @@ const namesOfUpload = (bucket: Bucket): string[] =>
       mimetype: 'text/plain',
       sha256: 'digest',
       metadata: { name: 'value' },
-      cacheControl: 'no-store',
-      contentDisposition: 'attachment',
-      contentEncoding: 'gzip',
+      ...byObjectHeader(() => 'value'),
       overwrite: false,
     }),
   ).map((name) => name.toLowerCase())
@@ -109,7 +108,7 @@ export async function checkOrigin(probe: Probe, origin: string): Promise<Result>
   const options = await ask('PUT', namesOfUpload(probe.bucket))
   if (options !== null)
     return limited(
-      'PUT with sha256, metadata, cacheControl, contentDisposition, contentEncoding or overwrite: false',
+      `PUT with sha256, metadata, ${OBJECT_HEADERS.map(([field]) => field).join(', ')} or overwrite: false`,
       options,
     )
   const post = await ask('POST', ['content-type'])

@@ -1,5 +1,6 @@
 import type { KeySeed } from '../access/key-seed.ts'
 import type { Bucket, Credentials } from '../bucket/bucket.ts'
+import type { UploadFields } from '../bucket/upload-fields.ts'
 import { requireFileName } from '../keys/file-name.ts'
 import { newObjectKey } from '../keys/new-key.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
@@ -8,19 +9,12 @@ import { requireContentType } from './content-type.ts'
 import { requireBytes, requireStatedSize } from './size-limit.ts'
 
 /** A file that a client is about to upload. */
-export interface NewFile {
-  /** The name on the user's disk. */
-  readonly fileName: string
-  readonly mimetype: string
-  /** Folder under `uploads/`, without slashes at its ends. */
-  readonly directory?: string | undefined
+export interface PlannedUpload extends Omit<UploadFields, 'size'> {
   /**
    * Size in bytes. Undefined if the client doesn't state it, which a bucket with a limit refuses.
    * Null if the size is checked in another way.
    */
-  readonly size: number | null | undefined
-  /** The key that the caller chose, or undefined for a new key. */
-  readonly key?: ObjectKey | undefined
+  readonly size?: number | null | undefined
   /** Makes the new key, in place of the time and random bytes. */
   readonly seed?: KeySeed | undefined
 }
@@ -32,7 +26,7 @@ export interface NewFile {
  */
 export function newUpload(
   bucket: Bucket,
-  { key: chosen, fileName, mimetype, directory, size, seed }: NewFile,
+  { key: chosen, fileName, mimetype, directory, size, seed }: PlannedUpload,
   prefix: string,
   s3Max: number,
   now: Date,

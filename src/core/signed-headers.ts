@@ -1,20 +1,8 @@
 import type { Bucket } from '../bucket/bucket.ts'
 import { MAX_METADATA_BYTES } from '../bucket/limits.ts'
+import { HEADER_VALUE, OBJECT_HEADERS, type UploadFields } from '../bucket/upload-fields.ts'
 import { ApiError } from '../errors/api-error.ts'
 import { base64, utf8, utf8Length } from '../keys/encodings.ts'
-
-/** What a caller can set for an object before the upload. Each member becomes a signed header. */
-export interface UploadConditions {
-  readonly mimetype: string
-  /** SHA-256 of the file in base64, checked by the bucket. */
-  readonly sha256?: string | undefined
-  readonly metadata?: Readonly<Record<string, string>> | undefined
-  readonly cacheControl?: string | undefined
-  readonly contentDisposition?: string | undefined
-  readonly contentEncoding?: string | undefined
-  /** With false, the upload can't replace an object. */
-  readonly overwrite?: boolean | undefined
-}
 
 /**
  * Returns the headers of S3 PutObject that the client must send, with those of the bucket. Throws
@@ -22,28 +10,14 @@ export interface UploadConditions {
  */
 export function uploadHeaders(
   bucket: Pick<Bucket, 'uploadHeaders'>,
-  conditions: UploadConditions,
+  file: Omit<UploadFields, 'fileName' | 'size'>,
 ): Record<string, string> {
-  const { mimetype, sha256, metadata = {}, cacheControl, overwrite } = conditions
-  const { contentDisposition, contentEncoding } = conditions
-  return {
-    'Content-Type': mimetype,
-    ...(cacheControl && { 'Cache-Control': cacheControl }),
-    ...(contentDisposition && { 'Content-Disposition': contentDisposition }),
-    ...(contentEncoding && { 'Content-Encoding': contentEncoding }),
-    ...(overwrite === false && { 'If-None-Match': '*' }),
-    ...(sha256 && { 'x-amz-checksum-sha256': sha256 }),
-    ...metadataHeaders(metadata),
-    ...bucket.uploadHeaders,
-  }
-}
-
-function metadataHeaders(metadata: Readonly<Record<string, string>>): Record<string, string> {
-  const encoded = Object.fromEntries(
-    Object.entries(metadata).map(([name, value]) => [name, encodedWord(value)]),
-  )
-  requireMetadataSize(encoded)
-  return metadataFields(encoded)
+  const { mimetype, sha256, metadata = {}, overwrite } = file
+  const headers: Record<string, string> = { 'Content-Type': mimetype }
+  for (const [field, header] of OBJECT_HEADERS) if (file[field]) headers[header] = file[field]
+  if (overwrite === false) headers['If-None-Match'] = '*'
+  if (sha256) headers['x-amz-checksum-sha256'] = sha256
+  return { ...headers, ...metadataFields(metadata), ...bucket.uploadHeaders }
 }
 
 /** Returns the members of `metadata` that fit into S3's limit, starting with the first one. */
@@ -60,24 +34,28 @@ export function fittingMetadata(
   return Object.fromEntries(fitting)
 }
 
-/** Returns `metadata` under S3's names for headers and forms. */
-export const metadataFields = (
+/**
+ * Returns `metadata` under S3's names for headers and forms, with values from `encode`. Throws
+ * `invalid_request` if it exceeds S3's limit.
+ */
+export function metadataFields(
   metadata: Readonly<Record<string, string>>,
-): Record<string, string> =>
-  Object.fromEntries(Object.entries(metadata).map(([name, value]) => [`x-amz-meta-${name}`, value]))
-
-/** Throws `invalid_request` if the metadata exceeds S3's limit. */
-export function requireMetadataSize(metadata: Readonly<Record<string, string>>): void {
-  const bytes = Object.entries(metadata).reduce(
-    (sum, [name, value]) => sum + name.length + utf8Length(value),
-    0,
-  )
+  encode: (value: string) => string = encodedWord,
+): Record<string, string> {
+  const fields: Record<string, string> = {}
+  let bytes = 0
+  for (const [name, value] of Object.entries(metadata)) {
+    const encoded = encode(value)
+    fields[`x-amz-meta-${name}`] = encoded
+    bytes += name.length + utf8Length(encoded)
+  }
   if (bytes > MAX_METADATA_BYTES)
     throw new ApiError('invalid_request', 'The metadata is too large.', {
       issues: [
         { path: 'metadata', message: `must not be longer than ${MAX_METADATA_BYTES} bytes` },
       ],
     })
+  return fields
 }
 
 /**
@@ -86,6 +64,6 @@ export function requireMetadataSize(metadata: Readonly<Record<string, string>>):
  * in S3 itself.
  */
 export function encodedWord(value: string): string {
-  if (/^(?!=\?)(?:[\x21-\x7e]+(?: [\x21-\x7e]+)*)?$/.test(value)) return value
+  if (value === '' || (HEADER_VALUE.test(value) && !value.startsWith('=?'))) return value
   return `=?UTF-8?B?${base64(utf8(value))}?=`
 }

@@ -1,17 +1,13 @@
 import type { Bucket } from '../bucket/bucket.ts'
 import { MAX_PUT_BYTES } from '../bucket/limits.ts'
+import type { UploadFields } from '../bucket/upload-fields.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { presignMany } from '../signing/presign-many.ts'
 import { newUpload, uploadSignature } from './new-upload.ts'
-import { type UploadConditions, uploadHeaders } from './signed-headers.ts'
+import { uploadHeaders } from './signed-headers.ts'
 
-export interface UploadRequest extends UploadConditions {
-  readonly fileName: string
-  /** The key that the caller chose, which `keepExisting` has checked. Default: a new key. */
-  readonly key?: ObjectKey | undefined
-  /** Size in bytes. If given, it is signed as Content-Length. */
-  readonly size?: number | undefined
-  readonly directory?: string | undefined
+/** `size` is signed as Content-Length, if it is given. `keepExisting` has checked a chosen key. */
+export interface UploadRequest extends UploadFields {
   /** Lifetime in seconds. Default: the bucket's default. */
   readonly expiresIn?: number | undefined
 }
@@ -41,7 +37,7 @@ export async function createUploadUrl(
   now: Date,
 ): Promise<UploadUrl> {
   const { size } = request
-  const key = newUpload(bucket, { ...request, size }, prefix, MAX_PUT_BYTES, now)
+  const key = newUpload(bucket, request, prefix, MAX_PUT_BYTES, now)
   const { signing, expiresIn, expiresAt } = uploadSignature(bucket, request.expiresIn, now)
   const headers = uploadHeaders(bucket, request)
   const presignKey = presignMany({

@@ -7,10 +7,9 @@ import { chooseOpenBucket } from '../http/choose-bucket.ts'
 import { timeOf } from '../http/deadline.ts'
 import {
   bucket,
-  chosenKey,
   expiresIn,
-  fileName,
   MAX_FILES,
+  namedFile,
   oneName,
   sha256,
   storedWith,
@@ -21,12 +20,10 @@ import { forEachFile, validateFiles, validateJson } from '../http/validate.ts'
 import { keepExisting } from './chosen-key.ts'
 import { uploadSignature } from './new-upload.ts'
 import { createUploadUrl, type UploadRequest, type UploadUrl } from './single.ts'
-import { askApp, nameFile } from './uploads.ts'
+import { askApp, type Naming, nameFile } from './uploads.ts'
 
 const upload = {
-  fileName: z.optional(fileName),
-  key: chosenKey,
-  mimetype: z.string(),
+  ...namedFile,
   size: z.optional(z.int().check(z.minimum(0))),
   sha256,
   ...storedWith,
@@ -58,10 +55,10 @@ export const uploadUrlRoutes = newApp()
   })
 
 /** Asks the app about a file, and signs the URL for its upload. */
-async function signUpload(
+export async function signUpload(
   c: AppContext,
   bucket: Bucket,
-  request: z.output<typeof oneOfUploads> & Pick<UploadRequest, 'expiresIn'>,
+  request: Naming & Omit<UploadRequest, keyof Naming>,
 ): Promise<UploadUrl> {
   const file = await askApp(c, bucket, nameFile(c, bucket, request), MAX_PUT_BYTES)
   const now = timeOf(c)

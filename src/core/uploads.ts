@@ -2,43 +2,35 @@ import * as z from 'zod/mini'
 import { requireKey, requireScope, subjectOf } from '../access/principal.ts'
 import type { Bucket } from '../bucket/bucket.ts'
 import { requireSpelling } from '../bucket/key-spelling.ts'
-import { DIRECTORY, S3_METADATA_NAME } from '../bucket/upload-fields.ts'
+import { DIRECTORY, S3_METADATA_NAME, type UploadFields } from '../bucket/upload-fields.ts'
 import { ApiError } from '../errors/api-error.ts'
 import { refuseForeignPage } from '../http/admit.ts'
 import type { AppContext } from '../http/app-env.ts'
 import { askInTime, eventsOf } from '../http/deadline.ts'
 import { metadataRecord } from '../http/fields.ts'
-import type { NewFile } from '../http/host.ts'
 import { nameInKey, requireChoice } from '../keys/new-key.ts'
 import { keyPrefixError, type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
 import { NOBODY } from '../records/file-event.ts'
 import type { FileRecord } from '../records/file-record.ts'
-import { newUpload } from './new-upload.ts'
+import { newUpload, type PlannedUpload } from './new-upload.ts'
 import type { Announce, Recorded } from './record.ts'
 
 /** How a client names a file: by its own name, or by a key that it chooses. */
-interface Naming {
+export interface Naming extends Pick<UploadFields, 'overwrite'> {
   readonly fileName?: string | undefined
   readonly key?: string | undefined
-  readonly overwrite?: boolean | undefined
-}
-
-/** What `nameFile` adds. For a chosen key, `overwrite` is true or false. */
-interface Named {
-  readonly fileName: string
-  readonly key?: ObjectKey | undefined
-  readonly overwrite?: boolean | undefined
 }
 
 /**
- * Returns `file` with its name and its key, if the client chose one. Throws `forbidden` unless the
+ * Returns `file` with its name and its key, if the client chose one. For a chosen key, `overwrite` is
+ * true or false. Throws `forbidden` unless the
  * caller may choose this key, and replace an object with `overwrite`, and `invalid_key`.
  */
 export function nameFile<File extends Naming>(
   c: AppContext,
   bucket: Bucket,
   file: File,
-): File & Named {
+): File & Pick<UploadFields, 'fileName' | 'key' | 'overwrite'> {
   if (hasOwnName(file)) return file
   const { fileName, overwrite = false } = file
   const principal = c.get('principal')
@@ -55,17 +47,13 @@ const hasOwnName = <File extends Naming>(
 ): file is File & { readonly fileName: string; readonly key?: undefined } =>
   file.key === undefined && file.fileName !== undefined
 
-/** What a client wants to upload. `size` is as in `newUpload`. */
-type AskedFile = Omit<NewFile, 'bucket' | 'size' | 'key'> &
-  Pick<Named, 'key'> & { readonly size?: number | null | undefined }
-
 /**
  * Calls the app's `beforeUpload` and returns `file` with its changes. Calls it only for a file that
  * the bucket accepts: throws what `newUpload` throws with `s3Max`. Throws `forbidden` if the app
  * refuses the file, or if a page of another origin sent the request. That includes a GET, since the
  * app may count its calls.
  */
-export async function askApp<File extends AskedFile>(
+export async function askApp<File extends PlannedUpload>(
   c: AppContext,
   bucket: Bucket,
   file: File,
@@ -138,7 +126,7 @@ const lowerCased = (metadata: Readonly<Record<string, string>>): Record<string, 
 const changesSchema = z.strictObject({
   directory: z.optional(
     z.string().check(
-      z.regex(DIRECTORY),
+      z.regex(DIRECTORY[0]),
       z.refine((name) => keyPrefixError(`${name.normalize()}/`) === null),
     ),
   ),

@@ -1,18 +1,14 @@
 import * as z from 'zod/mini'
 import type { ConfiguredBucket } from '../bucket/bucket.ts'
 import { requireSpelling } from '../bucket/key-spelling.ts'
-import { MAX_KEYS, MAX_PARTS } from '../bucket/limits.ts'
+import { MAX_KEYS, MAX_METADATA_BYTES, MAX_PARTS } from '../bucket/limits.ts'
 import {
-  CONTENT_DISPOSITION,
-  CONTENT_ENCODING,
+  byObjectHeader,
   DIRECTORY,
-  HEADER_VALUE,
-  MAX_CACHE_CONTROL_LENGTH,
-  MAX_CONTENT_DISPOSITION_LENGTH,
+  HEADER_MESSAGES,
   MAX_FILE_NAME_LENGTH,
-  MAX_METADATA_VALUE_LENGTH,
   METADATA_NAME,
-  RESERVED_METADATA_NAME,
+  reservedNameError,
   SHA256,
 } from '../bucket/upload-fields.ts'
 import { asApiError, type Issue } from '../errors/api-error.ts'
@@ -30,31 +26,7 @@ export const digits = z.pipe(
   z.transform(Number),
 )
 export const fileName = z.string().check(z.minLength(1), z.maxLength(MAX_FILE_NAME_LENGTH))
-export const cacheControl = z.optional(
-  z
-    .string()
-    .check(z.maxLength(MAX_CACHE_CONTROL_LENGTH), z.regex(HEADER_VALUE, 'must be printable ASCII')),
-)
-export const contentDisposition = z.optional(
-  z
-    .string()
-    .check(
-      z.maxLength(MAX_CONTENT_DISPOSITION_LENGTH),
-      z.regex(
-        CONTENT_DISPOSITION,
-        'must be a Content-Disposition, such as attachment; filename="a.pdf"',
-      ),
-    ),
-)
-export const contentEncoding = z.optional(
-  z
-    .string()
-    .check(
-      z.maxLength(MAX_CACHE_CONTROL_LENGTH),
-      z.regex(CONTENT_ENCODING, 'must be content codings, such as "gzip", and not "aws-chunked"'),
-    ),
-)
-export const sha256 = z.optional(z.string().check(z.regex(SHA256, 'must be 32 bytes in base64')))
+export const sha256 = z.optional(z.string().check(z.regex(...SHA256)))
 /** Returns the schema of metadata, which has no reserved names. */
 export const metadataRecord = <Value>(
   name: z.ZodMiniString<string>,
@@ -63,38 +35,39 @@ export const metadataRecord = <Value>(
   z.pipe(
     // A record of zod leaves out `__proto__` silently.
     z.transform((input: Record<string, Value>, { issues }) => {
-      for (const member of Object.keys(Object(input)))
-        if (RESERVED_METADATA_NAME.test(member))
-          issues.push({ code: 'custom', input, path: [member], message: 'is a reserved name' })
+      for (const member of Object.keys(Object(input))) {
+        const message = reservedNameError(member)
+        if (message !== null) issues.push({ code: 'custom', input, path: [member], message })
+      }
       return input
     }),
     z.record(name, value),
   )
-/** S3's user-defined metadata. */
-export const metadata = z.optional(
-  metadataRecord(
-    z.string().check(z.regex(METADATA_NAME, 'must be a name of a-z, 0-9 and "-"')),
-    z.string().check(z.maxLength(MAX_METADATA_VALUE_LENGTH)),
-  ),
-)
-export const directory = z.optional(
-  z.string().check(z.regex(DIRECTORY, 'must be segments separated by "/"')),
-)
 export const partNumber = z.int().check(z.minimum(1), z.maximum(MAX_PARTS))
 
-/** A key that the caller chooses, in place of `fileName`. */
-export const chosenKey = z.optional(z.string())
-/** Whether an upload may replace an object. */
-export const overwrite = z.optional(z.boolean())
+/** A file by its name, or by a key that the caller chooses. */
+export const namedFile = {
+  fileName: z.optional(fileName),
+  key: z.optional(z.string()),
+  mimetype: z.string(),
+}
+
+/** The headers of an object, without its type. */
+export const objectHeaders = byObjectHeader(([field, , maxLength, pattern]) =>
+  z.optional(z.string().check(z.maxLength(maxLength), z.regex(pattern, HEADER_MESSAGES[field]))),
+)
 
 /** What an upload stores with its object, and under which key. */
 export const storedWith = {
-  metadata,
-  cacheControl,
-  contentDisposition,
-  contentEncoding,
-  directory,
-  overwrite,
+  metadata: z.optional(
+    metadataRecord(
+      z.string().check(z.regex(...METADATA_NAME)),
+      z.string().check(z.maxLength(MAX_METADATA_BYTES)),
+    ),
+  ),
+  ...objectHeaders,
+  directory: z.optional(z.string().check(z.regex(...DIRECTORY))),
+  overwrite: z.optional(z.boolean()),
 }
 
 interface FileNames {

@@ -1,5 +1,6 @@
 import type { ExecutionContext } from 'hono'
 import type { Principal } from '../access/principal.ts'
+import type { UploadFields } from '../bucket/upload-fields.ts'
 import type { ErrorCode } from '../errors/api-error.ts'
 import type { Warning } from '../errors/warnings.ts'
 import type { ObjectSource } from '../plugins/links/object-source.ts'
@@ -64,21 +65,15 @@ export interface LogLine {
   readonly reason?: string | undefined
 }
 
-/** A file that a client wants to upload. */
-export interface NewFile {
+/** A file that a client wants to upload. Only for a chosen key, `overwrite` is defined. */
+export interface NewFile
+  extends Pick<UploadFields, 'mimetype' | 'size' | 'directory' | 'metadata' | 'overwrite'> {
   /** Alias of the bucket. */
   readonly bucket: string
   /** For a chosen key, its last segment unless the client sends another name. */
   readonly fileName: string
   /** The key that the client chose. Undefined for a generated one. */
   readonly key?: string | undefined
-  /** Whether the upload may replace an object. Only for a chosen key. */
-  readonly overwrite?: boolean | undefined
-  readonly mimetype: string
-  /** Size in bytes, or undefined if the client doesn't state it. */
-  readonly size?: number | undefined
-  readonly directory?: string | undefined
-  readonly metadata?: Readonly<Record<string, string>> | undefined
 }
 
 /**

@@ -6,7 +6,6 @@ import {
   also,
   BROKEN,
   breaks,
-  entries,
   flag,
   into,
   list,
@@ -14,6 +13,7 @@ import {
   oneOf,
   optional,
   type Rule,
+  record,
   table,
   text,
   whole,
@@ -222,7 +222,7 @@ const defaultExpiresInRule = table({
 
 /** Accepts buckets by alias. The rule `credentials` checks their credentials. */
 export const bucketsRule = <C>(credentials: Rule<C>): Rule<[BucketWith<C>, ...BucketWith<C>[]]> => {
-  const named = entries<BucketWith<C>>(
+  const named = record<BucketWith<C>>(
     // JavaScript objects move numeric names to the front, which would change the order.
     (alias) =>
       /^(?!\d+$)[a-z0-9][a-z0-9-]{0,31}$/.test(alias)
@@ -233,7 +233,7 @@ export const bucketsRule = <C>(credentials: Rule<C>): Rule<[BucketWith<C>, ...Bu
   return (value, place) => {
     const buckets = named(value, place)
     if (buckets === BROKEN) return BROKEN
-    const [first, ...others] = buckets
+    const [first, ...others] = Object.values(buckets)
     return first === undefined ? breaks(place, 'must name at least one bucket') : [first, ...others]
   }
 }

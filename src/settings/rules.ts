@@ -132,24 +132,32 @@ export const list =
     if (!Array.isArray(value)) return breaks(place, missing(value, words.list + example))
     if (value.length < min) return breaks(place, 'must not be empty')
     const results = value.map((item: unknown, i) => rule(item, inside(place, String(i))))
-    return allOf(results) ? results : BROKEN
+    return results.includes(BROKEN) ? BROKEN : (results as T[])
   }
 
 /**
- * Accepts entries by name, and keeps their order. The path of an entry whose name is refused has its
- * index instead, since the name may be a secret.
+ * Accepts members by name, and keeps their order. Leaves out those that are undefined. The path of a
+ * member whose name is refused has its index instead, since the name may be a secret.
  */
-export const entries =
-  <T>(name: FindError<string>, rule: (name: string) => Rule<T>): Rule<T[]> =>
+export const record =
+  <T>(
+    name: FindError<string>,
+    rule: (name: string) => Rule<T | undefined>,
+  ): Rule<Record<string, T>> =>
   (value, place) => {
     if (!isTable(value)) return breaks(place, missing(value, place.words.table([])))
-    const results = Object.entries(value).map(([key, member], i) => {
+    const result: Record<string, T> = {}
+    let isBroken = false
+    Object.entries(value).forEach(([key, member], i) => {
       const message = name(key)
-      return message === null
-        ? rule(key)(member, inside(place, key))
-        : breaks(inside(place, String(i)), message)
+      const checked =
+        message === null
+          ? rule(key)(member, inside(place, key))
+          : breaks(inside(place, String(i)), message)
+      if (checked === BROKEN) isBroken = true
+      else if (checked !== undefined) result[key] = checked
     })
-    return allOf(results) ? results : BROKEN
+    return isBroken ? BROKEN : result
   }
 
 type Members = Readonly<Record<string, Rule<unknown>>>
@@ -196,5 +204,3 @@ const inside = (place: Place, name: string): Place => ({
 
 const missing = (value: unknown, kind: string): string =>
   value === undefined ? 'is missing' : `must be ${kind}`
-
-const allOf = <T>(results: (T | typeof BROKEN)[]): results is T[] => !results.includes(BROKEN)

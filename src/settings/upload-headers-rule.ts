@@ -1,4 +1,4 @@
-import { also, entries, into, matching, oneOf, optional, type Rule, text } from './rules.ts'
+import { also, into, matching, oneOf, optional, type Rule, record, text } from './rules.ts'
 
 /** Headers for the bucket's server, by S3's names in lower case. */
 type Headers = Readonly<Record<string, string>>
@@ -101,18 +101,13 @@ function nameError(name: string): string | null {
   return `is not a header to set here. ${hint}`
 }
 
-const headerRule = (name: string): Rule<readonly (readonly [string, string])[]> =>
-  into(optional(RULES.get(name) ?? text(() => null)), (header) =>
-    header === undefined ? [] : [[name, header] as const],
-  )
-
 /**
  * Accepts the headers that every upload to a bucket carries, by S3's names (PutObject and
  * CreateMultipartUpload). The list is closed, so that no header makes an object public by mistake.
  */
 export const uploadHeadersRule: Rule<BucketHeaders> = into(
   also(
-    into(entries(nameError, headerRule), (headers) => Object.fromEntries(headers.flat())),
+    record(nameError, (name) => optional(RULES.get(name) ?? text(() => null))),
     encryptionError,
   ),
   ({ 'x-amz-request-payer': payer, 'x-amz-expected-bucket-owner': owner, ...uploadHeaders }) => ({

@@ -75,7 +75,7 @@ describe('uploadHeaders', () => {
       },
       signingSecrets: `k1:${'s'.repeat(32)}`,
     }))({})
-    expect(settings.buckets[0].uploadHeaders).toEqual({ [SSE]: 'AES256' })
+    expect(settings.buckets[0].uploadHeaders).toStrictEqual({ [SSE]: 'AES256' })
     expect(settings.buckets[0].requestHeaders).toEqual(EVERY_REQUEST)
   })
 

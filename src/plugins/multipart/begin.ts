@@ -7,9 +7,10 @@ import {
   MIN_PART_BYTES,
   UPLOAD_MARK,
 } from '../../bucket/limits.ts'
+import type { UploadFields } from '../../bucket/upload-fields.ts'
 import { completedObject, isRepeatable, requireVacant } from '../../core/chosen-key.ts'
 import { newUpload, uploadSignature } from '../../core/new-upload.ts'
-import { type UploadConditions, uploadHeaders } from '../../core/signed-headers.ts'
+import { uploadHeaders } from '../../core/signed-headers.ts'
 import { requireBytes, requireStatedSize, withLimitOf } from '../../core/size-limit.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import { cutToBytes } from '../../keys/file-name.ts'
@@ -27,8 +28,8 @@ import { sealUploadId, type UploadClaims } from './upload-id.ts'
 
 const MAX_NAME_BYTES = 255
 
-export interface MultipartRequest extends Omit<UploadConditions, 'sha256' | 'overwrite'> {
-  readonly fileName: string
+/** Only with a chosen key, `overwrite` is defined. */
+export interface MultipartRequest extends Omit<UploadFields, 'sha256' | 'size'> {
   /** Size in bytes, or null if the client doesn't state it. */
   readonly size: number | null
   /**
@@ -36,11 +37,6 @@ export interface MultipartRequest extends Omit<UploadConditions, 'sha256' | 'ove
    * the parts itself.
    */
   readonly partSize?: number
-  readonly directory?: string | undefined
-  /** The key that the caller chose. Default: a new key. */
-  readonly key?: ObjectKey | undefined
-  /** Whether the upload may replace an object. Only for a chosen key, undefined otherwise. */
-  readonly overwrite?: boolean | undefined
   /** The client's own id of the upload: a repeat with the same one gets the same new key. */
   readonly startId?: string | undefined
 }

@@ -14,9 +14,9 @@ import { chooseOpenBucket } from '../../http/choose-bucket.ts'
 import { timeOf } from '../../http/deadline.ts'
 import {
   bucket,
-  chosenKey,
   expiresIn,
   fileName,
+  namedFile,
   oneName,
   overwriteOfKey,
   partNumber,
@@ -31,9 +31,7 @@ import { planParts } from './part-plan.ts'
 
 const startSchema = z
   .strictObject({
-    fileName: z.optional(fileName),
-    key: chosenKey,
-    mimetype: z.string(),
+    ...namedFile,
     size: z.optional(z.int().check(z.minimum(1))),
     partSize: z.optional(z.int().check(z.minimum(MIN_PART_BYTES), z.maximum(MAX_PART_BYTES))),
     startId: z.optional(

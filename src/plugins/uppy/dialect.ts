@@ -1,6 +1,6 @@
 import type { Context, MiddlewareHandler } from 'hono'
 import { MAX_PARTS } from '../../bucket/limits.ts'
-import { RESERVED_METADATA_NAME, S3_METADATA_NAME } from '../../bucket/upload-fields.ts'
+import { reservedNameError, S3_METADATA_NAME } from '../../bucket/upload-fields.ts'
 import { isMediaType } from '../../core/content-type.ts'
 import { fittingMetadata } from '../../core/signed-headers.ts'
 import { ApiError } from '../../errors/api-error.ts'
@@ -87,8 +87,9 @@ export function s3Metadata(
   c: AppContext,
   metadata: Readonly<Record<string, unknown>>,
 ): Record<string, string> {
-  const reserved = Object.keys(metadata).find((name) => RESERVED_METADATA_NAME.test(name))
-  if (reserved !== undefined) throw badRequest(`s3: metadata.${reserved} is a reserved name`)
+  const reserved = Object.keys(metadata).find((name) => reservedNameError(name) !== null)
+  if (reserved !== undefined)
+    throw badRequest(`s3: metadata.${reserved} ${reservedNameError(reserved)}`)
   const valued = Object.entries(metadata).filter(([, value]) => !NO_VALUES.includes(value))
   const named = Object.fromEntries(
     valued

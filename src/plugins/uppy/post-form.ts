@@ -2,26 +2,22 @@ import { contextOf, type Principal } from '../../access/principal.ts'
 import type { SigningSettings } from '../../access/settings.ts'
 import type { Bucket } from '../../bucket/bucket.ts'
 import { MAX_PUT_BYTES } from '../../bucket/limits.ts'
+import type { UploadFields } from '../../bucket/upload-fields.ts'
 import { newUpload, uploadSignature } from '../../core/new-upload.ts'
-import { encodedWord, metadataFields, requireMetadataSize } from '../../core/signed-headers.ts'
+import { encodedWord, metadataFields } from '../../core/signed-headers.ts'
 import { largestFile } from '../../core/size-limit.ts'
-import type { ObjectKey } from '../../keys/object-key.ts'
 import { DEFAULT_TYPE } from './dialect.ts'
 import { sealFormPolicy } from './form-policy.ts'
 import { companionLifetime } from './lifetime.ts'
 import { postObjectFields } from './post-object.ts'
 import { postUrl, signPostPolicy } from './post-policy.ts'
 
-export interface PostFormRequest {
-  readonly fileName: string
+/** `requireVacant` has checked a chosen key. Only with one, `overwrite` is defined. */
+export interface PostFormRequest
+  extends Pick<UploadFields, 'fileName' | 'directory' | 'key' | 'overwrite'> {
   readonly mimetype: string | undefined
   /** Names are valid in an HTTP header. */
   readonly metadata: Readonly<Record<string, string>>
-  readonly directory?: string | undefined
-  /** The key that the caller chose, which `requireVacant` has checked. Default: a new key. */
-  readonly key?: ObjectKey | undefined
-  /** Whether the form may replace an object. Only for a chosen key. */
-  readonly overwrite?: boolean | undefined
 }
 
 export interface PostForm {
@@ -49,16 +45,13 @@ export async function createPostForm(
   const file = { key: chosen, fileName, mimetype: mimetype ?? DEFAULT_TYPE, size: null, directory }
   const key = newUpload(bucket, file, principal.prefix, MAX_PUT_BYTES, now)
   // The Worker sends what it gets in a form as headers.
-  const encode = bucket.postUploads ? fieldValue : encodedWord
-  const values = Object.entries(metadata).map(([name, value]) => [name, encode(value)])
-  const named: Record<string, string> = Object.fromEntries(values)
-  requireMetadataSize(named)
+  const stored = metadataFields(metadata, bucket.postUploads ? fieldValue : encodedWord)
   const { signing, expiresIn } = uploadSignature(bucket, companionLifetime(bucket, now), now)
   const maxBytes = largestFile(bucket, MAX_PUT_BYTES)
   const about = {
     success_action_status: '201',
     ...(mimetype === undefined ? {} : { 'content-type': mimetype }),
-    ...metadataFields(named),
+    ...stored,
   }
   if (bucket.postUploads) {
     const fields = await signPostPolicy({

@@ -1,20 +1,20 @@
 import * as z from 'zod/mini'
 import { contextOf, requireScope } from '../../access/principal.ts'
 import type { Bucket } from '../../bucket/bucket.ts'
-import { MAX_OBJECT_BYTES, MAX_PUT_BYTES } from '../../bucket/limits.ts'
-import { keepExisting } from '../../core/chosen-key.ts'
+import { MAX_OBJECT_BYTES } from '../../bucket/limits.ts'
+import { byObjectHeader } from '../../bucket/upload-fields.ts'
 import { newUpload, uploadSignature } from '../../core/new-upload.ts'
 import { uploadHeaders } from '../../core/signed-headers.ts'
-import { createUploadUrl } from '../../core/single.ts'
+import { signUpload } from '../../core/upload-urls.ts'
 import { askApp, nameFile } from '../../core/uploads.ts'
 import type { AppContext } from '../../http/app-env.ts'
 import { chooseOpenBucket } from '../../http/choose-bucket.ts'
 import { timeOf } from '../../http/deadline.ts'
 import {
   bucket,
-  chosenKey,
   expiresIn,
   fileName,
+  namedFile,
   partNumber,
   sha256,
   storedWith,
@@ -46,7 +46,7 @@ const signSchema = z.object({
   size: z.optional(z.int().check(z.minimum(0))),
   sha256,
   ...storedWith,
-  objectKey: chosenKey,
+  objectKey: namedFile.key,
   bucket,
 })
 
@@ -65,18 +65,18 @@ export const signRoutes = ({ openUpload, signParts }: MultipartSteps) =>
     requireScope(principal, 'files:upload')
     const bucket = await chooseOpenBucket(c, request.bucket, uploadId === undefined ? null : key)
     if (uploadId === undefined) {
-      const { fileName = key, directory, size, sha256 } = request
-      const { metadata, cacheControl, contentDisposition, contentEncoding } = request
+      const { fileName = key, overwrite, directory, metadata, size, sha256 } = request
       if (method !== 'POST' && method !== 'PUT')
         throw badRequest('Only uploads are signed here. To delete a file, send DELETE /files/:key.')
       if (objectKey !== undefined && directory !== undefined)
         throw badRequest("directory can't be combined with objectKey. Remove it.")
-      const names = namesOf(fileName, objectKey, request.overwrite)
-      const stored = { metadata, cacheControl, contentDisposition, contentEncoding }
-      const asked = nameFile(c, bucket, { ...names, mimetype, directory, ...stored })
+      const headers = byObjectHeader(([field]) => request[field])
+      const names = namesOf(fileName, objectKey, overwrite)
+      const asked = { ...names, mimetype, directory, metadata, ...headers }
       if (method === 'POST') {
         // The size is optional here. The bucket's limit is checked when the upload is complete.
-        const file = await askApp(c, bucket, { ...asked, size: size ?? null }, MAX_OBJECT_BYTES)
+        const named = nameFile(c, bucket, { ...asked, size: size ?? null })
+        const file = await askApp(c, bucket, named, MAX_OBJECT_BYTES)
         const newKey = newUpload(bucket, file, principal.prefix, MAX_OBJECT_BYTES, now)
         uploadHeaders(bucket, file) // throws for too much metadata now, instead of when the upload starts
         const step = { ...stepOf(bucket, principal.id, newKey), file: fileOf(file) }
@@ -84,10 +84,7 @@ export const signRoutes = ({ openUpload, signParts }: MultipartSteps) =>
         const url = await stepUrl(c, step, Math.min(seconds, MAX_START_SECONDS), now)
         return json(c, { url, key: newKey })
       }
-      const file = await askApp(c, bucket, { ...asked, size }, MAX_PUT_BYTES)
-      const kept = file.key === undefined ? file : await keepExisting(bucket, file, now)
-      const upload = { ...kept, sha256, expiresIn }
-      const signed = await createUploadUrl(bucket, upload, principal.prefix, now)
+      const signed = await signUpload(c, bucket, { ...asked, size, sha256, expiresIn })
       return json(c, { url: signed.uploadUrl, key: signed.key, headers: signed.headers })
     }
     const { upload } = await openUpload(c, request.bucket, key, now, uploadId)

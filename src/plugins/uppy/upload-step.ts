@@ -1,6 +1,7 @@
 import * as z from 'zod/mini'
 import { seal, unsealAs } from '../../access/seal.ts'
 import type { SigningSettings } from '../../access/settings.ts'
+import { objectHeaders } from '../../http/fields.ts'
 import type { Json } from '../../keys/encodings.ts'
 
 const UPLOAD = {
@@ -18,9 +19,7 @@ const startSchema = z.object({
     fileName: z.string(),
     mimetype: z.string(),
     metadata: z.optional(z.record(z.string(), z.string())),
-    cacheControl: z.optional(z.string()),
-    contentDisposition: z.optional(z.string()),
-    contentEncoding: z.optional(z.string()),
+    ...objectHeaders,
     size: z.nullable(z.int()),
     /** Whether it may replace an object. Only for a chosen key. */
     overwrite: z.optional(z.boolean()),
