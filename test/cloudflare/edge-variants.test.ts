@@ -152,6 +152,30 @@ it('several sizes that begin at the same time are each made once', async () => {
 })
 
 // @threat image-outdated
+it('stays purged when a size that began at the same time is slower', async () => {
+  const key = await putObject('a.png', await twoColorPng(300, 300))
+  const { calls, resizer } = countingResizer()
+  const { show, purge } = objectsWith(resizer)
+  const put = caches.default.put.bind(caches.default)
+  const { open, opened } = gate()
+  let generations = 0
+  const spy = vi.spyOn(caches.default, 'put').mockImplementation(async (url, response) => {
+    const isSecond = String(url).endsWith('?generation') && ++generations === 2
+    if (isSecond && calls.length < 2) await opened
+    return put(url, response)
+  })
+  const first = show(key)
+  const slower = show(key, { ...VARIANT, ...sizeOf(32) })
+  expect(await first).toBe(64)
+  await putUnder(key, await twoColorPng(300, 100))
+  expect(await purge(key)).toBeNull()
+  open()
+  await slower
+  expect(await show(key)).toBe(21)
+  spy.mockRestore()
+})
+
+// @threat image-outdated
 it('behind Workers Caching, purges an image whose object was deleted while it was made', async () => {
   const key = await putObject('a.png', await twoColorPng(300, 300))
   const { resizer } = countingResizer(() => deleteObject(counted, parseObjectKey(key), new Date()))
@@ -210,7 +234,7 @@ describe('making an image', () => {
     ])
     expect(make).not.toHaveBeenCalled()
     // A later request waits no longer than the first one may take, and its error.
-    const next = makeOnce(name, make, new RequestTime(Date.now() + 9000)).catch(String)
+    const next = makeOnce(name, make, new RequestTime(Date.now() + 14_000)).catch(String)
     expect(await fakeSeconds(next)).toEqual(['Error: begun', 1.5])
   })
 
@@ -314,6 +338,29 @@ describe('making an image', () => {
     )
     const [images, seconds] = await fakeSeconds(Promise.all(crowd))
     expect([new Set(images).size, make.mock.calls.length, seconds]).toEqual([1, 1, 6.5])
+  })
+
+  // @threat image-costs
+  it('is only taken over by a request that still has the time for a call', async () => {
+    vi.useFakeTimers(FAKE_CLOCK)
+    const name = newName()
+    const now = () => new RequestTime(Date.now() + 25_000)
+    void makeOnce(name, () => new Promise(() => {}), now())
+    const make = vi.fn(async () => {
+      await new Promise((resolve) => setTimeout(resolve, 2000))
+      return made()
+    })
+    const ask = async (after: number) => {
+      await new Promise((resolve) => setTimeout(resolve, after * 1000))
+      return makeOnce(name, make, now()).catch((error: unknown) => asApiError(error)?.code)
+    }
+    const crowd = Array.from({ length: 24 }, (_, second) => ask(second + 1))
+    const [results, seconds] = await fakeSeconds(Promise.all(crowd))
+    const [last] = results.slice(-1)
+    expect(last).toHaveProperty('bytes')
+    // The first one is lost after 25.5 seconds.
+    expect(results).toEqual([...Array(10).fill('image_unavailable'), ...Array(14).fill(last)])
+    expect([make.mock.calls.length, seconds]).toEqual([1, 27.5])
   })
 
   it('is tried again after there was no room for it', async () => {
