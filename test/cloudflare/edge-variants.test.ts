@@ -152,6 +152,34 @@ it('several sizes that begin at the same time are each made once', async () => {
 })
 
 // @threat image-outdated
+it('stays purged if it is made from the old copy during the purge', async () => {
+  const key = await putObject('a.png', await twoColorPng(300, 300))
+  const { open, opened } = gate()
+  const { calls, resizer } = countingResizer(async () => {
+    if (calls.length === 3) await opened
+  })
+  const { show, purge } = objectsWith(resizer)
+  const other = { ...VARIANT, ...sizeOf(32) }
+  expect(await show(key)).toBe(64)
+  await putUnder(key, await twoColorPng(300, 100))
+  const drop = caches.default.delete.bind(caches.default)
+  let slower: Promise<unknown> | undefined
+  const spy = vi.spyOn(caches.default, 'delete').mockImplementation(async (url) => {
+    expect(await show(key, other)).toBe(32)
+    slower = show(key, { ...VARIANT, ...sizeOf(16) })
+    await vi.waitFor(() => expect(calls).toHaveLength(3))
+    return drop(url)
+  })
+  expect(await purge(key)).toBeNull()
+  spy.mockRestore()
+  // Later requests get neither the image that was made, nor the one that is still being made.
+  expect(await show(key, other)).toBe(11)
+  expect(await show(key, { ...VARIANT, ...sizeOf(16) })).toBe(5)
+  open()
+  expect(await slower).toBe(16)
+})
+
+// @threat image-outdated
 it('stays purged when a size that began at the same time is slower', async () => {
   const key = await putObject('a.png', await twoColorPng(300, 300))
   const { calls, resizer } = countingResizer()
