@@ -15,6 +15,7 @@ import type { ObjectKey } from '../keys/object-key.ts'
 import { beginFill, endFill, findCopy, keepCopy } from './edge-cache.ts'
 import {
   currentGeneration,
+  dropVariants,
   type MadeImage,
   makeOnce,
   matchVariant,
@@ -140,7 +141,7 @@ async function copiedOriginal(
   if (!turn) return { original: await open() }
   try {
     return await lead(turn, async () => {
-      const fill = await beginFill(url)
+      const fill = await beginFill(url, dropVariants)
       const original = await open()
       turn.succeed()
       return {

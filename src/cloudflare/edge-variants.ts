@@ -137,10 +137,17 @@ export const putVariant = (
     if ((await cache.match(name)) === undefined) logWarning('resized images are not kept', {})
   })
 
-/** Makes every stored variant of an object unreachable. Throws Error if the Cache API fails. */
+/**
+ * Makes every stored variant of an object unreachable, and those that are being made. Throws Error
+ * if the Cache API fails.
+ */
 export async function dropVariants(url: string): Promise<void> {
   beginning.forget(url)
-  await withinCacheTime(beginGeneration(url, caches.default))
+  try {
+    await withinCacheTime(beginGeneration(url, caches.default))
+  } finally {
+    forgetVariants(url)
+  }
 }
 
 const generationIn = async (cache: Cache, url: string): Promise<string | null> =>

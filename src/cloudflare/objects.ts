@@ -112,12 +112,8 @@ export const objectsEntrypoint = <E extends object>(
       // the old generation, and no later request waits for it.
       const drop = (url: string) =>
         dropCopy(url).finally(() => (images === undefined ? undefined : dropVariants(url)))
-      try {
-        if (this.ctx.cache !== undefined) await this.#purgeTags(bucket, keys)
-        else await Promise.all(Array.from(urls, drop))
-      } finally {
-        for (const url of urls) forgetVariants(url)
-      }
+      if (this.ctx.cache === undefined) await Promise.all(Array.from(urls, drop))
+      else await this.#purgeTags(bucket, keys).finally(() => urls.forEach(forgetVariants))
     }
 
     async #purgeTags(bucket: ConfiguredBucket, keys: readonly ObjectKey[]): Promise<void> {
@@ -142,7 +138,7 @@ export const objectsEntrypoint = <E extends object>(
       const works: Promise<unknown>[] = []
       try {
         return await lead(copy, async () => {
-          const fill = await beginFill(wanted.url)
+          const fill = await beginFill(wanted.url, dropVariants)
           const opened = await open()
           copy.succeed()
           if (opened.headers.get('Cache-Control') === 'no-store')
