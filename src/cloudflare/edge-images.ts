@@ -15,6 +15,7 @@ import type { ObjectKey } from '../keys/object-key.ts'
 import { beginFill, endFill, findCopy, keepCopy } from './edge-cache.ts'
 import {
   currentGeneration,
+  dropVariants,
   type MadeImage,
   makeOnce,
   matchVariant,
@@ -26,6 +27,8 @@ import { lead } from './turns.ts'
 
 /** How long it is remembered at most that an image can't be resized. */
 const REFUSAL_SECONDS = 3600
+/** The same for an original without a length, which may have been cut. */
+const UNSURE_SECONDS = 60
 
 /** A request for a resized image. */
 export interface ImageRequest {
@@ -116,7 +119,8 @@ export async function edgeImage(
     if (asApiError(error)?.code !== 'unsupported_image') throw error
     // Caches keep a 404, but not a 415. The code of the error is in a header.
     const refusal = new Response(null, { status: 404, headers: failure(error).headers })
-    await setLifetime(refusal.headers, REFUSAL_SECONDS)
+    const isWhole = source?.original.headers.has('content-length')
+    await setLifetime(refusal.headers, isWhole ? REFUSAL_SECONDS : UNSURE_SECONDS)
     waitUntil(store(refusal.clone()))
     return refusal
   }
@@ -137,7 +141,7 @@ async function copiedOriginal(
   if (!turn) return { original: await open() }
   try {
     return await lead(turn, async () => {
-      const fill = await beginFill(url)
+      const fill = await beginFill(url, dropVariants)
       const original = await open()
       turn.succeed()
       return {

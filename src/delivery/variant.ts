@@ -17,7 +17,8 @@ const MAX_PIXELS = 50_000_000
 const MAX_AVIF_SIDE = 1200
 /** Maximum number of calls for an image, since each is billed. */
 const MAX_CALLS = 2
-const RESIZE_MILLISECONDS = 10_000
+/** How long a call may take. */
+export const RESIZE_MILLISECONDS = 10_000
 /** Sizes between which the maximum size of a resized image lies. */
 const MIN_OUTPUT_BYTES = 2 * 1024 ** 2
 const MAX_OUTPUT_BYTES = 10 * 1024 ** 2
