@@ -27,7 +27,7 @@ export function splitFileName(path: string): FileName {
  */
 const UNSAFE = /[\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu
 /** A character that people see. Some letters and symbols are blank, such as U+3164 and U+2800. */
-const VISIBLE = /(?![\p{DI}\u2800\u{13441}\u{13442}\u{1d159}])[\p{L}\p{N}\p{P}\p{S}]/u
+const VISIBLE = /(?![\p{DI}\u2800\ufffc\u{13441}\u{13442}\u{1d159}])[\p{L}\p{N}\p{P}\p{S}]/u
 /** A list shows, and an index keeps, only the start of a name. */
 const SHOWN_CHARACTERS = 100
 
