@@ -93,7 +93,7 @@ const EMPTY_EXIF = [0, 0, 0, 0, 0x4d, 0x4d, 0, 0x2a, 0, 0, 0, 8]
 
 /** Boxes that say how to decode and show the items. */
 const AVIF_BOXES =
-  /^(?:ftyp|hdlr|pitm|iloc|iinf|iref|grpl|ipma|av1C|ispe|pixi|colr|clli|mdcv|cclv|amve|pasp|clap|irot|imir|auxC|a1op|a1lx|lsel)$/
+  /^(?:ftyp|hdlr|pitm|iloc|iinf|iref|grpl|ipma|av1C|ispe|pixi|colr|clli|mdcv|pasp|clap|irot|imir|auxC|lsel)$/
 
 /** Where bytes start and end. */
 type Extent = readonly [start: number, end: number]
@@ -106,6 +106,10 @@ function cleanAvif(view: ImageView, bytes: Bytes): number {
     const id = isLong ? view.getUint32(body + 4) : view.getUint16(body + 4)
     types.set(id, view.text(body + (isLong ? 10 : 8), 4))
   }
+  for (const { body, end } of boxesAt(view, ['meta', 'iref']))
+    for (const { name, body: from } of chunksIn(view, 'iso', body + 4, end))
+      if (name === 'thmb')
+        types.delete(view.getUint8(body) ? view.getUint32(from) : view.getUint16(from))
   const [data] = boxesAt(view, ['meta', 'idat'])
   const kept = [...neededBoxes(view, 0, bytes.byteLength)]
   const exif: Extent[] = []
@@ -119,7 +123,7 @@ function cleanAvif(view: ImageView, bytes: Bytes): number {
   }
   let last = 0
   for (const [start, end] of kept.sort(([one], [other]) => one - other)) {
-    if (start > last) bytes.fill(0, last, start)
+    bytes.fill(0, last, start) // nothing, if they overlap
     last = Math.max(last, end)
   }
   bytes.fill(0, last)

@@ -96,18 +96,16 @@ function browserLifetime({ key, expires }: LinkPolicy, bucket: ConfiguredBucket)
  * cached. It has no `stored`, since the bucket may still cut the body.
  */
 function cacheStatus(object: Headers): string {
-  if (object.get('cache-control') === 'no-store') return 'edge-presigner; fwd=bypass'
-  switch (object.get('cf-cache-status')) {
-    case 'HIT':
-    case 'STALE':
-    case 'UPDATING':
-      return 'edge-presigner; hit'
-    case 'MISS':
-      return 'edge-presigner; fwd=uri-miss'
-    case 'EXPIRED':
-    case 'REVALIDATED':
-      return 'edge-presigner; fwd=stale'
-    default:
-      return 'edge-presigner; fwd=bypass'
-  }
+  const isKept = object.get('cache-control') !== 'no-store'
+  const known = isKept && CACHE_STATUS[object.get('cf-cache-status') ?? '']
+  return `edge-presigner; ${known || 'fwd=bypass'}`
+}
+
+const CACHE_STATUS: Readonly<Partial<Record<string, string>>> = {
+  HIT: 'hit',
+  STALE: 'hit',
+  UPDATING: 'hit',
+  MISS: 'fwd=uri-miss',
+  EXPIRED: 'fwd=stale',
+  REVALIDATED: 'fwd=stale',
 }

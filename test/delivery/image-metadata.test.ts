@@ -184,7 +184,12 @@ it('refuses a frame of a WebP, which may have metadata', async () => {
 
 describe('an AVIF', () => {
   /** Returns an AVIF with three items of metadata in `data`, at these positions of the file or box. */
-  function avif(version: 0 | 1 | 2, method: number, infeVersion: 2 | 3 = 2) {
+  function avif(
+    version: 0 | 1 | 2,
+    method: number,
+    infeVersion: 2 | 3 = 2,
+    ...boxes: readonly Uint8Array[]
+  ) {
     const id = (value: number) => (version < 2 ? uint16s(value) : uint32s(value))
     const items = ['av01', 'Exif', 'mime']
     const infos = items.map((name, i) =>
@@ -221,6 +226,7 @@ describe('an AVIF', () => {
         new Uint8Array(4),
         box('iinf', new Uint8Array(4), uint16s(3), ...infos),
         iloc,
+        ...boxes,
         box('iprp', box('ipco', box('ispe', uint32s(0, 30, 20)))),
         ...(method === 0 ? [] : [box('idat', data)]),
       )
@@ -291,6 +297,17 @@ describe('an AVIF', () => {
     const clean = cleaned(bytes, 'image/avif')
     expect(latin1(clean)).not.toMatch(/Canar|GPS|adobe/)
     expect(await pixelsOf(clean)).toBe(await pixelsOf(bytes))
+  })
+
+  // @threat image-original
+  it.each([
+    ['16', Uint8Array.of(0, 0, 0, 0), uint16s(1, 1, 7)],
+    ['32', Uint8Array.of(1, 0, 0, 0), joined(uint32s(1), uint16s(1), uint32s(7))],
+  ])('loses its thumbnail, with numbers of %s bits', (_, version, numbers) => {
+    const other = box('iref', version, box('dimg', numbers))
+    expect(latin1(cleaned(avif(0, 0, 2, other), 'image/avif'))).toContain('picture!')
+    const thumbnail = box('iref', version, box('dimg', uint32s(0)), box('thmb', numbers))
+    expect(latin1(cleaned(avif(0, 0, 2, thumbnail), 'image/avif'))).not.toContain('picture!')
   })
 
   // @threat image-original
