@@ -189,7 +189,7 @@ export function* chunksIn(
         body += 8
       }
       size = (size || limit - start) - (body - start)
-      view.check(size >= 0)
+      if (size < 0) return // decoders stop here too
     }
     const end = body + size
     const next = format === 'png' ? end + 4 : format === 'riff' ? end + (size % 2) : end

@@ -292,6 +292,7 @@ describe('an AVIF', () => {
     ['a box of 64 bits', joined(pictureWithMetadata('image/avif'), long('uuid', SECRET))],
     ['a box without a size', joined(pictureWithMetadata('image/avif'), unsized('uuid', SECRET))],
     ['bytes after its end', joined(pictureWithMetadata('image/avif'), SECRET.subarray(0, 6))],
+    ['a false box', joined(pictureWithMetadata('image/avif'), uint32s(7), ascii('free'), SECRET)],
   ])('loses %s, and keeps its pixels', async (_, bytes) => {
     expect(latin1(bytes)).toMatch(/Canary/)
     const clean = cleaned(bytes, 'image/avif')
