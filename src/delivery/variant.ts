@@ -213,6 +213,7 @@ async function make(
     if (output === null) throw unavailable('the Images binding returned no image')
     if (output.width > width || output.height > (height ?? Infinity))
       throw unavailable('the Images binding returned another size')
+    if (output.frames > 1) throw unavailable('the Images binding returned an animation')
     if (isEqual(bytes, image)) throw unavailable('the Images binding returned the original')
     if (types.some((type) => type === output.type)) {
       const clean = withoutMetadata(bytes, output.type)
