@@ -173,8 +173,8 @@ export function relay(opened: Response, about: object | null): [Response, Promis
 export const logCut = (about: object, error: unknown): void =>
   logWarning('delivery cut', { ...about, reason: describe(error) })
 
-/**
- * Resolves with the result of one step of the Cache API, which has two seconds. A link also works
- * without the cache.
- */
-export const withinCacheTime = <T>(work: Promise<T>): Promise<T> => within(2000, work)
+/** How long one step of the Cache API may take, since a link also works without the cache. */
+export const CACHE_MILLISECONDS = 2000
+
+/** Resolves with the result of one step of the Cache API, if that is in time. */
+export const withinCacheTime = <T>(work: Promise<T>): Promise<T> => within(CACHE_MILLISECONDS, work)

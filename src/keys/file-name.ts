@@ -21,10 +21,13 @@ export function splitFileName(path: string): FileName {
   return { stem: base.slice(0, dot), extension: base.slice(dot).toLowerCase() }
 }
 
-/** Control characters, line breaks, and what overrides or isolates the direction of text (UAX #9). */
-const UNSAFE = /[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu
+/**
+ * Control characters, half characters, line breaks, and what overrides or isolates the direction of
+ * text (UAX #9).
+ */
+const UNSAFE = /[\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu
 /** A character that people see. Some letters and symbols are blank, such as U+3164 and U+2800. */
-const VISIBLE = /(?![\p{DI}\u2800])[\p{L}\p{N}\p{P}\p{S}]/u
+const VISIBLE = /(?![\p{DI}\u2800\ufffc\u{13441}\u{13442}\u{1d159}])[\p{L}\p{N}\p{P}\p{S}]/u
 /** A list shows, and an index keeps, only the start of a name. */
 const SHOWN_CHARACTERS = 100
 
@@ -35,7 +38,7 @@ export function requireFileName(name: string): void {
   if (isShown(name) && name.search(UNSAFE) === -1) return
   throw new ApiError(
     'invalid_name',
-    `A file name must have a visible character among its first ${SHOWN_CHARACTERS}, and no control character, line break or mark that overrides the direction of text.`,
+    `A file name must have a visible character among its first ${SHOWN_CHARACTERS}, and no control character, half of a surrogate pair, line break or mark that overrides the direction of text.`,
   )
 }
 

@@ -78,12 +78,15 @@ export function timedIndex(
     async list(input) {
       const page = await timed(() => index.list(input))
       const records = page.records.filter(
-        ({ bucket, key }) =>
-          bucket === input.bucket && key.startsWith(input.prefix) && objectKeyError(key) === null,
+        (record) =>
+          record?.bucket === input.bucket &&
+          typeof record.key === 'string' &&
+          record.key.startsWith(input.prefix) &&
+          objectKeyError(record.key) === null,
       )
       return {
-        ...page,
         records,
+        cursor: page.cursor ?? undefined,
         unreadable: page.unreadable + page.records.length - records.length,
       }
     },

@@ -103,4 +103,19 @@ describe('an index of the app that returns other records', () => {
     const key = await upload(app, '/media')
     expect((await app.post('/media/files', { key })).status).toBe(201)
   })
+
+  it('lists without what is no record, and without a next page that does not exist', async () => {
+    const files = memoryFileIndex()
+    const list: FileIndex['list'] = async (input) => {
+      const { records } = await files.list(input)
+      const junk = [null, undefined, {}, { bucket: 'files' }, { bucket: 'files', key: 7 }]
+      return { records: [...records, ...(junk as never[])], cursor: null as never, unreadable: 0 }
+    }
+    const app = mount({ fileIndex: () => ({ ...files, list }) })
+    const key = await upload(app, '/media')
+    await app.post('/media/files', { key, name: 'a.png' })
+    const body = await jsonOf(await app.fetch('/media/files'))
+    expect(body).toEqual({ files: [expect.objectContaining({ key })] })
+    expect(app.lines.at(-1)?.warning).toBe('index entries unreadable: 5')
+  })
 })

@@ -7,6 +7,8 @@ export const CHROMIUM_PATH = '/usr/bin/chromium'
 export const CHROMIUM_OPTIONS: LaunchOptions & { readonly args: readonly string[] } = {
   executablePath: CHROMIUM_PATH,
   timeout: 60_000,
+  // Without a locale, it can't open a file whose name isn't ASCII.
+  env: { ...process.env, LC_ALL: 'C.UTF-8' },
   args: [
     ...['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run'],
     ...['--disable-background-networking', '--disable-component-update', '--disable-sync'],

@@ -108,10 +108,12 @@ export const objectsEntrypoint = <E extends object>(
       const urls = new Set(
         await Promise.all(same.flatMap((other) => keys.map((key) => copyUrl(other, key)))),
       )
-      for (const url of urls) forgetVariants(url)
-      if (this.ctx.cache !== undefined) return this.#purgeTags(bucket, keys)
-      const drops = images === undefined ? [dropCopy] : [dropCopy, dropVariants]
-      await Promise.all([...urls].flatMap((url) => drops.map((drop) => drop(url))))
+      // The order matters: an image that is made meanwhile, from a copy that is still there, is in
+      // the old generation, and no later request waits for it.
+      const drop = (url: string) =>
+        dropCopy(url).finally(() => (images === undefined ? undefined : dropVariants(url)))
+      if (this.ctx.cache === undefined) await Promise.all(Array.from(urls, drop))
+      else await this.#purgeTags(bucket, keys).finally(() => urls.forEach(forgetVariants))
     }
 
     async #purgeTags(bucket: ConfiguredBucket, keys: readonly ObjectKey[]): Promise<void> {
@@ -136,7 +138,7 @@ export const objectsEntrypoint = <E extends object>(
       const works: Promise<unknown>[] = []
       try {
         return await lead(copy, async () => {
-          const fill = await beginFill(wanted.url)
+          const fill = await beginFill(wanted.url, dropVariants)
           const opened = await open()
           copy.succeed()
           if (opened.headers.get('Cache-Control') === 'no-store')

@@ -96,10 +96,15 @@ export interface Fill {
   readonly startedAt: number
   /** Tells whether there was no purge since the start. Also false if unknown. */
   isCurrent(): Promise<boolean>
+  /** Drops what was made from the copy, after a purge that the copy outlived for a moment. */
+  dropMade(): Promise<void>
 }
 
 /** Starts a fill. Call this before the request to the bucket for the object of `url`. */
-export async function beginFill(url: string): Promise<Fill> {
+export async function beginFill(
+  url: string,
+  dropMade: (url: string) => Promise<void>,
+): Promise<Fill> {
   const startedAt = Date.now()
   const end = startedAt + MAX_FILL_SECONDS * 1000
   const purged = await lastPurge(url)
@@ -107,6 +112,7 @@ export async function beginFill(url: string): Promise<Fill> {
     startedAt,
     isCurrent: async () =>
       purged !== undefined && (await lastPurge(url)) === purged && Date.now() < end,
+    dropMade: () => dropMade(url),
   }
 }
 
@@ -194,6 +200,7 @@ export async function keepCopy(
       await cache.put(url, new Response(null, { headers }))
       if (await fill.isCurrent()) return true
       await cache.delete(url)
+      await fill.dropMade()
       return false
     }
     isKept = (await attempt('put', mark)) ?? false

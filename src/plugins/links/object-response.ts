@@ -35,7 +35,7 @@ export function toClientResponse(
   const status = preconditionStatus(request, object.headers, now) ?? object.status
   const isWhole = status === 200 || status === 206
   const headers = new Headers({
-    'Cache-Control': isWhole || status === 304 ? browserLifetime(policy, bucket, now) : 'no-store',
+    'Cache-Control': isWhole || status === 304 ? browserLifetime(policy, bucket) : 'no-store',
     'Cache-Status': cacheStatus(object.headers),
     'Cross-Origin-Resource-Policy': bucket.crossOriginResourcePolicy,
   })
@@ -81,15 +81,13 @@ function contain(headers: Headers, { key, download }: LinkPolicy, sharesOrigin: 
  * has expired, and also the edge copy of an object that it replaced. The object under any other key
  * may be replaced at any time, so browsers always ask whether their copy is current.
  */
-function browserLifetime(
-  { key, expires }: LinkPolicy,
-  bucket: ConfiguredBucket,
-  now: Date,
-): string {
+function browserLifetime({ key, expires }: LinkPolicy, bucket: ConfiguredBucket): string {
   if (!isNewObjectKey(key)) return 'private, no-cache'
-  const left = Math.max(0, expires - Math.ceil(now.getTime() / 1000))
+  // The bucket may have needed a while since the request came.
+  const now = Date.now()
+  const left = Math.max(0, expires - Math.ceil(now / 1000))
   const settledAt = keyCreatedAt(key) + (MAX_REPLACEABLE_SECONDS + bucket.edgeTtlSeconds) * 1000
-  if (now.getTime() > settledAt) return `private, max-age=${left}, immutable`
+  if (now > settledAt) return `private, max-age=${left}, immutable`
   return `private, max-age=${Math.min(left, bucket.edgeTtlSeconds)}`
 }
 
@@ -98,18 +96,16 @@ function browserLifetime(
  * cached. It has no `stored`, since the bucket may still cut the body.
  */
 function cacheStatus(object: Headers): string {
-  if (object.get('cache-control') === 'no-store') return 'edge-presigner; fwd=bypass'
-  switch (object.get('cf-cache-status')) {
-    case 'HIT':
-    case 'STALE':
-    case 'UPDATING':
-      return 'edge-presigner; hit'
-    case 'MISS':
-      return 'edge-presigner; fwd=uri-miss'
-    case 'EXPIRED':
-    case 'REVALIDATED':
-      return 'edge-presigner; fwd=stale'
-    default:
-      return 'edge-presigner; fwd=bypass'
-  }
+  const isKept = object.get('cache-control') !== 'no-store'
+  const known = isKept && CACHE_STATUS[object.get('cf-cache-status') ?? '']
+  return `edge-presigner; ${known || 'fwd=bypass'}`
+}
+
+const CACHE_STATUS: Readonly<Partial<Record<string, string>>> = {
+  HIT: 'hit',
+  STALE: 'hit',
+  UPDATING: 'hit',
+  MISS: 'fwd=uri-miss',
+  EXPIRED: 'fwd=stale',
+  REVALIDATED: 'fwd=stale',
 }

@@ -10,6 +10,7 @@ import { copySeconds, keepFor, openObject, secondsLeft } from '../open-object.ts
 import { lead } from '../turns.ts'
 import {
   currentGeneration,
+  dropVariants,
   type MadeImage,
   makeOnce,
   matchVariant,
@@ -20,6 +21,8 @@ import { heldBytes, type ImageResizer, imageResponse, resize, type VariantSpec }
 
 /** How long it is remembered at most that an image can't be resized. */
 const REFUSAL_SECONDS = 3600
+/** The same for an original without a length, which may have been cut. */
+const UNSURE_SECONDS = 60
 
 /** A request for a resized image. */
 export interface ImageRequest {
@@ -110,7 +113,8 @@ export async function edgeImage(
     if (asApiError(error)?.code !== 'unsupported_image') throw error
     // Caches keep a 404, but not a 415. The code of the error is in a header.
     const refusal = new Response(null, { status: 404, headers: failure(error).headers })
-    await setLifetime(refusal.headers, REFUSAL_SECONDS)
+    const isWhole = source?.original.headers.has('content-length')
+    await setLifetime(refusal.headers, isWhole ? REFUSAL_SECONDS : UNSURE_SECONDS)
     waitUntil(store(refusal.clone()))
     return refusal
   }
@@ -131,7 +135,7 @@ async function copiedOriginal(
   if (!turn) return { original: await open() }
   try {
     return await lead(turn, async () => {
-      const fill = await beginFill(url)
+      const fill = await beginFill(url, dropVariants)
       const original = await open()
       turn.succeed()
       return {

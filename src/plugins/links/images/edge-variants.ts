@@ -1,10 +1,10 @@
-import { withinCacheTime } from '../../../core/pump.ts'
+import { CACHE_MILLISECONDS, withinCacheTime } from '../../../core/pump.ts'
 import { deadlineOf } from '../../../errors/deadline.ts'
 import { logWarning } from '../../../errors/warnings.ts'
 import { attempt } from '../edge-cache.ts'
 import { FAILURE } from '../objects-protocol.ts'
 import { lead, Turns } from '../turns.ts'
-import { crowded, isCrowded, isImageError, type KeptImage } from './variant.ts'
+import { crowded, isCrowded, isImageError, type KeptImage, RESIZE_MILLISECONDS } from './variant.ts'
 
 /** How long a failure to resize is remembered, so that a crowd doesn't repeat a call that is billed. */
 const ERROR_MILLISECONDS = 10_000
@@ -18,8 +18,8 @@ const GENERATION = 'X-Generation'
 const making = new Turns<KeptImage>()
 /** The latest failures to resize of this isolate, by the name of the variant. */
 const failures = new Map<string, { readonly error: unknown; readonly until: number }>()
-/** Generations that this isolate is storing, by the name of the object's copies. */
-const beginning = new Map<string, string>()
+/** The requests of this isolate that are storing a generation, by the name of the object's copies. */
+const beginning = new Turns<string>()
 
 /** A new image, and the work to store it. */
 export type MadeImage = readonly [image: KeptImage, stored: Promise<unknown>]
@@ -29,7 +29,8 @@ export type MadeImage = readonly [image: KeptImage, stored: Promise<unknown>]
  * before it is stored get the same image, or the same error, also that of the bucket. Later ones
  * don't, since the object may have changed, and neither do those after `forgetVariants`. Throws
  * `image_unavailable` for those who have waited until their deadline. Only if the first request is
- * lost, another one makes the image.
+ * lost, another one makes the image, and only one that still has the ten seconds of a call: its
+ * error would be that of all others.
  */
 export async function makeOnce(
   name: string,
@@ -41,6 +42,7 @@ export async function makeOnce(
   for (let other = making.find(name); other !== undefined; other = making.find(name)) {
     const made = await other.wait(now, crowded)
     if (made !== null) return made.value
+    if (deadlineOf(now) - Date.now() < RESIZE_MILLISECONDS) throw crowded()
   }
   const turn = making.begin(name, deadlineOf(now) + LOST_MILLISECONDS)
   try {
@@ -121,6 +123,7 @@ export const putVariant = (
   copy: Response,
 ): Promise<void> =>
   attempt('put', async (cache) => {
+    if (copy.headers.get('Cache-Control') === 'no-store') return
     const name = copyName(wanted, generation)
     await cache.put(name, copy)
     if (isChecked) return
@@ -128,26 +131,39 @@ export const putVariant = (
     if ((await cache.match(name)) === undefined) logWarning('resized images are not kept', {})
   })
 
-/** Makes every stored variant of an object unreachable. Throws Error if the Cache API fails. */
+/**
+ * Makes every stored variant of an object unreachable, and those that are being made. Throws Error
+ * if the Cache API fails.
+ */
 export async function dropVariants(url: string): Promise<void> {
-  beginning.delete(url)
-  await withinCacheTime(beginGeneration(url, caches.default))
+  beginning.forget(url)
+  try {
+    await withinCacheTime(beginGeneration(url, caches.default))
+  } finally {
+    forgetVariants(url)
+  }
 }
 
 const generationIn = async (cache: Cache, url: string): Promise<string | null> =>
   (await cache.match(generationUrl(url)))?.headers.get(GENERATION) ?? null
 
 async function beginGeneration(url: string, cache: Cache): Promise<string> {
-  // Variants that begin one at the same time share it.
-  const generation = beginning.get(url) ?? crypto.randomUUID()
-  beginning.set(url, generation)
-  const headers = { 'Cache-Control': `max-age=${GENERATION_SECONDS}`, [GENERATION]: generation }
+  // Variants that begin one at the same time share it, and its only `put`: after a purge, a second
+  // one would bring it back.
+  const begun = await beginning.find(url)?.wait(new Date())
+  if (begun) return begun.value
+  const turn = beginning.begin(url, Date.now() + CACHE_MILLISECONDS)
   try {
-    await cache.put(generationUrl(url), new Response(null, { headers }))
+    return await lead(turn, async () => {
+      const generation = crypto.randomUUID()
+      const headers = { 'Cache-Control': `max-age=${GENERATION_SECONDS}`, [GENERATION]: generation }
+      await cache.put(generationUrl(url), new Response(null, { headers }))
+      turn.succeed(generation)
+      return generation
+    })
   } finally {
-    beginning.delete(url)
+    beginning.end(url, turn)
   }
-  return generation
 }
 
 const generationUrl = (url: string): string => `${url}?generation`

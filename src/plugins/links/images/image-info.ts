@@ -180,11 +180,18 @@ export function* chunksIn(
   const [sizeAt, nameAt] = format === 'riff' ? [4, 0] : [0, 4]
   for (let start = at; start + 8 <= limit; ) {
     view.step()
-    const size = view.getUint32(start + sizeAt, format === 'riff')
-    const body = start + 8
-    const end = format === 'iso' ? start + size : body + size
-    // A box of size 0 extends to the end of the file. Size 1 is for files of 4 GiB.
-    if (end < body) return
+    let size = view.getUint32(start + sizeAt, format === 'riff')
+    let body = start + 8
+    if (format === 'iso') {
+      // The size of a box includes its header: 1 if it follows in 64 bits, 0 for all that is left.
+      if (size === 1) {
+        size = Number(view.getBigUint64(body))
+        body += 8
+      }
+      size = (size || limit - start) - (body - start)
+      if (size < 0) return // decoders stop here too
+    }
+    const end = body + size
     const next = format === 'png' ? end + 4 : format === 'riff' ? end + (size % 2) : end
     yield { name: view.text(start + nameAt, 4), start, body, end, next }
     start = next

@@ -1,12 +1,10 @@
 import { deadlineOf, within } from '../../../errors/deadline.ts'
-import { crowded } from './variant.ts'
+import { crowded, RESIZE_MILLISECONDS } from './variant.ts'
 
 /** Bytes of images in memory at a time. An isolate has 128 MB for everything. */
 const MAX_HELD_BYTES = 40 * 1024 ** 2
 /** How many requests open an image, or wait for room, at a time. */
 const MAX_WAITING = 64
-/** How long a call may take. Nobody waits until it would be too late for one. */
-const CALL_MILLISECONDS = 10_000
 
 /**
  * A place in the queue, and then in memory. It comes back after `until`, since the runtime may cancel
@@ -37,9 +35,10 @@ export async function withRoom<S, T>(
 ): Promise<T> {
   admit()
   if (waiting.size >= MAX_WAITING) throw crowded()
-  const latest = deadlineOf(now) - CALL_MILLISECONDS
+  // Nobody waits until it would be too late for a call.
+  const latest = deadlineOf(now) - RESIZE_MILLISECONDS
   const { promise: begun, resolve: begin } = Promise.withResolvers<void>()
-  const place: Place = { bytes: null, until: deadlineOf(now) + CALL_MILLISECONDS, begin }
+  const place: Place = { bytes: null, until: deadlineOf(now) + RESIZE_MILLISECONDS, begin }
   const works: unknown[] = []
   waiting.add(place)
   try {

@@ -17,7 +17,8 @@ const MAX_PIXELS = 50_000_000
 const MAX_AVIF_SIDE = 1200
 /** Maximum number of calls for an image, since each is billed. */
 const MAX_CALLS = 2
-const RESIZE_MILLISECONDS = 10_000
+/** How long a call may take. */
+export const RESIZE_MILLISECONDS = 10_000
 /** Sizes between which the maximum size of a resized image lies. */
 const MIN_OUTPUT_BYTES = 2 * 1024 ** 2
 const MAX_OUTPUT_BYTES = 10 * 1024 ** 2
@@ -212,6 +213,7 @@ async function make(
     if (output === null) throw unavailable('the Images binding returned no image')
     if (output.width > width || output.height > (height ?? Infinity))
       throw unavailable('the Images binding returned another size')
+    if (output.frames > 1) throw unavailable('the Images binding returned an animation')
     if (isEqual(bytes, image)) throw unavailable('the Images binding returned the original')
     if (types.some((type) => type === output.type)) {
       const clean = withoutMetadata(bytes, output.type)

@@ -176,6 +176,19 @@ describe.each(CACHES)('%s,', (_, behindCache) => {
   })
 })
 
+// @threat image-costs
+it('keeps for a minute that it could not read an original that may have been cut', async () => {
+  for (const [, behindCache] of CACHES)
+    for (const [statesLength, seconds] of [
+      [true, 3600],
+      [false, 60],
+    ] as const) {
+      const { show } = objectsOf(objectOf(PNG.slice(0, 9), statesLength), behindCache)
+      const lifetime = `public, max-age=${seconds}, must-revalidate`
+      expect((await show(newKey())).headers.get('Cache-Control')).toBe(lifetime)
+    }
+})
+
 it('reads neither the original nor a copy of it if it is too large', async () => {
   const pull = () => Promise.reject(new Error('must not be read'))
   const huge: Answer = () =>
@@ -269,6 +282,8 @@ it('does not warn where it keeps them', async () => {
   const lines = captureLog()
   const url = `https://objects.invalid/${crypto.randomUUID()}`
   const headers = { 'Cache-Control': 'max-age=60' }
-  await putVariant({ url, query: 'w=1' }, 'generation', new Response('pixels', { headers }))
+  const expired = { 'Cache-Control': 'no-store' }
+  for (const one of [expired, headers])
+    await putVariant({ url, query: 'w=1' }, 'generation', new Response('pixels', { headers: one }))
   expect(lines).toEqual([])
 })

@@ -156,6 +156,79 @@ it('several sizes that begin at the same time are each made once', async () => {
 })
 
 // @threat image-outdated
+it('stays purged if it is made from the old copy during the purge', async () => {
+  const key = await putObject('a.png', await twoColorPng(300, 300))
+  const { open, opened } = gate()
+  const { calls, resizer } = countingResizer(async () => {
+    if (calls.length === 3) await opened
+  })
+  const { show, purge } = objectsWith(resizer)
+  const other = { ...VARIANT, ...sizeOf(32) }
+  expect(await show(key)).toBe(64)
+  await putUnder(key, await twoColorPng(300, 100))
+  const drop = caches.default.delete.bind(caches.default)
+  let slower: Promise<unknown> | undefined
+  const spy = vi.spyOn(caches.default, 'delete').mockImplementation(async (url) => {
+    expect(await show(key, other)).toBe(32)
+    slower = show(key, { ...VARIANT, ...sizeOf(16) })
+    await vi.waitFor(() => expect(calls).toHaveLength(3))
+    return drop(url)
+  })
+  expect(await purge(key)).toBeNull()
+  spy.mockRestore()
+  // Later requests get neither the image that was made, nor the one that is still being made.
+  expect(await show(key, other)).toBe(11)
+  expect(await show(key, { ...VARIANT, ...sizeOf(16) })).toBe(5)
+  open()
+  expect(await slower).toBe(16)
+})
+
+// @threat image-outdated
+it('stays purged if it is made from a copy that appeared after the purge for a moment', async () => {
+  const key = await putObject('a.png', await twoColorPng(300, 300))
+  const { show, purge } = objectsWith(countingResizer().resizer)
+  const other = { ...VARIANT, ...sizeOf(32) }
+  const put = caches.default.put.bind(caches.default)
+  const during: unknown[] = []
+  const spy = vi.spyOn(caches.default, 'put').mockImplementation(async (url, response) => {
+    const isMark = !String(url).includes('?') && during.length === 0
+    if (!isMark) return put(url, response)
+    await putUnder(key, await twoColorPng(300, 100))
+    during.push(await purge(key))
+    await put(url, response)
+    during.push(await show(key, other))
+  })
+  expect(await show(key)).toBe(64)
+  spy.mockRestore()
+  expect(during).toEqual([null, 32])
+  expect([await show(key, other), await show(key)]).toEqual([11, 21])
+})
+
+// @threat image-outdated
+it('stays purged when a size that began at the same time is slower', async () => {
+  const key = await putObject('a.png', await twoColorPng(300, 300))
+  const { calls, resizer } = countingResizer()
+  const { show, purge } = objectsWith(resizer)
+  const put = caches.default.put.bind(caches.default)
+  const { open, opened } = gate()
+  let generations = 0
+  const spy = vi.spyOn(caches.default, 'put').mockImplementation(async (url, response) => {
+    const isSecond = String(url).endsWith('?generation') && ++generations === 2
+    if (isSecond && calls.length < 2) await opened
+    return put(url, response)
+  })
+  const first = show(key)
+  const slower = show(key, { ...VARIANT, ...sizeOf(32) })
+  expect(await first).toBe(64)
+  await putUnder(key, await twoColorPng(300, 100))
+  expect(await purge(key)).toBeNull()
+  open()
+  await slower
+  expect(await show(key)).toBe(21)
+  spy.mockRestore()
+})
+
+// @threat image-outdated
 it('behind Workers Caching, purges an image whose object was deleted while it was made', async () => {
   const key = await putObject('a.png', await twoColorPng(300, 300))
   const { resizer } = countingResizer(() => deleteObject(counted, parseObjectKey(key), new Date()))
@@ -214,7 +287,7 @@ describe('making an image', () => {
     ])
     expect(make).not.toHaveBeenCalled()
     // A later request waits no longer than the first one may take, and its error.
-    const next = makeOnce(name, make, new RequestTime(Date.now() + 9000)).catch(String)
+    const next = makeOnce(name, make, new RequestTime(Date.now() + 14_000)).catch(String)
     expect(await fakeSeconds(next)).toEqual(['Error: begun', 1.5])
   })
 
@@ -318,6 +391,29 @@ describe('making an image', () => {
     )
     const [images, seconds] = await fakeSeconds(Promise.all(crowd))
     expect([new Set(images).size, make.mock.calls.length, seconds]).toEqual([1, 1, 6.5])
+  })
+
+  // @threat image-costs
+  it('is only taken over by a request that still has the time for a call', async () => {
+    vi.useFakeTimers(FAKE_CLOCK)
+    const name = newName()
+    const now = () => new RequestTime(Date.now() + 25_000)
+    void makeOnce(name, () => new Promise(() => {}), now())
+    const make = vi.fn(async () => {
+      await new Promise((resolve) => setTimeout(resolve, 2000))
+      return made()
+    })
+    const ask = async (after: number) => {
+      await new Promise((resolve) => setTimeout(resolve, after * 1000))
+      return makeOnce(name, make, now()).catch((error: unknown) => asApiError(error)?.code)
+    }
+    const crowd = Array.from({ length: 24 }, (_, second) => ask(second + 1))
+    const [results, seconds] = await fakeSeconds(Promise.all(crowd))
+    const [last] = results.slice(-1)
+    expect(last).toHaveProperty('bytes')
+    // The first one is lost after 25.5 seconds.
+    expect(results).toEqual([...Array(10).fill('image_unavailable'), ...Array(14).fill(last)])
+    expect([make.mock.calls.length, seconds]).toEqual([1, 27.5])
   })
 
   it('is tried again after there was no room for it', async () => {

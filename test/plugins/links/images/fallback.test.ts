@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { LinkPolicy } from '../../../../src/access/link-signature.ts'
 import { ApiError, type ErrorCode } from '../../../../src/errors/api-error.ts'
 import { parseObjectKey } from '../../../../src/keys/object-key.ts'
@@ -8,6 +8,14 @@ import { testPlace } from '../../../support/test-bucket.ts'
 
 const NEW_KEY = 'uploads/ybqr1sgp7a270ajfewde-my-photo.jpg'
 
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['Date'] })
+})
+
+afterEach(() => {
+  vi.useRealTimers()
+})
+
 /** The result of a failed image with this error, and whether the original was asked for. */
 async function resultOf(
   code: ErrorCode,
@@ -16,6 +24,7 @@ async function resultOf(
     key = 'a.jpg',
     type = 'image/jpeg',
     left = 86_400,
+    slow = 0,
     ask = {} as Record<string, string>,
   },
 ) {
@@ -25,6 +34,7 @@ async function resultOf(
     keepsCopies: true,
     async open(_method, _bucket, _key, range, variant) {
       opened.push(variant)
+      vi.setSystemTime(Date.now() + slow * 1000)
       if (range !== null) return new Response(null, { status: 416 })
       const body = new ReadableStream({
         cancel() {
@@ -52,6 +62,7 @@ async function resultOf(
   const failure = new ApiError(code, 'no')
   const request = new Request('https://links.example/i/files/a', { headers: ask })
   const now = new Date((policy.expires - left) * 1000)
+  vi.setSystemTime(now)
   const result = await serveFallback(request, policy, testPlace(objects), failure, now).catch(
     (error: unknown) => error,
   )
@@ -89,6 +100,8 @@ describe('in place of an image that can not be resized, a link shows', () => {
   it.each([
     [{ key: NEW_KEY }, 'private, max-age=60'],
     [{ key: NEW_KEY, left: 7 }, 'private, max-age=7'],
+    [{ key: NEW_KEY, left: 7, slow: 5 }, 'private, max-age=2'],
+    [{ key: NEW_KEY, left: 2, slow: 5 }, 'private, max-age=0'],
     [{ key: 'avatars/42.jpg' }, 'private, no-cache'],
   ])('the original for a minute, but never longer than the object itself: %j', async (link, is) => {
     expect(await resultOf('image_unavailable', link)).toMatchObject({ lifetime: is })

@@ -250,6 +250,21 @@ describe('imageInfo', () => {
   })
 
   // @threat image-bomb
+  it('reads what follows a box of 64 bits, or is in it', () => {
+    const small = heic()
+    const large = heic('heic', ispe(9000, 9000))
+    const long = (name: string, body: Uint8Array) =>
+      joined(uint32s(1), ascii(name), uint32s(0, 16 + body.byteLength), body)
+    const behind = joined(small, long('free', new Uint8Array(9)), large.subarray(20))
+    expect(imageInfo(behind)).toMatchObject({ width: 9000, height: 9000 })
+    const within = heic('heic', long('ispe', uint32s(0, 9000, 9000)))
+    expect(imageInfo(within)).toMatchObject({ width: 9000, height: 9000 })
+    const unsized = heic('heic', joined(uint32s(0), ascii('ispe'), uint32s(0, 9000, 9000)))
+    expect(imageInfo(unsized)).toMatchObject({ width: 9000, height: 9000 })
+    expect(imageInfo(joined(small, uint32s(7), ascii('free')))).toEqual(imageInfo(small))
+  })
+
+  // @threat image-bomb
   it.each([
     ['fill bytes', [0xff, 0xd8], [0xff]],
     ['empty segments', [0xff, 0xd8], [0xff, 0xe0, 0, 2]],

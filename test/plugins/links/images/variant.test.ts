@@ -24,6 +24,7 @@ import {
   pngChunk,
   pngHeader,
   twoColorPng,
+  uint32s,
   withExif,
 } from '../../../support/images.ts'
 import { pictureWithMetadata } from '../../../support/pictures.ts'
@@ -272,6 +273,15 @@ describe('an image that is not resized', () => {
       const made = failureOf(resize(original(await twoColorPng(30, 30)), box, resizer))
       expect(await made).toEqual(['image_unavailable', expect.stringContaining('another size')])
     }
+  })
+
+  // @threat image-original
+  it('is 503 if the binding returns an animation', async () => {
+    const still = await twoColorPng(10, 7)
+    const frames = pngChunk('acTL', uint32s(2, 0))
+    const moving = joined(still.subarray(0, 33), frames, still.subarray(33))
+    const made = resize(original(await twoColorPng(30, 20)), SPEC, answering(moving).resizer)
+    expect(await failureOf(made)).toEqual(['image_unavailable', expect.stringContaining('anim')])
   })
 
   // @threat image-bomb
