@@ -7,10 +7,14 @@ import type { Announcer } from '../records/file-event.ts'
 import type { FileIndex } from '../records/file-index.ts'
 import type { Later } from '../records/job.ts'
 import type { LoadedSettings } from '../settings/define.ts'
+import type { Identify } from './identify.ts'
 
 /** One presigner in one environment. */
 export interface Instance {
   readonly settings: LoadedSettings
+  /** Returns the settings after the last checks of the plugins. */
+  readonly ready: (loaded: LoadedSettings) => LoadedSettings | Promise<LoadedSettings>
+  readonly identify: readonly Identify[]
   readonly fileIndex: FileIndex
   /** Null if there is no limit. */
   readonly rateLimiter: RateLimiter | null
