@@ -2,11 +2,11 @@ import type { ExecutionContext } from 'hono'
 import type { Principal } from '../access/principal.ts'
 import type { ErrorCode } from '../errors/api-error.ts'
 import type { Warning } from '../errors/warnings.ts'
-import type { ObjectSource } from '../plugins/links/object-source.ts'
 import type { Announcer } from '../records/file-event.ts'
 import type { FileIndex } from '../records/file-index.ts'
 import type { Later } from '../records/job.ts'
 import type { LoadedSettings } from '../settings/define.ts'
+import type { ObjectSource } from '../storage/object-source.ts'
 import type { Identify } from './identify.ts'
 
 /** One presigner in one environment. */
