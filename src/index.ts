@@ -59,8 +59,9 @@ export function createPresigner<E extends Env = Env>(
 ): Presigner<E> {
   const plugins = listPlugins(options.plugins ?? [])
   const issues = pluginIssues(plugins)
-  const routes = createApp(issues.length > 0 ? [] : plugins)
-  const instanceFor = instancesOf(settings, options, issues)
+  const usable = issues.length > 0 ? [] : plugins
+  const routes = createApp(usable)
+  const instanceFor = instancesOf(settings, options, usable, issues)
   const app = new HonoBase<E>({ router: everyPath() })
   app.all('*', async (c) => {
     const instance = instanceFor(c.env)

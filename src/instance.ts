@@ -14,16 +14,17 @@ import type {
   StoredFile,
   UploadChanges,
 } from './http/host.ts'
+import type { Identify } from './http/identify.ts'
 import { fetchIsPublic, ON_WORKERS } from './http/runtime.ts'
 import type { Plugin } from './plugin.ts'
 import { announcerTo } from './plugins/events/announcer.ts'
+import { directObjects } from './plugins/links/direct-objects.ts'
 import { edgeObjects, stubIn } from './plugins/links/edge-objects.ts'
 import type { ImageResizer } from './plugins/links/images/variant.ts'
-import { directObjects } from './plugins/links/object-source.ts'
 import type { FileEvent } from './records/file-event.ts'
 import { type FileIndex, noFileIndex } from './records/file-index.ts'
 import { type JobMessage, jobMessage, type Later } from './records/job.ts'
-import { keepEach, loadedBy, type SettingsFor } from './settings/define.ts'
+import { keepEach, type LoadedSettings, loadedBy, type SettingsFor } from './settings/define.ts'
 import { BROKEN, deepFreeze, TYPESCRIPT, whole } from './settings/rules.ts'
 
 /** Options of a presigner, in addition to its settings. All of them are optional. */
@@ -157,12 +158,18 @@ export interface EventContext<E extends Env = Env> {
 export function instancesOf<E extends Env>(
   settings: SettingsFor<E['Bindings']>,
   { fileIndex, rateLimiter, jobQueue, ...options }: PresignerOptions<E>,
+  plugins: readonly Plugin[],
   pluginIssues: readonly Issue[],
 ): (env: E['Bindings']) => Instance {
   const unknown = unknownMembers(options, OPTIONS)
   const known = [
     ...(unknown === null ? [] : [{ path: 'options', message: unknown }]),
     ...pluginIssues,
+    ...plugins.flatMap(({ name, identify }) =>
+      options.authenticate && identify && !('isOwn' in identify)
+        ? [{ path: 'plugins', message: `must not have ${name}() next to authenticate` }]
+        : [],
+    ),
   ]
   const made = {
     ...options,
@@ -175,7 +182,7 @@ export function instancesOf<E extends Env>(
   let hasWarned = false
   return (env) => {
     const owner = typeof env === 'object' && env !== null ? env : options
-    const instance = instances.get(owner) ?? createInstance(settings, made, env, known)
+    const instance = instances.get(owner) ?? createInstance(settings, made, env, plugins, known)
     if (instance.settings.ok) instances.set(owner, instance)
     if (!hasWarned && instance.warnings.includes('webhooks are not queued')) {
       hasWarned = true
@@ -206,6 +213,7 @@ function createInstance<E extends Env>(
     fileIndex,
     rateLimiter,
     jobQueue,
+    authenticate,
     onEvent,
     log,
     images,
@@ -213,11 +221,20 @@ function createInstance<E extends Env>(
     appTimeoutSeconds = APP_MILLISECONDS / 1000,
   }: MadeOptions<E>,
   env: E['Bindings'],
+  plugins: readonly Plugin[],
   known: readonly Issue[],
 ): Instance {
   const loaded = loadedBy(settings, env)
   const issues: Issue[] = loaded.ok ? [...known] : [...loaded.issues, ...known]
   const thrown = loaded.ok ? [] : [...(loaded.thrown ?? [])]
+  for (const name of ['apiKeys', 'jwt'] as const)
+    if (
+      loaded.ok &&
+      !authenticate &&
+      [loaded.settings[name] ?? []].flat().length > 0 &&
+      !plugins.some((plugin) => plugin.name === name)
+    )
+      issues.push({ path: name, message: `needs the plugin ${name}()` })
   const make = <T>(
     path: string,
     create: ((env: E['Bindings']) => T) | undefined,
@@ -271,6 +288,11 @@ function createInstance<E extends Env>(
     warnings.push('links need linkBase')
   return {
     ...made,
+    identify: plugins.flatMap(({ identify }): Identify[] => (identify ? [identify] : [])),
+    ready: plugins.reduce(
+      (before, { ready }) => (ready === undefined ? before : andThen(before, ready)),
+      (given: LoadedSettings): ReturnType<Instance['ready']> => given,
+    ),
     resizesImages,
     later,
     warnings,
@@ -301,6 +323,14 @@ function createInstance<E extends Env>(
     },
   }
 }
+
+/** Returns a function that checks settings with both, without a promise if neither needs one. */
+const andThen =
+  (one: Instance['ready'], two: Instance['ready']): Instance['ready'] =>
+  (given) => {
+    const checked = one(given)
+    return checked instanceof Promise ? checked.then(two) : two(checked)
+  }
 
 /** Returns `log` with its errors caught, also asynchronous ones. They only go to the console. */
 function harmless(log: (line: LogLine) => unknown): (line: LogLine) => void {

@@ -1,4 +1,6 @@
+import type { Identify } from './http/identify.ts'
 import type { newApp } from './http/new-app.ts'
+import type { LoadedSettings } from './settings/define.ts'
 
 /** A Hono app from `newApp`. */
 export type Routes = ReturnType<typeof newApp>
@@ -22,4 +24,11 @@ export interface Plugin {
    * request. Which route answers depends only on the paths. Two plugins can't have the same one.
    */
   readonly api?: Routes
+  /**
+   * Finds the principal of one kind of credential. The credential in a request picks the plugin. Next
+   * to the app's `authenticate`, only one whose credentials the presigner itself makes is allowed.
+   */
+  readonly identify?: Identify
+  /** A last check of the settings, for what needs a promise. Runs with each request. */
+  readonly ready?: (loaded: LoadedSettings) => LoadedSettings | Promise<LoadedSettings>
 }

@@ -10,6 +10,30 @@ export interface ImageSize {
   readonly fit: (typeof FITS)[number]
 }
 
+/**
+ * The format of a variant. The last three are for `auto`: `compatible` is PNG or JPEG, as the original
+ * needs it, for clients that accept nothing else. Cloudflare may decline a format, so the copies of
+ * `auto-webp` may also have that type, and those of `auto-avif` may be WebP as well.
+ */
+export const VARIANT_FORMATS = [
+  'avif',
+  'webp',
+  'jpeg',
+  'png',
+  'auto-avif',
+  'auto-webp',
+  'compatible',
+] as const
+
+export type VariantFormat = (typeof VARIANT_FORMATS)[number]
+
+/** Everything that determines the bytes of a variant, together with the object. */
+export interface VariantSpec extends ImageSize {
+  readonly format: VariantFormat
+  /** 1 to 100. */
+  readonly quality: number
+}
+
 /** Maximum number of sizes, since each one is billed and stored separately. */
 export const MAX_IMAGE_SIZES = 16
 export const MAX_IMAGE_PIXELS_WIDE = 4096

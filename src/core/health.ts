@@ -1,7 +1,6 @@
 import { ApiError } from '../errors/api-error.ts'
 import { newApp } from '../http/new-app.ts'
 import { json } from '../http/responses.ts'
-import { withKeys } from '../plugins/jwt/with-keys.ts'
 import { whyInvalid } from '../settings/define.ts'
 
 /**
@@ -10,7 +9,8 @@ import { whyInvalid } from '../settings/define.ts'
  * resized images, and what is wrong although the presigner works.
  */
 export const healthRoutes = newApp().get('/healthz', async (c) => {
-  const loaded = await withKeys(c.env.instance.settings)
+  const { settings, ready } = c.env.instance
+  const loaded = await ready(settings)
   if (!loaded.ok)
     throw new ApiError('misconfigured', 'The settings are not valid.', {
       issues: loaded.issues,

@@ -3,18 +3,14 @@ import { NO_LIMITS } from '../access/limits.ts'
 import type { Principal } from '../access/principal.ts'
 import { SCOPES } from '../access/scopes.ts'
 import { REFUSALS, type Refusal, refuse, type Verdict } from '../access/verdict.ts'
-import { MAX_UPLOAD_AGE_SECONDS } from '../bucket/limits.ts'
 import { ApiError, asApiError, type Reason } from '../errors/api-error.ts'
 import { describe } from '../errors/describe.ts'
-import { looksLikeApiKey, verifyApiKey } from '../plugins/api-keys/api-key.ts'
-import { verifyJwt } from '../plugins/jwt/jwt.ts'
-import { withKeys } from '../plugins/jwt/with-keys.ts'
-import { looksLikeToken, verifyToken } from '../plugins/tokens/token.ts'
 import { type LoadedSettings, whyInvalid } from '../settings/define.ts'
 import { deepFreeze } from '../settings/rules.ts'
 import { type Settings, takesOrigin } from '../settings/settings.ts'
 import type { AppContext, AppEnv } from './app-env.ts'
 import { askInTime } from './deadline.ts'
+import { type BearerKind, bearerIn } from './identify.ts'
 import { ownBase } from './link-host.ts'
 import { countNetwork, countPrincipal } from './rate-limit.ts'
 import { checkUrl } from './validate.ts'
@@ -40,8 +36,8 @@ const LOCAL_PRINCIPAL: Principal = {
 
 /**
  * Runs before everything that needs credentials. Checks the URL's encoding and the settings, and
- * finds the principal: from the token in the path, the Authorization header, or the header that the
- * JWT settings name. In an app, from a token or the app itself. Counts the request against the
+ * finds the principal: from a token of the presigner, the app itself, or a credential of which a plugin
+ * knows the kind. A refused credential is never tried as another kind. Counts the request against the
  * principal, or against the client's network without one. A request that makes the Worker fetch a
  * key set first counts against its network. Throws `unauthenticated` (with the exact reason as its
  * cause), `forbidden` for a request from a page of another origin with the app's cookies,
@@ -77,7 +73,8 @@ export function unauthenticated({ refusal, detail }: Verdict & { ok: false }): A
  * `/healthz` explains.
  */
 export function configure(c: AppContext): Settings | Promise<Settings> {
-  const checked = withKeys(c.env.instance.settings)
+  const { settings, ready } = c.env.instance
+  const checked = ready(settings)
   return checked instanceof Promise
     ? checked.then((loaded) => keepSettings(c, loaded))
     : keepSettings(c, checked)
@@ -101,25 +98,23 @@ function judge(
   settings: Settings,
   beforeFetch: () => Promise<void>,
 ): Verdict | Promise<Verdict> {
-  const now = new Date()
-  const token = tokenOf(c)
+  const call = { c, settings, now: new Date(), beforeFetch }
+  const { identify } = c.env.instance
+  const token = tokenIn(c)
   if (token !== undefined)
-    return verifyToken(token, settings, now, isAbort(c) ? MAX_UPLOAD_AGE_SECONDS : 0)
+    return ownKind(c)?.verify(token, call) ?? refuse('bearer credential of unknown kind')
   const { authenticate } = c.env.host
-  if (authenticate !== null) return judgeByApp(c, settings, authenticate, now)
+  if (authenticate !== null) return judgeByApp(c, settings, authenticate, call.now)
 
-  const authorization = c.req.header('Authorization')
-  const bearer = bearerOf(authorization)
-  if (bearer !== undefined && looksLikeApiKey(bearer)) return verifyApiKey(bearer, settings.apiKeys)
-  if (settings.jwt !== null) {
-    const inAuthorization = settings.jwt.header.toLowerCase() === 'authorization'
-    const jwt = inAuthorization ? bearer : c.req.header(settings.jwt.header)
-    if (jwt !== undefined)
-      return verifyJwt(jwt, settings.jwt, now, {
-        beforeFetch,
-        waitUntil: (work) => c.executionCtx.waitUntil(work),
-      })
+  const bearer = bearerIn(c)
+  for (const one of identify)
+    if (bearer !== undefined && 'prefix' in one && bearer.startsWith(one.prefix))
+      return one.verify(bearer, call)
+  for (const one of identify) {
+    const verdict = 'find' in one ? one.find(call) : undefined
+    if (verdict !== undefined) return verdict
   }
+  const authorization = c.req.header('Authorization')
   if (authorization !== undefined) return refuse(unknownKind(authorization, bearer))
 
   if (settings.openOnLocalhost && LOCAL_HOSTS.includes(new URL(c.req.url).hostname))
@@ -137,23 +132,18 @@ function unknownKind(authorization: string, bearer: string | undefined): Refusal
     : 'bearer credential of unknown kind'
 }
 
-/**
- * Tells whether this request only aborts an upload in parts. The upload id identifies the owner, so
- * an expired token is enough. Otherwise, the parts would stay in the bucket.
- */
-const isAbort = (c: AppContext): boolean =>
-  c.req.method === 'DELETE' && c.req.param('uploadId') !== undefined
+/** Returns the kind of credentials that the presigner itself makes. */
+const ownKind = (c: AppContext): BearerKind | undefined =>
+  c.env.instance.identify.find((one): one is BearerKind => 'isOwn' in one)
 
-const bearerOf = (authorization: string | undefined): string | undefined =>
-  /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1]
-
-/** Returns the token in the path, which takes precedence, or in the header. */
-function tokenOf(c: AppContext): string | undefined {
+/** Returns the presigner's own token in the path, which takes precedence, or in the header. */
+function tokenIn(c: AppContext): string | undefined {
   const inPath = c.req.param('token')
   // A percent-encoded spelling is no token, so that a filter can compare the path as text.
   if (inPath !== undefined) return `${c.req.path}/`.startsWith(`/u/${inPath}/`) ? inPath : ''
-  const bearer = bearerOf(c.req.header('Authorization'))
-  return bearer !== undefined && looksLikeToken(bearer) ? bearer : undefined
+  const bearer = bearerIn(c)
+  const own = ownKind(c)
+  return own !== undefined && bearer?.startsWith(own.prefix) ? bearer : undefined
 }
 
 /** Returns the verdict of the app, unless a foreign page sent the request. */
@@ -183,7 +173,7 @@ async function judgeByApp(
  * send no origin.
  */
 export function refuseForeignPage(c: AppContext, settings: Settings): void {
-  if (c.env.host.authenticate === null || tokenOf(c) !== undefined) return
+  if (c.env.host.authenticate === null || tokenIn(c) !== undefined) return
   const origin = c.req.header('Origin')
   const site = c.req.header('Sec-Fetch-Site')
   if (origin === undefined && site === undefined) return

@@ -3,15 +3,19 @@ import type { Principal } from '../access/principal.ts'
 import type { UploadFields } from '../bucket/upload-fields.ts'
 import type { ErrorCode } from '../errors/api-error.ts'
 import type { Warning } from '../errors/warnings.ts'
-import type { ObjectSource } from '../plugins/links/object-source.ts'
 import type { Announcer } from '../records/file-event.ts'
 import type { FileIndex } from '../records/file-index.ts'
 import type { Later } from '../records/job.ts'
 import type { LoadedSettings } from '../settings/define.ts'
+import type { ObjectSource } from '../storage/object-source.ts'
+import type { Identify } from './identify.ts'
 
 /** One presigner in one environment. */
 export interface Instance {
   readonly settings: LoadedSettings
+  /** Returns the settings after the last checks of the plugins. */
+  readonly ready: (loaded: LoadedSettings) => LoadedSettings | Promise<LoadedSettings>
+  readonly identify: readonly Identify[]
   readonly fileIndex: FileIndex
   /** Null if there is no limit. */
   readonly rateLimiter: RateLimiter | null

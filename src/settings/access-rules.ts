@@ -2,7 +2,7 @@ import { SCOPES } from '../access/scopes.ts'
 import type { ApiKey, JwtSettings, SigningSecret, SigningSettings } from '../access/settings.ts'
 import type { Issue } from '../errors/api-error.ts'
 import { keyPrefixError } from '../keys/object-key.ts'
-import { fitsAlgorithm } from '../plugins/jwt/jwk-algorithm.ts'
+import { fitsAlgorithm } from './jwk-algorithm.ts'
 import {
   also,
   BROKEN,

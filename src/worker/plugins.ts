@@ -1,4 +1,6 @@
+import { apiKeys } from '../plugins/api-keys/index.ts'
 import { files } from '../plugins/files/index.ts'
+import { jwt } from '../plugins/jwt/index.ts'
 import { links } from '../plugins/links/index.ts'
 import { multipart } from '../plugins/multipart/index.ts'
 import { notifications } from '../plugins/notifications/index.ts'
@@ -11,5 +13,7 @@ export const PLUGINS = [
   links(),
   uppy({ multipart: multipart() }),
   tokens(),
+  apiKeys(),
+  jwt(),
   notifications(),
 ]

@@ -64,6 +64,13 @@ describe('an entry of the package', () => {
     }
   })
 
+  it('without plugins needs neither jose nor an XML parser', async () => {
+    const others = (modules: readonly string[]) => modules.filter((name) => !/^hono\b/.test(name))
+    expect(others(await modulesOf('index.ts')).toSorted()).toEqual(['aws4fetch', 'zod/mini'])
+    expect(await modulesOf('plugins/multipart/index.ts')).toContain('@rgrove/parse-xml')
+    expect(await modulesOf('plugins/tokens/index.ts')).toContain('jose')
+  })
+
   it('for signing needs neither Hono nor zod nor jose', async () => {
     const modules = await modulesOf('signer.ts')
     expect(modules.filter((name) => /^(?:hono|zod|jose)\b/.test(name))).toEqual([])

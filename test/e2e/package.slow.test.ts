@@ -20,7 +20,9 @@ const MAX_SIGNER_BYTES = 10.5 * 1024
 /** Compiles only if the types exist, and are not `any`. */
 const USE = `
 import { createPresigner, defineSettings, isPresignerError } from 'edge-presigner'
+import { apiKeys } from 'edge-presigner/api-keys'
 import { files } from 'edge-presigner/files'
+import { jwt } from 'edge-presigner/jwt'
 import { links } from 'edge-presigner/links'
 import { multipart } from 'edge-presigner/multipart'
 import { notifications } from 'edge-presigner/notifications'
@@ -50,6 +52,8 @@ const media = createPresigner<{ Bindings: Env; Variables: { user: string | null 
   authenticate: (c) => c.var.user && { id: c.var.user, scopes: ['files:read'], prefix: '' },
 })
 new Hono<{ Bindings: Env; Variables: { user: string | null } }>().route('/media', media.app)
+
+createPresigner<{ Bindings: Env }>(settings, { plugins: [apiKeys(), jwt()] })
 
 const signer = createSigner(settings({ SECRETS: '' }))
 const url: string = (await signer.downloadUrl('a/b.png', { use: 'email' })).url

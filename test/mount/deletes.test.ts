@@ -10,7 +10,7 @@ import { ANN } from '../support/ann.ts'
 import { jsonOf, settingsInput } from '../support/app.ts'
 import { bucketFetch } from '../support/bucket.ts'
 import { bearer, testApiKey } from '../support/credentials.ts'
-import { everyPlugin } from '../support/every-plugin.ts'
+import { credentials, everyPlugin } from '../support/every-plugin.ts'
 import { putChosen, putUnder } from '../support/links.ts'
 import { clientOf, type Mounted, mount } from '../support/mount.ts'
 
@@ -119,7 +119,7 @@ describe('beforeDelete', () => {
     const { entry, token } = await testApiKey('app', ['files:delete'])
     const presigner = createPresigner(
       defineSettings(() => settingsInput({ apiKeys: [entry] })),
-      { plugins: everyPlugin(), beforeDelete: refuse, log: () => undefined },
+      { plugins: [...everyPlugin(), ...credentials()], beforeDelete: refuse, log: () => undefined },
     )
     const path = `/files/${encodeURIComponent(key)}`
     const response = await clientOf(presigner).fetch(path, { method: 'DELETE', ...bearer(token) })

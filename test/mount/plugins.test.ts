@@ -1,13 +1,19 @@
 import { describe, expect, it } from 'vitest'
+import { SCOPES } from '../../src/access/scopes.ts'
+import { refuse } from '../../src/access/verdict.ts'
 import { newApp } from '../../src/http/new-app.ts'
 import { json } from '../../src/http/responses.ts'
 import { createPresigner, defineSettings, type Plugin } from '../../src/index.ts'
+import { apiKeys } from '../../src/plugins/api-keys/index.ts'
 import { files } from '../../src/plugins/files/index.ts'
+import { jwt } from '../../src/plugins/jwt/index.ts'
 import { links } from '../../src/plugins/links/index.ts'
 import { multipart } from '../../src/plugins/multipart/index.ts'
 import { tokens } from '../../src/plugins/tokens/index.ts'
 import { uppy } from '../../src/plugins/uppy/index.ts'
 import { jsonOf, settingsInput, upload } from '../support/app.ts'
+import { bearer, testApiKey } from '../support/credentials.ts'
+import { jwtVariable, testIssuer } from '../support/issuer.ts'
 import { clientOf, mount } from '../support/mount.ts'
 
 /** Returns the issues of a presigner with these plugins. */
@@ -87,6 +93,86 @@ describe('the order of plugins', () => {
     expect(await jsonOf(response)).toEqual({ thumbnail: 'a.png' })
     expect((await app.fetch(`/media/u/${token}/files/a.png/url`)).status).toBe(200)
   })
+})
+
+describe('credentials', () => {
+  const nobody = { authenticate: undefined as never }
+  const issuesWith = async (options: Parameters<typeof mount>[0]): Promise<unknown> =>
+    (await jsonOf(await mount(options).fetch('/media/healthz'))).issues
+
+  // @threat app-login-bypassed
+  it.each([
+    ['apiKeys', apiKeys],
+    ['jwt', jwt],
+  ])('are of the app or of a plugin, not of both: %s', async (name, plugin) => {
+    expect(await issuesOf([plugin()])).toEqual(
+      inPlugins(`must not have ${name}() next to authenticate`),
+    )
+    expect(await issuesWith({ ...nobody, plugins: [plugin()] })).toBeUndefined()
+    expect(await issuesOf([tokens()])).toBeUndefined()
+  })
+
+  it('in the settings need their plugin, unless the app authenticates', async () => {
+    const key = await testApiKey('ci', SCOPES)
+    const settings = { apiKeys: [key.entry], jwt: jwtVariable(await testIssuer()) as never }
+    const needed = ['apiKeys', 'jwt'].map((path) => ({
+      path,
+      message: `needs the plugin ${path}()`,
+    }))
+    expect(await issuesWith({ ...nobody, settings, plugins: [tokens()] })).toEqual(needed)
+    expect(await issuesWith({ settings, plugins: [] })).toBeUndefined()
+  })
+
+  // @threat app-login-bypassed
+  it('are refused without the plugin that knows their kind, also a token in the path', async () => {
+    const key = await testApiKey('ci', SCOPES)
+    const settings = { apiKeys: [key.entry] }
+    const full = mount({ ...nobody, settings })
+    const minted = await full.post('/media/tokens', { scopes: SCOPES }, bearer(key.token))
+    const { token } = await jsonOf<{ token: string }>(minted)
+    const without = mount({ ...nobody, settings, plugins: [files(), apiKeys()] })
+    for (const app of [full, without]) {
+      const status = app === full ? 200 : 401
+      expect((await app.fetch('/media/files/a/url', bearer(token))).status).toBe(status)
+      expect((await app.fetch(`/media/u/${token}/files/a/url`)).status).toBe(status)
+      expect((await app.fetch(`/media/u/${token}/files/a/url`, bearer(key.token))).status).toBe(
+        status,
+      )
+    }
+    expect(without.lines.at(-1)).toMatchObject({ reason: 'bearer credential of unknown kind' })
+  })
+
+  it.each([
+    ['before', (own: Plugin) => [own, apiKeys(), tokens()]],
+    ['after', (own: Plugin) => [apiKeys(), tokens(), own]],
+  ])(
+    'of an own kind are found by a plugin, and a refused one never is another: %s',
+    async (_, list) => {
+      const key = await testApiKey('ci', SCOPES)
+      const asked: string[] = []
+      const own: Plugin = {
+        name: 'tickets',
+        identify: {
+          find({ c }) {
+            const ticket = c.req.header('X-Ticket')
+            if (ticket === undefined) return undefined
+            asked.push(ticket)
+            return refuse('session expired')
+          },
+        },
+      }
+      const app = mount({ ...nobody, settings: { apiKeys: [key.entry] }, plugins: list(own) })
+      const ask = async (headers: HeadersInit = {}) =>
+        (await app.fetch('/media/limits', { headers })).status
+      const ticket = { 'X-Ticket': '7' }
+      expect(await ask(bearer(key.token).headers)).toBe(200)
+      expect(await ask({ ...ticket, Authorization: `Bearer ${key.token}x` })).toBe(401)
+      expect(asked).toEqual([])
+      expect(await ask(ticket)).toBe(401)
+      expect(asked).toEqual(['7'])
+      expect(app.lines.at(-1)).toMatchObject({ reason: 'session expired' })
+    },
+  )
 })
 
 describe('a list of plugins', () => {

@@ -124,7 +124,7 @@ it('names an invalid publicJwk by its path in the settings of an app', async () 
     ...{ issuer: 'i', audience: 'a', algorithms: ['ES256'], prefix: '', publicJwk },
     scopes: SCOPES,
   }
-  const app = mount({ settings: { jwt } })
+  const app = mount({ settings: { jwt }, authenticate: undefined as never })
   expect(await jsonOf(await app.fetch('/media/healthz'))).toMatchObject({
     issues: [{ path: 'jwt.publicJwk' }],
   })

@@ -11,7 +11,7 @@ import {
 import { memoryFileIndex } from '../../src/plugins/files/memory-file-index.ts'
 import { ANN } from './ann.ts'
 import { ORIGIN, settingsInput } from './app.ts'
-import { everyPlugin } from './every-plugin.ts'
+import { credentials, everyPlugin } from './every-plugin.ts'
 
 /** A host app for these tests. Hono's own types differ between its builds. */
 export interface TestHost {
@@ -47,10 +47,12 @@ export function mount({
 }: MountOptions = {}): Mounted {
   const lines: LogLine[] = []
   const index = memoryFileIndex()
+  const { authenticate = 'authenticate' in options ? undefined : () => ANN } = options
+  const plugins = [...everyPlugin(), ...(authenticate ? [] : credentials())]
   const presigner = createPresigner(
     defineSettings(() => settingsInput(settings)),
     {
-      plugins: everyPlugin(),
+      plugins,
       fileIndex: () => index,
       authenticate: () => ANN,
       log: (line) => void lines.push(line),

@@ -1,7 +1,7 @@
 import type { Bucket, Credentials } from '../../src/bucket/bucket.ts'
 import { DEFAULT_IMAGE_SIZES } from '../../src/bucket/image-size.ts'
-import type { ObjectSource } from '../../src/plugins/links/object-source.ts'
 import type { LinkPlace } from '../../src/plugins/links/serve-link.ts'
+import type { ObjectSource } from '../../src/storage/object-source.ts'
 
 /** The example credentials of AWS's documentation. */
 export const EXAMPLE_CREDENTIALS: Credentials = {

@@ -5,8 +5,8 @@ import { areEqual, sha256 } from '../../keys/encodings.ts'
 
 const API_KEY = /^ep_([a-z0-9-]{1,32})_[A-Za-z0-9_-]{43}$/
 
-/** Tells whether `token` starts like an API key: `ep_<id>_<secret>`. */
-export const looksLikeApiKey = (token: string): boolean => token.startsWith('ep_')
+/** The start of every API key, `ep_<id>_<secret>`. */
+export const API_KEY_PREFIX = 'ep_'
 
 /** Returns the principal of an API key. Compares only digests, in constant time. */
 export async function verifyApiKey(token: string, apiKeys: readonly ApiKey[]): Promise<Verdict> {

@@ -6,7 +6,7 @@ import { parseObjectKey } from '../../keys/object-key.ts'
 import { type Job, jobIn, type QueueBatch, type QueueMessage } from '../../records/job.ts'
 import { type LoadedSettings, whyInvalid } from '../../settings/define.ts'
 import type { Settings } from '../../settings/settings.ts'
-import type { ObjectSource } from '../links/object-source.ts'
+import type { ObjectSource } from '../../storage/object-source.ts'
 import { deliver, endpointId, logWebhook } from './webhook.ts'
 
 /** Workers wait for the headers of at most six responses at a time. */

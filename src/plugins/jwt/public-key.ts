@@ -1,5 +1,5 @@
 import { type CryptoKey, createLocalJWKSet, type JWK } from 'jose'
-import { fitsAlgorithm } from './jwk-algorithm.ts'
+import { fitsAlgorithm } from '../../settings/jwk-algorithm.ts'
 
 const MIN_RSA_BITS = 2048
 

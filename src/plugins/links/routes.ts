@@ -24,7 +24,7 @@ import { newApp } from '../../http/new-app.ts'
 import { addWarning } from '../../http/request-log.ts'
 import { json } from '../../http/responses.ts'
 import { keyParam, validateJson, validateQuery } from '../../http/validate.ts'
-import { keepsCopiesOf } from './object-source.ts'
+import { keepsCopiesOf } from './direct-objects.ts'
 import { redirectTarget } from './redirect.ts'
 import { serveFallback, serveLink } from './serve-link.ts'
 

@@ -6,7 +6,7 @@ import type { Announcer } from '../../records/file-event.ts'
 import { type FileIndex, timedIndex } from '../../records/file-index.ts'
 import type { QueueBatch, QueueMessage } from '../../records/job.ts'
 import { type LoadedSettings, whyInvalid } from '../../settings/define.ts'
-import type { ObjectSource } from '../links/object-source.ts'
+import type { ObjectSource } from '../../storage/object-source.ts'
 import { type Drop, type Notification, readR2Message } from './notification.ts'
 import {
   type Result,

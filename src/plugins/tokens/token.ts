@@ -17,7 +17,7 @@ import { ApiError } from '../../errors/api-error.ts'
 import { type Json, utf8Length } from '../../keys/encodings.ts'
 import { keyPrefixError } from '../../keys/object-key.ts'
 
-const TOKEN_PREFIX = 'ept_'
+export const TOKEN_PREFIX = 'ept_'
 const DEFAULT_SECONDS = 600
 const MAX_SECONDS = 3600
 /** Longer, since a large file may take hours. Such a token can't read or delete files. */
@@ -56,9 +56,6 @@ export interface TokenRequest extends AskedLimits {
 /** The settings that tokens depend on. */
 export type TokenSettings = SigningSettings &
   Minters & { readonly buckets: readonly [ConfiguredBucket, ...ConfiguredBucket[]] }
-
-/** Tells whether `token` starts like a token from `mintToken`. */
-export const looksLikeToken = (token: string): boolean => token.startsWith(TOKEN_PREFIX)
 
 /**
  * Returns a short-lived token with some of the caller's permissions. Throws `forbidden` if it
@@ -133,7 +130,7 @@ export async function verifyToken(
   now: Date,
   graceSeconds = 0,
 ): Promise<Verdict> {
-  if (!looksLikeToken(token)) return refuse('token malformed')
+  if (!token.startsWith(TOKEN_PREFIX)) return refuse('token malformed')
   const text = token.slice(TOKEN_PREFIX.length)
   const sealed = await unseal(settings.signingSecrets, 'token', text, now, graceSeconds)
   if (!sealed.ok) return refuse(`token ${sealed.failure}`, loggable(sealed.kid))

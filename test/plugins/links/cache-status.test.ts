@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
 import { parseObjectKey } from '../../../src/keys/object-key.ts'
-import { directObjects } from '../../../src/plugins/links/object-source.ts'
+import { directObjects } from '../../../src/plugins/links/direct-objects.ts'
 import { serveLink } from '../../../src/plugins/links/serve-link.ts'
 import { testPlace } from '../../support/test-bucket.ts'
 

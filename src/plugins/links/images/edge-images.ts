@@ -1,10 +1,11 @@
 import type { ConfiguredBucket } from '../../../bucket/bucket.ts'
 import { openBucket } from '../../../bucket/credential-source.ts'
+import type { VariantSpec } from '../../../bucket/image-size.ts'
 import { relay } from '../../../core/pump.ts'
 import { asApiError } from '../../../errors/api-error.ts'
 import type { ObjectKey } from '../../../keys/object-key.ts'
+import type { ObjectSource } from '../../../storage/object-source.ts'
 import { beginFill, endFill, findCopy, keepCopy } from '../edge-cache.ts'
-import type { ObjectSource } from '../object-source.ts'
 import { failure, withStatus } from '../objects-protocol.ts'
 import { copySeconds, keepFor, openObject, secondsLeft } from '../open-object.ts'
 import { lead } from '../turns.ts'
@@ -17,7 +18,7 @@ import {
   putVariant,
 } from './edge-variants.ts'
 import { withRoom } from './room.ts'
-import { heldBytes, type ImageResizer, imageResponse, resize, type VariantSpec } from './variant.ts'
+import { heldBytes, type ImageResizer, imageResponse, resize } from './variant.ts'
 
 /** How long it is remembered at most that an image can't be resized. */
 const REFUSAL_SECONDS = 3600

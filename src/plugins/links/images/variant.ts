@@ -1,5 +1,12 @@
 import type { Variant } from '../../../access/link-signature.ts'
-import { FITS, type ImageSize, sizeOf } from '../../../bucket/image-size.ts'
+import {
+  FITS,
+  type ImageSize,
+  sizeOf,
+  VARIANT_FORMATS,
+  type VariantFormat,
+  type VariantSpec,
+} from '../../../bucket/image-size.ts'
 import { endedEarly } from '../../../core/pump.ts'
 import { ApiError, asApiError } from '../../../errors/api-error.ts'
 import { inTime } from '../../../errors/deadline.ts'
@@ -22,30 +29,6 @@ export const RESIZE_MILLISECONDS = 10_000
 /** Sizes between which the maximum size of a resized image lies. */
 const MIN_OUTPUT_BYTES = 2 * 1024 ** 2
 const MAX_OUTPUT_BYTES = 10 * 1024 ** 2
-
-/**
- * The format of a variant. The last three are for `auto`: `compatible` is PNG or JPEG, as the original
- * needs it, for clients that accept nothing else. Cloudflare may decline a format, so the copies of
- * `auto-webp` may also have that type, and those of `auto-avif` may be WebP as well.
- */
-export const VARIANT_FORMATS = [
-  'avif',
-  'webp',
-  'jpeg',
-  'png',
-  'auto-avif',
-  'auto-webp',
-  'compatible',
-] as const
-
-export type VariantFormat = (typeof VARIANT_FORMATS)[number]
-
-/** Everything that determines the bytes of a variant, together with the object. */
-export interface VariantSpec extends ImageSize {
-  readonly format: VariantFormat
-  /** 1 to 100. */
-  readonly quality: number
-}
 
 type OutputType = 'image/avif' | 'image/webp' | 'image/jpeg' | 'image/png'
 

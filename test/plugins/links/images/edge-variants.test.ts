@@ -2,7 +2,7 @@ import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { findBucket } from '../../../../src/bucket/find-bucket.ts'
-import { sizeOf } from '../../../../src/bucket/image-size.ts'
+import { sizeOf, type VariantSpec } from '../../../../src/bucket/image-size.ts'
 import { ApiError, asApiError } from '../../../../src/errors/api-error.ts'
 import { RequestTime } from '../../../../src/errors/deadline.ts'
 import { parseObjectKey } from '../../../../src/keys/object-key.ts'
@@ -16,7 +16,6 @@ import {
   crowded,
   type ImageResizer,
   type KeptImage,
-  type VariantSpec,
 } from '../../../../src/plugins/links/images/variant.ts'
 import { deleteObject } from '../../../../src/storage/object.ts'
 import { loadEnvironment } from '../../../../src/worker/environment.ts'

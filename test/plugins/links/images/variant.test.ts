@@ -1,6 +1,12 @@
 import { env } from 'cloudflare:workers'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { DEFAULT_IMAGE_SIZES, type ImageSize, sizeOf } from '../../../../src/bucket/image-size.ts'
+import {
+  DEFAULT_IMAGE_SIZES,
+  type ImageSize,
+  sizeOf,
+  VARIANT_FORMATS,
+  type VariantSpec,
+} from '../../../../src/bucket/image-size.ts'
 import { asApiError } from '../../../../src/errors/api-error.ts'
 import { RequestTime } from '../../../../src/errors/deadline.ts'
 import { imageInfo } from '../../../../src/plugins/links/images/image-info.ts'
@@ -11,8 +17,6 @@ import {
   resize,
   specIn,
   specQuery,
-  VARIANT_FORMATS,
-  type VariantSpec,
   variantSpec,
 } from '../../../../src/plugins/links/images/variant.ts'
 import { FAKE_CLOCK, fakeSeconds } from '../../../support/fake-seconds.ts'

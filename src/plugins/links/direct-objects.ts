@@ -3,41 +3,9 @@ import { type Background, openBucket } from '../../bucket/credential-source.ts'
 import { relay } from '../../core/pump.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import { ON_WORKERS } from '../../http/runtime.ts'
-import type { ObjectKey } from '../../keys/object-key.ts'
+import type { ObjectSource } from '../../storage/object-source.ts'
 import { contentCodings } from './content-coding.ts'
-import type { VariantSpec } from './images/variant.ts'
 import { openObject } from './open-object.ts'
-
-/** The request that asks for an object. */
-export interface Asker {
-  readonly now: Date
-  /** For the log of a delivery that the bucket cuts. */
-  readonly requestId: string
-}
-
-/** The source of object bytes for links. */
-export interface ObjectSource {
-  /** Whether it keeps copies, which a delete must purge. */
-  readonly keepsCopies: boolean
-  /**
-   * Returns the object or a variant of it, or one range, like `openObject`: 200, 206 or 416. The
-   * client's own request never reaches the bucket. Ask for a variant only if `keepsCopiesOf` the
-   * bucket. Throws what `openObject` and `resize` throw.
-   */
-  open(
-    method: 'GET' | 'HEAD',
-    bucket: ConfiguredBucket,
-    key: ObjectKey,
-    range: string | null,
-    variant: VariantSpec | null,
-    asker: Asker,
-  ): Promise<Response>
-  /**
-   * Purges every copy of these objects, at most 100, in one call. Throws `purge_failed`. Copies then
-   * stay for at most `copySeconds`.
-   */
-  purge(bucket: ConfiguredBucket, keys: readonly ObjectKey[]): Promise<void>
-}
 
 /**
  * Tells whether copies of the objects in `bucket` are kept. Without them, images are not resized,
