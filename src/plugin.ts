@@ -1,6 +1,10 @@
 import type { newApp } from './http/new-app.ts'
 
-/** A Hono app from `newApp`. */
+/**
+ * A Hono app from `newApp`, or one of the app's own. Only its routes count: its `onError` and
+ * `notFound` are never called. A parameter takes one segment, `:key` more, and `*` can only be the last
+ * segment. A middleware calls `next()` last.
+ */
 export type Routes = ReturnType<typeof newApp>
 
 /**
