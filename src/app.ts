@@ -1,3 +1,4 @@
+import type { RouterRoute } from 'hono/types'
 import { downloadUrlRoutes } from './core/download-urls.ts'
 import { healthRoutes } from './core/health.ts'
 import { limitRoutes } from './core/limits.ts'
@@ -44,8 +45,8 @@ export function createApp(plugins: readonly Plugin[]) {
  * Adds the routes of a plugin. Hono's own way would wrap each handler of an app with an `onError`, or
  * from another copy of Hono, and then a middleware would answer instead of the route behind it.
  */
-function add(app: Routes, routes: Routes | undefined): void {
-  for (const { method, path, handler } of routes?.routes ?? []) app.on(method, path, handler)
+function add(app: ReturnType<typeof newApp>, added: Routes | undefined): void {
+  for (const { method, path, handler } of added?.routes ?? []) app.on(method, path, handler)
 }
 
 /**
@@ -82,5 +83,7 @@ function sharedPath(one: Plugin, two: Plugin): string | undefined {
 }
 
 /** Returns the routes of a plugin, also those of its API below a token. */
-const routesOf = ({ open, api }: Plugin): Routes['routes'] =>
-  [open, api, api && newApp().route('/u/:token', api)].flatMap((app) => app?.routes ?? [])
+const routesOf = ({ open, api }: Plugin): readonly Pick<RouterRoute, 'method' | 'path'>[] => [
+  ...[open, api].flatMap((app) => app?.routes ?? []),
+  ...(api?.routes ?? []).map(({ method, path }) => ({ method, path: `/u/:token${path}` })),
+]

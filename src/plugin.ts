@@ -1,11 +1,13 @@
-import type { newApp } from './http/new-app.ts'
+import type { RouterRoute } from 'hono/types'
 
 /**
- * A Hono app from `newApp`, or one of the app's own. Only its routes count: its `onError` and
+ * A Hono app, from `newApp` or one of the app's own. Only its routes count: its `onError` and
  * `notFound` are never called. A parameter takes one segment, `:key` more, and `*` can only be the last
- * segment. A middleware calls `next()` last.
+ * segment. A middleware calls `next()` last. The type has no methods, since plugins share their apps.
  */
-export type Routes = ReturnType<typeof newApp>
+export interface Routes {
+  readonly routes: readonly RouterRoute[]
+}
 
 /**
  * A feature that an app may leave out: a plain object that a function such as `files()` returns. The
@@ -14,6 +16,8 @@ export type Routes = ReturnType<typeof newApp>
 export interface Plugin {
   /** The name of its function. Issues name it. */
   readonly name: string
+  /** Functions have a name too: `files` is not a plugin, `files()` is. */
+  readonly call?: never
   /** Plugins that it was given. They are registered with it. */
   readonly plugins?: readonly Plugin[]
   /**
