@@ -3,7 +3,8 @@ import type { RouterRoute } from 'hono/types'
 /**
  * A Hono app, from `newApp` or one of the app's own. Only its routes count: its `onError` and
  * `notFound` are never called. A parameter takes one segment, `:key` more, and `*` can only be the last
- * segment. A middleware calls `next()` last. The type has no methods, since plugins share their apps.
+ * segment. A middleware that returns nothing goes on, with or without `next()`: to refuse a request,
+ * it returns a response or throws. The type has no methods, since plugins share their apps.
  */
 export interface Routes {
   readonly routes: readonly RouterRoute[]
