@@ -1,3 +1,4 @@
+import type { RouterRoute } from 'hono/types'
 import { downloadUrlRoutes } from './core/download-urls.ts'
 import { healthRoutes } from './core/health.ts'
 import { limitRoutes } from './core/limits.ts'
@@ -8,7 +9,7 @@ import { cors } from './http/cors.ts'
 import { linkHost } from './http/link-host.ts'
 import { meet, newApp } from './http/new-app.ts'
 import { onNotFound } from './http/responses.ts'
-import type { Plugin } from './plugin.ts'
+import type { Plugin, Routes } from './plugin.ts'
 
 /** The core's own routes, in the form of a plugin. */
 const CORE: Plugin = {
@@ -18,9 +19,11 @@ const CORE: Plugin = {
 }
 
 /** Returns the plugins and those that they were given, each once. */
-export const listPlugins = (plugins: readonly Plugin[]): readonly Plugin[] => [
-  ...new Set(plugins.flatMap((plugin) => [...listPlugins(plugin?.plugins ?? []), plugin])),
-]
+export function listPlugins(plugins: readonly Plugin[]): readonly Plugin[] {
+  const all = new Set([plugins].flat())
+  for (const plugin of all) for (const given of [plugin?.plugins ?? []].flat()) all.add(given)
+  return [...all]
+}
 
 /**
  * Returns all routes of a presigner with these plugins. `/u/:token/…` is the same API, for clients
@@ -31,18 +34,30 @@ export const listPlugins = (plugins: readonly Plugin[]): readonly Plugin[] => [
 export function createApp(plugins: readonly Plugin[]) {
   const parts = [CORE, ...plugins]
   const api = newApp().use(admit)
-  for (const { api: routes } of parts) if (routes) api.route('/', routes)
+  for (const part of parts) add(api, part.api)
   api.all('*', onNotFound)
   const app = newApp().use(linkHost, cors)
-  for (const { open } of parts) if (open) app.route('/', open)
+  for (const part of parts) add(app, part.open)
   return app.route('/u/:token', api).route('/', api)
 }
 
-/** Returns what is wrong with a list of plugins: one is none, or two share a name or a path. */
+/**
+ * Adds the routes of a plugin. Hono's own way would wrap each handler of an app with an `onError`, or
+ * from another copy of Hono, and then a middleware would answer instead of the route behind it.
+ */
+function add(app: ReturnType<typeof newApp>, added: Routes | undefined): void {
+  for (const { method, path, handler } of added?.routes ?? []) app.on(method, path, handler)
+}
+
+/**
+ * Returns what is wrong with a list of plugins: one is none, or has a path that `newApp` can't match,
+ * or two share a name or a path.
+ */
 export function pluginIssues(plugins: readonly Plugin[]): Issue[] {
   const issue = (message: string) => [{ path: 'plugins', message }]
-  if (plugins.some((one) => typeof (one ?? 0) !== 'object'))
-    return issue('must contain only plugins, such as files()')
+  if (!plugins.every(isPlugin)) return issue('must contain only plugins, such as files()')
+  const odd = plugins.flatMap(routesOf).find(({ path }) => /[?{}]|\*.|[^/]\*/.test(path))
+  if (odd) return issue(`must not have this kind of path: ${odd.path}`)
   return [CORE, ...plugins].flatMap((one, i, all) =>
     all.slice(i + 1).flatMap((two) => {
       const shared = one.name === two.name ? 'a name' : sharedPath(one, two)
@@ -51,13 +66,24 @@ export function pluginIssues(plugins: readonly Plugin[]): Issue[] {
   )
 }
 
+const isPlugin = (one: Plugin | undefined): boolean =>
+  typeof one === 'object' &&
+  typeof one?.name === 'string' &&
+  [one.open, one.api].every((app) => app === undefined || Array.isArray(app?.routes))
+
 /** Returns a path for which both plugins have a handler, so that their order would matter. */
-const sharedPath = (one: Plugin, two: Plugin): string | undefined =>
-  routesOf(one).find((a) =>
-    routesOf(two).some(
+function sharedPath(one: Plugin, two: Plugin): string | undefined {
+  const others = routesOf(two)
+  return routesOf(one).find((a) =>
+    others.some(
       (b) =>
         (a.method === b.method || [a.method, b.method].includes('ALL')) && meet(a.path, b.path),
     ),
   )?.path
+}
 
-const routesOf = ({ open, api }: Plugin) => [open, api].flatMap((app) => app?.routes ?? [])
+/** Returns the routes of a plugin, also those of its API below a token. */
+const routesOf = ({ open, api }: Plugin): readonly Pick<RouterRoute, 'method' | 'path'>[] => [
+  ...[open, api].flatMap((app) => app?.routes ?? []),
+  ...(api?.routes ?? []).map(({ method, path }) => ({ method, path: `/u/:token${path}` })),
+]

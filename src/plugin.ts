@@ -1,9 +1,16 @@
+import type { RouterRoute } from 'hono/types'
 import type { Identify } from './http/identify.ts'
-import type { newApp } from './http/new-app.ts'
 import type { LoadedSettings } from './settings/define.ts'
 
-/** A Hono app from `newApp`. */
-export type Routes = ReturnType<typeof newApp>
+/**
+ * A Hono app, from `newApp` or one of the app's own. Only its routes count: its `onError` and
+ * `notFound` are never called. A parameter takes one segment, `:key` more, and `*` can only be the last
+ * segment. A middleware that returns nothing goes on, with or without `next()`: to refuse a request,
+ * it returns a response or throws. The type has no methods, since plugins share their apps.
+ */
+export interface Routes {
+  readonly routes: readonly RouterRoute[]
+}
 
 /**
  * A feature that an app may leave out: a plain object that a function such as `files()` returns. The
@@ -12,6 +19,8 @@ export type Routes = ReturnType<typeof newApp>
 export interface Plugin {
   /** The name of its function. Issues name it. */
   readonly name: string
+  /** Functions have a name too: `files` is not a plugin, `files()` is. */
+  readonly call?: never
   /** Plugins that it was given. They are registered with it. */
   readonly plugins?: readonly Plugin[]
   /**

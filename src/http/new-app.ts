@@ -94,13 +94,16 @@ const rankOf = (path: string): string =>
     .map((segment) => ({ '*': 4, ':key': 2 })[segment] ?? (segment.startsWith(':') ? 1 : 0))
     .join('')}3`
 
+/** Returns a path without the names of its parameters, which don't change what it matches. */
+const shapeOf = (path: string): string => path.replace(/:(?!key\b)\w+/g, ':')
+
 /** Tells whether the wildcard `path` matches all paths of the route `other`. */
 const covers = (path: string, other: string): boolean =>
-  path.endsWith('/*') && `${other}/`.startsWith(path.slice(0, -1))
+  path.endsWith('/*') && `${shapeOf(other)}/`.startsWith(shapeOf(path).slice(0, -1))
 
 /** Tells whether two paths are the same except for the names of parameters, or one covers the other. */
 export const meet = (one: string, two: string): boolean =>
-  String(patternOf(one)) === String(patternOf(two)) || covers(one, two) || covers(two, one)
+  shapeOf(one) === shapeOf(two) || covers(one, two) || covers(two, one)
 
 /**
  * Returns the pattern of a path. It also matches line breaks, so that a key with a line break is

@@ -175,6 +175,31 @@ describe('credentials', () => {
   )
 })
 
+describe("a plugin's middleware", () => {
+  const blocks = (routes: NonNullable<Plugin['api']>) =>
+    mount({ plugins: [withRoutes('mine', routes)] })
+
+  it('runs before a route behind it that names its parameter otherwise', async () => {
+    const routes = newApp()
+      .use('/mine/:a/*', (c) => Promise.resolve(c.text('blocked', 403)))
+      .get('/mine/:b/x', (c) => c.text('open'))
+    expect((await blocks(routes).fetch('/media/mine/1/x')).status).toBe(403)
+  })
+
+  it('goes on to its route, also if the app of the plugin has its own onError', async () => {
+    const routes = newApp()
+      .use('/mine/*', (_c, next) => next())
+      .get('/mine/x', (c) => c.text('x'))
+      .get('/mine/y', () => {
+        throw new Error('broken')
+      })
+    routes.onError((_error, c) => c.text('theirs', 418))
+    const app = blocks(routes)
+    expect(await (await app.fetch('/media/mine/x')).text()).toBe('x')
+    expect(await jsonOf(await app.fetch('/media/mine/y'))).toMatchObject({ code: 'internal' })
+  })
+})
+
 describe('a list of plugins', () => {
   it('has each plugin once', async () => {
     expect(await issuesOf([files(), links(), files()])).toEqual(
@@ -220,6 +245,40 @@ describe('a list of plugins', () => {
     expect(await issuesOf([health])).toEqual(inPlugins('must not share /healthz: core, mine'))
   })
 
+  it.each(['/u/*', '/u/:x/*', '/u/:x/limits'])(
+    "has none for the core's paths below a token: %s",
+    async (path) => {
+      const open = newApp().get(path, (c) => c.text('taken'))
+      expect(await issuesOf([{ name: 'mine', open }])).toContainEqual({
+        path: 'plugins',
+        message: expect.stringMatching(/^must not share \/u\/:token\/[\w/:-]+: core, mine$/),
+      })
+    },
+  )
+
+  it('has no two plugins for a wildcard and a path behind it, however they name parameters', async () => {
+    const one = withRoutes(
+      'one',
+      newApp().use('/mine/:a/*', (_c, next) => next()),
+    )
+    const two = withRoutes(
+      'two',
+      newApp().get('/mine/:b/x', (c) => c.text('')),
+    )
+    expect(await issuesOf([one, two])).toEqual(inPlugins('must not share /mine/:a/*: one, two'))
+  })
+
+  it.each(['/mine/:id?', '/mine/:id{[0-9]+}', '/mine/*/x', '/mine/**', '/mine*'])(
+    'has no path that would match other requests than in Hono: %s',
+    async (path) => {
+      const mine = withRoutes(
+        'mine',
+        newApp().get(path, (c) => c.text('')),
+      )
+      expect(await issuesOf([mine])).toEqual(inPlugins(`must not have this kind of path: ${path}`))
+    },
+  )
+
   it('may have one path with two methods', async () => {
     const put = withRoutes(
       'mine',
@@ -230,7 +289,26 @@ describe('a list of plugins', () => {
 
   it('has only plugins', async () => {
     const message = 'must contain only plugins, such as files()'
-    for (const one of [files, undefined, null, 'files'])
-      expect(await issuesOf([one as never])).toEqual(inPlugins(message))
+    const mine = (members: object) => [{ name: 'mine', ...members }]
+    for (const list of [
+      ...[
+        [files],
+        [undefined],
+        [null],
+        ['files'],
+        [{}],
+        [[files()]],
+        'files',
+        {},
+        new Set([files()]),
+      ],
+      ...[
+        mine({ api: {} }),
+        mine({ open: files }),
+        mine({ api: null }),
+        mine({ plugins: 'files' }),
+      ],
+    ])
+      expect.soft(await issuesOf(list as never), JSON.stringify(list)).toEqual(inPlugins(message))
   })
 })
