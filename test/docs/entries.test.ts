@@ -68,7 +68,9 @@ describe('an entry of the package', () => {
     const others = (modules: readonly string[]) => modules.filter((name) => !/^hono\b/.test(name))
     expect(others(await modulesOf('index.ts')).toSorted()).toEqual(['aws4fetch', 'zod/mini'])
     expect(await modulesOf('plugins/multipart/index.ts')).toContain('@rgrove/parse-xml')
-    expect(await modulesOf('plugins/tokens/index.ts')).toContain('jose')
+    expect(await modulesOf('plugins/jwt/index.ts')).toContain('jose')
+    for (const name of plugins.filter((one) => one !== 'jwt'))
+      expect.soft(await modulesOf(`plugins/${name}/index.ts`), name).not.toContain('jose')
   })
 
   it('for signing needs neither Hono nor zod nor jose', async () => {

@@ -1,8 +1,9 @@
-import { decodeProtectedHeader, type JWTPayload, jwtVerify } from 'jose'
+import { type JWTPayload, jwtVerify } from 'jose'
 import * as errors from 'jose/errors'
 import { onlyBuckets } from '../../access/limits.ts'
 import { isPrincipalId } from '../../access/principal.ts'
 import { SCOPES, type Scope } from '../../access/scopes.ts'
+import { membersOf } from '../../access/seal.ts'
 import type { JwtSettings } from '../../access/settings.ts'
 import { loggable, type Refusal, refuse, type Verdict } from '../../access/verdict.ts'
 import { ApiError } from '../../errors/api-error.ts'
@@ -78,7 +79,7 @@ function refusalOf(error: errors.JOSEError, token: string): Verdict {
   if (error instanceof errors.JWTClaimValidationFailed)
     return refuse(refusal, error.reason === 'missing' ? `${error.claim} missing` : error.claim)
   if (refusal === 'jwt malformed' || refusal === 'jwt expired') return refuse(refusal)
-  const { alg, kid } = decodeProtectedHeader(token)
+  const { alg, kid } = membersOf(token.split('.', 1).join()) ?? {}
   return refuse(refusal, loggable(refusal === 'jwt algorithm not allowed' ? alg : kid))
 }
 
