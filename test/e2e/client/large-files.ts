@@ -70,6 +70,19 @@ export function largeFileRules(context: () => ClientContext): void {
   })
   afterEach(() => tab.close())
 
+  /** Aborts half an upload whose DELETE doesn't arrive, and reloads the page. */
+  async function abortUnheard() {
+    await beginHalf(tab, context())
+    const [upload = { key: '', s3UploadId: '' }] = tab.parts()
+    await tab.page.route('**/multipart/*', (route) =>
+      route.request().method() === 'DELETE' ? route.abort() : route.continue(),
+    )
+    await tab.page.evaluate(() => page.abort())
+    await tab.reload()
+    await tab.page.unrouteAll()
+    return upload
+  }
+
   it('ends immediately when it is aborted, and leaves no parts', async () => {
     await beginHalf(tab, context())
     const [{ key, s3UploadId } = { key: '', s3UploadId: '' }] = tab.parts()
@@ -105,14 +118,7 @@ export function largeFileRules(context: () => ClientContext): void {
   })
 
   it('remembers an aborted upload until the bucket has deleted it', async () => {
-    await beginHalf(tab, context())
-    const [{ key, s3UploadId } = { key: '', s3UploadId: '' }] = tab.parts()
-    await tab.page.route('**/multipart/*', (route) =>
-      route.request().method() === 'DELETE' ? route.abort() : route.continue(),
-    )
-    await tab.page.evaluate(() => page.abort())
-    await tab.reload()
-    await tab.page.unrouteAll()
+    const { key, s3UploadId } = await abortUnheard()
     expect(await tab.page.evaluate(() => page.stored())).toHaveLength(1)
     expect(await context().hasUpload(key, s3UploadId)).toBe(true)
 
@@ -124,14 +130,7 @@ export function largeFileRules(context: () => ClientContext): void {
   })
 
   it('does not resume an aborted upload that the bucket still has, and deletes it', async () => {
-    await beginHalf(tab, context())
-    const [{ key, s3UploadId } = { key: '', s3UploadId: '' }] = tab.parts()
-    await tab.page.route('**/multipart/*', (route) =>
-      route.request().method() === 'DELETE' ? route.abort() : route.continue(),
-    )
-    await tab.page.evaluate(() => page.abort())
-    await tab.reload()
-    await tab.page.unrouteAll()
+    const { key, s3UploadId } = await abortUnheard()
     context().proxy.reset()
     await tab.begin(SIZE, { multipart: true })
     expect((await tab.end()).key).not.toBe(key)
