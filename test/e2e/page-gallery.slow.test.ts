@@ -145,13 +145,13 @@ describeWith([CHROMIUM], 'the gallery of the page in Chromium', () => {
     await page.goBack()
     await viewer(page).waitFor({ state: 'hidden' })
     expect(page.url()).toBe(`${demo.origin}/`)
-    expect(await focused(page)).toBe(second)
+    await expect.poll(() => focused(page)).toBe(second)
 
     await page.keyboard.press('Enter')
     await loaded(page)
     await page.keyboard.press('Escape')
     await viewer(page).waitFor({ state: 'hidden' })
-    expect(await focused(page)).toBe(second)
+    await expect.poll(() => focused(page)).toBe(second)
     expect(tab.failures).toEqual([])
   })
 
