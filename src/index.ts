@@ -9,6 +9,7 @@ import { runJobs } from './plugins/events/cloudflare.ts'
 import { consumeNotifications } from './plugins/notifications/cloudflare.ts'
 import type { QueueBatch } from './records/job.ts'
 import type { SettingsFor } from './settings/define.ts'
+import { BROKEN, matching, optional, TYPESCRIPT } from './settings/rules.ts'
 
 // biome-ignore-start lint/performance/noBarrelFile: the entry of the package
 export type { AppPrincipal, Principal } from './access/principal.ts'
@@ -39,7 +40,7 @@ export type { FetchCredentials, SettingsInput } from './settings/input.ts'
 export interface Presigner<E extends Env = Env> {
   /** A Hono app to mount: `host.route('/media', presigner.app)`. */
   readonly app: HonoBase<E>
-  /** Handles a request without a host app, at the root of an origin. */
+  /** Handles a request without a host app, below `basePath`. */
   fetch(request: Request, env: E['Bindings'], context?: ExecutionContext): Promise<Response>
   /**
    * Handles a batch of Cloudflare Queues, and acknowledges or retries each message. Resolves with
@@ -61,13 +62,21 @@ export function createPresigner<E extends Env = Env>(
   const issues = pluginIssues(plugins)
   const usable = issues.length > 0 ? [] : plugins
   const routes = createApp(usable)
+  const basePath = basePathRule(options.basePath, { path: 'basePath', issues, words: TYPESCRIPT })
   const instanceFor = instancesOf(settings, options, usable, issues)
-  const app = new HonoBase<E>({ router: everyPath() })
-  app.all('*', async (c) => {
-    const instance = instanceFor(c.env)
-    const env = { instance, host: hostOf(c, instance, options) }
-    return withHeadersOf(c, await routes.fetch(c.req.raw, env, contextOf(c)))
-  })
+  const appBelow = (mountPath: (c: Context) => string) => {
+    const app = new HonoBase<E>({ router: everyPath() })
+    app.all('*', async (c) => {
+      const instance = instanceFor(c.env)
+      const env = { instance, host: hostOf(c, mountPath(c), instance, options) }
+      return withHeadersOf(c, await routes.fetch(c.req.raw, env, contextOf(c)))
+    })
+    return app
+  }
+  /** With an invalid base path, every path that ends with `/healthz` says so. */
+  const baseOf = ({ url }: Request) =>
+    basePath === BROKEN ? new URL(url).pathname.replace(/\/[^/]*$/, '') : basePath
+  const alone = appBelow((c) => baseOf(c.req.raw))
   const {
     authenticate,
     beforeUpload,
@@ -77,16 +86,20 @@ export function createPresigner<E extends Env = Env>(
   } = options
   const isAlone = !(authenticate || beforeUpload || beforeDelete)
   const answerAlone = (request: Request, instance: Instance, context: ExecutionContext) => {
-    const host = sharesOrigin(instance, options) ? SHARED : ALONE
+    const host = {
+      ...ALONE,
+      mountPath: baseOf(request),
+      sharesOrigin: sharesOrigin(instance, options),
+    }
     return routes.fetch(request, { instance, host }, context)
   }
   return {
-    app,
+    app: appBelow(mountPathOf),
     fetch: (request, env, context = NO_CONTEXT) =>
       Promise.resolve(
         isAlone
           ? answerAlone(request, instanceFor(env), context)
-          : app.fetch(request, env, context),
+          : alone.fetch(request, env, context),
       ),
     async queue(batch, env, context = NO_CONTEXT) {
       const hasNotifications = batch.queue.startsWith(notificationQueueName)
@@ -111,14 +124,16 @@ function everyPath<Handler>(): Router<Handler> {
   }
 }
 
-const ALONE: Host = {
-  mountPath: '',
-  sharesOrigin: false,
-  authenticate: null,
-  beforeUpload: null,
-  beforeDelete: null,
-}
-const SHARED: Host = { ...ALONE, sharesOrigin: true }
+/** Accepts a path in the one spelling that a request to it has. */
+const basePathRule = optional(
+  matching(
+    /^(?:\/(?!\.\.?(?:\/|$))[\w.~-]+)*$/,
+    'must be a path without "/" at the end, such as /api/media, of A-Z a-z 0-9 . _ ~ -',
+  ),
+  '',
+)
+
+const ALONE = { authenticate: null, beforeUpload: null, beforeDelete: null }
 
 /** Tells whether something else uses the origin of links. */
 const sharesOrigin = <E extends Env>(
@@ -128,12 +143,13 @@ const sharesOrigin = <E extends Env>(
 
 function hostOf<E extends Env>(
   c: Context<E>,
+  mountPath: string,
   instance: Instance,
   options: PresignerOptions<E>,
 ): Host {
   const { authenticate, beforeUpload, beforeDelete } = options
   return {
-    mountPath: mountPathOf(c),
+    mountPath,
     sharesOrigin: sharesOrigin(instance, options),
     authenticate:
       authenticate === undefined

@@ -91,6 +91,11 @@ export interface PresignerOptions<E extends Env = Env> {
    */
   log?: (line: LogLine) => void
   /**
+   * The path below which `presigner.fetch` handles requests, such as `/api/media`. Default: the root.
+   * `presigner.app` has the path where you mount it instead.
+   */
+  basePath?: string
+  /**
    * Whether only this presigner uses its origin. Links then also show text, PDF and fonts there.
    * Otherwise, they show images, audio and video, unless a separate host serves the links.
    */
@@ -124,6 +129,7 @@ const OPTIONS = Object.keys({
   jobQueueName: 0,
   notificationQueueName: 0,
   log: 0,
+  basePath: 0,
   ownsOrigin: 0,
   objectsEntrypoint: 0,
   images: 0,
