@@ -64,19 +64,16 @@ export function createPresigner<E extends Env = Env>(
   const routes = createApp(usable)
   const basePath = basePathRule(options.basePath, { path: 'basePath', issues, words: TYPESCRIPT })
   const instanceFor = instancesOf(settings, options, usable, issues)
-  const appBelow = (mountPath: (c: Context) => string) => {
-    const app = new HonoBase<E>({ router: everyPath() })
-    app.all('*', async (c) => {
-      const instance = instanceFor(c.env)
-      const env = { instance, host: hostOf(c, mountPath(c), instance, options) }
-      return withHeadersOf(c, await routes.fetch(c.req.raw, env, contextOf(c)))
-    })
-    return app
-  }
   /** With an invalid base path, every path that ends with `/healthz` says so. */
   const baseOf = ({ url }: Request) =>
     basePath === BROKEN ? new URL(url).pathname.replace(/\/[^/]*$/, '') : basePath
-  const alone = appBelow((c) => baseOf(c.req.raw))
+  const app = new HonoBase<E>({ router: everyPath() })
+  app.all('*', async (c) => {
+    const instance = instanceFor(c.env)
+    const mountPath = mountPathOf(c) || baseOf(c.req.raw)
+    const env = { instance, host: hostOf(c, mountPath, instance, options) }
+    return withHeadersOf(c, await routes.fetch(c.req.raw, env, contextOf(c)))
+  })
   const {
     authenticate,
     beforeUpload,
@@ -94,12 +91,12 @@ export function createPresigner<E extends Env = Env>(
     return routes.fetch(request, { instance, host }, context)
   }
   return {
-    app: appBelow(mountPathOf),
+    app,
     fetch: (request, env, context = NO_CONTEXT) =>
       Promise.resolve(
         isAlone
           ? answerAlone(request, instanceFor(env), context)
-          : alone.fetch(request, env, context),
+          : app.fetch(request, env, context),
       ),
     async queue(batch, env, context = NO_CONTEXT) {
       const hasNotifications = batch.queue.startsWith(notificationQueueName)
@@ -127,8 +124,8 @@ function everyPath<Handler>(): Router<Handler> {
 /** Accepts a path in the one spelling that a request to it has. */
 const basePathRule = optional(
   matching(
-    /^(?:\/(?!\.\.?(?:\/|$))[\w.~-]+)*$/,
-    'must be a path without "/" at the end, such as /api/media, of A-Z a-z 0-9 . _ ~ -',
+    /^(\/[\w-][\w.-]*)*$/,
+    'must be a path like /api/media, of letters, digits, ".", "_" and "-"',
   ),
   '',
 )

@@ -91,8 +91,8 @@ export interface PresignerOptions<E extends Env = Env> {
    */
   log?: (line: LogLine) => void
   /**
-   * The path below which `presigner.fetch` handles requests, such as `/api/media`. Default: the root.
-   * `presigner.app` has the path where you mount it instead.
+   * The path of the presigner without a host app, such as `/api/media`. Default: the root. If you
+   * mount `presigner.app` below a path, that path applies instead.
    */
   basePath?: string
   /**

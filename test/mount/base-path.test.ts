@@ -51,7 +51,7 @@ describe.each([
   ['the login of the app', true],
   ['API keys', false],
 ])('presigner.fetch with a base path and %s', (_, isAnn) => {
-  it.each(['', BASE, '/a.b/c_d/~e-1'])('has all routes below "%s"', async (base) => {
+  it.each(['', BASE, '/a.b/c_d/-e1'])('has all routes below "%s"', async (base) => {
     const app = alone({ basePath: base }, isAnn)
     const key = await upload(app, base)
     const recorded = await app.post(`${base}/files`, { key, name: 'Cat.png' })
@@ -147,9 +147,17 @@ describe('presigner.fetch with a base path', () => {
     ...['/', 'api/media', '/api/media/', '//api', '/api//media', '/api/..', '/./api', '/a b'].map(
       (text): [string, unknown] => [text, text],
     ),
-    ...['/api/medi%61', '/é', '/a?b', '/a#b', '/a:b', '/*', '\\api', 'https://app.example/api'].map(
-      (text): [string, unknown] => [text, text],
-    ),
+    ...[
+      '/api/medi%61',
+      '/é',
+      '/a?b',
+      '/a#b',
+      '/a:b',
+      '/.a',
+      '/*',
+      '\\api',
+      'https://app.example/api',
+    ].map((text): [string, unknown] => [text, text]),
     ['null', null],
     ['a number', 7],
   ])('names %s as an invalid base path wherever /healthz is asked for', async (_name, basePath) => {
@@ -188,8 +196,11 @@ describe('presigner.fetch with a base path', () => {
     expect([moved.status, moved.headers.get('Location')]).toEqual([308, link])
   })
 
-  it('leaves the path of presigner.app to Hono', async () => {
+  it('leaves the path of presigner.app to Hono, if that mounts it below one', async () => {
     const { presigner } = alone()
+    const root = new Hono().route('/', presigner.app)
+    expect((await root.request(`${BASE}/healthz`)).status).toBe(200)
+    expect((await root.request('/healthz')).status).toBe(404)
     const host = new Hono().route('/media', presigner.app)
     const statusOf = async (path: string) => (await host.request(path)).status
     expect(await statusOf('/media/healthz')).toBe(200)
