@@ -28,8 +28,10 @@ function alone(
   const presigner = createPresigner(
     defineSettings(() => settingsInput({ apiKeys: [apiKey.entry], ...settings })),
     {
-      plugins: [...everyPlugin(), ...(isAnn ? [] : credentials())],
-      fileIndex: memoryFileIndex(),
+      plugins: [
+        ...everyPlugin({ files: { index: memoryFileIndex() } }),
+        ...(isAnn ? [] : credentials()),
+      ],
       log: (line) => void lines.push(line),
       basePath: BASE,
       ...(isAnn ? { authenticate: () => ANN } : {}),
