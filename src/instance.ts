@@ -6,11 +6,13 @@ import { APP_MILLISECONDS, within } from './errors/deadline.ts'
 import { classOf, describe, stackOf } from './errors/describe.ts'
 import { logWarning, type Warning, type WarningText } from './errors/warnings.ts'
 import type {
+  Check,
   DeleteAnswer,
   Instance,
   LogLine,
   NewFile,
   RateLimiter,
+  Reserve,
   StoredFile,
   UploadChanges,
 } from './http/host.ts'
@@ -289,6 +291,9 @@ function createInstance<E extends Env>(
   return {
     ...made,
     identify: plugins.flatMap(({ identify }): Identify[] => (identify ? [identify] : [])),
+    checks: plugins.flatMap(({ check }): Check[] => (check ? [check] : [])),
+    reserves: plugins.flatMap(({ reserve }): Reserve[] => (reserve ? [reserve] : [])),
+    env,
     ready: plugins.reduce(
       (before, { ready }) => (ready === undefined ? before : andThen(before, ready)),
       (given: LoadedSettings): ReturnType<Instance['ready']> => given,

@@ -1,4 +1,5 @@
 import type { RouterRoute } from 'hono/types'
+import type { Check, Reserve } from './http/host.ts'
 import type { Identify } from './http/identify.ts'
 import type { LoadedSettings } from './settings/define.ts'
 
@@ -38,6 +39,13 @@ export interface Plugin {
    * to the app's `authenticate`, only one whose credentials the presigner itself makes is allowed.
    */
   readonly identify?: Identify
+  /** May refuse an upload or a delete, after `beforeUpload` or `beforeDelete`. Changes nothing. */
+  readonly check?: Check
+  /**
+   * Runs after the checks of all plugins, in the order of the plugins. If a later one fails, or the
+   * change itself, the undos run in reverse order.
+   */
+  readonly reserve?: Reserve
   /** A last check of the settings, for what needs a promise. Runs with each request. */
   readonly ready?: (loaded: LoadedSettings) => LoadedSettings | Promise<LoadedSettings>
 }

@@ -3,6 +3,7 @@ import type { Principal } from '../access/principal.ts'
 import type { UploadFields } from '../bucket/upload-fields.ts'
 import type { ErrorCode } from '../errors/api-error.ts'
 import type { Warning } from '../errors/warnings.ts'
+import type { ObjectKey } from '../keys/object-key.ts'
 import type { Announcer } from '../records/file-event.ts'
 import type { FileIndex } from '../records/file-index.ts'
 import type { Later } from '../records/job.ts'
@@ -16,6 +17,11 @@ export interface Instance {
   /** Returns the settings after the last checks of the plugins. */
   readonly ready: (loaded: LoadedSettings) => LoadedSettings | Promise<LoadedSettings>
   readonly identify: readonly Identify[]
+  /** Of the plugins, in their order. */
+  readonly checks: readonly Check[]
+  readonly reserves: readonly Reserve[]
+  /** The environment that plugins get. */
+  readonly env: unknown
   readonly fileIndex: FileIndex
   /** Null if there is no limit. */
   readonly rateLimiter: RateLimiter | null
@@ -110,3 +116,46 @@ export interface DeleteAnswer {
   /** Refuses the delete. The client receives `forbidden` with this message. */
   readonly refuse?: string | undefined
 }
+
+/** What a request is about to do to one object. */
+export type Change = Upload | Deletion
+
+/** An upload that is about to be signed, or started in the bucket. */
+interface Upload extends Omit<Deletion, 'type'>, Pick<UploadFields, 'mimetype' | 'overwrite'> {
+  readonly type: 'upload'
+  /** In bytes. Undefined if the client doesn't state it. */
+  readonly size: number | undefined
+}
+
+/** The object that is about to be deleted. `bucket` is an alias. */
+export interface Deletion {
+  readonly type: 'delete'
+  readonly bucket: string
+  readonly key: ObjectKey
+}
+
+/** Who asks for a change, in which environment. */
+export interface Asker {
+  readonly principal: Principal
+  readonly env: unknown
+}
+
+// biome-ignore-start lint/suspicious/noConfusingVoidType: a function that returns nothing is an answer
+/**
+ * Refuses a change by throwing an error of this package or an HTTPException, which the client gets.
+ * Anything else is 500 `internal`.
+ */
+export type Check = (change: Change, by: Asker) => void | Promise<void>
+
+/**
+ * Does what a change needs, such as counting its bytes, and returns how to undo that. May refuse it
+ * like a check.
+ *
+ * Bucket and key identify a reservation: a repeated start with the same `startId` has the same key,
+ * and so has each upload to a chosen key. For what is already reserved, do and return nothing. A
+ * reservation needs an end of its own, since the client may never send the file.
+ */
+export type Reserve = (change: Change, by: Asker) => Undo | void | Promise<Undo | void>
+
+type Undo = () => void | Promise<void>
+// biome-ignore-end lint/suspicious/noConfusingVoidType: a function that returns nothing is an answer
