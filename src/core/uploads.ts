@@ -13,7 +13,7 @@ import { nameInKey, newObjectKey, requireChoice } from '../keys/new-key.ts'
 import { keyPrefixError, type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
 import { NOBODY } from '../records/file-event.ts'
 import type { FileRecord } from '../records/file-record.ts'
-import { reserve, runChecks, type Undos, undoEach, untilDone } from './change.ts'
+import { reserve, runChecks, undoing } from './change.ts'
 import { newUpload, type PlannedUpload } from './new-upload.ts'
 import type { Announce, Recorded } from './record.ts'
 
@@ -83,17 +83,10 @@ export async function startUpload<File extends Nameable, T>(
   const about = { bucket: bucket.alias, key, mimetype, size: size ?? undefined, ...chosen }
   const change: Change = { type: 'upload', ...about }
   await runChecks(c, change)
-  const begin = async () => {
-    const undos: Undos = []
-    try {
-      await reserve(c, change, undos)
-      return await start(key, file, timeOf(c))
-    } catch (error) {
-      await undoEach(c, undos)
-      throw error
-    }
-  }
-  return untilDone(c, begin())
+  return undoing(c, async (reserved) => {
+    await reserve(c, change, reserved)
+    return start(key, file, timeOf(c))
+  })
 }
 
 /** Calls the app's `beforeUpload` and returns `file` with its changes. */

@@ -1,5 +1,5 @@
 import type { Bucket } from '../../bucket/bucket.ts'
-import { reserve, type Undos, undoEach, untilDone } from '../../core/change.ts'
+import { reserve, undo, undoing } from '../../core/change.ts'
 import { purgeCopies } from '../../core/purge.ts'
 import { announcerOf, askToDelete } from '../../core/uploads.ts'
 import { asApiError } from '../../errors/api-error.ts'
@@ -48,25 +48,15 @@ export async function removeAll(
   const index = fileIndexOf(c)
   const purge = (purged: readonly ObjectKey[]) => purgeCopies(c, bucket, purged)
   const removal = { index, purge, announce: announcerOf(c) }
-  const remove = (reserved: readonly ObjectKey[]) =>
-    removeFiles(bucket, reserved, removal, timeOf(c))
-  if (c.env.instance.reserves.length === 0) return new Map([...refused, ...(await remove(counted))])
-  const undos = new Map<ObjectKey, Undos>()
-  const removeReserved = async () => {
-    try {
-      const reserved = await pass(counted, (key) => {
-        const made: Undos = []
-        undos.set(key, made)
-        return reserve(c, deletion(key), made)
-      })
-      const failures = await remove(reserved)
-      for (const key of reserved) if (!failures.has(key)) undos.delete(key)
-      return failures
-    } finally {
-      await Promise.all([...undos.values()].map((made) => undoEach(c, made)))
-    }
-  }
-  const failures = await untilDone(c, removeReserved())
+  const failures = await undoing(c, async (reserved) => {
+    const accepted = await pass(counted, (key) => reserve(c, deletion(key), reserved))
+    const failures = await removeFiles(bucket, accepted, removal, timeOf(c))
+    await undo(
+      c,
+      reserved.filter(({ key }) => refused.has(key) || failures.has(key)),
+    )
+    return failures
+  })
   return new Map([...refused, ...failures])
 }
 
