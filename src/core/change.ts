@@ -29,8 +29,8 @@ export async function reserve(c: AppContext, change: Change, reserved: Reserved)
 }
 
 /**
- * Undoes what is reserved, for each key in the order of the list. A failed undo is a warning in the log. The request's deadline doesn't
- * apply, since it may be what failed.
+ * Undoes what is reserved, in the order of the list for each key. A failed undo is a warning in the
+ * log. The deadline of the request doesn't apply, since it may be what failed.
  */
 export async function undo(c: AppContext, reserved: Reserved): Promise<void> {
   const undoEach = async (ofKey: Reserved) => {

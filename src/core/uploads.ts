@@ -79,9 +79,10 @@ export async function startUpload<File extends Nameable, T>(
   if (file.directory !== named.directory) key = newObjectKey({ ...file, prefix, now, ...file.seed })
   if (!hasSeams) return start(key, file, now)
   const { mimetype, size, overwrite } = file
-  const chosen = file.key === undefined ? {} : { overwrite }
-  const about = { bucket: bucket.alias, key, mimetype, size: size ?? undefined, ...chosen }
-  const change: Change = { type: 'upload', ...about }
+  const change: Change = {
+    ...{ type: 'upload', bucket: bucket.alias, key, mimetype, size: size ?? undefined },
+    overwrite: file.key === undefined ? undefined : overwrite,
+  }
   await runChecks(c, change)
   return undoing(c, async (reserved) => {
     await reserve(c, change, reserved)

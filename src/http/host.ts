@@ -120,7 +120,10 @@ export interface DeleteAnswer {
 /** What a request is about to do to one object. */
 export type Change = Upload | Deletion
 
-/** An upload that is about to be signed, or started in the bucket. */
+/**
+ * An upload that is about to be signed, or started in the bucket. `overwrite` is undefined for a
+ * generated key.
+ */
 interface Upload extends Omit<Deletion, 'type'>, Pick<UploadFields, 'mimetype' | 'overwrite'> {
   readonly type: 'upload'
   /** In bytes. Undefined if the client doesn't state it. */
@@ -152,8 +155,10 @@ export type Check = (change: Change, by: Asker) => void | Promise<void>
  * like a check.
  *
  * Bucket and key identify a reservation: a repeated start with the same `startId` has the same key,
- * and so has each upload to a chosen key. For what is already reserved, do and return nothing. A
- * reservation needs an end of its own, since the client may never send the file.
+ * and so has each upload to a chosen key. For what is already reserved, do and return nothing. A URL,
+ * a form or a step is reserved when it is signed. A reservation needs an end of its own, since the
+ * client may never send the file. One for a failed delete is undone even if the object may be gone: the
+ * client repeats the delete.
  */
 export type Reserve = (change: Change, by: Asker) => Undo | void | Promise<Undo | void>
 
