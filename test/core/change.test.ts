@@ -218,6 +218,32 @@ describe('a reservation', () => {
     expect(sent).toEqual([])
   })
 
+  it('is not made if a check takes longer', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    const check = () => {
+      queueMicrotask(() => vi.advanceTimersByTime(1000))
+      return new Promise<void>(() => {})
+    }
+    const { app, done } = watched({ check }, { appTimeoutSeconds: 1 })
+    expect(await outcomeOf(await start(app))).toMatchObject({ code: 'storage_busy' })
+    expect(app.lines[0]?.reason).toContain('check did not end in time')
+    expect(done).toEqual(['check one', 'check two'])
+  })
+
+  it('is undone after the deadline of the request too', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] })
+    scriptedBucket({
+      CreateMultipartUpload: (sent) => {
+        vi.setSystemTime(Date.now() + 30_000)
+        return s3Error(403, 'AccessDenied')(sent)
+      },
+    })
+    const { app, done } = watched()
+    expect((await start(app)).status).toBe(502)
+    expect(done).toEqual(UNDONE)
+    expect(app.lines[0]).not.toHaveProperty('warning', expect.anything())
+  })
+
   it('has the same key for a repeat with the same startId', async () => {
     scriptedBucket({ CreateMultipartUpload: started('id') })
     const keys: string[] = []
@@ -338,9 +364,10 @@ describe('for each file that is deleted, a plugin', () => {
   it('that fails to check or reserve one prevents all of them, and undoes the rest', async () => {
     for (const step of ['check', 'reserve'] as const) {
       const sent = scriptedBucket({})
-      const fail = ofKey((key) => {
+      const fail: Check = async ({ key }) => {
         if (key === 'b') throw new Error('canary')
-      })
+        await new Promise((resolve) => setTimeout(resolve))
+      }
       const { app, done } = watched({ [step]: fail })
       expect((await remove(app, ['a', 'b', 'c'])).status).toBe(500)
       expect(sent).toEqual([])
@@ -349,6 +376,17 @@ describe('for each file that is deleted, a plugin', () => {
       expect(['reserve one', 'reserve two'].map(count)).toEqual([reservedOne, reservedTwo])
       expect(['undo one', 'undo two'].map(count)).toEqual([reservedOne, reservedTwo])
     }
+  })
+
+  it('may refuse to reserve one, which is undone, and the others are deleted', async () => {
+    const sent = scriptedBucket({ DeleteObject: deleted, HeadObject: answer(404) })
+    const { app, done } = watched({ reserve: ofKey((key) => key === 'b' && full()) })
+    const response = await remove(app, ['a', 'b'])
+    expect(await jsonOf(response)).toMatchObject({
+      deleted: [{ key: 'a' }, { key: 'b', error: { code: 'file_too_large' } }],
+    })
+    expect(done.filter((one) => one.startsWith('undo'))).toEqual(['undo one'])
+    expect(sent.filter(({ url }) => url.endsWith('/b'))).toEqual([])
   })
 
   it('undoes the reservation of each one that is not deleted', async () => {
