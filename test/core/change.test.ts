@@ -378,6 +378,27 @@ describe('for each file that is deleted, a plugin', () => {
     }
   })
 
+  it('that fails to reserve one undoes also what it reserves later', async () => {
+    scriptedBucket({})
+    const held = new Set<string>()
+    const hold = (name: string, before: (key: string) => unknown): Plugin => ({
+      name,
+      reserve: async ({ key }) => {
+        await before(key)
+        held.add(`${name} ${key}`)
+        return () => void held.delete(`${name} ${key}`)
+      },
+    })
+    const slow = hold('one', (key) => key === 'c' && new Promise((resolve) => setTimeout(resolve)))
+    const failing = hold('two', (key) => {
+      if (key === 'b') throw new Error('canary')
+    })
+    const app = mount({ plugins: [...everyPlugin(), slow, failing] })
+    expect((await remove(app, ['a', 'b', 'c'])).status).toBe(500)
+    await new Promise((resolve) => setTimeout(resolve, 5))
+    expect([...held]).toEqual([])
+  })
+
   it('may refuse to reserve one, which is undone, and the others are deleted', async () => {
     const sent = scriptedBucket({ DeleteObject: deleted, HeadObject: answer(404) })
     const { app, done } = watched({ reserve: ofKey((key) => key === 'b' && full()) })
