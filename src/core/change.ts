@@ -11,16 +11,14 @@ type Reserved = { readonly key: ObjectKey; readonly made: ReturnType<Reserve> }[
 
 /** Asks the plugins whether a change may happen. Throws what the first one throws that refuses. */
 export async function runChecks(c: AppContext, change: Change): Promise<void> {
-  const { checks, env } = c.env.instance
-  const by = { principal: c.get('principal'), env }
-  for (const check of checks) await askInTime(c, 'check', () => check(change, by))
+  const by = { principal: c.get('principal') }
+  for (const check of c.env.instance.checks) await askInTime(c, 'check', () => check(change, by))
 }
 
 /** Lets the plugins reserve a change, in order, and adds to `reserved`, also what is late. */
 export async function reserve(c: AppContext, change: Change, reserved: Reserved): Promise<void> {
-  const { reserves, env } = c.env.instance
-  const by = { principal: c.get('principal'), env }
-  for (const one of reserves)
+  const by = { principal: c.get('principal') }
+  for (const one of c.env.instance.reserves)
     await askInTime(c, 'reserve', () => {
       const made = one(change, by)
       reserved.unshift({ key: change.key, made })

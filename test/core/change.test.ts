@@ -1,6 +1,7 @@
 import { HTTPException } from 'hono/http-exception'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { ApiError } from '../../src/errors/api-error.ts'
+import type { Check, Reserve, Seams } from '../../src/http/host.ts'
 import { createPresigner, defineSettings, type Plugin } from '../../src/index.ts'
 import { ANN } from '../support/ann.ts'
 import { jsonOf, settingsInput } from '../support/app.ts'
@@ -15,9 +16,6 @@ import {
   started,
 } from '../support/scripted-bucket.ts'
 import { formRequest } from '../support/uppy.ts'
-
-type Check = NonNullable<Plugin['check']>
-type Reserve = NonNullable<Plugin['reserve']>
 
 afterEach(() => {
   vi.unstubAllGlobals()
@@ -60,27 +58,32 @@ async function outcomeOf(response: Response): Promise<{ code?: string; key?: str
   return (uploads?.[0].error ?? body.fields ?? uploads?.[0] ?? body) as object
 }
 
+const quotaOf = (name: string, seams: Partial<Pick<Seams, 'check' | 'reserve'>>): Plugin => ({
+  name,
+  setup: () => seams,
+})
+
 /** An app with plugins `one` and `two` that note what they do in `done`. */
 function watched(
   { check, reserve, undo }: { check?: Check; reserve?: Reserve; undo?: () => void } = {},
   options: Parameters<typeof mount>[0] = {},
 ) {
   const done: string[] = []
-  const plugin = (name: string): Plugin => ({
-    name,
-    check: async (change, by) => {
-      done.push(`check ${name}`)
-      if (name === 'two') await check?.(change, by)
-    },
-    reserve: async (change, by) => {
-      if (name === 'two') await reserve?.(change, by)
-      done.push(`reserve ${name}`)
-      return () => {
-        done.push(`undo ${name}`)
-        if (name === 'two') undo?.()
-      }
-    },
-  })
+  const plugin = (name: string) =>
+    quotaOf(name, {
+      check: async (change, by) => {
+        done.push(`check ${name}`)
+        if (name === 'two') await check?.(change, by)
+      },
+      reserve: async (change, by) => {
+        if (name === 'two') await reserve?.(change, by)
+        done.push(`reserve ${name}`)
+        return () => {
+          done.push(`undo ${name}`)
+          if (name === 'two') undo?.()
+        }
+      },
+    })
   const plugins = [plugin('one'), ...everyPlugin(), plugin('two')]
   return { app: mount({ plugins, ...options }), done }
 }
@@ -106,7 +109,7 @@ describe('for each request that starts an upload, a plugin', () => {
     }
   })
 
-  it('gets the key, the file, its uploader and the environment, after the app was asked', async () => {
+  it('gets the key, the file and its uploader, after the app was asked', async () => {
     for (const [name, start] of Object.entries(STARTS)) {
       scriptedBucket({ CreateMultipartUpload: started('id'), HeadObject: answer(404) })
       const check = vi.fn<Check>()
@@ -124,7 +127,7 @@ describe('for each request that starts an upload, a plugin', () => {
       const size = name.includes('POST /multipart') ? 5 : undefined
       const overwrite = isChosen ? { overwrite: false } : {}
       const change = { type: 'upload', bucket: 'files', key, ...png, size, ...overwrite }
-      const by = { principal: expect.objectContaining({ id: 'app:ann' }), env: {} }
+      const by = { principal: expect.objectContaining({ id: 'app:ann' }) }
       expect.soft(check.mock.calls, name).toEqual([
         [change, by],
         [change, by],
@@ -286,7 +289,7 @@ describe('a reservation', () => {
     const presigner = createPresigner(
       defineSettings(() => settingsInput()),
       {
-        plugins: [...everyPlugin(), { name: 'quota', reserve: () => undo }],
+        plugins: [...everyPlugin(), quotaOf('quota', { reserve: () => undo })],
         authenticate: () => ANN,
         log: () => undefined,
       },
@@ -305,7 +308,7 @@ describe('a check or a reservation alone', () => {
   // @threat app-csrf
   it.each(['check', 'reserve'])('does nothing for a page of another origin: %s', async (step) => {
     const called = vi.fn()
-    const app = mount({ plugins: [...everyPlugin(), { name: 'quota', [step]: called }] })
+    const app = mount({ plugins: [...everyPlugin(), quotaOf('quota', { [step]: called })] })
     const path = '/media/s3/params?filename=42.png'
     const ask = (Origin: string) => app.fetch(path, { headers: { Origin } })
     expect((await ask('https://evil.example')).status).toBe(403)
@@ -347,7 +350,7 @@ describe('for each file that is deleted, a plugin', () => {
       expect(reserved).toEqual(gone)
       const urls = sent.filter(({ method }) => method === 'DELETE').map(({ url }) => new URL(url))
       expect(urls.map(({ pathname }) => pathname)).toEqual(gone.map((key) => `/files/${key}`))
-      const by = { principal: expect.objectContaining({ id: 'app:ann' }), env: {} }
+      const by = { principal: expect.objectContaining({ id: 'app:ann' }) }
       for (const key of keys)
         expect(check).toHaveBeenCalledWith({ type: 'delete', bucket: 'files', key }, by)
     }
@@ -381,14 +384,14 @@ describe('for each file that is deleted, a plugin', () => {
   it('that fails to reserve one undoes also what it reserves later', async () => {
     scriptedBucket({})
     const held = new Set<string>()
-    const hold = (name: string, before: (key: string) => unknown): Plugin => ({
-      name,
-      reserve: async ({ key }) => {
-        await before(key)
-        held.add(`${name} ${key}`)
-        return () => void held.delete(`${name} ${key}`)
-      },
-    })
+    const hold = (name: string, before: (key: string) => unknown) =>
+      quotaOf(name, {
+        reserve: async ({ key }) => {
+          await before(key)
+          held.add(`${name} ${key}`)
+          return () => void held.delete(`${name} ${key}`)
+        },
+      })
     const slow = hold('one', (key) => key === 'c' && new Promise((resolve) => setTimeout(resolve)))
     const failing = hold('two', (key) => {
       if (key === 'b') throw new Error('canary')
@@ -412,13 +415,12 @@ describe('for each file that is deleted, a plugin', () => {
 
   it('undoes the reservation of each one that is not deleted', async () => {
     const undone: string[] = []
-    const quota: Plugin = {
-      name: 'quota',
+    const quota = quotaOf('quota', {
       reserve:
         ({ key }) =>
         () =>
           void undone.push(key),
-    }
+    })
     const app = mount({ plugins: [...everyPlugin(), quota] })
     scriptedBucket({ DeleteObject: s3Error(403, 'AccessDenied') })
     expect((await remove(app, ['a'])).ok).toBe(false)
