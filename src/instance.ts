@@ -223,6 +223,8 @@ function createInstance<E extends Env>(
   const instance = {
     setup,
     identify: all('identify'),
+    checks: all('check'),
+    reserves: all('reserve'),
     ready: all('ready').reduce(andThen, (given) => given),
     fileIndex: only('fileIndex') ?? noFileIndex,
     objects: only('objects') ?? (() => NO_OBJECTS),
