@@ -51,9 +51,9 @@ export class Turn<T = void> {
   }
 
   /**
-   * Waits for the result of another request. Resolves with null if that is lost, or if there is none
-   * at the end. Throws its error, and `late()` at the deadline of `now`. The timer is that of the waiting request, so it also
-   * works when the other one was cancelled.
+   * Waits for the result of another request. Resolves with null if that is lost, or ends without one.
+   * Throws its error, and `late()` at the deadline of `now`. The timer is that of the waiting request,
+   * so it also works when the other one was cancelled.
    */
   async wait(
     now = NO_DEADLINE,
