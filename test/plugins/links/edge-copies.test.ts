@@ -149,12 +149,12 @@ it('serves only the bucket that a request names, and hashes no other', async () 
     const request = await objectRequest('GET', bucket, key, null)
     const digest = vi.spyOn(crypto.subtle, 'digest')
     await run(async (objects) => void (await (await objects.fetch(request)).text()))
-    const hashed = digest.mock.calls.flatMap(([, bytes]) => {
+    const homes = digest.mock.calls.flatMap(([, bytes]) => {
       const text = new TextDecoder().decode(bytes as ArrayBuffer)
-      return text.startsWith('[') ? [JSON.parse(text)] : []
+      return text.startsWith('[') ? [JSON.parse(text)[0]] : []
     })
     digest.mockRestore()
-    expect(hashed).toEqual([[homeOf(bucket), 'S3RVER']])
+    expect(new Set(homes)).toEqual(new Set([homeOf(bucket)]))
   }
 })
 

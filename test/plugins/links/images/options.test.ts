@@ -12,8 +12,9 @@ const load = (IMAGE_WIDTHS: unknown) =>
 /** The sizes that the plugin reads. */
 function sizesOf(IMAGE_WIDTHS: unknown) {
   const loaded = load(IMAGE_WIDTHS)
-  const read = loaded.ok && check(imageSizesRule, loaded.settings.imageWidths)
-  return read && read.ok ? read.value : null
+  if (!loaded.ok) return null
+  const read = check(imageSizesRule, loaded.settings.imageWidths)
+  return read.ok ? read.value : null
 }
 
 const issues = (value: unknown): string[] => {
