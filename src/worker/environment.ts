@@ -111,7 +111,7 @@ const environmentRule = (variables: Readonly<Record<string, unknown>>): Rule<Wor
 /** Accepts an option of a plugin, which reads it again. */
 function forPlugin<T>(plugin: string, rule: Rule<unknown>): Rule<T> {
   const check = usedBy(plugin, rule)
-  return (value, place) => (check(value, place) === BROKEN ? BROKEN : (value as T))
+  return (value, place) => (check(value, place) === BROKEN ? BROKEN : structuredClone(value as T))
 }
 
 const secretsRule = forPlugin<string>('notifications', notificationSecretsRule)

@@ -176,7 +176,8 @@ describe('the environment', () => {
     const variables = fullVariables()
     load(variables)
     expect(variables).toEqual(fullVariables())
-    expect(unfrozen(variables)).toContain('config.BUCKETS.files')
+    for (const path of ['config.BUCKETS.files', 'config.IMAGE_WIDTHS.0'])
+      expect(unfrozen(variables)).toContain(path)
   })
 
   it('fills in every default', () => {
