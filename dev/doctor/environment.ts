@@ -130,6 +130,12 @@ function bucketTables({ BUCKETS }: WorkerEnvironment['env']): Readonly<Record<st
   }
 }
 
+/** Settings whose mistakes don't affect the buckets. */
+const NOT_OF_BUCKETS = [
+  ...['API_KEYS', 'IMAGE_WIDTHS', 'JWT', 'LINK_ORIGIN', 'NOTIFICATION_SECRET'],
+  ...['NOTIFICATION_SECRETS', 'OPEN_ACCESS', 'WEBHOOKS'],
+]
+
 /**
  * Returns the buckets whose own settings and access keys are valid, and the valid origins, whatever
  * else is missing or invalid.
@@ -141,7 +147,7 @@ export function checkable({ env, loaded }: Pick<WorkerEnvironment, 'env' | 'load
   if (loaded.ok) return loaded.settings
   const others = {
     SIGNING_SECRETS: `k1:${'0'.repeat(32)}`, // signs nothing here
-    ...Object.fromEntries(['API_KEYS', 'JWT', 'LINK_ORIGIN', 'OPEN_ACCESS'].map((n) => [n, ''])),
+    ...Object.fromEntries(NOT_OF_BUCKETS.map((name) => [name, ''])),
     FILE_INDEX: {},
     RATE_LIMITER: {},
   }
@@ -229,7 +235,7 @@ function whereToSet(
 ): string {
   const [name = ''] = path.split('.')
   if (name === 'FILE_INDEX' || name === 'RATE_LIMITER') return `Add the binding to ${config}.`
-  if (/^(?:BUCKETS?|JWT|CORS_ORIGINS|LINK_ORIGIN|OPEN_ACCESS)$/.test(name))
+  if (/^(?:BUCKETS?|IMAGE_WIDTHS|JWT|CORS_ORIGINS|LINK_ORIGIN|OPEN_ACCESS)$/.test(name))
     return `Change it in ${config}${envFile === null ? '' : `, or in ${envFile} if it is there`}.`
   return envFile === null
     ? 'Doctor reads secrets from a file. Write them to .dev.vars, or name another file with --env-file.'

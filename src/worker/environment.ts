@@ -1,8 +1,6 @@
 import type { Bucket, Credentials } from '../bucket/bucket.ts'
-import type { WebhookInput } from '../plugins/events/index.ts'
-import { webhooksRule } from '../plugins/events/options.ts'
-import type { SizeInput } from '../plugins/links/images/index.ts'
-import { imageSizesRule } from '../plugins/links/images/options.ts'
+import { type WebhookInput, webhooksRule } from '../plugins/events/options.ts'
+import { imageSizesRule, type SizeInput } from '../plugins/links/images/options.ts'
 import { notificationSecretsRule } from '../plugins/notifications/notification-secret.ts'
 import { apiKeysRule, jwtRule, signingSecretsRule } from '../settings/access-rules.ts'
 import { bucketsRule } from '../settings/bucket-rules.ts'
@@ -113,7 +111,7 @@ const environmentRule = (variables: Readonly<Record<string, unknown>>): Rule<Wor
 /** Accepts an option of a plugin, which reads it again. */
 function forPlugin<T>(plugin: string, rule: Rule<unknown>): Rule<T> {
   const check = usedBy(plugin, rule)
-  return (value, place) => (check(value, place) === BROKEN ? BROKEN : (value as T))
+  return (value, place) => (check(value, place) === BROKEN ? BROKEN : structuredClone(value as T))
 }
 
 const secretsRule = forPlugin<string>('notifications', notificationSecretsRule)

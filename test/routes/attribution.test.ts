@@ -150,7 +150,7 @@ it('POST /files that waits for the bucket leaves what its owner has recorded mea
   const app = mount({
     authenticate: undefined as never,
     settings: { apiKeys: [ann.entry, entry] },
-    onEvent: (event) => void events.push(event),
+    events: { onEvent: (event) => void events.push(event) },
   })
   const { promise: held, resolve: release } = Promise.withResolvers<void>()
   const { promise: asked, resolve: isAsked } = Promise.withResolvers<void>()
@@ -211,11 +211,13 @@ describe('in an app', () => {
     const index = memoryFileIndex()
     let id = 'ann'
     const app = mount({
-      fileIndex: () => index,
+      files: { index },
       authenticate: () => ({ id, scopes: BOBS.any, prefix: '' }),
-      onEvent: (event) => {
-        events.push(event)
-        return { data: { row: events.length } }
+      events: {
+        onEvent(event) {
+          events.push(event)
+          return { data: { row: events.length } }
+        },
       },
     })
     const key = await upload(app, '/media')

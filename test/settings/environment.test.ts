@@ -1,11 +1,9 @@
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
-import { DEFAULT_IMAGE_SIZES } from '../../src/bucket/image-size.ts'
-import type { Settings } from '../../src/settings/settings.ts'
 import { environmentSettings, loadEnvironment } from '../../src/worker/environment.ts'
 import { CANARY, fullVariables, leastVariables } from './variables.ts'
 
-function load(variables: object): Settings {
+function load(variables: object) {
   const loaded = loadEnvironment(variables)
   if (loaded.ok) return loaded.settings
   throw new Error(JSON.stringify(loaded.issues))
@@ -39,7 +37,7 @@ const DEFAULT_LIMITS = {
 
 const DEFAULTS = { upload: 300, view: 900, stream: 7200, email: 172_800, link: 86_400 }
 
-const FULL: Settings = {
+const FULL: ReturnType<typeof load> = {
   buckets: [
     {
       alias: 'files',
@@ -126,15 +124,10 @@ const FULL: Settings = {
   corsCookieOrigins: ['https://intranet.example.com'],
   linkBase: 'https://files.example.com',
   linkHostOnly: true,
-  imageSizes: [
-    { width: 96, height: 96, fit: 'cover' },
-    { width: 320, height: null, fit: 'scale-down' },
-  ],
-  notificationSecrets: [
-    `${CANARY}-0123456789abcdef0123456789`,
-    `${CANARY}-abcdef0123456789abcdef0123`,
-  ],
-  webhooks: [],
+  // The plugins read these.
+  imageWidths: [{ width: 96, height: 96, fit: 'cover' }, 320],
+  notificationSecrets: `${CANARY}-0123456789abcdef0123456789, ${CANARY}-abcdef0123456789abcdef0123`,
+  webhooks: undefined,
   openOnLocalhost: true,
 }
 
@@ -183,7 +176,8 @@ describe('the environment', () => {
     const variables = fullVariables()
     load(variables)
     expect(variables).toEqual(fullVariables())
-    expect(unfrozen(variables)).toContain('config.BUCKETS.files')
+    for (const path of ['config.BUCKETS.files', 'config.IMAGE_WIDTHS.0'])
+      expect(unfrozen(variables)).toContain(path)
   })
 
   it('fills in every default', () => {
@@ -228,9 +222,9 @@ describe('the environment', () => {
       corsCookieOrigins: [],
       linkBase: null,
       linkHostOnly: false,
-      imageSizes: DEFAULT_IMAGE_SIZES,
-      notificationSecrets: [],
-      webhooks: [],
+      imageWidths: undefined,
+      notificationSecrets: undefined,
+      webhooks: undefined,
       openOnLocalhost: false,
     })
   })

@@ -3,12 +3,12 @@ import { within } from '../../errors/deadline.ts'
 import { logWarning } from '../../errors/warnings.ts'
 import { fetchIsPublic } from '../../http/runtime.ts'
 import type { Option, Plugin } from '../../plugin.ts'
-import type { EventType, FileEvent } from '../../records/file-event.ts'
+import type { FileEvent } from '../../records/file-event.ts'
 import { type JobMessage, jobMessage, type Later } from '../../records/job.ts'
 import { deepFreeze } from '../../settings/rules.ts'
 import { announcerTo } from './announcer.ts'
 import { runJobs } from './cloudflare.ts'
-import { webhooksRule } from './options.ts'
+import { type WebhookInput, webhooksRule } from './options.ts'
 
 export interface EventsOptions<B> {
   /**
@@ -35,18 +35,6 @@ export interface EventContext<out B = unknown> {
   readonly env: B
   /** Keeps work running after the response. */
   waitUntil(work: Promise<unknown>): void
-}
-
-/** An endpoint that receives events (docs/events.md). */
-export interface WebhookInput {
-  /** `https://…`, or `http://localhost:…` for development. */
-  readonly url: string
-  /** `whsec_` and base64. During a rotation, the old one and the new one. */
-  readonly secret: string | readonly string[]
-  /** Default: all events. */
-  readonly events?: readonly EventType[] | undefined
-  /** Whether the URL may be on this computer or in a private network. Default: false. */
-  readonly private?: boolean | undefined
 }
 
 /** A queue of Cloudflare Queues. */

@@ -1,4 +1,4 @@
-import { EVENT_TYPES } from '../../records/file-event.ts'
+import { EVENT_TYPES, type EventType } from '../../records/file-event.ts'
 import {
   also,
   flag,
@@ -14,6 +14,18 @@ import {
 } from '../../settings/rules.ts'
 import { secretBytes } from './standard-webhooks.ts'
 import type { Webhook } from './webhook.ts'
+
+/** An endpoint that receives events (docs/events.md). */
+export interface WebhookInput {
+  /** `https://…`, or `http://localhost:…` for development. */
+  readonly url: string
+  /** `whsec_` and base64. During a rotation, the old one and the new one. */
+  readonly secret: string | readonly string[]
+  /** Default: all events. */
+  readonly events?: readonly EventType[] | undefined
+  /** Whether the URL may be on this computer or in a private network. Default: false. */
+  readonly private?: boolean | undefined
+}
 
 /** One request for each endpoint and event, so a few are enough. */
 const MAX_WEBHOOKS = 10

@@ -80,6 +80,22 @@ describe('doctor, for settings,', () => {
     expect(JSON.stringify(found)).not.toContain('short-secret')
   })
 
+  it.each([
+    ['WEBHOOKS', '[{"url": "http://app.example.com"}]', 'WEBHOOKS.0.url', 'worker.env'],
+    ['WEBHOOKS', '[{"url": "https://app.example.com"}]', 'WEBHOOKS.0.secret', 'worker.env'],
+    ['IMAGE_WIDTHS', '[320, 320]', 'IMAGE_WIDTHS', 'wrangler.toml'],
+    ['IMAGE_WIDTHS', '[5000]', 'IMAGE_WIDTHS.0', 'wrangler.toml'],
+    ['NOTIFICATION_SECRETS', 'short-secret', 'NOTIFICATION_SECRETS', 'worker.env'],
+    ['NOTIFICATION_SECRET', 'x'.repeat(32), 'NOTIFICATION_SECRETS', 'worker.env'],
+  ])('names a mistake in an option of a plugin: %s=%s', async (name, value, path, file) => {
+    const found = await findings({ ...good, [name]: value })
+    const failed = found.filter(({ status }) => status === 'fail')
+    expect(failed.map(({ check }) => check)).toContain('settings.valid')
+    expect(failed.map(({ subject }) => subject)).toContain(path)
+    for (const { fix } of failed) expect(fix).toContain(file)
+    expect(JSON.stringify(failed)).not.toContain('short-secret')
+  })
+
   it('finds the buckets that are valid, whatever else is not', async () => {
     const { files } = JSON.parse(good.BUCKETS ?? '')
     const BUCKETS = JSON.stringify({
@@ -88,6 +104,7 @@ describe('doctor, for settings,', () => {
     })
     const invalid = {
       ...{ SIGNING_SECRETS: 'short', API_KEYS: '{', JWT: '[]', LINK_ORIGIN: 'x', OPEN_ACCESS: 'x' },
+      ...{ WEBHOOKS: '{', IMAGE_WIDTHS: '5', NOTIFICATION_SECRET: 'short' },
     }
     const found = async (settings: Variables) => {
       const { buckets, corsOrigins } = checkable(await environment(settings, 'name = "test"\n'))

@@ -1,9 +1,13 @@
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { Issue } from '../../../src/errors/api-error.ts'
-import { defineSettings } from '../../../src/index.ts'
+import { webhooksRule } from '../../../src/plugins/events/options.ts'
+import { check } from '../../../src/settings/rules.ts'
 import { loadEnvironment } from '../../../src/worker/environment.ts'
 import { fullVariables } from '../../settings/variables.ts'
-import { settingsInput } from '../../support/app.ts'
+import { mount } from '../../support/mount.ts'
+import { found, scriptedBucket } from '../../support/scripted-bucket.ts'
+
+afterEach(() => void vi.unstubAllGlobals())
 
 const URL = 'https://app.example.com/hooks?token=canary'
 /** 24 bytes that are text, so that an issue with the decoded secret would show it too. */
@@ -11,9 +15,13 @@ const SECRET = `whsec_${btoa('canary-canary-canary-24b')}`
 const OTHER = `whsec_${btoa('another-secret-of-24-byt')}`
 const hook = (changes: object = {}) => ({ url: URL, secret: SECRET, ...changes })
 
+/** The endpoints that the plugin reads. */
 function load(WEBHOOKS: unknown) {
   const loaded = loadEnvironment({ ...fullVariables(), WEBHOOKS })
-  return loaded.ok ? loaded.settings.webhooks : loaded.issues
+  if (!loaded.ok) return loaded.issues
+  if (loaded.settings.webhooks === undefined) return undefined
+  const read = check(webhooksRule, loaded.settings.webhooks)
+  return read.ok ? read.value : read.issues
 }
 
 function issues(WEBHOOKS: unknown): readonly Issue[] {
@@ -42,8 +50,8 @@ describe('WEBHOOKS', () => {
 
   it('may be JSON text, and may be missing', () => {
     expect(load(JSON.stringify([hook()]))).toHaveLength(1)
-    expect(load(undefined)).toEqual([])
-    expect(load('')).toEqual([])
+    expect(load(undefined)).toBeUndefined()
+    expect(load('')).toBeUndefined()
   })
 
   it.each(['http://localhost:3000/hooks', 'http://127.0.0.1:3000/', 'http://[::1]:3000/'])(
@@ -182,9 +190,28 @@ describe('WEBHOOKS', () => {
     expect(found).toEqual([path])
   })
 
-  it('are the setting "webhooks" of an app', () => {
-    const webhooks = [{ url: URL, secret: SECRET }]
-    const settings = defineSettings(() => settingsInput({ webhooks }))({})
-    expect(settings.webhooks).toEqual([{ url: URL, secrets: [SECRET], events: all }])
+  it.each([
+    ['a value', [{ url: URL, secret: SECRET }]],
+    ['a function of the environment', () => [{ url: URL, secret: SECRET }]],
+  ])('are the option "webhooks" of an app\'s events(): %s', async (_, webhooks) => {
+    scriptedBucket({ HeadObject: found(5) })
+    const sent: unknown[] = []
+    const queue = { sendBatch: async (messages: object[]) => sent.push(...messages) }
+    const app = mount({ events: { webhooks, queue } })
+    expect((await app.post('/media/files', { key: 'uploads/a.mp4' })).status).toBe(201)
+    expect(sent).toMatchObject([
+      { body: { kind: 'webhook', body: expect.stringContaining('file.recorded') } },
+    ])
+  })
+
+  it('are an issue of an app if they are malformed', async () => {
+    const app = mount({ events: { webhooks: [hook({ url: 'http://app.example.com/canary' })] } })
+    const health = await app.fetch('/media/healthz')
+    expect(health.status).toBe(503)
+    const text = await health.text()
+    expect(JSON.parse(text)).toMatchObject({
+      issues: [{ path: 'events.webhooks.0.url', message: 'must start with https://' }],
+    })
+    expect(text).not.toContain('canary')
   })
 })

@@ -3,7 +3,8 @@ import { env } from 'cloudflare:workers'
 import { afterEach, beforeEach, expect, inject, it, vi } from 'vitest'
 import { type ObjectKey, parseObjectKey } from '../../../src/keys/object-key.ts'
 import { objectRequest } from '../../../src/plugins/links/edge-objects.ts'
-import { FAILURE } from '../../../src/plugins/links/objects-protocol.ts'
+import { ALIAS, FAILURE } from '../../../src/plugins/links/objects-protocol.ts'
+import { homeOf } from '../../../src/plugins/links/open-object.ts'
 import { loadEnvironment } from '../../../src/worker/environment.ts'
 import { Objects } from '../../../src/worker.ts'
 import { captureLog } from '../../support/capture-log.ts'
@@ -134,6 +135,58 @@ it('shares the copies of a bucket between its aliases, each with its own edgeTtl
   await purge(key, 'other')
   await read(key, day)
   expect(await requestsFor(key)).toBe(3)
+})
+
+// @threat copy-other-bucket
+it('serves only the bucket that a request names, and hashes no other', async () => {
+  const { buckets, run } = configured({
+    first: counting(),
+    second: { ...counting(), bucket: 'another' },
+    third: faulty(),
+  })
+  const key = parseObjectKey(await putObject('a.png', 'pixels'))
+  for (const bucket of buckets) {
+    const request = await objectRequest('GET', bucket, key, null)
+    const digest = vi.spyOn(crypto.subtle, 'digest')
+    await run(async (objects) => void (await (await objects.fetch(request)).text()))
+    const homes = digest.mock.calls.flatMap(([, bytes]) => {
+      const text = new TextDecoder().decode(bytes as ArrayBuffer)
+      return text.startsWith('[') ? [JSON.parse(text)[0]] : []
+    })
+    digest.mockRestore()
+    expect(new Set(homes)).toEqual(new Set([homeOf(bucket)]))
+  }
+})
+
+// @threat copy-other-bucket
+it.each([
+  ['no alias', null],
+  ['an alias that is not configured', 'nobody'],
+  ['the alias of another bucket', 'second'],
+  ['an alias with another access key', 'third'],
+  ['an alias with another edgeTtl', 'fourth'],
+])('refuses a request with %s', async (_, alias) => {
+  const { buckets, run } = configured(
+    {
+      first: counting(),
+      second: { ...counting(), bucket: 'another' },
+      third: { ...counting(), credentials: 'OTHER' },
+      fourth: { ...counting(), edgeTtl: 60 },
+    },
+    { OTHER_ACCESS_KEY_ID: 'OTHER', OTHER_SECRET_ACCESS_KEY: 'OTHER' },
+  )
+  const key = parseObjectKey(await putObject('a.png', 'pixels'))
+  const request = await objectRequest('GET', buckets[0], key, null)
+  if (alias === null) request.headers.delete(ALIAS)
+  else request.headers.set(ALIAS, alias)
+  await run(async (objects) => {
+    const answer = await objects.fetch(request)
+    const failure = JSON.parse(decodeURIComponent(answer.headers.get(FAILURE) ?? '{}'))
+    expect([answer.status, answer.headers.get('Cache-Control')]).toEqual([404, 'no-store'])
+    expect(failure).toMatchObject({ code: 'unknown_bucket' })
+    expect(await answer.text()).toBe('')
+  })
+  expect(await requestsFor(key)).toBe(0)
 })
 
 it('names copies only by the endpoint, not by the public endpoint', async () => {

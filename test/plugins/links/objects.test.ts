@@ -7,7 +7,7 @@ import { sizeOf, type VariantSpec } from '../../../src/bucket/image-size.ts'
 import { RequestTime } from '../../../src/errors/deadline.ts'
 import { parseObjectKey } from '../../../src/keys/object-key.ts'
 import { edgeObjects, objectRequest } from '../../../src/plugins/links/edge-objects.ts'
-import { FAILURE } from '../../../src/plugins/links/objects-protocol.ts'
+import { ALIAS, FAILURE } from '../../../src/plugins/links/objects-protocol.ts'
 import { cacheTag } from '../../../src/plugins/links/open-object.ts'
 import { serveLink } from '../../../src/plugins/links/serve-link.ts'
 import { deleteObject } from '../../../src/storage/object.ts'
@@ -96,9 +96,21 @@ describe('the request to Objects', () => {
     expect(Object.fromEntries(seen[0]?.headers ?? [])).toEqual({
       range: 'bytes=0-1',
       'x-wanted-range': 'bytes=0-1',
+      'x-alias': place.bucket.alias,
       'x-asker': place.requestId,
       'x-deadline': '1800000000000',
     })
+  })
+
+  it('has one URL for all aliases of a bucket, so that they share a copy, and names its alias', async () => {
+    const key = parseObjectKey('a.png')
+    const [one, two] = await Promise.all(
+      ['one', 'two'].map((alias) => objectRequest('GET', { ...counted, alias }, key, null)),
+    )
+    expect(two?.url).toBe(one?.url)
+    expect([one, two].map((request) => request?.headers.get(ALIAS))).toEqual(['one', 'two'])
+    const other = await objectRequest('GET', bucketOf('faulty'), key, null)
+    expect(other.url).not.toBe(one?.url)
   })
 })
 

@@ -8,7 +8,9 @@ import {
   type PresignerOptions,
 } from '../../../src/index.ts'
 import { parseObjectKey } from '../../../src/keys/object-key.ts'
+import { files } from '../../../src/plugins/files/index.ts'
 import { kvFileIndex } from '../../../src/plugins/files/kv-file-index.ts'
+import { notifications } from '../../../src/plugins/notifications/index.ts'
 import { type FileIndex, indexUnavailable } from '../../../src/records/file-index.ts'
 import type { QueueBatch } from '../../../src/records/job.ts'
 import { settingsInput } from '../../support/app.ts'
@@ -41,7 +43,11 @@ const presignerWith = (
 ) =>
   createPresigner(
     defineSettings(() => settingsInput(input)),
-    { fileIndex: () => fileIndex, log: (line) => void lines.push(line), ...options },
+    {
+      plugins: [notifications({ files: files({ index: fileIndex }) })],
+      log: (line) => void lines.push(line),
+      ...options,
+    },
   )
 const presigner = presignerWith()
 

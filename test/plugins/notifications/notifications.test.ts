@@ -253,9 +253,9 @@ describe('in an app', () => {
     const events: FileEvent[] = []
     const index = memoryFileIndex()
     const app = mount({
-      settings: { notificationSecrets: SECRET },
-      fileIndex: () => index,
-      onEvent: (event) => void events.push(event),
+      notifications: { secrets: SECRET },
+      files: { index },
+      events: { onEvent: (event) => void events.push(event) },
     })
     const key = await upload(app, '/media')
     expect((await postLater(app, '/media/notifications', body(key))).status).toBe(200)
@@ -278,7 +278,7 @@ describe('in an app', () => {
   })
 
   it('needs no login of the app', async () => {
-    const app = mount({ settings: { notificationSecrets: SECRET }, authenticate: () => null })
+    const app = mount({ notifications: { secrets: SECRET }, authenticate: () => null })
     expect((await app.post('/media/notifications', body('avatars/a'), MINIO)).status).toBe(200)
     expect((await app.post('/media/notifications', body('avatars/a'))).status).toBe(401)
   })
@@ -287,10 +287,12 @@ describe('in an app', () => {
     let isDown = true
     const index = memoryFileIndex()
     const app = mount({
-      settings: { notificationSecrets: SECRET },
-      fileIndex: () => index,
-      onEvent() {
-        if (isDown) throw new Error('down')
+      notifications: { secrets: SECRET },
+      files: { index },
+      events: {
+        onEvent() {
+          if (isDown) throw new Error('down')
+        },
       },
     })
     const key = await upload(app, '/media')

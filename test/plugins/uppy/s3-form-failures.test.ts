@@ -183,7 +183,9 @@ it('hands the app the context of its token, frozen', async () => {
   const contexts: unknown[] = []
   const app = mount({
     settings: withoutForms(),
-    onEvent: ({ context }) => void contexts.push(context, Object.isFrozen(context)),
+    events: {
+      onEvent: ({ context }) => void contexts.push(context, Object.isFrozen(context)),
+    },
   })
   const asked = { scopes: ['files:upload'], context: { order: 1 } }
   const { token } = await jsonOf<{ token: string }>(await app.post('/media/tokens', asked))

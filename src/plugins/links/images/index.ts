@@ -1,9 +1,9 @@
-import { DEFAULT_IMAGE_SIZES, type ImageSize } from '../../../bucket/image-size.ts'
+import { DEFAULT_IMAGE_SIZES } from '../../../bucket/image-size.ts'
 import type { Option } from '../../../plugin.ts'
 import type { Images } from '../options.ts'
 import { edgeImage } from './edge-images.ts'
 import { dropVariants, forgetVariants } from './edge-variants.ts'
-import { imageSizesRule } from './options.ts'
+import { imageSizesRule, type SizeInput } from './options.ts'
 import { type ImageResizer, variantSpec } from './variant.ts'
 
 export interface ImagesOptions<B> {
@@ -12,8 +12,6 @@ export interface ImagesOptions<B> {
   /** Up to 16 sizes, by width. Default: 16 widths from 32 to 2560. */
   readonly sizes?: Option<readonly SizeInput[] | undefined, B>
 }
-
-export type SizeInput = number | (Pick<ImageSize, 'width'> & Partial<ImageSize>)
 
 /** Resized images for `links({ images: images({ binding }) })`, behind the edge cache. */
 export const images = <B = unknown>(options: ImagesOptions<B>): Images<B> => ({

@@ -16,6 +16,9 @@ import {
   whole,
 } from '../../../settings/rules.ts'
 
+/** A width, or a box with one. */
+export type SizeInput = number | (Pick<ImageSize, 'width'> & Partial<ImageSize>)
+
 const pixels = whole(1, MAX_IMAGE_PIXELS_WIDE)
 
 const width: Rule<ImageSize> = into(pixels, sizeOf)

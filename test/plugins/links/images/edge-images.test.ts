@@ -3,6 +3,7 @@ import { env } from 'cloudflare:workers'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { findBucket } from '../../../../src/bucket/find-bucket.ts'
 import { DEFAULT_IMAGE_SIZES, sizeOf, type VariantSpec } from '../../../../src/bucket/image-size.ts'
+import { createPresigner } from '../../../../src/index.ts'
 import { newObjectKey } from '../../../../src/keys/new-key.ts'
 import { type ObjectKey, parseObjectKey } from '../../../../src/keys/object-key.ts'
 import { objectsEntrypoint } from '../../../../src/plugins/links/cloudflare.ts'
@@ -11,6 +12,7 @@ import type { ImageResizer } from '../../../../src/plugins/links/images/variant.
 import { FAILURE } from '../../../../src/plugins/links/objects-protocol.ts'
 import { environmentSettings, loadEnvironment } from '../../../../src/worker/environment.ts'
 import { captureLog } from '../../../support/capture-log.ts'
+import { credentials, everyPlugin } from '../../../support/every-plugin.ts'
 import { twoColorPng } from '../../../support/images.ts'
 import { type Answer, found, scriptedBucket } from '../../../support/scripted-bucket.ts'
 
@@ -54,11 +56,11 @@ function objectsOf(
   GetObject: Answer,
   behindCache = false,
   during = async () => {},
-  options: { readonly name?: string } = { name: 'Objects' },
+  entrypoint: string | null = 'Objects',
 ) {
   const sent = scriptedBucket({ GetObject, HeadObject: found(1) })
   const counts = { calls: 0, gets: 0 }
-  const images: ImageResizer = {
+  const binding: ImageResizer = {
     input: () => ({
       transform: () => ({
         async output() {
@@ -69,7 +71,8 @@ function objectsOf(
       }),
     }),
   }
-  const Objects = objectsEntrypoint(environmentSettings, { images: () => images, ...options })
+  const plugins = [...everyPlugin({ images: { binding }, links: { entrypoint } }), ...credentials()]
+  const Objects = objectsEntrypoint(createPresigner(environmentSettings, { plugins }))
   const cached = new Map<string, Response>()
   const cache = {
     async purge() {
@@ -207,7 +210,7 @@ it('reads neither the original nor a copy of it if it is too large', async () =>
 
 // @threat copy-other-bucket
 it('asks no entrypoint for the original that may have other settings', async () => {
-  const { counts, show } = objectsOf(objectOf(PNG), true, undefined, {})
+  const { counts, show } = objectsOf(objectOf(PNG), true, undefined, null)
   const key = newKey()
   await show(key, null)
   expect((await show(key)).status).toBe(200)

@@ -5,6 +5,7 @@ import { findBucket } from '../../../../src/bucket/find-bucket.ts'
 import { sizeOf, type VariantSpec } from '../../../../src/bucket/image-size.ts'
 import { asApiError } from '../../../../src/errors/api-error.ts'
 import { RequestTime } from '../../../../src/errors/deadline.ts'
+import { createPresigner } from '../../../../src/index.ts'
 import { parseObjectKey } from '../../../../src/keys/object-key.ts'
 import { objectsEntrypoint } from '../../../../src/plugins/links/cloudflare.ts'
 import { objectRequest } from '../../../../src/plugins/links/edge-objects.ts'
@@ -12,6 +13,7 @@ import { withRoom } from '../../../../src/plugins/links/images/room.ts'
 import type { ImageResizer } from '../../../../src/plugins/links/images/variant.ts'
 import { FAILURE } from '../../../../src/plugins/links/objects-protocol.ts'
 import { environmentSettings, loadEnvironment } from '../../../../src/worker/environment.ts'
+import { credentials, everyPlugin } from '../../../support/every-plugin.ts'
 import { FAKE_CLOCK, fakeSeconds } from '../../../support/fake-seconds.ts'
 import { joined, PNG_START, pngChunk, pngHeader, twoColorPng } from '../../../support/images.ts'
 import { type Answer, found, scriptedBucket } from '../../../support/scripted-bucket.ts'
@@ -224,8 +226,9 @@ async function counted(size: number, statesLength: boolean, milliseconds: number
     counts.bytes -= size
     return { response: () => new Response(small) }
   }
-  const images: ImageResizer = { input: () => ({ transform: () => ({ output }) }) }
-  const Objects = objectsEntrypoint(environmentSettings, { images: () => images })
+  const binding: ImageResizer = { input: () => ({ transform: () => ({ output }) }) }
+  const plugins = [...everyPlugin({ images: { binding } }), ...credentials()]
+  const Objects = objectsEntrypoint(createPresigner(environmentSettings, { plugins }))
   const show = async (key = `uploads/${crypto.randomUUID()}.png`) => {
     const context = createExecutionContext()
     const ctx = Object.assign(context, { cache: {}, exports: {} })

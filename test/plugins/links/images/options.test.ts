@@ -1,11 +1,21 @@
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
-import { sizeOf } from '../../../../src/bucket/image-size.ts'
+import { DEFAULT_IMAGE_SIZES, sizeOf } from '../../../../src/bucket/image-size.ts'
+import { imageSizesRule } from '../../../../src/plugins/links/images/options.ts'
+import { check } from '../../../../src/settings/rules.ts'
 import { loadEnvironment } from '../../../../src/worker/environment.ts'
 import { s3rverBucket } from '../../../support/worker.ts'
 
 const load = (IMAGE_WIDTHS: unknown) =>
   loadEnvironment({ ...env, BUCKETS: { files: s3rverBucket() }, IMAGE_WIDTHS })
+
+/** The sizes that the plugin reads. */
+function sizesOf(IMAGE_WIDTHS: unknown) {
+  const loaded = load(IMAGE_WIDTHS)
+  if (!loaded.ok) return null
+  const read = check(imageSizesRule, loaded.settings.imageWidths)
+  return read.ok ? read.value : null
+}
 
 const issues = (value: unknown): string[] => {
   const loaded = load(value)
@@ -18,17 +28,14 @@ describe('IMAGE_WIDTHS', () => {
     ['a list', [320, { width: 96, height: 96, fit: 'cover' }]],
     ['JSON', '[320, {"width": 96, "height": 96, "fit": "cover"}]'],
   ])('accepts widths and boxes, as %s', (_, value) => {
-    const loaded = load(value)
-    expect(loaded.ok && loaded.settings.imageSizes).toEqual([
-      sizeOf(320),
-      { width: 96, height: 96, fit: 'cover' },
-    ])
+    expect(sizesOf(value)).toEqual([sizeOf(320), { width: 96, height: 96, fit: 'cover' }])
   })
 
   // @threat image-costs
   it('has 16 sizes without the variable, and at most', () => {
     const loaded = load(undefined)
-    expect(loaded.ok && loaded.settings.imageSizes).toHaveLength(16)
+    expect(loaded.ok && loaded.settings.imageWidths).toBeUndefined()
+    expect(DEFAULT_IMAGE_SIZES).toHaveLength(16)
     expect(issues(widths(16))).toEqual([])
     expect(issues(widths(17))).toEqual(['IMAGE_WIDTHS must have at most 16 sizes'])
   })

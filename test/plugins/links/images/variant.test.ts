@@ -15,10 +15,9 @@ import {
   type ImageResizer,
   imageResponse,
   resize,
-  specIn,
-  specQuery,
   variantSpec,
 } from '../../../../src/plugins/links/images/variant.ts'
+import { specIn, specQuery } from '../../../../src/plugins/links/objects-protocol.ts'
 import { FAKE_CLOCK, fakeSeconds } from '../../../support/fake-seconds.ts'
 import {
   gifOf,
