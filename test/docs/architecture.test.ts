@@ -89,7 +89,8 @@ describe('the folders', () => {
     )
     expect(
       uses.filter(
-        (file) => !/^(?:(?:app|index|instance|plugin|plugin-api)\.ts|http\/|core\/|plugins\/)/.test(file),
+        (file) =>
+          !/^(?:(?:app|index|instance|plugin|plugin-api)\.ts|http\/|core\/|plugins\/)/.test(file),
       ),
     ).toEqual([])
   })
@@ -120,9 +121,9 @@ describe('a file that docs/architecture.md names', () => {
   const inTable = [...page.matchAll(/^\| .*\? \| (`.+`) \|$/gm)].flatMap(([, cell = '']) =>
     [...cell.matchAll(/`(.+?)`/g)].map(([, path = '']) => path),
   )
-  const inCharts = [...page.matchAll(/(?<![\w/.-])(?!(?:src|dev|client)\/)([a-z][\w-]*(?:\/[\w-]+)+\.ts)/g)].map(
-    ([, path = '']) => `src/${path}`,
-  )
+  const inCharts = [
+    ...page.matchAll(/(?<![\w/.-])(?!(?:src|dev|client)\/)([a-z][\w-]*(?:\/[\w-]+)+\.ts)/g),
+  ].map(([, path = '']) => `src/${path}`)
 
   /** The examples of where a new line belongs, as lists of lines. */
   const examples = (page.split('## Where does a new line belong?')[1] ?? '')
