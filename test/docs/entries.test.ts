@@ -35,6 +35,8 @@ describe('an entry of the package', () => {
     'index.ts',
     'signer.ts',
     'testing.ts',
+    'plugin-api.ts',
+    'plugins/links/images/index.ts',
     ...plugins.map((name) => `plugins/${name}/index.ts`),
   ])("runs on every runtime: %s imports no runtime's modules", async (entry) => {
     expect((await modulesOf(entry)).filter((name) => ofWorkers.test(name))).toEqual([])
@@ -47,7 +49,7 @@ describe('an entry of the package', () => {
 
   it('exists for each plugin', () => {
     const entries = Object.entries(manifest.exports).flatMap(([name, entry]) => {
-      const [, plugin] = /plugins\/(.+)\/index\.js$/.exec(Object(entry).default) ?? []
+      const [, plugin] = /plugins\/([\w-]+)\/index\.js$/.exec(Object(entry).default) ?? []
       return plugin === undefined ? [] : [[name, plugin]]
     })
     expect(plugins.length).toBeGreaterThan(5)
@@ -57,11 +59,11 @@ describe('an entry of the package', () => {
   it('is listed in docs/library.md, in the Worker and in the tests of all routes, for each plugin', async () => {
     const read = (path: string) => readFile(join(ROOT, path), 'utf8')
     const library = await read('docs/library.md')
-    for (const name of plugins) {
+    for (const name of [...plugins, 'images'])
       expect.soft(library).toContain(`| \`edge-presigner/${name}\` |`)
+    for (const name of [...plugins, 'links/images'])
       for (const path of ['src/worker/plugins.ts', 'test/support/every-plugin.ts'])
         expect.soft(await read(path), path).toContain(`/plugins/${name}/index.ts'`)
-    }
   })
 
   it('without plugins needs neither jose nor an XML parser', async () => {

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs'
+import { globSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createTestHarness } from 'wrangler'
@@ -6,7 +6,7 @@ import * as z from 'zod/mini'
 import { startS3rver } from '../../dev/s3rver.ts'
 import { defineSettings } from '../../src/settings/define.ts'
 import type { SettingsInput } from '../../src/settings/input.ts'
-import { codeBlocks, markedBlock, readPage } from './support/markdown.ts'
+import { codeBlocks, markedBlock, ROOT, readPage } from './support/markdown.ts'
 import { ENTRIES, type Snippets, writeSnippets } from './support/snippets.ts'
 
 const PAGE = 'docs/library.md'
@@ -28,12 +28,11 @@ export interface Env {
   RATE_LIMITER: RateLimit
 }
 
-export interface AppEnv {
-  Bindings: Env
-  Variables: { user: { id: string } | undefined }
+export interface Vars {
+  user: { id: string } | undefined
 }
 
-export const login: MiddlewareHandler<AppEnv> = async (c, next) => {
+export const login: MiddlewareHandler<{ Bindings: Env; Variables: Vars }> = async (c, next) => {
   const [, id] = /session=(\\w+)/.exec(c.req.header('Cookie') ?? '') ?? []
   c.set('user', id === undefined ? undefined : { id })
   await next()
@@ -47,7 +46,7 @@ import { Hono } from 'hono'
 import { logger } from 'hono/logger'
 import { secureHeaders } from 'hono/secure-headers'
 import { createSigner } from 'edge-presigner/signer'
-import app, { settings } from './mount.ts'
+import app, { media, settings } from './mount.ts'
 
 const lines: string[] = []
 const apps: Record<string, Hono<any>> = {
@@ -76,7 +75,7 @@ export default {
   fetch: (request: Request, env: any, context: any) =>
     apps[request.headers.get('X-App') ?? 'alone']?.fetch(request, env, context),
 }
-export class Objects extends objectsEntrypoint(settings) {}
+export class Objects extends objectsEntrypoint(media) {}
 `
 
 /** Prints the results of the two files for Node. */
@@ -153,7 +152,7 @@ const MARKS = [
   'refusal',
   'fetch',
   'edge',
-  'images',
+  'media',
   'signer',
   'node',
   'testing',
@@ -166,13 +165,13 @@ let snippets: Snippets
 beforeAll(() => {
   snippets = writeSnippets({
     'workers/login.ts': LOGIN,
-    'workers/mount.ts': block('mount').replace('const settings', 'export const settings'),
+    'workers/mount.ts': block('mount').replaceAll(/^const (?=settings|media)/gm, 'export const '),
     'workers/worker.ts': WORKER,
     'workers/settings.ts': block('settings'),
     'workers/options.ts': block('options'),
     'workers/refusal.ts': block('refusal'),
     'workers/edge.ts': block('edge'),
-    'workers/images.ts': block('images'),
+    'workers/media.ts': block('media'),
     // Node's types conflict with those of Workers.
     'node/process.d.ts': 'declare const process: { env: Record<string, string | undefined> }',
     'node/signer.ts': block('signer'),
@@ -242,6 +241,17 @@ describe('the table of', () => {
       const [, names = ''] = /Known members: ([\w, ]+)/.exec(String(error)) ?? []
       expect(documented('## Settings')).toEqual(names.split(', '))
     }
+  })
+
+  it('options of plugins has exactly those that each plugin knows', () => {
+    const known = globSync('src/plugins/**/index.ts', { cwd: ROOT }).flatMap((path) => {
+      const [, name, list = ''] = /\.only\('(\w+)', options, \[(.*?)\]/.exec(readPage(path)) ?? []
+      return [...list.matchAll(/'(\w+)'/g)].map(([, option]) => `${name} ${option}`)
+    })
+    expect(known.length).toBeGreaterThan(10)
+    const rows = readPage(PAGE).matchAll(/^\| `(\w+)` \| `(\w+)(?:\(.*?\))?` \| /gm)
+    const listed = [...rows].map(([, name, option]) => `${name} ${option}`)
+    expect(listed.toSorted()).toEqual(known.toSorted())
   })
 
   it('options has exactly the existing members', () => {

@@ -1,11 +1,8 @@
 import { execFileSync } from 'node:child_process'
 import { expect, it } from 'vitest'
 import { webhooksRule } from '../../src/plugins/events/options.ts'
-import {
-  apiKeysRule,
-  notificationSecretsRule,
-  signingSecretsRule,
-} from '../../src/settings/access-rules.ts'
+import { notificationSecretsRule } from '../../src/plugins/notifications/notification-secret.ts'
+import { apiKeysRule, signingSecretsRule } from '../../src/settings/access-rules.ts'
 import { accessKey, check, type Rule } from '../../src/settings/rules.ts'
 import { ROOT, readPage } from './support/markdown.ts'
 

@@ -17,11 +17,14 @@ import { CHROMIUM, describeWith } from './system-package.ts'
 const USE = `
 import { createPresigner, defineSettings, isPresignerError } from 'edge-presigner'
 import { apiKeys } from 'edge-presigner/api-keys'
+import { events } from 'edge-presigner/events'
 import { files } from 'edge-presigner/files'
+import { images } from 'edge-presigner/images'
 import { jwt } from 'edge-presigner/jwt'
 import { links } from 'edge-presigner/links'
 import { multipart } from 'edge-presigner/multipart'
 import { notifications } from 'edge-presigner/notifications'
+import { json, newApp, type Plugin } from 'edge-presigner/plugin'
 import { createSigner } from 'edge-presigner/signer'
 import { tokens } from 'edge-presigner/tokens'
 import { uppy } from 'edge-presigner/uppy'
@@ -42,14 +45,21 @@ const settings = defineSettings((env: Env) => ({
   signingSecrets: env.SECRETS,
 }))
 const index = memoryFileIndex()
-const media = createPresigner<{ Bindings: Env; Variables: { user: string | null } }>(settings, {
-  plugins: [files(), links(), uppy({ multipart: multipart() }), tokens(), notifications()],
-  fileIndex: () => index,
+const own: Plugin = { name: 'own', api: newApp().get('/me', (c) => json(c, c.get('principal').id)) }
+const media = createPresigner<Env, { user: string | null }>(settings, {
+  plugins: [
+    notifications({ files: files({ index: () => index }), secrets: (env) => env.SECRETS }),
+    links({ images: images({ binding: null, sizes: [320] }) }),
+    uppy({ multipart: multipart() }),
+    events({ onEvent: ({ file }, { env }) => ({ data: env.SECRETS + file.key }) }),
+    tokens(),
+    own,
+  ],
   authenticate: (c) => c.var.user && { id: c.var.user, scopes: ['files:read'], prefix: '' },
 })
 new Hono<{ Bindings: Env; Variables: { user: string | null } }>().route('/media', media.app)
 
-createPresigner<{ Bindings: Env }>(settings, { plugins: [apiKeys(), jwt()] })
+createPresigner(settings, { plugins: [apiKeys(), jwt()] })
 
 const signer = createSigner(settings({ SECRETS: '' }))
 const url: string = (await signer.downloadUrl('a/b.png', { use: 'email' })).url

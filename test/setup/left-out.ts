@@ -45,6 +45,7 @@ const NEEDS: readonly Need[] = [
       'test/docs/notifications.test.ts',
       'test/docs/openapi.test.ts',
       'test/docs/operations.test.ts',
+      'test/docs/plugin.test.ts',
       'test/docs/printed-secrets.test.ts',
       'test/docs/recipes.slow.test.ts',
       'test/docs/repository.test.ts',

@@ -13,10 +13,12 @@ export interface Env {
   readonly PASSWORD: string
 }
 
+export interface Vars {
+  /** The logged-in user, or null. */
+  user: string | null
+}
+
 export interface AppEnv {
   Bindings: Env
-  Variables: {
-    /** The logged-in user, or null. */
-    user: string | null
-  }
+  Variables: Vars
 }

@@ -1,0 +1,36 @@
+// biome-ignore-start lint/performance/noBarrelFile: the entry of the package
+/*
+ * What a plugin of your own needs: docs/recipes/plugin.md. Its routes are those of a Hono app, and
+ * `c.get('principal')` is the caller.
+ */
+
+/** Throw if the principal lacks a scope, or the key or the prefix is outside the principal's own. */
+export { requireKey, requirePrefix, requireScope } from './access/principal.ts'
+/** Returns a signed GET URL, as `GET /files/:key/url`. Doesn't check that there is an object. */
+export { type DownloadRequest, type DownloadUrl, downloadUrl } from './core/download-url.ts'
+/** Ends a request with one of the API's error codes. */
+export { ApiError } from './errors/api-error.ts'
+export type { AppContext } from './http/app-env.ts'
+/** Returns the bucket that a request names, with the caller's limits and its credentials. */
+export { chooseOpenBucket } from './http/choose-bucket.ts'
+/** Keeps what `setup` has read: `keep(setup, value)` there, `of(c.env.instance)` in a route. */
+export {
+  type Change,
+  type Check,
+  type Instance,
+  Kept,
+  type Reserve,
+  type ScheduledEvent,
+  type Seams,
+} from './http/host.ts'
+/** Creates the app for a plugin's routes. Its parameter `:key` may have slashes. */
+export { newApp } from './http/new-app.ts'
+/** Answers with JSON and the API's headers. */
+export { json } from './http/responses.ts'
+/** Return the checked key of the path, body and query. The schemas are from `zod/mini`. */
+export { keyParam, validateJson, validateQuery } from './http/validate.ts'
+export { type ObjectKey, parseObjectKey } from './keys/object-key.ts'
+export type { Option, Plugin, Setup } from './plugin.ts'
+/** Rules for `setup.read`: a boolean, one of some texts, a text, a whole number in a range. */
+export { flag, oneOf, type Rule, text, whole } from './settings/rules.ts'
+// biome-ignore-end lint/performance/noBarrelFile: the entry of the package
