@@ -1,4 +1,5 @@
 import * as z from 'zod/mini'
+import { METADATA_NAME } from '../../src/bucket/upload-fields.ts'
 
 /** A schema of JSON Schema 2020-12, as OpenAPI 3.1 accepts it. */
 export type JsonSchema = z.core.JSONSchema.BaseSchema
@@ -64,14 +65,21 @@ function toObject({
 
 /**
  * Removes what doesn't help a reader: the limits of safe integers, and patterns that only repeat a
- * format.
+ * format. Adds the names of metadata, whose schema has only the values.
  */
 function tidy({ jsonSchema }: { jsonSchema: JsonSchema }): void {
   if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum
   if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum
   if (jsonSchema.format === 'date-time' || jsonSchema.format === 'uuid') delete jsonSchema.pattern
   if (jsonSchema.format === 'starts_with') delete jsonSchema.format // zod's own
-  const { propertyNames } = jsonSchema
+  const { properties, additionalProperties: values, propertyNames } = jsonSchema
+  if (typeof values === 'object' && properties && Object.keys(properties).length === 0) {
+    delete jsonSchema.properties
+    delete jsonSchema.additionalProperties
+    if (values.type === 'string')
+      jsonSchema.propertyNames = { type: 'string', pattern: METADATA_NAME[0].source }
+    jsonSchema.additionalProperties = values
+  }
   if (typeof propertyNames === 'object' && propertyNames.pattern === undefined)
     delete jsonSchema.propertyNames
 }

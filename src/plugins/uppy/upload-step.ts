@@ -18,7 +18,7 @@ const startSchema = z.object({
   file: z.object({
     fileName: z.string(),
     mimetype: z.string(),
-    metadata: z.optional(z.record(z.string(), z.string())),
+    metadata: z.optional(z.catchall(z.object({}), z.string())),
     ...objectHeaders,
     size: z.nullable(z.int()),
     /** Whether it may replace an object. Only for a chosen key. */
