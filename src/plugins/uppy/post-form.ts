@@ -6,10 +6,8 @@ import type { UploadFields } from '../../bucket/upload-fields.ts'
 import { newUpload, uploadSignature } from '../../core/new-upload.ts'
 import { encodedWord, metadataFields } from '../../core/signed-headers.ts'
 import { largestFile } from '../../core/size-limit.ts'
-import { DEFAULT_TYPE } from './dialect.ts'
-import { companionLifetime } from './lifetime.ts'
-import { postObjectFields } from './post-object.ts'
-import { postUrl, signPostPolicy } from './post-policy.ts'
+import { companionLifetime, DEFAULT_TYPE } from './dialect.ts'
+import { postObjectFields, postUrl, signPostPolicy } from './post-policy.ts'
 import { sealFormPolicy } from './sealed.ts'
 
 /** `requireVacant` has checked a chosen key. Only with one, `overwrite` is defined. */
