@@ -72,6 +72,11 @@ function tidy({ jsonSchema }: { jsonSchema: JsonSchema }): void {
   if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum
   if (jsonSchema.format === 'date-time' || jsonSchema.format === 'uuid') delete jsonSchema.pattern
   if (jsonSchema.format === 'starts_with') delete jsonSchema.format // zod's own
+  const [only, ...others] = jsonSchema.enum ?? []
+  if (only !== undefined && others.length === 0) {
+    jsonSchema.const = only
+    delete jsonSchema.enum
+  }
   const { properties, additionalProperties: values, propertyNames } = jsonSchema
   if (typeof values === 'object' && properties && Object.keys(properties).length === 0) {
     delete jsonSchema.properties

@@ -35,7 +35,7 @@ const variant = {
   width: z.optional(z.int()),
   widths: z.optional(z.array(z.int()).check(z.minLength(1), z.maxLength(MAX_IMAGE_SIZES))),
   format: z.optional(z.enum(LINK_FORMATS)),
-  fallback: z.optional(z.literal('original')),
+  fallback: z.optional(z.enum(['original'])),
 }
 
 /** Links in one response, so that it fits into the memory of a Worker. */

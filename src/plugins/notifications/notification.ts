@@ -80,7 +80,7 @@ export const recordSchema = z.object({
 
 /** AmazonS3/latest/userguide/ev-events: S3's event on EventBridge. */
 export const eventBridgeSchema = z.object({
-  source: z.literal('aws.s3'),
+  source: z.enum(['aws.s3']),
   'detail-type': z.string(),
   time: instant,
   detail: z.object({
