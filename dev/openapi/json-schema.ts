@@ -24,7 +24,8 @@ export function querySchema(schema: z.ZodMiniType<object>): ObjectSchema {
   const meant = z.toJSONSchema(schema, { io: 'output', override: tidy, unrepresentable: 'any' })
   const members = Object.entries(sent.members).map(([name, text]) => {
     const member = meant.properties?.[name]
-    if (typeof member === 'object' && member.type === 'integer') return [name, member]
+    if (typeof member === 'object' && member.type === 'integer')
+      return [name, text.default === undefined ? member : { default: text.default, ...member }]
     return [name, asValue(text)]
   })
   return { ...sent, members: Object.fromEntries(members) }
@@ -65,9 +66,14 @@ function toObject({
 
 /**
  * Removes what doesn't help a reader: the limits of safe integers, and patterns that only repeat a
- * format. Adds the names of metadata, whose schema has only the values.
+ * format. Adds the names of metadata, whose schema has only the values, and defaults.
  */
-function tidy({ jsonSchema }: { jsonSchema: JsonSchema }): void {
+function tidy({ zodSchema, jsonSchema }: { zodSchema: object; jsonSchema: JsonSchema }): void {
+  if ('usual' in zodSchema) {
+    const { ...others } = jsonSchema
+    for (const name in others) delete jsonSchema[name]
+    Object.assign(jsonSchema, { default: zodSchema.usual }, others)
+  }
   if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum
   if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum
   if (jsonSchema.format === 'date-time' || jsonSchema.format === 'uuid') delete jsonSchema.pattern

@@ -20,6 +20,15 @@ import { type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
 export const bucket = z.optional(z.string())
 /** Lifetime in seconds. */
 export const expiresIn = z.optional(z.int())
+/** Returns `schema`, with `value` for nothing. */
+export const usually = <Schema extends z.ZodMiniType>(schema: Schema, value: z.output<Schema>) =>
+  Object.assign(
+    z.pipe(
+      z.optional(schema),
+      z.transform((given) => given ?? value),
+    ),
+    { usual: value }, // for docs/openapi.json
+  )
 /** A whole number in a query. */
 export const digits = z.pipe(
   z.string().check(z.regex(/^\d{1,9}$/, 'must be a whole number')),

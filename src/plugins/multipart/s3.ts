@@ -73,7 +73,7 @@ const partSchema = z.object({
     z.string().check(z.minLength(1), z.maxLength(255)),
     z.transform((etag) => `"${unquoted(etag)}"`),
   ),
-  lastModified: z._default(z.string(), ''),
+  lastModified: z.string(),
 })
 
 /**
@@ -118,7 +118,7 @@ function readPart(element: XmlElement): ListedPart {
     partNumber: textOf(element, 'PartNumber'),
     size: textOf(element, 'Size'),
     etag: textOf(element, 'ETag'),
-    lastModified: textOf(element, 'LastModified') ?? undefined,
+    lastModified: textOf(element, 'LastModified') ?? '',
   })
   if (part.success) return part.data
   throw unreadable('ListParts', 'with a malformed part', part.error)
