@@ -225,18 +225,12 @@ function refusal(operation: Operation, answer: BucketResponse, namesUpload: bool
   // Ceph RGW returns NoSuchKey, or no code, for an unknown upload.
   if (s3Code === 'NoSuchUpload' || (namesUpload && status === 404 && s3Code !== 'NoSuchBucket'))
     return new ApiError('upload_not_found', 'The bucket no longer has this upload.', { cause })
+  const notSupported = (why: string) =>
+    new ApiError('not_supported', `${why} ${operation}.`, { cause })
   if (s3Code === 'NotImplemented' || status === 405 || status === 501)
-    return new ApiError(
-      'not_supported',
-      `The server of this bucket does not support ${operation}.`,
-      { cause },
-    )
+    return notSupported('The server of this bucket does not support')
   if (s3Code === 'AccessDenied' && OPTIONAL.includes(operation))
-    return new ApiError(
-      'not_supported',
-      `The bucket's upload credentials do not allow ${operation}.`,
-      { cause },
-    )
+    return notSupported("The bucket's upload credentials do not allow")
   if (status === 412 || s3Code === 'PreconditionFailed') return objectExists(cause)
   const code = BAD_PARTS.includes(s3Code ?? '') ? 'invalid_part' : 'storage_error'
   return unexpectedResponse(operation, answer, s3Code, code)
