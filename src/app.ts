@@ -19,7 +19,7 @@ const CORE: Plugin = {
 }
 
 /** Returns the plugins and those that they were given, each once. */
-export function listPlugins(plugins: readonly Plugin[]): readonly Plugin[] {
+export function listPlugins<B>(plugins: readonly Plugin<B>[]): readonly Plugin<B>[] {
   const all = new Set([plugins].flat())
   for (const plugin of all) for (const given of [plugin?.plugins ?? []].flat()) all.add(given)
   return [...all]
@@ -31,7 +31,7 @@ export function listPlugins(plugins: readonly Plugin[]): readonly Plugin[] {
  * that, a request to `/u/:token` would also reach the API below, which would require credentials
  * again.
  */
-export function createApp(plugins: readonly Plugin[]) {
+export function createApp(plugins: readonly Pick<Plugin, 'open' | 'api'>[]) {
   const parts = [CORE, ...plugins]
   const api = newApp().use(admit)
   for (const part of parts) add(api, part.api)
@@ -53,7 +53,7 @@ function add(app: ReturnType<typeof newApp>, added: Routes | undefined): void {
  * Returns what is wrong with a list of plugins: one is none, or has a path that `newApp` can't match,
  * or two share a name or a path.
  */
-export function pluginIssues(plugins: readonly Plugin[]): Issue[] {
+export function pluginIssues(plugins: readonly Plugin<never>[]): Issue[] {
   const issue = (message: string) => [{ path: 'plugins', message }]
   if (!plugins.every(isPlugin)) return issue('must contain only plugins, such as files()')
   const odd = plugins.flatMap(routesOf).find(({ path }) => /[?{}]|\*.|[^/]\*/.test(path))
@@ -66,13 +66,13 @@ export function pluginIssues(plugins: readonly Plugin[]): Issue[] {
   )
 }
 
-const isPlugin = (one: Plugin | undefined): boolean =>
+const isPlugin = (one: Plugin<never> | undefined): boolean =>
   typeof one === 'object' &&
   typeof one?.name === 'string' &&
   [one.open, one.api].every((app) => app === undefined || Array.isArray(app?.routes))
 
 /** Returns a path for which both plugins have a handler, so that their order would matter. */
-function sharedPath(one: Plugin, two: Plugin): string | undefined {
+function sharedPath(one: Plugin<never>, two: Plugin<never>): string | undefined {
   const others = routesOf(two)
   return routesOf(one).find((a) =>
     others.some(
@@ -83,7 +83,10 @@ function sharedPath(one: Plugin, two: Plugin): string | undefined {
 }
 
 /** Returns the routes of a plugin, also those of its API below a token. */
-const routesOf = ({ open, api }: Plugin): readonly Pick<RouterRoute, 'method' | 'path'>[] => [
+const routesOf = ({
+  open,
+  api,
+}: Plugin<never>): readonly Pick<RouterRoute, 'method' | 'path'>[] => [
   ...[open, api].flatMap((app) => app?.routes ?? []),
   ...(api?.routes ?? []).map(({ method, path }) => ({ method, path: `/u/:token${path}` })),
 ]

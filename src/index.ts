@@ -3,12 +3,11 @@ import { HonoBase } from 'hono/hono-base'
 import type { Router } from 'hono/router'
 import { principalOfApp } from './access/principal.ts'
 import { createApp, listPlugins, pluginIssues } from './app.ts'
-import type { Host, Instance } from './http/host.ts'
-import { instancesOf, type PresignerOptions } from './instance.ts'
-import { runJobs } from './plugins/events/cloudflare.ts'
-import { consumeNotifications } from './plugins/notifications/cloudflare.ts'
+import type { Host, Instance, ScheduledEvent } from './http/host.ts'
+import { type AnyEnv, instancesOf, type PresignerOptions } from './instance.ts'
 import type { QueueBatch } from './records/job.ts'
 import type { SettingsFor } from './settings/define.ts'
+import { BROKEN, matching, optional, TYPESCRIPT } from './settings/rules.ts'
 
 // biome-ignore-start lint/performance/noBarrelFile: the entry of the package
 export type { AppPrincipal, Principal } from './access/principal.ts'
@@ -27,25 +26,29 @@ export type {
   StoredFile,
   UploadChanges,
 } from './http/host.ts'
-export type { EventContext, JobQueue, PresignerOptions } from './instance.ts'
+export type { PresignerOptions } from './instance.ts'
 export type { Plugin } from './plugin.ts'
 export type { FileEvent } from './records/file-event.ts'
 export type { FileIndex } from './records/file-index.ts'
 export type { FileRecord } from './records/file-record.ts'
-export { defineSettings, type SettingsFor } from './settings/define.ts'
+export { type DefinedSettings, defineSettings, type SettingsFor } from './settings/define.ts'
 export type { FetchCredentials, SettingsInput } from './settings/input.ts'
 // biome-ignore-end lint/performance/noBarrelFile: the entry of the package
 
-export interface Presigner<E extends Env = Env> {
+export interface Presigner<E extends Env = AnyEnv> {
   /** A Hono app to mount: `host.route('/media', presigner.app)`. */
   readonly app: HonoBase<E>
-  /** Handles a request without a host app, at the root of an origin. */
+  /** Handles a request without a host app, below `basePath`. */
   fetch(request: Request, env: E['Bindings'], context?: ExecutionContext): Promise<Response>
   /**
    * Handles a batch of Cloudflare Queues, and acknowledges or retries each message. Resolves with
-   * false for the batch of another queue, which it doesn't touch.
+   * false for the batch of a queue that no plugin has, which it doesn't touch.
    */
   queue(batch: QueueBatch, env: E['Bindings'], context?: ExecutionContext): Promise<boolean>
+  /** Runs what plugins do at the times of Cron Triggers. Resolves with false if none does anything. */
+  scheduled(event: ScheduledEvent, env: E['Bindings'], context?: ExecutionContext): Promise<boolean>
+  /** The presigner in one environment, for a plugin's own entrypoint. */
+  instance(env: E['Bindings']): Instance
 }
 
 /**
@@ -53,51 +56,61 @@ export interface Presigner<E extends Env = Env> {
  * router, variables, errors and headers, and doesn't change those of the host. If your functions
  * throw, the presigner sends the response. Your own `onError` is not called.
  */
-export function createPresigner<E extends Env = Env>(
-  settings: SettingsFor<E['Bindings']>,
-  options: PresignerOptions<E> = {},
-): Presigner<E> {
+export function createPresigner<B extends object = object, V extends object = object>(
+  settings: SettingsFor<B>,
+  options: PresignerOptions<{ Bindings: B; Variables: V }> = {},
+): Presigner<{ Bindings: B; Variables: V }> {
+  type E = { Bindings: B; Variables: V }
   const plugins = listPlugins(options.plugins ?? [])
   const issues = pluginIssues(plugins)
   const usable = issues.length > 0 ? [] : plugins
   const routes = createApp(usable)
+  const basePath = basePathRule(options.basePath, {
+    path: 'basePath',
+    issues,
+    words: TYPESCRIPT,
+    uses: [],
+  })
   const instanceFor = instancesOf(settings, options, usable, issues)
+  /** With an invalid base path, every path that ends with `/healthz` says so. */
+  const baseOf = ({ url }: Request) =>
+    basePath === BROKEN ? new URL(url).pathname.replace(/\/[^/]*$/, '') : basePath
   const app = new HonoBase<E>({ router: everyPath() })
   app.all('*', async (c) => {
-    const instance = instanceFor(c.env)
-    const env = { instance, host: hostOf(c, instance, options) }
+    const mountPath = mountPathOf(c) || baseOf(c.req.raw)
+    const env = { instance: instanceFor(c.env), host: hostOf(c, mountPath, options) }
     return withHeadersOf(c, await routes.fetch(c.req.raw, env, contextOf(c)))
   })
-  const {
-    authenticate,
-    beforeUpload,
-    beforeDelete,
-    jobQueueName = 'edge-presigner-jobs',
-    notificationQueueName = 'edge-presigner-notifications',
-  } = options
+  const { authenticate, beforeUpload, beforeDelete } = options
   const isAlone = !(authenticate || beforeUpload || beforeDelete)
-  const answerAlone = (request: Request, instance: Instance, context: ExecutionContext) => {
-    const host = sharesOrigin(instance, options) ? SHARED : ALONE
-    return routes.fetch(request, { instance, host }, context)
-  }
   return {
     app,
     fetch: (request, env, context = NO_CONTEXT) =>
       Promise.resolve(
         isAlone
-          ? answerAlone(request, instanceFor(env), context)
+          ? routes.fetch(
+              request,
+              { instance: instanceFor(env), host: { ...ALONE, mountPath: baseOf(request) } },
+              context,
+            )
           : app.fetch(request, env, context),
       ),
     async queue(batch, env, context = NO_CONTEXT) {
-      const hasNotifications = batch.queue.startsWith(notificationQueueName)
-      if (!hasNotifications && !batch.queue.startsWith(jobQueueName)) return false
       const instance = instanceFor(env)
-      const objects = instance.objects(context)
-      if (hasNotifications)
-        await consumeNotifications(batch, instance, objects, context, new Date())
-      else await runJobs(batch, instance.settings, objects)
-      return true
+      for (const handle of instance.queue) {
+        const work = handle(batch, instance, context)
+        if (work === undefined) continue
+        await work
+        return true
+      }
+      return false
     },
+    async scheduled(event, env, context = NO_CONTEXT) {
+      const instance = instanceFor(env)
+      await Promise.all(instance.scheduled.map((run) => run(event, instance, context)))
+      return instance.scheduled.length > 0
+    },
+    instance: instanceFor,
   }
 }
 
@@ -111,30 +124,24 @@ function everyPath<Handler>(): Router<Handler> {
   }
 }
 
-const ALONE: Host = {
-  mountPath: '',
-  sharesOrigin: false,
-  authenticate: null,
-  beforeUpload: null,
-  beforeDelete: null,
-}
-const SHARED: Host = { ...ALONE, sharesOrigin: true }
+/** Accepts a path in the one spelling that a request to it has. */
+const basePathRule = optional(
+  matching(
+    /^(\/[\w-][\w.-]*)*$/,
+    'must be a path like /api/media, of letters, digits, ".", "_" and "-"',
+  ),
+  '',
+)
 
-/** Tells whether something else uses the origin of links. */
-const sharesOrigin = <E extends Env>(
-  { settings: loaded }: Instance,
-  { ownsOrigin = false }: PresignerOptions<E>,
-): boolean => !ownsOrigin && !(loaded.ok && loaded.settings.linkHostOnly)
+const ALONE = { authenticate: null, beforeUpload: null, beforeDelete: null }
 
 function hostOf<E extends Env>(
   c: Context<E>,
-  instance: Instance,
-  options: PresignerOptions<E>,
+  mountPath: string,
+  { authenticate, beforeUpload, beforeDelete }: PresignerOptions<E>,
 ): Host {
-  const { authenticate, beforeUpload, beforeDelete } = options
   return {
-    mountPath: mountPathOf(c),
-    sharesOrigin: sharesOrigin(instance, options),
+    mountPath,
     authenticate:
       authenticate === undefined
         ? null

@@ -1,46 +1,40 @@
 import type { Context, Env } from 'hono'
 import type { AppPrincipal, Principal } from './access/principal.ts'
-import { DEFAULT_IMAGE_SIZES } from './bucket/image-size.ts'
-import { asApiError, type Issue, unknownMembers } from './errors/api-error.ts'
-import { APP_MILLISECONDS, within } from './errors/deadline.ts'
+import { ApiError, asApiError, type Issue, unknownMembers } from './errors/api-error.ts'
+import { APP_MILLISECONDS } from './errors/deadline.ts'
 import { classOf, describe, stackOf } from './errors/describe.ts'
-import { logWarning, type Warning, type WarningText } from './errors/warnings.ts'
+import type { Warning, WarningText } from './errors/warnings.ts'
 import type {
   DeleteAnswer,
   Instance,
   LogLine,
   NewFile,
   RateLimiter,
+  Seams,
   StoredFile,
   UploadChanges,
 } from './http/host.ts'
-import type { Identify } from './http/identify.ts'
-import { fetchIsPublic, ON_WORKERS } from './http/runtime.ts'
-import type { Plugin } from './plugin.ts'
-import { announcerTo } from './plugins/events/announcer.ts'
-import { directObjects } from './plugins/links/direct-objects.ts'
-import { edgeObjects, stubIn } from './plugins/links/edge-objects.ts'
-import type { ImageResizer } from './plugins/links/images/variant.ts'
-import type { FileEvent } from './records/file-event.ts'
-import { type FileIndex, noFileIndex } from './records/file-index.ts'
-import { type JobMessage, jobMessage, type Later } from './records/job.ts'
-import { keepEach, type LoadedSettings, loadedBy, type SettingsFor } from './settings/define.ts'
-import { BROKEN, deepFreeze, TYPESCRIPT, whole } from './settings/rules.ts'
+import type { Option, Plugin, Setup } from './plugin.ts'
+import { noFileIndex } from './records/file-index.ts'
+import { keepEach, loadedBy, type SettingsFor } from './settings/define.ts'
+import { BROKEN, type Rule, TYPESCRIPT, whole } from './settings/rules.ts'
+import type { ObjectSource } from './storage/object-source.ts'
+
+/** What `createPresigner` has without type arguments. */
+export interface AnyEnv {
+  Bindings: object
+  Variables: object
+}
 
 /** Options of a presigner, in addition to its settings. All of them are optional. */
-export interface PresignerOptions<E extends Env = Env> {
+export interface PresignerOptions<E extends Env = AnyEnv> {
   /** The features to have besides URLs, such as `files()` and `links()`. Their order doesn't matter. */
-  plugins?: readonly Plugin[]
+  plugins?: readonly Plugin<E['Bindings']>[]
   /**
-   * The index that stores records of files, or a function that returns it. A function is called once
-   * for each environment object. Without it, files can't be listed.
+   * The rate limiter, or a function that returns it, which is called once for each environment object.
+   * It counts requests by principal, or by network without one. Without it, there is no limit.
    */
-  fileIndex?: FileIndex | ((env: E['Bindings']) => FileIndex)
-  /**
-   * The rate limiter, or a function like `fileIndex`. It counts requests by principal, or by network
-   * without one. Without it, there is no limit.
-   */
-  rateLimiter?: RateLimiter | ((env: E['Bindings']) => RateLimiter)
+  rateLimiter?: Option<RateLimiter, E['Bindings']>
   /**
    * Returns the principal of the app's own login. A falsy result is 401. Tokens from this presigner
    * stay valid. Without it, the API keys and JWTs in the settings apply.
@@ -65,45 +59,15 @@ export interface PresignerOptions<E extends Env = Env> {
     c: Context<E>,
   ) => Nothing | DeleteAnswer | Promise<Nothing | DeleteAnswer>
   /**
-   * Called for a change to a file: after the bucket has stored or deleted its object, and before the
-   * index changes. The response waits for it. If it throws, the response is 503
-   * `events_unavailable`, the index stays as it is, and a repeat calls it again. If it returns
-   * `{ data }` for `recorded` or `replaced`, and nothing else, the response has `data`, as JSON.
-   */
-  onEvent?: (event: FileEvent, context: EventContext<E>) => unknown
-  /**
-   * The queue for webhooks, or a function like `fileIndex` that returns it, such as `env.EVENTS`, or
-   * a falsy value for none. Call `presigner.queue` from your Worker's `queue` handler.
-   */
-  jobQueue?: JobQueue | ((env: E['Bindings']) => Falsy<JobQueue>)
-  /**
-   * Start of the names of queues that `presigner.queue` handles. Default: `edge-presigner-jobs`.
-   */
-  jobQueueName?: string
-  /**
-   * Start of the names of queues with R2's event notifications, which `presigner.queue` handles too.
-   * Default: `edge-presigner-notifications`.
-   */
-  notificationQueueName?: string
-  /**
    * Called with the log line of each request. Default: writes JSON to the console. Its errors don't
    * affect the response.
    */
   log?: (line: LogLine) => void
   /**
-   * Whether only this presigner uses its origin. Links then also show text, PDF and fonts there.
-   * Otherwise, they show images, audio and video, unless a separate host serves the links.
+   * The path of the presigner without a host app, such as `/api/media`. Default: the root. If you
+   * mount `presigner.app` below a path, that path applies instead.
    */
-  ownsOrigin?: boolean
-  /**
-   * Name of the Worker's export with the edge cache. Default: `Objects`. With null, or without that
-   * export, each link reads from the bucket.
-   */
-  objectsEntrypoint?: string | null
-  /**
-   * Returns the Images binding, if links can show resized images. `objectsEntrypoint` needs it too.
-   */
-  images?: (env: E['Bindings']) => ImageResizer | null | undefined
+  basePath?: string
   /**
    * Seconds that `authenticate`, `beforeUpload`, `beforeDelete`, `onEvent` and each operation of the
    * index may take: 1 to 25. Default: 10.
@@ -114,42 +78,22 @@ export interface PresignerOptions<E extends Env = Env> {
 /** The names of all options. */
 const OPTIONS = Object.keys({
   plugins: 0,
-  fileIndex: 0,
   rateLimiter: 0,
   authenticate: 0,
   beforeUpload: 0,
   beforeDelete: 0,
-  onEvent: 0,
-  jobQueue: 0,
-  jobQueueName: 0,
-  notificationQueueName: 0,
   log: 0,
-  ownsOrigin: 0,
-  objectsEntrypoint: 0,
-  images: 0,
+  basePath: 0,
   appTimeoutSeconds: 0,
 } satisfies Record<keyof PresignerOptions, 0>)
 
-/** The longest wait for the queue, in milliseconds. */
-const QUEUE_MILLISECONDS = 10_000
 /** A request has no more time itself. */
 const MAX_APP_SECONDS = 25
-
-/** A queue of Cloudflare Queues. */
-export interface JobQueue {
-  sendBatch(messages: { body: JobMessage }[]): Promise<unknown>
-}
 
 // biome-ignore lint/suspicious/noConfusingVoidType: a function that returns nothing is an answer
 type Nothing = void | undefined
 
 type Falsy<T> = T | null | undefined | false | '' | 0
-
-export interface EventContext<E extends Env = Env> {
-  readonly env: E['Bindings']
-  /** Keeps work running after the response. */
-  waitUntil(work: Promise<unknown>): void
-}
 
 /**
  * Returns the instance for each environment. Creates an instance with invalid settings again for
@@ -157,172 +101,172 @@ export interface EventContext<E extends Env = Env> {
  */
 export function instancesOf<E extends Env>(
   settings: SettingsFor<E['Bindings']>,
-  { fileIndex, rateLimiter, jobQueue, ...options }: PresignerOptions<E>,
-  plugins: readonly Plugin[],
+  options: PresignerOptions<E>,
+  plugins: readonly Plugin<E['Bindings']>[],
   pluginIssues: readonly Issue[],
 ): (env: E['Bindings']) => Instance {
   const unknown = unknownMembers(options, OPTIONS)
   const known = [
     ...(unknown === null ? [] : [{ path: 'options', message: unknown }]),
     ...pluginIssues,
-    ...plugins.flatMap(({ name, identify }) =>
-      options.authenticate && identify && !('isOwn' in identify)
-        ? [{ path: 'plugins', message: `must not have ${name}() next to authenticate` }]
-        : [],
-    ),
   ]
-  const made = {
-    ...options,
-    ...(fileIndex && { fileIndex: keepOption<E, FileIndex>(fileIndex) }),
-    ...(rateLimiter && { rateLimiter: keepOption<E, RateLimiter>(rateLimiter) }),
-    ...(jobQueue && { jobQueue: keepOption<E, Falsy<JobQueue>>(jobQueue) }),
-  }
   const instances = new WeakMap<object, Instance>()
-  // On Node, each request has its own environment, and so its own instance.
-  let hasWarned = false
+  const kept = new Map<unknown, (env: E['Bindings']) => unknown>()
+  /** Returns the value of an option, of a function only once for each environment. */
+  const evaluate = (given: unknown, env: E['Bindings']): unknown => {
+    if (!isFunction<E['Bindings']>(given)) return given
+    const once = kept.get(given) ?? keepEach(given)
+    kept.set(given, once)
+    return once(env)
+  }
   return (env) => {
     const owner = typeof env === 'object' && env !== null ? env : options
-    const instance = instances.get(owner) ?? createInstance(settings, made, env, plugins, known)
+    const instance =
+      instances.get(owner) ?? createInstance(settings, options, env, plugins, known, evaluate)
     if (instance.settings.ok) instances.set(owner, instance)
-    if (!hasWarned && instance.warnings.includes('webhooks are not queued')) {
-      hasWarned = true
-      logWarning('webhooks are not queued', { reason: 'each has one attempt' })
-    }
     return instance
   }
 }
 
-/** Returns a function that returns the value of an option, also if it is the value itself. */
-const keepOption = <E extends Env, T>(
-  given: T | ((env: E['Bindings']) => T),
-): ((env: E['Bindings']) => T) => (isFunction(given) ? keepEach(given) : () => given)
-
-const isFunction = <E, T>(given: T | ((env: E) => T)): given is (env: E) => T =>
-  typeof given === 'function'
-
-type Options = 'fileIndex' | 'rateLimiter' | 'jobQueue'
-
-/** The options, with these three as functions. */
-type MadeOptions<E extends Env> = Omit<PresignerOptions<E>, Options> & {
-  [Name in Options]?: Extract<PresignerOptions<E>[Name], (env: E['Bindings']) => unknown>
-}
+const isFunction = <B>(given: unknown): given is (env: B) => unknown => typeof given === 'function'
 
 function createInstance<E extends Env>(
   settings: SettingsFor<E['Bindings']>,
   {
-    fileIndex,
     rateLimiter,
-    jobQueue,
     authenticate,
-    onEvent,
     log,
-    images,
-    objectsEntrypoint = 'Objects',
     appTimeoutSeconds = APP_MILLISECONDS / 1000,
-  }: MadeOptions<E>,
+  }: PresignerOptions<E>,
   env: E['Bindings'],
-  plugins: readonly Plugin[],
+  plugins: readonly Plugin<E['Bindings']>[],
   known: readonly Issue[],
+  evaluate: (given: unknown, env: E['Bindings']) => unknown,
 ): Instance {
   const loaded = loadedBy(settings, env)
   const issues: Issue[] = loaded.ok ? [...known] : [...loaded.issues, ...known]
   const thrown = loaded.ok ? [] : [...(loaded.thrown ?? [])]
-  for (const name of ['apiKeys', 'jwt'] as const)
-    if (
-      loaded.ok &&
-      !authenticate &&
-      [loaded.settings[name] ?? []].flat().length > 0 &&
-      !plugins.some((plugin) => plugin.name === name)
-    )
-      issues.push({ path: name, message: `needs the plugin ${name}()` })
-  const make = <T>(
-    path: string,
-    create: ((env: E['Bindings']) => T) | undefined,
-    without: T,
-    method: string,
-    mayLack = false,
-  ): T => {
-    // Don't use a binding that the settings report as missing.
-    if (!loaded.ok || create === undefined) return without
+  const warnings = new Set<Warning>()
+  const issue = (path: string, message: string) => void issues.push({ path, message })
+  const broke = (path: string, error: unknown) => {
+    // The message of another error may contain a secret.
+    const apiError = asApiError(error)
+    const isKnown = apiError?.code === 'misconfigured'
+    // The settings have reported it already.
+    if (isKnown && !loaded.ok) return
+    issue(path, isKnown ? apiError.message : `could not be created: ${classOf(error)}`)
+    thrown.push(stackOf(error))
+  }
+  const read = <T>(path: string, given: unknown, rule: Rule<T>): T | null => {
     try {
-      const made = create(env)
-      if (mayLack && !made) return without
-      if (typeof Object(made)[method] === 'function') return made
-      issues.push({ path, message: `must return an object with ${method}()` })
-      return without
+      const value = isFunction<E['Bindings']>(given) ? given(env) : given
+      if (value === undefined) return null
+      const result = rule(value, { path, issues, words: TYPESCRIPT, uses: [] })
+      return result === BROKEN ? null : result
     } catch (error) {
-      // The message of another error may contain a secret.
-      const known = asApiError(error)
-      const isKnown = known?.code === 'misconfigured'
-      const message = isKnown ? known.message : `could not be created: ${classOf(error)}`
-      issues.push({ path, message })
-      thrown.push(stackOf(error))
-      return without
+      broke(path, error)
+      return null
     }
   }
-  const place = { path: 'appTimeoutSeconds', issues, words: TYPESCRIPT }
-  const seconds = whole(1, MAX_APP_SECONDS)(appTimeoutSeconds, place)
-  const appMilliseconds = seconds === BROKEN ? APP_MILLISECONDS : seconds * 1000
-  const made = {
-    fileIndex: make('fileIndex', fileIndex, noFileIndex, 'list'),
-    rateLimiter: make<RateLimiter | null>('rateLimiter', rateLimiter, null, 'limit'),
-  }
-  const queue = make<Falsy<JobQueue>>('jobQueue', jobQueue, null, 'sendBatch', true)
-  const later: Later | null = !queue
-    ? null
-    : async (...jobs) => {
-        const messages = jobs.map((job) => ({ body: jobMessage(job) }))
-        await within(QUEUE_MILLISECONDS, queue.sendBatch(messages))
+  const setup: Setup<E['Bindings']> = {
+    env,
+    settings: loaded.ok ? loaded.settings : null,
+    appMilliseconds:
+      (read('appTimeoutSeconds', appTimeoutSeconds, whole(1, MAX_APP_SECONDS)) ?? 0) * 1000,
+    issue,
+    warn: (warning) => void warnings.add(warning),
+    only(path, given, names) {
+      const unknown = unknownMembers(Object(given), names)
+      if (unknown !== null) issue(path, unknown)
+    },
+    read,
+    bind<T extends object>(path: string, given: unknown, method: keyof T & string): T | null {
+      // Don't use a binding that the settings report as missing.
+      if (!loaded.ok) return null
+      try {
+        const made = evaluate(given, env)
+        if (!made) return null
+        if (typeof Object(made)[method] === 'function') return made as T
+        issue(path, `must return an object with ${method}()`)
+      } catch (error) {
+        broke(path, error)
       }
-  const webhooks = loaded.ok ? loaded.settings.webhooks : []
-  const warnings: Warning[] = []
-  if (webhooks.length > 0 && later === null) warnings.push('webhooks are not queued')
-  const fetchesWorkers = webhooks.length > 0 || (loaded.ok && loaded.settings.jwt?.jwksUrl)
-  if (fetchesWorkers && !fetchIsPublic()) warnings.push('fetch is not strictly public')
-  const resizesImages = Boolean(
-    make<ImageResizer | null | undefined>('images', images, null, 'input', true),
-  )
-  if (loaded.ok && !resizesImages && loaded.settings.imageSizes !== DEFAULT_IMAGE_SIZES)
-    warnings.push('images are not resized')
-  if (loaded.ok && loaded.settings.linkBase === null && !ON_WORKERS)
-    warnings.push('links need linkBase')
-  return {
-    ...made,
-    identify: plugins.flatMap(({ identify }): Identify[] => (identify ? [identify] : [])),
-    ready: plugins.reduce(
-      (before, { ready }) => (ready === undefined ? before : andThen(before, ready)),
-      (given: LoadedSettings): ReturnType<Instance['ready']> => given,
-    ),
-    resizesImages,
-    later,
-    warnings,
-    events: announcerTo({
-      onEvent:
-        onEvent === undefined
-          ? null
-          : (event, background) =>
-              within(
-                appMilliseconds,
-                Promise.resolve(
-                  // A copy, since the index stores the file of the event next.
-                  onEvent(deepFreeze(structuredClone(event)), {
-                    env,
-                    waitUntil: (work) => background.waitUntil(work),
-                  }),
-                ),
-              ),
-      webhooks,
-      later,
-    }),
-    appMilliseconds,
-    settings: issues.length === 0 ? loaded : { ok: false, issues, thrown },
-    log: log === undefined ? (line) => console.log(JSON.stringify(line)) : harmless(log),
-    objects(context) {
-      const stub = objectsEntrypoint === null ? null : stubIn(context, objectsEntrypoint)
-      return stub === null ? directObjects(context) : edgeObjects(stub)
+      return null
     },
   }
+  const parts = plugins.map((plugin): Partial<Seams> => {
+    try {
+      return plugin.setup?.(setup) ?? {}
+    } catch (error) {
+      broke(plugin.name, error)
+      return {}
+    }
+  })
+  const all = <Name extends keyof Seams>(name: Name): Seams[Name][] =>
+    parts.flatMap((part) => {
+      const has = part[name]
+      return has === undefined ? [] : [has]
+    })
+  const only = <Name extends keyof Seams>(name: Name): Seams[Name] | undefined => {
+    const [first, second] = all(name)
+    if (second !== undefined) issue('plugins', `must have only one ${name}`)
+    return first
+  }
+  for (const [i, { identify }] of parts.entries())
+    if (authenticate && identify && !('isOwn' in identify))
+      issue('plugins', `must not have ${plugins[i]?.name}() next to authenticate`)
+  for (const { path, plugin } of loaded.ok ? loaded.uses : [])
+    if (!plugins.some(({ name }) => name === plugin) && !(authenticate && isLogin(plugin)))
+      issue(path, `needs the plugin ${plugin}()`)
+  const limiter = setup.bind<RateLimiter>('rateLimiter', rateLimiter, 'limit')
+  const [announce, ...others] = all('after')
+  const instance = {
+    setup,
+    identify: all('identify'),
+    checks: all('check'),
+    reserves: all('reserve'),
+    ready: all('ready').reduce(andThen, (given) => given),
+    fileIndex: only('fileIndex') ?? noFileIndex,
+    objects: only('objects') ?? (() => NO_OBJECTS),
+    resizesImages: only('resizesImages') ?? false,
+    later: only('later') ?? null,
+    rateLimiter: limiter,
+    events:
+      announce === undefined || others.length === 0
+        ? (announce ?? null)
+        : eachOf([announce, ...others]),
+    queue: all('queue'),
+    scheduled: all('scheduled'),
+    appMilliseconds: setup.appMilliseconds,
+    warnings: [...warnings],
+    log: log === undefined ? (line: LogLine) => console.log(JSON.stringify(line)) : harmless(log),
+  }
+  return { ...instance, settings: issues.length === 0 ? loaded : { ok: false, issues, thrown } }
 }
+
+/** Next to the app's own login, they do nothing. */
+const isLogin = (plugin: string): boolean => plugin === 'apiKeys' || plugin === 'jwt'
+
+/** What a presigner without links reads and keeps. */
+const NO_OBJECTS: ObjectSource = {
+  keepsCopies: false,
+  async open() {
+    throw new ApiError('not_supported', 'This needs the plugin links().')
+  },
+  async purge() {},
+}
+
+/** Calls each in order, and resolves with the first result. */
+const eachOf =
+  (all: readonly Seams['after'][]): Seams['after'] =>
+  async (...change) => {
+    let data: Awaited<ReturnType<Seams['after']>>
+    for (const after of all) {
+      const result = await after(...change)
+      data ??= result
+    }
+    return data
+  }
 
 /** Returns a function that checks settings with both, without a promise if neither needs one. */
 const andThen =

@@ -1,6 +1,8 @@
 import type { RouterRoute } from 'hono/types'
-import type { Identify } from './http/identify.ts'
-import type { LoadedSettings } from './settings/define.ts'
+import type { Warning } from './errors/warnings.ts'
+import type { Seams } from './http/host.ts'
+import type { Rule } from './settings/rules.ts'
+import type { Settings } from './settings/settings.ts'
 
 /**
  * A Hono app, from `newApp` or one of the app's own. Only its routes count: its `onError` and
@@ -16,13 +18,13 @@ export interface Routes {
  * A feature that an app may leave out: a plain object that a function such as `files()` returns. The
  * core calls its members at these places and nowhere else. It imports no plugin.
  */
-export interface Plugin {
+export interface Plugin<in B = unknown> {
   /** The name of its function. Issues name it. */
   readonly name: string
   /** Functions have a name too: `files` is not a plugin, `files()` is. */
   readonly call?: never
   /** Plugins that it was given. They are registered with it. */
-  readonly plugins?: readonly Plugin[]
+  readonly plugins?: readonly Plugin<B>[]
   /**
    * Routes without the core's credentials, for links, secrets of its own and the like. They have the
    * request id, the log line, CORS and the deadline, and call `configure` themselves.
@@ -34,10 +36,39 @@ export interface Plugin {
    */
   readonly api?: Routes
   /**
-   * Finds the principal of one kind of credential. The credential in a request picks the plugin. Next
-   * to the app's `authenticate`, only one whose credentials the presigner itself makes is allowed.
+   * Reads its options, once for each environment, and returns what it adds there. Reports mistakes
+   * with `setup.issue`. An error that it throws is an issue too.
    */
-  readonly identify?: Identify
-  /** A last check of the settings, for what needs a promise. Runs with each request. */
-  readonly ready?: (loaded: LoadedSettings) => LoadedSettings | Promise<LoadedSettings>
+  readonly setup?: (setup: Setup<B>) => Partial<Seams>
+}
+
+/** An option of a plugin: a value, or a function of the environment. */
+export type Option<T, B> = T | ((env: B) => T)
+
+type Falsy<T> = T | null | undefined | false | '' | 0
+
+/** One environment, for a plugin that reads its options. */
+export interface Setup<out B = unknown> {
+  readonly env: B
+  /** All settings. Null if they are invalid: then the presigner answers no request. */
+  readonly settings: Settings | null
+  /** Milliseconds that a function of the app may take. */
+  readonly appMilliseconds: number
+  /** Adds an issue, which makes every route 503 `misconfigured`. `/healthz` has it. */
+  issue(path: string, message: string): void
+  /** Adds a warning for `/healthz`. */
+  warn(warning: Warning): void
+  /** Adds an issue if `options` has members that are not in `known`. */
+  only(path: string, options: object, known: readonly string[]): void
+  /** Returns the value of an option that `rule` accepts, or null. Undefined is null without an issue. */
+  read<T>(path: string, given: Option<unknown, B>, rule: Rule<T>): T | null
+  /**
+   * Returns an object with this method, such as a binding, or null for a falsy value. A function is
+   * called once for each environment.
+   */
+  bind<T extends object>(
+    path: string,
+    given: Option<Falsy<T>, B>,
+    method: keyof T & string,
+  ): T | null
 }

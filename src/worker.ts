@@ -1,28 +1,17 @@
-import { createPresigner, type JobQueue } from './index.ts'
-import { kvFileIndex } from './plugins/files/kv-file-index.ts'
+import { createPresigner } from './index.ts'
 import { objectsEntrypoint } from './plugins/links/cloudflare.ts'
 import { environmentSettings } from './worker/environment.ts'
 import { pageFile } from './worker/page.ts'
-import { PLUGINS } from './worker/plugins.ts'
-
-/** The queue is optional: docs/events.md. */
-type Bindings = Env & { readonly EVENTS?: JobQueue }
+import { type Bindings, PLUGINS } from './worker/plugins.ts'
 
 /** The presigner with the settings of the environment. */
-export const presigner = createPresigner<{ Bindings: Bindings }>(environmentSettings, {
+export const presigner = createPresigner<Bindings>(environmentSettings, {
   plugins: PLUGINS,
-  fileIndex: (env) => kvFileIndex(env.FILE_INDEX),
   rateLimiter: (env) => env.RATE_LIMITER,
-  images: (env) => env.IMAGES,
-  jobQueue: (env) => env.EVENTS,
-  ownsOrigin: true,
 })
 
 /** Reads objects for links, behind Workers Caching. */
-export class Objects extends objectsEntrypoint<Env>(environmentSettings, {
-  images: (env) => env.IMAGES,
-  name: 'Objects',
-}) {}
+export class Objects extends objectsEntrypoint(presigner) {}
 
 export default {
   fetch(request, env, context) {

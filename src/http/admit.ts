@@ -5,7 +5,7 @@ import { SCOPES } from '../access/scopes.ts'
 import { REFUSALS, type Refusal, refuse, type Verdict } from '../access/verdict.ts'
 import { ApiError, asApiError, type Reason } from '../errors/api-error.ts'
 import { describe } from '../errors/describe.ts'
-import { type LoadedSettings, whyInvalid } from '../settings/define.ts'
+import { type LoadedSettings, requireSettings } from '../settings/define.ts'
 import { deepFreeze } from '../settings/rules.ts'
 import { type Settings, takesOrigin } from '../settings/settings.ts'
 import type { AppContext, AppEnv } from './app-env.ts'
@@ -81,12 +81,9 @@ export function configure(c: AppContext): Settings | Promise<Settings> {
 }
 
 function keepSettings(c: AppContext, loaded: LoadedSettings): Settings {
-  if (!loaded.ok)
-    throw new ApiError('misconfigured', 'The settings are not valid. /healthz names each one.', {
-      cause: whyInvalid(loaded),
-    })
-  c.set('settings', loaded.settings)
-  return loaded.settings
+  const settings = requireSettings(loaded)
+  c.set('settings', settings)
+  return settings
 }
 
 /**
@@ -112,7 +109,9 @@ function judge(
       return one.verify(bearer, call)
   for (const one of identify) {
     const verdict = 'find' in one ? one.find(call) : undefined
-    if (verdict !== undefined) return verdict
+    if (verdict === undefined) continue
+    if ('ambient' in one) requireOwnPage(c, settings)
+    return verdict
   }
   const authorization = c.req.header('Authorization')
   if (authorization !== undefined) return refuse(unknownKind(authorization, bearer))
@@ -153,7 +152,7 @@ async function judgeByApp(
   authenticate: () => Promise<Principal | null>,
   now: Date,
 ): Promise<Verdict> {
-  if (c.req.method !== 'GET' && c.req.method !== 'HEAD') refuseForeignPage(c, settings)
+  requireOwnPage(c, settings)
   try {
     const principal = await askInTime(c, 'authenticate', authenticate)
     if (principal === null) return refuse('refused by the app')
@@ -166,14 +165,20 @@ async function judgeByApp(
   }
 }
 
+/** Marks a request whose credential may be a cookie, and refuses a foreign page if it may change something. */
+function requireOwnPage(c: AppContext, settings: Settings): void {
+  c.set('isAmbient', true)
+  if (c.req.method !== 'GET' && c.req.method !== 'HEAD') refuseForeignPage(c, settings)
+}
+
 /**
  * Throws `forbidden` for a request from a page of another origin that is not in `corsOrigins`, if
- * the app authenticates. The origin of `linkBase` is the app's own, unless it serves only links. The app's credential may be a cookie, which a browser also adds to
- * requests from another site's page. That does not apply to tokens. Clients other than browsers
- * send no origin.
+ * its credential is one that a browser also adds to requests from another site's page, such as a
+ * cookie. That may be so if the app authenticates. The origin of `linkBase` is the app's own, unless
+ * it serves only links. Clients other than browsers send no origin.
  */
 export function refuseForeignPage(c: AppContext, settings: Settings): void {
-  if (c.env.host.authenticate === null || tokenIn(c) !== undefined) return
+  if (!c.get('isAmbient')) return
   const origin = c.req.header('Origin')
   const site = c.req.header('Sec-Fetch-Site')
   if (origin === undefined && site === undefined) return

@@ -14,6 +14,8 @@ export interface AppEnv {
     settings: Settings
     /** Frozen, since the app gets it. */
     principal: Principal
+    /** Whether a browser may have added the credential by itself. */
+    isAmbient: boolean | undefined
     /** Alias of the request's bucket, for the log. */
     bucket: string
     /** The `Cache-Status` of the response, for the log. */

@@ -3,43 +3,107 @@ import type { Principal } from '../access/principal.ts'
 import type { UploadFields } from '../bucket/upload-fields.ts'
 import type { ErrorCode } from '../errors/api-error.ts'
 import type { Warning } from '../errors/warnings.ts'
+import type { ObjectKey } from '../keys/object-key.ts'
 import type { Announcer } from '../records/file-event.ts'
 import type { FileIndex } from '../records/file-index.ts'
-import type { Later } from '../records/job.ts'
+import type { Later, QueueBatch } from '../records/job.ts'
 import type { LoadedSettings } from '../settings/define.ts'
 import type { ObjectSource } from '../storage/object-source.ts'
 import type { Identify } from './identify.ts'
 
-/** One presigner in one environment. */
-export interface Instance {
-  readonly settings: LoadedSettings
-  /** Returns the settings after the last checks of the plugins. */
+/** What a plugin adds to a presigner in one environment. All members are optional. */
+export interface Seams {
+  /**
+   * Finds the principal of one kind of credential. The credential in a request picks the plugin. Next
+   * to the app's `authenticate`, only one whose credentials the presigner itself makes is allowed.
+   */
+  readonly identify: Identify
+  /** A last check of the settings, for what needs a promise. Runs with each request. */
   readonly ready: (loaded: LoadedSettings) => LoadedSettings | Promise<LoadedSettings>
-  readonly identify: readonly Identify[]
+  /** Keeps records of files. Only one plugin may have it, as the next three. */
   readonly fileIndex: FileIndex
+  /** Returns the source of objects for a request with this execution context. */
+  readonly objects: (context: ExecutionContext) => ObjectSource
+  /** Whether links can show resized images. */
+  readonly resizesImages: boolean
+  /** Queues work that failed, to repeat it. */
+  readonly later: Later
+  /** May refuse an upload or a delete, after `beforeUpload` or `beforeDelete`. Changes nothing. */
+  readonly check: Check
+  /**
+   * Runs after the checks of all plugins, in the order of the plugins. If a later one fails, or the
+   * change itself, the undos run in reverse order.
+   */
+  readonly reserve: Reserve
+  /**
+   * Called after each change to a file, before the index changes. If it throws, the index stays as
+   * it is, and a repeat of the request calls it again: at least once.
+   */
+  readonly after: Announcer
+  /** Handles a batch of Cloudflare Queues, or returns undefined for that of another queue. */
+  readonly queue: (
+    batch: QueueBatch,
+    instance: Instance,
+    context: ExecutionContext,
+  ) => Promise<void> | undefined
+  /** Runs at a time of a Cron Trigger. */
+  readonly scheduled: (
+    event: ScheduledEvent,
+    instance: Instance,
+    context: ExecutionContext,
+  ) => Promise<void>
+}
+
+/** A run of a Cron Trigger. */
+export interface ScheduledEvent {
+  /** Milliseconds since 1970. */
+  readonly scheduledTime: number
+  readonly cron: string
+}
+
+/** One presigner in one environment. */
+export interface Instance extends Pick<Seams, 'ready' | 'fileIndex' | 'objects' | 'resizesImages'> {
+  /** Identifies the instance, for `Kept`. */
+  readonly setup: object
+  readonly settings: LoadedSettings
+  readonly identify: readonly Identify[]
+  readonly checks: readonly Check[]
+  readonly reserves: readonly Reserve[]
   /** Null if there is no limit. */
   readonly rateLimiter: RateLimiter | null
   /** Null if nobody listens. */
   readonly events: Announcer | null
   /** Null without a queue. */
   readonly later: Later | null
+  readonly queue: readonly Seams['queue'][]
+  readonly scheduled: readonly Seams['scheduled'][]
   readonly log: (line: LogLine) => void
   /** Milliseconds that each function of the app, and each operation of the index, may take. */
   readonly appMilliseconds: number
-  /** Whether an Images binding can resize images. */
-  readonly resizesImages: boolean
   /** What is wrong with the instance although it works, for `/healthz`. */
   readonly warnings: readonly Warning[]
-  /** Returns the source of objects for a request with this execution context. */
-  readonly objects: (context: ExecutionContext) => ObjectSource
+}
+
+/** What a plugin has read of its options, for each environment. */
+export class Kept<T> {
+  readonly #values = new WeakMap<object, T>()
+
+  /** Returns `value`, after keeping it for the environment of this `setup`. */
+  keep(setup: object, value: T): T {
+    this.#values.set(setup, value)
+    return value
+  }
+
+  /** Returns undefined for a presigner without the plugin. */
+  of({ setup }: Pick<Instance, 'setup'>): T | undefined {
+    return this.#values.get(setup)
+  }
 }
 
 /** What the app around a mounted presigner adds to a request. */
 export interface Host {
   /** Path before the presigner's own, as written in the URL: empty or `/media`. */
   readonly mountPath: string
-  /** Whether links share their origin with an app. */
-  readonly sharesOrigin: boolean
   /** Null if the built-in credentials apply. */
   readonly authenticate: (() => Promise<Principal | null>) | null
   /** Returns `UploadChanges`, unchecked. */
@@ -110,3 +174,50 @@ export interface DeleteAnswer {
   /** Refuses the delete. The client receives `forbidden` with this message. */
   readonly refuse?: string | undefined
 }
+
+/** What a request is about to do to one object. */
+export type Change = Upload | Deletion
+
+/**
+ * An upload that is about to be signed, or started in the bucket. `overwrite` is undefined for a
+ * generated key.
+ */
+interface Upload extends Omit<Deletion, 'type'>, Pick<UploadFields, 'mimetype' | 'overwrite'> {
+  readonly type: 'upload'
+  /** In bytes. Undefined if the client doesn't state it. */
+  readonly size: number | undefined
+}
+
+/** The object that is about to be deleted. `bucket` is an alias. */
+export interface Deletion {
+  readonly type: 'delete'
+  readonly bucket: string
+  readonly key: ObjectKey
+}
+
+/** Who asks for a change. */
+export interface Asker {
+  readonly principal: Principal
+}
+
+// biome-ignore-start lint/suspicious/noConfusingVoidType: a function that returns nothing is an answer
+/**
+ * Refuses a change by throwing an error of this package or an HTTPException, which the client gets.
+ * Anything else is 500 `internal`.
+ */
+export type Check = (change: Change, by: Asker) => void | Promise<void>
+
+/**
+ * Does what a change needs, such as counting its bytes, and returns how to undo that. May refuse it
+ * like a check.
+ *
+ * Bucket and key identify a reservation: a repeated start with the same `startId` has the same key,
+ * and so has each upload to a chosen key. For what is already reserved, do and return nothing. A URL,
+ * a form or a step is reserved when it is signed. A reservation needs an end of its own, since the
+ * client may never send the file. One for a failed delete is undone even if the object may be gone: the
+ * client repeats the delete.
+ */
+export type Reserve = (change: Change, by: Asker) => Undo | void | Promise<Undo | void>
+
+type Undo = () => void | Promise<void>
+// biome-ignore-end lint/suspicious/noConfusingVoidType: a function that returns nothing is an answer

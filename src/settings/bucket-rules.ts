@@ -17,6 +17,7 @@ import {
   record,
   table,
   text,
+  usedBy,
   whole,
 } from './rules.ts'
 import { type BucketHeaders, uploadHeadersRule } from './upload-headers-rule.ts'
@@ -158,11 +159,11 @@ const bucketRule = <C>(alias: string, credentials: Rule<C>): Rule<BucketWith<C>>
         credentials,
         uploadCredentials: optional(credentials),
         maxBytes: optional(whole(1, Number.MAX_SAFE_INTEGER), null),
-        postUploads: optional(flag),
+        postUploads: usedBy('uppy', optional(flag)),
         normalizesKeys: optional(flag),
         conditionalPut: optional(flag),
-        conditionalComplete: optional(flag),
-        managedPrefixes: optional(list(text(keyPrefixError)), []),
+        conditionalComplete: usedBy('multipart', optional(flag)),
+        managedPrefixes: usedBy('notifications', optional(list(text(keyPrefixError)), [])),
         allowedTypes: optional(
           into(
             list(matching(ALLOWED_TYPE, 'must be a type such as "image/png" or "image/*"'), 1),
@@ -176,11 +177,11 @@ const bucketRule = <C>(alias: string, credentials: Rule<C>): Rule<BucketWith<C>>
           optional(whole(1, half(use, max)), usual),
         ),
         uploadHeaders: optional(uploadHeadersRule, NO_HEADERS),
-        edgeTtl: optional(whole(0, MAX_LINK_SECONDS), 86_400),
-        imageQuality: optional(whole(1, 100), 80),
-        crossOriginResourcePolicy: optional(
-          oneOf('cross-origin', 'same-site', 'same-origin'),
-          'cross-origin' as const,
+        edgeTtl: usedBy('links', optional(whole(0, MAX_LINK_SECONDS), 86_400)),
+        imageQuality: usedBy('images', optional(whole(1, 100), 80)),
+        crossOriginResourcePolicy: usedBy(
+          'links',
+          optional(oneOf('cross-origin', 'same-site', 'same-origin'), 'cross-origin' as const),
         ),
       }),
       (given) => addressingError(given) ?? lifetimeError(given),

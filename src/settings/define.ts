@@ -1,16 +1,7 @@
-import { DEFAULT_IMAGE_SIZES } from '../bucket/image-size.ts'
 import { ApiError, asApiError, type Issue } from '../errors/api-error.ts'
 import { classOf, stackOf } from '../errors/describe.ts'
 import { logWarning } from '../errors/warnings.ts'
-import { webhooksRule } from '../plugins/events/options.ts'
-import { imageSizesRule } from '../plugins/links/images/options.ts'
-import {
-  apiKeysRule,
-  jwtRule,
-  notificationSecretsRule,
-  signingSecretsRule,
-  unknownAliases,
-} from './access-rules.ts'
+import { apiKeysRule, jwtRule, signingSecretsRule, unknownAliases } from './access-rules.ts'
 import { bucketsRule } from './bucket-rules.ts'
 import { credentialsRule } from './credentials-rule.ts'
 import type { SettingsInput } from './input.ts'
@@ -28,15 +19,27 @@ import {
   type Rule,
   table,
   text,
+  type Use,
+  usedBy,
   type Words,
 } from './rules.ts'
 import type { Settings } from './settings.ts'
 
+declare const bindings: unique symbol
+
+/**
+ * Settings for environments of the type `B`. Not a function type, so that TypeScript infers `B` for
+ * the options of plugins too.
+ */
+export interface SettingsFor<in B> {
+  readonly [bindings]: (env: B) => void
+}
+
 /** Returns the settings for one environment. Throws ApiError `misconfigured` with the issues. */
-export type SettingsFor<E> = (env: E) => Settings
+export type DefinedSettings<B, S extends Settings = Settings> = SettingsFor<B> & ((env: B) => S)
 
 export type LoadedSettings<S extends Settings = Settings> =
-  | { readonly ok: true; readonly settings: S }
+  | { readonly ok: true; readonly settings: S; readonly uses: readonly Use[] }
   | InvalidSettings
 
 interface InvalidSettings {
@@ -45,6 +48,14 @@ interface InvalidSettings {
   readonly issues: readonly Issue[]
   /** What the app's functions have thrown, with stacks. Only for the log. */
   readonly thrown?: readonly string[]
+}
+
+/** Returns valid settings. Throws `misconfigured`, which `/healthz` explains. */
+export function requireSettings<S extends Settings>(loaded: LoadedSettings<S>): S {
+  if (loaded.ok) return loaded.settings
+  throw new ApiError('misconfigured', 'The settings are not valid. /healthz names each one.', {
+    cause: whyInvalid(loaded),
+  })
 }
 
 /** Returns what is wrong with settings, for the log. */
@@ -56,14 +67,14 @@ export const whyInvalid = ({ issues, thrown = [] }: InvalidSettings): string =>
  * object, and again after it has thrown or returned invalid settings. Settings that are not a
  * function apply to every environment. Issues name paths, never values.
  */
-export const defineSettings = <E = unknown>(
-  given: SettingsInput | ((env: E) => SettingsInput),
-): SettingsFor<E> =>
+export const defineSettings = <B = unknown>(
+  given: SettingsInput | ((env: B) => SettingsInput),
+): DefinedSettings<B> =>
   typeof given === 'function'
     ? keepFor((env) => loadWith(settingsRule, given(env)))
     : keepFor(() => loadWith(settingsRule, given), 'once')
 
-/** Marks settings that were checked, also by another copy of this package. */
+/** Marks settings that were checked, also by another copy of this package, with their uses. */
 const CHECKED = Symbol.for('edge-presigner.settings')
 
 /**
@@ -80,7 +91,13 @@ export function loadWith<S extends Settings>(
   const issues = unknownAliases(checked.value)
   return issues.length > 0
     ? { ok: false, issues }
-    : { ok: true, settings: deepFreeze(Object.defineProperty(checked.value, CHECKED, {})) }
+    : {
+        ok: true,
+        settings: deepFreeze(
+          Object.defineProperty(checked.value, CHECKED, { value: checked.uses }),
+        ),
+        uses: checked.uses,
+      }
 }
 
 /** From this many environments on, each request seems to have its own. */
@@ -119,26 +136,28 @@ export function keepEach<E, T>(
  * Runs `load` once, or once for each environment, until it succeeds. Throws `misconfigured` with its
  * issues.
  */
-export function keepFor<E>(
-  load: (env: E) => LoadedSettings,
+export function keepFor<B, S extends Settings>(
+  load: (env: B) => LoadedSettings<S>,
   times: 'each' | 'once' = 'each',
-): SettingsFor<E> {
+): DefinedSettings<B, S> {
   const kept = keepEach(load, times, ({ ok }) => ok)
-  return (env) => {
+  const settingsFor = (env: B) => {
     const loaded = kept(env)
     if (loaded.ok) return loaded.settings
     const { issues } = loaded
     const list = issues.map(({ path, message }) => `${path} ${message}`.trim()).join('; ')
     throw new ApiError('misconfigured', `The settings are not valid: ${list}.`, { issues })
   }
+  return settingsFor as DefinedSettings<B, S>
 }
 
 /** Returns the settings for `env`, or the issues. */
-export function loadedBy<E>(settingsFor: SettingsFor<E>, env: E): LoadedSettings {
+export function loadedBy<B>(settingsFor: SettingsFor<B>, env: B): LoadedSettings {
   try {
-    const settings = settingsFor(env)
-    return Object.hasOwn(Object(settings), CHECKED)
-      ? { ok: true, settings }
+    const settings = (settingsFor as DefinedSettings<B>)(env)
+    const uses: readonly Use[] | undefined = Reflect.get(Object(settings), CHECKED)
+    return uses
+      ? { ok: true, settings, uses }
       : { ok: false, issues: [{ path: 'settings', message: 'must be from defineSettings' }] }
   } catch (error) {
     const known = asApiError(error)
@@ -210,24 +229,15 @@ const settingsRule: Rule<Settings> = also(
         'Add one: { files: { endpoint, region, bucket, credentials } }.',
       ),
       signingSecrets: signingSecretsRule,
-      apiKeys: optional(apiKeysRule, []),
-      jwt: optional(jwtRule, null),
+      apiKeys: usedBy('apiKeys', optional(apiKeysRule, [])),
+      jwt: usedBy('jwt', optional(jwtRule, null)),
       corsOrigins: optional(corsOriginsRule, []),
       corsCookieOrigins: optional(cookieOriginsRule, []),
       linkBase: optional(linkBaseRule, null),
       linkHostOnly: optional(flag, false),
-      imageWidths: optional(imageSizesRule, DEFAULT_IMAGE_SIZES),
-      notificationSecrets: optional(notificationSecretsRule, []),
-      webhooks: optional(webhooksRule, []),
     }),
-    ({
-      imageWidths: imageSizes,
-      name,
-      signingSecrets: [first, ...others],
-      ...given
-    }): Settings => ({
+    ({ name, signingSecrets: [first, ...others], ...given }): Settings => ({
       ...given,
-      imageSizes,
       corsOrigins: [...given.corsOrigins, ...given.corsCookieOrigins],
       signingSecrets: [{ ...first, name }, ...others.map((secret) => ({ ...secret, name }))],
       jwtPath: 'jwt',

@@ -1,7 +1,5 @@
 import type { ApiKey, JwtSettings } from '../access/settings.ts'
 import type { Bucket, SecondsByUse } from '../bucket/bucket.ts'
-import type { ImageSize } from '../bucket/image-size.ts'
-import type { EventType } from '../records/file-event.ts'
 import type { UploadHeaders } from './upload-headers-rule.ts'
 
 /** An access key pair of a bucket. */
@@ -73,24 +71,4 @@ export interface SettingsInput {
   readonly linkBase?: string | undefined
   /** Whether the host of `linkBase` serves only links. */
   readonly linkHostOnly?: boolean | undefined
-  /** Up to 16 sizes of resized images, by width. Default: 16 widths from 32 to 2560. */
-  readonly imageWidths?:
-    | readonly (number | (Pick<ImageSize, 'width'> & Partial<ImageSize>))[]
-    | undefined
-  /** `secret[,secret]` for `POST /notifications`. Without it, there is no such route. */
-  readonly notificationSecrets?: string | undefined
-  /** Endpoints that receive events. */
-  readonly webhooks?: readonly WebhookInput[] | undefined
-}
-
-/** An endpoint that receives events (docs/events.md). */
-export interface WebhookInput {
-  /** `https://…`, or `http://localhost:…` for development. */
-  readonly url: string
-  /** `whsec_` and base64. During a rotation, the old one and the new one. */
-  readonly secret: string | readonly string[]
-  /** Default: all events. */
-  readonly events?: readonly EventType[] | undefined
-  /** Whether the URL may be on this computer or in a private network. Default: false. */
-  readonly private?: boolean | undefined
 }

@@ -20,6 +20,14 @@ export interface Place {
   readonly path: string
   readonly issues: Issue[]
   readonly words: Words
+  /** Gets the values that only a plugin reads. */
+  readonly uses: Use[]
+}
+
+/** A value that only the plugin of this name reads. */
+export interface Use {
+  readonly path: string
+  readonly plugin: string
 }
 
 /** What a rule returns for an invalid value, after it has added an issue. */
@@ -42,13 +50,24 @@ export function check<T>(
   rule: Rule<T>,
   value: unknown,
   words: Words = TYPESCRIPT,
-): { readonly ok: true; readonly value: T } | { readonly ok: false; readonly issues: Issue[] } {
+):
+  | { readonly ok: true; readonly value: T; readonly uses: readonly Use[] }
+  | { readonly ok: false; readonly issues: Issue[] } {
   const issues: Issue[] = []
-  const result = rule(value, { path: '', issues, words })
+  const uses: Use[] = []
+  const result = rule(value, { path: '', issues, words, uses })
   return result === BROKEN || issues.length > 0
     ? { ok: false, issues }
-    : { ok: true, value: result }
+    : { ok: true, value: result, uses }
 }
+
+/** Marks a value that only `plugin` reads. */
+export const usedBy =
+  <T>(plugin: string, rule: Rule<T>): Rule<T> =>
+  (value, place) => {
+    if (value !== undefined) place.uses.push({ path: place.path, plugin })
+    return rule(value, place)
+  }
 
 /** Adds a check to `rule`. */
 export const also =

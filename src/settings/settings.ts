@@ -1,7 +1,5 @@
 import type { ApiKey, JwtSettings, SigningSettings } from '../access/settings.ts'
 import type { ConfiguredBucket } from '../bucket/bucket.ts'
-import type { ImageSize } from '../bucket/image-size.ts'
-import type { Webhook } from '../plugins/events/webhook.ts'
 
 /** The settings of one instance: checked, complete and frozen. */
 export interface Settings<B extends ConfiguredBucket = ConfiguredBucket> extends SigningSettings {
@@ -24,12 +22,6 @@ export interface Settings<B extends ConfiguredBucket = ConfiguredBucket> extends
   readonly linkBase: string | null
   /** Whether the host of `linkBase` serves only links. */
   readonly linkHostOnly: boolean
-  /** The sizes that links to resized images can ask for. */
-  readonly imageSizes: readonly ImageSize[]
-  /** Secrets of the servers that send notifications. Empty if none may. */
-  readonly notificationSecrets: readonly string[]
-  /** Endpoints that receive events. */
-  readonly webhooks: readonly Webhook[]
   /** Whether a request for localhost needs no credentials. */
   readonly openOnLocalhost: boolean
 }

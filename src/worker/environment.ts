@@ -1,13 +1,10 @@
 import type { Bucket, Credentials } from '../bucket/bucket.ts'
-import { DEFAULT_IMAGE_SIZES } from '../bucket/image-size.ts'
+import type { WebhookInput } from '../plugins/events/index.ts'
 import { webhooksRule } from '../plugins/events/options.ts'
+import type { SizeInput } from '../plugins/links/images/index.ts'
 import { imageSizesRule } from '../plugins/links/images/options.ts'
-import {
-  apiKeysRule,
-  jwtRule,
-  notificationSecretsRule,
-  signingSecretsRule,
-} from '../settings/access-rules.ts'
+import { notificationSecretsRule } from '../plugins/notifications/notification-secret.ts'
+import { apiKeysRule, jwtRule, signingSecretsRule } from '../settings/access-rules.ts'
 import { bucketsRule } from '../settings/bucket-rules.ts'
 import {
   cookieOriginsRule,
@@ -30,9 +27,17 @@ import {
   type Rule,
   table,
   text,
+  usedBy,
   type Words,
 } from '../settings/rules.ts'
 import type { Settings } from '../settings/settings.ts'
+
+/** The settings of the Worker, and the options of its plugins as these read them. */
+interface WorkerSettings extends Settings<Bucket> {
+  readonly imageWidths: readonly SizeInput[] | undefined
+  readonly notificationSecrets: string | undefined
+  readonly webhooks: readonly WebhookInput[] | undefined
+}
 
 /**
  * Returns the settings from the Worker's variables, secrets and bindings (docs/configuration.md).
@@ -40,7 +45,7 @@ import type { Settings } from '../settings/settings.ts'
 export const environmentSettings = keepFor(loadEnvironment)
 
 /** Returns the same settings, or the issues. Issues name paths, never values. */
-export function loadEnvironment(env: object): LoadedSettings<Settings<Bucket>> {
+export function loadEnvironment(env: object): LoadedSettings<WorkerSettings> {
   // An environment file may list a variable without a value.
   const variables = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''))
   return loadWith(environmentRule(variables), variables, TOML)
@@ -66,29 +71,29 @@ export const environmentRules = (variables: Readonly<Record<string, unknown>>) =
     misspelt(variables, 'SIGNING_SECRET') ??
       'Set it to "k1:" and the output of `openssl rand -hex 32`, with `npx wrangler secret put SIGNING_SECRETS`.',
   ),
-  API_KEYS: optional(tableOrJson(apiKeysRule), []),
+  API_KEYS: usedBy('apiKeys', optional(tableOrJson(apiKeysRule), [])),
   CORS_ORIGINS:
     variables.CORS_ORIGINS === undefined && 'CORS_ORIGIN' in variables
       ? needed(oneIsNoList(corsOriginsRule), misspelt(variables, 'CORS_ORIGIN') ?? '')
       : optional(oneIsNoList(corsOriginsRule), []),
   CORS_COOKIE_ORIGINS: optional(oneIsNoList(cookieOriginsRule), []),
-  JWT: optional(tableOrJson(jwtRule), null),
+  JWT: usedBy('jwt', optional(tableOrJson(jwtRule), null)),
   LINK_ORIGIN: optional(originRule, null),
-  IMAGE_WIDTHS: optional(tableOrJson(imageSizesRule), DEFAULT_IMAGE_SIZES),
+  IMAGE_WIDTHS: optional(tableOrJson(forPlugin<SizeInput[]>('images', imageSizesRule))),
   NOTIFICATION_SECRETS:
     variables.NOTIFICATION_SECRETS === undefined && 'NOTIFICATION_SECRET' in variables
-      ? needed(notificationSecretsRule, misspelt(variables, 'NOTIFICATION_SECRET') ?? '')
-      : optional(notificationSecretsRule, []),
-  WEBHOOKS: optional(tableOrJson(webhooksRule), []),
+      ? needed(secretsRule, misspelt(variables, 'NOTIFICATION_SECRET') ?? '')
+      : optional(secretsRule),
+  WEBHOOKS: optional(tableOrJson(forPlugin<WebhookInput[]>('events', webhooksRule))),
   EVENTS: optional(binding('a queue', '[[queues.producers]]')),
   IMAGES: optional(binding('Cloudflare Images', '[images]')),
   OPEN_ACCESS: optional(oneOf('localhost'), null),
 })
 
-const environmentRule = (variables: Readonly<Record<string, unknown>>): Rule<Settings<Bucket>> =>
+const environmentRule = (variables: Readonly<Record<string, unknown>>): Rule<WorkerSettings> =>
   into(
     table(environmentRules(variables), 'open'),
-    (given): Settings<Bucket> => ({
+    (given): WorkerSettings => ({
       buckets: given.BUCKETS,
       signingSecrets: given.SIGNING_SECRETS,
       apiKeys: given.API_KEYS,
@@ -98,12 +103,20 @@ const environmentRule = (variables: Readonly<Record<string, unknown>>): Rule<Set
       corsCookieOrigins: given.CORS_COOKIE_ORIGINS,
       linkBase: given.LINK_ORIGIN,
       linkHostOnly: given.LINK_ORIGIN !== null,
-      imageSizes: given.IMAGE_WIDTHS,
+      imageWidths: given.IMAGE_WIDTHS,
       notificationSecrets: given.NOTIFICATION_SECRETS,
       webhooks: given.WEBHOOKS,
       openOnLocalhost: given.OPEN_ACCESS !== null,
     }),
   )
+
+/** Accepts an option of a plugin, which reads it again. */
+function forPlugin<T>(plugin: string, rule: Rule<unknown>): Rule<T> {
+  const check = usedBy(plugin, rule)
+  return (value, place) => (check(value, place) === BROKEN ? BROKEN : (value as T))
+}
+
+const secretsRule = forPlugin<string>('notifications', notificationSecretsRule)
 
 /** Returns advice for a variable whose name lacks the final S, or null. */
 const misspelt = (variables: Readonly<Record<string, unknown>>, name: string): string | null =>

@@ -1,24 +1,36 @@
 import { createApp, listPlugins } from '../../src/app.ts'
 import { apiKeys } from '../../src/plugins/api-keys/index.ts'
-import { files } from '../../src/plugins/files/index.ts'
+import { type EventsOptions, events } from '../../src/plugins/events/index.ts'
+import { type FilesOptions, files } from '../../src/plugins/files/index.ts'
 import { jwt } from '../../src/plugins/jwt/index.ts'
+import { type ImagesOptions, images } from '../../src/plugins/links/images/index.ts'
 import { links } from '../../src/plugins/links/index.ts'
+import type { LinksOptions } from '../../src/plugins/links/options.ts'
 import { multipart } from '../../src/plugins/multipart/index.ts'
-import { notifications } from '../../src/plugins/notifications/index.ts'
+import { type NotificationsOptions, notifications } from '../../src/plugins/notifications/index.ts'
 import { tokens } from '../../src/plugins/tokens/index.ts'
 import { uppy } from '../../src/plugins/uppy/index.ts'
 import { PLUGINS } from '../../src/worker/plugins.ts'
+
+/** The options of plugins, by their names. */
+export interface PluginOptions<B = unknown> {
+  readonly files?: FilesOptions<B>
+  readonly events?: EventsOptions<B>
+  readonly links?: Omit<LinksOptions<B>, 'images'>
+  readonly images?: Partial<ImagesOptions<B>>
+  readonly notifications?: Omit<NotificationsOptions<B>, 'files'>
+}
 
 /** The plugins for presigners whose app doesn't authenticate. */
 export const credentials = () => [jwt(), apiKeys()]
 
 /** Every other plugin, in another order than in the Worker, since the order must not matter. */
-export const everyPlugin = () => [
-  notifications(),
+export const everyPlugin = <B = unknown>(options: PluginOptions<B> = {}) => [
+  notifications<B>({ files: files<B>(options.files), ...options.notifications }),
   uppy({ multipart: multipart() }),
   tokens(),
-  links(),
-  files(),
+  links<B>({ ...options.links, images: images<B>({ binding: undefined, ...options.images }) }),
+  events<B>(options.events ?? {}),
 ]
 
 /** The Worker's routes. */

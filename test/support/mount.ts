@@ -11,7 +11,7 @@ import {
 import { memoryFileIndex } from '../../src/plugins/files/memory-file-index.ts'
 import { ANN } from './ann.ts'
 import { ORIGIN, settingsInput } from './app.ts'
-import { credentials, everyPlugin } from './every-plugin.ts'
+import { credentials, everyPlugin, type PluginOptions } from './every-plugin.ts'
 
 /** A host app for these tests. Hono's own types differ between its builds. */
 export interface TestHost {
@@ -29,7 +29,7 @@ export interface Mounted {
   post(path: string, body: unknown, init?: RequestInit): Promise<Response>
 }
 
-interface MountOptions extends PresignerOptions {
+export interface MountOptions extends PresignerOptions, PluginOptions {
   readonly settings?: Partial<SettingsInput>
   readonly host?: TestHost
   readonly path?: string
@@ -43,17 +43,29 @@ export function mount({
   settings,
   host = new Hono(),
   path = '/media',
+  files = { index: memoryFileIndex() },
+  events,
+  links,
+  images,
+  notifications,
   ...options
 }: MountOptions = {}): Mounted {
   const lines: LogLine[] = []
-  const index = memoryFileIndex()
   const { authenticate = 'authenticate' in options ? undefined : () => ANN } = options
-  const plugins = [...everyPlugin(), ...(authenticate ? [] : credentials())]
+  const plugins = [
+    ...everyPlugin({
+      files,
+      ...(events && { events }),
+      ...(links && { links }),
+      ...(images && { images }),
+      ...(notifications && { notifications }),
+    }),
+    ...(authenticate ? [] : credentials()),
+  ]
   const presigner = createPresigner(
     defineSettings(() => settingsInput(settings)),
     {
       plugins,
-      fileIndex: () => index,
       authenticate: () => ANN,
       log: (line) => void lines.push(line),
       ...options,

@@ -1,5 +1,4 @@
 import type { Bucket, Credentials } from '../../src/bucket/bucket.ts'
-import { DEFAULT_IMAGE_SIZES } from '../../src/bucket/image-size.ts'
 import type { LinkPlace } from '../../src/plugins/links/serve-link.ts'
 import type { ObjectSource } from '../../src/storage/object-source.ts'
 
@@ -50,7 +49,7 @@ export const testBucket = (changes: Partial<Bucket> = {}): Bucket => ({
 export const testPlace = (objects: ObjectSource): LinkPlace => ({
   bucket: testBucket(),
   objects,
-  imageSizes: DEFAULT_IMAGE_SIZES,
+  images: null,
   sharesOrigin: false,
   requestId: '0f0c6a0e-53a5-4f7b-8c86-5f1d4d8c7a35',
 })

@@ -7,7 +7,7 @@ import { type Job, jobIn, type QueueBatch, type QueueMessage } from '../../recor
 import { type LoadedSettings, whyInvalid } from '../../settings/define.ts'
 import type { Settings } from '../../settings/settings.ts'
 import type { ObjectSource } from '../../storage/object-source.ts'
-import { deliver, endpointId, logWebhook } from './webhook.ts'
+import { deliver, endpointId, logWebhook, type Webhook } from './webhook.ts'
 
 /** Workers wait for the headers of at most six responses at a time. */
 const AT_ONCE = 5
@@ -20,17 +20,21 @@ const AT_ONCE = 5
 export async function runJobs(
   { messages }: QueueBatch,
   loaded: LoadedSettings,
+  webhooks: readonly Webhook[],
   objects: ObjectSource,
 ): Promise<void> {
   for (let start = 0; start < messages.length; start += AT_ONCE)
     await Promise.all(
-      messages.slice(start, start + AT_ONCE).map((message) => runJob(message, loaded, objects)),
+      messages
+        .slice(start, start + AT_ONCE)
+        .map((message) => runJob(message, loaded, webhooks, objects)),
     )
 }
 
 async function runJob(
   message: QueueMessage,
   loaded: LoadedSettings,
+  webhooks: readonly Webhook[],
   objects: ObjectSource,
 ): Promise<void> {
   const { attempts } = message
@@ -62,7 +66,7 @@ async function runJob(
     }
     return
   }
-  const webhook = await endpointOf(job.endpoint, settings)
+  const webhook = await endpointOf(job.endpoint, webhooks)
   if (webhook === null) {
     message.ack()
     return logWarning('webhook lost', {
@@ -82,7 +86,7 @@ async function runJob(
     logWebhook('webhook lost', webhook, { event: job.id, reason: attempt.reason })
 }
 
-async function endpointOf(id: string, { webhooks }: Settings) {
+async function endpointOf(id: string, webhooks: readonly Webhook[]) {
   for (const webhook of webhooks) if ((await endpointId(webhook.url)) === id) return webhook
   return null
 }

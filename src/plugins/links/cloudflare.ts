@@ -6,8 +6,9 @@ import { relay } from '../../core/pump.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import { newDeadline, RequestTime } from '../../errors/deadline.ts'
 import { describe } from '../../errors/describe.ts'
+import type { Instance } from '../../http/host.ts'
 import { type ObjectKey, parseObjectKey } from '../../keys/object-key.ts'
-import type { SettingsFor } from '../../settings/define.ts'
+import { requireSettings } from '../../settings/define.ts'
 import { headObject } from '../../storage/object.ts'
 import {
   beginFill,
@@ -19,11 +20,19 @@ import {
   type Wanted,
 } from './edge-cache.ts'
 import { edgeObjects, stubIn } from './edge-objects.ts'
-import { edgeImage, type ImageRequest } from './images/edge-images.ts'
-import { dropVariants, forgetVariants } from './images/edge-variants.ts'
-import { type ImageResizer, specIn } from './images/variant.ts'
-import { ASKER, copyUrl, DEADLINE, failure, WANTED_RANGE, withStatus } from './objects-protocol.ts'
+import type { ImageRequest } from './images/edge-images.ts'
+import {
+  ALIAS,
+  ASKER,
+  copyUrl,
+  DEADLINE,
+  failure,
+  specIn,
+  WANTED_RANGE,
+  withStatus,
+} from './objects-protocol.ts'
 import { cacheTag, copiesOf, copySeconds, homeOf, openObject } from './open-object.ts'
+import { LINKS, type LinkOptions } from './options.ts'
 import { lead } from './turns.ts'
 
 /** The entrypoint that a Worker exports as `Objects`. */
@@ -32,26 +41,15 @@ export interface ObjectsEntrypoint<E> extends WorkerEntrypoint<E> {
   purge(alias: string, keys: readonly string[]): Promise<string | null>
 }
 
-export interface ObjectsOptions<E> {
-  /** Returns the Images binding, for links to resized images. */
-  readonly images?: (env: E) => ImageResizer | null | undefined
-  /**
-   * The name under which your Worker exports the entrypoint. With it, all sizes of an image are made
-   * from one copy of the original, also behind Workers Caching.
-   */
-  readonly name?: string
-}
-
 /**
- * Returns the entrypoint that reads objects for links. It does not authenticate, since the routes
- * verify a link before they call it. In production, Workers Caching calls it only on a miss
- * (wrangler.toml). Without Workers Caching, as under `wrangler dev` and in tests, it uses the Cache
- * API. `settingsFor` must be the presigner's own.
+ * Returns the entrypoint that reads objects for the links of `presigner`. It does not authenticate,
+ * since the routes verify a link before they call it. In production, Workers Caching calls it only on
+ * a miss (wrangler.toml). Without Workers Caching, as under `wrangler dev` and in tests, it uses the
+ * Cache API. Export it under the name of `links({ entrypoint })`.
  */
-export const objectsEntrypoint = <E extends object>(
-  settingsFor: SettingsFor<E>,
-  { images, name }: ObjectsOptions<E> = {},
-): (new (
+export const objectsEntrypoint = <E extends object>(presigner: {
+  readonly instance: (env: E) => Instance
+}): (new (
   ...given: ConstructorParameters<typeof WorkerEntrypoint<E>>
 ) => ObjectsEntrypoint<E>) =>
   class Objects extends WorkerEntrypoint<E> {
@@ -68,7 +66,7 @@ export const objectsEntrypoint = <E extends object>(
       const deadline = Math.min(Number(headers.get(DEADLINE) ?? Infinity), newDeadline())
       const now = new RequestTime(deadline)
       const location = new URL(href)
-      const { bucket, key, url } = await this.#locate(location)
+      const { bucket, key, url } = await this.#locate(location, headers.get(ALIAS) ?? '')
       const about = { requestId: headers.get(ASKER), bucket: bucket.alias }
       const variant = specIn(location.searchParams)
       if (variant !== null) {
@@ -102,7 +100,7 @@ export const objectsEntrypoint = <E extends object>(
     }
 
     async #purge(alias: string, keys: readonly ObjectKey[]): Promise<void> {
-      const settings = settingsFor(this.env)
+      const settings = requireSettings(presigner.instance(this.env).settings)
       const bucket = findBucket(settings, alias)
       const same = settings.buckets.filter((other) => homeOf(other) === homeOf(bucket))
       const urls = new Set(
@@ -110,10 +108,12 @@ export const objectsEntrypoint = <E extends object>(
       )
       // The order matters: an image that is made meanwhile, from a copy that is still there, is in
       // the old generation, and no later request waits for it.
-      const drop = (url: string) =>
-        dropCopy(url).finally(() => (images === undefined ? undefined : dropVariants(url)))
+      const drop = (url: string) => dropCopy(url).finally(() => this.#options?.images?.drop(url))
       if (this.ctx.cache === undefined) await Promise.all(Array.from(urls, drop))
-      else await this.#purgeTags(bucket, keys).finally(() => urls.forEach(forgetVariants))
+      else
+        await this.#purgeTags(bucket, keys).finally(() => {
+          for (const url of urls) this.#options?.images?.forget(url)
+        })
     }
 
     async #purgeTags(bucket: ConfiguredBucket, keys: readonly ObjectKey[]): Promise<void> {
@@ -138,7 +138,7 @@ export const objectsEntrypoint = <E extends object>(
       const works: Promise<unknown>[] = []
       try {
         return await lead(copy, async () => {
-          const fill = await beginFill(wanted.url, dropVariants)
+          const fill = await beginFill(wanted.url, async (url) => this.#options?.images?.drop(url))
           const opened = await open()
           copy.succeed()
           if (opened.headers.get('Cache-Control') === 'no-store')
@@ -155,14 +155,15 @@ export const objectsEntrypoint = <E extends object>(
     /** Returns a resized image. */
     async #image(asked: ImageRequest, now: RequestTime): Promise<Response> {
       const usesCacheApi = this.ctx.cache === undefined
-      const stub = name === undefined ? null : stubIn(this.ctx, name)
+      const { images, entrypoint } = this.#options ?? {}
+      if (!images) throw new ApiError('image_unavailable', 'Images are not resized.')
+      const stub = entrypoint ? stubIn(this.ctx, entrypoint) : null
       const place = {
         usesCacheApi,
         originals: stub === null ? null : edgeObjects(stub),
-        resizer: images?.(this.env) ?? null,
         waitUntil: (work: Promise<unknown>) => this.ctx.waitUntil(work),
       }
-      const image = await edgeImage(asked, place, now)
+      const image = await images.serve(asked, place, now)
       if (!usesCacheApi) place.waitUntil(this.#dropIfDeleted(asked.bucket, asked.key))
       return image
     }
@@ -187,15 +188,21 @@ export const objectsEntrypoint = <E extends object>(
 
     /**
      * Returns the bucket and key of a request, and the name of its copy. Throws `unknown_bucket` if
-     * no bucket has the caller's configuration.
+     * the bucket doesn't have the caller's configuration.
      */
-    async #locate({ origin, pathname, searchParams }: URL) {
+    async #locate({ origin, pathname, searchParams }: URL, alias: string) {
       const [, copies, path = ''] = pathname.split('/').map(decodeURIComponent)
       const key = parseObjectKey(path)
-      const edgeTtl = searchParams.get('edgeTtl')
-      for (const bucket of settingsFor(this.env).buckets)
-        if ((await copiesOf(bucket)) === copies && String(copySeconds(bucket, key)) === edgeTtl)
-          return { bucket, key, url: origin + pathname }
+      const bucket = findBucket(requireSettings(presigner.instance(this.env).settings), alias)
+      if (
+        (await copiesOf(bucket)) === copies &&
+        String(copySeconds(bucket, key)) === searchParams.get('edgeTtl')
+      )
+        return { bucket, key, url: origin + pathname }
       throw new ApiError('unknown_bucket', 'No bucket is configured like this.')
+    }
+
+    get #options(): LinkOptions | undefined {
+      return LINKS.of(presigner.instance(this.env))
     }
   }

@@ -6,8 +6,15 @@ import { deadlineOf, within } from '../../errors/deadline.ts'
 import { describe } from '../../errors/describe.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
 import type { Asker, ObjectSource } from '../../storage/object-source.ts'
-import { specQuery } from './images/variant.ts'
-import { ASKER, copyUrl, DEADLINE, FAILURE, WANTED_RANGE } from './objects-protocol.ts'
+import {
+  ALIAS,
+  ASKER,
+  copyUrl,
+  DEADLINE,
+  FAILURE,
+  specQuery,
+  WANTED_RANGE,
+} from './objects-protocol.ts'
 import { copySeconds } from './open-object.ts'
 
 const failureSchema = z.object({
@@ -75,6 +82,7 @@ export async function objectRequest(
   asker?: Asker,
 ): Promise<Request> {
   const headers = {
+    [ALIAS]: bucket.alias,
     ...(range === null ? {} : { Range: range, [WANTED_RANGE]: range }),
     ...(asker && { [ASKER]: asker.requestId, [DEADLINE]: String(deadlineOf(asker.now)) }),
   }

@@ -1,5 +1,28 @@
+import { ON_WORKERS } from '../../http/runtime.ts'
 import type { Plugin } from '../../plugin.ts'
+import { directObjects } from './direct-objects.ts'
+import { edgeObjects, stubIn } from './edge-objects.ts'
+import { LINKS, type LinksOptions } from './options.ts'
 import { deliveryRoutes, linkRoutes } from './routes.ts'
 
 /** Links for an `<img>` or an email, and their delivery below `/i`. */
-export const links = (): Plugin => ({ name: 'links', open: deliveryRoutes, api: linkRoutes })
+export const links = <B = unknown>(options: LinksOptions<B> = {}): Plugin<B> => ({
+  name: 'links',
+  plugins: options.images ? [options.images] : [],
+  open: deliveryRoutes,
+  api: linkRoutes,
+  setup(setup) {
+    setup.only('links', options, ['images', 'entrypoint', 'ownsOrigin'])
+    const { entrypoint = 'Objects', ownsOrigin = false } = options
+    const images = options.images?.read(setup) ?? null
+    if (setup.settings?.linkBase === null && !ON_WORKERS) setup.warn('links need linkBase')
+    LINKS.keep(setup, { images, entrypoint, ownsOrigin })
+    return {
+      resizesImages: images?.resizes ?? false,
+      objects(context) {
+        const stub = entrypoint === null ? null : stubIn(context, entrypoint)
+        return stub === null ? directObjects(context) : edgeObjects(stub)
+      },
+    }
+  },
+})

@@ -1,5 +1,6 @@
 import type { ConfiguredBucket } from '../../bucket/bucket.ts'
-import { ApiError } from '../../errors/api-error.ts'
+import { FITS, VARIANT_FORMATS, type VariantSpec } from '../../bucket/image-size.ts'
+import { ApiError, asApiError } from '../../errors/api-error.ts'
 import { describe } from '../../errors/describe.ts'
 import { uriEncode } from '../../keys/encodings.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
@@ -7,6 +8,9 @@ import { copiesOf } from './open-object.ts'
 
 /** The header that repeats `Range`, since Workers Caching removes that from its requests. */
 export const WANTED_RANGE = 'X-Wanted-Range'
+
+/** The header with the alias of the bucket. Copies have no alias in their name, since aliases share them. */
+export const ALIAS = 'X-Alias'
 
 /** The headers with the id and the deadline of the request that asks, for the log and the bucket. */
 export const ASKER = 'X-Asker'
@@ -43,3 +47,26 @@ export function failure(error: unknown): Response {
     headers: { 'Cache-Control': 'no-store', [FAILURE]: encodeURIComponent(json) },
   })
 }
+
+/** Returns a text that is the same for the same variant, for the name of its copies. */
+export const specQuery = ({ width, height, fit, format, quality }: VariantSpec): string =>
+  `w=${width}&h=${height ?? ''}&fit=${fit}&fmt=${format}&q=${quality}`
+
+/** Returns the variant of a query from `specQuery`, or null for the original. */
+export function specIn(query: URLSearchParams): VariantSpec | null {
+  const format = VARIANT_FORMATS.find((name) => name === query.get('fmt'))
+  const fit = FITS.find((name) => name === query.get('fit'))
+  if (format === undefined || fit === undefined) return null
+  const height = query.get('h') || null
+  return {
+    width: Number(query.get('w')),
+    height: height === null ? null : Number(height),
+    fit,
+    format,
+    quality: Number(query.get('q')),
+  }
+}
+
+/** Tells whether `resize` threw this error, and not the bucket. */
+export const isImageError = (error: unknown): boolean =>
+  ['unsupported_image', 'image_unavailable'].includes(asApiError(error)?.code ?? '')

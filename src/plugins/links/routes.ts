@@ -8,7 +8,7 @@ import {
 import { type Principal, requireKey, requireScope } from '../../access/principal.ts'
 import { LINK_REFUSALS } from '../../access/verdict.ts'
 import type { ConfiguredBucket } from '../../bucket/bucket.ts'
-import { MAX_IMAGE_SIZES } from '../../bucket/image-size.ts'
+import { DEFAULT_IMAGE_SIZES, MAX_IMAGE_SIZES } from '../../bucket/image-size.ts'
 import { storedKey } from '../../bucket/key-spelling.ts'
 import { MAX_KEYS } from '../../bucket/limits.ts'
 import { createLink, linkExpiry, linkTo, MAX_LINK_NAME_LENGTH } from '../../core/link.ts'
@@ -32,6 +32,7 @@ import { addWarning } from '../../http/request-log.ts'
 import { json } from '../../http/responses.ts'
 import { keyParam, validateJson, validateQuery } from '../../http/validate.ts'
 import { keepsCopiesOf } from './direct-objects.ts'
+import { LINKS } from './options.ts'
 import { redirectTarget } from './redirect.ts'
 import { serveFallback, serveLink } from './serve-link.ts'
 
@@ -131,12 +132,13 @@ function variantOf(
   if (delivery === 'redirect') throw badImage('delivery', 'must be "stream" for a resized image')
   if (widths !== undefined && new Set(widths).size < widths.length)
     throw badImage('widths', 'must not repeat a width')
+  const images = LINKS.of(c.env.instance)?.images
   if (fallback === undefined && !canResize(c, bucket))
     throw badImage(
       'width',
       'needs the Images binding and an edge copy. Ask for fallback "original", or add the binding',
     )
-  const known = c.get('settings').imageSizes.map((size) => size.width)
+  const known = (images?.sizes ?? DEFAULT_IMAGE_SIZES).map((size) => size.width)
   const toVariant = (one: number, path: string): Variant => {
     if (!known.includes(one)) throw badImage(path, `must be one of ${known.join(', ')}`)
     return { width: one, format: format ?? 'auto', fallback: fallback !== undefined }
@@ -201,11 +203,12 @@ export const deliveryRoutes = newApp()
       c.header('Cache-Control', `private, max-age=${maxAgeSeconds}`)
       return c.redirect(url, 302)
     }
+    const { images = null, ownsOrigin } = LINKS.of(c.env.instance) ?? {}
     const place = {
       bucket,
       objects: c.env.instance.objects(c.executionCtx),
-      imageSizes: settings.imageSizes,
-      sharesOrigin: c.env.host.sharesOrigin,
+      images,
+      sharesOrigin: !(ownsOrigin || linkHostOnly),
       requestId: c.get('requestId'),
     }
     let response: Response

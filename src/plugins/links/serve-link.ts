@@ -1,22 +1,21 @@
 import type { LinkPolicy } from '../../access/link-signature.ts'
 import type { ConfiguredBucket } from '../../bucket/bucket.ts'
-import type { ImageSize } from '../../bucket/image-size.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import type { ObjectSource } from '../../storage/object-source.ts'
 import { coversAll, singleRange } from './byte-range.ts'
 import { requireCodings } from './content-coding.ts'
 import { keepsCopiesOf } from './direct-objects.ts'
-import { isImageError, variantSpec } from './images/variant.ts'
 import { parseMediaType } from './media-type.ts'
 import { toClientResponse } from './object-response.ts'
+import { isImageError } from './objects-protocol.ts'
+import type { ImageSteps } from './options.ts'
 import { isConditional, rangeIsCurrent } from './preconditions.ts'
 
 /** Where a link is served. */
 export interface LinkPlace {
   readonly bucket: ConfiguredBucket
   readonly objects: ObjectSource
-  /** The sizes that images can have. */
-  readonly imageSizes: readonly ImageSize[]
+  readonly images: ImageSteps | null
   /** Whether an app uses the same origin. */
   readonly sharesOrigin: boolean
   readonly requestId: string
@@ -30,14 +29,14 @@ export interface LinkPlace {
 export async function serveLink(
   request: Request,
   policy: LinkPolicy,
-  { bucket, objects, imageSizes, sharesOrigin, requestId }: LinkPlace,
+  { bucket, objects, images, sharesOrigin, requestId }: LinkPlace,
   now: Date,
   variant = policy.variant,
 ): Promise<Response> {
   const method = request.method === 'HEAD' ? 'HEAD' : 'GET'
   const accept = request.headers.get('accept')
-  const spec = variant && variantSpec(variant, imageSizes, bucket.imageQuality, accept)
-  if (spec !== null && !keepsCopiesOf(bucket, objects))
+  const spec = variant && (images?.specOf(variant, bucket.imageQuality, accept) ?? null)
+  if (variant !== null && !(spec && keepsCopiesOf(bucket, objects)))
     throw new ApiError('image_unavailable', 'Images are resized only behind an edge cache.')
   const ask = async (range: string | null): Promise<Response> => {
     const asker = { now, requestId }

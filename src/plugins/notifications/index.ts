@@ -1,5 +1,35 @@
-import type { Plugin } from '../../plugin.ts'
-import { notificationRoutes } from './routes.ts'
+import type { Option, Plugin } from '../../plugin.ts'
+import type { Files } from '../files/index.ts'
+import { consumeNotifications } from './cloudflare.ts'
+import { notificationSecretsRule } from './notification-secret.ts'
+import { notificationRoutes, SECRETS } from './routes.ts'
 
-/** `POST /notifications`, where an S3 server reports uploads and deletes. */
-export const notifications = (): Plugin => ({ name: 'notifications', open: notificationRoutes })
+export interface NotificationsOptions<B> {
+  /** The plugin that keeps the records. */
+  readonly files: Files<B>
+  /** `secret[,secret]` for `POST /notifications`. Without it, there is no such route. */
+  readonly secrets?: Option<string | undefined, B>
+  /**
+   * Start of the names of queues with R2's event notifications, which `presigner.queue` handles.
+   * Default: `edge-presigner-notifications`.
+   */
+  readonly queueName?: string
+}
+
+/** What buckets report: `POST /notifications` of an S3 server, and R2's queue. */
+export const notifications = <B = unknown>(options: NotificationsOptions<B>): Plugin<B> => ({
+  name: 'notifications',
+  plugins: [options.files],
+  open: notificationRoutes,
+  setup(setup) {
+    setup.only('notifications', options, ['files', 'secrets', 'queueName'])
+    const { secrets, queueName = 'edge-presigner-notifications' } = options
+    SECRETS.keep(setup, setup.read('notifications.secrets', secrets, notificationSecretsRule) ?? [])
+    return {
+      queue: (batch, instance, context) =>
+        batch.queue.startsWith(queueName)
+          ? consumeNotifications(batch, instance, instance.objects(context), context, new Date())
+          : undefined,
+    }
+  },
+})

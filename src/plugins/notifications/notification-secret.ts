@@ -1,5 +1,20 @@
 import type { Refusal } from '../../access/verdict.ts'
 import { areEqual, sha256 } from '../../keys/encodings.ts'
+import { breaks, printedError, type Rule } from '../../settings/rules.ts'
+
+/**
+ * Accepts secret[,secret]. Its characters need no encoding in a header or before the host of a URL,
+ * where servers keep it.
+ */
+export const notificationSecretsRule: Rule<string[]> = (value, place) => {
+  const secrets = typeof value === 'string' ? value.split(',').map((secret) => secret.trim()) : []
+  const areValid = secrets.every((secret) => /^[A-Za-z0-9._~-]{32,128}$/.test(secret))
+  const printed = secrets.map(printedError).find((error) => error !== null)
+  if (areValid && [1, 2].includes(secrets.length) && printed === undefined) return secrets
+  const rule =
+    'must be one or two secrets, separated by ",", each of 32 to 128 of a-z, 0-9 and "._~-"'
+  return breaks(place, `${printed ?? rule}. Set it to the output of \`openssl rand -hex 32\`.`)
+}
 
 /**
  * Returns why a server may not send notifications, or null if it may. Its secret is a Bearer token,

@@ -5,6 +5,7 @@ import { ApiError, asApiError } from '../../errors/api-error.ts'
 import { configure } from '../../http/admit.ts'
 import type { AppContext } from '../../http/app-env.ts'
 import { eventsOf, fileIndexOf, timeOf } from '../../http/deadline.ts'
+import { Kept } from '../../http/host.ts'
 import { newApp } from '../../http/new-app.ts'
 import { countNetwork } from '../../http/rate-limit.ts'
 import { addWarning } from '../../http/request-log.ts'
@@ -14,6 +15,9 @@ import type { ObjectKey } from '../../keys/object-key.ts'
 import { type Drop, type Notification, readS3Body } from './notification.ts'
 import { refuseSender } from './notification-secret.ts'
 import { recordAllNotified, recorderOf, summarize } from './record-notified.ts'
+
+/** The secrets of the servers that send notifications. */
+export const SECRETS = new Kept<readonly string[]>()
 
 const MAX_BODY_BYTES = 256 * 1024
 /** A request may cause only so many requests to the bucket and to KV. Servers send one record. */
@@ -25,9 +29,10 @@ const MAX_RECORDS = 10
  */
 export const notificationRoutes = newApp().post('/notifications', async (c, next) => {
   const settings = await configure(c)
+  const secrets = SECRETS.of(c.env.instance) ?? []
   // Without a secret there is no such route, and the API answers.
-  if (settings.notificationSecrets.length === 0) return next()
-  const refusal = await refuseSender(c.req.header('Authorization'), settings.notificationSecrets)
+  if (secrets.length === 0) return next()
+  const refusal = await refuseSender(c.req.header('Authorization'), secrets)
   if (refusal !== null) {
     await countNetwork(c)
     const reason = REFUSALS[refusal]

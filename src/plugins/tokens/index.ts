@@ -7,14 +7,16 @@ import { TOKEN_PREFIX, verifyToken } from './token.ts'
 export const tokens = (): Plugin => ({
   name: 'tokens',
   api: tokenRoutes,
-  identify: {
-    prefix: TOKEN_PREFIX,
-    isOwn: true,
-    verify(token, { c, settings, now }) {
-      // The upload id identifies the owner, so to abort an upload in parts, an expired token is
-      // enough. Otherwise, the parts would stay in the bucket.
-      const aborts = c.req.method === 'DELETE' && c.req.param('uploadId') !== undefined
-      return verifyToken(token, settings, now, aborts ? MAX_UPLOAD_AGE_SECONDS : 0)
+  setup: () => ({
+    identify: {
+      prefix: TOKEN_PREFIX,
+      isOwn: true,
+      verify(token, { c, settings, now }) {
+        // The upload id identifies the owner, so to abort an upload in parts, an expired token is
+        // enough. Otherwise, the parts would stay in the bucket.
+        const aborts = c.req.method === 'DELETE' && c.req.param('uploadId') !== undefined
+        return verifyToken(token, settings, now, aborts ? MAX_UPLOAD_AGE_SECONDS : 0)
+      },
     },
-  },
+  }),
 })

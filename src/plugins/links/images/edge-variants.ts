@@ -2,9 +2,9 @@ import { CACHE_MILLISECONDS, withinCacheTime } from '../../../core/pump.ts'
 import { deadlineOf } from '../../../errors/deadline.ts'
 import { logWarning } from '../../../errors/warnings.ts'
 import { attempt } from '../edge-cache.ts'
-import { FAILURE } from '../objects-protocol.ts'
+import { FAILURE, isImageError } from '../objects-protocol.ts'
 import { lead, Turns } from '../turns.ts'
-import { crowded, isCrowded, isImageError, type KeptImage, RESIZE_MILLISECONDS } from './variant.ts'
+import { crowded, isCrowded, type KeptImage, RESIZE_MILLISECONDS } from './variant.ts'
 
 /** How long a failure to resize is remembered, so that a crowd doesn't repeat a call that is billed. */
 const ERROR_MILLISECONDS = 10_000

@@ -1,9 +1,7 @@
 import type { Variant } from '../../../access/link-signature.ts'
 import {
-  FITS,
   type ImageSize,
   sizeOf,
-  VARIANT_FORMATS,
   type VariantFormat,
   type VariantSpec,
 } from '../../../bucket/image-size.ts'
@@ -13,6 +11,7 @@ import { inTime } from '../../../errors/deadline.ts'
 import { hex } from '../../../keys/encodings.ts'
 import { rangeOf } from '../byte-range.ts'
 import { weightsIn } from '../field-syntax.ts'
+import { isImageError } from '../objects-protocol.ts'
 import { type ImageInfo, type ImageType, imageInfo } from './image-info.ts'
 import { withoutMetadata } from './image-metadata.ts'
 
@@ -59,25 +58,6 @@ export function variantSpec(
     ...(sizes.find((one) => one.width === width) ?? sizeOf(width)),
     format: format === 'auto' ? acceptedFormat(width, accept ?? '') : format,
     quality,
-  }
-}
-
-/** Returns a text that is the same for the same variant, for the name of its copies. */
-export const specQuery = ({ width, height, fit, format, quality }: VariantSpec): string =>
-  `w=${width}&h=${height ?? ''}&fit=${fit}&fmt=${format}&q=${quality}`
-
-/** Returns the variant of a query from `specQuery`, or null for the original. */
-export function specIn(query: URLSearchParams): VariantSpec | null {
-  const format = VARIANT_FORMATS.find((name) => name === query.get('fmt'))
-  const fit = FITS.find((name) => name === query.get('fit'))
-  if (format === undefined || fit === undefined) return null
-  const height = query.get('h') || null
-  return {
-    width: Number(query.get('w')),
-    height: height === null ? null : Number(height),
-    fit,
-    format,
-    quality: Number(query.get('q')),
   }
 }
 
@@ -334,7 +314,3 @@ export const crowded = (): ApiError =>
 /** Tells whether `crowded` made this error. */
 export const isCrowded = (error: unknown): boolean =>
   asApiError(error)?.retryAfterSeconds !== undefined
-
-/** Tells whether `resize` threw this error, and not the bucket. */
-export const isImageError = (error: unknown): boolean =>
-  ['unsupported_image', 'image_unavailable'].includes(asApiError(error)?.code ?? '')

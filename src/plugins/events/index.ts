@@ -1,0 +1,107 @@
+import type { Background } from '../../bucket/credential-source.ts'
+import { within } from '../../errors/deadline.ts'
+import { logWarning } from '../../errors/warnings.ts'
+import { fetchIsPublic } from '../../http/runtime.ts'
+import type { Option, Plugin } from '../../plugin.ts'
+import type { EventType, FileEvent } from '../../records/file-event.ts'
+import { type JobMessage, jobMessage, type Later } from '../../records/job.ts'
+import { deepFreeze } from '../../settings/rules.ts'
+import { announcerTo } from './announcer.ts'
+import { runJobs } from './cloudflare.ts'
+import { webhooksRule } from './options.ts'
+
+export interface EventsOptions<B> {
+  /**
+   * Called for a change to a file: after the bucket has stored or deleted its object, and before the
+   * index changes. The response waits for it. If it throws, the response is 503
+   * `events_unavailable`, the index stays as it is, and a repeat calls it again. If it returns
+   * `{ data }` for `recorded` or `replaced`, and nothing else, the response has `data`, as JSON.
+   */
+  readonly onEvent?: (event: FileEvent, context: EventContext<B>) => unknown
+  /** Endpoints that receive events (docs/events.md). */
+  readonly webhooks?: Option<readonly WebhookInput[] | undefined, B>
+  /**
+   * The queue for webhooks and purges, such as `env.EVENTS`, or a falsy value for none. A function is
+   * called once for each environment object. Call `presigner.queue` from your Worker's `queue` handler.
+   */
+  readonly queue?: Option<JobQueue | Nothing, B>
+  /** Start of the names of queues that `presigner.queue` handles. Default: `edge-presigner-jobs`. */
+  readonly queueName?: string
+}
+
+type Nothing = null | undefined | false | '' | 0
+
+export interface EventContext<out B = unknown> {
+  readonly env: B
+  /** Keeps work running after the response. */
+  waitUntil(work: Promise<unknown>): void
+}
+
+/** An endpoint that receives events (docs/events.md). */
+export interface WebhookInput {
+  /** `https://…`, or `http://localhost:…` for development. */
+  readonly url: string
+  /** `whsec_` and base64. During a rotation, the old one and the new one. */
+  readonly secret: string | readonly string[]
+  /** Default: all events. */
+  readonly events?: readonly EventType[] | undefined
+  /** Whether the URL may be on this computer or in a private network. Default: false. */
+  readonly private?: boolean | undefined
+}
+
+/** A queue of Cloudflare Queues. */
+export interface JobQueue {
+  sendBatch(messages: { body: JobMessage }[]): Promise<unknown>
+}
+
+/** The longest wait for the queue, in milliseconds. */
+const QUEUE_MILLISECONDS = 10_000
+
+/** Tells your app, your webhooks, or both about each change to a file. */
+export function events<B = unknown>(options: EventsOptions<B>): Plugin<B> {
+  // On Node, each request has its own environment.
+  let hasWarned = false
+  return {
+    name: 'events',
+    setup(setup) {
+      setup.only('events', options, ['onEvent', 'webhooks', 'queue', 'queueName'])
+      const { onEvent, queueName = 'edge-presigner-jobs' } = options
+      const webhooks = setup.read('events.webhooks', options.webhooks, webhooksRule) ?? []
+      const queue = setup.bind<JobQueue>('events.queue', options.queue, 'sendBatch')
+      const later: Later | null =
+        queue &&
+        (async (...jobs) => {
+          const messages = jobs.map((job) => ({ body: jobMessage(job) }))
+          await within(QUEUE_MILLISECONDS, queue.sendBatch(messages))
+        })
+      if (webhooks.length > 0 && setup.settings !== null) {
+        if (!fetchIsPublic()) setup.warn('fetch is not strictly public')
+        if (later === null) {
+          setup.warn('webhooks are not queued')
+          if (!hasWarned) logWarning('webhooks are not queued', { reason: 'each has one attempt' })
+          hasWarned = true
+        }
+      }
+      const tell = (event: FileEvent, background: Background) =>
+        within(
+          setup.appMilliseconds,
+          Promise.resolve(
+            // A copy, since the index stores the file of the event next.
+            onEvent?.(deepFreeze(structuredClone(event)), {
+              env: setup.env,
+              waitUntil: (work) => background.waitUntil(work),
+            }),
+          ),
+        )
+      const after = announcerTo({ onEvent: onEvent ? tell : null, webhooks, later })
+      return {
+        ...(after && { after }),
+        ...(later && { later }),
+        queue: (batch, { settings, objects }, context) =>
+          batch.queue.startsWith(queueName)
+            ? runJobs(batch, settings, webhooks, objects(context))
+            : undefined,
+      }
+    },
+  }
+}

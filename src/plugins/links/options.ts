@@ -1,0 +1,55 @@
+import type { Variant } from '../../access/link-signature.ts'
+import type { ImageSize, VariantSpec } from '../../bucket/image-size.ts'
+import { Kept } from '../../http/host.ts'
+import type { Plugin, Setup } from '../../plugin.ts'
+import type { ImagePlace, ImageRequest } from './images/edge-images.ts'
+
+export interface LinksOptions<B> {
+  /** Lets links ask for resized images. Without it, they show the original. */
+  readonly images?: Images<B>
+  /**
+   * Name of the Worker's export with the edge cache, `objectsEntrypoint(presigner)`. Default:
+   * `Objects`. With null, or without that export, each link reads from the bucket.
+   */
+  readonly entrypoint?: string | null
+  /**
+   * Whether only this presigner uses its origin. Links then also show text, PDF and fonts there.
+   * Otherwise, they show images, audio and video, unless a separate host serves the links.
+   */
+  readonly ownsOrigin?: boolean
+}
+
+/** The plugin that resizes images. */
+export interface Images<in B = unknown> extends Plugin<B> {
+  readonly name: 'images'
+  readonly read: (setup: Setup<B>) => ImageSteps
+}
+
+/** How links show resized images. */
+export interface ImageSteps {
+  /** Whether there is an Images binding. */
+  readonly resizes: boolean
+  /** The sizes that links can ask for. */
+  readonly sizes: readonly ImageSize[]
+  /** Returns how to make a variant for a client that accepts the types in `accept`. */
+  readonly specOf: (variant: Variant, quality: number, accept: string | null) => VariantSpec
+  /** Returns a resized image, or that the object is no image to resize. */
+  readonly serve: (
+    asked: ImageRequest,
+    place: Omit<ImagePlace, 'resizer'>,
+    now: Date,
+  ) => Promise<Response>
+  /** Drops the images of an object from the Cache API. */
+  readonly drop: (url: string) => Promise<void>
+  /** Makes images that are being made now not for later requests. */
+  readonly forget: (url: string) => void
+}
+
+/** The options of `links` in one environment. */
+export interface LinkOptions {
+  readonly images: ImageSteps | null
+  readonly entrypoint: string | null
+  readonly ownsOrigin: boolean
+}
+
+export const LINKS = new Kept<LinkOptions>()
