@@ -65,7 +65,7 @@ export async function inTime<T>(
   }
 }
 
-const NO_DEADLINE = new Date(0)
+export const NO_DEADLINE = new Date(0)
 
 /**
  * Resolves with the result of `work`, which belongs to no request or has already begun. Throws after

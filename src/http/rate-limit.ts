@@ -1,6 +1,6 @@
 import type { Principal } from '../access/principal.ts'
 import { ApiError } from '../errors/api-error.ts'
-import { inTime } from '../errors/deadline.ts'
+import { inTime, NO_DEADLINE } from '../errors/deadline.ts'
 import { describe } from '../errors/describe.ts'
 import type { AppContext } from './app-env.ts'
 import { addWarning } from './request-log.ts'
@@ -45,8 +45,8 @@ export const countPrincipal = (
 function countRequest(c: AppContext, subject: string): Promise<void> | undefined {
   const { rateLimiter } = c.env.instance
   if (rateLimiter === null) return undefined
-  const limit = async (): Promise<unknown> => (await rateLimiter.limit({ key: subject }))?.success
-  return inTime(LIMITER_TIMEOUT_MILLISECONDS, new Date(), limit, () => 'no response')
+  const ask = async (): Promise<unknown> => (await rateLimiter.limit({ key: subject }))?.success
+  return inTime(LIMITER_TIMEOUT_MILLISECONDS, NO_DEADLINE, ask, () => 'no response')
     .catch((thrown: unknown) => thrown)
     .then((answer) => {
       if (answer === false)
