@@ -1,4 +1,5 @@
 import * as z from 'zod/mini'
+import { METADATA_NAME } from '../../src/bucket/upload-fields.ts'
 
 /** A schema of JSON Schema 2020-12, as OpenAPI 3.1 accepts it. */
 export type JsonSchema = z.core.JSONSchema.BaseSchema
@@ -23,7 +24,8 @@ export function querySchema(schema: z.ZodMiniType<object>): ObjectSchema {
   const meant = z.toJSONSchema(schema, { io: 'output', override: tidy, unrepresentable: 'any' })
   const members = Object.entries(sent.members).map(([name, text]) => {
     const member = meant.properties?.[name]
-    if (typeof member === 'object' && member.type === 'integer') return [name, member]
+    if (typeof member === 'object' && member.type === 'integer')
+      return [name, text.default === undefined ? member : { default: text.default, ...member }]
     return [name, asValue(text)]
   })
   return { ...sent, members: Object.fromEntries(members) }
@@ -64,14 +66,31 @@ function toObject({
 
 /**
  * Removes what doesn't help a reader: the limits of safe integers, and patterns that only repeat a
- * format.
+ * format. Adds the names of metadata, whose schema has only the values, and defaults.
  */
-function tidy({ jsonSchema }: { jsonSchema: JsonSchema }): void {
+function tidy({ zodSchema, jsonSchema }: { zodSchema: object; jsonSchema: JsonSchema }): void {
+  if ('usual' in zodSchema) {
+    const { ...others } = jsonSchema
+    for (const name in others) delete jsonSchema[name]
+    Object.assign(jsonSchema, { default: zodSchema.usual }, others)
+  }
   if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum
   if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum
   if (jsonSchema.format === 'date-time' || jsonSchema.format === 'uuid') delete jsonSchema.pattern
   if (jsonSchema.format === 'starts_with') delete jsonSchema.format // zod's own
-  const { propertyNames } = jsonSchema
+  const [only, ...others] = jsonSchema.enum ?? []
+  if (only !== undefined && others.length === 0) {
+    jsonSchema.const = only
+    delete jsonSchema.enum
+  }
+  const { properties, additionalProperties: values, propertyNames } = jsonSchema
+  if (typeof values === 'object' && properties && Object.keys(properties).length === 0) {
+    delete jsonSchema.properties
+    delete jsonSchema.additionalProperties
+    if (values.type === 'string')
+      jsonSchema.propertyNames = { type: 'string', pattern: METADATA_NAME[0].source }
+    jsonSchema.additionalProperties = values
+  }
   if (typeof propertyNames === 'object' && propertyNames.pattern === undefined)
     delete jsonSchema.propertyNames
 }

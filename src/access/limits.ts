@@ -44,12 +44,14 @@ export function narrowBucket<B extends ConfiguredBucket>(
   const name = JSON.stringify([maxBytes, allowedTypes, maxExpiresIn])
   const known = kept.get(name)
   if (known !== undefined) return known as B
-  const copy = {
+  const copy: B = {
     ...bucket,
     maxBytes: smaller(bucket.maxBytes, maxBytes),
     allowedTypes: commonTypes(bucket.allowedTypes, allowedTypes),
     // A default above the maximum is shortened where it is used.
-    maxExpiresIn: maxExpiresIn === null ? bucket.maxExpiresIn : upTo(maxExpiresIn, bucket),
+    maxExpiresIn: Object.fromEntries(
+      Object.entries(bucket.maxExpiresIn).map(([use, max]) => [use, smaller(max, maxExpiresIn)]),
+    ) as SecondsByUse,
   }
   if (kept.size >= MAX_NARROWED) kept.clear()
   narrowed.set(bucket, kept.set(name, copy))
@@ -58,14 +60,6 @@ export function narrowBucket<B extends ConfiguredBucket>(
 
 const smaller = (a: number | null, b: number | null): number | null =>
   a === null || b === null ? (a ?? b) : Math.min(a, b)
-
-const upTo = (max: number, { maxExpiresIn: seconds }: ConfiguredBucket): SecondsByUse => ({
-  upload: Math.min(max, seconds.upload),
-  view: Math.min(max, seconds.view),
-  stream: Math.min(max, seconds.stream),
-  email: Math.min(max, seconds.email),
-  link: Math.min(max, seconds.link),
-})
 
 /** Returns the types that both lists allow. Of a type and its `type/*`, keeps the type. */
 function commonTypes(

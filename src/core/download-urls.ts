@@ -8,6 +8,7 @@ import {
   forEachKey,
   keyList,
   MAX_KEYS_BODY_BYTES,
+  usually,
 } from '../http/fields.ts'
 import { newApp } from '../http/new-app.ts'
 import { json } from '../http/responses.ts'
@@ -21,7 +22,7 @@ import {
 } from './download-url.ts'
 
 const flag = z.pipe(
-  z._default(z.enum(['true', 'false']), 'false'),
+  z.optional(z.enum(['true', 'false'])),
   z.transform((value) => value === 'true'),
 )
 
@@ -29,7 +30,7 @@ const flag = z.pipe(
 export const downloadUse = z.enum(['view', 'stream', 'email'])
 
 const urlSchema = z.strictObject({
-  use: z._default(downloadUse, 'view'),
+  use: usually(downloadUse, 'view'),
   expiresIn: z.optional(digits),
   download: z.optional(z.string().check(z.minLength(1), z.maxLength(MAX_DOWNLOAD_NAME_LENGTH))),
   inline: flag,
@@ -47,7 +48,7 @@ const urlSchema = z.strictObject({
 
 const urlsSchema = z.strictObject({
   keys: keyList,
-  use: z._default(downloadUse, 'view'),
+  use: usually(downloadUse, 'view'),
   expiresIn,
   bucket,
 })

@@ -164,10 +164,7 @@ const changesSchema = z.strictObject({
     ),
   ),
   metadata: z.optional(
-    metadataRecord(
-      z.string().check(z.regex(S3_METADATA_NAME)),
-      z.string(), // the upload checks the size of all metadata
-    ),
+    metadataRecord(z.string(), S3_METADATA_NAME), // the upload checks the size of all metadata
   ),
   ...refusable,
 })

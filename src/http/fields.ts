@@ -20,6 +20,15 @@ import { type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
 export const bucket = z.optional(z.string())
 /** Lifetime in seconds. */
 export const expiresIn = z.optional(z.int())
+/** Returns `schema`, with `value` for nothing. */
+export const usually = <Schema extends z.ZodMiniType>(schema: Schema, value: z.output<Schema>) =>
+  Object.assign(
+    z.pipe(
+      z.optional(schema),
+      z.transform((given) => given ?? value),
+    ),
+    { usual: value }, // for docs/openapi.json
+  )
 /** A whole number in a query. */
 export const digits = z.pipe(
   z.string().check(z.regex(/^\d{1,9}$/, 'must be a whole number')),
@@ -27,21 +36,23 @@ export const digits = z.pipe(
 )
 export const fileName = z.string().check(z.minLength(1), z.maxLength(MAX_FILE_NAME_LENGTH))
 export const sha256 = z.optional(z.string().check(z.regex(...SHA256)))
-/** Returns the schema of metadata, which has no reserved names. */
-export const metadataRecord = <Value>(
-  name: z.ZodMiniString<string>,
-  value: z.ZodMiniType<Value, Value>,
-) =>
+/** Stands for the value of a name that metadata can't have. */
+const MISNAMED = Symbol('misnamed')
+
+/** Returns the schema of metadata. Its names are not reserved, and match `name`. */
+export const metadataRecord = <Value extends z.ZodMiniType>(value: Value, name = /^/) =>
   z.pipe(
-    // A record of zod leaves out `__proto__` silently.
-    z.transform((input: Record<string, Value>, { issues }) => {
-      for (const member of Object.keys(Object(input))) {
+    // An object of zod leaves out `__proto__` silently.
+    z.transform((input: Record<string, z.input<Value>>, { issues }): object | null => {
+      if (Object.prototype.toString.call(input) !== '[object Object]') return null
+      const members = Object.entries(input).map(([member, content]) => {
         const message = reservedNameError(member)
         if (message !== null) issues.push({ code: 'custom', input, path: [member], message })
-      }
-      return input
+        return [member, name.test(member) ? content : MISNAMED]
+      })
+      return Object.fromEntries(members)
     }),
-    z.record(name, value),
+    z.catchall(z.object({}), value),
   )
 export const partNumber = z.int().check(z.minimum(1), z.maximum(MAX_PARTS))
 
@@ -61,8 +72,10 @@ export const objectHeaders = byObjectHeader(([field, , maxLength, pattern]) =>
 export const storedWith = {
   metadata: z.optional(
     metadataRecord(
-      z.string().check(z.regex(...METADATA_NAME)),
-      z.string().check(z.maxLength(MAX_METADATA_BYTES)),
+      z
+        .string({ error: ({ input }) => (input === MISNAMED ? METADATA_NAME[1] : undefined) })
+        .check(z.maxLength(MAX_METADATA_BYTES)),
+      METADATA_NAME[0],
     ),
   ),
   ...objectHeaders,

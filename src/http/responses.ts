@@ -7,6 +7,10 @@ import type { AppContext } from './app-env.ts'
 
 type Headers = Readonly<Record<string, string>>
 
+/** Headers of each response that has no other value for them, and of all responses. */
+const USUAL: Headers = { 'Cache-Control': 'no-store', Vary: 'Origin' }
+const ALWAYS: Headers = { 'Referrer-Policy': 'no-referrer', 'X-Content-Type-Options': 'nosniff' }
+
 /**
  * Returns `body` as JSON with all headers at once, since each header that is set later costs time.
  */
@@ -20,10 +24,8 @@ export function json<Body, Status extends number = 200>(
     status: status ?? 200,
     headers: {
       'Content-Type': 'application/json',
-      'Cache-Control': 'no-store',
-      'Referrer-Policy': 'no-referrer',
-      Vary: 'Origin',
-      'X-Content-Type-Options': 'nosniff',
+      ...USUAL,
+      ...ALWAYS,
       'X-Request-Id': c.get('requestId'),
       ...c.get('corsHeaders'),
       ...headers,
@@ -40,12 +42,10 @@ export function json<Body, Status extends number = 200>(
 export function complete(c: AppContext, response: Response): Response {
   if (c.get('complete') === response) return response
   const { headers } = response
-  if (!headers.has('Cache-Control')) headers.set('Cache-Control', 'no-store')
-  if (!headers.has('Vary')) headers.set('Vary', 'Origin')
-  headers.set('Referrer-Policy', 'no-referrer')
-  headers.set('X-Content-Type-Options', 'nosniff')
-  headers.set('X-Request-Id', c.get('requestId'))
-  for (const [name, value] of Object.entries(c.get('corsHeaders') ?? {})) headers.set(name, value)
+  for (const [name, value] of Object.entries(USUAL))
+    if (!headers.has(name)) headers.set(name, value)
+  const always = { ...ALWAYS, 'X-Request-Id': c.get('requestId'), ...c.get('corsHeaders') }
+  for (const [name, value] of Object.entries(always)) headers.set(name, value)
   return response
 }
 

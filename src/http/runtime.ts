@@ -8,8 +8,6 @@ export const ON_WORKERS = typeof IdentityTransformStream !== 'undefined'
  */
 export function fetchIsPublic(): boolean {
   const runtime: unknown = Reflect.get(globalThis, 'Cloudflare')
-  const flags: unknown = isObject(runtime) ? Reflect.get(runtime, 'compatibilityFlags') : null
-  return !isObject(flags) || Reflect.get(flags, 'global_fetch_strictly_public') !== false
+  const flags: unknown = Reflect.get(Object(runtime), 'compatibilityFlags')
+  return Reflect.get(Object(flags), 'global_fetch_strictly_public') !== false
 }
-
-const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null

@@ -138,7 +138,6 @@ const KINDS: Readonly<Record<string, string>> = {
   boolean: 'true or false',
   array: 'an array',
   object: 'an object',
-  record: 'an object',
 }
 
 /** Returns what is wrong with a member, in JSON's terms. */
@@ -152,8 +151,6 @@ const describeIssue: z.core.$ZodErrorMap = (issue) => {
       return `must be one of ${issue.values.join(', ')}`
     case 'unrecognized_keys':
       return `has unknown members: ${issue.keys.map((name) => JSON.stringify(name)).join(', ')}`
-    case 'invalid_key':
-      return issue.issues[0]?.message ?? 'is not valid'
     case 'too_small':
       return issue.minimum === 1 && isLength(issue.origin)
         ? 'must not be empty'

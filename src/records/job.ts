@@ -6,7 +6,7 @@ export type Job = z.infer<typeof webhookJob> | z.infer<typeof purgeJob>
 
 /** One event for one endpoint. It contains no secret. */
 const webhookJob = z.object({
-  kind: z.literal('webhook'),
+  kind: z.enum(['webhook']),
   /** The id of the endpoint, from `endpointId`. */
   endpoint: z.string(),
   /** The id of the event. */
@@ -16,7 +16,7 @@ const webhookJob = z.object({
 
 /** Edge copies to purge. */
 const purgeJob = z.object({
-  kind: z.literal('purge'),
+  kind: z.enum(['purge']),
   /** Alias of the bucket. */
   bucket: z.string(),
   keys: z.array(z.string().check(z.refine((key) => objectKeyError(key) === null))),

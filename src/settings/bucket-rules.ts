@@ -12,6 +12,7 @@ import {
   matching,
   oneOf,
   optional,
+  type Place,
   type Rule,
   record,
   table,
@@ -21,18 +22,27 @@ import {
 } from './rules.ts'
 import { type BucketHeaders, uploadHeadersRule } from './upload-headers-rule.ts'
 
-/**
- * Accepts a maximum lifetime of at least two seconds, since a stable URL and a link use half of it.
- */
-const longest = (max: number) => optional(whole(2, max), max)
+type Use = keyof SecondsByUse
 
-const DEFAULT_SECONDS: SecondsByUse = {
-  upload: 5 * 60,
-  view: 15 * 60,
-  stream: 2 * 60 * 60,
-  email: 48 * 60 * 60,
-  link: 24 * 60 * 60,
+/** The default lifetime of each use in seconds, and the longest one. */
+const LIFETIMES: Readonly<Record<Use, readonly [number, number]>> = {
+  upload: [5 * 60, MAX_UPLOAD_SECONDS],
+  view: [15 * 60, MAX_SIGNATURE_SECONDS],
+  stream: [2 * 60 * 60, MAX_SIGNATURE_SECONDS],
+  email: [48 * 60 * 60, MAX_SIGNATURE_SECONDS],
+  link: [24 * 60 * 60, MAX_LINK_SECONDS],
 }
+const USES = Object.keys(LIFETIMES) as Use[]
+
+/** Accepts a lifetime for each use, as `rule` accepts it. */
+const secondsRule = (rule: (use: Use, usual: number, longest: number) => Rule<number>) => {
+  const rules = USES.map((use) => [use, rule(use, ...LIFETIMES[use])])
+  const seconds = table(Object.fromEntries(rules) as Record<Use, Rule<number>>)
+  return (value: unknown, place: Place) => seconds(value ?? {}, place)
+}
+
+/** Returns the maximum of a default. A link is valid for up to two of its lifetimes. */
+const half = (use: Use, max: number): number => (use === 'link' ? Math.floor(max / 2) : max)
 
 function endpointError(value: string): string | null {
   if (!URL.canParse(value)) return 'must be a URL, such as https://s3.eu-central-1.amazonaws.com'
@@ -102,11 +112,10 @@ function lifetimeError({
   maxExpiresIn,
   defaultExpiresIn,
 }: Pick<Bucket, 'maxExpiresIn' | 'defaultExpiresIn'>): string | null {
-  for (const use of ['upload', 'view', 'stream', 'email', 'link'] as const) {
-    // A link is valid for up to two of its lifetimes.
-    const max = use === 'link' ? Math.floor(maxExpiresIn.link / 2) : maxExpiresIn[use]
+  for (const use of USES) {
+    const max = half(use, maxExpiresIn[use])
     const seconds = defaultExpiresIn[use]
-    if (seconds > max && seconds !== DEFAULT_SECONDS[use])
+    if (seconds > max && seconds !== LIFETIMES[use][0])
       return `needs a defaultExpiresIn.${use} of at most ${max}, ${use === 'link' ? 'half of ' : ''}maxExpiresIn.${use}`
   }
   return null
@@ -162,8 +171,11 @@ const bucketRule = <C>(alias: string, credentials: Rule<C>): Rule<BucketWith<C>>
           ),
           null,
         ),
-        maxExpiresIn: (value, place) => maxExpiresInRule(value ?? {}, place),
-        defaultExpiresIn: (value, place) => defaultExpiresInRule(value ?? {}, place),
+        // Of at least two seconds, since a stable URL and a link use half of it.
+        maxExpiresIn: secondsRule((_use, _usual, max) => optional(whole(2, max), max)),
+        defaultExpiresIn: secondsRule((use, usual, max) =>
+          optional(whole(1, half(use, max)), usual),
+        ),
         uploadHeaders: optional(uploadHeadersRule, NO_HEADERS),
         edgeTtl: usedBy('links', optional(whole(0, MAX_LINK_SECONDS), 86_400)),
         imageQuality: usedBy('images', optional(whole(1, 100), 80)),
@@ -200,26 +212,6 @@ const bucketRule = <C>(alias: string, credentials: Rule<C>): Rule<BucketWith<C>>
       }
     },
   )
-
-const maxExpiresInRule = table({
-  upload: longest(MAX_UPLOAD_SECONDS),
-  view: longest(MAX_SIGNATURE_SECONDS),
-  stream: longest(MAX_SIGNATURE_SECONDS),
-  email: longest(MAX_SIGNATURE_SECONDS),
-  link: longest(MAX_LINK_SECONDS),
-})
-
-/** Accepts a default lifetime up to `max`. */
-const usual = (use: keyof SecondsByUse, max: number) =>
-  optional(whole(1, max), DEFAULT_SECONDS[use])
-
-const defaultExpiresInRule = table({
-  upload: usual('upload', MAX_UPLOAD_SECONDS),
-  view: usual('view', MAX_SIGNATURE_SECONDS),
-  stream: usual('stream', MAX_SIGNATURE_SECONDS),
-  email: usual('email', MAX_SIGNATURE_SECONDS),
-  link: usual('link', MAX_LINK_SECONDS / 2),
-})
 
 /** Accepts buckets by alias. The rule `credentials` checks their credentials. */
 export const bucketsRule = <C>(credentials: Rule<C>): Rule<[BucketWith<C>, ...BucketWith<C>[]]> => {

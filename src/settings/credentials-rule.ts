@@ -1,6 +1,6 @@
 import type { Credentials } from '../bucket/bucket.ts'
 import { type CredentialSource, credentialSource } from '../bucket/credential-source.ts'
-import { accessKey, breaks, check, notEmpty, optional, type Rule, table } from './rules.ts'
+import { accessKey, BROKEN, breaks, check, notEmpty, optional, type Rule, table } from './rules.ts'
 
 const instant: Rule<number> = (value, place) =>
   value instanceof Date && !Number.isNaN(value.getTime())
@@ -29,13 +29,18 @@ export const credentialsRule: Rule<Credentials | CredentialSource> = (value, pla
   return source
 }
 
+/** Accepts values that a function has returned. */
+const returnedRule: Rule<Credentials> = (value, place) => {
+  const values = valuesRule(value, place)
+  return values !== BROKEN && values.sessionToken !== null && values.expiresAt === Infinity
+    ? breaks({ ...place, path: 'expiresAt' }, 'is missing. Temporary credentials need it')
+    : values
+}
+
 /** Throws TypeError for what is not an access key pair. Its message contains no values. */
 function requireValues(returned: unknown): Credentials {
-  const checked = check(valuesRule, returned)
-  const issues = checked.ok ? [] : [...checked.issues]
-  if (checked.ok && checked.value.sessionToken !== null && checked.value.expiresAt === Infinity)
-    issues.push({ path: 'expiresAt', message: 'is missing. Temporary credentials need it' })
-  if (checked.ok && issues.length === 0) return checked.value
-  const list = issues.map(({ path, message }) => `${path || 'it'} ${message}`).join('; ')
+  const checked = check(returnedRule, returned)
+  if (checked.ok) return checked.value
+  const list = checked.issues.map(({ path, message }) => `${path || 'it'} ${message}`).join('; ')
   throw new TypeError(`The function returned no valid credentials: ${list}.`)
 }

@@ -222,7 +222,8 @@ export function deepFreeze<T>(value: T): T {
   return value
 }
 
-const isTable = (value: unknown): value is Record<string, unknown> =>
+/** Tells whether `value` is an object that is not a list. */
+export const isTable = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
 const inside = (place: Place, name: string): Place => ({

@@ -1,4 +1,4 @@
-import { also, into, matching, oneOf, optional, type Rule, record, text } from './rules.ts'
+import { also, into, isTable, matching, oneOf, optional, type Rule, record, text } from './rules.ts'
 
 /** Headers for the bucket's server, by S3's names in lower case. */
 type Headers = Readonly<Record<string, string>>
@@ -60,12 +60,13 @@ function decoded(encoded: string): string {
 function contextError(value: string): string | null {
   try {
     const context: unknown = JSON.parse(atob(value))
-    const isTable = typeof context === 'object' && context !== null && !Array.isArray(context)
-    if (isTable && Object.values(context).every((member) => typeof member === 'string'))
-      // `atob` ignores white space.
-      return /\s/.test(value) ? CONTEXT : null
-  } catch {}
-  return CONTEXT
+    const isValid =
+      isTable(context) && Object.values(context).every((member) => typeof member === 'string')
+    // `atob` ignores white space.
+    return isValid && !/\s/.test(value) ? null : CONTEXT
+  } catch {
+    return CONTEXT
+  }
 }
 
 const CONTEXT =

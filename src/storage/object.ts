@@ -16,7 +16,7 @@ import { StorageFailure } from './storage-failure.ts'
 
 const headSchema = z.object({
   size: z.pipe(z.string().check(z.regex(/^\d{1,15}$/)), z.transform(Number)),
-  mimetype: z._default(z.string().check(z.maxLength(255)), 'application/octet-stream'),
+  mimetype: z.string().check(z.maxLength(255)),
   etag: z.string().check(z.minLength(1), z.maxLength(128)),
   lastModified: z.pipe(
     z.string().check(z.refine((value) => !Number.isNaN(Date.parse(value)))),
@@ -58,7 +58,7 @@ export async function headObject(
   if (response.status !== 200) throw unexpectedResponse('HeadObject', response, s3Code)
   const head = headSchema.safeParse({
     size: response.headers.get('content-length'),
-    mimetype: response.headers.get('content-type') ?? undefined,
+    mimetype: response.headers.get('content-type') ?? 'application/octet-stream',
     etag: response.headers.get('etag'),
     lastModified: response.headers.get('last-modified'),
     mark: response.headers.get(`x-amz-meta-${UPLOAD_MARK}`) ?? undefined,

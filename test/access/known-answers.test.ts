@@ -10,8 +10,13 @@ import {
   type UploadClaims,
 } from '../../src/plugins/multipart/upload-id.ts'
 import { mintToken, verifyToken } from '../../src/plugins/tokens/token.ts'
-import { openFormPolicy, sealFormPolicy } from '../../src/plugins/uppy/form-policy.ts'
-import { openComplete, openStart, sealUploadStep } from '../../src/plugins/uppy/upload-step.ts'
+import {
+  openComplete,
+  openFormPolicy,
+  openStart,
+  sealFormPolicy,
+  sealUploadStep,
+} from '../../src/plugins/uppy/sealed.ts'
 import { fromBase64 } from '../support/base64.ts'
 import { linkTarget } from '../support/link-target.ts'
 import { signingSettings } from '../support/signing-settings.ts'

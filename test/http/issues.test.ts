@@ -32,6 +32,13 @@ it.each<readonly [object, readonly (readonly [string, string])[]]>([
   [{ ...png, overwrite: 'false' }, [['overwrite', 'must be true or false']]],
   [{ ...png, metadata: [] }, [['metadata', 'must be an object']]],
   [{ ...png, metadata: { 'A b': 'x' } }, [['metadata.A b', 'must be a name of a-z, 0-9 and "-"']]],
+  [
+    { ...png, metadata: { 'A b': 1, a: 1 } },
+    [
+      ['metadata.A b', 'must be a name of a-z, 0-9 and "-"'],
+      ['metadata.a', 'must be a string'],
+    ],
+  ],
   [{ ...png, sha256: 'x' }, [['sha256', 'must be 32 bytes in base64']]],
   [{ ...png, acl: 'x', tag: 'y' }, [['', 'has unknown members: "acl", "tag"']]],
 ])('names the error in each member of %j', async (body, issues) => {

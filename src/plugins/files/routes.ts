@@ -21,6 +21,7 @@ import {
   MAX_FILES,
   MAX_KEYS_BODY_BYTES,
   refusedKey,
+  usually,
 } from '../../http/fields.ts'
 import { newApp } from '../../http/new-app.ts'
 import { countPrincipal } from '../../http/rate-limit.ts'
@@ -68,7 +69,7 @@ const MAX_RECORDS = 20
 
 const listSchema = z.strictObject({
   prefix: z.optional(z.string()),
-  limit: z._default(z.pipe(digits, z.int().check(z.minimum(1), z.maximum(MAX_KEYS))), 100),
+  limit: z.pipe(usually(digits, 100), z.int().check(z.minimum(1), z.maximum(MAX_KEYS))),
   cursor: z.optional(z.string()),
   urls: z.optional(downloadUse),
   bucket,

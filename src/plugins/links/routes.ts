@@ -18,7 +18,14 @@ import { configure } from '../../http/admit.ts'
 import type { AppContext } from '../../http/app-env.ts'
 import { chooseBucket, signedBucket, withCredentials } from '../../http/choose-bucket.ts'
 import { timeOf } from '../../http/deadline.ts'
-import { bucket, expiresIn, forEachKey, keyList, MAX_KEYS_BODY_BYTES } from '../../http/fields.ts'
+import {
+  bucket,
+  expiresIn,
+  forEachKey,
+  keyList,
+  MAX_KEYS_BODY_BYTES,
+  usually,
+} from '../../http/fields.ts'
 import { askedUrl, ownBase, requireBase } from '../../http/link-host.ts'
 import { newApp } from '../../http/new-app.ts'
 import { addWarning } from '../../http/request-log.ts'
@@ -29,14 +36,14 @@ import { LINKS } from './options.ts'
 import { redirectTarget } from './redirect.ts'
 import { serveFallback, serveLink } from './serve-link.ts'
 
-const delivery = z._default(z.enum(['stream', 'redirect']), 'stream')
+const delivery = usually(z.enum(['stream', 'redirect']), 'stream')
 
 /** Resized copies of an image. */
 const variant = {
   width: z.optional(z.int()),
   widths: z.optional(z.array(z.int()).check(z.minLength(1), z.maxLength(MAX_IMAGE_SIZES))),
   format: z.optional(z.enum(LINK_FORMATS)),
-  fallback: z.optional(z.literal('original')),
+  fallback: z.optional(z.enum(['original'])),
 }
 
 /** Links in one response, so that it fits into the memory of a Worker. */

@@ -73,7 +73,7 @@ const partSchema = z.object({
     z.string().check(z.minLength(1), z.maxLength(255)),
     z.transform((etag) => `"${unquoted(etag)}"`),
   ),
-  lastModified: z._default(z.string(), ''),
+  lastModified: z.string(),
 })
 
 /**
@@ -118,7 +118,7 @@ function readPart(element: XmlElement): ListedPart {
     partNumber: textOf(element, 'PartNumber'),
     size: textOf(element, 'Size'),
     etag: textOf(element, 'ETag'),
-    lastModified: textOf(element, 'LastModified') ?? undefined,
+    lastModified: textOf(element, 'LastModified') ?? '',
   })
   if (part.success) return part.data
   throw unreadable('ListParts', 'with a malformed part', part.error)
@@ -225,18 +225,12 @@ function refusal(operation: Operation, answer: BucketResponse, namesUpload: bool
   // Ceph RGW returns NoSuchKey, or no code, for an unknown upload.
   if (s3Code === 'NoSuchUpload' || (namesUpload && status === 404 && s3Code !== 'NoSuchBucket'))
     return new ApiError('upload_not_found', 'The bucket no longer has this upload.', { cause })
+  const notSupported = (why: string) =>
+    new ApiError('not_supported', `${why} ${operation}.`, { cause })
   if (s3Code === 'NotImplemented' || status === 405 || status === 501)
-    return new ApiError(
-      'not_supported',
-      `The server of this bucket does not support ${operation}.`,
-      { cause },
-    )
+    return notSupported('The server of this bucket does not support')
   if (s3Code === 'AccessDenied' && OPTIONAL.includes(operation))
-    return new ApiError(
-      'not_supported',
-      `The bucket's upload credentials do not allow ${operation}.`,
-      { cause },
-    )
+    return notSupported("The bucket's upload credentials do not allow")
   if (status === 412 || s3Code === 'PreconditionFailed') return objectExists(cause)
   const code = BAD_PARTS.includes(s3Code ?? '') ? 'invalid_part' : 'storage_error'
   return unexpectedResponse(operation, answer, s3Code, code)

@@ -16,17 +16,25 @@ const claimsSchema = z.object({
   owner: z.string(),
   /** What the holder must not read, encrypted. */
   secret: z.string(),
+  /** File name. */
   name: z.string(),
+  /** Size of the file in bytes, or null if the client didn't state it. */
   size: z.nullable(z.int()),
+  /** Bytes of each part except the last, or null if the client chooses the parts. */
   partSize: z.nullable(z.int()),
-  /** Only for a chosen key. */
+  /** Whether it may replace an object. Only for a key that the client chose. */
   overwrite: z.optional(z.boolean()),
+  /** Maximum size of the file when the upload began, if there was one. */
   maxBytes: z.optional(z.int()),
 })
 
 const secretSchema = z.object({
+  /** S3's own `UploadId`. */
   s3UploadId: z.string().check(z.minLength(1)),
-  /** Only for a chosen key, or with a `startId`. */
+  /**
+   * Random text in the metadata of the object that it makes. Only if other uploads may have the same
+   * key: one that the client chose, or with a `startId`.
+   */
   mark: z.optional(z.string()),
 })
 
@@ -40,25 +48,9 @@ export interface UploadScope {
 }
 
 /** The content of an upload id. */
-export interface UploadClaims extends UploadScope {
-  /** S3's own `UploadId`. */
-  readonly s3UploadId: string
-  /** File name. */
-  readonly name: string
-  /** Size of the file in bytes, or null if the client didn't state it. */
-  readonly size: number | null
-  /** Bytes of each part except the last, or null if the client chooses the parts. */
-  readonly partSize: number | null
-  /** Whether it may replace an object. Only for a key that the client chose. */
-  readonly overwrite?: boolean | undefined
-  /**
-   * Random text in the metadata of the object that it makes. Only if other uploads may have the same
-   * key: one that the client chose, or with a `startId`.
-   */
-  readonly mark?: string | undefined
-  /** Maximum size of the file when the upload began, if there was one. */
-  readonly maxBytes?: number | undefined
-}
+export type UploadClaims = UploadScope &
+  Readonly<Omit<z.output<typeof claimsSchema>, keyof UploadScope | 'secret'>> &
+  Readonly<z.output<typeof secretSchema>>
 
 /** What the encrypted part of an upload id is bound to. */
 type Bound = UploadScope & Pick<UploadClaims, 'overwrite'>

@@ -1,5 +1,6 @@
 import * as z from 'zod/mini'
 import type { ConfiguredBucket } from '../../bucket/bucket.ts'
+import { usually } from '../../http/fields.ts'
 import { isNewObjectKey } from '../../keys/new-key.ts'
 import { type ObjectKey, objectKeyError, parseObjectKey } from '../../keys/object-key.ts'
 
@@ -46,7 +47,7 @@ const r2Schema = z.object({
   account: z.string(),
   action: z.string(),
   bucket: z.string(),
-  object: z.object({ key: z.string(), eTag: z._default(z.string(), '') }),
+  object: z.object({ key: z.string(), eTag: usually(z.string(), '') }),
   eventTime: instant,
 })
 
@@ -80,12 +81,12 @@ export const recordSchema = z.object({
 
 /** AmazonS3/latest/userguide/ev-events: S3's event on EventBridge. */
 export const eventBridgeSchema = z.object({
-  source: z.literal('aws.s3'),
+  source: z.enum(['aws.s3']),
   'detail-type': z.string(),
   time: instant,
   detail: z.object({
     bucket: z.object({ name: z.string() }),
-    object: z.object({ key: z.string(), etag: z._default(z.string(), '') }),
+    object: z.object({ key: z.string(), etag: usually(z.string(), '') }),
   }),
 })
 

@@ -22,12 +22,12 @@ const tokenSchema = z.strictObject({
   allowedTypes: z.optional(
     z
       .array(
-        z
-          .string()
-          .check(
-            z.regex(ALLOWED_TYPE, 'must be a type such as "image/png" or "image/*"'),
-            z.toLowerCase(),
-          ),
+        z.pipe(
+          z
+            .string()
+            .check(z.regex(ALLOWED_TYPE, 'must be a type such as "image/png" or "image/*"')),
+          z.transform((type) => type.toLowerCase()),
+        ),
       )
       .check(z.minLength(1), z.maxLength(MAX_ITEMS)),
   ),

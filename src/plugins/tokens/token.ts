@@ -34,11 +34,11 @@ const claimsSchema = z.strictObject({
   scopes: z.array(z.enum(SCOPES)),
   prefix: z.string(),
   exp: z.int(),
-  buckets: z._default(z.nullable(z.array(z.string())), null),
-  maxBytes: z._default(z.nullable(z.int()), null),
-  allowedTypes: z._default(z.nullable(z.array(z.string())), null),
-  maxExpiresIn: z._default(z.nullable(z.int()), null),
-  context: z._default(z.custom<Json>(), null),
+  buckets: z.optional(z.array(z.string())),
+  maxBytes: z.optional(z.int()),
+  allowedTypes: z.optional(z.array(z.string())),
+  maxExpiresIn: z.optional(z.int()),
+  context: z.optional(z.custom<Json>()),
 })
 
 export interface TokenRequest extends AskedLimits {
@@ -136,7 +136,9 @@ export async function verifyToken(
   if (!sealed.ok) return refuse(`token ${sealed.failure}`, loggable(sealed.kid))
   const claims = claimsSchema.safeParse(sealed.claims)
   if (!claims.success) return refuse('token claims unusable')
-  const { id, scopes, prefix, exp, context, ...limits } = claims.data
+  const { id, scopes, prefix, exp, context = null } = claims.data
+  const { buckets = null, maxBytes = null, allowedTypes = null, maxExpiresIn = null } = claims.data
+  const limits = { buckets, maxBytes, allowedTypes, maxExpiresIn }
   const expiresAt = exp * 1000
   return stillGranted({ kind: 'token', id, scopes, prefix, expiresAt, limits, context }, settings)
 }

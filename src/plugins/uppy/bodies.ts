@@ -6,7 +6,7 @@ import { fileName, metadataRecord, partNumber } from '../../http/fields.ts'
 export const startBody = z.object({
   filename: fileName,
   type: z.optional(z.nullable(z.string())),
-  metadata: z.optional(z.nullable(metadataRecord(z.string(), z.unknown()))),
+  metadata: z.optional(z.nullable(metadataRecord(z.unknown()))),
   objectKey: z.optional(z.nullable(z.string())),
   overwrite: z.optional(z.nullable(z.boolean())),
 })

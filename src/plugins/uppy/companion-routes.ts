@@ -15,6 +15,7 @@ import type { MultipartSteps } from '../multipart/index.ts'
 import { completeBody, startBody } from './bodies.ts'
 import {
   badRequest,
+  companionLifetime,
   DEFAULT_TYPE,
   namesOf,
   partsIn,
@@ -22,7 +23,6 @@ import {
   s3Metadata,
   s3Type,
 } from './dialect.ts'
-import { companionLifetime } from './lifetime.ts'
 import { createPostForm, refusesForms } from './post-form.ts'
 import { formUrl } from './s3-routes.ts'
 

@@ -1,4 +1,5 @@
 import type { Context, MiddlewareHandler } from 'hono'
+import type { Bucket } from '../../bucket/bucket.ts'
 import { MAX_PARTS } from '../../bucket/limits.ts'
 import { reservedNameError, S3_METADATA_NAME } from '../../bucket/upload-fields.ts'
 import { isMediaType } from '../../core/content-type.ts'
@@ -6,6 +7,7 @@ import { fittingMetadata } from '../../core/signed-headers.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import type { AppContext, AppEnv } from '../../http/app-env.ts'
 import { addWarning } from '../../http/request-log.ts'
+import { longestLifetime } from '../../signing/expiry.ts'
 import type { PartToSign } from '../multipart/index.ts'
 
 /** S3's default type of an object. */
@@ -109,4 +111,19 @@ export function s3Metadata(
 export function s3Type(type: string | null | undefined): string | undefined {
   if (!type) return undefined
   return isMediaType(type) ? type : DEFAULT_TYPE
+}
+
+/** Companion's lifetime of an upload. Uppy 5 also uses it as the timeout of one request. */
+const COMPANION_SECONDS = 800
+
+/**
+ * Returns the lifetime of a signature for Uppy in seconds: Companion's, or the bucket's upload
+ * default if that is longer. The bucket's maximum still applies. Throws `credentials_expired`.
+ */
+export function companionLifetime(bucket: Bucket, now: Date): number {
+  const credentials = bucket.uploadCredentials
+  return Math.min(
+    Math.max(COMPANION_SECONDS, bucket.defaultExpiresIn.upload),
+    longestLifetime({ use: 'upload', bucket, credentials, now }),
+  )
 }

@@ -7,10 +7,9 @@ import { uploadSignature } from '../../core/new-upload.ts'
 import { encodedWord, metadataFields } from '../../core/signed-headers.ts'
 import { largestFile } from '../../core/size-limit.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
-import { sealFormPolicy } from './form-policy.ts'
-import { companionLifetime } from './lifetime.ts'
-import { postObjectFields } from './post-object.ts'
-import { postUrl, signPostPolicy } from './post-policy.ts'
+import { companionLifetime } from './dialect.ts'
+import { postObjectFields, postUrl, signPostPolicy } from './post-policy.ts'
+import { sealFormPolicy } from './sealed.ts'
 
 /** `requireVacant` has checked a chosen key. Only with one, `overwrite` is defined. */
 export interface PostFormRequest extends Pick<UploadFields, 'fileName' | 'overwrite'> {

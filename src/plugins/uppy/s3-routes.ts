@@ -27,8 +27,13 @@ import { childrenOf, escapeXml, readXml, textOf } from '../../storage/xml.ts'
 import type { MultipartSteps, Part } from '../multipart/index.ts'
 import { uppyDialect } from './dialect.ts'
 import { readForm } from './form-body.ts'
-import { openFormPolicy } from './form-policy.ts'
-import { openComplete, openStart, sealUploadStep, type UploadStep } from './upload-step.ts'
+import {
+  openComplete,
+  openFormPolicy,
+  openStart,
+  sealUploadStep,
+  type UploadStep,
+} from './sealed.ts'
 
 const PATHS = {
   form: '/s3/form',

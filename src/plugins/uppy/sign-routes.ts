@@ -18,6 +18,7 @@ import {
   partNumber,
   sha256,
   storedWith,
+  usually,
 } from '../../http/fields.ts'
 import { newApp } from '../../http/new-app.ts'
 import { json } from '../../http/responses.ts'
@@ -40,7 +41,7 @@ const signSchema = z.object({
   key: fileName,
   uploadId: z.optional(z.string().check(z.minLength(1), z.maxLength(4096))),
   partNumber: z.optional(partNumber),
-  contentType: z._default(z.string(), DEFAULT_TYPE),
+  contentType: usually(z.string(), DEFAULT_TYPE),
   expiresIn,
   fileName: z.optional(fileName),
   size: z.optional(z.int().check(z.minimum(0))),

@@ -1,0 +1,69 @@
+import * as z from 'zod/mini'
+import { seal, unsealAs } from '../../access/seal.ts'
+import type { SigningSettings } from '../../access/settings.ts'
+import { objectHeaders } from '../../http/fields.ts'
+import type { Json } from '../../keys/encodings.ts'
+
+/** What a form and a URL have in common. */
+const OWNED = {
+  /** Alias of the bucket. */
+  bucket: z.string(),
+  /** Id of the principal. */
+  owner: z.string(),
+  /** The principal's context, if it has one. */
+  context: z.optional(z.custom<Json>()),
+}
+
+/** Whether an upload may replace an object. Only for a chosen key. */
+const overwrite = z.optional(z.boolean())
+
+const formSchema = z.object({
+  ...OWNED,
+  name: z.string(),
+  maxBytes: z.int(),
+  overwrite,
+  /** Exactly the fields that the form must have, by their names in lower case. */
+  fields: z.catchall(z.object({ key: z.string() }), z.string()),
+})
+
+/** The principal's own limit, if it has one. */
+const STEP = { ...OWNED, key: z.string(), maxBytes: z.optional(z.int()) }
+
+const startSchema = z.object({
+  ...STEP,
+  file: z.object({
+    fileName: z.string(),
+    mimetype: z.string(),
+    metadata: z.optional(z.catchall(z.object({}), z.string())),
+    ...objectHeaders,
+    size: z.nullable(z.int()),
+    overwrite,
+  }),
+})
+
+const completeSchema = z.object({ ...STEP, uploadId: z.string() })
+
+/** What the holder of a form may upload. */
+export type FormPolicy = z.output<typeof formSchema>
+
+/** What the holder of a URL may do: start one upload in parts, or complete one. */
+export type UploadStep = z.output<typeof startSchema> | z.output<typeof completeSchema>
+
+/** Returns a function that seals what a client gets. Its holder can read it, and use it for `seconds`. */
+const sealer =
+  <Claims extends object>(purpose: 'form' | 'step') =>
+  ({ signingSecrets }: SigningSettings, claims: Claims, seconds: number, now: Date) =>
+    seal(signingSecrets, purpose, { ...claims, exp: Math.floor(now.getTime() / 1000) + seconds })
+
+/** Returns a function that opens it. Throws `forbidden` if it is invalid or has expired. */
+const opener =
+  <Schema extends z.ZodMiniType>(purpose: 'form' | 'step', schema: Schema) =>
+  ({ signingSecrets }: SigningSettings, sealed: string, now: Date) =>
+    unsealAs(signingSecrets, purpose, schema, sealed, now)
+
+export const sealFormPolicy = sealer<FormPolicy>('form')
+export const openFormPolicy = opener('form', formSchema)
+
+export const sealUploadStep = sealer<UploadStep>('step')
+export const openStart = opener('step', startSchema)
+export const openComplete = opener('step', completeSchema)
