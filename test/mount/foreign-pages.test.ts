@@ -69,7 +69,7 @@ function watched(settings = {}) {
   const beforeUpload = vi.fn(() => undefined)
   const beforeDelete = vi.fn(() => undefined)
   const onEvent = vi.fn()
-  const app = mount({ authenticate, beforeUpload, beforeDelete, onEvent, settings })
+  const app = mount({ authenticate, beforeUpload, beforeDelete, events: { onEvent }, settings })
   return { app, authenticate, beforeUpload, beforeDelete, onEvent }
 }
 

@@ -152,14 +152,16 @@ describe('credentials', () => {
       const asked: string[] = []
       const own: Plugin = {
         name: 'tickets',
-        identify: {
-          find({ c }) {
-            const ticket = c.req.header('X-Ticket')
-            if (ticket === undefined) return undefined
-            asked.push(ticket)
-            return refuse('session expired')
+        setup: () => ({
+          identify: {
+            find({ c }) {
+              const ticket = c.req.header('X-Ticket')
+              if (ticket === undefined) return undefined
+              asked.push(ticket)
+              return refuse('session expired')
+            },
           },
-        },
+        }),
       }
       const app = mount({ ...nobody, settings: { apiKeys: [key.entry] }, plugins: list(own) })
       const ask = async (headers: HeadersInit = {}) =>
