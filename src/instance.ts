@@ -260,7 +260,7 @@ const eachOf =
     let data: Awaited<ReturnType<Seams['after']>>
     for (const after of all) {
       const result = await after(...change)
-      data ??= result
+      if (data === undefined) data = result
     }
     return data
   }
