@@ -7,6 +7,7 @@ import type { Host, Instance, ScheduledEvent } from './http/host.ts'
 import { type AnyEnv, instancesOf, type PresignerOptions } from './instance.ts'
 import type { QueueBatch } from './records/job.ts'
 import type { SettingsFor } from './settings/define.ts'
+import { BROKEN, matching, optional, TYPESCRIPT } from './settings/rules.ts'
 
 // biome-ignore-start lint/performance/noBarrelFile: the entry of the package
 export type { AppPrincipal, Principal } from './access/principal.ts'
@@ -37,7 +38,7 @@ export type { FetchCredentials, SettingsInput } from './settings/input.ts'
 export interface Presigner<E extends Env = AnyEnv> {
   /** A Hono app to mount: `host.route('/media', presigner.app)`. */
   readonly app: HonoBase<E>
-  /** Handles a request without a host app, at the root of an origin. */
+  /** Handles a request without a host app, below `basePath`. */
   fetch(request: Request, env: E['Bindings'], context?: ExecutionContext): Promise<Response>
   /**
    * Handles a batch of Cloudflare Queues, and acknowledges or retries each message. Resolves with
@@ -64,10 +65,20 @@ export function createPresigner<B extends object = object, V extends object = ob
   const issues = pluginIssues(plugins)
   const usable = issues.length > 0 ? [] : plugins
   const routes = createApp(usable)
+  const basePath = basePathRule(options.basePath, {
+    path: 'basePath',
+    issues,
+    words: TYPESCRIPT,
+    uses: [],
+  })
   const instanceFor = instancesOf(settings, options, usable, issues)
+  /** With an invalid base path, every path that ends with `/healthz` says so. */
+  const baseOf = ({ url }: Request) =>
+    basePath === BROKEN ? new URL(url).pathname.replace(/\/[^/]*$/, '') : basePath
   const app = new HonoBase<E>({ router: everyPath() })
   app.all('*', async (c) => {
-    const env = { instance: instanceFor(c.env), host: hostOf(c, options) }
+    const mountPath = mountPathOf(c) || baseOf(c.req.raw)
+    const env = { instance: instanceFor(c.env), host: hostOf(c, mountPath, options) }
     return withHeadersOf(c, await routes.fetch(c.req.raw, env, contextOf(c)))
   })
   const { authenticate, beforeUpload, beforeDelete } = options
@@ -77,7 +88,11 @@ export function createPresigner<B extends object = object, V extends object = ob
     fetch: (request, env, context = NO_CONTEXT) =>
       Promise.resolve(
         isAlone
-          ? routes.fetch(request, { instance: instanceFor(env), host: ALONE }, context)
+          ? routes.fetch(
+              request,
+              { instance: instanceFor(env), host: { ...ALONE, mountPath: baseOf(request) } },
+              context,
+            )
           : app.fetch(request, env, context),
       ),
     async queue(batch, env, context = NO_CONTEXT) {
@@ -109,19 +124,24 @@ function everyPath<Handler>(): Router<Handler> {
   }
 }
 
-const ALONE: Host = {
-  mountPath: '',
-  authenticate: null,
-  beforeUpload: null,
-  beforeDelete: null,
-}
+/** Accepts a path in the one spelling that a request to it has. */
+const basePathRule = optional(
+  matching(
+    /^(\/[\w-][\w.-]*)*$/,
+    'must be a path like /api/media, of letters, digits, ".", "_" and "-"',
+  ),
+  '',
+)
+
+const ALONE = { authenticate: null, beforeUpload: null, beforeDelete: null }
 
 function hostOf<E extends Env>(
   c: Context<E>,
+  mountPath: string,
   { authenticate, beforeUpload, beforeDelete }: PresignerOptions<E>,
 ): Host {
   return {
-    mountPath: mountPathOf(c),
+    mountPath,
     authenticate:
       authenticate === undefined
         ? null

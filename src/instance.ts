@@ -64,6 +64,11 @@ export interface PresignerOptions<E extends Env = AnyEnv> {
    */
   log?: (line: LogLine) => void
   /**
+   * The path of the presigner without a host app, such as `/api/media`. Default: the root. If you
+   * mount `presigner.app` below a path, that path applies instead.
+   */
+  basePath?: string
+  /**
    * Seconds that `authenticate`, `beforeUpload`, `beforeDelete`, `onEvent` and each operation of the
    * index may take: 1 to 25. Default: 10.
    */
@@ -78,6 +83,7 @@ const OPTIONS = Object.keys({
   beforeUpload: 0,
   beforeDelete: 0,
   log: 0,
+  basePath: 0,
   appTimeoutSeconds: 0,
 } satisfies Record<keyof PresignerOptions, 0>)
 
@@ -222,6 +228,8 @@ function createInstance<E extends Env>(
   const instance = {
     setup,
     identify: all('identify'),
+    checks: all('check'),
+    reserves: all('reserve'),
     ready: all('ready').reduce(andThen, (given) => given),
     fileIndex: only('fileIndex') ?? noFileIndex,
     objects: only('objects') ?? (() => NO_OBJECTS),

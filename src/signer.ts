@@ -3,7 +3,7 @@ import type { ConfiguredBucket } from './bucket/bucket.ts'
 import { type Background, openBucket } from './bucket/credential-source.ts'
 import { findBucket } from './bucket/find-bucket.ts'
 import { requireSpelling } from './bucket/key-spelling.ts'
-import { MAX_METADATA_BYTES } from './bucket/limits.ts'
+import { MAX_METADATA_BYTES, MAX_PUT_BYTES } from './bucket/limits.ts'
 import {
   byObjectHeader,
   DIRECTORY,
@@ -21,6 +21,7 @@ import {
   VERSION_ID,
 } from './core/download-url.ts'
 import { type Link, linkTo, MAX_LINK_NAME_LENGTH } from './core/link.ts'
+import { newUpload } from './core/new-upload.ts'
 import { createUploadUrl, type UploadRequest, type UploadUrl } from './core/single.ts'
 import { ApiError, unknownMembers } from './errors/api-error.ts'
 import { keyPrefixError, parseObjectKey } from './keys/object-key.ts'
@@ -125,9 +126,11 @@ export function createSigner(settings: Settings, options: SignerOptions = {}): S
   const open = (bucket: ConfiguredBucket, time: Date) => openBucket(bucket, time, { waitUntil })
   return {
     async uploadUrl(options) {
-      const { prefix, bucket, ...request } = requireValid(uploadRule, options)
+      const { prefix, bucket: alias, ...request } = requireValid(uploadRule, options)
       const time = now()
-      return createUploadUrl(await open(findBucket(settings, bucket), time), request, prefix, time)
+      const bucket = await open(findBucket(settings, alias), time)
+      const key = newUpload(bucket, request, prefix, MAX_PUT_BYTES, time)
+      return createUploadUrl(bucket, key, request, time)
     },
     async downloadUrl(key, options = {}) {
       const { bucket: alias, ...request } = requireValid(downloadRule, options)

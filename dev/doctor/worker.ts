@@ -1,5 +1,6 @@
 import * as z from 'zod/mini'
 import type { Warning } from '../../src/errors/warnings.ts'
+import { LOCAL_HOSTS } from '../../src/settings/rules.ts'
 import type { Settings } from '../../src/settings/settings.ts'
 import { FOREIGN_ORIGIN, preflightError, preflightHeaders, sampleOf } from './cors.ts'
 import { type Finding, fail, pass, type Result, skip, warn } from './report.ts'
@@ -140,7 +141,7 @@ function checkHealth(answer: Answer, url: string): Result[] {
       ),
     )
   const { protocol, hostname } = new URL(url)
-  if (protocol !== 'https:' && !['localhost', '127.0.0.1', '[::1]'].includes(hostname))
+  if (protocol !== 'https:' && !LOCAL_HOSTS.includes(hostname))
     return [
       warn(
         '/healthz returns ok, but over http.',

@@ -7,12 +7,12 @@ const CONNECTIONS = 6
  */
 export async function sixAtOnce<Item, Result>(
   items: readonly Item[],
-  act: (item: Item) => Promise<Result>,
+  act: (item: Item, index: number) => Promise<Result>,
 ): Promise<Result[]> {
   const results: Result[] = []
   const rest = items.entries()
   const work = async (): Promise<void> => {
-    for (const [index, item] of rest) results[index] = await act(item)
+    for (const [index, item] of rest) results[index] = await act(item, index)
   }
   await Promise.all(Array.from({ length: Math.min(CONNECTIONS, items.length) }, work))
   return results

@@ -1,6 +1,7 @@
 import { ApiError } from '../errors/api-error.ts'
 import { inTime, within } from '../errors/deadline.ts'
 import { describe } from '../errors/describe.ts'
+import { isSince, Turn } from '../errors/turns.ts'
 import { logWarning } from '../errors/warnings.ts'
 import type { Bucket, ConfiguredBucket, Credentials } from './bucket.ts'
 
@@ -22,7 +23,6 @@ export interface CredentialSource {
 const CALL_MILLISECONDS = 10_000
 /** A cancelled request never finishes its turn, so the turn ends after this time. */
 const TURN_MILLISECONDS = CALL_MILLISECONDS + 500
-const POLL_MILLISECONDS = 20
 /** After a failed call, and at least after each other one, how long there is no other call. */
 const PAUSE_SECONDS = 10
 /** For this long after a failed call, requests don't wait for the next one of another request. */
@@ -35,27 +35,25 @@ const RENEW_MILLISECONDS = 15 * 60_000
 /**
  * Returns a source that calls `fetchCredentials` on first use, and again before the credentials
  * expire. Only one request calls it at a time. Known credentials stay in use until they expire, so
- * that no request waits for a renewal. Requests without any wait for the one that calls: they poll,
- * since workerd ties a promise to the request that created it. If that request is canceled, one of
- * them takes over its turn. After a failure, only the one that calls waits, since a download
- * also gets here for the credentials for uploads.
+ * that no request waits for a renewal. Requests without any wait for the one that calls. If that
+ * request is canceled, one of them takes over its turn. After a failure, only the one that calls
+ * waits, since a download also gets here for the credentials for uploads.
  */
 export function credentialSource(
   fetchCredentials: (signal: AbortSignal) => Promise<Credentials>,
 ): CredentialSource {
   let known: Credentials | undefined
   let renewAt = 0
-  let turn: { readonly startedAt: number } | undefined
+  let turn: Turn | undefined
   let failure: ApiError | undefined
   let failedAt = -Infinity
 
-  const isCalling = () => turn !== undefined && isSince(turn.startedAt, TURN_MILLISECONDS)
-  const isPaused = (seconds = PAUSE_SECONDS) => isSince(failedAt, seconds * 1000)
+  const isPaused = (seconds: number) => isSince(failedAt, seconds * 1000)
   const knownAt = (time: number) => (known !== undefined && time < known.expiresAt ? known : null)
 
   const call = async (now: Date): Promise<void> => {
     const time = now.getTime()
-    const own = { startedAt: Date.now() }
+    const own = new Turn(Date.now() + TURN_MILLISECONDS)
     turn = own
     const abort = new AbortController()
     try {
@@ -77,7 +75,7 @@ export function credentialSource(
       failedAt = Date.now()
       if (knownAt(time)) logWarning('credentials not renewed', { reason: describe(cause) })
     } finally {
-      if (turn === own) turn = undefined
+      own.end()
     }
   }
 
@@ -91,29 +89,20 @@ export function credentialSource(
       }
       const usable = knownAt(time)
       if (usable !== null) {
-        if (time >= renewAt && !isCalling() && !isPaused()) callOnce()
+        if (time >= renewAt && !turn?.isOn && !isPaused(PAUSE_SECONDS)) callOnce()
         return usable
       }
-      return inTime(Infinity, now, async () => {
+      return (async () => {
         for (;;) {
           const fetched = knownAt(time)
           if (fetched !== null) return fetched
-          if (isPaused(isCalling() ? OUTAGE_SECONDS : PAUSE_SECONDS)) throw failure
-          if (isCalling()) await poll()
-          else await callOnce()
+          if (isPaused(turn?.isOn ? OUTAGE_SECONDS : PAUSE_SECONDS)) throw failure
+          await (turn?.isOn ? turn.wait(now) : inTime(Infinity, now, callOnce))
         }
-      })
+      })()
     },
   }
 }
-
-/** Tells whether `time` was in the last `milliseconds`. The clock may have been set back since. */
-function isSince(time: number, milliseconds: number): boolean {
-  const age = Date.now() - time
-  return age >= 0 && age < milliseconds
-}
-
-const poll = () => new Promise((resolve) => setTimeout(resolve, POLL_MILLISECONDS))
 
 /** Tells whether the credentials of `bucket` are values. */
 export const isOpen = (bucket: ConfiguredBucket): bucket is Bucket =>

@@ -1,9 +1,8 @@
 import type { Bucket } from '../bucket/bucket.ts'
-import { MAX_PUT_BYTES } from '../bucket/limits.ts'
 import type { UploadFields } from '../bucket/upload-fields.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { presignMany } from '../signing/presign-many.ts'
-import { newUpload, uploadSignature } from './new-upload.ts'
+import { uploadSignature } from './new-upload.ts'
 import { uploadHeaders } from './signed-headers.ts'
 
 /** `size` is signed as Content-Length, if it is given. `keepExisting` has checked a chosen key. */
@@ -27,17 +26,16 @@ export interface UploadUrl {
 }
 
 /**
- * Returns a presigned PUT for the chosen key, or for a new key under `prefix` (empty, or ending with
- * `/`). Throws ApiError for a file that this bucket doesn't accept.
+ * Returns a presigned PUT for a key from `newUpload`. Throws what `uploadSignature` throws, and
+ * `invalid_request` for too much metadata.
  */
 export async function createUploadUrl(
   bucket: Bucket,
+  key: ObjectKey,
   request: UploadRequest,
-  prefix: string,
   now: Date,
 ): Promise<UploadUrl> {
   const { size } = request
-  const key = newUpload(bucket, request, prefix, MAX_PUT_BYTES, now)
   const { signing, expiresIn, expiresAt } = uploadSignature(bucket, request.expiresIn, now)
   const headers = uploadHeaders(bucket, request)
   const presignKey = presignMany({

@@ -4,7 +4,6 @@ import type { Bucket } from '../bucket/bucket.ts'
 import { MAX_PUT_BYTES } from '../bucket/limits.ts'
 import type { AppContext } from '../http/app-env.ts'
 import { chooseOpenBucket } from '../http/choose-bucket.ts'
-import { timeOf } from '../http/deadline.ts'
 import {
   bucket,
   expiresIn,
@@ -20,7 +19,7 @@ import { forEachFile, validateFiles, validateJson } from '../http/validate.ts'
 import { keepExisting } from './chosen-key.ts'
 import { uploadSignature } from './new-upload.ts'
 import { createUploadUrl, type UploadRequest, type UploadUrl } from './single.ts'
-import { askApp, type Naming, nameFile } from './uploads.ts'
+import { type Naming, startUpload } from './uploads.ts'
 
 const upload = {
   ...namedFile,
@@ -54,14 +53,12 @@ export const uploadUrlRoutes = newApp()
     return json(c, { uploads })
   })
 
-/** Asks the app about a file, and signs the URL for its upload. */
-export async function signUpload(
+/** Starts an upload in one request: signs its URL. */
+export const signUpload = (
   c: AppContext,
   bucket: Bucket,
   request: Naming & Omit<UploadRequest, keyof Naming>,
-): Promise<UploadUrl> {
-  const file = await askApp(c, bucket, nameFile(c, bucket, request), MAX_PUT_BYTES)
-  const now = timeOf(c)
-  const kept = file.key === undefined ? file : await keepExisting(bucket, file, now)
-  return createUploadUrl(bucket, kept, c.get('principal').prefix, now)
-}
+): Promise<UploadUrl> =>
+  startUpload(c, bucket, request, MAX_PUT_BYTES, async (key, file, now) =>
+    createUploadUrl(bucket, key, await keepExisting(bucket, file, now), now),
+  )

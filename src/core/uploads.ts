@@ -6,12 +6,14 @@ import { DIRECTORY, S3_METADATA_NAME, type UploadFields } from '../bucket/upload
 import { ApiError } from '../errors/api-error.ts'
 import { refuseForeignPage } from '../http/admit.ts'
 import type { AppContext } from '../http/app-env.ts'
-import { askInTime, eventsOf } from '../http/deadline.ts'
+import { askInTime, eventsOf, timeOf } from '../http/deadline.ts'
 import { metadataRecord } from '../http/fields.ts'
-import { nameInKey, requireChoice } from '../keys/new-key.ts'
+import type { Change, Deletion, Host } from '../http/host.ts'
+import { nameInKey, newObjectKey, requireChoice } from '../keys/new-key.ts'
 import { keyPrefixError, type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
 import { NOBODY } from '../records/file-event.ts'
 import type { FileRecord } from '../records/file-record.ts'
+import { reserve, runChecks, undoing } from './change.ts'
 import { newUpload, type PlannedUpload } from './new-upload.ts'
 import type { Announce, Recorded } from './record.ts'
 
@@ -26,11 +28,7 @@ export interface Naming extends Pick<UploadFields, 'overwrite'> {
  * true or false. Throws `forbidden` unless the
  * caller may choose this key, and replace an object with `overwrite`, and `invalid_key`.
  */
-export function nameFile<File extends Naming>(
-  c: AppContext,
-  bucket: Bucket,
-  file: File,
-): File & Pick<UploadFields, 'fileName' | 'key' | 'overwrite'> {
+function nameFile<File extends Naming>(c: AppContext, bucket: Bucket, file: File): Named<File> {
   if (hasOwnName(file)) return file
   const { fileName, overwrite = false } = file
   const principal = c.get('principal')
@@ -47,30 +45,63 @@ const hasOwnName = <File extends Naming>(
 ): file is File & { readonly fileName: string; readonly key?: undefined } =>
   file.key === undefined && file.fileName !== undefined
 
+/** A file that `nameFile` accepts and names. */
+type Nameable = Naming & Omit<PlannedUpload, keyof Naming>
+type Named<File> = File & Pick<UploadFields, 'fileName' | 'key' | 'overwrite'>
+
 /**
- * Calls the app's `beforeUpload` and returns `file` with its changes. Calls it only for a file that
- * the bucket accepts: throws what `newUpload` throws with `s3Max`. Throws `forbidden` if the app
- * refuses the file, or if a page of another origin sent the request. That includes a GET, since the
- * app may count its calls.
+ * The steps of every upload, before `start` signs it or starts it in the bucket: checks the client's
+ * values, asks the app, makes the key, asks the checks of the plugins, and lets them reserve. Only
+ * `reserve` and `start` have effects. If `start` fails, what is reserved is undone.
+ *
+ * `start` gets the key, and the file with the app's changes. The file has a `key` only if the client
+ * chose it. Throws what `nameFile`, `newUpload` with `s3Max` and `start` throw, and `forbidden` if the
+ * app refuses the file, or if a page of another origin sent the request while somebody is asked. That
+ * includes a GET, since the app may count its calls.
  */
-export async function askApp<File extends PlannedUpload>(
+export async function startUpload<File extends Nameable, T>(
+  c: AppContext,
+  bucket: Bucket,
+  request: File,
+  s3Max: number,
+  start: (key: ObjectKey, file: Named<File>, now: Date) => Promise<T>,
+): Promise<T> {
+  const { instance, host } = c.env
+  const { prefix } = c.get('principal')
+  const hasSeams = instance.checks.length + instance.reserves.length > 0
+  const named = nameFile(c, bucket, request)
+  if (host.beforeUpload !== null || hasSeams) refuseForeignPage(c, c.get('settings'))
+  // Before the app, so that it is not blamed for the client's values.
+  let key = newUpload(bucket, named, prefix, s3Max, timeOf(c))
+  const file =
+    host.beforeUpload === null ? named : await askApp(c, bucket, named, host.beforeUpload)
+  const now = timeOf(c)
+  if (file.directory !== named.directory) key = newObjectKey({ ...file, prefix, now, ...file.seed })
+  if (!hasSeams) return start(key, file, now)
+  const { mimetype, size, overwrite } = file
+  const change: Change = {
+    ...{ type: 'upload', bucket: bucket.alias, key, mimetype, size: size ?? undefined },
+    overwrite: file.key === undefined ? undefined : overwrite,
+  }
+  await runChecks(c, change)
+  return undoing(c, async (reserved) => {
+    await reserve(c, change, reserved)
+    return start(key, file, timeOf(c))
+  })
+}
+
+/** Calls the app's `beforeUpload` and returns `file` with its changes. */
+async function askApp<File extends Named<Nameable>>(
   c: AppContext,
   bucket: Bucket,
   file: File,
-  s3Max: number,
+  beforeUpload: NonNullable<Host['beforeUpload']>,
 ): Promise<File> {
-  const { beforeUpload } = c.env.host
-  if (beforeUpload === null) return file
-  refuseForeignPage(c, c.get('settings'))
   const { key, fileName, mimetype, size, directory, metadata } = file
-  const principal = c.get('principal')
-  // Checks the client's values first, so that the app is not blamed for them.
-  const { prefix } = principal
-  newUpload(bucket, { key, fileName, mimetype, directory, size }, prefix, s3Max, new Date())
   const chosen = key === undefined ? {} : { key, overwrite: file.overwrite }
   const told = { fileName, ...chosen, mimetype, size: size ?? undefined, directory, metadata }
   const returned = await askInTime(c, 'beforeUpload', () =>
-    beforeUpload({ bucket: bucket.alias, ...told }, principal),
+    beforeUpload({ bucket: bucket.alias, ...told }, c.get('principal')),
   )
   const { metadata: added, ...changes } = readAnswer('beforeUpload', changesSchema, returned)
   if (key !== undefined && changes.directory !== undefined)
@@ -84,17 +115,19 @@ const refusable = { refuse: z.optional(z.string().check(z.minLength(1))) }
 const verdictSchema = z.strictObject(refusable)
 
 /**
- * Calls the app's `beforeDelete`. A page of another origin doesn't get here, since it may send only
- * a GET with the app's login. Throws `forbidden` if the app refuses.
+ * Calls the app's `beforeDelete`, then the checks of the plugins. A page of another origin doesn't get
+ * here, since it may send only a GET with the app's login. Throws `forbidden` if the app refuses, and
+ * what a check throws.
  */
-export async function askToDelete(c: AppContext, { alias }: Bucket, key: ObjectKey): Promise<void> {
+export async function askToDelete(c: AppContext, change: Deletion): Promise<void> {
   const { beforeDelete } = c.env.host
-  if (beforeDelete === null) return
-  const principal = c.get('principal')
-  const returned = await askInTime(c, 'beforeDelete', () =>
-    beforeDelete({ bucket: alias, key }, principal),
-  )
-  readAnswer('beforeDelete', verdictSchema, returned)
+  const { type, ...file } = change
+  if (beforeDelete !== null) {
+    const principal = c.get('principal')
+    const returned = await askInTime(c, 'beforeDelete', () => beforeDelete(file, principal))
+    readAnswer('beforeDelete', verdictSchema, returned)
+  }
+  if (c.env.instance.checks.length > 0) await runChecks(c, change)
 }
 
 /**

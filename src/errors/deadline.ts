@@ -52,7 +52,7 @@ export async function inTime<T>(
   own: number,
   now: Date,
   work: () => T | Promise<T>,
-  late: () => Error = () => new Error('No response in time.'),
+  late: () => unknown = () => new Error('No response in time.'),
 ): Promise<T> {
   const left = timeLeft(own, now)
   if (left === Infinity) return work()
@@ -65,7 +65,7 @@ export async function inTime<T>(
   }
 }
 
-const NO_DEADLINE = new Date(0)
+export const NO_DEADLINE = new Date(0)
 
 /**
  * Resolves with the result of `work`, which belongs to no request or has already begun. Throws after

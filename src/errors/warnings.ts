@@ -10,6 +10,7 @@ export const WARNINGS = [
   'edge copy not purged',
   'files not deleted',
   'files not recorded',
+  'reservation not undone',
   'parts and their size not checked',
   'complete failed although the object exists',
   'metadata left out',

@@ -6,7 +6,7 @@ import { REFUSALS, type Refusal, refuse, type Verdict } from '../access/verdict.
 import { ApiError, asApiError, type Reason } from '../errors/api-error.ts'
 import { describe } from '../errors/describe.ts'
 import { type LoadedSettings, requireSettings } from '../settings/define.ts'
-import { deepFreeze } from '../settings/rules.ts'
+import { deepFreeze, LOCAL_HOSTS } from '../settings/rules.ts'
 import { type Settings, takesOrigin } from '../settings/settings.ts'
 import type { AppContext, AppEnv } from './app-env.ts'
 import { askInTime } from './deadline.ts'
@@ -14,8 +14,6 @@ import { type BearerKind, bearerIn } from './identify.ts'
 import { ownBase } from './link-host.ts'
 import { countNetwork, countPrincipal } from './rate-limit.ts'
 import { checkUrl } from './validate.ts'
-
-const LOCAL_HOSTS = ['localhost', '127.0.0.1', '[::1]']
 
 const MESSAGES: Readonly<Record<Reason, string>> = {
   missing: 'Valid credentials are required.',

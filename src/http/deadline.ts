@@ -20,13 +20,13 @@ export const byDeadline = <T>(c: AppContext, work: () => T | Promise<T>): Promis
   inTime(Infinity, timeOf(c), work)
 
 /**
- * Resolves with the result of `ask`, which calls the app's function `name`. Throws `storage_busy`
+ * Resolves with the result of `ask`, which calls the function `name` of the app or a plugin. Throws `storage_busy`
  * after the time that such a function has.
  */
 export const askInTime = <T>(
   c: AppContext,
-  name: 'authenticate' | 'beforeUpload' | 'beforeDelete',
-  ask: () => Promise<T>,
+  name: 'authenticate' | 'beforeUpload' | 'beforeDelete' | 'check' | 'reserve',
+  ask: () => T | Promise<T>,
 ): Promise<T> =>
   inTime(c.env.instance.appMilliseconds, timeOf(c), ask, () =>
     outOfTime(`${name} did not end in time`),

@@ -3,6 +3,7 @@ import type { Principal } from '../access/principal.ts'
 import type { UploadFields } from '../bucket/upload-fields.ts'
 import type { ErrorCode } from '../errors/api-error.ts'
 import type { Warning } from '../errors/warnings.ts'
+import type { ObjectKey } from '../keys/object-key.ts'
 import type { Announcer } from '../records/file-event.ts'
 import type { FileIndex } from '../records/file-index.ts'
 import type { Later, QueueBatch } from '../records/job.ts'
@@ -27,6 +28,13 @@ export interface Seams {
   readonly resizesImages: boolean
   /** Queues work that failed, to repeat it. */
   readonly later: Later
+  /** May refuse an upload or a delete, after `beforeUpload` or `beforeDelete`. Changes nothing. */
+  readonly check: Check
+  /**
+   * Runs after the checks of all plugins, in the order of the plugins. If a later one fails, or the
+   * change itself, the undos run in reverse order.
+   */
+  readonly reserve: Reserve
   /**
    * Called after each change to a file, before the index changes. If it throws, the index stays as
    * it is, and a repeat of the request calls it again: at least once.
@@ -59,6 +67,8 @@ export interface Instance extends Pick<Seams, 'ready' | 'fileIndex' | 'objects' 
   readonly setup: object
   readonly settings: LoadedSettings
   readonly identify: readonly Identify[]
+  readonly checks: readonly Check[]
+  readonly reserves: readonly Reserve[]
   /** Null if there is no limit. */
   readonly rateLimiter: RateLimiter | null
   /** Null if nobody listens. */
@@ -164,3 +174,50 @@ export interface DeleteAnswer {
   /** Refuses the delete. The client receives `forbidden` with this message. */
   readonly refuse?: string | undefined
 }
+
+/** What a request is about to do to one object. */
+export type Change = Upload | Deletion
+
+/**
+ * An upload that is about to be signed, or started in the bucket. `overwrite` is undefined for a
+ * generated key.
+ */
+interface Upload extends Omit<Deletion, 'type'>, Pick<UploadFields, 'mimetype' | 'overwrite'> {
+  readonly type: 'upload'
+  /** In bytes. Undefined if the client doesn't state it. */
+  readonly size: number | undefined
+}
+
+/** The object that is about to be deleted. `bucket` is an alias. */
+export interface Deletion {
+  readonly type: 'delete'
+  readonly bucket: string
+  readonly key: ObjectKey
+}
+
+/** Who asks for a change. */
+export interface Asker {
+  readonly principal: Principal
+}
+
+// biome-ignore-start lint/suspicious/noConfusingVoidType: a function that returns nothing is an answer
+/**
+ * Refuses a change by throwing an error of this package or an HTTPException, which the client gets.
+ * Anything else is 500 `internal`.
+ */
+export type Check = (change: Change, by: Asker) => void | Promise<void>
+
+/**
+ * Does what a change needs, such as counting its bytes, and returns how to undo that. May refuse it
+ * like a check.
+ *
+ * Bucket and key identify a reservation: a repeated start with the same `startId` has the same key,
+ * and so has each upload to a chosen key. For what is already reserved, do and return nothing. A URL,
+ * a form or a step is reserved when it is signed. A reservation needs an end of its own, since the
+ * client may never send the file. One for a failed delete is undone even if the object may be gone: the
+ * client repeats the delete.
+ */
+export type Reserve = (change: Change, by: Asker) => Undo | void | Promise<Undo | void>
+
+type Undo = () => void | Promise<void>
+// biome-ignore-end lint/suspicious/noConfusingVoidType: a function that returns nothing is an answer

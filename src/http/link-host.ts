@@ -5,15 +5,17 @@ import type { AppContext, AppEnv } from './app-env.ts'
 import { ON_WORKERS } from './runtime.ts'
 
 /**
- * Allows only links and `/healthz` on the host that serves only links, since an uploaded document
- * must not share its origin with the API or the page. Throws `not_found` for other paths.
+ * Allows only paths below the presigner's own. Allows only links and `/healthz` on the host that
+ * serves only links, since an uploaded document must not share its origin with the API or the page.
+ * Throws `not_found` for other paths.
  */
 export const linkHost: MiddlewareHandler<AppEnv> = function linkHost(c, next) {
   const loaded = c.env.instance.settings
   if (
-    loaded.ok &&
-    asksLinkHost(loaded.settings, askedUrl(c)) &&
-    !/^\/(?:i\/|healthz$)/.test(c.req.path)
+    c.req.path === '' ||
+    (loaded.ok &&
+      asksLinkHost(loaded.settings, askedUrl(c)) &&
+      !/^\/(?:i\/|healthz$)/.test(c.req.path))
   )
     throw new ApiError('not_found', 'There is no such route.')
   return next()

@@ -14,11 +14,11 @@ export const newApp = () =>
     getPath: ({ url }, options) => rawPath(url, options?.env?.host.mountPath ?? ''),
   })
 
-/** Returns the undecoded path after `mountPath`. */
+/** Returns the undecoded path after `mountPath`, or an empty one if the URL isn't below that. */
 function rawPath(url: string, mountPath: string): string {
-  const start = url.indexOf('/', url.indexOf('://') + 3) + mountPath.length
-  const end = url.indexOf('?', start)
-  return (end === -1 ? url.slice(start) : url.slice(start, end)) || '/'
+  const [path = ''] = url.slice(url.indexOf('/', url.indexOf('://') + 3)).split('?', 1)
+  if (path === mountPath) return '/'
+  return path.startsWith(`${mountPath}/`) ? path.slice(mountPath.length) : ''
 }
 
 /** A handler in the form that Hono registers. */

@@ -1,5 +1,6 @@
 import type { Principal } from '../access/principal.ts'
 import { ApiError } from '../errors/api-error.ts'
+import { inTime, NO_DEADLINE } from '../errors/deadline.ts'
 import { describe } from '../errors/describe.ts'
 import type { AppContext } from './app-env.ts'
 import { addWarning } from './request-log.ts'
@@ -44,25 +45,12 @@ export const countPrincipal = (
 function countRequest(c: AppContext, subject: string): Promise<void> | undefined {
   const { rateLimiter } = c.env.instance
   if (rateLimiter === null) return undefined
-  return new Promise((resolve, reject) => {
-    let isAnswered = false
-    const finish = (answer: unknown) => {
-      if (isAnswered) return
-      isAnswered = true
-      clearTimeout(timer)
+  const ask = async (): Promise<unknown> => (await rateLimiter.limit({ key: subject }))?.success
+  return inTime(LIMITER_TIMEOUT_MILLISECONDS, NO_DEADLINE, ask, () => 'no response')
+    .catch((thrown: unknown) => thrown)
+    .then((answer) => {
       if (answer === false)
-        reject(new ApiError('rate_limited', 'Too many requests. Try again in a minute.'))
-      else {
-        if (answer !== true) addWarning(c, `rate limit not applied: ${describe(answer)}`)
-        resolve()
-      }
-    }
-    const timer = setTimeout(finish, LIMITER_TIMEOUT_MILLISECONDS, 'no response')
-    try {
-      const limit = Promise.resolve(rateLimiter.limit({ key: subject }))
-      limit.then((answer) => finish(answer?.success), finish)
-    } catch (thrown) {
-      finish(thrown)
-    }
-  })
+        throw new ApiError('rate_limited', 'Too many requests. Try again in a minute.')
+      if (answer !== true) addWarning(c, `rate limit not applied: ${describe(answer)}`)
+    })
 }

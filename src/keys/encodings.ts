@@ -42,9 +42,9 @@ export function hex(digest: ArrayBuffer): string {
   return String.fromCharCode(...codes)
 }
 
-/** Returns the SHA-256 of `text` in UTF-8, in hexadecimal. */
-export const sha256 = async (text: string): Promise<string> =>
-  hex(await crypto.subtle.digest('SHA-256', utf8(text)))
+/** Returns the SHA-256 of bytes, or of a text in UTF-8, in hexadecimal. */
+export const sha256 = async (data: string | Uint8Array): Promise<string> =>
+  hex(await crypto.subtle.digest('SHA-256', typeof data === 'string' ? utf8(data) : data))
 
 /** Writes `bytes` in hexadecimal, as ASCII, into `target` from `at` on. */
 export function writeHex(bytes: Uint8Array, target: number[] | Uint8Array, at: number): void {

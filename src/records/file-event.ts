@@ -1,5 +1,5 @@
 import type { Background } from '../bucket/credential-source.ts'
-import { hex, type Json, utf8 } from '../keys/encodings.ts'
+import { type Json, sha256 } from '../keys/encodings.ts'
 import type { FileRecord } from './file-record.ts'
 
 /** A change to a file. `key` and `etag` identify an upload. */
@@ -52,11 +52,8 @@ export async function eventId(
 ): Promise<string> {
   const what = type === 'deleted' ? type : (about?.owner ?? null)
   const upload = about === null ? [crypto.randomUUID()] : [about.etag, about.createdAt]
-  const digest = await crypto.subtle.digest(
-    'SHA-256',
-    utf8(JSON.stringify([what, bucket, key, ...upload])),
-  )
-  return `evt_${hex(digest).slice(0, 32)}`
+  const digest = await sha256(JSON.stringify([what, bucket, key, ...upload]))
+  return `evt_${digest.slice(0, 32)}`
 }
 
 /** Returns the body of a webhook. */

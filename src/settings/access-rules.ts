@@ -14,6 +14,7 @@ import {
   optional,
   printedError,
   type Rule,
+  schemeError,
   table,
   text,
 } from './rules.ts'
@@ -109,13 +110,10 @@ const JWT_ALGORITHMS = [
   'Ed25519',
 ] as const
 
-function jwksUrlError(value: string): string | null {
-  if (!URL.canParse(value))
-    return 'must be a URL, such as https://issuer.example.com/.well-known/jwks.json'
-  const { protocol, hostname } = new URL(value)
-  if (protocol === 'https:' || hostname === 'localhost' || hostname === '127.0.0.1') return null
-  return 'must start with https://'
-}
+const jwksUrlError = (value: string): string | null =>
+  URL.canParse(value)
+    ? schemeError(new URL(value))
+    : 'must be a URL, such as https://issuer.example.com/.well-known/jwks.json'
 
 /**
  * Returns why a template is invalid, or null. It must be a valid prefix for every value of its

@@ -69,6 +69,15 @@ export const usedBy =
     return rule(value, place)
   }
 
+/** The names of this computer, as `URL` spells them. */
+export const LOCAL_HOSTS: readonly string[] = ['localhost', '127.0.0.1', '[::1]']
+
+/** Returns what is wrong with the scheme of a URL to send requests to, or null. */
+export const schemeError = ({ protocol, hostname }: URL): string | null =>
+  protocol === 'https:' || (protocol === 'http:' && LOCAL_HOSTS.includes(hostname))
+    ? null
+    : 'must start with https://'
+
 /** Adds a check to `rule`. */
 export const also =
   <T>(rule: Rule<T>, findError: FindError<T>): Rule<T> =>

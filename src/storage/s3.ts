@@ -1,6 +1,7 @@
 import type { Address, Bucket, Credentials } from '../bucket/bucket.ts'
 import { ApiError, asApiError, type ErrorCode } from '../errors/api-error.ts'
 import { outOfTime, timeLeft } from '../errors/deadline.ts'
+import { secondsAsked } from '../errors/retry-delay.ts'
 import { logWarning } from '../errors/warnings.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { authorize } from '../signing/authorization-header.ts'
@@ -240,7 +241,10 @@ export function unexpectedResponse(
   if (status === 429 || status === 503 || BUSY.includes(s3Code ?? ''))
     return new ApiError('storage_busy', 'The bucket is busy. Try again later.', {
       cause,
-      retryAfterSeconds: secondsIn(headers.get('retry-after')),
+      retryAfterSeconds: Math.min(
+        secondsAsked(headers.get('retry-after'), new Date()) || RETRY_AFTER_SECONDS,
+        MAX_RETRY_AFTER_SECONDS,
+      ),
     })
   const what = s3Code ?? `status ${status}`
   const [lasting] = LASTING.find(([, codes]) => codes.test(what)) ?? []
@@ -254,12 +258,6 @@ export const objectExists = (cause?: StorageFailure): ApiError =>
     'There is already an object under this key. Choose another key, or send overwrite: true.',
     { cause },
   )
-
-/** Returns the seconds in a Retry-After header (RFC 9110, §10.2.3). Ignores a date. */
-function secondsIn(retryAfter: string | null): number {
-  if (retryAfter === null || !/^\d{1,15}$/.test(retryAfter)) return RETRY_AFTER_SECONDS
-  return Math.min(Math.max(Number(retryAfter), 1), MAX_RETRY_AFTER_SECONDS)
-}
 
 /** Returns an ETag without its quotes, the form that S3 compares in CompleteMultipartUpload. */
 export function unquoted(etag: string): string {

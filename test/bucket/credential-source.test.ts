@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { NO_LIMITS, narrowBucket } from '../../src/access/limits.ts'
 import type { ConfiguredBucket, Credentials } from '../../src/bucket/bucket.ts'
 import { credentialSource, openBucket } from '../../src/bucket/credential-source.ts'
+import { RequestTime } from '../../src/errors/deadline.ts'
 import { FAKE_CLOCK, fakeSeconds } from '../support/fake-seconds.ts'
 import { EXAMPLE_CREDENTIALS, testBucket } from '../support/test-bucket.ts'
 
@@ -230,6 +231,14 @@ describe('a source of credentials', () => {
     expect(failed).toMatchObject({ reason: { code: 'credentials_unavailable' } })
     expect(seconds).toBe(10)
     expect(calls[0]?.signal.aborted).toBe(true)
+  })
+
+  it('holds up no request beyond its deadline', async () => {
+    const { calls, current } = heldSource()
+    const late = () => current(new RequestTime(Date.now() + 3000))
+    const [all, seconds] = await fakeSeconds(Promise.allSettled([late(), late()]))
+    for (const one of all) expect(one).toMatchObject({ reason: { code: 'storage_busy' } })
+    expect([calls.length, seconds]).toEqual([1, 3])
   })
 
   it('is called again by a waiter if the runtime has ended the request that called it', async () => {

@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import type { Bucket } from '../../src/bucket/bucket.ts'
-import { createUploadUrl } from '../../src/core/single.ts'
-import { startMultipart } from '../../src/plugins/multipart/begin.ts'
+import { MAX_OBJECT_BYTES, MAX_PUT_BYTES } from '../../src/bucket/limits.ts'
+import { newUpload } from '../../src/core/new-upload.ts'
+import { createUploadUrl, type UploadRequest } from '../../src/core/single.ts'
+import { beginMultipart } from '../../src/plugins/multipart/begin.ts'
 import { signingSettings } from '../support/signing-settings.ts'
 import { EXAMPLE_CREDENTIALS, testBucket } from '../support/test-bucket.ts'
 
@@ -44,12 +46,22 @@ const withLaterOnes = (failures: readonly Failure[]): Failure[] =>
     ]
   })
 
+async function signPut(bucket: Bucket, file: UploadRequest) {
+  const key = newUpload(bucket, file, '', MAX_PUT_BYTES, NOW)
+  return createUploadUrl(bucket, key, file, NOW)
+}
+
+async function beginParts(bucket: Bucket, file: UploadRequest & { readonly size: number }) {
+  const to = { key: newUpload(bucket, file, '', MAX_OBJECT_BYTES, NOW), owner: 'key:ci' }
+  return beginMultipart(signingSettings(), bucket, to, { ...file, partSize: null }, NOW)
+}
+
 describe('a presigned PUT', () => {
   it.each([...SINGLE, ...withLaterOnes(SINGLE)])(
     'is refused with %s for %o',
     async (...failure) => {
       const [code, file, bucket] = failure
-      const made = createUploadUrl(testBucket(bucket), { ...FILE, ...file }, '', NOW)
+      const made = signPut(testBucket(bucket), { ...FILE, ...file })
       await expect(made).rejects.toMatchObject({ code })
     },
   )
@@ -61,8 +73,8 @@ describe('a presigned PUT', () => {
       [10 * GIB, 5 * GIB],
     ] as const) {
       const bucket = testBucket({ maxBytes })
-      expect(await createUploadUrl(bucket, { ...FILE, size }, '', NOW)).toHaveProperty('key')
-      const larger = createUploadUrl(bucket, { ...FILE, size: size + 1 }, '', NOW)
+      expect(await signPut(bucket, { ...FILE, size })).toHaveProperty('key')
+      const larger = signPut(bucket, { ...FILE, size: size + 1 })
       await expect(larger).rejects.toMatchObject({ code: 'file_too_large' })
     }
   })
@@ -72,9 +84,7 @@ describe('a multipart upload', () => {
   it.each([...MULTIPART, ...withLaterOnes(MULTIPART)])(
     'is refused with %s for %o, without a request to the bucket',
     async (code, file, bucket) => {
-      const request = { ...FILE, size: 1, ...file }
-      const owner = { id: 'key:ci', prefix: '' }
-      const made = startMultipart(signingSettings(), testBucket(bucket), owner, request, NOW)
+      const made = beginParts(testBucket(bucket), { ...FILE, size: 1, ...file })
       await expect(made).rejects.toMatchObject({ code })
     },
   )

@@ -111,6 +111,17 @@ declare module '@aws-sdk/credential-providers' {
 }
 `
 
+/** The part of `@hono/node-server` that the page uses. test/docs/recipes.slow.test.ts runs it. */
+const NODE_SERVER = `
+declare module '@hono/node-server' {
+  interface Options {
+    readonly fetch: (request: Request) => Promise<Response>
+    readonly port: number
+  }
+  export function serve(options: Options, onListen: () => void): void
+}
+`
+
 /** Signs with what AWS STS answers, as its documentation says. Prints what it was asked, and the URLs. */
 const ROLE_MAIN = `
 import { createSigner } from 'edge-presigner/signer'
@@ -140,6 +151,7 @@ const MARKS = [
   'node-settings',
   'options',
   'refusal',
+  'fetch',
   'edge',
   'images',
   'signer',
@@ -172,6 +184,9 @@ beforeAll(() => {
     'node/role-settings.ts': role('sts-settings'),
     'node/role-main.ts': ROLE_MAIN,
     'node/node.ts': block('node'),
+    'node/fetch.ts': block('fetch'),
+    'node/session.ts': 'export const currentUser = async (_: Request) => ({ id: "ann" })',
+    'node/node-server.d.ts': NODE_SERVER,
     'node/testing.ts': block('testing'),
     'node/main.ts': MAIN,
     ...Object.fromEntries(other.map(({ code }, i) => [`other/${i}.ts`, code])),

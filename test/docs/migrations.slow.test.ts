@@ -29,8 +29,14 @@ export const currentUser = async (request: Request): Promise<{ id: string } | nu
 /** Calls the routes as a server would, and a Worker with its token. */
 const MAIN = `
 import * as server from './server.ts'
+import { OPTIONS } from './server-with-cors.ts'
 
 const { GET, POST } = server
+const preflight = await OPTIONS(new Request('https://localhost:3000/api/upload/files/upload-url', {
+  method: 'OPTIONS',
+  headers: { Origin: 'https://admin.example.com', 'Access-Control-Request-Method': 'POST' },
+}))
+const statusOf = async (path: string) => (await GET(new Request('http://app' + path))).status
 const ask = async (request: Request) => {
   const response = await (request.method === 'POST' ? POST : GET)(request)
   return { status: response.status, body: await response.json() }
@@ -55,6 +61,8 @@ const linked = new Request('https://localhost:3000/api/upload/files/users%2Fann%
 })
 console.log(JSON.stringify({
   methods,
+  preflight: [preflight.status, preflight.headers.get('Access-Control-Allow-Origin')],
+  elsewhere: [await statusOf('/healthz'), await statusOf('/api/uploads/healthz')],
   link: await ask(linked),
   health: await ask(new Request('http://app/api/upload/healthz')),
   image: await upload('ann/x', 'images', image),
@@ -69,6 +77,10 @@ let server: Snippets
 beforeAll(() => {
   server = writeSnippets({
     'server.ts': markedBlock(BETTER_UPLOAD, 'server'),
+    'server-with-cors.ts': markedBlock(BETTER_UPLOAD, 'server').replace(
+      'signingSecrets:',
+      "corsOrigins: ['https://admin.example.com'],\n  signingSecrets:",
+    ),
     'session.ts': SESSION,
     'main.ts': MAIN,
     'token.ts': markedBlock(COMPANION, 'token'),
@@ -125,6 +137,8 @@ describe('the server that replaces better-upload', () => {
       methods: {
         ...{ GET: 200, HEAD: 200, POST: 401, PUT: 401, PATCH: 401, DELETE: 401, OPTIONS: 401 },
       },
+      preflight: [204, 'https://admin.example.com'],
+      elsewhere: [404, 404],
       link: {
         body: {
           link: expect.stringMatching('^https://app.example.com/api/upload/i/images/users%2Fann'),

@@ -12,7 +12,7 @@ import type { S3Server } from '../../dev/s3-server.ts'
 import { startS3rver } from '../../dev/s3rver.ts'
 import { type BuiltWorker, startBuiltWorker } from '../e2e/built-worker.ts'
 import { connectChromium } from '../e2e/chromium.ts'
-import { startNodeServer } from '../e2e/package/node-server.ts'
+import { type NodeServer, startNodeServer } from '../e2e/package/node-server.ts'
 import { smallPng } from '../e2e/small-png.ts'
 import { CHROMIUM, describeWith } from '../e2e/system-package.ts'
 import { codeBlocks, markedBlock, ROOT, readPage } from './support/markdown.ts'
@@ -32,7 +32,7 @@ const TESTED: Readonly<Record<string, readonly string[]>> = {
   // in test/docs/frameworks.full.test.ts
   vue: ['use-uploads', 'files', 'main'],
   svelte: ['uploads', 'files', 'main'],
-  express: ['mint', 'server', 'signer-page'],
+  express: ['mint', 'server', 'media', 'signer-page'],
   'plain-html': ['page', 'file-token', 'with-token'],
   'rails-and-django': ['token', 'server-side'],
 }
@@ -96,6 +96,18 @@ import { mintFileToken } from './lib/mint-file-token.ts'
 
 await mintFileToken(JSON.parse('{}').id)
 `
+/** The login of a server that has `Request` objects. */
+const FETCH_SESSION = `
+export async function currentUser({ headers }: Request): Promise<{ id: string } | null> {
+  const [, id] = /user=([^;]+)/.exec(headers.get('Cookie') ?? '') ?? []
+  return id === undefined ? null : { id }
+}
+`
+const EXPRESS_4 = "declare module 'express-4' {\n  export { default, Request } from 'express'\n}\n"
+const FRIEND = 'https://friend.example'
+/** Lets the pages of another origin use the API. */
+const withFriend = (settings: string): string =>
+  settings.replace('signingSecrets:', `corsOrigins: ['${FRIEND}'],\n  signingSecrets:`)
 const USER_TOKEN = 'a-long-random-token'
 
 /** The scopes that a server's API key needs: docs/recipes/README.md. */
@@ -107,6 +119,7 @@ const reactFile = (name: string): string => readPage(`examples/react-app/src/${n
 
 let next: Snippets
 let express: Snippets
+let api: Snippets
 let signer: Snippets
 let s3: S3Server
 let worker: BuiltWorker
@@ -158,9 +171,26 @@ beforeAll(async () => {
       'session.ts': EXPRESS_SESSION,
       'server.ts': server,
       'server-4.ts': server.replace("from 'express'", "from 'express-4'"),
-      'types-4.d.ts': "declare module 'express-4' {\n  export { default } from 'express'\n}\n",
+      'types-4.d.ts': EXPRESS_4,
     },
     { packages, compilerOptions: { types: ['node'], lib: ['es2024'] } },
+  )
+  const media = withFriend(block('express', 'media'))
+  const nodeSettings = markedBlock('docs/library.md', 'node-settings')
+  api = writeSnippets(
+    {
+      'media.ts': media,
+      'media-4.ts': media.replace("from 'express'", "from 'express-4'"),
+      'node/server.ts': markedBlock('docs/library.md', 'fetch'),
+      'node/session.ts': FETCH_SESSION,
+      'node/settings.ts': withFriend(nodeSettings).replace(
+        "'http://127.0.0.1:9000'",
+        "process.env.S3_ENDPOINT ?? ''",
+      ),
+      'session.ts': EXPRESS_SESSION,
+      'types-4.d.ts': EXPRESS_4,
+    },
+    { packages, compilerOptions: { types: ['node'] } },
   )
   // test/e2e/package.slow.test.ts compiles these with the types of the package.
   signer = writeSnippets(
@@ -198,6 +228,7 @@ afterAll(async () => {
   await rm(directory, { recursive: true })
   next.remove()
   express.remove()
+  api.remove()
   signer.remove()
 })
 
@@ -219,6 +250,9 @@ describe('the code of the recipes', () => {
   it('compiles, for Next.js and for Express', async () => {
     expect(await next.typeErrors()).toBe('')
     expect(await express.typeErrors()).toBe('')
+    // The sources of the package need the types of Workers, which conflict with Node's.
+    const errors = (await api.typeErrors()).split('\n').filter((line) => /^\w/.test(line))
+    expect(errors).toEqual([])
   })
 
   it('names the scopes of the key that it needs', () => {
@@ -285,6 +319,82 @@ describe.each([
   it('answers 500 when the Worker refuses the key', async () => {
     await using _ = await start({ PRESIGNER_KEY: 'ep_my-app_wrong', NODE_ENV: 'production' })
     expect((await ask('user=ada')).status).toBe(500)
+  })
+})
+
+describe.each([
+  ['@hono/node-server', 'node/server.ts'],
+  ['Express 5', 'media.ts'],
+  ['Express 4', 'media-4.ts'],
+])('the API below a base path, with %s', (_, file) => {
+  let server: NodeServer
+  const ask = (path: string, { headers, ...init }: RequestInit = {}) =>
+    fetch(new URL(path, server.origin), { ...init, headers: { Cookie: 'user=ada', ...headers } })
+  const post = async (path: string, body: object): Promise<unknown> => {
+    const headers = { 'Content-Type': 'application/json' }
+    const answer = await ask(path, { method: 'POST', headers, body: JSON.stringify(body) })
+    expect(answer.ok, `${path} ${answer.status}`).toBe(true)
+    return answer.json()
+  }
+
+  beforeAll(async () => {
+    const { endpoint, region, bucket, accessKeyId, secretAccessKey } = s3
+    server = await startNodeServer(
+      api.directory,
+      {
+        PORT: `${appPort}`,
+        S3_ENDPOINT: endpoint,
+        S3_REGION: region,
+        S3_BUCKET: bucket,
+        S3_ACCESS_KEY_ID: accessKeyId,
+        S3_SECRET_ACCESS_KEY: secretAccessKey,
+        SIGNING_SECRETS: `k1:${'0123456789abcdef'.repeat(2)}`,
+        LINK_BASE: `${app}/api/media`,
+      },
+      ['--import', './hooks.mjs', file],
+    )
+  })
+  afterAll(() => server[Symbol.asyncDispose]())
+
+  it('has all routes for the logged-in user', async () => {
+    expect(await (await ask('/api/media/healthz')).json()).toMatchObject({ status: 'ok' })
+    const file = { fileName: 'a.txt', mimetype: 'text/plain' }
+    const { uploadUrl, key } = z
+      .object({ uploadUrl: z.string(), key: z.string().check(z.startsWith('users/ada/')) })
+      .parse(await post('/api/media/files/upload-url', file))
+    const type = { 'Content-Type': 'text/plain' }
+    await fetch(uploadUrl, { method: 'PUT', headers: type, body: 'hello' })
+    expect(await post('/api/media/files', { key })).toMatchObject({ key, size: 5 })
+    const { link } = z
+      .object({ link: z.string().check(z.startsWith(`${app}/api/media/i/files/`)) })
+      .parse(await post(`/api/media/files/${encodeURIComponent(key)}/link`, {}))
+    expect(await (await fetch(link)).text()).toBe('hello')
+    expect((await fetch(link.replace('media', 'mediX'))).status).toBe(404)
+    expect((await ask('/api/media/limits', { headers: { Cookie: '' } })).status).toBe(401)
+  })
+
+  it.each(['/healthz', '/api/mediaX/healthz', '/api/medi%61/healthz', '/API/media/healthz'])(
+    'does not have %s',
+    async (path) => expect((await ask(path)).status).toBe(404),
+  )
+
+  it('answers preflights and foreign pages itself', async () => {
+    const from = (Origin: string, method: string) =>
+      ask('/api/media/files/upload-url', {
+        method,
+        headers: {
+          Origin,
+          'Access-Control-Request-Method': 'POST',
+          'Content-Type': 'application/json',
+        },
+      })
+    const preflight = await from(FRIEND, 'OPTIONS')
+    expect([preflight.status, preflight.headers.get('Access-Control-Allow-Origin')]).toEqual([
+      204,
+      FRIEND,
+    ])
+    expect((await from('https://evil.example', 'POST')).status).toBe(403)
+    expect((await from(app, 'POST')).status).toBe(400)
   })
 })
 

@@ -1,7 +1,5 @@
 import { mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
-import { gzipSync } from 'node:zlib'
-import { build } from 'vite'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
 import { freePort } from '../../dev/ports.ts'
@@ -14,8 +12,6 @@ import { startNodeServer } from './package/node-server.ts'
 import { exec, projectBin } from './package/packed.ts'
 import { smallPng } from './small-png.ts'
 import { CHROMIUM, describeWith } from './system-package.ts'
-
-const MAX_SIGNER_BYTES = 10.5 * 1024
 
 /** Compiles only if the types exist, and are not `any`. */
 const USE = `
@@ -183,33 +179,6 @@ describe('the package', () => {
     await writeFile(join(folder, 'package.json'), JSON.stringify({ type: 'module' }))
     await writeFile(join(folder, 'use.ts'), USE)
     await projectBin(folder, 'tsc', '-p', '.')
-  })
-
-  it('has a signer of at most 10.5 KiB with gzip, without hono, zod and jose', async () => {
-    const entry = join(consumers.fresh, 'sign.js')
-    await writeFile(entry, "export { createSigner } from 'edge-presigner/signer'")
-    const built = await build({
-      configFile: false,
-      logLevel: 'warn',
-      build: {
-        write: false,
-        target: 'es2022',
-        lib: { entry, formats: ['es'] },
-        rolldownOptions: { output: { minify: true } }, // For a library, Vite's own minifier keeps whitespace.
-      },
-    })
-    const chunks = [built].flat().flatMap((result) => ('output' in result ? result.output : []))
-    const [chunk, ...others] = chunks.filter((output) => output.type === 'chunk')
-    expect(others).toEqual([])
-    const packages = (chunk?.moduleIds ?? []).map(
-      (id) => /.*\/node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(id)?.[1],
-    )
-    expect(packages).toContain('edge-presigner')
-    expect(packages).toContain('aws4fetch')
-    for (const name of ['hono', 'zod', 'jose']) expect(packages).not.toContain(name)
-    const bytes = gzipSync(chunk?.code ?? '', { level: 9 }).length
-    console.info(`The signer alone: ${bytes} bytes with gzip`)
-    expect(bytes).toBeLessThanOrEqual(MAX_SIGNER_BYTES)
   })
 })
 

@@ -360,8 +360,9 @@ describe('JWT', () => {
   )
 
   it('may fetch its keys from localhost without TLS', () => {
-    for (const jwksUrl of ['http://localhost:1/jwks', 'http://127.0.0.1:1/jwks'])
-      expect(loads(withJwt({ jwksUrl }))).toBe(true)
+    for (const host of ['localhost', '127.0.0.1', '[::1]'])
+      expect(loads(withJwt({ jwksUrl: `http://${host}:1/jwks` }))).toBe(true)
+    expect(loads(withJwt({ jwksUrl: 'ftp://localhost/jwks' }))).toBe(false)
   })
 })
 

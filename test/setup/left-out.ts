@@ -41,6 +41,7 @@ const NEEDS: readonly Need[] = [
       'test/docs/frameworks.full.test.ts',
       'test/docs/library.slow.test.ts',
       'test/docs/migrations.slow.test.ts',
+      'test/docs/next.full.test.ts',
       'test/docs/notifications.test.ts',
       'test/docs/openapi.test.ts',
       'test/docs/operations.test.ts',

@@ -1,3 +1,4 @@
+import { sixAtOnce } from '../../bucket/at-once.ts'
 import { asApiError } from '../../errors/api-error.ts'
 import { describe } from '../../errors/describe.ts'
 import { retryDelay } from '../../errors/retry-delay.ts'
@@ -8,9 +9,6 @@ import { type LoadedSettings, whyInvalid } from '../../settings/define.ts'
 import type { Settings } from '../../settings/settings.ts'
 import type { ObjectSource } from '../../storage/object-source.ts'
 import { deliver, endpointId, logWebhook, type Webhook } from './webhook.ts'
-
-/** Workers wait for the headers of at most six responses at a time. */
-const AT_ONCE = 5
 
 /**
  * Runs the jobs in a batch, and acknowledges or retries each alone. Drops a message that no version
@@ -23,12 +21,7 @@ export async function runJobs(
   webhooks: readonly Webhook[],
   objects: ObjectSource,
 ): Promise<void> {
-  for (let start = 0; start < messages.length; start += AT_ONCE)
-    await Promise.all(
-      messages
-        .slice(start, start + AT_ONCE)
-        .map((message) => runJob(message, loaded, webhooks, objects)),
-    )
+  await sixAtOnce(messages, (message) => runJob(message, loaded, webhooks, objects))
 }
 
 async function runJob(

@@ -8,6 +8,7 @@ import {
   optional,
   printedError,
   type Rule,
+  schemeError,
   table,
   text,
 } from '../../settings/rules.ts'
@@ -17,16 +18,11 @@ import type { Webhook } from './webhook.ts'
 /** One request for each endpoint and event, so a few are enough. */
 const MAX_WEBHOOKS = 10
 
-const LOCAL = ['localhost', '127.0.0.1', '[::1]']
-
 function urlError(value: string): string | null {
   if (!URL.canParse(value)) return 'must be a URL, such as https://app.example.com/webhooks'
-  const { protocol, hostname, username, password, hash } = new URL(value)
-  if (protocol !== 'https:' && !(protocol === 'http:' && LOCAL.includes(hostname)))
-    return 'must start with https://'
-  return username + password + hash === ''
-    ? null
-    : 'must not have a user name, a password or a fragment'
+  const url = new URL(value)
+  const isBare = url.username + url.password + url.hash === ''
+  return schemeError(url) ?? (isBare ? null : 'must not have a user name, a password or a fragment')
 }
 
 /**

@@ -1,10 +1,12 @@
 import type { Bucket } from '../../bucket/bucket.ts'
+import { reserve, undo, undoing } from '../../core/change.ts'
 import { purgeCopies } from '../../core/purge.ts'
 import { announcerOf, askToDelete } from '../../core/uploads.ts'
 import { asApiError } from '../../errors/api-error.ts'
 import { describe } from '../../errors/describe.ts'
 import type { AppContext } from '../../http/app-env.ts'
 import { fileIndexOf, timeOf } from '../../http/deadline.ts'
+import type { Deletion } from '../../http/host.ts'
 import { countPrincipal } from '../../http/rate-limit.ts'
 import { addWarning } from '../../http/request-log.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
@@ -12,9 +14,9 @@ import { removeFiles } from './remove.ts'
 
 /**
  * Deletes the files of distinct keys with their edge copies and records, and tells the app about
- * each. First asks the app about all of them, and counts each accepted one against the principal.
- * If the purge fails, a queue repeats it. Returns what `removeFiles` returns, with the errors
- * `forbidden` and `rate_limited`.
+ * each. First asks the app and the plugins' checks about all of them, counts each accepted one against
+ * the principal, and lets the plugins reserve it. If the purge fails, a queue repeats it. Returns what
+ * `removeFiles` returns, with the errors of these steps, such as `forbidden` and `rate_limited`.
  */
 export async function removeAll(
   c: AppContext,
@@ -22,20 +24,23 @@ export async function removeAll(
   keys: readonly ObjectKey[],
 ): Promise<ReadonlyMap<string, unknown>> {
   const refused = new Map<string, unknown>()
-  /** Returns the keys for which `check` throws no ApiError. */
-  const pass = async (asked: readonly ObjectKey[], check: (key: ObjectKey) => unknown) => {
-    const checks = asked.map(async (key) => {
+  /** Returns the keys for which `step` throws no ApiError. */
+  const pass = async (asked: readonly ObjectKey[], step: (key: ObjectKey) => unknown) => {
+    const thrown: unknown[] = []
+    const steps = asked.map(async (key) => {
       try {
-        await check(key)
+        await step(key)
       } catch (error) {
-        if (asApiError(error) === null) throw error
-        refused.set(key, error)
+        if (asApiError(error) === null) thrown.push(error)
+        else refused.set(key, error)
       }
     })
-    await Promise.all(checks)
+    await Promise.all(steps)
+    if (thrown.length > 0) throw thrown[0]
     return asked.filter((key) => !refused.has(key))
   }
-  const allowed = await pass(keys, (key) => askToDelete(c, bucket, key))
+  const deletion = (key: ObjectKey): Deletion => ({ type: 'delete', bucket: bucket.alias, key })
+  const allowed = await pass(keys, (key) => askToDelete(c, deletion(key)))
   // The first one has already counted as the request.
   const counted = await pass(allowed, (key) =>
     key === allowed[0] ? undefined : countPrincipal(c, c.get('principal')),
@@ -43,7 +48,15 @@ export async function removeAll(
   const index = fileIndexOf(c)
   const purge = (purged: readonly ObjectKey[]) => purgeCopies(c, bucket, purged)
   const removal = { index, purge, announce: announcerOf(c) }
-  const failures = await removeFiles(bucket, counted, removal, timeOf(c))
+  const failures = await undoing(c, async (reserved) => {
+    const accepted = await pass(counted, (key) => reserve(c, deletion(key), reserved))
+    const failures = await removeFiles(bucket, accepted, removal, timeOf(c))
+    await undo(
+      c,
+      reserved.filter(({ key }) => refused.has(key) || failures.has(key)),
+    )
+    return failures
+  })
   return new Map([...refused, ...failures])
 }
 

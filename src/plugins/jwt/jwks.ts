@@ -2,6 +2,7 @@ import { type CryptoKey, createLocalJWKSet, type JWK, type JWTHeaderParameters }
 import * as errors from 'jose/errors'
 import * as z from 'zod/mini'
 import type { JwtSettings } from '../../access/settings.ts'
+import { Turn } from '../../errors/turns.ts'
 import type { Warning } from '../../errors/warnings.ts'
 import { importPublicKey } from './public-key.ts'
 
@@ -17,7 +18,6 @@ const COOLDOWN_MILLISECONDS = 30_000
 const PAUSE_AFTER_FAILURE_MILLISECONDS = 10_000
 /** A cancelled request never finishes its turn, so the turn ends after this time. */
 const TURN_MILLISECONDS = FETCH_TIMEOUT_MILLISECONDS + 500
-const POLL_MILLISECONDS = 20
 
 const keySetSchema = z.object({ keys: z.array(z.unknown()) })
 const memberSchema = z.looseObject({ kty: z.string() })
@@ -43,20 +43,13 @@ interface KnownKeys {
   readonly fetchedAt: number
 }
 
-/** The turn of one request to count or to fetch. Other requests wait for it. */
-interface Turn {
-  readonly endsAt: number
-}
-
-const isOn = (turn: Turn | undefined): turn is Turn =>
-  turn !== undefined && Date.now() < turn.endsAt
+const newTurn = () => new Turn(Date.now() + TURN_MILLISECONDS)
 
 /**
  * Returns a source of the keys in the JWKS at `url` (RFC 7517). Fetches the set on first use, every
  * ten minutes, and for an unknown `kid`. Only one request fetches at a time, and the others wait
- * for it. They poll, since workerd ties a promise to the request that created it. In an outage,
- * known keys work for another hour. For an unknown key, the returned function throws
- * JwksUnavailableError, immediately if a fetch has just failed.
+ * for it. In an outage, known keys work for another hour. For an unknown key, the returned function
+ * throws JwksUnavailableError, immediately if a fetch has just failed.
  */
 export function remoteJwks(
   url: string,
@@ -72,7 +65,7 @@ export function remoteJwks(
   let fetching: Turn | undefined
 
   const fetchOnce = async (): Promise<void> => {
-    const turn = { endsAt: Date.now() + TURN_MILLISECONDS }
+    const turn = newTurn()
     fetching = turn
     try {
       const find = createLocalJWKSet({ keys: await fetchKeySet(url, algorithms) })
@@ -83,7 +76,7 @@ export function remoteJwks(
       logFailure(issuer, cause)
     } finally {
       finished += 1
-      if (fetching === turn) fetching = undefined
+      turn.end()
     }
   }
 
@@ -93,25 +86,24 @@ export function remoteJwks(
     let counted = false
     let waited = false
     while (finished === before) {
-      if (isOn(fetching)) await poll()
+      if (fetching?.isOn) await fetching.wait()
       else if (counted) {
         const fetched = fetchOnce()
         waitUntil(fetched)
         await fetched
-      } else if (isOn(counting) && !waited) {
+      } else if (counting?.isOn && !waited) {
         // The rate limit may refuse the other request. Then this one uses its own turn, and doesn't
         // wait again.
-        const turn = counting
-        while (counting === turn && isOn(turn)) await poll()
+        await counting.wait()
         waited = true
       } else {
-        const turn = { endsAt: Date.now() + TURN_MILLISECONDS }
+        const turn = newTurn()
         counting = turn
         try {
           await beforeFetch()
           counted = true
         } finally {
-          if (counting === turn) counting = undefined
+          turn.end()
         }
       }
     }
@@ -139,8 +131,6 @@ export function remoteJwks(
     }
   }
 }
-
-const poll = () => new Promise((resolve) => setTimeout(resolve, POLL_MILLISECONDS))
 
 /**
  * Returns the usable keys of the set at `url`. Skips the others (RFC 7517, section 5), so that one

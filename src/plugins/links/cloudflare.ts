@@ -6,6 +6,7 @@ import { relay } from '../../core/pump.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import { newDeadline, RequestTime } from '../../errors/deadline.ts'
 import { describe } from '../../errors/describe.ts'
+import { lead } from '../../errors/turns.ts'
 import type { Instance } from '../../http/host.ts'
 import { type ObjectKey, parseObjectKey } from '../../keys/object-key.ts'
 import { requireSettings } from '../../settings/define.ts'
@@ -33,7 +34,6 @@ import {
 } from './objects-protocol.ts'
 import { cacheTag, copiesOf, copySeconds, homeOf, openObject } from './open-object.ts'
 import { LINKS, type LinkOptions } from './options.ts'
-import { lead } from './turns.ts'
 
 /** The entrypoint that a Worker exports as `Objects`. */
 export interface ObjectsEntrypoint<E> extends WorkerEntrypoint<E> {

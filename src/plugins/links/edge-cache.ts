@@ -1,8 +1,8 @@
 import { logCut, pipeOf, pump, withinCacheTime } from '../../core/pump.ts'
 import { deadlineOf, inTime } from '../../errors/deadline.ts'
+import { lead, type Turn, Turns } from '../../errors/turns.ts'
 import type { Warning } from '../../errors/warnings.ts'
 import { coversAll } from './byte-range.ts'
-import { lead, type Turn, Turns } from './turns.ts'
 
 /** How long a request waits for the copy that another one stores. */
 const MAX_STORING_MILLISECONDS = 1000

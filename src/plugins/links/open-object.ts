@@ -1,6 +1,6 @@
 import type { Bucket, ConfiguredBucket } from '../../bucket/bucket.ts'
 import { ApiError } from '../../errors/api-error.ts'
-import { hex, utf8 } from '../../keys/encodings.ts'
+import { sha256 } from '../../keys/encodings.ts'
 import { isNewObjectKey } from '../../keys/new-key.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
 import { askHead } from '../../storage/object.ts'
@@ -188,17 +188,21 @@ export const copySeconds = ({ edgeTtlSeconds }: ConfiguredBucket, key: ObjectKey
  * allow no spaces.
  */
 export const cacheTag = (bucket: ConfiguredBucket, key: ObjectKey): Promise<string> =>
-  digest([homeOf(bucket), key])
+  sha256(JSON.stringify([homeOf(bucket), key]))
 
 /**
  * Returns the name of a bucket's copies. Aliases of the same bucket with the same access key share
  * copies. Fetched credentials change, so an alias with such credentials has its own copies.
  */
 export const copiesOf = (bucket: ConfiguredBucket): Promise<string> =>
-  digest([
-    homeOf(bucket),
-    'accessKeyId' in bucket.credentials ? bucket.credentials.accessKeyId : { alias: bucket.alias },
-  ])
+  sha256(
+    JSON.stringify([
+      homeOf(bucket),
+      'accessKeyId' in bucket.credentials
+        ? bucket.credentials.accessKeyId
+        : { alias: bucket.alias },
+    ]),
+  )
 
 /**
  * Returns the bucket's URL with addressing "path". It is the same for every alias and addressing.
@@ -207,6 +211,3 @@ export function homeOf({ origin, basePath, name }: ConfiguredBucket): string {
   if (basePath.endsWith(`/${name}/`)) return origin + basePath
   return `${origin.replace(`//${name}.`, '//')}${basePath}${name}/`
 }
-
-const digest = async (parts: readonly unknown[]): Promise<string> =>
-  hex(await crypto.subtle.digest('SHA-256', utf8(JSON.stringify(parts))))

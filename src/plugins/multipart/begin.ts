@@ -1,4 +1,3 @@
-import { keySeed } from '../../access/key-seed.ts'
 import type { SigningSettings } from '../../access/settings.ts'
 import type { Bucket } from '../../bucket/bucket.ts'
 import {
@@ -9,14 +8,14 @@ import {
 } from '../../bucket/limits.ts'
 import type { UploadFields } from '../../bucket/upload-fields.ts'
 import { completedObject, isRepeatable, requireVacant } from '../../core/chosen-key.ts'
-import { newUpload, uploadSignature } from '../../core/new-upload.ts'
+import { uploadSignature } from '../../core/new-upload.ts'
 import { uploadHeaders } from '../../core/signed-headers.ts'
 import { requireBytes, requireStatedSize, withLimitOf } from '../../core/size-limit.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import { cutToBytes } from '../../keys/file-name.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
 import { presign } from '../../signing/presign.ts'
-import { partBytes, planParts } from './part-plan.ts'
+import { partBytes } from './part-plan.ts'
 import {
   abortMultipartUpload,
   createMultipartUpload,
@@ -29,22 +28,14 @@ import { sealUploadId, type UploadClaims } from './upload-id.ts'
 const MAX_NAME_BYTES = 255
 
 /** Only with a chosen key, `overwrite` is defined. */
-export interface MultipartRequest extends Omit<UploadFields, 'sha256' | 'size'> {
+export interface MultipartRequest
+  extends Omit<UploadFields, 'sha256' | 'size' | 'directory' | 'key'> {
   /** Size in bytes, or null if the client doesn't state it. */
   readonly size: number | null
-  /**
-   * Bytes of each part except the last, from `planParts`. Without it and `size`, the client chooses
-   * the parts itself.
-   */
-  readonly partSize?: number
+  /** Bytes of each part except the last, from `planParts`, or null if the client chooses the parts. */
+  readonly partSize: number | null
   /** The client's own id of the upload: a repeat with the same one gets the same new key. */
   readonly startId?: string | undefined
-}
-
-/** Who uploads. `prefix` is empty or ends with `/`. */
-export interface Uploader {
-  readonly id: string
-  readonly prefix: string
 }
 
 export interface StartedUpload {
@@ -70,35 +61,14 @@ export interface PartUrls {
 }
 
 /**
- * Calls S3 CreateMultipartUpload for the chosen key, or a new one. Throws ApiError for a file that
- * this bucket doesn't accept.
- */
-export async function startMultipart(
-  settings: SigningSettings,
-  bucket: Bucket,
-  { id: owner, prefix }: Uploader,
-  request: MultipartRequest,
-  now: Date,
-): Promise<StartedUpload> {
-  const { size, startId } = request
-  const scope = { bucket: bucket.alias, owner }
-  const seed = startId === undefined ? undefined : await keySeed(settings, scope, startId, now)
-  const key = newUpload(bucket, { ...request, seed }, prefix, MAX_OBJECT_BYTES, now)
-  const partSize = request.partSize ?? (size === null ? null : planParts(size).partSize)
-  return beginMultipart(settings, bucket, { key, owner }, { ...request, partSize }, now)
-}
-
-/**
- * Does the same for a key from `newUpload`. `partSize` is null if the client chooses the parts.
- * Throws `object_exists` and `not_supported`.
+ * Calls S3 CreateMultipartUpload for a key from `newUpload`. Throws
+ * `object_exists` and `not_supported`.
  */
 export async function beginMultipart(
   settings: SigningSettings,
   bucket: Bucket,
   { key, owner }: { readonly key: ObjectKey; readonly owner: string },
-  request: Omit<MultipartRequest, 'directory' | 'partSize' | 'key'> & {
-    readonly partSize: number | null
-  },
+  request: MultipartRequest,
   now: Date,
 ): Promise<StartedUpload> {
   const { size, partSize, overwrite, startId, ...conditions } = request

@@ -1,5 +1,5 @@
 import type { Plugin } from '../../plugin.ts'
-import { beginMultipart, dropMultipart, signParts, startMultipart, uploadedParts } from './begin.ts'
+import { beginMultipart, dropMultipart, signParts, uploadedParts } from './begin.ts'
 import { finishUpload, openUpload } from './continue.ts'
 import { multipartRoutes } from './routes.ts'
 import { openUploadId } from './upload-id.ts'
@@ -10,8 +10,8 @@ export type { UploadClaims } from './upload-id.ts'
 
 /** The steps of an upload in parts, for plugins with another protocol. */
 const STEPS = {
-  ...{ beginMultipart, startMultipart, signParts, uploadedParts },
-  ...{ openUpload, openUploadId, finishUpload, dropMultipart },
+  ...{ beginMultipart, signParts, uploadedParts, dropMultipart },
+  ...{ openUpload, openUploadId, finishUpload },
 }
 
 export type MultipartSteps = typeof STEPS

@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import { START_ID } from '../../access/key-seed.ts'
+import { keySeed, START_ID } from '../../access/key-seed.ts'
 import { requireScope } from '../../access/principal.ts'
 import {
   MAX_OBJECT_BYTES,
@@ -9,7 +9,7 @@ import {
   MIN_PART_BYTES,
 } from '../../bucket/limits.ts'
 import { largestFile } from '../../core/size-limit.ts'
-import { askApp, nameFile, recordBody } from '../../core/uploads.ts'
+import { recordBody, startUpload } from '../../core/uploads.ts'
 import { chooseOpenBucket } from '../../http/choose-bucket.ts'
 import { timeOf } from '../../http/deadline.ts'
 import {
@@ -25,7 +25,7 @@ import {
 import { newApp } from '../../http/new-app.ts'
 import { created, json } from '../../http/responses.ts'
 import { validateJson, validateQuery } from '../../http/validate.ts'
-import { dropMultipart, signParts, startMultipart, uploadedParts } from './begin.ts'
+import { beginMultipart, dropMultipart, signParts, uploadedParts } from './begin.ts'
 import { finishUpload, openUpload } from './continue.ts'
 import { planParts } from './part-plan.ts'
 
@@ -77,10 +77,15 @@ export const multipartRoutes = newApp()
     const bucket = await chooseOpenBucket(c, alias, null)
     const size = request.size ?? null
     const plan = planParts(size, partSize, largestFile(bucket, MAX_OBJECT_BYTES))
-    const named = nameFile(c, bucket, { ...request, size })
-    const file = await askApp(c, bucket, named, MAX_OBJECT_BYTES)
-    const planned = { ...file, partSize: plan.partSize }
-    const upload = await startMultipart(c.get('settings'), bucket, principal, planned, timeOf(c))
+    const { startId } = request
+    const [settings, owner] = [c.get('settings'), principal.id]
+    const scope = { bucket: bucket.alias, owner }
+    const seed =
+      startId === undefined ? undefined : await keySeed(settings, scope, startId, timeOf(c))
+    const planned = { ...request, size, seed, partSize: plan.partSize }
+    const upload = await startUpload(c, bucket, planned, MAX_OBJECT_BYTES, (key, file, now) =>
+      beginMultipart(settings, bucket, { key, owner }, file, now),
+    )
     const { key, uploadId, expiresAt } = upload
     return json(c, { key, bucket: bucket.alias, uploadId, ...plan, expiresAt })
   })

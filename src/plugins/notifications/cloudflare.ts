@@ -33,9 +33,6 @@ interface Instance {
   }) => void
 }
 
-/** Notifications at a time. Each causes about five requests, and the free plan allows 50. */
-const AT_ONCE = 10
-
 /**
  * Records what R2 reports in a batch. Acknowledges or retries each message alone. A message that
  * can't be used is acknowledged, since a retry would not help. Logs one line, without keys.
@@ -51,24 +48,19 @@ export async function consumeNotifications(
   const recorder = loaded.ok
     ? recorderOf(loaded.settings.buckets, index, objects, events, background)
     : null
-  const results: Result[] = []
-  for (let start = 0; start < messages.length; start += AT_ONCE) {
-    const some = messages.slice(start, start + AT_ONCE)
-    const notifications = some.map(({ body }) => readR2Message(body))
-    // A delivery that came too early didn't look, so the age counts too.
-    const isFirstLook = ({ time }: Notification, i: number) =>
-      (some[i]?.attempts ?? 1) < 2 || Math.abs(now.getTime() - time) < 2000 * SETTLED_SECONDS
-    const settled =
-      recorder === null
-        ? notifications.map(withoutSettings)
-        : await recordAllNotified(recorder, notifications, now, isFirstLook)
-    for (const [i, message] of some.entries()) {
-      const result = settled[i]
-      if (result?.status !== 'fulfilled') retryLater(message, result?.reason)
-      else if (typeof result.value === 'number') message.retry({ delaySeconds: result.value })
-      else message.ack()
-    }
-    results.push(...settled)
+  const notifications = messages.map(({ body }) => readR2Message(body))
+  // A delivery that came too early didn't look, so the age counts too.
+  const isFirstLook = ({ time }: Notification, i: number) =>
+    (messages[i]?.attempts ?? 1) < 2 || Math.abs(now.getTime() - time) < 2000 * SETTLED_SECONDS
+  const results =
+    recorder === null
+      ? notifications.map(withoutSettings)
+      : await recordAllNotified(recorder, notifications, now, isFirstLook)
+  for (const [i, message] of messages.entries()) {
+    const result = results[i]
+    if (result?.status !== 'fulfilled') retryLater(message, result?.reason)
+    else if (typeof result.value === 'number') message.retry({ delaySeconds: result.value })
+    else message.ack()
   }
   const { counts, warnings } = summarize(results)
   const [warning, ...others] = warnings

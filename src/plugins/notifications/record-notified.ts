@@ -1,3 +1,4 @@
+import { sixAtOnce } from '../../bucket/at-once.ts'
 import type { Bucket, ConfiguredBucket } from '../../bucket/bucket.ts'
 import { type Background, openBucket } from '../../bucket/credential-source.ts'
 import { type Announce, forget, isSameUpload, toRecord } from '../../core/record.ts'
@@ -76,34 +77,36 @@ type Look = Exclude<Outcome, Drop> | ObjectHead
  * `index_unavailable`, `purge_failed` or what `announce` throws; then the sender should repeat the
  * notification.
  */
-export function recordAllNotified(
+export async function recordAllNotified(
   recorder: Recorder,
   notifications: readonly (Notification | Drop)[],
   now: Date,
   isFirstLook: (notification: Notification, i: number) => boolean = () => false,
 ): Promise<Result[]> {
   const begun = new Map<string, Promise<readonly Look[]>>()
-  return Promise.allSettled(
-    notifications.map(async (notification, i): Promise<Outcome> => {
-      if (typeof notification === 'string') return notification
-      const places = placesOf(recorder.buckets, notification)
-      if (typeof places === 'string') return places
-      const young = secondsUntilSettled(notification.time, now)
-      if (young > 0) return young
-      const { bucket, account, key } = notification
-      const isFirst = isFirstLook(notification, i)
-      const name = JSON.stringify([bucket, account, key, isFirst])
-      const looks =
-        begun.get(name) ?? Promise.all(places.map((place) => settle(recorder, place, now, isFirst)))
-      begun.set(name, looks)
-      try {
-        return outcomeOf(await looks, notification, now)
-      } catch (error) {
-        if (asApiError(error)?.code === 'key_not_indexable') return 'key not indexable'
-        throw error
-      }
-    }),
+  const recordOne = async (notification: Notification | Drop, i: number): Promise<Outcome> => {
+    if (typeof notification === 'string') return notification
+    const places = placesOf(recorder.buckets, notification)
+    if (typeof places === 'string') return places
+    const young = secondsUntilSettled(notification.time, now)
+    if (young > 0) return young
+    const { bucket, account, key } = notification
+    const isFirst = isFirstLook(notification, i)
+    const name = JSON.stringify([bucket, account, key, isFirst])
+    const looks =
+      begun.get(name) ?? Promise.all(places.map((place) => settle(recorder, place, now, isFirst)))
+    begun.set(name, looks)
+    try {
+      return outcomeOf(await looks, notification, now)
+    } catch (error) {
+      if (asApiError(error)?.code === 'key_not_indexable') return 'key not indexable'
+      throw error
+    }
+  }
+  const settled = await sixAtOnce(notifications, (one, i) =>
+    Promise.allSettled([recordOne(one, i)]),
   )
+  return settled.flat()
 }
 
 /** Returns one outcome for all places of a notification. */

@@ -3,7 +3,7 @@ import { requireScope } from '../../access/principal.ts'
 import { MAX_OBJECT_BYTES, MAX_PUT_BYTES } from '../../bucket/limits.ts'
 import { MAX_FILE_NAME_LENGTH } from '../../bucket/upload-fields.ts'
 import { requireVacant } from '../../core/chosen-key.ts'
-import { askApp, nameFile } from '../../core/uploads.ts'
+import { startUpload } from '../../core/uploads.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import { chooseOpenBucket } from '../../http/choose-bucket.ts'
 import { timeOf } from '../../http/deadline.ts'
@@ -31,11 +31,11 @@ const MAX_BATCH = 100
 
 /** The S3 routes of Uppy's Companion, for `@uppy/aws-s3` 2 to 6. They use the default bucket. */
 export const companionRoutes = ({
+  beginMultipart,
   dropMultipart,
   finishUpload,
   openUpload,
   signParts,
-  startMultipart,
   uploadedParts,
 }: MultipartSteps) =>
   newApp()
@@ -59,19 +59,13 @@ export const companionRoutes = ({
       )
       const bucket = await chooseOpenBucket(c, undefined, null)
       const mimetype = s3Type(type)
-      const named = nameFile(c, bucket, {
-        ...namesOf(filename, objectKey, flagOf(overwrite)),
-        mimetype: mimetype ?? DEFAULT_TYPE,
-        metadata,
-        size: null,
+      const names = namesOf(filename, objectKey, flagOf(overwrite))
+      const asked = { ...names, mimetype: mimetype ?? DEFAULT_TYPE, metadata, size: null }
+      const form = await startUpload(c, bucket, asked, MAX_PUT_BYTES, async (key, file, now) => {
+        await requireVacant(bucket, key, file.overwrite, refusesForms(bucket), now)
+        const request = { ...file, mimetype, key }
+        return createPostForm(c.get('settings'), formUrl(c), bucket, request, principal, now)
       })
-      const request = { ...(await askApp(c, bucket, named, MAX_PUT_BYTES)), mimetype }
-      const now = timeOf(c)
-      const { key } = request
-      if (key !== undefined)
-        await requireVacant(bucket, key, request.overwrite, refusesForms(bucket), now)
-      const settings = c.get('settings')
-      const form = await createPostForm(settings, formUrl(c), bucket, request, principal, now)
       return json(c, {
         method: 'POST',
         url: form.url,
@@ -86,14 +80,16 @@ export const companionRoutes = ({
       if (!body.success) throw badRequest(startError(body.error.issues[0]))
       const { filename, type, metadata, objectKey, overwrite } = body.data
       const bucket = await chooseOpenBucket(c, undefined, null)
-      const named = nameFile(c, bucket, {
+      const asked = {
         ...namesOf(filename, objectKey, overwrite),
         mimetype: s3Type(type) ?? DEFAULT_TYPE,
         metadata: s3Metadata(c, metadata ?? {}),
         size: null,
-      })
-      const request = await askApp(c, bucket, named, MAX_OBJECT_BYTES)
-      const started = await startMultipart(c.get('settings'), bucket, principal, request, timeOf(c))
+        partSize: null,
+      }
+      const started = await startUpload(c, bucket, asked, MAX_OBJECT_BYTES, (key, file, now) =>
+        beginMultipart(c.get('settings'), bucket, { key, owner: principal.id }, file, now),
+      )
       return json(c, { key: started.key, uploadId: started.uploadId, bucket: bucket.name })
     })
     .get('/s3/multipart/:uploadId', async (c) => {

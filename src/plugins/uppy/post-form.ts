@@ -3,18 +3,19 @@ import type { SigningSettings } from '../../access/settings.ts'
 import type { Bucket } from '../../bucket/bucket.ts'
 import { MAX_PUT_BYTES } from '../../bucket/limits.ts'
 import type { UploadFields } from '../../bucket/upload-fields.ts'
-import { newUpload, uploadSignature } from '../../core/new-upload.ts'
+import { uploadSignature } from '../../core/new-upload.ts'
 import { encodedWord, metadataFields } from '../../core/signed-headers.ts'
 import { largestFile } from '../../core/size-limit.ts'
-import { DEFAULT_TYPE } from './dialect.ts'
+import type { ObjectKey } from '../../keys/object-key.ts'
 import { sealFormPolicy } from './form-policy.ts'
 import { companionLifetime } from './lifetime.ts'
 import { postObjectFields } from './post-object.ts'
 import { postUrl, signPostPolicy } from './post-policy.ts'
 
 /** `requireVacant` has checked a chosen key. Only with one, `overwrite` is defined. */
-export interface PostFormRequest
-  extends Pick<UploadFields, 'fileName' | 'directory' | 'key' | 'overwrite'> {
+export interface PostFormRequest extends Pick<UploadFields, 'fileName' | 'overwrite'> {
+  /** From `newUpload`. */
+  readonly key: ObjectKey
   readonly mimetype: string | undefined
   /** Names are valid in an HTTP header. */
   readonly metadata: Readonly<Record<string, string>>
@@ -30,20 +31,17 @@ export interface PostForm {
 }
 
 /**
- * Returns the form that uploads a new file of at most the bucket's `maxBytes` under `prefix`. It is
- * for S3 PostObject, or for `ownUrl` if the bucket's server lacks that (`s3-routes.ts`). Throws
- * ApiError for a file that this bucket doesn't accept.
+ * Returns the form that uploads a file of at most the bucket's `maxBytes`. It is for S3 PostObject, or
+ * for `ownUrl` if the bucket's server lacks that (`s3-routes.ts`).
  */
 export async function createPostForm(
   settings: SigningSettings,
   ownUrl: string,
   bucket: Bucket,
-  { fileName, mimetype, metadata, directory, key: chosen, overwrite }: PostFormRequest,
-  principal: Pick<Principal, 'id' | 'prefix' | 'context'>,
+  { fileName, mimetype, metadata, key, overwrite }: PostFormRequest,
+  principal: Pick<Principal, 'id' | 'context'>,
   now: Date,
 ): Promise<PostForm> {
-  const file = { key: chosen, fileName, mimetype: mimetype ?? DEFAULT_TYPE, size: null, directory }
-  const key = newUpload(bucket, file, principal.prefix, MAX_PUT_BYTES, now)
   // The Worker sends what it gets in a form as headers.
   const stored = metadataFields(metadata, bucket.postUploads ? fieldValue : encodedWord)
   const { signing, expiresIn } = uploadSignature(bucket, companionLifetime(bucket, now), now)

@@ -3,10 +3,10 @@ import { contextOf, requireScope } from '../../access/principal.ts'
 import type { Bucket } from '../../bucket/bucket.ts'
 import { MAX_OBJECT_BYTES } from '../../bucket/limits.ts'
 import { byObjectHeader } from '../../bucket/upload-fields.ts'
-import { newUpload, uploadSignature } from '../../core/new-upload.ts'
+import { uploadSignature } from '../../core/new-upload.ts'
 import { uploadHeaders } from '../../core/signed-headers.ts'
 import { signUpload } from '../../core/upload-urls.ts'
-import { askApp, nameFile } from '../../core/uploads.ts'
+import { startUpload } from '../../core/uploads.ts'
 import type { AppContext } from '../../http/app-env.ts'
 import { chooseOpenBucket } from '../../http/choose-bucket.ts'
 import { timeOf } from '../../http/deadline.ts'
@@ -24,7 +24,7 @@ import { json } from '../../http/responses.ts'
 import { validateJson } from '../../http/validate.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
 import { presign } from '../../signing/presign.ts'
-import type { MultipartRequest, MultipartSteps, UploadClaims } from '../multipart/index.ts'
+import type { MultipartSteps, UploadClaims } from '../multipart/index.ts'
 import { badRequest, DEFAULT_TYPE, namesOf } from './dialect.ts'
 import { stepUrl } from './s3-routes.ts'
 
@@ -75,14 +75,20 @@ export const signRoutes = ({ openUpload, signParts }: MultipartSteps) =>
       const asked = { ...names, mimetype, directory, metadata, ...headers }
       if (method === 'POST') {
         // The size is optional here. The bucket's limit is checked when the upload is complete.
-        const named = nameFile(c, bucket, { ...asked, size: size ?? null })
-        const file = await askApp(c, bucket, named, MAX_OBJECT_BYTES)
-        const newKey = newUpload(bucket, file, principal.prefix, MAX_OBJECT_BYTES, now)
-        uploadHeaders(bucket, file) // throws for too much metadata now, instead of when the upload starts
-        const step = { ...stepOf(bucket, principal.id, newKey), file: fileOf(file) }
-        const seconds = uploadSignature(bucket, expiresIn, now).expiresIn
-        const url = await stepUrl(c, step, Math.min(seconds, MAX_START_SECONDS), now)
-        return json(c, { url, key: newKey })
+        const sized = { ...asked, size: size ?? null }
+        const signed = await startUpload(
+          c,
+          bucket,
+          sized,
+          MAX_OBJECT_BYTES,
+          async (key, file, now) => {
+            uploadHeaders(bucket, file) // throws for too much metadata now, instead of when the upload starts
+            const step = { ...stepOf(bucket, principal.id, key), file: fileOf(file) }
+            const seconds = uploadSignature(bucket, expiresIn, now).expiresIn
+            return { url: await stepUrl(c, step, Math.min(seconds, MAX_START_SECONDS), now), key }
+          },
+        )
+        return json(c, signed)
       }
       const signed = await signUpload(c, bucket, { ...asked, size, sha256, expiresIn })
       return json(c, { url: signed.uploadUrl, key: signed.key, headers: signed.headers })
@@ -126,4 +132,8 @@ const stepOf = ({ alias, maxBytes }: Bucket, owner: string, key: ObjectKey) => (
 })
 
 /** Returns the members of a file that a step stores. */
-const fileOf = ({ directory, key, ...file }: MultipartRequest) => file
+const fileOf = <File extends { directory?: unknown; key?: unknown }>({
+  directory,
+  key,
+  ...file
+}: File) => file

@@ -1,5 +1,9 @@
 import { reset } from 'cloudflare:test'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import type { SettingsInput } from '../../../src/index.ts'
+import { ANN } from '../../support/ann.ts'
+import { jsonOf, settingsInput } from '../../support/app.ts'
+import { mount } from '../../support/mount.ts'
 import { type StartedUpload, startUpload } from '../../support/parts.ts'
 import {
   type Answer,
@@ -72,6 +76,30 @@ describe('POST /multipart with a startId', () => {
     expect(sent[1]?.headers.get(MARK)).not.toBe(sent[0]?.headers.get(MARK))
     const others = [{ startId: newId() }, { startId, fileName: 'b.txt' }, {}]
     for (const other of others) expect((await startUpload(worker, other)).key).not.toBe(first.key)
+  })
+
+  // @threat upload-repeated
+  it('returns another key for another principal or bucket', async () => {
+    scriptedBucket({ CreateMultipartUpload: started('a') })
+    const [files] = Object.values(settingsInput().buckets)
+    const app = mount({
+      settings: { buckets: { files, videos: files } as SettingsInput['buckets'] },
+      authenticate: (c) => ({ ...ANN, id: c.req.header('User') ?? 'ann', prefix: 'shared/' }),
+    })
+    const file = { fileName: 'a.txt', mimetype: 'text/plain', size: 5, startId: newId() }
+    const keyFor = async (bucket: string, User: string) => {
+      const response = await app.post(
+        '/media/multipart',
+        { ...file, bucket },
+        { headers: { User } },
+      )
+      return (await jsonOf(response)).key
+    }
+    const first = await keyFor('files', 'ann')
+    const others = [await keyFor('files', 'bob'), await keyFor('videos', 'ann')]
+    expect(new Set([first, ...others]).size).toBe(3)
+    expect(first).toMatch(/^shared\/uploads\//)
+    expect(await keyFor('files', 'ann')).toBe(first)
   })
 
   it.each([-11, 11])('chooses the time itself for a clock %i minutes off', async (minutes) => {

@@ -106,6 +106,21 @@ describe('a batch of notifications', () => {
     expect([await isRecorded(FIRST), await isRecorded(SECOND)]).toEqual([true, true])
   })
 
+  it('has at most six requests at a time, since Workers queues the seventh', async () => {
+    let open = 0
+    let most = 0
+    vi.stubGlobal('fetch', async () => {
+      open += 1
+      most = Math.max(most, open)
+      await new Promise((resolve) => setTimeout(resolve, 1))
+      open -= 1
+      return new Response(null, { status: 404 })
+    })
+    const keys = Array.from('0123456789ab', (digit) => FIRST.replace('e-', `${digit}-`))
+    expect((await consume(keys.map((key) => message(key)))).acks).toHaveLength(12)
+    expect(most).toBe(6)
+  })
+
   // @threat record-disowned
   it('waits until a notification is 90 seconds old', async () => {
     await put(FIRST)

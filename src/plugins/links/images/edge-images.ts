@@ -3,12 +3,12 @@ import { openBucket } from '../../../bucket/credential-source.ts'
 import type { VariantSpec } from '../../../bucket/image-size.ts'
 import { relay } from '../../../core/pump.ts'
 import { asApiError } from '../../../errors/api-error.ts'
+import { lead } from '../../../errors/turns.ts'
 import type { ObjectKey } from '../../../keys/object-key.ts'
 import type { ObjectSource } from '../../../storage/object-source.ts'
 import { beginFill, endFill, findCopy, keepCopy } from '../edge-cache.ts'
 import { failure, withStatus } from '../objects-protocol.ts'
 import { copySeconds, keepFor, openObject, secondsLeft } from '../open-object.ts'
-import { lead } from '../turns.ts'
 import {
   currentGeneration,
   dropVariants,

@@ -1,9 +1,9 @@
 import { CACHE_MILLISECONDS, withinCacheTime } from '../../../core/pump.ts'
 import { deadlineOf } from '../../../errors/deadline.ts'
+import { lead, Turns } from '../../../errors/turns.ts'
 import { logWarning } from '../../../errors/warnings.ts'
 import { attempt } from '../edge-cache.ts'
 import { FAILURE, isImageError } from '../objects-protocol.ts'
-import { lead, Turns } from '../turns.ts'
 import { crowded, isCrowded, type KeptImage, RESIZE_MILLISECONDS } from './variant.ts'
 
 /** How long a failure to resize is remembered, so that a crowd doesn't repeat a call that is billed. */
@@ -150,7 +150,7 @@ const generationIn = async (cache: Cache, url: string): Promise<string | null> =
 async function beginGeneration(url: string, cache: Cache): Promise<string> {
   // Variants that begin one at the same time share it, and its only `put`: after a purge, a second
   // one would bring it back.
-  const begun = await beginning.find(url)?.wait(new Date())
+  const begun = await beginning.find(url)?.wait()
   if (begun) return begun.value
   const turn = beginning.begin(url, Date.now() + CACHE_MILLISECONDS)
   try {

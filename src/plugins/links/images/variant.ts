@@ -8,7 +8,7 @@ import {
 import { endedEarly } from '../../../core/pump.ts'
 import { ApiError, asApiError } from '../../../errors/api-error.ts'
 import { inTime } from '../../../errors/deadline.ts'
-import { hex } from '../../../keys/encodings.ts'
+import { sha256 } from '../../../keys/encodings.ts'
 import { rangeOf } from '../byte-range.ts'
 import { weightsIn } from '../field-syntax.ts'
 import { isImageError } from '../objects-protocol.ts'
@@ -136,7 +136,7 @@ export async function resize(
   const [type, bytes] = await inTime(RESIZE_MILLISECONDS, now, made).catch((error: unknown) => {
     throw isImageError(error) ? error : resizeError(error)
   })
-  const digest = hex(await crypto.subtle.digest('SHA-256', bytes)).slice(0, 32)
+  const digest = (await sha256(bytes)).slice(0, 32)
   const date = original.headers.get('last-modified')
   const headers = [
     ...(date === null ? [] : [['last-modified', date] as const]),

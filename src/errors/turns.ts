@@ -1,20 +1,35 @@
-import { deadlineOf, outOfTime, within } from '../../errors/deadline.ts'
+import { deadlineOf, NO_DEADLINE, outOfTime, within } from './deadline.ts'
 
 type Outcome<T> = { readonly value: T } | { readonly error: unknown }
 
+/** How far the clocks of two requests of an isolate may be apart: each stands still between I/O. */
+const SKEW_MILLISECONDS = 1000
+
+/** Tells whether `time` was in the last `milliseconds`. The clock may have been set back since. */
+export function isSince(time: number, milliseconds: number): boolean {
+  const age = Date.now() - time
+  return age > -SKEW_MILLISECONDS && age < milliseconds
+}
+
 /**
- * The turn of one request, to do work that other requests of this isolate wait for. It needs
+ * The turn of one request, to do work that other requests of this isolate wait for. The work needs
  * `waitUntil`: the runtime cancels a request without a trace when its client disconnects, and not
- * even `finally` runs then.
+ * even `finally` runs then. That is why a turn also ends at a time.
  */
 export class Turn<T = void> {
+  readonly #startedAt = Date.now()
   /** Nobody waits longer. */
-  until: number
-  readonly #outcome = Promise.withResolvers<Outcome<T>>()
+  #until: number
+  readonly #outcome = Promise.withResolvers<Outcome<T> | null>()
   readonly #end = Promise.withResolvers<void>()
 
   constructor(until: number) {
-    this.until = until
+    this.#until = until
+  }
+
+  /** Whether others should wait for it. */
+  get isOn(): boolean {
+    return isSince(this.#startedAt, this.#until - this.#startedAt)
   }
 
   /** Gives those who wait a result. */
@@ -24,22 +39,27 @@ export class Turn<T = void> {
 
   /** Gives those who wait an error. Nobody begins to wait after that. */
   fail(error: unknown): void {
-    this.until = 0
+    this.#until = 0
     this.#outcome.resolve({ error })
   }
 
-  /** Ends the turn for those who wait with `ended`. */
+  /** Ends the turn. Nobody begins to wait after that. */
   end(): void {
+    this.#until = 0
+    this.#outcome.resolve(null)
     this.#end.resolve()
   }
 
   /**
-   * Waits for the result of another request. Resolves with null if that is lost. Throws its error,
-   * and `late()` at the deadline of `now`. The timer is that of the waiting request, so it also
-   * works when the other one was cancelled.
+   * Waits for the result of another request. Resolves with null if that is lost, or ends without one.
+   * Throws its error, and `late()` at the deadline of `now`. The timer is that of the waiting request,
+   * so it also works when the other one was cancelled.
    */
-  async wait(now: Date, late: () => Error = outOfTime): Promise<{ readonly value: T } | null> {
-    const milliseconds = Math.min(this.until, deadlineOf(now)) - Date.now()
+  async wait(
+    now = NO_DEADLINE,
+    late: () => Error = outOfTime,
+  ): Promise<{ readonly value: T } | null> {
+    const milliseconds = Math.min(this.#until, deadlineOf(now)) - Date.now()
     const outcome = await within(milliseconds, this.#outcome.promise).catch(() => null)
     if (outcome === null && Date.now() >= deadlineOf(now)) throw late()
     if (outcome !== null && 'error' in outcome) throw outcome.error
@@ -59,7 +79,7 @@ export class Turns<T = void> {
   /** Returns the turn of the request that does this work now. */
   find(name: string): Turn<T> | undefined {
     const turn = this.#turns.get(name)
-    return Date.now() < (turn?.until ?? 0) ? turn : undefined
+    return turn?.isOn ? turn : undefined
   }
 
   begin(name: string, until: number): Turn<T> {

@@ -1,0 +1,60 @@
+import { within } from '../errors/deadline.ts'
+import { describe } from '../errors/describe.ts'
+import type { AppContext } from '../http/app-env.ts'
+import { askInTime } from '../http/deadline.ts'
+import type { Change, Reserve } from '../http/host.ts'
+import { addWarning } from '../http/request-log.ts'
+import type { ObjectKey } from '../keys/object-key.ts'
+
+/** What plugins have reserved, the last one first. */
+type Reserved = { readonly key: ObjectKey; readonly made: ReturnType<Reserve> }[]
+
+/** Asks the plugins whether a change may happen. Throws what the first one throws that refuses. */
+export async function runChecks(c: AppContext, change: Change): Promise<void> {
+  const by = { principal: c.get('principal') }
+  for (const check of c.env.instance.checks) await askInTime(c, 'check', () => check(change, by))
+}
+
+/** Lets the plugins reserve a change, in order, and adds to `reserved`, also what is late. */
+export async function reserve(c: AppContext, change: Change, reserved: Reserved): Promise<void> {
+  const by = { principal: c.get('principal') }
+  for (const one of c.env.instance.reserves)
+    await askInTime(c, 'reserve', () => {
+      const made = one(change, by)
+      reserved.unshift({ key: change.key, made })
+      return made
+    })
+}
+
+/**
+ * Undoes what is reserved, in the order of the list for each key. A failed undo is a warning in the
+ * log. The deadline of the request doesn't apply, since it may be what failed.
+ */
+export async function undo(c: AppContext, reserved: Reserved): Promise<void> {
+  const undoEach = async (ofKey: Reserved) => {
+    for (const { made } of ofKey)
+      await within(
+        c.env.instance.appMilliseconds,
+        // A reservation that failed has no undo, and its error is known.
+        Promise.resolve(made).then(
+          (undo) => undo?.(),
+          () => undefined,
+        ),
+      ).catch((error) => addWarning(c, `reservation not undone: ${describe(error)}`))
+  }
+  await Promise.all([...Map.groupBy(reserved, ({ key }) => key).values()].map(undoEach))
+}
+
+/**
+ * Runs `work`, which adds to `reserved`, and undoes that if `work` fails. Also runs after the client
+ * has gone.
+ */
+export function undoing<T>(c: AppContext, work: (reserved: Reserved) => Promise<T>): Promise<T> {
+  const reserved: Reserved = []
+  const done = work(reserved).catch(async (error: unknown) => {
+    await undo(c, reserved)
+    throw error
+  })
+  c.executionCtx.waitUntil(done.catch(() => undefined))
+  return done
+}

@@ -1,0 +1,181 @@
+import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
+import { build } from 'esbuild'
+import { beforeAll, describe, expect, it } from 'vitest'
+import manifest from '../../package.json' with { type: 'json' }
+import { ROOT, readPage } from '../docs/support/markdown.ts'
+
+const CORE = 'the core: `createPresigner` and `defineSettings`'
+const USUAL = 'the core with `files()`, `links()` and `tokens()`'
+const EVERYTHING = 'the core with all plugins'
+const SIGNER = '`createSigner` alone'
+const SIGNER_WITH_SETTINGS = '`createSigner` and `defineSettings`'
+
+/** In KiB, whatever docs/library.md says. */
+const LIMITS = { [CORE]: 46, [USUAL]: 60, [SIGNER]: 11, [SIGNER_WITH_SETTINGS]: 15.5 }
+
+/** How far a size may be from the one in docs/library.md. */
+const ROOM = 0.03
+/** The page rounds to 0.1 KiB, and bundles of any two commits differ by some bytes. */
+const ROUNDING_KIB = 0.1
+
+/** Text that only one folder below src/plugins/ has, also after the code is minified. */
+const TEXTS = [
+  ['api-keys', 'ep_([a-z0-9-]{1,32})'],
+  ['events', 'webhook-signature'],
+  ['files', 'DeleteResult'],
+  ['jwt', 'The key set'],
+  ['links', '/i/:bucket'],
+  ['links', 'X-Fetched-At'],
+  ['links/images', 'image/avif'],
+  ['links/images', 'needs a height for its fit'],
+  ['multipart', 'ListParts'],
+  ['notifications', 'ObjectCreated'],
+  ['notifications', 'LifecycleDeletion'],
+  ['tokens', 'ept_'],
+  ['uppy', 'success_action_status'],
+] as const
+
+/** Those of the texts above that the core should not have, and still has. */
+const STILL_IN_CORE: readonly (typeof TEXTS)[number][1][] = [
+  'webhook-signature',
+  'X-Fetched-At',
+  'needs a height for its fit',
+  'LifecycleDeletion',
+]
+
+interface Bundle {
+  readonly kib: number
+  readonly code: string
+  /** The modules of which the bundle has code: paths below the repository. */
+  readonly modules: readonly string[]
+}
+
+/** Returns the module in src/ of an entry of the package, such as `./files`. */
+function moduleOf(entry: string): string {
+  const built: unknown = Object(
+    Object.entries(manifest.exports).find(([name]) => name === entry)?.[1],
+  ).default
+  const [, path] = /^\.\/dist\/(.+)\.js$/.exec(String(built)) ?? []
+  if (path === undefined) throw new Error(`package.json has no entry ${entry}.`)
+  return join(ROOT, 'src', `${path}.ts`)
+}
+
+/** Returns the bundle of an app that uses each of `names`, a list by entry. */
+async function bundle(names: Readonly<Record<string, readonly string[]>>): Promise<Bundle> {
+  const lines = Object.entries(names).map(
+    ([entry, some]) => `export { ${some.join(', ')} } from ${JSON.stringify(moduleOf(entry))}`,
+  )
+  const { outputFiles, metafile } = await build({
+    absWorkingDir: ROOT,
+    stdin: { contents: lines.join('\n'), resolveDir: ROOT },
+    conditions: ['workerd', 'worker', 'browser'],
+    ...{
+      bundle: true,
+      minify: true,
+      format: 'esm',
+      target: 'es2022',
+      write: false,
+      metafile: true,
+    },
+  })
+  const [output] = outputFiles
+  const inputs = Object.values(metafile.outputs).flatMap((one) => Object.entries(one.inputs))
+  return {
+    kib: gzipSync(output?.contents ?? '', { level: 9 }).length / 1024,
+    code: output?.text ?? '',
+    modules: inputs.flatMap(([path, { bytesInOutput }]) => (bytesInOutput > 0 ? [path] : [])),
+  }
+}
+
+const CORE_NAMES = { '.': ['createPresigner', 'defineSettings'] }
+
+/** Returns the bundle of the core with the plugins that `call` names, such as `files()`. */
+const withPlugins = (call: string): Promise<Bundle> => {
+  const names = new Set([...call.matchAll(/(\w+)\(/g)].map(([, name = '']) => name))
+  const entry = (name: string) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+  const imports = [...names].map((name) => [`./${entry(name)}`, [name]])
+  return bundle({ ...CORE_NAMES, ...Object.fromEntries(imports) })
+}
+
+const kib = (size: number): string => `${size.toFixed(1)} KiB`
+
+/** The rows of docs/library.md with a size: the first cell, all cells before the last, and the size. */
+const ROWS = [...readPage('docs/library.md').matchAll(/^(\| (.+?) \|.*) ([\d.]+) KiB \|$/gm)].map(
+  ([, start = '', name = '', size]) => ({
+    start,
+    name,
+    size: Number(size),
+    /** The folder of a plugin. */
+    folder: /`edge-presigner\/([\w-]+)`/.exec(start)?.[1],
+  }),
+)
+const PLUGINS = ROWS.filter(({ folder }) => folder !== undefined)
+
+const bundles = new Map<string, Bundle>()
+const bundleOf = (name: string): Bundle => {
+  const found = bundles.get(name)
+  if (found === undefined) throw new Error(`No bundle is called ${name}.`)
+  return found
+}
+/** Returns what docs/library.md has for a row: what a plugin adds to the core, or the size of a bundle. */
+const sizeOf = ({ name, folder }: (typeof ROWS)[number]): number =>
+  bundleOf(name).kib - (folder === undefined ? 0 : bundleOf(CORE).kib)
+
+beforeAll(async () => {
+  const made: [string, Promise<Bundle>][] = [
+    [CORE, withPlugins('')],
+    [USUAL, withPlugins(USUAL)],
+    [EVERYTHING, withPlugins(PLUGINS.map(({ name }) => name).join())],
+    [SIGNER, bundle({ './signer': ['createSigner'] })],
+    [SIGNER_WITH_SETTINGS, bundle({ './signer': ['createSigner', 'defineSettings'] })],
+    ...PLUGINS.map(({ name }): [string, Promise<Bundle>] => [name, withPlugins(name)]),
+  ]
+  for (const [name, one] of made) bundles.set(name, await one)
+})
+
+describe('the sizes of bundles', () => {
+  it('are those in docs/library.md', () => {
+    const listed = ROWS.map(({ name }) => name)
+    expect(listed.toSorted()).toEqual([...bundles.keys()].toSorted())
+    const wrong = ROWS.filter(
+      (row) => Math.abs(sizeOf(row) - row.size) > Math.max(ROOM * row.size, ROUNDING_KIB),
+    ).map(({ name, size }) => `${name}: ${size} KiB`)
+    const table = ROWS.map((row) => `${row.start} ${kib(sizeOf(row))} |`).join('\n')
+    expect(wrong, `docs/library.md should have these sizes:\n${table}\n`).toEqual([])
+  })
+
+  it.each(Object.entries(LIMITS))('stay within a limit: %s, %d KiB', (name, limit) => {
+    expect(bundleOf(name).kib).toBeLessThanOrEqual(limit)
+  })
+})
+
+describe('the bundle of the core', () => {
+  it.each(TEXTS)('has nothing of the plugin %s: "%s"', (folder, text) => {
+    const own = PLUGINS.find((row) => row.folder === folder.split('/').at(-1))?.name
+    expect(bundleOf(own ?? EVERYTHING).code, 'the bundle with the plugin').toContain(text)
+    const isInCore = bundleOf(CORE).code.includes(text)
+    expect(isInCore, 'whether the core has it').toBe(STILL_IN_CORE.includes(text))
+  })
+
+  it('has no module of a plugin, except what is listed as still there', () => {
+    const folders = TEXTS.filter(([, text]) => STILL_IN_CORE.includes(text)).map(([name]) => name)
+    const modules = bundleOf(CORE).modules.filter((path) => path.startsWith('src/plugins/'))
+    const others = modules.filter((path) => !folders.some((name) => path.includes(`/${name}/`)))
+    expect(others).toEqual([])
+    expect(bundleOf(EVERYTHING).modules.join()).toContain('src/plugins/') // The paths look like this.
+  })
+
+  it('has a text of every plugin to look for', () => {
+    const paths = bundleOf(EVERYTHING).modules
+    const folders = paths.flatMap((path) => /^src\/plugins\/([\w-]+)\//.exec(path)?.[1] ?? [])
+    expect(folders.filter((name) => !TEXTS.some(([folder]) => folder === name))).toEqual([])
+  })
+})
+
+it('the signer is bundled with aws4fetch, and with no other package', () => {
+  const packages = bundleOf(SIGNER_WITH_SETTINGS).modules.flatMap(
+    (path) => /.*\/?node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1] ?? [],
+  )
+  expect([...new Set(packages)]).toEqual(['aws4fetch'])
+})
