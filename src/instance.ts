@@ -180,12 +180,17 @@ function createInstance<E extends Env>(
       if (unknown !== null) issue(path, unknown)
     },
     read,
-    bind<T extends object>(path: string, given: unknown, method: keyof T & string): T | null {
+    bind<T extends object>(
+      path: string,
+      given: unknown,
+      method: keyof T & string,
+      isNeeded = false,
+    ): T | null {
       // Don't use a binding that the settings report as missing.
       if (!loaded.ok) return null
       try {
         const made = evaluate(given, env)
-        if (!made) return null
+        if (!made && !(isNeeded && given)) return null
         if (typeof Object(made)[method] === 'function') return made as T
         issue(path, `must return an object with ${method}()`)
       } catch (error) {
@@ -218,7 +223,7 @@ function createInstance<E extends Env>(
   for (const { path, plugin } of loaded.ok ? loaded.uses : [])
     if (!plugins.some(({ name }) => name === plugin) && !(authenticate && isLogin(plugin)))
       issue(path, `needs the plugin ${plugin}()`)
-  const limiter = setup.bind<RateLimiter>('rateLimiter', rateLimiter, 'limit')
+  const limiter = setup.bind<RateLimiter>('rateLimiter', rateLimiter, 'limit', true)
   const [announce, ...others] = all('after')
   const instance = {
     setup,
@@ -263,7 +268,7 @@ const eachOf =
     let data: Awaited<ReturnType<Seams['after']>>
     for (const after of all) {
       const result = await after(...change)
-      data ??= result
+      if (data === undefined) data = result
     }
     return data
   }

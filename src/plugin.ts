@@ -64,11 +64,12 @@ export interface Setup<out B = unknown> {
   read<T>(path: string, given: Option<unknown, B>, rule: Rule<T>): T | null
   /**
    * Returns an object with this method, such as a binding, or null for a falsy value. A function is
-   * called once for each environment.
+   * called once for each environment. With `isNeeded`, one that returns a falsy value is an issue.
    */
   bind<T extends object>(
     path: string,
     given: Option<Falsy<T>, B>,
     method: keyof T & string,
+    isNeeded?: boolean,
   ): T | null
 }

@@ -108,8 +108,7 @@ function judge(
   for (const one of identify) {
     const verdict = 'find' in one ? one.find(call) : undefined
     if (verdict === undefined) continue
-    if ('ambient' in one) requireOwnPage(c, settings)
-    return verdict
+    return 'ambient' in one ? ofOwnPage(c, settings, verdict) : verdict
   }
   const authorization = c.req.header('Authorization')
   if (authorization !== undefined) return refuse(unknownKind(authorization, bearer))
@@ -161,6 +160,17 @@ async function judgeByApp(
     if (known?.code !== 'unauthenticated') throw error
     return refuse('refused by the app', describe(known.cause ?? known))
   }
+}
+
+/** Returns the verdict on an ambient credential. Waits for it first, since it may reject. */
+async function ofOwnPage(
+  c: AppContext,
+  settings: Settings,
+  verdict: Verdict | Promise<Verdict>,
+): Promise<Verdict> {
+  const judged = await verdict
+  requireOwnPage(c, settings)
+  return judged
 }
 
 /** Marks a request whose credential may be a cookie, and refuses a foreign page if it may change something. */

@@ -73,6 +73,9 @@ settings({ SECRETS: 1 })
 signer.downloadUrl('a/b.png', { use: 'never' })
 // @ts-expect-error
 createPresigner(settings, { authenticate: () => ({ id: 1 }) })
+createPresigner(settings, { plugins: [files({ index: ({ SECRETS }) => (SECRETS ? index : memoryFileIndex()) })] })
+// @ts-expect-error
+createPresigner(settings, { plugins: [files({ index: (env) => env.FILES })] })
 `
 
 let consumers: Consumers

@@ -75,7 +75,7 @@ function slowIndex(before: () => Promise<unknown> = slow, index = memoryFileInde
 /** A presigner without an edge cache, and with an index that doesn't remember. */
 const mounted = (options: Parameters<typeof mount>[0] = {}) => {
   const index = slowIndex(async () => {})
-  return mount({ objectsEntrypoint: null, fileIndex: () => index, ...options })
+  return mount({ links: { entrypoint: null }, files: { index: () => index }, ...options })
 }
 
 /** Starts an upload in parts to a chosen key, and returns its id. */
@@ -111,11 +111,11 @@ describe('a request', () => {
     slowBucket()
     const index = slowIndex()
     const app = mounted({
-      settings: { notificationSecrets: SECRET },
-      fileIndex: () => index,
+      notifications: { secrets: SECRET },
+      files: { index: () => index },
       authenticate: () => slow().then(() => ANN),
       beforeUpload: () => slow().then(() => undefined),
-      onEvent: slow,
+      events: { onEvent: slow },
     })
     const record = { eventName: 's3:ObjectCreated:Put', s3: { bucket: { name: 'files' } } }
     const object = { key: 'uploads%2Fybqr1sgp7a270ajfewde-first.txt' }
@@ -150,7 +150,7 @@ describe('a request', () => {
 
   it('has its deadline from the end of its body', async () => {
     scriptedBucket({ HeadObject: later(SLOW, found(5)) })
-    const app = mounted({ onEvent: never })
+    const app = mounted({ events: { onEvent: never } })
     const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>()
     const body = (async () => {
       await new Promise((resolve) => setTimeout(resolve, 60_000))
@@ -172,7 +172,10 @@ describe('a request', () => {
 
   it('leaves no timer behind', async () => {
     scriptedBucket(BUCKET)
-    const app = mounted({ onEvent: async () => {}, beforeUpload: async () => undefined })
+    const app = mounted({
+      events: { onEvent: async () => {} },
+      beforeUpload: async () => undefined,
+    })
     for (const [path, body] of [
       ['/media/files', { key: 'a.txt' }],
       ['/media/files/upload-url', { key: 'b.txt', overwrite: true, mimetype: 'text/plain' }],
@@ -187,7 +190,7 @@ describe('a request', () => {
     const { files } = settingsInput().buckets
     if (files === undefined) throw new Error('There is no bucket.')
     const settings = { buckets: { files: { ...files, postUploads: false } } }
-    const app = mounted({ settings, onEvent: slow })
+    const app = mounted({ settings, events: { onEvent: slow } })
     const file = { fileName: 'long.txt', mimetype: 'text/plain', size: 5 }
     const started = await app.post('/media/multipart', file)
     const { key, uploadId } = (await started.json()) as { key: string; uploadId: string }
@@ -220,11 +223,35 @@ describe('what the app is asked', () => {
 
   // @threat request-slow app-hangs
   it.each([
-    ['authenticate', never, '/media/files/urls', { keys: ['a.txt'] }, 'storage_busy'],
-    ['beforeUpload', never, '/media/files/upload-url', upload, 'storage_busy'],
-    ['beforeDelete', never, '/media/files/delete', { keys: ['a.txt'] }, 'storage_busy'],
-    ['onEvent', never, '/media/files', { key: 'a.txt' }, 'events_unavailable'],
-    ['fileIndex', () => index, '/media/files', { key: 'a.txt' }, 'index_unavailable'],
+    [
+      'authenticate',
+      { authenticate: never },
+      '/media/files/urls',
+      { keys: ['a.txt'] },
+      'storage_busy',
+    ],
+    ['beforeUpload', { beforeUpload: never }, '/media/files/upload-url', upload, 'storage_busy'],
+    [
+      'beforeDelete',
+      { beforeDelete: never },
+      '/media/files/delete',
+      { keys: ['a.txt'] },
+      'storage_busy',
+    ],
+    [
+      'onEvent',
+      { events: { onEvent: never } },
+      '/media/files',
+      { key: 'a.txt' },
+      'events_unavailable',
+    ],
+    [
+      'index',
+      { files: { index: () => index } },
+      '/media/files',
+      { key: 'a.txt' },
+      'index_unavailable',
+    ],
   ] as const)('has ten seconds, or as many as the app says: %s', async (...row) => {
     const [name, given, path, body, code] = row
     for (const [options, limit] of [
@@ -232,7 +259,7 @@ describe('what the app is asked', () => {
       [{ appTimeoutSeconds: 3 }, 3],
     ] as const) {
       scriptedBucket(BUCKET)
-      const app = mounted({ [name]: given, ...options })
+      const app = mounted({ ...given, ...options })
       const [response, seconds] = await fakeSeconds(app.post(path, body))
       expect(seconds).toBe(limit)
       expect(await response.text()).toContain(`"code":"${code}"`)
@@ -245,7 +272,7 @@ describe('what the app is asked', () => {
   // @threat request-slow
   it('has no more time than its request', async () => {
     scriptedBucket({ ...BUCKET, HeadObject: later(SLOW, found(5)) })
-    const app = mounted({ onEvent: never, appTimeoutSeconds: 25 })
+    const app = mounted({ events: { onEvent: never }, appTimeoutSeconds: 25 })
     const [response, seconds] = await fakeSeconds(app.post('/media/files', { key: 'a.txt' }))
     expect(seconds).toBe(25)
     expect(await response.json()).toMatchObject({ code: 'storage_busy' })
@@ -310,7 +337,7 @@ describe('a batch', () => {
     for (const key of keys) await index.put(testRecord(key))
     scriptedBucket({ ...BUCKET, HeadObject: answer(404) })
     const half = slowIndex(slow, index)
-    const app = mounted({ fileIndex: () => ({ ...half, get: async () => null }) })
+    const app = mounted({ files: { index: () => ({ ...half, get: async () => null }) } })
     const [response, seconds] = await fakeSeconds(app.post('/media/files/delete', { keys }))
     expect([response.status, seconds]).toEqual([200, 25])
     const codes = await codesOf(response, 'deleted')
@@ -320,7 +347,7 @@ describe('a batch', () => {
     const known = await Promise.all(keys.map((key) => index.get('files', parseObjectKey(key))))
     // Six were being removed at the deadline.
     expect(known.filter((one) => one !== null)).toHaveLength(12)
-    const quick = mounted({ fileIndex: () => index })
+    const quick = mounted({ files: { index: () => index } })
     const again = await quick.post('/media/files/delete', { keys: stay })
     expect(counts(await codesOf(again, 'deleted'))).toEqual({ ok: 18 })
   })
@@ -350,7 +377,9 @@ describe('a purge that hangs', () => {
     scriptedBucket({ ...BUCKET, HeadObject: answer(404) })
     const purge = hangNextPurge()
     const [response, seconds] = await fakeSeconds(
-      mounted({ objectsEntrypoint: 'Objects' }).fetch('/media/files/a.txt', { method: 'DELETE' }),
+      mounted({ links: { entrypoint: 'Objects' } }).fetch('/media/files/a.txt', {
+        method: 'DELETE',
+      }),
     )
     expect(purge).toHaveBeenCalledTimes(1)
     expect(seconds).toBe(10)

@@ -59,7 +59,7 @@ const failing: FetchCredentials = async () => {
 describe('a presigner whose credentials are a function', () => {
   it('uploads, records, lists and deletes with what it returns', async () => {
     const credentials = vi.fn(async () => ({ ...READ, expiresAt: inAnHour() }))
-    const app = mount({ settings: withBucket({ credentials }), objectsEntrypoint: null })
+    const app = mount({ settings: withBucket({ credentials }), links: { entrypoint: null } })
     const key = await upload(app, '/media')
     expect((await app.post('/media/files', { key, name: 'a.png' })).status).toBe(201)
     const list = await jsonOf<{ files: { url: string }[] }>(
@@ -217,15 +217,15 @@ it('edge copies stay when the credentials change', async () => {
     return { ...READ, sessionToken: `token-${count}`, expiresAt: inAnHour() }
   }
   const settings = defineSettings(settingsInput(withBucket({ credentials })))
-  const Objects = objectsEntrypoint(settings)
-  const context = createExecutionContext()
-  Reflect.set(context, 'exports', { Objects: new Objects(context, {}) })
-  const { app } = createPresigner(settings, {
+  const presigner = createPresigner(settings, {
     plugins: everyPlugin(),
     authenticate: () => ANN,
     log: () => {},
   })
-  const host = new Hono().route('/media', app)
+  const Objects = objectsEntrypoint(presigner)
+  const context = createExecutionContext()
+  Reflect.set(context, 'exports', { Objects: new Objects(context, {}) })
+  const host = new Hono().route('/media', presigner.app)
   const ask = (path: string, init?: RequestInit) =>
     host.fetch(new Request(new URL(path, 'https://app.example'), init), {}, context)
   const client = {

@@ -29,7 +29,10 @@ describe('beforeDelete', () => {
     const key = await putChosen('kept.png', 'pixels')
     const events: FileEvent[] = []
     const beforeDelete = vi.fn(refuse)
-    const app = mount({ beforeDelete, onEvent: (event) => void events.push(event) })
+    const app = mount({
+      beforeDelete,
+      events: { onEvent: (event) => void events.push(event) },
+    })
     await app.post('/media/files', { key })
     const response = await removeOne(app, key)
     expect(response.status).toBe(403)
@@ -132,9 +135,11 @@ it('a file that somebody uploads during a delete is not attributed to the user w
   const key = await putChosen('avatar.png', 'first')
   const events: FileEvent[] = []
   const app = mount({
-    onEvent: async (event) => {
-      events.push(event)
-      if (event.type === 'deleted') await putUnder(key, 'second')
+    events: {
+      async onEvent(event) {
+        events.push(event)
+        if (event.type === 'deleted') await putUnder(key, 'second')
+      },
     },
   })
   await app.post('/media/files', { key })

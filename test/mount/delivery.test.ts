@@ -131,7 +131,7 @@ describe('a link of the deployable Worker', () => {
 })
 
 /** An app without an edge cache, like a Worker that exports no entrypoint for it. */
-const direct = () => mount({ objectsEntrypoint: null, settings: { buckets: bucketsOf() } })
+const direct = () => mount({ links: { entrypoint: null }, settings: { buckets: bucketsOf() } })
 
 describe('without an entrypoint for objects', () => {
   it('/healthz reports no edge cache, and reports one with an entrypoint', async () => {
@@ -254,7 +254,7 @@ describe('without an entrypoint for objects', () => {
       void c.res
       await next()
     })
-    const app = mount({ host, objectsEntrypoint: null, settings: { buckets: bucketsOf() } })
+    const app = mount({ host, links: { entrypoint: null }, settings: { buckets: bucketsOf() } })
     const link = await linkTo(app, 'encoded:gzip/a.png', 'faulty')
     const response = await app.fetch(link, { headers: { 'Accept-Encoding': 'gzip' } })
     expect(response.headers.get('Content-Encoding')).toBe('gzip')
@@ -277,7 +277,7 @@ describe('an app with its own entrypoint', () => {
     }
     const fetched = vi.fn()
     const host = new Hono()
-    const app = mount({ host, objectsEntrypoint: 'Media' })
+    const app = mount({ host, links: { entrypoint: 'Media' } })
     const link = await linkTo(app, 'a.png')
     vi.stubGlobal('fetch', fetched)
     const context = Object.assign(createExecutionContext(), { exports: { Media } })
@@ -296,7 +296,7 @@ it('serves at the root of an origin by fetch, with or without an execution conte
   for (const authenticate of [undefined, () => ANN]) {
     const presigner = createPresigner(settings, authenticate ? { authenticate } : {})
     const app = clientOf({
-      fetch: (request, env, context) => presigner.fetch(request, env, context),
+      fetch: (request, env = {}, context) => presigner.fetch(request, env, context),
     })
     expect((await app.fetch('/healthz')).status).toBe(200)
     const bare = await presigner.fetch(new Request(`${ORIGIN}/healthz`), {})

@@ -1,6 +1,10 @@
 import { describe, expect, it, vi } from 'vitest'
+import { principalOfApp } from '../../src/access/principal.ts'
+import type { Plugin } from '../../src/index.ts'
+import { memoryFileIndex } from '../../src/plugins/files/memory-file-index.ts'
 import { ANN } from '../support/ann.ts'
 import { jsonOf, ORIGIN } from '../support/app.ts'
+import { everyPlugin } from '../support/every-plugin.ts'
 import { type Mounted, mount } from '../support/mount.ts'
 import { outcomeOf, type ProtectedRoute, ROUTES, requestTo } from '../support/protected-routes.ts'
 
@@ -63,85 +67,105 @@ function send(
   return app.fetch(base + path, { method, headers: sent, body: method === 'GET' ? null : body })
 }
 
-/** An app that records its calls. */
-function watched(settings = {}) {
+/** Every request's credential, as a cookie would be. */
+const sessions: Plugin = {
+  name: 'sessions',
+  setup: () => ({
+    identify: { ambient: true, find: () => ({ ok: true, principal: principalOfApp(ANN) }) },
+  }),
+}
+
+/** An app that records its calls. Its login is `authenticate`, or a plugin. */
+function watched(settings = {}, login = 'authenticate') {
   const authenticate = vi.fn(() => ANN)
   const beforeUpload = vi.fn(() => undefined)
   const beforeDelete = vi.fn(() => undefined)
   const onEvent = vi.fn()
-  const app = mount({ authenticate, beforeUpload, beforeDelete, onEvent, settings })
+  const files = { index: memoryFileIndex() }
+  const app = mount({
+    ...(login === 'authenticate'
+      ? { authenticate, files, events: { onEvent } }
+      : {
+          authenticate: undefined as never,
+          plugins: [...everyPlugin({ files, events: { onEvent } }), sessions],
+        }),
+    ...{ beforeUpload, beforeDelete, settings },
+  })
   return { app, authenticate, beforeUpload, beforeDelete, onEvent }
 }
 
-describe('every route that changes something', () => {
-  // @threat app-csrf
-  it('does nothing for a page of a different origin, whatever it sends', async () => {
-    for (const route of CHANGES) {
-      const { app, authenticate, beforeUpload, beforeDelete, onEvent } = watched()
-      const json = jsonFor(route) ?? '{}'
-      for (const [page, from] of Object.entries(PAGES))
-        for (const [name, init] of Object.entries(BODIES)) {
-          const label = `${route.route}: ${name} from ${page}`
-          const response = await send(app, route, from, init(json))
-          const { code, requestId } = await jsonOf(response)
-          expect.soft(`${response.status} ${code}`, label).toBe('403 forbidden')
-          expect.soft(requestId, label).toBe(response.headers.get('X-Request-Id'))
+describe.each(['authenticate', 'a plugin'])(
+  'every route that changes something, with %s',
+  (login) => {
+    // @threat app-csrf
+    it('does nothing for a page of a different origin, whatever it sends', async () => {
+      for (const route of CHANGES) {
+        const { app, authenticate, beforeUpload, beforeDelete, onEvent } = watched({}, login)
+        const json = jsonFor(route) ?? '{}'
+        for (const [page, from] of Object.entries(PAGES))
+          for (const [name, init] of Object.entries(BODIES)) {
+            const label = `${route.route}: ${name} from ${page}`
+            const response = await send(app, route, from, init(json))
+            const { code, requestId } = await jsonOf(response)
+            expect.soft(`${response.status} ${code}`, label).toBe('403 forbidden')
+            expect.soft(requestId, label).toBe(response.headers.get('X-Request-Id'))
+          }
+        if (methodOf(route) !== 'GET') expect.soft(authenticate, route.route).not.toHaveBeenCalled()
+        expect.soft(beforeUpload, route.route).not.toHaveBeenCalled()
+        expect.soft(beforeDelete, route.route).not.toHaveBeenCalled()
+        expect.soft(onEvent, route.route).not.toHaveBeenCalled()
+      }
+    })
+
+    // @threat app-csrf
+    it('refuses a form, text and an empty body, even without an Origin header', async () => {
+      for (const route of CHANGES) {
+        const json = jsonFor(route)
+        if (json === null) {
+          expect.soft(['GET', 'DELETE'], route.route).toContain(methodOf(route))
+          continue
         }
-      if (methodOf(route) !== 'GET') expect.soft(authenticate, route.route).not.toHaveBeenCalled()
-      expect.soft(beforeUpload, route.route).not.toHaveBeenCalled()
-      expect.soft(beforeDelete, route.route).not.toHaveBeenCalled()
-      expect.soft(onEvent, route.route).not.toHaveBeenCalled()
-    }
-  })
-
-  // @threat app-csrf
-  it('refuses a form, text and an empty body, even without an Origin header', async () => {
-    for (const route of CHANGES) {
-      const json = jsonFor(route)
-      if (json === null) {
-        expect.soft(['GET', 'DELETE'], route.route).toContain(methodOf(route))
-        continue
+        const { app, beforeUpload, onEvent } = watched({}, login)
+        for (const name of ['a form', 'a form with a file', 'JSON as text', 'nothing']) {
+          const response = await send(app, route, {}, BODIES[name]?.(json))
+          expect.soft(response.status, `${route.route}: ${name}`).toBe(415)
+        }
+        expect.soft(beforeUpload, route.route).not.toHaveBeenCalled()
+        expect.soft(onEvent, route.route).not.toHaveBeenCalled()
       }
-      const { app, beforeUpload, onEvent } = watched()
-      for (const name of ['a form', 'a form with a file', 'JSON as text', 'nothing']) {
-        const response = await send(app, route, {}, BODIES[name]?.(json))
-        expect.soft(response.status, `${route.route}: ${name}`).toBe(415)
-      }
-      expect.soft(beforeUpload, route.route).not.toHaveBeenCalled()
-      expect.soft(onEvent, route.route).not.toHaveBeenCalled()
-    }
-  })
+    })
 
-  it('works for pages of its own origin and of corsOrigins, and for clients other than browsers', async () => {
-    const { app } = watched({ corsOrigins: [FRIEND, 'https://*.previews.example'] })
-    for (const route of CHANGES)
-      for (const from of [
-        { Origin: ORIGIN },
-        { Origin: ORIGIN, 'Sec-Fetch-Site': 'same-origin' },
-        { 'Sec-Fetch-Site': 'same-origin' },
-        { Origin: 'null', 'Sec-Fetch-Site': 'same-origin' },
-        { Origin: FRIEND, 'Sec-Fetch-Site': 'cross-site' },
-        { Origin: 'https://a.previews.example', 'Sec-Fetch-Site': 'cross-site' },
-        {},
-      ]) {
-        const outcome = await outcomeOf(route, await send(app, route, from))
-        expect.soft(outcome, `${route.route} from ${JSON.stringify(from)}`).toBe(route.allowed)
-      }
-  })
+    it('works for pages of its own origin and of corsOrigins, and for clients other than browsers', async () => {
+      const { app } = watched({ corsOrigins: [FRIEND, 'https://*.previews.example'] }, login)
+      for (const route of CHANGES)
+        for (const from of [
+          { Origin: ORIGIN },
+          { Origin: ORIGIN, 'Sec-Fetch-Site': 'same-origin' },
+          { 'Sec-Fetch-Site': 'same-origin' },
+          { Origin: 'null', 'Sec-Fetch-Site': 'same-origin' },
+          { Origin: FRIEND, 'Sec-Fetch-Site': 'cross-site' },
+          { Origin: 'https://a.previews.example', 'Sec-Fetch-Site': 'cross-site' },
+          {},
+        ]) {
+          const outcome = await outcomeOf(route, await send(app, route, from))
+          expect.soft(outcome, `${route.route} from ${JSON.stringify(from)}`).toBe(route.allowed)
+        }
+    })
 
-  it('works for a token from any page', async () => {
-    const { app } = watched()
-    const { scopes } = ANN
-    const { token } = await jsonOf<{ token: string }>(await app.post('/media/tokens', { scopes }))
-    const from = { Origin: FOREIGN, 'Sec-Fetch-Site': 'cross-site' }
-    for (const route of CHANGES) {
-      const inPath = await send(app, route, from, undefined, `/media/u/${token}`)
-      expect.soft(await outcomeOf(route, inPath), route.route).toBe(route.allowed)
-      const inHeader = await send(app, route, { ...from, Authorization: `Bearer ${token}` })
-      expect.soft(await outcomeOf(route, inHeader), route.route).toBe(route.allowed)
-    }
-  })
-})
+    it('works for a token from any page', async () => {
+      const { app } = watched({}, login)
+      const { scopes } = ANN
+      const { token } = await jsonOf<{ token: string }>(await app.post('/media/tokens', { scopes }))
+      const from = { Origin: FOREIGN, 'Sec-Fetch-Site': 'cross-site' }
+      for (const route of CHANGES) {
+        const inPath = await send(app, route, from, undefined, `/media/u/${token}`)
+        expect.soft(await outcomeOf(route, inPath), route.route).toBe(route.allowed)
+        const inHeader = await send(app, route, { ...from, Authorization: `Bearer ${token}` })
+        expect.soft(await outcomeOf(route, inHeader), route.route).toBe(route.allowed)
+      }
+    })
+  },
+)
 
 describe('a page of a different origin', () => {
   // @threat app-csrf

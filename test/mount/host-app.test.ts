@@ -447,7 +447,7 @@ describe('an error that the host app throws', () => {
           'internal',
         ],
         [
-          { onEvent: thrower, fileIndex: () => noFileIndex },
+          { events: { onEvent: thrower }, files: { index: () => noFileIndex } },
           (app) => app.fetch('/media/files/none', { method: 'DELETE' }),
           503,
           'events_unavailable',
@@ -471,13 +471,16 @@ describe('an error that the host app throws', () => {
     },
   )
 
-  it.each(['settings', 'fileIndex', 'rateLimiter'] as const)(
+  it.each(['settings', 'files.index', 'rateLimiter'] as const)(
     'in %s is named by /healthz without its message, and the function is called again',
     async (name) => {
       for (const thrower of [fail, failOddly]) {
         const { host, onError } = watchedHost()
         const called = vi.fn(thrower)
-        const options = name === 'settings' ? {} : { [name]: called }
+        const options = {
+          ...(name === 'rateLimiter' && { rateLimiter: called }),
+          ...(name === 'files.index' && { files: { index: called } }),
+        }
         const settings =
           name === 'settings'
             ? {
@@ -502,7 +505,7 @@ describe('an error that the host app throws', () => {
   it('in a file index becomes a 500 of the presigner', async () => {
     const { host, onError } = watchedHost()
     const broken: FileIndex = { get: failLater, put: fail, remove: failOddly, list: failOddly }
-    const app = mount({ host, fileIndex: () => broken })
+    const app = mount({ host, files: { index: () => broken } })
     expect(await refusal(app.fetch('/media/files'))).toBe('500 internal')
     expect(await refusal(app.fetch('/media/files/a.txt'))).toBe('500 internal')
     expect(onError).not.toHaveBeenCalled()

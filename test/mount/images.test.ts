@@ -2,27 +2,42 @@ import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test'
 import { env } from 'cloudflare:workers'
 import { Hono } from 'hono'
 import { describe, expect, it } from 'vitest'
-import { defineSettings, type PresignerOptions } from '../../src/index.ts'
+import { createPresigner, defineSettings } from '../../src/index.ts'
 import { objectsEntrypoint } from '../../src/plugins/links/cloudflare.ts'
+import { type ImagesOptions, images } from '../../src/plugins/links/images/index.ts'
 import type { ImageResizer } from '../../src/plugins/links/images/variant.ts'
+import { links } from '../../src/plugins/links/index.ts'
+import type { LinksOptions } from '../../src/plugins/links/options.ts'
+import { ANN } from '../support/ann.ts'
 import { jsonOf, settingsInput, upload } from '../support/app.ts'
 import { imageOf, twoColorPng } from '../support/images.ts'
-import { mount } from '../support/mount.ts'
 
-const images = () => env.IMAGES
-const input = settingsInput({ imageWidths: [{ width: 64, height: 10, fit: 'scale-down' }, 128] })
+/** The environments of the app and of its entrypoint. */
+interface Place {
+  readonly isEntrypoint: boolean
+}
 
-/** Mounts a presigner whose own entrypoint has, or lacks, the Images binding. */
-function mounted(options: PresignerOptions, entrypoint: Parameters<typeof objectsEntrypoint>[1]) {
-  const Objects = objectsEntrypoint(
-    defineSettings(() => input),
-    entrypoint,
+const presignerWith = (options: LinksOptions<Place>) =>
+  createPresigner(
+    defineSettings(() => settingsInput()),
+    { plugins: [links(options)], authenticate: () => ANN, log: () => undefined },
   )
-  const host = new Hono()
-  mount({ host, settings: input, ...options })
+
+const sized = (binding: ImagesOptions<Place>['binding']) =>
+  images({ binding, sizes: [{ width: 64, height: 10, fit: 'scale-down' }, 128] })
+
+const bound = { images: sized(() => env.IMAGES) }
+
+/** Mounts a presigner whose entrypoint may be that of another one. */
+function mounted(options: LinksOptions<Place>, ofEntrypoint = options) {
+  const presigner = presignerWith(options)
+  const Objects = objectsEntrypoint(
+    ofEntrypoint === options ? presigner : presignerWith(ofEntrypoint),
+  )
+  const host = new Hono<{ Bindings: Place }>().route('/media', presigner.app)
   const fetch = async (path: string, init?: RequestInit) => {
     const context = createExecutionContext()
-    const objects = new Objects(context, {})
+    const objects = new Objects(context, { isEntrypoint: true })
     const stub = {
       fetch: (request: Request) => objects.fetch(request),
       purge: (alias: string, keys: readonly string[]) => objects.purge(alias, keys),
@@ -30,7 +45,7 @@ function mounted(options: PresignerOptions, entrypoint: Parameters<typeof object
     const request = new Request(new URL(path, 'https://app.example'), init)
     const response = await host.fetch(
       request,
-      {},
+      { isEntrypoint: false },
       Object.assign(context, { exports: { Objects: stub } }),
     )
     // The copy of an original waits for its reader, and so would the context.
@@ -59,8 +74,8 @@ const opened = async (app: ReturnType<typeof mounted>, answer: Response) =>
   app.fetch((await jsonOf<{ link: string }>(answer)).link)
 
 describe('a mounted presigner', () => {
-  it('shows images in the sizes of its own settings', async () => {
-    const app = mounted({ images }, { images })
+  it('shows images in the sizes of its own plugin', async () => {
+    const app = mounted(bound)
     expect(await jsonOf(await app.fetch('/media/healthz'))).toMatchObject({ images: true })
     const response = await opened(app, await app.link({ width: 64, format: 'png' }))
     expect(response.status).toBe(200)
@@ -74,11 +89,14 @@ describe('a mounted presigner', () => {
     })
   })
 
-  it('makes no such links without the option, unless the original will do', async () => {
-    const app = mounted({}, {})
-    expect(await jsonOf(await app.fetch('/media/healthz'))).toMatchObject({
-      warnings: ['images are not resized'],
-    })
+  it.each<readonly [string, LinksOptions<Place>, readonly string[]]>([
+    ['the plugin', {}, []],
+    ['a binding', { images: sized(undefined) }, ['images are not resized']],
+    ['a binding in this environment', { images: sized(() => null) }, ['images are not resized']],
+  ])('makes no such links without %s, unless the original will do', async (_, given, warned) => {
+    const app = mounted(given)
+    const { images = false, warnings = [] } = await jsonOf(await app.fetch('/media/healthz'))
+    expect([images, warnings]).toEqual([false, warned])
     expect((await app.link({ width: 64 })).status).toBe(400)
     const response = await opened(app, await app.link({ width: 64, fallback: 'original' }))
     expect(response.status).toBe(200)
@@ -99,7 +117,7 @@ describe('a mounted presigner', () => {
         }),
       }),
     })
-    const app = mounted({ images }, { images: declining })
+    const app = mounted({ images: sized(declining) })
     const { link } = await jsonOf<{ link: string }>(await app.link({ width: 128 }))
     const seen = async (method: string, asked: HeadersInit = {}) => {
       const headers = { Accept: 'image/avif,image/webp,*/*', ...asked }
@@ -124,17 +142,21 @@ describe('a mounted presigner', () => {
 
   // @threat image-costs
   it('makes no such links without an edge cache, since each view would be billed', async () => {
-    const app = mounted({ images, objectsEntrypoint: null }, { images })
+    const app = mounted({ ...bound, entrypoint: null })
     const health = await jsonOf(await app.fetch('/media/healthz'))
     expect(health).toEqual({ status: 'ok', edgeCache: false })
     expect((await app.link({ width: 64 })).status).toBe(400)
   })
 
   it.each([
-    ['the presigner alone', {}],
-    ['an entrypoint whose environment lacks it', { images: () => undefined }],
-  ])('answers 503 with the binding in %s', async (_, entrypoint) => {
-    const app = mounted({ images }, entrypoint)
+    ['the entrypoint of a presigner without it', bound, {}],
+    [
+      'an entrypoint whose environment lacks it',
+      { images: sized(({ isEntrypoint }) => (isEntrypoint ? undefined : env.IMAGES)) },
+      undefined,
+    ],
+  ])('answers 503 with %s', async (_, options, ofEntrypoint) => {
+    const app = mounted(options, ofEntrypoint)
     const response = await opened(app, await app.link({ width: 64 }))
     expect([response.status, response.headers.get('Cache-Control')]).toEqual([503, 'no-store'])
     expect(await jsonOf(response)).toMatchObject({ code: 'image_unavailable' })
@@ -145,13 +167,14 @@ describe('a mounted presigner', () => {
     ['an error', new Error('canary')],
     ['no error', Object.create(null)],
   ])('answers for an entrypoint whose function throws %s', async (_, thrown) => {
-    const images = () => {
-      throw thrown
-    }
-    const app = mounted({ images: () => env.IMAGES }, { images })
+    const images = sized(({ isEntrypoint }) => {
+      if (isEntrypoint) throw thrown
+      return env.IMAGES
+    })
+    const app = mounted({ images })
     const response = await opened(app, await app.link({ width: 64 }))
-    expect(response.status).toBe(500)
+    expect(response.status).toBe(503)
     const { code, message } = await jsonOf<{ code: string; message: string }>(response)
-    expect([code, message]).toEqual(['internal', expect.not.stringContaining('canary')])
+    expect([code, message]).toEqual(['misconfigured', expect.not.stringContaining('canary')])
   })
 })

@@ -1,11 +1,6 @@
 import { Hono } from 'hono'
 import { beforeAll, describe, expect, it } from 'vitest'
-import {
-  createPresigner,
-  defineSettings,
-  type FileIndex,
-  type PresignerOptions,
-} from '../../src/index.ts'
+import { createPresigner, defineSettings, type FileIndex } from '../../src/index.ts'
 import { memoryFileIndex } from '../../src/testing.ts'
 import { ANN } from '../support/ann.ts'
 import { jsonOf, settingsInput, upload } from '../support/app.ts'
@@ -14,15 +9,13 @@ import { everyPlugin } from '../support/every-plugin.ts'
 import { textOf } from '../support/links.ts'
 import { clientOf, type Mounted } from '../support/mount.ts'
 
-const presigner = (name: string, index: FileIndex, options: PresignerOptions = {}) =>
+const presigner = (name: string, index: FileIndex, entrypoint = 'Objects') =>
   createPresigner(
     defineSettings(() => settingsInput({ name })),
     {
-      plugins: everyPlugin(),
-      fileIndex: () => index,
+      plugins: everyPlugin({ files: { index: () => index }, links: { entrypoint } }),
       authenticate: () => ANN,
       log: () => {},
-      ...options,
     },
   )
 
@@ -107,9 +100,9 @@ describe('two instances', () => {
     })
     const host = new Hono()
     const index = memoryFileIndex()
-    host.route('/one', presigner('one', index, { objectsEntrypoint: 'One' }).app)
-    host.route('/other', presigner('other', index, { objectsEntrypoint: 'Other' }).app)
-    host.route('/third', presigner('third', index, { objectsEntrypoint: 'Third' }).app)
+    host.route('/one', presigner('one', index, 'One').app)
+    host.route('/other', presigner('other', index, 'Other').app)
+    host.route('/third', presigner('third', index, 'Third').app)
     const app = clientOf({
       fetch(request, env, context) {
         const exports = { One: entrypoint('One'), Other: entrypoint('Other') }
@@ -151,17 +144,20 @@ describe('one instance', () => {
 
   it('creates settings and an index once for each environment', async () => {
     const made: string[] = []
-    const { app } = createPresigner<{ Bindings: Bindings }>(
+    const { app } = createPresigner(
       defineSettings((env: Bindings) => {
         made.push(`settings of ${env.tenant}`)
         return settingsInput({ name: env.tenant })
       }),
       {
-        plugins: everyPlugin(),
-        fileIndex: (env) => {
-          made.push(`index of ${env.tenant}`)
-          return memoryFileIndex()
-        },
+        plugins: everyPlugin<Bindings>({
+          files: {
+            index: (env) => {
+              made.push(`index of ${env.tenant}`)
+              return memoryFileIndex()
+            },
+          },
+        }),
         authenticate: (c) => ({ ...ANN, id: c.env.tenant }),
         log: () => {},
       },
@@ -180,21 +176,18 @@ describe('one instance', () => {
       counted.push(key)
       return { success: true }
     }
-    const { app } = createPresigner(
-      defineSettings(
-        settingsInput({
+    const { app } = createPresigner(defineSettings(settingsInput()), {
+      plugins: everyPlugin({
+        files: { index: memoryFileIndex() },
+        events: {
           webhooks: [{ url: 'https://hooks.example/', secret: `whsec_${btoa('0'.repeat(32))}` }],
-        }),
-      ),
-      {
-        plugins: everyPlugin(),
-        fileIndex: memoryFileIndex(),
-        rateLimiter: { limit },
-        jobQueue: { sendBatch: async (messages) => void sent.push(...messages) },
-        authenticate: () => ANN,
-        log: () => {},
-      },
-    )
+          queue: { sendBatch: async (messages) => void sent.push(...messages) },
+        },
+      }),
+      rateLimiter: { limit },
+      authenticate: () => ANN,
+      log: () => {},
+    })
     const host = new Hono().route('/media', app)
     // As on Node: each request has its own environment.
     const client = (): Omit<Mounted, 'lines'> => clientOf(host, { incoming: {} })

@@ -7,6 +7,7 @@ import {
   type LogLine,
   type SettingsInput,
 } from '../../src/index.ts'
+import { events } from '../../src/plugins/events/index.ts'
 import { memoryFileIndex } from '../../src/testing.ts'
 import { ANN } from '../support/ann.ts'
 import { jsonOf, ORIGIN, settingsInput, upload } from '../support/app.ts'
@@ -36,13 +37,16 @@ function nodeApp(host = new Hono(), changes: Partial<SettingsInput> = {}) {
       }),
     ),
     {
-      plugins: everyPlugin(),
-      fileIndex: () => index,
+      plugins: everyPlugin({
+        files: { index: () => index },
+        events: {
+          onEvent: (event, { waitUntil }) => {
+            events.push(event)
+            waitUntil(Promise.reject(new Error('nobody waits for this')))
+          },
+        },
+      }),
       authenticate: (c) => (c.req.header('Cookie') === 'session=ann' ? ANN : null),
-      onEvent: (event, { waitUntil }) => {
-        events.push(event)
-        waitUntil(Promise.reject(new Error('nobody waits for this')))
-      },
       log: (line) => void lines.push(line),
     },
   )
@@ -150,12 +154,12 @@ describe('a presigner in an app on Node', () => {
   it('warns once that webhooks are not queued, not with each request', async () => {
     const secret = `whsec_${btoa('k'.repeat(32))}`
     const webhooks = [{ url: 'https://app.example.com/webhooks', secret }]
-    for (const settings of [
-      defineSettings(() => settingsInput({ webhooks })),
-      defineSettings((_: unknown) => settingsInput({ webhooks })),
-    ]) {
+    for (const plugin of [events({ webhooks }), events({ webhooks: (_: unknown) => webhooks })]) {
       const warn = vi.spyOn(console, 'warn').mockImplementation(() => undefined)
-      const { app } = createPresigner(settings, { log: () => undefined })
+      const { app } = createPresigner(
+        defineSettings(() => settingsInput()),
+        { plugins: [plugin], log: () => undefined },
+      )
       for (let i = 0; i < 3; i++) {
         const health = await app.request('/healthz', {}, { incoming: {}, outgoing: {} })
         expect(await jsonOf(health)).toMatchObject({

@@ -31,7 +31,7 @@ function appWithLike(prefix: string) {
       unreadable: 0,
     }),
   }
-  const app = mount({ fileIndex: () => index, authenticate: () => ({ ...ANN, prefix }) })
+  const app = mount({ files: { index: () => index }, authenticate: () => ({ ...ANN, prefix }) })
   const add = (key: string, bucket = 'files') =>
     recorded.set(key, {
       ...{ key: key as never, bucket, name: 'theirs.txt', size: 1, mimetype: 'text/plain' },
@@ -87,7 +87,7 @@ describe('an index of the app that returns other records', () => {
     const other = { key: 'theirs.txt', bucket: 'files', name: 'theirs.txt', owner: 'app:other' }
     const wrong = async () => other as never
     for (const broken of [{ get: wrong }, { put: wrong }]) {
-      const app = mount({ fileIndex: () => ({ ...files, ...broken }) })
+      const app = mount({ files: { index: () => ({ ...files, ...broken }) } })
       const key = await upload(app, '/media')
       const response = await app.post('/media/files', { key })
       expect(await jsonOf(response)).toMatchObject({ code: 'index_unavailable' })
@@ -99,7 +99,9 @@ describe('an index of the app that returns other records', () => {
 
   it('may return undefined for no record', async () => {
     const files = memoryFileIndex()
-    const app = mount({ fileIndex: () => ({ ...files, get: async () => undefined as never }) })
+    const app = mount({
+      files: { index: () => ({ ...files, get: async () => undefined as never }) },
+    })
     const key = await upload(app, '/media')
     expect((await app.post('/media/files', { key })).status).toBe(201)
   })
@@ -111,7 +113,7 @@ describe('an index of the app that returns other records', () => {
       const junk = [null, undefined, {}, { bucket: 'files' }, { bucket: 'files', key: 7 }]
       return { records: [...records, ...(junk as never[])], cursor: null as never, unreadable: 0 }
     }
-    const app = mount({ fileIndex: () => ({ ...files, list }) })
+    const app = mount({ files: { index: () => ({ ...files, list }) } })
     const key = await upload(app, '/media')
     await app.post('/media/files', { key, name: 'a.png' })
     const body = await jsonOf(await app.fetch('/media/files'))

@@ -1,26 +1,45 @@
-import { describe, expect, it } from 'vitest'
+import { createExecutionContext } from 'cloudflare:test'
+import { getCookie } from 'hono/cookie'
+import { describe, expect, it, vi } from 'vitest'
+import { principalOfApp } from '../../src/access/principal.ts'
 import { SCOPES } from '../../src/access/scopes.ts'
 import { refuse } from '../../src/access/verdict.ts'
 import { newApp } from '../../src/http/new-app.ts'
 import { json } from '../../src/http/responses.ts'
-import { createPresigner, defineSettings, type Plugin } from '../../src/index.ts'
+import {
+  createPresigner,
+  defineSettings,
+  type Plugin,
+  type SettingsInput,
+} from '../../src/index.ts'
+import { parseObjectKey } from '../../src/keys/object-key.ts'
 import { apiKeys } from '../../src/plugins/api-keys/index.ts'
+import { events } from '../../src/plugins/events/index.ts'
 import { files } from '../../src/plugins/files/index.ts'
+import { memoryFileIndex } from '../../src/plugins/files/memory-file-index.ts'
 import { jwt } from '../../src/plugins/jwt/index.ts'
+import { images } from '../../src/plugins/links/images/index.ts'
 import { links } from '../../src/plugins/links/index.ts'
 import { multipart } from '../../src/plugins/multipart/index.ts'
+import { notifications } from '../../src/plugins/notifications/index.ts'
 import { tokens } from '../../src/plugins/tokens/index.ts'
 import { uppy } from '../../src/plugins/uppy/index.ts'
-import { jsonOf, settingsInput, upload } from '../support/app.ts'
+import { environmentSettings } from '../../src/worker/environment.ts'
+import { ANN } from '../support/ann.ts'
+import { jsonOf, ORIGIN, settingsInput, upload } from '../support/app.ts'
 import { bearer, testApiKey } from '../support/credentials.ts'
+import { everyPlugin } from '../support/every-plugin.ts'
 import { jwtVariable, testIssuer } from '../support/issuer.ts'
-import { clientOf, mount } from '../support/mount.ts'
+import { clientOf, type MountOptions, mount } from '../support/mount.ts'
+import { baseVariables } from '../support/worker.ts'
 
-/** Returns the issues of a presigner with these plugins. */
-async function issuesOf(plugins: readonly Plugin[]): Promise<unknown> {
-  const health = await mount({ plugins }).fetch('/media/healthz')
+/** Returns the issues of a presigner with these options. */
+async function issuesWith(options: MountOptions): Promise<unknown> {
+  const health = await mount(options).fetch('/media/healthz')
   return (await jsonOf(health)).issues
 }
+
+const issuesOf = (plugins: readonly Plugin[]): Promise<unknown> => issuesWith({ plugins })
 
 const inPlugins = (message: string) => [{ path: 'plugins', message }]
 
@@ -97,8 +116,6 @@ describe('the order of plugins', () => {
 
 describe('credentials', () => {
   const nobody = { authenticate: undefined as never }
-  const issuesWith = async (options: Parameters<typeof mount>[0]): Promise<unknown> =>
-    (await jsonOf(await mount(options).fetch('/media/healthz'))).issues
 
   // @threat app-login-bypassed
   it.each([
@@ -152,14 +169,16 @@ describe('credentials', () => {
       const asked: string[] = []
       const own: Plugin = {
         name: 'tickets',
-        identify: {
-          find({ c }) {
-            const ticket = c.req.header('X-Ticket')
-            if (ticket === undefined) return undefined
-            asked.push(ticket)
-            return refuse('session expired')
+        setup: () => ({
+          identify: {
+            find({ c }) {
+              const ticket = c.req.header('X-Ticket')
+              if (ticket === undefined) return undefined
+              asked.push(ticket)
+              return refuse('session expired')
+            },
           },
-        },
+        }),
       }
       const app = mount({ ...nobody, settings: { apiKeys: [key.entry] }, plugins: list(own) })
       const ask = async (headers: HeadersInit = {}) =>
@@ -310,5 +329,425 @@ describe('a list of plugins', () => {
       ],
     ])
       expect.soft(await issuesOf(list as never), JSON.stringify(list)).toEqual(inPlugins(message))
+  })
+})
+
+describe('what only a missing plugin reads', () => {
+  const needs = (path: string, plugin: string) => ({
+    path,
+    message: `needs the plugin ${plugin}()`,
+  })
+  const sized = () => links({ images: images({ binding: undefined }) })
+  const MEMBERS: readonly (readonly [string, unknown, string, () => Plugin])[] = [
+    ['edgeTtl', 60, 'links', links],
+    ['crossOriginResourcePolicy', 'same-site', 'links', links],
+    ['imageQuality', 70, 'images', sized],
+    ['postUploads', false, 'uppy', () => uppy({ multipart: multipart() })],
+    ['conditionalComplete', true, 'multipart', multipart],
+    ['managedPrefixes', ['own/'], 'notifications', () => notifications({ files: files() })],
+  ]
+
+  it.each(MEMBERS)(
+    'is an issue: the member %s of a bucket',
+    async (name, value, plugin, create) => {
+      const [bucket] = Object.values(settingsInput().buckets)
+      const settings = { buckets: { media: { ...bucket, [name]: value } } as never }
+      const others = everyPlugin().filter((one) => one.name !== plugin && !one.plugins?.length)
+      expect(await issuesWith({ settings, plugins: others })).toEqual([
+        needs(`buckets.media.${name}`, plugin),
+      ])
+      expect(await issuesWith({ settings, plugins: [create()] })).toBeUndefined()
+      const app = mount({ settings, plugins: [] })
+      expect((await app.fetch('/media/limits')).status).toBe(503)
+      expect(app.lines[0]).toMatchObject({ reason: `buckets.media.${name}` })
+    },
+  )
+
+  it('is an issue next to others, and none for settings that are invalid', async () => {
+    const [bucket] = Object.values(settingsInput().buckets)
+    const buckets = { a: { ...bucket, edgeTtl: 1, imageQuality: 1 }, b: { ...bucket, edgeTtl: 1 } }
+    const given = { maxBytes: 3, settings: { buckets: buckets as never }, plugins: [] }
+    expect(await issuesWith(given)).toEqual([
+      { path: 'options', message: expect.stringMatching(/^has unknown members/) },
+      needs('buckets.a.edgeTtl', 'links'),
+      needs('buckets.a.imageQuality', 'images'),
+      needs('buckets.b.edgeTtl', 'links'),
+    ])
+    const settings: Partial<SettingsInput> = { ...given.settings, signingSecrets: 'short' }
+    expect(await issuesWith({ settings, plugins: [] })).toMatchObject([{ path: 'signingSecrets' }])
+  })
+
+  it("is an issue: a variable of the Worker's", async () => {
+    const secret = `whsec_${btoa('k'.repeat(32))}`
+    const variables: Readonly<Record<string, readonly [unknown, string]>> = {
+      API_KEYS: [[(await testApiKey('ci', SCOPES)).entry], 'apiKeys'],
+      IMAGE_WIDTHS: [[64], 'images'],
+      NOTIFICATION_SECRETS: ['0123456789abcdef0123456789abcdef', 'notifications'],
+      WEBHOOKS: [[{ url: 'https://hooks.example/', secret }], 'events'],
+      JWT: [jwtVariable(await testIssuer()), 'jwt'],
+    }
+    const presigner = createPresigner(environmentSettings, { log: () => undefined })
+    const app = clientOf(presigner, {
+      ...baseVariables(),
+      ...Object.fromEntries(Object.entries(variables).map(([name, [value]]) => [name, value])),
+    })
+    const { issues } = await jsonOf<{ issues: object[] }>(await app.fetch('/healthz'))
+    const all = Object.entries(variables).map(([name, [, plugin]]) => needs(name, plugin))
+    expect(issues).toHaveLength(all.length)
+    expect(issues).toEqual(expect.arrayContaining(all))
+  })
+})
+
+describe('the options of a plugin', () => {
+  const more = { sizes: undefined, Index: 1, on_event: 2 }
+
+  it.each<readonly [string, Plugin, string]>([
+    ['files', files(more as object), 'index'],
+    ['events', events(more as object), 'onEvent, webhooks, queue, queueName'],
+    ['links', links(more as object), 'images, entrypoint, ownsOrigin'],
+    [
+      'images',
+      links({ images: images({ binding: null, ...{ ...more, widths: 3 } }) }),
+      'binding, sizes',
+    ],
+    [
+      'notifications',
+      notifications({ files: files(), ...(more as object) }),
+      'files, secrets, queueName',
+    ],
+  ])('have no unknown members: %s', async (name, plugin, known) => {
+    // Members that are undefined count too.
+    expect(await issuesOf([plugin])).toEqual([
+      { path: name, message: `has unknown members: 3. Known members: ${known}` },
+    ])
+  })
+
+  it.each<readonly [string, Plugin, string]>([
+    ['files.index', files({ index: {} as never }), 'must return an object with list()'],
+    ['files.index', files({ index: () => null as never }), 'must return an object with list()'],
+    ['events.queue', events({ queue: 7 as never }), 'must return an object with sendBatch()'],
+    ['events.webhooks', events({ webhooks: 'https://hooks.example' as never }), 'must be an array'],
+    ['events.webhooks.0.url', events({ webhooks: [{ secret: 'x' }] as never }), 'is missing'],
+    ['notifications.secrets', notifications({ files: files(), secrets: 'short' }), 'must'],
+    [
+      'images.sizes.1',
+      links({ images: images({ binding: null, sizes: () => [64, 0] }) }),
+      'must be a whole number',
+    ],
+  ])('have their own path in issues: %s', async (path, plugin, message) => {
+    const issues = (await issuesOf([plugin])) as { path: string; message: string }[]
+    expect(issues.find((one) => one.path === path)?.message).toContain(message)
+    expect(issues.every((one) => one.path.startsWith(path.split('.', 2).join('.')))).toBe(true)
+  })
+})
+
+describe("a plugin's setup", () => {
+  const having = (name: string, setup: NonNullable<Plugin['setup']>): Plugin => ({ name, setup })
+
+  it.each([
+    ['fileIndex', { fileIndex: memoryFileIndex() }],
+    ['objects', { objects: () => ({}) as never }],
+    ['resizesImages', { resizesImages: false }],
+    ['later', { later: async () => undefined }],
+  ])('returns a %s that no other plugin has', async (name, seam) => {
+    const one = having('one', () => seam)
+    expect(await issuesOf([one])).toBeUndefined()
+    expect(await issuesOf([one, having('two', () => seam)])).toEqual(
+      inPlugins(`must have only one ${name}`),
+    )
+  })
+
+  it('returns no second index next to that of files', async () => {
+    const index = () => memoryFileIndex()
+    const own = having('own', () => ({ fileIndex: index() }))
+    expect(await issuesOf([own, files({ index })])).toEqual(
+      inPlugins('must have only one fileIndex'),
+    )
+    expect(await issuesOf([own, files()])).toBeUndefined()
+  })
+
+  // @threat health-shows-secret
+  it('that throws is an issue with its name and without its message', async () => {
+    const app = mount({
+      plugins: [
+        having('mine', () => {
+          throw new RangeError('canary')
+        }),
+        having('yours', (setup) => {
+          setup.issue('yours.size', 'must be small')
+          return {}
+        }),
+      ],
+    })
+    const health = await app.fetch('/media/healthz')
+    expect(health.status).toBe(503)
+    expect((await jsonOf(health)).issues).toEqual([
+      { path: 'mine', message: 'could not be created: RangeError' },
+      { path: 'yours.size', message: 'must be small' },
+    ])
+    expect((await app.fetch('/media/limits')).status).toBe(503)
+    expect(app.lines.map(({ reason }) => reason)).toEqual(
+      Array(2).fill(expect.stringMatching(/^mine, yours\.size; RangeError: canary/)),
+    )
+  })
+
+  it('runs once for each environment, and again until it has no issue', async () => {
+    const seen: unknown[] = []
+    let isReady = false
+    const { app } = createPresigner(
+      defineSettings((_: { readonly tenant: string }) => settingsInput()),
+      {
+        authenticate: () => ANN,
+        log: () => undefined,
+        plugins: [
+          {
+            name: 'mine',
+            setup({ env, settings, issue }) {
+              seen.push([env.tenant, settings?.buckets.length])
+              if (!isReady) issue('mine', 'is not ready')
+              return {}
+            },
+          },
+        ],
+      },
+    )
+    const [a, b] = [clientOf(app, { tenant: 'a' }), clientOf(app, { tenant: 'b' })]
+    expect((await a.fetch('/limits')).status).toBe(503)
+    isReady = true
+    for (const client of [a, a, b, b]) expect((await client.fetch('/limits')).status).toBe(200)
+    expect(seen).toEqual([
+      ['a', 1],
+      ['a', 1],
+      ['b', 1],
+    ])
+  })
+
+  it('gets no settings if they are invalid', async () => {
+    const setup = vi.fn<NonNullable<Plugin['setup']>>(() => ({}))
+    await issuesWith({ settings: { signingSecrets: '' }, plugins: [having('mine', setup)] })
+    expect(setup.mock.calls).toMatchObject([[{ settings: null }]])
+  })
+})
+
+describe('after', () => {
+  const listening = (results: readonly unknown[]) => {
+    const calls: string[] = []
+    const index = memoryFileIndex()
+    const plugins = results.map(
+      (result, i): Plugin => ({
+        name: `listener${i}`,
+        setup: () => ({
+          async after({ type, file }) {
+            calls.push(`${i} begins`)
+            await Promise.resolve()
+            const stored = await index.get('files', parseObjectKey(file.key))
+            calls.push(`${i} ${type} ${file.key}, stored: ${stored !== null}`)
+            if (result instanceof Error) throw result
+            return result as never
+          },
+        }),
+      }),
+    )
+    return { calls, app: mount({ plugins: [...plugins, files({ index: () => index })] }) }
+  }
+  const record = async ({ app }: ReturnType<typeof listening>) => {
+    const key = await upload(app, '/media')
+    return { key, response: await app.post('/media/files', { key, name: 'a.png' }) }
+  }
+
+  it.each([
+    [[{ id: 1 }, { id: 2 }], { id: 1 }],
+    [[undefined, { id: 2 }], { id: 2 }],
+    [[null, { id: 2 }], null],
+    [[undefined, undefined], undefined],
+  ])('of two plugins runs in order, and the first data counts: %j', async (results, data) => {
+    const given = listening(results)
+    const { key, response } = await record(given)
+    expect(response.status).toBe(201)
+    expect((await jsonOf(response)).data).toEqual(data)
+    const line = (i: number) => [`${i} begins`, `${i} recorded ${key}, stored: false`]
+    expect(given.calls).toEqual([...line(0), ...line(1)])
+  })
+
+  it('that throws stops the next one and the index, and a repeat calls both again', async () => {
+    const given = listening([undefined, new Error('down'), undefined])
+    const { key, response } = await record(given)
+    expect(response.status).toBe(500)
+    const line = (i: number) => [`${i} begins`, `${i} recorded ${key}, stored: false`]
+    expect(given.calls.splice(0)).toEqual([...line(0), ...line(1)])
+    expect((await given.app.post('/media/files', { key, name: 'a.png' })).status).toBe(500)
+    expect(given.calls).toEqual([...line(0), ...line(1)])
+  })
+
+  it('of a plugin of the app runs next to events', async () => {
+    const onEvent = vi.fn(() => ({ data: 'of events' }))
+    const after = vi.fn(async () => 'of the plugin')
+    const own: Plugin = { name: 'own', setup: () => ({ after }) }
+    for (const [list, data] of [
+      [[own, events({ onEvent }), files()], 'of the plugin'],
+      [[events({ onEvent }), own, files()], 'of events'],
+    ] as const) {
+      const app = mount({ plugins: list })
+      const key = await upload(app, '/media')
+      const recorded = await app.post('/media/files', { key, name: 'a.png' })
+      expect(await jsonOf(recorded)).toMatchObject({ data })
+    }
+    expect([onEvent, after].map(({ mock }) => mock.calls.length)).toEqual([2, 2])
+  })
+})
+
+describe('queue and scheduled', () => {
+  const settings = defineSettings(() => settingsInput())
+  const env = { tenant: 'a' }
+
+  it('of a plugin of the app handle what they know', async () => {
+    const done: unknown[] = []
+    const own: Plugin = {
+      name: 'mail',
+      setup: () => ({
+        queue: (batch, instance, context) =>
+          batch.queue === 'mail'
+            ? (async () => {
+                await Promise.resolve()
+                for (const message of batch.messages) message.ack()
+                done.push([batch.queue, instance === presigner.instance(env), context === given])
+              })()
+            : undefined,
+      }),
+    }
+    const presigner = createPresigner(settings, { plugins: [events({}), own] })
+    const given = createExecutionContext()
+    const message = { body: 1, attempts: 1, ack: vi.fn(), retry: vi.fn() }
+    const send = (queue: string) => presigner.queue({ queue, messages: [message] }, env, given)
+    expect(await send('other')).toBe(false)
+    expect(message.ack).not.toHaveBeenCalled()
+    expect(await send('mail')).toBe(true)
+    expect(message.ack).toHaveBeenCalledOnce()
+    expect(done).toEqual([['mail', true, true]])
+    const without = createPresigner(settings)
+    expect(await without.queue({ queue: 'mail', messages: [message] }, env)).toBe(false)
+    expect(message.ack).toHaveBeenCalledOnce()
+  })
+
+  it('that fail are errors of the call', async () => {
+    const failing = async () => {
+      throw new Error('down')
+    }
+    const own: Plugin = { name: 'own', setup: () => ({ queue: failing, scheduled: failing }) }
+    const presigner = createPresigner(settings, { plugins: [own] })
+    await expect(presigner.queue({ queue: 'mail', messages: [] }, env)).rejects.toThrow('down')
+    const event = { scheduledTime: 0, cron: '* * * * *' }
+    await expect(presigner.scheduled(event, env)).rejects.toThrow('down')
+  })
+
+  it('run each plugin that has something to do at a time', async () => {
+    const ran: unknown[] = []
+    const at = (name: string): Plugin => ({
+      name,
+      setup: () => ({
+        async scheduled({ cron, scheduledTime }, instance, context) {
+          const isOwn = instance === presigner.instance(env)
+          ran.push([name, cron, scheduledTime, isOwn, context === given])
+        },
+      }),
+    })
+    const presigner = createPresigner(settings, { plugins: [at('one'), files(), at('two')] })
+    const given = createExecutionContext()
+    const event = { scheduledTime: 1_790_000_000_000, cron: '0 3 * * *' }
+    expect(await presigner.scheduled(event, env, given)).toBe(true)
+    expect(ran).toEqual(
+      ['one', 'two'].map((name) => [name, '0 3 * * *', 1_790_000_000_000, true, true]),
+    )
+    const without = createPresigner(settings, { plugins: [files()] })
+    expect(await without.scheduled(event, env)).toBe(false)
+  })
+})
+
+describe('an ambient credential', () => {
+  const own = { Origin: ORIGIN, 'Sec-Fetch-Site': 'same-origin' }
+  const foreign = { Origin: 'https://evil.example', 'Sec-Fetch-Site': 'cross-site' }
+  const Cookie = 'session=ann'
+  const file = { fileName: 'a.png', mimetype: 'image/png' }
+
+  function watched(isAsync = false) {
+    const beforeUpload = vi.fn(() => undefined)
+    const sessions: Plugin = {
+      name: 'sessions',
+      setup: () => ({
+        identify: {
+          ambient: true,
+          find({ c }) {
+            const session = getCookie(c, 'session')
+            if (session === undefined) return undefined
+            const verdict =
+              session === 'ann'
+                ? ({ ok: true, principal: principalOfApp(ANN) } as const)
+                : refuse('session expired')
+            if (session === 'broken') return Promise.reject(new Error('canary'))
+            return isAsync ? Promise.resolve(verdict) : verdict
+          },
+        },
+      }),
+    }
+    const app = mount({
+      authenticate: undefined as never,
+      beforeUpload,
+      plugins: [sessions, apiKeys(), tokens(), uppy({ multipart: multipart() })],
+    })
+    return { app, beforeUpload }
+  }
+
+  // @threat app-csrf
+  it.each([false, true])(
+    'is refused from a page of another origin, as one of the app: async %s',
+    async (isAsync) => {
+      const { app, beforeUpload } = watched(isAsync)
+      const post = async (from: object) =>
+        app.post('/media/files/upload-url', file, { headers: { Cookie, ...from } })
+      const refused = await post(foreign)
+      expect(refused.status).toBe(403)
+      expect(await jsonOf(refused)).toMatchObject({ code: 'forbidden' })
+      expect(beforeUpload).not.toHaveBeenCalled()
+      for (const from of [own, {}]) expect((await post(from)).status).toBe(200)
+      expect(beforeUpload).toHaveBeenCalledTimes(2)
+    },
+  )
+
+  // @threat app-csrf
+  it.each([false, true])(
+    'may read from every page, but not start an upload: async %s',
+    async (isAsync) => {
+      const { app, beforeUpload } = watched(isAsync)
+      const get = async (path: string, from: object) =>
+        (await app.fetch(`/media${path}`, { headers: { Cookie, ...from } })).status
+      for (const from of [own, foreign, {}]) expect(await get('/limits', from)).toBe(200)
+      expect(await get('/s3/params?filename=a.png', foreign)).toBe(403)
+      expect(beforeUpload).not.toHaveBeenCalled()
+      expect(await get('/s3/params?filename=a.png', own)).toBe(200)
+      expect(beforeUpload).toHaveBeenCalledOnce()
+    },
+  )
+
+  it('does not touch a request with another credential, or with none', async () => {
+    const { app } = watched()
+    const { token } = await jsonOf<{ token: string }>(
+      await app.post('/media/tokens', { scopes: ANN.scopes }, { headers: { Cookie } }),
+    )
+    const status = async (headers: HeadersInit) =>
+      (await app.post('/media/files/upload-url', file, { headers })).status
+    expect(await status({ ...foreign, Cookie, ...bearer(token).headers })).toBe(200)
+    expect(await status(foreign)).toBe(401)
+  })
+
+  it('that fails is an error, whatever page sends it', async () => {
+    const { app } = watched()
+    for (const from of [own, foreign]) {
+      const headers = { Cookie: 'session=broken', ...from }
+      const response = await app.post('/media/files/upload-url', file, { headers })
+      expect(await jsonOf(response)).toMatchObject({ code: 'internal' })
+      expect(app.lines.at(-1)?.reason).toContain('canary')
+    }
+    const headers = { Cookie: 'session=old' }
+    expect((await app.fetch('/media/limits', { headers })).status).toBe(401)
   })
 })

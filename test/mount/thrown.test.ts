@@ -5,13 +5,11 @@ import {
   createPresigner,
   defineSettings,
   type FileIndex,
-  type PresignerOptions,
   type SettingsFor,
 } from '../../src/index.ts'
-import type { Settings } from '../../src/settings/settings.ts'
 import { jsonOf, settingsInput, upload } from '../support/app.ts'
 import { putChosen } from '../support/links.ts'
-import { clientOf, type Mounted, mount } from '../support/mount.ts'
+import { clientOf, type Mounted, type MountOptions, mount } from '../support/mount.ts'
 
 const file = { fileName: 'a.txt', mimetype: 'text/plain' }
 
@@ -70,11 +68,11 @@ describe('what a function of the app throws', () => {
       throw thrown
     }
     const list = thrower as unknown as FileIndex['list']
-    const asks: readonly (readonly [PresignerOptions, (app: Mounted) => Promise<Response>])[] = [
+    const asks: readonly (readonly [MountOptions, (app: Mounted) => Promise<Response>])[] = [
       [{ authenticate: thrower }, (app) => app.fetch('/media/files')],
       [{ beforeUpload: thrower }, (app) => app.post('/media/files/upload-url', file)],
       [{ beforeDelete: thrower }, (app) => app.post('/media/files/delete', { keys: ['none'] })],
-      [{ fileIndex: () => ({ list }) as FileIndex }, (app) => app.fetch('/media/files')],
+      [{ files: { index: () => ({ list }) as FileIndex } }, (app) => app.fetch('/media/files')],
     ]
     for (const [options, ask] of asks) {
       const { host, onError } = watchedHost()
@@ -92,7 +90,7 @@ describe('what a function of the app throws', () => {
   it.each(THROWN)('for an event may be %s', async (_, thrown, reason) => {
     const { host, onError } = watchedHost()
     const onEvent = () => Promise.reject(thrown)
-    const app = mount({ host, onEvent })
+    const app = mount({ host, events: { onEvent } })
     const key = await upload(app, '/media')
     expect(await refusalOf(await app.post('/media/files', { key }))).toMatchObject({
       code: 'events_unavailable',
@@ -121,19 +119,30 @@ describe('what the log function throws', () => {
 })
 
 describe('an option or a settings function that fails', () => {
-  const options = ['fileIndex', 'rateLimiter', 'jobQueue', 'images'] as const
+  /** A presigner with one of these functions, by the path of its issue. */
+  const FAILING: Readonly<Record<string, (thrower: () => never) => MountOptions>> = {
+    'files.index': (index) => ({ files: { index } }),
+    'events.queue': (queue) => ({ events: { queue } }),
+    'events.webhooks': (webhooks) => ({ events: { webhooks } }),
+    'images.binding': (binding) => ({ images: { binding } }),
+    'images.sizes': (sizes) => ({ images: { sizes } }),
+    'notifications.secrets': (secrets) => ({ notifications: { secrets } }),
+    rateLimiter: (rateLimiter) => ({ rateLimiter }),
+    settings: (settings) => ({
+      settings: {
+        get buckets() {
+          return settings()
+        },
+      },
+    }),
+  }
 
   // @threat app-error-shown health-shows-secret
-  it.each([...options, 'settings'] as const)(
+  it.each(Object.keys(FAILING))(
     'tells everyone only the class of its error, and the log everything except URLs: %s',
     async (name) => {
       const { host, onError } = watchedHost()
-      const lines: { code?: string | undefined; reason?: string | undefined }[] = []
-      const { app } = createPresigner(
-        defineSettings(() => (name === 'settings' ? fail() : settingsInput())),
-        { log: (line) => void lines.push(line), ...(name === 'settings' ? {} : { [name]: fail }) },
-      )
-      const client = clientOf(host.route('/media', app))
+      const client = mount({ ...FAILING[name]?.(fail), host })
       const health = await client.fetch('/media/healthz')
       expect(await jsonOf(health.clone())).toMatchObject({
         code: 'misconfigured',
@@ -143,8 +152,8 @@ describe('an option or a settings function that fails', () => {
       const other = await client.fetch('/media/files')
       expect(await other.text()).not.toMatch(/hunter2|Canary/)
       expect(onError).not.toHaveBeenCalled()
-      expect(lines).toHaveLength(2)
-      for (const { code, reason } of lines) {
+      expect(client.lines).toHaveLength(2)
+      for (const { code, reason } of client.lines) {
         expect(code).toBe('misconfigured')
         expect(reason).toMatch(new RegExp(`^${name}; Canary: secret=hunter2 at \\(URL\\)`))
         expect(reason).toMatch(/\n\s+at .*fail/)
@@ -153,30 +162,28 @@ describe('an option or a settings function that fails', () => {
   )
 
   it.each(THROWN)('may throw %s', async (_, thrown, reason) => {
-    for (const name of ['images', 'settings'] as const) {
-      const thrower = (): never => {
-        throw thrown
-      }
+    for (const [name, failing] of Object.entries(FAILING)) {
       const { host, onError } = watchedHost()
-      const reasons: unknown[] = []
-      const { app } = createPresigner(
-        defineSettings(() => (name === 'settings' ? thrower() : settingsInput())),
-        {
-          log: (line) => void reasons.push(line.reason),
-          ...(name === 'images' && { images: thrower }),
-        },
-      )
-      const response = await clientOf(host.route('/media', app)).fetch('/media/healthz')
-      expect(await jsonOf(response)).toMatchObject({ issues: [{ path: name }] })
+      const app = mount({
+        ...failing(() => {
+          throw thrown
+        }),
+        host,
+      })
+      const response = await app.fetch('/media/healthz')
+      expect.soft(await jsonOf(response), name).toMatchObject({ issues: [{ path: name }] })
       expect(onError).not.toHaveBeenCalled()
-      expect(reasons).toEqual([expect.stringMatching(reason)])
+      const reasons = app.lines.map((line) => line.reason)
+      expect.soft(reasons, name).toEqual([expect.stringMatching(reason)])
     }
   })
 
   it('shows no message of an HTTPException either', async () => {
     const app = mount({
-      fileIndex() {
-        throw new HTTPException(418, { message: 'hunter2' })
+      files: {
+        index() {
+          throw new HTTPException(418, { message: 'hunter2' })
+        },
       },
     })
     expect(await (await app.fetch('/media/healthz')).text()).not.toContain('hunter2')
@@ -184,12 +191,12 @@ describe('an option or a settings function that fails', () => {
   })
 
   it.each([
-    ['an images function that returns a promise', { images: async () => ({ input() {} }) }],
-    ['an images function that returns something else', { images: () => 'IMAGES' }],
-  ])('names %s', async (_, given) => {
-    const app = mount(given as unknown as PresignerOptions)
+    ['an images function that returns a promise', async () => ({ input() {} })],
+    ['an images function that returns something else', () => 'IMAGES'],
+  ])('names %s', async (_, binding) => {
+    const app = mount({ images: { binding: binding as never } })
     expect(await jsonOf(await app.fetch('/media/healthz'))).toMatchObject({
-      issues: [{ path: 'images', message: 'must return an object with input()' }],
+      issues: [{ path: 'images.binding', message: 'must return an object with input()' }],
     })
   })
 
@@ -218,7 +225,7 @@ describe('an option or a settings function that fails', () => {
 
   it('may call one from defineSettings', async () => {
     const settings = defineSettings(() => settingsInput())
-    const wrapped = (): Settings => settings({})
+    const wrapped = (() => settings({})) as unknown as typeof settings
     const { app } = createPresigner(wrapped, { log: () => {} })
     const response = await clientOf(new Hono().route('/media', app)).fetch('/media/healthz')
     expect(response.status).toBe(200)
@@ -238,7 +245,7 @@ describe('an HTTPException', () => {
       mount({ beforeUpload: thrower }).post('/media/files/upload-url', file),
     beforeDelete: (thrower) =>
       mount({ beforeDelete: thrower }).fetch('/media/files/none', { method: 'DELETE' }),
-    fileIndex: (thrower) => mount({ fileIndex: () => list(thrower) }).fetch('/media/files'),
+    fileIndex: (thrower) => mount({ files: { index: () => list(thrower) } }).fetch('/media/files'),
   }
 
   it.each(Object.entries(ASKS))('of %s keeps what it refuses', async (_, ask) => {
@@ -323,7 +330,7 @@ describe('an HTTPException', () => {
   it('of an index after a delete does not hide that the object is gone', async () => {
     const key = await putChosen('gone.png', 'a')
     const broken = { ...list(refuse(409)), get: async () => refuse(409)() }
-    const response = await mount({ fileIndex: () => broken }).fetch(
+    const response = await mount({ files: { index: () => broken } }).fetch(
       `/media/files/${encodeURIComponent(key)}`,
       { method: 'DELETE' },
     )
@@ -331,7 +338,7 @@ describe('an HTTPException', () => {
   })
 
   it('of onEvent refuses nothing, since the bucket has the file already', async () => {
-    const app = mount({ onEvent: refuse(409) })
+    const app = mount({ events: { onEvent: refuse(409) } })
     const key = await upload(app, '/media')
     expect(await refusalOf(await app.post('/media/files', { key }))).toMatchObject({
       status: 503,

@@ -16,18 +16,17 @@ describe('presigner.fetch', () => {
 
   it.each([
     [{}, /^attachment/],
-    [{ onEvent: (): void => undefined }, /^attachment/],
-    [{ ownsOrigin: true }, /^null$/],
-    [{ ownsOrigin: true, onEvent: (): void => undefined }, /^null$/],
+    [{ events: { onEvent: (): void => undefined } }, /^attachment/],
+    [{ links: { ownsOrigin: true } }, /^null$/],
+    [{ links: { ownsOrigin: true }, events: { onEvent: (): void => undefined } }, /^null$/],
   ])('shows a PDF inline only with ownsOrigin: %j', async (options, disposition) => {
     const key = `trust/${crypto.randomUUID()}.pdf`
     const headers = { 'Content-Type': 'application/pdf' }
     await bucketFetch(key, { method: 'PUT', body: '%PDF', headers })
     const { link } = await createSigner(settings({})).link(key)
     const presigner = createPresigner(settings, {
-      plugins: everyPlugin(),
+      plugins: everyPlugin(options),
       log: () => undefined,
-      ...options,
     })
     const app = { fetch: (request: Request) => presigner.fetch(request, {}) }
     const response = await clientOf(app).fetch(link)
@@ -66,7 +65,7 @@ it('answers with the code of an error from a different copy of this package', as
     const members = { name: 'PresignerError', code: 'index_unavailable', issues: [] }
     throw Object.assign(new Error('The database is down.'), members)
   }
-  const app = mount({ fileIndex: () => ({ list }) as unknown as FileIndex })
+  const app = mount({ files: { index: () => ({ list }) as unknown as FileIndex } })
   const response = await app.fetch('/media/files')
   expect(response.status).toBe(503)
   expect(await jsonOf(response)).toMatchObject({
@@ -90,21 +89,21 @@ describe('a rate limiter', () => {
   })
 })
 
-it.each(['fileIndex', 'rateLimiter'])(
-  'names %s in /healthz when its binding is missing',
-  async (name) => {
-    const app = mount({ [name]: () => undefined })
-    const response = await app.fetch('/media/healthz')
-    expect(response.status).toBe(503)
-    expect(await jsonOf(response)).toMatchObject({ issues: [{ path: name }] })
-  },
-)
+it.each([
+  ['files.index', (missing: never) => ({ files: { index: missing } })],
+  ['rateLimiter', (missing: never) => ({ rateLimiter: missing })],
+])('names %s in /healthz when its binding is missing', async (path, given) => {
+  const missing = () => undefined
+  const response = await mount(given(missing as never)).fetch('/media/healthz')
+  expect(response.status).toBe(503)
+  expect(await jsonOf(response)).toMatchObject({ issues: [{ path }] })
+})
 
 it('explains in /healthz how to bind a missing KV namespace for the file index', async () => {
-  const app = mount({ fileIndex: () => kvFileIndex(undefined as never) })
+  const app = mount({ files: { index: () => kvFileIndex(undefined as never) } })
   expect(await jsonOf(await app.fetch('/media/healthz'))).toMatchObject({
     message: 'The settings are not valid.',
-    issues: [{ path: 'fileIndex', message: expect.stringContaining('[[kv_namespaces]]') }],
+    issues: [{ path: 'files.index', message: expect.stringContaining('[[kv_namespaces]]') }],
   })
 })
 
@@ -209,7 +208,7 @@ it('refuses an unknown option, next to other issues, and names the known ones', 
       {
         path: 'options',
         message: expect.stringMatching(
-          /^has unknown members: 2\. Known members: plugins, fileIndex, .*appTimeoutSeconds$/,
+          /^has unknown members: 2\. Known members: plugins, rateLimiter, .*appTimeoutSeconds$/,
         ),
       },
     ],

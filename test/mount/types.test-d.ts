@@ -1,6 +1,18 @@
 import { Hono } from 'hono'
-import { createPresigner, defineSettings } from '../../src/index.ts'
+import type { FileIndex } from '../../src/index.ts'
+import { createPresigner, defineSettings, type Plugin, type RateLimiter } from '../../src/index.ts'
+import { apiKeys } from '../../src/plugins/api-keys/index.ts'
+import { events, type JobQueue } from '../../src/plugins/events/index.ts'
 import { files } from '../../src/plugins/files/index.ts'
+import { jwt } from '../../src/plugins/jwt/index.ts'
+import { objectsEntrypoint } from '../../src/plugins/links/cloudflare.ts'
+import { images } from '../../src/plugins/links/images/index.ts'
+import type { ImageResizer } from '../../src/plugins/links/images/variant.ts'
+import { links } from '../../src/plugins/links/index.ts'
+import { multipart } from '../../src/plugins/multipart/index.ts'
+import { notifications } from '../../src/plugins/notifications/index.ts'
+import { tokens } from '../../src/plugins/tokens/index.ts'
+import { uppy } from '../../src/plugins/uppy/index.ts'
 import { ANN } from '../support/ann.ts'
 import { settingsInput } from '../support/app.ts'
 
@@ -19,6 +31,8 @@ createPresigner(settings, { authenticate: () => ({ ...ANN, allowedTypes: ['image
 createPresigner(settings, { authenticate: () => ({ ...ANN, maxExpiresIn: 60 }) })
 // @ts-expect-error
 createPresigner(settings, { rateLimit: () => ({ limit: async () => ({ success: true }) }) })
+// @ts-expect-error: not from defineSettings
+createPresigner(() => settingsInput())
 
 /** An app of a plugin of the app's own, with variables of its own. */
 const thumbnails = new Hono<{ Variables: { size: number } }>().get('/thumbnails/:key', (c) =>
@@ -31,3 +45,123 @@ files().api?.get('/files/:key/thumbnail', () => new Response())
 createPresigner(settings, { plugins: [files] })
 // @ts-expect-error
 createPresigner(settings, { plugins: [{ name: 'thumbnails', routes: thumbnails }] })
+// @ts-expect-error
+uppy()
+// @ts-expect-error
+notifications({})
+
+interface Bindings {
+  readonly FILES: FileIndex
+  readonly IMAGES: ImageResizer
+  readonly QUEUE: JobQueue
+  readonly LIMIT: RateLimiter
+  readonly SECRET: string
+}
+
+const withEnv = defineSettings(({ SECRET: signingSecrets }: Bindings) =>
+  settingsInput({ signingSecrets }),
+)
+
+// The settings give the environment to every plugin, without type arguments.
+const all = createPresigner(withEnv, {
+  plugins: [
+    notifications({ files: files({ index: (env) => env.FILES }), secrets: (env) => env.SECRET }),
+    links({ images: images({ binding: (env) => env.IMAGES, sizes: () => [64] }) }),
+    events({
+      onEvent: async ({ file }, { env, waitUntil }) =>
+        waitUntil(env.FILES.get(file.bucket, file.key as never)),
+      webhooks: (env) => [{ url: 'https://hooks.example', secret: env.SECRET }],
+      queue: (env) => env.QUEUE,
+    }),
+    ...[tokens(), uppy({ multipart: multipart() }), apiKeys(), jwt()],
+    {
+      name: 'mine',
+      setup: ({ env }) => ({ fileIndex: env.FILES }),
+    },
+  ],
+  rateLimiter: (env) => env.LIMIT,
+  authenticate: (c) => ({ ...ANN, id: c.env.SECRET }),
+  beforeUpload: (_file, _principal, c) => ({ directory: c.env.SECRET }),
+})
+all satisfies { fetch(request: Request, env: Bindings): Promise<Response> }
+new Hono<{ Bindings: Bindings }>().route('/media', all.app)
+export class Objects extends objectsEntrypoint(all) {}
+// @ts-expect-error: this environment has no bindings
+all.fetch(new Request('https://app.example'), {})
+// @ts-expect-error
+all.instance({ FILES: undefined })
+
+// Also with the settings in place, with one plugin, and in a list of their own.
+createPresigner(
+  defineSettings((env: Bindings) => settingsInput({ signingSecrets: env.SECRET })),
+  {
+    plugins: [
+      files({ index: (env) => env.FILES }),
+      links({ images: images({ binding: (env) => env.IMAGES }) }),
+      events({ onEvent: (_, { env }) => env.QUEUE.sendBatch([]), queue: (env) => env.QUEUE }),
+      notifications({ files: files(), secrets: (env) => env.SECRET }),
+    ],
+  },
+)
+createPresigner(withEnv, { plugins: [files({ index: ({ FILES }) => FILES })] })
+const listed: readonly Plugin<Bindings>[] = [files({ index: (env) => env.FILES }), tokens()]
+createPresigner(withEnv, { plugins: listed })
+// A plugin that needs less fits.
+createPresigner(withEnv, {
+  plugins: [files({ index: (env: Pick<Bindings, 'FILES'>) => env.FILES })],
+})
+
+// @ts-expect-error: a binding that the environment doesn't have
+createPresigner(withEnv, { plugins: [files({ index: (env) => env.KV })] })
+// @ts-expect-error: a binding of another kind
+createPresigner(withEnv, { plugins: [files({ index: (env) => env.QUEUE })] })
+// @ts-expect-error
+createPresigner(withEnv, { plugins: [files({ index: (env: { OTHER: FileIndex }) => env.OTHER })] })
+// @ts-expect-error
+createPresigner(withEnv, { plugins: [links({ images: images({ binding: (env) => env.FILES }) })] })
+// @ts-expect-error
+createPresigner(withEnv, { plugins: [links({ images: images({ binding: (env) => env.PHOTOS }) })] })
+// @ts-expect-error
+createPresigner(withEnv, { plugins: [events({ queue: (env) => env.FILES })] })
+// @ts-expect-error
+createPresigner(withEnv, { plugins: [events({ onEvent: (_, { env }) => env.KV })] })
+createPresigner(withEnv, {
+  // @ts-expect-error
+  plugins: [notifications({ files: files(), secrets: (env) => env.QUEUE })],
+})
+// @ts-expect-error
+createPresigner(withEnv, { plugins: [notifications({ files: files({ index: (env) => env.KV }) })] })
+// @ts-expect-error
+createPresigner(withEnv, { rateLimiter: (env) => env.QUEUE })
+// @ts-expect-error
+createPresigner(withEnv, { authenticate: (c) => ({ ...ANN, id: c.env.USER }) })
+createPresigner(
+  defineSettings((_: Bindings) => settingsInput()),
+  // @ts-expect-error
+  { plugins: [files({ index: (env) => env.KV })] },
+)
+
+// Variables of the app need both type arguments.
+interface Variables {
+  user: string | null
+}
+const login = createPresigner<Bindings, Variables>(withEnv, {
+  plugins: [files({ index: (env) => env.FILES }), tokens()],
+  authenticate: ({ env, var: { user } }) => user && { ...ANN, id: user, prefix: `${env.SECRET}/` },
+  beforeDelete: (_file, _principal, c) => ({ refuse: c.get('user') ?? undefined }),
+})
+new Hono<{ Bindings: Bindings; Variables: Variables }>().route('/media', login.app)
+createPresigner<Bindings, Variables>(withEnv, {
+  // @ts-expect-error
+  authenticate: (c) => ({ ...ANN, id: c.get('name') }),
+})
+createPresigner<Bindings, Variables>(withEnv, {
+  // @ts-expect-error
+  authenticate: (c) => ({ ...ANN, id: c.get('user') }),
+})
+createPresigner<Bindings, Variables>(withEnv, {
+  // @ts-expect-error
+  plugins: [files({ index: (env) => env.KV })],
+})
+// @ts-expect-error: the settings need another environment
+createPresigner<{ readonly OTHER: string }>(withEnv)

@@ -303,17 +303,19 @@ describe('beforeUpload', () => {
 })
 
 /** An app that records its events, and fails for the first `failures` of them. */
-function listening(failures = 0, options: Parameters<typeof mount>[0] = {}) {
+function listening(failures = 0, index: FileIndex = memoryFileIndex()) {
   const events: FileEvent[] = []
   let left = failures
   const app = mount({
-    onEvent: async (event) => {
-      await Promise.resolve()
-      events.push(event)
-      left -= 1
-      if (left >= 0) throw new Error('the database is down')
+    files: { index: () => index },
+    events: {
+      async onEvent(event) {
+        await Promise.resolve()
+        events.push(event)
+        left -= 1
+        if (left >= 0) throw new Error('the database is down')
+      },
     },
-    ...options,
   })
   return { app, events }
 }
@@ -423,11 +425,11 @@ describe('onEvent', () => {
 
   it('that throws for a deleted file leaves its record, and a repeated request sends the event again', async () => {
     const index = memoryFileIndex()
-    const key = await upload(listening(0, { fileIndex: () => index }).app, '/media')
-    const recording = mount({ fileIndex: () => index })
+    const key = await upload(listening(0, index).app, '/media')
+    const recording = mount({ files: { index: () => index } })
     expect((await recording.post('/media/files', { key, name: 'Cat.png' })).status).toBe(201)
 
-    const gone = listening(1, { fileIndex: () => index })
+    const gone = listening(1, index)
     const remove = () => gone.app.fetch(`/media/files/${key}`, { method: 'DELETE' })
     expect((await remove()).status).toBe(503)
     expect(await index.get('files', parseObjectKey(key))).not.toBeNull()
@@ -448,7 +450,7 @@ describe('onEvent', () => {
         await index.remove(...given)
       },
     }
-    const { app, events } = listening(0, { fileIndex: () => flaky })
+    const { app, events } = listening(0, flaky)
     const key = await upload(app, '/media')
     await app.post('/media/files', { key, name: 'Cat.png' })
     const remove = () => app.fetch(`/media/files/${key}`, { method: 'DELETE' })
@@ -467,7 +469,7 @@ describe('onEvent', () => {
     const { app, events } = listening()
     expect((await remove(app)).status).toBe(204)
     expect(events).toEqual([])
-    const without = listening(0, { fileIndex: () => noFileIndex })
+    const without = listening(0, noFileIndex)
     expect((await remove(without.app)).status).toBe(204)
     expect(without.events).toMatchObject([{ type: 'deleted', file: { key: 'none.png' } }])
   })
@@ -475,9 +477,11 @@ describe('onEvent', () => {
   // @threat app-changes
   it('receives a frozen event, so that it cannot change the record', async () => {
     const app = mount({
-      onEvent: (event) => {
-        Reflect.set(event.file, 'owner', 'app:eve')
-        Reflect.set(event, 'type', 'deleted')
+      events: {
+        onEvent(event) {
+          Reflect.set(event.file, 'owner', 'app:eve')
+          Reflect.set(event, 'type', 'deleted')
+        },
       },
     })
     const key = await upload(app, '/media')
@@ -495,7 +499,7 @@ describe('onEvent', () => {
       HeadObject: found(5),
     })
     const data = { id: 7, url: 'https://app.example/files/7' }
-    const app = mount({ onEvent: async ({ type }) => ({ data: { ...data, type } }) })
+    const app = mount({ events: { onEvent: async ({ type }) => ({ data: { ...data, type } }) } })
     const body = { key: 'a.mp4', name: 'a.mp4' }
     for (const _ of [1, 2]) {
       const response = await app.post('/media/files', body)
@@ -524,7 +528,7 @@ describe('onEvent', () => {
     ['a function as data', { data: () => 'canary' }],
   ])('that returns %s adds no member to the response', async (_, result) => {
     scriptedBucket({ HeadObject: found(5) })
-    const app = mount({ onEvent: () => result })
+    const app = mount({ events: { onEvent: () => result } })
     const response = await app.post('/media/files', { key: 'a.mp4', name: 'a.mp4' })
     expect(response.status).toBe(201)
     const text = await response.text()
@@ -539,7 +543,7 @@ describe('onEvent', () => {
     ['a list', [1, { id: 7 }]],
   ])('may return %s as data', async (_, data) => {
     scriptedBucket({ HeadObject: found(5) })
-    const app = mount({ onEvent: async () => ({ data }) })
+    const app = mount({ events: { onEvent: async () => ({ data }) } })
     const response = await app.post('/media/files', { key: 'a.mp4', name: 'a.mp4' })
     expect(await jsonOf(response)).toMatchObject({ data })
   })
@@ -553,8 +557,8 @@ describe('onEvent', () => {
     let isBroken = true
     const index = memoryFileIndex()
     const app = mount({
-      fileIndex: () => index,
-      onEvent: async () => ({ data: isBroken ? data() : 7 }),
+      files: { index: () => index },
+      events: { onEvent: async () => ({ data: isBroken ? data() : 7 }) },
     })
     const record = () => app.post('/media/files', { key: 'a.mp4', name: 'a.mp4' })
     const failed = await record()
@@ -574,7 +578,10 @@ describe('onEvent', () => {
       data.secret = 'canary'
       return index.put(file)
     }
-    const app = mount({ fileIndex: () => ({ ...index, put }), onEvent: () => ({ data }) })
+    const app = mount({
+      files: { index: () => ({ ...index, put }) },
+      events: { onEvent: () => ({ data }) },
+    })
     const response = await app.post('/media/files', { key: 'a.mp4', name: 'a.mp4' })
     expect((await jsonOf(response)).data).toEqual({ id: 7 })
     expect(data.secret).toBe('canary')
@@ -591,8 +598,8 @@ describe('onEvent', () => {
   it('has the environment of the request, and waitUntil', async () => {
     const done: unknown[] = []
     const app = mount({
-      onEvent: (_, { env, waitUntil }) => {
-        waitUntil(Promise.resolve().then(() => done.push(env)))
+      events: {
+        onEvent: (_, { env, waitUntil }) => waitUntil(Promise.resolve().then(() => done.push(env))),
       },
     })
     const key = await upload(app, '/media')
@@ -615,19 +622,19 @@ describe('onEvent', () => {
 describe('webhooks of an app', () => {
   const webhooks = [{ url: 'https://hooks.example/', secret: `whsec_${btoa('k'.repeat(32))}` }]
 
-  it('use the queue of the option jobQueue, and any name for it', async () => {
+  it('use the queue of the plugin, and any name for it', async () => {
     scriptedBucket({ HeadObject: found(5) })
     const messages: { body: unknown }[] = []
     const queue = { sendBatch: async (batch: { body: unknown }[]) => void messages.push(...batch) }
     const env = {}
     const presigner = createPresigner(
-      defineSettings(() => settingsInput({ webhooks })),
+      defineSettings(() => settingsInput()),
       {
-        plugins: everyPlugin(),
+        plugins: everyPlugin({
+          events: { webhooks, queue: () => queue, queueName: 'acme-media' },
+        }),
         authenticate: () => ANN,
         log: () => undefined,
-        jobQueue: () => queue,
-        jobQueueName: 'acme-media',
       },
     )
     const response = await clientOf(presigner, env).post('/files', { key: 'a.mp4', name: 'a.mp4' })
@@ -648,10 +655,12 @@ describe('webhooks of an app', () => {
     expect(message.ack).toHaveBeenCalledOnce()
   })
 
-  it('name an option jobQueue that returns no queue', async () => {
-    const app = mount({ jobQueue: () => ({ send: async () => undefined }) as never })
+  it('name an option queue that returns no queue', async () => {
+    const app = mount({
+      events: { queue: () => ({ send: async () => undefined }) as never },
+    })
     expect(await jsonOf(await app.fetch('/media/healthz'))).toMatchObject({
-      issues: [{ path: 'jobQueue', message: 'must return an object with sendBatch()' }],
+      issues: [{ path: 'events.queue', message: 'must return an object with sendBatch()' }],
     })
   })
 })

@@ -30,7 +30,7 @@ function listening(): { readonly app: Mounted; readonly events: FileEvent[] } {
   if (files === undefined) throw new Error('There is no such bucket.')
   const app = mount({
     settings: { apiKeys: [apiKey.entry], buckets: { files: { ...files, postUploads: false } } },
-    onEvent: (event) => void events.push(event),
+    events: { onEvent: (event) => void events.push(event) },
   })
   return { app, events }
 }

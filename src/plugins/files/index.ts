@@ -20,7 +20,7 @@ export const files = <B = unknown>(options: FilesOptions<B> = {}): Files<B> => (
   api: fileRoutes,
   setup(setup) {
     setup.only('files', options, ['index'])
-    const index = setup.bind<FileIndex>('files.index', options.index, 'list')
+    const index = setup.bind<FileIndex>('files.index', options.index, 'list', true)
     return index === null ? {} : { fileIndex: index }
   },
 })

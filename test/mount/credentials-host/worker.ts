@@ -32,7 +32,7 @@ const settings = defineSettings(({ CREDENTIALS_URL: url }: Bindings) => {
   }
 })
 
-const files = createPresigner<{ Bindings: Bindings }>(settings, { authenticate: () => ANN })
+const files = createPresigner(settings, { authenticate: () => ANN })
 
 /** An app whose presigner fetches its credentials. */
 export default new Hono<{ Bindings: Bindings }>()

@@ -34,11 +34,12 @@ const seen: Seen[] = []
 const events: FileEvent[] = []
 const index = memoryFileIndex()
 
-const files = createPresigner<{ Bindings: Bindings }>(settings, {
-  plugins: everyPlugin(),
-  fileIndex: () => index,
+const media = createPresigner(settings, {
+  plugins: everyPlugin({
+    files: { index: () => index },
+    events: { onEvent: (event) => void events.push(event) },
+  }),
   authenticate: (c) => (getCookie(c, 'session') === 'ann' ? ANN : null),
-  onEvent: (event) => void events.push(event),
 })
 
 /** An app whose login cookie is sent by browsers to every port of this host. */
@@ -51,6 +52,6 @@ export default new Hono<{ Bindings: Bindings }>()
     const hadCookie = getCookie(c, 'session') === 'ann'
     seen.push({ request: `${method} ${path}`, hadCookie, status: c.res.status })
   })
-  .route('/media', files.app)
+  .route('/media', media.app)
 
-export class Objects extends objectsEntrypoint<Bindings>(settings) {}
+export class Objects extends objectsEntrypoint(media) {}
