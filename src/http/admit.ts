@@ -173,10 +173,14 @@ async function ofOwnPage(
   return judged
 }
 
-/** Marks a request whose credential may be a cookie, and refuses a foreign page if it may change something. */
+/**
+ * Marks a request whose credential may be a cookie, and refuses a foreign page if it may change
+ * something, or opens a WebSocket, to which CORS doesn't apply.
+ */
 function requireOwnPage(c: AppContext, settings: Settings): void {
   c.set('isAmbient', true)
-  if (c.req.method !== 'GET' && c.req.method !== 'HEAD') refuseForeignPage(c, settings)
+  const isRead = c.req.method === 'GET' || c.req.method === 'HEAD'
+  if (!isRead || c.req.header('Upgrade')) refuseForeignPage(c, settings)
 }
 
 /**

@@ -27,7 +27,7 @@ export interface BearerKind {
 export interface OtherKind {
   /**
    * Whether browsers add it by themselves, such as a cookie. Pages of other origins may not use it to
-   * change something.
+   * change something or open a WebSocket. A GET changes nothing.
    */
   readonly ambient?: true
   /** Returns undefined for a request without such a credential. */
