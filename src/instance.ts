@@ -1,7 +1,7 @@
 import type { Context, Env } from 'hono'
 import type { AppPrincipal, Principal } from './access/principal.ts'
 import { ApiError, asApiError, type Issue, unknownMembers } from './errors/api-error.ts'
-import { APP_MILLISECONDS } from './errors/deadline.ts'
+import { APP_MILLISECONDS, within } from './errors/deadline.ts'
 import { classOf, describe, stackOf } from './errors/describe.ts'
 import type { Warning, WarningText } from './errors/warnings.ts'
 import type {
@@ -16,7 +16,7 @@ import type {
 } from './http/host.ts'
 import type { Option, Plugin, Setup } from './plugin.ts'
 import { noFileIndex } from './records/file-index.ts'
-import { keepEach, loadedBy, type SettingsFor } from './settings/define.ts'
+import { keepEach, loadedBy, requireSettings, type SettingsFor } from './settings/define.ts'
 import { BROKEN, type Rule, TYPESCRIPT, whole } from './settings/rules.ts'
 import type { ObjectSource } from './storage/object-source.ts'
 
@@ -126,7 +126,8 @@ export function instancesOf<E extends Env>(
     ...pluginIssues,
   ]
   const instances = new WeakMap<object, Instance>()
-  const kept = new Map<unknown, (env: E['Bindings']) => unknown>()
+  // A plugin may make a function for each environment.
+  const kept = new WeakMap<object, (env: E['Bindings']) => unknown>()
   /** Returns the value of an option, of a function only once for each environment. */
   const evaluate = (given: unknown, env: E['Bindings']): unknown => {
     if (!isFunction<E['Bindings']>(given)) return given
@@ -214,11 +215,18 @@ function createInstance<E extends Env>(
       })
     },
   }
-  const parts = plugins.map(({ name, setup: read }): Partial<Seams> => {
-    const part = attempt(name, () => read?.(setup)) ?? {}
-    const unknown = unknownMembers(part, SEAMS)
+  let isLost = known.length > 0
+  const parts = plugins.map((plugin): Partial<Seams> => {
+    const { name } = plugin
+    const part = attempt(name, () => plugin.setup?.(setup) ?? {})
+    isLost ||= part === null
+    // A promise has no check, which would let everything pass. So would one outside of setup.
+    const isOdd = part && Object.prototype.toString.call(part) !== '[object Object]'
+    if (isOdd || SEAMS.some((seam) => seam in plugin))
+      issue(name, `must return these from setup, in an object: ${SEAMS.join(', ')}`)
+    const unknown = part && unknownMembers(part, SEAMS)
     if (unknown !== null) issue(name, `setup: ${unknown}`)
-    return part
+    return part ?? {}
   })
   const all = <Name extends keyof Seams>(name: Name): Seams[Name][] =>
     parts.flatMap((part) => {
@@ -249,8 +257,8 @@ function createInstance<E extends Env>(
     resizesImages: only('resizesImages') ?? false,
     later: only('later') ?? null,
     rateLimiter: limiter,
-    events: after.length === 0 ? null : eachOf(after),
-    queue: all('queue'),
+    events: after.length === 0 ? null : eachOf(after, setup.appMilliseconds),
+    queue: isLost ? [...all('queue'), LOST] : all('queue'),
     scheduled: all('scheduled'),
     appMilliseconds: setup.appMilliseconds,
     warnings: [...warnings],
@@ -271,14 +279,25 @@ const NO_OBJECTS: ObjectSource = {
   async purge() {},
 }
 
-/** Calls each in order, and resolves with the first result. Throws `events_unavailable`. */
+/** Any queue may be that of a plugin that could not be set up, so its batch must stay. */
+const LOST: Seams['queue'] = {
+  name: '',
+  async handle(_batch, { settings }) {
+    requireSettings(settings)
+  },
+}
+
+/**
+ * Calls each in order, and resolves with the first result. Throws `events_unavailable`, also if one
+ * takes longer than `milliseconds`.
+ */
 const eachOf =
-  (all: readonly Seams['after'][]): Seams['after'] =>
+  (all: readonly Seams['after'][], milliseconds: number): Seams['after'] =>
   async (...change) => {
     let data: Awaited<ReturnType<Seams['after']>>
     try {
       for (const after of all) {
-        const result = await after(...change)
+        const result = await within(milliseconds, after(...change))
         if (data === undefined) data = result
       }
     } catch (cause) {

@@ -219,6 +219,25 @@ describe("a plugin's middleware", () => {
   })
 })
 
+describe("a plugin's response", () => {
+  it('may be a fetched one, and has the headers of the API', async () => {
+    const redirect = () => Response.redirect('https://other.example/')
+    const plugin: Plugin = {
+      name: 'mine',
+      api: newApp().get('/mine/x', redirect),
+      open: newApp().get('/mine/y', redirect),
+    }
+    const app = mount({ plugins: [plugin] })
+    for (const path of ['/media/mine/x', '/media/mine/y']) {
+      const { status, headers } = await app.fetch(path, { redirect: 'manual' })
+      expect(status).toBe(302)
+      expect(headers.get('Location')).toBe('https://other.example/')
+      expect(headers.get('Cache-Control')).toBe('no-store')
+      expect(headers.get('X-Request-Id')).toBe(app.lines.at(-1)?.requestId)
+    }
+  })
+})
+
 describe('a list of plugins', () => {
   it('has each plugin once', async () => {
     expect(await issuesOf([files(), links(), files()])).toEqual(
@@ -473,6 +492,20 @@ describe("a plugin's setup", () => {
     ])
   })
 
+  // @threat change-unchecked
+  it.each([
+    ['an async setup', having('mine', async () => ({ check: () => {} }) as never)],
+    ['a function', having('mine', () => (() => ({})) as never)],
+    ['a check outside of setup', Object({ name: 'mine', check: () => {} })],
+  ])('whose check would be missed is an issue: %s', async (_, plugin) => {
+    expect(await issuesOf([plugin])).toEqual([
+      {
+        path: 'mine',
+        message: expect.stringMatching(/^must return these from setup, in an object: .*check/),
+      },
+    ])
+  })
+
   it('of images is in links, so images alone are no plugin', async () => {
     const alone = Object(images({ binding: undefined }))
     expect(await issuesOf([alone])).toEqual(inPlugins('must contain only plugins, such as files()'))
@@ -592,6 +625,21 @@ describe('after', () => {
     expect(given.calls).toEqual([...line(0), ...line(1)])
   })
 
+  it('that is late fails as one that throws, also where a request has no deadline', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    const after = () => {
+      queueMicrotask(() => vi.advanceTimersByTime(1000))
+      return new Promise<never>(() => {})
+    }
+    const presigner = createPresigner(defineSettings(settingsInput()), {
+      plugins: [{ name: 'own', setup: () => ({ after }) }],
+      appTimeoutSeconds: 1,
+    })
+    const told = presigner.instance({}).events?.({} as never, null, new Date(), {} as never)
+    await expect(told).rejects.toMatchObject({ code: 'events_unavailable' })
+    vi.useRealTimers()
+  })
+
   it('of a plugin of the app runs next to events', async () => {
     const onEvent = vi.fn(() => ({ data: 'of events' }))
     const after = vi.fn(async () => 'of the plugin')
@@ -618,14 +666,14 @@ describe('queue and scheduled', () => {
     const own: Plugin = {
       name: 'mail',
       setup: () => ({
-        queue: (batch, instance, context) =>
-          batch.queue === 'mail'
-            ? (async () => {
-                await Promise.resolve()
-                for (const message of batch.messages) message.ack()
-                done.push([batch.queue, instance === presigner.instance(env), context === given])
-              })()
-            : undefined,
+        queue: {
+          name: 'mail',
+          async handle(batch, instance, context) {
+            await Promise.resolve()
+            for (const message of batch.messages) message.ack()
+            done.push([batch.queue, instance === presigner.instance(env), context === given])
+          },
+        },
       }),
     }
     const presigner = createPresigner(settings, { plugins: [events({}), own] })
@@ -646,11 +694,40 @@ describe('queue and scheduled', () => {
     const failing = async () => {
       throw new Error('down')
     }
-    const own: Plugin = { name: 'own', setup: () => ({ queue: failing, scheduled: failing }) }
+    const own: Plugin = {
+      name: 'own',
+      setup: () => ({ queue: { name: 'mail', handle: failing }, scheduled: failing }),
+    }
     const presigner = createPresigner(settings, { plugins: [own] })
     await expect(presigner.queue({ queue: 'mail', messages: [] }, env)).rejects.toThrow('down')
     const event = { scheduledTime: 0, cron: '* * * * *' }
     await expect(presigner.scheduled(event, env)).rejects.toThrow('down')
+  })
+
+  it('keep a batch that may be for a plugin that could not be set up', async () => {
+    const broken: Plugin = {
+      name: 'mail',
+      setup: () => {
+        throw new Error('canary')
+      },
+    }
+    const ack = vi.fn()
+    const batch = (queue: string) => ({
+      queue,
+      messages: [{ body: {}, attempts: 1, ack, retry: vi.fn() }],
+    })
+    for (const options of [
+      { plugins: [events({}), broken] },
+      { plugins: [events({}), events({})] },
+      { plugin: [broken] },
+    ]) {
+      const presigner = createPresigner(settings, options)
+      await expect(presigner.queue(batch('mail'), env)).rejects.toThrow('The settings are not')
+    }
+    expect(ack).not.toHaveBeenCalled()
+    // The queue of a plugin that has its options goes on.
+    const presigner = createPresigner(settings, { plugins: [broken, events({})] })
+    expect(await presigner.queue(batch('edge-presigner-jobs'), env)).toBe(true)
   })
 
   it('wait for every plugin, also if one fails', async () => {
@@ -763,6 +840,32 @@ describe('an ambient credential', () => {
       expect(beforeUpload).not.toHaveBeenCalled()
       expect(await get('/s3/params?filename=a.png', own)).toBe(200)
       expect(beforeUpload).toHaveBeenCalledOnce()
+    },
+  )
+
+  // @threat app-csrf
+  it.each(['ambient', 'authenticate'])(
+    'may open a WebSocket only for an own page: %s',
+    async (login) => {
+      const api = newApp().get('/mine/socket', () => {
+        const { 0: webSocket, 1: server } = new WebSocketPair()
+        server.accept()
+        return new Response(null, { status: 101, webSocket })
+      })
+      const identify = {
+        ambient: true,
+        find: () => ({ ok: true, principal: principalOfApp(ANN) }),
+      } as const
+      const app = mount({
+        ...(login === 'ambient' && { authenticate: undefined as never }),
+        plugins: [{ name: 'mine', api, setup: () => (login === 'ambient' ? { identify } : {}) }],
+      })
+      const open = async (from: object) =>
+        (await app.fetch('/media/mine/socket', { headers: { Upgrade: 'websocket', ...from } }))
+          .status
+      expect(await open(foreign)).toBe(403)
+      expect(await open({ Origin: 'null' })).toBe(403)
+      for (const from of [own, {}]) expect(await open(from)).toBe(101)
     },
   )
 
