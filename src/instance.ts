@@ -14,6 +14,7 @@ import type {
   StoredFile,
   UploadChanges,
 } from './http/host.ts'
+import { isOwn } from './http/identify.ts'
 import type { Option, Plugin, Setup } from './plugin.ts'
 import { noFileIndex } from './records/file-index.ts'
 import { keepEach, loadedBy, requireSettings, type SettingsFor } from './settings/define.ts'
@@ -223,23 +224,20 @@ function createInstance<E extends Env>(
     // A promise has no check, which would let everything pass. So would one outside of setup.
     const isOdd = part && Object.prototype.toString.call(part) !== '[object Object]'
     if (isOdd || SEAMS.some((seam) => seam in plugin))
-      issue(name, `must return these from setup, in an object: ${SEAMS.join(', ')}`)
+      issue(name, 'must return an object with its seams from setup')
     const unknown = part && unknownMembers(part, SEAMS)
     if (unknown !== null) issue(name, `setup: ${unknown}`)
     return part ?? {}
   })
   const all = <Name extends keyof Seams>(name: Name): Seams[Name][] =>
-    parts.flatMap((part) => {
-      const has = part[name]
-      return has === undefined ? [] : [has]
-    })
+    parts.map((part) => part[name]).filter((has) => has !== undefined && has !== null)
   const only = <Name extends keyof Seams>(name: Name): Seams[Name] | undefined => {
     const [first, second] = all(name)
     if (second !== undefined) issue('plugins', `must have only one ${name}`)
     return first
   }
   for (const [i, { identify }] of parts.entries())
-    if (authenticate && identify && !('isOwn' in identify))
+    if (authenticate && identify && !isOwn(identify))
       issue('plugins', `must not have ${plugins[i]?.name}() next to authenticate`)
   for (const { path, plugin } of loaded.ok ? loaded.uses : [])
     if (!plugins.some(({ name }) => name === plugin) && !(authenticate && isLogin(plugin)))
@@ -248,7 +246,8 @@ function createInstance<E extends Env>(
   const after = all('after')
   const instance = {
     setup,
-    identify: all('identify'),
+    // What a client sends on purpose comes before what its browser adds.
+    identify: all('identify').toSorted((a, b) => Number('ambient' in a) - Number('ambient' in b)),
     checks: all('check'),
     reserves: all('reserve'),
     ready: all('ready').reduce(andThen, (given) => given),

@@ -36,6 +36,9 @@ export interface OtherKind {
 
 export type Identify = BearerKind | OtherKind
 
+/** Tells whether the presigner itself makes these credentials. */
+export const isOwn = (one: Identify): boolean => 'isOwn' in one && one.isOwn === true
+
 /** Returns the bearer credential in the Authorization header. */
 export const bearerIn = (c: AppContext): string | undefined =>
   /^Bearer +(\S+)$/i.exec(c.req.header('Authorization') ?? '')?.[1]

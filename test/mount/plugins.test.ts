@@ -4,6 +4,7 @@ import { describe, expect, it, vi } from 'vitest'
 import { principalOfApp } from '../../src/access/principal.ts'
 import { SCOPES } from '../../src/access/scopes.ts'
 import { refuse } from '../../src/access/verdict.ts'
+import type { Identify } from '../../src/http/identify.ts'
 import { newApp } from '../../src/http/new-app.ts'
 import { json } from '../../src/http/responses.ts'
 import {
@@ -127,6 +128,17 @@ describe('credentials', () => {
     )
     expect(await issuesWith({ ...nobody, plugins: [plugin()] })).toBeUndefined()
     expect(await issuesOf([tokens()])).toBeUndefined()
+  })
+
+  // @threat app-login-bypassed
+  it.each([false, undefined])('are not of the presigner with isOwn: %s', async (isOwn) => {
+    const verify = () => ({ ok: true, principal: principalOfApp(ANN) }) as const
+    const setup = () => ({ identify: { prefix: 'zz_', isOwn: isOwn as never, verify } })
+    const own: Plugin = { name: 'own', setup }
+    expect(await issuesOf([own])).toEqual(inPlugins('must not have own() next to authenticate'))
+    const app = mount({ ...nobody, plugins: [own] })
+    expect((await app.fetch('/media/limits', bearer('zz_1'))).status).toBe(200)
+    expect((await app.fetch('/media/u/zz_1/limits')).status).toBe(401)
   })
 
   it('in the settings need their plugin, unless the app authenticates', async () => {
@@ -494,15 +506,12 @@ describe("a plugin's setup", () => {
 
   // @threat change-unchecked
   it.each([
-    ['an async setup', having('mine', async () => ({ check: () => {} }) as never)],
+    ['an async setup', having('mine', (async () => ({ check: () => {} })) as never)],
     ['a function', having('mine', () => (() => ({})) as never)],
     ['a check outside of setup', Object({ name: 'mine', check: () => {} })],
   ])('whose check would be missed is an issue: %s', async (_, plugin) => {
     expect(await issuesOf([plugin])).toEqual([
-      {
-        path: 'mine',
-        message: expect.stringMatching(/^must return these from setup, in an object: .*check/),
-      },
+      { path: 'mine', message: 'must return an object with its seams from setup' },
     ])
   })
 
@@ -843,6 +852,26 @@ describe('an ambient credential', () => {
     },
   )
 
+  it('comes after one that a client sends on purpose, in any order of the plugins', async () => {
+    const found = (id: string) => ({ ok: true, principal: principalOfApp({ ...ANN, id }) }) as const
+    const plugins: Plugin[] = [
+      { name: 'page', setup: () => ({ identify: { ambient: true, find: () => found('cookie') } }) },
+      {
+        name: 'own',
+        setup: () => ({
+          identify: { find: ({ c }) => (c.req.header('X-Key') ? found('key') : undefined) },
+        }),
+      },
+    ]
+    for (const list of [plugins, plugins.toReversed()]) {
+      const app = mount({ plugins: list, authenticate: undefined as never })
+      const headers = { ...foreign, 'X-Key': '1' }
+      expect((await app.post('/media/files/upload-url', file, { headers })).status).toBe(200)
+      expect((await app.fetch('/media/limits')).status).toBe(200)
+      expect(app.lines.map(({ principal }) => principal)).toEqual(['app:key', 'app:cookie'])
+    }
+  })
+
   // @threat app-csrf
   it.each(['ambient', 'authenticate'])(
     'may open a WebSocket only for an own page: %s',
@@ -852,10 +881,10 @@ describe('an ambient credential', () => {
         server.accept()
         return new Response(null, { status: 101, webSocket })
       })
-      const identify = {
+      const identify: Identify = {
         ambient: true,
         find: () => ({ ok: true, principal: principalOfApp(ANN) }),
-      } as const
+      }
       const app = mount({
         ...(login === 'ambient' && { authenticate: undefined as never }),
         plugins: [{ name: 'mine', api, setup: () => (login === 'ambient' ? { identify } : {}) }],
