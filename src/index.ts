@@ -142,21 +142,14 @@ function hostOf<E extends Env>(
 ): Host {
   return {
     mountPath,
-    authenticate:
-      authenticate === undefined
-        ? null
-        : async () => {
-            const principal = await authenticate(c)
-            return principal ? principalOfApp(principal) : null
-          },
-    beforeUpload:
-      beforeUpload === undefined
-        ? null
-        : async (file, principal) => beforeUpload(file, principal, c),
-    beforeDelete:
-      beforeDelete === undefined
-        ? null
-        : async (file, principal) => beforeDelete(file, principal, c),
+    authenticate: authenticate
+      ? async () => {
+          const principal = await authenticate(c)
+          return principal ? principalOfApp(principal) : null
+        }
+      : null,
+    beforeUpload: beforeUpload ? async (file, principal) => beforeUpload(file, principal, c) : null,
+    beforeDelete: beforeDelete ? async (file, principal) => beforeDelete(file, principal, c) : null,
   }
 }
 

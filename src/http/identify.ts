@@ -37,7 +37,7 @@ export interface OtherKind {
 export type Identify = BearerKind | OtherKind
 
 /** Tells whether the presigner itself makes these credentials. */
-export const isOwn = (one: Identify): boolean => 'isOwn' in one && one.isOwn === true
+export const isOwn = (one: Identify): boolean => Object(one).isOwn === true
 
 /** Returns the bearer credential in the Authorization header. */
 export const bearerIn = (c: AppContext): string | undefined =>

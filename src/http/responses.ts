@@ -41,23 +41,19 @@ export function json<Body, Status extends number = 200>(
  */
 export function complete(c: AppContext, given: Response): Response {
   if (c.get('complete') === given) return given
-  const response = changeable(given)
+  let response = given
+  try {
+    given.headers.delete('X-Request-Id')
+  } catch {
+    // Headers that can't be changed, such as those of a fetched response.
+    response = new Response(given.body, given)
+  }
   const { headers } = response
   for (const [name, value] of Object.entries(USUAL))
     if (!headers.has(name)) headers.set(name, value)
   const always = { ...ALWAYS, 'X-Request-Id': c.get('requestId'), ...c.get('corsHeaders') }
   for (const [name, value] of Object.entries(always)) headers.set(name, value)
   return response
-}
-
-/** Returns a copy of a response whose headers can't be changed, such as a fetched one. */
-function changeable(response: Response): Response {
-  try {
-    response.headers.delete('X-Request-Id')
-    return response
-  } catch {
-    return new Response(response.body, response)
-  }
 }
 
 /** Returns 201 with the record of a file and its location. */
