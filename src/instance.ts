@@ -16,6 +16,7 @@ import type {
 } from './http/host.ts'
 import { isOwn } from './http/identify.ts'
 import type { Option, Plugin, Setup } from './plugin.ts'
+import type { Announcer } from './records/file-event.ts'
 import { noFileIndex } from './records/file-index.ts'
 import { keepEach, loadedBy, requireSettings, type SettingsFor } from './settings/define.ts'
 import { BROKEN, type Rule, TYPESCRIPT, whole } from './settings/rules.ts'
@@ -291,13 +292,13 @@ const LOST: Seams['queue'] = {
  * takes longer than `milliseconds`.
  */
 const eachOf =
-  (all: readonly Seams['after'][], milliseconds: number): Seams['after'] =>
+  (all: readonly Seams['after'][], milliseconds: number): Announcer =>
   async (...change) => {
-    let data: Awaited<ReturnType<Seams['after']>>
+    let data: Awaited<ReturnType<Announcer>>
     try {
       for (const after of all) {
-        const result = await within(milliseconds, after(...change))
-        if (data === undefined) data = result
+        const result = await within<unknown>(milliseconds, after(...change))
+        if (data === undefined) data = result as typeof data
       }
     } catch (cause) {
       throw new ApiError(

@@ -40,7 +40,7 @@ export interface Seams {
    * it is, and a repeat of the request calls it again: at least once. Has the same time as functions of
    * the app. The first result that is not undefined is `data` in the response.
    */
-  readonly after: Announcer
+  readonly after: (...change: Parameters<Announcer>) => ReturnType<Announcer> | Promise<void>
   /** Handles the batches of each queue of Cloudflare Queues whose name starts with `name`. */
   readonly queue: {
     readonly name: string
