@@ -13,7 +13,7 @@ export interface Call {
 
 /** Finds the principal of bearer credentials by how they start. */
 export interface BearerKind {
-  /** How they start. No other plugin gets one that starts like this. */
+  /** How they start. No prefix of another plugin may start like this, or the order would matter. */
   readonly prefix: string
   /**
    * Whether the presigner itself made them. They may also be in the path, below `/u/`, and apply next
