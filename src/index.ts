@@ -42,7 +42,8 @@ export interface Presigner<E extends Env = AnyEnv> {
   fetch(request: Request, env: E['Bindings'], context?: ExecutionContext): Promise<Response>
   /**
    * Handles a batch of Cloudflare Queues, and acknowledges or retries each message. Resolves with
-   * false for the batch of a queue that no plugin has, which it doesn't touch.
+   * false for the batch of a queue that no plugin has, which it doesn't touch. Rejects if a plugin that
+   * may have it could not be set up.
    */
   queue(batch: QueueBatch, env: E['Bindings'], context?: ExecutionContext): Promise<boolean>
   /** Runs what plugins do at the times of Cron Triggers. Resolves with false if none does anything. */
@@ -97,13 +98,9 @@ export function createPresigner<B extends object = object, V extends object = ob
       ),
     async queue(batch, env, context = NO_CONTEXT) {
       const instance = instanceFor(env)
-      for (const handle of instance.queue) {
-        const work = handle(batch, instance, context)
-        if (work === undefined) continue
-        await work
-        return true
-      }
-      return false
+      const queue = instance.queue.find(({ name }) => batch.queue.startsWith(name))
+      await queue?.handle(batch, instance, context)
+      return queue !== undefined
     },
     async scheduled(event, env, context = NO_CONTEXT) {
       const instance = instanceFor(env)
@@ -145,21 +142,14 @@ function hostOf<E extends Env>(
 ): Host {
   return {
     mountPath,
-    authenticate:
-      authenticate === undefined
-        ? null
-        : async () => {
-            const principal = await authenticate(c)
-            return principal ? principalOfApp(principal) : null
-          },
-    beforeUpload:
-      beforeUpload === undefined
-        ? null
-        : async (file, principal) => beforeUpload(file, principal, c),
-    beforeDelete:
-      beforeDelete === undefined
-        ? null
-        : async (file, principal) => beforeDelete(file, principal, c),
+    authenticate: authenticate
+      ? async () => {
+          const principal = await authenticate(c)
+          return principal ? principalOfApp(principal) : null
+        }
+      : null,
+    beforeUpload: beforeUpload ? async (file, principal) => beforeUpload(file, principal, c) : null,
+    beforeDelete: beforeDelete ? async (file, principal) => beforeDelete(file, principal, c) : null,
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Context, Env } from 'hono'
 import type { AppPrincipal, Principal } from './access/principal.ts'
 import { ApiError, asApiError, type Issue, unknownMembers } from './errors/api-error.ts'
-import { APP_MILLISECONDS } from './errors/deadline.ts'
+import { APP_MILLISECONDS, within } from './errors/deadline.ts'
 import { classOf, describe, stackOf } from './errors/describe.ts'
 import type { Warning, WarningText } from './errors/warnings.ts'
 import type {
@@ -14,9 +14,11 @@ import type {
   StoredFile,
   UploadChanges,
 } from './http/host.ts'
+import { isOwn } from './http/identify.ts'
 import type { Option, Plugin, Setup } from './plugin.ts'
+import type { Announcer } from './records/file-event.ts'
 import { noFileIndex } from './records/file-index.ts'
-import { keepEach, loadedBy, type SettingsFor } from './settings/define.ts'
+import { keepEach, loadedBy, requireSettings, type SettingsFor } from './settings/define.ts'
 import { BROKEN, type Rule, TYPESCRIPT, whole } from './settings/rules.ts'
 import type { ObjectSource } from './storage/object-source.ts'
 
@@ -126,7 +128,8 @@ export function instancesOf<E extends Env>(
     ...pluginIssues,
   ]
   const instances = new WeakMap<object, Instance>()
-  const kept = new Map<unknown, (env: E['Bindings']) => unknown>()
+  // A plugin may make a function for each environment.
+  const kept = new WeakMap<object, (env: E['Bindings']) => unknown>()
   /** Returns the value of an option, of a function only once for each environment. */
   const evaluate = (given: unknown, env: E['Bindings']): unknown => {
     if (!isFunction<E['Bindings']>(given)) return given
@@ -214,24 +217,28 @@ function createInstance<E extends Env>(
       })
     },
   }
-  const parts = plugins.map(({ name, setup: read }): Partial<Seams> => {
-    const part = attempt(name, () => read?.(setup)) ?? {}
-    const unknown = unknownMembers(part, SEAMS)
+  let isLost = known.length > 0
+  const parts = plugins.map((plugin): Partial<Seams> => {
+    const { name } = plugin
+    const part = attempt(name, () => plugin.setup?.(setup) ?? {})
+    isLost ||= part === null
+    // A promise has no check, which would let everything pass. So would one outside of setup.
+    const isOdd = part && Object.prototype.toString.call(part) !== '[object Object]'
+    if (isOdd || SEAMS.some((seam) => seam in plugin))
+      issue(name, 'must return an object with its seams from setup')
+    const unknown = part && unknownMembers(part, SEAMS)
     if (unknown !== null) issue(name, `setup: ${unknown}`)
-    return part
+    return part ?? {}
   })
   const all = <Name extends keyof Seams>(name: Name): Seams[Name][] =>
-    parts.flatMap((part) => {
-      const has = part[name]
-      return has === undefined ? [] : [has]
-    })
+    parts.map((part) => part[name]).filter((has) => has !== undefined && has !== null)
   const only = <Name extends keyof Seams>(name: Name): Seams[Name] | undefined => {
     const [first, second] = all(name)
     if (second !== undefined) issue('plugins', `must have only one ${name}`)
     return first
   }
   for (const [i, { identify }] of parts.entries())
-    if (authenticate && identify && !('isOwn' in identify))
+    if (authenticate && identify && !isOwn(identify))
       issue('plugins', `must not have ${plugins[i]?.name}() next to authenticate`)
   for (const { path, plugin } of loaded.ok ? loaded.uses : [])
     if (!plugins.some(({ name }) => name === plugin) && !(authenticate && isLogin(plugin)))
@@ -240,7 +247,8 @@ function createInstance<E extends Env>(
   const after = all('after')
   const instance = {
     setup,
-    identify: all('identify'),
+    // What a client sends on purpose comes before what its browser adds.
+    identify: all('identify').toSorted((a, b) => Number('ambient' in a) - Number('ambient' in b)),
     checks: all('check'),
     reserves: all('reserve'),
     ready: all('ready').reduce(andThen, (given) => given),
@@ -249,8 +257,8 @@ function createInstance<E extends Env>(
     resizesImages: only('resizesImages') ?? false,
     later: only('later') ?? null,
     rateLimiter: limiter,
-    events: after.length === 0 ? null : eachOf(after),
-    queue: all('queue'),
+    events: after.length === 0 ? null : eachOf(after, setup.appMilliseconds),
+    queue: isLost ? [...all('queue'), LOST] : all('queue'),
     scheduled: all('scheduled'),
     appMilliseconds: setup.appMilliseconds,
     warnings: [...warnings],
@@ -271,15 +279,26 @@ const NO_OBJECTS: ObjectSource = {
   async purge() {},
 }
 
-/** Calls each in order, and resolves with the first result. Throws `events_unavailable`. */
+/** Any queue may be that of a plugin that could not be set up, so its batch must stay. */
+const LOST: Seams['queue'] = {
+  name: '',
+  async handle(_batch, { settings }) {
+    requireSettings(settings)
+  },
+}
+
+/**
+ * Calls each in order, and resolves with the first result. Throws `events_unavailable`, also if one
+ * takes longer than `milliseconds`.
+ */
 const eachOf =
-  (all: readonly Seams['after'][]): Seams['after'] =>
+  (all: readonly Seams['after'][], milliseconds: number): Announcer =>
   async (...change) => {
-    let data: Awaited<ReturnType<Seams['after']>>
+    let data: Awaited<ReturnType<Announcer>>
     try {
       for (const after of all) {
-        const result = await after(...change)
-        if (data === undefined) data = result
+        const result = await within<unknown>(milliseconds, after(...change))
+        if (data === undefined) data = result as typeof data
       }
     } catch (cause) {
       throw new ApiError(

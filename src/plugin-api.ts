@@ -10,6 +10,8 @@ export { requireKey, requirePrefix, requireScope } from './access/principal.ts'
 export { type DownloadRequest, type DownloadUrl, downloadUrl } from './core/download-url.ts'
 /** Ends a request with one of the API's error codes. */
 export { ApiError } from './errors/api-error.ts'
+/** Returns the settings in an open route. Throws `misconfigured`. */
+export { configure } from './http/admit.ts'
 export type { AppContext } from './http/app-env.ts'
 /** Returns the bucket that a request names, with the caller's limits and its credentials. */
 export { chooseOpenBucket } from './http/choose-bucket.ts'

@@ -64,7 +64,8 @@ export interface Setup<out B = unknown> {
   read<T>(path: string, given: Option<unknown, B>, rule: Rule<T>): T | null
   /**
    * Returns an object with this method, such as a binding, or null for a falsy value. A function is
-   * called once for each environment. With `isNeeded`, one that returns a falsy value is an issue.
+   * called once for each environment. With `isNeeded`, one that returns a falsy value is an issue. Null
+   * too if the settings are invalid, which may be because of the same binding.
    */
   bind<T extends object>(
     path: string,

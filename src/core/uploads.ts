@@ -127,7 +127,7 @@ export async function askToDelete(c: AppContext, change: Deletion): Promise<void
     const returned = await askInTime(c, 'beforeDelete', () => beforeDelete(file, principal))
     readAnswer('beforeDelete', verdictSchema, returned)
   }
-  if (c.env.instance.checks.length > 0) await runChecks(c, change)
+  await runChecks(c, change)
 }
 
 /**

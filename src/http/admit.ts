@@ -10,7 +10,7 @@ import { deepFreeze, LOCAL_HOSTS } from '../settings/rules.ts'
 import { type Settings, takesOrigin } from '../settings/settings.ts'
 import type { AppContext, AppEnv } from './app-env.ts'
 import { askInTime } from './deadline.ts'
-import { type BearerKind, bearerIn } from './identify.ts'
+import { type BearerKind, bearerIn, isOwn } from './identify.ts'
 import { ownBase } from './link-host.ts'
 import { countNetwork, countPrincipal } from './rate-limit.ts'
 import { checkUrl } from './validate.ts'
@@ -130,7 +130,7 @@ function unknownKind(authorization: string, bearer: string | undefined): Refusal
 
 /** Returns the kind of credentials that the presigner itself makes. */
 const ownKind = (c: AppContext): BearerKind | undefined =>
-  c.env.instance.identify.find((one): one is BearerKind => 'isOwn' in one)
+  c.env.instance.identify.find((one): one is BearerKind => isOwn(one))
 
 /** Returns the presigner's own token in the path, which takes precedence, or in the header. */
 function tokenIn(c: AppContext): string | undefined {
@@ -173,10 +173,14 @@ async function ofOwnPage(
   return judged
 }
 
-/** Marks a request whose credential may be a cookie, and refuses a foreign page if it may change something. */
+/**
+ * Marks a request whose credential may be a cookie, and refuses a foreign page if it may change
+ * something, or opens a WebSocket, to which CORS doesn't apply.
+ */
 function requireOwnPage(c: AppContext, settings: Settings): void {
   c.set('isAmbient', true)
-  if (c.req.method !== 'GET' && c.req.method !== 'HEAD') refuseForeignPage(c, settings)
+  const isRead = c.req.method === 'GET' || c.req.method === 'HEAD'
+  if (!isRead || c.req.header('Upgrade')) refuseForeignPage(c, settings)
 }
 
 /**

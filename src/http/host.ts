@@ -36,16 +36,20 @@ export interface Seams {
    */
   readonly reserve: Reserve
   /**
-   * Called after each change to a file, before the index changes. If it throws, the index stays as
-   * it is, and a repeat of the request calls it again: at least once.
+   * Called after each change to a file except a rename, before the index changes. If it throws, the index stays as
+   * it is, and a repeat of the request calls it again: at least once. Has the same time as functions of
+   * the app. The first result that is not undefined is `data` in the response.
    */
-  readonly after: Announcer
-  /** Handles a batch of Cloudflare Queues, or returns undefined for that of another queue. */
-  readonly queue: (
-    batch: QueueBatch,
-    instance: Instance,
-    context: ExecutionContext,
-  ) => Promise<void> | undefined
+  readonly after: (...change: Parameters<Announcer>) => ReturnType<Announcer> | Promise<void>
+  /** Handles the batches of each queue of Cloudflare Queues whose name starts with `name`. */
+  readonly queue: {
+    readonly name: string
+    readonly handle: (
+      batch: QueueBatch,
+      instance: Instance,
+      context: ExecutionContext,
+    ) => Promise<void>
+  }
   /** Runs at a time of a Cron Trigger. */
   readonly scheduled: (
     event: ScheduledEvent,
@@ -212,8 +216,9 @@ export type Check = (change: Change, by: Asker) => void | Promise<void>
  * like a check.
  *
  * Bucket and key identify a reservation: a repeated start with the same `startId` has the same key,
- * and so has each upload to a chosen key. For what is already reserved, do and return nothing. A URL,
- * a form or a step is reserved when it is signed. A reservation needs an end of its own, since the
+ * and so has each upload to a chosen key. For what is already reserved, do and return nothing, and let
+ * the earlier undo do nothing from then on: if that request fails, this one still needs what is
+ * reserved. A URL, a form or a step is reserved when it is signed. A reservation needs an end of its own, since the
  * client may never send the file. One for a failed delete is undone even if the object may be gone: the
  * client repeats the delete.
  */

@@ -13,7 +13,7 @@ export interface Call {
 
 /** Finds the principal of bearer credentials by how they start. */
 export interface BearerKind {
-  /** How they start. No other plugin gets one that starts like this. */
+  /** How they start. No prefix of another plugin may start like this, or the order would matter. */
   readonly prefix: string
   /**
    * Whether the presigner itself made them. They may also be in the path, below `/u/`, and apply next
@@ -27,7 +27,7 @@ export interface BearerKind {
 export interface OtherKind {
   /**
    * Whether browsers add it by themselves, such as a cookie. Pages of other origins may not use it to
-   * change something.
+   * change something or open a WebSocket. A GET changes nothing.
    */
   readonly ambient?: true
   /** Returns undefined for a request without such a credential. */
@@ -35,6 +35,9 @@ export interface OtherKind {
 }
 
 export type Identify = BearerKind | OtherKind
+
+/** Tells whether the presigner itself makes these credentials. */
+export const isOwn = (one: Identify): boolean => Object(one).isOwn === true
 
 /** Returns the bearer credential in the Authorization header. */
 export const bearerIn = (c: AppContext): string | undefined =>

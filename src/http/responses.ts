@@ -39,8 +39,15 @@ export function json<Body, Status extends number = 200>(
  * Adds the common headers to a response that `json` did not create: it is not cached (unless it has
  * its own Cache-Control), not sniffed, sends no referrer, and varies by origin (CORS).
  */
-export function complete(c: AppContext, response: Response): Response {
-  if (c.get('complete') === response) return response
+export function complete(c: AppContext, given: Response): Response {
+  if (c.get('complete') === given) return given
+  let response = given
+  try {
+    given.headers.delete('X-Request-Id')
+  } catch {
+    // Headers that can't be changed, such as those of a fetched response.
+    response = new Response(given.body, given)
+  }
   const { headers } = response
   for (const [name, value] of Object.entries(USUAL))
     if (!headers.has(name)) headers.set(name, value)

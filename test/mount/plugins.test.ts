@@ -4,6 +4,7 @@ import { describe, expect, it, vi } from 'vitest'
 import { principalOfApp } from '../../src/access/principal.ts'
 import { SCOPES } from '../../src/access/scopes.ts'
 import { refuse } from '../../src/access/verdict.ts'
+import type { Identify } from '../../src/http/identify.ts'
 import { newApp } from '../../src/http/new-app.ts'
 import { json } from '../../src/http/responses.ts'
 import {
@@ -129,6 +130,17 @@ describe('credentials', () => {
     expect(await issuesOf([tokens()])).toBeUndefined()
   })
 
+  // @threat app-login-bypassed
+  it.each([false, undefined])('are not of the presigner with isOwn: %s', async (isOwn) => {
+    const verify = () => ({ ok: true, principal: principalOfApp(ANN) }) as const
+    const setup = () => ({ identify: { prefix: 'zz_', isOwn: isOwn as never, verify } })
+    const own: Plugin = { name: 'own', setup }
+    expect(await issuesOf([own])).toEqual(inPlugins('must not have own() next to authenticate'))
+    const app = mount({ ...nobody, plugins: [own] })
+    expect((await app.fetch('/media/limits', bearer('zz_1'))).status).toBe(200)
+    expect((await app.fetch('/media/u/zz_1/limits')).status).toBe(401)
+  })
+
   it('in the settings need their plugin, unless the app authenticates', async () => {
     const key = await testApiKey('ci', SCOPES)
     const settings = { apiKeys: [key.entry], jwt: jwtVariable(await testIssuer()) as never }
@@ -216,6 +228,25 @@ describe("a plugin's middleware", () => {
     const app = blocks(routes)
     expect(await (await app.fetch('/media/mine/x')).text()).toBe('x')
     expect(await jsonOf(await app.fetch('/media/mine/y'))).toMatchObject({ code: 'internal' })
+  })
+})
+
+describe("a plugin's response", () => {
+  it('may be a fetched one, and has the headers of the API', async () => {
+    const redirect = () => Response.redirect('https://other.example/')
+    const plugin: Plugin = {
+      name: 'mine',
+      api: newApp().get('/mine/x', redirect),
+      open: newApp().get('/mine/y', redirect),
+    }
+    const app = mount({ plugins: [plugin] })
+    for (const path of ['/media/mine/x', '/media/mine/y']) {
+      const { status, headers } = await app.fetch(path, { redirect: 'manual' })
+      expect(status).toBe(302)
+      expect(headers.get('Location')).toBe('https://other.example/')
+      expect(headers.get('Cache-Control')).toBe('no-store')
+      expect(headers.get('X-Request-Id')).toBe(app.lines.at(-1)?.requestId)
+    }
   })
 })
 
@@ -473,6 +504,17 @@ describe("a plugin's setup", () => {
     ])
   })
 
+  // @threat change-unchecked
+  it.each([
+    ['an async setup', having('mine', (async () => ({ check: () => {} })) as never)],
+    ['a function', having('mine', () => (() => ({})) as never)],
+    ['a check outside of setup', Object({ name: 'mine', check: () => {} })],
+  ])('whose check would be missed is an issue: %s', async (_, plugin) => {
+    expect(await issuesOf([plugin])).toEqual([
+      { path: 'mine', message: 'must return an object with its seams from setup' },
+    ])
+  })
+
   it('of images is in links, so images alone are no plugin', async () => {
     const alone = Object(images({ binding: undefined }))
     expect(await issuesOf([alone])).toEqual(inPlugins('must contain only plugins, such as files()'))
@@ -592,6 +634,21 @@ describe('after', () => {
     expect(given.calls).toEqual([...line(0), ...line(1)])
   })
 
+  it('that is late fails as one that throws, also where a request has no deadline', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    const after = () => {
+      queueMicrotask(() => vi.advanceTimersByTime(1000))
+      return new Promise<never>(() => {})
+    }
+    const presigner = createPresigner(defineSettings(settingsInput()), {
+      plugins: [{ name: 'own', setup: () => ({ after }) }],
+      appTimeoutSeconds: 1,
+    })
+    const told = presigner.instance({}).events?.({} as never, null, new Date(), {} as never)
+    await expect(told).rejects.toMatchObject({ code: 'events_unavailable' })
+    vi.useRealTimers()
+  })
+
   it('of a plugin of the app runs next to events', async () => {
     const onEvent = vi.fn(() => ({ data: 'of events' }))
     const after = vi.fn(async () => 'of the plugin')
@@ -618,14 +675,14 @@ describe('queue and scheduled', () => {
     const own: Plugin = {
       name: 'mail',
       setup: () => ({
-        queue: (batch, instance, context) =>
-          batch.queue === 'mail'
-            ? (async () => {
-                await Promise.resolve()
-                for (const message of batch.messages) message.ack()
-                done.push([batch.queue, instance === presigner.instance(env), context === given])
-              })()
-            : undefined,
+        queue: {
+          name: 'mail',
+          async handle(batch, instance, context) {
+            await Promise.resolve()
+            for (const message of batch.messages) message.ack()
+            done.push([batch.queue, instance === presigner.instance(env), context === given])
+          },
+        },
       }),
     }
     const presigner = createPresigner(settings, { plugins: [events({}), own] })
@@ -646,11 +703,40 @@ describe('queue and scheduled', () => {
     const failing = async () => {
       throw new Error('down')
     }
-    const own: Plugin = { name: 'own', setup: () => ({ queue: failing, scheduled: failing }) }
+    const own: Plugin = {
+      name: 'own',
+      setup: () => ({ queue: { name: 'mail', handle: failing }, scheduled: failing }),
+    }
     const presigner = createPresigner(settings, { plugins: [own] })
     await expect(presigner.queue({ queue: 'mail', messages: [] }, env)).rejects.toThrow('down')
     const event = { scheduledTime: 0, cron: '* * * * *' }
     await expect(presigner.scheduled(event, env)).rejects.toThrow('down')
+  })
+
+  it('keep a batch that may be for a plugin that could not be set up', async () => {
+    const broken: Plugin = {
+      name: 'mail',
+      setup: () => {
+        throw new Error('canary')
+      },
+    }
+    const ack = vi.fn()
+    const batch = (queue: string) => ({
+      queue,
+      messages: [{ body: {}, attempts: 1, ack, retry: vi.fn() }],
+    })
+    for (const options of [
+      { plugins: [events({}), broken] },
+      { plugins: [events({}), events({})] },
+      { plugin: [broken] },
+    ]) {
+      const presigner = createPresigner(settings, options)
+      await expect(presigner.queue(batch('mail'), env)).rejects.toThrow('The settings are not')
+    }
+    expect(ack).not.toHaveBeenCalled()
+    // The queue of a plugin that has its options goes on.
+    const presigner = createPresigner(settings, { plugins: [broken, events({})] })
+    expect(await presigner.queue(batch('edge-presigner-jobs'), env)).toBe(true)
   })
 
   it('wait for every plugin, also if one fails', async () => {
@@ -763,6 +849,52 @@ describe('an ambient credential', () => {
       expect(beforeUpload).not.toHaveBeenCalled()
       expect(await get('/s3/params?filename=a.png', own)).toBe(200)
       expect(beforeUpload).toHaveBeenCalledOnce()
+    },
+  )
+
+  it('comes after one that a client sends on purpose, in any order of the plugins', async () => {
+    const found = (id: string) => ({ ok: true, principal: principalOfApp({ ...ANN, id }) }) as const
+    const plugins: Plugin[] = [
+      { name: 'page', setup: () => ({ identify: { ambient: true, find: () => found('cookie') } }) },
+      {
+        name: 'own',
+        setup: () => ({
+          identify: { find: ({ c }) => (c.req.header('X-Key') ? found('key') : undefined) },
+        }),
+      },
+    ]
+    for (const list of [plugins, plugins.toReversed()]) {
+      const app = mount({ plugins: list, authenticate: undefined as never })
+      const headers = { ...foreign, 'X-Key': '1' }
+      expect((await app.post('/media/files/upload-url', file, { headers })).status).toBe(200)
+      expect((await app.fetch('/media/limits')).status).toBe(200)
+      expect(app.lines.map(({ principal }) => principal)).toEqual(['app:key', 'app:cookie'])
+    }
+  })
+
+  // @threat app-csrf
+  it.each(['ambient', 'authenticate'])(
+    'may open a WebSocket only for an own page: %s',
+    async (login) => {
+      const api = newApp().get('/mine/socket', () => {
+        const { 0: webSocket, 1: server } = new WebSocketPair()
+        server.accept()
+        return new Response(null, { status: 101, webSocket })
+      })
+      const identify: Identify = {
+        ambient: true,
+        find: () => ({ ok: true, principal: principalOfApp(ANN) }),
+      }
+      const app = mount({
+        ...(login === 'ambient' && { authenticate: undefined as never }),
+        plugins: [{ name: 'mine', api, setup: () => (login === 'ambient' ? { identify } : {}) }],
+      })
+      const open = async (from: object) =>
+        (await app.fetch('/media/mine/socket', { headers: { Upgrade: 'websocket', ...from } }))
+          .status
+      expect(await open(foreign)).toBe(403)
+      expect(await open({ Origin: 'null' })).toBe(403)
+      for (const from of [own, {}]) expect(await open(from)).toBe(101)
     },
   )
 

@@ -165,3 +165,12 @@ createPresigner<Bindings, Variables>(withEnv, {
 })
 // @ts-expect-error: the settings need another environment
 createPresigner<{ readonly OTHER: string }>(withEnv)
+
+/** A function of the app that resolves with nothing. */
+const notify = async (): Promise<void> => {}
+createPresigner(settings, { plugins: [{ name: 'own', setup: () => ({ after: notify }) }] })
+// @ts-expect-error: its checks would be missed
+const late: Plugin = { name: 'own', setup: async () => ({ check: notify }) }
+// @ts-expect-error: this would acknowledge the batches of every queue
+const greedy: Plugin = { name: 'own', setup: () => ({ queue: notify }) }
+createPresigner(settings, { plugins: [late, greedy] })

@@ -71,24 +71,20 @@ export function events<B = unknown>(options: EventsOptions<B>): Plugin<B> {
         }
       }
       const tell = (event: FileEvent, background: Background) =>
-        within(
-          setup.appMilliseconds,
-          Promise.resolve(
-            // A copy, since the index stores the file of the event next.
-            onEvent?.(deepFreeze(structuredClone(event)), {
-              env: setup.env,
-              waitUntil: (work) => background.waitUntil(work),
-            }),
-          ),
-        )
+        // A copy, since the index stores the file of the event next.
+        onEvent?.(deepFreeze(structuredClone(event)), {
+          env: setup.env,
+          waitUntil: (work) => background.waitUntil(work),
+        })
       const after = announcerTo({ onEvent: onEvent ? tell : null, webhooks, later })
       return {
         ...(after && { after }),
         ...(later && { later }),
-        queue: (batch, { settings, objects }, context) =>
-          batch.queue.startsWith(queueName)
-            ? runJobs(batch, settings, webhooks, objects(context))
-            : undefined,
+        queue: {
+          name: queueName,
+          handle: (batch, { settings, objects }, context) =>
+            runJobs(batch, settings, webhooks, objects(context)),
+        },
       }
     },
   }

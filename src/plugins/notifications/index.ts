@@ -26,10 +26,11 @@ export const notifications = <B = unknown>(options: NotificationsOptions<B>): Pl
     const { secrets, queueName = 'edge-presigner-notifications' } = options
     SECRETS.keep(setup, setup.read('notifications.secrets', secrets, notificationSecretsRule) ?? [])
     return {
-      queue: (batch, instance, context) =>
-        batch.queue.startsWith(queueName)
-          ? consumeNotifications(batch, instance, instance.objects(context), context, new Date())
-          : undefined,
+      queue: {
+        name: queueName,
+        handle: (batch, instance, context) =>
+          consumeNotifications(batch, instance, instance.objects(context), context, new Date()),
+      },
     }
   },
 })
