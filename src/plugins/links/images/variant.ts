@@ -117,7 +117,7 @@ export interface ResizeOptions {
 export async function resize(
   original: Response,
   spec: VariantSpec,
-  resizer: ImageResizer | null,
+  resizer: ImageResizer,
   { now = new Date(), onRead, during }: ResizeOptions = {},
 ): Promise<KeptImage> {
   const image = await readImage(original, now)
@@ -126,7 +126,6 @@ export async function resize(
   if (info === null) throw unsupported('This is not a JPEG, PNG, GIF, WebP, AVIF or HEIC image.')
   if (info.width * info.height * info.frames > MAX_PIXELS)
     throw unsupported(`This image has more than ${MAX_PIXELS / 1_000_000} megapixels.`)
-  if (resizer === null) throw unavailable('no Images binding')
 
   const made = () => {
     const work = make(image, info, spec, resizer, now)
@@ -301,7 +300,7 @@ function resizeError(error: unknown): ApiError {
 const unsupported = (message: string, cause?: unknown): ApiError =>
   new ApiError('unsupported_image', message, { cause })
 
-const unavailable = (cause: unknown): ApiError =>
+export const unavailable = (cause: unknown): ApiError =>
   new ApiError('image_unavailable', 'The image can not be resized now. Try again later.', { cause })
 
 /** Returns the error for an image that would need more memory than there is now. */
