@@ -19,9 +19,9 @@ export const links = <B = unknown>(options: LinksOptions<B> = {}): Plugin<B> => 
     // The text "false" of a variable must not mean yes.
     LINKS.keep(setup, { images, entrypoint, ownsOrigin: ownsOrigin === true })
     return {
-      resizesImages: images?.resizes ?? false,
+      resizesImages: !!images?.serve,
       objects(context) {
-        const stub = entrypoint === null ? null : stubIn(context, entrypoint)
+        const stub = stubIn(context, entrypoint)
         return stub === null ? directObjects(context) : edgeObjects(stub)
       },
     }

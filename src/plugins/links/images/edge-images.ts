@@ -18,7 +18,7 @@ import {
   putVariant,
 } from './edge-variants.ts'
 import { withRoom } from './room.ts'
-import { heldBytes, type ImageResizer, imageResponse, resize, unavailable } from './variant.ts'
+import { heldBytes, type ImageResizer, imageResponse, resize } from './variant.ts'
 
 /** How long it is remembered at most that an image can't be resized. */
 const REFUSAL_SECONDS = 3600
@@ -44,7 +44,7 @@ export interface ImagePlace {
   readonly usesCacheApi: boolean
   /** Originals behind Workers Caching. Null for those of the bucket. */
   readonly originals: ObjectSource | null
-  readonly resizer: ImageResizer | null
+  readonly resizer: ImageResizer
   waitUntil(work: Promise<unknown>): void
 }
 
@@ -69,8 +69,6 @@ export async function edgeImage(
   const { bucket, key, variant, url, query, range, requestId } = asked
   const kept = usesCacheApi ? await matchVariant(asked, range) : null
   if (kept) return kept
-  // Requests of another presigner, which has one, would share the error.
-  if (resizer === null) throw unavailable('no Images binding')
   let generation: string | undefined
   let source: Source | undefined
   const setLifetime = (headers: Headers, seconds = Infinity) => {

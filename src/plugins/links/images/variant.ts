@@ -300,7 +300,7 @@ function resizeError(error: unknown): ApiError {
 const unsupported = (message: string, cause?: unknown): ApiError =>
   new ApiError('unsupported_image', message, { cause })
 
-export const unavailable = (cause: unknown): ApiError =>
+const unavailable = (cause: unknown): ApiError =>
   new ApiError('image_unavailable', 'The image can not be resized now. Try again later.', { cause })
 
 /** Returns the error for an image that would need more memory than there is now. */
