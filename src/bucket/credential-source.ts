@@ -64,7 +64,7 @@ export function credentialSource(
       if (JSON.stringify(fetched) !== JSON.stringify(known)) known = fetched
       const age = Math.min(left - Math.min(RENEW_MILLISECONDS, left / 2), MAX_AGE_MILLISECONDS)
       renewAt = time + Math.max(age, PAUSE_SECONDS * 1000)
-      failure = undefined
+      failedAt = -Infinity
     } catch (cause) {
       abort.abort()
       failure = new ApiError(

@@ -194,6 +194,22 @@ describe('a source of credentials', () => {
     ])
   })
 
+  it('forgets a failure after a success, also if that serves only for seconds', async () => {
+    const { calls, current } = heldSource()
+    const failed = current()
+    calls[0]?.reject(new Error('down'))
+    await expect(failed).rejects.toMatchObject({ code: 'credentials_unavailable' })
+    wait(10)
+    const first = current()
+    calls[1]?.resolve(pair(1, 5))
+    await first
+    wait(5)
+    const both = Promise.all([current(), current()])
+    calls[2]?.resolve(pair(2))
+    const [fetched] = await fakeSeconds(both)
+    expect(fetched).toMatchObject([{ accessKeyId: 'ASIA2' }, { accessKeyId: 'ASIA2' }])
+  })
+
   it.each(['a failure', 'a cancelled request'])(
     'is called again at once if the clock goes back after %s',
     async (what) => {

@@ -103,6 +103,19 @@ describe('a mounted presigner', () => {
     expect((await response.arrayBuffer()).byteLength).toBe((await twoColorPng(300, 200)).byteLength)
   })
 
+  it('shows them next to a presigner of the same bucket that has no binding', async () => {
+    const [bare, app] = [mounted({ images: sized(undefined) }), mounted(bound)]
+    const key = await upload(app, '/media', await twoColorPng(300, 200))
+    const body = { width: 64, format: 'png', fallback: 'original' }
+    const lengthOf = async (one: typeof app) => {
+      const answer = await one.post(`/media/files/${encodeURIComponent(key)}/link`, body)
+      return (await opened(one, answer)).headers.get('Content-Length')
+    }
+    const original = `${(await twoColorPng(300, 200)).byteLength}`
+    expect(await lengthOf(bare)).toBe(original)
+    expect(await lengthOf(app)).not.toBe(original)
+  })
+
   // @threat image-costs
   it('shows the format that Cloudflare makes in place of AVIF, by one call', async () => {
     const calls: string[] = []

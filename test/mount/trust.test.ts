@@ -17,6 +17,7 @@ describe('presigner.fetch', () => {
   it.each([
     [{}, /^attachment/],
     [{ events: { onEvent: (): void => undefined } }, /^attachment/],
+    [{ links: { ownsOrigin: 'false' as never } }, /^attachment/],
     [{ links: { ownsOrigin: true } }, /^null$/],
     [{ links: { ownsOrigin: true }, events: { onEvent: (): void => undefined } }, /^null$/],
   ])('shows a PDF inline only with ownsOrigin: %j', async (options, disposition) => {

@@ -156,8 +156,8 @@ export const objectsEntrypoint = <E extends object>(presigner: {
     async #image(asked: ImageRequest, now: RequestTime): Promise<Response> {
       const usesCacheApi = this.ctx.cache === undefined
       const { images, entrypoint } = this.#options ?? {}
-      if (!images) throw new ApiError('image_unavailable', 'Images are not resized.')
-      const stub = entrypoint ? stubIn(this.ctx, entrypoint) : null
+      if (!images?.serve) throw new ApiError('image_unavailable', 'Images are not resized.')
+      const stub = stubIn(this.ctx, entrypoint)
       const place = {
         usesCacheApi,
         originals: stub === null ? null : edgeObjects(stub),

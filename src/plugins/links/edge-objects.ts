@@ -35,12 +35,12 @@ export interface ObjectsStub {
 
 /**
  * Returns the entrypoint called `name` from the exports of the running Worker, or null if it is
- * missing.
+ * missing or has no name.
  */
-export function stubIn(context: object, name: string): ObjectsStub | null {
+export function stubIn(context: object, name: string | null | undefined): ObjectsStub | null {
   const exports: unknown = Reflect.get(context, 'exports')
   const stub: unknown =
-    typeof exports === 'object' && exports !== null ? Reflect.get(exports, name) : null
+    name && typeof exports === 'object' && exports !== null ? Reflect.get(exports, name) : null
   return isStub(stub) ? stub : null
 }
 

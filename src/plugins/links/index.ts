@@ -13,14 +13,15 @@ export const links = <B = unknown>(options: LinksOptions<B> = {}): Plugin<B> => 
   api: linkRoutes,
   setup(setup) {
     setup.only('links', options, ['images', 'entrypoint', 'ownsOrigin'])
-    const { entrypoint = 'Objects', ownsOrigin = false } = options
+    const { entrypoint = 'Objects', ownsOrigin } = options
     const images = options.images?.read(setup) ?? null
     if (setup.settings?.linkBase === null && !ON_WORKERS) setup.warn('links need linkBase')
-    LINKS.keep(setup, { images, entrypoint, ownsOrigin })
+    // The text "false" of a variable must not mean yes.
+    LINKS.keep(setup, { images, entrypoint, ownsOrigin: ownsOrigin === true })
     return {
-      resizesImages: images?.resizes ?? false,
+      resizesImages: !!images?.serve,
       objects(context) {
-        const stub = entrypoint === null ? null : stubIn(context, entrypoint)
+        const stub = stubIn(context, entrypoint)
         return stub === null ? directObjects(context) : edgeObjects(stub)
       },
     }

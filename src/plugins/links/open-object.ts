@@ -192,17 +192,15 @@ export const cacheTag = (bucket: ConfiguredBucket, key: ObjectKey): Promise<stri
 
 /**
  * Returns the name of a bucket's copies. Aliases of the same bucket with the same access key share
- * copies. Fetched credentials change, so an alias with such credentials has its own copies.
+ * copies. Temporary credentials may have the id of the key that they limit, as those of R2, so their
+ * token tells them apart. Fetched credentials change, so an alias with such credentials has its own
+ * copies.
  */
-export const copiesOf = (bucket: ConfiguredBucket): Promise<string> =>
-  sha256(
-    JSON.stringify([
-      homeOf(bucket),
-      'accessKeyId' in bucket.credentials
-        ? bucket.credentials.accessKeyId
-        : { alias: bucket.alias },
-    ]),
-  )
+export const copiesOf = (bucket: ConfiguredBucket): Promise<string> => {
+  const { credentials: own, alias } = bucket
+  const reader = 'accessKeyId' in own ? (own.sessionToken ?? own.accessKeyId) : { alias }
+  return sha256(JSON.stringify([homeOf(bucket), reader]))
+}
 
 /**
  * Returns the bucket's URL with addressing "path". It is the same for every alias and addressing.

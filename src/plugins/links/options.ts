@@ -26,18 +26,17 @@ export interface Images<in B = unknown> {
 
 /** How links show resized images. */
 export interface ImageSteps {
-  /** Whether there is an Images binding. */
-  readonly resizes: boolean
   /** The sizes that links can ask for. */
   readonly sizes: readonly ImageSize[]
   /** Returns how to make a variant for a client that accepts the types in `accept`. */
   readonly specOf: (variant: Variant, quality: number, accept: string | null) => VariantSpec
-  /** Returns a resized image, or that the object is no image to resize. */
-  readonly serve: (
-    asked: ImageRequest,
-    place: Omit<ImagePlace, 'resizer'>,
-    now: Date,
-  ) => Promise<Response>
+  /**
+   * Returns a resized image, or that the object is no image to resize. Null without an Images binding:
+   * requests of another presigner, which has one, would share the error.
+   */
+  readonly serve:
+    | ((asked: ImageRequest, place: Omit<ImagePlace, 'resizer'>, now: Date) => Promise<Response>)
+    | null
   /** Drops the images of an object from the Cache API. */
   readonly drop: (url: string) => Promise<void>
   /** Makes images that are being made now not for later requests. */

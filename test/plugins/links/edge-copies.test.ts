@@ -228,6 +228,27 @@ it('shares no copy between aliases with different access keys, and purges all of
   expect(await requestsFor(key)).toBe(3)
 })
 
+// @threat copy-other-bucket
+it('shares no copy between temporary credentials of one access key, which may have other rights', async () => {
+  const temporary = (name: string, secret: string) => ({
+    [`${name}_ACCESS_KEY_ID`]: 'S3RVER',
+    [`${name}_SECRET_ACCESS_KEY`]: secret,
+    [`${name}_SESSION_TOKEN`]: `token of ${name}`,
+    [`${name}_CREDENTIAL_EXPIRATION`]: '2099-01-01T00:00:00Z',
+  })
+  const { buckets, read, purge } = configured(
+    { all: { ...counting(), credentials: 'ALL' }, some: { ...counting(), credentials: 'SOME' } },
+    { ...temporary('ALL', 'S3RVER'), ...temporary('SOME', 'x') },
+  )
+  const [all, some] = buckets
+  const key = parseObjectKey(await putObject('a.png', 'pixels'))
+  expect(await read(key, all)).toBe('pixels')
+  expect(await read(key, some)).toContain('credentials_invalid')
+  await purge(key, 'some')
+  await read(key, all)
+  expect(await requestsFor(key)).toBe(3)
+})
+
 it('refuses a request for a bucket with a different configuration', async () => {
   const { read } = configured({ images: counting() })
   const [foreign] = configured({ images: faulty() }).buckets

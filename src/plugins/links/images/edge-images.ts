@@ -44,7 +44,7 @@ export interface ImagePlace {
   readonly usesCacheApi: boolean
   /** Originals behind Workers Caching. Null for those of the bucket. */
   readonly originals: ObjectSource | null
-  readonly resizer: ImageResizer | null
+  readonly resizer: ImageResizer
   waitUntil(work: Promise<unknown>): void
 }
 

@@ -22,10 +22,9 @@ export const images = <B = unknown>(options: ImagesOptions<B>): Images<B> => ({
     if (given !== null && resizer === null) setup.warn('images are not resized')
     const sizes = given ?? DEFAULT_IMAGE_SIZES
     return {
-      resizes: resizer !== null,
       sizes,
       specOf: (variant, quality, accept) => variantSpec(variant, sizes, quality, accept),
-      serve: (asked, place, now) => edgeImage(asked, { ...place, resizer }, now),
+      serve: resizer && ((asked, place, now) => edgeImage(asked, { ...place, resizer }, now)),
       drop: dropVariants,
       forget: forgetVariants,
     }

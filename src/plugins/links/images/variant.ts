@@ -117,7 +117,7 @@ export interface ResizeOptions {
 export async function resize(
   original: Response,
   spec: VariantSpec,
-  resizer: ImageResizer | null,
+  resizer: ImageResizer,
   { now = new Date(), onRead, during }: ResizeOptions = {},
 ): Promise<KeptImage> {
   const image = await readImage(original, now)
@@ -126,7 +126,6 @@ export async function resize(
   if (info === null) throw unsupported('This is not a JPEG, PNG, GIF, WebP, AVIF or HEIC image.')
   if (info.width * info.height * info.frames > MAX_PIXELS)
     throw unsupported(`This image has more than ${MAX_PIXELS / 1_000_000} megapixels.`)
-  if (resizer === null) throw unavailable('no Images binding')
 
   const made = () => {
     const work = make(image, info, spec, resizer, now)

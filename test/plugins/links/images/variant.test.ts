@@ -188,11 +188,6 @@ describe('an image that is not resized', () => {
     expect([code, reason]).toEqual(['image_unavailable', expect.stringContaining(cause)])
   })
 
-  it('is 503 without the binding', async () => {
-    const png = original(await twoColorPng(30, 20))
-    expect((await failureOf(resize(png, SPEC, null)))[0]).toBe('image_unavailable')
-  })
-
   // @threat image-bomb
   it('is 503 after ten seconds without a response', async () => {
     const png = original(await twoColorPng(30, 20))
