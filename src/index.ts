@@ -90,7 +90,7 @@ export function createPresigner<B extends object = object, V extends object = ob
         isAlone
           ? routes.fetch(
               request,
-              { instance: instanceFor(env), host: { ...ALONE, mountPath: baseOf(request) } },
+              { instance: instanceFor(env), host: hostOf(ALONE, baseOf(request), options) },
               context,
             )
           : app.fetch(request, env, context),
@@ -136,7 +136,8 @@ const basePathRule = optional(
   '',
 )
 
-const ALONE = { authenticate: null, beforeUpload: null, beforeDelete: null }
+/** The context of a host that has no function which would get it. */
+const ALONE = null as never
 
 function hostOf<E extends Env>(
   c: Context<E>,
@@ -145,21 +146,14 @@ function hostOf<E extends Env>(
 ): Host {
   return {
     mountPath,
-    authenticate:
-      authenticate === undefined
-        ? null
-        : async () => {
-            const principal = await authenticate(c)
-            return principal ? principalOfApp(principal) : null
-          },
-    beforeUpload:
-      beforeUpload === undefined
-        ? null
-        : async (file, principal) => beforeUpload(file, principal, c),
-    beforeDelete:
-      beforeDelete === undefined
-        ? null
-        : async (file, principal) => beforeDelete(file, principal, c),
+    authenticate: authenticate
+      ? async () => {
+          const principal = await authenticate(c)
+          return principal ? principalOfApp(principal) : null
+        }
+      : null,
+    beforeUpload: beforeUpload ? async (file, principal) => beforeUpload(file, principal, c) : null,
+    beforeDelete: beforeDelete ? async (file, principal) => beforeDelete(file, principal, c) : null,
   }
 }
 

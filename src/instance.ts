@@ -118,13 +118,8 @@ export function instancesOf<E extends Env>(
   settings: SettingsFor<E['Bindings']>,
   options: PresignerOptions<E>,
   plugins: readonly Plugin<E['Bindings']>[],
-  pluginIssues: readonly Issue[],
+  known: readonly Issue[],
 ): (env: E['Bindings']) => Instance {
-  const unknown = unknownMembers(options, OPTIONS)
-  const known = [
-    ...(unknown === null ? [] : [{ path: 'options', message: unknown }]),
-    ...pluginIssues,
-  ]
   const instances = new WeakMap<object, Instance>()
   const kept = new Map<unknown, (env: E['Bindings']) => unknown>()
   /** Returns the value of an option, of a function only once for each environment. */
@@ -147,17 +142,13 @@ const isFunction = <B>(given: unknown): given is (env: B) => unknown => typeof g
 
 function createInstance<E extends Env>(
   settings: SettingsFor<E['Bindings']>,
-  {
-    rateLimiter,
-    authenticate,
-    log,
-    appTimeoutSeconds = APP_MILLISECONDS / 1000,
-  }: PresignerOptions<E>,
+  options: PresignerOptions<E>,
   env: E['Bindings'],
   plugins: readonly Plugin<E['Bindings']>[],
   known: readonly Issue[],
   evaluate: (given: unknown, env: E['Bindings']) => unknown,
 ): Instance {
+  const { rateLimiter, authenticate, log, appTimeoutSeconds = APP_MILLISECONDS / 1000 } = options
   const loaded = loadedBy(settings, env)
   const issues: Issue[] = loaded.ok ? [...known] : [...loaded.issues, ...known]
   const thrown = loaded.ok ? [] : [...(loaded.thrown ?? [])]
@@ -214,10 +205,10 @@ function createInstance<E extends Env>(
       })
     },
   }
+  setup.only('options', options, OPTIONS)
   const parts = plugins.map(({ name, setup: read }): Partial<Seams> => {
     const part = attempt(name, () => read?.(setup)) ?? {}
-    const unknown = unknownMembers(part, SEAMS)
-    if (unknown !== null) issue(name, `setup: ${unknown}`)
+    setup.only(`${name}.setup`, part, SEAMS)
     return part
   })
   const all = <Name extends keyof Seams>(name: Name): Seams[Name][] =>

@@ -1,5 +1,6 @@
 import { ON_WORKERS } from '../../http/runtime.ts'
 import type { Plugin } from '../../plugin.ts'
+import { flag } from '../../settings/rules.ts'
 import { directObjects } from './direct-objects.ts'
 import { edgeObjects, stubIn } from './edge-objects.ts'
 import { LINKS, type LinksOptions } from './options.ts'
@@ -13,7 +14,8 @@ export const links = <B = unknown>(options: LinksOptions<B> = {}): Plugin<B> => 
   api: linkRoutes,
   setup(setup) {
     setup.only('links', options, ['images', 'entrypoint', 'ownsOrigin'])
-    const { entrypoint = 'Objects', ownsOrigin = false } = options
+    const { entrypoint = 'Objects' } = options
+    const ownsOrigin = setup.read('links.ownsOrigin', options.ownsOrigin, flag) ?? false
     const images = options.images?.read(setup) ?? null
     if (setup.settings?.linkBase === null && !ON_WORKERS) setup.warn('links need linkBase')
     LINKS.keep(setup, { images, entrypoint, ownsOrigin })
