@@ -91,7 +91,7 @@ export function createPresigner<B extends object = object, V extends object = ob
         isAlone
           ? routes.fetch(
               request,
-              { instance: instanceFor(env), host: { ...ALONE, mountPath: baseOf(request) } },
+              { instance: instanceFor(env), host: hostOf(ALONE, baseOf(request), options) },
               context,
             )
           : app.fetch(request, env, context),
@@ -133,7 +133,8 @@ const basePathRule = optional(
   '',
 )
 
-const ALONE = { authenticate: null, beforeUpload: null, beforeDelete: null }
+/** The context of a host that has no function which would get it. */
+const ALONE = null as never
 
 function hostOf<E extends Env>(
   c: Context<E>,

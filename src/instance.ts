@@ -120,13 +120,8 @@ export function instancesOf<E extends Env>(
   settings: SettingsFor<E['Bindings']>,
   options: PresignerOptions<E>,
   plugins: readonly Plugin<E['Bindings']>[],
-  pluginIssues: readonly Issue[],
+  known: readonly Issue[],
 ): (env: E['Bindings']) => Instance {
-  const unknown = unknownMembers(options, OPTIONS)
-  const known = [
-    ...(unknown === null ? [] : [{ path: 'options', message: unknown }]),
-    ...pluginIssues,
-  ]
   const instances = new WeakMap<object, Instance>()
   // A plugin may make a function for each environment.
   const kept = new WeakMap<object, (env: E['Bindings']) => unknown>()
@@ -150,17 +145,13 @@ const isFunction = <B>(given: unknown): given is (env: B) => unknown => typeof g
 
 function createInstance<E extends Env>(
   settings: SettingsFor<E['Bindings']>,
-  {
-    rateLimiter,
-    authenticate,
-    log,
-    appTimeoutSeconds = APP_MILLISECONDS / 1000,
-  }: PresignerOptions<E>,
+  options: PresignerOptions<E>,
   env: E['Bindings'],
   plugins: readonly Plugin<E['Bindings']>[],
   known: readonly Issue[],
   evaluate: (given: unknown, env: E['Bindings']) => unknown,
 ): Instance {
+  const { rateLimiter, authenticate, log, appTimeoutSeconds = APP_MILLISECONDS / 1000 } = options
   const loaded = loadedBy(settings, env)
   const issues: Issue[] = loaded.ok ? [...known] : [...loaded.issues, ...known]
   const thrown = loaded.ok ? [] : [...(loaded.thrown ?? [])]
@@ -217,7 +208,9 @@ function createInstance<E extends Env>(
       })
     },
   }
-  let isLost = known.length > 0
+  setup.only('options', options, OPTIONS)
+  // A misspelt option may be `plugins`.
+  let isLost = issues.length > (loaded.ok ? 0 : loaded.issues.length)
   const parts = plugins.map((plugin): Partial<Seams> => {
     const { name } = plugin
     const part = attempt(name, () => plugin.setup?.(setup) ?? {})
@@ -226,8 +219,7 @@ function createInstance<E extends Env>(
     const isOdd = part && Object.prototype.toString.call(part) !== '[object Object]'
     if (isOdd || SEAMS.some((seam) => seam in plugin))
       issue(name, 'must return an object with its seams from setup')
-    const unknown = part && unknownMembers(part, SEAMS)
-    if (unknown !== null) issue(name, `setup: ${unknown}`)
+    setup.only(`${name}.setup`, part ?? {}, SEAMS)
     return part ?? {}
   })
   const all = <Name extends keyof Seams>(name: Name): Seams[Name][] =>

@@ -1,4 +1,4 @@
-import { createExecutionContext } from 'cloudflare:test'
+import { createExecutionContext, env } from 'cloudflare:test'
 import { getCookie } from 'hono/cookie'
 import { describe, expect, it, vi } from 'vitest'
 import { principalOfApp } from '../../src/access/principal.ts'
@@ -454,8 +454,13 @@ describe('the options of a plugin', () => {
   })
 
   it.each<readonly [string, Plugin, string]>([
-    ['files.index', files({ index: {} as never }), 'must return an object with list()'],
-    ['files.index', files({ index: () => null as never }), 'must return an object with list()'],
+    ['files.index', files({ index: {} as never }), 'must return an object with remove()'],
+    ['files.index', files({ index: () => null as never }), 'must return an object with remove()'],
+    // The namespace, without kvFileIndex.
+    ['files.index', files({ index: () => env.FILE_INDEX as never }), 'must return an object'],
+    ['links.ownsOrigin', links({ ownsOrigin: 'false' as never }), 'must be true or false'],
+    ['events.queueName', events({ queueName: '' }), 'must not be empty'],
+    ['notifications.queueName', notifications({ files: files(), queueName: '' }), 'must not'],
     ['events.queue', events({ queue: 7 as never }), 'must return an object with sendBatch()'],
     ['events.webhooks', events({ webhooks: 'https://hooks.example' as never }), 'must be an array'],
     ['events.webhooks.0.url', events({ webhooks: [{ secret: 'x' }] as never }), 'is missing'],
@@ -500,7 +505,7 @@ describe("a plugin's setup", () => {
   it('that misspells a seam is an issue, since a check would let everything pass', async () => {
     const misspelt = having('mine', () => Object({ cheek: () => {} }))
     expect(await issuesOf([misspelt])).toEqual([
-      { path: 'mine', message: expect.stringMatching(/^setup: has unknown members: 1\. .*check/) },
+      { path: 'mine.setup', message: expect.stringMatching(/^has unknown members: 1\. .*check/) },
     ])
   })
 

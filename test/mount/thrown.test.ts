@@ -7,6 +7,7 @@ import {
   type FileIndex,
   type SettingsFor,
 } from '../../src/index.ts'
+import { memoryFileIndex } from '../../src/plugins/files/memory-file-index.ts'
 import { jsonOf, settingsInput, upload } from '../support/app.ts'
 import { putChosen } from '../support/links.ts'
 import { clientOf, type Mounted, type MountOptions, mount } from '../support/mount.ts'
@@ -72,7 +73,10 @@ describe('what a function of the app throws', () => {
       [{ authenticate: thrower }, (app) => app.fetch('/media/files')],
       [{ beforeUpload: thrower }, (app) => app.post('/media/files/upload-url', file)],
       [{ beforeDelete: thrower }, (app) => app.post('/media/files/delete', { keys: ['none'] })],
-      [{ files: { index: () => ({ list }) as FileIndex } }, (app) => app.fetch('/media/files')],
+      [
+        { files: { index: () => ({ ...memoryFileIndex(), list }) } },
+        (app) => app.fetch('/media/files'),
+      ],
     ]
     for (const [options, ask] of asks) {
       const { host, onError } = watchedHost()
@@ -238,7 +242,7 @@ describe('an HTTPException', () => {
     (): never => {
       throw new HTTPException(status, { message })
     }
-  const list = (thrower: () => never) => ({ list: thrower }) as unknown as FileIndex
+  const list = (thrower: () => never) => ({ ...memoryFileIndex(), list: thrower }) as FileIndex
   const ASKS: Readonly<Record<string, (thrower: () => never) => Promise<Response>>> = {
     authenticate: (thrower) => mount({ authenticate: thrower }).fetch('/media/files'),
     beforeUpload: (thrower) =>

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { SCOPES } from '../../src/access/scopes.ts'
-import { createPresigner, defineSettings, type FileIndex, type Principal } from '../../src/index.ts'
+import { createPresigner, defineSettings, type Principal } from '../../src/index.ts'
 import { kvFileIndex } from '../../src/plugins/files/kv-file-index.ts'
+import { memoryFileIndex } from '../../src/plugins/files/memory-file-index.ts'
 import { createSigner } from '../../src/signer.ts'
 import { jsonOf, ORIGIN, settingsInput } from '../support/app.ts'
 import { bucketFetch } from '../support/bucket.ts'
@@ -17,7 +18,6 @@ describe('presigner.fetch', () => {
   it.each([
     [{}, /^attachment/],
     [{ events: { onEvent: (): void => undefined } }, /^attachment/],
-    [{ links: { ownsOrigin: 'false' as never } }, /^attachment/],
     [{ links: { ownsOrigin: true } }, /^null$/],
     [{ links: { ownsOrigin: true }, events: { onEvent: (): void => undefined } }, /^null$/],
   ])('shows a PDF inline only with ownsOrigin: %j', async (options, disposition) => {
@@ -66,7 +66,7 @@ it('answers with the code of an error from a different copy of this package', as
     const members = { name: 'PresignerError', code: 'index_unavailable', issues: [] }
     throw Object.assign(new Error('The database is down.'), members)
   }
-  const app = mount({ files: { index: () => ({ list }) as unknown as FileIndex } })
+  const app = mount({ files: { index: () => ({ ...memoryFileIndex(), list }) } })
   const response = await app.fetch('/media/files')
   expect(response.status).toBe(503)
   expect(await jsonOf(response)).toMatchObject({
@@ -252,4 +252,12 @@ describe('beforeUpload that returns its input', () => {
     const response = await app.fetch(`/media/s3/params?${query}`)
     expect(await jsonOf(response)).toMatchObject({ fields: { 'x-amz-meta-user_id': '7' } })
   })
+})
+
+it('takes a null function of the app as none, mounted or not', async () => {
+  const none = { authenticate: null, beforeUpload: null, beforeDelete: null } as object
+  const presigner = createPresigner(defineSettings(settingsInput()), { ...none, log: () => {} })
+  const request = () => new Request('https://app.example/limits')
+  expect((await presigner.fetch(request(), {})).status).toBe(401)
+  expect((await presigner.app.fetch(request(), {})).status).toBe(401)
 })

@@ -285,6 +285,16 @@ describe('a settings function', () => {
   })
 })
 
+it.each([least(), defineSettings(least())({}), undefined])(
+  'settings that did not go through defineSettings are named, case %#',
+  (given) => {
+    expect(loadedBy(given as never, {})).toEqual({
+      ok: false,
+      issues: [{ path: 'settings', message: 'must be from defineSettings' }],
+    })
+  },
+)
+
 it('settings that are not a function apply to every environment', () => {
   const settingsFor = defineSettings(least())
   expect(settingsFor({})).toBe(settingsFor({}))

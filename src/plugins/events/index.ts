@@ -5,7 +5,7 @@ import { fetchIsPublic } from '../../http/runtime.ts'
 import type { Option, Plugin } from '../../plugin.ts'
 import type { FileEvent } from '../../records/file-event.ts'
 import { type JobMessage, jobMessage, type Later } from '../../records/job.ts'
-import { deepFreeze } from '../../settings/rules.ts'
+import { deepFreeze, notEmpty } from '../../settings/rules.ts'
 import { announcerTo } from './announcer.ts'
 import { runJobs } from './cloudflare.ts'
 import { type WebhookInput, webhooksRule } from './options.ts'
@@ -53,7 +53,8 @@ export function events<B = unknown>(options: EventsOptions<B>): Plugin<B> {
     name: 'events',
     setup(setup) {
       setup.only('events', options, ['onEvent', 'webhooks', 'queue', 'queueName'])
-      const { onEvent, queueName = 'edge-presigner-jobs' } = options
+      const { onEvent } = options
+      const queueName = setup.read('events.queueName', options.queueName, notEmpty)
       const webhooks = setup.read('events.webhooks', options.webhooks, webhooksRule) ?? []
       const queue = setup.bind<JobQueue>('events.queue', options.queue, 'sendBatch')
       const later: Later | null =
@@ -81,7 +82,7 @@ export function events<B = unknown>(options: EventsOptions<B>): Plugin<B> {
         ...(after && { after }),
         ...(later && { later }),
         queue: {
-          name: queueName,
+          name: queueName ?? 'edge-presigner-jobs',
           handle: (batch, { settings, objects }, context) =>
             runJobs(batch, settings, webhooks, objects(context)),
         },

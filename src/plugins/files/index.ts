@@ -20,7 +20,8 @@ export const files = <B = unknown>(options: FilesOptions<B> = {}): Files<B> => (
   api: fileRoutes,
   setup(setup) {
     setup.only('files', options, ['index'])
-    const index = setup.bind<FileIndex>('files.index', options.index, 'list', true)
+    // A KV namespace has no such method, and is no index.
+    const index = setup.bind<FileIndex>('files.index', options.index, 'remove', true)
     return index === null ? {} : { fileIndex: index }
   },
 })

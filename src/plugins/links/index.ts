@@ -1,5 +1,6 @@
 import { ON_WORKERS } from '../../http/runtime.ts'
 import type { Plugin } from '../../plugin.ts'
+import { flag } from '../../settings/rules.ts'
 import { directObjects } from './direct-objects.ts'
 import { edgeObjects, stubIn } from './edge-objects.ts'
 import { LINKS, type LinksOptions } from './options.ts'
@@ -13,11 +14,11 @@ export const links = <B = unknown>(options: LinksOptions<B> = {}): Plugin<B> => 
   api: linkRoutes,
   setup(setup) {
     setup.only('links', options, ['images', 'entrypoint', 'ownsOrigin'])
-    const { entrypoint = 'Objects', ownsOrigin } = options
+    const { entrypoint = 'Objects' } = options
+    const ownsOrigin = setup.read('links.ownsOrigin', options.ownsOrigin, flag) ?? false
     const images = options.images?.read(setup) ?? null
     if (setup.settings?.linkBase === null && !ON_WORKERS) setup.warn('links need linkBase')
-    // The text "false" of a variable must not mean yes.
-    LINKS.keep(setup, { images, entrypoint, ownsOrigin: ownsOrigin === true })
+    LINKS.keep(setup, { images, entrypoint, ownsOrigin })
     return {
       resizesImages: !!images?.serve,
       objects(context) {

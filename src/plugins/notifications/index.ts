@@ -1,4 +1,5 @@
 import type { Option, Plugin } from '../../plugin.ts'
+import { notEmpty } from '../../settings/rules.ts'
 import type { Files } from '../files/index.ts'
 import { consumeNotifications } from './cloudflare.ts'
 import { notificationSecretsRule } from './notification-secret.ts'
@@ -23,11 +24,13 @@ export const notifications = <B = unknown>(options: NotificationsOptions<B>): Pl
   open: notificationRoutes,
   setup(setup) {
     setup.only('notifications', options, ['files', 'secrets', 'queueName'])
-    const { secrets, queueName = 'edge-presigner-notifications' } = options
-    SECRETS.keep(setup, setup.read('notifications.secrets', secrets, notificationSecretsRule) ?? [])
+    const { read } = setup
+    const secrets = read('notifications.secrets', options.secrets, notificationSecretsRule)
+    const queueName = read('notifications.queueName', options.queueName, notEmpty)
+    SECRETS.keep(setup, secrets ?? [])
     return {
       queue: {
-        name: queueName,
+        name: queueName ?? 'edge-presigner-notifications',
         handle: (batch, instance, context) =>
           consumeNotifications(batch, instance, instance.objects(context), context, new Date()),
       },
