@@ -37,7 +37,7 @@ export interface PresignerOptions<E extends Env = AnyEnv> {
   rateLimiter?: Option<RateLimiter, E['Bindings']>
   /**
    * Returns the principal of the app's own login. A falsy result is 401. Tokens from this presigner
-   * stay valid. Without it, the API keys and JWTs in the settings apply.
+   * stay valid. Without it, the plugins `apiKeys()` and `jwt()` say who sends a request.
    */
   authenticate?: (c: Context<E>) => Falsy<AppPrincipal> | Promise<Falsy<AppPrincipal>>
   /**
@@ -221,13 +221,13 @@ function createInstance<E extends Env>(
     if (authenticate && identify && !('isOwn' in identify))
       issue('plugins', `must not have ${plugins[i]?.name}() next to authenticate`)
   for (const { path, plugin } of loaded.ok ? loaded.uses : [])
-    if (!plugins.some(({ name }) => name === plugin) && !(authenticate && isLogin(plugin)))
-      issue(path, `needs the plugin ${plugin}()`)
+    if (!plugins.some(({ name }) => name === plugin)) issue(path, `needs the plugin ${plugin}()`)
   const limiter = setup.bind<RateLimiter>('rateLimiter', rateLimiter, 'limit', true)
   const [announce, ...others] = all('after')
   const instance = {
     setup,
     identify: all('identify'),
+    minters: all('minter'),
     checks: all('check'),
     reserves: all('reserve'),
     ready: all('ready').reduce(andThen, (given) => given),
@@ -248,9 +248,6 @@ function createInstance<E extends Env>(
   }
   return { ...instance, settings: issues.length === 0 ? loaded : { ok: false, issues, thrown } }
 }
-
-/** Next to the app's own login, they do nothing. */
-const isLogin = (plugin: string): boolean => plugin === 'apiKeys' || plugin === 'jwt'
 
 /** What a presigner without links reads and keeps. */
 const NO_OBJECTS: ObjectSource = {

@@ -30,6 +30,8 @@ export interface OtherKind {
    * change something.
    */
   readonly ambient?: true
+  /** The name of its header. Uppy's pages learn it, to send the header. */
+  readonly header?: string | undefined
   /** Returns undefined for a request without such a credential. */
   readonly find: (call: Call) => Verdict | Promise<Verdict> | undefined
 }

@@ -25,7 +25,7 @@ export const PLUGINS: readonly Plugin<Bindings>[] = [
     files: files({ index: (env) => kvFileIndex(env.FILE_INDEX) }),
     secrets: (env) => environmentSettings(env).notificationSecrets,
   }),
-  jwt(),
+  jwt({ accept: (env) => environmentSettings(env).jwt }, 'JWT'),
   links({
     images: images({
       binding: (env) => env.IMAGES,
@@ -35,5 +35,5 @@ export const PLUGINS: readonly Plugin<Bindings>[] = [
   }),
   uppy({ multipart: multipart() }),
   tokens(),
-  apiKeys(),
+  apiKeys({ keys: (env) => environmentSettings(env).apiKeys }),
 ]
