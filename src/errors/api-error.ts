@@ -111,7 +111,7 @@ export const isPresignerError = (error: unknown): error is PresignerError =>
 export class ApiError extends Error implements PresignerError {
   override readonly name = 'PresignerError'
   readonly code: ErrorCode
-  /** HTTP status of the response. */
+  /** HTTP status of the response, for `refused`. */
   readonly status: number
   readonly issues: readonly Issue[]
   readonly retryAfterSeconds: number | undefined
@@ -124,12 +124,17 @@ export class ApiError extends Error implements PresignerError {
   ) {
     super(message, { cause })
     this.code = code
-    const usual = STATUS_BY_CODE[code]
-    this.status = usual === '4XX' ? status : usual
+    this.status = status
     this.issues = issues
     this.retryAfterSeconds = retryAfterSeconds
     this.reason = reason
   }
+}
+
+/** Returns the HTTP status of the response. Not a member, so that a signer has no table of codes. */
+export function statusOf({ code, status }: ApiError): number {
+  const usual = STATUS_BY_CODE[code]
+  return usual === '4XX' ? status : usual
 }
 
 /**

@@ -119,8 +119,8 @@ describe('credentials', () => {
 
   // @threat app-login-bypassed
   it.each([
-    ['apiKeys', apiKeys],
-    ['jwt', jwt],
+    ['apiKeys', () => apiKeys({ keys: [] })],
+    ['jwt', () => jwt({ accept: undefined })],
   ])('are of the app or of a plugin, not of both: %s', async (name, plugin) => {
     expect(await issuesOf([plugin()])).toEqual(
       inPlugins(`must not have ${name}() next to authenticate`),
@@ -129,25 +129,14 @@ describe('credentials', () => {
     expect(await issuesOf([tokens()])).toBeUndefined()
   })
 
-  it('in the settings need their plugin, unless the app authenticates', async () => {
-    const key = await testApiKey('ci', SCOPES)
-    const settings = { apiKeys: [key.entry], jwt: jwtVariable(await testIssuer()) as never }
-    const needed = ['apiKeys', 'jwt'].map((path) => ({
-      path,
-      message: `needs the plugin ${path}()`,
-    }))
-    expect(await issuesWith({ ...nobody, settings, plugins: [tokens()] })).toEqual(needed)
-    expect(await issuesWith({ settings, plugins: [] })).toBeUndefined()
-  })
-
   // @threat app-login-bypassed
   it('are refused without the plugin that knows their kind, also a token in the path', async () => {
     const key = await testApiKey('ci', SCOPES)
-    const settings = { apiKeys: [key.entry] }
-    const full = mount({ ...nobody, settings })
+    const keys = [key.entry]
+    const full = mount({ ...nobody, apiKeys: { keys } })
     const minted = await full.post('/media/tokens', { scopes: SCOPES }, bearer(key.token))
     const { token } = await jsonOf<{ token: string }>(minted)
-    const without = mount({ ...nobody, settings, plugins: [files(), apiKeys()] })
+    const without = mount({ ...nobody, plugins: [files(), apiKeys({ keys })] })
     for (const app of [full, without]) {
       const status = app === full ? 200 : 401
       expect((await app.fetch('/media/files/a/url', bearer(token))).status).toBe(status)
@@ -160,8 +149,8 @@ describe('credentials', () => {
   })
 
   it.each([
-    ['before', (own: Plugin) => [own, apiKeys(), tokens()]],
-    ['after', (own: Plugin) => [apiKeys(), tokens(), own]],
+    ['before', (own: Plugin, keys: Plugin) => [own, keys, tokens()]],
+    ['after', (own: Plugin, keys: Plugin) => [keys, tokens(), own]],
   ])(
     'of an own kind are found by a plugin, and a refused one never is another: %s',
     async (_, list) => {
@@ -180,7 +169,7 @@ describe('credentials', () => {
           },
         }),
       }
-      const app = mount({ ...nobody, settings: { apiKeys: [key.entry] }, plugins: list(own) })
+      const app = mount({ ...nobody, plugins: list(own, apiKeys({ keys: [key.entry] })) })
       const ask = async (headers: HeadersInit = {}) =>
         (await app.fetch('/media/limits', { headers })).status
       const ticket = { 'X-Ticket': '7' }
@@ -692,7 +681,7 @@ describe('an ambient credential', () => {
     const app = mount({
       authenticate: undefined as never,
       beforeUpload,
-      plugins: [sessions, apiKeys(), tokens(), uppy({ multipart: multipart() })],
+      plugins: [sessions, apiKeys({ keys: [] }), tokens(), uppy({ multipart: multipart() })],
     })
     return { app, beforeUpload }
   }
