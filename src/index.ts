@@ -107,8 +107,11 @@ export function createPresigner<B extends object = object, V extends object = ob
     },
     async scheduled(event, env, context = NO_CONTEXT) {
       const instance = instanceFor(env)
-      await Promise.all(instance.scheduled.map((run) => run(event, instance, context)))
-      return instance.scheduled.length > 0
+      const runs = instance.scheduled.map(async (run) => run(event, instance, context))
+      // Each ends, also if another one fails.
+      await Promise.allSettled(runs)
+      await Promise.all(runs)
+      return runs.length > 0
     },
     instance: instanceFor,
   }

@@ -87,6 +87,21 @@ const OPTIONS = Object.keys({
   appTimeoutSeconds: 0,
 } satisfies Record<keyof PresignerOptions, 0>)
 
+/** The names of all seams. A misspelt check would let everything pass. */
+const SEAMS = Object.keys({
+  identify: 0,
+  check: 0,
+  reserve: 0,
+  after: 0,
+  ready: 0,
+  fileIndex: 0,
+  objects: 0,
+  resizesImages: 0,
+  later: 0,
+  queue: 0,
+  scheduled: 0,
+} satisfies Record<keyof Seams, 0>)
+
 /** A request has no more time itself. */
 const MAX_APP_SECONDS = 25
 
@@ -148,26 +163,28 @@ function createInstance<E extends Env>(
   const thrown = loaded.ok ? [] : [...(loaded.thrown ?? [])]
   const warnings = new Set<Warning>()
   const issue = (path: string, message: string) => void issues.push({ path, message })
-  const broke = (path: string, error: unknown) => {
-    // The message of another error may contain a secret.
-    const apiError = asApiError(error)
-    const isKnown = apiError?.code === 'misconfigured'
-    // The settings have reported it already.
-    if (isKnown && !loaded.ok) return
-    issue(path, isKnown ? apiError.message : `could not be created: ${classOf(error)}`)
-    thrown.push(stackOf(error))
-  }
-  const read = <T>(path: string, given: unknown, rule: Rule<T>): T | null => {
+  const attempt = <T>(path: string, work: () => T): T | null => {
     try {
+      return work()
+    } catch (error) {
+      // The message of another error may contain a secret.
+      const known = asApiError(error)
+      const isKnown = known?.code === 'misconfigured'
+      // The settings have reported it already.
+      if (!isKnown || loaded.ok) {
+        issue(path, isKnown ? known.message : `could not be created: ${classOf(error)}`)
+        thrown.push(stackOf(error))
+      }
+      return null
+    }
+  }
+  const read = <T>(path: string, given: unknown, rule: Rule<T>): T | null =>
+    attempt(path, () => {
       const value = isFunction<E['Bindings']>(given) ? given(env) : given
       if (value === undefined) return null
       const result = rule(value, { path, issues, words: TYPESCRIPT, uses: [] })
       return result === BROKEN ? null : result
-    } catch (error) {
-      broke(path, error)
-      return null
-    }
-  }
+    })
   const setup: Setup<E['Bindings']> = {
     env,
     settings: loaded.ok ? loaded.settings : null,
@@ -188,24 +205,20 @@ function createInstance<E extends Env>(
     ): T | null {
       // Don't use a binding that the settings report as missing.
       if (!loaded.ok) return null
-      try {
+      return attempt(path, () => {
         const made = evaluate(given, env)
         if (!made && !(isNeeded && given)) return null
         if (typeof Object(made)[method] === 'function') return made as T
         issue(path, `must return an object with ${method}()`)
-      } catch (error) {
-        broke(path, error)
-      }
-      return null
+        return null
+      })
     },
   }
-  const parts = plugins.map((plugin): Partial<Seams> => {
-    try {
-      return plugin.setup?.(setup) ?? {}
-    } catch (error) {
-      broke(plugin.name, error)
-      return {}
-    }
+  const parts = plugins.map(({ name, setup: read }): Partial<Seams> => {
+    const part = attempt(name, () => read?.(setup)) ?? {}
+    const unknown = unknownMembers(part, SEAMS)
+    if (unknown !== null) issue(name, `setup: ${unknown}`)
+    return part
   })
   const all = <Name extends keyof Seams>(name: Name): Seams[Name][] =>
     parts.flatMap((part) => {
@@ -223,7 +236,7 @@ function createInstance<E extends Env>(
   for (const { path, plugin } of loaded.ok ? loaded.uses : [])
     if (!plugins.some(({ name }) => name === plugin)) issue(path, `needs the plugin ${plugin}()`)
   const limiter = setup.bind<RateLimiter>('rateLimiter', rateLimiter, 'limit', true)
-  const [announce, ...others] = all('after')
+  const after = all('after')
   const instance = {
     setup,
     identify: all('identify'),
@@ -236,10 +249,7 @@ function createInstance<E extends Env>(
     resizesImages: only('resizesImages') ?? false,
     later: only('later') ?? null,
     rateLimiter: limiter,
-    events:
-      announce === undefined || others.length === 0
-        ? (announce ?? null)
-        : eachOf([announce, ...others]),
+    events: after.length === 0 ? null : eachOf(after),
     queue: all('queue'),
     scheduled: all('scheduled'),
     appMilliseconds: setup.appMilliseconds,
@@ -258,14 +268,22 @@ const NO_OBJECTS: ObjectSource = {
   async purge() {},
 }
 
-/** Calls each in order, and resolves with the first result. */
+/** Calls each in order, and resolves with the first result. Throws `events_unavailable`. */
 const eachOf =
   (all: readonly Seams['after'][]): Seams['after'] =>
   async (...change) => {
     let data: Awaited<ReturnType<Seams['after']>>
-    for (const after of all) {
-      const result = await after(...change)
-      if (data === undefined) data = result
+    try {
+      for (const after of all) {
+        const result = await after(...change)
+        if (data === undefined) data = result
+      }
+    } catch (cause) {
+      throw new ApiError(
+        'events_unavailable',
+        'The app could not be notified of this change, so the index did not change. Try again.',
+        { cause },
+      )
     }
     return data
   }

@@ -1,14 +1,6 @@
-import { createPresigner } from './index.ts'
 import { objectsEntrypoint } from './plugins/links/cloudflare.ts'
-import { environmentSettings } from './worker/environment.ts'
 import { pageFile } from './worker/page.ts'
-import { type Bindings, PLUGINS } from './worker/plugins.ts'
-
-/** The presigner with the settings of the environment. */
-export const presigner = createPresigner<Bindings>(environmentSettings, {
-  plugins: PLUGINS,
-  rateLimiter: (env) => env.RATE_LIMITER,
-})
+import { presigner } from './worker/presigner.ts'
 
 /** Reads objects for links, behind Workers Caching. */
 export class Objects extends objectsEntrypoint(presigner) {}

@@ -48,7 +48,7 @@ export async function readRoutes(): Promise<readonly RegisteredRoute[]> {
   const { createApp, listPlugins } = createAppSchema.parse(await importSource('app.ts'))
   const { PLUGINS } = z
     .object({ PLUGINS: z.unknown() })
-    .parse(await importSource('worker', 'plugins.ts'))
+    .parse(await importSource('worker', 'presigner.ts'))
   return appSchema.parse(createApp(listPlugins(PLUGINS))).routes
 }
 

@@ -65,7 +65,7 @@ export function check<T>(
 export const usedBy =
   <T>(plugin: string, rule: Rule<T>): Rule<T> =>
   (value, place) => {
-    if (value !== undefined) place.uses.push({ path: place.path, plugin })
+    if ([value ?? []].flat().length > 0) place.uses.push({ path: place.path, plugin })
     return rule(value, place)
   }
 

@@ -17,7 +17,7 @@ beforeAll(() => {
     cpSync(join(ROOT, name), join(directory, name), { recursive: true })
   symlinkSync(join(ROOT, 'node_modules'), join(directory, 'node_modules'))
   rmSync(join(directory, 'src', 'plugins', 'uppy'), { recursive: true })
-  const worker = join(directory, 'src', 'worker', 'plugins.ts')
+  const worker = join(directory, 'src', 'worker', 'presigner.ts')
   const text = readFileSync(worker, 'utf8')
   const kept = text
     .replace("import { uppy } from '../plugins/uppy/index.ts'\n", '')

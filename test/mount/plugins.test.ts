@@ -455,6 +455,18 @@ describe("a plugin's setup", () => {
     expect(await issuesOf([own, files()])).toBeUndefined()
   })
 
+  it('that misspells a seam is an issue, since a check would let everything pass', async () => {
+    const misspelt = having('mine', () => Object({ cheek: () => {} }))
+    expect(await issuesOf([misspelt])).toEqual([
+      { path: 'mine', message: expect.stringMatching(/^setup: has unknown members: 1\. .*check/) },
+    ])
+  })
+
+  it('of images is in links, so images alone are no plugin', async () => {
+    const alone = Object(images({ binding: undefined }))
+    expect(await issuesOf([alone])).toEqual(inPlugins('must contain only plugins, such as files()'))
+  })
+
   // @threat health-shows-secret
   it('that throws is an issue with its name and without its message', async () => {
     const app = mount({
@@ -561,10 +573,11 @@ describe('after', () => {
   it('that throws stops the next one and the index, and a repeat calls both again', async () => {
     const given = listening([undefined, new Error('down'), undefined])
     const { key, response } = await record(given)
-    expect(response.status).toBe(500)
+    expect(response.status).toBe(503)
+    expect(await jsonOf(response)).toMatchObject({ code: 'events_unavailable' })
     const line = (i: number) => [`${i} begins`, `${i} recorded ${key}, stored: false`]
     expect(given.calls.splice(0)).toEqual([...line(0), ...line(1)])
-    expect((await given.app.post('/media/files', { key, name: 'a.png' })).status).toBe(500)
+    expect((await given.app.post('/media/files', { key, name: 'a.png' })).status).toBe(503)
     expect(given.calls).toEqual([...line(0), ...line(1)])
   })
 
@@ -627,6 +640,31 @@ describe('queue and scheduled', () => {
     await expect(presigner.queue({ queue: 'mail', messages: [] }, env)).rejects.toThrow('down')
     const event = { scheduledTime: 0, cron: '* * * * *' }
     await expect(presigner.scheduled(event, env)).rejects.toThrow('down')
+  })
+
+  it('wait for every plugin, also if one fails', async () => {
+    let isDone = false
+    const slow: Plugin = {
+      name: 'slow',
+      setup: () => ({
+        async scheduled() {
+          await scheduler.wait(20)
+          isDone = true
+        },
+      }),
+    }
+    const failing: Plugin = {
+      name: 'failing',
+      setup: () => ({
+        scheduled() {
+          throw new Error('down')
+        },
+      }),
+    }
+    const presigner = createPresigner(settings, { plugins: [failing, slow] })
+    const event = { scheduledTime: 0, cron: '* * * * *' }
+    await expect(presigner.scheduled(event, env)).rejects.toThrow('down')
+    expect(isDone).toBe(true)
   })
 
   it('run each plugin that has something to do at a time', async () => {

@@ -44,7 +44,7 @@ it('reports an entrypoint for objects that belongs to a different presigner', as
   expect(response.status).toBe(503)
   expect(await jsonOf(response)).toMatchObject({
     code: 'misconfigured',
-    message: expect.stringContaining('objectsEntrypoint'),
+    message: expect.stringContaining('links({ entrypoint })'),
   })
 })
 

@@ -10,7 +10,7 @@ import { multipart } from '../../src/plugins/multipart/index.ts'
 import { type NotificationsOptions, notifications } from '../../src/plugins/notifications/index.ts'
 import { tokens } from '../../src/plugins/tokens/index.ts'
 import { uppy } from '../../src/plugins/uppy/index.ts'
-import { PLUGINS } from '../../src/worker/plugins.ts'
+import { PLUGINS } from '../../src/worker/presigner.ts'
 
 /** The options of plugins, by their names. */
 export interface PluginOptions<B = unknown> {

@@ -1,5 +1,4 @@
 import type { Background } from '../../bucket/credential-source.ts'
-import { ApiError } from '../../errors/api-error.ts'
 import type { Json } from '../../keys/encodings.ts'
 import {
   type Announcer,
@@ -23,10 +22,7 @@ export function announcerTo({ onEvent, webhooks, later }: Listeners): Announcer 
   if (onEvent === null && webhooks.length === 0) return null
   return async (change, about, at, background, isRepeat = false) => {
     const event: FileEvent = { ...change, timestamp: at.toISOString() }
-    const data =
-      onEvent === null
-        ? undefined
-        : await told(async () => dataIn(await onEvent(event, background)))
+    const data = onEvent === null ? undefined : dataIn(await onEvent(event, background))
     const type = eventTypeOf(event)
     const interested = isRepeat ? [] : webhooks.filter(({ events }) => events.includes(type))
     if (interested.length === 0) return data
@@ -34,15 +30,13 @@ export function announcerTo({ onEvent, webhooks, later }: Listeners): Announcer 
     if (later === null)
       for (const webhook of interested) background.waitUntil(deliverOnce(webhook, sent))
     else
-      await told(async () =>
-        later(
-          ...(await Promise.all(
-            interested.map(async ({ url }) => {
-              const endpoint = await endpointId(url)
-              return { kind: 'webhook' as const, endpoint, ...sent }
-            }),
-          )),
-        ),
+      await later(
+        ...(await Promise.all(
+          interested.map(async ({ url }) => {
+            const endpoint = await endpointId(url)
+            return { kind: 'webhook' as const, endpoint, ...sent }
+          }),
+        )),
       )
     return data
   }
@@ -61,18 +55,6 @@ function dataIn(returned: unknown): Json | undefined {
     return text === undefined ? undefined : JSON.parse(text)
   } catch (cause) {
     throw new TypeError("onEvent returned data that JSON can't express.", { cause })
-  }
-}
-
-async function told<T>(tell: () => T | Promise<T>): Promise<T> {
-  try {
-    return await tell()
-  } catch (cause) {
-    throw new ApiError(
-      'events_unavailable',
-      'The app could not be notified of this change, so the index did not change. Try again.',
-      { cause },
-    )
   }
 }
 

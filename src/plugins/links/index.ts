@@ -8,7 +8,7 @@ import { deliveryRoutes, linkRoutes } from './routes.ts'
 /** Links for an `<img>` or an email, and their delivery below `/i`. */
 export const links = <B = unknown>(options: LinksOptions<B> = {}): Plugin<B> => ({
   name: 'links',
-  plugins: options.images ? [options.images] : [],
+  plugins: options.images ? [{ name: 'images' }] : [],
   open: deliveryRoutes,
   api: linkRoutes,
   setup(setup) {

@@ -1,7 +1,7 @@
 import type { Variant } from '../../access/link-signature.ts'
 import type { ImageSize, VariantSpec } from '../../bucket/image-size.ts'
 import { Kept } from '../../http/host.ts'
-import type { Plugin, Setup } from '../../plugin.ts'
+import type { Setup } from '../../plugin.ts'
 import type { ImagePlace, ImageRequest } from './images/edge-images.ts'
 
 export interface LinksOptions<B> {
@@ -19,9 +19,8 @@ export interface LinksOptions<B> {
   readonly ownsOrigin?: boolean
 }
 
-/** The plugin that resizes images. */
-export interface Images<in B = unknown> extends Plugin<B> {
-  readonly name: 'images'
+/** What `links` needs to resize images. Alone, it is no plugin. */
+export interface Images<in B = unknown> {
   readonly read: (setup: Setup<B>) => ImageSteps
 }
 

@@ -2,7 +2,7 @@ import { createExecutionContext, reset, waitOnExecutionContext } from 'cloudflar
 import { env } from 'cloudflare:workers'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { FileRecord } from '../../../src/records/file-record.ts'
-import { presigner } from '../../../src/worker.ts'
+import { presigner } from '../../../src/worker/presigner.ts'
 import { bucketFetch } from '../../support/bucket.ts'
 import { captureLog } from '../../support/capture-log.ts'
 import { bearer, testApiKey } from '../../support/credentials.ts'

@@ -15,7 +15,6 @@ export interface ImagesOptions<B> {
 
 /** Resized images for `links({ images: images({ binding }) })`, behind the edge cache. */
 export const images = <B = unknown>(options: ImagesOptions<B>): Images<B> => ({
-  name: 'images',
   read(setup) {
     setup.only('images', options, ['binding', 'sizes'])
     const resizer = setup.bind<ImageResizer>('images.binding', options.binding, 'input')

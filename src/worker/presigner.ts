@@ -1,3 +1,4 @@
+import { createPresigner } from '../index.ts'
 import type { Plugin } from '../plugin.ts'
 import { apiKeys } from '../plugins/api-keys/index.ts'
 import { events, type JobQueue } from '../plugins/events/index.ts'
@@ -13,7 +14,7 @@ import { uppy } from '../plugins/uppy/index.ts'
 import { environmentSettings } from './environment.ts'
 
 /** The queue is optional: docs/events.md. */
-export type Bindings = Env & { readonly EVENTS?: JobQueue }
+type Bindings = Env & { readonly EVENTS?: JobQueue }
 
 /** The plugins of the Worker: all of them. */
 export const PLUGINS: readonly Plugin<Bindings>[] = [
@@ -37,3 +38,9 @@ export const PLUGINS: readonly Plugin<Bindings>[] = [
   tokens(),
   apiKeys({ keys: (env) => environmentSettings(env).apiKeys }),
 ]
+
+/** The presigner with the settings of the environment. Everything that worker.ts exports is an entrypoint. */
+export const presigner = createPresigner<Bindings>(environmentSettings, {
+  plugins: PLUGINS,
+  rateLimiter: (env) => env.RATE_LIMITER,
+})
