@@ -90,6 +90,7 @@ const OPTIONS = Object.keys({
 /** The names of all seams. A misspelt check would let everything pass. */
 const SEAMS = Object.keys({
   identify: 0,
+  minter: 0,
   check: 0,
   reserve: 0,
   after: 0,

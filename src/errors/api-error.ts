@@ -112,7 +112,7 @@ export class ApiError extends Error implements PresignerError {
   override readonly name = 'PresignerError'
   readonly code: ErrorCode
   /** HTTP status of the response, for `refused`. */
-  readonly status: number
+  readonly status: number | undefined
   readonly issues: readonly Issue[]
   readonly retryAfterSeconds: number | undefined
   readonly reason: Reason | undefined
@@ -120,7 +120,7 @@ export class ApiError extends Error implements PresignerError {
   constructor(
     code: ErrorCode,
     message: string,
-    { issues = [], cause, retryAfterSeconds, reason, status = 400 }: ApiErrorOptions = {},
+    { issues = [], cause, retryAfterSeconds, reason, status }: ApiErrorOptions = {},
   ) {
     super(message, { cause })
     this.code = code
@@ -134,7 +134,7 @@ export class ApiError extends Error implements PresignerError {
 /** Returns the HTTP status of the response. Not a member, so that a signer has no table of codes. */
 export function statusOf({ code, status }: ApiError): number {
   const usual = STATUS_BY_CODE[code]
-  return usual === '4XX' ? status : usual
+  return usual === '4XX' ? (status ?? 400) : usual
 }
 
 /**
