@@ -10,8 +10,8 @@ export interface Granted {
 }
 
 /**
- * Returns what the credential with this id may do, such as `key:ci`. Null if it is no longer
- * configured, and undefined for another kind of id.
+ * Returns what the credential with this id may do, such as `key:ci`. Null refuses what it has made.
+ * Undefined leaves the answer to other plugins: without one, API keys and JWTs are refused.
  */
 export type Minter = (id: string) => Granted | null | undefined
 
@@ -48,7 +48,7 @@ function grantedTo(id: string, { minters, openOnLocalhost }: Minters): Granted |
     const granted = minter(id)
     if (granted !== undefined) return granted
   }
-  // Of a plugin that the presigner no longer has.
+  // No longer configured, or of a plugin that this presigner doesn't have.
   if (/^(?:key|jwt):/.test(id)) return null
   return id === 'localhost' && !openOnLocalhost ? null : EVERYTHING
 }

@@ -1,6 +1,7 @@
 import { createExecutionContext } from 'cloudflare:test'
 import { getCookie } from 'hono/cookie'
 import { describe, expect, it, vi } from 'vitest'
+import type { Granted } from '../../src/access/minter.ts'
 import { principalOfApp } from '../../src/access/principal.ts'
 import { SCOPES } from '../../src/access/scopes.ts'
 import { refuse } from '../../src/access/verdict.ts'
@@ -146,6 +147,52 @@ describe('credentials', () => {
       )
     }
     expect(without.lines.at(-1)).toMatchObject({ reason: 'bearer credential of unknown kind' })
+  })
+
+  // @threat removed-key-works
+  it("have made no token where no plugin knows them, also next to the app's login", async () => {
+    const [key, issuer] = [await testApiKey('ci', SCOPES), await testIssuer()]
+    const own = { apiKeys: { keys: [key.entry] }, jwt: { accept: jwtVariable(issuer) } }
+    const full = mount({ ...nobody, ...own })
+    for (const [id, credential] of [
+      ['key:ci', key.token],
+      ['jwt:alice', await issuer.sign()],
+    ] as const) {
+      const minted = await full.post('/media/tokens', { scopes: SCOPES }, bearer(credential))
+      const { token } = await jsonOf<{ token: string }>(minted)
+      expect((await full.fetch('/media/limits', bearer(token))).status).toBe(200)
+      for (const options of [nobody, {}]) {
+        const app = mount({ ...options, plugins: [tokens()] })
+        expect((await app.fetch('/media/limits', bearer(token))).status).toBe(401)
+        expect(app.lines.at(-1)?.reason).toBe(`token minter not configured: ${id}`)
+      }
+    }
+  })
+
+  it('of a plugin keep in their tokens what its minter still grants', async () => {
+    let granted: Granted | null = { prefix: 'team-a/' }
+    const own: Plugin = {
+      name: 'tickets',
+      setup: () => ({
+        identify: {
+          find: ({ c }) =>
+            c.req.header('X-Ticket') === undefined
+              ? undefined
+              : { ok: true, principal: principalOfApp({ ...ANN, id: 'ticket', prefix: '' }) },
+        },
+        minter: (id) => (id === 'app:ticket' ? granted : undefined),
+      }),
+    }
+    const app = mount({ ...nobody, plugins: [own, tokens()] })
+    const request = { scopes: ['files:read'], prefix: 'team-a/' }
+    const minted = await app.post('/media/tokens', request, { headers: { 'X-Ticket': '7' } })
+    const { token } = await jsonOf<{ token: string }>(minted)
+    const ask = async () => (await app.fetch('/media/files/team-a%2Fa/url', bearer(token))).status
+    expect(await ask()).toBe(200)
+    granted = { prefix: '', scopes: ['files:list'] }
+    expect(await ask()).toBe(403)
+    granted = null
+    expect(await ask()).toBe(401)
   })
 
   it.each([

@@ -15,8 +15,7 @@ export const apiKeys = <B = unknown>(options: ApiKeysOptions<B>): Plugin<B> => (
     const keys = setup.read('apiKeys.keys', options.keys, apiKeysRule(setup.settings)) ?? []
     return {
       identify: { prefix: API_KEY_PREFIX, verify: (apiKey) => verifyApiKey(apiKey, keys) },
-      minter: (id) =>
-        id.startsWith('key:') ? (keys.find((key) => id === `key:${key.id}`) ?? null) : undefined,
+      minter: (id) => keys.find((key) => id === `key:${key.id}`),
     }
   },
 })

@@ -1,9 +1,16 @@
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { Issue } from '../../../src/errors/api-error.ts'
+import { createPresigner, defineSettings } from '../../../src/index.ts'
+import { jwt as createJwt } from '../../../src/plugins/jwt/index.ts'
 import { loadEnvironment } from '../../../src/worker/environment.ts'
 import { CANARY, fullVariables } from '../../settings/variables.ts'
-import { jsonOf } from '../../support/app.ts'
-import { mount } from '../../support/mount.ts'
+import { jsonOf, settingsInput } from '../../support/app.ts'
+import { bucketFetch, bucketUrl } from '../../support/bucket.ts'
+import { bearer } from '../../support/credentials.ts'
+import { AUDIENCE, ISSUER, testIssuer } from '../../support/issuer.ts'
+import { clientOf, mount } from '../../support/mount.ts'
+
+afterEach(() => vi.restoreAllMocks())
 
 function issuesOf(changes: Record<string, unknown>): readonly Issue[] {
   const loaded = loadEnvironment({ ...fullVariables(), ...changes })
@@ -150,5 +157,23 @@ describe('the issuer of an app', () => {
     expect((await jsonOf(await app.fetch('/media/healthz'))).issues).toEqual([
       { path: 'jwt', message: 'has unknown members: 1. Known members: accept' },
     ])
+  })
+
+  it('has its keys fetched once, also if each request has its own environment', async () => {
+    const issuer = await testIssuer()
+    const path = `own-keys-${crypto.randomUUID()}.json`
+    await bucketFetch(path, { method: 'PUT', body: JSON.stringify({ keys: [issuer.publicJwk] }) })
+    const jwksUrl = await bucketUrl(path)
+    const accept = { ...jwt, issuer: ISSUER, audience: AUDIENCE, jwksUrl }
+    const presigner = createPresigner(defineSettings(settingsInput()), {
+      plugins: [createJwt({ accept: () => structuredClone(accept) })],
+      log: () => undefined,
+    })
+    const app = clientOf({ fetch: (request, _, context) => presigner.fetch(request, {}, context) })
+    const fetched = vi.spyOn(globalThis, 'fetch')
+    const token = await issuer.sign()
+    for (let i = 0; i < 3; i++)
+      expect((await app.fetch('/files/a/url', bearer(token))).status).toBe(200)
+    expect(fetched).toHaveBeenCalledTimes(1)
   })
 })
