@@ -30,7 +30,7 @@ export interface OtherKind {
    * change something.
    */
   readonly ambient?: true
-  /** The name of its header. Uppy's pages learn it, to send the header. */
+  /** The name of its header, for clients that ask which headers they may send. */
   readonly header?: string | undefined
   /** Returns undefined for a request without such a credential. */
   readonly find: (call: Call) => Verdict | Promise<Verdict> | undefined
