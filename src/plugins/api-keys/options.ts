@@ -2,6 +2,7 @@ import type { Scope } from '../../access/scopes.ts'
 import { keyPrefixError } from '../../keys/object-key.ts'
 import { aliasesRule, scopesRule } from '../../settings/access-rules.ts'
 import { also, list, matching, type Rule, table, text } from '../../settings/rules.ts'
+import type { Settings } from '../../settings/settings.ts'
 
 /** The digest of an API key, and what the key may do. */
 export interface ApiKey {
@@ -29,7 +30,7 @@ const digests = also(list(digest, 1), ({ length }) =>
 )
 
 /** Accepts digests of API keys, never the keys. `settings` have their buckets. */
-export const apiKeysRule = (settings: Parameters<typeof aliasesRule>[0]): Rule<ApiKey[]> =>
+export const apiKeysRule = (settings: Pick<Settings, 'buckets'> | null): Rule<ApiKey[]> =>
   also(
     list(
       table({

@@ -15,6 +15,7 @@ import {
   table,
   text,
 } from '../../settings/rules.ts'
+import type { Settings } from '../../settings/settings.ts'
 
 /** Whose JWTs are accepted, and what they may do. */
 export interface JwtInput {
@@ -113,7 +114,7 @@ const audienceRule: Rule<string | string[]> = (value, place) =>
   Array.isArray(value) ? list(notEmpty, 1)(value, place) : notEmpty(value, place)
 
 /** Checks which JWTs are accepted, and what they may do. `settings` have their buckets. */
-export const jwtRule = (settings: Parameters<typeof aliasesRule>[0]): Rule<JwtSettings> =>
+export const jwtRule = (settings: Pick<Settings, 'buckets'> | null): Rule<JwtSettings> =>
   also(
     table({
       issuer: notEmpty,
