@@ -11,8 +11,7 @@ import { text } from 'node:stream/consumers'
 import { parseArgs } from 'node:util'
 import * as z from 'zod/mini'
 import { SCOPES } from '../src/access/scopes.ts'
-import type { ApiKey } from '../src/access/settings.ts'
-import { apiKeysRule } from '../src/settings/access-rules.ts'
+import { type ApiKey, apiKeysRule } from '../src/plugins/api-keys/options.ts'
 import { check as checkRule } from '../src/settings/rules.ts'
 
 const USAGE = `npm run keys -- create --id ID --scopes SCOPE[,SCOPE] [--prefix PREFIX/] [--buckets ALIAS[,ALIAS]]
@@ -367,7 +366,7 @@ const newKey = (id: string): string => `ep_${id}_${randomBytes(32).toString('bas
 const sha256Hex = (value: string): string => createHash('sha256').update(value).digest('hex')
 
 function parseKeys(value: unknown): ApiKey[] {
-  const checked = checkRule(apiKeysRule, value)
+  const checked = checkRule(apiKeysRule(null), value)
   if (checked.ok) return checked.value
   const errors = checked.issues.map(({ path, message }) =>
     [...path.split('.').slice(1), message].join(': '),

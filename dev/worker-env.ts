@@ -3,7 +3,7 @@ import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { parseEnv } from 'node:util'
 import { SCOPES } from '../src/access/scopes.ts'
-import type { ApiKey } from '../src/access/settings.ts'
+import type { ApiKey } from '../src/plugins/api-keys/options.ts'
 import type { S3Server } from './s3-server.ts'
 
 /** The format of `randomSecret`. */

@@ -39,7 +39,7 @@ export interface PresignerOptions<E extends Env = AnyEnv> {
   rateLimiter?: Option<RateLimiter, E['Bindings']>
   /**
    * Returns the principal of the app's own login. A falsy result is 401. Tokens from this presigner
-   * stay valid. Without it, the API keys and JWTs in the settings apply.
+   * stay valid. Without it, the plugins `apiKeys()` and `jwt()` say who sends a request.
    */
   authenticate?: (c: Context<E>) => Falsy<AppPrincipal> | Promise<Falsy<AppPrincipal>>
   /**
@@ -92,6 +92,7 @@ const OPTIONS = Object.keys({
 /** The names of all seams. A misspelt check would let everything pass. */
 const SEAMS = Object.keys({
   identify: 0,
+  minter: 0,
   check: 0,
   reserve: 0,
   after: 0,
@@ -233,14 +234,14 @@ function createInstance<E extends Env>(
     if (authenticate && identify && !isOwn(identify))
       issue('plugins', `must not have ${plugins[i]?.name}() next to authenticate`)
   for (const { path, plugin } of loaded.ok ? loaded.uses : [])
-    if (!plugins.some(({ name }) => name === plugin) && !(authenticate && isLogin(plugin)))
-      issue(path, `needs the plugin ${plugin}()`)
+    if (!plugins.some(({ name }) => name === plugin)) issue(path, `needs the plugin ${plugin}()`)
   const limiter = setup.bind<RateLimiter>('rateLimiter', rateLimiter, 'limit', true)
   const after = all('after')
   const instance = {
     setup,
     // What a client sends on purpose comes before what its browser adds.
     identify: all('identify').toSorted((a, b) => Number('ambient' in a) - Number('ambient' in b)),
+    minters: all('minter'),
     checks: all('check'),
     reserves: all('reserve'),
     ready: all('ready').reduce(andThen, (given) => given),
@@ -258,9 +259,6 @@ function createInstance<E extends Env>(
   }
   return { ...instance, settings: issues.length === 0 ? loaded : { ok: false, issues, thrown } }
 }
-
-/** Next to the app's own login, they do nothing. */
-const isLogin = (plugin: string): boolean => plugin === 'apiKeys' || plugin === 'jwt'
 
 /** What a presigner without links reads and keeps. */
 const NO_OBJECTS: ObjectSource = {

@@ -1,4 +1,4 @@
-import type { LinkPolicy } from './access/link-signature.ts'
+import { type LinkPolicy, signLink } from './access/link-signature.ts'
 import type { ConfiguredBucket } from './bucket/bucket.ts'
 import { type Background, openBucket } from './bucket/credential-source.ts'
 import { findBucket } from './bucket/find-bucket.ts'
@@ -20,7 +20,7 @@ import {
   MAX_VERSION_ID_LENGTH,
   VERSION_ID,
 } from './core/download-url.ts'
-import { type Link, linkTo, MAX_LINK_NAME_LENGTH } from './core/link.ts'
+import { linkExpiry, MAX_LINK_NAME_LENGTH } from './core/link.ts'
 import { newUpload } from './core/new-upload.ts'
 import { createUploadUrl, type UploadRequest, type UploadUrl } from './core/single.ts'
 import { ApiError, unknownMembers } from './errors/api-error.ts'
@@ -54,7 +54,7 @@ export type {
   SettingsInput,
 } from './settings/input.ts'
 export type { Settings } from './settings/settings.ts'
-export type { DownloadUrl, Link, UploadUrl }
+export type { DownloadUrl, UploadUrl }
 
 // biome-ignore-end lint/performance/noBarrelFile: an entry of the package
 
@@ -83,6 +83,13 @@ export interface LinkOptions extends InBucket {
   readonly download?: string | undefined
   /** Whether the presigner sends the file (default), or redirects to the bucket. */
   readonly delivery?: LinkPolicy['delivery'] | undefined
+}
+
+/** A link to an object. */
+export interface Link {
+  readonly link: string
+  /** ISO 8601 in UTC. */
+  readonly expiresAt: string
 }
 
 export interface SignerOptions {
@@ -139,11 +146,14 @@ export function createSigner(settings: Settings, options: SignerOptions = {}): S
       return downloadUrl(await open(bucket, time), objectKey, request, time)
     },
     async link(key, options = {}) {
-      const { bucket: alias, ...request } = requireValid(linkRule, options)
+      const { bucket: alias, expiresIn, ...request } = requireValid(linkRule, options)
       const { bucket, key: objectKey } = locate(alias, key)
       if (settings.linkBase === null)
         throw new ApiError('misconfigured', 'Links need the setting linkBase.')
-      return linkTo(settings, settings.linkBase, bucket, objectKey, request, now())
+      const expires = linkExpiry(bucket, expiresIn, now())
+      const policy = { ...request, bucket: bucket.alias, key: objectKey, expires, variant: null }
+      const link = settings.linkBase + (await signLink(policy, settings))
+      return { link, expiresAt: new Date(expires * 1000).toISOString() }
     },
   }
 }

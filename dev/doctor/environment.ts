@@ -6,10 +6,10 @@ import * as z from 'zod/mini'
 import type { Bucket, Credentials } from '../../src/bucket/bucket.ts'
 import { classOf } from '../../src/errors/describe.ts'
 import { fetchKeySet, JwksUnavailableError } from '../../src/plugins/jwt/jwks.ts'
-import { withKeys } from '../../src/plugins/jwt/with-keys.ts'
+import { withKey } from '../../src/plugins/jwt/public-key.ts'
 import { check } from '../../src/settings/rules.ts'
 import type { Settings } from '../../src/settings/settings.ts'
-import { accessKeys, loadEnvironment } from '../../src/worker/environment.ts'
+import { accessKeys, loadEnvironment, type WorkerSettings } from '../../src/worker/environment.ts'
 import { unknownNames, unknownText } from '../env-file.ts'
 import { UsageError } from './options.ts'
 import { type Finding, fail, pass, type Result, skip, warn } from './report.ts'
@@ -72,8 +72,10 @@ export async function readEnvironment(sources: Sources): Promise<WorkerEnvironme
   if (!env.API_KEYS && existsSync(keysFile)) env.API_KEYS = await readText(keysFile)
   for (const name of bound) env[name] = {}
   const limit = ratelimits.find(({ name }) => name === 'RATE_LIMITER')?.simple
+  const loaded = loadEnvironment(env)
+  const jwt = loaded.ok ? loaded.settings.jwt : undefined
   return {
-    loaded: await withKeys(loadEnvironment(env)),
+    loaded: jwt ? await withKey(loaded, jwt, 'JWT') : loaded,
     env,
     localNames: new Set(Object.keys(secrets)),
     envFile,
@@ -256,14 +258,14 @@ function checkSecrets({ signingSecrets }: Settings): Result {
   return pass(`${many} of at least 32 characters; ${signingSecrets[0].kid} signs.`)
 }
 
-function checkAccess({ apiKeys, jwt }: Settings): Result {
-  if (apiKeys.length === 0 && jwt === null)
+function checkAccess({ apiKeys = [], jwt }: WorkerSettings): Result {
+  if (apiKeys.length === 0 && jwt === undefined)
     return warn(
       'There is no API key and no JWT issuer, so the Worker refuses all requests.',
       'Run `npm run keys -- create`, or add a [vars.JWT] table.',
     )
   const unbounded = apiKeys.filter(({ prefix }) => prefix === '').map(({ id }) => id)
-  const keys = `${apiKeys.length} API ${apiKeys.length === 1 ? 'key' : 'keys'}${jwt === null ? '' : ', and JWTs of one issuer'}.`
+  const keys = `${apiKeys.length} API ${apiKeys.length === 1 ? 'key' : 'keys'}${jwt === undefined ? '' : ', and JWTs of one issuer'}.`
   return pass(unbounded.length === 0 ? keys : `${keys} No prefix: ${unbounded.join(', ')}.`)
 }
 
@@ -280,8 +282,8 @@ function checkOpenAccess({ localNames, config }: WorkerEnvironment, settings: Se
       )
 }
 
-async function checkKeySet({ jwt }: Settings): Promise<Result> {
-  if (jwt === null) return skip('No JWT issuer is set.')
+async function checkKeySet({ jwt }: WorkerSettings): Promise<Result> {
+  if (jwt === undefined) return skip('No JWT issuer is set.')
   if (jwt.jwksUrl === undefined) return pass('publicJwk is a valid key.')
   try {
     const keys = await fetchKeySet(jwt.jwksUrl, jwt.algorithms)

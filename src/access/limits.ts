@@ -15,7 +15,7 @@ export interface Limits {
 }
 
 /** The limits of a principal without any. */
-export const NO_LIMITS: Limits = Object.freeze({
+export const NO_LIMITS: Limits = /* @__PURE__ */ Object.freeze({
   buckets: null,
   maxBytes: null,
   allowedTypes: null,

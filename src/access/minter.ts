@@ -1,18 +1,27 @@
 import type { Principal } from './principal.ts'
-import type { ApiKey, JwtSettings } from './settings.ts'
+import type { Scope } from './scopes.ts'
 import { loggable, refuse, type Verdict } from './verdict.ts'
 
-/** The settings that decide which credentials there are, and what they may do. */
+/** What a credential may do. A member that it doesn't have doesn't limit it. */
+export interface Granted {
+  readonly prefix: string
+  readonly scopes?: readonly Scope[] | undefined
+  readonly buckets?: readonly string[] | undefined
+}
+
+/**
+ * Returns what the credential with this id may do, such as `key:ci`. Null refuses what it has made.
+ * Undefined leaves the answer to other plugins: without one, API keys and JWTs are refused.
+ */
+export type Minter = (id: string) => Granted | null | undefined
+
+/** What decides which credentials there are, and what they may do. */
 export interface Minters {
-  readonly apiKeys: readonly (Granted & { readonly id: string })[]
-  readonly jwt: Granted | null
+  readonly minters: readonly Minter[]
   readonly openOnLocalhost: boolean
 }
 
-/** What a credential may do. A member that it doesn't have doesn't limit it. */
-type Granted = Pick<ApiKey | JwtSettings, 'prefix' | 'scopes' | 'buckets'>
-
-/** An app's own users are not in the settings. */
+/** For an app's own users. */
 const EVERYTHING: Granted = { prefix: '' }
 
 /**
@@ -34,11 +43,13 @@ export function stillGranted(principal: Principal, minters: Minters): Verdict {
   return { ok: true, principal: { ...principal, scopes, limits: { ...limits, buckets } } }
 }
 
-function grantedTo(id: string, { apiKeys, jwt, openOnLocalhost }: Minters) {
-  if (id.startsWith('key:')) return apiKeys.find((key) => key.id === id.slice('key:'.length))
-  if (id.startsWith('jwt:'))
-    // The claims in the template are unknown, but they leave its start as it is.
-    return jwt && { ...jwt, prefix: jwt.prefix.split('{', 1)[0] ?? '' }
+function grantedTo(id: string, { minters, openOnLocalhost }: Minters): Granted | null {
+  for (const minter of minters) {
+    const granted = minter(id)
+    if (granted !== undefined) return granted
+  }
+  // No longer configured, or of a plugin that this presigner doesn't have.
+  if (/^(?:key|jwt):/.test(id)) return null
   return id === 'localhost' && !openOnLocalhost ? null : EVERYTHING
 }
 

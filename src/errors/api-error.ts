@@ -111,8 +111,8 @@ export const isPresignerError = (error: unknown): error is PresignerError =>
 export class ApiError extends Error implements PresignerError {
   override readonly name = 'PresignerError'
   readonly code: ErrorCode
-  /** HTTP status of the response. */
-  readonly status: number
+  /** HTTP status of the response, for `refused`. */
+  readonly status: number | undefined
   readonly issues: readonly Issue[]
   readonly retryAfterSeconds: number | undefined
   readonly reason: Reason | undefined
@@ -120,16 +120,21 @@ export class ApiError extends Error implements PresignerError {
   constructor(
     code: ErrorCode,
     message: string,
-    { issues = [], cause, retryAfterSeconds, reason, status = 400 }: ApiErrorOptions = {},
+    { issues = [], cause, retryAfterSeconds, reason, status }: ApiErrorOptions = {},
   ) {
     super(message, { cause })
     this.code = code
-    const usual = STATUS_BY_CODE[code]
-    this.status = usual === '4XX' ? status : usual
+    this.status = status
     this.issues = issues
     this.retryAfterSeconds = retryAfterSeconds
     this.reason = reason
   }
+}
+
+/** Returns the HTTP status of the response. Not a member, so that a signer has no table of codes. */
+export function statusOf({ code, status }: ApiError): number {
+  const usual = STATUS_BY_CODE[code]
+  return usual === '4XX' ? (status ?? 400) : usual
 }
 
 /**

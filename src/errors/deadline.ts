@@ -24,8 +24,8 @@ export class RequestTime extends Date {
 }
 
 /** Returns the deadline of `now`, which is infinite for a plain `Date`. */
-export const deadlineOf = (now: Date): number =>
-  now instanceof RequestTime ? now.deadline : Infinity
+export const deadlineOf = (now: Date | RequestTime): number =>
+  'deadline' in now ? now.deadline : Infinity
 
 /**
  * Returns the milliseconds that a call may take: `own`, or what is left until the deadline of `now`.

@@ -1,4 +1,5 @@
 import type { ExecutionContext } from 'hono'
+import type { Minter } from '../access/minter.ts'
 import type { Principal } from '../access/principal.ts'
 import type { UploadFields } from '../bucket/upload-fields.ts'
 import type { ErrorCode } from '../errors/api-error.ts'
@@ -18,6 +19,8 @@ export interface Seams {
    * to the app's `authenticate`, only one whose credentials the presigner itself makes is allowed.
    */
   readonly identify: Identify
+  /** What credentials of this kind may do now, for tokens and steps that they have made earlier. */
+  readonly minter: Minter
   /** A last check of the settings, for what needs a promise. Runs with each request. */
   readonly ready: (loaded: LoadedSettings) => LoadedSettings | Promise<LoadedSettings>
   /** Keeps records of files. Only one plugin may have it, as the next three. */
@@ -71,6 +74,7 @@ export interface Instance extends Pick<Seams, 'ready' | 'fileIndex' | 'objects' 
   readonly setup: object
   readonly settings: LoadedSettings
   readonly identify: readonly Identify[]
+  readonly minters: readonly Minter[]
   readonly checks: readonly Check[]
   readonly reserves: readonly Reserve[]
   /** Null if there is no limit. */

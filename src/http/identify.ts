@@ -30,6 +30,8 @@ export interface OtherKind {
    * change something or open a WebSocket. A GET changes nothing.
    */
   readonly ambient?: true
+  /** The name of its header, for clients that ask which headers they may send. */
+  readonly header?: string | undefined
   /** Returns undefined for a request without such a credential. */
   readonly find: (call: Call) => Verdict | Promise<Verdict> | undefined
 }

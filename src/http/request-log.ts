@@ -1,5 +1,5 @@
 import type { Principal } from '../access/principal.ts'
-import { asApiError, type ErrorCode } from '../errors/api-error.ts'
+import { asApiError, type ErrorCode, statusOf } from '../errors/api-error.ts'
 import { describe, stackOf } from '../errors/describe.ts'
 import type { WarningText } from '../errors/warnings.ts'
 import type { AppContext } from './app-env.ts'
@@ -49,10 +49,10 @@ function describeError(failure: unknown): {
   if (failure === undefined) return {}
   const error = asApiError(failure)
   if (error === null) return { code: 'internal', reason: stackOf(failure) }
-  const { code, message, status, cause } = error
+  const { code, message, cause } = error
   return {
     code,
-    ...(status >= 500 ? { message } : {}),
+    ...(statusOf(error) >= 500 ? { message } : {}),
     ...(cause === undefined ? {} : { reason: describe(cause) }),
   }
 }

@@ -1,7 +1,7 @@
 import type { TypedResponse } from 'hono'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import type { JSONParsed } from 'hono/utils/types'
-import { ApiError, asApiError, type Reason } from '../errors/api-error.ts'
+import { ApiError, asApiError, type Reason, statusOf } from '../errors/api-error.ts'
 import { uriEncode } from '../keys/encodings.ts'
 import type { AppContext } from './app-env.ts'
 
@@ -72,7 +72,8 @@ export const created = <FileRecord extends { readonly key: string; readonly buck
 export function onError(thrown: unknown, c: AppContext): Response {
   c.set('failure', thrown ?? String(thrown))
   const error = asApiError(thrown) ?? new ApiError('internal', 'Internal error. See the log.')
-  const { code, status, message, issues, reason } = error
+  const { code, message, issues, reason } = error
+  const status = statusOf(error)
   const retryAfter = code === 'rate_limited' ? 60 : error.retryAfterSeconds
   const headers = {
     ...(code === 'unauthenticated' ? { 'WWW-Authenticate': challenge(c, reason) } : {}),

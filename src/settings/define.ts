@@ -1,12 +1,13 @@
+import type { SigningSecret, SigningSettings } from '../access/settings.ts'
 import { ApiError, asApiError, type Issue } from '../errors/api-error.ts'
 import { classOf, stackOf } from '../errors/describe.ts'
 import { logWarning } from '../errors/warnings.ts'
-import { apiKeysRule, jwtRule, signingSecretsRule, unknownAliases } from './access-rules.ts'
 import { bucketsRule } from './bucket-rules.ts'
 import { credentialsRule } from './credentials-rule.ts'
 import type { SettingsInput } from './input.ts'
 import {
   also,
+  BROKEN,
   breaks,
   check,
   deepFreeze,
@@ -16,11 +17,11 @@ import {
   matching,
   needed,
   optional,
+  printedError,
   type Rule,
   table,
   text,
   type Use,
-  usedBy,
   type Words,
 } from './rules.ts'
 import type { Settings } from './settings.ts'
@@ -88,16 +89,12 @@ export function loadWith<S extends Settings>(
 ): LoadedSettings<S> {
   const checked = check(rule, input, words)
   if (!checked.ok) return checked
-  const issues = unknownAliases(checked.value)
-  return issues.length > 0
-    ? { ok: false, issues }
-    : {
-        ok: true,
-        settings: deepFreeze(
-          Object.defineProperty(checked.value, CHECKED, { value: checked.uses }),
-        ),
-        uses: checked.uses,
-      }
+  const { value, uses } = checked
+  return {
+    ok: true,
+    settings: deepFreeze(Object.defineProperty(value, CHECKED, { value: uses })),
+    uses,
+  }
 }
 
 /** From this many environments on, each request seems to have its own. */
@@ -220,6 +217,30 @@ const linkBaseRule: Rule<string> = text((value) => {
   return 'must be an origin and a path without "/" at the end, such as https://app.example.com/media'
 })
 
+const SECRETS_ADVICE = 'Set it to "k1:" and the output of `openssl rand -hex 32`.'
+
+type Secrets = SigningSettings['signingSecrets']
+
+/** Accepts kid:secret[,kid:secret], for an instance without a name. */
+export const signingSecretsRule: Rule<Secrets> = (value, place) => {
+  if (value === undefined) return breaks(place, `is missing. ${SECRETS_ADVICE}`)
+  const secrets: SigningSecret[] = []
+  for (const entry of typeof value === 'string' ? value.split(',') : ['']) {
+    const [, kid, secret] = /^([A-Za-z0-9-]{1,16}):([^,]{32,})$/.exec(entry.trim()) ?? []
+    if (kid === undefined || secret === undefined)
+      return breaks(
+        place,
+        `must be kid:secret[,kid:secret], each secret of at least 32 characters without ",". ${SECRETS_ADVICE}`,
+      )
+    const printed = printedError(secret)
+    if (printed !== null) return breaks(place, `${printed}. ${SECRETS_ADVICE}`)
+    if (secrets.some((other) => other.kid === kid)) return breaks(place, 'must not repeat a kid')
+    secrets.push({ name: '', kid, secret })
+  }
+  const [first, ...others] = secrets
+  return first === undefined ? BROKEN : [first, ...others]
+}
+
 const settingsRule: Rule<Settings> = also(
   into(
     table({
@@ -229,8 +250,6 @@ const settingsRule: Rule<Settings> = also(
         'Add one: { files: { endpoint, region, bucket, credentials } }.',
       ),
       signingSecrets: signingSecretsRule,
-      apiKeys: usedBy('apiKeys', optional(apiKeysRule, [])),
-      jwt: usedBy('jwt', optional(jwtRule, null)),
       corsOrigins: optional(corsOriginsRule, []),
       corsCookieOrigins: optional(cookieOriginsRule, []),
       linkBase: optional(linkBaseRule, null),
@@ -240,7 +259,6 @@ const settingsRule: Rule<Settings> = also(
       ...given,
       corsOrigins: [...given.corsOrigins, ...given.corsCookieOrigins],
       signingSecrets: [{ ...first, name }, ...others.map((secret) => ({ ...secret, name }))],
-      jwtPath: 'jwt',
       openOnLocalhost: false,
     }),
   ),

@@ -1,4 +1,3 @@
-import type { ApiKey, JwtSettings } from '../access/settings.ts'
 import type { Bucket, SecondsByUse } from '../bucket/bucket.ts'
 import type { UploadHeaders } from './upload-headers-rule.ts'
 
@@ -61,8 +60,6 @@ export interface SettingsInput {
   readonly buckets: Readonly<Record<string, BucketInput>>
   /** `kid:secret[,kid:secret]`: the first one signs, and all of them verify. */
   readonly signingSecrets: string
-  readonly apiKeys?: readonly ApiKey[] | undefined
-  readonly jwt?: (Omit<JwtSettings, 'header'> & Partial<JwtSettings>) | undefined
   /** `https://app.example.com`, or `https://*.app.pages.dev`, where the star is one label. */
   readonly corsOrigins?: readonly string[] | undefined
   /** Origins whose pages may use the API with cookies. */

@@ -1,17 +1,10 @@
-import type { ApiKey, JwtSettings, SigningSettings } from '../access/settings.ts'
+import type { SigningSettings } from '../access/settings.ts'
 import type { ConfiguredBucket } from '../bucket/bucket.ts'
 
 /** The settings of one instance: checked, complete and frozen. */
 export interface Settings<B extends ConfiguredBucket = ConfiguredBucket> extends SigningSettings {
   /** At least one bucket. The first one is the default. */
   readonly buckets: readonly [B, ...B[]]
-  readonly apiKeys: readonly ApiKey[]
-  /** Null if no JWT is accepted. */
-  readonly jwt: JwtSettings | null
-  /**
-   * The path of `jwt` in the settings, for an issue that is found only when its key is imported.
-   */
-  readonly jwtPath: 'JWT' | 'jwt'
   /** Origins whose pages may use the API. `*` matches one label of a host. */
   readonly corsOrigins: readonly string[]
   /**

@@ -1,8 +1,9 @@
 import type { Bucket, Credentials } from '../bucket/bucket.ts'
+import { type ApiKey, apiKeysRule } from '../plugins/api-keys/options.ts'
 import { type WebhookInput, webhooksRule } from '../plugins/events/options.ts'
+import { type JwtInput, jwtRule } from '../plugins/jwt/options.ts'
 import { imageSizesRule, type SizeInput } from '../plugins/links/images/options.ts'
 import { notificationSecretsRule } from '../plugins/notifications/notification-secret.ts'
-import { apiKeysRule, jwtRule, signingSecretsRule } from '../settings/access-rules.ts'
 import { bucketsRule } from '../settings/bucket-rules.ts'
 import {
   cookieOriginsRule,
@@ -11,6 +12,7 @@ import {
   type LoadedSettings,
   loadWith,
   originRule,
+  signingSecretsRule,
 } from '../settings/define.ts'
 import {
   accessKey,
@@ -31,7 +33,9 @@ import {
 import type { Settings } from '../settings/settings.ts'
 
 /** The settings of the Worker, and the options of its plugins as these read them. */
-interface WorkerSettings extends Settings<Bucket> {
+export interface WorkerSettings extends Settings<Bucket> {
+  readonly apiKeys: readonly ApiKey[] | undefined
+  readonly jwt: JwtInput | undefined
   readonly imageWidths: readonly SizeInput[] | undefined
   readonly notificationSecrets: string | undefined
   readonly webhooks: readonly WebhookInput[] | undefined
@@ -46,7 +50,7 @@ export const environmentSettings = keepFor(loadEnvironment)
 export function loadEnvironment(env: object): LoadedSettings<WorkerSettings> {
   // An environment file may list a variable without a value.
   const variables = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''))
-  return loadWith(environmentRule(variables), variables, TOML)
+  return loadWith(withAliases(environmentRule(variables)), variables, TOML)
 }
 
 /** The words for wrangler.toml and environment files. */
@@ -69,13 +73,13 @@ export const environmentRules = (variables: Readonly<Record<string, unknown>>) =
     misspelt(variables, 'SIGNING_SECRET') ??
       'Set it to "k1:" and the output of `openssl rand -hex 32`, with `npx wrangler secret put SIGNING_SECRETS`.',
   ),
-  API_KEYS: usedBy('apiKeys', optional(tableOrJson(apiKeysRule), [])),
+  API_KEYS: optional(tableOrJson(forPlugin<ApiKey[]>('apiKeys', apiKeysRule(null)))),
   CORS_ORIGINS:
     variables.CORS_ORIGINS === undefined && 'CORS_ORIGIN' in variables
       ? needed(oneIsNoList(corsOriginsRule), misspelt(variables, 'CORS_ORIGIN') ?? '')
       : optional(oneIsNoList(corsOriginsRule), []),
   CORS_COOKIE_ORIGINS: optional(oneIsNoList(cookieOriginsRule), []),
-  JWT: usedBy('jwt', optional(tableOrJson(jwtRule), null)),
+  JWT: optional(tableOrJson(forPlugin<JwtInput>('jwt', jwtRule(null)))),
   LINK_ORIGIN: optional(originRule, null),
   IMAGE_WIDTHS: optional(tableOrJson(forPlugin<SizeInput[]>('images', imageSizesRule))),
   NOTIFICATION_SECRETS:
@@ -96,7 +100,6 @@ const environmentRule = (variables: Readonly<Record<string, unknown>>): Rule<Wor
       signingSecrets: given.SIGNING_SECRETS,
       apiKeys: given.API_KEYS,
       jwt: given.JWT,
-      jwtPath: 'JWT',
       corsOrigins: [...given.CORS_ORIGINS, ...given.CORS_COOKIE_ORIGINS],
       corsCookieOrigins: given.CORS_COOKIE_ORIGINS,
       linkBase: given.LINK_ORIGIN,
@@ -107,6 +110,17 @@ const environmentRule = (variables: Readonly<Record<string, unknown>>): Rule<Wor
       openOnLocalhost: given.OPEN_ACCESS !== null,
     }),
   )
+
+/** Checks also the buckets of credentials, once everything else is valid. */
+const withAliases =
+  (rule: Rule<WorkerSettings>): Rule<WorkerSettings> =>
+  (value, place) => {
+    const settings = rule(value, place)
+    if (settings === BROKEN) return BROKEN
+    optional(apiKeysRule(settings))(settings.apiKeys, { ...place, path: 'API_KEYS' })
+    optional(jwtRule(settings))(settings.jwt, { ...place, path: 'JWT' })
+    return settings
+  }
 
 /** Accepts an option of a plugin, which reads it again. */
 function forPlugin<T>(plugin: string, rule: Rule<unknown>): Rule<T> {

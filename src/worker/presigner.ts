@@ -26,7 +26,7 @@ export const PLUGINS: readonly Plugin<Bindings>[] = [
     files: files({ index: (env) => kvFileIndex(env.FILE_INDEX) }),
     secrets: (env) => environmentSettings(env).notificationSecrets,
   }),
-  jwt(),
+  jwt({ accept: (env) => environmentSettings(env).jwt }, 'JWT'),
   links({
     images: images({
       binding: (env) => env.IMAGES,
@@ -36,7 +36,7 @@ export const PLUGINS: readonly Plugin<Bindings>[] = [
   }),
   uppy({ multipart: multipart() }),
   tokens(),
-  apiKeys(),
+  apiKeys({ keys: (env) => environmentSettings(env).apiKeys }),
 ]
 
 /** The presigner with the settings of the environment. Everything that worker.ts exports is an entrypoint. */

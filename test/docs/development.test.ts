@@ -55,7 +55,7 @@ it.each([
 it('has variables of webhooks and notifications that the Worker accepts with your own secrets', () => {
   const { filled } = variablesIn('env-r2', 'env-events')
   const loaded = loadEnvironment({ SIGNING_SECRETS, ...bindings, ...filled })
-  expect(loaded.ok && loaded.settings.webhooks.map(({ url }) => url)).toEqual([
+  expect(loaded.ok && loaded.settings.webhooks?.map(({ url }) => url)).toEqual([
     'http://localhost:3000/webhooks/files',
   ])
   const printed = parseEnv(markedBlock(PAGE, 'env-events'))

@@ -1,8 +1,9 @@
 import { execFileSync } from 'node:child_process'
 import { expect, it } from 'vitest'
+import { apiKeysRule } from '../../src/plugins/api-keys/options.ts'
 import { webhooksRule } from '../../src/plugins/events/options.ts'
 import { notificationSecretsRule } from '../../src/plugins/notifications/notification-secret.ts'
-import { apiKeysRule, signingSecretsRule } from '../../src/settings/access-rules.ts'
+import { signingSecretsRule } from '../../src/settings/define.ts'
 import { accessKey, check, type Rule } from '../../src/settings/rules.ts'
 import { ROOT, readPage } from './support/markdown.ts'
 
@@ -15,7 +16,7 @@ const isSigning = accepts(signingSecretsRule)
 const isNotification = accepts(notificationSecretsRule)
 const isAccessKey = accepts(accessKey)
 const isWebhook = accepts(webhooksRule, (secret) => [{ url: 'https://a.example/', secret }])
-const isDigest = accepts(apiKeysRule, (sha256) => [
+const isDigest = accepts(apiKeysRule(null), (sha256) => [
   { id: 'a', sha256, scopes: ['files:read'], prefix: '' },
 ])
 

@@ -59,7 +59,21 @@ const media = createPresigner<Env, { user: string | null }>(settings, {
 })
 new Hono<{ Bindings: Env; Variables: { user: string | null } }>().route('/media', media.app)
 
-createPresigner(settings, { plugins: [apiKeys(), jwt()] })
+createPresigner(settings, {
+  plugins: [
+    apiKeys({ keys: (env) => JSON.parse(env.SECRETS) }),
+    jwt({
+      accept: (env) => ({
+        issuer: env.SECRETS,
+        audience: 'files',
+        algorithms: ['ES256'],
+        jwksUrl: 'https://issuer.example/jwks.json',
+        prefix: 'users/{sub}/',
+        scopes: ['files:read'],
+      }),
+    }),
+  ],
+})
 
 const signer = createSigner(settings({ SECRETS: '' }))
 const url: string = (await signer.downloadUrl('a/b.png', { use: 'email' })).url

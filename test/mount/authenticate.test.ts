@@ -192,7 +192,6 @@ describe('a principal', () => {
     'from an app with the id %s can not touch the upload of that API key or user',
     async (id) => {
       const apiKey = await testApiKey('app', SCOPES)
-      const settings = { apiKeys: [apiKey.entry] }
       // It has the same secrets and bucket as the app.
       const own = testWorker({ API_KEYS: [apiKey.entry], OPEN_ACCESS: undefined })
       const { token } = await jsonOf<{ token: string }>(
@@ -204,7 +203,7 @@ describe('a principal', () => {
       const path = `/multipart/${uploadId}?key=${encodeURIComponent(String(key))}`
       expect((await own.fetch(path, by)).status).toBe(200)
 
-      const host = mount({ settings, authenticate: () => ({ id, scopes: SCOPES, prefix: '' }) })
+      const host = mount({ authenticate: () => ({ id, scopes: SCOPES, prefix: '' }) })
       expect(await outcome(host, `/media${path}`)).toMatchObject({
         result: '400 invalid_upload_id',
       })
@@ -264,13 +263,9 @@ describe('with authenticate', () => {
   // @threat app-login-bypassed
   it('API keys and JWTs do not apply', async () => {
     const [apiKey, issuer] = [await testApiKey('ci', SCOPES), await testIssuer()]
-    const settings = {
-      apiKeys: [apiKey.entry],
-      jwt: { ...jwtVariable(issuer), algorithms: ['ES256'] as const },
-    }
     const credentials = [apiKey.token, await issuer.sign({ iss: ISSUER })]
     for (const credential of credentials) {
-      const app = mount({ settings: settings as never, authenticate: () => null })
+      const app = mount({ authenticate: () => null })
       expect((await app.fetch('/media/files', bearer(credential))).status).toBe(401)
     }
   })
@@ -279,11 +274,11 @@ describe('with authenticate', () => {
 describe('without authenticate', () => {
   it('only API keys and JWTs are accepted', async () => {
     const [apiKey, issuer] = [await testApiKey('ci', SCOPES), await testIssuer()]
-    const settings = {
-      apiKeys: [apiKey.entry],
-      jwt: { ...jwtVariable(issuer), algorithms: ['ES256'] as const },
-    }
-    const app = mount({ settings: settings as never, authenticate: undefined as never })
+    const app = mount({
+      apiKeys: { keys: [apiKey.entry] },
+      jwt: { accept: jwtVariable(issuer) },
+      authenticate: undefined as never,
+    })
     expect((await app.fetch('/media/files', bearer(apiKey.token))).status).toBe(200)
     expect((await app.fetch('/media/files', bearer(await issuer.sign()))).status).toBe(200)
     expect((await app.fetch('/media/files')).status).toBe(401)

@@ -26,11 +26,11 @@ function alone(
 ) {
   const lines: LogLine[] = []
   const presigner = createPresigner(
-    defineSettings(() => settingsInput({ apiKeys: [apiKey.entry], ...settings })),
+    defineSettings(() => settingsInput(settings)),
     {
       plugins: [
         ...everyPlugin({ files: { index: memoryFileIndex() } }),
-        ...(isAnn ? [] : credentials()),
+        ...(isAnn ? [] : credentials({ apiKeys: { keys: [apiKey.entry] } })),
       ],
       log: (line) => void lines.push(line),
       basePath: BASE,

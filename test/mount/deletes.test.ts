@@ -121,8 +121,12 @@ describe('beforeDelete', () => {
     const key = await putChosen('alone.png', 'pixels')
     const { entry, token } = await testApiKey('app', ['files:delete'])
     const presigner = createPresigner(
-      defineSettings(() => settingsInput({ apiKeys: [entry] })),
-      { plugins: [...everyPlugin(), ...credentials()], beforeDelete: refuse, log: () => undefined },
+      defineSettings(() => settingsInput()),
+      {
+        plugins: [...everyPlugin(), ...credentials({ apiKeys: { keys: [entry] } })],
+        beforeDelete: refuse,
+        log: () => undefined,
+      },
     )
     const path = `/files/${encodeURIComponent(key)}`
     const response = await clientOf(presigner).fetch(path, { method: 'DELETE', ...bearer(token) })

@@ -1,6 +1,7 @@
 import { createExecutionContext, env } from 'cloudflare:test'
 import { getCookie } from 'hono/cookie'
 import { describe, expect, it, vi } from 'vitest'
+import type { Granted } from '../../src/access/minter.ts'
 import { principalOfApp } from '../../src/access/principal.ts'
 import { SCOPES } from '../../src/access/scopes.ts'
 import { refuse } from '../../src/access/verdict.ts'
@@ -120,8 +121,8 @@ describe('credentials', () => {
 
   // @threat app-login-bypassed
   it.each([
-    ['apiKeys', apiKeys],
-    ['jwt', jwt],
+    ['apiKeys', () => apiKeys({ keys: [] })],
+    ['jwt', () => jwt({ accept: undefined })],
   ])('are of the app or of a plugin, not of both: %s', async (name, plugin) => {
     expect(await issuesOf([plugin()])).toEqual(
       inPlugins(`must not have ${name}() next to authenticate`),
@@ -141,25 +142,14 @@ describe('credentials', () => {
     expect((await app.fetch('/media/u/zz_1/limits')).status).toBe(401)
   })
 
-  it('in the settings need their plugin, unless the app authenticates', async () => {
-    const key = await testApiKey('ci', SCOPES)
-    const settings = { apiKeys: [key.entry], jwt: jwtVariable(await testIssuer()) as never }
-    const needed = ['apiKeys', 'jwt'].map((path) => ({
-      path,
-      message: `needs the plugin ${path}()`,
-    }))
-    expect(await issuesWith({ ...nobody, settings, plugins: [tokens()] })).toEqual(needed)
-    expect(await issuesWith({ settings, plugins: [] })).toBeUndefined()
-  })
-
   // @threat app-login-bypassed
   it('are refused without the plugin that knows their kind, also a token in the path', async () => {
     const key = await testApiKey('ci', SCOPES)
-    const settings = { apiKeys: [key.entry] }
-    const full = mount({ ...nobody, settings })
+    const keys = [key.entry]
+    const full = mount({ ...nobody, apiKeys: { keys } })
     const minted = await full.post('/media/tokens', { scopes: SCOPES }, bearer(key.token))
     const { token } = await jsonOf<{ token: string }>(minted)
-    const without = mount({ ...nobody, settings, plugins: [files(), apiKeys()] })
+    const without = mount({ ...nobody, plugins: [files(), apiKeys({ keys })] })
     for (const app of [full, without]) {
       const status = app === full ? 200 : 401
       expect((await app.fetch('/media/files/a/url', bearer(token))).status).toBe(status)
@@ -171,9 +161,55 @@ describe('credentials', () => {
     expect(without.lines.at(-1)).toMatchObject({ reason: 'bearer credential of unknown kind' })
   })
 
+  // @threat removed-key-works
+  it("have made no token where no plugin knows them, also next to the app's login", async () => {
+    const [key, issuer] = [await testApiKey('ci', SCOPES), await testIssuer()]
+    const own = { apiKeys: { keys: [key.entry] }, jwt: { accept: jwtVariable(issuer) } }
+    const full = mount({ ...nobody, ...own })
+    for (const [id, credential] of [
+      ['key:ci', key.token],
+      ['jwt:alice', await issuer.sign()],
+    ] as const) {
+      const minted = await full.post('/media/tokens', { scopes: SCOPES }, bearer(credential))
+      const { token } = await jsonOf<{ token: string }>(minted)
+      expect((await full.fetch('/media/limits', bearer(token))).status).toBe(200)
+      for (const options of [nobody, {}]) {
+        const app = mount({ ...options, plugins: [tokens()] })
+        expect((await app.fetch('/media/limits', bearer(token))).status).toBe(401)
+        expect(app.lines.at(-1)?.reason).toBe(`token minter not configured: ${id}`)
+      }
+    }
+  })
+
+  it('of a plugin keep in their tokens what its minter still grants', async () => {
+    let granted: Granted | null = { prefix: 'team-a/' }
+    const own: Plugin = {
+      name: 'tickets',
+      setup: () => ({
+        identify: {
+          find: ({ c }) =>
+            c.req.header('X-Ticket') === undefined
+              ? undefined
+              : { ok: true, principal: principalOfApp({ ...ANN, id: 'ticket', prefix: '' }) },
+        },
+        minter: (id) => (id === 'app:ticket' ? granted : undefined),
+      }),
+    }
+    const app = mount({ ...nobody, plugins: [own, tokens()] })
+    const request = { scopes: ['files:read'], prefix: 'team-a/' }
+    const minted = await app.post('/media/tokens', request, { headers: { 'X-Ticket': '7' } })
+    const { token } = await jsonOf<{ token: string }>(minted)
+    const ask = async () => (await app.fetch('/media/files/team-a%2Fa/url', bearer(token))).status
+    expect(await ask()).toBe(200)
+    granted = { prefix: '', scopes: ['files:list'] }
+    expect(await ask()).toBe(403)
+    granted = null
+    expect(await ask()).toBe(401)
+  })
+
   it.each([
-    ['before', (own: Plugin) => [own, apiKeys(), tokens()]],
-    ['after', (own: Plugin) => [apiKeys(), tokens(), own]],
+    ['before', (own: Plugin, keys: Plugin) => [own, keys, tokens()]],
+    ['after', (own: Plugin, keys: Plugin) => [keys, tokens(), own]],
   ])(
     'of an own kind are found by a plugin, and a refused one never is another: %s',
     async (_, list) => {
@@ -192,7 +228,7 @@ describe('credentials', () => {
           },
         }),
       }
-      const app = mount({ ...nobody, settings: { apiKeys: [key.entry] }, plugins: list(own) })
+      const app = mount({ ...nobody, plugins: list(own, apiKeys({ keys: [key.entry] })) })
       const ask = async (headers: HeadersInit = {}) =>
         (await app.fetch('/media/limits', { headers })).status
       const ticket = { 'X-Ticket': '7' }
@@ -821,7 +857,7 @@ describe('an ambient credential', () => {
     const app = mount({
       authenticate: undefined as never,
       beforeUpload,
-      plugins: [sessions, apiKeys(), tokens(), uppy({ multipart: multipart() })],
+      plugins: [sessions, apiKeys({ keys: [] }), tokens(), uppy({ multipart: multipart() })],
     })
     return { app, beforeUpload }
   }

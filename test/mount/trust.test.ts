@@ -118,15 +118,15 @@ it('names the invalid settings in the log line too', async () => {
   expect(app.lines[0]).toMatchObject({ reason: 'signingSecrets, corsOrigins.0' })
 })
 
-it('names an invalid publicJwk by its path in the settings of an app', async () => {
+it('names an invalid publicJwk by its path in the options of an app', async () => {
   const publicJwk = { kty: 'EC', crv: 'P-256', x: 'AQ', y: 'AQ' } as const
   const jwt = {
     ...{ issuer: 'i', audience: 'a', algorithms: ['ES256'], prefix: '', publicJwk },
     scopes: SCOPES,
   }
-  const app = mount({ settings: { jwt }, authenticate: undefined as never })
+  const app = mount({ jwt: { accept: jwt }, authenticate: undefined as never })
   expect(await jsonOf(await app.fetch('/media/healthz'))).toMatchObject({
-    issues: [{ path: 'jwt.publicJwk' }],
+    issues: [{ path: 'jwt.accept.publicJwk' }],
   })
 })
 
@@ -161,7 +161,7 @@ it.each(['app', 'token', 'key'])(
     const bearerOf = (credential: string) => ({ Authorization: `Bearer ${credential}` })
     const app = mount({
       ...(kind === 'app' ? {} : { authenticate: undefined as never }),
-      settings: { apiKeys: [key.entry] },
+      apiKeys: { keys: [key.entry] },
       beforeUpload: (file, principal) => touch(file, principal) as undefined,
       beforeDelete: (file, principal) => touch(file, principal) as undefined,
     })

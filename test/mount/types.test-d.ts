@@ -73,7 +73,14 @@ const all = createPresigner(withEnv, {
       webhooks: (env) => [{ url: 'https://hooks.example', secret: env.SECRET }],
       queue: (env) => env.QUEUE,
     }),
-    ...[tokens(), uppy({ multipart: multipart() }), apiKeys(), jwt()],
+    ...[tokens(), uppy({ multipart: multipart() }), apiKeys({ keys: [] })],
+    apiKeys({ keys: (env) => JSON.parse(env.SECRET) }),
+    jwt({
+      accept: (env) => ({
+        ...{ issuer: env.SECRET, audience: 'a', algorithms: ['ES256'], prefix: '' },
+        ...{ jwksUrl: 'https://issuer.example/jwks.json', scopes: ['files:read'] },
+      }),
+    }),
     {
       name: 'mine',
       setup: ({ env }) => ({ fileIndex: env.FILES }),

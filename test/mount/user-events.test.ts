@@ -29,7 +29,9 @@ function listening(): { readonly app: Mounted; readonly events: FileEvent[] } {
   const { files } = settingsInput().buckets
   if (files === undefined) throw new Error('There is no such bucket.')
   const app = mount({
-    settings: { apiKeys: [apiKey.entry], buckets: { files: { ...files, postUploads: false } } },
+    authenticate: undefined as never,
+    apiKeys: { keys: [apiKey.entry] },
+    settings: { buckets: { files: { ...files, postUploads: false } } },
     events: { onEvent: (event) => void events.push(event) },
   })
   return { app, events }

@@ -149,7 +149,7 @@ it('POST /files that waits for the bucket leaves what its owner has recorded mea
   const events: FileEvent[] = []
   const app = mount({
     authenticate: undefined as never,
-    settings: { apiKeys: [ann.entry, entry] },
+    apiKeys: { keys: [ann.entry, entry] },
     events: { onEvent: (event) => void events.push(event) },
   })
   const { promise: held, resolve: release } = Promise.withResolvers<void>()

@@ -42,34 +42,12 @@ describe('settings in code', () => {
     expect(load({})).toMatchObject({
       buckets: [{ alias: 'files', origin: 'https://s3.eu-central-1.amazonaws.com' }],
       signingSecrets: [{ name: '', kid: 'k1' }],
-      apiKeys: [],
-      jwt: null,
       corsOrigins: [],
       corsCookieOrigins: [],
       linkBase: null,
       linkHostOnly: false,
       openOnLocalhost: false,
     })
-  })
-
-  it('name each bucket of an API key or of JWTs that does not exist', () => {
-    const key = { id: 'ci', sha256: 'a'.repeat(64), scopes: ['files:read'], prefix: '' } as const
-    const jwt = {
-      issuer: 'https://issuer.example',
-      audience: 'a',
-      algorithms: ['ES256'],
-      jwksUrl: 'https://issuer.example/jwks.json',
-      prefix: '',
-      scopes: ['files:read'],
-    } as const
-    const apiKeys = [
-      { ...key, buckets: ['files'] },
-      { ...key, id: 'b', buckets: ['files', 'x'] },
-    ]
-    expect(paths({ apiKeys, jwt: { ...jwt, buckets: ['y', 'files'] } })).toEqual([
-      'apiKeys.1.buckets.1',
-      'jwt.buckets.0',
-    ])
   })
 
   it('give every signing secret the name of the instance', () => {
@@ -173,7 +151,10 @@ describe('settings in code', () => {
       { corsOrigins: 'https://canary.example' },
       'must be an array, such as ["https://app.example.com"]',
     ],
-    [{ jwt: 'canary' }, expect.stringMatching(/^must be an object: \{ issuer, audience, /)],
+    [
+      { buckets: { files: 'canary' } },
+      expect.stringMatching(/^must be an object: \{ endpoint, publicEndpoint, /),
+    ],
     [{ signingSecrets: 1 }, expect.stringContaining('openssl rand -hex 32')],
   ])('describe issues in the terms of TypeScript: %#', (changes, message) => {
     expect(issuesOf(changes).map((issue) => issue.message)).toEqual([message])

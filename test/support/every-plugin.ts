@@ -1,8 +1,8 @@
 import { createApp, listPlugins } from '../../src/app.ts'
-import { apiKeys } from '../../src/plugins/api-keys/index.ts'
+import { type ApiKeysOptions, apiKeys } from '../../src/plugins/api-keys/index.ts'
 import { type EventsOptions, events } from '../../src/plugins/events/index.ts'
 import { type FilesOptions, files } from '../../src/plugins/files/index.ts'
-import { jwt } from '../../src/plugins/jwt/index.ts'
+import { type JwtOptions, jwt } from '../../src/plugins/jwt/index.ts'
 import { type ImagesOptions, images } from '../../src/plugins/links/images/index.ts'
 import { links } from '../../src/plugins/links/index.ts'
 import type { LinksOptions } from '../../src/plugins/links/options.ts'
@@ -14,6 +14,8 @@ import { PLUGINS } from '../../src/worker/presigner.ts'
 
 /** The options of plugins, by their names. */
 export interface PluginOptions<B = unknown> {
+  readonly apiKeys?: ApiKeysOptions<B>
+  readonly jwt?: JwtOptions<B>
   readonly files?: FilesOptions<B>
   readonly events?: EventsOptions<B>
   readonly links?: Omit<LinksOptions<B>, 'images'>
@@ -22,7 +24,10 @@ export interface PluginOptions<B = unknown> {
 }
 
 /** The plugins for presigners whose app doesn't authenticate. */
-export const credentials = () => [jwt(), apiKeys()]
+export const credentials = <B = unknown>({ apiKeys: keys, jwt: accept }: PluginOptions<B> = {}) => [
+  jwt<B>(accept ?? { accept: undefined }),
+  apiKeys<B>(keys ?? { keys: undefined }),
+]
 
 /** Every other plugin, in another order than in the Worker, since the order must not matter. */
 export const everyPlugin = <B = unknown>(options: PluginOptions<B> = {}) => [

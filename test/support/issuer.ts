@@ -11,7 +11,7 @@ export const NO_HOOKS: KeySourceHooks = { beforeFetch: async () => {}, waitUntil
 /** The tests' own JWT issuer, with one ES256 key. */
 export interface TestIssuer {
   readonly kid: string
-  readonly publicJwk: Record<string, unknown>
+  readonly publicJwk: { readonly kty: 'EC'; readonly [member: string]: unknown }
   readonly privateKey: CryptoKey
   /**
    * Signs a token that is valid for an hour, unless `claims` or `header` say otherwise. `without`
@@ -26,7 +26,7 @@ export interface TestIssuer {
 
 export async function testIssuer(kid = 'kid-1'): Promise<TestIssuer> {
   const { publicKey, privateKey } = await generateKeyPair('ES256', { extractable: true })
-  const publicJwk = { ...(await exportJWK(publicKey)), kid, alg: 'ES256' }
+  const publicJwk = { ...(await exportJWK(publicKey)), kty: 'EC' as const, kid, alg: 'ES256' }
   return {
     kid,
     publicJwk,

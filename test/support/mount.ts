@@ -48,6 +48,8 @@ export function mount({
   links,
   images,
   notifications,
+  apiKeys,
+  jwt,
   ...options
 }: MountOptions = {}): Mounted {
   const lines: LogLine[] = []
@@ -60,7 +62,7 @@ export function mount({
       ...(images && { images }),
       ...(notifications && { notifications }),
     }),
-    ...(authenticate ? [] : credentials()),
+    ...(authenticate ? [] : credentials({ ...(apiKeys && { apiKeys }), ...(jwt && { jwt }) })),
   ]
   const presigner = createPresigner(
     defineSettings(() => settingsInput(settings)),

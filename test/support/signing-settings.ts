@@ -13,9 +13,9 @@ export function signingSettings(
   const [first = toSecret('', name), ...others] = secrets
     .split(',')
     .map((entry) => toSecret(entry, name))
-  const apiKeys = [{ id: 'ci', prefix: '' }]
+  const minters = [(id: string) => (id === 'key:ci' ? { prefix: '' } : undefined)]
   const buckets = [testBucket()] as const
-  return { signingSecrets: [first, ...others], apiKeys, jwt: null, openOnLocalhost: false, buckets }
+  return { signingSecrets: [first, ...others], minters, openOnLocalhost: false, buckets }
 }
 
 function toSecret(entry: string, name: string): SigningSecret {

@@ -1,7 +1,7 @@
 import { onlyBuckets } from '../../access/limits.ts'
-import type { ApiKey } from '../../access/settings.ts'
 import { refuse, type Verdict } from '../../access/verdict.ts'
 import { areEqual, sha256 } from '../../keys/encodings.ts'
+import type { ApiKey } from './options.ts'
 
 const API_KEY = /^ep_([a-z0-9-]{1,32})_[A-Za-z0-9_-]{43}$/
 

@@ -1,13 +1,21 @@
-import type { Plugin } from '../../plugin.ts'
+import type { Option, Plugin } from '../../plugin.ts'
 import { API_KEY_PREFIX, verifyApiKey } from './api-key.ts'
+import { type ApiKey, apiKeysRule } from './options.ts'
 
-/** The API keys in the settings, as `Authorization: Bearer ep_…`. */
-export const apiKeys = (): Plugin => ({
+export interface ApiKeysOptions<B> {
+  /** Digests of the keys, and what each may do (docs/configuration.md). */
+  readonly keys: Option<readonly ApiKey[] | undefined, B>
+}
+
+/** API keys, as `Authorization: Bearer ep_…`. */
+export const apiKeys = <B = unknown>(options: ApiKeysOptions<B>): Plugin<B> => ({
   name: 'apiKeys',
-  setup: () => ({
-    identify: {
-      prefix: API_KEY_PREFIX,
-      verify: (apiKey, { settings }) => verifyApiKey(apiKey, settings.apiKeys),
-    },
-  }),
+  setup(setup) {
+    setup.only('apiKeys', options, ['keys'])
+    const keys = setup.read('apiKeys.keys', options.keys, apiKeysRule(setup.settings)) ?? []
+    return {
+      identify: { prefix: API_KEY_PREFIX, verify: (apiKey) => verifyApiKey(apiKey, keys) },
+      minter: (id) => keys.find((key) => id === `key:${key.id}`),
+    }
+  },
 })

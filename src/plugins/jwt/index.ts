@@ -1,26 +1,45 @@
 import { bearerIn } from '../../http/identify.ts'
 import { fetchIsPublic } from '../../http/runtime.ts'
-import type { Plugin } from '../../plugin.ts'
+import type { Option, Plugin } from '../../plugin.ts'
 import { verifyJwt } from './jwt.ts'
-import { withKeys } from './with-keys.ts'
+import { type JwtInput, type JwtSettings, jwtRule } from './options.ts'
+import { withKey } from './public-key.ts'
 
-/** The JWTs of the issuer in the settings, in the header that these name. */
-export const jwt = (): Plugin => ({
-  name: 'jwt',
-  setup({ settings, warn }) {
-    if (settings?.jwt?.jwksUrl && !fetchIsPublic()) warn('fetch is not strictly public')
-    return {
-      ready: withKeys,
-      identify: {
-        find({ c, settings: { jwt }, now, beforeFetch }) {
-          if (jwt === null) return undefined
-          const inAuthorization = jwt.header.toLowerCase() === 'authorization'
-          const token = inAuthorization ? bearerIn(c) : c.req.header(jwt.header)
-          if (token === undefined) return undefined
-          const waitUntil = (work: Promise<unknown>) => c.executionCtx.waitUntil(work)
-          return verifyJwt(token, jwt, now, { beforeFetch, waitUntil })
+export interface JwtOptions<B> {
+  /** The issuer, and what its JWTs may do (docs/configuration.md). With undefined, none is accepted. */
+  readonly accept: Option<JwtInput | undefined, B>
+}
+
+/** JWTs of one issuer. `path` is that of `accept` in issues: the Worker has its own. */
+export function jwt<B = unknown>(options: JwtOptions<B>, path = 'jwt.accept'): Plugin<B> {
+  /** On Node, each request has its own environment. They share the issuer's keys. */
+  const known = new Map<string, JwtSettings>()
+  return {
+    name: 'jwt',
+    setup(setup) {
+      setup.only('jwt', options, ['accept'])
+      const read = setup.read(path, options.accept, jwtRule(setup.settings))
+      const text = JSON.stringify(read)
+      const jwt = known.get(text) ?? read
+      if (jwt !== null) known.set(text, jwt)
+      if (jwt?.jwksUrl && !fetchIsPublic()) setup.warn('fetch is not strictly public')
+      // The claims in the template are unknown, but they leave its start as it is.
+      const granted = jwt && { ...jwt, prefix: jwt.prefix.split('{', 1)[0] ?? '' }
+      return {
+        ...(jwt?.publicJwk && { ready: (loaded) => withKey(loaded, jwt, path) }),
+        identify: {
+          header: jwt?.header,
+          find({ c, now, beforeFetch }) {
+            if (jwt === null) return undefined
+            const inAuthorization = jwt.header.toLowerCase() === 'authorization'
+            const token = inAuthorization ? bearerIn(c) : c.req.header(jwt.header)
+            if (token === undefined) return undefined
+            const waitUntil = (work: Promise<unknown>) => c.executionCtx.waitUntil(work)
+            return verifyJwt(token, jwt, now, { beforeFetch, waitUntil })
+          },
         },
-      },
-    }
-  },
-})
+        minter: (id) => (id.startsWith('jwt:') ? granted : undefined),
+      }
+    },
+  }
+}

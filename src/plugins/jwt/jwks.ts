@@ -1,9 +1,9 @@
 import { type CryptoKey, createLocalJWKSet, type JWK, type JWTHeaderParameters } from 'jose'
 import * as errors from 'jose/errors'
 import * as z from 'zod/mini'
-import type { JwtSettings } from '../../access/settings.ts'
 import { Turn } from '../../errors/turns.ts'
 import type { Warning } from '../../errors/warnings.ts'
+import type { JwtSettings } from './options.ts'
 import { importPublicKey } from './public-key.ts'
 
 const FETCH_TIMEOUT_MILLISECONDS = 3000

@@ -4,11 +4,11 @@ import { onlyBuckets } from '../../access/limits.ts'
 import { isPrincipalId } from '../../access/principal.ts'
 import { SCOPES, type Scope } from '../../access/scopes.ts'
 import { membersOf } from '../../access/seal.ts'
-import type { JwtSettings } from '../../access/settings.ts'
 import { loggable, type Refusal, refuse, type Verdict } from '../../access/verdict.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import { keyPrefixError } from '../../keys/object-key.ts'
 import { JwksUnavailableError, type KeySource, type KeySourceHooks, remoteJwks } from './jwks.ts'
+import type { JwtSettings } from './options.ts'
 import { importPublicKey } from './public-key.ts'
 
 const LEEWAY_SECONDS = 30

@@ -1,5 +1,7 @@
 import { type CryptoKey, createLocalJWKSet, type JWK } from 'jose'
-import { fitsAlgorithm } from '../../settings/jwk-algorithm.ts'
+import type { LoadedSettings } from '../../settings/define.ts'
+import type { Settings } from '../../settings/settings.ts'
+import { fitsAlgorithm, type JwtInput } from './options.ts'
 
 const MIN_RSA_BITS = 2048
 
@@ -31,4 +33,19 @@ async function importKey({ alg: _alg, use: _use, ...jwk }: JWK, alg: string) {
     // WebCrypto and jose report an unusable key as DOMException, TypeError or JOSEError.
     return null
   }
+}
+
+/**
+ * Returns the settings, or an issue below `path` if `publicJwk` can't be imported: only that shows
+ * whether a key is valid.
+ */
+export async function withKey<S extends Settings>(
+  loaded: LoadedSettings<S>,
+  { publicJwk, algorithms }: Pick<JwtInput, 'publicJwk' | 'algorithms'>,
+  path: string,
+): Promise<LoadedSettings<S>> {
+  if (!loaded.ok || publicJwk === undefined) return loaded
+  for (const name of algorithms) if (await importPublicKey(publicJwk, name)) return loaded
+  const message = 'must be a valid public key. RSA keys need at least 2048 bits'
+  return { ok: false, issues: [{ path: `${path}.publicJwk`, message }] }
 }

@@ -1,6 +1,6 @@
 import type { ConfiguredBucket } from '../../bucket/bucket.ts'
 import { FITS, VARIANT_FORMATS, type VariantSpec } from '../../bucket/image-size.ts'
-import { ApiError, asApiError } from '../../errors/api-error.ts'
+import { ApiError, asApiError, statusOf } from '../../errors/api-error.ts'
 import { describe } from '../../errors/describe.ts'
 import { uriEncode } from '../../keys/encodings.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
@@ -39,11 +39,11 @@ export function withStatus(response: Response, status: 'MISS' | 'BYPASS'): Respo
  */
 export function failure(error: unknown): Response {
   if (!(error instanceof ApiError)) throw error
-  const { code, message, status, cause, retryAfterSeconds } = error
+  const { code, message, cause, retryAfterSeconds } = error
   const reason = cause === undefined ? undefined : describe(cause)
   const json = JSON.stringify({ code, message, reason, retryAfterSeconds })
   return new Response(null, {
-    status,
+    status: statusOf(error),
     headers: { 'Cache-Control': 'no-store', [FAILURE]: encodeURIComponent(json) },
   })
 }

@@ -2,16 +2,18 @@ import * as z from 'zod/mini'
 import {
   LINK_FORMATS,
   type LinkPolicy,
+  signLink,
   type Variant,
   verifyLink,
 } from '../../access/link-signature.ts'
 import { type Principal, requireKey, requireScope } from '../../access/principal.ts'
+import type { SigningSettings } from '../../access/settings.ts'
 import { LINK_REFUSALS } from '../../access/verdict.ts'
 import type { ConfiguredBucket } from '../../bucket/bucket.ts'
 import { DEFAULT_IMAGE_SIZES, MAX_IMAGE_SIZES } from '../../bucket/image-size.ts'
 import { storedKey } from '../../bucket/key-spelling.ts'
 import { MAX_KEYS } from '../../bucket/limits.ts'
-import { createLink, linkExpiry, linkTo, MAX_LINK_NAME_LENGTH } from '../../core/link.ts'
+import { linkExpiry, MAX_LINK_NAME_LENGTH } from '../../core/link.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import { describe } from '../../errors/describe.ts'
 import { configure } from '../../http/admit.ts'
@@ -85,8 +87,11 @@ export const linkRoutes = newApp()
       requireDelivery(principal, delivery)
       const bucket = chooseBucket(c, c.req.valid('query').bucket, key)
       const variant = variantOf(c, bucket, delivery, image)
-      const request = { expiresIn, delivery, download, variant }
-      return json(c, await linkTo(settings, linkBase(c), bucket, key, request, new Date()))
+      const base = linkBase(c)
+      const expires = linkExpiry(bucket, expiresIn, new Date())
+      const policy = { bucket: bucket.alias, key, expires, delivery, download }
+      const links = await createLinks(base, settings, policy, variant)
+      return json(c, { ...links, expiresAt: new Date(expires * 1000).toISOString() })
     },
   )
   .post('/links', validateJson(linksSchema, MAX_KEYS_BODY_BYTES), async (c) => {
@@ -100,13 +105,36 @@ export const linkRoutes = newApp()
     const bucket = chooseBucket(c, alias, null)
     const expires = linkExpiry(bucket, expiresIn, new Date())
     const base = linkBase(c)
-    const policy = { delivery, download: null, variant: variantOf(c, bucket, delivery, image) }
+    const variant = variantOf(c, bucket, delivery, image)
     const links = await forEachKey(bucket, keys, async (key) => {
       requireKey(principal, 'links:create', key)
-      return { key, ...(await createLink(settings, base, bucket, key, policy, expires)) }
+      const policy = { bucket: bucket.alias, key, expires, delivery, download: null }
+      return { key, ...(await createLinks(base, settings, policy, variant)) }
     })
     return json(c, { links, expiresAt: new Date(expires * 1000).toISOString() })
   })
+
+/**
+ * Returns the link of one variant, or the links of several, for the attribute `srcset` of `<img>`. Then
+ * `link` is that of the widest one.
+ */
+async function createLinks(
+  base: string,
+  settings: SigningSettings,
+  policy: Omit<LinkPolicy, 'variant'>,
+  variant: Variant | readonly Variant[] | undefined,
+): Promise<{ readonly link: string; readonly srcset?: string }> {
+  const linkTo = async (one: Variant | null) =>
+    base + (await signLink({ ...policy, variant: one }, settings))
+  if (variant === undefined || !isSeveral(variant)) return { link: await linkTo(variant ?? null) }
+  const sorted = variant.toSorted((a, b) => a.width - b.width)
+  const links = await Promise.all(sorted.map(linkTo))
+  const srcset = links.map((link, i) => `${link} ${sorted[i]?.width}w`).join(', ')
+  return { link: links.at(-1) ?? '', srcset }
+}
+
+const isSeveral = (variant: Variant | readonly Variant[]): variant is readonly Variant[] =>
+  Array.isArray(variant)
 
 type ImageRequest = Omit<z.infer<typeof linkSchema>, 'expiresIn' | 'download' | 'delivery'>
 

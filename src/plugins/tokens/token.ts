@@ -53,7 +53,7 @@ export interface TokenRequest extends AskedLimits {
   readonly context?: unknown
 }
 
-/** The settings that tokens depend on. */
+/** What tokens depend on. */
 export type TokenSettings = SigningSettings &
   Minters & { readonly buckets: readonly [ConfiguredBucket, ...ConfiguredBucket[]] }
 

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { NO_LIMITS } from '../../../src/access/limits.ts'
-import type { ApiKey } from '../../../src/access/settings.ts'
 import { verifyApiKey } from '../../../src/plugins/api-keys/api-key.ts'
+import type { ApiKey } from '../../../src/plugins/api-keys/options.ts'
 import { testApiKey } from '../../support/credentials.ts'
 
 const configured = ({ entry }: Awaited<ReturnType<typeof testApiKey>>): ApiKey => ({

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import type { JwtSettings } from '../../../src/access/settings.ts'
 import { ApiError } from '../../../src/errors/api-error.ts'
 import { verifyJwt } from '../../../src/plugins/jwt/jwt.ts'
+import type { JwtSettings } from '../../../src/plugins/jwt/options.ts'
 import { bucketFetch, bucketUrl } from '../../support/bucket.ts'
 import { captureLog } from '../../support/capture-log.ts'
 import { AUDIENCE, ISSUER, NO_HOOKS, type TestIssuer, testIssuer } from '../../support/issuer.ts'

@@ -1,8 +1,8 @@
 import { exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { NO_LIMITS } from '../../../src/access/limits.ts'
-import type { JwtSettings } from '../../../src/access/settings.ts'
 import { verifyJwt as verifyWithHooks } from '../../../src/plugins/jwt/jwt.ts'
+import type { JwtSettings } from '../../../src/plugins/jwt/options.ts'
 import { toBase64url } from '../../support/base64.ts'
 import { AUDIENCE, ISSUER, NO_HOOKS, type TestIssuer, testIssuer } from '../../support/issuer.ts'
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { SCOPES } from '../../../src/access/scopes.ts'
-import { withKeys } from '../../../src/plugins/jwt/with-keys.ts'
+import { withKey as checkKey } from '../../../src/plugins/jwt/public-key.ts'
 import { loadEnvironment } from '../../../src/worker/environment.ts'
 import { fullVariables } from '../../settings/variables.ts'
 import { toBase64url } from '../../support/base64.ts'
@@ -18,7 +18,9 @@ const withKey = (publicJwk: object, algorithms: readonly string[]) => ({
 })
 
 const paths = async (variables: object) => {
-  const checked = await withKeys(loadEnvironment(variables))
+  const loaded = loadEnvironment(variables)
+  const jwt = loaded.ok ? loaded.settings.jwt : undefined
+  const checked = jwt ? await checkKey(loaded, jwt, 'JWT') : loaded
   if (checked.ok) return []
   expect(JSON.stringify(checked.issues)).not.toContain('canary')
   return checked.issues.map(({ path }) => path)

@@ -4,7 +4,13 @@ import { stillGranted } from '../../../src/access/minter.ts'
 import { type Principal, subjectOf } from '../../../src/access/principal.ts'
 import { SCOPES } from '../../../src/access/scopes.ts'
 import { seal } from '../../../src/access/seal.ts'
+import { createPresigner, defineSettings } from '../../../src/index.ts'
+import type { ApiKey } from '../../../src/plugins/api-keys/options.ts'
+import type { JwtInput } from '../../../src/plugins/jwt/options.ts'
 import { mintToken, type TokenRequest, verifyToken } from '../../../src/plugins/tokens/token.ts'
+import type { BucketInput } from '../../../src/settings/input.ts'
+import { settingsInput } from '../../support/app.ts'
+import { credentials } from '../../support/every-plugin.ts'
 import { signingSettings } from '../../support/signing-settings.ts'
 
 const NOW = new Date('2026-11-24T12:00:00.500Z')
@@ -332,9 +338,27 @@ describe('the longest token', () => {
 })
 
 describe('after a change of the credential that minted it, a token', () => {
-  const apiKey = { id: 'ci', scopes: SCOPES, prefix: '' } as const
-  const jwt = { prefix: 'users/{sub}/', scopes: SCOPES }
-  const all = { ...config, apiKeys: [apiKey], jwt, openOnLocalhost: true }
+  const apiKey = { id: 'ci', sha256: '0'.repeat(64), scopes: SCOPES, prefix: '' } as const
+  const jwt = {
+    ...{ issuer: 'i', audience: 'a', algorithms: ['ES256'] },
+    jwksUrl: 'https://issuer.example/jwks.json',
+    prefix: 'users/{sub}/',
+    scopes: SCOPES,
+  }
+  /** What an API key and the JWTs of an issuer may do, in a presigner with three buckets. */
+  const minters = (keys: readonly object[], accept: object | undefined) => {
+    const files = { ...settingsInput().buckets.files } as BucketInput
+    const buckets = { files, other: files, third: files }
+    const plugins = credentials({
+      apiKeys: { keys: keys as ApiKey[] },
+      jwt: { accept: accept as JwtInput | undefined },
+    })
+    const settings = defineSettings(settingsInput({ buckets }))
+    const instance = createPresigner(settings, { plugins }).instance({})
+    expect(instance.settings.ok).toBe(true)
+    return instance.minters
+  }
+  const all = { ...config, minters: minters([apiKey], jwt), openOnLocalhost: true }
 
   /** A token of `id` with two scopes, a prefix and perhaps buckets. */
   const tokenOf = async (id: string, buckets: readonly string[] | null = null) => {
@@ -350,8 +374,8 @@ describe('after a change of the credential that minted it, a token', () => {
     async (id) => {
       const token = await tokenOf(id)
       expect(await verifyToken(token, all, NOW)).toMatchObject({ ok: true })
-      const apiKeys = [{ ...apiKey, id: 'ci2' }]
-      const none = { ...all, apiKeys, jwt: null, openOnLocalhost: false }
+      const others = minters([{ ...apiKey, id: 'ci2' }], undefined)
+      const none = { ...all, minters: others, openOnLocalhost: false }
       expect(await verifyToken(token, none, NOW)).toMatchObject({
         ok: false,
         refusal: 'token minter not configured',
@@ -364,8 +388,8 @@ describe('after a change of the credential that minted it, a token', () => {
     'of %s keeps only the scopes and buckets that its minter still has',
     async (id) => {
       const narrowed = async (change: object, buckets?: readonly string[]) => {
-        const apiKeys = [{ ...apiKey, ...change }]
-        const settings = { ...all, apiKeys, jwt: { ...jwt, ...change } }
+        const changed = minters([{ ...apiKey, ...change }], { ...jwt, ...change })
+        const settings = { ...all, minters: changed }
         return principalOf(await tokenOf(id, buckets), settings)
       }
       expect((await narrowed({ scopes: ['files:list', 'files:read'] })).scopes).toEqual([
@@ -397,7 +421,7 @@ describe('after a change of the credential that minted it, a token', () => {
   ])(
     'of %s is refused outside the prefix that its minter still has: %s',
     async (id, prefix, ok) => {
-      const settings = { ...all, apiKeys: [{ ...apiKey, prefix }], jwt: { ...jwt, prefix } }
+      const settings = { ...all, minters: minters([{ ...apiKey, prefix }], { ...jwt, prefix }) }
       expect(await verifyToken(await tokenOf(id), settings, NOW)).toMatchObject(
         ok ? { ok } : { ok, refusal: 'token outside the prefix of its minter' },
       )
@@ -405,7 +429,7 @@ describe('after a change of the credential that minted it, a token', () => {
   )
 
   it("of an app's user stays as it is", async () => {
-    const none = { ...all, apiKeys: [], jwt: null, openOnLocalhost: false }
+    const none = { ...all, minters: minters([], undefined), openOnLocalhost: false }
     expect(await principalOf(await tokenOf('app:ann'), none)).toMatchObject({
       scopes: ['files:read', 'files:upload'],
       prefix: 'users/ann/',
@@ -416,8 +440,8 @@ describe('after a change of the credential that minted it, a token', () => {
 it('is not copied if its minter still has all of its rights', () => {
   const limits = { ...NO_LIMITS, buckets: ['files'] }
   const principal = { ...caller, kind: 'token', limits } as const
-  const key = { id: 'ci', scopes: SCOPES, prefix: '', buckets: ['files', 'other'] }
-  const verdict = stillGranted(principal, { ...config, apiKeys: [key] })
+  const key = { scopes: SCOPES, prefix: '', buckets: ['files', 'other'] }
+  const verdict = stillGranted(principal, { ...config, minters: [() => key] })
   expect(verdict.ok && verdict.principal).toBe(principal)
 })
 
