@@ -1,7 +1,7 @@
 import { type CryptoKey, createLocalJWKSet, type JWK, type JWTHeaderParameters } from 'jose'
 import * as errors from 'jose/errors'
 import * as z from 'zod/mini'
-import { Turn } from '../../errors/turns.ts'
+import { isSince, Turn } from '../../errors/turns.ts'
 import type { Warning } from '../../errors/warnings.ts'
 import type { JwtSettings } from './options.ts'
 import { importPublicKey } from './public-key.ts'
@@ -110,8 +110,9 @@ export function remoteJwks(
   }
 
   const refresh = async (hooks: KeySourceHooks): Promise<void> => {
-    if (Date.now() - failedAt >= PAUSE_AFTER_FAILURE_MILLISECONDS) await fetchOrJoin(hooks)
-    if (Date.now() - failedAt < PAUSE_AFTER_FAILURE_MILLISECONDS)
+    const isPaused = () => isSince(failedAt, PAUSE_AFTER_FAILURE_MILLISECONDS)
+    if (!isPaused()) await fetchOrJoin(hooks)
+    if (isPaused())
       throw new JwksUnavailableError('The key set could not be fetched.')
   }
 

@@ -121,6 +121,16 @@ it('answers 503 for a missing key set, and fetches once in ten seconds', async (
   expect(fetched).toHaveBeenCalledTimes(1)
 })
 
+it('fetches again after a failure when the clock was set back', async () => {
+  const settings = freshSettings()
+  await expect(verify(first, settings)).rejects.toMatchObject({ code: 'auth_unavailable' })
+  await publish(first)
+  wait(-3600)
+  const fetched = vi.spyOn(globalThis, 'fetch')
+  await verify(first, settings) // not auth_unavailable
+  expect(fetched).toHaveBeenCalledTimes(1)
+})
+
 it('answers 503 for a malformed key set', async () => {
   for (const body of ['', 'null', '{}', '{"keys": 7}', '<html>']) {
     await bucketFetch(path, { method: 'PUT', body })
