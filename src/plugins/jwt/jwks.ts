@@ -112,8 +112,7 @@ export function remoteJwks(
   const refresh = async (hooks: KeySourceHooks): Promise<void> => {
     const isPaused = () => isSince(failedAt, PAUSE_AFTER_FAILURE_MILLISECONDS)
     if (!isPaused()) await fetchOrJoin(hooks)
-    if (isPaused())
-      throw new JwksUnavailableError('The key set could not be fetched.')
+    if (isPaused()) throw new JwksUnavailableError('The key set could not be fetched.')
   }
 
   const age = () => Date.now() - known.fetchedAt
