@@ -53,6 +53,8 @@ export async function measureSizes({ presigner }: Tools): Promise<Section> {
   }
 }
 
-/** Returns a label that a chart has room for. */
-const shortened = (name: string): string =>
-  name.replaceAll('`', '').replace(/^the core with (?=.*\()|: .*|, .*|(?<=[({]) .*/g, '')
+/** Returns a label that a chart has room for: the functions of the plugins, or the start of the name. */
+function shortened(name: string): string {
+  const calls = [...name.matchAll(/(\w+)\(/g)].map(([, call]) => call)
+  return calls.length > 0 ? calls.join(' + ') : name.replace(/[:,].*|`/g, '')
+}

@@ -28,6 +28,17 @@ const PROGRAMS = {
 const NAMES = { ...WORKERS, ...PROGRAMS }
 type Name = keyof typeof NAMES
 
+const LABELS: Readonly<Record<Name, string>> = {
+  hello: 'workerd, "hello"',
+  core: 'workerd, the core',
+  worker: 'workerd, the Worker',
+  betterUpload: 'workerd, better-upload',
+  empty: 'Node, empty',
+  nodeCore: 'Node, the core',
+  nodePlugins: 'Node, all plugins',
+  sdk: 'Node, the AWS SDK',
+}
+
 /** How long a new process takes, and how much CPU, until it has answered or has imported. */
 interface Startup {
   readonly milliseconds: number
@@ -88,7 +99,7 @@ export async function measureStartup({ presigner, rounds }: Tools): Promise<Sect
       title: 'CPU of a new process',
       unit: 'ms',
       bars: (Object.keys(NAMES) as Name[]).map((name) => ({
-        label: name,
+        label: LABELS[name],
         value: spread(cpu(name)),
       })),
     },
