@@ -1,6 +1,6 @@
 /**
  * `npm run bench` measures the Worker, and rewrites bench/results.json, docs/performance.md and its
- * charts. Options: `--rounds N` (default: 7), and `--only SECTION`, which only prints that
+ * charts. Options: `--rounds N` (default: 5), and `--only SECTION`, which only prints that
  * section's table.
  */
 import { existsSync } from 'node:fs'
@@ -18,18 +18,22 @@ import { measureIndexPages } from './sections/index-pages.ts'
 import { measureLists } from './sections/lists.ts'
 import { measureRequests } from './sections/requests.ts'
 import { measureSigning } from './sections/signing.ts'
+import { measureSizes } from './sections/sizes.ts'
+import { measureStartup } from './sections/startup.ts'
 
 const SECTIONS: Readonly<Record<string, (tools: Tools) => Promise<Section>>> = {
   signing: measureSigning,
   requests: measureRequests,
   lists: measureLists,
   'index-pages': measureIndexPages,
+  sizes: measureSizes,
+  startup: measureStartup,
   footprint: measureFootprint,
   delivery: measureDelivery,
 }
 
 const { values } = parseArgs({
-  options: { rounds: { type: 'string', default: '7' }, only: { type: 'string' } },
+  options: { rounds: { type: 'string', default: '5' }, only: { type: 'string' } },
 })
 const { only } = values
 if (process.platform !== 'linux') throw new Error('The bench needs Linux, since it reads /proc.')
@@ -46,8 +50,10 @@ const sections: Section[] = []
 for (const [id, measure] of Object.entries(SECTIONS)) {
   if (only !== undefined && only !== id) continue
   console.log(`\n${id} …`)
+  const start = performance.now()
   const section = await measure(tools)
-  console.log(`${sectionTable(section)}\n\n${targetTable(section.targets)}`)
+  const seconds = Math.round((performance.now() - start) / 1000)
+  console.log(`${sectionTable(section)}\n\n${targetTable(section.targets)}\n${seconds} s`)
   sections.push(section)
 }
 tools.generator.close()

@@ -33,8 +33,8 @@ export function countAllocation(stdout: Readable): TracedServer['allocatedMegaby
   return () => allocated
 }
 
-const WARM_UP_REQUESTS = 10_000
-const COUNTED_REQUESTS = 20_000
+const WARM_UP_REQUESTS = 5000
+const COUNTED_REQUESTS = 10_000
 
 /** Returns the kilobytes that one request allocates after V8 has compiled the code. */
 export async function allocatedKilobytes(

@@ -16,7 +16,7 @@ const SETTINGS = { ACCESS_KEY_ID, SECRET_ACCESS_KEY, API_KEY_SHA256 }
 
 /** A Worker of bench/peers/, for workerd. */
 export async function buildPeer(
-  name: 'hello' | 'bare' | 'hono' | 'better-upload',
+  name: 'hello' | 'bare' | 'hono' | 'better-upload' | 'core',
 ): Promise<WorkerdOptions> {
   const { script } = await bundle(`bench/peers/${name}.ts`)
   const bindings = Object.fromEntries(
@@ -30,13 +30,14 @@ export async function buildPeer(
   }
 }
 
-/** Starts a program that sends `{port}` to its parent when it listens. */
+/** Starts a program that sends `{port}` to its parent when it listens. Discards its log. */
 export async function startNodeServer(
   file: string,
   env: Readonly<Record<string, string>> = SETTINGS,
 ): Promise<RunningServer & { readonly message: Readonly<Record<string, unknown>> }> {
   const child = fork(new URL(`../${file}`, import.meta.url), {
     env: { ...process.env, NODE_ENV: 'production', ...env },
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   })
   const kill = () => void child.kill('SIGKILL')
   process.once('exit', kill)

@@ -1,6 +1,7 @@
 import { GetObjectCommand, S3Client } from '@aws-sdk/client-s3'
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
 import { AwsV4Signer } from 'aws4fetch'
+import { isOpen } from '../../src/bucket/credential-source.ts'
 import { type ObjectKey, parseObjectKey } from '../../src/keys/object-key.ts'
 import { defineSettings } from '../../src/settings/define.ts'
 import { presign } from '../../src/signing/presign.ts'
@@ -43,6 +44,7 @@ const settings = defineSettings(() => ({
   signingSecrets: `k1:${'s'.repeat(32)}`,
 }))
 const [bucket] = settings({}).buckets
+if (!isOpen(bucket)) throw new Error('The credentials are values.')
 const { credentials } = bucket
 
 const derivedKeys = new Map<string, ArrayBuffer>()

@@ -1,26 +1,14 @@
-import { rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { wrangler } from '../lib/build.ts'
 import { httpRequest } from '../lib/load.ts'
 import { API_KEY, keys } from '../lib/presigner.ts'
 import { residentMebibytes } from '../lib/process.ts'
-import { spread } from '../lib/rounds.ts'
 import { atMost, type Row, type Section, type Tools } from '../lib/section.ts'
 
 const SIGNATURES = 1e6
 const STEPS = 5
 const KEYS = 1000
-const STARTUPS = 5
 
-/**
- * Measures the size of the Worker, its startup time, and its memory while it signs a million URLs.
- */
+/** Measures the memory of the Worker while it signs a million URLs. */
 export async function measureFootprint({ presigner, generator }: Tools): Promise<Section> {
-  const { bytes, gzipBytes } = presigner.bundle
-  const startups: number[] = []
-  for (let i = 0; i < STARTUPS; i++) startups.push(await startupMilliseconds())
-
   const server = await presigner.start()
   const requests = Array.from({ length: 20 }, (_, i) =>
     httpRequest('/files/urls', API_KEY, { keys: keys(KEYS, i * KEYS) }),
@@ -41,12 +29,6 @@ export async function measureFootprint({ presigner, generator }: Tools): Promise
   const [, warm, ...later] = memory.map(({ mebibytes }) => mebibytes)
   const growth = (later.at(-1) ?? Number.NaN) / (warm ?? Number.NaN)
   const rows: Row[] = [
-    { name: 'Worker, minified, KB', values: { value: bytes / 1000 } },
-    { name: 'Worker, minified and gzip, KB', values: { value: gzipBytes / 1000 } },
-    {
-      name: 'start, ms of CPU (`wrangler check startup`)',
-      values: { value: spread(startups) },
-    },
     { name: 'workerd after its start, MiB resident', values: { value: started } },
     ...memory.map(({ signatures, mebibytes }) => ({
       name: `after ${signatures.toLocaleString('en')} signatures, MiB resident`,
@@ -67,13 +49,4 @@ export async function measureFootprint({ presigner, generator }: Tools): Promise
       })),
     },
   }
-}
-
-async function startupMilliseconds(): Promise<number> {
-  const outfile = join(tmpdir(), `edge-presigner-bench-${process.pid}.cpuprofile`)
-  const text = await wrangler(['check', 'startup', '--outfile', outfile])
-  await rm(outfile, { force: true })
-  const active = /Active: ([\d.]+) ms/.exec(text)?.[1]
-  if (active === undefined) throw new Error(`wrangler reported no startup time:\n${text}`)
-  return Number(active)
 }

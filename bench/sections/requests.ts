@@ -14,13 +14,24 @@ const NAMES = {
   bare: 'the work of the GET without router, checks or URL',
   hono: 'Hono with eight empty middlewares, the same response',
   get: '**`GET /files/:key/url`**',
+  nodeGet: 'the same in Node, with `@hono/node-server`',
   expressGet: 'the same, Express and AWS SDK in Node',
   post: '**`POST /files/upload-url`**',
   betterUpload: 'the same, better-upload on Hono in workerd',
+  nodePost: 'the same in Node, with `@hono/node-server`',
   expressPost: 'the same, Express and AWS SDK in Node',
 } as const
 
 type Name = keyof typeof NAMES
+
+/** The route of Express that does what a request does. */
+const EXPRESS: Partial<Record<Name, Name>> = {
+  get: 'expressGet',
+  nodeGet: 'expressGet',
+  post: 'expressPost',
+  betterUpload: 'expressPost',
+  nodePost: 'expressPost',
+}
 
 /**
  * Measures requests per second over loopback HTTP with keep-alive and a fixed number of
@@ -38,6 +49,7 @@ export async function measureRequests(tools: Tools): Promise<Section> {
   const bare = await startWorkerd(peers.bare)
   const hono = await startWorkerd(peers.hono)
   const betterUpload = await startWorkerd(peers.betterUpload)
+  const node = await startNodeServer('peers/node.ts')
   const express = await startNodeServer('peers/express.ts')
 
   const load = (server: RunningServer, name: Name) => () =>
@@ -51,14 +63,17 @@ export async function measureRequests(tools: Tools): Promise<Section> {
     bare: load(bare, 'bare'),
     hono: load(hono, 'hono'),
     get: load(presigner, 'get'),
+    nodeGet: load(node, 'nodeGet'),
     expressGet: load(express, 'expressGet'),
     post: load(presigner, 'post'),
     betterUpload: load(betterUpload, 'betterUpload'),
+    nodePost: load(node, 'nodePost'),
     expressPost: load(express, 'expressPost'),
   }
   for (const warm of Object.values(subjects)) await warm()
   const measured = await interleave(subjects, tools.rounds)
-  for (const server of [presigner, hello, bare, hono, betterUpload, express]) await server.close()
+  for (const server of [presigner, hello, bare, hono, betterUpload, node, express])
+    await server.close()
 
   const allocated: Partial<Record<Name, number>> = {}
   const traced: Partial<Record<Name, () => Promise<TracedServer>>> = {
@@ -78,11 +93,16 @@ export async function measureRequests(tools: Tools): Promise<Section> {
   const perSecond = (name: Name) => measured[name].map(({ requestsPerSecond }) => requestsPerSecond)
   const p99 = (name: Name) => measured[name].map(({ p99Milliseconds }) => p99Milliseconds)
   const over = (a: Name, b: Name) => ratio(perSecond(a), perSecond(b))
+  const ofExpress = (name: Name) => {
+    const express = EXPRESS[name]
+    return express === undefined ? {} : { ofExpress: over(name, express) }
+  }
   return {
     id: 'requests',
     columns: {
       requestsPerSecond: 'requests/s',
       ofBare: 'relative to the bare work',
+      ofExpress: 'relative to Express',
       cpuMicroseconds: 'CPU of the process, µs a request',
       p50Milliseconds: 'p50, ms',
       p99Milliseconds: 'p99, ms',
@@ -94,6 +114,7 @@ export async function measureRequests(tools: Tools): Promise<Section> {
       values: {
         requestsPerSecond: spread(perSecond(name)),
         ofBare: over(name, 'bare'),
+        ...ofExpress(name),
         cpuMicroseconds: spread(measured[name].map((one) => one.cpuMilliseconds * 1000)),
         p50Milliseconds: spread(measured[name].map((one) => one.p50Milliseconds)),
         p99Milliseconds: spread(p99(name)),
@@ -133,9 +154,11 @@ export async function measureRequests(tools: Tools): Promise<Section> {
         { label: 'work of the GET, bare', value: spread(perSecond('bare')) },
         { label: 'Hono, empty', value: spread(perSecond('hono')) },
         { label: 'GET url', value: spread(perSecond('get')) },
+        { label: 'GET url, Node', value: spread(perSecond('nodeGet')) },
         { label: 'GET, Express', value: spread(perSecond('expressGet')) },
         { label: 'POST upload-url', value: spread(perSecond('post')) },
         { label: 'POST, better-upload', value: spread(perSecond('betterUpload')) },
+        { label: 'POST upload-url, Node', value: spread(perSecond('nodePost')) },
         { label: 'POST, Express', value: spread(perSecond('expressPost')) },
       ],
     },
@@ -166,8 +189,10 @@ const REQUESTS: Readonly<Record<Name, readonly string[]>> = {
   bare: [httpRequest('/', API_KEY)],
   hono: thousand(getUrl),
   get: thousand(getUrl),
+  nodeGet: thousand(getUrl),
   expressGet: thousand(getUrl),
   post: thousand(uploadUrl),
   betterUpload: thousand(betterUploadUrl),
+  nodePost: thousand(uploadUrl),
   expressPost: thousand(uploadUrl),
 }

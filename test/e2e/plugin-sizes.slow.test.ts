@@ -1,18 +1,17 @@
-import { join } from 'node:path'
-import { gzipSync } from 'node:zlib'
-import { build } from 'esbuild'
 import { beforeAll, describe, expect, it } from 'vitest'
-import manifest from '../../package.json' with { type: 'json' }
-import { ROOT, readPage } from '../docs/support/markdown.ts'
-
-const CORE = 'the core: `createPresigner` and `defineSettings`'
-const USUAL = 'the core with `files()`, `links()` and `tokens()`'
-const EVERYTHING = 'the core with all plugins'
-const SIGNER = '`createSigner` alone'
-const SIGNER_WITH_SETTINGS = '`createSigner` and `defineSettings`'
+import {
+  CORE,
+  EVERYTHING,
+  packageBundles,
+  SIGNER,
+  SIGNER_WITH_SETTINGS,
+  type SizedBundle,
+  USUAL,
+} from '../../bench/lib/bundle-sizes.ts'
+import { readPage } from '../docs/support/markdown.ts'
 
 /** In KiB, whatever docs/library.md says. */
-const LIMITS = { [CORE]: 46, [USUAL]: 60, [SIGNER]: 11, [SIGNER_WITH_SETTINGS]: 15.5 }
+const LIMITS = { [CORE]: 42, [USUAL]: 60, [SIGNER]: 11, [SIGNER_WITH_SETTINGS]: 15.5 }
 
 /** How far a size may be from the one in docs/library.md. */
 const ROOM = 0.03
@@ -38,60 +37,6 @@ const TEXTS = [
   ['uppy', 'success_action_status'],
 ] as const
 
-interface Bundle {
-  readonly kib: number
-  readonly code: string
-  /** The modules of which the bundle has code: paths below the repository. */
-  readonly modules: readonly string[]
-}
-
-/** Returns the module in src/ of an entry of the package, such as `./files`. */
-function moduleOf(entry: string): string {
-  const built: unknown = Object(
-    Object.entries(manifest.exports).find(([name]) => name === entry)?.[1],
-  ).default
-  const [, path] = /^\.\/dist\/(.+)\.js$/.exec(String(built)) ?? []
-  if (path === undefined) throw new Error(`package.json has no entry ${entry}.`)
-  return join(ROOT, 'src', `${path}.ts`)
-}
-
-/** Returns the bundle of an app that uses each of `names`, a list by entry. */
-async function bundle(names: Readonly<Record<string, readonly string[]>>): Promise<Bundle> {
-  const lines = Object.entries(names).map(
-    ([entry, some]) => `export { ${some.join(', ')} } from ${JSON.stringify(moduleOf(entry))}`,
-  )
-  const { outputFiles, metafile } = await build({
-    absWorkingDir: ROOT,
-    stdin: { contents: lines.join('\n'), resolveDir: ROOT },
-    conditions: ['workerd', 'worker', 'browser'],
-    ...{
-      bundle: true,
-      minify: true,
-      format: 'esm',
-      target: 'es2022',
-      write: false,
-      metafile: true,
-    },
-  })
-  const [output] = outputFiles
-  const inputs = Object.values(metafile.outputs).flatMap((one) => Object.entries(one.inputs))
-  return {
-    kib: gzipSync(output?.contents ?? '', { level: 9 }).length / 1024,
-    code: output?.text ?? '',
-    modules: inputs.flatMap(([path, { bytesInOutput }]) => (bytesInOutput > 0 ? [path] : [])),
-  }
-}
-
-const CORE_NAMES = { '.': ['createPresigner', 'defineSettings'] }
-
-/** Returns the bundle of the core with the plugins that `call` names, such as `files()`. */
-const withPlugins = (call: string): Promise<Bundle> => {
-  const names = new Set([...call.matchAll(/(\w+)\(/g)].map(([, name = '']) => name))
-  const entry = (name: string) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
-  const imports = [...names].map((name) => [`./${entry(name)}`, [name]])
-  return bundle({ ...CORE_NAMES, ...Object.fromEntries(imports) })
-}
-
 const kib = (size: number): string => `${size.toFixed(1)} KiB`
 
 /** The rows of docs/library.md with a size: the first cell, all cells before the last, and the size. */
@@ -106,26 +51,18 @@ const ROWS = [...readPage('docs/library.md').matchAll(/^(\| (.+?) \|.*) ([\d.]+)
 )
 const PLUGINS = ROWS.filter(({ folder }) => folder !== undefined)
 
-const bundles = new Map<string, Bundle>()
-const bundleOf = (name: string): Bundle => {
+let bundles: ReadonlyMap<string, SizedBundle> = new Map()
+const bundleOf = (name: string): SizedBundle => {
   const found = bundles.get(name)
   if (found === undefined) throw new Error(`No bundle is called ${name}.`)
   return found
 }
 /** Returns what docs/library.md has for a row: what a plugin adds to the core, or the size of a bundle. */
 const sizeOf = ({ name, folder }: (typeof ROWS)[number]): number =>
-  bundleOf(name).kib - (folder === undefined ? 0 : bundleOf(CORE).kib)
+  bundleOf(name).gzipKib - (folder === undefined ? 0 : bundleOf(CORE).gzipKib)
 
 beforeAll(async () => {
-  const made: [string, Promise<Bundle>][] = [
-    [CORE, withPlugins('')],
-    [USUAL, withPlugins(USUAL)],
-    [EVERYTHING, withPlugins(PLUGINS.map(({ name }) => name).join())],
-    [SIGNER, bundle({ './signer': ['createSigner'] })],
-    [SIGNER_WITH_SETTINGS, bundle({ './signer': ['createSigner', 'defineSettings'] })],
-    ...PLUGINS.map(({ name }): [string, Promise<Bundle>] => [name, withPlugins(name)]),
-  ]
-  for (const [name, one] of made) bundles.set(name, await one)
+  bundles = await packageBundles()
 })
 
 describe('the sizes of bundles', () => {
@@ -140,7 +77,7 @@ describe('the sizes of bundles', () => {
   })
 
   it.each(Object.entries(LIMITS))('stay within a limit: %s, %d KiB', (name, limit) => {
-    expect(bundleOf(name).kib).toBeLessThanOrEqual(limit)
+    expect(bundleOf(name).gzipKib).toBeLessThanOrEqual(limit)
   })
 })
 
