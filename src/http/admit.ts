@@ -95,13 +95,13 @@ function judge(
 ): Verdict | Promise<Verdict> {
   const call = { c, settings, now: new Date(), beforeFetch }
   const { identify } = c.env.instance
-  const token = tokenIn(c)
+  const bearer = bearerIn(c)
+  const token = tokenIn(c, bearer)
   if (token !== undefined)
     return ownKind(c)?.verify(token, call) ?? refuse('bearer credential of unknown kind')
   const { authenticate } = c.env.host
   if (authenticate !== null) return judgeByApp(c, settings, authenticate, call.now)
 
-  const bearer = bearerIn(c)
   for (const one of identify)
     if (bearer !== undefined && 'prefix' in one && bearer.startsWith(one.prefix))
       return one.verify(bearer, call)
@@ -133,11 +133,11 @@ const ownKind = (c: AppContext): BearerKind | undefined =>
   c.env.instance.identify.find((one): one is BearerKind => isOwn(one))
 
 /** Returns the presigner's own token in the path, which takes precedence, or in the header. */
-function tokenIn(c: AppContext): string | undefined {
-  const inPath = c.req.param('token')
+function tokenIn(c: AppContext, bearer: string | undefined): string | undefined {
+  // Hono takes long to find out that a path has no such parameter.
+  const inPath = c.req.path.startsWith('/u/') ? c.req.param('token') : undefined
   // A percent-encoded spelling is no token, so that a filter can compare the path as text.
   if (inPath !== undefined) return `${c.req.path}/`.startsWith(`/u/${inPath}/`) ? inPath : ''
-  const bearer = bearerIn(c)
   const own = ownKind(c)
   return own !== undefined && bearer?.startsWith(own.prefix) ? bearer : undefined
 }
