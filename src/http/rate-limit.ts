@@ -1,16 +1,12 @@
 import type { Principal } from '../access/principal.ts'
 import { ApiError } from '../errors/api-error.ts'
-import { within } from '../errors/deadline.ts'
+import { inTime, NO_DEADLINE } from '../errors/deadline.ts'
 import { describe } from '../errors/describe.ts'
 import type { AppContext } from './app-env.ts'
 import { addWarning } from './request-log.ts'
 import { ON_WORKERS } from './runtime.ts'
 
 const LIMITER_TIMEOUT_MILLISECONDS = 1000
-/** How many turns of the microtask queue a limiter has before its timer starts. */
-const TURNS_WITHOUT_TIMER = 3
-/** In place of an answer. */
-const WAITING = Symbol()
 
 /**
  * Returns the network of a request. Cloudflare sends the client's address in a header. Elsewhere, a
@@ -32,35 +28,29 @@ export function clientNetwork(address: string): string {
 }
 
 /** Counts the request against the client's network. Throws `rate_limited`. */
-export const countNetwork = (c: AppContext): Promise<void> =>
+export const countNetwork = (c: AppContext): Promise<void> | undefined =>
   countRequest(c, `network ${networkOf(c.req.header('CF-Connecting-IP'))}`)
 
 /** Counts the request against its principal. Throws `rate_limited`. */
-export const countPrincipal = (c: AppContext, { id }: Pick<Principal, 'id'>): Promise<void> =>
-  countRequest(c, `principal ${id}`)
+export const countPrincipal = (
+  c: AppContext,
+  { id }: Pick<Principal, 'id'>,
+): Promise<void> | undefined => countRequest(c, `principal ${id}`)
 
 /**
  * Counts the request against `subject` in the rate limit, if there is one. Cloudflare counts in
  * each location separately. Throws `rate_limited`. If the limiter fails or does not respond within
  * a second, allows the request with a warning in the log.
  */
-async function countRequest(c: AppContext, subject: string): Promise<void> {
+function countRequest(c: AppContext, subject: string): Promise<void> | undefined {
   const { rateLimiter } = c.env.instance
-  if (rateLimiter === null) return
-  let answer: unknown = WAITING
-  const ask = async (): Promise<void> => {
-    try {
-      answer = (await rateLimiter.limit({ key: subject }))?.success
-    } catch (thrown) {
-      answer = thrown
-    }
-  }
-  const asked = ask()
-  // A limiter that counts in memory has answered after this. A timer would cost more than its answer.
-  for (let turn = 0; turn < TURNS_WITHOUT_TIMER && answer === WAITING; turn++) await undefined
-  if (answer === WAITING) await within(LIMITER_TIMEOUT_MILLISECONDS, asked).catch(() => undefined)
-  if (answer === false)
-    throw new ApiError('rate_limited', 'Too many requests. Try again in a minute.')
-  const problem = answer === WAITING ? 'no response' : answer
-  if (answer !== true) addWarning(c, `rate limit not applied: ${describe(problem)}`)
+  if (rateLimiter === null) return undefined
+  const ask = async (): Promise<unknown> => (await rateLimiter.limit({ key: subject }))?.success
+  return inTime(LIMITER_TIMEOUT_MILLISECONDS, NO_DEADLINE, ask, () => 'no response')
+    .catch((thrown: unknown) => thrown)
+    .then((answer) => {
+      if (answer === false)
+        throw new ApiError('rate_limited', 'Too many requests. Try again in a minute.')
+      if (answer !== true) addWarning(c, `rate limit not applied: ${describe(answer)}`)
+    })
 }
