@@ -72,8 +72,8 @@ export const defineSettings = <B = unknown>(
   given: SettingsInput | ((env: B) => SettingsInput),
 ): DefinedSettings<B> =>
   typeof given === 'function'
-    ? keepFor((env) => loadWith(settingsRule, given(env)))
-    : keepFor(() => loadWith(settingsRule, given), 'once')
+    ? keepFor((env) => loadWith(settingsRule(), given(env)))
+    : keepFor(() => loadWith(settingsRule(), given), 'once')
 
 /** Marks settings that were checked, also by another copy of this package, with their uses. */
 const CHECKED = Symbol.for('edge-presigner.settings')
@@ -207,7 +207,7 @@ export const corsOriginsRule: Rule<string[]> = list(corsOriginRule, 0, ORIGINS)
 /** Accepts origins of pages that may also send cookies. They can't have a star. */
 export const cookieOriginsRule: Rule<string[]> = list(originRule, 0, ORIGINS)
 
-const linkBaseRule: Rule<string> = text((value) => {
+const linkBaseRule = (): Rule<string> => text((value) => {
   if (URL.canParse(value)) {
     const { protocol, origin, pathname } = new URL(value)
     const path = pathname === '/' ? '' : pathname
@@ -241,7 +241,7 @@ export const signingSecretsRule: Rule<Secrets> = (value, place) => {
   return first === undefined ? BROKEN : [first, ...others]
 }
 
-const settingsRule: Rule<Settings> = also(
+const settingsRule = (): Rule<Settings> => also(
   into(
     table({
       name: optional(matching(/^[a-z0-9-]{0,32}$/, 'must be up to 32 of a-z, 0-9 and "-"'), ''),
@@ -252,7 +252,7 @@ const settingsRule: Rule<Settings> = also(
       signingSecrets: signingSecretsRule,
       corsOrigins: optional(corsOriginsRule, []),
       corsCookieOrigins: optional(cookieOriginsRule, []),
-      linkBase: optional(linkBaseRule, null),
+      linkBase: optional(linkBaseRule(), null),
       linkHostOnly: optional(flag, false),
     }),
     ({ name, signingSecrets: [first, ...others], ...given }): Settings => ({
