@@ -207,15 +207,16 @@ export const corsOriginsRule: Rule<string[]> = list(corsOriginRule, 0, ORIGINS)
 /** Accepts origins of pages that may also send cookies. They can't have a star. */
 export const cookieOriginsRule: Rule<string[]> = list(originRule, 0, ORIGINS)
 
-const linkBaseRule = (): Rule<string> => text((value) => {
-  if (URL.canParse(value)) {
-    const { protocol, origin, pathname } = new URL(value)
-    const path = pathname === '/' ? '' : pathname
-    const isPlain = /^(?:\/[A-Za-z0-9_.~%-]+)*$/.test(path)
-    if (/^https?:$/.test(protocol) && origin + path === value && isPlain) return null
-  }
-  return 'must be an origin and a path without "/" at the end, such as https://app.example.com/media'
-})
+const linkBaseRule = (): Rule<string> =>
+  text((value) => {
+    if (URL.canParse(value)) {
+      const { protocol, origin, pathname } = new URL(value)
+      const path = pathname === '/' ? '' : pathname
+      const isPlain = /^(?:\/[A-Za-z0-9_.~%-]+)*$/.test(path)
+      if (/^https?:$/.test(protocol) && origin + path === value && isPlain) return null
+    }
+    return 'must be an origin and a path without "/" at the end, such as https://app.example.com/media'
+  })
 
 const SECRETS_ADVICE = 'Set it to "k1:" and the output of `openssl rand -hex 32`.'
 
@@ -241,27 +242,28 @@ export const signingSecretsRule: Rule<Secrets> = (value, place) => {
   return first === undefined ? BROKEN : [first, ...others]
 }
 
-const settingsRule = (): Rule<Settings> => also(
-  into(
-    table({
-      name: optional(matching(/^[a-z0-9-]{0,32}$/, 'must be up to 32 of a-z, 0-9 and "-"'), ''),
-      buckets: needed(
-        bucketsRule(credentialsRule),
-        'Add one: { files: { endpoint, region, bucket, credentials } }.',
-      ),
-      signingSecrets: signingSecretsRule,
-      corsOrigins: optional(corsOriginsRule, []),
-      corsCookieOrigins: optional(cookieOriginsRule, []),
-      linkBase: optional(linkBaseRule(), null),
-      linkHostOnly: optional(flag, false),
-    }),
-    ({ name, signingSecrets: [first, ...others], ...given }): Settings => ({
-      ...given,
-      corsOrigins: [...given.corsOrigins, ...given.corsCookieOrigins],
-      signingSecrets: [{ ...first, name }, ...others.map((secret) => ({ ...secret, name }))],
-      openOnLocalhost: false,
-    }),
-  ),
-  ({ linkBase, linkHostOnly }) =>
-    linkHostOnly && linkBase === null ? 'linkHostOnly needs a linkBase' : null,
-)
+const settingsRule = (): Rule<Settings> =>
+  also(
+    into(
+      table({
+        name: optional(matching(/^[a-z0-9-]{0,32}$/, 'must be up to 32 of a-z, 0-9 and "-"'), ''),
+        buckets: needed(
+          bucketsRule(credentialsRule),
+          'Add one: { files: { endpoint, region, bucket, credentials } }.',
+        ),
+        signingSecrets: signingSecretsRule,
+        corsOrigins: optional(corsOriginsRule, []),
+        corsCookieOrigins: optional(cookieOriginsRule, []),
+        linkBase: optional(linkBaseRule(), null),
+        linkHostOnly: optional(flag, false),
+      }),
+      ({ name, signingSecrets: [first, ...others], ...given }): Settings => ({
+        ...given,
+        corsOrigins: [...given.corsOrigins, ...given.corsCookieOrigins],
+        signingSecrets: [{ ...first, name }, ...others.map((secret) => ({ ...secret, name }))],
+        openOnLocalhost: false,
+      }),
+    ),
+    ({ linkBase, linkHostOnly }) =>
+      linkHostOnly && linkBase === null ? 'linkHostOnly needs a linkBase' : null,
+  )
