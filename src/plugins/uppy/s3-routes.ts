@@ -35,11 +35,7 @@ import {
   type UploadStep,
 } from './sealed.ts'
 
-const PATHS = {
-  form: '/s3/form',
-  create: '/s3/uploads',
-  complete: '/s3/uploads/complete',
-} as const
+const PATHS = { form: '/s3/form', create: '/s3/uploads', complete: '/s3/uploads/complete' } as const
 
 type Fields = Readonly<Record<string, string>>
 
