@@ -5,24 +5,8 @@ import { apiKeysRule, jwtRule, signingSecretsRule, unknownAliases } from './acce
 import { bucketsRule } from './bucket-rules.ts'
 import { credentialsRule } from './credentials-rule.ts'
 import type { SettingsInput } from './input.ts'
-import {
-  also,
-  breaks,
-  check,
-  deepFreeze,
-  flag,
-  into,
-  list,
-  matching,
-  needed,
-  optional,
-  type Rule,
-  table,
-  text,
-  type Use,
-  usedBy,
-  type Words,
-} from './rules.ts'
+import type { Rule, Use, Words } from './rules.ts'
+import * as r from './rules.ts'
 import type { Settings } from './settings.ts'
 
 declare const bindings: unique symbol
@@ -86,14 +70,14 @@ export function loadWith<S extends Settings>(
   input: unknown,
   words?: Words,
 ): LoadedSettings<S> {
-  const checked = check(rule, input, words)
+  const checked = r.check(rule, input, words)
   if (!checked.ok) return checked
   const issues = unknownAliases(checked.value)
   return issues.length > 0
     ? { ok: false, issues }
     : {
         ok: true,
-        settings: deepFreeze(
+        settings: r.deepFreeze(
           Object.defineProperty(checked.value, CHECKED, { value: checked.uses }),
         ),
         uses: checked.uses,
@@ -171,7 +155,7 @@ export function loadedBy<B>(settingsFor: SettingsFor<B>, env: B): LoadedSettings
 }
 
 /** Accepts one exact origin. */
-export const originRule: Rule<string> = text((value) =>
+export const originRule: Rule<string> = r.text((value) =>
   URL.canParse(value) && new URL(value).origin === value && !value.includes('*')
     ? null
     : 'must be an exact origin, such as https://app.example.com',
@@ -191,12 +175,12 @@ const corsOriginRule: Rule<string> = (value, place) => {
   const origin = `https://a.${behind}`
   const isExact = URL.canParse(origin) && new URL(origin).origin === origin
   if (!isExact || !/^[^.]+\.[^.]/.test(behind))
-    return breaks(
+    return r.breaks(
       place,
       'must have its star as the first label after https://, followed by at least two more labels, as in https://*.app.pages.dev',
     )
   return SHARED.test(behind.replace(/:\d+$/, ''))
-    ? breaks(
+    ? r.breaks(
         place,
         'must not have its star before a suffix under which anyone can register names. Put your own name between them, as in https://*.app.pages.dev',
       )
@@ -206,11 +190,11 @@ const corsOriginRule: Rule<string> = (value, place) => {
 const ORIGINS = ', such as ["https://app.example.com"]'
 
 /** Accepts origins of pages that may use the API. */
-export const corsOriginsRule: Rule<string[]> = list(corsOriginRule, 0, ORIGINS)
+export const corsOriginsRule: Rule<string[]> = r.list(corsOriginRule, 0, ORIGINS)
 /** Accepts origins of pages that may also send cookies. They can't have a star. */
-export const cookieOriginsRule: Rule<string[]> = list(originRule, 0, ORIGINS)
+export const cookieOriginsRule: Rule<string[]> = r.list(originRule, 0, ORIGINS)
 
-const linkBaseRule: Rule<string> = text((value) => {
+const linkBaseRule: Rule<string> = r.text((value) => {
   if (URL.canParse(value)) {
     const { protocol, origin, pathname } = new URL(value)
     const path = pathname === '/' ? '' : pathname
@@ -220,21 +204,21 @@ const linkBaseRule: Rule<string> = text((value) => {
   return 'must be an origin and a path without "/" at the end, such as https://app.example.com/media'
 })
 
-const settingsRule: Rule<Settings> = also(
-  into(
-    table({
-      name: optional(matching(/^[a-z0-9-]{0,32}$/, 'must be up to 32 of a-z, 0-9 and "-"'), ''),
-      buckets: needed(
+const settingsRule: Rule<Settings> = r.also(
+  r.into(
+    r.table({
+      name: r.optional(r.matching(/^[a-z0-9-]{0,32}$/, 'must be up to 32 of a-z, 0-9 and "-"'), ''),
+      buckets: r.needed(
         bucketsRule(credentialsRule),
         'Add one: { files: { endpoint, region, bucket, credentials } }.',
       ),
       signingSecrets: signingSecretsRule,
-      apiKeys: usedBy('apiKeys', optional(apiKeysRule, [])),
-      jwt: usedBy('jwt', optional(jwtRule, null)),
-      corsOrigins: optional(corsOriginsRule, []),
-      corsCookieOrigins: optional(cookieOriginsRule, []),
-      linkBase: optional(linkBaseRule, null),
-      linkHostOnly: optional(flag, false),
+      apiKeys: r.usedBy('apiKeys', r.optional(apiKeysRule, [])),
+      jwt: r.usedBy('jwt', r.optional(jwtRule, null)),
+      corsOrigins: r.optional(corsOriginsRule, []),
+      corsCookieOrigins: r.optional(cookieOriginsRule, []),
+      linkBase: r.optional(linkBaseRule, null),
+      linkHostOnly: r.optional(r.flag, false),
     }),
     ({ name, signingSecrets: [first, ...others], ...given }): Settings => ({
       ...given,
