@@ -2,7 +2,7 @@ import * as z from 'zod/mini'
 import { MAX_OBJECT_BYTES } from '../../../src/bucket/limits.ts'
 import type { ErrorCode } from '../../../src/errors/api-error.ts'
 import { fileName, partNumber } from '../../../src/http/fields.ts'
-import { completeBody, startBody } from '../../../src/plugins/uppy/bodies.ts'
+import { completeBody, startBody } from '../../../src/plugins/uppy/companion-routes.ts'
 import {
   nothing,
   signedRequest,

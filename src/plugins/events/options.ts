@@ -1,8 +1,7 @@
 import { EVENT_TYPES, type EventType } from '../../records/file-event.ts'
 import type { Rule } from '../../settings/rules.ts'
 import * as r from '../../settings/rules.ts'
-import { secretBytes } from './standard-webhooks.ts'
-import type { Webhook } from './webhook.ts'
+import { secretBytes, type Webhook } from './webhook.ts'
 
 /** An endpoint that receives events (docs/events.md). */
 export interface WebhookInput {

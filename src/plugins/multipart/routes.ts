@@ -25,9 +25,8 @@ import {
 import { newApp } from '../../http/new-app.ts'
 import { created, json } from '../../http/responses.ts'
 import { validateJson, validateQuery } from '../../http/validate.ts'
-import { beginMultipart, dropMultipart, signParts, uploadedParts } from './begin.ts'
-import { finishUpload, openUpload } from './continue.ts'
-import { planParts } from './part-plan.ts'
+import { beginMultipart, dropMultipart, planParts, signParts, uploadedParts } from './begin.ts'
+import { finishUpload, openUpload } from './finish.ts'
 
 const startSchema = z
   .strictObject({

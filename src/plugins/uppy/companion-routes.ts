@@ -1,18 +1,18 @@
-import type * as z from 'zod/mini'
+import * as z from 'zod/mini'
 import { requireScope } from '../../access/principal.ts'
-import { MAX_OBJECT_BYTES, MAX_PUT_BYTES } from '../../bucket/limits.ts'
+import { MAX_OBJECT_BYTES, MAX_PARTS, MAX_PUT_BYTES } from '../../bucket/limits.ts'
 import { MAX_FILE_NAME_LENGTH } from '../../bucket/upload-fields.ts'
 import { requireVacant } from '../../core/chosen-key.ts'
 import { startUpload } from '../../core/uploads.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import { chooseOpenBucket } from '../../http/choose-bucket.ts'
 import { timeOf } from '../../http/deadline.ts'
+import { fileName, metadataRecord, partNumber } from '../../http/fields.ts'
 import { newApp } from '../../http/new-app.ts'
 import { json } from '../../http/responses.ts'
 import { readBody } from '../../http/validate.ts'
 import { objectUrl } from '../../signing/object-url.ts'
 import type { MultipartSteps } from '../multipart/index.ts'
-import { completeBody, startBody } from './bodies.ts'
 import {
   badRequest,
   companionLifetime,
@@ -25,6 +25,27 @@ import {
 } from './dialect.ts'
 import { createPostForm, refusesForms } from './post-form.ts'
 import { formUrl } from './s3-routes.ts'
+
+/** Body of `POST /s3/multipart`. */
+export const startBody = z.object({
+  filename: fileName,
+  type: z.optional(z.nullable(z.string())),
+  metadata: z.optional(z.nullable(metadataRecord(z.unknown()))),
+  objectKey: z.optional(z.nullable(z.string())),
+  overwrite: z.optional(z.nullable(z.boolean())),
+})
+
+/** Body of `POST /s3/multipart/:uploadId/complete`. */
+export const completeBody = z.object({
+  parts: z
+    .array(
+      z.object({
+        PartNumber: partNumber,
+        ETag: z.string().check(z.minLength(1), z.maxLength(255)),
+      }),
+    )
+    .check(z.minLength(1), z.maxLength(MAX_PARTS)),
+})
 
 const MAX_BODY_BYTES = 1024 ** 2
 const MAX_BATCH = 100
