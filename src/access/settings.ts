@@ -29,7 +29,6 @@ export interface JwtSettings {
   readonly scopesClaim?: string | undefined
   /** Aliases of the buckets that JWTs may use. The first one is their default. Default: all buckets. */
   readonly buckets?: readonly string[] | undefined
-  /** Name of the header that contains the token. */
   readonly header: string
 }
 

@@ -111,7 +111,6 @@ export const isPresignerError = (error: unknown): error is PresignerError =>
 export class ApiError extends Error implements PresignerError {
   override readonly name = 'PresignerError'
   readonly code: ErrorCode
-  /** HTTP status of the response. */
   readonly status: number
   readonly issues: readonly Issue[]
   readonly retryAfterSeconds: number | undefined

@@ -116,7 +116,6 @@ const AWS = /\.amazonaws\.com(?:\.cn)?(?::\d+)?$/i
 
 const NO_HEADERS: BucketHeaders = { uploadHeaders: null, requestHeaders: null }
 
-/** Returns the address of the bucket called `name` at `endpoint`. */
 function addressAt(endpoint: string, name: string, addressing: 'path' | 'virtual'): Address {
   const { protocol, host, pathname } = new URL(endpoint)
   const path = pathname.endsWith('/') ? pathname : `${pathname}/`

@@ -35,7 +35,6 @@ export function loadEnvironment(env: object): LoadedSettings<WorkerSettings> {
   return loadWith(environmentRule(variables), variables, TOML)
 }
 
-/** The words for wrangler.toml and environment files. */
 const TOML: Words = {
   text: 'text',
   list: 'a list',

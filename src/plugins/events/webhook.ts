@@ -32,7 +32,6 @@ export type Attempt =
       readonly askedSeconds: number
     }
 
-/** The longest wait for a response, in milliseconds. */
 const TIMEOUT = 10_000
 
 /**

@@ -93,7 +93,6 @@ async function finish(
   }
 }
 
-/** Resolves with what `work` throws, or with null. */
 const failureOf = (work: Promise<unknown>): Promise<{ readonly error: unknown } | null> =>
   work.then(
     () => null,
@@ -112,7 +111,6 @@ export async function removeAll(
   keys: readonly ObjectKey[],
 ): Promise<ReadonlyMap<string, unknown>> {
   const refused = new Map<string, unknown>()
-  /** Returns the keys for which `step` throws no ApiError. */
   const pass = async (asked: readonly ObjectKey[], step: (key: ObjectKey) => unknown) => {
     const thrown: unknown[] = []
     const steps = asked.map(async (key) => {

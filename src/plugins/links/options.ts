@@ -26,9 +26,7 @@ export interface Images<in B = unknown> {
 
 /** How links show resized images. */
 export interface ImageSteps {
-  /** Whether there is an Images binding. */
   readonly resizes: boolean
-  /** The sizes that links can ask for. */
   readonly sizes: readonly ImageSize[]
   /** Returns how to make a variant for a client that accepts the types in `accept`. */
   readonly specOf: (variant: Variant, quality: number, accept: string | null) => VariantSpec

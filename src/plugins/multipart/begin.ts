@@ -9,7 +9,7 @@ import {
 } from '../../bucket/limits.ts'
 import type { UploadFields } from '../../bucket/upload-fields.ts'
 import { completedObject, isRepeatable, requireVacant } from '../../core/chosen-key.ts'
-import { uploadSignature } from '../../core/new-upload.ts'
+import { type UploadSignature, uploadSignature } from '../../core/new-upload.ts'
 import { uploadHeaders } from '../../core/signed-headers.ts'
 import { requireBytes, requireStatedSize, withLimitOf } from '../../core/size-limit.ts'
 import { ApiError } from '../../errors/api-error.ts'
@@ -52,12 +52,8 @@ export interface PartToSign {
   readonly size?: number | undefined
 }
 
-export interface PartUrls {
+export interface PartUrls extends Pick<UploadSignature, 'expiresIn' | 'expiresAt'> {
   readonly urls: readonly { readonly partNumber: number; readonly url: string }[]
-  /** Whole seconds from now. */
-  readonly expiresIn: number
-  /** ISO 8601 in UTC. */
-  readonly expiresAt: string
 }
 
 /**
@@ -178,10 +174,7 @@ export async function dropRepeats(bucket: Bucket, upload: UploadClaims, now: Dat
     await abortMultipartUpload({ bucket, key, s3UploadId }, now)
 }
 
-/**
- * Aborts an upload and deletes its parts. Also succeeds if it is already complete or aborted.
- * Throws `not_supported` and `storage_error`.
- */
+/** Aborts an upload and deletes its parts, like `abortMultipartUpload`. */
 export const dropMultipart = (
   bucket: Bucket,
   { key, s3UploadId }: UploadClaims,

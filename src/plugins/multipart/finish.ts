@@ -74,7 +74,6 @@ export async function finishMultipart(
   return { ...(await recordUpload(bucket, index, request, now, announce)), warning }
 }
 
-/** Tells whether the lengths of all parts were signed. */
 const isSigned = ({ size, partSize }: UploadClaims): boolean => size !== null && partSize !== null
 
 /** Tells whether the bucket refused, or the key has an object. It may be the one of this upload. */

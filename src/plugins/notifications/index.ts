@@ -1,12 +1,11 @@
 import type { Background } from '../../bucket/credential-source.ts'
 import { ApiError, asApiError } from '../../errors/api-error.ts'
 import { retryDelay } from '../../errors/retry-delay.ts'
-import type { WarningText } from '../../errors/warnings.ts'
+import type { Instance } from '../../http/host.ts'
 import type { Option, Plugin } from '../../plugin.ts'
-import type { Announcer } from '../../records/file-event.ts'
-import { type FileIndex, timedIndex } from '../../records/file-index.ts'
+import { timedIndex } from '../../records/file-index.ts'
 import type { QueueBatch, QueueMessage } from '../../records/job.ts'
-import { type LoadedSettings, whyInvalid } from '../../settings/define.ts'
+import { whyInvalid } from '../../settings/define.ts'
 import type { ObjectSource } from '../../storage/object-source.ts'
 import type { Files } from '../files/index.ts'
 import { type Drop, type Notification, readR2Message } from './notification.ts'
@@ -50,23 +49,6 @@ export const notifications = <B = unknown>(options: NotificationsOptions<B>): Pl
   },
 })
 
-/** The parts of an instance that notifications need. */
-interface Instance {
-  readonly settings: LoadedSettings
-  readonly fileIndex: FileIndex
-  readonly appMilliseconds: number
-  readonly events: Announcer | null
-  readonly log: (line: {
-    readonly method: string
-    readonly route: string
-    readonly status: number
-    readonly milliseconds: number
-    readonly message: string
-    readonly warning?: WarningText | undefined
-    readonly reason?: string | undefined
-  }) => void
-}
-
 /**
  * Records what R2 reports in a batch. Acknowledges or retries each message alone. A message that
  * can't be used is acknowledged, since a retry would not help. Logs one line, without keys.
@@ -97,7 +79,6 @@ export async function consumeNotifications(
     else message.ack()
   }
   const { counts, warnings } = summarize(results)
-  const [warning, ...others] = warnings
   log({
     method: 'QUEUE',
     route: queue,
@@ -106,7 +87,7 @@ export async function consumeNotifications(
     message: Object.entries(counts)
       .map(([kind, count]) => `${kind} ${count}`)
       .join(', '),
-    warning: warning && ([warning, ...others].join('; ') as WarningText),
+    warning: warnings.join('; ') || undefined,
     reason: loaded.ok ? undefined : whyInvalid(loaded),
   })
 }

@@ -35,10 +35,8 @@ export const SETTLED_SECONDS = 90
 /** What recording needs apart from the bucket. */
 export interface Recorder {
   readonly buckets: readonly ConfiguredBucket[]
-  /** Returns the bucket with its credentials. */
   readonly open: (bucket: ConfiguredBucket, now: Date) => Bucket | Promise<Bucket>
   readonly index: FileIndex
-  /** Purges the edge copies of an object. */
   readonly purge: (bucket: ConfiguredBucket, key: ObjectKey) => Promise<void>
   /** Null if nobody listens. */
   readonly announce: Announce | null
@@ -109,7 +107,6 @@ export async function recordAllNotified(
   return settled.flat()
 }
 
-/** Returns one outcome for all places of a notification. */
 function outcomeOf(looks: readonly Look[], { etag }: Notification, now: Date): Outcome {
   const outcomes = looks.map((look) => {
     if (typeof look !== 'object') return look

@@ -183,7 +183,6 @@ export const companionRoutes = ({
       )
     })
 
-/** Returns `overwrite` in a query. Throws `invalid_request`. */
 function flagOf(text: string | undefined): boolean | undefined {
   if (text === undefined) return undefined
   if (text === 'true' || text === 'false') return text === 'true'

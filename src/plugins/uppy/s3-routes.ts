@@ -201,7 +201,6 @@ const partsSchema = z
   )
   .check(z.minLength(1), z.maxLength(MAX_PARTS))
 
-/** Returns no text for a body that is not UTF-8. */
 function notXml(error: unknown): string {
   if (error instanceof TypeError) return ''
   throw error

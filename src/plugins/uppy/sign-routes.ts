@@ -132,7 +132,6 @@ const stepOf = ({ alias, maxBytes }: Bucket, owner: string, key: ObjectKey) => (
   maxBytes: maxBytes ?? undefined,
 })
 
-/** Returns the members of a file that a step stores. */
 const fileOf = <File extends { directory?: unknown; key?: unknown }>({
   directory,
   key,
