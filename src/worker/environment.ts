@@ -55,18 +55,20 @@ export const environmentRules = (variables: Readonly<Record<string, unknown>>) =
       'Set it to "k1:" and the output of `openssl rand -hex 32`, with `npx wrangler secret put SIGNING_SECRETS`.',
   ),
   API_KEYS: r.usedBy('apiKeys', r.optional(tableOrJson(apiKeysRule), [])),
-  CORS_ORIGINS:
-    variables.CORS_ORIGINS === undefined && 'CORS_ORIGIN' in variables
-      ? r.needed(oneIsNoList(corsOriginsRule), misspelt(variables, 'CORS_ORIGIN') ?? '')
-      : r.optional(oneIsNoList(corsOriginsRule), []),
+  CORS_ORIGINS: unlessMisspelt(
+    misspelt(variables, 'CORS_ORIGIN'),
+    oneIsNoList(corsOriginsRule),
+    [],
+  ),
   CORS_COOKIE_ORIGINS: r.optional(oneIsNoList(cookieOriginsRule), []),
   JWT: r.usedBy('jwt', r.optional(tableOrJson(jwtRule), null)),
   LINK_ORIGIN: r.optional(originRule, null),
   IMAGE_WIDTHS: r.optional(tableOrJson(forPlugin<SizeInput[]>('images', imageSizesRule))),
-  NOTIFICATION_SECRETS:
-    variables.NOTIFICATION_SECRETS === undefined && 'NOTIFICATION_SECRET' in variables
-      ? r.needed(secretsRule, misspelt(variables, 'NOTIFICATION_SECRET') ?? '')
-      : r.optional(secretsRule),
+  NOTIFICATION_SECRETS: unlessMisspelt(
+    misspelt(variables, 'NOTIFICATION_SECRET'),
+    secretsRule,
+    undefined,
+  ),
   WEBHOOKS: r.optional(tableOrJson(forPlugin<WebhookInput[]>('events', webhooksRule))),
   EVENTS: r.optional(binding('a queue', '[[queues.producers]]')),
   IMAGES: r.optional(binding('Cloudflare Images', '[images]')),
@@ -105,6 +107,10 @@ const secretsRule = forPlugin<string>('notifications', notificationSecretsRule)
 /** Returns advice for a variable whose name lacks the final S, or null. */
 const misspelt = (variables: Readonly<Record<string, unknown>>, name: string): string | null =>
   name in variables ? `Rename ${name} to ${name}S.` : null
+
+/** Accepts undefined, unless there is advice about a variable with almost this name. */
+const unlessMisspelt = <T, F>(advice: string | null, rule: Rule<T>, fallback: F): Rule<T | F> =>
+  advice === null ? r.optional(rule, fallback) : r.needed(rule, advice)
 
 const binding =
   (kind: string, table: string): Rule<object> =>

@@ -47,12 +47,12 @@ export async function removeFiles(
     return failure === undefined || mayHaveHappened(failure)
   })
   const purged = gone.length === 0 ? Promise.resolve() : purge(gone)
-  await failureOf(purged)
+  await Promise.allSettled([purged])
   await sixAtOnce(
     gone.filter((key) => !failures.has(key)),
     async (key) => {
-      const failure = await failureOf(finish(bucket, key, index, announce, purged, now))
-      if (failure !== null) failures.set(key, failure.error)
+      const finished = finish(bucket, key, index, announce, purged, now)
+      await finished.catch((error: unknown) => failures.set(key, error))
     },
   )
   return failures
@@ -92,12 +92,6 @@ async function finish(
     throw new ApiError(known.code, message, { cause: known.cause })
   }
 }
-
-const failureOf = (work: Promise<unknown>): Promise<{ readonly error: unknown } | null> =>
-  work.then(
-    () => null,
-    (error: unknown) => ({ error }),
-  )
 
 /**
  * Deletes the files of distinct keys with their edge copies and records, and tells the app about

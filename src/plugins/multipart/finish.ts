@@ -234,9 +234,9 @@ export async function openUpload(
   c: AppContext,
   alias: string | undefined,
   key: string,
-  now: Date,
   uploadId = c.req.param('uploadId') ?? '',
-): Promise<{ readonly bucket: Bucket; readonly upload: UploadClaims }> {
+): Promise<{ readonly bucket: Bucket; readonly upload: UploadClaims; readonly now: Date }> {
+  const now = timeOf(c)
   const principal: Principal = c.get('principal')
   const scope = { key: parseObjectKey(key), owner: principal.id }
   requireKey(principal, 'files:upload', scope.key)
@@ -244,5 +244,5 @@ export async function openUpload(
   const settings = c.get('settings')
   const upload = await openUploadId(settings, { ...scope, bucket: bucket.alias }, uploadId, now)
   requireUpload(principal, scope.key, upload.overwrite)
-  return { bucket, upload }
+  return { bucket, upload, now }
 }

@@ -10,7 +10,7 @@ import { type Announcer, NOBODY } from '../../records/file-event.ts'
 import type { FileIndex } from '../../records/file-index.ts'
 import { headObject, type ObjectHead } from '../../storage/object.ts'
 import { unquoted } from '../../storage/s3.ts'
-import { type Drop, type Notification, type Place, placesOf } from './notification.ts'
+import { DROPS, type Drop, type Notification, type Place, placesOf } from './notification.ts'
 
 /**
  * What became of a notification. `known`, `missing` and `superseded` change nothing. A number is the
@@ -196,24 +196,13 @@ async function settle(
 /** The result of one notification: an outcome, or the error after which the sender should repeat it. */
 export type Result = PromiseSettledResult<Outcome>
 
-const SETTLED: readonly string[] = [
-  'recorded',
-  'replaced',
-  'known',
-  'removed',
-  'missing',
-  'superseded',
-  'waiting',
-]
-
 /** What the log says about results: how many there are of each kind, and no key. */
 export function summarize(results: readonly Result[]): {
   readonly counts: Readonly<Record<string, number>>
   readonly warnings: readonly WarningText[]
 } {
   const counts: Record<string, number> = {}
-  const dropped: string[] = []
-  const failed: string[] = []
+  const kinds = { dropped: new Set<string>(), failed: new Set<string>() }
   for (const result of results) {
     const kind =
       result.status === 'rejected'
@@ -221,17 +210,13 @@ export function summarize(results: readonly Result[]): {
         : typeof result.value === 'number'
           ? 'waiting'
           : result.value
-    const list = result.status === 'rejected' ? failed : SETTLED.includes(kind) ? null : dropped
-    if (list !== null && counts[kind] === undefined) list.push(kind)
+    if (result.status === 'rejected') kinds.failed.add(kind)
+    else if (DROPS.some((drop) => drop === kind)) kinds.dropped.add(kind)
     counts[kind] = (counts[kind] ?? 0) + 1
   }
-  const text = (kinds: readonly string[]) =>
-    kinds.map((kind) => `${kind} ${counts[kind] ?? 0}`).join(', ')
-  return {
-    counts,
-    warnings: [
-      ...(dropped.length === 0 ? [] : [`notifications dropped: ${text(dropped)}` as const]),
-      ...(failed.length === 0 ? [] : [`notifications failed: ${text(failed)}` as const]),
-    ],
-  }
+  const warnings = (['dropped', 'failed'] as const).flatMap((what) => {
+    const text = [...kinds[what]].map((kind) => `${kind} ${counts[kind]}`).join(', ')
+    return text === '' ? [] : [`notifications ${what}: ${text}` as const]
+  })
+  return { counts, warnings }
 }

@@ -93,7 +93,7 @@ export async function edgeImage(
       const onRead = (bytes: Uint8Array<ArrayBuffer>) => during(keep?.(bytes))
       const options = { now, during, onRead }
       const resized = await resize(relay(original, null)[0], variant, resizer, options)
-      const headers = new Headers(resized.headers.map(([name, value]) => [name, value]))
+      const headers = new Headers(resized.headers)
       await setLifetime(headers)
       const image = { bytes: resized.bytes, headers: [...headers] }
       const stored = store(imageResponse(image, null))

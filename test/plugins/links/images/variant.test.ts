@@ -504,7 +504,7 @@ describe('the response with a resized image', () => {
       ['content-length', '10'],
       ['content-type', 'image/webp'],
     ],
-  } as const
+  }
 
   it.each([
     ['bytes=0-', 206, 'bytes 0-9/10', [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]],
