@@ -14,6 +14,7 @@ import {
   heldBytes,
   type ImageResizer,
   imageResponse,
+  type KeptImage,
   resize,
   variantSpec,
 } from '../../../../src/plugins/links/images/variant.ts'
@@ -498,7 +499,7 @@ it.each([
 })
 
 describe('the response with a resized image', () => {
-  const image = {
+  const image: KeptImage = {
     bytes: Uint8Array.from({ length: 10 }, (_, i) => i),
     headers: [
       ['content-length', '10'],
