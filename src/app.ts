@@ -11,7 +11,6 @@ import { meet, newApp } from './http/new-app.ts'
 import { onNotFound } from './http/responses.ts'
 import type { Plugin, Routes } from './plugin.ts'
 
-/** The core's own routes, in the form of a plugin. */
 const CORE: Plugin = {
   name: 'core',
   open: healthRoutes,

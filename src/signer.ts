@@ -25,18 +25,8 @@ import { newUpload } from './core/new-upload.ts'
 import { createUploadUrl, type UploadRequest, type UploadUrl } from './core/single.ts'
 import { ApiError, unknownMembers } from './errors/api-error.ts'
 import { keyPrefixError, parseObjectKey } from './keys/object-key.ts'
-import {
-  check,
-  flag,
-  matching,
-  oneOf,
-  optional,
-  type Rule,
-  record,
-  table,
-  text,
-  whole,
-} from './settings/rules.ts'
+import type { Rule } from './settings/rules.ts'
+import * as r from './settings/rules.ts'
 import type { Settings } from './settings/settings.ts'
 
 // biome-ignore-start lint/performance/noBarrelFile: an entry of the package
@@ -159,7 +149,7 @@ export function createSigner(settings: Settings, options: SignerOptions = {}): S
 }
 
 function requireValid<T>(rule: Rule<T>, options: unknown): T {
-  const checked = check(rule, options)
+  const checked = r.check(rule, options)
   if (checked.ok) return checked.value
   throw new ApiError('invalid_request', 'The request is not valid.', { issues: checked.issues })
 }
@@ -169,47 +159,47 @@ function requireValid<T>(rule: Rule<T>, options: unknown): T {
  * not be empty.
  */
 const upTo = (max: number, pattern = /^[\s\S]/): Rule<string> =>
-  text((value) =>
+  r.text((value) =>
     value.length <= max && pattern.test(value) && value.isWellFormed()
       ? null
       : `must be valid, and at most ${max} characters long`,
   )
-const anyText = text(() => null)
-const bucket = optional(anyText)
-const expiresIn = optional(whole(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER))
+const anyText = r.text(() => null)
+const bucket = r.optional(anyText)
+const expiresIn = r.optional(r.whole(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER))
 
-const uploadRule = table({
+const uploadRule = r.table({
   fileName: upTo(MAX_FILE_NAME_LENGTH),
   mimetype: anyText,
-  size: optional(whole(0, Number.MAX_SAFE_INTEGER)),
-  sha256: optional(matching(...SHA256)),
-  metadata: optional(
-    record(
+  size: r.optional(r.whole(0, Number.MAX_SAFE_INTEGER)),
+  sha256: r.optional(r.matching(...SHA256)),
+  metadata: r.optional(
+    r.record(
       (name) => reservedNameError(name) ?? (METADATA_NAME[0].test(name) ? null : METADATA_NAME[1]),
       () => upTo(MAX_METADATA_BYTES, /^/),
     ),
   ),
-  ...byObjectHeader(([, , maxLength, pattern]) => optional(upTo(maxLength, pattern))),
-  directory: optional(matching(...DIRECTORY)),
-  overwrite: optional(flag),
+  ...byObjectHeader(([, , maxLength, pattern]) => r.optional(upTo(maxLength, pattern))),
+  directory: r.optional(r.matching(...DIRECTORY)),
+  overwrite: r.optional(r.flag),
   expiresIn,
   bucket,
-  prefix: optional(text(keyPrefixError), ''),
+  prefix: r.optional(r.text(keyPrefixError), ''),
 })
 
-const downloadRule = table({
-  use: optional(oneOf('view', 'stream', 'email'), 'view' as const),
+const downloadRule = r.table({
+  use: r.optional(r.oneOf('view', 'stream', 'email'), 'view' as const),
   expiresIn,
-  download: optional(upTo(MAX_DOWNLOAD_NAME_LENGTH)),
-  inline: optional(flag),
-  stable: optional(flag),
-  versionId: optional(upTo(MAX_VERSION_ID_LENGTH, VERSION_ID)),
+  download: r.optional(upTo(MAX_DOWNLOAD_NAME_LENGTH)),
+  inline: r.optional(r.flag),
+  stable: r.optional(r.flag),
+  versionId: r.optional(upTo(MAX_VERSION_ID_LENGTH, VERSION_ID)),
   bucket,
 })
 
-const linkRule = table({
+const linkRule = r.table({
   expiresIn,
-  download: optional(upTo(MAX_LINK_NAME_LENGTH), null),
-  delivery: optional(oneOf('stream', 'redirect'), 'stream' as const),
+  download: r.optional(upTo(MAX_LINK_NAME_LENGTH), null),
+  delivery: r.optional(r.oneOf('stream', 'redirect'), 'stream' as const),
   bucket,
 })

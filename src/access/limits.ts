@@ -6,7 +6,6 @@ import { ApiError, type Issue } from '../errors/api-error.ts'
 export interface Limits {
   /** Aliases of the buckets that it may use. The first one is its default. */
   readonly buckets: readonly string[] | null
-  /** Maximum size of an upload in bytes. */
   readonly maxBytes: number | null
   /** `type/subtype` or `type/*`, in lower case. */
   readonly allowedTypes: readonly string[] | null

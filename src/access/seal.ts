@@ -1,13 +1,13 @@
 import type * as z from 'zod/mini'
 import { ApiError } from '../errors/api-error.ts'
-import { base64url, fromBase64url, utf8 } from '../keys/encodings.ts'
+import { base64url, fromBase64url, fromUtf8, utf8 } from '../keys/encodings.ts'
 import { isSignature, type Purpose, purposeKey } from './purpose-key.ts'
-import type { SigningSecret } from './settings.ts'
+import type { SigningSecret, SigningSettings } from './settings.ts'
 
 /** The content of a seal: JSON. `exp` is its expiry in seconds since 1970, if it has one. */
 export type Claims = Readonly<Record<string, unknown>>
 
-type SigningSecrets = readonly [SigningSecret, ...SigningSecret[]]
+type SigningSecrets = SigningSettings['signingSecrets']
 
 /**
  * Returns `claims` as a JWS (RFC 7515, compact, HS256), signed with the first secret's key for
@@ -69,10 +69,7 @@ export async function unseal(
 /** Returns the JSON object in a part of a JWS, or null. */
 export function membersOf(part: string): Claims | null {
   try {
-    const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(
-      fromBase64url(part),
-    )
-    const value: unknown = JSON.parse(text)
+    const value: unknown = JSON.parse(fromUtf8(fromBase64url(part)))
     return typeof value === 'object' && value !== null && !Array.isArray(value)
       ? (value as Claims)
       : null

@@ -51,7 +51,6 @@ export interface Bucket extends Address {
   readonly managedPrefixes: readonly string[]
   /** `type/subtype` or `type/*`, in lower case, or null if every type is allowed. */
   readonly allowedTypes: readonly string[] | null
-  /** Maximum lifetime of a URL. */
   readonly maxExpiresIn: SecondsByUse
   /** Lifetime of a URL without `expiresIn`. Shortened to the allowed maximum. */
   readonly defaultExpiresIn: SecondsByUse
@@ -66,7 +65,6 @@ export interface Bucket extends Address {
   readonly edgeTtlSeconds: number
   /** Quality of resized images, 1 to 100. */
   readonly imageQuality: number
-  /** Value of the Cross-Origin-Resource-Policy header of link responses. */
   readonly crossOriginResourcePolicy: 'cross-origin' | 'same-site' | 'same-origin'
 }
 

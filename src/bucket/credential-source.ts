@@ -19,7 +19,6 @@ export interface CredentialSource {
   current(now: Date, background: Background): Credentials | Promise<Credentials>
 }
 
-/** Maximum time of one call. */
 const CALL_MILLISECONDS = 10_000
 /** A cancelled request never finishes its turn, so the turn ends after this time. */
 const TURN_MILLISECONDS = CALL_MILLISECONDS + 500

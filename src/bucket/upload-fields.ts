@@ -84,12 +84,10 @@ export interface UploadFields extends ObjectHeaders {
   readonly size?: number | undefined
   /** SHA-256 of the file in base64, checked by the bucket. */
   readonly sha256?: string | undefined
-  /** S3's user-defined metadata. */
   readonly metadata?: Readonly<Record<string, string>> | undefined
   /** Folder under `uploads/`, without slashes at its ends. */
   readonly directory?: string | undefined
   /** The key that the caller chose. Default: a new key. */
   readonly key?: ObjectKey | undefined
-  /** Whether the upload may replace an object. */
   readonly overwrite?: boolean | undefined
 }

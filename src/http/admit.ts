@@ -45,7 +45,6 @@ export const admit: MiddlewareHandler<AppEnv> = async function admit(c) {
   checkUrl(c.req.url)
   const settings = await configure(c)
   let counted: Promise<void> | undefined
-  /** Counts this request against its network, only once. */
   const countOnce = async (): Promise<void> => {
     counted ??= countNetwork(c)
     await counted
@@ -128,7 +127,6 @@ function unknownKind(authorization: string, bearer: string | undefined): Refusal
     : 'bearer credential of unknown kind'
 }
 
-/** Returns the kind of credentials that the presigner itself makes. */
 const ownKind = (c: AppContext): BearerKind | undefined =>
   c.env.instance.identify.find((one): one is BearerKind => isOwn(one))
 

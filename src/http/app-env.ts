@@ -16,15 +16,12 @@ export interface AppEnv {
     principal: Principal
     /** Whether a browser may have added the credential by itself. */
     isAmbient: boolean | undefined
-    /** Alias of the request's bucket, for the log. */
     bucket: string
-    /** The `Cache-Status` of the response, for the log. */
     cacheStatus: string
     /** Adds members to an error body that the clients of a protocol expect. */
     errorMembers: ((message: string) => object) | undefined
     /** Returns the body of an error as XML, for the clients of a protocol without JSON. */
     errorBody: ((error: ErrorBody) => string) | undefined
-    /** The CORS headers of the response. */
     corsHeaders: Readonly<Record<string, string>> | undefined
     /** The response that already has all its headers. */
     complete: Response | undefined

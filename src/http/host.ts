@@ -27,7 +27,6 @@ export interface Seams {
   readonly fileIndex: FileIndex
   /** Returns the source of objects for a request with this execution context. */
   readonly objects: (context: ExecutionContext) => ObjectSource
-  /** Whether links can show resized images. */
   readonly resizesImages: boolean
   /** Queues work that failed, to repeat it. */
   readonly later: Later

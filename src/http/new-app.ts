@@ -21,11 +21,9 @@ function rawPath(url: string, mountPath: string): string {
   return path.startsWith(`${mountPath}/`) ? path.slice(mountPath.length) : ''
 }
 
-/** A handler in the form that Hono registers. */
 type Registered = [H, RouterRoute]
 
 interface Route {
-  /** The start of every path of this route. */
   readonly prefix: string
   readonly pattern: RegExp
   /** The only handler, and the index of each parameter in the match of `pattern`. */

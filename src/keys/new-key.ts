@@ -95,23 +95,21 @@ function newId(
   return id
 }
 
-function slug(stem: string): string {
-  const kept = stem
+/** Returns `text` in lower case and Unicode NFC, with `-` for spaces, and without `removed`. */
+const without = (removed: RegExp, text: string): string =>
+  text
     .normalize('NFKC')
-    .toLowerCase()
+    .toLowerCase() // also what NFKC makes of letters without a lower case, such as U+1D407
     .replace(/\s+/g, '-')
-    .replace(/[^\p{L}\p{M}\p{N}._-]/gu, '')
+    .replace(removed, '')
     .normalize() // A letter may now be next to a mark that it composes with.
-  const name = cutToBytes(kept, MAX_SLUG_BYTES)
+
+function slug(stem: string): string {
+  const name = cutToBytes(without(/[^\p{L}\p{M}\p{N}._-]/gu, stem), MAX_SLUG_BYTES)
   return /[\p{L}\p{N}]/u.test(name) ? name : 'file'
 }
 
 function safeExtension(extension: string): string {
-  // NFKC returns capitals for letters without a lower case, such as U+1D407.
-  const kept = extension
-    .normalize('NFKC')
-    .toLowerCase()
-    .replace(/[^\p{L}\p{M}\p{N}]/gu, '')
-    .normalize()
+  const kept = without(/[^\p{L}\p{M}\p{N}]/gu, extension)
   return kept === '' ? '' : `.${cutToBytes(kept, MAX_EXTENSION_BYTES)}`
 }

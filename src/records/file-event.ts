@@ -5,10 +5,7 @@ import type { FileRecord } from './file-record.ts'
 /** A change to a file. `key` and `etag` identify an upload. */
 export type FileChange =
   | { readonly type: 'recorded' | 'replaced'; readonly file: FileRecord }
-  | {
-      readonly type: 'deleted'
-      readonly file: { readonly bucket: string; readonly key: string }
-    }
+  | { readonly type: 'deleted'; readonly file: { readonly bucket: string; readonly key: string } }
 
 /** Who changed a file. Everything is null if the bucket itself reported the change. */
 export interface Actor {

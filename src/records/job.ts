@@ -9,12 +9,10 @@ const webhookJob = z.object({
   kind: z.enum(['webhook']),
   /** The id of the endpoint, from `endpointId`. */
   endpoint: z.string(),
-  /** The id of the event. */
   id: z.string(),
   body: z.string(),
 })
 
-/** Edge copies to purge. */
 const purgeJob = z.object({
   kind: z.enum(['purge']),
   /** Alias of the bucket. */
@@ -43,7 +41,6 @@ export type Later = (...jobs: readonly Job[]) => Promise<void>
 
 /** A batch of Cloudflare Queues. */
 export interface QueueBatch {
-  /** Name of the queue. */
   readonly queue: string
   readonly messages: readonly QueueMessage[]
 }

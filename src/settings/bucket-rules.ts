@@ -2,24 +2,8 @@ import { ALLOWED_TYPE } from '../access/limits.ts'
 import type { Address, Bucket, BucketWith, SecondsByUse } from '../bucket/bucket.ts'
 import { MAX_LINK_SECONDS, MAX_SIGNATURE_SECONDS, MAX_UPLOAD_SECONDS } from '../bucket/limits.ts'
 import { keyPrefixError } from '../keys/object-key.ts'
-import {
-  also,
-  BROKEN,
-  breaks,
-  flag,
-  into,
-  list,
-  matching,
-  oneOf,
-  optional,
-  type Place,
-  type Rule,
-  record,
-  table,
-  text,
-  usedBy,
-  whole,
-} from './rules.ts'
+import type { Place, Rule } from './rules.ts'
+import * as r from './rules.ts'
 import { type BucketHeaders, uploadHeadersRule } from './upload-headers-rule.ts'
 
 type Use = keyof SecondsByUse
@@ -37,7 +21,7 @@ const USES = Object.keys(LIFETIMES) as Use[]
 /** Accepts a lifetime for each use, as `rule` accepts it. */
 const secondsRule = (rule: (use: Use, usual: number, longest: number) => Rule<number>) => {
   const rules = USES.map((use) => [use, rule(use, ...LIFETIMES[use])])
-  const seconds = table(Object.fromEntries(rules) as Record<Use, Rule<number>>)
+  const seconds = r.table(Object.fromEntries(rules) as Record<Use, Rule<number>>)
   return (value: unknown, place: Place) => seconds(value ?? {}, place)
 }
 
@@ -132,7 +116,6 @@ const AWS = /\.amazonaws\.com(?:\.cn)?(?::\d+)?$/i
 
 const NO_HEADERS: BucketHeaders = { uploadHeaders: null, requestHeaders: null }
 
-/** Returns the address of the bucket called `name` at `endpoint`. */
 function addressAt(endpoint: string, name: string, addressing: 'path' | 'virtual'): Address {
   const { protocol, host, pathname } = new URL(endpoint)
   const path = pathname.endsWith('/') ? pathname : `${pathname}/`
@@ -142,46 +125,46 @@ function addressAt(endpoint: string, name: string, addressing: 'path' | 'virtual
 }
 
 const bucketRule = <C>(alias: string, credentials: Rule<C>): Rule<BucketWith<C>> =>
-  into(
-    also(
-      table({
-        endpoint: text(endpointError),
-        publicEndpoint: optional(text(endpointError)),
-        region: matching(
+  r.into(
+    r.also(
+      r.table({
+        endpoint: r.text(endpointError),
+        publicEndpoint: r.optional(r.text(endpointError)),
+        region: r.matching(
           /^[a-z0-9-]{1,64}$/,
           'must be a region, such as "eu-central-1", or "auto"',
         ),
-        bucket: matching(
+        bucket: r.matching(
           /^[A-Za-z0-9][A-Za-z0-9._-]{1,254}$/,
           'must be the name of a bucket, such as "acme-files"',
         ),
-        addressing: optional(oneOf('path', 'virtual'), 'path' as const),
+        addressing: r.optional(r.oneOf('path', 'virtual'), 'path' as const),
         credentials,
-        uploadCredentials: optional(credentials),
-        maxBytes: optional(whole(1, Number.MAX_SAFE_INTEGER), null),
-        postUploads: usedBy('uppy', optional(flag)),
-        normalizesKeys: optional(flag),
-        conditionalPut: optional(flag),
-        conditionalComplete: usedBy('multipart', optional(flag)),
-        managedPrefixes: usedBy('notifications', optional(list(text(keyPrefixError)), [])),
-        allowedTypes: optional(
-          into(
-            list(matching(ALLOWED_TYPE, 'must be a type such as "image/png" or "image/*"'), 1),
+        uploadCredentials: r.optional(credentials),
+        maxBytes: r.optional(r.whole(1, Number.MAX_SAFE_INTEGER), null),
+        postUploads: r.usedBy('uppy', r.optional(r.flag)),
+        normalizesKeys: r.optional(r.flag),
+        conditionalPut: r.optional(r.flag),
+        conditionalComplete: r.usedBy('multipart', r.optional(r.flag)),
+        managedPrefixes: r.usedBy('notifications', r.optional(r.list(r.text(keyPrefixError)), [])),
+        allowedTypes: r.optional(
+          r.into(
+            r.list(r.matching(ALLOWED_TYPE, 'must be a type such as "image/png" or "image/*"'), 1),
             (types) => types.map((type) => type.toLowerCase()),
           ),
           null,
         ),
         // Of at least two seconds, since a stable URL and a link use half of it.
-        maxExpiresIn: secondsRule((_use, _usual, max) => optional(whole(2, max), max)),
+        maxExpiresIn: secondsRule((_use, _usual, max) => r.optional(r.whole(2, max), max)),
         defaultExpiresIn: secondsRule((use, usual, max) =>
-          optional(whole(1, half(use, max)), usual),
+          r.optional(r.whole(1, half(use, max)), usual),
         ),
-        uploadHeaders: optional(uploadHeadersRule, NO_HEADERS),
-        edgeTtl: usedBy('links', optional(whole(0, MAX_LINK_SECONDS), 86_400)),
-        imageQuality: usedBy('images', optional(whole(1, 100), 80)),
-        crossOriginResourcePolicy: usedBy(
+        uploadHeaders: r.optional(uploadHeadersRule, NO_HEADERS),
+        edgeTtl: r.usedBy('links', r.optional(r.whole(0, MAX_LINK_SECONDS), 86_400)),
+        imageQuality: r.usedBy('images', r.optional(r.whole(1, 100), 80)),
+        crossOriginResourcePolicy: r.usedBy(
           'links',
-          optional(oneOf('cross-origin', 'same-site', 'same-origin'), 'cross-origin' as const),
+          r.optional(r.oneOf('cross-origin', 'same-site', 'same-origin'), 'cross-origin' as const),
         ),
       }),
       (given) => addressingError(given) ?? lifetimeError(given),
@@ -215,7 +198,7 @@ const bucketRule = <C>(alias: string, credentials: Rule<C>): Rule<BucketWith<C>>
 
 /** Accepts buckets by alias. The rule `credentials` checks their credentials. */
 export const bucketsRule = <C>(credentials: Rule<C>): Rule<[BucketWith<C>, ...BucketWith<C>[]]> => {
-  const named = record<BucketWith<C>>(
+  const named = r.record<BucketWith<C>>(
     // JavaScript objects move numeric names to the front, which would change the order.
     (alias) =>
       /^(?!\d+$)[a-z0-9][a-z0-9-]{0,31}$/.test(alias)
@@ -225,8 +208,10 @@ export const bucketsRule = <C>(credentials: Rule<C>): Rule<[BucketWith<C>, ...Bu
   )
   return (value, place) => {
     const buckets = named(value, place)
-    if (buckets === BROKEN) return BROKEN
+    if (buckets === r.BROKEN) return r.BROKEN
     const [first, ...others] = Object.values(buckets)
-    return first === undefined ? breaks(place, 'must name at least one bucket') : [first, ...others]
+    return first === undefined
+      ? r.breaks(place, 'must name at least one bucket')
+      : [first, ...others]
   }
 }

@@ -29,7 +29,6 @@ export const credentialsRule: Rule<Credentials | CredentialSource> = (value, pla
   return source
 }
 
-/** Accepts values that a function has returned. */
 const returnedRule: Rule<Credentials> = (value, place) => {
   const values = valuesRule(value, place)
   return values !== BROKEN && values.sessionToken !== null && values.expiresAt === Infinity

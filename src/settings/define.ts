@@ -5,25 +5,8 @@ import { logWarning } from '../errors/warnings.ts'
 import { bucketsRule } from './bucket-rules.ts'
 import { credentialsRule } from './credentials-rule.ts'
 import type { SettingsInput } from './input.ts'
-import {
-  also,
-  BROKEN,
-  breaks,
-  check,
-  deepFreeze,
-  flag,
-  into,
-  list,
-  matching,
-  needed,
-  optional,
-  printedError,
-  type Rule,
-  table,
-  text,
-  type Use,
-  type Words,
-} from './rules.ts'
+import type { Rule, Use, Words } from './rules.ts'
+import * as r from './rules.ts'
 import type { Settings } from './settings.ts'
 
 declare const bindings: unique symbol
@@ -87,12 +70,12 @@ export function loadWith<S extends Settings>(
   input: unknown,
   words?: Words,
 ): LoadedSettings<S> {
-  const checked = check(rule, input, words)
+  const checked = r.check(rule, input, words)
   if (!checked.ok) return checked
   const { value, uses } = checked
   return {
     ok: true,
-    settings: deepFreeze(Object.defineProperty(value, CHECKED, { value: uses })),
+    settings: r.deepFreeze(Object.defineProperty(value, CHECKED, { value: uses })),
     uses,
   }
 }
@@ -168,7 +151,7 @@ export function loadedBy<B>(settingsFor: SettingsFor<B>, env: B): LoadedSettings
 }
 
 /** Accepts one exact origin. */
-export const originRule: Rule<string> = text((value) =>
+export const originRule: Rule<string> = r.text((value) =>
   URL.canParse(value) && new URL(value).origin === value && !value.includes('*')
     ? null
     : 'must be an exact origin, such as https://app.example.com',
@@ -188,12 +171,12 @@ const corsOriginRule: Rule<string> = (value, place) => {
   const origin = `https://a.${behind}`
   const isExact = URL.canParse(origin) && new URL(origin).origin === origin
   if (!isExact || !/^[^.]+\.[^.]/.test(behind))
-    return breaks(
+    return r.breaks(
       place,
       'must have its star as the first label after https://, followed by at least two more labels, as in https://*.app.pages.dev',
     )
   return SHARED.test(behind.replace(/:\d+$/, ''))
-    ? breaks(
+    ? r.breaks(
         place,
         'must not have its star before a suffix under which anyone can register names. Put your own name between them, as in https://*.app.pages.dev',
       )
@@ -203,12 +186,12 @@ const corsOriginRule: Rule<string> = (value, place) => {
 const ORIGINS = ', such as ["https://app.example.com"]'
 
 /** Accepts origins of pages that may use the API. */
-export const corsOriginsRule: Rule<string[]> = list(corsOriginRule, 0, ORIGINS)
+export const corsOriginsRule: Rule<string[]> = r.list(corsOriginRule, 0, ORIGINS)
 /** Accepts origins of pages that may also send cookies. They can't have a star. */
-export const cookieOriginsRule: Rule<string[]> = list(originRule, 0, ORIGINS)
+export const cookieOriginsRule: Rule<string[]> = r.list(originRule, 0, ORIGINS)
 
 const linkBaseRule = (): Rule<string> =>
-  text((value) => {
+  r.text((value) => {
     if (URL.canParse(value)) {
       const { protocol, origin, pathname } = new URL(value)
       const path = pathname === '/' ? '' : pathname
@@ -224,38 +207,41 @@ type Secrets = SigningSettings['signingSecrets']
 
 /** Accepts kid:secret[,kid:secret], for an instance without a name. */
 export const signingSecretsRule: Rule<Secrets> = (value, place) => {
-  if (value === undefined) return breaks(place, `is missing. ${SECRETS_ADVICE}`)
+  if (value === undefined) return r.breaks(place, `is missing. ${SECRETS_ADVICE}`)
   const secrets: SigningSecret[] = []
   for (const entry of typeof value === 'string' ? value.split(',') : ['']) {
     const [, kid, secret] = /^([A-Za-z0-9-]{1,16}):([^,]{32,})$/.exec(entry.trim()) ?? []
     if (kid === undefined || secret === undefined)
-      return breaks(
+      return r.breaks(
         place,
         `must be kid:secret[,kid:secret], each secret of at least 32 characters without ",". ${SECRETS_ADVICE}`,
       )
-    const printed = printedError(secret)
-    if (printed !== null) return breaks(place, `${printed}. ${SECRETS_ADVICE}`)
-    if (secrets.some((other) => other.kid === kid)) return breaks(place, 'must not repeat a kid')
+    const printed = r.printedError(secret)
+    if (printed !== null) return r.breaks(place, `${printed}. ${SECRETS_ADVICE}`)
+    if (secrets.some((other) => other.kid === kid)) return r.breaks(place, 'must not repeat a kid')
     secrets.push({ name: '', kid, secret })
   }
   const [first, ...others] = secrets
-  return first === undefined ? BROKEN : [first, ...others]
+  return first === undefined ? r.BROKEN : [first, ...others]
 }
 
 const settingsRule = (): Rule<Settings> =>
-  also(
-    into(
-      table({
-        name: optional(matching(/^[a-z0-9-]{0,32}$/, 'must be up to 32 of a-z, 0-9 and "-"'), ''),
-        buckets: needed(
+  r.also(
+    r.into(
+      r.table({
+        name: r.optional(
+          r.matching(/^[a-z0-9-]{0,32}$/, 'must be up to 32 of a-z, 0-9 and "-"'),
+          '',
+        ),
+        buckets: r.needed(
           bucketsRule(credentialsRule),
           'Add one: { files: { endpoint, region, bucket, credentials } }.',
         ),
         signingSecrets: signingSecretsRule,
-        corsOrigins: optional(corsOriginsRule, []),
-        corsCookieOrigins: optional(cookieOriginsRule, []),
-        linkBase: optional(linkBaseRule(), null),
-        linkHostOnly: optional(flag, false),
+        corsOrigins: r.optional(corsOriginsRule, []),
+        corsCookieOrigins: r.optional(cookieOriginsRule, []),
+        linkBase: r.optional(linkBaseRule(), null),
+        linkHostOnly: r.optional(r.flag, false),
       }),
       ({ name, signingSecrets: [first, ...others], ...given }): Settings => ({
         ...given,

@@ -3,24 +3,15 @@ import { ApiError, asApiError, type ErrorCode } from '../errors/api-error.ts'
 import { outOfTime, timeLeft } from '../errors/deadline.ts'
 import { secondsAsked } from '../errors/retry-delay.ts'
 import { logWarning } from '../errors/warnings.ts'
-import type { ObjectKey } from '../keys/object-key.ts'
-import { authorize } from '../signing/authorization-header.ts'
+import { type AuthorizedInput, authorize } from '../signing/authorization-header.ts'
 import { credentialsExpired } from '../signing/expiry.ts'
 import { StorageFailure } from './storage-failure.ts'
 
-export interface ObjectRequest {
-  readonly bucket: Bucket
+export interface ObjectRequest extends Omit<AuthorizedInput, 'credentials' | 'signedAt'> {
   /** Default: the bucket's read credentials. */
   readonly credentials?: Credentials
-  readonly method: 'GET' | 'HEAD' | 'PUT' | 'POST' | 'DELETE'
   /** Name of the S3 operation. Default: the operation of the method on an object. */
   readonly operation?: string
-  /** Null for an operation on the bucket itself. */
-  readonly key: ObjectKey | null
-  /** Query of the S3 operation, such as `uploadId`. */
-  readonly query?: Readonly<Record<string, string>>
-  readonly headers?: Readonly<Record<string, string>>
-  readonly body?: string
   /** The bytes of an object. `headers` has their length. */
   readonly object?: ReadableStream<Uint8Array>
 }
@@ -260,6 +251,4 @@ export const objectExists = (cause?: StorageFailure): ApiError =>
   )
 
 /** Returns an ETag without its quotes, the form that S3 compares in CompleteMultipartUpload. */
-export function unquoted(etag: string): string {
-  return etag.replaceAll('"', '')
-}
+export const unquoted = (etag: string): string => etag.replaceAll('"', '')

@@ -14,22 +14,8 @@ import {
   originRule,
   signingSecretsRule,
 } from '../settings/define.ts'
-import {
-  accessKey,
-  BROKEN,
-  breaks,
-  into,
-  matching,
-  needed,
-  notEmpty,
-  oneOf,
-  optional,
-  type Rule,
-  table,
-  text,
-  usedBy,
-  type Words,
-} from '../settings/rules.ts'
+import type { Rule, Words } from '../settings/rules.ts'
+import * as r from '../settings/rules.ts'
 import type { Settings } from '../settings/settings.ts'
 
 /** The settings of the Worker, and the options of its plugins as these read them. */
@@ -53,7 +39,6 @@ export function loadEnvironment(env: object): LoadedSettings<WorkerSettings> {
   return loadWith(withAliases(environmentRule(variables)), variables, TOML)
 }
 
-/** The words for wrangler.toml and environment files. */
 const TOML: Words = {
   text: 'text',
   list: 'a list',
@@ -64,37 +49,39 @@ const TOML: Words = {
 export const environmentRules = (variables: Readonly<Record<string, unknown>>) => ({
   FILE_INDEX: binding('a KV namespace', '[[kv_namespaces]]'),
   RATE_LIMITER: binding('a rate limit', '[[ratelimits]]'),
-  BUCKETS: needed(
+  BUCKETS: r.needed(
     tableOrJson(bucketsRule(credentialsNamed(variables))),
     misspelt(variables, 'BUCKET') ?? 'Add a [vars.BUCKETS.files] table to wrangler.toml.',
   ),
-  SIGNING_SECRETS: needed(
+  SIGNING_SECRETS: r.needed(
     signingSecretsRule,
     misspelt(variables, 'SIGNING_SECRET') ??
       'Set it to "k1:" and the output of `openssl rand -hex 32`, with `npx wrangler secret put SIGNING_SECRETS`.',
   ),
-  API_KEYS: optional(tableOrJson(forPlugin<ApiKey[]>('apiKeys', apiKeysRule(null)))),
-  CORS_ORIGINS:
-    variables.CORS_ORIGINS === undefined && 'CORS_ORIGIN' in variables
-      ? needed(oneIsNoList(corsOriginsRule), misspelt(variables, 'CORS_ORIGIN') ?? '')
-      : optional(oneIsNoList(corsOriginsRule), []),
-  CORS_COOKIE_ORIGINS: optional(oneIsNoList(cookieOriginsRule), []),
-  JWT: optional(tableOrJson(forPlugin<JwtInput>('jwt', jwtRule(null)))),
-  LINK_ORIGIN: optional(originRule, null),
-  IMAGE_WIDTHS: optional(tableOrJson(forPlugin<SizeInput[]>('images', imageSizesRule))),
-  NOTIFICATION_SECRETS:
-    variables.NOTIFICATION_SECRETS === undefined && 'NOTIFICATION_SECRET' in variables
-      ? needed(secretsRule, misspelt(variables, 'NOTIFICATION_SECRET') ?? '')
-      : optional(secretsRule),
-  WEBHOOKS: optional(tableOrJson(forPlugin<WebhookInput[]>('events', webhooksRule))),
-  EVENTS: optional(binding('a queue', '[[queues.producers]]')),
-  IMAGES: optional(binding('Cloudflare Images', '[images]')),
-  OPEN_ACCESS: optional(oneOf('localhost'), null),
+  API_KEYS: r.optional(tableOrJson(forPlugin<ApiKey[]>('apiKeys', apiKeysRule(null)))),
+  CORS_ORIGINS: unlessMisspelt(
+    misspelt(variables, 'CORS_ORIGIN'),
+    oneIsNoList(corsOriginsRule),
+    [],
+  ),
+  CORS_COOKIE_ORIGINS: r.optional(oneIsNoList(cookieOriginsRule), []),
+  JWT: r.optional(tableOrJson(forPlugin<JwtInput>('jwt', jwtRule(null)))),
+  LINK_ORIGIN: r.optional(originRule, null),
+  IMAGE_WIDTHS: r.optional(tableOrJson(forPlugin<SizeInput[]>('images', imageSizesRule))),
+  NOTIFICATION_SECRETS: unlessMisspelt(
+    misspelt(variables, 'NOTIFICATION_SECRET'),
+    secretsRule,
+    undefined,
+  ),
+  WEBHOOKS: r.optional(tableOrJson(forPlugin<WebhookInput[]>('events', webhooksRule))),
+  EVENTS: r.optional(binding('a queue', '[[queues.producers]]')),
+  IMAGES: r.optional(binding('Cloudflare Images', '[images]')),
+  OPEN_ACCESS: r.optional(r.oneOf('localhost'), null),
 })
 
 const environmentRule = (variables: Readonly<Record<string, unknown>>): Rule<WorkerSettings> =>
-  into(
-    table(environmentRules(variables), 'open'),
+  r.into(
+    r.table(environmentRules(variables), 'open'),
     (given): WorkerSettings => ({
       buckets: given.BUCKETS,
       signingSecrets: given.SIGNING_SECRETS,
@@ -116,16 +103,17 @@ const withAliases =
   (rule: Rule<WorkerSettings>): Rule<WorkerSettings> =>
   (value, place) => {
     const settings = rule(value, place)
-    if (settings === BROKEN) return BROKEN
-    optional(apiKeysRule(settings))(settings.apiKeys, { ...place, path: 'API_KEYS' })
-    optional(jwtRule(settings))(settings.jwt, { ...place, path: 'JWT' })
+    if (settings === r.BROKEN) return r.BROKEN
+    r.optional(apiKeysRule(settings))(settings.apiKeys, { ...place, path: 'API_KEYS' })
+    r.optional(jwtRule(settings))(settings.jwt, { ...place, path: 'JWT' })
     return settings
   }
 
 /** Accepts an option of a plugin, which reads it again. */
 function forPlugin<T>(plugin: string, rule: Rule<unknown>): Rule<T> {
-  const check = usedBy(plugin, rule)
-  return (value, place) => (check(value, place) === BROKEN ? BROKEN : structuredClone(value as T))
+  const check = r.usedBy(plugin, rule)
+  return (value, place) =>
+    check(value, place) === r.BROKEN ? r.BROKEN : structuredClone(value as T)
 }
 
 const secretsRule = forPlugin<string>('notifications', notificationSecretsRule)
@@ -134,12 +122,16 @@ const secretsRule = forPlugin<string>('notifications', notificationSecretsRule)
 const misspelt = (variables: Readonly<Record<string, unknown>>, name: string): string | null =>
   name in variables ? `Rename ${name} to ${name}S.` : null
 
+/** Accepts undefined, unless there is advice about a variable with almost this name. */
+const unlessMisspelt = <T, F>(advice: string | null, rule: Rule<T>, fallback: F): Rule<T | F> =>
+  advice === null ? r.optional(rule, fallback) : r.needed(rule, advice)
+
 const binding =
   (kind: string, table: string): Rule<object> =>
   (value, place) =>
     typeof value === 'object' && value !== null
       ? value
-      : breaks(
+      : r.breaks(
           place,
           `must be bound to ${kind}. Add a ${table} block with this name to wrangler.toml.`,
         )
@@ -161,7 +153,7 @@ const tableOrJson =
     try {
       parsed = JSON.parse(value)
     } catch (error) {
-      return breaks(
+      return r.breaks(
         place,
         /^\s*[[{]/.test(value)
           ? `is not valid JSON${placeIn(error)}`
@@ -176,7 +168,7 @@ const placeIn = (error: unknown): string =>
   / at position \d+/.exec(error instanceof Error ? error.message : '')?.[0] ?? ''
 
 /** Accepts a name, never an access key id, since an issue about a missing secret would show it. */
-const credentialsName = matching(
+const credentialsName = r.matching(
   /^(?!(?:AKIA|ASIA)[A-Z0-9]{12,})[A-Z][A-Z0-9_]{0,63}$/,
   'must be a name in capitals, such as "S3", which reads S3_ACCESS_KEY_ID',
 )
@@ -186,10 +178,10 @@ const credentialsName = matching(
  * reported once.
  */
 function credentialsNamed(variables: Readonly<Record<string, unknown>>): Rule<Credentials> {
-  const known = new Map<string, Credentials | typeof BROKEN>()
+  const known = new Map<string, Credentials | typeof r.BROKEN>()
   return (value, place) => {
     const name = credentialsName(value, place)
-    if (name === BROKEN) return BROKEN
+    if (name === r.BROKEN) return r.BROKEN
     const credentials = known.get(name) ?? accessKeys(name)(variables, { ...place, path: '' })
     known.set(name, credentials)
     return credentials
@@ -200,13 +192,16 @@ const secretAdvice = (name: string): string => `Set it with \`npx wrangler secre
 
 /** Reads the access keys of a name: `S3_ACCESS_KEY_ID` and the others. */
 export const accessKeys = (name: string): Rule<Credentials> =>
-  into(
-    table(
+  r.into(
+    r.table(
       {
-        [`${name}_ACCESS_KEY_ID`]: needed(accessKey, secretAdvice(`${name}_ACCESS_KEY_ID`)),
-        [`${name}_SECRET_ACCESS_KEY`]: needed(accessKey, secretAdvice(`${name}_SECRET_ACCESS_KEY`)),
-        [`${name}_SESSION_TOKEN`]: optional(notEmpty, null),
-        [`${name}_CREDENTIAL_EXPIRATION`]: optional(instant, null),
+        [`${name}_ACCESS_KEY_ID`]: r.needed(r.accessKey, secretAdvice(`${name}_ACCESS_KEY_ID`)),
+        [`${name}_SECRET_ACCESS_KEY`]: r.needed(
+          r.accessKey,
+          secretAdvice(`${name}_SECRET_ACCESS_KEY`),
+        ),
+        [`${name}_SESSION_TOKEN`]: r.optional(r.notEmpty, null),
+        [`${name}_CREDENTIAL_EXPIRATION`]: r.optional(instant, null),
       },
       'open',
     ),
@@ -224,7 +219,7 @@ const endOf = (instant: string | null | undefined): number =>
 
 const INSTANT = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:\d{2})$/
 
-const instant = text((value) =>
+const instant = r.text((value) =>
   INSTANT.test(value) && !Number.isNaN(Date.parse(value))
     ? null
     : 'must be a time in ISO 8601, such as 2026-11-24T23:30:00Z',

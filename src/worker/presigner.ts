@@ -18,10 +18,7 @@ type Bindings = Env & { readonly EVENTS?: JobQueue }
 
 /** The plugins of the Worker: all of them. */
 export const PLUGINS: readonly Plugin<Bindings>[] = [
-  events({
-    webhooks: (env) => environmentSettings(env).webhooks,
-    queue: (env) => env.EVENTS,
-  }),
+  events({ webhooks: (env) => environmentSettings(env).webhooks, queue: (env) => env.EVENTS }),
   notifications({
     files: files({ index: (env) => kvFileIndex(env.FILE_INDEX) }),
     secrets: (env) => environmentSettings(env).notificationSecrets,

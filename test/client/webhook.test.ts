@@ -2,7 +2,7 @@ import { Webhook } from 'standardwebhooks'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { verifyWebhook } from '../../client/src/server/webhook.ts'
 import { parseObjectKey } from '../../src/keys/object-key.ts'
-import { signatureHeaders } from '../../src/plugins/events/standard-webhooks.ts'
+import { signatureHeaders } from '../../src/plugins/events/webhook.ts'
 import { eventBody, type FileEvent } from '../../src/records/file-event.ts'
 
 const NOW = new Date('2026-11-25T12:00:00Z')

@@ -16,7 +16,7 @@ import {
 import { UPLOAD_SECONDS } from '../members.ts'
 import type { Members, Operations } from '../operation.ts'
 
-// src/plugins/uppy/companion-routes.ts reads these queries by hand, as Companion does, so they are repeated here.
+// src/plugins/uppy/bodies.ts reads these queries by hand, as Companion does, so they are repeated here.
 
 const formQuery = z.object({
   filename: fileName,

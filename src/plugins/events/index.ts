@@ -42,7 +42,6 @@ export interface JobQueue {
   sendBatch(messages: { body: JobMessage }[]): Promise<unknown>
 }
 
-/** The longest wait for the queue, in milliseconds. */
 const QUEUE_MILLISECONDS = 10_000
 
 /** Tells your app, your webhooks, or both about each change to a file. */

@@ -1,19 +1,7 @@
 import { EVENT_TYPES, type EventType } from '../../records/file-event.ts'
-import {
-  also,
-  flag,
-  into,
-  list,
-  oneOf,
-  optional,
-  printedError,
-  type Rule,
-  schemeError,
-  table,
-  text,
-} from '../../settings/rules.ts'
-import { secretBytes } from './standard-webhooks.ts'
-import type { Webhook } from './webhook.ts'
+import type { Rule } from '../../settings/rules.ts'
+import * as r from '../../settings/rules.ts'
+import { secretBytes, type Webhook } from './webhook.ts'
 
 /** An endpoint that receives events (docs/events.md). */
 export interface WebhookInput {
@@ -34,7 +22,9 @@ function urlError(value: string): string | null {
   if (!URL.canParse(value)) return 'must be a URL, such as https://app.example.com/webhooks'
   const url = new URL(value)
   const isBare = url.username + url.password + url.hash === ''
-  return schemeError(url) ?? (isBare ? null : 'must not have a user name, a password or a fragment')
+  return (
+    r.schemeError(url) ?? (isBare ? null : 'must not have a user name, a password or a fragment')
+  )
 }
 
 /**
@@ -49,33 +39,33 @@ const PRIVATE_HOSTS = [
   /^\[(?!(?!2002:|2001:(?:0|db8)?:)[23][0-9a-f]{3}:)/,
 ]
 
-const secret = text((value) =>
+const secret = r.text((value) =>
   secretBytes(value) === null
     ? 'must be "whsec_" and the base64 of 24 to 64 bytes, such as the output of `echo whsec_$(openssl rand -base64 32)`'
-    : printedError(value),
+    : r.printedError(value),
 )
 
-const secrets = also(list(secret, 1), (given) =>
+const secrets = r.also(r.list(secret, 1), (given) =>
   given.length > 2 || new Set(given).size < given.length
     ? 'must have one secret, or two different ones'
     : null,
 )
 
-const events = also(list(oneOf(...EVENT_TYPES), 1), (given) =>
+const events = r.also(r.list(r.oneOf(...EVENT_TYPES), 1), (given) =>
   new Set(given).size < given.length ? 'must not repeat an event' : null,
 )
 
 /** Accepts the endpoints that receive events. */
-export const webhooksRule: Rule<Webhook[]> = also(
-  list(
-    into(
-      also(
-        table({
-          url: text(urlError),
+export const webhooksRule: Rule<Webhook[]> = r.also(
+  r.list(
+    r.into(
+      r.also(
+        r.table({
+          url: r.text(urlError),
           secret: (value, place): ReturnType<typeof secrets> =>
-            (Array.isArray(value) ? secrets : into(secret, (one) => [one]))(value, place),
-          events: optional(events, [...EVENT_TYPES]),
-          private: optional(flag, false),
+            (Array.isArray(value) ? secrets : r.into(secret, (one) => [one]))(value, place),
+          events: r.optional(events, [...EVENT_TYPES]),
+          private: r.optional(r.flag, false),
         }),
         (given) =>
           given.private || !PRIVATE_HOSTS.some((hosts) => hosts.test(new URL(given.url).hostname))

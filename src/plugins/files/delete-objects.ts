@@ -74,7 +74,6 @@ export async function deleteObjects(
   return results
 }
 
-/** Resolves with what `work` resolves with, or with the ApiError that it throws. */
 const failureOf = <T>(work: Promise<T>): Promise<T | ApiError> =>
   work.catch((error: unknown) => {
     if (error instanceof ApiError) return error

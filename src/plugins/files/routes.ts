@@ -41,7 +41,7 @@ import type { FileRecord } from '../../records/file-record.ts'
 import type { ObjectHead } from '../../storage/object.ts'
 import { unquoted } from '../../storage/s3.ts'
 import { openCursor, sealCursor } from './cursor.ts'
-import { removeAll, warnOfFailures } from './removal.ts'
+import { removeAll, warnOfFailures } from './remove.ts'
 import { renameFile } from './rename.ts'
 
 const deleteSchema = z.strictObject({

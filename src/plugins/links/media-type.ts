@@ -20,7 +20,6 @@ const INERT_TYPES = new Set(
 )
 
 export interface MediaType {
-  /** The `Content-Type` to send. */
   readonly contentType: string
   /** Whether a browser may show it, if nothing else uses the origin. */
   readonly isInert: boolean

@@ -3,19 +3,19 @@ import type { Bucket } from '../../bucket/bucket.ts'
 import {
   MAX_OBJECT_BYTES,
   MAX_PART_BYTES,
+  MAX_PARTS,
   MIN_PART_BYTES,
   UPLOAD_MARK,
 } from '../../bucket/limits.ts'
 import type { UploadFields } from '../../bucket/upload-fields.ts'
 import { completedObject, isRepeatable, requireVacant } from '../../core/chosen-key.ts'
-import { uploadSignature } from '../../core/new-upload.ts'
+import { type UploadSignature, uploadSignature } from '../../core/new-upload.ts'
 import { uploadHeaders } from '../../core/signed-headers.ts'
 import { requireBytes, requireStatedSize, withLimitOf } from '../../core/size-limit.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import { cutToBytes } from '../../keys/file-name.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
 import { presign } from '../../signing/presign.ts'
-import { partBytes } from './part-plan.ts'
 import {
   abortMultipartUpload,
   createMultipartUpload,
@@ -52,12 +52,8 @@ export interface PartToSign {
   readonly size?: number | undefined
 }
 
-export interface PartUrls {
+export interface PartUrls extends Pick<UploadSignature, 'expiresIn' | 'expiresAt'> {
   readonly urls: readonly { readonly partNumber: number; readonly url: string }[]
-  /** Whole seconds from now. */
-  readonly expiresIn: number
-  /** ISO 8601 in UTC. */
-  readonly expiresAt: string
 }
 
 /**
@@ -178,12 +174,53 @@ export async function dropRepeats(bucket: Bucket, upload: UploadClaims, now: Dat
     await abortMultipartUpload({ bucket, key, s3UploadId }, now)
 }
 
-/**
- * Aborts an upload and deletes its parts. Also succeeds if it is already complete or aborted.
- * Throws `not_supported` and `storage_error`.
- */
+/** Aborts an upload and deletes its parts, like `abortMultipartUpload`. */
 export const dropMultipart = (
   bucket: Bucket,
   { key, s3UploadId }: UploadClaims,
   now: Date,
 ): Promise<void> => abortMultipartUpload({ bucket, key, s3UploadId }, now)
+
+const MIB = 1024 ** 2
+/**
+ * S3 requires at least 5 MiB. A larger part needs fewer requests, and a retry still costs little.
+ */
+const DEFAULT_PART_BYTES = 8 * MIB
+
+/**
+ * How a file is split: `partCount` parts of `partSize` bytes. The last part has the rest. The count
+ * is missing while the size of the file is unknown.
+ */
+export interface PartPlan {
+  readonly partSize: number
+  readonly partCount?: number
+}
+
+/**
+ * Returns the plan for a file of `size` bytes, at least 1, or null if nobody knows it yet. All parts
+ * except the last have the same size, as R2 requires: `asked` bytes, or a default. If a part could
+ * hold more than `max` bytes, the maximum of a file, there is only one. Throws `invalid_request` if
+ * the file would have too many parts.
+ */
+export function planParts(size: number | null, asked?: number, max = Infinity): PartPlan {
+  if (size === null) return { partSize: Math.min(asked ?? DEFAULT_PART_BYTES, max) }
+  const smallest = Math.ceil(size / MAX_PARTS)
+  if (asked !== undefined && asked < smallest)
+    throw new ApiError('invalid_request', 'The request is not valid.', {
+      issues: [
+        { path: 'partSize', message: `must be at least ${smallest}, for ${MAX_PARTS} parts` },
+      ],
+    })
+  const partSize = asked ?? Math.max(DEFAULT_PART_BYTES, Math.ceil(smallest / MIB) * MIB)
+  return { partSize, partCount: Math.ceil(size / partSize) }
+}
+
+/**
+ * Returns the bytes of one part of a file. Throws `invalid_part` for a number that is out of range.
+ */
+export function partBytes(size: number, partSize: number, partNumber: number): number {
+  const start = (partNumber - 1) * partSize
+  if (start >= size)
+    throw new ApiError('invalid_part', `This file has ${Math.ceil(size / partSize)} parts.`)
+  return Math.min(partSize, size - start)
+}

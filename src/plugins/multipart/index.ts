@@ -1,6 +1,6 @@
 import type { Plugin } from '../../plugin.ts'
 import { beginMultipart, dropMultipart, signParts, uploadedParts } from './begin.ts'
-import { finishUpload, openUpload } from './continue.ts'
+import { finishUpload, openUpload } from './finish.ts'
 import { multipartRoutes } from './routes.ts'
 import { openUploadId } from './upload-id.ts'
 

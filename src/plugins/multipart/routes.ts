@@ -25,9 +25,8 @@ import {
 import { newApp } from '../../http/new-app.ts'
 import { created, json } from '../../http/responses.ts'
 import { validateJson, validateQuery } from '../../http/validate.ts'
-import { beginMultipart, dropMultipart, signParts, uploadedParts } from './begin.ts'
-import { finishUpload, openUpload } from './continue.ts'
-import { planParts } from './part-plan.ts'
+import { beginMultipart, dropMultipart, planParts, signParts, uploadedParts } from './begin.ts'
+import { finishUpload, openUpload } from './finish.ts'
 
 const startSchema = z
   .strictObject({
@@ -91,15 +90,13 @@ export const multipartRoutes = newApp()
   })
   .post('/multipart/:uploadId/urls', validateJson(urlsSchema), async (c) => {
     const { key, partNumbers, sizes, expiresIn, bucket: alias } = c.req.valid('json')
-    const now = new Date()
-    const { bucket, upload } = await openUpload(c, alias, key, now)
+    const { bucket, upload, now } = await openUpload(c, alias, key)
     const parts = partNumbers.map((partNumber, i) => ({ partNumber, size: sizes?.[i] }))
     return json(c, await signParts(bucket, upload, parts, expiresIn, now))
   })
   .get('/multipart/:uploadId', validateQuery(uploadSchema), async (c) => {
     const { key, bucket: alias } = c.req.valid('query')
-    const now = timeOf(c)
-    const { bucket, upload } = await openUpload(c, alias, key, now)
+    const { bucket, upload, now } = await openUpload(c, alias, key)
     const listed = await uploadedParts(bucket, upload, now)
     const parts = listed.map(({ partNumber, size, etag }) => ({ partNumber, size, etag }))
     return json(c, { parts })
@@ -109,14 +106,13 @@ export const multipartRoutes = newApp()
     validateJson(completeSchema, MAX_PARTS_BODY_BYTES),
     async (c) => {
       const { key, name, parts, bucket: alias } = c.req.valid('json')
-      const { bucket, upload } = await openUpload(c, alias, key, new Date())
+      const { bucket, upload } = await openUpload(c, alias, key)
       return created(c, recordBody(await finishUpload(c, bucket, upload, parts, name)))
     },
   )
   .delete('/multipart/:uploadId', validateQuery(uploadSchema), async (c) => {
     const { key, bucket: alias } = c.req.valid('query')
-    const now = timeOf(c)
-    const { bucket, upload } = await openUpload(c, alias, key, now)
+    const { bucket, upload, now } = await openUpload(c, alias, key)
     await dropMultipart(bucket, upload, now)
     return c.body(null, 204)
   })

@@ -24,7 +24,6 @@ export interface MultipartUpload {
   readonly key: ObjectKey
   /** S3's own `UploadId`. */
   readonly s3UploadId: string
-  /** Whether its complete may replace an object. */
   readonly overwrite?: boolean
   /** Default: the bucket's upload credentials. */
   readonly credentials?: Credentials | undefined
@@ -217,7 +216,6 @@ async function call(
   throw refusal(operation, answer, request.query?.uploadId !== undefined)
 }
 
-/** Returns the error for a response to `operation`. */
 function refusal(operation: Operation, answer: BucketResponse, namesUpload: boolean): ApiError {
   const { status, text } = answer
   const s3Code = s3CodeIn(text)

@@ -4,10 +4,9 @@ import { seal, unseal } from '../../access/seal.ts'
 import type { SigningSecret, SigningSettings } from '../../access/settings.ts'
 import { MAX_UPLOAD_AGE_SECONDS } from '../../bucket/limits.ts'
 import { ApiError } from '../../errors/api-error.ts'
-import { base64url, fromBase64url, utf8 } from '../../keys/encodings.ts'
+import { base64url, fromBase64url, fromUtf8, utf8 } from '../../keys/encodings.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
 
-/** Bytes of an initialization vector for AES-GCM. */
 const IV_BYTES = 12
 
 const claimsSchema = z.object({
@@ -16,7 +15,6 @@ const claimsSchema = z.object({
   owner: z.string(),
   /** What the holder must not read, encrypted. */
   secret: z.string(),
-  /** File name. */
   name: z.string(),
   /** Size of the file in bytes, or null if the client didn't state it. */
   size: z.nullable(z.int()),
@@ -29,7 +27,6 @@ const claimsSchema = z.object({
 })
 
 const secretSchema = z.object({
-  /** S3's own `UploadId`. */
   s3UploadId: z.string().check(z.minLength(1)),
   /**
    * Random text in the metadata of the object that it makes. Only if other uploads may have the same
@@ -52,7 +49,6 @@ export type UploadClaims = UploadScope &
   Readonly<Omit<z.output<typeof claimsSchema>, keyof UploadScope | 'secret'>> &
   Readonly<z.output<typeof secretSchema>>
 
-/** What the encrypted part of an upload id is bound to. */
 type Bound = UploadScope & Pick<UploadClaims, 'overwrite'>
 
 /**
@@ -117,9 +113,7 @@ async function decrypt(secret: SigningSecret, scope: Bound, text: string): Promi
   const bytes = fromBase64url(text)
   const algorithm = aesGcm(bytes.subarray(0, IV_BYTES), scope)
   const key = await encryptionKey(secret)
-  return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(
-    await crypto.subtle.decrypt(algorithm, key, bytes.subarray(IV_BYTES)),
-  )
+  return fromUtf8(await crypto.subtle.decrypt(algorithm, key, bytes.subarray(IV_BYTES)))
 }
 
 const aesGcm = (iv: Uint8Array, { bucket, key, owner, overwrite }: Bound) => ({

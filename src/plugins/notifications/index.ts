@@ -1,8 +1,23 @@
+import type { Background } from '../../bucket/credential-source.ts'
+import { ApiError, asApiError } from '../../errors/api-error.ts'
+import { retryDelay } from '../../errors/retry-delay.ts'
+import type { Instance } from '../../http/host.ts'
 import type { Option, Plugin } from '../../plugin.ts'
+import { timedIndex } from '../../records/file-index.ts'
+import type { QueueBatch, QueueMessage } from '../../records/job.ts'
+import { whyInvalid } from '../../settings/define.ts'
 import { notEmpty } from '../../settings/rules.ts'
+import type { ObjectSource } from '../../storage/object-source.ts'
 import type { Files } from '../files/index.ts'
-import { consumeNotifications } from './cloudflare.ts'
+import { type Drop, type Notification, readR2Message } from './notification.ts'
 import { notificationSecretsRule } from './notification-secret.ts'
+import {
+  type Result,
+  recordAllNotified,
+  recorderOf,
+  SETTLED_SECONDS,
+  summarize,
+} from './record-notified.ts'
 import { notificationRoutes, SECRETS } from './routes.ts'
 
 export interface NotificationsOptions<B> {
@@ -37,3 +52,58 @@ export const notifications = <B = unknown>(options: NotificationsOptions<B>): Pl
     }
   },
 })
+
+/**
+ * Records what R2 reports in a batch. Acknowledges or retries each message alone. A message that
+ * can't be used is acknowledged, since a retry would not help. Logs one line, without keys.
+ */
+export async function consumeNotifications(
+  { queue, messages }: QueueBatch,
+  { settings: loaded, fileIndex, appMilliseconds, events, log }: Instance,
+  objects: ObjectSource,
+  background: Background,
+  now: Date,
+): Promise<void> {
+  const index = timedIndex(fileIndex, now, appMilliseconds)
+  const recorder = loaded.ok
+    ? recorderOf(loaded.settings.buckets, index, objects, events, background)
+    : null
+  const notifications = messages.map(({ body }) => readR2Message(body))
+  // A delivery that came too early didn't look, so the age counts too.
+  const isFirstLook = ({ time }: Notification, i: number) =>
+    (messages[i]?.attempts ?? 1) < 2 || Math.abs(now.getTime() - time) < 2000 * SETTLED_SECONDS
+  const results =
+    recorder === null
+      ? notifications.map(withoutSettings)
+      : await recordAllNotified(recorder, notifications, now, isFirstLook)
+  for (const [i, message] of messages.entries()) {
+    const result = results[i]
+    if (result?.status !== 'fulfilled') retryLater(message, result?.reason)
+    else if (typeof result.value === 'number') message.retry({ delaySeconds: result.value })
+    else message.ack()
+  }
+  const { counts, warnings } = summarize(results)
+  log({
+    method: 'QUEUE',
+    route: queue,
+    status: results.some(({ status }) => status === 'rejected') ? 503 : 200,
+    milliseconds: Date.now() - now.getTime(),
+    message: Object.entries(counts)
+      .map(([kind, count]) => `${kind} ${count}`)
+      .join(', '),
+    warning: warnings.join('; ') || undefined,
+    reason: loaded.ok ? undefined : whyInvalid(loaded),
+  })
+}
+
+/** A notification is kept while the settings are not valid, unless no settings could help. */
+const withoutSettings = (notification: Notification | Drop): Result =>
+  typeof notification === 'string'
+    ? { status: 'fulfilled', value: notification }
+    : { status: 'rejected', reason: new ApiError('misconfigured', 'The settings are not valid.') }
+
+/** The queue itself ends the retries: `max_retries` and `dead_letter_queue` in wrangler.toml. */
+function retryLater(message: QueueMessage, failure?: unknown): void {
+  const asked = asApiError(failure)?.retryAfterSeconds ?? 0
+  message.retry({ delaySeconds: retryDelay(message.attempts, asked, Math.random()) })
+}

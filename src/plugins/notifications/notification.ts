@@ -10,14 +10,17 @@ import { type ObjectKey, objectKeyError, parseObjectKey } from '../../keys/objec
  */
 
 /** Why a notification is dropped, for the log. Repeating such a notification would not help. */
-export type Drop =
-  | 'malformed'
-  | 'other event'
-  | 'unknown bucket'
-  | 'other account'
-  | 'invalid key'
-  | 'key not managed'
-  | 'key not indexable'
+export const DROPS = [
+  'malformed',
+  'other event',
+  'unknown bucket',
+  'other account',
+  'invalid key',
+  'key not managed',
+  'key not indexable',
+] as const
+
+export type Drop = (typeof DROPS)[number]
 
 /** An object that was created, replaced or deleted. */
 export interface Notification {

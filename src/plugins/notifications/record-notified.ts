@@ -10,7 +10,7 @@ import { type Announcer, NOBODY } from '../../records/file-event.ts'
 import type { FileIndex } from '../../records/file-index.ts'
 import { headObject, type ObjectHead } from '../../storage/object.ts'
 import { unquoted } from '../../storage/s3.ts'
-import { type Drop, type Notification, type Place, placesOf } from './notification.ts'
+import { DROPS, type Drop, type Notification, type Place, placesOf } from './notification.ts'
 
 /**
  * What became of a notification. `known`, `missing` and `superseded` change nothing. A number is the
@@ -35,10 +35,8 @@ export const SETTLED_SECONDS = 90
 /** What recording needs apart from the bucket. */
 export interface Recorder {
   readonly buckets: readonly ConfiguredBucket[]
-  /** Returns the bucket with its credentials. */
   readonly open: (bucket: ConfiguredBucket, now: Date) => Bucket | Promise<Bucket>
   readonly index: FileIndex
-  /** Purges the edge copies of an object. */
   readonly purge: (bucket: ConfiguredBucket, key: ObjectKey) => Promise<void>
   /** Null if nobody listens. */
   readonly announce: Announce | null
@@ -109,7 +107,6 @@ export async function recordAllNotified(
   return settled.flat()
 }
 
-/** Returns one outcome for all places of a notification. */
 function outcomeOf(looks: readonly Look[], { etag }: Notification, now: Date): Outcome {
   const outcomes = looks.map((look) => {
     if (typeof look !== 'object') return look
@@ -199,24 +196,13 @@ async function settle(
 /** The result of one notification: an outcome, or the error after which the sender should repeat it. */
 export type Result = PromiseSettledResult<Outcome>
 
-const SETTLED: readonly string[] = [
-  'recorded',
-  'replaced',
-  'known',
-  'removed',
-  'missing',
-  'superseded',
-  'waiting',
-]
-
 /** What the log says about results: how many there are of each kind, and no key. */
 export function summarize(results: readonly Result[]): {
   readonly counts: Readonly<Record<string, number>>
   readonly warnings: readonly WarningText[]
 } {
   const counts: Record<string, number> = {}
-  const dropped: string[] = []
-  const failed: string[] = []
+  const kinds = { dropped: new Set<string>(), failed: new Set<string>() }
   for (const result of results) {
     const kind =
       result.status === 'rejected'
@@ -224,17 +210,13 @@ export function summarize(results: readonly Result[]): {
         : typeof result.value === 'number'
           ? 'waiting'
           : result.value
-    const list = result.status === 'rejected' ? failed : SETTLED.includes(kind) ? null : dropped
-    if (list !== null && counts[kind] === undefined) list.push(kind)
+    if (result.status === 'rejected') kinds.failed.add(kind)
+    else if (DROPS.some((drop) => drop === kind)) kinds.dropped.add(kind)
     counts[kind] = (counts[kind] ?? 0) + 1
   }
-  const text = (kinds: readonly string[]) =>
-    kinds.map((kind) => `${kind} ${counts[kind] ?? 0}`).join(', ')
-  return {
-    counts,
-    warnings: [
-      ...(dropped.length === 0 ? [] : [`notifications dropped: ${text(dropped)}` as const]),
-      ...(failed.length === 0 ? [] : [`notifications failed: ${text(failed)}` as const]),
-    ],
-  }
+  const warnings = (['dropped', 'failed'] as const).flatMap((what) => {
+    const text = [...kinds[what]].map((kind) => `${kind} ${counts[kind]}`).join(', ')
+    return text === '' ? [] : [`notifications ${what}: ${text}` as const]
+  })
+  return { counts, warnings }
 }

@@ -6,7 +6,6 @@ import { requireVacant } from '../../core/chosen-key.ts'
 import { startUpload } from '../../core/uploads.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import { chooseOpenBucket } from '../../http/choose-bucket.ts'
-import { timeOf } from '../../http/deadline.ts'
 import { newApp } from '../../http/new-app.ts'
 import { json } from '../../http/responses.ts'
 import { readBody } from '../../http/validate.ts'
@@ -66,12 +65,8 @@ export const companionRoutes = ({
         const request = { ...file, mimetype, key }
         return createPostForm(c.get('settings'), formUrl(c), bucket, request, principal, now)
       })
-      return json(c, {
-        method: 'POST',
-        url: form.url,
-        fields: form.fields,
-        expires: form.expiresIn,
-      })
+      const { url, fields, expiresIn: expires } = form
+      return json(c, { method: 'POST', url, fields, expires })
     })
     .post('/s3/multipart', async (c) => {
       const principal = c.get('principal')
@@ -93,8 +88,7 @@ export const companionRoutes = ({
       return json(c, { key: started.key, uploadId: started.uploadId, bucket: bucket.name })
     })
     .get('/s3/multipart/:uploadId', async (c) => {
-      const now = timeOf(c)
-      const { bucket, upload } = await openUpload(c, undefined, queryKey(c), now)
+      const { bucket, upload, now } = await openUpload(c, undefined, queryKey(c))
       const parts = await uploadedParts(bucket, upload, now)
       return json(
         c,
@@ -107,7 +101,6 @@ export const companionRoutes = ({
       )
     })
     .get('/s3/multipart/:uploadId/batch', async (c) => {
-      const now = new Date()
       const key = queryKey(c)
       const texts = c.req.query('partNumbers')?.split(',')
       if (texts === undefined)
@@ -117,17 +110,15 @@ export const companionRoutes = ({
       if (texts.length > MAX_BATCH)
         throw badRequest(`s3: at most ${MAX_BATCH} part numbers are signed at once.`)
       const parts = partsIn(texts, 'numbers')
-      const { bucket, upload } = await openUpload(c, undefined, key, now)
+      const { bucket, upload, now } = await openUpload(c, undefined, key)
       const expiresIn = companionLifetime(bucket, now)
       const { urls } = await signParts(bucket, upload, parts, expiresIn, now)
-      return json(c, {
-        presignedUrls: Object.fromEntries(urls.map(({ partNumber, url }) => [partNumber, url])),
-      })
+      const presignedUrls = Object.fromEntries(urls.map(({ partNumber, url }) => [partNumber, url]))
+      return json(c, { presignedUrls })
     })
     .get('/s3/multipart/:uploadId/:partNumber', async (c) => {
-      const now = new Date()
       const parts = partsIn([c.req.param('partNumber')], 'number')
-      const { bucket, upload } = await openUpload(c, undefined, queryKey(c), now)
+      const { bucket, upload, now } = await openUpload(c, undefined, queryKey(c))
       const expires = companionLifetime(bucket, now)
       const { urls } = await signParts(bucket, upload, parts, expires, now)
       return json(c, { url: urls[0]?.url, expires })
@@ -137,21 +128,17 @@ export const companionRoutes = ({
       const body = completeBody.safeParse(await readBody(c, MAX_BODY_BYTES))
       if (!body.success)
         throw badRequest('s3: `parts` must be an array of {ETag, PartNumber} objects.')
-      const parts = body.data.parts.map(({ PartNumber, ETag }) => ({
-        partNumber: PartNumber,
-        etag: ETag,
+      const parts = body.data.parts.map((part) => ({
+        partNumber: part.PartNumber,
+        etag: part.ETag,
       }))
-      const { bucket, upload } = await openUpload(c, undefined, key, new Date())
+      const { bucket, upload } = await openUpload(c, undefined, key)
       await finishUpload(c, bucket, upload, parts, undefined)
-      return json(c, {
-        location: objectUrl(bucket.publicAddress, upload.key).href,
-        key,
-        bucket: bucket.name,
-      })
+      const location = objectUrl(bucket.publicAddress, upload.key).href
+      return json(c, { location, key, bucket: bucket.name })
     })
     .delete('/s3/multipart/:uploadId', async (c) => {
-      const now = timeOf(c)
-      const { bucket, upload } = await openUpload(c, undefined, queryKey(c), now)
+      const { bucket, upload, now } = await openUpload(c, undefined, queryKey(c))
       await dropMultipart(bucket, upload, now)
       return json(c, {})
     })
@@ -162,7 +149,6 @@ export const companionRoutes = ({
       )
     })
 
-/** Returns `overwrite` in a query. Throws `invalid_request`. */
 function flagOf(text: string | undefined): boolean | undefined {
   if (text === undefined) return undefined
   if (text === 'true' || text === 'false') return text === 'true'

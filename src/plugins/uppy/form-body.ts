@@ -11,7 +11,6 @@ export interface UploadForm {
 }
 
 export interface FileBytes {
-  /** Size in bytes. */
   readonly size: number
   /**
    * Fails if the form doesn't end after `size` bytes. The last byte arrives only after that check.

@@ -21,7 +21,6 @@ export interface PostFormRequest extends Pick<UploadFields, 'fileName' | 'overwr
 }
 
 export interface PostForm {
-  /** The URL to POST the form to. */
   readonly url: string
   /** The fields before the file in the form, in this order. */
   readonly fields: Readonly<Record<string, string>>

@@ -1,4 +1,5 @@
-import type { Bucket, Credentials } from '../../bucket/bucket.ts'
+import type { Bucket } from '../../bucket/bucket.ts'
+import type { UploadSignature } from '../../core/new-upload.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import { base64, utf8 } from '../../keys/encodings.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
@@ -10,17 +11,14 @@ import {
 } from '../../signing/signature.ts'
 import { escapeXml } from '../../storage/xml.ts'
 
-export interface PostPolicyInput {
-  readonly bucket: Bucket
-  readonly credentials: Credentials
+type Signing = UploadSignature['signing']
+
+/** `signedSeconds` until the policy expires: 1 to 604800. */
+export interface PostPolicyInput extends Signing {
   readonly key: ObjectKey
   /** Form fields of the object, such as `content-type`, in the order to send them. */
   readonly fields: Readonly<Record<string, string>>
-  /** Maximum file size in bytes. */
   readonly maxBytes: number
-  readonly signedAt: Date
-  /** Seconds until the policy expires: 1 to 604800. */
-  readonly signedSeconds: number
 }
 
 /** Returns the URL of such a form. */
@@ -84,7 +82,6 @@ export function postObjectFields({
   }
 }
 
-/** Returns the tags of an `x-amz-tagging` header as S3's XML. */
 function taggingXml(tagging: string): string {
   const tags = Array.from(
     new URLSearchParams(tagging),

@@ -35,11 +35,7 @@ import {
   type UploadStep,
 } from './sealed.ts'
 
-const PATHS = {
-  form: '/s3/form',
-  create: '/s3/uploads',
-  complete: '/s3/uploads/complete',
-} as const
+const PATHS = { form: '/s3/form', create: '/s3/uploads', complete: '/s3/uploads/complete' } as const
 
 type Fields = Readonly<Record<string, string>>
 
@@ -205,7 +201,6 @@ const partsSchema = z
   )
   .check(z.minLength(1), z.maxLength(MAX_PARTS))
 
-/** Returns no text for a body that is not UTF-8. */
 function notXml(error: unknown): string {
   if (error instanceof TypeError) return ''
   throw error

@@ -10,7 +10,6 @@ const OWNED = {
   bucket: z.string(),
   /** Id of the principal. */
   owner: z.string(),
-  /** The principal's context, if it has one. */
   context: z.optional(z.custom<Json>()),
 }
 

@@ -9,7 +9,6 @@ import { signUpload } from '../../core/upload-urls.ts'
 import { startUpload } from '../../core/uploads.ts'
 import type { AppContext } from '../../http/app-env.ts'
 import { chooseOpenBucket } from '../../http/choose-bucket.ts'
-import { timeOf } from '../../http/deadline.ts'
 import {
   bucket,
   expiresIn,
@@ -62,7 +61,6 @@ export const signRoutes = ({ openUpload, signParts }: MultipartSteps) =>
     const request = c.req.valid('json')
     const { method, key, uploadId, contentType: mimetype, expiresIn, objectKey } = request
     const principal = c.get('principal')
-    const now = timeOf(c)
     requireScope(principal, 'files:upload')
     const bucket = await chooseOpenBucket(c, request.bucket, uploadId === undefined ? null : key)
     if (uploadId === undefined) {
@@ -77,28 +75,21 @@ export const signRoutes = ({ openUpload, signParts }: MultipartSteps) =>
       if (method === 'POST') {
         // The size is optional here. The bucket's limit is checked when the upload is complete.
         const sized = { ...asked, size: size ?? null }
-        const signed = await startUpload(
-          c,
-          bucket,
-          sized,
-          MAX_OBJECT_BYTES,
-          async (key, file, now) => {
-            uploadHeaders(bucket, file) // throws for too much metadata now, instead of when the upload starts
-            const step = { ...stepOf(bucket, principal.id, key), file: fileOf(file) }
-            const seconds = uploadSignature(bucket, expiresIn, now).expiresIn
-            return { url: await stepUrl(c, step, Math.min(seconds, MAX_START_SECONDS), now), key }
-          },
-        )
+        const [max, { id }] = [MAX_OBJECT_BYTES, principal]
+        const signed = await startUpload(c, bucket, sized, max, async (key, file, now) => {
+          uploadHeaders(bucket, file) // throws for too much metadata now, instead of when the upload starts
+          const step = { ...stepOf(bucket, id, key), file: fileOf(file) }
+          const seconds = uploadSignature(bucket, expiresIn, now).expiresIn
+          return { url: await stepUrl(c, step, Math.min(seconds, MAX_START_SECONDS), now), key }
+        })
         return json(c, signed)
       }
       const signed = await signUpload(c, bucket, { ...asked, size, sha256, expiresIn })
       return json(c, { url: signed.uploadUrl, key: signed.key, headers: signed.headers })
     }
-    const { upload } = await openUpload(c, request.bucket, key, now, uploadId)
-    return json(c, {
-      url: await operationUrl(c, bucket, upload, signParts, { ...request, uploadId }, now),
-      key: upload.key,
-    })
+    const { upload, now } = await openUpload(c, request.bucket, key, uploadId)
+    const url = await operationUrl(c, bucket, upload, signParts, { ...request, uploadId }, now)
+    return json(c, { url, key: upload.key })
   })
 
 /** Returns the URL of one operation on such an upload. Throws `invalid_request`. */
@@ -112,13 +103,10 @@ async function operationUrl(
 ): Promise<string> {
   const { signing, expiresIn: seconds } = uploadSignature(bucket, expiresIn, now)
   const { owner, key, s3UploadId } = upload
-  if (method === 'POST')
-    return stepUrl(
-      c,
-      { ...stepOf(bucket, owner, key), uploadId, ...contextOf(c.get('principal')) },
-      seconds,
-      now,
-    )
+  if (method === 'POST') {
+    const step = { ...stepOf(bucket, owner, key), uploadId, ...contextOf(c.get('principal')) }
+    return stepUrl(c, step, seconds, now)
+  }
   // ListParts and AbortMultipartUpload.
   if (method !== 'PUT') return presign({ ...signing, method, key, query: { uploadId: s3UploadId } })
   if (partNumber === undefined) throw badRequest('A part needs its partNumber.')
@@ -132,7 +120,6 @@ const stepOf = ({ alias, maxBytes }: Bucket, owner: string, key: ObjectKey) => (
   maxBytes: maxBytes ?? undefined,
 })
 
-/** Returns the members of a file that a step stores. */
 const fileOf = <File extends { directory?: unknown; key?: unknown }>({
   directory,
   key,

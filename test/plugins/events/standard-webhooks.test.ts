@@ -1,7 +1,7 @@
 import { Webhook } from 'standardwebhooks'
 import { describe, expect, it } from 'vitest'
 import { base64 } from '../../../src/keys/encodings.ts'
-import { secretBytes, signatureHeaders } from '../../../src/plugins/events/standard-webhooks.ts'
+import { secretBytes, signatureHeaders } from '../../../src/plugins/events/webhook.ts'
 
 const secretOf = (length: number, fill = 7): string =>
   `whsec_${base64(new Uint8Array(length).fill(fill))}`

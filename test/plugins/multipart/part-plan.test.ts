@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { MAX_PARTS } from '../../../src/bucket/limits.ts'
-import { partBytes, planParts } from '../../../src/plugins/multipart/part-plan.ts'
+import { partBytes, planParts } from '../../../src/plugins/multipart/begin.ts'
 import { runs } from '../../support/fuzz.ts'
 
 const MIB = 1024 ** 2

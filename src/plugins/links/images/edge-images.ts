@@ -16,6 +16,7 @@ import {
   makeOnce,
   matchVariant,
   putVariant,
+  type WantedVariant,
 } from './edge-variants.ts'
 import { withRoom } from './room.ts'
 import { heldBytes, type ImageResizer, imageResponse, resize } from './variant.ts'
@@ -26,14 +27,10 @@ const REFUSAL_SECONDS = 3600
 const UNSURE_SECONDS = 60
 
 /** A request for a resized image. */
-export interface ImageRequest {
+export interface ImageRequest extends WantedVariant {
   readonly bucket: ConfiguredBucket
   readonly key: ObjectKey
   readonly variant: VariantSpec
-  /** Name of the object's copies, without a query. */
-  readonly url: string
-  /** What distinguishes this variant from the others of the object. */
-  readonly query: string
   readonly range: string | null
   readonly requestId: string
 }
@@ -48,7 +45,6 @@ export interface ImagePlace {
   waitUntil(work: Promise<unknown>): void
 }
 
-/** An original to resize. */
 interface Source {
   readonly original: Response
   /** Keeps a copy of it for other sizes, or with null, ends the wait for that. */
@@ -97,7 +93,7 @@ export async function edgeImage(
       const onRead = (bytes: Uint8Array<ArrayBuffer>) => during(keep?.(bytes))
       const options = { now, during, onRead }
       const resized = await resize(relay(original, null)[0], variant, resizer, options)
-      const headers = new Headers(resized.headers.map(([name, value]) => [name, value]))
+      const headers = new Headers(resized.headers)
       await setLifetime(headers)
       const image = { bytes: resized.bytes, headers: [...headers] }
       const stored = store(imageResponse(image, null))

@@ -29,7 +29,6 @@ const CLEANERS: Partial<Record<ImageType, (view: ImageView, bytes: Bytes) => num
   'image/avif': cleanAvif,
 }
 
-/** Moves a part to `to`. Returns where it ends. */
 function moved(view: ImageView, bytes: Bytes, { start, next }: Part, to: number): number {
   view.check(next <= bytes.byteLength)
   bytes.copyWithin(to, start, next)

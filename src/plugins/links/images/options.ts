@@ -5,37 +5,29 @@ import {
   MAX_IMAGE_SIZES,
   sizeOf,
 } from '../../../bucket/image-size.ts'
-import {
-  also,
-  into,
-  list,
-  oneOf,
-  optional,
-  type Rule,
-  table,
-  whole,
-} from '../../../settings/rules.ts'
+import type { Rule } from '../../../settings/rules.ts'
+import * as r from '../../../settings/rules.ts'
 
 /** A width, or a box with one. */
 export type SizeInput = number | (Pick<ImageSize, 'width'> & Partial<ImageSize>)
 
-const pixels = whole(1, MAX_IMAGE_PIXELS_WIDE)
+const pixels = r.whole(1, MAX_IMAGE_PIXELS_WIDE)
 
-const width: Rule<ImageSize> = into(pixels, sizeOf)
+const width: Rule<ImageSize> = r.into(pixels, sizeOf)
 
-const box: Rule<ImageSize> = also(
-  table({
+const box: Rule<ImageSize> = r.also(
+  r.table({
     width: pixels,
-    height: optional(pixels, null),
-    fit: optional(oneOf(...FITS), 'scale-down' as const),
+    height: r.optional(pixels, null),
+    fit: r.optional(r.oneOf(...FITS), 'scale-down' as const),
   }),
   ({ height, fit }) =>
     height === null && fit !== 'scale-down' ? 'needs a height for its fit' : null,
 )
 
 /** Accepts the sizes that links can ask for: `[320, { width: 96, height: 96, fit: 'cover' }]`. */
-export const imageSizesRule: Rule<ImageSize[]> = also(
-  list((value, place) => (typeof value === 'object' ? box : width)(value, place), 1),
+export const imageSizesRule: Rule<ImageSize[]> = r.also(
+  r.list((value, place) => (typeof value === 'object' ? box : width)(value, place), 1),
   (sizes) => {
     const widths = sizes.map((size) => size.width)
     if (sizes.length > MAX_IMAGE_SIZES) return `must have at most ${MAX_IMAGE_SIZES} sizes`

@@ -73,30 +73,24 @@ const accepts = (accept: string, type: string): boolean => Number(weightsIn(acce
 /** A complete resized image, which several requests can share. */
 export interface KeptImage {
   readonly bytes: Uint8Array<ArrayBuffer>
-  readonly headers: readonly (readonly [string, string])[]
+  readonly headers: [name: string, value: string][]
 }
 
 /** Returns the response with a resized image, or with one range of it. */
 export function imageResponse({ bytes, headers }: KeptImage, range: string | null): Response {
   const size = bytes.byteLength
   const part = range === null ? null : rangeOf(range, size)
-  if (part === null) return new Response(bytes, { headers: headersOf(headers) })
+  if (part === null) return new Response(bytes, { headers })
   if (part.first > part.last)
     return new Response(null, {
       status: 416,
       headers: { 'Cache-Control': 'no-store', 'Content-Range': `bytes */${size}` },
     })
-  const response = new Response(bytes.subarray(part.first, part.last + 1), {
-    status: 206,
-    headers: headersOf(headers),
-  })
+  const response = new Response(bytes.subarray(part.first, part.last + 1), { status: 206, headers })
   response.headers.set('Content-Length', String(part.last - part.first + 1))
   response.headers.set('Content-Range', `bytes ${part.first}-${part.last}/${size}`)
   return response
 }
-
-const headersOf = (headers: KeptImage['headers']): Headers =>
-  new Headers(headers.map(([name, value]): [string, string] => [name, value]))
 
 /** How to resize an image. */
 export interface ResizeOptions {
@@ -137,14 +131,12 @@ export async function resize(
   })
   const digest = (await sha256(bytes)).slice(0, 32)
   const date = original.headers.get('last-modified')
-  const headers = [
-    ...(date === null ? [] : [['last-modified', date] as const]),
-    ['accept-ranges', 'bytes'] as const,
-    ['content-length', String(bytes.byteLength)] as const,
-    ['content-type', type] as const,
-    ['etag', `"${digest}"`] as const,
-  ]
-  return { bytes, headers }
+  const headers = new Headers({
+    ...(date === null ? {} : { 'Last-Modified': date }),
+    ...{ 'Accept-Ranges': 'bytes', 'Content-Length': String(bytes.byteLength) },
+    ...{ 'Content-Type': type, ETag: `"${digest}"` },
+  })
+  return { bytes, headers: [...headers] }
 }
 
 /**

@@ -14,6 +14,7 @@ import {
   heldBytes,
   type ImageResizer,
   imageResponse,
+  type KeptImage,
   resize,
   variantSpec,
 } from '../../../../src/plugins/links/images/variant.ts'
@@ -493,13 +494,13 @@ it.each([
 })
 
 describe('the response with a resized image', () => {
-  const image = {
+  const image: KeptImage = {
     bytes: Uint8Array.from({ length: 10 }, (_, i) => i),
     headers: [
       ['content-length', '10'],
       ['content-type', 'image/webp'],
     ],
-  } as const
+  }
 
   it.each([
     ['bytes=0-', 206, 'bytes 0-9/10', [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]],
