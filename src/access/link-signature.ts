@@ -36,10 +36,7 @@ export type LinkVerdict =
   | { readonly ok: true; readonly policy: LinkPolicy }
   | { readonly ok: false; readonly refusal: LinkRefusal }
 
-/**
- * Returns what the signature of a link covers: every member of the policy on its own line. No
- * member can contain a line break.
- */
+/** Returns what a link's signature covers: each member on a line, since none has a line break. */
 export const canonicalString = (policy: LinkPolicy): string => {
   const { bucket, key, expires, delivery, download, variant } = policy
   return [
@@ -114,10 +111,7 @@ export async function verifyLink(
   return { ok: true, policy }
 }
 
-/**
- * Returns the variant in the query of a link, or null. Text that `signLink` doesn't write makes the
- * link rewritten.
- */
+/** Returns the variant in a link's query, or null. Other text makes the link rewritten. */
 function variantIn(query: URLSearchParams): Variant | null {
   const format = LINK_FORMATS.find((name) => name === query.get('fmt'))
   const width = Number(query.get('w'))

@@ -22,10 +22,7 @@ export const MAX_KEYS = 1000
 export const MAX_SIGNATURE_SECONDS = 604_800
 /** Maximum lifetime of an upload URL. */
 export const MAX_UPLOAD_SECONDS = 3600
-/**
- * How long an upload in parts may take. Upload ids and signatures for parts expire seven days after
- * the key was created.
- */
+/** How long an upload in parts may take, from the creation of its key: seven days. */
 export const MAX_UPLOAD_AGE_SECONDS = 604_800
 /** How far a client's clock may be from the Worker's to choose the time in a new key. */
 export const MAX_SKEW_SECONDS = 600

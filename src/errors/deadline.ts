@@ -67,9 +67,6 @@ export async function inTime<T>(
 
 export const NO_DEADLINE = new Date(0)
 
-/**
- * Resolves with the result of `work`, which belongs to no request or has already begun. Throws after
- * `milliseconds`.
- */
+/** Resolves with the result of `work`, which belongs to no request. Throws after `milliseconds`. */
 export const within = <T>(milliseconds: number, work: Promise<T>): Promise<T> =>
   inTime(milliseconds, NO_DEADLINE, () => work)

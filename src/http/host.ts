@@ -143,9 +143,7 @@ export interface NewFile
   readonly key?: string | undefined
 }
 
-/**
- * What the app changes about an upload before anything is signed. Its members replace the client's.
- */
+/** What the app changes about an upload before it is signed. Its members replace the client's. */
 export interface UploadChanges {
   /**
    * Folder under `uploads/`: segments separated by `/`. With it, the app decides where files go, so a
@@ -177,10 +175,7 @@ export interface DeleteAnswer {
 /** What a request is about to do to one object. */
 export type Change = Upload | Deletion
 
-/**
- * An upload that is about to be signed, or started in the bucket. `overwrite` is undefined for a
- * generated key.
- */
+/** An upload that is about to be signed or started. Only a chosen key has an `overwrite`. */
 interface Upload extends Omit<Deletion, 'type'>, Pick<UploadFields, 'mimetype' | 'overwrite'> {
   readonly type: 'upload'
   /** In bytes. Undefined if the client doesn't state it. */

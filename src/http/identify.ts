@@ -25,10 +25,7 @@ export interface BearerKind {
 
 /** Finds the principal of another credential, such as one in a header of its own. */
 export interface OtherKind {
-  /**
-   * Whether browsers add it by themselves, such as a cookie. Pages of other origins may not use it to
-   * change something.
-   */
+  /** Whether browsers add it by themselves. Foreign pages may not use it to change something. */
   readonly ambient?: true
   /** Returns undefined for a request without such a credential. */
   readonly find: (call: Call) => Verdict | Promise<Verdict> | undefined

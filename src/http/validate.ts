@@ -96,10 +96,7 @@ export function check<Schema extends z.ZodMiniType<object>>(
   return parsed.data
 }
 
-/**
- * Checks a body with 1 to `max` `files`. They are not yet checked as `item`s, since an invalid one
- * doesn't affect the others.
- */
+/** Checks a body with 1 to `max` `files`, but not yet the files: others may be valid. */
 export function validateFiles<
   Item extends z.ZodMiniType<object>,
   More extends z.core.$ZodLooseShape,

@@ -25,10 +25,7 @@ export const fromUtf8 = (bytes: BufferSource): string =>
 /** Returns the number of bytes of `text` in UTF-8. */
 export const utf8Length = (text: string): number => encoder.encode(text).length
 
-/**
- * Returns `text` percent-encoded by RFC 3986, everything except the unreserved characters: SigV4's
- * `UriEncode` with encoded slashes.
- */
+/** Returns `text` percent-encoded by RFC 3986: SigV4's `UriEncode` with encoded slashes. */
 export const uriEncode = (text: string): string =>
   encodeURIComponent(text).replace(
     /[!'()*]/g,
@@ -87,10 +84,7 @@ export function fromBase64url(text: string): Uint8Array {
   throw new SyntaxError('Invalid base64url.')
 }
 
-/**
- * Compares two strings of digits in constant time. Reads all digits, and doesn't branch on their
- * values.
- */
+/** Compares strings of digits in constant time: reads all of them, and never branches on them. */
 export function areEqual(a: string, b: string): boolean {
   let difference = a.length ^ b.length
   for (let i = 0; i < a.length; i++) difference |= a.charCodeAt(i) ^ b.charCodeAt(i)

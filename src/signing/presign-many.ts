@@ -12,10 +12,7 @@ export type PresignTemplate = Omit<PresignInput, 'key'>
 /** Presigns the URL of one object. Throws RangeError for a lifetime that SigV4 doesn't allow. */
 export type PresignKey = (key: ObjectKey) => Promise<string>
 
-/**
- * A canonical request, its string to sign and its URL, with gaps for the key, the time and the
- * header values.
- */
+/** A canonical request, string to sign and URL, with gaps for key, time and header values. */
 interface Template {
   /** Tells whether the template can sign `input` at `datetime`. */
   fits(input: PresignTemplate, datetime: string): boolean

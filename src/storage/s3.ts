@@ -77,10 +77,7 @@ export interface BucketResponse {
 export const fetchObject = (request: ObjectRequest, now: Date): Promise<Response> =>
   withDeadline(TIMEOUT_SECONDS, now, (signal) => send(request, now, signal))
 
-/**
- * Sends a request whose response contains no object, and reads the complete response. `signal` is
- * also the deadline for its body.
- */
+/** Sends a request and reads its whole response, until `signal`. Not for an object. */
 export async function ask(
   request: ObjectRequest,
   now: Date,
@@ -203,10 +200,7 @@ const noResponse = (
     cause: new StorageFailure(operation, status, null, cause),
   })
 
-/**
- * Returns S3's code in an error document, or null without one. Clients and the log receive it, so
- * it is one word.
- */
+/** Returns S3's code in an error document or null: one word, since clients and logs get it. */
 export const s3CodeIn = (text: string): string | null =>
   /^\s*(?:<\?[^>]*>\s*)?<Error[\s>][\s\S]*?<Code>([\w.]{1,64})<\/Code>/.exec(text)?.[1] ?? null
 

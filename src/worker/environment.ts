@@ -23,9 +23,7 @@ interface WorkerSettings extends Settings<Bucket> {
   readonly webhooks: readonly WebhookInput[] | undefined
 }
 
-/**
- * Returns the settings from the Worker's variables, secrets and bindings (docs/configuration.md).
- */
+/** Returns the settings of variables, secrets and bindings (docs/configuration.md). */
 export const environmentSettings = keepFor(loadEnvironment)
 
 /** Returns the same settings, or the issues. Issues name paths, never values. */
@@ -159,10 +157,7 @@ const credentialsName = r.matching(
   'must be a name in capitals, such as "S3", which reads S3_ACCESS_KEY_ID',
 )
 
-/**
- * Accepts a name and returns its access keys. Reads each name once, so that a missing key is
- * reported once.
- */
+/** Returns a name's access keys. Reads each name once: a missing key is one issue. */
 function credentialsNamed(variables: Readonly<Record<string, unknown>>): Rule<Credentials> {
   const known = new Map<string, Credentials | typeof r.BROKEN>()
   return (value, place) => {

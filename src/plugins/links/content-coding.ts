@@ -28,9 +28,6 @@ export function requireCodings({ headers }: Response, request: Request): void {
   )
 }
 
-/**
- * Returns the client's Accept-Encoding. Cloudflare replaces the header, and keeps the original
- * value in `cf`.
- */
+/** Returns the client's Accept-Encoding, which Cloudflare replaces and keeps in `cf`. */
 const clientAcceptEncoding = ({ cf, headers }: Request): string =>
   cf === undefined ? (headers.get('accept-encoding') ?? '') : String(cf.clientAcceptEncoding ?? '')

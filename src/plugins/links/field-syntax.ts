@@ -7,10 +7,7 @@
 export const listItems = (header: string): string[] =>
   (header.match(/(?:"[^"]*"?|[^,"])+/g) ?? []).map((item) => item.trim())
 
-/**
- * Returns the weight of each name in `Accept` or `Accept-Encoding`, in lower case (§12.4.2). A
- * malformed weight is NaN.
- */
+/** Returns the weights in `Accept` or `Accept-Encoding` (§12.4.2). A malformed one is NaN. */
 export const weightsIn = (header: string): Map<string, number> =>
   new Map(
     listItems(header.toLowerCase()).map((item) => {

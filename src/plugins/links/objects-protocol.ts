@@ -16,10 +16,7 @@ export const ALIAS = 'X-Alias'
 export const ASKER = 'X-Asker'
 export const DEADLINE = 'X-Deadline'
 
-/**
- * The header that contains an error as percent-encoded JSON, since the response to a HEAD has no
- * body.
- */
+/** The header with an error as percent-encoded JSON, since a HEAD has no body. */
 export const FAILURE = 'X-Failure'
 
 /** Returns the name of an object's copy: the URL for `Objects`, without its query. */

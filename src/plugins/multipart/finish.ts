@@ -131,10 +131,7 @@ async function holdToSize(
   })
 }
 
-/**
- * Throws `file_too_large` or `size_mismatch` unless `bytes` may be uploaded and are the `stated`
- * size. Before that, calls `remove`.
- */
+/** Calls `remove` and throws `file_too_large` or `size_mismatch` for a size that must not be. */
 async function requireSize(
   bucket: Bucket,
   stated: number | null,

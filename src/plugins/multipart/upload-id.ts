@@ -98,10 +98,7 @@ export async function openUploadId(
   return { ...claims, key: scope.key, ...secretSchema.parse(opened) }
 }
 
-/**
- * Encrypts `text` with AES-GCM. The random initialization vector comes first. To decrypt it, the
- * scope must be the same.
- */
+/** Encrypts `text` with AES-GCM for one scope. The initialization vector comes first. */
 async function encrypt(secret: SigningSecret, scope: Bound, text: string): Promise<string> {
   const iv = crypto.getRandomValues(new Uint8Array(IV_BYTES))
   const key = await encryptionKey(secret)

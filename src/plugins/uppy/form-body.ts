@@ -12,9 +12,7 @@ export interface UploadForm {
 
 export interface FileBytes {
   readonly size: number
-  /**
-   * Fails if the form doesn't end after `size` bytes. The last byte arrives only after that check.
-   */
+  /** Fails unless the form ends after `size` bytes. Only then does the last byte arrive. */
   readonly bytes: ReadableStream<Uint8Array>
 }
 
@@ -81,10 +79,7 @@ export async function readForm({ body, headers }: Request): Promise<UploadForm> 
   }
 }
 
-/**
- * Returns the fields before the file, and the position of its bytes. Returns null if it needs more
- * bytes.
- */
+/** Returns the fields before the file and its position, or null if it needs more bytes. */
 function readFields(
   start: Uint8Array,
   delimiter: string,
@@ -109,10 +104,7 @@ function readFields(
   }
 }
 
-/**
- * Returns a stream of the next `size` bytes. `held` are already read. Fails unless exactly `end`
- * follows.
- */
+/** Returns the next `size` bytes; `held` are read. Fails unless exactly `end` follows. */
 function fileStream(
   reader: ByteReader,
   held: Bytes,
