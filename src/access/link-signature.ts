@@ -56,10 +56,7 @@ const variantQuery = ({ width, format, fallback }: Variant): string[] => [
   ...(fallback ? ['fallback=original'] : []),
 ]
 
-/**
- * Returns the path and query of a link for `policy`, signed by HMAC-SHA-256 with the first secret.
- * The same policy always returns the same text.
- */
+/** Returns the path and query of a link, signed by HMAC-SHA-256: always the same text. */
 export async function signLink(
   policy: LinkPolicy,
   { signingSecrets }: SigningSettings,

@@ -48,10 +48,7 @@ export interface Bucket extends Address {
   readonly defaultExpiresIn: SecondsByUse
   /** Headers that every upload carries, by their names in lower case. */
   readonly uploadHeaders: Readonly<Record<string, string>> | null
-  /**
-   * Headers that every request carries. A presigned URL has them in its query, where S3 reads them
-   * too, so that clients need not send them.
-   */
+  /** Headers of every request. A presigned URL has them in its query, where S3 reads them too. */
   readonly requestHeaders: Readonly<Record<string, string>> | null
   /** Maximum lifetime of an edge copy, in seconds. */
   readonly edgeTtlSeconds: number

@@ -27,10 +27,7 @@ export class RequestTime extends Date {
 export const deadlineOf = (now: Date): number =>
   now instanceof RequestTime ? now.deadline : Infinity
 
-/**
- * Returns the milliseconds that a call may take: `own`, or what is left until the deadline of `now`.
- * Throws `storage_busy` if nothing is left.
- */
+/** Returns `own` milliseconds, or what is left of the request. Throws `storage_busy` for none. */
 export function timeLeft(own: number, now: Date): number {
   const left = deadlineOf(now) - Date.now()
   if (left <= 0) throw outOfTime()

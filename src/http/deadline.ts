@@ -13,10 +13,7 @@ export const removeDeadline = (c: AppContext): void => c.set('deadline', Infinit
 export const byDeadline = <T>(c: AppContext, work: () => T | Promise<T>): Promise<T> =>
   inTime(Infinity, timeOf(c), work)
 
-/**
- * Resolves with the result of `ask`, which calls the function `name` of the app or a plugin. Throws `storage_busy`
- * after the time that such a function has.
- */
+/** Resolves with the result of a function of the app or a plugin, or throws `storage_busy`. */
 export const askInTime = <T>(
   c: AppContext,
   name: 'authenticate' | 'beforeUpload' | 'beforeDelete' | 'check' | 'reserve',

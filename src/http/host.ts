@@ -29,10 +29,7 @@ export interface Seams {
   readonly later: Later
   /** May refuse an upload or a delete, after `beforeUpload` or `beforeDelete`. Changes nothing. */
   readonly check: Check
-  /**
-   * Runs after the checks of all plugins, in the order of the plugins. If a later one fails, or the
-   * change itself, the undos run in reverse order.
-   */
+  /** Runs after all checks, in the plugins' order. After a failure, the undos run in reverse. */
   readonly reserve: Reserve
   /**
    * Called after each change to a file, before the index changes. If it throws, the index stays as

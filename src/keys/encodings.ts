@@ -71,10 +71,7 @@ export function base64(bytes: Uint8Array): string {
 export const base64url = (bytes: Uint8Array): string =>
   base64(bytes).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')
 
-/**
- * Decodes base64url. Accepts only what `base64url` returns. Throws SyntaxError for padding, white
- * space, other alphabets, and unused bits that are set.
- */
+/** Decodes what `base64url` returns. Throws SyntaxError for any other spelling of bytes. */
 export function fromBase64url(text: string): Uint8Array {
   if (/^[A-Za-z0-9_-]*$/.test(text) && text.length % 4 !== 1) {
     const binary = atob(text.replaceAll('-', '+').replaceAll('_', '/'))

@@ -36,10 +36,7 @@ export function requireFileName(name: string): void {
   )
 }
 
-/**
- * Returns the first of these texts that is a file name, or a default, with `_` in place of each
- * character that a file name must not have.
- */
+/** Returns the first text that is a file name, with `_` for forbidden characters, or a default. */
 export const toFileName = (...texts: readonly string[]): string =>
   texts.map((text) => text.replace(UNSAFE, '_')).find(isShown) ?? 'file'
 

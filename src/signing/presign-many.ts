@@ -24,10 +24,7 @@ const MAX_TEMPLATES = 64
 const SAMPLE = parseObjectKey('sample')
 const templates = new WeakMap<Bucket, Template[]>()
 
-/**
- * Returns a function that presigns URLs that differ only in the key. They are byte-identical to
- * those of `presign`. Each costs one digest and one HMAC.
- */
+/** Presigns URLs that differ in the key, as `presign` does, for a digest and an HMAC each. */
 export function presignMany(input: PresignTemplate): PresignKey {
   const datetime = amzDate(input.signedAt)
   // Without a promise if the template exists, since most requests sign one URL.

@@ -41,16 +41,10 @@ const LASTING: readonly (readonly [ErrorCode, RegExp])[] = [
   ],
 ]
 
-/**
- * From this many seconds on, a bucket's clock counts as ahead. All requests with the same `now`,
- * except the upload of an object, take less time together.
- */
+/** From so many seconds on, a clock is ahead. All requests with the same `now` take less time. */
 const MAX_AHEAD_SECONDS = 180
 
-/**
- * Addresses of buckets whose clock has been reported since this isolate started. The copies of a
- * bucket with narrower limits have the same address.
- */
+/** Buckets whose clock was reported in this isolate. Narrower copies have the same address. */
 const reportedAhead = new WeakSet<Address>()
 
 const OBJECT_OPERATIONS = {
@@ -88,10 +82,7 @@ export async function ask(
   return { status: response.status, headers: response.headers, text }
 }
 
-/**
- * Runs `act` with a signal that aborts after `seconds`, or at the deadline of `now`. Throws
- * `storage_busy` then, without running `act` if it is too late.
- */
+/** Runs `act` with a signal of `seconds`, or until `now`'s deadline: then `storage_busy`. */
 export async function withDeadline<T>(
   seconds: number,
   now: Date,

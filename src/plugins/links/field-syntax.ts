@@ -1,9 +1,6 @@
 /** Parts of header values that several fields share (RFC 9110, §5.6). */
 
-/**
- * Returns the items of a list. A comma between quotes separates nothing. A backslash escapes
- * nothing, since an entity tag may end with one (§8.8.3).
- */
+/** Returns the items of a list. Quotes may hold commas; a backslash escapes nothing (§8.8.3). */
 export const listItems = (header: string): string[] =>
   (header.match(/(?:"[^"]*"?|[^,"])+/g) ?? []).map((item) => item.trim())
 

@@ -30,10 +30,7 @@ export function withStatus(response: Response, status: 'MISS' | 'BYPASS'): Respo
   return marked
 }
 
-/**
- * Returns an error for the caller, with the reason for the log. It must not be cached: without
- * `no-store`, a cache may even store a 404.
- */
+/** Returns an error with the log's reason. Without `no-store`, a cache may even store a 404. */
 export function failure(error: unknown): Response {
   if (!(error instanceof ApiError)) throw error
   const { code, message, status, cause, retryAfterSeconds } = error

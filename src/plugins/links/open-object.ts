@@ -101,10 +101,7 @@ async function wholeObject(
 }
 
 /** Throws for a response without the headers of an object, such as a proxy's page. */
-async function assertObject(
-  { headers, body, status }: Response,
-  operation = 'GetObject',
-): Promise<void> {
+async function assertObject({ headers, body, status }: Response, operation = 'GetObject') {
   const dated = !Number.isNaN(Date.parse(headers.get('last-modified') ?? ''))
   if (dated && /^(W\/)?".+"$/.test(headers.get('etag') ?? '')) return
   await body?.cancel()

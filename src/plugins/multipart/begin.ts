@@ -179,10 +179,7 @@ const MIB = 1024 ** 2
 /** S3 requires 5 MiB. A larger part needs fewer requests, and a retry still costs little. */
 const DEFAULT_PART_BYTES = 8 * MIB
 
-/**
- * How a file is split: `partCount` parts of `partSize` bytes. The last part has the rest. The count
- * is missing while the size of the file is unknown.
- */
+/** How a file is split. The last part has the rest. A file of unknown size has no count yet. */
 export interface PartPlan {
   readonly partSize: number
   readonly partCount?: number

@@ -139,10 +139,10 @@ export async function completeMultipartUpload(
   )
   const body = `<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">${list.join('')}</CompleteMultipartUpload>`
   // The server then refuses a key that already has an object.
-  const isConditional = upload.bucket.conditionalComplete && !upload.overwrite
+  const isNew = upload.bucket.conditionalComplete && !upload.overwrite
   const headers = {
     'Content-Type': 'application/xml',
-    ...(isConditional && { 'If-None-Match': '*' }),
+    ...(isNew && { 'If-None-Match': '*' }),
   }
   const request = { ...ofUpload('POST', upload), headers, body }
   await callOnce('CompleteMultipartUpload', request, now, COMPLETE_TIMEOUT_SECONDS)

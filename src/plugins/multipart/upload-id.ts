@@ -28,10 +28,7 @@ const claimsSchema = z.object({
 
 const secretSchema = z.object({
   s3UploadId: z.string().check(z.minLength(1)),
-  /**
-   * Random text in the metadata of the object that it makes. Only if other uploads may have the same
-   * key: one that the client chose, or with a `startId`.
-   */
+  /** Random text in its object's metadata, if other uploads may have the same key. */
   mark: z.optional(z.string()),
 })
 

@@ -18,10 +18,7 @@ export interface FileBytes {
 
 type Bytes = Uint8Array<ArrayBuffer>
 
-/**
- * The size limit of requests on most Cloudflare plans. For a larger one, Cloudflare returns its own
- * page, which other origins can't read.
- */
+/** Most Cloudflare plans' limit. Other origins can't read Cloudflare's page for a larger form. */
 export const MAX_FORM_BYTES = 100 * 1000 ** 2
 const MAX_FIELDS_BYTES = 64 * 1024
 const CHUNK_BYTES = 64 * 1024
@@ -105,12 +102,7 @@ function readFields(
 }
 
 /** Returns the next `size` bytes; `held` are read. Fails unless exactly `end` follows. */
-function fileStream(
-  reader: ByteReader,
-  held: Bytes,
-  size: number,
-  end: Uint8Array,
-): ReadableStream<Uint8Array> {
+function fileStream(reader: ByteReader, held: Bytes, size: number, end: Uint8Array) {
   const delimiter = end.subarray(0, -4)
   const skips = skipsOf(delimiter)
   // Each read costs CPU, independent of its size.
