@@ -107,10 +107,7 @@ export interface Signer {
   link(key: string, options?: LinkOptions): Promise<Link>
 }
 
-/**
- * Creates a signer for `settings`: `createSigner(settingsFor(process.env))`. Throws `misconfigured`
- * for an unknown option.
- */
+/** Creates a signer for `settings`. Throws `misconfigured` for an unknown option. */
 export function createSigner(settings: Settings, options: SignerOptions = {}): Signer {
   const { now = () => new Date(), waitUntil = () => undefined } = options
   const unknown = unknownMembers(options, ['now', 'waitUntil'])
@@ -154,10 +151,7 @@ function requireValid<T>(rule: Rule<T>, options: unknown): T {
   throw new ApiError('invalid_request', 'The request is not valid.', { issues: checked.issues })
 }
 
-/**
- * Accepts a string of at most `max` UTF-16 code units that matches `pattern`. By default, it must
- * not be empty.
- */
+/** Accepts at most `max` UTF-16 code units that match `pattern`, by default at least one. */
 const upTo = (max: number, pattern = /^[\s\S]/): Rule<string> =>
   r.text((value) =>
     value.length <= max && pattern.test(value) && value.isWellFormed()

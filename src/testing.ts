@@ -1,10 +1,7 @@
 // biome-ignore lint/performance/noBarrelFile: an entry of the package
 export { memoryFileIndex } from './plugins/files/memory-file-index.ts'
 
-/**
- * Returns a clock that always shows `instant`, for `createSigner(settings, { now: fixedClock(…)
- * })`.
- */
+/** Returns a clock that always shows `instant`, for the option `now` of a signer. */
 export function fixedClock(instant: string | Date): () => Date {
   const time = new Date(instant).getTime()
   if (Number.isNaN(time)) throw new RangeError('fixedClock needs a valid date.')

@@ -61,10 +61,7 @@ const smaller = (a: number | null, b: number | null): number | null =>
   a === null || b === null ? (a ?? b) : Math.min(a, b)
 
 /** Returns the types that both lists allow. Of a type and its `type/*`, keeps the type. */
-function commonTypes(
-  a: readonly string[] | null,
-  b: readonly string[] | null,
-): readonly string[] | null {
+function commonTypes(a: readonly string[] | null, b: readonly string[] | null) {
   if (a === null || b === null) return a ?? b
   const common = [
     ...a.filter((type) => b.some((other) => coversType(other, type))),
@@ -136,10 +133,7 @@ const tooWide = (issues: readonly Issue[]): ApiError =>
 export const mayUse = ({ buckets }: Pick<Limits, 'buckets'>, alias: string): boolean =>
   buckets === null || buckets.includes(alias)
 
-/**
- * Returns the buckets that a principal with these limits may use, as it sees them, its default one
- * first. Leaves out buckets that are no longer configured.
- */
+/** Returns the buckets that these limits allow and that exist, as narrowed, the default first. */
 export const usableBuckets = (
   limits: Limits,
   { buckets }: { readonly buckets: readonly ConfiguredBucket[] },

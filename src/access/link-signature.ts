@@ -36,10 +36,7 @@ export type LinkVerdict =
   | { readonly ok: true; readonly policy: LinkPolicy }
   | { readonly ok: false; readonly refusal: LinkRefusal }
 
-/**
- * Returns what the signature of a link covers: every member of the policy on its own line. No
- * member can contain a line break.
- */
+/** Returns what a link's signature covers: each member on a line, since none has a line break. */
 export const canonicalString = (policy: LinkPolicy): string => {
   const { bucket, key, expires, delivery, download, variant } = policy
   return [
@@ -59,10 +56,7 @@ const variantQuery = ({ width, format, fallback }: Variant): string[] => [
   ...(fallback ? ['fallback=original'] : []),
 ]
 
-/**
- * Returns the path and query of a link for `policy`, signed by HMAC-SHA-256 with the first secret.
- * The same policy always returns the same text.
- */
+/** Returns the path and query of a link, signed by HMAC-SHA-256: always the same text. */
 export async function signLink(
   policy: LinkPolicy,
   { signingSecrets }: SigningSettings,
@@ -114,10 +108,7 @@ export async function verifyLink(
   return { ok: true, policy }
 }
 
-/**
- * Returns the variant in the query of a link, or null. Text that `signLink` doesn't write makes the
- * link rewritten.
- */
+/** Returns the variant in a link's query, or null. Other text makes the link rewritten. */
 function variantIn(query: URLSearchParams): Variant | null {
   const format = LINK_FORMATS.find((name) => name === query.get('fmt'))
   const width = Number(query.get('w'))

@@ -54,40 +54,29 @@ export const isPrincipalId = (id: unknown): id is string =>
 export function principalOfApp(given: AppPrincipal): Principal {
   const { id, scopes, prefix, expiresAt } = given
   const unknown = unknownMembers(given, ['id', 'scopes', 'prefix', 'expiresAt'])
-  if (unknown !== null) throw new TypeError(`authenticate returned a principal that ${unknown}.`)
+  if (unknown !== null) throw returned(`a principal that ${unknown}.`)
   const prefixError =
     typeof prefix === 'string' ? keyPrefixError(prefix) : 'A prefix must be a string.'
   if (!isPrincipalId(id))
-    throw new TypeError(
-      'authenticate returned an id that is not a string of 1 to 200 bytes. Use String(user.id).',
-    )
-  if (prefixError !== null)
-    throw new TypeError(`authenticate returned an invalid prefix. ${prefixError}`)
+    throw returned('an id that is not a string of 1 to 200 bytes. Use String(user.id).')
+  if (prefixError !== null) throw returned(`an invalid prefix. ${prefixError}`)
   const wrong: unknown = Array.isArray(scopes)
     ? scopes.find((scope) => !SCOPES.includes(scope))
     : scopes
   if (!Array.isArray(scopes) || wrong !== undefined)
-    throw new TypeError(
-      `authenticate returned the unknown scope ${JSON.stringify(wrong)}. Use a list of ${SCOPES.join(', ')}.`,
+    throw returned(
+      `the unknown scope ${JSON.stringify(wrong)}. Use a list of ${SCOPES.join(', ')}.`,
     )
-  const end =
-    expiresAt === undefined
-      ? Infinity
-      : expiresAt instanceof Date
-        ? expiresAt.getTime()
-        : Number.NaN
-  if (Number.isNaN(end))
-    throw new TypeError('authenticate returned an expiresAt that is not a valid Date.')
+  const isDate = expiresAt === undefined || expiresAt instanceof Date
+  const end = isDate ? (expiresAt?.getTime() ?? Infinity) : Number.NaN
+  if (Number.isNaN(end)) throw returned('an expiresAt that is not a valid Date.')
   return {
-    kind: 'app',
-    id: `app:${id}`,
-    scopes: [...scopes],
-    prefix,
-    expiresAt: end,
-    limits: NO_LIMITS,
-    context: null,
+    ...{ kind: 'app', id: `app:${id}`, scopes: [...scopes], prefix, expiresAt: end },
+    ...{ limits: NO_LIMITS, context: null },
   }
 }
+
+const returned = (what: string): TypeError => new TypeError(`authenticate returned ${what}`)
 
 /** An app's own id of a user. It has no slash, so that a principal's id can end with it. */
 export const SUBJECT = /^[A-Za-z0-9._@:-]{1,128}$/
@@ -131,10 +120,7 @@ export function requireKey(principal: Principal, scope: Scope, key: ObjectKey): 
   requirePrefix(principal, key)
 }
 
-/**
- * Throws `forbidden` unless the principal may upload to `key`. `overwrite` is undefined for a key
- * that the caller did not choose.
- */
+/** Throws `forbidden` unless `principal` may upload to `key`. A chosen key has `overwrite`. */
 export function requireUpload(
   principal: Principal,
   key: ObjectKey,

@@ -6,10 +6,7 @@ export type Purpose = 'token' | 'cursor' | 'link' | 'upload' | 'form' | 'step' |
 
 const derived = new WeakMap<SigningSecret, Map<string, Promise<CryptoKey>>>()
 
-/**
- * Returns the HMAC-SHA-256 key of one purpose and one instance, derived from `secret` by HKDF (RFC
- * 5869) once per isolate.
- */
+/** Returns the HMAC-SHA-256 key of one purpose and one instance, derived by HKDF (RFC 5869). */
 export const purposeKey = (secret: SigningSecret, purpose: Purpose): Promise<CryptoKey> =>
   keyFor(secret, purpose, { name: 'HMAC', hash: 'SHA-256', length: 256 }, ['sign', 'verify'])
 

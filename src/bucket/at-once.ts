@@ -1,10 +1,7 @@
 /** A Worker waits for at most six responses at once. More requests would only use up their time. */
 const CONNECTIONS = 6
 
-/**
- * Calls `act` for each item, for at most six items at once. Resolves with the results, in the order
- * of the items. Throws what `act` throws first.
- */
+/** Returns the results of `act`, in order, for six items at once. Throws the first error. */
 export async function sixAtOnce<Item, Result>(
   items: readonly Item[],
   act: (item: Item, index: number) => Promise<Result>,

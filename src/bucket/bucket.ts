@@ -1,9 +1,6 @@
 import type { CredentialSource } from './credential-source.ts'
 
-/**
- * An access key pair. `expiresAt` is in milliseconds since 1970, or infinite for a pair that
- * doesn't expire.
- */
+/** An access key pair. `expiresAt` is in milliseconds since 1970, or infinite. */
 export interface Credentials {
   readonly accessKeyId: string
   readonly secretAccessKey: string
@@ -22,10 +19,7 @@ export interface Address {
 /** Lifetimes in seconds, by the purpose of a URL. */
 export type SecondsByUse = Readonly<Record<'upload' | 'view' | 'stream' | 'email' | 'link', number>>
 
-/**
- * One table of `BUCKETS`, with its credentials and all defaults. `origin` and `basePath` are for
- * the presigner's own requests.
- */
+/** A bucket with all defaults. `origin` and `basePath` are for the presigner's own requests. */
 export interface Bucket extends Address {
   readonly alias: string
   /** The bucket's address for clients. URLs are signed for this host. */
@@ -39,9 +33,7 @@ export interface Bucket extends Address {
   readonly maxBytes: number | null
   /** Whether the server supports POST policies, for uploads by HTML forms. */
   readonly postUploads: boolean
-  /**
-   * Whether the server stores keys in Unicode NFC, so that all spellings of a key name one object.
-   */
+  /** Whether the server stores keys in Unicode NFC, so that each key has one spelling. */
   readonly normalizesKeys: boolean
   /** Whether the server supports If-None-Match on PutObject. */
   readonly conditionalPut: boolean
@@ -56,10 +48,7 @@ export interface Bucket extends Address {
   readonly defaultExpiresIn: SecondsByUse
   /** Headers that every upload carries, by their names in lower case. */
   readonly uploadHeaders: Readonly<Record<string, string>> | null
-  /**
-   * Headers that every request carries. A presigned URL has them in its query, where S3 reads them
-   * too, so that clients need not send them.
-   */
+  /** Headers of every request. A presigned URL has them in its query, where S3 reads them too. */
   readonly requestHeaders: Readonly<Record<string, string>> | null
   /** Maximum lifetime of an edge copy, in seconds. */
   readonly edgeTtlSeconds: number

@@ -1,9 +1,7 @@
 import { ApiError } from '../errors/api-error.ts'
 import type { ConfiguredBucket } from './bucket.ts'
 
-/**
- * Returns the bucket with this alias, or the default one without an alias. Throws `unknown_bucket`.
- */
+/** Returns the bucket with this alias, by default the first one. Throws `unknown_bucket`. */
 export function findBucket<B extends ConfiguredBucket>(
   { buckets }: { readonly buckets: readonly [B, ...B[]] },
   alias: string | undefined,

@@ -2,10 +2,7 @@ import { ApiError } from '../errors/api-error.ts'
 import { isNfc, type ObjectKey, parseObjectKey } from '../keys/object-key.ts'
 import type { ConfiguredBucket } from './bucket.ts'
 
-/**
- * Throws `invalid_key` for a second spelling of a key in a bucket that stores keys in Unicode NFC.
- * `key` is a key or the start of keys.
- */
+/** Throws `invalid_key` for a second spelling of `key`, or of a start of keys, in Unicode. */
 export function requireSpelling({ normalizesKeys }: ConfiguredBucket, key: string): void {
   if (normalizesKeys && !isNfc(key))
     throw new ApiError('invalid_key', 'This bucket accepts only keys in Unicode NFC.')

@@ -11,10 +11,7 @@ export const MAX_PARTS = 10_000
 export const MAX_PARTS_BODY_BYTES = 2 * 1024 ** 2
 /** S3's limit for names and values of user-defined metadata together, in bytes. */
 export const MAX_METADATA_BYTES = 2048
-/**
- * Name in S3's user-defined metadata that only the presigner sets: its value tells which upload in
- * parts made the object of a chosen key.
- */
+/** Metadata that only the presigner sets: which upload in parts made the object of a key. */
 export const UPLOAD_MARK = 'edge-presigner-upload'
 /** Maximum number of keys in one request, and of files on one page of a list. */
 export const MAX_KEYS = 1000
@@ -22,10 +19,7 @@ export const MAX_KEYS = 1000
 export const MAX_SIGNATURE_SECONDS = 604_800
 /** Maximum lifetime of an upload URL. */
 export const MAX_UPLOAD_SECONDS = 3600
-/**
- * How long an upload in parts may take. Upload ids and signatures for parts expire seven days after
- * the key was created.
- */
+/** How long an upload in parts may take, from the creation of its key: seven days. */
 export const MAX_UPLOAD_AGE_SECONDS = 604_800
 /** How far a client's clock may be from the Worker's to choose the time in a new key. */
 export const MAX_SKEW_SECONDS = 600

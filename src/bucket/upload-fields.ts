@@ -33,10 +33,7 @@ const RESERVED_METADATA_NAME = new RegExp(
 export const reservedNameError = (name: string): string | null =>
   RESERVED_METADATA_NAME.test(name) ? 'is a reserved name' : null
 
-/**
- * A header value that arrives unchanged: printable ASCII without leading, trailing or double
- * spaces.
- */
+/** A header value that arrives unchanged: printable ASCII with single spaces inside. */
 export const HEADER_VALUE = /^[\x21-\x7e]+(?: [\x21-\x7e]+)*$/
 /**
  * A `Content-Disposition` (RFC 6266): a type, then parameters, each a token or a quoted string. A

@@ -62,10 +62,7 @@ export const REASONS = ['missing', 'malformed', 'expired', 'not_accepted'] as co
 
 export type Reason = (typeof REASONS)[number]
 
-/**
- * One error in an input. `path` is a dotted path from the root of the body, the query or the
- * configuration.
- */
+/** One error in an input. `path` is dotted, from the root of the body, query or settings. */
 export interface Issue {
   readonly path: string
   readonly message: string

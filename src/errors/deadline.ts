@@ -27,10 +27,7 @@ export class RequestTime extends Date {
 export const deadlineOf = (now: Date | RequestTime): number =>
   'deadline' in now ? now.deadline : Infinity
 
-/**
- * Returns the milliseconds that a call may take: `own`, or what is left until the deadline of `now`.
- * Throws `storage_busy` if nothing is left.
- */
+/** Returns `own` milliseconds, or what is left of the request. Throws `storage_busy` for none. */
 export function timeLeft(own: number, now: Date): number {
   const left = deadlineOf(now) - Date.now()
   if (left <= 0) throw outOfTime()
@@ -67,9 +64,6 @@ export async function inTime<T>(
 
 export const NO_DEADLINE = new Date(0)
 
-/**
- * Resolves with the result of `work`, which belongs to no request or has already begun. Throws after
- * `milliseconds`.
- */
+/** Resolves with the result of `work`, which belongs to no request. Throws after `milliseconds`. */
 export const within = <T>(milliseconds: number, work: Promise<T>): Promise<T> =>
   inTime(milliseconds, NO_DEADLINE, () => work)

@@ -13,10 +13,7 @@ export function retryDelay(attempt: number, askedSeconds: number, random: number
   return Math.round(Math.max(own, asked) * (1 + random / 4))
 }
 
-/**
- * Returns the seconds in a Retry-After header (RFC 9110, section 10.2.3), which may be a date. A
- * missing or malformed one is 0.
- */
+/** Returns the seconds of a Retry-After, a number or a date (RFC 9110, §10.2.3), or 0. */
 export function secondsAsked(retryAfter: string | null, now: Date): number {
   if (retryAfter === null) return 0
   const seconds = /^\d{1,9}$/.test(retryAfter)

@@ -1,7 +1,4 @@
-/**
- * Warnings in the log. The request itself continues. docs/troubleshooting.md explains how to fix
- * each one.
- */
+/** Warnings in the log. The request continues. docs/troubleshooting.md has the fixes. */
 export const WARNINGS = [
   'rate limit not applied',
   'index entries unreadable',

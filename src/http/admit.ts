@@ -65,28 +65,19 @@ export function unauthenticated({ refusal, detail }: Verdict & { ok: false }): A
   return new ApiError('unauthenticated', MESSAGES[reason], { reason, cause })
 }
 
-/**
- * Returns the settings, and stores them for `c.get('settings')`. Throws `misconfigured`, which
- * `/healthz` explains.
- */
+/** Returns the settings, and stores them in `c`. Throws `misconfigured`: see `/healthz`. */
 export function configure(c: AppContext): Settings | Promise<Settings> {
+  const keep = (loaded: LoadedSettings): Settings => {
+    const settings = requireSettings(loaded)
+    c.set('settings', settings)
+    return settings
+  }
   const { settings, ready } = c.env.instance
   const checked = ready(settings)
-  return checked instanceof Promise
-    ? checked.then((loaded) => keepSettings(c, loaded))
-    : keepSettings(c, checked)
+  return checked instanceof Promise ? checked.then(keep) : keep(checked)
 }
 
-function keepSettings(c: AppContext, loaded: LoadedSettings): Settings {
-  const settings = requireSettings(loaded)
-  c.set('settings', settings)
-  return settings
-}
-
-/**
- * Returns the verdict on the request's credentials. Not an async function, since each promise costs
- * time in every request.
- */
+/** Returns the verdict on the credentials. Not async, since each promise costs time. */
 function judge(
   c: AppContext,
   settings: Settings,

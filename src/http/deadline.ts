@@ -3,26 +3,17 @@ import type { Announcer } from '../records/file-event.ts'
 import { type FileIndex, timedIndex } from '../records/file-index.ts'
 import type { AppContext } from './app-env.ts'
 
-/**
- * Returns the current time with the deadline of the request, for everything that it waits for.
- * Call it after the body was read.
- */
+/** Returns the time with the request's deadline. Call it after the body was read. */
 export const timeOf = (c: AppContext): RequestTime => new RequestTime(c.get('deadline'))
 
-/**
- * Removes the deadline: the client has sent all of a file, and should not have to repeat that. Each
- * call still has its own limit.
- */
+/** Removes the deadline, since the client has sent a whole file. Calls keep their own limits. */
 export const removeDeadline = (c: AppContext): void => c.set('deadline', Infinity)
 
 /** Resolves with the result of `work`, a call without its own limit. Throws `storage_busy`. */
 export const byDeadline = <T>(c: AppContext, work: () => T | Promise<T>): Promise<T> =>
   inTime(Infinity, timeOf(c), work)
 
-/**
- * Resolves with the result of `ask`, which calls the function `name` of the app or a plugin. Throws `storage_busy`
- * after the time that such a function has.
- */
+/** Resolves with the result of a function of the app or a plugin, or throws `storage_busy`. */
 export const askInTime = <T>(
   c: AppContext,
   name: 'authenticate' | 'beforeUpload' | 'beforeDelete' | 'check' | 'reserve',

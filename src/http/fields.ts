@@ -137,10 +137,7 @@ export const refusedKey = (key: string, error: unknown): RefusedKey => ({
   error: itemError(error),
 })
 
-/**
- * Returns the error of one item of a list, and what is wrong with its members. Throws `error` if it
- * is not an ApiError.
- */
+/** Returns the error of one item and its issues. Throws `error` if it is not an ApiError. */
 export function itemError(
   error: unknown,
 ): RefusedKey['error'] & { readonly issues?: readonly Issue[] } {
@@ -150,10 +147,7 @@ export function itemError(
   return { code, message, ...(issues.length === 0 ? {} : { issues }) }
 }
 
-/**
- * Returns the result of `act` for each key, in the same order. An ApiError becomes the result of
- * its key.
- */
+/** Returns the result of `act`, or an ApiError that it throws, for each key, in their order. */
 export const forEachKey = <T>(
   bucket: ConfiguredBucket,
   keys: readonly string[],

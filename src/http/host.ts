@@ -32,10 +32,7 @@ export interface Seams {
   readonly later: Later
   /** May refuse an upload or a delete, after `beforeUpload` or `beforeDelete`. Changes nothing. */
   readonly check: Check
-  /**
-   * Runs after the checks of all plugins, in the order of the plugins. If a later one fails, or the
-   * change itself, the undos run in reverse order.
-   */
+  /** Runs after all checks, in the plugins' order. After a failure, the undos run in reverse. */
   readonly reserve: Reserve
   /**
    * Called after each change to a file except a rename, before the index changes. If it throws, the index stays as
@@ -151,9 +148,7 @@ export interface NewFile
   readonly key?: string | undefined
 }
 
-/**
- * What the app changes about an upload before anything is signed. Its members replace the client's.
- */
+/** What the app changes about an upload before it is signed. Its members replace the client's. */
 export interface UploadChanges {
   /**
    * Folder under `uploads/`: segments separated by `/`. With it, the app decides where files go, so a
@@ -185,10 +180,7 @@ export interface DeleteAnswer {
 /** What a request is about to do to one object. */
 export type Change = Upload | Deletion
 
-/**
- * An upload that is about to be signed, or started in the bucket. `overwrite` is undefined for a
- * generated key.
- */
+/** An upload that is about to be signed or started. Only a chosen key has an `overwrite`. */
 interface Upload extends Omit<Deletion, 'type'>, Pick<UploadFields, 'mimetype' | 'overwrite'> {
   readonly type: 'upload'
   /** In bytes. Undefined if the client doesn't state it. */

@@ -103,10 +103,7 @@ const covers = (path: string, other: string): boolean =>
 export const meet = (one: string, two: string): boolean =>
   shapeOf(one) === shapeOf(two) || covers(one, two) || covers(two, one)
 
-/**
- * Returns the pattern of a path. It also matches line breaks, so that a key with a line break is
- * refused as a key, not as a route.
- */
+/** Returns the pattern of a path. It matches line breaks, since these are errors of a key. */
 const patternOf = (path: string): RegExp =>
   new RegExp(
     `^${path

@@ -15,10 +15,7 @@ const LIMITER_TIMEOUT_MILLISECONDS = 1000
 export const networkOf = (connectingIp: string | undefined): string =>
   ON_WORKERS && connectingIp !== undefined ? clientNetwork(connectingIp) : 'unknown'
 
-/**
- * Returns the network of a client's address. The owner of an IPv6 address has many of them, so it
- * counts as its /64.
- */
+/** Returns the network of an address. An IPv6 address counts as its /64, which has one owner. */
 export function clientNetwork(address: string): string {
   if (!address.includes(':')) return address
   const [head = '', tail = ''] = address.split('::')

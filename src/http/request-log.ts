@@ -37,10 +37,7 @@ export function addWarning(c: AppContext, text: WarningText): void {
   c.set('warning', warning === undefined ? text : `${warning}; ${text}`)
 }
 
-/**
- * Returns why a request failed. Omits the message of client errors, since it may contain text from
- * the client.
- */
+/** Returns why a request failed. Omits messages of client errors, which may quote the client. */
 function describeError(failure: unknown): {
   readonly code?: ErrorCode
   readonly message?: string

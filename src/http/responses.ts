@@ -11,9 +11,7 @@ type Headers = Readonly<Record<string, string>>
 const USUAL: Headers = { 'Cache-Control': 'no-store', Vary: 'Origin' }
 const ALWAYS: Headers = { 'Referrer-Policy': 'no-referrer', 'X-Content-Type-Options': 'nosniff' }
 
-/**
- * Returns `body` as JSON with all headers at once, since each header that is set later costs time.
- */
+/** Returns `body` as JSON with all headers at once, since a later header costs time. */
 export function json<Body, Status extends number = 200>(
   c: AppContext,
   body: Body,
@@ -65,10 +63,7 @@ export const created = <FileRecord extends { readonly key: string; readonly buck
     Location: `${c.env.host.mountPath}/files/${uriEncode(record.key)}?bucket=${record.bucket}`,
   })
 
-/**
- * Returns the JSON error for what a handler threw. An error that is not from this package becomes
- * `internal`, without details.
- */
+/** Returns the error for what a handler threw, or `internal` if it isn't from this package. */
 export function onError(thrown: unknown, c: AppContext): Response {
   c.set('failure', thrown ?? String(thrown))
   const error = asApiError(thrown) ?? new ApiError('internal', 'Internal error. See the log.')
@@ -100,10 +95,7 @@ export function onError(thrown: unknown, c: AppContext): Response {
   )
 }
 
-/**
- * Returns the challenge of RFC 6750, section 3.1. It names an error only if the request has a
- * credential.
- */
+/** Returns the challenge of RFC 6750, §3.1, with an error only if there is a credential. */
 const challenge = (c: AppContext, reason: Reason | undefined): string =>
   reason === 'missing' || (c.req.header('Authorization') ?? c.req.param('token')) === undefined
     ? 'Bearer'

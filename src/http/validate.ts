@@ -67,10 +67,7 @@ export function validateQuery<Schema extends z.ZodMiniType<object>>(
 /** Returns the object key in the path. Throws `invalid_key`. */
 export const keyParam = (c: Context<AppEnv>): ObjectKey => parseObjectKey(c.req.param('key') ?? '')
 
-/**
- * Throws `malformed_url` for a URL with malformed percent-encoding, since a lenient decoder would
- * return something that the caller did not mean.
- */
+/** Throws `malformed_url` for percent-encoding that only a lenient decoder would read. */
 export function checkUrl(url: string): void {
   try {
     decodeURIComponent(url)
@@ -96,10 +93,7 @@ export function check<Schema extends z.ZodMiniType<object>>(
   return parsed.data
 }
 
-/**
- * Checks a body with 1 to `max` `files`. They are not yet checked as `item`s, since an invalid one
- * doesn't affect the others.
- */
+/** Checks a body with 1 to `max` `files`, but not yet the files: others may be valid. */
 export function validateFiles<
   Item extends z.ZodMiniType<object>,
   More extends z.core.$ZodLooseShape,
@@ -114,10 +108,7 @@ export function validateFiles<
 /** What identifies a file for its client, as far as it is valid. */
 const named = z.object({ fileName: z.optional(z.string()), key: z.optional(z.string()) })
 
-/**
- * Returns the result of `act` for each file that is an `item`, in the same order, for six at once.
- * An ApiError becomes the result of its file.
- */
+/** Returns the result of `act`, or its ApiError, for each file, in order, six at once. */
 export const forEachFile = <Item extends z.ZodMiniType<object>, T>(
   item: Item,
   files: readonly unknown[],
@@ -211,10 +202,7 @@ export async function readText(request: Request, maxBytes: number): Promise<stri
   return decoder.decode(bytes)
 }
 
-/**
- * Resolves with what `reading` has read of a body. Throws `invalid_request` if that fails, because
- * the client has left in the middle of it.
- */
+/** Resolves with what was read. Throws `invalid_request` if the client has left during that. */
 export async function fromClient<T>(reading: Promise<T>): Promise<T> {
   try {
     return await reading

@@ -25,10 +25,7 @@ export const fromUtf8 = (bytes: BufferSource): string =>
 /** Returns the number of bytes of `text` in UTF-8. */
 export const utf8Length = (text: string): number => encoder.encode(text).length
 
-/**
- * Returns `text` percent-encoded by RFC 3986, everything except the unreserved characters: SigV4's
- * `UriEncode` with encoded slashes.
- */
+/** Returns `text` percent-encoded by RFC 3986: SigV4's `UriEncode` with encoded slashes. */
 export const uriEncode = (text: string): string =>
   encodeURIComponent(text).replace(
     /[!'()*]/g,
@@ -74,10 +71,7 @@ export function base64(bytes: Uint8Array): string {
 export const base64url = (bytes: Uint8Array): string =>
   base64(bytes).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '')
 
-/**
- * Decodes base64url. Accepts only what `base64url` returns. Throws SyntaxError for padding, white
- * space, other alphabets, and unused bits that are set.
- */
+/** Decodes what `base64url` returns. Throws SyntaxError for any other spelling of bytes. */
 export function fromBase64url(text: string): Uint8Array {
   if (/^[A-Za-z0-9_-]*$/.test(text) && text.length % 4 !== 1) {
     const binary = atob(text.replaceAll('-', '+').replaceAll('_', '/'))
@@ -87,10 +81,7 @@ export function fromBase64url(text: string): Uint8Array {
   throw new SyntaxError('Invalid base64url.')
 }
 
-/**
- * Compares two strings of digits in constant time. Reads all digits, and doesn't branch on their
- * values.
- */
+/** Compares strings of digits in constant time: reads all of them, and never branches on them. */
 export function areEqual(a: string, b: string): boolean {
   let difference = a.length ^ b.length
   for (let i = 0; i < a.length; i++) difference |= a.charCodeAt(i) ^ b.charCodeAt(i)

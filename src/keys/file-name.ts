@@ -1,10 +1,7 @@
 import { ApiError } from '../errors/api-error.ts'
 import { utf8Length } from './encodings.ts'
 
-/**
- * The last segment of a path or key. `extension` is in lower case and includes its dot. It may be
- * empty.
- */
+/** The last segment of a path. `extension` is in lower case, with its dot, or empty. */
 export interface FileName {
   readonly stem: string
   readonly extension: string
@@ -21,10 +18,7 @@ export function splitFileName(path: string): FileName {
   return { stem: base.slice(0, dot), extension: base.slice(dot).toLowerCase() }
 }
 
-/**
- * Control characters, half characters, line breaks, and what overrides or isolates the direction of
- * text (UAX #9).
- */
+/** Control and half characters, line breaks, and what changes the direction of text (UAX #9). */
 const UNSAFE = /[\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu
 /** A character that people see. Some letters and symbols are blank, such as U+3164 and U+2800. */
 const VISIBLE = /(?![\p{DI}\u2800\ufffc\u{13441}\u{13442}\u{1d159}])[\p{L}\p{N}\p{P}\p{S}]/u
@@ -42,10 +36,7 @@ export function requireFileName(name: string): void {
   )
 }
 
-/**
- * Returns the first of these texts that is a file name, or a default, with `_` in place of each
- * character that a file name must not have.
- */
+/** Returns the first text that is a file name, with `_` for forbidden characters, or a default. */
 export const toFileName = (...texts: readonly string[]): string =>
   texts.map((text) => text.replace(UNSAFE, '_')).find(isShown) ?? 'file'
 

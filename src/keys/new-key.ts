@@ -40,10 +40,7 @@ const NEW_KEY = /* @__PURE__ */ new RegExp(
   `(?:^|/)uploads/(?:.+/)?([${DIGITS}]{${TIME_DIGITS}})[${DIGITS}]{${RANDOM_DIGITS}}-[^/]+$`,
 )
 
-/**
- * Returns when `newObjectKey` created `key`, in milliseconds since 1970. Returns NaN for other
- * keys.
- */
+/** Returns when `newObjectKey` created `key`, in milliseconds since 1970, or NaN. */
 export function keyCreatedAt(key: ObjectKey): number {
   const [, time] = NEW_KEY.exec(key) ?? []
   if (time === undefined) return Number.NaN

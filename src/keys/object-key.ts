@@ -11,15 +11,10 @@ export const MAX_OBJECT_KEY_BYTES = 1024
 
 const CONTROL_CHARACTERS = /\p{Cc}/u
 
-/**
- * Tells whether `text` is in Unicode Normalization Form C. Then every part of it is too (UAX #15).
- */
+/** Tells whether `text` is in Unicode NFC. Then every part of it is too (UAX #15). */
 export const isNfc = (text: string): boolean => text === text.normalize()
 
-/**
- * Tells whether `text` is longer than `bytes` in UTF-8. A UTF-16 code unit has 1 to 3 bytes, so
- * most texts need no encoding.
- */
+/** Tells whether `text` is longer than `bytes` in UTF-8. A code unit has 1 to 3 bytes. */
 const isLongerThan = (text: string, bytes: number): boolean =>
   text.length > bytes || (3 * text.length > bytes && utf8Length(text) > bytes)
 

@@ -6,10 +6,7 @@ import type { FileRecord } from './file-record.ts'
 export interface ListInput {
   /** Alias of the bucket. */
   readonly bucket: string
-  /**
-   * Only keys that start with exactly this, in the same case. In SQL's `LIKE`, `_` and `%` are
-   * wildcards.
-   */
+  /** Only keys that start with this, in the same case. In SQL, `_` and `%` are wildcards. */
   readonly prefix: string
   /** 1 to 1000. */
   readonly limit: number
@@ -19,10 +16,7 @@ export interface ListInput {
 
 export interface ListedPage {
   readonly records: FileRecord[]
-  /**
-   * Start of the next page, or undefined after the last page. A short or empty page may not be the
-   * last.
-   */
+  /** Start of the next page, or undefined after the last one. A page may be short or empty. */
   readonly cursor: string | undefined
   /** Number of entries on this page that are not valid records, or not those that were asked for. */
   readonly unreadable: number
@@ -30,23 +24,14 @@ export interface ListedPage {
 
 /** The index of files. */
 export interface FileIndex {
-  /**
-   * Returns the record of one file, or null. May be up to 60 seconds older than a change in another
-   * location.
-   */
+  /** Returns one record or null, up to 60 seconds older than a change in another location. */
   get(bucket: string, key: ObjectKey): Promise<FileRecord | null>
-  /**
-   * Stores `record`, and returns what was stored. Throws `key_not_indexable` and
-   * `index_unavailable`.
-   */
+  /** Returns what it stored. Throws `key_not_indexable` and `index_unavailable`. */
   put(record: FileRecord): Promise<FileRecord>
   remove(bucket: string, key: ObjectKey): Promise<void>
   /** Throws `key_not_indexable` for a key that `put` would refuse. Optional. */
   requireIndexable?(bucket: string, key: ObjectKey): void
-  /**
-   * Returns one page in the order of the keys. For keys that this Worker created, that is newest
-   * first.
-   */
+  /** Returns one page in the order of the keys: newest first for those of this Worker. */
   list(input: ListInput): Promise<ListedPage>
 }
 

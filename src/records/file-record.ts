@@ -19,19 +19,14 @@ const metadataSchema = z.object({
 
 type Metadata = z.infer<typeof metadataSchema>
 
-/**
- * A file in the API's format. `size` in bytes, `createdAt` ISO 8601 in UTC, `etag` in its quotes.
- */
+/** A file in the API's format: bytes, ISO 8601 in UTC, and an ETag in its quotes. */
 export interface FileRecord extends Metadata {
   readonly key: ObjectKey
   /** Alias of the bucket. */
   readonly bucket: string
 }
 
-/**
- * Returns the metadata to store for `record`. Shortens the name until everything fits into KV's
- * limit.
- */
+/** Returns the metadata to store. Shortens the name until it fits into KV's limit. */
 export function toMetadata({ name, size, mimetype, etag, owner, createdAt }: FileRecord): Metadata {
   const metadata = { name, size, mimetype, etag, owner, createdAt }
   let excess = utf8Length(JSON.stringify(metadata)) - MAX_METADATA_BYTES

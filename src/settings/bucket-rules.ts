@@ -88,10 +88,7 @@ function endpointMismatch(
     : `can't use addressing "virtual" with the host of its ${name}. Use "path"`
 }
 
-/**
- * Returns why a configured default is invalid, or null. A default above the maximum would be
- * shortened silently.
- */
+/** Returns why a default is invalid, or null. One above the maximum would be cut silently. */
 function lifetimeError({
   maxExpiresIn,
   defaultExpiresIn,
@@ -107,9 +104,7 @@ function lifetimeError({
 
 /** Hosts of Cloudflare R2 and Backblaze B2, which don't support POST policies. */
 const WITHOUT_POST_UPLOADS = /\.(?:r2\.cloudflarestorage|backblazeb2)\.com(?::\d+)?$/i
-/**
- * Hosts of Cloudflare R2, which stores keys in Unicode NFC and supports If-None-Match on PutObject.
- */
+/** Hosts of R2, which stores keys in Unicode NFC and supports If-None-Match on PutObject. */
 const R2 = /\.r2\.cloudflarestorage\.com\.?(?::\d+)?$/i
 /** Hosts of AWS S3, which supports If-None-Match on PutObject and CompleteMultipartUpload. */
 const AWS = /\.amazonaws\.com(?:\.cn)?(?::\d+)?$/i

@@ -61,10 +61,7 @@ export const defineSettings = <B = unknown>(
 /** Marks settings that were checked, also by another copy of this package, with their uses. */
 const CHECKED = Symbol.for('edge-presigner.settings')
 
-/**
- * Checks `input` with `rule` and returns the frozen result. By default, issues use TypeScript's
- * terms.
- */
+/** Checks `input`, and freezes it. By default, issues use TypeScript's terms. */
 export function loadWith<S extends Settings>(
   rule: Rule<S>,
   input: unknown,
@@ -112,10 +109,7 @@ export function keepEach<E, T>(
   }
 }
 
-/**
- * Runs `load` once, or once for each environment, until it succeeds. Throws `misconfigured` with its
- * issues.
- */
+/** Runs `load` once, or for each environment, until it succeeds. Throws `misconfigured`. */
 export function keepFor<B, S extends Settings>(
   load: (env: B) => LoadedSettings<S>,
   times: 'each' | 'once' = 'each',
@@ -157,10 +151,7 @@ export const originRule: Rule<string> = r.text((value) =>
     : 'must be an exact origin, such as https://app.example.com',
 )
 
-/**
- * Suffixes under which anyone can register names. The list is short. Browsers use the Public Suffix
- * List, which has thousands more.
- */
+/** Some suffixes under which anyone can register names. Browsers know thousands more. */
 const SHARED =
   /^(?:(?:pages|workers|r2|fly|deno)\.dev|(?:vercel|netlify|web|ngrok-free)\.app|git(?:hub|lab)\.io|(?:firebase|heroku|amplify)app\.com|(?:onrender|trycloudflare)\.com|cloudfront\.net|azurewebsites\.net|(?:co|com|org|net)\.[a-z]{2})$/
 

@@ -149,10 +149,7 @@ export const whole =
       ? value
       : breaks(place, `must be a whole number from ${min} to ${max}`)
 
-/**
- * Accepts a list of at least `min` items. Adds `example` to the issue of a value that is not a
- * list: `, such as ["a"]`.
- */
+/** Accepts a list of at least `min` items. `example` is for issues: `, such as ["a"]`. */
 export const list =
   <T>(rule: Rule<T>, min = 0, example = ''): Rule<T[]> =>
   (value, place) => {

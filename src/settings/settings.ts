@@ -7,9 +7,7 @@ export interface Settings<B extends ConfiguredBucket = ConfiguredBucket> extends
   readonly buckets: readonly [B, ...B[]]
   /** Origins whose pages may use the API. `*` matches one label of a host. */
   readonly corsOrigins: readonly string[]
-  /**
-   * The origins among them whose pages may send credentials that the browser adds, such as cookies.
-   */
+  /** Those among them whose pages may send what the browser adds, such as cookies. */
   readonly corsCookieOrigins: readonly string[]
   /** The URL before `/i/…` in a link. Null for the URL where the instance is mounted. */
   readonly linkBase: string | null
@@ -36,10 +34,7 @@ export const takesOrigin = (
           LABEL.test(origin.slice(start.length, -end.length))
   })
 
-/**
- * Tells whether `url` is at the host that serves only links, at any port and with or without the
- * dot at the end of a full name.
- */
+/** Tells whether `url` is at the host for links only, at any port, also with a final dot. */
 export const asksLinkHost = ({ linkBase, linkHostOnly }: Settings, url: string): boolean =>
   linkHostOnly && linkBase !== null && hostNameOf(url) === hostNameOf(linkBase)
 

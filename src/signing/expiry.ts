@@ -60,10 +60,7 @@ export function resolveValidity(input: ValidityInput): Validity {
   }
 }
 
-/**
- * Returns the maximum lifetime in seconds that `resolveValidity` allows. Throws
- * `credentials_expired`.
- */
+/** Returns the maximum lifetime in seconds. Throws `credentials_expired`. */
 export function longestLifetime(input: Omit<ValidityInput, 'expiresIn'>): number {
   const credentialSeconds = lastSecond(input) - Math.floor(input.now.getTime() / 1000)
   if (credentialSeconds < 1) throw credentialsExpired()

@@ -22,10 +22,7 @@ export function assertNamesObject(url: URL, { origin, basePath }: Address, key: 
   assertNamesKey(url.pathname.slice(basePath.length), key)
 }
 
-/**
- * A path that a URL parser doesn't change: unreserved characters, percent-encoded bytes and
- * slashes.
- */
+/** A path that a URL parser keeps: unreserved characters, encoded bytes and slashes. */
 const PLAIN_PATH = /^[\w.~/%-]+$/
 const DOT_SEGMENT = /(?:^|\/)(?:\.|%2E){1,2}(?:\/|$)/i
 

@@ -12,10 +12,7 @@ export type PresignTemplate = Omit<PresignInput, 'key'>
 /** Presigns the URL of one object. Throws RangeError for a lifetime that SigV4 doesn't allow. */
 export type PresignKey = (key: ObjectKey) => Promise<string>
 
-/**
- * A canonical request, its string to sign and its URL, with gaps for the key, the time and the
- * header values.
- */
+/** A canonical request, string to sign and URL, with gaps for key, time and header values. */
 interface Template {
   /** Tells whether the template can sign `input` at `datetime`. */
   fits(input: PresignTemplate, datetime: string): boolean
@@ -27,10 +24,7 @@ const MAX_TEMPLATES = 64
 const SAMPLE = parseObjectKey('sample')
 const templates = new WeakMap<Bucket, Template[]>()
 
-/**
- * Returns a function that presigns URLs that differ only in the key. They are byte-identical to
- * those of `presign`. Each costs one digest and one HMAC.
- */
+/** Presigns URLs that differ in the key, as `presign` does, for a digest and an HMAC each. */
 export function presignMany(input: PresignTemplate): PresignKey {
   const datetime = amzDate(input.signedAt)
   // Without a promise if the template exists, since most requests sign one URL.

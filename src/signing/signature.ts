@@ -16,10 +16,7 @@ class BoundedMap extends Map<string, ArrayBuffer> {
   }
 }
 
-/**
- * SigV4 signing keys of this isolate, by secret, day, region and service. aws4fetch reads and fills
- * this cache.
- */
+/** This isolate's SigV4 keys, by secret, day, region and service. aws4fetch fills it. */
 export const signingKeys: Map<string, ArrayBuffer> = new BoundedMap()
 
 const imported = new WeakMap<ArrayBuffer, Promise<CryptoKey>>()
@@ -70,10 +67,7 @@ export async function signingKey(signer: AwsV4Signer): Promise<CryptoKey> {
   return key
 }
 
-/**
- * Returns the signature of `stringToSign` with the signing key of `signer`, in hexadecimal (SigV4,
- * "Signature").
- */
+/** Returns SigV4's "Signature" of `stringToSign` by `signer`, in hexadecimal. */
 export async function calculateSignature(
   signer: AwsV4Signer,
   stringToSign: string,

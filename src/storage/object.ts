@@ -25,10 +25,7 @@ const headSchema = z.object({
   mark: z.optional(z.string()),
 })
 
-/**
- * Maximum seconds until the next bytes of an object arrive, and until the response after the last
- * ones.
- */
+/** Maximum seconds until the next bytes arrive, and from the last ones to the response. */
 const UPLOAD_IDLE_SECONDS = 60
 
 /** The bytes of a new object. */
@@ -37,9 +34,7 @@ export interface ObjectBytes {
   readonly bytes: ReadableStream<Uint8Array>
 }
 
-/**
- * What the bucket reports about an object. `size` in bytes, `etag` in its quotes, as S3 sends it.
- */
+/** What the bucket reports: `size` in bytes, `etag` in its quotes, as S3 sends it. */
 export type ObjectHead = z.infer<typeof headSchema>
 
 /**

@@ -41,16 +41,10 @@ const LASTING: readonly (readonly [ErrorCode, RegExp])[] = [
   ],
 ]
 
-/**
- * From this many seconds on, a bucket's clock counts as ahead. All requests with the same `now`,
- * except the upload of an object, take less time together.
- */
+/** From so many seconds on, a clock is ahead. All requests with the same `now` take less time. */
 const MAX_AHEAD_SECONDS = 180
 
-/**
- * Addresses of buckets whose clock has been reported since this isolate started. The copies of a
- * bucket with narrower limits have the same address.
- */
+/** Buckets whose clock was reported in this isolate. Narrower copies have the same address. */
 const reportedAhead = new WeakSet<Address>()
 
 const OBJECT_OPERATIONS = {
@@ -77,10 +71,7 @@ export interface BucketResponse {
 export const fetchObject = (request: ObjectRequest, now: Date): Promise<Response> =>
   withDeadline(TIMEOUT_SECONDS, now, (signal) => send(request, now, signal))
 
-/**
- * Sends a request whose response contains no object, and reads the complete response. `signal` is
- * also the deadline for its body.
- */
+/** Sends a request and reads its whole response, until `signal`. Not for an object. */
 export async function ask(
   request: ObjectRequest,
   now: Date,
@@ -91,10 +82,7 @@ export async function ask(
   return { status: response.status, headers: response.headers, text }
 }
 
-/**
- * Runs `act` with a signal that aborts after `seconds`, or at the deadline of `now`. Throws
- * `storage_busy` then, without running `act` if it is too late.
- */
+/** Runs `act` with a signal of `seconds`, or until `now`'s deadline: then `storage_busy`. */
 export async function withDeadline<T>(
   seconds: number,
   now: Date,
@@ -203,10 +191,7 @@ const noResponse = (
     cause: new StorageFailure(operation, status, null, cause),
   })
 
-/**
- * Returns S3's code in an error document, or null without one. Clients and the log receive it, so
- * it is one word.
- */
+/** Returns S3's code in an error document or null: one word, since clients and logs get it. */
 export const s3CodeIn = (text: string): string | null =>
   /^\s*(?:<\?[^>]*>\s*)?<Error[\s>][\s\S]*?<Code>([\w.]{1,64})<\/Code>/.exec(text)?.[1] ?? null
 

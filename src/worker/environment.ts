@@ -27,9 +27,7 @@ export interface WorkerSettings extends Settings<Bucket> {
   readonly webhooks: readonly WebhookInput[] | undefined
 }
 
-/**
- * Returns the settings from the Worker's variables, secrets and bindings (docs/configuration.md).
- */
+/** Returns the settings of variables, secrets and bindings (docs/configuration.md). */
 export const environmentSettings = keepFor(loadEnvironment)
 
 /** Returns the same settings, or the issues. Issues name paths, never values. */
@@ -173,10 +171,7 @@ const credentialsName = r.matching(
   'must be a name in capitals, such as "S3", which reads S3_ACCESS_KEY_ID',
 )
 
-/**
- * Accepts a name and returns its access keys. Reads each name once, so that a missing key is
- * reported once.
- */
+/** Returns a name's access keys. Reads each name once: a missing key is one issue. */
 function credentialsNamed(variables: Readonly<Record<string, unknown>>): Rule<Credentials> {
   const known = new Map<string, Credentials | typeof r.BROKEN>()
   return (value, place) => {

@@ -16,10 +16,7 @@ export const sealCursor = (
   kvCursor: string,
 ): Promise<string> => seal(signingSecrets, 'cursor', { bucket, prefix, kvCursor })
 
-/**
- * Returns the cursor of Workers KV in `cursor`. Throws `invalid_cursor` if it is from another list
- * or was not created here.
- */
+/** Returns KV's cursor in `cursor`. Throws `invalid_cursor` for that of another list. */
 export async function openCursor(
   { signingSecrets }: SigningSettings,
   { bucket, prefix }: CursorScope,

@@ -17,10 +17,7 @@ import { childrenOf, escapeXml, readXml, textOf } from '../../storage/xml.ts'
 /** For each key: null if the object is deleted or missing, otherwise why it may still exist. */
 export type Deletions = ReadonlyMap<ObjectKey, ApiError | null>
 
-/**
- * A server deletes the objects one after another before it responds. This leaves time for the edge
- * copies and records.
- */
+/** A server deletes one object after another. This leaves time for edge copies and records. */
 const TIMEOUT_SECONDS = 20
 
 /**
@@ -33,14 +30,8 @@ const AMBIGUOUS_IN_XML = /^\s|\s$|[\uFFFE\uFFFF]/
  * How servers refuse DeleteObjects, or a checksum that they don't know, before they delete
  * anything. Google Cloud Storage returned InvalidArgument in the past.
  */
-const REFUSALS = [
-  'NotImplemented',
-  'MethodNotAllowed',
-  'InvalidArgument',
-  'InvalidRequest',
-  'MissingContentMD5',
-  'MalformedXML',
-]
+const REFUSALS =
+  /^(NotImplemented|MethodNotAllowed|InvalidArgument|InvalidRequest|MissingContentMD5|MalformedXML)$/
 
 /** Buckets whose server has refused DeleteObjects since this isolate started. */
 const withoutDeleteObjects = new WeakSet<Bucket>()
@@ -93,19 +84,14 @@ async function deleteTogether(
   const body = `<Delete xmlns="http://s3.amazonaws.com/doc/2006-03-01/">${objects.join('')}</Delete>`
   const headers = { 'Content-Type': 'application/xml', ...(await checksumOf(body)) }
   const request = {
-    bucket,
-    method: 'POST',
-    operation: 'DeleteObjects',
-    key: null,
-    query: { delete: '' },
-    headers,
-    body,
-  } as const
+    ...({ key: null, method: 'POST', operation: 'DeleteObjects' } as const),
+    ...{ bucket, query: { delete: '' }, headers, body },
+  }
   const answer = await withDeadline(TIMEOUT_SECONDS, now, (signal) => ask(request, now, signal))
   const root = readXml(answer.text)
   if (answer.status === 200 && root?.name === 'DeleteResult') return failuresIn(root, keys, answer)
   const s3Code = s3CodeIn(answer.text)
-  const isRefusal = answer.status >= 400 && REFUSALS.includes(s3Code ?? '')
+  const isRefusal = answer.status >= 400 && REFUSALS.test(s3Code ?? '')
   if (isRefusal || answer.status === 405 || answer.status === 501) return null
   throw unexpectedResponse('DeleteObjects', answer, s3Code)
 }

@@ -9,10 +9,7 @@ const MAX_KV_KEY_BYTES = 512
 /** Seconds until Workers KV accepts another write of the same key. */
 const WRITE_SECONDS = 1
 
-/**
- * Returns the file index in Workers KV. docs/kv-schema.md describes its keys. Throws
- * `misconfigured`.
- */
+/** Returns the index in Workers KV (docs/kv-schema.md). Throws `misconfigured`. */
 export function kvFileIndex(kv: KVNamespace): FileIndex {
   if (typeof kv !== 'object' || kv === null)
     throw new ApiError(

@@ -1,10 +1,7 @@
 import type { FileIndex } from '../../records/file-index.ts'
 import type { FileRecord } from '../../records/file-record.ts'
 
-/**
- * Returns an index in memory, for tests. It is lost when the process ends, and other processes
- * can't read it.
- */
+/** Returns an index in the memory of one process, for tests. */
 export function memoryFileIndex(): FileIndex {
   const records = new Map<string, FileRecord>()
   const nameOf = (bucket: string, key: string): string => `${bucket}:${key}`

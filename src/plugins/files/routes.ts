@@ -61,10 +61,7 @@ const recordSchema = z.strictObject({ ...record, bucket })
 
 const oneOfRecords = z.strictObject(record)
 
-/**
- * Each needs two requests to the bucket, and Cloudflare's free plan allows 50 for one request to the
- * Worker.
- */
+/** Each needs two requests to the bucket. Cloudflare's free plan allows 50 in all. */
 const MAX_RECORDS = 20
 
 const listSchema = z.strictObject({

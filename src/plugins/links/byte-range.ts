@@ -27,10 +27,7 @@ export function parseContentRange(header: string | null): ByteRange | null {
   return first <= last && last < size ? { first, last, size } : null
 }
 
-/**
- * Tells whether `range`, from `singleRange`, includes every byte of a representation of `size`
- * bytes.
- */
+/** Tells whether `range`, from `singleRange`, includes all of `size` bytes. */
 export function coversAll(range: string, size: number): boolean {
   const { first, last } = rangeOf(range, size)
   return first === 0 && last === size - 1

@@ -1,10 +1,7 @@
 import { ApiError } from '../../errors/api-error.ts'
 import { weightsIn } from './field-syntax.ts'
 
-/**
- * Returns the codings in a `Content-Encoding` that a client must decode. Ignores `aws-chunked`,
- * which describes an upload, but which some servers store.
- */
+/** Returns the codings to decode. Ignores `aws-chunked`, which some servers store by mistake. */
 export const contentCodings = (header: string | null): string[] =>
   (header ?? '')
     .toLowerCase()
@@ -28,9 +25,6 @@ export function requireCodings({ headers }: Response, request: Request): void {
   )
 }
 
-/**
- * Returns the client's Accept-Encoding. Cloudflare replaces the header, and keeps the original
- * value in `cf`.
- */
+/** Returns the client's Accept-Encoding, which Cloudflare replaces and keeps in `cf`. */
 const clientAcceptEncoding = ({ cf, headers }: Request): string =>
   cf === undefined ? (headers.get('accept-encoding') ?? '') : String(cf.clientAcceptEncoding ?? '')

@@ -7,19 +7,13 @@ import type { ObjectSource } from '../../storage/object-source.ts'
 import { contentCodings } from './content-coding.ts'
 import { openObject } from './open-object.ts'
 
-/**
- * Tells whether copies of the objects in `bucket` are kept. Without them, images are not resized,
- * since each view would be billed.
- */
+/** Tells whether objects have copies. Without them, each view of an image would be billed. */
 export const keepsCopiesOf = (
   { edgeTtlSeconds }: ConfiguredBucket,
   { keepsCopies }: Pick<ObjectSource, 'keepsCopies'>,
 ): boolean => keepsCopies && edgeTtlSeconds > 0
 
-/**
- * Whether `fetch` returns bytes as they are stored. On Node, Deno and Bun, it decodes encoded
- * responses.
- */
+/** Whether `fetch` returns bytes as they are stored. Node, Deno and Bun decode them. */
 const FETCH_KEEPS_CODINGS = ON_WORKERS
 
 /**

@@ -1,16 +1,10 @@
 /** Parts of header values that several fields share (RFC 9110, §5.6). */
 
-/**
- * Returns the items of a list. A comma between quotes separates nothing. A backslash escapes
- * nothing, since an entity tag may end with one (§8.8.3).
- */
+/** Returns the items of a list. Quotes may hold commas; a backslash escapes nothing (§8.8.3). */
 export const listItems = (header: string): string[] =>
   (header.match(/(?:"[^"]*"?|[^,"])+/g) ?? []).map((item) => item.trim())
 
-/**
- * Returns the weight of each name in `Accept` or `Accept-Encoding`, in lower case (§12.4.2). A
- * malformed weight is NaN.
- */
+/** Returns the weights in `Accept` or `Accept-Encoding` (§12.4.2). A malformed one is NaN. */
 export const weightsIn = (header: string): Map<string, number> =>
   new Map(
     listItems(header.toLowerCase()).map((item) => {

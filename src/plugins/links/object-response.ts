@@ -13,11 +13,7 @@ const VALIDATORS = ['etag', 'last-modified']
 /** The headers of a response of `Objects` that a client may receive. */
 const SHOWN_HEADERS = [
   ...VALIDATORS,
-  'accept-ranges',
-  'content-language',
-  'content-length',
-  'content-range',
-  'content-type',
+  ...'accept-ranges content-language content-length content-range content-type'.split(' '),
 ]
 
 /**

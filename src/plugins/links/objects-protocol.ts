@@ -16,10 +16,7 @@ export const ALIAS = 'X-Alias'
 export const ASKER = 'X-Asker'
 export const DEADLINE = 'X-Deadline'
 
-/**
- * The header that contains an error as percent-encoded JSON, since the response to a HEAD has no
- * body.
- */
+/** The header with an error as percent-encoded JSON, since a HEAD has no body. */
 export const FAILURE = 'X-Failure'
 
 /** Returns the name of an object's copy: the URL for `Objects`, without its query. */
@@ -33,10 +30,7 @@ export function withStatus(response: Response, status: 'MISS' | 'BYPASS'): Respo
   return marked
 }
 
-/**
- * Returns an error for the caller, with the reason for the log. It must not be cached: without
- * `no-store`, a cache may even store a 404.
- */
+/** Returns an error with the log's reason. Without `no-store`, a cache may even store a 404. */
 export function failure(error: unknown): Response {
   if (!(error instanceof ApiError)) throw error
   const { code, message, cause, retryAfterSeconds } = error

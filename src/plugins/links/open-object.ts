@@ -10,23 +10,14 @@ import { parseContentRange } from './byte-range.ts'
 
 /** Maximum size of a copy in an edge cache (Workers Caching and the Cache API). */
 const MAX_COPY_BYTES = 512 * 1024 ** 2
-/**
- * Up to this size, a request for a range fetches the complete object, so that the next range comes
- * from the copy.
- */
+/** Up to this size, a range fetches the whole object, so that the next one has a copy. */
 const MAX_FILL_BYTES = 16 * 1024 ** 2
 
 /** The header with the time of the request to the bucket, in milliseconds since 1970. */
 const FETCHED_AT = 'X-Fetched-At'
 
 /** The bucket's headers that a representation keeps. All others are removed. */
-const KEPT_HEADERS = [
-  'content-type',
-  'content-encoding',
-  'content-language',
-  'etag',
-  'last-modified',
-]
+const KEPT_HEADERS = 'content-type content-encoding content-language etag last-modified'.split(' ')
 
 /**
  * Calls S3 GetObject and returns a response for an edge cache: status 200 with the complete object,
@@ -109,14 +100,8 @@ async function wholeObject(
   throw unexpectedResponse(operation, answer, s3Code)
 }
 
-/**
- * Throws if a response lacks the headers that S3 sends for each object. It is then a proxy's page
- * or an error document.
- */
-async function assertObject(
-  { headers, body, status }: Response,
-  operation = 'GetObject',
-): Promise<void> {
+/** Throws for a response without the headers of an object, such as a proxy's page. */
+async function assertObject({ headers, body, status }: Response, operation = 'GetObject') {
   const dated = !Number.isNaN(Date.parse(headers.get('last-modified') ?? ''))
   if (dated && /^(W\/)?".+"$/.test(headers.get('etag') ?? '')) return
   await body?.cancel()
@@ -142,10 +127,7 @@ async function copyOf(
   return new Response(answer.body, { status: 200, headers, encodeBody: 'manual' })
 }
 
-/**
- * Returns how many seconds a copy may live that is made from `object`, the response of `openObject`
- * or a copy of it.
- */
+/** Returns the seconds that a copy of `object`, from `openObject` or a copy, may live. */
 export function secondsLeft(object: Headers, bucket: ConfiguredBucket, key: ObjectKey): number {
   const age = Date.now() - Number(object.get(FETCHED_AT) ?? Number.NaN)
   return Math.max(0, copySeconds(bucket, key) - Math.ceil(age / 1000)) || 0
@@ -183,10 +165,7 @@ const MAX_CHANGING_SECONDS = 60
 export const copySeconds = ({ edgeTtlSeconds }: ConfiguredBucket, key: ObjectKey): number =>
   isNewObjectKey(key) ? edgeTtlSeconds : Math.min(edgeTtlSeconds, MAX_CHANGING_SECONDS)
 
-/**
- * Returns the tag that purges every copy of an object. It is a digest, since tags ignore case and
- * allow no spaces.
- */
+/** Returns the tag of an object's copies: a digest, since tags ignore case and have no spaces. */
 export const cacheTag = (bucket: ConfiguredBucket, key: ObjectKey): Promise<string> =>
   sha256(JSON.stringify([homeOf(bucket), key]))
 
@@ -202,9 +181,7 @@ export const copiesOf = (bucket: ConfiguredBucket): Promise<string> => {
   return sha256(JSON.stringify([homeOf(bucket), reader]))
 }
 
-/**
- * Returns the bucket's URL with addressing "path". It is the same for every alias and addressing.
- */
+/** Returns the bucket's URL with addressing "path", the same for every alias. */
 export function homeOf({ origin, basePath, name }: ConfiguredBucket): string {
   if (basePath.endsWith(`/${name}/`)) return origin + basePath
   return `${origin.replace(`//${name}.`, '//')}${basePath}${name}/`

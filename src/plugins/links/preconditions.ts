@@ -1,9 +1,6 @@
 import { httpDate, listItems } from './field-syntax.ts'
 
-/**
- * Returns an entity tag without the mark of a weak tag, for the weak comparison of RFC 9110,
- * §8.8.3.2.
- */
+/** Returns an entity tag without its mark as weak, for the weak comparison (§8.8.3.2). */
 const opaqueTag = (etag: string): string => etag.replace(/^W\//, '')
 
 /** Tells whether `If-Match` names this representation, by the strong comparison. */
@@ -41,10 +38,7 @@ export function preconditionStatus(
   return modified <= ifModifiedSince ? 304 : null
 }
 
-/**
- * Tells whether `If-Range` allows a range of this representation (RFC 9110, §13.1.5). Accepts only
- * strong validators.
- */
+/** Tells whether `If-Range` has a strong validator of this representation (§13.1.5). */
 export function rangeIsCurrent(ifRange: string | null, representation: Headers): boolean {
   if (ifRange === null) return true
   if (ifRange.startsWith('"')) return ifRange === representation.get('etag')

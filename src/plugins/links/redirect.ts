@@ -8,10 +8,7 @@ const TARGET_SECONDS = 300
 export interface RedirectTarget {
   /** A presigned GET URL, the same for all clients within a time window. */
   readonly url: string
-  /**
-   * Seconds that a browser may cache the redirect: half the lifetime of its target, and never
-   * longer than the link.
-   */
+  /** Seconds in the browser's cache: half of the target's, and no longer than the link. */
   readonly maxAgeSeconds: number
 }
 

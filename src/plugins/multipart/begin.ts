@@ -56,10 +56,7 @@ export interface PartUrls extends Pick<UploadSignature, 'expiresIn' | 'expiresAt
   readonly urls: readonly { readonly partNumber: number; readonly url: string }[]
 }
 
-/**
- * Calls S3 CreateMultipartUpload for a key from `newUpload`. Throws
- * `object_exists` and `not_supported`.
- */
+/** Calls S3 CreateMultipartUpload. Throws `object_exists` and `not_supported`. */
 export async function beginMultipart(
   settings: SigningSettings,
   bucket: Bucket,
@@ -137,10 +134,7 @@ function partLength(
   return length
 }
 
-/**
- * Returns the parts that the bucket has. Throws `upload_not_found`, `not_supported` and
- * `storage_error`.
- */
+/** Returns the bucket's list. Throws `upload_not_found`, `not_supported` and `storage_error`. */
 export async function uploadedParts(
   bucket: Bucket,
   upload: UploadClaims,
@@ -182,15 +176,10 @@ export const dropMultipart = (
 ): Promise<void> => abortMultipartUpload({ bucket, key, s3UploadId }, now)
 
 const MIB = 1024 ** 2
-/**
- * S3 requires at least 5 MiB. A larger part needs fewer requests, and a retry still costs little.
- */
+/** S3 requires 5 MiB. A larger part needs fewer requests, and a retry still costs little. */
 const DEFAULT_PART_BYTES = 8 * MIB
 
-/**
- * How a file is split: `partCount` parts of `partSize` bytes. The last part has the rest. The count
- * is missing while the size of the file is unknown.
- */
+/** How a file is split. The last part has the rest. A file of unknown size has no count yet. */
 export interface PartPlan {
   readonly partSize: number
   readonly partCount?: number
@@ -215,9 +204,7 @@ export function planParts(size: number | null, asked?: number, max = Infinity): 
   return { partSize, partCount: Math.ceil(size / partSize) }
 }
 
-/**
- * Returns the bytes of one part of a file. Throws `invalid_part` for a number that is out of range.
- */
+/** Returns the bytes of one part. Throws `invalid_part` for a number out of range. */
 export function partBytes(size: number, partSize: number, partNumber: number): number {
   const start = (partNumber - 1) * partSize
   if (start >= size)

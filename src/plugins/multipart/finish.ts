@@ -82,12 +82,7 @@ const mayBeComplete = (error: unknown): boolean =>
   (error.cause instanceof StorageFailure || error.code === 'object_exists')
 
 /** Completes the upload. Resolves with whether its parts were compared with the bucket's list. */
-async function assemble(
-  bucket: Bucket,
-  claims: UploadClaims,
-  parts: readonly Part[],
-  now: Date,
-): Promise<boolean> {
+async function assemble(bucket: Bucket, claims: UploadClaims, parts: readonly Part[], now: Date) {
   const { key, s3UploadId, size, partSize } = claims
   requireOrder(parts)
   if (size !== null && partSize !== null && parts.length !== Math.ceil(size / partSize))
@@ -131,10 +126,7 @@ async function holdToSize(
   })
 }
 
-/**
- * Throws `file_too_large` or `size_mismatch` unless `bytes` may be uploaded and are the `stated`
- * size. Before that, calls `remove`.
- */
+/** Calls `remove` and throws `file_too_large` or `size_mismatch` for a size that must not be. */
 async function requireSize(
   bucket: Bucket,
   stated: number | null,
@@ -168,10 +160,7 @@ function requireOrder(parts: readonly Part[]): void {
     })
 }
 
-/**
- * Returns the total size of `parts` from the bucket's list. Throws `invalid_part` with an issue for
- * each part that is missing or different.
- */
+/** Returns the listed size of `parts`. Throws `invalid_part` for missing or different ones. */
 function sumOfParts(parts: readonly Part[], listed: readonly ListedPart[]): number {
   const byNumber = new Map(listed.map((part) => [part.partNumber, part]))
   const issues: Issue[] = []

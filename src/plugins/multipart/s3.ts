@@ -124,16 +124,6 @@ function readPart(element: XmlElement): ListedPart {
 }
 
 /**
- * Returns the headers that make CompleteMultipartUpload refuse a key that already has an object, if
- * the server supports them and the upload must not replace one.
- */
-const completeHeaders = ({
-  bucket: { conditionalComplete },
-  overwrite = false,
-}: MultipartUpload): Readonly<Record<string, string>> =>
-  conditionalComplete && !overwrite ? { 'If-None-Match': '*' } : {}
-
-/**
  * Calls S3 CompleteMultipartUpload. Its response may be an error with status 200. Throws
  * `upload_not_found`, `invalid_part`, `object_exists`, `not_supported`, `storage_error` and
  * `storage_busy`.
@@ -148,11 +138,13 @@ export async function completeMultipartUpload(
       `<Part><PartNumber>${partNumber}</PartNumber><ETag>&quot;${escapeXml(unquoted(etag))}&quot;</ETag></Part>`,
   )
   const body = `<CompleteMultipartUpload xmlns="http://s3.amazonaws.com/doc/2006-03-01/">${list.join('')}</CompleteMultipartUpload>`
-  const request = {
-    ...ofUpload('POST', upload),
-    headers: { 'Content-Type': 'application/xml', ...completeHeaders(upload) },
-    body,
+  // The server then refuses a key that already has an object.
+  const isNew = upload.bucket.conditionalComplete && !upload.overwrite
+  const headers = {
+    'Content-Type': 'application/xml',
+    ...(isNew && { 'If-None-Match': '*' }),
   }
+  const request = { ...ofUpload('POST', upload), headers, body }
   await callOnce('CompleteMultipartUpload', request, now, COMPLETE_TIMEOUT_SECONDS)
 }
 

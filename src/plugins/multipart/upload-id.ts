@@ -28,10 +28,7 @@ const claimsSchema = z.object({
 
 const secretSchema = z.object({
   s3UploadId: z.string().check(z.minLength(1)),
-  /**
-   * Random text in the metadata of the object that it makes. Only if other uploads may have the same
-   * key: one that the client chose, or with a `startId`.
-   */
+  /** Random text in its object's metadata, if other uploads may have the same key. */
   mark: z.optional(z.string()),
 })
 
@@ -98,10 +95,7 @@ export async function openUploadId(
   return { ...claims, key: scope.key, ...secretSchema.parse(opened) }
 }
 
-/**
- * Encrypts `text` with AES-GCM. The random initialization vector comes first. To decrypt it, the
- * scope must be the same.
- */
+/** Encrypts `text` with AES-GCM for one scope. The initialization vector comes first. */
 async function encrypt(secret: SigningSecret, scope: Bound, text: string): Promise<string> {
   const iv = crypto.getRandomValues(new Uint8Array(IV_BYTES))
   const key = await encryptionKey(secret)

@@ -25,10 +25,7 @@ export interface NotificationsOptions<B> {
   readonly files: Files<B>
   /** `secret[,secret]` for `POST /notifications`. Without it, there is no such route. */
   readonly secrets?: Option<string | undefined, B>
-  /**
-   * Start of the names of queues with R2's event notifications, which `presigner.queue` handles.
-   * Default: `edge-presigner-notifications`.
-   */
+  /** Start of the names of R2's queues. Default: `edge-presigner-notifications`. */
   readonly queueName?: string
 }
 

@@ -2,10 +2,7 @@ import type { Refusal } from '../../access/verdict.ts'
 import { areEqual, sha256 } from '../../keys/encodings.ts'
 import { breaks, printedError, type Rule } from '../../settings/rules.ts'
 
-/**
- * Accepts secret[,secret]. Its characters need no encoding in a header or before the host of a URL,
- * where servers keep it.
- */
+/** Accepts secret[,secret], of characters that need no encoding in a header or a URL. */
 export const notificationSecretsRule: Rule<string[]> = (value, place) => {
   const secrets = typeof value === 'string' ? value.split(',').map((secret) => secret.trim()) : []
   const areValid = secrets.every((secret) => /^[A-Za-z0-9._~-]{32,128}$/.test(secret))

@@ -54,20 +54,15 @@ const r2Schema = z.object({
   eventTime: instant,
 })
 
-const R2_ACTIONS = [
-  'PutObject',
-  'CopyObject',
-  'CompleteMultipartUpload',
-  'DeleteObject',
-  'LifecycleDeletion',
-]
+const R2_ACTIONS =
+  /^(?:PutObject|CopyObject|CompleteMultipartUpload|DeleteObject|LifecycleDeletion)$/
 
 /** Reads the message that R2 sends to a queue. */
 export function readR2Message(body: unknown): Notification | Drop {
   const parsed = r2Schema.safeParse(body)
   if (!parsed.success) return 'malformed'
   const { account, action, bucket, object, eventTime } = parsed.data
-  if (!R2_ACTIONS.includes(action)) return 'other event'
+  if (!R2_ACTIONS.test(action)) return 'other event'
   return { bucket, account, key: object.key, time: eventTime, etag: object.eTag }
 }
 

@@ -42,10 +42,7 @@ export interface Recorder {
   readonly announce: Announce | null
 }
 
-/**
- * Returns a recorder for the buckets of the settings. Its events have no principal, since the bucket
- * doesn't tell who uploaded an object.
- */
+/** Returns a recorder. Its events have no principal, since a bucket doesn't tell who uploads. */
 export const recorderOf = (
   buckets: readonly ConfiguredBucket[],
   index: FileIndex,

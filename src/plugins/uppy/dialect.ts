@@ -14,15 +14,8 @@ import type { PartToSign } from '../multipart/index.ts'
 export const DEFAULT_TYPE = 'application/octet-stream'
 
 /** The request headers that Companion 2 to 4 allows. */
-const COMPANION_HEADERS = [
-  'accept',
-  'authorization',
-  'content-type',
-  'origin',
-  'uppy-auth-token',
-  'uppy-credentials-params',
-  'uppy-versions',
-]
+const COMPANION_HEADERS =
+  'accept,authorization,content-type,origin,uppy-auth-token,uppy-credentials-params,uppy-versions'
 
 /**
  * Runs before everything else under `/s3`. Errors also have their message as `error`, where Uppy
@@ -63,10 +56,7 @@ export function queryKey(c: Context<AppEnv>): string {
   )
 }
 
-/**
- * Returns the parts whose numbers are in a URL. `subject` is Companion's word for them. Throws
- * `invalid_request`.
- */
+/** Returns the parts of a URL. `subject` is Companion's word. Throws `invalid_request`. */
 export function partsIn(texts: readonly string[], subject: 'number' | 'numbers'): PartToSign[] {
   const numbers = texts.map((text) => (/^\d{1,5}$/.test(text) ? Number(text) : 0))
   if (numbers.every((number) => number >= 1 && number <= MAX_PARTS))
@@ -74,9 +64,7 @@ export function partsIn(texts: readonly string[], subject: 'number' | 'numbers')
   throw badRequest(`s3: the part ${subject} must be a number between 1 and ${MAX_PARTS}.`)
 }
 
-/**
- * Values of metadata that a file doesn't have. `URLSearchParams` writes them as text in a query.
- */
+/** Values of members that a file doesn't have. `URLSearchParams` writes them as text. */
 const NO_VALUES: readonly unknown[] = [null, undefined, 'null', 'undefined']
 
 /**

@@ -12,18 +12,13 @@ export interface UploadForm {
 
 export interface FileBytes {
   readonly size: number
-  /**
-   * Fails if the form doesn't end after `size` bytes. The last byte arrives only after that check.
-   */
+  /** Fails unless the form ends after `size` bytes. Only then does the last byte arrive. */
   readonly bytes: ReadableStream<Uint8Array>
 }
 
 type Bytes = Uint8Array<ArrayBuffer>
 
-/**
- * The size limit of requests on most Cloudflare plans. For a larger one, Cloudflare returns its own
- * page, which other origins can't read.
- */
+/** Most Cloudflare plans' limit. Other origins can't read Cloudflare's page for a larger form. */
 export const MAX_FORM_BYTES = 100 * 1000 ** 2
 const MAX_FIELDS_BYTES = 64 * 1024
 const CHUNK_BYTES = 64 * 1024
@@ -81,10 +76,7 @@ export async function readForm({ body, headers }: Request): Promise<UploadForm> 
   }
 }
 
-/**
- * Returns the fields before the file, and the position of its bytes. Returns null if it needs more
- * bytes.
- */
+/** Returns the fields before the file and its position, or null if it needs more bytes. */
 function readFields(
   start: Uint8Array,
   delimiter: string,
@@ -109,16 +101,8 @@ function readFields(
   }
 }
 
-/**
- * Returns a stream of the next `size` bytes. `held` are already read. Fails unless exactly `end`
- * follows.
- */
-function fileStream(
-  reader: ByteReader,
-  held: Bytes,
-  size: number,
-  end: Uint8Array,
-): ReadableStream<Uint8Array> {
+/** Returns the next `size` bytes; `held` are read. Fails unless exactly `end` follows. */
+function fileStream(reader: ByteReader, held: Bytes, size: number, end: Uint8Array) {
   const delimiter = end.subarray(0, -4)
   const skips = skipsOf(delimiter)
   // Each read costs CPU, independent of its size.

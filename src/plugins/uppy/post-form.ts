@@ -72,8 +72,5 @@ export async function createPostForm(
 export const refusesForms = ({ postUploads, conditionalPut }: Bucket): boolean =>
   !postUploads && conditionalPut
 
-/**
- * Returns `value` for a form field. Encodes control characters, since browsers write each line
- * break as CRLF, which would differ from the policy.
- */
+/** Encodes control characters, since a browser sends CRLF for each line break in a field. */
 const fieldValue = (value: string): string => (/\p{Cc}/u.test(value) ? encodedWord(value) : value)

@@ -65,10 +65,7 @@ export async function signPostPolicy(input: PostPolicyInput): Promise<Record<str
   }
 }
 
-/**
- * Returns the bucket's headers of an upload as fields of S3 PostObject, which names two of them
- * differently.
- */
+/** Returns a bucket's headers as fields of S3 PostObject, which has two other names. */
 export function postObjectFields({
   uploadHeaders,
   requestHeaders,

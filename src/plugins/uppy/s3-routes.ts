@@ -122,10 +122,7 @@ async function begin(c: AppContext): Promise<{ readonly settings: Settings; read
   return { settings: await configure(c), now: timeOf(c) }
 }
 
-/**
- * Opens the step in the URL. Throws `forbidden`, `unauthenticated`, `rate_limited` and
- * `unknown_bucket`.
- */
+/** Opens the step in the URL. Throws `forbidden`, `unauthenticated` and `unknown_bucket`. */
 async function beginStep<Step extends UploadStep>(
   c: AppContext,
   open: (settings: Settings, sealed: string, now: Date) => Promise<Step>,
@@ -209,9 +206,7 @@ function notXml(error: unknown): string {
 const invalidParts = (): ApiError =>
   new ApiError('invalid_request', 'The body must be a CompleteMultipartUpload with its parts.')
 
-/**
- * Throws `forbidden` unless `fields` are exactly the fields of the policy, and the policy itself.
- */
+/** Throws `forbidden` unless `fields` are exactly those of the policy, and the policy itself. */
 function requireFields(fields: ReadonlyMap<string, string>, allowed: Fields): void {
   for (const [name, value] of Object.entries(allowed))
     if (fields.get(name) !== value) throw mismatch(name)

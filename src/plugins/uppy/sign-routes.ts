@@ -31,10 +31,7 @@ import { stepUrl } from './s3-routes.ts'
 /** Each use of a URL that starts an upload starts another one. The client uses it at once. */
 const MAX_START_SECONDS = 300
 
-/**
- * The request of Uppy's `signRequest`, with the members that the client of this project adds. Later
- * versions may add more.
- */
+/** Uppy's `signRequest`, with members of this project's client. Later versions may add more. */
 const signSchema = z.object({
   method: z.enum(['PUT', 'POST', 'GET', 'DELETE']),
   key: fileName,
@@ -52,10 +49,7 @@ const signSchema = z.object({
 
 type SignRequest = z.infer<typeof signSchema>
 
-/**
- * `signRequest` of `@uppy/aws-s3` 6. The client calls S3 itself, and requests one signature at a
- * time.
- */
+/** `signRequest` of `@uppy/aws-s3` 6, which calls S3 itself, with one signature each. */
 export const signRoutes = ({ openUpload, signParts }: MultipartSteps) =>
   newApp().post('/s3/sign', validateJson(signSchema), async (c) => {
     const request = c.req.valid('json')

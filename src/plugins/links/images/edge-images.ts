@@ -51,10 +51,7 @@ interface Source {
   keep?(bytes: Uint8Array<ArrayBuffer> | null): Promise<void>
 }
 
-/**
- * Returns a resized image, or that the object is no image to resize. Makes it once for a crowd, if
- * the Cache API doesn't have it.
- */
+/** Returns a resized image, made once for a crowd, or that the object is no image to resize. */
 export async function edgeImage(
   asked: ImageRequest,
   place: ImagePlace,
@@ -117,10 +114,7 @@ export async function edgeImage(
   }
 }
 
-/**
- * Opens an original: its copy in the Cache API, if there is one. Otherwise, its bytes become one,
- * since other sizes need them too.
- */
+/** Opens an original: its copy in the Cache API. Without one, its bytes become that copy. */
 async function copiedOriginal(
   { bucket, key, url }: ImageRequest,
   open: () => Promise<Response>,

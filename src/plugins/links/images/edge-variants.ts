@@ -59,10 +59,7 @@ export async function makeOnce(
   }
 }
 
-/**
- * Separates later requests for variants of an object from those that this isolate is making or has
- * just failed to make.
- */
+/** Separates later requests for an object from variants that are made now, or just failed. */
 export function forgetVariants(url: string): void {
   const start = `${url}?`
   making.forget(start)
@@ -131,10 +128,7 @@ export const putVariant = (
     if ((await cache.match(name)) === undefined) logWarning('resized images are not kept', {})
   })
 
-/**
- * Makes every stored variant of an object unreachable, and those that are being made. Throws Error
- * if the Cache API fails.
- */
+/** Makes all variants of an object unreachable, also new ones. Throws if the Cache API fails. */
 export async function dropVariants(url: string): Promise<void> {
   beginning.forget(url)
   try {

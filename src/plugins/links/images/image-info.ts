@@ -272,10 +272,7 @@ function growBy(view: ImageView, { name, body }: Pick<Chunk, 'name' | 'body'>): 
 
 const HEIC_BRANDS = ['heic', 'heix', 'heim', 'heis', 'mif1']
 
-/**
- * Reads AVIF and HEIC, which are boxes in boxes. Refuses sequences. An image may consist of tiles,
- * which have sizes of their own.
- */
+/** Reads AVIF and HEIC, but no sequences. An image may be tiles with sizes of their own. */
 function heif(view: ImageView): ImageType | null {
   if (view.text(4, 4) !== 'ftyp') return null
   const end = Math.min(view.getUint32(0), 256)

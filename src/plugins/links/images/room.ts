@@ -6,10 +6,7 @@ const MAX_HELD_BYTES = 40 * 1024 ** 2
 /** How many requests open an image, or wait for room, at a time. */
 const MAX_WAITING = 64
 
-/**
- * A place in the queue, and then in memory. It comes back after `until`, since the runtime may cancel
- * a request without a trace.
- */
+/** A place in the queue, then in memory, until `until`: a canceled request leaves no trace. */
 interface Place {
   /** Null until the image is open. */
   bytes: number | null

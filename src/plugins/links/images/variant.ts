@@ -44,10 +44,7 @@ export interface ImageResizer {
   }
 }
 
-/**
- * Returns how to make the variant of a link for a client that accepts the types in `accept`. A size
- * that is no longer configured keeps its width.
- */
+/** Returns how to make a link's variant. A size that is no longer configured keeps its width. */
 export function variantSpec(
   { width, format }: Variant,
   sizes: readonly ImageSize[],
@@ -198,10 +195,7 @@ function outputTypes(spec: VariantSpec, info: ImageInfo): OutputType[] {
 }
 
 /** Returns the longest side of an original in a size. */
-function longestSide(
-  { width, height, fit }: ImageSize,
-  original: Pick<ImageInfo, 'width' | 'height'>,
-): number {
+function longestSide({ width, height, fit }: ImageSize, original: ImageInfo): number {
   const tall = height ?? Infinity
   if (fit === 'cover' || fit === 'pad') return Math.max(width, tall)
   if (fit === 'crop')
@@ -265,20 +259,14 @@ export const heldBytes = ({ headers }: Response, spec: VariantSpec): number =>
   Math.min(Number(headers.get('content-length')) || MAX_IMAGE_BYTES, MAX_IMAGE_BYTES) +
   2 * outputBytes(spec)
 
-/**
- * Returns the maximum size of a resized image: a byte for each pixel, or four in a PNG. Without a
- * height, it may be twice as high as wide.
- */
+/** Returns the most bytes: one per pixel, four in a PNG. The default height is twice the width. */
 function outputBytes({ width, height, format }: VariantSpec): number {
   const perPixel = format === 'png' || format === 'compatible' ? 4 : 1
   const bytes = width * (height ?? 2 * width) * perPixel
   return Math.min(Math.max(bytes, MIN_OUTPUT_BYTES), MAX_OUTPUT_BYTES)
 }
 
-/**
- * Cloudflare's codes for images that it can't read: too large (9402), not an image (9412), too many
- * pixels (9413), an unsupported type (9520), broken (9523).
- */
+/** Cloudflare's codes: too large, no image, too many pixels, an unsupported type, broken. */
 const UNREADABLE = [9402, 9412, 9413, 9520, 9523]
 
 function resizeError(error: unknown): ApiError {
