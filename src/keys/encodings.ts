@@ -19,7 +19,7 @@ const HEX_DIGITS = Uint8Array.from('0123456789abcdef', (digit) => digit.charCode
 export const utf8 = (text: string): Uint8Array => encoder.encode(text)
 
 /** Returns the text that `bytes` are in UTF-8. Throws TypeError for other bytes. */
-export const fromUtf8 = (bytes: BufferSource): string =>
+export const fromUtf8 = (bytes: ArrayBuffer | Uint8Array): string =>
   new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
 
 /** Returns the number of bytes of `text` in UTF-8. */
