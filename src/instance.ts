@@ -18,8 +18,14 @@ import { isOwn } from './http/identify.ts'
 import type { Option, Plugin, Setup } from './plugin.ts'
 import type { Announcer } from './records/file-event.ts'
 import { noFileIndex } from './records/file-index.ts'
-import { keepEach, loadedBy, requireSettings, type SettingsFor } from './settings/define.ts'
-import { BROKEN, type Rule, TYPESCRIPT, whole } from './settings/rules.ts'
+import {
+  keepEach,
+  type LoadedSettings,
+  loadedBy,
+  requireSettings,
+  type SettingsFor,
+} from './settings/define.ts'
+import { BROKEN, TYPESCRIPT, whole } from './settings/rules.ts'
 import type { ObjectSource } from './storage/object-source.ts'
 
 /** What `createPresigner` has without type arguments. */
@@ -99,7 +105,6 @@ const SEAMS = Object.keys({
   ready: 0,
   fileIndex: 0,
   objects: 0,
-  resizesImages: 0,
   later: 0,
   queue: 0,
   scheduled: 0,
@@ -144,19 +149,21 @@ export function instancesOf<E extends Env>(
 
 const isFunction = <B>(given: unknown): given is (env: B) => unknown => typeof given === 'function'
 
-function createInstance<E extends Env>(
-  settings: SettingsFor<E['Bindings']>,
-  options: PresignerOptions<E>,
-  env: E['Bindings'],
-  plugins: readonly Plugin<E['Bindings']>[],
-  known: readonly Issue[],
-  evaluate: (given: unknown, env: E['Bindings']) => unknown,
-): Instance {
-  const { rateLimiter, authenticate, log, appTimeoutSeconds = APP_MILLISECONDS / 1000 } = options
-  const loaded = loadedBy(settings, env)
-  const issues: Issue[] = loaded.ok ? [...known] : [...loaded.issues, ...known]
-  const thrown = loaded.ok ? [] : [...(loaded.thrown ?? [])]
-  const warnings = new Set<Warning>()
+/** What is wrong with the options in one environment. */
+interface Problems {
+  readonly issues: Issue[]
+  /** What functions of the app have thrown, with stacks. Only for the log. */
+  readonly thrown: string[]
+  readonly warnings: Set<Warning>
+}
+
+/** Returns what plugins read their options with. It adds to `problems`. */
+function setupIn<B>(
+  env: B,
+  loaded: LoadedSettings,
+  { issues, thrown, warnings }: Problems,
+  evaluate: (given: unknown, env: B) => unknown,
+): Omit<Setup<B>, 'appMilliseconds'> & { attempt<T>(path: string, work: () => T): T | null } {
   const issue = (path: string, message: string) => void issues.push({ path, message })
   const attempt = <T>(path: string, work: () => T): T | null => {
     try {
@@ -173,25 +180,23 @@ function createInstance<E extends Env>(
       return null
     }
   }
-  const read = <T>(path: string, given: unknown, rule: Rule<T>): T | null =>
-    attempt(path, () => {
-      const value = isFunction<E['Bindings']>(given) ? given(env) : given
-      if (value === undefined) return null
-      const result = rule(value, { path, issues, words: TYPESCRIPT, uses: [] })
-      return result === BROKEN ? null : result
-    })
-  const setup: Setup<E['Bindings']> = {
+  return {
     env,
     settings: loaded.ok ? loaded.settings : null,
-    appMilliseconds:
-      (read('appTimeoutSeconds', appTimeoutSeconds, whole(1, MAX_APP_SECONDS)) ?? 0) * 1000,
     issue,
+    attempt,
     warn: (warning) => void warnings.add(warning),
     only(path, given, names) {
       const unknown = unknownMembers(Object(given), names)
       if (unknown !== null) issue(path, unknown)
     },
-    read,
+    read: (path, given, rule) =>
+      attempt(path, () => {
+        const value = isFunction<B>(given) ? given(env) : given
+        if (value === undefined) return null
+        const result = rule(value, { path, issues, words: TYPESCRIPT, uses: [] })
+        return result === BROKEN ? null : result
+      }),
     bind<T extends object>(
       path: string,
       given: unknown,
@@ -209,9 +214,29 @@ function createInstance<E extends Env>(
       })
     },
   }
-  setup.only('options', options, OPTIONS)
+}
+
+function createInstance<E extends Env>(
+  settings: SettingsFor<E['Bindings']>,
+  options: PresignerOptions<E>,
+  env: E['Bindings'],
+  plugins: readonly Plugin<E['Bindings']>[],
+  known: readonly Issue[],
+  evaluate: (given: unknown, env: E['Bindings']) => unknown,
+): Instance {
+  const { rateLimiter, authenticate, log, appTimeoutSeconds = APP_MILLISECONDS / 1000 } = options
+  const loaded = loadedBy(settings, env)
+  const given = loaded.ok ? [] : loaded.issues
+  const thrown = loaded.ok ? [] : [...(loaded.thrown ?? [])]
+  const problems: Problems = { issues: [...given, ...known], thrown, warnings: new Set() }
+  const { issues, warnings } = problems
+  const { attempt, ...readers } = setupIn(env, loaded, problems, evaluate)
+  const { issue, only, read, bind } = readers
+  const seconds = read('appTimeoutSeconds', appTimeoutSeconds, whole(1, MAX_APP_SECONDS)) ?? 0
+  const setup: Setup<E['Bindings']> = { ...readers, appMilliseconds: seconds * 1000 }
+  only('options', options, OPTIONS)
   // A misspelt option may be `plugins`.
-  let isLost = issues.length > (loaded.ok ? 0 : loaded.issues.length)
+  let isLost = issues.length > given.length
   const parts = plugins.map((plugin): Partial<Seams> => {
     const { name } = plugin
     const part = attempt(name, () => plugin.setup?.(setup) ?? {})
@@ -220,12 +245,12 @@ function createInstance<E extends Env>(
     const isOdd = part && Object.prototype.toString.call(part) !== '[object Object]'
     if (isOdd || SEAMS.some((seam) => seam in plugin))
       issue(name, 'must return an object with its seams from setup')
-    setup.only(`${name}.setup`, part ?? {}, SEAMS)
+    only(`${name}.setup`, part ?? {}, SEAMS)
     return part ?? {}
   })
   const all = <Name extends keyof Seams>(name: Name): Seams[Name][] =>
     parts.map((part) => part[name]).filter((has) => has !== undefined && has !== null)
-  const only = <Name extends keyof Seams>(name: Name): Seams[Name] | undefined => {
+  const one = <Name extends keyof Seams>(name: Name): Seams[Name] | undefined => {
     const [first, second] = all(name)
     if (second !== undefined) issue('plugins', `must have only one ${name}`)
     return first
@@ -235,21 +260,19 @@ function createInstance<E extends Env>(
       issue('plugins', `must not have ${plugins[i]?.name}() next to authenticate`)
   for (const { path, plugin } of loaded.ok ? loaded.uses : [])
     if (!plugins.some(({ name }) => name === plugin)) issue(path, `needs the plugin ${plugin}()`)
-  const limiter = setup.bind<RateLimiter>('rateLimiter', rateLimiter, 'limit', true)
   const after = all('after')
   const instance = {
     setup,
+    rateLimiter: bind<RateLimiter>('rateLimiter', rateLimiter, 'limit', true),
     // What a client sends on purpose comes before what its browser adds.
     identify: all('identify').toSorted((a, b) => Number('ambient' in a) - Number('ambient' in b)),
     minters: all('minter'),
     checks: all('check'),
     reserves: all('reserve'),
     ready: all('ready').reduce(andThen, (given) => given),
-    fileIndex: only('fileIndex') ?? noFileIndex,
-    objects: only('objects') ?? (() => NO_OBJECTS),
-    resizesImages: only('resizesImages') ?? false,
-    later: only('later') ?? null,
-    rateLimiter: limiter,
+    fileIndex: one('fileIndex') ?? noFileIndex,
+    objects: one('objects') ?? (() => NO_OBJECTS),
+    later: one('later') ?? null,
     events: after.length === 0 ? null : eachOf(after, setup.appMilliseconds),
     queue: isLost ? [...all('queue'), LOST] : all('queue'),
     scheduled: all('scheduled'),

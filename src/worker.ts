@@ -1,6 +1,8 @@
+// First: in this order, the bundle compresses best.
+import { presigner } from './worker/presigner.ts'
+
 import { objectsEntrypoint } from './plugins/links/cloudflare.ts'
 import { pageFile } from './worker/page.ts'
-import { presigner } from './worker/presigner.ts'
 
 /** Reads objects for links, behind Workers Caching. */
 export class Objects extends objectsEntrypoint(presigner) {}

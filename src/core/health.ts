@@ -16,12 +16,12 @@ export const healthRoutes = newApp().get('/healthz', async (c) => {
       issues: loaded.issues,
       cause: whyInvalid(loaded),
     })
-  const { objects, resizesImages, warnings } = c.env.instance
-  const { keepsCopies } = objects(c.executionCtx)
+  const { objects, warnings } = c.env.instance
+  const { keepsCopies, resizesImages } = objects(c.executionCtx)
   return json(c, {
     status: 'ok' as const,
     edgeCache: keepsCopies,
-    ...(resizesImages && keepsCopies ? { images: true as const } : {}),
+    ...(resizesImages ? { images: true as const } : {}),
     ...(warnings.length === 0 ? {} : { warnings }),
   })
 })

@@ -23,11 +23,10 @@ export interface Seams {
   readonly minter: Minter
   /** A last check of the settings, for what needs a promise. Runs with each request. */
   readonly ready: (loaded: LoadedSettings) => LoadedSettings | Promise<LoadedSettings>
-  /** Keeps records of files. Only one plugin may have it, as the next three. */
+  /** Keeps records of files. Only one plugin may have it, as the next two. */
   readonly fileIndex: FileIndex
   /** Returns the source of objects for a request with this execution context. */
   readonly objects: (context: ExecutionContext) => ObjectSource
-  readonly resizesImages: boolean
   /** Queues work that failed, to repeat it. */
   readonly later: Later
   /** May refuse an upload or a delete, after `beforeUpload` or `beforeDelete`. Changes nothing. */
@@ -65,7 +64,7 @@ export interface ScheduledEvent {
 }
 
 /** One presigner in one environment. */
-export interface Instance extends Pick<Seams, 'ready' | 'fileIndex' | 'objects' | 'resizesImages'> {
+export interface Instance extends Pick<Seams, 'ready' | 'fileIndex' | 'objects'> {
   /** Identifies the instance, for `Kept`. */
   readonly setup: object
   readonly settings: LoadedSettings

@@ -13,6 +13,8 @@ export interface Asker {
 export interface ObjectSource {
   /** Whether it keeps copies, which a delete must purge. */
   readonly keepsCopies: boolean
+  /** Whether it can show resized images. */
+  readonly resizesImages?: boolean
   /**
    * Returns the object or a variant of it, or one range, like `openObject`: 200, 206 or 416. The
    * client's own request never reaches the bucket. Ask for a variant only if `keepsCopiesOf` the

@@ -519,7 +519,6 @@ describe("a plugin's setup", () => {
   it.each([
     ['fileIndex', { fileIndex: memoryFileIndex() }],
     ['objects', { objects: () => ({}) as never }],
-    ['resizesImages', { resizesImages: false }],
     ['later', { later: async () => undefined }],
   ])('returns a %s that no other plugin has', async (name, seam) => {
     const one = having('one', () => seam)

@@ -51,8 +51,9 @@ const isStub = (value: unknown): value is ObjectsStub =>
  * Returns objects from the `Objects` entrypoint, behind the edge cache. Bodies keep their stored
  * encoding.
  */
-export const edgeObjects = (stub: ObjectsStub): ObjectSource => ({
+export const edgeObjects = (stub: ObjectsStub, resizesImages = false): ObjectSource => ({
   keepsCopies: true,
+  resizesImages,
   async open(method, bucket, key, range, variant, asker) {
     const request = await objectRequest(method, bucket, key, range, variant, asker)
     const answer = await stub.fetch(request, { encodeResponseBody: 'manual' })

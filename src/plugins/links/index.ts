@@ -20,10 +20,9 @@ export const links = <B = unknown>(options: LinksOptions<B> = {}): Plugin<B> => 
     if (setup.settings?.linkBase === null && !ON_WORKERS) setup.warn('links need linkBase')
     LINKS.keep(setup, { images, entrypoint, ownsOrigin })
     return {
-      resizesImages: !!images?.serve,
       objects(context) {
         const stub = stubIn(context, entrypoint)
-        return stub === null ? directObjects(context) : edgeObjects(stub)
+        return stub === null ? directObjects(context) : edgeObjects(stub, !!images?.serve)
       },
     }
   },

@@ -177,8 +177,10 @@ function variantOf(
 }
 
 /** Tells whether images of `bucket` can be resized, and are kept, since each call is billed. */
-const canResize = (c: AppContext, bucket: ConfiguredBucket): boolean =>
-  c.env.instance.resizesImages && keepsCopiesOf(bucket, c.env.instance.objects(c.executionCtx))
+function canResize(c: AppContext, bucket: ConfiguredBucket): boolean {
+  const objects = c.env.instance.objects(c.executionCtx)
+  return objects.resizesImages === true && keepsCopiesOf(bucket, objects)
+}
 
 const badImage = (path: string, message: string): ApiError =>
   new ApiError('invalid_request', 'The request is not valid.', { issues: [{ path, message }] })
