@@ -1,6 +1,5 @@
-// First: in this order, the bundle compresses best.
+// biome-ignore assist/source/organizeImports: in this order, the bundle compresses best
 import { presigner } from './worker/presigner.ts'
-
 import { objectsEntrypoint } from './plugins/links/cloudflare.ts'
 import { pageFile } from './worker/page.ts'
 
