@@ -16,7 +16,7 @@ import type {
 } from './http/host.ts'
 import { isOwn } from './http/identify.ts'
 import type { Option, Plugin, Setup } from './plugin.ts'
-import type { Announcer } from './records/file-event.ts'
+import type { After } from './records/file-event.ts'
 import { noFileIndex } from './records/file-index.ts'
 import {
   keepEach,
@@ -105,7 +105,7 @@ const SEAMS = Object.keys({
   ready: 0,
   fileIndex: 0,
   objects: 0,
-  later: 0,
+  enqueue: 0,
   queue: 0,
   scheduled: 0,
 } satisfies Record<keyof Seams, 0>)
@@ -272,8 +272,8 @@ function createInstance<E extends Env>(
     ready: all('ready').reduce(andThen, (given) => given),
     fileIndex: one('fileIndex') ?? noFileIndex,
     objects: one('objects') ?? (() => NO_OBJECTS),
-    later: one('later') ?? null,
-    events: after.length === 0 ? null : eachOf(after, setup.appMilliseconds),
+    enqueue: one('enqueue') ?? null,
+    after: after.length === 0 ? null : eachOf(after, setup.appMilliseconds),
     queue: isLost ? [...all('queue'), LOST] : all('queue'),
     scheduled: all('scheduled'),
     appMilliseconds: setup.appMilliseconds,
@@ -305,9 +305,9 @@ const LOST: Seams['queue'] = {
  * takes longer than `milliseconds`.
  */
 const eachOf =
-  (all: readonly Seams['after'][], milliseconds: number): Announcer =>
+  (all: readonly Seams['after'][], milliseconds: number): After =>
   async (...change) => {
-    let data: Awaited<ReturnType<Announcer>>
+    let data: Awaited<ReturnType<After>>
     try {
       for (const after of all) {
         const result = await within<unknown>(milliseconds, after(...change))

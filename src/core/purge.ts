@@ -15,13 +15,13 @@ export async function purgeCopies(
   bucket: ConfiguredBucket,
   keys: readonly ObjectKey[],
 ): Promise<void> {
-  const { later } = c.env.instance
+  const { enqueue } = c.env.instance
   try {
     await purgeNow(c, bucket, keys)
   } catch (error) {
     addWarning(c, `edge copy not purged: ${describe(error)}`)
-    if (later === null) throw error
-    await byDeadline(c, () => later(...purgeJobs(bucket, keys))).catch((unqueued: unknown) => {
+    if (enqueue === null) throw error
+    await byDeadline(c, () => enqueue(...purgeJobs(bucket, keys))).catch((unqueued: unknown) => {
       addWarning(c, `edge copy not purged: ${describe(unqueued)}`)
       throw error
     })

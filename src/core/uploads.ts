@@ -6,7 +6,7 @@ import { DIRECTORY, S3_METADATA_NAME, type UploadFields } from '../bucket/upload
 import { ApiError } from '../errors/api-error.ts'
 import { refuseForeignPage } from '../http/admit.ts'
 import type { AppContext } from '../http/app-env.ts'
-import { askInTime, eventsOf, timeOf } from '../http/deadline.ts'
+import { afterOf, askInTime, timeOf } from '../http/deadline.ts'
 import { metadataRecord } from '../http/fields.ts'
 import type { Change, Deletion, Host } from '../http/host.ts'
 import { nameInKey, newObjectKey, requireChoice } from '../keys/new-key.ts'
@@ -173,8 +173,8 @@ const changesSchema = z.strictObject({
  * Returns the function that announces what this request does to files, or null if nobody listens.
  */
 export function announcerOf(c: AppContext): Announce | null {
-  const events = eventsOf(c)
-  if (events === null) return null
+  const after = afterOf(c)
+  if (after === null) return null
   const principal = c.get('principal')
   const { id, context } = principal
   const actor = { principal: id, subject: subjectOf(principal), context }
@@ -182,7 +182,7 @@ export function announcerOf(c: AppContext): Announce | null {
     // The presigner itself makes a provisional record.
     const isProvisional = change.type !== 'deleted' && change.file.owner === null
     const event = { ...change, ...(isProvisional ? NOBODY : actor) }
-    return events(event, about, at, c.executionCtx, isRepeat)
+    return after(event, about, at, c.executionCtx, isRepeat)
   }
 }
 

@@ -1,5 +1,5 @@
 import { inTime, outOfTime, RequestTime } from '../errors/deadline.ts'
-import type { Announcer } from '../records/file-event.ts'
+import type { After } from '../records/file-event.ts'
 import { type FileIndex, timedIndex } from '../records/file-index.ts'
 import type { AppContext } from './app-env.ts'
 
@@ -30,7 +30,7 @@ export const fileIndexOf = (c: AppContext): FileIndex => {
 }
 
 /** Returns the function that announces changes, or null if nobody listens. */
-export function eventsOf(c: AppContext): Announcer | null {
-  const { events } = c.env.instance
-  return events && ((...change) => byDeadline(c, () => events(...change)))
+export function afterOf(c: AppContext): After | null {
+  const { after } = c.env.instance
+  return after && ((...change) => byDeadline(c, () => after(...change)))
 }

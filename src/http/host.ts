@@ -5,9 +5,9 @@ import type { UploadFields } from '../bucket/upload-fields.ts'
 import type { ErrorCode } from '../errors/api-error.ts'
 import type { Warning } from '../errors/warnings.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
-import type { Announcer } from '../records/file-event.ts'
+import type { After } from '../records/file-event.ts'
 import type { FileIndex } from '../records/file-index.ts'
-import type { Later, QueueBatch } from '../records/job.ts'
+import type { Enqueue, QueueBatch } from '../records/job.ts'
 import type { LoadedSettings } from '../settings/define.ts'
 import type { ObjectSource } from '../storage/object-source.ts'
 import type { Identify } from './identify.ts'
@@ -28,7 +28,7 @@ export interface Seams {
   /** Returns the source of objects for a request with this execution context. */
   readonly objects: (context: ExecutionContext) => ObjectSource
   /** Queues work that failed, to repeat it. */
-  readonly later: Later
+  readonly enqueue: Enqueue
   /** May refuse an upload or a delete, after `beforeUpload` or `beforeDelete`. Changes nothing. */
   readonly check: Check
   /** Runs after all checks, in the plugins' order. After a failure, the undos run in reverse. */
@@ -38,7 +38,7 @@ export interface Seams {
    * it is, and a repeat of the request calls it again: at least once. Has the same time as functions of
    * the app. The first result that is not undefined is `data` in the response.
    */
-  readonly after: (...change: Parameters<Announcer>) => ReturnType<Announcer> | Promise<void>
+  readonly after: (...change: Parameters<After>) => ReturnType<After> | Promise<void>
   /** Handles the batches of each queue of Cloudflare Queues whose name starts with `name`. */
   readonly queue: {
     readonly name: string
@@ -75,9 +75,9 @@ export interface Instance extends Pick<Seams, 'ready' | 'fileIndex' | 'objects'>
   /** Null if there is no limit. */
   readonly rateLimiter: RateLimiter | null
   /** Null if nobody listens. */
-  readonly events: Announcer | null
+  readonly after: After | null
   /** Null without a queue. */
-  readonly later: Later | null
+  readonly enqueue: Enqueue | null
   readonly queue: readonly Seams['queue'][]
   readonly scheduled: readonly Seams['scheduled'][]
   readonly log: (line: LogLine) => void

@@ -72,7 +72,7 @@ export const eventBody = (event: FileEvent): string =>
  * result of the app's `onEvent`. A repeat of an accepted event only calls `onEvent` again. Throws
  * `events_unavailable`. Then the index may not change, so that a repeat announces the change again.
  */
-export type Announcer = (
+export type After = (
   change: FileChange & Actor,
   about: FileRecord | null,
   at: Date,

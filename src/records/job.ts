@@ -37,7 +37,7 @@ export function jobIn(message: unknown): Job | 'malformed' | 'of a later version
 }
 
 /** Queues jobs, all or none. */
-export type Later = (...jobs: readonly Job[]) => Promise<void>
+export type Enqueue = (...jobs: readonly Job[]) => Promise<void>
 
 /** A batch of Cloudflare Queues. */
 export interface QueueBatch {

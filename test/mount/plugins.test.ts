@@ -519,7 +519,7 @@ describe("a plugin's setup", () => {
   it.each([
     ['fileIndex', { fileIndex: memoryFileIndex() }],
     ['objects', { objects: () => ({}) as never }],
-    ['later', { later: async () => undefined }],
+    ['enqueue', { enqueue: async () => undefined }],
   ])('returns a %s that no other plugin has', async (name, seam) => {
     const one = having('one', () => seam)
     expect(await issuesOf([one])).toBeUndefined()
@@ -684,7 +684,7 @@ describe('after', () => {
       plugins: [{ name: 'own', setup: () => ({ after }) }],
       appTimeoutSeconds: 1,
     })
-    const told = presigner.instance({}).events?.({} as never, null, new Date(), {} as never)
+    const told = presigner.instance({}).after?.({} as never, null, new Date(), {} as never)
     await expect(told).rejects.toMatchObject({ code: 'events_unavailable' })
     vi.useRealTimers()
   })

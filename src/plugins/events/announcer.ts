@@ -1,24 +1,24 @@
 import type { Background } from '../../bucket/credential-source.ts'
 import type { Json } from '../../keys/encodings.ts'
 import {
-  type Announcer,
+  type After,
   eventBody,
   eventId,
   eventTypeOf,
   type FileEvent,
 } from '../../records/file-event.ts'
-import type { Later } from '../../records/job.ts'
+import type { Enqueue } from '../../records/job.ts'
 import { deliver, endpointId, logWebhook, type Webhook } from './webhook.ts'
 
 interface Listeners {
   readonly onEvent: ((event: FileEvent, background: Background) => unknown) | null
   readonly webhooks: readonly Webhook[]
   /** Without a queue, each webhook gets one attempt in the background. */
-  readonly later: Later | null
+  readonly enqueue: Enqueue | null
 }
 
 /** Returns the function that announces changes to `listeners`, or null if nobody listens. */
-export function announcerTo({ onEvent, webhooks, later }: Listeners): Announcer | null {
+export function announcerTo({ onEvent, webhooks, enqueue }: Listeners): After | null {
   if (onEvent === null && webhooks.length === 0) return null
   return async (change, about, at, background, isRepeat = false) => {
     const event: FileEvent = { ...change, timestamp: at.toISOString() }
@@ -27,10 +27,10 @@ export function announcerTo({ onEvent, webhooks, later }: Listeners): Announcer 
     const interested = isRepeat ? [] : webhooks.filter(({ events }) => events.includes(type))
     if (interested.length === 0) return data
     const sent = { id: await eventId(event, about), body: eventBody(event) }
-    if (later === null)
+    if (enqueue === null)
       for (const webhook of interested) background.waitUntil(deliverOnce(webhook, sent))
     else
-      await later(
+      await enqueue(
         ...(await Promise.all(
           interested.map(async ({ url }) => {
             const endpoint = await endpointId(url)

@@ -4,7 +4,7 @@ import { logWarning } from '../../errors/warnings.ts'
 import { fetchIsPublic } from '../../http/runtime.ts'
 import type { Option, Plugin } from '../../plugin.ts'
 import type { FileEvent } from '../../records/file-event.ts'
-import { type JobMessage, jobMessage, type Later } from '../../records/job.ts'
+import { type Enqueue, type JobMessage, jobMessage } from '../../records/job.ts'
 import { deepFreeze, notEmpty } from '../../settings/rules.ts'
 import { announcerTo } from './announcer.ts'
 import { runJobs } from './cloudflare.ts'
@@ -56,7 +56,7 @@ export function events<B = unknown>(options: EventsOptions<B>): Plugin<B> {
       const queueName = setup.read('events.queueName', options.queueName, notEmpty)
       const webhooks = setup.read('events.webhooks', options.webhooks, webhooksRule) ?? []
       const queue = setup.bind<JobQueue>('events.queue', options.queue, 'sendBatch')
-      const later: Later | null =
+      const enqueue: Enqueue | null =
         queue &&
         (async (...jobs) => {
           const messages = jobs.map((job) => ({ body: jobMessage(job) }))
@@ -64,7 +64,7 @@ export function events<B = unknown>(options: EventsOptions<B>): Plugin<B> {
         })
       if (webhooks.length > 0 && setup.settings !== null) {
         if (!fetchIsPublic()) setup.warn('fetch is not strictly public')
-        if (later === null) {
+        if (enqueue === null) {
           setup.warn('webhooks are not queued')
           if (!hasWarned) logWarning('webhooks are not queued', { reason: 'each has one attempt' })
           hasWarned = true
@@ -76,10 +76,10 @@ export function events<B = unknown>(options: EventsOptions<B>): Plugin<B> {
           env: setup.env,
           waitUntil: (work) => background.waitUntil(work),
         })
-      const after = announcerTo({ onEvent: onEvent ? tell : null, webhooks, later })
+      const after = announcerTo({ onEvent: onEvent ? tell : null, webhooks, enqueue })
       return {
         ...(after && { after }),
-        ...(later && { later }),
+        ...(enqueue && { enqueue }),
         queue: {
           name: queueName ?? 'edge-presigner-jobs',
           handle: (batch, { settings, objects }, context) =>

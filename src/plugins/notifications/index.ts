@@ -56,14 +56,14 @@ export const notifications = <B = unknown>(options: NotificationsOptions<B>): Pl
  */
 export async function consumeNotifications(
   { queue, messages }: QueueBatch,
-  { settings: loaded, fileIndex, appMilliseconds, events, log }: Instance,
+  { settings: loaded, fileIndex, appMilliseconds, after, log }: Instance,
   objects: ObjectSource,
   background: Background,
   now: Date,
 ): Promise<void> {
   const index = timedIndex(fileIndex, now, appMilliseconds)
   const recorder = loaded.ok
-    ? recorderOf(loaded.settings.buckets, index, objects, events, background)
+    ? recorderOf(loaded.settings.buckets, index, objects, after, background)
     : null
   const notifications = messages.map(({ body }) => readR2Message(body))
   // A delivery that came too early didn't look, so the age counts too.

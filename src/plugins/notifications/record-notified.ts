@@ -6,7 +6,7 @@ import { asApiError } from '../../errors/api-error.ts'
 import type { WarningText } from '../../errors/warnings.ts'
 import { nameInKey } from '../../keys/new-key.ts'
 import type { ObjectKey } from '../../keys/object-key.ts'
-import { type Announcer, NOBODY } from '../../records/file-event.ts'
+import { type After, NOBODY } from '../../records/file-event.ts'
 import type { FileIndex } from '../../records/file-index.ts'
 import { headObject, type ObjectHead } from '../../storage/object.ts'
 import { unquoted } from '../../storage/s3.ts'
@@ -47,7 +47,7 @@ export const recorderOf = (
   buckets: readonly ConfiguredBucket[],
   index: FileIndex,
   objects: { purge(bucket: ConfiguredBucket, keys: readonly ObjectKey[]): Promise<void> },
-  events: Announcer | null,
+  after: After | null,
   background: Background,
 ): Recorder => ({
   buckets,
@@ -55,8 +55,8 @@ export const recorderOf = (
   index,
   purge: (bucket, key) => objects.purge(bucket, [key]),
   announce:
-    events &&
-    ((change, about, at = new Date()) => events({ ...change, ...NOBODY }, about, at, background)),
+    after &&
+    ((change, about, at = new Date()) => after({ ...change, ...NOBODY }, about, at, background)),
 })
 
 /** What a look at an object found: an outcome, or the object if it is too young. */

@@ -4,7 +4,7 @@ import { purgeNow } from '../../core/purge.ts'
 import { ApiError, asApiError } from '../../errors/api-error.ts'
 import { configure } from '../../http/admit.ts'
 import type { AppContext } from '../../http/app-env.ts'
-import { eventsOf, fileIndexOf, timeOf } from '../../http/deadline.ts'
+import { afterOf, fileIndexOf, timeOf } from '../../http/deadline.ts'
 import { Kept } from '../../http/host.ts'
 import { newApp } from '../../http/new-app.ts'
 import { countNetwork } from '../../http/rate-limit.ts'
@@ -43,8 +43,8 @@ export const notificationRoutes = newApp().post('/notifications', async (c, next
   }
   const notifications = await readNotifications(c)
   const purge = (...copies: [ConfiguredBucket, readonly ObjectKey[]]) => purgeNow(c, ...copies)
-  const [index, events] = [fileIndexOf(c), eventsOf(c)]
-  const recorder = recorderOf(settings.buckets, index, { purge }, events, c.executionCtx)
+  const [index, after] = [fileIndexOf(c), afterOf(c)]
+  const recorder = recorderOf(settings.buckets, index, { purge }, after, c.executionCtx)
   const results = await recordAllNotified(recorder, notifications, timeOf(c))
   const { counts, warnings } = summarize(results)
   for (const warning of warnings) addWarning(c, warning)
