@@ -4,13 +4,12 @@ import { ApiError, asApiError, type Issue, unknownMembers } from './errors/api-e
 import { APP_MILLISECONDS, within } from './errors/deadline.ts'
 import { classOf, describe, stackOf } from './errors/describe.ts'
 import type { Warning, WarningText } from './errors/warnings.ts'
+import type { Instance, Seams } from './http/app-env.ts'
 import type {
   DeleteAnswer,
-  Instance,
   LogLine,
   NewFile,
   RateLimiter,
-  Seams,
   StoredFile,
   UploadChanges,
 } from './http/host.ts'

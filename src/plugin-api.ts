@@ -13,18 +13,11 @@ export { ApiError } from './errors/api-error.ts'
 /** Returns the settings in an open route. Throws `misconfigured`. */
 export { configure } from './http/admit.ts'
 export type { AppContext } from './http/app-env.ts'
+/** Keeps what `setup` has read: `keep(setup, value)` there, `of(c.env.instance)` in a route. */
+export { type Instance, Kept, type ScheduledEvent, type Seams } from './http/app-env.ts'
 /** Returns the bucket that a request names, with the caller's limits and its credentials. */
 export { chooseOpenBucket } from './http/choose-bucket.ts'
-/** Keeps what `setup` has read: `keep(setup, value)` there, `of(c.env.instance)` in a route. */
-export {
-  type Change,
-  type Check,
-  type Instance,
-  Kept,
-  type Reserve,
-  type ScheduledEvent,
-  type Seams,
-} from './http/host.ts'
+export type { Change, Check, Reserve } from './http/host.ts'
 /** Creates the app for a plugin's routes. Its parameter `:key` may have slashes. */
 export { newApp } from './http/new-app.ts'
 /** Answers with JSON and the API's headers. */

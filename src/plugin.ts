@@ -1,6 +1,6 @@
 import type { RouterRoute } from 'hono/types'
 import type { Warning } from './errors/warnings.ts'
-import type { Seams } from './http/host.ts'
+import type { Seams } from './http/app-env.ts'
 import type { Rule } from './settings/rules.ts'
 import type { Settings } from './settings/settings.ts'
 

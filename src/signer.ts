@@ -1,6 +1,6 @@
 import { type LinkPolicy, signLink } from './access/link-signature.ts'
-import type { ConfiguredBucket } from './bucket/bucket.ts'
-import { type Background, openBucket } from './bucket/credential-source.ts'
+import type { Background, ConfiguredBucket } from './bucket/bucket.ts'
+import { openBucket } from './bucket/credential-source.ts'
 import { findBucket } from './bucket/find-bucket.ts'
 import { requireSpelling } from './bucket/key-spelling.ts'
 import { MAX_METADATA_BYTES, MAX_PUT_BYTES } from './bucket/limits.ts'

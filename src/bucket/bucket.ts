@@ -1,5 +1,3 @@
-import type { CredentialSource } from './credential-source.ts'
-
 /** An access key pair. `expiresAt` is in milliseconds since 1970, or infinite. */
 export interface Credentials {
   readonly accessKeyId: string
@@ -62,4 +60,18 @@ export type ConfiguredBucket = BucketWith<Credentials | CredentialSource>
 
 export type BucketWith<C> = Omit<Bucket, 'credentials' | 'uploadCredentials'> & {
   readonly [Name in 'credentials' | 'uploadCredentials']: C
+}
+
+/** Keeps work running after the response, and also if the client disconnects. */
+export interface Background {
+  waitUntil(work: Promise<unknown>): void
+}
+
+/** A function of the settings that fetches credentials. */
+export interface CredentialSource {
+  /**
+   * Returns the credentials at `now`, without a promise if they are known. Throws
+   * `credentials_unavailable`, and `storage_busy` at the deadline of `now`.
+   */
+  current(now: Date, background: Background): Credentials | Promise<Credentials>
 }

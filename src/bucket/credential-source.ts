@@ -3,21 +3,13 @@ import { inTime, within } from '../errors/deadline.ts'
 import { describe } from '../errors/describe.ts'
 import { isSince, Turn } from '../errors/turns.ts'
 import { logWarning } from '../errors/warnings.ts'
-import type { Bucket, ConfiguredBucket, Credentials } from './bucket.ts'
-
-/** Keeps work running after the response, and also if the client disconnects. */
-export interface Background {
-  waitUntil(work: Promise<unknown>): void
-}
-
-/** A function of the settings that fetches credentials. */
-export interface CredentialSource {
-  /**
-   * Returns the credentials at `now`, without a promise if they are known. Throws
-   * `credentials_unavailable`, and `storage_busy` at the deadline of `now`.
-   */
-  current(now: Date, background: Background): Credentials | Promise<Credentials>
-}
+import type {
+  Background,
+  Bucket,
+  ConfiguredBucket,
+  CredentialSource,
+  Credentials,
+} from './bucket.ts'
 
 const CALL_MILLISECONDS = 10_000
 /** A cancelled request never finishes its turn, so the turn ends after this time. */

@@ -1,8 +1,143 @@
-import type { Context } from 'hono'
+import type { Context, ExecutionContext } from 'hono'
+import type { Minter } from '../access/minter.ts'
 import type { Principal } from '../access/principal.ts'
+import type { Verdict } from '../access/verdict.ts'
 import type { ErrorCode } from '../errors/api-error.ts'
+import type { Warning } from '../errors/warnings.ts'
+import type { After } from '../records/file-event.ts'
+import type { FileIndex } from '../records/file-index.ts'
+import type { Enqueue, QueueBatch } from '../records/job.ts'
+import type { LoadedSettings } from '../settings/define.ts'
 import type { Settings } from '../settings/settings.ts'
-import type { Host, Instance } from './host.ts'
+import type { ObjectSource } from '../storage/object-source.ts'
+import type { Check, Host, LogLine, RateLimiter, Reserve } from './host.ts'
+
+/** What a plugin adds to a presigner in one environment. All members are optional. */
+export interface Seams {
+  /**
+   * Finds the principal of one kind of credential. The credential in a request picks the plugin. Next
+   * to the app's `authenticate`, only one whose credentials the presigner itself makes is allowed.
+   */
+  readonly identify: Identify
+  /** What credentials of this kind may do now, for tokens and steps that they have made earlier. */
+  readonly minter: Minter
+  /** A last check of the settings, for what needs a promise. Runs with each request. */
+  readonly ready: (loaded: LoadedSettings) => LoadedSettings | Promise<LoadedSettings>
+  /** Keeps records of files. Only one plugin may have it, as the next two. */
+  readonly fileIndex: FileIndex
+  /** Returns the source of objects for a request with this execution context. */
+  readonly objects: (context: ExecutionContext) => ObjectSource
+  /** Queues work that failed, to repeat it. */
+  readonly enqueue: Enqueue
+  /** May refuse an upload or a delete, after `beforeUpload` or `beforeDelete`. Changes nothing. */
+  readonly check: Check
+  /** Runs after all checks, in the plugins' order. After a failure, the undos run in reverse. */
+  readonly reserve: Reserve
+  /**
+   * Called after each change to a file except a rename, before the index changes. If it throws, the index stays as
+   * it is, and a repeat of the request calls it again: at least once. Has the same time as functions of
+   * the app. The first result that is not undefined is `data` in the response.
+   */
+  readonly after: (...change: Parameters<After>) => ReturnType<After> | Promise<void>
+  /** Handles the batches of each queue of Cloudflare Queues whose name starts with `name`. */
+  readonly queue: {
+    readonly name: string
+    readonly handle: (
+      batch: QueueBatch,
+      instance: Instance,
+      context: ExecutionContext,
+    ) => Promise<void>
+  }
+  /** Runs at a time of a Cron Trigger. */
+  readonly scheduled: (
+    event: ScheduledEvent,
+    instance: Instance,
+    context: ExecutionContext,
+  ) => Promise<void>
+}
+
+/** A run of a Cron Trigger. */
+export interface ScheduledEvent {
+  /** Milliseconds since 1970. */
+  readonly scheduledTime: number
+  readonly cron: string
+}
+
+/** One presigner in one environment. */
+export interface Instance extends Pick<Seams, 'ready' | 'fileIndex' | 'objects'> {
+  /** Identifies the instance, for `Kept`. */
+  readonly setup: object
+  readonly settings: LoadedSettings
+  readonly identify: readonly Identify[]
+  readonly minters: readonly Minter[]
+  readonly checks: readonly Check[]
+  readonly reserves: readonly Reserve[]
+  /** Null if there is no limit. */
+  readonly rateLimiter: RateLimiter | null
+  /** Null if nobody listens. */
+  readonly after: After | null
+  /** Null without a queue. */
+  readonly enqueue: Enqueue | null
+  readonly queue: readonly Seams['queue'][]
+  readonly scheduled: readonly Seams['scheduled'][]
+  readonly log: (line: LogLine) => void
+  /** Milliseconds that each function of the app, and each operation of the index, may take. */
+  readonly appMilliseconds: number
+  /** What is wrong with the instance although it works, for `/healthz`. */
+  readonly warnings: readonly Warning[]
+}
+
+/** What a plugin has read of its options, for each environment. */
+export class Kept<T> {
+  readonly #values = new WeakMap<object, T>()
+
+  /** Returns `value`, after keeping it for the environment of this `setup`. */
+  keep(setup: object, value: T): T {
+    this.#values.set(setup, value)
+    return value
+  }
+
+  /** Returns undefined for a presigner without the plugin. */
+  of({ setup }: Pick<Instance, 'setup'>): T | undefined {
+    return this.#values.get(setup)
+  }
+}
+
+/** What is known of a request that is asked who sends it. */
+export interface Call {
+  readonly c: AppContext
+  readonly settings: Settings
+  readonly now: Date
+  /** To be called before a request to another server. */
+  readonly beforeFetch: () => Promise<void>
+}
+
+/** Finds the principal of bearer credentials by how they start. */
+export interface BearerKind {
+  /** How they start. No prefix of another plugin may start like this, or the order would matter. */
+  readonly prefix: string
+  /**
+   * Whether the presigner itself made them. They may also be in the path, below `/u/`, and apply next
+   * to the app's `authenticate`, which switches all other credentials off.
+   */
+  readonly isOwn?: true
+  readonly verify: (credential: string, call: Call) => Verdict | Promise<Verdict>
+}
+
+/** Finds the principal of another credential, such as one in a header of its own. */
+export interface OtherKind {
+  /**
+   * Whether browsers add it by themselves, such as a cookie. Pages of other origins may not use it to
+   * change something or open a WebSocket. A GET changes nothing.
+   */
+  readonly ambient?: true
+  /** The name of its header, for clients that ask which headers they may send. */
+  readonly header?: string | undefined
+  /** Returns undefined for a request without such a credential. */
+  readonly find: (call: Call) => Verdict | Promise<Verdict> | undefined
+}
+
+export type Identify = BearerKind | OtherKind
 
 /** What middleware passes to handlers in the Hono apps. */
 export interface AppEnv {

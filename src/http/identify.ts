@@ -1,42 +1,4 @@
-import type { Verdict } from '../access/verdict.ts'
-import type { Settings } from '../settings/settings.ts'
-import type { AppContext } from './app-env.ts'
-
-/** What is known of a request that is asked who sends it. */
-export interface Call {
-  readonly c: AppContext
-  readonly settings: Settings
-  readonly now: Date
-  /** To be called before a request to another server. */
-  readonly beforeFetch: () => Promise<void>
-}
-
-/** Finds the principal of bearer credentials by how they start. */
-export interface BearerKind {
-  /** How they start. No prefix of another plugin may start like this, or the order would matter. */
-  readonly prefix: string
-  /**
-   * Whether the presigner itself made them. They may also be in the path, below `/u/`, and apply next
-   * to the app's `authenticate`, which switches all other credentials off.
-   */
-  readonly isOwn?: true
-  readonly verify: (credential: string, call: Call) => Verdict | Promise<Verdict>
-}
-
-/** Finds the principal of another credential, such as one in a header of its own. */
-export interface OtherKind {
-  /**
-   * Whether browsers add it by themselves, such as a cookie. Pages of other origins may not use it to
-   * change something or open a WebSocket. A GET changes nothing.
-   */
-  readonly ambient?: true
-  /** The name of its header, for clients that ask which headers they may send. */
-  readonly header?: string | undefined
-  /** Returns undefined for a request without such a credential. */
-  readonly find: (call: Call) => Verdict | Promise<Verdict> | undefined
-}
-
-export type Identify = BearerKind | OtherKind
+import type { AppContext, Identify } from './app-env.ts'
 
 /** Tells whether the presigner itself makes these credentials. */
 export const isOwn = (one: Identify): boolean => Object(one).isOwn === true

@@ -1,4 +1,4 @@
-import type { Background } from '../bucket/credential-source.ts'
+import type { Background } from '../bucket/bucket.ts'
 import { type Json, sha256 } from '../keys/encodings.ts'
 import type { FileRecord } from './file-record.ts'
 

@@ -1,5 +1,5 @@
-import type { Credentials } from '../bucket/bucket.ts'
-import { type CredentialSource, credentialSource } from '../bucket/credential-source.ts'
+import type { CredentialSource, Credentials } from '../bucket/bucket.ts'
+import { credentialSource } from '../bucket/credential-source.ts'
 import { accessKey, BROKEN, breaks, check, notEmpty, optional, type Rule, table } from './rules.ts'
 
 const instant: Rule<number> = (value, place) =>

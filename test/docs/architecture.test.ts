@@ -110,7 +110,7 @@ describe('the seams', () => {
       return [...body.matchAll(/^ {2}readonly (\w+)\??: /gm)].map(([, member = '']) => member)
     }
     const ofPlugin = members('plugin.ts', 'Plugin').filter((name) => !/^(?:name|call)$/.test(name))
-    const ofSetup = members('http/host.ts', 'Seams')
+    const ofSetup = members('http/app-env.ts', 'Seams')
     expect(ofSetup.length).toBeGreaterThan(5)
     expect(namesIn('Seam').toSorted()).toEqual([...ofPlugin, ...ofSetup].toSorted())
   })

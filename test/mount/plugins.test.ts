@@ -5,7 +5,7 @@ import type { Granted } from '../../src/access/minter.ts'
 import { principalOfApp } from '../../src/access/principal.ts'
 import { SCOPES } from '../../src/access/scopes.ts'
 import { refuse } from '../../src/access/verdict.ts'
-import type { Identify } from '../../src/http/identify.ts'
+import type { Identify } from '../../src/http/app-env.ts'
 import { newApp } from '../../src/http/new-app.ts'
 import { json } from '../../src/http/responses.ts'
 import {

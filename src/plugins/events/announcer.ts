@@ -1,4 +1,4 @@
-import type { Background } from '../../bucket/credential-source.ts'
+import type { Background } from '../../bucket/bucket.ts'
 import type { Json } from '../../keys/encodings.ts'
 import {
   type After,

@@ -1,4 +1,4 @@
-import type { Background } from '../../bucket/credential-source.ts'
+import type { Background } from '../../bucket/bucket.ts'
 import { within } from '../../errors/deadline.ts'
 import { logWarning } from '../../errors/warnings.ts'
 import { fetchIsPublic } from '../../http/runtime.ts'

@@ -1,5 +1,5 @@
-import type { ConfiguredBucket } from '../../bucket/bucket.ts'
-import { type Background, openBucket } from '../../bucket/credential-source.ts'
+import type { Background, ConfiguredBucket } from '../../bucket/bucket.ts'
+import { openBucket } from '../../bucket/credential-source.ts'
 import { relay } from '../../core/pump.ts'
 import { ApiError } from '../../errors/api-error.ts'
 import { ON_WORKERS } from '../../http/runtime.ts'

@@ -1,6 +1,6 @@
 import type { Variant } from '../../access/link-signature.ts'
 import type { ImageSize, VariantSpec } from '../../bucket/image-size.ts'
-import { Kept } from '../../http/host.ts'
+import { Kept } from '../../http/app-env.ts'
 import type { Setup } from '../../plugin.ts'
 import type { ImagePlace, ImageRequest } from './images/edge-images.ts'
 

@@ -1,6 +1,6 @@
 import { sixAtOnce } from '../../bucket/at-once.ts'
-import type { Bucket, ConfiguredBucket } from '../../bucket/bucket.ts'
-import { type Background, openBucket } from '../../bucket/credential-source.ts'
+import type { Background, Bucket, ConfiguredBucket } from '../../bucket/bucket.ts'
+import { openBucket } from '../../bucket/credential-source.ts'
 import { type Announce, forget, isSameUpload, toRecord } from '../../core/record.ts'
 import { asApiError } from '../../errors/api-error.ts'
 import type { WarningText } from '../../errors/warnings.ts'
