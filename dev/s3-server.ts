@@ -14,7 +14,7 @@ export interface S3Server extends AccessKey {
   /** `http://127.0.0.1:PORT`, or `http://HOST:PORT` with the `host` of the options. */
   readonly endpoint: string
   /**
-   * The same for virtual-host addressing: `http://s3.localhost:PORT`. The client must resolve it to
+   * The endpoint for virtual-host addressing: `http://s3.localhost:PORT`. The client must resolve it to
    * 127.0.0.1.
    */
   readonly virtualEndpoint: string

@@ -10,7 +10,7 @@ export interface Job extends Tracker {
   readonly file: Blob
   /** What identifies the upload. */
   readonly request: StartRequest
-  /** The same as the API accepts it: with either `fileName` or `key`. */
+  /** The body that the API accepts: `request` with either `fileName` or `key`. */
   readonly body: StartRequest
   /** Cancels all requests of this upload. */
   readonly signal: AbortSignal

@@ -6,7 +6,7 @@ export interface SignedPut {
   readonly headers: Readonly<Record<string, string>>
   /** Seconds from `signedAt` on. */
   readonly expiresIn: number
-  /** The same by the API's clock. */
+  /** When it expires, by the API's clock: ISO 8601 in UTC. */
   readonly expiresAt: string
   /** When the response arrived, by the clock of this machine, which may be wrong. */
   readonly signedAt: number

@@ -15,7 +15,7 @@ const REASONS: Readonly<Record<string, string>> = {
   unreachable: 'The Worker does not answer.',
   bad_answer: 'The Worker does not answer.',
   mimetype_not_allowed: 'This bucket does not accept files of this type.',
-  forbidden: 'Your token may not do this.',
+  forbidden: "Your token doesn't allow this.",
   rate_limited: 'These were too many requests. Wait a minute, and try again.',
   storage_error: 'The bucket returned an error. Try again later.',
   misconfigured: 'The settings of this Worker are not complete. /healthz names what is missing.',

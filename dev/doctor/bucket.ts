@@ -231,7 +231,8 @@ async function clock({ probe, bucket }: BucketContext): Promise<Result> {
   const skew = (date + 500 - (sentAt + answeredAt) / 2) / 1000
   const seconds = Math.max(Math.round(Math.abs(skew)), 0)
   const words = `The server's clock is ${seconds} seconds ${skew < 0 ? 'behind' : 'ahead of'} this machine's.`
-  if (seconds < WARN_SKEW_SECONDS) return pass(`The clocks differ by ${seconds} seconds.`)
+  if (seconds < WARN_SKEW_SECONDS)
+    return pass(seconds === 0 ? 'The clocks agree.' : `The clocks differ by ${seconds} seconds.`)
   const fix = 'Set both clocks with NTP: a signed URL is valid from the time in it.'
   // With such a difference, an upload URL has already expired when it is signed.
   return seconds < bucket.defaultExpiresIn.upload ? warn(words, fix) : fail(words, fix)

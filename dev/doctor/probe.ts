@@ -329,7 +329,7 @@ async function whenNotBusy(act: () => Promise<void>): Promise<void> {
 export const codeOf = ({ status, text }: Answer): string =>
   [status, s3CodeIn(text) ?? []].flat().join(' ')
 
-/** The same for errors of the Worker's code. */
+/** Returns the reason of an error of the Worker's code, as a status and a code if it has them. */
 export function reasonOf(error: unknown): string {
   if (error instanceof NoAnswer) return error.message
   if (error instanceof ApiError) {

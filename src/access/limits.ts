@@ -127,7 +127,7 @@ export function narrowLimits(
 }
 
 const tooWide = (issues: readonly Issue[]): ApiError =>
-  new ApiError('forbidden', 'A token must not allow more than its caller may do.', { issues })
+  new ApiError('forbidden', "A token can't have more rights than its caller.", { issues })
 
 /** Tells whether a principal with these limits may use the bucket called `alias`. */
 export const mayUse = ({ buckets }: Pick<Limits, 'buckets'>, alias: string): boolean =>

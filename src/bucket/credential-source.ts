@@ -51,7 +51,7 @@ export function credentialSource(
       const fetched = await within(CALL_MILLISECONDS, fetchCredentials(abort.signal))
       const left = fetched.expiresAt - time
       if (left <= 0) throw new Error('The function returned credentials that have expired.')
-      // The same object if nothing has changed, since what is derived for signing is kept by it.
+      // Keeps the object if nothing has changed, since the keys derived for signing belong to it.
       if (JSON.stringify(fetched) !== JSON.stringify(known)) known = fetched
       const age = Math.min(left - Math.min(RENEW_MILLISECONDS, left / 2), MAX_AGE_MILLISECONDS)
       renewAt = time + Math.max(age, PAUSE_SECONDS * 1000)

@@ -192,5 +192,5 @@ export function refuseForeignPage(c: AppContext, settings: Settings): void {
       ? (from: string) => takesOrigin(settings, from)
       : (from: string) => settings.corsOrigins.includes(from)
   if (origin === undefined || !takes(origin))
-    throw new ApiError('forbidden', 'A page of another origin may not do this.')
+    throw new ApiError('forbidden', "Pages of other origins can't do this.")
 }

@@ -29,7 +29,7 @@ export function chooseBucket(
   return narrowBucket(bucket, limits)
 }
 
-/** Returns the same bucket with its credentials, without a promise if these are values. */
+/** Chooses a bucket like `chooseBucket` and opens it, without a promise if its credentials are values. */
 export const chooseOpenBucket = (
   c: AppContext,
   alias: string | undefined,

@@ -91,7 +91,7 @@ interface FileNames {
   readonly startId?: string | undefined
 }
 
-/** Accepts what `allows` accepts, otherwise `name` gets `error`. Also reports it next to other issues. */
+/** Requires that `allows` is true of the names. If not, the member `name` has the error. */
 const names = (
   name: keyof FileNames,
   error: string,

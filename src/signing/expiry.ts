@@ -67,7 +67,7 @@ export function longestLifetime(input: Omit<ValidityInput, 'expiresIn'>): number
   return Math.min(longestWindow(input), credentialSeconds)
 }
 
-/** Returns the same for credentials that don't expire. */
+/** Returns the longest lifetime in seconds that the bucket allows, for a stable URL half of it. */
 function longestWindow({ use, stable, bucket }: Omit<ValidityInput, 'expiresIn'>): number {
   const signed = Math.min(MAX_SIGNATURE_SECONDS, bucket.maxExpiresIn[use])
   return stable ? Math.floor(signed / 2) : signed

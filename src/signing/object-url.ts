@@ -26,7 +26,7 @@ export function assertNamesObject(url: URL, { origin, basePath }: Address, key: 
 const PLAIN_PATH = /^[\w.~/%-]+$/
 const DOT_SEGMENT = /(?:^|\/)(?:\.|%2E){1,2}(?:\/|$)/i
 
-/** Does the same for the part of a path after the bucket's base path, without parsing a URL. */
+/** Throws unless `path`, the part of a path after the bucket's base path, names `key`. */
 export function assertNamesKey(path: string, key: ObjectKey): void {
   const isPlain = PLAIN_PATH.test(path) && !DOT_SEGMENT.test(path)
   const decoded = isPlain && path.includes('%') ? decodeURIComponent(path) : path

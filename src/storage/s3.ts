@@ -195,7 +195,7 @@ const noResponse = (
 export const s3CodeIn = (text: string): string | null =>
   /^\s*(?:<\?[^>]*>\s*)?<Error[\s>][\s\S]*?<Code>([\w.]{1,64})<\/Code>/.exec(text)?.[1] ?? null
 
-/** Returns the same from the body of `response`, or null if the body doesn't arrive in time. */
+/** Reads S3's error code in a body. Resolves with null if there is none, or not in time. */
 export const readS3Code = (response: Response, now: Date): Promise<string | null> =>
   withDeadline(TIMEOUT_SECONDS, now, (signal) => readText(response, '', signal)).then(
     s3CodeIn,

@@ -30,7 +30,7 @@ export interface WorkerSettings extends Settings<Bucket> {
 /** Returns the settings of variables, secrets and bindings (docs/configuration.md). */
 export const environmentSettings = keepFor(loadEnvironment)
 
-/** Returns the same settings, or the issues. Issues name paths, never values. */
+/** Returns the settings in `env`, or the issues. Issues name paths, never values. */
 export function loadEnvironment(env: object): LoadedSettings<WorkerSettings> {
   // An environment file may list a variable without a value.
   const variables = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''))

@@ -36,7 +36,7 @@ const IMAGE: Members = {
   },
   fallback: {
     description:
-      '`original`: shows the original if the image can not be resized. Also needs `files:read`.',
+      "`original`: shows the original if the image can't be resized. Also needs `files:read`.",
     examples: ['original'],
   },
 }

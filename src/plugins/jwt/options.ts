@@ -38,7 +38,7 @@ export interface JwtInput {
   readonly header?: string | undefined
 }
 
-/** The same, complete. */
+/** Checked options with their defaults. */
 export interface JwtSettings extends JwtInput {
   readonly audience: string | string[]
   readonly algorithms: string[]

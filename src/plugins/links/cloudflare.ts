@@ -199,7 +199,7 @@ export const objectsEntrypoint = <E extends object>(presigner: {
         String(copySeconds(bucket, key)) === searchParams.get('edgeTtl')
       )
         return { bucket, key, url: origin + pathname }
-      throw new ApiError('unknown_bucket', 'No bucket is configured like this.')
+      throw new ApiError('unknown_bucket', 'No bucket has this configuration.')
     }
 
     get #options(): LinkOptions | undefined {

@@ -109,7 +109,7 @@ export const listParts = (upload: MultipartUpload, now: Date): Promise<ListedPar
       if (!(next > marker)) break
       marker = next
     }
-    throw unreadable('ListParts', 'with endless pages')
+    throw unreadable('ListParts', 'with pages that never end')
   })
 
 function readPart(element: XmlElement): ListedPart {

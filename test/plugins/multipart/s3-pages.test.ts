@@ -101,7 +101,7 @@ describe('the pages of ListParts', () => {
     const sent = scriptedBucket({ ListParts: failure })
     await expect(list()).rejects.toMatchObject({
       code: 'storage_error',
-      message: 'The bucket answered ListParts with endless pages.',
+      message: 'The bucket answered ListParts with pages that never end.',
     })
     expect(sent).toHaveLength(1)
   })
@@ -123,7 +123,7 @@ describe('the pages of ListParts', () => {
     })
     await expect(list()).rejects.toMatchObject({
       code: 'storage_error',
-      message: 'The bucket answered ListParts with endless pages.',
+      message: 'The bucket answered ListParts with pages that never end.',
     })
     expect(sent).toHaveLength(10)
   })

@@ -23,7 +23,7 @@ import { heldBytes, type ImageResizer, imageResponse, resize } from './variant.t
 
 /** How long it is remembered at most that an image can't be resized. */
 const REFUSAL_SECONDS = 3600
-/** The same for an original without a length, which may have been cut. */
+/** How long that is remembered of an original without a length, which may have been cut. */
 const UNSURE_SECONDS = 60
 
 /** A request for a resized image. */

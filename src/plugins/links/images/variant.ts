@@ -281,7 +281,9 @@ const unsupported = (message: string, cause?: unknown): ApiError =>
   new ApiError('unsupported_image', message, { cause })
 
 const unavailable = (cause: unknown): ApiError =>
-  new ApiError('image_unavailable', 'The image can not be resized now. Try again later.', { cause })
+  new ApiError('image_unavailable', "The image can't be resized at the moment. Try again later.", {
+    cause,
+  })
 
 /** Returns the error for an image that would need more memory than there is now. */
 export const crowded = (): ApiError =>

@@ -250,7 +250,7 @@ it('a crowd costs one call and one request to the bucket, also if the call fails
   }
 })
 
-const DOWN = new ApiError('image_unavailable', 'The image can not be resized now.')
+const DOWN = new ApiError('image_unavailable', "The image can't be resized at the moment.")
 
 describe('making an image', () => {
   const newName = () => `https://objects.invalid/made/${crypto.randomUUID()}?w=1`
