@@ -65,10 +65,7 @@ export interface PresignerOptions<E extends Env = AnyEnv> {
     principal: Principal,
     c: Context<E>,
   ) => Nothing | DeleteAnswer | Promise<Nothing | DeleteAnswer>
-  /**
-   * Called with the log line of each request. Default: writes JSON to the console. Its errors don't
-   * affect the response.
-   */
+  /** Gets the log line of each request. Default: JSON on the console. Its errors change nothing. */
   log?: (line: LogLine) => void
   /**
    * The path of the presigner without a host app, such as `/api/media`. Default: the root. If you
@@ -117,10 +114,7 @@ type Nothing = void | undefined
 
 type Falsy<T> = T | null | undefined | false | '' | 0
 
-/**
- * Returns the instance for each environment. Creates an instance with invalid settings again for
- * each request.
- */
+/** Returns each environment's instance. Creates one with invalid settings again per request. */
 export function instancesOf<E extends Env>(
   settings: SettingsFor<E['Bindings']>,
   options: PresignerOptions<E>,
@@ -299,10 +293,7 @@ const LOST: Seams['queue'] = {
   },
 }
 
-/**
- * Calls each in order, and resolves with the first result. Throws `events_unavailable`, also if one
- * takes longer than `milliseconds`.
- */
+/** Calls each in order for the first result. Throws `events_unavailable`, also if one is late. */
 const eachOf =
   (all: readonly Seams['after'][], milliseconds: number): After =>
   async (...change) => {
