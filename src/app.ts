@@ -46,7 +46,7 @@ function add(app: ReturnType<typeof newApp>, added: Routes | undefined): void {
   for (const { method, path, handler } of added?.routes ?? []) app.on(method, path, handler)
 }
 
-/** Returns what is wrong: no plugin, a path that `newApp` can't match, a shared name or path. */
+/** Returns mistakes: not a plugin, a path that `newApp` can't match, a shared name or path. */
 export function pluginIssues(plugins: readonly Plugin<never>[]): Issue[] {
   const issue = (message: string) => [{ path: 'plugins', message }]
   if (!plugins.every(isPlugin)) return issue('must contain only plugins, such as files()')

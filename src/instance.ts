@@ -65,7 +65,10 @@ export interface PresignerOptions<E extends Env = AnyEnv> {
     principal: Principal,
     c: Context<E>,
   ) => Nothing | DeleteAnswer | Promise<Nothing | DeleteAnswer>
-  /** Gets the log line of each request. Default: JSON on the console. Its errors change nothing. */
+  /**
+   * Called with the log line of each request. Default: writes JSON to the console. Its errors don't
+   * affect the response.
+   */
   log?: (line: LogLine) => void
   /**
    * The path of the presigner without a host app, such as `/api/media`. Default: the root. If you
@@ -293,7 +296,7 @@ const LOST: Seams['queue'] = {
   },
 }
 
-/** Calls each in order for the first result. Throws `events_unavailable`, also if one is late. */
+/** Calls all in order, for the first result. Throws `events_unavailable`, also if one is late. */
 const eachOf =
   (all: readonly Seams['after'][], milliseconds: number): After =>
   async (...change) => {

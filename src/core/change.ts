@@ -45,7 +45,7 @@ export async function undo(c: AppContext, reserved: Reserved): Promise<void> {
   await Promise.all([...Map.groupBy(reserved, ({ key }) => key).values()].map(undoEach))
 }
 
-/** Runs `work`, also after the client has gone, and undoes `reserved` if it fails. */
+/** Runs `work`, also after the client has gone. If it fails, undoes what it has reserved. */
 export function undoing<T>(c: AppContext, work: (reserved: Reserved) => Promise<T>): Promise<T> {
   const reserved: Reserved = []
   const done = work(reserved).catch(async (error: unknown) => {

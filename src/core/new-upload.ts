@@ -10,7 +10,7 @@ import { requireBytes, requireStatedSize } from './size-limit.ts'
 
 /** A file that a client is about to upload. */
 export interface PlannedUpload extends Omit<UploadFields, 'size'> {
-  /** Bytes. Undefined is not stated, which a size limit refuses; null is checked later. */
+  /** In bytes. Undefined is not stated, which a limit refuses. Null is checked in another way. */
   readonly size?: number | null | undefined
   /** Makes the new key, in place of the time and random bytes. */
   readonly seed?: KeySeed | undefined
@@ -50,7 +50,7 @@ export interface UploadSignature {
   readonly expiresAt: string
 }
 
-/** Returns an upload's lifetime in seconds. Throws `invalid_expiry` and `credentials_expired`. */
+/** Returns how to sign an upload. Throws `invalid_expiry` and `credentials_expired`. */
 export function uploadSignature(
   bucket: Bucket,
   expiresIn: number | undefined,

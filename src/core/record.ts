@@ -115,7 +115,7 @@ export async function recordUpload(
   return { ...again, replaces: true }
 }
 
-/** Waits until Workers KV allows another write to a key. The client may also record meanwhile. */
+/** Waits: Workers KV refuses two writes to a key within a second. A client may record meanwhile. */
 const untilWritable = () => new Promise((resolve) => setTimeout(resolve, 1100))
 
 /**
@@ -170,9 +170,7 @@ function requireWithin({ limits }: Claim, { size, mimetype }: ObjectHead): void 
   requireAllowedType(mimetype.replace(/^binary\//, 'application/'), limits)
 }
 
-/**
- * Throws `file_replaced`. The record of `head` may be overwritten, so it gets a provisional one.
- */
+/** Throws `file_replaced`. The record of `head` may be overwritten: it gets a provisional one. */
 export async function yieldTo(
   bucket: Bucket,
   index: FileIndex,

@@ -31,7 +31,7 @@ export function fittingMetadata(
   return Object.fromEntries(fitting)
 }
 
-/** Returns S3's names with encoded values. Throws `invalid_request` if they exceed S3's limit. */
+/** Returns `metadata` under S3's names. Throws `invalid_request` if it exceeds S3's limit. */
 export function metadataFields(
   metadata: Readonly<Record<string, string>>,
   encode: (value: string) => string = encodedWord,

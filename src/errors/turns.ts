@@ -50,8 +50,9 @@ export class Turn<T = void> {
   }
 
   /**
-   * Waits for another request's result, or null if that is lost. Throws its error, or `late()` at
-   * the deadline of `now`. The waiting request's own timer works if the other was cancelled.
+   * Waits for another request's result, or null if it is lost or has none. Throws its error, or
+   * `late()` at the deadline of `now`. The waiting request's own timer works if the other was
+   * cancelled.
    */
   async wait(
     now = NO_DEADLINE,

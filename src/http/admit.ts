@@ -173,8 +173,8 @@ function requireOwnPage(c: AppContext, settings: Settings): void {
 
 /**
  * Throws `forbidden` for a page of another origin that is not in `corsOrigins`, if a browser may
- * have added the credential, such as a cookie: if the app authenticates. The origin of `linkBase`
- * is the app's own, unless it serves only links. Clients other than browsers send no origin.
+ * have added the credential by itself, such as a cookie. The origin of `linkBase` is the app's own,
+ * unless it serves only links. Clients other than browsers send no origin.
  */
 export function refuseForeignPage(c: AppContext, settings: Settings): void {
   if (!c.get('isAmbient')) return

@@ -81,7 +81,7 @@ class KeyRouter implements Router<Registered> {
   }
 }
 
-/** Ranks segments: literal, parameter, `:key`, the end, wildcard. Equal ranks share no path. */
+/** Ranks: literal, parameter, `:key`, end, wildcard. Of equal routes, only one matches a path. */
 const rankOf = (path: string): string =>
   `${path
     .split('/')

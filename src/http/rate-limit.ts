@@ -8,7 +8,7 @@ import { ON_WORKERS } from './runtime.ts'
 
 const LIMITER_TIMEOUT_MILLISECONDS = 1000
 
-/** Returns the client's network. Outside of Cloudflare, a header could be forged: all are one. */
+/** Returns the client's network. Outside Cloudflare, its header may be forged: all count as one. */
 export const networkOf = (connectingIp: string | undefined): string =>
   ON_WORKERS && connectingIp !== undefined ? clientNetwork(connectingIp) : 'unknown'
 

@@ -20,7 +20,7 @@ export type Deletions = ReadonlyMap<ObjectKey, ApiError | null>
 /** A server deletes one object after another. This leaves time for edge copies and records. */
 const TIMEOUT_SECONDS = 20
 
-/** Forbidden in XML 1.0, or removed by some parsers, which would then delete another object. */
+/** A key with what XML 1.0 forbids, or parsers remove. That would delete another object. */
 const AMBIGUOUS_IN_XML = /^\s|\s$|[\uFFFE\uFFFF]/
 
 /**

@@ -175,7 +175,7 @@ export const objectsEntrypoint = <E extends object>(presigner: {
       return response
     }
 
-    /** Purges a copy of an object deleted in transfer: that purge may have come too early. */
+    /** Purges a copy of an object deleted in transfer, whose purge may have come too early. */
     async #dropIfDeleted(bucket: ConfiguredBucket, key: ObjectKey): Promise<void> {
       const now = new Date()
       const opened = await openBucket(bucket, now, this.ctx)

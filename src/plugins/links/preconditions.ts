@@ -15,7 +15,7 @@ const matchesWeakly = (header: string, etag: string | null): boolean =>
 
 /**
  * Returns the status for a request's conditions, or null to send the representation (RFC 9110,
- * §13.2.2). Ignores what is no HTTP-date. `Last-Modified` has whole seconds, like HTTP-dates.
+ * §13.2.2). Ignores dates that are not HTTP-dates. `Last-Modified` has whole seconds too.
  */
 export function preconditionStatus(
   request: Headers,

@@ -62,9 +62,7 @@ export async function serveLink(
 /** How long a browser keeps an original in place of a resized image at most. */
 const FALLBACK_SECONDS = 60
 
-/**
- * Returns the original if allowed. Throws `failure`, also for HEIC: most browsers can't show it.
- */
+/** Returns the original if allowed. Throws `failure`, also for HEIC: few browsers can show it. */
 export async function serveFallback(
   request: Request,
   policy: LinkPolicy,

@@ -188,9 +188,7 @@ async function listWhereSupported(
   }
 }
 
-/**
- * Finishes without a deadline, logs a warning. Throws `invalid_name`, and like `finishMultipart`.
- */
+/** Finishes without a deadline. Throws `invalid_name` and what `finishMultipart` throws. */
 export async function finishUpload(
   c: AppContext,
   bucket: Bucket,

@@ -50,7 +50,10 @@ export const notifications = <B = unknown>(options: NotificationsOptions<B>): Pl
   },
 })
 
-/** Records R2's batch, each message alone, and logs one line without keys. Drops useless ones. */
+/**
+ * Records what R2 reports in a batch. Acknowledges or retries each message alone. A message that
+ * can't be used is acknowledged, since a retry would not help. Logs one line, without keys.
+ */
 export async function consumeNotifications(
   { queue, messages }: QueueBatch,
   { settings: loaded, fileIndex, appMilliseconds, after, log }: Instance,

@@ -15,7 +15,7 @@ export const notificationSecretsRule: Rule<string[]> = (value, place) => {
 
 /**
  * Returns why a server may not send notifications, or null. Its secret is a Bearer token (MinIO) or
- * the password of Basic (Ceph RGW, EventBridge). Compares digests, in constant time, with each.
+ * a Basic password (Ceph RGW, EventBridge). Compares digests, in constant time, with each secret.
  */
 export async function refuseSender(
   authorization: string | undefined,

@@ -23,7 +23,7 @@ export type Outcome =
   | Drop
   | number
 
-/** Seconds until most clients have recorded an upload, and Workers KV shows it everywhere. */
+/** Age of an object in seconds by which most clients have recorded it, and Workers KV shows it. */
 export const SETTLED_SECONDS = 90
 
 /** What recording needs apart from the bucket. */
@@ -111,7 +111,7 @@ function outcomeOf(looks: readonly Look[], { etag }: Notification, now: Date): O
   return changed ?? outcomes[0] ?? 'missing'
 }
 
-/** Returns the seconds until `time` counts. A bucket's clock may be at most an hour ahead. */
+/** Returns the seconds until `time` counts, or 0 for one over an hour ahead: no endless repeats. */
 function secondsUntilSettled(time: number, now: Date): number {
   const ahead = (time - now.getTime()) / 1000
   return ahead > 3600 ? 0 : Math.min(SETTLED_SECONDS, Math.ceil(SETTLED_SECONDS + ahead))

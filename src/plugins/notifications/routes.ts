@@ -22,7 +22,7 @@ const MAX_BODY_BYTES = 256 * 1024
 /** A request may cause only so many requests to the bucket and to KV. Servers send one record. */
 const MAX_RECORDS = 10
 
-/** Receives notifications, with a secret of their own. Drops useless ones: errors are repeated. */
+/** Receives notifications by their own secret. Drops unusable ones with 200: errors repeat them. */
 export const notificationRoutes = newApp().post('/notifications', async (c, next) => {
   const settings = await configure(c)
   const secrets = SECRETS.of(c.env.instance) ?? []

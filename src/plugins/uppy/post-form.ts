@@ -28,9 +28,7 @@ export interface PostForm {
   readonly expiresIn: number
 }
 
-/**
- * Returns a form of at most `maxBytes`: for S3 PostObject, or `ownUrl` if the server lacks that.
- */
+/** Returns a form for `maxBytes` at most: to S3 PostObject, or `ownUrl` if the server lacks it. */
 export async function createPostForm(
   settings: SigningSettings,
   ownUrl: string,
