@@ -25,10 +25,8 @@ export function listPlugins<B>(plugins: readonly Plugin<B>[]): readonly Plugin<B
 }
 
 /**
- * Returns all routes of a presigner with these plugins. `/u/:token/…` is the same API, for clients
- * that can't send headers. A request to the API always ends there, even if no route matches. Without
- * that, a request to `/u/:token` would also reach the API below, which would require credentials
- * again.
+ * Returns all routes. `/u/:token/…` is the same API, for clients that can't send headers. A request
+ * that no route matches ends there: the API below would require credentials again.
  */
 export function createApp(plugins: readonly Pick<Plugin, 'open' | 'api'>[]) {
   const parts = [CORE, ...plugins]
@@ -48,10 +46,7 @@ function add(app: ReturnType<typeof newApp>, added: Routes | undefined): void {
   for (const { method, path, handler } of added?.routes ?? []) app.on(method, path, handler)
 }
 
-/**
- * Returns what is wrong with a list of plugins: one is none, or has a path that `newApp` can't match,
- * or two share a name or a path.
- */
+/** Returns mistakes: not a plugin, a path that `newApp` can't match, a shared name or path. */
 export function pluginIssues(plugins: readonly Plugin<never>[]): Issue[] {
   const issue = (message: string) => [{ path: 'plugins', message }]
   if (!plugins.every(isPlugin)) return issue('must contain only plugins, such as files()')

@@ -159,12 +159,11 @@ const ALLOWED = 'Access-Control-Allow-Origin'
 
 /**
  * Adds the headers and cookies that a middleware of the host has set, except those that the
- * presigner sets itself. Hono adds them only to responses of `c.json` and the like. If a middleware
- * has read `c.res`, Hono would also replace the presigner's headers, so that response is removed.
- *
- * CORS headers that don't name the page that the presigner allows are left out: Hono's `cors()` lets
- * every page send credentials, and a page in `corsOrigins` could read with cookies. A 304 changes the
- * headers of what the browser has, so a policy of the host would replace the sandbox of a file.
+ * presigner sets. Hono adds them only to responses of `c.json` and the like. If a middleware has
+ * read `c.res`, Hono would also replace the presigner's headers, so that response is removed. CORS
+ * headers that don't name the page that the presigner allows are left out: Hono's `cors()` lets
+ * every page send credentials, and a page in `corsOrigins` could read with cookies. A 304 changes
+ * the headers of what the browser has, so a policy of the host would replace a file's sandbox.
  */
 function withHeadersOf(c: Context, response: Response): Response {
   const { headers } = response
@@ -185,9 +184,8 @@ function withHeadersOf(c: Context, response: Response): Response {
 }
 
 /**
- * Returns the undecoded URL segments of the host's route. Counts them from the end of the path,
- * since a host's `getPath` may add segments before the path, such as its host name. Hono's
- * `routePath(c)` can't be used, since the host may have another copy of Hono.
+ * Returns the undecoded segments of the host's route, counted from the end of the path, since a
+ * host's `getPath` may add some in front. Hono's `routePath(c)` fails with another copy of Hono.
  */
 function mountPathOf(c: Context): string {
   const path = /^[^:]+:\/\/[^/?#]+([^?#]*)/.exec(c.req.raw.url)?.[1] ?? ''

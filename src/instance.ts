@@ -117,10 +117,7 @@ type Nothing = void | undefined
 
 type Falsy<T> = T | null | undefined | false | '' | 0
 
-/**
- * Returns the instance for each environment. Creates an instance with invalid settings again for
- * each request.
- */
+/** Returns each environment's instance. Creates one with invalid settings again per request. */
 export function instancesOf<E extends Env>(
   settings: SettingsFor<E['Bindings']>,
   options: PresignerOptions<E>,
@@ -299,10 +296,7 @@ const LOST: Seams['queue'] = {
   },
 }
 
-/**
- * Calls each in order, and resolves with the first result. Throws `events_unavailable`, also if one
- * takes longer than `milliseconds`.
- */
+/** Calls all in order, for the first result. Throws `events_unavailable`, also if one is late. */
 const eachOf =
   (all: readonly Seams['after'][], milliseconds: number): After =>
   async (...change) => {

@@ -45,10 +45,7 @@ export async function undo(c: AppContext, reserved: Reserved): Promise<void> {
   await Promise.all([...Map.groupBy(reserved, ({ key }) => key).values()].map(undoEach))
 }
 
-/**
- * Runs `work`, which adds to `reserved`, and undoes that if `work` fails. Also runs after the client
- * has gone.
- */
+/** Runs `work`, also after the client has gone. If it fails, undoes what it has reserved. */
 export function undoing<T>(c: AppContext, work: (reserved: Reserved) => Promise<T>): Promise<T> {
   const reserved: Reserved = []
   const done = work(reserved).catch(async (error: unknown) => {

@@ -15,11 +15,9 @@ interface SharedKey {
 }
 
 /**
- * Looks in the bucket whether an upload would replace an object. Throws `object_exists` if it would
- * and must not, and `not_supported` if the bucket doesn't let the Worker look. Does nothing for a
- * generated key (`overwrite` undefined), if it may replace an object, or if `isConditional`: the
- * bucket then refuses the upload itself.
- *
+ * Throws `object_exists` if an upload would replace an object and must not, and `not_supported` if
+ * the bucket doesn't let the Worker look. Does nothing for a generated key (`overwrite` undefined),
+ * if it may replace an object, or if `isConditional`: the bucket then refuses the upload itself.
  * Another upload can still create the object between this and the end of the upload.
  */
 export async function requireVacant(
@@ -42,10 +40,7 @@ export async function requireVacant(
   if (head !== null) throw objectExists()
 }
 
-/**
- * Returns `file` with the condition that its upload in one request must sign. If the server doesn't
- * support one, looks first. Throws what `requireVacant` throws.
- */
+/** Returns `file` with a condition to sign, or looks first. Throws what `requireVacant` throws. */
 export async function keepExisting<
   File extends { readonly key?: ObjectKey | undefined; readonly overwrite?: boolean | undefined },
 >(bucket: Bucket, file: File, now: Date): Promise<File> {
@@ -55,11 +50,7 @@ export async function keepExisting<
   return key === undefined || conditionalPut ? file : { ...file, overwrite: undefined }
 }
 
-/**
- * Tells whether `upload` made this object. Only one upload uses a generated key, unless it has a
- * `startId`. The object under that key, or a chosen one, may be older or newer, so it has the mark of
- * its upload.
- */
+/** Tells whether `upload` made this object: by its mark, if other uploads may have the key. */
 export const isOfUpload = (
   head: Pick<ObjectHead, 'mark'>,
   { overwrite, mark }: Pick<SharedKey, 'overwrite' | 'mark'>,
@@ -86,10 +77,7 @@ export async function requireUnused(bucket: Bucket, upload: SharedKey, now: Date
   }
 }
 
-/**
- * Returns what the bucket reports about the object that `upload` made: the upload is complete.
- * Returns null without such an object, or if the bucket doesn't answer.
- */
+/** Returns the object that `upload` made. Null for none, or if the bucket doesn't answer. */
 export async function completedObject(
   bucket: Bucket,
   upload: SharedKey,

@@ -7,9 +7,8 @@ const MAX_EXTENSION_BYTES = 32
 const CONTROL_OR_BIDI = /[\p{Cc}\p{Bidi_Control}]/gu
 
 /**
- * Returns `Content-Disposition: attachment` (RFC 6266) with an ASCII `filename` for old clients. If
- * the name is not ASCII, adds the UTF-8 `filename*` of RFC 8187. Removes control characters,
- * quotes, slashes and bidi controls.
+ * Returns an attachment (RFC 6266) with an ASCII `filename`, and for other names the UTF-8
+ * `filename*` (RFC 8187). Removes control characters, quotes, slashes and bidi controls.
  */
 export function attachment(name: string | null): string {
   const clean = cutName(

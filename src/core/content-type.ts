@@ -5,10 +5,7 @@ import { splitFileName } from '../keys/file-name.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import { keyRunsScript, typeRunsScript } from '../keys/script-types.ts'
 
-/**
- * RFC 9110, §8.3.1, without commas, since a browser reads another type after a comma. Allows at
- * most one space between parts.
- */
+/** RFC 9110, §8.3.1, with at most one space, and no comma: browsers read a type after that. */
 const MEDIA_TYPE =
   /^([\w!#$&^.+-]{1,127}\/[\w!#$&^.+-]{1,127})(?: ?; ?[\w!#$&^.+-]+=(?:[\w!#$&^.+-]+|"(?:[\w!#$&^.+-]| (?! ))*"))*$/
 

@@ -60,10 +60,7 @@ export interface DownloadSigner {
   readonly expiresAt: string
 }
 
-/**
- * Returns a signer of presigned GET URLs. Does not check that the objects exist. Throws
- * `invalid_expiry` and `credentials_expired`.
- */
+/** Signs GET URLs, even of missing objects. Throws `invalid_expiry` and `credentials_expired`. */
 export function downloadSigner(
   bucket: Bucket,
   { expiresIn, download, inline = false, versionId, ...request }: DownloadRequest,

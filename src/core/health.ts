@@ -3,11 +3,7 @@ import { newApp } from '../http/new-app.ts'
 import { json } from '../http/responses.ts'
 import { whyInvalid } from '../settings/define.ts'
 
-/**
- * `GET /healthz`, without authentication. Names invalid settings by path, never by value. Also
- * tells whether links come from an edge cache or always from the bucket, whether they can show
- * resized images, and what is wrong although the presigner works.
- */
+/** `GET /healthz`, without authentication. Names invalid settings by path, never by value. */
 export const healthRoutes = newApp().get('/healthz', async (c) => {
   const { settings, ready } = c.env.instance
   const loaded = await ready(settings)

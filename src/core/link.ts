@@ -2,9 +2,8 @@ import type { ConfiguredBucket } from '../bucket/bucket.ts'
 import { ApiError } from '../errors/api-error.ts'
 
 /**
- * Returns when a link expires, in seconds since 1970. The time is the end of a window that is as
- * long as the requested lifetime, so that all requests within the window get the same link. The
- * link is valid for one to two such lifetimes. Throws `invalid_expiry`.
+ * Returns when a link expires, in seconds since 1970: after one to two lifetimes, at the end of a
+ * window, so that all requests within it get the same link. Throws `invalid_expiry`.
  */
 export function linkExpiry(
   bucket: ConfiguredBucket,

@@ -10,10 +10,7 @@ import { requireBytes, requireStatedSize } from './size-limit.ts'
 
 /** A file that a client is about to upload. */
 export interface PlannedUpload extends Omit<UploadFields, 'size'> {
-  /**
-   * Size in bytes. Undefined if the client doesn't state it, which a bucket with a limit refuses.
-   * Null if the size is checked in another way.
-   */
+  /** In bytes. Undefined is not stated, which a limit refuses. Null is checked in another way. */
   readonly size?: number | null | undefined
   /** Makes the new key, in place of the time and random bytes. */
   readonly seed?: KeySeed | undefined
@@ -53,10 +50,7 @@ export interface UploadSignature {
   readonly expiresAt: string
 }
 
-/**
- * Returns the lifetime of a signature with the upload credentials: `expiresIn` in seconds, or the
- * default. Throws `invalid_expiry` and `credentials_expired`.
- */
+/** Returns how to sign an upload. Throws `invalid_expiry` and `credentials_expired`. */
 export function uploadSignature(
   bucket: Bucket,
   expiresIn: number | undefined,

@@ -4,10 +4,7 @@ import { describe } from '../errors/describe.ts'
 import { logWarning } from '../errors/warnings.ts'
 import { ON_WORKERS } from '../http/runtime.ts'
 
-/**
- * A bucket that sends fewer bytes than this in so much time is given up. Only the time counts that
- * the Worker waits for the bucket.
- */
+/** A bucket that sends fewer bytes in this time is given up. Only time spent waiting counts. */
 const SLOW_BYTES = 16 * 1024
 const SLOW_MILLISECONDS = 20_000
 const CHUNK_BYTES = 256 * 1024

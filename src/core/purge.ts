@@ -6,10 +6,7 @@ import { addWarning } from '../http/request-log.ts'
 import type { ObjectKey } from '../keys/object-key.ts'
 import type { Job } from '../records/job.ts'
 
-/**
- * Purges the edge copies of these objects. If that fails, adds a warning to the log, and a queue
- * repeats it. Throws `purge_failed` without a queue.
- */
+/** Purges edge copies. If it fails, warns, and a queue repeats it, or throws `purge_failed`. */
 export async function purgeCopies(
   c: AppContext,
   bucket: ConfiguredBucket,
@@ -35,10 +32,7 @@ export const purgeNow = (
   keys: readonly ObjectKey[],
 ): Promise<void> => byDeadline(c, () => c.env.instance.objects(c.executionCtx).purge(bucket, keys))
 
-/**
- * Purges the edge copies of objects that were replaced, so that links show the new ones. A failure is
- * only a warning, since the objects have changed anyway. A copy stays for at most `copySeconds`.
- */
+/** Purges the copies of replaced objects. Only warns, since they stay at most `copySeconds`. */
 export const purgeReplaced = (
   c: AppContext,
   bucket: ConfiguredBucket,

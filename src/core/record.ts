@@ -38,9 +38,8 @@ export interface Recorded {
 }
 
 /**
- * Tells whoever listens about a change, which happened `at`, or else now. `about` is the record of
- * the file. It `isRepeat` if the index already has that record. If it throws, the index may not
- * change.
+ * Tells listeners about a change `at` a time, or now. `about` is the record of the file, which the
+ * index already has if it `isRepeat`. If it throws, the index may not change.
  */
 export type Announce = (
   change: FileChange,
@@ -116,21 +115,16 @@ export async function recordUpload(
   return { ...again, replaces: true }
 }
 
-/**
- * Waits for more than a second: Workers KV refuses a second write to a key within that time.
- * Meanwhile, the upload may also be recorded by its own client.
- */
+/** Waits: Workers KV refuses two writes to a key within a second. A client may record meanwhile. */
 const untilWritable = () => new Promise((resolve) => setTimeout(resolve, 1100))
 
 /**
  * Forgets a file whose object is gone: announces that it was deleted `at`, a moment before the
- * bucket was asked to delete it, or whether it is there, and then removes its record. So the record
- * stays until the event is accepted, and a repeat sends it. A file without a record causes no
- * event.
- *
- * Somebody may upload to a chosen key and record that meanwhile. So this looks once more, and if
- * there is an object, puts the removed record back if it is of this object, or else a provisional
- * one. Throws what `announce` throws, `index_unavailable`, `storage_error` and `storage_busy`.
+ * bucket was asked, and then removes its record. So the record stays until the event is accepted,
+ * and a repeat sends it. A file without a record causes no event. Somebody may upload to a chosen
+ * key meanwhile. So this looks once more, and if there is an object, puts the removed record back
+ * if it is of this object, or else a provisional one. Throws what `announce` throws,
+ * `index_unavailable`, `storage_error` and `storage_busy`.
  */
 export async function forget(
   bucket: Bucket,
@@ -176,10 +170,7 @@ function requireWithin({ limits }: Claim, { size, mimetype }: ObjectHead): void 
   requireAllowedType(mimetype.replace(/^binary\//, 'application/'), limits)
 }
 
-/**
- * Ends a request that was overtaken by a newer upload, whose object is `head`. Its record may be
- * overwritten, so it gets a provisional one. Throws `file_replaced`.
- */
+/** Throws `file_replaced`. The record of `head` may be overwritten: it gets a provisional one. */
 export async function yieldTo(
   bucket: Bucket,
   index: FileIndex,
@@ -202,10 +193,7 @@ export const fileReplaced = (): ApiError =>
     'The object was replaced. Record the new one with POST /files first.',
   )
 
-/**
- * Returns the record of a file. Without a record, returns the bucket's data about the object.
- * Throws `object_not_found` and `storage_error`.
- */
+/** Returns a file's record, or the bucket's data. Throws `object_not_found` and `storage_error`. */
 export async function findFile(
   bucket: Bucket,
   index: FileIndex,
@@ -228,10 +216,7 @@ export const isSameUpload = (
   { etag: current, lastModified }: ObjectHead,
 ): boolean => etag === current && createdAt === lastModified.toISOString()
 
-/**
- * Returns the record of an object. `createdAt` is the object's own date, so that recording it twice
- * has the same result.
- */
+/** Returns a record. `createdAt` is the object's own date, so that a repeat has the same result. */
 export const toRecord = (
   { alias }: Pick<Bucket, 'alias'>,
   key: ObjectKey,

@@ -4,10 +4,7 @@ import { HEADER_VALUE, OBJECT_HEADERS, type UploadFields } from '../bucket/uploa
 import { ApiError } from '../errors/api-error.ts'
 import { base64, utf8, utf8Length } from '../keys/encodings.ts'
 
-/**
- * Returns the headers of S3 PutObject that the client must send, with those of the bucket. Throws
- * `invalid_request` for too much metadata.
- */
+/** Returns the headers that a client must send. Throws `invalid_request` for too much metadata. */
 export function uploadHeaders(
   bucket: Pick<Bucket, 'uploadHeaders'>,
   file: Omit<UploadFields, 'fileName' | 'size'>,
@@ -34,10 +31,7 @@ export function fittingMetadata(
   return Object.fromEntries(fitting)
 }
 
-/**
- * Returns `metadata` under S3's names for headers and forms, with values from `encode`. Throws
- * `invalid_request` if it exceeds S3's limit.
- */
+/** Returns `metadata` under S3's names. Throws `invalid_request` if it exceeds S3's limit. */
 export function metadataFields(
   metadata: Readonly<Record<string, string>>,
   encode: (value: string) => string = encodedWord,
@@ -59,9 +53,8 @@ export function metadataFields(
 }
 
 /**
- * Returns `value` in a form that a header doesn't change. Printable ASCII with single spaces stays.
- * Anything else, and text that looks like an encoded word of RFC 2047, becomes an encoded word, as
- * in S3 itself.
+ * Keeps printable ASCII with single spaces. Makes any other text, and what looks like one, an
+ * encoded word (RFC 2047), as S3 does, so that a header doesn't change it.
  */
 export function encodedWord(value: string): string {
   if (value === '' || (HEADER_VALUE.test(value) && !value.startsWith('=?'))) return value

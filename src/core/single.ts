@@ -25,10 +25,7 @@ export interface UploadUrl {
   readonly expiresAt: string
 }
 
-/**
- * Returns a presigned PUT for a key from `newUpload`. Throws what `uploadSignature` throws, and
- * `invalid_request` for too much metadata.
- */
+/** Returns a presigned PUT. Throws what `uploadSignature` and `uploadHeaders` throw. */
 export async function createUploadUrl(
   bucket: Bucket,
   key: ObjectKey,

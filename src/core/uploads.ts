@@ -50,14 +50,13 @@ type Nameable = Naming & Omit<PlannedUpload, keyof Naming>
 type Named<File> = File & Pick<UploadFields, 'fileName' | 'key' | 'overwrite'>
 
 /**
- * The steps of every upload, before `start` signs it or starts it in the bucket: checks the client's
- * values, asks the app, makes the key, asks the checks of the plugins, and lets them reserve. Only
- * `reserve` and `start` have effects. If `start` fails, what is reserved is undone.
- *
- * `start` gets the key, and the file with the app's changes. The file has a `key` only if the client
- * chose it. Throws what `nameFile`, `newUpload` with `s3Max` and `start` throw, and `forbidden` if the
- * app refuses the file, or if a page of another origin sent the request while somebody is asked. That
- * includes a GET, since the app may count its calls.
+ * The steps of every upload, before `start` signs it or starts it in the bucket: checks the values,
+ * asks the app, makes the key, asks the plugins' checks, and lets them reserve. Only `reserve` and
+ * `start` have effects. If `start` fails, undoes what is reserved. `start` gets the key, and the
+ * file with the app's changes, which has a `key` only if the client chose it. Throws what
+ * `nameFile`, `newUpload` with `s3Max` and `start` throw, and `forbidden` if the app refuses the
+ * file, or if a page of another origin sent the request while somebody is asked: also a GET, since
+ * the app may count its calls.
  */
 export async function startUpload<File extends Nameable, T>(
   c: AppContext,
@@ -115,9 +114,8 @@ const refusable = { refuse: z.optional(z.string().check(z.minLength(1))) }
 const verdictSchema = z.strictObject(refusable)
 
 /**
- * Calls the app's `beforeDelete`, then the checks of the plugins. A page of another origin doesn't get
- * here, since it may send only a GET with the app's login. Throws `forbidden` if the app refuses, and
- * what a check throws.
+ * Asks the app's `beforeDelete`, then the plugins' checks. Pages of other origins can't get here:
+ * they may send only a GET. Throws `forbidden` if the app refuses, and what a check throws.
  */
 export async function askToDelete(c: AppContext, change: Deletion): Promise<void> {
   const { beforeDelete } = c.env.host
@@ -130,10 +128,7 @@ export async function askToDelete(c: AppContext, change: Deletion): Promise<void
   await runChecks(c, change)
 }
 
-/**
- * Returns what a function of the app has returned, or an empty object for nothing. Throws
- * `forbidden` if the app refuses.
- */
+/** Returns the app's answer, or an empty object for none. Throws `forbidden` if the app refuses. */
 function readAnswer<T extends { refuse?: string | undefined }>(
   name: 'beforeUpload' | 'beforeDelete',
   schema: z.ZodMiniType<T>,
@@ -169,9 +164,7 @@ const changesSchema = z.strictObject({
   ...refusable,
 })
 
-/**
- * Returns the function that announces what this request does to files, or null if nobody listens.
- */
+/** Returns how this request announces changes to files, or null if nobody listens. */
 export function announcerOf(c: AppContext): Announce | null {
   const after = afterOf(c)
   if (after === null) return null

@@ -12,9 +12,8 @@ export function isSince(time: number, milliseconds: number): boolean {
 }
 
 /**
- * The turn of one request, to do work that other requests of this isolate wait for. The work needs
- * `waitUntil`: the runtime cancels a request without a trace when its client disconnects, and not
- * even `finally` runs then. That is why a turn also ends at a time.
+ * One request's turn to do work that others of this isolate wait for. It needs `waitUntil`: the
+ * runtime cancels a request whose client leaves, without `finally`. So a turn also ends at a time.
  */
 export class Turn<T = void> {
   readonly #startedAt = Date.now()
@@ -51,9 +50,9 @@ export class Turn<T = void> {
   }
 
   /**
-   * Waits for the result of another request. Resolves with null if that is lost, or ends without one.
-   * Throws its error, and `late()` at the deadline of `now`. The timer is that of the waiting request,
-   * so it also works when the other one was cancelled.
+   * Waits for another request's result, or null if it is lost or has none. Throws its error, or
+   * `late()` at the deadline of `now`. The waiting request's own timer works if the other was
+   * cancelled.
    */
   async wait(
     now = NO_DEADLINE,

@@ -34,12 +34,11 @@ const LOCAL_PRINCIPAL: Principal = {
 
 /**
  * Runs before everything that needs credentials. Checks the URL's encoding and the settings, and
- * finds the principal: from a token of the presigner, the app itself, or a credential of which a plugin
- * knows the kind. A refused credential is never tried as another kind. Counts the request against the
- * principal, or against the client's network without one. A request that makes the Worker fetch a
- * key set first counts against its network. Throws `unauthenticated` (with the exact reason as its
- * cause), `forbidden` for a request from a page of another origin with the app's cookies,
- * `auth_unavailable` and `rate_limited`.
+ * finds the principal: from a token of the presigner, the app itself, or a plugin's kind of
+ * credential. A refused credential is never tried as another kind. Counts the request against the
+ * principal, or its network without one. A request that makes the Worker fetch a key set first
+ * counts against its network. Throws `unauthenticated` (the exact reason is its cause), `forbidden`
+ * for a page of another origin with the app's cookies, `auth_unavailable` and `rate_limited`.
  */
 export const admit: MiddlewareHandler<AppEnv> = async function admit(c) {
   checkUrl(c.req.url)
@@ -173,10 +172,9 @@ function requireOwnPage(c: AppContext, settings: Settings): void {
 }
 
 /**
- * Throws `forbidden` for a request from a page of another origin that is not in `corsOrigins`, if
- * its credential is one that a browser also adds to requests from another site's page, such as a
- * cookie. That may be so if the app authenticates. The origin of `linkBase` is the app's own, unless
- * it serves only links. Clients other than browsers send no origin.
+ * Throws `forbidden` for a page of another origin that is not in `corsOrigins`, if a browser may
+ * have added the credential by itself, such as a cookie. The origin of `linkBase` is the app's own,
+ * unless it serves only links. Clients other than browsers send no origin.
  */
 export function refuseForeignPage(c: AppContext, settings: Settings): void {
   if (!c.get('isAmbient')) return

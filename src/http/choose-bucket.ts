@@ -8,11 +8,10 @@ import type { AppContext } from './app-env.ts'
 import { timeOf } from './deadline.ts'
 
 /**
- * Returns the bucket that the request names, or the principal's default one, as the principal sees
- * it: with its own limits, if they are narrower. Stores it for the log. `key` is the key, or the
- * start of keys, in the request. It is null for no key or a list. Throws `forbidden` for a bucket
- * that the principal may not use, `unknown_bucket`, and `invalid_key` for a key that this bucket
- * doesn't accept.
+ * Returns the bucket that the request names, or the principal's default one, with the principal's
+ * own limits if they are narrower. Stores it for the log. `key` is the key, or the start of keys,
+ * or null for none or a list. Throws `forbidden` for a bucket that the principal may not use,
+ * `unknown_bucket`, and `invalid_key` for a key that this bucket doesn't accept.
  */
 export function chooseBucket(
   c: AppContext,

@@ -8,11 +8,9 @@ const GO_ON = Promise.resolve()
 const next: Next = () => GO_ON
 
 /**
- * Combines the handlers of a route into one, and adds what every request needs: an id, error
- * responses, common headers, and a log line. The id never comes from the client, since unchecked
- * text must not enter the log.
- *
- * The handlers run in order until one returns a response. So a middleware must call `next()` last.
+ * Combines the handlers of a route, and adds an id, error responses, common headers, and a log
+ * line. The id never comes from the client, since unchecked text must not enter the log. The
+ * handlers run in order until one returns a response, so a middleware must call `next()` last.
  * Hono's own way, a promise around all following handlers, costs 300 bytes per middleware.
  */
 export const frame = (handlers: readonly H[], route: string | undefined) =>

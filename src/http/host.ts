@@ -107,14 +107,12 @@ export type Check = (change: Change, by: Asker) => void | Promise<void>
 
 /**
  * Does what a change needs, such as counting its bytes, and returns how to undo that. May refuse it
- * like a check.
- *
- * Bucket and key identify a reservation: a repeated start with the same `startId` has the same key,
- * and so has each upload to a chosen key. For what is already reserved, do and return nothing, and let
- * the earlier undo do nothing from then on: if that request fails, this one still needs what is
- * reserved. A URL, a form or a step is reserved when it is signed. A reservation needs an end of its own, since the
- * client may never send the file. One for a failed delete is undone even if the object may be gone: the
- * client repeats the delete.
+ * like a check. Bucket and key identify a reservation: a repeated start with the same `startId` has
+ * the same key, and so has each upload to a chosen key. For what is already reserved, do and return
+ * nothing, and let the earlier undo do nothing from then on: if that request fails, this one still
+ * needs what is reserved. A URL, a form or a step is reserved when it is signed. A reservation
+ * needs an end of its own, since the client may never send the file. One for a failed delete is
+ * undone even if the object may be gone: the client repeats the delete.
  */
 export type Reserve = (change: Change, by: Asker) => Undo | void | Promise<Undo | void>
 

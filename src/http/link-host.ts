@@ -5,9 +5,8 @@ import type { AppContext, AppEnv } from './app-env.ts'
 import { ON_WORKERS } from './runtime.ts'
 
 /**
- * Allows only paths below the presigner's own. Allows only links and `/healthz` on the host that
- * serves only links, since an uploaded document must not share its origin with the API or the page.
- * Throws `not_found` for other paths.
+ * Throws `not_found` except below the presigner's own path. A host that serves only links has only
+ * these and `/healthz`: an uploaded document must not share its origin with the API or the page.
  */
 export const linkHost: MiddlewareHandler<AppEnv> = function linkHost(c, next) {
   const loaded = c.env.instance.settings
@@ -21,10 +20,7 @@ export const linkHost: MiddlewareHandler<AppEnv> = function linkHost(c, next) {
   return next()
 }
 
-/**
- * Returns the URL of the request with the host that the client asked for. Outside of Workers, a
- * server such as Next.js puts its own host into `request.url`, and only the header has the client's.
- */
+/** Returns the URL with the client's host: a server like Next.js puts its own in `request.url`. */
 export function askedUrl(c: AppContext): string {
   const host = ON_WORKERS ? undefined : c.req.header('Host')
   if (host === undefined) return c.req.url

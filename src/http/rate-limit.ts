@@ -8,10 +8,7 @@ import { ON_WORKERS } from './runtime.ts'
 
 const LIMITER_TIMEOUT_MILLISECONDS = 1000
 
-/**
- * Returns the network of a request. Cloudflare sends the client's address in a header. Elsewhere, a
- * client could forge that header, so all clients count as one.
- */
+/** Returns the client's network. Outside Cloudflare, its header may be forged: all count as one. */
 export const networkOf = (connectingIp: string | undefined): string =>
   ON_WORKERS && connectingIp !== undefined ? clientNetwork(connectingIp) : 'unknown'
 
@@ -35,9 +32,8 @@ export const countPrincipal = (
 ): Promise<void> | undefined => countRequest(c, `principal ${id}`)
 
 /**
- * Counts the request against `subject` in the rate limit, if there is one. Cloudflare counts in
- * each location separately. Throws `rate_limited`. If the limiter fails or does not respond within
- * a second, allows the request with a warning in the log.
+ * Counts the request in the rate limit, if any, which Cloudflare has per location. Throws
+ * `rate_limited`. Warns and allows the request if the limiter fails or takes more than a second.
  */
 function countRequest(c: AppContext, subject: string): Promise<void> | undefined {
   const { rateLimiter } = c.env.instance

@@ -4,10 +4,7 @@ import { describe, stackOf } from '../errors/describe.ts'
 import type { WarningText } from '../errors/warnings.ts'
 import type { AppContext } from './app-env.ts'
 
-/**
- * Writes the log line of a request. It contains the route's pattern instead of the path, and no
- * query, header or body, so that keys, signatures and tokens never reach the log.
- */
+/** Logs the route's pattern, and no path, query, header or body: they hold keys and tokens. */
 export function logRequest(
   c: AppContext,
   route: string | undefined,

@@ -33,10 +33,7 @@ export function json<Body, Status extends number = 200>(
   return response as ReturnType<typeof json<Body, Status>>
 }
 
-/**
- * Adds the common headers to a response that `json` did not create: it is not cached (unless it has
- * its own Cache-Control), not sniffed, sends no referrer, and varies by origin (CORS).
- */
+/** Adds the common headers to a response not from `json`, which may have its own Cache-Control. */
 export function complete(c: AppContext, given: Response): Response {
   if (c.get('complete') === given) return given
   let response = given

@@ -2,9 +2,8 @@
 export const ON_WORKERS = typeof IdentityTransformStream !== 'undefined'
 
 /**
- * Tells whether `fetch` can reach other Workers of the account by their public URLs: the
- * compatibility flag `global_fetch_strictly_public`. Without it, Cloudflare answers with error 1042.
- * Outside of Workers, it always can.
+ * Tells whether `fetch` can reach other Workers of the account by their public URLs: the flag
+ * `global_fetch_strictly_public`. Otherwise, it is error 1042. Outside of Workers, it always can.
  */
 export function fetchIsPublic(): boolean {
   const runtime: unknown = Reflect.get(globalThis, 'Cloudflare')

@@ -22,10 +22,7 @@ type Validated<
   }
 >
 
-/**
- * Checks the JSON body against `schema`, for `c.req.valid('json')`. Throws `invalid_request` with
- * issues, and what `readBody` throws.
- */
+/** Checks the JSON body. Throws `invalid_request` with issues, and what `readBody` throws. */
 export function validateJson<Schema extends z.ZodMiniType<object>>(
   schema: Schema,
   maxBytes = MAX_BODY_BYTES,
@@ -36,10 +33,7 @@ export function validateJson<Schema extends z.ZodMiniType<object>>(
   return Object.assign(validate, { body: schema }) // for docs/openapi.json
 }
 
-/**
- * Checks the query against `schema`, for `c.req.valid('query')`. Throws `invalid_request` with
- * issues, also for a name that appears twice.
- */
+/** Checks the query. Throws `invalid_request` with issues, also for a name that appears twice. */
 export function validateQuery<Schema extends z.ZodMiniType<object>>(
   schema: Schema,
 ): Validated<'query', Schema> {
@@ -184,9 +178,8 @@ export async function readJson(request: Request, maxBytes: number): Promise<unkn
 }
 
 /**
- * Returns the body of `request`, at most `maxBytes` of UTF-8. Throws `body_too_large`, usually after
- * the whole body, `invalid_request` for a body without its end, and TypeError for a body that is not
- * UTF-8.
+ * Returns at most `maxBytes` of UTF-8. Throws `body_too_large`, usually after the whole body,
+ * `invalid_request` for a body without its end, and TypeError for a body that is not UTF-8.
  */
 export async function readText(request: Request, maxBytes: number): Promise<string> {
   const { headers, bodyUsed } = request
@@ -215,16 +208,10 @@ const isJson = (contentType: string): boolean =>
   contentType === 'application/json' ||
   contentType.split(';')[0]?.trim().toLowerCase() === 'application/json'
 
-/**
- * Bytes above the limit that are read, and not kept. Otherwise the server closes the connection
- * while the client still sends, and the client never reads the response.
- */
+/** Bytes to read and discard: a client that still sends to a closed connection reads nothing. */
 const MAX_DISCARDED_BYTES = 16 * 1024 ** 2
 
-/**
- * Returns the first `room` bytes, or fewer if the body ends before. Discards the rest, and cancels a
- * body that goes on after that.
- */
+/** Returns the first `room` bytes, or fewer. Discards the rest, and cancels a body that goes on. */
 async function readUpTo(
   room: number,
   body: ReadableStream<Uint8Array> | null,

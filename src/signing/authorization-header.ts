@@ -18,9 +18,8 @@ export interface AuthorizedInput {
 }
 
 /**
- * Returns the URL and the signed headers of a request to a bucket (SigV4, "Authenticating Requests:
- * Using the Authorization Header"). The signature covers the digest of a text body ("Transferring
- * Payload in a Single Chunk"), but not the bytes of an object.
+ * Returns a request's URL and signed headers (SigV4, "Using the Authorization Header"). Signs the
+ * digest of a text body ("Payload in a Single Chunk"), but not the bytes of an object.
  */
 export async function authorize({
   bucket,

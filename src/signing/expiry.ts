@@ -30,13 +30,12 @@ export interface Validity {
 }
 
 /**
- * Returns the lifetime of a URL. With `stable`, the URL is dated at the start of a window that is
- * as long as the requested lifetime. It is signed for twice that time, so that it is valid for at
- * least `expiresIn`. The maximum is then half as long. Temporary credentials shorten the lifetime
- * of such a URL, but not its window, since the URL would then change every second.
- *
- * Shortens a default to what the bucket and temporary credentials allow. Throws `invalid_expiry`
- * for a requested lifetime out of range, and `credentials_expired`.
+ * Returns the lifetime of a URL. With `stable`, it is dated at the start of a window as long as the
+ * requested lifetime, and signed for twice that time, so that it is valid for at least `expiresIn`.
+ * The maximum is then half as long. Temporary credentials shorten such a lifetime, but not its
+ * window, since the URL would then change every second. Shortens a default to what the bucket and
+ * temporary credentials allow. Throws `invalid_expiry` for a lifetime out of range, and
+ * `credentials_expired`.
  */
 export function resolveValidity(input: ValidityInput): Validity {
   const { use, expiresIn, stable = false, bucket } = input

@@ -12,11 +12,7 @@ export const encodeKey = (key: ObjectKey): string =>
 export const objectUrl = ({ origin, basePath }: Address, key: ObjectKey): URL =>
   new URL(origin + basePath + encodeKey(key))
 
-/**
- * Throws if `url` names anything except the object under `key` at this address of its bucket. The
- * key rules and the encoding should already prevent that. This is the last check before a signature
- * is returned.
- */
+/** Throws unless `url` names the object under `key` here: the last check before a signature. */
 export function assertNamesObject(url: URL, { origin, basePath }: Address, key: ObjectKey): void {
   if (url.origin !== origin || !url.pathname.startsWith(basePath)) throw notTheObject()
   assertNamesKey(url.pathname.slice(basePath.length), key)

@@ -47,10 +47,7 @@ async function prepareTemplate(input: PresignTemplate): Promise<Template> {
   return template
 }
 
-/**
- * Creates a template from the canonical request (SigV4, "Canonical Request") that aws4fetch builds
- * for a sample. Removes the key, the date in the query and the header lines.
- */
+/** Creates a template from the canonical request (SigV4) that aws4fetch builds for a sample. */
 async function createTemplate(input: PresignTemplate, signer: AwsV4Signer): Promise<Template> {
   const { credentials, method, signedSeconds } = input
   const { origin, basePath } = input.bucket.publicAddress
@@ -137,10 +134,7 @@ function cut(text: string, part: string): readonly [string, string] {
 const otherThanExpected = (): Error =>
   new Error("aws4fetch's canonical request has an unexpected format.")
 
-/**
- * The text to digest or sign next. Each text overwrites the previous one, since WebCrypto copies
- * its input before it returns. New memory for each text would cost more than a digest.
- */
+/** The text to digest next. WebCrypto copies it at once; new memory costs more than a digest. */
 let memory = new Uint8Array(4096)
 let length = 0
 

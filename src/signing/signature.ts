@@ -82,10 +82,7 @@ export function amzDate(date: Date): string {
   return `${day}T${iso.slice(11, 13)}${iso.slice(14, 16)}${iso.slice(17, 19)}Z`
 }
 
-/**
- * Returns `text` with "%20" instead of "+" for each space. URLSearchParams writes "+", which S3
- * servers read in two ways, but the signature covers "%20". A plus sign is already "%2B".
- */
+/** Writes spaces as "%20", as signed: S3 servers read "+" in two ways. A plus is already "%2B". */
 export const spaced = (text: string): string => text.replaceAll('+', '%20')
 
 /** Throws RangeError for a lifetime that SigV4 doesn't allow. */

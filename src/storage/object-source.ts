@@ -28,9 +28,6 @@ export interface ObjectSource {
     variant: VariantSpec | null,
     asker: Asker,
   ): Promise<Response>
-  /**
-   * Purges every copy of these objects, at most 100, in one call. Throws `purge_failed`. Copies then
-   * stay for at most `copySeconds`.
-   */
+  /** Purges at most 100 objects' copies. Throws `purge_failed`: they stay up to `copySeconds`. */
   purge(bucket: ConfiguredBucket, keys: readonly ObjectKey[]): Promise<void>
 }

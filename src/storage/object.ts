@@ -68,9 +68,8 @@ export async function headObject(
 const AMBIGUOUS = [400, 401, 403, 404]
 
 /**
- * Calls S3 HeadObject. Returns the response, and S3's code or null. The response to a HEAD has no
- * body with a code, so this sends a GET for one byte, after a status that can mean different things.
- * Any other result of the GET is ignored.
+ * Returns HeadObject's response, and S3's code or null. A HEAD has no body with a code, so a status
+ * that is not clear is followed by a GET for one byte, whose other results are ignored.
  */
 export const askHead = (
   bucket: Bucket,
@@ -88,10 +87,9 @@ export const askHead = (
   })
 
 /**
- * Calls S3 DeleteObject. Also succeeds if the object is missing. Success is only 204, or 200
- * without a body, since a proxy's page doesn't mean that the object is deleted. Throws
- * `storage_error` and `storage_busy`. `mayHaveHappened` tells whether the object may be deleted
- * anyway.
+ * Calls S3 DeleteObject, also for a missing object. Success is only 204, or 200 without a body: a
+ * proxy's page deletes nothing. Throws `storage_error` and `storage_busy`. `mayHaveHappened` tells
+ * whether the object may be deleted anyway.
  */
 export async function deleteObject(bucket: Bucket, key: ObjectKey, now: Date): Promise<void> {
   const answer = await withDeadline(TIMEOUT_SECONDS, now, (signal) =>
@@ -107,8 +105,7 @@ export async function deleteObject(bucket: Bucket, key: ObjectKey, now: Date): P
 
 /**
  * Calls S3 PutObject with the upload credentials. Returns the ETag in its quotes. Throws the error
- * of `bytes`, `object_exists` if a condition in `headers` is not met, `storage_error` and
- * `storage_busy`.
+ * of `bytes`, `object_exists` for a failed condition, `storage_error` and `storage_busy`.
  */
 export async function putObject(
   bucket: Bucket,

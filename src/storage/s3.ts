@@ -63,10 +63,9 @@ export interface BucketResponse {
 }
 
 /**
- * Sends one signed request to a bucket, without retries and caching. Resolves with any response.
- * Throws `storage_error` if no response starts within ten seconds, `credentials_expired`, and
- * `storage_busy` at the deadline of `now`. The body has no deadline. Logs a warning if the bucket's
- * clock is ahead.
+ * Sends one signed request, without retries and caching. Resolves with any response. Throws
+ * `storage_error` without one in ten seconds, `credentials_expired`, and `storage_busy` at the
+ * deadline of `now`. The body has no deadline. Warns about a bucket's clock that is ahead.
  */
 export const fetchObject = (request: ObjectRequest, now: Date): Promise<Response> =>
   withDeadline(TIMEOUT_SECONDS, now, (signal) => send(request, now, signal))
@@ -136,10 +135,7 @@ export async function send(
   }
 }
 
-/**
- * Warns about a clock that is ahead, since the bucket then refuses URLs before they expire. A cache
- * may send an old date, so one that is behind means nothing.
- */
+/** Warns about a clock that is ahead: URLs expire early. A cache may also send an old date. */
 function reportClock(bucket: Bucket, date: string | null, now: Date): void {
   const { publicAddress: address } = bucket
   const seconds = Math.round((Date.parse(date ?? '') - now.getTime()) / 1000)

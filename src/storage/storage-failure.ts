@@ -1,9 +1,6 @@
 import { ApiError } from '../errors/api-error.ts'
 
-/**
- * Why a request to a bucket failed, for the log, and for code that must know whether the operation
- * may have happened. It contains no key, no URL, and no text from the bucket.
- */
+/** Why a request to a bucket failed, for the log. Has no key, no URL, and no text of the bucket. */
 export class StorageFailure extends Error {
   override readonly name = 'StorageFailure'
   /** Null without a response. */
@@ -18,10 +15,7 @@ export class StorageFailure extends Error {
   }
 }
 
-/**
- * Tells whether the bucket may have done the operation despite `error`: after no response, an
- * unexpected response, or a server error. After a redirect or a refusal, it has not.
- */
+/** Tells whether the bucket may have acted despite `error`: not after a redirect or a refusal. */
 export function mayHaveHappened(error: unknown): boolean {
   if (!(error instanceof ApiError && error.cause instanceof StorageFailure)) return false
   const { status } = error.cause

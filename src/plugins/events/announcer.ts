@@ -43,9 +43,8 @@ export function announcerTo({ onEvent, webhooks, enqueue }: Listeners): After | 
 }
 
 /**
- * Returns the data in `{ data }` as it will be in the response, or undefined for any other result: a
- * function often returns what it happens to call last, such as a row of a database. Throws TypeError
- * for data that JSON can't express.
+ * Returns `{ data }` as the response will have it, or undefined: a function often returns what it
+ * happens to call last, such as a database row. Throws TypeError for data that JSON can't express.
  */
 function dataIn(returned: unknown): Json | undefined {
   const object = Object(returned)

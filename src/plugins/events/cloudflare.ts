@@ -11,9 +11,8 @@ import type { ObjectSource } from '../../storage/object-source.ts'
 import { deliver, endpointId, logWebhook, type Webhook } from './webhook.ts'
 
 /**
- * Runs the jobs in a batch, and acknowledges or retries each alone. Drops a message that no version
- * can read, since a retry would not help. The queue itself ends the retries: `max_retries` and
- * `dead_letter_queue` in wrangler.toml.
+ * Runs a batch's jobs, and acknowledges or retries each alone. Drops a message that no version can
+ * read. The queue ends the retries: `max_retries` and `dead_letter_queue` in wrangler.toml.
  */
 export async function runJobs(
   { messages }: QueueBatch,

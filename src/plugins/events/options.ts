@@ -28,9 +28,8 @@ function urlError(value: string): string | null {
 }
 
 /**
- * Hosts that only a private network has, as `URL` spells them: names without a dot and those that
- * are never public, IPv4 addresses that are not public, and IPv6 addresses outside 2000::/3, or in
- * its parts for tunnels and documentation.
+ * Private hosts, as `URL` spells them: names without a dot or never public, IPv4 that is not
+ * public, and IPv6 outside 2000::/3, or in its parts for tunnels and documentation.
  */
 const PRIVATE_HOSTS = [
   /^[^.:]+\.?$/,

@@ -12,10 +12,7 @@ export interface Webhook {
   readonly events: readonly EventType[]
 }
 
-/**
- * Returns the id of an endpoint in the queue. It depends only on the URL, so that it survives a new
- * secret and another order. It is a digest, since a URL may contain a secret.
- */
+/** Returns an endpoint's id in the queue: a digest of only its URL, which may contain a secret. */
 export async function endpointId(url: string): Promise<string> {
   return (await sha256(url)).slice(0, 32)
 }
@@ -35,9 +32,8 @@ export type Attempt =
 const TIMEOUT = 10_000
 
 /**
- * Sends one event to its endpoint, signed for this attempt. Success is a status from 200 to 299. A
- * redirect is a failure, since it would send the event to a host that nobody configured. Doesn't
- * read the body of the response. Never throws.
+ * Sends one event, signed for this attempt. Success is 200 to 299. A redirect is a failure, since
+ * it would go to a host that nobody configured. Doesn't read the response's body. Never throws.
  */
 export async function deliver(
   { url, secrets }: Webhook,

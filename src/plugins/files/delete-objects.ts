@@ -20,10 +20,7 @@ export type Deletions = ReadonlyMap<ObjectKey, ApiError | null>
 /** A server deletes one object after another. This leaves time for edge copies and records. */
 const TIMEOUT_SECONDS = 20
 
-/**
- * A key that a server may read differently in XML: one with a character that XML 1.0 forbids, or
- * with white space at an end, which some parsers remove. That would delete another object.
- */
+/** A key with what XML 1.0 forbids, or parsers remove. That would delete another object. */
 const AMBIGUOUS_IN_XML = /^\s|\s$|[\uFFFE\uFFFF]/
 
 /**
@@ -37,9 +34,8 @@ const REFUSALS =
 const withoutDeleteObjects = new WeakSet<Bucket>()
 
 /**
- * Deletes the objects of distinct keys: one with S3 DeleteObject, more with S3 DeleteObjects. If
- * the server lacks that, and for keys that XML can't carry, sends one DeleteObject per key. A
- * failure of one key doesn't affect the others.
+ * Deletes the objects of distinct keys: one with S3 DeleteObject, more with DeleteObjects, or each
+ * alone if the server lacks that or XML can't carry its key. A failure doesn't affect other keys.
  */
 export async function deleteObjects(
   bucket: Bucket,
@@ -123,9 +119,8 @@ function failuresIn(
 }
 
 /**
- * Returns the header with the checksum that S3 requires for DeleteObjects. Every server accepts
- * Content-MD5. Only Workers have MD5 in WebCrypto. Elsewhere, SHA-256 works with AWS S3 and newer
- * servers.
+ * Returns the checksum that DeleteObjects requires. Every server accepts Content-MD5, which only
+ * Workers have in WebCrypto. Elsewhere, SHA-256 works with AWS S3 and newer servers.
  */
 async function checksumOf(body: string): Promise<Readonly<Record<string, string>>> {
   const bytes = utf8(body)

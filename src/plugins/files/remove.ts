@@ -28,9 +28,8 @@ export interface Removal {
 }
 
 /**
- * Deletes the objects of distinct keys, then their edge copies, then forgets the files. Returns the
- * error of each key that is not completely deleted. Its record stays, so that a repeat finishes the
- * deletion and sends its event. A failure of one key doesn't affect the others.
+ * Deletes the objects of distinct keys, then copies and records. Returns each failed key's error.
+ * Its record stays, so that a repeat finishes and sends its event. Other keys are not affected.
  */
 export async function removeFiles(
   bucket: Bucket,
@@ -94,9 +93,8 @@ async function finish(
 }
 
 /**
- * Deletes the files of distinct keys with their edge copies and records, and tells the app about
- * each. First asks the app and the plugins' checks about all of them, counts each accepted one against
- * the principal, and lets the plugins reserve it. If the purge fails, a queue repeats it. Returns what
+ * Deletes the files of distinct keys, with copies and records. First asks the app and the plugins'
+ * checks about all, counts each accepted one against the principal, and reserves it. Returns what
  * `removeFiles` returns, with the errors of these steps, such as `forbidden` and `rate_limited`.
  */
 export async function removeAll(

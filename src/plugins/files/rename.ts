@@ -14,10 +14,9 @@ import type { FileRecord } from '../../records/file-record.ts'
 import { headObject } from '../../storage/object.ts'
 
 /**
- * Changes the display name in the record of a file, and nothing else. `owner` is the only owner whose
- * files the caller may rename, or null for everyone's. Throws `object_not_found` for a file without
- * a record or an object, `forbidden` for the file of another owner, `file_replaced` if the record
- * is not of the object that the bucket has, `storage_error` and `index_unavailable`.
+ * Changes a display name. `owner` is the only owner whose files the caller may rename, or null for
+ * all. Throws `object_not_found` without a record or an object, `forbidden` for another owner's
+ * file, `file_replaced` if the bucket has another object, `storage_error` and `index_unavailable`.
  */
 export async function renameFile(
   bucket: Bucket,

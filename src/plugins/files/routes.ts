@@ -210,10 +210,7 @@ function recordObject(
   return recordUpload(bucket, fileIndexOf(c), upload, timeOf(c), announcerOf(c))
 }
 
-/**
- * Accepts only the first upload that it sees, so that one that is replaced meanwhile is
- * `file_replaced`, in place of another two requests to the bucket.
- */
+/** Accepts only the first upload it sees: a replaced one is `file_replaced`, without requests. */
 function keepsHead(): (head: ObjectHead) => boolean {
   let first: string | undefined
   return ({ etag, lastModified }) => {

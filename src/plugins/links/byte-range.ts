@@ -6,10 +6,7 @@ export interface ByteRange {
   readonly size: number
 }
 
-/**
- * Returns the header in lower case if it is one valid range of bytes, otherwise null. For several ranges, another
- * unit or a malformed header, the response is the complete representation (RFC 9110, §14.2).
- */
+/** Returns one valid range in lower case, or null for a complete response (RFC 9110, §14.2). */
 export function singleRange(header: string | null): string | null {
   const range = header?.toLowerCase() ?? ''
   if (/^bytes=-0*[1-9]\d{0,14}$/.test(range)) return range
@@ -33,10 +30,7 @@ export function coversAll(range: string, size: number): boolean {
   return first === 0 && last === size - 1
 }
 
-/**
- * Returns the bytes of `range`, from `singleRange`, in a representation of `size` bytes. `first` is
- * larger than `last` if it has none of them.
- */
+/** Returns the bytes of `range` in `size` bytes. `first` is larger than `last` if it has none. */
 export function rangeOf(range: string, size: number): Pick<ByteRange, 'first' | 'last'> {
   const [first = '', last = ''] = range.slice('bytes='.length).split('-')
   if (first === '') return { first: Math.max(0, size - Number(last)), last: size - 1 }

@@ -86,9 +86,8 @@ export const objectsEntrypoint = <E extends object>(presigner: {
     }
 
     /**
-     * Purges the edge copies of at most 100 objects for all aliases of their bucket. With Workers
-     * Caching, purges them in every location, in one call. Resolves with null, or with the reason
-     * of a failure, since the runtime logs an error that an entrypoint throws as uncaught.
+     * Purges at most 100 objects for all aliases of their bucket, with Workers Caching in every
+     * location. Null, or the reason of a failure: the runtime logs a thrown error as uncaught.
      */
     async purge(alias: string, objectKeys: readonly string[]): Promise<string | null> {
       try {
@@ -176,20 +175,14 @@ export const objectsEntrypoint = <E extends object>(presigner: {
       return response
     }
 
-    /**
-     * Purges a copy whose object was deleted during the transfer. The purge of that delete may have
-     * run before the copy existed.
-     */
+    /** Purges a copy of an object deleted in transfer, whose purge may have come too early. */
     async #dropIfDeleted(bucket: ConfiguredBucket, key: ObjectKey): Promise<void> {
       const now = new Date()
       const opened = await openBucket(bucket, now, this.ctx)
       if ((await headObject(opened, key, now)) === null) await this.#purgeTags(bucket, [key])
     }
 
-    /**
-     * Returns the bucket and key of a request, and the name of its copy. Throws `unknown_bucket` if
-     * the bucket doesn't have the caller's configuration.
-     */
+    /** Returns bucket, key and copy's name. Throws `unknown_bucket` for another configuration. */
     async #locate({ origin, pathname, searchParams }: URL, alias: string) {
       const [, copies, path = ''] = pathname.split('/').map(decodeURIComponent)
       const key = parseObjectKey(path)

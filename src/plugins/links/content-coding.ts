@@ -10,9 +10,8 @@ export const contentCodings = (header: string | null): string[] =>
     .filter((coding) => !['', 'identity', 'aws-chunked'].includes(coding))
 
 /**
- * Throws `encoding_not_acceptable` if the object's coding is not in the client's `Accept-Encoding`
- * (RFC 9110, §12.5.3). Also throws without that header, since Cloudflare would then decode the
- * object, without a size limit.
+ * Throws `encoding_not_acceptable` unless `Accept-Encoding` has the object's coding (RFC 9110,
+ * §12.5.3). Without that header, Cloudflare would decode the object, without a size limit.
  */
 export function requireCodings({ headers }: Response, request: Request): void {
   const codings = contentCodings(headers.get('content-encoding'))

@@ -16,10 +16,7 @@ export const keepsCopiesOf = (
 /** Whether `fetch` returns bytes as they are stored. Node, Deno and Bun decode them. */
 const FETCH_KEEPS_CODINGS = ON_WORKERS
 
-/**
- * Reads from the bucket for each request. Throws `not_supported` for an object with a
- * Content-Encoding if `fetch` would decode it, since the decoded size has no limit.
- */
+/** Reads from the bucket. Throws `not_supported` if `fetch` would decode, without a size limit. */
 export const directObjects = (background: Background): ObjectSource => ({
   keepsCopies: false,
   async open(method, bucket, key, range, _variant, { now, requestId }) {

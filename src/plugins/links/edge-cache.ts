@@ -9,9 +9,7 @@ const MAX_STORING_MILLISECONDS = 1000
 /** Maximum time to fill a copy. A purge is remembered for this time. */
 const MAX_FILL_SECONDS = 3600
 
-/**
- * Header of a mark. It names the complete copy of an object, and starts with the time of its fetch.
- */
+/** Header of a mark: names an object's complete copy, and starts with the time of its fetch. */
 const COPY_ID = 'X-Copy-Id'
 /** Header of the entry that a purge leaves. */
 const PURGE_ID = 'X-Purge-Id'
@@ -123,10 +121,7 @@ const lastPurge = (url: string): Promise<string | null | undefined> =>
     async (cache) => (await cache.match(purgeUrl(url)))?.headers.get(PURGE_ID) ?? null,
   )
 
-/**
- * Drops the copy of `url`, and any that is being filled in this location. Throws Error if the Cache
- * API fails.
- */
+/** Drops the copy of `url`, and any being filled in this location. Throws Error if that fails. */
 export async function dropCopy(url: string): Promise<void> {
   const headers = {
     'Cache-Control': `max-age=${MAX_FILL_SECONDS}`,
@@ -142,11 +137,10 @@ export async function dropCopy(url: string): Promise<void> {
 }
 
 /**
- * Serves a complete object while the Cache API stores a copy. Workers Caching does that
- * automatically. For a partial `range`, stores the copy first and returns the range from it.
- * Returns null if the Cache API stores nothing, as on workers.dev. Throws `storage_error` if the
- * bucket's response breaks off, and `storage_busy` at the deadline of `now`. `about` is for the log
- * of a delivery that the bucket cuts.
+ * Serves a complete object while the Cache API stores a copy, as Workers Caching does itself. For a
+ * partial `range`, stores the copy first and returns the range from it. Returns null if the Cache
+ * API stores nothing, as on workers.dev. Throws `storage_error` if the bucket's response breaks
+ * off, and `storage_busy` at the deadline of `now`. `about` is for the log of a cut delivery.
  */
 export async function serveAndKeep(
   wanted: Wanted,
@@ -210,10 +204,7 @@ export async function keepCopy(
   return isKept
 }
 
-/**
- * Returns the result of `work`. If the Cache API fails or hangs, writes a log line and returns
- * undefined, since a link also works without the cache.
- */
+/** Returns the result, or logs and returns undefined if the Cache API fails or hangs. */
 export async function attempt<T>(
   operation: 'match' | 'put' | 'delete',
   work: (cache: Cache) => Promise<T>,

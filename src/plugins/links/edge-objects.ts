@@ -33,10 +33,7 @@ export interface ObjectsStub {
   purge(alias: string, keys: readonly string[]): Promise<string | null>
 }
 
-/**
- * Returns the entrypoint called `name` from the exports of the running Worker, or null if it is
- * missing or has no name.
- */
+/** Returns the running Worker's entrypoint `name`, or null if it is missing or has no name. */
 export function stubIn(context: object, name: string | null | undefined): ObjectsStub | null {
   const exports: unknown = Reflect.get(context, 'exports')
   const stub: unknown =
@@ -47,10 +44,7 @@ export function stubIn(context: object, name: string | null | undefined): Object
 const isStub = (value: unknown): value is ObjectsStub =>
   (typeof value === 'object' || typeof value === 'function') && value !== null && 'fetch' in value
 
-/**
- * Returns objects from the `Objects` entrypoint, behind the edge cache. Bodies keep their stored
- * encoding.
- */
+/** Returns objects through the edge cache, with bodies in their stored encoding. */
 export const edgeObjects = (stub: ObjectsStub, resizesImages = false): ObjectSource => ({
   keepsCopies: true,
   resizesImages,
@@ -70,10 +64,7 @@ export const edgeObjects = (stub: ObjectsStub, resizesImages = false): ObjectSou
   },
 })
 
-/**
- * Returns a request to `Objects` for an object or a variant, or one range of it. It contains nothing
- * from the client's own request, since all clients share the edge copy.
- */
+/** Returns a request to `Objects` with nothing of the client's own, since all share the copy. */
 export async function objectRequest(
   method: 'GET' | 'HEAD',
   bucket: ConfiguredBucket,

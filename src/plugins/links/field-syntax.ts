@@ -18,9 +18,8 @@ const LONG_DAY = /^(?:Sun|Mon|Tues|Wednes|Thurs|Fri|Satur)day, (\d\d)-(\w{3})-(\
 const ASCTIME = /^(\w{3}) (\w{3}) ([ \d]\d) ([\d:]{8}) (\d{4})$/
 
 /**
- * Returns an HTTP-date in milliseconds since 1970, in any of its three forms (§5.6.7). Returns NaN
- * for everything else, also for a day that doesn't exist or has another weekday. A year with two
- * digits is at most 50 years after `now`.
+ * Returns an HTTP-date, in any of its three forms (§5.6.7), in milliseconds since 1970, or NaN,
+ * also for a wrong day or weekday. A year with two digits is at most 50 years after `now`.
  */
 export function httpDate(text: string | null, now: Date): number {
   const date = (text ?? '')

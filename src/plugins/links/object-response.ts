@@ -16,10 +16,7 @@ const SHOWN_HEADERS = [
   ...'accept-ranges content-language content-length content-range content-type'.split(' '),
 ]
 
-/**
- * Returns the response to a link, from the response of `Objects` and the rules of the link, the
- * bucket and the origin. `sharesOrigin` tells whether an app uses the same origin.
- */
+/** Returns the client's response to a link. `sharesOrigin` if an app uses the same origin. */
 export function toClientResponse(
   object: Response,
   request: Headers,
@@ -54,12 +51,10 @@ export function toClientResponse(
 
 /**
  * Lets a browser show only inert types. Everything else, and a malformed type, becomes an
- * attachment in a sandbox. A key whose extension can run scripts, or a name to save under, always
- * makes the file an attachment.
- *
- * On the origin of an app, a browser may show only images, audio and video, since a text or a PDF
- * would look like the app's own page. Other types are replaced by a neutral one, since a script or
- * a style would count as the app's own.
+ * attachment in a sandbox. An extension that can run scripts, or a name to save under, always makes
+ * an attachment. On the origin of an app, a browser may show only images, audio and video, since a
+ * text or a PDF would look like the app's own page. Others become a neutral type: a script or a
+ * style would count as the app's.
  */
 function contain(headers: Headers, { key, download }: LinkPolicy, sharesOrigin: boolean): void {
   const type = parseMediaType(headers.get('content-type') ?? '')
@@ -87,10 +82,7 @@ function browserLifetime({ key, expires }: LinkPolicy, bucket: ConfiguredBucket)
   return `private, max-age=${Math.min(left, bucket.edgeTtlSeconds)}`
 }
 
-/**
- * Returns `Cache-Status` (RFC 9211) from Cloudflare's cache status, and for objects that are never
- * cached. It has no `stored`, since the bucket may still cut the body.
- */
+/** Returns `Cache-Status` (RFC 9211), without `stored`, since the bucket may still cut the body. */
 function cacheStatus(object: Headers): string {
   const isKept = object.get('cache-control') !== 'no-store'
   const known = isKept && CACHE_STATUS[object.get('cf-cache-status') ?? '']

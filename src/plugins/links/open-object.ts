@@ -158,10 +158,7 @@ function keptHeaders({ headers }: Response): Headers {
 /** Maximum seconds for an edge copy of an object that an upload may replace at any time. */
 const MAX_CHANGING_SECONDS = 60
 
-/**
- * Returns the maximum lifetime of an edge copy. Only a generated key names one upload. The object
- * under any other key may be replaced, also by another program.
- */
+/** Returns an edge copy's maximum lifetime in seconds. Only a generated key names one upload. */
 export const copySeconds = ({ edgeTtlSeconds }: ConfiguredBucket, key: ObjectKey): number =>
   isNewObjectKey(key) ? edgeTtlSeconds : Math.min(edgeTtlSeconds, MAX_CHANGING_SECONDS)
 
@@ -170,10 +167,9 @@ export const cacheTag = (bucket: ConfiguredBucket, key: ObjectKey): Promise<stri
   sha256(JSON.stringify([homeOf(bucket), key]))
 
 /**
- * Returns the name of a bucket's copies. Aliases of the same bucket with the same access key share
- * copies. Temporary credentials may have the id of the key that they limit, as those of R2, so their
- * token tells them apart. Fetched credentials change, so an alias with such credentials has its own
- * copies.
+ * Returns the name of a bucket's copies, which aliases with the same access key share. Temporary
+ * credentials may have the id of the key that they limit, as R2's, so their token tells them apart.
+ * Fetched credentials change, so an alias with these has its own copies.
  */
 export const copiesOf = (bucket: ConfiguredBucket): Promise<string> => {
   const { credentials: own, alias } = bucket

@@ -14,9 +14,8 @@ const matchesWeakly = (header: string, etag: string | null): boolean =>
   (etag !== null && listItems(header).map(opaqueTag).includes(opaqueTag(etag)))
 
 /**
- * Evaluates a request's conditions for a representation with these validators (RFC 9110, §13.2.2).
- * Returns the status to respond with, or null to send the representation. Ignores dates
- * that are not HTTP-dates. An object's `Last-Modified` has whole seconds, like HTTP-dates.
+ * Returns the status for a request's conditions, or null to send the representation (RFC 9110,
+ * §13.2.2). Ignores dates that are not HTTP-dates. `Last-Modified` has whole seconds too.
  */
 export function preconditionStatus(
   request: Headers,

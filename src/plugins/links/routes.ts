@@ -114,10 +114,7 @@ export const linkRoutes = newApp()
     return json(c, { links, expiresAt: new Date(expires * 1000).toISOString() })
   })
 
-/**
- * Returns the link of one variant, or the links of several, for the attribute `srcset` of `<img>`. Then
- * `link` is that of the widest one.
- */
+/** Returns a variant's link, or those of several as `srcset`, with the widest one as `link`. */
 async function createLinks(
   base: string,
   settings: SigningSettings,
@@ -139,9 +136,8 @@ const isSeveral = (variant: Variant | readonly Variant[]): variant is readonly V
 type ImageRequest = Omit<z.infer<typeof linkSchema>, 'expiresIn' | 'download' | 'delivery'>
 
 /**
- * Returns the variants that a request asks for. Throws `invalid_request` for a width that is not
- * configured, and if images can't be resized. Throws `forbidden` for a link that shows the original,
- * or may show it, if the principal may not read it.
+ * Returns the requested variants. Throws `invalid_request` for an unknown width, or if images can't
+ * be resized, and `forbidden` if a link may show the original and the principal may not read it.
  */
 function variantOf(
   c: AppContext,
@@ -185,10 +181,7 @@ function canResize(c: AppContext, bucket: ConfiguredBucket): boolean {
 const badImage = (path: string, message: string): ApiError =>
   new ApiError('invalid_request', 'The request is not valid.', { issues: [{ path, message }] })
 
-/**
- * Throws `forbidden` for a redirect if the principal has its own limit for lifetimes. The Worker
- * signs the target when somebody opens the link, and the target outlives the link.
- */
+/** Throws `forbidden` for a redirect if lifetimes are limited: its target outlives the link. */
 function requireDelivery({ limits }: Principal, delivery: 'stream' | 'redirect'): void {
   if (delivery === 'redirect' && limits.maxExpiresIn !== null)
     throw new ApiError(

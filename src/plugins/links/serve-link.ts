@@ -22,9 +22,8 @@ export interface LinkPlace {
 }
 
 /**
- * Returns the object of a verified link, or the image in the size and format that `variant` names,
- * for the method, range and conditions of `request`. `objects` never receives the request itself. Throws what `objects.open` throws, and
- * `image_unavailable` for a resized image if there are no copies of it.
+ * Returns a verified link's object or `variant` for `request`, which `objects` never receives.
+ * Throws what `objects.open` throws, and `image_unavailable` for a resized image without copies.
  */
 export async function serveLink(
   request: Request,
@@ -63,10 +62,7 @@ export async function serveLink(
 /** How long a browser keeps an original in place of a resized image at most. */
 const FALLBACK_SECONDS = 60
 
-/**
- * Returns the original in place of an image that can't be resized, if the link allows it. Throws
- * `failure` otherwise, and for HEIC, which most browsers can't show.
- */
+/** Returns the original if allowed. Throws `failure`, also for HEIC: few browsers can show it. */
 export async function serveFallback(
   request: Request,
   policy: LinkPolicy,
@@ -90,21 +86,14 @@ export async function serveFallback(
   return response
 }
 
-/**
- * Returns the response of a link to a resized image without its date. All sizes and formats, and
- * the original that a link may show in their place, have the same date, so only the entity tag tells
- * them apart.
- */
+/** Removes the date, which all variants and the original share: only the ETag tells them apart. */
 function withoutDate({ body, status, headers: given }: Response): Response {
   const headers = new Headers(given)
   headers.delete('last-modified')
   return new Response(body, { status, headers, encodeBody: 'manual' })
 }
 
-/**
- * Returns a complete representation as a partial response if `range` includes all of it. Returns
- * any other response unchanged.
- */
+/** Returns a complete representation that `range` includes as a partial response, or as it is. */
 function asPart(answer: Response, range: string): Response {
   const size = Number(answer.headers.get('content-length') ?? 0)
   if (answer.status !== 200 || size === 0 || !coversAll(range, size)) return answer
@@ -114,9 +103,8 @@ function asPart(answer: Response, range: string): Response {
 }
 
 /**
- * Tells whether the response to a range is usable. If not, the complete representation is used,
- * since every condition can be evaluated on it. A server may always ignore `Range` (RFC 9110,
- * §14.2).
+ * Tells whether the response to a range is usable. If not, the complete one is, since every
+ * condition can be evaluated on it. A server may always ignore `Range` (RFC 9110, §14.2).
  */
 function rangeHolds(part: Response, request: Headers): boolean {
   if (part.status === 416) return !isConditional(request)

@@ -82,10 +82,9 @@ export async function beginMultipart(
 }
 
 /**
- * Presigns S3 UploadPart for each part, in their order. Signs the length of a part as
- * Content-Length, if it is planned or stated. Throws `invalid_part` for a part that the file doesn't
- * have, `file_too_large` for one that ends beyond the largest file of the bucket, `size_required`,
- * `invalid_expiry` and `credentials_expired`.
+ * Presigns S3 UploadPart for each part. Signs the length of a part if it is planned or stated.
+ * Throws `invalid_part` for a part that the file doesn't have, `file_too_large` for one that ends
+ * beyond the bucket's largest file, `size_required`, `invalid_expiry` and `credentials_expired`.
  */
 export async function signParts(
   known: Bucket,
@@ -110,9 +109,8 @@ export async function signParts(
 }
 
 /**
- * Returns the length that is signed for a part. Returns undefined if the client doesn't state it, for
- * parts that it chooses itself. Each part before this one has `partSize` bytes, or at least S3's
- * minimum, which bounds what is left for this one.
+ * Returns the length to sign for a part, or undefined if none is stated. Each part before has
+ * `partSize` bytes, or at least S3's minimum, which bounds what is left for this one.
  */
 function partLength(
   bucket: Bucket,
@@ -186,10 +184,9 @@ export interface PartPlan {
 }
 
 /**
- * Returns the plan for a file of `size` bytes, at least 1, or null if nobody knows it yet. All parts
- * except the last have the same size, as R2 requires: `asked` bytes, or a default. If a part could
- * hold more than `max` bytes, the maximum of a file, there is only one. Throws `invalid_request` if
- * the file would have too many parts.
+ * Returns the plan for `size` bytes, at least 1, or null if unknown. All parts except the last have
+ * the same size, as R2 requires: `asked` bytes, or a default. If a part could hold more than `max`
+ * bytes, the maximum of a file, there is only one. Throws `invalid_request` for too many parts.
  */
 export function planParts(size: number | null, asked?: number, max = Infinity): PartPlan {
   if (size === null) return { partSize: Math.min(asked ?? DEFAULT_PART_BYTES, max) }

@@ -36,12 +36,11 @@ export interface Finished extends Recorded {
 
 /**
  * Completes an upload and records the file, under `name` or the name from its start. First compares
- * parts and sizes with the bucket's own list, if the bucket supports it. Also applies the limit from
- * its start, which may be a token's. Also records an upload that is already complete, so repeating
- * this is safe. Throws `size_mismatch` and `file_too_large`, which abort the upload, since a repeat
- * would be refused too. Every other error leaves its parts: `invalid_part`, `object_exists`,
- * `not_supported`, `upload_not_found`, `storage_error`, `storage_busy`, and what `recordUpload`
- * throws.
+ * parts and sizes with the bucket's list, if it supports that. Also applies the limit from its
+ * start, which may be a token's. Also records a complete upload, so repeating this is safe. Throws
+ * `size_mismatch` and `file_too_large`, which abort the upload, since a repeat would be refused
+ * too. Every other error leaves its parts: `invalid_part`, `object_exists`, `not_supported`,
+ * `upload_not_found`, `storage_error`, `storage_busy`, and what `recordUpload` throws.
  */
 export async function finishMultipart(
   known: Bucket,
@@ -103,10 +102,9 @@ async function assemble(bucket: Bucket, claims: UploadClaims, parts: readonly Pa
 }
 
 /**
- * Deletes a new object that is too large, or that has another size than the client stated. If no
- * lengths of parts were signed and the bucket doesn't list them, the size is only known now. An
- * `old` object stays: it may be another one that looks like this upload's own. So does one that was
- * recorded, since some servers complete an upload again without an error.
+ * Deletes a new object that is too large or not of the stated size, which is only known now if no
+ * lengths were signed and the bucket lists no parts. An `old` object stays: it may be another one
+ * that looks the same. So does a recorded one: some servers complete an upload again.
  */
 async function holdToSize(
   bucket: Bucket,
@@ -190,10 +188,7 @@ async function listWhereSupported(
   }
 }
 
-/**
- * Completes an upload and logs its warning, without a deadline. `name` is undefined for the name from
- * the start of the upload. Throws `invalid_name` and what `finishMultipart` throws.
- */
+/** Finishes without a deadline. Throws `invalid_name` and what `finishMultipart` throws. */
 export async function finishUpload(
   c: AppContext,
   bucket: Bucket,
@@ -214,10 +209,9 @@ export async function finishUpload(
 }
 
 /**
- * Returns the upload with the id in the path, or with `uploadId`. The caller must be allowed to
- * write `key`, and the id must belong to the caller, the key and the bucket. A caller who has lost
- * the scopes for a chosen key can't continue its upload. Throws `invalid_key`, `forbidden`,
- * `unknown_bucket` and `invalid_upload_id`.
+ * Returns the upload with the id in the path, or `uploadId`, of this caller, key and bucket. The
+ * caller must still be allowed to write `key`, with the scopes for a chosen one. Throws
+ * `invalid_key`, `forbidden`, `unknown_bucket` and `invalid_upload_id`.
  */
 export async function openUpload(
   c: AppContext,

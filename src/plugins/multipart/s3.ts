@@ -75,10 +75,7 @@ const partSchema = z.object({
   lastModified: z.string(),
 })
 
-/**
- * Calls S3 CreateMultipartUpload. Resolves with its `UploadId`. `headers` are the object's headers.
- * Throws `storage_error`, `storage_busy` and `not_supported`.
- */
+/** Resolves with the `UploadId`. Throws `storage_error`, `storage_busy` and `not_supported`. */
 export async function createMultipartUpload(
   bucket: Bucket,
   key: ObjectKey,
@@ -124,9 +121,8 @@ function readPart(element: XmlElement): ListedPart {
 }
 
 /**
- * Calls S3 CompleteMultipartUpload. Its response may be an error with status 200. Throws
- * `upload_not_found`, `invalid_part`, `object_exists`, `not_supported`, `storage_error` and
- * `storage_busy`.
+ * Calls S3 CompleteMultipartUpload, whose error may have status 200. Throws `upload_not_found`,
+ * `invalid_part`, `object_exists`, `not_supported`, `storage_error` and `storage_busy`.
  */
 export async function completeMultipartUpload(
   upload: MultipartUpload,
@@ -148,10 +144,7 @@ export async function completeMultipartUpload(
   await callOnce('CompleteMultipartUpload', request, now, COMPLETE_TIMEOUT_SECONDS)
 }
 
-/**
- * Calls S3 AbortMultipartUpload. Also succeeds if the upload is missing. Throws `not_supported`,
- * `storage_error` and `storage_busy`.
- */
+/** Aborts, also a missing upload. Throws `not_supported`, `storage_error` and `storage_busy`. */
 export async function abortMultipartUpload(upload: MultipartUpload, now: Date): Promise<void> {
   try {
     await callOnce('AbortMultipartUpload', ofUpload('DELETE', upload), now)

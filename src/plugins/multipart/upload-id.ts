@@ -49,10 +49,9 @@ export type UploadClaims = UploadScope &
 type Bound = UploadScope & Pick<UploadClaims, 'overwrite'>
 
 /**
- * Returns an upload id for clients, bound to bucket, key and principal, and its expiry. Its holder
- * can read everything except S3's own id and the mark. With that id, anyone could sign parts through
- * a route that accepts S3's ids. With the mark, the holder could pass another object off as the one
- * that this upload made.
+ * Returns an upload id for clients, bound to bucket, key and principal, and its expiry. Hides S3's
+ * own id, with which anyone could sign parts through a route that accepts S3's ids, and the mark,
+ * with which the holder could pass another object off as the one that this upload made.
  */
 export async function sealUploadId(
   { signingSecrets }: SigningSettings,
@@ -66,9 +65,8 @@ export async function sealUploadId(
 }
 
 /**
- * Returns the content of `uploadId`. Throws `invalid_upload_id` if it belongs to another bucket,
- * key or principal, has expired, or is malformed. All cases have the same error, so that a caller
- * learns nothing about other uploads.
+ * Returns the content of `uploadId`. Throws `invalid_upload_id` for another bucket, key or
+ * principal, an expired or a malformed one: the same error, so that a caller learns nothing.
  */
 export async function openUploadId(
   { signingSecrets }: SigningSettings,

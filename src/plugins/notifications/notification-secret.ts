@@ -14,9 +14,8 @@ export const notificationSecretsRule: Rule<string[]> = (value, place) => {
 }
 
 /**
- * Returns why a server may not send notifications, or null if it may. Its secret is a Bearer token,
- * as MinIO sends it, or the password of Basic authentication, as Ceph RGW and EventBridge send it.
- * Compares only digests, in constant time, with each of `secrets`.
+ * Returns why a server may not send notifications, or null. Its secret is a Bearer token (MinIO) or
+ * a Basic password (Ceph RGW, EventBridge). Compares digests, in constant time, with each secret.
  */
 export async function refuseSender(
   authorization: string | undefined,

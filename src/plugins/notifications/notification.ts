@@ -94,10 +94,7 @@ export const eventBridgeSchema = z.object({
  */
 const CHANGES = /^(?:s3:)?(?:Object(?:Created|Removed)|(?:ObjectLifecycle:|Lifecycle)Expiration):/
 
-/**
- * Reads a request of an S3 server, one result for each record: S3's format, as MinIO and Ceph send
- * it, and S3's event on EventBridge.
- */
+/** Reads an S3 server's request, a result per record: S3's format, or its event on EventBridge. */
 export function readS3Body(body: unknown): (Notification | Drop)[] {
   const records: unknown = Reflect.get(Object(body), 'Records')
   if (Array.isArray(records)) return records.map(readRecord)
@@ -150,9 +147,8 @@ export interface Place {
 }
 
 /**
- * Returns where to look for the object of a notification. Buckets of different servers may have the
- * same name. Only managed keys are recorded: those that the presigner made, and those under the
- * `managedPrefixes` of the bucket.
+ * Returns where a notification's object may be: buckets of different servers may share a name. Only
+ * managed keys count: the presigner's own, and those under the bucket's `managedPrefixes`.
  */
 export function placesOf(
   buckets: readonly ConfiguredBucket[],

@@ -12,10 +12,7 @@ import { headObject, type ObjectHead } from '../../storage/object.ts'
 import { unquoted } from '../../storage/s3.ts'
 import { DROPS, type Drop, type Notification, type Place, placesOf } from './notification.ts'
 
-/**
- * What became of a notification. `known`, `missing` and `superseded` change nothing. A number is the
- * seconds to wait until another look, since nothing is certain yet.
- */
+/** `known`, `missing` and `superseded` change nothing. A number is the seconds to another look. */
 export type Outcome =
   | 'recorded'
   | 'replaced'
@@ -26,10 +23,7 @@ export type Outcome =
   | Drop
   | number
 
-/**
- * Age of an object in seconds from which a notification counts. By then, most clients have recorded
- * their upload, and Workers KV, which needs up to a minute, shows that in every location.
- */
+/** Age of an object in seconds by which most clients have recorded it, and Workers KV shows it. */
 export const SETTLED_SECONDS = 90
 
 /** What recording needs apart from the bucket. */
@@ -63,14 +57,13 @@ export const recorderOf = (
 type Look = Exclude<Outcome, Drop> | ObjectHead
 
 /**
- * Makes the index agree with the bucket for the object of each notification, in any order, and once
- * for repeats. Resolves with the results in the same order. A notification is only a hint, so this
- * asks the bucket: an object without a record gets a provisional one, without an owner, until
- * somebody records the upload. The record of a missing object is removed. Changes nothing while an
- * object is young, or if `isFirstLook` of this notification: bucket and index may be late. Announces
- * each change before the index changes. A result is rejected with `storage_error`, `storage_busy`,
- * `index_unavailable`, `purge_failed` or what `announce` throws; then the sender should repeat the
- * notification.
+ * Makes the index agree with the bucket for each notification's object, in any order, and once for
+ * repeats. Resolves with the results in the same order. A notification is only a hint, so this asks
+ * the bucket: an object without a record gets a provisional one, without an owner, until somebody
+ * records the upload. A missing object's record is removed. Changes nothing while an object is
+ * young, or if `isFirstLook`: bucket and index may be late. Announces each change before the index
+ * changes. Rejects a result with `storage_error`, `storage_busy`, `index_unavailable`,
+ * `purge_failed` or what `announce` throws; then the sender should repeat it.
  */
 export async function recordAllNotified(
   recorder: Recorder,
@@ -118,10 +111,7 @@ function outcomeOf(looks: readonly Look[], { etag }: Notification, now: Date): O
   return changed ?? outcomes[0] ?? 'missing'
 }
 
-/**
- * Returns the seconds until what happened at `time` counts. The bucket's clock may be ahead, but by
- * an hour at most: a wrong time must not cause repeats without end.
- */
+/** Returns the seconds until `time` counts, or 0 for one over an hour ahead: no endless repeats. */
 function secondsUntilSettled(time: number, now: Date): number {
   const ahead = (time - now.getTime()) / 1000
   return ahead > 3600 ? 0 : Math.min(SETTLED_SECONDS, Math.ceil(SETTLED_SECONDS + ahead))

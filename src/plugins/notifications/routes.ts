@@ -22,10 +22,7 @@ const MAX_BODY_BYTES = 256 * 1024
 /** A request may cause only so many requests to the bucket and to KV. Servers send one record. */
 const MAX_RECORDS = 10
 
-/**
- * Receives S3's notifications over HTTP. The sender has its own secret, and no other rights. A
- * notification that can't be used is dropped with a 200, since a server repeats it after any error.
- */
+/** Receives notifications by their own secret. Drops unusable ones with 200: errors repeat them. */
 export const notificationRoutes = newApp().post('/notifications', async (c, next) => {
   const settings = await configure(c)
   const secrets = SECRETS.of(c.env.instance) ?? []

@@ -37,10 +37,7 @@ export const uppyDialect: MiddlewareHandler<AppEnv> = function uppyDialect(c, ne
 /** Returns the error for a malformed request, with Companion's message. */
 export const badRequest = (message: string): ApiError => new ApiError('invalid_request', message)
 
-/**
- * Returns how a client names a file: by `fileName`, which Uppy always sends, and by `objectKey` if it
- * chooses the key. `key` already has other meanings in Uppy's requests.
- */
+/** Returns `fileName`, which Uppy always sends, and `objectKey`: `key` has other meanings there. */
 export const namesOf = (
   fileName: string,
   key: string | null | undefined,
@@ -68,9 +65,8 @@ export function partsIn(texts: readonly string[], subject: 'number' | 'numbers')
 const NO_VALUES: readonly unknown[] = [null, undefined, 'null', 'undefined']
 
 /**
- * Returns Uppy's metadata in S3's form: names in lower case, and only strings as values. Omits what
- * S3 can't store, so that the upload doesn't fail. The log has the number of omitted members. Throws
- * `invalid_request` for a reserved name.
+ * Returns metadata as S3 stores it: names in lower case, only strings. Omits the rest, and logs how
+ * many, so that the upload doesn't fail. Throws `invalid_request` for a reserved name.
  */
 export function s3Metadata(
   c: AppContext,

@@ -10,10 +10,7 @@ import { uppyDialect } from './dialect.ts'
 import { s3Routes } from './s3-routes.ts'
 import { signRoutes } from './sign-routes.ts'
 
-/**
- * Redirects from `//s3`, since Uppy 6 appends `/s3` to an endpoint that ends with `/`. A browser
- * repeats the request at the new location, with its method and body.
- */
+/** Redirects from `//s3`: Uppy 6 appends `/s3` to an endpoint's `/`. Method and body stay. */
 const withoutSecondSlash: MiddlewareHandler<AppEnv> = async function withoutSecondSlash(c) {
   const { pathname, search } = new URL(c.req.url)
   const headers = { Location: pathname.replace('//s3/', '/s3/') + search }

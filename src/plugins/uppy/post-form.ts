@@ -28,10 +28,7 @@ export interface PostForm {
   readonly expiresIn: number
 }
 
-/**
- * Returns the form that uploads a file of at most the bucket's `maxBytes`. It is for S3 PostObject, or
- * for `ownUrl` if the bucket's server lacks that (`s3-routes.ts`).
- */
+/** Returns a form for `maxBytes` at most: to S3 PostObject, or `ownUrl` if the server lacks it. */
 export async function createPostForm(
   settings: SigningSettings,
   ownUrl: string,
@@ -65,10 +62,7 @@ export async function createPostForm(
   return { url: ownUrl, fields: { ...fields, policy }, expiresIn }
 }
 
-/**
- * Tells whether a form that must not replace an object is refused when it is sent: by the bucket,
- * which gets the file from the Worker. S3 has no such condition for its own forms.
- */
+/** Tells whether the bucket refuses to replace an object: only for a form through the Worker. */
 export const refusesForms = ({ postUploads, conditionalPut }: Bucket): boolean =>
   !postUploads && conditionalPut
 

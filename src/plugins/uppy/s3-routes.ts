@@ -145,9 +145,8 @@ async function orCounted<T>(c: AppContext, read: () => Promise<T>): Promise<T> {
 }
 
 /**
- * Counts the request against the principal who requested the URL or the form, with the rights to
- * upload to `key` that are left. Throws `unauthenticated` if its credential is no longer configured,
- * or not for this key.
+ * Counts against the principal who requested the URL or form, with the rights to `key` that are
+ * left. Throws `unauthenticated` if its credential is no longer configured, or not for this key.
  */
 async function admitOwner(
   c: AppContext,
