@@ -126,20 +126,20 @@ export async function measureRequests(tools: Tools): Promise<Section> {
       atLeast(
         '`GET /files/:key/url`, requests a second relative to the bare work',
         over('get', 'bare'),
-        0.75,
+        0.76,
       ),
       atLeast(
         '`GET /files/:key/url`, requests a second relative to Express',
         over('get', 'expressGet'),
         2.5,
       ),
-      atMost('`GET /files/:key/url`, KB allocated', allocated.get ?? Number.NaN, 8),
+      atMost('`GET /files/:key/url`, KB allocated', allocated.get ?? Number.NaN, 9.8),
       atLeast(
         '`POST /files/upload-url`, requests a second relative to better-upload',
         over('post', 'betterUpload'),
         1.25,
       ),
-      atMost('`POST /files/upload-url`, KB allocated', allocated.post ?? Number.NaN, 12),
+      atMost('`POST /files/upload-url`, KB allocated', allocated.post ?? Number.NaN, 15),
       atLeast(
         '`POST /files/upload-url`, requests a second relative to Express',
         over('post', 'expressPost'),

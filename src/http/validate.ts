@@ -196,13 +196,10 @@ export async function readText(request: Request, maxBytes: number): Promise<stri
 }
 
 /** Resolves with what was read. Throws `invalid_request` if the client has left during that. */
-export async function fromClient<T>(reading: Promise<T>): Promise<T> {
-  try {
-    return await reading
-  } catch (cause) {
+export const fromClient = <T>(reading: Promise<T>): Promise<T> =>
+  reading.catch((cause: unknown) => {
     throw new ApiError('invalid_request', 'The request ended in the middle of its body.', { cause })
-  }
-}
+  })
 
 const isJson = (contentType: string): boolean =>
   contentType === 'application/json' ||
