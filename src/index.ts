@@ -85,6 +85,7 @@ export function createPresigner<B extends object = object, V extends object = ob
   })
   const { authenticate, beforeUpload, beforeDelete } = options
   const isAlone = !(authenticate || beforeUpload || beforeDelete)
+  const alone = basePath === BROKEN ? undefined : hostOf(ALONE, basePath, options)
   return {
     app,
     fetch: (request, env, context = NO_CONTEXT) =>
@@ -92,7 +93,10 @@ export function createPresigner<B extends object = object, V extends object = ob
         isAlone
           ? routes.fetch(
               request,
-              { instance: instanceFor(env), host: hostOf(ALONE, baseOf(request), options) },
+              {
+                instance: instanceFor(env),
+                host: alone ?? hostOf(ALONE, baseOf(request), options),
+              },
               context,
             )
           : app.fetch(request, env, context),

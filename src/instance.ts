@@ -257,11 +257,15 @@ function createInstance<E extends Env>(
   for (const { path, plugin } of loaded.ok ? loaded.uses : [])
     if (!plugins.some(({ name }) => name === plugin)) issue(path, `needs the plugin ${plugin}()`)
   const after = all('after')
+  // What a client sends on purpose comes before what its browser adds.
+  const identify = all('identify').toSorted(
+    (a, b) => Number('ambient' in a) - Number('ambient' in b),
+  )
   const instance = {
     setup,
     rateLimiter: bind<RateLimiter>('rateLimiter', rateLimiter, 'limit', true),
-    // What a client sends on purpose comes before what its browser adds.
-    identify: all('identify').toSorted((a, b) => Number('ambient' in a) - Number('ambient' in b)),
+    identify,
+    own: identify.find(isOwn),
     minters: all('minter'),
     checks: all('check'),
     reserves: all('reserve'),

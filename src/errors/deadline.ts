@@ -45,22 +45,30 @@ export const outOfTime = (cause?: unknown): ApiError =>
  * Resolves with the result of `work`. Throws `late()` if it takes longer than `own` milliseconds, and
  * `storage_busy` at the deadline of `now`. Doesn't start `work` after that.
  */
-export async function inTime<T>(
+export const inTime = <T>(
   own: number,
   now: Date,
   work: () => T | Promise<T>,
   late: () => unknown = () => new Error('No response in time.'),
-): Promise<T> {
-  const left = timeLeft(own, now)
-  if (left === Infinity) return work()
-  const { promise: end, reject } = Promise.withResolvers<never>()
-  const timer = setTimeout(() => reject(left < own ? outOfTime() : late()), left)
-  try {
-    return await Promise.race([work(), end])
-  } finally {
-    clearTimeout(timer)
-  }
-}
+): Promise<T> =>
+  // One promise, since this is part of every request.
+  new Promise((resolve, reject) => {
+    const left = timeLeft(own, now)
+    if (left === Infinity) return resolve(work())
+    const timer = setTimeout(() => reject(left < own ? outOfTime() : late()), left)
+    const fail = (error: unknown) => {
+      clearTimeout(timer)
+      reject(error)
+    }
+    try {
+      Promise.resolve(work()).then((result) => {
+        clearTimeout(timer)
+        resolve(result)
+      }, fail)
+    } catch (error) {
+      fail(error)
+    }
+  })
 
 export const NO_DEADLINE = new Date(0)
 

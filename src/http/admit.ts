@@ -8,9 +8,9 @@ import { describe } from '../errors/describe.ts'
 import { type LoadedSettings, requireSettings } from '../settings/define.ts'
 import { deepFreeze, LOCAL_HOSTS } from '../settings/rules.ts'
 import { type Settings, takesOrigin } from '../settings/settings.ts'
-import type { AppContext, AppEnv, BearerKind } from './app-env.ts'
+import type { AppContext, AppEnv } from './app-env.ts'
 import { askInTime } from './deadline.ts'
-import { bearerIn, isOwn } from './identify.ts'
+import { bearerIn } from './identify.ts'
 import { ownBase } from './link-host.ts'
 import { countNetwork, countPrincipal } from './rate-limit.ts'
 import { checkUrl } from './validate.ts'
@@ -66,14 +66,17 @@ export function unauthenticated({ refusal, detail }: Verdict & { ok: false }): A
 
 /** Returns the settings, and stores them in `c`. Throws `misconfigured`: see `/healthz`. */
 export function configure(c: AppContext): Settings | Promise<Settings> {
-  const keep = (loaded: LoadedSettings): Settings => {
-    const settings = requireSettings(loaded)
-    c.set('settings', settings)
-    return settings
-  }
   const { settings, ready } = c.env.instance
   const checked = ready(settings)
-  return checked instanceof Promise ? checked.then(keep) : keep(checked)
+  return checked instanceof Promise
+    ? checked.then((loaded) => keepSettings(c, loaded))
+    : keepSettings(c, checked)
+}
+
+function keepSettings(c: AppContext, loaded: LoadedSettings): Settings {
+  const settings = requireSettings(loaded)
+  c.set('settings', settings)
+  return settings
 }
 
 /** Returns the verdict on the credentials. Not async, since each promise costs time. */
@@ -83,11 +86,11 @@ function judge(
   beforeFetch: () => Promise<void>,
 ): Verdict | Promise<Verdict> {
   const call = { c, settings, now: new Date(), beforeFetch }
-  const { identify } = c.env.instance
+  const { identify, own } = c.env.instance
   const bearer = bearerIn(c)
   const token = tokenIn(c, bearer)
   if (token !== undefined)
-    return ownKind(c)?.verify(token, call) ?? refuse('bearer credential of unknown kind')
+    return own?.verify(token, call) ?? refuse('bearer credential of unknown kind')
   const { authenticate } = c.env.host
   if (authenticate !== null) return judgeByApp(c, settings, authenticate, call.now)
 
@@ -117,16 +120,13 @@ function unknownKind(authorization: string, bearer: string | undefined): Refusal
     : 'bearer credential of unknown kind'
 }
 
-const ownKind = (c: AppContext): BearerKind | undefined =>
-  c.env.instance.identify.find((one): one is BearerKind => isOwn(one))
-
 /** Returns the presigner's own token in the path, which takes precedence, or in the header. */
 function tokenIn(c: AppContext, bearer: string | undefined): string | undefined {
   // Hono takes long to find out that a path has no such parameter.
   const inPath = c.req.path.startsWith('/u/') ? c.req.param('token') : undefined
   // A percent-encoded spelling is no token, so that a filter can compare the path as text.
   if (inPath !== undefined) return `${c.req.path}/`.startsWith(`/u/${inPath}/`) ? inPath : ''
-  const own = ownKind(c)
+  const { own } = c.env.instance
   return own !== undefined && bearer?.startsWith(own.prefix) ? bearer : undefined
 }
 

@@ -69,6 +69,8 @@ export interface Instance extends Pick<Seams, 'ready' | 'fileIndex' | 'objects'>
   readonly setup: object
   readonly settings: LoadedSettings
   readonly identify: readonly Identify[]
+  /** The one of `identify` whose credentials the presigner itself makes. */
+  readonly own: BearerKind | undefined
   readonly minters: readonly Minter[]
   readonly checks: readonly Check[]
   readonly reserves: readonly Reserve[]

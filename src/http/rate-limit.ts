@@ -38,12 +38,14 @@ export const countPrincipal = (
 function countRequest(c: AppContext, subject: string): Promise<void> | undefined {
   const { rateLimiter } = c.env.instance
   if (rateLimiter === null) return undefined
-  const ask = async (): Promise<unknown> => (await rateLimiter.limit({ key: subject }))?.success
-  return inTime(LIMITER_TIMEOUT_MILLISECONDS, NO_DEADLINE, ask, () => 'no response')
-    .catch((thrown: unknown) => thrown)
-    .then((answer) => {
-      if (answer === false)
-        throw new ApiError('rate_limited', 'Too many requests. Try again in a minute.')
-      if (answer !== true) addWarning(c, `rate limit not applied: ${describe(answer)}`)
-    })
+  const finish = (answer: unknown) => {
+    if (answer === false)
+      throw new ApiError('rate_limited', 'Too many requests. Try again in a minute.')
+    if (answer !== true) addWarning(c, `rate limit not applied: ${describe(answer)}`)
+  }
+  const ask = () => rateLimiter.limit({ key: subject })
+  return inTime(LIMITER_TIMEOUT_MILLISECONDS, NO_DEADLINE, ask, () => 'no response').then(
+    (answer) => finish(answer?.success),
+    finish,
+  )
 }

@@ -82,14 +82,14 @@ function newId(
   now: Date,
   random: Uint8Array = crypto.getRandomValues(new Uint8Array(RANDOM_DIGITS)),
 ): string {
+  // Not a text that grows, since each step would be a new one.
+  const codes = Array<number>(TIME_DIGITS + RANDOM_DIGITS)
   let time = MAX_TIME - now.getTime()
-  let id = ''
-  for (let i = 0; i < TIME_DIGITS; i++) {
-    id = DIGITS.charAt(time % 32) + id
-    time = Math.floor(time / 32)
-  }
-  for (const byte of random.subarray(0, RANDOM_DIGITS)) id += DIGITS.charAt(byte % 32)
-  return id
+  for (let i = TIME_DIGITS; i-- > 0; time = Math.floor(time / 32))
+    codes[i] = DIGITS.charCodeAt(time % 32)
+  for (let i = 0; i < RANDOM_DIGITS; i++)
+    codes[TIME_DIGITS + i] = DIGITS.charCodeAt((random[i] ?? 0) % 32)
+  return String.fromCharCode(...codes)
 }
 
 /** Returns `text` in lower case and Unicode NFC, with `-` for spaces, and without `removed`. */
