@@ -152,13 +152,12 @@ export function asApiError(thrown: unknown): ApiError | null {
 }
 
 function copyOf(thrown: PresignerError): ApiError {
-  const { code, message, issues, cause } = thrown
-  const { retryAfterSeconds: seconds, reason, status } = thrown as Partial<ApiError>
+  const { code, message, issues, cause, retryAfterSeconds, reason, status } = thrown as ApiError
   return new ApiError(code, String(message), {
     issues: Array.isArray(issues) ? issues : [],
     cause,
-    retryAfterSeconds: typeof seconds === 'number' ? seconds : undefined,
-    reason: REASONS.find((known) => known === reason),
+    retryAfterSeconds: typeof retryAfterSeconds === 'number' ? retryAfterSeconds : undefined,
+    reason,
     status,
   })
 }

@@ -269,12 +269,10 @@ describe('an error of this package', () => {
     const refused = { code: 'refused', status: 409 } as const
     expect(await refusedWith(new ApiError('refused', outcome.message, refused))).toEqual(outcome)
     expect(await refusedWith(copy(refused))).toEqual(outcome)
-    for (const [given, reason] of [['expired', 'expired'], ['canary']]) {
-      const expired = copy({ code: 'unauthenticated', reason: given })
-      const app = mount({ beforeUpload: () => Promise.reject(expired) })
-      const response = await app.post('/media/files/upload-url', file)
-      expect((await jsonOf(response)).reason).toBe(reason)
-    }
+    const expired = copy({ code: 'unauthenticated', reason: 'expired' })
+    const app = mount({ beforeUpload: () => Promise.reject(expired) })
+    const response = await app.post('/media/files/upload-url', file)
+    expect(await jsonOf(response)).toMatchObject({ code: 'unauthenticated', reason: 'expired' })
   })
 })
 
