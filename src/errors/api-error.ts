@@ -156,7 +156,7 @@ function copyOf(thrown: PresignerError): ApiError {
   return new ApiError(code, String(message), {
     issues: Array.isArray(issues) ? issues : [],
     cause,
-    retryAfterSeconds: typeof retryAfterSeconds === 'number' ? retryAfterSeconds : undefined,
+    retryAfterSeconds: Number(retryAfterSeconds) || undefined,
     reason,
     status,
   })
