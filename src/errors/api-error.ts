@@ -135,7 +135,7 @@ export function statusOf({ code, status }: ApiError): number {
 }
 
 const isRefusal = (status: unknown): status is number =>
-  typeof status === 'number' && /^4\d\d$/.test(String(status))
+  Number.isInteger(status) && /^4..$/.test(String(status))
 
 /**
  * Returns `thrown` as an ApiError if it comes from any copy of this package, or if it is an
@@ -144,8 +144,8 @@ const isRefusal = (status: unknown): status is number =>
  */
 export function asApiError(thrown: unknown): ApiError | null {
   try {
-    if (!isPresignerError(thrown)) return refusalIn(thrown)
-    return thrown instanceof ApiError ? thrown : copyOf(thrown)
+    if (thrown instanceof ApiError && isErrorCode(thrown.code)) return thrown
+    return isPresignerError(thrown) ? copyOf(thrown) : refusalIn(thrown)
   } catch {
     return null // an object that throws when it is read
   }

@@ -269,6 +269,8 @@ describe('an error of this package', () => {
     const refused = { code: 'refused', status: 409 } as const
     expect(await refusedWith(new ApiError('refused', outcome.message, refused))).toEqual(outcome)
     expect(await refusedWith(copy(refused))).toEqual(outcome)
+    const own = Object.assign(new ApiError('refused', outcome.message, refused), { name: 'Own' })
+    expect(await refusedWith(own)).toEqual(outcome)
     const expired = copy({ code: 'unauthenticated', reason: 'expired' })
     const app = mount({ beforeUpload: () => Promise.reject(expired) })
     const response = await app.post('/media/files/upload-url', file)
