@@ -10,7 +10,7 @@ export interface Granted {
 }
 
 /**
- * Returns what the credential with this id may do, such as `key:ci`. Null refuses what it has made.
+ * Returns what the credential with this id may do, such as `key:ci`, also for `key:ci/alice`. Null refuses what it has made.
  * Undefined leaves the answer to other plugins: without one, API keys and JWTs are refused.
  */
 export type Minter = (id: string) => Granted | null | undefined
@@ -31,7 +31,8 @@ const EVERYTHING: Granted = { prefix: '' }
  * here. Without a change, returns the same object.
  */
 export function stillGranted(principal: Principal, minters: Minters): Verdict {
-  const id = principal.id.split('/', 1)[0] ?? ''
+  // Ids of users may have slashes. Other ids end with the subject of a token.
+  const [id = ''] = /^(?:(?:app|jwt):.*|[^/]*)/.exec(principal.id) ?? []
   const granted = grantedTo(id, minters)
   if (!granted) return refuse('token minter not configured', loggable(id))
   if (!principal.prefix.startsWith(granted.prefix))

@@ -87,7 +87,7 @@ export interface ApiErrorOptions {
   /** For `unauthenticated`. The client receives it. */
   readonly reason?: Reason | undefined
   /** For `refused`: 400 to 499. */
-  readonly status?: number
+  readonly status?: number | undefined
 }
 
 /** An error that a caller can identify by its `code`. */
@@ -131,8 +131,11 @@ export class ApiError extends Error implements PresignerError {
 /** Returns the HTTP status of the response. Not a member, so that a signer has no table of codes. */
 export function statusOf({ code, status }: ApiError): number {
   const usual = STATUS_BY_CODE[code]
-  return usual === '4XX' ? (status ?? 400) : usual
+  return usual === '4XX' ? (isRefusal(status) ? status : 400) : usual
 }
+
+const isRefusal = (status: unknown): status is number =>
+  Number.isInteger(status) && /^4..$/.test(String(status))
 
 /**
  * Returns `thrown` as an ApiError if it comes from any copy of this package, or if it is an
@@ -141,7 +144,7 @@ export function statusOf({ code, status }: ApiError): number {
  */
 export function asApiError(thrown: unknown): ApiError | null {
   try {
-    if (thrown instanceof ApiError) return thrown
+    if (thrown instanceof ApiError && isErrorCode(thrown.code)) return thrown
     return isPresignerError(thrown) ? copyOf(thrown) : refusalIn(thrown)
   } catch {
     return null // an object that throws when it is read
@@ -149,18 +152,21 @@ export function asApiError(thrown: unknown): ApiError | null {
 }
 
 function copyOf(thrown: PresignerError): ApiError {
-  const { code, message, issues, cause } = thrown
-  const seconds: unknown = Reflect.get(thrown, 'retryAfterSeconds')
-  const retryAfterSeconds = typeof seconds === 'number' ? seconds : undefined
-  const list = Array.isArray(issues) ? issues : []
-  return new ApiError(code, String(message), { issues: list, cause, retryAfterSeconds })
+  const { code, message, issues, cause, retryAfterSeconds, reason, status } = thrown as ApiError
+  return new ApiError(code, String(message), {
+    issues: Array.isArray(issues) ? issues : [],
+    cause,
+    retryAfterSeconds: Number(retryAfterSeconds) || undefined,
+    reason,
+    status,
+  })
 }
 
 /** Knows an HTTPException by its members, since the app may have another copy of Hono. */
 function refusalIn(thrown: unknown): ApiError | null {
   if (!(thrown instanceof Error && 'getResponse' in thrown && 'status' in thrown)) return null
   const { status, message } = thrown
-  if (typeof status !== 'number' || !/^4\d\d$/.test(String(status))) return null
+  if (!isRefusal(status)) return null
   const why = { status, cause: thrown }
   if (status === 401) return new ApiError('unauthenticated', 'Valid credentials are required.', why)
   return status === 403

@@ -207,6 +207,21 @@ describe('credentials', () => {
     expect(await ask()).toBe(401)
   })
 
+  // @threat removed-key-works
+  it('of a user whose id has slashes have a minter that gets all of it', async () => {
+    const asked: string[] = []
+    const own: Plugin = {
+      name: 'blocked',
+      setup: () => ({ minter: (id) => (asked.push(id) > 2 ? null : undefined) }),
+    }
+    const app = mount({ authenticate: () => ({ ...ANN, id: 'org/ann' }), plugins: [own, tokens()] })
+    const minted = await app.post('/media/tokens', { scopes: ['files:read'] })
+    const { token } = await jsonOf<{ token: string }>(minted)
+    const ask = async () => (await app.fetch('/media/limits', bearer(token))).status
+    expect([await ask(), await ask(), await ask()]).toEqual([200, 200, 401])
+    expect(asked).toEqual(Array(3).fill('app:org/ann'))
+  })
+
   it.each([
     ['before', (own: Plugin, keys: Plugin) => [own, keys, tokens()]],
     ['after', (own: Plugin, keys: Plugin) => [keys, tokens(), own]],

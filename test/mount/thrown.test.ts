@@ -1,6 +1,7 @@
 import { Hono } from 'hono'
 import { HTTPException } from 'hono/http-exception'
 import { describe, expect, it, vi } from 'vitest'
+import { ApiError } from '../../src/errors/api-error.ts'
 import {
   createPresigner,
   defineSettings,
@@ -233,6 +234,47 @@ describe('an option or a settings function that fails', () => {
     const { app } = createPresigner(wrapped, { log: () => {} })
     const response = await clientOf(new Hono().route('/media', app)).fetch('/media/healthz')
     expect(response.status).toBe(200)
+  })
+})
+
+describe('an error of this package', () => {
+  /** Returns the outcomes of a request that a function of the app refuses with this error. */
+  async function refusedWith(error: Error): Promise<unknown> {
+    const { host, onError } = watchedHost()
+    const app = mount({ host, beforeUpload: () => Promise.reject(error) })
+    const response = await app.post('/media/files/upload-url', file)
+    expect(onError).not.toHaveBeenCalled()
+    expect(app.lines).toMatchObject([{ status: response.status }])
+    return refusalOf(response)
+  }
+
+  it.each([200, 204, 302, 399, 500, 99, 1000, Number.NaN, 422.5, '409'])(
+    'is never a success, whatever its status: %j',
+    async (status) => {
+      const error = new ApiError('refused', 'Over your quota.', { status: status as number })
+      const outcome = { status: 400, code: 'refused', message: 'Over your quota.' }
+      expect(await refusedWith(error)).toEqual(outcome)
+    },
+  )
+
+  it.each(['nope', 'toString', undefined])('has a known code, not %j', async (code) => {
+    const outcome = { status: 500, code: 'internal' }
+    expect(await refusedWith(new ApiError(code as 'refused', 'x'))).toMatchObject(outcome)
+  })
+
+  it('keeps its status and its reason, also from another copy', async () => {
+    const copy = (members: object) =>
+      Object.assign(new Error('Over your quota.'), { name: 'PresignerError', ...members })
+    const outcome = { status: 409, code: 'refused', message: 'Over your quota.' }
+    const refused = { code: 'refused', status: 409 } as const
+    expect(await refusedWith(new ApiError('refused', outcome.message, refused))).toEqual(outcome)
+    expect(await refusedWith(copy(refused))).toEqual(outcome)
+    const own = Object.assign(new ApiError('refused', outcome.message, refused), { name: 'Own' })
+    expect(await refusedWith(own)).toEqual(outcome)
+    const expired = copy({ code: 'unauthenticated', reason: 'expired' })
+    const app = mount({ beforeUpload: () => Promise.reject(expired) })
+    const response = await app.post('/media/files/upload-url', file)
+    expect(await jsonOf(response)).toMatchObject({ code: 'unauthenticated', reason: 'expired' })
   })
 })
 

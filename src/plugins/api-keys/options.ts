@@ -43,9 +43,10 @@ export const apiKeysRule = (settings: Pick<Settings, 'buckets'> | null): Rule<Ap
     ),
     (keys) => {
       const ids = keys.map(({ id }) => id)
-      const again = ids.findIndex((id, i) => ids.indexOf(id) < i)
-      return again === -1
+      const last = new Map(ids.map((id, i) => [id, i]))
+      const first = ids.findIndex((id, i) => last.get(id) !== i)
+      return first === -1
         ? null
-        : `must not repeat an id (entries ${ids.indexOf(ids[again] ?? '')} and ${again})`
+        : `must not repeat an id (entries ${first} and ${last.get(ids[first] ?? '')})`
     },
   )

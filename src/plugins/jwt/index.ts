@@ -12,7 +12,7 @@ export interface JwtOptions<B> {
 
 /** JWTs of one issuer. `path` is that of `accept` in issues: the Worker has its own. */
 export function jwt<B = unknown>(options: JwtOptions<B>, path = 'jwt.accept'): Plugin<B> {
-  /** On Node, each request has its own environment. They share the issuer's keys. */
+  /** On Node, each request has its own environment. They share the issuer's keys, of up to 1000. */
   const known = new Map<string, JwtSettings>()
   return {
     name: 'jwt',
@@ -21,6 +21,7 @@ export function jwt<B = unknown>(options: JwtOptions<B>, path = 'jwt.accept'): P
       const read = setup.read(path, options.accept, jwtRule(setup.settings))
       const text = JSON.stringify(read)
       const jwt = known.get(text) ?? read
+      if (known.size === 1000) known.clear()
       if (jwt !== null) known.set(text, jwt)
       if (jwt?.jwksUrl && !fetchIsPublic()) setup.warn('fetch is not strictly public')
       // The claims in the template are unknown, but they leave its start as it is.

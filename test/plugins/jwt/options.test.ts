@@ -176,4 +176,16 @@ describe('the issuer of an app', () => {
       expect((await app.fetch('/files/a/url', bearer(token))).status).toBe(200)
     expect(fetched).toHaveBeenCalledTimes(1)
   })
+
+  it('is not kept for ever, if a function returns another one for each request', async () => {
+    const kept = vi.spyOn(Map.prototype, 'set')
+    const presigner = createPresigner<{ readonly host: string }>(defineSettings(settingsInput()), {
+      plugins: [
+        createJwt({ accept: ({ host }: { host: string }) => ({ ...jwt, audience: host }) }),
+      ],
+    })
+    for (let i = 0; i < 1500; i++) presigner.instance({ host: `${i}.example` })
+    const map = kept.mock.contexts.find((_, i) => `${kept.mock.calls[i]}`.includes('.example'))
+    expect(map).toHaveProperty('size', 500)
+  })
 })
