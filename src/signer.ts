@@ -96,7 +96,7 @@ export interface SignerOptions {
  * Creates the same URLs and links as a presigner with the same settings, without network requests,
  * except those of your own functions for `credentials`.
  * Does not authenticate: your code decides who may have them. Keys include their prefix. Methods
- * reject with a `PresignerError`. docs/api.md lists its codes.
+ * reject with a `PresignerError`, whose codes docs/api.md lists. A wrong type may be a TypeError.
  */
 export interface Signer {
   /** Returns a presigned PUT for a new key, like `POST /files/upload-url`. */

@@ -35,7 +35,8 @@ export function stillGranted(principal: Principal, minters: Minters): Verdict {
   const [id = ''] = /^(?:(?:app|jwt):.*|[^/]*)/.exec(principal.id) ?? []
   const granted = grantedTo(id, minters)
   if (!granted) return refuse('token minter not configured', loggable(id))
-  if (!principal.prefix.startsWith(granted.prefix))
+  // A plugin may return anything, and no key starts with a slash.
+  if (!principal.prefix.startsWith(granted.prefix ?? '/'))
     return refuse('token outside the prefix of its minter', loggable(id))
   const { limits } = principal
   const scopes = common(principal.scopes, granted.scopes)

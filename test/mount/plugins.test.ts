@@ -222,6 +222,18 @@ describe('credentials', () => {
     expect(asked).toEqual(Array(3).fill('app:org/ann'))
   })
 
+  it.each([{}, { prefix: null }, { prefix: undefined }])(
+    'of a user whose minter returns no prefix are refused: %j',
+    async (granted) => {
+      const own: Plugin = { name: 'odd', setup: () => ({ minter: () => granted as never }) }
+      const ann = { ...ANN, prefix: 'undefined/' }
+      const app = mount({ authenticate: () => ann, plugins: [own, tokens()] })
+      const minted = await app.post('/media/tokens', { scopes: ['files:read'] })
+      const { token } = await jsonOf<{ token: string }>(minted)
+      expect((await app.fetch('/media/limits', bearer(token))).status).toBe(401)
+    },
+  )
+
   it.each([
     ['before', (own: Plugin, keys: Plugin) => [own, keys, tokens()]],
     ['after', (own: Plugin, keys: Plugin) => [keys, tokens(), own]],
