@@ -283,13 +283,11 @@ function createInstance<E extends Env>(
   return { ...instance, settings: issues.length === 0 ? loaded : { ok: false, issues, thrown } }
 }
 
-/** What a presigner without links reads and keeps. */
+/** A presigner without links keeps no copies, and has no route that reads an object. */
 const NO_OBJECTS: ObjectSource = {
   keepsCopies: false,
-  async open() {
-    throw new ApiError('not_supported', 'This needs the plugin links().')
-  },
-  async purge() {},
+  open: () => Promise.reject(new Error('No links.')),
+  purge: () => Promise.resolve(),
 }
 
 /** Any queue may be that of a plugin that could not be set up, so its batch must stay. */

@@ -1,7 +1,7 @@
 // biome-ignore assist/source/organizeImports: in this order, the bundle compresses best
 import { presigner } from './worker/presigner.ts'
-import { objectsEntrypoint } from './plugins/links/cloudflare.ts'
 import { pageFile } from './worker/page.ts'
+import { objectsEntrypoint } from './plugins/links/cloudflare.ts'
 
 /** Reads objects for links, behind Workers Caching. */
 export class Objects extends objectsEntrypoint(presigner) {}
