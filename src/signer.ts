@@ -156,7 +156,7 @@ const upTo = (max: number, pattern = /^[\s\S]/): Rule<string> =>
   r.text((value) =>
     value.length <= max && pattern.test(value) && value.isWellFormed()
       ? null
-      : `must be valid text of at most ${max} characters`,
+      : `must be text of at most ${max} characters`,
   )
 const anyText = r.text(() => null)
 const bucket = r.optional(anyText)
