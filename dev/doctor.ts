@@ -16,6 +16,7 @@ import {
 import { type Options, readOptions, USAGE, UsageError } from './doctor/options.ts'
 import { type Finding, reportOf, skip, summary, Table } from './doctor/report.ts'
 import { requestsUntil, Stopped } from './doctor/requests.ts'
+import { sharedMarkdown, sharedReportOf } from './doctor/shared-report.ts'
 import { checkWorker, servesPage } from './doctor/worker.ts'
 
 const STOPPED_CODE = 130
@@ -24,6 +25,7 @@ const MAX_COLUMNS = 120
 
 async function doctor(options: Options, stop: AbortSignal): Promise<number> {
   const { bucket: only, url, json, timeoutSeconds } = options
+  const isQuiet = json || options.report
   const worker = await readEnvironment(options)
   const requests = requestsUntil(stop, timeoutSeconds)
   const cleaningRequests = requestsUntil(new AbortController().signal, timeoutSeconds)
@@ -39,7 +41,7 @@ async function doctor(options: Options, stop: AbortSignal): Promise<number> {
     (heading: string) =>
     (...found: Finding[]): void => {
       findings.push(...found)
-      if (!json && found.length > 0) console.log(table.rows(heading, found))
+      if (!isQuiet && found.length > 0) console.log(table.rows(heading, found))
     }
 
   const source = worker.envFile === null ? '' : ` and ${worker.envFile}`
@@ -66,7 +68,7 @@ async function doctor(options: Options, stop: AbortSignal): Promise<number> {
         origins: [...new Set([...valid.corsOrigins, ...pages])],
         requests,
         cleaningRequests,
-        consent: options.fixCors ? consentBy(options.yes, json, stop) : undefined,
+        consent: options.fixCors ? consentBy(options.yes, isQuiet, stop) : undefined,
         tell: tellUnder(`Bucket ${bucket.alias} (${bucket.name} at ${endpoint})`),
       })
     }
@@ -81,15 +83,20 @@ async function doctor(options: Options, stop: AbortSignal): Promise<number> {
     })
 
   const report = reportOf(findings)
-  console.log(json ? JSON.stringify(report, null, 2) : summary(report))
+  if (options.report) {
+    const { version } = packageJson
+    const shared = sharedReportOf({ findings, buckets, version, now: new Date() })
+    console.log(json ? JSON.stringify(shared, null, 2) : sharedMarkdown(shared))
+    if (!report.ok) console.error('A check failed. Run doctor without --report to see why.')
+  } else console.log(json ? JSON.stringify(report, null, 2) : summary(report))
   return report.ok ? 0 : 1
 }
 
 /** Shows what would be written, and asks on the terminal unless `yes`. */
 const consentBy =
-  (yes: boolean, json: boolean, stop: AbortSignal): Consent =>
+  (yes: boolean, isQuiet: boolean, stop: AbortSignal): Consent =>
   async (text) => {
-    const write = json ? console.error : console.log
+    const write = isQuiet ? console.error : console.log
     write(`\n${text}\n`)
     if (yes) return true
     if (!process.stdin.isTTY) return false

@@ -7,7 +7,7 @@ export class UsageError extends Error {
 
 /** The usage of `npm run doctor`. */
 export const USAGE = `npm run doctor -- [--env-file FILE] [--config FILE] [--env NAME] [--bucket ID] [--url URL]
-                  [--fix-cors [--yes]] [--admin NAME] [--timeout SECONDS] [--json]
+                  [--fix-cors [--yes]] [--admin NAME] [--timeout SECONDS] [--json] [--report]
 
 --env-file FILE   the file with the secrets (.dev.vars)
 --config FILE     the configuration (wrangler.toml)
@@ -19,6 +19,7 @@ export const USAGE = `npm run doctor -- [--env-file FILE] [--config FILE] [--env
 --admin NAME      NAME_ACCESS_KEY_ID and NAME_SECRET_ACCESS_KEY read and write the CORS rules
 --timeout SECONDS for each request (10)
 --json            prints a report for programs
+--report          prints a result to publish, without names and hosts; as JSON with --json
 The exit code is 1 if a check fails. Warnings don't change it.`
 
 const MAX_TIMEOUT_SECONDS = 120
@@ -36,6 +37,7 @@ export interface Options {
   readonly admin: string | undefined
   readonly timeoutSeconds: number
   readonly json: boolean
+  readonly report: boolean
 }
 
 /**
@@ -46,8 +48,9 @@ export function readOptions(args: readonly string[]): Options {
   const values = parsedArguments(args[0] === '--' ? args.slice(1) : args)
   const { url, timeout } = values
   if (values.yes && !values['fix-cors']) throw new UsageError('--yes needs --fix-cors.')
-  if (values.json && values['fix-cors'] && !values.yes)
-    throw new UsageError('With --json, --fix-cors needs --yes.')
+  for (const name of ['json', 'report'] as const)
+    if (values[name] && values['fix-cors'] && !values.yes)
+      throw new UsageError(`With --${name}, --fix-cors needs --yes.`)
   const timeoutSeconds = Number(timeout)
   if (!(timeoutSeconds > 0 && timeoutSeconds <= MAX_TIMEOUT_SECONDS))
     throw new UsageError(
@@ -65,6 +68,7 @@ export function readOptions(args: readonly string[]): Options {
     admin: values.admin,
     timeoutSeconds,
     json: values.json,
+    report: values.report,
   }
 }
 
@@ -85,6 +89,7 @@ function parsedArguments(args: readonly string[]) {
         admin: { type: 'string' },
         timeout: { type: 'string', default: '10' },
         json: { type: 'boolean', default: false },
+        report: { type: 'boolean', default: false },
       },
     })
     // npm keeps options that come before `--` for itself, and passes on only their values.

@@ -2,7 +2,8 @@ import { describe, expect, it } from 'vitest'
 import { CHECKS as BUCKET_CHECKS } from '../../dev/doctor/bucket.ts'
 import { CHECKS as SETTINGS_CHECKS } from '../../dev/doctor/environment.ts'
 import { readOptions, USAGE } from '../../dev/doctor/options.ts'
-import { reportOf } from '../../dev/doctor/report.ts'
+import { type Finding, reportOf } from '../../dev/doctor/report.ts'
+import { sharedMarkdown, sharedReportOf } from '../../dev/doctor/shared-report.ts'
 import { CHECKS as WORKER_CHECKS } from '../../dev/doctor/worker.ts'
 import { markedBlock, readPage } from './support/markdown.ts'
 
@@ -35,6 +36,47 @@ describe('docs/doctor.md', () => {
     expect(Object.keys(shown)).toEqual(Object.keys(report))
     expect(Object.keys(shown.counts)).toEqual(Object.keys(report.counts))
     expect(Object.keys(shown.findings[0])).toEqual(['check', 'subject', 'status', 'message', 'fix'])
+  })
+
+  it('shows a result to publish with existing checks', () => {
+    const shown = markedBlock('docs/doctor.md', 'shared').trimEnd().split('\n')
+    const rows = shown.filter((line) => /^\| [a-z]/.test(line))
+    const findings = rows.map((row) => {
+      const [, check = '', status = '', support = '', code = ''] =
+        /^\| (\S+) \| (\w+)(, supported|, not supported)? ?(\(.*\))? \|$/.exec(row) ?? []
+      const what =
+        { ', supported': 'Supported ', ', not supported': 'Not supported ' }[support] ?? ''
+      const message = `${what}${code}`
+      return { check: `bucket.${check}`, subject: 'files', status, message, fix: null } as Finding
+    })
+    expect(findings.length).toBeGreaterThan(4)
+    const report = sharedReportOf({
+      findings,
+      buckets: [{ alias: 'files', origin: 'https://rgw.example' }],
+      version: '0.1.0',
+      now: new Date('2026-11-28'),
+    })
+    const [first = '', ...others] = sharedMarkdown(report).split('\n')
+    expect([first.replace(process.versions.node, 'NODE'), ...others]).toEqual([
+      shown[0]?.replace(/Node [\d.]+/, 'Node NODE'),
+      ...shown.slice(1),
+    ])
+  })
+
+  it('describes the members of that result', () => {
+    const report = sharedReportOf({
+      findings: ['bucket.read', 'url.health'].map((check) => ({
+        ...{ check, subject: 'files', status: 'pass', message: '', fix: null },
+      })) as Finding[],
+      buckets: [{ alias: 'files', origin: 'https://rgw.example' }],
+      version: '0.1.0',
+      now: new Date(),
+    })
+    const [, section = ''] = PAGE.split('\n## Sending a result\n')
+    const members = [...Object.keys(report), ...Object.keys(report.buckets[0] ?? {})]
+    const ofCheck = Object.keys(report.worker?.[0] ?? {})
+    for (const member of [...members, ...ofCheck]) expect(section).toContain(`\`${member}\``)
+    expect(ofCheck.length).toBeGreaterThan(0)
   })
 
   it('lists the options of the command line', () => {

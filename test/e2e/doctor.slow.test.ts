@@ -715,6 +715,26 @@ describe('npm run doctor', () => {
     expectNoSecrets(stdout)
   })
 
+  // @threat doctor-report-names
+  it('prints a result to publish with --report, as Markdown or JSON, and nothing else', async () => {
+    await using server = await startWrongServer({ publicObjects: true })
+    await using worker = await startWorker()
+    const settings = { ...variables(server.endpoint), ACME_SETTING: 'acme-value' }
+    const args = ['--url', worker.url, '--report']
+    const markdown = await runDoctor(settings, ...args)
+    const json = await runDoctor(settings, ...args, '--json')
+    for (const { code, stdout, stderr } of [markdown, json]) {
+      expect(code).toBe(1)
+      expect(stderr).toBe('A check failed. Run doctor without --report to see why.\n')
+      expectNoSecrets(stdout, ['127.0.0.1', 'example.com', 'files', 'S3', 'us-east-1', 'acme'])
+    }
+    expect(markdown.stdout).toMatch(/^edge-presigner [\d.]+, Node [\d.]+, \d{4}-\d\d-\d\d\n/)
+    expect(markdown.stdout).toContain('| private | fail |')
+    const { buckets, worker: checks } = JSON.parse(json.stdout)
+    expect(buckets).toMatchObject([{ provider: 'Another server' }])
+    expect(checks).toContainEqual(expect.objectContaining({ check: 'health' }))
+  })
+
   it('exits with 1 when something fails, and prints the same as JSON', async () => {
     await using server = await startWrongServer({ publicObjects: true })
     const { code, stdout, stderr } = await runDoctor(variables(server.endpoint), '--json')

@@ -52,6 +52,10 @@ export function markedBlock(path: string, mark: string): string {
 /** Returns `text` without its fenced blocks. */
 export const prose = (text: string): string => text.replaceAll(/^ *```[\s\S]*?^ *```$/gm, '')
 
+/** Returns the rows of the tables, each as its cells. The first cell of a header keeps its bar. */
+export const tableRows = (text: string): string[][] =>
+  [...text.matchAll(/^\| (.*) \|$/gm)].map(([, row = '']) => row.split(' | '))
+
 /** Returns the texts of the headings, in order. */
 export const headings = (text: string): string[] =>
   [...prose(text).matchAll(/^#{1,6} (.+)$/gm)].map(([, heading = '']) => heading)

@@ -15,6 +15,7 @@ describe('the command line of doctor', () => {
       admin: undefined,
       timeoutSeconds: 10,
       json: false,
+      report: false,
     })
   })
 
@@ -34,6 +35,7 @@ describe('the command line of doctor', () => {
     ['a host', ['--url', 'worker.example']],
     ['only --yes', ['--yes']],
     ['a question without a terminal', ['--json', '--fix-cors']],
+    ['a question above a result to publish', ['--report', '--fix-cors']],
     ['a timeout of zero', ['--timeout', '0']],
     ['a timeout that is not a number', ['--timeout', 'long']],
     ['a timeout of an hour', ['--timeout', '3600']],
