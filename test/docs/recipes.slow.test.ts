@@ -370,6 +370,12 @@ describe.each([
       .parse(await post(`/api/media/files/${encodeURIComponent(key)}/link`, {}))
     expect(await (await fetch(link)).text()).toBe('hello')
     expect((await fetch(link.replace('media', 'mediX'))).status).toBe(404)
+    // The plain page asks for this. Without the Images binding, it shows the original.
+    const asked = { keys: [key], widths: [320, 1280], fallback: 'original' }
+    const { links } = z
+      .object({ links: z.array(z.object({ link: z.string(), srcset: z.string() })) })
+      .parse(await post('/api/media/links', asked))
+    expect(await (await fetch(links[0]?.link ?? '')).text()).toBe('hello')
     expect((await ask('/api/media/limits', { headers: { Cookie: '' } })).status).toBe(401)
   })
 
@@ -492,21 +498,34 @@ describeWith([CHROMIUM], 'the plain page, served by the Express recipe', () => {
     await page.context().addCookies([{ name: 'user', value: 'ada', url: app }])
     await page.reload()
     const png = { name: 'a.png', mimeType: 'image/png', buffer: smallPng(8, 8) }
-    const width = () => page.$eval('li img', (image) => Reflect.get(image, 'naturalWidth'))
+    const property = (selector: string, name: string) =>
+      page.$eval(selector, (element, key) => Reflect.get(element, key), name)
+    const width = () => property('li img', 'naturalWidth')
+    const buffer = Buffer.from('hello')
     await page.setInputFiles('[type=file]', [
       png,
-      { ...png, name: 'b.txt', mimeType: 'text/plain' },
+      { name: 'b.txt', mimeType: 'text/plain', buffer },
+      { name: 'c.png', mimeType: 'image/png', buffer }, // no picture
     ])
-    await page.waitForSelector('li >> text=b.txt')
+    for (const name of ['b.txt', 'c.png']) await page.waitForSelector(`li a >> text=${name}`)
     await page.waitForSelector('li img')
-    await expect.poll(width).toBe(8)
+    await expect.poll(width).toBe(4) // 8 pixels, at two for each pixel of the layout
 
     await page.reload()
+    for (const name of ['b.txt', 'c.png']) await page.waitForSelector(`li a >> text=${name}`)
     await page.waitForSelector('li img')
-    await expect.poll(width).toBe(8)
+    await expect.poll(width).toBe(4)
+    const open = async (link: unknown) =>
+      fetch(z.string().parse(link), { headers: { Accept: 'image/webp' } })
+    for (const link of [
+      await property('li img', 'currentSrc'),
+      await property('li a:has(img)', 'href'),
+    ])
+      expect((await open(link)).headers.get('Content-Type')).toBe('image/webp')
+    expect(await (await open(await property('li a:text("b.txt")', 'href'))).text()).toBe('hello')
     await page.click('[aria-label="Delete a.png"]')
     await page.waitForSelector('li img', { state: 'detached' })
     expect(await page.textContent('[role=alert]')).toBe('')
-    expect(await page.$$('li')).toHaveLength(1)
+    expect(await page.$$('li')).toHaveLength(2)
   })
 })
