@@ -15,7 +15,7 @@ import { connectChromium } from '../e2e/chromium.ts'
 import { type NodeServer, startNodeServer } from '../e2e/package/node-server.ts'
 import { smallPng } from '../e2e/small-png.ts'
 import { CHROMIUM, describeWith } from '../e2e/system-package.ts'
-import { codeBlocks, markedBlock, ROOT, readPage } from './support/markdown.ts'
+import { codeBlocks, markedBlock, pagePaths, ROOT, readPage } from './support/markdown.ts'
 import { runShell, withoutCurl } from './support/shell.ts'
 import { BROWSER, type Snippets, writeSnippets } from './support/snippets.ts'
 
@@ -262,6 +262,34 @@ describe('the code of the recipes', () => {
 
   it('mints tokens the same way in each recipe', () => {
     expect(block('express', 'mint')).toBe(block('next', 'mint'))
+  })
+
+  it('fetches tokens the same way on each page', () => {
+    const typed = reactFile('file-token.ts')
+    const plain = typed.replaceAll(/\??: (?:Promise<string>|string|void)(?: \| undefined)?/g, '')
+    expect(block('plain-html', 'file-token')).toBe(plain)
+    expect(readPage('client/README.md')).toContain(`\n\`\`\`ts\n${typed}\`\`\`\n`)
+    for (const path of [...pagePaths(), 'client/README.md']) {
+      const calls = readPage(path).match(/\bfetch\('[^']*token'.*/g) ?? []
+      expect([path, ...new Set(calls)]).toEqual([
+        path,
+        ...(calls.length > 0 ? ["fetch('/api/file-token', { method: 'POST' })"] : []),
+      ])
+    }
+  })
+
+  it('names one port for the mounted example, which its CORS rules have too', () => {
+    const ports = readPage('examples/mounted-app/README.md').matchAll(
+      /--port (\d+)|localhost:(\d+)/g,
+    )
+    const found = [...ports].map(([, option, origin]) => option ?? origin)
+    expect(found.length).toBeGreaterThan(2)
+    expect([...new Set(found)]).toEqual(['8788'])
+  })
+
+  it('counts in units of 1,000 bytes', () => {
+    for (const path of pagePaths().filter((path) => path.startsWith('docs/recipes/')))
+      expect(readPage(path), path).not.toMatch(/\b1024\b/)
   })
 })
 
