@@ -67,7 +67,7 @@ console.log(JSON.stringify({
   health: await ask(new Request('http://app/api/upload/healthz')),
   image: await upload('ann/x', 'images', image),
   nobody: await upload(null, 'images', image),
-  large: await upload('ann', 'images', { ...image, size: 20 * 1024 ** 2 + 1 }),
+  large: await upload('ann', 'images', { ...image, size: 20_000_001 }),
   type: await upload('ann', 'documents', image),
   name: await upload('ann', 'images', { ...image, fileName: 'n'.repeat(101) + '.png' }),
 }))
@@ -83,7 +83,7 @@ beforeAll(() => {
     ),
     'session.ts': SESSION,
     'main.ts': MAIN,
-    'token.ts': markedBlock(COMPANION, 'token'),
+    'mint-file-token.ts': markedBlock('docs/recipes/express.md', 'mint'),
     'process.d.ts': 'declare const process: { env: Record<string, string | undefined> }',
   })
 })
@@ -95,7 +95,7 @@ describe('the migration pages', () => {
       codeBlocks(readPage(page))
         .filter(({ language }) => language === 'ts' || language === 'js')
         .map(({ mark }) => mark)
-    expect(marks(COMPANION)).toEqual(['token', 'uppy-6', 'uppy-6-companion', 'uppy-5', 'after'])
+    expect(marks(COMPANION)).toEqual(['uppy-6', 'uppy-6-companion', 'uppy-5', 'after'])
     expect(marks(BETTER_UPLOAD)).toEqual(['server', 'client', 'upload-files', 'use'])
   })
 
@@ -104,6 +104,7 @@ describe('the migration pages', () => {
   it('compile in a browser', async () => {
     const uppy = markedBlock(COMPANION, 'uppy-6')
     const files = {
+      'companion/file-token.ts': readPage('examples/react-app/src/file-token.ts'),
       'companion/uppy.ts': uppy.replace('const client', 'export const client'),
       'companion/after.ts': markedBlock(COMPANION, 'after'),
       'companion/mode.ts': markedBlock(COMPANION, 'uppy-6-companion'),
@@ -210,7 +211,8 @@ describe('the token for a page that used Companion', () => {
     const sha256 = Buffer.from(
       await crypto.subtle.digest('SHA-256', new TextEncoder().encode(key)),
     ).toString('hex')
-    const scopes = ['tokens:create', 'files:upload', 'files:read']
+    const [, list = ''] = /--scopes (\S+)/.exec(readPage('docs/recipes/README.md')) ?? []
+    const scopes = list.split(',')
     const worker = await startBuiltWorker({
       ...UNREACHABLE,
       variables: { API_KEYS: JSON.stringify([{ id: 'app', sha256, scopes, prefix: 'users/' }]) },
@@ -218,7 +220,7 @@ describe('the token for a page that used Companion', () => {
     try {
       writeFileSync(
         join(server.directory, 'print.ts'),
-        "import { fileToken } from './token.ts'\nconsole.log(await fileToken('ann/x'))",
+        "import { mintFileToken } from './mint-file-token.ts'\nconsole.log(await mintFileToken('ann'))",
       )
       const env = { PRESIGNER_URL: worker.origin, PRESIGNER_KEY: key }
       const token = (await server.run('print.ts', env)).trim()
@@ -230,7 +232,7 @@ describe('the token for a page that used Companion', () => {
           ).json(),
         )
       expect(url).toContain('127.0.0.1:9/files')
-      expect(fields.key).toMatch(/^users\/ann%2Fx\/uploads\//)
+      expect(fields.key).toMatch(/^users\/ann\/uploads\//)
       const foreign = await fetch(`${worker.origin}/u/${token}/files/users%2Fbob%2Fa.png/url`)
       expect(foreign.status).toBe(403)
     } finally {

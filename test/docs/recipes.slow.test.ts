@@ -15,7 +15,7 @@ import { connectChromium } from '../e2e/chromium.ts'
 import { type NodeServer, startNodeServer } from '../e2e/package/node-server.ts'
 import { smallPng } from '../e2e/small-png.ts'
 import { CHROMIUM, describeWith } from '../e2e/system-package.ts'
-import { codeBlocks, markedBlock, ROOT, readPage } from './support/markdown.ts'
+import { codeBlocks, markedBlock, pagePaths, ROOT, readPage } from './support/markdown.ts'
 import { runShell, withoutCurl } from './support/shell.ts'
 import { BROWSER, type Snippets, writeSnippets } from './support/snippets.ts'
 
@@ -263,6 +263,34 @@ describe('the code of the recipes', () => {
   it('mints tokens the same way in each recipe', () => {
     expect(block('express', 'mint')).toBe(block('next', 'mint'))
   })
+
+  it('fetches tokens the same way on each page', () => {
+    const typed = reactFile('file-token.ts')
+    const plain = typed.replaceAll(/\??: (?:Promise<string>|string|void)(?: \| undefined)?/g, '')
+    expect(block('plain-html', 'file-token')).toBe(plain)
+    expect(readPage('client/README.md')).toContain(`\n\`\`\`ts\n${typed}\`\`\`\n`)
+    for (const path of [...pagePaths(), 'client/README.md']) {
+      const calls = readPage(path).match(/\bfetch\('[^']*token'.*/g) ?? []
+      expect([path, ...new Set(calls)]).toEqual([
+        path,
+        ...(calls.length > 0 ? ["fetch('/api/file-token', { method: 'POST' })"] : []),
+      ])
+    }
+  })
+
+  it('names one port for the mounted example, which its CORS rules have too', () => {
+    const ports = readPage('examples/mounted-app/README.md').matchAll(
+      /--port (\d+)|localhost:(\d+)/g,
+    )
+    const found = [...ports].map(([, option, origin]) => option ?? origin)
+    expect(found.length).toBeGreaterThan(2)
+    expect([...new Set(found)]).toEqual(['8788'])
+  })
+
+  it('counts in units of 1,000 bytes', () => {
+    for (const path of pagePaths().filter((path) => path.startsWith('docs/recipes/')))
+      expect(readPage(path), path).not.toMatch(/\b1024\b/)
+  })
 })
 
 describe('the route handler for Next.js', () => {
@@ -370,6 +398,12 @@ describe.each([
       .parse(await post(`/api/media/files/${encodeURIComponent(key)}/link`, {}))
     expect(await (await fetch(link)).text()).toBe('hello')
     expect((await fetch(link.replace('media', 'mediX'))).status).toBe(404)
+    // The plain page asks for this. Without the Images binding, it shows the original.
+    const asked = { keys: [key], widths: [320, 1280], fallback: 'original' }
+    const { links } = z
+      .object({ links: z.array(z.object({ link: z.string(), srcset: z.string() })) })
+      .parse(await post('/api/media/links', asked))
+    expect(await (await fetch(links[0]?.link ?? '')).text()).toBe('hello')
     expect((await ask('/api/media/limits', { headers: { Cookie: '' } })).status).toBe(401)
   })
 
@@ -492,21 +526,34 @@ describeWith([CHROMIUM], 'the plain page, served by the Express recipe', () => {
     await page.context().addCookies([{ name: 'user', value: 'ada', url: app }])
     await page.reload()
     const png = { name: 'a.png', mimeType: 'image/png', buffer: smallPng(8, 8) }
-    const width = () => page.$eval('li img', (image) => Reflect.get(image, 'naturalWidth'))
+    const property = (selector: string, name: string) =>
+      page.$eval(selector, (element, key) => Reflect.get(element, key), name)
+    const width = () => property('li img', 'naturalWidth')
+    const buffer = Buffer.from('hello')
     await page.setInputFiles('[type=file]', [
       png,
-      { ...png, name: 'b.txt', mimeType: 'text/plain' },
+      { name: 'b.txt', mimeType: 'text/plain', buffer },
+      { name: 'c.png', mimeType: 'image/png', buffer }, // no picture
     ])
-    await page.waitForSelector('li >> text=b.txt')
+    for (const name of ['b.txt', 'c.png']) await page.waitForSelector(`li a >> text=${name}`)
     await page.waitForSelector('li img')
-    await expect.poll(width).toBe(8)
+    await expect.poll(width).toBe(4) // 8 pixels, at two for each pixel of the layout
 
     await page.reload()
+    for (const name of ['b.txt', 'c.png']) await page.waitForSelector(`li a >> text=${name}`)
     await page.waitForSelector('li img')
-    await expect.poll(width).toBe(8)
+    await expect.poll(width).toBe(4)
+    const open = async (link: unknown) =>
+      fetch(z.string().parse(link), { headers: { Accept: 'image/webp' } })
+    for (const link of [
+      await property('li img', 'currentSrc'),
+      await property('li a:has(img)', 'href'),
+    ])
+      expect((await open(link)).headers.get('Content-Type')).toBe('image/webp')
+    expect(await (await open(await property('li a:text("b.txt")', 'href'))).text()).toBe('hello')
     await page.click('[aria-label="Delete a.png"]')
     await page.waitForSelector('li img', { state: 'detached' })
     expect(await page.textContent('[role=alert]')).toBe('')
-    expect(await page.$$('li')).toHaveLength(1)
+    expect(await page.$$('li')).toHaveLength(2)
   })
 })

@@ -88,9 +88,10 @@ describe('the client package', () => {
       const folder = join(directory, how)
       await mkdir(folder)
       await Promise.all(
-        [MISUSE, ...examples].map((code, index) =>
-          writeFile(join(folder, `example-${index}.tsx`), code),
-        ),
+        [MISUSE, ...examples].map((code, index) => {
+          const isToken = code.includes('export function fileToken(')
+          return writeFile(join(folder, isToken ? 'file-token.ts' : `example-${index}.tsx`), code)
+        }),
       )
       const compilerOptions = {
         target: 'es2022',

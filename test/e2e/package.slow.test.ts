@@ -281,6 +281,23 @@ describeWith([CHROMIUM], 'the page of the mounted app', () => {
     const width = () => page.$eval('section img', (image) => Reflect.get(image, 'naturalWidth'))
     await page.waitForSelector('section img')
     await expect.poll(width).toBeGreaterThan(0)
+    const shown = await page.$eval('section img', (image) => Reflect.get(image, 'currentSrc'))
+    const resized = await fetch(String(shown), { headers: { Accept: 'image/webp' } })
+    expect(resized.headers.get('Content-Type')).toBe('image/webp')
+
+    const files = ['b.pdf', 'c.mp4', 'd.png'].map((name) => ({
+      name,
+      buffer: Buffer.from('hello'),
+    }))
+    const types = ['application/pdf', 'video/mp4', 'image/png'] // the last one has no pixels
+    await page.setInputFiles(
+      '[type=file]',
+      files.map((file, index) => ({ ...file, mimeType: types[index] ?? '' })),
+    )
+    for (const { name } of files) await page.waitForSelector(`section a >> text=${name}`)
+    expect(await page.$$('section img')).toHaveLength(1)
+    const pdf = await page.$eval('section a:text("b.pdf")', (link) => Reflect.get(link, 'href'))
+    expect(await (await fetch(String(pdf))).text()).toBe('hello')
     expect(await page.textContent('[role=alert]')).toBe('')
 
     // In a string, because Vite would rewrite an import in this file.

@@ -3,6 +3,9 @@ import { createClient } from '/presigner.js'
 // The page's own origin, so the browser sends the session cookie automatically.
 const media = createClient({ baseUrl: '/media' })
 
+// Pictures of 320 and 1280 pixels, without the place of the photo. Any other file as it is.
+const LINKS = { widths: [320, 1280], fallback: 'original' }
+
 const find = (selector) => document.querySelector(selector)
 
 async function session(method, body) {
@@ -15,7 +18,18 @@ async function session(method, body) {
   return answer.user
 }
 
-/** Shows the photos of `user`, or the login form if it is null. */
+/** Returns a link to a file, with its picture or its name. */
+function tile({ name, mimetype }, { link, srcset }) {
+  const anchor = Object.assign(document.createElement('a'), { href: link, textContent: name })
+  if (mimetype.startsWith('image/')) {
+    const image = Object.assign(new Image(), { srcset, sizes: '10rem', src: link, alt: name })
+    image.onerror = () => image.replaceWith(name) // the browser can't show it
+    anchor.replaceChildren(image)
+  }
+  return anchor
+}
+
+/** Shows the files of `user`, or the login form if it is null. */
 async function show(user) {
   find('form').hidden = user !== null
   find('main').hidden = user === null
@@ -23,11 +37,9 @@ async function show(user) {
   if (user === null) return
   const { files } = await media.list({ limit: 50 })
   if (files.length === 0) return
-  const { links } = await media.links(files.map(({ key }) => key))
-  const images = links.map(({ link }, index) =>
-    Object.assign(new Image(), { src: link, alt: files[index].name }),
-  )
-  find('section').replaceChildren(...images)
+  const keys = files.map(({ key }) => key)
+  const { links } = await media.links(keys, LINKS)
+  find('section').replaceChildren(...files.map((file, index) => tile(file, links[index])))
 }
 
 async function upload(files) {

@@ -1,6 +1,7 @@
 /** The variables of wrangler.toml, and the secrets. */
 export interface Env {
   readonly FILES: KVNamespace
+  readonly IMAGES?: ImagesBinding
   readonly S3_ENDPOINT: string
   readonly S3_REGION: string
   readonly S3_BUCKET: string

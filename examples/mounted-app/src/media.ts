@@ -1,6 +1,7 @@
 import { createPresigner, defineSettings } from 'edge-presigner'
 import { kvFileIndex } from 'edge-presigner/cloudflare'
 import { files } from 'edge-presigner/files'
+import { images } from 'edge-presigner/images'
 import { links } from 'edge-presigner/links'
 import { multipart } from 'edge-presigner/multipart'
 import { tokens } from 'edge-presigner/tokens'
@@ -29,7 +30,12 @@ const settings = defineSettings((env: Env) => ({
 
 /** Each user has their own folder, and can do everything there. */
 export const media = createPresigner<Env, Vars>(settings, {
-  plugins: [files({ index: (env) => kvFileIndex(env.FILES) }), links(), multipart(), tokens()],
+  plugins: [
+    files({ index: (env) => kvFileIndex(env.FILES) }),
+    links({ images: images({ binding: (env) => env.IMAGES, sizes: [320, 1280] }) }),
+    multipart(),
+    tokens(),
+  ],
   authenticate: ({ var: { user } }) =>
     user && {
       id: user,

@@ -1,23 +1,16 @@
-const KEEP_MILLISECONDS = 5 * 60_000 // half the lifetime of a token
+let token: Promise<string> | undefined
 
-let kept: { readonly token: Promise<string>; readonly until: number } | undefined
-
-/**
- * Returns a token for the logged-in user. Requests a new one from your server after five minutes,
- * and after the Worker has refused a token.
- */
+/** Returns the token of the logged-in user. After the Worker has refused it, gets a new one. */
 export function fileToken(refused?: string): Promise<string> {
-  if (refused !== undefined || kept === undefined || Date.now() >= kept.until) {
-    const token = fetchToken()
-    kept = { token, until: Date.now() + KEEP_MILLISECONDS }
-    token.catch(forgetFileToken)
-  }
-  return kept.token
+  if (refused !== undefined) forgetFileToken()
+  token ??= fetchToken()
+  token.catch(forgetFileToken)
+  return token
 }
 
 /** Call this when the user logs out. */
 export function forgetFileToken(): void {
-  kept = undefined
+  token = undefined
 }
 
 async function fetchToken(): Promise<string> {

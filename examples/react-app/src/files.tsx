@@ -1,4 +1,4 @@
-import type { Client } from 'edge-presigner-client'
+import type { Client, LinksOptions } from 'edge-presigner-client'
 import { type ShownFile, useFiles } from 'edge-presigner-client/react'
 import { type MouseEvent, useState } from 'react'
 import { DropZone } from './drop-zone'
@@ -6,9 +6,12 @@ import { explain } from './explain'
 import { focusNextRow } from './upload-row'
 import { useLimits } from './use-limits'
 
+/** Pictures of 320 and 1280 pixels, without the place of the photo. Any other file as it is. */
+const LINKS: LinksOptions = { widths: [320, 1280], fallback: 'original' }
+
 /** A drop zone, and the user's files. A new file appears as soon as it is uploaded. */
 export function Files({ client }: { client: Client }) {
-  const list = useFiles(client, { links: true, limit: 50 })
+  const list = useFiles(client, { links: LINKS, limit: 50 })
   const { accept, hint } = useLimits(client)
   const { files, status, error, hasMore, isFetching, loadMore, remove } = list
   const [message, setMessage] = useState('')
@@ -45,16 +48,23 @@ interface FileTileProps {
 }
 
 function FileTile({ file, onRemove }: FileTileProps) {
-  const { name, mimetype, link } = file
-  const isImage = mimetype.startsWith('image/')
+  const { name, mimetype, link, srcset } = file
+  const [isPicture, setIsPicture] = useState(mimetype.startsWith('image/'))
+  const hide = () => setIsPicture(false) // the browser can't show it, for example a HEIC
   function onClick(event: MouseEvent<HTMLElement>) {
     focusNextRow(event)
     onRemove(file)
   }
   return (
     <li>
-      <a href={link}>{isImage && link ? <img src={link} alt={name} /> : name}</a>
-      {isImage && <span>{name}</span>}
+      <a href={link}>
+        {isPicture && link ? (
+          <img srcSet={srcset} sizes="10rem" src={link} alt={name} onError={hide} />
+        ) : (
+          name
+        )}
+      </a>
+      {isPicture && <span>{name}</span>}
       <button type="button" aria-label={`Delete ${name}`} onClick={onClick}>
         Delete
       </button>

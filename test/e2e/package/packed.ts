@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process'
 import { cp, mkdtemp, rm, symlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import * as z from 'zod/mini'
 
 export const ROOT = join(import.meta.dirname, '../../..')
 
@@ -27,24 +28,50 @@ const SOURCES = [
   ...['src', 'dev', 'client', 'docs/openapi.json'],
 ]
 
+export type PackageName = 'edge-presigner' | 'edge-presigner-client'
+
 /**
- * Packs `edge-presigner`, or its client, into `directory` as `npm publish` does. It uses a copy of
- * the sources, because another test may build at the same time. Resolves with the path of the
- * tarball.
+ * Runs npm in the folder of a package, and resolves with its output. It uses a copy of the sources,
+ * because another test may build at the same time.
  */
-export async function pack(
-  name: 'edge-presigner' | 'edge-presigner-client',
-  directory: string,
-): Promise<string> {
+async function npmIn(name: PackageName, directory: string, ...args: string[]): Promise<string> {
   const clone = await mkdtemp(join(directory, 'clone-'))
   const filter = (path: string) => !/[\\/](?:node_modules|dist)$/.test(path)
   for (const path of SOURCES)
     await cp(join(ROOT, path), join(clone, path), { recursive: true, filter })
   await symlink(join(ROOT, 'node_modules'), join(clone, 'node_modules'), 'junction')
   const folder = name === 'edge-presigner' ? clone : join(clone, 'client')
-  const output = await exec(folder, 'npm', 'pack', '--silent', '--pack-destination', directory)
+  const output = await exec(folder, 'npm', ...args)
   await rm(clone, { recursive: true })
+  return output
+}
+
+/**
+ * Packs `edge-presigner`, or its client, into `directory` as `npm publish` does. Resolves with the
+ * path of the tarball.
+ */
+export async function pack(name: PackageName, directory: string): Promise<string> {
+  const output = await npmIn(name, directory, 'pack', '--silent', '--pack-destination', directory)
   return join(directory, output.trim().split('\n').at(-1) ?? '')
+}
+
+const rehearsal = z.object({
+  size: z.number(),
+  files: z.array(z.object({ path: z.string(), size: z.number() })),
+})
+
+/**
+ * Rehearses `npm publish`. Resolves with the bytes of the tarball, and with its files. `--force`
+ * leaves out the question to the registry whether it has the version.
+ */
+export async function rehearsePublish(
+  name: PackageName,
+  directory: string,
+): Promise<z.infer<typeof rehearsal>> {
+  const options = ['--dry-run', '--json', '--force', '--access', 'public']
+  const output = await npmIn(name, directory, 'publish', ...options)
+  const printed: unknown = JSON.parse(output.slice(output.search(/^\{$/m)))
+  return rehearsal.parse(Reflect.get(Object(printed), name) ?? printed)
 }
 
 /**
