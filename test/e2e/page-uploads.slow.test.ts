@@ -374,7 +374,7 @@ describeWith([CHROMIUM], 'uploads on the page of a Worker in Chromium', () => {
     const scopes = ['files:upload', 'files:list']
     await using tab = await open(await mint({ scopes, ...limits }))
     const { page } = tab
-    await page.getByText('Files of up to 4 KB. Only image/png.').waitFor()
+    await page.getByText('Files of up to 4 kB. Only image/png.').waitFor()
     await choose(page, picture('small.png'))
     await tile(page, 'small.png').waitFor()
     await choose(page, { ...picture('large.png'), buffer: Buffer.alloc(5000) })
