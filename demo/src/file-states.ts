@@ -1,12 +1,14 @@
 import { errorText, wantsCredentials } from './error-text.ts'
 import { find } from './find.ts'
-import { filesInWords } from './words.ts'
+import { filesInWords, sizeInWords } from './words.ts'
 
 /** What the list has. */
 export interface ListState {
   readonly loaded: number
   /** How many of them match the filter, or undefined without a filter. */
   readonly matching: number | undefined
+  /** The size of the shown files, which are those that match. */
+  readonly bytes: number
   readonly isAtEnd: boolean
 }
 
@@ -27,23 +29,25 @@ export function createFileStates(onLoad: () => void): FileStates {
   const text = find(errorBox, '[role=alert]', HTMLDivElement)
   const match = find(document, '#files-match', HTMLDivElement)
   const matchText = find(match, 'p', HTMLParagraphElement)
-  const more = find(match, 'button', HTMLButtonElement)
+  const moreButton = find(match, 'button', HTMLButtonElement)
   const end = find(document, '#files-end', HTMLParagraphElement)
   find(errorBox, 'button', HTMLButtonElement).addEventListener('click', onLoad)
-  more.addEventListener('click', onLoad)
+  moreButton.addEventListener('click', onLoad)
   return {
     end,
-    showCount({ loaded, matching, isAtEnd }) {
+    showCount({ loaded, matching, bytes, isAtEnd }) {
       empty.hidden = !isAtEnd || loaded > 0
       locked.hidden = true
       errorBox.hidden = true
-      count.textContent = loaded === 0 ? '' : `${matching ?? loaded}${isAtEnd ? '' : '+'}`
+      const more = isAtEnd ? '' : '+'
+      count.textContent =
+        loaded === 0 ? '' : `${matching ?? loaded}${more} · ${sizeInWords(bytes)}${more}`
       match.hidden = matching === undefined || loaded === 0
       const found = matching === 0 ? 'No file' : filesInWords(matching ?? 0)
       const verb = matching === undefined || matching < 2 ? 'matches' : 'match'
       const scope = isAtEnd ? '.' : ` among the ${loaded} newest. Older files are not loaded yet.`
       matchText.textContent = match.hidden ? '' : `${found} ${verb}${scope}`
-      more.hidden = isAtEnd
+      moreButton.hidden = isAtEnd
       end.textContent = isAtEnd && loaded > 0 && match.hidden ? filesInWords(loaded) : ''
     },
     showError(error) {

@@ -7,6 +7,7 @@ import { fileTile, type Tile } from './file-tile.ts'
 import { find } from './find.ts'
 import { createGalleryTools } from './gallery-tools.ts'
 import { createSelection } from './selection.ts'
+import { bytesOf } from './words.ts'
 
 const SKELETONS = 8
 /** The width of the newest file, which takes two columns if it is a picture. */
@@ -111,9 +112,11 @@ export function createGallery(options: GalleryOptions): Gallery {
     const large = list.firstElementChild?.querySelector<HTMLImageElement>('img[srcset]')
     if (large && large.sizes !== LARGE_SIZES) large.sizes = LARGE_SIZES
     const { isAtEnd } = pages
+    const visible = shown()
     states.showCount({
       loaded: tiles.size,
-      matching: isFiltering ? shown().length : undefined,
+      matching: isFiltering ? visible.length : undefined,
+      bytes: bytesOf(visible.map(({ file }) => file.record)),
       isAtEnd,
     })
     nearEnd.unobserve(states.end)
