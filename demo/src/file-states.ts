@@ -10,6 +10,8 @@ export interface ListState {
   /** The size of the shown files, which are those that match. */
   readonly bytes: number
   readonly isAtEnd: boolean
+  /** Whether files are on their way. */
+  readonly isExpecting: boolean
 }
 
 /** The texts around the tiles: how many there are, and why there are none. */
@@ -35,8 +37,8 @@ export function createFileStates(onLoad: () => void): FileStates {
   moreButton.addEventListener('click', onLoad)
   return {
     end,
-    showCount({ loaded, matching, bytes, isAtEnd }) {
-      empty.hidden = !isAtEnd || loaded > 0
+    showCount({ loaded, matching, bytes, isAtEnd, isExpecting }) {
+      empty.hidden = !isAtEnd || loaded > 0 || isExpecting
       locked.hidden = true
       errorBox.hidden = true
       const more = isAtEnd ? '' : '+'
