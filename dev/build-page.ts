@@ -60,6 +60,7 @@ async function bundle(): Promise<Files> {
     root: DEMO,
     configFile: false,
     logLevel: 'warn',
+    resolve: { alias: { '@transloadit/prettier-bytes': join(DEMO, 'src/prettier-bytes.ts') } },
     build: { write: false, target: 'es2023', modulePreload: { polyfill: false } },
   })
   const files: Files = new Map()

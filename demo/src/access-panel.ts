@@ -26,13 +26,23 @@ export function createAccessPanel(
   const panel = find(document, '#access', HTMLElement)
   const form = find(panel, 'form', HTMLFormElement)
   const field = find(panel, 'input', HTMLInputElement)
+  const remove = find(panel, '#access-remove', HTMLButtonElement)
   const errorBox = find(panel, '#access-error', HTMLDivElement)
   let isWaiting = false
   const show = (isOpen: boolean) => {
     panel.hidden = !isOpen
     button.setAttribute('aria-expanded', String(isOpen))
   }
+  const use = (text: string) => {
+    token.set(text)
+    field.value = text
+    remove.hidden = text === ''
+    isWaiting = true
+    errorBox.replaceChildren()
+    onToken()
+  }
   field.value = token.get()
+  remove.hidden = field.value === ''
   button.addEventListener('click', () => {
     const isOpening = panel.hidden !== false
     show(isOpening)
@@ -45,10 +55,11 @@ export function createAccessPanel(
   })
   form.addEventListener('submit', (event) => {
     event.preventDefault()
-    token.set(field.value.trim())
-    isWaiting = true
-    errorBox.replaceChildren()
-    onToken()
+    use(field.value.trim())
+  })
+  remove.addEventListener('click', () => {
+    field.focus() // the button disappears
+    use('')
   })
   return {
     ask(error) {

@@ -23,6 +23,7 @@ const REASONS: Readonly<Record<string, string>> = {
 
 const REFUSED: Readonly<Record<string, string>> = {
   expired: 'This token has expired. Enter a new one to continue.',
+  malformed: 'This is not a token or an API key.',
   not_accepted: 'This Worker does not accept this token.',
 }
 

@@ -1,13 +1,17 @@
 import { errorText, wantsCredentials } from './error-text.ts'
 import { find } from './find.ts'
-import { filesInWords } from './words.ts'
+import { filesInWords, sizeInWords } from './words.ts'
 
 /** What the list has. */
 export interface ListState {
   readonly loaded: number
   /** How many of them match the filter, or undefined without a filter. */
   readonly matching: number | undefined
+  /** The size of the shown files, which are those that match. */
+  readonly bytes: number
   readonly isAtEnd: boolean
+  /** Whether files are on their way. */
+  readonly isExpecting: boolean
 }
 
 /** The texts around the tiles: how many there are, and why there are none. */
@@ -27,23 +31,25 @@ export function createFileStates(onLoad: () => void): FileStates {
   const text = find(errorBox, '[role=alert]', HTMLDivElement)
   const match = find(document, '#files-match', HTMLDivElement)
   const matchText = find(match, 'p', HTMLParagraphElement)
-  const more = find(match, 'button', HTMLButtonElement)
+  const moreButton = find(match, 'button', HTMLButtonElement)
   const end = find(document, '#files-end', HTMLParagraphElement)
   find(errorBox, 'button', HTMLButtonElement).addEventListener('click', onLoad)
-  more.addEventListener('click', onLoad)
+  moreButton.addEventListener('click', onLoad)
   return {
     end,
-    showCount({ loaded, matching, isAtEnd }) {
-      empty.hidden = !isAtEnd || loaded > 0
+    showCount({ loaded, matching, bytes, isAtEnd, isExpecting }) {
+      empty.hidden = !isAtEnd || loaded > 0 || isExpecting
       locked.hidden = true
       errorBox.hidden = true
-      count.textContent = loaded === 0 ? '' : `${matching ?? loaded}${isAtEnd ? '' : '+'}`
+      const more = isAtEnd ? '' : '+'
+      count.textContent =
+        loaded === 0 ? '' : `${matching ?? loaded}${more} · ${sizeInWords(bytes)}${more}`
       match.hidden = matching === undefined || loaded === 0
       const found = matching === 0 ? 'No file' : filesInWords(matching ?? 0)
       const verb = matching === undefined || matching < 2 ? 'matches' : 'match'
       const scope = isAtEnd ? '.' : ` among the ${loaded} newest. Older files are not loaded yet.`
       matchText.textContent = match.hidden ? '' : `${found} ${verb}${scope}`
-      more.hidden = isAtEnd
+      moreButton.hidden = isAtEnd
       end.textContent = isAtEnd && loaded > 0 && match.hidden ? filesInWords(loaded) : ''
     },
     showError(error) {

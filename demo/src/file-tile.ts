@@ -1,7 +1,7 @@
 import type { GalleryFile } from './file-links.ts'
 import { showName } from './file-name.ts'
 import { find } from './find.ts'
-import { kindOf } from './kind.ts'
+import { isVisual } from './kind.ts'
 import { preview } from './preview.ts'
 import { ageInWords, momentInWords, sizeInWords } from './words.ts'
 
@@ -23,7 +23,7 @@ export function fileTile(file: GalleryFile, onMenu: () => void): Tile {
   anchor.href = link ?? '#files-title' // so that it has the focus without a link too
   anchor.setAttribute('aria-label', record.name)
   find(element, '.preview', HTMLSpanElement).append(...preview(file))
-  element.classList.toggle('is-visual', ['image', 'video'].includes(kindOf(record.mimetype)))
+  element.classList.toggle('is-visual', isVisual(record))
   showName(find(element, '.file-name', HTMLSpanElement), record.name)
   find(element, '.file-size', HTMLSpanElement).textContent = sizeInWords(record.size)
   const time = find(element, 'time', HTMLTimeElement)

@@ -13,6 +13,7 @@ export interface GalleryTools {
 /** Connects the fields to the page. Calls `onChange` after the filter has changed. */
 export function createGalleryTools(onChange: () => void): GalleryTools {
   const search = find(document, '#files-search', HTMLInputElement)
+  const clear = find(document, '#search-clear', HTMLButtonElement)
   const kind = find(document, '#files-kind', HTMLSelectElement)
   const button = find(document, '#view-button', HTMLButtonElement)
   const symbol = find(button, 'use', SVGUseElement)
@@ -29,9 +30,22 @@ export function createGalleryTools(onChange: () => void): GalleryTools {
     view.set(view.get() === 'list' ? '' : 'list')
     showView()
   })
-  search.addEventListener('input', onChange)
+  const showClear = () => {
+    clear.hidden = search.value === ''
+  }
+  search.addEventListener('input', () => {
+    showClear()
+    onChange()
+  })
+  clear.addEventListener('click', () => {
+    search.value = ''
+    search.focus() // the button disappears
+    showClear()
+    onChange()
+  })
   kind.addEventListener('change', onChange)
   showView()
+  showClear() // a browser may fill in the text of an earlier visit
   return {
     get isFiltering() {
       return text() !== '' || kind.value !== ''

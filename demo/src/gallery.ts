@@ -7,6 +7,7 @@ import { fileTile, type Tile } from './file-tile.ts'
 import { find } from './find.ts'
 import { createGalleryTools } from './gallery-tools.ts'
 import { createSelection } from './selection.ts'
+import { bytesOf } from './words.ts'
 
 const SKELETONS = 8
 /** The width of the newest file, which takes two columns if it is a picture. */
@@ -26,12 +27,26 @@ export interface GalleryOptions {
   readonly onDelete: FileActions['remove']
 }
 
+/** A file on its way. */
+export interface Upload {
+  readonly id: string
+  /** Whether its tile will show a picture or a video. */
+  readonly isVisual: boolean
+}
+
 /** The files of the index, newest first. Loads more when the user scrolls near the end. */
 export interface Gallery {
   /** Shows the index from its start. */
   reload(): void
-  /** Adds a new file at the top. The index may take a minute to list it. */
-  add(record: FileRecord): Promise<void>
+  /** Reserves the first places for these uploads, so that nothing moves when one is complete. */
+  reserve(uploads: readonly Upload[]): void
+  /** Gives up the place of an upload that failed or was canceled. */
+  release(id: string): void
+  /**
+   * Adds a new file, in the place of its upload if that has one, or at the top. The index may take
+   * a minute to list it.
+   */
+  add(record: FileRecord, id: string): Promise<void>
   /** Removes files for good. The index may still list them for a minute. */
   drop(records: readonly FileRecord[]): void
   /** Returns the file before (-1) or after (1) this one in what is shown and loaded. */
@@ -53,6 +68,8 @@ export function createGallery(options: GalleryOptions): Gallery {
   const tiles = new Map<string, Tile>()
   const addedKeys = new Map<Element, string>()
   const deletedKeys = new Set<string>()
+  /** The reserved places by the id of the upload. */
+  const places = new Map<string, HTMLElement>()
   const states = createFileStates(load)
   const tools = createGalleryTools(() => {
     for (const tile of tiles.values()) filter(tile)
@@ -104,6 +121,13 @@ export function createGallery(options: GalleryOptions): Gallery {
     return tile.element
   }
 
+  /** Returns the tile below a new file. Files that are added together appear in the order of the index. */
+  function firstBelow(key: string): Element | null {
+    let below = list.firstElementChild
+    while (below !== null && (addedKeys.get(below) ?? key) < key) below = below.nextElementSibling
+    return below
+  }
+
   /** Shows how many files there are, and observes the end if more are wanted. */
   function update(): void {
     const { isFiltering } = tools
@@ -111,10 +135,13 @@ export function createGallery(options: GalleryOptions): Gallery {
     const large = list.firstElementChild?.querySelector<HTMLImageElement>('img[srcset]')
     if (large && large.sizes !== LARGE_SIZES) large.sizes = LARGE_SIZES
     const { isAtEnd } = pages
+    const visible = shown()
     states.showCount({
       loaded: tiles.size,
-      matching: isFiltering ? shown().length : undefined,
+      matching: isFiltering ? visible.length : undefined,
+      bytes: bytesOf(visible.map(({ file }) => file.record)),
       isAtEnd,
+      isExpecting: places.size > 0,
     })
     nearEnd.unobserve(states.end)
     // A search that finds little must not load the whole index.
@@ -151,27 +178,50 @@ export function createGallery(options: GalleryOptions): Gallery {
     onPage(error)
   }
 
+  function release(id: string): void {
+    places.get(id)?.remove()
+    if (places.delete(id)) update()
+  }
+
   return {
     reload() {
       links = createFileLinks(client)
       pages = createFilePages(client, links)
       tiles.clear()
       addedKeys.clear()
-      list.replaceChildren()
+      const reserved = new Set<Element>(places.values())
+      list.replaceChildren(...[...list.children].filter((element) => reserved.has(element)))
       selection.prune()
       load()
     },
-    async add(record) {
-      const [file] = await links.forTiles([record])
-      if (file === undefined || !isNews(record)) return
-      const tile = tileOf(file)
-      let below = list.firstElementChild
-      // Files that are uploaded together appear in the order of the index.
-      while (below !== null && (addedKeys.get(below) ?? record.key) < record.key)
-        below = below.nextElementSibling
-      list.insertBefore(tile, below)
-      addedKeys.set(tile, record.key)
+    reserve(uploads) {
+      const reserved = uploads
+        .filter(({ id }) => !places.has(id))
+        .map((upload) => {
+          const place = skeleton()
+          place.classList.add('place')
+          place.classList.toggle('is-visual', upload.isVisual)
+          places.set(upload.id, place)
+          return place
+        })
+      list.prepend(...reserved)
       update()
+    },
+    release,
+    async add(record, id) {
+      try {
+        const [file] = await links.forTiles([record])
+        if (file === undefined || !isNews(record)) return
+        const tile = tileOf(file)
+        const place = places.get(id)
+        if (place?.isConnected) place.replaceWith(tile)
+        else list.insertBefore(tile, firstBelow(record.key))
+        addedKeys.set(tile, record.key)
+      } finally {
+        places.get(id)?.remove()
+        places.delete(id)
+        update()
+      }
     },
     drop(records) {
       const before = shown()
@@ -209,5 +259,8 @@ function skeleton(): HTMLElement {
   const item = document.createElement('li')
   item.className = 'skeleton'
   item.setAttribute('aria-hidden', 'true')
+  const preview = document.createElement('span')
+  preview.className = 'preview'
+  item.append(preview)
   return item
 }

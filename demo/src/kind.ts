@@ -22,6 +22,12 @@ export const MAX_PICTURE_BYTES = 20 * 1024 ** 2
 export const isResizable = ({ mimetype, size }: FileRecord): boolean =>
   kindOf(mimetype) === 'image' && !/^image\/svg/i.test(mimetype) && size <= MAX_PICTURE_BYTES
 
+/** Tells whether a tile shows the file itself, if it has a link, and not an icon. */
+export function isVisual({ mimetype, size }: Pick<FileRecord, 'mimetype' | 'size'>): boolean {
+  const kind = kindOf(mimetype)
+  return kind === 'video' || (kind === 'image' && size <= MAX_PICTURE_BYTES)
+}
+
 /** Returns `PDF` for `report.pdf`, and nothing if the extension is missing or long. */
 export const extensionOf = (name: string): string =>
   /\.([\p{L}\p{N}]{1,5})$/u.exec(name)?.[1]?.toUpperCase() ?? ''

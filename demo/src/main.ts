@@ -12,6 +12,7 @@ import { createFileActions, DAY_SECONDS } from './file-actions.ts'
 import { createFileMenu } from './file-menu.ts'
 import { find } from './find.ts'
 import { createGallery } from './gallery.ts'
+import { isVisual } from './kind.ts'
 import { createNotice } from './notice.ts'
 import { acceptDrops } from './page-drop.ts'
 import { createPermissionStates, loadPermissions } from './permissions.ts'
@@ -64,8 +65,19 @@ const uploader = createUploader({
   client,
   target: find(document, '#uploader', HTMLDivElement),
   theme,
-  onRecord(record) {
-    if (may.includes('files:list')) gallery.add(record).catch(report)
+  onBatch(files) {
+    if (!may.includes('files:list')) return
+    const canShow = may.includes('links:create')
+    gallery.reserve(
+      files.map(({ id, type, size }) => ({
+        id,
+        isVisual: canShow && isVisual({ mimetype: type, size: size ?? 0 }),
+      })),
+    )
+  },
+  onLoss: gallery.release,
+  onRecord(record, { id }) {
+    if (may.includes('files:list')) gallery.add(record, id).catch(report)
   },
   onDone: (files) => notice.say(`${filesInWords(files)} uploaded.`),
   onError: report,

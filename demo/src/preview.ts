@@ -1,6 +1,6 @@
 import type { GalleryFile } from './file-links.ts'
 import { icon } from './icon.ts'
-import { extensionOf, kindOf, MAX_PICTURE_BYTES } from './kind.ts'
+import { extensionOf, isVisual, kindOf } from './kind.ts'
 
 /**
  * The width of a tile: see `.files` in style.css. A phone with three pixels for a CSS pixel loads
@@ -11,11 +11,9 @@ const TILE_SIZES =
 
 /** Returns what the tile shows for the file: the picture, the start of the video, or an icon. */
 export function preview(file: GalleryFile): readonly Element[] {
-  const { mimetype, size } = file.record
-  const kind = kindOf(mimetype)
-  if (file.link === undefined) return [symbol(file)]
-  if (kind === 'image' && size <= MAX_PICTURE_BYTES) return [picture(file, file.link)]
-  return kind === 'video' ? [video(file, file.link), icon(kind)] : [symbol(file)]
+  if (file.link === undefined || !isVisual(file.record)) return [symbol(file)]
+  const kind = kindOf(file.record.mimetype)
+  return kind === 'video' ? [video(file, file.link), icon(kind)] : [picture(file, file.link)]
 }
 
 function picture(file: GalleryFile, link: string): HTMLElement {

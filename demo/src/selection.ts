@@ -1,6 +1,7 @@
 import type { FileRecord } from '../../client/src/index.ts'
 import type { Tile } from './file-tile.ts'
 import { find } from './find.ts'
+import { bytesOf, sizeInWords } from './words.ts'
 
 export interface SelectionOptions {
   /** Returns the tiles that the user sees, in order. */
@@ -24,7 +25,8 @@ export function createSelection({ shown, onCopy, onDelete }: SelectionOptions): 
   const list = find(document, '#files', HTMLUListElement)
   const tools = find(document, '#tools', HTMLElement)
   const bar = find(document, '#selection', HTMLElement)
-  const count = find(bar, '#selection-count', HTMLParagraphElement)
+  const count = find(bar, '#selection-count > span', HTMLSpanElement)
+  const size = find(bar, '#selection-count > .count', HTMLSpanElement)
   const heading = find(document, '#files-title', HTMLHeadingElement)
   const button = (id: string) => find(bar, id, HTMLButtonElement)
   const selected = new Set<Tile>()
@@ -37,6 +39,7 @@ export function createSelection({ shown, onCopy, onDelete }: SelectionOptions): 
     tools.hidden = selected.size > 0
     gallery.classList.toggle('is-selecting', selected.size > 0)
     count.textContent = selected.size === 0 ? '' : `${selected.size} selected`
+    size.textContent = selected.size === 0 ? '' : sizeInWords(bytesOf(records()))
     if (!hadFocus || !bar.hidden) return
     const back = anchor !== undefined && shown().includes(anchor) ? anchor.checkbox : heading
     back.focus()

@@ -7,6 +7,7 @@ import {
   recordUploads,
   restartLostUploads,
   retryAfterOutages,
+  type UppyFile,
   uppyOptions,
 } from '../../client/src/uppy.ts'
 import { completeRoles } from './dashboard-roles.ts'
@@ -15,6 +16,7 @@ import type { Permissions } from './permissions.ts'
 import { keptText } from './storage.ts'
 import type { Theme } from './theme.ts'
 import { signInTurn, uploadLastNameFirst } from './upload-order.ts'
+import { reserveLastPercent, uploadTitle } from './upload-status.ts'
 import { askBeforeLeaving, watchProgress } from './upload-watch.ts'
 import { namesInWords, sizeInWords } from './words.ts'
 
@@ -33,12 +35,35 @@ const KEPT: GoldenRetrieverOptions['indexedDB'] & { maxFileSize: number; maxTota
   maxTotalSize: 1024 * MIB,
 }
 
+/** The width of the window up to which the panel for uploads has one line: see style.css. */
+const NARROW = '(max-width: 60rem)'
+const TEXTS = {
+  dashboardTitle: 'Upload',
+  dropPasteFiles: 'Drop files here, or %{browseFiles}',
+  sessionRestored: 'Continue the upload?',
+  recoveredAllFiles: 'It stopped when this page closed.',
+  recoveredXFiles: {
+    0: 'It stopped when this page closed. Choose the marked file again.',
+    1: 'It stopped when this page closed. Choose the %{smart_count} marked files again.',
+  },
+  reSelect: 'Choose it again',
+  uploadXFiles: {
+    0: 'Continue with %{smart_count} file',
+    1: 'Continue with %{smart_count} files',
+  },
+}
+const NARROW_TEXTS = { dropPasteFiles: '%{browseFiles}', browseFiles: 'Choose files' }
+
 export interface UploaderOptions {
   readonly client: Client
   readonly target: HTMLElement
   readonly theme: Theme
+  /** Called before a batch starts, with its files in the order of their names. */
+  readonly onBatch: (files: readonly UppyFile[]) => void
+  /** Called with the id of each file that failed or was canceled. */
+  readonly onLoss: (id: string) => void
   /** Called for each file that is in the bucket and in the index. */
-  readonly onRecord: (record: FileRecord) => void
+  readonly onRecord: (record: FileRecord, file: UppyFile) => void
   /** Called after each batch without failures. */
   readonly onDone: (files: number) => void
   /** Called with an error, and with which files it stops. */
@@ -62,13 +87,28 @@ export interface Uploader {
  * signs. A reload of the tab offers to continue its uploads.
  */
 export function createUploader(options: UploaderOptions): Uploader {
-  const { client, onRecord, onDone, onError } = options
+  const { client, onBatch, onLoss, onRecord, onDone, onError } = options
   let isStalled = false
   const onStall = (error?: Error) => {
     isStalled = error !== undefined
     options.onStall(error)
   }
   const uppy = new Uppy({ id: tabId(), autoProceed: true })
+  const narrow = matchMedia(NARROW)
+  const title = () => uploadTitle(uppy.getFiles())
+  const texts = () => ({
+    ...TEXTS,
+    ...(narrow.matches ? NARROW_TEXTS : {}),
+    // Getters, since Uppy reads these texts again each time that it shows them.
+    uploadingXFiles: {
+      get 0() {
+        return title()
+      },
+      get 1() {
+        return title()
+      },
+    },
+  })
   uppy.use(Dashboard, {
     target: options.target,
     theme: options.theme,
@@ -78,23 +118,7 @@ export function createUploader(options: UploaderOptions): Uploader {
     singleFileFullScreen: false,
     hideProgressDetails: true, // so that the percentage is the only number
     disableInformer: true, // the page's notice shows it
-    locale: {
-      strings: {
-        dashboardTitle: 'Upload',
-        dropPasteFiles: 'Drop files here, or %{browseFiles}',
-        sessionRestored: 'Continue the upload?',
-        recoveredAllFiles: 'It stopped when this page closed.',
-        recoveredXFiles: {
-          0: 'It stopped when this page closed. Choose the marked file again.',
-          1: 'It stopped when this page closed. Choose the %{smart_count} marked files again.',
-        },
-        reSelect: 'Choose it again',
-        uploadXFiles: {
-          0: 'Continue with %{smart_count} file',
-          1: 'Continue with %{smart_count} files',
-        },
-      },
-    },
+    locale: { strings: texts() },
   })
   completeRoles(options.target)
   const { signRequest, generateObjectKey } = uppyOptions(client, { metadata: false, onStall })
@@ -105,7 +129,8 @@ export function createUploader(options: UploaderOptions): Uploader {
     getChunkSize: () => PART_BYTES,
   })
   uppy.use(GoldenRetriever, { indexedDB: KEPT })
-  uploadLastNameFirst(uppy)
+  uploadLastNameFirst(uppy, onBatch)
+  reserveLastPercent(uppy)
   recordUploads(uppy, client, { onRecord })
   restartLostUploads(uppy)
   retryAfterOutages(uppy, { onStall, maxRetries: Number.POSITIVE_INFINITY })
@@ -122,10 +147,12 @@ export function createUploader(options: UploaderOptions): Uploader {
   uppy.on('upload-error', (file, error) => {
     // The file is about to be retried.
     if (isStalled && isWithoutAnswer(error)) return
+    if (file) onLoss(file.id)
     const failed = uppy.getFiles().filter((other) => other.error === error.message)
     const names = failed.length > 0 ? failed.map(({ name }) => name) : [file?.name ?? '']
     onError(error, `${namesInWords(names)} ${names.length === 1 ? 'was' : 'were'} not uploaded.`)
   })
+  uppy.on('file-removed', ({ id }) => onLoss(id))
   uppy.on('complete', ({ successful = [], failed = [] }) => {
     if (failed.length > 0 || successful.length === 0) return
     onDone(successful.length)
@@ -139,6 +166,7 @@ export function createUploader(options: UploaderOptions): Uploader {
     }, DONE_MILLISECONDS)
   })
   const dashboard = uppy.getPlugin('Dashboard')
+  narrow.addEventListener('change', () => dashboard?.setOptions({ locale: { strings: texts() } }))
   return {
     setTheme: (theme) => dashboard?.setOptions({ theme }),
     add: (files) => dashboard?.addFiles([...files]),

@@ -5,7 +5,7 @@ import { find } from './find.ts'
 import type { Gallery } from './gallery.ts'
 import { icon } from './icon.ts'
 import { extensionOf, kindOf } from './kind.ts'
-import { momentInWords, sizeInWords } from './words.ts'
+import { exactSizeInWords, momentInWords, ownerInWords } from './words.ts'
 
 /** How far a finger must move sideways, in CSS pixels, to show the next file. */
 const SWIPE_PIXELS = 48
@@ -224,10 +224,10 @@ function detailsOf(record: FileRecord): readonly HTMLElement[] {
     ['Name', record.name],
     ['Key', record.key],
     ['Type', record.mimetype],
-    ['Size', `${sizeInWords(record.size)} (${record.size.toLocaleString('en')} bytes)`],
+    ['Size', exactSizeInWords(record.size)],
     ['ETag', record.etag],
     ['Date', momentInWords(new Date(record.createdAt))],
-    ['Owner', record.owner ?? 'unknown'],
+    ['Owner', ownerInWords(record.owner)],
   ] as const
   return rows.map(([term, value]) => {
     const row = document.createElement('div')

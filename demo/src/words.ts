@@ -1,13 +1,14 @@
-const number = new Intl.NumberFormat('en', { maximumFractionDigits: 1 })
+// Rounded down, so that no limit appears larger than it is.
+const number = new Intl.NumberFormat('en', { maximumFractionDigits: 1, roundingMode: 'floor' })
 const relative = new Intl.RelativeTimeFormat('en', { numeric: 'auto', style: 'narrow' })
 const date = new Intl.DateTimeFormat('en', { dateStyle: 'medium' })
 const dateAndTime = new Intl.DateTimeFormat('en', { dateStyle: 'medium', timeStyle: 'short' })
 
 const SIZES = [
-  [1024 ** 4, 'TB'],
-  [1024 ** 3, 'GB'],
-  [1024 ** 2, 'MB'],
-  [1024, 'KB'],
+  [1e12, 'TB'],
+  [1e9, 'GB'],
+  [1e6, 'MB'],
+  [1e3, 'kB'],
 ] as const
 
 const AGES = [
@@ -16,11 +17,31 @@ const AGES = [
   [60, 'minute'],
 ] as const
 
-/** Returns a size such as `1.2 MB`, where a KB has 1024 bytes, as in Uppy. */
+/** Returns a size such as `1.2 MB`, where a kB has 1000 bytes. */
 export function sizeInWords(bytes: number): string {
   for (const [unit, name] of SIZES)
     if (bytes >= unit) return `${number.format(bytes / unit)} ${name}`
   return bytes === 1 ? '1 byte' : `${bytes} bytes`
+}
+
+/** Returns the size of all these files. */
+export const bytesOf = (files: readonly { readonly size: number }[]): number =>
+  files.reduce((sum, { size }) => sum + size, 0)
+
+/** Returns a size such as `1.2 MB (1,234,567 bytes)`. */
+export function exactSizeInWords(bytes: number): string {
+  const size = sizeInWords(bytes)
+  return bytes < 1000 ? size : `${size} (${bytes.toLocaleString('en')} bytes)`
+}
+
+/** Returns who recorded a file, for an `owner` of the index such as `key:ci/ann` (docs/api.md). */
+export function ownerInWords(owner: string | null): string {
+  if (owner === null) return 'unknown'
+  if (/^(?:jwt|app):/.test(owner)) return `user ${owner.slice(4)}`
+  const [, id = '', user] = /^(?:key:)?([^/]*)(?:\/(.*))?$/s.exec(owner) ?? []
+  // Under `npm run dev` and with OPEN_ACCESS, callers on this machine need no key.
+  const caller = id === 'localhost' ? 'local user' : `API key ${id}`
+  return user === undefined ? caller : `user ${user} (${caller})`
 }
 
 /** Returns an age such as `5m ago`, or the date if it is a month or more. */

@@ -133,9 +133,15 @@ describeWith([CHROMIUM], 'the gallery of the page in Chromium', () => {
 
     await page.getByRole('button', { name: 'Details' }).click()
     const details = await page.locator('#viewer-details').textContent()
-    for (const text of [second, /uploads\/\w+-view/, 'image/png', /\([\d,]+ bytes\)/, /"\w{32}"/])
+    for (const text of [
+      second,
+      /uploads\/\w+-view/,
+      'image/png',
+      /[\d.]+ kB \([\d,]+ bytes\)/,
+      /"\w{32}"/,
+    ])
       expect(details).toMatch(text)
-    expect(details).toContain('key:localhost')
+    expect(details).toContain('Ownerlocal user')
 
     for (const key of ['Tab', 'Shift+Tab'])
       for (let count = 0; count < 9; count++) {
@@ -354,10 +360,21 @@ describeWith([CHROMIUM], 'the gallery of the page in Chromium', () => {
     expect(lists).toEqual([])
     await page.getByRole('button', { name: 'Load more files' }).click()
     await page.getByText('3 files match.', { exact: true }).waitFor()
+    // Each file's content is its name in UTF-8.
+    expect(await page.locator('#files-count').textContent()).toBe('3 · 35 bytes')
+    await page.getByRole('checkbox', { name: 'Select Über 11.txt' }).check({ force: true })
+    const bar = page.getByRole('region', { name: 'Selected files' })
+    await bar.getByText('12 bytes', { exact: true }).waitFor()
+    await bar.getByRole('button', { name: 'Select all' }).click()
+    await bar.getByText('35 bytes', { exact: true }).waitFor()
+    await page.keyboard.press('Escape')
     await page.getByRole('searchbox', { name: 'Search names' }).fill('no such name')
     await page.getByText('No file matches.').waitFor()
     expect(await seriousFindings(page)).toEqual([])
-    await page.getByRole('searchbox', { name: 'Search names' }).fill('')
+    await page.getByRole('button', { name: 'Clear search' }).press('Enter')
+    expect(await focused(page)).toBe('Search names')
+    expect(await page.getByRole('button', { name: 'Clear search' }).isVisible()).toBe(false)
+    expect((await names(page)).length).toBeGreaterThan(48)
     await page.getByRole('combobox', { name: 'Kind' }).selectOption('Videos')
     await page.getByText('1 file matches.').waitFor()
     expect(await names(page)).toEqual(['clip.webm'])

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Browser, BrowserContext, Page } from 'playwright-core'
+import type { Browser, BrowserContext, Page, Route } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
 import { buildPage } from '../../dev/build-page.ts'
@@ -27,6 +27,8 @@ const FULL = 'ep_full_0123456789abcdef0123456789abcdef0123456789a'
 const READ_ONLY = 'ep_reader_0123456789abcdef0123456789abcdef0123456789a'
 const UPLOAD_ONLY = 'ep_uploader_0123456789abcdef0123456789abcdef0123456789a'
 const READ = ['files:read', 'files:list', 'links:create']
+
+const PHONE = { width: 390, height: 844 }
 
 const tokenSchema = z.object({ token: z.string() })
 const listSchema = z.object({
@@ -222,7 +224,100 @@ describeWith([CHROMIUM], 'uploads on the page of a Worker in Chromium', () => {
     const box = await page.locator('#uploader').boundingBox()
     expect(box?.y).toBeGreaterThanOrEqual(0)
     expect((box?.y ?? 0) + (box?.height ?? 0)).toBeLessThanOrEqual(height)
-    await page.getByRole('button', { name: 'browse files' }).click({ trial: true })
+    await page.getByRole('button', { name: /^(browse|Choose) files$/ }).click({ trial: true })
+  })
+
+  it('gives the pinned panel little of a phone, also while files are uploading', async () => {
+    await using tab = await open(FULL)
+    const { page } = tab
+    await page.setViewportSize(PHONE)
+    const button = page.getByRole('button', { name: 'Choose files' })
+    await button.waitFor()
+    expect(
+      await page
+        .getByText(/^Drop /)
+        .filter({ visible: true })
+        .count(),
+    ).toBe(0)
+    await page.evaluate(`document.querySelector('.gallery').style.minHeight = '3000px'`)
+    await page.evaluate('scrollTo(0, 2000)')
+    /** How much of the screen the panel and the bar above it cover. */
+    const covered = async () => {
+      const box = await page.locator('.panel').boundingBox()
+      return ((box?.y ?? PHONE.height) + (box?.height ?? 0)) / PHONE.height
+    }
+    expect(await covered()).toBeLessThan(0.15)
+    await sendOnePart(page)
+    expect(await covered()).toBeLessThan(0.15)
+    for (const name of ['Pause', 'Add more files'])
+      await page.getByRole('button', { name, exact: true }).click({ trial: true })
+    await expectAccessible(page)
+    await page.setViewportSize(PHONE)
+    await page.getByRole('button', { name: 'Cancel', exact: true }).click()
+    await button.click({ trial: true })
+    await page.setViewportSize({ width: 1280, height: 800 })
+    await page.getByRole('button', { name: 'browse files' }).waitFor()
+  })
+
+  it.each([
+    ['tiles', 1280, ''],
+    ['tiles', PHONE.width, ''],
+    ['a list', 1280, 'list'],
+  ])('moves nothing while uploads finish, in %s on %i pixels', async (_, width, view) => {
+    await using tab = await open(FULL)
+    const { page } = tab
+    await page.setViewportSize({ width, height: 844 })
+    if (view !== '') await page.getByRole('button', { name: 'List view' }).click()
+    const files = page.locator('.file')
+    await choose(page, picture('earlier.png'))
+    await tile(page, 'earlier.png').first().waitFor()
+    const before = await files.count()
+    const boxes = () =>
+      page.evaluate(`[...document.querySelectorAll('#files > *')].map((item) => {
+        const { x, y, width, height } = item.getBoundingClientRect()
+        return [x, y + scrollY, width, height].map(Math.round).join(' ')
+      })`)
+    const records: Route[] = []
+    await page.route('**/files', async (route) => {
+      if (route.request().method() === 'POST') records.push(route)
+      else await route.continue()
+    })
+    const added = ['still 1.png', 'still 2.png', 'still 3.png', 'still 4.png']
+    await dropOn(page, 'h1', added.map(picture))
+    await expect.poll(() => records.length).toBe(added.length)
+    await page.locator('.uppy-StatusBar-content').getByText('Finishing…').waitFor()
+    const reserved = await boxes()
+    for (const [index, route] of records.entries()) {
+      await route.continue()
+      await expect.poll(() => files.count()).toBe(before + index + 1)
+      expect(await boxes()).toEqual(reserved)
+    }
+    await notice(page).getByText('4 files uploaded.').waitFor()
+    expect(await boxes()).toEqual(reserved)
+    await page.getByRole('button', { name: /^(browse|Choose) files$/ }).waitFor()
+    expect(await boxes()).toEqual(reserved)
+    expect((await names(page)).slice(0, added.length)).toEqual(added)
+    expect(tab.failures).toEqual([])
+  })
+
+  it('gives up the place of an upload that is canceled or fails', async () => {
+    await using tab = await open(FULL)
+    const { page } = tab
+    const places = page.locator('.place')
+    await sendOnePart(page)
+    expect(await places.count()).toBe(1)
+    await page.getByRole('button', { name: 'Cancel', exact: true }).last().click()
+    await expect.poll(() => places.count()).toBe(0)
+    await page.route('**/s3/sign', (route) =>
+      route.fulfill({ status: 413, json: { message: 'Too large.', code: 'file_too_large' } }),
+    )
+    await choose(page, picture('failed.png'))
+    await notice(page).getByText('“failed.png” was not uploaded.').waitFor()
+    expect(await places.count()).toBe(0)
+    await page.unroute('**/s3/sign')
+    await page.getByRole('button', { name: 'Retry upload' }).last().click()
+    await tile(page, 'failed.png').waitFor()
+    expect(await places.count()).toBe(0)
   })
 
   it('offers to continue after a reload, and sends only the missing parts', async () => {
@@ -307,6 +402,45 @@ describeWith([CHROMIUM], 'uploads on the page of a Worker in Chromium', () => {
     await page.getByRole('button', { name: 'Cancel', exact: true }).last().click()
   })
 
+  it('says how many files it uploads, and shows 100 % only when they are complete', async () => {
+    await using tab = await open(FULL)
+    const { page } = tab
+    const title = page.locator('.uppy-DashboardContent-title')
+    const uploads = (url: URL) => url.searchParams.has('X-Amz-Signature')
+    const held: Route[] = []
+    let sent = 0
+    await page.route(uploads, async (route) => {
+      const isHeld = route.request().method() === 'PUT' && ++sent > 4 && sent <= 10
+      if (isHeld) held.push(route)
+      else await route.continue()
+    })
+    const many = Array.from({ length: 10 }, (_, index) => `many ${index}.png`)
+    await dropOn(page, 'h1', many.map(picture))
+    await expect.poll(() => held.length).toBe(6)
+    for (const name of many.slice(6)) await tile(page, name).waitFor()
+    expect(await title.textContent()).toBe('Uploading 10 files')
+    for (const route of held) await route.continue()
+    await notice(page).getByText('10 files uploaded.').waitFor()
+    await page.getByRole('button', { name: 'browse files' }).waitFor()
+
+    const joins: Route[] = []
+    await page.route(
+      (url) => url.searchParams.has('uploadId') || url.pathname.includes('/complete'),
+      async (route) => {
+        if (route.request().method() === 'POST') joins.push(route)
+        else await route.continue()
+      },
+    )
+    await choose(page, film)
+    await expect.poll(() => joins.length).toBe(1)
+    await title.getByText('Finishing…').waitFor()
+    const status = page.locator('.uppy-StatusBar-content')
+    await status.getByText('Uploading: 99%').waitFor()
+    for (const route of joins) await route.continue()
+    await notice(page).getByText('1 file uploaded.').waitFor()
+    await status.getByText('Complete').waitFor()
+  })
+
   it('shows that the browser is offline, and continues when it is online', async () => {
     await using tab = await open(FULL)
     const { page, context } = tab
@@ -374,7 +508,7 @@ describeWith([CHROMIUM], 'uploads on the page of a Worker in Chromium', () => {
     const scopes = ['files:upload', 'files:list']
     await using tab = await open(await mint({ scopes, ...limits }))
     const { page } = tab
-    await page.getByText('Files of up to 4 KB. Only image/png.').waitFor()
+    await page.getByText('Files of up to 4 kB. Only image/png.').waitFor()
     await choose(page, picture('small.png'))
     await tile(page, 'small.png').waitFor()
     await choose(page, { ...picture('large.png'), buffer: Buffer.alloc(5000) })

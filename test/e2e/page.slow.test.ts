@@ -82,6 +82,9 @@ describeWith([CHROMIUM], 'the page of npm run dev in Chromium', () => {
     await ask()
     await page.keyboard.press('Escape')
     expect(await names(page)).toEqual(shown)
+    await ask()
+    await dialog.getByRole('button', { name: 'Cancel' }).click()
+    expect(await names(page)).toEqual(shown)
 
     await ask()
     await dialog.getByRole('button', { name: 'Delete' }).click()
@@ -180,21 +183,28 @@ describeWith([CHROMIUM], 'the page of npm run dev in Chromium', () => {
     expect(await focused()).toBe(`Actions for ${name}`)
   })
 
-  it('fits on a phone', async () => {
-    await using tab = await demo.open({ viewport: { width: 390, height: 844 } })
+  it.each([390, 320])('fits on a phone with %i pixels', async (viewportWidth) => {
+    await using tab = await demo.open({ viewport: { width: viewportWidth, height: 844 } })
     const { page } = tab
     const width = () => page.evaluate('document.documentElement.scrollWidth')
-    expect(await width()).toBe(390)
+    expect(await width()).toBe(viewportWidth)
+    expect((await page.locator('.bar').boundingBox())?.height).toBe(56) // one line
     await page.getByRole('button', { name: 'Token' }).click()
-    expect(await width()).toBe(390)
+    expect(await width()).toBe(viewportWidth)
+    await page.locator('.file-select input').first().check({ force: true })
+    const cut = `[...document.querySelectorAll('#selection > *')]
+      .filter((item) => item.scrollWidth > item.clientWidth + 2).map((item) => item.textContent)`
+    expect(await page.evaluate(cut)).toEqual([])
+    expect(await width()).toBe(viewportWidth)
+    await page.getByRole('button', { name: 'Clear the selection' }).click()
     await page.locator('.file-more').first().click()
     const menu = await page.locator('#file-menu').boundingBox()
     expect(menu?.x).toBeGreaterThan(0)
-    expect((menu?.x ?? 0) + (menu?.width ?? 0)).toBeLessThan(390)
+    expect((menu?.x ?? 0) + (menu?.width ?? 0)).toBeLessThan(viewportWidth)
     expect(tab.failures).toEqual([])
   })
 
-  it("shows the Worker's error for a wrong token, keeps the token out of the address, and discards it", async () => {
+  it("shows the Worker's error for a wrong token, keeps the token out of the address, and removes it", async () => {
     await using tab = await demo.open()
     const { page } = tab
     const field = page.getByRole('textbox', { name: 'Token or API key' })
@@ -202,18 +212,22 @@ describeWith([CHROMIUM], 'the page of npm run dev in Chromium', () => {
     await field.fill('ep_nobody_x')
     await field.press('Enter')
     const alert = page.locator('#access').getByRole('alert')
-    await alert.getByText('These credentials are malformed.').waitFor()
+    await alert.getByText('This is not a token or an API key.').waitFor()
     expect(await alert.textContent()).toMatch(/unauthenticated · [\da-f-]{36}$/)
     await page.getByRole('heading', { name: 'These files are private' }).waitFor()
     expect(await seriousFindings(page)).toEqual([])
 
     await page.reload()
-    await alert.getByText('These credentials are malformed.').waitFor()
+    await alert.getByText('This is not a token or an API key.').waitFor()
     expect(page.url()).toBe(`${demo.origin}/`)
-    await field.fill('')
-    await field.press('Enter')
+    await page.getByRole('button', { name: 'Remove token' }).click()
     await page.locator('.file').first().waitFor()
     expect(await field.isVisible()).toBe(false)
+    await page.reload()
+    await page.locator('.file').first().waitFor()
+    await page.getByRole('button', { name: 'Token' }).click()
+    expect(await field.inputValue()).toBe('')
+    expect(await page.getByRole('button', { name: 'Remove token' }).isVisible()).toBe(false)
     expect(tab.failures.filter((failure) => !failure.includes('401'))).toEqual([])
   })
 
