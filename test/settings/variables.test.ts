@@ -1,20 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { Issue } from '../../src/errors/api-error.ts'
-import { loadEnvironment } from '../../src/worker/environment.ts'
-import { CANARY, fullVariables } from './variables.ts'
-
-function issuesOf(changes: Record<string, unknown>): readonly Issue[] {
-  const loaded = loadEnvironment({ ...fullVariables(), ...changes })
-  if (loaded.ok) throw new Error('This configuration must not load.')
-  expect(JSON.stringify(loaded.issues).toLowerCase()).not.toContain(CANARY)
-  return loaded.issues
-}
-
-const paths = (changes: Record<string, unknown>): string[] =>
-  issuesOf(changes).map(({ path }) => path)
-
-const loads = (changes: Record<string, unknown>): boolean =>
-  loadEnvironment({ ...fullVariables(), ...changes }).ok
+import { issuesOf, loads, paths } from './variables.ts'
 
 const SECRET = 'canary-0123456789abcdef012345678'
 

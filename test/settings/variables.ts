@@ -1,4 +1,7 @@
 import { env } from 'cloudflare:workers'
+import { expect } from 'vitest'
+import type { Issue } from '../../src/errors/api-error.ts'
+import { loadEnvironment } from '../../src/worker/environment.ts'
 
 /** Part of every secret in the valid configuration. No issue may ever show it. */
 export const CANARY = 'canary'
@@ -79,3 +82,21 @@ export const leastVariables = (): Record<string, unknown> => ({
   S3_SECRET_ACCESS_KEY: 'secret',
   SIGNING_SECRETS: `k1:${'s'.repeat(32)}`,
 })
+
+/** Returns the issues of variables that must not load. None shows a value. */
+export function issuesIn(variables: object): readonly Issue[] {
+  const loaded = loadEnvironment(variables)
+  if (loaded.ok) throw new Error('This configuration must not load.')
+  expect(JSON.stringify(loaded.issues).toLowerCase()).not.toContain(CANARY)
+  return loaded.issues
+}
+
+/** Returns the issues of all variables with `changes`. */
+export const issuesOf = (changes: Record<string, unknown>): readonly Issue[] =>
+  issuesIn({ ...fullVariables(), ...changes })
+
+export const paths = (changes: Record<string, unknown>): string[] =>
+  issuesOf(changes).map(({ path }) => path)
+
+export const loads = (changes: Record<string, unknown>): boolean =>
+  loadEnvironment({ ...fullVariables(), ...changes }).ok

@@ -1,22 +1,7 @@
 import { describe, expect, it } from 'vitest'
-import type { Issue } from '../../../src/errors/api-error.ts'
-import { loadEnvironment } from '../../../src/worker/environment.ts'
-import { CANARY, fullVariables } from '../../settings/variables.ts'
+import { fullVariables, issuesOf, loads, paths } from '../../settings/variables.ts'
 import { jsonOf } from '../../support/app.ts'
 import { mount } from '../../support/mount.ts'
-
-function issuesOf(changes: Record<string, unknown>): readonly Issue[] {
-  const loaded = loadEnvironment({ ...fullVariables(), ...changes })
-  if (loaded.ok) throw new Error('This configuration must not load.')
-  expect(JSON.stringify(loaded.issues).toLowerCase()).not.toContain(CANARY)
-  return loaded.issues
-}
-
-const paths = (changes: Record<string, unknown>): string[] =>
-  issuesOf(changes).map(({ path }) => path)
-
-const loads = (changes: Record<string, unknown>): boolean =>
-  loadEnvironment({ ...fullVariables(), ...changes }).ok
 
 describe('API_KEYS', () => {
   const withKey = (changes: Record<string, unknown>) => {

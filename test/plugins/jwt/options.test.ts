@@ -1,9 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import type { Issue } from '../../../src/errors/api-error.ts'
 import { createPresigner, defineSettings } from '../../../src/index.ts'
 import { jwt as createJwt } from '../../../src/plugins/jwt/index.ts'
-import { loadEnvironment } from '../../../src/worker/environment.ts'
-import { CANARY, fullVariables } from '../../settings/variables.ts'
+import { fullVariables, loads, paths } from '../../settings/variables.ts'
 import { jsonOf, settingsInput } from '../../support/app.ts'
 import { bucketFetch, bucketUrl } from '../../support/bucket.ts'
 import { bearer } from '../../support/credentials.ts'
@@ -11,19 +9,6 @@ import { AUDIENCE, ISSUER, testIssuer } from '../../support/issuer.ts'
 import { clientOf, mount } from '../../support/mount.ts'
 
 afterEach(() => vi.restoreAllMocks())
-
-function issuesOf(changes: Record<string, unknown>): readonly Issue[] {
-  const loaded = loadEnvironment({ ...fullVariables(), ...changes })
-  if (loaded.ok) throw new Error('This configuration must not load.')
-  expect(JSON.stringify(loaded.issues).toLowerCase()).not.toContain(CANARY)
-  return loaded.issues
-}
-
-const paths = (changes: Record<string, unknown>): string[] =>
-  issuesOf(changes).map(({ path }) => path)
-
-const loads = (changes: Record<string, unknown>): boolean =>
-  loadEnvironment({ ...fullVariables(), ...changes }).ok
 
 describe('JWT', () => {
   const withJwt = (changes: Record<string, unknown>) => ({
