@@ -14,7 +14,7 @@ import type {
   UploadChanges,
 } from './http/host.ts'
 import { isOwn } from './http/identify.ts'
-import type { Option, Plugin, Setup } from './plugin.ts'
+import type { Falsy, Option, Plugin, Setup } from './plugin.ts'
 import type { After } from './records/file-event.ts'
 import { noFileIndex } from './records/file-index.ts'
 import {
@@ -114,8 +114,6 @@ const MAX_APP_SECONDS = 25
 
 // biome-ignore lint/suspicious/noConfusingVoidType: a function that returns nothing is an answer
 type Nothing = void | undefined
-
-type Falsy<T> = T | null | undefined | false | '' | 0
 
 /** Returns each environment's instance. Creates one with invalid settings again per request. */
 export function instancesOf<E extends Env>(

@@ -45,7 +45,7 @@ export interface Plugin<in B = unknown> {
 /** An option of a plugin: a value, or a function of the environment. */
 export type Option<T, B> = T | ((env: B) => T)
 
-type Falsy<T> = T | null | undefined | false | '' | 0
+export type Falsy<T> = T | null | undefined | false | '' | 0
 
 /** One environment, for a plugin that reads its options. */
 export interface Setup<out B = unknown> {

@@ -10,7 +10,8 @@ export interface Granted {
 }
 
 /**
- * Returns what the credential with this id may do, such as `key:ci`, also for `key:ci/alice`. Null refuses what it has made.
+ * Returns what the credential with this id may do, such as `key:ci`, also for `key:ci/alice`. Null
+ * refuses what it has made.
  * Undefined leaves the answer to other plugins: without one, API keys and JWTs are refused.
  */
 export type Minter = (id: string) => Granted | null | undefined

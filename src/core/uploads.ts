@@ -24,9 +24,9 @@ export interface Naming extends Pick<UploadFields, 'overwrite'> {
 }
 
 /**
- * Returns `file` with its name and its key, if the client chose one. For a chosen key, `overwrite` is
- * true or false. Throws `forbidden` unless the
- * caller may choose this key, and replace an object with `overwrite`, and `invalid_key`.
+ * Returns `file` with its name and its key, if the client chose one: then `overwrite` is true or
+ * false. Throws `invalid_key`, and `forbidden` unless the caller may choose this key, and replace an
+ * object with `overwrite`.
  */
 function nameFile<File extends Naming>(c: AppContext, bucket: Bucket, file: File): Named<File> {
   if (hasOwnName(file)) return file

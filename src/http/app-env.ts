@@ -34,9 +34,9 @@ export interface Seams {
   /** Runs after all checks, in the plugins' order. After a failure, the undos run in reverse. */
   readonly reserve: Reserve
   /**
-   * Called after each change to a file except a rename, before the index changes. If it throws, the index stays as
-   * it is, and a repeat of the request calls it again: at least once. Has the same time as functions of
-   * the app. The first result that is not undefined is `data` in the response.
+   * Called after each change to a file except a rename, before the index changes. If it throws, the
+   * index stays as it is, and a repeat of the request calls it again: at least once. Has the same time
+   * as functions of the app. The first result that is not undefined is `data` in the response.
    */
   readonly after: (...change: Parameters<After>) => ReturnType<After> | Promise<void>
   /** Handles the batches of each queue of Cloudflare Queues whose name starts with `name`. */

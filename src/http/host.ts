@@ -94,7 +94,7 @@ export interface Deletion {
 }
 
 /** Who asks for a change. */
-export interface Asker {
+export interface Requester {
   readonly principal: Principal
 }
 
@@ -103,7 +103,7 @@ export interface Asker {
  * Refuses a change by throwing an error of this package or an HTTPException, which the client gets.
  * Anything else is 500 `internal`.
  */
-export type Check = (change: Change, by: Asker) => void | Promise<void>
+export type Check = (change: Change, by: Requester) => void | Promise<void>
 
 /**
  * Does what a change needs, such as counting its bytes, and returns how to undo that. May refuse it
@@ -114,7 +114,7 @@ export type Check = (change: Change, by: Asker) => void | Promise<void>
  * needs an end of its own, since the client may never send the file. One for a failed delete is
  * undone even if the object may be gone: the client repeats the delete.
  */
-export type Reserve = (change: Change, by: Asker) => Undo | void | Promise<Undo | void>
+export type Reserve = (change: Change, by: Requester) => Undo | void | Promise<Undo | void>
 
 type Undo = () => void | Promise<void>
 // biome-ignore-end lint/suspicious/noConfusingVoidType: a function that returns nothing is an answer

@@ -36,7 +36,7 @@ export const PLUGINS: readonly Plugin<Bindings>[] = [
   apiKeys({ keys: (env) => environmentSettings(env).apiKeys }),
 ]
 
-/** The presigner with the settings of the environment. Everything that worker.ts exports is an entrypoint. */
+/** The Worker's presigner. It is not in worker.ts, since what that exports becomes an entrypoint. */
 export const presigner = createPresigner<Bindings>(environmentSettings, {
   plugins: PLUGINS,
   rateLimiter: (env) => env.RATE_LIMITER,

@@ -2,7 +2,7 @@ import type { Background } from '../../bucket/bucket.ts'
 import { within } from '../../errors/deadline.ts'
 import { logWarning } from '../../errors/warnings.ts'
 import { fetchIsPublic } from '../../http/runtime.ts'
-import type { Option, Plugin } from '../../plugin.ts'
+import type { Falsy, Option, Plugin } from '../../plugin.ts'
 import type { FileEvent } from '../../records/file-event.ts'
 import { type Enqueue, type JobMessage, jobMessage } from '../../records/job.ts'
 import { deepFreeze, notEmpty } from '../../settings/rules.ts'
@@ -24,12 +24,10 @@ export interface EventsOptions<B> {
    * The queue for webhooks and purges, such as `env.EVENTS`, or a falsy value for none. A function is
    * called once for each environment object. Call `presigner.queue` from your Worker's `queue` handler.
    */
-  readonly queue?: Option<JobQueue | Nothing, B>
+  readonly queue?: Option<Falsy<JobQueue>, B>
   /** Start of the names of queues that `presigner.queue` handles. Default: `edge-presigner-jobs`. */
   readonly queueName?: string
 }
-
-type Nothing = null | undefined | false | '' | 0
 
 export interface EventContext<out B = unknown> {
   readonly env: B

@@ -33,7 +33,7 @@ import {
   withStatus,
 } from './objects-protocol.ts'
 import { cacheTag, copiesOf, copySeconds, homeOf, openObject } from './open-object.ts'
-import { LINKS, type LinkOptions } from './options.ts'
+import { type KeptLinks, LINKS } from './options.ts'
 
 /** The entrypoint that a Worker exports as `Objects`. */
 export interface ObjectsEntrypoint<E> extends WorkerEntrypoint<E> {
@@ -195,7 +195,7 @@ export const objectsEntrypoint = <E extends object>(presigner: {
       throw new ApiError('unknown_bucket', 'No bucket has this configuration.')
     }
 
-    get #options(): LinkOptions | undefined {
+    get #options(): KeptLinks | undefined {
       return LINKS.of(presigner.instance(this.env))
     }
   }

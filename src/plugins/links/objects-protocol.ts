@@ -9,7 +9,7 @@ import { copiesOf } from './open-object.ts'
 /** The header that repeats `Range`, since Workers Caching removes that from its requests. */
 export const WANTED_RANGE = 'X-Wanted-Range'
 
-/** The header with the alias of the bucket. Copies have no alias in their name, since aliases share them. */
+/** The header with the alias of the bucket. It is not in the name of a copy: aliases share copies. */
 export const ALIAS = 'X-Alias'
 
 /** The headers with the id and the deadline of the request that asks, for the log and the bucket. */

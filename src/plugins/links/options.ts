@@ -44,10 +44,10 @@ export interface ImageSteps {
 }
 
 /** The options of `links` in one environment. */
-export interface LinkOptions {
+export interface KeptLinks {
   readonly images: ImageSteps | null
   readonly entrypoint: string | null
   readonly ownsOrigin: boolean
 }
 
-export const LINKS = new Kept<LinkOptions>()
+export const LINKS = new Kept<KeptLinks>()

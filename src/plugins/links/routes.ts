@@ -133,7 +133,7 @@ async function createLinks(
 const isSeveral = (variant: Variant | readonly Variant[]): variant is readonly Variant[] =>
   Array.isArray(variant)
 
-type ImageRequest = Omit<z.infer<typeof linkSchema>, 'expiresIn' | 'download' | 'delivery'>
+type AskedImage = Omit<z.infer<typeof linkSchema>, 'expiresIn' | 'download' | 'delivery'>
 
 /**
  * Returns the requested variants. Throws `invalid_request` for an unknown width, or if images can't
@@ -143,7 +143,7 @@ function variantOf(
   c: AppContext,
   bucket: ConfiguredBucket,
   delivery: LinkPolicy['delivery'],
-  { width, widths, format, fallback }: ImageRequest,
+  { width, widths, format, fallback }: AskedImage,
 ): Variant | readonly Variant[] | undefined {
   const isOriginal = width === undefined && widths === undefined
   if (isOriginal || fallback !== undefined) requireScope(c.get('principal'), 'files:read')
