@@ -9,8 +9,8 @@ import type { Context, Middleware } from '@20minutes/s3rver'
 import S3Error from '@20minutes/s3rver/lib/models/error.js'
 import S3Object from '@20minutes/s3rver/lib/models/object.js'
 import type FilesystemStore from '@20minutes/s3rver/lib/stores/filesystem.js'
-import type { S3Server, S3ServerOptions } from './s3-server.ts'
-import { startS3rver } from './s3rver.ts'
+import type { S3Server, S3ServerOptions } from '../cli/s3-server.ts'
+import { startS3rver } from '../cli/s3rver.ts'
 
 const REGIONS = ['auto', 'us-east-1', '']
 const MAX_METADATA_BYTES = 8192

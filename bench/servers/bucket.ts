@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { AwsClient } from 'aws4fetch'
-import { startS3rver } from '../../dev/s3rver.ts'
+import { startS3rver } from '../../cli/s3rver.ts'
 import { colourPng } from '../../test/e2e/small-png.ts'
 import { keyOf } from '../lib/presigner.ts'
 

@@ -1,7 +1,7 @@
 import { parseEnv } from 'node:util'
 import { expect, it } from 'vitest'
 import * as z from 'zod/mini'
-import { readOptions, USAGE } from '../../dev/options.ts'
+import { readOptions, USAGE } from '../../cli/options.ts'
 import { loadEnvironment } from '../../src/worker/environment.ts'
 import { markedBlock, readPage } from './support/markdown.ts'
 

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
-import { CHECKS as BUCKET_CHECKS } from '../../dev/doctor/bucket.ts'
-import { CHECKS as SETTINGS_CHECKS } from '../../dev/doctor/environment.ts'
-import { readOptions, USAGE } from '../../dev/doctor/options.ts'
-import { type Finding, reportOf } from '../../dev/doctor/report.ts'
-import { sharedMarkdown, sharedReportOf } from '../../dev/doctor/shared-report.ts'
-import { CHECKS as WORKER_CHECKS } from '../../dev/doctor/worker.ts'
+import { CHECKS as BUCKET_CHECKS } from '../../cli/doctor/bucket.ts'
+import { CHECKS as SETTINGS_CHECKS } from '../../cli/doctor/environment.ts'
+import { readOptions, USAGE } from '../../cli/doctor/options.ts'
+import { type Finding, reportOf } from '../../cli/doctor/report.ts'
+import { sharedMarkdown, sharedReportOf } from '../../cli/doctor/shared-report.ts'
+import { CHECKS as WORKER_CHECKS } from '../../cli/doctor/worker.ts'
 import { markedBlock, readPage } from './support/markdown.ts'
 
 const PAGE = readPage('docs/doctor.md')

@@ -29,7 +29,7 @@ describe('docs/operations.md', () => {
   })
 
   it('names only existing commands of `npm run keys`', async () => {
-    const usage = await readFile(join(ROOT, 'dev/keys.ts'), 'utf8')
+    const usage = await readFile(join(ROOT, 'cli/keys.ts'), 'utf8')
     const commands = [...readPage(PAGE).matchAll(/npm run keys -- (\w+)/g)].map(([, name]) => name)
     expect(commands.length).toBeGreaterThan(8)
     for (const command of commands) expect(usage).toContain(`npm run keys -- ${command}`)

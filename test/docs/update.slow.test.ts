@@ -46,7 +46,7 @@ describe('the clone of a user who has set everything', () => {
       expect(config).toContain(set)
     expect(config).not.toContain('\n[images]')
     await setConfig(config)
-    const keys = ['dev/keys.ts', 'create', '--scopes', 'files:read', '--id']
+    const keys = ['cli/keys.ts', 'create', '--scopes', 'files:read', '--id']
     for (const id of ['ci', 'reports']) await run(process.execPath, [...keys, id], { cwd: clone })
   })
   afterAll(() => rm(clone, { recursive: true }))

@@ -11,8 +11,8 @@ import {
   type S3Client,
 } from '@aws-sdk/client-s3'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { KMS_KEY_ID } from '../../dev/ceph.ts'
-import type { S3Server } from '../../dev/s3-server.ts'
+import { KMS_KEY_ID } from '../../cli/ceph.ts'
+import type { S3Server } from '../../cli/s3-server.ts'
 import type { UploadHeaders } from '../../src/settings/upload-headers-rule.ts'
 import { markedBlock } from '../docs/support/markdown.ts'
 import { type ApiClient, createApiClient } from './api-client.ts'

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { createTestHarness } from 'wrangler'
-import type { AccessKey } from '../../dev/s3-server.ts'
+import type { AccessKey } from '../../cli/s3-server.ts'
 import type { UploadHeaders } from '../../src/settings/upload-headers-rule.ts'
 import { shared } from './shared.ts'
 

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer, type IncomingHttpHeaders, type Server } from 'node:http'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
-import { freePort } from '../../dev/ports.ts'
+import { freePort } from '../../cli/ports.ts'
 
 const MIB = 1024 ** 2
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll } from 'vitest'
-import { startCeph } from '../../dev/ceph.ts'
+import { startCeph } from '../../cli/ceph.ts'
 import { type ClientContext, startClientContext } from './client/context.ts'
 import { outageRules } from './client/outages.ts'
 import { CHROMIUM, describeWith, RADOSGW } from './system-package.ts'

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe } from 'vitest'
-import type { S3Server, S3ServerOptions } from '../../dev/s3-server.ts'
-import { startS3rver } from '../../dev/s3rver.ts'
+import type { S3Server, S3ServerOptions } from '../../cli/s3-server.ts'
+import { startS3rver } from '../../cli/s3rver.ts'
 import { type ServerContext, startServerContext } from './server-sdk/context.ts'
 import { uploadRules } from './server-sdk/uploads.ts'
 import { sharedCeph } from './shared.ts'

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe } from 'vitest'
-import type { S3Server, S3ServerOptions } from '../../dev/s3-server.ts'
-import { startS3rver } from '../../dev/s3rver.ts'
+import type { S3Server, S3ServerOptions } from '../../cli/s3-server.ts'
+import { startS3rver } from '../../cli/s3rver.ts'
 import { type ClientContext, startClientContext } from './client/context.ts'
 import { largeFileRules, resumeRules } from './client/large-files.ts'
 import { uppyHelperRules } from './client/uppy-helper.ts'

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll } from 'vitest'
-import { startS3rver } from '../../dev/s3rver.ts'
+import { startS3rver } from '../../cli/s3rver.ts'
 import { type ClientContext, startClientContext } from './client/context.ts'
 import { resumeRules } from './client/large-files.ts'
 import { CHROMIUM, describeWith } from './system-package.ts'

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe } from 'vitest'
-import type { S3Server, S3ServerOptions } from '../../dev/s3-server.ts'
+import type { S3Server, S3ServerOptions } from '../../cli/s3-server.ts'
 import { bucketRules } from './contract/buckets.ts'
 import { chosenKeyRules } from './contract/chosen-keys.ts'
 import { type Capabilities, type Context, startContext } from './contract/context.ts'

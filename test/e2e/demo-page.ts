@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { BrowserContextOptions, Page } from 'playwright-core'
 import * as z from 'zod/mini'
-import { freePort } from '../../dev/ports.ts'
+import { freePort } from '../../cli/ports.ts'
 import { chooseFromDisk, connectChromium } from './chromium.ts'
 import { startNpm } from './npm-process.ts'
 

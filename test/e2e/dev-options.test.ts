@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { readOptions } from '../../dev/options.ts'
-import { shownLines, WorkerOutput } from '../../dev/worker-output.ts'
+import { readOptions } from '../../cli/options.ts'
+import { shownLines, WorkerOutput } from '../../cli/worker-output.ts'
 
 const ADDRESSES = ['192.0.2.7', '172.17.0.1']
 const read = (...args: readonly string[]) => readOptions(args, ADDRESSES)

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type Front, startFront } from '../../dev/front.ts'
+import { type Front, startFront } from '../../cli/front.ts'
 
 const APP = 'https://app.example.com'
 

@@ -9,7 +9,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
 import { type BuiltWorker, startBuiltWorker, UNREACHABLE } from './built-worker.ts'
 
-const PROGRAM = join(import.meta.dirname, '../../dev/keys.ts')
+const PROGRAM = join(import.meta.dirname, '../../cli/keys.ts')
 
 describe('npm run keys', () => {
   let directory: string

@@ -1,7 +1,7 @@
 import { execFile, spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { waitUntil } from '../../dev/wait-until.ts'
+import { waitUntil } from '../../cli/wait-until.ts'
 
 const ROOT = join(import.meta.dirname, '../..')
 /** Ends a wait for what never happens, a little before the test itself has to end. */

@@ -5,9 +5,9 @@ import { join } from 'node:path'
 import type { Browser, BrowserContext, Page, Route } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
+import { freePort } from '../../cli/ports.ts'
+import { startS3rver } from '../../cli/s3rver.ts'
 import { buildPage } from '../../dev/build-page.ts'
-import { freePort } from '../../dev/ports.ts'
-import { startS3rver } from '../../dev/s3rver.ts'
 import {
   type BuiltWorker,
   type BuiltWorkerOptions,

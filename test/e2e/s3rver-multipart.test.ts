@@ -14,8 +14,8 @@ import {
 } from '@aws-sdk/client-s3'
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import type { S3Server } from '../../dev/s3-server.ts'
-import { startS3rver } from '../../dev/s3rver.ts'
+import type { S3Server } from '../../cli/s3-server.ts'
+import { startS3rver } from '../../cli/s3rver.ts'
 import { sdkClient } from './contract/context.ts'
 
 const Bucket = 'files'

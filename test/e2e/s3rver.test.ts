@@ -1,5 +1,5 @@
 import { describe } from 'vitest'
-import { startS3rver } from '../../dev/s3rver.ts'
+import { startS3rver } from '../../cli/s3rver.ts'
 import { declareContract } from './contract.ts'
 
 describe('the built Worker with s3rver', () =>

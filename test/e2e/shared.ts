@@ -1,5 +1,5 @@
 import { inject } from 'vitest'
-import type { S3Server, S3ServerOptions } from '../../dev/s3-server.ts'
+import type { S3Server, S3ServerOptions } from '../../cli/s3-server.ts'
 import type { SharedServices } from '../setup/share-services.ts'
 
 /** Calls a service that the test files of a run share. It may have to start first. */

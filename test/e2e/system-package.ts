@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { describe, it } from 'vitest'
-import { cephInstalled } from '../../dev/ceph.ts'
+import { cephInstalled } from '../../cli/ceph.ts'
 import { CHROMIUM_PATH } from '../setup/chromium-options.ts'
 
 /** A system package that some tests need and npm can't install. */

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { unstable_getVarsForDev as variablesOf } from 'wrangler'
-import { writeWorkerEnv } from '../../dev/worker-env.ts'
+import { writeWorkerEnv } from '../../cli/worker-env.ts'
 
 it.each([
   ['a quote', "users/o'brien/"],

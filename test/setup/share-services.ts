@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { json } from 'node:stream/consumers'
 import type { TestProject } from 'vitest/node'
-import type { BucketOptions, S3Server } from '../../dev/s3-server.ts'
+import type { BucketOptions, S3Server } from '../../cli/s3-server.ts'
 import type {} from '../support/provided-context.ts'
 import { CHROMIUM_OPTIONS } from './chromium-options.ts'
 import { RUN_VARIABLE, startWatchman } from './end-leftovers.ts'
@@ -62,7 +62,7 @@ function createServices(directory: string, stack: AsyncDisposableStack): SharedS
     return join(directory, name)
   }
   const ceph = onFirstCall(async () => {
-    const { createBuckets, startCeph } = await import('../../dev/ceph.ts')
+    const { createBuckets, startCeph } = await import('../../cli/ceph.ts')
     const directory = await folder('ceph')
     const server = await startCeph({ port: 0, directory, corsOrigins: [NOBODY] })
     stack.defer(() => server.close())

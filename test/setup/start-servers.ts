@@ -12,8 +12,8 @@ import { quietDisconnects } from './quiet-disconnects.ts'
 
 // Loaded by Node itself. An import through Vite would get a different copy of s3rver's modules,
 // which the changes in dev/ would not reach.
-const { startS3rver }: typeof import('../../dev/s3rver.ts') = createRequire(import.meta.url)(
-  '../../dev/s3rver.ts',
+const { startS3rver }: typeof import('../../cli/s3rver.ts') = createRequire(import.meta.url)(
+  '../../cli/s3rver.ts',
 )
 
 /**

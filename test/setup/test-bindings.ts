@@ -1,4 +1,4 @@
-import { freePort } from '../../dev/ports.ts'
+import { freePort } from '../../cli/ports.ts'
 import type { TestPorts } from '../support/provided-context.ts'
 
 /**

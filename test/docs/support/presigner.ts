@@ -1,7 +1,7 @@
 import { mkdtemp, readdir, rm, utimes } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { startS3rver } from '../../../dev/s3rver.ts'
+import { startS3rver } from '../../../cli/s3rver.ts'
 import { startBuiltWorker } from '../../e2e/built-worker.ts'
 
 /** The secret that servers send with notifications. */

@@ -6,7 +6,7 @@ import {
   request,
   type ServerResponse,
 } from 'node:http'
-import { freePort } from '../../../dev/ports.ts'
+import { freePort } from '../../../cli/ports.ts'
 
 /** A request from the page to the bucket. */
 export interface BucketRequest {

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { createServer, type IncomingHttpHeaders } from 'node:http'
-import { freePort } from '../../../dev/ports.ts'
+import { freePort } from '../../../cli/ports.ts'
 
 /** The header that the host app requires in each request, besides the session cookie. */
 export const CSRF = { 'X-Csrf': 'c5f2' }

@@ -10,8 +10,8 @@ import {
   NotFound,
   S3Client,
 } from '@aws-sdk/client-s3'
-import { freePort } from '../../../dev/ports.ts'
-import type { AccessKey, S3Server, S3ServerOptions } from '../../../dev/s3-server.ts'
+import { freePort } from '../../../cli/ports.ts'
+import type { AccessKey, S3Server, S3ServerOptions } from '../../../cli/s3-server.ts'
 import { countingProxy } from '../../setup/counting-proxy.ts'
 import { type ApiClient, createApiClient } from '../api-client.ts'
 import { type BucketTable, startBuiltWorker } from '../built-worker.ts'

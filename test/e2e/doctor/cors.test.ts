@@ -5,7 +5,7 @@ import {
   preflightError,
   readRules,
   sampleOf,
-} from '../../../dev/doctor/cors.ts'
+} from '../../../cli/doctor/cors.ts'
 
 const APP = 'https://app.example.com'
 

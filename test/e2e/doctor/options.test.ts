@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { readOptions, UsageError } from '../../../dev/doctor/options.ts'
+import { readOptions, UsageError } from '../../../cli/doctor/options.ts'
 
 describe('the command line of doctor', () => {
   it('may be empty, for wrangler.toml and .dev.vars', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { type Finding, type Result, reportOf, summary, Table } from '../../../dev/doctor/report.ts'
+import { type Finding, type Result, reportOf, summary, Table } from '../../../cli/doctor/report.ts'
 
 const finding = (check: string, result: Partial<Result> = {}): Finding => ({
   check: `bucket.${check}`,

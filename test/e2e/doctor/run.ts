@@ -3,14 +3,14 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { checkBucket } from '../../../dev/doctor/bucket.ts'
-import type { Consent } from '../../../dev/doctor/cors.ts'
-import type { Finding, Status } from '../../../dev/doctor/report.ts'
-import { type Requests, requestsUntil } from '../../../dev/doctor/requests.ts'
+import { checkBucket } from '../../../cli/doctor/bucket.ts'
+import type { Consent } from '../../../cli/doctor/cors.ts'
+import type { Finding, Status } from '../../../cli/doctor/report.ts'
+import { type Requests, requestsUntil } from '../../../cli/doctor/requests.ts'
 import { loadEnvironment } from '../../../src/worker/environment.ts'
 import { READER, WRITER } from './wrong-server.ts'
 
-const PROGRAM = join(import.meta.dirname, '../../../dev/doctor.ts')
+const PROGRAM = join(import.meta.dirname, '../../../cli/doctor.ts')
 const CONFIG = join(import.meta.dirname, '../../../wrangler.toml')
 
 export const READER_SECRET = 'reader/secret+0123456789'

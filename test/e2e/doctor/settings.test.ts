@@ -11,8 +11,8 @@ import {
   namedCredentials,
   readEnvironment,
   writtenFor,
-} from '../../../dev/doctor/environment.ts'
-import { UsageError } from '../../../dev/doctor/options.ts'
+} from '../../../cli/doctor/environment.ts'
+import { UsageError } from '../../../cli/doctor/options.ts'
 import { type Variables, variables } from './run.ts'
 
 const BINDINGS = `

@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest'
-import { CHECKS as BUCKET_CHECKS } from '../../../dev/doctor/bucket.ts'
-import type { Finding } from '../../../dev/doctor/report.ts'
+import { CHECKS as BUCKET_CHECKS } from '../../../cli/doctor/bucket.ts'
+import type { Finding } from '../../../cli/doctor/report.ts'
 import {
   providerAt,
   type SharedReport,
   sharedMarkdown,
   sharedReportOf,
-} from '../../../dev/doctor/shared-report.ts'
-import { checkWorker, CHECKS as WORKER_CHECKS } from '../../../dev/doctor/worker.ts'
+} from '../../../cli/doctor/shared-report.ts'
+import { checkWorker, CHECKS as WORKER_CHECKS } from '../../../cli/doctor/worker.ts'
 import { loadEnvironment } from '../../../src/worker/environment.ts'
 import { findingsOf, patientRequests, type Variables } from './run.ts'
 import { GOOD_RULES, startWrongServer } from './wrong-server.ts'

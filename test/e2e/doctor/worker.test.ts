@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import type { Finding, Status } from '../../../dev/doctor/report.ts'
-import { checkWorker } from '../../../dev/doctor/worker.ts'
+import type { Finding, Status } from '../../../cli/doctor/report.ts'
+import { checkWorker } from '../../../cli/doctor/worker.ts'
 import { loadEnvironment } from '../../../src/worker/environment.ts'
 import { startBuiltWorker, UNREACHABLE } from '../built-worker.ts'
 import { type Hangs, ORIGIN, patientRequests, statuses, type Variables, variables } from './run.ts'

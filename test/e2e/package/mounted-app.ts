@@ -2,9 +2,9 @@ import { randomBytes } from 'node:crypto'
 import { mkdtemp } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createTestHarness } from 'wrangler'
-import { freePort } from '../../../dev/ports.ts'
-import type { S3Server } from '../../../dev/s3-server.ts'
-import { startS3rver } from '../../../dev/s3rver.ts'
+import { freePort } from '../../../cli/ports.ts'
+import type { S3Server } from '../../../cli/s3-server.ts'
+import { startS3rver } from '../../../cli/s3rver.ts'
 
 export const PASSWORD = 'correct horse battery staple'
 

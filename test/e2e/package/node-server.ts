@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { waitUntil } from '../../../dev/wait-until.ts'
+import { waitUntil } from '../../../cli/wait-until.ts'
 
 /** A program that runs until its scope ends. */
 export interface NodeServer extends AsyncDisposable {

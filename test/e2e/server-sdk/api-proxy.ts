@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { createServer, request } from 'node:http'
-import { freePort } from '../../../dev/ports.ts'
+import { freePort } from '../../../cli/ports.ts'
 
 /** A request to the Worker. */
 export interface ApiCall {

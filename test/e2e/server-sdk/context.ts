@@ -8,7 +8,7 @@ import {
   ListPartsCommand,
   type S3Client,
 } from '@aws-sdk/client-s3'
-import type { S3Server, S3ServerOptions } from '../../../dev/s3-server.ts'
+import type { S3Server, S3ServerOptions } from '../../../cli/s3-server.ts'
 import { type BucketTable, startBuiltWorker } from '../built-worker.ts'
 import { type BucketProxy, startBucketProxy } from '../client/bucket-proxy.ts'
 import { sdkClient } from '../contract/context.ts'

@@ -39,7 +39,7 @@ export async function writeConfigForWebhooks(file: string): Promise<void> {
   const from = (path: string) => relative(dirname(file), join(ROOT, path))
   const config = {
     ...read,
-    main: from('dev/webhook-log.ts'),
+    main: from('cli/webhook-log.ts'),
     ...(assets && { assets: { ...assets, directory: from(assets.directory) } }),
     ...(build && { build: { ...build, cwd: ROOT, watch_dir: build.watch_dir?.map(from) } }),
     queues: hasQueue

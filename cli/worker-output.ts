@@ -23,7 +23,7 @@ const logSchema = z.object({
   code: z.optional(z.string()),
   message: z.optional(z.string()),
   reason: z.optional(z.string()),
-  /** Members of an attempt to send a webhook: `dev/webhook-log.ts`. */
+  /** Members of an attempt to send a webhook: `cli/webhook-log.ts`. */
   webhook: z.optional(z.string()),
   endpoint: z.optional(z.string()),
   status: z.optional(z.union([z.number(), z.string()])),
