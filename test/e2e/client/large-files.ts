@@ -159,8 +159,7 @@ export function largeFileRules(context: () => ClientContext): void {
     })
     const complete = tab.page.waitForRequest('**/complete')
     await tab.begin(SIZE, { multipart: true })
-    await complete
-    const key = tab.parts()[0]?.key ?? ''
+    const { key } = (await complete).postDataJSON()
     await expect
       .poll(() =>
         context()
