@@ -34,7 +34,7 @@ export const TESTS_BY_PATH: readonly (readonly [path: RegExp, tests: readonly st
   [/^dev\/types\.ts$/, ['test/docs/update*.test.ts']],
   [/^dev\/openapi/, ['test/docs/openapi*.test.ts']],
   [/^(?:cli|dev)\/(?:s3rver.*|r2|ceph|s3-server)\.ts$/, ['test/e2e/{s3rver*,r2,ceph}.test.ts']],
-  [/^(?:cli|dev)\//, ['test/e2e/dev*.test.ts']],
+  [/^(?:cli|dev)\//, ['test/e2e/{dev,package-cli}*.test.ts']],
   [/^examples\//, ['test/e2e/{package,first-hour}*.test.ts', 'test/docs/**/*.test.ts']],
   [/^(?:docs\/|\.changeset\/|\.github\/|[^/]+\.md$|biome\.json$)/, ['test/docs/**/*.test.ts']],
   [/^test\/e2e\/uppy(?:-[56])?\//, ['test/e2e/uppy*.test.ts']],

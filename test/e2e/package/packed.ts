@@ -25,7 +25,7 @@ export const projectBin = (cwd: string, program: string, ...args: string[]): Pro
 /** What a clone needs to build both packages. */
 const SOURCES = [
   ...['package.json', 'README.md', 'LICENSE', 'tsconfig.json', 'tsconfig.build.json'],
-  ...['src', 'cli', 'dev', 'client', 'docs/openapi.json'],
+  ...['src', 'cli', 'demo', 'dev', 'client', 'docs/openapi.json'],
 ]
 
 export type PackageName = 'edge-presigner' | 'edge-presigner-client'
