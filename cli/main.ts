@@ -12,6 +12,17 @@ const COMMANDS = new Map<string, readonly [what: string, load: () => Promise<Com
     'dev',
     ['starts a bucket, the page and the Worker here', async () => (await import('./dev.ts')).dev],
   ],
+  [
+    'doctor',
+    [
+      'checks the settings, the bucket and a Worker',
+      async () => (await import('./doctor.ts')).doctor,
+    ],
+  ],
+  [
+    'keys',
+    ['creates, rotates, revokes and sends API keys', async () => (await import('./keys.ts')).keys],
+  ],
 ])
 
 const USAGE = [

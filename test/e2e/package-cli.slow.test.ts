@@ -197,12 +197,24 @@ describe('npx edge-presigner dev, in a project', () => {
   })
 })
 
+describe('the other commands, in a project,', () => {
+  it('write and read its files', async () => {
+    const created = await run(['keys', 'create', '--id', 'ci', '--scopes', 'files:read'])
+    expect(created).toMatchObject({ code: 0, output: expect.stringContaining('ep_ci_') })
+    expect(JSON.parse(await readFile(at('api-keys.json'), 'utf8'))).toMatchObject([{ id: 'ci' }])
+    const { code, output } = await run(['doctor', '--timeout', '1'])
+    expect(code).toBe(1)
+    expect(output).toContain('Settings (wrangler.toml)')
+    expect(output).toContain('BUCKETS is missing. Add a [vars.BUCKETS.files] table')
+  })
+})
+
 describe('edge-presigner', () => {
   it('has --help, --version and the help of each command', async () => {
     const { code, output } = await run(['--help'])
     expect(code).toBe(0)
     const commands = [...output.matchAll(/^ {2}(\w+) /gm)].map(([, name = '']) => name)
-    expect(commands).toContain('dev')
+    expect(commands).toEqual(expect.arrayContaining(['dev', 'doctor', 'keys']))
     for (const command of commands) {
       const help = await run([command, '--help'])
       expect(help.output).toContain(`edge-presigner ${command}`)
