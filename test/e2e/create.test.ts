@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,12 +7,13 @@ import { parseEnv } from 'node:util'
 import * as fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { unstable_readConfig } from 'wrangler'
+import * as z from 'zod/mini'
 import { type Ask, readAnswers, readFlags, UsageError } from '../../create/src/answers.ts'
 import { PATHS, projectFiles } from '../../create/src/files.ts'
 import { PROVIDERS } from '../../create/src/providers.ts'
 import manifest from '../../package.json' with { type: 'json' }
 import { loadEnvironment } from '../../src/worker/environment.ts'
-import { codeBlocks, ROOT, readPage } from '../docs/support/markdown.ts'
+import { codeBlocks, fragment, headings, ROOT, readPage } from '../docs/support/markdown.ts'
 
 const MAIN = join(ROOT, 'create/src/main.ts')
 const ACCOUNT = '0123456789abcdef0123456789abcdef'
@@ -181,6 +182,16 @@ describe('a project', () => {
       devDependencies: { wrangler, '@20minutes/s3rver': s3rver },
       engines: manifest.engines,
     })
+  })
+
+  it('links to pages and headings of the documentation that exist', async () => {
+    const texts = [...(await filesFor('--yes')).values(), readPage('template/package.json')]
+    const links = texts.flatMap((file) => [
+      ...file.matchAll(/\/blob\/main\/([\w/-]+\.md)(?:#([\w-]+))?/g),
+    ])
+    expect(links.length).toBeGreaterThan(5)
+    for (const [, page = '', id] of links)
+      expect([undefined, ...headings(readPage(page)).map(fragment)], page).toContain(id)
   })
 
   it('has a signing secret of its own', async () => {
@@ -476,6 +487,69 @@ describe('the command', () => {
       .split('\n')
       .filter((line) => line.startsWith('| `--'))
     expect(flags(readme.join('\n'))).toEqual(flags(out).filter((flag) => flag !== '--help'))
+  })
+})
+
+describe('template/, which the deploy button copies', () => {
+  const read = (path: string) => readPage(`template/${path}`)
+  const own = projectFiles({
+    ...{ folder: 'template', name: 'my-files', provider: 'none', page: true },
+    ...{ bucket: undefined, appOrigin: undefined },
+  } as const)
+  const template = z.looseObject({
+    cloudflare: z.object({ bindings: z.record(z.string(), z.object({ description: z.string() })) }),
+  })
+
+  it("is where the README's button leads", () => {
+    expect(readPage('README.md')).toContain(
+      '(https://deploy.workers.cloudflare.com/?url=https://github.com/edge-presigner/edge-presigner/tree/main/template)',
+    )
+  })
+
+  it('has the files of a project, with names instead of secrets', async () => {
+    const tracked = execFileSync('git', ['ls-files', '-co', '--exclude-standard', 'template'], {
+      cwd: ROOT,
+      encoding: 'utf8',
+    })
+    const paths = PATHS.map(
+      (path) => `template/${path === '.dev.vars' ? '.dev.vars.example' : path}`,
+    )
+    expect(tracked.trim().split('\n').toSorted()).toEqual(paths.toSorted())
+    const secrets = parseEnv(read('.dev.vars.example'))
+    expect(Object.keys(secrets).toSorted()).toEqual(
+      [...Object.keys(parseEnv(own.get('.dev.vars') ?? '')), 'API_KEYS'].toSorted(),
+    )
+    expect(Object.values(secrets).join('')).toBe('')
+  })
+
+  it.each(['src/worker.ts', 'wrangler.toml', 'api-keys.json', '.gitignore'])(
+    'has the same %s as a project',
+    (path) => expect(read(path)).toBe(own.get(path)),
+  )
+
+  it('has the package.json of a project, and describes what the button asks for', () => {
+    // Without a script `deploy`, Cloudflare runs `npx wrangler deploy`, which asks nothing.
+    const { scripts, ...project } = JSON.parse(own.get('package.json') ?? '')
+    const { deploy: _, ...others } = scripts
+    const { cloudflare, ...made } = template.parse(JSON.parse(read('package.json')))
+    expect(made).toEqual({ ...project, scripts: others })
+    const bindings = unstable_readConfig(
+      { config: join(ROOT, 'template/wrangler.toml') },
+      { hideWarnings: true },
+    )
+    expect(Object.keys(cloudflare.bindings).toSorted()).toEqual(
+      [
+        ...Object.keys(parseEnv(read('.dev.vars.example'))),
+        ...Object.keys(bindings.vars),
+        ...['FILE_INDEX', 'RATE_LIMITER'],
+      ].toSorted(),
+    )
+  })
+
+  it('has the README of a project, except for the steps after the deploy', () => {
+    const shared = (text: string) => text.replace(/^(?:Before|After) [\s\S]*?(?=^To update)/m, '')
+    expect(shared(read('README.md'))).toBe(shared(own.get('README.md') ?? ''))
+    expect(read('README.md')).toContain('\nAfter the deploy by the button')
   })
 })
 
