@@ -40,6 +40,7 @@ const NEEDS: readonly Need[] = [
       'test/docs/examples.test.ts',
       'test/docs/frameworks.full.test.ts',
       'test/docs/library.slow.test.ts',
+      'test/docs/licenses.test.ts',
       'test/docs/migrations.slow.test.ts',
       'test/docs/next.full.test.ts',
       'test/docs/notifications.test.ts',
