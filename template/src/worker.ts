@@ -3,19 +3,31 @@ import {
   apiKeys,
   createWorker,
   events,
+  files,
+  images,
   jwt,
   links,
+  multipart,
   notifications,
   tokens,
   uppy,
 } from 'edge-presigner/worker'
 
-// Each plugin reads its variables, which https://github.com/edge-presigner/edge-presigner/blob/main/docs/configuration.md describes. Delete what you don't need.
+// Each plugin reads its variables and bindings (https://github.com/edge-presigner/edge-presigner/blob/main/docs/configuration.md).
+// Delete what you don't need: it is then not in your bundle.
 const { presigner, handler } = createWorker({
-  plugins: [events(), notifications(), jwt(), links(), uppy(), tokens(), apiKeys()],
+  plugins: [
+    events(),
+    notifications({ files: files() }), // without notifications: files()
+    jwt(),
+    links({ images: images() }), // without resized images: links()
+    uppy({ multipart: multipart() }), // without Uppy: multipart()
+    tokens(),
+    apiKeys(),
+  ],
 })
 
-/** Reads objects for links, behind Workers Caching. */
+// Reads objects for links, behind Workers Caching. Delete it together with links().
 export class Objects extends objectsEntrypoint(presigner) {}
 
 export default handler
