@@ -129,11 +129,13 @@ function summary(answers: Answers, paths: readonly string[]): string {
     `${exec} wrangler login`,
     `${exec} edge-presigner deploy`,
   ]
+  const enter = folder === '.' ? [] : [`cd ${shellWord(folder)}`]
+  const first = [...enter, install, `${exec} edge-presigner dev`]
   return `Created in ${folder}: ${paths.join(', ')}
 
 Try it on this machine, without an account:
 
-${[...(folder === '.' ? [] : [`cd ${shellWord(folder)}`]), install, `${exec} edge-presigner dev`].map((line) => `  ${line}`).join('\n')}
+${first.map((line) => `  ${line}`).join('\n')}
 
 Then put it on Cloudflare:
 
