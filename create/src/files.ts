@@ -47,6 +47,8 @@ const manifest = ({ name }: Answers) => ({
   dependencies: { 'edge-presigner': `^${VERSIONS.presigner}`, hono: `^${VERSIONS.hono}` },
   devDependencies: { '@20minutes/s3rver': VERSIONS.s3rver, wrangler: VERSIONS.wrangler },
   engines: { node: '>=22' },
+  // npm asks about install scripts. These two check their programs.
+  allowScripts: { esbuild: true, workerd: true },
 })
 
 const WORKER = `import { objectsEntrypoint } from 'edge-presigner/cloudflare'
