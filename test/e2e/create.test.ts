@@ -430,7 +430,22 @@ describe('the command', () => {
     expect({ code, err }).toEqual({ code: 1, err: expect.stringMatching(message) })
   })
 
-  it('leaves nothing behind if it fails in the middle', async () => {
+  it('overwrites no file that appears while it asks', async () => {
+    const cwd = join(directory, 'meanwhile')
+    await mkdir(cwd)
+    const child = spawn(process.execPath, ['--import', TERMINAL, MAIN, '.'], { cwd })
+    const closed = new Promise((resolve) => child.on('close', resolve))
+    for await (const chunk of child.stdout)
+      if (String(chunk).includes('Where are your files?')) {
+        await writeFile(join(cwd, 'wrangler.toml'), 'mine')
+        child.stdin.end('none\n\n\n')
+      }
+    expect(await closed).toBe(1)
+    expect(await readdir(cwd)).toEqual(expect.not.arrayContaining(['package.json']))
+    expect(await readFile(join(cwd, 'wrangler.toml'), 'utf8')).toBe('mine')
+  })
+
+  it('writes nothing into a folder in which src is a file', async () => {
     const cwd = join(directory, 'half')
     await mkdir(cwd)
     await writeFile(join(cwd, 'src'), 'a file where a folder should be')
