@@ -19,10 +19,11 @@ export default defineConfig({
 /** Returns of the repository's package.json what src/versions.ts reads. */
 function loadVersions(id: string): string | undefined {
   if (!/[\\/]package\.json$/.test(id)) return undefined
-  const { version, devDependencies } = JSON.parse(readFileSync(id, 'utf8'))
-  const { hono, wrangler, '@20minutes/s3rver': s3rver } = devDependencies
+  const { version, peerDependencies, devDependencies } = JSON.parse(readFileSync(id, 'utf8'))
+  const { wrangler, '@20minutes/s3rver': s3rver } = devDependencies
   return JSON.stringify({
     version,
-    devDependencies: { hono, wrangler, '@20minutes/s3rver': s3rver },
+    peerDependencies: { hono: peerDependencies.hono },
+    devDependencies: { wrangler, '@20minutes/s3rver': s3rver },
   })
 }

@@ -44,7 +44,7 @@ const manifest = ({ name }: Answers) => ({
     keys: 'edge-presigner keys',
     deploy: 'edge-presigner deploy',
   },
-  dependencies: { 'edge-presigner': `^${VERSIONS.presigner}`, hono: `^${VERSIONS.hono}` },
+  dependencies: { 'edge-presigner': `^${VERSIONS.presigner}`, hono: VERSIONS.hono },
   devDependencies: { '@20minutes/s3rver': VERSIONS.s3rver, wrangler: VERSIONS.wrangler },
   engines: { node: '>=22' },
   // npm asks about install scripts. These two check their programs.

@@ -120,6 +120,8 @@ describe('a release by changesets', () => {
       expect(status).toMatch(new RegExp(`minor\n[^]*- ${name}\n`))
     expect(readFileSync(join(clone, 'package.json'), 'utf8')).toBe(before)
     changeset('version')
+    const { scripts } = JSON.parse(before) as { scripts: Record<string, string> }
+    expect(scripts['changeset:version']).toMatch(/ && npm run template$/) // template/ has the version
     expect(manifests.map(version)).toEqual([next, next, next])
     expect(readFileSync(join(clone, 'package.json'), 'utf8')).toBe(
       before.replace(/"version": ".*"/, `"version": "${next}"`),

@@ -11,6 +11,7 @@ import * as z from 'zod/mini'
 import { type Ask, readAnswers, readFlags, UsageError } from '../../create/src/answers.ts'
 import { PATHS, projectFiles } from '../../create/src/files.ts'
 import { PROVIDERS } from '../../create/src/providers.ts'
+import { templateFiles } from '../../dev/template.ts'
 import manifest from '../../package.json' with { type: 'json' }
 import { loadEnvironment } from '../../src/worker/environment.ts'
 import { codeBlocks, fragment, headings, ROOT, readPage } from '../docs/support/markdown.ts'
@@ -176,9 +177,9 @@ describe('a project', () => {
 
   it('installs the versions of the repository, those of its programs exactly', async () => {
     const made = JSON.parse((await filesFor('--provider', 'none')).get('package.json') ?? '')
-    const { wrangler, hono, '@20minutes/s3rver': s3rver } = manifest.devDependencies
+    const { wrangler, '@20minutes/s3rver': s3rver } = manifest.devDependencies
     expect(made).toMatchObject({
-      dependencies: { 'edge-presigner': `^${manifest.version}`, hono: `^${hono}` },
+      dependencies: { 'edge-presigner': `^${manifest.version}`, ...manifest.peerDependencies },
       devDependencies: { wrangler, '@20minutes/s3rver': s3rver },
       engines: manifest.engines,
     })
@@ -537,29 +538,28 @@ describe('template/, which the deploy button copies', () => {
     expect(Object.values(secrets).join('')).toBe('')
   })
 
-  it.each(['src/worker.ts', 'wrangler.toml', 'api-keys.json', '.gitignore'])(
-    'has the same %s as a project (UPDATE_DOCS=1 writes it)',
-    async (path) => {
-      if (process.env.UPDATE_DOCS === '1')
-        await writeFile(join(ROOT, 'template', path), own.get(path) ?? '')
-      expect(read(path)).toBe(own.get(path))
-    },
-  )
+  it('has what a new project has: npm run template writes it', async () => {
+    const files = await templateFiles()
+    expect([...files.keys()].toSorted()).toEqual(
+      PATHS.filter((path) => path !== 'README.md' && path !== '.dev.vars').toSorted(),
+    )
+    for (const [path, text] of files) expect(read(path), path).toBe(text)
+    for (const path of ['src/worker.ts', 'wrangler.toml', '.gitignore'])
+      expect(read(path), path).toBe(own.get(path))
+    const { scripts } = JSON.parse(read('package.json'))
+    expect(Object.keys(scripts)).toEqual(['dev', 'doctor', 'keys'])
+  })
 
-  it('has the package.json of a project, and describes what the button asks for', () => {
-    // Without a script `deploy`, Cloudflare runs `npx wrangler deploy`, which asks nothing.
-    const { scripts, ...project } = JSON.parse(own.get('package.json') ?? '')
-    const { deploy: _, ...others } = scripts
-    const { cloudflare, ...made } = template.parse(JSON.parse(read('package.json')))
-    expect(made).toEqual({ ...project, scripts: others })
-    const bindings = unstable_readConfig(
+  it('describes what the button asks for', () => {
+    const { cloudflare } = template.parse(JSON.parse(read('package.json')))
+    const { vars } = unstable_readConfig(
       { config: join(ROOT, 'template/wrangler.toml') },
       { hideWarnings: true },
     )
     expect(Object.keys(cloudflare.bindings).toSorted()).toEqual(
       [
         ...Object.keys(parseEnv(read('.dev.vars.example'))),
-        ...Object.keys(bindings.vars),
+        ...Object.keys(vars),
         ...['FILE_INDEX', 'RATE_LIMITER'],
       ].toSorted(),
     )
