@@ -179,7 +179,10 @@ describe('a project', () => {
     const made = JSON.parse((await filesFor('--provider', 'none')).get('package.json') ?? '')
     const { wrangler, '@20minutes/s3rver': s3rver } = manifest.devDependencies
     expect(made).toMatchObject({
-      dependencies: { 'edge-presigner': `^${manifest.version}`, ...manifest.peerDependencies },
+      dependencies: {
+        'edge-presigner': `^${manifest.version}`,
+        hono: manifest.peerDependencies.hono,
+      },
       devDependencies: { wrangler, '@20minutes/s3rver': s3rver },
       engines: manifest.engines,
     })

@@ -58,6 +58,7 @@ const NEEDS: readonly Need[] = [
       'test/e2e/client-build.slow.test.ts',
       'test/e2e/client-held-bytes.slow.test.ts',
       'test/e2e/create.test.ts',
+      'test/e2e/create-project.slow.test.ts',
       'test/e2e/credentials.slow.test.ts',
       'test/e2e/demo-build.test.ts',
       'test/e2e/first-hour.slow.test.ts',
