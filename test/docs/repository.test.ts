@@ -12,6 +12,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
+import { PACKAGES } from '../e2e/package/packed.ts'
 import { ROOT, readPage } from './support/markdown.ts'
 
 const WORKFLOWS = join(ROOT, '.github/workflows')
@@ -132,6 +133,10 @@ describe('a release by changesets', () => {
     )
     expect(readdirSync(join(clone, '.changeset')).toSorted()).toEqual(['README.md', 'config.json'])
   })
+})
+
+it.each(['SECURITY.md', 'docs/versioning.md'])('%s names every package', (path) => {
+  for (const name of Object.keys(PACKAGES)) expect(readPage(path)).toContain(`\`${name}\``)
 })
 
 describe('CHANGELOG.md', () => {

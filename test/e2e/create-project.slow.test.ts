@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -54,9 +54,15 @@ describe('a project, from the packed packages', () => {
       'dist',
       'package.json',
     ])
-    expect(await readdir(at('node_modules/create-edge-presigner/dist'))).toEqual([
-      'create-edge-presigner.js',
-    ])
+    const dist = at('node_modules/create-edge-presigner/dist')
+    expect(await readdir(dist)).toEqual(['create-edge-presigner.js'])
+    const program = await readFile(join(dist, 'create-edge-presigner.js'), 'utf8')
+    for (const [, name] of program.matchAll(/^import .* from "(.*)"/gm))
+      expect(name).toMatch(/^node:/)
+    // Only code of this repository, so that no license must come with it.
+    const modules = [...program.matchAll(/^\/\/ (\S+\.\w+)$/gm)].map(([, path]) => path)
+    expect(modules.length).toBeGreaterThan(5)
+    for (const path of modules) expect(path).toMatch(/^(?:\.\.\/)?(?:src\/|package\.json$)/)
   })
 
   it.each(PROVIDERS)('is deployed by wrangler, with %s', async (provider) => {
