@@ -188,7 +188,7 @@ function refuseMissing(flags: Flags): void {
   if (folder === undefined) missing.unshift('FOLDER')
   if (missing.length > 0)
     throw new UsageError(
-      `${yes ? 'With --yes, nothing is asked' : 'There is no terminal to ask at'}. Add ${missing.join(', ')}.`,
+      `${yes ? 'With --yes, nothing is asked' : 'There is no terminal to ask at'}. Add ${missing.join(', ')}. With npm, options follow a "--".`,
     )
 }
 
