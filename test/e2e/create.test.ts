@@ -53,7 +53,8 @@ async function create(
     cwd,
     env: { ...process.env, npm_config_user_agent: agent },
   })
-  child.stdin.end(input)
+  // Without answers, its input stays open: it must not wait for them.
+  if (input !== undefined) child.stdin.end(input)
   const closed = new Promise<number | null>((resolve) => child.on('close', resolve))
   const [out, err, code] = await Promise.all([text(child.stdout), text(child.stderr), closed])
   return { out, err, code }
@@ -456,6 +457,12 @@ describe('the command', () => {
     const { code } = await create(['.', '--yes'], { cwd })
     expect(code).toBe(1)
     expect(await readdir(cwd)).toEqual(['src'])
+  })
+
+  it('names the missing flags if there is no terminal', async () => {
+    const { code, err } = await create([])
+    expect(code).toBe(1)
+    expect(err).toMatch(/^There is no terminal to ask at\. Add FOLDER, --provider\./)
   })
 
   it('asks for what the flags leave out, again after an invalid answer', async () => {
