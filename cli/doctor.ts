@@ -1,9 +1,9 @@
 /**
- * `npm run doctor`: checks a configuration against the real buckets, and a deployed Worker from
- * outside. docs/doctor.md describes each check.
+ * `npx edge-presigner doctor`: checks a configuration against the real buckets, and a deployed Worker
+ * from outside. docs/doctor.md describes each check.
  */
 import { createInterface } from 'node:readline/promises'
-import packageJson from '../package.json' with { type: 'json' }
+import packageJson from 'edge-presigner/package.json' with { type: 'json' }
 import { checkBucket } from './doctor/bucket.ts'
 import type { Consent } from './doctor/cors.ts'
 import {
@@ -11,10 +11,11 @@ import {
   checkSettings,
   namedCredentials,
   readEnvironment,
+  type Variables,
   writtenFor,
 } from './doctor/environment.ts'
 import { type Options, readOptions, USAGE, UsageError } from './doctor/options.ts'
-import { type Finding, reportOf, skip, summary, Table } from './doctor/report.ts'
+import { type Finding, type Report, reportOf, skip, summary, Table } from './doctor/report.ts'
 import { requestsUntil, Stopped } from './doctor/requests.ts'
 import { sharedMarkdown, sharedReportOf } from './doctor/shared-report.ts'
 import { checkWorker, servesPage } from './doctor/worker.ts'
@@ -23,20 +24,62 @@ const STOPPED_CODE = 130
 const MIN_COLUMNS = 80
 const MAX_COLUMNS = 120
 
-async function doctor(options: Options, stop: AbortSignal): Promise<number> {
+/** Runs `npx edge-presigner doctor` with these arguments. Resolves with the exit code. */
+export async function doctor(args: readonly string[]): Promise<number> {
+  try {
+    const options = readOptions(args)
+    if (options.help) {
+      console.log(USAGE)
+      return 0
+    }
+    return (await runChecks(options)).ok ? 0 : 1
+  } catch (error) {
+    if (error instanceof Stopped) return STOPPED_CODE
+    if (!(error instanceof UsageError)) throw error
+    console.error(error.message)
+    return 1
+  }
+}
+
+/**
+ * Checks and prints what the options ask for. `secrets` replaces what the file with the secrets
+ * contains. Throws UsageError for a mistake in the options or files, and Stopped after Ctrl-C.
+ */
+export async function runChecks(
+  options: Omit<Options, 'help'>,
+  secrets?: Variables,
+): Promise<Report> {
+  const stop = new AbortController()
+  const onSignal = () => {
+    if (stop.signal.aborted) process.exit(STOPPED_CODE)
+    console.error(
+      '\nStopping, and deleting everything that doctor created. Press Ctrl-C again to keep it.',
+    )
+    stop.abort()
+  }
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+  for (const name of signals) process.on(name, onSignal)
+  try {
+    return await checkAll(options, secrets, stop.signal)
+  } finally {
+    for (const name of signals) process.off(name, onSignal)
+  }
+}
+
+async function checkAll(
+  options: Omit<Options, 'help'>,
+  secrets: Variables | undefined,
+  stop: AbortSignal,
+): Promise<Report> {
   const { bucket: only, url, json, timeoutSeconds } = options
   const isQuiet = json || options.report
-  const worker = await readEnvironment(options)
+  const worker = await readEnvironment({ ...options, secrets })
   const requests = requestsUntil(stop, timeoutSeconds)
   const cleaningRequests = requestsUntil(new AbortController().signal, timeoutSeconds)
   const admin = options.admin === undefined ? undefined : namedCredentials(worker, options.admin)
 
   const findings: Finding[] = []
-  const columns = Math.min(
-    Math.max(process.stdout.columns ?? MAX_COLUMNS, MIN_COLUMNS),
-    MAX_COLUMNS,
-  )
-  const table = new Table(columns, process.stdout.hasColors?.() ?? false)
+  const table = ownTable()
   const tellUnder =
     (heading: string) =>
     (...found: Finding[]): void => {
@@ -87,10 +130,18 @@ async function doctor(options: Options, stop: AbortSignal): Promise<number> {
     const { version } = packageJson
     const shared = sharedReportOf({ findings, buckets, version, now: new Date() })
     console.log(json ? JSON.stringify(shared, null, 2) : sharedMarkdown(shared))
-    if (!report.ok) console.error('A check failed. Run doctor without --report to see why.')
+    if (!report.ok)
+      console.error('A check failed. Run `npx edge-presigner doctor` without --report to see why.')
   } else console.log(json ? JSON.stringify(report, null, 2) : summary(report))
-  return report.ok ? 0 : 1
+  return report
 }
+
+/** Returns a table as wide as the terminal, with its colors. */
+export const ownTable = (): Table =>
+  new Table(
+    Math.min(Math.max(process.stdout.columns ?? MAX_COLUMNS, MIN_COLUMNS), MAX_COLUMNS),
+    process.stdout.hasColors?.() ?? false,
+  )
 
 /** Shows what would be written, and asks on the terminal unless `yes`. */
 const consentBy =
@@ -100,45 +151,27 @@ const consentBy =
     write(`\n${text}\n`)
     if (yes) return true
     if (!process.stdin.isTTY) return false
-    // Not as a terminal: Ctrl-C stays a signal.
-    const terminal = createInterface({
-      input: process.stdin,
-      output: process.stdout,
-      terminal: false,
-    })
-    try {
-      return /^y(?:es)?$/i.test(await terminal.question('Write it? [y/N] ', { signal: stop }))
-    } catch {
-      throw new Stopped()
-    } finally {
-      terminal.close()
-    }
+    return ask('Write it?', stop)
   }
 
-async function main(): Promise<number> {
-  const options = readOptions(process.argv.slice(2))
-  if (options.help) {
-    console.log(USAGE)
-    return 0
+/** Asks a question on the terminal. Throws Stopped if the answer is Ctrl-C or the end of the input. */
+export async function ask(question: string, stop?: AbortSignal): Promise<boolean> {
+  // Not as a terminal: Ctrl-C stays a signal.
+  const terminal = createInterface({
+    input: process.stdin,
+    output: process.stdout,
+    terminal: false,
+  })
+  const ended = new AbortController()
+  terminal.once('close', () => ended.abort())
+  const signal = stop === undefined ? ended.signal : AbortSignal.any([stop, ended.signal])
+  try {
+    return /^y(?:es)?$/i.test(await terminal.question(`${question} [y/N] `, { signal }))
+  } catch {
+    throw new Stopped()
+  } finally {
+    terminal.close()
   }
-  const stop = new AbortController()
-  const onSignal = () => {
-    if (stop.signal.aborted) process.exit(STOPPED_CODE)
-    console.error(
-      '\nStopping, and deleting everything that doctor created. Press Ctrl-C again to keep it.',
-    )
-    stop.abort()
-  }
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, onSignal)
-  return doctor(options, stop.signal)
 }
 
-try {
-  process.exitCode = await main()
-} catch (error) {
-  if (error instanceof Stopped) process.exitCode = STOPPED_CODE
-  else if (error instanceof UsageError) {
-    console.error(error.message)
-    process.exitCode = 1
-  } else throw error
-}
+if (import.meta.main) process.exitCode = await doctor(process.argv.slice(2))

@@ -6,7 +6,7 @@ const SETTINGS = Object.keys(environmentRules({})).filter(
 )
 const KEY_PARTS = ['ACCESS_KEY_ID', 'SECRET_ACCESS_KEY', 'SESSION_TOKEN', 'CREDENTIAL_EXPIRATION']
 const ACCESS_KEY = new RegExp(`^[A-Z][A-Z0-9_]*_(?:${KEY_PARTS.join('|')})$`)
-/** What `npm run keys -- push` sets beside `API_KEYS`, and what wrangler, npm and Node read. */
+/** What `npx edge-presigner keys push` sets beside `API_KEYS`, and what wrangler, npm and Node read. */
 const FOR_OTHERS = /^(?:API_KEYS_LIST|CLOUDFLARE|WRANGLER|NODE|NPM)_/i
 const MAX_TYPOS = 2
 

@@ -64,7 +64,7 @@ export async function startFront(options: FrontOptions): Promise<Front> {
     explain(() => 'The Host header does not name this machine.')
     outgoing.writeHead(403, { 'Content-Type': 'text/plain', Connection: 'close' })
     outgoing.end(
-      '"npm run dev" accepts requests to localhost only. Use --host to open it to your network.\n',
+      '"edge-presigner dev" accepts requests to localhost only. Use --host to open it to your network.\n',
     )
   }
   const servers = [await listen(createServer(listener), port, '127.0.0.1')]

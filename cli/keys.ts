@@ -1,37 +1,71 @@
 /**
- * `npm run keys` creates, rotates, revokes and checks API keys, and sends the list to the Worker.
+ * `npx edge-presigner keys` creates, rotates, revokes and checks API keys, and sends the list to the Worker.
  * The file contains only digests. A key itself is printed once and never stored.
  */
-import { execFile } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { parseArgs } from 'node:util'
 import * as z from 'zod/mini'
 import { SCOPES } from '../src/access/scopes.ts'
 import { type ApiKey, apiKeysRule } from '../src/plugins/api-keys/options.ts'
 import { check as checkRule } from '../src/settings/rules.ts'
+import { UsageError } from './doctor/options.ts'
+import { runWrangler } from './wrangler.ts'
 
-const USAGE = `npm run keys -- create --id ID --scopes SCOPE[,SCOPE] [--prefix PREFIX/] [--buckets ALIAS[,ALIAS]]
-npm run keys -- rotate ID            (adds a second key; the first one keeps working)
-npm run keys -- rotate ID --finish   (removes the first one)
-npm run keys -- rotate ID --now      (replaces all keys of ID: after a leak)
-npm run keys -- revoke ID
-npm run keys -- list
-npm run keys -- check                (reads a key from standard input)
-npm run keys -- push [--remove KEY[,KEY]] [--restore KEY[,KEY]] [--replace-all] [--env ENVIRONMENT]
+/** The list of keys, next to `wrangler.toml`. */
+export const KEYS_FILE = 'api-keys.json'
 
-SCOPE is one of ${SCOPES.join(', ')}.
-ALIAS is a bucket of the configuration. The first one is the default of the key. Without --buckets, a
-key can use all of them.
-Each command accepts --file FILE (default: api-keys.json). The file contains digests, not keys.
-push sends the file to the deployed Worker. The other commands only change the file.
-KEY is ID:DIGEST, with the first 8 digits of the digest. --remove also accepts an ID that the file no
-longer contains.`
+/** What follows `npx edge-presigner keys`, and which of the notes explain it. */
+export const COMMANDS = {
+  create: {
+    usage: ['create --id ID --scopes SCOPE[,SCOPE] [--prefix PREFIX/] [--buckets ALIAS[,ALIAS]]'],
+    notes: ['scope', 'alias', 'file'],
+  },
+  rotate: {
+    usage: [
+      'rotate ID            (adds a second key; the first one keeps working)',
+      'rotate ID --finish   (removes the first one)',
+      'rotate ID --now      (replaces all keys of ID: after a leak)',
+    ],
+    notes: ['file'],
+  },
+  revoke: { usage: ['revoke ID'], notes: ['file'] },
+  list: { usage: ['list'], notes: ['file'] },
+  check: { usage: ['check                (reads a key from standard input)'], notes: ['file'] },
+  push: {
+    usage: ['push [--remove KEY[,KEY]] [--restore KEY[,KEY]] [--replace-all] [--env ENVIRONMENT]'],
+    notes: ['file', 'push', 'key'],
+  },
+} as const
 
-const WRANGLER = join(import.meta.dirname, '../node_modules/wrangler/bin/wrangler.js')
+const NOTES = {
+  scope: `SCOPE is one of ${SCOPES.join(', ')}.`,
+  alias: `ALIAS is a bucket of the configuration. The first one is the default of the key. Without --buckets, a
+key can use all of them.`,
+  file: '--file FILE names the list of keys (default: api-keys.json). It contains digests, not keys.',
+  push: 'push sends the file to the deployed Worker. The other commands only change the file.',
+  key: `KEY is ID:DIGEST, with the first 8 digits of the digest. --remove also accepts an ID that the file no
+longer contains.`,
+} as const
+
+type Command = keyof typeof COMMANDS
+
+const isCommand = (name: string | undefined): name is Command =>
+  name !== undefined && Object.hasOwn(COMMANDS, name)
+
+/** Returns the usage of one command, or of all. */
+function usageOf(only?: Command): string {
+  const shown = Object.entries(COMMANDS).filter(([name]) => only === undefined || name === only)
+  const explained = new Set<string>(shown.flatMap(([, { notes }]) => notes))
+  return [
+    ...shown.flatMap(([, { usage }]) => usage.map((line) => `npx edge-presigner keys ${line}`)),
+    '',
+    ...Object.entries(NOTES).flatMap(([name, note]) => (explained.has(name) ? [note] : [])),
+  ].join('\n')
+}
+
 /** Cloudflare's limit for one secret: "Environment variable size" in Workers' limits. */
 const MAX_SECRET_BYTES = 5 * 1024
 /**
@@ -40,19 +74,32 @@ const MAX_SECRET_BYTES = 5 * 1024
  */
 const MARKER = /^API_KEYS_(LIST|GONE)_([a-z0-9-]{1,32})_([0-9a-f]{8})$/
 
-/** An error that the user can fix. Any other error is a bug. */
-class UsageError extends Error {}
+/** Runs `npx edge-presigner keys` with these arguments. Resolves with the exit code. */
+export async function keys(args: readonly string[]): Promise<number> {
+  try {
+    await runCommand(args)
+    return 0
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error
+    console.error(error.message)
+    return 1
+  }
+}
 
-async function main(): Promise<void> {
-  const { values, positionals } = readArguments()
+async function runCommand(args: readonly string[]): Promise<void> {
+  const { values, positionals } = readArguments(args)
   const { file } = values
   const [command, id, ...rest] = positionals
+  if (values.help) return console.log(usageOf(isCommand(command) ? command : undefined))
+  if (command === undefined) throw new UsageError(usageOf())
+  if (!isCommand(command)) throw new UsageError(`Unknown command "${command}".\n\n${usageOf()}`)
   const named = command === 'rotate' || command === 'revoke'
-  if (command === undefined) throw new UsageError(USAGE)
   if (named && id === undefined)
-    throw new UsageError(`${command} needs the id of a key.\n\n${USAGE}`)
+    throw new UsageError(`${command} needs the id of a key.\n\n${usageOf(command)}`)
   const extra = named ? rest[0] : id
-  switch (extra === undefined ? command : null) {
+  if (extra !== undefined)
+    throw new UsageError(`${command} does not accept "${extra}".\n\n${usageOf(command)}`)
+  switch (command) {
     case 'create':
       return create(values, file)
     case 'rotate':
@@ -65,23 +112,21 @@ async function main(): Promise<void> {
       return check(file)
     case 'push':
       return push(values, file)
-    case null:
-      throw new UsageError(`${command} does not accept "${extra}".\n\n${USAGE}`)
-    default:
-      throw new UsageError(`Unknown command "${command}".\n\n${USAGE}`)
   }
 }
 
-function readArguments() {
+function readArguments(args: readonly string[]) {
   try {
     return parseArgs({
+      args: [...args],
       allowPositionals: true,
       options: {
+        help: { type: 'boolean', default: false },
         id: { type: 'string' },
         scopes: { type: 'string' },
         prefix: { type: 'string', default: '' },
         buckets: { type: 'string' },
-        file: { type: 'string', default: 'api-keys.json' },
+        file: { type: 'string', default: KEYS_FILE },
         finish: { type: 'boolean', default: false },
         now: { type: 'boolean', default: false },
         remove: { type: 'string', default: '' },
@@ -91,7 +136,8 @@ function readArguments() {
       },
     })
   } catch (error) {
-    throw new UsageError(`${error instanceof Error ? error.message : error}\n\n${USAGE}`)
+    const command = args.find(isCommand)
+    throw new UsageError(`${error instanceof Error ? error.message : error}\n\n${usageOf(command)}`)
   }
 }
 
@@ -109,7 +155,7 @@ async function create(
   const key = newKey(id)
   const entry = {
     id,
-    sha256: sha256Hex(key),
+    sha256: digestOf(key),
     scopes: scopes?.split(',') ?? [],
     prefix,
     buckets: buckets?.split(','),
@@ -117,7 +163,7 @@ async function create(
   const keys = await writeKeys(file, [...(await readKeys(file)), entry])
   console.log(`The key, shown only once:\n\n  ${key}\n
 Its entry, added to ${file}:\n\n  ${JSON.stringify(keys.at(-1))}\n
-Commit ${file}, then send it to the Worker:\n\n  npm run keys -- push`)
+Commit ${file}, then send it to the Worker:\n\n  npx edge-presigner keys push`)
 }
 
 /**
@@ -138,31 +184,33 @@ async function rotate(
       keys.map((key) => (key.id === id ? { ...key, sha256 } : key)),
     )
   const pushRemoved = (removed: readonly string[]) =>
-    `Commit ${file}, then send it to the Worker:\n\n  npm run keys -- push --remove ${removed
+    `Commit ${file}, then send it to the Worker:\n\n  npx edge-presigner keys push --remove ${removed
       .map((digest) => keyName(id, digest))
       .join(',')}`
 
   if (finish) {
     if (digests.length < 2)
-      throw new UsageError(`${id} has only one key. First run: npm run keys -- rotate ${id}`)
+      throw new UsageError(
+        `${id} has only one key. First run: npx edge-presigner keys rotate ${id}`,
+      )
     await replace(newest)
     console.log(`Removed the older key of ${id}. ${pushRemoved(digests.slice(1))}`)
     return
   }
   if (digests.length > 1 && !now)
     throw new UsageError(
-      `${id} already has two keys. First remove the older one: npm run keys -- rotate ${id} --finish`,
+      `${id} already has two keys. First remove the older one: npx edge-presigner keys rotate ${id} --finish`,
     )
   const key = newKey(id)
-  await replace(now ? sha256Hex(key) : [sha256Hex(key), newest])
+  await replace(now ? digestOf(key) : [digestOf(key), newest])
   console.log(`The new key, shown only once:\n\n  ${key}\n`)
   console.log(
     now
       ? `Removed all earlier keys of ${id} from ${file}. ${pushRemoved(digests)}`
       : `The earlier key of ${id} still works. Commit ${file}, then send it to the Worker:\n
-  npm run keys -- push\n
+  npx edge-presigner keys push\n
 When every client has the new key, remove the earlier one:\n
-  npm run keys -- rotate ${id} --finish`,
+  npx edge-presigner keys rotate ${id} --finish`,
   )
 }
 
@@ -174,7 +222,7 @@ async function revoke(id: string, file: string): Promise<void> {
     keys.filter((key) => key !== entry),
   )
   console.log(`Removed ${id} from ${file}. It works until you send the file to the Worker:\n
-  npm run keys -- push --remove ${id}`)
+  npx edge-presigner keys push --remove ${id}`)
 }
 
 async function list(file: string): Promise<void> {
@@ -189,7 +237,7 @@ async function list(file: string): Promise<void> {
 }
 
 async function check(file: string): Promise<void> {
-  const digest = sha256Hex((await text(process.stdin)).trim())
+  const digest = digestOf((await text(process.stdin)).trim())
   const known = (await readKeys(file)).find(({ sha256 }) => [sha256].flat().includes(digest))
   if (known === undefined) throw new UsageError(`No. This key is not in ${file}.`)
   const { id, scopes, prefix, buckets } = known
@@ -204,25 +252,47 @@ interface PushOptions {
   readonly env?: string | undefined
 }
 
-/**
- * Sends the list to the Worker. Cloudflare never shows a secret again, so the same request sets a
- * marker for each digest: a secret whose name contains the id and the digest. The next push, from
- * any clone, compares the markers with its file. The marker of a removed digest stays, under another
- * name, so that a clone whose file still lists it doesn't bring it back.
- */
 async function push(options: PushOptions, file: string): Promise<void> {
   if (!existsSync(file))
     throw new UsageError(
-      `${file} is missing. Get it (git pull), or create a key: npm run keys -- create`,
+      `${file} is missing. Get it (git pull), or create a key: npx edge-presigner keys create`,
     )
   const keys = await readKeys(file)
-  const list = JSON.stringify(keys)
-  if (Buffer.byteLength(list) > MAX_SECRET_BYTES)
+  const where = options.env === undefined ? [] : ['--env', options.env]
+  checkSize(keys, file)
+  const change = changeOfSecrets(keys, await deployedSecrets(where), { ...options, file })
+  await setSecrets(change, where)
+  console.log(
+    `The Worker has ${keys.length === 1 ? 'this key' : `these ${keys.length} keys`}: ${
+      keys.map(({ id }) => id).join(', ') || 'none'
+    }.`,
+  )
+}
+
+/** Throws UsageError if the list is too long for one secret. */
+export function checkSize(keys: readonly ApiKey[], file: string): void {
+  const bytes = Buffer.byteLength(JSON.stringify(keys))
+  if (bytes > MAX_SECRET_BYTES)
     throw new UsageError(
-      `${file} has ${Buffer.byteLength(list)} bytes. Cloudflare accepts ${MAX_SECRET_BYTES} in one secret. Revoke keys, or mint tokens with one key: POST /tokens.`,
+      `${file} has ${bytes} bytes. Cloudflare accepts ${MAX_SECRET_BYTES} in one secret. Revoke keys, or mint tokens with one key: POST /tokens.`,
     )
-  const environment = options.env === undefined ? [] : ['--env', options.env]
-  const secrets = await deployedSecrets(environment)
+}
+
+/**
+ * Returns the secrets that send the list to the Worker. Cloudflare never shows a secret again, so the
+ * same request sets a marker for each digest: a secret whose name contains the id and the digest. The
+ * next push, from any clone, compares the markers with its file. The marker of a removed digest stays,
+ * under another name, so that a clone whose file still lists it doesn't bring it back. `secrets` are
+ * the names of the Worker's secrets. Throws UsageError if the Worker would lose or regain a key that
+ * the options don't name.
+ */
+export function changeOfSecrets(
+  keys: readonly ApiKey[],
+  secrets: readonly string[],
+  options: PushOptions & { readonly file: string },
+): Record<string, string | null> {
+  const { file, env } = options
+  const push = `npx edge-presigner keys push${file === KEYS_FILE ? '' : ` --file ${file}`}${env === undefined ? '' : ` --env ${env}`}`
   const marked = (state: string) =>
     secrets.flatMap((name) => {
       const [, marker, id = '', digest = ''] = MARKER.exec(name) ?? []
@@ -238,13 +308,13 @@ async function push(options: PushOptions, file: string): Promise<void> {
     if (deployed.length + gone.length === 0 && secrets.includes('API_KEYS'))
       throw new UsageError(`The Worker's API_KEYS was not set by push, and a secret can't be read back. So this file may lack
 some of its keys. If ${file} is complete, or the Worker's list is empty (as after the deploy
-button), replace it:\n\n  npm run keys -- push --replace-all`)
+button), replace it:\n\n  ${push} --replace-all`)
     const toRestore = options.restore.split(',')
     refuse(
       restored.filter((key) => !toRestore.includes(key)),
       `${file} contains keys that were removed from the Worker`,
       `Get the newest ${file} (git pull). To make these keys valid again`,
-      'restore',
+      `${push} --restore`,
     )
     const toRemove = options.remove.split(',')
     // An id names all its keys only if the file has none of them. Otherwise, one that a colleague has
@@ -254,12 +324,12 @@ button), replace it:\n\n  npm run keys -- push --replace-all`)
       removed.filter((key) => !toRemove.includes(key) && !isRevoked(idOf(key))),
       `The Worker would lose keys that are missing from ${file}`,
       `If someone else created them, get the newest ${file} (git pull). To remove them`,
-      'remove',
+      `${push} --remove`,
     )
   }
   const forgotten = options['replace-all'] ? gone : restored
-  const change = Object.fromEntries([
-    ['API_KEYS', list],
+  return Object.fromEntries([
+    ['API_KEYS', JSON.stringify(keys)],
     ...forgotten.map((key) => [markerOf('GONE', key), null]),
     ...local.map((key) => [markerOf('LIST', key), 'listed']),
     ...removed.flatMap((key) => [
@@ -267,12 +337,6 @@ button), replace it:\n\n  npm run keys -- push --replace-all`)
       [markerOf('GONE', key), 'removed'],
     ]),
   ])
-  await wrangler(['secret', 'bulk', ...environment], JSON.stringify(change))
-  console.log(
-    `The Worker has ${keys.length === 1 ? 'this key' : `these ${keys.length} keys`}: ${
-      keys.map(({ id }) => id).join(', ') || 'none'
-    }.`,
-  )
 }
 
 /** How a command line names one key. */
@@ -283,49 +347,45 @@ const idOf = (key: string): string => key.replace(/:.*/, '')
 const markerOf = (state: 'LIST' | 'GONE', key: string): string =>
   `API_KEYS_${state}_${key.replace(':', '_')}`
 
-/** Throws an error that shows the keys, if there are any, and the option that accepts them. */
-function refuse(
-  keys: readonly string[],
-  problem: string,
-  fix: string,
-  option: 'remove' | 'restore',
-): void {
+/** Throws UsageError with the keys, if there are any, and the command that accepts them. */
+function refuse(keys: readonly string[], problem: string, fix: string, command: string): void {
   if (keys.length === 0) return
   throw new UsageError(`${problem}:\n
 ${keys.map((key) => `  ${key}`).join('\n')}\n
 ${fix}:\n
-  npm run keys -- push --${option} ${keys.join(',')}`)
+  ${command} ${keys.join(',')}`)
 }
 
 const secretNames = z.array(z.object({ name: z.string() }))
 
-/** Returns the names of the Worker's secrets, and none before the first deploy. */
-async function deployedSecrets(environment: readonly string[]): Promise<string[]> {
-  const { stdout, stderr, ok } = await run(['secret', 'list', '--format', 'json', ...environment])
+/**
+ * Returns the names of the Worker's secrets, and none before the first deploy. `where` are the
+ * options that name the Worker.
+ */
+export async function deployedSecrets(where: readonly string[]): Promise<string[]> {
+  const { stdout, stderr, ok } = await runWrangler(['secret', 'list', '--format', 'json', ...where])
   if (!ok && /Worker "[^"]*".* not found/.test(stdout + stderr)) return []
-  if (!ok) throw new UsageError(`wrangler could not list the secrets.\n\n${stdout}${stderr}`)
+  if (!ok)
+    throw new UsageError(
+      `wrangler could not list the secrets. Are you logged in? Run \`npx wrangler login\`, or set CLOUDFLARE_API_TOKEN.\n\n${stdout}${stderr}`,
+    )
   return secretNames.parse(JSON.parse(stdout)).map(({ name }) => name)
 }
 
-async function wrangler(args: readonly string[], input: string): Promise<void> {
-  const { stdout, stderr, ok } = await run(args, input)
-  if (!ok) throw new UsageError(`wrangler could not set the keys.\n\n${stdout}${stderr}`)
+/** Sets the Worker's secrets, and deletes those that are null. Creates the Worker if necessary. */
+export async function setSecrets(
+  change: Readonly<Record<string, string | null>>,
+  where: readonly string[],
+): Promise<void> {
+  const { stdout, stderr, ok } = await runWrangler(
+    ['secret', 'bulk', ...where],
+    JSON.stringify(change),
+  )
+  if (!ok) throw new UsageError(`wrangler could not set the secrets.\n\n${stdout}${stderr}`)
 }
 
-const run = (args: readonly string[], input = '') =>
-  new Promise<{ stdout: string; stderr: string; ok: boolean }>((resolve) => {
-    const env = { ...process.env, WRANGLER_HIDE_BANNER: 'true' }
-    const child = execFile(
-      process.execPath,
-      [WRANGLER, ...args],
-      { env, windowsHide: true },
-      (error, stdout, stderr) => resolve({ stdout, stderr, ok: error === null }),
-    )
-    child.stdin?.end(input)
-  })
-
 /** Returns the keys of a file, and none if the file is missing. */
-async function readKeys(file: string): Promise<ApiKey[]> {
+export async function readKeys(file: string): Promise<ApiKey[]> {
   let json: string
   try {
     json = await readFile(file, 'utf8')
@@ -347,7 +407,7 @@ async function readKeys(file: string): Promise<ApiKey[]> {
  * Writes one entry per line, so that git can merge what two people add. Returns the checked
  * entries.
  */
-async function writeKeys(file: string, value: unknown): Promise<ApiKey[]> {
+export async function writeKeys(file: string, value: unknown): Promise<ApiKey[]> {
   const keys = parseKeys(value)
   const lines = keys.map((key) => `  ${JSON.stringify(key)}`).join(',\n')
   await writeFile(file, keys.length === 0 ? '[]\n' : `[\n${lines}\n]\n`)
@@ -361,11 +421,13 @@ function entryOf(keys: readonly ApiKey[], id: string, file: string): ApiKey {
   throw new UsageError(`${file} has no key "${id}". Its keys: ${known || 'none'}.`)
 }
 
-const newKey = (id: string): string => `ep_${id}_${randomBytes(32).toString('base64url')}`
+/** Returns a new key, which only its user keeps. */
+export const newKey = (id: string): string => `ep_${id}_${randomBytes(32).toString('base64url')}`
 
-const sha256Hex = (value: string): string => createHash('sha256').update(value).digest('hex')
+export const digestOf = (value: string): string => createHash('sha256').update(value).digest('hex')
 
-function parseKeys(value: unknown): ApiKey[] {
+/** Returns the checked list. Throws UsageError if it is invalid. */
+export function parseKeys(value: unknown): ApiKey[] {
   const checked = checkRule(apiKeysRule(null), value)
   if (checked.ok) return checked.value
   const errors = checked.issues.map(({ path, message }) =>
@@ -374,10 +436,4 @@ function parseKeys(value: unknown): ApiKey[] {
   throw new UsageError(errors.join('\n'))
 }
 
-try {
-  await main()
-} catch (error) {
-  if (!(error instanceof UsageError)) throw error
-  console.error(error.message)
-  process.exitCode = 1
-}
+if (import.meta.main) process.exitCode = await keys(process.argv.slice(2))

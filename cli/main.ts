@@ -1,212 +1,46 @@
-import { createHash } from 'node:crypto'
-import { existsSync } from 'node:fs'
-import { join, resolve } from 'node:path'
-import * as z from 'zod/mini'
-import type { Issue } from '../src/errors/api-error.ts'
-import { startCeph } from './ceph.ts'
-import { issueInFiles, unknownNames, unknownText } from './env-file.ts'
-import { startFront } from './front.ts'
-import type { Callers } from './loopback.ts'
-import { type DevOptions, readOptions, USAGE } from './options.ts'
-import { freePort, requireFreePort } from './ports.ts'
-import type { S3Server } from './s3-server.ts'
-import { startS3rver } from './s3rver.ts'
-import { waitUntil } from './wait-until.ts'
-import { startWorker } from './worker.ts'
-import { writeConfigForWebhooks } from './worker-config.ts'
-import {
-  keptS3Secret,
-  randomSecret,
-  readVariables,
-  type Variables,
-  writeWorkerEnv,
-} from './worker-env.ts'
-
-const START_SECONDS = 60
-/** How often to check that the shell that started this process still runs. */
-const PARENT_SECONDS = 1
-
 /**
- * Runs an S3 server and the Worker until `stopped`, or until the Worker ends. Resolves with the
- * exit code.
+ * `npx edge-presigner COMMAND` runs a command for the project in the current folder. In a clone,
+ * `npm run COMMAND` does the same.
  */
-async function dev(options: DevOptions, stopped: Promise<0>): Promise<number> {
-  const { port, host, envFile, vars } = options
-  const file = envFile ?? vars
-  await requireFreePort(port, '--port')
-  const given = file === undefined ? {} : await readVariables(resolve(file))
-  if (vars !== undefined) refuseBucketIn(vars, given)
-  else if (file === undefined && existsSync('.dev.vars'))
-    console.log('Ignored: .dev.vars. To use it, add --env-file .dev.vars or --vars .dev.vars.')
-  for (const unknown of unknownNames(given))
-    console.warn(`Warning: ${unknownText(file ?? '', unknown)}`)
-  await using stack = new AsyncDisposableStack()
-  const close = (started: { close(): Promise<void> }) => stack.defer(() => started.close())
+import packageJson from 'edge-presigner/package.json' with { type: 'json' }
 
-  console.log(`Starting ${envFile === undefined ? 'the S3 server and ' : ''}the Worker.`)
-  const bucketPort = envFile === undefined ? options.s3Port : undefined
-  const callers: Callers = { origins: options.origins, loopbackOrigins: true, host, bucketPort }
-  const publicHost = `${host ?? 'localhost'}:${port}`
-  const origin = `http://${publicHost}`
-  const data = resolve(options.data)
-  const stateDirectory = join(data, stateFolder(options))
-  const runFile = `${stateDirectory}.env`
-  const s3 = envFile === undefined ? await startS3(options, origin, runFile) : undefined
-  if (s3 !== undefined) close(s3)
+type Command = (args: readonly string[]) => Promise<number>
 
-  const apiKey = `ep_localhost_${randomSecret()}`
-  await writeWorkerEnv(runFile, { s3, given, apiKey, origin })
-  const configFile = given.WEBHOOKS ? `${stateDirectory}.wrangler.json` : undefined
-  if (configFile !== undefined) await writeConfigForWebhooks(configFile)
-  const workerPort = await freePort()
-  const front = await startFront({
-    ...{ port, workerPort, origin, callers, apiKey },
-    keyForNetwork: envFile === undefined,
-    log: (line) => console.log(line),
-  })
-  close(front)
-  const worker = await startWorker(
-    {
-      port: workerPort,
-      publicHost,
-      envFiles: file === undefined ? [runFile] : [resolve(file), runFile],
-      configFile,
-      stateDirectory,
-    },
-    (line) => console.log(line),
-  )
-  close(worker)
+/** The commands, with what they do. Each loads only what it needs. */
+const COMMANDS = new Map<string, readonly [what: string, load: () => Promise<Command>]>([
+  [
+    'dev',
+    ['starts a bucket, the page and the Worker here', async () => (await import('./dev.ts')).dev],
+  ],
+  [
+    'doctor',
+    [
+      'checks the settings, the bucket and a Worker',
+      async () => (await import('./doctor.ts')).doctor,
+    ],
+  ],
+  [
+    'keys',
+    ['creates, rotates, revokes and sends API keys', async () => (await import('./keys.ts')).keys],
+  ],
+])
 
-  const ended = Promise.race([stopped, worker.exited])
-  const toText = (issue: Issue) => issueInFiles(issue, file ?? runFile, given)
-  const healthy = waitUntil(
-    'The Worker is healthy',
-    () => isHealthy(workerPort, toText),
-    START_SECONDS,
-  )
-  try {
-    const code = await Promise.race([ended, healthy])
-    if (code === 0) return 0
-    if (code !== undefined) throw new Error('wrangler dev exited.')
-  } catch (error) {
-    if (!(error instanceof InvalidSettings)) worker.output.failed()
-    throw error
-  }
-  worker.output.started()
-  console.log(welcome(options, s3))
-  return await ended
+const USAGE = [
+  'usage: npx edge-presigner COMMAND [options]',
+  ...Array.from(COMMANDS, ([name, [what]]) => `  ${name.padEnd(8)}${what}`),
+  'The command works in the current folder. COMMAND --help shows its options.',
+].join('\n')
+
+/** Runs a command. Resolves with the exit code. */
+async function main([name, ...args]: readonly string[]): Promise<number> {
+  const command = COMMANDS.get(name ?? '')
+  // The scripts of package.json end with `--`. Without it, Node would read `--env-file` itself.
+  if (command !== undefined) return (await command[1]())(args[0] === '--' ? args.slice(1) : args)
+  if (name === '--version') console.log(packageJson.version)
+  else if (name === '--help') console.log(USAGE)
+  else console.error(name === undefined ? USAGE : `Unknown command "${name}".\n\n${USAGE}`)
+  return name === '--version' || name === '--help' ? 0 : 1
 }
 
-async function startS3(
-  { ceph, s3Port, data, host, origins }: DevOptions,
-  origin: string,
-  runFile: string,
-): Promise<S3Server> {
-  await requireFreePort(s3Port, '--s3-port')
-  return (ceph ? startCeph : startS3rver)({
-    port: s3Port,
-    directory: join(resolve(data), ceph ? 'ceph' : 's3'),
-    corsOrigins: [origin, ...origins],
-    loopbackOrigins: true,
-    host,
-    secretAccessKey: await keptS3Secret(runFile),
-  })
-}
-
-/** Throws an Error if `given` sets what belongs to the embedded S3 server. */
-function refuseBucketIn(vars: string, given: Variables): void {
-  const name = Object.keys(given).find((name) => name === 'BUCKETS' || /^S3_/.test(name))
-  if (name !== undefined)
-    throw new Error(
-      `--vars: ${vars} sets ${name}, but "npm run dev" sets it for the embedded bucket. To use your own bucket, write --env-file.`,
-    )
-}
-
-/**
- * Returns the folder of the Worker's state. Each bucket has its own, so that the index has no
- * records from another bucket.
- */
-function stateFolder({ ceph, envFile }: DevOptions): string {
-  if (envFile === undefined) return ceph ? 'ceph-worker' : 's3-worker'
-  const digest = createHash('sha256').update(resolve(envFile)).digest('hex')
-  return `worker-${digest.slice(0, 12)}`
-}
-
-const healthSchema = z.object({
-  issues: z.array(z.object({ path: z.string(), message: z.string() })),
-})
-
-/** The Worker runs, and reports its settings. Nothing in the output of wrangler explains more. */
-class InvalidSettings extends Error {}
-
-/** Tells whether the Worker on `port` responds. Throws InvalidSettings if it reports issues. */
-async function isHealthy(port: number, toText: (issue: Issue) => string): Promise<boolean> {
-  const response = await fetch(`http://127.0.0.1:${port}/healthz`, {
-    signal: AbortSignal.timeout(5000),
-  }).catch(() => undefined)
-  if (response?.status === 200) return true
-  if (response?.status !== 503) return false
-  const { data } = healthSchema.safeParse(await response.json().catch(() => undefined))
-  if (data === undefined) return false
-  const issues = data.issues.map((issue) => `  ${toText(issue)}`)
-  throw new InvalidSettings(['The settings are not valid.', ...issues].join('\n'))
-}
-
-/** Returns the summary of what runs, with the URL last. */
-function welcome({ port, host, envFile, data, origins }: DevOptions, s3?: S3Server): string {
-  const storage =
-    s3 === undefined
-      ? `Bucket: the one in ${envFile}. The file index is local, in ${data}.`
-      : `Bucket: ${s3.name} at ${s3.endpoint}. Its files are in ${data}.`
-  const pages = ['localhost on any port', ...origins].join(', ')
-  const network =
-    host === undefined
-      ? []
-      : s3 === undefined
-        ? [`Network: http://${host}:${port}, for requests with their own credential.`]
-        : [`Network: http://${host}:${port}. Everyone who can reach it can use the bucket.`]
-  return [
-    storage,
-    `Pages: ${pages}.`,
-    ...network,
-    '',
-    `Ready: http://localhost:${port} (Ctrl-C to stop)\n`,
-  ].join('\n')
-}
-
-/**
- * Resolves at the first signal that asks this process to end. Also resolves when the parent shell
- * ends, since npm forwards SIGTERM only to that shell. Later signals have no effect.
- */
-const stopSignal = (): Promise<0> =>
-  new Promise((resolve) => {
-    for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => resolve(0))
-    const parent = process.ppid
-    setInterval(() => {
-      if (process.ppid !== parent) resolve(0)
-    }, PARENT_SECONDS * 1000).unref()
-  })
-
-function options(): DevOptions {
-  try {
-    // The script in package.json ends with `--`. Without it, Node would read `--env-file` itself.
-    return readOptions(process.argv.slice(process.argv[2] === '--' ? 3 : 2))
-  } catch (error) {
-    console.error(`${messageOf(error)}\n${USAGE}`)
-    process.exit(1)
-  }
-}
-
-const messageOf = (error: unknown): string =>
-  error instanceof Error ? error.message : String(error)
-
-const chosen = options()
-if (chosen.help) {
-  console.log(USAGE)
-} else {
-  const code = await dev(chosen, stopSignal()).catch((error: unknown) => {
-    console.error(messageOf(error))
-    return 1
-  })
-  process.exit(code)
-}
+process.exitCode = await main(process.argv.slice(2))
+if (process.argv[2] === 'dev') process.exit() // its servers may have connections left

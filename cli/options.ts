@@ -1,7 +1,7 @@
 import { networkInterfaces } from 'node:os'
 import { parseArgs } from 'node:util'
 
-/** The options of `npm run dev`. */
+/** The options of `npx edge-presigner dev`. */
 export interface DevOptions {
   readonly help: boolean
   /** Whether to use Ceph RGW instead of the embedded S3 server. */
@@ -21,8 +21,8 @@ export interface DevOptions {
   readonly vars: string | undefined
 }
 
-/** The usage text of `npm run dev`. */
-export const USAGE = `usage: npm run dev -- [options]
+/** The usage text of `npx edge-presigner dev`. */
+export const USAGE = `usage: npx edge-presigner dev [options]
   --port N          port of the Worker (8787)
   --s3-port N       port of the embedded S3 server (4568)
   --data DIR        folder for the files, the index and the secrets (.dev)

@@ -1,10 +1,8 @@
-// biome-ignore-all lint/performance/noBarrelFile: the entry of a Worker
 /*
- * The entry of the Worker in `npm run dev` with webhooks. The deployed Worker logs only webhooks
- * that fail. This one logs each attempt, for `shownLines` in worker-output.ts.
+ * Added to the entry of the Worker under `dev` with webhooks. The deployed Worker logs only webhooks that
+ * fail. This one logs each attempt, for `shownLines` in worker-output.ts.
  */
-export * from '../src/worker.ts'
-export { default } from '../src/worker.ts'
+export {}
 
 const send = globalThis.fetch
 

@@ -1,9 +1,11 @@
-import { writeFile } from 'node:fs/promises'
-import { dirname, join, relative } from 'node:path'
-import { experimental_readRawConfig } from 'wrangler'
+import { existsSync } from 'node:fs'
+import { readFile, writeFile } from 'node:fs/promises'
+import { dirname, extname, join, relative, resolve, sep } from 'node:path'
 import * as z from 'zod/mini'
+import { loadWrangler } from './wrangler.ts'
 
-const ROOT = join(import.meta.dirname, '..')
+/** The names of a configuration, in wrangler's order. */
+const NAMES = ['wrangler.json', 'wrangler.jsonc', 'wrangler.toml']
 const BINDING = 'EVENTS'
 const QUEUE = 'edge-presigner-jobs'
 
@@ -15,8 +17,16 @@ const QUEUES = {
 
 /** What changes in a configuration. Wrangler itself checks it. */
 const configSchema = z.looseObject({
+  main: z.string(),
+  tsconfig: z.optional(z.string()),
+  base_dir: z.optional(z.string()),
   assets: z.optional(z.looseObject({ directory: z.string() })),
-  build: z.optional(z.looseObject({ watch_dir: z.optional(z.array(z.string())) })),
+  build: z.optional(
+    z.looseObject({
+      cwd: z.optional(z.string()),
+      watch_dir: z.optional(z.union([z.string(), z.array(z.string())])),
+    }),
+  ),
   queues: z._default(
     z.object({
       producers: z._default(z.array(z.looseObject({ binding: z.string() })), []),
@@ -26,22 +36,41 @@ const configSchema = z.looseObject({
   ),
 })
 
+/** Returns the path of the configuration in the current folder. Throws an Error if there is none. */
+export function findConfig(): string {
+  const name = NAMES.find((name) => existsSync(name))
+  if (name !== undefined) return resolve(name)
+  throw new Error(
+    'This folder has no wrangler.toml. Go to the folder of your project, or create one: npm create edge-presigner@latest my-files',
+  )
+}
+
 /**
- * Writes the configuration of a Worker whose webhooks can be seen: `wrangler.toml` with the local
- * queue of the events, unless it has one, and with the entry that logs each attempt. Paths in a
+ * Writes the configuration of a Worker whose webhooks can be seen: that of the project with the local
+ * queue of the events, unless it has one, and with an entry that logs each attempt. Paths in a
  * configuration are relative to it.
  */
-export async function writeConfigForWebhooks(file: string): Promise<void> {
-  const { rawConfig } = experimental_readRawConfig({ config: join(ROOT, 'wrangler.toml') })
-  const read = configSchema.parse(rawConfig)
-  const { assets, build, queues } = read
+export async function writeConfigForWebhooks(config: string, file: string): Promise<void> {
+  const { experimental_readRawConfig } = await loadWrangler()
+  const read = configSchema.parse(experimental_readRawConfig({ config }).rawConfig)
+  const { main, tsconfig, base_dir, assets, build, queues } = read
   const hasQueue = queues.producers.some(({ binding }) => binding === BINDING)
-  const from = (path: string) => relative(dirname(file), join(ROOT, path))
-  const config = {
+  const root = dirname(config)
+  const from = (path: string) => relative(dirname(file), resolve(root, path)).split(sep).join('/')
+  const entry = await writeEntryForWebhooks(file, from(main))
+  const changed = {
     ...read,
-    main: from('cli/webhook-log.ts'),
+    main: relative(dirname(file), entry),
+    ...(tsconfig && { tsconfig: from(tsconfig) }),
+    ...(base_dir && { base_dir: from(base_dir) }),
     ...(assets && { assets: { ...assets, directory: from(assets.directory) } }),
-    ...(build && { build: { ...build, cwd: ROOT, watch_dir: build.watch_dir?.map(from) } }),
+    ...(build && {
+      build: {
+        ...build,
+        cwd: resolve(root, build.cwd ?? ''),
+        watch_dir: build.watch_dir && [build.watch_dir].flat().map(from),
+      },
+    }),
     queues: hasQueue
       ? queues
       : {
@@ -49,5 +78,15 @@ export async function writeConfigForWebhooks(file: string): Promise<void> {
           consumers: [...queues.consumers, ...QUEUES.consumers],
         },
   }
-  await writeFile(file, JSON.stringify(config))
+  await writeFile(file, JSON.stringify(changed))
+}
+
+/** Writes an entry with the exports of `main`, and the code of webhook-log. Returns its path. */
+async function writeEntryForWebhooks(file: string, main: string): Promise<string> {
+  const extension = extname(import.meta.filename) // .ts in a clone, .js in the package
+  const log = await readFile(join(import.meta.dirname, `webhook-log${extension}`), 'utf8')
+  const path = JSON.stringify(main.startsWith('.') ? main : `./${main}`)
+  const entry = file.replace(/\.json$/, extension)
+  await writeFile(entry, `export * from ${path}\nexport { default } from ${path}\n${log}`)
+  return entry
 }

@@ -43,7 +43,7 @@ export async function writeWorkerEnv(
     CORS_ORIGINS: jsonText([...new Set([...listIn(given, 'CORS_ORIGINS'), origin])]),
   }
   const lines = Object.entries(variables).map(([name, value]) => `${name}='${value}'\n`)
-  const text = ['# Written by "npm run dev" at each start.\n', ...lines].join('')
+  const text = ['# Written by "edge-presigner dev" at each start.\n', ...lines].join('')
   await mkdir(dirname(file), { recursive: true })
   await writeFile(file, text, { mode: 0o600 })
   await chmod(file, 0o600) // the mode above applies only to a new file
@@ -55,7 +55,9 @@ export async function readVariables(file: string): Promise<Variables> {
     return parseEnv(await readFile(file, 'utf8'))
   } catch (error) {
     if (!hasCode(error, 'ENOENT')) throw error
-    throw new Error(`${file} is missing. docs/development.md shows its content.`)
+    throw new Error(
+      `${file} is missing. https://github.com/edge-presigner/edge-presigner/blob/main/docs/development.md#a-real-bucket shows its content.`,
+    )
   }
 }
 

@@ -1,10 +1,7 @@
-import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { type Child, startChild } from './child.ts'
 import { WorkerOutput } from './worker-output.ts'
-
-const ROOT = join(import.meta.dirname, '..')
-const WRANGLER = join(ROOT, 'node_modules', 'wrangler', 'bin', 'wrangler.js')
+import { wranglerProgram } from './wrangler.ts'
 
 export interface WorkerOptions {
   /** The port on 127.0.0.1. */
@@ -13,8 +10,8 @@ export interface WorkerOptions {
   readonly publicHost: string
   /** Absolute paths of its variable files. A later file overrides the earlier ones. */
   readonly envFiles: readonly string[]
-  /** Absolute path of its configuration. Default: `wrangler.toml`. */
-  readonly configFile: string | undefined
+  /** Absolute path of its configuration. */
+  readonly configFile: string
   /** Absolute path of the folder for its local KV. */
   readonly stateDirectory: string
 }
@@ -32,16 +29,15 @@ export async function startWorker(
   const child = await startChild(
     process.execPath,
     [
-      ...[WRANGLER, 'dev', '--local'],
+      ...[wranglerProgram(), 'dev', '--local'],
       ...['--ip', '127.0.0.1', '--port', String(port), '--inspector-port', '0'],
       ...['--local-upstream', publicHost, '--upstream-protocol', 'http'],
       ...envFiles.flatMap((file) => ['--env-file', file]),
-      ...(configFile === undefined ? [] : ['--config', configFile]),
+      ...['--config', configFile],
       ...['--persist-to', stateDirectory],
       '--show-interactive-dev-session=false', // its hotkeys would intercept Ctrl-C
     ],
     {
-      cwd: ROOT,
       stdio: ['ignore', 'pipe', 'pipe'],
       env: {
         ...process.env,

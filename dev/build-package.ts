@@ -1,7 +1,9 @@
 import { execFileSync } from 'node:child_process'
-import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { build } from 'esbuild'
 import manifest from '../package.json' with { type: 'json' }
+import { buildPage } from './build-page.ts'
 
 const ROOT = join(import.meta.dirname, '..')
 const DIST = join(ROOT, 'dist')
@@ -12,7 +14,7 @@ const RELATIVE_IMPORT = /(\bfrom |\bimport |\bimport\()(["'])(\.{1,2}\/[^"']+)\2
 
 /**
  * Builds dist/, which npm packs. Keeps the modules separate, so that a bundler can drop unused
- * ones. Includes source maps and the types of the entries.
+ * ones. Includes source maps and the types of the entries, the program in cli/, and the page.
  */
 async function buildPackage(): Promise<void> {
   await rm(DIST, { recursive: true, force: true })
@@ -30,6 +32,28 @@ async function buildPackage(): Promise<void> {
     const path = join(file.parentPath, file.name)
     if (file.isFile() && !kept.has(path.replace(/\.map$/, ''))) await rm(path)
   }
+  await buildProgram()
+  await buildPage()
+  // Not the stamp of the build, and not the file that keeps it from being served.
+  const isServed = (path: string) => !['.build', '.assetsignore'].includes(basename(path))
+  await cp(join(ROOT, 'public'), join(DIST, 'page'), { recursive: true, filter: isServed })
+}
+
+/** Bundles cli/ without its packages. Each command has its own file, which main.js loads. */
+async function buildProgram(): Promise<void> {
+  const cli = join(ROOT, 'cli')
+  await build({
+    entryPoints: [join(cli, 'main.ts')],
+    outdir: join(DIST, 'cli'),
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node22',
+    packages: 'external',
+  })
+  // Not bundled: it becomes a part of the entry of a Worker.
+  await build({ entryPoints: [join(cli, 'webhook-log.ts')], outdir: join(DIST, 'cli') })
 }
 
 /**

@@ -61,7 +61,11 @@ async function bundle(): Promise<Files> {
     configFile: false,
     logLevel: 'warn',
     resolve: { alias: { '@transloadit/prettier-bytes': join(DEMO, 'src/prettier-bytes.ts') } },
-    build: { write: false, target: 'es2023', modulePreload: { polyfill: false } },
+    build: {
+      ...{ write: false, target: 'es2023', modulePreload: { polyfill: false } },
+      // The page has code of other packages, whose licenses require that it comes with their text.
+      license: { fileName: 'assets/licenses.md' },
+    },
   })
   const files: Files = new Map()
   for (const result of [built].flat())

@@ -1,5 +1,5 @@
 /**
- * `npm run changeset` runs changesets for both packages. The program is in dev/release, with its
+ * `npm run changeset` runs changesets for all packages. The program is in dev/release, with its
  * own lock file. It reads the packages from `workspaces`, and includes the root package only if the
  * list has ".". With "." in the list, npm links the root into itself, so "." is in the list only
  * while the command runs.
@@ -12,8 +12,8 @@ import { installOwnPackages } from './own-packages.ts'
 const FOLDER = join(import.meta.dirname, 'release')
 const PROGRAM = join(FOLDER, 'node_modules/@changesets/cli/bin.js')
 const MANIFEST = 'package.json'
-const CLIENT = '"workspaces": [\n    "client"\n'
-const BOTH = '"workspaces": [\n    ".",\n    "client"\n'
+const OTHERS = '"workspaces": [\n    "client",\n'
+const ALL = '"workspaces": [\n    ".",\n    "client",\n'
 
 /** Replaces a part of package.json. Throws if the part is missing. */
 async function replace(from: string, to: string): Promise<void> {
@@ -24,7 +24,7 @@ async function replace(from: string, to: string): Promise<void> {
 
 await installOwnPackages(FOLDER)
 process.on('SIGINT', () => {}) // The command gets the signal too. This process must restore package.json first.
-await replace(CLIENT, BOTH)
+await replace(OTHERS, ALL)
 try {
   const child = spawn(process.execPath, [PROGRAM, ...process.argv.slice(2)], { stdio: 'inherit' })
   process.exitCode = await new Promise<number>((resolve, reject) => {
@@ -32,5 +32,5 @@ try {
     child.on('close', (code) => resolve(code ?? 1))
   })
 } finally {
-  await replace(BOTH, CLIENT)
+  await replace(ALL, OTHERS)
 }

@@ -11,6 +11,9 @@ import { check } from '../../src/settings/rules.ts'
 import type { Settings } from '../../src/settings/settings.ts'
 import { accessKeys, loadEnvironment, type WorkerSettings } from '../../src/worker/environment.ts'
 import { unknownNames, unknownText } from '../env-file.ts'
+import { KEYS_FILE } from '../keys.ts'
+import { loadWrangler } from '../wrangler.ts'
+import { type ChangedSetting, changedSettingsIn, type OldSetting } from './changed-settings.ts'
 import { UsageError } from './options.ts'
 import { type Finding, fail, pass, type Result, skip, warn } from './report.ts'
 
@@ -21,7 +24,12 @@ export interface Sources {
   readonly environment?: string | undefined
   /** Path of the file with the secrets; undefined means `.dev.vars`, if it exists. */
   readonly envFile?: string | undefined
+  /** The secrets, if they differ from those in the file. */
+  readonly secrets?: Variables | undefined
 }
+
+/** Variables and secrets by their names. */
+export type Variables = Readonly<Record<string, string | undefined>>
 
 /** The Worker's settings, and their sources. */
 export interface WorkerEnvironment {
@@ -36,9 +44,8 @@ export interface WorkerEnvironment {
   readonly rateLimit: string | null
 }
 
-const DEFAULT_ENV_FILE = '.dev.vars'
-/** The file that `npm run keys -- push` sends to the deployed Worker. */
-const KEYS_FILE = 'api-keys.json'
+/** The file with the secrets. */
+export const DEFAULT_ENV_FILE = '.dev.vars'
 
 const wranglerConfig = z.object({
   definedEnvironments: z._default(z.array(z.string()), []),
@@ -55,13 +62,10 @@ const wranglerConfig = z.object({
  * bindings. Throws UsageError for a file that can't be read.
  */
 export async function readEnvironment(sources: Sources): Promise<WorkerEnvironment> {
-  const { config, environment } = sources
-  const read = await readConfig(config, environment)
-  const { definedEnvironments, vars, kv_namespaces, queues, ratelimits } = read
-  if (environment !== undefined && !definedEnvironments.includes(environment))
-    throw new UsageError(`${config} has no [env.${environment}].`)
+  const { config } = sources
+  const { vars, kv_namespaces, queues, ratelimits } = await readConfig(sources)
   const envFile = sources.envFile ?? (existsSync(DEFAULT_ENV_FILE) ? DEFAULT_ENV_FILE : null)
-  const secrets = envFile === null ? {} : parseEnv(await readText(envFile))
+  const secrets = sources.secrets ?? (envFile === null ? {} : await readVariables(envFile))
   const bound = [
     ...kv_namespaces.map(({ binding }) => binding),
     ...ratelimits.map(({ name }) => name),
@@ -84,19 +88,28 @@ export async function readEnvironment(sources: Sources): Promise<WorkerEnvironme
   }
 }
 
-async function readConfig(config: string, environment: string | undefined) {
+/** Reads what the settings need of wrangler.toml. Throws UsageError if that is not possible. */
+export async function readConfig({ config, environment }: Omit<Sources, 'envFile'>) {
   if (!existsSync(config)) throw new UsageError(`${config}: there is no such file.`)
-  try {
-    // Loading wrangler takes a second, so this loads it only when necessary.
-    const { unstable_readConfig } = await import('wrangler')
-    const env = environment === undefined ? {} : { env: environment }
-    return wranglerConfig.parse(unstable_readConfig({ config, ...env }))
-  } catch (error) {
-    // The rest of wrangler's message is an excerpt of the file.
-    const [reason = ''] = error instanceof Error ? error.message.trim().split('\n') : []
-    throw new UsageError(`${config} can't be read: ${reason}`)
+  const { unstable_readConfig } = await loadWrangler()
+  const read = (options: { readonly env?: string }) => {
+    try {
+      return wranglerConfig.parse(unstable_readConfig({ config, ...options }))
+    } catch (error) {
+      // The rest of wrangler's message is an excerpt of the file.
+      const [reason = ''] = error instanceof Error ? error.message.trim().split('\n') : []
+      throw new UsageError(`${config} can't be read: ${reason}`)
+    }
   }
+  const all = read({})
+  if (environment === undefined) return all
+  if (all.definedEnvironments.includes(environment)) return read({ env: environment })
+  throw new UsageError(`${config} has no [env.${environment}].`)
 }
+
+/** Reads a file with secrets. Throws UsageError if that is not possible. */
+export const readVariables = async (file: string): Promise<Variables> =>
+  parseEnv(await readText(file))
 
 async function readText(path: string): Promise<string> {
   try {
@@ -121,6 +134,17 @@ export function writtenFor(
   const { endpoint, credentials, uploadCredentials } = bucketTable.parse(bucketTables(env)[alias])
   return { endpoint, reads: credentials, uploads: uploadCredentials ?? credentials }
 }
+
+/** Returns the names of the access keys that the valid tables of buckets use, such as `S3`. */
+export const pairsOf = (env: WorkerEnvironment['env']): string[] => [
+  ...new Set(
+    Object.values(bucketTables(env)).flatMap((table) => {
+      const { credentials, uploadCredentials = credentials } =
+        z.safeParse(bucketTable, table).data ?? {}
+      return credentials === undefined ? [] : [credentials, uploadCredentials ?? credentials]
+    }),
+  ),
+]
 
 /** Returns the tables of the buckets, which may be invalid. */
 function bucketTables({ BUCKETS }: WorkerEnvironment['env']): Readonly<Record<string, unknown>> {
@@ -176,6 +200,7 @@ export function namedCredentials({ env }: WorkerEnvironment, name: string): Cred
 
 /** The checks of the settings, in their order. */
 export const CHECKS = [
+  'changed',
   'unknown',
   'valid',
   'signing-secrets',
@@ -186,23 +211,48 @@ export const CHECKS = [
   'cors-origins',
 ] as const
 
-/** Checks the settings without a bucket. Each invalid or unknown setting has a finding. */
-export const checkSettings = async (worker: WorkerEnvironment): Promise<Finding[]> => [
-  ...checkNames(worker),
-  ...(await checkValues(worker)),
-]
+/** Checks the settings without a bucket. Each invalid, unknown or changed setting has a finding. */
+export const checkSettings = async (
+  worker: WorkerEnvironment,
+  changes?: readonly ChangedSetting[],
+): Promise<Finding[]> => [...checkNames(worker, changes), ...(await checkValues(worker))]
 
-const checkNames = ({ env, envFile, localNames }: WorkerEnvironment): Finding[] =>
-  unknownNames(Object.fromEntries([...localNames].map((name) => [name, env[name]]))).map(
-    (unknown) => ({
+function checkNames(
+  { env, envFile, config, localNames }: WorkerEnvironment,
+  changes?: readonly ChangedSetting[],
+): Finding[] {
+  const old = changedSettingsIn(env, changes)
+  const local = Object.entries(env).filter(
+    ([name]) => localNames.has(name) && !old.some(({ path }) => path === name),
+  )
+  return [
+    ...old.map((setting) => ({
+      check: 'settings.changed',
+      subject: setting.path,
+      ...changed(setting, (localNames.has(nameIn(setting.path)) && envFile) || config),
+    })),
+    ...unknownNames(Object.fromEntries(local)).map((unknown) => ({
       check: 'settings.unknown',
       subject: unknown.name,
       ...warn(
         unknownText(envFile ?? '', unknown),
         'Correct the name, or remove the line. docs/configuration.md lists every setting.',
       ),
-    }),
-  )
+    })),
+  ]
+}
+
+function changed({ path, version, newPath, advice }: OldSetting, file: string): Result {
+  return newPath === null
+    ? fail(`${path} was removed in version ${version}.`, advice ?? `Remove it from ${file}.`)
+    : fail(
+        `${path} was renamed to ${newPath} in version ${version}.`,
+        advice ?? `Rename it in ${file}.`,
+      )
+}
+
+/** Returns the name of the setting that a path is in. */
+const nameIn = (path: string): string => path.replace(/\..*/, '')
 
 async function checkValues(worker: WorkerEnvironment): Promise<Finding[]> {
   const { loaded } = worker
@@ -235,7 +285,7 @@ function whereToSet(
   path: string,
   isMissing: boolean,
 ): string {
-  const [name = ''] = path.split('.')
+  const name = nameIn(path)
   if (name === 'FILE_INDEX' || name === 'RATE_LIMITER') return `Add the binding to ${config}.`
   if (/^(?:BUCKETS?|IMAGE_WIDTHS|JWT|CORS_ORIGINS|LINK_ORIGIN|OPEN_ACCESS)$/.test(name))
     return `Change it in ${config}${envFile === null ? '' : `, or in ${envFile} if it is there`}.`
@@ -262,7 +312,7 @@ function checkAccess({ apiKeys = [], jwt }: WorkerSettings): Result {
   if (apiKeys.length === 0 && jwt === undefined)
     return warn(
       'There is no API key and no JWT issuer, so the Worker refuses all requests.',
-      'Run `npm run keys -- create`, or add a [vars.JWT] table.',
+      'Run `npx edge-presigner keys create`, or add a [vars.JWT] table.',
     )
   const unbounded = apiKeys.filter(({ prefix }) => prefix === '').map(({ id }) => id)
   const keys = `${apiKeys.length} API ${apiKeys.length === 1 ? 'key' : 'keys'}${jwt === undefined ? '' : ', and JWTs of one issuer'}.`
@@ -274,11 +324,11 @@ function checkOpenAccess({ localNames, config }: WorkerEnvironment, settings: Se
   return localNames.has('OPEN_ACCESS')
     ? warn(
         'OPEN_ACCESS is set: under `wrangler dev`, the Worker accepts every request to the host localhost.',
-        'Remove it, and use an API key or `npm run dev`.',
+        'Remove it, and use an API key or `npx edge-presigner dev`.',
       )
     : fail(
         `${config} sets OPEN_ACCESS, so every deploy includes it.`,
-        'Remove it: `npm run dev` does not need it.',
+        'Remove it: `npx edge-presigner dev` does not need it.',
       )
 }
 

@@ -1,13 +1,13 @@
 import { parseArgs } from 'node:util'
 
-/** An error that the user must fix before doctor can check anything. */
+/** An error that the user can fix. Any other error is a bug. */
 export class UsageError extends Error {
   override readonly name = 'UsageError'
 }
 
-/** The usage of `npm run doctor`. */
-export const USAGE = `npm run doctor -- [--env-file FILE] [--config FILE] [--env NAME] [--bucket ID] [--url URL]
-                  [--fix-cors [--yes]] [--admin NAME] [--timeout SECONDS] [--json] [--report]
+/** The usage of `npx edge-presigner doctor`. */
+export const USAGE = `npx edge-presigner doctor [--env-file FILE] [--config FILE] [--env NAME] [--bucket ID] [--url URL]
+                          [--fix-cors [--yes]] [--admin NAME] [--timeout SECONDS] [--json] [--report]
 
 --env-file FILE   the file with the secrets (.dev.vars)
 --config FILE     the configuration (wrangler.toml)
@@ -24,7 +24,7 @@ The exit code is 1 if a check fails. Warnings don't change it.`
 
 const MAX_TIMEOUT_SECONDS = 120
 
-/** The options of `npm run doctor`. */
+/** The options of `npx edge-presigner doctor`. */
 export interface Options {
   readonly help: boolean
   readonly envFile: string | undefined
@@ -51,11 +51,7 @@ export function readOptions(args: readonly string[]): Options {
   for (const name of ['json', 'report'] as const)
     if (values[name] && values['fix-cors'] && !values.yes)
       throw new UsageError(`With --${name}, --fix-cors needs --yes.`)
-  const timeoutSeconds = Number(timeout)
-  if (!(timeoutSeconds > 0 && timeoutSeconds <= MAX_TIMEOUT_SECONDS))
-    throw new UsageError(
-      `--timeout must be more than 0 and at most ${MAX_TIMEOUT_SECONDS} seconds.`,
-    )
+  const timeoutSeconds = secondsIn(timeout, MAX_TIMEOUT_SECONDS)
   return {
     help: values.help,
     envFile: values['env-file'],
@@ -70,6 +66,13 @@ export function readOptions(args: readonly string[]): Options {
     json: values.json,
     report: values.report,
   }
+}
+
+/** Reads `--timeout`. Throws UsageError if it is invalid. */
+export function secondsIn(timeout: string, max: number): number {
+  const seconds = Number(timeout)
+  if (seconds > 0 && seconds <= max) return seconds
+  throw new UsageError(`--timeout must be more than 0 and at most ${max} seconds.`)
 }
 
 function parsedArguments(args: readonly string[]) {
@@ -95,7 +98,7 @@ function parsedArguments(args: readonly string[]) {
     // npm keeps options that come before `--` for itself, and passes on only their values.
     if (positionals.length > 0)
       throw new Error(
-        `Unexpected argument ${positionals[0]}. Write -- before the options: npm run doctor -- --url URL.`,
+        `Unexpected argument ${positionals[0]}. With npm run, write -- before the options: npm run doctor -- --url URL.`,
       )
     return values
   } catch (error) {
@@ -103,8 +106,8 @@ function parsedArguments(args: readonly string[]) {
   }
 }
 
-/** The URL of a Worker, without a trailing slash. */
-function workerUrl(value: string): string {
+/** Reads the URL of a Worker, without a trailing slash. Throws UsageError if it is invalid. */
+export function workerUrl(value: string): string {
   const url = URL.parse(value)
   if (url === null || !/^https?:$/.test(url.protocol))
     throw new UsageError('--url must be a URL, such as https://edge-presigner.example.workers.dev')

@@ -103,7 +103,7 @@ function sharedChecks(
 export interface SharedOptions {
   readonly findings: readonly Finding[]
   readonly buckets: readonly Pick<Bucket, 'alias' | 'origin'>[]
-  /** The version of this checkout. */
+  /** The installed version. */
   readonly version: string
   readonly now: Date
 }

@@ -11,7 +11,7 @@ export interface WorkerOptions {
   readonly url: string
   /** Null where they are not valid. */
   readonly settings: Settings | null
-  /** The version of this checkout. */
+  /** The installed version. */
   readonly version: string
   readonly requests: Requests
   readonly tell: (...findings: Finding[]) => void
@@ -118,7 +118,8 @@ const FIXES: Readonly<Record<string, string>> = {
     'Add the [images] block of docs/operations.md#resized-images, or remove IMAGE_WIDTHS.',
 }
 
-function checkHealth(answer: Answer, url: string): Result[] {
+/** Judges the response of /healthz. */
+export function checkHealth(answer: Answer, url: string): Result[] {
   const health = parsed(healthSchema, answer)
   if (health === null) {
     const { status, headers } = answer
@@ -217,7 +218,7 @@ async function checkClosed({ url, requests }: WorkerOptions): Promise<Result> {
     return fail(
       'The list of files is open to everyone.',
       LOOPBACK.test(new URL(url).hostname)
-        ? '`npm run dev` lets this machine in. Check the deployed Worker with --url.'
+        ? '`npx edge-presigner dev` lets this machine in. Check the deployed Worker with --url.'
         : 'Remove OPEN_ACCESS, and everything that adds credentials in front of the Worker.',
     )
   return status === 401
@@ -272,10 +273,10 @@ async function checkVersion({ url, version, requests }: WorkerOptions): Promise<
   if (answer.status !== 200 || deployed === undefined)
     return skip('The Worker serves no /openapi.json, which names its version.')
   return deployed === version
-    ? pass(`The Worker and this checkout are version ${version}.`)
+    ? pass(`The Worker and this project use version ${version}.`)
     : warn(
-        `The Worker is another version (${/^[\w.+-]{1,40}$/.test(deployed) ? deployed : 'unreadable'}) than this checkout (${version}).`,
-        'Deploy this checkout, or check out what is deployed.',
+        `The Worker is another version (${/^[\w.+-]{1,40}$/.test(deployed) ? deployed : 'unreadable'}) than this project (${version}).`,
+        'Run `npx edge-presigner deploy`, or install the version that is deployed.',
       )
 }
 

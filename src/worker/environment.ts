@@ -1,221 +1,28 @@
-import type { Bucket, Credentials } from '../bucket/bucket.ts'
-import { type ApiKey, apiKeysRule } from '../plugins/api-keys/options.ts'
-import { type WebhookInput, webhooksRule } from '../plugins/events/options.ts'
-import { type JwtInput, jwtRule } from '../plugins/jwt/options.ts'
-import { imageSizesRule, type SizeInput } from '../plugins/links/images/options.ts'
-import { notificationSecretsRule } from '../plugins/notifications/notification-secret.ts'
-import { bucketsRule } from '../settings/bucket-rules.ts'
-import {
-  cookieOriginsRule,
-  corsOriginsRule,
-  keepFor,
-  type LoadedSettings,
-  loadWith,
-  originRule,
-  signingSecretsRule,
-} from '../settings/define.ts'
-import type { Rule, Words } from '../settings/rules.ts'
-import * as r from '../settings/rules.ts'
-import type { Settings } from '../settings/settings.ts'
+/* The settings of the Worker with all plugins: for doctor, `dev` and tests. */
+import type { Issue } from '../errors/api-error.ts'
+import { keepFor, type LoadedSettings } from '../settings/define.ts'
+import * as rules from './plugin-rules.ts'
+import { loadVariables, TOML, variableRules, type WorkerSettings } from './variables.ts'
 
-/** The settings of the Worker, and the options of its plugins as these read them. */
-export interface WorkerSettings extends Settings<Bucket> {
-  readonly apiKeys: readonly ApiKey[] | undefined
-  readonly jwt: JwtInput | undefined
-  readonly imageWidths: readonly SizeInput[] | undefined
-  readonly notificationSecrets: string | undefined
-  readonly webhooks: readonly WebhookInput[] | undefined
-}
-
-/** Returns the settings of variables, secrets and bindings (docs/configuration.md). */
-export const environmentSettings = keepFor(loadEnvironment)
+// biome-ignore lint/performance/noBarrelFile: one import for what reads the variables
+export { accessKeys, type WorkerSettings } from './variables.ts'
 
 /** Returns the settings in `env`, or the issues. Issues name paths, never values. */
 export function loadEnvironment(env: object): LoadedSettings<WorkerSettings> {
-  // An environment file may list a variable without a value.
-  const variables = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== ''))
-  return loadWith(withAliases(environmentRule(variables)), variables, TOML)
-}
-
-const TOML: Words = {
-  text: 'text',
-  list: 'a list',
-  table: (names) => (names.length === 0 ? 'a table' : `a table with ${names.join(', ')}`),
+  const loaded = loadVariables(env, rules)
+  if (!loaded.ok) return loaded
+  // The plugins check the buckets of credentials, once everything else is valid.
+  const { apiKeys = [], jwt } = loaded.settings
+  const issues: Issue[] = []
+  const place = { issues, words: TOML, uses: [] }
+  rules.apiKeys(loaded.settings)(apiKeys, { ...place, path: 'API_KEYS' })
+  if (jwt) rules.jwt(loaded.settings)(jwt, { ...place, path: 'JWT' })
+  return issues.length === 0 ? loaded : { ok: false, issues }
 }
 
 /** Returns the rules of every variable, secret and binding, except the buckets' access keys. */
-export const environmentRules = (variables: Readonly<Record<string, unknown>>) => ({
-  FILE_INDEX: binding('a KV namespace', '[[kv_namespaces]]'),
-  RATE_LIMITER: binding('a rate limit', '[[ratelimits]]'),
-  BUCKETS: r.needed(
-    tableOrJson(bucketsRule(credentialsNamed(variables))),
-    misspelt(variables, 'BUCKET') ?? 'Add a [vars.BUCKETS.files] table to wrangler.toml.',
-  ),
-  SIGNING_SECRETS: r.needed(
-    signingSecretsRule,
-    misspelt(variables, 'SIGNING_SECRET') ??
-      'Set it to "k1:" and the output of `openssl rand -hex 32`, with `npx wrangler secret put SIGNING_SECRETS`.',
-  ),
-  API_KEYS: r.optional(tableOrJson(forPlugin<ApiKey[]>('apiKeys', apiKeysRule(null)))),
-  CORS_ORIGINS: unlessMisspelt(
-    misspelt(variables, 'CORS_ORIGIN'),
-    oneIsNoList(corsOriginsRule),
-    [],
-  ),
-  CORS_COOKIE_ORIGINS: r.optional(oneIsNoList(cookieOriginsRule), []),
-  JWT: r.optional(tableOrJson(forPlugin<JwtInput>('jwt', jwtRule(null)))),
-  LINK_ORIGIN: r.optional(originRule, null),
-  IMAGE_WIDTHS: r.optional(tableOrJson(forPlugin<SizeInput[]>('images', imageSizesRule))),
-  NOTIFICATION_SECRETS: unlessMisspelt(
-    misspelt(variables, 'NOTIFICATION_SECRET'),
-    secretsRule,
-    undefined,
-  ),
-  WEBHOOKS: r.optional(tableOrJson(forPlugin<WebhookInput[]>('events', webhooksRule))),
-  EVENTS: r.optional(binding('a queue', '[[queues.producers]]')),
-  IMAGES: r.optional(binding('Cloudflare Images', '[images]')),
-  OPEN_ACCESS: r.optional(r.oneOf('localhost'), null),
-})
+export const environmentRules = (variables: Readonly<Record<string, unknown>>) =>
+  variableRules(variables, rules)
 
-const environmentRule = (variables: Readonly<Record<string, unknown>>): Rule<WorkerSettings> =>
-  r.into(
-    r.table(environmentRules(variables), 'open'),
-    (given): WorkerSettings => ({
-      buckets: given.BUCKETS,
-      signingSecrets: given.SIGNING_SECRETS,
-      apiKeys: given.API_KEYS,
-      jwt: given.JWT,
-      corsOrigins: [...given.CORS_ORIGINS, ...given.CORS_COOKIE_ORIGINS],
-      corsCookieOrigins: given.CORS_COOKIE_ORIGINS,
-      linkBase: given.LINK_ORIGIN,
-      linkHostOnly: given.LINK_ORIGIN !== null,
-      imageWidths: given.IMAGE_WIDTHS,
-      notificationSecrets: given.NOTIFICATION_SECRETS,
-      webhooks: given.WEBHOOKS,
-      openOnLocalhost: given.OPEN_ACCESS !== null,
-    }),
-  )
-
-/** Checks also the buckets of credentials, once everything else is valid. */
-const withAliases =
-  (rule: Rule<WorkerSettings>): Rule<WorkerSettings> =>
-  (value, place) => {
-    const settings = rule(value, place)
-    if (settings === r.BROKEN) return r.BROKEN
-    r.optional(apiKeysRule(settings))(settings.apiKeys, { ...place, path: 'API_KEYS' })
-    r.optional(jwtRule(settings))(settings.jwt, { ...place, path: 'JWT' })
-    return settings
-  }
-
-/** Accepts an option of a plugin, which reads it again. */
-function forPlugin<T>(plugin: string, rule: Rule<unknown>): Rule<T> {
-  const check = r.usedBy(plugin, rule)
-  return (value, place) =>
-    check(value, place) === r.BROKEN ? r.BROKEN : structuredClone(value as T)
-}
-
-const secretsRule = forPlugin<string>('notifications', notificationSecretsRule)
-
-/** Returns advice for a variable whose name lacks the final S, or null. */
-const misspelt = (variables: Readonly<Record<string, unknown>>, name: string): string | null =>
-  name in variables ? `Rename ${name} to ${name}S.` : null
-
-/** Accepts undefined, unless there is advice about a variable with almost this name. */
-const unlessMisspelt = <T, F>(advice: string | null, rule: Rule<T>, fallback: F): Rule<T | F> =>
-  advice === null ? r.optional(rule, fallback) : r.needed(rule, advice)
-
-const binding =
-  (kind: string, table: string): Rule<object> =>
-  (value, place) =>
-    typeof value === 'object' && value !== null
-      ? value
-      : r.breaks(
-          place,
-          `must be bound to ${kind}. Add a ${table} block with this name to wrangler.toml.`,
-        )
-
-/** Accepts a list of origins, and refuses a single origin as text. */
-const oneIsNoList =
-  (rule: Rule<string[]>): Rule<string[]> =>
-  (value, place) =>
-    typeof value === 'string' && /^https?:/.test(value)
-      ? rule({}, place)
-      : tableOrJson(rule)(value, place)
-
-/** Accepts a table from wrangler.toml, or JSON text from an environment file. */
-const tableOrJson =
-  <T>(rule: Rule<T>): Rule<T> =>
-  (value, place) => {
-    if (typeof value !== 'string') return rule(value, place)
-    let parsed: unknown
-    try {
-      parsed = JSON.parse(value)
-    } catch (error) {
-      return r.breaks(
-        place,
-        /^\s*[[{]/.test(value)
-          ? `is not valid JSON${placeIn(error)}`
-          : `must be ${place.words.table([])}, or JSON text`,
-      )
-    }
-    return rule(parsed, place)
-  }
-
-/** Returns where JSON.parse failed, without the text around it, which may be a secret. */
-const placeIn = (error: unknown): string =>
-  / at position \d+/.exec(error instanceof Error ? error.message : '')?.[0] ?? ''
-
-/** Accepts a name, never an access key id, since an issue about a missing secret would show it. */
-const credentialsName = r.matching(
-  /^(?!(?:AKIA|ASIA)[A-Z0-9]{12,})[A-Z][A-Z0-9_]{0,63}$/,
-  'must be a name in capitals, such as "S3", which reads S3_ACCESS_KEY_ID',
-)
-
-/** Returns a name's access keys. Reads each name once: a missing key is one issue. */
-function credentialsNamed(variables: Readonly<Record<string, unknown>>): Rule<Credentials> {
-  const known = new Map<string, Credentials | typeof r.BROKEN>()
-  return (value, place) => {
-    const name = credentialsName(value, place)
-    if (name === r.BROKEN) return r.BROKEN
-    const credentials = known.get(name) ?? accessKeys(name)(variables, { ...place, path: '' })
-    known.set(name, credentials)
-    return credentials
-  }
-}
-
-const secretAdvice = (name: string): string => `Set it with \`npx wrangler secret put ${name}\`.`
-
-/** Reads the access keys of a name: `S3_ACCESS_KEY_ID` and the others. */
-export const accessKeys = (name: string): Rule<Credentials> =>
-  r.into(
-    r.table(
-      {
-        [`${name}_ACCESS_KEY_ID`]: r.needed(r.accessKey, secretAdvice(`${name}_ACCESS_KEY_ID`)),
-        [`${name}_SECRET_ACCESS_KEY`]: r.needed(
-          r.accessKey,
-          secretAdvice(`${name}_SECRET_ACCESS_KEY`),
-        ),
-        [`${name}_SESSION_TOKEN`]: r.optional(r.notEmpty, null),
-        [`${name}_CREDENTIAL_EXPIRATION`]: r.optional(instant, null),
-      },
-      'open',
-    ),
-    (given) => ({
-      accessKeyId: given[`${name}_ACCESS_KEY_ID`] ?? '',
-      secretAccessKey: given[`${name}_SECRET_ACCESS_KEY`] ?? '',
-      sessionToken: given[`${name}_SESSION_TOKEN`] ?? null,
-      expiresAt: endOf(given[`${name}_CREDENTIAL_EXPIRATION`]),
-    }),
-  )
-
-/** Returns milliseconds since 1970, or infinity for credentials that don't expire. */
-const endOf = (instant: string | null | undefined): number =>
-  instant === null || instant === undefined ? Infinity : Date.parse(instant)
-
-const INSTANT = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:\d{2})$/
-
-const instant = r.text((value) =>
-  INSTANT.test(value) && !Number.isNaN(Date.parse(value))
-    ? null
-    : 'must be a time in ISO 8601, such as 2026-11-24T23:30:00Z',
-)
+/** Returns the settings of variables, secrets and bindings (docs/configuration.md). */
+export const environmentSettings = keepFor(loadEnvironment)

@@ -1,6 +1,6 @@
-import { loadedBy } from '../settings/define.ts'
+import { loadedBy, type SettingsFor } from '../settings/define.ts'
 import { asksLinkHost } from '../settings/settings.ts'
-import { environmentSettings } from './environment.ts'
+import type { WorkerEnv } from './plugins.ts'
 
 /** The files of public/. A test compares them with the built files. */
 const PAGE_FILE =
@@ -16,13 +16,21 @@ const NAMED_ORIGIN = /^https?:\/\/(?:[\w-]+\.)*[a-z][\w-]*(?::\d+)?$/
  * With `'self'` in its policy, the page could load an uploaded script through a link on this
  * origin. So the policy names the paths of the page's own scripts and styles.
  */
-export const pageFile = (request: Request, env: Env): Promise<Response | undefined> | undefined =>
-  PAGE_FILE.test(request.url) ? fileOf(request, env) : undefined
+export const pageFile = <B extends WorkerEnv>(
+  request: Request,
+  env: B,
+  settings: SettingsFor<B>,
+): Promise<Response | undefined> | undefined =>
+  PAGE_FILE.test(request.url) ? fileOf(request, env, settings) : undefined
 
-async function fileOf(request: Request, env: Env): Promise<Response | undefined> {
+async function fileOf<B extends WorkerEnv>(
+  request: Request,
+  env: B,
+  settings: SettingsFor<B>,
+): Promise<Response | undefined> {
   const { url } = request
   if (env.ASSETS === undefined) return undefined
-  const loaded = loadedBy(environmentSettings, env)
+  const loaded = loadedBy(settings, env)
   if (loaded.ok && asksLinkHost(loaded.settings, url)) return undefined
   const file = await env.ASSETS.fetch(request)
   if (file.status === 404) return undefined

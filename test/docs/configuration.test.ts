@@ -4,7 +4,6 @@ import { join } from 'node:path'
 import { parseEnv } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { unstable_readConfig } from 'wrangler'
-import * as z from 'zod/mini'
 import type { LoadedSettings } from '../../src/settings/define.ts'
 import { environmentRules, loadEnvironment } from '../../src/worker/environment.ts'
 import { codeBlocks, markedBlock, pagePaths, ROOT, readPage } from './support/markdown.ts'
@@ -144,15 +143,6 @@ describe('the table of', () => {
     const names = documented('# Configuration').filter((name) => !name.startsWith('<NAME>_'))
     expect(names.toSorted()).toEqual(Object.keys(environmentRules({})).toSorted())
   })
-})
-
-it('package.json describes each secret that the deploy button asks for', () => {
-  const { cloudflare } = z
-    .object({ cloudflare: z.object({ bindings: z.record(z.string(), z.unknown()) }) })
-    .parse(JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')))
-  const secrets = Object.keys(parseEnv(readFileSync(join(ROOT, '.dev.vars.example'), 'utf8')))
-  expect(secrets.length).toBeGreaterThan(3)
-  expect(Object.keys(cloudflare.bindings)).toEqual(expect.arrayContaining(secrets))
 })
 
 describe('wrangler.toml', () => {

@@ -36,6 +36,7 @@ describe('an entry of the package', () => {
     'signer.ts',
     'testing.ts',
     'plugin-api.ts',
+    'worker/index.ts',
     'plugins/links/images/index.ts',
     ...plugins.map((name) => `plugins/${name}/index.ts`),
   ])("runs on every runtime: %s imports no runtime's modules", async (entry) => {
@@ -62,7 +63,7 @@ describe('an entry of the package', () => {
     for (const name of [...plugins, 'images'])
       expect.soft(library).toContain(`| \`edge-presigner/${name}\` |`)
     for (const name of [...plugins, 'links/images'])
-      for (const path of ['src/worker/presigner.ts', 'test/support/every-plugin.ts'])
+      for (const path of ['src/worker/plugins.ts', 'test/support/every-plugin.ts'])
         expect.soft(await read(path), path).toContain(`/plugins/${name}/index.ts'`)
   })
 

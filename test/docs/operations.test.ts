@@ -1,14 +1,12 @@
-import { execFile } from 'node:child_process'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { unstable_readConfig } from 'wrangler'
-import { pagePaths, ROOT, readPage } from './support/markdown.ts'
+import { COMMANDS } from '../../cli/keys.ts'
+import { pagePaths, readPage } from './support/markdown.ts'
 
 const PAGE = 'docs/operations.md'
-const run = promisify(execFile)
 
 describe('docs/operations.md', () => {
   let directory: string
@@ -28,34 +26,15 @@ describe('docs/operations.md', () => {
     ])
   })
 
-  it('names only existing commands of `npm run keys`', async () => {
-    const usage = await readFile(join(ROOT, 'cli/keys.ts'), 'utf8')
-    const commands = [...readPage(PAGE).matchAll(/npm run keys -- (\w+)/g)].map(([, name]) => name)
-    expect(commands.length).toBeGreaterThan(8)
-    for (const command of commands) expect(usage).toContain(`npm run keys -- ${command}`)
+  it('names only existing commands of `npx edge-presigner keys`', () => {
+    const page = readPage(PAGE)
+    const named = [...page.matchAll(/npx edge-presigner keys (\w+)/g)].map(([, name]) => name)
+    expect(named.length).toBeGreaterThan(8)
+    for (const name of named) expect(Object.keys(COMMANDS)).toContain(name)
+    expect(page).not.toMatch(/npm run (?:keys|doctor|deploy)/)
   })
 
   it.each(pagePaths())('%s sets API keys with push, which removes no key unnoticed', (path) => {
     expect(readPage(path)).not.toMatch(/secret put API_KEYS </)
-  })
-
-  it('merges a release into a repository from the deploy button', async () => {
-    const [joins = '', ...others] =
-      /^git merge --allow-unrelated-histories.*$/m.exec(readPage(PAGE)) ?? []
-    expect(others).toEqual([])
-    const script = `
-      git() { command git -c user.email=a@example.com -c user.name=a "$@"; }
-      command git init -q up && cd up
-      echo one > code; echo theirs > wrangler.toml; git add -A; git commit -qm 1; git tag v0.1.0
-      echo two > code; git commit -qam 2; git tag v0.2.0
-      cd .. && command git init -q mine && cd mine
-      echo one > code; echo mine > wrangler.toml; git add -A; git commit -qm copy
-      git remote add upstream ../up
-      git fetch -q upstream --tags
-      ${joins} -m join
-      git merge -q v0.2.0 -m update
-      cat code wrangler.toml`
-    const { stdout } = await run('sh', ['-eu', '-c', script], { cwd: directory })
-    expect(stdout).toMatch(/two\nmine\n$/)
   })
 })

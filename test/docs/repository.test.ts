@@ -12,6 +12,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
+import { PACKAGES } from '../e2e/package/packed.ts'
 import { ROOT, readPage } from './support/markdown.ts'
 
 const WORKFLOWS = join(ROOT, '.github/workflows')
@@ -52,12 +53,18 @@ describe('the release workflow', () => {
     expect(job(text, 'version')).not.toContain('id-token')
   })
 
-  it('publishes both packages with provenance', () => {
+  it('publishes all packages with provenance, and first what the others install', () => {
     const publish = job(text, 'publish')
     expect(publish).toMatch(/ npm publish .* --provenance --access public\n/)
-    expect(publish).toMatch(
-      / publish edge-presigner\n +publish edge-presigner-client --workspace client\n/,
-    )
+    expect(
+      [...publish.matchAll(/^ +publish ([\w-]+)(?: --workspace (\w+))?$/gm)].map(([line]) =>
+        line.trim(),
+      ),
+    ).toEqual([
+      'publish edge-presigner',
+      'publish edge-presigner-client --workspace client',
+      'publish create-edge-presigner --workspace create',
+    ])
   })
 
   it('reads only the notes of its version from the changelog', () => {
@@ -78,8 +85,9 @@ describe('a release by changesets', () => {
     z.object({ version: z.string() }).parse(JSON.parse(readFileSync(join(clone, path), 'utf8')))
       .version
 
-  it('raises both versions together, writes the changelog, and changes nothing else in package.json', () => {
-    const files = ['package.json', 'package-lock.json', 'client/package.json', 'CHANGELOG.md']
+  it('raises all versions together, writes the changelog, and changes nothing else in package.json', () => {
+    const manifests = ['package.json', 'client/package.json', 'create/package.json']
+    const files = [...manifests, 'package-lock.json', 'CHANGELOG.md']
     for (const path of [...files, '.changeset/config.json', '.changeset/README.md'])
       cpSync(join(ROOT, path), join(clone, path))
     for (const path of ['dev', 'src', 'node_modules'])
@@ -108,10 +116,14 @@ describe('a release by changesets', () => {
         encoding: 'utf8',
       })
 
-    expect(changeset('status')).toMatch(/minor\n.*edge-presigner\n.*edge-presigner-client\n/)
+    const status = changeset('status')
+    for (const name of ['edge-presigner', 'edge-presigner-client', 'create-edge-presigner'])
+      expect(status).toMatch(new RegExp(`minor\n[^]*- ${name}\n`))
     expect(readFileSync(join(clone, 'package.json'), 'utf8')).toBe(before)
     changeset('version')
-    expect([version('package.json'), version('client/package.json')]).toEqual([next, next])
+    const { scripts } = JSON.parse(before) as { scripts: Record<string, string> }
+    expect(scripts['changeset:version']).toMatch(/ && npm run template$/) // template/ has the version
+    expect(manifests.map(version)).toEqual([next, next, next])
     expect(readFileSync(join(clone, 'package.json'), 'utf8')).toBe(
       before.replace(/"version": ".*"/, `"version": "${next}"`),
     )
@@ -121,6 +133,10 @@ describe('a release by changesets', () => {
     )
     expect(readdirSync(join(clone, '.changeset')).toSorted()).toEqual(['README.md', 'config.json'])
   })
+})
+
+it.each(['SECURITY.md', 'docs/versioning.md'])('%s names every package', (path) => {
+  for (const name of Object.keys(PACKAGES)) expect(readPage(path)).toContain(`\`${name}\``)
 })
 
 describe('CHANGELOG.md', () => {

@@ -132,7 +132,7 @@ describe('npm run dev, started twice,', () => {
 
   // @threat dev-log-secrets
   it('prints the URL once, at the end, and then one line for each request', async () => {
-    const [, output = ''] = /dev\/main\.ts .*\n\n([\s\S]*)/.exec(dev.output()) ?? []
+    const [, output = ''] = /cli\/main\.ts dev .*\n\n([\s\S]*)/.exec(dev.output()) ?? []
     expect(output).toBe(
       `Starting the S3 server and the Worker.
 Bucket: s3rver at http://127.0.0.1:${s3Port}. Its files are in ${data}.
@@ -212,7 +212,7 @@ describe('npm run dev', () => {
     await using dev = startNpm('run', 'dev', '--', '--cehp')
     expect(await dev.end()).toBe(1)
     expect(dev.output()).toContain('--cehp')
-    expect(dev.output()).toContain('usage: npm run dev')
+    expect(dev.output()).toContain('usage: npx edge-presigner dev')
   })
 
   it.each([
@@ -572,7 +572,7 @@ describe('npm run dev -- --env-file', () => {
     await bucket.close()
     await using dev = startNpmDev('--env-file', file)
     expect(await dev.end()).toBe(1)
-    const [, output = ''] = /dev\/main\.ts .*\n\n([\s\S]*)/.exec(dev.output()) ?? []
+    const [, output = ''] = /cli\/main\.ts dev .*\n\n([\s\S]*)/.exec(dev.output()) ?? []
     const lines = output.trimEnd().split('\n')
     expect(lines.slice(0, 4).toSorted()).toEqual([
       `  ${file}: S3_SECRET_ACCESS_KEY is missing. Add it to the file.`,

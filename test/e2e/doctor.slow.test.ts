@@ -701,7 +701,7 @@ describeWith([RADOSGW], 'doctor, for Ceph RGW,', () => {
   })
 })
 
-describe('npm run doctor', () => {
+describe('npx edge-presigner doctor', () => {
   // @threat doctor-log-secrets
   it('prints a table and exits with 0 when nothing fails, even if something warns', async () => {
     await using server = await startWrongServer({ ifNoneMatch: 'ignored' })
@@ -725,7 +725,9 @@ describe('npm run doctor', () => {
     const json = await runDoctor(settings, ...args, '--json')
     for (const { code, stdout, stderr } of [markdown, json]) {
       expect(code).toBe(1)
-      expect(stderr).toBe('A check failed. Run doctor without --report to see why.\n')
+      expect(stderr).toBe(
+        'A check failed. Run `npx edge-presigner doctor` without --report to see why.\n',
+      )
       expectNoSecrets(stdout, ['127.0.0.1', 'example.com', 'files', 'S3', 'us-east-1', 'acme'])
     }
     expect(markdown.stdout).toMatch(/^edge-presigner [\d.]+, Node [\d.]+, \d{4}-\d\d-\d\d\n/)
@@ -825,10 +827,10 @@ describe('npm run doctor', () => {
   it('refuses an unknown option, and shows the usage', async () => {
     const { code, stdout, stderr } = await runDoctor({}, '--fast')
     expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
-    expect(stderr).toContain('npm run doctor -- [--env-file FILE]')
+    expect(stderr).toContain('npx edge-presigner doctor [--env-file FILE]')
     expect(stderr).not.toContain('    at ')
     const stripped = await runDoctor({}, 'https://files.example.com')
-    expect(stripped.stderr).toContain('Write -- before the options: npm run doctor -- --url URL.')
+    expect(stripped.stderr).toContain('write -- before the options: npm run doctor -- --url URL.')
   })
 })
 

@@ -11,7 +11,7 @@ import { type BuiltWorker, startBuiltWorker, UNREACHABLE } from './built-worker.
 
 const PROGRAM = join(import.meta.dirname, '../../cli/keys.ts')
 
-describe('npm run keys', () => {
+describe('npx edge-presigner keys', () => {
   let directory: string
   let file: string
 
@@ -48,7 +48,7 @@ describe('npm run keys', () => {
     }
     expect(JSON.parse(kept)).toEqual([entry])
     expect(stdout).toContain(JSON.stringify(JSON.parse(kept)[0]))
-    expect(stdout).toContain('npm run keys -- push')
+    expect(stdout).toContain('npx edge-presigner keys push')
   })
 
   it('limits a key to some buckets', () => {
@@ -118,8 +118,22 @@ describe('npm run keys', () => {
   it.each(['destroy', 'lst', ''])('answers the unknown command "%s" with its usage', (command) => {
     const { status, stderr } = keys(command === '' ? [] : [command])
     expect(status).toBe(1)
-    expect(stderr).toContain('npm run keys -- revoke ID')
+    expect(stderr).toContain('npx edge-presigner keys revoke ID')
     expect(stderr).toContain(command)
+  })
+
+  it('shows the usage of all commands or of one with --help, and changes nothing', async () => {
+    const before = await readFile(file, 'utf8')
+    const all = keys(['--help'])
+    expect(all).toMatchObject({ status: 0, stderr: '' })
+    for (const command of ['create', 'rotate', 'revoke', 'list', 'check', 'push'])
+      expect(all.stdout).toContain(`npx edge-presigner keys ${command}`)
+    const one = keys(['create', '--help', '--id', 'x', '--scopes', 'files:read'])
+    expect(one).toMatchObject({ status: 0, stderr: '' })
+    expect(one.stdout).toContain('npx edge-presigner keys create --id ID')
+    expect(one.stdout).toContain('SCOPE is one of files:upload')
+    expect(one.stdout).not.toMatch(/rotate|push/)
+    expect(await readFile(file, 'utf8')).toBe(before)
   })
 
   it('recognizes both keys of an id during rotation, then only the newer one', async () => {
@@ -221,7 +235,7 @@ class FakeCloudflare {
   }
 }
 
-describe('npm run keys -- push', () => {
+describe('npx edge-presigner keys push', () => {
   const cloudflare = new FakeCloudflare()
   const clones: string[] = []
   /** A folder like a clone of the project, with its own list of keys. */
@@ -283,9 +297,9 @@ describe('npm run keys -- push', () => {
   }
   const create = (cwd: string, id: string) =>
     keys(cwd, 'create', '--id', id, '--scopes', 'files:read')
-  /** The command at the end of an output, without `npm run keys --`. */
+  /** The command at the end of an output, without `npx edge-presigner keys`. */
   const lastCommand = (output: string): string[] =>
-    /npm run keys -- (\S.*)$/.exec(output.trim())?.[1]?.split(' ') ?? []
+    /npx edge-presigner keys (\S.*)$/.exec(output.trim())?.[1]?.split(' ') ?? []
   /** Runs a command, then the push that it prints. */
   const pushAsPrinted = async (cwd: string, ...args: string[]) =>
     keys(cwd, ...lastCommand((await keys(cwd, ...args)).stdout))
@@ -403,7 +417,7 @@ describe('npm run keys -- push', () => {
     await create(theirs, 'ci')
     const refused = await keys(theirs, 'push')
     expect(refused.status).toBe(1)
-    expect(refused.stderr).toContain('npm run keys -- push --replace-all')
+    expect(refused.stderr).toContain('npx edge-presigner keys push --replace-all')
     expect(cloudflare.changes).toBe(0)
     expect((await keys(theirs, 'push', '--replace-all')).status).toBe(0)
     expect(ids()).toEqual(['ci'])
@@ -427,6 +441,20 @@ describe('npm run keys -- push', () => {
     const { status, stderr } = await keys(theirs, 'push')
     expect({ status, changes: cloudflare.changes }).toEqual({ status: 1, changes: 0 })
     expect(stderr).toContain('Cloudflare accepts 5120')
+  })
+
+  it('runs the wrangler of the project in the current folder', async () => {
+    const theirs = await clone()
+    await create(theirs, 'ci')
+    const wrangler = join(theirs, 'node_modules/wrangler')
+    await mkdir(join(wrangler, 'bin'), { recursive: true })
+    await writeFile(join(wrangler, 'package.json'), '{ "name": "wrangler" }')
+    const program = "console.error('the one of the project'); process.exitCode = 1\n"
+    await writeFile(join(wrangler, 'bin/wrangler.js'), program)
+    const { status, stderr } = await keys(theirs, 'push')
+    expect({ status, changes: cloudflare.changes }).toEqual({ status: 1, changes: 0 })
+    expect(stderr).toContain('the one of the project')
+    expect(stderr).toContain('npx wrangler login')
   })
 
   it("shows wrangler's own error", async () => {

@@ -41,8 +41,11 @@ export interface NpmProcess extends AsyncDisposable {
  * Starts npm with `args` in the project's folder. Leaving an `await using` scope ends everything
  * that still runs.
  */
-export function startNpm(...args: readonly string[]): NpmProcess {
-  const child = spawn('npm', args, { cwd: ROOT, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
+export const startNpm = (...args: readonly string[]): NpmProcess => startNpmIn(ROOT, ...args)
+
+/** Starts npm with `args` in another folder. */
+export function startNpmIn(cwd: string, ...args: readonly string[]): NpmProcess {
+  const child = spawn('npm', args, { cwd, detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
   const { pid } = child
   if (pid === undefined) throw new Error('npm did not start.')
   let output = ''

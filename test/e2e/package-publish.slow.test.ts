@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import * as z from 'zod/mini'
-import { type PackageName, rehearsePublish } from './package/packed.ts'
+import { PACKAGES, type PackageName, rehearsePublish } from './package/packed.ts'
 
 /** What each package contains: files and bytes by kind. `UPDATE_DOCS=1` writes it again. */
 const LIST = join(import.meta.dirname, 'package/published.json')
@@ -14,7 +14,7 @@ const listSchema = z.record(
 const writes = process.env.UPDATE_DOCS === '1'
 /** How much a number may differ from the list. More is a change to know about. */
 const ROOM = 0.1
-const NAMES: readonly PackageName[] = ['edge-presigner', 'edge-presigner-client']
+const NAMES = Object.keys(PACKAGES) as PackageName[]
 
 /** Returns the kind of a file: `dist/**.d.ts`, or its own path outside dist/. */
 const kindOf = (path: string): string =>

@@ -92,6 +92,24 @@ createPresigner(settings, { plugins: [files({ index: ({ SECRETS }) => (SECRETS ?
 createPresigner(settings, { plugins: [files({ index: (env) => env.FILES })] })
 `
 
+/** As above, for a Worker whose environment has more than the Worker reads. */
+const WORKER_WITH_HOOKS = `
+import { createWorker, events, files, type WorkerEnv } from 'edge-presigner/worker'
+
+interface Env extends WorkerEnv { readonly FILE_INDEX: KVNamespace; readonly FOLDER: string }
+
+const { handler } = createWorker<Env>({
+  plugins: [files(), events({ onEvent: ({ file }, { env }) => ({ data: env.FOLDER + file.key }) })],
+  beforeUpload: (_file, _principal, c) => ({ metadata: { folder: c.env.FOLDER } }),
+})
+export default handler satisfies ExportedHandler<Env>
+
+// @ts-expect-error
+createWorker<Env>({ plugins: [events({ onEvent: (_event, { env }) => env.OTHER })] })
+// @ts-expect-error
+createWorker({ plugin: [] })
+`
+
 let consumers: Consumers
 let app: MountedApp
 beforeAll(async () => {
@@ -109,6 +127,7 @@ const installed = (...path: string[]): string =>
 describe('the package', () => {
   it('installs only its runtime dependencies, and runs no scripts', async () => {
     expect(await readdir(join(consumers.fresh, 'node_modules'))).toEqual([
+      '.bin',
       '.package-lock.json',
       '@rgrove',
       'aws4fetch',
@@ -122,7 +141,7 @@ describe('the package', () => {
     )
     for (const range of Object.values(dependencies)) expect(range).toMatch(/^\^\d+\.\d+\.\d+$/)
     for (const version of Object.values(devDependencies)) expect(version).toMatch(/^\d/)
-    expect(peerDependencies).toEqual({ hono: '>=4.8 <5' })
+    expect(peerDependencies).toEqual({ hono: '>=4.8 <5' }) // No optional ones: decision 56.
     for (const script of ['preinstall', 'install', 'postinstall'])
       expect(scripts).not.toHaveProperty(script)
   })
@@ -131,14 +150,15 @@ describe('the package', () => {
     expect((await readdir(installed())).toSorted()).toEqual([
       'LICENSE',
       'README.md',
+      'cli',
       'dist',
-      'docs',
       'package.json',
     ])
     const files = await readdir(installed('dist'), { recursive: true, withFileTypes: true })
     const paths = files
       .filter((file) => file.isFile())
       .map((file) => relative(installed('dist'), join(file.parentPath, file.name)))
+      .filter((path) => !/^(?:cli|page)\//.test(path)) // package-cli.slow.test.ts
     expect(paths.filter((path) => !/\.(?:js|js\.map|d\.ts)$/.test(path))).toEqual([])
     const types = paths.filter((path) => path.endsWith('.d.ts'))
     expect(types).toContain('signer.d.ts')
@@ -204,6 +224,23 @@ describe('the package', () => {
     await writeFile(join(folder, 'use.ts'), USE)
     await projectBin(folder, 'tsc', '-p', '.')
   })
+})
+
+it.each([
+  ['bundler', 'esnext'],
+  ['node16', 'node16'],
+])('a Worker of its own has types, resolved as %s', async (moduleResolution, module) => {
+  const folder = await mkdtemp(join(consumers.fresh, 'worker-'))
+  const compilerOptions = {
+    ...{ target: 'es2022', lib: ['es2022'], types: ['@cloudflare/workers-types'], module },
+    ...{ strict: true, exactOptionalPropertyTypes: true, noEmit: true, skipLibCheck: false },
+    moduleResolution,
+  }
+  await writeFile(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions }))
+  await writeFile(join(folder, 'package.json'), JSON.stringify({ type: 'module' }))
+  await writeFile(join(folder, 'worker.ts'), markedBlock('docs/library.md', 'own-worker'))
+  await writeFile(join(folder, 'hooks.ts'), WORKER_WITH_HOOKS)
+  await projectBin(folder, 'tsc', '-p', '.')
 })
 
 describe.each(['current', 'oldest'] as const)('the mounted app, with the %s Hono', (version) => {

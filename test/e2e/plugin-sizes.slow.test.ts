@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
 import {
   CORE,
@@ -6,6 +7,7 @@ import {
   SIGNER,
   SIGNER_WITH_SETTINGS,
   type SizedBundle,
+  sizedBundle,
   USUAL,
 } from '../../bench/lib/bundle-sizes.ts'
 import { readPage } from '../docs/support/markdown.ts'
@@ -98,6 +100,30 @@ describe('the bundle of the core', () => {
     const paths = bundleOf(EVERYTHING).modules
     const folders = paths.flatMap((path) => /^src\/plugins\/([\w-]+)\//.exec(path)?.[1] ?? [])
     expect(folders.filter((name) => !TEXTS.some(([folder]) => folder === name))).toEqual([])
+  })
+})
+
+describe('the bundle of a Worker with two plugins', () => {
+  /** Returns the bundle of a Worker, as a project with `edge-presigner/worker` writes it. */
+  const workerWith = (plugins: string): Promise<SizedBundle> =>
+    sizedBundle({
+      stdin: {
+        contents: `import { ${plugins.replaceAll('()', '')}, createWorker } from './src/worker/index.ts'
+          export default createWorker({ plugins: [${plugins}] }).handler`,
+        resolveDir: join(import.meta.dirname, '../..'),
+      },
+    })
+
+  it('has nothing of the others', async () => {
+    const { code, modules } = await workerWith('apiKeys(), tokens()')
+    const found = TEXTS.flatMap(([folder, text]) => (code.includes(text) ? [folder] : []))
+    expect([...new Set(found)]).toEqual(['api-keys', 'tokens'])
+    const folders = modules.flatMap((path) => /^src\/plugins\/([\w-]+)\//.exec(path)?.[1] ?? [])
+    expect([...new Set(folders)].toSorted()).toEqual(['api-keys', 'tokens'])
+    const others = await workerWith('jwt(), events()')
+    expect(others.code).toContain('webhook-signature')
+    expect(others.code).toContain('scopesClaim')
+    expect(others.code).not.toContain('ept_')
   })
 })
 

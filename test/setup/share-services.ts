@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { json } from 'node:stream/consumers'
 import type { TestProject } from 'vitest/node'
 import type { BucketOptions, S3Server } from '../../cli/s3-server.ts'
+import type { PackageName } from '../e2e/package/packed.ts'
 import type {} from '../support/provided-context.ts'
 import { CHROMIUM_OPTIONS } from './chromium-options.ts'
 import { RUN_VARIABLE, startWatchman } from './end-leftovers.ts'
@@ -22,7 +23,7 @@ export interface SharedServices {
   /** Starts Ceph RGW. Returns it with a bucket that no other file uses. */
   ceph(options: BucketOptions): Promise<Omit<S3Server, 'close'>>
   /** Packs a package as `npm publish` does. Returns the path of the tarball. */
-  tarball(name: 'edge-presigner' | 'edge-presigner-client'): Promise<string>
+  tarball(name: PackageName): Promise<string>
   /** Bundles a page of client/test with the client as it is published. Returns the script. */
   clientPage(name: string): Promise<string>
   /** Bundles the Worker. Returns the path of a configuration that runs the bundle. */

@@ -1,5 +1,6 @@
 import { env } from 'cloudflare:workers'
 import { describe, expect, it } from 'vitest'
+import { environmentSettings } from '../../src/worker/environment.ts'
 import { pageFile } from '../../src/worker/page.ts'
 import { baseVariables } from '../support/worker.ts'
 
@@ -17,7 +18,7 @@ function ask(url: string, variables: object = {}, method = 'GET') {
   }
   const workerEnv = { ...env, ...baseVariables(), ASSETS, ...variables }
   const request = new Request(url, { method })
-  return { asked, answer: pageFile(request, workerEnv as unknown as Env) }
+  return { asked, answer: pageFile(request, workerEnv, environmentSettings) }
 }
 
 const FILES = [

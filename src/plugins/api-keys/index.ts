@@ -7,12 +7,15 @@ export interface ApiKeysOptions<B> {
   readonly keys: Option<readonly ApiKey[] | undefined, B>
 }
 
-/** API keys, as `Authorization: Bearer ep_…`. */
-export const apiKeys = <B = unknown>(options: ApiKeysOptions<B>): Plugin<B> => ({
+/** API keys, as `Authorization: Bearer ep_…`. `path` is that of `keys` in issues: the Worker has its own. */
+export const apiKeys = <B = unknown>(
+  options: ApiKeysOptions<B>,
+  path = 'apiKeys.keys',
+): Plugin<B> => ({
   name: 'apiKeys',
   setup(setup) {
     setup.only('apiKeys', options, ['keys'])
-    const keys = setup.read('apiKeys.keys', options.keys, apiKeysRule(setup.settings)) ?? []
+    const keys = setup.read(path, options.keys, apiKeysRule(setup.settings)) ?? []
     return {
       identify: { prefix: API_KEY_PREFIX, verify: (apiKey) => verifyApiKey(apiKey, keys) },
       minter: (id) => keys.find((key) => id === `key:${key.id}`),

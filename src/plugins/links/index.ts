@@ -9,7 +9,8 @@ import { deliveryRoutes, linkRoutes } from './routes.ts'
 /** Links for an `<img>` or an email, and their delivery below `/i`. */
 export const links = <B = unknown>(options: LinksOptions<B> = {}): Plugin<B> => ({
   name: 'links',
-  plugins: options.images ? [{ name: 'images' }] : [],
+  // With everything in it: `images()` of a Worker brings a rule.
+  plugins: options.images ? [{ ...options.images, name: 'images' }] : [],
   open: deliveryRoutes,
   api: linkRoutes,
   setup(setup) {

@@ -108,7 +108,7 @@ export interface Program {
   }>
 }
 
-/** Starts `npm run doctor` with an env file of `settings`, in its own folder. */
+/** Starts `npx edge-presigner doctor` with an env file of `settings`, in its own folder. */
 export async function startDoctor(settings: Variables, ...args: string[]): Promise<Program> {
   const directory = await mkdtemp(join(tmpdir(), 'edge-presigner-'))
   const lines = Object.entries(settings).map(([name, value]) => `${name}='${value}'\n`)

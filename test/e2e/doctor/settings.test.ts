@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { CHANGED_SETTINGS } from '../../../cli/doctor/changed-settings.ts'
 import {
   checkable,
   checkSettings,
@@ -13,6 +14,7 @@ import {
   writtenFor,
 } from '../../../cli/doctor/environment.ts'
 import { UsageError } from '../../../cli/doctor/options.ts'
+import { environmentRules } from '../../../src/worker/environment.ts'
 import { type Variables, variables } from './run.ts'
 
 const BINDINGS = `
@@ -129,6 +131,63 @@ describe('doctor, for settings,', () => {
     expect(fixes).toContainEqual(['SIGNING_SECRETS', `Change it in ${from}`])
   })
 
+  it.each([
+    [
+      'a variable in wrangler.toml',
+      { was: 'OLD_ORIGINS', now: 'CORS_ORIGINS' },
+      ['OLD_ORIGINS', 'OLD_ORIGINS was renamed to CORS_ORIGINS in version 0.2.0.', 'wrangler.toml'],
+    ],
+    [
+      'a secret',
+      { was: 'OLD_SECRET', now: 'SIGNING_SECRETS' },
+      ['OLD_SECRET', 'OLD_SECRET was renamed to SIGNING_SECRETS in version 0.2.0.', 'worker.env'],
+    ],
+    [
+      'a member of each bucket',
+      { was: 'BUCKETS.*.place', now: 'BUCKETS.*.region' },
+      [
+        'BUCKETS.files.place',
+        'BUCKETS.files.place was renamed to BUCKETS.files.region in version 0.2.0.',
+        'worker.env',
+      ],
+    ],
+    [
+      'a member of a list',
+      { was: 'API_KEYS.*.hash', now: null },
+      ['API_KEYS.0.hash', 'API_KEYS.0.hash was removed in version 0.2.0.', 'worker.env'],
+    ],
+  ])('names a setting that a version has changed: %s', async (_, change, [path, message, file]) => {
+    const settings = {
+      ...good,
+      OLD_SECRET: `k1:${'0'.repeat(32)}`,
+      BUCKETS: (good.BUCKETS ?? '').replace('"region"', '"place":"x","region"'),
+      API_KEYS: (good.API_KEYS ?? '').replace('"id"', '"hash":"x","id"'),
+    }
+    const toml = `${BINDINGS}\n[vars]\nOLD_ORIGINS = "https://app.example.com"\n`
+    const worker = await environment(settings, toml)
+    const found = await checkSettings(worker, [{ version: '0.2.0', ...change }])
+    const [first, ...others] = found.filter(({ check }) => check === 'settings.changed')
+    expect(others).toEqual([])
+    expect(first).toMatchObject({ status: 'fail', subject: path, message })
+    const verb = change.now === null ? 'Remove it from' : 'Rename it in'
+    expect(first?.fix).toBe(`${verb} ${join(directory, file ?? '')}.`)
+    const unknown = found.filter(({ check }) => check === 'settings.unknown')
+    expect(unknown.map(({ subject }) => subject)).not.toContain(path)
+    const [advised] = await checkSettings(worker, [
+      { version: '0.2.0', ...change, advice: 'Use the new one.' },
+    ])
+    expect(advised?.fix).toBe('Use the new one.')
+  })
+
+  it('names no changed setting of a project that uses none, and knows each new name', async () => {
+    expect(await finding('changed', good)).toBeUndefined()
+    const settings = Object.keys(environmentRules({}))
+    for (const { was, now } of CHANGED_SETTINGS) {
+      expect(settings).not.toContain(was)
+      if (now !== null) expect(settings).toContain(now.replace(/\..*/, ''))
+    }
+  })
+
   it('warns of names that are no setting, also when the others are invalid', async () => {
     const found = await findings({
       BUCKET: 'secret-value',
@@ -187,7 +246,7 @@ describe('doctor, for settings,', () => {
     expect(await finding('access', { ...good, API_KEYS: '[]' })).toMatchObject({ status: 'warn' })
   })
 
-  it('uses the API keys of api-keys.json, as `npm run keys -- push` does, unless API_KEYS is set', async () => {
+  it('uses the API keys of api-keys.json, as `npx edge-presigner keys push` does, unless API_KEYS is set', async () => {
     const file = join(directory, 'api-keys.json')
     const key = { id: 'filed', sha256: 'b'.repeat(64), scopes: ['files:read'], prefix: '' }
     await writeFile(file, JSON.stringify([key]))

@@ -260,7 +260,7 @@ describe('doctor --url', () => {
     expect(JSON.stringify(findings)).not.toContain('hidden')
   })
 
-  it('names `npm run dev` as the cause of an open list only on this machine', async () => {
+  it('names `npx edge-presigner dev` as the cause of an open list only on this machine', async () => {
     await using worker = await startWorker((path, { method }) =>
       path === '/files' && method === 'GET' ? { body: { files: [] } } : undefined,
     )
@@ -271,7 +271,7 @@ describe('doctor --url', () => {
       await findingsOf('https://files.example.com', good, { realUrl: worker.url }),
     )
     expect([local?.fix, remote?.fix]).toEqual([
-      expect.stringContaining('npm run dev'),
+      expect.stringContaining('npx edge-presigner dev'),
       expect.stringContaining('Remove OPEN_ACCESS'),
     ])
   })

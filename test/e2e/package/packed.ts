@@ -22,13 +22,19 @@ export async function exec(cwd: string, program: string, ...args: string[]): Pro
 export const projectBin = (cwd: string, program: string, ...args: string[]): Promise<string> =>
   exec(cwd, join(ROOT, 'node_modules/.bin', program), ...args)
 
-/** What a clone needs to build both packages. */
+/** What a clone needs to build the packages. */
 const SOURCES = [
   ...['package.json', 'README.md', 'LICENSE', 'tsconfig.json', 'tsconfig.build.json'],
-  ...['src', 'cli', 'dev', 'client', 'docs/openapi.json'],
+  ...['src', 'cli', 'demo', 'dev', 'client', 'create', 'docs/openapi.json'],
 ]
 
-export type PackageName = 'edge-presigner' | 'edge-presigner-client'
+/** The folders of the packages that npm publishes. */
+export const PACKAGES = {
+  'edge-presigner': '.',
+  'edge-presigner-client': 'client',
+  'create-edge-presigner': 'create',
+} as const
+export type PackageName = keyof typeof PACKAGES
 
 /**
  * Runs npm in the folder of a package, and resolves with its output. It uses a copy of the sources,
@@ -40,15 +46,13 @@ async function npmIn(name: PackageName, directory: string, ...args: string[]): P
   for (const path of SOURCES)
     await cp(join(ROOT, path), join(clone, path), { recursive: true, filter })
   await symlink(join(ROOT, 'node_modules'), join(clone, 'node_modules'), 'junction')
-  const folder = name === 'edge-presigner' ? clone : join(clone, 'client')
-  const output = await exec(folder, 'npm', ...args)
+  const output = await exec(join(clone, PACKAGES[name]), 'npm', ...args)
   await rm(clone, { recursive: true })
   return output
 }
 
 /**
- * Packs `edge-presigner`, or its client, into `directory` as `npm publish` does. Resolves with the
- * path of the tarball.
+ * Packs a package into `directory` as `npm publish` does. Resolves with the path of the tarball.
  */
 export async function pack(name: PackageName, directory: string): Promise<string> {
   const output = await npmIn(name, directory, 'pack', '--silent', '--pack-destination', directory)

@@ -1,0 +1,265 @@
+import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import * as z from 'zod/mini'
+import type { Issue } from '../src/errors/api-error.ts'
+import { issueInFiles, unknownNames, unknownText } from './env-file.ts'
+import { startFront } from './front.ts'
+import type { Callers } from './loopback.ts'
+import { type DevOptions, readOptions, USAGE } from './options.ts'
+import { freePort, requireFreePort } from './ports.ts'
+import type { S3Server, S3ServerOptions } from './s3-server.ts'
+import type { startS3rver } from './s3rver.ts'
+import { waitUntil } from './wait-until.ts'
+import { startWorker } from './worker.ts'
+import { findConfig, writeConfigForWebhooks } from './worker-config.ts'
+import {
+  keptS3Secret,
+  randomSecret,
+  readVariables,
+  type Variables,
+  writeWorkerEnv,
+} from './worker-env.ts'
+import { wranglerProgram } from './wrangler.ts'
+
+const START_SECONDS = 60
+/** How often to check that the shell that started this process still runs. */
+const PARENT_SECONDS = 1
+
+/** Runs `npx edge-presigner dev` with these arguments. Resolves with the exit code. */
+export async function dev(args: readonly string[]): Promise<number> {
+  let options: DevOptions
+  try {
+    options = readOptions(args)
+  } catch (error) {
+    console.error(`${messageOf(error)}\n${USAGE}`)
+    return 1
+  }
+  if (options.help) {
+    console.log(USAGE)
+    return 0
+  }
+  try {
+    return await run(options, stopSignal())
+  } catch (error) {
+    console.error(messageOf(error))
+    return 1
+  }
+}
+
+/**
+ * Runs an S3 server and the Worker until `stopped`, or until the Worker ends. Resolves with the
+ * exit code.
+ */
+async function run(options: DevOptions, stopped: Promise<0>): Promise<number> {
+  const closers: (() => Promise<void>)[] = []
+  try {
+    return await start(options, stopped, (started) => closers.unshift(() => started.close()))
+  } finally {
+    for (const close of closers)
+      await close().catch((error: unknown) => console.error(messageOf(error)))
+  }
+}
+
+type Keep = (started: { close(): Promise<void> }) => void
+
+async function start(options: DevOptions, stopped: Promise<0>, keep: Keep): Promise<number> {
+  const { port, host, envFile, vars } = options
+  const file = envFile ?? vars
+  const config = findConfig()
+  wranglerProgram() // throws if wrangler is missing
+  const startS3 = envFile === undefined ? await loadS3(options) : undefined
+  await requireFreePort(port, '--port')
+  const given = file === undefined ? {} : await readVariables(resolve(file))
+  if (vars !== undefined) refuseBucketIn(vars, given)
+  else if (file === undefined && existsSync('.dev.vars'))
+    console.log('Ignored: .dev.vars. To use it, add --env-file .dev.vars or --vars .dev.vars.')
+  for (const unknown of unknownNames(given))
+    console.warn(`Warning: ${unknownText(file ?? '', unknown)}`)
+
+  console.log(`Starting ${envFile === undefined ? 'the S3 server and ' : ''}the Worker.`)
+  const bucketPort = envFile === undefined ? options.s3Port : undefined
+  const callers: Callers = { origins: options.origins, loopbackOrigins: true, host, bucketPort }
+  const publicHost = `${host ?? 'localhost'}:${port}`
+  const origin = `http://${publicHost}`
+  const data = resolve(options.data)
+  const stateDirectory = join(data, stateFolder(options))
+  const runFile = `${stateDirectory}.env`
+  const s3 = startS3 && (await startS3(await s3Options(options, origin, runFile)))
+  if (s3 !== undefined) keep(s3)
+
+  const apiKey = `ep_localhost_${randomSecret()}`
+  await writeWorkerEnv(runFile, { s3, given, apiKey, origin })
+  const configFile = given.WEBHOOKS ? `${stateDirectory}.wrangler.json` : config
+  if (configFile !== config) await writeConfigForWebhooks(config, configFile)
+  const workerPort = await freePort()
+  const front = await startFront({
+    ...{ port, workerPort, origin, callers, apiKey },
+    keyForNetwork: envFile === undefined,
+    log: (line) => console.log(line),
+  })
+  keep(front)
+  const worker = await startWorker(
+    {
+      port: workerPort,
+      publicHost,
+      envFiles: file === undefined ? [runFile] : [resolve(file), runFile],
+      configFile,
+      stateDirectory,
+    },
+    (line) => console.log(line),
+  )
+  keep(worker)
+
+  const ended = Promise.race([stopped, worker.exited])
+  const toText = (issue: Issue) => issueInFiles(issue, file ?? runFile, given)
+  const healthy = waitUntil(
+    'The Worker is healthy',
+    () => isHealthy(workerPort, toText),
+    START_SECONDS,
+  )
+  try {
+    const code = await Promise.race([ended, healthy])
+    if (code === 0) return 0
+    if (code !== undefined) throw new Error('wrangler dev exited.')
+  } catch (error) {
+    if (!(error instanceof InvalidSettings)) worker.output.failed()
+    throw error
+  }
+  worker.output.started()
+  console.log(welcome(options, s3, await hasPage(workerPort)))
+  return await ended
+}
+
+/** The first Node that runs the embedded bucket. */
+const S3RVER_NODE = 24
+
+/**
+ * Returns what starts the S3 server. Throws an Error that says what to do if it can't run here, before
+ * anything has started.
+ */
+async function loadS3({ ceph }: DevOptions): Promise<typeof startS3rver> {
+  if (ceph) return (await needing('@aws-sdk/client-s3', () => import('./ceph.ts'))).startCeph
+  if (Number.parseInt(process.versions.node, 10) < S3RVER_NODE)
+    throw new Error(
+      `The embedded bucket needs Node ${S3RVER_NODE}, and this is ${process.versions.node}. Install Node ${S3RVER_NODE}, or use your own bucket with --env-file FILE, or Ceph RGW with --ceph.`,
+    )
+  return (await needing('@20minutes/s3rver@5', () => import('./s3rver.ts'))).startS3rver
+}
+
+/** Loads a module that needs a package which this package doesn't install. */
+async function needing<T>(name: string, load: () => Promise<T>): Promise<T> {
+  try {
+    return await load()
+  } catch (error) {
+    const code: unknown = Reflect.get(Object(error), 'code')
+    if (code !== 'ERR_MODULE_NOT_FOUND' || !messageOf(error).includes(name.replace(/@\d+$/, '')))
+      throw error
+    throw new Error(`${name.replace(/@\d+$/, '')} is missing. Run: npm install --save-dev ${name}`)
+  }
+}
+
+async function s3Options(
+  { ceph, s3Port, data, host, origins }: DevOptions,
+  origin: string,
+  runFile: string,
+): Promise<S3ServerOptions> {
+  await requireFreePort(s3Port, '--s3-port')
+  return {
+    port: s3Port,
+    directory: join(resolve(data), ceph ? 'ceph' : 's3'),
+    corsOrigins: [origin, ...origins],
+    loopbackOrigins: true,
+    host,
+    secretAccessKey: await keptS3Secret(runFile),
+  }
+}
+
+/** Throws an Error if `given` sets what belongs to the embedded S3 server. */
+function refuseBucketIn(vars: string, given: Variables): void {
+  const name = Object.keys(given).find((name) => name === 'BUCKETS' || /^S3_/.test(name))
+  if (name !== undefined)
+    throw new Error(
+      `--vars: ${vars} sets ${name}, but this command sets it for the embedded bucket. To use your own bucket, write --env-file.`,
+    )
+}
+
+/**
+ * Returns the folder of the Worker's state. Each bucket has its own, so that the index has no
+ * records from another bucket.
+ */
+function stateFolder({ ceph, envFile }: DevOptions): string {
+  if (envFile === undefined) return ceph ? 'ceph-worker' : 's3-worker'
+  const digest = createHash('sha256').update(resolve(envFile)).digest('hex')
+  return `worker-${digest.slice(0, 12)}`
+}
+
+const healthSchema = z.object({
+  issues: z.array(z.object({ path: z.string(), message: z.string() })),
+})
+
+/** The Worker runs, and reports its settings. Nothing in the output of wrangler explains more. */
+class InvalidSettings extends Error {}
+
+/** Tells whether the Worker on `port` responds. Throws InvalidSettings if it reports issues. */
+async function isHealthy(port: number, toText: (issue: Issue) => string): Promise<boolean> {
+  const response = await fetch(`http://127.0.0.1:${port}/healthz`, {
+    signal: AbortSignal.timeout(5000),
+  }).catch(() => undefined)
+  if (response?.status === 200) return true
+  if (response?.status !== 503) return false
+  const { data } = healthSchema.safeParse(await response.json().catch(() => undefined))
+  if (data === undefined) return false
+  const issues = data.issues.map((issue) => `  ${toText(issue)}`)
+  throw new InvalidSettings(['The settings are not valid.', ...issues].join('\n'))
+}
+
+/** Tells whether the Worker on `port` serves the page. */
+async function hasPage(port: number): Promise<boolean> {
+  const response = await fetch(`http://127.0.0.1:${port}/`).catch(() => undefined)
+  await response?.body?.cancel()
+  return response?.ok === true
+}
+
+/** Returns the summary of what runs, with the URL last. */
+function welcome(
+  { port, host, envFile, data, origins }: DevOptions,
+  s3: S3Server | undefined,
+  page: boolean,
+): string {
+  const storage =
+    s3 === undefined
+      ? `Bucket: the one in ${envFile}. The file index is local, in ${data}.`
+      : `Bucket: ${s3.name} at ${s3.endpoint}. Its files are in ${data}.`
+  const pages = ['localhost on any port', ...origins].join(', ')
+  const network =
+    host === undefined
+      ? []
+      : s3 === undefined
+        ? [`Network: http://${host}:${port}, for requests with their own credential.`]
+        : [`Network: http://${host}:${port}. Everyone who can reach it can use the bucket.`]
+  return [
+    storage,
+    `Pages: ${pages}.`,
+    ...(page ? [] : ['This project has no page at /: there is no [assets] in its configuration.']),
+    ...network,
+    '',
+    `Ready: http://localhost:${port} (Ctrl-C to stop)\n`,
+  ].join('\n')
+}
+
+/**
+ * Resolves at the first signal that asks this process to end. Also resolves when the parent shell
+ * ends, since npm forwards SIGTERM only to that shell. Later signals have no effect.
+ */
+const stopSignal = (): Promise<0> =>
+  new Promise((resolve) => {
+    for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => resolve(0))
+    const parent = process.ppid
+    setInterval(() => {
+      if (process.ppid !== parent) resolve(0)
+    }, PARENT_SECONDS * 1000).unref()
+  })
+
+const messageOf = (error: unknown): string =>
+  error instanceof Error ? error.message : String(error)

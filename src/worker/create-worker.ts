@@ -1,0 +1,60 @@
+// biome-ignore-start assist/source/organizeImports: in this order, the bundle compresses best
+import { createPresigner, type Presigner } from '../index.ts'
+import { listPlugins } from '../app.ts'
+import type { PresignerOptions } from '../instance.ts'
+import { type DefinedSettings, keepFor } from '../settings/define.ts'
+import { rulesOf, type WorkerEnv } from './plugins.ts'
+import { pageFile } from './page.ts'
+import { loadVariables, type WorkerSettings } from './variables.ts'
+// biome-ignore-end assist/source/organizeImports: in this order, the bundle compresses best
+
+/** The options of a presigner. Default of `rateLimiter`: the binding RATE_LIMITER. */
+export type WorkerOptions<B extends WorkerEnv = WorkerEnv> = PresignerOptions<{
+  Bindings: B
+  Variables: object
+}>
+
+type WorkerPresigner<B extends WorkerEnv> = Presigner<{ Bindings: B; Variables: object }>
+
+/** The default export of a Worker. */
+export interface WorkerHandler<B extends WorkerEnv> {
+  /** Serves the page at `/`, if ASSETS is bound, and the API. */
+  fetch(...given: Parameters<WorkerPresigner<B>['fetch']>): Promise<Response>
+  /** Runs the jobs of plugins. */
+  queue(...given: Parameters<WorkerPresigner<B>['queue']>): Promise<void>
+}
+
+export interface EntryWorker<B extends WorkerEnv> {
+  readonly presigner: WorkerPresigner<B>
+  readonly handler: WorkerHandler<B>
+  /** Returns the settings of an environment, such as for `createSigner`. */
+  readonly settings: DefinedSettings<B, WorkerSettings>
+}
+
+/**
+ * Creates a Worker that reads its settings from variables, secrets and bindings
+ * (docs/configuration.md). Its plugins read theirs too.
+ */
+export function createWorker<B extends WorkerEnv = WorkerEnv>(
+  options: WorkerOptions<B> = {},
+): EntryWorker<B> {
+  const own = rulesOf(listPlugins(options.plugins ?? []))
+  const settings = keepFor((env: B) => loadVariables(env, own))
+  const presigner = createPresigner(settings, {
+    rateLimiter: (env) => env.RATE_LIMITER,
+    ...options,
+  })
+  return {
+    presigner,
+    settings,
+    handler: {
+      fetch(request, env, context) {
+        const answer = () => presigner.fetch(request, env, context)
+        return pageFile(request, env, settings)?.then((file) => file ?? answer()) ?? answer()
+      },
+      async queue(batch, env, context) {
+        await presigner.queue(batch, env, context)
+      },
+    },
+  }
+}

@@ -1,0 +1,23 @@
+// biome-ignore-start lint/performance/noBarrelFile: the entry of the package
+// biome-ignore-start assist/source/organizeImports: in this order, the bundle compresses best
+export {
+  createWorker,
+  type EntryWorker,
+  type WorkerHandler,
+  type WorkerOptions,
+} from './create-worker.ts'
+export {
+  apiKeys,
+  events,
+  files,
+  images,
+  jwt,
+  links,
+  multipart,
+  notifications,
+  tokens,
+  uppy,
+  type WorkerEnv,
+} from './plugins.ts'
+// biome-ignore-end assist/source/organizeImports: in this order, the bundle compresses best
+// biome-ignore-end lint/performance/noBarrelFile: the entry of the package

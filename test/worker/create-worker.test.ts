@@ -1,0 +1,142 @@
+import { createExecutionContext, waitOnExecutionContext } from 'cloudflare:test'
+import { env } from 'cloudflare:workers'
+import { describe, expect, expectTypeOf, it } from 'vitest'
+import type { FileEvent } from '../../src/index.ts'
+import { environmentSettings } from '../../src/worker/environment.ts'
+import {
+  apiKeys,
+  createWorker,
+  events,
+  files,
+  images,
+  jwt,
+  links,
+  tokens,
+  type WorkerEnv,
+} from '../../src/worker/index.ts'
+import { baseVariables } from '../support/worker.ts'
+
+type Worker = ReturnType<typeof createWorker<WorkerEnv>>
+
+interface Signed {
+  readonly uploadUrl: string
+  readonly headers: Record<string, string>
+  readonly key: string
+}
+
+/** The bindings of the test, with `changed`. */
+const variables = (changed: object = {}): WorkerEnv => ({ ...env, ...baseVariables(), ...changed })
+
+async function send(worker: Worker, path: string, given: WorkerEnv, body?: object) {
+  const context = createExecutionContext()
+  const init = body && { method: 'POST', body: JSON.stringify(body) }
+  const request = new Request(`http://localhost:8787${path}`, {
+    headers: { 'Content-Type': 'application/json' },
+    ...init,
+  })
+  const response = await worker.handler.fetch(request, given, context)
+  await waitOnExecutionContext(context)
+  return response
+}
+
+const issuesOf = async (worker: Worker, given: WorkerEnv) =>
+  ((await (await send(worker, '/healthz', given)).json()) as { issues?: unknown }).issues
+
+describe('a Worker with some plugins', () => {
+  it('needs only the bindings of its plugins', async () => {
+    const given = variables({ FILE_INDEX: undefined })
+    const small = createWorker({ plugins: [tokens(), links({ images: images() }), apiKeys()] })
+    expect((await send(small, '/healthz', given)).status).toBe(200)
+    const missing = {
+      path: 'FILE_INDEX',
+      message:
+        'must be bound to a KV namespace. Add a [[kv_namespaces]] block with this name to wrangler.toml.',
+    }
+    expect(await issuesOf(createWorker({ plugins: [files()] }), given)).toEqual([missing])
+  })
+
+  it.each([
+    ['API_KEYS', 'apiKeys', [{}]],
+    ['JWT', 'jwt', { issuer: 'https://a.example' }],
+    ['IMAGE_WIDTHS', 'images', [100]],
+    ['NOTIFICATION_SECRETS', 'notifications', 'x'],
+    ['WEBHOOKS', 'events', [{ url: 'https://a.example' }]],
+  ])('reports a variable of a plugin that is not listed: %s', async (name, plugin, value) => {
+    const worker = createWorker({ plugins: [files()] })
+    for (const given of [value, typeof value === 'string' ? value : JSON.stringify(value)])
+      expect(await issuesOf(worker, variables({ [name]: given }))).toEqual([
+        { path: name, message: `needs the plugin ${plugin}()` },
+      ])
+  })
+
+  it('reports an invalid variable under its name, in the terms of wrangler.toml', async () => {
+    const worker = createWorker({ plugins: [apiKeys(), jwt(), events()] })
+    const given = variables({ API_KEYS: 'x', JWT: 1, WEBHOOKS: {} })
+    expect(await issuesOf(worker, given)).toMatchObject([
+      { path: 'API_KEYS', message: 'must be a table, or JSON text' },
+      { path: 'JWT', message: /^must be a table with / },
+      { path: 'WEBHOOKS', message: 'must be a list' },
+    ])
+  })
+
+  it('reports the unknown bucket of a credential, as doctor does', async () => {
+    const API_KEYS = [
+      { id: 'a', sha256: 'a'.repeat(64), scopes: ['files:read'], prefix: '', buckets: ['other'] },
+    ]
+    const given = variables({ API_KEYS })
+    const issues = await issuesOf(createWorker({ plugins: [apiKeys()] }), given)
+    expect(issues).toMatchObject([{ path: 'API_KEYS.0.buckets.0' }])
+    expect(() => environmentSettings(given)).toThrow('API_KEYS.0.buckets.0')
+  })
+})
+
+describe('the hooks of a Worker', () => {
+  it('get the whole environment, and change an upload', async () => {
+    interface OwnEnv extends WorkerEnv {
+      readonly FOLDER: string
+    }
+    const told: [string, FileEvent['type']][] = []
+    const worker = createWorker<OwnEnv>({
+      plugins: [
+        files(),
+        events({
+          onEvent({ type }, { env }) {
+            expectTypeOf(env).toEqualTypeOf<OwnEnv>()
+            told.push([env.FOLDER, type])
+          },
+        }),
+      ],
+      beforeUpload: (_file, _principal, c) => ({ metadata: { folder: c.env.FOLDER } }),
+    })
+    const given = { ...variables(), FOLDER: 'own' }
+    const answer = async (path: string, body: object) =>
+      (await (await send(worker as never, path, given, body)).json()) as Signed
+    const { uploadUrl, headers, key } = await answer('/files/upload-url', {
+      fileName: 'x.txt',
+      mimetype: 'text/plain',
+    })
+    expect(headers).toMatchObject({ 'x-amz-meta-folder': 'own' })
+    expect((await fetch(uploadUrl, { method: 'PUT', headers, body: 'x' })).status).toBe(200)
+    await answer('/files', { key })
+    expect(told).toEqual([['own', 'recorded']])
+  })
+})
+
+it('serves the page, and acknowledges jobs of its queue', async () => {
+  const { handler } = createWorker({ plugins: [events()] })
+  const ASSETS = { fetch: async () => new Response('page') }
+  const worker = { handler } as Worker
+  expect(await (await send(worker, '/', variables({ ASSETS }))).text()).toBe('page')
+  expect((await send(worker, '/', variables({ ASSETS: undefined }))).status).toBe(404)
+  const acknowledged: string[] = []
+  const message = {
+    body: { version: 1, kind: 'purge', bucket: 'files', keys: [] },
+    attempts: 1,
+    ack: () => acknowledged.push('ack'),
+    retry: () => acknowledged.push('retry'),
+  }
+  const batch = { queue: 'edge-presigner-jobs', messages: [message] }
+  await handler.queue(batch, variables(), createExecutionContext())
+  expect(acknowledged).toEqual(['ack'])
+  expectTypeOf(handler).toExtend<ExportedHandler<Env>>()
+})
