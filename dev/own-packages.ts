@@ -6,7 +6,10 @@ import { npm } from './npm.ts'
 const ROOT = join(import.meta.dirname, '..')
 
 const lockFile = z.object({
-  packages: z.record(z.string(), z.object({ version: z.optional(z.string()) })),
+  packages: z.record(
+    z.string(),
+    z.object({ version: z.optional(z.string()), optional: z.optional(z.boolean()) }),
+  ),
 })
 const installedPackage = z.object({ version: z.string() })
 
@@ -16,11 +19,12 @@ const installedPackage = z.object({ version: z.string() })
  */
 export async function installOwnPackages(folder: string): Promise<void> {
   const { packages } = lockFile.parse(await readJson(join(folder, 'package-lock.json')))
-  const isInstalled = async ([path, { version }]: readonly [
+  const isInstalled = async ([path, { version, optional }]: readonly [
     string,
-    { readonly version?: string | undefined },
+    z.infer<typeof lockFile>['packages'][string],
   ]): Promise<boolean> => {
     if (path === '' || version === undefined) return true // the folder itself
+    if (optional) return true // such as a binary for another platform
     const manifest = await readJson(join(folder, path, 'package.json'))
     return installedPackage.safeParse(manifest).data?.version === version
   }

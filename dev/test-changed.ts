@@ -32,6 +32,7 @@ export const TESTS_BY_PATH: readonly (readonly [path: RegExp, tests: readonly st
   [/^demo\//, ['test/e2e/{page,demo-build}*.test.ts', 'test/docs/licenses.test.ts']],
   [/^cli\/doctor/, ['test/e2e/doctor/**/*.test.ts', 'test/e2e/doctor*.test.ts']],
   [/^cli\/(?:keys|env-file|wrangler)\.ts$/, ['test/e2e/keys*.test.ts']],
+  [/^(?:site\/|dev\/docs\.ts$)/, ['test/docs/site*.test.ts']],
   [/^dev\/types\.ts$/, ['test/docs/update*.test.ts']],
   [/^dev\/openapi/, ['test/docs/openapi*.test.ts']],
   [/^(?:cli|dev)\/(?:s3rver.*|r2|ceph|s3-server)\.ts$/, ['test/e2e/{s3rver*,r2,ceph}.test.ts']],

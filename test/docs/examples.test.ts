@@ -5,6 +5,7 @@ import { SCOPES } from '../../src/access/scopes.ts'
 import { markedBlock } from './support/markdown.ts'
 import { type Presigner, startPresigner } from './support/presigner.ts'
 import { runShell, withoutCurl } from './support/shell.ts'
+import { BROWSER, writeSnippets } from './support/snippets.ts'
 
 let presigner: Presigner
 beforeAll(async () => {
@@ -43,6 +44,26 @@ describe('the walk-through with curl', async () => {
     expect(JSON.parse(list)).toEqual({ files: [record] })
     expect(rest).toEqual([''])
     expect(await listed()).toEqual({ files: [] })
+  })
+})
+
+describe('the first examples of the API', async () => {
+  it.skipIf(await withoutCurl())('upload a file with curl, and print a link to it', async () => {
+    const printed = await runShell(block('docs/api.md', 'start-worker'))
+    const [, record = '', link = ''] = /^(\{.*?\})(\{"link".*\})$/.exec(printed) ?? []
+    expect(JSON.parse(record)).toMatchObject({ name: 'hello.txt', size: 6 })
+    const answer = z.object({ link: z.string() }).parse(JSON.parse(link))
+    expect(await (await fetch(answer.link)).text()).toBe('Hello\n')
+    const { key } = z.object({ key: z.string() }).parse(JSON.parse(record))
+    const path = `/files/${encodeURIComponent(key)}`
+    await fetch(presigner.origin + path, { method: 'DELETE' })
+  })
+
+  it('compile for a page', async () => {
+    const files = { 'show.ts': markedBlock('docs/api.md', 'start-client') }
+    const snippets = writeSnippets(files, { compilerOptions: BROWSER })
+    expect(await snippets.typeErrors()).toBe('')
+    snippets.remove()
   })
 })
 

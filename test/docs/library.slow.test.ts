@@ -184,6 +184,8 @@ beforeAll(() => {
     'node/role-main.ts': ROLE_MAIN,
     'node/node.ts': block('node'),
     'node/fetch.ts': block('fetch'),
+    'start/settings.ts': block('node-settings'),
+    'start/start.ts': markedBlock('docs/api.md', 'start-library'),
     'node/session.ts': 'export const currentUser = async (_: Request) => ({ id: "ann" })',
     'node/node-server.d.ts': NODE_SERVER,
     'node/testing.ts': block('testing'),
@@ -396,6 +398,22 @@ describe('on Node', () => {
       download: { expiresIn: 172_800 },
       link: { link: expect.stringMatching(/^https:\/\/files\.example\.com\/i\/files\//) },
     })
+  })
+
+  it('the first example of the API uploads a file and prints its link', async () => {
+    const directory = join(snippets.directory, 'start/s3')
+    const s3 = await startS3rver({ port: 0, directory, corsOrigins: ['http://localhost'] })
+    const settings = block('node-settings').replace(env.S3_ENDPOINT, s3.endpoint)
+    writeFileSync(join(snippets.directory, 'start/settings.ts'), settings)
+    const printed = await snippets
+      .run('start/start.ts', {
+        SIGNING_SECRETS: env.SIGNING_SECRETS,
+        S3_ACCESS_KEY_ID: s3.accessKeyId,
+        S3_SECRET_ACCESS_KEY: s3.secretAccessKey,
+        LINK_BASE: 'https://app.example.com',
+      })
+      .finally(() => s3.close())
+    expect(printed).toMatch(/^https:\/\/app\.example\.com\/i\/files\/uploads%2F\w+-hello\.txt\?/)
   })
 
   it('a Hono app signs for its own prefix, and a presigner runs in a test', async () => {

@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs'
 import { dirname, join, normalize } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { fragment, headings, pagePaths, prose, ROOT, readPage } from './support/markdown.ts'
+import { fragment } from '../../site/pages.ts'
+import { headings, pagePaths, prose, ROOT, readPage } from './support/markdown.ts'
 
 /** Returns the targets of a page's links into this repository. */
 const relativeLinks = (path: string): string[] =>

@@ -52,6 +52,7 @@ const NEEDS: readonly Need[] = [
       'test/docs/repository.test.ts',
       'test/docs/responsive-images.slow.test.ts',
       'test/docs/server.slow.test.ts',
+      'test/docs/site.slow.test.ts',
       'test/docs/test-changed.test.ts',
       'test/docs/update.slow.test.ts',
       'test/docs/wrangler.slow.test.ts',

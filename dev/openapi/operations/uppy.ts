@@ -79,6 +79,7 @@ const stepQuery = z.object({ step: z.string() })
 const STEP_MEMBERS: Members = { step: { description: 'What the URL allows, signed.' } }
 
 const STEP_ERRORS: readonly ErrorCode[] = [
+  'unauthenticated',
   'forbidden',
   'invalid_key',
   'rate_limited',
@@ -123,6 +124,7 @@ export const uppyOperations: Operations = {
       'unknown_bucket',
       'misconfigured',
       'invalid_request',
+      'unauthenticated',
       'forbidden',
       'body_too_large',
       'file_too_large',

@@ -60,13 +60,6 @@ export const tableRows = (text: string): string[][] =>
 export const headings = (text: string): string[] =>
   [...prose(text).matchAll(/^#{1,6} (.+)$/gm)].map(([, heading = '']) => heading)
 
-/** Returns GitHub's fragment for a heading. */
-export const fragment = (heading: string): string =>
-  heading
-    .toLowerCase()
-    .replaceAll(/[^\p{L}\p{M}\p{N}_ -]/gu, '')
-    .replaceAll(' ', '-')
-
 /** Returns the commands of wrangler for R2 and Queues on a page, without `npx wrangler`. */
 export const wranglerCommands = (page: string): readonly string[] =>
   codeBlocks(readPage(page))

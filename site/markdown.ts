@@ -1,0 +1,145 @@
+import { relative } from 'node:path'
+import { fragment, ROOT, siteLink } from './pages.ts'
+import { referencePath } from './reference.ts'
+
+/** The parts of markdown-it that this file uses. Its types are installed only with the site. */
+interface Token {
+  type: string
+  tag: string
+  content: string
+  children: Token[] | null
+  attrGet(name: string): string | null
+  attrSet(name: string, value: string): void
+}
+interface State {
+  tokens: Token[]
+  readonly env: { readonly path: string; readonly realPath?: string }
+  readonly Token: new (type: string, tag: string, nesting: -1 | 0 | 1) => Token
+}
+interface MarkdownIt {
+  readonly core: { readonly ruler: { push(name: string, rule: (state: State) => void): void } }
+}
+
+/** Changes what the pages say to GitHub into what the site needs: links, pictures and tabs. */
+export function repositoryMarkdown(md: MarkdownIt): void {
+  md.core.ruler.push('repository_links', (state) => {
+    const page = pageOf(state)
+    for (const token of state.tokens) {
+      if (token.type === 'html_block') token.content = relativePictures(token.content)
+      for (const child of token.children ?? []) {
+        const href = child.type === 'link_open' ? child.attrGet('href') : null
+        if (href !== null) child.attrSet('href', siteLink(page, href))
+        if (child.type === 'image') withoutOtherHosts(child)
+      }
+    }
+  })
+  md.core.ruler.push('reference_links', (state) => {
+    if (/^docs\/(?:api|uppy)\.md$/.test(pageOf(state))) state.tokens = withReferenceLinks(state)
+  })
+  md.core.ruler.push('tabs', (state) => {
+    state.tokens = withTabs(state)
+  })
+}
+
+const pageOf = ({ env }: State): string =>
+  relative(ROOT, env.realPath ?? env.path).replaceAll('\\', '/')
+
+/** Vue finds only pictures whose path begins with a dot. */
+const relativePictures = (html: string): string =>
+  html.replaceAll(/ (src|srcset)="(?![a-z]+:|[./])/g, ' $1="./')
+
+/** Shows the text of a picture on another host, such as a button, in its place. */
+function withoutOtherHosts(image: Token): void {
+  if (!/^https?:/.test(image.attrGet('src') ?? '')) return
+  image.type = 'text'
+  image.tag = ''
+}
+
+function html(state: State, content: string): Token {
+  const token = new state.Token('html_block', '', 0)
+  token.content = content
+  return token
+}
+
+/** Adds a link to the reference below each heading of a route. */
+function withReferenceLinks(state: State): Token[] {
+  return state.tokens.flatMap((token, i) => {
+    if (token.type !== 'heading_close') return [token]
+    const route = state.tokens[i - 1]?.content ?? ''
+    const path = referencePath(route)
+    if (path === null) return [token]
+    return [token, ...linkParagraph(state, `${path}#${fragment(route)}`, 'All members and errors')]
+  })
+}
+
+/** Returns a paragraph with one link. VitePress adds the path of the site to it. */
+function linkParagraph(state: State, href: string, text: string): Token[] {
+  const { Token } = state
+  const open = new Token('paragraph_open', 'p', 1)
+  open.attrSet('class', 'to-reference')
+  const link = new Token('link_open', 'a', 1)
+  link.attrSet('href', href)
+  const label = new Token('text', '', 0)
+  label.content = text
+  const inline = new Token('inline', '', 0)
+  inline.children = [link, label, new Token('link_close', 'a', -1)]
+  return [open, inline, new Token('paragraph_close', 'p', -1)]
+}
+
+/**
+ * Between `<!-- tabs -->` and `<!-- /tabs -->`, each paragraph that is only bold begins a tab. On
+ * GitHub, it is a caption. The markup is that of VitePress's code groups, whose script switches
+ * them.
+ */
+function withTabs(state: State): Token[] {
+  let groups = 0
+  const out: Token[] = []
+  for (let i = 0; i < state.tokens.length; i++) {
+    const token = state.tokens[i]
+    if (token === undefined) break
+    if (!isComment(token, 'tabs')) {
+      out.push(token)
+      continue
+    }
+    const end = state.tokens.findIndex((other, at) => at > i && isComment(other, '/tabs'))
+    if (end < 0) throw new Error(`${pageOf(state)}: "<!-- tabs -->" has no end.`)
+    out.push(...tabGroup(state, state.tokens.slice(i + 1, end), groups++))
+    i = end
+  }
+  return out
+}
+
+const isComment = ({ type, content }: Token, name: string): boolean =>
+  type === 'html_block' && content.trim() === `<!-- ${name} -->`
+
+function tabGroup(state: State, tokens: readonly Token[], group: number): Token[] {
+  const blocks: { caption: string; tokens: Token[] }[] = []
+  for (let i = 0; i < tokens.length; i++) {
+    const [, caption] = /^\*\*([^*]+)\*\*$/.exec(tokens[i + 1]?.content ?? '') ?? []
+    const token = tokens[i]
+    if (token === undefined) break
+    if (token.type === 'paragraph_open' && caption !== undefined) {
+      blocks.push({ caption, tokens: [] })
+      i += 2
+    } else blocks.at(-1)?.tokens.push(token)
+  }
+  if (blocks.length < 2)
+    throw new Error(`${pageOf(state)}: tabs need two captions, such as **Worker**.`)
+  const id = (i: number): string => `tab-${group}-${i}`
+  const tabs = blocks.map(
+    ({ caption }, i) =>
+      `<input type="radio" name="group-${group}" id="${id(i)}"${i === 0 ? ' checked' : ''}><label data-title="${caption}" for="${id(i)}">${caption}</label>`,
+  )
+  return [
+    html(
+      state,
+      `<div class="vp-code-group"><div class="tabs">${tabs.join('')}</div><div class="blocks">\n`,
+    ),
+    ...blocks.flatMap((block, i) => [
+      html(state, `<div class="vp-block tab-block${i === 0 ? ' active' : ''}">\n`),
+      ...block.tokens,
+      html(state, '</div>\n'),
+    ]),
+    html(state, '</div></div>\n'),
+  ]
+}
