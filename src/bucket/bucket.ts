@@ -1,4 +1,4 @@
-/** An access key pair. `expiresAt` is in milliseconds since 1970, or infinite. */
+/** An access key. `expiresAt` is in milliseconds since 1970, or infinite. */
 export interface Credentials {
   readonly accessKeyId: string
   readonly secretAccessKey: string
