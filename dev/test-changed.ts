@@ -28,7 +28,7 @@ export const TESTS_BY_PATH: readonly (readonly [path: RegExp, tests: readonly st
   [/^src\/[\w-]+\//, ['test/e2e/s3rver.test.ts']],
   [/^src\//, ['test/e2e/{s3rver,package*}.test.ts', 'test/docs/library*.test.ts']],
   [/^client\//, ['test/e2e/client*.test.ts', 'test/docs/recipes*.test.ts']],
-  [/^demo\//, ['test/e2e/{page,demo-build}*.test.ts']],
+  [/^demo\//, ['test/e2e/{page,demo-build}*.test.ts', 'test/docs/words.test.ts']],
   [/^cli\/doctor/, ['test/e2e/doctor/**/*.test.ts', 'test/e2e/doctor*.test.ts']],
   [/^cli\/(?:keys|env-file)\.ts$/, ['test/e2e/keys*.test.ts']],
   [/^dev\/types\.ts$/, ['test/docs/update*.test.ts']],
