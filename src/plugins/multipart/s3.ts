@@ -25,7 +25,7 @@ export interface MultipartUpload {
   /** S3's own `UploadId`. */
   readonly s3UploadId: string
   readonly overwrite?: boolean
-  /** Default: the bucket's upload credentials. */
+  /** Default: the bucket's access key for uploads. */
   readonly credentials?: Credentials | undefined
 }
 
@@ -184,7 +184,7 @@ const callOnce = (
 ): Promise<XmlElement | null> =>
   withDeadline(timeoutSeconds, now, (signal) => call(operation, request, now, signal))
 
-/** Sends `operation`, by default with the upload credentials. Returns the root element of the response. */
+/** Sends `operation`, by default with the access key for uploads. Returns the root element of the response. */
 async function call(
   operation: Operation,
   request: ObjectRequest,
