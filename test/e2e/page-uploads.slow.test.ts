@@ -271,8 +271,9 @@ describeWith([CHROMIUM], 'uploads on the page of a Worker in Chromium', () => {
     await page.setViewportSize({ width, height: 844 })
     if (view !== '') await page.getByRole('button', { name: 'List view' }).click()
     const files = page.locator('.file')
-    await choose(page, picture('earlier.png'))
-    await tile(page, 'earlier.png').first().waitFor()
+    const earlier = `earlier ${width} ${view}.png` // its record must not be among those below
+    await choose(page, picture(earlier))
+    await tile(page, earlier).waitFor()
     const before = await files.count()
     const boxes = () =>
       page.evaluate(`[...document.querySelectorAll('#files > *')].map((item) => {
