@@ -10,14 +10,14 @@ export interface AppDialog {
 /** Connects the dialog, and the button that opens it, to the page. */
 export function createAppDialog(): AppDialog {
   const dialog = find(document, '#app-dialog', HTMLDialogElement)
-  const form = find(dialog, 'form', HTMLFormElement)
+  const kinds = find(dialog, 'fieldset', HTMLFieldSetElement)
   const install = find(dialog, '#app-install', HTMLElement)
   const code = find(dialog, '#app-code', HTMLElement)
   const status = find(dialog, '[role=status]', HTMLParagraphElement)
   let isOpenWorker = false
 
   const show = () => {
-    const chosen = new FormData(form).get('app')
+    const chosen = find(kinds, ':checked', HTMLInputElement).value
     const kind = chosen === 'react' || chosen === 'curl' ? chosen : 'client'
     fill(install, INSTALL)
     fill(code, linesFor(kind, location.origin, isOpenWorker))
@@ -42,7 +42,7 @@ export function createAppDialog(): AppDialog {
         status.textContent = 'Your browser did not let this page copy the text. It is selected.'
       }
     })
-  form.addEventListener('change', show)
+  kinds.addEventListener('change', show)
   find(document, '#app-button', HTMLButtonElement).addEventListener('click', () => {
     show()
     dialog.showModal()
